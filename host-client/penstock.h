@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* Penstock: matrix products on a GPU inside a virtual machine, in memory that
+ * the caller, the machine and the GPU share. The public interface. */
+#ifndef PENSTOCK_H
+#define PENSTOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Errors. Functions return 0 or a count, or one of these, negative:
+ *
+ *   EINVAL           an argument is malformed or contradicts another
+ *   EMSGSIZE         above a limit of the agent, or a size that does not match
+ *   EOVERFLOW        a size does not fit in 64 bits
+ *   EFAULT           a pointer does not lie in a buffer of this connection
+ *   ESTALE           a buffer or call of an agent or session that is gone
+ *   ECONNRESET       the agent or its VM went away during the call
+ *   ECONNREFUSED     nobody serves at the endpoint
+ *   ETIMEDOUT        the deadline passed, or the agent gives no sign of life
+ *   EAGAIN           too many operations are outstanding
+ *   EBUSY            no free lane, or the region is taken
+ *   ENOSPC           the arena has no room of that size
+ *   ENOMEM           out of memory on either side
+ *   ENODEV, ENOENT   no such device, file, name, tag
+ *   EACCES, EPERM    permission on the region or socket, or refused proof
+ *   EPROTO           the peer breaks the protocol
+ *   EPROTONOSUPPORT  no common protocol version
+ *   EOPNOTSUPP       the backend has no such operation
+ *   ECANCELED        cancelled
+ *   EIO, ENODATA     the backend or a file failed
+ *
+ * pst_last_error() has the sentence that goes with the last one.
+ *
+ * Threads. A connection may be used from several threads at once, except
+ * that pst_close() must be the last call on it. A call that waits does not
+ * keep other threads from submitting. The library starts one thread a
+ * connection, all signals blocked, which sleeps until the agent is lost. It
+ * never prints, exits, changes a signal handler or any other global. After
+ * fork() the child must not use the connection or its buffers: they are not
+ * mapped there.
+ */
+
+struct pst;
+
+/* Version of the library, "1.0.0", and of this header. */
+#define PST_VERSION_MAJOR 1
+#define PST_VERSION_MINOR 0
+const char *pst_version(void);
+
+/* A phrase for an error (negative errno); for 0 "no error". Never NULL,
+ * never freed. */
+const char *pst_strerror(int error);
+
+/* ---- Connections ------------------------------------------------------- */
+
+struct pst_options {
+	size_t size;	     /* sizeof(struct pst_options), set by the caller */
+	uint64_t timeout_ns; /* to connect and for control calls; 0: 5 s */
+	uint64_t dead_ns;    /* heartbeat silence before SUSPECT; 0: 1 s, 10 s
+				when the agent says it is emulated */
+	uint64_t spin_ns;    /* spin before sleeping; 0: 50 us; UINT64_MAX:
+				never sleep */
+	uint32_t flags;	     /* PST_OPEN_* */
+	uint32_t reserved;
+	const char *name;    /* shown in the agent's STATS; NULL: the program */
+};
+
+/* A connection for questions only: no lane, pst_alloc and calls fail. */
+#define PST_OPEN_CONTROL_ONLY 1U
+/* Sleep at once, do not spin at all (spin_ns is ignored). */
+#define PST_OPEN_NO_SPIN 2U
+
+/*
+ * Connects to an agent. endpoint: a URI (penstock(1), ENDPOINTS), a NAME read
+ * from the configuration, or NULL for $PENSTOCK_ENDPOINT. options may be
+ * NULL.
+ *
+ * Returns 0 and *ret, which the caller ends with pst_close(). On failure
+ * *ret is NULL and the sentence is in error_text (may be NULL, error_size
+ * bytes). EINVAL, ENOENT (no such name, socket or region file; or no endpoint
+ * given and $PENSTOCK_ENDPOINT unset), ECONNREFUSED, ENODEV, EACCES, EPERM,
+ * EBUSY, EPROTO, EPROTONOSUPPORT, ETIMEDOUT, EMSGSIZE, ENOMEM.
+ */
+int pst_open(const char *endpoint, const struct pst_options *options,
+	     struct pst **ret, char *error_text, size_t error_size);
+
+/* Ends the session; every buffer and pending call of it is gone, pointers
+ * into it too. NULL does nothing. */
+void pst_close(struct pst *c);
+
+/*
+ * The sentence of the calling thread's last failed call on c, copied to buf
+ * (NUL-terminated, cut to size). Empty when none failed.
+ */
+void pst_last_error(struct pst *c, char *buf, size_t size);
+
+/* What the agent said of itself. Strings are NUL-terminated. */
+struct pst_info {
+	size_t size; /* set by the caller */
+	uint64_t epoch;
+	uint64_t session;
+	uint64_t arena_size;  /* bytes */
+	uint64_t region_size; /* bytes of the backing file */
+	uint64_t max_elems;
+	uint64_t max_lease; /* bytes one session may hold */
+	uint32_t max_dim;
+	uint32_t n_slots; /* operations that may be outstanding */
+	uint32_t emulated;
+	uint32_t page_size; /* of this process's mapping */
+	char vm_uuid[37];
+	char region_uuid[37];
+	char boot_id[37];
+	char agent_version[33];
+	char provider[17];
+	char backend[65];
+	char driver[33];
+	char cuda[33];
+	char cublas[33];
+	char region_path[256]; /* empty for a passed memfd */
+};
+
+/* Fills *info up to info->size. 0 or ESTALE (lost, and not yet reopened). */
+int pst_get_info(struct pst *c, struct pst_info *info);
+
+enum pst_query {
+	PST_QUERY_INFO,	  /* the agent's description */
+	PST_QUERY_HEALTH, /* "healthy": bool, and why not */
+	PST_QUERY_STATS,  /* counters */
+};
+
+/* Asks the agent; *ret_json is a JSON object as text, which the caller frees
+ * with free(). ECONNRESET, ETIMEDOUT, EPROTO, ENOMEM. */
+int pst_query(struct pst *c, enum pst_query what, char **ret_json);
+
+/* A round trip over the control socket; *ret_ns (may be NULL) its time. */
+int pst_ping(struct pst *c, uint64_t *ret_ns);
+
+/* ---- Memory ------------------------------------------------------------ */
+
+/*
+ * A buffer in the region: size bytes, aligned to 64, contents undefined. Its
+ * pointers, interior ones too, may be given to calls. Blocks only when the
+ * library must lease more of the arena.
+ *
+ * When the session is lost (see ECONNRESET, ESTALE) the memory stays mapped
+ * and writable but is private from then on: writes reach nobody, calls with
+ * it return ESTALE. pst_alloc() then opens a new session by itself.
+ *
+ * EINVAL (size 0), ENOSPC, EMSGSIZE (above max_lease), ECONNREFUSED,
+ * ECONNRESET, ETIMEDOUT, ENOMEM.
+ */
+int pst_alloc(struct pst *c, size_t size, void **ret);
+
+/*
+ * Gives a buffer back; while an operation still uses it (a deadline or CANCEL
+ * ended only the wait) it is kept and freed when that is over. NULL does
+ * nothing. EINVAL: not the start of a buffer of c.
+ */
+int pst_free(struct pst *c, void *ptr);
+
+/*
+ * Copies n bytes of a result out of the region into private memory. A result
+ * read in place (a view) lies in memory that the guest could still change;
+ * whoever decides something by it takes a copy first and checks the copy.
+ * EFAULT: [src, +n) is not in one buffer of c. ESTALE.
+ */
+int pst_take(struct pst *c, void *dst, const void *src, size_t n);
+
+/* ---- Operations -------------------------------------------------------- */
+
+enum pst_dtype {
+	PST_F32 = 1,
+	PST_F64 = 2,
+};
+
+enum pst_order {
+	PST_ROW_MAJOR = 0,
+	PST_COL_MAJOR = 1,
+};
+
+/*
+ * C = alpha op(A) op(B) + beta C with op(A) m x k, op(B) k x n, C m x n, as
+ * CBLAS means it: leading dimensions in elements, op is the transpose when
+ * transa, transb are set. k = 0 or alpha = 0 reads neither A nor B; beta = 0
+ * does not read C, NaN there is harmless. C must not overlap A or B. a, b and
+ * c lie in buffers of the connection.
+ */
+struct pst_gemm {
+	uint32_t dtype; /* enum pst_dtype */
+	uint32_t order; /* enum pst_order */
+	uint32_t transa, transb;
+	uint32_t m, n, k;
+	uint32_t lda, ldb, ldc;
+	double alpha, beta;
+	const void *a;
+	const void *b;
+	void *c;
+};
+
+struct pst_completion {
+	uint64_t tag;
+	int status;	     /* 0 or a negative errno */
+	uint64_t compute_ns; /* the backend's own time */
+	uint64_t queue_ns;   /* from the agent's taking it to its start */
+	uint64_t result;     /* of a checksum */
+};
+
+/* No deadline. */
+#define PST_FOREVER UINT64_MAX
+
+/*
+ * Synchronous calls: submit and wait at most timeout_ns (relative). done may
+ * be NULL. Returns the operation's own error or one of the transport's:
+ * ETIMEDOUT ends the wait, not the operation: its buffers stay busy and C is
+ * undefined until it is over.
+ */
+int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done);
+int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
+	     struct pst_completion *done);
+/* Fills n bytes at dst with a pattern of pattern_size 1, 4 or 8 bytes; n is a
+ * multiple of it. */
+int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
+	     unsigned int pattern_size, uint64_t timeout_ns,
+	     struct pst_completion *done);
+/* XXH3 64-bit (seed 0) of n bytes, in done->result. */
+int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
+		 struct pst_completion *done);
+
+/*
+ * Asynchronous: return at once, *ret_tag names the operation until its
+ * completion was returned by pst_wait() or pst_poll(). EAGAIN: n_slots are
+ * outstanding. Operations of one connection run in order.
+ */
+int pst_submit_nop(struct pst *c, uint64_t *ret_tag);
+int pst_submit_gemm(struct pst *c, const struct pst_gemm *g,
+		    uint64_t *ret_tag);
+int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
+		    unsigned int pattern_size, uint64_t *ret_tag);
+int pst_submit_checksum(struct pst *c, const void *src, size_t n,
+			uint64_t *ret_tag);
+
+/* Takes up to max completions that are there; does not wait. Returns their
+ * number. Operations that a lost session took along complete with ECONNRESET
+ * or ESTALE. */
+int pst_poll(struct pst *c, struct pst_completion *ret, int max);
+
+/*
+ * Waits for one operation. Returns its status, ENOENT (no such tag, or
+ * already returned), or ETIMEDOUT: the tag is given up, its late completion
+ * is dropped.
+ */
+int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+	     struct pst_completion *ret);
+
+/*
+ * Asks the agent to give up an operation; does not wait. It completes with
+ * ECANCELED, or as usual when it was too late. ENOENT.
+ */
+int pst_cancel(struct pst *c, uint64_t tag);
+
+/*
+ * For event loops. pst_fd(): a descriptor, the connection's own, valid until
+ * pst_close(), also across a lost session. pst_arm(): returns 1 when
+ * completions are there (or the session was lost): poll now. Else 0, and the
+ * descriptor becomes readable when there is one; then call pst_poll().
+ */
+int pst_fd(struct pst *c);
+int pst_arm(struct pst *c);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

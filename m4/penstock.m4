@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+# Optional parts of the build, each three-state: guess, yes-or-fail, no.
+
+# PST_ARG_PKG(VAR, NAME, PKG-CONFIG-SPEC)
+# --with-NAME; sets pst_have_NAME, VAR_CFLAGS, VAR_LIBS and HAVE_VAR.
+AC_DEFUN([PST_ARG_PKG], [
+	AC_ARG_WITH([$2], [AS_HELP_STRING([--with-$2],
+		[use $2 @<:@guess@:>@])], [], [with_$2=guess])
+	pst_have_$2=no
+	AS_IF([test "x$with_$2" != xno], [
+		PKG_CHECK_MODULES([$1], [$3], [pst_have_$2=yes], [
+			AS_IF([test "x$with_$2" != xguess],
+				[AC_MSG_ERROR([--with-$2 was given, but $3 was not found: $$1][_PKG_ERRORS])])])])
+	AS_IF([test "$pst_have_$2" = yes],
+		[AC_DEFINE([HAVE_$1], [1], [Define when $2 is used.])])
+	AM_CONDITIONAL([HAVE_$1], [test "$pst_have_$2" = yes])
+])
+
+# --with-cblas: the cpu backend's BLAS; OpenBLAS before BLIS.
+AC_DEFUN([PST_ARG_CBLAS], [
+	AC_ARG_WITH([cblas], [AS_HELP_STRING([--with-cblas=openblas|blis],
+		[the cpu backend's BLAS @<:@guess@:>@])], [], [with_cblas=guess])
+	pst_have_cblas=no
+	pst_cblas_why="not wanted"
+	AS_IF([test "x$with_cblas" != xno], [
+		pst_cblas_why="neither openblas nor blis found"
+		AS_CASE(["$with_cblas"], [guess|yes], [pst_cblas_try="openblas blis"],
+			[pst_cblas_try=$with_cblas])
+		for pst_lib in $pst_cblas_try; do
+			AS_IF([test "$pst_have_cblas" = no], [
+				pst_cblas_errors=`$PKG_CONFIG --exists --print-errors "$pst_lib" 2>&1`
+				AS_IF([test $? -eq 0], [
+					CBLAS_CFLAGS=`$PKG_CONFIG --cflags $pst_lib`
+					CBLAS_LIBS=`$PKG_CONFIG --libs $pst_lib`
+					pst_have_cblas=yes
+					pst_cblas_why="$pst_lib `$PKG_CONFIG --modversion $pst_lib`"
+					AS_IF([test $pst_lib = openblas],
+						[AC_DEFINE([HAVE_OPENBLAS], [1],
+							[Define when the CBLAS is OpenBLAS.])],
+						[AC_DEFINE([HAVE_BLIS], [1],
+							[Define when the CBLAS is BLIS.])])])])
+		done
+		AS_IF([test "$pst_have_cblas" = no && test "x$with_cblas" != xguess],
+			[AC_MSG_ERROR([--with-cblas was given, but $pst_cblas_why])])])
+	AC_SUBST([CBLAS_CFLAGS])
+	AC_SUBST([CBLAS_LIBS])
+	AS_IF([test "$pst_have_cblas" = yes],
+		[AC_DEFINE([HAVE_CBLAS], [1], [Define when a CBLAS is used.])])
+	AM_CONDITIONAL([HAVE_CBLAS], [test "$pst_have_cblas" = yes])
+])
+
+# --with-cuda[=DIR]: CUDA runtime and cuBLAS for the cuda backend. LIBS and
+# CPPFLAGS are restored; a toolkit without a driver links against its stubs.
+AC_DEFUN([PST_ARG_CUDA], [
+	AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR],
+		[the CUDA toolkit @<:@guess, /usr/local/cuda@:>@])], [],
+		[with_cuda=guess])
+	pst_have_cuda=no
+	pst_cuda_why="not wanted"
+	AS_IF([test "x$with_cuda" != xno], [
+		AS_CASE(["$with_cuda"], [guess|yes], [pst_cuda=/usr/local/cuda],
+			[pst_cuda=$with_cuda])
+		pst_save_LIBS=$LIBS
+		pst_save_CPPFLAGS=$CPPFLAGS
+		CUDA_CFLAGS="-I$pst_cuda/include"
+		CUDA_LIBS="-L$pst_cuda/lib64 -L$pst_cuda/lib64/stubs -lcublas -lcudart"
+		CPPFLAGS="$CPPFLAGS $CUDA_CFLAGS"
+		LIBS="$CUDA_LIBS $LIBS"
+		pst_cuda_why="not found in $pst_cuda"
+		AC_MSG_CHECKING([for the CUDA runtime and cuBLAS in $pst_cuda])
+		AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <cuda_runtime.h>
+#include <cublas_v2.h>]], [[cublasHandle_t h; return cublasCreate(&h);]])],
+			[pst_have_cuda=yes
+			 pst_cuda_why=$pst_cuda])
+		AC_MSG_RESULT([$pst_have_cuda])
+		LIBS=$pst_save_LIBS
+		CPPFLAGS=$pst_save_CPPFLAGS
+		AS_IF([test "$pst_have_cuda" = no && test "x$with_cuda" != xguess],
+			[AC_MSG_ERROR([--with-cuda was given, but $pst_cuda_why])])])
+	AC_SUBST([CUDA_CFLAGS])
+	AC_SUBST([CUDA_LIBS])
+	AM_CONDITIONAL([HAVE_CUDA], [test "$pst_have_cuda" = yes])
+])
+
+# Manual pages are written in scdoc.
+AC_DEFUN([PST_ARG_SCDOC], [
+	AC_ARG_WITH([scdoc], [AS_HELP_STRING([--with-scdoc],
+		[make the manual pages @<:@guess@:>@])], [], [with_scdoc=guess])
+	pst_have_scdoc=no
+	AS_IF([test "x$with_scdoc" != xno], [
+		AC_PATH_PROG([SCDOC], [scdoc])
+		AS_IF([test -n "$SCDOC"], [pst_have_scdoc=yes],
+			[test "x$with_scdoc" != xguess],
+			[AC_MSG_ERROR([--with-scdoc was given, but scdoc was not found])])])
+	AM_CONDITIONAL([HAVE_SCDOC], [test "$pst_have_scdoc" = yes])
+])
+
+# A python3 that has numpy; the first on PATH need not be the one.
+AC_DEFUN([PST_PYTHON_NUMPY], [
+	AC_ARG_VAR([PYTHON3], [a Python 3 interpreter with numpy])
+	AC_MSG_CHECKING([for a python3 with numpy])
+	pst_have_numpy=no
+	for pst_python in $PYTHON3 python3 /usr/bin/python3; do
+		AS_IF([test $pst_have_numpy = no &&
+			"$pst_python" -c 'import sys, numpy; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1],
+			[pst_have_numpy=yes
+			 PYTHON3=$pst_python])
+	done
+	AC_MSG_RESULT([$pst_have_numpy${PYTHON3:+, $PYTHON3}])
+	AM_CONDITIONAL([HAVE_NUMPY], [test $pst_have_numpy = yes])
+])
+
+# Our own flags; the user's CFLAGS are left alone.
+AC_DEFUN([PST_WARNINGS], [
+	PST_CFLAGS=
+	for pst_flag in -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
+		-Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
+		-Wformat=2 -Wundef -Wno-unused-parameter \
+		-fno-common -fstack-protector-strong; do
+		pst_save_CFLAGS=$CFLAGS
+		CFLAGS="$CFLAGS -Werror $pst_flag"
+		AC_MSG_CHECKING([whether $CC takes $pst_flag])
+		AC_COMPILE_IFELSE([AC_LANG_PROGRAM([])],
+			[PST_CFLAGS="$PST_CFLAGS $pst_flag"
+			 AC_MSG_RESULT([yes])], [AC_MSG_RESULT([no])])
+		CFLAGS=$pst_save_CFLAGS
+	done
+	AC_SUBST([PST_CFLAGS])
+])
+
+AC_DEFUN([PST_ARG_WERROR], [
+	AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror],
+		[warnings are errors @<:@no@:>@])], [], [enable_werror=no])
+	AS_IF([test "$enable_werror" = yes], [PST_CFLAGS="$PST_CFLAGS -Werror"])
+])
+
+# --enable-sanitizers=address,undefined or thread
+AC_DEFUN([PST_ARG_SANITIZERS], [
+	AC_ARG_ENABLE([sanitizers], [AS_HELP_STRING([--enable-sanitizers=LIST],
+		[e.g. address,undefined or thread @<:@no@:>@])], [],
+		[enable_sanitizers=no])
+	AS_CASE(["$enable_sanitizers"], [no], [],
+		[yes], [AC_MSG_ERROR([--enable-sanitizers needs a list])],
+		[PST_SANITIZE="-fsanitize=$enable_sanitizers -fno-omit-frame-pointer -fno-sanitize-recover=all"])
+	AC_SUBST([PST_SANITIZE])
+	AM_CONDITIONAL([SANITIZERS], [test "$enable_sanitizers" != no])
+])
+
+# --enable-fuzzers: libFuzzer targets; without it the same targets replay
+# their corpus in make check.
+AC_DEFUN([PST_ARG_FUZZERS], [
+	AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers],
+		[build libFuzzer programs, needs clang @<:@no@:>@])], [],
+		[enable_fuzzers=no])
+	AM_CONDITIONAL([FUZZERS], [test "$enable_fuzzers" = yes])
+])

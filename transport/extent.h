@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Which 2 MiB units of the arena are leased to whom: the agent's private map. */
+#ifndef PST_TRANSPORT_EXTENT_H
+#define PST_TRANSPORT_EXTENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "transport/op.h"
+
+struct pst_extents;
+
+struct pst_extents_stats {
+	uint64_t total;	     /* bytes of the arena */
+	uint64_t leased;
+	uint64_t quarantined;
+	uint64_t largest_free; /* bytes of the longest free run */
+};
+
+/*
+ * For an arena at wire offset off, size bytes, both multiples of
+ * PST_WIRE_UNIT. Returns 0, -EINVAL, -ENOMEM.
+ */
+int pst_extents_new(uint64_t off, uint64_t size, struct pst_extents **ret);
+void pst_extents_free(struct pst_extents *e);
+
+/*
+ * Leases size bytes, rounded up to units, contiguous, to owner (not 0).
+ * Returns 0, -EINVAL (size 0), -ENOSPC (no run that long), -ENOMEM.
+ */
+int pst_extents_lease(struct pst_extents *e, uint64_t owner, uint64_t size,
+		      struct pst_span *ret);
+
+/*
+ * Takes an extent back into quarantine; it is leased to nobody until
+ * pst_extents_settle(). Returns 0, or -ENOENT unless owner holds exactly this
+ * extent, offset and size.
+ */
+int pst_extents_release(struct pst_extents *e, uint64_t owner,
+			const struct pst_span *span);
+
+/* All of owner's extents into quarantine. Returns the bytes moved. */
+uint64_t pst_extents_release_owner(struct pst_extents *e, uint64_t owner);
+
+/* Quarantined units that were owner's become free: nothing can write to them
+ * any more. Calls each() (may be NULL) for every span first, to scrub it. */
+void pst_extents_settle(struct pst_extents *e, uint64_t owner,
+			void (*each)(void *arg, const struct pst_span *span),
+			void *arg);
+
+/* Whether owner's live extents cover all of span (it may cross from one
+ * extent into an adjacent one of the same owner). */
+bool pst_extents_holds(const struct pst_extents *e, uint64_t owner,
+		       const struct pst_span *span);
+
+/* Bytes leased to owner. */
+uint64_t pst_extents_leased(const struct pst_extents *e, uint64_t owner);
+
+void pst_extents_stats(const struct pst_extents *e,
+		       struct pst_extents_stats *ret);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* Control frames: encode, decode and check, as pure functions over bytes. */
+#ifndef PST_TRANSPORT_FRAME_H
+#define PST_TRANSPORT_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "transport/error.h"
+#include "transport/wire.h"
+
+/* A decoded frame; payload points into the caller's bytes. */
+struct pst_frame {
+	uint16_t type; /* without PST_WIRE_REPLY */
+	bool reply;
+	uint32_t seq;
+	uint32_t status;
+	const uint8_t *payload;
+	uint32_t length;
+};
+
+/* Which end is reading: decides which frames may arrive. */
+enum pst_frame_reader { PST_READER_AGENT, PST_READER_CLIENT };
+
+/*
+ * Decodes the frame at the start of [buf, +n). Returns the bytes it takes, 0
+ * when more are needed, -EPROTO (magic, reserved fields, a type this reader
+ * must not get, a payload of the wrong size for its type), -EMSGSIZE (length
+ * above PST_WIRE_MAX_PAYLOAD), -EPROTONOSUPPORT (version; not for
+ * CHALLENGE, HELLO and ERROR, whose own fields negotiate).
+ */
+int64_t pst_frame_decode(const uint8_t *buf, size_t n,
+			 enum pst_frame_reader reader, struct pst_frame *ret,
+			 struct pst_error *err);
+
+/*
+ * Encodes header and payload into [buf, +size). f->payload may be NULL when
+ * length is 0. Returns the bytes written or -EMSGSIZE.
+ */
+int64_t pst_frame_encode(const struct pst_frame *f, uint8_t *buf, size_t size);
+
+/*
+ * Fixed payloads, copied out and checked for ranges: offsets and sizes that
+ * are multiples of units, text that is NUL-terminated printable ASCII,
+ * reserved fields zero. Each returns 0 or -EPROTO; f's length was checked by
+ * pst_frame_decode().
+ */
+int pst_frame_challenge(const struct pst_frame *f,
+			struct pst_wire_challenge *ret, struct pst_error *err);
+int pst_frame_hello(const struct pst_frame *f, struct pst_wire_hello *ret,
+		    struct pst_error *err);
+int pst_frame_welcome(const struct pst_frame *f, struct pst_wire_welcome *ret,
+		      struct pst_error *err);
+int pst_frame_lease(const struct pst_frame *f, struct pst_wire_lease *ret,
+		    struct pst_error *err);
+int pst_frame_cancel(const struct pst_frame *f, struct pst_wire_cancel *ret,
+		     struct pst_error *err);
+
+/*
+ * Turns a reply with a status other than OK into err: the peer's sentence
+ * (printable characters of it, cut to fit) and the errno of its status.
+ * Returns that errno; 0 when the status is OK.
+ */
+int pst_frame_failure(const struct pst_frame *f, struct pst_error *err);
+
+/* A type's name for logs: "HELLO", "?" for an unknown one. */
+const char *pst_frame_name(uint16_t type);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* Region providers: how the shared memory is made, found, locked and mapped. */
+#ifndef PST_TRANSPORT_REGION_H
+#define PST_TRANSPORT_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "transport/error.h"
+#include "transport/op.h"
+#include "transport/wire.h"
+
+enum pst_provider {
+	PST_PROVIDER_FILE,    /* a file on hugetlbfs, /dev/shm or elsewhere */
+	PST_PROVIDER_MEMFD,   /* a sealed memfd */
+	PST_PROVIDER_IVSHMEM, /* BAR 2 of PCI 1af4:1110 through sysfs */
+};
+
+enum pst_caching {
+	PST_CACHING_UNKNOWN,
+	PST_CACHING_WB, /* write-back */
+	PST_CACHING_WC, /* write-combining */
+	PST_CACHING_UC, /* uncached */
+};
+
+/*
+ * A whole region as its agent maps it: base is the header, base + off is wire
+ * offset off, for all of [0, size).
+ */
+struct pst_region {
+	enum pst_provider provider;
+	char name[128];	     /* for logs: path, PCI address, "memfd" */
+	int fd;		     /* file, memfd; resource2 for ivshmem */
+	uint8_t *base;
+	uint64_t size;	     /* bytes from the header to the end */
+	uint64_t file_size;  /* size + PST_WIRE_PREAMBLE */
+	uint32_t page_size;  /* bytes, of the arena's mapping */
+	enum pst_caching caching; /* of the arena */
+	uint8_t uuid[16];
+};
+
+static inline struct pst_wire_header *
+pst_region_header(const struct pst_region *r)
+{
+	return (struct pst_wire_header *)r->base;
+}
+
+static inline struct pst_wire_lane *pst_region_lane(uint8_t *base,
+						    uint32_t lane)
+{
+	return (struct pst_wire_lane *)(base + PST_WIRE_HEADER_SIZE +
+					(uint64_t)lane * PST_WIRE_LANE_STRIDE);
+}
+
+/* The provider's and the caching class's names: "ivshmem", "WB" ... */
+const char *pst_provider_name(enum pst_provider p);
+const char *pst_caching_name(enum pst_caching c);
+
+struct pst_region_create {
+	uint64_t file_size; /* a multiple of PST_WIRE_UNIT */
+	mode_t mode;	    /* e.g. 0660 */
+	uid_t uid;	    /* (uid_t)-1: unchanged */
+	gid_t gid;	    /* (gid_t)-1: unchanged */
+	int node;	    /* NUMA node to bind to, -1: none */
+	bool prefault;	    /* touch every page now */
+	bool replace;	    /* an existing file is replaced, else -EEXIST */
+};
+
+/*
+ * Creates and stamps a region file. path must not exist unless replace; the
+ * file appears under its name only when it is whole (temporary name beside
+ * it, rename). On hugetlbfs every page is allocated before it succeeds.
+ * Returns 0 and a random UUID in ret_uuid, -EEXIST, -EINVAL (size), -ENOSPC
+ * (the hugepage pool or file system is too small; the sentence says by how
+ * much), -EACCES, -ENOENT, -errno.
+ */
+int pst_region_create_file(const char *path, const struct pst_region_create *c,
+			   uint8_t ret_uuid[16], struct pst_error *err);
+
+/*
+ * Creates a stamped memfd of file_size bytes, with hugepages when the pool
+ * has them, else ordinary pages (*ret_huge tells), sealed F_SEAL_SHRINK,
+ * F_SEAL_GROW and F_SEAL_SEAL. The caller owns *ret_fd.
+ * Returns 0, -EINVAL, -ENOMEM, -errno.
+ */
+int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
+			    struct pst_error *err);
+
+/*
+ * Opens what the agent serves, maps all of it and holds an exclusive lock on
+ * it until pst_region_close(). spec:
+ *   auto            the only stamped ivshmem device
+ *   ivshmem         likewise
+ *   ivshmem:ADDR    the device at a PCI address, stamped or not
+ *   file:PATH       an existing file; must be stamped
+ *   memfd:SIZE      a new sealed memfd
+ *   fd:N            an inherited descriptor of a memfd or file; must be
+ *                   stamped, seals are checked
+ * An unstamped region named by address is stamped here. Never formats a
+ * device it was not told of. sysfs is the mount point ("/sys"), another one
+ * in tests.
+ * Returns 0, -EINVAL (spec), -ENODEV (no device), -ENOENT, -EACCES, -EPERM
+ * (seals missing), -EBUSY (another agent holds it: the sentence has its pid),
+ * -EPROTO (not a region), -EMSGSIZE (size against the stamp), -errno.
+ */
+int pst_region_open(const char *spec, const char *sysfs,
+		    struct pst_region *ret, struct pst_error *err);
+void pst_region_close(struct pst_region *r);
+
+/*
+ * Formats: clears header (not the stamp) and lanes, writes limits, then the
+ * format line with a new random epoch, magic last. Returns 0 and *ret_epoch,
+ * or -errno of getrandom.
+ */
+int pst_region_format(struct pst_region *r, uint32_t n_lanes,
+		      const struct pst_wire_limits *limits,
+		      uint32_t heartbeat_ms, uint64_t *ret_epoch,
+		      struct pst_error *err);
+
+/* Checks a private copy of a stamp against a file of file_size bytes.
+ * Returns 0, -EPROTO (no stamp, or an unknown version), -EMSGSIZE. */
+int pst_stamp_check(const struct pst_wire_stamp *stamp, uint64_t file_size,
+		    struct pst_error *err);
+
+/* Checks a private copy of a format line likewise. Returns 0, -EAGAIN (not
+ * formatted), -EPROTONOSUPPORT (version), -EPROTO. */
+int pst_format_check(const struct pst_wire_format *f, uint64_t file_size,
+		     struct pst_error *err);
+
+/*
+ * The client's side: an existing file or a received memfd, opened without
+ * O_CREAT, checked, and mapped piecewise.
+ */
+struct pst_region_map {
+	int fd;
+	uint64_t file_size;
+	uint8_t uuid[16];
+	bool hugetlb;
+	uint64_t page_size; /* bytes: hugepage size or the system's page size */
+};
+
+/*
+ * Opens a region file for a client. It must be a regular file of a whole
+ * number of units, stamped, its size as the stamp says, and not writable by
+ * everybody. Returns 0, -ENOENT, -EACCES, -EPROTO, -EMSGSIZE, -EPERM, -errno;
+ * sentences name the path.
+ */
+int pst_region_map_open(const char *path, struct pst_region_map *ret,
+			struct pst_error *err);
+
+/* The same for a descriptor that a peer sent, which it takes over also on
+ * failure. It must be sealed against shrinking. */
+int pst_region_map_fd(int fd, struct pst_region_map *ret,
+		      struct pst_error *err);
+void pst_region_map_close(struct pst_region_map *m);
+
+/*
+ * Maps [off, off + size) of the region (wire offsets, multiples of
+ * PST_WIRE_UNIT). at: NULL, or an address to map over (MAP_FIXED) that the
+ * caller owns. Returns 0 and *ret_addr, -EINVAL (outside the file), -ENOMEM,
+ * -errno.
+ */
+int pst_region_map_span(const struct pst_region_map *m,
+			const struct pst_span *span, void *at, void **ret_addr,
+			struct pst_error *err);
+
+/*
+ * Puts private anonymous zero memory in place of [addr, +size), atomically
+ * for other threads that touch it: writes there reach nobody from now on.
+ * Returns 0 or -ENOMEM (then the range is made inaccessible instead).
+ */
+int pst_region_map_detach(void *addr, uint64_t size);
+
+#endif

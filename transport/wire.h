@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* Protocol 1: every byte that a host process and the agent share. */
+#ifndef PST_TRANSPORT_WIRE_H
+#define PST_TRANSPORT_WIRE_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * All integers are little-endian and of fixed width; all reserved bytes are
+ * zero when written and checked to be zero when read. Offsets ("off") count
+ * from the region header unless said otherwise.
+ *
+ * The backing file, the same with every provider:
+ *
+ *   file offset 0        2 MiB                          4 MiB          size
+ *   +--------------------+------------------------------+-------- ... -+
+ *   | preamble           | control area                 | arena        |
+ *   | (device-DAX block  | header | lane 0 | .. | 30     | extents of   |
+ *   |  at 4 KiB)         | 64 KiB | 64 KiB each          | 2 MiB units  |
+ *   +--------------------+------------------------------+-------- ... -+
+ *   wire offset          0        64 KiB                2 MiB
+ *
+ * The header, 4 KiB of the first 64 KiB:
+ *
+ *   0     stamp        by the host that made the region; never rewritten
+ *   64    format       by the agent; magic written last
+ *   128   limits       by the agent
+ *   192   heartbeat    by the agent's heartbeat thread
+ *   256   agent_wake   by the agent's serving thread
+ *   320   reserved
+ *   1024  nonce slots  by the agent, 16 x 64 bytes
+ *   2048  reserved
+ */
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	      "the wire is read and written in place");
+
+#define PST_WIRE_VERSION 1U
+#define PST_VSOCK_PORT	 7070U
+
+/* One cache line; one writer each. */
+#define PST_WIRE_LINE	 64U
+/* The largest page a provider may map with, and the arena's unit. */
+#define PST_WIRE_UNIT	 (2U << 20)
+#define PST_WIRE_PREAMBLE (2U << 20)
+/* Control area: header and lanes, mapped apart from the arena. */
+#define PST_WIRE_CTL_SIZE (2U << 20)
+#define PST_WIRE_HEADER_SIZE (64U << 10)
+#define PST_WIRE_LANE_STRIDE (64U << 10)
+#define PST_WIRE_MAX_LANES 31U
+#define PST_WIRE_SLOTS	 256U
+/* Preamble, control area and one unit of arena. */
+#define PST_WIRE_MIN_FILE (6U << 20)
+/* Larger files are refused, so that no sum of offsets can wrap. */
+#define PST_WIRE_MAX_FILE (1ULL << 46)
+
+#define PST_WIRE_NONCE_SLOTS 16U
+#define PST_WIRE_NONCE_SIZE  16U
+
+#define PST_WIRE_STAMP_MAGIC  0x314e474552545350ULL /* "PSTREGN1" */
+#define PST_WIRE_FORMAT_MAGIC 0x31544d4652545350ULL /* "PSTRFMT1" */
+#define PST_WIRE_FRAME_MAGIC  0x4b545350U	    /* "PSTK" */
+
+/* Feature bits, in the format line, HELLO and WELCOME. None in version 1. */
+#define PST_WIRE_FEATURES 0U
+
+/* Stamp: what makes a block of memory a Penstock region. */
+struct pst_wire_stamp {
+	uint64_t magic;	    /* PST_WIRE_STAMP_MAGIC, written last */
+	uint32_t version;   /* layout of the stamp: 1 */
+	uint32_t reserved0;
+	uint8_t uuid[16];   /* RFC 4122 bytes of the region's UUID */
+	uint64_t file_size; /* bytes of the backing file, preamble included */
+	uint8_t reserved1[24];
+};
+static_assert(sizeof(struct pst_wire_stamp) == 64, "one line");
+
+/* Format: written by an agent each time it takes the region. */
+struct pst_wire_format {
+	uint64_t magic; /* PST_WIRE_FORMAT_MAGIC, written last */
+	uint32_t version;
+	uint32_t features;
+	uint64_t epoch;	     /* random, never 0 */
+	uint32_t n_lanes;    /* 1..31 */
+	uint32_t n_slots;    /* of each SQ and CQ, PST_WIRE_SLOTS */
+	uint64_t arena_off;  /* PST_WIRE_CTL_SIZE */
+	uint64_t arena_size; /* multiple of PST_WIRE_UNIT */
+	uint32_t agent_pid;  /* to name the owner; never trusted */
+	uint32_t heartbeat_ms;
+	uint64_t reserved0;
+};
+static_assert(sizeof(struct pst_wire_format) == 64, "one line");
+
+/* Limits: a copy for readers of the header; WELCOME's are the ones that
+ * count. */
+struct pst_wire_limits {
+	uint32_t max_dim;     /* largest m, n, k, ld */
+	uint32_t max_clients; /* sessions with a lane */
+	uint64_t max_elems;   /* elements of one operand */
+	uint64_t max_lease;   /* bytes leased to one session */
+	uint8_t reserved0[40];
+};
+static_assert(sizeof(struct pst_wire_limits) == 64, "one line");
+
+/* A word alone in its line. */
+struct pst_wire_word {
+	uint64_t value;
+	uint8_t pad[56];
+};
+static_assert(sizeof(struct pst_wire_word) == 64, "one line");
+
+struct pst_wire_nonce {
+	uint8_t bytes[PST_WIRE_NONCE_SIZE];
+	uint8_t reserved0[48];
+};
+static_assert(sizeof(struct pst_wire_nonce) == 64, "one line");
+
+struct pst_wire_header {
+	struct pst_wire_stamp stamp;
+	struct pst_wire_format format;
+	struct pst_wire_limits limits;
+	struct pst_wire_word heartbeat; /* grows by 1 each heartbeat_ms */
+	/* need_wake generation of the agent: odd while it sleeps. */
+	struct pst_wire_word agent_wake;
+	uint8_t reserved0[704];
+	struct pst_wire_nonce nonce[PST_WIRE_NONCE_SLOTS];
+	uint8_t reserved1[2048];
+};
+static_assert(offsetof(struct pst_wire_header, format) == 64, "");
+static_assert(offsetof(struct pst_wire_header, limits) == 128, "");
+static_assert(offsetof(struct pst_wire_header, heartbeat) == 192, "");
+static_assert(offsetof(struct pst_wire_header, agent_wake) == 256, "");
+static_assert(offsetof(struct pst_wire_header, nonce) == 1024, "");
+static_assert(sizeof(struct pst_wire_header) == 4096, "one page");
+
+/*
+ * A lane: one client's pair of rings.
+ *
+ *   0      client_cq_head  CQEs consumed so far        written by the client
+ *   64     client_wake     its need_wake generation    written by the client
+ *   128    agent_sq_head   SQEs taken so far           written by the agent
+ *   192    reserved
+ *   256    SQ: 256 x 128 bytes                         written by the client
+ *   33024  CQ: 256 x  64 bytes                         written by the agent
+ *   49408  end
+ *
+ * Slot i of a ring is used by entries i, i + n_slots, i + 2 n_slots ...; entry
+ * e is there once its slot's seq word reads e + 1 (64 bits, never wraps). A
+ * lane is zeroed before it is leased, and entries count from 0 again.
+ */
+
+/* Element types. */
+enum pst_wire_dtype {
+	PST_WIRE_F32 = 1,
+	PST_WIRE_F64 = 2,
+	PST_WIRE_F16 = 3,
+	PST_WIRE_BF16 = 4,
+	PST_WIRE_I8 = 5,
+	PST_WIRE_I32 = 6,
+};
+
+/* Operations. */
+enum pst_wire_op {
+	PST_WIRE_OP_NOP = 1,
+	PST_WIRE_OP_GEMM = 2,
+	PST_WIRE_OP_FILL = 3,	  /* span[i] = low bits of pattern */
+	PST_WIRE_OP_CHECKSUM = 4, /* CQE result = XXH3 64-bit of the span */
+};
+
+/* SQE trans: bits. */
+#define PST_WIRE_TRANSA 1U
+#define PST_WIRE_TRANSB 2U
+/* SQE order. */
+#define PST_WIRE_ROW_MAJOR 0U
+#define PST_WIRE_COL_MAJOR 1U
+
+/*
+ * Submission. Line 0 says all that NOP needs, so that a NOP moves one line;
+ * line 1 is read for the other operations only.
+ *
+ * GEMM: C = alpha op(A) op(B) + beta C, op(A) m x k, op(B) k x n, C m x n;
+ * leading dimensions as in CBLAS for the given order.
+ * FILL, CHECKSUM: off_a is the span's start, length its bytes; FILL's pattern
+ * lies in alpha's place, its width in dtype (F64: 8 bytes, F32: 4, I8: 1).
+ */
+struct pst_wire_sqe {
+	uint64_t seq; /* entry number + 1, written last */
+	uint64_t tag; /* the client's; returned in the CQE, else unused */
+	uint8_t op;
+	uint8_t order;
+	uint8_t trans;
+	uint8_t flags; /* reserved */
+	uint8_t dtype; /* of A, B and, in version 1, C */
+	uint8_t dtype_c;
+	uint8_t compute;  /* reserved: 0 */
+	uint8_t epilogue; /* reserved: 0 */
+	uint32_t m;
+	uint32_t n;
+	uint32_t k;
+	uint32_t batch; /* 1 */
+	uint32_t lda;
+	uint32_t ldb;
+	uint32_t ldc;
+	uint32_t reserved0;
+	uint64_t off_a;
+	/* line 1 */
+	uint64_t off_b;
+	uint64_t off_c;
+	uint64_t off_bias; /* reserved: 0 */
+	uint64_t alpha;	   /* bits of a double; FILL: the pattern */
+	uint64_t beta;	   /* bits of a double */
+	uint64_t length;   /* FILL, CHECKSUM: bytes; GEMM: reserved 0 */
+	uint64_t reserved1[2];
+};
+static_assert(sizeof(struct pst_wire_sqe) == 128, "two lines");
+static_assert(offsetof(struct pst_wire_sqe, off_b) == 64, "line 1");
+
+/* Completion. */
+struct pst_wire_cqe {
+	uint64_t seq; /* entry number + 1, written last */
+	uint64_t tag;
+	uint32_t status; /* enum pst_wire_status */
+	uint32_t flags;	 /* reserved */
+	uint64_t compute_ns; /* the backend's own time for the operation */
+	uint64_t queue_ns;   /* from the agent's taking it to its start */
+	uint64_t result;     /* CHECKSUM's value, else 0 */
+	uint64_t reserved0[2];
+};
+static_assert(sizeof(struct pst_wire_cqe) == 64, "one line");
+
+struct pst_wire_lane {
+	struct pst_wire_word client_cq_head;
+	struct pst_wire_word client_wake;
+	struct pst_wire_word agent_sq_head;
+	struct pst_wire_word reserved0;
+	struct pst_wire_sqe sq[PST_WIRE_SLOTS];
+	struct pst_wire_cqe cq[PST_WIRE_SLOTS];
+};
+static_assert(offsetof(struct pst_wire_lane, sq) == 256, "");
+static_assert(offsetof(struct pst_wire_lane, cq) == 33024, "");
+static_assert(sizeof(struct pst_wire_lane) <= PST_WIRE_LANE_STRIDE, "");
+static_assert(PST_WIRE_HEADER_SIZE +
+			      PST_WIRE_MAX_LANES * PST_WIRE_LANE_STRIDE ==
+		      PST_WIRE_CTL_SIZE,
+	      "header and lanes fill the control area");
+
+/* What a peer answers; transport/status.c maps each to one errno. */
+enum pst_wire_status {
+	PST_WIRE_OK = 0,
+	PST_WIRE_EINVAL = 1,	/* malformed or contradictory arguments */
+	PST_WIRE_EBOUNDS = 2,	/* outside what is leased to the session */
+	PST_WIRE_ELIMIT = 3,	/* above one of the agent's limits */
+	PST_WIRE_ENOSPC = 4,	/* no free extent of that size */
+	PST_WIRE_EBUSY = 5,	/* no free lane or connection slot */
+	PST_WIRE_ENOTSUP = 6,	/* not an operation of this backend */
+	PST_WIRE_EVERSION = 7,	/* no common protocol version */
+	PST_WIRE_EAUTH = 8,	/* wrong nonce */
+	PST_WIRE_EPROTO = 9,	/* a frame or entry against the protocol */
+	PST_WIRE_ECANCELED = 10,/* cancelled before it was done */
+	PST_WIRE_EIO = 11,	/* the backend failed */
+	PST_WIRE_ENOENT = 12,	/* no such extent, lane or tag */
+	PST_WIRE_ENOMEM = 13,	/* the agent is out of memory */
+	PST_WIRE_ESHUTDOWN = 14,/* the agent is draining */
+	PST_WIRE_ETIMEDOUT = 15,/* HELLO came too late */
+	PST_WIRE_N_STATUS
+};
+
+/*
+ * Control frames: a 32-byte header and length bytes of payload, on a stream
+ * socket. A reply has its request's seq and its type | PST_WIRE_REPLY. With a
+ * status other than OK the payload is a sentence in UTF-8 without NUL.
+ */
+#define PST_WIRE_MAX_PAYLOAD (64U << 10)
+#define PST_WIRE_REPLY	     0x8000U
+
+enum pst_wire_frame_type {
+	PST_WIRE_CHALLENGE = 1, /* agent: pst_wire_challenge */
+	PST_WIRE_HELLO = 2,	/* pst_wire_hello -> pst_wire_welcome */
+	PST_WIRE_PING = 3,	/* any payload up to 4096 -> the same */
+	PST_WIRE_INFO = 4,	/* none -> JSON text */
+	PST_WIRE_HEALTH = 5,	/* none -> JSON text */
+	PST_WIRE_STATS = 6,	/* none -> JSON text */
+	PST_WIRE_LEASE = 7,	/* pst_wire_lease, size set -> off set */
+	PST_WIRE_RELEASE = 8,	/* pst_wire_lease -> none */
+	PST_WIRE_CANCEL = 9,	/* pst_wire_cancel -> none */
+	PST_WIRE_WAKE = 10,	/* either way, no payload, no reply */
+	PST_WIRE_BYE = 11,	/* none -> none, then the agent closes */
+	PST_WIRE_ERROR = 12,	/* agent: status and sentence, then it closes */
+	PST_WIRE_N_TYPES
+};
+
+struct pst_wire_frame {
+	uint32_t magic; /* PST_WIRE_FRAME_MAGIC */
+	uint16_t version;
+	uint16_t type;
+	uint32_t length; /* of the payload */
+	uint32_t seq;	 /* chosen by the requester */
+	uint32_t status;
+	uint32_t reserved0;
+	uint64_t reserved1;
+};
+static_assert(sizeof(struct pst_wire_frame) == 32, "");
+
+struct pst_wire_challenge {
+	uint64_t epoch;
+	uint32_t nonce_slot; /* index into header.nonce */
+	uint32_t version_min;
+	uint32_t version_max;
+	/* 1: the frame carries the region's descriptor (SCM_RIGHTS). */
+	uint32_t has_region_fd;
+};
+static_assert(sizeof(struct pst_wire_challenge) == 24, "");
+
+/* HELLO flag: no lane, no leases; for health checks and tools. */
+#define PST_WIRE_HELLO_CONTROL_ONLY 1U
+
+struct pst_wire_hello {
+	uint32_t version;
+	uint32_t features;
+	uint64_t epoch; /* CHALLENGE's, echoed */
+	uint32_t nonce_slot;
+	uint32_t flags;
+	uint8_t nonce[PST_WIRE_NONCE_SIZE];
+	uint32_t pid;	/* for STATS and logs; never trusted */
+	uint32_t reserved0;
+	char name[32]; /* of the program, NUL-padded, printable ASCII */
+};
+static_assert(sizeof(struct pst_wire_hello) == 80, "");
+
+struct pst_wire_welcome {
+	uint32_t version;
+	uint32_t features;
+	uint64_t epoch;
+	uint64_t session; /* never 0, never used twice in an epoch */
+	uint32_t lane;	  /* index; UINT32_MAX for a control-only session */
+	uint32_t n_slots;
+	uint64_t arena_off;
+	uint64_t arena_size;
+	uint64_t file_size;
+	struct pst_wire_limits limits;
+	uint8_t region_uuid[16];
+	uint8_t vm_uuid[16]; /* DMI product UUID, zeros when there is none */
+	uint8_t boot_id[16];
+	uint32_t heartbeat_ms;
+	uint32_t emulated;   /* 1: the agent's CPU is emulated (TCG) */
+	char agent_version[32];
+	char provider[16]; /* "ivshmem", "file", "memfd" ... */
+	char backend[64];  /* e.g. "cpu: OpenBLAS 0.3.21 ..." */
+	char driver[32];   /* GPU driver, empty without a GPU */
+	char cuda[32];	   /* CUDA runtime, likewise */
+	char cublas[32];
+};
+static_assert(sizeof(struct pst_wire_welcome) == 384, "");
+
+struct pst_wire_lease {
+	uint64_t off;  /* LEASE: 0 in the request */
+	uint64_t size; /* bytes, a multiple of PST_WIRE_UNIT in replies */
+};
+static_assert(sizeof(struct pst_wire_lease) == 16, "");
+
+struct pst_wire_cancel {
+	uint64_t tag;
+};
+static_assert(sizeof(struct pst_wire_cancel) == 8, "");
+
+#endif
