@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which 2 MiB units of the arena are leased to whom: the agent's private map. */
+/* Which 2 MiB units of the arena are leased to whom: the agent's private map.
+ */
 #ifndef PST_TRANSPORT_EXTENT_H
 #define PST_TRANSPORT_EXTENT_H
 
@@ -11,7 +12,7 @@
 struct pst_extents;
 
 struct pst_extents_stats {
-	uint64_t total;	     /* bytes of the arena */
+	uint64_t total; /* bytes of the arena */
 	uint64_t leased;
 	uint64_t quarantined;
 	uint64_t largest_free; /* bytes of the longest free run */

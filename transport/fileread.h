@@ -11,7 +11,7 @@
 enum pst_fileread_how {
 	PST_FILEREAD_AUTO,
 	PST_FILEREAD_URING_DIRECT, /* O_DIRECT through io_uring */
-	PST_FILEREAD_URING,	   /* buffered through io_uring */
+	PST_FILEREAD_URING,        /* buffered through io_uring */
 	PST_FILEREAD_PREAD,
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The check of an operation's descriptor: pure functions, both ends use them. */
+/* The check of an operation's descriptor: pure functions, both ends use them.
+ */
 #ifndef PST_TRANSPORT_OP_H
 #define PST_TRANSPORT_OP_H
 
@@ -26,9 +27,9 @@ struct pst_op {
 	uint32_t m, n, k;
 	uint32_t lda, ldb, ldc;
 	double alpha, beta;
-	uint64_t pattern;	     /* FILL */
-	unsigned int pattern_size;   /* FILL: 1, 4 or 8 bytes */
-	struct pst_span a, b, c;     /* size 0: not read, not written */
+	uint64_t pattern;          /* FILL */
+	unsigned int pattern_size; /* FILL: 1, 4 or 8 bytes */
+	struct pst_span a, b, c;   /* size 0: not read, not written */
 };
 
 /* Bytes of one element; 0 for an unknown type. */

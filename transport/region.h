@@ -31,12 +31,12 @@ enum pst_caching {
  */
 struct pst_region {
 	enum pst_provider provider;
-	char name[128];	     /* for logs: path, PCI address, "memfd" */
-	int fd;		     /* file, memfd; resource2 for ivshmem */
+	char name[128]; /* for logs: path, PCI address, "memfd" */
+	int fd;         /* file, memfd; resource2 for ivshmem */
 	uint8_t *base;
-	uint64_t size;	     /* bytes from the header to the end */
-	uint64_t file_size;  /* size + PST_WIRE_PREAMBLE */
-	uint32_t page_size;  /* bytes, of the arena's mapping */
+	uint64_t size;            /* bytes from the header to the end */
+	uint64_t file_size;       /* size + PST_WIRE_PREAMBLE */
+	uint32_t page_size;       /* bytes, of the arena's mapping */
 	enum pst_caching caching; /* of the arena */
 	uint8_t uuid[16];
 };
@@ -60,12 +60,12 @@ const char *pst_caching_name(enum pst_caching c);
 
 struct pst_region_create {
 	uint64_t file_size; /* a multiple of PST_WIRE_UNIT */
-	mode_t mode;	    /* e.g. 0660 */
-	uid_t uid;	    /* (uid_t)-1: unchanged */
-	gid_t gid;	    /* (gid_t)-1: unchanged */
-	int node;	    /* NUMA node to bind to, -1: none */
-	bool prefault;	    /* touch every page now */
-	bool replace;	    /* an existing file is replaced, else -EEXIST */
+	mode_t mode;        /* e.g. 0660 */
+	uid_t uid;          /* (uid_t)-1: unchanged */
+	gid_t gid;          /* (gid_t)-1: unchanged */
+	int node;           /* NUMA node to bind to, -1: none */
+	bool prefault;      /* touch every page now */
+	bool replace;       /* an existing file is replaced, else -EEXIST */
 };
 
 /*
@@ -105,8 +105,8 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
  * (seals missing), -EBUSY (another agent holds it: the sentence has its pid),
  * -EPROTO (not a region), -EMSGSIZE (size against the stamp), -errno.
  */
-int pst_region_open(const char *spec, const char *sysfs,
-		    struct pst_region *ret, struct pst_error *err);
+int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
+		    struct pst_error *err);
 void pst_region_close(struct pst_region *r);
 
 /*

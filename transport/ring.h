@@ -33,9 +33,9 @@ struct pst_lane_client {
 /* The agent's end. */
 struct pst_lane_agent {
 	struct pst_wire_lane *lane;
-	uint64_t sq_head;	/* taken */
-	uint64_t cq_tail;	/* posted */
-	uint64_t cq_head_seen;	/* client_cq_head when last looked at, checked */
+	uint64_t sq_head;      /* taken */
+	uint64_t cq_tail;      /* posted */
+	uint64_t cq_head_seen; /* client_cq_head when last looked at, checked */
 	uint64_t woken_gen;
 };
 

@@ -19,10 +19,10 @@ struct pst_endpoint {
 	enum pst_scheme scheme;
 	uint32_t cid;
 	uint32_t port;
-	char path[108];	   /* sun_path of the socket */
+	char path[108];    /* sun_path of the socket */
 	char region[4096]; /* region file, empty when none was named */
 	char agent[4096];  /* spawn: the program; empty: found by the library */
-	uint64_t size;	   /* spawn: bytes of the region, 0: default */
+	uint64_t size;     /* spawn: bytes of the region, 0: default */
 	uint32_t threads;  /* spawn: BLAS threads, 0: default */
 };
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define PST_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define PST_MUST_USE	  __attribute__((warn_unused_result))
+#define PST_MUST_USE      __attribute__((warn_unused_result))
 
 #define PST_NS_PER_US 1000ULL
 #define PST_NS_PER_MS 1000000ULL
@@ -71,7 +71,7 @@ static inline void pst_cleanup_file(FILE **f)
 		fclose(*f);
 }
 
-#define PST_CLEANUP_FD	 __attribute__((cleanup(pst_cleanup_fd)))
+#define PST_CLEANUP_FD   __attribute__((cleanup(pst_cleanup_fd)))
 #define PST_CLEANUP_FREE __attribute__((cleanup(pst_cleanup_free)))
 #define PST_CLEANUP_FILE __attribute__((cleanup(pst_cleanup_file)))
 

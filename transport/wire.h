@@ -38,19 +38,19 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	      "the wire is read and written in place");
 
 #define PST_WIRE_VERSION 1U
-#define PST_VSOCK_PORT	 7070U
+#define PST_VSOCK_PORT   7070U
 
 /* One cache line; one writer each. */
-#define PST_WIRE_LINE	 64U
+#define PST_WIRE_LINE 64U
 /* The largest page a provider may map with, and the arena's unit. */
-#define PST_WIRE_UNIT	 (2U << 20)
+#define PST_WIRE_UNIT     (2U << 20)
 #define PST_WIRE_PREAMBLE (2U << 20)
 /* Control area: header and lanes, mapped apart from the arena. */
-#define PST_WIRE_CTL_SIZE (2U << 20)
+#define PST_WIRE_CTL_SIZE    (2U << 20)
 #define PST_WIRE_HEADER_SIZE (64U << 10)
 #define PST_WIRE_LANE_STRIDE (64U << 10)
-#define PST_WIRE_MAX_LANES 31U
-#define PST_WIRE_SLOTS	 256U
+#define PST_WIRE_MAX_LANES   31U
+#define PST_WIRE_SLOTS       256U
 /* Preamble, control area and one unit of arena. */
 #define PST_WIRE_MIN_FILE (6U << 20)
 /* Larger files are refused, so that no sum of offsets can wrap. */
@@ -61,15 +61,15 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 #define PST_WIRE_STAMP_MAGIC  0x314e474552545350ULL /* "PSTREGN1" */
 #define PST_WIRE_FORMAT_MAGIC 0x31544d4652545350ULL /* "PSTRFMT1" */
-#define PST_WIRE_FRAME_MAGIC  0x4b545350U	    /* "PSTK" */
+#define PST_WIRE_FRAME_MAGIC  0x4b545350U           /* "PSTK" */
 
 /* Feature bits, in the format line, HELLO and WELCOME. None in version 1. */
 #define PST_WIRE_FEATURES 0U
 
 /* Stamp: what makes a block of memory a Penstock region. */
 struct pst_wire_stamp {
-	uint64_t magic;	    /* PST_WIRE_STAMP_MAGIC, written last */
-	uint32_t version;   /* layout of the stamp: 1 */
+	uint64_t magic;   /* PST_WIRE_STAMP_MAGIC, written last */
+	uint32_t version; /* layout of the stamp: 1 */
 	uint32_t reserved0;
 	uint8_t uuid[16];   /* RFC 4122 bytes of the region's UUID */
 	uint64_t file_size; /* bytes of the backing file, preamble included */
@@ -82,7 +82,7 @@ struct pst_wire_format {
 	uint64_t magic; /* PST_WIRE_FORMAT_MAGIC, written last */
 	uint32_t version;
 	uint32_t features;
-	uint64_t epoch;	     /* random, never 0 */
+	uint64_t epoch;      /* random, never 0 */
 	uint32_t n_lanes;    /* 1..31 */
 	uint32_t n_slots;    /* of each SQ and CQ, PST_WIRE_SLOTS */
 	uint64_t arena_off;  /* PST_WIRE_CTL_SIZE */
@@ -165,7 +165,7 @@ enum pst_wire_dtype {
 enum pst_wire_op {
 	PST_WIRE_OP_NOP = 1,
 	PST_WIRE_OP_GEMM = 2,
-	PST_WIRE_OP_FILL = 3,	  /* span[i] = low bits of pattern */
+	PST_WIRE_OP_FILL = 3,     /* span[i] = low bits of pattern */
 	PST_WIRE_OP_CHECKSUM = 4, /* CQE result = XXH3 64-bit of the span */
 };
 
@@ -209,8 +209,8 @@ struct pst_wire_sqe {
 	uint64_t off_b;
 	uint64_t off_c;
 	uint64_t off_bias; /* reserved: 0 */
-	uint64_t alpha;	   /* bits of a double; FILL: the pattern */
-	uint64_t beta;	   /* bits of a double */
+	uint64_t alpha;    /* bits of a double; FILL: the pattern */
+	uint64_t beta;     /* bits of a double */
 	uint64_t length;   /* FILL, CHECKSUM: bytes; GEMM: reserved 0 */
 	uint64_t reserved1[2];
 };
@@ -221,8 +221,8 @@ static_assert(offsetof(struct pst_wire_sqe, off_b) == 64, "line 1");
 struct pst_wire_cqe {
 	uint64_t seq; /* entry number + 1, written last */
 	uint64_t tag;
-	uint32_t status; /* enum pst_wire_status */
-	uint32_t flags;	 /* reserved */
+	uint32_t status;     /* enum pst_wire_status */
+	uint32_t flags;      /* reserved */
 	uint64_t compute_ns; /* the backend's own time for the operation */
 	uint64_t queue_ns;   /* from the agent's taking it to its start */
 	uint64_t result;     /* CHECKSUM's value, else 0 */
@@ -249,21 +249,21 @@ static_assert(PST_WIRE_HEADER_SIZE +
 /* What a peer answers; transport/status.c maps each to one errno. */
 enum pst_wire_status {
 	PST_WIRE_OK = 0,
-	PST_WIRE_EINVAL = 1,	/* malformed or contradictory arguments */
-	PST_WIRE_EBOUNDS = 2,	/* outside what is leased to the session */
-	PST_WIRE_ELIMIT = 3,	/* above one of the agent's limits */
-	PST_WIRE_ENOSPC = 4,	/* no free extent of that size */
-	PST_WIRE_EBUSY = 5,	/* no free lane or connection slot */
-	PST_WIRE_ENOTSUP = 6,	/* not an operation of this backend */
-	PST_WIRE_EVERSION = 7,	/* no common protocol version */
-	PST_WIRE_EAUTH = 8,	/* wrong nonce */
-	PST_WIRE_EPROTO = 9,	/* a frame or entry against the protocol */
-	PST_WIRE_ECANCELED = 10,/* cancelled before it was done */
-	PST_WIRE_EIO = 11,	/* the backend failed */
-	PST_WIRE_ENOENT = 12,	/* no such extent, lane or tag */
-	PST_WIRE_ENOMEM = 13,	/* the agent is out of memory */
-	PST_WIRE_ESHUTDOWN = 14,/* the agent is draining */
-	PST_WIRE_ETIMEDOUT = 15,/* HELLO came too late */
+	PST_WIRE_EINVAL = 1,     /* malformed or contradictory arguments */
+	PST_WIRE_EBOUNDS = 2,    /* outside what is leased to the session */
+	PST_WIRE_ELIMIT = 3,     /* above one of the agent's limits */
+	PST_WIRE_ENOSPC = 4,     /* no free extent of that size */
+	PST_WIRE_EBUSY = 5,      /* no free lane or connection slot */
+	PST_WIRE_ENOTSUP = 6,    /* not an operation of this backend */
+	PST_WIRE_EVERSION = 7,   /* no common protocol version */
+	PST_WIRE_EAUTH = 8,      /* wrong nonce */
+	PST_WIRE_EPROTO = 9,     /* a frame or entry against the protocol */
+	PST_WIRE_ECANCELED = 10, /* cancelled before it was done */
+	PST_WIRE_EIO = 11,       /* the backend failed */
+	PST_WIRE_ENOENT = 12,    /* no such extent, lane or tag */
+	PST_WIRE_ENOMEM = 13,    /* the agent is out of memory */
+	PST_WIRE_ESHUTDOWN = 14, /* the agent is draining */
+	PST_WIRE_ETIMEDOUT = 15, /* HELLO came too late */
 	PST_WIRE_N_STATUS
 };
 
@@ -273,21 +273,21 @@ enum pst_wire_status {
  * status other than OK the payload is a sentence in UTF-8 without NUL.
  */
 #define PST_WIRE_MAX_PAYLOAD (64U << 10)
-#define PST_WIRE_REPLY	     0x8000U
+#define PST_WIRE_REPLY       0x8000U
 
 enum pst_wire_frame_type {
 	PST_WIRE_CHALLENGE = 1, /* agent: pst_wire_challenge */
-	PST_WIRE_HELLO = 2,	/* pst_wire_hello -> pst_wire_welcome */
-	PST_WIRE_PING = 3,	/* any payload up to 4096 -> the same */
-	PST_WIRE_INFO = 4,	/* none -> JSON text */
-	PST_WIRE_HEALTH = 5,	/* none -> JSON text */
-	PST_WIRE_STATS = 6,	/* none -> JSON text */
-	PST_WIRE_LEASE = 7,	/* pst_wire_lease, size set -> off set */
-	PST_WIRE_RELEASE = 8,	/* pst_wire_lease -> none */
-	PST_WIRE_CANCEL = 9,	/* pst_wire_cancel -> none */
-	PST_WIRE_WAKE = 10,	/* either way, no payload, no reply */
-	PST_WIRE_BYE = 11,	/* none -> none, then the agent closes */
-	PST_WIRE_ERROR = 12,	/* agent: status and sentence, then it closes */
+	PST_WIRE_HELLO = 2,     /* pst_wire_hello -> pst_wire_welcome */
+	PST_WIRE_PING = 3,      /* any payload up to 4096 -> the same */
+	PST_WIRE_INFO = 4,      /* none -> JSON text */
+	PST_WIRE_HEALTH = 5,    /* none -> JSON text */
+	PST_WIRE_STATS = 6,     /* none -> JSON text */
+	PST_WIRE_LEASE = 7,     /* pst_wire_lease, size set -> off set */
+	PST_WIRE_RELEASE = 8,   /* pst_wire_lease -> none */
+	PST_WIRE_CANCEL = 9,    /* pst_wire_cancel -> none */
+	PST_WIRE_WAKE = 10,     /* either way, no payload, no reply */
+	PST_WIRE_BYE = 11,      /* none -> none, then the agent closes */
+	PST_WIRE_ERROR = 12,    /* agent: status and sentence, then it closes */
 	PST_WIRE_N_TYPES
 };
 
@@ -296,7 +296,7 @@ struct pst_wire_frame {
 	uint16_t version;
 	uint16_t type;
 	uint32_t length; /* of the payload */
-	uint32_t seq;	 /* chosen by the requester */
+	uint32_t seq;    /* chosen by the requester */
 	uint32_t status;
 	uint32_t reserved0;
 	uint64_t reserved1;
@@ -323,7 +323,7 @@ struct pst_wire_hello {
 	uint32_t nonce_slot;
 	uint32_t flags;
 	uint8_t nonce[PST_WIRE_NONCE_SIZE];
-	uint32_t pid;	/* for STATS and logs; never trusted */
+	uint32_t pid; /* for STATS and logs; never trusted */
 	uint32_t reserved0;
 	char name[32]; /* of the program, NUL-padded, printable ASCII */
 };
@@ -334,7 +334,7 @@ struct pst_wire_welcome {
 	uint32_t features;
 	uint64_t epoch;
 	uint64_t session; /* never 0, never used twice in an epoch */
-	uint32_t lane;	  /* index; UINT32_MAX for a control-only session */
+	uint32_t lane;    /* index; UINT32_MAX for a control-only session */
 	uint32_t n_slots;
 	uint64_t arena_off;
 	uint64_t arena_size;
@@ -344,12 +344,12 @@ struct pst_wire_welcome {
 	uint8_t vm_uuid[16]; /* DMI product UUID, zeros when there is none */
 	uint8_t boot_id[16];
 	uint32_t heartbeat_ms;
-	uint32_t emulated;   /* 1: the agent's CPU is emulated (TCG) */
+	uint32_t emulated; /* 1: the agent's CPU is emulated (TCG) */
 	char agent_version[32];
 	char provider[16]; /* "ivshmem", "file", "memfd" ... */
 	char backend[64];  /* e.g. "cpu: OpenBLAS 0.3.21 ..." */
 	char driver[32];   /* GPU driver, empty without a GPU */
-	char cuda[32];	   /* CUDA runtime, likewise */
+	char cuda[32];     /* CUDA runtime, likewise */
 	char cublas[32];
 };
 static_assert(sizeof(struct pst_wire_welcome) == 384, "");
