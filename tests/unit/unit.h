@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What every unit test's main() is made of. */
+#ifndef PST_TESTS_UNIT_H
+#define PST_TESTS_UNIT_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Runs a suite of one case; TAP goes where CK_TAP_LOG_FILE_NAME says. */
+static inline int pst_unit_run(const char *name, void (*add)(TCase *tc),
+			       int timeout_s)
+{
+	Suite *s = suite_create(name);
+	TCase *tc = tcase_create(name);
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, timeout_s);
+	add(tc);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
