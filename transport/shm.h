@@ -7,6 +7,17 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SANITIZE_THREAD__)
+#define PST_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PST_TSAN 1
+#endif
+#endif
+#ifndef PST_TSAN
+#define PST_TSAN 0
+#endif
+
 /*
  * A value is loaded once, into a local, and the local is what is checked and
  * used. Built with -DPST_SHM_HOOK, every load passes through
@@ -48,12 +59,13 @@ static inline void pst_shm_store_release(uint64_t *p, uint64_t v)
  */
 static inline void pst_shm_fence(void)
 {
-#if defined(__SANITIZE_THREAD__)
-	/* gcc's TSan does not model fences; a RMW on a private word is one. */
+#if PST_TSAN
+	/* TSan knows no fences (-Wtsan); a locked RMW is one to the CPU. */
 	static uint64_t word;
 	__atomic_fetch_add(&word, 1, __ATOMIC_SEQ_CST);
-#endif
+#else
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
 }
 
 /*
