@@ -4,6 +4,7 @@
 #define PST_TRANSPORT_SOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "transport/error.h"
