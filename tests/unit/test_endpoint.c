@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <check.h>
-
+#include "tests/unit/unit.h"
 #include "transport/sock.h"
 #include "transport/util.h"
 
@@ -214,13 +213,8 @@ START_TEST(a_listening_path_that_does_not_fit_is_too_long)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *t)
 {
-	Suite *s = suite_create("endpoint");
-	TCase *t = tcase_create("endpoint");
-	SRunner *sr;
-	int failed;
-
 	tcase_add_test(t, a_vsock_endpoint_has_cid_port_and_region);
 	tcase_add_test(t,
 		       a_hybrid_endpoint_takes_its_port_behind_the_last_colon);
@@ -235,10 +229,9 @@ int main(void)
 	tcase_add_loop_test(t, a_malformed_listening_address_is_refused, 0,
 			    (int)PST_ARRAY_SIZE(bad_listens));
 	tcase_add_test(t, a_listening_path_that_does_not_fit_is_too_long);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return pst_unit_run("endpoint", add, 10);
 }

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <check.h>
-
+#include "tests/unit/unit.h"
 #include "transport/frame.h"
 #include "transport/util.h"
 
@@ -492,13 +491,9 @@ START_TEST(a_refusal_becomes_an_error_with_the_peers_sentence)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *t)
 {
-	Suite *s = suite_create("frame");
-	TCase *t = tcase_create("frame");
 	const int n_rules = (int)PST_ARRAY_SIZE(rules);
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(t, a_frame_decodes_to_what_was_encoded);
 	tcase_add_test(t, an_incomplete_frame_asks_for_more_at_every_length);
@@ -520,10 +515,9 @@ int main(void)
 	tcase_add_test(t, offsets_and_sizes_of_leases_are_whole_units);
 	tcase_add_test(t, a_cancel_names_its_tag);
 	tcase_add_test(t, a_refusal_becomes_an_error_with_the_peers_sentence);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return pst_unit_run("frame", add, 10);
 }

@@ -12,8 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <check.h>
-
+#include "tests/unit/unit.h"
 #include "transport/sock.h"
 #include "transport/util.h"
 
@@ -527,15 +526,9 @@ START_TEST(a_cid_that_no_machine_has_ends_in_time_with_a_sentence)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *t)
 {
-	Suite *s = suite_create("sock");
-	TCase *t = tcase_create("sock");
-	SRunner *sr;
-	int failed;
-
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 20);
 	tcase_add_test(t, bytes_sent_are_received);
 	tcase_add_test(t, reading_ends_at_its_deadline);
 	tcase_add_test(
@@ -560,10 +553,9 @@ int main(void)
 	tcase_add_test(t, a_hybrid_that_hangs_up_means_that_nobody_listens);
 	tcase_add_test(t,
 		       a_cid_that_no_machine_has_ends_in_time_with_a_sentence);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return pst_unit_run("sock", add, 20);
 }
