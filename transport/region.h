@@ -26,6 +26,14 @@ enum pst_caching {
 };
 
 /*
+ * Rules for all files, on both sides. Extents are mapped one by one, at
+ * offsets that are multiples of PST_WIRE_UNIT: hugetlbfs with larger pages
+ * (1 GiB) is refused with -EINVAL. A file that everybody may write is refused
+ * with -EPERM, holes are filled or -ENOSPC told, so that no access ends in
+ * SIGBUS. No mapping of a region is inherited by fork(2) (MADV_DONTFORK).
+ */
+
+/*
  * A whole region as its agent maps it: base is the header, base + off is wire
  * offset off, for all of [0, size).
  */
@@ -74,7 +82,8 @@ struct pst_region_create {
  * it, rename). On hugetlbfs every page is allocated before it succeeds.
  * Returns 0 and a random UUID in ret_uuid, -EEXIST, -EINVAL (size), -ENOSPC
  * (the hugepage pool or file system is too small; the sentence says by how
- * much), -EACCES, -ENOENT, -errno.
+ * much), -EACCES, -ENOENT, -errno. A mode that lets everybody write is -EINVAL;
+ * more than the machine's memory, on tmpfs, is -ENOMEM.
  */
 int pst_region_create_file(const char *path, const struct pst_region_create *c,
 			   uint8_t ret_uuid[16], struct pst_error *err);
@@ -99,10 +108,12 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
  *   fd:N            an inherited descriptor of a memfd or file; must be
  *                   stamped, seals are checked
  * An unstamped region named by address is stamped here. Never formats a
- * device it was not told of. sysfs is the mount point ("/sys"), another one
+ * device it was not told of. fd:N belongs to the region after success, and to
+ * the caller after failure. sysfs is the mount point ("/sys"), another one
  * in tests.
  * Returns 0, -EINVAL (spec), -ENODEV (no device), -ENOENT, -EACCES, -EPERM
- * (seals missing), -EBUSY (another agent holds it: the sentence has its pid),
+ * (seals missing, or everybody may write), -ENOSPC (holes that cannot be
+ * filled), -EBUSY (another agent holds it: the sentence has its pid),
  * -EPROTO (not a region), -EMSGSIZE (size against the stamp), -errno.
  */
 int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
@@ -144,8 +155,8 @@ struct pst_region_map {
 /*
  * Opens a region file for a client. It must be a regular file of a whole
  * number of units, stamped, its size as the stamp says, and not writable by
- * everybody. Returns 0, -ENOENT, -EACCES, -EPROTO, -EMSGSIZE, -EPERM, -errno;
- * sentences name the path.
+ * everybody. Returns 0, -ENOENT, -EACCES, -EPROTO, -EMSGSIZE, -EPERM, -ENOSPC,
+ * -errno; sentences name the path.
  */
 int pst_region_map_open(const char *path, struct pst_region_map *ret,
 			struct pst_error *err);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Binding memory and threads to NUMA nodes, on whatever nodes there are. */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/unit/unit.h"
+#include "transport/numa.h"
+
+#define SIZE (1U << 20)
+
+static void *fresh(void)
+{
+	void *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	return p;
+}
+
+START_TEST(there_is_at_least_one_node)
+{
+	ck_assert_int_ge(pst_numa_nodes(), 1);
+}
+END_TEST
+
+START_TEST(a_node_that_does_not_exist_is_refused_with_its_number)
+{
+	int want = pst_numa_available() ? -EINVAL : -EOPNOTSUPP;
+	struct pst_error err;
+	void *p = fresh();
+
+	ck_assert_int_eq(pst_numa_bind_memory(p, SIZE, 4000, &err), want);
+	ck_assert_int_eq(err.code, want);
+	if (want == -EINVAL)
+		ck_assert_ptr_nonnull(strstr(err.text, "4000"));
+	ck_assert_int_eq(pst_numa_bind_memory(p, SIZE, -1, NULL), want);
+	ck_assert_int_eq(pst_numa_bind_thread(4000, NULL), want);
+	ck_assert_int_eq(pst_numa_bind_thread(-1, NULL), want);
+	munmap(p, SIZE);
+}
+END_TEST
+
+START_TEST(bound_memory_comes_from_its_node)
+{
+	struct pst_error err;
+	uint8_t *p = fresh();
+	int node, r;
+
+	for (node = 0; node < pst_numa_nodes(); node++) {
+		r = pst_numa_bind_memory(p, SIZE, node, &err);
+		if (!pst_numa_available()) {
+			ck_assert_int_eq(r, -EOPNOTSUPP);
+			break;
+		}
+		/* A node may have CPUs and no memory, or not be allowed. */
+		if (r == -EINVAL)
+			continue;
+		ck_assert_msg(r == 0, "%s", err.text);
+		memset(p, 1, SIZE);
+		ck_assert_int_eq(pst_numa_node_of(p), node);
+		ck_assert_int_eq(pst_numa_node_of(p + SIZE - 1), node);
+		munmap(p, SIZE);
+		p = fresh();
+	}
+	munmap(p, SIZE);
+}
+END_TEST
+
+START_TEST(asking_for_the_node_of_an_untouched_page_does_not_touch_it)
+{
+	unsigned char resident = 1;
+	void *p = fresh();
+
+	ck_assert_int_lt(pst_numa_node_of(p), 0);
+	ck_assert_int_eq(mincore(p, 4096, &resident), 0);
+	ck_assert_int_eq(resident & 1, 0);
+	munmap(p, SIZE);
+}
+END_TEST
+
+START_TEST(a_bound_thread_runs_on_cpus_of_its_node)
+{
+	struct pst_error err;
+	cpu_set_t before, after;
+	int r;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	r = pst_numa_bind_thread(0, &err);
+	if (!pst_numa_available()) {
+		ck_assert_int_eq(r, -EOPNOTSUPP);
+		return;
+	}
+	ck_assert_msg(r == 0, "%s", err.text);
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+	ck_assert_int_ge(CPU_COUNT(&after), 1);
+	/* With one node that is no restriction at all. */
+	if (pst_numa_nodes() == 1)
+		ck_assert_int_ge(CPU_COUNT(&after), CPU_COUNT(&before));
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(tc, there_is_at_least_one_node);
+	tcase_add_test(tc,
+		       a_node_that_does_not_exist_is_refused_with_its_number);
+	tcase_add_test(tc, bound_memory_comes_from_its_node);
+	tcase_add_test(
+		tc, asking_for_the_node_of_an_untouched_page_does_not_touch_it);
+	tcase_add_test(tc, a_bound_thread_runs_on_cpus_of_its_node);
+}
+
+int main(void)
+{
+	return pst_unit_run("numa", add, 20);
+}

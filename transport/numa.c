@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* NUMA placement of memory and threads, through libnuma. */
+#include "transport/numa.h"
+
+#include <errno.h>
+#include <numa.h>
+#include <numaif.h>
+#include <sched.h>
+
+#include "transport/util.h"
+
+bool pst_numa_available(void)
+{
+	return numa_available() >= 0;
+}
+
+int pst_numa_nodes(void)
+{
+	return pst_numa_available() ? numa_num_configured_nodes() : 1;
+}
+
+static int check_node(int node, struct pst_error *err)
+{
+	if (!pst_numa_available())
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "this kernel has no NUMA policies");
+	if (node < 0 || node > numa_max_node() ||
+	    !numa_bitmask_isbitset(numa_all_nodes_ptr, (unsigned int)node))
+		return pst_error_set(err, -EINVAL,
+				     "there is no NUMA node %d, or it is not "
+				     "allowed here (nodes: %d)",
+				     node, pst_numa_nodes());
+	return 0;
+}
+
+int pst_numa_bind_memory(void *addr, uint64_t size, int node,
+			 struct pst_error *err)
+{
+	struct bitmask *mask;
+	int r;
+
+	r = check_node(node, err);
+	if (r < 0)
+		return r;
+	mask = numa_allocate_nodemask();
+	if (!mask)
+		return pst_error_set(err, -ENOMEM, "no memory");
+	numa_bitmask_setbit(mask, (unsigned int)node);
+	/* The kernel takes one bit fewer than maxnode says. */
+	r = mbind(addr, size, MPOL_BIND, mask->maskp, mask->size + 1, 0) < 0
+		    ? pst_error_set_errno(err, errno,
+					  "cannot bind memory to node %d", node)
+		    : 0;
+	numa_free_nodemask(mask);
+	return r;
+}
+
+int pst_numa_bind_thread(int node, struct pst_error *err)
+{
+	struct bitmask *cpus;
+	int r;
+
+	r = check_node(node, err);
+	if (r < 0)
+		return r;
+	cpus = numa_allocate_cpumask();
+	if (!cpus)
+		return pst_error_set(err, -ENOMEM, "no memory");
+	if (numa_node_to_cpus(node, cpus) < 0)
+		r = pst_error_set_errno(
+			err, errno, "cannot list the CPUs of node %d", node);
+	else if (numa_bitmask_weight(cpus) == 0)
+		r = pst_error_set(err, -EINVAL, "node %d has no CPUs", node);
+	else if (numa_sched_setaffinity(0, cpus) < 0)
+		r = pst_error_set_errno(
+			err, errno, "cannot run on the CPUs of node %d", node);
+	numa_free_cpumask(cpus);
+	return r;
+}
+
+int pst_numa_node_of(const void *addr)
+{
+	void *page = (void *)(uintptr_t)addr;
+	int status;
+
+	/* move_pages(2) without target nodes only asks, and unlike
+	 * get_mempolicy(2) does not touch the page. */
+	if (move_pages(0, 1, &page, NULL, &status, 0) < 0)
+		return -errno;
+	return status;
+}

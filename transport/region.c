@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* Opens and closes what an agent serves, by its specification. */
+#include "transport/region.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "transport/region_int.h"
+#include "transport/util.h"
+
+static const char *const provider_names[] = {
+	[PST_PROVIDER_FILE] = "file",
+	[PST_PROVIDER_MEMFD] = "memfd",
+	[PST_PROVIDER_IVSHMEM] = "ivshmem",
+};
+
+static const char *const caching_names[] = {
+	[PST_CACHING_UNKNOWN] = "unknown",
+	[PST_CACHING_WB] = "WB",
+	[PST_CACHING_WC] = "WC",
+	[PST_CACHING_UC] = "UC",
+};
+
+const char *pst_provider_name(enum pst_provider p)
+{
+	if ((unsigned int)p >= PST_ARRAY_SIZE(provider_names))
+		return "unknown";
+	return provider_names[p];
+}
+
+const char *pst_caching_name(enum pst_caching c)
+{
+	if ((unsigned int)c >= PST_ARRAY_SIZE(caching_names))
+		return "unknown";
+	return caching_names[c];
+}
+
+/* Locks, checks and maps the file behind fd, which becomes ret's on success
+ * and stays the caller's on failure. */
+static int take_file(int fd, const char *name, struct pst_region *ret,
+		     struct pst_error *err)
+{
+	struct pst_wire_format format;
+	struct pst_region_file f;
+	struct pst_region r = {.fd = fd, .caching = PST_CACHING_WB};
+	void *base;
+	ssize_t n;
+	int rc;
+
+	rc = pst_region_inspect(fd, name, &f, err);
+	if (rc < 0)
+		return rc;
+	if (f.memfd && !f.sealed)
+		return pst_error_set(err, -EPERM,
+				     "%s is not sealed against shrinking",
+				     name);
+	n = pread(fd, &format, sizeof(format),
+		  PST_WIRE_PREAMBLE +
+			  (off_t)offsetof(struct pst_wire_header, format));
+	rc = pst_region_lock(
+		fd, name, n == (ssize_t)sizeof(format) ? &format : NULL, err);
+	if (rc < 0)
+		return rc;
+	rc = pst_region_read_stamp(fd, name, &f, r.uuid, err);
+	if (rc < 0)
+		return rc;
+	rc = pst_region_allocate(fd, name, &f, err);
+	if (rc < 0)
+		return rc;
+
+	r.provider = f.memfd ? PST_PROVIDER_MEMFD : PST_PROVIDER_FILE;
+	r.file_size = f.size;
+	r.size = f.size - PST_WIRE_PREAMBLE;
+	r.page_size = (uint32_t)f.page_size;
+	rc = pst_region_map_file(fd, PST_WIRE_PREAMBLE, r.size, NULL, &base);
+	if (rc < 0)
+		return pst_error_set_errno(err, rc, "cannot map %s", name);
+	r.base = base;
+	pst_region_populate(base, r.size);
+	snprintf(r.name, sizeof(r.name), "%s", name);
+	*ret = r;
+	return 0;
+}
+
+static int open_file(const char *path, struct pst_region *ret,
+		     struct pst_error *err)
+{
+	PST_CLEANUP_FD int fd = -1;
+	int r;
+
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return pst_error_set_errno(err, errno,
+					   "cannot open region file %s", path);
+	r = take_file(fd, path, ret, err);
+	if (r == 0)
+		fd = -1;
+	return r;
+}
+
+static int open_memfd(const char *text, struct pst_region *ret,
+		      struct pst_error *err)
+{
+	PST_CLEANUP_FD int fd = -1;
+	uint64_t size;
+	bool huge;
+	int r;
+
+	if (pst_parse_size(text, &size) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "memfd:%s is not a size, such as "
+				     "memfd:256M",
+				     text);
+	r = pst_region_create_memfd(size, &fd, &huge, err);
+	if (r < 0)
+		return r;
+	r = take_file(fd, "memfd", ret, err);
+	if (r == 0)
+		fd = -1;
+	return r;
+}
+
+/*
+ * A lock belongs to the open file description, which an inherited descriptor
+ * shares with the process that made it. So the region is opened anew where
+ * that can be done.
+ */
+static int reopen(int fd)
+{
+	char path[32];
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	return own < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : own;
+}
+
+static int open_inherited(const char *text, struct pst_region *ret,
+			  struct pst_error *err)
+{
+	PST_CLEANUP_FD int fd = -1;
+	char name[32];
+	uint64_t n;
+	int r;
+
+	if (pst_parse_u64(text, 0, INT32_MAX, &n) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "fd:%s is not the number of a descriptor",
+				     text);
+	if (fcntl((int)n, F_GETFD) < 0)
+		return pst_error_set(err, -EINVAL, "descriptor %d is not open",
+				     (int)n);
+	fd = reopen((int)n);
+	if (fd < 0)
+		return pst_error_set_errno(err, errno, "descriptor %d", (int)n);
+	snprintf(name, sizeof(name), "fd %d", (int)n);
+	r = take_file(fd, name, ret, err);
+	if (r == 0) {
+		fd = -1;
+		close((int)n);
+	}
+	return r;
+}
+
+/* What follows "word:" in spec, or NULL when it begins otherwise. */
+static const char *after(const char *spec, const char *word)
+{
+	size_t n = strlen(word);
+
+	return strncmp(spec, word, n) == 0 && spec[n] == ':' ? spec + n + 1
+							     : NULL;
+}
+
+int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
+		    struct pst_error *err)
+{
+	const char *rest;
+
+	if (strcmp(spec, "auto") == 0 || strcmp(spec, "ivshmem") == 0)
+		return pst_region_open_ivshmem(NULL, sysfs, ret, err);
+	rest = after(spec, "ivshmem");
+	if (rest)
+		return pst_region_open_ivshmem(rest, sysfs, ret, err);
+	rest = after(spec, "file");
+	if (rest)
+		return open_file(rest, ret, err);
+	rest = after(spec, "memfd");
+	if (rest)
+		return open_memfd(rest, ret, err);
+	rest = after(spec, "fd");
+	if (rest)
+		return open_inherited(rest, ret, err);
+	return pst_error_set(err, -EINVAL,
+			     "\"%s\" names no region: auto, ivshmem, "
+			     "ivshmem:ADDR, file:PATH, memfd:SIZE or fd:N",
+			     spec);
+}
+
+void pst_region_close(struct pst_region *r)
+{
+	if (!r || !r->base)
+		return;
+	munmap(r->base, r->size);
+	/* The lock ends with the descriptor, after the last access. */
+	pst_close_fd(r->fd);
+	*r = (struct pst_region){.fd = -1};
+}

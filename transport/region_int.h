@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* What the region*.c files share among themselves; nobody else includes it. */
+#ifndef PST_TRANSPORT_REGION_INT_H
+#define PST_TRANSPORT_REGION_INT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "transport/error.h"
+#include "transport/region.h"
+#include "transport/util.h"
+
+/* What fstat(2), fstatfs(2) and F_GET_SEALS say about a backing file. */
+struct pst_region_file {
+	uint64_t size;
+	uint64_t page_size;
+	bool hugetlb;
+	bool sealed; /* F_SEAL_SHRINK: it cannot get shorter */
+	bool memfd;  /* a file without a name that can have seals */
+};
+
+/* Whether size can be a region's file. 0 or -EINVAL. */
+PST_MUST_USE int pst_region_check_size(uint64_t size, struct pst_error *err);
+
+/*
+ * Looks at an open file. Returns 0, -EINVAL (not a regular file, or pages
+ * over PST_WIRE_UNIT), -EMSGSIZE (no region has this size), -EPERM (everybody
+ * may write to it), -errno. name is for the sentence.
+ */
+PST_MUST_USE int pst_region_inspect(int fd, const char *name,
+				    struct pst_region_file *ret,
+				    struct pst_error *err);
+
+/*
+ * Reads and checks the stamp of an inspected file. Through pread(2), which
+ * answers a hole with zeros, where a mapping can end in SIGBUS.
+ */
+PST_MUST_USE int pst_region_read_stamp(int fd, const char *name,
+				       const struct pst_region_file *f,
+				       uint8_t ret_uuid[16],
+				       struct pst_error *err);
+
+/*
+ * Gives memory to every page of the file now, so that none is missing (and
+ * SIGBUS sent) later. Returns 0, -ENOSPC, -errno.
+ */
+PST_MUST_USE int pst_region_allocate(int fd, const char *name,
+				     const struct pst_region_file *f,
+				     struct pst_error *err);
+
+/*
+ * Address space of size bytes, PROT_NONE, aligned to PST_WIRE_UNIT, to be
+ * mapped over. Returns 0 or -ENOMEM.
+ */
+PST_MUST_USE int pst_region_reserve(uint64_t size, void **ret);
+
+/*
+ * Maps [off, +size) of the file (file offsets) shared, readable and writable,
+ * at an address the caller owns or, when at is NULL, at an aligned new one.
+ * The mapping is not inherited by fork(). Returns 0 or -errno, no sentence.
+ */
+PST_MUST_USE int pst_region_map_file(int fd, uint64_t off, uint64_t size,
+				     void *at, void **ret);
+
+/* Fills page tables ahead of use where the kernel can; never SIGBUS. */
+void pst_region_populate(void *addr, uint64_t size);
+
+/*
+ * Writes the stamp into a header's memory, magic last. Returns 0 and the new
+ * UUID, or -errno of getrandom(2).
+ */
+PST_MUST_USE int pst_region_write_stamp(struct pst_wire_header *h,
+					uint64_t file_size,
+					uint8_t ret_uuid[16]);
+
+/*
+ * Takes the exclusive lock. Returns 0, or -EBUSY with a sentence that names
+ * the holder as far as the copy of the format line (may be NULL) tells.
+ */
+PST_MUST_USE int pst_region_lock(int fd, const char *name,
+				 const struct pst_wire_format *format,
+				 struct pst_error *err);
+
+/* The ivshmem provider. addr: a PCI address, or NULL for the only stamped
+ * device. */
+PST_MUST_USE int pst_region_open_ivshmem(const char *addr, const char *sysfs,
+					 struct pst_region *ret,
+					 struct pst_error *err);
+
+#endif
