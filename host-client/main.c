@@ -10,9 +10,11 @@
 
 extern const struct pst_cmd pst_cmd_completion;
 extern const struct pst_cmd pst_cmd_help;
+extern const struct pst_cmd pst_cmd_host;
 
 /* In the order in which help shows them. */
 static const struct pst_cmd *const commands[] = {
+	&pst_cmd_host,
 	&pst_cmd_completion,
 	&pst_cmd_help,
 	NULL,

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host: the group of what is done to the host itself. */
+#include "host-client/cmd.h"
+
+extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_host_region_create;
+
+static const struct pst_cmd *const region_commands[] = {
+	&pst_cmd_host_region_create,
+	NULL,
+};
+
+static const struct pst_cmd region = {
+	.name = "region",
+	.summary = "Make the memory that host and guest share",
+	.sub = region_commands,
+};
+
+static const struct pst_cmd *const host_commands[] = {
+	&region,
+	NULL,
+};
+
+const struct pst_cmd pst_cmd_host = {
+	.name = "host",
+	.summary = "Prepare this host",
+	.sub = host_commands,
+};
