@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /*
  * Errors. Functions return 0 or a count, or one of these, negative:
  *
@@ -271,6 +273,8 @@ int pst_cancel(struct pst *c, uint64_t tag);
  */
 int pst_fd(struct pst *c);
 int pst_arm(struct pst *c);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection's state, and what the library's files do with it. */
+#ifndef PST_HOST_CLIENT_CONN_H
+#define PST_HOST_CLIENT_CONN_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host-client/heap.h"
+#include "host-client/optab.h"
+#include "host-client/penstock.h"
+#include "transport/error.h"
+#include "transport/frame.h"
+#include "transport/region.h"
+#include "transport/ring.h"
+#include "transport/sock.h"
+#include "transport/util.h"
+#include "transport/wire.h"
+
+/* One frame of the largest size. */
+#define PST_RX_SIZE (sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD)
+/* Requests are small: the rest of one, and a few that nobody waits for. */
+#define PST_TX_SIZE 4096U
+/* A waiter looks at heartbeat and epoch at least this often. */
+#define PST_TICK_NS          (200 * PST_NS_PER_MS)
+#define PST_TIMEOUT_NS       (5 * PST_NS_PER_S)
+#define PST_DEAD_NS          (1 * PST_NS_PER_S)
+#define PST_DEAD_EMULATED_NS (10 * PST_NS_PER_S)
+/* A sleep costs 20 to 50 us: spin about as long, then block. */
+#define PST_SPIN_NS (50 * PST_NS_PER_US)
+
+/* Bytes that arrived and are not yet a whole frame. */
+struct pst_rx {
+	uint8_t *buf; /* PST_RX_SIZE */
+	size_t n;
+};
+
+/* What a handshake yields; owned by the connection once installed. */
+struct pst_session {
+	int sock;
+	pid_t child; /* the agent of spawn:, or 0 */
+	struct pst_region_map map;
+	struct pst_wire_welcome welcome;
+};
+
+/* The one request under way. */
+struct pst_request {
+	bool busy;    /* a thread has it */
+	bool waiting; /* its reply is still wanted */
+	bool answered;
+	uint16_t type;
+	uint32_t seq;
+	int result; /* of the reply: 0 or its errno */
+	uint32_t length;
+	uint8_t *payload; /* malloc'ed, length bytes and a NUL */
+	struct pst_error err;
+};
+
+/* When a waiting call began, and when it must end (pst_now_ns() clock). */
+struct pst_waiter {
+	uint64_t start_ns;
+	uint64_t deadline_ns;
+};
+
+/*
+ * lock protects everything below it. ctl is mapped once, at an address that
+ * stays the connection's until pst_close(): while no session is alive there
+ * is private memory, so a look at a lane's slot without the lock is safe at
+ * any time.
+ */
+struct pst {
+	/* Written by pst_open() only. */
+	uint64_t id; /* never reused, for pst_last_error() */
+	struct pst_endpoint ep;
+	uint64_t timeout_ns;
+	uint64_t dead_opt_ns; /* as asked for, 0: by the agent's kind */
+	uint64_t spin_ns;
+	bool control_only;
+	char name[32];
+	uint8_t *ctl; /* PST_WIRE_CTL_SIZE */
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond;      /* monotonic clock */
+	unsigned int n_followers; /* threads asleep on cond */
+	bool leader;              /* a thread sleeps on the socket */
+
+	bool live;
+	bool connecting;
+	bool closing;
+	int lost_code; /* why the last session ended */
+	struct pst_error lost;
+	uint64_t serial; /* grows with each session */
+	int sock;        /* number stays the same from session to session */
+	pid_t child;
+	struct pst_region_map map;
+	struct pst_wire_welcome welcome;
+	uint64_t dead_ns;
+
+	struct pst_lane_client lane;
+	struct pst_optab ops;
+	uint64_t spin_now_ns; /* adapted, at most spin_ns */
+
+	uint64_t beat;       /* heartbeat when last looked at */
+	uint64_t look_ns;    /* when that was */
+	uint64_t silence_ns; /* for how long it has not moved */
+
+	struct pst_rx rx;
+	uint8_t tx[PST_TX_SIZE];
+	size_t tx_n;
+	uint32_t seq; /* of the last request sent */
+	struct pst_request req;
+
+	struct pst_heap heap;
+	bool leasing; /* a thread is extending the heap */
+
+	int epfd;   /* pst_fd(), or -1 */
+	int notice; /* eventfd inside epfd: look, though the socket is quiet */
+	bool notice_set;
+	bool fd_armed;    /* the application sleeps on epfd */
+	bool lost_unseen; /* pst_arm() has not told of the loss */
+
+	pthread_t watcher;
+	bool watcher_runs;
+	int watcher_fd; /* eventfd: sessions changed, or stop */
+};
+
+static inline void pst_lock(struct pst *c)
+{
+	pthread_mutex_lock(&c->lock);
+}
+
+static inline void pst_unlock(struct pst *c)
+{
+	pthread_mutex_unlock(&c->lock);
+}
+
+static inline struct pst_wire_header *pst_ctl_header(const struct pst *c)
+{
+	return (struct pst_wire_header *)c->ctl;
+}
+
+/* now + timeout without wrapping; PST_FOREVER stays that. */
+static inline uint64_t pst_deadline(uint64_t now, uint64_t timeout_ns)
+{
+	uint64_t sum;
+
+	return pst_add_overflow(now, timeout_ns, &sum) ? UINT64_MAX : sum;
+}
+
+/* The calling thread's last error on c. Returns r; r >= 0 does nothing.
+ * Without a sentence in err the phrase of r is kept. */
+int pst_fail(struct pst *c, int r, const struct pst_error *err);
+
+/* Functions below are called with the lock held unless said otherwise. Those
+ * marked "unlocks" may release and retake it. */
+
+/* ---- handshake.c ---- */
+
+/*
+ * Connects and shakes hands within deadline_ns, without the lock (the caller
+ * has set connecting). Maps the control area at c->ctl. Returns 0 and *ret,
+ * or an errno as pst_open(); then c->ctl is private memory again.
+ */
+PST_MUST_USE int pst_handshake(struct pst *c, uint64_t deadline_ns,
+			       struct pst_session *ret, struct pst_error *err);
+
+/* ---- session.c ---- */
+
+/* Makes sure a session is alive, opens one if not (unlocks). 0 or an errno as
+ * pst_open(). */
+PST_MUST_USE int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
+				    struct pst_error *err);
+
+/*
+ * Ends the session: pending operations complete with code, buffers become
+ * stale and private, sleepers wake. Does nothing without a live session.
+ */
+void pst_session_lose(struct pst *c, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Looks at epoch and heartbeat; a new epoch ends the session. */
+void pst_session_look(struct pst *c, uint64_t now_ns);
+
+/* The sentence for a call that needs a live session and finds none; returns
+ * -ESTALE. */
+int pst_session_gone(struct pst *c, struct pst_error *err);
+
+/* ---- control.c ---- */
+
+/*
+ * One request and its reply (unlocks); one at a time, others wait. Returns 0
+ * and the payload, malloc'ed with a NUL behind it (ret may be NULL), or the
+ * reply's errno, -ECONNRESET, -ESTALE, -ETIMEDOUT, -EPROTO, -ENOMEM.
+ */
+PST_MUST_USE int pst_request(struct pst *c, uint16_t type, const void *payload,
+			     uint32_t length, uint64_t deadline_ns,
+			     uint8_t **ret, uint32_t *ret_length,
+			     struct pst_error *err);
+
+/* A request whose reply nobody waits for; never blocks. 0, or -EAGAIN when
+ * the socket takes no more. */
+int pst_post(struct pst *c, uint16_t type, const void *payload,
+	     uint32_t length);
+
+/* Sends one WAKE; a full socket counts as sent. */
+void pst_wake(struct pst *c);
+
+/* Sends what is left over and reads and handles what arrived, without
+ * blocking; may end the session. */
+void pst_socket_service(struct pst *c);
+
+/* ---- wait.c ---- */
+
+/* Takes all completions from the lane. */
+void pst_reap(struct pst *c);
+
+/*
+ * Sleeps until something may have changed (unlocks): a completion, a frame, a
+ * loss, at most PST_TICK_NS. Returns 0, or -ETIMEDOUT: the deadline passed,
+ * or the agent has been silent for dead_ns of this wait. After the last step
+ * call pst_wait_end().
+ */
+PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
+			       struct pst_error *err);
+void pst_wait_end(struct pst *c);
+
+/* Sleeps on cond until until_ns at most (unlocks). */
+void pst_wait_cond(struct pst *c, uint64_t until_ns);
+
+/* Wakes all threads that sleep on cond. */
+static inline void pst_wake_followers(struct pst *c)
+{
+	if (c->n_followers)
+		pthread_cond_broadcast(&c->cond);
+}
+
+/*
+ * Waits for a claimed record (unlocks), spinning first. Returns 0 when it is
+ * DONE; -ETIMEDOUT when the wait is over: it is ABANDONED then, and no longer
+ * the caller's.
+ */
+PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
+				 const struct pst_waiter *w,
+				 struct pst_error *err);
+
+/* ---- buffer.c ---- */
+
+/*
+ * The live block that [ptr, +n) lies in, n may be 0. -EFAULT, -ESTALE with a
+ * sentence that begins with what.
+ */
+PST_MUST_USE int pst_buffer_find(struct pst *c, const char *what,
+				 const void *ptr, uint64_t n,
+				 struct pst_block **ret, struct pst_error *err);
+
+/* Ends one use of a block; frees it if its owner has. */
+void pst_buffer_unref(struct pst *c, struct pst_block *b);
+
+/* Takes the memory of all extents away from the peer; blocks in them are
+ * stale from now on. */
+void pst_buffers_detach(struct pst *c);
+
+/* Ends a record's use of its blocks. */
+void pst_record_unref(struct pst *c, struct pst_record *rec);
+
+/* ---- poll.c ---- */
+
+/* Makes pst_fd() readable though the socket is quiet. */
+void pst_notify(struct pst *c);
+
+/* The socket joins and leaves epfd. */
+void pst_fd_attach(struct pst *c);
+void pst_fd_detach(struct pst *c);
+
+/* Arms the lane again for the application after a leader has disarmed it. */
+void pst_fd_rearm(struct pst *c);
+
+/* ---- watch.c ---- */
+
+/* Starts the connection's thread (without the lock). 0 or -errno. */
+PST_MUST_USE int pst_watch_start(struct pst *c, struct pst_error *err);
+/* Makes it look at the connection anew. */
+void pst_watch_kick(struct pst *c);
+/* Ends it (without the lock; closing is set). */
+void pst_watch_stop(struct pst *c);
+
+#endif

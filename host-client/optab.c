@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of operations that were submitted and not yet handed back. */
+#include "host-client/optab.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define GEN_SHIFT 32
+
+void pst_optab_init(struct pst_optab *t)
+{
+	uint32_t i;
+
+	memset(t, 0, sizeof(*t));
+	TAILQ_INIT(&t->free);
+	TAILQ_INIT(&t->done);
+	for (i = 0; i < PST_WIRE_SLOTS; i++) {
+		t->rec[i].index = i;
+		TAILQ_INSERT_TAIL(&t->free, &t->rec[i], link);
+	}
+}
+
+struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed)
+{
+	struct pst_record *rec = TAILQ_FIRST(&t->free);
+
+	if (!rec)
+		return NULL;
+	TAILQ_REMOVE(&t->free, rec, link);
+	/* Generation 0 would make a tag of 0 possible. */
+	if (++rec->gen == 0)
+		rec->gen = 1;
+	rec->state = PST_RECORD_PENDING;
+	rec->claimed = claimed;
+	rec->writes = false;
+	memset(rec->blocks, 0, sizeof(rec->blocks));
+	rec->done = (struct pst_completion){
+		.tag = (uint64_t)rec->gen << GEN_SHIFT | rec->index,
+	};
+	return rec;
+}
+
+void pst_optab_put(struct pst_optab *t, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE && !rec->claimed)
+		TAILQ_REMOVE(&t->done, rec, link);
+	rec->state = PST_RECORD_FREE;
+	/* The record used last is the one in the cache. */
+	TAILQ_INSERT_HEAD(&t->free, rec, link);
+}
+
+static struct pst_record *by_tag(struct pst_optab *t, uint64_t tag)
+{
+	uint32_t index = (uint32_t)tag;
+	struct pst_record *rec;
+
+	if (index >= PST_WIRE_SLOTS)
+		return NULL;
+	rec = &t->rec[index];
+	return rec->gen == (uint32_t)(tag >> GEN_SHIFT) ? rec : NULL;
+}
+
+struct pst_record *pst_optab_find(struct pst_optab *t, uint64_t tag)
+{
+	struct pst_record *rec = by_tag(t, tag);
+
+	if (!rec ||
+	    (rec->state != PST_RECORD_PENDING && rec->state != PST_RECORD_DONE))
+		return NULL;
+	return rec;
+}
+
+int pst_optab_match(struct pst_optab *t, uint64_t tag, struct pst_record **ret)
+{
+	uint32_t index = (uint32_t)tag, gen = (uint32_t)(tag >> GEN_SHIFT);
+	struct pst_record *rec;
+
+	if (index >= PST_WIRE_SLOTS || gen == 0)
+		return -EPROTO;
+	rec = &t->rec[index];
+	/* Generations wrap: a later one is up to half the circle ahead. */
+	if (gen != rec->gen && gen - rec->gen < 1U << 31)
+		return -EPROTO;
+	if (gen != rec->gen || (rec->state != PST_RECORD_PENDING &&
+				rec->state != PST_RECORD_ABANDONED)) {
+		t->dropped++;
+		return 0;
+	}
+	*ret = rec;
+	return 1;
+}
+
+void pst_optab_complete(struct pst_optab *t, struct pst_record *rec)
+{
+	rec->state = PST_RECORD_DONE;
+	if (!rec->claimed)
+		TAILQ_INSERT_TAIL(&t->done, rec, link);
+}
+
+void pst_optab_claim(struct pst_optab *t, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE && !rec->claimed)
+		TAILQ_REMOVE(&t->done, rec, link);
+	rec->claimed = true;
+}

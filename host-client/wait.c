@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting: take completions, spin, then sleep; one thread on the socket, the
+ * others behind it. */
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#include "host-client/conn.h"
+#include "transport/shm.h"
+
+/* A clock reading costs about as much as this many pauses. */
+#define SPINS_PER_CLOCK 32
+/* Without a limit to spinning, state is looked at this often. */
+#define SPIN_SLICE_NS PST_NS_PER_MS
+/* Spinning that was in vain gets shorter, down to this part of spin_ns. */
+#define SPIN_MIN_PART 8
+
+/* One completion, already private. False when it broke the session. */
+static bool take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
+{
+	struct pst_record *rec;
+	int r;
+
+	if (c->lane.cq_head > c->lane.sq_tail || cqe->flags ||
+	    cqe->reserved0[0] || cqe->reserved0[1])
+		r = -EPROTO;
+	else
+		r = pst_optab_match(&c->ops, cqe->tag, &rec);
+	if (r < 0) {
+		pst_session_lose(c, -EPROTO,
+				 "the agent completed what was not asked for");
+		return false;
+	}
+	if (r == 0)
+		return true;
+	pst_record_unref(c, rec);
+	if (rec->state == PST_RECORD_ABANDONED) {
+		pst_optab_put(&c->ops, rec);
+		return true;
+	}
+	rec->done.status = pst_status_to_errno(cqe->status);
+	rec->done.compute_ns = cqe->compute_ns;
+	rec->done.queue_ns = cqe->queue_ns;
+	rec->done.result = cqe->result;
+	pst_optab_complete(&c->ops, rec);
+	return true;
+}
+
+void pst_reap(struct pst *c)
+{
+	struct pst_wire_cqe cqe;
+	bool any = false;
+
+	/* At most as many as are outstanding: one more breaks the session. */
+	while (c->live && !c->control_only &&
+	       pst_lane_client_reap(&c->lane, &cqe)) {
+		any = true;
+		if (!take_completion(c, &cqe))
+			return;
+	}
+	if (!any)
+		return;
+	pst_wake_followers(c);
+	if (c->fd_armed && !TAILQ_EMPTY(&c->ops.done))
+		pst_notify(c);
+}
+
+static struct timespec to_timespec(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / PST_NS_PER_S),
+		.tv_nsec = (long)(ns % PST_NS_PER_S),
+	};
+}
+
+void pst_wait_cond(struct pst *c, uint64_t until_ns)
+{
+	uint64_t max = pst_now_ns() + PST_TICK_NS;
+	struct timespec ts = to_timespec(until_ns < max ? until_ns : max);
+
+	c->n_followers++;
+	pthread_cond_timedwait(&c->cond, &c->lock, &ts);
+	c->n_followers--;
+}
+
+/* The lane is armed for a sleeper, in a new generation: the old one may have
+ * been woken already. True when a completion is there: do not sleep. */
+static bool arm(struct pst *c)
+{
+	if (c->control_only)
+		return false;
+	pst_lane_client_disarm(&c->lane);
+	if (!pst_lane_client_arm(&c->lane))
+		return false;
+	pst_lane_client_disarm(&c->lane);
+	return true;
+}
+
+/* Sleeps on the socket for all (unlocks). */
+static void lead(struct pst *c, uint64_t now, uint64_t until)
+{
+	struct pollfd p = {
+		.fd = c->sock,
+		.events = (short)(POLLIN | (c->tx_n ? POLLOUT : 0)),
+	};
+	struct timespec ts = to_timespec(until - now);
+	uint64_t serial = c->serial;
+
+	if (!arm(c)) {
+		c->leader = true;
+		pst_unlock(c);
+		/* A signal only makes the step shorter. */
+		(void)ppoll(&p, 1, &ts, NULL);
+		pst_lock(c);
+		c->leader = false;
+		if (!c->live || c->serial != serial)
+			return;
+		if (!c->control_only)
+			pst_lane_client_disarm(&c->lane);
+	}
+	/* Completions before a loss that the socket may tell of. */
+	pst_reap(c);
+	pst_socket_service(c);
+	pst_fd_rearm(c);
+}
+
+/* 0 and until when to sleep, or -ETIMEDOUT. */
+static int check_time(struct pst *c, const struct pst_waiter *w, uint64_t now,
+		      uint64_t *ret_until, struct pst_error *err)
+{
+	uint64_t silence = now - w->start_ns, until;
+
+	if (now >= w->deadline_ns)
+		return pst_error_set(err, -ETIMEDOUT, "the deadline passed");
+	if (silence > c->silence_ns)
+		silence = c->silence_ns;
+	if (silence >= c->dead_ns)
+		return pst_error_set(
+			err, -ETIMEDOUT,
+			"the agent has given no sign of life for %llu ms",
+			(unsigned long long)(c->silence_ns / PST_NS_PER_MS));
+	until = c->dead_ns - silence;
+	until = now + (until < PST_TICK_NS ? until : PST_TICK_NS);
+	*ret_until = until < w->deadline_ns ? until : w->deadline_ns;
+	return 0;
+}
+
+int pst_wait_step(struct pst *c, const struct pst_waiter *w,
+		  struct pst_error *err)
+{
+	uint64_t now = pst_now_ns(), until;
+	int r;
+
+	pst_session_look(c, now);
+	if (!c->live)
+		return 0;
+	r = check_time(c, w, now, &until, err);
+	if (r < 0)
+		return r;
+	if (c->leader)
+		pst_wait_cond(c, until);
+	else
+		lead(c, now, until);
+	return 0;
+}
+
+void pst_wait_end(struct pst *c)
+{
+	/* The socket needs a new sleeper; any follower will do. */
+	if (!c->leader && c->n_followers)
+		pthread_cond_signal(&c->cond);
+}
+
+/* Spins until the slot's entry is there or time is up, without the lock. Any
+ * later entry of the slot says that too. Returns the time. */
+static uint64_t spin_on(const uint64_t *seq, uint64_t want, uint64_t until)
+{
+	uint64_t now;
+	int i;
+
+	for (;;) {
+		for (i = 0; i < SPINS_PER_CLOCK; i++) {
+			/* Only a hint; pst_lane_client_ready() acquires. */
+			if ((int64_t)(pst_shm_load(seq) - want) >= 0)
+				return 0;
+			pst_cpu_relax();
+		}
+		now = pst_now_ns();
+		if (now >= until)
+			return now;
+	}
+}
+
+/* The time to spin follows what came of it. */
+static void adapt(struct pst *c, bool success)
+{
+	uint64_t min = c->spin_ns / SPIN_MIN_PART;
+
+	if (c->spin_ns == UINT64_MAX)
+		return;
+	if (success)
+		c->spin_now_ns *= 2;
+	else
+		c->spin_now_ns /= 2;
+	if (c->spin_now_ns > c->spin_ns)
+		c->spin_now_ns = c->spin_ns;
+	if (c->spin_now_ns < min)
+		c->spin_now_ns = min;
+}
+
+/* Spins for a record (unlocks). 0 or -ETIMEDOUT. */
+static int spin(struct pst *c, const struct pst_record *rec,
+		const struct pst_waiter *w, struct pst_error *err)
+{
+	bool forever = c->spin_ns == UINT64_MAX;
+	uint64_t now = pst_now_ns(), ignored, end, slice, want;
+	const uint64_t *seq;
+	int r;
+
+	end = pst_deadline(now, c->spin_now_ns);
+	if (end > w->deadline_ns)
+		end = w->deadline_ns;
+	while (rec->state == PST_RECORD_PENDING && now < end) {
+		slice = now + SPIN_SLICE_NS < end ? now + SPIN_SLICE_NS : end;
+		want = c->lane.cq_head + 1;
+		seq = &c->lane.lane->cq[c->lane.cq_head % PST_WIRE_SLOTS].seq;
+		pst_unlock(c);
+		now = spin_on(seq, want, slice);
+		pst_lock(c);
+		pst_reap(c);
+		if (rec->state != PST_RECORD_PENDING)
+			break;
+		if (now == 0)
+			now = pst_now_ns();
+		if (!forever)
+			continue;
+		pst_session_look(c, now);
+		if (c->live) {
+			r = check_time(c, w, now, &ignored, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	adapt(c, rec->state != PST_RECORD_PENDING);
+	return 0;
+}
+
+int pst_wait_record(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_error *err)
+{
+	int r = 0;
+
+	pst_reap(c);
+	if (rec->state == PST_RECORD_PENDING && c->spin_now_ns)
+		r = spin(c, rec, w, err);
+	if (rec->state == PST_RECORD_PENDING && !r) {
+		while (rec->state == PST_RECORD_PENDING && !r)
+			r = pst_wait_step(c, w, err);
+		pst_wait_end(c);
+	}
+	if (rec->state == PST_RECORD_DONE)
+		return 0;
+	rec->state = PST_RECORD_ABANDONED;
+	return r;
+}
