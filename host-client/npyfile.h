@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading .npy files: into the region, and into private memory. */
+#ifndef PST_HOST_CLIENT_NPYFILE_H
+#define PST_HOST_CLIENT_NPYFILE_H
+
+#include "host-client/npy.h"
+#include "host-client/penstock.h"
+#include "transport/fileread.h"
+
+/* An open file whose header is read and whose size is as its header says. */
+struct pst_npyfile {
+	const char *path; /* the caller's, for sentences */
+	int fd;
+	uint64_t size; /* bytes */
+	struct pst_npy npy;
+};
+
+/*
+ * Opens and checks a file. Returns 0, -errno of open(2), -EINVAL (not a
+ * regular file), -ENODATA (truncated: the sentence has both sizes), -EMSGSIZE
+ * (bytes behind the matrix), or what pst_npy_parse() returns; sentences name
+ * the path.
+ */
+PST_MUST_USE int pst_npyfile_open(const char *path, struct pst_npyfile *ret,
+				  struct pst_error *err);
+/* Does nothing for a zeroed one that was never opened. */
+void pst_npyfile_close(struct pst_npyfile *f);
+
+/* Bytes of a region buffer that pst_npyfile_load() will ask for. */
+uint64_t pst_npyfile_room(const struct pst_npyfile *f);
+
+/* A file's matrix in the region, in this machine's byte order. */
+struct pst_npyfile_data {
+	void *buffer; /* for pst_free() */
+	void *data;   /* the first element, inside buffer */
+	enum pst_fileread_how how;
+};
+
+/*
+ * Reads the file into a new buffer of c, without a copy on the way; big-endian
+ * elements are swapped in place. *ret is zeroed on failure. Returns 0, what
+ * pst_alloc() and pst_fileread() return; -ENOSPC's sentence has the sizes and
+ * the cure.
+ */
+PST_MUST_USE int pst_npyfile_load(struct pst *c, const struct pst_npyfile *f,
+				  struct pst_npyfile_data *ret,
+				  struct pst_error *err);
+
+/* Reads the matrix into private memory that the caller frees with free(). */
+PST_MUST_USE int pst_npyfile_copy(const struct pst_npyfile *f, void **ret,
+				  struct pst_error *err);
+
+#endif
