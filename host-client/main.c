@@ -9,11 +9,17 @@
 #include "host-client/cmd.h"
 
 extern const struct pst_cmd pst_cmd_completion;
+extern const struct pst_cmd pst_cmd_health;
 extern const struct pst_cmd pst_cmd_help;
 extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_info;
+extern const struct pst_cmd pst_cmd_ping;
 
 /* In the order in which help shows them. */
 static const struct pst_cmd *const commands[] = {
+	&pst_cmd_ping,
+	&pst_cmd_info,
+	&pst_cmd_health,
 	&pst_cmd_host,
 	&pst_cmd_completion,
 	&pst_cmd_help,
