@@ -154,3 +154,11 @@ AC_DEFUN([PST_ARG_FUZZERS], [
 		[enable_fuzzers=no])
 	AM_CONDITIONAL([FUZZERS], [test "$enable_fuzzers" = yes])
 ])
+
+# Tests in a VM take minutes without KVM: one build of many runs them.
+AC_DEFUN([PST_ARG_VM_TESTS], [
+	AC_ARG_ENABLE([vm-tests], [AS_HELP_STRING([--disable-vm-tests],
+		[leave the tests in a VM out of make check @<:@no@:>@])], [],
+		[enable_vm_tests=yes])
+	AM_CONDITIONAL([VM_TESTS_WANTED], [test "$enable_vm_tests" = yes])
+])
