@@ -38,7 +38,8 @@ static const struct pst_cmd_opt *cmd_opts(const struct pst_cmd *cmd)
 
 /* ---- Messages ----------------------------------------------------------- */
 
-static void say(const char *path, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void
+say(const char *path, const char *fmt, va_list ap)
 {
 	fflush(stdout);
 	fprintf(stderr, "%s: ", path);

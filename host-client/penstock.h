@@ -61,15 +61,15 @@ const char *pst_strerror(int error);
 /* ---- Connections ------------------------------------------------------- */
 
 struct pst_options {
-	size_t size;	     /* sizeof(struct pst_options), set by the caller */
+	size_t size;         /* sizeof(struct pst_options), set by the caller */
 	uint64_t timeout_ns; /* to connect and for control calls; 0: 5 s */
 	uint64_t dead_ns;    /* heartbeat silence before SUSPECT; 0: 1 s, 10 s
 				when the agent says it is emulated */
 	uint64_t spin_ns;    /* spin before sleeping; 0: 50 us; UINT64_MAX:
 				never sleep */
-	uint32_t flags;	     /* PST_OPEN_* */
+	uint32_t flags;      /* PST_OPEN_* */
 	uint32_t reserved;
-	const char *name;    /* shown in the agent's STATS; NULL: the program */
+	const char *name; /* shown in the agent's STATS; NULL: the program */
 };
 
 /* A connection for questions only: no lane, pst_alloc and calls fail. */
@@ -130,7 +130,7 @@ struct pst_info {
 int pst_get_info(struct pst *c, struct pst_info *info);
 
 enum pst_query {
-	PST_QUERY_INFO,	  /* the agent's description */
+	PST_QUERY_INFO,   /* the agent's description */
 	PST_QUERY_HEALTH, /* "healthy": bool, and why not */
 	PST_QUERY_STATS,  /* counters */
 };
@@ -206,7 +206,7 @@ struct pst_gemm {
 
 struct pst_completion {
 	uint64_t tag;
-	int status;	     /* 0 or a negative errno */
+	int status;          /* 0 or a negative errno */
 	uint64_t compute_ns; /* the backend's own time */
 	uint64_t queue_ns;   /* from the agent's taking it to its start */
 	uint64_t result;     /* of a checksum */
@@ -239,8 +239,7 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
  * outstanding. Operations of one connection run in order.
  */
 int pst_submit_nop(struct pst *c, uint64_t *ret_tag);
-int pst_submit_gemm(struct pst *c, const struct pst_gemm *g,
-		    uint64_t *ret_tag);
+int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag);
 int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 		    unsigned int pattern_size, uint64_t *ret_tag);
 int pst_submit_checksum(struct pst *c, const void *src, size_t n,
