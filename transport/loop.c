@@ -203,7 +203,8 @@ void pst_loop_give_ready(struct pst_loop *loop, struct pst_source *src)
 bool pst_loop_accept_failed(struct pst_loop *loop, struct pst_source *src,
 			    int err)
 {
-	if (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOBUFS)
+	if (err == EAGAIN || err == EINTR || err == ECONNABORTED ||
+	    err == EPROTO)
 		return false;
 	src->paused_until_ns = pst_now_ns() + PAUSE_NS;
 	loop->n_paused++;

@@ -112,6 +112,7 @@ struct pst_loop {
 	struct pst_link sources;
 	struct pst_link dead; /* removed, not yet free of references */
 	bool running;
+	bool no_multishot; /* as an older kernel; set by tests */
 	unsigned int n_paused;
 	int n_calls; /* callbacks of this round */
 	char why[256];
@@ -138,8 +139,9 @@ void pst_loop_give_data(struct pst_loop *loop, struct pst_source *src,
 			const uint8_t *buf, int64_t n);
 void pst_loop_give_ready(struct pst_loop *loop, struct pst_source *src);
 
-/* accept failed with errno value err: a listener that found no descriptor or
- * memory rests for a while. Returns whether it does. */
+/* accept failed with errno value err: unless the connection was to blame, the
+ * listener rests for a while (it found no descriptor or memory). Returns
+ * whether it does. */
 bool pst_loop_accept_failed(struct pst_loop *loop, struct pst_source *src,
 			    int err);
 
