@@ -3,6 +3,7 @@
 #ifndef PST_GUEST_AGENT_BACKEND_H
 #define PST_GUEST_AGENT_BACKEND_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "transport/error.h"
@@ -33,6 +34,9 @@ struct pst_backend_ops {
 
 	/* One line for INFO: library, version, threads, kernel. */
 	void (*describe)(struct pst_backend *b, char *buf, size_t size);
+
+	/* Threads that compute; for INFO. */
+	uint32_t (*threads)(struct pst_backend *b);
 
 	/*
 	 * Starts a checked operation. Returns 0, -EOPNOTSUPP, -errno. The
