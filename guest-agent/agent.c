@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* What all sessions of one agent share. */
+#include "guest-agent/agent.h"
+
+#include <string.h>
+
+#include "guest-agent/log.h"
+#include "guest-agent/session.h"
+#include "transport/shm.h"
+#include "transport/util.h"
+
+static_assert(PST_WIRE_NONCE_SLOTS <= 32, "a bit a slot");
+
+static void on_wake(void *arg, uint32_t lane)
+{
+	struct pst_agent *a = arg;
+
+	if (a->lanes[lane].session)
+		pst_session_wake(a->lanes[lane].session);
+}
+
+static void on_broken(void *arg, uint32_t lane, const struct pst_error *err)
+{
+	struct pst_agent *a = arg;
+
+	if (a->lanes[lane].session)
+		pst_session_break(a->lanes[lane].session, PST_WIRE_EPROTO,
+				  err->text);
+}
+
+static void scrub(void *arg, const struct pst_span *span)
+{
+	struct pst_agent *a = arg;
+
+	memset(a->region.base + span->off, 0, span->size);
+}
+
+static void settle(struct pst_agent *a, uint64_t owner)
+{
+	pst_extents_settle(a->extents, owner, a->scrub ? scrub : NULL, a);
+}
+
+static void on_gone(void *arg, uint32_t lane)
+{
+	struct pst_agent *a = arg;
+	struct pst_agent_lane *l = &a->lanes[lane];
+
+	settle(a, l->owner);
+	*l = (struct pst_agent_lane){.state = PST_LANE_FREE};
+}
+
+int pst_agent_init(struct pst_agent *a, const char *sysfs,
+		   struct pst_error *err)
+{
+	const struct pst_executor_config config = {
+		.ops = a->ops,
+		.backend = a->backend,
+		.limits = a->limits,
+		.hooks = {on_wake, on_broken, on_gone},
+		.arg = a,
+	};
+	struct pst_executor_config c = config;
+	int r;
+
+	r = pst_extents_new(PST_WIRE_CTL_SIZE,
+			    a->region.size - PST_WIRE_CTL_SIZE, &a->extents);
+	if (r < 0)
+		return pst_error_set(err, r, "cannot keep a map of the arena");
+	c.extents = a->extents;
+	r = pst_executor_new(&c, &a->executor);
+	if (r < 0) {
+		pst_extents_free(a->extents);
+		a->extents = NULL;
+		return pst_error_set(err, r, "out of memory");
+	}
+	a->started_ns = pst_now_ns();
+	a->ops->describe(a->backend, a->backend_text, sizeof(a->backend_text));
+	pst_identity_read(sysfs, &a->identity);
+	return 0;
+}
+
+void pst_agent_done(struct pst_agent *a)
+{
+	pst_executor_free(a->executor);
+	pst_extents_free(a->extents);
+	a->executor = NULL;
+	a->extents = NULL;
+}
+
+int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
+			   uint64_t owner)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->limits.max_clients; i++) {
+		if (a->lanes[i].state != PST_LANE_FREE)
+			continue;
+		a->lanes[i] = (struct pst_agent_lane){
+			.state = PST_LANE_USED,
+			.owner = owner,
+			.session = s,
+		};
+		pst_executor_attach(a->executor, i,
+				    pst_region_lane(a->region.base, i), owner);
+		return (int)i;
+	}
+	return -EBUSY;
+}
+
+void pst_agent_lane_release(struct pst_agent *a, uint32_t lane)
+{
+	struct pst_agent_lane *l = &a->lanes[lane];
+	struct pst_lane_stats stats;
+
+	pst_executor_lane_stats(a->executor, lane, &stats);
+	a->counters.ops_ended += stats.ops;
+	a->counters.errors_ended += stats.errors;
+	a->counters.compute_ns_ended += stats.compute_ns;
+	pst_extents_release_owner(a->extents, l->owner);
+	l->session = NULL;
+	l->state = PST_LANE_ENDING;
+	pst_executor_detach(a->executor, lane);
+}
+
+void pst_agent_settle(struct pst_agent *a, uint32_t lane)
+{
+	struct pst_agent_lane *l = &a->lanes[lane];
+
+	l->settle_later = pst_executor_busy(a->executor, lane);
+	if (!l->settle_later)
+		settle(a, l->owner);
+}
+
+void pst_agent_settle_late(struct pst_agent *a)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->limits.max_clients; i++)
+		if (a->lanes[i].settle_later)
+			pst_agent_settle(a, i);
+}
+
+int pst_agent_nonce_acquire(struct pst_agent *a,
+			    uint8_t ret[PST_WIRE_NONCE_SIZE])
+{
+	struct pst_wire_nonce *slots = pst_region_header(&a->region)->nonce;
+	uint32_t i;
+	int r;
+
+	for (i = 0; i < PST_WIRE_NONCE_SLOTS; i++)
+		if (!(a->nonce_used >> i & 1))
+			break;
+	if (i == PST_WIRE_NONCE_SLOTS)
+		return -EBUSY;
+	r = pst_random(ret, PST_WIRE_NONCE_SIZE);
+	if (r < 0)
+		return r;
+	pst_shm_write(slots[i].bytes, ret, PST_WIRE_NONCE_SIZE);
+	/* Before CHALLENGE names the slot; the socket orders the rest. */
+	pst_shm_store_fence();
+	a->nonce_used |= 1U << i;
+	return (int)i;
+}
+
+void pst_agent_nonce_release(struct pst_agent *a, uint32_t slot)
+{
+	static const struct pst_wire_nonce zero;
+	struct pst_wire_nonce *slots = pst_region_header(&a->region)->nonce;
+
+	pst_shm_write(&slots[slot], &zero, sizeof(zero));
+	a->nonce_used &= ~(1U << slot);
+}

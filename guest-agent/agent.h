@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* What all sessions of one agent share. */
+#ifndef PST_GUEST_AGENT_AGENT_H
+#define PST_GUEST_AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest-agent/executor.h"
+#include "guest-agent/heartbeat.h"
+#include "guest-agent/identity.h"
+#include "transport/extent.h"
+#include "transport/region.h"
+#include "transport/wire.h"
+
+/* Beats of the header's heartbeat word. */
+#define PST_AGENT_HEARTBEAT_MS 100U
+
+/* Counters for STATS, since the agent started. */
+struct pst_counters {
+	uint64_t connections;
+	uint64_t sessions_started;
+	uint64_t sessions_ended;
+	uint64_t broken; /* sessions ended for breaking the protocol */
+	uint64_t rejected_cid;
+	uint64_t rejected_full; /* connections and sessions over a bound */
+	uint64_t rejected_version;
+	uint64_t rejected_nonce;
+	uint64_t rejected_epoch;
+	uint64_t rejected_late;
+	uint64_t rejected_lanes;
+	uint64_t rejected_frames; /* broken before HELLO */
+	uint64_t frames;
+	uint64_t leases;
+	uint64_t releases;
+	uint64_t cancels;
+	uint64_t wakes_sent;
+	/* Of sessions that are gone; live ones are in their lanes. */
+	uint64_t ops_ended;
+	uint64_t errors_ended;
+	uint64_t compute_ns_ended;
+};
+
+struct pst_session;
+
+enum pst_lane_state {
+	PST_LANE_FREE,
+	PST_LANE_USED,
+	PST_LANE_ENDING, /* its session is gone, the backend not yet done */
+};
+
+/* The agent's side of a lane. */
+struct pst_agent_lane {
+	enum pst_lane_state state;
+	uint64_t owner; /* session id; owner of extents */
+	struct pst_session *session;
+	/* Extents were released while an operation ran. */
+	bool settle_later;
+};
+
+/* Owned by the server; one thread. */
+struct pst_agent {
+	struct pst_region region;
+	uint64_t epoch;
+	uint64_t settled_ns; /* LEASE waits until then; 0: no more */
+	uint64_t started_ns;
+	struct pst_wire_limits limits;
+	bool scrub;
+	bool draining;
+	struct pst_identity identity;
+	const struct pst_backend_ops *ops;
+	struct pst_backend *backend;
+	const struct pst_heartbeat *heartbeat; /* NULL in tests */
+	double read_gb_s; /* of the arena's mapping, measured at start */
+	char backend_text[64];
+	char loop_text[160];
+	struct pst_extents *extents;
+	struct pst_executor *executor;
+	uint64_t last_session;
+	unsigned int n_sessions; /* after HELLO */
+	unsigned int n_control;  /* of those, without a lane */
+	uint32_t nonce_used;     /* bit a slot */
+	uint64_t wake_gen;       /* private copy of header.agent_wake */
+	struct pst_agent_lane lanes[PST_WIRE_MAX_LANES];
+	struct pst_counters counters;
+	/* One frame on its way out. */
+	uint8_t scratch[sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD];
+};
+
+/*
+ * Sets up extents, executor and identity for a formatted region and an open
+ * backend; both stay the caller's. a is zero except for region, epoch,
+ * settled_ns, limits, scrub, ops, backend. Returns 0, -ENOMEM.
+ */
+int pst_agent_init(struct pst_agent *a, const char *sysfs,
+		   struct pst_error *err);
+
+/* The sessions must be gone. */
+void pst_agent_done(struct pst_agent *a);
+
+/* Gives a free lane to a session. Returns its index, or -EBUSY. */
+int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
+			   uint64_t owner);
+
+/* Ends the session's use of a lane: its extents go to quarantine, and both
+ * become free once the backend has let go of them. */
+void pst_agent_lane_release(struct pst_agent *a, uint32_t lane);
+
+/* Makes released extents of a lane free, now or as soon as no operation that
+ * could still write to them runs. */
+void pst_agent_settle(struct pst_agent *a, uint32_t lane);
+
+/* The later part of pst_agent_settle(); after each slice. */
+void pst_agent_settle_late(struct pst_agent *a);
+
+/* A nonce slot filled with random bytes, which also go to ret. Returns its
+ * index, -EBUSY (all in use), -errno of getrandom. */
+int pst_agent_nonce_acquire(struct pst_agent *a,
+			    uint8_t ret[PST_WIRE_NONCE_SIZE]);
+
+/* Wipes a slot. */
+void pst_agent_nonce_release(struct pst_agent *a, uint32_t slot);
+
+#endif

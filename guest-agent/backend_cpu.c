@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* The cpu backend: the system's CBLAS, on the region in place. */
+#include "guest-agent/backend_cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "guest-agent/gemm.h"
+#include "transport/util.h"
+
+/* What a step aims at, so that one long operation does not stop others. */
+#define SLICE_NS (10 * PST_NS_PER_MS)
+/* Bytes filled or read between two looks at the clock: 10 us in cached
+ * memory, a few ms in uncached. */
+#define PIECE (256U << 10)
+/* For the first estimates only. */
+#define BYTES_PER_S 4e9
+/* Below so many operations a slice's time says more of its overhead than of
+ * the machine's rate. */
+#define MIN_RATED_FLOPS 2e6
+/* Weight of the newest measurement in the rate. */
+#define NEWEST 0.3
+/* A product with a side below this does not reach the rate of others. */
+#define THIN 48U
+/* Side of the product timed at start. */
+#define PROBE_N 192U
+
+/* Products whose rates are alike. */
+enum shape { FAT, THINNER, N_SHAPES };
+
+struct pst_backend {
+	uint8_t *base;
+	uint32_t threads;
+	uint64_t slice_ns;
+	/* Operations a second, by type (f32, f64) and shape. */
+	double rate[2][N_SHAPES];
+};
+
+static_assert(sizeof(struct pst_gemm_cursor) <=
+		      sizeof(((struct pst_backend_op *)NULL)->cursor),
+	      "the cursor lies in the operation");
+
+static double *rate_of(struct pst_backend *b, const struct pst_op *op)
+{
+	bool thin = op->m < THIN || op->n < THIN || op->k < THIN;
+
+	return &b->rate[op->dtype == PST_WIRE_F64][thin ? THINNER : FAT];
+}
+
+static void rate_seen(double *rate, double flops, uint64_t ns)
+{
+	if (flops < MIN_RATED_FLOPS || ns == 0)
+		return;
+	*rate += NEWEST * (flops / (double)ns * (double)PST_NS_PER_S - *rate);
+}
+
+/* Times one product in private memory, which also lets the BLAS set itself up
+ * before the first client comes. */
+static int probe(struct pst_backend *b, struct pst_error *err)
+{
+	const uint64_t elems = (uint64_t)PROBE_N * PROBE_N;
+	struct pst_op op = {
+		.op = PST_WIRE_OP_GEMM,
+		.dtype = PST_WIRE_F32,
+		.m = PROBE_N,
+		.n = PROBE_N,
+		.k = PROBE_N,
+		.lda = PROBE_N,
+		.ldb = PROBE_N,
+		.ldc = PROBE_N,
+		.alpha = 1,
+		.b = {.off = elems * sizeof(float)},
+		.c = {.off = 2 * elems * sizeof(float)},
+	};
+	PST_CLEANUP_FREE float *mem = calloc(3 * elems, sizeof(float));
+	struct pst_gemm_cursor cur;
+	uint64_t start;
+	double rate = 1e9;
+	bool done;
+	int i;
+
+	if (!mem)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	for (i = 0; i < 2; i++) {
+		memset(&cur, 0, sizeof(cur));
+		start = pst_now_ns();
+		pst_gemm_slice(&op, (uint8_t *)mem, &cur, 1e18, &done);
+		rate = pst_op_flops(&op) * (double)PST_NS_PER_S /
+		       (double)(pst_now_ns() - start + 1);
+	}
+	b->rate[0][FAT] = rate;
+	b->rate[0][THINNER] = rate / 16;
+	b->rate[1][FAT] = rate / 2;
+	b->rate[1][THINNER] = rate / 32;
+	return 0;
+}
+
+static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
+		    struct pst_backend **ret, struct pst_error *err)
+{
+	struct pst_backend *b = calloc(1, sizeof(*b));
+	int r;
+
+	if (!b)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	b->base = base;
+	b->slice_ns = SLICE_NS;
+	b->threads = pst_gemm_set_threads(threads);
+	r = probe(b, err);
+	if (r < 0) {
+		free(b);
+		return r;
+	}
+	*ret = b;
+	return 0;
+}
+
+static void cpu_close(struct pst_backend *b)
+{
+	free(b);
+}
+
+void pst_backend_cpu_set_slice(struct pst_backend *b, uint64_t slice_ns)
+{
+	b->slice_ns = slice_ns;
+}
+
+static void cpu_describe(struct pst_backend *b, char *buf, size_t size)
+{
+	snprintf(buf, size, "cpu: %s, %u thread%s", pst_gemm_library(),
+		 b->threads, b->threads == 1 ? "" : "s");
+}
+
+static uint32_t cpu_threads(struct pst_backend *b)
+{
+	return b->threads;
+}
+
+static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
+		     struct pst_error *err)
+{
+	switch (bop->op.op) {
+	case PST_WIRE_OP_NOP:
+	case PST_WIRE_OP_FILL:
+		return 0;
+	case PST_WIRE_OP_CHECKSUM:
+		if (bop->op.a.size <= PIECE)
+			return 0;
+		bop->priv = XXH3_createState();
+		if (!bop->priv)
+			return pst_error_set(err, -ENOMEM, "out of memory");
+		XXH3_64bits_reset(bop->priv);
+		return 0;
+	case PST_WIRE_OP_GEMM:
+#ifndef HAVE_CBLAS
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "the agent was built without a CBLAS");
+#endif
+		if (bop->op.dtype == PST_WIRE_F32 ||
+		    bop->op.dtype == PST_WIRE_F64)
+			return 0;
+		break;
+	}
+	return pst_error_set(err, -EOPNOTSUPP,
+			     "the cpu backend has no such operation");
+}
+
+static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
+		     uint64_t start_ns)
+{
+	struct pst_gemm_cursor *cur = (struct pst_gemm_cursor *)bop->cursor;
+	double *rate = rate_of(b, &bop->op);
+	double want, flops;
+	bool done;
+
+	if (bop->op.m == 0 || bop->op.n == 0)
+		return 1;
+	if (pst_gemm_is_scale(&bop->op))
+		return pst_gemm_scale(&bop->op, b->base, cur,
+				      start_ns + b->slice_ns);
+	want = *rate * (double)b->slice_ns / (double)PST_NS_PER_S;
+	flops = pst_gemm_slice(&bop->op, b->base, cur, want, &done);
+	rate_seen(rate, flops, pst_now_ns() - start_ns);
+	return done;
+}
+
+/* Pattern widths are 1, 4 and 8; 64 bytes of it repeat at every multiple. */
+static int step_fill(struct pst_backend *b, struct pst_backend_op *bop,
+		     uint64_t deadline_ns)
+{
+	const struct pst_op *op = &bop->op;
+	uint8_t *dst = b->base + op->a.off;
+	uint8_t line[64];
+	uint64_t n, i;
+
+	for (i = 0; i < sizeof(line); i += op->pattern_size)
+		memcpy(line + i, &op->pattern, op->pattern_size);
+	while (bop->cursor[0] < op->a.size) {
+		n = op->a.size - bop->cursor[0];
+		if (n > PIECE)
+			n = PIECE;
+		for (i = 0; i + sizeof(line) <= n; i += sizeof(line))
+			memcpy(dst + bop->cursor[0] + i, line, sizeof(line));
+		memcpy(dst + bop->cursor[0] + i, line, n - i);
+		bop->cursor[0] += n;
+		if (pst_now_ns() >= deadline_ns)
+			break;
+	}
+	return bop->cursor[0] == op->a.size;
+}
+
+static int step_checksum(struct pst_backend *b, struct pst_backend_op *bop,
+			 uint64_t deadline_ns)
+{
+	const struct pst_span *span = &bop->op.a;
+	const uint8_t *src = b->base + span->off;
+	uint64_t n;
+
+	if (!bop->priv) {
+		bop->result = XXH3_64bits(src, span->size);
+		return 1;
+	}
+	while (bop->cursor[0] < span->size) {
+		n = span->size - bop->cursor[0];
+		if (n > PIECE)
+			n = PIECE;
+		XXH3_64bits_update(bop->priv, src + bop->cursor[0], n);
+		bop->cursor[0] += n;
+		if (pst_now_ns() >= deadline_ns)
+			break;
+	}
+	if (bop->cursor[0] < span->size)
+		return 0;
+	bop->result = XXH3_64bits_digest(bop->priv);
+	return 1;
+}
+
+static void forget(struct pst_backend_op *bop)
+{
+	XXH3_freeState(bop->priv);
+	bop->priv = NULL;
+}
+
+static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
+		    struct pst_error *err)
+{
+	const uint64_t start = pst_now_ns();
+	int r = 1;
+
+	switch (bop->op.op) {
+	case PST_WIRE_OP_NOP:
+		break;
+	case PST_WIRE_OP_GEMM:
+		r = step_gemm(b, bop, start);
+		break;
+	case PST_WIRE_OP_FILL:
+		r = step_fill(b, bop, start + b->slice_ns);
+		break;
+	case PST_WIRE_OP_CHECKSUM:
+		r = step_checksum(b, bop, start + b->slice_ns);
+		break;
+	}
+	bop->compute_ns += pst_now_ns() - start;
+	if (r)
+		forget(bop);
+	return r;
+}
+
+static int cpu_cancel(struct pst_backend *b, struct pst_backend_op *bop)
+{
+	/* Between two steps nothing runs. */
+	forget(bop);
+	return 1;
+}
+
+static uint64_t cpu_estimate_ns(struct pst_backend *b, const struct pst_op *op)
+{
+	double s = (double)(op->a.size + op->b.size + op->c.size) / BYTES_PER_S;
+
+	if (op->op == PST_WIRE_OP_GEMM)
+		s += pst_op_flops(op) / *rate_of(b, op);
+	return (uint64_t)(s * (double)PST_NS_PER_S);
+}
+
+const struct pst_backend_ops pst_backend_cpu = {
+	.name = "cpu",
+	.open = cpu_open,
+	.close = cpu_close,
+	.describe = cpu_describe,
+	.threads = cpu_threads,
+	.begin = cpu_begin,
+	.step = cpu_step,
+	.cancel = cpu_cancel,
+	.estimate_ns = cpu_estimate_ns,
+};

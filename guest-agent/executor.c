@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+/* The executor: takes operations from lanes, checks, schedules, completes. */
+#include "guest-agent/executor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/ring.h"
+#include "transport/util.h"
+
+/* A lane's share of a round. */
+#define QUANTUM_NS (10 * PST_NS_PER_MS)
+/* Debt after slices that took too long is forgiven beyond this, which bounds
+ * the search for a lane whose turn it is. */
+#define MAX_DEBT_NS (100 * (int64_t)QUANTUM_NS)
+/* What one step costs beside the backend's own time. */
+#define STEP_NS 300
+/* Operations taken ahead of their turn, so that queue_ns says how long an
+ * operation waited for others. */
+#define N_TAKEN 16U
+
+/* A NOP costs less than a look at the clock: one look for so many. */
+#define NOPS_A_CLOCK 16U
+
+struct taken {
+	struct pst_wire_sqe sqe;
+	uint64_t taken_ns;
+	bool cancelled;
+};
+
+struct lane {
+	bool attached;
+	bool broken;    /* not scanned any more */
+	bool running;   /* bop is in the backend */
+	bool giving_up; /* bop is being cancelled */
+	bool detached;  /* nothing is posted any more */
+	uint32_t index;
+	uint64_t owner;
+	struct pst_lane_agent ring;
+	int64_t deficit_ns;
+	uint64_t queue_ns;    /* of the running operation */
+	uint64_t give_up_ns;  /* when giving_up was set */
+	unsigned int n_taken; /* of the queue below, from first on */
+	unsigned int first;
+	struct taken taken[N_TAKEN];
+	struct pst_backend_op bop;
+	/* Entries still in the ring that were cancelled, by slot. */
+	unsigned int n_marked;
+	uint64_t marked[PST_WIRE_SLOTS / 64];
+	struct pst_lane_stats stats;
+	struct pst_error last_error;
+};
+
+struct pst_executor {
+	struct pst_executor_config config;
+	bool draining;
+	uint64_t now_ns; /* of the last look at the clock */
+	uint64_t n_nops;
+	unsigned int n_active;
+	unsigned int turn; /* index into active */
+	struct lane *active[PST_WIRE_MAX_LANES];
+	struct lane lanes[PST_WIRE_MAX_LANES];
+};
+
+int pst_executor_new(const struct pst_executor_config *config,
+		     struct pst_executor **ret)
+{
+	struct pst_executor *ex = calloc(1, sizeof(*ex));
+
+	if (!ex)
+		return -ENOMEM;
+	ex->config = *config;
+	ex->now_ns = pst_now_ns();
+	*ret = ex;
+	return 0;
+}
+
+void pst_executor_free(struct pst_executor *ex)
+{
+	free(ex);
+}
+
+void pst_executor_attach(struct pst_executor *ex, uint32_t lane,
+			 struct pst_wire_lane *shared, uint64_t owner)
+{
+	struct lane *l = &ex->lanes[lane];
+
+	memset(l, 0, sizeof(*l));
+	l->attached = true;
+	l->index = lane;
+	l->owner = owner;
+	pst_lane_agent_init(&l->ring, shared);
+	ex->active[ex->n_active++] = l;
+}
+
+static void remove_lane(struct pst_executor *ex, struct lane *l)
+{
+	unsigned int i;
+
+	for (i = 0; ex->active[i] != l; i++)
+		;
+	ex->n_active--;
+	memmove(&ex->active[i], &ex->active[i + 1],
+		(ex->n_active - i) * sizeof(ex->active[0]));
+	if (ex->turn >= ex->n_active)
+		ex->turn = 0;
+	l->attached = false;
+	l->running = false;
+	ex->config.hooks.gone(ex->config.arg, l->index);
+}
+
+void pst_executor_detach(struct pst_executor *ex, uint32_t lane)
+{
+	struct lane *l = &ex->lanes[lane];
+
+	if (!l->attached || l->detached)
+		return;
+	l->detached = true;
+	l->n_taken = 0;
+	if (l->running && !l->giving_up) {
+		l->giving_up = true;
+		l->give_up_ns = pst_now_ns();
+	}
+	if (!l->running ||
+	    ex->config.ops->cancel(ex->config.backend, &l->bop) == 1)
+		remove_lane(ex, l);
+}
+
+static void post(struct pst_executor *ex, struct lane *l,
+		 const struct pst_wire_cqe *cqe)
+{
+	l->stats.ops++;
+	pst_lane_agent_post(&l->ring, cqe);
+	if (pst_lane_agent_must_wake(&l->ring))
+		ex->config.hooks.wake(ex->config.arg, l->index);
+}
+
+/* A completion of an operation that did not run, or not to its end. */
+static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
+			uint32_t status, const struct pst_error *err)
+{
+	const struct pst_wire_cqe cqe = {
+		.tag = tag,
+		.status = status,
+		.compute_ns = l->running ? l->bop.compute_ns : 0,
+		.queue_ns = l->queue_ns,
+	};
+
+	l->stats.errors++;
+	if (err)
+		l->last_error = *err;
+	l->stats.compute_ns += cqe.compute_ns;
+	l->running = false;
+	l->giving_up = false;
+	post(ex, l, &cqe);
+}
+
+static void post_done(struct pst_executor *ex, struct lane *l)
+{
+	const struct pst_wire_cqe cqe = {
+		.tag = l->bop.op.tag,
+		.status = PST_WIRE_OK,
+		.compute_ns = l->bop.compute_ns,
+		.queue_ns = l->queue_ns,
+		.result = l->bop.result,
+	};
+
+	l->stats.compute_ns += cqe.compute_ns;
+	l->running = false;
+	l->giving_up = false;
+	post(ex, l, &cqe);
+}
+
+static bool is_marked(const struct lane *l, uint64_t entry)
+{
+	uint64_t slot = entry % PST_WIRE_SLOTS;
+
+	return l->marked[slot / 64] >> (slot % 64) & 1;
+}
+
+static void mark(struct lane *l, uint64_t entry)
+{
+	uint64_t slot = entry % PST_WIRE_SLOTS;
+
+	if (is_marked(l, entry))
+		return;
+	l->marked[slot / 64] |= 1ULL << (slot % 64);
+	l->n_marked++;
+}
+
+static bool take_mark(struct lane *l, uint64_t entry)
+{
+	uint64_t slot = entry % PST_WIRE_SLOTS;
+
+	if (!l->n_marked || !is_marked(l, entry))
+		return false;
+	l->marked[slot / 64] &= ~(1ULL << (slot % 64));
+	l->n_marked--;
+	return true;
+}
+
+static __attribute__((noinline)) void
+break_lane(struct pst_executor *ex, struct lane *l, int code, const char *why)
+{
+	struct pst_error err;
+
+	pst_error_set(&err, code, "%s", why);
+	l->broken = true;
+	ex->config.hooks.broken(ex->config.arg, l->index, &err);
+}
+
+/* Takes entries as far as there is room. Returns false when the lane broke,
+ * and may be gone. */
+static bool take(struct pst_executor *ex, struct lane *l)
+{
+	struct taken *t;
+	int r;
+
+	while (l->n_taken < N_TAKEN && pst_lane_agent_ready(&l->ring)) {
+		t = &l->taken[(l->first + l->n_taken) % N_TAKEN];
+		r = pst_lane_agent_take(&l->ring, &t->sqe);
+		if (r < 0) {
+			break_lane(ex, l, r,
+				   "the completion ring's head is impossible");
+			return false;
+		}
+		/* The client stores its head before it submits again, so an
+		 * entry beyond the reserved completions is its mistake; left
+		 * alone it would keep this thread from ever sleeping. */
+		if (r == 0) {
+			break_lane(ex, l, -EPROTO,
+				   "more operations are outstanding than a "
+				   "ring has slots");
+			return false;
+		}
+		if (t->sqe.op != PST_WIRE_OP_NOP)
+			ex->now_ns = pst_now_ns();
+		t->taken_ns = ex->now_ns;
+		t->cancelled = take_mark(l, l->ring.sq_head - 1);
+		l->n_taken++;
+	}
+	return true;
+}
+
+static bool has_work(const struct lane *l)
+{
+	return l->running || l->n_taken;
+}
+
+/* The lane whose turn it is, NULL when no lane has work. */
+static struct lane *pick(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i, with_work = 0;
+
+	for (i = 0; i < ex->n_active; i++)
+		with_work += has_work(ex->active[i]);
+	if (!with_work)
+		return NULL;
+	/* Ends: each round gives every lane with work a quantum, and debt is
+	 * bounded. */
+	for (;;) {
+		l = ex->active[ex->turn];
+		if (!has_work(l))
+			l->deficit_ns = 0;
+		else if (l->deficit_ns > 0)
+			return l;
+		ex->turn = (ex->turn + 1) % ex->n_active;
+		l = ex->active[ex->turn];
+		/* Alone there is nobody to pay a debt to. */
+		if (with_work == 1 && l->deficit_ns < 0)
+			l->deficit_ns = 0;
+		l->deficit_ns += (int64_t)QUANTUM_NS;
+		if (l->deficit_ns > (int64_t)QUANTUM_NS)
+			l->deficit_ns = (int64_t)QUANTUM_NS;
+	}
+}
+
+static void charge(struct lane *l, uint64_t used_ns)
+{
+	if (used_ns > (uint64_t)MAX_DEBT_NS)
+		used_ns = (uint64_t)MAX_DEBT_NS;
+	l->deficit_ns -= (int64_t)used_ns + STEP_NS;
+	if (l->deficit_ns < -MAX_DEBT_NS)
+		l->deficit_ns = -MAX_DEBT_NS;
+}
+
+struct holder {
+	const struct pst_extents *extents;
+	uint64_t owner;
+};
+
+static bool holds(void *arg, const struct pst_span *span)
+{
+	const struct holder *h = arg;
+
+	return pst_extents_holds(h->extents, h->owner, span);
+}
+
+/* Starts the first waiting operation; what cannot start completes here. The
+ * check is made now, not when it was taken: leases may have changed. */
+static void start(struct pst_executor *ex, struct lane *l)
+{
+	const struct taken *t = &l->taken[l->first];
+	struct holder holder = {ex->config.extents, l->owner};
+	const uint64_t tag = t->sqe.tag;
+	struct pst_error err;
+	int r;
+
+	l->first = (l->first + 1) % N_TAKEN;
+	l->n_taken--;
+	if (t->sqe.op != PST_WIRE_OP_NOP || ++ex->n_nops % NOPS_A_CLOCK == 0)
+		ex->now_ns = pst_now_ns();
+	l->queue_ns = ex->now_ns - t->taken_ns;
+	if (t->cancelled || ex->draining) {
+		post_failed(ex, l, tag,
+			    t->cancelled ? PST_WIRE_ECANCELED
+					 : PST_WIRE_ESHUTDOWN,
+			    NULL);
+		return;
+	}
+	l->bop.compute_ns = 0;
+	l->bop.result = 0;
+	r = pst_op_check(&t->sqe, &ex->config.limits, holds, &holder,
+			 &l->bop.op, &err);
+	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
+		post_done(ex, l);
+		return;
+	}
+	if (r == 0) {
+		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
+		l->bop.priv = NULL;
+		pst_error_set(&err, 0, "the backend gave no reason");
+		r = ex->config.ops->begin(ex->config.backend, &l->bop, &err);
+	}
+	if (r < 0) {
+		post_failed(ex, l, tag, pst_status_from_errno(r), &err);
+		return;
+	}
+	l->running = true;
+}
+
+static void step(struct pst_executor *ex, struct lane *l)
+{
+	const uint64_t before_ns = l->bop.compute_ns;
+	struct pst_error err;
+	int r;
+
+	pst_error_set(&err, 0, "the backend gave no reason");
+	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
+	charge(l, l->bop.compute_ns - before_ns);
+	ex->now_ns = pst_now_ns();
+	if (r == 0)
+		return;
+	if (r > 0)
+		post_done(ex, l);
+	else
+		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
+			    &err);
+}
+
+/* Asks the backend once more to give up the running operation. */
+static void give_up(struct pst_executor *ex, struct lane *l)
+{
+	charge(l, 0);
+	if (ex->config.ops->cancel(ex->config.backend, &l->bop) != 1)
+		return;
+	if (l->detached)
+		remove_lane(ex, l);
+	else
+		post_failed(ex, l, l->bop.op.tag, PST_WIRE_ECANCELED, NULL);
+}
+
+int pst_executor_run(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (!l->broken && !l->detached && !take(ex, l))
+			return 1;
+	}
+	l = pick(ex);
+	if (!l) {
+		/* Idle: the next operation's waiting counts from here. */
+		ex->now_ns = pst_now_ns();
+		return 0;
+	}
+	if (!l->running) {
+		start(ex, l);
+		if (!l->running)
+			charge(l, 0);
+	}
+	if (l->running) {
+		if (l->giving_up)
+			give_up(ex, l);
+		else
+			step(ex, l);
+	}
+	return 1;
+}
+
+bool pst_executor_ready(const struct pst_executor *ex)
+{
+	const struct lane *l;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (has_work(l))
+			return true;
+		if (!l->broken && !l->detached &&
+		    pst_lane_agent_ready(&l->ring))
+			return true;
+	}
+	return false;
+}
+
+/* Looks for a tag among the entries not taken yet; what is found there is
+ * only remembered, and read again when it is taken. */
+static int cancel_in_ring(struct lane *l, uint64_t tag)
+{
+	const struct pst_wire_sqe *slot;
+	uint64_t e;
+
+	for (e = l->ring.sq_head; e < l->ring.sq_head + PST_WIRE_SLOTS; e++) {
+		slot = &l->ring.lane->sq[e % PST_WIRE_SLOTS];
+		/* Partner: the release in pst_lane_client_submit(). */
+		if (pst_shm_load_acquire(&slot->seq) != e + 1)
+			return -ENOENT;
+		if (pst_shm_load(&slot->tag) == tag) {
+			mark(l, e);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag)
+{
+	struct lane *l = &ex->lanes[lane];
+	struct taken *t;
+	unsigned int i;
+
+	if (!l->attached || l->detached || l->broken)
+		return -ENOENT;
+	if (l->running && l->bop.op.tag == tag) {
+		/* Carried out, and completed, in a later run: the reply to
+		 * CANCEL goes out first. */
+		if (!l->giving_up)
+			l->give_up_ns = pst_now_ns();
+		l->giving_up = true;
+		return 0;
+	}
+	for (i = 0; i < l->n_taken; i++) {
+		t = &l->taken[(l->first + i) % N_TAKEN];
+		if (t->sqe.tag == tag) {
+			t->cancelled = true;
+			return 0;
+		}
+	}
+	return cancel_in_ring(l, tag);
+}
+
+uint64_t pst_executor_now(const struct pst_executor *ex)
+{
+	return ex->now_ns;
+}
+
+bool pst_executor_busy(const struct pst_executor *ex, uint32_t lane)
+{
+	return ex->lanes[lane].attached && ex->lanes[lane].running;
+}
+
+void pst_executor_drain(struct pst_executor *ex)
+{
+	ex->draining = true;
+}
+
+bool pst_executor_drained(const struct pst_executor *ex)
+{
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++)
+		if (ex->active[i]->running)
+			return false;
+	return true;
+}
+
+uint64_t pst_executor_stuck_since(const struct pst_executor *ex)
+{
+	const struct lane *l;
+	uint64_t oldest = 0;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (l->giving_up && (!oldest || l->give_up_ns < oldest))
+			oldest = l->give_up_ns;
+	}
+	return oldest;
+}
+
+void pst_executor_lane_stats(const struct pst_executor *ex, uint32_t lane,
+			     struct pst_lane_stats *ret)
+{
+	*ret = ex->lanes[lane].stats;
+	ret->last_error = ex->lanes[lane].last_error.text;
+}

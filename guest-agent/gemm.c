@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* A matrix product on the system's CBLAS, cut into slices. */
+#include "guest-agent/gemm.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifdef HAVE_CBLAS
+#include <cblas.h>
+#endif
+
+#include "transport/util.h"
+
+/* Terms of the sum in one slice, in bytes of a row of A: OpenBLAS and BLIS
+ * work through k in blocks of 256 to 384 floats, and two of those keep the
+ * cost of packing A and B again for each slice under 2 %. */
+#define K_BYTES 2048U
+#define MIN_M   64U
+#define MIN_N   64U
+#define MIN_K   256U
+/* Panels are multiples of this, so that kernels see few ragged edges. */
+#define GRAIN 64U
+/* What may stay whole, as a part of the wanted size. */
+#define SLACK 1.5
+
+/* Elements scaled between two looks at the clock. */
+#define SCALE_ELEMS 65536U
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* total cut into equal parts of at most about want, multiples of GRAIN. */
+static uint64_t even(uint64_t total, double want)
+{
+	uint64_t parts;
+
+	if (want >= (double)total)
+		return total;
+	parts = (uint64_t)ceil((double)total / fmax(want, GRAIN));
+	return min_u64(total, pst_round_up((total + parts - 1) / parts, GRAIN));
+}
+
+void pst_gemm_plan(uint64_t m, uint64_t n, uint64_t k, unsigned int elem_size,
+		   double flops, struct pst_gemm_tile *ret)
+{
+	const uint64_t k_block = K_BYTES / elem_size;
+	double side, area, kb;
+
+	*ret = (struct pst_gemm_tile){m, n, k};
+	if (2.0 * (double)m * (double)n * (double)k <= SLACK * flops)
+		return;
+	/* The whole of C with a part of the sum, if that part is not short. */
+	kb = flops / (2.0 * (double)m * (double)n);
+	if (kb * SLACK >= (double)k_block) {
+		ret->k = even(k, fmax(kb, (double)k_block));
+		return;
+	}
+	if (k > k_block + k_block / 4)
+		ret->k = even(k, (double)k_block);
+	area = flops / (2.0 * (double)ret->k);
+	side = sqrt(area);
+	if ((double)m <= side) {
+		ret->n = even(n, fmax(area / (double)m, MIN_N));
+	} else if ((double)n <= side) {
+		ret->m = even(m, fmax(area / (double)n, MIN_M));
+	} else {
+		ret->m = even(m, fmax(side, MIN_M));
+		ret->n = even(n, fmax(area / (double)ret->m, MIN_N));
+	}
+	kb = flops / (2.0 * (double)ret->m * (double)ret->n);
+	if (kb * SLACK < (double)ret->k)
+		ret->k = even(k, fmax(kb, MIN_K));
+}
+
+/* As pst_op_check() does, but in the type that the BLAS is given: an alpha
+ * too small for a float is 0 there. */
+static double in_dtype(const struct pst_op *op, double v)
+{
+	return op->dtype == PST_WIRE_F32 ? (double)(float)v : v;
+}
+
+bool pst_gemm_is_scale(const struct pst_op *op)
+{
+	return op->k == 0 || in_dtype(op, op->alpha) == 0;
+}
+
+/* Element offset of (row, col) in a matrix. */
+static uint64_t at(bool col_major, uint64_t row, uint64_t col, uint64_t ld)
+{
+	return col_major ? col * ld + row : row * ld + col;
+}
+
+#ifdef HAVE_CBLAS
+
+/* Calls the BLAS for one slice at the cursor. */
+static void call(const struct pst_op *op, uint8_t *base,
+		 const struct pst_gemm_cursor *cur,
+		 const struct pst_gemm_tile *t)
+{
+	const bool cm = op->col_major;
+	const uint64_t a = op->transa ? at(cm, cur->l, cur->i, op->lda)
+				      : at(cm, cur->i, cur->l, op->lda);
+	const uint64_t b = op->transb ? at(cm, cur->j, cur->l, op->ldb)
+				      : at(cm, cur->l, cur->j, op->ldb);
+	const uint64_t c = at(cm, cur->i, cur->j, op->ldc);
+	const enum CBLAS_ORDER order = cm ? CblasColMajor : CblasRowMajor;
+	const enum CBLAS_TRANSPOSE ta = op->transa ? CblasTrans : CblasNoTrans;
+	const enum CBLAS_TRANSPOSE tb = op->transb ? CblasTrans : CblasNoTrans;
+	/* beta belongs to the first part of the sum, the rest adds to it. */
+	const double beta = cur->l ? 1.0 : op->beta;
+	uint8_t *pa = base + op->a.off, *pb = base + op->b.off;
+	uint8_t *pc = base + op->c.off;
+
+	if (op->dtype == PST_WIRE_F32)
+		cblas_sgemm(order, ta, tb, (int)t->m, (int)t->n, (int)t->k,
+			    (float)op->alpha, (const float *)pa + a,
+			    (int)op->lda, (const float *)pb + b, (int)op->ldb,
+			    (float)beta, (float *)pc + c, (int)op->ldc);
+	else
+		cblas_dgemm(order, ta, tb, (int)t->m, (int)t->n, (int)t->k,
+			    op->alpha, (const double *)pa + a, (int)op->lda,
+			    (const double *)pb + b, (int)op->ldb, beta,
+			    (double *)pc + c, (int)op->ldc);
+}
+
+const char *pst_gemm_library(void)
+{
+	static char name[48];
+
+#if defined(HAVE_OPENBLAS)
+	const char *core = openblas_get_corename();
+	const char *config = openblas_get_config(); /* "OpenBLAS 0.3.21 ..." */
+	const char *end = strncmp(config, "OpenBLAS ", 9) == 0
+				  ? strchr(config + 9, ' ')
+				  : NULL;
+
+	snprintf(name, sizeof(name), "%.*s %.16s",
+		 end ? (int)min_u64((uint64_t)(end - config), 24) : 8,
+		 end ? config : "OpenBLAS", core);
+#elif defined(HAVE_BLIS)
+	snprintf(name, sizeof(name), "BLIS");
+#else
+	snprintf(name, sizeof(name), "CBLAS");
+#endif
+	return name;
+}
+
+#else
+
+static void call(const struct pst_op *op, uint8_t *base,
+		 const struct pst_gemm_cursor *cur,
+		 const struct pst_gemm_tile *t)
+{
+}
+
+const char *pst_gemm_library(void)
+{
+	return "none";
+}
+
+#endif
+
+uint32_t pst_gemm_set_threads(uint32_t threads)
+{
+	cpu_set_t cpus;
+
+	if (threads == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		threads = (uint32_t)CPU_COUNT(&cpus);
+	if (threads == 0)
+		threads = 1;
+#if defined(HAVE_OPENBLAS)
+	openblas_set_num_threads((int)threads);
+	threads = (uint32_t)openblas_get_num_threads();
+#elif defined(HAVE_BLIS)
+	bli_thread_set_num_threads((dim_t)threads);
+#endif
+	return threads;
+}
+
+double pst_gemm_slice(const struct pst_op *op, uint8_t *base,
+		      struct pst_gemm_cursor *cur, double flops, bool *ret_done)
+{
+	const uint64_t m = op->m, n = op->n, k = op->k;
+	struct pst_gemm_tile t;
+
+	if (cur->l == 0) {
+		/* A panel keeps its size until its sum is whole, a row of
+		 * panels its height until it is. */
+		pst_gemm_plan(cur->j ? cur->mb : m - cur->i, n - cur->j, k,
+			      pst_dtype_size(op->dtype), flops, &t);
+		if (cur->j == 0)
+			cur->mb = t.m;
+		cur->nb = t.n;
+	} else {
+		pst_gemm_plan(cur->mb, cur->nb, k - cur->l,
+			      pst_dtype_size(op->dtype), flops, &t);
+	}
+	t.m = cur->mb;
+	t.n = cur->nb;
+	t.k = min_u64(t.k, k - cur->l);
+	call(op, base, cur, &t);
+	cur->l += t.k;
+	if (cur->l == k) {
+		cur->l = 0;
+		cur->j += cur->nb;
+	}
+	if (cur->j == n) {
+		cur->j = 0;
+		cur->i += cur->mb;
+	}
+	*ret_done = cur->i == m;
+	return 2.0 * (double)t.m * (double)t.n * (double)t.k;
+}
+
+static void scale_f32(float *c, uint64_t n, float beta)
+{
+	uint64_t i;
+
+	if (beta == 0)
+		memset(c, 0, n * sizeof(*c));
+	else
+		for (i = 0; i < n; i++)
+			c[i] *= beta;
+}
+
+static void scale_f64(double *c, uint64_t n, double beta)
+{
+	uint64_t i;
+
+	if (beta == 0)
+		memset(c, 0, n * sizeof(*c));
+	else
+		for (i = 0; i < n; i++)
+			c[i] *= beta;
+}
+
+bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
+		    struct pst_gemm_cursor *cur, uint64_t deadline_ns)
+{
+	const uint64_t lines = op->col_major ? op->n : op->m;
+	const uint64_t length = op->col_major ? op->m : op->n;
+	uint8_t *c = base + op->c.off;
+	uint64_t n, off, done = 0;
+
+	if (lines == 0 || length == 0 || op->beta == 1)
+		return true;
+	while (cur->i < lines) {
+		n = min_u64(length - cur->j, SCALE_ELEMS);
+		off = cur->i * op->ldc + cur->j;
+		if (op->dtype == PST_WIRE_F32)
+			scale_f32((float *)c + off, n, (float)op->beta);
+		else
+			scale_f64((double *)c + off, n, op->beta);
+		cur->j += n;
+		if (cur->j == length) {
+			cur->j = 0;
+			cur->i++;
+		}
+		done += max_u64(n, GRAIN);
+		if (done < SCALE_ELEMS)
+			continue;
+		done = 0;
+		if (pst_now_ns() >= deadline_ns)
+			break;
+	}
+	return cur->i == lines;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Who this machine is: what WELCOME and INFO say of it. */
+#include "guest-agent/identity.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "transport/util.h"
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
+static void read_uuid(const char *path, uint8_t ret[16])
+{
+	char text[64];
+
+	if (pst_read_text(path, text, sizeof(text)) < 0 ||
+	    pst_uuid_parse(text, ret) < 0)
+		memset(ret, 0, 16);
+}
+
+static bool is_emulated(void)
+{
+#if defined(__x86_64__)
+	/* The hypervisor's signature: leaf 0x40000000, there when leaf 1 has
+	 * ECX bit 31 (Linux: Documentation/virt/kvm/x86/cpuid.rst). */
+	unsigned int eax, ebx, ecx, edx;
+	char sig[12];
+
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & 1U << 31))
+		return false;
+	__cpuid(0x40000000, eax, ebx, ecx, edx);
+	memcpy(sig, &ebx, 4);
+	memcpy(sig + 4, &ecx, 4);
+	memcpy(sig + 8, &edx, 4);
+	return memcmp(sig, "TCGTCGTCGTCG", sizeof(sig)) == 0;
+#else
+	return false;
+#endif
+}
+
+void pst_identity_read(const char *sysfs, struct pst_identity *ret)
+{
+	char path[PATH_MAX];
+	struct utsname uts;
+
+	memset(ret, 0, sizeof(*ret));
+	snprintf(path, sizeof(path), "%s/class/dmi/id/product_uuid", sysfs);
+	read_uuid(path, ret->vm_uuid);
+	read_uuid(BOOT_ID, ret->boot_id);
+	if (uname(&uts) == 0)
+		snprintf(ret->kernel, sizeof(ret->kernel), "%s", uts.release);
+	ret->emulated = is_emulated();
+}

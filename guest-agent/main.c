@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock-agent: options, signals, and the server between them. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "guest-agent/notify.h"
+#include "guest-agent/options.h"
+#include "transport/util.h"
+
+static int stop_fd = -1;
+
+/* A handler and not a signalfd: threads that a BLAS starts when it is loaded
+ * do not block our signals, and one delivered there would kill. */
+static void on_signal(int sig)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+
+	if (write(stop_fd, &one, sizeof(one)) < 0) {
+		/* Only a full counter fails, and that is readable. */
+	}
+	errno = saved;
+}
+
+static int catch_signals(struct pst_error *err)
+{
+	struct sigaction stop = {.sa_handler = on_signal,
+				 .sa_flags = SA_RESTART};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (stop_fd < 0)
+		return pst_error_set_errno(err, errno, "eventfd");
+	if (sigaction(SIGTERM, &stop, NULL) < 0 ||
+	    sigaction(SIGINT, &stop, NULL) < 0 ||
+	    sigaction(SIGHUP, &ignore, NULL) < 0 ||
+	    sigaction(SIGPIPE, &ignore, NULL) < 0)
+		return pst_error_set_errno(err, errno, "sigaction");
+	return 0;
+}
+
+static int serve(const struct pst_server_config *config, struct pst_error *err)
+{
+	struct pst_server *server;
+	int r;
+
+	r = catch_signals(err);
+	if (r < 0)
+		return r;
+	r = pst_server_open(config, &server, err);
+	if (r < 0)
+		return r;
+	r = pst_server_watch_stop(server, stop_fd, err);
+	if (r == 0) {
+		if (pst_notify("READY=1") < 0)
+			pst_log(PST_LOG_WARNING, "cannot tell the service "
+						 "manager that we are ready");
+		r = pst_server_run(server, err);
+		pst_notify("STOPPING=1");
+	}
+	pst_server_close(server);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct pst_options options;
+	struct pst_error err = {0};
+	int r;
+
+	r = pst_options_parse(argc, argv, &options, &err);
+	if (r > 0)
+		return 0;
+	if (r < 0) {
+		fprintf(stderr, "penstock-agent: %s\n", err.text);
+		return 2;
+	}
+	pst_log_set_level(options.log_level);
+	if (serve(&options.server, &err) < 0) {
+		pst_log(PST_LOG_ERROR, "%s", err.text);
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Telling systemd that the agent is ready, without linking its library. */
+#include "guest-agent/notify.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "transport/util.h"
+
+int pst_notify(const char *state)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	const char *path = getenv("NOTIFY_SOCKET");
+	PST_CLEANUP_FD int fd = -1;
+	socklen_t len;
+	size_t n;
+
+	if (!path)
+		return 0;
+	n = strlen(path);
+	if ((path[0] != '/' && path[0] != '@') || n >= sizeof(sun.sun_path))
+		return -EINVAL;
+	memcpy(sun.sun_path, path, n);
+	/* '@' stands for the NUL of an abstract address, whose length counts.
+	 */
+	if (path[0] == '@')
+		sun.sun_path[0] = '\0';
+	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+			     (struct sockaddr *)&sun, len) < 0)
+		return -errno;
+	return 1;
+}

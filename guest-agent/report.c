@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* INFO, HEALTH and STATS as JSON text. */
+#include "guest-agent/report.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "guest-agent/session.h"
+#include "transport/shm.h"
+#include "transport/util.h"
+
+/* A region read more slowly than this is not mapped write-back; ordinary
+ * memory gives 5 GB/s and more, uncached about 0.05. */
+#define SLOW_GB_S 0.5
+
+/* jansson takes ownership of each value, and drops what failed to allocate:
+ * a NULL root or dump is the only error left to handle. */
+static char *dump(json_t *root)
+{
+	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+
+	json_decref(root);
+	return text;
+}
+
+static json_t *u64(uint64_t v)
+{
+	return json_integer((json_int_t)v);
+}
+
+static json_t *uuid(const uint8_t bytes[16])
+{
+	char text[37];
+
+	pst_uuid_format(bytes, text);
+	return json_string(text);
+}
+
+static json_t *epoch(const struct pst_agent *a)
+{
+	char text[17];
+
+	snprintf(text, sizeof(text), "%016llx", (unsigned long long)a->epoch);
+	return json_string(text);
+}
+
+static json_t *region(const struct pst_agent *a)
+{
+	const struct pst_region *r = &a->region;
+
+	return json_pack(
+		"{s:s, s:o?, s:o?, s:o?, s:i, s:s, s:f}", "name", r->name,
+		"uuid", uuid(r->uuid), "file_size", u64(r->file_size),
+		"arena_size", u64(r->size - PST_WIRE_CTL_SIZE), "page_size",
+		(int)r->page_size, "caching", pst_caching_name(r->caching),
+		"read_gb_s", a->read_gb_s);
+}
+
+static json_t *limits(const struct pst_agent *a)
+{
+	return json_pack(
+		"{s:o?, s:o?, s:o?, s:o?, s:i}", "max_dim",
+		u64(a->limits.max_dim), "max_elems", u64(a->limits.max_elems),
+		"max_lease", u64(a->limits.max_lease), "max_clients",
+		u64(a->limits.max_clients), "n_slots", (int)PST_WIRE_SLOTS);
+}
+
+static json_t *operations(void)
+{
+	return json_pack("[{s:s, s:[]}, {s:s, s:[s,s]}, {s:s, s:[s,s,s]}, "
+			 "{s:s, s:[s]}]",
+			 "op", "NOP", "dtypes", "op", "GEMM", "dtypes", "f32",
+			 "f64", "op", "FILL", "dtypes", "i8", "f32", "f64",
+			 "op", "CHECKSUM", "dtypes", "bytes");
+}
+
+char *pst_report_info(const struct pst_agent *a, uint64_t session)
+{
+	json_t *root = json_object();
+
+	json_object_set_new(root, "version", json_string(PACKAGE_VERSION));
+	json_object_set_new(root, "protocol", u64(PST_WIRE_VERSION));
+	json_object_set_new(root, "epoch", epoch(a));
+	json_object_set_new(root, "session", u64(session));
+	json_object_set_new(root, "provider",
+			    json_string(pst_provider_name(a->region.provider)));
+	json_object_set_new(root, "region", region(a));
+	json_object_set_new(root, "page_size", u64(a->region.page_size));
+	json_object_set_new(root, "caching",
+			    json_string(pst_caching_name(a->region.caching)));
+	json_object_set_new(root, "backend",
+			    json_pack("{s:s, s:s, s:i}", "name", a->ops->name,
+				      "describe", a->backend_text, "threads",
+				      (int)a->ops->threads(a->backend)));
+	json_object_set_new(root, "limits", limits(a));
+	json_object_set_new(root, "ops", operations());
+	json_object_set_new(root, "loop", json_string(a->loop_text));
+	json_object_set_new(root, "scrub", json_boolean(a->scrub));
+	json_object_set_new(root, "kernel", json_string(a->identity.kernel));
+	json_object_set_new(root, "boot_id", uuid(a->identity.boot_id));
+	json_object_set_new(root, "vm_uuid", uuid(a->identity.vm_uuid));
+	json_object_set_new(root, "emulated",
+			    json_boolean(a->identity.emulated));
+	json_object_set_new(root, "pid", u64((uint64_t)getpid()));
+	return dump(root);
+}
+
+/* Slow is not ill: what it costs and its cure are said apart. */
+static json_t *notes(const struct pst_agent *a)
+{
+	json_t *list = json_array();
+	char text[256];
+
+	if (a->region.caching == PST_CACHING_UC ||
+	    a->region.caching == PST_CACHING_WC ||
+	    (a->read_gb_s > 0 && a->read_gb_s < SLOW_GB_S)) {
+		snprintf(text, sizeof(text),
+			 "the region is mapped %s and reads at %.2f GB/s; a "
+			 "write-back mapping (dax, or the penstock kernel "
+			 "module) is about a hundred times faster on AMD hosts",
+			 pst_caching_name(a->region.caching), a->read_gb_s);
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+char *pst_report_health(const struct pst_agent *a)
+{
+	const uint64_t now = pst_now_ns();
+	const uint64_t stuck = pst_executor_stuck_since(a->executor);
+	const uint64_t beats =
+		a->heartbeat ? pst_heartbeat_count(a->heartbeat) : 0;
+	const uint64_t word =
+		pst_shm_load(&pst_region_header(&a->region)->heartbeat.value);
+	json_t *reasons = json_array(), *root = json_object();
+	char text[128];
+
+	if (a->draining)
+		json_array_append_new(
+			reasons, json_string("the agent is shutting down"));
+	if (stuck && now - stuck > PST_NS_PER_S) {
+		snprintf(text, sizeof(text),
+			 "the backend has not given up a cancelled operation "
+			 "for %llu s",
+			 (unsigned long long)((now - stuck) / PST_NS_PER_S));
+		json_array_append_new(reasons, json_string(text));
+	}
+	/* One beat may lie between the two reads. */
+	if (word > beats + 1 || word + 1 < beats)
+		json_array_append_new(
+			reasons, json_string("somebody else writes into the "
+					     "region's heartbeat"));
+	json_object_set_new(root, "healthy",
+			    json_boolean(json_array_size(reasons) == 0));
+	json_object_set_new(root, "reasons", reasons);
+	json_object_set_new(root, "notes", notes(a));
+	json_object_set_new(root, "uptime_s",
+			    json_real((double)(now - a->started_ns) /
+				      (double)PST_NS_PER_S));
+	json_object_set_new(root, "heartbeat", u64(word));
+	json_object_set_new(root, "sessions", u64(a->n_sessions));
+	json_object_set_new(root, "provider",
+			    json_string(pst_provider_name(a->region.provider)));
+	return dump(root);
+}
+
+static json_t *client(const struct pst_agent *a, uint32_t lane,
+		      const struct pst_lane_stats *st)
+{
+	const struct pst_agent_lane *l = &a->lanes[lane];
+	struct pst_session_info info;
+
+	pst_session_describe(l->session, &info);
+	return json_pack("{s:o?, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:s}",
+			 "session", u64(info.id), "name", info.name, "pid",
+			 u64(info.pid), "lane", u64(lane), "leased_bytes",
+			 u64(pst_extents_leased(a->extents, l->owner)), "ops",
+			 u64(st->ops), "errors", u64(st->errors), "compute_ns",
+			 u64(st->compute_ns), "last_error", st->last_error);
+}
+
+static void add_clients(const struct pst_agent *a, json_t *root)
+{
+	uint64_t ops = a->counters.ops_ended;
+	uint64_t errors = a->counters.errors_ended;
+	uint64_t compute_ns = a->counters.compute_ns_ended;
+	json_t *list = json_array();
+	struct pst_lane_stats st;
+	uint32_t i;
+
+	for (i = 0; i < a->limits.max_clients; i++) {
+		if (!a->lanes[i].session)
+			continue;
+		pst_executor_lane_stats(a->executor, i, &st);
+		ops += st.ops;
+		errors += st.errors;
+		compute_ns += st.compute_ns;
+		json_array_append_new(list, client(a, i, &st));
+	}
+	json_object_set_new(root, "ops", u64(ops));
+	json_object_set_new(root, "errors", u64(errors));
+	json_object_set_new(root, "compute_ns", u64(compute_ns));
+	json_object_set_new(root, "clients", list);
+}
+
+char *pst_report_stats(const struct pst_agent *a)
+{
+	const struct pst_counters *c = &a->counters;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} counters[] = {
+		{"sessions", a->n_sessions},
+		{"control_sessions", a->n_control},
+		{"connections", c->connections},
+		{"sessions_started", c->sessions_started},
+		{"sessions_ended", c->sessions_ended},
+		{"broken", c->broken},
+		{"rejected_cid", c->rejected_cid},
+		{"rejected_full", c->rejected_full},
+		{"rejected_version", c->rejected_version},
+		{"rejected_nonce", c->rejected_nonce},
+		{"rejected_epoch", c->rejected_epoch},
+		{"rejected_late", c->rejected_late},
+		{"rejected_lanes", c->rejected_lanes},
+		{"rejected_frames", c->rejected_frames},
+		{"frames", c->frames},
+		{"leases", c->leases},
+		{"releases", c->releases},
+		{"cancels", c->cancels},
+		{"wakes_sent", c->wakes_sent},
+	};
+	struct pst_extents_stats st;
+	json_t *root = json_object();
+	size_t i;
+
+	pst_extents_stats(a->extents, &st);
+	json_object_set_new(root, "epoch", epoch(a));
+	json_object_set_new(root, "uptime_ns",
+			    u64(pst_now_ns() - a->started_ns));
+	json_object_set_new(root, "arena_bytes", u64(st.total));
+	json_object_set_new(root, "leased_bytes", u64(st.leased));
+	json_object_set_new(root, "quarantined_bytes", u64(st.quarantined));
+	json_object_set_new(root, "largest_free_bytes", u64(st.largest_free));
+	for (i = 0; i < PST_ARRAY_SIZE(counters); i++)
+		json_object_set_new(root, counters[i].name,
+				    u64(counters[i].value));
+	add_clients(a, root);
+	return dump(root);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* INFO, HEALTH and STATS as JSON text. */
+#ifndef PST_GUEST_AGENT_REPORT_H
+#define PST_GUEST_AGENT_REPORT_H
+
+#include <stdint.h>
+
+#include "guest-agent/agent.h"
+
+/* Each returns a JSON object as text that the caller frees with free(), NULL
+ * when memory is out. session: the one that asks. */
+char *pst_report_info(const struct pst_agent *a, uint64_t session);
+char *pst_report_health(const struct pst_agent *a);
+char *pst_report_stats(const struct pst_agent *a);
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/* The serving thread: sets the agent up, serves lanes and sockets, drains. */
+#include "guest-agent/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-agent/agent.h"
+#include "guest-agent/claim.h"
+#include "guest-agent/heartbeat.h"
+#include "guest-agent/log.h"
+#include "guest-agent/spin.h"
+#include "transport/ring.h"
+#include "transport/util.h"
+
+/* While lanes keep the thread busy, sockets are looked at this often. */
+#define POLL_NS (50 * PST_NS_PER_US)
+/* A sleep without anything due. Wake-ups come as WAKE frames; this only
+ * bounds the cost of a mistake. */
+#define MAX_SLEEP_NS PST_NS_PER_S
+/* Timed things are looked at this often while the thread is busy. */
+#define TICK_NS PST_NS_PER_MS
+/* How long clients may go on submitting into a draining agent. */
+#define LATE_NS (100 * PST_NS_PER_MS)
+/* Bytes read to learn how the region is mapped. */
+#define MEASURE_BYTES (1U << 20)
+#define MEASURE_NS    (5 * PST_NS_PER_MS)
+
+enum phase {
+	SERVING,
+	DRAINING, /* operations in flight end, others get ESHUTDOWN */
+	PARTING,  /* sessions have got ERROR, their sockets close */
+};
+
+struct listener {
+	int fd;
+	struct pst_source *src;
+};
+
+struct pst_server {
+	struct pst_agent agent;
+	struct pst_conns conns;
+	struct pst_loop *loop;
+	struct pst_heartbeat *heartbeat;
+	struct pst_spin spin;
+	unsigned int n_listeners;
+	struct listener listeners[PST_SERVER_MAX_LISTENS];
+	int stop_fd;
+	struct pst_source *stop_src;
+	bool once; /* ends with its last connection */
+	enum phase phase;
+	uint64_t drain_ns;
+	uint64_t drain_due_ns; /* operations are given up at that time */
+	uint64_t drain_late_ns;
+	uint64_t idle_since_ns; /* 0: not idle */
+	bool slept;             /* since then */
+	uint64_t last_poll_ns;
+	uint64_t next_tick_ns;
+};
+
+/* GB/s of reading the arena's start; the second of two passes, since the
+ * first one may fault pages in. */
+static double measure_read(const struct pst_region *r)
+{
+	const uint64_t *p = (const uint64_t *)(r->base + PST_WIRE_CTL_SIZE);
+	uint64_t buf[512], start = 0, now = 0, deadline, n = 0;
+	int pass;
+
+	for (pass = 0; pass < 2; pass++) {
+		start = pst_now_ns();
+		deadline = start + MEASURE_NS;
+		for (n = 0; n < MEASURE_BYTES; n += sizeof(buf)) {
+			memcpy(buf, p + n / sizeof(*p), sizeof(buf));
+			/* The copy is wanted though nobody reads it. */
+			__asm__ volatile("" : : "r"(buf) : "memory");
+			now = pst_now_ns();
+			if (now >= deadline)
+				break;
+		}
+	}
+	return now > start ? (double)n / (double)(now - start) : 0;
+}
+
+static int open_region(struct pst_server *s, const struct pst_server_config *c,
+		       struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	struct pst_claim claim;
+	uint64_t arena;
+	int r;
+
+	r = pst_region_open(c->region, c->sysfs, &a->region, err);
+	if (r < 0)
+		return r;
+	arena = a->region.size - PST_WIRE_CTL_SIZE;
+	a->limits = c->limits;
+	if (!a->limits.max_lease || a->limits.max_lease > arena)
+		a->limits.max_lease = arena;
+	r = pst_claim_region(&a->region, a->limits.max_clients, &a->limits,
+			     PST_AGENT_HEARTBEAT_MS, &claim, err);
+	if (r < 0) {
+		pst_region_close(&a->region);
+		return r;
+	}
+	a->epoch = claim.epoch;
+	a->settled_ns = claim.settled_ns;
+	a->scrub = c->scrub;
+	a->read_gb_s = measure_read(&a->region);
+	return 0;
+}
+
+static int open_backend(struct pst_server *s, const struct pst_server_config *c,
+			struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	int r;
+
+	a->ops = c->backend;
+	r = a->ops->open(a->region.base, a->region.size, c->threads,
+			 &a->backend, err);
+	if (r < 0)
+		return r;
+	r = pst_agent_init(a, c->sysfs, err);
+	if (r < 0)
+		a->ops->close(a->backend);
+	return r;
+}
+
+static void close_listeners(struct pst_server *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n_listeners; i++) {
+		pst_loop_remove(s->loop, s->listeners[i].src);
+		pst_close_fd(s->listeners[i].fd);
+	}
+	s->n_listeners = 0;
+}
+
+static int open_listeners(struct pst_server *s,
+			  const struct pst_server_config *c,
+			  struct pst_error *err)
+{
+	struct listener *l;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < c->n_listens; i++) {
+		fd = pst_sock_listen(&c->listens[i], err);
+		if (fd < 0)
+			return fd;
+		l = &s->listeners[s->n_listeners++];
+		l->fd = fd;
+		l->src = pst_loop_add_listener(s->loop, fd, pst_conns_accept,
+					       &s->conns);
+		if (!l->src)
+			return pst_error_set(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int open_loop(struct pst_server *s, const struct pst_server_config *c,
+		     struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	const char *why;
+	int r;
+
+	r = pst_loop_open(c->loop, &s->loop, err);
+	if (r < 0)
+		return r;
+	why = pst_loop_why(s->loop);
+	snprintf(a->loop_text, sizeof(a->loop_text), "%s%s%s",
+		 pst_loop_kind(s->loop) == PST_LOOP_URING ? "io_uring" : "poll",
+		 why[0] ? ": " : "", why);
+	s->conns.agent = a;
+	s->conns.loop = s->loop;
+	memcpy(s->conns.cids, c->cids, sizeof(s->conns.cids));
+	s->conns.n_cids = c->n_cids;
+	return 0;
+}
+
+static void log_start(const struct pst_server *s,
+		      const struct pst_server_config *c)
+{
+	const struct pst_agent *a = &s->agent;
+	char where[512] = "";
+	size_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < c->n_listens && n < sizeof(where); i++) {
+		const struct pst_listen *l = &c->listens[i];
+
+		if (l->scheme == PST_SCHEME_VSOCK)
+			n += (size_t)snprintf(where + n, sizeof(where) - n,
+					      " vsock:%u", l->port);
+		else
+			n += (size_t)snprintf(where + n, sizeof(where) - n,
+					      " unix:%s", l->path);
+	}
+	pst_log(PST_LOG_INFO,
+		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, %.1f "
+		"GB/s; %s; listens on%s; loop %s; epoch %016llx",
+		PACKAGE_VERSION, pst_provider_name(a->region.provider),
+		a->region.name,
+		(unsigned long long)(a->region.size - PST_WIRE_CTL_SIZE) >> 20,
+		a->region.page_size >> 10, pst_caching_name(a->region.caching),
+		a->read_gb_s, a->backend_text,
+		where[0] ? where : " a passed socket", a->loop_text,
+		(unsigned long long)a->epoch);
+}
+
+static int open_all(struct pst_server *s, const struct pst_server_config *c,
+		    struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	int serve_fd = c->serve_fd;
+	int r;
+
+	r = open_region(s, c, err);
+	if (r < 0)
+		return r;
+	r = pst_heartbeat_start(&pst_region_header(&a->region)->heartbeat,
+				PST_AGENT_HEARTBEAT_MS, &s->heartbeat, err);
+	if (r < 0)
+		return r;
+	a->heartbeat = s->heartbeat;
+	r = open_backend(s, c, err);
+	if (r < 0)
+		return r;
+	r = open_loop(s, c, err);
+	if (r < 0)
+		return r;
+	r = open_listeners(s, c, err);
+	if (r < 0 || serve_fd < 0)
+		return r;
+	return pst_conns_serve(&s->conns, serve_fd, err);
+}
+
+int pst_server_open(const struct pst_server_config *config,
+		    struct pst_server **ret, struct pst_error *err)
+{
+	struct pst_server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	s->stop_fd = -1;
+	s->once = config->n_listens == 0;
+	s->drain_ns = config->drain_ns;
+	pst_spin_init(&s->spin, config->spin_ns);
+	r = open_all(s, config, err);
+	if (r < 0) {
+		pst_server_close(s);
+		return r;
+	}
+	log_start(s, config);
+	*ret = s;
+	return 0;
+}
+
+void pst_server_close(struct pst_server *s)
+{
+	struct pst_agent *a;
+
+	if (!s)
+		return;
+	a = &s->agent;
+	if (s->loop) {
+		pst_conns_close_all(&s->conns);
+		close_listeners(s);
+		pst_loop_remove(s->loop, s->stop_src);
+		pst_loop_close(s->loop);
+	}
+	if (a->executor) {
+		pst_agent_done(a);
+		a->ops->close(a->backend);
+	}
+	pst_heartbeat_stop(s->heartbeat);
+	if (a->region.base)
+		pst_region_close(&a->region);
+	free(s);
+}
+
+static void on_stop(void *arg)
+{
+	struct pst_server *s = arg;
+	uint64_t v;
+
+	/* Emptied, so that the loop does not report it again and again. */
+	if (read(s->stop_fd, &v, sizeof(v)) < 0 || s->phase != SERVING)
+		return;
+	pst_log(PST_LOG_INFO, "stopping");
+	s->phase = DRAINING;
+	s->drain_due_ns = pst_now_ns() + s->drain_ns;
+	s->drain_late_ns = pst_now_ns() + LATE_NS;
+	s->agent.draining = true;
+	pst_executor_drain(s->agent.executor);
+	close_listeners(s);
+}
+
+int pst_server_watch_stop(struct pst_server *s, int stop_fd,
+			  struct pst_error *err)
+{
+	s->stop_fd = stop_fd;
+	s->stop_src = pst_loop_add_ready(s->loop, stop_fd, on_stop, s);
+	if (!s->stop_src)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* Timed things. Returns the time of the next one. */
+static uint64_t tick(struct pst_server *s, uint64_t now_ns)
+{
+	const uint64_t late = now_ns + TICK_NS;
+	uint64_t due = pst_conns_tick(&s->conns, now_ns);
+
+	pst_agent_settle_late(&s->agent);
+	s->next_tick_ns = late;
+	/* While draining, and while a device does not give up an operation,
+	 * nothing comes that would wake the thread. */
+	if (s->phase != SERVING || pst_executor_stuck_since(s->agent.executor))
+		return due < late ? due : late;
+	return due;
+}
+
+static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
+{
+	struct pst_agent *a = &s->agent;
+	struct pst_wire_word *word = &pst_region_header(&a->region)->agent_wake;
+	uint64_t due = tick(s, now_ns), wait = 0;
+	int r = 0;
+
+	if (due > now_ns)
+		wait = due - now_ns < MAX_SLEEP_NS ? due - now_ns
+						   : MAX_SLEEP_NS;
+	pst_agent_wake_arm(word, &a->wake_gen);
+	/* Every lane again: what was submitted before the word was seen armed
+	 * sends no WAKE. */
+	if (!pst_executor_ready(a->executor))
+		r = pst_loop_run(s->loop, wait);
+	pst_agent_wake_disarm(word, &a->wake_gen);
+	s->slept = true;
+	s->last_poll_ns = pst_now_ns();
+	pst_spin_slept(&s->spin, s->last_poll_ns - now_ns,
+		       pst_executor_ready(a->executor));
+	return r < 0 ? r : 0;
+}
+
+/* Whether the thread should sleep instead of spinning on. */
+static bool spun_enough(struct pst_server *s, uint64_t now_ns)
+{
+	if (!s->idle_since_ns)
+		s->idle_since_ns = now_ns;
+	return now_ns - s->idle_since_ns >= s->spin.now_ns;
+}
+
+static void part(struct pst_server *s)
+{
+	s->phase = PARTING;
+	pst_conns_refuse_all(&s->conns, PST_WIRE_ESHUTDOWN,
+			     "the agent is shutting down");
+}
+
+/* The end, step by step. Returns 1 when it is reached, 0, or -ETIMEDOUT. */
+static int advance(struct pst_server *s, bool worked, struct pst_error *err)
+{
+	struct pst_executor *ex = s->agent.executor;
+	const uint64_t now = pst_executor_now(ex);
+	const uint64_t stuck = pst_executor_stuck_since(ex);
+
+	if (stuck && now > stuck && now - stuck > s->drain_ns)
+		return pst_error_set(err, -ETIMEDOUT,
+				     "the backend does not give up a cancelled "
+				     "operation");
+	if (s->once && s->conns.n == 0 && s->phase == SERVING)
+		return 1;
+	if (s->phase == DRAINING && ((pst_executor_drained(ex) &&
+				      (!worked || now >= s->drain_late_ns)) ||
+				     now >= s->drain_due_ns))
+		part(s);
+	return s->phase == PARTING && s->conns.n == 0;
+}
+
+int pst_server_run(struct pst_server *s, struct pst_error *err)
+{
+	struct pst_executor *ex = s->agent.executor;
+	uint64_t now;
+	int r = 0, end;
+	bool worked;
+
+	for (;;) {
+		worked = pst_executor_run(ex);
+		now = pst_executor_now(ex);
+		if (worked) {
+			if (s->idle_since_ns && !s->slept)
+				pst_spin_found(&s->spin);
+			s->idle_since_ns = 0;
+			s->slept = false;
+		} else if (spun_enough(s, now)) {
+			r = sleep_until_work(s, now);
+		} else {
+			pst_cpu_relax();
+		}
+		if (now - s->last_poll_ns >= POLL_NS && now > s->last_poll_ns) {
+			r = pst_loop_run(s->loop, 0);
+			s->last_poll_ns = now;
+		}
+		if (r < 0)
+			return pst_error_set_errno(err, r, "event loop");
+		if (now >= s->next_tick_ns)
+			tick(s, now);
+		if (s->phase == SERVING && !s->once && now < s->next_tick_ns)
+			continue;
+		end = advance(s, worked, err);
+		if (end)
+			return end < 0 ? end : 0;
+	}
+}

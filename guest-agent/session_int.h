@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What session.c and session_hello.c share. */
+#ifndef PST_GUEST_AGENT_SESSION_INT_H
+#define PST_GUEST_AGENT_SESSION_INT_H
+
+#include "guest-agent/session.h"
+#include "transport/frame.h"
+
+/* LEASE requests that one session may have waiting for a settled arena. */
+#define N_HELD  16U
+#define NO_SLOT UINT32_MAX
+#define NO_LANE UINT32_MAX
+
+struct held {
+	uint32_t seq;
+	uint64_t size;
+};
+
+struct pst_session {
+	struct pst_agent *agent;
+	struct pst_session_io io;
+	bool pass_fd;
+	enum pst_session_state state;
+	uint64_t hello_due_ns;
+	uint32_t slot;
+	uint8_t nonce[PST_WIRE_NONCE_SIZE];
+	uint64_t id;
+	uint32_t lane;
+	uint32_t pid;
+	char name[sizeof(((struct pst_wire_hello *)NULL)->name) + 1];
+	unsigned int n_held;
+	struct held held[N_HELD];
+	/* The part of a frame that has come so far; NULL until one is cut. */
+	uint8_t *part;
+	size_t n_part;
+};
+
+/* Answers HELLO with WELCOME, or refuses and ends the session. */
+void pst_session_hello(struct pst_session *s, const struct pst_frame *f);
+
+/* Sends a reply with status OK to a frame. Like all that send, it ends the
+ * session when the connection is of no use any more. */
+void pst_session_reply(struct pst_session *s, const struct pst_frame *to,
+		       const void *payload, size_t n);
+
+/* Sends a frame whose payload is a sentence. */
+void pst_session_send_sentence(struct pst_session *s, uint16_t type,
+			       bool is_reply, uint32_t seq, uint32_t status,
+			       const char *sentence);
+
+/* Gives the nonce slot back, if there is one. */
+void pst_session_wipe_nonce(struct pst_session *s);
+
+#endif
