@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Matrix products on a GPU inside a virtual machine, through shared memory.
+
+    import penstock
+
+    with penstock.open("vsock://7?region=/dev/hugepages/penstock-gpu0") as c:
+        a = c.empty((1024, 1024), "f4")    # a numpy array in the region
+        a[...] = ...                       # what is written, the agent reads
+        b = c.asarray(other)               # copied there once
+        ab = c.matmul(a, b)                # an array in the region, too
+        print(ab.sum())
+
+Memory. Arrays of empty(), zeros(), asarray() and matmul() lie in the region
+and are ordinary writable numpy arrays. Their memory is given back when the
+last array or view on it dies. It is memory that the guest could still change:
+whoever decides something by a result takes a copy first, with
+matmul(copy=True) or take().
+
+Closing. After close() no call is possible, but arrays stay readable and
+writable: the session ends when the last of them is gone.
+
+A lost agent. A call under way raises Error (ECONNRESET). Arrays made before
+keep their memory, which is private from then on, and calls with them raise
+StaleError; the next empty() opens a new session by itself.
+
+Threads may share a connection. Processes made by fork() may not: neither the
+connection nor its arrays exist there (an access ends in SIGSEGV).
+
+The library is found by $PENSTOCK_LIBRARY, else by its name, libpenstock.so.0.
+"""
+
+from .connection import Connection
+from .errors import Error, StaleError
+
+__all__ = ["Connection", "Error", "StaleError", "open"]
+
+
+def open(endpoint=None, *, timeout=None, name=None, control_only=False):
+    """Connect to an agent; return a Connection.
+
+    endpoint: a URI or a configured name, see penstock(1); None means
+    $PENSTOCK_ENDPOINT. timeout: seconds to connect and for control calls,
+    None means the library's default. name: shown in the agent's statistics,
+    the program's by default. control_only: for ping, info, health and stats
+    only, so that no lane is taken.
+
+    Raises Error.
+    """
+    return Connection(endpoint, timeout=timeout, name=name,
+                      control_only=control_only)

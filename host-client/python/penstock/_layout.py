@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""How BLAS can read a numpy array where it lies. Pure functions."""
+
+import operator
+
+import numpy as np
+
+from . import _library
+
+_DTYPES = {np.dtype("f4"): _library.F32, np.dtype("f8"): _library.F64}
+# Dimensions and leading dimensions have 32 bits in penstock.h.
+_MAX_DIM = 2**32 - 1
+
+
+def dtype_code(dtype):
+    """penstock.h's number of a numpy type. Raises TypeError."""
+    code = _DTYPES.get(dtype)
+    if code is None:
+        raise TypeError(f"elements of type {dtype} ({dtype.str}) cannot be "
+                        "multiplied; float32 and float64 in the machine's "
+                        "byte order can")
+    return code
+
+
+def check_dims(*dims):
+    """Raises ValueError for what penstock.h cannot express."""
+    if max(dims) > _MAX_DIM:
+        raise ValueError(f"a dimension of {max(dims)} is too large")
+
+
+def _leading(lines, line, between, within, item):
+    """The leading dimension of `lines` lines of `line` elements each, which
+    are `between` bytes apart, elements `within` bytes; None: not such."""
+    if line > 1 and within != item:
+        return None
+    if lines <= 1:
+        return max(line, 1)
+    if between % item or between < line * item:
+        return None
+    ld = between // item
+    return ld if 1 <= ld <= _MAX_DIM else None
+
+
+def describe(array):
+    """(column_major, ld) of a 2-D array that BLAS can read in place, or
+    None: it has to be copied (strides that are negative, zero, or no multiple
+    of the element, or elements that are not aligned)."""
+    rows, cols = array.shape
+    between_rows, between_cols = array.strides
+    item = array.itemsize
+    if not array.flags.aligned:
+        return None
+    if rows == 0 or cols == 0:
+        return False, max(cols, 1)
+    ld = _leading(rows, cols, between_rows, between_cols, item)
+    if ld is not None:
+        return False, ld
+    ld = _leading(cols, rows, between_cols, between_rows, item)
+    if ld is not None:
+        return True, ld
+    return None
+
+
+def nearest_order(array):
+    """The order in which a copy of a 2-D array is cheapest."""
+    between_rows, between_cols = map(abs, array.strides)
+    return "F" if between_rows < between_cols else "C"
+
+
+def span(array):
+    """(offset from the first element, bytes) of the memory that an array
+    reaches into; the offset is negative with negative strides."""
+    if array.size == 0:
+        return 0, 0
+    low = high = 0
+    for n, stride in zip(array.shape, array.strides):
+        reach = (n - 1) * stride
+        low += min(reach, 0)
+        high += max(reach, 0)
+    return low, high + array.itemsize - low
+
+
+def as_shape(shape):
+    """A shape as a tuple of int. Raises TypeError or ValueError."""
+    try:
+        shape = (operator.index(shape),)
+    except TypeError:
+        shape = tuple(operator.index(n) for n in shape)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"negative dimension in {shape}")
+    return shape

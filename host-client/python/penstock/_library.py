@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""libpenstock through ctypes: penstock.h's structs and functions."""
+
+import ctypes
+import os
+import threading
+from ctypes import (POINTER, Structure, c_char_p, c_double, c_int, c_size_t,
+                    c_uint32, c_uint64, c_void_p)
+
+FOREVER = 2**64 - 1
+F32, F64 = 1, 2
+ROW_MAJOR, COL_MAJOR = 0, 1
+OPEN_CONTROL_ONLY = 1
+QUERY_INFO, QUERY_HEALTH, QUERY_STATS = 0, 1, 2
+
+
+class Options(Structure):
+    _fields_ = [("size", c_size_t), ("timeout_ns", c_uint64),
+                ("dead_ns", c_uint64), ("spin_ns", c_uint64),
+                ("flags", c_uint32), ("reserved", c_uint32),
+                ("name", c_char_p)]
+
+
+class Gemm(Structure):
+    _fields_ = [("dtype", c_uint32), ("order", c_uint32),
+                ("transa", c_uint32), ("transb", c_uint32),
+                ("m", c_uint32), ("n", c_uint32), ("k", c_uint32),
+                ("lda", c_uint32), ("ldb", c_uint32), ("ldc", c_uint32),
+                ("alpha", c_double), ("beta", c_double),
+                ("a", c_void_p), ("b", c_void_p), ("c", c_void_p)]
+
+
+# Name, result, arguments; c_void_p stands for struct pst *.
+_FUNCTIONS = [
+    ("pst_version", c_char_p, []),
+    ("pst_strerror", c_char_p, [c_int]),
+    ("pst_open", c_int, [c_char_p, POINTER(Options), POINTER(c_void_p),
+                         c_char_p, c_size_t]),
+    ("pst_close", None, [c_void_p]),
+    ("pst_last_error", None, [c_void_p, c_char_p, c_size_t]),
+    ("pst_query", c_int, [c_void_p, c_int, POINTER(c_void_p)]),
+    ("pst_ping", c_int, [c_void_p, POINTER(c_uint64)]),
+    ("pst_alloc", c_int, [c_void_p, c_size_t, POINTER(c_void_p)]),
+    ("pst_free", c_int, [c_void_p, c_void_p]),
+    ("pst_take", c_int, [c_void_p, c_void_p, c_void_p, c_size_t]),
+    ("pst_gemm", c_int, [c_void_p, POINTER(Gemm), c_uint64, c_void_p]),
+]
+
+_lock = threading.Lock()
+_loaded = None
+
+
+def _declare(library):
+    for name, result, arguments in _FUNCTIONS:
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    # For strings that the library hands over; its free() is the process's.
+    library.libc_free = ctypes.CDLL(None).free
+    library.libc_free.restype = None
+    library.libc_free.argtypes = [c_void_p]
+    return library
+
+
+def load():
+    """The library, loaded once. Raises OSError."""
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            path = os.environ.get("PENSTOCK_LIBRARY") or "libpenstock.so.0"
+            _loaded = _declare(ctypes.CDLL(path))
+        return _loaded

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""A connection to an agent: arrays in the region, products, questions."""
+
+import ctypes
+import json
+import os
+import sys
+import weakref
+
+import numpy as np
+
+from . import _layout, _library, _memory, errors
+
+
+def _nanoseconds(seconds, default):
+    if seconds is None:
+        return default
+    if not seconds >= 0:
+        raise ValueError(f"a timeout of {seconds} s")
+    return min(int(seconds * 1e9), _library.FOREVER)
+
+
+def _address(array):
+    return array.__array_interface__["data"][0]
+
+
+def _connect(library, endpoint, options):
+    pointer = ctypes.c_void_p()
+    text = ctypes.create_string_buffer(512)
+    name = None if endpoint is None else os.fsencode(endpoint)
+    code = library.pst_open(name, ctypes.byref(options),
+                            ctypes.byref(pointer), text, len(text))
+    if code < 0:
+        sentence = text.value or library.pst_strerror(code)
+        raise errors.make(code, sentence.decode("utf-8", "replace"))
+    return pointer.value
+
+
+class Connection:
+    """Made by penstock.open(). A context manager; see the package's text for
+    memory, closing and threads. Methods raise Error, and StaleError for arrays
+    of a session that is gone."""
+
+    def __init__(self, endpoint=None, *, timeout=None, name=None,
+                 control_only=False):
+        library = _library.load()
+        if name is None:
+            name = os.path.basename(sys.argv[0] or "") or "python"
+        options = _library.Options(
+            size=ctypes.sizeof(_library.Options),
+            timeout_ns=_nanoseconds(timeout, 0),
+            flags=_library.OPEN_CONTROL_ONLY if control_only else 0,
+            name=os.fsencode(name))
+        self._handle = _memory.Handle(library,
+                                      _connect(library, endpoint, options))
+        self._finalizer = weakref.finalize(self, self._handle.close)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __repr__(self):
+        state = "closed" if self.closed else "open"
+        return f"<penstock.Connection, {state}>"
+
+    @property
+    def closed(self):
+        """Whether close() was called."""
+        return self._handle.closed
+
+    def close(self):
+        """End the connection. Arrays live on, the session ends with the last
+        of them."""
+        self._handle.close()
+
+    # Questions.
+
+    def ping(self):
+        """The time of a round trip on the control socket, in seconds."""
+        ns = ctypes.c_uint64()
+        with self._handle.using() as c:
+            self._handle.check(c, self._handle.library.pst_ping(
+                c, ctypes.byref(ns)))
+        return ns.value / 1e9
+
+    def info(self):
+        """What the agent is and can do, as a dict."""
+        return self._query(_library.QUERY_INFO)
+
+    def health(self):
+        """How the agent is: a dict with "healthy"."""
+        return self._query(_library.QUERY_HEALTH)
+
+    def stats(self):
+        """The agent's counters, as a dict."""
+        return self._query(_library.QUERY_STATS)
+
+    def _query(self, what):
+        library = self._handle.library
+        text = ctypes.c_void_p()
+        with self._handle.using() as c:
+            self._handle.check(c, library.pst_query(c, what,
+                                                    ctypes.byref(text)))
+        try:
+            return json.loads(ctypes.string_at(text.value))
+        finally:
+            library.libc_free(text)
+
+    # Arrays.
+
+    def empty(self, shape, dtype=np.float64, order="C"):
+        """An array in the region, its contents undefined."""
+        return _memory.new_array(self._handle, _layout.as_shape(shape), dtype,
+                                 order)
+
+    def zeros(self, shape, dtype=np.float64, order="C"):
+        """An array of zeros in the region."""
+        array = self.empty(shape, dtype, order)
+        array.fill(np.zeros((), array.dtype)[()])
+        return array
+
+    def asarray(self, x, dtype=None):
+        """x as an array in the region: itself when it lies there already and
+        has the dtype, else a copy in the same order."""
+        x = np.asarray(x, dtype=dtype)
+        if _memory.lies_in(self._handle, x):
+            return x
+        fortran = x.flags.f_contiguous and not x.flags.c_contiguous
+        array = self.empty(x.shape, x.dtype, "F" if fortran else "C")
+        array[...] = x
+        return array
+
+    def take(self, array):
+        """A private copy of an array in the region, which nobody else can
+        change any more."""
+        if not _memory.lies_in(self._handle, array):
+            return np.array(array)
+        low, size = _layout.span(array)
+        raw = np.empty(max(size, 1), np.uint8)
+        if size:
+            with self._handle.using() as c:
+                self._handle.check(c, self._handle.library.pst_take(
+                    c, _address(raw), _address(array) + low, size))
+        return np.ndarray(array.shape, array.dtype, raw, -low, array.strides)
+
+    # Products.
+
+    def matmul(self, a, b, alpha=1.0, beta=0.0, out=None, *, copy=False,
+               timeout=None):
+        """alpha * a @ b + beta * out, for matrices and vectors of float32 or
+        float64.
+
+        Arrays in the region are used where they lie, transposed views and
+        slices with a leading dimension too; all others are copied there and,
+        for out, back. Without out the result is a new array in the region;
+        copy=True makes it a private copy. timeout: seconds; it ends the wait,
+        not the product: out is undefined until a later call returned.
+
+        Raises TypeError (element types), ValueError (shapes), Error.
+        """
+        a, b = np.asarray(a), np.asarray(b)
+        dtype = _layout.dtype_code(a.dtype)
+        if a.dtype != b.dtype:
+            raise TypeError(f"a is {a.dtype} and b is {b.dtype}; convert one "
+                            "of them")
+        a2, b2, pick = _as_matrices(a, b)
+        shape = (a2.shape[0], b2.shape[1])
+        _layout.check_dims(*a2.shape, *b2.shape)
+        if out is None:
+            if beta != 0:
+                raise ValueError("beta needs out")
+            c2 = self.empty(shape, a.dtype)
+        else:
+            c2 = _check_out(out, a.dtype, shape, pick)
+        self._product(dtype, a2, b2, c2, alpha, beta,
+                      _nanoseconds(timeout, _library.FOREVER))
+        if out is not None:
+            return self.take(out) if copy else out
+        return self.take(c2)[pick] if copy else c2[pick]
+
+    def _product(self, dtype, a, b, c, alpha, beta, timeout_ns):
+        m, k = a.shape
+        n = b.shape[1]
+        if m == 0 or n == 0:
+            return
+        target, layout = self._place(c, None, fill=beta != 0)
+        # Same memory as an operand's, or interleaved with it: BLAS must not
+        # write what it still reads.
+        a, (a_col, lda) = self._place(a, target)
+        b, (b_col, ldb) = self._place(b, target)
+        col, ldc = layout
+        gemm = _library.Gemm(
+            dtype=dtype,
+            order=_library.COL_MAJOR if col else _library.ROW_MAJOR,
+            transa=a_col != col, transb=b_col != col,
+            m=m, n=n, k=k, lda=lda, ldb=ldb, ldc=ldc,
+            alpha=alpha, beta=beta,
+            a=_address(a), b=_address(b), c=_address(target))
+        with self._handle.using() as pointer:
+            self._handle.check(pointer, self._handle.library.pst_gemm(
+                pointer, ctypes.byref(gemm), timeout_ns, None))
+        if target is not c:
+            c[...] = target
+
+    def _place(self, array, target, fill=True):
+        """The array where the agent can use it, and its layout: itself, or a
+        copy (without contents, unless fill)."""
+        layout = _layout.describe(array)
+        if (layout is not None and _memory.lies_in(self._handle, array) and
+                (target is None or not np.may_share_memory(array, target))):
+            return array, layout
+        placed = self.empty(array.shape, array.dtype,
+                            _layout.nearest_order(array))
+        if fill:
+            placed[...] = array
+        return placed, _layout.describe(placed)
+
+
+def _as_matrices(a, b):
+    """Vectors as matrices, as numpy's matmul does: a row before, a column
+    behind. The index picks the result of the right shape."""
+    if not 1 <= a.ndim <= 2 or not 1 <= b.ndim <= 2:
+        raise ValueError(f"matrices or vectors are needed, not {a.ndim} and "
+                         f"{b.ndim} dimensions")
+    pick = (slice(None) if a.ndim == 2 else 0,
+            slice(None) if b.ndim == 2 else 0)
+    a2 = a if a.ndim == 2 else a[np.newaxis, :]
+    b2 = b if b.ndim == 2 else b[:, np.newaxis]
+    if a2.shape[1] != b2.shape[0]:
+        raise ValueError(f"shapes {a.shape} and {b.shape} do not match")
+    return a2, b2, pick
+
+
+def _check_out(out, dtype, shape, pick):
+    """out as a matrix of the shape of the product."""
+    wanted = tuple(n for n, i in zip(shape, pick) if isinstance(i, slice))
+    if not isinstance(out, np.ndarray) or out.dtype != dtype:
+        raise TypeError(f"out must be an array of {dtype}")
+    if out.shape != wanted:
+        raise ValueError(f"out has shape {out.shape}, the product {wanted}")
+    if not out.flags.writeable:
+        raise ValueError("out cannot be written")
+    return out[tuple(i if isinstance(i, slice) else np.newaxis for i in pick)]
