@@ -221,11 +221,8 @@ static int check_welcome(const struct shake *h)
 	const char *bad = NULL;
 
 	if (w->version != PST_WIRE_VERSION)
-		return pst_error_set(h->err, -EPROTONOSUPPORT,
-				     "the agent chose protocol %u, this "
-				     "library speaks %u",
-				     w->version, PST_WIRE_VERSION);
-	if (w->features & ~PST_WIRE_FEATURES)
+		bad = "version";
+	else if (w->features & ~PST_WIRE_FEATURES)
 		bad = "features";
 	else if (w->epoch != h->challenge.epoch)
 		bad = "epoch";

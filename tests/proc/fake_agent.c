@@ -164,6 +164,8 @@ static void take_frame(struct fake *f, const struct pst_frame *in)
 		fr.payload = (const uint8_t *)"{\"fake\":true}";
 		fr.length = 13;
 	}
+	if (f->reply)
+		f->reply(&fr);
 	if (!f->mute)
 		send_frame(f, &fr, -1);
 }

@@ -21,7 +21,8 @@ struct fake {
 	/* Each may change what is about to be sent, be it to nonsense. */
 	void (*challenge)(struct pst_wire_challenge *p);
 	void (*welcome)(struct pst_frame *f, struct pst_wire_welcome *p);
-	void (*lease)(struct pst_frame *f, struct pst_wire_lease *p);
+	void (*_Atomic lease)(struct pst_frame *f, struct pst_wire_lease *p);
+	void (*_Atomic reply)(struct pst_frame *f);
 	void (*complete)(struct pst_wire_cqe *cqe);
 	/* Bytes sent in place of CHALLENGE. */
 	const void *greeting;

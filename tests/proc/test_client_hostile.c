@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/* The library against an agent that lies: in its handshake, its frames, its
+ * leases and its completions. */
+#include <errno.h>
+#include <string.h>
+
+#include "host-client/conn.h"
+#include "tests/proc/fake_agent.h"
+#include "tests/unit/unit.h"
+
+#define MS PST_NS_PER_MS
+
+static struct fake fake;
+static struct pst *c;
+static char text[400];
+
+static void setup(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	c = NULL;
+}
+
+/* Opens and closes once; returns pst_open()'s result. */
+static int try_open(const char *query)
+{
+	struct pst_options o = {.size = sizeof(o), .timeout_ns = 300 * MS};
+	char uri[300];
+	int r;
+
+	fake_open(&fake);
+	snprintf(uri, sizeof(uri), "%s%s", fake.uri, query);
+	text[0] = '\0';
+	r = pst_open(uri, &o, &c, text, sizeof(text));
+	pst_close(c);
+	fake_close(&fake);
+	/* A failure has a sentence. */
+	ck_assert_int_eq(r < 0, text[0] != '\0');
+	return r;
+}
+
+static void begin(void)
+{
+	struct pst_options o = {.size = sizeof(o), .timeout_ns = 2000 * MS};
+	int r;
+
+	fake_open(&fake);
+	r = pst_open(fake.uri, &o, &c, text, sizeof(text));
+	ck_assert_msg(r == 0, "%s", text);
+}
+
+static void end(void)
+{
+	pst_close(c);
+	fake_close(&fake);
+}
+
+#define WELCOME(name, statement)                                               \
+	static void welcome_##name(struct pst_frame *f,                        \
+				   struct pst_wire_welcome *p)                 \
+	{                                                                      \
+		statement;                                                     \
+	}
+
+WELCOME(version, p->version = 2)
+WELCOME(features, p->features = 1)
+WELCOME(epoch, p->epoch++)
+WELCOME(session, p->session = 0)
+WELCOME(lane_over, p->lane = PST_WIRE_MAX_LANES)
+WELCOME(lane_absent, p->lane = 4)
+WELCOME(lane_none, p->lane = UINT32_MAX)
+WELCOME(slots, p->n_slots = 128)
+WELCOME(file_size, p->file_size += PST_WIRE_UNIT)
+WELCOME(uuid, p->region_uuid[3] ^= 1)
+WELCOME(arena_off, p->arena_off = 0)
+WELCOME(arena_size, p->arena_size += PST_WIRE_UNIT)
+WELCOME(arena_huge, p->arena_size = UINT64_MAX - PST_WIRE_UNIT + 1)
+WELCOME(arena_odd, p->arena_size--)
+WELCOME(arena_none, p->arena_size = 0)
+WELCOME(text, memset(p->backend, 'x', sizeof(p->backend)))
+WELCOME(escape, p->driver[0] = '\033')
+WELCOME(seq, f->seq++)
+WELCOME(type, f->type = PST_WIRE_PING)
+WELCOME(no_reply, f->reply = false)
+WELCOME(cut, f->length -= 8)
+
+START_TEST(a_welcome_with_a_lie_in_it_is_refused)
+{
+	static void (*const lies[])(struct pst_frame *,
+				    struct pst_wire_welcome *) = {
+		welcome_version,    welcome_features,  welcome_epoch,
+		welcome_session,    welcome_lane_over, welcome_lane_absent,
+		welcome_lane_none,  welcome_slots,     welcome_file_size,
+		welcome_uuid,       welcome_arena_off, welcome_arena_size,
+		welcome_arena_huge, welcome_arena_odd, welcome_arena_none,
+		welcome_text,       welcome_escape,    welcome_seq,
+		welcome_type,       welcome_no_reply,  welcome_cut,
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(lies); i++) {
+		setup();
+		fake.welcome = lies[i];
+		ck_assert_msg(try_open("") == -EPROTO, "lie %zu: %s", i, text);
+	}
+}
+END_TEST
+
+static void refuse(struct pst_frame *f, struct pst_wire_welcome *p)
+{
+	static const char why[] = "the nonce is \033[31mwrong";
+
+	f->status = PST_WIRE_EAUTH;
+	f->payload = (const uint8_t *)why;
+	f->length = sizeof(why) - 1;
+}
+
+START_TEST(a_refusal_is_passed_on_in_the_agents_words)
+{
+	fake.welcome = refuse;
+	ck_assert_int_eq(try_open(""), -EACCES);
+	ck_assert_ptr_nonnull(strstr(text, "the nonce is"));
+	ck_assert_ptr_null(strchr(text, '\033'));
+}
+END_TEST
+
+static void challenge_future(struct pst_wire_challenge *p)
+{
+	p->version_min = p->version_max = 2;
+}
+
+static void challenge_slot(struct pst_wire_challenge *p)
+{
+	p->nonce_slot = PST_WIRE_NONCE_SLOTS;
+}
+
+static void challenge_epoch(struct pst_wire_challenge *p)
+{
+	p->epoch++;
+}
+
+START_TEST(a_challenge_with_a_lie_in_it_is_refused)
+{
+	fake.challenge = challenge_future;
+	ck_assert_int_eq(try_open(""), -EPROTONOSUPPORT);
+	setup();
+	fake.challenge = challenge_slot;
+	ck_assert_int_eq(try_open(""), -EPROTO);
+	setup();
+	fake.challenge = challenge_epoch;
+	ck_assert_int_eq(try_open(""), -EINVAL);
+	setup();
+	fake.no_fd = true;
+	ck_assert_int_eq(try_open(""), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(text, "?region=PATH"));
+}
+END_TEST
+
+START_TEST(a_region_that_the_agent_does_not_serve_is_refused)
+{
+	struct pst_region_create rc = {
+		.file_size = PST_WIRE_MIN_FILE,
+		.mode = 0600,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
+		.node = -1,
+	};
+	char path[64], query[96];
+	uint8_t uuid[16];
+
+	snprintf(path, sizeof(path), "/tmp/pst-other-%d", (int)getpid());
+	ck_assert_int_eq(pst_region_create_file(path, &rc, uuid, NULL), 0);
+	snprintf(query, sizeof(query), "?region=%s", path);
+	ck_assert_int_eq(try_open(query), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(text, "not the one"));
+	unlink(path);
+	setup();
+	ck_assert_int_eq(try_open(query), -ENOENT);
+}
+END_TEST
+
+/* A frame as bytes, for injection. */
+static size_t frame_bytes(uint16_t type, bool reply, uint32_t seq,
+			  uint32_t status, const char *payload, uint8_t *buf,
+			  size_t size)
+{
+	struct pst_frame f = {
+		.type = type,
+		.reply = reply,
+		.seq = seq,
+		.status = status,
+		.payload = (const uint8_t *)payload,
+		.length = (uint32_t)strlen(payload),
+	};
+	int64_t n = pst_frame_encode(&f, buf, size);
+
+	ck_assert_int_gt(n, 0);
+	return (size_t)n;
+}
+
+START_TEST(a_stranger_at_the_socket_is_recognised)
+{
+	static const char http[] = "HTTP/1.1 400 Bad Request\r\n"
+				   "Connection: close\r\n\r\n";
+	static uint8_t buf[256];
+
+	fake.greeting = http;
+	fake.greeting_n = sizeof(http) - 1;
+	ck_assert_int_eq(try_open(""), -EPROTO);
+	setup();
+	/* Not a word. */
+	fake.greeting = http;
+	fake.greeting_n = 0;
+	ck_assert_int_eq(try_open(""), -ETIMEDOUT);
+	setup();
+	fake.greeting = buf;
+	fake.greeting_n = frame_bytes(PST_WIRE_ERROR, false, 0, PST_WIRE_EBUSY,
+				      "16 are waiting", buf, sizeof(buf));
+	ck_assert_int_eq(try_open(""), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(text, "16 are waiting"));
+	setup();
+	fake.greeting_n =
+		frame_bytes(PST_WIRE_PING, true, 0, 0, "", buf, sizeof(buf));
+	fake.greeting = buf;
+	ck_assert_int_eq(try_open(""), -EPROTO);
+}
+END_TEST
+
+/* Injects bytes while a call waits; returns the call's result. */
+static int inject_in_call(const void *bytes, size_t n)
+{
+	int r;
+
+	begin();
+	fake.hold = true;
+	fake.inject_n = n;
+	fake.inject = bytes;
+	r = pst_nop(c, 500 * MS, NULL);
+	pst_last_error(c, text, sizeof(text));
+	end();
+	setup();
+	return r;
+}
+
+START_TEST(a_frame_out_of_place_ends_the_session)
+{
+	static uint8_t buf[32 * 2000];
+	size_t n = 0;
+	int i;
+
+	ck_assert_int_eq(inject_in_call("garbage garbage garbage garbage!", 32),
+			 -EPROTO);
+	n = frame_bytes(PST_WIRE_PING, true, 77, 0, "", buf, sizeof(buf));
+	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	n = frame_bytes(PST_WIRE_LEASE, false, 77, 0, "0123456789abcdef", buf,
+			sizeof(buf));
+	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	n = frame_bytes(PST_WIRE_CHALLENGE, false, 0, 0,
+			"0123456789abcdef01234567", buf, sizeof(buf));
+	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	n = frame_bytes(PST_WIRE_ERROR, false, 0, PST_WIRE_ESHUTDOWN,
+			"going down", buf, sizeof(buf));
+	ck_assert_int_eq(inject_in_call(buf, n), -ECONNRESET);
+	ck_assert_ptr_nonnull(strstr(text, "going down"));
+	/* An old reply is nobody's any more; wake-ups are only that. */
+	n = frame_bytes(PST_WIRE_PING, true, 1, 0, "", buf, sizeof(buf));
+	ck_assert_int_eq(inject_in_call(buf, n), -ETIMEDOUT);
+	for (i = 0, n = 0; i < 2000; i++)
+		n += frame_bytes(PST_WIRE_WAKE, false, 0, 0, "", buf + n,
+				 sizeof(buf) - n);
+	ck_assert_int_eq(inject_in_call(buf, n), -ETIMEDOUT);
+	/* Half a frame, and no more. */
+	ck_assert_int_eq(inject_in_call(buf, 17), -ETIMEDOUT);
+}
+END_TEST
+
+static void reply_type(struct pst_frame *f)
+{
+	f->type = PST_WIRE_INFO;
+}
+
+static void reply_escape(struct pst_frame *f)
+{
+	f->payload = (const uint8_t *)"{\"a\":\"\033[2J\"}";
+	f->length = 12;
+}
+
+static void reply_list(struct pst_frame *f)
+{
+	f->payload = (const uint8_t *)"[]";
+	f->length = 2;
+}
+
+static void reply_failed(struct pst_frame *f)
+{
+	f->status = PST_WIRE_ENOMEM;
+	f->payload = (const uint8_t *)"the barrel is empty";
+	f->length = 19;
+}
+
+static int query_with(void (*reply)(struct pst_frame *f), bool *ret_live)
+{
+	char *json = NULL;
+	int r;
+
+	setup();
+	begin();
+	fake.reply = reply;
+	r = pst_query(c, PST_QUERY_STATS, &json);
+	ck_assert_ptr_null(json);
+	pst_last_error(c, text, sizeof(text));
+	*ret_live = c->live;
+	end();
+	return r;
+}
+
+START_TEST(an_answer_is_checked_before_it_is_passed_on)
+{
+	bool live;
+
+	ck_assert_int_eq(query_with(reply_type, &live), -EPROTO);
+	ck_assert(!live);
+	ck_assert_int_eq(query_with(reply_list, &live), -EPROTO);
+	ck_assert(live);
+	/* A terminal would obey it. */
+	ck_assert_int_eq(query_with(reply_escape, &live), -EPROTO);
+	ck_assert(live);
+	ck_assert_int_eq(query_with(reply_failed, &live), -ENOMEM);
+	ck_assert_ptr_nonnull(strstr(text, "the barrel is empty"));
+	ck_assert(live);
+}
+END_TEST
+
+static int lease_lie;
+
+static void lie_lease(struct pst_frame *f, struct pst_wire_lease *p)
+{
+	switch (lease_lie) {
+	case 0:
+		p->off = 0;
+		break;
+	case 1:
+		p->off = fake.region.size;
+		break;
+	case 2:
+		p->off = fake.region.size - PST_WIRE_UNIT;
+		p->size = 2 * PST_WIRE_UNIT;
+		break;
+	case 3:
+		p->size = UINT64_MAX - PST_WIRE_UNIT + 1;
+		break;
+	case 4:
+		p->off += 4096;
+		break;
+	case 5:
+		p->size -= PST_WIRE_UNIT;
+		break;
+	case 6:
+		p->off = PST_WIRE_CTL_SIZE;
+		break;
+	case 7:
+		f->length = 8;
+		break;
+	}
+}
+
+START_TEST(an_impossible_extent_is_not_mapped_and_ends_the_session)
+{
+	void *p, *q;
+
+	for (lease_lie = 0; lease_lie < 8; lease_lie++) {
+		setup();
+		begin();
+		/* The lie of 6 is a second lease of the same. */
+		ck_assert_int_eq(pst_alloc(c, 64, &q), 0);
+		fake.lease = lie_lease;
+		ck_assert_msg(pst_alloc(c, 4 << 20, &p) == -EPROTO, "lie %d",
+			      lease_lie);
+		/* A new session, and it is honest. */
+		fake.lease = NULL;
+		ck_assert_int_eq(pst_alloc(c, 4 << 20, &p), 0);
+		ck_assert_int_eq(pst_fill(c, q, 64, 1, 1, 100 * MS, NULL),
+				 -ESTALE);
+		end();
+	}
+}
+END_TEST
+
+static void cqe_unissued(struct pst_wire_cqe *cqe)
+{
+	cqe->tag += 1ULL << 32;
+}
+
+static void cqe_index(struct pst_wire_cqe *cqe)
+{
+	cqe->tag |= 0xffffffff;
+}
+
+static void cqe_zero(struct pst_wire_cqe *cqe)
+{
+	cqe->tag = 0;
+}
+
+static void cqe_flags(struct pst_wire_cqe *cqe)
+{
+	cqe->flags = 1;
+}
+
+static void cqe_status(struct pst_wire_cqe *cqe)
+{
+	cqe->status = 12345;
+}
+
+START_TEST(an_impossible_completion_ends_the_session)
+{
+	static void (*const lies[])(struct pst_wire_cqe *) = {
+		cqe_unissued, cqe_index, cqe_zero, cqe_flags};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(lies); i++) {
+		setup();
+		fake.complete = lies[i];
+		begin();
+		ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -EPROTO);
+		ck_assert(!c->live);
+		end();
+	}
+	/* An unknown status is one operation's trouble. */
+	setup();
+	fake.complete = cqe_status;
+	begin();
+	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -EPROTO);
+	ck_assert(c->live);
+	end();
+}
+END_TEST
+
+static uint64_t first_tag;
+
+static void cqe_again(struct pst_wire_cqe *cqe)
+{
+	if (first_tag)
+		cqe->tag = first_tag;
+	first_tag = cqe->tag;
+}
+
+START_TEST(a_completion_that_comes_again_is_counted_and_dropped)
+{
+	struct pst_completion done;
+	uint64_t tag;
+
+	first_tag = 0;
+	fake.complete = cqe_again;
+	begin();
+	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+	ck_assert_int_eq(pst_wait(c, tag, 100 * MS, &done), -ETIMEDOUT);
+	ck_assert_uint_eq(c->ops.dropped, 1);
+	ck_assert(c->live);
+	end();
+}
+END_TEST
+
+START_TEST(more_completions_than_operations_end_the_session)
+{
+	struct pst_wire_cqe cqe = {.tag = 1};
+	int i;
+
+	begin();
+	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
+	fake.hold = true;
+	usleep(20 * 1000);
+	/* The slot of an operation that nobody has submitted. */
+	cqe.seq = c->lane.cq_head + 1;
+	memcpy(&pst_region_lane(fake.region.base, 1)
+			->cq[c->lane.cq_head % PST_WIRE_SLOTS],
+	       &cqe, sizeof(cqe));
+	for (i = 0; i < 100 && c->live; i++)
+		pst_poll(c, NULL, 0);
+	ck_assert(!c->live);
+	ck_assert_int_eq(c->lost_code, -EPROTO);
+	end();
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, a_welcome_with_a_lie_in_it_is_refused);
+	tcase_add_test(tc, a_refusal_is_passed_on_in_the_agents_words);
+	tcase_add_test(tc, a_challenge_with_a_lie_in_it_is_refused);
+	tcase_add_test(tc, a_region_that_the_agent_does_not_serve_is_refused);
+	tcase_add_test(tc, a_stranger_at_the_socket_is_recognised);
+	tcase_add_test(tc, a_frame_out_of_place_ends_the_session);
+	tcase_add_test(tc, an_answer_is_checked_before_it_is_passed_on);
+	tcase_add_test(tc,
+		       an_impossible_extent_is_not_mapped_and_ends_the_session);
+	tcase_add_test(tc, an_impossible_completion_ends_the_session);
+	tcase_add_test(tc,
+		       a_completion_that_comes_again_is_counted_and_dropped);
+	tcase_add_test(tc, more_completions_than_operations_end_the_session);
+}
+
+int main(void)
+{
+	return pst_unit_run("client_hostile", add, 30);
+}
