@@ -20,8 +20,9 @@ enum pst_fileread_how {
  * way at once. dst has pst_fileread_room(size) bytes and, for O_DIRECT, is
  * aligned to 4096; bytes behind size up to there may be overwritten. AUTO
  * tries direct, then buffered io_uring, then pread; *ret_how (may be NULL)
- * tells which it was. Returns 0, -EIO, -ENODATA (the file ended before size),
- * -errno.
+ * tells which it was. Returns 0, -EINVAL (neither a regular file nor a block
+ * device; direct asked for and refused), -EIO, -ENODATA (the file ended before
+ * size), -EOVERFLOW, -errno.
  */
 int pst_fileread(int fd, void *dst, uint64_t size, enum pst_fileread_how how,
 		 enum pst_fileread_how *ret_how, struct pst_error *err);
