@@ -335,6 +335,9 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	if (due > now_ns)
 		wait = due - now_ns < MAX_SLEEP_NS ? due - now_ns
 						   : MAX_SLEEP_NS;
+	/* tick() may have closed the last connection. */
+	if (s->once && s->conns.n == 0)
+		wait = 0;
 	pst_agent_wake_arm(word, &a->wake_gen);
 	/* Every lane again: what was submitted before the word was seen armed
 	 * sends no WAKE. */

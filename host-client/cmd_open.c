@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host-client/endpoint.h"
 #include "transport/error.h"
 
 const char *pst_cmd_endpoint(const struct pst_cmd_ctx *ctx)
@@ -28,8 +29,6 @@ static int exit_of(int err)
 	case -ENOENT:
 	case -ETIMEDOUT:
 		return PST_EXIT_UNREACHABLE;
-	case -EINVAL:
-		return PST_EXIT_USAGE;
 	default:
 		return PST_EXIT_FAILED;
 	}
@@ -44,6 +43,8 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		.name = "penstock",
 	};
 	const char *endpoint = pst_cmd_endpoint(ctx);
+	struct pst_endpoint parsed;
+	struct pst_error err = {0};
 	int rc;
 
 	*ret = NULL;
@@ -51,6 +52,12 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		snprintf(text, size,
 			 "no endpoint: give -e/--endpoint, or set "
 			 "PENSTOCK_ENDPOINT");
+		return PST_EXIT_USAGE;
+	}
+	/* What is no endpoint is wrong usage; what it leads to is not. */
+	rc = pst_endpoint_resolve(endpoint, &parsed, &err);
+	if (rc == -EINVAL) {
+		snprintf(text, size, "%s", err.text);
 		return PST_EXIT_USAGE;
 	}
 	rc = pst_open(endpoint, &options, ret, text, size);
@@ -121,7 +128,7 @@ static void print_text(const char *s)
 
 static void print_scalar(const json_t *v)
 {
-	if (json_is_string(v))
+	if (json_string_length(v) > 0)
 		print_text(json_string_value(v));
 	else if (json_is_integer(v))
 		printf("%" JSON_INTEGER_FORMAT, json_integer_value(v));
@@ -141,7 +148,7 @@ static void print_key(const char *prefix, const char *key)
 
 	snprintf(full, sizeof(full), "%s%s%s", prefix, *prefix ? "." : "", key);
 	print_text(full);
-	printf("%*s", (int)(strlen(full) < 24 ? 24 - strlen(full) : 1), "");
+	printf("%*s", (int)(strlen(full) < 28 ? 28 - strlen(full) : 1), "");
 }
 
 /* Peer's JSON: jansson bounds its depth, this the depth of what is shown. */

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+# What the tests of the command share; to be sourced.
+# shellcheck shell=sh
+set -u
+penstock=$PST_TOP_BUILDDIR/host-client/penstock
+agent=$PST_TOP_BUILDDIR/guest-agent/penstock-agent
+unset PENSTOCK_ENDPOINT PENSTOCK_AGENT_LOG
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/penstock-cli.XXXXXX") || exit 99
+failed=0
+pids=
+
+# Processes of this test end with it, by their numbers.
+cleanup() {
+	for pid in $pids; do
+		kill "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
+
+# ok SENTENCE, not_ok SENTENCE [WHY...]
+ok() {
+	echo "ok - $1"
+}
+
+not_ok() {
+	echo "not ok - $1"
+	shift
+	[ $# -eq 0 ] || echo "  $*"
+	failed=1
+}
+
+# check SENTENCE COMMAND...: the command succeeds.
+check() {
+	sentence=$1
+	shift
+	if "$@"; then
+		ok "$sentence"
+	else
+		not_ok "$sentence" "failed: $*"
+	fi
+}
+
+# expect SENTENCE CODE WORDS COMMAND...: the command's exit code, and words in
+# what it prints. Its output is left in $tmp/stdout and $tmp/stderr.
+expect() {
+	sentence=$1
+	want=$2
+	words=$3
+	shift 3
+	"$@" >"$tmp/stdout" 2>"$tmp/stderr"
+	got=$?
+	if [ "$got" -ne "$want" ]; then
+		not_ok "$sentence" "exit $got, not $want: $*"
+	elif ! cat "$tmp/stdout" "$tmp/stderr" | grep -qF -e "$words"; then
+		not_ok "$sentence" "no '$words' from: $*"
+	else
+		ok "$sentence"
+		return
+	fi
+	sed 's/^/  | /' "$tmp/stdout" "$tmp/stderr"
+}
+
+# The same for an error: nothing on stdout, one line on stderr.
+refuse() {
+	expect "$@"
+	[ ! -s "$tmp/stdout" ] || not_ok "$1" "it printed on stdout"
+	[ "$(wc -l <"$tmp/stderr")" -eq 1 ] ||
+		not_ok "$1" "stderr is not one line: $(cat "$tmp/stderr")"
+}
+
+# npy FILE DESCR ORDER SHAPE BYTES [VERSION]: a .npy file with BYTES of zeros.
+npy() {
+	dict="{'descr': $2, 'fortran_order': $3, 'shape': $4, }"
+	{
+		if [ "${6:-1}" = 1 ]; then
+			printf '\223NUMPY\001\000\166\000'
+		else
+			printf '\223NUMPY\00%s\000\164\000\000\000' "$6"
+		fi
+		if [ "${6:-1}" = 1 ]; then
+			printf '%-117s\n' "$dict"
+		else
+			printf '%-115s\n' "$dict"
+		fi
+	} >"$1"
+	truncate -s $((128 + $5)) "$1"
+}
+
+# start_agent ENDPOINT ARGUMENT...: an agent on $tmp/sock, whose endpoint is
+# ENDPOINT. It is up when this returns.
+start_agent() {
+	endpoint=$1
+	shift
+	"$agent" --listen "unix:$tmp/sock" "$@" >"$tmp/agent.log" 2>&1 &
+	agent_pid=$!
+	pids="$pids $agent_pid"
+	tries=0
+	while ! "$penstock" -e "$endpoint" health >/dev/null 2>&1; do
+		tries=$((tries + 1))
+		if [ $tries -gt 100 ] || ! kill -0 "$agent_pid" 2>/dev/null; then
+			echo "the agent did not come up:"
+			cat "$tmp/agent.log"
+			exit 1
+		fi
+		sleep 0.1
+	done
+}
+
+# To be the last line of a test.
+finish() {
+	exit "$failed"
+}
