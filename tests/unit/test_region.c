@@ -466,7 +466,7 @@ START_TEST(formatting_clears_all_but_the_stamp_and_draws_a_new_epoch)
 	struct pst_wire_header *h;
 	struct pst_region r;
 	uint64_t first, second;
-	size_t i;
+	size_t i, n_left = 0;
 
 	ck_assert_int_eq(open_spec("memfd", "8M", &r), 0);
 	h = pst_region_header(&r);
@@ -486,7 +486,8 @@ START_TEST(formatting_clears_all_but_the_stamp_and_draws_a_new_epoch)
 	ck_assert_mem_eq(h->stamp.uuid, r.uuid, 16);
 	for (i = offsetof(struct pst_wire_header, heartbeat);
 	     i < PST_WIRE_CTL_SIZE; i++)
-		ck_assert_uint_eq(r.base[i], 0);
+		n_left += r.base[i] != 0;
+	ck_assert_uint_eq(n_left, 0);
 	/* The arena is nobody's to clear here. */
 	ck_assert_uint_eq(r.base[PST_WIRE_CTL_SIZE], 0xff);
 	ck_assert_int_eq(pst_region_format(&r, 1, &limits, 100, &second, &err),

@@ -192,8 +192,8 @@ START_TEST(a_thread_writing_across_a_detach_lives_and_reaches_nobody)
 {
 	struct writer w = {.words = (void *)span(2 * MIB, 2 * MIB)};
 	uint8_t *file = span(2 * MIB, 2 * MIB);
+	size_t i, n_reached = 0;
 	pthread_t t;
-	size_t i;
 
 	ck_assert_int_eq(pthread_create(&t, NULL, write_on, &w), 0);
 	wait_for_progress(&w);
@@ -205,7 +205,8 @@ START_TEST(a_thread_writing_across_a_detach_lives_and_reaches_nobody)
 	__atomic_store_n(&w.stop, 1, __ATOMIC_RELEASE);
 	ck_assert_int_eq(pthread_join(t, NULL), 0);
 	for (i = 0; i < 2 * MIB; i++)
-		ck_assert_uint_eq(file[i], 0);
+		n_reached += file[i] != 0;
+	ck_assert_uint_eq(n_reached, 0);
 	ck_assert_uint_ne(w.words[0], 0);
 	munmap(file, 2 * MIB);
 	munmap((void *)(uintptr_t)w.words, 2 * MIB);
