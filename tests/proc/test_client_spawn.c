@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* spawn: endpoints: a private agent's life, and the host program's children. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "host-client/conn.h"
+#include "tests/proc/agent_proc.h"
+#include "tests/unit/unit.h"
+
+#define MS PST_NS_PER_MS
+
+static struct pst *c;
+static char text[400];
+
+static void setup(void)
+{
+	setenv("PENSTOCK_AGENT", agent_program(), 1);
+	c = NULL;
+}
+
+static int open_spawn(const char *uri)
+{
+	text[0] = '\0';
+	return pst_open(uri, NULL, &c, text, sizeof(text));
+}
+
+static void check_works(void)
+{
+	void *p = NULL;
+
+	ck_assert_int_eq(pst_alloc(c, 100, &p), 0);
+	ck_assert_int_eq(pst_fill(c, p, 100, 5, 1, 2000 * MS, NULL), 0);
+	ck_assert_int_eq(((uint8_t *)p)[99], 5);
+	ck_assert_int_eq(pst_free(c, p), 0);
+}
+
+START_TEST(a_private_agent_works_and_leaves_no_child)
+{
+	ck_assert_msg(open_spawn("spawn:?size=64M&threads=1") == 0, "%s", text);
+	check_works();
+	ck_assert_uint_eq(c->welcome.file_size, 64 << 20);
+	pst_close(c);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
+START_TEST(a_private_agent_that_dies_is_replaced)
+{
+	pid_t first;
+	int r;
+
+	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
+	first = c->child;
+	kill(first, SIGKILL);
+	do
+		r = pst_nop(c, 5000 * MS, NULL);
+	while (r == -ECONNRESET);
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_ne(c->child, first);
+	check_works();
+	pst_close(c);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+END_TEST
+
+static volatile sig_atomic_t handled;
+
+static void on_child(int sig)
+{
+	handled++;
+}
+
+START_TEST(the_host_programs_own_children_are_left_alone)
+{
+	pid_t mine;
+	int status;
+
+	signal(SIGCHLD, on_child);
+	mine = fork();
+	if (mine == 0)
+		_exit(7);
+	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
+	pst_close(c);
+	ck_assert_int_eq(waitpid(mine, &status, 0), mine);
+	ck_assert_int_eq(WEXITSTATUS(status), 7);
+	ck_assert_int_gt(handled, 0);
+}
+END_TEST
+
+START_TEST(a_host_program_that_ignores_its_children_is_served)
+{
+	uint64_t start;
+
+	signal(SIGCHLD, SIG_IGN);
+	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
+	check_works();
+	start = pst_now_ns();
+	pst_close(c);
+	ck_assert_uint_lt(pst_now_ns() - start, 1900 * MS);
+}
+END_TEST
+
+START_TEST(an_agent_that_hangs_is_killed)
+{
+	uint64_t start;
+	pid_t pid;
+
+	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
+	pid = c->child;
+	kill(pid, SIGSTOP);
+	start = pst_now_ns();
+	pst_close(c);
+	ck_assert_uint_lt(pst_now_ns() - start, 4000 * MS);
+	ck_assert_int_eq(kill(pid, 0), -1);
+	ck_assert_int_eq(errno, ESRCH);
+}
+END_TEST
+
+START_TEST(a_program_that_is_no_agent_gets_a_sentence)
+{
+	ck_assert_int_eq(open_spawn("spawn:?agent=/nonexistent/agent"),
+			 -ENOENT);
+	ck_assert_ptr_nonnull(strstr(text, "/nonexistent/agent"));
+	ck_assert_int_eq(open_spawn("spawn:?agent=/bin/true"), -ECONNRESET);
+	ck_assert_ptr_nonnull(strstr(text, "PENSTOCK_AGENT_LOG"));
+	ck_assert_int_eq(open_spawn("spawn:?agent=/etc/passwd"), -EACCES);
+	/* Smaller than a region can be. */
+	ck_assert_int_eq(open_spawn("spawn:?size=2M"), -EINVAL);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+END_TEST
+
+START_TEST(descriptors_of_the_host_program_stay_with_it)
+{
+	char path[64], link[64];
+	int fd = open("/dev/zero", O_RDONLY), low[3], i;
+	ssize_t n;
+
+	/* Inheritable, and the numbers the agent gets its own at are free. */
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_ge(dup2(fd, 100), 0);
+	for (i = 0; i < 3; i++)
+		low[i] = dup(i);
+	close(0);
+	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
+	check_works();
+	snprintf(path, sizeof(path), "/proc/%d/fd/100", (int)c->child);
+	n = readlink(path, link, sizeof(link));
+#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
+	ck_assert_int_eq(n, -1);
+#else
+	(void)n;
+#endif
+	pst_close(c);
+	for (i = 0; i < 3; i++)
+		dup2(low[i], i);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, a_private_agent_works_and_leaves_no_child);
+	tcase_add_test(tc, a_private_agent_that_dies_is_replaced);
+	tcase_add_test(tc, the_host_programs_own_children_are_left_alone);
+	tcase_add_test(tc, a_host_program_that_ignores_its_children_is_served);
+	tcase_add_test(tc, an_agent_that_hangs_is_killed);
+	tcase_add_test(tc, a_program_that_is_no_agent_gets_a_sentence);
+	tcase_add_test(tc, descriptors_of_the_host_program_stay_with_it);
+}
+
+int main(void)
+{
+	return pst_unit_run("client_spawn", add, 30);
+}
