@@ -9,22 +9,26 @@
 #include "host-client/cmd.h"
 
 extern const struct pst_cmd pst_cmd_completion;
+extern const struct pst_cmd pst_cmd_gemm;
 extern const struct pst_cmd pst_cmd_health;
 extern const struct pst_cmd pst_cmd_help;
 extern const struct pst_cmd pst_cmd_host;
 extern const struct pst_cmd pst_cmd_info;
 extern const struct pst_cmd pst_cmd_ping;
 
-/* In the order in which help shows them. */
+/* In the order in which help shows them; one a line, as they come and go. */
+/* clang-format off */
 static const struct pst_cmd *const commands[] = {
 	&pst_cmd_ping,
 	&pst_cmd_info,
 	&pst_cmd_health,
+	&pst_cmd_gemm,
 	&pst_cmd_host,
 	&pst_cmd_completion,
 	&pst_cmd_help,
 	NULL,
 };
+/* clang-format on */
 
 const struct pst_cmd pst_cmd_root = {
 	.name = "penstock",
