@@ -146,12 +146,24 @@ AC_DEFUN([PST_ARG_SANITIZERS], [
 	AM_CONDITIONAL([SANITIZERS], [test "$enable_sanitizers" != no])
 ])
 
-# --enable-fuzzers: libFuzzer targets; without it the same targets replay
-# their corpus in make check.
+# --enable-fuzzers: libFuzzer programs beside the targets that replay their
+# corpus in make check. Everything is built to tell the fuzzer where it was.
 AC_DEFUN([PST_ARG_FUZZERS], [
 	AC_ARG_ENABLE([fuzzers], [AS_HELP_STRING([--enable-fuzzers],
 		[build libFuzzer programs, needs clang @<:@no@:>@])], [],
 		[enable_fuzzers=no])
+	AS_IF([test "$enable_fuzzers" = yes], [
+		PST_SANITIZE="$PST_SANITIZE -fsanitize=fuzzer-no-link"
+		pst_save_CFLAGS=$CFLAGS
+		CFLAGS="$CFLAGS $PST_SANITIZE -fsanitize=fuzzer"
+		AC_MSG_CHECKING([whether $CC has libFuzzer])
+		AC_LINK_IFELSE([AC_LANG_SOURCE([[#include <stddef.h>
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n) { return 0; }]])],
+			[AC_MSG_RESULT([yes])],
+			[AC_MSG_RESULT([no])
+			 AC_MSG_ERROR([--enable-fuzzers needs clang with libFuzzer: CC=clang])])
+		CFLAGS=$pst_save_CFLAGS])
 	AM_CONDITIONAL([FUZZERS], [test "$enable_fuzzers" = yes])
 ])
 

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Fuzz target: control frames as either end reads them. */
+#include <errno.h>
+#include <string.h>
+
+#include "tests/fuzz/fuzz.h"
+#include "transport/frame.h"
+
+union payload {
+	struct pst_wire_challenge challenge;
+	struct pst_wire_hello hello;
+	struct pst_wire_welcome welcome;
+	struct pst_wire_lease lease;
+	struct pst_wire_cancel cancel;
+};
+
+/* Printable, then zeros to the end: fit for a log and a terminal. */
+static bool is_clean(const char *s, size_t size)
+{
+	size_t i = 0;
+
+	while (i < size && s[i] >= ' ' && s[i] <= '~')
+		i++;
+	if (i == size)
+		return false;
+	while (i < size && !s[i])
+		i++;
+	return i == size;
+}
+
+static void check_welcome(const struct pst_wire_welcome *w)
+{
+	FUZZ_CHECK(w->arena_off + w->arena_size + PST_WIRE_PREAMBLE <=
+		   w->file_size);
+	FUZZ_CHECK(w->lane < PST_WIRE_MAX_LANES || w->lane == UINT32_MAX);
+	FUZZ_CHECK(is_clean(w->agent_version, sizeof(w->agent_version)));
+	FUZZ_CHECK(is_clean(w->provider, sizeof(w->provider)));
+	FUZZ_CHECK(is_clean(w->backend, sizeof(w->backend)));
+	FUZZ_CHECK(is_clean(w->driver, sizeof(w->driver)));
+	FUZZ_CHECK(is_clean(w->cuda, sizeof(w->cuda)));
+	FUZZ_CHECK(is_clean(w->cublas, sizeof(w->cublas)));
+}
+
+static void check_lease(const struct pst_frame *f,
+			const struct pst_wire_lease *l)
+{
+	if (f->type == PST_WIRE_LEASE && !f->reply)
+		FUZZ_CHECK(l->off == 0);
+	else
+		FUZZ_CHECK(l->off >= PST_WIRE_CTL_SIZE && l->size > 0 &&
+			   l->off + l->size <= PST_WIRE_MAX_FILE);
+}
+
+static void read_payload(const struct pst_frame *f, struct pst_error *err)
+{
+	union payload p;
+
+	if (pst_frame_failure(f, err) < 0) {
+		FUZZ_CHECK(memchr(err->text, 0, sizeof(err->text)));
+		return;
+	}
+	switch (f->type) {
+	case PST_WIRE_CHALLENGE:
+		if (pst_frame_challenge(f, &p.challenge, err) == 0)
+			FUZZ_CHECK(p.challenge.version_min > 0);
+		break;
+	case PST_WIRE_HELLO:
+		if (f->reply) {
+			if (pst_frame_welcome(f, &p.welcome, err) == 0)
+				check_welcome(&p.welcome);
+		} else if (pst_frame_hello(f, &p.hello, err) == 0 &&
+			   p.hello.version == PST_WIRE_VERSION) {
+			FUZZ_CHECK(
+				is_clean(p.hello.name, sizeof(p.hello.name)));
+			FUZZ_CHECK(p.hello.nonce_slot < PST_WIRE_NONCE_SLOTS);
+		}
+		break;
+	case PST_WIRE_LEASE:
+	case PST_WIRE_RELEASE:
+		if (f->length && pst_frame_lease(f, &p.lease, err) == 0)
+			check_lease(f, &p.lease);
+		break;
+	case PST_WIRE_CANCEL:
+		if (f->length)
+			FUZZ_CHECK(pst_frame_cancel(f, &p.cancel, err) == 0);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A frame of our version is encoded to the bytes it was decoded from. */
+static void check_same(const struct pst_frame *f, const uint8_t *bytes,
+		       size_t n)
+{
+	uint8_t *again = malloc(n);
+
+	FUZZ_CHECK(again);
+	FUZZ_CHECK(pst_frame_encode(f, again, n) == (int64_t)n);
+	FUZZ_CHECK(memcmp(again, bytes, n) == 0);
+	FUZZ_CHECK(pst_frame_encode(f, again, n - 1) == -EMSGSIZE);
+	free(again);
+}
+
+/* The first byte says who reads, the rest is the stream. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	enum pst_frame_reader reader;
+	struct pst_wire_frame h;
+	struct pst_error err;
+	struct pst_frame f;
+	int64_t used;
+
+	if (n == 0)
+		return 0;
+	reader = *data & 1 ? PST_READER_CLIENT : PST_READER_AGENT;
+	data++;
+	n--;
+	while ((used = pst_frame_decode(data, n, reader, &f, &err)) > 0) {
+		FUZZ_CHECK((size_t)used <= n);
+		FUZZ_CHECK(used == (int64_t)sizeof(h) + f.length);
+		FUZZ_CHECK(f.payload == data + sizeof(h));
+		memcpy(&h, data, sizeof(h));
+		if (h.version == PST_WIRE_VERSION)
+			check_same(&f, data, (size_t)used);
+		read_payload(&f, &err);
+		data += used;
+		n -= (size_t)used;
+	}
+	FUZZ_CHECK(used == 0 || err.text[0]);
+	return 0;
+}
