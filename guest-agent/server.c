@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "guest-agent/agent.h"
 #include "guest-agent/claim.h"
@@ -35,6 +36,7 @@ enum phase {
 
 struct listener {
 	int fd;
+	char path[sizeof(((struct pst_listen *)NULL)->path)]; /* of UNIX */
 	struct pst_source *src;
 };
 
@@ -52,6 +54,7 @@ struct pst_server {
 	enum phase phase;
 	uint64_t drain_ns;
 	uint64_t drain_due_ns; /* operations are given up at that time */
+	/* Until then operations are still answered; 0: one yet runs. */
 	uint64_t drain_late_ns;
 	uint64_t idle_since_ns; /* 0: not idle */
 	bool slept;             /* since then */
@@ -133,6 +136,9 @@ static void close_listeners(struct pst_server *s)
 
 	for (i = 0; i < s->n_listeners; i++) {
 		pst_loop_remove(s->loop, s->listeners[i].src);
+		/* Still ours: nobody replaces a socket that is served. */
+		if (s->listeners[i].path[0])
+			unlink(s->listeners[i].path);
 		pst_close_fd(s->listeners[i].fd);
 	}
 	s->n_listeners = 0;
@@ -152,6 +158,9 @@ static int open_listeners(struct pst_server *s,
 			return fd;
 		l = &s->listeners[s->n_listeners++];
 		l->fd = fd;
+		if (c->listens[i].scheme == PST_SCHEME_UNIX)
+			snprintf(l->path, sizeof(l->path), "%s",
+				 c->listens[i].path);
 		l->src = pst_loop_add_listener(s->loop, fd, pst_conns_accept,
 					       &s->conns);
 		if (!l->src)
@@ -294,7 +303,6 @@ static void on_stop(void *arg)
 	pst_log(PST_LOG_INFO, "stopping");
 	s->phase = DRAINING;
 	s->drain_due_ns = pst_now_ns() + s->drain_ns;
-	s->drain_late_ns = pst_now_ns() + LATE_NS;
 	s->agent.draining = true;
 	pst_executor_drain(s->agent.executor);
 	close_listeners(s);
@@ -359,6 +367,19 @@ static bool spun_enough(struct pst_server *s, uint64_t now_ns)
 	return now_ns - s->idle_since_ns >= s->spin.now_ns;
 }
 
+/* What ran has ended, and what waited behind it was answered; a client that
+ * goes on submitting does not hold the end up for long. */
+static bool drain_is_over(struct pst_server *s, bool worked, uint64_t now_ns)
+{
+	if (now_ns >= s->drain_due_ns)
+		return true;
+	if (!pst_executor_drained(s->agent.executor))
+		return false;
+	if (!s->drain_late_ns)
+		s->drain_late_ns = now_ns + LATE_NS;
+	return !worked || now_ns >= s->drain_late_ns;
+}
+
 static void part(struct pst_server *s)
 {
 	s->phase = PARTING;
@@ -379,9 +400,7 @@ static int advance(struct pst_server *s, bool worked, struct pst_error *err)
 				     "operation");
 	if (s->once && s->conns.n == 0 && s->phase == SERVING)
 		return 1;
-	if (s->phase == DRAINING && ((pst_executor_drained(ex) &&
-				      (!worked || now >= s->drain_late_ns)) ||
-				     now >= s->drain_due_ns))
+	if (s->phase == DRAINING && drain_is_over(s, worked, now))
 		part(s);
 	return s->phase == PARTING && s->conns.n == 0;
 }
