@@ -449,7 +449,7 @@ static void drop_runtime_dir(void)
 
 START_TEST(state_is_read_as_it_was_written)
 {
-	struct pst_demo_state s, t;
+	struct pst_demo_state s, t, gone;
 	struct stat st;
 
 	use_runtime_dir();
@@ -468,7 +468,7 @@ START_TEST(state_is_read_as_it_was_written)
 	ck_assert_int_eq(stat(s.dir, &st), -1);
 	/* Once more changes nothing. */
 	ck_assert_int_eq(pst_demo_state_end(&s, NULL), 0);
-	ck_assert_int_eq(pst_demo_state_read(t.dir, &t, NULL), -ENOENT);
+	ck_assert_int_eq(pst_demo_state_read(t.dir, &gone, NULL), -ENOENT);
 	drop_runtime_dir();
 }
 END_TEST
