@@ -47,16 +47,23 @@ int pst_demo_parse_stat(const char *text, char *ret_state, uint64_t *ret_start)
 	return 0;
 }
 
-int pst_demo_proc_identify(pid_t pid, struct pst_demo_proc *ret)
+static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_start)
 {
-	char path[64], text[1024], state;
-	uint64_t start;
+	char path[64], text[1024];
 
-	if (pid <= 0)
-		return -ESRCH;
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	if (pst_read_text(path, text, sizeof(text)) < 0 ||
-	    pst_demo_parse_stat(text, &state, &start) || state == 'Z' ||
+	    pst_demo_parse_stat(text, ret_state, ret_start))
+		return -ESRCH;
+	return 0;
+}
+
+int pst_demo_proc_identify(pid_t pid, struct pst_demo_proc *ret)
+{
+	uint64_t start;
+	char state;
+
+	if (pid <= 0 || read_stat(pid, &state, &start) || state == 'Z' ||
 	    state == 'X')
 		return -ESRCH;
 	ret->pid = pid;
@@ -74,20 +81,29 @@ bool pst_demo_proc_alive(const struct pst_demo_proc *p)
 
 /* ---- Ending ------------------------------------------------------------- */
 
-/* Reaps p if it is a child that ended. Blocked signals: the handler must not
- * kill a number that is free again. */
-static bool reap(struct pst_demo_proc *p)
+/*
+ * Whether p is over, a child of ours also reaped: until then its memory may
+ * still be there, threads of a killed program end one by one. Signals are
+ * blocked, as the handler must not kill a number that is free again.
+ */
+static bool gone(const struct pst_demo_proc *p)
 {
 	sigset_t all, old;
-	bool gone;
+	uint64_t start;
+	char state;
+	pid_t r;
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
-	gone = waitpid(p->pid, NULL, WNOHANG) == p->pid;
-	if (gone && watched == p->pid)
+	r = waitpid(p->pid, NULL, WNOHANG);
+	if (r == p->pid && watched == p->pid)
 		watched = 0;
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	return gone;
+	if (r == p->pid)
+		return true;
+	if (read_stat(p->pid, &state, &start) || start != p->start)
+		return true;
+	return r < 0 && (state == 'Z' || state == 'X');
 }
 
 static int send_signal(int pidfd, pid_t pid, int sig)
@@ -108,10 +124,10 @@ int pst_demo_proc_end(struct pst_demo_proc *p, int sig, uint64_t timeout_ns)
 		return 0;
 	/* Opened before the check: from there on it means that process. */
 	pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-	if (pst_demo_proc_alive(p) && sig && send_signal(pidfd, p->pid, sig) &&
+	if (!gone(p) && sig && send_signal(pidfd, p->pid, sig) &&
 	    errno != ESRCH)
 		return -errno;
-	while (pst_demo_proc_alive(p)) {
+	while (!gone(p)) {
 		if (pst_now_ns() >= deadline)
 			return -ETIMEDOUT;
 		pfd = (struct pollfd){.fd = pidfd, .events = POLLIN};
@@ -120,7 +136,6 @@ int pst_demo_proc_end(struct pst_demo_proc *p, int sig, uint64_t timeout_ns)
 		else
 			nanosleep(&look, NULL);
 	}
-	reap(p);
 	*p = (struct pst_demo_proc){0};
 	return 0;
 }
@@ -129,7 +144,7 @@ bool pst_demo_proc_ended(struct pst_demo_proc *p)
 {
 	if (p->pid <= 0)
 		return true;
-	if (!reap(p) && pst_demo_proc_alive(p))
+	if (!gone(p))
 		return false;
 	*p = (struct pst_demo_proc){0};
 	return true;

@@ -2,6 +2,7 @@
 /* The demo's parts that need no guest: command line, processes, QMP, state. */
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -245,6 +246,39 @@ START_TEST(a_zombie_does_not_count_as_running)
 	ck_assert(!pst_demo_proc_alive(&p));
 	ck_assert(pst_demo_proc_ended(&p));
 	ck_assert_int_eq(p.pid, 0);
+}
+END_TEST
+
+static void *sleep_long(void *unused)
+{
+	sleep(100);
+	return unused;
+}
+
+/* A killed program whose first thread is over is no zombie of ours yet. */
+START_TEST(ending_waits_for_all_threads_of_a_process)
+{
+	struct pst_demo_proc p = {0};
+	pthread_t t;
+	pid_t pid;
+	int i;
+
+	pid = fork();
+	if (pid == 0) {
+		for (i = 0; i < 2; i++)
+			pthread_create(&t, NULL, sleep_long, NULL);
+		pthread_exit(NULL);
+	}
+	ck_assert_int_eq(pst_demo_proc_identify(pid, &p), 0);
+	/* Its first thread ends, the others go on: state Z, not waitable. */
+	for (i = 0; i < 500 && pst_demo_proc_alive(&p); i++)
+		poll(NULL, 0, 10);
+	ck_assert(!pst_demo_proc_alive(&p));
+	ck_assert_int_eq(pst_demo_proc_end(&p, 0, PST_NS_PER_S / 10),
+			 -ETIMEDOUT);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(pst_demo_proc_end(&p, 0, 5 * PST_NS_PER_S), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), -1);
 }
 END_TEST
 
@@ -563,6 +597,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_started_process_is_identified_and_ended);
 	tcase_add_test(tc, a_process_of_another_start_time_is_not_killed);
 	tcase_add_test(tc, a_zombie_does_not_count_as_running);
+	tcase_add_test(tc, ending_waits_for_all_threads_of_a_process);
 	tcase_add_test(tc, a_missing_program_is_named);
 	tcase_add_test(tc, a_tied_process_dies_with_its_maker);
 	tcase_add_test(tc, a_kept_process_outlives_its_maker);
