@@ -7,6 +7,7 @@
 
 #include "host-client/conn.h"
 #include "tests/proc/fake_agent.h"
+#include "tests/proc/write_old.h"
 #include "tests/unit/unit.h"
 
 #define MS PST_NS_PER_MS
@@ -165,8 +166,7 @@ START_TEST(old_pointers_reach_nobody_though_no_call_is_made)
 	fake.hang_up = true;
 	/* No call of the library from here on: its own thread must do it. */
 	usleep(300 * 1000);
-	p[0] = 2;
-	p[4095] = 2;
+	write_old(p, 4096, 2);
 	ck_assert_int_eq(seen[0], 1);
 	ck_assert_int_eq(p[4095], 2);
 }
@@ -180,7 +180,7 @@ START_TEST(old_pointers_reach_nobody_after_a_new_epoch)
 	fake_reformat(&fake);
 	/* An agent holds leases back for 500 ms after taking a region. */
 	usleep(450 * 1000);
-	p[0] = 2;
+	write_old(p, 4096, 2);
 	ck_assert_int_eq(seen[0], 0);
 }
 END_TEST
@@ -203,7 +203,7 @@ START_TEST(old_buffers_are_stale_and_new_ones_work)
 	seen = agents_view(q);
 	ck_assert_int_eq(pst_fill(c, q, 64, 7, 1, 1000 * MS, NULL), 0);
 	ck_assert_int_eq(q[63], 7);
-	memset(p, 9, 3 << 20);
+	write_old(p, 3 << 20, 9);
 	ck_assert_int_eq(seen[63], 7);
 	ck_assert_int_eq(pst_fill(c, p, 64, 1, 1, 100 * MS, NULL), -ESTALE);
 	ck_assert_int_eq(pst_free(c, p), 0);
