@@ -10,7 +10,7 @@
  * Sets n bytes. That the memory is replaced under the writer is what is
  * tested: TSan, which takes it for a race, must not look.
  */
-__attribute__((no_sanitize("thread"), noinline)) static inline void
+__attribute__((no_sanitize("thread"), unused)) static void
 write_old(void *p, size_t n, uint8_t value)
 {
 	volatile uint8_t *q = p;
