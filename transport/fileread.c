@@ -76,7 +76,7 @@ static void ask_next(struct reader *r, struct chunk *c)
 static void completed(struct reader *r, struct chunk *c, int res)
 {
 	r->n_busy--;
-	if (res == -EINTR || res == -EAGAIN) {
+	if (res == -EINTR) {
 		if (!r->failed)
 			ask(r, c);
 		return;

@@ -258,12 +258,26 @@ static int bad(const char *frame, const char *what, struct pst_error *err)
 	return pst_error_set(err, -EPROTO, "%s with a bad %s", frame, what);
 }
 
+/*
+ * Copies a fixed payload out. pst_frame_decode() checked its length, unless
+ * the frame is a refusal or of another type than its reader believes.
+ */
+static int copy_out(const struct pst_frame *f, void *ret, size_t size,
+		    struct pst_error *err)
+{
+	if (f->length < size)
+		return bad(pst_frame_name(f->type), "length", err);
+	memcpy(ret, f->payload, size);
+	return 0;
+}
+
 int pst_frame_challenge(const struct pst_frame *f,
 			struct pst_wire_challenge *ret, struct pst_error *err)
 {
 	struct pst_wire_challenge c;
 
-	memcpy(&c, f->payload, sizeof(c));
+	if (copy_out(f, &c, sizeof(c), err) < 0)
+		return -EPROTO;
 	if (c.version_min == 0 || c.version_min > c.version_max)
 		return bad("CHALLENGE", "version range", err);
 	/* What the rest means is another version's business. */
@@ -285,7 +299,8 @@ int pst_frame_hello(const struct pst_frame *f, struct pst_wire_hello *ret,
 {
 	struct pst_wire_hello h;
 
-	memcpy(&h, f->payload, sizeof(h));
+	if (copy_out(f, &h, sizeof(h), err) < 0)
+		return -EPROTO;
 	if (h.version == 0)
 		return bad("HELLO", "version", err);
 	if (h.version == PST_WIRE_VERSION) {
@@ -357,7 +372,8 @@ int pst_frame_welcome(const struct pst_frame *f, struct pst_wire_welcome *ret,
 	struct pst_wire_welcome w;
 	const char *what;
 
-	memcpy(&w, f->payload, sizeof(w));
+	if (copy_out(f, &w, sizeof(w), err) < 0)
+		return -EPROTO;
 	what = welcome_bad(&w);
 	if (what)
 		return bad("WELCOME", what, err);
@@ -371,7 +387,8 @@ int pst_frame_lease(const struct pst_frame *f, struct pst_wire_lease *ret,
 	const char *name = pst_frame_name(f->type);
 	struct pst_wire_lease l;
 
-	memcpy(&l, f->payload, sizeof(l));
+	if (copy_out(f, &l, sizeof(l), err) < 0)
+		return -EPROTO;
 	if (f->type == PST_WIRE_LEASE && !f->reply) {
 		/* The size asked for is the arena's to refuse. */
 		if (l.off)
@@ -391,8 +408,7 @@ int pst_frame_lease(const struct pst_frame *f, struct pst_wire_lease *ret,
 int pst_frame_cancel(const struct pst_frame *f, struct pst_wire_cancel *ret,
 		     struct pst_error *err)
 {
-	memcpy(ret, f->payload, sizeof(*ret));
-	return 0;
+	return copy_out(f, ret, sizeof(*ret), err);
 }
 
 int pst_frame_failure(const struct pst_frame *f, struct pst_error *err)

@@ -43,8 +43,9 @@ int64_t pst_frame_encode(const struct pst_frame *f, uint8_t *buf, size_t size);
 /*
  * Fixed payloads, copied out and checked for ranges: offsets and sizes that
  * are multiples of units, text that is NUL-terminated printable ASCII,
- * reserved fields zero. Each returns 0 or -EPROTO; f's length was checked by
- * pst_frame_decode().
+ * reserved fields zero. Each returns 0 or -EPROTO, also for a frame that is
+ * too short for it. A CHALLENGE that offers no version 1 and a HELLO of
+ * another version are checked for their versions only: refuse them.
  */
 int pst_frame_challenge(const struct pst_frame *f,
 			struct pst_wire_challenge *ret, struct pst_error *err);

@@ -78,8 +78,8 @@ size_t pst_loop_pending(const struct pst_source *src);
 /*
  * Handles what is there; waits for something at most timeout_ns (0: does not
  * wait, and is cheap enough to call between two scans of the lanes;
- * UINT64_MAX: no limit). Returns the number of callbacks made, or -errno;
- * -EINTR is not returned.
+ * UINT64_MAX: no limit); a signal may end the wait early. Returns the number
+ * of callbacks made, or -errno; -EINTR is not returned.
  */
 int pst_loop_run(struct pst_loop *loop, uint64_t timeout_ns);
 

@@ -416,6 +416,27 @@ static bool has_operations(struct io_uring *ring)
 	return i == PST_ARRAY_SIZE(ops);
 }
 
+/* A sandbox may allow a ring and not its use. Returns 0 or -errno. */
+static int try_ring(struct io_uring *ring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	struct io_uring_cqe *cqe;
+	int r;
+
+	if (!sqe)
+		return -EIO;
+	/* A NOP completes while it is submitted: nothing to wait for. */
+	io_uring_prep_nop(sqe);
+	r = io_uring_submit(ring);
+	if (r < 0)
+		return r;
+	r = io_uring_peek_cqe(ring, &cqe);
+	if (r < 0)
+		return r;
+	io_uring_cqe_seen(ring, cqe);
+	return 0;
+}
+
 /* Registers the receive buffers; without them streams are polled. */
 static void open_buffers(struct uring_loop *u)
 {
@@ -462,6 +483,11 @@ static int cannot(int r, struct pst_error *err)
 	if (r == -ENOSYS)
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "this kernel has no io_uring");
+	if (r == -EOPNOTSUPP)
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "this kernel's io_uring lacks accept, "
+				     "receive, poll or cancel (Linux 5.6 has "
+				     "them)");
 	return pst_error_set(err, -EOPNOTSUPP, "io_uring cannot be set up: %s",
 			     strerror(-r));
 }
@@ -484,13 +510,13 @@ static int uring_open(struct pst_loop *loop, struct pst_error *err)
 		free(u);
 		return cannot(r, err);
 	}
-	if (!has_operations(&u->ring)) {
+	r = try_ring(&u->ring);
+	if (r == 0 && !has_operations(&u->ring))
+		r = -EOPNOTSUPP;
+	if (r < 0) {
 		io_uring_queue_exit(&u->ring);
 		free(u);
-		return pst_error_set(err, -EOPNOTSUPP,
-				     "this kernel's io_uring lacks accept, "
-				     "receive, poll or cancel (Linux 5.6 has "
-				     "them)");
+		return cannot(r, err);
 	}
 	pst_link_init(&u->pending);
 	open_buffers(u);

@@ -77,12 +77,12 @@ static void read_payload(const struct pst_frame *f, struct pst_error *err)
 		break;
 	case PST_WIRE_LEASE:
 	case PST_WIRE_RELEASE:
-		if (f->length && pst_frame_lease(f, &p.lease, err) == 0)
+		if (pst_frame_lease(f, &p.lease, err) == 0)
 			check_lease(f, &p.lease);
 		break;
 	case PST_WIRE_CANCEL:
-		if (f->length)
-			FUZZ_CHECK(pst_frame_cancel(f, &p.cancel, err) == 0);
+		FUZZ_CHECK(pst_frame_cancel(f, &p.cancel, err) ==
+			   (f->length ? 0 : -EPROTO));
 		break;
 	default:
 		break;

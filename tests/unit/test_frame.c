@@ -458,6 +458,28 @@ START_TEST(a_cancel_names_its_tag)
 }
 END_TEST
 
+START_TEST(a_payload_too_short_for_its_reader_is_refused)
+{
+	union {
+		struct pst_wire_challenge challenge;
+		struct pst_wire_hello hello;
+		struct pst_wire_welcome welcome;
+		struct pst_wire_lease lease;
+		struct pst_wire_cancel cancel;
+	} ret;
+	/* A refusal taken for a reply, as long as its sentence. */
+	struct pst_frame f = frame_of(PST_WIRE_HELLO, true, "no", 2);
+
+	ck_assert_int_eq(pst_frame_challenge(&f, &ret.challenge, &err),
+			 -EPROTO);
+	ck_assert_int_eq(pst_frame_hello(&f, &ret.hello, &err), -EPROTO);
+	ck_assert_int_eq(pst_frame_welcome(&f, &ret.welcome, &err), -EPROTO);
+	ck_assert_int_eq(pst_frame_lease(&f, &ret.lease, &err), -EPROTO);
+	f = frame_of(PST_WIRE_CANCEL, true, NULL, 0);
+	ck_assert_int_eq(pst_frame_cancel(&f, &ret.cancel, &err), -EPROTO);
+}
+END_TEST
+
 static void refused(uint32_t status, const char *payload, size_t n, int code,
 		    const char *text)
 {
@@ -514,6 +536,7 @@ static void add(TCase *t)
 	tcase_add_test(t, every_field_of_a_welcome_is_checked);
 	tcase_add_test(t, offsets_and_sizes_of_leases_are_whole_units);
 	tcase_add_test(t, a_cancel_names_its_tag);
+	tcase_add_test(t, a_payload_too_short_for_its_reader_is_refused);
 	tcase_add_test(t, a_refusal_becomes_an_error_with_the_peers_sentence);
 }
 

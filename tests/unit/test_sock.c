@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -239,6 +240,27 @@ START_TEST(descriptors_beyond_the_first_are_closed)
 		close(got);
 		ck_assert_int_eq(count_fds(), before);
 	}
+	close(sv[0]);
+	close(sv[1]);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_finds_no_room_is_an_error_and_no_silence)
+{
+	struct rlimit old, none;
+	int sv[2], got;
+	char c;
+
+	pair(sv);
+	send_fds(sv[0], sv[0], 1);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 3;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(pst_sock_recv(sv[1], &c, 1, &got, in_ms(100), &err),
+			 -EMFILE);
+	ck_assert_int_eq(got, -1);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
 	close(sv[0]);
 	close(sv[1]);
 }
@@ -538,6 +560,8 @@ static void add(TCase *t)
 	tcase_add_test(t, a_descriptor_travels_with_the_first_byte);
 	tcase_add_test(t, descriptors_beyond_the_first_are_closed);
 	tcase_add_test(t, descriptors_nobody_asked_for_are_dropped);
+	tcase_add_test(
+		t, a_descriptor_that_finds_no_room_is_an_error_and_no_silence);
 	tcase_add_test(t, a_client_connects_to_a_listening_unix_socket);
 	tcase_add_test(t, connecting_where_nobody_is_says_so);
 	tcase_add_test(t, connecting_to_a_full_backlog_ends_in_time);
