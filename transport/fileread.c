@@ -5,8 +5,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <liburing.h>
@@ -157,6 +159,24 @@ static int open_direct(int fd)
 	return direct < 0 ? -errno : direct;
 }
 
+/*
+ * Whether the page cache has the file, by its first, middle and last byte:
+ * then a copy from there is several times faster than any disk. A kernel that
+ * cannot tell says no.
+ */
+static bool is_cached(int fd, uint64_t size)
+{
+	const uint64_t at[] = {0, size / 2, size - 1};
+	uint8_t byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(at); i++)
+		if (preadv2(fd, &iov, 1, (off_t)at[i], RWF_NOWAIT) != 1)
+			return false;
+	return true;
+}
+
 static int read_direct(int fd, void *dst, uint64_t size)
 {
 	PST_CLEANUP_FD int direct = -1;
@@ -207,8 +227,7 @@ static int read_how(int fd, void *dst, uint64_t size, enum pst_fileread_how how)
 int pst_fileread(int fd, void *dst, uint64_t size, enum pst_fileread_how how,
 		 enum pst_fileread_how *ret_how, struct pst_error *err)
 {
-	enum pst_fileread_how used =
-		how == PST_FILEREAD_AUTO ? PST_FILEREAD_URING_DIRECT : how;
+	enum pst_fileread_how used = how;
 	struct stat st;
 	int r;
 
@@ -221,6 +240,10 @@ int pst_fileread(int fd, void *dst, uint64_t size, enum pst_fileread_how how,
 		return pst_error_set(err, -EINVAL,
 				     "neither a regular file nor a block "
 				     "device");
+	if (how == PST_FILEREAD_AUTO)
+		used = size > 0 && is_cached(fd, size)
+			       ? PST_FILEREAD_URING
+			       : PST_FILEREAD_URING_DIRECT;
 	for (;;) {
 		r = read_how(fd, dst, size, used);
 		/* A file that ended is the same whoever reads it. */

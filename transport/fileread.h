@@ -19,7 +19,8 @@ enum pst_fileread_how {
  * Reads [0, size) of the file open as fd into dst; several requests are under
  * way at once. dst has pst_fileread_room(size) bytes and, for O_DIRECT, is
  * aligned to 4096; bytes behind size up to there may be overwritten. AUTO
- * tries direct, then buffered io_uring, then pread; *ret_how (may be NULL)
+ * tries direct, then buffered io_uring, then pread, and begins with buffered
+ * when the page cache has the file already; *ret_how (may be NULL)
  * tells which it was. Returns 0, -EINVAL (neither a regular file nor a block
  * device; direct asked for and refused), -EIO, -ENODATA (the file ended before
  * size), -EOVERFLOW, -errno.

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifdef HAVE_SECCOMP
@@ -192,6 +193,54 @@ START_TEST(auto_takes_another_way_where_direct_is_refused)
 }
 END_TEST
 
+/* Drops a file's pages. Returns false where that cannot be (tmpfs). */
+static bool drop_cache(int fd, size_t size)
+{
+	unsigned char *vec = calloc(1, size / 4096);
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	size_t i, n = 0;
+
+	ck_assert_ptr_nonnull(vec);
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	ck_assert_int_eq(fsync(fd), 0);
+	ck_assert_int_eq(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	ck_assert_int_eq(mincore(map, size, vec), 0);
+	for (i = 0; i < size / 4096; i++)
+		n += vec[i] & 1;
+	munmap(map, size);
+	free(vec);
+	if (n > 0)
+		fprintf(stderr, "# the page cache keeps %zu pages\n", n);
+	return n == 0;
+}
+
+START_TEST(auto_reads_a_cached_file_from_the_cache_another_from_the_disk)
+{
+	enum pst_fileread_how used;
+	int fd = make_file(".", 4 << 20);
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+
+	/* Just written, it is cached; tmpfs does not say so. */
+	if (works(fd, PST_FILEREAD_URING) &&
+	    preadv2(fd, &iov, 1, 0, RWF_NOWAIT) == 1) {
+		ck_assert_int_eq(pst_fileread(fd, dst, 4 << 20,
+					      PST_FILEREAD_AUTO, &used, &err),
+				 0);
+		ck_assert_int_eq(used, PST_FILEREAD_URING);
+	}
+	if (works(fd, PST_FILEREAD_URING_DIRECT) && drop_cache(fd, 4 << 20)) {
+		memset(dst, 0, MAX_SIZE);
+		ck_assert_int_eq(pst_fileread(fd, dst, 4 << 20,
+					      PST_FILEREAD_AUTO, &used, &err),
+				 0);
+		ck_assert_int_eq(used, PST_FILEREAD_URING_DIRECT);
+		ck_assert_uint_eq(count_wrong(4 << 20), 0);
+	}
+	close(fd);
+}
+END_TEST
+
 START_TEST(the_callers_descriptor_keeps_its_flags_and_position)
 {
 	int fd = make_file(".", 100000), flags = fcntl(fd, F_GETFL);
@@ -339,6 +388,9 @@ static void add(TCase *t)
 		t, a_file_of_exactly_the_size_is_read_to_its_last_byte, 0, n);
 	tcase_add_loop_test(t, a_file_that_ends_early_is_no_data, 0, n);
 	tcase_add_test(t, auto_takes_another_way_where_direct_is_refused);
+	tcase_add_test(
+		t,
+		auto_reads_a_cached_file_from_the_cache_another_from_the_disk);
 	tcase_add_loop_test(
 		t, the_callers_descriptor_keeps_its_flags_and_position, 0, n);
 	tcase_add_loop_test(t, what_cannot_be_read_is_an_error, 0, n);
