@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* An agent without sockets: sessions over a buffer, a backend that only
+ * counts, a region in ordinary memory. */
+#ifndef PST_TESTS_UNIT_AGENT_FIXTURE_H
+#define PST_TESTS_UNIT_AGENT_FIXTURE_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-agent/agent.h"
+#include "guest-agent/log.h"
+#include "guest-agent/session.h"
+#include "transport/frame.h"
+#include "transport/ring.h"
+
+#define FIXTURE_ARENA (4ULL * PST_WIRE_UNIT)
+#define FIXTURE_EPOCH 0x1122334455667788ULL
+#define FIXTURE_OUT   (2U << 20)
+
+/* A GEMM's m is the number of its steps, k that of refused cancels; FILL and
+ * CHECKSUM take one step. */
+struct pst_backend {
+	void (*on_begin)(const struct pst_op *op); /* may be NULL */
+	unsigned int steps;
+};
+
+struct fixture_peer {
+	struct pst_session *session;
+	size_t n_out;
+	uint8_t out[FIXTURE_OUT]; /* what the agent has sent */
+	int fail_after;           /* sends that succeed; -1: all do */
+	size_t pending;           /* what the session is told of its queue */
+};
+
+struct fixture {
+	struct pst_agent agent;
+	struct pst_backend backend;
+};
+
+static inline int fixture_begin(struct pst_backend *b,
+				struct pst_backend_op *bop,
+				struct pst_error *err)
+{
+	if (b->on_begin)
+		b->on_begin(&bop->op);
+	return 0;
+}
+
+static inline int fixture_step(struct pst_backend *b,
+			       struct pst_backend_op *bop,
+			       struct pst_error *err)
+{
+	b->steps++;
+	bop->compute_ns += 1000;
+	return bop->op.op != PST_WIRE_OP_GEMM || ++bop->cursor[0] >= bop->op.m;
+}
+
+static inline int fixture_cancel(struct pst_backend *b,
+				 struct pst_backend_op *bop)
+{
+	return ++bop->cursor[1] > bop->op.k;
+}
+
+static inline void fixture_describe(struct pst_backend *b, char *buf,
+				    size_t size)
+{
+	snprintf(buf, size, "fixture");
+}
+
+static inline uint32_t fixture_threads(struct pst_backend *b)
+{
+	return 1;
+}
+
+static const struct pst_backend_ops fixture_ops = {
+	.name = "fixture",
+	.begin = fixture_begin,
+	.step = fixture_step,
+	.cancel = fixture_cancel,
+	.describe = fixture_describe,
+	.threads = fixture_threads,
+};
+
+/* base: PST_WIRE_CTL_SIZE + FIXTURE_ARENA bytes, aligned to 64. */
+static inline int fixture_init(struct fixture *f, uint8_t *base)
+{
+	memset(f, 0, sizeof(*f));
+	memset(base, 0, sizeof(struct pst_wire_header));
+	pst_log_set_level(PST_LOG_ERROR);
+	f->agent.region = (struct pst_region){
+		.provider = PST_PROVIDER_FILE,
+		.name = "fixture",
+		.fd = -1,
+		.base = base,
+		.size = PST_WIRE_CTL_SIZE + FIXTURE_ARENA,
+		.file_size =
+			PST_WIRE_PREAMBLE + PST_WIRE_CTL_SIZE + FIXTURE_ARENA,
+		.page_size = 4096,
+	};
+	f->agent.epoch = FIXTURE_EPOCH;
+	f->agent.limits = (struct pst_wire_limits){
+		.max_dim = 1000,
+		.max_clients = 3,
+		.max_elems = 1000000,
+		.max_lease = FIXTURE_ARENA - PST_WIRE_UNIT,
+	};
+	f->agent.ops = &fixture_ops;
+	f->agent.backend = &f->backend;
+	return pst_agent_init(&f->agent, "/nonexistent", NULL);
+}
+
+static inline int fixture_send(void *arg, const void *buf, size_t n, int fd)
+{
+	struct fixture_peer *p = arg;
+
+	if (p->fail_after == 0)
+		return -ECONNRESET;
+	if (n > sizeof(p->out) - p->n_out)
+		return -EMSGSIZE;
+	if (p->fail_after > 0)
+		p->fail_after--;
+	memcpy(p->out + p->n_out, buf, n);
+	p->n_out += n;
+	return 0;
+}
+
+static inline size_t fixture_pending(void *arg)
+{
+	return ((struct fixture_peer *)arg)->pending;
+}
+
+/* A new connection, challenged. */
+static inline int fixture_connect(struct fixture *f, struct fixture_peer *p,
+				  uint64_t now_ns)
+{
+	const struct pst_session_io io = {fixture_send, fixture_pending, p};
+	int r;
+
+	p->n_out = 0;
+	p->fail_after = -1;
+	p->pending = 0;
+	r = pst_session_new(&f->agent, &io, false, &p->session);
+	if (r == 0)
+		pst_session_challenge(p->session, now_ns);
+	return r;
+}
+
+/* Takes the oldest frame that the agent has sent. Returns 0 for none; f's
+ * payload is valid until the next one. */
+static inline int64_t fixture_recv(struct fixture_peer *p, struct pst_frame *f)
+{
+	static uint8_t
+		buf[sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD];
+	int64_t n =
+		pst_frame_decode(p->out, p->n_out, PST_READER_CLIENT, f, NULL);
+
+	if (n <= 0)
+		return n;
+	memcpy(buf, p->out, (size_t)n);
+	f->payload = buf + sizeof(struct pst_wire_frame);
+	p->n_out -= (size_t)n;
+	memmove(p->out, p->out + n, p->n_out);
+	return n;
+}
+
+static inline void fixture_feed(struct fixture_peer *p, uint16_t type,
+				uint32_t seq, const void *payload, uint32_t n,
+				uint64_t now_ns)
+{
+	const struct pst_frame f = {
+		.type = type,
+		.seq = seq,
+		.payload = payload,
+		.length = n,
+	};
+	uint8_t buf[256];
+	int64_t size = pst_frame_encode(&f, buf, sizeof(buf));
+
+	if (size > 0)
+		pst_session_input(p->session, buf, (size_t)size, now_ns);
+}
+
+/* Says HELLO as a client does that read the CHALLENGE and the region. */
+static inline void fixture_hello(struct fixture *f, struct fixture_peer *p,
+				 uint32_t flags, uint64_t now_ns)
+{
+	struct pst_wire_hello h = {
+		.version = PST_WIRE_VERSION,
+		.epoch = FIXTURE_EPOCH,
+		.flags = flags,
+		.pid = 4711,
+		.name = "fixture",
+	};
+	struct pst_wire_challenge c;
+	struct pst_frame in;
+
+	if (fixture_recv(p, &in) <= 0 || in.type != PST_WIRE_CHALLENGE ||
+	    pst_frame_challenge(&in, &c, NULL) < 0)
+		return;
+	h.nonce_slot = c.nonce_slot;
+	memcpy(h.nonce,
+	       pst_region_header(&f->agent.region)->nonce[c.nonce_slot].bytes,
+	       sizeof(h.nonce));
+	fixture_feed(p, PST_WIRE_HELLO, 1, &h, sizeof(h), now_ns);
+}
+
+#endif
