@@ -207,8 +207,11 @@ int pst_post(struct pst *c, uint16_t type, const void *payload,
 /* Sends one WAKE; a full socket counts as sent. */
 void pst_wake(struct pst *c);
 
-/* Sends what is left over and reads and handles what arrived, without
- * blocking; may end the session. */
+/*
+ * Sends what is left over and reads and handles what arrived, without
+ * blocking; may end the session. Not while a leader sleeps on the socket: it
+ * would sleep on after its bytes are gone.
+ */
 void pst_socket_service(struct pst *c);
 
 /* ---- wait.c ---- */

@@ -76,13 +76,13 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	clear_notice(c);
 	/* Only an armed lane puts bytes into the socket: a loop that polls
 	 * without pst_arm() makes no system call. */
-	if (c->fd_armed) {
-		c->fd_armed = false;
-		if (c->live && !c->leader && !c->control_only)
+	if (c->fd_armed && !c->leader) {
+		if (c->live && !c->control_only)
 			pst_lane_client_disarm(&c->lane);
 		pst_reap(c);
 		pst_socket_service(c);
 	}
+	c->fd_armed = false;
 	pst_reap(c);
 	c->lost_unseen = false;
 	while (n < max && (rec = TAILQ_FIRST(&c->ops.done))) {
@@ -161,7 +161,8 @@ int pst_arm(struct pst *c)
 		pst_reap(c);
 		/* Wake-ups of earlier generations would keep the descriptor
 		 * readable. */
-		pst_socket_service(c);
+		if (!c->leader)
+			pst_socket_service(c);
 		if (!TAILQ_EMPTY(&c->ops.done) || c->lost_unseen)
 			break;
 		c->fd_armed = true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The library's calls against an agent that behaves. */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -280,6 +281,43 @@ START_TEST(an_event_loop_is_told_though_other_threads_read_the_socket)
 }
 END_TEST
 
+static atomic_bool asking;
+
+static void *ask(void *arg)
+{
+	char *json;
+	int i;
+
+	for (i = 0; i < 10000; i++) {
+		if (pst_query(c, PST_QUERY_INFO, &json) < 0)
+			return arg;
+		free(json);
+	}
+	asking = false;
+	return NULL;
+}
+
+START_TEST(an_event_loop_takes_no_answer_from_a_thread_that_sleeps)
+{
+	struct pst_completion done;
+	uint64_t start = pst_now_ns();
+	pthread_t t;
+	void *res;
+
+	/* Whoever sleeps on the socket must see the bytes that wake it: one
+	 * lost wake-up costs a tick, 200 ms. Without any this takes a second
+	 * on a busy machine, with them ten. */
+	asking = true;
+	pthread_create(&t, NULL, ask, &fake);
+	while (asking && pst_now_ns() - start < 8 * PST_NS_PER_S)
+		if (pst_arm(c))
+			pst_poll(c, &done, 1);
+	pthread_join(t, &res);
+	ck_assert_ptr_null(res);
+	ck_assert_uint_lt(pst_now_ns() - start, 5 * PST_NS_PER_S);
+}
+END_TEST
+
 START_TEST(questions_are_answered_and_a_control_connection_has_no_lane)
 {
 	struct pst_options o = {
@@ -360,6 +398,43 @@ START_TEST(every_error_has_a_phrase_and_each_thread_its_own_sentence)
 }
 END_TEST
 
+static int count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+START_TEST(neither_success_nor_failure_leaks_a_descriptor)
+{
+	struct pst_options o = {.size = sizeof(o), .timeout_ns = 100 * MS};
+	int before = count_fds(), i;
+	struct pst *d;
+	void *p;
+
+	pst_close(c);
+	c = NULL;
+	for (i = 0; i < 20; i++) {
+		open_with(NULL);
+		ck_assert_int_ge(pst_fd(c), 0);
+		ck_assert_int_eq(pst_alloc(c, 5 << 20, &p), 0);
+		/* The fake serves one at a time: this one is not greeted. */
+		ck_assert_int_eq(pst_open(fake.uri, &o, &d, NULL, 0),
+				 -ETIMEDOUT);
+		pst_close(c);
+	}
+	open_with(NULL);
+	/* The fake has its own end. */
+	usleep(20 * 1000);
+	ck_assert_int_eq(count_fds(), before);
+}
+END_TEST
+
 START_TEST(opening_needs_an_endpoint_and_sane_options)
 {
 	struct pst_options o = {.size = sizeof(o), .flags = 1U << 31};
@@ -407,10 +482,13 @@ static void add(TCase *tc)
 	tcase_add_test(
 		tc,
 		questions_are_answered_and_a_control_connection_has_no_lane);
+	tcase_add_test(tc,
+		       an_event_loop_takes_no_answer_from_a_thread_that_sleeps);
 	tcase_add_test(tc, empty_extents_go_back_to_the_agent_but_for_one);
 	tcase_add_test(tc, the_agents_description_fits_any_size_of_struct);
 	tcase_add_test(
 		tc, every_error_has_a_phrase_and_each_thread_its_own_sentence);
+	tcase_add_test(tc, neither_success_nor_failure_leaks_a_descriptor);
 	tcase_add_test(tc, opening_needs_an_endpoint_and_sane_options);
 }
 

@@ -377,6 +377,93 @@ START_TEST(reopening_fails_clearly_while_nobody_serves)
 }
 END_TEST
 
+static atomic_bool storming;
+
+/* One of several threads that do whatever there is to do. Only errors of a
+ * lost session, of time and of room may come of it. */
+static void *storm(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+	void *buf[8] = {NULL};
+	struct pst_completion done[4];
+	uint64_t tag = 0;
+	int k, r;
+
+	while (storming) {
+		k = rand_r(&seed) % 8;
+		r = 0;
+		switch (rand_r(&seed) % 8) {
+		case 0:
+			if (!buf[k])
+				r = pst_alloc(
+					c, 1 + (size_t)rand_r(&seed) % 300000,
+					&buf[k]);
+			break;
+		case 1:
+			r = pst_free(c, buf[k]);
+			buf[k] = NULL;
+			break;
+		case 2:
+			if (buf[k])
+				r = pst_fill(c, buf[k], 1, 1, 1, 20 * MS, NULL);
+			break;
+		case 3:
+			if (buf[k])
+				r = pst_submit_fill(c, buf[k], 1, 1, 1, &tag);
+			break;
+		case 4:
+			r = pst_poll(c, done, 4);
+			break;
+		case 5:
+			r = pst_wait(c, tag, 5 * MS, NULL);
+			break;
+		case 6:
+			r = pst_arm(c);
+			break;
+		case 7:
+			r = pst_nop(c, 50 * MS, NULL);
+			break;
+		}
+		if (r == -EINVAL || r == -EFAULT || r == -EPROTO)
+			return arg;
+	}
+	return NULL;
+}
+
+START_TEST(everything_at_once_survives_losses_and_leaves_nothing)
+{
+	struct pst_completion done[64];
+	unsigned int seed = 5;
+	pthread_t t[4];
+	void *res;
+	int i;
+
+	storming = true;
+	for (i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, storm, (void *)(intptr_t)(i + 1));
+	for (i = 0; i < 60; i++) {
+		usleep((useconds_t)rand_r(&seed) % 50000);
+		if (i % 3 == 0)
+			fake.hang_up = true;
+		else
+			fake.hold = i % 2;
+	}
+	fake.hold = false;
+	storming = false;
+	for (i = 0; i < 4; i++) {
+		pthread_join(t[i], &res);
+		ck_assert_ptr_null(res);
+	}
+	ck_assert_uint_gt(fake.sessions, 5);
+	/* Still whole. */
+	ck_assert_int_eq(pst_nop(c, 2000 * MS, NULL), 0);
+	while (pst_poll(c, done, 64) > 0)
+		;
+	for (i = 0; i < (int)PST_WIRE_SLOTS; i++)
+		ck_assert_int_eq(c->ops.rec[i].state, PST_RECORD_FREE);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -397,6 +484,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, silence_between_calls_is_not_held_against_the_next);
 	tcase_add_test(tc, an_extent_leased_too_late_goes_back);
 	tcase_add_test(tc, a_request_without_an_answer_ends_at_its_deadline);
+	tcase_add_test(tc,
+		       everything_at_once_survives_losses_and_leaves_nothing);
 	tcase_add_test(tc, reopening_fails_clearly_while_nobody_serves);
 }
 
