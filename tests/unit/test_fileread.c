@@ -128,17 +128,17 @@ END_TEST
 START_TEST(a_file_of_exactly_the_size_is_read_to_its_last_byte)
 {
 	size_t k;
-	int fd;
+	int fd = make_file(".", 1);
+	bool ok = works(fd, hows[_i]);
 
-	for (k = 0; k < PST_ARRAY_SIZE(sizes); k++) {
+	close(fd);
+	for (k = 0; ok && k < PST_ARRAY_SIZE(sizes); k++) {
 		fd = make_file(".", sizes[k]);
 		memset(dst, 0, MAX_SIZE);
-		if (sizes[k] == 0 || works(fd, hows[_i])) {
-			ck_assert_int_eq(pst_fileread(fd, dst, sizes[k],
-						      hows[_i], NULL, &err),
-					 0);
-			ck_assert_uint_eq(count_wrong(sizes[k]), 0);
-		}
+		ck_assert_int_eq(
+			pst_fileread(fd, dst, sizes[k], hows[_i], NULL, &err),
+			0);
+		ck_assert_uint_eq(count_wrong(sizes[k]), 0);
 		close(fd);
 	}
 }
