@@ -3,6 +3,7 @@
 import array
 import mmap
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -668,6 +669,24 @@ def usage_errors_exit_2_with_one_line(start):
         assert r.returncode == 0 and r.stdout and not r.stderr
     assert b"--serve-fd" in subprocess.run(
         [program, "--help"], capture_output=True, timeout=5).stdout
+
+
+def the_manual_has_every_option_with_its_default(start):
+    program = start().proc.args[0]
+    text = subprocess.run([program, "--help"], capture_output=True,
+                          timeout=5, check=True).stdout.decode()
+    manual = os.path.join(os.environ.get("PST_TOP_SRCDIR", ".."),
+                          "guest-agent", "penstock-agent.8.scd")
+    with open(manual) as f:
+        page = f.read()
+    names = re.findall(r"^  (--[a-z-]+)", text, re.M)
+    assert len(names) == 17, names
+    for name in names:
+        at = page.index("\n*%s*" % name)
+        default = re.search(r"^  %s .*\[(\S+)\]$" % name, text, re.M)
+        if default:
+            section = page[at:].split("\n*--", 2)[1]
+            assert "*%s*" % default.group(1) in section, name
 
 
 def failures_exit_1_with_a_sentence(start):
