@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -71,6 +72,23 @@ void agent_start(struct agent_proc *a)
 	wait_listening(a);
 }
 
+/* What tests left behind that failed, or were killed: PREFIX-PID... */
+static void sweep(const char *pattern)
+{
+	glob_t g;
+	size_t i;
+	int pid;
+
+	if (glob(pattern, 0, NULL, &g) != 0)
+		return;
+	for (i = 0; i < g.gl_pathc; i++) {
+		pid = atoi(strrchr(g.gl_pathv[i], '-') + 1);
+		if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+			unlink(g.gl_pathv[i]);
+	}
+	globfree(&g);
+}
+
 void agent_open(struct agent_proc *a, uint64_t size)
 {
 	const struct pst_region_create rc = {
@@ -84,6 +102,8 @@ void agent_open(struct agent_proc *a, uint64_t size)
 	uint8_t uuid[16];
 	int fd, r;
 
+	sweep("/dev/shm/pst-proc-*");
+	sweep("/tmp/pst-proc-*");
 	memset(a, 0, sizeof(*a));
 	a->size = size;
 	snprintf(a->region, sizeof(a->region), "/dev/shm/pst-proc-%d",
