@@ -386,11 +386,12 @@ START_TEST(without_buffer_rings_streams_are_polled)
 	if (n_kinds() == 1)
 		return;
 	/* As kernels before 5.19. */
-	ck_assert_int_eq(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EINVAL),
-					  SCMP_SYS(io_uring_register), 1,
-					  SCMP_A1(SCMP_CMP_EQ,
-						  IORING_REGISTER_PBUF_RING)),
-			 0);
+	ck_assert_int_eq(
+		seccomp_rule_add(
+			ctx, SCMP_ACT_ERRNO(EINVAL),
+			SCMP_SYS(io_uring_register), 1,
+			SCMP_A1(SCMP_CMP_EQ, IORING_REGISTER_PBUF_RING, 0)),
+		0);
 	ck_assert_int_eq(seccomp_load(ctx), 0);
 	seccomp_release(ctx);
 	ck_assert_int_eq(pst_loop_open(PST_LOOP_URING, &loop, &err), 0);
