@@ -5,9 +5,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "host-client/demo.h"
+#include "transport/region.h"
+#include "transport/shm.h"
 #include "transport/wire.h"
 
 #define RAM_SIZE (512ULL << 20)
@@ -231,6 +234,41 @@ static int wait_life(struct start *st)
 	return rc;
 }
 
+/*
+ * Waits for the agent's heartbeat in the region. Nothing is sent to the guest
+ * before it is there: vhost-device-vsock (0.3.0) hangs for good when the host
+ * connects before the guest has set up the device's queues.
+ */
+static int wait_heartbeat(struct start *st, uint64_t deadline)
+{
+	const struct pst_span span = {.off = 0, .size = PST_WIRE_CTL_SIZE};
+	const struct pst_wire_header *h;
+	struct pst_region_map map;
+	uint64_t first;
+	void *addr;
+	int rc;
+
+	rc = pst_region_map_open(st->vm->region.path, &map, st->err);
+	if (rc)
+		return rc;
+	rc = pst_region_map_span(&map, &span, NULL, &addr, st->err);
+	pst_region_map_close(&map);
+	if (rc)
+		return rc;
+	h = addr;
+	/* An attempt with KVM may have left one that stands still. */
+	first = pst_shm_load(&h->heartbeat.value);
+	while (rc == 0 && pst_shm_load(&h->heartbeat.value) == first) {
+		pst_demo_signals_sleep(LOOK_NS);
+		rc = look(st, deadline);
+	}
+	munmap(addr, PST_WIRE_CTL_SIZE);
+	if (rc == -ETIMEDOUT)
+		pst_error_set(st->err, rc,
+			      "the agent in the guest does not start in time");
+	return rc;
+}
+
 /* Errors that no waiting cures. */
 static bool is_final(int rc)
 {
@@ -284,6 +322,8 @@ static int attempt(struct start *st, enum pst_demo_accel accel, const char *cpu,
 		rc = start_qemu(st, accel, cpu);
 	if (rc == 0 && accel == PST_DEMO_KVM)
 		rc = wait_life(st);
+	if (rc == 0)
+		rc = wait_heartbeat(st, begin + boot_ns);
 	if (rc == 0)
 		rc = wait_hello(st, begin + boot_ns, ret_c);
 	if (rc)
