@@ -44,6 +44,21 @@ static bool time_left(uint64_t deadline_ns, struct timespec *ret)
 	return deadline_ns != UINT64_MAX;
 }
 
+/* The same for a socket option, rounded up: 0 there means no limit. */
+static bool time_left_option(uint64_t deadline_ns, struct timeval *ret)
+{
+	struct timespec left;
+	bool limited = time_left(deadline_ns, &left);
+
+	ret->tv_sec = left.tv_sec;
+	ret->tv_usec = left.tv_nsec / 1000 + 1;
+	if (ret->tv_usec == 1000000) {
+		ret->tv_sec++;
+		ret->tv_usec = 0;
+	}
+	return limited;
+}
+
 /* Waits for events on fd. Returns 0, -ETIMEDOUT, -errno. */
 static int wait_for(int fd, short events, uint64_t deadline_ns)
 {
@@ -272,19 +287,16 @@ static int connect_vsock(const struct pst_endpoint *ep, uint64_t deadline_ns,
 		.svm_cid = ep->cid,
 		.svm_port = ep->port,
 	};
-	struct timespec left;
+	struct timeval left;
 	int r, so_error = 0;
 	socklen_t len = sizeof(so_error);
 
 	if (fd < 0)
 		return fd;
 	/* The kernel gives up after 2 s by itself unless told otherwise. */
-	if (time_left(deadline_ns, &left)) {
-		struct timeval tv = {left.tv_sec, left.tv_nsec / 1000 + 1};
-
+	if (time_left_option(deadline_ns, &left))
 		(void)setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT,
-				 &tv, sizeof(tv));
-	}
+				 &left, sizeof(left));
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
 		if (errno != EINPROGRESS && errno != EINTR)
 			return vsock_failed(ep, errno, err);
@@ -323,7 +335,7 @@ static int connect_unix(const char *path, uint64_t deadline_ns,
 	PST_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	static const struct timeval forever = {0, 0};
 	struct sockaddr_un sa;
-	struct timespec left;
+	struct timeval left;
 	int r;
 
 	if (fd < 0)
@@ -332,15 +344,11 @@ static int connect_unix(const char *path, uint64_t deadline_ns,
 	if (r < 0)
 		return pst_error_set(err, r, "socket path is too long");
 	do {
-		if (time_left(deadline_ns, &left)) {
-			struct timeval tv = {left.tv_sec,
-					     left.tv_nsec / 1000 + 1};
-
-			if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv,
-				       sizeof(tv)) < 0)
-				return pst_error_set_errno(
-					err, errno, "setting a time limit");
-		}
+		if (time_left_option(deadline_ns, &left) &&
+		    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left,
+			       sizeof(left)) < 0)
+			return pst_error_set_errno(err, errno,
+						   "setting a time limit");
 		r = connect(fd, (struct sockaddr *)&sa, sizeof(sa));
 	} while (r < 0 && errno == EINTR);
 	if (r < 0 && errno == EAGAIN)

@@ -342,6 +342,29 @@ START_TEST(connecting_to_a_full_backlog_ends_in_time)
 }
 END_TEST
 
+START_TEST(no_time_limit_is_refused_as_it_counts_down)
+{
+	struct pst_listen l = listen_at();
+	struct pst_endpoint ep = endpoint(PST_SCHEME_UNIX);
+	int server = pst_sock_listen(&l, &err);
+	int fd, other;
+	uint64_t ns;
+
+	ck_assert_int_ge(server, 0);
+	/* Some of these have a last microsecond below a whole second left when
+	 * the kernel is told. */
+	for (ns = 0; ns < 20000; ns += 20) {
+		fd = pst_sock_connect(&ep, PST_NS_PER_S + ns, &err);
+		ck_assert_msg(fd >= 0, "%s", err.text);
+		other = accept(server, NULL, NULL);
+		ck_assert_int_ge(other, 0);
+		close(other);
+		close(fd);
+	}
+	close(server);
+}
+END_TEST
+
 START_TEST(a_stale_socket_file_is_replaced_a_live_one_is_not)
 {
 	struct pst_listen l = listen_at();
@@ -565,6 +588,7 @@ static void add(TCase *t)
 	tcase_add_test(t, a_client_connects_to_a_listening_unix_socket);
 	tcase_add_test(t, connecting_where_nobody_is_says_so);
 	tcase_add_test(t, connecting_to_a_full_backlog_ends_in_time);
+	tcase_add_test(t, no_time_limit_is_refused_as_it_counts_down);
 	tcase_add_test(t, a_stale_socket_file_is_replaced_a_live_one_is_not);
 	tcase_add_test(t, a_file_that_is_no_socket_is_left_alone);
 	tcase_add_test(t, a_socket_file_is_for_owner_and_group_minus_umask);
