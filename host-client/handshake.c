@@ -70,6 +70,11 @@ static int recv_frame(struct shake *h, struct pst_frame *ret, int64_t *ret_n)
 		if (rx->n == PST_RX_SIZE)
 			return pst_error_set(h->err, -EPROTO,
 					     "the agent's frame does not end");
+		/* Receiving what is there looks at no clock. */
+		if (pst_now_ns() >= h->deadline_ns)
+			return pst_error_set(h->err, -ETIMEDOUT,
+					     "the agent did not shake hands in "
+					     "time");
 		fd = -1;
 		n = pst_sock_recv(h->s.sock, rx->buf + rx->n,
 				  PST_RX_SIZE - rx->n, &fd, h->deadline_ns,
