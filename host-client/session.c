@@ -164,6 +164,10 @@ void pst_session_look(struct pst *c, uint64_t now_ns)
 				 "another agent has taken the region");
 		return;
 	}
+	/* The caller may have read the clock before another thread did that
+	 * has looked already. */
+	if (now_ns < c->look_ns)
+		now_ns = c->look_ns;
 	beat = pst_shm_load(&hdr->heartbeat.value);
 	gap = now_ns - c->look_ns;
 	if (beat != c->beat)

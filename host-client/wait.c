@@ -212,7 +212,6 @@ static void adapt(struct pst *c, bool success)
 static int spin(struct pst *c, const struct pst_record *rec,
 		const struct pst_waiter *w, struct pst_error *err)
 {
-	bool forever = c->spin_ns == UINT64_MAX;
 	uint64_t now = pst_now_ns(), ignored, end, slice, want;
 	const uint64_t *seq;
 	int r;
@@ -232,8 +231,6 @@ static int spin(struct pst *c, const struct pst_record *rec,
 			break;
 		if (now == 0)
 			now = pst_now_ns();
-		if (!forever)
-			continue;
 		pst_session_look(c, now);
 		if (c->live) {
 			r = check_time(c, w, now, &ignored, err);

@@ -324,6 +324,41 @@ START_TEST(silence_between_calls_is_not_held_against_the_next)
 }
 END_TEST
 
+START_TEST(a_clock_that_was_read_too_early_is_no_silence)
+{
+	uint64_t now, before;
+	int i;
+
+	fake.frozen = true;
+	usleep(20 * 1000);
+	pst_lock(c);
+	now = pst_now_ns();
+	pst_session_look(c, now);
+	before = c->silence_ns;
+	/* As threads do that waited for the lock. */
+	for (i = 1; i < 10; i++)
+		pst_session_look(c, now - (uint64_t)i);
+	ck_assert_uint_eq(c->silence_ns, before);
+	pst_unlock(c);
+}
+END_TEST
+
+START_TEST(a_long_spin_ends_when_the_agent_falls_silent)
+{
+	uint64_t start;
+
+	pst_close(c);
+	open_with(8000 * MS);
+	fake.frozen = true;
+	usleep(20 * 1000);
+	start = pst_now_ns();
+	ck_assert_int_eq(pst_nop(c, PST_FOREVER, NULL), -ETIMEDOUT);
+	ck_assert_uint_lt(pst_now_ns() - start, 4000 * MS);
+	pst_last_error(c, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "no sign of life"));
+}
+END_TEST
+
 START_TEST(an_extent_leased_too_late_goes_back)
 {
 	void *p;
@@ -482,6 +517,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, an_event_loop_hears_of_a_loss_once);
 	tcase_add_test(tc, a_silent_agent_ends_calls_and_a_living_one_resumes);
 	tcase_add_test(tc, silence_between_calls_is_not_held_against_the_next);
+	tcase_add_test(tc, a_clock_that_was_read_too_early_is_no_silence);
+	tcase_add_test(tc, a_long_spin_ends_when_the_agent_falls_silent);
 	tcase_add_test(tc, an_extent_leased_too_late_goes_back);
 	tcase_add_test(tc, a_request_without_an_answer_ends_at_its_deadline);
 	tcase_add_test(tc,
