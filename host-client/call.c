@@ -157,15 +157,14 @@ static int submit(struct pst *c, struct call *call, bool claimed,
 	if (!rec) {
 		/* Completions of abandoned operations make room. */
 		pst_reap(c);
+		if (!c->live)
+			return pst_session_gone(c, err);
 		rec = pst_optab_new(&c->ops, claimed);
 	}
-	if (!rec || !c->live) {
-		if (rec)
-			pst_optab_put(&c->ops, rec);
+	if (!rec)
 		return pst_error_set(err, -EAGAIN,
 				     "%u operations are outstanding",
 				     PST_WIRE_SLOTS);
-	}
 	call->sqe.tag = rec->done.tag;
 	if (pst_lane_client_submit(&c->lane, &call->sqe) < 0) {
 		pst_optab_put(&c->ops, rec);
@@ -197,7 +196,7 @@ static int finish(struct pst *c, struct pst_record *rec,
 	if (done)
 		*done = rec->done;
 	r = rec->done.status;
-	if (r < 0 && r == c->lost_code)
+	if (r < 0 && rec->lost)
 		pst_error_set(err, r, "the operation was lost: %s",
 			      c->lost.text);
 	else if (r < 0)

@@ -33,6 +33,7 @@ struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed)
 	rec->state = PST_RECORD_PENDING;
 	rec->claimed = claimed;
 	rec->writes = false;
+	rec->lost = false;
 	memset(rec->blocks, 0, sizeof(rec->blocks));
 	rec->done = (struct pst_completion){
 		.tag = (uint64_t)rec->gen << GEN_SHIFT | rec->index,

@@ -29,6 +29,7 @@ struct pst_record {
 	uint32_t gen; /* of its tag, not 0 once used */
 	bool claimed; /* a thread waits for this one: pst_poll() skips it */
 	bool writes;  /* its result lies in a buffer */
+	bool lost;    /* its session ended; done.status says how */
 	struct pst_block *blocks[PST_RECORD_BLOCKS]; /* busy by it, or NULL */
 	struct pst_completion done;
 };

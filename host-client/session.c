@@ -110,11 +110,14 @@ static void end_operations(struct pst *c, int code)
 		case PST_RECORD_PENDING:
 			pst_record_unref(c, rec);
 			rec->done.status = code;
+			rec->lost = true;
 			pst_optab_complete(&c->ops, rec);
 			break;
 		case PST_RECORD_DONE:
-			if (rec->writes && !rec->done.status)
+			if (rec->writes && !rec->done.status) {
 				rec->done.status = code;
+				rec->lost = true;
+			}
 			break;
 		case PST_RECORD_ABANDONED:
 			pst_record_unref(c, rec);

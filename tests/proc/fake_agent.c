@@ -173,14 +173,15 @@ static void take_frame(struct fake *f, const struct pst_frame *in)
 static void finish_one(struct fake *f, const struct pst_wire_sqe *s)
 {
 	struct pst_wire_cqe cqe = {.tag = s->tag, .compute_ns = 7};
+	void (*complete)(struct pst_wire_cqe *) = f->complete;
 	const struct pst_frame wake = {.type = PST_WIRE_WAKE};
 
 	if (s->op == PST_WIRE_OP_FILL)
 		memset(f->region.base + s->off_a, (int)s->alpha, s->length);
 	if (s->op == PST_WIRE_OP_GEMM)
 		f->region.base[s->off_c]++;
-	if (f->complete)
-		f->complete(&cqe);
+	if (complete)
+		complete(&cqe);
 	pst_lane_agent_post(&f->lane, &cqe);
 	if (pst_lane_agent_must_wake(&f->lane))
 		send_frame(f, &wake, -1);

@@ -23,7 +23,7 @@ struct fake {
 	void (*welcome)(struct pst_frame *f, struct pst_wire_welcome *p);
 	void (*_Atomic lease)(struct pst_frame *f, struct pst_wire_lease *p);
 	void (*_Atomic reply)(struct pst_frame *f);
-	void (*complete)(struct pst_wire_cqe *cqe);
+	void (*_Atomic complete)(struct pst_wire_cqe *cqe);
 	/* Bytes sent in place of CHALLENGE. */
 	const void *greeting;
 	size_t greeting_n;

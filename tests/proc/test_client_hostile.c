@@ -436,6 +436,50 @@ static void cqe_status(struct pst_wire_cqe *cqe)
 	cqe->status = 12345;
 }
 
+static void cqe_shutdown(struct pst_wire_cqe *cqe)
+{
+	cqe->status = PST_WIRE_ESHUTDOWN;
+}
+
+START_TEST(an_answer_is_not_taken_for_the_loss_of_an_earlier_session)
+{
+	int i;
+
+	begin();
+	fake.hang_up = true;
+	for (i = 0; i < 1000 && c->live; i++)
+		usleep(1000);
+	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(c->lost_code, -ECONNRESET);
+	fake.complete = cqe_shutdown;
+	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -ECONNRESET);
+	pst_last_error(c, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "the agent's answer"));
+	end();
+}
+END_TEST
+
+START_TEST(a_session_that_breaks_while_room_is_looked_for_is_lost)
+{
+	uint64_t tag;
+	void *p;
+	int i;
+
+	begin();
+	ck_assert_int_eq(pst_alloc(c, 64, &p), 0);
+	fake.hold = true;
+	for (i = 0; i < (int)PST_WIRE_SLOTS; i++)
+		ck_assert_int_eq(pst_submit_checksum(c, p, 64, &tag), 0);
+	ck_assert_int_eq(pst_submit_checksum(c, p, 64, &tag), -EAGAIN);
+	fake.complete = cqe_zero;
+	fake.hold = false;
+	usleep(100 * 1000);
+	/* No room comes of asking again: EAGAIN would be a lie. */
+	ck_assert_int_eq(pst_submit_checksum(c, p, 64, &tag), -ESTALE);
+	end();
+}
+END_TEST
+
 START_TEST(an_impossible_completion_ends_the_session)
 {
 	static void (*const lies[])(struct pst_wire_cqe *) = {
@@ -521,6 +565,10 @@ static void add(TCase *tc)
 	tcase_add_test(tc, an_answer_is_checked_before_it_is_passed_on);
 	tcase_add_test(tc,
 		       an_impossible_extent_is_not_mapped_and_ends_the_session);
+	tcase_add_test(
+		tc, an_answer_is_not_taken_for_the_loss_of_an_earlier_session);
+	tcase_add_test(tc,
+		       a_session_that_breaks_while_room_is_looked_for_is_lost);
 	tcase_add_test(tc, an_impossible_completion_ends_the_session);
 	tcase_add_test(tc,
 		       a_completion_that_comes_again_is_counted_and_dropped);
