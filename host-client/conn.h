@@ -109,7 +109,8 @@ struct pst {
 	struct pst_rx rx;
 	uint8_t tx[PST_TX_SIZE];
 	size_t tx_n;
-	uint32_t seq; /* of the last request sent */
+	uint32_t seq;         /* of the last request sent */
+	unsigned int n_posts; /* requests of pst_post() since the last read */
 	struct pst_request req;
 
 	struct pst_heap heap;
@@ -199,8 +200,8 @@ PST_MUST_USE int pst_request(struct pst *c, uint16_t type, const void *payload,
 			     uint8_t **ret, uint32_t *ret_length,
 			     struct pst_error *err);
 
-/* A request whose reply nobody waits for; never blocks. 0, or -EAGAIN when
- * the socket takes no more. */
+/* A request whose reply nobody waits for; never blocks. 0, -EAGAIN when the
+ * socket takes no more, -ECONNRESET. */
 int pst_post(struct pst *c, uint16_t type, const void *payload,
 	     uint32_t length);
 

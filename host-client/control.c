@@ -80,6 +80,7 @@ int pst_post(struct pst *c, uint16_t type, const void *payload, uint32_t length)
 	if (!c->live)
 		return -ECONNRESET;
 	f.seq = ++c->seq;
+	c->n_posts++;
 	return queue_frame(c, &f);
 }
 
@@ -176,6 +177,7 @@ void pst_socket_service(struct pst *c)
 	ssize_t n;
 	int i;
 
+	c->n_posts = 0;
 	if (!c->live || !flush_tx(c))
 		return;
 	for (i = 0; i < SERVICE_READS && c->live; i++) {

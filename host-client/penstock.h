@@ -86,7 +86,8 @@ struct pst_options {
  * *ret is NULL and the sentence is in error_text (may be NULL, error_size
  * bytes). EINVAL, ENOENT (no such name, socket or region file; or no endpoint
  * given and $PENSTOCK_ENDPOINT unset), ECONNREFUSED, ENODEV, EACCES, EPERM,
- * EBUSY, EPROTO, EPROTONOSUPPORT, ETIMEDOUT, EMSGSIZE, ENOMEM.
+ * EBUSY, ECONNRESET, EPROTO, EPROTONOSUPPORT, ETIMEDOUT, EMSGSIZE, ENOSPC (a
+ * region with holes that cannot be filled), ENOMEM.
  */
 int pst_open(const char *endpoint, const struct pst_options *options,
 	     struct pst **ret, char *error_text, size_t error_size);
@@ -236,7 +237,9 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 /*
  * Asynchronous: return at once, *ret_tag names the operation until its
  * completion was returned by pst_wait() or pst_poll(). EAGAIN: n_slots are
- * outstanding. Operations of one connection run in order.
+ * outstanding. Operations of one connection run in order. Only
+ * pst_submit_nop(), and pst_nop() like it, opens a new session when the last
+ * one is lost: then it blocks as pst_open() does, and fails as it does.
  */
 int pst_submit_nop(struct pst *c, uint64_t *ret_tag);
 int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag);
@@ -260,7 +263,8 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 
 /*
  * Asks the agent to give up an operation; does not wait. It completes with
- * ECANCELED, or as usual when it was too late. ENOENT.
+ * ECANCELED, or as usual when it was too late. ENOENT, EAGAIN (the control
+ * socket takes no more: try again), ECONNRESET (the session just ended).
  */
 int pst_cancel(struct pst *c, uint64_t tag);
 

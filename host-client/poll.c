@@ -7,6 +7,9 @@
 
 #include "host-client/conn.h"
 
+/* Replies that nobody waits for are read at least so often: a socket holds a
+ * few hundred frames. */
+#define POSTS_MAX 64
 /* Looks of pst_arm() while completions for other threads keep coming in. */
 #define ARM_TRIES 8
 
@@ -107,6 +110,9 @@ int pst_cancel(struct pst *c, uint64_t tag)
 				  "no operation of this tag is outstanding");
 	else if (rec->state == PST_RECORD_PENDING)
 		r = pst_post(c, PST_WIRE_CANCEL, &cancel, sizeof(cancel));
+	/* An application that never sleeps reads the socket nowhere else. */
+	if (c->n_posts >= POSTS_MAX && !c->leader)
+		pst_socket_service(c);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

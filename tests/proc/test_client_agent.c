@@ -457,6 +457,31 @@ START_TEST(ten_thousand_calls_grow_neither_side)
 }
 END_TEST
 
+START_TEST(answers_that_nobody_waits_for_do_not_pile_up)
+{
+	struct pst_info i = {.size = sizeof(i)},
+			after = {.size = sizeof(after)};
+	struct pst_completion done;
+	uint64_t tag;
+	int n, r;
+
+	ck_assert_int_eq(pst_get_info(c, &i), 0);
+	/* Each cancel is answered; far more than a socket and the agent's
+	 * queue hold. A loop that only submits, cancels and polls never waits
+	 * on the socket. */
+	for (n = 0; n < (SANITIZED ? 5000 : 50000); n++) {
+		ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+		r = pst_cancel(c, tag);
+		ck_assert_msg(r == 0 || r == -ENOENT, "cancel %d: %d", n, r);
+		while (pst_poll(c, &done, 1) == 0)
+			;
+	}
+	ck_assert_int_eq(pst_ping(c, NULL), 0);
+	ck_assert_int_eq(pst_get_info(c, &after), 0);
+	ck_assert_uint_eq(i.session, after.session);
+}
+END_TEST
+
 START_TEST(an_idle_connection_uses_no_cpu)
 {
 	struct timespec a, b;
@@ -489,6 +514,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_cancelled_product_in_the_queue_is_not_computed);
 	tcase_add_test(tc, clients_killed_at_any_time_leave_nothing_behind);
 	tcase_add_test(tc, ten_thousand_calls_grow_neither_side);
+	tcase_add_test(tc, answers_that_nobody_waits_for_do_not_pile_up);
 	tcase_add_test(tc, an_idle_connection_uses_no_cpu);
 }
 
