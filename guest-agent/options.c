@@ -19,6 +19,7 @@
 #define MAX_SPIN_NS         (PST_NS_PER_S)
 #define DRAIN_NS            (10 * PST_NS_PER_S)
 #define MAX_THREADS         1024U
+#define MAX_NODE            1023U
 /* Values of long options, beyond those of short ones. */
 #define FIRST_VAL 256
 
@@ -27,6 +28,7 @@ enum opt {
 	OPT_REGION,
 	OPT_BACKEND,
 	OPT_THREADS,
+	OPT_NUMA_NODE,
 	OPT_SPIN,
 	OPT_ALLOW_CID,
 	OPT_MAX_CLIENTS,
@@ -56,6 +58,8 @@ static const struct {
 			"[auto]"},
 	[OPT_BACKEND] = {"backend", "NAME", "auto or cpu [auto]"},
 	[OPT_THREADS] = {"threads", "N", "threads of the backend [all CPUs]"},
+	[OPT_NUMA_NODE] = {"numa-node", "N",
+			   "run on this node's CPUs only, or any [any]"},
 	[OPT_SPIN] = {"spin", "DURATION", "spin before sleeping [50us]"},
 	[OPT_ALLOW_CID] = {"allow-cid", "CID",
 			   "accept this vsock peer beside the host, may be "
@@ -147,6 +151,21 @@ static int add_cid(struct pst_server_config *c, const char *arg,
 			&c->cids[c->n_cids++], err);
 }
 
+static int parse_node(const char *arg, int *ret, struct pst_error *err)
+{
+	uint32_t node;
+	int r;
+
+	if (strcmp(arg, "any") == 0) {
+		*ret = -1;
+		return 0;
+	}
+	r = number32(OPT_NUMA_NODE, arg, 0, MAX_NODE, &node, err);
+	if (r == 0)
+		*ret = (int)node;
+	return r;
+}
+
 static int parse_loop(const char *arg, enum pst_loop_kind *ret)
 {
 	if (strcmp(arg, "auto") == 0)
@@ -221,6 +240,8 @@ static int parse_one(struct pst_options *o, enum opt opt, const char *arg,
 		break;
 	case OPT_THREADS:
 		return number32(opt, arg, 1, MAX_THREADS, &c->threads, err);
+	case OPT_NUMA_NODE:
+		return parse_node(arg, &c->numa_node, err);
 	case OPT_SPIN:
 		r = parse_spin(arg, &c->spin_ns);
 		break;
@@ -253,6 +274,7 @@ static void set_defaults(struct pst_options *o)
 		.server =
 			{
 				.serve_fd = -1,
+				.numa_node = -1,
 				.region = "auto",
 				.sysfs = "/sys",
 				.backend = pst_backend_find("auto"),

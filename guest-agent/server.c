@@ -12,6 +12,7 @@
 #include "guest-agent/heartbeat.h"
 #include "guest-agent/log.h"
 #include "guest-agent/spin.h"
+#include "transport/numa.h"
 #include "transport/ring.h"
 #include "transport/util.h"
 
@@ -227,6 +228,13 @@ static int open_all(struct pst_server *s, const struct pst_server_config *c,
 	int serve_fd = c->serve_fd;
 	int r;
 
+	/* First: threads to come inherit it, and new memory comes from where
+	 * the CPU is that asks for it. A BLAS has some threads already. */
+	if (c->numa_node >= 0) {
+		r = pst_numa_bind_threads(c->numa_node, err);
+		if (r < 0)
+			return r;
+	}
 	r = open_region(s, c, err);
 	if (r < 0)
 		return r;

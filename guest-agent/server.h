@@ -22,6 +22,7 @@ struct pst_server_config {
 	const char *sysfs;
 	const struct pst_backend_ops *backend;
 	uint32_t threads; /* 0: the backend's choice */
+	int numa_node;    /* whose CPUs all threads run on; -1: any */
 	uint64_t spin_ns;
 	uint64_t drain_ns; /* for operations in flight at the end */
 	uint32_t cids[PST_CONN_MAX_CIDS];

@@ -2,6 +2,7 @@
 /* NUMA placement of memory and threads, through libnuma. */
 #include "transport/numa.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <numa.h>
 #include <numaif.h>
@@ -55,7 +56,31 @@ int pst_numa_bind_memory(void *addr, uint64_t size, int node,
 	return r;
 }
 
-int pst_numa_bind_thread(int node, struct pst_error *err)
+/* Takes out of allowed what is not of node; whether anything is left. */
+static int restrict_to_node(struct bitmask *allowed, int node,
+			    struct pst_error *err)
+{
+	struct bitmask *cpus = numa_allocate_cpumask();
+	unsigned int i;
+	int r = 0;
+
+	if (!cpus)
+		return pst_error_set(err, -ENOMEM, "no memory");
+	if (numa_node_to_cpus(node, cpus) < 0)
+		r = pst_error_set_errno(
+			err, errno, "cannot list the CPUs of node %d", node);
+	for (i = 0; i < allowed->size; i++)
+		if (i >= cpus->size || !numa_bitmask_isbitset(cpus, i))
+			numa_bitmask_clearbit(allowed, i);
+	numa_free_cpumask(cpus);
+	if (r == 0 && numa_bitmask_weight(allowed) == 0)
+		r = pst_error_set(err, -EINVAL,
+				  "node %d has no CPUs that may be used here",
+				  node);
+	return r;
+}
+
+int pst_numa_bind_thread(pid_t tid, int node, struct pst_error *err)
 {
 	struct bitmask *cpus;
 	int r;
@@ -66,15 +91,37 @@ int pst_numa_bind_thread(int node, struct pst_error *err)
 	cpus = numa_allocate_cpumask();
 	if (!cpus)
 		return pst_error_set(err, -ENOMEM, "no memory");
-	if (numa_node_to_cpus(node, cpus) < 0)
-		r = pst_error_set_errno(
-			err, errno, "cannot list the CPUs of node %d", node);
-	else if (numa_bitmask_weight(cpus) == 0)
-		r = pst_error_set(err, -EINVAL, "node %d has no CPUs", node);
-	else if (numa_sched_setaffinity(0, cpus) < 0)
+	if (numa_sched_getaffinity(tid, cpus) < 0)
+		r = pst_error_set_errno(err, errno,
+					"cannot ask for a thread's CPUs");
+	else
+		r = restrict_to_node(cpus, node, err);
+	if (r == 0 && numa_sched_setaffinity(tid, cpus) < 0)
 		r = pst_error_set_errno(
 			err, errno, "cannot run on the CPUs of node %d", node);
 	numa_free_cpumask(cpus);
+	return r;
+}
+
+int pst_numa_bind_threads(int node, struct pst_error *err)
+{
+	struct dirent *de;
+	uint64_t tid;
+	int r = 0;
+	DIR *dir;
+
+	dir = opendir("/proc/self/task");
+	if (!dir)
+		return pst_error_set_errno(err, errno, "/proc/self/task");
+	while (r == 0 && (de = readdir(dir))) {
+		if (pst_parse_u64(de->d_name, 1, INT32_MAX, &tid) < 0)
+			continue;
+		r = pst_numa_bind_thread((pid_t)tid, node, err);
+		/* One that has ended meanwhile. */
+		if (r == -ESRCH)
+			r = 0;
+	}
+	closedir(dir);
 	return r;
 }
 

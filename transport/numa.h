@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "transport/error.h"
 
@@ -20,8 +21,16 @@ int pst_numa_nodes(void);
 int pst_numa_bind_memory(void *addr, uint64_t size, int node,
 			 struct pst_error *err);
 
-/* Runs the calling thread on node's CPUs only. Returns likewise. */
-int pst_numa_bind_thread(int node, struct pst_error *err);
+/*
+ * Runs a thread of this process (0: the calling one) on those of its CPUs
+ * only that are node's. Returns 0, -EINVAL (no such node, or none of its CPUs
+ * is allowed here), -EOPNOTSUPP, -errno.
+ */
+int pst_numa_bind_thread(pid_t tid, int node, struct pst_error *err);
+
+/* Does that with all threads of the process that there are; those they start
+ * later inherit it. Returns likewise. */
+int pst_numa_bind_threads(int node, struct pst_error *err);
 
 /* The node that holds the page at addr (touched), or -errno. */
 int pst_numa_node_of(const void *addr);

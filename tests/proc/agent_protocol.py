@@ -657,7 +657,8 @@ def usage_errors_exit_2_with_one_line(start):
            ["--max-clients", "0"], ["--scrub", "maybe"], ["--loop", "x"],
            ["--backend", "abacus"], ["--listen", "tcp:80"],
            ["--max-lease", "1K"], ["--log-level", "loud"],
-           ["--allow-cid", "-1"], ["--max-dim", "4294967295"]]
+           ["--allow-cid", "-1"], ["--max-dim", "4294967295"],
+           ["--numa-node", "near"]]
     for args in bad:
         r = subprocess.run([program, *args], capture_output=True, timeout=5)
         assert r.returncode == 2, (args, r)
@@ -680,7 +681,7 @@ def the_manual_has_every_option_with_its_default(start):
     with open(manual) as f:
         page = f.read()
     names = re.findall(r"^  (--[a-z-]+)", text, re.M)
-    assert len(names) == 17, names
+    assert len(names) == 18, names
     for name in names:
         at = page.index("\n*%s*" % name)
         default = re.search(r"^  %s .*\[(\S+)\]$" % name, text, re.M)
@@ -703,6 +704,7 @@ def failures_exit_1_with_a_sentence(start):
           "unix:/nonexistent/sock"], b"/nonexistent"),
         (["--region", "memfd:16M", "--listen", "unix:" + a.sock], b"sock"),
         (["--region", "memfd:16M", "--serve-fd", "99"], b"99"),
+        (["--region", "memfd:16M", "--numa-node", "1000"], b"1000"),
     ]
     for args, word in cases:
         r = subprocess.run([program, *args], capture_output=True, timeout=10)
@@ -730,6 +732,33 @@ def readiness_is_told_to_the_service_manager(start):
             assert s.recv(100) == b"STOPPING=1"
 
 
+def all_threads_run_on_the_node_that_was_named(start):
+    nodes = "/sys/devices/system/node"
+    if not os.path.exists(nodes):
+        return
+    with open(nodes + "/node0/cpulist") as f:
+        node = cpu_set(f.read())
+    a = start("--numa-node", "0")
+    c = Conn(a).open()
+    off = c.lease(UNIT)[1][0]
+    c.gemm(1, off, off + 65536, off + 131072, 64)
+    assert c.reap()[:2] == (1, OK)
+    tasks = os.listdir("/proc/%d/task" % a.proc.pid)
+    assert len(tasks) >= 2
+    for tid in tasks:
+        with open("/proc/%d/task/%s/status" % (a.proc.pid, tid)) as f:
+            allowed = re.search(r"Cpus_allowed_list:\s*(\S+)", f.read())[1]
+        assert cpu_set(allowed) == node & os.sched_getaffinity(0), tid
+
+
+def cpu_set(text):
+    cpus = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        cpus |= set(range(int(first), int(last or first) + 1))
+    return cpus
+
+
 def both_kinds_of_loop_serve(start):
     for kind in ("poll", "auto"):
         a = start("--loop", kind)
@@ -745,7 +774,7 @@ def both_kinds_of_loop_serve(start):
 
 TESTS = [v for k, v in list(globals().items())
          if callable(v) and getattr(v, "__module__", "") == "__main__" and
-         k not in ("eventually",)]
+         k not in ("eventually", "cpu_set")]
 
 if __name__ == "__main__":
     run(TESTS)

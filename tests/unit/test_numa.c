@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Binding memory and threads to NUMA nodes, on whatever nodes there are. */
 #include <errno.h>
+#include <numa.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "tests/unit/unit.h"
 #include "transport/numa.h"
@@ -36,8 +41,8 @@ START_TEST(a_node_that_does_not_exist_is_refused_with_its_number)
 	if (want == -EINVAL)
 		ck_assert_ptr_nonnull(strstr(err.text, "4000"));
 	ck_assert_int_eq(pst_numa_bind_memory(p, SIZE, -1, NULL), want);
-	ck_assert_int_eq(pst_numa_bind_thread(4000, NULL), want);
-	ck_assert_int_eq(pst_numa_bind_thread(-1, NULL), want);
+	ck_assert_int_eq(pst_numa_bind_thread(0, 4000, NULL), want);
+	ck_assert_int_eq(pst_numa_bind_thread(0, -1, NULL), want);
 	munmap(p, SIZE);
 }
 END_TEST
@@ -87,7 +92,7 @@ START_TEST(a_bound_thread_runs_on_cpus_of_its_node)
 	int r;
 
 	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
-	r = pst_numa_bind_thread(0, &err);
+	r = pst_numa_bind_thread(0, 0, &err);
 	if (!pst_numa_available()) {
 		ck_assert_int_eq(r, -EOPNOTSUPP);
 		return;
@@ -97,12 +102,67 @@ START_TEST(a_bound_thread_runs_on_cpus_of_its_node)
 	ck_assert_int_ge(CPU_COUNT(&after), 1);
 	/* With one node that is no restriction at all. */
 	if (pst_numa_nodes() == 1)
-		ck_assert_int_ge(CPU_COUNT(&after), CPU_COUNT(&before));
+		ck_assert_int_eq(CPU_COUNT(&after), CPU_COUNT(&before));
+}
+END_TEST
+
+/* The only CPU that a thread runs on, or -1. */
+static int only_cpu(pid_t tid)
+{
+	cpu_set_t set;
+	int i, cpu = -1;
+
+	ck_assert_int_eq(sched_getaffinity(tid, sizeof(set), &set), 0);
+	for (i = 0; i < CPU_SETSIZE && CPU_COUNT(&set) == 1; i++)
+		if (CPU_ISSET(i, &set))
+			cpu = i;
+	return cpu;
+}
+
+static sem_t begun, over;
+static pid_t other_tid;
+
+static void *other_thread(void *arg)
+{
+	other_tid = (pid_t)syscall(SYS_gettid);
+	sem_post(&begun);
+	sem_wait(&over);
+	return NULL;
+}
+
+START_TEST(all_threads_are_bound_and_none_gets_a_cpu_it_was_denied)
+{
+	struct pst_error err;
+	cpu_set_t all, one;
+	pthread_t t;
+	int cpu = 0, r;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	sem_init(&begun, 0, 0);
+	sem_init(&over, 0, 0);
+	ck_assert_int_eq(pthread_create(&t, NULL, other_thread, NULL), 0);
+	sem_wait(&begun);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	ck_assert_int_eq(sched_setaffinity(other_tid, sizeof(one), &one), 0);
+	r = pst_numa_bind_threads(
+		pst_numa_available() ? numa_node_of_cpu(cpu) : 0, &err);
+	if (pst_numa_available())
+		ck_assert_msg(r == 0, "%s", err.text);
+	else
+		ck_assert_int_eq(r, -EOPNOTSUPP);
+	ck_assert_int_eq(only_cpu(other_tid), cpu);
+	sem_post(&over);
+	pthread_join(t, NULL);
 }
 END_TEST
 
 static void add(TCase *tc)
 {
+	tcase_add_test(tc,
+		       all_threads_are_bound_and_none_gets_a_cpu_it_was_denied);
 	tcase_add_test(tc, there_is_at_least_one_node);
 	tcase_add_test(tc,
 		       a_node_that_does_not_exist_is_refused_with_its_number);
