@@ -363,6 +363,8 @@ static void step(struct pst_executor *ex, struct lane *l)
 static void give_up(struct pst_executor *ex, struct lane *l)
 {
 	charge(l, 0);
+	/* The caller's clock must go on, however long this takes. */
+	ex->now_ns = pst_now_ns();
 	if (ex->config.ops->cancel(ex->config.backend, &l->bop) != 1)
 		return;
 	if (l->detached)

@@ -417,10 +417,11 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 {
 	struct pst_executor *ex = s->agent.executor;
 	uint64_t now;
+	bool worked, ticked;
 	int r = 0, end;
-	bool worked;
 
 	for (;;) {
+		ticked = false;
 		worked = pst_executor_run(ex);
 		now = pst_executor_now(ex);
 		if (worked) {
@@ -430,6 +431,7 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 			s->slept = false;
 		} else if (spun_enough(s, now)) {
 			r = sleep_until_work(s, now);
+			ticked = true;
 		} else {
 			pst_cpu_relax();
 		}
@@ -439,9 +441,11 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 		}
 		if (r < 0)
 			return pst_error_set_errno(err, r, "event loop");
-		if (now >= s->next_tick_ns)
+		if (!ticked && now >= s->next_tick_ns) {
 			tick(s, now);
-		if (s->phase == SERVING && !s->once && now < s->next_tick_ns)
+			ticked = true;
+		}
+		if (!ticked && s->phase == SERVING)
 			continue;
 		end = advance(s, worked, err);
 		if (end)

@@ -576,6 +576,44 @@ def an_idle_agent_with_an_idle_client_uses_under_one_percent_cpu(start):
     assert c.reap()[:2] == (2, OK)
 
 
+def memory_beyond_the_region_is_small_and_does_not_grow(start):
+    a = start()
+    c = Conn(a).open()
+    off = c.lease(16 * MIB)[1][0]
+
+    def anonymous():
+        with open("/proc/%d/status" % a.proc.pid) as f:
+            return int(re.search(r"RssAnon:\s+(\d+) kB", f.read()).group(1))
+
+    def products():
+        for dtype, size in ((F32, 1024), (F64, 724)):
+            for i in range(3):
+                c.gemm(i, off, off + 4 * MIB, off + 8 * MIB, size, dtype)
+                assert c.reap()[:2] == (i, OK)
+
+    def everything(n):
+        """Rings, sockets, leases, reports, sessions, checksums."""
+        for i in range(n):
+            c.submit(i, wake=False)
+            if i % 200 == 199:
+                c.send(WAKE, seq=0)
+                for _ in range(200):
+                    c.reap()
+        for i in range(n // 50):
+            c.submit(i, CHECKSUM, a=off, length=300000)
+            assert c.reap()[:2] == (i, OK)
+            c.release(*c.lease(UNIT)[1])
+            c.query(STATS)
+            c.query(INFO)
+            Conn(a).open().close()
+    products()
+    assert anonymous() < 64 << 10, anonymous()
+    everything(2000)
+    before = anonymous()
+    everything(10000)
+    assert anonymous() <= before + 256, (before, anonymous())
+
+
 def info_health_and_stats_say_what_they_must(start):
     a = start()
     c = Conn(a).open(name=b"reader", pid=4711)

@@ -39,6 +39,20 @@ struct fixture {
 	struct pst_backend backend;
 };
 
+static inline int fixture_open(uint8_t *base, uint64_t size, uint32_t threads,
+			       struct pst_backend **ret, struct pst_error *err)
+{
+	static struct pst_backend backend;
+
+	backend = (struct pst_backend){0};
+	*ret = &backend;
+	return 0;
+}
+
+static inline void fixture_close(struct pst_backend *b)
+{
+}
+
 static inline int fixture_begin(struct pst_backend *b,
 				struct pst_backend_op *bop,
 				struct pst_error *err)
@@ -76,6 +90,8 @@ static inline uint32_t fixture_threads(struct pst_backend *b)
 
 static const struct pst_backend_ops fixture_ops = {
 	.name = "fixture",
+	.open = fixture_open,
+	.close = fixture_close,
 	.begin = fixture_begin,
 	.step = fixture_step,
 	.cancel = fixture_cancel,
