@@ -84,7 +84,8 @@ int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
 	char text[PST_CMD_TEXT] = "";
 
 	pst_last_error(c, text, sizeof(text));
-	return pst_cmd_fail(ctx, "%s", *text ? text : pst_strerror(err));
+	pst_cmd_fail(ctx, "%s", *text ? text : pst_strerror(err));
+	return exit_of(err);
 }
 
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,

@@ -25,7 +25,7 @@ int pst_cmd_open(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		 struct pst **ret);
 
 /* Prints the sentence of c's last call, which returned err. Returns
- * PST_EXIT_FAILED. */
+ * PST_EXIT_UNREACHABLE when the agent went away, else PST_EXIT_FAILED. */
 int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err);
 
 /* Asks the agent. Returns PST_EXIT_OK and an object that the caller releases
