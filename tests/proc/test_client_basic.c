@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The library's calls against an agent that behaves. */
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -8,6 +7,7 @@
 
 #include "host-client/conn.h"
 #include "tests/proc/fake_agent.h"
+#include "tests/unit/fds.h"
 #include "tests/unit/unit.h"
 
 #define MS PST_NS_PER_MS
@@ -397,18 +397,6 @@ START_TEST(every_error_has_a_phrase_and_each_thread_its_own_sentence)
 	ck_assert_uint_eq(strlen(text), 3);
 }
 END_TEST
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	ck_assert_ptr_nonnull(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 START_TEST(neither_success_nor_failure_leaks_a_descriptor)
 {
