@@ -26,7 +26,7 @@ fi
 # shellcheck disable=SC2317 # check calls it
 degraded() {
 	tries=0
-	while [ $tries -lt 30 ]; do
+	while [ "$tries" -lt 30 ]; do
 		tries=$((tries + 1))
 		printf 'XXXXXXXX' | dd of="$region" conv=notrunc bs=1 \
 			seek=$((2097152 + 192)) 2>/dev/null
