@@ -22,9 +22,10 @@
 #define RENAME_NOREPLACE (1U << 0)
 #endif
 
-/* A file under a temporary name, removed unless it got its own. */
+/* A file without a name, or under a temporary one that is removed unless the
+ * file got its own. */
 struct temporary {
-	char path[4096];
+	char path[4096]; /* empty: it has none */
 	int fd;
 };
 
@@ -137,11 +138,28 @@ static int write_stamp(int fd, uint64_t size, uint8_t ret_uuid[16])
 	return r;
 }
 
+/* Without a name nothing is left behind, whatever kills us; the file gets one
+ * through /proc. */
+static int open_unnamed(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	PST_CLEANUP_FREE char *dir = NULL;
+
+	dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	if (!dir || access("/proc/self/fd", X_OK) < 0)
+		return -1;
+	return open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
 static int make_temporary(const char *path, struct temporary *ret,
 			  struct pst_error *err)
 {
 	int n;
 
+	ret->fd = open_unnamed(path);
+	if (ret->fd >= 0)
+		return 0;
+	/* Whatever the reason: a name fails with the true one. */
 	n = snprintf(ret->path, sizeof(ret->path), "%s.XXXXXX", path);
 	if (n < 0 || (size_t)n >= sizeof(ret->path)) {
 		ret->path[0] = '\0';
@@ -211,19 +229,51 @@ static int prepare(int fd, const char *path, const struct pst_region_create *c,
 	return 0;
 }
 
+/* Links a file that has no name. -EEXIST is a name in use. */
+static int link_unnamed(int fd, const char *name)
+{
+	char proc[32];
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, proc, AT_FDCWD, name, AT_SYMLINK_FOLLOW) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* A name beside path, for a moment: only rename(2) replaces. */
+static int link_temporary(struct temporary *t, const char *path)
+{
+	uint64_t random;
+	int n, r;
+
+	r = pst_random(&random, sizeof(random));
+	if (r < 0)
+		return r;
+	n = snprintf(t->path, sizeof(t->path), "%s.%016" PRIx64, path, random);
+	r = n < 0 || (size_t)n >= sizeof(t->path)
+		    ? -ENAMETOOLONG
+		    : link_unnamed(t->fd, t->path);
+	if (r < 0)
+		t->path[0] = '\0';
+	return r;
+}
+
 static int give_name(struct temporary *t, const char *path, bool replace,
 		     struct pst_error *err)
 {
-	int r;
+	int r = 0;
 
-	if (replace)
-		r = rename(t->path, path);
-	else
-		r = renameat2(AT_FDCWD, t->path, AT_FDCWD, path,
-			      RENAME_NOREPLACE);
+	if (!t->path[0] && !replace) {
+		r = link_unnamed(t->fd, path);
+	} else {
+		if (!t->path[0])
+			r = link_temporary(t, path);
+		if (r == 0 && renameat2(AT_FDCWD, t->path, AT_FDCWD, path,
+					replace ? 0 : RENAME_NOREPLACE) < 0)
+			r = -errno;
+	}
 	if (r < 0)
-		return pst_error_set_errno(err, errno, "cannot create %s",
-					   path);
+		return pst_error_set_errno(err, r, "cannot create %s", path);
 	t->path[0] = '\0';
 	return 0;
 }

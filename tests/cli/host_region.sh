@@ -46,6 +46,21 @@ expect 0 "power of two" odd --size 6M --path "$dir"
 rm "$dir"/penstock-*
 
 expect 2 "multiple of 2 MiB" b --size 9M --path "$dir"
+# Killed in its work, it leaves nothing: hugepages would be lost for long.
+for delay in 0.05 0.1 0.2; do
+	"$penstock" host region create k$$ --size 1G --path /dev/shm \
+		>/dev/null 2>&1 &
+	pid=$!
+	sleep "$delay"
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	rm -f "/dev/shm/penstock-k$$"
+	for left in "/dev/shm/penstock-k$$"*; do
+		[ ! -e "$left" ] || fail "killed, it left $left"
+		rm -f "$left"
+	done
+done
+
 expect 2 "6 MiB" b --size 4M --path "$dir"
 expect 2 "--size is needed" b --path "$dir"
 expect 2 "everybody" b --size 8M --path "$dir" --mode 0666
