@@ -73,7 +73,10 @@ int pst_cmd_print_json(const struct pst_cmd_ctx *ctx, json_t *object)
 	int rc = -1;
 
 	if (object)
-		rc = json_dumpf(object, stdout, JSON_COMPACT);
+		/* UTF-8 has terminal controls too (U+009B), and text of the
+		 * agent is in there. */
+		rc = json_dumpf(object, stdout,
+				JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(object);
 	if (rc)
 		return pst_cmd_fail(ctx, "cannot write the JSON result");

@@ -34,6 +34,11 @@ refuse "an agent that cannot be started is unreachable" 4 "$tmp/no-agent" \
 refuse "an agent that ends at once is unreachable" 4 "" \
 	"$penstock" ping -e "spawn:?agent=/bin/false"
 
+# U+009B begins a terminal's control sequence.
+expect "an object has plain characters only" 4 '\u009b' "$penstock" health \
+	--json -e "unix://$tmp/$(printf '\302\233')2J"
+check "and no other" [ "$(LC_ALL=C grep -c '[^ -~]' "$tmp/stdout")" = 0 ]
+
 # A private agent ends with its only connection, not a second later.
 slow=0
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
