@@ -35,7 +35,7 @@ refuse "an agent that ends at once is unreachable" 4 "" \
 	"$penstock" ping -e "spawn:?agent=/bin/false"
 
 # U+009B begins a terminal's control sequence.
-expect "an object has plain characters only" 4 '\u009b' "$penstock" health \
+expect "an object has plain characters only" 4 '\u009B' "$penstock" health \
 	--json -e "unix://$tmp/$(printf '\302\233')2J"
 check "and no other" [ "$(LC_ALL=C grep -c '[^ -~]' "$tmp/stdout")" = 0 ]
 
