@@ -194,8 +194,15 @@ class Console:
         self.s.connect(path)
         self.buf = b""
         self.n = 0
-        # On a terminal it would show a prompt before each command.
-        self.run("PS1=; PS2=")
+        # What comes before the shell has opened the line is lost.
+        eventually(self.answers, 30, "the debug console answers")
+
+    def answers(self):
+        try:
+            self.run("true", timeout=1)
+            return True
+        except TimeoutError:
+            return False
 
     def run(self, command, timeout=30, check=True):
         """The command's output, stderr too; raises if it fails."""
