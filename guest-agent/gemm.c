@@ -8,7 +8,13 @@
 #include <string.h>
 
 #ifdef HAVE_CBLAS
+/* BLIS's own has all of blis.h in it. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef"
+#pragma GCC diagnostic ignored "-Wtype-limits"
+#pragma GCC diagnostic ignored "-Wunused-function"
 #include <cblas.h>
+#pragma GCC diagnostic pop
 #endif
 
 #include "transport/util.h"
@@ -93,13 +99,13 @@ bool pst_gemm_is_scale(const struct pst_op *op)
 	return op->k == 0 || in_dtype(op, op->alpha) == 0;
 }
 
+#ifdef HAVE_CBLAS
+
 /* Element offset of (row, col) in a matrix. */
 static uint64_t at(bool col_major, uint64_t row, uint64_t col, uint64_t ld)
 {
 	return col_major ? col * ld + row : row * ld + col;
 }
-
-#ifdef HAVE_CBLAS
 
 /* Calls the BLAS for one slice at the cursor. */
 static void call(const struct pst_op *op, uint8_t *base,
@@ -147,7 +153,7 @@ const char *pst_gemm_library(void)
 		 end ? (int)min_u64((uint64_t)(end - config), 24) : 8,
 		 end ? config : "OpenBLAS", core);
 #elif defined(HAVE_BLIS)
-	snprintf(name, sizeof(name), "BLIS");
+	snprintf(name, sizeof(name), "BLIS %.16s", bli_info_get_version_str());
 #else
 	snprintf(name, sizeof(name), "CBLAS");
 #endif

@@ -68,11 +68,19 @@ static json_t *limits(const struct pst_agent *a)
 
 static json_t *operations(void)
 {
-	return json_pack("[{s:s, s:[]}, {s:s, s:[s,s]}, {s:s, s:[s,s,s]}, "
-			 "{s:s, s:[s]}]",
-			 "op", "NOP", "dtypes", "op", "GEMM", "dtypes", "f32",
-			 "f64", "op", "FILL", "dtypes", "i8", "f32", "f64",
-			 "op", "CHECKSUM", "dtypes", "bytes");
+	json_t *list = json_array();
+
+	json_array_append_new(list,
+			      json_pack("{s:s, s:[]}", "op", "NOP", "dtypes"));
+#ifdef HAVE_CBLAS
+	json_array_append_new(list, json_pack("{s:s, s:[s,s]}", "op", "GEMM",
+					      "dtypes", "f32", "f64"));
+#endif
+	json_array_append_new(list, json_pack("{s:s, s:[s,s,s]}", "op", "FILL",
+					      "dtypes", "i8", "f32", "f64"));
+	json_array_append_new(list, json_pack("{s:s, s:[s]}", "op", "CHECKSUM",
+					      "dtypes", "bytes"));
+	return list;
 }
 
 char *pst_report_info(const struct pst_agent *a, uint64_t session)

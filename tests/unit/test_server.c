@@ -8,6 +8,7 @@
 #include "guest-agent/server.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
+#include "transport/shm.h"
 #include "transport/sock.h"
 #include "transport/util.h"
 
@@ -139,7 +140,8 @@ static uint64_t open_session(void)
 	ck_assert_int_eq(pst_frame_challenge(&f, &c, NULL), 0);
 	h.epoch = c.epoch;
 	h.nonce_slot = c.nonce_slot;
-	memcpy(h.nonce, header->nonce[c.nonce_slot].bytes, sizeof(h.nonce));
+	pst_shm_read(h.nonce, header->nonce[c.nonce_slot].bytes,
+		     sizeof(h.nonce));
 	send_frame(PST_WIRE_HELLO, &h, sizeof(h));
 	receive(&f);
 	ck_assert_uint_eq(f.status, PST_WIRE_OK);
