@@ -8,7 +8,7 @@
 #include <string.h>
 
 #ifdef HAVE_CBLAS
-/* BLIS's own has all of blis.h in it. */
+/* BLIS's has most of blis.h in it, which does not pass our warnings. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef"
 #pragma GCC diagnostic ignored "-Wtype-limits"
@@ -18,6 +18,12 @@
 #endif
 
 #include "transport/util.h"
+
+#ifdef HAVE_BLIS
+/* Its cblas.h has blis.h's types, but not these two. */
+void bli_thread_set_num_threads(dim_t n);
+char *bli_info_get_version_str(void);
+#endif
 
 /* Terms of the sum in one slice, in bytes of a row of A: OpenBLAS and BLIS
  * work through k in blocks of 256 to 384 floats, and two of those keep the
