@@ -172,14 +172,30 @@ static int open_resource(const char *sysfs, const char *addr, const char *file,
 	return fd;
 }
 
-/* Opens BAR 2 and copies the header's first two lines out of it. The device
- * need not be a region. Returns a descriptor or -errno. */
-static int open_bar(const char *sysfs, const char *addr, uint64_t *ret_size,
-		    struct pst_wire_stamp *ret_stamp,
-		    struct pst_wire_format *ret_format, struct pst_error *err)
+/* Copies the header's first two lines out of an open BAR 2. */
+static int read_header(int fd, const char *addr, struct pst_wire_stamp *stamp,
+		       struct pst_wire_format *format, struct pst_error *err)
 {
-	PST_CLEANUP_FD int fd = -1;
 	const struct pst_wire_header *h;
+
+	h = mmap(NULL, sizeof(*h), PROT_READ, MAP_SHARED, fd,
+		 PST_WIRE_PREAMBLE);
+	if (h == MAP_FAILED)
+		return pst_error_set_errno(err, errno,
+					   "cannot map BAR %d of %s, does "
+					   "another driver hold it",
+					   IVSHMEM_BAR, addr);
+	pst_shm_read(stamp, &h->stamp, sizeof(*stamp));
+	pst_shm_read(format, &h->format, sizeof(*format));
+	munmap((void *)(uintptr_t)h, sizeof(*h));
+	return 0;
+}
+
+/* Opens BAR 2. The device need not be a region. Returns a descriptor or
+ * -errno. */
+static int open_bar(const char *sysfs, const char *addr, uint64_t *ret_size,
+		    struct pst_error *err)
+{
 	uint64_t size;
 	int r;
 
@@ -195,22 +211,7 @@ static int open_bar(const char *sysfs, const char *addr, uint64_t *ret_size,
 	r = enable(sysfs, addr, err);
 	if (r < 0)
 		return r;
-	fd = open_resource(sysfs, addr, "resource2", size, err);
-	if (fd < 0)
-		return fd;
-	h = mmap(NULL, sizeof(*h), PROT_READ, MAP_SHARED, fd,
-		 PST_WIRE_PREAMBLE);
-	if (h == MAP_FAILED)
-		return pst_error_set_errno(err, errno,
-					   "cannot map BAR %d of %s, does "
-					   "another driver hold it",
-					   IVSHMEM_BAR, addr);
-	pst_shm_read(ret_stamp, &h->stamp, sizeof(*ret_stamp));
-	pst_shm_read(ret_format, &h->format, sizeof(*ret_format));
-	munmap((void *)(uintptr_t)h, sizeof(*h));
-	r = fd;
-	fd = -1;
-	return r;
+	return open_resource(sysfs, addr, "resource2", size, err);
 }
 
 static void look_at(const char *sysfs, struct device *d)
@@ -219,8 +220,10 @@ static void look_at(const char *sysfs, struct device *d)
 	struct pst_wire_stamp stamp;
 	PST_CLEANUP_FD int fd = -1;
 
-	fd = open_bar(sysfs, d->addr, &d->bar_size, &stamp, &format, NULL);
-	d->why = fd < 0 ? fd : pst_stamp_check(&stamp, d->bar_size, NULL);
+	fd = open_bar(sysfs, d->addr, &d->bar_size, NULL);
+	d->why = fd < 0 ? fd : read_header(fd, d->addr, &stamp, &format, NULL);
+	if (!d->why)
+		d->why = pst_stamp_check(&stamp, d->bar_size, NULL);
 }
 
 static int by_addr(const void *a, const void *b)
@@ -379,10 +382,16 @@ static int take_device(const char *addr, bool may_stamp, const char *sysfs,
 	uint64_t size;
 	int rc;
 
-	fd = open_bar(sysfs, addr, &size, &stamp, &format, err);
+	fd = open_bar(sysfs, addr, &size, err);
 	if (fd < 0)
 		return fd;
-	rc = pst_region_lock(fd, addr, &format, err);
+	/* For the sentence that names who has the lock. */
+	rc = read_header(fd, addr, &stamp, &format, err);
+	if (rc == 0)
+		rc = pst_region_lock(fd, addr, &format, err);
+	/* Again under the lock: another agent may have stamped it meanwhile. */
+	if (rc == 0)
+		rc = read_header(fd, addr, &stamp, &format, err);
 	if (rc < 0)
 		return rc;
 	rc = pst_stamp_check(&stamp, size, &why);
