@@ -379,8 +379,8 @@ int pst_demo_run(const struct pst_cmd_ctx *ctx,
 	struct pst_error err = {0}, end_err = {0};
 	int rc, sig;
 
-	pst_demo_state_sweep();
 	pst_demo_signals_init();
+	pst_demo_state_sweep();
 	rc = run(&d, &err);
 	sig = pst_demo_signals_seen();
 	if (rc && !sig) {

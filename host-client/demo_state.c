@@ -194,7 +194,8 @@ int pst_demo_state_create(struct pst_demo_state *ret, bool kept,
 	return pst_demo_state_write(ret, err);
 }
 
-/* Files only: nobody makes directories there. */
+/* Files only: nobody makes directories there. The state goes last: whoever is
+ * killed in between leaves what the next sweep understands. */
 static int remove_dir(const char *dir, struct pst_error *err)
 {
 	struct dirent *e;
@@ -213,8 +214,10 @@ static int remove_dir(const char *dir, struct pst_error *err)
 		return pst_error_set_errno(err, errno, "cannot read %s", dir);
 	}
 	while ((e = readdir(d)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
+		    strcmp(e->d_name, STATE_FILE))
 			unlinkat(fd, e->d_name, 0);
+	unlinkat(fd, STATE_FILE, 0);
 	closedir(d);
 	if (rmdir(dir) && errno != ENOENT)
 		return pst_error_set_errno(err, errno, "cannot remove %s", dir);
@@ -227,9 +230,8 @@ static int end_qemu(struct pst_demo_state *s, struct pst_error *err)
 	struct pst_demo_qmp *q;
 	int rc;
 
-	if (!pst_demo_proc_alive(&s->qemu))
-		return pst_demo_proc_end(&s->qemu, 0, 0);
-	q = malloc(sizeof(*q));
+	/* One that was killed a moment ago is not alive but may not be gone. */
+	q = pst_demo_proc_alive(&s->qemu) ? malloc(sizeof(*q)) : NULL;
 	if (q && pst_demo_qmp_open(pst_demo_state_path(s, "qmp.sock", path),
 				   QUIT_NS, q, NULL) == 0) {
 		/* QEMU may close before it answers: what counts is its end. */

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy
 
@@ -118,8 +119,10 @@ def case_killed():
 
 def case_signals():
     """SIGINT, SIGTERM and SIGHUP end the demo at once and leave nothing"""
-    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for i in range(15):
+        sig = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[i % 3]
         p, state = start_demo()
+        time.sleep((0, 0.01, 0.05, 0.2)[i % 4])
         p.send_signal(sig)
         assert p.wait(timeout=10) == -sig, (p.returncode, sig)
         assert_nothing_left(state["region"])
