@@ -441,13 +441,23 @@ static void cqe_shutdown(struct pst_wire_cqe *cqe)
 	cqe->status = PST_WIRE_ESHUTDOWN;
 }
 
+static bool live(void)
+{
+	bool r;
+
+	pst_lock(c);
+	r = c->live;
+	pst_unlock(c);
+	return r;
+}
+
 START_TEST(an_answer_is_not_taken_for_the_loss_of_an_earlier_session)
 {
 	int i;
 
 	begin();
 	fake.hang_up = true;
-	for (i = 0; i < 1000 && c->live; i++)
+	for (i = 0; i < 1000 && live(); i++)
 		usleep(1000);
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
 	ck_assert_int_eq(c->lost_code, -ECONNRESET);
