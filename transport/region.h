@@ -79,7 +79,10 @@ struct pst_region_create {
 /*
  * Creates and stamps a region file. path must not exist unless replace; the
  * file appears under its name only when it is whole; where the file system
- * has files without a name, nothing is left of one that is not. On hugetlbfs every page is allocated before it succeeds.
+ * has files without a name, nothing is left of one that is not. On hugetlbfs
+ * every page is allocated before it succeeds. The preamble gets the block
+ * (transport/daxblock.h) that makes the file, as a guest's nvdimm, a
+ * /dev/daxX.Y there.
  * Returns 0 and a random UUID in ret_uuid, -EEXIST, -EINVAL (size), -ENOSPC
  * (the hugepage pool or file system is too small; the sentence says by how
  * much), -EACCES, -ENOENT, -errno. A mode that lets everybody write is -EINVAL;

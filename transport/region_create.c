@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "transport/daxblock.h"
 #include "transport/numa.h"
 #include "transport/region_int.h"
 #include "transport/util.h"
@@ -123,18 +124,25 @@ static int check_ram(uint64_t size, struct pst_error *err)
 			     size >> 20, kib >> 10);
 }
 
+/* The stamp, and for a guest that gets the file as an nvdimm the block that
+ * its kernel looks for. */
 static int write_stamp(int fd, uint64_t size, uint8_t ret_uuid[16])
 {
+	const uint64_t n = PST_WIRE_PREAMBLE + PST_WIRE_CTL_SIZE;
+	uint8_t *base;
 	void *p;
 	int r;
 
 	/* By a mapping: hugetlbfs has no write(2). */
-	r = pst_region_map_file(fd, PST_WIRE_PREAMBLE, PST_WIRE_CTL_SIZE, NULL,
-				&p);
+	r = pst_region_map_file(fd, 0, n, NULL, &p);
 	if (r < 0)
 		return r;
-	r = pst_region_write_stamp(p, size, ret_uuid);
-	munmap(p, PST_WIRE_CTL_SIZE);
+	base = p;
+	r = pst_region_write_stamp((void *)(base + PST_WIRE_PREAMBLE), size,
+				   ret_uuid);
+	if (r == 0)
+		pst_daxblock_make(size, ret_uuid, base + PST_DAXBLOCK_OFFSET);
+	munmap(p, n);
 	return r;
 }
 
