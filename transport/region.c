@@ -14,6 +14,7 @@ static const char *const provider_names[] = {
 	[PST_PROVIDER_FILE] = "file",
 	[PST_PROVIDER_MEMFD] = "memfd",
 	[PST_PROVIDER_IVSHMEM] = "ivshmem",
+	[PST_PROVIDER_DAX] = "dax",
 };
 
 static const char *const caching_names[] = {
@@ -173,16 +174,39 @@ static const char *after(const char *spec, const char *word)
 							     : NULL;
 }
 
+/* The only region among the guest's devices of these kinds. */
+static int open_found(unsigned int kinds, const char *sysfs,
+		      struct pst_region *ret, struct pst_error *err)
+{
+	struct pst_region_device d;
+	int r;
+
+	r = pst_region_find(kinds, sysfs, &d, err);
+	if (r < 0)
+		return r;
+	if (d.provider == PST_PROVIDER_DAX)
+		return pst_region_open_dax(d.name, false, sysfs, ret, err);
+	return pst_region_open_ivshmem(d.name, false, sysfs, ret, err);
+}
+
 int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
 		    struct pst_error *err)
 {
 	const char *rest;
 
-	if (strcmp(spec, "auto") == 0 || strcmp(spec, "ivshmem") == 0)
-		return pst_region_open_ivshmem(NULL, sysfs, ret, err);
+	if (strcmp(spec, "auto") == 0)
+		return open_found(PST_REGION_IVSHMEM | PST_REGION_DAX, sysfs,
+				  ret, err);
+	if (strcmp(spec, "ivshmem") == 0)
+		return open_found(PST_REGION_IVSHMEM, sysfs, ret, err);
+	if (strcmp(spec, "dax") == 0)
+		return open_found(PST_REGION_DAX, sysfs, ret, err);
 	rest = after(spec, "ivshmem");
 	if (rest)
-		return pst_region_open_ivshmem(rest, sysfs, ret, err);
+		return pst_region_open_ivshmem(rest, true, sysfs, ret, err);
+	rest = after(spec, "dax");
+	if (rest)
+		return pst_region_open_dax(rest, true, sysfs, ret, err);
 	rest = after(spec, "file");
 	if (rest)
 		return open_file(rest, ret, err);
@@ -194,7 +218,8 @@ int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
 		return open_inherited(rest, ret, err);
 	return pst_error_set(err, -EINVAL,
 			     "\"%s\" names no region: auto, ivshmem, "
-			     "ivshmem:ADDR, file:PATH, memfd:SIZE or fd:N",
+			     "ivshmem:ADDR, dax, dax:daxX.Y, file:PATH, "
+			     "memfd:SIZE or fd:N",
 			     spec);
 }
 

@@ -16,6 +16,7 @@ enum pst_provider {
 	PST_PROVIDER_FILE,    /* a file on hugetlbfs, /dev/shm or elsewhere */
 	PST_PROVIDER_MEMFD,   /* a sealed memfd */
 	PST_PROVIDER_IVSHMEM, /* BAR 2 of PCI 1af4:1110 through sysfs */
+	PST_PROVIDER_DAX,     /* device-DAX, a guest's nvdimm */
 };
 
 enum pst_caching {
@@ -39,8 +40,8 @@ enum pst_caching {
  */
 struct pst_region {
 	enum pst_provider provider;
-	char name[128]; /* for logs: path, PCI address, "memfd" */
-	int fd;         /* file, memfd; resource2 for ivshmem */
+	char name[128]; /* for logs: path, PCI address, "dax0.0", "memfd" */
+	int fd;         /* file, memfd, device; resource2 for ivshmem */
 	uint8_t *base;
 	uint64_t size;            /* bytes from the header to the end */
 	uint64_t file_size;       /* size + PST_WIRE_PREAMBLE */
@@ -103,9 +104,12 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
 /*
  * Opens what the agent serves, maps all of it and holds an exclusive lock on
  * it until pst_region_close(). spec:
- *   auto            the only stamped ivshmem device
- *   ivshmem         likewise
+ *   auto            the only stamped device, ivshmem or device-DAX; one region
+ *                   that is there in both ways is opened as device-DAX
+ *   ivshmem         the only stamped ivshmem device
  *   ivshmem:ADDR    the device at a PCI address, stamped or not
+ *   dax             the only stamped device-DAX
+ *   dax:daxX.Y      the device /dev/daxX.Y, stamped or not
  *   file:PATH       an existing file; must be stamped
  *   memfd:SIZE      a new sealed memfd
  *   fd:N            an inherited descriptor of a memfd or file; must be
@@ -113,7 +117,7 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
  * An unstamped region named by address is stamped here. Never formats a
  * device it was not told of. fd:N belongs to the region after success, and to
  * the caller after failure. sysfs is the mount point ("/sys"), another one
- * in tests.
+ * in tests; device nodes are looked for in ../dev of it.
  * Returns 0, -EINVAL (spec), -ENODEV (no device), -ENOENT, -EACCES, -EPERM
  * (seals missing, or everybody may write), -ENOSPC (holes that cannot be
  * filled), -EBUSY (another agent holds it: the sentence has its pid),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "transport/region_int.h"
@@ -133,6 +134,45 @@ int pst_region_write_stamp(struct pst_wire_header *h, uint64_t file_size,
 	pst_shm_store_fence();
 	pst_shm_store_release(&h->stamp.magic, PST_WIRE_STAMP_MAGIC);
 	memcpy(ret_uuid, s.uuid, sizeof(s.uuid));
+	return 0;
+}
+
+int pst_region_read_head(int fd, uint64_t off, struct pst_region_head *ret)
+{
+	const struct pst_wire_header *h;
+	void *p;
+	int r;
+
+	r = pst_region_map_file(fd, off, PST_WIRE_CTL_SIZE, NULL, &p);
+	if (r < 0)
+		return r;
+	h = p;
+	pst_shm_read(&ret->stamp, &h->stamp, sizeof(ret->stamp));
+	pst_shm_read(&ret->format, &h->format, sizeof(ret->format));
+	munmap(p, PST_WIRE_CTL_SIZE);
+	return 0;
+}
+
+int pst_region_take_stamp(struct pst_region *r, const char *name,
+			  bool may_stamp, struct pst_error *err)
+{
+	struct pst_wire_stamp stamp;
+	struct pst_error why;
+	int rc;
+
+	pst_shm_read(&stamp, &pst_region_header(r)->stamp, sizeof(stamp));
+	rc = pst_stamp_check(&stamp, r->file_size, &why);
+	memcpy(r->uuid, stamp.uuid, sizeof(r->uuid));
+	if (rc == 0)
+		return 0;
+	/* A stamp that is there but wrong is somebody's; only none at all is
+	 * made good. */
+	if (!may_stamp || stamp.magic == PST_WIRE_STAMP_MAGIC)
+		return pst_error_set(err, rc, "%s: %s", name, why.text);
+	rc = pst_region_write_stamp(pst_region_header(r), r->file_size,
+				    r->uuid);
+	if (rc < 0)
+		return pst_error_set_errno(err, rc, "cannot stamp %s", name);
 	return 0;
 }
 

@@ -81,10 +81,72 @@ PST_MUST_USE int pst_region_lock(int fd, const char *name,
 				 const struct pst_wire_format *format,
 				 struct pst_error *err);
 
-/* The ivshmem provider. addr: a PCI address, or NULL for the only stamped
- * device. */
-PST_MUST_USE int pst_region_open_ivshmem(const char *addr, const char *sysfs,
+/* Copies of the header's first two lines. */
+struct pst_region_head {
+	struct pst_wire_stamp stamp;
+	struct pst_wire_format format;
+};
+
+/* Reads them through a mapping of the control area, which begins at offset
+ * off of the device. Returns 0 or -errno, no sentence. */
+PST_MUST_USE int pst_region_read_head(int fd, uint64_t off,
+				      struct pst_region_head *ret);
+
+/*
+ * Takes the UUID of r, mapped and locked, from its stamp; where there is no
+ * stamp at all and may_stamp, writes one. What was read before the lock does
+ * not count: another agent may have stamped the device meanwhile. Returns 0,
+ * -EPROTO, -EMSGSIZE, or -errno of getrandom(2).
+ */
+PST_MUST_USE int pst_region_take_stamp(struct pst_region *r, const char *name,
+				       bool may_stamp, struct pst_error *err);
+
+/* A guest's device that may be a region. */
+#define PST_REGION_NAME        24 /* "10000:ff:1f.7", the longest, and some */
+#define PST_REGION_MAX_DEVICES 32U
+struct pst_region_device {
+	enum pst_provider provider;
+	char name[PST_REGION_NAME]; /* PCI address, or "dax0.0" */
+	uint64_t file_size;
+	uint8_t uuid[16];
+	int why; /* 0: stamped; else -errno, why it is no region */
+};
+
+struct pst_region_devices {
+	struct pst_region_device list[PST_REGION_MAX_DEVICES];
+	unsigned int n;
+};
+
+/* Kinds of devices, for pst_region_find(). */
+#define PST_REGION_IVSHMEM (1U << 0)
+#define PST_REGION_DAX     (1U << 1)
+
+/*
+ * The only stamped device of these kinds. One region that is there as
+ * device-DAX and in another way counts once, as device-DAX. Returns 0,
+ * -ENODEV, -EACCES (none, and some could not be looked at), -EINVAL
+ * (several).
+ */
+PST_MUST_USE int pst_region_find(unsigned int kinds, const char *sysfs,
+				 struct pst_region_device *ret,
+				 struct pst_error *err);
+
+/* Append what there is to all. No bus of that kind is no failure. */
+PST_MUST_USE int pst_region_list_ivshmem(const char *sysfs,
+					 struct pst_region_devices *all,
+					 struct pst_error *err);
+PST_MUST_USE int pst_region_list_dax(const char *sysfs,
+				     struct pst_region_devices *all,
+				     struct pst_error *err);
+
+/* Open a device by its PCI address or its name. may_stamp: it need not be a
+ * region yet. */
+PST_MUST_USE int pst_region_open_ivshmem(const char *addr, bool may_stamp,
+					 const char *sysfs,
 					 struct pst_region *ret,
 					 struct pst_error *err);
+PST_MUST_USE int pst_region_open_dax(const char *name, bool may_stamp,
+				     const char *sysfs, struct pst_region *ret,
+				     struct pst_error *err);
 
 #endif

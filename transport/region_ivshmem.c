@@ -9,8 +9,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "transport/shm.h"
-
 /* QEMU's ivshmem-plain (docs/specs/ivshmem-spec). */
 #define IVSHMEM_VENDOR "0x1af4"
 #define IVSHMEM_DEVICE "0x1110"
@@ -19,20 +17,7 @@
 #define RESOURCE_MEM 0x200U
 /* More functions than a guest has; a directory is never walked further. */
 #define MAX_ENTRIES 65536U
-#define MAX_DEVICES 32U
-/* "10000:ff:1f.7", the longest PCI address in use, and some. */
-#define ADDR_SIZE 24
-
-struct device {
-	char addr[ADDR_SIZE];
-	uint64_t bar_size;
-	int why; /* 0: stamped; else why not */
-};
-
-struct devices {
-	struct device list[MAX_DEVICES];
-	unsigned int n;
-};
+#define ADDR_SIZE   PST_REGION_NAME
 
 static int device_path(char *buf, size_t size, const char *sysfs,
 		       const char *addr, const char *file)
@@ -172,30 +157,12 @@ static int open_resource(const char *sysfs, const char *addr, const char *file,
 	return fd;
 }
 
-/* Copies the header's first two lines out of an open BAR 2. */
-static int read_header(int fd, const char *addr, struct pst_wire_stamp *stamp,
-		       struct pst_wire_format *format, struct pst_error *err)
-{
-	const struct pst_wire_header *h;
-
-	h = mmap(NULL, sizeof(*h), PROT_READ, MAP_SHARED, fd,
-		 PST_WIRE_PREAMBLE);
-	if (h == MAP_FAILED)
-		return pst_error_set_errno(err, errno,
-					   "cannot map BAR %d of %s, does "
-					   "another driver hold it",
-					   IVSHMEM_BAR, addr);
-	pst_shm_read(stamp, &h->stamp, sizeof(*stamp));
-	pst_shm_read(format, &h->format, sizeof(*format));
-	munmap((void *)(uintptr_t)h, sizeof(*h));
-	return 0;
-}
-
-/* Opens BAR 2. The device need not be a region. Returns a descriptor or
- * -errno. */
+/* Opens BAR 2 and copies the header's first two lines out of it. The device
+ * need not be a region. Returns a descriptor or -errno. */
 static int open_bar(const char *sysfs, const char *addr, uint64_t *ret_size,
-		    struct pst_error *err)
+		    struct pst_region_head *ret, struct pst_error *err)
 {
+	PST_CLEANUP_FD int fd = -1;
 	uint64_t size;
 	int r;
 
@@ -211,31 +178,35 @@ static int open_bar(const char *sysfs, const char *addr, uint64_t *ret_size,
 	r = enable(sysfs, addr, err);
 	if (r < 0)
 		return r;
-	return open_resource(sysfs, addr, "resource2", size, err);
+	fd = open_resource(sysfs, addr, "resource2", size, err);
+	if (fd < 0)
+		return fd;
+	r = pst_region_read_head(fd, PST_WIRE_PREAMBLE, ret);
+	if (r < 0)
+		return pst_error_set_errno(err, r,
+					   "cannot map BAR %d of %s, does "
+					   "another driver hold it",
+					   IVSHMEM_BAR, addr);
+	r = fd;
+	fd = -1;
+	return r;
 }
 
-static void look_at(const char *sysfs, struct device *d)
+static void look_at(const char *sysfs, struct pst_region_device *d)
 {
-	struct pst_wire_format format;
-	struct pst_wire_stamp stamp;
+	struct pst_region_head head;
 	PST_CLEANUP_FD int fd = -1;
 
-	fd = open_bar(sysfs, d->addr, &d->bar_size, NULL);
-	d->why = fd < 0 ? fd : read_header(fd, d->addr, &stamp, &format, NULL);
+	fd = open_bar(sysfs, d->name, &d->file_size, &head, NULL);
+	d->why = fd < 0 ? fd : pst_stamp_check(&head.stamp, d->file_size, NULL);
 	if (!d->why)
-		d->why = pst_stamp_check(&stamp, d->bar_size, NULL);
+		memcpy(d->uuid, head.stamp.uuid, sizeof(d->uuid));
 }
 
-static int by_addr(const void *a, const void *b)
+int pst_region_list_ivshmem(const char *sysfs, struct pst_region_devices *all,
+			    struct pst_error *err)
 {
-	const struct device *x = a, *y = b;
-
-	return strcmp(x->addr, y->addr);
-}
-
-static int find_all(const char *sysfs, struct devices *ret,
-		    struct pst_error *err)
-{
+	struct pst_region_device *d;
 	char path[512], addr[ADDR_SIZE];
 	unsigned int entries = 0;
 	struct dirent *de;
@@ -246,98 +217,27 @@ static int find_all(const char *sysfs, struct devices *ret,
 	if (r < 0)
 		return r;
 	dir = opendir(path);
+	if (!dir && errno == ENOENT)
+		return 0;
 	if (!dir)
-		return pst_error_set_errno(err,
-					   errno == ENOENT ? ENODEV : errno,
+		return pst_error_set_errno(err, errno,
 					   "cannot list PCI devices");
-	ret->n = 0;
-	while (entries++ < MAX_ENTRIES && ret->n < MAX_DEVICES) {
+	while (entries++ < MAX_ENTRIES && all->n < PST_REGION_MAX_DEVICES) {
 		de = readdir(dir);
 		if (!de)
 			break;
 		if (parse_addr(de->d_name, addr, NULL) < 0 ||
 		    !is_ivshmem(sysfs, addr))
 			continue;
-		ret->list[ret->n] = (struct device){0};
-		memcpy(ret->list[ret->n].addr, addr, sizeof(addr));
-		look_at(sysfs, &ret->list[ret->n]);
-		ret->n++;
+		d = &all->list[all->n++];
+		*d = (struct pst_region_device){
+			.provider = PST_PROVIDER_IVSHMEM,
+		};
+		memcpy(d->name, addr, sizeof(addr));
+		look_at(sysfs, d);
 	}
 	closedir(dir);
-	qsort(ret->list, ret->n, sizeof(ret->list[0]), by_addr);
 	return 0;
-}
-
-static const char *why_not(int why)
-{
-	switch (why) {
-	case 0:
-		return "stamped";
-	case -EPROTO:
-		return "no stamp";
-	case -EMSGSIZE:
-		return "size does not match";
-	case -EACCES:
-	case -EPERM:
-		return "no permission";
-	default:
-		return "cannot be mapped";
-	}
-}
-
-/* "0000:00:04.0 (64 MiB, no stamp), ..." of all, or the stamped ones. */
-static void list_devices(const struct devices *all, bool stamped_only,
-			 char *buf, size_t size)
-{
-	const struct device *d;
-	unsigned int i;
-	size_t n = 0;
-	int w;
-
-	buf[0] = '\0';
-	for (i = 0; i < all->n; i++) {
-		d = &all->list[i];
-		if (stamped_only && d->why)
-			continue;
-		w = snprintf(buf + n, size - n, "%s%s (%" PRIu64 " MiB, %s)",
-			     n ? ", " : "", d->addr, d->bar_size >> 20,
-			     why_not(d->why));
-		if (w < 0 || (size_t)w >= size - n)
-			return;
-		n += (size_t)w;
-	}
-}
-
-static int find_stamped(const char *sysfs, char ret[ADDR_SIZE],
-			struct pst_error *err)
-{
-	unsigned int i, n_stamped = 0, n_refused = 0;
-	struct devices all;
-	char text[256];
-	int r;
-
-	r = find_all(sysfs, &all, err);
-	if (r < 0)
-		return r;
-	for (i = 0; i < all.n; i++) {
-		if (!all.list[i].why && n_stamped++ == 0)
-			memcpy(ret, all.list[i].addr, ADDR_SIZE);
-		if (all.list[i].why == -EACCES || all.list[i].why == -EPERM)
-			n_refused++;
-	}
-	if (n_stamped == 1)
-		return 0;
-	list_devices(&all, n_stamped > 1, text, sizeof(text));
-	if (n_stamped > 1)
-		return pst_error_set(err, -EINVAL,
-				     "several devices are regions, name one "
-				     "(ivshmem:ADDR): %s",
-				     text);
-	if (!all.n)
-		return pst_error_set(err, -ENODEV,
-				     "no ivshmem device (PCI 1af4:1110)");
-	return pst_error_set(err, n_refused ? -EACCES : -ENODEV,
-			     "no ivshmem device is a region: %s", text);
 }
 
 /* The control area uncached, so ordered; only the arena write-combining: one
@@ -375,45 +275,25 @@ static int take_device(const char *addr, bool may_stamp, const char *sysfs,
 		       struct pst_region *ret, struct pst_error *err)
 {
 	struct pst_region r = {.provider = PST_PROVIDER_IVSHMEM};
-	struct pst_wire_format format;
-	struct pst_wire_stamp stamp;
+	struct pst_region_head head;
 	PST_CLEANUP_FD int fd = -1;
-	struct pst_error why;
-	uint64_t size;
 	int rc;
 
-	fd = open_bar(sysfs, addr, &size, err);
+	fd = open_bar(sysfs, addr, &r.file_size, &head, err);
 	if (fd < 0)
 		return fd;
-	/* For the sentence that names who has the lock. */
-	rc = read_header(fd, addr, &stamp, &format, err);
-	if (rc == 0)
-		rc = pst_region_lock(fd, addr, &format, err);
-	/* Again under the lock: another agent may have stamped it meanwhile. */
-	if (rc == 0)
-		rc = read_header(fd, addr, &stamp, &format, err);
+	rc = pst_region_lock(fd, addr, &head.format, err);
 	if (rc < 0)
 		return rc;
-	rc = pst_stamp_check(&stamp, size, &why);
-	/* A stamp that is there but wrong is somebody's; only none at all is
-	 * made good. */
-	if (rc < 0 && !(may_stamp && stamp.magic != PST_WIRE_STAMP_MAGIC))
-		return pst_error_set(err, rc, "%s: %s", addr, why.text);
-	memcpy(r.uuid, stamp.uuid, sizeof(r.uuid));
-	r.file_size = size;
-	r.size = size - PST_WIRE_PREAMBLE;
+	r.size = r.file_size - PST_WIRE_PREAMBLE;
 	r.page_size = 4096;
-	rc = map_bar(fd, sysfs, addr, size, &r, err);
+	rc = map_bar(fd, sysfs, addr, r.file_size, &r, err);
 	if (rc < 0)
 		return rc;
-	if (stamp.magic != PST_WIRE_STAMP_MAGIC) {
-		rc = pst_region_write_stamp(pst_region_header(&r), size,
-					    r.uuid);
-		if (rc < 0) {
-			munmap(r.base, r.size);
-			return pst_error_set_errno(err, rc, "cannot stamp %s",
-						   addr);
-		}
+	rc = pst_region_take_stamp(&r, addr, may_stamp, err);
+	if (rc < 0) {
+		munmap(r.base, r.size);
+		return rc;
 	}
 	snprintf(r.name, sizeof(r.name), "%s", addr);
 	r.fd = fd;
@@ -422,17 +302,12 @@ static int take_device(const char *addr, bool may_stamp, const char *sysfs,
 	return 0;
 }
 
-int pst_region_open_ivshmem(const char *addr, const char *sysfs,
+int pst_region_open_ivshmem(const char *addr, bool may_stamp, const char *sysfs,
 			    struct pst_region *ret, struct pst_error *err)
 {
 	char canonical[ADDR_SIZE];
 	int r;
 
-	if (!addr) {
-		r = find_stamped(sysfs, canonical, err);
-		return r < 0 ? r
-			     : take_device(canonical, false, sysfs, ret, err);
-	}
 	r = parse_addr(addr, canonical, err);
 	if (r < 0)
 		return r;
@@ -441,5 +316,5 @@ int pst_region_open_ivshmem(const char *addr, const char *sysfs,
 				     "%s is not an ivshmem device (PCI "
 				     "1af4:1110)",
 				     canonical);
-	return take_device(canonical, true, sysfs, ret, err);
+	return take_device(canonical, may_stamp, sysfs, ret, err);
 }
