@@ -77,6 +77,17 @@ mkdir "$tmp/x"
 	"virtio.ko virtio_pci.ko vmw_vsock_virtio_transport.ko " ] ||
 	fail "order of modules: $(cat "$tmp/x/lib/modules/base")"
 
+# Modules of our own are a set that /init loads last.
+echo own >"$tmp/own.ko"
+expect 1 "cannot read" make_image --agent "$agent" --module "$tmp/none.ko"
+[ ! -s "$tmp/x/lib/modules/own" ] || fail "a set of own modules out of nothing"
+expect 0 "" make_image --agent "$agent" --add "$tmp/more" \
+	--module "$tmp/own.ko"
+(cd "$tmp/x" && cpio -idu --quiet 'lib/modules/*' <"$tmp/image/initrd.img")
+[ "$(cat "$tmp/x/lib/modules/own")" = own.ko ] || fail "own.ko is not listed"
+[ "$(cat "$tmp/x/lib/modules/own.ko")" = own ] || fail "own.ko is not there"
+expect 0 "" make_image --agent "$agent" --add "$tmp/more"
+
 # Nothing is built again without a changed input; the same gives the same.
 sum=$(sha256sum <"$tmp/image/initrd.img")
 touch -d @0 "$tmp/image/initrd.img"
