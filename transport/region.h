@@ -15,7 +15,7 @@
 enum pst_provider {
 	PST_PROVIDER_FILE,    /* a file on hugetlbfs, /dev/shm or elsewhere */
 	PST_PROVIDER_MEMFD,   /* a sealed memfd */
-	PST_PROVIDER_IVSHMEM, /* BAR 2 of PCI 1af4:1110 through sysfs */
+	PST_PROVIDER_IVSHMEM, /* BAR 2 of PCI 1af4:1110, by module or sysfs */
 	PST_PROVIDER_DAX,     /* device-DAX, a guest's nvdimm */
 };
 
@@ -41,7 +41,7 @@ enum pst_caching {
 struct pst_region {
 	enum pst_provider provider;
 	char name[128]; /* for logs: path, PCI address, "dax0.0", "memfd" */
-	int fd;         /* file, memfd, device; resource2 for ivshmem */
+	int fd;         /* file, memfd, device; resource2 of sysfs */
 	uint8_t *base;
 	uint64_t size;            /* bytes from the header to the end */
 	uint64_t file_size;       /* size + PST_WIRE_PREAMBLE */
@@ -114,6 +114,8 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
  *   memfd:SIZE      a new sealed memfd
  *   fd:N            an inherited descriptor of a memfd or file; must be
  *                   stamped, seals are checked
+ * ivshmem goes through the module penstock_bar where it has the device, else
+ * through sysfs, uncached.
  * An unstamped region named by address is stamped here. Never formats a
  * device it was not told of. fd:N belongs to the region after success, and to
  * the caller after failure. sysfs is the mount point ("/sys"), another one

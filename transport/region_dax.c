@@ -3,12 +3,9 @@
 #include "transport/region_int.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 /* A directory is never walked further. */
 #define MAX_ENTRIES 4096U
@@ -78,40 +75,6 @@ static int geometry(const char *sysfs, const char *name, uint64_t *ret_size,
 	return 0;
 }
 
-/* Opens /dev/NAME and makes sure that it is the device sysfs speaks of. */
-static int open_node(const char *sysfs, const char *name, uint64_t size,
-		     struct pst_error *err)
-{
-	char path[512], text[32], want[32];
-	PST_CLEANUP_FD int fd = -1;
-	struct stat st;
-	int n, r;
-
-	n = snprintf(path, sizeof(path), "%s/../dev/%s", sysfs, name);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENAMETOOLONG;
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
-	if (fd < 0)
-		return pst_error_set_errno(err, errno, "cannot open /dev/%s",
-					   name);
-	if (fstat(fd, &st) < 0)
-		return pst_error_set_errno(err, errno, "/dev/%s", name);
-	r = attribute(sysfs, name, "dev", text, sizeof(text));
-	snprintf(want, sizeof(want), "%u:%u", major(st.st_rdev),
-		 minor(st.st_rdev));
-	/* A plain file can only be a stand-in; it must be large enough. */
-	if (S_ISCHR(st.st_mode)
-		    ? r < 0 || strcmp(text, want) != 0
-		    : !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size)
-		return pst_error_set(err, -ENODEV,
-				     "/dev/%s is not the device-DAX of this "
-				     "name",
-				     name);
-	n = fd;
-	fd = -1;
-	return n;
-}
-
 /* A region's device, opened, its header's first lines copied. Returns a
  * descriptor or -errno. */
 static int open_dax(const char *sysfs, const char *name, uint64_t *ret_size,
@@ -119,12 +82,15 @@ static int open_dax(const char *sysfs, const char *name, uint64_t *ret_size,
 		    struct pst_error *err)
 {
 	PST_CLEANUP_FD int fd = -1;
+	char dev[32];
 	int r;
 
 	r = geometry(sysfs, name, ret_size, ret_align, err);
 	if (r < 0)
 		return r;
-	fd = open_node(sysfs, name, *ret_size, err);
+	r = attribute(sysfs, name, "dev", dev, sizeof(dev));
+	fd = pst_region_open_node(sysfs, name, r < 0 ? "" : dev, *ret_size,
+				  err);
 	if (fd < 0)
 		return fd;
 	/* Offset 0 of the device is 2 MiB of the file: the header. */

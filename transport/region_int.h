@@ -123,13 +123,23 @@ struct pst_region_devices {
 
 /*
  * The only stamped device of these kinds. One region that is there as
- * device-DAX and in another way counts once, as device-DAX. Returns 0,
+ * device-DAX and in another way counts once, as device-DAX. If there is none,
+ * one that somebody holds and that so may be a region. Returns 0,
  * -ENODEV, -EACCES (none, and some could not be looked at), -EINVAL
  * (several).
  */
 PST_MUST_USE int pst_region_find(unsigned int kinds, const char *sysfs,
 				 struct pst_region_device *ret,
 				 struct pst_error *err);
+
+/*
+ * Opens /dev/NAME and makes sure that it is what sysfs speaks of: dev is its
+ * "MAJOR:MINOR" there, size its bytes. Returns a descriptor, -ENODEV (another
+ * device), -errno of open(2).
+ */
+PST_MUST_USE int pst_region_open_node(const char *sysfs, const char *name,
+				      const char *dev, uint64_t size,
+				      struct pst_error *err);
 
 /* Append what there is to all. No bus of that kind is no failure. */
 PST_MUST_USE int pst_region_list_ivshmem(const char *sysfs,
@@ -145,6 +155,29 @@ PST_MUST_USE int pst_region_open_ivshmem(const char *addr, bool may_stamp,
 					 const char *sysfs,
 					 struct pst_region *ret,
 					 struct pst_error *err);
+/* An ivshmem device that the module penstock_bar serves. */
+struct pst_region_bar {
+	const char *sysfs;
+	const char *addr;
+	char name[PST_REGION_NAME]; /* "penstock0" */
+	uint64_t size;              /* of the BAR */
+};
+
+/* The module's name for the device, if it has it. */
+bool pst_region_find_bar(const char *sysfs, const char *addr,
+			 char ret[PST_REGION_NAME]);
+
+/* Opens it and copies the header's first lines. Returns a descriptor, -EBUSY
+ * (the sentence has the other agent's pid), -ENODEV, -errno. */
+PST_MUST_USE int pst_region_open_bar(const struct pst_region_bar *b,
+				     struct pst_region_head *ret,
+				     struct pst_error *err);
+
+/* Maps it: base, page size and caching of ret. Returns 0 or -errno. */
+PST_MUST_USE int pst_region_map_bar(const struct pst_region_bar *b, int fd,
+				    struct pst_region *ret,
+				    struct pst_error *err);
+
 PST_MUST_USE int pst_region_open_dax(const char *name, bool may_stamp,
 				     const char *sysfs, struct pst_region *ret,
 				     struct pst_error *err);

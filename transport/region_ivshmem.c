@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions that are BAR 2 of an ivshmem device, through sysfs. */
+/* Regions that are BAR 2 of an ivshmem device: found, and through sysfs. */
 #include "transport/region_int.h"
 
 #include <dirent.h>
@@ -157,24 +157,13 @@ static int open_resource(const char *sysfs, const char *addr, const char *file,
 	return fd;
 }
 
-/* Opens BAR 2 and copies the header's first two lines out of it. The device
- * need not be a region. Returns a descriptor or -errno. */
-static int open_bar(const char *sysfs, const char *addr, uint64_t *ret_size,
-		    struct pst_region_head *ret, struct pst_error *err)
+/* Opens BAR 2 through sysfs. Returns a descriptor or -errno. */
+static int open_sysfs(const char *sysfs, const char *addr, uint64_t size,
+		      struct pst_region_head *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FD int fd = -1;
-	uint64_t size;
 	int r;
 
-	r = bar_size(sysfs, addr, &size, err);
-	if (r < 0)
-		return r;
-	*ret_size = size;
-	if (size < PST_WIRE_MIN_FILE || size % PST_WIRE_UNIT)
-		return pst_error_set(err, -EMSGSIZE,
-				     "BAR %d of %s has %" PRIu64
-				     " bytes: a region has at least 6 MiB",
-				     IVSHMEM_BAR, addr, size);
 	r = enable(sysfs, addr, err);
 	if (r < 0)
 		return r;
@@ -192,12 +181,37 @@ static int open_bar(const char *sysfs, const char *addr, uint64_t *ret_size,
 	return r;
 }
 
+/* Opens BAR 2, through the module where it is there (ret->name, else empty),
+ * and copies the header's first two lines out of it. The device need not be a
+ * region. Returns a descriptor or -errno. */
+static int open_bar(const char *sysfs, const char *addr,
+		    struct pst_region_bar *ret,
+		    struct pst_region_head *ret_head, struct pst_error *err)
+{
+	int r;
+
+	*ret = (struct pst_region_bar){.sysfs = sysfs, .addr = addr};
+	r = bar_size(sysfs, addr, &ret->size, err);
+	if (r < 0)
+		return r;
+	if (ret->size < PST_WIRE_MIN_FILE || ret->size % PST_WIRE_UNIT)
+		return pst_error_set(err, -EMSGSIZE,
+				     "BAR %d of %s has %" PRIu64
+				     " bytes: a region has at least 6 MiB",
+				     IVSHMEM_BAR, addr, ret->size);
+	if (pst_region_find_bar(sysfs, addr, ret->name))
+		return pst_region_open_bar(ret, ret_head, err);
+	return open_sysfs(sysfs, addr, ret->size, ret_head, err);
+}
+
 static void look_at(const char *sysfs, struct pst_region_device *d)
 {
 	struct pst_region_head head;
 	PST_CLEANUP_FD int fd = -1;
+	struct pst_region_bar b;
 
-	fd = open_bar(sysfs, d->name, &d->file_size, &head, NULL);
+	fd = open_bar(sysfs, d->name, &b, &head, NULL);
+	d->file_size = b.size;
 	d->why = fd < 0 ? fd : pst_stamp_check(&head.stamp, d->file_size, NULL);
 	if (!d->why)
 		memcpy(d->uuid, head.stamp.uuid, sizeof(d->uuid));
@@ -242,8 +256,8 @@ int pst_region_list_ivshmem(const char *sysfs, struct pst_region_devices *all,
 
 /* The control area uncached, so ordered; only the arena write-combining: one
  * range of addresses, two mappings that do not overlap. */
-static int map_bar(int fd, const char *sysfs, const char *addr, uint64_t size,
-		   struct pst_region *r, struct pst_error *err)
+static int map_sysfs(int fd, const char *sysfs, const char *addr, uint64_t size,
+		     struct pst_region *r, struct pst_error *err)
 {
 	const uint64_t ctl_end = PST_WIRE_PREAMBLE + PST_WIRE_CTL_SIZE;
 	PST_CLEANUP_FD int wc = -1;
@@ -263,6 +277,7 @@ static int map_bar(int fd, const char *sysfs, const char *addr, uint64_t size,
 	if (rc < 0)
 		goto unmap;
 	r->base = base;
+	r->page_size = 4096;
 	r->caching = wc < 0 ? PST_CACHING_UC : PST_CACHING_WC;
 	return 0;
 unmap:
@@ -277,17 +292,19 @@ static int take_device(const char *addr, bool may_stamp, const char *sysfs,
 	struct pst_region r = {.provider = PST_PROVIDER_IVSHMEM};
 	struct pst_region_head head;
 	PST_CLEANUP_FD int fd = -1;
+	struct pst_region_bar b;
 	int rc;
 
-	fd = open_bar(sysfs, addr, &r.file_size, &head, err);
+	fd = open_bar(sysfs, addr, &b, &head, err);
 	if (fd < 0)
 		return fd;
 	rc = pst_region_lock(fd, addr, &head.format, err);
 	if (rc < 0)
 		return rc;
-	r.size = r.file_size - PST_WIRE_PREAMBLE;
-	r.page_size = 4096;
-	rc = map_bar(fd, sysfs, addr, r.file_size, &r, err);
+	r.file_size = b.size;
+	r.size = b.size - PST_WIRE_PREAMBLE;
+	rc = b.name[0] ? pst_region_map_bar(&b, fd, &r, err)
+		       : map_sysfs(fd, sysfs, addr, b.size, &r, err);
 	if (rc < 0)
 		return rc;
 	rc = pst_region_take_stamp(&r, addr, may_stamp, err);
@@ -295,7 +312,8 @@ static int take_device(const char *addr, bool may_stamp, const char *sysfs,
 		munmap(r.base, r.size);
 		return rc;
 	}
-	snprintf(r.name, sizeof(r.name), "%s", addr);
+	snprintf(r.name, sizeof(r.name), "%s%s%s", addr,
+		 b.name[0] ? " by /dev/" : "", b.name);
 	r.fd = fd;
 	fd = -1;
 	*ret = r;
