@@ -79,6 +79,11 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	return 0;
 }
 
+const char *pst_agent_registration(const struct pst_agent *a)
+{
+	return a->ops->registration ? a->ops->registration(a->backend) : "none";
+}
+
 void pst_agent_done(struct pst_agent *a)
 {
 	pst_executor_free(a->executor);

@@ -9,6 +9,7 @@
 #include "guest-agent/executor.h"
 #include "guest-agent/heartbeat.h"
 #include "guest-agent/identity.h"
+#include "guest-agent/measure.h"
 #include "transport/extent.h"
 #include "transport/region.h"
 #include "transport/wire.h"
@@ -71,7 +72,7 @@ struct pst_agent {
 	const struct pst_backend_ops *ops;
 	struct pst_backend *backend;
 	const struct pst_heartbeat *heartbeat; /* NULL in tests */
-	double read_gb_s; /* of the arena's mapping, measured at start */
+	struct pst_measure measure; /* of the arena's mapping, at start */
 	char backend_text[64];
 	char loop_text[160];
 	struct pst_extents *extents;
@@ -94,6 +95,10 @@ struct pst_agent {
  */
 int pst_agent_init(struct pst_agent *a, const char *sysfs,
 		   struct pst_error *err);
+
+/* How the GPU's driver has the region: "plain", "iomemory", "staged", or
+ * "none". */
+const char *pst_agent_registration(const struct pst_agent *a);
 
 /* The sessions must be gone. */
 void pst_agent_done(struct pst_agent *a);

@@ -35,6 +35,10 @@ struct pst_backend_ops {
 	/* One line for INFO: library, version, threads, kernel. */
 	void (*describe)(struct pst_backend *b, char *buf, size_t size);
 
+	/* How a GPU's driver has the region, for INFO: "plain", "iomemory",
+	 * "staged" or "none". NULL: there is no GPU. */
+	const char *(*registration)(struct pst_backend *b);
+
 	/* Threads that compute; for INFO. */
 	uint32_t (*threads)(struct pst_backend *b);
 

@@ -54,8 +54,8 @@ static const struct {
 			"vsock:PORT or unix:PATH, may be repeated "
 			"[vsock:7070]"},
 	[OPT_REGION] = {"region", "SPEC",
-			"auto, ivshmem[:ADDR], file:PATH, memfd:SIZE or fd:N "
-			"[auto]"},
+			"auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
+			"memfd:SIZE or fd:N [auto]"},
 	[OPT_BACKEND] = {"backend", "NAME", "auto or cpu [auto]"},
 	[OPT_THREADS] = {"threads", "N", "threads of the backend [all CPUs]"},
 	[OPT_NUMA_NODE] = {"numa-node", "N",

@@ -10,10 +10,6 @@
 #include "transport/shm.h"
 #include "transport/util.h"
 
-/* A region read more slowly than this is not mapped write-back; ordinary
- * memory gives 5 GB/s and more, uncached about 0.05. */
-#define SLOW_GB_S 0.5
-
 /* jansson takes ownership of each value, and drops what failed to allocate:
  * a NULL root or dump is the only error left to handle. */
 static char *dump(json_t *root)
@@ -49,12 +45,32 @@ static json_t *region(const struct pst_agent *a)
 {
 	const struct pst_region *r = &a->region;
 
-	return json_pack(
-		"{s:s, s:o?, s:o?, s:o?, s:i, s:s, s:f}", "name", r->name,
-		"uuid", uuid(r->uuid), "file_size", u64(r->file_size),
-		"arena_size", u64(r->size - PST_WIRE_CTL_SIZE), "page_size",
-		(int)r->page_size, "caching", pst_caching_name(r->caching),
-		"read_gb_s", a->read_gb_s);
+	return json_pack("{s:s, s:o?, s:o?, s:o?, s:i, s:s}", "name", r->name,
+			 "uuid", uuid(r->uuid), "file_size", u64(r->file_size),
+			 "arena_size", u64(r->size - PST_WIRE_CTL_SIZE),
+			 "page_size", (int)r->page_size, "caching",
+			 pst_caching_name(r->caching));
+}
+
+/* How the region is mapped; in INFO and in HEALTH. */
+static void add_mapping(const struct pst_agent *a, json_t *root)
+{
+	const struct pst_region *r = &a->region;
+	char cure[PST_MEASURE_CURE];
+
+	json_object_set_new(root, "provider",
+			    json_string(pst_provider_name(r->provider)));
+	json_object_set_new(root, "caching",
+			    json_string(pst_caching_name(r->caching)));
+	json_object_set_new(root, "page_size", u64(r->page_size));
+	json_object_set_new(root, "read_gbps", json_real(a->measure.read_gbps));
+	json_object_set_new(root, "write_gbps",
+			    json_real(a->measure.write_gbps));
+	json_object_set_new(root, "gpu_registration",
+			    json_string(pst_agent_registration(a)));
+	pst_measure_cure(r, &a->measure, cure);
+	if (cure[0])
+		json_object_set_new(root, "cure", json_string(cure));
 }
 
 static json_t *limits(const struct pst_agent *a)
@@ -91,12 +107,8 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 	json_object_set_new(root, "protocol", u64(PST_WIRE_VERSION));
 	json_object_set_new(root, "epoch", epoch(a));
 	json_object_set_new(root, "session", u64(session));
-	json_object_set_new(root, "provider",
-			    json_string(pst_provider_name(a->region.provider)));
 	json_object_set_new(root, "region", region(a));
-	json_object_set_new(root, "page_size", u64(a->region.page_size));
-	json_object_set_new(root, "caching",
-			    json_string(pst_caching_name(a->region.caching)));
+	add_mapping(a, root);
 	json_object_set_new(root, "backend",
 			    json_pack("{s:s, s:s, s:i}", "name", a->ops->name,
 				      "describe", a->backend_text, "threads",
@@ -118,18 +130,11 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 static json_t *notes(const struct pst_agent *a)
 {
 	json_t *list = json_array();
-	char text[256];
+	char cure[PST_MEASURE_CURE];
 
-	if (a->region.caching == PST_CACHING_UC ||
-	    a->region.caching == PST_CACHING_WC ||
-	    (a->read_gb_s > 0 && a->read_gb_s < SLOW_GB_S)) {
-		snprintf(text, sizeof(text),
-			 "the region is mapped %s and reads at %.2f GB/s; a "
-			 "write-back mapping (dax, or the penstock kernel "
-			 "module) is about a hundred times faster on AMD hosts",
-			 pst_caching_name(a->region.caching), a->read_gb_s);
-		json_array_append_new(list, json_string(text));
-	}
+	pst_measure_cure(&a->region, &a->measure, cure);
+	if (cure[0])
+		json_array_append_new(list, json_string(cure));
 	return list;
 }
 
@@ -168,8 +173,7 @@ char *pst_report_health(const struct pst_agent *a)
 				      (double)PST_NS_PER_S));
 	json_object_set_new(root, "heartbeat", u64(word));
 	json_object_set_new(root, "sessions", u64(a->n_sessions));
-	json_object_set_new(root, "provider",
-			    json_string(pst_provider_name(a->region.provider)));
+	add_mapping(a, root);
 	return dump(root);
 }
 

@@ -9,6 +9,7 @@
 
 #include "guest-agent/agent.h"
 #include "guest-agent/claim.h"
+#include "guest-agent/fault.h"
 #include "guest-agent/heartbeat.h"
 #include "guest-agent/log.h"
 #include "guest-agent/spin.h"
@@ -25,9 +26,6 @@
 #define TICK_NS PST_NS_PER_MS
 /* How long clients may go on submitting into a draining agent. */
 #define LATE_NS (100 * PST_NS_PER_MS)
-/* Bytes read to learn how the region is mapped. */
-#define MEASURE_BYTES (1U << 20)
-#define MEASURE_NS    (5 * PST_NS_PER_MS)
 
 enum phase {
 	SERVING,
@@ -63,29 +61,6 @@ struct pst_server {
 	uint64_t next_tick_ns;
 };
 
-/* GB/s of reading the arena's start; the second of two passes, since the
- * first one may fault pages in. */
-static double measure_read(const struct pst_region *r)
-{
-	const uint64_t *p = (const uint64_t *)(r->base + PST_WIRE_CTL_SIZE);
-	uint64_t buf[512], start = 0, now = 0, deadline, n = 0;
-	int pass;
-
-	for (pass = 0; pass < 2; pass++) {
-		start = pst_now_ns();
-		deadline = start + MEASURE_NS;
-		for (n = 0; n < MEASURE_BYTES; n += sizeof(buf)) {
-			memcpy(buf, p + n / sizeof(*p), sizeof(buf));
-			/* The copy is wanted though nobody reads it. */
-			__asm__ volatile("" : : "r"(buf) : "memory");
-			now = pst_now_ns();
-			if (now >= deadline)
-				break;
-		}
-	}
-	return now > start ? (double)n / (double)(now - start) : 0;
-}
-
 static int open_region(struct pst_server *s, const struct pst_server_config *c,
 		       struct pst_error *err)
 {
@@ -110,8 +85,8 @@ static int open_region(struct pst_server *s, const struct pst_server_config *c,
 	a->epoch = claim.epoch;
 	a->settled_ns = claim.settled_ns;
 	a->scrub = c->scrub;
-	a->read_gb_s = measure_read(&a->region);
-	return 0;
+	pst_measure_region(&a->region, &a->measure);
+	return pst_fault_watch(&a->region, err);
 }
 
 static int open_backend(struct pst_server *s, const struct pst_server_config *c,
@@ -195,7 +170,7 @@ static void log_start(const struct pst_server *s,
 		      const struct pst_server_config *c)
 {
 	const struct pst_agent *a = &s->agent;
-	char where[512] = "";
+	char where[512] = "", cure[PST_MEASURE_CURE];
 	size_t n = 0;
 	unsigned int i;
 
@@ -210,15 +185,20 @@ static void log_start(const struct pst_server *s,
 					      " unix:%s", l->path);
 	}
 	pst_log(PST_LOG_INFO,
-		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, %.1f "
-		"GB/s; %s; listens on%s; loop %s; epoch %016llx",
+		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, read "
+		"%.2f and written %.2f GB/s, GPU registration %s; %s; listens "
+		"on%s; loop %s; epoch %016llx",
 		PACKAGE_VERSION, pst_provider_name(a->region.provider),
 		a->region.name,
 		(unsigned long long)(a->region.size - PST_WIRE_CTL_SIZE) >> 20,
 		a->region.page_size >> 10, pst_caching_name(a->region.caching),
-		a->read_gb_s, a->backend_text,
+		a->measure.read_gbps, a->measure.write_gbps,
+		pst_agent_registration(a), a->backend_text,
 		where[0] ? where : " a passed socket", a->loop_text,
 		(unsigned long long)a->epoch);
+	pst_measure_cure(&a->region, &a->measure, cure);
+	if (cure[0])
+		pst_log(PST_LOG_WARNING, "%s", cure);
 }
 
 static int open_all(struct pst_server *s, const struct pst_server_config *c,

@@ -22,6 +22,7 @@ enum {
 	OPT_NO_VM,
 	OPT_TIMEOUT,
 	OPT_REGION_SIZE,
+	OPT_REGION_VIA,
 	OPT_APPEND,
 	OPT_DEBUG_CONSOLE,
 };
@@ -44,6 +45,8 @@ static const struct pst_cmd_opt opts[] = {
 	 "time the guest gets until its agent answers [60s]"},
 	{OPT_REGION_SIZE, "region-size", "SIZE",
 	 "at least that large a region [by the matrices]"},
+	{OPT_REGION_VIA, "region-via", "ivshmem|nvdimm",
+	 "what the region is to the guest [ivshmem]"},
 	{OPT_APPEND, "append", "WORDS", "further words for the guest's kernel"},
 	{OPT_DEBUG_CONSOLE, "debug-console", NULL,
 	 "a root shell of the guest at console.sock in the\n"
@@ -64,6 +67,21 @@ static bool parse_accel(const struct pst_cmd_ctx *ctx, const char *text,
 		}
 	}
 	pst_cmd_usage(ctx, "--accel: '%s' is not auto, kvm or tcg", text);
+	return false;
+}
+
+static bool parse_via(const struct pst_cmd_ctx *ctx, const char *text,
+		      enum pst_demo_via *ret)
+{
+	enum pst_demo_via v;
+
+	for (v = PST_DEMO_IVSHMEM; v <= PST_DEMO_NVDIMM; v++) {
+		if (strcmp(text, pst_demo_via_name(v)) == 0) {
+			*ret = v;
+			return true;
+		}
+	}
+	pst_cmd_usage(ctx, "--region-via: '%s' is not ivshmem or nvdimm", text);
 	return false;
 }
 
@@ -112,6 +130,8 @@ static bool parse_opt(const struct pst_cmd_ctx *ctx, int c,
 	case OPT_REGION_SIZE:
 		return pst_cmd_arg_size(ctx, "--region-size", optarg,
 					&o->region_size);
+	case OPT_REGION_VIA:
+		return parse_via(ctx, optarg, &o->via);
 	case OPT_APPEND:
 		o->append = optarg;
 		return true;
@@ -159,8 +179,7 @@ const struct pst_cmd pst_cmd_demo = {
 	.name = "demo",
 	.args = "[--stop [DIR]]",
 	.summary = "Multiply two matrices through a throw-away guest",
-	.help = "Boots a small guest in QEMU whose memory holds an ivshmem "
-		"region, multiplies two\n"
+	.help = "Boots a small guest in QEMU whose memory holds a region, multiplies two\n"
 		".npy matrices through it, checks the product against a "
 		"double-precision one\n"
 		"computed here, prints what was measured and leaves nothing "

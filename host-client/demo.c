@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "host-client/demo.h"
 #include "host-client/demo_run.h"
 #include "host-client/gemmfile.h"
@@ -27,6 +29,7 @@ struct demo {
 	char a[PST_DEMO_PATH_MAX], b[PST_DEMO_PATH_MAX];
 	char endpoint[2 * PST_DEMO_PATH_MAX];
 	char kernel[65];
+	json_t *mapping; /* what INFO says of the region's mapping */
 	uint64_t region_size;
 	uint64_t ping_ns;
 	uint64_t took_ns; /* all but the end */
@@ -155,6 +158,7 @@ static int open_guest(struct demo *d, struct pst_error *err)
 {
 	const struct pst_demo_vm_options o = {
 		.accel = d->o->accel,
+		.via = d->o->via,
 		.region_size = d->region_size,
 		.boot_timeout_ns = d->o->timeout_ns,
 		.append = d->o->append,
@@ -192,6 +196,25 @@ static int ping(struct demo *d, struct pst_error *err)
 	return last_error(d, rc, err);
 }
 
+/* Keys of INFO that go into the report as they are, if they are there. */
+static const char *const mapping_keys[] = {
+	"caching",    "page_size",        "read_gbps",
+	"write_gbps", "gpu_registration", "cure",
+};
+
+static json_t *take_mapping(const json_t *info)
+{
+	json_t *o = json_object(), *value;
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(mapping_keys); i++) {
+		value = json_object_get(info, mapping_keys[i]);
+		if (json_is_string(value) || json_is_number(value))
+			json_object_set(o, mapping_keys[i], value);
+	}
+	return o;
+}
+
 static int info(struct demo *d, struct pst_error *err)
 {
 	const char *kernel;
@@ -213,6 +236,7 @@ static int info(struct demo *d, struct pst_error *err)
 	}
 	kernel = json_string_value(json_object_get(o, "kernel"));
 	snprintf(d->kernel, sizeof(d->kernel), "%s", kernel ? kernel : "?");
+	d->mapping = take_mapping(o);
 	json_decref(o);
 	return 0;
 }
@@ -269,11 +293,22 @@ static void print_guest(const struct demo *d)
 	printf("%-10s %s\n", "endpoint", d->endpoint);
 }
 
+/* The guest's words, in JSON's escapes: they cannot drive a terminal. */
+static void print_mapping(const struct demo *d)
+{
+	char *text = json_dumps(d->mapping, JSON_ENSURE_ASCII | JSON_COMPACT |
+						    JSON_REAL_PRECISION(3));
+
+	printf("%-10s %s\n", "mapping", text ? text : "?");
+	free(text);
+}
+
 static void print_table(const struct demo *d)
 {
 	const struct pst_gemmfile_result *r = &d->result;
 
 	print_guest(d);
+	print_mapping(d);
 	printf("%-10s %.0f us, a round trip over the control socket\n", "ping",
 	       (double)d->ping_ns / PST_NS_PER_US);
 	printf("%-10s %s: (%llu x %llu) times (%llu x %llu) from .npy files\n",
@@ -323,6 +358,8 @@ static int print_json(const struct demo *d)
 	    (json_object_set_new(o, "state", json_string(d->state.dir)) ||
 	     json_object_set_new(o, "qemu_pid",
 				 json_integer(d->state.qemu.pid))))
+		return pst_cmd_fail(d->ctx, "out of memory");
+	if (o && json_object_update_missing(o, d->mapping))
 		return pst_cmd_fail(d->ctx, "out of memory");
 	return pst_cmd_print_json(d->ctx, o);
 }
@@ -390,6 +427,7 @@ int pst_demo_run(const struct pst_cmd_ctx *ctx,
 		rc = report(&d);
 	}
 	pst_close(d.c);
+	json_decref(d.mapping);
 	pst_demo_signals_watch(0);
 	if (!o->keep || rc != PST_EXIT_OK || sig) {
 		if (pst_demo_state_end(&d.state, &end_err)) {

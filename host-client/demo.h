@@ -23,6 +23,12 @@ enum pst_demo_accel { PST_DEMO_AUTO, PST_DEMO_KVM, PST_DEMO_TCG };
 /* "auto", "kvm", "tcg". */
 const char *pst_demo_accel_name(enum pst_demo_accel a);
 
+/* What the region is to the guest: a PCI device or memory. */
+enum pst_demo_via { PST_DEMO_IVSHMEM, PST_DEMO_NVDIMM };
+
+/* "ivshmem", "nvdimm". */
+const char *pst_demo_via_name(enum pst_demo_via v);
+
 /* ---- demo_qemu.c: QEMU's command line ----------------------------------- */
 
 /* A growing argument vector; v[n] is NULL. failed: out of memory or room, or
@@ -49,10 +55,11 @@ struct pst_demo_qemu {
 	const char *append; /* further words for the kernel, or NULL */
 	const char *dir;    /* the state directory */
 	const char *region_path;
-	uint64_t region_size; /* bytes, a power of two: it becomes a BAR */
-	bool vhost_vsock;     /* by the kernel; else vhost-user over dir */
-	uint32_t cid;         /* of the guest, for vhost_vsock */
-	bool debug_console;   /* ttyS1 on a socket in dir */
+	uint64_t region_size; /* bytes, a power of two: it may be a BAR */
+	enum pst_demo_via via;
+	bool vhost_vsock;   /* by the kernel; else vhost-user over dir */
+	uint32_t cid;       /* of the guest, for vhost_vsock */
+	bool debug_console; /* ttyS1 on a socket in dir */
 };
 
 /*
@@ -237,6 +244,7 @@ PST_MUST_USE int pst_demo_find_vsock(struct pst_demo_files *f,
 
 struct pst_demo_vm_options {
 	enum pst_demo_accel accel;
+	enum pst_demo_via via;
 	uint64_t region_size;
 	uint64_t boot_timeout_ns;
 	const char *append;

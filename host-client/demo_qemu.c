@@ -32,6 +32,11 @@ const char *pst_demo_accel_name(enum pst_demo_accel a)
 	return names[a];
 }
 
+const char *pst_demo_via_name(enum pst_demo_via v)
+{
+	return v == PST_DEMO_NVDIMM ? "nvdimm" : "ivshmem";
+}
+
 void pst_demo_argv_add(struct pst_demo_argv *a, const char *fmt, ...)
 {
 	va_list ap;
@@ -83,6 +88,7 @@ static const char *quote(struct pst_demo_argv *a, const char *path,
 
 static void add_machine(struct pst_demo_argv *a, const struct pst_demo_qemu *q)
 {
+	const bool nvdimm = q->via == PST_DEMO_NVDIMM;
 	unsigned long long ram = q->ram_size;
 
 	pst_demo_argv_add(a, "-nodefaults");
@@ -93,14 +99,20 @@ static void add_machine(struct pst_demo_argv *a, const struct pst_demo_qemu *q)
 	pst_demo_argv_add(a, "on,obsolete=deny,elevateprivileges=deny,"
 			     "spawn=deny,resourcecontrol=deny");
 	pst_demo_argv_add(a, "-machine");
-	pst_demo_argv_add(a, "q35,accel=%s,memory-backend=ram",
-			  pst_demo_accel_name(q->accel));
+	pst_demo_argv_add(a, "q35,accel=%s,memory-backend=ram%s",
+			  pst_demo_accel_name(q->accel),
+			  nvdimm ? ",nvdimm=on" : "");
 	pst_demo_argv_add(a, "-cpu");
 	pst_demo_argv_add(a, "%s", q->cpu);
 	pst_demo_argv_add(a, "-smp");
 	pst_demo_argv_add(a, "%u", q->cpus);
 	pst_demo_argv_add(a, "-m");
-	pst_demo_argv_add(a, "%lluM", ram >> 20);
+	if (nvdimm)
+		pst_demo_argv_add(a, "%lluM,slots=1,maxmem=%lluM", ram >> 20,
+				  (ram + (unsigned long long)q->region_size) >>
+					  20);
+	else
+		pst_demo_argv_add(a, "%lluM", ram >> 20);
 	/* A vhost-user device reads the guest's memory: it is shared. */
 	pst_demo_argv_add(a, "-object");
 	pst_demo_argv_add(a, "memory-backend-memfd,id=ram,size=%llu,share=on",
@@ -143,11 +155,15 @@ static void add_devices(struct pst_demo_argv *a, const struct pst_demo_qemu *q,
 	pst_demo_argv_add(a, "-object");
 	pst_demo_argv_add(a,
 			  "memory-backend-file,id=region,mem-path=%s,"
-			  "share=on,size=%llu",
+			  "share=on,size=%llu%s",
 			  quote(a, q->region_path, path),
-			  (unsigned long long)q->region_size);
+			  (unsigned long long)q->region_size,
+			  /* Whatever the file lies on, the guest's pages. */
+			  q->via == PST_DEMO_NVDIMM ? ",align=2M" : "");
 	pst_demo_argv_add(a, "-device");
-	pst_demo_argv_add(a, "ivshmem-plain,memdev=region");
+	pst_demo_argv_add(a, "%s,memdev=region",
+			  q->via == PST_DEMO_NVDIMM ? "nvdimm"
+						    : "ivshmem-plain");
 	if (q->vhost_vsock) {
 		pst_demo_argv_add(a, "-device");
 		pst_demo_argv_add(a, "vhost-vsock-pci,guest-cid=%u", q->cid);

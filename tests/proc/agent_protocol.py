@@ -624,7 +624,8 @@ def info_health_and_stats_say_what_they_must(start):
     c = Conn(a).open(name=b"reader", pid=4711)
     info = c.query(INFO)
     for key in ("version", "protocol", "epoch", "session", "provider",
-                "region", "page_size", "caching", "backend", "limits", "ops",
+                "region", "page_size", "caching", "read_gbps", "write_gbps",
+                "gpu_registration", "backend", "limits", "ops",
                 "loop", "kernel", "boot_id", "vm_uuid", "emulated", "pid"):
         assert key in info, key
     for key in ("name", "uuid", "file_size", "arena_size", "page_size",
@@ -640,6 +641,11 @@ def info_health_and_stats_say_what_they_must(start):
                                                          "CHECKSUM"}
     health = c.query(HEALTH)
     assert health["healthy"] is True and health["reasons"] == []
+    for key in ("provider", "page_size", "caching", "gpu_registration"):
+        assert health[key] == info[key], key
+    assert health["read_gbps"] > 0 and health["write_gbps"] > 0, health
+    assert info["gpu_registration"] == "none", info
+    assert info["caching"] == "WB" and "cure" not in info, info
     assert health["uptime_s"] > 0 and health["sessions"] == 1
     time.sleep(0.3)
     assert c.query(HEALTH)["heartbeat"] > health["heartbeat"]
