@@ -76,7 +76,7 @@ static int probe(const char *path, uint64_t off, uint64_t size, int hold)
 {
 	struct pst_probe p = {.hold = (uint32_t)hold};
 	char line[16];
-	uint8_t *at;
+	uint8_t *at = NULL;
 	int fd;
 
 	if (map(path, off, size, &at))

@@ -302,9 +302,11 @@ def case_idle():
 
 
 def agent_memory(pid):
-    """KiB of memory the agent has; pages of a PCI BAR do not count as its."""
+    """KiB of memory the agent has, without the region, which the module
+    penstock_bar maps as pages of a file."""
     return GUEST.console.number(
-        "awk '/^VmRSS/ { print $2 }' /proc/%d/status" % pid)
+        "awk '/^[0-9a-f]+-/ { region = /\\/dev\\/penstock/ } "
+        "/^Rss:/ && !region { n += $2 } END { print n }' /proc/%d/smaps" % pid)
 
 
 def case_memory():

@@ -3,10 +3,12 @@
 console and QMP, and TAP with a result for each case."""
 import atexit
 import contextlib
+import glob
 import json
 import mmap
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -19,6 +21,8 @@ import traceback
 from urllib.parse import parse_qs, unquote, urlsplit
 
 BUILD = os.environ.get("PST_TOP_BUILDDIR", os.getcwd())
+SRC = os.environ.get("PST_TOP_SRCDIR", os.path.dirname(os.path.dirname(
+    os.path.dirname(os.path.abspath(__file__)))))
 PENSTOCK = os.path.join(BUILD, "host-client", "penstock")
 LIBRARY = os.path.join(BUILD, "host-client", ".libs", "libpenstock.so.0")
 IMAGE = os.environ.get("PENSTOCK_GUEST_IMAGE",
@@ -54,6 +58,68 @@ def need_guest():
             os.access("/dev/vhost-vsock", os.R_OK | os.W_OK)):
         skip("neither /dev/vhost-vsock nor vhost-device-vsock: "
              "make guest-tools")
+
+
+def build_module(source):
+    """Compiles a kernel module for the image's kernel; its path, or None and
+    a line that says why not."""
+    for modules in glob.glob(os.path.join(BUILD, "tools/kernel/lib/modules/*")):
+        version = os.path.basename(modules)
+        out = os.path.join(BUILD, "tests/vm/kmod")
+        done = subprocess.run(
+            [os.path.join(SRC, "guest-agent/kmod/build-module"), "-o", out,
+             "--tools", os.path.join(BUILD, "tools"), "--kernel", version,
+             "--source", os.path.join(SRC, source)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=400, check=False)
+        found = glob.glob(os.path.join(out, version, "*.ko"))
+        if done.returncode == 0 and found:
+            return found[0]
+        print("# " + done.stdout.strip())
+    return None
+
+
+def image_has_own_module():
+    return bool(glob.glob(os.path.join(
+        BUILD, "guest-agent/kmod/*/penstock_bar.ko")))
+
+
+def add_to_image(files):
+    """From now on guests boot an image with these files too, a dict of paths
+    in the guest to files here. The kernel takes a second archive behind the
+    first."""
+    image = os.path.join(RUNTIME, "image")
+    root = os.path.join(RUNTIME, "root")
+    os.makedirs(image)
+    for path, source in files.items():
+        to = os.path.join(root, path.lstrip("/"))
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        shutil.copy(source, to)
+        os.chmod(to, 0o755)
+    names = "\0".join(
+        os.path.relpath(os.path.join(d, x), root)
+        for d, dirs, plain in os.walk(root) for x in dirs + plain)
+    archive = subprocess.run(
+        ["cpio", "-o", "-0", "-H", "newc", "-R", "0:0", "--quiet"], cwd=root,
+        input=names.encode(), stdout=subprocess.PIPE, check=True).stdout
+    os.symlink(os.path.join(IMAGE, "vmlinuz"), os.path.join(image, "vmlinuz"))
+    with open(os.path.join(IMAGE, "initrd.img"), "rb") as f, \
+            open(os.path.join(image, "initrd.img"), "wb") as g:
+        g.write(f.read())
+        g.write(archive)
+    os.environ["PENSTOCK_GUEST_IMAGE"] = image
+
+
+def add_to_qemu(*args):
+    """From now on QEMU gets these arguments too."""
+    qemu = (os.environ.get("PENSTOCK_QEMU") or
+            shutil.which("qemu-system-x86_64"))
+    path = os.path.join(RUNTIME, "qemu-%d" % len(os.listdir(RUNTIME)))
+    with open(path, "w") as f:
+        f.write("#!/bin/sh\nexec %s \"$@\" %s\n" %
+                (shlex.quote(qemu), " ".join(shlex.quote(a) for a in args)))
+    os.chmod(path, 0o755)
+    os.environ["PENSTOCK_QEMU"] = path
 
 
 class Tap:
