@@ -76,6 +76,8 @@ int pst_heartbeat_start(struct pst_wire_word *word, uint32_t period_ms,
 		goto free_h;
 	pthread_mutex_init(&h->lock, NULL);
 	sigfillset(&all);
+	/* Blocked, it would kill without our handler's sentence. */
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&h->thread, NULL, beat, h);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

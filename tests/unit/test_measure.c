@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "guest-agent/fault.h"
+#include "guest-agent/heartbeat.h"
 #include "guest-agent/measure.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
@@ -122,6 +123,18 @@ static void touch_region(struct pst_region *r)
 	*(volatile uint8_t *)(r->base + 3 * MIB) = 1;
 }
 
+/* The agent's other thread is often the first to find out. */
+static void beat_in_region(struct pst_region *r)
+{
+	struct pst_heartbeat *h;
+
+	if (pst_heartbeat_start(&pst_region_header(r)->heartbeat, 10, &h,
+				&err) < 0)
+		_exit(96);
+	take_away(r->base);
+	sleep(5);
+}
+
 static void touch_other(struct pst_region *r)
 {
 	uint8_t *p =
@@ -145,6 +158,17 @@ START_TEST(a_region_that_is_taken_away_ends_the_process_with_a_sentence)
 }
 END_TEST
 
+START_TEST(the_heartbeats_thread_ends_the_process_likewise)
+{
+	char text[512];
+	int status = in_child(beat_in_region, text, sizeof(text));
+
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 1);
+	ck_assert_ptr_nonnull(strstr(text, "memory is gone"));
+}
+END_TEST
+
 START_TEST(a_bus_error_elsewhere_kills_as_ever)
 {
 	char text[512];
@@ -165,6 +189,7 @@ static void add(TCase *tc)
 	tcase_add_test(
 		tc,
 		a_region_that_is_taken_away_ends_the_process_with_a_sentence);
+	tcase_add_test(tc, the_heartbeats_thread_ends_the_process_likewise);
 	tcase_add_test(tc, a_bus_error_elsewhere_kills_as_ever);
 }
 
