@@ -444,8 +444,10 @@ static void open_buffers(struct uring_loop *u)
 	size_t size = pst_round_up(ring_size, 4096) + N_BUFS * BUF_SIZE;
 	struct io_uring_buf_reg reg = {.ring_entries = N_BUFS,
 				       .bgid = BUF_GROUP};
+	/* All at once: buffers are used in turn, and each one's first use would
+	 * cost a fault, and look like a leak. */
 	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	int i;
 
 	if (mem == MAP_FAILED)
