@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/shm.h"
 #include "transport/util.h"
 
 #define MEASURE_BYTES (1U << 20)
@@ -54,7 +55,7 @@ static void run(uint8_t *at, struct best *ret)
 			memcpy(at + n, buf, sizeof(buf));
 			/* Drains write-combining buffers: pairs with
 			 * nothing. */
-			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+			pst_shm_fence();
 			t2 = pst_now_ns();
 			ret->read_ns = least(ret->read_ns, t1 - t0);
 			ret->write_ns = least(ret->write_ns, t2 - t1);
