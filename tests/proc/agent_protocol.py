@@ -376,11 +376,15 @@ def an_operation_can_be_cancelled(start):
     c.gemm(1, off, off + 16 * MIB, off + 32 * MIB, n, beta=0.5)
     for i in range(2, 60):
         c.gemm(i, off, off + 16 * MIB, off + 32 * MIB, n)
-    assert c.call(CANCEL, struct.pack("<Q", 59))[0] == OK
-    for i in range(1, 59):
-        assert c.call(CANCEL, struct.pack("<Q", i))[0] == OK
-    for i in range(1, 60):
-        assert c.reap()[:2] == (i, ECANCELED)
+    late = c.call(CANCEL, struct.pack("<Q", 59))[0]
+    assert late == OK, late
+    answers = [c.call(CANCEL, struct.pack("<Q", i))[0] for i in range(1, 59)]
+    # One that had run to its end before its CANCEL came is unknown then, and
+    # has completed as usual; every other one is cancelled.
+    assert answers.count(OK) > 40, answers
+    for i, answer in enumerate(answers + [late], 1):
+        want = {OK: ECANCELED, ENOENT: OK}[answer]
+        assert c.reap()[:2] == (i, want), (i, answers)
     status, p = c.call(CANCEL, struct.pack("<Q", 59))
     assert status == ENOENT and b"59" in p
 
