@@ -75,6 +75,9 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	}
 	a->started_ns = pst_now_ns();
 	a->ops->describe(a->backend, a->backend_text, sizeof(a->backend_text));
+	/* One that does not answer already shows in HEALTH. */
+	if (pst_agent_device(a, &a->device, NULL) < 0)
+		a->device = (struct pst_backend_device){0};
 	pst_identity_read(sysfs, &a->identity);
 	return 0;
 }
@@ -82,6 +85,18 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 const char *pst_agent_registration(const struct pst_agent *a)
 {
 	return a->ops->registration ? a->ops->registration(a->backend) : "none";
+}
+
+int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
+		     struct pst_error *err)
+{
+	int r;
+
+	*ret = (struct pst_backend_device){0};
+	if (!a->ops->device_info)
+		return 0;
+	r = a->ops->device_info(a->backend, ret, err);
+	return r < 0 ? r : 1;
 }
 
 void pst_agent_done(struct pst_agent *a)

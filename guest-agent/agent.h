@@ -71,6 +71,7 @@ struct pst_agent {
 	struct pst_identity identity;
 	const struct pst_backend_ops *ops;
 	struct pst_backend *backend;
+	struct pst_backend_device device; /* at start; zero without a GPU */
 	const struct pst_heartbeat *heartbeat; /* NULL in tests */
 	struct pst_measure measure; /* of the arena's mapping, at start */
 	char backend_text[64];
@@ -99,6 +100,13 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 /* How the GPU's driver has the region: "plain", "iomemory", "staged", or
  * "none". */
 const char *pst_agent_registration(const struct pst_agent *a);
+
+/*
+ * The GPU as it is now. Returns 1 and *ret, 0 when there is none, or -ENODEV,
+ * -EIO with a sentence when it does not answer.
+ */
+int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
+		     struct pst_error *err);
 
 /* The sessions must be gone. */
 void pst_agent_done(struct pst_agent *a);

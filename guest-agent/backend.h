@@ -21,6 +21,37 @@ struct pst_backend_op {
 	void *priv;
 };
 
+/* Bits of pst_backend_device.known: the numbers that could be found out. A
+ * text that could not be found out is empty. */
+enum pst_device_known {
+	PST_DEVICE_SM = 1U << 0,
+	PST_DEVICE_MULTIPROCESSORS = 1U << 1,
+	PST_DEVICE_MEM_TOTAL = 1U << 2,
+	PST_DEVICE_MEM_FREE = 1U << 3,
+	PST_DEVICE_TEMPERATURE = 1U << 4,
+	PST_DEVICE_POWER = 1U << 5,
+	PST_DEVICE_UTILISATION = 1U << 6,
+};
+
+/* A GPU, for INFO and HEALTH. */
+struct pst_backend_device {
+	uint32_t known; /* enum pst_device_known */
+	char name[128]; /* the card's, "NVIDIA GeForce GTX TITAN X" */
+	char uuid[48];  /* the driver's name for it, "GPU-..." */
+	char pci[32];   /* its address in this kernel, "0000:01:00.0" */
+	/* Versions. */
+	char driver[32];
+	char runtime[32]; /* CUDA */
+	char cublas[32];
+	uint32_t sm_major, sm_minor; /* compute capability */
+	uint32_t multiprocessors;
+	uint64_t mem_total; /* bytes of device memory */
+	uint64_t mem_free;
+	int32_t temperature_c;
+	double power_w;
+	uint32_t utilisation_pct;
+};
+
 struct pst_backend_ops {
 	const char *name; /* "cpu" */
 
@@ -38,6 +69,19 @@ struct pst_backend_ops {
 	/* How a GPU's driver has the region, for INFO: "plain", "iomemory",
 	 * "staged" or "none". NULL: there is no GPU. */
 	const char *(*registration)(struct pst_backend *b);
+
+	/*
+	 * What the device is and how it is, for INFO and HEALTH; called by the
+	 * serving thread at each of them, once after open, and while
+	 * operations run: what takes more than about 1 ms to read is read
+	 * elsewhere and answered from the last reading. *ret is zero before.
+	 * Returns 0, or -ENODEV, -EIO when the device does not answer any
+	 * more; the sentence then is a reason of HEALTH. NULL: there is no
+	 * GPU.
+	 */
+	int (*device_info)(struct pst_backend *b,
+			   struct pst_backend_device *ret,
+			   struct pst_error *err);
 
 	/* Threads that compute; for INFO. */
 	uint32_t (*threads)(struct pst_backend *b);

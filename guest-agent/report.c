@@ -73,6 +73,80 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 		json_object_set_new(root, "cure", json_string(cure));
 }
 
+/* Text and numbers that the backend could not find out are null. */
+static json_t *text_or_null(const char *s)
+{
+	json_t *v = s[0] ? json_string(s) : NULL;
+
+	return v ? v : json_null();
+}
+
+static json_t *known(const struct pst_backend_device *d,
+		     enum pst_device_known bit, json_t *v)
+{
+	if (d->known & bit && v)
+		return v;
+	json_decref(v);
+	return json_null();
+}
+
+static void add_memory(const struct pst_backend_device *d, json_t *gpu)
+{
+	json_object_set_new(gpu, "memory_total",
+			    known(d, PST_DEVICE_MEM_TOTAL, u64(d->mem_total)));
+	json_object_set_new(gpu, "memory_free",
+			    known(d, PST_DEVICE_MEM_FREE, u64(d->mem_free)));
+}
+
+/* The GPU in INFO: what it is. */
+static json_t *gpu_info(const struct pst_agent *a)
+{
+	struct pst_backend_device d;
+	json_t *gpu;
+
+	if (pst_agent_device(a, &d, NULL) <= 0)
+		return json_null();
+	gpu = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			text_or_null(d.name), "uuid", text_or_null(d.uuid),
+			"pci", text_or_null(d.pci), "driver",
+			text_or_null(d.driver), "cuda", text_or_null(d.runtime),
+			"cublas", text_or_null(d.cublas));
+	json_object_set_new(
+		gpu, "compute_capability",
+		known(&d, PST_DEVICE_SM,
+		      json_sprintf("%u.%u", d.sm_major, d.sm_minor)));
+	json_object_set_new(
+		gpu, "multiprocessors",
+		known(&d, PST_DEVICE_MULTIPROCESSORS, u64(d.multiprocessors)));
+	add_memory(&d, gpu);
+	return gpu;
+}
+
+/* The GPU in HEALTH: how it is. One that does not answer is a reason. */
+static json_t *gpu_health(const struct pst_agent *a, json_t *reasons)
+{
+	struct pst_backend_device d;
+	struct pst_error err = {0};
+	json_t *gpu;
+	int r;
+
+	r = pst_agent_device(a, &d, &err);
+	if (r < 0)
+		json_array_append_new(reasons, json_string(err.text));
+	if (r <= 0)
+		return json_null();
+	gpu = json_pack(
+		"{s:o, s:o, s:o, s:o}", "name", text_or_null(d.name),
+		"temperature_c",
+		known(&d, PST_DEVICE_TEMPERATURE,
+		      json_integer(d.temperature_c)),
+		"power_w", known(&d, PST_DEVICE_POWER, json_real(d.power_w)),
+		"utilisation_pct",
+		known(&d, PST_DEVICE_UTILISATION, u64(d.utilisation_pct)));
+	add_memory(&d, gpu);
+	return gpu;
+}
+
 static json_t *limits(const struct pst_agent *a)
 {
 	return json_pack(
@@ -113,6 +187,7 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 			    json_pack("{s:s, s:s, s:i}", "name", a->ops->name,
 				      "describe", a->backend_text, "threads",
 				      (int)a->ops->threads(a->backend)));
+	json_object_set_new(root, "gpu", gpu_info(a));
 	json_object_set_new(root, "limits", limits(a));
 	json_object_set_new(root, "ops", operations());
 	json_object_set_new(root, "loop", json_string(a->loop_text));
@@ -147,6 +222,7 @@ char *pst_report_health(const struct pst_agent *a)
 	const uint64_t word =
 		pst_shm_load(&pst_region_header(&a->region)->heartbeat.value);
 	json_t *reasons = json_array(), *root = json_object();
+	json_t *gpu = gpu_health(a, reasons);
 	char text[128];
 
 	if (a->draining)
@@ -168,6 +244,7 @@ char *pst_report_health(const struct pst_agent *a)
 			    json_boolean(json_array_size(reasons) == 0));
 	json_object_set_new(root, "reasons", reasons);
 	json_object_set_new(root, "notes", notes(a));
+	json_object_set_new(root, "gpu", gpu);
 	json_object_set_new(root, "uptime_s",
 			    json_real((double)(now - a->started_ns) /
 				      (double)PST_NS_PER_S));

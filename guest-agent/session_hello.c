@@ -119,6 +119,9 @@ static void welcome(struct pst_session *s, const struct pst_frame *f)
 	copy_text(w.provider, sizeof(w.provider),
 		  pst_provider_name(a->region.provider));
 	copy_text(w.backend, sizeof(w.backend), a->backend_text);
+	copy_text(w.driver, sizeof(w.driver), a->device.driver);
+	copy_text(w.cuda, sizeof(w.cuda), a->device.runtime);
+	copy_text(w.cublas, sizeof(w.cublas), a->device.cublas);
 	pst_session_reply(s, f, &w, sizeof(w));
 }
 
