@@ -8,6 +8,7 @@
 
 #include "guest-agent/notify.h"
 #include "guest-agent/options.h"
+#include "guest-agent/settings.h"
 #include "transport/util.h"
 
 static int stop_fd = -1;
@@ -72,16 +73,17 @@ int main(int argc, char **argv)
 	int r;
 
 	r = pst_options_parse(argc, argv, &options, &err);
-	if (r > 0)
-		return 0;
-	if (r < 0) {
+	if (r < 0)
 		fprintf(stderr, "penstock-agent: %s\n", err.text);
-		return 2;
+	if (r) {
+		pst_options_done(&options);
+		return r < 0 ? 2 : 0;
 	}
 	pst_log_set_level(options.log_level);
-	if (serve(&options.server, &err) < 0) {
+	pst_settings_listen(&options.server);
+	r = serve(&options.server, &err);
+	if (r < 0)
 		pst_log(PST_LOG_ERROR, "%s", err.text);
-		return 1;
-	}
-	return 0;
+	pst_options_done(&options);
+	return r < 0;
 }

@@ -1,86 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent's command line. */
+/* The agent's command line and configuration file. */
 #include "guest-agent/options.h"
 
+#include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "guest-agent/config.h"
+#include "guest-agent/settings.h"
 #include "transport/util.h"
 
-/* Defaults of the limits. A side that fits in 20 bits times another is far
- * above any arena; the sizes of operands are bounded by max_elems and by what
- * is leased. */
-#define DEFAULT_MAX_CLIENTS 16U
-#define DEFAULT_MAX_DIM     (1U << 20)
-#define DEFAULT_MAX_ELEMS   (1ULL << 32)
-#define DEFAULT_SPIN_NS     (50 * PST_NS_PER_US)
-#define MAX_SPIN_NS         (PST_NS_PER_S)
-#define DRAIN_NS            (10 * PST_NS_PER_S)
-#define MAX_THREADS         1024U
-#define MAX_NODE            1023U
 /* Values of long options, beyond those of short ones. */
 #define FIRST_VAL 256
+/* How a value was given, in a sentence. */
+#define WHERE_SIZE 256
+#define SECTION    "agent"
 
-enum opt {
-	OPT_LISTEN,
-	OPT_REGION,
-	OPT_BACKEND,
-	OPT_THREADS,
-	OPT_NUMA_NODE,
-	OPT_SPIN,
-	OPT_ALLOW_CID,
-	OPT_MAX_CLIENTS,
-	OPT_MAX_DIM,
-	OPT_MAX_ELEMS,
-	OPT_MAX_LEASE,
-	OPT_SCRUB,
-	OPT_SYSFS,
-	OPT_LOOP,
-	OPT_LOG_LEVEL,
-	OPT_SERVE_FD,
-	OPT_HELP,
-	OPT_VERSION,
-	N_OPTS
-};
-
-static const struct {
-	const char *name;
-	const char *arg; /* NULL: none */
-	const char *help;
-} descriptions[N_OPTS] = {
-	[OPT_LISTEN] = {"listen", "WHERE",
-			"vsock:PORT or unix:PATH, may be repeated "
-			"[vsock:7070]"},
-	[OPT_REGION] = {"region", "SPEC",
-			"auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
-			"memfd:SIZE or fd:N [auto]"},
-	[OPT_BACKEND] = {"backend", "NAME", "auto or cpu [auto]"},
-	[OPT_THREADS] = {"threads", "N", "threads of the backend [all CPUs]"},
-	[OPT_NUMA_NODE] = {"numa-node", "N",
-			   "run on this node's CPUs only, or any [any]"},
-	[OPT_SPIN] = {"spin", "DURATION", "spin before sleeping [50us]"},
-	[OPT_ALLOW_CID] = {"allow-cid", "CID",
-			   "accept this vsock peer beside the host, may be "
-			   "repeated"},
-	[OPT_MAX_CLIENTS] = {"max-clients", "N", "lanes, 1 to 31 [16]"},
-	[OPT_MAX_DIM] = {"max-dim", "N",
-			 "largest m, n, k, leading dimension [1048576]"},
-	[OPT_MAX_ELEMS] = {"max-elems", "N",
-			   "most elements of one operand [4294967296]"},
-	[OPT_MAX_LEASE] = {"max-lease", "SIZE",
-			   "most bytes leased to one client [the arena]"},
-	[OPT_SCRUB] = {"scrub", "yes|no",
-		       "zero released memory before others get it [no]"},
-	[OPT_SYSFS] = {"sysfs", "DIR", "where sysfs is mounted [/sys]"},
-	[OPT_LOOP] = {"loop", "KIND", "auto, uring or poll [auto]"},
-	[OPT_LOG_LEVEL] = {"log-level", "LEVEL",
-			   "error, warning, info or debug [info]"},
-	[OPT_SERVE_FD] = {"serve-fd", "N",
-			  "serve the connected socket N, exit when it closes"},
-	[OPT_HELP] = {"help", NULL, "print this and exit"},
-	[OPT_VERSION] = {"version", NULL, "print the version and exit"},
+/* What the command line has. */
+struct command {
+	bool has[PST_N_SETTINGS];
+	const char *config; /* NULL: no --config */
 };
 
 static void print_help(void)
@@ -91,212 +31,13 @@ static void print_help(void)
 	printf("Usage: penstock-agent [OPTION]...\n"
 	       "Serves matrix products on a region of memory that host and "
 	       "guest share.\n\n");
-	for (i = 0; i < N_OPTS; i++) {
-		snprintf(left, sizeof(left), "--%s%s%s", descriptions[i].name,
-			 descriptions[i].arg ? " " : "",
-			 descriptions[i].arg ? descriptions[i].arg : "");
-		printf("  %-22s %s\n", left, descriptions[i].help);
+	for (i = 0; i < PST_N_SETTINGS; i++) {
+		snprintf(left, sizeof(left), "--%s%s%s", pst_settings[i].name,
+			 pst_settings[i].arg ? " " : "",
+			 pst_settings[i].arg ? pst_settings[i].arg : "");
+		printf("  %-22s %s\n", left, pst_settings[i].help);
 	}
 	printf("\nSee penstock-agent(8).\n");
-}
-
-static int bad(struct pst_error *err, enum opt opt, const char *arg)
-{
-	return pst_error_set(err, -EINVAL, "--%s %s: expected %s",
-			     descriptions[opt].name, arg,
-			     descriptions[opt].arg);
-}
-
-/* A number in [min, max] for an option that wants one. */
-static int number(enum opt opt, const char *arg, uint64_t min, uint64_t max,
-		  uint64_t *ret, struct pst_error *err)
-{
-	if (pst_parse_u64(arg, min, max, ret) == 0)
-		return 0;
-	return pst_error_set(err, -EINVAL,
-			     "--%s %s: expected a number from %llu to %llu",
-			     descriptions[opt].name, arg,
-			     (unsigned long long)min, (unsigned long long)max);
-}
-
-static int number32(enum opt opt, const char *arg, uint32_t min, uint32_t max,
-		    uint32_t *ret, struct pst_error *err)
-{
-	uint64_t v;
-	int r = number(opt, arg, min, max, &v, err);
-
-	if (r == 0)
-		*ret = (uint32_t)v;
-	return r;
-}
-
-static int add_listen(struct pst_server_config *c, const char *arg,
-		      struct pst_error *err)
-{
-	if (c->n_listens == PST_SERVER_MAX_LISTENS)
-		return pst_error_set(err, -EINVAL,
-				     "more than %u times --listen",
-				     PST_SERVER_MAX_LISTENS);
-	return pst_listen_parse(arg, &c->listens[c->n_listens++], err);
-}
-
-static int add_cid(struct pst_server_config *c, const char *arg,
-		   struct pst_error *err)
-{
-	if (c->n_cids == PST_CONN_MAX_CIDS)
-		return pst_error_set(err, -EINVAL,
-				     "more than %u times --allow-cid",
-				     PST_CONN_MAX_CIDS);
-	return number32(OPT_ALLOW_CID, arg, 0, UINT32_MAX - 1,
-			&c->cids[c->n_cids++], err);
-}
-
-static int parse_node(const char *arg, int *ret, struct pst_error *err)
-{
-	uint32_t node;
-	int r;
-
-	if (strcmp(arg, "any") == 0) {
-		*ret = -1;
-		return 0;
-	}
-	r = number32(OPT_NUMA_NODE, arg, 0, MAX_NODE, &node, err);
-	if (r == 0)
-		*ret = (int)node;
-	return r;
-}
-
-static int parse_loop(const char *arg, enum pst_loop_kind *ret)
-{
-	if (strcmp(arg, "auto") == 0)
-		*ret = PST_LOOP_AUTO;
-	else if (strcmp(arg, "uring") == 0)
-		*ret = PST_LOOP_URING;
-	else if (strcmp(arg, "poll") == 0)
-		*ret = PST_LOOP_POLL;
-	else
-		return -EINVAL;
-	return 0;
-}
-
-static int parse_spin(const char *arg, uint64_t *ret)
-{
-	if (pst_parse_duration(arg, ret) < 0 || *ret > MAX_SPIN_NS)
-		return -EINVAL;
-	return 0;
-}
-
-static int parse_bool(const char *arg, bool *ret)
-{
-	*ret = strcmp(arg, "yes") == 0;
-	return *ret || strcmp(arg, "no") == 0 ? 0 : -EINVAL;
-}
-
-/* The options that shape the server's limits. */
-static int parse_limit(struct pst_wire_limits *l, enum opt opt, const char *arg,
-		       struct pst_error *err)
-{
-	switch (opt) {
-	case OPT_MAX_CLIENTS:
-		return number32(opt, arg, 1, PST_WIRE_MAX_LANES,
-				&l->max_clients, err);
-	case OPT_MAX_DIM:
-		/* A BLAS takes dimensions as int. */
-		return number32(opt, arg, 1, INT_MAX, &l->max_dim, err);
-	case OPT_MAX_ELEMS:
-		return number(opt, arg, 1, PST_WIRE_MAX_FILE, &l->max_elems,
-			      err);
-	default:
-		if (pst_parse_size(arg, &l->max_lease) < 0 ||
-		    l->max_lease < PST_WIRE_UNIT)
-			return pst_error_set(
-				err, -EINVAL,
-				"--max-lease %s: expected a size of at least "
-				"2M",
-				arg);
-		return 0;
-	}
-}
-
-static int parse_one(struct pst_options *o, enum opt opt, const char *arg,
-		     struct pst_error *err)
-{
-	struct pst_server_config *c = &o->server;
-	uint32_t fd;
-	int r = 0;
-
-	switch (opt) {
-	case OPT_LISTEN:
-		return add_listen(c, arg, err);
-	case OPT_REGION:
-		c->region = arg;
-		return 0;
-	case OPT_SYSFS:
-		c->sysfs = arg;
-		return 0;
-	case OPT_BACKEND:
-		c->backend = pst_backend_find(arg);
-		r = c->backend ? 0 : -EINVAL;
-		break;
-	case OPT_THREADS:
-		return number32(opt, arg, 1, MAX_THREADS, &c->threads, err);
-	case OPT_NUMA_NODE:
-		return parse_node(arg, &c->numa_node, err);
-	case OPT_SPIN:
-		r = parse_spin(arg, &c->spin_ns);
-		break;
-	case OPT_ALLOW_CID:
-		return add_cid(c, arg, err);
-	case OPT_SCRUB:
-		r = parse_bool(arg, &c->scrub);
-		break;
-	case OPT_LOOP:
-		r = parse_loop(arg, &c->loop);
-		break;
-	case OPT_LOG_LEVEL:
-		r = pst_log_level_parse(arg, &o->log_level) ? 0 : -EINVAL;
-		break;
-	case OPT_SERVE_FD:
-		r = number32(opt, arg, 0, INT_MAX, &fd, err);
-		if (r == 0)
-			c->serve_fd = (int)fd;
-		return r;
-	default:
-		return parse_limit(&c->limits, opt, arg, err);
-	}
-	return r < 0 ? bad(err, opt, arg) : 0;
-}
-
-static void set_defaults(struct pst_options *o)
-{
-	*o = (struct pst_options){
-		.log_level = PST_LOG_INFO,
-		.server =
-			{
-				.serve_fd = -1,
-				.numa_node = -1,
-				.region = "auto",
-				.sysfs = "/sys",
-				.backend = pst_backend_find("auto"),
-				.spin_ns = DEFAULT_SPIN_NS,
-				.drain_ns = DRAIN_NS,
-				.limits =
-					{
-						.max_clients =
-							DEFAULT_MAX_CLIENTS,
-						.max_dim = DEFAULT_MAX_DIM,
-						.max_elems = DEFAULT_MAX_ELEMS,
-					},
-			},
-	};
-}
-
-static int finish(struct pst_server_config *c, struct pst_error *err)
-{
-	if (c->n_listens || c->serve_fd >= 0)
-		return 0;
-	c->n_listens = 1;
-	return pst_listen_parse("vsock:7070", &c->listens[0], err);
 }
 
 /* getopt reports an unknown option, or a missing argument, by what follows in
@@ -308,33 +49,49 @@ static int usage(char **argv, int c, struct pst_error *err)
 			     c == ':' ? "needs an argument" : "unknown option");
 }
 
-int pst_options_parse(int argc, char **argv, struct pst_options *ret,
-		      struct pst_error *err)
+static int take_option(struct pst_options *o, struct command *cmd,
+		       enum pst_setting s, const char *arg,
+		       struct pst_error *err)
 {
-	struct option longopts[N_OPTS + 1] = {{0}};
+	char where[WHERE_SIZE];
+
+	cmd->has[s] = true;
+	if (s == PST_SET_CONFIG) {
+		cmd->config = arg;
+		return 0;
+	}
+	snprintf(where, sizeof(where), "--%s %.128s", pst_settings[s].name,
+		 arg);
+	return pst_setting_apply(o, s, where, arg, err);
+}
+
+static int parse_command(int argc, char **argv, struct pst_options *o,
+			 struct command *cmd, struct pst_error *err)
+{
+	struct option longopts[PST_N_SETTINGS + 1] = {{0}};
 	int c, i, r;
 
-	for (i = 0; i < N_OPTS; i++)
+	for (i = 0; i < PST_N_SETTINGS; i++)
 		longopts[i] = (struct option){
-			.name = descriptions[i].name,
-			.has_arg = descriptions[i].arg ? required_argument
+			.name = pst_settings[i].name,
+			.has_arg = pst_settings[i].arg ? required_argument
 						       : no_argument,
 			.val = FIRST_VAL + i,
 		};
-	set_defaults(ret);
 	optind = 1;
 	while ((c = getopt_long(argc, argv, ":h", longopts, NULL)) != -1) {
 		if (c == '?' || c == ':')
 			return usage(argv, c, err);
-		if (c == 'h' || c == FIRST_VAL + OPT_HELP) {
+		if (c == 'h' || c == FIRST_VAL + PST_SET_HELP) {
 			print_help();
 			return 1;
 		}
-		if (c == FIRST_VAL + OPT_VERSION) {
+		if (c == FIRST_VAL + PST_SET_VERSION) {
 			printf("penstock-agent %s\n", PACKAGE_VERSION);
 			return 1;
 		}
-		r = parse_one(ret, (enum opt)(c - FIRST_VAL), optarg, err);
+		r = take_option(o, cmd, (enum pst_setting)(c - FIRST_VAL),
+				optarg, err);
 		if (r < 0)
 			return r;
 	}
@@ -342,5 +99,123 @@ int pst_options_parse(int argc, char **argv, struct pst_options *ret,
 		return pst_error_set(err, -EINVAL,
 				     "unexpected argument %s (see --help)",
 				     argv[optind]);
-	return finish(&ret->server, err);
+	return 0;
+}
+
+/* A file's bytes and a NUL. *ret is NULL when it does not exist and need
+ * not. */
+static int read_file(const char *path, bool must_exist, char **ret,
+		     size_t *ret_n, struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *text = malloc(PST_CONFIG_MAX + 2);
+	PST_CLEANUP_FD int fd = -1;
+	size_t n = 0;
+	ssize_t r;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (!text)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	/* A FIFO without a writer ends at once. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT && !must_exist)
+		return 0;
+	if (fd < 0)
+		return pst_error_set_errno(err, errno, "cannot open %s", path);
+	while (n <= PST_CONFIG_MAX) {
+		r = read(fd, text + n, PST_CONFIG_MAX + 1 - n);
+		if (r < 0)
+			return pst_error_set_errno(err, errno, "cannot read %s",
+						   path);
+		if (r == 0)
+			break;
+		n += (size_t)r;
+	}
+	if (n > PST_CONFIG_MAX)
+		return pst_error_set(err, -EMSGSIZE,
+				     "%s is larger than %u bytes", path,
+				     PST_CONFIG_MAX);
+	*ret = text;
+	*ret_n = n;
+	text = NULL;
+	return 0;
+}
+
+/* One key of the file; a list's words one by one. */
+static int take_value(struct pst_options *o, enum pst_setting s,
+		      const char *path, const struct pst_config_value *v,
+		      struct pst_error *err)
+{
+	char where[WHERE_SIZE], *word, *rest = v->text;
+	int r = 0;
+
+	if (pst_settings[s].kind == PST_SETTING_KEY) {
+		snprintf(where, sizeof(where), "%s:%u: %s = %.128s", path,
+			 v->line, pst_settings[s].name, v->text);
+		return pst_setting_apply(o, s, where, v->text, err);
+	}
+	while (r == 0 && (word = strsep(&rest, " \t"))) {
+		if (!*word)
+			continue;
+		snprintf(where, sizeof(where), "%s:%u: %s = %.128s", path,
+			 v->line, pst_settings[s].name, word);
+		r = pst_setting_apply(o, s, where, word, err);
+	}
+	return r;
+}
+
+static int parse_file(const char *path, char *text, size_t n,
+		      struct pst_options *o, const struct command *cmd,
+		      struct pst_error *err)
+{
+	struct pst_config_key keys[PST_N_SETTINGS];
+	struct pst_config_value values[PST_N_SETTINGS];
+	enum pst_setting which[PST_N_SETTINGS];
+	struct pst_options scratch;
+	size_t i, n_keys = 0;
+	int r;
+
+	for (i = 0; i < PST_N_SETTINGS; i++) {
+		if (pst_settings[i].kind == PST_SETTING_COMMAND)
+			continue;
+		which[n_keys] = (enum pst_setting)i;
+		keys[n_keys++] =
+			(struct pst_config_key){SECTION, pst_settings[i].name};
+	}
+	r = pst_config_parse(path, text, n, keys, n_keys, values, err);
+	pst_settings_default(&scratch);
+	for (i = 0; r == 0 && i < n_keys; i++)
+		if (values[i].text)
+			/* What the command line has anew is only checked. */
+			r = take_value(cmd->has[which[i]] ? &scratch : o,
+				       which[i], path, &values[i], err);
+	return r;
+}
+
+int pst_options_parse(int argc, char **argv, struct pst_options *ret,
+		      struct pst_error *err)
+{
+	struct command cmd = {.config = NULL};
+	const char *path = PST_OPTIONS_FILE;
+	size_t n;
+	int r;
+
+	pst_settings_default(ret);
+	r = parse_command(argc, argv, ret, &cmd, err);
+	if (r)
+		return r;
+	if (cmd.has[PST_SET_SERVE_FD] && !cmd.config)
+		return 0;
+	if (cmd.config)
+		path = cmd.config;
+	r = read_file(path, cmd.config != NULL, &ret->file_text, &n, err);
+	if (r < 0 || !ret->file_text)
+		return r;
+	return parse_file(path, ret->file_text, n, ret, &cmd, err);
+}
+
+void pst_options_done(struct pst_options *o)
+{
+	free(o->file_text);
+	o->file_text = NULL;
 }

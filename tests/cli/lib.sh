@@ -94,7 +94,8 @@ npy() {
 start_agent() {
 	endpoint=$1
 	shift
-	"$agent" --listen "unix:$tmp/sock" "$@" >"$tmp/agent.log" 2>&1 &
+	"$agent" --config /dev/null --listen "unix:$tmp/sock" "$@" \
+		>"$tmp/agent.log" 2>&1 &
 	agent_pid=$!
 	pids="$pids $agent_pid"
 	tries=0

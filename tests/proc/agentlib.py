@@ -68,8 +68,9 @@ class Agent:
         program = os.path.join(os.environ.get("PST_TOP_BUILDDIR", "build"),
                                "guest-agent", "penstock-agent")
         self.proc = subprocess.Popen(
-            [program, "--region", "file:" + self.region,
-             "--listen", "unix:" + self.sock, *args],
+            [program, "--config", os.devnull,
+             "--region", "file:" + self.region, "--listen",
+             "unix:" + self.sock, *args],
             stderr=self.log, stdin=subprocess.DEVNULL)
         if wait:
             self.wait_up()

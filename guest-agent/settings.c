@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* The agent's settings: names, help and meaning of each. */
+#include "guest-agent/settings.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "transport/util.h"
+
+/* Defaults of the limits. A side that fits in 20 bits times another is far
+ * above any arena; the sizes of operands are bounded by max_elems and by what
+ * is leased. */
+#define DEFAULT_MAX_CLIENTS 16U
+#define DEFAULT_MAX_DIM     (1U << 20)
+#define DEFAULT_MAX_ELEMS   (1ULL << 32)
+#define DEFAULT_SPIN_NS     (50 * PST_NS_PER_US)
+#define MAX_SPIN_NS         (PST_NS_PER_S)
+#define DRAIN_NS            (10 * PST_NS_PER_S)
+#define MAX_THREADS         1024U
+#define MAX_NODE            1023U
+#define DEFAULT_PORT        7070U
+
+const struct pst_setting_desc pst_settings[PST_N_SETTINGS] = {
+	[PST_SET_LISTEN] = {"listen", PST_SETTING_LIST, "WHERE",
+			    "vsock:PORT or unix:PATH, may be repeated "
+			    "[vsock:7070]"},
+	[PST_SET_REGION] = {"region", PST_SETTING_KEY, "SPEC",
+			    "auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
+			    "memfd:SIZE or fd:N [auto]"},
+	[PST_SET_BACKEND] = {"backend", PST_SETTING_KEY, "NAME",
+			     "auto or cpu [auto]"},
+	[PST_SET_THREADS] = {"threads", PST_SETTING_KEY, "N",
+			     "threads of the backend [all CPUs]"},
+	[PST_SET_NUMA_NODE] = {"numa-node", PST_SETTING_KEY, "N",
+			       "run on this node's CPUs only, or any [any]"},
+	[PST_SET_SPIN] = {"spin", PST_SETTING_KEY, "DURATION",
+			  "spin before sleeping [50us]"},
+	[PST_SET_ALLOW_CID] = {"allow-cid", PST_SETTING_LIST, "CID",
+			       "accept this vsock peer beside the host, may be "
+			       "repeated"},
+	[PST_SET_MAX_CLIENTS] = {"max-clients", PST_SETTING_KEY, "N",
+				 "lanes, 1 to 31 [16]"},
+	[PST_SET_MAX_DIM] = {"max-dim", PST_SETTING_KEY, "N",
+			     "largest m, n, k, leading dimension [1048576]"},
+	[PST_SET_MAX_ELEMS] = {"max-elems", PST_SETTING_KEY, "N",
+			       "most elements of one operand [4294967296]"},
+	[PST_SET_MAX_LEASE] = {"max-lease", PST_SETTING_KEY, "SIZE",
+			       "most bytes leased to one client [the arena]"},
+	[PST_SET_SCRUB] = {"scrub", PST_SETTING_KEY, "yes|no",
+			   "zero released memory before others get it [no]"},
+	[PST_SET_SYSFS] = {"sysfs", PST_SETTING_KEY, "DIR",
+			   "where sysfs is mounted [/sys]"},
+	[PST_SET_LOOP] = {"loop", PST_SETTING_KEY, "KIND",
+			  "auto, uring or poll [auto]"},
+	[PST_SET_LOG_LEVEL] = {"log-level", PST_SETTING_KEY, "LEVEL",
+			       "error, warning, info or debug [info]"},
+	[PST_SET_SERVE_FD] =
+		{"serve-fd", PST_SETTING_COMMAND, "N",
+		 "serve the connected socket N, exit when it closes"},
+	[PST_SET_CONFIG] = {"config", PST_SETTING_COMMAND, "FILE",
+			    "read settings from FILE "
+			    "[/etc/penstock/agent.conf]"},
+	[PST_SET_HELP] = {"help", PST_SETTING_COMMAND, NULL,
+			  "print this and exit"},
+	[PST_SET_VERSION] = {"version", PST_SETTING_COMMAND, NULL,
+			     "print the version and exit"},
+};
+
+/* A value on its way into the options. */
+struct given {
+	const char *where; /* for the sentence: "--threads 0" */
+	const char *value;
+	struct pst_error *err;
+};
+
+static int bad(const struct given *g, const char *expected)
+{
+	return pst_error_set(g->err, -EINVAL, "%s: expected %s", g->where,
+			     expected);
+}
+
+/* A number in [min, max]. */
+static int number(const struct given *g, uint64_t min, uint64_t max,
+		  uint64_t *ret)
+{
+	char text[96];
+
+	if (pst_parse_u64(g->value, min, max, ret) == 0)
+		return 0;
+	snprintf(text, sizeof(text), "a number from %llu to %llu",
+		 (unsigned long long)min, (unsigned long long)max);
+	return bad(g, text);
+}
+
+static int number32(const struct given *g, uint32_t min, uint32_t max,
+		    uint32_t *ret)
+{
+	uint64_t v;
+	int r = number(g, min, max, &v);
+
+	if (r == 0)
+		*ret = (uint32_t)v;
+	return r;
+}
+
+static int too_many(const struct given *g, unsigned int max)
+{
+	return pst_error_set(g->err, -EINVAL, "%s: more than %u of them",
+			     g->where, max);
+}
+
+static int add_listen(const struct given *g, struct pst_server_config *c)
+{
+	struct pst_error why;
+
+	if (c->n_listens == PST_SERVER_MAX_LISTENS)
+		return too_many(g, PST_SERVER_MAX_LISTENS);
+	if (pst_listen_parse(g->value, &c->listens[c->n_listens], &why) < 0)
+		return pst_error_set(g->err, -EINVAL, "%s: %s", g->where,
+				     why.text);
+	c->n_listens++;
+	return 0;
+}
+
+static int add_cid(const struct given *g, struct pst_server_config *c)
+{
+	int r;
+
+	if (c->n_cids == PST_CONN_MAX_CIDS)
+		return too_many(g, PST_CONN_MAX_CIDS);
+	r = number32(g, 0, UINT32_MAX - 1, &c->cids[c->n_cids]);
+	if (r == 0)
+		c->n_cids++;
+	return r;
+}
+
+static int parse_node(const struct given *g, int *ret)
+{
+	uint32_t node;
+	int r;
+
+	if (strcmp(g->value, "any") == 0) {
+		*ret = -1;
+		return 0;
+	}
+	r = number32(g, 0, MAX_NODE, &node);
+	if (r == 0)
+		*ret = (int)node;
+	return r;
+}
+
+static int parse_loop(const struct given *g, enum pst_loop_kind *ret)
+{
+	if (strcmp(g->value, "auto") == 0)
+		*ret = PST_LOOP_AUTO;
+	else if (strcmp(g->value, "uring") == 0)
+		*ret = PST_LOOP_URING;
+	else if (strcmp(g->value, "poll") == 0)
+		*ret = PST_LOOP_POLL;
+	else
+		return bad(g, "auto, uring or poll");
+	return 0;
+}
+
+static int parse_spin(const struct given *g, uint64_t *ret)
+{
+	if (pst_parse_duration(g->value, ret) < 0 || *ret > MAX_SPIN_NS)
+		return bad(g, "a duration of at most 1s with its unit, or 0");
+	return 0;
+}
+
+static int parse_bool(const struct given *g, bool *ret)
+{
+	*ret = strcmp(g->value, "yes") == 0;
+	return *ret || strcmp(g->value, "no") == 0 ? 0 : bad(g, "yes or no");
+}
+
+static int parse_backend(const struct given *g,
+			 const struct pst_backend_ops **ret)
+{
+	*ret = pst_backend_find(g->value);
+	return *ret ? 0 : bad(g, "the NAME of a backend (see --help)");
+}
+
+static int parse_fd(const struct given *g, int *ret)
+{
+	uint32_t fd;
+	int r = number32(g, 0, INT_MAX, &fd);
+
+	if (r == 0)
+		*ret = (int)fd;
+	return r;
+}
+
+static int parse_lease(const struct given *g, uint64_t *ret)
+{
+	if (pst_parse_size(g->value, ret) < 0 || *ret < PST_WIRE_UNIT)
+		return bad(g, "a size of at least 2M");
+	return 0;
+}
+
+static int parse_level(const struct given *g, enum pst_log_level *ret)
+{
+	return pst_log_level_parse(g->value, ret)
+		       ? 0
+		       : bad(g, "error, warning, info or debug");
+}
+
+/* The settings that shape the server's limits. */
+static int parse_limit(const struct given *g, enum pst_setting setting,
+		       struct pst_wire_limits *l)
+{
+	switch (setting) {
+	case PST_SET_MAX_CLIENTS:
+		return number32(g, 1, PST_WIRE_MAX_LANES, &l->max_clients);
+	case PST_SET_MAX_DIM:
+		/* A BLAS takes dimensions as int. */
+		return number32(g, 1, INT_MAX, &l->max_dim);
+	case PST_SET_MAX_ELEMS:
+		return number(g, 1, PST_WIRE_MAX_FILE, &l->max_elems);
+	default:
+		return parse_lease(g, &l->max_lease);
+	}
+}
+
+int pst_setting_apply(struct pst_options *o, enum pst_setting setting,
+		      const char *where, const char *value,
+		      struct pst_error *err)
+{
+	const struct given g = {where, value, err};
+	struct pst_server_config *c = &o->server;
+
+	switch (setting) {
+	case PST_SET_LISTEN:
+		return add_listen(&g, c);
+	case PST_SET_REGION:
+		c->region = value;
+		return 0;
+	case PST_SET_SYSFS:
+		c->sysfs = value;
+		return 0;
+	case PST_SET_BACKEND:
+		return parse_backend(&g, &c->backend);
+	case PST_SET_THREADS:
+		return number32(&g, 1, MAX_THREADS, &c->threads);
+	case PST_SET_NUMA_NODE:
+		return parse_node(&g, &c->numa_node);
+	case PST_SET_SPIN:
+		return parse_spin(&g, &c->spin_ns);
+	case PST_SET_ALLOW_CID:
+		return add_cid(&g, c);
+	case PST_SET_SCRUB:
+		return parse_bool(&g, &c->scrub);
+	case PST_SET_LOOP:
+		return parse_loop(&g, &c->loop);
+	case PST_SET_LOG_LEVEL:
+		return parse_level(&g, &o->log_level);
+	case PST_SET_SERVE_FD:
+		return parse_fd(&g, &c->serve_fd);
+	default:
+		return parse_limit(&g, setting, &c->limits);
+	}
+}
+
+void pst_settings_default(struct pst_options *ret)
+{
+	*ret = (struct pst_options){
+		.log_level = PST_LOG_INFO,
+		.server =
+			{
+				.serve_fd = -1,
+				.numa_node = -1,
+				.region = "auto",
+				.sysfs = "/sys",
+				.backend = pst_backend_find("auto"),
+				.spin_ns = DEFAULT_SPIN_NS,
+				.drain_ns = DRAIN_NS,
+				.limits =
+					{
+						.max_clients =
+							DEFAULT_MAX_CLIENTS,
+						.max_dim = DEFAULT_MAX_DIM,
+						.max_elems = DEFAULT_MAX_ELEMS,
+					},
+			},
+	};
+}
+
+void pst_settings_listen(struct pst_server_config *c)
+{
+	if (c->n_listens || c->serve_fd >= 0)
+		return;
+	c->n_listens = 1;
+	c->listens[0] = (struct pst_listen){.scheme = PST_SCHEME_VSOCK,
+					    .port = DEFAULT_PORT};
+}
