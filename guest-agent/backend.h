@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What computes: the interface between the executor and a backend. */
+/* What computes: the interface between the agent and a backend. */
 #ifndef PST_GUEST_AGENT_BACKEND_H
 #define PST_GUEST_AGENT_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,11 +11,16 @@
 #include "transport/op.h"
 
 struct pst_backend;
+struct pst_model_plan;
+
+/* Of struct pst_backend_ops; a loadable backend of another one is refused. */
+#define PST_BACKEND_ABI 2U
 
 /* State of one running operation, owned by the executor, zeroed by it before
  * begin; the backend keeps what it likes in it. */
 struct pst_backend_op {
 	struct pst_op op;
+	uint32_t lane;       /* operations of one lane run in order */
 	uint64_t compute_ns; /* the backend's own time so far */
 	uint64_t result;     /* CHECKSUM */
 	uint64_t cursor[6];  /* the backend's */
@@ -52,7 +58,23 @@ struct pst_backend_device {
 	uint32_t utilisation_pct;
 };
 
+/* A kind of product, for the table of what there is. */
+struct pst_gemm_kind {
+	enum pst_wire_dtype dtype, dtype_c;
+	enum pst_wire_compute compute;
+	enum pst_wire_act act;
+	bool has_bias;
+};
+
+/* What step returns, or -errno: it failed. */
+enum pst_backend_step {
+	PST_STEP_MORE = 0, /* the thread worked on it, and it is not done */
+	PST_STEP_DONE = 1,
+	PST_STEP_WAIT = 2, /* the device works on it: look again later */
+};
+
 struct pst_backend_ops {
+	uint32_t abi;     /* PST_BACKEND_ABI */
 	const char *name; /* "cpu" */
 
 	/*
@@ -86,17 +108,22 @@ struct pst_backend_ops {
 	/* Threads that compute; for INFO. */
 	uint32_t (*threads)(struct pst_backend *b);
 
+	/* Whether begin takes products of this kind. If not, why gets what to
+	 * say, with the card's or library's name (may be NULL). NULL: begin
+	 * decides. */
+	bool (*can)(struct pst_backend *b, const struct pst_gemm_kind *kind,
+		    struct pst_error *why);
+
 	/*
-	 * Starts a checked operation. Returns 0, -EOPNOTSUPP, -errno. The
-	 * spans in bop->op stay leased until step is done or cancel returned.
+	 * Starts a checked operation of a kind that can() allows. Returns 0,
+	 * -EOPNOTSUPP, -errno. The operands in bop->op stay leased until step
+	 * is done or cancel returned.
 	 */
 	int (*begin)(struct pst_backend *b, struct pst_backend_op *bop,
 		     struct pst_error *err);
 
-	/*
-	 * Does at most about 10 ms of it, or looks whether the device has
-	 * finished. Returns 1 done, 0 more to do, -errno failed.
-	 */
+	/* Does at most about 10 ms of it, or looks whether the device has
+	 * finished. Returns enum pst_backend_step or -errno. */
 	int (*step)(struct pst_backend *b, struct pst_backend_op *bop,
 		    struct pst_error *err);
 
@@ -108,6 +135,28 @@ struct pst_backend_ops {
 
 	/* Expected nanoseconds of an operation, for fair scheduling. */
 	uint64_t (*estimate_ns)(struct pst_backend *b, const struct pst_op *op);
+
+	/*
+	 * Memory for resident tensors: size bytes (> 0), zeroed, aligned to
+	 * 256. *ret is what operands' mem is; release may be called only when
+	 * no operation uses it. Returns 0, -ENOMEM with a sentence that says
+	 * how much there is.
+	 */
+	int (*alloc)(struct pst_backend *b, uint64_t size, void **ret,
+		     struct pst_error *err);
+	void (*release)(struct pst_backend *b, void *mem);
+
+	/*
+	 * Makes a checked plan ready to run INFER on. weights: memory of
+	 * alloc() that holds the file's data section; on success it is the
+	 * model's, which releases it in model_free. plan is borrowed for the
+	 * call. INFER's op.model is *ret. NULL: the backend has no models.
+	 * Returns 0, -ENOMEM, -EOPNOTSUPP, -errno.
+	 */
+	int (*model_new)(struct pst_backend *b,
+			 const struct pst_model_plan *plan, void *weights,
+			 void **ret, struct pst_error *err);
+	void (*model_free)(struct pst_backend *b, void *model);
 };
 
 /* Name of a backend: "auto", "cpu". Returns NULL for an unknown one. */

@@ -137,6 +137,23 @@ static uint32_t cpu_threads(struct pst_backend *b)
 	return b->threads;
 }
 
+static bool cpu_can(struct pst_backend *b, const struct pst_gemm_kind *kind,
+		    struct pst_error *why)
+{
+#ifndef HAVE_CBLAS
+	pst_error_set(why, -EOPNOTSUPP, "the agent was built without a CBLAS");
+	return false;
+#endif
+	if ((kind->dtype == PST_WIRE_F32 || kind->dtype == PST_WIRE_F64) &&
+	    kind->dtype_c == kind->dtype && !kind->compute && !kind->act &&
+	    !kind->has_bias)
+		return true;
+	pst_error_set(why, -EOPNOTSUPP,
+		      "the cpu backend (%s) has no such product",
+		      pst_gemm_library());
+	return false;
+}
+
 static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 		     struct pst_error *err)
 {
@@ -153,13 +170,8 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 		XXH3_64bits_reset(bop->priv);
 		return 0;
 	case PST_WIRE_OP_GEMM:
-#ifndef HAVE_CBLAS
-		return pst_error_set(err, -EOPNOTSUPP,
-				     "the agent was built without a CBLAS");
-#endif
-		if (bop->op.dtype == PST_WIRE_F32 ||
-		    bop->op.dtype == PST_WIRE_F64)
-			return 0;
+		return 0;
+	default:
 		break;
 	}
 	return pst_error_set(err, -EOPNOTSUPP,
@@ -213,7 +225,7 @@ static int step_fill(struct pst_backend *b, struct pst_backend_op *bop,
 static int step_checksum(struct pst_backend *b, struct pst_backend_op *bop,
 			 uint64_t deadline_ns)
 {
-	const struct pst_span *span = &bop->op.a;
+	const struct pst_operand *span = &bop->op.a;
 	const uint8_t *src = b->base + span->off;
 	uint64_t n;
 
@@ -260,6 +272,9 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 	case PST_WIRE_OP_CHECKSUM:
 		r = step_checksum(b, bop, start + b->slice_ns);
 		break;
+	default:
+		/* begin() let nothing else in. */
+		break;
 	}
 	bop->compute_ns += pst_now_ns() - start;
 	if (r)
@@ -284,11 +299,13 @@ static uint64_t cpu_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 }
 
 const struct pst_backend_ops pst_backend_cpu = {
+	.abi = PST_BACKEND_ABI,
 	.name = "cpu",
 	.open = cpu_open,
 	.close = cpu_close,
 	.describe = cpu_describe,
 	.threads = cpu_threads,
+	.can = cpu_can,
 	.begin = cpu_begin,
 	.step = cpu_step,
 	.cancel = cpu_cancel,

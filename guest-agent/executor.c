@@ -32,6 +32,7 @@ struct lane {
 	bool attached;
 	bool broken;    /* not scanned any more */
 	bool running;   /* bop is in the backend */
+	bool waiting;   /* for the device that runs bop; not for a turn */
 	bool giving_up; /* bop is being cancelled */
 	bool detached;  /* nothing is posted any more */
 	uint32_t index;
@@ -106,6 +107,7 @@ static void remove_lane(struct pst_executor *ex, struct lane *l)
 		ex->turn = 0;
 	l->attached = false;
 	l->running = false;
+	l->waiting = false;
 	ex->config.hooks.gone(ex->config.arg, l->index);
 }
 
@@ -118,6 +120,7 @@ void pst_executor_detach(struct pst_executor *ex, uint32_t lane)
 	l->detached = true;
 	l->n_taken = 0;
 	if (l->running && !l->giving_up) {
+		l->waiting = false;
 		l->giving_up = true;
 		l->give_up_ns = pst_now_ns();
 	}
@@ -244,7 +247,7 @@ static bool take(struct pst_executor *ex, struct lane *l)
 
 static bool has_work(const struct lane *l)
 {
-	return l->running || l->n_taken;
+	return l->running ? !l->waiting : l->n_taken > 0;
 }
 
 /* The lane whose turn it is, NULL when no lane has work. */
@@ -297,12 +300,39 @@ static bool holds(void *arg, const struct pst_span *span)
 	return pst_extents_holds(h->extents, h->owner, span);
 }
 
+/* Whether the backend has products of this kind at all. */
+static int check_kind(struct pst_executor *ex, const struct pst_op *op,
+		      struct pst_error *err)
+{
+	const struct pst_gemm_kind kind = {
+		.dtype = op->dtype,
+		.dtype_c = op->dtype_c,
+		.compute = op->compute,
+		.act = op->act,
+		.has_bias = op->has_bias,
+	};
+
+	if (!ex->config.ops->can ||
+	    (op->op != PST_WIRE_OP_GEMM &&
+	     op->op != PST_WIRE_OP_GEMM_STRIDED_BATCHED))
+		return 0;
+	pst_error_set(err, 0, "the backend gave no reason");
+	return ex->config.ops->can(ex->config.backend, &kind, err)
+		       ? 0
+		       : -EOPNOTSUPP;
+}
+
 /* Starts the first waiting operation; what cannot start completes here. The
  * check is made now, not when it was taken: leases may have changed. */
 static void start(struct pst_executor *ex, struct lane *l)
 {
 	const struct taken *t = &l->taken[l->first];
 	struct holder holder = {ex->config.extents, l->owner};
+	const struct pst_op_env env = {
+		.limits = &ex->config.limits,
+		.holds = holds,
+		.arg = &holder,
+	};
 	const uint64_t tag = t->sqe.tag;
 	struct pst_error err;
 	int r;
@@ -321,13 +351,15 @@ static void start(struct pst_executor *ex, struct lane *l)
 	}
 	l->bop.compute_ns = 0;
 	l->bop.result = 0;
-	r = pst_op_check(&t->sqe, &ex->config.limits, holds, &holder,
-			 &l->bop.op, &err);
+	r = pst_op_check(&t->sqe, &env, &l->bop.op, &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
 		post_done(ex, l);
 		return;
 	}
+	if (r == 0)
+		r = check_kind(ex, &l->bop.op, &err);
 	if (r == 0) {
+		l->bop.lane = l->index;
 		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
 		l->bop.priv = NULL;
 		pst_error_set(&err, 0, "the backend gave no reason");
@@ -350,9 +382,10 @@ static void step(struct pst_executor *ex, struct lane *l)
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	charge(l, l->bop.compute_ns - before_ns);
 	ex->now_ns = pst_now_ns();
-	if (r == 0)
+	l->waiting = r == PST_STEP_WAIT;
+	if (r == PST_STEP_MORE || r == PST_STEP_WAIT)
 		return;
-	if (r > 0)
+	if (r == PST_STEP_DONE)
 		post_done(ex, l);
 	else
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
@@ -373,21 +406,53 @@ static void give_up(struct pst_executor *ex, struct lane *l)
 		post_failed(ex, l, l->bop.op.tag, PST_WIRE_ECANCELED, NULL);
 }
 
+/* Looks after the operations that a device runs. Returns whether one of them
+ * ended. */
+static bool look_after(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i;
+	bool ended = false;
+
+	/* A completion's hook may detach lanes, which moves the active ones:
+	 * so not that list. */
+	for (i = 0; i < PST_WIRE_MAX_LANES; i++) {
+		l = &ex->lanes[i];
+		if (!l->attached || !l->waiting)
+			continue;
+		step(ex, l);
+		ended |= !l->waiting;
+	}
+	return ended;
+}
+
+bool pst_executor_waits(const struct pst_executor *ex)
+{
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++)
+		if (ex->active[i]->waiting)
+			return true;
+	return false;
+}
+
 int pst_executor_run(struct pst_executor *ex)
 {
 	struct lane *l;
 	unsigned int i;
+	bool ended;
 
 	for (i = 0; i < ex->n_active; i++) {
 		l = ex->active[i];
 		if (!l->broken && !l->detached && !take(ex, l))
 			return 1;
 	}
+	ended = pst_executor_waits(ex) && look_after(ex);
 	l = pick(ex);
 	if (!l) {
 		/* Idle: the next operation's waiting counts from here. */
 		ex->now_ns = pst_now_ns();
-		return 0;
+		return ended;
 	}
 	if (!l->running) {
 		start(ex, l);
@@ -412,7 +477,7 @@ bool pst_executor_ready(const struct pst_executor *ex)
 		l = ex->active[i];
 		if (has_work(l))
 			return true;
-		if (!l->broken && !l->detached &&
+		if (!l->broken && !l->detached && l->n_taken < N_TAKEN &&
 		    pst_lane_agent_ready(&l->ring))
 			return true;
 	}
@@ -452,6 +517,7 @@ int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag)
 		 * CANCEL goes out first. */
 		if (!l->giving_up)
 			l->give_up_ns = pst_now_ns();
+		l->waiting = false;
 		l->giving_up = true;
 		return 0;
 	}

@@ -83,6 +83,10 @@ uint64_t pst_executor_now(const struct pst_executor *ex);
 /* Whether run would find something: a look at every lane. */
 bool pst_executor_ready(const struct pst_executor *ex);
 
+/* Whether a device works on an operation: its end wakes nobody, so whoever
+ * sleeps looks again soon. */
+bool pst_executor_waits(const struct pst_executor *ex);
+
 /* Whether an operation of the lane runs in the backend, so that memory the
  * session has just released may still be written. */
 bool pst_executor_busy(const struct pst_executor *ex, uint32_t lane);

@@ -22,6 +22,8 @@
 /* A sleep without anything due. Wake-ups come as WAKE frames; this only
  * bounds the cost of a mistake. */
 #define MAX_SLEEP_NS PST_NS_PER_S
+/* The same while a device works, whose end wakes nobody. */
+#define DEVICE_NS (50 * PST_NS_PER_US)
 /* Timed things are looked at this often while the thread is busy. */
 #define TICK_NS PST_NS_PER_MS
 /* How long clients may go on submitting into a draining agent. */
@@ -325,12 +327,15 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 {
 	struct pst_agent *a = &s->agent;
 	struct pst_wire_word *word = &pst_region_header(&a->region)->agent_wake;
+	const bool waits = pst_executor_waits(a->executor);
 	uint64_t due = tick(s, now_ns), wait = 0;
 	int r = 0;
 
 	if (due > now_ns)
 		wait = due - now_ns < MAX_SLEEP_NS ? due - now_ns
 						   : MAX_SLEEP_NS;
+	if (waits && wait > DEVICE_NS)
+		wait = DEVICE_NS;
 	/* tick() may have closed the last connection. */
 	if (s->once && s->conns.n == 0)
 		wait = 0;
@@ -342,8 +347,10 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	pst_agent_wake_disarm(word, &a->wake_gen);
 	s->slept = true;
 	s->last_poll_ns = pst_now_ns();
-	pst_spin_slept(&s->spin, s->last_poll_ns - now_ns,
-		       pst_executor_ready(a->executor));
+	/* A nap beside a device says nothing of clients. */
+	if (!waits)
+		pst_spin_slept(&s->spin, s->last_poll_ns - now_ns,
+			       pst_executor_ready(a->executor));
 	return r < 0 ? r : 0;
 }
 

@@ -13,6 +13,7 @@
 #define DEFAULT_MAX_CLIENTS 16U
 #define DEFAULT_MAX_DIM     (1U << 20)
 #define DEFAULT_MAX_ELEMS   (1ULL << 32)
+#define MAX_BATCH           65536U
 #define DEFAULT_SPIN_NS     (50 * PST_NS_PER_US)
 #define MAX_SPIN_NS         (PST_NS_PER_S)
 #define DRAIN_NS            (10 * PST_NS_PER_S)
@@ -281,6 +282,7 @@ void pst_settings_default(struct pst_options *ret)
 							DEFAULT_MAX_CLIENTS,
 						.max_dim = DEFAULT_MAX_DIM,
 						.max_elems = DEFAULT_MAX_ELEMS,
+						.max_batch = MAX_BATCH,
 					},
 			},
 	};

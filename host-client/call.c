@@ -29,11 +29,11 @@ static int operand(struct pst *c, const char *what, const void *ptr,
 
 /* Whether an operand's span ends within its buffer. */
 static int operand_fits(const char *what, const struct pst_block *b,
-			const struct pst_span *span, struct pst_error *err)
+			const struct pst_operand *span, struct pst_error *err)
 {
 	uint64_t at;
 
-	if (span->size == 0)
+	if (span->size == 0 || !b)
 		return 0;
 	at = span->off - b->extent->off - b->off;
 	if (span->size > b->size - at)
@@ -60,51 +60,119 @@ static uint64_t double_bits(double d)
 	return bits;
 }
 
-static int prepare_gemm(struct pst *c, const struct pst_gemm *g,
-			struct call *call, struct pst_error *err)
+/* Likewise: the agent knows the session's tensors. */
+static int any_tensor(void *arg, uint64_t handle, void **ret_mem,
+		      uint64_t *ret_size)
 {
-	bool writes = g->m && g->n;
-	bool reads = writes && g->k && g->alpha != 0;
-	struct pst_wire_sqe *s = &call->sqe;
-	struct pst_op op;
-	int r;
+	*ret_mem = NULL;
+	*ret_size = UINT64_MAX;
+	return handle ? 0 : -ENOENT;
+}
 
-	if (g->dtype > UINT8_MAX || g->order > PST_COL_MAJOR)
-		return pst_error_set(err, -EINVAL,
-				     "dtype %u or order %u is unknown",
-				     g->dtype, g->order);
+static uint32_t natural_dtype_c(uint32_t dtype)
+{
+	return dtype == PST_I8 ? PST_I32 : dtype;
+}
+
+static void gemm_sqe(const struct pst_gemm *g, struct pst_wire_sqe *s)
+{
+	const uint32_t batch = g->batch ? g->batch : 1;
+	const bool bias = g->bias || g->bias_tensor;
+
 	*s = (struct pst_wire_sqe){
-		.op = PST_WIRE_OP_GEMM,
+		.op = batch > 1 ? PST_WIRE_OP_GEMM_STRIDED_BATCHED
+				: PST_WIRE_OP_GEMM,
 		.order = (uint8_t)g->order,
 		.trans = (uint8_t)((g->transa ? PST_WIRE_TRANSA : 0) |
 				   (g->transb ? PST_WIRE_TRANSB : 0)),
+		.flags = (uint8_t)((g->a_tensor ? PST_WIRE_A_TENSOR : 0) |
+				   (g->b_tensor ? PST_WIRE_B_TENSOR : 0) |
+				   (g->c_tensor ? PST_WIRE_C_TENSOR : 0) |
+				   (g->bias_tensor ? PST_WIRE_BIAS_TENSOR : 0)),
 		.dtype = (uint8_t)g->dtype,
-		.dtype_c = (uint8_t)g->dtype,
+		.dtype_c = (uint8_t)(g->dtype_c ? g->dtype_c
+						: natural_dtype_c(g->dtype)),
+		.compute = (uint8_t)g->compute,
+		.epilogue =
+			(uint8_t)(g->act | (bias ? PST_WIRE_EPILOGUE_BIAS : 0)),
 		.m = g->m,
 		.n = g->n,
 		.k = g->k,
-		.batch = 1,
+		.batch = batch,
 		.lda = g->lda,
 		.ldb = g->ldb,
 		.ldc = g->ldc,
 		.alpha = double_bits(g->alpha),
 		.beta = double_bits(g->beta),
+		.stride_a = batch > 1 ? g->stride_a : 0,
+		.stride_b = batch > 1 ? g->stride_b : 0,
+		.stride_c = batch > 1 ? g->stride_c : 0,
+		.off_a = g->a_tensor,
+		.off_b = g->b_tensor,
+		.off_c = g->c_tensor,
+		.off_bias = g->bias_tensor,
 	};
-	if ((reads && ((r = operand(c, "a", g->a, &call->blocks[0], &s->off_a,
-				    err)) < 0 ||
-		       (r = operand(c, "b", g->b, &call->blocks[1], &s->off_b,
-				    err)) < 0)) ||
-	    (writes &&
-	     (r = operand(c, "c", g->c, &call->blocks[2], &s->off_c, err)) < 0))
+}
+
+/* Fields that would not survive the descriptor's narrower ones. */
+static int check_gemm_enums(const struct pst_gemm *g, struct pst_error *err)
+{
+	if (g->dtype > UINT8_MAX || g->dtype_c > UINT8_MAX ||
+	    g->order > PST_COL_MAJOR)
+		return pst_error_set(err, -EINVAL,
+				     "dtype %u, %u or order %u is unknown",
+				     g->dtype, g->dtype_c, g->order);
+	if (g->compute > PST_COMPUTE_FAST_F16 || g->act > PST_ACT_GELU_ERF)
+		return pst_error_set(err, -EINVAL,
+				     "compute mode %u or activation %u is "
+				     "unknown",
+				     g->compute, g->act);
+	if ((g->a && g->a_tensor) || (g->b && g->b_tensor) ||
+	    (g->c && g->c_tensor) || (g->bias && g->bias_tensor))
+		return pst_error_set(err, -EINVAL,
+				     "an operand is both a pointer and a "
+				     "tensor");
+	return 0;
+}
+
+static int prepare_gemm(struct pst *c, const struct pst_gemm *g,
+			struct call *call, struct pst_error *err)
+{
+	const struct pst_op_env env = {
+		.limits = &c->welcome.limits,
+		.holds = holds_any,
+		.tensor = any_tensor,
+	};
+	const bool writes = g->m && g->n;
+	const bool reads = writes && g->k && g->alpha != 0;
+	struct pst_wire_sqe *s = &call->sqe;
+	struct pst_block **blocks = call->blocks;
+	struct pst_op op;
+	int r;
+
+	r = check_gemm_enums(g, err);
+	if (r < 0)
 		return r;
-	r = pst_op_check(s, &c->welcome.limits, holds_any, NULL, &op, err);
+	gemm_sqe(g, s);
+	if ((reads && !g->a_tensor &&
+	     (r = operand(c, "a", g->a, &blocks[0], &s->off_a, err)) < 0) ||
+	    (reads && !g->b_tensor &&
+	     (r = operand(c, "b", g->b, &blocks[1], &s->off_b, err)) < 0) ||
+	    (writes && !g->c_tensor &&
+	     (r = operand(c, "c", g->c, &blocks[2], &s->off_c, err)) < 0) ||
+	    (writes && g->bias &&
+	     (r = operand(c, "bias", g->bias, &blocks[3], &s->off_bias, err)) <
+		     0))
+		return r;
+	r = pst_op_check(s, &env, &op, err);
 	if (r < 0)
 		return r;
 	call->writes = true;
-	if ((r = operand_fits("a", call->blocks[0], &op.a, err)) < 0 ||
-	    (r = operand_fits("b", call->blocks[1], &op.b, err)) < 0)
+	if ((r = operand_fits("a", blocks[0], &op.a, err)) < 0 ||
+	    (r = operand_fits("b", blocks[1], &op.b, err)) < 0 ||
+	    (r = operand_fits("c", blocks[2], &op.c, err)) < 0)
 		return r;
-	return operand_fits("c", call->blocks[2], &op.c, err);
+	return operand_fits("bias", blocks[3], &op.bias, err);
 }
 
 /* FILL and CHECKSUM; elem is FILL's pattern size, 0 for CHECKSUM. */
@@ -113,6 +181,10 @@ static int prepare_span(struct pst *c, const void *ptr, size_t n,
 			struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
+	const struct pst_op_env env = {
+		.limits = &c->welcome.limits,
+		.holds = holds_any,
+	};
 	bool fill = call->writes;
 	struct pst_op op;
 	int r;
@@ -133,8 +205,7 @@ static int prepare_span(struct pst *c, const void *ptr, size_t n,
 	}
 	r = operand(c, "the span", ptr, &call->blocks[0], &s->off_a, err);
 	if (!r)
-		r = pst_op_check(s, &c->welcome.limits, holds_any, NULL, &op,
-				 err);
+		r = pst_op_check(s, &env, &op, err);
 	if (!r)
 		r = operand_fits("the span", call->blocks[0], &op.a, err);
 	return r;

@@ -20,7 +20,7 @@ enum pst_record_state {
 };
 
 /* Operands of an operation at most: a, b, c. */
-#define PST_RECORD_BLOCKS 3
+#define PST_RECORD_BLOCKS 4
 
 struct pst_record {
 	TAILQ_ENTRY(pst_record) link; /* in free or done */

@@ -179,6 +179,10 @@ int pst_take(struct pst *c, void *dst, const void *src, size_t n);
 enum pst_dtype {
 	PST_F32 = 1,
 	PST_F64 = 2,
+	PST_F16 = 3,  /* IEEE 754 binary16 */
+	PST_BF16 = 4, /* the upper half of an F32 */
+	PST_I8 = 5,
+	PST_I32 = 6,
 };
 
 enum pst_order {
@@ -186,12 +190,43 @@ enum pst_order {
 	PST_COL_MAJOR = 1,
 };
 
+/* How a product of F32 may be computed. */
+enum pst_compute {
+	PST_COMPUTE_DEFAULT = 0,
+	PST_COMPUTE_TF32 = 1,     /* A and B rounded to 10 bits of mantissa */
+	PST_COMPUTE_FAST_F16 = 2, /* A and B rounded to F16 */
+};
+
+/* What is done to each element of the result at last. */
+enum pst_act {
+	PST_ACT_NONE = 0,
+	PST_ACT_RELU = 1,
+	PST_ACT_GELU_TANH = 2, /* 0.5 x (1 + tanh(sqrt(2/pi)(x + 0.044715 x^3)))
+				*/
+	PST_ACT_GELU_ERF = 3,  /* 0.5 x (1 + erf(x / sqrt(2))) */
+};
+
 /*
- * C = alpha op(A) op(B) + beta C with op(A) m x k, op(B) k x n, C m x n, as
- * CBLAS means it: leading dimensions in elements, op is the transpose when
- * transa, transb are set. k = 0 or alpha = 0 reads neither A nor B; beta = 0
- * does not read C, NaN there is harmless. C must not overlap A or B. a, b and
- * c lie in buffers of the connection.
+ * C = act(alpha op(A) op(B) + beta C + bias) with op(A) m x k, op(B) k x n, C
+ * m x n, as CBLAS means it: leading dimensions in elements, op is the
+ * transpose when transa, transb are set. k = 0 or alpha = 0 reads neither A
+ * nor B; beta = 0 does not read C, NaN there is harmless. C must not overlap
+ * an operand that is read. bias, n elements of C's type, is added to every row
+ * of C in both orders; NULL (and bias_tensor 0): none.
+ *
+ * A and B have dtype, C and bias dtype_c, 0: the natural one. F64, F32: the
+ * same. F16, BF16: the same or F32; sums are in F32. I8: I32; alpha and beta
+ * are integers, sums modulo 2^32.
+ *
+ * batch > 1: so many products, operand x of the next one begins stride_x
+ * elements on; a stride of 0 uses A or B again, the Cs must not overlap.
+ * batch 0 means 1.
+ *
+ * x_tensor: a resident tensor (pst_tensor_create) in the place of pointer x,
+ * which is then NULL.
+ *
+ * Zeroed and then filled in, the structure means a plain product. What the
+ * backend cannot do is EOPNOTSUPP.
  */
 struct pst_gemm {
 	uint32_t dtype; /* enum pst_dtype */
@@ -203,6 +238,13 @@ struct pst_gemm {
 	const void *a;
 	const void *b;
 	void *c;
+	uint32_t dtype_c;
+	uint32_t compute; /* enum pst_compute */
+	uint32_t act;     /* enum pst_act */
+	uint32_t batch;
+	uint64_t stride_a, stride_b, stride_c; /* elements */
+	const void *bias;
+	uint64_t a_tensor, b_tensor, c_tensor, bias_tensor;
 };
 
 struct pst_completion {

@@ -16,20 +16,34 @@ struct pst_span {
 	uint64_t size;
 };
 
+/* Where an operand lies: in the region or in a resident tensor. */
+struct pst_operand {
+	uint64_t off;  /* wire offset, or bytes from the tensor's start */
+	uint64_t size; /* bytes from first to last; 0: not read, not written */
+	void *mem;     /* the backend's memory of the tensor; NULL: region */
+};
+
 /* An operation after all checks, in the types computing code uses. Nothing of
  * it is read from shared memory again. */
 struct pst_op {
 	uint64_t tag;
 	enum pst_wire_op op;
-	enum pst_wire_dtype dtype;
+	enum pst_wire_dtype dtype, dtype_c;
+	enum pst_wire_compute compute;
+	enum pst_wire_act act;
 	bool col_major;
 	bool transa, transb;
+	bool has_bias;
 	uint32_t m, n, k;
 	uint32_t lda, ldb, ldc;
+	uint32_t batch;                        /* products, at least 1 */
+	uint64_t stride_a, stride_b, stride_c; /* elements */
 	double alpha, beta;
-	uint64_t pattern;          /* FILL */
-	unsigned int pattern_size; /* FILL: 1, 4 or 8 bytes */
-	struct pst_span a, b, c;   /* size 0: not read, not written */
+	uint64_t pattern;           /* FILL */
+	unsigned int pattern_size;  /* FILL: 1, 4 or 8 bytes */
+	struct pst_operand a, b, c; /* of all products together */
+	struct pst_operand bias;
+	void *model; /* INFER: the backend's */
 };
 
 /* Bytes of one element; 0 for an unknown type. */
@@ -47,22 +61,50 @@ int pst_matrix_bytes(bool col_major, uint64_t rows, uint64_t cols, uint64_t ld,
 /* Whether [span.off, +size) lies within memory the session holds. */
 typedef bool pst_op_holds_fn(void *arg, const struct pst_span *span);
 
+/* Finds a tensor of the session. Returns 0, -ENOENT. */
+typedef int pst_op_tensor_fn(void *arg, uint64_t handle, void **ret_mem,
+			     uint64_t *ret_size);
+
+/* What INFER is checked against. */
+struct pst_op_model {
+	void *model; /* the backend's */
+	uint32_t n_in, n_out;
+	uint32_t max_batch;
+};
+
+/* Finds a model. Returns 0, -ENOENT. */
+typedef int pst_op_model_fn(void *arg, uint64_t handle,
+			    struct pst_op_model *ret);
+
+/* What a check asks. */
+struct pst_op_env {
+	const struct pst_wire_limits *limits;
+	/* For every span of the region that is read or written, never for one
+	 * of size 0. */
+	pst_op_holds_fn *holds;
+	pst_op_tensor_fn *tensor; /* NULL: there are none */
+	pst_op_model_fn *model;   /* NULL: there are none */
+	void *arg;
+};
+
 /*
- * Checks a private copy of an SQE and fills ret.
- * limits: the agent's; holds: asked for every span that will be read or
- * written (b, c, a likewise; never for a span of size 0).
- * C must not overlap A or B.
+ * Checks a private copy of an SQE and fills ret. C must not overlap an operand
+ * that is read.
  *
  * Returns 0, -EINVAL (malformed; misaligned operand; overlap; a reserved
- * field set), -EOPNOTSUPP (unknown op or dtype), -EOVERFLOW (sizes wrap),
- * -EMSGSIZE (above a limit), -EFAULT (outside the session's extents). The
- * sentence in err names the field.
+ * field set), -EOPNOTSUPP (unknown op, or types that do not go together),
+ * -EOVERFLOW (sizes wrap), -EMSGSIZE (above a limit), -EFAULT (outside the
+ * session's extents, or behind a tensor's end), -ENOENT (no such tensor or
+ * model). The sentence in err names the field.
  */
-int pst_op_check(const struct pst_wire_sqe *sqe,
-		 const struct pst_wire_limits *limits, pst_op_holds_fn *holds,
-		 void *arg, struct pst_op *ret, struct pst_error *err);
+int pst_op_check(const struct pst_wire_sqe *sqe, const struct pst_op_env *env,
+		 struct pst_op *ret, struct pst_error *err);
 
-/* Floating point operations of a GEMM, 2mnk, saturating; 0 for others. */
+/* Whether the product's inputs are read: C is not empty, k and alpha (in the
+ * type the sum has) are not 0. */
+bool pst_op_reads_ab(const struct pst_op *op);
+
+/* Floating point operations of a product, 2mnk batch; 0 for others. */
 double pst_op_flops(const struct pst_op *op);
 
 #endif

@@ -100,7 +100,12 @@ struct pst_wire_limits {
 	uint32_t max_clients; /* sessions with a lane */
 	uint64_t max_elems;   /* elements of one operand */
 	uint64_t max_lease;   /* bytes leased to one session */
-	uint8_t reserved0[40];
+	/* Resident tensors of one session: bytes in all, and their number;
+	 * 0: the backend has none. */
+	uint64_t max_tensor_bytes;
+	uint32_t max_tensors;
+	uint32_t max_batch; /* products in one GEMM_STRIDED_BATCHED */
+	uint8_t reserved0[24];
 };
 static_assert(sizeof(struct pst_wire_limits) == 64, "one line");
 
@@ -167,6 +172,9 @@ enum pst_wire_op {
 	PST_WIRE_OP_GEMM = 2,
 	PST_WIRE_OP_FILL = 3,     /* span[i] = low bits of pattern */
 	PST_WIRE_OP_CHECKSUM = 4, /* CQE result = XXH3 64-bit of the span */
+	PST_WIRE_OP_GEMM_STRIDED_BATCHED = 5,
+	PST_WIRE_OP_COPY = 6,  /* between region and tensors, either way */
+	PST_WIRE_OP_INFER = 7, /* rows through a loaded model */
 };
 
 /* SQE trans: bits. */
@@ -176,14 +184,52 @@ enum pst_wire_op {
 #define PST_WIRE_ROW_MAJOR 0U
 #define PST_WIRE_COL_MAJOR 1U
 
+/* SQE flags: the operand's off_x is the handle of a resident tensor, not an
+ * offset. The operand begins with the tensor (COPY: see stride_b, stride_c).
+ */
+#define PST_WIRE_A_TENSOR    1U
+#define PST_WIRE_B_TENSOR    2U
+#define PST_WIRE_C_TENSOR    4U
+#define PST_WIRE_BIAS_TENSOR 8U
+
+/* SQE compute: how a product of F32 operands may be computed. */
+enum pst_wire_compute {
+	PST_WIRE_COMPUTE_DEFAULT = 0,  /* in F32 throughout */
+	PST_WIRE_COMPUTE_TF32 = 1,     /* inputs rounded to 10-bit mantissas */
+	PST_WIRE_COMPUTE_FAST_F16 = 2, /* inputs rounded to F16 */
+};
+
+/* SQE epilogue: an activation, and whether a bias is added before it. */
+enum pst_wire_act {
+	PST_WIRE_ACT_NONE = 0,
+	PST_WIRE_ACT_RELU = 1,
+	PST_WIRE_ACT_GELU_TANH = 2, /* by tanh: 0.5x(1+tanh(...)) */
+	PST_WIRE_ACT_GELU_ERF = 3,  /* by erf: 0.5x(1+erf(x/sqrt 2)) */
+	PST_WIRE_N_ACTS
+};
+#define PST_WIRE_EPILOGUE_ACT  0x0fU
+#define PST_WIRE_EPILOGUE_BIAS 0x10U
+
 /*
  * Submission. Line 0 says all that NOP needs, so that a NOP moves one line;
  * line 1 is read for the other operations only.
  *
- * GEMM: C = alpha op(A) op(B) + beta C, op(A) m x k, op(B) k x n, C m x n;
- * leading dimensions as in CBLAS for the given order.
+ * GEMM: D = act(alpha op(A) op(B) + beta C + bias), op(A) m x k, op(B) k x n,
+ * C and D m x n; D is written in C's place. Leading dimensions as in CBLAS for
+ * the given order. bias has n elements of dtype_c and is added to every row of
+ * C, in both orders. A and B have dtype, C and D dtype_c: F64 and F64; F32 and
+ * F32; F16 and F16 or F32; BF16 and BF16 or F32 (both accumulate in F32); I8
+ * and I32 (alpha and beta integers, sums modulo 2^32).
+ * GEMM_STRIDED_BATCHED: batch of them, operand x of product i begins
+ * i * stride_x elements behind the first; stride 0 of A or B uses it again,
+ * the Cs do not overlap; one bias for all.
  * FILL, CHECKSUM: off_a is the span's start, length its bytes; FILL's pattern
  * lies in alpha's place, its width in dtype (F64: 8 bytes, F32: 4, I8: 1).
+ * COPY: length bytes from off_a to off_c, which do not overlap; where one is a
+ * tensor's handle, stride_b (of the source), stride_c (of the destination) is
+ * the offset in it in bytes, else 0.
+ * INFER: off_b is a model's handle; m rows of k F32 elements at off_a, lda
+ * elements apart, give m rows of n F32 at off_c, ldc apart.
  */
 struct pst_wire_sqe {
 	uint64_t seq; /* entry number + 1, written last */
@@ -191,15 +237,15 @@ struct pst_wire_sqe {
 	uint8_t op;
 	uint8_t order;
 	uint8_t trans;
-	uint8_t flags; /* reserved */
-	uint8_t dtype; /* of A, B and, in version 1, C */
+	uint8_t flags; /* PST_WIRE_x_TENSOR */
+	uint8_t dtype; /* of A and B */
 	uint8_t dtype_c;
-	uint8_t compute;  /* reserved: 0 */
-	uint8_t epilogue; /* reserved: 0 */
+	uint8_t compute;  /* enum pst_wire_compute */
+	uint8_t epilogue; /* enum pst_wire_act | PST_WIRE_EPILOGUE_BIAS */
 	uint32_t m;
 	uint32_t n;
 	uint32_t k;
-	uint32_t batch; /* 1 */
+	uint32_t batch; /* GEMM: 1 */
 	uint32_t lda;
 	uint32_t ldb;
 	uint32_t ldc;
@@ -208,11 +254,15 @@ struct pst_wire_sqe {
 	/* line 1 */
 	uint64_t off_b;
 	uint64_t off_c;
-	uint64_t off_bias; /* reserved: 0 */
-	uint64_t alpha;    /* bits of a double; FILL: the pattern */
-	uint64_t beta;     /* bits of a double */
-	uint64_t length;   /* FILL, CHECKSUM: bytes; GEMM: reserved 0 */
-	uint64_t reserved1[2];
+	uint64_t off_bias;
+	uint64_t alpha; /* bits of a double; FILL: the pattern */
+	uint64_t beta;  /* bits of a double */
+	union {
+		uint64_t length;   /* FILL, CHECKSUM, COPY: bytes */
+		uint64_t stride_a; /* GEMM_STRIDED_BATCHED: elements */
+	};
+	uint64_t stride_b;
+	uint64_t stride_c;
 };
 static_assert(sizeof(struct pst_wire_sqe) == 128, "two lines");
 static_assert(offsetof(struct pst_wire_sqe, off_b) == 64, "line 1");
@@ -288,6 +338,17 @@ enum pst_wire_frame_type {
 	PST_WIRE_WAKE = 10,     /* either way, no payload, no reply */
 	PST_WIRE_BYE = 11,      /* none -> none, then the agent closes */
 	PST_WIRE_ERROR = 12,    /* agent: status and sentence, then it closes */
+	/* pst_wire_cancel -> the sentence of an operation that failed */
+	PST_WIRE_WHY = 13,
+	PST_WIRE_TENSOR_CREATE = 14,  /* pst_wire_tensor, size -> handle */
+	PST_WIRE_TENSOR_DESTROY = 15, /* pst_wire_tensor, handle -> none */
+	/* pst_wire_tensor, handle: 0 or the last one seen -> up to
+	 * PST_WIRE_LIST_MAX pst_wire_tensor with larger handles, in order */
+	PST_WIRE_TENSOR_LIST = 16,
+	PST_WIRE_MODEL_LOAD = 17,   /* pst_wire_model_load -> pst_wire_model */
+	PST_WIRE_MODEL_OPEN = 18,   /* pst_wire_model, name -> all of it */
+	PST_WIRE_MODEL_UNLOAD = 19, /* pst_wire_model, name -> none */
+	PST_WIRE_MODEL_LIST = 20,   /* none -> JSON text */
 	PST_WIRE_N_TYPES
 };
 
@@ -364,5 +425,48 @@ struct pst_wire_cancel {
 	uint64_t tag;
 };
 static_assert(sizeof(struct pst_wire_cancel) == 8, "");
+
+/*
+ * A resident tensor: bytes of the backend's own memory, zeroed at first, of
+ * one session and gone with it. The handle is never 0; its high half is a
+ * generation, so that an old handle of a place used again is refused.
+ */
+struct pst_wire_tensor {
+	uint64_t handle;
+	uint64_t size; /* bytes */
+};
+static_assert(sizeof(struct pst_wire_tensor) == 16, "");
+#define PST_WIRE_LIST_MAX 1024U
+
+#define PST_WIRE_MODEL_NAME 64U
+
+/*
+ * MODEL_LOAD: makes a model of a safetensors file. Its header (the first 8
+ * bytes, little-endian length, and the JSON text behind them) lies in the
+ * session's extents; its data section was copied to a resident tensor of the
+ * session, which becomes the agent's when the reply is OK. Models belong to
+ * the agent: every session may use one by its name.
+ */
+struct pst_wire_model_load {
+	char name[PST_WIRE_MODEL_NAME]; /* [A-Za-z0-9._-]+, NUL-padded */
+	uint64_t header_off;
+	uint64_t header_size; /* with the 8 bytes of length */
+	uint64_t data;        /* handle of the tensor */
+	uint64_t reserved0;
+};
+static_assert(sizeof(struct pst_wire_model_load) == 96, "");
+
+struct pst_wire_model {
+	char name[PST_WIRE_MODEL_NAME];
+	uint64_t handle; /* as of tensors; of the epoch */
+	uint64_t size;   /* bytes of weights */
+	uint32_t n_in;   /* elements of an input row */
+	uint32_t n_out;
+	uint32_t max_batch; /* rows of one INFER */
+	uint32_t n_layers;
+	uint32_t dtype; /* of the weights */
+	uint32_t reserved0;
+};
+static_assert(sizeof(struct pst_wire_model) == 104, "");
 
 #endif

@@ -44,15 +44,16 @@ static double noise(void)
 	return (double)(int64_t)rng / 9.3e18;
 }
 
-static double get(const struct pst_op *op, const struct pst_span *s, uint64_t i)
+static double get(const struct pst_op *op, const struct pst_operand *s,
+		  uint64_t i)
 {
 	if (op->dtype == PST_WIRE_F32)
 		return ((float *)(mem + s->off))[i];
 	return ((double *)(mem + s->off))[i];
 }
 
-static void set(const struct pst_op *op, const struct pst_span *s, uint64_t i,
-		double v)
+static void set(const struct pst_op *op, const struct pst_operand *s,
+		uint64_t i, double v)
 {
 	if (op->dtype == PST_WIRE_F32)
 		((float *)(mem + s->off))[i] = (float)v;
@@ -95,13 +96,15 @@ static void lay_out(struct pst_op *op, uint32_t pad)
 	op->lda = (cm ? ra : ca) + pad + !(cm ? ra : ca);
 	op->ldb = (cm ? rb : cb) + pad + !(cm ? rb : cb);
 	op->ldc = (cm ? op->m : op->n) + pad + !(cm ? op->m : op->n);
+	op->batch = 1;
 	na = (uint64_t)op->lda * (cm ? ca : ra);
 	nb = (uint64_t)op->ldb * (cm ? cb : rb);
 	nc = (uint64_t)op->ldc * (cm ? op->n : op->m);
-	op->a = (struct pst_span){64, na * elem};
-	op->b = (struct pst_span){64 + pst_round_up(na * elem, 64), nb * elem};
-	op->c = (struct pst_span){op->b.off + pst_round_up(nb * elem, 64),
-				  nc * elem};
+	op->a = (struct pst_operand){64, na * elem, NULL};
+	op->b = (struct pst_operand){64 + pst_round_up(na * elem, 64),
+				     nb * elem, NULL};
+	op->c = (struct pst_operand){op->b.off + pst_round_up(nb * elem, 64),
+				     nc * elem, NULL};
 	ck_assert_uint_lt(op->c.off + op->c.size, SIZE);
 	for (i = 0; i < na; i++)
 		set(op, &op->a, i, noise());
@@ -475,11 +478,16 @@ END_TEST
 
 START_TEST(other_types_are_not_supported)
 {
-	struct pst_backend_op bop = {
-		.op = {.op = PST_WIRE_OP_GEMM, .dtype = PST_WIRE_BF16}};
+	struct pst_gemm_kind kind = {
+		.dtype = PST_WIRE_BF16,
+		.dtype_c = PST_WIRE_BF16,
+	};
 	struct pst_error err;
 
-	ck_assert_int_eq(ops->begin(backend, &bop, &err), -EOPNOTSUPP);
+	ck_assert(!ops->can(backend, &kind, &err));
+	ck_assert_int_eq(err.code, -EOPNOTSUPP);
+	kind.dtype = kind.dtype_c = PST_WIRE_F64;
+	ck_assert(ops->can(backend, &kind, &err));
 }
 END_TEST
 

@@ -18,6 +18,7 @@
 #define STEPS(n)    ((uint64_t)(n))
 #define FAIL_STEP   (1ULL << 32)
 #define FAIL_BEGIN  (1ULL << 33)
+#define DEVICE      (1ULL << 34)          /* steps wait for a device */
 #define STUBBORN(n) ((uint64_t)(n) << 40) /* cancels refused */
 #define RESULT      77
 
@@ -55,7 +56,9 @@ static int fake_step(struct pst_backend *b, struct pst_backend_op *bop,
 	if (bop->op.pattern & FAIL_STEP)
 		return pst_error_set(err, -EIO, "it burns");
 	bop->result = RESULT;
-	return ++bop->cursor[0] >= (bop->op.pattern & 0xffff);
+	if (++bop->cursor[0] >= (bop->op.pattern & 0xffff))
+		return PST_STEP_DONE;
+	return bop->op.pattern & DEVICE ? PST_STEP_WAIT : PST_STEP_MORE;
 }
 
 static int fake_cancel(struct pst_backend *b, struct pst_backend_op *bop)
@@ -374,6 +377,43 @@ START_TEST(a_backend_that_fails_to_begin_or_to_step_is_reported)
 }
 END_TEST
 
+START_TEST(a_lane_that_waits_for_the_device_stops_nobody)
+{
+	submit(0, 1, DEVICE | STEPS(5));
+	submit(0, 2, STEPS(1));
+	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert(pst_executor_waits(ex));
+	submit(1, 3, STEPS(2));
+	/* Lane 1 is served between looks at the device. */
+	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_executor_run(ex), 1);
+	expect(1, 3, PST_WIRE_OK);
+	/* Nothing to do but to wait: the thread may sleep, although lane 0 has
+	 * more. */
+	ck_assert_int_eq(pst_executor_run(ex), 0);
+	ck_assert(!pst_executor_ready(ex));
+	ck_assert(!pst_executor_drained(ex));
+	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert(!pst_executor_waits(ex));
+	expect(0, 1, PST_WIRE_OK);
+	run_all();
+	expect(0, 2, PST_WIRE_OK);
+}
+END_TEST
+
+START_TEST(an_operation_that_waits_for_the_device_can_be_cancelled)
+{
+	submit(0, 1, DEVICE | STEPS(100) | STUBBORN(2));
+	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_executor_run(ex), 0);
+	ck_assert_int_eq(pst_executor_cancel(ex, 0, 1), 0);
+	ck_assert(!pst_executor_waits(ex));
+	run_all();
+	ck_assert_uint_eq(backend.cancels, 3);
+	expect(0, 1, PST_WIRE_ECANCELED);
+}
+END_TEST
+
 START_TEST(a_running_operation_can_be_cancelled)
 {
 	submit(0, 1, STEPS(100));
@@ -596,6 +636,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, malformed_and_unknown_operations_get_their_status);
 	tcase_add_test(tc,
 		       a_backend_that_fails_to_begin_or_to_step_is_reported);
+	tcase_add_test(tc, a_lane_that_waits_for_the_device_stops_nobody);
+	tcase_add_test(tc,
+		       an_operation_that_waits_for_the_device_can_be_cancelled);
 	tcase_add_test(tc, a_running_operation_can_be_cancelled);
 	tcase_add_test(
 		tc, a_backend_may_refuse_a_cancel_until_its_device_has_stopped);

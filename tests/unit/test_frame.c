@@ -407,7 +407,7 @@ START_TEST(every_field_of_a_welcome_is_checked)
 	CHANGED(file_size, 6ULL * PST_WIRE_UNIT - 1);
 	CHANGED(file_size, 2ULL * PST_WIRE_UNIT);
 	CHANGED(emulated, 2);
-	CHANGED(limits.reserved0[39], 1);
+	CHANGED(limits.reserved0[23], 1);
 	CHANGED(agent_version[0], '\n');
 	CHANGED(provider[15], 'x');
 	CHANGED(backend[63], 'x');
