@@ -2,6 +2,7 @@
 /* What all sessions of one agent share. */
 #include "guest-agent/agent.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "guest-agent/log.h"
@@ -62,6 +63,10 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	struct pst_executor_config c = config;
 	int r;
 
+	r = pst_identity_read(sysfs, getenv("CREDENTIALS_DIRECTORY"),
+			      &a->identity, err);
+	if (r < 0)
+		return r;
 	r = pst_extents_new(PST_WIRE_CTL_SIZE,
 			    a->region.size - PST_WIRE_CTL_SIZE, &a->extents);
 	if (r < 0)
@@ -78,7 +83,6 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	/* One that does not answer already shows in HEALTH. */
 	if (pst_agent_device(a, &a->device, NULL) < 0)
 		a->device = (struct pst_backend_device){0};
-	pst_identity_read(sysfs, &a->identity);
 	return 0;
 }
 

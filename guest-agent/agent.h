@@ -92,7 +92,8 @@ struct pst_agent {
 /*
  * Sets up extents, executor and identity for a formatted region and an open
  * backend; both stay the caller's. a is zero except for region, epoch,
- * settled_ns, limits, scrub, ops, backend. Returns 0, -ENOMEM.
+ * settled_ns, limits, scrub, ops, backend. Returns 0, -ENOMEM, -EINVAL (the
+ * service manager's credential is none).
  */
 int pst_agent_init(struct pst_agent *a, const char *sysfs,
 		   struct pst_error *err);

@@ -43,16 +43,47 @@ static bool is_emulated(void)
 #endif
 }
 
-void pst_identity_read(const char *sysfs, struct pst_identity *ret)
+static int read_credential(const char *dir, uint8_t ret[16],
+			   struct pst_error *err)
 {
+	char path[PATH_MAX], text[64];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/vm-uuid", dir);
+	r = pst_read_text(path, text, sizeof(text));
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return pst_error_set_errno(err, r, "credential %s", path);
+	if (pst_uuid_parse(text, ret) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "credential %s: '%s' is not a UUID", path,
+				     text);
+	return 0;
+}
+
+int pst_identity_read(const char *sysfs, const char *credentials,
+		      struct pst_identity *ret, struct pst_error *err)
+{
+	static const uint8_t nil[16];
 	char path[PATH_MAX];
 	struct utsname uts;
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	snprintf(path, sizeof(path), "%s/class/dmi/id/product_uuid", sysfs);
-	read_uuid(path, ret->vm_uuid);
 	read_uuid(BOOT_ID, ret->boot_id);
 	if (uname(&uts) == 0)
 		snprintf(ret->kernel, sizeof(ret->kernel), "%s", uts.release);
 	ret->emulated = is_emulated();
+	if (credentials) {
+		r = read_credential(credentials, ret->vm_uuid, err);
+		if (r < 0)
+			return r;
+	}
+	if (memcmp(ret->vm_uuid, nil, sizeof(nil)) == 0) {
+		snprintf(path, sizeof(path), "%s/class/dmi/id/product_uuid",
+			 sysfs);
+		read_uuid(path, ret->vm_uuid);
+	}
+	return 0;
 }

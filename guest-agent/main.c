@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "guest-agent/activation.h"
 #include "guest-agent/notify.h"
 #include "guest-agent/options.h"
 #include "guest-agent/settings.h"
@@ -66,6 +67,20 @@ static int serve(const struct pst_server_config *config, struct pst_error *err)
 	return r;
 }
 
+/* What the service manager hands over: sockets, and a watchdog. */
+static int take_service(struct pst_server_config *c, struct pst_error *err)
+{
+	int r;
+
+	r = pst_activation_take(c->passed, PST_SERVER_MAX_LISTENS, err);
+	if (r < 0)
+		return r;
+	c->n_passed = (unsigned int)r;
+	return pst_notify_watchdog(getenv("WATCHDOG_USEC"),
+				   getenv("WATCHDOG_PID"), getpid(),
+				   &c->watchdog_ns, err);
+}
+
 int main(int argc, char **argv)
 {
 	struct pst_options options;
@@ -73,6 +88,8 @@ int main(int argc, char **argv)
 	int r;
 
 	r = pst_options_parse(argc, argv, &options, &err);
+	if (r == 0)
+		r = take_service(&options.server, &err);
 	if (r < 0)
 		fprintf(stderr, "penstock-agent: %s\n", err.text);
 	if (r) {

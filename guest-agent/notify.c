@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Telling systemd that the agent is ready, without linking its library. */
+/* Talking to systemd as its sd_notify(3) does, without linking its library. */
 #include "guest-agent/notify.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,4 +36,27 @@ int pst_notify(const char *state)
 			     (struct sockaddr *)&sun, len) < 0)
 		return -errno;
 	return 1;
+}
+
+int pst_notify_watchdog(const char *usec, const char *pid, pid_t self,
+			uint64_t *ret_ns, struct pst_error *err)
+{
+	uint64_t us, to;
+
+	*ret_ns = 0;
+	if (!usec)
+		return 0;
+	if (pid && pst_parse_u64(pid, 1, INT_MAX, &to) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "WATCHDOG_PID=%.64s is not a process id",
+				     pid);
+	if (pid && to != (uint64_t)self)
+		return 0;
+	if (pst_parse_u64(usec, 1, UINT64_MAX / PST_NS_PER_US, &us) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "WATCHDOG_USEC=%.64s: expected "
+				     "microseconds",
+				     usec);
+	*ret_ns = us * PST_NS_PER_US;
+	return 0;
 }

@@ -7,11 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guest-agent/activation.h"
 #include "guest-agent/agent.h"
 #include "guest-agent/claim.h"
 #include "guest-agent/fault.h"
 #include "guest-agent/heartbeat.h"
 #include "guest-agent/log.h"
+#include "guest-agent/notify.h"
 #include "guest-agent/spin.h"
 #include "transport/numa.h"
 #include "transport/ring.h"
@@ -26,6 +28,8 @@
 #define DEVICE_NS (50 * PST_NS_PER_US)
 /* Timed things are looked at this often while the thread is busy. */
 #define TICK_NS PST_NS_PER_MS
+/* Signs of life within the service manager's time; one may be late. */
+#define PINGS 3
 /* How long clients may go on submitting into a draining agent. */
 #define LATE_NS (100 * PST_NS_PER_MS)
 
@@ -61,6 +65,8 @@ struct pst_server {
 	bool slept;             /* since then */
 	uint64_t last_poll_ns;
 	uint64_t next_tick_ns;
+	uint64_t ping_ns;      /* between signs of life; 0: none */
+	uint64_t next_ping_ns; /* UINT64_MAX: none */
 };
 
 static int open_region(struct pst_server *s, const struct pst_server_config *c,
@@ -122,27 +128,50 @@ static void close_listeners(struct pst_server *s)
 	s->n_listeners = 0;
 }
 
+/* fd is the listener's, also after a failure. path: NULL, or what to unlink
+ * at the end. */
+static int add_listener(struct pst_server *s, int fd, const char *path,
+			struct pst_error *err)
+{
+	struct listener *l;
+
+	if (s->n_listeners == PST_SERVER_MAX_LISTENS) {
+		pst_close_fd(fd);
+		return pst_error_set(err, -EINVAL, "more than %u listeners",
+				     PST_SERVER_MAX_LISTENS);
+	}
+	l = &s->listeners[s->n_listeners++];
+	l->fd = fd;
+	snprintf(l->path, sizeof(l->path), "%s", path ? path : "");
+	l->src =
+		pst_loop_add_listener(s->loop, fd, pst_conns_accept, &s->conns);
+	return l->src ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
+}
+
 static int open_listeners(struct pst_server *s,
 			  const struct pst_server_config *c,
 			  struct pst_error *err)
 {
-	struct listener *l;
+	const struct pst_listen *l;
 	unsigned int i;
-	int fd;
+	int fd, r;
 
+	/* A passed socket's file is the service manager's. */
+	for (i = 0; i < c->n_passed; i++) {
+		r = add_listener(s, c->passed[i], NULL, err);
+		if (r < 0)
+			return r;
+	}
 	for (i = 0; i < c->n_listens; i++) {
-		fd = pst_sock_listen(&c->listens[i], err);
+		l = &c->listens[i];
+		fd = pst_sock_listen(l, err);
 		if (fd < 0)
 			return fd;
-		l = &s->listeners[s->n_listeners++];
-		l->fd = fd;
-		if (c->listens[i].scheme == PST_SCHEME_UNIX)
-			snprintf(l->path, sizeof(l->path), "%s",
-				 c->listens[i].path);
-		l->src = pst_loop_add_listener(s->loop, fd, pst_conns_accept,
-					       &s->conns);
-		if (!l->src)
-			return pst_error_set(err, -ENOMEM, "out of memory");
+		r = add_listener(s, fd,
+				 l->scheme == PST_SCHEME_UNIX ? l->path : NULL,
+				 err);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -168,24 +197,27 @@ static int open_loop(struct pst_server *s, const struct pst_server_config *c,
 	return 0;
 }
 
-static void log_start(const struct pst_server *s,
-		      const struct pst_server_config *c)
+/* " vsock:7070 unix:/path" of all that listens. */
+static void describe_listeners(const struct pst_server *s, char *buf,
+			       size_t size)
 {
-	const struct pst_agent *a = &s->agent;
-	char where[512] = "", cure[PST_MEASURE_CURE];
+	char one[128];
 	size_t n = 0;
 	unsigned int i;
 
-	for (i = 0; i < c->n_listens && n < sizeof(where); i++) {
-		const struct pst_listen *l = &c->listens[i];
-
-		if (l->scheme == PST_SCHEME_VSOCK)
-			n += (size_t)snprintf(where + n, sizeof(where) - n,
-					      " vsock:%u", l->port);
-		else
-			n += (size_t)snprintf(where + n, sizeof(where) - n,
-					      " unix:%s", l->path);
+	buf[0] = '\0';
+	for (i = 0; i < s->n_listeners && n < size; i++) {
+		pst_activation_describe(s->listeners[i].fd, one, sizeof(one));
+		n += (size_t)snprintf(buf + n, size - n, " %s", one);
 	}
+}
+
+static void log_start(const struct pst_server *s)
+{
+	const struct pst_agent *a = &s->agent;
+	char where[512], cure[PST_MEASURE_CURE];
+
+	describe_listeners(s, where, sizeof(where));
 	pst_log(PST_LOG_INFO,
 		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, read "
 		"%.2f and written %.2f GB/s, GPU registration %s; %s; listens "
@@ -237,6 +269,12 @@ static int open_all(struct pst_server *s, const struct pst_server_config *c,
 	return pst_conns_serve(&s->conns, serve_fd, err);
 }
 
+static void watch_dog(struct pst_server *s, uint64_t watchdog_ns)
+{
+	s->ping_ns = watchdog_ns / PINGS;
+	s->next_ping_ns = watchdog_ns ? 0 : UINT64_MAX;
+}
+
 int pst_server_open(const struct pst_server_config *config,
 		    struct pst_server **ret, struct pst_error *err)
 {
@@ -246,15 +284,16 @@ int pst_server_open(const struct pst_server_config *config,
 	if (!s)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	s->stop_fd = -1;
-	s->once = config->n_listens == 0;
+	s->once = config->n_listens == 0 && config->n_passed == 0;
 	s->drain_ns = config->drain_ns;
 	pst_spin_init(&s->spin, config->spin_ns);
+	watch_dog(s, config->watchdog_ns);
 	r = open_all(s, config, err);
 	if (r < 0) {
 		pst_server_close(s);
 		return r;
 	}
-	log_start(s, config);
+	log_start(s);
 	*ret = s;
 	return 0;
 }
@@ -314,6 +353,13 @@ static uint64_t tick(struct pst_server *s, uint64_t now_ns)
 	const uint64_t late = now_ns + TICK_NS;
 	uint64_t due = pst_conns_tick(&s->conns, now_ns);
 
+	/* Here and by no other thread: it is this one that must not hang. */
+	if (now_ns >= s->next_ping_ns) {
+		pst_notify("WATCHDOG=1");
+		s->next_ping_ns = now_ns + s->ping_ns;
+	}
+	if (due > s->next_ping_ns)
+		due = s->next_ping_ns;
 	pst_agent_settle_late(&s->agent);
 	s->next_tick_ns = late;
 	/* While draining, and while a device does not give up an operation,

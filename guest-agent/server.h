@@ -17,6 +17,8 @@
 struct pst_server_config {
 	struct pst_listen listens[PST_SERVER_MAX_LISTENS];
 	unsigned int n_listens;
+	int passed[PST_SERVER_MAX_LISTENS]; /* listening sockets */
+	unsigned int n_passed;
 	int serve_fd;       /* a connected socket, or -1 */
 	const char *region; /* pst_region_open() */
 	const char *sysfs;
@@ -25,6 +27,9 @@ struct pst_server_config {
 	int numa_node;    /* whose CPUs all threads run on; -1: any */
 	uint64_t spin_ns;
 	uint64_t drain_ns; /* for operations in flight at the end */
+	/* The serving thread gives a sign of life well within that time
+	 * (pst_notify("WATCHDOG=1")); 0: none is wanted. */
+	uint64_t watchdog_ns;
 	uint32_t cids[PST_CONN_MAX_CIDS];
 	unsigned int n_cids;
 	struct pst_wire_limits limits; /* max_lease 0: the arena's size */
@@ -37,8 +42,8 @@ struct pst_server;
 /*
  * Opens the region, claims and formats it, opens backend, loop and listeners,
  * starts the heartbeat, and logs one line that says what serves where.
- * serve_fd is the server's from then on. Returns 0, or the -errno of what
- * failed with a sentence.
+ * serve_fd and the passed sockets are the server's from then on. Returns 0, or
+ * the -errno of what failed with a sentence.
  */
 int pst_server_open(const struct pst_server_config *config,
 		    struct pst_server **ret, struct pst_error *err);

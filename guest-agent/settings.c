@@ -290,7 +290,7 @@ void pst_settings_default(struct pst_options *ret)
 
 void pst_settings_listen(struct pst_server_config *c)
 {
-	if (c->n_listens || c->serve_fd >= 0)
+	if (c->n_listens || c->n_passed || c->serve_fd >= 0)
 		return;
 	c->n_listens = 1;
 	c->listens[0] = (struct pst_listen){.scheme = PST_SCHEME_VSOCK,
