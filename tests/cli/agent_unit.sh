@@ -1,32 +1,62 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The agent's systemd unit: what systemd itself thinks of it.
+# The agent's systemd units and its user: what systemd itself thinks of them.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+
 unit=$PST_TOP_BUILDDIR/guest-agent/penstock-agent.service
+socket=$PST_TOP_SRCDIR/guest-agent/penstock-agent.socket
+sysusers=$PST_TOP_SRCDIR/guest-agent/penstock.conf
 if ! systemd-analyze security --help >/dev/null 2>&1; then
 	echo "skipped: no systemd-analyze"
 	exit 77
 fi
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
+
+# quiet COMMAND...: its output is shown when it fails only.
+# shellcheck disable=SC2317 # check calls it
+quiet() {
+	"$@" >"$tmp/out" 2>&1 || {
+		cat "$tmp/out"
+		return 1
+	}
+}
+
 # The installed program need not be there yet.
 sed 's,^ExecStart=[^ ]*,ExecStart=/bin/true,' "$unit" \
-	>"$dir/penstock-agent.service" || exit 1
-if grep '@[a-z]*dir@' "$unit"; then
-	echo "not ok 1 - every path is filled in"
-	exit 1
+	>"$tmp/penstock-agent.service" || exit 1
+cp "$socket" "$tmp/penstock-agent.socket" || exit 1
+check "every path is filled in" [ "$(grep -c '@[a-z]*dir@' "$unit")" -eq 0 ]
+for file in penstock-agent.service penstock-agent.socket; do
+	check "systemd finds nothing wrong with $file" quiet \
+		systemd-analyze verify --man=no "$tmp/$file"
+	check "and warns of nothing" \
+		[ "$(grep -c penstock-agent "$tmp/out")" -eq 0 ]
+done
+check "exposure is 2.0 at most" quiet \
+	systemd-analyze security --offline=yes --threshold=20 \
+	"$tmp/penstock-agent.service"
+
+# $1: a key of the unit. Prints what it is set to, in microseconds.
+usec() {
+	systemd-analyze timespan "$(sed -n "s/^$1=//p" "$unit")" |
+		sed -n 's/.*μs: //p'
+}
+
+# 10 s of draining and 1 s of sockets, penstock-agent(8), and some to spare.
+check "it has the time to drain" [ "$(usec TimeoutStopSec)" -ge 13000000 ]
+check "the watchdog is later than a full stop" \
+	[ "$(usec WatchdogSec)" -gt "$(usec TimeoutStopSec)" ]
+
+if ! command -v systemd-sysusers >/dev/null; then
+	ok "the user is made # SKIP no systemd-sysusers"
+	finish
 fi
-echo "ok 1 - every path is filled in"
-if ! systemd-analyze verify --man=no "$dir/penstock-agent.service" \
-	>"$dir/out" 2>&1 || grep penstock-agent "$dir/out"; then
-	cat "$dir/out"
-	echo "not ok 2 - systemd finds nothing wrong"
-	exit 1
-fi
-echo "ok 2 - systemd finds nothing wrong"
-if ! systemd-analyze security --offline=yes --threshold=35 \
-	"$dir/penstock-agent.service" >"$dir/out" 2>&1; then
-	cat "$dir/out"
-	echo "not ok 3 - exposure is medium at most"
-	exit 1
-fi
-echo "ok 3 - exposure is medium at most"
+mkdir -p "$tmp/root/etc" &&
+	check "the user is made" quiet systemd-sysusers --root="$tmp/root" \
+		"$sysusers"
+check "with a group of its own" grep -q '^penstock:' "$tmp/root/etc/group"
+for group in video render; do
+	check "in the group $group" \
+		grep -q "^$group:.*penstock" "$tmp/root/etc/group"
+done
+check "that cannot log in" grep -q '^penstock:.*nologin' "$tmp/root/etc/passwd"
+finish

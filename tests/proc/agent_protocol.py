@@ -793,6 +793,107 @@ def readiness_is_told_to_the_service_manager(start):
             assert s.recv(100) == b"STOPPING=1"
 
 
+def activated(a, listener, *args):
+    """An agent that gets a listening socket as systemd passes it."""
+    return subprocess.Popen(
+        ["sh", "-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\" 3<&%d" %
+         listener.fileno(), "sh", a.proc.args[0], "--config", os.devnull,
+         *args], pass_fds=[listener.fileno()], stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL)
+
+
+def signs_of_life_go_to_the_service_manager_as_it_wants_them(start):
+    a = start()
+    path = os.path.join(a.dir, "notify")
+    program = a.proc.args[0]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.settimeout(5)
+        s.bind(path)
+        env = dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC="300000")
+        proc = subprocess.Popen(
+            [program, "--region", "memfd:16M", "--listen",
+             "unix:" + os.path.join(a.dir, "n")], env=env,
+            stderr=subprocess.DEVNULL)
+        try:
+            assert s.recv(100) == b"READY=1"
+            for _ in range(4):
+                assert s.recv(100) == b"WATCHDOG=1"
+        finally:
+            proc.terminate()
+            assert proc.wait(5) == 0
+    env["WATCHDOG_USEC"] = "soon"
+    r = subprocess.run([program, "--region", "memfd:16M"], env=env,
+                       capture_output=True, timeout=5)
+    assert r.returncode == 2 and b"WATCHDOG_USEC=soon" in r.stderr, r
+
+
+def a_passed_socket_is_served_and_left_to_its_owner(start):
+    a = start()
+    a.stop()
+    path = os.path.join(a.dir, "passed")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.bind(path)
+        s.listen()
+        proc = activated(a, s, "--region", "file:" + a.region)
+        a.sock = path
+        # Waits in the listener's queue until the agent is up.
+        c = Conn(a).open()
+        c.submit(tag=5)
+        assert c.reap()[:2] == (5, OK)
+        c.close()
+        proc.terminate()
+        line = proc.communicate(timeout=10)[1]
+        assert proc.returncode == 0
+        assert b"listens on unix:" + path.encode() + b";" in line, line
+        assert os.path.exists(path)
+        # And by the next one.
+        proc = activated(a, s, "--region", "file:" + a.region, "--listen",
+                         "unix:" + os.path.join(a.dir, "own"))
+        Conn(a).open().close()
+        a.sock = os.path.join(a.dir, "own")
+        Conn(a).open().close()
+        proc.terminate()
+        proc.communicate(timeout=10)
+        assert proc.returncode == 0
+        assert os.path.exists(path) and not os.path.exists(a.sock)
+
+
+def a_passed_vsock_socket_takes_the_place_of_port_7070(start):
+    a = start()
+    a.stop()
+    try:
+        s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+    except OSError as e:
+        raise Skip("no AF_VSOCK: %s" % e)
+    with s:
+        s.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+        s.listen()
+        port = s.getsockname()[1]
+        proc = activated(a, s, "--region", "file:" + a.region)
+        line = proc.stderr.readline()
+        proc.terminate()
+        proc.communicate(timeout=10)
+        assert b"listens on vsock:%d;" % port in line, line
+
+
+def a_passed_socket_that_is_none_is_a_usage_error(start):
+    a = start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        proc = activated(a, s, "--region", "memfd:16M")
+        err = proc.communicate(timeout=10)[1]
+        assert proc.returncode == 2 and err.count(b"\n") == 1, err
+        assert b"descriptor 3, passed by LISTEN_FDS, is not a stream" in err
+
+
+def a_second_sigterm_changes_nothing_about_the_first(start):
+    a = start()
+    c = Conn(a).open()
+    a.proc.terminate()
+    a.proc.terminate()
+    expect_error(c, ESHUTDOWN)
+    assert a.stop() == 0
+
+
 def all_threads_run_on_the_node_that_was_named(start):
     nodes = "/sys/devices/system/node"
     if not os.path.exists(nodes):
@@ -835,7 +936,7 @@ def both_kinds_of_loop_serve(start):
 
 TESTS = [v for k, v in list(globals().items())
          if callable(v) and getattr(v, "__module__", "") == "__main__" and
-         k not in ("eventually", "cpu_set")]
+         k not in ("activated", "eventually", "cpu_set")]
 
 if __name__ == "__main__":
     run(TESTS)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The serving thread over a real loop, with a device that does not let go. */
 #include <pthread.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "guest-agent/server.h"
@@ -23,6 +25,8 @@ static struct pst_lane_client lane;
 static pthread_t thread;
 static int result;
 static struct pst_error result_err;
+static uint64_t watchdog_ns;
+static int manager = -1; /* receives what the server tells systemd */
 
 static int open_backend(uint8_t *base, uint64_t size, uint32_t threads,
 			struct pst_backend **ret, struct pst_error *err)
@@ -40,6 +44,7 @@ static void start_server(int i)
 		.backend = &ops,
 		.spin_ns = 10 * PST_NS_PER_US,
 		.drain_ns = DRAIN_NS,
+		.watchdog_ns = watchdog_ns,
 		.limits = {.max_clients = 2,
 			   .max_dim = NEVER,
 			   .max_elems = 1000000},
@@ -315,9 +320,159 @@ START_TEST(stopping_lets_what_runs_end_and_refuses_what_waits)
 }
 END_TEST
 
+START_TEST(a_second_word_to_stop_neither_kills_nor_hurries_it)
+{
+	const uint64_t one = 1;
+	struct pst_wire_cqe cqe;
+	uint64_t off;
+	int i;
+
+	start_server(_i);
+	ops.step = step_slowly;
+	run_server();
+	off = open_session();
+	submit(off, 1, 0);
+	for (i = 0; i < 3; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+		ck_assert_int_eq(write(stop_fd, &one, sizeof(one)),
+				 sizeof(one));
+	}
+	reap(&cqe);
+	ck_assert_uint_eq(cqe.status, PST_WIRE_OK);
+	pst_close_fd(sock);
+	sock = -1;
+	ck_assert_int_eq(server_ends(), 0);
+}
+END_TEST
+
+/* ---- The watchdog ------------------------------------------------------- */
+
+#define WATCHDOG_NS (300 * PST_NS_PER_MS)
+
+static void start_watched(int i)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	char path[64];
+
+	snprintf(path, sizeof(path), "@pst-test-server-%d", (int)getpid());
+	memcpy(sun.sun_path + 1, path + 1, strlen(path) - 1);
+	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(manager, 0);
+	ck_assert_int_eq(
+		bind(manager, (struct sockaddr *)&sun,
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+				 strlen(path))),
+		0);
+	ck_assert_int_eq(setenv("NOTIFY_SOCKET", path, 1), 0);
+	watchdog_ns = WATCHDOG_NS;
+	start_server(i);
+	run_server();
+}
+
+/* Signs of life within so long. */
+static unsigned int signs(uint64_t ns)
+{
+	const uint64_t end = pst_now_ns() + ns;
+	unsigned int n = 0;
+	char buf[64];
+	ssize_t r;
+
+	while (pst_now_ns() < end) {
+		r = recv(manager, buf, sizeof(buf), MSG_DONTWAIT);
+		if (r < 0) {
+			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+			continue;
+		}
+		ck_assert_int_eq(r, 10);
+		ck_assert_int_eq(memcmp(buf, "WATCHDOG=1", 10), 0);
+		n++;
+	}
+	return n;
+}
+
+static void end_watched(void)
+{
+	pst_close_fd(sock);
+	sock = -1;
+	ck_assert_int_eq(server_ends(), 0);
+	close(manager);
+	watchdog_ns = 0;
+}
+
+START_TEST(it_gives_signs_of_life_asleep_and_at_work)
+{
+	uint64_t off;
+	unsigned int n;
+
+	start_watched(_i);
+	off = open_session();
+	/* Three in the time, some less on a busy machine, and no more. */
+	n = signs(5 * WATCHDOG_NS);
+	ck_assert_uint_ge(n, 6);
+	ck_assert_uint_le(n, 17);
+	ops.step = step_forever;
+	submit(off, 1, 0);
+	n = signs(5 * WATCHDOG_NS);
+	ck_assert_uint_ge(n, 6);
+	ck_assert_uint_le(n, 17);
+	end_watched();
+}
+END_TEST
+
+/* A device call that does not return. */
+static int step_hangs(struct pst_backend *b, struct pst_backend_op *bop,
+		      struct pst_error *err)
+{
+	nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 500000000}, NULL);
+	return 1;
+}
+
+START_TEST(a_serving_thread_that_hangs_gives_none_though_the_heart_beats)
+{
+	struct pst_wire_word *heart;
+	uint64_t beats;
+
+	start_watched(_i);
+	ops.step = step_hangs;
+	heart = &((struct pst_wire_header *)region)->heartbeat;
+	submit(open_session(), 1, 0);
+	signs(WATCHDOG_NS);
+	beats = pst_shm_load(&heart->value);
+	ck_assert_uint_eq(signs(2 * WATCHDOG_NS), 0);
+	ck_assert_uint_gt(pst_shm_load(&heart->value), beats + 2);
+	end_watched();
+}
+END_TEST
+
+START_TEST(without_a_watchdog_it_says_nothing)
+{
+	start_watched(_i);
+	pst_close_fd(sock);
+	sock = -1;
+	ck_assert_int_eq(server_ends(), 0);
+	pst_server_close(server);
+	close(stop_fd);
+	signs(PST_NS_PER_MS);
+	watchdog_ns = 0;
+	start_server(_i);
+	run_server();
+	ck_assert_uint_eq(signs(2 * WATCHDOG_NS), 0);
+	end_watched();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, NULL, teardown);
+	tcase_add_loop_test(
+		tc, a_second_word_to_stop_neither_kills_nor_hurries_it, 0, 2);
+	tcase_add_loop_test(tc, it_gives_signs_of_life_asleep_and_at_work, 0,
+			    2);
+	tcase_add_loop_test(
+		tc,
+		a_serving_thread_that_hangs_gives_none_though_the_heart_beats,
+		0, 2);
+	tcase_add_loop_test(tc, without_a_watchdog_it_says_nothing, 0, 2);
 	tcase_add_loop_test(tc, it_ends_when_its_only_connection_does, 0, 2);
 	tcase_add_loop_test(
 		tc, it_serves_many_operations_with_and_without_sleeping, 0, 2);
