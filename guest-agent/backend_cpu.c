@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "guest-agent/gemm.h"
+#include "guest-agent/gemm_convert.h"
 #include "transport/util.h"
 
 /* What a step aims at, so that one long operation does not stop others. */
@@ -27,14 +28,17 @@
 #define PROBE_N 192U
 
 /* Products whose rates are alike. */
+enum kind { SINGLE, DOUBLE, CONVERTED, N_KINDS };
 enum shape { FAT, THINNER, N_SHAPES };
 
 struct pst_backend {
 	uint8_t *base;
 	uint32_t threads;
 	uint64_t slice_ns;
-	/* Operations a second, by type (f32, f64) and shape. */
-	double rate[2][N_SHAPES];
+	double rate[N_KINDS][N_SHAPES]; /* operations a second */
+	/* One kept for the next operation that needs it: they are large, and
+	 * fresh memory costs more than a small product. */
+	void *spare_scratch;
 };
 
 static_assert(sizeof(struct pst_gemm_cursor) <=
@@ -43,9 +47,14 @@ static_assert(sizeof(struct pst_gemm_cursor) <=
 
 static double *rate_of(struct pst_backend *b, const struct pst_op *op)
 {
-	bool thin = op->m < THIN || op->n < THIN || op->k < THIN;
+	const bool thin = op->m < THIN || op->n < THIN || op->k < THIN;
+	enum kind kind = SINGLE;
 
-	return &b->rate[op->dtype == PST_WIRE_F64][thin ? THINNER : FAT];
+	if (pst_convert_needed(op))
+		kind = CONVERTED;
+	else if (op->dtype == PST_WIRE_F64)
+		kind = DOUBLE;
+	return &b->rate[kind][thin ? THINNER : FAT];
 }
 
 static void rate_seen(double *rate, double flops, uint64_t ns)
@@ -63,6 +72,8 @@ static int probe(struct pst_backend *b, struct pst_error *err)
 	struct pst_op op = {
 		.op = PST_WIRE_OP_GEMM,
 		.dtype = PST_WIRE_F32,
+		.dtype_c = PST_WIRE_F32,
+		.batch = 1,
 		.m = PROBE_N,
 		.n = PROBE_N,
 		.k = PROBE_N,
@@ -85,14 +96,14 @@ static int probe(struct pst_backend *b, struct pst_error *err)
 	for (i = 0; i < 2; i++) {
 		memset(&cur, 0, sizeof(cur));
 		start = pst_now_ns();
-		pst_gemm_slice(&op, (uint8_t *)mem, &cur, 1e18, &done);
+		pst_gemm_slice(&op, (uint8_t *)mem, &cur, 1e18, NULL, &done);
 		rate = pst_op_flops(&op) * (double)PST_NS_PER_S /
 		       (double)(pst_now_ns() - start + 1);
 	}
-	b->rate[0][FAT] = rate;
-	b->rate[0][THINNER] = rate / 16;
-	b->rate[1][FAT] = rate / 2;
-	b->rate[1][THINNER] = rate / 32;
+	b->rate[SINGLE][FAT] = rate;
+	b->rate[DOUBLE][FAT] = b->rate[CONVERTED][FAT] = rate / 2;
+	for (i = 0; i < N_KINDS; i++)
+		b->rate[i][THINNER] = b->rate[i][FAT] / 16;
 	return 0;
 }
 
@@ -118,6 +129,7 @@ static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
 
 static void cpu_close(struct pst_backend *b)
 {
+	free(b->spare_scratch);
 	free(b);
 }
 
@@ -144,14 +156,27 @@ static bool cpu_can(struct pst_backend *b, const struct pst_gemm_kind *kind,
 	pst_error_set(why, -EOPNOTSUPP, "the agent was built without a CBLAS");
 	return false;
 #endif
-	if ((kind->dtype == PST_WIRE_F32 || kind->dtype == PST_WIRE_F64) &&
-	    kind->dtype_c == kind->dtype && !kind->compute && !kind->act &&
-	    !kind->has_bias)
+	/* All that the descriptor's check lets through, but for this. */
+	if (kind->dtype != PST_WIRE_I8 || kind->act == PST_WIRE_ACT_NONE ||
+	    kind->act == PST_WIRE_ACT_RELU)
 		return true;
 	pst_error_set(why, -EOPNOTSUPP,
-		      "the cpu backend (%s) has no such product",
+		      "the cpu backend (%s) has no gelu of integers",
 		      pst_gemm_library());
 	return false;
+}
+
+/* What converting needs. */
+static int begin_gemm(struct pst_backend *b, struct pst_backend_op *bop,
+		      struct pst_error *err)
+{
+	if (!pst_convert_needed(&bop->op) || pst_gemm_is_scale(&bop->op))
+		return 0;
+	bop->priv = b->spare_scratch;
+	b->spare_scratch = NULL;
+	if (!bop->priv)
+		bop->priv = aligned_alloc(PST_WIRE_LINE, PST_CONVERT_SCRATCH);
+	return bop->priv ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
 }
 
 static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
@@ -170,7 +195,8 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 		XXH3_64bits_reset(bop->priv);
 		return 0;
 	case PST_WIRE_OP_GEMM:
-		return 0;
+	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
+		return begin_gemm(b, bop, err);
 	default:
 		break;
 	}
@@ -183,7 +209,8 @@ static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 {
 	struct pst_gemm_cursor *cur = (struct pst_gemm_cursor *)bop->cursor;
 	double *rate = rate_of(b, &bop->op);
-	double want, flops;
+	double want, flops = 0;
+	uint64_t used;
 	bool done;
 
 	if (bop->op.m == 0 || bop->op.n == 0)
@@ -192,8 +219,14 @@ static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 		return pst_gemm_scale(&bop->op, b->base, cur,
 				      start_ns + b->slice_ns);
 	want = *rate * (double)b->slice_ns / (double)PST_NS_PER_S;
-	flops = pst_gemm_slice(&bop->op, b->base, cur, want, &done);
-	rate_seen(rate, flops, pst_now_ns() - start_ns);
+	/* Slices of a large product take the whole time, the many products of
+	 * a batch little of it. */
+	do {
+		flops += pst_gemm_slice(&bop->op, b->base, cur, want, bop->priv,
+					&done);
+		used = pst_now_ns() - start_ns;
+	} while (!done && used < b->slice_ns / 2);
+	rate_seen(rate, flops, used);
 	return done;
 }
 
@@ -248,9 +281,16 @@ static int step_checksum(struct pst_backend *b, struct pst_backend_op *bop,
 	return 1;
 }
 
-static void forget(struct pst_backend_op *bop)
+/* Of an operation that has ended. */
+static void forget(struct pst_backend *b, struct pst_backend_op *bop)
 {
-	XXH3_freeState(bop->priv);
+	if (bop->op.op == PST_WIRE_OP_CHECKSUM) {
+		XXH3_freeState(bop->priv);
+	} else if (!b->spare_scratch) {
+		b->spare_scratch = bop->priv;
+	} else {
+		free(bop->priv);
+	}
 	bop->priv = NULL;
 }
 
@@ -264,6 +304,7 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 	case PST_WIRE_OP_NOP:
 		break;
 	case PST_WIRE_OP_GEMM:
+	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
 		r = step_gemm(b, bop, start);
 		break;
 	case PST_WIRE_OP_FILL:
@@ -278,14 +319,14 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 	}
 	bop->compute_ns += pst_now_ns() - start;
 	if (r)
-		forget(bop);
+		forget(b, bop);
 	return r;
 }
 
 static int cpu_cancel(struct pst_backend *b, struct pst_backend_op *bop)
 {
 	/* Between two steps nothing runs. */
-	forget(bop);
+	forget(b, bop);
 	return 1;
 }
 
@@ -293,7 +334,7 @@ static uint64_t cpu_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 {
 	double s = (double)(op->a.size + op->b.size + op->c.size) / BYTES_PER_S;
 
-	if (op->op == PST_WIRE_OP_GEMM)
+	if (pst_op_flops(op) > 0)
 		s += pst_op_flops(op) / *rate_of(b, op);
 	return (uint64_t)(s * (double)PST_NS_PER_S);
 }

@@ -17,6 +17,8 @@
 #pragma GCC diagnostic pop
 #endif
 
+#include "guest-agent/epilogue.h"
+#include "guest-agent/gemm_convert.h"
 #include "transport/util.h"
 
 #ifdef HAVE_BLIS
@@ -93,19 +95,10 @@ void pst_gemm_plan(uint64_t m, uint64_t n, uint64_t k, unsigned int elem_size,
 		ret->k = even(k, fmax(kb, MIN_K));
 }
 
-/* As pst_op_check() does, but in the type that the BLAS is given: an alpha
- * too small for a float is 0 there. */
-static double in_dtype(const struct pst_op *op, double v)
-{
-	return op->dtype == PST_WIRE_F32 ? (double)(float)v : v;
-}
-
 bool pst_gemm_is_scale(const struct pst_op *op)
 {
-	return op->k == 0 || in_dtype(op, op->alpha) == 0;
+	return !pst_op_reads_ab(op);
 }
-
-#ifdef HAVE_CBLAS
 
 /* Element offset of (row, col) in a matrix. */
 static uint64_t at(bool col_major, uint64_t row, uint64_t col, uint64_t ld)
@@ -113,8 +106,49 @@ static uint64_t at(bool col_major, uint64_t row, uint64_t col, uint64_t ld)
 	return col_major ? col * ld + row : row * ld + col;
 }
 
+static uint8_t *place(uint8_t *base, const struct pst_operand *x,
+		      uint64_t elems, unsigned int elem)
+{
+	return (x->mem ? (uint8_t *)x->mem : base) + x->off + elems * elem;
+}
+
+/* The operands of product number batch. */
+static struct pst_gemm_data data(const struct pst_op *op, uint8_t *base,
+				 uint64_t batch)
+{
+	const unsigned int elem = pst_dtype_size(op->dtype);
+	const unsigned int elem_c = pst_dtype_size(op->dtype_c);
+
+	return (struct pst_gemm_data){
+		.a = place(base, &op->a, batch * op->stride_a, elem),
+		.b = place(base, &op->b, batch * op->stride_b, elem),
+		.c = place(base, &op->c, batch * op->stride_c, elem_c),
+		.bias = place(base, &op->bias, 0, elem_c),
+	};
+}
+
+#ifdef HAVE_CBLAS
+
+static enum CBLAS_ORDER cblas_order(bool col_major)
+{
+	return col_major ? CblasColMajor : CblasRowMajor;
+}
+
+static enum CBLAS_TRANSPOSE cblas_trans(bool trans)
+{
+	return trans ? CblasTrans : CblasNoTrans;
+}
+
+void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
+		  float *c)
+{
+	cblas_sgemm(cblas_order(g->col_major), cblas_trans(g->transa),
+		    cblas_trans(g->transb), (int)g->m, (int)g->n, (int)g->k, 1,
+		    a, (int)g->lda, b, (int)g->ldb, g->beta, c, (int)g->ldc);
+}
+
 /* Calls the BLAS for one slice at the cursor. */
-static void call(const struct pst_op *op, uint8_t *base,
+static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 		 const struct pst_gemm_cursor *cur,
 		 const struct pst_gemm_tile *t)
 {
@@ -124,24 +158,22 @@ static void call(const struct pst_op *op, uint8_t *base,
 	const uint64_t b = op->transb ? at(cm, cur->j, cur->l, op->ldb)
 				      : at(cm, cur->l, cur->j, op->ldb);
 	const uint64_t c = at(cm, cur->i, cur->j, op->ldc);
-	const enum CBLAS_ORDER order = cm ? CblasColMajor : CblasRowMajor;
-	const enum CBLAS_TRANSPOSE ta = op->transa ? CblasTrans : CblasNoTrans;
-	const enum CBLAS_TRANSPOSE tb = op->transb ? CblasTrans : CblasNoTrans;
+	const enum CBLAS_ORDER order = cblas_order(cm);
+	const enum CBLAS_TRANSPOSE ta = cblas_trans(op->transa);
+	const enum CBLAS_TRANSPOSE tb = cblas_trans(op->transb);
 	/* beta belongs to the first part of the sum, the rest adds to it. */
 	const double beta = cur->l ? 1.0 : op->beta;
-	uint8_t *pa = base + op->a.off, *pb = base + op->b.off;
-	uint8_t *pc = base + op->c.off;
 
 	if (op->dtype == PST_WIRE_F32)
 		cblas_sgemm(order, ta, tb, (int)t->m, (int)t->n, (int)t->k,
-			    (float)op->alpha, (const float *)pa + a,
-			    (int)op->lda, (const float *)pb + b, (int)op->ldb,
-			    (float)beta, (float *)pc + c, (int)op->ldc);
+			    (float)op->alpha, (const float *)d->a + a,
+			    (int)op->lda, (const float *)d->b + b, (int)op->ldb,
+			    (float)beta, (float *)d->c + c, (int)op->ldc);
 	else
 		cblas_dgemm(order, ta, tb, (int)t->m, (int)t->n, (int)t->k,
-			    op->alpha, (const double *)pa + a, (int)op->lda,
-			    (const double *)pb + b, (int)op->ldb, beta,
-			    (double *)pc + c, (int)op->ldc);
+			    op->alpha, (const double *)d->a + a, (int)op->lda,
+			    (const double *)d->b + b, (int)op->ldb, beta,
+			    (double *)d->c + c, (int)op->ldc);
 }
 
 const char *pst_gemm_library(void)
@@ -168,9 +200,14 @@ const char *pst_gemm_library(void)
 
 #else
 
-static void call(const struct pst_op *op, uint8_t *base,
+static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 		 const struct pst_gemm_cursor *cur,
 		 const struct pst_gemm_tile *t)
+{
+}
+
+void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
+		  float *c)
 {
 }
 
@@ -198,38 +235,82 @@ uint32_t pst_gemm_set_threads(uint32_t threads)
 	return threads;
 }
 
-double pst_gemm_slice(const struct pst_op *op, uint8_t *base,
-		      struct pst_gemm_cursor *cur, double flops, bool *ret_done)
+/* The size of the next slice; a panel's is chosen with its first one. */
+static struct pst_gemm_tile next_tile(const struct pst_op *op,
+				      struct pst_gemm_cursor *cur, double flops,
+				      uint64_t max_side)
 {
-	const uint64_t m = op->m, n = op->n, k = op->k;
+	const uint64_t m = min_u64(op->m - cur->i, max_side);
+	const uint64_t n = min_u64(op->n - cur->j, max_side);
+	const uint64_t k = min_u64(op->k - cur->l, max_side);
+	unsigned int elem = pst_dtype_size(op->dtype);
 	struct pst_gemm_tile t;
 
+	if (max_side != UINT64_MAX)
+		elem = sizeof(float);
 	if (cur->l == 0) {
 		/* A panel keeps its size until its sum is whole, a row of
 		 * panels its height until it is. */
-		pst_gemm_plan(cur->j ? cur->mb : m - cur->i, n - cur->j, k,
-			      pst_dtype_size(op->dtype), flops, &t);
+		pst_gemm_plan(cur->j ? cur->mb : m, n, k, elem, flops, &t);
 		if (cur->j == 0)
 			cur->mb = t.m;
 		cur->nb = t.n;
 	} else {
-		pst_gemm_plan(cur->mb, cur->nb, k - cur->l,
-			      pst_dtype_size(op->dtype), flops, &t);
+		pst_gemm_plan(cur->mb, cur->nb, k, elem, flops, &t);
 	}
 	t.m = cur->mb;
 	t.n = cur->nb;
-	t.k = min_u64(t.k, k - cur->l);
-	call(op, base, cur, &t);
+	t.k = min_u64(t.k, k);
+	return t;
+}
+
+/* A panel's sum is whole. */
+static void finish_panel(const struct pst_op *op, const struct pst_gemm_data *d,
+			 const struct pst_gemm_cursor *cur,
+			 const struct pst_gemm_tile *t, const void *scratch)
+{
+	uint64_t q;
+
+	if (scratch) {
+		pst_convert_finish(op, d, cur, t, scratch);
+		return;
+	}
+	if (!pst_epilogue_needed(op))
+		return;
+	for (q = 0; q < (op->col_major ? t->n : t->m); q++)
+		pst_epilogue_line(op, d->c, d->bias,
+				  cur->i + (op->col_major ? 0 : q),
+				  cur->j + (op->col_major ? q : 0),
+				  op->col_major ? t->m : t->n);
+}
+
+double pst_gemm_slice(const struct pst_op *op, uint8_t *base,
+		      struct pst_gemm_cursor *cur, double flops, void *scratch,
+		      bool *ret_done)
+{
+	const struct pst_gemm_data d = data(op, base, cur->batch);
+	const struct pst_gemm_tile t = next_tile(
+		op, cur, flops, scratch ? PST_CONVERT_SIDE : UINT64_MAX);
+
+	if (scratch)
+		pst_convert_slice(op, &d, cur, &t, scratch);
+	else
+		call(op, &d, cur, &t);
 	cur->l += t.k;
-	if (cur->l == k) {
+	if (cur->l == op->k) {
+		finish_panel(op, &d, cur, &t, scratch);
 		cur->l = 0;
 		cur->j += cur->nb;
 	}
-	if (cur->j == n) {
+	if (cur->j == op->n) {
 		cur->j = 0;
 		cur->i += cur->mb;
 	}
-	*ret_done = cur->i == m;
+	if (cur->i == op->m) {
+		cur->i = 0;
+		cur->batch++;
+	}
+	*ret_done = cur->batch == op->batch;
 	return 2.0 * (double)t.m * (double)t.n * (double)t.k;
 }
 
@@ -255,27 +336,48 @@ static void scale_f64(double *c, uint64_t n, double beta)
 			c[i] *= beta;
 }
 
+/* n elements from (i, j) on along a line. */
+static void scale_line(const struct pst_op *op, const struct pst_gemm_data *d,
+		       uint64_t i, uint64_t j, uint64_t n)
+{
+	const uint64_t off = at(op->col_major, i, j, op->ldc);
+
+	if (pst_convert_needed(op)) {
+		pst_convert_line(op, d, i, j, n, NULL);
+		return;
+	}
+	if (op->dtype == PST_WIRE_F32)
+		scale_f32((float *)d->c + off, n, (float)op->beta);
+	else
+		scale_f64((double *)d->c + off, n, op->beta);
+	if (pst_epilogue_needed(op))
+		pst_epilogue_line(op, d->c, d->bias, i, j, n);
+}
+
 bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
 		    struct pst_gemm_cursor *cur, uint64_t deadline_ns)
 {
 	const uint64_t lines = op->col_major ? op->n : op->m;
 	const uint64_t length = op->col_major ? op->m : op->n;
-	uint8_t *c = base + op->c.off;
-	uint64_t n, off, done = 0;
+	struct pst_gemm_data d = data(op, base, cur->batch);
+	uint64_t n, done = 0;
 
-	if (lines == 0 || length == 0 || op->beta == 1)
+	if (lines == 0 || length == 0 ||
+	    (op->beta == 1 && !pst_epilogue_needed(op)))
 		return true;
-	while (cur->i < lines) {
+	while (cur->batch < op->batch) {
 		n = min_u64(length - cur->j, SCALE_ELEMS);
-		off = cur->i * op->ldc + cur->j;
-		if (op->dtype == PST_WIRE_F32)
-			scale_f32((float *)c + off, n, (float)op->beta);
-		else
-			scale_f64((double *)c + off, n, op->beta);
+		scale_line(op, &d, op->col_major ? cur->j : cur->i,
+			   op->col_major ? cur->i : cur->j, n);
 		cur->j += n;
 		if (cur->j == length) {
 			cur->j = 0;
 			cur->i++;
+		}
+		if (cur->i == lines) {
+			cur->i = 0;
+			cur->batch++;
+			d = data(op, base, cur->batch);
 		}
 		done += max_u64(n, GRAIN);
 		if (done < SCALE_ELEMS)
@@ -284,5 +386,5 @@ bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
 		if (pst_now_ns() >= deadline_ns)
 			break;
 	}
-	return cur->i == lines;
+	return cur->batch == op->batch;
 }

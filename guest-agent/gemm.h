@@ -16,6 +16,23 @@
 struct pst_gemm_cursor {
 	uint64_t i, j, l;
 	uint64_t mb, nb;
+	uint64_t batch; /* of the product in the batch */
+};
+
+/* Where one product of a batch has its operands: their first elements. */
+struct pst_gemm_data {
+	const uint8_t *a;
+	const uint8_t *b;
+	uint8_t *c;
+	const uint8_t *bias;
+};
+
+/* A plain product of F32, C = A B + beta C: what the CBLAS is called with. */
+struct pst_gemm_f32 {
+	bool col_major, transa, transb;
+	uint64_t m, n, k;
+	uint64_t lda, ldb, ldc;
+	float beta;
 };
 
 /* Size of one slice. */
@@ -34,26 +51,32 @@ struct pst_gemm_tile {
 void pst_gemm_plan(uint64_t m, uint64_t n, uint64_t k, unsigned int elem_size,
 		   double flops, struct pst_gemm_tile *ret);
 
-/* Whether C = beta C is all there is to do: k or alpha is 0. A and B are not
- * read. */
+/* Whether act(beta C + bias) is all there is to do: k or alpha is 0. A and B
+ * are not read. */
 bool pst_gemm_is_scale(const struct pst_op *op);
 
 /*
- * Does the next slice, of about flops operations, of a product that is no
- * scale. base: wire offset 0. Returns the operations done; *ret_done tells
- * whether that was the last slice. Built without a CBLAS it does nothing.
+ * Does the next slice, of about flops operations, of a product (or a batch)
+ * that is no scale, with bias and activation on what it completes. base: wire
+ * offset 0. scratch: for pst_convert_slice(), NULL if pst_convert_needed() is
+ * false. Returns the operations done; *ret_done tells whether that was the
+ * last slice. Built without a CBLAS it does nothing.
  */
 double pst_gemm_slice(const struct pst_op *op, uint8_t *base,
-		      struct pst_gemm_cursor *cur, double flops,
+		      struct pst_gemm_cursor *cur, double flops, void *scratch,
 		      bool *ret_done);
 
 /*
- * Scales C by beta, line by line, until deadline_ns (pst_now_ns() clock);
- * beta = 0 writes zeros without reading. Between ldc's lines nothing is
- * touched. Returns whether all is done.
+ * Makes C act(beta C + bias), line by line, until deadline_ns (pst_now_ns()
+ * clock); beta = 0 does not read C. Between ldc's lines nothing is touched.
+ * Returns whether all is done.
  */
 bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
 		    struct pst_gemm_cursor *cur, uint64_t deadline_ns);
+
+/* One call of the CBLAS. Built without one it does nothing. */
+void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
+		  float *c);
 
 /* The CBLAS's name and version, "none" when built without. */
 const char *pst_gemm_library(void);
