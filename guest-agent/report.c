@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "guest-agent/report_ops.h"
 #include "guest-agent/session.h"
 #include "transport/shm.h"
 #include "transport/util.h"
@@ -156,23 +157,6 @@ static json_t *limits(const struct pst_agent *a)
 		u64(a->limits.max_clients), "n_slots", (int)PST_WIRE_SLOTS);
 }
 
-static json_t *operations(void)
-{
-	json_t *list = json_array();
-
-	json_array_append_new(list,
-			      json_pack("{s:s, s:[]}", "op", "NOP", "dtypes"));
-#ifdef HAVE_CBLAS
-	json_array_append_new(list, json_pack("{s:s, s:[s,s]}", "op", "GEMM",
-					      "dtypes", "f32", "f64"));
-#endif
-	json_array_append_new(list, json_pack("{s:s, s:[s,s,s]}", "op", "FILL",
-					      "dtypes", "i8", "f32", "f64"));
-	json_array_append_new(list, json_pack("{s:s, s:[s]}", "op", "CHECKSUM",
-					      "dtypes", "bytes"));
-	return list;
-}
-
 char *pst_report_info(const struct pst_agent *a, uint64_t session)
 {
 	json_t *root = json_object();
@@ -189,7 +173,8 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 				      (int)a->ops->threads(a->backend)));
 	json_object_set_new(root, "gpu", gpu_info(a));
 	json_object_set_new(root, "limits", limits(a));
-	json_object_set_new(root, "ops", operations());
+	json_object_set_new(root, "ops", pst_report_ops(a));
+	json_object_set_new(root, "gemm", pst_report_gemm(a));
 	json_object_set_new(root, "loop", json_string(a->loop_text));
 	json_object_set_new(root, "scrub", json_boolean(a->scrub));
 	json_object_set_new(root, "kernel", json_string(a->identity.kernel));

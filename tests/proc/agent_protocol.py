@@ -323,9 +323,9 @@ def malformed_descriptors_complete_with_a_status(start):
         (dict(gemm, lda=3), EINVAL),
         (dict(gemm, a=off + 2), EINVAL),
         (dict(gemm, c=off + 32), EINVAL),
-        (dict(gemm, dtype=4, dtype_c=4), ENOTSUP),
-        (dict(gemm, batch=2), ENOTSUP),
-        (dict(gemm, epilogue=1), ENOTSUP),
+        (dict(gemm, dtype=6, dtype_c=6), ENOTSUP),
+        (dict(gemm, batch=2), EINVAL),
+        (dict(gemm, epilogue=4), EINVAL),
         (dict(gemm, m=big, n=big, k=big, lda=big, ldb=big, ldc=big), ELIMIT),
         (dict(gemm, m=1 << 20, n=1 << 20, k=1 << 20, lda=1 << 20,
               ldb=1 << 20, ldc=1 << 20), ELIMIT),
@@ -648,7 +648,8 @@ def info_health_and_stats_say_what_they_must(start):
     assert info["region"]["arena_size"] == 60 * MIB
     assert info["backend"]["name"] == "cpu"
     assert info["backend"]["threads"] >= 1
-    assert {o["op"] for o in info["ops"]} - {"GEMM"} == {"NOP", "FILL",
+    assert {o["op"] for o in info["ops"]} - {
+        "GEMM", "GEMM_STRIDED_BATCHED", "COPY", "INFER"} == {"NOP", "FILL",
                                                          "CHECKSUM"}
     health = c.query(HEALTH)
     assert health["healthy"] is True and health["reasons"] == []
