@@ -168,6 +168,7 @@ static bool cid_allowed(const struct pst_conns *c, uint32_t cid)
 
 void pst_conns_accept(void *arg, int fd)
 {
+	struct pst_log_about about = {0};
 	struct pst_conns *c = arg;
 	char text[128];
 	uint32_t cid;
@@ -178,7 +179,9 @@ void pst_conns_accept(void *arg, int fd)
 			 "this agent accepts the host (CID 2) only, not CID "
 			 "%u (--allow-cid)",
 			 cid);
-		pst_log(PST_LOG_WARNING, "connection from CID %u refused", cid);
+		about.cid = cid;
+		pst_log_about(PST_LOG_WARNING, &about,
+			      "connection from CID %u refused", cid);
 		turn_away(fd, PST_WIRE_EAUTH, text);
 		return;
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guest-agent/log.h"
 #include "transport/util.h"
 
 /* Written before the handler is installed, only read by it. */
@@ -40,14 +41,16 @@ int pst_fault_watch(const struct pst_region *r, struct pst_error *err)
 		.sa_sigaction = on_bus,
 		.sa_flags = SA_SIGINFO,
 	};
+	char prefix[8];
 	int n;
 
+	pst_log_prefix(PST_LOG_ERROR, prefix);
 	watched.begin = (uintptr_t)r->base;
 	watched.end = watched.begin + r->size;
 	n = snprintf(watched.text, sizeof(watched.text),
-		     "penstock-agent: the region's memory is gone: %s %s was "
+		     "%spenstock-agent: the region's memory is gone: %s %s was "
 		     "unbound, or its file cut short\n",
-		     pst_provider_name(r->provider), r->name);
+		     prefix, pst_provider_name(r->provider), r->name);
 	watched.len = n < 0 ? 0
 		      : (size_t)n < sizeof(watched.text)
 			      ? (size_t)n

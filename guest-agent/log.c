@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent's log: one line a message on standard error. */
+/* The agent's log: the journal, or one line a message on standard error. */
 #include "guest-agent/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "guest-agent/journal.h"
 #include "transport/util.h"
 
 static const struct {
@@ -20,6 +22,8 @@ static const struct {
 };
 
 static enum pst_log_level max_level = PST_LOG_INFO;
+/* The journal's socket; NULL: standard error is not the journal's. */
+static const char *journal_path;
 
 bool pst_log_level_parse(const char *s, enum pst_log_level *ret)
 {
@@ -38,23 +42,63 @@ void pst_log_set_level(enum pst_log_level level)
 	max_level = level;
 }
 
-void pst_log(enum pst_log_level level, const char *fmt, ...)
+void pst_log_open(const char *journal)
 {
-	char text[1024];
-	char prefix[8] = "";
+	journal_path =
+		pst_journal_is_stream(getenv("JOURNAL_STREAM"), STDERR_FILENO)
+			? journal
+			: NULL;
+}
+
+void pst_log_prefix(enum pst_log_level level, char ret[8])
+{
+	ret[0] = '\0';
+	if (journal_path)
+		snprintf(ret, 8, "<%d>", levels[level].syslog);
+}
+
+/* What a peer sent must not forge lines or fields. */
+static void clean(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+}
+
+static int send_entry(enum pst_log_level level,
+		      const struct pst_log_about *about, const char *text)
+{
+	struct pst_log_about copy = {0};
+	char entry[PST_JOURNAL_ENTRY], client[64];
+	size_t n;
+
+	if (about)
+		copy = *about;
+	if (copy.client) {
+		snprintf(client, sizeof(client), "%s", copy.client);
+		clean(client);
+		copy.client = client;
+	}
+	n = pst_journal_format(entry, sizeof(entry), levels[level].syslog, text,
+			       &copy);
+	return pst_journal_send(journal_path, entry, n);
+}
+
+void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
+		   const char *fmt, ...)
+{
+	char text[1024], prefix[8];
 	va_list ap;
-	char *p;
 
 	if (level > max_level)
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	for (p = text; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
-	if (getenv("JOURNAL_STREAM"))
-		snprintf(prefix, sizeof(prefix), "<%d>", levels[level].syslog);
+	clean(text);
+	if (journal_path && send_entry(level, about, text) == 0)
+		return;
+	pst_log_prefix(level, prefix);
 	/* One write, so that lines of two threads do not mix. */
 	fprintf(stderr, "%spenstock-agent: %s\n", prefix, text);
 }

@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent's log: one line a message on standard error. */
+/* The agent's log: the journal, or one line a message on standard error. */
 #ifndef PST_GUEST_AGENT_LOG_H
 #define PST_GUEST_AGENT_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum pst_log_level {
 	PST_LOG_ERROR,
 	PST_LOG_WARNING,
 	PST_LOG_INFO,
 	PST_LOG_DEBUG,
+};
+
+/* What a message is about: fields of the journal's entry. A zero is left
+ * out. */
+struct pst_log_about {
+	uint64_t session;
+	bool has_lane;
+	uint32_t lane;
+	const char *client;  /* the name it gave, in ASCII letters or not */
+	uint32_t client_pid; /* in its own kernel */
+	uint32_t cid;        /* vsock address of the peer */
 };
 
 /* Parses "error", "warning", "info", "debug". False: none of them. */
@@ -19,11 +31,25 @@ bool pst_log_level_parse(const char *s, enum pst_log_level *ret);
 void pst_log_set_level(enum pst_log_level level);
 
 /*
- * Writes "penstock-agent: TEXT", with systemd's "<N>" priority before it when
- * standard error is the journal's ($JOURNAL_STREAM is set). Control
- * characters become '?'. Any thread; never on the path of an operation.
+ * Decides where messages go from now on. Where standard error is the stream
+ * that $JOURNAL_STREAM names, they go to the journal's socket, journal
+ * (PST_JOURNAL_SOCKET, which is borrowed), as entries with fields; one that
+ * does not take them gets a line on that stream, begun with systemd's "<N>"
+ * priority. Else, and before the first call, they go to standard error as they
+ * are. Before other threads log.
  */
-void pst_log(enum pst_log_level level, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+void pst_log_open(const char *journal);
+
+/* "<3>" and such where standard error is the journal's, else "". */
+void pst_log_prefix(enum pst_log_level level, char ret[8]);
+
+/*
+ * Writes "penstock-agent: TEXT". Control characters become '?'. Any thread;
+ * never on the path of an operation. about may be NULL.
+ */
+void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
+		   const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#define pst_log(level, ...) pst_log_about(level, NULL, __VA_ARGS__)
 
 #endif

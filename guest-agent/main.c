@@ -2,11 +2,12 @@
 /* penstock-agent: options, signals, and the server between them. */
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "guest-agent/activation.h"
+#include "guest-agent/journal.h"
 #include "guest-agent/notify.h"
 #include "guest-agent/options.h"
 #include "guest-agent/settings.h"
@@ -87,11 +88,12 @@ int main(int argc, char **argv)
 	struct pst_error err = {0};
 	int r;
 
+	pst_log_open(PST_JOURNAL_SOCKET);
 	r = pst_options_parse(argc, argv, &options, &err);
 	if (r == 0)
 		r = take_service(&options.server, &err);
 	if (r < 0)
-		fprintf(stderr, "penstock-agent: %s\n", err.text);
+		pst_log(PST_LOG_ERROR, "%s", err.text);
 	if (r) {
 		pst_options_done(&options);
 		return r < 0 ? 2 : 0;

@@ -64,6 +64,17 @@ void pst_session_wipe_nonce(struct pst_session *s)
 	memset(s->nonce, 0, sizeof(s->nonce));
 }
 
+struct pst_log_about pst_session_about(const struct pst_session *s)
+{
+	return (struct pst_log_about){
+		.session = s->id,
+		.has_lane = s->lane != NO_LANE,
+		.lane = s->lane,
+		.client = s->name,
+		.client_pid = s->pid,
+	};
+}
+
 void pst_session_end(struct pst_session *s)
 {
 	struct pst_agent *a = s->agent;
@@ -80,7 +91,8 @@ void pst_session_end(struct pst_session *s)
 		a->n_control--;
 	else
 		pst_agent_lane_release(a, s->lane);
-	pst_log(PST_LOG_DEBUG, "session %llu ended", (unsigned long long)s->id);
+	pst_session_log(s, PST_LOG_DEBUG, "session %llu ended",
+			(unsigned long long)s->id);
 }
 
 static void send_frame(struct pst_session *s, const struct pst_frame *f, int fd)
@@ -93,9 +105,10 @@ static void send_frame(struct pst_session *s, const struct pst_frame *f, int fd)
 	r = n < 0 ? (int)n : s->io.send(s->io.arg, buf, (size_t)n, fd);
 	if (r == 0 || s->state == PST_SESSION_CLOSED)
 		return;
-	pst_log(PST_LOG_INFO, "session %llu: %s", (unsigned long long)s->id,
-		r == -EMSGSIZE ? "ended, it does not read its replies"
-			       : "connection lost");
+	pst_session_log(s, PST_LOG_INFO, "session %llu: %s",
+			(unsigned long long)s->id,
+			r == -EMSGSIZE ? "ended, it does not read its replies"
+				       : "connection lost");
 	pst_session_end(s);
 }
 
@@ -161,7 +174,8 @@ void pst_session_break(struct pst_session *s, uint32_t status,
 		return;
 	if (s->state == PST_SESSION_OPEN) {
 		s->agent->counters.broken++;
-		pst_log(PST_LOG_WARNING,
+		pst_session_log(
+			s, PST_LOG_WARNING,
 			"session %llu (%s, pid %u) broke the protocol: %s",
 			(unsigned long long)s->id, s->name, s->pid, sentence);
 	} else {

@@ -151,7 +151,8 @@ void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
 	s->state = PST_SESSION_OPEN;
 	s->agent->n_sessions++;
 	s->agent->counters.sessions_started++;
-	pst_log(PST_LOG_DEBUG, "session %llu: %s, pid %u, lane %d",
-		(unsigned long long)s->id, s->name, s->pid, (int)s->lane);
+	pst_session_log(s, PST_LOG_DEBUG, "session %llu: %s, pid %u, lane %d",
+			(unsigned long long)s->id, s->name, s->pid,
+			(int)s->lane);
 	welcome(s, f);
 }

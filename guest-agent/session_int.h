@@ -3,6 +3,7 @@
 #ifndef PST_GUEST_AGENT_SESSION_INT_H
 #define PST_GUEST_AGENT_SESSION_INT_H
 
+#include "guest-agent/log.h"
 #include "guest-agent/session.h"
 #include "transport/frame.h"
 
@@ -47,6 +48,15 @@ void pst_session_reply(struct pst_session *s, const struct pst_frame *to,
 void pst_session_send_sentence(struct pst_session *s, uint16_t type,
 			       bool is_reply, uint32_t seq, uint32_t status,
 			       const char *sentence);
+
+/* The session, for the log. Borrows its name. */
+struct pst_log_about pst_session_about(const struct pst_session *s);
+
+#define pst_session_log(s, level, ...)                                         \
+	do {                                                                   \
+		const struct pst_log_about about_ = pst_session_about(s);      \
+		pst_log_about(level, &about_, __VA_ARGS__);                    \
+	} while (0)
 
 /* Gives the nonce slot back, if there is one. */
 void pst_session_wipe_nonce(struct pst_session *s);
