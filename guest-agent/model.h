@@ -9,8 +9,12 @@
 #include "transport/wire.h"
 
 #define PST_MODEL_MAX_LAYERS 256U
-/* The largest batch of one INFER. */
+/* Elements of the widest activation. */
+#define PST_MODEL_MAX_WIDTH (1U << 20)
+/* The largest batch of one INFER, and the elements that its widest activation
+ * may have: 1 GiB of F32. */
 #define PST_MODEL_MAX_BATCH 65536U
+#define PST_MODEL_MAX_ELEMS (1U << 28)
 /* layer.from: the model's input row. */
 #define PST_MODEL_INPUT UINT32_MAX
 /* An offset that is not there. */
@@ -53,5 +57,13 @@ struct pst_model_plan {
 	uint32_t n_layers;         /* at least 1 */
 	struct pst_layer *layers;
 };
+
+/* Rows that one INFER on the plan may have: at least 256. */
+static inline uint32_t pst_model_max_batch(const struct pst_model_plan *plan)
+{
+	const uint32_t rows = PST_MODEL_MAX_ELEMS / plan->max_width;
+
+	return rows < PST_MODEL_MAX_BATCH ? rows : PST_MODEL_MAX_BATCH;
+}
 
 #endif
