@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "guest-agent/epilogue.h"
-#include "guest-agent/half.h"
+#include "transport/half.h"
 
 #define PANEL ((uint64_t)PST_CONVERT_SIDE * PST_CONVERT_SIDE)
 

@@ -7,8 +7,8 @@
 
 #include "guest-agent/backend_cpu.h"
 #include "guest-agent/gemm.h"
-#include "guest-agent/half.h"
 #include "tests/unit/unit.h"
+#include "transport/half.h"
 #include "transport/util.h"
 
 #define SIZE  (8U << 20)

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "guest-agent/half.h"
 #include "tests/unit/unit.h"
+#include "transport/half.h"
 #include "transport/op.h"
 #include "transport/util.h"
 

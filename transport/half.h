@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Elements of 16 bits to floats and back: IEEE 754 binary16, and bfloat16. */
-#ifndef PST_GUEST_AGENT_HALF_H
-#define PST_GUEST_AGENT_HALF_H
+#ifndef PST_TRANSPORT_HALF_H
+#define PST_TRANSPORT_HALF_H
 
 #include <stdint.h>
 

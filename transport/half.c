@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Elements of 16 bits to floats and back: IEEE 754 binary16, and bfloat16. */
-#include "guest-agent/half.h"
+#include "transport/half.h"
 
 #include <stddef.h>
 #include <string.h>
