@@ -18,7 +18,7 @@ const char *pst_cmd_endpoint(const struct pst_cmd_ctx *ctx)
 	return e && *e ? e : NULL;
 }
 
-static int exit_of(int err)
+int pst_cmd_exit_of(int err)
 {
 	switch (err) {
 	case -ECONNREFUSED:
@@ -65,7 +65,7 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		return PST_EXIT_OK;
 	if (!*text)
 		snprintf(text, size, "%s", pst_strerror(rc));
-	return exit_of(rc);
+	return pst_cmd_exit_of(rc);
 }
 
 int pst_cmd_open(const struct pst_cmd_ctx *ctx, uint32_t flags,
@@ -85,7 +85,7 @@ int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
 
 	pst_last_error(c, text, sizeof(text));
 	pst_cmd_fail(ctx, "%s", *text ? text : pst_strerror(err));
-	return exit_of(err);
+	return pst_cmd_exit_of(err);
 }
 
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,

@@ -24,6 +24,10 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 int pst_cmd_open(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		 struct pst **ret);
 
+/* The exit code for an error of a call: PST_EXIT_UNREACHABLE when there is
+ * nobody, else PST_EXIT_FAILED. */
+int pst_cmd_exit_of(int err);
+
 /* Prints the sentence of c's last call, which returned err. Returns
  * PST_EXIT_UNREACHABLE when the agent went away, else PST_EXIT_FAILED. */
 int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err);

@@ -8,6 +8,7 @@
 
 #include "host-client/cmd.h"
 
+extern const struct pst_cmd pst_cmd_bench;
 extern const struct pst_cmd pst_cmd_completion;
 extern const struct pst_cmd pst_cmd_demo;
 extern const struct pst_cmd pst_cmd_gemm;
@@ -24,6 +25,7 @@ static const struct pst_cmd *const commands[] = {
 	&pst_cmd_info,
 	&pst_cmd_health,
 	&pst_cmd_gemm,
+	&pst_cmd_bench,
 	&pst_cmd_host,
 	&pst_cmd_demo,
 	&pst_cmd_completion,

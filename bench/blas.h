@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The CBLAS that the cpu backend uses, in this process, to compare with. */
+#ifndef PST_BENCH_BLAS_H
+#define PST_BENCH_BLAS_H
+
+#include <stdint.h>
+
+struct pst_blas {
+	char name[64]; /* library and version */
+	void *library;
+	void (*sgemm)(int order, int transa, int transb, int m, int n, int k,
+		      float alpha, const float *a, int lda, const float *b,
+		      int ldb, float beta, float *c, int ldc);
+};
+
+/*
+ * Loads it when it is first needed, not with the program: a CBLAS starts
+ * threads as soon as it is there. threads: those it may use, 0 for its own
+ * choice. Returns 0, -EOPNOTSUPP (built without one), -ENOENT (this machine
+ * has it not).
+ */
+int pst_blas_open(struct pst_blas *b, uint32_t threads);
+
+/* C = A B, row-major, without padding. */
+void pst_blas_product(const struct pst_blas *b, uint32_t m, uint32_t n,
+		      uint32_t k, const float *a_in, const float *b_in,
+		      float *c_out);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Ways to copy memory, whose best is what any transport can reach. */
+#ifndef PST_BENCH_COPY_H
+#define PST_BENCH_COPY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum pst_copy_how {
+	PST_COPY_MEMCPY,       /* the C library's */
+	PST_COPY_REP_MOVSB,    /* the CPU's string instruction */
+	PST_COPY_NON_TEMPORAL, /* stores that pass the caches by */
+	PST_COPY_N
+};
+
+/* "memcpy", "rep movsb", "non-temporal". */
+const char *pst_copy_name(enum pst_copy_how how);
+
+/* Whether this CPU has it; the C library's is always there. */
+bool pst_copy_has(enum pst_copy_how how);
+
+/* Copies n bytes that do not overlap; what was stored is ordered before any
+ * later store. */
+void pst_copy(enum pst_copy_how how, void *dst, const void *src, size_t n);
+
+#endif

@@ -1,0 +1,130 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# penstock bench: every benchmark for a second, its forms, its refusals.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+
+e='spawn:?threads=1&size=64M'
+# Under a name that nobody else has.
+ln -s "$agent" "$tmp/penstock-agent"
+export PENSTOCK_AGENT="$tmp/penstock-agent"
+python=${PST_PYTHON:-python3}
+
+refuse "bench wants to be told what" 2 "needs latency" "$penstock" bench -e "$e"
+refuse "an unknown benchmark is named" 2 "'nonesuch'" \
+	"$penstock" bench nonesuch -e "$e"
+refuse "one benchmark at a time" 2 "'gemm'" "$penstock" bench latency gemm -e "$e"
+refuse "0 seconds are refused" 2 "'0'" \
+	"$penstock" bench latency --seconds 0 -e "$e"
+refuse "seconds must be a number" 2 "'1s'" \
+	"$penstock" bench latency --seconds 1s -e "$e"
+refuse "bench without an endpoint names the variable" 2 PENSTOCK_ENDPOINT \
+	"$penstock" bench latency
+refuse "bench exits 4 when there is no socket" 4 "$tmp/none" \
+	"$penstock" bench latency -e "unix://$tmp/none"
+refuse "a result that cannot be written is refused at once" 1 "--json" \
+	"$penstock" bench all -e "$e" --json "$tmp/none/result.json"
+refuse "plots need a folder" 1 "--plot" \
+	"$penstock" bench all -e "$e" --plot "$tmp/none"
+: >"$tmp/file"
+refuse "a file is no folder for plots" 1 "--plot" \
+	"$penstock" bench all -e "$e" --plot "$tmp/file"
+
+# valid FILE BENCH...: what every result of these benchmarks must have.
+# shellcheck disable=SC2317 # check calls it
+valid() {
+	"$python" - "$@" <<'END'
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert d["schema"] == 1, d["schema"]
+for key in ("date", "endpoint", "revision", "emulated", "seconds", "machine",
+            "agent", "agent_cpu", "blas"):
+    assert key in d, key
+for key in ("cpu", "kernel", "cpus_online", "numa_nodes", "page_size",
+            "client_cpu", "hugepages", "load"):
+    assert key in d["machine"], key
+for key in ("library", "version", "backend", "provider", "caching",
+            "page_size"):
+    assert key in d["agent"], key
+assert d["revision"], "no revision"
+rows = d["results"]
+assert {r["bench"] for r in rows} == set(sys.argv[2:]), sys.argv
+measured = [r for r in rows if r["count"]]
+for r in rows:
+    if not r["count"]:
+        assert r["not_measured"] and "p50" not in r, r
+for r in measured:
+    assert r["repeats"] >= 5 and r["count"] >= r["repeats"], r
+    assert 0 < r["noise"]["min"] <= r["noise"]["max"], r
+    order = [r[p] for p in ("p50", "p90", "p99", "p99.9", "worst")]
+    if r["unit"] == "GB/s":
+        order.reverse()
+    assert order == sorted(order) and min(order) >= 0, r
+    if r["bench"] == "latency":
+        assert sum(n for _, n in r["histogram_ns"]) == r["count"], r
+names = {(r["bench"], r["name"]) for r in measured}
+kinds = {r["kind"] for r in measured}
+if "latency" in sys.argv:
+    for name in ("NOP, spinning", "NOP, client sleeping", "futex",
+                 "Unix socket", "PING over the control socket"):
+        assert ("latency", name) in names, name
+if "bandwidth" in sys.argv:
+    assert "copy" in kinds
+    for name in ("host write, memcpy", "host read, memcpy",
+                 "agent read (CHECKSUM)", "agent write (FILL)"):
+        assert ("bandwidth", name) in names, name
+if "gemm" in sys.argv:
+    assert ("gemm", "call") in names and ("gemm", "overhead") in names
+END
+}
+
+for name in latency bandwidth gemm; do
+	expect "$name runs" 0 "$name" "$penstock" bench "$name" -e "$e" \
+		--seconds 1 --json "$tmp/$name.json"
+	check "$name prints no progress outside a terminal" \
+		[ ! -s "$tmp/stderr" ]
+	check "$name prints the machine and its noise" \
+		grep -q medians "$tmp/stdout"
+	check "$name writes valid JSON" valid "$tmp/$name.json" "$name"
+done
+
+mkdir "$tmp/plots"
+expect "all runs, with CSV and plots" 0 "bench,name" \
+	"$penstock" bench all -e "$e" --seconds 1 --csv \
+	--json "$tmp/all.json" --plot "$tmp/plots"
+check "all is valid JSON" valid "$tmp/all.json" latency bandwidth gemm
+# shellcheck disable=SC2317 # check calls it
+same_rows() {
+	"$python" - "$tmp/all.json" "$tmp/stdout" <<'END'
+import csv, json, sys
+rows = json.load(open(sys.argv[1]))["results"]
+lines = list(csv.DictReader(open(sys.argv[2])))
+assert len(rows) == len(lines)
+for r, l in zip(rows, lines):
+    assert (r["bench"], r["name"], str(r["count"])) == \
+        (l["bench"], l["name"], l["count"]), (r, l)
+    if r["count"]:
+        assert abs(float(l["p50"]) - r["p50"]) <= 1e-4 * r["p50"]
+END
+}
+check "CSV and JSON have the same rows" same_rows
+for name in latency bandwidth gemm; do
+	check "there is a script for $name" [ -s "$tmp/plots/$name.gp" ]
+	if command -v gnuplot >/dev/null; then
+		check "there is a plot of $name" \
+			grep -q '</svg>' "$tmp/plots/$name.svg"
+	fi
+done
+command -v gnuplot >/dev/null || echo "# no gnuplot: no SVG was made"
+
+mkdir "$tmp/bin" "$tmp/scripts"
+expect "without gnuplot the scripts are written, and it says so" 0 \
+	"no gnuplot" env PATH="$tmp/bin" "$penstock" bench latency -e "$e" \
+	--seconds 1 --plot "$tmp/scripts"
+check "the script is there" [ -s "$tmp/scripts/latency.gp" ]
+
+"$penstock" bench latency -e "$e" --seconds 1 >/dev/full 2>/dev/null
+check "a table that cannot be written is a failure" [ $? -eq 1 ]
+ps -e -o args= >"$tmp/processes"
+check "no agent is left running" \
+	[ "$(grep -cF "$tmp/penstock-agent --serve" "$tmp/processes")" = 0 ]
+finish
