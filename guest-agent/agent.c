@@ -39,6 +39,7 @@ static void scrub(void *arg, const struct pst_span *span)
 static void settle(struct pst_agent *a, uint64_t owner)
 {
 	pst_extents_settle(a->extents, owner, a->scrub ? scrub : NULL, a);
+	pst_tensors_settle(a->tensors, owner);
 }
 
 static void on_gone(void *arg, uint32_t lane)
@@ -50,17 +51,32 @@ static void on_gone(void *arg, uint32_t lane)
 	*l = (struct pst_agent_lane){.state = PST_LANE_FREE};
 }
 
-int pst_agent_init(struct pst_agent *a, const char *sysfs,
-		   struct pst_error *err)
+static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
+		       void **ret_mem, uint64_t *ret_size)
+{
+	const struct pst_agent *a = arg;
+
+	return pst_tensor_find(a->tensors, owner, handle, ret_mem, ret_size);
+}
+
+static int new_executor(struct pst_agent *a)
 {
 	const struct pst_executor_config config = {
 		.ops = a->ops,
 		.backend = a->backend,
 		.limits = a->limits,
+		.extents = a->extents,
+		.tensor = find_tensor,
 		.hooks = {on_wake, on_broken, on_gone},
 		.arg = a,
 	};
-	struct pst_executor_config c = config;
+
+	return pst_executor_new(&config, &a->executor);
+}
+
+int pst_agent_init(struct pst_agent *a, const char *sysfs,
+		   struct pst_error *err)
+{
 	int r;
 
 	r = pst_identity_read(sysfs, getenv("CREDENTIALS_DIRECTORY"),
@@ -71,11 +87,12 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 			    a->region.size - PST_WIRE_CTL_SIZE, &a->extents);
 	if (r < 0)
 		return pst_error_set(err, r, "cannot keep a map of the arena");
-	c.extents = a->extents;
-	r = pst_executor_new(&c, &a->executor);
+	r = pst_tensors_new(a->ops, a->backend, a->limits.max_tensor_bytes,
+			    a->limits.max_tensors, &a->tensors);
+	if (!r)
+		r = new_executor(a);
 	if (r < 0) {
-		pst_extents_free(a->extents);
-		a->extents = NULL;
+		pst_agent_done(a);
 		return pst_error_set(err, r, "out of memory");
 	}
 	a->started_ns = pst_now_ns();
@@ -106,8 +123,10 @@ int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
 void pst_agent_done(struct pst_agent *a)
 {
 	pst_executor_free(a->executor);
+	pst_tensors_free(a->tensors);
 	pst_extents_free(a->extents);
 	a->executor = NULL;
+	a->tensors = NULL;
 	a->extents = NULL;
 }
 
@@ -141,6 +160,7 @@ void pst_agent_lane_release(struct pst_agent *a, uint32_t lane)
 	a->counters.errors_ended += stats.errors;
 	a->counters.compute_ns_ended += stats.compute_ns;
 	pst_extents_release_owner(a->extents, l->owner);
+	pst_tensors_release_owner(a->tensors, l->owner);
 	l->session = NULL;
 	l->state = PST_LANE_ENDING;
 	pst_executor_detach(a->executor, lane);
@@ -150,18 +170,26 @@ void pst_agent_settle(struct pst_agent *a, uint32_t lane)
 {
 	struct pst_agent_lane *l = &a->lanes[lane];
 
-	l->settle_later = pst_executor_busy(a->executor, lane);
-	if (!l->settle_later)
+	l->settle_after = pst_executor_running(a->executor, lane);
+	if (!l->settle_after)
 		settle(a, l->owner);
 }
 
 void pst_agent_settle_late(struct pst_agent *a)
 {
+	struct pst_agent_lane *l;
 	uint32_t i;
 
-	for (i = 0; i < a->limits.max_clients; i++)
-		if (a->lanes[i].settle_later)
-			pst_agent_settle(a, i);
+	/* The next operation was checked when the memory was released already:
+	 * a lane that is never idle does not keep it. */
+	for (i = 0; i < a->limits.max_clients; i++) {
+		l = &a->lanes[i];
+		if (!l->settle_after ||
+		    pst_executor_running(a->executor, i) == l->settle_after)
+			continue;
+		l->settle_after = 0;
+		settle(a, l->owner);
+	}
 }
 
 int pst_agent_nonce_acquire(struct pst_agent *a,

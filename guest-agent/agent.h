@@ -10,6 +10,7 @@
 #include "guest-agent/heartbeat.h"
 #include "guest-agent/identity.h"
 #include "guest-agent/measure.h"
+#include "guest-agent/tensor.h"
 #include "transport/extent.h"
 #include "transport/region.h"
 #include "transport/wire.h"
@@ -35,6 +36,9 @@ struct pst_counters {
 	uint64_t leases;
 	uint64_t releases;
 	uint64_t cancels;
+	uint64_t whys;
+	uint64_t tensors_created;
+	uint64_t tensors_destroyed; /* asked for; not at a session's end */
 	uint64_t wakes_sent;
 	/* Of sessions that are gone; live ones are in their lanes. */
 	uint64_t ops_ended;
@@ -55,8 +59,9 @@ struct pst_agent_lane {
 	enum pst_lane_state state;
 	uint64_t owner; /* session id; owner of extents */
 	struct pst_session *session;
-	/* Extents were released while an operation ran. */
-	bool settle_later;
+	/* Memory was released while this operation ran
+	 * (pst_executor_running()); 0: none was. */
+	uint64_t settle_after;
 };
 
 /* Owned by the server; one thread. */
@@ -77,6 +82,7 @@ struct pst_agent {
 	char backend_text[64];
 	char loop_text[160];
 	struct pst_extents *extents;
+	struct pst_tensors *tensors;
 	struct pst_executor *executor;
 	uint64_t last_session;
 	unsigned int n_sessions; /* after HELLO */
@@ -90,8 +96,8 @@ struct pst_agent {
 };
 
 /*
- * Sets up extents, executor and identity for a formatted region and an open
- * backend; both stay the caller's. a is zero except for region, epoch,
+ * Sets up extents, tensors, executor and identity for a formatted region and
+ * an open backend; both stay the caller's. a is zero except for region, epoch,
  * settled_ns, limits, scrub, ops, backend. Returns 0, -ENOMEM, -EINVAL (the
  * service manager's credential is none).
  */
@@ -116,12 +122,12 @@ void pst_agent_done(struct pst_agent *a);
 int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
 			   uint64_t owner);
 
-/* Ends the session's use of a lane: its extents go to quarantine, and both
- * become free once the backend has let go of them. */
+/* Ends the session's use of a lane: its extents and tensors go to quarantine,
+ * and all become free once the backend has let go of them. */
 void pst_agent_lane_release(struct pst_agent *a, uint32_t lane);
 
-/* Makes released extents of a lane free, now or as soon as no operation that
- * could still write to them runs. */
+/* Makes released extents and tensors of a lane free, now or as soon as no
+ * operation that could still use them runs. */
 void pst_agent_settle(struct pst_agent *a, uint32_t lane);
 
 /* The later part of pst_agent_settle(); after each slice. */

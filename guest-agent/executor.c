@@ -28,6 +28,12 @@ struct taken {
 	bool cancelled;
 };
 
+/* Why an operation failed. */
+struct why {
+	uint64_t tag;
+	char text[sizeof(((struct pst_error *)NULL)->text)];
+};
+
 struct lane {
 	bool attached;
 	bool broken;    /* not scanned any more */
@@ -45,11 +51,13 @@ struct lane {
 	unsigned int first;
 	struct taken taken[N_TAKEN];
 	struct pst_backend_op bop;
+	uint64_t n_begun; /* operations that reached the backend */
 	/* Entries still in the ring that were cancelled, by slot. */
 	unsigned int n_marked;
 	uint64_t marked[PST_WIRE_SLOTS / 64];
 	struct pst_lane_stats stats;
-	struct pst_error last_error;
+	uint64_t n_whys; /* written so far, round and round */
+	struct why whys[PST_EXECUTOR_WHYS];
 };
 
 struct pst_executor {
@@ -138,6 +146,22 @@ static void post(struct pst_executor *ex, struct lane *l,
 		ex->config.hooks.wake(ex->config.arg, l->index);
 }
 
+static void keep_why(struct lane *l, uint64_t tag, const struct pst_error *err)
+{
+	struct why *w = &l->whys[l->n_whys++ % PST_EXECUTOR_WHYS];
+
+	w->tag = tag;
+	memcpy(w->text, err->text, sizeof(w->text));
+}
+
+/* The n-th last one, from 0 on; NULL when there were not so many. */
+static const struct why *nth_why(const struct lane *l, unsigned int n)
+{
+	if (n >= l->n_whys || n >= PST_EXECUTOR_WHYS)
+		return NULL;
+	return &l->whys[(l->n_whys - 1 - n) % PST_EXECUTOR_WHYS];
+}
+
 /* A completion of an operation that did not run, or not to its end. */
 static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 			uint32_t status, const struct pst_error *err)
@@ -151,7 +175,7 @@ static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 
 	l->stats.errors++;
 	if (err)
-		l->last_error = *err;
+		keep_why(l, tag, err);
 	l->stats.compute_ns += cqe.compute_ns;
 	l->running = false;
 	l->giving_up = false;
@@ -288,8 +312,9 @@ static void charge(struct lane *l, uint64_t used_ns)
 		l->deficit_ns = -MAX_DEBT_NS;
 }
 
+/* Whose operation is being checked. */
 struct holder {
-	const struct pst_extents *extents;
+	const struct pst_executor_config *config;
 	uint64_t owner;
 };
 
@@ -297,7 +322,23 @@ static bool holds(void *arg, const struct pst_span *span)
 {
 	const struct holder *h = arg;
 
-	return pst_extents_holds(h->extents, h->owner, span);
+	return pst_extents_holds(h->config->extents, h->owner, span);
+}
+
+static int find_tensor(void *arg, uint64_t handle, void **ret_mem,
+		       uint64_t *ret_size)
+{
+	const struct holder *h = arg;
+
+	return h->config->tensor(h->config->arg, h->owner, handle, ret_mem,
+				 ret_size);
+}
+
+static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
+{
+	const struct holder *h = arg;
+
+	return h->config->model(h->config->arg, handle, ret);
 }
 
 /* Whether the backend has products of this kind at all. */
@@ -327,10 +368,12 @@ static int check_kind(struct pst_executor *ex, const struct pst_op *op,
 static void start(struct pst_executor *ex, struct lane *l)
 {
 	const struct taken *t = &l->taken[l->first];
-	struct holder holder = {ex->config.extents, l->owner};
+	struct holder holder = {&ex->config, l->owner};
 	const struct pst_op_env env = {
 		.limits = &ex->config.limits,
 		.holds = holds,
+		.tensor = ex->config.tensor ? find_tensor : NULL,
+		.model = ex->config.model ? find_model : NULL,
 		.arg = &holder,
 	};
 	const uint64_t tag = t->sqe.tag;
@@ -370,6 +413,7 @@ static void start(struct pst_executor *ex, struct lane *l)
 		return;
 	}
 	l->running = true;
+	l->n_begun++;
 }
 
 static void step(struct pst_executor *ex, struct lane *l)
@@ -536,9 +580,39 @@ uint64_t pst_executor_now(const struct pst_executor *ex)
 	return ex->now_ns;
 }
 
-bool pst_executor_busy(const struct pst_executor *ex, uint32_t lane)
+uint64_t pst_executor_running(const struct pst_executor *ex, uint32_t lane)
 {
-	return ex->lanes[lane].attached && ex->lanes[lane].running;
+	const struct lane *l = &ex->lanes[lane];
+
+	return l->attached && l->running ? l->n_begun : 0;
+}
+
+static bool uses(const struct pst_op *op, const void *mem)
+{
+	return op->a.mem == mem || op->b.mem == mem || op->c.mem == mem ||
+	       op->bias.mem == mem || op->model == mem;
+}
+
+bool pst_executor_uses(const struct pst_executor *ex, const void *mem)
+{
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++)
+		if (ex->active[i]->running && uses(&ex->active[i]->bop.op, mem))
+			return true;
+	return false;
+}
+
+const char *pst_executor_why(const struct pst_executor *ex, uint32_t lane,
+			     uint64_t tag)
+{
+	const struct why *w;
+	unsigned int n;
+
+	for (n = 0; (w = nth_why(&ex->lanes[lane], n)); n++)
+		if (w->tag == tag)
+			return w->text;
+	return NULL;
 }
 
 void pst_executor_drain(struct pst_executor *ex)
@@ -573,6 +647,8 @@ uint64_t pst_executor_stuck_since(const struct pst_executor *ex)
 void pst_executor_lane_stats(const struct pst_executor *ex, uint32_t lane,
 			     struct pst_lane_stats *ret)
 {
+	const struct why *last = nth_why(&ex->lanes[lane], 0);
+
 	*ret = ex->lanes[lane].stats;
-	ret->last_error = ex->lanes[lane].last_error.text;
+	ret->last_error = last ? last->text : "";
 }

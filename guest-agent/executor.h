@@ -19,6 +19,9 @@
  */
 struct pst_executor;
 
+/* Failed operations of a lane whose sentences are kept. */
+#define PST_EXECUTOR_WHYS 16U
+
 /* Called from inside the executor's functions. They may attach and detach
  * lanes. */
 struct pst_executor_hooks {
@@ -35,8 +38,14 @@ struct pst_executor_config {
 	struct pst_backend *backend;
 	struct pst_wire_limits limits;
 	const struct pst_extents *extents;
+	/* Operands that are handles, of operations of the session owner, and
+	 * models: as pst_op_tensor_fn, pst_op_model_fn. NULL: there are none.
+	 */
+	int (*tensor)(void *arg, uint64_t owner, uint64_t handle,
+		      void **ret_mem, uint64_t *ret_size);
+	pst_op_model_fn *model;
 	struct pst_executor_hooks hooks;
-	void *arg; /* for the hooks */
+	void *arg; /* for all of these */
 };
 
 /* What a lane has done since it was attached. */
@@ -87,9 +96,22 @@ bool pst_executor_ready(const struct pst_executor *ex);
  * sleeps looks again soon. */
 bool pst_executor_waits(const struct pst_executor *ex);
 
-/* Whether an operation of the lane runs in the backend, so that memory the
- * session has just released may still be written. */
-bool pst_executor_busy(const struct pst_executor *ex, uint32_t lane);
+/*
+ * The operation of the lane that runs in the backend, so that memory the
+ * session has just released may still be written: a number that no other
+ * operation of the lane has, or 0 when none runs.
+ */
+uint64_t pst_executor_running(const struct pst_executor *ex, uint32_t lane);
+
+/* Whether an operation that runs in the backend, of any lane, has mem (memory
+ * of alloc()) as an operand or as its model. */
+bool pst_executor_uses(const struct pst_executor *ex, const void *mem);
+
+/* The sentence of the lane's operation with this tag, one of the last
+ * PST_EXECUTOR_WHYS that failed; NULL when there is none. Valid until the next
+ * call. */
+const char *pst_executor_why(const struct pst_executor *ex, uint32_t lane,
+			     uint64_t tag);
 
 /* From now on every operation that has not started completes with
  * ESHUTDOWN. */

@@ -151,10 +151,13 @@ static json_t *gpu_health(const struct pst_agent *a, json_t *reasons)
 static json_t *limits(const struct pst_agent *a)
 {
 	return json_pack(
-		"{s:o?, s:o?, s:o?, s:o?, s:i}", "max_dim",
+		"{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:i}", "max_dim",
 		u64(a->limits.max_dim), "max_elems", u64(a->limits.max_elems),
 		"max_lease", u64(a->limits.max_lease), "max_clients",
-		u64(a->limits.max_clients), "n_slots", (int)PST_WIRE_SLOTS);
+		u64(a->limits.max_clients), "max_tensor_bytes",
+		u64(a->limits.max_tensor_bytes), "max_tensors",
+		u64(a->limits.max_tensors), "max_batch",
+		u64(a->limits.max_batch), "n_slots", (int)PST_WIRE_SLOTS);
 }
 
 char *pst_report_info(const struct pst_agent *a, uint64_t session)
@@ -244,14 +247,19 @@ static json_t *client(const struct pst_agent *a, uint32_t lane,
 {
 	const struct pst_agent_lane *l = &a->lanes[lane];
 	struct pst_session_info info;
+	struct pst_tensor_usage t;
 
 	pst_session_describe(l->session, &info);
-	return json_pack("{s:o?, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:s}",
-			 "session", u64(info.id), "name", info.name, "pid",
-			 u64(info.pid), "lane", u64(lane), "leased_bytes",
-			 u64(pst_extents_leased(a->extents, l->owner)), "ops",
-			 u64(st->ops), "errors", u64(st->errors), "compute_ns",
-			 u64(st->compute_ns), "last_error", st->last_error);
+	pst_tensors_usage(a->tensors, l->owner, &t);
+	return json_pack(
+		"{s:o?, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, "
+		"s:o?, s:s}",
+		"session", u64(info.id), "name", info.name, "pid",
+		u64(info.pid), "lane", u64(lane), "leased_bytes",
+		u64(pst_extents_leased(a->extents, l->owner)), "tensor_bytes",
+		u64(t.bytes), "tensors", u64(t.n), "ops", u64(st->ops),
+		"errors", u64(st->errors), "compute_ns", u64(st->compute_ns),
+		"last_error", st->last_error);
 }
 
 static void add_clients(const struct pst_agent *a, json_t *root)
@@ -303,9 +311,13 @@ char *pst_report_stats(const struct pst_agent *a)
 		{"leases", c->leases},
 		{"releases", c->releases},
 		{"cancels", c->cancels},
+		{"whys", c->whys},
+		{"tensors_created", c->tensors_created},
+		{"tensors_destroyed", c->tensors_destroyed},
 		{"wakes_sent", c->wakes_sent},
 	};
 	struct pst_extents_stats st;
+	struct pst_tensor_usage t;
 	json_t *root = json_object();
 	size_t i;
 
@@ -317,6 +329,11 @@ char *pst_report_stats(const struct pst_agent *a)
 	json_object_set_new(root, "leased_bytes", u64(st.leased));
 	json_object_set_new(root, "quarantined_bytes", u64(st.quarantined));
 	json_object_set_new(root, "largest_free_bytes", u64(st.largest_free));
+	pst_tensors_usage(a->tensors, 0, &t);
+	json_object_set_new(root, "tensors", u64(t.n));
+	json_object_set_new(root, "tensor_bytes", u64(t.bytes));
+	json_object_set_new(root, "tensor_quarantined_bytes",
+			    u64(t.quarantined_bytes));
 	for (i = 0; i < PST_ARRAY_SIZE(counters); i++)
 		json_object_set_new(root, counters[i].name,
 				    u64(counters[i].value));

@@ -142,9 +142,8 @@ void pst_session_send_sentence(struct pst_session *s, uint16_t type,
 	send_frame(s, &f, -1);
 }
 
-static __attribute__((format(printf, 4, 5))) void
-reply_failed(struct pst_session *s, const struct pst_frame *to, uint32_t status,
-	     const char *fmt, ...)
+void pst_session_fail(struct pst_session *s, const struct pst_frame *to,
+		      uint32_t status, const char *fmt, ...)
 {
 	struct pst_error err;
 	char text[sizeof(err.text)];
@@ -229,11 +228,12 @@ static void lease(struct pst_session *s, const struct pst_frame *to,
 	if (size > PST_WIRE_MAX_FILE ||
 	    pst_add_overflow(held, pst_round_up(size, PST_WIRE_UNIT), &want) ||
 	    want > a->limits.max_lease) {
-		reply_failed(s, to, PST_WIRE_ELIMIT,
-			     "%llu bytes more than the %llu held are above "
-			     "the limit of %llu for one session (--max-lease)",
-			     (unsigned long long)size, (unsigned long long)held,
-			     (unsigned long long)a->limits.max_lease);
+		pst_session_fail(
+			s, to, PST_WIRE_ELIMIT,
+			"%llu bytes more than the %llu held are above "
+			"the limit of %llu for one session (--max-lease)",
+			(unsigned long long)size, (unsigned long long)held,
+			(unsigned long long)a->limits.max_lease);
 		return;
 	}
 	switch (pst_extents_lease(a->extents, s->id, size, &span)) {
@@ -243,17 +243,17 @@ static void lease(struct pst_session *s, const struct pst_frame *to,
 		pst_session_reply(s, to, &l, sizeof(l));
 		return;
 	case -EINVAL:
-		reply_failed(s, to, PST_WIRE_EINVAL,
-			     "a lease of 0 bytes was asked for");
+		pst_session_fail(s, to, PST_WIRE_EINVAL,
+				 "a lease of 0 bytes was asked for");
 		return;
 	default:
 		pst_extents_stats(a->extents, &st);
-		reply_failed(s, to, PST_WIRE_ENOSPC,
-			     "no room for %llu bytes: the arena has %llu, the "
-			     "longest free run is %llu",
-			     (unsigned long long)size,
-			     (unsigned long long)st.total,
-			     (unsigned long long)st.largest_free);
+		pst_session_fail(
+			s, to, PST_WIRE_ENOSPC,
+			"no room for %llu bytes: the arena has %llu, the "
+			"longest free run is %llu",
+			(unsigned long long)size, (unsigned long long)st.total,
+			(unsigned long long)st.largest_free);
 	}
 }
 
@@ -261,8 +261,8 @@ static void on_lease(struct pst_session *s, const struct pst_frame *f,
 		     const struct pst_wire_lease *l, uint64_t now_ns)
 {
 	if (s->lane == NO_LANE) {
-		reply_failed(s, f, PST_WIRE_EINVAL,
-			     "a control-only session holds no extents");
+		pst_session_fail(s, f, PST_WIRE_EINVAL,
+				 "a control-only session holds no extents");
 		return;
 	}
 	if (now_ns >= s->agent->settled_ns) {
@@ -271,10 +271,11 @@ static void on_lease(struct pst_session *s, const struct pst_frame *f,
 	}
 	/* Clients of the former epoch may still write (claim.h). */
 	if (s->n_held == N_HELD) {
-		reply_failed(s, f, PST_WIRE_EBUSY,
-			     "%u leases wait already for the arena to settle "
-			     "after a restart",
-			     N_HELD);
+		pst_session_fail(
+			s, f, PST_WIRE_EBUSY,
+			"%u leases wait already for the arena to settle "
+			"after a restart",
+			N_HELD);
 		return;
 	}
 	s->held[s->n_held++] = (struct held){f->seq, l->size};
@@ -287,11 +288,11 @@ static void on_release(struct pst_session *s, const struct pst_frame *f,
 
 	if (s->lane == NO_LANE ||
 	    pst_extents_release(s->agent->extents, s->id, &span) < 0) {
-		reply_failed(s, f, PST_WIRE_ENOENT,
-			     "the session holds no extent of %llu bytes at "
-			     "offset %llu",
-			     (unsigned long long)l->size,
-			     (unsigned long long)l->off);
+		pst_session_fail(s, f, PST_WIRE_ENOENT,
+				 "the session holds no extent of %llu bytes at "
+				 "offset %llu",
+				 (unsigned long long)l->size,
+				 (unsigned long long)l->off);
 		return;
 	}
 	s->agent->counters.releases++;
@@ -305,9 +306,9 @@ static void on_cancel(struct pst_session *s, const struct pst_frame *f,
 	s->agent->counters.cancels++;
 	if (s->lane == NO_LANE ||
 	    pst_executor_cancel(s->agent->executor, s->lane, tag) < 0)
-		reply_failed(s, f, PST_WIRE_ENOENT,
-			     "no operation with tag %llu is outstanding",
-			     (unsigned long long)tag);
+		pst_session_fail(s, f, PST_WIRE_ENOENT,
+				 "no operation with tag %llu is outstanding",
+				 (unsigned long long)tag);
 	else
 		pst_session_reply(s, f, NULL, 0);
 }
@@ -325,7 +326,7 @@ static void on_query(struct pst_session *s, const struct pst_frame *f)
 		text = pst_report_stats(s->agent);
 	n = text ? strlen(text) : 0;
 	if (!text || n > PST_WIRE_MAX_PAYLOAD)
-		reply_failed(s, f, PST_WIRE_ENOMEM, "out of memory");
+		pst_session_fail(s, f, PST_WIRE_ENOMEM, "out of memory");
 	else
 		pst_session_reply(s, f, text, n);
 }
@@ -361,6 +362,13 @@ static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
 		if (pst_frame_cancel(f, &cancel, &err) < 0)
 			break;
 		on_cancel(s, f, cancel.tag);
+		return;
+	case PST_WIRE_WHY:
+	case PST_WIRE_TENSOR_CREATE:
+	case PST_WIRE_TENSOR_DESTROY:
+	case PST_WIRE_TENSOR_LIST:
+		if (pst_session_tensor(s, f, &err) < 0)
+			break;
 		return;
 	case PST_WIRE_WAKE:
 		/* It has done its work: the serving thread is awake. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What session.c and session_hello.c share. */
+/* What the files of a session share. */
 #ifndef PST_GUEST_AGENT_SESSION_INT_H
 #define PST_GUEST_AGENT_SESSION_INT_H
 
 #include "guest-agent/log.h"
 #include "guest-agent/session.h"
 #include "transport/frame.h"
+#include "transport/util.h"
 
 /* LEASE requests that one session may have waiting for a settled arena. */
 #define N_HELD  16U
@@ -57,6 +58,16 @@ struct pst_log_about pst_session_about(const struct pst_session *s);
 		const struct pst_log_about about_ = pst_session_about(s);      \
 		pst_log_about(level, &about_, __VA_ARGS__);                    \
 	} while (0)
+/* Answers a request with a status other than OK and a sentence. */
+void pst_session_fail(struct pst_session *s, const struct pst_frame *to,
+		      uint32_t status, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* WHY and TENSOR_*. Returns 0 when it was answered, -EPROTO with a sentence
+ * for a payload that ends the session. */
+PST_MUST_USE int pst_session_tensor(struct pst_session *s,
+				    const struct pst_frame *f,
+				    struct pst_error *err);
 
 /* Gives the nonce slot back, if there is one. */
 void pst_session_wipe_nonce(struct pst_session *s);

@@ -447,23 +447,73 @@ int pst_frame_cancel(const struct pst_frame *f, struct pst_wire_cancel *ret,
 	return copy_out(f, ret, sizeof(*ret), err);
 }
 
+int pst_frame_tensor(const struct pst_frame *f, struct pst_wire_tensor *ret,
+		     struct pst_error *err)
+{
+	const char *name = pst_frame_name(f->type);
+	const bool create = f->type == PST_WIRE_TENSOR_CREATE;
+	struct pst_wire_tensor t;
+
+	if (copy_out(f, &t, sizeof(t), err) < 0)
+		return -EPROTO;
+	/* The size asked for, and a handle, are the table's to refuse. */
+	if (create && !f->reply && t.handle)
+		return bad(name, "handle", err);
+	if (!create && t.size)
+		return bad(name, "size", err);
+	if (f->reply && (!t.handle || !t.size))
+		return bad(name, t.handle ? "size" : "handle", err);
+	*ret = t;
+	return 0;
+}
+
+int pst_frame_tensor_list(const struct pst_frame *f, uint64_t after,
+			  struct pst_wire_tensor ret[PST_WIRE_LIST_MAX],
+			  struct pst_error *err)
+{
+	const char *name = pst_frame_name(f->type);
+	const size_t n = f->length / sizeof(ret[0]);
+	size_t i;
+
+	if (f->length % sizeof(ret[0]) || n > PST_WIRE_LIST_MAX)
+		return bad(name, "length", err);
+	if (n)
+		memcpy(ret, f->payload, f->length);
+	for (i = 0; i < n; i++) {
+		if (ret[i].handle <= (i ? ret[i - 1].handle : after))
+			return bad(name, "handle", err);
+		if (!ret[i].size)
+			return bad(name, "size", err);
+	}
+	return (int)n;
+}
+
+size_t pst_frame_text(const struct pst_frame *f, char *buf, size_t size)
+{
+	size_t i, n = 0;
+
+	/* ASCII only: UTF-8 can carry terminal controls too (U+009B). */
+	for (i = 0; i < f->length && n + 1 < size; i++) {
+		uint8_t c = f->payload[i];
+
+		if (c >= 0x80 && c < 0xc0)
+			continue; /* one '?' a character */
+		buf[n++] = c >= ' ' && c <= '~' ? (char)c : '?';
+	}
+	if (size)
+		buf[n] = '\0';
+	return n;
+}
+
 int pst_frame_failure(const struct pst_frame *f, struct pst_error *err)
 {
 	char text[sizeof(((struct pst_error *)0)->text)];
-	size_t i, n = 0;
+	size_t n;
 	int code;
 
 	if (f->status == PST_WIRE_OK)
 		return 0;
 	code = pst_status_to_errno(f->status);
-	/* ASCII only: UTF-8 can carry terminal controls too (U+009B). */
-	for (i = 0; i < f->length && n < sizeof(text) - 1; i++) {
-		uint8_t c = f->payload[i];
-
-		if (c >= 0x80 && c < 0xc0)
-			continue; /* one '?' a character */
-		text[n++] = c >= ' ' && c <= '~' ? (char)c : '?';
-	}
-	text[n] = '\0';
+	n = pst_frame_text(f, text, sizeof(text));
 	return pst_error_set(err, code, "%s", n ? text : pst_errno_text(code));
 }

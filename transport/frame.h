@@ -57,6 +57,22 @@ int pst_frame_lease(const struct pst_frame *f, struct pst_wire_lease *ret,
 		    struct pst_error *err);
 int pst_frame_cancel(const struct pst_frame *f, struct pst_wire_cancel *ret,
 		     struct pst_error *err);
+/* TENSOR_CREATE either way, and the requests of TENSOR_DESTROY and
+ * TENSOR_LIST. */
+int pst_frame_tensor(const struct pst_frame *f, struct pst_wire_tensor *ret,
+		     struct pst_error *err);
+
+/*
+ * The tensors of TENSOR_LIST's reply, at most PST_WIRE_LIST_MAX: in ret, with
+ * handles that grow and are larger than after. Returns their number, -EPROTO.
+ */
+int pst_frame_tensor_list(const struct pst_frame *f, uint64_t after,
+			  struct pst_wire_tensor ret[PST_WIRE_LIST_MAX],
+			  struct pst_error *err);
+
+/* Copies text of a peer (a sentence) to buf, cut to size and NUL-terminated;
+ * what is not printable ASCII becomes '?'. Returns its length. */
+size_t pst_frame_text(const struct pst_frame *f, char *buf, size_t size);
 
 /*
  * Turns a reply with a status other than OK into err: the peer's sentence

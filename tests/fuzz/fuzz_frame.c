@@ -12,6 +12,8 @@ union payload {
 	struct pst_wire_welcome welcome;
 	struct pst_wire_lease lease;
 	struct pst_wire_cancel cancel;
+	struct pst_wire_tensor tensor;
+	struct pst_wire_tensor list[PST_WIRE_LIST_MAX];
 };
 
 /* Printable, then zeros to the end: fit for a log and a terminal. */
@@ -51,6 +53,34 @@ static void check_lease(const struct pst_frame *f,
 			   l->off + l->size <= PST_WIRE_MAX_FILE);
 }
 
+static void check_tensor(const struct pst_frame *f,
+			 const struct pst_wire_tensor *t)
+{
+	if (f->reply)
+		FUZZ_CHECK(t->handle && t->size);
+	else
+		FUZZ_CHECK(!t->handle || !t->size);
+}
+
+static void check_list(const struct pst_wire_tensor *list, int n)
+{
+	int i;
+
+	FUZZ_CHECK(n <= (int)PST_WIRE_LIST_MAX);
+	for (i = 0; i < n; i++)
+		FUZZ_CHECK(list[i].size &&
+			   list[i].handle > (i ? list[i - 1].handle : 7));
+}
+
+static void check_text(const struct pst_frame *f)
+{
+	char text[32];
+	size_t n = pst_frame_text(f, text, sizeof(text));
+
+	FUZZ_CHECK(n < sizeof(text) && n <= f->length && !text[n]);
+	FUZZ_CHECK(n == strlen(text));
+}
+
 static void read_payload(const struct pst_frame *f, struct pst_error *err)
 {
 	union payload p;
@@ -79,6 +109,21 @@ static void read_payload(const struct pst_frame *f, struct pst_error *err)
 	case PST_WIRE_RELEASE:
 		if (pst_frame_lease(f, &p.lease, err) == 0)
 			check_lease(f, &p.lease);
+		break;
+	case PST_WIRE_TENSOR_CREATE:
+	case PST_WIRE_TENSOR_DESTROY:
+		if (pst_frame_tensor(f, &p.tensor, err) == 0)
+			check_tensor(f, &p.tensor);
+		break;
+	case PST_WIRE_TENSOR_LIST:
+		if (f->reply)
+			check_list(p.list,
+				   pst_frame_tensor_list(f, 7, p.list, err));
+		else if (pst_frame_tensor(f, &p.tensor, err) == 0)
+			check_tensor(f, &p.tensor);
+		break;
+	case PST_WIRE_WHY:
+		check_text(f);
 		break;
 	case PST_WIRE_CANCEL:
 		FUZZ_CHECK(pst_frame_cancel(f, &p.cancel, err) ==

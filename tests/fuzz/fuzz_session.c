@@ -8,7 +8,8 @@
 #include "transport/util.h"
 
 /* The input is a program for two clients: a byte whose low bits are an
- * instruction and whose highest says which client, then its operands. */
+ * instruction and whose highest says which client, then its operands. With bit
+ * 6 it is TENSOR instead. */
 enum instruction {
 	FEED,    /* length (2), bytes: to the socket */
 	SUBMIT,  /* 128 bytes: the next SQE of the lane */
@@ -21,6 +22,18 @@ enum instruction {
 	N_INSTRUCTIONS
 };
 
+/* TENSOR: action (1), operand (2). */
+#define TENSOR    (1U << 6)
+#define N_HANDLES 8U
+
+enum tensor_action {
+	CREATE,  /* operand bytes; the handle gets the next number */
+	DESTROY, /* the handle of that number */
+	LIST,    /* behind the handle of that number */
+	WHY,     /* of that tag */
+	N_TENSOR_ACTIONS
+};
+
 #define N_PEERS 2
 
 static uint8_t *base;
@@ -28,6 +41,9 @@ static struct fixture fix;
 static struct fixture_peer peers[N_PEERS];
 static struct pst_lane_client lanes[N_PEERS];
 static uint64_t now_ns;
+/* Tensors that a peer has made, the last ones; old handles too. */
+static uint64_t handles[N_PEERS][N_HANDLES];
+static unsigned int n_handles[N_PEERS];
 
 struct input {
 	const uint8_t *data;
@@ -61,26 +77,39 @@ static uint16_t take_u16(struct input *in)
 	return v;
 }
 
-static void check_span(const struct pst_span *s)
+static void check_operand(const struct pst_operand *s)
 {
 	uint64_t end;
 
 	if (s->size == 0)
 		return;
 	FUZZ_CHECK(!pst_add_overflow(s->off, s->size, &end));
+	if (s->mem) {
+		FUZZ_CHECK(end <= *(const uint64_t *)s->mem);
+		return;
+	}
 	FUZZ_CHECK(s->off >= PST_WIRE_CTL_SIZE);
 	FUZZ_CHECK(end <= PST_WIRE_CTL_SIZE + FIXTURE_ARENA);
 }
 
-/* What reaches a backend lies in the arena, whatever the client wrote. */
+/* What reaches a backend lies in the arena or in a tensor, whatever the client
+ * wrote. */
 static void on_begin(const struct pst_op *op)
 {
-	check_span(&op->a);
-	check_span(&op->b);
-	check_span(&op->c);
+	check_operand(&op->a);
+	check_operand(&op->b);
+	check_operand(&op->c);
+	check_operand(&op->bias);
 	FUZZ_CHECK(op->m <= fix.agent.limits.max_dim);
 	FUZZ_CHECK(op->n <= fix.agent.limits.max_dim);
 	FUZZ_CHECK(op->k <= fix.agent.limits.max_dim);
+}
+
+/* What an operation may still use is not given back. */
+static void on_release(const void *mem)
+{
+	FUZZ_CHECK(!fix.agent.executor ||
+		   !pst_executor_uses(fix.agent.executor, mem));
 }
 
 static void run_executor(unsigned int n)
@@ -134,13 +163,21 @@ static void feed(struct input *in, struct fixture_peer *p)
 	in->n -= n;
 }
 
-static void submit(struct input *in, struct pst_lane_client *l)
+static void submit(struct input *in, unsigned int i)
 {
+	struct pst_lane_client *l = &lanes[i];
 	struct pst_wire_sqe sqe;
 
 	take(in, &sqe, sizeof(sqe));
 	if (!l->lane)
 		return;
+	/* Handles that exist, under small numbers. */
+	if (sqe.flags & PST_WIRE_A_TENSOR && sqe.off_a < N_HANDLES)
+		sqe.off_a = handles[i][sqe.off_a];
+	if (sqe.flags & PST_WIRE_B_TENSOR && sqe.off_b < N_HANDLES)
+		sqe.off_b = handles[i][sqe.off_b];
+	if (sqe.flags & PST_WIRE_C_TENSOR && sqe.off_c < N_HANDLES)
+		sqe.off_c = handles[i][sqe.off_c];
 	/* Also more than the ring holds. */
 	l->cq_head = l->sq_tail;
 	FUZZ_CHECK(pst_lane_client_submit(l, &sqe) == 0);
@@ -156,18 +193,47 @@ static void poke(struct input *in, struct pst_lane_client *l)
 		pst_shm_store((uint64_t *)l->lane + off, v);
 }
 
+static void tensor(struct input *in, unsigned int i)
+{
+	static const uint16_t types[N_TENSOR_ACTIONS] = {
+		PST_WIRE_TENSOR_CREATE, PST_WIRE_TENSOR_DESTROY,
+		PST_WIRE_TENSOR_LIST, PST_WIRE_WHY};
+	const unsigned int action = take_u8(in) % N_TENSOR_ACTIONS;
+	const uint16_t v = take_u16(in);
+	struct pst_wire_tensor t = {0};
+	struct pst_frame f;
+
+	if (action == CREATE)
+		t.size = v;
+	else
+		t.handle = action == WHY ? v : handles[i][v % N_HANDLES];
+	drain(&peers[i]);
+	fixture_feed(&peers[i], types[action], 1, &t,
+		     action == WHY ? 8 : sizeof(t), now_ns);
+	/* Behind half a frame it may have been anything. */
+	if (action == CREATE && fixture_recv(&peers[i], &f) > 0 && f.reply &&
+	    f.type == PST_WIRE_TENSOR_CREATE && f.status == PST_WIRE_OK &&
+	    pst_frame_tensor(&f, &t, NULL) == 0)
+		handles[i][n_handles[i]++ % N_HANDLES] = t.handle;
+}
+
 static void step(struct input *in)
 {
 	const uint8_t c = take_u8(in);
 	const unsigned int i = c >> 7;
 	struct fixture_peer *p = &peers[i];
 
+	if (c & TENSOR) {
+		tensor(in, i);
+		drain(p);
+		return;
+	}
 	switch (c % N_INSTRUCTIONS) {
 	case FEED:
 		feed(in, p);
 		break;
 	case SUBMIT:
-		submit(in, &lanes[i]);
+		submit(in, i);
 		break;
 	case POKE:
 		poke(in, &lanes[i]);
@@ -204,6 +270,7 @@ static void check_empty(void)
 	pst_extents_stats(fix.agent.extents, &st);
 	FUZZ_CHECK(st.leased == 0);
 	FUZZ_CHECK(st.quarantined == 0);
+	FUZZ_CHECK(fix.backend.n_mem == 0);
 	FUZZ_CHECK(fix.agent.n_sessions == 0);
 	FUZZ_CHECK(fix.agent.n_control == 0);
 	FUZZ_CHECK(fix.agent.nonce_used == 0);
@@ -221,7 +288,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	FUZZ_CHECK(base);
 	FUZZ_CHECK(fixture_init(&fix, base) == 0);
 	fix.backend.on_begin = on_begin;
+	fix.backend.on_release = on_release;
 	now_ns = PST_NS_PER_S;
+	memset(handles, 0, sizeof(handles));
+	memset(n_handles, 0, sizeof(n_handles));
 	fix.agent.settled_ns = now_ns + take_u8(&in) * PST_NS_PER_MS;
 	for (i = 0; i < N_PEERS; i++)
 		reconnect(i);

@@ -23,8 +23,13 @@
  * CHECKSUM take one step. */
 struct pst_backend {
 	void (*on_begin)(const struct pst_op *op); /* may be NULL */
+	void (*on_release)(const void *mem);       /* may be NULL */
 	unsigned int steps;
+	unsigned int n_mem; /* memory of tensors, in pieces */
 };
+
+#define FIXTURE_TENSOR_BYTES (1U << 20)
+#define FIXTURE_TENSORS      4U
 
 struct fixture_peer {
 	struct pst_session *session;
@@ -77,6 +82,28 @@ static inline int fixture_cancel(struct pst_backend *b,
 	return ++bop->cursor[1] > bop->op.k;
 }
 
+/* Memory of a tensor is its size and nothing more. */
+static inline int fixture_alloc(struct pst_backend *b, uint64_t size,
+				void **ret, struct pst_error *err)
+{
+	uint64_t *mem = malloc(sizeof(*mem));
+
+	if (!mem)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	*mem = size;
+	*ret = mem;
+	b->n_mem++;
+	return 0;
+}
+
+static inline void fixture_release(struct pst_backend *b, void *mem)
+{
+	if (b->on_release)
+		b->on_release(mem);
+	b->n_mem--;
+	free(mem);
+}
+
 static inline void fixture_describe(struct pst_backend *b, char *buf,
 				    size_t size)
 {
@@ -97,6 +124,8 @@ static const struct pst_backend_ops fixture_ops = {
 	.cancel = fixture_cancel,
 	.describe = fixture_describe,
 	.threads = fixture_threads,
+	.alloc = fixture_alloc,
+	.release = fixture_release,
 };
 
 /* base: PST_WIRE_CTL_SIZE + FIXTURE_ARENA bytes, aligned to 64. */
@@ -121,6 +150,9 @@ static inline int fixture_init(struct fixture *f, uint8_t *base)
 		.max_clients = 3,
 		.max_elems = 1000000,
 		.max_lease = FIXTURE_ARENA - PST_WIRE_UNIT,
+		.max_tensor_bytes = FIXTURE_TENSOR_BYTES,
+		.max_tensors = FIXTURE_TENSORS,
+		.max_batch = 10,
 	};
 	f->agent.ops = &fixture_ops;
 	f->agent.backend = &f->backend;

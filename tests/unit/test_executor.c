@@ -21,6 +21,8 @@
 #define DEVICE      (1ULL << 34)          /* steps wait for a device */
 #define STUBBORN(n) ((uint64_t)(n) << 40) /* cancels refused */
 #define RESULT      77
+/* A bit of the tag: an operation without a pattern takes two steps. */
+#define COPY_STEPS (1ULL << 63)
 
 struct pst_backend {
 	unsigned int n_log;
@@ -56,7 +58,8 @@ static int fake_step(struct pst_backend *b, struct pst_backend_op *bop,
 	if (bop->op.pattern & FAIL_STEP)
 		return pst_error_set(err, -EIO, "it burns");
 	bop->result = RESULT;
-	if (++bop->cursor[0] >= (bop->op.pattern & 0xffff))
+	if (++bop->cursor[0] >=
+	    (bop->op.tag & COPY_STEPS ? 2 : 0) + (bop->op.pattern & 0xffff))
 		return PST_STEP_DONE;
 	return bop->op.pattern & DEVICE ? PST_STEP_WAIT : PST_STEP_MORE;
 }
@@ -92,9 +95,23 @@ static void on_gone(void *arg, uint32_t lane)
 	gone[lane]++;
 }
 
+static char tensor_mem[2];
+
+/* Session 1 has tensors 7 and 8, of 4096 bytes each. */
+static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
+		       void **ret_mem, uint64_t *ret_size)
+{
+	if (owner != 1 || (handle != 7 && handle != 8))
+		return -ENOENT;
+	*ret_mem = &tensor_mem[handle - 7];
+	*ret_size = 4096;
+	return 0;
+}
+
 static void setup(void)
 {
 	struct pst_executor_config config = {
+		.tensor = find_tensor,
 		.ops = &fake_ops,
 		.backend = &backend,
 		.limits = {.max_dim = 1000, .max_elems = 1000000},
@@ -492,6 +509,95 @@ START_TEST(an_unknown_tag_cannot_be_cancelled)
 }
 END_TEST
 
+static void submit_copy(uint32_t lane, uint64_t tag, uint64_t from, uint64_t to)
+{
+	const struct pst_wire_sqe sqe = {
+		.tag = tag,
+		.op = PST_WIRE_OP_COPY,
+		.flags = PST_WIRE_A_TENSOR | PST_WIRE_C_TENSOR,
+		.off_a = from,
+		.off_c = to,
+		.length = 4096,
+	};
+
+	submit_sqe(lane, &sqe);
+}
+
+START_TEST(a_handle_is_looked_up_for_the_session_of_its_lane)
+{
+	submit_copy(0, 1, 7, 8);
+	submit_copy(0, 2, 7, 9);
+	submit_copy(1, 3, 7, 8);
+	run_all();
+	expect(0, 1, PST_WIRE_OK);
+	expect(0, 2, PST_WIRE_ENOENT);
+	expect(1, 3, PST_WIRE_ENOENT);
+}
+END_TEST
+
+START_TEST(a_running_operation_has_a_number_of_its_own)
+{
+	uint64_t first;
+
+	ck_assert_uint_eq(pst_executor_running(ex, 0), 0);
+	submit(0, 3, STEPS(2));
+	submit(0, 4, STEPS(2));
+	pst_executor_run(ex);
+	first = pst_executor_running(ex, 0);
+	ck_assert_uint_ne(first, 0);
+	pst_executor_run(ex);
+	pst_executor_run(ex);
+	ck_assert_uint_ne(pst_executor_running(ex, 0), 0);
+	ck_assert_uint_ne(pst_executor_running(ex, 0), first);
+	run_all();
+	ck_assert_uint_eq(pst_executor_running(ex, 0), 0);
+}
+END_TEST
+
+START_TEST(what_a_running_operation_uses_is_known)
+{
+	submit_copy(0, 1 | COPY_STEPS, 7, 8);
+	ck_assert(!pst_executor_uses(ex, &tensor_mem[0]));
+	pst_executor_run(ex);
+	ck_assert(pst_executor_uses(ex, &tensor_mem[0]));
+	ck_assert(pst_executor_uses(ex, &tensor_mem[1]));
+	ck_assert(!pst_executor_uses(ex, shared));
+	run_all();
+	ck_assert(!pst_executor_uses(ex, &tensor_mem[0]));
+	expect(0, 1 | COPY_STEPS, PST_WIRE_OK);
+}
+END_TEST
+
+START_TEST(the_sentences_of_the_last_failures_are_kept)
+{
+	uint64_t i;
+
+	ck_assert_ptr_null(pst_executor_why(ex, 0, 0));
+	for (i = 1; i <= PST_EXECUTOR_WHYS + 2; i++)
+		submit(0, i, STEPS(1) | (i % 2 ? FAIL_STEP : FAIL_BEGIN));
+	submit(0, 99, STEPS(1));
+	submit(1, 5, STEPS(1) | FAIL_STEP);
+	run_all();
+	ck_assert_ptr_null(pst_executor_why(ex, 0, 1));
+	ck_assert_ptr_null(pst_executor_why(ex, 0, 2));
+	for (i = 3; i <= PST_EXECUTOR_WHYS + 2; i++)
+		ck_assert_str_eq(pst_executor_why(ex, 0, i),
+				 i % 2 ? "it burns" : "no such thing");
+	ck_assert_ptr_null(pst_executor_why(ex, 0, 99));
+	ck_assert_str_eq(pst_executor_why(ex, 1, 5), "it burns");
+	ck_assert_ptr_null(pst_executor_why(ex, 1, 6));
+}
+END_TEST
+
+START_TEST(a_tag_used_again_has_its_last_sentence)
+{
+	submit(0, 1, STEPS(1) | FAIL_STEP);
+	submit(0, 1, STEPS(1) | FAIL_BEGIN);
+	run_all();
+	ck_assert_str_eq(pst_executor_why(ex, 0, 1), "no such thing");
+}
+END_TEST
+
 START_TEST(draining_ends_what_runs_and_refuses_what_waits)
 {
 	submit(0, 1, STEPS(3));
@@ -533,13 +639,13 @@ START_TEST(a_detached_lane_is_gone_when_the_backend_has_let_go)
 	submit(0, 1, STEPS(100) | STUBBORN(3));
 	submit(0, 2, STEPS(1));
 	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert(pst_executor_busy(ex, 0));
+	ck_assert(pst_executor_running(ex, 0) != 0);
 	pst_executor_detach(ex, 0);
 	ck_assert_uint_eq(gone[0], 0);
 	pst_executor_detach(ex, 0);
 	run_all();
 	ck_assert_uint_eq(gone[0], 1);
-	ck_assert(!pst_executor_busy(ex, 0));
+	ck_assert_uint_eq(pst_executor_running(ex, 0), 0);
 	/* Nothing was posted into a lane that may be another's by now. */
 	expect_none(0);
 	pst_executor_attach(ex, 0, &shared[0], 1);
@@ -646,6 +752,11 @@ static void add(TCase *tc)
 		       a_waiting_operation_can_be_cancelled_without_running);
 	tcase_add_test(tc, an_operation_still_in_the_ring_can_be_cancelled);
 	tcase_add_test(tc, an_unknown_tag_cannot_be_cancelled);
+	tcase_add_test(tc, a_handle_is_looked_up_for_the_session_of_its_lane);
+	tcase_add_test(tc, a_running_operation_has_a_number_of_its_own);
+	tcase_add_test(tc, what_a_running_operation_uses_is_known);
+	tcase_add_test(tc, the_sentences_of_the_last_failures_are_kept);
+	tcase_add_test(tc, a_tag_used_again_has_its_last_sentence);
 	tcase_add_test(tc, draining_ends_what_runs_and_refuses_what_waits);
 	tcase_add_test(tc, a_detached_lane_is_gone_at_once_when_nothing_runs);
 	tcase_add_test(tc, a_detached_lane_is_gone_when_the_backend_has_let_go);

@@ -136,6 +136,10 @@ static const struct {
 	{PST_WIRE_WAKE, true, true, false, 0, 0},
 	{PST_WIRE_BYE, true, false, true, 0, 0},
 	{PST_WIRE_ERROR, false, true, false, 0, 0},
+	{PST_WIRE_WHY, true, false, true, 8, 0},
+	{PST_WIRE_TENSOR_CREATE, true, false, true, 16, 16},
+	{PST_WIRE_TENSOR_DESTROY, true, false, true, 16, 0},
+	{PST_WIRE_TENSOR_LIST, true, false, true, 16, 0},
 };
 
 START_TEST(each_end_gets_only_the_frames_meant_for_it)
@@ -458,6 +462,63 @@ START_TEST(a_cancel_names_its_tag)
 }
 END_TEST
 
+START_TEST(a_tensor_has_the_fields_that_its_frame_means)
+{
+	struct pst_wire_tensor t = {.size = 5}, ret = {0};
+	struct pst_frame f =
+		frame_of(PST_WIRE_TENSOR_CREATE, false, &t, sizeof(t));
+
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret, &err), 0);
+	ck_assert_uint_eq(ret.size, 5);
+	f.reply = true;
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret, &err), -EPROTO);
+	t.handle = 1ULL << 32 | 1;
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret, &err), 0);
+	ck_assert_uint_eq(ret.handle, t.handle);
+	f.reply = false;
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret, &err), -EPROTO);
+	f = frame_of(PST_WIRE_TENSOR_DESTROY, false, &t, sizeof(t));
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret, &err), -EPROTO);
+	t.size = 0;
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret, &err), 0);
+	f = frame_of(PST_WIRE_TENSOR_CREATE, true, &t, sizeof(t));
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret, &err), -EPROTO);
+}
+END_TEST
+
+START_TEST(a_list_of_tensors_grows_from_the_handle_asked_for)
+{
+	static struct pst_wire_tensor ret[PST_WIRE_LIST_MAX];
+	struct pst_wire_tensor t[] = {{8, 1}, {9, 1}, {12, 7}};
+	struct pst_frame f = frame_of(PST_WIRE_TENSOR_LIST, true, t, sizeof(t));
+
+	ck_assert_int_eq(pst_frame_tensor_list(&f, 7, ret, &err), 3);
+	ck_assert_uint_eq(ret[2].size, 7);
+	ck_assert_int_eq(pst_frame_tensor_list(&f, 8, ret, &err), -EPROTO);
+	t[1].handle = 8;
+	ck_assert_int_eq(pst_frame_tensor_list(&f, 7, ret, &err), -EPROTO);
+	t[1] = (struct pst_wire_tensor){9, 0};
+	ck_assert_int_eq(pst_frame_tensor_list(&f, 7, ret, &err), -EPROTO);
+	f.length = 17;
+	ck_assert_int_eq(pst_frame_tensor_list(&f, 7, ret, &err), -EPROTO);
+	f.length = 0;
+	ck_assert_int_eq(pst_frame_tensor_list(&f, 7, ret, &err), 0);
+}
+END_TEST
+
+START_TEST(text_is_cut_to_fit_and_made_printable)
+{
+	struct pst_frame f = frame_of(PST_WIRE_WHY, true, "a\033b\0cd", 6);
+	char text[8], tiny[3];
+
+	ck_assert_uint_eq(pst_frame_text(&f, text, sizeof(text)), 6);
+	ck_assert_str_eq(text, "a?b?cd");
+	ck_assert_uint_eq(pst_frame_text(&f, tiny, sizeof(tiny)), 2);
+	ck_assert_str_eq(tiny, "a?");
+	ck_assert_uint_eq(pst_frame_text(&f, tiny, 0), 0);
+}
+END_TEST
+
 START_TEST(a_payload_too_short_for_its_reader_is_refused)
 {
 	union {
@@ -466,6 +527,7 @@ START_TEST(a_payload_too_short_for_its_reader_is_refused)
 		struct pst_wire_welcome welcome;
 		struct pst_wire_lease lease;
 		struct pst_wire_cancel cancel;
+		struct pst_wire_tensor tensor;
 	} ret;
 	/* A refusal taken for a reply, as long as its sentence. */
 	struct pst_frame f = frame_of(PST_WIRE_HELLO, true, "no", 2);
@@ -475,6 +537,7 @@ START_TEST(a_payload_too_short_for_its_reader_is_refused)
 	ck_assert_int_eq(pst_frame_hello(&f, &ret.hello, &err), -EPROTO);
 	ck_assert_int_eq(pst_frame_welcome(&f, &ret.welcome, &err), -EPROTO);
 	ck_assert_int_eq(pst_frame_lease(&f, &ret.lease, &err), -EPROTO);
+	ck_assert_int_eq(pst_frame_tensor(&f, &ret.tensor, &err), -EPROTO);
 	f = frame_of(PST_WIRE_CANCEL, true, NULL, 0);
 	ck_assert_int_eq(pst_frame_cancel(&f, &ret.cancel, &err), -EPROTO);
 }
@@ -536,6 +599,9 @@ static void add(TCase *t)
 	tcase_add_test(t, every_field_of_a_welcome_is_checked);
 	tcase_add_test(t, offsets_and_sizes_of_leases_are_whole_units);
 	tcase_add_test(t, a_cancel_names_its_tag);
+	tcase_add_test(t, a_tensor_has_the_fields_that_its_frame_means);
+	tcase_add_test(t, a_list_of_tensors_grows_from_the_handle_asked_for);
+	tcase_add_test(t, text_is_cut_to_fit_and_made_printable);
 	tcase_add_test(t, a_payload_too_short_for_its_reader_is_refused);
 	tcase_add_test(t, a_refusal_becomes_an_error_with_the_peers_sentence);
 }
