@@ -10,6 +10,7 @@
 #include "guest-agent/heartbeat.h"
 #include "guest-agent/identity.h"
 #include "guest-agent/measure.h"
+#include "guest-agent/reach.h"
 #include "guest-agent/tensor.h"
 #include "transport/extent.h"
 #include "transport/region.h"
@@ -79,6 +80,7 @@ struct pst_agent {
 	struct pst_backend_device device; /* at start; zero without a GPU */
 	const struct pst_heartbeat *heartbeat; /* NULL in tests */
 	struct pst_measure measure; /* of the arena's mapping, at start */
+	struct pst_reach reach;     /* of the GPU, at start */
 	char backend_text[64];
 	char loop_text[160];
 	struct pst_extents *extents;

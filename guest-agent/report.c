@@ -42,14 +42,23 @@ static json_t *epoch(const struct pst_agent *a)
 	return json_string(text);
 }
 
+/* Where it lies in this machine's address space. */
+static json_t *phys(const struct pst_region *r)
+{
+	if (!r->phys)
+		return json_null();
+	return json_sprintf("0x%llx", (unsigned long long)r->phys);
+}
+
 static json_t *region(const struct pst_agent *a)
 {
 	const struct pst_region *r = &a->region;
 
-	return json_pack("{s:s, s:o?, s:o?, s:o?, s:i, s:s}", "name", r->name,
-			 "uuid", uuid(r->uuid), "file_size", u64(r->file_size),
-			 "arena_size", u64(r->size - PST_WIRE_CTL_SIZE),
-			 "page_size", (int)r->page_size, "caching",
+	return json_pack("{s:s, s:o?, s:o?, s:o?, s:o?, s:i, s:s}", "name",
+			 r->name, "uuid", uuid(r->uuid), "phys", phys(r),
+			 "file_size", u64(r->file_size), "arena_size",
+			 u64(r->size - PST_WIRE_CTL_SIZE), "page_size",
+			 (int)r->page_size, "caching",
 			 pst_caching_name(r->caching));
 }
 
@@ -57,7 +66,7 @@ static json_t *region(const struct pst_agent *a)
 static void add_mapping(const struct pst_agent *a, json_t *root)
 {
 	const struct pst_region *r = &a->region;
-	char cure[PST_MEASURE_CURE];
+	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
 
 	json_object_set_new(root, "provider",
 			    json_string(pst_provider_name(r->provider)));
@@ -72,6 +81,9 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 	pst_measure_cure(r, &a->measure, cure);
 	if (cure[0])
 		json_object_set_new(root, "cure", json_string(cure));
+	pst_reach_warning(&a->reach, high);
+	if (high[0])
+		json_object_set_new(root, "dma_warning", json_string(high));
 }
 
 /* Text and numbers that the backend could not find out are null. */
@@ -193,11 +205,14 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 static json_t *notes(const struct pst_agent *a)
 {
 	json_t *list = json_array();
-	char cure[PST_MEASURE_CURE];
+	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
 
 	pst_measure_cure(&a->region, &a->measure, cure);
 	if (cure[0])
 		json_array_append_new(list, json_string(cure));
+	pst_reach_warning(&a->reach, high);
+	if (high[0])
+		json_array_append_new(list, json_string(high));
 	return list;
 }
 

@@ -111,6 +111,9 @@ static int open_backend(struct pst_server *s, const struct pst_server_config *c,
 	r = pst_agent_init(a, c->sysfs, err);
 	if (r < 0)
 		a->ops->close(a->backend);
+	else
+		pst_reach_read(c->sysfs, "/proc", &a->region, &a->device,
+			       &a->reach);
 	return r;
 }
 
@@ -215,7 +218,7 @@ static void describe_listeners(const struct pst_server *s, char *buf,
 static void log_start(const struct pst_server *s)
 {
 	const struct pst_agent *a = &s->agent;
-	char where[512], cure[PST_MEASURE_CURE];
+	char where[512], cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
 
 	describe_listeners(s, where, sizeof(where));
 	pst_log(PST_LOG_INFO,
@@ -233,6 +236,9 @@ static void log_start(const struct pst_server *s)
 	pst_measure_cure(&a->region, &a->measure, cure);
 	if (cure[0])
 		pst_log(PST_LOG_WARNING, "%s", cure);
+	pst_reach_warning(&a->reach, high);
+	if (high[0])
+		pst_log(PST_LOG_WARNING, "%s", high);
 }
 
 static int open_all(struct pst_server *s, const struct pst_server_config *c,

@@ -43,6 +43,9 @@ struct pst_region {
 	char name[128]; /* for logs: path, PCI address, "dax0.0", "memfd" */
 	int fd;         /* file, memfd, device; resource2 of sysfs */
 	uint8_t *base;
+	/* Guest-physical address of base; 0: none, or not known (of device-DAX
+	 * only root may know it). */
+	uint64_t phys;
 	uint64_t size;            /* bytes from the header to the end */
 	uint64_t file_size;       /* size + PST_WIRE_PREAMBLE */
 	uint32_t page_size;       /* bytes, of the arena's mapping */

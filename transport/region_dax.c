@@ -154,6 +154,7 @@ int pst_region_open_dax(const char *name, bool may_stamp, const char *sysfs,
 			       .caching = PST_CACHING_WB};
 	struct pst_region_head head;
 	PST_CLEANUP_FD int fd = -1;
+	char text[32];
 	void *base;
 	int rc;
 
@@ -166,6 +167,8 @@ int pst_region_open_dax(const char *name, bool may_stamp, const char *sysfs,
 	if (fd < 0)
 		return fd;
 	r.file_size = r.size + PST_WIRE_PREAMBLE;
+	if (attribute(sysfs, name, "resource", text, sizeof(text)) > 0)
+		r.phys = strtoull(text, NULL, 16);
 	rc = pst_region_lock(fd, name, &head.format, err);
 	if (rc < 0)
 		return rc;

@@ -160,7 +160,8 @@ struct pst_region_bar {
 	const char *sysfs;
 	const char *addr;
 	char name[PST_REGION_NAME]; /* "penstock0" */
-	uint64_t size;              /* of the BAR */
+	uint64_t start;             /* of the BAR: guest-physical address */
+	uint64_t size;
 };
 
 /* The module's name for the device, if it has it. */

@@ -80,9 +80,9 @@ static bool is_ivshmem(const char *sysfs, const char *addr)
 	       strcmp(device, IVSHMEM_DEVICE) == 0;
 }
 
-/* The size of BAR 2 from line 3 of "resource": start, end, flags. */
-static int bar_size(const char *sysfs, const char *addr, uint64_t *ret,
-		    struct pst_error *err)
+/* Where BAR 2 is, from line 3 of "resource": start, end, flags. */
+static int locate_bar(const char *sysfs, const char *addr,
+		      struct pst_region_bar *ret, struct pst_error *err)
 {
 	uint64_t start, end, flags;
 	char text[4096], *line = text;
@@ -107,7 +107,8 @@ static int bar_size(const char *sysfs, const char *addr, uint64_t *ret,
 	    end - start >= PST_WIRE_MAX_FILE)
 		return pst_error_set(err, -ENODEV, "%s has no memory in BAR %d",
 				     addr, IVSHMEM_BAR);
-	*ret = end - start + 1;
+	ret->start = start;
+	ret->size = end - start + 1;
 	return 0;
 }
 
@@ -191,7 +192,7 @@ static int open_bar(const char *sysfs, const char *addr,
 	int r;
 
 	*ret = (struct pst_region_bar){.sysfs = sysfs, .addr = addr};
-	r = bar_size(sysfs, addr, &ret->size, err);
+	r = locate_bar(sysfs, addr, ret, err);
 	if (r < 0)
 		return r;
 	if (ret->size < PST_WIRE_MIN_FILE || ret->size % PST_WIRE_UNIT)
@@ -303,6 +304,7 @@ static int take_device(const char *addr, bool may_stamp, const char *sysfs,
 		return rc;
 	r.file_size = b.size;
 	r.size = b.size - PST_WIRE_PREAMBLE;
+	r.phys = b.start + PST_WIRE_PREAMBLE;
 	rc = b.name[0] ? pst_region_map_bar(&b, fd, &r, err)
 		       : map_sysfs(fd, sysfs, addr, b.size, &r, err);
 	if (rc < 0)

@@ -676,10 +676,10 @@ def a_memfd_region_comes_with_the_challenge(start):
     proc = subprocess.Popen([program, "--region", "memfd:16M", "--listen",
                              "unix:" + path], stderr=subprocess.DEVNULL)
     try:
-        eventually(lambda: os.path.exists(path), 5)
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(5)
-            s.connect(path)
+            # The file is there before its socket listens.
+            eventually(lambda: s.connect_ex(path) == 0, 5)
             data, fds, _, _ = socket.recv_fds(s, 56, 4)
             assert len(fds) == 1
             assert struct.unpack_from("<I", data, 32 + 20)[0] == 1

@@ -70,6 +70,7 @@ START_TEST(a_device_that_the_module_has_is_mapped_through_it)
 	ck_assert_uint_eq(r.page_size, 2 * MIB);
 	ck_assert_uint_eq(r.file_size, SIZE);
 	ck_assert_uint_eq(r.size, SIZE - 2 * MIB);
+	ck_assert_uint_eq(r.phys, 0x800000 + 2 * MIB);
 	ck_assert_str_eq(r.name, "0000:00:04.0 by /dev/penstock3");
 	r.base[r.size - 1] = 9;
 	fd = open(tmpdir_path(NODE), O_RDONLY);

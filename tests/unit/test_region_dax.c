@@ -121,7 +121,7 @@ START_TEST(an_unstamped_device_is_listed_and_taken_only_by_its_name)
 	struct pst_region r, again;
 
 	device("dax1.0", 8 * MIB);
-	device("dax0.0", 4 * MIB);
+	put(device("dax0.0", 4 * MIB), "resource", "0x140000000\n");
 	ck_assert_int_eq(open_it("auto", &r), -ENODEV);
 	ck_assert_ptr_nonnull(strstr(err.text, "dax0.0 (6 MiB, no stamp)"));
 	ck_assert_msg(open_it("dax:dax0.0", &r) == 0, "%s", err.text);
@@ -129,6 +129,7 @@ START_TEST(an_unstamped_device_is_listed_and_taken_only_by_its_name)
 	ck_assert_int_eq(r.caching, PST_CACHING_WB);
 	ck_assert_str_eq(r.name, "dax0.0");
 	ck_assert_uint_eq(r.page_size, 2 * MIB);
+	ck_assert_uint_eq(r.phys, 0x140000000);
 	ck_assert_uint_eq(r.size, 4 * MIB);
 	ck_assert_uint_eq(r.file_size, 6 * MIB);
 	ck_assert_uint_eq((uintptr_t)r.base % PST_WIRE_UNIT, 0);

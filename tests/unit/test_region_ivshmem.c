@@ -129,6 +129,7 @@ START_TEST(a_named_device_is_enabled_and_stamped_and_then_found_alone)
 	ck_assert_str_eq(r.name, "0000:00:04.0");
 	ck_assert_uint_eq(r.file_size, 16 * MIB);
 	ck_assert_uint_eq(r.size, 14 * MIB);
+	ck_assert_uint_eq(r.phys, BAR + 2 * MIB);
 	ck_assert_uint_eq(r.page_size, 4096);
 	ck_assert_int_eq(open_it("auto", &again), -EBUSY);
 	pst_region_close(&r);

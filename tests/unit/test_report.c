@@ -170,6 +170,31 @@ START_TEST(welcome_names_driver_and_libraries)
 }
 END_TEST
 
+START_TEST(a_region_out_of_the_gpus_reach_is_a_note_with_its_cure)
+{
+	const char *text;
+
+	f.agent.region.phys = 1ULL << 40;
+	f.agent.reach = (struct pst_reach){.phys = 1ULL << 40,
+					   .size = f.agent.region.size,
+					   .device_bits = 40};
+	ask(pst_report_info(&f.agent, 1));
+	text = json_string_value(json_object_get(json, "dma_warning"));
+	ck_assert_ptr_nonnull(text);
+	ck_assert_ptr_nonnull(strstr(text, "above the 40 bits"));
+	ck_assert_str_eq(json_string_value(json_object_get(
+				 json_object_get(json, "region"), "phys")),
+			 "0x10000000000");
+	ask(pst_report_health(&f.agent));
+	ck_assert_ptr_nonnull(json_object_get(json, "dma_warning"));
+	ck_assert_uint_eq(json_array_size(json_object_get(json, "notes")), 1);
+	ck_assert(json_is_true(json_object_get(json, "healthy")));
+	f.agent.reach.device_bits = 47;
+	ask(pst_report_health(&f.agent));
+	ck_assert_ptr_null(json_object_get(json, "dma_warning"));
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -178,6 +203,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, health_says_how_the_gpu_is);
 	tcase_add_test(tc, what_is_not_known_is_null_and_never_zero);
 	tcase_add_test(tc, a_gpu_that_does_not_answer_is_a_reason);
+	tcase_add_test(tc,
+		       a_region_out_of_the_gpus_reach_is_a_note_with_its_cure);
 	tcase_add_test(tc, welcome_names_driver_and_libraries);
 }
 

@@ -63,6 +63,7 @@ def case_agent():
     assert r["caching"] == "WB" and r["page_size"] == 2 * MIB, r
     info = query("info")
     assert info["region"]["name"].endswith("by /dev/penstock0"), info
+    assert int(info["region"]["phys"], 16) == bar()[0] + 2 * MIB, info
     vma = run("awk '/^[0-9a-f]+-/ { on = /penstock0/ } on' /proc/%d/smaps" %
               GUEST.agent_pid())
     assert re.search(r"KernelPageSize: +2048 kB", vma), vma
