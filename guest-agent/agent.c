@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest-agent/log.h"
+#include "guest-agent/memory.h"
 #include "guest-agent/session.h"
 #include "transport/shm.h"
 #include "transport/util.h"
@@ -74,6 +75,25 @@ static int new_executor(struct pst_agent *a)
 	return pst_executor_new(&config, &a->executor);
 }
 
+/* Quotas that were not given: all of a card's memory, since only its driver
+ * knows what is free; half of what this machine has to give; nothing. */
+static void set_tensor_limits(struct pst_agent *a)
+{
+	struct pst_wire_limits *l = &a->limits;
+	uint64_t bytes;
+
+	if (!a->ops->alloc) {
+		l->max_tensor_bytes = 0;
+		l->max_tensors = 0;
+	} else if (!l->max_tensor_bytes) {
+		if (a->device.known & PST_DEVICE_MEM_TOTAL)
+			l->max_tensor_bytes = a->device.mem_total;
+		else if (pst_memory_available("", &bytes) == 0)
+			l->max_tensor_bytes = bytes / 2;
+	}
+	pst_shm_write(&pst_region_header(&a->region)->limits, l, sizeof(*l));
+}
+
 int pst_agent_init(struct pst_agent *a, const char *sysfs,
 		   struct pst_error *err)
 {
@@ -87,6 +107,10 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 			    a->region.size - PST_WIRE_CTL_SIZE, &a->extents);
 	if (r < 0)
 		return pst_error_set(err, r, "cannot keep a map of the arena");
+	/* One that does not answer already shows in HEALTH. */
+	if (pst_agent_device(a, &a->device, NULL) < 0)
+		a->device = (struct pst_backend_device){0};
+	set_tensor_limits(a);
 	r = pst_tensors_new(a->ops, a->backend, a->limits.max_tensor_bytes,
 			    a->limits.max_tensors, &a->tensors);
 	if (!r)
@@ -97,9 +121,6 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	}
 	a->started_ns = pst_now_ns();
 	a->ops->describe(a->backend, a->backend_text, sizeof(a->backend_text));
-	/* One that does not answer already shows in HEALTH. */
-	if (pst_agent_device(a, &a->device, NULL) < 0)
-		a->device = (struct pst_backend_device){0};
 	return 0;
 }
 

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "guest-agent/copy.h"
 #include "guest-agent/gemm.h"
 #include "guest-agent/gemm_convert.h"
+#include "guest-agent/hostmem.h"
 #include "transport/util.h"
 
 /* What a step aims at, so that one long operation does not stop others. */
@@ -32,6 +34,7 @@ enum kind { SINGLE, DOUBLE, CONVERTED, N_KINDS };
 enum shape { FAT, THINNER, N_SHAPES };
 
 struct pst_backend {
+	struct pst_hostmem mem;
 	uint8_t *base;
 	uint32_t threads;
 	uint64_t slice_ns;
@@ -115,6 +118,7 @@ static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
 
 	if (!b)
 		return pst_error_set(err, -ENOMEM, "out of memory");
+	pst_hostmem_init(&b->mem, "");
 	b->base = base;
 	b->slice_ns = SLICE_NS;
 	b->threads = pst_gemm_set_threads(threads);
@@ -185,6 +189,7 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 	switch (bop->op.op) {
 	case PST_WIRE_OP_NOP:
 	case PST_WIRE_OP_FILL:
+	case PST_WIRE_OP_COPY:
 		return 0;
 	case PST_WIRE_OP_CHECKSUM:
 		if (bop->op.a.size <= PIECE)
@@ -313,6 +318,10 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 	case PST_WIRE_OP_CHECKSUM:
 		r = step_checksum(b, bop, start + b->slice_ns);
 		break;
+	case PST_WIRE_OP_COPY:
+		r = pst_copy_slice(&bop->op, b->base, bop->cursor,
+				   start + b->slice_ns);
+		break;
 	default:
 		/* begin() let nothing else in. */
 		break;
@@ -339,6 +348,17 @@ static uint64_t cpu_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 	return (uint64_t)(s * (double)PST_NS_PER_S);
 }
 
+static int cpu_alloc(struct pst_backend *b, uint64_t size, void **ret,
+		     struct pst_error *err)
+{
+	return pst_hostmem_alloc(&b->mem, size, ret, err);
+}
+
+static void cpu_release(struct pst_backend *b, void *mem)
+{
+	pst_hostmem_release(&b->mem, mem);
+}
+
 const struct pst_backend_ops pst_backend_cpu = {
 	.abi = PST_BACKEND_ABI,
 	.name = "cpu",
@@ -351,4 +371,6 @@ const struct pst_backend_ops pst_backend_cpu = {
 	.step = cpu_step,
 	.cancel = cpu_cancel,
 	.estimate_ns = cpu_estimate_ns,
+	.alloc = cpu_alloc,
+	.release = cpu_release,
 };

@@ -32,7 +32,9 @@ struct pst_server_config {
 	uint64_t watchdog_ns;
 	uint32_t cids[PST_CONN_MAX_CIDS];
 	unsigned int n_cids;
-	struct pst_wire_limits limits; /* max_lease 0: the arena's size */
+	/* max_lease 0: the arena's size; max_tensor_bytes 0: by the memory
+	 * there is. */
+	struct pst_wire_limits limits;
 	bool scrub;
 	enum pst_loop_kind loop;
 };

@@ -14,6 +14,8 @@
 #define DEFAULT_MAX_DIM     (1U << 20)
 #define DEFAULT_MAX_ELEMS   (1ULL << 32)
 #define MAX_BATCH           65536U
+#define DEFAULT_MAX_TENSORS 4096U
+#define MAX_TENSORS         65536U
 #define DEFAULT_SPIN_NS     (50 * PST_NS_PER_US)
 #define MAX_SPIN_NS         (PST_NS_PER_S)
 #define DRAIN_NS            (10 * PST_NS_PER_S)
@@ -47,6 +49,12 @@ const struct pst_setting_desc pst_settings[PST_N_SETTINGS] = {
 			       "most elements of one operand [4294967296]"},
 	[PST_SET_MAX_LEASE] = {"max-lease", PST_SETTING_KEY, "SIZE",
 			       "most bytes leased to one client [the arena]"},
+	[PST_SET_MAX_TENSOR_BYTES] = {"max-tensor-bytes", PST_SETTING_KEY,
+				      "SIZE",
+				      "most bytes of one client's resident "
+				      "tensors [by the memory there is]"},
+	[PST_SET_MAX_TENSORS] = {"max-tensors", PST_SETTING_KEY, "N",
+				 "most resident tensors of one client [4096]"},
 	[PST_SET_SCRUB] = {"scrub", PST_SETTING_KEY, "yes|no",
 			   "zero released memory before others get it [no]"},
 	[PST_SET_SYSFS] = {"sysfs", PST_SETTING_KEY, "DIR",
@@ -200,6 +208,13 @@ static int parse_lease(const struct given *g, uint64_t *ret)
 	return 0;
 }
 
+static int parse_tensor_bytes(const struct given *g, uint64_t *ret)
+{
+	if (pst_parse_size(g->value, ret) < 0 || *ret == 0)
+		return bad(g, "a size of at least 1");
+	return 0;
+}
+
 static int parse_level(const struct given *g, enum pst_log_level *ret)
 {
 	return pst_log_level_parse(g->value, ret)
@@ -219,6 +234,10 @@ static int parse_limit(const struct given *g, enum pst_setting setting,
 		return number32(g, 1, INT_MAX, &l->max_dim);
 	case PST_SET_MAX_ELEMS:
 		return number(g, 1, PST_WIRE_MAX_FILE, &l->max_elems);
+	case PST_SET_MAX_TENSOR_BYTES:
+		return parse_tensor_bytes(g, &l->max_tensor_bytes);
+	case PST_SET_MAX_TENSORS:
+		return number32(g, 1, MAX_TENSORS, &l->max_tensors);
 	default:
 		return parse_lease(g, &l->max_lease);
 	}
@@ -283,6 +302,8 @@ void pst_settings_default(struct pst_options *ret)
 						.max_dim = DEFAULT_MAX_DIM,
 						.max_elems = DEFAULT_MAX_ELEMS,
 						.max_batch = MAX_BATCH,
+						.max_tensors =
+							DEFAULT_MAX_TENSORS,
 					},
 			},
 	};
