@@ -17,6 +17,7 @@ extern const struct pst_cmd pst_cmd_help;
 extern const struct pst_cmd pst_cmd_host;
 extern const struct pst_cmd pst_cmd_info;
 extern const struct pst_cmd pst_cmd_ping;
+extern const struct pst_cmd pst_cmd_vm;
 
 /* In the order in which help shows them; one a line, as they come and go. */
 /* clang-format off */
@@ -27,6 +28,7 @@ static const struct pst_cmd *const commands[] = {
 	&pst_cmd_gemm,
 	&pst_cmd_bench,
 	&pst_cmd_host,
+	&pst_cmd_vm,
 	&pst_cmd_demo,
 	&pst_cmd_completion,
 	&pst_cmd_help,

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* A configuration as a command line: QEMU, Cloud Hypervisor, Firecracker. */
+#ifndef PST_LIBVIRT_XML_ARGV_H
+#define PST_LIBVIRT_XML_ARGV_H
+
+#include "libvirt-xml/config.h"
+
+/* A growing argument vector. failed: no memory, or no room. */
+struct pst_vm_argv {
+	char *v[128];
+	size_t n;
+	bool failed;
+};
+
+void pst_vm_argv_add(struct pst_vm_argv *a, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void pst_vm_argv_done(struct pst_vm_argv *a);
+
+/* The arguments for the region as an ivshmem BAR and for a vhost-user vsock
+ * device, with addresses on the root bus that libvirt assigns last. */
+void pst_vm_argv_add_ivshmem(struct pst_vm_argv *a,
+			     const struct pst_vm_config *c);
+void pst_vm_argv_add_vhost_user(struct pst_vm_argv *a,
+				const struct pst_vm_config *c);
+
+/*
+ * QEMU's command line for c, which pst_vm_config_check() has passed. A pure
+ * function; the caller ends *ret with pst_vm_argv_done() in every case.
+ * Returns 0, -EINVAL (a path that an option list cannot hold), -ENOMEM.
+ */
+PST_MUST_USE int pst_vm_argv_qemu(const struct pst_vm_config *c,
+				  struct pst_vm_argv *ret,
+				  struct pst_error *err);
+
+/*
+ * Cloud Hypervisor's: guest memory in a zone, the region in a second one that
+ * is the hugetlbfs file itself and so shared and mapped for VFIO; vsock by the
+ * hybrid Unix socket in c->vsock_uds. Returns as above, and -EOPNOTSUPP for
+ * what it does not have.
+ */
+PST_MUST_USE int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
+					      struct pst_vm_argv *ret,
+					      struct pst_error *err);
+
+/* Why there is none for Firecracker, and what to use. -EOPNOTSUPP. */
+int pst_vm_argv_firecracker(struct pst_error *err);
+
+/* Prints a vector for a shell, an option and its value on one line. */
+void pst_vm_argv_print(const struct pst_vm_argv *a, FILE *to);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* All that decides a virtual machine, whoever it is written for. */
+#include "libvirt-xml/config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "transport/wire.h"
+
+/* A guest with a kernel in it, and one that libvirt counts in KiB. */
+#define MEMORY_MIN (64ULL << 20)
+#define MEMORY_MAX (1ULL << 46)
+/*
+ * What QEMU locks or allocates beside the guest's memory: 1 GiB is what libvirt
+ * itself allows for VFIO (qemuDomainGetMemLockLimitBytes); another one is for
+ * the hard limit being a limit of QEMU's whole memory, where the cgroup counts
+ * it: heap, page tables, I/O buffers.
+ */
+#define OVERHEAD (2ULL << 30)
+/* PCI BARs are powers of two; libvirt's shmem wants 1 MiB at least. */
+#define BAR_MIN (1ULL << 20)
+
+static const char *const via_names[] = {
+	[PST_VM_VIA_AUTO] = "auto",
+	[PST_VM_VIA_IVSHMEM] = "ivshmem",
+	[PST_VM_VIA_NVDIMM] = "nvdimm",
+	[PST_VM_VIA_SHMEM] = "shmem",
+};
+
+const char *pst_vm_via_name(enum pst_vm_via via)
+{
+	return via_names[via];
+}
+
+int pst_vm_via_parse(const char *text, enum pst_vm_via *ret)
+{
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(via_names); i++) {
+		if (strcmp(text, via_names[i]) == 0) {
+			*ret = (enum pst_vm_via)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+enum pst_vm_via pst_vm_via_choose(bool amd, bool uefi)
+{
+	return amd || uefi ? PST_VM_VIA_NVDIMM : PST_VM_VIA_IVSHMEM;
+}
+
+static int check_name(const char *name, struct pst_error *err)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789._-";
+	size_t n = name ? strnlen(name, PST_VM_NAME_MAX + 1) : 0;
+
+	if (n && n <= PST_VM_NAME_MAX && strspn(name, set) == n &&
+	    !strchr(".-_", name[0]))
+		return 0;
+	return pst_error_set(err, -EINVAL,
+			     "\"%.80s\" is no name for a domain: 1 to %u "
+			     "letters, digits, \"-\", \"_\" and \".\", a "
+			     "letter or digit first",
+			     name ? name : "", PST_VM_NAME_MAX);
+}
+
+/* XML 1.0 has no control characters, and QEMU's options no line breaks. */
+static int check_text(const char *what, const char *text, bool is_path,
+		      struct pst_error *err)
+{
+	const char *p;
+
+	if (!text || !*text)
+		return 0;
+	for (p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return pst_error_set(err, -EINVAL,
+					     "%s has a control character: %s",
+					     what, text);
+	if (is_path && text[0] != '/')
+		return pst_error_set(err, -EINVAL,
+				     "%s has to be an absolute path, not "
+				     "\"%s\"",
+				     what, text);
+	return 0;
+}
+
+static int check_texts(const struct pst_vm_config *c, struct pst_error *err)
+{
+	const struct {
+		const char *what, *text;
+		bool is_path;
+	} texts[] = {
+		{"--disk", c->disk, true},
+		{"--rom", c->rom, true},
+		{"the region's file", c->region.path, true},
+		{"the firmware", c->firmware.code, true},
+		{"the firmware's variables", c->firmware.vars_template, true},
+		{"--nvram", c->firmware.vars, true},
+		{"--kernel", c->kernel, true},
+		{"--initrd", c->initrd, true},
+		{"--append", c->append, false},
+		{"--network", c->network, false},
+		{"--serial-log", c->serial_log, true},
+		{"--emulator", c->emulator, true},
+		{"--vsock", c->vsock_socket, true},
+		{"--vsock-uds", c->vsock_uds, true},
+	};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < PST_ARRAY_SIZE(texts) && rc == 0; i++)
+		rc = check_text(texts[i].what, texts[i].text, texts[i].is_path,
+				err);
+	return rc;
+}
+
+static int check_region(const struct pst_vm_region *r, struct pst_error *err)
+{
+	const bool bar = r->via != PST_VM_VIA_NVDIMM;
+
+	if (r->size % PST_WIRE_UNIT || r->size < 3 * PST_WIRE_UNIT)
+		return pst_error_set(err, -EINVAL,
+				     "a region of %" PRIu64
+				     " bytes: it has to be a multiple of 2 "
+				     "MiB, and 6 MiB at least",
+				     r->size);
+	if (bar && ((r->size & (r->size - 1)) || r->size < BAR_MIN))
+		return pst_error_set(err, -EINVAL,
+				     "a region of %" PRIu64
+				     " MiB cannot be a PCI BAR, which is a "
+				     "power of two; nvdimm takes any multiple "
+				     "of 2 MiB",
+				     r->size >> 20);
+	if (r->via == PST_VM_VIA_SHMEM &&
+	    (strncmp(r->path, "/dev/shm/", 9) != 0 || strchr(r->path + 9, '/')))
+		return pst_error_set(err, -EINVAL,
+				     "libvirt's shmem is a file in /dev/shm, "
+				     "not %s",
+				     r->path);
+	return 0;
+}
+
+static int check_vendor_id(const char *id, struct pst_error *err)
+{
+	const char *p;
+
+	if (!id)
+		return 0;
+	for (p = id; *p; p++)
+		if (*p <= ' ' || *p > '~' || *p == ',')
+			break;
+	if (*p || p == id || p - id > PST_VM_VENDOR_ID_MAX)
+		return pst_error_set(err, -EINVAL,
+				     "a vendor id has 1 to %u printable "
+				     "characters and no comma: \"%s\"",
+				     PST_VM_VENDOR_ID_MAX, id);
+	return 0;
+}
+
+static int check_sizes(const struct pst_vm_config *c, struct pst_error *err)
+{
+	if (c->memory < MEMORY_MIN || c->memory > MEMORY_MAX ||
+	    c->memory % PST_WIRE_UNIT)
+		return pst_error_set(err, -EINVAL,
+				     "%" PRIu64
+				     " bytes are no memory for a guest: a "
+				     "multiple of 2 MiB, 64 MiB at least",
+				     c->memory);
+	if (c->vcpus < 1 || c->vcpus > PST_VM_MAX_VCPUS)
+		return pst_error_set(err, -EINVAL,
+				     "%u vCPUs: from 1 to %u are possible",
+				     c->vcpus, PST_VM_MAX_VCPUS);
+	if (!c->vsock_socket && c->cid < PST_VM_FIRST_CID)
+		return pst_error_set(err, -EINVAL,
+				     "CID %u belongs to the host; a guest's is "
+				     "%u or more",
+				     c->cid, PST_VM_FIRST_CID);
+	if (!c->vsock_socket && c->cid == UINT32_MAX)
+		return pst_error_set(err, -EINVAL,
+				     "CID %u means \"any\" and is nobody's",
+				     c->cid);
+	if (c->rom && c->n_gpu == 0)
+		return pst_error_set(err, -EINVAL,
+				     "--rom is of a card, and none is passed "
+				     "through");
+	return 0;
+}
+
+int pst_vm_config_check(const struct pst_vm_config *c, struct pst_error *err)
+{
+	int rc;
+
+	rc = check_name(c->name, err);
+	if (rc == 0)
+		rc = check_texts(c, err);
+	if (rc == 0)
+		rc = check_sizes(c, err);
+	if (rc == 0)
+		rc = check_region(&c->region, err);
+	if (rc == 0)
+		rc = check_vendor_id(c->vendor_id, err);
+	if (rc == 0 && (c->initrd || c->append) && !c->kernel)
+		rc = pst_error_set(err, -EINVAL,
+				   "--initrd and --append go with --kernel");
+	if (rc == 0 && c->vsock_socket && !c->vsock_uds)
+		rc = pst_error_set(err, -EINVAL,
+				   "a vhost-user vsock device needs the "
+				   "socket on the host too: --vsock-uds");
+	if (rc == 0 && !c->disk && !c->kernel)
+		rc = pst_error_set(err, -EINVAL,
+				   "nothing to boot from: --disk (or "
+				   "--kernel) is needed");
+	return rc;
+}
+
+uint64_t pst_vm_memlock(const struct pst_vm_config *c)
+{
+	uint64_t sum = c->memory + c->region.size + OVERHEAD;
+	uint32_t i;
+
+	if (c->n_gpu == 0)
+		return 0;
+	for (i = 0; i < c->n_gpu; i++)
+		if (pst_add_overflow(sum, c->gpu[i].bars, &sum))
+			return UINT64_MAX;
+	return sum;
+}
+
+/* Appends text with everything escaped that would end a path in a URI. */
+static size_t append_escaped(char *ret, size_t size, size_t n, const char *text)
+{
+	for (; *text && n + 4 < size; text++) {
+		if (strchr("%?#&:", *text) || (unsigned char)*text <= ' ')
+			n += (size_t)snprintf(ret + n, size - n, "%%%02X",
+					      (unsigned char)*text);
+		else
+			ret[n++] = *text;
+	}
+	if (*text)
+		return size;
+	ret[n] = '\0';
+	return n;
+}
+
+int pst_vm_config_endpoint(const struct pst_vm_config *c, char *ret,
+			   size_t size, struct pst_error *err)
+{
+	size_t n;
+
+	if (c->vsock_socket) {
+		n = (size_t)snprintf(ret, size, "vsock-uds://");
+		n = append_escaped(ret, size, n, c->vsock_uds);
+	} else {
+		n = (size_t)snprintf(ret, size, "vsock://%u", c->cid);
+	}
+	if (n < size)
+		n += (size_t)snprintf(ret + n, size - n,
+				      ":%u?region=", c->port);
+	if (n < size)
+		n = append_escaped(ret, size, n, c->region.path);
+	if (n >= size)
+		return pst_error_set(err, -EMSGSIZE,
+				     "the endpoint's text is too long");
+	return 0;
+}

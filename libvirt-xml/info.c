@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* What Penstock wants to know of a domain, out of its XML. */
+#include "libvirt-xml/info.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "libvirt-xml/xml.h"
+
+/* An attribute as a number, decimal or 0x. */
+static bool number(const xmlNode *node, const char *name, uint64_t max,
+		   uint64_t *ret)
+{
+	char text[32], *end;
+	unsigned long long v;
+
+	if (!pst_xml_get_attr(node, name, text, sizeof(text)) ||
+	    text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	v = strtoull(text, &end, text[0] == '0' && text[1] == 'x' ? 16 : 10);
+	if (errno || *end || v > max)
+		return false;
+	*ret = v;
+	return true;
+}
+
+/* Our own element, which only define and patch write. */
+static int take_own(const xmlNode *own, struct pst_vm_info *info,
+		    struct pst_error *err)
+{
+	const xmlNode *region = pst_xml_child(own, "region");
+	const xmlNode *endpoint = pst_xml_child(own, "endpoint");
+	struct pst_vm_region *r = &info->region;
+	uint64_t v;
+	char via[16];
+
+	info->ours = true;
+	if (!pst_xml_get_attr(region, "via", via, sizeof(via)) ||
+	    pst_vm_via_parse(via, &r->via) < 0 ||
+	    !pst_xml_get_attr(region, "path", r->path, sizeof(r->path)) ||
+	    r->path[0] != '/' ||
+	    !number(region, "size", UINT64_MAX >> 1, &r->size) ||
+	    !pst_xml_get_attr(endpoint, "uri", info->endpoint,
+			      sizeof(info->endpoint)))
+		return pst_error_set(err, -EINVAL,
+				     "the settings of Penstock in domain %s "
+				     "are damaged",
+				     info->name);
+	pst_xml_get_attr(region, "group", r->group, sizeof(r->group));
+	r->node = number(region, "node", 1023, &v) ? (int)v : -1;
+	return 0;
+}
+
+static void take_hostdev(const xmlNode *dev, struct pst_vm_info *info)
+{
+	const xmlNode *a = pst_xml_at(dev, "source/address");
+	uint64_t domain = 0, bus, slot, function;
+	char type[16];
+
+	if (!pst_xml_get_attr(dev, "type", type, sizeof(type)) ||
+	    strcmp(type, "pci") != 0 ||
+	    info->n_hostdevs == PST_VM_INFO_MAX_HOSTDEVS)
+		return;
+	number(a, "domain", UINT32_MAX, &domain);
+	if (!number(a, "bus", 255, &bus) || !number(a, "slot", 31, &slot) ||
+	    !number(a, "function", 7, &function))
+		return;
+	info->hostdev[info->n_hostdevs++] = (struct pst_pci_addr){
+		.domain = (uint32_t)domain,
+		.bus = (uint8_t)bus,
+		.dev = (uint8_t)slot,
+		.fn = (uint8_t)function,
+	};
+}
+
+static void take_channel(const xmlNode *dev, struct pst_vm_info *info)
+{
+	const xmlNode *target = pst_xml_child(dev, "target");
+	char text[64];
+
+	if (!pst_xml_get_attr(target, "name", text, sizeof(text)) ||
+	    strcmp(text, "org.qemu.guest_agent.0") != 0)
+		return;
+	info->agent_channel = true;
+	if (pst_xml_get_attr(target, "state", text, sizeof(text)))
+		info->agent_connected = strcmp(text, "connected") == 0;
+}
+
+static void take_devices(const xmlNode *devices, struct pst_vm_info *info)
+{
+	const xmlNode *n;
+	uint64_t cid;
+
+	for (n = pst_xml_child(devices, "hostdev"); n;
+	     n = pst_xml_next(n, "hostdev"))
+		take_hostdev(n, info);
+	for (n = pst_xml_child(devices, "channel"); n;
+	     n = pst_xml_next(n, "channel"))
+		take_channel(n, info);
+	if (number(pst_xml_at(devices, "vsock/cid"), "address", UINT32_MAX,
+		   &cid))
+		info->cid = (uint32_t)cid;
+}
+
+/* <memory unit='KiB'>, as libvirt always writes it; bytes units of texts that
+ * libvirt has not seen yet. */
+static uint64_t memory_of(const xmlNode *domain)
+{
+	const xmlNode *node = pst_xml_child(domain, "memory");
+	char text[32], unit[16], both[64];
+	uint64_t v;
+
+	if (!pst_xml_get_text(node, text, sizeof(text)))
+		return 0;
+	if (!pst_xml_get_attr(node, "unit", unit, sizeof(unit)))
+		strcpy(unit, "KiB");
+	snprintf(both, sizeof(both), "%s%s", text,
+		 strcmp(unit, "bytes") == 0 || strcmp(unit, "b") == 0 ? ""
+								      : unit);
+	return pst_parse_size(both, &v) == 0 ? v : 0;
+}
+
+int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
+		      struct pst_error *err)
+{
+	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	const xmlNode *domain, *n;
+	int rc;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->region.node = -1;
+	rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+	if (rc)
+		return rc;
+	domain = xmlDocGetRootElement(doc);
+	if (strcmp((const char *)domain->name, "domain") != 0)
+		return pst_error_set(err, -EINVAL,
+				     "this is no domain's XML: its first "
+				     "element is <%s>",
+				     (const char *)domain->name);
+	pst_xml_get_text(pst_xml_child(domain, "name"), ret->name,
+			 sizeof(ret->name));
+	pst_xml_get_text(pst_xml_child(domain, "uuid"), ret->uuid,
+			 sizeof(ret->uuid));
+	pst_xml_get_text(pst_xml_at(domain, "os/nvram"), ret->nvram,
+			 sizeof(ret->nvram));
+	ret->memory = memory_of(domain);
+	take_devices(pst_xml_child(domain, "devices"), ret);
+	for (n = pst_xml_at(domain, "metadata/domain"); n;
+	     n = pst_xml_next(n, "domain"))
+		if (pst_xml_in_ns(n, PST_XML_OWN_NS))
+			return take_own(n, ret, err);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What Penstock wants to know of a domain, out of its XML. */
+#ifndef PST_LIBVIRT_XML_INFO_H
+#define PST_LIBVIRT_XML_INFO_H
+
+#include "libvirt-xml/config.h"
+
+/* PCI functions passed through that are kept of a domain. */
+#define PST_VM_INFO_MAX_HOSTDEVS 32
+
+struct pst_vm_info {
+	char name[256];
+	char uuid[40];
+	bool ours; /* it has our element in <metadata> */
+	struct pst_vm_region region;
+	char endpoint[2 * PATH_MAX]; /* the agent's URI, empty: none */
+	uint32_t cid;         /* of <vsock>; 0: none, or chosen at start */
+	uint64_t memory;      /* bytes, <memory> */
+	bool agent_channel;   /* org.qemu.guest_agent.0 is there */
+	bool agent_connected; /* and somebody in the guest has it open */
+	char nvram[PATH_MAX]; /* empty: none */
+	struct pst_pci_addr hostdev[PST_VM_INFO_MAX_HOSTDEVS];
+	uint32_t n_hostdevs;
+};
+
+/*
+ * Reads a domain's XML, whoever wrote it: numbers are checked, texts cut at
+ * what fits never used (a path too long is none). A pure function.
+ * Returns 0, -EINVAL (no XML, no domain; or our own element is damaged).
+ */
+PST_MUST_USE int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
+				   struct pst_error *err);
+
+#endif

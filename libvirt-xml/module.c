@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock-vm.so: the table of what needs libvirt and libxml2. */
+#include "libvirt-xml/api.h"
+#include "libvirt-xml/domain.h"
+#include "libvirt-xml/patch.h"
+#include "libvirt-xml/schema.h"
+
+__attribute__((visibility("default"))) const struct pst_vm_api pst_vm_api = {
+	.abi = PACKAGE_VERSION,
+	.domain_limits = pst_vm_domain_limits,
+	.domain_xml = pst_vm_domain_xml,
+	.schema_check = pst_vm_schema_check,
+	.info_parse = pst_vm_info_parse,
+	.patch = pst_vm_patch,
+#ifdef HAVE_LIBVIRT
+	.has_libvirt = true,
+	.virt_open = pst_virt_open,
+	.virt_close = pst_virt_close,
+	.virt_version = pst_virt_version,
+	.virt_library_version = pst_virt_library_version,
+	.virt_list = pst_virt_list,
+	.virt_xml = pst_virt_xml,
+	.virt_info = pst_virt_info,
+	.virt_define = pst_virt_define,
+	.virt_undefine = pst_virt_undefine,
+	.virt_state = pst_virt_state,
+	.virt_start = pst_virt_start,
+	.virt_shutdown = pst_virt_shutdown,
+	.virt_destroy = pst_virt_destroy,
+	.virt_wait_off = pst_virt_wait_off,
+	.virt_get_autostart = pst_virt_get_autostart,
+	.virt_set_autostart = pst_virt_set_autostart,
+	.virt_console = pst_virt_console,
+#endif
+};

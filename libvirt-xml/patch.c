@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* Adds to an existing domain what Penstock needs and it does not have. */
+#include "libvirt-xml/patch.h"
+
+#include <string.h>
+
+#include "libvirt-xml/domain_int.h"
+#include "libvirt-xml/info.h"
+#include "libvirt-xml/xml.h"
+
+/* Each of these returns false when there is no memory. */
+struct patch {
+	xmlNode *domain;
+	xmlNode *devices;
+	const struct pst_vm_config *c;
+	const struct pst_vm_info *info;
+};
+
+/* The child of that name, made when it is missing. */
+static xmlNode *need(xmlNode *parent, const char *name)
+{
+	xmlNode *node = pst_xml_child(parent, name);
+
+	return node ? node : pst_xml_add(parent, name);
+}
+
+/* ---- The region --------------------------------------------------------- */
+
+static bool text_is(const xmlNode *node, const char *text)
+{
+	char have[PATH_MAX];
+
+	return pst_xml_get_text(node, have, sizeof(have)) &&
+	       strcmp(have, text) == 0;
+}
+
+static bool has_nvdimm(const struct patch *p)
+{
+	const xmlNode *n;
+
+	for (n = pst_xml_child(p->devices, "memory"); n;
+	     n = pst_xml_next(n, "memory"))
+		if (text_is(pst_xml_at(n, "source/path"), p->c->region.path))
+			return true;
+	return false;
+}
+
+static bool has_shmem(const struct patch *p)
+{
+	const char *name = strrchr(p->c->region.path, '/');
+	const xmlNode *n;
+	char have[PATH_MAX];
+
+	for (n = pst_xml_child(p->devices, "shmem"); n;
+	     n = pst_xml_next(n, "shmem"))
+		if (name && pst_xml_get_attr(n, "name", have, sizeof(have)) &&
+		    strcmp(have, name + 1) == 0)
+			return true;
+	return false;
+}
+
+/* Arguments for QEMU are found by the ids that we gave them. */
+static bool has_arg(const struct patch *p, const char *part)
+{
+	const xmlNode *n;
+	char value[2 * PATH_MAX];
+
+	for (n = pst_xml_at(p->domain, "commandline/arg"); n;
+	     n = pst_xml_next(n, "arg"))
+		if (pst_xml_get_attr(n, "value", value, sizeof(value)) &&
+		    strstr(value, part))
+			return true;
+	return false;
+}
+
+/* An nvdimm needs a slot, and a NUMA node that it hangs on. */
+static bool add_nvdimm(const struct patch *p)
+{
+	struct pst_vm_config c = *p->c;
+	xmlNode *cpu, *node;
+	char vcpus[16];
+
+	if (!pst_xml_child(p->domain, "maxMemory")) {
+		node = pst_xml_kib(p->domain, "maxMemory",
+				   p->info->memory + c.region.size);
+		if (!pst_xml_attr(node, "slots", "1"))
+			return false;
+	}
+	cpu = need(p->domain, "cpu");
+	if (!pst_xml_child(cpu, "numa")) {
+		if (!pst_xml_get_text(pst_xml_child(p->domain, "vcpu"), vcpus,
+				      sizeof(vcpus)))
+			strcpy(vcpus, "1");
+		c.vcpus = (uint32_t)strtoul(vcpus, NULL, 10);
+		c.memory = p->info->memory;
+		if (!pst_domain_add_cell(cpu, &c))
+			return false;
+	}
+	return pst_domain_add_nvdimm(p->devices, &c) != NULL;
+}
+
+static bool add_qemu(const struct patch *p, bool ivshmem, bool vsock)
+{
+	struct pst_vm_config c = *p->c;
+	xmlNode *commandline;
+	xmlNs *ns;
+
+	/* Only what is missing of the two. */
+	if (!ivshmem)
+		c.region.via = PST_VM_VIA_NVDIMM;
+	if (!vsock)
+		c.vsock_socket = NULL;
+	ns = xmlSearchNsByHref(p->domain->doc, p->domain,
+			       BAD_CAST PST_XML_QEMU_NS);
+	if (!ns)
+		ns = xmlNewNs(p->domain, BAD_CAST PST_XML_QEMU_NS,
+			      BAD_CAST "qemu");
+	commandline = pst_xml_child(p->domain, "commandline");
+	if (!commandline)
+		commandline = pst_xml_add_ns(p->domain, ns, "commandline");
+	return pst_domain_add_qemu_args(commandline, ns, &c) != NULL;
+}
+
+static bool add_region(const struct patch *p)
+{
+	switch (p->c->region.via) {
+	case PST_VM_VIA_NVDIMM:
+		return has_nvdimm(p) || add_nvdimm(p);
+	case PST_VM_VIA_SHMEM:
+		return has_shmem(p) ||
+		       pst_domain_add_shmem(p->devices, p->c) != NULL;
+	default:
+		return has_arg(p, "id=penstock-region") ||
+		       add_qemu(p, true, false);
+	}
+}
+
+/* ---- The rest ----------------------------------------------------------- */
+
+static bool add_vsock(const struct patch *p)
+{
+	if (p->c->vsock_socket)
+		return has_arg(p, "id=penstock-vsock") ||
+		       add_qemu(p, false, true);
+	return pst_xml_child(p->devices, "vsock") ||
+	       pst_domain_add_vsock(p->devices, p->c) != NULL;
+}
+
+static bool has_hostdev(const struct patch *p, const struct pst_pci_addr *a)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->info->n_hostdevs; i++)
+		if (pst_pci_addr_cmp(a, &p->info->hostdev[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool add_hostdevs(const struct patch *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->c->n_gpu; i++)
+		if (!has_hostdev(p, &p->c->gpu[i].addr) &&
+		    !pst_domain_add_hostdev(p->devices, p->c, i))
+			return false;
+	return true;
+}
+
+static bool add_memtune(const struct patch *p)
+{
+	struct pst_vm_config c = *p->c;
+	xmlNode *tune;
+
+	c.memory = p->info->memory;
+	if (!pst_vm_memlock(&c) || pst_xml_at(p->domain, "memtune/hard_limit"))
+		return true;
+	tune = pst_xml_child(p->domain, "memtune");
+	if (!tune)
+		return pst_domain_add_memtune(p->domain, &c) != NULL;
+	return pst_xml_kib(tune, "hard_limit", pst_vm_memlock(&c)) != NULL;
+}
+
+static bool add_all(const struct patch *p)
+{
+	if (!add_memtune(p) || !add_hostdevs(p) || !add_region(p) ||
+	    !add_vsock(p))
+		return false;
+	if (!p->info->agent_channel && !pst_domain_add_channel(p->devices))
+		return false;
+	return p->info->ours ||
+	       pst_domain_add_metadata(need(p->domain, "metadata"), p->c);
+}
+
+/* What is there already and speaks of something else. */
+static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
+		 struct pst_error *err)
+{
+	if (strcmp(info->name, c->name) != 0)
+		return pst_error_set(err, -EEXIST,
+				     "this is the XML of \"%s\", not of "
+				     "\"%s\"",
+				     info->name, c->name);
+	if (info->ours && strcmp(info->region.path, c->region.path) != 0)
+		return pst_error_set(err, -EEXIST,
+				     "%s has the region %s already, which "
+				     "stays",
+				     info->name, info->region.path);
+	if (!c->vsock_socket && info->cid && info->cid != c->cid)
+		return pst_error_set(err, -EEXIST,
+				     "%s has CID %u already, which stays",
+				     info->name, info->cid);
+	return 0;
+}
+
+int pst_vm_patch(const char *xml, const struct pst_vm_config *c, char **ret,
+		 struct pst_error *err)
+{
+	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
+	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	struct patch p = {.c = c, .info = info};
+	int rc;
+
+	*ret = NULL;
+	if (!info)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_vm_info_parse(xml, info, err);
+	if (rc == 0)
+		rc = check(c, info, err);
+	if (rc == 0)
+		rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+	if (rc)
+		return rc;
+	p.domain = xmlDocGetRootElement(doc);
+	pst_xml_strip(p.domain);
+	p.devices = need(p.domain, "devices");
+	if (p.devices && add_all(&p))
+		*ret = pst_xml_dump(doc);
+	if (!*ret)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* From what a user asks for and what a host has to a configuration. */
+#include "libvirt-xml/plan.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "libvirt-xml/firmware.h"
+#include "libvirt-xml/pin.h"
+
+#define HUGE_DIR  "/dev/hugepages"
+#define SHM_DIR   "/dev/shm"
+#define TABLE_MAX (256U << 10)
+/* Of a hugepage. */
+#define PAGE_SHIFT 21
+/* Of an image file, enough for its magic. */
+#define MAGIC_LEN 4
+
+void pst_vm_note(struct pst_vm_notes *notes, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (notes->n == PST_VM_MAX_NOTES)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(notes->text[notes->n++], sizeof(notes->text[0]), fmt, ap);
+	va_end(ap);
+}
+
+/* ---- The host ----------------------------------------------------------- */
+
+int pst_vm_host_open(const char *dir, struct pst_vm_host *ret,
+		     struct pst_error *err)
+{
+	int rc;
+
+	memset(ret, 0, sizeof(*ret));
+	rc = pst_root_open(dir, &ret->root, err);
+	if (rc)
+		return rc;
+	rc = pst_pci_scan(&ret->root, &ret->pci, err);
+	if (rc == 0)
+		rc = pst_iommu_scan(&ret->root, &ret->pci, &ret->iommu, err);
+	if (rc == 0)
+		rc = pst_cpu_scan(&ret->root, &ret->cpu, err);
+	if (rc == 0)
+		rc = pst_memory_scan(&ret->root, &ret->memory, err);
+	if (rc)
+		pst_vm_host_close(ret);
+	return rc;
+}
+
+void pst_vm_host_close(struct pst_vm_host *h)
+{
+	pst_memory_done(&h->memory);
+	pst_cpu_done(&h->cpu);
+	pst_iommu_done(&h->iommu);
+	pst_pci_done(&h->pci);
+	pst_root_close(&h->root);
+}
+
+/* ---- The region --------------------------------------------------------- */
+
+/* The first hugetlbfs of the host's mounts with pages of 2 MiB. */
+static void find_hugetlbfs(const struct pst_vm_host *h, char *ret, size_t size)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	char dir[256], type[32], options[256], *line, *rest;
+	size_t n;
+
+	snprintf(ret, size, "%s", HUGE_DIR);
+	if (pst_root_read(&h->root, "/proc/mounts", TABLE_MAX, &text, &n) < 0)
+		return;
+	for (line = text; line && *line; line = rest) {
+		rest = strchr(line, '\n');
+		if (rest)
+			*rest++ = '\0';
+		if (sscanf(line, "%*s %255s %31s %255s", dir, type, options) !=
+			    3 ||
+		    strcmp(type, "hugetlbfs") != 0)
+			continue;
+		/* Without the option it is the default size. */
+		if (strstr(options, "pagesize=") ||
+		    h->memory.default_hugepage == PST_HUGE_2M) {
+			if (strstr(options, "pagesize=") &&
+			    !strstr(options, "pagesize=2M"))
+				continue;
+			snprintf(ret, size, "%s", dir);
+			return;
+		}
+	}
+}
+
+/* Whether the host has a group of that name. */
+static bool has_group(const struct pst_vm_host *h, const char *name)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	size_t n, len = strlen(name);
+	const char *p;
+
+	if (pst_root_read(&h->root, "/etc/group", TABLE_MAX, &text, &n) < 0)
+		return false;
+	for (p = text; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (strncmp(p, name, len) == 0 && p[len] == ':')
+			return true;
+	}
+	return false;
+}
+
+static int plan_region(const struct pst_vm_request *q,
+		       const struct pst_vm_host *h, struct pst_vm_config *c,
+		       struct pst_error *err)
+{
+	struct pst_vm_region *r = &c->region;
+	const char *group = q->group;
+	char dir[256];
+	int n;
+
+	r->via = q->via;
+	if (r->via == PST_VM_VIA_AUTO)
+		r->via = pst_vm_via_choose(h->cpu.vendor == PST_CPU_AMD,
+					   c->firmware.uefi);
+	r->size = q->region_size;
+	r->node = c->node;
+	if (r->via == PST_VM_VIA_SHMEM)
+		strcpy(dir, SHM_DIR);
+	else
+		find_hugetlbfs(h, dir, sizeof(dir));
+	n = q->region_path
+		    ? snprintf(r->path, sizeof(r->path), "%s", q->region_path)
+		    : snprintf(r->path, sizeof(r->path), "%s/penstock-%s", dir,
+			       q->name);
+	if (n < 0 || (size_t)n >= sizeof(r->path))
+		return pst_error_set(err, -EINVAL,
+				     "the region's path is too long");
+	if (!group && has_group(h, "kvm"))
+		group = "kvm";
+	n = snprintf(r->group, sizeof(r->group), "%s", group ? group : "");
+	if ((size_t)n >= sizeof(r->group))
+		return pst_error_set(err, -EINVAL,
+				     "the region's group is too long");
+	return 0;
+}
+
+/* ---- Memory ------------------------------------------------------------- */
+
+/* What of the pool the domain takes: its memory, and a region on hugetlbfs. */
+static void pool_wants(const struct pst_vm_config *c, uint64_t *ret_memory,
+		       uint64_t *ret_region)
+{
+	*ret_memory = c->memory_from == PST_VM_MEMORY_HUGEPAGES ? c->memory : 0;
+	*ret_region = strncmp(c->region.path, SHM_DIR "/", 9) == 0
+			      ? 0
+			      : c->region.size;
+}
+
+static int check_pool(const struct pst_vm_request *q,
+		      const struct pst_vm_host *h,
+		      const struct pst_vm_config *c, struct pst_vm_notes *notes,
+		      struct pst_error *err)
+{
+	const struct pst_hugepool *pool =
+		pst_memory_pool(&h->memory, PST_HUGE_2M, -1);
+	const struct pst_hugepool *own =
+		pst_memory_pool(&h->memory, PST_HUGE_2M, c->node);
+	uint64_t have = pst_hugepool_size(pool), memory, region, more;
+
+	pool_wants(c, &memory, &region);
+	if (q->pool == PST_VM_POOL_NOW && memory > have)
+		return pst_error_set(
+			err, -ENOSPC,
+			"%" PRIu64 " MiB of memory are more than the pool of 2 "
+			"MiB hugepages has (%" PRIu64 " MiB): penstock host "
+			"plan --vm-memory, --hugepages later when a hook "
+			"reserves them at start, or --hugepages no",
+			memory >> 20, have >> 20);
+	more = memory + region;
+	if (q->pool != PST_VM_POOL_LATER && more > have)
+		pst_vm_note(notes,
+			    "memory and region together want %" PRIu64
+			    " hugepages of 2 MiB, and the pool has %" PRIu64
+			    ": %" PRIu64
+			    " more are needed before the domain starts "
+			    "(vm.nr_hugepages, or penstock host plan)",
+			    more >> PAGE_SHIFT, have >> PAGE_SHIFT,
+			    (more - have) >> PAGE_SHIFT);
+	else if (c->node >= 0 && own && more > pst_hugepool_size(own) &&
+		 q->pool != PST_VM_POOL_LATER)
+		pst_vm_note(notes,
+			    "NUMA node %d, the card's, has %" PRIu64
+			    " of the %" PRIu64 " hugepages that memory and "
+			    "region want: the rest will be far away",
+			    c->node, own->nr, more >> PAGE_SHIFT);
+	return 0;
+}
+
+static int check_memory(const struct pst_vm_host *h,
+			const struct pst_vm_config *c, struct pst_error *err)
+{
+	if (h->memory.total && c->memory > h->memory.total)
+		return pst_error_set(err, -ENOSPC,
+				     "%" PRIu64 " MiB of memory are more than "
+				     "the host has (%" PRIu64 " MiB)",
+				     c->memory >> 20, h->memory.total >> 20);
+	return 0;
+}
+
+/* ---- Processors, firmware, disk ----------------------------------------- */
+
+static int plan_pin(const struct pst_vm_request *q, const struct pst_vm_host *h,
+		    struct pst_vm_config *c, struct pst_vm_notes *notes,
+		    struct pst_error *err)
+{
+	const struct pst_cpu *cpu = &h->cpu;
+	const bool wanted = q->pin && strcmp(q->pin, "auto") == 0;
+	int rc;
+
+	c->pin.threads = 1;
+	if (cpu->n_threads && q->vcpus > cpu->n_threads)
+		pst_vm_note(notes, "%u vCPUs are more than the %zu CPUs here",
+			    q->vcpus, cpu->n_threads);
+	if (q->pin && strcmp(q->pin, "none") == 0)
+		return 0;
+	if (q->pin && !wanted)
+		return pst_vm_pin_list(cpu->thread, cpu->n_threads, q->pin,
+				       q->vcpus, &c->pin, err);
+	if (!q->gpu && !wanted)
+		return 0;
+	rc = pst_vm_pin_choose(cpu->thread, cpu->n_threads, c->node, q->vcpus,
+			       &c->pin, err);
+	if (rc == 0 || wanted || rc == -EINVAL)
+		return rc;
+	/* Nobody asked: unpinned vCPUs work too. */
+	pst_vm_note(notes, "vCPUs are not pinned: %s", err->text);
+	return 0;
+}
+
+/* CODE:VARS */
+static int named_firmware(const char *text, struct pst_vm_firmware *f,
+			  struct pst_error *err)
+{
+	const char *colon = strchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
+
+	if (!n || n >= sizeof(f->code) || text[0] != '/' || colon[1] != '/' ||
+	    strlen(colon + 1) >= sizeof(f->vars_template))
+		return pst_error_set(err, -EINVAL,
+				     "--firmware: \"%s\" is neither auto, bios "
+				     "nor two paths, CODE:VARS",
+				     text);
+	memcpy(f->code, text, n);
+	strcpy(f->vars_template, colon + 1);
+	f->uefi = true;
+	return 0;
+}
+
+static int plan_firmware(const struct pst_vm_request *q,
+			 const struct pst_vm_host *h, struct pst_vm_config *c,
+			 struct pst_vm_notes *notes, struct pst_error *err)
+{
+	const char *home = h->root.live ? secure_getenv("HOME") : NULL;
+	struct pst_vm_firmware *f = &c->firmware;
+	const char *what = q->firmware;
+	char config[256] = "";
+	int rc = 0;
+
+	/* A kernel that QEMU loads itself needs no boot loader. */
+	if (!what)
+		what = q->kernel ? "bios" : "auto";
+	if (strcmp(what, "bios") == 0)
+		return 0;
+	if (home && strlen(home) < 200)
+		snprintf(config, sizeof(config), "%s/.config", home);
+	if (strcmp(what, "auto") != 0)
+		rc = named_firmware(what, f, err);
+	else
+		rc = pst_vm_firmware_find(&h->root, *config ? config : NULL, f,
+					  err);
+	if (rc < 0)
+		return rc;
+	if (f->by_libvirt)
+		pst_vm_note(notes, "no OVMF was found here: libvirt chooses "
+				   "one itself where the domain is defined "
+				   "(--firmware names one)");
+	if (snprintf(f->vars, sizeof(f->vars), "%s%s%s",
+		     q->nvram ? q->nvram : PST_VM_NVRAM_DIR "/",
+		     q->nvram ? "" : q->name,
+		     q->nvram ? "" : "_VARS.fd") >= (int)sizeof(f->vars))
+		return pst_error_set(err, -EINVAL, "--nvram is too long");
+	return 0;
+}
+
+/* What the disk's file begins with; a name when it is not there yet. */
+static void plan_disk(const struct pst_vm_request *q,
+		      const struct pst_vm_host *h, struct pst_vm_config *c,
+		      struct pst_vm_notes *notes)
+{
+	char magic[MAGIC_LEN] = "";
+	const char *dot;
+	struct stat st;
+	int fd;
+
+	c->disk = q->disk;
+	c->disk_format = "raw";
+	if (!q->disk)
+		return;
+	c->disk_is_block = strncmp(q->disk, "/dev/", 5) == 0;
+	if (c->disk_is_block)
+		return;
+	dot = strrchr(q->disk, '.');
+	if (dot && strcmp(dot, ".qcow2") == 0)
+		c->disk_format = "qcow2";
+	if (pst_root_stat(&h->root, q->disk, &st) < 0) {
+		pst_vm_note(notes,
+			    "the disk %s is not there yet: qemu-img "
+			    "create -f %s %s 40G",
+			    q->disk, c->disk_format, q->disk);
+		return;
+	}
+	fd = pst_root_open_file(&h->root, q->disk);
+	if (fd >= 0 && read(fd, magic, sizeof(magic)) == MAGIC_LEN)
+		c->disk_format = memcmp(magic, "QFI\xfb", MAGIC_LEN) == 0
+					 ? "qcow2"
+					 : "raw";
+	pst_close_fd(fd);
+}
+
+int pst_vm_plan(const struct pst_vm_request *q, const struct pst_vm_host *h,
+		struct pst_vm_config *ret, struct pst_vm_notes *notes,
+		struct pst_error *err)
+{
+	struct pst_vm_config *c = ret;
+	int rc;
+
+	*c = (struct pst_vm_config){
+		.name = q->name,
+		.emulated = q->emulated,
+		.memory = q->memory,
+		.memory_from = q->pool == PST_VM_POOL_NONE
+				       ? PST_VM_MEMORY_PLAIN
+				       : PST_VM_MEMORY_HUGEPAGES,
+		.vcpus = q->vcpus,
+		.rom = q->rom,
+		.hide_kvm = q->hide_kvm,
+		.vendor_id = q->vendor_id,
+		.cid = q->cid,
+		.vsock_socket = q->vsock_socket,
+		.vsock_uds = q->vsock_uds,
+		.port = q->port,
+		.network = q->network,
+		.kernel = q->kernel,
+		.initrd = q->initrd,
+		.append = q->append,
+		.serial_log = q->serial_log,
+		.emulator = q->emulator,
+	};
+	plan_disk(q, h, c, notes);
+	rc = pst_vm_plan_gpu(q, h, c, notes, err);
+	if (rc == 0)
+		rc = plan_firmware(q, h, c, notes, err);
+	if (rc == 0)
+		rc = plan_region(q, h, c, err);
+	if (rc == 0)
+		rc = pst_vm_config_check(c, err);
+	if (rc == 0)
+		rc = check_memory(h, c, err);
+	if (rc == 0)
+		rc = check_pool(q, h, c, notes, err);
+	if (rc == 0)
+		rc = plan_pin(q, h, c, notes, err);
+	return rc;
+}

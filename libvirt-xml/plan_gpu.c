@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* The card of a domain: all its functions, its group, its reach. */
+#include <string.h>
+
+#include "kernel-params/gpu_arch.h"
+#include "libvirt-xml/plan.h"
+
+/* Members of all groups of a card that are looked at. */
+#define MAX_CLOSURE 64
+#define VFIO        "vfio-pci"
+/* IORESOURCE_MEM of linux/ioport.h; sysfs shows these flags. */
+#define RESOURCE_MEM 0x200
+/* The ROM is not mapped; six BARs are. */
+#define N_BARS 6
+
+static uint64_t bar_bytes(const struct pst_pci_dev *dev)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < N_BARS; i++) {
+		const struct pst_pci_bar *b = &dev->bar[i];
+
+		if (!(b->flags & RESOURCE_MEM) || b->end <= b->start)
+			continue;
+		if (pst_add_overflow(sum, b->end - b->start + 1, &sum))
+			return UINT64_MAX;
+	}
+	return sum;
+}
+
+/* Whether a monitor is lit by this function's DRM driver. */
+static bool has_lit_connector(const struct pst_root *root,
+			      const struct pst_pci_dev *dev)
+{
+	PST_CLEANUP_NAMES struct pst_names cards = {0}, parts = {0};
+	char dir[PST_ROOT_PATH_MAX], path[PST_ROOT_PATH_MAX], text[32];
+	size_t i, k;
+
+	if (pst_path(dir, "%s/drm", dev->path) < 0 ||
+	    pst_root_list(root, dir, &cards) < 0)
+		return false;
+	for (i = 0; i < cards.n; i++) {
+		if (strncmp(cards.name[i], "card", 4) != 0 ||
+		    pst_path(path, "%s/%s", dir, cards.name[i]) < 0)
+			continue;
+		pst_names_done(&parts);
+		parts = (struct pst_names){0};
+		if (pst_root_list(root, path, &parts) < 0)
+			continue;
+		for (k = 0; k < parts.n; k++) {
+			if (pst_path(path, "%s/%s/%s/enabled", dir,
+				     cards.name[i], parts.name[k]) == 0 &&
+			    pst_root_read_text(root, path, text, sizeof(text)) >
+				    0 &&
+			    strcmp(text, "enabled") == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int check_display(const struct pst_vm_request *q,
+			 const struct pst_vm_host *h,
+			 const struct pst_pci_dev *dev,
+			 struct pst_vm_notes *notes, struct pst_error *err)
+{
+	const bool held = dev->driver[0] && strcmp(dev->driver, VFIO) != 0;
+	const bool lit = held && has_lit_connector(&h->root, dev);
+
+	if (!lit && !(dev->boot_vga && held))
+		return 0;
+	if (!q->i_know)
+		return pst_error_set(
+			err, -EBUSY,
+			"%s is this host's display (%s, driver %s): the guest "
+			"would take it away; --i-know passes it all the same",
+			dev->name, lit ? "a monitor is lit by it" : "boot VGA",
+			dev->driver);
+	pst_vm_note(notes, "%s is this host's display, which will go dark",
+		    dev->name);
+	return 0;
+}
+
+static bool on_card(const struct pst_pci_dev *const *card, size_t n,
+		    const struct pst_pci_dev *dev)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (card[i] == dev)
+			return true;
+	return false;
+}
+
+/* Everything in the card's groups goes with it, or must belong to nobody. */
+static int check_closure(const struct pst_vm_host *h,
+			 const struct pst_pci_dev *dev,
+			 const struct pst_pci_dev *const *card, size_t n_card,
+			 struct pst_error *err)
+{
+	const struct pst_pci_dev *all[MAX_CLOSURE];
+	size_t n = pst_iommu_closure(&h->pci, dev, all, MAX_CLOSURE), i;
+
+	for (i = 0; i < n && i < MAX_CLOSURE; i++) {
+		if (on_card(card, n_card, all[i]) ||
+		    pst_pci_is_bridge(all[i]) || !all[i]->driver[0] ||
+		    strcmp(all[i]->driver, VFIO) == 0)
+			continue;
+		return pst_error_set(
+			err, -EBUSY,
+			"%s shares IOMMU group %d with %s (%s, driver %s), "
+			"which the host would lose: another slot, or see "
+			"penstock host check",
+			dev->name, all[i]->iommu_group, all[i]->name,
+			pst_pci_kind(all[i]), all[i]->driver);
+	}
+	if (n > MAX_CLOSURE)
+		return pst_error_set(err, -EBUSY,
+				     "%s shares its IOMMU groups with %zu "
+				     "devices",
+				     dev->name, n - n_card);
+	return 0;
+}
+
+static int check_group(const struct pst_vm_request *q,
+		       const struct pst_vm_host *h,
+		       const struct pst_pci_dev *dev,
+		       const struct pst_pci_dev *const *card, size_t n,
+		       struct pst_vm_notes *notes, struct pst_error *err)
+{
+	size_t i;
+
+	if (h->iommu.n_groups == 0) {
+		pst_error_set(err, -ENODEV,
+			      "this host has no IOMMU groups: the IOMMU is "
+			      "off in the firmware or the kernel, and nothing "
+			      "can be passed through; see penstock host check");
+		if (q->is_final)
+			return -ENODEV;
+		pst_vm_note(notes, "%s", err->text);
+		return 0;
+	}
+	for (i = 0; i < n; i++)
+		if (card[i]->iommu_group < 0)
+			return pst_error_set(err, -ENODEV,
+					     "%s, a function of the card, is "
+					     "in no IOMMU group: it cannot be "
+					     "passed through",
+					     card[i]->name);
+	return check_closure(h, dev, card, n, err);
+}
+
+/* The smaller of what the IOMMU translates and what the card drives, when the
+ * CPU has more than that. */
+static void set_phys_bits(const struct pst_vm_host *h,
+			  const struct pst_pci_dev *dev,
+			  struct pst_vm_config *c)
+{
+	const struct pst_gpu_arch *arch =
+		pst_gpu_arch_find(dev->vendor, dev->device);
+	unsigned int bits = h->iommu.width_bits;
+
+	if (arch && arch->dma_bits && (!bits || arch->dma_bits < bits))
+		bits = arch->dma_bits;
+	if (bits && h->cpu.phys_bits && bits >= h->cpu.phys_bits)
+		bits = 0;
+	c->phys_bits = bits;
+}
+
+static void note_drivers(const struct pst_pci_dev *const *card, size_t n,
+			 struct pst_vm_notes *notes)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (card[i]->driver[0] && strcmp(card[i]->driver, VFIO) != 0)
+			pst_vm_note(notes,
+				    "%s (%s) is held by the driver %s: libvirt "
+				    "takes it away when the domain starts, "
+				    "which a GPU driver may not survive; "
+				    "penstock host apply binds it to vfio-pci "
+				    "at boot",
+				    card[i]->name, pst_pci_kind(card[i]),
+				    card[i]->driver);
+}
+
+int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_vm_host *h,
+		    struct pst_vm_config *c, struct pst_vm_notes *notes,
+		    struct pst_error *err)
+{
+	const struct pst_pci_dev *dev, *card[PST_PCI_MAX_FN];
+	size_t n, i;
+	int rc;
+
+	c->node = -1;
+	if (!q->gpu)
+		return 0;
+	rc = pst_pci_select_gpu(&h->pci, q->gpu, &dev, err);
+	if (rc)
+		return rc;
+	n = pst_pci_card(&h->pci, dev, card);
+	rc = check_display(q, h, dev, notes, err);
+	if (rc == 0)
+		rc = check_group(q, h, dev, card, n, notes, err);
+	if (rc)
+		return rc;
+	for (i = 0; i < n; i++)
+		c->gpu[i] = (struct pst_vm_pci){
+			.addr = card[i]->addr,
+			.bars = bar_bytes(card[i]),
+		};
+	c->n_gpu = (uint32_t)n;
+	/* A machine with one node says 0 or nothing: no placement then. */
+	if (pst_cpuset_count(&h->cpu.nodes) != 1)
+		c->node = dev->numa_node;
+	set_phys_bits(h, dev, c);
+	note_drivers(card, n, notes);
+	return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* libvirt's own RELAX NG schema, asked in process. */
+#include "libvirt-xml/schema.h"
+
+#include <libxml/relaxng.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libvirt-xml/xml.h"
+
+/* Keeps the first thing that is said; what follows are consequences. */
+static void keep_first(void *arg, const xmlError *e)
+{
+	struct pst_error *first = arg;
+	char text[256];
+
+	if (first->code || !e || !e->message)
+		return;
+	snprintf(text, sizeof(text), "%s", e->message);
+	text[strcspn(text, "\n")] = '\0';
+	pst_error_set(first, -EINVAL, "line %d: %s", e->line, text);
+}
+
+/* The callback's argument lost its const before libxml2 2.12. */
+#define KEEP_FIRST ((xmlStructuredErrorFunc)(void (*)(void))keep_first)
+
+static int validate(xmlRelaxNG *rng, xmlDoc *doc, struct pst_error *why)
+{
+	xmlRelaxNGValidCtxt *ctx = xmlRelaxNGNewValidCtxt(rng);
+	int rc;
+
+	if (!ctx)
+		return -ENOMEM;
+	xmlRelaxNGSetValidStructuredErrors(ctx, KEEP_FIRST, why);
+	rc = xmlRelaxNGValidateDoc(ctx, doc);
+	xmlRelaxNGFreeValidCtxt(ctx);
+	return rc == 0 ? 0 : rc > 0 ? -EINVAL : -EPROTO;
+}
+
+int pst_vm_schema_check(const char *xml, const char *schema,
+			struct pst_error *err)
+{
+	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	struct pst_error why = {0};
+	xmlRelaxNGParserCtxt *ctx;
+	xmlRelaxNG *rng = NULL;
+	int rc;
+
+	if (access(schema, R_OK) < 0)
+		return pst_error_set(err, -ENOENT, "no schema of libvirt in %s",
+				     schema);
+	rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+	if (rc)
+		return rc;
+	ctx = xmlRelaxNGNewParserCtxt(schema);
+	if (ctx) {
+		xmlRelaxNGSetParserStructuredErrors(ctx, KEEP_FIRST, &why);
+		rng = xmlRelaxNGParse(ctx);
+		xmlRelaxNGFreeParserCtxt(ctx);
+	}
+	if (!rng)
+		return pst_error_set(err, -EPROTO, "%s is no schema: %s",
+				     schema, why.text);
+	rc = validate(rng, doc, &why);
+	xmlRelaxNGFree(rng);
+	if (rc)
+		return pst_error_set(err, rc,
+				     "libvirt's schema refuses this domain: %s",
+				     why.code ? why.text : "no reason given");
+	return 0;
+}

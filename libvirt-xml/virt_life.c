@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* A domain's definition and life through libvirt, and its events. */
+#include <string.h>
+
+#include "libvirt-xml/virt.h"
+#include "libvirt-xml/virt_int.h"
+#include "libvirt-xml/xml.h"
+
+/* ---- Definition --------------------------------------------------------- */
+
+/* The text with <uuid> in it: of a domain that keeps its identity. */
+static int set_uuid(const char *xml, const char *uuid, char **ret,
+		    struct pst_error *err)
+{
+	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	xmlNode *domain, *node;
+	int rc;
+
+	rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+	if (rc)
+		return rc;
+	domain = xmlDocGetRootElement(doc);
+	node = pst_xml_child(domain, "uuid");
+	if (node)
+		xmlNodeSetContent(node, BAD_CAST uuid);
+	else
+		node = pst_xml_text(domain, "uuid", "%s", uuid);
+	*ret = node ? pst_xml_dump(doc) : NULL;
+	return *ret ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* Whether xml may take the place of what is there. *ret_uuid: its UUID, empty
+ * when nothing is there. */
+static int may_replace(struct pst_virt *v, const char *name, bool any,
+		       char ret_uuid[40], struct pst_error *err)
+{
+	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
+	int rc;
+
+	ret_uuid[0] = '\0';
+	if (!info)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_virt_info(v, name, false, info, err);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc && !info->ours)
+		return rc;
+	if (!info->ours && !any)
+		return pst_error_set(err, -EEXIST,
+				     "there is a domain \"%s\" that is not "
+				     "Penstock's: it is left as it is; choose "
+				     "another name, or see penstock vm patch",
+				     name);
+	snprintf(ret_uuid, 40, "%s", info->uuid);
+	return 0;
+}
+
+int pst_virt_define(struct pst_virt *v, const char *xml, bool any,
+		    struct pst_error *err)
+{
+	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
+	PST_CLEANUP_FREE char *text = NULL;
+	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	char uuid[40];
+	int rc;
+
+	if (!info)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_vm_info_parse(xml, info, err);
+	if (rc == 0)
+		rc = may_replace(v, info->name, any, uuid, err);
+	if (rc)
+		return rc;
+	if (uuid[0]) {
+		rc = set_uuid(xml, uuid, &text, err);
+		if (rc)
+			return rc;
+		xml = text;
+	}
+	dom = virDomainDefineXMLFlags(v->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
+	if (!dom && virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
+		dom = virDomainDefineXML(v->conn, xml);
+	if (!dom)
+		return pst_virt_error(err, "libvirt does not define %s",
+				      info->name);
+	return 0;
+}
+
+int pst_virt_undefine(struct pst_virt *v, const char *name, bool with_nvram,
+		      struct pst_error *err)
+{
+	unsigned int flags = with_nvram ? VIR_DOMAIN_UNDEFINE_NVRAM
+					: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
+	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
+	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	int rc;
+
+	if (!info)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_virt_info(v, name, false, info, err);
+	if (rc && !info->ours)
+		return rc;
+	if (!info->ours)
+		return pst_error_set(err, -EPERM,
+				     "domain \"%s\" is not Penstock's: it is "
+				     "left as it is; virsh undefine %s",
+				     name, name);
+	rc = pst_virt_find(v, name, &dom, err);
+	if (rc)
+		return rc;
+	if (virDomainIsActive(dom) == 1)
+		return pst_error_set(err, -EBUSY,
+				     "%s runs: penstock vm stop %s first", name,
+				     name);
+	if (virDomainUndefineFlags(dom, info->nvram[0] ? flags : 0) < 0)
+		return pst_virt_error(err, "cannot undefine %s", name);
+	return 0;
+}
+
+int pst_virt_set_autostart(struct pst_virt *v, const char *name, bool on,
+			   struct pst_error *err)
+{
+	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	int rc;
+
+	rc = pst_virt_find(v, name, &dom, err);
+	if (rc)
+		return rc;
+	if (virDomainSetAutostart(dom, on) < 0)
+		return pst_virt_error(err, "autostart of %s", name);
+	return 0;
+}
+
+/* ---- Life --------------------------------------------------------------- */
+
+int pst_virt_start(struct pst_virt *v, const char *name, struct pst_error *err)
+{
+	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	int rc;
+
+	rc = pst_virt_find(v, name, &dom, err);
+	if (rc)
+		return rc;
+	if (virDomainIsActive(dom) == 1)
+		return pst_error_set(err, -EALREADY, "%s runs already", name);
+	if (virDomainCreate(dom) < 0)
+		return pst_virt_error(err, "%s does not start", name);
+	return 0;
+}
+
+static int not_running(const char *name, struct pst_error *err)
+{
+	return pst_error_set(err, -EALREADY, "%s does not run", name);
+}
+
+int pst_virt_shutdown(struct pst_virt *v, const char *name,
+		      enum pst_virt_how *ret, struct pst_error *err)
+{
+	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
+	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	int rc;
+
+	if (!info)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_virt_find(v, name, &dom, err);
+	if (rc)
+		return rc;
+	if (virDomainIsActive(dom) != 1)
+		return not_running(name, err);
+	*ret = PST_VIRT_BY_AGENT;
+	if (pst_virt_info(v, name, true, info, NULL) == 0 &&
+	    info->agent_connected &&
+	    virDomainShutdownFlags(dom, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT) == 0)
+		return 0;
+	*ret = PST_VIRT_BY_ACPI;
+	if (virDomainShutdownFlags(dom, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) ==
+		    0 ||
+	    virDomainShutdown(dom) == 0)
+		return 0;
+	if (virDomainIsActive(dom) == 0)
+		return not_running(name, err);
+	return pst_virt_error(err, "cannot ask %s to shut down", name);
+}
+
+int pst_virt_destroy(struct pst_virt *v, const char *name,
+		     struct pst_error *err)
+{
+	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	int rc;
+
+	rc = pst_virt_find(v, name, &dom, err);
+	if (rc)
+		return rc;
+	if (virDomainDestroy(dom) == 0)
+		return 0;
+	if (virDomainIsActive(dom) == 0)
+		return not_running(name, err);
+	return pst_virt_error(err, "cannot end %s", name);
+}
+
+/* ---- Events ------------------------------------------------------------- */
+
+static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event,
+			int detail, void *arg)
+{
+	bool *ended = arg;
+
+	if (event == VIR_DOMAIN_EVENT_STOPPED ||
+	    event == VIR_DOMAIN_EVENT_CRASHED)
+		*ended = true;
+	return 0;
+}
+
+int pst_virt_wait_off(struct pst_virt *v, const char *name, uint64_t timeout_ns,
+		      bool (*stop)(void *arg), void *arg, struct pst_error *err)
+{
+	uint64_t deadline = pst_now_ns() + timeout_ns;
+	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	bool ended = false;
+	int rc, id;
+
+	rc = pst_virt_find(v, name, &dom, err);
+	if (rc)
+		return rc;
+	/* Registered before the look: what comes in between is an event. */
+	id = virConnectDomainEventRegisterAny(
+		v->conn, dom, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), &ended, NULL);
+	if (virDomainIsActive(dom) == 0)
+		ended = true;
+	while (rc == 0 && !ended) {
+		if (stop && stop(arg))
+			rc = -ECANCELED;
+		else if (pst_now_ns() >= deadline)
+			rc = pst_error_set(err, -ETIMEDOUT,
+					   "%s did not end in %llu s", name,
+					   (unsigned long long)(timeout_ns /
+								PST_NS_PER_S));
+		else
+			rc = pst_virt_tick(v, err);
+		/* A driver without events is asked instead. */
+		if (rc == 0 && id < 0 && virDomainIsActive(dom) == 0)
+			ended = true;
+	}
+	if (id >= 0)
+		virConnectDomainEventDeregisterAny(v->conn, id);
+	return rc;
+}

@@ -1,0 +1,116 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# penstock vm xml: what it prints for a host's files, and what it refuses.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+. "$PST_TOP_SRCDIR/tests/cli/vm_tree.sh"
+make_tree "$tmp/host"
+
+# xml ARGUMENT...: with what every domain needs.
+# shellcheck disable=SC2317 # called through expect and refuse
+xml() {
+	"$penstock" vm xml titan --memory 4G --vcpus 2 --disk /var/t.qcow2 \
+		--root "$tmp/host" "$@"
+}
+
+# printed SENTENCE WORDS: in the last output.
+printed() {
+	check "$1" grep -qF -e "$2" "$tmp/stdout"
+}
+
+# Formats that need no libvirt.
+expect "qemu: the card's functions are passed" 0 "vfio-pci,host=0000:01:00.1" \
+	xml --format qemu --gpu 01:00.0 --cid 7
+printed "qemu: the region is shared" "mem-path=/mnt/huge/penstock-titan"
+printed "qemu: address bits are the card's" "host-phys-bits-limit=40"
+printed "qemu: the CID is the one that was named" "guest-cid=7"
+check "qemu: the region's making is said" grep -q \
+	"host region create titan --size 4096M --path /mnt/huge" "$tmp/stderr"
+check "qemu: the line is one for a shell" sh -n "$tmp/stdout"
+expect "cloud-hypervisor: a shared zone is the region" 0 \
+	"id=region,size=4294967296,file=/mnt/huge/penstock-titan,shared=on" \
+	xml --format cloud-hypervisor --gpu 01:00.0
+printed "cloud-hypervisor: vsock is a Unix socket" \
+	"socket=/run/penstock/titan.vsock"
+refuse "firecracker: says why not, and what else" 1 "VFIO" \
+	xml --format firecracker
+
+refuse "an unknown format is refused" 2 "vbox" \
+	"$penstock" vm xml titan --format vbox
+refuse "memory is needed" 2 "--memory and --vcpus" \
+	"$penstock" vm xml titan --vcpus 2 --format qemu
+refuse "a name is no path" 2 "no name" \
+	"$penstock" vm xml ../t --memory 4G --vcpus 2 --disk /d --format qemu
+refuse "no such root" 1 "$tmp/none" "$penstock" vm xml t --memory 4G \
+	--vcpus 2 --disk /d --format qemu --root "$tmp/none"
+
+# bad SENTENCE CODE WORDS ARGUMENT...: refused; notes may stand before.
+bad() {
+	sentence=$1 code=$2 words=$3
+	shift 3
+	expect "$sentence" "$code" "$words" xml --format qemu "$@"
+	check "$sentence: nothing on stdout" [ ! -s "$tmp/stdout" ]
+}
+bad "an address that is not here" 1 "07:00.0" --gpu 07:00.0
+bad "an address that is none" 2 "x" --gpu x
+bad "the host's display is refused" 1 "--i-know" --gpu 02:00.0
+expect "and passed with --i-know" 0 "host=0000:02:00.0" \
+	xml --format qemu --gpu 02:00.0 --i-know
+bad "a group with the host's disk is refused" 1 "0000:05:00.0" --gpu 03:00.0
+bad "a function without a group is refused" 1 "0000:04:00.1" --gpu 04:00.0
+bad "memory larger than the pool" 1 "(8192 MiB)" --memory 16G
+expect "unless a hook reserves it" 0 "hugetlb=on" \
+	xml --format qemu --memory 16G --hugepages later
+expect "or pages are ordinary" 0 "memory-backend-ram" \
+	xml --format qemu --memory 16G --hugepages no
+bad "memory larger than the machine's" 1 "more than the host has" \
+	--memory 64G --hugepages later
+expect "memory and region together are only noted" 0 "more are needed" \
+	xml --format qemu --memory 6G
+bad "a BAR that is no power of two" 2 "power of two" \
+	--region 3G --region-via ivshmem
+bad "more vCPUs than the node has, when asked for" 1 "do not fit" \
+	--gpu 01:00.0 --vcpus 4 --pin auto
+expect "else they are not pinned, and that is said" 0 "not pinned" \
+	xml --format qemu --gpu 01:00.0 --vcpus 4
+bad "CPUs that are not here" 1 "CPU 8" --pin 8-9
+bad "a CID of the host" 2 "2" --cid 2
+bad "a firmware that is none" 2 "--firmware" --firmware x
+bad "a kernel's words without a kernel" 2 "--kernel" --append quiet
+
+"$penstock" vm xml titan --memory 4G --vcpus 2 --disk /d \
+	--root "$tmp/host" >"$tmp/stdout" 2>"$tmp/stderr"
+if grep -q "was built without" "$tmp/stderr"; then
+	echo "# built without libxml2: the XML was not tried"
+	finish
+fi
+expect "libvirt: the card's functions are passed" 0 'bus="0x01" slot="0x00" function="0x1"' \
+	xml --gpu 01:00.0 --cid 7 --rom '/r<o>m&"' --hide-kvm
+printed "libvirt: OVMF and a copy of its variables" \
+	'<nvram template="/usr/share/OVMF/OVMF_VARS_4M.fd">/var/lib/libvirt/qemu/nvram/titan_VARS.fd</nvram>'
+printed "libvirt: with OVMF the region is an nvdimm" \
+	'<path>/mnt/huge/penstock-titan</path>'
+printed "libvirt: vCPUs are on the card's node" '<vcpupin vcpu="0" cpuset="5"/>'
+printed "libvirt: QEMU's own threads too" '<emulatorpin cpuset="4,7"/>'
+printed "libvirt: the limit is memory, region, BARs and 2 GiB" \
+	'<hard_limit unit="KiB">10518528</hard_limit>'
+printed "libvirt: KVM is hidden" '<hidden state="on"/>'
+printed "libvirt: texts are escaped" '/r&lt;o&gt;m&amp;&quot;'
+printed "libvirt: the region's group is kvm" 'group="kvm"'
+grep -q "<interface" "$tmp/stdout"
+check "libvirt: no network" [ $? -eq 1 ]
+if command -v xmllint >/dev/null &&
+	[ -r /usr/share/libvirt/schemas/domain.rng ]; then
+	check "libvirt: another validator agrees" xmllint --noout \
+		--relaxng /usr/share/libvirt/schemas/domain.rng "$tmp/stdout"
+fi
+expect "libvirt: SeaBIOS and Intel take the BAR" 0 \
+	'ivshmem-plain,id=penstock-shm' xml --firmware bios
+sed -i s/GenuineIntel/AuthenticAMD/ "$tmp/host/proc/cpuinfo"
+expect "libvirt: AMD takes the nvdimm" 0 'model="nvdimm"' xml --firmware bios
+expect "libvirt: libvirt's own shmem" 0 '<shmem name="penstock-titan">' \
+	xml --region-via shmem
+bad "libvirt: shmem elsewhere is refused" 2 "/dev/shm" \
+	--region-via shmem --region-path /mnt/x
+refuse "a libvirtd that is not there" 4 "cannot reach libvirt" \
+	xml --uri "qemu:///system?socket=$tmp/none"
+finish
