@@ -3,6 +3,7 @@
 #include "host-client/cmd.h"
 
 extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_host_check;
 extern const struct pst_cmd pst_cmd_host_region_create;
 
 static const struct pst_cmd *const region_commands[] = {
@@ -17,6 +18,7 @@ static const struct pst_cmd region = {
 };
 
 static const struct pst_cmd *const host_commands[] = {
+	&pst_cmd_host_check,
 	&region,
 	NULL,
 };

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks of the card: its functions, doubles, driver, reset, BARs and width. */
+#include <string.h>
+
+#include "kernel-params/check_int.h"
+
+/* From this on a guest's firmware may have no window for it by itself. */
+#define LARGE_BAR (32ULL << 30)
+/* Addresses below 4 GiB that are not RAM: a q35 guest's RAM ends higher. */
+#define LOW_HOLE (4ULL << 30)
+
+PST_CHECK(gpu_selected)
+{
+	const struct pst_pci_dev *d = h->gpu;
+
+	if (!d)
+		pst_finding_add(out, PST_FAIL,
+				"name the card: --gpu ADDR (lspci -nn lists "
+				"them)",
+				"%s", h->gpu_err.text);
+	else if (!pst_pci_is_display(d))
+		pst_finding_add(out, PST_WARN,
+				"go on if that is meant; --gpu names another",
+				"%s [%04x:%04x], a %s function and no display",
+				d->name, d->vendor, d->device, pst_pci_kind(d));
+	else
+		pst_finding_add(out, PST_PASS, NULL, "%s [%04x:%04x] %s%s%s",
+				d->name, d->vendor, d->device, pst_pci_kind(d),
+				h->arch ? ", " : "",
+				h->arch ? h->arch->name : "");
+}
+
+/* pci-stub and nobody leave the group usable; any other driver does not. */
+static bool is_held(const struct pst_pci_dev *d)
+{
+	return *d->driver && !pst_is_on_vfio(d) &&
+	       strcmp(d->driver, "pci-stub") != 0;
+}
+
+PST_CHECK(gpu_functions)
+{
+	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
+	size_t n = pst_pci_card(&h->pci, h->gpu, fn), i, held = 0, ready = 0;
+	struct pst_text seen = {0}, fix = {0};
+
+	for (i = 0; i < n; i++) {
+		held += is_held(fn[i]);
+		ready += pst_is_on_vfio(fn[i]);
+		pst_text_add(&seen, "%s%s %s: %s", i ? ", " : "", fn[i]->name,
+			     pst_pci_kind(fn[i]),
+			     *fn[i]->driver ? fn[i]->driver : "no driver");
+	}
+	if (ready == n) {
+		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
+		return;
+	}
+	pst_text_add(&fix,
+		     "penstock host plan --gpu %s gives them to vfio-pci at "
+		     "boot",
+		     h->gpu->name);
+	if (held || !pst_is_on_vfio(h->gpu))
+		pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);
+	else
+		pst_finding_add(out, PST_WARN, fix.buf, "%s", seen.buf);
+}
+
+/* One function that has doubles, and what would happen to them. */
+static bool twins_of(const struct pst_host *h, const struct pst_pci_dev *d,
+		     struct pst_text *seen)
+{
+	enum pst_vfio_how how = pst_vfio_conf_how(&h->vfio, d);
+	const struct pst_pci_dev *twin = NULL;
+	bool taken = false;
+
+	while ((twin = pst_pci_twin(&h->pci, d, twin))) {
+		pst_text_add(seen, "%s%s and %s are both %04x:%04x (%s, %s)",
+			     seen->len ? "; " : "", d->name, twin->name,
+			     d->vendor, d->device,
+			     *d->driver ? d->driver : "no driver",
+			     *twin->driver ? twin->driver : "no driver");
+		taken = taken || how == PST_VFIO_IDS_CMDLINE ||
+			how == PST_VFIO_IDS_MODPROBE;
+	}
+	if (taken)
+		pst_text_add(seen, "; the ids of vfio-pci take both");
+	return taken;
+}
+
+/* No card was chosen, perhaps because of this. */
+static void twins_of_all(const struct pst_host *h, struct pst_findings *out)
+{
+	struct pst_text seen = {0};
+	size_t i;
+
+	for (i = 0; i < h->pci.n; i++) {
+		const struct pst_pci_dev *d = &h->pci.dev[i];
+		const struct pst_pci_dev *twin = pst_pci_twin(&h->pci, d, NULL);
+
+		if (pst_pci_is_display(d) && twin > d)
+			pst_text_add(&seen, "%s%s and %s are both %04x:%04x",
+				     seen.len ? "; " : "", d->name, twin->name,
+				     d->vendor, d->device);
+	}
+	if (seen.len)
+		pst_finding_add(
+			out, PST_WARN,
+			"choose one by its address (--gpu ADDR) and use "
+			"driver_override, not ids",
+			"%s", seen.buf);
+}
+
+PST_CHECK(gpu_twins)
+{
+	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
+	struct pst_text seen = {0}, fix = {0};
+	bool taken = false;
+	size_t i, n;
+
+	if (!h->gpu) {
+		twins_of_all(h, out);
+		return;
+	}
+	n = pst_pci_card(&h->pci, h->gpu, fn);
+	for (i = 0; i < n; i++)
+		taken = twins_of(h, fn[i], &seen) || taken;
+	if (!seen.len) {
+		pst_finding_add(out, PST_PASS, NULL,
+				"no other card has the ids of %s",
+				h->gpu->name);
+		return;
+	}
+	pst_text_add(&fix,
+		     "bind by address: driver_override, which penstock host "
+		     "plan --gpu %s sets; no ids",
+		     h->gpu->name);
+	pst_finding_add(out, taken ? PST_FAIL : PST_WARN, fix.buf, "%s",
+			seen.buf);
+}
+
+static void driver_text(const struct pst_gpu_arch *a, struct pst_text *fix)
+{
+	if (a->last_branch)
+		pst_text_add(fix,
+			     "in the guest: driver branch %u, the last with "
+			     "%s, and CUDA %s at most",
+			     a->last_branch, a->name, a->last_cuda);
+	else
+		pst_text_add(fix,
+			     "in the guest: driver branch %u or newer and CUDA "
+			     "%s or newer",
+			     a->first_branch, a->first_cuda);
+	if (a->open_only)
+		pst_text_add(fix, ", with the open kernel module, the only one "
+				  "that takes it");
+	else if (!a->open_possible)
+		pst_text_add(fix, "; the open kernel module does not know it");
+}
+
+PST_CHECK(gpu_driver)
+{
+	const struct pst_gpu_arch *a = h->arch;
+	struct pst_text fix = {0};
+
+	if (h->gpu->vendor != PST_PCI_NVIDIA) {
+		pst_finding_add(out, PST_WARN,
+				"penstock's cuda backend needs an NVIDIA card; "
+				"the cpu backend works without",
+				"vendor %04x, not NVIDIA", h->gpu->vendor);
+		return;
+	}
+	if (!a) {
+		pst_finding_add(out, PST_WARN,
+				"look its architecture up in NVIDIA's list of "
+				"supported products",
+				"device %04x is not in penstock's table",
+				h->gpu->device);
+		return;
+	}
+	driver_text(a, &fix);
+	pst_finding_add(
+		out, a->last_branch || a->open_only ? PST_WARN : PST_PASS,
+		fix.buf, "%s (compute capability %s)%s", a->name, a->sm,
+		a->last_branch ? ", which current drivers have dropped" : "");
+}
+
+PST_CHECK(gpu_reset)
+{
+	const struct pst_pci_dev *d = h->gpu;
+	static const char fix[] =
+		"after the VM stops, expect the card to need a suspend or a "
+		"reboot of the host before it starts again; try remove and "
+		"rescan in sysfs first";
+
+	if (d->knows_reset_method && strstr(d->reset_method, "flr"))
+		pst_finding_add(out, PST_PASS, NULL, "methods: %s",
+				d->reset_method);
+	else if (d->knows_reset_method && strstr(d->reset_method, "bus"))
+		pst_finding_add(out, PST_PASS,
+				"all functions have to be the guest's, since "
+				"they are reset together",
+				"methods: %s (no function-level reset)",
+				d->reset_method);
+	else if (d->knows_reset_method)
+		pst_finding_add(out, PST_WARN, fix, "methods: %s",
+				*d->reset_method ? d->reset_method : "none");
+	else if (d->has_reset)
+		pst_finding_add(out, PST_WARN, fix,
+				"it can be reset; how is not shown (kernels "
+				"before 5.15)");
+	else
+		pst_finding_add(out, PST_WARN, fix,
+				"neither reset nor reset_method was seen for "
+				"%s",
+				d->name);
+}
+
+PST_CHECK(gpu_bars)
+{
+	const struct pst_pci_dev *d = h->gpu;
+	struct pst_text seen = {0};
+	uint64_t largest = 0;
+	unsigned int i;
+
+	for (i = 0; i < PST_PCI_BARS - 1; i++) {
+		uint64_t size = d->bar[i].end - d->bar[i].start;
+
+		if (!d->bar[i].end)
+			continue;
+		size = size == UINT64_MAX ? size : size + 1;
+		largest = size > largest ? size : largest;
+		pst_text_add(&seen, "%sBAR %u %" PRIu64 " MiB at %#" PRIx64,
+			     seen.len ? ", " : "", i, size >> 20,
+			     d->bar[i].start);
+	}
+	if (d->bad & PST_PCI_BAD_RESOURCE)
+		pst_finding_add(out, PST_WARN, "read its resource file",
+				"the resources of %s make no sense", d->name);
+	else if (!seen.len)
+		pst_finding_add(out, PST_WARN,
+				"dmesg says why; Above 4G Decoding in the "
+				"firmware's setup may be off",
+				"%s has no BAR with an address", d->name);
+	else if (largest >= LARGE_BAR)
+		pst_finding_add(out, PST_WARN,
+				"the guest needs a 64-bit window of that size: "
+				"OVMF of 2023 or newer, or its "
+				"opt/ovmf/X-PciMmio64Mb",
+				"%s", seen.buf);
+	else
+		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
+}
+
+static unsigned int smaller(unsigned int a, unsigned int b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return a < b ? a : b;
+}
+
+/* Bits that addresses below n bytes take. */
+static unsigned int bits_for(uint64_t n)
+{
+	unsigned int bits = 0;
+
+	while (bits < 64 && (n - 1) >> bits)
+		bits++;
+	return bits;
+}
+
+static void width_seen(const struct pst_host *h, unsigned int card,
+		       struct pst_text *t)
+{
+	unsigned int width = smaller(h->iommu.width_bits, h->iommu.table_bits);
+
+	if (width)
+		pst_text_add(t, "IOMMU %u bits", width);
+	else
+		pst_text_add(t, "IOMMU's width not seen");
+	if (card)
+		pst_text_add(t, ", card %u%s", card,
+			     h->files.nvidia_dma_bits
+				     ? ""
+				     : " at least (by its architecture)");
+	else
+		pst_text_add(t, ", card's width unknown");
+	if (h->cpu.phys_bits)
+		pst_text_add(t, ", CPU %u", h->cpu.phys_bits);
+}
+
+PST_CHECK(gpu_dma_width)
+{
+	unsigned int card = h->files.nvidia_dma_bits ? h->files.nvidia_dma_bits
+			    : h->arch                ? h->arch->dma_bits
+						     : 0;
+	unsigned int width = smaller(h->iommu.width_bits, h->iommu.table_bits);
+	unsigned int limit = smaller(width, card), need = 64;
+	struct pst_text seen = {0}, fix = {0};
+	uint64_t top;
+
+	width_seen(h, card, &seen);
+	if (!pst_add_overflow(pst_wanted_bytes(h), LOW_HOLE, &top))
+		need = bits_for(top);
+	pst_text_add(&fix,
+		     "limit the guest's physical addresses to %u bits: "
+		     "<maxphysaddr mode='passthrough' limit='%u'/> (libvirt "
+		     "9.3), which penstock vm xml writes; or the region as "
+		     "nvdimm, just above RAM",
+		     limit, limit);
+	if (limit && need > limit)
+		pst_finding_add(out, PST_FAIL,
+				"give the guest less memory, or a smaller "
+				"region",
+				"%s; guest and region would need %u", seen.buf,
+				need);
+	else if (!width)
+		pst_finding_add(out, PST_WARN,
+				"turn the IOMMU on and check again",
+				"%s; guest and region need %u", seen.buf, need);
+	else if (h->cpu.phys_bits > limit)
+		pst_finding_add(out, PST_WARN, fix.buf,
+				"%s: a guest with all of the CPU's bits may "
+				"place the region out of reach",
+				seen.buf);
+	else
+		pst_finding_add(out, PST_PASS, NULL,
+				"%s; guest and region need %u", seen.buf, need);
+}

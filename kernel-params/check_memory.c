@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks of memory: hugepages, their mount, region files, the lock limit. */
+#include <string.h>
+
+#include "kernel-params/check_int.h"
+
+/* libvirt adds as much to a domain's limit for what QEMU itself locks. */
+#define LOCK_EXTRA (1ULL << 30)
+
+/* Short where sizes were asked for, else only worth a word. */
+static enum pst_finding_status short_of(const struct pst_host *h)
+{
+	return h->request.sizes_given ? PST_FAIL : PST_WARN;
+}
+
+static void wanted_text(const struct pst_host *h, struct pst_text *t)
+{
+	pst_text_add(t, "%.4g GiB for the guest and %.4g for the region",
+		     pst_gib(h->request.vm_memory), pst_gib(h->request.region));
+}
+
+PST_CHECK(memory_total)
+{
+	uint64_t want = pst_wanted_bytes(h);
+	struct pst_text t = {0};
+
+	wanted_text(h, &t);
+	if (!h->memory.total)
+		pst_finding_add(out, PST_WARN, "look into /proc/meminfo there",
+				"proc/meminfo was not seen");
+	else if (want > h->memory.total)
+		pst_finding_add(out, short_of(h), "give the guest less",
+				"%.4g GiB are there, %s are wanted",
+				pst_gib(h->memory.total), t.buf);
+	else if (want > h->memory.total / 8 * 7)
+		pst_finding_add(out, PST_WARN,
+				"leave the host an eighth of the memory",
+				"%.4g GiB are there, %s leave little",
+				pst_gib(h->memory.total), t.buf);
+	else
+		pst_finding_add(out, PST_PASS, NULL, "%.4g GiB",
+				pst_gib(h->memory.total));
+}
+
+/* Whether pools of a node (-1: all) hold guest and region; by free or by size.
+ */
+static bool pools_hold(const struct pst_host *h, int node,
+		       uint64_t (*bytes)(const struct pst_hugepool *))
+{
+	uint64_t small = bytes(pst_memory_pool(&h->memory, PST_HUGE_2M, node));
+	uint64_t large = bytes(pst_memory_pool(&h->memory, PST_HUGE_1G, node));
+
+	/* The region cannot use pages of 1 GiB, the guest can. */
+	return small >= pst_wanted_bytes(h) ||
+	       (small >= h->request.region && large >= h->request.vm_memory);
+}
+
+static void pools_text(const struct pst_host *h, int node, struct pst_text *t)
+{
+	size_t i;
+
+	for (i = 0; i < h->memory.n_pools; i++) {
+		const struct pst_hugepool *p = &h->memory.pool[i];
+
+		if (p->node != node || (!p->nr && p->page_size != PST_HUGE_2M))
+			continue;
+		pst_text_add(t,
+			     "%s%" PRIu64 " pages of %" PRIu64 " MiB, %" PRIu64
+			     " free",
+			     t->len ? "; " : "", p->nr, p->page_size >> 20,
+			     p->free);
+	}
+	if (!t->len)
+		pst_text_add(t, "no pool of hugepages");
+}
+
+static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
+{
+	uint64_t pages = pst_wanted_bytes(h) / PST_HUGE_2M;
+	char params[96];
+
+	if (node >= 0) {
+		pst_text_add(fix,
+			     "write %" PRIu64
+			     " to /sys/devices/system/node/node%d/hugepages/"
+			     "hugepages-2048kB/nr_hugepages, or at boot "
+			     "hugepages=%d:%" PRIu64,
+			     pages, node, node, pages);
+		return;
+	}
+	snprintf(params, sizeof(params), "hugepagesz=2M hugepages=%" PRIu64,
+		 pages);
+	pst_fix_cmdline(h, params, fix);
+}
+
+PST_CHECK(hugepages_pool)
+{
+	const struct pst_hugepool *p =
+		pst_memory_pool(&h->memory, PST_HUGE_2M, -1);
+	struct pst_text seen = {0}, want = {0}, fix = {0};
+
+	pools_text(h, -1, &seen);
+	wanted_text(h, &want);
+	fix_pages(h, -1, &fix);
+	if (!h->memory.n_pools && !h->files.has_sys)
+		pst_finding_add(out, PST_WARN, "copy sys/kernel/mm too",
+				"sys was not seen in this tree");
+	else if (pst_hugepool_size(p) < h->request.region)
+		pst_finding_add(out, PST_FAIL, fix.buf,
+				"%s; the region alone takes %.4g GiB in pages "
+				"of 2 MiB",
+				seen.buf, pst_gib(h->request.region));
+	else if (!pools_hold(h, -1, pst_hugepool_size))
+		pst_finding_add(out, short_of(h), fix.buf,
+				"%s; %s would want "
+				"more",
+				seen.buf, want.buf);
+	else if (!pools_hold(h, -1, pst_hugepool_unused))
+		pst_finding_add(out, PST_WARN,
+				"see who holds them (grep -l hugepages "
+				"/proc/*/maps); a region that is there counts",
+				"%s; %s are wanted", seen.buf, want.buf);
+	else
+		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
+}
+
+PST_CHECK(hugepages_node)
+{
+	int node = h->gpu->numa_node;
+	struct pst_text seen = {0}, want = {0}, fix = {0};
+
+	if (pst_cpuset_count(&h->cpu.nodes) < 2) {
+		pst_finding_add(out, PST_PASS, NULL, "one NUMA node");
+		return;
+	}
+	if (node < 0) {
+		pst_finding_add(out, PST_WARN,
+				"see the board's manual for the slot's "
+				"processor",
+				"the host has nodes, but %s tells none",
+				h->gpu->name);
+		return;
+	}
+	pools_text(h, node, &seen);
+	wanted_text(h, &want);
+	fix_pages(h, node, &fix);
+	if (pools_hold(h, node, pst_hugepool_size))
+		pst_finding_add(out, PST_PASS, NULL, "node %d: %s", node,
+				seen.buf);
+	else
+		pst_finding_add(out, PST_WARN, fix.buf,
+				"node %d, where the card is: %s; %s are wanted",
+				node, seen.buf, want.buf);
+}
+
+PST_CHECK(hugepages_boot)
+{
+	const struct pst_param *p = pst_cmdline_get(&h->cmdline, "hugepages");
+	const struct pst_hugepool *pool =
+		pst_memory_pool(&h->memory, PST_HUGE_2M, -1);
+	struct pst_text fix = {0};
+
+	if (p) {
+		pst_finding_add(out, PST_PASS, NULL,
+				"hugepages=%s on the command line",
+				p->value ? p->value : "");
+		return;
+	}
+	if (*h->files.nr_hugepages) {
+		pst_finding_add(out, PST_PASS, NULL, "%s",
+				h->files.nr_hugepages);
+		return;
+	}
+	fix_pages(h, -1, &fix);
+	pst_finding_add(out, PST_WARN, fix.buf,
+			pool && pool->nr
+				? "nothing sets the pages aside at boot: those "
+				  "of now are gone then"
+				: "nothing sets hugepages aside at boot");
+}
+
+PST_CHECK(hugetlbfs)
+{
+	const struct pst_host_files *f = &h->files;
+	static const char fix[] =
+		"mount -t hugetlbfs -o pagesize=2M none /dev/hugepages "
+		"(systemd: dev-hugepages.mount)";
+	size_t i;
+
+	for (i = 0; i < f->n_mounts; i++)
+		if (f->mount[i].page_size == PST_HUGE_2M) {
+			pst_finding_add(out, PST_PASS, NULL,
+					"%s, pages of 2 MiB", f->mount[i].path);
+			return;
+		}
+	if (!f->has_mounts)
+		pst_finding_add(out, PST_WARN, "look into /proc/mounts there",
+				"proc/mounts was not seen");
+	else if (f->n_mounts)
+		pst_finding_add(out, PST_FAIL, fix,
+				"%s has pages of %" PRIu64
+				" MiB, which the region cannot use",
+				f->mount[0].path, f->mount[0].page_size >> 20);
+	else
+		pst_finding_add(out, PST_FAIL, fix, "no hugetlbfs is mounted");
+}
+
+PST_CHECK(region_file)
+{
+	const struct pst_host_files *f = &h->files;
+	enum pst_finding_status status = PST_PASS;
+	struct pst_text seen = {0};
+	const char *fix = NULL;
+	size_t i;
+
+	for (i = 0; i < f->n_regions; i++) {
+		const struct pst_region_entry *e = &f->region[i];
+
+		pst_text_add(&seen, "%s%s: %.4g GiB, mode %04o, owner %u:%u",
+			     i ? ", " : "", e->path, pst_gib(e->size), e->mode,
+			     e->uid, e->gid);
+		if (e->mode & 02) {
+			status = PST_FAIL;
+			fix = "chmod o-w: whoever writes it can change every "
+			      "matrix";
+		} else if (h->request.sizes_given && status == PST_PASS &&
+			   e->size != h->request.region) {
+			status = PST_WARN;
+			fix = "if it is this guest's: penstock host region "
+			      "create NAME --replace";
+		}
+	}
+	if (!f->n_regions)
+		pst_finding_add(
+			out, PST_WARN,
+			"penstock host region create NAME --size 4G, or "
+			"the unit penstock-region@NAME",
+			"no region file in %s",
+			f->n_mounts ? f->mount[0].path : "any hugetlbfs");
+	else
+		pst_finding_add(out, status, fix, "%s", seen.buf);
+}
+
+PST_CHECK(memlock)
+{
+	static const char fix[] =
+		"penstock vm xml writes a hard_limit, by which libvirt raises "
+		"it; for QEMU by hand: LimitMEMLOCK=infinity or ulimit -l "
+		"unlimited";
+	uint64_t want;
+
+	if (pst_add_overflow(pst_wanted_bytes(h), LOCK_EXTRA, &want))
+		want = UINT64_MAX;
+	if (!h->live.tested)
+		pst_finding_add(
+			out, *h->files.memlock ? PST_PASS : PST_WARN, fix, "%s",
+			*h->files.memlock ? h->files.memlock
+					  : "no limit was seen in this tree");
+	else if (h->live.memlock == UINT64_MAX)
+		pst_finding_add(out, PST_PASS, NULL, "unlimited");
+	else if (h->live.memlock >= want)
+		pst_finding_add(out, PST_PASS, NULL, "%" PRIu64 " MiB",
+				h->live.memlock >> 20);
+	else
+		pst_finding_add(out, PST_WARN, fix,
+				"%" PRIu64
+				" KiB for this process, %.4g GiB are "
+				"needed",
+				h->live.memlock >> 10, pst_gib(want));
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* QEMU, libvirt and OVMF of a host, found by their files. */
+#ifndef PST_KERNEL_PARAMS_SOFTWARE_H
+#define PST_KERNEL_PARAMS_SOFTWARE_H
+
+#include "kernel-params/root.h"
+
+/* A program and its version as the package's records tell it. */
+struct pst_program {
+	char path[256];            /* below the root, "" when it is not there */
+	char version[64];          /* upstream's, "8.2.1"; "" when not seen */
+	unsigned int major, minor; /* of version */
+};
+
+struct pst_software {
+	struct pst_program qemu, libvirt;
+	char ovmf[256]; /* firmware image for x86_64, "" when none is there */
+	bool ovmf_descriptors; /* found through QEMU's descriptors */
+	bool has_usr;          /* usr/bin or NixOS's place is in the tree */
+};
+
+/*
+ * Looks at the usual places of distributions, dpkg's status, pacman's local
+ * database and the names in /nix/store. No program is run.
+ */
+void pst_software_scan(const struct pst_root *root, struct pst_software *ret);
+
+/*
+ * The upstream part of a package's version: no epoch before ':', no revision
+ * after '-', '+' or '~'; cut off at size.
+ */
+void pst_version_upstream(const char *text, char *ret, size_t size);
+
+#endif
