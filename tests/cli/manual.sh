@@ -50,7 +50,8 @@ page_is_made() {
 
 if command -v scdoc >/dev/null; then
 	find "$PST_TOP_SRCDIR/transport" "$PST_TOP_SRCDIR/host-client" \
-		"$PST_TOP_SRCDIR/guest-agent" "$PST_TOP_SRCDIR/bench" -name '*.scd' >"$tmp/pages"
+		"$PST_TOP_SRCDIR/guest-agent" "$PST_TOP_SRCDIR/bench" \
+		"$PST_TOP_SRCDIR/kernel-params" -name '*.scd' >"$tmp/pages"
 	while read -r source; do
 		check "$(basename "$source") can be made without a warning" \
 			page_is_made "$source"
