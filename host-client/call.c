@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host-client/conn.h"
+#include "host-client/tile.h"
 #include "transport/op.h"
 
 /* An operation on its way to the lane. */
@@ -337,12 +338,17 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
 	const struct pst_waiter w = waiter(timeout_ns);
+	struct pst_foreign foreign;
 	struct pst_error err = {0};
 	struct call call = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_gemm(c, g, &call, &err);
+	if (r == -EFAULT && pst_tile_foreign(c, g, &foreign)) {
+		pst_unlock(c);
+		return pst_tile_gemm(c, g, &foreign, timeout_ns, done);
+	}
 	if (!r)
 		r = run(c, &call, &w, done, &err);
 	pst_unlock(c);
