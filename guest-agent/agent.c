@@ -60,6 +60,36 @@ static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
 	return pst_tensor_find(a->tensors, owner, handle, ret_mem, ret_size);
 }
 
+static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
+{
+	const struct pst_agent *a = arg;
+
+	return pst_models_find(a->models, handle, ret);
+}
+
+static bool model_in_use(void *arg, const void *model)
+{
+	const struct pst_agent *a = arg;
+
+	return pst_executor_uses(a->executor, model);
+}
+
+static int new_models(struct pst_agent *a)
+{
+	const struct pst_models_config config = {
+		.ops = a->ops,
+		.backend = a->backend,
+		.max_models = a->max_models,
+		.max_bytes = a->max_model_bytes ? a->max_model_bytes
+						: a->limits.max_tensor_bytes,
+		.epoch = a->epoch,
+		.in_use = model_in_use,
+		.arg = a,
+	};
+
+	return pst_models_new(&config, &a->models);
+}
+
 static int new_executor(struct pst_agent *a)
 {
 	const struct pst_executor_config config = {
@@ -68,6 +98,7 @@ static int new_executor(struct pst_agent *a)
 		.limits = a->limits,
 		.extents = a->extents,
 		.tensor = find_tensor,
+		.model = find_model,
 		.hooks = {on_wake, on_broken, on_gone},
 		.arg = a,
 	};
@@ -114,6 +145,8 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	r = pst_tensors_new(a->ops, a->backend, a->limits.max_tensor_bytes,
 			    a->limits.max_tensors, &a->tensors);
 	if (!r)
+		r = new_models(a);
+	if (!r)
 		r = new_executor(a);
 	if (r < 0) {
 		pst_agent_done(a);
@@ -144,9 +177,11 @@ int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
 void pst_agent_done(struct pst_agent *a)
 {
 	pst_executor_free(a->executor);
+	pst_models_free(a->models);
 	pst_tensors_free(a->tensors);
 	pst_extents_free(a->extents);
 	a->executor = NULL;
+	a->models = NULL;
 	a->tensors = NULL;
 	a->extents = NULL;
 }
@@ -201,6 +236,7 @@ void pst_agent_settle_late(struct pst_agent *a)
 	struct pst_agent_lane *l;
 	uint32_t i;
 
+	pst_models_settle(a->models);
 	/* The next operation was checked when the memory was released already:
 	 * a lane that is never idle does not keep it. */
 	for (i = 0; i < a->limits.max_clients; i++) {

@@ -10,6 +10,7 @@
 #include "guest-agent/heartbeat.h"
 #include "guest-agent/identity.h"
 #include "guest-agent/measure.h"
+#include "guest-agent/models.h"
 #include "guest-agent/reach.h"
 #include "guest-agent/tensor.h"
 #include "transport/extent.h"
@@ -40,6 +41,8 @@ struct pst_counters {
 	uint64_t whys;
 	uint64_t tensors_created;
 	uint64_t tensors_destroyed; /* asked for; not at a session's end */
+	uint64_t models_loaded;
+	uint64_t models_unloaded;
 	uint64_t wakes_sent;
 	/* Of sessions that are gone; live ones are in their lanes. */
 	uint64_t ops_ended;
@@ -72,6 +75,8 @@ struct pst_agent {
 	uint64_t settled_ns; /* LEASE waits until then; 0: no more */
 	uint64_t started_ns;
 	struct pst_wire_limits limits;
+	uint32_t max_models;
+	uint64_t max_model_bytes; /* as max_tensor_bytes when 0 */
 	bool scrub;
 	bool draining;
 	struct pst_identity identity;
@@ -85,6 +90,7 @@ struct pst_agent {
 	char loop_text[160];
 	struct pst_extents *extents;
 	struct pst_tensors *tensors;
+	struct pst_models *models;
 	struct pst_executor *executor;
 	uint64_t last_session;
 	unsigned int n_sessions; /* after HELLO */
@@ -100,8 +106,8 @@ struct pst_agent {
 /*
  * Sets up extents, tensors, executor and identity for a formatted region and
  * an open backend; both stay the caller's. a is zero except for region, epoch,
- * settled_ns, limits, scrub, ops, backend. Returns 0, -ENOMEM, -EINVAL (the
- * service manager's credential is none).
+ * settled_ns, limits, max_models, max_model_bytes, scrub, ops, backend. Returns
+ * 0, -ENOMEM, -EINVAL (the service manager's credential is none).
  */
 int pst_agent_init(struct pst_agent *a, const char *sysfs,
 		   struct pst_error *err);

@@ -10,6 +10,7 @@
 #include "guest-agent/gemm.h"
 #include "guest-agent/gemm_convert.h"
 #include "guest-agent/hostmem.h"
+#include "guest-agent/infer_cpu.h"
 #include "transport/util.h"
 
 /* What a step aims at, so that one long operation does not stop others. */
@@ -202,6 +203,10 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 	case PST_WIRE_OP_GEMM:
 	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
 		return begin_gemm(b, bop, err);
+	case PST_WIRE_OP_INFER:
+		return pst_infer_begin(bop->op.model, &bop->op, b->base,
+				       (struct pst_infer_run **)&bop->priv,
+				       err);
 	default:
 		break;
 	}
@@ -291,6 +296,8 @@ static void forget(struct pst_backend *b, struct pst_backend_op *bop)
 {
 	if (bop->op.op == PST_WIRE_OP_CHECKSUM) {
 		XXH3_freeState(bop->priv);
+	} else if (bop->op.op == PST_WIRE_OP_INFER) {
+		pst_infer_end(bop->priv);
 	} else if (!b->spare_scratch) {
 		b->spare_scratch = bop->priv;
 	} else {
@@ -322,6 +329,9 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 		r = pst_copy_slice(&bop->op, b->base, bop->cursor,
 				   start + b->slice_ns);
 		break;
+	case PST_WIRE_OP_INFER:
+		r = pst_infer_step(bop->priv, b->slice_ns);
+		break;
 	default:
 		/* begin() let nothing else in. */
 		break;
@@ -343,6 +353,8 @@ static uint64_t cpu_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 {
 	double s = (double)(op->a.size + op->b.size + op->c.size) / BYTES_PER_S;
 
+	if (op->op == PST_WIRE_OP_INFER)
+		return pst_infer_estimate_ns(op->model, op->m);
 	if (pst_op_flops(op) > 0)
 		s += pst_op_flops(op) / *rate_of(b, op);
 	return (uint64_t)(s * (double)PST_NS_PER_S);
@@ -359,6 +371,22 @@ static void cpu_release(struct pst_backend *b, void *mem)
 	pst_hostmem_release(&b->mem, mem);
 }
 
+static int cpu_model_new(struct pst_backend *b,
+			 const struct pst_model_plan *plan, void *weights,
+			 void **ret, struct pst_error *err)
+{
+	return pst_infer_model_new(plan, weights, &b->mem,
+				   (struct pst_infer_model **)ret, err);
+}
+
+static void cpu_model_free(struct pst_backend *b, void *model)
+{
+	void *weights = pst_infer_model_weights(model);
+
+	pst_infer_model_free(model);
+	pst_hostmem_release(&b->mem, weights);
+}
+
 const struct pst_backend_ops pst_backend_cpu = {
 	.abi = PST_BACKEND_ABI,
 	.name = "cpu",
@@ -371,6 +399,8 @@ const struct pst_backend_ops pst_backend_cpu = {
 	.step = cpu_step,
 	.cancel = cpu_cancel,
 	.estimate_ns = cpu_estimate_ns,
+	.model_new = cpu_model_new,
+	.model_free = cpu_model_free,
 	.alloc = cpu_alloc,
 	.release = cpu_release,
 };

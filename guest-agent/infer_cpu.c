@@ -50,7 +50,8 @@ struct pst_infer_model {
 	void *weights;
 	uint32_t n_in, n_out, max_width, n_layers;
 	struct layer *layers;
-	float *converted;
+	struct pst_hostmem *mem;
+	void *converted; /* of mem, or NULL */
 	unsigned int n_converts;
 	struct convert *converts;
 	unsigned int convert_at; /* the first one not done */
@@ -169,22 +170,25 @@ static void place_saved(struct pst_infer_model *m)
 }
 
 static int allocate(struct pst_infer_model *m,
-		    const struct pst_model_plan *plan)
+		    const struct pst_model_plan *plan, struct pst_error *err)
 {
 	const uint64_t n = convert_elems(plan);
 
 	m->layers = calloc(plan->n_layers, sizeof(*m->layers));
 	m->converts = calloc(2ULL * plan->n_layers, sizeof(*m->converts));
-	/* Without a tensor to convert: one byte that nobody uses. */
-	m->converted = malloc(n ? n * sizeof(float) : 1);
-	return m->layers && m->converts && m->converted ? 0 : -ENOMEM;
+	if (!m->layers || !m->converts)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return n ? pst_hostmem_alloc(m->mem, n * sizeof(float), &m->converted,
+				     err)
+		 : 0;
 }
 
 int pst_infer_model_new(const struct pst_model_plan *plan, void *weights,
-			struct pst_infer_model **ret, struct pst_error *err)
+			struct pst_hostmem *mem, struct pst_infer_model **ret,
+			struct pst_error *err)
 {
 	struct pst_infer_model *m;
-	int r = 0;
+	int r;
 
 #ifndef HAVE_CBLAS
 	return pst_error_set(err, -EOPNOTSUPP,
@@ -192,11 +196,13 @@ int pst_infer_model_new(const struct pst_model_plan *plan, void *weights,
 			     "models need on the cpu backend");
 #endif
 	m = calloc(1, sizeof(*m));
-	if (!m || allocate(m, plan) < 0) {
+	if (!m)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	m->mem = mem;
+	r = allocate(m, plan, err);
+	if (r < 0) {
 		pst_infer_model_free(m);
-		return pst_error_set(err, -ENOMEM,
-				     "no memory for %llu weights as floats",
-				     (unsigned long long)convert_elems(plan));
+		return r;
 	}
 	m->weights = weights;
 	m->n_in = plan->n_in;
@@ -234,7 +240,8 @@ void pst_infer_model_free(struct pst_infer_model *m)
 	free_run(m->spare);
 	free(m->layers);
 	free(m->converts);
-	free(m->converted);
+	if (m->converted)
+		pst_hostmem_release(m->mem, m->converted);
 	free(m);
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "guest-agent/hostmem.h"
 #include "guest-agent/model.h"
 #include "transport/error.h"
 #include "transport/op.h"
@@ -24,11 +25,12 @@ struct pst_infer_run;
 
 /*
  * weights: plan->weights_size bytes, aligned to 4, borrowed for the model's
- * life. Returns 0, -EMSGSIZE (one row's activations are above 64 MiB),
- * -ENOMEM, -EOPNOTSUPP (built without a CBLAS).
+ * life. mem: where converted weights come from, borrowed likewise. Returns 0,
+ * -EMSGSIZE (one row's activations are above 64 MiB), -ENOMEM, -EOPNOTSUPP
+ * (built without a CBLAS).
  */
 PST_MUST_USE int pst_infer_model_new(const struct pst_model_plan *plan,
-				     void *weights,
+				     void *weights, struct pst_hostmem *mem,
 				     struct pst_infer_model **ret,
 				     struct pst_error *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* INFO, HEALTH and STATS as JSON text. */
+/* INFO, HEALTH, STATS and MODEL_LIST as JSON text. */
 #include "guest-agent/report.h"
 
 #include <jansson.h>
@@ -172,6 +172,35 @@ static json_t *limits(const struct pst_agent *a)
 		u64(a->limits.max_batch), "n_slots", (int)PST_WIRE_SLOTS);
 }
 
+static json_t *model(const struct pst_wire_model *m)
+{
+	return json_pack("{s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:s}", "name",
+			 m->name, "inputs", u64(m->n_in), "outputs",
+			 u64(m->n_out), "layers", u64(m->n_layers), "bytes",
+			 u64(m->size), "max_batch", u64(m->max_batch), "dtype",
+			 pst_report_dtype(m->dtype));
+}
+
+static json_t *models(const struct pst_agent *a)
+{
+	struct pst_wire_model list[PST_MODELS_MAX];
+	const uint32_t n = pst_models_list(a->models, list);
+	json_t *ret = json_array();
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		json_array_append_new(ret, model(&list[i]));
+	return ret;
+}
+
+char *pst_report_models(const struct pst_agent *a)
+{
+	json_t *root = json_object();
+
+	json_object_set_new(root, "models", models(a));
+	return dump(root);
+}
+
 char *pst_report_info(const struct pst_agent *a, uint64_t session)
 {
 	json_t *root = json_object();
@@ -188,6 +217,7 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 				      (int)a->ops->threads(a->backend)));
 	json_object_set_new(root, "gpu", gpu_info(a));
 	json_object_set_new(root, "limits", limits(a));
+	json_object_set_new(root, "models", models(a));
 	json_object_set_new(root, "ops", pst_report_ops(a));
 	json_object_set_new(root, "gemm", pst_report_gemm(a));
 	json_object_set_new(root, "loop", json_string(a->loop_text));
@@ -329,9 +359,12 @@ char *pst_report_stats(const struct pst_agent *a)
 		{"whys", c->whys},
 		{"tensors_created", c->tensors_created},
 		{"tensors_destroyed", c->tensors_destroyed},
+		{"models_loaded", c->models_loaded},
+		{"models_unloaded", c->models_unloaded},
 		{"wakes_sent", c->wakes_sent},
 	};
 	struct pst_extents_stats st;
+	struct pst_models_usage models;
 	struct pst_tensor_usage t;
 	json_t *root = json_object();
 	size_t i;
@@ -349,6 +382,9 @@ char *pst_report_stats(const struct pst_agent *a)
 	json_object_set_new(root, "tensor_bytes", u64(t.bytes));
 	json_object_set_new(root, "tensor_quarantined_bytes",
 			    u64(t.quarantined_bytes));
+	pst_models_usage(a->models, &models);
+	json_object_set_new(root, "models", u64(models.n));
+	json_object_set_new(root, "model_bytes", u64(models.bytes));
 	for (i = 0; i < PST_ARRAY_SIZE(counters); i++)
 		json_object_set_new(root, counters[i].name,
 				    u64(counters[i].value));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* INFO, HEALTH and STATS as JSON text. */
+/* INFO, HEALTH, STATS and MODEL_LIST as JSON text. */
 #ifndef PST_GUEST_AGENT_REPORT_H
 #define PST_GUEST_AGENT_REPORT_H
 
@@ -12,5 +12,7 @@
 char *pst_report_info(const struct pst_agent *a, uint64_t session);
 char *pst_report_health(const struct pst_agent *a);
 char *pst_report_stats(const struct pst_agent *a);
+/* MODEL_LIST: {"models": [...]}, by name. */
+char *pst_report_models(const struct pst_agent *a);
 
 #endif

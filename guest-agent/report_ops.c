@@ -24,6 +24,13 @@ static const char *const act_names[] = {
 };
 static_assert(PST_ARRAY_SIZE(act_names) == PST_WIRE_N_ACTS, "");
 
+const char *pst_report_dtype(uint32_t dtype)
+{
+	return dtype < PST_ARRAY_SIZE(dtype_names) && dtype_names[dtype]
+		       ? dtype_names[dtype]
+		       : "?";
+}
+
 /* What the descriptor's check lets through. */
 static const struct {
 	enum pst_wire_dtype dtype, dtype_c;

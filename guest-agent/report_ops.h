@@ -18,4 +18,7 @@ json_t *pst_report_ops(const struct pst_agent *a);
  */
 json_t *pst_report_gemm(const struct pst_agent *a);
 
+/* An element type's name, "f32"; "?" for an unknown one. */
+const char *pst_report_dtype(uint32_t dtype);
+
 #endif

@@ -92,6 +92,8 @@ static int open_region(struct pst_server *s, const struct pst_server_config *c,
 	}
 	a->epoch = claim.epoch;
 	a->settled_ns = claim.settled_ns;
+	a->max_models = c->max_models;
+	a->max_model_bytes = c->max_model_bytes;
 	a->scrub = c->scrub;
 	pst_measure_region(&a->region, &a->measure);
 	return pst_fault_watch(&a->region, err);

@@ -35,6 +35,8 @@ struct pst_server_config {
 	/* max_lease 0: the arena's size; max_tensor_bytes 0: by the memory
 	 * there is. */
 	struct pst_wire_limits limits;
+	uint32_t max_models;
+	uint64_t max_model_bytes; /* 0: as max_tensor_bytes */
 	bool scrub;
 	enum pst_loop_kind loop;
 };

@@ -370,6 +370,13 @@ static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
 		if (pst_session_tensor(s, f, &err) < 0)
 			break;
 		return;
+	case PST_WIRE_MODEL_LOAD:
+	case PST_WIRE_MODEL_OPEN:
+	case PST_WIRE_MODEL_UNLOAD:
+	case PST_WIRE_MODEL_LIST:
+		if (pst_session_model(s, f, &err) < 0)
+			break;
+		return;
 	case PST_WIRE_WAKE:
 		/* It has done its work: the serving thread is awake. */
 		return;

@@ -69,6 +69,11 @@ PST_MUST_USE int pst_session_tensor(struct pst_session *s,
 				    const struct pst_frame *f,
 				    struct pst_error *err);
 
+/* MODEL_*, likewise. */
+PST_MUST_USE int pst_session_model(struct pst_session *s,
+				   const struct pst_frame *f,
+				   struct pst_error *err);
+
 /* Gives the nonce slot back, if there is one. */
 void pst_session_wipe_nonce(struct pst_session *s);
 

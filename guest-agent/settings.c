@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "guest-agent/models.h"
 #include "transport/util.h"
 
 /* Defaults of the limits. A side that fits in 20 bits times another is far
@@ -16,6 +17,7 @@
 #define MAX_BATCH           65536U
 #define DEFAULT_MAX_TENSORS 4096U
 #define MAX_TENSORS         65536U
+#define DEFAULT_MAX_MODELS  64U
 #define DEFAULT_SPIN_NS     (50 * PST_NS_PER_US)
 #define MAX_SPIN_NS         (PST_NS_PER_S)
 #define DRAIN_NS            (10 * PST_NS_PER_S)
@@ -55,6 +57,11 @@ const struct pst_setting_desc pst_settings[PST_N_SETTINGS] = {
 				      "tensors [by the memory there is]"},
 	[PST_SET_MAX_TENSORS] = {"max-tensors", PST_SETTING_KEY, "N",
 				 "most resident tensors of one client [4096]"},
+	[PST_SET_MAX_MODEL_BYTES] = {"max-model-bytes", PST_SETTING_KEY, "SIZE",
+				     "most bytes of all loaded models' weights "
+				     "[as max-tensor-bytes]"},
+	[PST_SET_MAX_MODELS] = {"max-models", PST_SETTING_KEY, "N",
+				"most loaded models [64]"},
 	[PST_SET_SCRUB] = {"scrub", PST_SETTING_KEY, "yes|no",
 			   "zero released memory before others get it [no]"},
 	[PST_SET_SYSFS] = {"sysfs", PST_SETTING_KEY, "DIR",
@@ -269,6 +276,10 @@ int pst_setting_apply(struct pst_options *o, enum pst_setting setting,
 		return parse_spin(&g, &c->spin_ns);
 	case PST_SET_ALLOW_CID:
 		return add_cid(&g, c);
+	case PST_SET_MAX_MODEL_BYTES:
+		return parse_tensor_bytes(&g, &c->max_model_bytes);
+	case PST_SET_MAX_MODELS:
+		return number32(&g, 0, PST_MODELS_MAX, &c->max_models);
 	case PST_SET_SCRUB:
 		return parse_bool(&g, &c->scrub);
 	case PST_SET_LOOP:
@@ -295,6 +306,7 @@ void pst_settings_default(struct pst_options *ret)
 				.backend = pst_backend_find("auto"),
 				.spin_ns = DEFAULT_SPIN_NS,
 				.drain_ns = DRAIN_NS,
+				.max_models = DEFAULT_MAX_MODELS,
 				.limits =
 					{
 						.max_clients =

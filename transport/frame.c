@@ -488,6 +488,60 @@ int pst_frame_tensor_list(const struct pst_frame *f, uint64_t after,
 	return (int)n;
 }
 
+int pst_frame_model_load(const struct pst_frame *f,
+			 struct pst_wire_model_load *ret, struct pst_error *err)
+{
+	const char *name = pst_frame_name(f->type);
+	struct pst_wire_model_load l;
+
+	if (copy_out(f, &l, sizeof(l), err) < 0)
+		return -EPROTO;
+	if (!is_text(l.name, sizeof(l.name)))
+		return bad(name, "name", err);
+	if (l.header_off % sizeof(uint64_t) || l.header_off > PST_WIRE_MAX_FILE)
+		return bad(name, "offset", err);
+	if (l.reserved0)
+		return bad(name, "reserved field", err);
+	*ret = l;
+	return 0;
+}
+
+/* Whether all but the name is zero. */
+static bool is_only_name(const struct pst_wire_model *m)
+{
+	return is_zero((const uint8_t *)m + sizeof(m->name),
+		       sizeof(*m) - sizeof(m->name));
+}
+
+int pst_frame_model(const struct pst_frame *f, struct pst_wire_model *ret,
+		    struct pst_error *err)
+{
+	const char *name = pst_frame_name(f->type);
+	struct pst_wire_model m;
+
+	if (copy_out(f, &m, sizeof(m), err) < 0)
+		return -EPROTO;
+	if (!is_text(m.name, sizeof(m.name)))
+		return bad(name, "name", err);
+	if (!f->reply && !is_only_name(&m))
+		return bad(name, "reserved field", err);
+	if (f->reply && (!m.handle || !m.size || m.reserved0))
+		return bad(name, "handle, size or reserved field", err);
+	if (f->reply && (!m.n_in || !m.n_out || !m.max_batch || !m.n_layers))
+		return bad(name, "number of elements, rows or layers", err);
+	*ret = m;
+	return 0;
+}
+
+bool pst_model_name_is_valid(const char *name)
+{
+	const size_t n = strlen(name);
+
+	return n >= 1 && n < PST_WIRE_MODEL_NAME &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "abcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+}
+
 size_t pst_frame_text(const struct pst_frame *f, char *buf, size_t size)
 {
 	size_t i, n = 0;

@@ -70,6 +70,19 @@ int pst_frame_tensor_list(const struct pst_frame *f, uint64_t after,
 			  struct pst_wire_tensor ret[PST_WIRE_LIST_MAX],
 			  struct pst_error *err);
 
+/* MODEL_LOAD's request. */
+int pst_frame_model_load(const struct pst_frame *f,
+			 struct pst_wire_model_load *ret,
+			 struct pst_error *err);
+/* The requests of MODEL_OPEN and MODEL_UNLOAD, which have a name only, and the
+ * replies of MODEL_LOAD and MODEL_OPEN. */
+int pst_frame_model(const struct pst_frame *f, struct pst_wire_model *ret,
+		    struct pst_error *err);
+
+/* Whether a model can have this name: 1 to PST_WIRE_MODEL_NAME - 1 characters
+ * of A-Z a-z 0-9 . _ - */
+bool pst_model_name_is_valid(const char *name);
+
 /* Copies text of a peer (a sentence) to buf, cut to size and NUL-terminated;
  * what is not printable ASCII becomes '?'. Returns its length. */
 size_t pst_frame_text(const struct pst_frame *f, char *buf, size_t size);

@@ -150,6 +150,7 @@ START_TEST(every_setting_has_a_key)
 		     "allow-cid = 1 42\nmax-clients = 2\nmax-dim = 100\n"
 		     "max-elems = 1000\nmax-lease = 4M\nscrub = yes\n"
 		     "max-tensor-bytes = 3G\nmax-tensors = 7\n"
+		     "max-model-bytes = 1G\nmax-models = 5\n"
 		     "sysfs = /s\nloop = poll\nlog-level = debug\n",
 		     NULL, NULL) == 0,
 		"%s", err.text);
@@ -169,6 +170,8 @@ START_TEST(every_setting_has_a_key)
 	ck_assert_uint_eq(c->limits.max_lease, 4U << 20);
 	ck_assert_uint_eq(c->limits.max_tensor_bytes, 3ULL << 30);
 	ck_assert_uint_eq(c->limits.max_tensors, 7);
+	ck_assert_uint_eq(c->max_model_bytes, 1ULL << 30);
+	ck_assert_uint_eq(c->max_models, 5);
 	ck_assert(c->scrub);
 	ck_assert_str_eq(c->sysfs, "/s");
 	ck_assert_int_eq(c->loop, PST_LOOP_POLL);

@@ -18,6 +18,7 @@ static struct pst_model_plan plan;
 static uint8_t *weights; /* 4 MiB */
 static uint64_t n_weights;
 static float *region; /* in, then out */
+static struct pst_hostmem hostmem;
 static uint64_t rng;
 
 static void setup(void)
@@ -25,6 +26,7 @@ static void setup(void)
 	weights = aligned_alloc(64, 4U << 20);
 	region = aligned_alloc(64, 2ULL * MAX_ELEMS * sizeof(float));
 	ck_assert(weights && region);
+	pst_hostmem_init(&hostmem, "");
 	n_weights = 0;
 	rng = 88172645463325252ULL;
 	plan = (struct pst_model_plan){.layers = layers};
@@ -230,7 +232,8 @@ static struct pst_infer_model *new_model(void)
 	struct pst_error err = {0};
 
 	plan.weights_size = n_weights;
-	ck_assert_int_eq(pst_infer_model_new(&plan, weights, &m, &err), 0);
+	ck_assert_int_eq(
+		pst_infer_model_new(&plan, weights, &hostmem, &m, &err), 0);
 	ck_assert_ptr_eq(pst_infer_model_weights(m), weights);
 	return m;
 }
@@ -494,11 +497,13 @@ START_TEST(activations_beyond_a_bound_are_refused)
 	begin(1U << 20);
 	for (i = 0; i < 15; i++)
 		add_layer(PST_LAYER_ADD, 0)->from = i ? i - 1 : PST_MODEL_INPUT;
-	ck_assert_int_eq(pst_infer_model_new(&plan, weights, &m, &err),
-			 -EMSGSIZE);
+	ck_assert_int_eq(
+		pst_infer_model_new(&plan, weights, &hostmem, &m, &err),
+		-EMSGSIZE);
 	ck_assert_ptr_nonnull(strstr(err.text, "one row"));
 	plan.n_layers = 14;
-	ck_assert_int_eq(pst_infer_model_new(&plan, weights, &m, &err), 0);
+	ck_assert_int_eq(
+		pst_infer_model_new(&plan, weights, &hostmem, &m, &err), 0);
 	pst_infer_model_free(m);
 	pst_infer_model_free(NULL);
 }
@@ -516,8 +521,9 @@ START_TEST(without_a_cblas_there_are_no_models)
 	struct pst_error err = {0};
 
 	begin(4);
-	ck_assert_int_eq(pst_infer_model_new(&plan, weights, &m, &err),
-			 -EOPNOTSUPP);
+	ck_assert_int_eq(
+		pst_infer_model_new(&plan, weights, &hostmem, &m, &err),
+		-EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(err.text, "CBLAS"));
 }
 END_TEST
