@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* An agent of our own on a Unix socket, with options that spawn: has not. */
+#ifndef PST_BENCH_AGENTPROC_H
+#define PST_BENCH_AGENTPROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct pst_agentproc {
+	pid_t pid; /* 0: none */
+	char dir[64];
+	char socket[96];
+	char endpoint[128];
+};
+
+struct pst_agentproc_options {
+	int cpu;          /* pinned to; -1: anywhere */
+	uint64_t arena;   /* bytes */
+	unsigned threads; /* of its BLAS */
+	const char *spin; /* of --spin, NULL: its default */
+};
+
+/*
+ * Starts $PENSTOCK_AGENT, or program when that is unset, and waits until it
+ * serves. It dies with the calling thread. Returns 0; -ENOENT (no program),
+ * -ETIMEDOUT (it does not come up), -errno.
+ */
+int pst_agentproc_start(struct pst_agentproc *a, const char *program,
+			const struct pst_agentproc_options *o);
+
+/* Ends it and removes its socket. A zeroed one does nothing. */
+void pst_agentproc_stop(struct pst_agentproc *a);
+
+/* Nanoseconds that all threads of a process have run, by schedstat; 0 when
+ * there is no such process. */
+uint64_t pst_cpu_time_ns(pid_t pid);
+
+#endif

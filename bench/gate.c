@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* bench/gate: measures every figure that must hold, and says whether it does.
+ */
+#include "bench/gate.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/clock.h"
+#include "bench/machine.h"
+
+/* Rows of the table at most. */
+#define MAX_FIGURES 64
+
+static const struct pst_gate_group *const tables[] = {
+	pst_gate_latency,
+	pst_gate_memory,
+	pst_gate_share,
+	pst_gate_peers,
+};
+
+/* What came out, to be said again at the end. */
+struct tally {
+	unsigned int passed, failed, inconclusive;
+	bool json;
+	bool first;
+};
+
+int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(g->why, sizeof(g->why), fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+static const char *verdict_name(enum pst_verdict v)
+{
+	return v == PST_PASS ? "ok" : v == PST_FAIL ? "FAIL" : "INCONCLUSIVE";
+}
+
+static void print_figure(const struct pst_figure *f, const struct pst_pairs *p,
+			 enum pst_verdict v, unsigned int try)
+{
+	printf("%-12s %-62s %8.4g %s %-6g", verdict_name(v), f->text,
+	       pst_pairs_figure(p),
+	       f->bound.at_least ? ">=" : "<=", f->bound.limit);
+	printf(" [%.4g / %.4g %s, %zu pairs, probe %.2f",
+	       pst_median(p->value, p->n), pst_median(p->reference, p->n),
+	       f->unit, p->n, pst_pairs_spread(p));
+	if (try > 1)
+		printf(", try %u", try);
+	puts("]");
+	fflush(stdout);
+}
+
+/* All pairs of a group, once. */
+static int run_pairs(struct pst_gate *g, const struct pst_gate_group *group,
+		     unsigned int n_figures, struct pst_pairs *pairs)
+{
+	struct pst_sample samples[PST_GATE_FIGURES];
+	double probe = 0, p99;
+	void *state = NULL;
+	unsigned int i, j;
+	int r = 0;
+
+	memset(pairs, 0, n_figures * sizeof(*pairs));
+	if (group->open)
+		r = group->open(g, &state);
+	for (i = 0; i < group->n_pairs && !r; i++) {
+		r = pst_gate_probe(g, &probe, &p99);
+		if (!r)
+			r = group->pair(g, state, samples);
+		for (j = 0; j < n_figures && !r; j++) {
+			pairs[j].value[i] = samples[j].value;
+			pairs[j].reference[i] = samples[j].reference;
+			pairs[j].probe[i] = probe;
+			pairs[j].n = i + 1;
+		}
+	}
+	if (group->close)
+		group->close(g, state);
+	return r;
+}
+
+static void not_measured(struct pst_gate *g, const struct pst_gate_group *group,
+			 unsigned int n_figures, struct tally *t)
+{
+	unsigned int j;
+
+	for (j = 0; j < n_figures; j++)
+		printf("%-12s %-62s not measured: %s\n", "FAIL",
+		       group->figures[j].text, g->why);
+	t->failed += n_figures;
+	fflush(stdout);
+}
+
+static void run_group(struct pst_gate *g, const struct pst_gate_group *group,
+		      struct tally *t)
+{
+	static struct pst_pairs pairs[PST_GATE_FIGURES];
+	enum pst_verdict v[PST_GATE_FIGURES];
+	unsigned int n = 0, try, j;
+	bool again;
+
+	while (n < PST_GATE_FIGURES && group->figures[n].text)
+		n++;
+	for (try = 1; try <= PST_JUDGE_TRIES; try++) {
+		again = false;
+		if (run_pairs(g, group, n, pairs) < 0) {
+			not_measured(g, group, n, t);
+			return;
+		}
+		for (j = 0; j < n; j++) {
+			v[j] = pst_pairs_judge(&pairs[j],
+					       &group->figures[j].bound);
+			again |= v[j] == PST_INCONCLUSIVE;
+			print_figure(&group->figures[j], &pairs[j], v[j], try);
+		}
+		if (!again)
+			break;
+	}
+	for (j = 0; j < n; j++) {
+		t->passed += v[j] == PST_PASS;
+		t->failed += v[j] == PST_FAIL;
+		t->inconclusive += v[j] == PST_INCONCLUSIVE;
+	}
+}
+
+/* Whether a group was asked for; no name asks for all. */
+static bool is_wanted(const char *name, int n, char **names)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return n == 0;
+}
+
+static bool is_known(const char *name)
+{
+	const struct pst_gate_group *group;
+	size_t i;
+
+	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		for (group = tables[i]; group->name; group++)
+			if (strcmp(group->name, name) == 0)
+				return true;
+	return false;
+}
+
+static void list(FILE *to)
+{
+	const struct pst_gate_group *group;
+	size_t i, j;
+
+	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		for (group = tables[i]; group->name; group++)
+			for (j = 0;
+			     j < PST_GATE_FIGURES && group->figures[j].text;
+			     j++)
+				fprintf(to, "%-10s %s %s %g\n",
+					j ? "" : group->name,
+					group->figures[j].text,
+					group->figures[j].bound.at_least ? ">="
+									 : "<=",
+					group->figures[j].bound.limit);
+}
+
+/* The agent of this build, beside this program. */
+static const char *find_agent(void)
+{
+	static char path[PATH_MAX + 64];
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *slash;
+
+	if (n <= 0)
+		return "penstock-agent";
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	strcpy(slash, "/../guest-agent/penstock-agent");
+	return path;
+}
+
+static int set_up(struct pst_gate *g)
+{
+	const char *peers = getenv("PENSTOCK_PEERS");
+	struct pst_machine m;
+	int r;
+
+	g->agent = find_agent();
+	g->peers = peers && *peers ? peers : NULL;
+	r = pst_cpus_choose(&g->cpus);
+	if (r < 0)
+		return r;
+	if (g->cpus.client == g->cpus.peer) {
+		fprintf(stderr, "gate: two CPUs are needed\n");
+		return -ENODEV;
+	}
+	pst_machine_read(&m, "", &g->cpus);
+	printf("%s; %s, %d CPUs%s, load %.2f; %s; revision %s\n", m.date, m.cpu,
+	       m.n_online, m.virtual ? " of a virtual machine" : "", m.load,
+	       m.kernel, pst_bench_revision());
+	printf("client on CPU %d, agent on CPU %d, one BLAS thread\n",
+	       g->cpus.client, g->cpus.peer);
+	pst_cpus_pin(g->cpus.client);
+	g->has_blas = pst_blas_open(&g->blas, 1) == 0;
+	return pst_probe_open(PST_PROBE_LINES, g->cpus.peer, &g->probe);
+}
+
+static void usage(FILE *to)
+{
+	fputs("usage: gate [--list | GROUP...]\n"
+	      "Measures every figure that must hold (or those of some groups) "
+	      "against its\nbound. Exit: 0 all hold, 1 one does not, 2 wrong "
+	      "usage.\nEnvironment: PENSTOCK_AGENT, the agent's program; "
+	      "PENSTOCK_PEERS, the script\nthat runs a peer "
+	      "(bench/peers/run).\n",
+	      to);
+}
+
+int main(int argc, char **argv)
+{
+	const struct pst_gate_group *group;
+	struct pst_gate g = {0};
+	struct tally t = {0};
+	size_t i;
+	int j;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		usage(stdout);
+		return 0;
+	}
+	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+		list(stdout);
+		return 0;
+	}
+	for (j = 1; j < argc; j++) {
+		if (!is_known(argv[j])) {
+			fprintf(stderr, "gate: no group '%s' (see --list)\n",
+				argv[j]);
+			return 2;
+		}
+	}
+	if (set_up(&g) < 0) {
+		pst_probe_close(g.probe);
+		return 1;
+	}
+	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		for (group = tables[i]; group->name; group++)
+			if (is_wanted(group->name, argc - 1, argv + 1))
+				run_group(&g, group, &t);
+	pst_probe_close(g.probe);
+	printf("%u ok, %u failed, %u inconclusive\n", t.passed, t.failed,
+	       t.inconclusive);
+	return t.failed || t.inconclusive;
+}

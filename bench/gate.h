@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* The gate: groups of figures that are measured together, and their bounds. */
+#ifndef PST_BENCH_GATE_H
+#define PST_BENCH_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/agentproc.h"
+#include "bench/blas.h"
+#include "bench/cpus.h"
+#include "bench/judge.h"
+#include "bench/probe.h"
+#include "host-client/penstock.h"
+
+#define PST_GATE_FIGURES 4
+
+/* One pair of one figure. */
+struct pst_sample {
+	double value;
+	double reference;
+};
+
+struct pst_figure {
+	const char *text; /* "NOP round trip / two cache lines" */
+	const char *unit; /* of value and reference, "us" */
+	struct pst_bound bound;
+};
+
+/* What all groups use; measured with, not in, a group's pairs. */
+struct pst_gate {
+	const char *agent; /* program */
+	const char *peers; /* the script that runs a peer, or NULL */
+	struct pst_cpus cpus;
+	struct pst_blas blas; /* one thread */
+	bool has_blas;
+	struct pst_probe *probe; /* two cache lines */
+	char why[256]; /* the sentence of what could not be measured */
+};
+
+/*
+ * Figures that one measurement yields. open may be NULL; what it returns is
+ * given to pair and close. All return 0, or -errno with a sentence in why.
+ */
+struct pst_gate_group {
+	const char *name;
+	unsigned int n_pairs;
+	int (*open)(struct pst_gate *g, void **ret);
+	/* Measures A and B once, one sample a figure. */
+	int (*pair)(struct pst_gate *g, void *state, struct pst_sample *ret);
+	void (*close)(struct pst_gate *g, void *state);
+	struct pst_figure figures[PST_GATE_FIGURES]; /* text NULL ends */
+};
+
+/* Ends with one whose name is NULL. */
+extern const struct pst_gate_group pst_gate_latency[];
+extern const struct pst_gate_group pst_gate_memory[];
+extern const struct pst_gate_group pst_gate_share[];
+extern const struct pst_gate_group pst_gate_peers[];
+
+/* ---- For the groups ---- */
+
+/* Writes the sentence. Returns r. */
+int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* An agent on the peer CPU (pinned) or anywhere, one thread, the default
+ * spin unless told. arena 0: 64 MiB. */
+int pst_gate_agent(struct pst_gate *g, struct pst_agentproc *a, bool pinned,
+		   unsigned int threads, const char *spin, uint64_t arena);
+
+/* A connection to it. */
+int pst_gate_connect(struct pst_gate *g, const struct pst_agentproc *a,
+		     uint64_t spin_ns, uint32_t flags, struct pst **ret);
+
+/* The bare two-cache-line round trip of now, in us: p50 and p99. */
+int pst_gate_probe(struct pst_gate *g, double *ret_p50, double *ret_p99);
+
+/* Times of repeated calls, in us. */
+struct pst_times {
+	double p50, p99;               /* of the call */
+	double overhead50, overhead99; /* of call minus the backend's time */
+	double compute50;
+};
+
+/* NOPs for duration_ns. */
+int pst_gate_nops(struct pst_gate *g, struct pst *c, uint64_t duration_ns,
+		  struct pst_times *ret);
+
+/* Products for duration_ns, at least three. */
+int pst_gate_products(struct pst_gate *g, struct pst *c,
+		      const struct pst_gemm *gemm, uint64_t duration_ns,
+		      struct pst_times *ret);
+
+/* The same by the BLAS of this process. */
+int pst_gate_blas(struct pst_gate *g, const struct pst_gemm *gemm,
+		  uint64_t duration_ns, double *ret_p50);
+
+/* n x n matrices of f32 in buffers of c, filled. */
+int pst_gate_square(struct pst_gate *g, struct pst *c, uint32_t n,
+		    struct pst_gemm *ret);
+void pst_gate_square_free(struct pst *c, const struct pst_gemm *gemm);
+
+/* A product of n x n at given places; fills a and b. */
+struct pst_gemm pst_gate_product(uint32_t n, float *a, float *b, float *c);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* What the gate's groups share: agents, connections, timed calls. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/clock.h"
+#include "bench/gate.h"
+
+#define DEFAULT_ARENA (64ULL << 20)
+/* One look at the probe. */
+#define PROBE_NS (20 * PST_BENCH_MS)
+/* Of one operation. */
+#define TIMEOUT_NS (120 * PST_BENCH_S)
+/* Products at least, and those before that are not counted. */
+#define MIN_PRODUCTS 3
+#define WARM_CALLS   2
+
+int pst_gate_agent(struct pst_gate *g, struct pst_agentproc *a, bool pinned,
+		   unsigned int threads, const char *spin, uint64_t arena)
+{
+	const struct pst_agentproc_options o = {
+		.cpu = pinned ? g->cpus.peer : -1,
+		.arena = arena ? arena : DEFAULT_ARENA,
+		.threads = threads,
+		.spin = spin,
+	};
+	int r;
+
+	if (!pinned)
+		pst_cpus_unpin(&g->cpus);
+	r = pst_agentproc_start(a, g->agent, &o);
+	if (!pinned)
+		pst_cpus_pin(g->cpus.client);
+	return r < 0 ? pst_gate_why(g, r, "the agent %s does not start: %s",
+				    g->agent, strerror(-r))
+		     : 0;
+}
+
+int pst_gate_connect(struct pst_gate *g, const struct pst_agentproc *a,
+		     uint64_t spin_ns, uint32_t flags, struct pst **ret)
+{
+	const struct pst_options options = {
+		.size = sizeof(options),
+		.spin_ns = spin_ns,
+		.flags = flags,
+		.name = "gate",
+	};
+
+	return pst_open(a->endpoint, &options, ret, g->why, sizeof(g->why));
+}
+
+/* One histogram for each thing timed at a time. */
+static struct pst_hist calls, overheads, computes;
+
+static double us(const struct pst_hist *h, double p)
+{
+	return (double)pst_hist_percentile(h, p) / (double)PST_BENCH_US;
+}
+
+int pst_gate_probe(struct pst_gate *g, double *ret_p50, double *ret_p99)
+{
+	int r;
+
+	pst_hist_reset(&calls);
+	r = pst_probe_run(g->probe, PROBE_NS, 100, &calls);
+	if (r < 0)
+		return pst_gate_why(g, r, "the probe's other end is gone");
+	*ret_p50 = us(&calls, 50);
+	*ret_p99 = us(&calls, 99);
+	return 0;
+}
+
+static int failed(struct pst_gate *g, struct pst *c, int r)
+{
+	pst_last_error(c, g->why, sizeof(g->why));
+	return r;
+}
+
+int pst_gate_nops(struct pst_gate *g, struct pst *c, uint64_t duration_ns,
+		  struct pst_times *ret)
+{
+	const uint64_t begin = pst_bench_now_ns();
+	uint64_t start, end;
+	unsigned int n = 0;
+	int r;
+
+	*ret = (struct pst_times){0};
+	pst_hist_reset(&calls);
+	do {
+		start = pst_bench_now_ns();
+		r = pst_nop(c, TIMEOUT_NS, NULL);
+		end = pst_bench_now_ns();
+		if (r < 0)
+			return failed(g, c, r);
+		if (++n > WARM_CALLS)
+			pst_hist_add(&calls, end - start);
+	} while (end - begin < duration_ns || n <= WARM_CALLS);
+	ret->p50 = us(&calls, 50);
+	ret->p99 = us(&calls, 99);
+	return 0;
+}
+
+int pst_gate_products(struct pst_gate *g, struct pst *c,
+		      const struct pst_gemm *gemm, uint64_t duration_ns,
+		      struct pst_times *ret)
+{
+	const uint64_t begin = pst_bench_now_ns();
+	struct pst_completion done;
+	uint64_t start, end, ns;
+	unsigned int n = 0;
+	int r;
+
+	pst_hist_reset(&calls);
+	pst_hist_reset(&overheads);
+	pst_hist_reset(&computes);
+	do {
+		start = pst_bench_now_ns();
+		r = pst_gemm(c, gemm, TIMEOUT_NS, &done);
+		end = pst_bench_now_ns();
+		if (r < 0)
+			return failed(g, c, r);
+		if (++n <= WARM_CALLS)
+			continue;
+		ns = end - start;
+		pst_hist_add(&calls, ns);
+		pst_hist_add(&computes, done.compute_ns);
+		pst_hist_add(&overheads,
+			     ns > done.compute_ns ? ns - done.compute_ns : 0);
+	} while (end - begin < duration_ns || n < WARM_CALLS + MIN_PRODUCTS);
+	ret->p50 = us(&calls, 50);
+	ret->p99 = us(&calls, 99);
+	ret->overhead50 = us(&overheads, 50);
+	ret->overhead99 = us(&overheads, 99);
+	ret->compute50 = us(&computes, 50);
+	return 0;
+}
+
+int pst_gate_blas(struct pst_gate *g, const struct pst_gemm *gemm,
+		  uint64_t duration_ns, double *ret_p50)
+{
+	const uint64_t begin = pst_bench_now_ns();
+	uint64_t start, end;
+	unsigned int n = 0;
+
+	if (!g->has_blas)
+		return pst_gate_why(g, -EOPNOTSUPP,
+				    "there is no CBLAS in this process");
+	pst_hist_reset(&calls);
+	do {
+		start = pst_bench_now_ns();
+		pst_blas_product(&g->blas, gemm->m, gemm->n, gemm->k, gemm->a,
+				 gemm->b, gemm->c);
+		end = pst_bench_now_ns();
+		if (++n > 1)
+			pst_hist_add(&calls, end - start);
+	} while (end - begin < duration_ns || n < 2);
+	*ret_p50 = us(&calls, 50);
+	return 0;
+}
+
+struct pst_gemm pst_gate_product(uint32_t n, float *a, float *b, float *c)
+{
+	const uint64_t elems = (uint64_t)n * n;
+	uint64_t i;
+
+	/* Small, and no denormals on the way. */
+	for (i = 0; i < elems; i++) {
+		a[i] = (float)(i % 7) - 3;
+		b[i] = (float)(i % 5) - 2;
+		c[i] = 0;
+	}
+	return (struct pst_gemm){
+		.dtype = PST_F32,
+		.m = n,
+		.n = n,
+		.k = n,
+		.lda = n,
+		.ldb = n,
+		.ldc = n,
+		.alpha = 1,
+		.a = a,
+		.b = b,
+		.c = c,
+	};
+}
+
+int pst_gate_square(struct pst_gate *g, struct pst *c, uint32_t n,
+		    struct pst_gemm *ret)
+{
+	const uint64_t size = 4ULL * n * n;
+	void *p[3] = {NULL};
+	int i, r;
+
+	for (i = 0; i < 3; i++) {
+		r = pst_alloc(c, size, &p[i]);
+		if (r < 0) {
+			failed(g, c, r);
+			while (i-- > 0)
+				pst_free(c, p[i]);
+			return r;
+		}
+	}
+	*ret = pst_gate_product(n, p[0], p[1], p[2]);
+	return 0;
+}
+
+void pst_gate_square_free(struct pst *c, const struct pst_gemm *gemm)
+{
+	if (!c)
+		return;
+	pst_free(c, (void *)gemm->a);
+	pst_free(c, (void *)gemm->b);
+	pst_free(c, gemm->c);
+}
