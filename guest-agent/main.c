@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock-agent: options, signals, and the server between them. */
 #include <errno.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -82,6 +83,41 @@ static int take_service(struct pst_server_config *c, struct pst_error *err)
 				   &c->watchdog_ns, err);
 }
 
+/* A group's name or number. */
+static int find_group(const char *name, gid_t *ret, struct pst_error *err)
+{
+	const struct group *g = getgrnam(name);
+	uint64_t n;
+
+	if (g)
+		*ret = g->gr_gid;
+	else if (pst_parse_u64(name, 0, UINT32_MAX - 1, &n) == 0)
+		*ret = (gid_t)n;
+	else
+		return pst_error_set(err, -EINVAL,
+				     "--grant %s: there is no such group",
+				     name);
+	return 0;
+}
+
+/* What an agent without privileges needs: before it starts, as root. */
+static int grant(const struct pst_options *o, struct pst_error *err)
+{
+	const struct pst_server_config *c = &o->server;
+	gid_t gid = (gid_t)-1;
+	int r;
+
+	r = find_group(o->grant, &gid, err);
+	if (r < 0)
+		return r;
+	r = pst_region_grant(c->region, c->sysfs, gid, err);
+	if (r < 0)
+		return r;
+	pst_log(PST_LOG_INFO, "%d %s of region %s given to group %s", r,
+		r == 1 ? "device" : "devices", c->region, o->grant);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct pst_options options;
@@ -100,7 +136,8 @@ int main(int argc, char **argv)
 	}
 	pst_log_set_level(options.log_level);
 	pst_settings_listen(&options.server);
-	r = serve(&options.server, &err);
+	r = options.grant ? grant(&options, &err)
+			  : serve(&options.server, &err);
 	if (r < 0)
 		pst_log(PST_LOG_ERROR, "%s", err.text);
 	pst_options_done(&options);

@@ -60,6 +60,10 @@ static int take_option(struct pst_options *o, struct command *cmd,
 		cmd->config = arg;
 		return 0;
 	}
+	if (s == PST_SET_GRANT) {
+		o->grant = arg;
+		return 0;
+	}
 	snprintf(where, sizeof(where), "--%s %.128s", pst_settings[s].name,
 		 arg);
 	return pst_setting_apply(o, s, where, arg, err);

@@ -13,7 +13,8 @@
 struct pst_options {
 	struct pst_server_config server;
 	enum pst_log_level log_level;
-	char *file_text; /* owned: of the configuration file */
+	const char *grant; /* a group; NULL: serve */
+	char *file_text;   /* owned: of the configuration file */
 };
 
 /*

@@ -73,6 +73,8 @@ const struct pst_setting_desc pst_settings[PST_N_SETTINGS] = {
 	[PST_SET_SERVE_FD] =
 		{"serve-fd", PST_SETTING_COMMAND, "N",
 		 "serve the connected socket N, exit when it closes"},
+	[PST_SET_GRANT] = {"grant", PST_SETTING_COMMAND, "GROUP",
+			   "give the region's device files to GROUP and exit"},
 	[PST_SET_CONFIG] = {"config", PST_SETTING_COMMAND, "FILE",
 			    "read settings from FILE "
 			    "[/etc/penstock/agent.conf]"},

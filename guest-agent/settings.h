@@ -27,6 +27,7 @@ enum pst_setting {
 	PST_SET_LOOP,
 	PST_SET_LOG_LEVEL,
 	PST_SET_SERVE_FD,
+	PST_SET_GRANT,
 	PST_SET_CONFIG,
 	PST_SET_HELP,
 	PST_SET_VERSION,
@@ -56,7 +57,7 @@ void pst_settings_default(struct pst_options *ret);
 void pst_settings_listen(struct pst_server_config *c);
 
 /*
- * Takes one value of a setting that has one (not CONFIG, HELP, VERSION).
+ * Takes one value of a setting that has one (not CONFIG, GRANT, HELP, VERSION).
  * where: how it was given, for the sentence: "--threads 0". Strings are
  * borrowed. Returns 0 or -EINVAL.
  */

@@ -133,6 +133,17 @@ int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
 void pst_region_close(struct pst_region *r);
 
 /*
+ * Gives a group the device files that pst_region_open(spec) needs, for an agent
+ * without privileges: as root, before it starts. Of "auto", "ivshmem" and "dax"
+ * these are the files of all stamped devices; a device that spec names need not
+ * be stamped yet. Specs of no device need nothing.
+ * Returns the number of devices, -EINVAL (spec), -ENODEV (no such device),
+ * -EPERM, -EACCES (not root), -errno.
+ */
+int pst_region_grant(const char *spec, const char *sysfs, gid_t gid,
+		     struct pst_error *err);
+
+/*
  * Formats: clears header (not the stamp) and lanes, writes limits, then the
  * format line with a new random epoch, magic last. Returns 0 and *ret_epoch,
  * or -errno of getrandom.

@@ -147,6 +147,13 @@ int pst_region_list_dax(const char *sysfs, struct pst_region_devices *all,
 	return 0;
 }
 
+static int not_dax(const char *name, struct pst_error *err)
+{
+	return pst_error_set(err, -EINVAL,
+			     "\"%s\" is not a device-DAX, such as dax0.0",
+			     name);
+}
+
 int pst_region_open_dax(const char *name, bool may_stamp, const char *sysfs,
 			struct pst_region *ret, struct pst_error *err)
 {
@@ -159,10 +166,7 @@ int pst_region_open_dax(const char *name, bool may_stamp, const char *sysfs,
 	int rc;
 
 	if (!is_dax_name(name))
-		return pst_error_set(err, -EINVAL,
-				     "\"%s\" is not a device-DAX, such as "
-				     "dax0.0",
-				     name);
+		return not_dax(name, err);
 	fd = open_dax(sysfs, name, &r.size, &r.page_size, &head, err);
 	if (fd < 0)
 		return fd;
@@ -187,4 +191,23 @@ int pst_region_open_dax(const char *name, bool may_stamp, const char *sysfs,
 	fd = -1;
 	*ret = r;
 	return 0;
+}
+
+int pst_region_grant_dax(const char *name, const char *sysfs, gid_t gid,
+			 struct pst_error *err)
+{
+	char path[512];
+	int r;
+
+	if (!is_dax_name(name))
+		return not_dax(name, err);
+	snprintf(path, sizeof(path), "%s/../dev/%s", sysfs, name);
+	r = pst_region_give(path, gid, 0660, err);
+	if (r < 0)
+		return r;
+	/* Its address in memory, which not every kernel tells. */
+	snprintf(path, sizeof(path), "%s/bus/dax/devices/%s/resource", sysfs,
+		 name);
+	return access(path, F_OK) == 0 ? pst_region_give(path, gid, 0440, err)
+				       : 0;
 }

@@ -155,6 +155,19 @@ PST_MUST_USE int pst_region_open_ivshmem(const char *addr, bool may_stamp,
 					 const char *sysfs,
 					 struct pst_region *ret,
 					 struct pst_error *err);
+
+/* Gives path to a group, with these permissions. Returns 0 or -errno. */
+PST_MUST_USE int pst_region_give(const char *path, gid_t gid, mode_t mode,
+				 struct pst_error *err);
+
+/* Gives a device's files to a group, by its PCI address or its name: the node
+ * that a driver has made of it, else the files of its BAR, enabled, in sysfs.
+ * Returns 0, -EINVAL (no such name), -ENODEV, -errno. */
+PST_MUST_USE int pst_region_grant_ivshmem(const char *addr, const char *sysfs,
+					  gid_t gid, struct pst_error *err);
+PST_MUST_USE int pst_region_grant_dax(const char *name, const char *sysfs,
+				      gid_t gid, struct pst_error *err);
+
 /* An ivshmem device that the module penstock_bar serves. */
 struct pst_region_bar {
 	const char *sysfs;

@@ -322,6 +322,13 @@ static int take_device(const char *addr, bool may_stamp, const char *sysfs,
 	return 0;
 }
 
+static int not_ivshmem(const char *addr, struct pst_error *err)
+{
+	return pst_error_set(err, -ENODEV,
+			     "%s is not an ivshmem device (PCI 1af4:1110)",
+			     addr);
+}
+
 int pst_region_open_ivshmem(const char *addr, bool may_stamp, const char *sysfs,
 			    struct pst_region *ret, struct pst_error *err)
 {
@@ -332,9 +339,33 @@ int pst_region_open_ivshmem(const char *addr, bool may_stamp, const char *sysfs,
 	if (r < 0)
 		return r;
 	if (!is_ivshmem(sysfs, canonical))
-		return pst_error_set(err, -ENODEV,
-				     "%s is not an ivshmem device (PCI "
-				     "1af4:1110)",
-				     canonical);
+		return not_ivshmem(canonical, err);
 	return take_device(canonical, may_stamp, sysfs, ret, err);
+}
+
+int pst_region_grant_ivshmem(const char *addr, const char *sysfs, gid_t gid,
+			     struct pst_error *err)
+{
+	char canonical[ADDR_SIZE], name[PST_REGION_NAME], path[512];
+	static const char *const files[] = {"resource2", "resource2_wc"};
+	size_t i;
+	int r;
+
+	r = parse_addr(addr, canonical, err);
+	if (r < 0)
+		return r;
+	if (!is_ivshmem(sysfs, canonical))
+		return not_ivshmem(canonical, err);
+	if (pst_region_find_bar(sysfs, canonical, name)) {
+		snprintf(path, sizeof(path), "%s/../dev/%s", sysfs, name);
+		return pst_region_give(path, gid, 0660, err);
+	}
+	r = enable(sysfs, canonical, err);
+	for (i = 0; r == 0 && i < PST_ARRAY_SIZE(files); i++) {
+		r = device_path(path, sizeof(path), sysfs, canonical, files[i]);
+		/* A BAR that is not prefetchable has no second one. */
+		if (r == 0 && (i == 0 || access(path, F_OK) == 0))
+			r = pst_region_give(path, gid, 0660, err);
+	}
+	return r;
 }

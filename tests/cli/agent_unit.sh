@@ -21,7 +21,7 @@ quiet() {
 }
 
 # The installed program need not be there yet.
-sed 's,^ExecStart=[^ ]*,ExecStart=/bin/true,' "$unit" \
+sed -E 's,^(ExecStart|ExecStartPre)=[-+]*[^ ]*,\1=/bin/true,' "$unit" \
 	>"$tmp/penstock-agent.service" || exit 1
 cp "$socket" "$tmp/penstock-agent.socket" || exit 1
 check "every path is filled in" [ "$(grep -c '@[a-z]*dir@' "$unit")" -eq 0 ]

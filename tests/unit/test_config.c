@@ -229,8 +229,8 @@ END_TEST
 
 START_TEST(only_commands_have_no_key)
 {
-	static const char *const commands[] = {"serve-fd", "config", "help",
-					       "version"};
+	static const char *const commands[] = {"serve-fd", "grant", "config",
+					       "help", "version"};
 	char file[64];
 	size_t i;
 

@@ -149,6 +149,20 @@ START_TEST(other_names_in_the_directory_are_not_the_module)
 }
 END_TEST
 
+START_TEST(of_a_device_that_the_module_has_a_group_gets_the_node)
+{
+	struct stat st;
+
+	ck_assert_int_eq(chmod(tmpdir_path(NODE), 0600), 0);
+	ck_assert_msg(pst_region_grant("ivshmem:00:04.0", tmpdir_path("sys"),
+				       getegid(), &err) == 1,
+		      "%s", err.text);
+	ck_assert_int_eq(stat(tmpdir_path(NODE), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0660);
+	ck_assert_uint_eq(st.st_gid, getegid());
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, tmpdir_remove);
@@ -156,6 +170,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, an_unstamped_device_is_not_chosen);
 	tcase_add_test(tc, what_the_module_says_of_its_pages_is_checked);
 	tcase_add_test(tc, a_node_that_is_not_the_device_is_refused);
+	tcase_add_test(tc,
+		       of_a_device_that_the_module_has_a_group_gets_the_node);
 	tcase_add_test(tc, other_names_in_the_directory_are_not_the_module);
 }
 

@@ -267,6 +267,58 @@ START_TEST(only_names_of_device_dax_are_names)
 }
 END_TEST
 
+static mode_t mode_of(const char *file)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(tmpdir_path(file), &st), 0);
+	ck_assert_uint_eq(st.st_gid, getegid());
+	return st.st_mode & 07777;
+}
+
+START_TEST(only_a_stamped_or_a_named_device_is_given_to_a_group)
+{
+	struct pst_region r;
+
+	put(device("dax0.0", 4 * MIB), "resource", "0x140000000\n");
+	put(device("dax1.0", 4 * MIB), "resource", "0x180000000\n");
+	ck_assert_int_eq(chmod(tmpdir_path("dev/dax0.0"), 0600), 0);
+	ck_assert_int_eq(chmod(tmpdir_path("dev/dax1.0"), 0600), 0);
+	ck_assert_int_eq(
+		pst_region_grant("auto", tmpdir_path("sys"), getegid(), &err),
+		0);
+	ck_assert_uint_eq(mode_of("dev/dax0.0"), 0600);
+	ck_assert_int_eq(open_it("dax:dax1.0", &r), 0);
+	pst_region_close(&r);
+	ck_assert_int_eq(
+		pst_region_grant("auto", tmpdir_path("sys"), getegid(), &err),
+		1);
+	ck_assert_uint_eq(mode_of("dev/dax0.0"), 0600);
+	ck_assert_uint_eq(mode_of("dev/dax1.0"), 0660);
+	ck_assert_uint_eq(mode_of("sys/bus/dax/devices/dax1.0/resource"), 0440);
+	ck_assert_int_eq(pst_region_grant("dax:dax0.0", tmpdir_path("sys"),
+					  getegid(), &err),
+			 1);
+	ck_assert_uint_eq(mode_of("dev/dax0.0"), 0660);
+}
+END_TEST
+
+START_TEST(nothing_else_is_given_away)
+{
+	static const char *const bad[] = {"dax:dax9.0", "dax:../../etc/passwd",
+					  "dax:", "ivshmem:/etc/passwd"};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(bad); i++)
+		ck_assert_int_lt(pst_region_grant(bad[i], tmpdir_path("sys"),
+						  getegid(), &err),
+				 0);
+	ck_assert_int_eq(pst_region_grant("file:/etc/passwd",
+					  tmpdir_path("sys"), getegid(), &err),
+			 0);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, tmpdir_remove);
@@ -281,6 +333,9 @@ static void add(TCase *tc)
 		different_regions_of_both_kinds_are_named_and_none_is_chosen);
 	tcase_add_test(tc, nonsense_from_sysfs_is_refused);
 	tcase_add_test(tc, a_node_that_is_not_the_device_is_refused);
+	tcase_add_test(tc,
+		       only_a_stamped_or_a_named_device_is_given_to_a_group);
+	tcase_add_test(tc, nothing_else_is_given_away);
 	tcase_add_test(tc, only_names_of_device_dax_are_names);
 }
 

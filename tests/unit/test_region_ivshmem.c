@@ -287,6 +287,31 @@ START_TEST(only_pci_addresses_are_addresses)
 }
 END_TEST
 
+START_TEST(of_a_device_without_a_module_a_group_gets_the_bars_files)
+{
+	const char *dir = device("0000:00:04.0", 8 * MIB, true);
+	char path[PATH_MAX + 16], text[8];
+	struct stat st;
+
+	ck_assert_msg(pst_region_grant("ivshmem:00:04.0", tmpdir, getegid(),
+				       &err) == 1,
+		      "%s", err.text);
+	snprintf(path, sizeof(path), "%s/resource2", dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0660);
+	snprintf(path, sizeof(path), "%s/resource2_wc", dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0660);
+	/* Only root may switch the device on. */
+	snprintf(path, sizeof(path), "%s/enable", dir);
+	ck_assert_int_ge(pst_read_text(path, text, sizeof(text)), 1);
+	ck_assert_int_eq(text[0], '1');
+	ck_assert_int_eq(
+		pst_region_grant("ivshmem:00:05.0", tmpdir, getegid(), &err),
+		-ENODEV);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, tmpdir_remove);
@@ -304,6 +329,8 @@ static void add(TCase *tc)
 		       a_bar_of_another_size_than_the_stamp_says_is_refused);
 	tcase_add_test(tc, other_devices_and_small_bars_are_left_alone);
 	tcase_add_test(tc, nonsense_from_sysfs_is_refused);
+	tcase_add_test(
+		tc, of_a_device_without_a_module_a_group_gets_the_bars_files);
 	tcase_add_test(tc, only_pci_addresses_are_addresses);
 }
 
