@@ -31,6 +31,10 @@ static int copy_header(struct pst_session *s,
 				      pst_round_up(l->header_size, 8)};
 	uint8_t *copy;
 
+	if (l->header_size == 0)
+		return pst_error_set(err, -EINVAL,
+				     "a model's header of 0 bytes");
+
 	if (!pst_extents_holds(s->agent->extents, s->id, &span))
 		return pst_error_set(err, -EFAULT,
 				     "the model's header lies outside the "
@@ -156,6 +160,10 @@ int pst_session_model(struct pst_session *s, const struct pst_frame *f,
 				 "limit of %u",
 				 (unsigned long long)l.header_size,
 				 PST_SAFETENSORS_MAX_HEADER);
+	else if (!pst_model_name_is_valid(l.name))
+		pst_session_fail(s, f, PST_WIRE_EINVAL,
+				 "a model's name is made of A-Z a-z 0-9 . _ "
+				 "and -");
 	else
 		load(s, f, &l);
 	return 0;

@@ -19,17 +19,20 @@
 #define FIXTURE_EPOCH 0x1122334455667788ULL
 #define FIXTURE_OUT   (2U << 20)
 
-/* A GEMM's m is the number of its steps, k that of refused cancels; FILL and
- * CHECKSUM take one step. */
+/* A GEMM's m is the number of its steps, k that of refused cancels; likewise
+ * INFER's, but for refused cancels; FILL and CHECKSUM take one step. */
 struct pst_backend {
 	void (*on_begin)(const struct pst_op *op); /* may be NULL */
 	void (*on_release)(const void *mem);       /* may be NULL */
 	unsigned int steps;
 	unsigned int n_mem; /* memory of tensors, in pieces */
+	unsigned int n_models;
+	int model_error; /* of the next model_new */
 };
 
 #define FIXTURE_TENSOR_BYTES (1U << 20)
 #define FIXTURE_TENSORS      4U
+#define FIXTURE_MODELS       2U
 
 struct fixture_peer {
 	struct pst_session *session;
@@ -73,13 +76,15 @@ static inline int fixture_step(struct pst_backend *b,
 {
 	b->steps++;
 	bop->compute_ns += 1000;
-	return bop->op.op != PST_WIRE_OP_GEMM || ++bop->cursor[0] >= bop->op.m;
+	if (bop->op.op != PST_WIRE_OP_GEMM && bop->op.op != PST_WIRE_OP_INFER)
+		return 1;
+	return ++bop->cursor[0] >= bop->op.m;
 }
 
 static inline int fixture_cancel(struct pst_backend *b,
 				 struct pst_backend_op *bop)
 {
-	return ++bop->cursor[1] > bop->op.k;
+	return bop->op.op == PST_WIRE_OP_INFER || ++bop->cursor[1] > bop->op.k;
 }
 
 /* Memory of a tensor is its size and nothing more. */
@@ -104,6 +109,25 @@ static inline void fixture_release(struct pst_backend *b, void *mem)
 	free(mem);
 }
 
+/* A model is the memory of its weights. */
+static inline int fixture_model_new(struct pst_backend *b,
+				    const struct pst_model_plan *plan,
+				    void *weights, void **ret,
+				    struct pst_error *err)
+{
+	if (b->model_error)
+		return b->model_error;
+	*ret = weights;
+	b->n_models++;
+	return 0;
+}
+
+static inline void fixture_model_free(struct pst_backend *b, void *model)
+{
+	b->n_models--;
+	fixture_release(b, model);
+}
+
 static inline void fixture_describe(struct pst_backend *b, char *buf,
 				    size_t size)
 {
@@ -126,6 +150,8 @@ static const struct pst_backend_ops fixture_ops = {
 	.threads = fixture_threads,
 	.alloc = fixture_alloc,
 	.release = fixture_release,
+	.model_new = fixture_model_new,
+	.model_free = fixture_model_free,
 };
 
 /* base: PST_WIRE_CTL_SIZE + FIXTURE_ARENA bytes, aligned to 64. */
@@ -154,6 +180,7 @@ static inline int fixture_init(struct fixture *f, uint8_t *base)
 		.max_tensors = FIXTURE_TENSORS,
 		.max_batch = 10,
 	};
+	f->agent.max_models = FIXTURE_MODELS;
 	f->agent.ops = &fixture_ops;
 	f->agent.backend = &f->backend;
 	return pst_agent_init(&f->agent, "/nonexistent", NULL);
