@@ -18,6 +18,9 @@
 #define K_PIECE 512U
 /* A slot's alignment. */
 #define LINE 64U
+/* Sides of the first part and rows of the last, of operands copied whole. */
+#define HEAD 128U
+#define TAIL 64U
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -132,4 +135,28 @@ int pst_tile_plan(const struct pst_tile_job *job, uint64_t budget,
 					      pst_tile_traffic(job, ret)))
 		*ret = split;
 	return whole_ok || split_ok ? 0 : -ENOSPC;
+}
+
+unsigned int pst_tile_cut(uint64_t m, uint64_t n,
+			  struct pst_tile_rect ret[PST_TILE_RECTS])
+{
+	const uint64_t half = pst_round_up((m - HEAD - TAIL + 1) / 2, GRAIN);
+	const uint64_t rest = m - HEAD - TAIL;
+	unsigned int k = 0;
+
+	if (n > 2 * (uint64_t)HEAD) {
+		ret[k++] = (struct pst_tile_rect){0, 0, HEAD, HEAD};
+		ret[k++] = (struct pst_tile_rect){0, HEAD, HEAD, n - HEAD};
+	} else {
+		ret[k++] = (struct pst_tile_rect){0, 0, HEAD, n};
+	}
+	if (half < rest && half >= 2 * (uint64_t)HEAD) {
+		ret[k++] = (struct pst_tile_rect){HEAD, 0, half, n};
+		ret[k++] =
+			(struct pst_tile_rect){HEAD + half, 0, rest - half, n};
+	} else {
+		ret[k++] = (struct pst_tile_rect){HEAD, 0, rest, n};
+	}
+	ret[k++] = (struct pst_tile_rect){m - TAIL, 0, TAIL, n};
+	return k;
 }

@@ -299,6 +299,31 @@ START_TEST(products_larger_than_the_arena_are_right)
 }
 END_TEST
 
+/* Whole operands in the region, computed while they come and go. */
+START_TEST(products_that_fit_whole_are_right)
+{
+	unsigned int v;
+	struct job j;
+
+	for (v = 0; v < 16; v++) {
+		j = (struct job){0};
+		j.g.dtype = types[_i][0];
+		j.g.dtype_c = types[_i][1];
+		j.g.order = v & 1;
+		j.g.transa = v & 2;
+		j.g.transb = v & 4;
+		j.g.m = v & 8 ? 300 : 256;
+		j.g.n = 150 + v * 20;
+		j.g.k = 77;
+		j.g.alpha = 1;
+		j.g.beta = v % 3;
+		prepare(&j, v % 31 + 1, v % 5);
+		run(&j);
+		finish(&j);
+	}
+}
+END_TEST
+
 START_TEST(batches_in_foreign_memory_are_right)
 {
 	struct job j = {
@@ -491,6 +516,7 @@ static void add(TCase *tc)
 	tcase_add_loop_test(
 		tc, small_products_of_every_type_and_place_are_right, 0, n);
 	tcase_add_loop_test(tc, products_larger_than_the_arena_are_right, 0, n);
+	tcase_add_loop_test(tc, products_that_fit_whole_are_right, 0, n);
 	tcase_add_test(tc, batches_in_foreign_memory_are_right);
 	tcase_add_test(tc,
 		       bad_arguments_are_refused_before_anything_is_touched);
