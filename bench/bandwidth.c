@@ -33,7 +33,7 @@ static int once_copy(struct pst_bench_task *t, uint64_t *ret_ns,
 {
 	uint64_t start = pst_bench_now_ns();
 
-	pst_copy(t->how, t->dst, t->src, t->n);
+	pst_copy_by(t->how, t->dst, t->src, t->n);
 	*ret_ns = pst_bench_now_ns() - start;
 	return 0;
 }

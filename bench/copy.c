@@ -65,7 +65,7 @@ static void non_temporal(void *dst, const void *src, size_t n)
 	_mm_sfence();
 }
 
-void pst_copy(enum pst_copy_how how, void *dst, const void *src, size_t n)
+void pst_copy_by(enum pst_copy_how how, void *dst, const void *src, size_t n)
 {
 	if (how == PST_COPY_REP_MOVSB)
 		rep_movsb(dst, src, n);
@@ -77,7 +77,7 @@ void pst_copy(enum pst_copy_how how, void *dst, const void *src, size_t n)
 
 #else
 
-void pst_copy(enum pst_copy_how how, void *dst, const void *src, size_t n)
+void pst_copy_by(enum pst_copy_how how, void *dst, const void *src, size_t n)
 {
 	memcpy(dst, src, n);
 }

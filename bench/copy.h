@@ -21,6 +21,6 @@ bool pst_copy_has(enum pst_copy_how how);
 
 /* Copies n bytes that do not overlap; what was stored is ordered before any
  * later store. */
-void pst_copy(enum pst_copy_how how, void *dst, const void *src, size_t n);
+void pst_copy_by(enum pst_copy_how how, void *dst, const void *src, size_t n);
 
 #endif

@@ -98,6 +98,9 @@ void pst_record_unref(struct pst *c, struct pst_record *rec)
 		if (rec->blocks[i])
 			pst_buffer_unref(c, rec->blocks[i]);
 		rec->blocks[i] = NULL;
+		if (rec->tensors[i])
+			pst_tensor_unref(c, rec->tensors[i] - 1);
+		rec->tensors[i] = 0;
 	}
 }
 
@@ -191,15 +194,6 @@ static uint64_t lease_size(const struct pst *c, uint64_t need)
 								    : need;
 }
 
-static void nap(struct pst *c, uint64_t ns)
-{
-	struct timespec ts = {.tv_nsec = (long)ns};
-
-	pst_unlock(c);
-	nanosleep(&ts, NULL);
-	pst_lock(c);
-}
-
 /* Leases room for size bytes (unlocks): generously, then just enough, then
  * after giving back what lies empty. */
 static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
@@ -221,7 +215,7 @@ static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
 		r = lease(c, need, deadline_ns, err);
 		if (r != -ENOSPC)
 			break;
-		nap(c, LEASE_RETRY_NS);
+		pst_nap(c, LEASE_RETRY_NS);
 	}
 	return r;
 }

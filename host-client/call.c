@@ -1,30 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations: descriptors from arguments, submission, synchronous calls. */
+#include "host-client/call.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/conn.h"
 #include "host-client/tile.h"
-#include "transport/op.h"
 
-/* An operation on its way to the lane. */
-struct call {
-	struct pst_wire_sqe sqe;
-	struct pst_block *blocks[PST_RECORD_BLOCKS];
-	bool writes;
-};
-
-/* Resolves an operand's pointer; the size follows once it is known. */
-static int operand(struct pst *c, const char *what, const void *ptr,
-		   struct pst_block **block, uint64_t *ret_off,
-		   struct pst_error *err)
+int pst_call_operand(struct pst *c, struct pst_call *call,
+		     enum pst_operand_slot slot, const char *what,
+		     const void *ptr, uint64_t *ret_off, struct pst_error *err)
 {
-	int r = pst_buffer_find(c, what, ptr, 0, block, err);
+	struct pst_block *b;
+	int r = pst_buffer_find(c, what, ptr, 0, &b, err);
 
 	if (r < 0)
 		return r;
-	*ret_off = (*block)->extent->off +
-		   (uint64_t)((const uint8_t *)ptr - (*block)->extent->addr);
+	call->blocks[slot] = b;
+	*ret_off = b->extent->off +
+		   (uint64_t)((const uint8_t *)ptr - b->extent->addr);
+	return 0;
+}
+
+int pst_call_tensor(struct pst *c, struct pst_call *call,
+		    enum pst_operand_slot slot, const char *what, uint64_t id,
+		    uint64_t *ret_handle, struct pst_error *err)
+{
+	struct pst_tentry *e;
+	int r;
+
+	if (!id)
+		return 0;
+	r = pst_tensor_lookup(c, what, id, &e, err);
+	if (r < 0)
+		return r;
+	call->tensors[slot] = pst_tentab_place(&c->tensors, e) + 1;
+	*ret_handle = e->handle;
 	return 0;
 }
 
@@ -47,10 +58,71 @@ static int operand_fits(const char *what, const struct pst_block *b,
 }
 
 /* pst_op_check() asks for extents; buffers, which are smaller, are checked
- * here right after it. */
+ * right after it. */
 static bool holds_any(void *arg, const struct pst_span *span)
 {
 	return true;
+}
+
+struct lookup {
+	const struct pst_tentab *tensors;
+	const struct pst_call *call;
+};
+
+/* The tensor that one of the call's operands has, by the agent's handle. Its
+ * entry stands for its memory: only compared with others. */
+static int find_tensor(void *arg, uint64_t handle, void **ret_mem,
+		       uint64_t *ret_size)
+{
+	const struct lookup *l = arg;
+	struct pst_tentry *e;
+	int i;
+
+	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
+		if (!l->call->tensors[i])
+			continue;
+		e = &l->tensors->entry[l->call->tensors[i] - 1];
+		if (e->handle != handle)
+			continue;
+		*ret_mem = e;
+		*ret_size = e->size;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* What an operand is called. */
+static const char *operand_name(const struct pst_call *call,
+				enum pst_operand_slot slot)
+{
+	static const char *const gemm[] = {"a", "b", "c", "bias"};
+
+	if (call->sqe.op == PST_WIRE_OP_GEMM ||
+	    call->sqe.op == PST_WIRE_OP_GEMM_STRIDED_BATCHED)
+		return gemm[slot];
+	if (call->sqe.op == PST_WIRE_OP_COPY)
+		return slot == PST_SLOT_A ? "the source" : "the destination";
+	return "the span";
+}
+
+int pst_call_check(struct pst *c, const struct pst_call *call,
+		   struct pst_op *ret, struct pst_error *err)
+{
+	struct lookup lookup = {&c->tensors, call};
+	const struct pst_op_env env = {
+		.limits = &c->welcome.limits,
+		.holds = holds_any,
+		.tensor = find_tensor,
+		.arg = &lookup,
+	};
+	const struct pst_operand *operands[PST_RECORD_BLOCKS] = {
+		&ret->a, &ret->b, &ret->c, &ret->bias};
+	int i, r = pst_op_check(&call->sqe, &env, ret, err);
+
+	for (i = 0; i < PST_RECORD_BLOCKS && !r; i++)
+		r = operand_fits(operand_name(call, i), call->blocks[i],
+				 operands[i], err);
+	return r;
 }
 
 static uint64_t double_bits(double d)
@@ -59,15 +131,6 @@ static uint64_t double_bits(double d)
 
 	memcpy(&bits, &d, sizeof(bits));
 	return bits;
-}
-
-/* Likewise: the agent knows the session's tensors. */
-static int any_tensor(void *arg, uint64_t handle, void **ret_mem,
-		      uint64_t *ret_size)
-{
-	*ret_mem = NULL;
-	*ret_size = UINT64_MAX;
-	return handle ? 0 : -ENOENT;
 }
 
 static uint32_t natural_dtype_c(uint32_t dtype)
@@ -108,10 +171,6 @@ static void gemm_sqe(const struct pst_gemm *g, struct pst_wire_sqe *s)
 		.stride_a = batch > 1 ? g->stride_a : 0,
 		.stride_b = batch > 1 ? g->stride_b : 0,
 		.stride_c = batch > 1 ? g->stride_c : 0,
-		.off_a = g->a_tensor,
-		.off_b = g->b_tensor,
-		.off_c = g->c_tensor,
-		.off_bias = g->bias_tensor,
 	};
 }
 
@@ -136,18 +195,31 @@ static int check_gemm_enums(const struct pst_gemm *g, struct pst_error *err)
 	return 0;
 }
 
-static int prepare_gemm(struct pst *c, const struct pst_gemm *g,
-			struct call *call, struct pst_error *err)
+/* Operands that are tensors; those not read are looked up all the same, so
+ * that no handle of a lost session gets to the agent. */
+static int gemm_tensors(struct pst *c, const struct pst_gemm *g,
+			struct pst_call *call, struct pst_error *err)
 {
-	const struct pst_op_env env = {
-		.limits = &c->welcome.limits,
-		.holds = holds_any,
-		.tensor = any_tensor,
-	};
+	struct pst_wire_sqe *s = &call->sqe;
+	int r;
+
+	if ((r = pst_call_tensor(c, call, PST_SLOT_A, "a", g->a_tensor,
+				 &s->off_a, err)) < 0 ||
+	    (r = pst_call_tensor(c, call, PST_SLOT_B, "b", g->b_tensor,
+				 &s->off_b, err)) < 0 ||
+	    (r = pst_call_tensor(c, call, PST_SLOT_C, "c", g->c_tensor,
+				 &s->off_c, err)) < 0)
+		return r;
+	return pst_call_tensor(c, call, PST_SLOT_BIAS, "bias", g->bias_tensor,
+			       &s->off_bias, err);
+}
+
+static int prepare_gemm(struct pst *c, const struct pst_gemm *g,
+			struct pst_call *call, struct pst_error *err)
+{
 	const bool writes = g->m && g->n;
 	const bool reads = writes && g->k && g->alpha != 0;
 	struct pst_wire_sqe *s = &call->sqe;
-	struct pst_block **blocks = call->blocks;
 	struct pst_op op;
 	int r;
 
@@ -156,36 +228,29 @@ static int prepare_gemm(struct pst *c, const struct pst_gemm *g,
 		return r;
 	gemm_sqe(g, s);
 	if ((reads && !g->a_tensor &&
-	     (r = operand(c, "a", g->a, &blocks[0], &s->off_a, err)) < 0) ||
+	     (r = pst_call_operand(c, call, PST_SLOT_A, "a", g->a, &s->off_a,
+				   err)) < 0) ||
 	    (reads && !g->b_tensor &&
-	     (r = operand(c, "b", g->b, &blocks[1], &s->off_b, err)) < 0) ||
+	     (r = pst_call_operand(c, call, PST_SLOT_B, "b", g->b, &s->off_b,
+				   err)) < 0) ||
 	    (writes && !g->c_tensor &&
-	     (r = operand(c, "c", g->c, &blocks[2], &s->off_c, err)) < 0) ||
+	     (r = pst_call_operand(c, call, PST_SLOT_C, "c", g->c, &s->off_c,
+				   err)) < 0) ||
 	    (writes && g->bias &&
-	     (r = operand(c, "bias", g->bias, &blocks[3], &s->off_bias, err)) <
-		     0))
-		return r;
-	r = pst_op_check(s, &env, &op, err);
-	if (r < 0)
+	     (r = pst_call_operand(c, call, PST_SLOT_BIAS, "bias", g->bias,
+				   &s->off_bias, err)) < 0) ||
+	    (r = gemm_tensors(c, g, call, err)) < 0)
 		return r;
 	call->writes = true;
-	if ((r = operand_fits("a", blocks[0], &op.a, err)) < 0 ||
-	    (r = operand_fits("b", blocks[1], &op.b, err)) < 0 ||
-	    (r = operand_fits("c", blocks[2], &op.c, err)) < 0)
-		return r;
-	return operand_fits("bias", blocks[3], &op.bias, err);
+	return pst_call_check(c, call, &op, err);
 }
 
 /* FILL and CHECKSUM; elem is FILL's pattern size, 0 for CHECKSUM. */
 static int prepare_span(struct pst *c, const void *ptr, size_t n,
-			uint64_t pattern, unsigned int elem, struct call *call,
-			struct pst_error *err)
+			uint64_t pattern, unsigned int elem,
+			struct pst_call *call, struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
-	const struct pst_op_env env = {
-		.limits = &c->welcome.limits,
-		.holds = holds_any,
-	};
 	bool fill = call->writes;
 	struct pst_op op;
 	int r;
@@ -204,17 +269,13 @@ static int prepare_span(struct pst *c, const void *ptr, size_t n,
 			   : elem == 4 ? PST_WIRE_F32
 				       : PST_WIRE_I8;
 	}
-	r = operand(c, "the span", ptr, &call->blocks[0], &s->off_a, err);
-	if (!r)
-		r = pst_op_check(s, &env, &op, err);
-	if (!r)
-		r = operand_fits("the span", call->blocks[0], &op.a, err);
-	return r;
+	r = pst_call_operand(c, call, PST_SLOT_A, "the span", ptr, &s->off_a,
+			     err);
+	return r < 0 ? r : pst_call_check(c, call, &op, err);
 }
 
-/* Hands a prepared operation to the agent. */
-static int submit(struct pst *c, struct call *call, bool claimed,
-		  struct pst_record **ret, struct pst_error *err)
+int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
+		    struct pst_record **ret, struct pst_error *err)
 {
 	struct pst_record *rec;
 	int i;
@@ -249,6 +310,9 @@ static int submit(struct pst *c, struct call *call, bool claimed,
 		rec->blocks[i] = call->blocks[i];
 		if (rec->blocks[i])
 			rec->blocks[i]->busy++;
+		rec->tensors[i] = call->tensors[i];
+		if (rec->tensors[i])
+			c->tensors.entry[rec->tensors[i] - 1].busy++;
 	}
 	*ret = rec;
 	if (pst_lane_client_must_wake(&c->lane))
@@ -256,61 +320,54 @@ static int submit(struct pst *c, struct call *call, bool claimed,
 	return 0;
 }
 
-/* Waits for a claimed record and hands its completion over. */
-static int finish(struct pst *c, struct pst_record *rec,
-		  const struct pst_waiter *w, struct pst_completion *done,
-		  struct pst_error *err)
+int pst_call_finish(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_completion *done,
+		    struct pst_error *err)
 {
 	int r = pst_wait_record(c, rec, w, err);
+	uint64_t tag;
+	bool lost;
 
 	if (r < 0)
 		return r;
 	if (done)
 		*done = rec->done;
 	r = rec->done.status;
-	if (r < 0 && rec->lost)
+	tag = rec->done.tag;
+	lost = rec->lost;
+	pst_optab_put(&c->ops, rec);
+	if (r < 0 && lost)
 		pst_error_set(err, r, "the operation was lost: %s",
 			      c->lost.text);
 	else if (r < 0)
-		pst_error_set(err, r, "the agent's answer: %s",
-			      pst_errno_text(r));
-	pst_optab_put(&c->ops, rec);
+		pst_why_failed(c, tag, r, w->deadline_ns, err);
 	return r;
 }
 
-static int run(struct pst *c, struct call *call, const struct pst_waiter *w,
-	       struct pst_completion *done, struct pst_error *err)
+int pst_call_run(struct pst *c, struct pst_call *call,
+		 const struct pst_waiter *w, struct pst_completion *done,
+		 struct pst_error *err)
 {
 	struct pst_record *rec;
-	int r = submit(c, call, true, &rec, err);
+	int r = pst_call_submit(c, call, true, &rec, err);
 
-	return r < 0 ? r : finish(c, rec, w, done, err);
+	return r < 0 ? r : pst_call_finish(c, rec, w, done, err);
 }
 
-static int run_async(struct pst *c, struct call *call, uint64_t *ret_tag,
-		     struct pst_error *err)
+int pst_call_run_async(struct pst *c, struct pst_call *call, uint64_t *ret_tag,
+		       struct pst_error *err)
 {
 	struct pst_record *rec;
-	int r = submit(c, call, false, &rec, err);
+	int r = pst_call_submit(c, call, false, &rec, err);
 
 	if (!r)
 		*ret_tag = rec->done.tag;
 	return r;
 }
 
-static struct pst_waiter waiter(uint64_t timeout_ns)
-{
-	uint64_t now = pst_now_ns();
-
-	return (struct pst_waiter){
-		.start_ns = now,
-		.deadline_ns = pst_deadline(now, timeout_ns),
-	};
-}
-
 /* A NOP needs no buffer, so it may open a new session (unlocks). */
-static int prepare_nop(struct pst *c, uint64_t deadline_ns, struct call *call,
-		       struct pst_error *err)
+static int prepare_nop(struct pst *c, uint64_t deadline_ns,
+		       struct pst_call *call, struct pst_error *err)
 {
 	uint64_t max = pst_deadline(pst_now_ns(), c->timeout_ns);
 
@@ -321,15 +378,15 @@ static int prepare_nop(struct pst *c, uint64_t deadline_ns, struct call *call,
 
 int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 {
-	const struct pst_waiter w = waiter(timeout_ns);
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_error err = {0};
-	struct call call = {0};
+	struct pst_call call = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_nop(c, w.deadline_ns, &call, &err);
 	if (!r)
-		r = run(c, &call, &w, done, &err);
+		r = pst_call_run(c, &call, &w, done, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -337,10 +394,10 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
-	const struct pst_waiter w = waiter(timeout_ns);
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_foreign foreign;
 	struct pst_error err = {0};
-	struct call call = {0};
+	struct pst_call call = {0};
 	int r;
 
 	pst_lock(c);
@@ -350,7 +407,7 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 		return pst_tile_gemm(c, g, &foreign, timeout_ns, done);
 	}
 	if (!r)
-		r = run(c, &call, &w, done, &err);
+		r = pst_call_run(c, &call, &w, done, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -359,15 +416,15 @@ int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	     unsigned int pattern_size, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
-	const struct pst_waiter w = waiter(timeout_ns);
-	struct call call = {.writes = true};
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_call call = {.writes = true};
 	struct pst_error err = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_span(c, dst, n, pattern, pattern_size, &call, &err);
 	if (!r)
-		r = run(c, &call, &w, done, &err);
+		r = pst_call_run(c, &call, &w, done, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -375,15 +432,15 @@ int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 		 struct pst_completion *done)
 {
-	const struct pst_waiter w = waiter(timeout_ns);
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_error err = {0};
-	struct call call = {0};
+	struct pst_call call = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_span(c, src, n, 0, 0, &call, &err);
 	if (!r)
-		r = run(c, &call, &w, done, &err);
+		r = pst_call_run(c, &call, &w, done, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -391,13 +448,13 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
 {
 	struct pst_error err = {0};
-	struct call call = {0};
+	struct pst_call call = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_nop(c, UINT64_MAX, &call, &err);
 	if (!r)
-		r = run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -405,13 +462,13 @@ int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
 int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 {
 	struct pst_error err = {0};
-	struct call call = {0};
+	struct pst_call call = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_gemm(c, g, &call, &err);
 	if (!r)
-		r = run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -419,14 +476,14 @@ int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 		    unsigned int pattern_size, uint64_t *ret_tag)
 {
-	struct call call = {.writes = true};
+	struct pst_call call = {.writes = true};
 	struct pst_error err = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_span(c, dst, n, pattern, pattern_size, &call, &err);
 	if (!r)
-		r = run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -435,13 +492,13 @@ int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 			uint64_t *ret_tag)
 {
 	struct pst_error err = {0};
-	struct call call = {0};
+	struct pst_call call = {0};
 	int r;
 
 	pst_lock(c);
 	r = prepare_span(c, src, n, 0, 0, &call, &err);
 	if (!r)
-		r = run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -449,7 +506,7 @@ int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	     struct pst_completion *ret)
 {
-	const struct pst_waiter w = waiter(timeout_ns);
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_error err = {0};
 	struct pst_record *rec;
 	int r;
@@ -461,7 +518,7 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 				  "no operation of this tag is outstanding");
 	} else {
 		pst_optab_claim(&c->ops, rec);
-		r = finish(c, rec, &w, ret, &err);
+		r = pst_call_finish(c, rec, &w, ret, &err);
 	}
 	pst_unlock(c);
 	return pst_fail(c, r, &err);

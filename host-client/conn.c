@@ -98,6 +98,7 @@ static void done_memory(struct pst *c)
 	for (i = 0; i < c->heap.n; i++)
 		munmap(c->heap.extents[i]->addr, c->heap.extents[i]->size);
 	pst_heap_done(&c->heap);
+	pst_tentab_done(&c->tensors);
 	munmap(c->ctl, PST_WIRE_CTL_SIZE);
 }
 

@@ -11,6 +11,7 @@
 #include "host-client/heap.h"
 #include "host-client/optab.h"
 #include "host-client/penstock.h"
+#include "host-client/tentab.h"
 #include "transport/error.h"
 #include "transport/frame.h"
 #include "transport/region.h"
@@ -115,6 +116,7 @@ struct pst {
 
 	struct pst_heap heap;
 	bool leasing; /* a thread is extending the heap */
+	struct pst_tentab tensors;
 
 	int epfd;   /* pst_fd(), or -1 */
 	int notice; /* eventfd inside epfd: look, though the socket is quiet */
@@ -233,6 +235,9 @@ void pst_wait_end(struct pst *c);
 /* Sleeps on cond until until_ns at most (unlocks). */
 void pst_wait_cond(struct pst *c, uint64_t until_ns);
 
+/* Sleeps for ns, whatever happens (unlocks). */
+void pst_nap(struct pst *c, uint64_t ns);
+
 /* Wakes all threads that sleep on cond. */
 static inline void pst_wake_followers(struct pst *c)
 {
@@ -266,8 +271,28 @@ void pst_buffer_unref(struct pst *c, struct pst_block *b);
  * stale from now on. */
 void pst_buffers_detach(struct pst *c);
 
-/* Ends a record's use of its blocks. */
+/* Ends a record's use of its blocks and tensors. */
 void pst_record_unref(struct pst *c, struct pst_record *rec);
+
+/* ---- tensor.c ---- */
+
+/* The live tensor of an id. -ENOENT, -ESTALE with a sentence that begins with
+ * what. */
+PST_MUST_USE int pst_tensor_lookup(struct pst *c, const char *what, uint64_t id,
+				   struct pst_tentry **ret,
+				   struct pst_error *err);
+
+/* Ends one use of the tensor at a place; tells the agent to destroy it if its
+ * owner has. */
+void pst_tensor_unref(struct pst *c, uint32_t place);
+
+/* ---- why.c ---- */
+
+/* The sentence of an operation that the agent completed with status r: asks
+ * for it until deadline_ns at most, and not longer than a control call may
+ * take (unlocks); a general one if that fails. */
+void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
+		    struct pst_error *err);
 
 /* ---- poll.c ---- */
 

@@ -94,6 +94,17 @@ static void return_late_lease(struct pst *c, const struct pst_frame *f)
 		(void)pst_post(c, PST_WIRE_RELEASE, &lease, sizeof(lease));
 }
 
+/* Likewise a tensor. */
+static void return_late_tensor(struct pst *c, const struct pst_frame *f)
+{
+	struct pst_wire_tensor t;
+
+	if (f->status != PST_WIRE_OK || pst_frame_tensor(f, &t, NULL) < 0)
+		return;
+	t.size = 0;
+	(void)pst_post(c, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t));
+}
+
 /* A reply: the one that is waited for, or one that nobody wants. */
 static void take_reply(struct pst *c, const struct pst_frame *f)
 {
@@ -107,6 +118,8 @@ static void take_reply(struct pst *c, const struct pst_frame *f)
 					 "was not made");
 		else if (f->type == PST_WIRE_LEASE)
 			return_late_lease(c, f);
+		else if (f->type == PST_WIRE_TENSOR_CREATE)
+			return_late_tensor(c, f);
 		return;
 	}
 	if (f->type != q->type) {

@@ -35,6 +35,7 @@ struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed)
 	rec->writes = false;
 	rec->lost = false;
 	memset(rec->blocks, 0, sizeof(rec->blocks));
+	memset(rec->tensors, 0, sizeof(rec->tensors));
 	rec->done = (struct pst_completion){
 		.tag = (uint64_t)rec->gen << GEN_SHIFT | rec->index,
 	};

@@ -19,7 +19,7 @@ enum pst_record_state {
 	PST_RECORD_ABANDONED, /* the agent has it, nobody waits any more */
 };
 
-/* Operands of an operation at most: a, b, c. */
+/* Operands of an operation at most: a, b, c, bias. */
 #define PST_RECORD_BLOCKS 4
 
 struct pst_record {
@@ -31,6 +31,8 @@ struct pst_record {
 	bool writes;  /* its result lies in a buffer */
 	bool lost;    /* its session ended; done.status says how */
 	struct pst_block *blocks[PST_RECORD_BLOCKS]; /* busy by it, or NULL */
+	/* Places of tensors + 1, busy by it, or 0. */
+	uint32_t tensors[PST_RECORD_BLOCKS];
 	struct pst_completion done;
 };
 

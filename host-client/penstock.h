@@ -174,6 +174,61 @@ int pst_free(struct pst *c, void *ptr);
  */
 int pst_take(struct pst *c, void *dst, const void *src, size_t n);
 
+/* ---- Resident tensors -------------------------------------------------- */
+
+/*
+ * Memory of the backend's own (a GPU's), beside the region: operands that are
+ * used again and again are copied there once (pst_upload(), pst_copy()) and
+ * named in calls by their id, which is never 0 and never used again.
+ *
+ * A tensor belongs to the session. When that is lost, so are its contents:
+ * calls with the id return ESTALE, also after a new session was opened.
+ */
+
+/*
+ * A new tensor of size bytes, all zero. Opens a new session when the last one
+ * is lost, as pst_alloc() does.
+ *
+ * EINVAL (size 0), EOPNOTSUPP (the backend has none), EMSGSIZE (above the
+ * agent's limit for one session, in bytes or number), EBUSY (memory of
+ * destroyed ones is still in use, try again), ENOMEM (the device has no room),
+ * ECONNREFUSED, ECONNRESET, ETIMEDOUT.
+ */
+int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor);
+
+/*
+ * Gives a tensor up; does not block. While an operation that was submitted
+ * still uses it, it is destroyed when that is over. ENOENT: no tensor of c, or
+ * destroyed already. One of a lost session is forgotten: 0.
+ */
+int pst_tensor_destroy(struct pst *c, uint64_t tensor);
+
+struct pst_tensor {
+	uint64_t tensor;
+	uint64_t size; /* bytes */
+};
+
+/*
+ * The session's tensors, oldest first, as the agent has them: up to max of
+ * them into ret. Returns how many there are, which may be more than max.
+ * ESTALE (the session is lost), ECONNRESET, ETIMEDOUT, ENOMEM.
+ */
+int pst_tensor_list(struct pst *c, struct pst_tensor *ret, int max);
+
+/*
+ * Copies n bytes from any memory to a tensor, from its byte off on, and back;
+ * wait at most timeout_ns. From and to a buffer of c in one operation; other
+ * memory goes through a buffer of c that is leased for the time of the call,
+ * one part copied here while the agent copies the other. n 0 does nothing.
+ *
+ * Errors of pst_copy() and pst_alloc(); ETIMEDOUT and other errors leave part
+ * of it copied. The memory is not used any more when the call has returned.
+ */
+int pst_upload(struct pst *c, uint64_t tensor, uint64_t off, const void *src,
+	       uint64_t n, uint64_t timeout_ns);
+int pst_download(struct pst *c, void *dst, uint64_t tensor, uint64_t off,
+		 uint64_t n, uint64_t timeout_ns);
+
 /* ---- Operations -------------------------------------------------------- */
 
 enum pst_dtype {
@@ -254,6 +309,19 @@ struct pst_gemm {
 	uint64_t a_tensor, b_tensor, c_tensor, bias_tensor;
 };
 
+/*
+ * n bytes from one place to another, which do not overlap: each a pointer into
+ * a buffer of the connection, or a tensor and the offset in it (the pointer is
+ * NULL then).
+ */
+struct pst_copy {
+	const void *src;
+	void *dst;
+	uint64_t src_tensor, src_off;
+	uint64_t dst_tensor, dst_off;
+	uint64_t n; /* not 0 */
+};
+
 struct pst_completion {
 	uint64_t tag;
 	int status;          /* 0 or a negative errno */
@@ -279,6 +347,9 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	     unsigned int pattern_size, uint64_t timeout_ns,
 	     struct pst_completion *done);
+/* ENOENT: no such tensor. EFAULT: beyond the end of a tensor or buffer. */
+int pst_copy(struct pst *c, const struct pst_copy *copy, uint64_t timeout_ns,
+	     struct pst_completion *done);
 /* XXH3 64-bit (seed 0) of n bytes, in done->result. */
 int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 		 struct pst_completion *done);
@@ -296,6 +367,8 @@ int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 		    unsigned int pattern_size, uint64_t *ret_tag);
 int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 			uint64_t *ret_tag);
+int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
+		    uint64_t *ret_tag);
 
 /* Takes up to max completions that are there; does not wait. Returns their
  * number. Operations that a lost session took along complete with ECONNRESET
@@ -309,6 +382,15 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max);
  */
 int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	     struct pst_completion *ret);
+
+/*
+ * The agent's sentence on an operation that failed, copied to buf
+ * (NUL-terminated, cut to size): for completions that came by pst_poll(); the
+ * calls that wait have asked for it already (pst_last_error()). The agent
+ * keeps those of the last 16 failures of a session. ENOENT (it keeps none of
+ * this tag), ESTALE, ECONNRESET, ETIMEDOUT.
+ */
+int pst_why(struct pst *c, uint64_t tag, char *buf, size_t size);
 
 /*
  * Asks the agent to give up an operation; does not wait. It completes with

@@ -73,6 +73,15 @@ static struct timespec to_timespec(uint64_t ns)
 	};
 }
 
+void pst_nap(struct pst *c, uint64_t ns)
+{
+	struct timespec ts = to_timespec(ns);
+
+	pst_unlock(c);
+	nanosleep(&ts, NULL);
+	pst_lock(c);
+}
+
 void pst_wait_cond(struct pst *c, uint64_t until_ns)
 {
 	uint64_t max = pst_now_ns() + PST_TICK_NS;

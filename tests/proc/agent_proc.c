@@ -56,10 +56,13 @@ void agent_start(struct agent_proc *a)
 {
 	posix_spawn_file_actions_t fa;
 	char region[80], socket[80];
-	const char *argv[] = {agent_program(), "--region",  region, "--listen",
-			      socket,          "--threads", "1",    "--backend",
-			      "cpu",           NULL};
+	const char *argv[16] = {
+		agent_program(), "--region", region,      "--listen", socket,
+		"--threads",     "1",        "--backend", "cpu"};
+	size_t n = 9, i;
 
+	for (i = 0; i < PST_ARRAY_SIZE(a->extra) && a->extra[i]; i++)
+		argv[n++] = a->extra[i];
 	snprintf(region, sizeof(region), "file:%s", a->region);
 	snprintf(socket, sizeof(socket), "unix:%s", a->socket);
 	posix_spawn_file_actions_init(&fa);

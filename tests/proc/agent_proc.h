@@ -14,6 +14,8 @@ struct agent_proc {
 	uint64_t size;
 	uint8_t *file; /* the whole region file, mapped by the test */
 	pid_t pid;
+	/* Further options, borrowed; for the next agent_start(). */
+	const char *extra[6];
 };
 
 /* The agent's program of this build. */

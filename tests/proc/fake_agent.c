@@ -128,6 +128,45 @@ static void answer_lease(struct fake *f, const struct pst_frame *in)
 	send_frame(f, &fr, -1);
 }
 
+static void answer_why(struct fake *f, const struct pst_frame *in)
+{
+	const char *why = f->why;
+	const struct pst_frame fr = {
+		.type = PST_WIRE_WHY,
+		.reply = true,
+		.seq = in->seq,
+		.status = why ? PST_WIRE_OK : PST_WIRE_ENOENT,
+		.payload = (const uint8_t *)why,
+		.length = why ? (uint32_t)strlen(why) : 0,
+	};
+
+	f->whys++;
+	if (!f->mute)
+		send_frame(f, &fr, -1);
+}
+
+static void answer_tensor(struct fake *f, const struct pst_frame *in)
+{
+	struct pst_wire_tensor p = {0};
+	struct pst_frame fr = {
+		.type = in->type,
+		.reply = true,
+		.seq = in->seq,
+		.payload = (uint8_t *)&p,
+		.length = in->type == PST_WIRE_TENSOR_CREATE ? sizeof(p) : 0,
+	};
+
+	ck_assert_int_eq(pst_frame_tensor(in, &p, NULL), 0);
+	if (in->type == PST_WIRE_TENSOR_CREATE)
+		p.handle = (uint64_t)++f->tensors << 32 | 1;
+	if (in->type == PST_WIRE_TENSOR_DESTROY)
+		f->destroys++;
+	if (f->tensor)
+		f->tensor(&fr, &p);
+	if (!f->mute)
+		send_frame(f, &fr, -1);
+}
+
 static void take_frame(struct fake *f, const struct pst_frame *in)
 {
 	struct pst_frame fr = {
@@ -146,6 +185,14 @@ static void take_frame(struct fake *f, const struct pst_frame *in)
 	case PST_WIRE_LEASE:
 		if (!f->mute)
 			answer_lease(f, in);
+		return;
+	case PST_WIRE_WHY:
+		answer_why(f, in);
+		return;
+	case PST_WIRE_TENSOR_CREATE:
+	case PST_WIRE_TENSOR_DESTROY:
+	case PST_WIRE_TENSOR_LIST:
+		answer_tensor(f, in);
 		return;
 	case PST_WIRE_RELEASE:
 		f->releases++;

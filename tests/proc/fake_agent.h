@@ -22,6 +22,7 @@ struct fake {
 	void (*challenge)(struct pst_wire_challenge *p);
 	void (*welcome)(struct pst_frame *f, struct pst_wire_welcome *p);
 	void (*_Atomic lease)(struct pst_frame *f, struct pst_wire_lease *p);
+	void (*_Atomic tensor)(struct pst_frame *f, struct pst_wire_tensor *p);
 	void (*_Atomic reply)(struct pst_frame *f);
 	void (*_Atomic complete)(struct pst_wire_cqe *cqe);
 	/* Bytes sent in place of CHALLENGE. */
@@ -34,6 +35,8 @@ struct fake {
 	atomic_bool mute;    /* requests are read and not answered */
 	atomic_bool hang_up; /* closes the connection, once */
 	atomic_uint sessions, leases, releases, cancels, wakes, taken, byes;
+	atomic_uint whys, tensors, destroys;
+	_Atomic(const char *) why; /* WHY's sentence; NULL: ENOENT */
 	/* Bytes sent once in the middle of a session, then set to NULL. */
 	_Atomic(const void *) inject;
 	size_t inject_n;
