@@ -95,7 +95,7 @@ static double best_copy(void *dst, const void *src, uint64_t n)
 			continue;
 		for (i = 0; i < COPIES; i++) {
 			start = pst_bench_now_ns();
-			pst_copy(how, dst, src, n);
+			pst_copy_by(how, dst, src, n);
 			us = (double)(pst_bench_now_ns() - start) /
 			     (double)PST_BENCH_US;
 			if (best == 0 || us < best)
