@@ -63,7 +63,8 @@ START_TEST(every_way_copies_every_byte_and_no_other)
 		for (shift = 0; shift < 17; shift += 5) {
 			n = sizes[i];
 			memset(dst, 0xee, sizeof(dst));
-			pst_copy(_i, dst + GUARD + shift, src + shift / 2, n);
+			pst_copy_by(_i, dst + GUARD + shift, src + shift / 2,
+				    n);
 			for (j = 0; j < GUARD + shift; j++)
 				ck_assert_uint_eq(dst[j], 0xee);
 			ck_assert_int_eq(
