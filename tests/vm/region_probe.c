@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs in the guest: maps a region's device, asks how it is mapped, drives the
- * edu device's DMA into it. */
+ * edu device's DMA into it, runs a command as nobody of importance. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -198,6 +199,16 @@ static int edu(const char *dir, uint64_t from, uint64_t to, uint64_t n)
 	return 0;
 }
 
+/* COMMAND as a user and group that may nothing. */
+static int run_as(uint64_t id, char **command)
+{
+	if (setgroups(0, NULL) < 0 || setgid((gid_t)id) < 0 ||
+	    setuid((uid_t)id) < 0)
+		return fail("setuid");
+	execvp(command[0], command);
+	return fail(command[0]);
+}
+
 static uint64_t number(const char *text)
 {
 	return strtoull(text, NULL, 0);
@@ -214,7 +225,9 @@ int main(int argc, char **argv)
 	if (argc == 6 && strcmp(argv[1], "edu") == 0)
 		return edu(argv[2], number(argv[3]), number(argv[4]),
 			   number(argv[5]));
+	if (argc >= 4 && strcmp(argv[1], "as") == 0)
+		return run_as(number(argv[2]), argv + 3);
 	printf("usage: region_probe map|hold PATH OFF SIZE | limits PATH SIZE "
-	       "| edu DIR FROM TO BYTES\n");
+	       "| edu DIR FROM TO BYTES | as ID COMMAND...\n");
 	return 2;
 }

@@ -190,6 +190,100 @@ def case_dma():
         assert f.read(n) == data
 
 
+# ---- Agents without privileges, and two of them --------------------------
+
+ID = 1234
+
+
+def start_agent(name, *args, user=ID):
+    """An agent in the background; returns its pid. It has not come up yet."""
+    run("mkdir -p /run/u && chmod 777 /run/u && rm -f /run/u/%s.*" % name)
+    words = ["penstock-agent", "--threads", "1", "--listen",
+             "unix:/run/u/%s.sock" % name, *args]
+    if user:
+        words = ["region_probe", "as", str(user), *words]
+    return run("%s >/run/u/%s.log 2>&1 </dev/null & echo $!" %
+               (" ".join(words), name)).strip()
+
+
+def log_of(name, words, seconds=30):
+    show = lambda: run("cat /run/u/%s.log" % name, check=False)
+    try:
+        eventually(lambda: words in show(), seconds, "%s says '%s'" %
+                   (name, words))
+    except AssertionError as e:
+        raise AssertionError("%s, but '%s'" % (e, show())) from None
+    return show()
+
+
+def end_agent(pid):
+    run("kill %s; while kill -0 %s 2>/dev/null; do sleep 0.1; done" %
+        (pid, pid))
+
+
+def case_unprivileged():
+    """an agent without privileges gets the region from --grant, through the
+    module and through sysfs"""
+    where = ivshmem()
+    # The image is root's alone.
+    run("chmod a+rx / && chmod -R a+rX /bin /lib /lib64 2>/dev/null; "
+        "chmod a+rw /dev/null")
+    run("chown 0:0 /dev/penstock0; chmod 600 /dev/penstock0")
+    start_agent("a")
+    log_of("a", "no permission")
+    run("penstock-agent --grant %d" % ID)
+    assert run("stat -c '%g %a' /dev/penstock0").split() == [str(ID), "660"]
+    pid = start_agent("a")
+    log = log_of("a", "listens on")
+    assert "by /dev/penstock0" in log and " WB" in log, log
+    end_agent(pid)
+    driver("unbind", where)
+    start_agent("a")
+    log_of("a", "no permission")
+    run("penstock-agent --grant %d" % ID)
+    pid = start_agent("a")
+    log = log_of("a", "listens on")
+    assert "/dev/penstock" not in log.split("cure")[0].splitlines()[0], log
+    assert " WC" in log, log
+    end_agent(pid)
+    driver("bind", where)
+
+
+def case_two():
+    """the module serves two regions to two agents, and one going does not
+    disturb the other"""
+    first = ivshmem()
+    devices = run("grep -l 0x1110 %s*/device" % SLOT).split()
+    second, = {os.path.dirname(d) for d in devices} - {first}
+    address = os.path.basename(second)
+    # Named by its address it gets a stamp, and then the module takes it.
+    pid = start_agent("b", "--region", "ivshmem:" + address, user=0)
+    log_of("b", "listens on")
+    end_agent(pid)
+    driver("bind", second)
+    run("test -c /dev/penstock1")
+    start_agent("a", user=0)
+    log_of("a", "several devices are regions", 60)
+    out = run("penstock-agent --grant %d 2>&1" % ID)
+    assert "2 devices" in out, out
+    one = start_agent("a", "--region",
+                      "ivshmem:" + os.path.basename(first))
+    two = start_agent("b", "--region", "ivshmem:" + address)
+    assert "by /dev/penstock0" in log_of("a", "listens on")
+    assert "by /dev/penstock1" in log_of("b", "listens on")
+    assert run("cat /sys/class/misc/penstock1/owner_pid").strip() == two
+    driver("unbind", first)
+    log_of("a", "the region's memory is gone")
+    run("! kill -0 %s 2>/dev/null && kill -0 %s" % (one, two))
+    driver("bind", first)
+    one = start_agent("a", "--region",
+                      "ivshmem:" + os.path.basename(first), user=0)
+    log_of("a", "listens on")
+    run("kill -0 %s" % two)
+    end_agent(one)
+    end_agent(two)
+
+
 def case_unload():
     """the module can be removed"""
     run("rmmod penstock_bar")
@@ -224,7 +318,7 @@ def main():
     load.__doc__ = "SeaBIOS: the test's module loads"
     both = (case_agent, load, case_unbind, case_bind, case_page_tables)
     cases(tap, *both, case_limits, case_unstamped, case_pinned, case_dma,
-          case_unload)
+          case_unprivileged, case_two, case_unload)
     if os.path.exists(OVMF):
         vmlib.add_to_qemu("-bios", OVMF)
         load.__doc__ = "OVMF: the test's module loads"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The region as the guest's nvdimm: the dax provider, at a first boot."""
+import os
 import sys
 
 import numpy
@@ -49,6 +50,8 @@ def case_report():
         assert numpy.allclose(got, a @ b)
     for key in ("provider", "caching", "page_size", "gpu_registration"):
         assert info[key] == health[key] == GUEST.result.get(key), key
+    at = GUEST.console.run("cat /sys/bus/dax/devices/dax0.0/resource")
+    assert int(info["region"]["phys"], 16) == int(at, 16), (info, at)
     line = [x for x in GUEST.serial().splitlines() if "region dax dax0.0" in x]
     assert len(line) == 1 and "2048 KiB pages, WB, read " in line[0], line
 
@@ -62,10 +65,31 @@ def case_second_agent():
     assert "status=1" in out and "pid %d" % first in out, out
 
 
+def case_grant():
+    """an agent without privileges has it, after --grant"""
+    run = GUEST.console.run
+    run(": >/run/ending; killall penstock-agent")
+    vmlib.eventually(lambda: "gone" in run("pidof penstock-agent || echo gone"),
+                     20, "the agent ended")
+    # The image is root's alone.
+    run("chmod a+rx / && chmod -R a+rX /bin /lib /lib64 2>/dev/null; "
+        "chmod a+rw /dev/null")
+    command = ("timeout 20 region_probe as 1234 penstock-agent --listen "
+               "unix:/dev/shm/sock </dev/null 2>&1; true")
+    out = run(command, timeout=40)
+    assert "no permission" in out, out
+    assert "1 device " in run("penstock-agent --grant 1234 2>&1")
+    assert run("stat -c '%g %a' /dev/dax0.0").split() == ["1234", "660"]
+    out = run(command, timeout=40)
+    assert "region dax dax0.0" in out and "stopping" in out, out
+
+
 def main():
     global GUEST
     vmlib.need_guest()
     tap = vmlib.Tap()
+    vmlib.add_to_image({"/bin/region_probe": os.path.join(
+        vmlib.BUILD, "tests/vm/region_probe")})
     GUEST = vmlib.Guest("--region-via", "nvdimm")
     try:
         for name, case in list(globals().items()):
