@@ -47,12 +47,11 @@ static const char *const libvirt_packages[] = {
 
 void pst_version_upstream(const char *text, char *ret, size_t size)
 {
-	const char *colon = strchr(text, ':');
-	size_t n;
+	size_t n = strcspn(text, ": \n/");
 
-	if (colon)
-		text = colon + 1;
-	n = strcspn(text, "-+~ \n");
+	if (text[n] == ':')
+		text += n + 1;
+	n = strcspn(text, "-+~ \n/");
 	if (n >= size)
 		n = size - 1;
 	memcpy(ret, text, n);

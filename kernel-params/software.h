@@ -26,8 +26,9 @@ struct pst_software {
 void pst_software_scan(const struct pst_root *root, struct pst_software *ret);
 
 /*
- * The upstream part of a package's version: no epoch before ':', no revision
- * after '-', '+' or '~'; cut off at size.
+ * The upstream part of the version that text begins with: no epoch before ':',
+ * no revision after '-', '+' or '~', nothing after a blank or slash; cut off at
+ * size.
  */
 void pst_version_upstream(const char *text, char *ret, size_t size);
 
