@@ -15,7 +15,34 @@ enum {
 	OPT_BETA,
 	OPT_TIMEOUT,
 	OPT_VERIFY,
+	OPT_BIAS,
+	OPT_ACT,
+	OPT_COMPUTE,
 };
+
+/* Words of options, by their values. */
+static const char *const act_names[] = {
+	[PST_ACT_NONE] = "none",
+	[PST_ACT_RELU] = "relu",
+	[PST_ACT_GELU_TANH] = "gelu-tanh",
+	[PST_ACT_GELU_ERF] = "gelu-erf",
+};
+
+static const char *const compute_names[] = {
+	[PST_COMPUTE_DEFAULT] = "default",
+	[PST_COMPUTE_TF32] = "tf32",
+	[PST_COMPUTE_FAST_F16] = "fast-f16",
+};
+
+static bool read_name(const struct pst_cmd_ctx *ctx, const char *opt,
+		      const char *const *names, uint32_t n, uint32_t *ret)
+{
+	for (*ret = 0; *ret < n; ++*ret)
+		if (strcmp(optarg, names[*ret]) == 0)
+			return true;
+	(void)pst_cmd_usage(ctx, "%s: '%s' is not known", opt, optarg);
+	return false;
+}
 
 static const char *how_name(enum pst_fileread_how how)
 {
@@ -46,16 +73,16 @@ static json_t *result_object(const struct pst_cmd_ctx *ctx,
 
 	return json_pack(
 		"{s:o, s:o, s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, "
-		"s:s, s:o, s:o, s:o}",
+		"s:s, s:b, s:o, s:o, s:o}",
 		"endpoint", pst_cmd_text(pst_cmd_endpoint(ctx)), "output",
 		ok ? pst_cmd_text(job->out) : json_null(), "dtype",
-		r->dtype == PST_F32 ? "float32" : "float64", "m",
-		(json_int_t)r->m, "n", (json_int_t)r->n, "k", (json_int_t)r->k,
-		"seconds", s, "gflops", pst_gemmfile_gflops(r),
-		"compute_seconds", (double)r->compute_ns / PST_NS_PER_S,
-		"overhead_us", overhead(r) * 1e6, "read_seconds",
+		pst_gemmfile_dtype(r->dtype), "m", (json_int_t)r->m, "n",
+		(json_int_t)r->n, "k", (json_int_t)r->k, "seconds", s, "gflops",
+		pst_gemmfile_gflops(r), "compute_seconds",
+		(double)r->compute_ns / PST_NS_PER_S, "overhead_us",
+		overhead(r) * 1e6, "read_seconds",
 		(double)r->read_ns / PST_NS_PER_S, "read_how", how_name(r->how),
-		"max_error",
+		"zero_copy", r->zero_copy, "max_error",
 		job->verify ? pst_cmd_real(r->reference.max_error)
 			    : json_null(),
 		"error_ratio",
@@ -72,13 +99,16 @@ static void print_result(const struct pst_gemmfile *job,
 
 	printf("product    %llu x %llu x %llu, %s\n", (unsigned long long)r->m,
 	       (unsigned long long)r->n, (unsigned long long)r->k,
-	       r->dtype == PST_F32 ? "float32" : "float64");
+	       pst_gemmfile_dtype(r->dtype));
 	printf("time       %.6f s, %.2f GFLOP/s\n",
 	       (double)r->call_ns / PST_NS_PER_S, pst_gemmfile_gflops(r));
 	printf("overhead   %.1f us of it outside the backend\n",
 	       overhead(r) * 1e6);
 	printf("reading    %.6f s (%s)\n", (double)r->read_ns / PST_NS_PER_S,
 	       how_name(r->how));
+	if (!r->zero_copy)
+		printf("copied     in pieces: the matrices do not fit into the "
+		       "region whole\n");
 	if (job->verify)
 		printf("verified   %s: max error %.3g, at worst %.3g of the "
 		       "bound\n",
@@ -145,6 +175,15 @@ static bool read_opt(const struct pst_cmd_ctx *ctx, int opt,
 	case OPT_VERIFY:
 		job->verify = true;
 		return true;
+	case OPT_BIAS:
+		job->bias = optarg;
+		return true;
+	case OPT_ACT:
+		return read_name(ctx, "--act", act_names,
+				 PST_ARRAY_SIZE(act_names), &job->act);
+	case OPT_COMPUTE:
+		return read_name(ctx, "--compute", compute_names,
+				 PST_ARRAY_SIZE(compute_names), &job->compute);
 	default:
 		*json = true;
 		return true;
@@ -180,6 +219,11 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_TRANSB, "transb", NULL, "transpose B"},
 	{OPT_ALPHA, "alpha", "X", "factor of the product [1]"},
 	{OPT_BETA, "beta", "X", "factor of C0 [1]"},
+	{OPT_BIAS, "bias", "BIAS.npy", "1 x n, added to every row of C"},
+	{OPT_ACT, "act", "NAME",
+	 "none, relu, gelu-tanh or gelu-erf, applied to C at last [none]"},
+	{OPT_COMPUTE, "compute", "MODE",
+	 "of float32: default, tf32 or fast-f16 (inputs rounded) [default]"},
 	{OPT_TIMEOUT, "timeout", "TIME",
 	 "give the product up after TIME [10m]"},
 	{OPT_VERIFY, "verify", NULL,
@@ -193,8 +237,11 @@ const struct pst_cmd pst_cmd_gemm = {
 	.name = "gemm",
 	.args = "A.npy B.npy -o C.npy",
 	.summary = "Multiply two matrices in .npy files",
-	.help = "C = alpha A B + beta C0. The files hold one matrix of float32 "
-		"or float64\neach, in C or Fortran order.\n",
+	.help = "C = act(alpha A B + beta C0 + bias). The files hold one matrix "
+		"of float16,\nfloat32, float64 or int8 each, in C or Fortran "
+		"order; C0, the bias and C are of\nthe same type, int32 for "
+		"int8. What does not fit into the region is copied\nthrough it "
+		"in pieces.\n",
 	.opts = opts,
 	.min_args = 2,
 	.max_args = 2,

@@ -10,7 +10,7 @@
 #include "host-client/outfile.h"
 
 /* Which file is which in the arrays below. */
-enum { A, B, C, N_FILES };
+enum { A, B, C, BIAS, N_FILES };
 
 /* A job under way. */
 struct run {
@@ -18,11 +18,22 @@ struct run {
 	const struct pst_gemmfile *job;
 	struct pst_npyfile file[N_FILES]; /* C: the input one, if any */
 	struct pst_npyfile_data data[N_FILES];
+	/* The matrices are in private memory: their data has no buffer. */
+	bool foreign;
 	struct pst_outfile out;
 	struct pst_gemm g;
 	uint64_t c_size; /* bytes of the result */
 	void *c_copy;    /* the result in private memory, when verified */
 };
+
+static void forget_data(struct run *r, int i)
+{
+	if (r->foreign)
+		free(r->data[i].data);
+	else
+		pst_free(r->c, r->data[i].buffer);
+	r->data[i] = (struct pst_npyfile_data){0};
+}
 
 static void run_done(struct run *r)
 {
@@ -31,7 +42,7 @@ static void run_done(struct run *r)
 	pst_outfile_abandon(&r->out);
 	for (i = 0; i < N_FILES; i++) {
 		pst_npyfile_close(&r->file[i]);
-		pst_free(r->c, r->data[i].buffer);
+		forget_data(r, i);
 	}
 	free(r->c_copy);
 }
@@ -45,14 +56,35 @@ static int library_error(struct run *r, int rc, struct pst_error *err)
 	return pst_error_set(err, rc, "%s", *text ? text : pst_strerror(rc));
 }
 
-static const char *dtype_name(uint32_t dtype)
+const char *pst_gemmfile_dtype(uint32_t dtype)
 {
-	return dtype == PST_F32 ? "float32" : "float64";
+	switch (dtype) {
+	case PST_F16:
+		return "float16";
+	case PST_F32:
+		return "float32";
+	case PST_F64:
+		return "float64";
+	case PST_I8:
+		return "int8";
+	default:
+		return "int32";
+	}
+}
+
+/* C's elements, for A's. */
+static uint32_t dtype_c_of(const struct run *r)
+{
+	const uint32_t dtype = r->file[A].npy.dtype;
+
+	return dtype == PST_I8 ? PST_I32 : dtype;
 }
 
 static int open_inputs(struct run *r, struct pst_error *err)
 {
-	const char *path[N_FILES] = {r->job->a, r->job->b, r->job->c0};
+	const char *path[N_FILES] = {r->job->a, r->job->b, r->job->c0,
+				     r->job->bias};
+	uint32_t want;
 	int i, rc;
 
 	for (i = 0; i < N_FILES; i++) {
@@ -61,13 +93,22 @@ static int open_inputs(struct run *r, struct pst_error *err)
 		rc = pst_npyfile_open(path[i], &r->file[i], err);
 		if (rc < 0)
 			return rc;
-		if (r->file[i].npy.dtype != r->file[A].npy.dtype)
+		want = i >= C ? dtype_c_of(r) : r->file[A].npy.dtype;
+		if (want == PST_I32 && i < C)
+			return pst_error_set(err, -EOPNOTSUPP,
+					     "%.160s holds int32; integers "
+					     "that are multiplied are int8",
+					     path[i]);
+		if (r->file[i].npy.dtype != want)
 			return pst_error_set(
 				err, -EINVAL,
-				"%.100s holds %s, but %.100s holds %s: convert "
-				"one of them with numpy's astype()",
-				path[A], dtype_name(r->file[A].npy.dtype),
-				path[i], dtype_name(r->file[i].npy.dtype));
+				"%.100s holds %s, so %.100s has to hold %s, "
+				"not %s: convert one of them with numpy's "
+				"astype()",
+				path[A],
+				pst_gemmfile_dtype(r->file[A].npy.dtype),
+				path[i], pst_gemmfile_dtype(want),
+				pst_gemmfile_dtype(r->file[i].npy.dtype));
 	}
 	return 0;
 }
@@ -78,6 +119,7 @@ static int check_shapes(struct run *r, struct pst_gemmfile_result *ret,
 {
 	const struct pst_npy *a = &r->file[A].npy, *b = &r->file[B].npy;
 	const struct pst_npy *c = &r->file[C].npy;
+	const struct pst_npy *bias = &r->file[BIAS].npy;
 	bool ta = r->job->transa, tb = r->job->transb;
 	uint64_t k = tb ? b->cols : b->rows;
 
@@ -85,6 +127,7 @@ static int check_shapes(struct run *r, struct pst_gemmfile_result *ret,
 	ret->k = ta ? a->rows : a->cols;
 	ret->n = tb ? b->rows : b->cols;
 	ret->dtype = a->dtype;
+	ret->dtype_c = dtype_c_of(r);
 	if (k != ret->k)
 		return pst_error_set(
 			err, -EINVAL,
@@ -98,87 +141,72 @@ static int check_shapes(struct run *r, struct pst_gemmfile_result *ret,
 			"shapes do not fit: the product is %" PRIu64
 			" x %" PRIu64 ", the input C is %" PRIu64 " x %" PRIu64,
 			ret->m, ret->n, c->rows, c->cols);
+	if (r->job->bias && (bias->rows != 1 || bias->cols != ret->n))
+		return pst_error_set(
+			err, -EINVAL,
+			"shapes do not fit: the product has %" PRIu64
+			" columns, the bias is %" PRIu64 " x %" PRIu64
+			" instead of 1 x %" PRIu64,
+			ret->n, bias->rows, bias->cols, ret->n);
 	return 0;
 }
 
-static int check_matrix(const struct pst_info *info, const char *what,
-			uint64_t rows, uint64_t cols, struct pst_error *err)
+/* Whether the agent takes such a matrix whole. */
+static bool is_within(const struct pst_info *info, uint64_t rows, uint64_t cols)
 {
-	uint64_t most = rows > cols ? rows : cols;
 	uint64_t elems;
 
-	if (most > info->max_dim)
-		return pst_error_set(err, -EMSGSIZE,
-				     "%s is %" PRIu64 " x %" PRIu64
-				     "; the agent takes dimensions up to %u",
-				     what, rows, cols, info->max_dim);
-	/* The result's size was in no file's header: it may overflow. */
-	if (pst_mul_overflow(rows, cols, &elems) || elems > info->max_elems)
-		return pst_error_set(err, -EMSGSIZE,
-				     "%s is %" PRIu64 " x %" PRIu64
-				     "; the agent takes up to %" PRIu64
-				     " elements",
-				     what, rows, cols, info->max_elems);
-	return 0;
+	return rows <= info->max_dim && cols <= info->max_dim &&
+	       !pst_mul_overflow(rows, cols, &elems) &&
+	       elems <= info->max_elems;
 }
 
-/* All buffers together against the arena, before any of it is leased. */
-static int check_room(struct run *r, const struct pst_info *info,
-		      struct pst_error *err)
+/* Whether all buffers together fit into the region. */
+static bool has_room(const struct run *r, const struct pst_info *info)
 {
-	bool limit = info->max_lease < info->arena_size;
-	uint64_t room = limit ? info->max_lease : info->arena_size;
-	uint64_t need = r->c_size;
-	uint64_t more;
+	const uint64_t room = info->max_lease < info->arena_size
+				      ? info->max_lease
+				      : info->arena_size;
+	uint64_t need = r->c_size, more;
 	int i;
 
 	for (i = 0; i < N_FILES; i++) {
 		more = r->file[i].path ? pst_npyfile_room(&r->file[i]) : 0;
 		if (pst_add_overflow(need, more, &need))
-			need = UINT64_MAX;
+			return false;
 	}
-	if (need <= room)
-		return 0;
-	if (limit)
-		return pst_error_set(err, -ENOSPC,
-				     "the matrices take %" PRIu64
-				     " bytes of the region; the agent leases "
-				     "%" PRIu64 " to one client",
-				     need, room);
-	return pst_error_set(err, -ENOSPC,
-			     "the region is too small: the matrices take "
-			     "%" PRIu64 " bytes, it has %" PRIu64
-			     " for them; make a larger one ('penstock host "
-			     "region create', or spawn:?size=SIZE)",
-			     need, room);
+	return need <= room;
 }
 
-static int check_limits(struct run *r, const struct pst_gemmfile_result *ret,
+/* Decides where the matrices go. */
+static int choose_place(struct run *r, const struct pst_gemmfile_result *ret,
 			struct pst_error *err)
 {
-	static const char *const names[N_FILES] = {"A", "B", "C"};
+	const struct pst_npy *a = &r->file[A].npy, *b = &r->file[B].npy;
 	struct pst_info info = {.size = sizeof(info)};
-	const struct pst_npy *npy;
-	int i, rc;
+	uint64_t elems;
+	int rc;
 
 	rc = pst_get_info(r->c, &info);
 	if (rc < 0)
 		return library_error(r, rc, err);
-	for (i = 0; i < C; i++) {
-		npy = &r->file[i].npy;
-		rc = check_matrix(&info, names[i], npy->rows, npy->cols, err);
-		if (rc < 0)
-			return rc;
-	}
-	rc = check_matrix(&info, names[C], ret->m, ret->n, err);
-	if (rc < 0)
-		return rc;
-	/* Cannot wrap: max_elems of any agent is far below 2^60. */
-	if (pst_mul_overflow(ret->m * ret->n, r->file[A].npy.elem_size,
-			     &r->c_size))
+	if (ret->m > UINT32_MAX || ret->n > UINT32_MAX || ret->k > UINT32_MAX)
+		return pst_error_set(err, -EMSGSIZE,
+				     "a product of %" PRIu64 " x %" PRIu64
+				     " x %" PRIu64 "; sides are below 2^32",
+				     ret->m, ret->n, ret->k);
+	if (pst_mul_overflow(ret->m, ret->n, &elems) ||
+	    pst_mul_overflow(elems, ret->dtype_c == PST_I32 ? 4 : a->elem_size,
+			     &r->c_size) ||
+	    r->c_size > INT64_MAX)
 		return pst_error_set(err, -EOVERFLOW,
-				     "the size of C overflows");
-	return check_room(r, &info, err);
+				     "C of %" PRIu64 " x %" PRIu64
+				     " overflows the size of any file",
+				     ret->m, ret->n);
+	r->foreign = !is_within(&info, a->rows, a->cols) ||
+		     !is_within(&info, b->rows, b->cols) ||
+		     !is_within(&info, ret->m, ret->n) || !has_room(r, &info);
+	return 0;
 }
 
 /*
@@ -200,6 +228,10 @@ static void describe(struct run *r, const struct pst_gemmfile_result *ret)
 
 	r->g = (struct pst_gemm){
 		.dtype = ret->dtype,
+		.dtype_c = ret->dtype_c,
+		.compute = r->job->compute,
+		.act = r->job->act,
+		.bias = r->data[BIAS].data,
 		.order = col ? PST_COL_MAJOR : PST_ROW_MAJOR,
 		.transa = r->job->transa != (a->fortran != col),
 		.transb = r->job->transb != (b->fortran != col),
@@ -217,10 +249,9 @@ static void describe(struct run *r, const struct pst_gemmfile_result *ret)
 	};
 }
 
-static int load(struct run *r, struct pst_gemmfile_result *ret,
-		struct pst_error *err)
+/* Into the region. */
+static int load_buffers(struct run *r, struct pst_error *err)
 {
-	uint64_t start = pst_now_ns();
 	int i, rc;
 
 	for (i = 0; i < N_FILES; i++) {
@@ -230,8 +261,6 @@ static int load(struct run *r, struct pst_gemmfile_result *ret,
 		if (rc < 0)
 			return rc;
 	}
-	ret->read_ns = pst_now_ns() - start;
-	ret->how = r->data[A].how;
 	if (r->job->c0)
 		return 0;
 	/* An empty result still needs a place. */
@@ -240,6 +269,50 @@ static int load(struct run *r, struct pst_gemmfile_result *ret,
 		return library_error(r, rc, err);
 	r->data[C].data = r->data[C].buffer;
 	return 0;
+}
+
+/* Into private memory. */
+static int load_private(struct run *r, struct pst_error *err)
+{
+	int i, rc;
+
+	for (i = 0; i < N_FILES; i++) {
+		if (!r->file[i].path)
+			continue;
+		rc = pst_npyfile_copy(&r->file[i], &r->data[i].data, err);
+		if (rc < 0)
+			return rc;
+		r->data[i].how = PST_FILEREAD_PREAD;
+	}
+	if (r->job->c0)
+		return 0;
+	r->data[C].data = malloc(r->c_size ? r->c_size : 1);
+	if (!r->data[C].data)
+		return pst_error_set(err, -ENOMEM,
+				     "no memory for C, %" PRIu64 " bytes",
+				     r->c_size);
+	return 0;
+}
+
+static int load(struct run *r, struct pst_gemmfile_result *ret,
+		struct pst_error *err)
+{
+	uint64_t start = pst_now_ns();
+	int i, rc = -ENOSPC;
+
+	if (!r->foreign)
+		rc = load_buffers(r, err);
+	if (rc == -ENOSPC) {
+		/* Others may hold what the region has. */
+		for (i = 0; i < N_FILES; i++)
+			forget_data(r, i);
+		r->foreign = true;
+		rc = load_private(r, err);
+	}
+	ret->read_ns = pst_now_ns() - start;
+	ret->how = r->data[A].how;
+	ret->zero_copy = !r->foreign;
+	return rc;
 }
 
 static int multiply(struct run *r, struct pst_gemmfile_result *ret,
@@ -261,14 +334,16 @@ static int multiply(struct run *r, struct pst_gemmfile_result *ret,
 static int verify(struct run *r, struct pst_gemmfile_result *ret,
 		  struct pst_error *err)
 {
-	PST_CLEANUP_FREE void *a = NULL, *b = NULL, *c0 = NULL;
+	PST_CLEANUP_FREE void *a = NULL, *b = NULL, *c0 = NULL, *bias = NULL;
 	struct pst_gemm g = r->g;
 	int rc;
 
 	r->c_copy = malloc(r->c_size + 1);
 	if (!r->c_copy)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	if (r->c_size) {
+	if (r->foreign) {
+		memcpy(r->c_copy, r->g.c, r->c_size);
+	} else if (r->c_size) {
 		rc = pst_take(r->c, r->c_copy, r->g.c, r->c_size);
 		if (rc < 0)
 			return library_error(r, rc, err);
@@ -278,8 +353,11 @@ static int verify(struct run *r, struct pst_gemmfile_result *ret,
 		rc = pst_npyfile_copy(&r->file[B], &b, err);
 	if (rc == 0 && r->job->c0)
 		rc = pst_npyfile_copy(&r->file[C], &c0, err);
+	if (rc == 0 && r->job->bias)
+		rc = pst_npyfile_copy(&r->file[BIAS], &bias, err);
 	if (rc < 0)
 		return rc;
+	g.bias = bias;
 	g.a = a;
 	g.b = b;
 	g.c = r->c_copy;
@@ -293,8 +371,8 @@ static int save(struct run *r, struct pst_error *err)
 	const void *data = r->c_copy ? r->c_copy : r->g.c;
 	int rc;
 
-	pst_npy_format(r->g.dtype, r->g.order == PST_COL_MAJOR, r->g.m, r->g.n,
-		       header);
+	pst_npy_format(r->g.dtype_c, r->g.order == PST_COL_MAJOR, r->g.m,
+		       r->g.n, header);
 	rc = pst_outfile_write(&r->out, header, sizeof(header), err);
 	if (rc == 0)
 		rc = pst_outfile_write(&r->out, data, r->c_size, err);
@@ -312,7 +390,7 @@ static int steps(struct run *r, struct pst_gemmfile_result *ret,
 	if (rc == 0)
 		rc = check_shapes(r, ret, err);
 	if (rc == 0)
-		rc = check_limits(r, ret, err);
+		rc = choose_place(r, ret, err);
 	/* Before the work, so that none is done in vain. */
 	if (rc == 0 && r->job->out)
 		rc = pst_outfile_open(r->job->out, &r->out, err);

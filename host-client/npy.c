@@ -213,25 +213,41 @@ static int take_dict(struct text *t, struct fields *f)
 	return 0;
 }
 
+/* The element types there are; numpy gives single bytes no byte order. */
+static const struct element {
+	const char *name; /* as numpy writes it, without the byte order */
+	uint32_t dtype;
+	unsigned int size;
+} elements[] = {
+	{"f4", PST_F32, 4}, {"f8", PST_F64, 8}, {"f2", PST_F16, 2},
+	{"i1", PST_I8, 1},  {"i4", PST_I32, 4},
+};
+
 static int read_descr(const struct fields *f, struct pst_npy *ret,
 		      struct pst_error *err)
 {
-	const char *type = f->descr + 1;
+	const char order = f->descr[0];
+	size_t i;
 
-	if (f->descr[0] == '|' && type[0] == 'O')
+	if (order == '|' && f->descr[1] == 'O')
 		return pst_error_set(err, -EOPNOTSUPP,
-				     "Python objects as elements; only float32 "
-				     "and float64 can be multiplied");
-	if ((f->descr[0] != '<' && f->descr[0] != '>') ||
-	    (strcmp(type, "f4") != 0 && strcmp(type, "f8") != 0))
-		return pst_error_set(err, -EOPNOTSUPP,
-				     "elements of type '%s'; only float32 and "
-				     "float64 can be multiplied",
-				     f->descr);
-	ret->big_endian = f->descr[0] == '>';
-	ret->dtype = type[1] == '4' ? PST_F32 : PST_F64;
-	ret->elem_size = type[1] == '4' ? 4 : 8;
-	return 0;
+				     "Python objects as elements; only numbers "
+				     "can be multiplied");
+	for (i = 0; i < PST_ARRAY_SIZE(elements); i++) {
+		if (strcmp(f->descr + 1, elements[i].name) != 0)
+			continue;
+		if (elements[i].size == 1 ? order != '|'
+					  : order != '<' && order != '>')
+			break;
+		ret->big_endian = order == '>';
+		ret->dtype = elements[i].dtype;
+		ret->elem_size = elements[i].size;
+		return 0;
+	}
+	return pst_error_set(err, -EOPNOTSUPP,
+			     "elements of type '%s'; only float16, float32, "
+			     "float64, int8 and int32 are known",
+			     f->descr);
 }
 
 static int read_shape(const struct fields *f, struct pst_npy *ret,
@@ -324,10 +340,13 @@ void pst_npy_format(uint32_t dtype, bool fortran, uint64_t rows, uint64_t cols,
 		    uint8_t ret[PST_NPY_HEADER])
 {
 	static const unsigned int start = 10;
+	const struct element *e = &elements[0];
 	char *dict = (char *)ret + start;
 	size_t room = PST_NPY_HEADER - start;
 	int n;
 
+	while (e->dtype != dtype && e < elements + PST_ARRAY_SIZE(elements) - 1)
+		e++;
 	memcpy(ret, magic, sizeof(magic));
 	ret[6] = 1;
 	ret[7] = 0;
@@ -335,21 +354,25 @@ void pst_npy_format(uint32_t dtype, bool fortran, uint64_t rows, uint64_t cols,
 	ret[9] = 0;
 	/* 65 characters and two numbers of at most 20 digits: it fits. */
 	n = snprintf(dict, room,
-		     "{'descr': '<f%c', 'fortran_order': %s, 'shape': "
+		     "{'descr': '%c%s', 'fortran_order': %s, 'shape': "
 		     "(%" PRIu64 ", %" PRIu64 "), }",
-		     dtype == PST_F32 ? '4' : '8', fortran ? "True" : "False",
-		     rows, cols);
+		     e->size == 1 ? '|' : '<', e->name,
+		     fortran ? "True" : "False", rows, cols);
 	memset(dict + n, ' ', room - (size_t)n);
 	ret[PST_NPY_HEADER - 1] = '\n';
 }
 
 void pst_npy_swap(void *data, uint64_t n, unsigned int elem_size)
 {
+	uint16_t *h = data;
 	uint32_t *w = data;
 	uint64_t *d = data;
 	uint64_t i;
 
-	if (elem_size == 4)
+	if (elem_size == 2)
+		for (i = 0; i < n; i++)
+			h[i] = __builtin_bswap16(h[i]);
+	else if (elem_size == 4)
 		for (i = 0; i < n; i++)
 			w[i] = __builtin_bswap32(w[i]);
 	else

@@ -31,9 +31,10 @@ struct pst_npy {
 
 /*
  * Reads the header in the first n bytes of a file: the format of numpy's
- * NEP 1, versions 1.0, 2.0 and 3.0, one matrix of '<f4', '>f4', '<f8' or
- * '>f8'. What is not exactly that is refused, never guessed at. n should be
- * PST_NPY_MAX_HEADER or the file's size if that is less.
+ * NEP 1, versions 1.0, 2.0 and 3.0, one matrix of f2, f4, f8 or i4 elements in
+ * either byte order, or of i1. What is not exactly that is refused, never
+ * guessed at. n should be PST_NPY_MAX_HEADER or the file's size if that is
+ * less.
  *
  * Returns 0; -EINVAL (not a .npy file, or a malformed header), -ENODATA (the
  * header is not whole), -EOPNOTSUPP (another version, element type or number
@@ -43,11 +44,12 @@ struct pst_npy {
 PST_MUST_USE int pst_npy_parse(const void *buf, size_t n, struct pst_npy *ret,
 			       struct pst_error *err);
 
-/* Writes the header of a little-endian matrix; data_off is PST_NPY_HEADER. */
+/* Writes the header of a little-endian matrix of F16, F32, F64, I8 or I32;
+ * data_off is PST_NPY_HEADER. */
 void pst_npy_format(uint32_t dtype, bool fortran, uint64_t rows, uint64_t cols,
 		    uint8_t ret[PST_NPY_HEADER]);
 
-/* Reverses the bytes of each of n elements of 4 or 8 bytes, in place. */
+/* Reverses the bytes of each of n elements of 2, 4 or 8 bytes, in place. */
 void pst_npy_swap(void *data, uint64_t n, unsigned int elem_size);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/half.h"
+
 /* A tile of C, and the depth of the panels of A and B that feed it: all three
  * fit the first two caches. */
 #define TILE_M 32
@@ -20,6 +22,30 @@ struct operand {
 	size_t row_step, col_step;
 };
 
+/* How exact a result is. */
+struct kind {
+	uint32_t dtype, dtype_c;
+	double u;     /* unit roundoff of the sums; the reference's is less */
+	double tiny;  /* smallest normal number of the sums */
+	double u_c;   /* of C, where it is narrower than the sums, else 0 */
+	double min_c; /* half of C's smallest number, likewise */
+	double max_c; /* C's largest */
+};
+
+/* For float64 the reference rounds as often as the product does. */
+static const struct kind kinds[] = {
+	{PST_F32, PST_F32, FLT_EPSILON / 2, FLT_MIN, 0, 0, FLT_MAX},
+	{PST_F64, PST_F64, DBL_EPSILON, DBL_MIN, 0, 0, DBL_MAX},
+	{PST_F16, PST_F16, FLT_EPSILON / 2, FLT_MIN, 0x1p-11, 0x1p-25, 65504},
+	{PST_F16, PST_F32, FLT_EPSILON / 2, FLT_MIN, 0, 0, FLT_MAX},
+	{PST_I8, PST_I32, 0, 0, 0, 0, INFINITY},
+};
+
+/* The slope of no activation is larger: gelu's is 1.129 at most. */
+#define MAX_SLOPE 1.13
+/* Roundings of an activation in F32. */
+#define ACT_ROUNDINGS 16
+
 /* Panels in double precision. */
 struct tile {
 	double a[TILE_M][TILE_K];
@@ -29,10 +55,12 @@ struct tile {
 
 struct work {
 	const struct pst_gemm *g;
-	struct operand a, b, c, c0;
+	struct operand a, b, c, c0, bias;
+	const struct kind *kind;
 	double *row_norm; /* of op(A), m of them */
 	double *col_norm; /* of op(B), n of them */
 	double gamma;     /* relative error of a sum of k products */
+	double inputs;    /* of one product, from rounding its inputs */
 	struct tile *t;
 	struct pst_reference best;
 };
@@ -41,19 +69,28 @@ static double get(const struct operand *o, size_t i, size_t j)
 {
 	size_t at = i * o->row_step + j * o->col_step;
 
-	if (o->dtype == PST_F32)
+	switch (o->dtype) {
+	case PST_F32:
 		return ((const float *)o->data)[at];
-	return ((const double *)o->data)[at];
+	case PST_F16:
+		return pst_f16_to_f32(((const uint16_t *)o->data)[at]);
+	case PST_I8:
+		return ((const int8_t *)o->data)[at];
+	case PST_I32:
+		return ((const int32_t *)o->data)[at];
+	default:
+		return ((const double *)o->data)[at];
+	}
 }
 
-static struct operand operand(const struct pst_gemm *g, const void *data,
-			      uint32_t ld, bool trans)
+static struct operand operand(const struct pst_gemm *g, uint32_t dtype,
+			      const void *data, uint32_t ld, bool trans)
 {
 	bool by_rows = (g->order == PST_ROW_MAJOR) != trans;
 
 	return (struct operand){
 		.data = data,
-		.dtype = g->dtype,
+		.dtype = dtype,
 		.row_step = by_rows ? ld : 1,
 		.col_step = by_rows ? 1 : ld,
 	};
@@ -102,32 +139,89 @@ static void note(struct work *w, size_t i, size_t j, double error, double bound)
 	best->col = j;
 }
 
-static void compare(struct work *w, size_t i, size_t j, double sum)
+static double activated(uint32_t act, double x)
+{
+	switch (act) {
+	case PST_ACT_RELU:
+		return x < 0 ? 0 : x;
+	case PST_ACT_GELU_TANH:
+		return 0.5 * x *
+		       (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+	case PST_ACT_GELU_ERF:
+		return 0.5 * x * (1 + erf(x * M_SQRT1_2));
+	default:
+		return x;
+	}
+}
+
+/* A product of I8, everything modulo 2^32. The sum is exact: it stays far
+ * below 2^53. */
+static double wanted_i32(const struct work *w, size_t i, size_t j, double sum)
 {
 	const struct pst_gemm *g = w->g;
-	bool f32 = g->dtype == PST_F32;
-	double tiny = f32 ? FLT_MIN : DBL_MIN;
-	double max = f32 ? FLT_MAX : DBL_MAX;
-	double want = 0, scale = 0, bound;
-	double got = get(&w->c, i, j);
+	uint32_t v = (uint32_t)(int32_t)g->alpha * (uint32_t)(int64_t)sum;
 
+	if (g->beta != 0)
+		v += (uint32_t)(int32_t)g->beta *
+		     (uint32_t)(int32_t)get(&w->c0, i, j);
+	if (g->bias)
+		v += (uint32_t)(int32_t)get(&w->bias, 0, j);
+	return activated(g->act, (double)(int32_t)v);
+}
+
+/* What element (i, j) is to be, and how far off it may be. */
+static double wanted(const struct work *w, size_t i, size_t j, double sum,
+		     double *ret_bound)
+{
+	const struct pst_gemm *g = w->g;
+	const struct kind *kind = w->kind;
+	double want = 0, scale = 0, bound = 0, c0;
+
+	*ret_bound = 0;
+	if (kind->dtype == PST_I8)
+		return wanted_i32(w, i, j, sum);
 	if (g->alpha != 0 && g->k > 0) {
 		want = g->alpha * sum;
 		scale = fabs(g->alpha) * w->row_norm[i] * w->col_norm[j];
 	}
+	/* 0 times infinity would be no bound. */
+	if (w->inputs > 0)
+		bound = w->inputs * scale;
 	if (g->beta != 0) {
-		want += g->beta * get(&w->c0, i, j);
-		scale += fabs(g->beta * get(&w->c0, i, j));
+		c0 = g->beta * get(&w->c0, i, j);
+		want += c0;
+		scale += fabs(c0);
+	}
+	if (g->bias) {
+		want += get(&w->bias, 0, j);
+		scale += fabs(get(&w->bias, 0, j));
 	}
 	/* What underflows in the element type is lost altogether. */
-	bound = w->gamma * scale + (g->k + 4.0) * tiny * fabs(g->alpha);
+	bound += w->gamma * scale + (g->k + 4.0) * kind->tiny * fabs(g->alpha);
 	if (g->beta != 0)
-		bound += 2 * tiny;
+		bound += 2 * kind->tiny;
+	if (g->act) {
+		bound = MAX_SLOPE * bound +
+			ACT_ROUNDINGS * (kind->u * fabs(want) + kind->tiny);
+		want = activated(g->act, want);
+	}
+	if (kind->u_c > 0)
+		bound += kind->u_c * (fabs(want) + bound) + kind->min_c;
+	*ret_bound = bound;
+	return want;
+}
+
+static void compare(struct work *w, size_t i, size_t j, double sum)
+{
+	const double got = get(&w->c, i, j);
+	double bound, want = wanted(w, i, j, sum, &bound);
+
 	if (isnan(want))
 		note(w, i, j, isnan(got) ? 0 : NAN, bound);
 	else if (isinf(got))
 		note(w, i, j,
-		     signbit(got) == signbit(want) && fabs(want) + bound >= max
+		     signbit(got) == signbit(want) &&
+				     fabs(want) + bound >= w->kind->max_c
 			     ? 0
 			     : NAN,
 		     bound);
@@ -149,16 +243,33 @@ static void do_tile(struct work *w, size_t i0, size_t j0)
 			compare(w, i0 + i, j0 + j, w->t->c[i][j]);
 }
 
-/*
- * n u / (1 - n u) with n = k + 4 roundings: k products and sums, alpha, beta
- * and their sum. For float64 the reference rounds as often.
- */
-static double gamma_of(const struct pst_gemm *g)
+/* n u / (1 - n u) with n = k + 5 roundings: k products and sums, alpha, beta,
+ * bias and their sums. */
+static double gamma_of(const struct pst_gemm *g, const struct kind *kind)
 {
-	double nu = (g->k + 4.0) *
-		    (g->dtype == PST_F32 ? FLT_EPSILON / 2 : DBL_EPSILON);
+	double nu = (g->k + 5.0) * kind->u;
 
 	return nu < 1 ? nu / (1 - nu) : INFINITY;
+}
+
+/* Relative error of a product of two inputs rounded to 11 bits. What F16
+ * cannot hold becomes infinite or zero, which is not bounded here. */
+static double inputs_of(const struct pst_gemm *g)
+{
+	return g->compute == PST_COMPUTE_DEFAULT ? 0 : 2 * 0x1p-11 + 0x1p-22;
+}
+
+static const struct kind *kind_of(const struct pst_gemm *g)
+{
+	uint32_t dtype_c = g->dtype_c;
+	size_t i;
+
+	if (!dtype_c)
+		dtype_c = g->dtype == PST_I8 ? PST_I32 : g->dtype;
+	for (i = 0; i < PST_ARRAY_SIZE(kinds); i++)
+		if (kinds[i].dtype == g->dtype && kinds[i].dtype_c == dtype_c)
+			return &kinds[i];
+	return NULL;
 }
 
 /* Euclidean norms of the rows of a and the columns of b. */
@@ -191,18 +302,19 @@ int pst_reference_check(const struct pst_gemm *g, const void *c0,
 {
 	PST_CLEANUP_FREE double *row_norm = NULL, *col_norm = NULL;
 	PST_CLEANUP_FREE struct tile *t = NULL;
-	struct work w = {
-		.g = g,
-		.a = operand(g, g->a, g->lda, g->transa),
-		.b = operand(g, g->b, g->ldb, g->transb),
-		.c = operand(g, g->c, g->ldc, false),
-		.c0 = operand(g, c0, g->ldc, false),
-		.gamma = gamma_of(g),
-	};
+	const struct kind *kind = kind_of(g);
+	struct work w = {.g = g, .kind = kind};
 	size_t i, j;
 
-	if (g->dtype != PST_F32 && g->dtype != PST_F64)
+	if (!kind || g->batch > 1)
 		return -EINVAL;
+	w.a = operand(g, g->dtype, g->a, g->lda, g->transa);
+	w.b = operand(g, g->dtype, g->b, g->ldb, g->transb);
+	w.c = operand(g, kind->dtype_c, g->c, g->ldc, false);
+	w.c0 = operand(g, kind->dtype_c, c0, g->ldc, false);
+	w.bias = (struct operand){g->bias, kind->dtype_c, 0, 1};
+	w.gamma = gamma_of(g, kind);
+	w.inputs = inputs_of(g);
 	w.row_norm = row_norm = calloc((size_t)g->m + 1, sizeof(*row_norm));
 	w.col_norm = col_norm = calloc((size_t)g->n + 1, sizeof(*col_norm));
 	w.t = t = malloc(sizeof(*t));

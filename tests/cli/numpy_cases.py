@@ -118,6 +118,52 @@ product("without the check", np.float32, 20, 20, 20, verify=False)
 product("larger than a page and no multiple of it", np.float32, 517, 233, 301,
         fa=True)
 
+def other(name, dtype, m, n, k, *args, act=None, bias=False, big=False):
+    """Types and epilogues; the check is the command's own, and numpy's."""
+    if dtype is np.int8:
+        out = np.int32
+        a, b, v = (rng.integers(-128, 127, s).astype(t) for s, t in (
+            ((m, k), dtype), ((k, n), dtype), ((1, n), out)))
+    else:
+        out = dtype
+        a, b, v = ((rng.random(s) - 0.5).astype(dtype)
+                   for s in ((m, k), (k, n), (1, n)))
+    save("a.npy", a, False, big)
+    save("b.npy", b, True, False)
+    save("bias.npy", v, False, big)
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    args = list(args)
+    if bias:
+        want = want + v
+        args += ["--bias", path("bias.npy")]
+    if act:
+        args += ["--act", act]
+    if act == "relu":
+        want = np.maximum(want, 0)
+    r = run(path("a.npy"), path("b.npy"), "-o", path("c.npy"), "--verify",
+            *args)
+    if r.returncode != 0:
+        report(name, False, f"exit {r.returncode}: {r.stdout}{r.stderr}")
+        return
+    c = np.load(path("c.npy"))
+    good = c.dtype == out and c.shape == (m, n)
+    if act in (None, "relu"):
+        good = good and (np.array_equal(c, want) if out is np.int32 else
+                         np.allclose(c, want, rtol=4e-3, atol=4e-3))
+    report(name, good, f"{c.dtype} {c.shape}, off by {abs(c - want).max()}")
+
+
+other("float16", np.float16, 33, 20, 70)
+other("float16, big-endian, with bias and relu", np.float16, 33, 20, 70,
+      bias=True, act="relu", big=True)
+other("int8 to int32, exactly", np.int8, 40, 30, 2000, bias=True)
+other("float32 with gelu by tanh", np.float32, 20, 30, 40, bias=True,
+      act="gelu-tanh")
+other("float64 with gelu by erf", np.float64, 20, 30, 40, act="gelu-erf")
+other("float32 in tf32 mode", np.float32, 64, 64, 64, "--compute", "tf32")
+other("float32 in fast-f16 mode", np.float32, 64, 64, 64, "--compute",
+      "fast-f16")
+
 # Data that is not aligned to its elements, as other writers may make it.
 A = rng.random((6, 4))
 B = rng.random((4, 3))

@@ -263,6 +263,69 @@ START_TEST(doubles_are_held_to_the_precision_of_doubles)
 }
 END_TEST
 
+START_TEST(epilogues_are_part_of_what_is_checked)
+{
+	static float bias[MAX];
+	struct pst_gemm g = gemm(20, 30, 40);
+	size_t i, act;
+	double x;
+
+	fill(a);
+	fill(b);
+	fill(bias);
+	g.bias = bias;
+	for (act = PST_ACT_NONE; act <= PST_ACT_GELU_ERF; act++) {
+		multiply(&g);
+		for (i = 0; i < 600; i++) {
+			x = c[i] + bias[i % 30];
+			if (act == PST_ACT_RELU)
+				x = x < 0 ? 0 : x;
+			else if (act == PST_ACT_GELU_ERF)
+				x = x * 0.5 * erfc(-x / sqrt(2));
+			else if (act == PST_ACT_GELU_TANH)
+				x = x / (1 + exp(-2 * sqrt(2 / M_PI) *
+						 (x + 0.044715 * x * x * x)));
+			c[i] = (float)x;
+		}
+		g.act = (uint32_t)act;
+		ck_assert(check(&g));
+		c[317] += 1e-3F;
+		ck_assert(!check(&g));
+		ck_assert(ref.row == 317 / 30 && ref.col == 317 % 30);
+	}
+}
+END_TEST
+
+START_TEST(integers_have_to_be_exact)
+{
+	static int8_t ia[600], ib[600];
+	static int32_t ic[400];
+	struct pst_gemm g = gemm(20, 20, 30);
+	size_t i, j, k;
+
+	for (i = 0; i < 600; i++) {
+		ia[i] = (int8_t)(i * 37);
+		ib[i] = (int8_t)(i * 91);
+	}
+	for (i = 0; i < 20; i++)
+		for (j = 0; j < 20; j++)
+			for (k = 0; k < 30; k++)
+				ic[i * 20 + j] +=
+					ia[i * 30 + k] * ib[k * 20 + j];
+	for (i = 0; i < 400; i++)
+		ic[i] = (int32_t)((uint32_t)ic[i] * 100003U);
+	g.dtype = PST_I8;
+	g.alpha = 100003;
+	g.a = ia;
+	g.b = ib;
+	g.c = ic;
+	ck_assert(check(&g));
+	ic[5]++;
+	ck_assert(!check(&g));
+	ck_assert_uint_eq(ref.col, 5);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_loop_test(tc, a_right_product_passes_in_every_layout, 0, 16);
@@ -272,6 +335,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, nan_and_infinity_must_be_where_they_belong);
 	tcase_add_test(tc, overflow_and_underflow_of_float_are_no_errors);
 	tcase_add_test(tc, nothing_is_read_that_blas_does_not_read);
+	tcase_add_test(tc, epilogues_are_part_of_what_is_checked);
+	tcase_add_test(tc, integers_have_to_be_exact);
 	tcase_add_test(tc, doubles_are_held_to_the_precision_of_doubles);
 }
 
