@@ -9,6 +9,7 @@
 
 #include "transport/error.h"
 #include "transport/util.h"
+#include "transport/wire.h"
 
 /*
  * The format is that of the README of github.com/huggingface/safetensors,
@@ -25,9 +26,11 @@
  * its serving thread, in some 10 ms at worst, and 256 layers need 100 KiB. */
 #define PST_SAFETENSORS_MAX_JSON (1U << 20)
 /* The same with the 8 bytes of length before it. */
-#define PST_SAFETENSORS_MAX_HEADER  (PST_SAFETENSORS_MAX_JSON + 8U)
+#define PST_SAFETENSORS_MAX_HEADER  PST_WIRE_MODEL_HEADER
 #define PST_SAFETENSORS_MAX_TENSORS 4096U
 #define PST_SAFETENSORS_MAX_RANK    8U
+
+static_assert(PST_SAFETENSORS_MAX_HEADER == PST_SAFETENSORS_MAX_JSON + 8, "");
 
 struct pst_safetensor {
 	const char *name;       /* without control characters, may be empty */

@@ -91,6 +91,20 @@ static int find_tensor(void *arg, uint64_t handle, void **ret_mem,
 	return -ENOENT;
 }
 
+/* INFER's sizes were taken from the model; that it is still there, and of
+ * these sizes, the agent knows. */
+static int any_model(void *arg, uint64_t handle, struct pst_op_model *ret)
+{
+	const struct lookup *l = arg;
+
+	*ret = (struct pst_op_model){
+		.n_in = l->call->sqe.k,
+		.n_out = l->call->sqe.n,
+		.max_batch = UINT32_MAX,
+	};
+	return 0;
+}
+
 /* What an operand is called. */
 static const char *operand_name(const struct pst_call *call,
 				enum pst_operand_slot slot)
@@ -102,6 +116,8 @@ static const char *operand_name(const struct pst_call *call,
 		return gemm[slot];
 	if (call->sqe.op == PST_WIRE_OP_COPY)
 		return slot == PST_SLOT_A ? "the source" : "the destination";
+	if (call->sqe.op == PST_WIRE_OP_INFER)
+		return slot == PST_SLOT_A ? "the input" : "the output";
 	return "the span";
 }
 
@@ -113,6 +129,7 @@ int pst_call_check(struct pst *c, const struct pst_call *call,
 		.limits = &c->welcome.limits,
 		.holds = holds_any,
 		.tensor = find_tensor,
+		.model = any_model,
 		.arg = &lookup,
 	};
 	const struct pst_operand *operands[PST_RECORD_BLOCKS] = {

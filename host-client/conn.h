@@ -293,6 +293,11 @@ void pst_tensor_unref(struct pst *c, uint32_t place);
  * take (unlocks); a general one if that fails. */
 void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
 		    struct pst_error *err);
+/* ---- info.c ---- */
+
+/* Asks for a JSON object (without the lock), as pst_query(); also the calling
+ * thread's last error. */
+PST_MUST_USE int pst_query_text(struct pst *c, uint16_t type, char **ret_json);
 
 /* ---- poll.c ---- */
 

@@ -156,25 +156,15 @@ static bool is_json_like(const uint8_t *p, uint32_t n)
 	return n >= 2 && p[0] == '{';
 }
 
-int pst_query(struct pst *c, enum pst_query what, char **ret_json)
+int pst_query_text(struct pst *c, uint16_t type, char **ret_json)
 {
-	static const uint16_t types[] = {
-		[PST_QUERY_INFO] = PST_WIRE_INFO,
-		[PST_QUERY_HEALTH] = PST_WIRE_HEALTH,
-		[PST_QUERY_STATS] = PST_WIRE_STATS,
-	};
 	struct pst_error err = {0};
 	uint8_t *text = NULL;
 	uint32_t n = 0;
 	int r;
 
-	if ((unsigned int)what >= PST_ARRAY_SIZE(types))
-		return pst_fail(c,
-				pst_error_set(&err, -EINVAL,
-					      "query %d is unknown", (int)what),
-				&err);
 	pst_lock(c);
-	r = ask(c, types[what], &text, &n, &err);
+	r = ask(c, type, &text, &n, &err);
 	pst_unlock(c);
 	if (!r && !is_json_like(text, n))
 		r = pst_error_set(&err, -EPROTO,
@@ -185,6 +175,23 @@ int pst_query(struct pst *c, enum pst_query what, char **ret_json)
 	}
 	*ret_json = (char *)text;
 	return 0;
+}
+
+int pst_query(struct pst *c, enum pst_query what, char **ret_json)
+{
+	static const uint16_t types[] = {
+		[PST_QUERY_INFO] = PST_WIRE_INFO,
+		[PST_QUERY_HEALTH] = PST_WIRE_HEALTH,
+		[PST_QUERY_STATS] = PST_WIRE_STATS,
+	};
+	struct pst_error err = {0};
+
+	if ((unsigned int)what >= PST_ARRAY_SIZE(types))
+		return pst_fail(c,
+				pst_error_set(&err, -EINVAL,
+					      "query %d is unknown", (int)what),
+				&err);
+	return pst_query_text(c, types[what], ret_json);
 }
 
 int pst_ping(struct pst *c, uint64_t *ret_ns)

@@ -408,6 +408,82 @@ int pst_cancel(struct pst *c, uint64_t tag);
 int pst_fd(struct pst *c);
 int pst_arm(struct pst *c);
 
+/* ---- Models ------------------------------------------------------------ */
+
+/*
+ * A network that the agent has loaded under a name, ready for every client of
+ * the agent until it is unloaded or the agent ends. Filled in by the library;
+ * a copy of it is as good.
+ */
+struct pst_model {
+	uint64_t handle; /* the agent's, of this epoch */
+	uint64_t epoch;
+	uint64_t bytes;     /* of weights, as in the file */
+	uint32_t n_in;      /* F32 elements of an input row */
+	uint32_t n_out;     /* and of an output row */
+	uint32_t max_batch; /* rows of one operation */
+	uint32_t n_layers;
+	uint32_t dtype; /* of the weights, enum pst_dtype */
+	uint32_t reserved;
+	char name[64];
+};
+
+/*
+ * Loads a model file (safetensors with a list of layers, penstock(1), MODELS)
+ * under a name of 1 to 63 characters of A-Z a-z 0-9 . _ -. The weights go to
+ * the backend's memory in pieces. Waits at most timeout_ns; when that passes
+ * at the very end the model may be there all the same. ret may be NULL.
+ *
+ * EINVAL (the name; no regular file; not a model file; a layer that does not
+ * fit: the sentence names it), ENODATA (cut short), errno of open(2), EMSGSIZE
+ * (the file's header, the number or the bytes of models above a limit), EBUSY
+ * (the name is taken), ENOMEM (the device has no room), EOPNOTSUPP (the
+ * backend has no models), and errors of pst_alloc() and pst_upload().
+ */
+int pst_model_load(struct pst *c, const char *name, const char *path,
+		   uint64_t timeout_ns, struct pst_model *ret);
+
+/* The model of a name that somebody has loaded. ENOENT, EINVAL (the name),
+ * ECONNRESET, ETIMEDOUT, EPROTO. */
+int pst_model_open(struct pst *c, const char *name, struct pst_model *ret);
+
+/* Ends a model, whoever loaded it; operations that use it are finished first,
+ * later ones fail with ENOENT. Errors of pst_model_open(). */
+int pst_model_unload(struct pst *c, const char *name);
+
+/* What is loaded: a JSON object as text, which the caller frees with free();
+ * penstock(1), model list. Errors of pst_query(). */
+int pst_model_list(struct pst *c, char **ret_json);
+
+/* rows rows of model->n_in elements at in, ld_in elements apart, give rows
+ * rows of model->n_out at out, ld_out apart. 0 for ld: they are packed. */
+struct pst_infer {
+	const struct pst_model *model;
+	const float *in;
+	float *out;
+	uint32_t rows;
+	uint32_t ld_in, ld_out;
+};
+
+/*
+ * Runs a model on rows in any memory and waits at most timeout_ns. Rows in
+ * buffers of c are used where they lie, others are copied through a buffer of
+ * at most 4 MiB; more rows than max_batch take several operations. done may be
+ * NULL; its times are the sums. On failure out is undefined.
+ *
+ * EINVAL (no rows, or rows that overlap), ENOENT (the model was unloaded),
+ * ESTALE (it was loaded on an agent that is gone, or a buffer of a lost
+ * session), EFAULT (rows that leave their buffer), and the errors of
+ * pst_gemm().
+ */
+int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
+	      struct pst_completion *done);
+
+/* Asynchronously, as pst_submit_gemm(): in and out lie in buffers of c (else
+ * EFAULT), rows is at most max_batch (else EMSGSIZE). */
+int pst_submit_infer(struct pst *c, const struct pst_infer *f,
+		     uint64_t *ret_tag);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

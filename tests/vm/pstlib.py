@@ -46,7 +46,12 @@ class Gemm(ctypes.Structure):
                  "ldb", "ldc")] + [
                 ("alpha", ctypes.c_double), ("beta", ctypes.c_double),
                 ("a", ctypes.c_void_p), ("b", ctypes.c_void_p),
-                ("c", ctypes.c_void_p)]
+                ("c", ctypes.c_void_p)] + [
+                (name, ctypes.c_uint32) for name in
+                ("dtype_c", "compute", "act", "batch")] + [
+                (name, ctypes.c_uint64) for name in
+                ("stride_a", "stride_b", "stride_c", "bias", "a_tensor",
+                 "b_tensor", "c_tensor", "bias_tensor")]
 
 
 class Completion(ctypes.Structure):

@@ -10,6 +10,9 @@
         ab = c.matmul(a, b)                # an array in the region, too
         print(ab.sum())
 
+        net = c.load_model("digits", "digits.safetensors")
+        labels = net.infer(rows).argmax(1) # through a network over there
+
 Memory. Arrays of empty(), zeros(), asarray() and matmul() lie in the region
 and are ordinary writable numpy arrays. Their memory is given back when the
 last array or view on it dies. It is memory that the guest could still change:
@@ -31,8 +34,9 @@ The library is found by $PENSTOCK_LIBRARY, else by its name, libpenstock.so.0.
 
 from .connection import Connection
 from .errors import Error, StaleError
+from .model import Model
 
-__all__ = ["Connection", "Error", "StaleError", "open"]
+__all__ = ["Connection", "Error", "Model", "StaleError", "open"]
 
 
 def open(endpoint=None, *, timeout=None, name=None, control_only=False):

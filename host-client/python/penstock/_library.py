@@ -4,7 +4,7 @@
 import ctypes
 import os
 import threading
-from ctypes import (POINTER, Structure, c_char_p, c_double, c_int, c_size_t,
+from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_int, c_size_t,
                     c_uint32, c_uint64, c_void_p)
 
 FOREVER = 2**64 - 1
@@ -27,7 +27,27 @@ class Gemm(Structure):
                 ("m", c_uint32), ("n", c_uint32), ("k", c_uint32),
                 ("lda", c_uint32), ("ldb", c_uint32), ("ldc", c_uint32),
                 ("alpha", c_double), ("beta", c_double),
-                ("a", c_void_p), ("b", c_void_p), ("c", c_void_p)]
+                ("a", c_void_p), ("b", c_void_p), ("c", c_void_p),
+                ("dtype_c", c_uint32), ("compute", c_uint32),
+                ("act", c_uint32), ("batch", c_uint32),
+                ("stride_a", c_uint64), ("stride_b", c_uint64),
+                ("stride_c", c_uint64), ("bias", c_void_p),
+                ("a_tensor", c_uint64), ("b_tensor", c_uint64),
+                ("c_tensor", c_uint64), ("bias_tensor", c_uint64)]
+
+
+class Model(Structure):
+    _fields_ = [("handle", c_uint64), ("epoch", c_uint64),
+                ("bytes", c_uint64), ("n_in", c_uint32),
+                ("n_out", c_uint32), ("max_batch", c_uint32),
+                ("n_layers", c_uint32), ("dtype", c_uint32),
+                ("reserved", c_uint32), ("name", c_char * 64)]
+
+
+class Infer(Structure):
+    _fields_ = [("model", POINTER(Model)), ("input", c_void_p),
+                ("output", c_void_p), ("rows", c_uint32),
+                ("ld_in", c_uint32), ("ld_out", c_uint32)]
 
 
 # Name, result, arguments; c_void_p stands for struct pst *.
@@ -44,6 +64,12 @@ _FUNCTIONS = [
     ("pst_free", c_int, [c_void_p, c_void_p]),
     ("pst_take", c_int, [c_void_p, c_void_p, c_void_p, c_size_t]),
     ("pst_gemm", c_int, [c_void_p, POINTER(Gemm), c_uint64, c_void_p]),
+    ("pst_model_load", c_int, [c_void_p, c_char_p, c_char_p, c_uint64,
+                               POINTER(Model)]),
+    ("pst_model_open", c_int, [c_void_p, c_char_p, POINTER(Model)]),
+    ("pst_model_unload", c_int, [c_void_p, c_char_p]),
+    ("pst_model_list", c_int, [c_void_p, POINTER(c_void_p)]),
+    ("pst_infer", c_int, [c_void_p, POINTER(Infer), c_uint64, c_void_p]),
 ]
 
 _lock = threading.Lock()

@@ -10,6 +10,7 @@ import weakref
 import numpy as np
 
 from . import _layout, _library, _memory, errors
+from .model import Model
 
 
 def _nanoseconds(seconds, default):
@@ -99,10 +100,14 @@ class Connection:
 
     def _query(self, what):
         library = self._handle.library
+        return self._json(lambda c, ret: library.pst_query(c, what, ret))
+
+    def _json(self, call):
+        """The object in the text that a call hands over."""
+        library = self._handle.library
         text = ctypes.c_void_p()
         with self._handle.using() as c:
-            self._handle.check(c, library.pst_query(c, what,
-                                                    ctypes.byref(text)))
+            self._handle.check(c, call(c, ctypes.byref(text)))
         try:
             return json.loads(ctypes.string_at(text.value))
         finally:
@@ -216,6 +221,44 @@ class Connection:
         if fill:
             placed[...] = array
         return placed, _layout.describe(placed)
+
+    # Models.
+
+    def load_model(self, name, path, *, timeout=None):
+        """Load a model file (penstock(1), MODELS) under a name, for every
+        client of the agent; return a Model. timeout: seconds."""
+        model = _library.Model()
+        with self._handle.using() as c:
+            self._handle.check(c, self._handle.library.pst_model_load(
+                c, name.encode(), os.fsencode(path),
+                _nanoseconds(timeout, _library.FOREVER),
+                ctypes.byref(model)))
+        return Model(self._handle, model)
+
+    def open_model(self, name):
+        """The Model that somebody has loaded under a name."""
+        model = _library.Model()
+        with self._handle.using() as c:
+            self._handle.check(c, self._handle.library.pst_model_open(
+                c, name.encode(), ctypes.byref(model)))
+        return Model(self._handle, model)
+
+    def unload_model(self, name):
+        """End a model, whoever loaded it."""
+        with self._handle.using() as c:
+            self._handle.check(c, self._handle.library.pst_model_unload(
+                c, name.encode()))
+
+    def models(self):
+        """What is loaded: a list of dicts."""
+        return self._json(self._handle.library.pst_model_list)["models"]
+
+    def infer(self, model, rows, out=None, *, timeout=None):
+        """Rows through a model: a Model, or the name of one. See
+        Model.infer()."""
+        if isinstance(model, str):
+            model = self.open_model(model)
+        return model.infer(rows, out, timeout=timeout)
 
 
 def _as_matrices(a, b):

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Models that the agent has loaded, and rows through them."""
+
+import ctypes
+
+import numpy as np
+
+from . import _layout, _library
+
+_F32 = np.dtype("f4")
+
+
+def _nanoseconds(seconds):
+    if seconds is None:
+        return _library.FOREVER
+    if not seconds >= 0:
+        raise ValueError(f"a timeout of {seconds} s")
+    return min(int(seconds * 1e9), _library.FOREVER)
+
+
+def _leading(array):
+    """Elements from row to row of float32 rows that are used where they lie,
+    None for others."""
+    if array.dtype != _F32 or not array.flags.aligned:
+        return None
+    col_major, ld = _layout.describe(array) or (True, 0)
+    if array.shape[0] <= 1 and array.shape[1] and (
+            array.strides[1] == array.itemsize or array.shape[1] == 1):
+        return array.shape[1]
+    return None if col_major else ld
+
+
+class Model:
+    """Made by load_model() and open_model(). It stays the agent's: dropping
+    this object unloads nothing, unload_model() does."""
+
+    def __init__(self, handle, model):
+        self._handle = handle
+        self._model = model
+
+    def __repr__(self):
+        return (f"<penstock.Model {self.name!r}, {self.inputs} to "
+                f"{self.outputs} elements>")
+
+    @property
+    def name(self):
+        return self._model.name.decode()
+
+    @property
+    def inputs(self):
+        """Elements of an input row."""
+        return self._model.n_in
+
+    @property
+    def outputs(self):
+        """Elements of an output row."""
+        return self._model.n_out
+
+    @property
+    def max_batch(self):
+        """Rows of one operation; infer() takes any number."""
+        return self._model.max_batch
+
+    def infer(self, rows, out=None, *, timeout=None):
+        """The outputs of a matrix of rows, or of one row as a vector, as
+        float32.
+
+        Rows of float32 in the region are used where they lie, others are
+        copied, other types converted to float32. Without out the result is a
+        new private array. timeout: seconds; it ends the wait, not the
+        computation.
+
+        Raises ValueError (shapes), TypeError (out), Error: ENOENT when the
+        model was unloaded, StaleError when its agent is gone.
+        """
+        x = np.asarray(rows)
+        if x.ndim == 1:
+            result = self.infer(x[np.newaxis], None if out is None
+                                else out[np.newaxis], timeout=timeout)[0]
+            return result if out is None else out
+        if x.ndim != 2 or x.shape[1] != self.inputs:
+            raise ValueError(f"rows of {self.inputs} elements are needed, not "
+                             f"an array of shape {x.shape}")
+        if out is None:
+            out = np.empty((x.shape[0], self.outputs), _F32)
+        if out.shape != (x.shape[0], self.outputs):
+            raise ValueError(f"out has shape {out.shape}, the result "
+                             f"{(x.shape[0], self.outputs)}")
+        ld_out = _leading(out)
+        if ld_out is None or not out.flags.writeable:
+            raise TypeError("out must be a writable array of float32 in rows")
+        if _leading(x) is None:
+            x = np.ascontiguousarray(x, _F32)
+        if x.shape[0]:
+            self._run(x, _leading(x), out, ld_out, timeout)
+        return out
+
+    def _run(self, x, ld_in, out, ld_out, timeout):
+        infer = _library.Infer(
+            model=ctypes.pointer(self._model),
+            input=x.__array_interface__["data"][0],
+            output=out.__array_interface__["data"][0],
+            rows=x.shape[0], ld_in=ld_in, ld_out=ld_out)
+        with self._handle.using() as c:
+            self._handle.check(c, self._handle.library.pst_infer(
+                c, ctypes.byref(infer), _nanoseconds(timeout), None))
