@@ -3,8 +3,12 @@
 #include "host-client/cmd.h"
 
 extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_host_apply;
 extern const struct pst_cmd pst_cmd_host_check;
+extern const struct pst_cmd pst_cmd_host_plan;
 extern const struct pst_cmd pst_cmd_host_region_create;
+extern const struct pst_cmd pst_cmd_host_undo;
+extern const struct pst_cmd pst_cmd_host_verify;
 
 static const struct pst_cmd *const region_commands[] = {
 	&pst_cmd_host_region_create,
@@ -19,6 +23,10 @@ static const struct pst_cmd region = {
 
 static const struct pst_cmd *const host_commands[] = {
 	&pst_cmd_host_check,
+	&pst_cmd_host_plan,
+	&pst_cmd_host_apply,
+	&pst_cmd_host_verify,
+	&pst_cmd_host_undo,
 	&region,
 	NULL,
 };

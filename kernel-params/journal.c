@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Applying and undoing: the journal says what is about to happen before it
- * does, and that it is done when it is. */
-#include "kernel-params/journal.h"
-
-#include <fcntl.h>
+/* The journal's file and lock, and what it knows of other files. */
 #include <string.h>
 #include <sys/file.h>
 
 #include "kernel-params/diff.h"
 #include "kernel-params/hostfile.h"
+#include "kernel-params/journal_int.h"
 
-#define FILE_PATH "/" PST_JOURNAL_DIR "/journal"
+#define FILE_PATH PST_JOURNAL_FILE
 
 /* A file to be edited is at most that long. */
 #define TEXT_MAX (1U << 20)
@@ -18,8 +15,8 @@
 /* ---- The journal's file ---------------------------------------------------
  */
 
-static int step(const struct pst_journal *j, const char *what,
-		struct pst_error *err)
+int pst_journal_step(const struct pst_journal *j, const char *what,
+		     struct pst_error *err)
 {
 	int rc = j->hook.step ? j->hook.step(j->hook.ctx, what) : 0;
 
@@ -27,10 +24,11 @@ static int step(const struct pst_journal *j, const char *what,
 }
 
 /* Every directory above path, outermost first, that is missing. */
-static int each_missing(const struct pst_journal *j, const char *path,
-			int (*act)(const struct pst_journal *j, const char *dir,
-				   void *arg, struct pst_error *err),
-			void *arg, struct pst_error *err)
+int pst_journal_each_missing(const struct pst_journal *j, const char *path,
+			     int (*act)(const struct pst_journal *j,
+					const char *dir, void *arg,
+					struct pst_error *err),
+			     void *arg, struct pst_error *err)
 {
 	char dir[PST_ROOT_PATH_MAX];
 	const char *p = path;
@@ -47,8 +45,8 @@ static int each_missing(const struct pst_journal *j, const char *path,
 }
 
 /* Notes a directory that will be made, once, in the journal arg. */
-static int note_dir(const struct pst_journal *j, const char *dir, void *arg,
-		    struct pst_error *err)
+int pst_journal_note_dir(const struct pst_journal *j, const char *dir,
+			 void *arg, struct pst_error *err)
 {
 	struct pst_journal *to = arg;
 	size_t i;
@@ -61,10 +59,10 @@ static int note_dir(const struct pst_journal *j, const char *dir, void *arg,
 	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
 }
 
-static int make_dir(const struct pst_journal *j, const char *dir, void *arg,
-		    struct pst_error *err)
+int pst_journal_make_dir(const struct pst_journal *j, const char *dir,
+			 void *arg, struct pst_error *err)
 {
-	int rc = step(j, "make a directory", err);
+	int rc = pst_journal_step(j, "make a directory", err);
 
 	return rc < 0 ? rc : pst_hostfile_mkdir(j->root, dir, err);
 }
@@ -78,10 +76,10 @@ static int begin(struct pst_journal *j, struct pst_error *err)
 
 	j->request = strdup("");
 	*slash = '\0';
-	rc = note_dir(j, ours, j, err);
+	rc = pst_journal_note_dir(j, ours, j, err);
 	*slash = '/';
 	if (rc == 0)
-		rc = note_dir(j, ours, j, err);
+		rc = pst_journal_note_dir(j, ours, j, err);
 	if (rc < 0 || !j->request)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	return 0;
@@ -110,8 +108,8 @@ static int load(struct pst_journal *j, struct pst_error *err)
 	return rc;
 }
 
-static int save(const struct pst_journal *j, const char *what,
-		struct pst_error *err)
+int pst_journal_save(const struct pst_journal *j, const char *what,
+		     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *bytes = NULL;
 	struct pst_hostfile f;
@@ -123,11 +121,11 @@ static int save(const struct pst_journal *j, const char *what,
 	rc = pst_hostfile_open(j->root, FILE_PATH, &f, err);
 	if (rc < 0)
 		return rc;
-	rc = step(j, what, err);
+	rc = pst_journal_step(j, what, err);
 	if (rc == 0)
 		rc = pst_hostfile_write(&f, bytes, 0600, err);
 	if (rc == 0)
-		rc = step(j, "put the journal in place", err);
+		rc = pst_journal_step(j, "put the journal in place", err);
 	if (rc == 0)
 		rc = pst_hostfile_commit(&f, err);
 	if (rc < 0)
@@ -139,10 +137,12 @@ static int save(const struct pst_journal *j, const char *what,
 static int lock(struct pst_journal *j, struct pst_error *err)
 {
 	struct pst_hostfile f;
-	int rc = each_missing(j, FILE_PATH, note_dir, j, err);
+	int rc = pst_journal_each_missing(j, FILE_PATH, pst_journal_note_dir, j,
+					  err);
 
 	if (rc == 0)
-		rc = each_missing(j, FILE_PATH, make_dir, NULL, err);
+		rc = pst_journal_each_missing(j, FILE_PATH,
+					      pst_journal_make_dir, NULL, err);
 	if (rc == 0)
 		rc = pst_hostfile_open(j->root, FILE_PATH, &f, err);
 	if (rc < 0)
@@ -174,7 +174,7 @@ int pst_journal_open(const struct pst_root *root, bool write,
 	/* Those of a first time, outermost first; a journal that is there
 	 * knows its own. */
 	for (i = 0; rc == 0 && i < made.n_dirs; i++)
-		rc = note_dir(ret, made.dir[i], ret, err);
+		rc = pst_journal_note_dir(ret, made.dir[i], ret, err);
 	if (rc == 0)
 		rc = load(ret, err);
 	pst_journal_clear(&made);
@@ -184,7 +184,7 @@ int pst_journal_open(const struct pst_root *root, bool write,
 }
 
 /* The directories we made go if nothing is in them any more. */
-static void remove_dirs(const struct pst_journal *j)
+void pst_journal_remove_dirs(const struct pst_journal *j)
 {
 	size_t i;
 
@@ -195,7 +195,7 @@ static void remove_dirs(const struct pst_journal *j)
 void pst_journal_close(struct pst_journal *j)
 {
 	if (j->lock >= 0 && j->state == PST_JOURNAL_NONE)
-		remove_dirs(j);
+		pst_journal_remove_dirs(j);
 	pst_close_fd(j->lock);
 	j->lock = -1;
 	pst_journal_clear(j);
@@ -241,8 +241,8 @@ const struct pst_journal_entry *pst_journal_find(const struct pst_journal *j,
 }
 
 /* Whether a file holds what the journal knows of. */
-static bool known(const struct pst_journal *j,
-		  const struct pst_journal_entry *e, const char *now)
+bool pst_journal_known(const struct pst_journal *j,
+		       const struct pst_journal_entry *e, const char *now)
 {
 	return pst_text_same(now, e->text) || pst_text_same(now, e->former) ||
 	       (j->state == PST_JOURNAL_PENDING && pst_text_same(now, e->prev));
@@ -257,7 +257,7 @@ int pst_journal_base(const struct pst_journal *j, const char *path, char **ret,
 
 	if (rc < 0)
 		return rc;
-	edited = e && !known(j, e, *ret);
+	edited = e && !pst_journal_known(j, e, *ret);
 	if (ret_edited)
 		*ret_edited = edited;
 	if (!e || edited)
@@ -267,448 +267,4 @@ int pst_journal_base(const struct pst_journal *j, const char *path, char **ret,
 	if (e->former && !*ret)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	return 0;
-}
-
-/* ---- Changing files -------------------------------------------------------
- */
-
-/* Each entry's file, its text now, and the one it shall have. */
-struct change {
-	struct pst_hostfile f;
-	char *now;
-	const char *to;
-	bool differs, written, done;
-};
-
-static void end_changes(struct change *c, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		pst_hostfile_close(&c[i].f);
-		free(c[i].now);
-	}
-	free(c);
-}
-
-/* What there is to do; to_former: an undo. *ret is always to be ended. */
-static int find_changes(struct pst_journal *j, bool to_former,
-			struct change **ret, struct pst_error *err)
-{
-	struct change *c = calloc(j->n + 1, sizeof(*c));
-	size_t i;
-	int rc = 0;
-
-	*ret = c;
-	if (!c)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	for (i = 0; i < j->n; i++)
-		c[i].f.dir = -1;
-	for (i = 0; rc == 0 && i < j->n; i++) {
-		const struct pst_journal_entry *e = &j->entry[i];
-
-		c[i].to = to_former ? e->former : e->text;
-		rc = pst_journal_read(j->root, e->path, &c[i].now, err);
-		c[i].differs =
-			!e->left_alone && !pst_text_same(c[i].now, c[i].to);
-		if (rc == 0 && c[i].differs && c[i].to)
-			rc = each_missing(j, e->path, make_dir, NULL, err);
-		if (rc == 0)
-			rc = pst_hostfile_open(j->root, e->path, &c[i].f, err);
-		/* Left over from what was cut off. */
-		if (rc == 0)
-			pst_hostfile_discard(&c[i].f);
-	}
-	return rc;
-}
-
-/* All new files beside the old ones. */
-static int write_changes(struct pst_journal *j, struct change *c,
-			 struct pst_error *err)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; rc == 0 && i < j->n; i++) {
-		if (!c[i].differs || !c[i].to)
-			continue;
-		rc = step(j, "write a new file beside the old one", err);
-		if (rc == 0)
-			rc = pst_hostfile_write(&c[i].f, c[i].to,
-						j->entry[i].mode, err);
-		c[i].written = rc == 0;
-	}
-	return rc;
-}
-
-static int commit_changes(struct pst_journal *j, struct change *c,
-			  size_t *ret_changed, struct pst_error *err)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; rc == 0 && i < j->n; i++) {
-		if (!c[i].differs)
-			continue;
-		rc = step(j, "replace a file", err);
-		if (rc == 0 && c[i].to)
-			rc = pst_hostfile_commit(&c[i].f, err);
-		else if (rc == 0)
-			rc = pst_hostfile_remove(&c[i].f, err);
-		c[i].done = rc == 0;
-		*ret_changed += rc == 0;
-	}
-	return rc;
-}
-
-/* Puts back what was there before this change. 0, or -errno: some stayed. */
-static int roll_back(struct pst_journal *j, struct change *c)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = j->n; i-- > 0;) {
-		pst_hostfile_discard(&c[i].f);
-		if (!c[i].done)
-			continue;
-		if (!c[i].now)
-			rc = pst_hostfile_remove(&c[i].f, NULL);
-		else
-			rc = pst_hostfile_write(&c[i].f, c[i].now,
-						j->entry[i].mode, NULL);
-		if (rc == 0 && c[i].now)
-			rc = pst_hostfile_commit(&c[i].f, NULL);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-static int remove_journal(struct pst_journal *j, struct pst_error *err)
-{
-	struct pst_hostfile f;
-	int rc = pst_hostfile_open(j->root, FILE_PATH, &f, err);
-
-	if (rc < 0)
-		return rc;
-	rc = step(j, "remove the journal", err);
-	if (rc == 0)
-		rc = pst_hostfile_remove(&f, err);
-	pst_hostfile_close(&f);
-	return rc;
-}
-
-/* ---- Apply ----------------------------------------------------------------
- */
-
-static char *copy(const char *text, int *rc)
-{
-	char *ret = text ? strdup(text) : NULL;
-
-	if (text && !ret)
-		*rc = -ENOMEM;
-	return ret;
-}
-
-/*
- * An entry of the new journal: what old knows of the file, and the text that
- * is wanted, or without one the former text. A file that was edited since is
- * left alone; when it would have to change, -EEXIST.
- */
-static int add_entry(struct pst_journal *new, const struct pst_journal *old,
-		     const struct pst_journal_want *w, bool wanted,
-		     struct pst_error *err)
-{
-	const struct pst_journal_entry *o = pst_journal_find(old, w->path);
-	PST_CLEANUP_FREE char *now = NULL;
-	const char *text = wanted || !o ? w->text : o->former;
-	struct pst_journal_entry *e;
-	bool edited;
-	int rc = pst_journal_read(new->root, w->path, &now, err);
-
-	if (rc < 0)
-		return rc;
-	edited = o && !known(old, o, now);
-	if (edited && wanted && !pst_text_same(now, text))
-		return -EEXIST;
-	/* Neither ours before nor changed now. */
-	if (!o && pst_text_same(now, text))
-		return 0;
-	e = pst_journal_add(new, w->path);
-	if (!e)
-		return pst_error_set(err, -ENOMEM,
-				     "out of memory, or more than %d files",
-				     PST_JOURNAL_MAX_FILES);
-	e->mode = w->mode;
-	e->left_alone = edited;
-	e->former = copy(o ? o->former : now, &rc);
-	e->text = copy(edited ? o->text : text, &rc);
-	e->prev = copy(now, &rc);
-	if (rc < 0)
-		return pst_error_set(err, rc, "out of memory");
-	return e->text ? each_missing(new, e->path, note_dir, new, err) : 0;
-}
-
-static int make_entries(struct pst_journal *new, const struct pst_journal *old,
-			const struct pst_journal_want *want, size_t n,
-			struct pst_error *err)
-{
-	size_t i, k;
-	int rc = 0;
-
-	for (i = 0; rc == 0 && i < old->n_dirs; i++)
-		rc = pst_journal_add_dir(new, old->dir[i]);
-	for (i = 0; rc == 0 && i < n; i++)
-		rc = add_entry(new, old, &want[i], true, err);
-	for (i = 0; rc == 0 && i < old->n; i++) {
-		const struct pst_journal_want gone = {
-			.path = old->entry[i].path,
-			.mode = old->entry[i].mode,
-		};
-
-		for (k = 0; k < n; k++)
-			if (strcmp(want[k].path, gone.path) == 0)
-				break;
-		if (k == n)
-			rc = add_entry(new, old, &gone, false, err);
-	}
-	return rc;
-}
-
-/* Whether the applied journal says the same already. */
-static bool same_journal(const struct pst_journal *a,
-			 const struct pst_journal *b)
-{
-	size_t i;
-
-	if (a->state != PST_JOURNAL_APPLIED || a->n != b->n ||
-	    strcmp(a->request, b->request) != 0)
-		return false;
-	for (i = 0; i < a->n; i++) {
-		const struct pst_journal_entry *e =
-			pst_journal_find(b, a->entry[i].path);
-
-		if (!e || !pst_text_same(a->entry[i].text, e->text) ||
-		    !pst_text_same(a->entry[i].former, e->former))
-			return false;
-	}
-	return true;
-}
-
-/* Drops entries that are what they were before penstock. */
-static void settle(struct pst_journal *j)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < j->n; i++) {
-		struct pst_journal_entry *e = &j->entry[i];
-
-		free(e->prev);
-		e->prev = NULL;
-		if (!e->left_alone && pst_text_same(e->former, e->text)) {
-			free(e->path);
-			free(e->former);
-			free(e->text);
-			continue;
-		}
-		j->entry[n++] = *e;
-	}
-	j->n = n;
-	j->state = PST_JOURNAL_APPLIED;
-}
-
-/* The change failed: everything back, and the old journal. */
-static int give_up(struct pst_journal *j, struct pst_journal *old,
-		   struct change *c, int rc, struct pst_error *err)
-{
-	struct pst_error why = err ? *err : (struct pst_error){0};
-	int back = c ? roll_back(j, c) : 0;
-
-	if (back == 0)
-		back = old->state == PST_JOURNAL_NONE ? remove_journal(j, NULL)
-						      : save(old, "", NULL);
-	if (back < 0)
-		return pst_error_set(err, rc,
-				     "%s; some files have changed already and "
-				     "could not be put back: undo or apply "
-				     "again when that is cured",
-				     why.text);
-	if (old->state == PST_JOURNAL_NONE)
-		j->state = PST_JOURNAL_NONE;
-	return rc;
-}
-
-static int carry_out(struct pst_journal *j, struct pst_journal *old,
-		     size_t *ret_changed, struct pst_error *err)
-{
-	struct change *c = NULL;
-	int rc;
-
-	j->state = PST_JOURNAL_PENDING;
-	rc = save(j, "write the journal", err);
-	if (rc < 0) {
-		if (old->state == PST_JOURNAL_NONE)
-			j->state = PST_JOURNAL_NONE;
-		return rc;
-	}
-	rc = find_changes(j, false, &c, err);
-	if (rc == 0)
-		rc = write_changes(j, c, err);
-	if (rc == 0)
-		rc = commit_changes(j, c, ret_changed, err);
-	if (rc < 0) {
-		*ret_changed = 0;
-		rc = give_up(j, old, c, rc, err);
-	}
-	if (c)
-		end_changes(c, j->n);
-	if (rc < 0)
-		return rc;
-	settle(j);
-	return save(j, "write that it is applied", err);
-}
-
-/* What was done to files behind our back; "" for nothing. */
-static int find_edits(struct pst_journal *j, char **ret, struct pst_error *err)
-{
-	size_t size, i;
-	FILE *f = open_memstream(ret, &size);
-	int rc = f ? 0 : -ENOMEM;
-
-	for (i = 0; rc == 0 && i < j->n; i++) {
-		const struct pst_journal_entry *e = &j->entry[i];
-		PST_CLEANUP_FREE char *now = NULL, *diff = NULL;
-
-		rc = pst_journal_read(j->root, e->path, &now, err);
-		if (rc < 0 || known(j, e, now))
-			continue;
-		rc = pst_diff_unified(e->path, e->text, now, &diff);
-		if (rc == 0)
-			fputs(diff, f);
-	}
-	if (f && fclose(f))
-		rc = -ENOMEM;
-	if (rc < 0 && f) {
-		free(*ret);
-		*ret = NULL;
-	}
-	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
-}
-
-/* Always -EEXIST, or worse. */
-static int refuse_edited(struct pst_journal *j, char **ret_diff,
-			 struct pst_error *err)
-{
-	int rc = find_edits(j, ret_diff, err);
-
-	if (rc < 0)
-		return rc;
-	return pst_error_set(err, -EEXIST,
-			     "files were edited since the last apply, and "
-			     "nothing is changed: take the edits out, try "
-			     "again, and make them again");
-}
-
-/* Whether every file holds what the journal says. */
-static bool nothing_to_do(const struct pst_journal *j)
-{
-	size_t i;
-
-	for (i = 0; i < j->n; i++)
-		if (!j->entry[i].left_alone &&
-		    !pst_text_same(j->entry[i].prev, j->entry[i].text))
-			return false;
-	return true;
-}
-
-int pst_journal_apply(struct pst_journal *j, const char *request,
-		      const struct pst_journal_want *want, size_t n,
-		      size_t *ret_changed, char **ret_diff,
-		      struct pst_error *err)
-{
-	struct pst_journal new = {.root = j->root, .hook = j->hook, .lock = -1};
-	int rc;
-
-	*ret_changed = 0;
-	*ret_diff = NULL;
-	new.request = strdup(request);
-	rc = new.request ? make_entries(&new, j, want, n, err) : -ENOMEM;
-	if (rc == -ENOMEM)
-		pst_error_set(err, rc, "out of memory");
-	if (rc == -EEXIST)
-		rc = refuse_edited(j, ret_diff, err);
-	if (rc == 0 && same_journal(j, &new) && nothing_to_do(&new)) {
-		pst_journal_clear(&new);
-		return 0;
-	}
-	if (rc == 0)
-		rc = carry_out(&new, j, ret_changed, err);
-	/* After a failure an old journal is in force again. */
-	if (rc < 0 && j->state != PST_JOURNAL_NONE) {
-		pst_journal_clear(&new);
-		return rc;
-	}
-	new.lock = j->lock;
-	pst_journal_clear(j);
-	*j = new;
-	return rc;
-}
-
-/* ---- Undo -----------------------------------------------------------------
- */
-
-int pst_journal_undo(struct pst_journal *j, size_t *ret_changed,
-		     char **ret_diff, struct pst_error *err)
-{
-	struct change *c = NULL;
-	bool was_applied;
-	size_t i;
-	int rc;
-
-	*ret_changed = 0;
-	*ret_diff = NULL;
-	if (j->state == PST_JOURNAL_NONE)
-		return 0;
-	rc = find_edits(j, ret_diff, err);
-	if (rc == 0 && **ret_diff) {
-		free(*ret_diff);
-		return refuse_edited(j, ret_diff, err);
-	}
-	free(*ret_diff);
-	*ret_diff = NULL;
-	if (rc < 0)
-		return rc;
-	for (i = 0; i < j->n; i++)
-		j->entry[i].left_alone = false;
-	/* From here on only forward: an undo that is cut off is gone on with.
-	 */
-	was_applied = j->state == PST_JOURNAL_APPLIED;
-	if (was_applied) {
-		j->state = PST_JOURNAL_UNDOING;
-		rc = save(j, "write the journal", err);
-	}
-	if (rc == 0)
-		rc = find_changes(j, true, &c, err);
-	if (rc == 0)
-		rc = write_changes(j, c, err);
-	if (rc == 0)
-		rc = commit_changes(j, c, ret_changed, err);
-	if (rc < 0 && c)
-		for (i = 0; i < j->n; i++)
-			pst_hostfile_discard(&c[i].f);
-	if (c)
-		end_changes(c, j->n);
-	if (rc < 0 && was_applied && *ret_changed == 0) {
-		/* Nothing happened; should this fail, an undo goes on. */
-		j->state = PST_JOURNAL_APPLIED;
-		(void)!save(j, "write the journal", NULL);
-	}
-	/* While the journal still knows them. */
-	if (rc == 0)
-		remove_dirs(j);
-	if (rc == 0)
-		rc = remove_journal(j, err);
-	if (rc == 0)
-		j->state = PST_JOURNAL_NONE;
-	return rc;
 }

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* What a host boots with, told by the files that it has. */
+#include <string.h>
+
+#include "kernel-params/plan.h"
+
+static bool there(const struct pst_plan *p, const char *path)
+{
+	return pst_root_exists(p->root, path);
+}
+
+/* Whether a directory has a name with this ending. */
+static bool has_name(const struct pst_plan *p, const char *dir,
+		     const char *ending)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	size_t i, len, n = strlen(ending);
+
+	if (pst_root_list(p->root, dir, &names) < 0)
+		return false;
+	for (i = 0; i < names.n; i++) {
+		len = strlen(names.name[i]);
+		if (len > n && strcmp(names.name[i] + len - n, ending) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_nixos(const struct pst_plan *p)
+{
+	char text[4096];
+
+	if (there(p, "etc/NIXOS"))
+		return true;
+	if (pst_root_read_text(p->root, "etc/os-release", text, sizeof(text)) <
+	    0)
+		return false;
+	return strncmp(text, "ID=nixos", 8) == 0 || strstr(text, "\nID=nixos");
+}
+
+static unsigned int loaders(const struct pst_plan *p)
+{
+	unsigned int has = 0;
+
+	if (there(p, "etc/default/grub"))
+		has |= PST_TARGET_GRUB;
+	/* GRUB reads such entries too, with its own settings (Fedora). */
+	if (has_name(p, "efi/loader/entries", ".conf") ||
+	    has_name(p, "boot/efi/loader/entries", ".conf") ||
+	    there(p, "etc/kernel/cmdline") ||
+	    (has_name(p, "boot/loader/entries", ".conf") &&
+	     (!has || there(p, "boot/loader/loader.conf"))))
+		has |= PST_TARGET_SYSTEMD_BOOT;
+	return has;
+}
+
+static unsigned int initramfs(const struct pst_plan *p)
+{
+	unsigned int has = 0, works = 0;
+
+	if (there(p, "etc/mkinitcpio.conf"))
+		has |= PST_TARGET_MKINITCPIO;
+	if (there(p, "usr/bin/mkinitcpio"))
+		works |= PST_TARGET_MKINITCPIO;
+	if (there(p, "etc/dracut.conf") || there(p, "etc/dracut.conf.d") ||
+	    there(p, "usr/lib/dracut"))
+		has |= PST_TARGET_DRACUT;
+	if (there(p, "usr/bin/dracut") || there(p, "usr/sbin/dracut"))
+		works |= PST_TARGET_DRACUT;
+	if (there(p, "etc/initramfs-tools"))
+		has |= PST_TARGET_INITRAMFS_TOOLS;
+	if (there(p, "usr/sbin/update-initramfs"))
+		works |= PST_TARGET_INITRAMFS_TOOLS;
+	/* Settings of one that is gone may be left. */
+	return has & works ? has & works : has;
+}
+
+void pst_plan_detect(struct pst_plan *p)
+{
+	if (is_nixos(p)) {
+		p->has = PST_TARGET_NIXOS;
+		return;
+	}
+	p->has = PST_TARGET_MODPROBE | loaders(p) | initramfs(p);
+}

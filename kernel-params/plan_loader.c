@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel's command line in the settings of GRUB and systemd-boot. */
+#include <string.h>
+
+#include "kernel-params/edit_grub.h"
+#include "kernel-params/edit_loader.h"
+#include "kernel-params/plan.h"
+
+#define GRUB_FILE "/etc/default/grub"
+#define GRUB_DIR  "/etc/default/grub.d"
+#define GRUB_OWN  "zz-penstock.cfg"
+#define CMDLINE   "/etc/kernel/cmdline"
+
+/* Files that GRUB's settings are made of, at most. */
+#define MAX_FILES 64
+
+struct grub {
+	struct pst_edit_file file[MAX_FILES];
+	char path[MAX_FILES][PST_ROOT_PATH_MAX];
+	size_t n, own;
+};
+
+/* Debian's grub-mkconfig reads the directory, upstream's does not. */
+static bool reads_drop_ins(const struct pst_plan *p)
+{
+	static const char *const programs[] = {
+		"usr/sbin/grub-mkconfig",
+		"usr/bin/grub-mkconfig",
+		"usr/sbin/grub2-mkconfig",
+	};
+	size_t i, len;
+
+	if (!pst_root_exists(p->root, GRUB_DIR))
+		return false;
+	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
+		PST_CLEANUP_FREE char *text = NULL;
+
+		if (pst_root_read(p->root, programs[i], PST_ROOT_TEXT_MAX,
+				  &text, &len) == 0)
+			return strstr(text, "default/grub.d") != NULL;
+	}
+	return true;
+}
+
+static int grub_file(struct pst_plan *p, const struct pst_journal *j,
+		     struct grub *g, const char *dir, const char *name,
+		     struct pst_error *err)
+{
+	size_t i = g->n;
+
+	if (i == MAX_FILES)
+		return pst_error_set(err, -EINVAL,
+				     "more than %d files are in " GRUB_DIR,
+				     MAX_FILES);
+	if (pst_path(g->path[i], "%s%s", dir, name) < 0)
+		return pst_error_set(err, -EINVAL, "%s is too long", name);
+	g->file[i].path = g->path[i];
+	g->n++;
+	return pst_journal_base(j, g->path[i], &g->file[i].text, NULL, err);
+}
+
+static int grub_files(struct pst_plan *p, const struct pst_journal *j,
+		      struct grub *g, struct pst_error *err)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	size_t i, len;
+	int rc = grub_file(p, j, g, GRUB_FILE, "", err);
+
+	g->own = SIZE_MAX;
+	if (rc < 0 || !reads_drop_ins(p))
+		return rc;
+	rc = pst_root_list(p->root, GRUB_DIR, &names);
+	if (rc < 0)
+		return pst_error_set_errno(err, -rc, "cannot read " GRUB_DIR);
+	for (i = 0; rc == 0 && i < names.n; i++) {
+		len = strlen(names.name[i]);
+		if (len > 4 && names.name[i][0] != '.' &&
+		    strcmp(names.name[i] + len - 4, ".cfg") == 0 &&
+		    strcmp(names.name[i], GRUB_OWN) != 0)
+			rc = grub_file(p, j, g, GRUB_DIR "/", names.name[i],
+				       err);
+	}
+	if (rc == 0)
+		rc = grub_file(p, j, g, GRUB_DIR "/", GRUB_OWN, err);
+	g->own = g->n - 1;
+	return rc;
+}
+
+static int plan_grub(struct pst_plan *p, const struct pst_journal *j,
+		     struct pst_error *err)
+{
+	struct grub *g = calloc(1, sizeof(*g));
+	size_t i;
+	int rc = g ? grub_files(p, j, g, err)
+		   : pst_error_set(err, -ENOMEM, "out of memory");
+
+	if (rc == 0)
+		rc = pst_edit_grub(g->file, g->n, g->own, &p->params, err);
+	for (i = 0; rc == 0 && i < g->n; i++) {
+		rc = pst_plan_file(p, j, PST_TARGET_GRUB, g->path[i],
+				   g->file[i].text, 0644, i == g->own, err);
+		g->file[i].text = NULL;
+	}
+	for (i = 0; g && i < g->n; i++)
+		free(g->file[i].text);
+	free(g);
+	return rc;
+}
+
+/* ---- systemd-boot ---------------------------------------------------------
+ */
+
+static int plan_entry(struct pst_plan *p, const struct pst_journal *j,
+		      const char *path, struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *old = NULL;
+	char *text = NULL;
+	int rc = pst_journal_base(j, path, &old, NULL, err);
+
+	if (rc < 0 || !old || !pst_entry_is_linux(old))
+		return rc;
+	rc = pst_edit_entry(old, &p->params, &text, err);
+	if (rc < 0)
+		return rc;
+	return pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT, path, text, 0644,
+			     false, err);
+}
+
+static int plan_entries(struct pst_plan *p, const struct pst_journal *j,
+			const char *dir, struct pst_error *err)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX];
+	size_t i, len;
+	int rc = 0;
+
+	if (pst_root_list(p->root, dir, &names) < 0)
+		return 0;
+	for (i = 0; rc == 0 && i < names.n; i++) {
+		len = strlen(names.name[i]);
+		if (names.name[i][0] == '.' || len < 6 ||
+		    strcmp(names.name[i] + len - 5, ".conf") != 0)
+			continue;
+		if (pst_path(path, "%s/%s", dir, names.name[i]) < 0)
+			return pst_error_set(err, -EINVAL, "%s is too long",
+					     names.name[i]);
+		rc = plan_entry(p, j, path, err);
+	}
+	return rc;
+}
+
+static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
+			     struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *old = NULL;
+	char *text = NULL;
+	size_t before = p->n_files;
+	int rc = pst_journal_base(j, CMDLINE, &old, NULL, err);
+
+	if (rc == 0 && old) {
+		rc = pst_edit_kernel_cmdline(old, &p->params, &text, err);
+		if (rc == 0)
+			rc = pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT,
+					   CMDLINE, text, 0644, false, err);
+	}
+	if (rc == 0)
+		rc = plan_entries(p, j, "/boot/loader/entries", err);
+	if (rc == 0)
+		rc = plan_entries(p, j, "/efi/loader/entries", err);
+	if (rc == 0)
+		rc = plan_entries(p, j, "/boot/efi/loader/entries", err);
+	if (rc == 0 && p->n_files == before)
+		rc = pst_error_set(err, -EINVAL,
+				   "there is neither " CMDLINE
+				   " nor an entry of systemd-boot that boots "
+				   "Linux");
+	return rc;
+}
+
+/* What to add by hand where no settings were found. */
+static int plan_by_hand(struct pst_plan *p, struct pst_error *err)
+{
+	struct pst_params_part part = {.text = strdup("")};
+	int rc = -ENOMEM;
+
+	if (part.text)
+		rc = pst_params_merge(&part, 1, 0, &p->params, err);
+	if (rc == 0)
+		rc = pst_plan_note(p, err,
+				   "no settings of GRUB or systemd-boot were "
+				   "found: add to the kernel's command line: "
+				   "%s",
+				   part.text);
+	free(part.text);
+	return rc;
+}
+
+int pst_plan_loader(struct pst_plan *p, const struct pst_journal *j,
+		    struct pst_error *err)
+{
+	int rc = 0;
+
+	if (p->targets & PST_TARGET_GRUB)
+		rc = plan_grub(p, j, err);
+	if (rc == 0 && p->targets & PST_TARGET_SYSTEMD_BOOT)
+		rc = plan_systemd_boot(p, j, err);
+	if (rc == 0 && !(p->targets & PST_TARGETS_LOADER) &&
+	    !p->request.targets)
+		rc = plan_by_hand(p, err);
+	return rc;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Modules of the running system: modprobe.d, modules-load.d, udev. */
+#include <string.h>
+
+#include "kernel-params/dropins.h"
+#include "kernel-params/edit_modprobe.h"
+#include "kernel-params/plan.h"
+
+#define LOAD_FILE "/etc/modules-load.d/penstock.conf"
+
+/* modprobe.d without our own file. */
+static void without_ours(struct pst_modconf *c)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n; i++) {
+		struct pst_modconf_line l = c->line[i];
+
+		if (strcmp(l.file, PST_MODPROBE_FILE + 1) == 0) {
+			free(l.module);
+			free(l.text);
+			free(l.file);
+			continue;
+		}
+		c->line[n++] = l;
+	}
+	c->n = n;
+}
+
+/* Our ids come into the line that has some already. */
+static int extend_ids(struct pst_plan *p, const struct pst_journal *j,
+		      struct pst_error *err)
+{
+	const struct pst_modconf_line *line =
+		pst_modprobe_ids_line(&p->modconf);
+	PST_CLEANUP_FREE char *old = NULL;
+	char path[PST_ROOT_PATH_MAX], *text = NULL;
+	int rc;
+
+	if (!line)
+		return 0;
+	if (pst_path(path, "/%s", line->file) < 0)
+		return pst_error_set(err, -EINVAL, "%s is too long",
+				     line->file);
+	rc = pst_journal_base(j, path, &old, NULL, err);
+	if (rc < 0 || !old)
+		return rc;
+	rc = pst_edit_modprobe_ids(old, line, p->ids, &text, err);
+	if (rc < 0)
+		return rc;
+	return pst_plan_file(p, j, PST_TARGET_MODPROBE, path, text, 0644, false,
+			     err);
+}
+
+static int plan_modprobe(struct pst_plan *p, const struct pst_journal *j,
+			 struct pst_error *err)
+{
+	const struct pst_modprobe_want want = {
+		.ids = p->by_address ? NULL : p->ids,
+		.modules = pst_lines_list(&p->modules),
+	};
+	char *text;
+	int rc = 0;
+
+	without_ours(&p->modconf);
+	if ((pst_modconf_disabled(&p->modconf, "vfio-pci") ||
+	     pst_modconf_blacklisted(&p->modconf, "vfio-pci")) &&
+	    !p->request.look_only)
+		return pst_error_set(err, -EINVAL,
+				     "modprobe.d keeps vfio-pci from being "
+				     "loaded (blacklist or install): take that "
+				     "out first");
+	if (!p->by_address)
+		rc = extend_ids(p, j, err);
+	if (rc < 0)
+		return rc;
+	if (pst_edit_modprobe(&p->modconf, &want, &text) < 0)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_plan_file(p, j, PST_TARGET_MODPROBE, PST_MODPROBE_FILE, text,
+			   0644, true, err);
+	if (rc < 0)
+		return rc;
+	text = pst_dropin_modules_load();
+	if (!text)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return pst_plan_file(p, j, PST_TARGET_MODPROBE, LOAD_FILE, text, 0644,
+			     true, err);
+}
+
+static int plan_udev(struct pst_plan *p, const struct pst_journal *j,
+		     struct pst_error *err)
+{
+	char *text = pst_dropin_udev(pst_lines_list(&p->addresses));
+
+	if (!text)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return pst_plan_file(p, j, PST_TARGET_UDEV, PST_UDEV_FILE, text, 0644,
+			     true, err);
+}
+
+int pst_plan_modules(struct pst_plan *p, const struct pst_journal *j,
+		     struct pst_error *err)
+{
+	int rc = 0;
+
+	if (p->by_address && p->targets & PST_TARGET_MODPROBE &&
+	    !(p->targets & PST_TARGET_UDEV))
+		rc = pst_plan_note(p, err,
+				   "another device has the same ids: only a "
+				   "udev rule (--for udev) tells them apart");
+	if (rc == 0 && p->targets & PST_TARGET_MODPROBE)
+		rc = plan_modprobe(p, j, err);
+	if (rc == 0 && p->targets & PST_TARGET_UDEV)
+		rc = plan_udev(p, j, err);
+	return rc;
+}

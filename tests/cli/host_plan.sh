@@ -1,0 +1,365 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# penstock host plan, apply, verify and undo on trees of several machines, and
+# what the programs that read the files make of them.
+# shellcheck disable=SC2016,SC2317 # programs for sh -c; round() calls look()
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+PATH=$PATH:/sbin:/usr/sbin
+grub_line='GRUB_CMDLINE_LINUX_DEFAULT="quiet splash" # mine'
+
+# put FILE TEXT: a file in the tree, with the folders it needs.
+put() {
+	mkdir -p "$tree/${1%/*}"
+	printf '%s\n' "$2" >"$tree/$1"
+}
+
+# device ADDRESS VENDOR DEVICE CLASS GROUP DRIVER [BOOT_VGA]
+device() {
+	d=sys/bus/pci/devices/$1
+	put "$d/vendor" "0x$2"
+	put "$d/device" "0x$3"
+	put "$d/class" "0x$4"
+	put "$d/numa_node" "${node:--1}"
+	mkdir -p "$tree/sys/kernel/iommu_groups/$5/devices" \
+		"$tree/sys/bus/pci/drivers/$6"
+	ln -s "../../../../kernel/iommu_groups/$5" "$tree/$d/iommu_group"
+	ln -s "../../../../bus/pci/devices/$1" \
+		"$tree/sys/kernel/iommu_groups/$5/devices/$1"
+	[ "$6" = - ] || ln -s "../../../../bus/pci/drivers/$6" "$tree/$d/driver"
+	[ -z "${7-}" ] || put "$d/boot_vga" "$7"
+}
+
+# begin NAME VENDOR: a machine with 8 CPUs, 64 GiB and a card for the guest.
+begin() {
+	tree=$tmp/$1
+	mkdir "$tree"
+	put proc/cpuinfo "processor	: 0
+vendor_id	: $2"
+	put proc/meminfo 'MemTotal:       67108864 kB
+Hugepagesize:       2048 kB'
+	put proc/cmdline 'root=/dev/x quiet'
+	put proc/sys/kernel/osrelease 6.12.1
+	put sys/devices/system/cpu/online 0-7
+	put sys/devices/system/node/online 0
+	device 0000:00:00.0 8086 1234 060000 0 -
+	device 0000:01:00.0 10de 2684 030000 1 nvidia 1
+	device 0000:02:00.0 10de 17c2 030000 2 nouveau 0
+	device 0000:02:00.1 10de 0fb0 040300 2 snd_hda_intel
+}
+
+plan() {
+	"$penstock" host plan --root "$tree" "$@"
+}
+
+# has FILE WORDS: the file of the tree has them.
+has() {
+	check "$tree: $1 has $2" grep -qF -e "$2" "$tree/$1"
+}
+
+has_not() {
+	check "$tree: $1 has no $2" sh -c '! grep -qF -e "$1" "$2"' - "$2" \
+		"$tree/$1"
+}
+
+# What a shell makes of the tree's GRUB settings.
+grub_words() {
+	(
+		for f in "$tree/etc/default/grub" \
+			"$tree"/etc/default/grub.d/*.cfg; do
+			if [ -e "$f" ]; then
+				sh -n "$f" || exit 1
+				# shellcheck disable=SC1090 # that is the test
+				. "$f"
+			fi
+		done
+		# shellcheck disable=SC2154
+		echo "${GRUB_CMDLINE_LINUX-} $GRUB_CMDLINE_LINUX_DEFAULT"
+	)
+}
+
+# round ARGUMENT...: apply, once more, and undo bring back the same tree. The
+# tree in between is looked at by the function `look`.
+round() {
+	cp -a "$tree" "$tree.before"
+	expect "$tree: plan changes nothing" 0 "" plan "$@"
+	check "$tree: nothing has changed" diff -r --no-dereference "$tree" "$tree.before"
+	check "$tree: patch takes the plan" sh -c '
+		cp -a "$1" "$1.patched" && grep -v "^note" "$2" |
+		patch -s -p1 -d "$1.patched" && rm -rf "$1.patched/var"' - \
+		"$tree" "$tmp/stdout"
+	expect "$tree: apply" 0 "penstock host verify" \
+		"$penstock" host apply --root "$tree" "$@"
+	cp -a "$tree" "$tree.applied"
+	rm -rf "$tree.applied/var"
+	check "$tree: patch made the same files" \
+		diff -r --no-dereference "$tree.applied" "$tree.patched"
+	look
+	expect "$tree: a second apply does nothing" 0 "so already" \
+		"$penstock" host apply --root "$tree" "$@"
+	expect "$tree: verify sees the files" 3 "as it was written" \
+		"$penstock" host verify --root "$tree"
+	expect "$tree: undo" 0 "restored" "$penstock" host undo --root "$tree"
+	check "$tree: every byte is back" diff -r --no-dereference "$tree" "$tree.before"
+}
+
+modprobe_words() {
+	modprobe -C "$tree/etc/modprobe.d" -c 2>"$tmp/modprobe"
+}
+
+# ---- Arch with GRUB and mkinitcpio, Intel, one node --------------------------
+begin arch GenuineIntel
+put sys/firmware/acpi/tables/DMAR x
+put etc/default/grub "GRUB_TIMEOUT=5
+$grub_line"
+put etc/mkinitcpio.conf 'MODULES=(btrfs nvidia) # two
+HOOKS=(base udev modconf kms block)'
+look() {
+	check "GRUB's settings are sourced" [ "$(grub_words)" = \
+		" quiet splash intel_iommu=on iommu=pt hugepagesz=2M hugepages=10240" ]
+	has etc/default/grub "# mine"
+	check "bash sources mkinitcpio.conf" [ "$(bash -euc \
+		'. "$1"; echo "${MODULES[*]}"' - "$tree/etc/mkinitcpio.conf")" = \
+		"vfio_pci vfio vfio_iommu_type1 btrfs nvidia" ]
+	check "modprobe reads the ids" sh -c "modprobe -C '$tree/etc/modprobe.d' \
+		-c | grep -qx 'options vfio_pci ids=10de:17c2,10de:0fb0'"
+	for m in nvidia nvidia_drm nvidia_modeset nvidia_uvm nouveau nvidiafb \
+		snd_hda_intel; do
+		check "modprobe loads vfio-pci before $m" sh -c "modprobe -C \
+			'$tree/etc/modprobe.d' -c |
+			grep -qx 'softdep $m pre: vfio-pci'"
+	done
+	modprobe_words >/dev/null
+	check "modprobe has no complaint" [ ! -s "$tmp/modprobe" ]
+	expect "the commands are Arch's" 0 "mkinitcpio -P" \
+		plan --for mkinitcpio,grub --region 8G
+}
+round --region 4G --vm-memory 16G
+expect "a conflict is corrected in place" 0 '+GRUB_CMDLINE_LINUX="iommu=pt' \
+	sh -c 'echo "GRUB_CMDLINE_LINUX=\"iommu=soft\"" >>"$1/etc/default/grub"
+	"$2" host plan --root "$1"' - "$tree" "$penstock"
+put etc/default/grub 'if true; then
+	GRUB_CMDLINE_LINUX_DEFAULT=quiet
+fi'
+refuse "a condition is not edited" 1 "line 2" plan
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet \
+splash"'
+refuse "nor is a continued line" 1 "by hand" plan
+put etc/default/grub "$grub_line"
+mkdir "$tree/etc/mkinitcpio.conf.d"
+look() {
+	check "bash sources main file and drop-in" [ "$(bash -euc \
+		'. "$1"; . "$2"; echo "${MODULES[*]}"' - \
+		"$tree/etc/mkinitcpio.conf" \
+		"$tree/etc/mkinitcpio.conf.d/zz-penstock.conf")" = \
+		"vfio_pci vfio vfio_iommu_type1 btrfs nvidia" ]
+	has_not etc/mkinitcpio.conf vfio
+}
+rm -rf "$tree".*
+round --for mkinitcpio
+
+# ---- Debian, AMD, two nodes, drop-ins ----------------------------------------
+node=1
+begin debian AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+put sys/devices/system/node/online 0-1
+put sys/devices/system/node/node1/meminfo 'Node 1 MemTotal: 33554432 kB'
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet \
+splash amd_iommu=off"
+GRUB_CMDLINE_LINUX="amd_iommu=off"'
+put etc/default/grub.d/50-x.cfg 'GRUB_CMDLINE_LINUX_DEFAULT="console=ttyS0"'
+put usr/sbin/update-grub ""
+put etc/initramfs-tools/modules '# a list
+nouveau'
+put usr/sbin/update-initramfs ""
+put etc/modprobe.d/vfio.conf 'options vfio-pci ids=1af4:1110 disable_vga=1'
+look() {
+	words="iommu=pt isolcpus=2-5 nohz_full=2-5 rcu_nocbs=2-5"
+	check "the drop-in adds to what is there" [ "$(grub_words)" = \
+		" console=ttyS0 $words hugepagesz=2M hugepages=1:512" ]
+	has_not etc/default/grub.d/zz-penstock.cfg amd_iommu=on
+	has etc/modprobe.d/vfio.conf \
+		"ids=1af4:1110,10de:17c2,10de:0fb0 disable_vga=1"
+	has_not etc/modprobe.d/00-penstock.conf "options"
+	check "vfio comes before nouveau" [ "$(tr '\n' ' ' \
+		<"$tree/etc/initramfs-tools/modules")" = \
+		"# a list vfio_pci vfio vfio_iommu_type1 nouveau " ]
+	expect "the commands are Debian's" 0 "update-grub" \
+		"$penstock" host undo --root "$tree" --json
+	check "and the initramfs is made anew" grep -q update-initramfs \
+		"$tmp/stdout"
+	"$penstock" host apply --root "$tree" --region 1G --isolate-cpus 2-5 \
+		>/dev/null
+}
+round --region 1G --isolate-cpus 2-5
+refuse "a pool too large for the node is refused" 1 "NUMA node 1" \
+	plan --vm-memory 30G
+refuse "a CPU that is not there" 1 "no CPU 8" plan --isolate-cpus 7-8
+refuse "sysctl knows no nodes" 1 "--for tmpfiles" \
+	plan --for sysctl --region 1G
+expect "tmpfiles does" 0 "node1/hugepages/hugepages-2048kB" \
+	plan --for tmpfiles --region 1G
+put proc/sys/kernel/osrelease 5.10.0
+expect "as with a kernel that knows no hugepages=NODE:N" 0 \
+	"node1/hugepages/hugepages-2048kB/nr_hugepages - - - - 512" \
+	plan --region 1G
+put etc/modprobe.d/no.conf 'blacklist vfio-pci'
+refuse "a vfio-pci that is never loaded" 1 "blacklist" plan
+node=
+
+# ---- Fedora-like: dracut, systemd-boot, two equal cards ----------------------
+begin twins GenuineIntel
+put sys/firmware/acpi/tables/DMAR x
+device 0000:03:00.0 10de 17c2 030000 3 nvidia 0
+put etc/dracut.conf ''
+mkdir "$tree/etc/dracut.conf.d"
+put etc/kernel/cmdline 'root=/dev/x quiet'
+put boot/loader/entries/a.conf 'title Linux
+linux /vmlinuz
+options root=/dev/x quiet'
+put boot/loader/entries/windows.conf 'title Windows
+efi /bootmgfw.efi'
+look() {
+	has etc/kernel/cmdline "root=/dev/x quiet intel_iommu=on iommu=pt rd.driver.pre=vfio-pci"
+	has boot/loader/entries/a.conf "options root=/dev/x quiet intel_iommu=on"
+	has_not boot/loader/entries/windows.conf iommu
+	has etc/udev/rules.d/10-penstock-vfio.rules \
+		'KERNEL=="0000:02:00.0", ATTR{driver_override}="vfio-pci"'
+	has_not etc/udev/rules.d/10-penstock-vfio.rules 0000:03
+	has_not etc/modprobe.d/00-penstock.conf "ids="
+	if command -v udevadm >/dev/null && udevadm verify --help >/dev/null 2>&1
+	then
+		check "udev reads the rule" udevadm verify \
+			"$tree/etc/udev/rules.d/10-penstock-vfio.rules"
+	fi
+	if command -v dracut >/dev/null; then
+		bash -x "$(command -v dracut)" -c "$tree/etc/dracut.conf" \
+			--confdir "$tree/etc/dracut.conf.d" --print-cmdline \
+			>"$tmp/dracut" 2>&1
+		check "dracut reads the drivers" grep -qF \
+			"force_drivers+=' vfio_pci vfio vfio_iommu_type1 '" \
+			"$tmp/dracut"
+		check "dracut takes the rule along" grep -qF \
+			"/etc/udev/rules.d/10-penstock-vfio.rules '" \
+			"$tmp/dracut"
+		check "dracut has no complaint" sh -c \
+			'! grep "WARNING.*values" "$1" | grep -v "^+"' - \
+			"$tmp/dracut"
+	else
+		echo "no dracut: its reader is not tried"
+	fi
+}
+round --gpu 02:00.0
+refuse "two cards are not told apart by ids" 1 "0000:03:00.0" plan
+
+# ---- NixOS ------------------------------------------------------------------
+begin nixos GenuineIntel
+put etc/NIXOS ""
+put etc/nixos/configuration.nix '{ }'
+look() {
+	has etc/nixos/penstock.nix 'hugepages=512'
+	if ! command -v nix-instantiate >/dev/null; then
+		echo "no nix-instantiate: the module is not evaluated"
+		return
+	fi
+	check "nix parses the module" sh -c \
+		'nix-instantiate --parse "$1" >/dev/null 2>&1' - \
+		"$tree/etc/nixos/penstock.nix"
+	expect "nix evaluates the module" 0 '"vfio_pci"' env HOME="$tmp" \
+		NIX_STATE_DIR="$tmp/nix" NIX_STORE_DIR="$tmp/store" \
+		nix-instantiate --option build-users-group "" \
+		--eval --strict --json --expr "
+		import $tree/etc/nixos/penstock.nix {
+			lib = { mkBefore = x: x; mkDefault = x: x; };
+		}"
+	check "with kernel parameters as words" grep -qF \
+		'"kernelParams":["intel_iommu=on","iommu=pt","hugepagesz=2M","hugepages=512"]' \
+		"$tmp/stdout"
+	check "and blacklists nothing that stays" sh -c \
+		'! grep -q blacklistedKernelModules "$1"' - "$tmp/stdout"
+	check "and gives vfio to group kvm" grep -qF 'GROUP=\"kvm\"' \
+		"$tmp/stdout"
+}
+round --region 1G
+rm -r "$tree/sys/bus/pci/devices/0000:01:00.0"
+put "sys/bus/pci/devices/0000:02:00.0/boot_vga" 0
+expect "without another card its drivers are blacklisted" 0 \
+	'blacklistedKernelModules = [ "nvidia"' plan --gpu 02:00.0
+
+# ---- What is refused --------------------------------------------------------
+begin bad GenuineIntel
+put etc/default/grub "$grub_line"
+refuse "no such device" 1 "no PCI device" plan --gpu 77:00.0
+refuse "not an address" 1 "PCI address" plan --gpu 7
+refuse "a bridge" 1 "bridge" plan --gpu 00:00.0
+refuse "the host's display" 1 "--i-know" plan --gpu 01:00.0
+expect "which --i-know takes" 0 "0000:01:00.0" plan --gpu 01:00.0 --i-know
+expect "a card whose firmware picture is over" 0 "for vfio-pci" \
+	plan --gpu 02:00.0
+device 0000:04:00.0 8086 1533 020000 2 igb
+refuse "a group with the network card" 1 "igb), which the host needs" plan
+rm -r "$tree/sys/bus/pci/devices/0000:04:00.0"
+device 0000:04:00.0 1102 0012 040100 2 emu10k1
+expect "a group with a sound card" 0 "the host loses it too" plan
+refuse "half a page" 1 "multiple of 2 MiB" plan --region 3M
+refuse "an unknown target" 2 "not known" plan --for lilo
+refuse "no such root" 1 "cannot open" "$penstock" host plan --root "$tmp/none"
+put etc/modprobe.d/00-penstock.conf 'options x y=1'
+refuse "a file of our name that is not ours" 1 "not written by penstock" plan
+rm "$tree/etc/modprobe.d/00-penstock.conf"
+mv "$tree/etc/default/grub" "$tree/etc/default/real"
+ln -s real "$tree/etc/default/grub"
+expect "a link is not replaced" 1 "symbolic link" \
+	"$penstock" host apply --root "$tree"
+check "and nothing is left" [ ! -e "$tree/var" ] &&
+	[ ! -e "$tree/etc/modprobe.d/00-penstock.conf" ]
+rm "$tree/etc/default/grub"
+mv "$tree/etc/default/real" "$tree/etc/default/grub"
+expect "an apply" 0 "changed" "$penstock" host apply --root "$tree"
+sed -i 's/splash/nosplash/' "$tree/etc/default/grub"
+expect "an edit since is shown" 1 "+$(grep nosplash "$tree/etc/default/grub")" \
+	"$penstock" host undo --root "$tree"
+expect "and its plan says so" 0 "edited since" plan
+sed -i 's/nosplash/splash/' "$tree/etc/default/grub"
+expect "without it undo works" 0 '"changed":3' \
+	"$penstock" host undo --root "$tree" --json
+expect "a second undo has nothing to do" 0 "Nothing is applied" \
+	"$penstock" host undo --root "$tree"
+
+# ---- A read-only /etc, in a mount namespace of our own -----------------------
+if unshare -m true 2>/dev/null; then
+	expect "a read-only etc gets a text to paste" 1 \
+		"where this system's files are made" unshare -m sh -c '
+		mount --bind "$1/etc" "$1/etc" &&
+		mount -o remount,bind,ro "$1/etc" &&
+		"$2" host apply --root "$1"' - "$tree" "$penstock"
+	check "with the text" grep -q "^+options vfio-pci" "$tmp/stdout"
+	expect "a full disk is said" 1 "No space left" unshare -m sh -c '
+		mkdir -p "$1/etc" && cp -a "$1/etc" "$1/etc.copy" &&
+		mount -t tmpfs -o size=16k none "$1/etc" &&
+		cp -a "$1/etc.copy/." "$1/etc" &&
+		dd if=/dev/zero of="$1/etc/filler" bs=4k 2>/dev/null
+		"$2" host apply --root "$1"' - "$tree" "$penstock"
+	rm -rf "$tree/etc.copy"
+	expect "and nothing is applied" 0 "Nothing is applied" \
+		"$penstock" host undo --root "$tree"
+else
+	echo "not root: a read-only /etc is not tried"
+fi
+
+# ---- The trees beside the source, where they are -----------------------------
+for t in off iommu ready; do
+	from=$PST_TOP_SRCDIR/../shared/fixtures/hosts/titan-x-$t
+	[ -d "$from" ] || continue
+	tree=$tmp/titan-$t
+	cp -r "$from" "$tree"
+	chmod -R u+w "$tree"
+	look() {
+		has etc/default/grub "hugepages=1:10240"
+	}
+	if [ $t = ready ]; then
+		expect "$t: verify finds all as it should be" 0 "OK" \
+			"$penstock" host verify --root "$tree" --gpu 99:00.0
+	fi
+	round --gpu 99:00.0 --region 4G --vm-memory 16G
+done
+finish
