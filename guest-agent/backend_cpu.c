@@ -214,13 +214,13 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 			     "the cpu backend has no such operation");
 }
 
+/* *ret_flops: what was done, when that says something of the rate. */
 static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
-		     uint64_t start_ns)
+		     uint64_t start_ns, double *ret_flops)
 {
 	struct pst_gemm_cursor *cur = (struct pst_gemm_cursor *)bop->cursor;
-	double *rate = rate_of(b, &bop->op);
+	const double *rate = rate_of(b, &bop->op);
 	double want, flops = 0;
-	uint64_t used;
 	bool done;
 
 	if (bop->op.m == 0 || bop->op.n == 0)
@@ -234,9 +234,8 @@ static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 	do {
 		flops += pst_gemm_slice(&bop->op, b->base, cur, want, bop->priv,
 					&done);
-		used = pst_now_ns() - start_ns;
-	} while (!done && used < b->slice_ns / 2);
-	rate_seen(rate, flops, used);
+	} while (!done && pst_now_ns() - start_ns < b->slice_ns / 2);
+	*ret_flops = flops;
 	return done;
 }
 
@@ -310,6 +309,8 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 		    struct pst_error *err)
 {
 	const uint64_t start = pst_now_ns();
+	double flops = 0;
+	uint64_t used;
 	int r = 1;
 
 	switch (bop->op.op) {
@@ -317,7 +318,7 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 		break;
 	case PST_WIRE_OP_GEMM:
 	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
-		r = step_gemm(b, bop, start);
+		r = step_gemm(b, bop, start, &flops);
 		break;
 	case PST_WIRE_OP_FILL:
 		r = step_fill(b, bop, start + b->slice_ns);
@@ -336,7 +337,10 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 		/* begin() let nothing else in. */
 		break;
 	}
-	bop->compute_ns += pst_now_ns() - start;
+	used = pst_now_ns() - start;
+	bop->compute_ns += used;
+	if (flops > 0)
+		rate_seen(rate_of(b, &bop->op), flops, used);
 	if (r)
 		forget(b, bop);
 	return r;

@@ -19,8 +19,9 @@
  * operation waited for others. */
 #define N_TAKEN 16U
 
-/* A NOP costs less than a look at the clock: one look for so many. */
-#define NOPS_A_CLOCK 16U
+/* Starting an operation costs about as much as a look at the clock: one look
+ * for so many, in case none of them comes to a step. */
+#define STARTS_A_CLOCK 16U
 
 struct taken {
 	struct pst_wire_sqe sqe;
@@ -64,7 +65,7 @@ struct pst_executor {
 	struct pst_executor_config config;
 	bool draining;
 	uint64_t now_ns; /* of the last look at the clock */
-	uint64_t n_nops;
+	uint64_t n_started;
 	unsigned int n_active;
 	unsigned int turn; /* index into active */
 	struct lane *active[PST_WIRE_MAX_LANES];
@@ -341,6 +342,16 @@ static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
 	return h->config->model(h->config->arg, handle, ret);
 }
 
+/* The sentence of a backend that fails without one. Not formatted: this is
+ * on the way of every operation. */
+static void no_reason(struct pst_error *err)
+{
+	static const char text[] = "the backend gave no reason";
+
+	err->code = 0;
+	memcpy(err->text, text, sizeof(text));
+}
+
 /* Whether the backend has products of this kind at all. */
 static int check_kind(struct pst_executor *ex, const struct pst_op *op,
 		      struct pst_error *err)
@@ -357,7 +368,7 @@ static int check_kind(struct pst_executor *ex, const struct pst_op *op,
 	    (op->op != PST_WIRE_OP_GEMM &&
 	     op->op != PST_WIRE_OP_GEMM_STRIDED_BATCHED))
 		return 0;
-	pst_error_set(err, 0, "the backend gave no reason");
+	no_reason(err);
 	return ex->config.ops->can(ex->config.backend, &kind, err)
 		       ? 0
 		       : -EOPNOTSUPP;
@@ -382,7 +393,8 @@ static void start(struct pst_executor *ex, struct lane *l)
 
 	l->first = (l->first + 1) % N_TAKEN;
 	l->n_taken--;
-	if (t->sqe.op != PST_WIRE_OP_NOP || ++ex->n_nops % NOPS_A_CLOCK == 0)
+	/* Taking it looked at the clock, and so did each step since. */
+	if (++ex->n_started % STARTS_A_CLOCK == 0)
 		ex->now_ns = pst_now_ns();
 	l->queue_ns = ex->now_ns - t->taken_ns;
 	if (t->cancelled || ex->draining) {
@@ -405,7 +417,7 @@ static void start(struct pst_executor *ex, struct lane *l)
 		l->bop.lane = l->index;
 		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
 		l->bop.priv = NULL;
-		pst_error_set(&err, 0, "the backend gave no reason");
+		no_reason(&err);
 		r = ex->config.ops->begin(ex->config.backend, &l->bop, &err);
 	}
 	if (r < 0) {
@@ -422,18 +434,17 @@ static void step(struct pst_executor *ex, struct lane *l)
 	struct pst_error err;
 	int r;
 
-	pst_error_set(&err, 0, "the backend gave no reason");
+	no_reason(&err);
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	charge(l, l->bop.compute_ns - before_ns);
-	ex->now_ns = pst_now_ns();
 	l->waiting = r == PST_STEP_WAIT;
-	if (r == PST_STEP_MORE || r == PST_STEP_WAIT)
-		return;
 	if (r == PST_STEP_DONE)
 		post_done(ex, l);
-	else
+	else if (r < 0)
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
 			    &err);
+	/* After the completion, for which a client may be waiting. */
+	ex->now_ns = pst_now_ns();
 }
 
 /* Asks the backend once more to give up the running operation. */
