@@ -323,6 +323,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 				     PST_WIRE_SLOTS);
 	}
 	rec->writes = call->writes;
+	rec->key = pst_pace_key(&call->sqe);
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
 		rec->blocks[i] = call->blocks[i];
 		if (rec->blocks[i])

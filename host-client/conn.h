@@ -10,6 +10,7 @@
 
 #include "host-client/heap.h"
 #include "host-client/optab.h"
+#include "host-client/pace.h"
 #include "host-client/penstock.h"
 #include "host-client/tentab.h"
 #include "transport/error.h"
@@ -63,6 +64,7 @@ struct pst_request {
 struct pst_waiter {
 	uint64_t start_ns;
 	uint64_t deadline_ns;
+	uint64_t wake_ns; /* look again then, though nothing came; 0: never */
 };
 
 /*
@@ -102,6 +104,7 @@ struct pst {
 	struct pst_lane_client lane;
 	struct pst_optab ops;
 	uint64_t spin_now_ns; /* adapted, at most spin_ns */
+	struct pst_pace pace;
 
 	uint64_t beat;       /* heartbeat when last looked at */
 	uint64_t look_ns;    /* when that was */
@@ -224,9 +227,9 @@ void pst_reap(struct pst *c);
 
 /*
  * Sleeps until something may have changed (unlocks): a completion, a frame, a
- * loss, at most PST_TICK_NS. Returns 0, or -ETIMEDOUT: the deadline passed,
- * or the agent has been silent for dead_ns of this wait. After the last step
- * call pst_wait_end().
+ * loss, wake_ns, at most PST_TICK_NS. Returns 0, or -ETIMEDOUT: the deadline
+ * passed, or the agent has been silent for dead_ns of this wait. After the last
+ * step call pst_wait_end().
  */
 PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			       struct pst_error *err);

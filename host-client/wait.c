@@ -42,6 +42,8 @@ static bool take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	rec->done.compute_ns = cqe->compute_ns;
 	rec->done.queue_ns = cqe->queue_ns;
 	rec->done.result = cqe->result;
+	if (rec->key && cqe->status == PST_WIRE_OK)
+		pst_pace_done(&c->pace, rec->key, cqe->compute_ns);
 	pst_optab_complete(&c->ops, rec);
 	return true;
 }
@@ -166,6 +168,11 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 	r = check_time(c, w, now, &until, err);
 	if (r < 0)
 		return r;
+	if (w->wake_ns && w->wake_ns < until) {
+		if (w->wake_ns <= now)
+			return 0;
+		until = w->wake_ns;
+	}
 	if (c->leader)
 		pst_wait_cond(c, until);
 	else
@@ -217,15 +224,15 @@ static void adapt(struct pst *c, bool success)
 		c->spin_now_ns = min;
 }
 
-/* Spins for a record (unlocks). 0 or -ETIMEDOUT. */
+/* Spins for a record until end (unlocks). 0 or -ETIMEDOUT. */
 static int spin(struct pst *c, const struct pst_record *rec,
-		const struct pst_waiter *w, struct pst_error *err)
+		const struct pst_waiter *w, uint64_t now, uint64_t end,
+		struct pst_error *err)
 {
-	uint64_t now = pst_now_ns(), ignored, end, slice, want;
+	uint64_t ignored, slice, want;
 	const uint64_t *seq;
 	int r;
 
-	end = pst_deadline(now, c->spin_now_ns);
 	if (end > w->deadline_ns)
 		end = w->deadline_ns;
 	while (rec->state == PST_RECORD_PENDING && now < end) {
@@ -247,8 +254,60 @@ static int spin(struct pst *c, const struct pst_record *rec,
 				return r;
 		}
 	}
-	adapt(c, rec->state != PST_RECORD_PENDING);
 	return 0;
+}
+
+/* Sleeps until a time unless the record is done before (unlocks). 0 or
+ * -ETIMEDOUT. */
+static int doze(struct pst *c, const struct pst_record *rec,
+		const struct pst_waiter *w, uint64_t until_ns,
+		struct pst_error *err)
+{
+	struct pst_waiter nap = *w;
+	uint64_t now;
+	int r = 0;
+
+	nap.wake_ns = until_ns;
+	for (;;) {
+		r = pst_wait_step(c, &nap, err);
+		if (rec->state != PST_RECORD_PENDING || r)
+			break;
+		now = pst_now_ns();
+		if (now >= until_ns) {
+			pst_pace_slept(&c->pace, until_ns, now);
+			break;
+		}
+	}
+	pst_wait_end(c);
+	return r;
+}
+
+/* The part of a wait that is to end awake: by what is known of such an
+ * operation, else by what came of spinning so far. */
+static int wait_awake(struct pst *c, const struct pst_record *rec,
+		      const struct pst_waiter *w, struct pst_error *err)
+{
+	struct pst_pace_plan plan = {0};
+	const uint64_t key = rec->key;
+	uint64_t now;
+	int r = 0;
+
+	if (key && c->spin_ns != UINT64_MAX)
+		pst_pace_plan(&c->pace, key, w->start_ns, c->spin_ns, &plan);
+	if (plan.sleep_until_ns)
+		r = doze(c, rec, w, plan.sleep_until_ns, err);
+	if (rec->state != PST_RECORD_PENDING || r)
+		return r;
+	now = pst_now_ns();
+	if (!plan.spin_until_ns) {
+		r = spin(c, rec, w, now, pst_deadline(now, c->spin_now_ns),
+			 err);
+		adapt(c, rec->state != PST_RECORD_PENDING);
+		return r;
+	}
+	r = spin(c, rec, w, now, plan.spin_until_ns, err);
+	pst_pace_met(&c->pace, key, rec->state != PST_RECORD_PENDING);
+	return r;
 }
 
 int pst_wait_record(struct pst *c, struct pst_record *rec,
@@ -258,7 +317,7 @@ int pst_wait_record(struct pst *c, struct pst_record *rec,
 
 	pst_reap(c);
 	if (rec->state == PST_RECORD_PENDING && c->spin_now_ns)
-		r = spin(c, rec, w, err);
+		r = wait_awake(c, rec, w, err);
 	if (rec->state == PST_RECORD_PENDING && !r) {
 		while (rec->state == PST_RECORD_PENDING && !r)
 			r = pst_wait_step(c, w, err);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host-client/conn.h"
 #include "tests/proc/fake_agent.h"
@@ -204,6 +205,71 @@ START_TEST(a_deadline_ends_the_wait_and_the_buffer_is_freed_later)
 	ck_assert_int_eq(pst_wait(c, tag, 0, NULL), -ETIMEDOUT);
 	ck_assert_int_eq(pst_wait(c, tag, 0, NULL), -ENOENT);
 	ck_assert_int_eq(pst_cancel(c, tag), -ENOENT);
+}
+END_TEST
+
+static void claim_300_ms(struct pst_wire_cqe *cqe)
+{
+	cqe->compute_ns = 300 * MS;
+}
+
+static void claim_2_ms(struct pst_wire_cqe *cqe)
+{
+	cqe->compute_ns = 2 * MS;
+}
+
+START_TEST(an_operation_that_ends_before_its_expected_end_wakes_the_sleeper)
+{
+	uint64_t start;
+	void *p;
+	int i;
+
+	ck_assert_int_eq(pst_alloc(c, 4096, &p), 0);
+	fake.complete = claim_300_ms;
+	for (i = 0; i < 10; i++) {
+		start = pst_now_ns();
+		ck_assert_int_eq(pst_fill(c, p, 4096, 1, 1, 5000 * MS, NULL),
+				 0);
+		ck_assert_uint_lt(pst_now_ns() - start, 200 * MS);
+	}
+	/* Nor is a deadline slept past. */
+	fake.hold = true;
+	start = pst_now_ns();
+	ck_assert_int_eq(pst_fill(c, p, 4096, 1, 1, 20 * MS, NULL), -ETIMEDOUT);
+	ck_assert_uint_lt(pst_now_ns() - start, 200 * MS);
+	fake.hold = false;
+}
+END_TEST
+
+static void *release_later(void *arg)
+{
+	usleep(100000);
+	fake.hold = false;
+	return NULL;
+}
+
+START_TEST(an_operation_that_ends_after_its_expected_end_is_waited_for)
+{
+	pthread_t thread;
+	uint64_t start;
+	void *p;
+	int i;
+
+	ck_assert_int_eq(pst_alloc(c, 4096, &p), 0);
+	fake.complete = claim_2_ms;
+	for (i = 0; i < 10; i++)
+		ck_assert_int_eq(pst_fill(c, p, 4096, 1, 1, 5000 * MS, NULL),
+				 0);
+	for (i = 0; i < 3; i++) {
+		fake.hold = true;
+		start = pst_now_ns();
+		ck_assert_int_eq(
+			pthread_create(&thread, NULL, release_later, NULL), 0);
+		ck_assert_int_eq(pst_fill(c, p, 4096, 1, 1, 5000 * MS, NULL),
+				 0);
+		ck_assert_uint_ge(pst_now_ns() - start, 90 * MS);
+		pthread_join(thread, NULL);
+	}
 }
 END_TEST
 
@@ -464,6 +530,12 @@ static void add(TCase *tc)
 	tcase_add_test(tc, as_many_operations_as_slots_may_be_outstanding);
 	tcase_add_test(tc,
 		       a_deadline_ends_the_wait_and_the_buffer_is_freed_later);
+	tcase_add_test(
+		tc,
+		an_operation_that_ends_before_its_expected_end_wakes_the_sleeper);
+	tcase_add_test(
+		tc,
+		an_operation_that_ends_after_its_expected_end_is_waited_for);
 	tcase_add_test(tc, cancel_tells_the_agent_and_does_not_wait);
 	tcase_add_test(tc, an_event_loop_is_told_of_every_completion);
 	tcase_add_test(

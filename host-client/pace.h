@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* When an operation will end, by what earlier ones of its shape took: so that
+ * a long wait can be slept through, and its end still be met awake. */
+#ifndef PST_HOST_CLIENT_PACE_H
+#define PST_HOST_CLIENT_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "transport/wire.h"
+
+/* Durations remembered of each shape. */
+#define PST_PACE_SEEN 8U
+/* Shapes remembered at a time; one that comes again takes another's place. */
+#define PST_PACE_SHAPES 64U
+
+struct pst_pace_shape {
+	uint64_t key;                    /* 0: empty */
+	uint64_t n;                      /* seen so far */
+	uint64_t seen_ns[PST_PACE_SEEN]; /* the backend's time, the last ones */
+	unsigned int misses; /* plans in a row that came to nothing */
+	unsigned int skip;   /* calls to come that are not planned for that */
+};
+
+/* Zeroed, it knows nothing. Pure data; the caller serialises. */
+struct pst_pace {
+	struct pst_pace_shape shapes[PST_PACE_SHAPES];
+	uint64_t
+		late_ns; /* by which timed sleeps end late, and its deviation */
+	uint64_t late_dev_ns;
+	bool late_known;
+};
+
+/*
+ * How to wait: sleep until sleep_until_ns (0: not at all), then spin until
+ * spin_until_ns. Both are 0 when nothing is known or it proved wrong lately.
+ */
+struct pst_pace_plan {
+	uint64_t sleep_until_ns;
+	uint64_t spin_until_ns;
+};
+
+/* What operations of one duration have in common; 0 for one too short to be
+ * worth it. */
+uint64_t pst_pace_key(const struct pst_wire_sqe *sqe);
+
+/* A plan for an operation that was submitted at start_ns by a connection that
+ * spins for spin_ns. */
+void pst_pace_plan(struct pst_pace *p, uint64_t key, uint64_t start_ns,
+		   uint64_t spin_ns, struct pst_pace_plan *ret);
+
+/* An operation of that key took the backend so long. */
+void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns);
+
+/* Whether the end came within a plan's spin (or was slept past). */
+void pst_pace_met(struct pst_pace *p, uint64_t key, bool met);
+
+/* A sleep until until_ns ended at now_ns, by its timer. */
+void pst_pace_slept(struct pst_pace *p, uint64_t until_ns, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* What is expected of an operation's end, and when it is not relied upon. */
+#include "host-client/pace.h"
+
+#include "tests/unit/unit.h"
+
+#define US   1000ULL
+#define MS   1000000ULL
+#define SPIN (50 * US)
+#define KEY  4711U
+/* An arbitrary time of submission. */
+#define START (1000 * MS)
+
+static struct pst_pace p;
+static struct pst_pace_plan plan;
+
+static void setup(void)
+{
+	p = (struct pst_pace){0};
+}
+
+static void seen(uint64_t ns, int times)
+{
+	while (times-- > 0)
+		pst_pace_done(&p, KEY, ns);
+}
+
+static void make_plan(void)
+{
+	pst_pace_plan(&p, KEY, START, SPIN, &plan);
+}
+
+START_TEST(nothing_is_expected_of_what_was_not_seen)
+{
+	make_plan();
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
+	seen(10 * MS, 1);
+	make_plan();
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
+	pst_pace_plan(&p, 0, START, SPIN, &plan);
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
+}
+END_TEST
+
+START_TEST(a_long_operation_is_slept_through_and_its_end_met_awake)
+{
+	seen(10 * MS, 8);
+	make_plan();
+	ck_assert_uint_gt(plan.sleep_until_ns, START + 9 * MS);
+	ck_assert_uint_lt(plan.sleep_until_ns, START + 10 * MS);
+	ck_assert_uint_ge(plan.spin_until_ns, START + 10 * MS + SPIN);
+	/* Bounded: what the spin costs is a small part of the call. */
+	ck_assert_uint_lt(plan.spin_until_ns, START + 11 * MS);
+}
+END_TEST
+
+START_TEST(a_short_operation_is_spun_for_without_a_sleep)
+{
+	seen(40 * US, 8);
+	make_plan();
+	ck_assert_uint_eq(plan.sleep_until_ns, 0);
+	ck_assert_uint_ge(plan.spin_until_ns, START + 40 * US + SPIN);
+	ck_assert_uint_lt(plan.spin_until_ns, START + 40 * US + 2 * SPIN);
+}
+END_TEST
+
+START_TEST(one_accident_changes_nothing)
+{
+	struct pst_pace_plan before;
+
+	seen(10 * MS, 8);
+	make_plan();
+	before = plan;
+	seen(500 * MS, 1);
+	make_plan();
+	ck_assert_uint_eq(plan.sleep_until_ns, before.sleep_until_ns);
+	ck_assert_uint_eq(plan.spin_until_ns, before.spin_until_ns);
+}
+END_TEST
+
+START_TEST(a_new_pace_is_learnt_within_a_few_operations)
+{
+	seen(10 * MS, 100);
+	seen(30 * MS, 8);
+	make_plan();
+	ck_assert_uint_gt(plan.sleep_until_ns, START + 29 * MS);
+}
+END_TEST
+
+START_TEST(what_varies_widely_is_not_expected_at_all)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		seen((uint64_t)(5 + 3 * i) * MS, 1);
+	make_plan();
+	ck_assert_uint_eq(plan.sleep_until_ns, 0);
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
+}
+END_TEST
+
+START_TEST(shapes_are_told_apart)
+{
+	seen(10 * MS, 8);
+	pst_pace_plan(&p, KEY + 1, START, SPIN, &plan);
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
+	/* The same place: the newer one has it. */
+	pst_pace_done(&p, KEY + PST_PACE_SHAPES, MS);
+	make_plan();
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
+}
+END_TEST
+
+START_TEST(timers_that_are_late_are_set_earlier)
+{
+	uint64_t prompt, late;
+	int i;
+
+	seen(100 * MS, 8);
+	for (i = 0; i < 50; i++)
+		pst_pace_slept(&p, START, START + 10 * US);
+	make_plan();
+	prompt = plan.sleep_until_ns;
+	for (i = 0; i < 50; i++)
+		pst_pace_slept(&p, START, START + 400 * US);
+	make_plan();
+	late = plan.sleep_until_ns;
+	ck_assert_uint_lt(late + 300 * US, prompt);
+	/* A time slice lost to others is no lateness of the timer. */
+	pst_pace_slept(&p, START, START + 50 * MS);
+	make_plan();
+	ck_assert_uint_eq(plan.sleep_until_ns, late);
+}
+END_TEST
+
+/* Calls until there is a plan again, at most 1000. */
+static int calls_without_a_plan(void)
+{
+	int n = 0;
+
+	for (make_plan(); !plan.spin_until_ns && n < 1000; make_plan())
+		n++;
+	return n;
+}
+
+START_TEST(plans_that_fail_again_and_again_are_made_less_often)
+{
+	int n, last = 0, i;
+
+	seen(10 * MS, 8);
+	pst_pace_met(&p, KEY, false);
+	ck_assert_int_eq(calls_without_a_plan(), 0);
+	for (i = 0; i < 20; i++) {
+		pst_pace_met(&p, KEY, false);
+		n = calls_without_a_plan();
+		ck_assert_int_ge(n, last);
+		last = n;
+	}
+	ck_assert_int_gt(last, 10);
+	ck_assert_int_lt(last, 1000);
+	pst_pace_met(&p, KEY, true);
+	pst_pace_met(&p, KEY, false);
+	ck_assert_int_eq(calls_without_a_plan(), 0);
+}
+END_TEST
+
+START_TEST(a_key_says_what_decides_on_the_duration)
+{
+	struct pst_wire_sqe a = {.op = PST_WIRE_OP_GEMM,
+				 .dtype = PST_WIRE_F32,
+				 .m = 64,
+				 .n = 64,
+				 .k = 64,
+				 .batch = 1},
+			    b = a;
+
+	b.off_a = 4096;
+	b.tag = 9;
+	ck_assert_uint_ne(pst_pace_key(&a), 0);
+	ck_assert_uint_eq(pst_pace_key(&a), pst_pace_key(&b));
+	b.k = 65;
+	ck_assert_uint_ne(pst_pace_key(&a), pst_pace_key(&b));
+	b = a;
+	b.dtype = PST_WIRE_F64;
+	ck_assert_uint_ne(pst_pace_key(&a), pst_pace_key(&b));
+	b.op = PST_WIRE_OP_NOP;
+	ck_assert_uint_eq(pst_pace_key(&b), 0);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, nothing_is_expected_of_what_was_not_seen);
+	tcase_add_test(tc,
+		       a_long_operation_is_slept_through_and_its_end_met_awake);
+	tcase_add_test(tc, a_short_operation_is_spun_for_without_a_sleep);
+	tcase_add_test(tc, one_accident_changes_nothing);
+	tcase_add_test(tc, a_new_pace_is_learnt_within_a_few_operations);
+	tcase_add_test(tc, what_varies_widely_is_not_expected_at_all);
+	tcase_add_test(tc, shapes_are_told_apart);
+	tcase_add_test(tc, timers_that_are_late_are_set_earlier);
+	tcase_add_test(tc, plans_that_fail_again_and_again_are_made_less_often);
+	tcase_add_test(tc, a_key_says_what_decides_on_the_duration);
+}
+
+int main(void)
+{
+	return pst_unit_run("pace", add, 10);
+}
