@@ -195,8 +195,9 @@ PST_CHECK(tree)
 	size_t i, bad = 0;
 
 	if (h->cmdline_rc < 0)
-		pst_text_add(&seen, "proc/cmdline: %s",
-			     pst_errno_text(h->cmdline_rc));
+		pst_text_add(&seen, "proc/cmdline %s",
+			     h->cmdline_rc == -EPROTO ? "holds a NUL byte"
+						      : "could not be read");
 	if (h->modconf.unread)
 		pst_text_add(&seen, "%s%s could not be read",
 			     seen.len ? "; " : "", h->modconf.unread);

@@ -114,7 +114,9 @@ enum pst_module_state pst_module_state(const struct pst_modules *m,
 		return m->loaded ? PST_MODULE_BUILTIN : PST_MODULE_LOADED;
 	if (in_paths(m->dep, name))
 		return PST_MODULE_AVAILABLE;
-	return m->dep && m->builtin ? PST_MODULE_ABSENT : PST_MODULE_UNKNOWN;
+	if (m->dep && m->builtin)
+		return PST_MODULE_ABSENT;
+	return m->loaded || m->has_sys ? PST_MODULE_OUT : PST_MODULE_UNKNOWN;
 }
 
 bool pst_module_is_in(const struct pst_modules *m, const char *name)
@@ -131,6 +133,7 @@ const char *pst_module_state_text(enum pst_module_state s)
 		break;
 	case PST_MODULE_ABSENT:
 		return "not there";
+	case PST_MODULE_OUT:
 	case PST_MODULE_AVAILABLE:
 		return "not loaded";
 	case PST_MODULE_BUILTIN:

@@ -8,6 +8,7 @@
 enum pst_module_state {
 	PST_MODULE_UNKNOWN,   /* the tree shows too little */
 	PST_MODULE_ABSENT,    /* this kernel has none */
+	PST_MODULE_OUT,       /* not loaded; whether it is there is unknown */
 	PST_MODULE_AVAILABLE, /* a file to be loaded */
 	PST_MODULE_BUILTIN,
 	PST_MODULE_LOADED,
