@@ -41,14 +41,14 @@ int pst_fault_watch(const struct pst_region *r, struct pst_error *err)
 		.sa_sigaction = on_bus,
 		.sa_flags = SA_SIGINFO,
 	};
-	char prefix[8];
+	char prefix[PST_LOG_PREFIX];
 	int n;
 
 	pst_log_prefix(PST_LOG_ERROR, prefix);
 	watched.begin = (uintptr_t)r->base;
 	watched.end = watched.begin + r->size;
 	n = snprintf(watched.text, sizeof(watched.text),
-		     "%spenstock-agent: the region's memory is gone: %s %s was "
+		     "%sthe region's memory is gone: %s %s was "
 		     "unbound, or its file cut short\n",
 		     prefix, pst_provider_name(r->provider), r->name);
 	watched.len = n < 0 ? 0

@@ -25,8 +25,8 @@ bool pst_journal_is_stream(const char *journal_stream, int fd);
 /*
  * Writes an entry: a line "FIELD=value" for MESSAGE, PRIORITY (priority, of
  * syslog(3)), SYSLOG_IDENTIFIER and what about has. text, and about's text,
- * hold no control characters. A pure function. Returns the length; an entry
- * that does not fit in size loses its last fields.
+ * hold no control characters; about may be NULL. A pure function. Returns the
+ * length; an entry that does not fit in size loses its last fields.
  */
 size_t pst_journal_format(char *buf, size_t size, int priority,
 			  const char *text, const struct pst_log_about *about);

@@ -50,11 +50,12 @@ void pst_log_open(const char *journal)
 			: NULL;
 }
 
-void pst_log_prefix(enum pst_log_level level, char ret[8])
+void pst_log_prefix(enum pst_log_level level, char ret[PST_LOG_PREFIX])
 {
-	ret[0] = '\0';
 	if (journal_path)
-		snprintf(ret, 8, "<%d>", levels[level].syslog);
+		snprintf(ret, PST_LOG_PREFIX, "<%d>", levels[level].syslog);
+	else
+		snprintf(ret, PST_LOG_PREFIX, "penstock-agent: ");
 }
 
 /* What a peer sent must not forge lines or fields. */
@@ -68,12 +69,10 @@ static void clean(char *s)
 static int send_entry(enum pst_log_level level,
 		      const struct pst_log_about *about, const char *text)
 {
-	struct pst_log_about copy = {0};
+	struct pst_log_about copy = *about;
 	char entry[PST_JOURNAL_ENTRY], client[64];
 	size_t n;
 
-	if (about)
-		copy = *about;
 	if (copy.client) {
 		snprintf(client, sizeof(client), "%s", copy.client);
 		clean(client);
@@ -87,7 +86,7 @@ static int send_entry(enum pst_log_level level,
 void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
 		   const char *fmt, ...)
 {
-	char text[1024], prefix[8];
+	char text[1024], prefix[PST_LOG_PREFIX];
 	va_list ap;
 
 	if (level > max_level)
@@ -96,9 +95,9 @@ void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	clean(text);
-	if (journal_path && send_entry(level, about, text) == 0)
+	if (journal_path && about && send_entry(level, about, text) == 0)
 		return;
 	pst_log_prefix(level, prefix);
 	/* One write, so that lines of two threads do not mix. */
-	fprintf(stderr, "%spenstock-agent: %s\n", prefix, text);
+	fprintf(stderr, "%s%s\n", prefix, text);
 }

@@ -32,19 +32,23 @@ void pst_log_set_level(enum pst_log_level level);
 
 /*
  * Decides where messages go from now on. Where standard error is the stream
- * that $JOURNAL_STREAM names, they go to the journal's socket, journal
- * (PST_JOURNAL_SOCKET, which is borrowed), as entries with fields; one that
- * does not take them gets a line on that stream, begun with systemd's "<N>"
- * priority. Else, and before the first call, they go to standard error as they
- * are. Before other threads log.
+ * that $JOURNAL_STREAM names, lines begin with systemd's "<N>" priority, and
+ * messages about something go to the journal's socket, journal
+ * (PST_JOURNAL_SOCKET, which is borrowed), as entries with fields; to the
+ * stream when it does not take them. Only the stream tells the journal reliably
+ * whose a message is: of an entry it looks that up, too late when the process
+ * has ended. Else, and before the first call, lines go to standard error as
+ * they are. Before other threads log.
  */
 void pst_log_open(const char *journal);
 
-/* "<3>" and such where standard error is the journal's, else "". */
-void pst_log_prefix(enum pst_log_level level, char ret[8]);
+/* What a line begins with: "<3>" and such where standard error is the
+ * journal's, which knows the program, else "penstock-agent: ". */
+#define PST_LOG_PREFIX 24
+void pst_log_prefix(enum pst_log_level level, char ret[PST_LOG_PREFIX]);
 
 /*
- * Writes "penstock-agent: TEXT". Control characters become '?'. Any thread;
+ * Writes one message. Control characters become '?'. Any thread;
  * never on the path of an operation. about may be NULL.
  */
 void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,

@@ -145,7 +145,7 @@ START_TEST(the_journals_stream_is_known_by_device_and_inode)
 }
 END_TEST
 
-START_TEST(messages_go_to_the_journal_when_stderr_is_its_stream)
+START_TEST(messages_about_something_are_entries_of_the_journal)
 {
 	const struct pst_log_about about = {.session = 9,
 					    .client = "a\nPRIORITY=0"};
@@ -153,17 +153,15 @@ START_TEST(messages_go_to_the_journal_when_stderr_is_its_stream)
 
 	start_journal();
 	saved = take_stderr(true);
-	pst_log(PST_LOG_WARNING, "one\nMESSAGE=two %d", 3);
-	pst_log_about(PST_LOG_INFO, &about, "four");
-	pst_log(PST_LOG_DEBUG, "not wanted");
-	ck_assert_str_eq(give_back(saved), "");
-	ck_assert_str_eq(entry(), "PRIORITY=4\n"
-				  "SYSLOG_IDENTIFIER=penstock-agent\n"
-				  "MESSAGE=one?MESSAGE=two 3\n");
+	pst_log(PST_LOG_WARNING, "one\n<0>two %d", 3);
+	pst_log_about(PST_LOG_INFO, &about, "four\nMESSAGE=five");
+	pst_log_about(PST_LOG_DEBUG, &about, "not wanted");
 	/* No peer adds lines. */
+	ck_assert_str_eq(give_back(saved), "<4>one?<0>two 3\n");
 	ck_assert_str_eq(entry(), "PRIORITY=6\n"
 				  "SYSLOG_IDENTIFIER=penstock-agent\n"
-				  "MESSAGE=four\nPENSTOCK_SESSION=9\n"
+				  "MESSAGE=four?MESSAGE=five\n"
+				  "PENSTOCK_SESSION=9\n"
 				  "PENSTOCK_CLIENT=a?PRIORITY=0\n");
 	ck_assert_int_lt(recv(journal, got, sizeof(got), 0), 0);
 }
@@ -171,12 +169,13 @@ END_TEST
 
 START_TEST(a_journal_that_takes_none_gets_lines_with_their_priority)
 {
+	const struct pst_log_about about = {.session = 9};
 	int saved = take_stderr(true);
 
-	pst_log(PST_LOG_ERROR, "bad");
+	pst_log_about(PST_LOG_ERROR, &about, "bad");
 	pst_log(PST_LOG_INFO, "good");
-	ck_assert_str_eq(give_back(saved), "<3>penstock-agent: bad\n"
-					   "<6>penstock-agent: good\n");
+	ck_assert_str_eq(give_back(saved), "<3>bad\n"
+					   "<6>good\n");
 }
 END_TEST
 
@@ -198,8 +197,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, an_entry_has_a_field_for_each_thing_it_is_about);
 	tcase_add_test(tc, what_does_not_fit_is_left_out_as_a_whole);
 	tcase_add_test(tc, the_journals_stream_is_known_by_device_and_inode);
-	tcase_add_test(tc,
-		       messages_go_to_the_journal_when_stderr_is_its_stream);
+	tcase_add_test(tc, messages_about_something_are_entries_of_the_journal);
 	tcase_add_test(
 		tc, a_journal_that_takes_none_gets_lines_with_their_priority);
 	tcase_add_test(tc, another_stderr_gets_plain_lines);
