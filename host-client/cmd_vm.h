@@ -63,14 +63,11 @@ enum {
 			"libvirt's connection [qemu:///system]"                \
 	}
 
-/* The options of a domain, in every command that describes one. */
+/* The options of what Penstock adds to a domain. */
 /* clang-format off */
-#define PST_CMD_VM_OPTS                                                        \
+#define PST_CMD_VM_PART_OPTS                                                   \
 	{PST_OPT_VM_GPU, "gpu", "ADDR|auto",                                   \
 	 "the card to pass through, all its functions"},                       \
-	{PST_OPT_VM_MEMORY, "memory", "S", "the guest's memory, 16G; needed"}, \
-	{PST_OPT_VM_VCPUS, "vcpus", "N", "its processors; needed"},            \
-	{PST_OPT_VM_DISK, "disk", "PATH", "its disk: a file or block device"}, \
 	{PST_OPT_VM_REGION, "region", "S", "size of the region [4G]"},         \
 	{PST_OPT_VM_VIA, "region-via", "auto|ivshmem|nvdimm|shmem",            \
 	 "what the region is to the guest [auto]"},                            \
@@ -80,6 +77,23 @@ enum {
 	 "group of the region's file [kvm, if there is one]"},                 \
 	{PST_OPT_VM_CID, "cid", "auto|N", "vsock address [auto: a free one]"}, \
 	{PST_OPT_VM_ROM, "rom", "FILE", "the card's ROM"},                     \
+	{PST_OPT_VM_VSOCK, "vsock", "vhost-user:PATH",                         \
+	 "vsock by a daemon (vhost-device-vsock), for hosts without\n"         \
+	 "vhost_vsock [by the kernel]"},                                       \
+	{PST_OPT_VM_VSOCK_UDS, "vsock-uds", "PATH",                            \
+	 "its socket on the host, or Cloud Hypervisor's"},                     \
+	{PST_OPT_VM_I_KNOW, "i-know", NULL,                                    \
+	 "pass the host's own display through"},                               \
+	{PST_OPT_VM_ROOT, "root", "DIR",                                       \
+	 "read the host's files below DIR [/]"},                               \
+	PST_CMD_VM_OPT_URI
+
+/* Those of a whole domain. */
+#define PST_CMD_VM_OPTS                                                        \
+	{PST_OPT_VM_MEMORY, "memory", "S", "the guest's memory, 16G; needed"}, \
+	{PST_OPT_VM_VCPUS, "vcpus", "N", "its processors; needed"},            \
+	{PST_OPT_VM_DISK, "disk", "PATH", "its disk: a file or block device"}, \
+	PST_CMD_VM_PART_OPTS,                                                  \
 	{PST_OPT_VM_HIDE_KVM, "hide-kvm", NULL,                                \
 	 "hide from the guest that KVM runs it"},                              \
 	{PST_OPT_VM_VENDOR_ID, "vendor-id", "ID",                              \
@@ -98,20 +112,10 @@ enum {
 	{PST_OPT_VM_KERNEL, "kernel", "FILE", "boot this kernel directly"},    \
 	{PST_OPT_VM_INITRD, "initrd", "FILE", "with this initramfs"},          \
 	{PST_OPT_VM_APPEND, "append", "WORDS", "and this command line"},       \
-	{PST_OPT_VM_VSOCK, "vsock", "vhost-user:PATH",                         \
-	 "vsock by a daemon (vhost-device-vsock), for hosts without\n"         \
-	 "vhost_vsock [by the kernel]"},                                       \
-	{PST_OPT_VM_VSOCK_UDS, "vsock-uds", "PATH",                            \
-	 "its socket on the host, or Cloud Hypervisor's"},                     \
 	{PST_OPT_VM_SERIAL_LOG, "serial-log", "FILE",                          \
 	 "the serial line goes there instead of a console"},                   \
 	{PST_OPT_VM_EMULATOR, "emulator", "FILE", "QEMU [libvirt's choice]"},  \
-	{PST_OPT_VM_EMULATED, "emulated", NULL, "no KVM: to try it, slowly"},  \
-	{PST_OPT_VM_I_KNOW, "i-know", NULL,                                    \
-	 "pass the host's own display through"},                               \
-	{PST_OPT_VM_ROOT, "root", "DIR",                                       \
-	 "read the host's files below DIR [/]"},                               \
-	PST_CMD_VM_OPT_URI
+	{PST_OPT_VM_EMULATED, "emulated", NULL, "no KVM: to try it, slowly"}
 /* clang-format on */
 
 /* What these options said, to be set to PST_CMD_VM_ASK first. */
@@ -156,6 +160,14 @@ void pst_cmd_vm_unplan(struct pst_cmd_vm_plan *plan);
  * caller frees *ret. PST_EXIT_OK, or prints why not. */
 int pst_cmd_vm_domain(const struct pst_cmd_ctx *ctx,
 		      const struct pst_cmd_vm_plan *plan, char **ret);
+
+/*
+ * Writes endpoint and region settings below dir, enables the region's unit and
+ * prints the AppArmor line. What fails is printed with what to do by hand;
+ * false then.
+ */
+bool pst_cmd_vm_install(const struct pst_cmd_ctx *ctx, const char *dir,
+			const struct pst_vm_config *c);
 
 /* The exit code for an -errno of a plan or of libvirt. */
 int pst_cmd_vm_exit(int rc);

@@ -198,6 +198,9 @@ static int choose_cid(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
 	struct pst_vm_request *q = &ask->q;
 	uint32_t cid;
 
+	/* Such a device's CID is its daemon's matter. */
+	if (q->vsock_socket)
+		return PST_EXIT_OK;
 	if (ask->cid_given) {
 		owner = cid_owner(list, n, q->cid, q->name);
 		if (!owner)

@@ -27,8 +27,8 @@ struct pst_vm_api {
 			    struct pst_error *err);
 	int (*info_parse)(const char *xml, struct pst_vm_info *ret,
 			  struct pst_error *err);
-	int (*patch)(const char *xml, const struct pst_vm_config *c, char **ret,
-		     struct pst_error *err);
+	int (*patch)(const char *xml, const struct pst_vm_config *c,
+		     char **ret_before, char **ret, struct pst_error *err);
 	int (*virt_open)(const char *uri, struct pst_virt **ret,
 			 struct pst_error *err);
 	void (*virt_close)(struct pst_virt *v);
@@ -44,6 +44,7 @@ struct pst_vm_api {
 			   struct pst_error *err);
 	int (*virt_undefine)(struct pst_virt *v, const char *name,
 			     bool with_nvram, struct pst_error *err);
+	const char *(*virt_state_name)(enum pst_virt_state s);
 	int (*virt_state)(struct pst_virt *v, const char *name,
 			  enum pst_virt_state *ret, struct pst_error *err);
 	int (*virt_start)(struct pst_virt *v, const char *name,

@@ -210,10 +210,6 @@ int pst_vm_config_check(const struct pst_vm_config *c, struct pst_error *err)
 		rc = pst_error_set(err, -EINVAL,
 				   "a vhost-user vsock device needs the "
 				   "socket on the host too: --vsock-uds");
-	if (rc == 0 && !c->disk && !c->kernel)
-		rc = pst_error_set(err, -EINVAL,
-				   "nothing to boot from: --disk (or "
-				   "--kernel) is needed");
 	return rc;
 }
 

@@ -121,6 +121,17 @@ static uint64_t memory_of(const xmlNode *domain)
 	return pst_parse_size(both, &v) == 0 ? v : 0;
 }
 
+static bool boots_uefi(const xmlNode *os)
+{
+	char text[16];
+
+	if (pst_xml_get_attr(os, "firmware", text, sizeof(text)))
+		return strcmp(text, "efi") == 0;
+	return pst_xml_get_attr(pst_xml_child(os, "loader"), "type", text,
+				sizeof(text)) &&
+	       strcmp(text, "pflash") == 0;
+}
+
 int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 		      struct pst_error *err)
 {
@@ -145,6 +156,7 @@ int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 			 sizeof(ret->uuid));
 	pst_xml_get_text(pst_xml_at(domain, "os/nvram"), ret->nvram,
 			 sizeof(ret->nvram));
+	ret->uefi = boots_uefi(pst_xml_child(domain, "os"));
 	ret->memory = memory_of(domain);
 	take_devices(pst_xml_child(domain, "devices"), ret);
 	for (n = pst_xml_at(domain, "metadata/domain"); n;

@@ -18,6 +18,7 @@ struct pst_vm_info {
 	uint64_t memory;      /* bytes, <memory> */
 	bool agent_channel;   /* org.qemu.guest_agent.0 is there */
 	bool agent_connected; /* and somebody in the guest has it open */
+	bool uefi;            /* boots by OVMF */
 	char nvram[PATH_MAX]; /* empty: none */
 	struct pst_pci_addr hostdev[PST_VM_INFO_MAX_HOSTDEVS];
 	uint32_t n_hostdevs;

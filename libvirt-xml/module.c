@@ -23,6 +23,7 @@ __attribute__((visibility("default"))) const struct pst_vm_api pst_vm_api = {
 	.virt_info = pst_virt_info,
 	.virt_define = pst_virt_define,
 	.virt_undefine = pst_virt_undefine,
+	.virt_state_name = pst_virt_state_name,
 	.virt_state = pst_virt_state,
 	.virt_start = pst_virt_start,
 	.virt_shutdown = pst_virt_shutdown,

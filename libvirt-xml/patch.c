@@ -173,6 +173,9 @@ static bool add_memtune(const struct patch *p)
 	xmlNode *tune;
 
 	c.memory = p->info->memory;
+	/* A card that is there already counts too. */
+	if (c.n_gpu == 0 && p->info->n_hostdevs)
+		c.n_gpu = 1;
 	if (!pst_vm_memlock(&c) || pst_xml_at(p->domain, "memtune/hard_limit"))
 		return true;
 	tune = pst_xml_child(p->domain, "memtune");
@@ -213,15 +216,17 @@ static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
 	return 0;
 }
 
-int pst_vm_patch(const char *xml, const struct pst_vm_config *c, char **ret,
-		 struct pst_error *err)
+int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
+		 char **ret_before, char **ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
+	PST_CLEANUP_FREE char *before = NULL;
 	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	struct patch p = {.c = c, .info = info};
 	int rc;
 
 	*ret = NULL;
+	*ret_before = NULL;
 	if (!info)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	rc = pst_vm_info_parse(xml, info, err);
@@ -233,10 +238,13 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c, char **ret,
 		return rc;
 	p.domain = xmlDocGetRootElement(doc);
 	pst_xml_strip(p.domain);
+	before = pst_xml_dump(doc);
 	p.devices = need(p.domain, "devices");
-	if (p.devices && add_all(&p))
+	if (before && p.devices && add_all(&p))
 		*ret = pst_xml_dump(doc);
 	if (!*ret)
 		return pst_error_set(err, -ENOMEM, "out of memory");
+	*ret_before = before;
+	before = NULL;
 	return 0;
 }

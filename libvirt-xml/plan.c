@@ -356,6 +356,10 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_vm_host *h,
 		.serial_log = q->serial_log,
 		.emulator = q->emulator,
 	};
+	if (!q->disk && !q->kernel && !q->is_part)
+		return pst_error_set(err, -EINVAL,
+				     "nothing to boot from: --disk (or "
+				     "--kernel) is needed");
 	plan_disk(q, h, c, notes);
 	rc = pst_vm_plan_gpu(q, h, c, notes, err);
 	if (rc == 0)

@@ -50,6 +50,7 @@ struct pst_vm_request {
 	bool emulated;
 	bool i_know;   /* takes the host's display away, knowingly */
 	bool is_final; /* the domain is to be defined, not only looked at */
+	bool is_part;  /* of a domain that is there: need not boot */
 	const char *vsock_socket, *vsock_uds;
 	uint32_t port;
 	const char *network, *kernel, *initrd, *append, *serial_log, *emulator;

@@ -75,6 +75,8 @@ expect "else they are not pinned, and that is said" 0 "not pinned" \
 bad "CPUs that are not here" 1 "CPU 8" --pin 8-9
 bad "a CID of the host" 2 "2" --cid 2
 bad "a firmware that is none" 2 "--firmware" --firmware x
+refuse "nothing to boot from" 2 "--disk" "$penstock" vm xml t --memory 4G \
+	--vcpus 2 --format qemu --root "$tmp/host"
 bad "a kernel's words without a kernel" 2 "--kernel" --append quiet
 
 "$penstock" vm xml titan --memory 4G --vcpus 2 --disk /d \

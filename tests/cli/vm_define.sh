@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# penstock vm with libvirt's driver that only pretends: files, refusals, views.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+. "$PST_TOP_SRCDIR/tests/cli/vm_tree.sh"
+
+"$penstock" vm list --uri test:///default >/dev/null 2>"$tmp/stderr"
+if grep -q "was built without" "$tmp/stderr"; then
+	echo "# built without libvirt: nothing was tried"
+	finish
+fi
+make_tree "$tmp/host"
+conf=$tmp/conf/penstock
+
+# define NAME ARGUMENT...
+# shellcheck disable=SC2317 # called through expect
+define() {
+	name=$1
+	shift
+	"$penstock" vm define "$name" --memory 4G --vcpus 2 \
+		--disk /var/t.qcow2 --root "$tmp/host" --uri test:///default \
+		--conf-dir "$conf" "$@"
+}
+
+mkdir "$tmp/conf"
+expect "a domain is defined" 0 "titan is defined: CID 9" define titan --cid 9
+check "the endpoint is the agent's" grep -qx \
+	"endpoint = vsock://9:7070?region=/mnt/huge/penstock-titan" \
+	"$conf/endpoints.d/titan.conf"
+for line in SIZE=4096M NODE=any GROUP=kvm "ARGS=--path /mnt/huge"; do
+	check "the region's settings have $line" grep -qxF -e "$line" \
+		"$conf/regions.d/titan.conf"
+done
+check "both can be read by all" [ "$(stat -c %a "$conf"/*/titan.conf |
+	sort -u)" = 644 ]
+check "the AppArmor line is printed" grep -qF \
+	'"/mnt/huge/penstock-titan" rw,' "$tmp/stderr"
+check "the unit's command is said" grep -qF \
+	"systemctl enable penstock-region@titan" "$tmp/stderr"
+expect "the name is an endpoint" 4 "" env XDG_CONFIG_HOME="$tmp/conf" \
+	"$penstock" -e titan health
+expect "and again" 0 "is defined" define titan --cid 9
+expect "what changed is written" 0 "is defined" define titan --cid 10
+check "in place of the old" grep -q "vsock://10:" \
+	"$conf/endpoints.d/titan.conf"
+expect "--json prints an object" 0 '"complete":true' define titan --json
+
+echo "endpoint = spawn:" >"$conf/endpoints.d/mine.conf"
+expect "an endpoint of others stays, and its text is shown" 1 \
+	"endpoint = vsock://3:7070?region=/mnt/huge/penstock-mine" define mine
+check "as it was" grep -qx "endpoint = spawn:" "$conf/endpoints.d/mine.conf"
+: >"$tmp/file"
+expect "where nothing can be written, it says what to paste" 1 \
+	"SIZE=4096M" define titan --conf-dir "$tmp/file"
+expect "a region of another name has no unit" 0 "vm start makes it" \
+	define odd --region-path /mnt/huge/other
+check "and no settings" [ ! -e "$conf/regions.d/odd.conf" ]
+rm -rf "$tmp/host/sys/kernel/iommu_groups" \
+	"$tmp"/host/sys/devices/pci0000:00/*/iommu_group
+expect "without IOMMU groups a card is not defined" 1 "IOMMU" \
+	define t --gpu 01:00.0
+check "and nothing written" [ ! -e "$conf/endpoints.d/t.conf" ]
+expect "a domain of others is left" 1 "not Penstock's" define test
+check "without files" [ ! -e "$conf/endpoints.d/test.conf" ]
+
+# The driver's own domain is of others, and runs.
+expect "status of a domain of others" 0 '"ours":false' \
+	"$penstock" vm status test --json --uri test:///default
+expect "list shows it with --all only" 0 "test" \
+	"$penstock" vm list --all --uri test:///default
+check "list alone shows none" [ -z "$("$penstock" vm list \
+	--uri test:///default)" ]
+expect "stop asks, waits and says how" 0 "ACPI" \
+	"$penstock" vm stop test --uri test:///default
+expect "stop --json says how" 0 '"how":"acpi"' \
+	"$penstock" vm stop test --json --uri test:///default
+expect "autostart is off" 0 "autostart off" \
+	"$penstock" vm autostart test --uri test:///default
+expect "patch shows what it lacks" 0 '+    <vsock model="virtio">' \
+	"$penstock" vm patch test --root "$tmp/host" --uri test:///default
+refuse "start refuses a domain of others" 1 "not Penstock's" \
+	"$penstock" vm start test --uri test:///default
+refuse "undefine too" 1 "not Penstock's" \
+	"$penstock" vm undefine test --conf-dir "$conf" --uri test:///default
+refuse "autostart is on or off" 2 "maybe" "$penstock" vm autostart test maybe
+for verb in status start stop undefine autostart console; do
+	refuse "$verb of no domain" 1 'no domain "none"' \
+		"$penstock" vm "$verb" none --uri test:///default
+done
+refuse "a libvirtd that is not there" 4 "cannot reach libvirt" \
+	"$penstock" vm list --uri "qemu:///system?socket=$tmp/none"
+finish

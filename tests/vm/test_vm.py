@@ -1,0 +1,497 @@
+# SPDX-License-Identifier: MIT
+"""penstock vm against a real libvirtd that is this test's own: defines the
+throw-away guest, starts it, pings its agent by name, stops and undefines it.
+
+It runs in namespaces of its own (mounts, processes, network): libvirt's files
+are on tmpfs, and all processes end with the first. There is no VFIO without an
+IOMMU, so the card is QEMU's `edu` device, given to the domain as an argument."""
+import contextlib
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+
+import numpy
+
+import vmlib
+
+INNER = "PST_VM_TEST_INNER"
+NAME = "throwaway"
+OTHER = "other"
+REGION = 64 << 20
+MODULE = os.path.join(vmlib.BUILD, "libvirt-xml", ".libs", "penstock-vm.so")
+# A guest that is emulated on a busy machine.
+BOOT = "%ds" % (2 * vmlib.BOOT_S)
+WORDS = ("console=ttyS0 loglevel=4 panic=-1 reboot=t no_timer_check "
+         "penstock.agent_args=--listen%20vsock:7070%20--region%20auto"
+         "%20--threads%201")
+QEMU_NS = "{http://libvirt.org/schemas/domain/qemu/1.0}"
+QEMU_CONF = """user = "root"
+group = "root"
+security_driver = "none"
+stdio_handler = "file"
+cgroup_controllers = []
+namespaces = []
+remember_owner = 0
+"""
+TMP = None
+# Of a test that adds to vmlib's environment.
+SHM = "/dev/shm"
+
+
+# ---- Outside: the machine, and the namespaces ---------------------------
+
+def need_libvirt():
+    if os.geteuid() != 0:
+        vmlib.skip("not root: libvirtd cannot be started")
+    if not os.path.exists(MODULE):
+        vmlib.skip("built without libvirt or libxml2")
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    os.environ["PATH"] = path
+    for program in ("libvirtd", "virtlogd", "virsh", "unshare", "mount"):
+        if not shutil.which(program):
+            vmlib.skip("no %s on this machine (Debian: packages "
+                       "libvirt-daemon, libvirt-clients)" % program)
+    out = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork",
+                          "true"], stderr=subprocess.PIPE, text=True,
+                         check=False)
+    if out.returncode:
+        vmlib.skip("no namespaces here: " + out.stderr.strip())
+
+
+def enter():
+    """Runs this program again, as the only child of a namespace's first
+    process, which reaps what is left to it."""
+    os.environ[INNER] = "1"
+    argv = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child",
+            "--mount-proc", "sh", "-c", '"$@" & wait $!', "sh",
+            sys.executable, os.path.abspath(__file__)]
+    return subprocess.run(argv, check=False).returncode
+
+
+# ---- Inside: libvirtd ---------------------------------------------------
+
+def run(*argv, check=True, timeout=60, **kwargs):
+    out = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, timeout=timeout, check=False, **kwargs)
+    if check and out.returncode:
+        raise AssertionError("%r: exit %d: %s" % (argv, out.returncode,
+                                                  out.stderr))
+    return out
+
+
+def virsh(*argv, **kwargs):
+    return run("virsh", "-c", "qemu:///system", *argv, **kwargs).stdout
+
+
+def start_libvirtd():
+    run("mount", "--make-rprivate", "/")
+    for path in ("/run", "/var/lib/libvirt", "/var/log/libvirt",
+                 "/var/cache/libvirt", "/etc/libvirt", SHM):
+        os.makedirs(path, exist_ok=True)
+        run("mount", "-t", "tmpfs", "none", path)
+    os.makedirs("/run/lock")
+    run("ip", "link", "set", "lo", "up", check=False)
+    with open("/etc/libvirt/qemu.conf", "w") as f:
+        f.write(QEMU_CONF)
+    with open("/etc/libvirt/libvirtd.conf", "w") as f:
+        f.write('auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
+                'log_outputs = "3:file:%s/libvirtd.log"\n' % TMP)
+    run("virtlogd", "-d")
+    run("libvirtd", "-d")
+    vmlib.eventually(
+        lambda: run("virsh", "-c", "qemu:///system", "version",
+                    check=False).returncode == 0, 30, "libvirtd answers")
+
+
+def penstock(*args, code=0, **kwargs):
+    """Runs the command; its CompletedProcess. Its exit code is checked."""
+    out = vmlib.penstock(*args, **kwargs)
+    if out.returncode != code:
+        raise AssertionError("penstock %s: exit %d, not %d: %s%s" % (
+            " ".join(args), out.returncode, code, out.stdout, out.stderr))
+    return out
+
+
+def vm(verb, *args, **kwargs):
+    return penstock("vm", verb, *args, **kwargs)
+
+
+def describe(name, *more):
+    """What every domain of this test is given."""
+    return (name, "--memory", "512M", "--vcpus", "1", "--hugepages", "no",
+            "--emulated", "--region", str(REGION), "--region-path",
+            "%s/penstock-%s" % (SHM, name),
+            "--kernel", os.path.join(vmlib.IMAGE, "vmlinuz"),
+            "--initrd", os.path.join(vmlib.IMAGE, "initrd.img"),
+            "--append", WORDS) + vsock(name) + more
+
+
+def vsock(name):
+    return ("--vsock", "vhost-user:%s/%s.vhost" % (TMP, name),
+            "--vsock-uds", "%s/%s.vsock" % (TMP, name))
+
+
+@contextlib.contextmanager
+def vsock_daemon(name):
+    """vhost-device-vsock for one start of one domain."""
+    paths = ["%s/%s.%s" % (TMP, name, x) for x in ("vhost", "vsock")]
+    for path in paths:
+        if os.path.exists(path):
+            os.unlink(path)
+    program = (vmlib.VHOST_VSOCK if os.path.exists(vmlib.VHOST_VSOCK)
+               else shutil.which("vhost-device-vsock"))
+    with open(os.path.join(TMP, "vsock.log"), "a") as log:
+        daemon = subprocess.Popen(
+            [program, "--guest-cid", "3", "--socket", paths[0], "--uds-path",
+             paths[1]], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        vmlib.eventually(lambda: os.path.exists(paths[0]), 10,
+                         "the vsock daemon listens")
+        yield
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+def conf(kind, name):
+    return os.path.join(TMP, "penstock", kind, name + ".conf")
+
+
+def conf_dir():
+    return ("--conf-dir", os.path.join(TMP, "penstock"))
+
+
+def status(name, code=0):
+    return vmlib.last_json(vm("status", name, "--json", code=code).stdout)
+
+
+# ---- XML ----------------------------------------------------------------
+
+def native(name, via, *more):
+    """QEMU's arguments for a domain, as libvirt itself makes them."""
+    path = os.path.join(TMP, "native.xml")
+    with open(path, "w") as f:
+        f.write(vm("xml", *describe(name, "--region-via", via,
+                                    *more)).stdout)
+    text = virsh("domxml-to-native", "qemu-argv", path)
+    return text.replace("\\\n", " ").replace("'", "")
+
+
+def has(text, *parts):
+    for part in parts:
+        assert part in text, "no %s in %s" % (part, text)
+
+
+def case_native_nvdimm():
+    """libvirt makes of an nvdimm a shared file and a device on node 0"""
+    text = native("n", "nvdimm")
+    has(text, "nvdimm=on", "slots=1,maxmem=589824k",
+        '"mem-path":"%s/penstock-n"' % SHM, '"share":true',
+        '"align":2097152', '"size":67108864', '"driver":"nvdimm"',
+        "-kernel " + os.path.join(vmlib.IMAGE, "vmlinuz"))
+
+
+def case_native_ivshmem():
+    """libvirt hands the region's arguments on, with their addresses"""
+    has(native("n", "ivshmem"),
+        "memory-backend-file,id=penstock-region,share=on,"
+        "mem-path=%s/penstock-n,size=67108864" % SHM,
+        "ivshmem-plain,id=penstock-shm,memdev=penstock-region,bus=pcie.0,"
+        "addr=0x1c",
+        "vhost-user-vsock-pci,id=penstock-vsock0,chardev=penstock-vsock,"
+        "bus=pcie.0,addr=0x1d")
+
+
+def case_native_shmem():
+    """libvirt's own shmem is in /dev/shm, of the region's size"""
+    has(native("n", "shmem"), '"mem-path":"/dev/shm/penstock-n"',
+        '"size":67108864', '"driver":"ivshmem-plain"')
+
+
+def case_native_cid():
+    """with the kernel's vsock the domain has its CID"""
+    path = os.path.join(TMP, "cid.xml")
+    with open(path, "w") as f:
+        f.write(vm("xml", "n", "--memory", "512M", "--vcpus", "2",
+                   "--hugepages", "no", "--disk", "/var/n.qcow2", "--emulated",
+                   "--firmware", "bios", "--cid", "77").stdout)
+    virsh("define", "--validate", path)
+    other = ("m", "--memory", "512M", "--vcpus", "1", "--hugepages", "no",
+             "--emulated", "--disk", "/d", "--firmware", "bios")
+    try:
+        has(virsh("dumpxml", "n"), "address='77'")
+        out = vm("xml", *other, "--cid", "77", code=1)
+        has(out.stderr, "CID 77 is domain n's")
+        has(vm("xml", *other).stdout, 'address="3"')
+        # Its own it keeps.
+        has(vm("xml", "n", *other[1:]).stdout, 'address="77"')
+    finally:
+        virsh("undefine", "n")
+
+
+# ---- Life ---------------------------------------------------------------
+
+def case_define():
+    """define makes the domain, the endpoint and the region's settings"""
+    out = vm("define", *describe(NAME, "--region-via", "nvdimm"), *conf_dir())
+    has(out.stdout, NAME + " is defined")
+    has(out.stderr, '"%s/penstock-%s" rw,' % (SHM, NAME),
+        "penstock-region@" + NAME)
+    with open(conf("endpoints.d", NAME)) as f:
+        has(f.read(), "endpoint = vsock-uds://%s/%s.vsock:7070?region=%s" %
+            (TMP, NAME, SHM))
+    with open(conf("regions.d", NAME)) as f:
+        has(f.read(), "SIZE=64M\n", "ARGS=--path %s\n" % SHM)
+    assert NAME in virsh("list", "--all", "--name").split()
+    assert not os.path.exists("%s/penstock-%s" % (SHM, NAME))
+
+
+def case_define_again():
+    """defining it again replaces it and keeps its UUID"""
+    uuid = virsh("domuuid", NAME)
+    vm("define", *describe(NAME, "--region-via", "nvdimm"), *conf_dir())
+    assert virsh("domuuid", NAME) == uuid
+
+
+def case_define_foreign():
+    """a domain of that name that somebody else made is never overwritten"""
+    path = os.path.join(TMP, "other.xml")
+    with open(path, "w") as f:
+        f.write("<domain type='qemu'><name>%s</name><memory unit='MiB'>512"
+                "</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>"
+                "hvm</type><kernel>%s</kernel><initrd>%s</initrd><cmdline>%s"
+                "</cmdline></os><cpu mode='maximum'/><memoryBacking><source "
+                "type='memfd'/><access mode='shared'/></memoryBacking>"
+                "<devices><serial type='pty'/><video><model type='none'/>"
+                "</video></devices></domain>" %
+                (OTHER, os.path.join(vmlib.IMAGE, "vmlinuz"),
+                 os.path.join(vmlib.IMAGE, "initrd.img"), WORDS))
+    virsh("define", path)
+    before = virsh("dumpxml", OTHER)
+    out = vm("define", *describe(OTHER), *conf_dir(), code=1)
+    has(out.stderr, "not Penstock's")
+    out = vm("undefine", OTHER, *conf_dir(), code=1)
+    has(out.stderr, "not Penstock's")
+    out = vm("start", OTHER, code=1)
+    has(out.stderr, "not Penstock's")
+    assert virsh("dumpxml", OTHER) == before
+    assert not os.path.exists(conf("endpoints.d", OTHER))
+
+
+def case_stand_in():
+    """a device that the user adds stays, and the domain stays ours"""
+    ET.register_namespace("qemu", QEMU_NS.strip("{}"))
+    ET.register_namespace("penstock", "urn:penstock:domain:1")
+    root = ET.fromstring(virsh("dumpxml", "--inactive", NAME))
+    line = root.find(QEMU_NS + "commandline")
+    for arg in ("-device", "edu,bus=pcie.0,addr=0x1b"):
+        ET.SubElement(line, QEMU_NS + "arg", value=arg)
+    path = os.path.join(TMP, "edu.xml")
+    ET.ElementTree(root).write(path)
+    virsh("define", path)
+    assert status(NAME)["ours"] is True
+
+
+def case_start():
+    """start --wait makes the region, and returns when the agent answers"""
+    out = vm("start", NAME, "--wait", "--timeout", BOOT, "--json",
+             timeout=4 * vmlib.BOOT_S)
+    r = vmlib.last_json(out.stdout)
+    print("# %.1f s" % r["seconds"])
+    assert r["region_created"] is True and r["agent_answers"] is True, r
+    assert r["health"]["healthy"] is True, r
+    has(virsh("qemu-monitor-command", NAME, "--hmp", "info pci"), "1234:11e8")
+
+
+def case_endpoint():
+    """the agent is reached by the domain's name, and multiplies"""
+    has(penstock("-e", NAME, "ping", "-c", "3").stdout, "ring (NOP)")
+    info = vmlib.last_json(penstock("-e", NAME, "info", "--json").stdout)
+    assert info["agent"]["provider"] == "dax", info["agent"]
+    assert info["agent"]["caching"] == "WB", info["agent"]
+    a, c = os.path.join(TMP, "a.npy"), os.path.join(TMP, "c.npy")
+    numpy.save(a, numpy.arange(64 * 64, dtype="f4").reshape(64, 64))
+    penstock("-e", NAME, "gemm", a, a, "-o", c, "--verify")
+    x = numpy.load(a).astype("f8")
+    assert numpy.allclose(numpy.load(c), x @ x, rtol=1e-5)
+
+
+def case_status():
+    """status shows domain, region and agent in one view"""
+    s = status(NAME)
+    assert s["state"] == "running" and s["ours"] is True, s
+    assert s["region"]["usable"] is True and s["region"]["size"] == REGION, s
+    assert s["agent"]["healthy"] is True, s
+    has(vm("status", NAME).stdout, "agent.healthy")
+
+
+def case_autostart_and_list():
+    """autostart is set and shown; list shows ours, --all the others too"""
+    has(vm("autostart", NAME, "on").stdout, "autostart on")
+    has(vm("autostart", NAME).stdout, "autostart on")
+    r = vmlib.last_json(vm("list", "--json").stdout)["domains"]
+    assert [d["name"] for d in r] == [NAME] and r[0]["autostart"] is True, r
+    r = vmlib.last_json(vm("list", "--json", "--all").stdout)["domains"]
+    assert sorted(d["name"] for d in r) == [OTHER, NAME], r
+    has(vm("autostart", NAME, "off").stdout, "autostart off")
+
+
+def case_busy():
+    """what runs is neither started again nor undefined"""
+    has(vm("start", NAME, code=1).stderr, "runs already")
+    has(vm("undefine", NAME, *conf_dir(), code=1).stderr, "stop")
+
+
+def case_stop_asks():
+    """stop asks the guest first; one that does not listen runs on"""
+    out = vm("stop", NAME, "--timeout", "2s", code=1)
+    has(out.stderr, "ACPI", "--force")
+    assert status(NAME)["state"] == "running"
+
+
+def case_stop_force():
+    """stop --force ends it then, and says so"""
+    begin = time.monotonic()
+    out = vm("stop", NAME, "--timeout", "1s", "--force")
+    has(out.stdout, "was destroyed")
+    assert time.monotonic() - begin < 20
+    s = status(NAME)
+    assert s["state"] == "off" and s["agent"]["reachable"] is False, s
+    assert "does not run" in s["agent"]["reason"], s
+    has(vm("stop", NAME).stdout, "does not run")
+
+
+def case_stale_region():
+    """a region of another size is named instead of a QEMU that ends"""
+    path = "%s/penstock-%s" % (SHM, NAME)
+    os.unlink(path)
+    penstock("host", "region", "create", NAME, "--size", "32M", "--path", SHM)
+    has(vm("start", NAME, code=1).stderr, "32", "64", "remove it")
+    os.unlink(path)
+
+
+def case_crash():
+    """start --wait ends with the guest, long before its time is over"""
+    with vsock_daemon(NAME):
+        waiter = subprocess.Popen(
+            [vmlib.PENSTOCK, "vm", "start", NAME, "--wait", "--timeout", BOOT],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        vmlib.eventually(
+            lambda: "running" in virsh("domstate", NAME), 30,
+            "the domain runs")
+        virsh("destroy", NAME)
+        out, err = waiter.communicate(timeout=20)
+    assert waiter.returncode == 1, (out, err)
+    has(err, "ended before its agent answered")
+
+
+def case_patch_shows():
+    """patch shows what a domain of others lacks, and changes nothing"""
+    before = virsh("dumpxml", "--inactive", OTHER)
+    args = ("--region", str(REGION), "--region-via", "ivshmem",
+            "--region-path", "%s/penstock-%s" % (SHM, OTHER)) + vsock(OTHER)
+    out = vm("patch", OTHER, *args)
+    lines = [x for x in out.stdout.splitlines()
+             if x.startswith("-") and not x.startswith("---")]
+    # The root element gets a namespace; all else is added.
+    assert len(lines) == 1 and lines[0].startswith("-<domain "), out.stdout
+    has(out.stdout, "+  <metadata>", "penstock-region", "guest_agent")
+    assert virsh("dumpxml", "--inactive", OTHER) == before
+    vm("patch", OTHER, *args, "--apply", *conf_dir())
+    again = vm("patch", OTHER, *args)
+    assert again.stdout == "", again.stdout
+    has(again.stderr, "nothing is missing")
+
+
+def case_patched_runs():
+    """a patched domain starts; its console shows the boot; the agent answers"""
+    with vsock_daemon(OTHER):
+        vm("start", OTHER)
+        console = subprocess.Popen([vmlib.PENSTOCK, "vm", "console", OTHER],
+                                   stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE)
+        seen = b""
+        while b"penstock-init: ready" not in seen:
+            data = os.read(console.stdout.fileno(), 4096)
+            assert data, seen
+            seen += data
+        console.stdin.write(b"\x1d")
+        console.stdin.close()
+        assert console.wait(timeout=20) == 0
+        vm("start", OTHER, "--wait", "--timeout", BOOT,
+           timeout=4 * vmlib.BOOT_S)
+        info = vmlib.last_json(penstock("-e", OTHER, "info", "--json").stdout)
+        assert info["agent"]["provider"] == "ivshmem", info["agent"]
+        vm("stop", OTHER, "--timeout", "1s", "--force")
+
+
+def case_undefine():
+    """undefine takes back what define did, and nothing else"""
+    with open(conf("endpoints.d", "mine"), "w") as f:
+        f.write("endpoint = spawn:\n")
+    for name in (NAME, OTHER):
+        vm("undefine", name, *conf_dir())
+        assert not os.path.exists("%s/penstock-%s" % (SHM, name))
+        assert not os.path.exists(conf("endpoints.d", name))
+        assert not os.path.exists(conf("regions.d", name))
+    assert os.path.exists(conf("endpoints.d", "mine"))
+    assert virsh("list", "--all", "--name").split() == []
+    has(vm("status", NAME, code=1).stderr, "no domain")
+
+
+def case_no_libvirtd():
+    """a libvirtd that is not there is said in one line, exit 4"""
+    out = vm("list", "--uri", "qemu:///system?socket=%s/none" % TMP, code=4)
+    assert len(out.stderr.splitlines()) == 1, out.stderr
+
+
+def inside():
+    global TMP
+    TMP = tempfile.mkdtemp(prefix="pst-libvirt-")
+    tap = vmlib.Tap()
+    try:
+        start_libvirtd()
+        os.makedirs(os.path.join(TMP, "penstock", "endpoints.d"))
+        os.environ["XDG_CONFIG_HOME"] = TMP
+        cases = {k[5:]: v for k, v in globals().items()
+                 if k.startswith("case_")}
+        living = ("start", "endpoint", "status", "autostart_and_list", "busy",
+                  "stop_asks", "stop_force")
+        for name, case in cases.items():
+            if name not in living:
+                tap.run(case)
+            elif name == living[0]:
+                with vsock_daemon(NAME):
+                    for step in living:
+                        tap.run(cases[step])
+        return tap.done()
+    finally:
+        if tap.failed:
+            for log in glob.glob(TMP + "/*.log") + \
+                    glob.glob("/var/log/libvirt/qemu/*.log"):
+                with open(log, errors="replace") as f:
+                    print("# ---- " + log)
+                    for line in f.read().splitlines()[-40:]:
+                        print("# " + line)
+        shutil.rmtree(TMP, ignore_errors=True)
+
+
+def main():
+    if os.environ.get(INNER):
+        return inside()
+    vmlib.need_guest()
+    if not os.path.exists(vmlib.VHOST_VSOCK) and \
+            not shutil.which("vhost-device-vsock"):
+        vmlib.skip("no vhost-device-vsock: make guest-tools")
+    need_libvirt()
+    return enter()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
