@@ -220,13 +220,15 @@ static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	return r;
 }
 
-static int alloc(struct pst *c, size_t size, struct pst_block **ret,
-		 struct pst_error *err)
+int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
+		     struct pst_block **ret, struct pst_error *err)
 {
 	struct pst_waiter w = {.start_ns = pst_now_ns()};
 	int r;
 
 	w.deadline_ns = pst_deadline(w.start_ns, c->timeout_ns);
+	if (w.deadline_ns > deadline_ns)
+		w.deadline_ns = deadline_ns;
 	for (;;) {
 		r = pst_session_ensure(c, w.deadline_ns, err);
 		if (r < 0)
@@ -276,7 +278,7 @@ int pst_alloc(struct pst *c, size_t size, void **ret)
 					      "questions only"),
 				&err);
 	pst_lock(c);
-	r = alloc(c, size, &b, &err);
+	r = pst_buffer_alloc(c, size, UINT64_MAX, &b, &err);
 	if (!r)
 		*ret = pst_block_addr(b);
 	pst_unlock(c);

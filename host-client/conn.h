@@ -267,6 +267,12 @@ PST_MUST_USE int pst_buffer_find(struct pst *c, const char *what,
 				 const void *ptr, uint64_t n,
 				 struct pst_block **ret, struct pst_error *err);
 
+/* A buffer of size bytes (> 0) as of pst_alloc(), until deadline_ns at most
+ * (unlocks). */
+PST_MUST_USE int pst_buffer_alloc(struct pst *c, size_t size,
+				  uint64_t deadline_ns, struct pst_block **ret,
+				  struct pst_error *err);
+
 /* Ends one use of a block; frees it if its owner has. */
 void pst_buffer_unref(struct pst *c, struct pst_block *b);
 

@@ -107,24 +107,25 @@ static int run_parts(struct transfer *t, struct pst_error *err)
 /* Two halves in the region, as large as there is room for. */
 static int stage(struct transfer *t, struct pst_error *err)
 {
-	void *buf;
+	struct pst_block *b;
 	int r;
 
 	t->part =
 		t->n < PART_MAX ? pst_round_up(t->n, PST_HEAP_ALIGN) : PART_MAX;
+	pst_lock(t->c);
 	for (;;) {
-		r = pst_alloc(t->c, 2 * t->part, &buf);
+		r = pst_buffer_alloc(t->c, 2 * t->part, t->w.deadline_ns, &b,
+				     err);
 		if ((r != -ENOSPC && r != -EMSGSIZE) || t->part <= PART_MIN)
 			break;
 		t->part = pst_round_up(t->part / 2, PST_HEAP_ALIGN);
 	}
-	if (r < 0) {
-		pst_last_error(t->c, err->text, sizeof(err->text));
-		return r;
+	if (!r) {
+		t->half[0] = pst_block_addr(b);
+		t->half[1] = t->half[0] + t->part;
 	}
-	t->half[0] = buf;
-	t->half[1] = t->half[0] + t->part;
-	return 0;
+	pst_unlock(t->c);
+	return r;
 }
 
 /* Memory of the connection goes in one operation. Returns 1 when it is that

@@ -65,6 +65,9 @@ void agent_start(struct agent_proc *a)
 		argv[n++] = a->extra[i];
 	snprintf(region, sizeof(region), "file:%s", a->region);
 	snprintf(socket, sizeof(socket), "unix:%s", a->socket);
+	/* The kernel closes the listener of a killed agent's io_uring only
+	 * some time later: until then it takes connections, and drops them. */
+	unlink(a->socket);
 	posix_spawn_file_actions_init(&fa);
 	posix_spawn_file_actions_addopen(&fa, 2, a->log,
 					 O_WRONLY | O_CREAT | O_APPEND, 0600);
