@@ -148,7 +148,7 @@ const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n)
 }
 
 void pst_fix_cmdline(const struct pst_host *h, const char *params,
-		     struct pst_text *ret)
+		     const char *plan, struct pst_text *ret)
 {
 	if (strcmp(h->os_id, "nixos") == 0)
 		pst_text_add(ret, "add %s to boot.kernelParams and rebuild",
@@ -169,8 +169,8 @@ void pst_fix_cmdline(const struct pst_host *h, const char *params,
 			     "reboot",
 			     params);
 	if (h->gpu)
-		pst_text_add(ret, "; penstock host plan --gpu %s shows it",
-			     h->gpu->name);
+		pst_text_add(ret, "; penstock host plan --gpu %s%s shows it",
+			     h->gpu->name, plan);
 }
 
 uint64_t pst_wanted_bytes(const struct pst_host *h)

@@ -55,8 +55,8 @@ PST_CHECK(gpu_functions)
 		return;
 	}
 	pst_text_add(&fix,
-		     "penstock host plan --gpu %s gives them to vfio-pci at "
-		     "boot",
+		     "penstock host plan --gpu %s shows, and apply writes, "
+		     "what gives them to vfio-pci at boot",
 		     h->gpu->name);
 	if (held || !pst_is_on_vfio(h->gpu))
 		pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);

@@ -63,9 +63,12 @@ bool pst_is_on_vfio(const struct pst_pci_dev *d);
 /* The n-th (from 0) display card other than the chosen one, or NULL. */
 const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n);
 
-/* "add PARAMS to the kernel's command line (...)" as this system does it. */
+/*
+ * "add PARAMS to the kernel's command line ..." as this system does it, and the
+ * plan that shows it, with its further arguments.
+ */
 void pst_fix_cmdline(const struct pst_host *h, const char *params,
-		     struct pst_text *ret);
+		     const char *plan, struct pst_text *ret);
 
 /* What the request takes together; UINT64_MAX when it does not fit. */
 uint64_t pst_wanted_bytes(const struct pst_host *h);

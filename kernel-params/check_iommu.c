@@ -64,7 +64,10 @@ PST_CHECK(iommu_enabled)
 	if (is_off(h))
 		pst_text_add(&fix, "take iommu=off, intel_iommu=off and "
 				   "amd_iommu=off off the command line; ");
-	pst_fix_cmdline(h, intel ? "intel_iommu=on iommu=pt" : "iommu=pt",
+	if (!intel)
+		pst_text_add(&fix, "AMD's comes on by itself: look for AMD-Vi "
+				   "in dmesg; ");
+	pst_fix_cmdline(h, intel ? "intel_iommu=on iommu=pt" : "iommu=pt", "",
 			&fix);
 	if (!i->has_dmar && !i->has_ivrs)
 		pst_text_add(&fix, "; the firmware has to show it first");
@@ -95,7 +98,7 @@ PST_CHECK(iommu_mode)
 				pt ? "iommu=pt" : "groups of type identity");
 		return;
 	}
-	pst_fix_cmdline(h, "iommu=pt", &fix);
+	pst_fix_cmdline(h, "iommu=pt", "", &fix);
 	pst_finding_add(out, PST_WARN, fix.buf,
 			"no iommu=pt on the command line");
 }

@@ -77,7 +77,7 @@ static void pools_text(const struct pst_host *h, int node, struct pst_text *t)
 static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
 {
 	uint64_t pages = pst_wanted_bytes(h) / PST_HUGE_2M;
-	char params[96];
+	char params[96], plan[96];
 
 	if (node >= 0) {
 		pst_text_add(fix,
@@ -90,7 +90,10 @@ static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
 	}
 	snprintf(params, sizeof(params), "hugepagesz=2M hugepages=%" PRIu64,
 		 pages);
-	pst_fix_cmdline(h, params, fix);
+	snprintf(plan, sizeof(plan),
+		 " --region %" PRIu64 "M --vm-memory %" PRIu64 "M",
+		 h->request.region >> 20, h->request.vm_memory >> 20);
+	pst_fix_cmdline(h, params, plan, fix);
 }
 
 PST_CHECK(hugepages_pool)

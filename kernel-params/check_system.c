@@ -110,6 +110,8 @@ PST_CHECK(ovmf)
 
 PST_CHECK(lockdown)
 {
+	const struct pst_param *asked =
+		pst_cmdline_get(&h->cmdline, "lockdown");
 	const struct pst_host_files *f = &h->files;
 	const char *boot = f->secure_boot == 1   ? "Secure Boot on"
 			   : f->secure_boot == 0 ? "Secure Boot off"
@@ -124,10 +126,12 @@ PST_CHECK(lockdown)
 			"not count on reading the card's ROM or setpci "
 			"here",
 			"lockdown %s; %s", f->lockdown, boot);
-	else if (f->secure_boot == 1)
-		pst_finding_add(out, PST_WARN,
-				"see /sys/kernel/security/lockdown",
-				"lockdown not seen; %s", boot);
+	else if (f->secure_boot == 1 || asked)
+		pst_finding_add(
+			out, PST_WARN, "see /sys/kernel/security/lockdown",
+			"lockdown not seen%s%s; %s",
+			asked ? ", but the command line asks for " : "",
+			asked && asked->value ? asked->value : "", boot);
 	else if (h->live.tested || f->secure_boot == 0)
 		pst_finding_add(out, PST_PASS, NULL, "no lockdown shown; %s",
 				boot);

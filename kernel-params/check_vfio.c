@@ -66,7 +66,7 @@ PST_CHECK(vfio_ids)
 		    strcmp(fn[i]->driver_override, "vfio-pci") == 0)
 			pst_text_add(&seen, " (driver_override is set now)");
 	}
-	pst_text_add(&fix, "penstock host plan --gpu %s writes it",
+	pst_text_add(&fix, "penstock host apply --gpu %s writes it",
 		     h->gpu->name);
 	if (strcmp(h->os_id, "nixos") == 0 && !h->vfio.rules)
 		pst_text_add(&fix, "; what NixOS builds from was not seen");
@@ -187,7 +187,7 @@ PST_CHECK(vfio_early)
 		pst_finding_add(
 			out, PST_WARN,
 			"a softdep for each of them, or vfio_pci in the "
-			"initramfs: penstock host plan writes both",
+			"initramfs: penstock host apply writes both",
 			"%s may load before vfio-pci%s%s%s", free_rival(h),
 			h->early.kms_hook ? "; mkinitcpio's kms hook packs GPU "
 					    "drivers"

@@ -121,15 +121,16 @@ static void read_graphics(const struct pst_root *root, struct pst_display *d)
 	}
 }
 
-/* sysfb's device; a GPU driver that takes over removes it. */
-static void read_platform(const struct pst_root *root, struct pst_display *d)
+/* sysfb's devices in a directory; a GPU driver that takes over removes them. */
+static void add_platform(const struct pst_root *root, const char *dir,
+			 struct pst_display *d)
 {
 	static const char *const prefixes[] = {
 		"simple-framebuffer.", "efi-framebuffer.", "vesa-framebuffer."};
 	PST_CLEANUP_NAMES struct pst_names names = {0};
 	size_t i, k;
 
-	if (pst_root_list(root, "sys/bus/platform/devices", &names) < 0)
+	if (pst_root_list(root, dir, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++)
 		for (k = 0; k < PST_ARRAY_SIZE(prefixes); k++)
@@ -137,6 +138,22 @@ static void read_platform(const struct pst_root *root, struct pst_display *d)
 				    strlen(prefixes[k])) == 0)
 				add_name(d->platform, sizeof(d->platform),
 					 names.name[i]);
+}
+
+/* A copied tree may have any one of these. */
+static void read_platform(const struct pst_root *root, struct pst_display *d)
+{
+	static const char *const dirs[] = {
+		"sys/bus/platform/devices",
+		"sys/devices/platform",
+		"sys/bus/platform/drivers/simple-framebuffer",
+		"sys/bus/platform/drivers/efi-framebuffer",
+		"sys/bus/platform/drivers/vesa-framebuffer",
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
+		add_platform(root, dirs[i], d);
 }
 
 static bool attr_is(const struct pst_root *root, const char *dir,

@@ -75,12 +75,18 @@ static bool wanted(const char *name, size_t n, const char *const *names)
 /* What follows a wanted name: an optional '+', '=' and a list. */
 static int value_words(const char **p, struct pst_names *words)
 {
+	size_t n;
+
 	*p += strspn(*p, " \t");
 	*p += **p == '+';
 	if (**p != '=')
 		return 0;
 	(*p)++;
 	*p += strspn(*p, " \t\n");
+	/* Nix may have a function before the list: lib.mkBefore [ ... ]. */
+	n = strcspn(*p, "[;\n\"'(#");
+	if ((*p)[n] == '[')
+		*p += n;
 	switch (**p) {
 	case '(':
 		(*p)++;

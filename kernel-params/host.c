@@ -24,6 +24,33 @@ static void read_os(const struct pst_root *root, struct pst_host *h)
 	pst_cmdline_done(&vars);
 }
 
+/*
+ * The upstream version behind a distribution's release: Debian's proc/version
+ * ends in "Debian 6.1.55-1", Ubuntu's version_signature in it. True if found.
+ */
+static bool read_upstream(const struct pst_root *root, struct pst_host *h)
+{
+	static const char mark[] = " Debian ";
+	char text[512];
+	const char *p = NULL;
+
+	if (pst_root_read_text(root, "proc/version_signature", text,
+			       sizeof(text)) > 0)
+		p = strrchr(text, ' ');
+	else if (pst_root_read_text(root, "proc/version", text, sizeof(text)) >
+		 0) {
+		/* The compiler's version has such a word too; the last counts.
+		 */
+		const char *next = text;
+
+		while ((next = strstr(next, mark))) {
+			p = next + strlen(mark) - 1;
+			next = p;
+		}
+	}
+	return p && pst_kernel_version_parse(p + 1, &h->version) == 0;
+}
+
 /* osrelease, or the third word of proc/version. */
 static void read_release(const struct pst_root *root, struct pst_host *h)
 {
@@ -40,7 +67,8 @@ static void read_release(const struct pst_root *root, struct pst_host *h)
 		snprintf(h->release, sizeof(h->release), "%.90s",
 			 text + strlen(prefix));
 	}
-	h->has_version = pst_kernel_version_parse(h->release, &h->version) == 0;
+	h->has_version = read_upstream(root, h) ||
+			 pst_kernel_version_parse(h->release, &h->version) == 0;
 }
 
 static int scan_devices(const struct pst_root *root, struct pst_host *h,

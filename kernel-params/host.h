@@ -61,7 +61,7 @@ struct pst_host_files {
 	int secure_boot;        /* 1, 0, or -1: not seen */
 	int io_uring_disabled;  /* 0, 1, 2, or -1: not seen */
 	char memlock[96];       /* a memlock line of the limits, or "" */
-	char nr_hugepages[96];  /* a sysctl file that sets them, or "" */
+	char nr_hugepages[160]; /* a line that sets them at boot, or "" */
 	bool unsafe_interrupts; /* vfio_iommu_type1 allows them */
 	bool noiommu;           /* vfio's unsafe mode without IOMMU */
 	unsigned int nvidia_dma_bits; /* as the host's driver tells, 0: no */
@@ -86,10 +86,10 @@ struct pst_host {
 	struct pst_software software;
 	char release[96]; /* of the kernel, "" not seen */
 	bool has_version;
-	struct pst_kernel_version version;
-	char os_id[32];                  /* of os-release, "" not seen */
-	const struct pst_pci_dev *gpu;   /* NULL: gpu_err says why */
-	const struct pst_gpu_arch *arch; /* of gpu, NULL: unknown */
+	struct pst_kernel_version version; /* upstream's, where it is told */
+	char os_id[32];                    /* of os-release, "" not seen */
+	const struct pst_pci_dev *gpu;     /* NULL: gpu_err says why */
+	const struct pst_gpu_arch *arch;   /* of gpu, NULL: unknown */
 	struct pst_error gpu_err;
 };
 

@@ -213,8 +213,16 @@ static unsigned int nvidia_dma(const struct pst_root *root,
 
 void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 {
+	static const struct {
+		const char *file, *dir;
+	} pages[] = {
+		{"etc/sysctl.conf", "etc/sysctl.d"},
+		{"etc/rc.local", "etc/tmpfiles.d"},
+		{"etc/nixos/configuration.nix", "etc/nixos"},
+	};
 	struct pst_host_files *f = &h->files;
 	uint64_t v;
+	size_t i;
 
 	f->has_proc = pst_root_exists(root, "proc");
 	f->has_sys = pst_root_exists(root, "sys");
@@ -237,8 +245,9 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 		f->io_uring_disabled = (int)v;
 	find_line(root, "etc/security/limits.conf", "etc/security/limits.d",
 		  "memlock", f->memlock, sizeof(f->memlock));
-	find_line(root, "etc/sysctl.conf", "etc/sysctl.d", "vm.nr_hugepages",
-		  f->nr_hugepages, sizeof(f->nr_hugepages));
+	for (i = 0; i < PST_ARRAY_SIZE(pages) && !*f->nr_hugepages; i++)
+		find_line(root, pages[i].file, pages[i].dir, "nr_hugepages",
+			  f->nr_hugepages, sizeof(f->nr_hugepages));
 	f->unsafe_interrupts = param_on(root, h, "vfio_iommu_type1",
 					"allow_unsafe_interrupts");
 	f->noiommu = param_on(root, h, "vfio", "enable_unsafe_noiommu_mode");

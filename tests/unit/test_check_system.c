@@ -151,6 +151,11 @@ START_TEST(hugepages_have_to_be_enough)
 	finding("hugepages.boot", PST_WARN, "gone then");
 	tree_file("etc/sysctl.d/h.conf", "vm.nr_hugepages = 10240\n");
 	finding("hugepages.boot", PST_PASS, "h.conf");
+	tree_unlink("etc/sysctl.d/h.conf");
+	tree_file("etc/tmpfiles.d/h.conf",
+		  "w /sys/devices/system/node/node0/hugepages/"
+		  "hugepages-2048kB/nr_hugepages - - - - 10240\n");
+	finding("hugepages.boot", PST_PASS, "tmpfiles.d");
 	request.vm_memory = 80ULL << 30;
 	finding("memory.total", PST_WARN, "80 GiB for the guest");
 	done();
@@ -240,6 +245,28 @@ START_TEST(lockdown_versions_and_sysctls_are_warnings)
 	finding("kernel.io_uring", PST_PASS, "no sysctl");
 	tree_unlink("etc/security/limits.d/kvm.conf");
 	finding("memory.lock", PST_WARN, "no limit was seen");
+	tree_unlink("sys/kernel/security/lockdown");
+	tree_file("proc/cmdline", "lockdown=confidentiality\n");
+	finding("kernel.lockdown", PST_WARN, "asks for confidentiality");
+	done();
+}
+END_TEST
+
+START_TEST(distributions_tell_the_version_behind_theirs)
+{
+	make_good();
+	tree_file("proc/sys/kernel/osrelease", "6.1.0-13-amd64\n");
+	finding("kernel.version", PST_WARN, "6.1.0 lacks");
+	tree_file(
+		"proc/version",
+		"Linux version 6.1.0-13-amd64 (debian-kernel@lists.debian.org) "
+		"(gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld 2.40) #1 SMP "
+		"PREEMPT_DYNAMIC Debian 6.1.164-1 (2026-02-01)\n");
+	finding("kernel.version", PST_WARN, "6.1.164 lacks CVE-2026-46214");
+	tree_file("proc/version_signature", "Ubuntu 7.0.0-4.4-generic 7.1.2\n");
+	finding("kernel.version", PST_PASS, "6.1.0-13-amd64");
+	tree_file("proc/version_signature", "Ubuntu x\n");
+	finding("kernel.version", PST_WARN, "6.1.0 lacks");
 	done();
 }
 END_TEST
@@ -294,6 +321,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_region_lies_on_pages_of_2_mib);
 	tcase_add_test(tc, programs_are_found_by_their_files);
 	tcase_add_test(tc, lockdown_versions_and_sysctls_are_warnings);
+	tcase_add_test(tc, distributions_tell_the_version_behind_theirs);
 	tcase_add_test(tc, garbage_is_reported_and_made_printable);
 	tcase_add_test(tc, an_empty_tree_is_no_host);
 }

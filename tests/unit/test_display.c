@@ -61,6 +61,11 @@ START_TEST(only_the_firmwares_framebuffers_count)
 	pst_display_scan(&tree, &d);
 	ck_assert_str_eq(d.fb, "EFI VGA");
 	ck_assert_str_eq(d.platform, "simple-framebuffer.0");
+	tree_file("sys/bus/platform/drivers/efi-framebuffer/"
+		  "efi-framebuffer.0",
+		  "");
+	pst_display_scan(&tree, &d);
+	ck_assert_str_eq(d.platform, "simple-framebuffer.0, efi-framebuffer.0");
 	tree_remove();
 }
 END_TEST

@@ -75,8 +75,10 @@ START_TEST(nixos_has_two_lists_of_which_one_is_early)
 		  "{ boot.kernelModules = [ \"late\" ];\n"
 		  "  boot.initrd.kernelModules = [\n \"vfio_pci\" # x\n"
 		  " \"vfio\" ]; }\n");
-	tree_file("etc/nixos/gpu.nix",
-		  "{ boot.initrd = { kernelModules = [ \"nouveau\" ]; }; }");
+	tree_file(
+		"etc/nixos/gpu.nix",
+		"{ boot.initrd = { kernelModules = lib.mkBefore [ \"nouveau\" ];"
+		" }; }");
 	scan();
 	ck_assert_int_eq(e.maker, PST_EARLY_NIXOS);
 	ck_assert_int_eq(pst_early_place(&e, "vfio-pci"), 0);
