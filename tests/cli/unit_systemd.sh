@@ -35,6 +35,8 @@ checks() {
 	say line "$(log json | grep 'listens on' | fields)"
 	say entry "$(log json | grep 'session [0-9]* ended' | tail -n 1 |
 		fields)"
+	say cache "$(tr '\0' '\n' <"/proc/$pid/environ" |
+		grep CUDA_CACHE_PATH) $(stat -c '%U %a' /var/cache/penstock)"
 	say socketmode "$(stat -c %a /run/penstock/agent.sock)"
 	kill -STOP "$pid"
 	for _ in $(seq 80); do
@@ -70,7 +72,9 @@ inner() {
 	mount -t proc proc /proc
 	mount --bind /proc/sys /proc/sys
 	mount -o remount,ro,bind /proc/sys
-	mount -t tmpfs tmpfs /run
+	for each in /run /var/cache /var/log; do
+		mount -t tmpfs tmpfs $each
+	done
 	umount -l /sys/fs/cgroup
 	mount -t cgroup2 none /sys/fs/cgroup
 	units=/run/pst/units
@@ -211,6 +215,8 @@ is "the journal knows a message's priority" line \
 	'"PRIORITY":"6""_TRANSPORT":"stdout"'
 is "and of which client it is" entry \
 	'"PENSTOCK_CLIENT":"[^"]+""PRIORITY":"7""_TRANSPORT":"journal"'
+is "it has a place for what CUDA compiles" cache \
+	'CUDA_CACHE_PATH=/var/cache/penstock penstock 755'
 is "its socket is for its group" socketmode 660
 is "a process that hangs is started anew" watchdog 1
 is "it ends well when told" stopped 'success 0'
