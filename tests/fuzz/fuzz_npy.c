@@ -11,6 +11,22 @@ static bool same(const struct pst_npy *a, const struct pst_npy *b)
 	       a->cols == b->cols && a->data_size == b->data_size;
 }
 
+static unsigned int size_of(uint32_t dtype)
+{
+	switch (dtype) {
+	case PST_I8:
+		return 1;
+	case PST_F16:
+		return 2;
+	case PST_F32:
+	case PST_I32:
+		return 4;
+	default:
+		FUZZ_CHECK(dtype == PST_F64);
+		return 8;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t header[PST_NPY_HEADER];
@@ -23,8 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	FUZZ_CHECK(npy.data_off >= 10 && npy.data_off <= size);
-	FUZZ_CHECK((npy.dtype == PST_F32 && npy.elem_size == 4) ||
-		   (npy.dtype == PST_F64 && npy.elem_size == 8));
+	FUZZ_CHECK(npy.elem_size == size_of(npy.dtype));
 	bytes = (unsigned __int128)npy.rows * npy.cols * npy.elem_size;
 	FUZZ_CHECK(bytes == npy.data_size);
 	FUZZ_CHECK(npy.data_off + npy.data_size <= INT64_MAX);
