@@ -665,8 +665,8 @@ def info_health_and_stats_say_what_they_must(start):
     st = c.query(STATS)
     assert st["clients"] == [{
         "session": c.session, "name": "reader", "pid": 4711, "lane": 0,
-        "leased_bytes": 0, "ops": 0, "errors": 0, "compute_ns": 0,
-        "last_error": ""}]
+        "leased_bytes": 0, "tensor_bytes": 0, "tensors": 0, "ops": 0,
+        "errors": 0, "compute_ns": 0, "last_error": ""}], st["clients"]
 
 
 def a_memfd_region_comes_with_the_challenge(start):
