@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# guest-setup --print: the commands for each system and card.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+setup=$PST_TOP_SRCDIR/guest-agent/guest-setup
+
+# guest OS-RELEASE-LINE DEVICE-ID: a tree in $tmp/root.
+guest() {
+	rm -rf "$tmp/root"
+	mkdir -p "$tmp/root/etc"
+	printf '%s\nVERSION_ID="13"\n' "$1" >"$tmp/root/etc/os-release"
+	[ -n "$2" ] || return 0
+	dev=$tmp/root/sys/bus/pci/devices/0000:01:00.0
+	mkdir -p "$dev"
+	echo 0x10de >"$dev/vendor"
+	echo 0x030000 >"$dev/class"
+	echo "$2" >"$dev/device"
+}
+
+# prints SENTENCE WORDS...: all of them, and it is a script.
+prints() {
+	sentence=$1
+	shift
+	"$setup" --root "$tmp/root" >"$tmp/stdout" 2>"$tmp/stderr"
+	check "$sentence: it succeeds" [ $? -eq 0 ]
+	check "$sentence: it is a script" sh -n "$tmp/stdout"
+	for words in "$@"; do
+		check "$sentence: has $words" grep -qF -e "$words" "$tmp/stdout"
+	done
+}
+
+guest ID=debian 0x17c2
+prints "Debian with a GTX Titan X" "Pin: version 580.*" \
+	"repos/debian13/" "nvidia-kernel-dkms" "dkms install penstock-bar/1" \
+	"systemctl enable --now penstock-agent"
+guest ID=debian 0x2bb1
+prints "Debian with an RTX PRO 6000" nvidia-kernel-open-dkms
+check "without a pin" [ "$(grep -c Pin: "$tmp/stdout")" = 0 ]
+guest ID=arch 0x17c2
+prints "Arch with a GTX Titan X" nvidia-580xx-dkms linux-headers
+guest ID=arch 0x1e07
+prints "Arch with a Turing card" "nvidia-open-dkms nvidia-utils"
+guest "$(printf 'ID=ubuntu\nID_LIKE=debian')" 0x1db1
+prints "what is like Debian, with a Volta card" "Pin: version 580.*"
+guest ID=debian ""
+prints "a guest without a card" penstock-bar
+check "gets no driver" [ "$(grep -c nvidia "$tmp/stdout")" = 0 ]
+check "--gpu decides" sh -c "'$setup' --root '$tmp/root' --gpu legacy |
+	grep -q 580"
+
+guest ID=debian 0x1180
+refuse "a Kepler card is refused" 1 "older than Maxwell" \
+	"$setup" --root "$tmp/root"
+guest ID=fedora ""
+refuse "another system is told what is needed" 1 "penstock-agent" \
+	"$setup" --root "$tmp/root"
+refuse "--apply elsewhere is refused" 1 "this machine" \
+	"$setup" --root "$tmp/root" --apply
+expect "an unknown option is a usage error" 2 "usage:" "$setup" --bogus
+expect "--help" 0 "--print (default)" "$setup" --help
+finish
