@@ -88,6 +88,13 @@ int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
 	return pst_cmd_exit_of(err);
 }
 
+int pst_cmd_fail_named(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
+{
+	const int rc = pst_cmd_fail_call(ctx, c, err);
+
+	return err == -ENOENT ? PST_EXIT_FAILED : rc;
+}
+
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,
 		  enum pst_query what, json_t **ret)
 {

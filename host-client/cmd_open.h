@@ -32,6 +32,10 @@ int pst_cmd_exit_of(int err);
  * PST_EXIT_UNREACHABLE when the agent went away, else PST_EXIT_FAILED. */
 int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err);
 
+/* The same for a call on what the user named, a model or a file: that there is
+ * none (ENOENT) fails, and says nothing of the agent. */
+int pst_cmd_fail_named(const struct pst_cmd_ctx *ctx, struct pst *c, int err);
+
 /* Asks the agent. Returns PST_EXIT_OK and an object that the caller releases
  * with json_decref(), or prints why not. */
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,

@@ -152,7 +152,10 @@ static int open_stage(struct pst *c, const struct pst_infer *f, struct stage *s,
 	s->rows = rows ? (uint32_t)rows : 1;
 	if (!row)
 		return 0;
-	r = pst_alloc(c, s->rows * row, &buf);
+	/* A small arena, or one that others have filled, takes fewer rows. */
+	while ((r = pst_alloc(c, s->rows * row, &buf)) < 0 && s->rows > 1 &&
+	       (r == -ENOSPC || r == -EMSGSIZE))
+		s->rows /= 2;
 	if (r < 0) {
 		err->code = r;
 		pst_last_error(c, err->text, sizeof(err->text));

@@ -15,7 +15,9 @@ extern const struct pst_cmd pst_cmd_gemm;
 extern const struct pst_cmd pst_cmd_health;
 extern const struct pst_cmd pst_cmd_help;
 extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_infer;
 extern const struct pst_cmd pst_cmd_info;
+extern const struct pst_cmd pst_cmd_model;
 extern const struct pst_cmd pst_cmd_ping;
 extern const struct pst_cmd pst_cmd_vm;
 
@@ -26,6 +28,8 @@ static const struct pst_cmd *const commands[] = {
 	&pst_cmd_info,
 	&pst_cmd_health,
 	&pst_cmd_gemm,
+	&pst_cmd_model,
+	&pst_cmd_infer,
 	&pst_cmd_bench,
 	&pst_cmd_host,
 	&pst_cmd_vm,
