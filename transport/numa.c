@@ -56,6 +56,49 @@ int pst_numa_bind_memory(void *addr, uint64_t size, int node,
 	return r;
 }
 
+int pst_numa_policy_bind(int node, struct pst_numa_policy *ret_before,
+			 struct pst_error *err)
+{
+	struct bitmask *mask;
+	int r;
+
+	*ret_before = (struct pst_numa_policy){0};
+	r = check_node(node, err);
+	if (r < 0)
+		return r;
+	mask = numa_allocate_nodemask();
+	ret_before->mask = numa_allocate_nodemask();
+	if (!mask || !ret_before->mask) {
+		r = pst_error_set(err, -ENOMEM, "no memory");
+		goto out;
+	}
+	numa_bitmask_setbit(mask, (unsigned int)node);
+	if (get_mempolicy(&ret_before->mode, ret_before->mask->maskp,
+			  ret_before->mask->size + 1, NULL, 0) < 0 ||
+	    set_mempolicy(MPOL_BIND, mask->maskp, mask->size + 1) < 0)
+		r = pst_error_set_errno(err, errno,
+					"cannot bind memory to node %d", node);
+out:
+	if (mask)
+		numa_free_nodemask(mask);
+	if (r < 0 && ret_before->mask) {
+		numa_free_nodemask(ret_before->mask);
+		ret_before->mask = NULL;
+	}
+	return r;
+}
+
+void pst_numa_policy_restore(struct pst_numa_policy *before)
+{
+	if (!before->mask)
+		return;
+	/* What was in force a moment ago is taken again. */
+	(void)set_mempolicy(before->mode, before->mask->maskp,
+			    before->mask->size + 1);
+	numa_free_nodemask(before->mask);
+	before->mask = NULL;
+}
+
 /* Takes out of allowed what is not of node; whether anything is left. */
 static int restrict_to_node(struct bitmask *allowed, int node,
 			    struct pst_error *err)

@@ -188,6 +188,7 @@ static int make_temporary(const char *path, struct temporary *ret,
 static int fill(int fd, const char *path, const struct pst_region_create *c,
 		struct pst_error *err)
 {
+	struct pst_numa_policy before = {0};
 	void *p;
 	int r;
 
@@ -199,12 +200,16 @@ static int fill(int fd, const char *path, const struct pst_region_create *c,
 		return pst_error_set_errno(err, r, "cannot map %s", path);
 	if (c->node >= 0)
 		r = pst_numa_bind_memory(p, c->file_size, c->node, err);
+	/* The file's pages on tmpfs go by the mapping, on hugetlbfs by this. */
+	if (r == 0 && c->node >= 0)
+		r = pst_numa_policy_bind(c->node, &before, err);
 	if (r == 0 && fallocate(fd, 0, 0, (off_t)c->file_size) < 0 &&
 	    errno != EOPNOTSUPP)
 		r = errno == ENOSPC
 			    ? -ENOSPC
 			    : pst_error_set_errno(err, errno,
 						  "cannot allocate %s", path);
+	pst_numa_policy_restore(&before);
 	if (r == 0 && c->prefault)
 		pst_region_populate(p, c->file_size);
 	munmap(p, c->file_size);

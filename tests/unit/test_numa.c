@@ -2,6 +2,7 @@
 /* Binding memory and threads to NUMA nodes, on whatever nodes there are. */
 #include <errno.h>
 #include <numa.h>
+#include <numaif.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -44,6 +45,27 @@ START_TEST(a_node_that_does_not_exist_is_refused_with_its_number)
 	ck_assert_int_eq(pst_numa_bind_thread(0, 4000, NULL), want);
 	ck_assert_int_eq(pst_numa_bind_thread(0, -1, NULL), want);
 	munmap(p, SIZE);
+}
+END_TEST
+
+START_TEST(a_threads_policy_is_bound_and_restored)
+{
+	struct pst_numa_policy before;
+	int mode = -1;
+
+	if (!pst_numa_available()) {
+		ck_assert_int_eq(pst_numa_policy_bind(0, &before, NULL),
+				 -EOPNOTSUPP);
+		return;
+	}
+	ck_assert_int_eq(pst_numa_policy_bind(4000, &before, NULL), -EINVAL);
+	pst_numa_policy_restore(&before);
+	ck_assert_int_eq(pst_numa_policy_bind(0, &before, NULL), 0);
+	ck_assert_int_eq(get_mempolicy(&mode, NULL, 0, NULL, 0), 0);
+	ck_assert_int_eq(mode, MPOL_BIND);
+	pst_numa_policy_restore(&before);
+	ck_assert_int_eq(get_mempolicy(&mode, NULL, 0, NULL, 0), 0);
+	ck_assert_int_eq(mode, MPOL_DEFAULT);
 }
 END_TEST
 
@@ -166,6 +188,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, there_is_at_least_one_node);
 	tcase_add_test(tc,
 		       a_node_that_does_not_exist_is_refused_with_its_number);
+	tcase_add_test(tc, a_threads_policy_is_bound_and_restored);
 	tcase_add_test(tc, bound_memory_comes_from_its_node);
 	tcase_add_test(
 		tc, asking_for_the_node_of_an_untouched_page_does_not_touch_it);
