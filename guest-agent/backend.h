@@ -105,6 +105,11 @@ struct pst_backend_ops {
 			   struct pst_backend_device *ret,
 			   struct pst_error *err);
 
+	/* Whether the device is gone for good, so that only a new process can
+	 * get it back: the agent then ends and its unit restarts it. *why (may
+	 * be NULL) gets the reason. A look at a variable. NULL: never. */
+	bool (*lost)(struct pst_backend *b, struct pst_error *why);
+
 	/* Threads that compute; for INFO. */
 	uint32_t (*threads)(struct pst_backend *b);
 
@@ -159,9 +164,13 @@ struct pst_backend_ops {
 	void (*model_free)(struct pst_backend *b, void *model);
 };
 
-/* Name of a backend: "auto", "cpu". Returns NULL for an unknown one. */
+/* Name of a backend: "auto", "cpu", "cuda". Returns NULL for an unknown one.
+ * What pst_backend_open() opens: of "auto" and "cuda" only the name is there.
+ */
 const struct pst_backend_ops *pst_backend_find(const char *name);
 
+extern const struct pst_backend_ops pst_backend_auto;
 extern const struct pst_backend_ops pst_backend_cpu;
+extern const struct pst_backend_ops pst_backend_cuda;
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "guest-agent/activation.h"
 #include "guest-agent/agent.h"
+#include "guest-agent/backend_load.h"
 #include "guest-agent/claim.h"
 #include "guest-agent/fault.h"
 #include "guest-agent/heartbeat.h"
@@ -105,9 +106,8 @@ static int open_backend(struct pst_server *s, const struct pst_server_config *c,
 	struct pst_agent *a = &s->agent;
 	int r;
 
-	a->ops = c->backend;
-	r = a->ops->open(a->region.base, a->region.size, c->threads,
-			 &a->backend, err);
+	r = pst_backend_open(c->backend, a->region.base, a->region.size,
+			     c->threads, &a->ops, &a->backend, err);
 	if (r < 0)
 		return r;
 	r = pst_agent_init(a, c->sysfs, err);
@@ -442,7 +442,11 @@ static int advance(struct pst_server *s, bool worked, struct pst_error *err)
 	struct pst_executor *ex = s->agent.executor;
 	const uint64_t now = pst_executor_now(ex);
 	const uint64_t stuck = pst_executor_stuck_since(ex);
+	const struct pst_agent *a = &s->agent;
+	struct pst_error why;
 
+	if (a->ops->lost && a->ops->lost(a->backend, &why))
+		return pst_error_set(err, -EIO, "%s", why.text);
 	if (stuck && now > stuck && now - stuck > s->drain_ns)
 		return pst_error_set(err, -ETIMEDOUT,
 				     "the backend does not give up a cancelled "

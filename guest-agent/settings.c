@@ -33,7 +33,7 @@ const struct pst_setting_desc pst_settings[PST_N_SETTINGS] = {
 			    "auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
 			    "memfd:SIZE or fd:N [auto]"},
 	[PST_SET_BACKEND] = {"backend", PST_SETTING_KEY, "NAME",
-			     "auto or cpu [auto]"},
+			     "auto, cpu or cuda [auto]"},
 	[PST_SET_THREADS] = {"threads", PST_SETTING_KEY, "N",
 			     "threads of the backend [all CPUs]"},
 	[PST_SET_NUMA_NODE] = {"numa-node", PST_SETTING_KEY, "N",

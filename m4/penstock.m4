@@ -49,12 +49,14 @@ AC_DEFUN([PST_ARG_CBLAS], [
 	AM_CONDITIONAL([HAVE_CBLAS], [test "$pst_have_cblas" = yes])
 ])
 
-# --with-cuda[=DIR]: CUDA runtime and cuBLAS for the cuda backend. LIBS and
-# CPPFLAGS are restored; a toolkit without a driver links against its stubs.
+# --with-cuda[=DIR]: CUDA runtime, cuBLAS and nvcc for the cuda backend. LIBS
+# and CPPFLAGS are restored; a toolkit without a driver links against its stubs.
 AC_DEFUN([PST_ARG_CUDA], [
 	AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR],
 		[the CUDA toolkit @<:@guess, /usr/local/cuda@:>@])], [],
 		[with_cuda=guess])
+	AC_ARG_VAR([NVCC], [the CUDA compiler])
+	AC_ARG_VAR([NVCCFLAGS], [its flags])
 	pst_have_cuda=no
 	pst_cuda_why="not wanted"
 	AS_IF([test "x$with_cuda" != xno], [
@@ -62,21 +64,32 @@ AC_DEFUN([PST_ARG_CUDA], [
 			[pst_cuda=$with_cuda])
 		pst_save_LIBS=$LIBS
 		pst_save_CPPFLAGS=$CPPFLAGS
-		CUDA_CFLAGS="-I$pst_cuda/include"
-		CUDA_LIBS="-L$pst_cuda/lib64 -L$pst_cuda/lib64/stubs -lcublas -lcudart"
+		CUDA_CFLAGS="-isystem $pst_cuda/include"
+		CUDA_LIBS="-L$pst_cuda/lib64 -L$pst_cuda/lib64/stubs -lcublasLt -lcublas -lcudart"
 		CPPFLAGS="$CPPFLAGS $CUDA_CFLAGS"
 		LIBS="$CUDA_LIBS $LIBS"
 		pst_cuda_why="not found in $pst_cuda"
 		AC_MSG_CHECKING([for the CUDA runtime and cuBLAS in $pst_cuda])
-		AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <cuda_runtime.h>
-#include <cublas_v2.h>]], [[cublasHandle_t h; return cublasCreate(&h);]])],
+		AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <cuda_runtime_api.h>
+#include <cublas_v2.h>
+#include <cublasLt.h>]], [[cublasHandle_t h; cublasLtHandle_t l;
+#if CUDART_VERSION < 11080
+#error too old
+#endif
+return cublasCreate(&h) + cublasLtCreate(&l) + cudaGetLastError();]])],
 			[pst_have_cuda=yes
 			 pst_cuda_why=$pst_cuda])
 		AC_MSG_RESULT([$pst_have_cuda])
 		LIBS=$pst_save_LIBS
 		CPPFLAGS=$pst_save_CPPFLAGS
+		AS_IF([test "$pst_have_cuda" = yes], [
+			AC_PATH_PROG([NVCC], [nvcc], [], [$pst_cuda/bin:$PATH])
+			AS_IF([test -z "$NVCC"], [
+				pst_have_cuda=no
+				pst_cuda_why="$pst_cuda has no nvcc"])])
 		AS_IF([test "$pst_have_cuda" = no && test "x$with_cuda" != xguess],
-			[AC_MSG_ERROR([--with-cuda was given, but $pst_cuda_why])])])
+			[AC_MSG_ERROR([--with-cuda was given, but CUDA 11.8 or newer: $pst_cuda_why])])])
+	test -n "$NVCCFLAGS" || NVCCFLAGS="-O3 -arch=all-major"
 	AC_SUBST([CUDA_CFLAGS])
 	AC_SUBST([CUDA_LIBS])
 	AM_CONDITIONAL([HAVE_CUDA], [test "$pst_have_cuda" = yes])

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* The cuda backend: what its files share. */
+#ifndef PST_GUEST_AGENT_CUDA_BACKEND_CUDA_H
+#define PST_GUEST_AGENT_CUDA_BACKEND_CUDA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest-agent/backend.h"
+#include "guest-agent/cuda/choose.h"
+#include "guest-agent/cuda/device.h"
+#include "guest-agent/cuda/flight.h"
+#include "guest-agent/cuda/gemm.h"
+#include "guest-agent/cuda/mover.h"
+#include "guest-agent/cuda/pipe.h"
+#include "guest-agent/cuda/product.h"
+#include "guest-agent/cuda/registration.h"
+
+/* What a piece of an operation on the device aims at. */
+#define PST_CUDA_SLICE_S 0.01
+
+/* From the environment; see penstock-agent(8). */
+struct pst_cuda_options {
+	enum pst_strategy strategy;
+	enum pst_registration_how registration;
+	uint64_t memory; /* bytes of device memory for tiles; 0: chosen */
+};
+
+/* The running operation of a lane, and the lane's own stream. Made when the
+ * lane's first operation begins. */
+struct pst_cuda_lane {
+	uint32_t index;
+	cudaStream_t stream;
+	struct pst_flight flight;
+	void *workspace;
+	struct pst_mover mover;
+	/* Of the running operation: */
+	uint64_t begun_ns;
+	uint64_t next, count; /* pieces */
+	int failed;           /* -errno: end it when the device is idle */
+	struct pst_error why;
+	struct pst_gemm_job gemm;
+};
+
+struct pst_nvml;
+
+struct pst_backend {
+	uint8_t *base;
+	uint64_t size;
+	struct pst_cuda_options options;
+	struct pst_cuda_device device;
+	struct pst_registration region;
+	struct pst_calibration calibration;
+	cublasHandle_t blas;
+	cublasLtHandle_t lt;
+	char cublas_text[32];
+	struct pst_pipe pipe;
+	uint64_t workspace_size;
+	struct pst_cuda_lane *lanes[PST_WIRE_MAX_LANES];
+	/* Resident tensors: made and zeroed on a stream of their own. */
+	cudaStream_t mem_stream;
+	cudaEvent_t mem_ready;
+	bool has_memory; /* mem_ready was recorded */
+	/* Kinds of products that the library refused at start, by rate, and
+	 * F32 results of F16 and BF16. */
+	bool no_rate[PST_N_RATES];
+	struct pst_nvml *nvml; /* NULL: there is none */
+	bool lost;             /* the context is gone: nothing works any more */
+	struct pst_error why;
+};
+
+/*
+ * Looks whether the context is gone for good after a failure, and remembers
+ * that and why. Returns whether it is.
+ */
+bool pst_cuda_check_lost(struct pst_backend *b, const struct pst_error *why);
+
+/* Device memory of resident tensors: see struct pst_backend_ops. */
+int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
+		   struct pst_error *err);
+void pst_cuda_release(struct pst_backend *b, void *mem);
+
+/* Makes the stream see all of alloc's zeroing. 0 or -EIO. */
+int pst_cuda_wait_memory(struct pst_backend *b, cudaStream_t s,
+			 struct pst_error *err);
+
+/* Address of an operand in place: resident, or the mapped region's. */
+static inline uint8_t *pst_cuda_address(const struct pst_backend *b,
+					const struct pst_operand *x)
+{
+	return (x->mem ? (uint8_t *)x->mem : b->region.mapped) + x->off;
+}
+
+/* Measures bandwidth, latency and rates, and which products there are. Blocks
+ * for a part of a second. Returns 0, -ENODEV (no code for this card), -EIO. */
+int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err);
+
+#endif

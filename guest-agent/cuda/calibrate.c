@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* What the card, the bus and the library do: measured once, at start. */
+#include <errno.h>
+#include <string.h>
+
+#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/kernels.h"
+#include "transport/util.h"
+
+/* Copied to find a bandwidth. */
+#define COPY_BYTES (16ULL << 20)
+/* Read in place by a kernel. */
+#define MAPPED_BYTES (4ULL << 20)
+/* Runs of each measurement; the fastest counts. */
+#define RUNS 3
+/* A product's side grows until it takes so long. */
+#define FIRST_SIDE 64U
+#define LAST_SIDE  4096U
+#define ENOUGH_NS  (500 * PST_NS_PER_US)
+
+struct probe {
+	struct pst_backend *b;
+	cudaStream_t s;
+	uint8_t *pinned; /* COPY_BYTES */
+	uint64_t bytes;  /* that fit the pipe's memory and the region */
+};
+
+/* One piece of work to be timed. */
+typedef int probe_fn(const struct probe *p, struct pst_error *err);
+
+/* Nanoseconds of the fastest of some runs, to the end on the device. */
+static int time_of(const struct probe *p, probe_fn *fn, uint64_t *ret_ns,
+		   struct pst_error *err)
+{
+	uint64_t start, ns;
+	int i, r;
+
+	*ret_ns = UINT64_MAX;
+	for (i = 0; i < RUNS + 1; i++) {
+		start = pst_now_ns();
+		r = fn(p, err);
+		if (r == 0)
+			r = pst_cuda_ok(cudaStreamSynchronize(p->s),
+					"waiting for a measurement", err);
+		if (r < 0)
+			return r;
+		ns = pst_now_ns() - start;
+		/* The first one is for the driver to set itself up. */
+		if (i > 0 && ns < *ret_ns)
+			*ret_ns = ns ? ns : 1;
+	}
+	return 0;
+}
+
+static int launch(const struct probe *p, struct pst_error *err)
+{
+	return pst_cuda_ok(pst_k_convert(p->s, p->b->pipe.mem, PST_WIRE_F32,
+					 p->b->pipe.mem, PST_WIRE_F32, 1),
+			   "starting a kernel", err);
+}
+
+static int copy_small(const struct probe *p, struct pst_error *err)
+{
+	return pst_cuda_ok(cudaMemcpyAsync(p->b->pipe.mem, p->pinned, 64,
+					   cudaMemcpyHostToDevice, p->s),
+			   "copying to the device", err);
+}
+
+/* From the region itself: its memory may be slower than other memory. */
+static int copy_in(const struct probe *p, struct pst_error *err)
+{
+	const struct pst_lines l = {
+		.off = p->b->size - p->bytes,
+		.pitch = p->bytes,
+		.dev = p->b->pipe.mem,
+		.dev_pitch = p->bytes,
+		.width = p->bytes,
+		.n = 1,
+		.to_device = true,
+	};
+
+	return pst_mover_copy(&p->b->pipe.in, &l, err);
+}
+
+/* Not into the region, which may be someone's. */
+static int copy_out(const struct probe *p, struct pst_error *err)
+{
+	return pst_cuda_ok(cudaMemcpyAsync(p->pinned, p->b->pipe.mem, p->bytes,
+					   cudaMemcpyDeviceToHost, p->s),
+			   "copying from the device", err);
+}
+
+static uint64_t mapped_bytes(const struct probe *p)
+{
+	return p->bytes < MAPPED_BYTES ? p->bytes : MAPPED_BYTES;
+}
+
+static int read_mapped(const struct probe *p, struct pst_error *err)
+{
+	const struct pst_backend *b = p->b;
+
+	return pst_cuda_ok(
+		pst_k_convert(p->s, b->pipe.mem, PST_WIRE_F32,
+			      b->region.mapped + b->size - mapped_bytes(p),
+			      PST_WIRE_F32, mapped_bytes(p) / sizeof(float)),
+		"reading the region in place", err);
+}
+
+static int copy_device(const struct probe *p, struct pst_error *err)
+{
+	const uint64_t half = p->bytes / 2;
+
+	return pst_cuda_ok(cudaMemcpyAsync(p->b->pipe.mem + half,
+					   p->b->pipe.mem, half,
+					   cudaMemcpyDeviceToDevice, p->s),
+			   "copying on the device", err);
+}
+
+static double rate(double amount, uint64_t ns)
+{
+	return amount * (double)PST_NS_PER_S / (double)ns;
+}
+
+static int measure_paths(struct probe *p, struct pst_error *err)
+{
+	struct pst_calibration *c = &p->b->calibration;
+	const double bytes = (double)p->bytes;
+	uint64_t ns;
+	int r;
+
+	if ((r = time_of(p, launch, &ns, err)) < 0)
+		return r;
+	c->launch_ns = (double)ns;
+	if ((r = time_of(p, copy_small, &ns, err)) < 0)
+		return r;
+	c->copy_ns = (double)ns;
+	if ((r = time_of(p, copy_in, &ns, err)) < 0)
+		return r;
+	c->h2d = rate(bytes, ns);
+	if ((r = time_of(p, copy_out, &ns, err)) < 0)
+		return r;
+	c->d2h = rate(bytes, ns);
+	if ((r = time_of(p, copy_device, &ns, err)) < 0)
+		return r;
+	c->device = rate(bytes, ns);
+	if (!p->b->region.mapped)
+		return 0;
+	if ((r = time_of(p, read_mapped, &ns, err)) < 0)
+		return r;
+	c->mapped = rate((double)mapped_bytes(p), ns);
+	return 0;
+}
+
+static struct pst_product product_of(const struct probe *p, enum pst_rate which,
+				     uint32_t n)
+{
+	static const enum pst_wire_dtype types[PST_N_RATES] = {
+		[PST_RATE_F64] = PST_WIRE_F64,
+		[PST_RATE_F32] = PST_WIRE_F32,
+		[PST_RATE_TF32] = PST_WIRE_F32,
+		[PST_RATE_FAST_F16] = PST_WIRE_F32,
+		[PST_RATE_F16] = PST_WIRE_F16,
+		[PST_RATE_BF16] = PST_WIRE_BF16,
+		[PST_RATE_I8] = PST_WIRE_I8,
+	};
+	const enum pst_wire_dtype t = types[which];
+	const uint64_t third = p->b->pipe.size / 3 & ~(uint64_t)255;
+	struct pst_product q = {
+		.dtype = t,
+		.dtype_c = t == PST_WIRE_I8 ? PST_WIRE_I32 : t,
+		.m = n,
+		.n = n,
+		.k = n,
+		.batch = 1,
+		.lda = n,
+		.ldb = n,
+		.ldc = n,
+		.alpha = 1,
+		.a = p->b->pipe.mem,
+		.b = p->b->pipe.mem + third,
+		.c = p->b->pipe.mem + 2 * third,
+	};
+
+	if (which == PST_RATE_TF32)
+		q.compute = PST_WIRE_COMPUTE_TF32;
+	else if (which == PST_RATE_FAST_F16)
+		q.compute = PST_WIRE_COMPUTE_FAST_F16;
+	return q;
+}
+
+static int time_product(const struct probe *p, const struct pst_product *q,
+			uint64_t *ret_ns, struct pst_error *err)
+{
+	const struct pst_product_env env = {
+		.blas = p->b->blas,
+		.lt = p->b->lt,
+		.stream = p->s,
+		.workspace = p->b->pipe.workspace,
+		.workspace_size = p->b->workspace_size,
+	};
+	uint64_t start;
+	int i, r;
+
+	*ret_ns = UINT64_MAX;
+	for (i = 0; i < 2; i++) {
+		start = pst_now_ns();
+		r = pst_product_run(&env, q, err);
+		if (r == 0)
+			r = pst_cuda_ok(cudaStreamSynchronize(p->s),
+					"waiting for a measurement", err);
+		if (r < 0)
+			return r;
+		if (pst_now_ns() - start < *ret_ns)
+			*ret_ns = pst_now_ns() - start + 1;
+	}
+	return 0;
+}
+
+/* Rates by the largest product that fits and is not slow; what the library
+ * refuses is remembered. */
+static int measure_rate(const struct probe *p, enum pst_rate which,
+			struct pst_error *err)
+{
+	struct pst_backend *b = p->b;
+	struct pst_product q;
+	uint64_t ns;
+	uint32_t n;
+	int r;
+
+	for (n = FIRST_SIDE; n <= LAST_SIDE; n *= 2) {
+		/* The widest elements of all. */
+		if ((uint64_t)n * n * sizeof(double) > b->pipe.size / 3 - 256)
+			break;
+		q = product_of(p, which, n);
+		r = time_product(p, &q, &ns, err);
+		if (r == -EOPNOTSUPP) {
+			b->no_rate[which] = true;
+			return 0;
+		}
+		if (r < 0)
+			return r;
+		b->calibration.flops[which] =
+			rate(2.0 * n * n * n,
+			     ns > (uint64_t)b->calibration.launch_ns * 2
+				     ? ns - (uint64_t)b->calibration.launch_ns
+				     : ns);
+		if (ns > ENOUGH_NS)
+			break;
+	}
+	return 0;
+}
+
+static bool too_old(const struct pst_backend *b, enum pst_rate which)
+{
+	const uint32_t cc = b->device.major * 10 + b->device.minor;
+
+	/* The library computes without them there, in F32. */
+	return (which == PST_RATE_TF32 && cc < 80) ||
+	       (which == PST_RATE_FAST_F16 && cc < 70);
+}
+
+static int measure(struct probe *p, struct pst_error *err)
+{
+	struct pst_backend *b = p->b;
+	int i, r;
+
+	/* Numbers, so that nothing slow (denormals) or odd is measured. */
+	r = pst_cuda_ok(cudaMemsetAsync(b->pipe.mem, 0, b->pipe.size, p->s),
+			"zeroing device memory", err);
+	if (r == 0)
+		r = measure_paths(p, err);
+	for (i = 0; i < PST_N_RATES && r == 0; i++) {
+		if (too_old(b, (enum pst_rate)i))
+			b->no_rate[i] = true;
+		else
+			r = measure_rate(p, (enum pst_rate)i, err);
+	}
+	return r;
+}
+
+int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
+{
+	struct probe p = {.b = b, .s = b->pipe.h2d, .bytes = COPY_BYTES};
+	int r;
+
+	if (p.bytes > b->pipe.size)
+		p.bytes = b->pipe.size;
+	if (p.bytes > b->size)
+		p.bytes = b->size;
+	p.bytes &= ~(uint64_t)255;
+	r = pst_cuda_ok(cudaHostAlloc((void **)&p.pinned, p.bytes,
+				      cudaHostAllocPortable),
+			"allocating pinned memory", err);
+	if (r < 0)
+		return r;
+	memset(p.pinned, 0, p.bytes);
+	r = measure(&p, err);
+	cudaFreeHost(p.pinned);
+	return r;
+}

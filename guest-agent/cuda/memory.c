@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Device memory of resident tensors. */
+#include <errno.h>
+
+#include "guest-agent/cuda/backend_cuda.h"
+
+static int no_memory(struct pst_backend *b, uint64_t size,
+		     struct pst_error *err)
+{
+	size_t free_bytes = 0, total = 0;
+
+	if (cudaMemGetInfo(&free_bytes, &total) != cudaSuccess)
+		cudaGetLastError();
+	return pst_error_set(
+		err, -ENOMEM,
+		"%s has %zu MiB of %zu MiB free, not the %llu MiB "
+		"asked for",
+		b->device.name, free_bytes >> 20, total >> 20,
+		(unsigned long long)((size + (1U << 20) - 1) >> 20));
+}
+
+int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
+		   struct pst_error *err)
+{
+	void *mem = NULL;
+	int r;
+
+	if (b->lost)
+		return pst_error_set(err, -EIO, "%s", b->why.text);
+	/* In the order of a stream, freeing does not wait for the device. */
+	r = pst_cuda_ok(b->device.pools
+				? cudaMallocAsync(&mem, size, b->mem_stream)
+				: cudaMalloc(&mem, size),
+			"allocating device memory", err);
+	if (r == -ENOMEM)
+		return no_memory(b, size, err);
+	if (r == 0)
+		r = pst_cuda_ok(cudaMemsetAsync(mem, 0, size, b->mem_stream),
+				"zeroing device memory", err);
+	if (r == 0)
+		r = pst_cuda_ok(cudaEventRecord(b->mem_ready, b->mem_stream),
+				"recording an event", err);
+	if (r < 0) {
+		if (!pst_cuda_check_lost(b, err) && mem)
+			pst_cuda_release(b, mem);
+		return r;
+	}
+	b->has_memory = true;
+	*ret = mem;
+	return 0;
+}
+
+void pst_cuda_release(struct pst_backend *b, void *mem)
+{
+	cudaError_t e = b->device.pools ? cudaFreeAsync(mem, b->mem_stream)
+					: cudaFree(mem);
+
+	if (e != cudaSuccess)
+		cudaGetLastError();
+}
+
+int pst_cuda_wait_memory(struct pst_backend *b, cudaStream_t s,
+			 struct pst_error *err)
+{
+	if (!b->has_memory)
+		return 0;
+	return pst_cuda_ok(cudaStreamWaitEvent(s, b->mem_ready, 0),
+			   "waiting for an event", err);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* How the driver gets at the region: a ladder of three ways. */
+#include "guest-agent/cuda/registration.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <cuda_runtime_api.h>
+
+static const char *const names[] = {"plain", "iomemory", "staged"};
+
+const char *pst_registration_name(enum pst_registration_how how)
+{
+	return names[how];
+}
+
+static void note(struct pst_registration *r, enum pst_registration_how how,
+		 cudaError_t e)
+{
+	size_t n = strlen(r->why);
+
+	snprintf(r->why + n, sizeof(r->why) - n, "%s%s: %s (%s)", n ? "; " : "",
+		 names[how], cudaGetErrorString(e), cudaGetErrorName(e));
+}
+
+static bool try_register(struct pst_registration *r,
+			 enum pst_registration_how how)
+{
+	unsigned int flags = cudaHostRegisterPortable | cudaHostRegisterMapped;
+	void *mapped = NULL;
+	cudaError_t e;
+
+	if (how == PST_REGISTERED_IOMEMORY)
+		flags |= cudaHostRegisterIoMemory;
+	e = cudaHostRegister(r->base, r->size, flags);
+	if (e == cudaSuccess) {
+		e = cudaHostGetDevicePointer(&mapped, r->base, 0);
+		if (e != cudaSuccess)
+			cudaHostUnregister(r->base);
+	}
+	if (e != cudaSuccess) {
+		/* A failed registration sticks: the next call of anything
+		 * would report it. */
+		cudaGetLastError();
+		note(r, how, e);
+		return false;
+	}
+	r->how = how;
+	r->mapped = mapped;
+	return true;
+}
+
+void pst_registration_open(uint8_t *base, uint64_t size,
+			   enum pst_registration_how force,
+			   struct pst_registration *ret)
+{
+	*ret = (struct pst_registration){
+		.how = PST_REGISTERED_STAGED,
+		.base = base,
+		.size = size,
+	};
+	if (force <= PST_REGISTERED_PLAIN &&
+	    try_register(ret, PST_REGISTERED_PLAIN))
+		return;
+	if (force <= PST_REGISTERED_IOMEMORY)
+		try_register(ret, PST_REGISTERED_IOMEMORY);
+}
+
+void pst_registration_close(struct pst_registration *r)
+{
+	if (!r->mapped)
+		return;
+	cudaHostUnregister(r->base);
+	cudaGetLastError();
+	r->mapped = NULL;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* How the driver gets at the region: a ladder of three ways. */
+#ifndef PST_GUEST_AGENT_CUDA_REGISTRATION_H
+#define PST_GUEST_AGENT_CUDA_REGISTRATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "transport/error.h"
+
+enum pst_registration_how {
+	PST_REGISTERED_PLAIN,    /* pinned pages */
+	PST_REGISTERED_IOMEMORY, /* a device's memory, mapped uncached */
+	PST_REGISTERED_STAGED,   /* not at all: copies through pinned memory */
+};
+
+struct pst_registration {
+	enum pst_registration_how how;
+	uint8_t *base;   /* of the process */
+	uint8_t *mapped; /* the device's address of base; NULL: staged */
+	uint64_t size;
+	char why[384]; /* what failed on the way down; empty for plain */
+};
+
+/*
+ * Registers [base, size): plain, else IoMemory, else staged, which cannot
+ * fail. Errors that the driver left behind are cleared. force: how to begin,
+ * PST_REGISTERED_PLAIN for the whole ladder.
+ */
+void pst_registration_open(uint8_t *base, uint64_t size,
+			   enum pst_registration_how force,
+			   struct pst_registration *ret);
+
+/* Nothing may use the region on the device any more. */
+void pst_registration_close(struct pst_registration *r);
+
+/* "plain", "iomemory", "staged". */
+const char *pst_registration_name(enum pst_registration_how how);
+
+#endif

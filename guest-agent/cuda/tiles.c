@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* How a product is cut into tiles that fit a device: pure functions. */
+#include "guest-agent/cuda/tiles.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "transport/util.h"
+
+/* Tiles along one side at least, where they are at least MIN_SIDE long: the
+ * first tile's way in and the last one's way out are not overlapped. */
+#define MIN_TILES 4U
+#define MIN_SIDE  512U
+/* Above this a longer side brings nothing. */
+#define MAX_SIDE 8192U
+/* Below this nothing is cut for want of memory. */
+#define SMALLEST 32U
+/* Sides are multiples of this. */
+#define GRAIN 32U
+/* Products in a group at most; fewer where each takes a copy of its own. */
+#define MAX_GROUP     4096U
+#define MAX_SCATTERED 64U
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t div_up(uint64_t a, uint64_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+uint64_t pst_tiles_pitch(uint64_t rows, unsigned int elem)
+{
+	return pst_round_up(rows * elem, PST_TILES_ALIGN);
+}
+
+static uint64_t side(uint64_t total)
+{
+	uint64_t s = pst_round_up(div_up(total, MIN_TILES), GRAIN);
+
+	if (s < MIN_SIDE)
+		s = MIN_SIDE;
+	if (s > MAX_SIDE)
+		s = MAX_SIDE;
+	return min_u64(s, total);
+}
+
+static uint64_t half(uint64_t s)
+{
+	return pst_round_up(div_up(s, 2), GRAIN);
+}
+
+/* Bytes of a tile that may lie either way round: the larger of both. */
+static uint64_t tile_bytes(uint64_t rows, uint64_t cols, unsigned int elem)
+{
+	uint64_t a = pst_tiles_pitch(rows, elem) * cols;
+	uint64_t b = pst_tiles_pitch(cols, elem) * rows;
+
+	return pst_round_up(a > b ? a : b, PST_TILES_ALIGN);
+}
+
+static void slot_sizes(const struct pst_tiles_problem *p, struct pst_tiles *t)
+{
+	uint64_t g = t->group;
+
+	t->a_bytes = tile_bytes(t->mt, t->kt, p->elem);
+	t->b_bytes = tile_bytes(t->kt, t->nt, p->elem);
+	t->c_bytes = tile_bytes(t->mt, t->nt, p->elem_c);
+	if (g > 1) {
+		if (!p->shared_a)
+			t->a_bytes *= g;
+		if (!p->shared_b)
+			t->b_bytes *= g;
+		t->c_bytes *= g;
+	}
+	t->n_i = div_up(p->m, t->mt);
+	t->n_j = div_up(p->n, t->nt);
+	t->n_l = div_up(p->k, t->kt);
+	t->n_g = div_up(p->batch, g);
+	t->wide_bytes = 0;
+	if (p->widen && (t->n_l > 1 || p->widen_all))
+		t->wide_bytes = tile_bytes(t->mt, t->nt, sizeof(float)) * g;
+}
+
+/* Tiles of A: of all groups when each has its own. */
+static uint64_t total_a(const struct pst_tiles_problem *p,
+			const struct pst_tiles *t)
+{
+	return t->n_i * t->n_l * (p->shared_a ? 1 : t->n_g);
+}
+
+static uint64_t total_b(const struct pst_tiles_problem *p,
+			const struct pst_tiles *t)
+{
+	return t->n_j * t->n_l * (p->shared_b ? 1 : t->n_g);
+}
+
+/* The fewest slots that overlap copies and computing. */
+static void least_slots(const struct pst_tiles_problem *p, struct pst_tiles *t)
+{
+	slot_sizes(p, t);
+	t->n_a = p->copy_a ? (uint32_t)min_u64(2, total_a(p, t)) : 0;
+	t->n_b = p->copy_b ? (uint32_t)min_u64(2, total_b(p, t)) : 0;
+	t->n_c = p->copy_c || t->wide_bytes
+			 ? (uint32_t)min_u64(2, t->n_i * t->n_j * t->n_g)
+			 : 0;
+	if (!p->copy_c)
+		t->c_bytes = 0;
+	t->bytes = t->n_a * t->a_bytes + t->n_b * t->b_bytes +
+		   t->n_c * (t->c_bytes + t->wide_bytes);
+}
+
+/* Halves the longest side that is above its least. Returns false when there
+ * is none. */
+static bool shrink(struct pst_tiles *t, uint64_t least, bool cut_k)
+{
+	uint64_t *s = &t->mt;
+
+	if (t->nt > *s)
+		s = &t->nt;
+	if (cut_k && t->kt > *s)
+		s = &t->kt;
+	if (*s <= least)
+		return false;
+	*s = half(*s);
+	return true;
+}
+
+/* How many more slots of this size fit. */
+static uint32_t more(struct pst_tiles *t, uint64_t budget, uint64_t size,
+		     uint64_t have, uint64_t want)
+{
+	uint64_t n;
+
+	want = min_u64(want, PST_TILES_MAX_SLOTS);
+	if (have == 0 || want <= have)
+		return 0;
+	n = min_u64(want - have, (budget - t->bytes) / size);
+	t->bytes += n * size;
+	return (uint32_t)n;
+}
+
+static double unit_flops(const struct pst_tiles *t)
+{
+	return 2.0 * (double)t->mt * (double)t->nt * (double)t->kt *
+	       (double)t->group;
+}
+
+/* As many whole products in one unit as time and memory allow. */
+static void plan_group(const struct pst_tiles_problem *p, struct pst_tiles *t)
+{
+	uint64_t g =
+		min_u64(p->batch, p->scattered ? MAX_SCATTERED : MAX_GROUP);
+
+	if (t->mt < p->m || t->nt < p->n || t->kt < p->k)
+		return;
+	if (unit_flops(t) * (double)g > p->max_flops)
+		g = (uint64_t)(p->max_flops / unit_flops(t));
+	t->group = g ? g : 1;
+	least_slots(p, t);
+	while (t->group > 1 && t->bytes > p->budget) {
+		t->group /= 2;
+		least_slots(p, t);
+	}
+}
+
+int pst_tiles_plan(const struct pst_tiles_problem *p, struct pst_tiles *ret)
+{
+	const bool copies = p->copy_a || p->copy_b;
+	struct pst_tiles t = {.group = 1};
+
+	t.mt = copies || p->copy_c ? side(p->m) : p->m;
+	t.nt = copies || p->copy_c ? side(p->n) : p->n;
+	t.kt = copies ? min_u64(p->k, MAX_SIDE) : p->k;
+	while (unit_flops(&t) > p->max_flops && shrink(&t, MIN_SIDE, copies))
+		;
+	least_slots(p, &t);
+	while (t.bytes > p->budget) {
+		if (!shrink(&t, SMALLEST, copies))
+			return -ENOMEM;
+		least_slots(p, &t);
+	}
+	if (p->batch > 1)
+		plan_group(p, &t);
+	t.n_a += more(&t, p->budget, t.a_bytes, t.n_a,
+		      min_u64(total_a(p, &t), t.n_l + 1));
+	t.n_b += more(&t, p->budget, t.b_bytes, t.n_b, total_b(p, &t));
+	t.n_a += more(&t, p->budget, t.a_bytes, t.n_a, total_a(p, &t));
+	*ret = t;
+	return 0;
+}
+
+uint64_t pst_tiles_count(const struct pst_tiles *t)
+{
+	return t->n_g * t->n_i * t->n_j * t->n_l;
+}
+
+void pst_tiles_unit(const struct pst_tiles *t, uint64_t u, struct pst_unit *ret)
+{
+	uint64_t l = u % t->n_l;
+	uint64_t ij = u / t->n_l;
+	uint64_t j = ij % t->n_j;
+	uint64_t gi = ij / t->n_j;
+
+	ret->first = l == 0;
+	ret->last = l == t->n_l - 1;
+	ret->l = ij % 2 ? t->n_l - 1 - l : l;
+	ret->j = gi % 2 ? t->n_j - 1 - j : j;
+	ret->i = gi % t->n_i;
+	ret->g = gi / t->n_i;
+}
+
+void pst_tile_cache_init(struct pst_tile_cache *c, uint32_t n_slots)
+{
+	memset(c, 0, sizeof(*c));
+	c->n_slots = n_slots;
+}
+
+uint32_t pst_tile_cache_get(struct pst_tile_cache *c, uint64_t key,
+			    bool *ret_hit)
+{
+	uint32_t i, oldest = 0;
+
+	c->clock++;
+	for (i = 0; i < c->n_slots; i++) {
+		if (c->slot[i].key == key) {
+			c->slot[i].used = c->clock;
+			*ret_hit = true;
+			return i;
+		}
+		if (c->slot[i].used < c->slot[oldest].used)
+			oldest = i;
+	}
+	c->slot[oldest].key = key;
+	c->slot[oldest].used = c->clock;
+	*ret_hit = false;
+	return oldest;
+}

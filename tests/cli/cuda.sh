@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The agent loads the cuda backend, here over a double of CUDA.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+
+PENSTOCK_BACKEND_DIR=$PST_TOP_BUILDDIR/tests/fakecuda/.libs
+export PENSTOCK_BACKEND_DIR
+"$penstock" host region create r --size 32M --path "$tmp" >/dev/null || exit 1
+region=$tmp/penstock-r
+export PENSTOCK_ENDPOINT="unix://$tmp/sock?region=$region"
+
+# matrix FILE ROWS COLS: a .npy file of noise of float32.
+matrix() {
+	npy "$1" "'<f4'" False "($2, $3)" 0
+	# Bytes of which each four are a float between 1 and 2.
+	head -c $(($2 * $3 * 3)) /dev/urandom |
+		od -An -v -tu1 -w3 | awk '{
+			printf "\\%03o\\%03o\\%03o\\077", $1, $2, $3 % 128 + 128
+		}' >"$tmp/octal"
+	# shellcheck disable=SC2059 # that is the point
+	printf "$(cat "$tmp/octal")" >>"$1"
+}
+
+# restart ARGUMENT...: an agent in place of the one before.
+restart() {
+	if [ -n "$pids" ]; then
+		kill "$agent_pid" 2>/dev/null
+		wait "$agent_pid" 2>/dev/null
+		rm -f "$tmp/sock"
+	fi
+	start_agent "$PENSTOCK_ENDPOINT" --region "file:$region" "$@"
+}
+
+matrix "$tmp/a.npy" 40 30
+matrix "$tmp/b.npy" 30 50
+
+restart --backend cuda
+expect "info names the card" 0 "Fake GPU 9000" "$penstock" info
+expect "and how its driver has the region" 0 '"gpu_registration":"plain"' \
+	"$penstock" info --json
+expect "a product computed there is right" 0 "verified" "$penstock" gemm \
+	"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
+
+for strategy in mapped pipelined; do
+	export PENSTOCK_CUDA_STRATEGY=$strategy
+	restart --backend cuda
+	expect "and the $strategy way" 0 "verified" "$penstock" gemm \
+		"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
+done
+unset PENSTOCK_CUDA_STRATEGY
+
+export FAKECUDA_REFUSE_PLAIN=1 FAKECUDA_REFUSE_IOMEMORY=1
+restart --backend cuda
+expect "a region that cannot be registered is staged" 0 \
+	'"gpu_registration":"staged"' "$penstock" info --json
+expect "and computed with" 0 "verified" "$penstock" gemm \
+	"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
+unset FAKECUDA_REFUSE_PLAIN FAKECUDA_REFUSE_IOMEMORY
+
+# Without a driver.
+export FAKECUDA_DRIVER=0
+restart --backend auto
+expect "auto computes on the cpu" 0 "verified" "$penstock" gemm \
+	"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
+check "and says why in one line" \
+	[ "$(grep -c "not on a GPU: no NVIDIA driver" "$tmp/agent.log")" = 1 ]
+kill "$agent_pid"
+wait "$agent_pid"
+rm -f "$tmp/sock"
+refuse "cuda alone does not start" 1 "no NVIDIA driver is loaded" \
+	"$agent" --config /dev/null --listen "unix:$tmp/sock" \
+	--region "file:$region" --backend cuda
+unset FAKECUDA_DRIVER
+export FAKECUDA_MAJOR=5
+refuse "a card that is too old is named with both versions" 1 \
+	"Fake GPU 9000 (compute capability 5.0) is too old for CUDA 13.0" \
+	"$agent" --config /dev/null --listen "unix:$tmp/sock" \
+	--region "file:$region" --backend cuda
+unset FAKECUDA_MAJOR
+refuse "a folder without the module is named" 1 "$tmp/none" \
+	env PENSTOCK_BACKEND_DIR="$tmp/none" \
+	"$agent" --config /dev/null --listen "unix:$tmp/sock" \
+	--region "file:$region" --backend cuda
+
+# A card that falls off the bus ends its call and the agent, not more.
+export FAKECUDA_LOSE_AT=600
+pids=
+start_agent "$PENSTOCK_ENDPOINT" --region "file:$region" --backend cuda
+tries=0
+while "$penstock" gemm "$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" \
+	>"$tmp/stdout" 2>"$tmp/stderr"; do
+	tries=$((tries + 1))
+	[ $tries -lt 200 ] || break
+done
+check "the call on a lost card fails" [ $tries -lt 200 ]
+tries=0
+while kill -0 "$agent_pid" 2>/dev/null; do
+	tries=$((tries + 1))
+	[ $tries -lt 100 ] || break
+	sleep 0.1
+done
+check "and the agent ends" [ $tries -lt 100 ]
+check "saying why" grep -q "is lost to this agent" "$tmp/agent.log"
+finish

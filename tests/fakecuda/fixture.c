@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* The cuda backend over the double, driven as the executor drives it. */
+#include "tests/fakecuda/fixture.h"
+
+#include <check.h>
+#include <math.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-agent/cuda/module.h"
+#include "tests/fakecuda/number.h"
+#include "transport/util.h"
+
+uint8_t *fix_mem;
+struct pst_backend *fix_backend;
+const struct pst_backend_ops *const fix_ops = &pst_backend_cuda_module;
+
+static uint64_t rng = 88172645463325252ULL;
+
+static void set(const char *name, const char *value)
+{
+	if (value)
+		setenv(name, value, 1);
+	else
+		unsetenv(name);
+}
+
+int fix_open(const struct fakecuda_config *c, const char *strategy,
+	     const char *registration, const char *memory,
+	     struct pst_error *err)
+{
+	int r;
+
+	set("PENSTOCK_CUDA_STRATEGY", strategy);
+	set("PENSTOCK_CUDA_REGISTRATION", registration);
+	set("PENSTOCK_CUDA_MEMORY", memory ? memory : "16M");
+	fakecuda_reset(c);
+	fix_mem = aligned_alloc(4096, FIX_SIZE);
+	ck_assert_ptr_nonnull(fix_mem);
+	memset(fix_mem, 0, FIX_SIZE);
+	fix_backend = NULL;
+	r = fix_ops->open(fix_mem, FIX_SIZE, 0, &fix_backend, err);
+	if (r < 0) {
+		free(fix_mem);
+		fix_mem = NULL;
+	}
+	return r;
+}
+
+void fix_close(void)
+{
+	if (fix_backend)
+		fix_ops->close(fix_backend);
+	fix_backend = NULL;
+	free(fix_mem);
+	fix_mem = NULL;
+	ck_assert_msg(fakecuda_problems() == 0, "%s", fakecuda_problem());
+	ck_assert_uint_eq(fakecuda_leaks(), 0);
+}
+
+int fix_begin(struct pst_backend_op *bop, uint32_t lane,
+	      const struct pst_op *op, struct pst_error *err)
+{
+	memset(bop, 0, sizeof(*bop));
+	bop->op = *op;
+	bop->lane = lane;
+	return fix_ops->begin(fix_backend, bop, err);
+}
+
+int fix_finish(struct pst_backend_op *bop, struct pst_error *err)
+{
+	const uint64_t end = pst_now_ns() + 60 * PST_NS_PER_S;
+	int r;
+
+	do {
+		r = fix_ops->step(fix_backend, bop, err);
+		if (r < 0)
+			return r;
+		sched_yield();
+	} while (r != PST_STEP_DONE && pst_now_ns() < end);
+	ck_assert_int_eq(r, PST_STEP_DONE);
+	return 0;
+}
+
+int fix_run(const struct pst_op *op, struct pst_error *err)
+{
+	struct pst_backend_op bop;
+	int r;
+
+	r = fix_begin(&bop, 0, op, err);
+	return r < 0 ? r : fix_finish(&bop, err);
+}
+
+double fix_noise(void)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (double)(int64_t)rng / 9.3e18;
+}
+
+static const void *at(const struct pst_operand *x)
+{
+	return (x->mem ? (uint8_t *)x->mem : fix_mem) + x->off;
+}
+
+/* Rounding of one input, relative. */
+static double input_error(const struct pst_op *op)
+{
+	return op->compute ? ldexp(1, -10) : 0;
+}
+
+static double result_error(const struct pst_op *op)
+{
+	switch (op->dtype_c) {
+	case PST_WIRE_F64:
+		return ldexp(1, -52);
+	case PST_WIRE_F16:
+		return ldexp(1, -10);
+	case PST_WIRE_BF16:
+		return ldexp(1, -7);
+	default:
+		return ldexp(1, -23);
+	}
+}
+
+static uint64_t index_of(bool cm, bool trans, uint64_t row, uint64_t col,
+			 uint64_t ld)
+{
+	return cm != trans ? col * ld + row : row * ld + col;
+}
+
+static void expect_one(const struct pst_op *op, uint64_t z, uint64_t i,
+		       uint64_t j, double *ret, double *bound)
+{
+	const uint64_t c = z * op->stride_c +
+			   index_of(op->col_major, false, i, j, op->ldc);
+	double sum = 0, size = 0, x, y, v;
+	uint32_t l;
+
+	for (l = 0; op->a.size && l < op->k; l++) {
+		x = number_get(at(&op->a), op->dtype,
+			       z * op->stride_a + index_of(op->col_major,
+							   op->transa, i, l,
+							   op->lda));
+		y = number_get(at(&op->b), op->dtype,
+			       z * op->stride_b + index_of(op->col_major,
+							   op->transb, l, j,
+							   op->ldb));
+		sum += x * y;
+		size += fabs(x * y);
+	}
+	v = op->a.size ? op->alpha * sum : 0;
+	size *= fabs(op->alpha);
+	if (op->beta != 0) {
+		v += op->beta * ret[c];
+		size += fabs(op->beta * ret[c]);
+	}
+	if (op->has_bias) {
+		y = number_get(at(&op->bias), op->dtype_c, j);
+		v += y;
+		size += fabs(y);
+	}
+	if (op->dtype_c == PST_WIRE_I32)
+		v = (int32_t)(uint32_t)(int64_t)v;
+	ret[c] = number_act(v, (int)op->act);
+	if (bound)
+		bound[c] = size * (2 * input_error(op) +
+				   (op->dtype == PST_WIRE_F64
+					    ? ldexp(op->k + 4, -53)
+					    : ldexp(op->k + 4, -24))) +
+			   fabs(ret[c]) * result_error(op) +
+			   1e-7 * result_error(op);
+}
+
+void fix_expect(const struct pst_op *op, double *ret, double *bound)
+{
+	const uint64_t n = op->c.size / pst_dtype_size(op->dtype_c);
+	uint64_t z, i, j;
+
+	for (i = 0; i < n; i++) {
+		ret[i] = number_get(at(&op->c), op->dtype_c, i);
+		if (bound)
+			bound[i] = 0;
+	}
+	for (z = 0; z < op->batch; z++)
+		for (i = 0; i < op->m; i++)
+			for (j = 0; j < op->n; j++)
+				expect_one(op, z, i, j, ret, bound);
+}
+
+void fix_compare(const struct pst_op *op, const double *want,
+		 const double *bound)
+{
+	const uint64_t n = op->c.size / pst_dtype_size(op->dtype_c);
+	double got;
+	uint64_t i;
+
+	for (i = 0; i < n; i++) {
+		got = number_get(at(&op->c), op->dtype_c, i);
+		if (isnan(want[i]) && isnan(got))
+			continue;
+		ck_assert_msg(
+			fabs(got - want[i]) <= (bound ? bound[i] : 0),
+			"element %llu of c (%u x %u x %u, batch %u, types "
+			"%u %u): %.17g, not %.17g within %g",
+			(unsigned long long)i, op->m, op->n, op->k, op->batch,
+			op->dtype, op->dtype_c, got, want[i],
+			bound ? bound[i] : 0);
+	}
+}

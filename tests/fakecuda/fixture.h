@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* The cuda backend over the double, driven as the executor drives it. */
+#ifndef PST_TESTS_FAKECUDA_FIXTURE_H
+#define PST_TESTS_FAKECUDA_FIXTURE_H
+
+#include "guest-agent/backend.h"
+#include "tests/fakecuda/fakecuda.h"
+
+#define FIX_SIZE (32ULL << 20)
+
+extern uint8_t *fix_mem; /* the region */
+extern struct pst_backend *fix_backend;
+extern const struct pst_backend_ops *const fix_ops;
+
+/* Resets the double and opens. strategy, registration, memory: the options of
+ * the environment, NULL for none. Returns what open did. */
+int fix_open(const struct fakecuda_config *c, const char *strategy,
+	     const char *registration, const char *memory,
+	     struct pst_error *err);
+
+/* Closes, and fails the test for anything wrong or left. */
+void fix_close(void);
+
+/* Begins an operation of a lane. */
+int fix_begin(struct pst_backend_op *bop, uint32_t lane,
+	      const struct pst_op *op, struct pst_error *err);
+
+/* Steps until it is done or failed: 0 or -errno. Fails the test after 60 s. */
+int fix_finish(struct pst_backend_op *bop, struct pst_error *err);
+
+/* The same, from begin on, on lane 0. */
+int fix_run(const struct pst_op *op, struct pst_error *err);
+
+/* Deterministic, in (-1, 1). */
+double fix_noise(void);
+
+/* C as it should be, for the whole operation; reads A, B, C, bias from the
+ * region (or CPU memory in mem). ret has op->c.size / element size elements,
+ * which begin as C's bytes; elements outside the matrices stay. bound gets how
+ * far each may be off (NULL: not wanted). */
+void fix_expect(const struct pst_op *op, double *ret, double *bound);
+
+/* Compares the region's C with it; the test fails with the place named. */
+void fix_compare(const struct pst_op *op, const double *want,
+		 const double *bound);
+
+#endif

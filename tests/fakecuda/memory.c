@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* The double's memory: device, pinned and registered, and copies. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/fakecuda/streams.h"
+#include "transport/util.h"
+
+enum kind { DEVICE, PINNED, REGISTERED };
+
+struct block {
+	struct block *next;
+	uint8_t *p;
+	uint64_t size, mapped;
+	enum kind kind;
+	bool freed; /* no access any more, kept to tell */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct block *blocks;
+static uint64_t used;
+
+static uint64_t pages(uint64_t size)
+{
+	return pst_round_up(size ? size : 1, 4096);
+}
+
+static struct block *add(void *p, uint64_t size, enum kind kind)
+{
+	struct block *b = calloc(1, sizeof(*b));
+
+	b->p = p;
+	b->size = size;
+	b->kind = kind;
+	b->next = blocks;
+	blocks = b;
+	fakecuda_leak(1);
+	return b;
+}
+
+static void *map(uint64_t size, enum kind kind)
+{
+	struct block *b;
+	void *p;
+
+	p = mmap(NULL, pages(size), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	b = add(p, size, kind);
+	b->mapped = pages(size);
+	/* Nobody zeroed it. */
+	if (kind == DEVICE)
+		memset(p, 0xfb, size < 65536 ? size : 65536);
+	return p;
+}
+
+void fakecuda_memory_reset(void)
+{
+	struct block **at = &blocks, *b;
+
+	pthread_mutex_lock(&lock);
+	while ((b = *at)) {
+		if (!b->freed) {
+			at = &b->next;
+			continue;
+		}
+		*at = b->next;
+		munmap(b->p, b->mapped);
+		free(b);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* The live block that holds p, or the freed one. */
+static struct block *find(const void *p)
+{
+	struct block *b;
+
+	for (b = blocks; b; b = b->next)
+		if ((const uint8_t *)p >= b->p &&
+		    (const uint8_t *)p < b->p + b->size)
+			return b;
+	return NULL;
+}
+
+static const char *wrong(const void *p, uint64_t n, bool on_device)
+{
+	const struct block *b = find(p);
+
+	if (!b)
+		return "memory that is neither the device's nor registered";
+	if (b->freed)
+		return "memory that was freed";
+	if (n > b->size - (uint64_t)((const uint8_t *)p - b->p))
+		return "memory beyond the end of its block";
+	if (on_device != (b->kind == DEVICE))
+		return on_device ? "host memory for device memory"
+				 : "device memory for host memory";
+	return NULL;
+}
+
+static bool check(const void *p, uint64_t n, bool on_device, const char *what)
+{
+	const char *why;
+	char text[160];
+
+	pthread_mutex_lock(&lock);
+	why = wrong(p, n, on_device);
+	pthread_mutex_unlock(&lock);
+	if (why) {
+		snprintf(text, sizeof(text), "%s: %s", what, why);
+		fakecuda_break(text);
+	}
+	return !why;
+}
+
+bool fakecuda_touch(const void *p, uint64_t n, const char *what)
+{
+	bool device = true;
+
+	if (n == 0)
+		return true;
+	pthread_mutex_lock(&lock);
+	if (find(p))
+		device = find(p)->kind == DEVICE;
+	pthread_mutex_unlock(&lock);
+	return check(p, n, device, what);
+}
+
+static cudaError_t device_alloc(void **ret, size_t size)
+{
+	cudaError_t e = cudaSuccess;
+
+	pthread_mutex_lock(&lock);
+	*ret = NULL;
+	if (size <= fakecuda_get()->memory &&
+	    used <= fakecuda_get()->memory - size)
+		*ret = map(size, DEVICE);
+	if (*ret)
+		used += size;
+	else
+		e = cudaErrorMemoryAllocation;
+	pthread_mutex_unlock(&lock);
+	return fakecuda_error(e);
+}
+
+cudaError_t cudaMalloc(void **ret, size_t size)
+{
+	cudaError_t e = fakecuda_call();
+
+	return e == cudaSuccess ? device_alloc(ret, size) : e;
+}
+
+cudaError_t cudaMallocAsync(void **ret, size_t size, cudaStream_t s)
+{
+	cudaError_t e = fakecuda_call();
+
+	(void)s;
+	if (e == cudaSuccess && fakecuda_get()->no_pools)
+		return fakecuda_error(cudaErrorNotSupported);
+	return e == cudaSuccess ? device_alloc(ret, size) : e;
+}
+
+static void release(void *p, enum kind kind)
+{
+	struct block *b;
+
+	pthread_mutex_lock(&lock);
+	b = find(p);
+	if (!b || b->freed || b->p != p || b->kind != kind) {
+		fakecuda_note("memory freed that is none");
+	} else {
+		b->freed = true;
+		mprotect(b->p, b->mapped, PROT_NONE);
+		if (kind == DEVICE)
+			used -= b->size;
+		fakecuda_leak(-1);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+cudaError_t cudaFree(void *p)
+{
+	if (p)
+		release(p, DEVICE);
+	return cudaSuccess;
+}
+
+static void free_item(const void *arg)
+{
+	void *p;
+
+	memcpy(&p, arg, sizeof(p));
+	release(p, DEVICE);
+}
+
+cudaError_t cudaFreeAsync(void *p, cudaStream_t s)
+{
+	/* A lost context frees with the process. */
+	if (fakecuda_is_lost()) {
+		release(p, DEVICE);
+		return cudaSuccess;
+	}
+	return fakecuda_enqueue(s, free_item, &p, sizeof(p));
+}
+
+cudaError_t cudaHostAlloc(void **ret, size_t size, unsigned int flags)
+{
+	cudaError_t e = fakecuda_call();
+
+	(void)flags;
+	if (e != cudaSuccess)
+		return e;
+	pthread_mutex_lock(&lock);
+	*ret = map(size, PINNED);
+	pthread_mutex_unlock(&lock);
+	return *ret ? cudaSuccess : fakecuda_error(cudaErrorMemoryAllocation);
+}
+
+cudaError_t cudaFreeHost(void *p)
+{
+	release(p, PINNED);
+	return cudaSuccess;
+}
+
+cudaError_t cudaHostRegister(void *p, size_t size, unsigned int flags)
+{
+	const struct fakecuda_config *c = fakecuda_get();
+	cudaError_t e = fakecuda_call();
+
+	if (e != cudaSuccess)
+		return e;
+	if (flags & cudaHostRegisterIoMemory ? c->refuse_iomemory
+					     : c->refuse_plain)
+		return fakecuda_error(flags & cudaHostRegisterIoMemory
+					      ? cudaErrorInvalidValue
+					      : cudaErrorNotSupported);
+	pthread_mutex_lock(&lock);
+	add(p, size, REGISTERED);
+	pthread_mutex_unlock(&lock);
+	return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void *p)
+{
+	struct block **at;
+
+	pthread_mutex_lock(&lock);
+	for (at = &blocks; *at; at = &(*at)->next)
+		if ((*at)->p == p && (*at)->kind == REGISTERED)
+			break;
+	if (*at) {
+		struct block *b = *at;
+
+		*at = b->next;
+		free(b);
+		fakecuda_leak(-1);
+	} else {
+		fakecuda_note("memory unregistered that is not registered");
+	}
+	pthread_mutex_unlock(&lock);
+	return cudaSuccess;
+}
+
+cudaError_t cudaHostGetDevicePointer(void **ret, void *p, unsigned int flags)
+{
+	cudaError_t e = fakecuda_call();
+
+	(void)flags;
+	*ret = p;
+	return e;
+}
+
+cudaError_t cudaMemGetInfo(size_t *ret_free, size_t *ret_total)
+{
+	cudaError_t e = fakecuda_call();
+
+	*ret_total = fakecuda_get()->memory;
+	pthread_mutex_lock(&lock);
+	*ret_free = *ret_total - used;
+	pthread_mutex_unlock(&lock);
+	return e;
+}
+
+struct set {
+	void *p;
+	int value;
+	size_t n;
+};
+
+static void set_item(const void *arg)
+{
+	const struct set *s = arg;
+
+	if (check(s->p, s->n, true, "cudaMemsetAsync"))
+		memset(s->p, s->value, s->n);
+}
+
+cudaError_t cudaMemsetAsync(void *p, int value, size_t n, cudaStream_t s)
+{
+	const struct set item = {p, value, n};
+	cudaError_t e = fakecuda_call();
+
+	return e == cudaSuccess
+		       ? fakecuda_enqueue(s, set_item, &item, sizeof(item))
+		       : e;
+}
+
+struct copy {
+	uint8_t *dst;
+	const uint8_t *src;
+	size_t dst_pitch, src_pitch, width, height;
+	enum cudaMemcpyKind kind;
+};
+
+static void copy_item(const void *arg)
+{
+	const struct copy *c = arg;
+	const bool to_dev = c->kind != cudaMemcpyDeviceToHost;
+	const bool from_dev = c->kind != cudaMemcpyHostToDevice;
+	uint64_t bytes = c->width * c->height;
+	size_t i;
+
+	if (bytes == 0 ||
+	    !check(c->dst, (c->height - 1) * c->dst_pitch + c->width, to_dev,
+		   "a copy's destination") ||
+	    !check(c->src, (c->height - 1) * c->src_pitch + c->width, from_dev,
+		   "a copy's source"))
+		return;
+	for (i = 0; i < c->height; i++)
+		memcpy(c->dst + i * c->dst_pitch, c->src + i * c->src_pitch,
+		       c->width);
+	fakecuda_copied(from_dev ? 0 : bytes, to_dev ? 0 : bytes);
+}
+
+cudaError_t cudaMemcpy2DAsync(void *dst, size_t dpitch, const void *src,
+			      size_t spitch, size_t width, size_t height,
+			      enum cudaMemcpyKind kind, cudaStream_t s)
+{
+	const struct copy c = {dst, src, dpitch, spitch, width, height, kind};
+	cudaError_t e = fakecuda_call();
+
+	if (e != cudaSuccess)
+		return e;
+	if (width > dpitch || width > spitch) {
+		fakecuda_note("a 2D copy wider than its pitch");
+		return fakecuda_error(cudaErrorInvalidPitchValue);
+	}
+	return fakecuda_enqueue(s, copy_item, &c, sizeof(c));
+}
+
+cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n,
+			    enum cudaMemcpyKind kind, cudaStream_t s)
+{
+	const struct copy c = {dst, src, n, n, n, 1, kind};
+	cudaError_t e = fakecuda_call();
+
+	return e == cudaSuccess ? fakecuda_enqueue(s, copy_item, &c, sizeof(c))
+				: e;
+}
+
+struct host_fn {
+	cudaHostFn_t fn;
+	void *arg;
+};
+
+static void host_item(const void *arg)
+{
+	const struct host_fn *h = arg;
+
+	h->fn(h->arg);
+}
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t fn, void *arg)
+{
+	const struct host_fn h = {fn, arg};
+	cudaError_t e = fakecuda_call();
+
+	return e == cudaSuccess ? fakecuda_enqueue(s, host_item, &h, sizeof(h))
+				: e;
+}
