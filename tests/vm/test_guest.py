@@ -151,6 +151,35 @@ def case_gemm_command():
         assert numpy.allclose(numpy.load(path[2]), a @ b)
 
 
+def case_models():
+    """networks trained by scikit-learn tell all unseen digits as it does,
+    through the guest, by models that stay there"""
+    data = os.path.join(vmlib.SRC, "tests", "data")
+    uri = GUEST.endpoint.uri
+    for name, most in ("digits", 1e-5), ("digits-f16", 5e-3):
+        out = vmlib.penstock("-e", uri, "model", "load", name, os.path.join(
+            data, name + ".safetensors"))
+        assert out.returncode == 0, out.stdout + out.stderr
+        with tempfile.TemporaryDirectory() as d:
+            y = os.path.join(d, "y.npy")
+            out = vmlib.penstock("-e", uri, "infer", name, os.path.join(
+                data, "digits-x.npy"), "-o", y, "--batch", "100")
+            assert out.returncode == 0, out.stdout + out.stderr
+            got = numpy.load(y)
+        want = numpy.load(os.path.join(data, name + "-y.npy"))
+        assert got.shape == want.shape == (360, 10), got.shape
+        assert (got.argmax(1) == want.argmax(1)).all()
+        assert abs(got - want).max() <= most, abs(got - want).max()
+    # They are there for whoever comes next.
+    with connect() as c:
+        assert [m["name"] for m in c.query(0)["models"]] == [
+            "digits", "digits-f16"]
+        for name in "digits", "digits-f16":
+            out = vmlib.penstock("-e", uri, "model", "unload", name)
+            assert out.returncode == 0, out.stderr
+        assert c.query(2)["model_bytes"] == 0
+
+
 def case_two_clients():
     """two clients at once get their own results"""
     errors = []
