@@ -39,9 +39,10 @@ cgroup_controllers = []
 namespaces = []
 remember_owner = 0
 """
-TMP = None
-# Of a test that adds to vmlib's environment.
 SHM = "/dev/shm"
+# A directory of this run, and the one for regions.
+TMP = None
+DIR = SHM
 
 
 # ---- Outside: the machine, and the namespaces ---------------------------
@@ -102,11 +103,26 @@ def start_libvirtd():
     with open("/etc/libvirt/libvirtd.conf", "w") as f:
         f.write('auth_unix_ro = "none"\nauth_unix_rw = "none"\n'
                 'log_outputs = "3:file:%s/libvirtd.log"\n' % TMP)
+    use_hugepages()
     run("virtlogd", "-d")
     run("libvirtd", "-d")
     vmlib.eventually(
         lambda: run("virsh", "-c", "qemu:///system", "version",
                     check=False).returncode == 0, 30, "libvirtd answers")
+
+
+def use_hugepages():
+    """Regions lie on hugepages where there are some to spare."""
+    global DIR
+    with open("/proc/meminfo") as f:
+        values = dict(line.split(":", 1) for line in f)
+    free = int(values.get("HugePages_Free", "0"))
+    if free < 4 * REGION >> 21 or "2048" not in values["Hugepagesize"]:
+        print("# no hugepages to spare: regions lie in " + SHM)
+        return
+    DIR = os.path.join(TMP, "huge")
+    os.mkdir(DIR)
+    run("mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", DIR)
 
 
 def penstock(*args, code=0, **kwargs):
@@ -126,10 +142,14 @@ def describe(name, *more):
     """What every domain of this test is given."""
     return (name, "--memory", "512M", "--vcpus", "1", "--hugepages", "no",
             "--emulated", "--region", str(REGION), "--region-path",
-            "%s/penstock-%s" % (SHM, name),
+            region(name),
             "--kernel", os.path.join(vmlib.IMAGE, "vmlinuz"),
             "--initrd", os.path.join(vmlib.IMAGE, "initrd.img"),
             "--append", WORDS) + vsock(name) + more
+
+
+def region(name):
+    return "%s/penstock-%s" % (DIR, name)
 
 
 def vsock(name):
@@ -192,7 +212,7 @@ def case_native_nvdimm():
     """libvirt makes of an nvdimm a shared file and a device on node 0"""
     text = native("n", "nvdimm")
     has(text, "nvdimm=on", "slots=1,maxmem=589824k",
-        '"mem-path":"%s/penstock-n"' % SHM, '"share":true',
+        '"mem-path":"%s"' % region("n"), '"share":true',
         '"align":2097152', '"size":67108864', '"driver":"nvdimm"',
         "-kernel " + os.path.join(vmlib.IMAGE, "vmlinuz"))
 
@@ -201,7 +221,7 @@ def case_native_ivshmem():
     """libvirt hands the region's arguments on, with their addresses"""
     has(native("n", "ivshmem"),
         "memory-backend-file,id=penstock-region,share=on,"
-        "mem-path=%s/penstock-n,size=67108864" % SHM,
+        "mem-path=%s,size=67108864" % region("n"),
         "ivshmem-plain,id=penstock-shm,memdev=penstock-region,bus=pcie.0,"
         "addr=0x1c",
         "vhost-user-vsock-pci,id=penstock-vsock0,chardev=penstock-vsock,"
@@ -210,7 +230,8 @@ def case_native_ivshmem():
 
 def case_native_shmem():
     """libvirt's own shmem is in /dev/shm, of the region's size"""
-    has(native("n", "shmem"), '"mem-path":"/dev/shm/penstock-n"',
+    has(native("n", "shmem", "--region-path", SHM + "/penstock-n"),
+        '"mem-path":"/dev/shm/penstock-n"',
         '"size":67108864', '"driver":"ivshmem-plain"')
 
 
@@ -241,15 +262,15 @@ def case_define():
     """define makes the domain, the endpoint and the region's settings"""
     out = vm("define", *describe(NAME, "--region-via", "nvdimm"), *conf_dir())
     has(out.stdout, NAME + " is defined")
-    has(out.stderr, '"%s/penstock-%s" rw,' % (SHM, NAME),
+    has(out.stderr, '"%s" rw,' % region(NAME),
         "penstock-region@" + NAME)
     with open(conf("endpoints.d", NAME)) as f:
         has(f.read(), "endpoint = vsock-uds://%s/%s.vsock:7070?region=%s" %
-            (TMP, NAME, SHM))
+            (TMP, NAME, region(NAME)))
     with open(conf("regions.d", NAME)) as f:
-        has(f.read(), "SIZE=64M\n", "ARGS=--path %s\n" % SHM)
+        has(f.read(), "SIZE=64M\n", "ARGS=--path %s\n" % DIR)
     assert NAME in virsh("list", "--all", "--name").split()
-    assert not os.path.exists("%s/penstock-%s" % (SHM, NAME))
+    assert not os.path.exists(region(NAME))
 
 
 def case_define_again():
@@ -369,9 +390,9 @@ def case_stop_force():
 
 def case_stale_region():
     """a region of another size is named instead of a QEMU that ends"""
-    path = "%s/penstock-%s" % (SHM, NAME)
+    path = region(NAME)
     os.unlink(path)
-    penstock("host", "region", "create", NAME, "--size", "32M", "--path", SHM)
+    penstock("host", "region", "create", NAME, "--size", "32M", "--path", DIR)
     has(vm("start", NAME, code=1).stderr, "32", "64", "remove it")
     os.unlink(path)
 
@@ -395,7 +416,7 @@ def case_patch_shows():
     """patch shows what a domain of others lacks, and changes nothing"""
     before = virsh("dumpxml", "--inactive", OTHER)
     args = ("--region", str(REGION), "--region-via", "ivshmem",
-            "--region-path", "%s/penstock-%s" % (SHM, OTHER)) + vsock(OTHER)
+            "--region-path", region(OTHER)) + vsock(OTHER)
     out = vm("patch", OTHER, *args)
     lines = [x for x in out.stdout.splitlines()
              if x.startswith("-") and not x.startswith("---")]
@@ -431,13 +452,42 @@ def case_patched_runs():
         vm("stop", OTHER, "--timeout", "1s", "--force")
 
 
+def case_uefi():
+    """a domain boots by OVMF with its own copy of the variables, which goes
+    with it"""
+    name = "uefi"
+    out = vm("define", *describe(name, "--firmware", "auto"), *conf_dir(),
+             "--json")
+    r = vmlib.last_json(out.stdout)
+    assert r["region"]["via"] == "nvdimm", r
+    root = ET.fromstring(virsh("dumpxml", "--inactive", name))
+    nvram = root.find("os/nvram")
+    if root.find("os/loader") is None:
+        vm("undefine", name, *conf_dir())
+        print("# no OVMF here")
+        return
+    assert not os.path.exists(nvram.text), nvram.text
+    with vsock_daemon(name):
+        out = vm("start", name, "--wait", "--timeout", BOOT, "--json",
+                 timeout=4 * vmlib.BOOT_S)
+        print("# %.1f s" % vmlib.last_json(out.stdout)["seconds"])
+        assert os.path.getsize(nvram.text) == \
+            os.path.getsize(nvram.get("template"))
+        info = vmlib.last_json(penstock("-e", name, "info", "--json").stdout)
+        assert info["agent"]["provider"] == "dax", info["agent"]
+        assert info["agent"]["caching"] == "WB", info["agent"]
+        vm("stop", name, "--timeout", "1s", "--force")
+    vm("undefine", name, *conf_dir())
+    assert not os.path.exists(nvram.text), nvram.text
+
+
 def case_undefine():
     """undefine takes back what define did, and nothing else"""
     with open(conf("endpoints.d", "mine"), "w") as f:
         f.write("endpoint = spawn:\n")
     for name in (NAME, OTHER):
         vm("undefine", name, *conf_dir())
-        assert not os.path.exists("%s/penstock-%s" % (SHM, name))
+        assert not os.path.exists(region(name))
         assert not os.path.exists(conf("endpoints.d", name))
         assert not os.path.exists(conf("regions.d", name))
     assert os.path.exists(conf("endpoints.d", "mine"))
@@ -479,6 +529,8 @@ def inside():
                     print("# ---- " + log)
                     for line in f.read().splitlines()[-40:]:
                         print("# " + line)
+        if DIR != SHM:
+            run("umount", "-l", DIR, check=False)
         shutil.rmtree(TMP, ignore_errors=True)
 
 
