@@ -10,6 +10,9 @@
         ab = c.matmul(a, b)                # an array in the region, too
         print(ab.sum())
 
+        w = c.tensor(weights)              # in the GPU's own memory
+        y = c.gemm(a, w, act="relu")
+
         net = c.load_model("digits", "digits.safetensors")
         labels = net.infer(rows).argmax(1) # through a network over there
 
@@ -35,8 +38,9 @@ The library is found by $PENSTOCK_LIBRARY, else by its name, libpenstock.so.0.
 from .connection import Connection
 from .errors import Error, StaleError
 from .model import Model
+from .tensor import Tensor
 
-__all__ = ["Connection", "Error", "Model", "StaleError", "open"]
+__all__ = ["Connection", "Error", "Model", "StaleError", "Tensor", "open"]
 
 
 def open(endpoint=None, *, timeout=None, name=None, control_only=False):

@@ -1,25 +1,56 @@
 # SPDX-License-Identifier: MIT
 """How BLAS can read a numpy array where it lies. Pure functions."""
 
+import collections
 import operator
 
 import numpy as np
 
 from . import _library
 
-_DTYPES = {np.dtype("f4"): _library.F32, np.dtype("f8"): _library.F64}
+# name: "float32", or "bf16", which numpy does not know. code: penstock.h's.
+# dtype: how numpy holds it. natural: the dtype of a product's result.
+Element = collections.namedtuple("Element", "name code dtype natural")
+
+_ELEMENTS = {
+    e.name: e for e in (
+        Element("float32", _library.F32, np.dtype("f4"), np.dtype("f4")),
+        Element("float64", _library.F64, np.dtype("f8"), np.dtype("f8")),
+        Element("float16", _library.F16, np.dtype("f2"), np.dtype("f2")),
+        Element("bf16", _library.BF16, np.dtype("u2"), np.dtype("u2")),
+        Element("int8", _library.I8, np.dtype("i1"), np.dtype("i4")),
+        Element("int32", _library.I32, np.dtype("i4"), np.dtype("i4")))}
+_BY_DTYPE = {e.dtype: e for e in _ELEMENTS.values() if e.name != "bf16"}
 # Dimensions and leading dimensions have 32 bits in penstock.h.
 _MAX_DIM = 2**32 - 1
 
 
-def dtype_code(dtype):
-    """penstock.h's number of a numpy type. Raises TypeError."""
-    code = _DTYPES.get(dtype)
-    if code is None:
+def element(dtype):
+    """The element type of a numpy type or of "bf16". Raises TypeError."""
+    if isinstance(dtype, str) and dtype == "bf16":
+        return _ELEMENTS["bf16"]
+    found = _BY_DTYPE.get(np.dtype(dtype))
+    if found is None:
+        dtype = np.dtype(dtype)
         raise TypeError(f"elements of type {dtype} ({dtype.str}) cannot be "
-                        "multiplied; float32 and float64 in the machine's "
-                        "byte order can")
-    return code
+                        "multiplied; float32, float64, float16 and int8 in "
+                        "the machine's byte order can, and uint16 that holds "
+                        'bf16, with dtype="bf16"')
+    return found
+
+
+def operand(dtype):
+    """The same for an operand of a product. Raises TypeError."""
+    found = element(dtype)
+    if found.name == "int32":
+        raise TypeError("elements of type int32 cannot be multiplied; they "
+                        "are the result of int8")
+    return found
+
+
+def address(array):
+    """Where an array's first element lies."""
+    return array.__array_interface__["data"][0]
 
 
 def check_dims(*dims):

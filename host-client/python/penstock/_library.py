@@ -8,7 +8,7 @@ from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_int, c_siz
                     c_uint32, c_uint64, c_void_p)
 
 FOREVER = 2**64 - 1
-F32, F64 = 1, 2
+F32, F64, F16, BF16, I8, I32 = 1, 2, 3, 4, 5, 6
 ROW_MAJOR, COL_MAJOR = 0, 1
 OPEN_CONTROL_ONLY = 1
 QUERY_INFO, QUERY_HEALTH, QUERY_STATS = 0, 1, 2
@@ -63,6 +63,12 @@ _FUNCTIONS = [
     ("pst_alloc", c_int, [c_void_p, c_size_t, POINTER(c_void_p)]),
     ("pst_free", c_int, [c_void_p, c_void_p]),
     ("pst_take", c_int, [c_void_p, c_void_p, c_void_p, c_size_t]),
+    ("pst_tensor_create", c_int, [c_void_p, c_uint64, POINTER(c_uint64)]),
+    ("pst_tensor_destroy", c_int, [c_void_p, c_uint64]),
+    ("pst_upload", c_int, [c_void_p, c_uint64, c_uint64, c_void_p, c_uint64,
+                           c_uint64]),
+    ("pst_download", c_int, [c_void_p, c_void_p, c_uint64, c_uint64, c_uint64,
+                             c_uint64]),
     ("pst_gemm", c_int, [c_void_p, POINTER(Gemm), c_uint64, c_void_p]),
     ("pst_model_load", c_int, [c_void_p, c_char_p, c_char_p, c_uint64,
                                POINTER(Model)]),
@@ -71,6 +77,16 @@ _FUNCTIONS = [
     ("pst_model_list", c_int, [c_void_p, POINTER(c_void_p)]),
     ("pst_infer", c_int, [c_void_p, POINTER(Infer), c_uint64, c_void_p]),
 ]
+
+
+def nanoseconds(seconds, default=FOREVER):
+    """A timeout in penstock.h's units. Raises ValueError."""
+    if seconds is None:
+        return default
+    if not seconds >= 0:
+        raise ValueError(f"a timeout of {seconds} s")
+    return min(int(seconds * 1e9), FOREVER)
+
 
 _lock = threading.Lock()
 _loaded = None

@@ -9,20 +9,9 @@ import weakref
 
 import numpy as np
 
-from . import _layout, _library, _memory, errors
+from . import _gemm, _layout, _library, _memory, errors
 from .model import Model
-
-
-def _nanoseconds(seconds, default):
-    if seconds is None:
-        return default
-    if not seconds >= 0:
-        raise ValueError(f"a timeout of {seconds} s")
-    return min(int(seconds * 1e9), _library.FOREVER)
-
-
-def _address(array):
-    return array.__array_interface__["data"][0]
+from .tensor import Tensor
 
 
 def _connect(library, endpoint, options):
@@ -49,7 +38,7 @@ class Connection:
             name = os.path.basename(sys.argv[0] or "") or "python"
         options = _library.Options(
             size=ctypes.sizeof(_library.Options),
-            timeout_ns=_nanoseconds(timeout, 0),
+            timeout_ns=_library.nanoseconds(timeout, 0),
             flags=_library.OPEN_CONTROL_ONLY if control_only else 0,
             name=os.fsencode(name))
         self._handle = _memory.Handle(library,
@@ -147,15 +136,15 @@ class Connection:
         if size:
             with self._handle.using() as c:
                 self._handle.check(c, self._handle.library.pst_take(
-                    c, _address(raw), _address(array) + low, size))
+                    c, _layout.address(raw), _layout.address(array) + low, size))
         return np.ndarray(array.shape, array.dtype, raw, -low, array.strides)
 
     # Products.
 
     def matmul(self, a, b, alpha=1.0, beta=0.0, out=None, *, copy=False,
                timeout=None):
-        """alpha * a @ b + beta * out, for matrices and vectors of float32 or
-        float64.
+        """alpha * a @ b + beta * out, for matrices and vectors of float32,
+        float64, float16, or int8 with a result of int32.
 
         Arrays in the region are used where they lie, transposed views and
         slices with a leading dimension too; all others are copied there and,
@@ -166,7 +155,7 @@ class Connection:
         Raises TypeError (element types), ValueError (shapes), Error.
         """
         a, b = np.asarray(a), np.asarray(b)
-        dtype = _layout.dtype_code(a.dtype)
+        element = _layout.operand(a.dtype)
         if a.dtype != b.dtype:
             raise TypeError(f"a is {a.dtype} and b is {b.dtype}; convert one "
                             "of them")
@@ -176,51 +165,67 @@ class Connection:
         if out is None:
             if beta != 0:
                 raise ValueError("beta needs out")
-            c2 = self.empty(shape, a.dtype)
+            c2 = self.empty(shape, element.natural)
         else:
-            c2 = _check_out(out, a.dtype, shape, pick)
-        self._product(dtype, a2, b2, c2, alpha, beta,
-                      _nanoseconds(timeout, _library.FOREVER))
+            c2 = _check_out(out, element.natural, shape, pick)
+        _gemm.run(self, element, _layout.element(element.natural), a2, b2, c2,
+                  alpha=alpha, beta=beta,
+                  timeout_ns=_library.nanoseconds(timeout))
         if out is not None:
             return self.take(out) if copy else out
         return self.take(c2)[pick] if copy else c2[pick]
 
-    def _product(self, dtype, a, b, c, alpha, beta, timeout_ns):
-        m, k = a.shape
-        n = b.shape[1]
-        if m == 0 or n == 0:
-            return
-        target, layout = self._place(c, None, fill=beta != 0)
-        # Same memory as an operand's, or interleaved with it: BLAS must not
-        # write what it still reads.
-        a, (a_col, lda) = self._place(a, target)
-        b, (b_col, ldb) = self._place(b, target)
-        col, ldc = layout
-        gemm = _library.Gemm(
-            dtype=dtype,
-            order=_library.COL_MAJOR if col else _library.ROW_MAJOR,
-            transa=a_col != col, transb=b_col != col,
-            m=m, n=n, k=k, lda=lda, ldb=ldb, ldc=ldc,
-            alpha=alpha, beta=beta,
-            a=_address(a), b=_address(b), c=_address(target))
-        with self._handle.using() as pointer:
-            self._handle.check(pointer, self._handle.library.pst_gemm(
-                pointer, ctypes.byref(gemm), timeout_ns, None))
-        if target is not c:
-            c[...] = target
+    def gemm(self, a, b, out=None, *, alpha=1.0, beta=0.0, bias=None,
+             act=None, compute=None, transa=False, transb=False, dtype=None,
+             out_dtype=None, timeout=None):
+        """act(alpha op(a) @ op(b) + beta out + bias): the whole product.
 
-    def _place(self, array, target, fill=True):
-        """The array where the agent can use it, and its layout: itself, or a
-        copy (without contents, unless fill)."""
-        layout = _layout.describe(array)
-        if (layout is not None and _memory.lies_in(self._handle, array) and
-                (target is None or not np.may_share_memory(array, target))):
-            return array, layout
-        placed = self.empty(array.shape, array.dtype,
-                            _layout.nearest_order(array))
-        if fill:
-            placed[...] = array
-        return placed, _layout.describe(placed)
+        a, b, out: matrices, or batches of them with 3 dimensions (a matrix
+        stands for as many of the same); arrays, or tensors, or both. transa,
+        transb: op is the transpose. bias: one element for each column. act:
+        "relu", "gelu_tanh" or "gelu_erf". compute: "tf32" or "fast_f16",
+        which round operands of float32 to get done sooner.
+
+        Elements of a and b: float32, float64, float16, int8, or, with
+        dtype="bf16", uint16 that holds the upper half of a float32. The
+        result has the same, or out_dtype: "f4" for float16 and bf16; int8
+        gives int32. What the backend cannot do raises Error (EOPNOTSUPP).
+
+        Returns out, or a new array in the region. Arrays and timeout as with
+        matmul().
+        """
+        return _gemm.gemm(self, a, b, out, dtype, out_dtype, {
+            "alpha": alpha, "beta": beta, "bias": bias, "act": act,
+            "compute": compute, "transa": transa, "transb": transb,
+            "timeout_ns": _library.nanoseconds(timeout)})
+
+    # Resident tensors.
+
+    def tensor(self, x=None, *, shape=None, dtype=None, timeout=None):
+        """A Tensor: x copied to the backend's own memory, or zeros of a shape
+        and dtype (float64 by default). dtype "bf16" takes uint16. Its memory
+        is given back when it dies; the agent limits how much a session has.
+
+        Raises TypeError (element types), ValueError, Error.
+        """
+        if (x is None) == (shape is None):
+            raise ValueError("a tensor is made of an array or of a shape")
+        if x is None:
+            return Tensor(self._handle, _layout.as_shape(shape),
+                          _layout.element(dtype or np.float64))
+        element = None if dtype is None else _layout.element(dtype)
+        x = np.asarray(x, None if element is None else element.dtype)
+        element = element or _layout.element(x.dtype)
+        return Tensor(self._handle, x.shape, element).upload(x,
+                                                             timeout=timeout)
+
+    def upload(self, tensor, x, *, timeout=None):
+        """Copy an array into a tensor; see Tensor.upload()."""
+        return tensor.upload(x, timeout=timeout)
+
+    def download(self, tensor, out=None, *, timeout=None):
+        """A private copy of a tensor's contents; see Tensor.download()."""
+        return tensor.download(out, timeout=timeout)
 
     # Models.
 
@@ -231,7 +236,7 @@ class Connection:
         with self._handle.using() as c:
             self._handle.check(c, self._handle.library.pst_model_load(
                 c, name.encode(), os.fsencode(path),
-                _nanoseconds(timeout, _library.FOREVER),
+                _library.nanoseconds(timeout),
                 ctypes.byref(model)))
         return Model(self._handle, model)
 

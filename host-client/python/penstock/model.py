@@ -10,14 +10,6 @@ from . import _layout, _library
 _F32 = np.dtype("f4")
 
 
-def _nanoseconds(seconds):
-    if seconds is None:
-        return _library.FOREVER
-    if not seconds >= 0:
-        raise ValueError(f"a timeout of {seconds} s")
-    return min(int(seconds * 1e9), _library.FOREVER)
-
-
 def _leading(array):
     """Elements from row to row of float32 rows that are used where they lie,
     None for others."""
@@ -103,4 +95,4 @@ class Model:
             rows=x.shape[0], ld_in=ld_in, ld_out=ld_out)
         with self._handle.using() as c:
             self._handle.check(c, self._handle.library.pst_infer(
-                c, ctypes.byref(infer), _nanoseconds(timeout), None))
+                c, ctypes.byref(infer), _library.nanoseconds(timeout), None))
