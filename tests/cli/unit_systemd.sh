@@ -39,7 +39,7 @@ checks() {
 		grep CUDA_CACHE_PATH) $(stat -c '%U %a' /var/cache/penstock)"
 	say socketmode "$(stat -c %a /run/penstock/agent.sock)"
 	kill -STOP "$pid"
-	for _ in $(seq 80); do
+	for _ in $(seq 300); do
 		[ "$(show NRestarts)" = 0 ] || break
 		sleep 0.1
 	done
@@ -100,7 +100,7 @@ inner() {
 	# Nothing of the machine's own is started beside it.
 	printf '[Unit]\nDefaultDependencies=no\n%s\n' "[Service]
 LoadCredential=vm-uuid:/run/pst/uuid
-WatchdogSec=2s" >$units/penstock-agent.service.d/test.conf
+WatchdogSec=5s" >$units/penstock-agent.service.d/test.conf
 	printf '[Unit]\nDefaultDependencies=no\n%s\n' "[Socket]
 ListenStream=
 ListenStream=/run/act.sock" >$units/penstock-agent.socket.d/test.conf

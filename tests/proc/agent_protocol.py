@@ -752,6 +752,24 @@ def the_manual_has_every_option_with_its_default(start):
             assert "*%s*" % default.group(1) in section, name
 
 
+def the_manuals_configuration_file_is_one(start):
+    a = start()
+    manual = os.path.join(os.environ.get("PST_TOP_SRCDIR", ".."),
+                          "guest-agent", "penstock-agent.8.scd")
+    with open(manual) as f:
+        example = re.search(r"```\n(\[agent\]\n.*?)```", f.read(), re.S)[1]
+    path = os.path.join(a.dir, "agent.conf")
+    with open(path, "w") as f:
+        f.write(example)
+    command = [a.proc.args[0], "--config", path, "--region", "file:/nonesuch"]
+    r = subprocess.run(command, capture_output=True, timeout=5)
+    assert r.returncode == 1 and b"/nonesuch" in r.stderr, r
+    with open(path, "a") as f:
+        f.write("nonsense = 1\n")
+    r = subprocess.run(command, capture_output=True, timeout=5)
+    assert r.returncode == 2 and b"nonsense" in r.stderr, r
+
+
 def failures_exit_1_with_a_sentence(start):
     a = start()
     program = a.proc.args[0]
