@@ -261,6 +261,19 @@ int pst_edit_array(const char *old, const char *path, const char *var,
 	return 0;
 }
 
+bool pst_array_has_rival(const char *text, const char *var)
+{
+	struct array *a = calloc(1, sizeof(*a));
+	bool has = false;
+	size_t i;
+
+	if (a && find_array(text, var, a) > 0)
+		for (i = 0; i < a->n; i++)
+			has |= pst_module_is_rival(a->word[i].text);
+	free(a);
+	return has;
+}
+
 /* ---- initramfs-tools -------------------------------------------------------
  */
 

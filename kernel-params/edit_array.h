@@ -30,6 +30,9 @@ PST_MUST_USE int pst_edit_module_list(const char *old, const char *const *words,
 				      bool (*rival)(const char *word),
 				      char **ret);
 
+/* Whether such an array, if it can be read, has a word that is a rival. */
+bool pst_array_has_rival(const char *text, const char *var);
+
 /* Whether a module drives graphics, sound or USB cards, so that vfio-pci has
  * to be loaded before it. "-" and "_" are equal. */
 bool pst_module_is_rival(const char *name);

@@ -261,11 +261,16 @@ static int find_commands(struct pst_plan *p, struct pst_error *err)
 	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
 }
 
-static int note_edits(struct pst_plan *p, struct pst_error *err)
+static int note_journal(struct pst_plan *p, const struct pst_journal *j,
+			struct pst_error *err)
 {
 	size_t i;
 	int rc = 0;
 
+	if (j->state == PST_JOURNAL_PENDING || j->state == PST_JOURNAL_UNDOING)
+		rc = pst_plan_note(p, err,
+				   "an apply or undo was cut off: apply ends "
+				   "it, undo goes back");
 	for (i = 0; rc == 0 && i < p->n_files; i++)
 		if (p->file[i].edited)
 			rc = pst_plan_note(p, err,
@@ -300,7 +305,7 @@ int pst_plan_make(struct pst_plan *p, const struct pst_journal *j,
 	if (rc == 0)
 		rc = take_back(p, j, err);
 	if (rc == 0)
-		rc = note_edits(p, err);
+		rc = note_journal(p, j, err);
 	if (rc == 0)
 		rc = find_commands(p, err);
 	if (rc < 0)

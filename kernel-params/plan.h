@@ -27,11 +27,9 @@ enum pst_target {
 	PST_TARGET_NIXOS = 1U << 9,
 };
 
-/* Those that have the kernel's command line, those that make an initramfs. */
+/* Those that have the kernel's command line. */
 #define PST_TARGETS_LOADER                                                     \
 	(PST_TARGET_GRUB | PST_TARGET_SYSTEMD_BOOT | PST_TARGET_NIXOS)
-#define PST_TARGETS_INITRAMFS                                                  \
-	(PST_TARGET_MKINITCPIO | PST_TARGET_DRACUT | PST_TARGET_INITRAMFS_TOOLS)
 
 /*
  * Reads "auto" (0) or names in commas, "grub,modprobe". 0 or -EINVAL.

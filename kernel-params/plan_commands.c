@@ -102,11 +102,33 @@ static int add_initramfs(unsigned int parts, struct pst_lines *ret)
 	return rc;
 }
 
-/* The command line of unified kernels is inside of them. */
-static int add_cmdline(const struct pst_root *root, struct pst_lines *ret)
+/* Whether a kernel with its command line inside lies on the ESP. */
+static bool has_unified(const struct pst_root *root)
+{
+	static const char *const places[] = {
+		"boot/EFI/Linux",
+		"efi/EFI/Linux",
+		"boot/efi/EFI/Linux",
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(places); i++) {
+		PST_CLEANUP_NAMES struct pst_names names = {0};
+
+		if (pst_root_list(root, places[i], &names) == 0 && names.n)
+			return true;
+	}
+	return false;
+}
+
+/* Entries were edited as well; others have to be made from it. */
+static int add_cmdline(const struct pst_root *root, bool entries,
+		       struct pst_lines *ret)
 {
 	if (pst_root_exists(root, "etc/kernel/proxmox-boot-uuids"))
 		return pst_lines_add(ret, "proxmox-boot-tool refresh");
+	if (entries && !has_unified(root))
+		return 0;
 	if (pst_root_exists(root, "etc/mkinitcpio.conf"))
 		return pst_lines_add(ret, "mkinitcpio -P");
 	return pst_lines_add(ret, "kernel-install add-all");
@@ -128,7 +150,7 @@ int pst_plan_commands(const struct pst_root *root, const char *const *path,
 	if (rc == 0)
 		rc = add_initramfs(parts, ret);
 	if (rc == 0 && parts & PART_CMDLINE)
-		rc = add_cmdline(root, ret);
+		rc = add_cmdline(root, parts & PART_ENTRY, ret);
 	if (rc == 0 && parts & PART_SYSCTL)
 		rc = pst_lines_add(ret, "sysctl --system");
 	if (rc == 0 && parts & PART_TMPFILES)

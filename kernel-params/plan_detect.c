@@ -42,6 +42,9 @@ static unsigned int loaders(const struct pst_plan *p)
 {
 	unsigned int has = 0;
 
+	/* ostree writes entries of its own, and keeps no other settings. */
+	if (there(p, "ostree"))
+		return 0;
 	if (there(p, "etc/default/grub"))
 		has |= PST_TARGET_GRUB;
 	/* GRUB reads such entries too, with its own settings (Fedora). */

@@ -19,6 +19,11 @@ static bool vital(const struct pst_pci_dev *dev)
 	case 0x12: /* accelerators */
 	case 0xff: /* of no class */
 		return false;
+	case 0x05: /* memory controllers */
+	case 0x08: /* timers, interrupt controllers, and other parts */
+	case 0x0b: /* processors */
+	case 0x13: /* non-essential instrumentation */
+		return *dev->driver;
 	default:
 		return true;
 	}
@@ -75,6 +80,9 @@ static int add_stranger(struct pst_plan *p, const struct pst_pci_dev *dev,
 			p->gpu->name, dev->iommu_group, dev->name,
 			pst_pci_kind(dev), *dev->driver ? ", driver " : "",
 			dev->driver);
+	/* VFIO minds only what a driver of the host holds. */
+	if (!*dev->driver && dev->class >> 16 != 0x04)
+		return 0;
 	if (pst_plan_note(p, err,
 			  "%s (%s) is in the card's IOMMU group: the host "
 			  "loses it too",

@@ -103,6 +103,12 @@ static int plan_mkinitcpio(struct pst_plan *p, const struct pst_journal *j,
 	if (rc < 0)
 		return rc;
 	extra_files(p, !has_modconf(old), files);
+	if (p->by_address && pst_array_has_rival(old, "MODULES") &&
+	    pst_plan_note(p, err,
+			  "MODULES in " MKINITCPIO " loads a driver before "
+			  "udev's rules can tell equal devices apart: take it "
+			  "out of there") < 0)
+		return -ENOMEM;
 	rc = edit_main(old, files, &text, err);
 	if (rc == 0 && !drop_in)
 		return pst_plan_file(p, j, PST_TARGET_MKINITCPIO, MKINITCPIO,

@@ -169,6 +169,11 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 		rc = plan_entries(p, j, "/efi/loader/entries", err);
 	if (rc == 0)
 		rc = plan_entries(p, j, "/boot/efi/loader/entries", err);
+	if (rc == 0 && pst_root_exists(p->root, "etc/kernelstub/configuration"))
+		rc = pst_plan_note(p, err,
+				   "kernelstub writes the entries anew: tell "
+				   "it the same parameters with kernelstub "
+				   "--add-options");
 	if (rc == 0 && p->n_files == before)
 		rc = pst_error_set(err, -EINVAL,
 				   "there is neither " CMDLINE
@@ -185,7 +190,13 @@ static int plan_by_hand(struct pst_plan *p, struct pst_error *err)
 
 	if (part.text)
 		rc = pst_params_merge(&part, 1, 0, &p->params, err);
-	if (rc == 0)
+	if (rc == 0 && pst_root_exists(p->root, "ostree"))
+		rc = pst_plan_note(p, err,
+				   "ostree keeps the kernel's command line: "
+				   "rpm-ostree kargs --append-if-missing=... "
+				   "for each of: %s",
+				   part.text);
+	else if (rc == 0)
 		rc = pst_plan_note(p, err,
 				   "no settings of GRUB or systemd-boot were "
 				   "found: add to the kernel's command line: "

@@ -251,6 +251,13 @@ look() {
 round --gpu 02:00.0
 refuse "two cards are not told apart by ids" 1 "0000:03:00.0" plan
 
+mkdir -p "$tree/ostree"
+expect "ostree is told, not edited" 0 "rpm-ostree kargs" plan --gpu 02:00.0
+rmdir "$tree/ostree"
+put etc/mkinitcpio.conf 'MODULES=(nvidia)'
+expect "a driver that comes before the rule is named" 0 \
+	"before udev's rules" plan --gpu 02:00.0
+
 # ---- NixOS ------------------------------------------------------------------
 begin nixos GenuineIntel
 put etc/NIXOS ""

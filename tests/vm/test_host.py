@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """penstock host plan for real: a guest with an IOMMU, two NUMA nodes and a
-stand-in card of two functions, booted with what was planned, and without."""
+stand-in card of two functions, booted with what was planned, and without;
+then with a second device that only its address tells from the card's."""
 import glob
 import json
 import os
@@ -29,9 +30,13 @@ MACHINE = [
     "-device", "pcie-root-port,id=root1,bus=far,chassis=1",
     "-device", "edu,bus=root1,addr=0.0,multifunction=on",
     "-device", "virtio-rng-pci,bus=root1,addr=0.1,disable-legacy=on"]
+# The same ids as function 1 of the card; it stays with the host.
+TWIN = "0000:00:1e.0"
+TWINS = ["-device", "virtio-rng-pci,bus=pcie.0,addr=1e.0,disable-legacy=on"]
 REQUEST = ["--gpu", CARD + ".0", "--region", "64M", "--vm-memory", "96M"]
 PAGES = (64 + 96) // 2
 BOOT_S = 60
+UDEV_RULES = "/lib/udev/rules.d/80-drivers.rules"
 
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -42,9 +47,16 @@ mount -t devtmpfs none /dev
 mkdir -p /dev/hugepages /dev/shm
 # As udev does it: each device's module, by its alias, then modules-load.d.
 # kmod's modprobe, since busybox's knows no softdep.
-cat /sys/bus/pci/devices/*/modalias | while read -r alias; do
-	/sbin/modprobe -q -b "$alias"
-done
+if [ -x /bin/udevadm ]; then
+	mkdir -p /run
+	/sbin/systemd-udevd --daemon
+	udevadm trigger --action=add
+	udevadm settle
+else
+	cat /sys/bus/pci/devices/*/modalias | while read -r alias; do
+		/sbin/modprobe -q -b "$alias"
+	done
+fi
 cat /etc/modules-load.d/*.conf 2>/dev/null | grep -v '^#' |
 	while read -r module; do
 		/sbin/modprobe "$module"
@@ -132,6 +144,14 @@ class Tree:
                        env=dict(os.environ, PATH=os.environ["PATH"] +
                                 ":/sbin:/usr/sbin"), check=True)
 
+    def udev(self):
+        """From now on it is udev that loads modules."""
+        self.program(shutil.which("udevadm"), "bin/udevadm")
+        os.symlink("/bin/udevadm", os.path.join(self.root,
+                                                "sbin/systemd-udevd"))
+        os.makedirs(os.path.join(self.root, "lib/udev/rules.d"))
+        shutil.copy(UDEV_RULES, os.path.join(self.root, "lib/udev/rules.d"))
+
     def pack(self, path):
         names = "\0".join(
             os.path.relpath(os.path.join(d, x), self.root)
@@ -174,7 +194,7 @@ class Tree:
 class Machine:
     """One boot."""
 
-    def __init__(self, tree):
+    def __init__(self, tree, more):
         initrd = os.path.join(vmlib.RUNTIME, "initrd.img")
         console = os.path.join(vmlib.RUNTIME, "console.sock")
         tree.pack(initrd)
@@ -183,7 +203,7 @@ class Machine:
         self.serial = os.path.join(vmlib.RUNTIME, "serial.log")
         qemu = os.environ.get("PENSTOCK_QEMU", "qemu-system-x86_64")
         self.process = subprocess.Popen(
-            [qemu, *MACHINE, "-kernel", kernel, "-initrd", initrd,
+            [qemu, *MACHINE, *more, "-kernel", kernel, "-initrd", initrd,
              "-append", tree.cmdline(), "-serial", "file:" + self.serial,
              "-chardev", "socket,id=c,path=%s,server=on,wait=off" % console,
              "-device", "isa-serial,chardev=c"], stdin=subprocess.DEVNULL)
@@ -207,25 +227,30 @@ class Machine:
         os.unlink(os.path.join(vmlib.RUNTIME, "console.sock"))
 
 
-def boot(tree):
+def boot(tree, more=()):
     global GUEST
     if GUEST:
         GUEST.stop()
         GUEST = None
-    GUEST = Machine(tree)
+    GUEST = Machine(tree, more)
 
 
 def penstock(*args, code=0):
     out = run("penstock %s; echo exit $?" % shlex.join(args), timeout=60)
     lines = out.splitlines()
     for line in lines:
-        print("# " + line)
+        if not line.startswith("{"):
+            print("# " + line)
     assert lines[-1] == "exit %d" % code, out
     return "\n".join(lines[:-1])
 
 
 def driver(function):
-    link = "/sys/bus/pci/devices/%s.%d/driver" % (CARD, function)
+    return driver_of("%s.%d" % (CARD, function))
+
+
+def driver_of(address):
+    link = "/sys/bus/pci/devices/%s/driver" % address
     return run("basename $(readlink %s || echo none)" % link).strip()
 
 
@@ -317,11 +342,26 @@ def case_undo(tree, before):
     penstock("host", "undo")
     tree.take_back()
     assert tree.files() == before, tree.files()
-    boot(tree)
+    boot(tree, TWINS)
     assert driver(0) == "none" and driver(1) == "virtio-pci", (driver(0),
                                                                driver(1))
     assert hugepages(1) == [0, 0], hugepages(1)
     assert not run("ls /sys/kernel/iommu_groups").split()
+
+
+def case_twins(tree):
+    """of two devices with the same ids, udev's rule gives vfio-pci the card's
+    and leaves the host its own"""
+    assert driver_of(TWIN) == "virtio-pci", driver_of(TWIN)
+    out = penstock("host", "apply", *REQUEST[:2])
+    assert "10-penstock-vfio.rules" in out, out
+    tree.take_back()
+    tree.udev()
+    boot(tree, TWINS)
+    assert driver(0) == "vfio-pci" and driver(1) == "vfio-pci", (
+        driver(0), driver(1))
+    assert driver_of(TWIN) == "virtio-pci", driver_of(TWIN)
+    penstock("host", "verify")
 
 
 def need():
@@ -346,7 +386,11 @@ def main():
             tap.run(case_verify)
             tap.run(case_check)
             tap.run(case_nodes)
-            tap.run(case_undo, tree, before)
+            if tap.run(case_undo, tree, before):
+                if os.path.exists(UDEV_RULES) and shutil.which("udevadm"):
+                    tap.run(case_twins, tree)
+                else:
+                    print("# no udev here: its rule is not tried")
     finally:
         if GUEST:
             GUEST.stop()
