@@ -161,7 +161,17 @@ cgroup=$mount$(sed -n 's/^0:://p' /proc/self/cgroup)/penstock-test-$$
 mkdir "$cgroup" 2>/dev/null || skip "no cgroup of one's own"
 # shellcheck disable=SC2317 # the trap calls it
 remove_cgroup() {
-	find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+	for pid in $pids; do
+		kill "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	# The kernel takes the namespaces apart in the background.
+	for _ in $(seq 50); do
+		find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+		[ -e "$cgroup" ] || break
+		sleep 0.1
+	done
+	[ ! -e "$cgroup" ] || echo "# left behind: $cgroup"
 	cleanup
 }
 trap remove_cgroup EXIT
