@@ -177,10 +177,10 @@ int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
 void pst_agent_done(struct pst_agent *a)
 {
 	pst_executor_free(a->executor);
+	a->executor = NULL;
 	pst_models_free(a->models);
 	pst_tensors_free(a->tensors);
 	pst_extents_free(a->extents);
-	a->executor = NULL;
 	a->models = NULL;
 	a->tensors = NULL;
 	a->extents = NULL;

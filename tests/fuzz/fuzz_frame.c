@@ -13,6 +13,8 @@ union payload {
 	struct pst_wire_lease lease;
 	struct pst_wire_cancel cancel;
 	struct pst_wire_tensor tensor;
+	struct pst_wire_model_load model_load;
+	struct pst_wire_model model;
 	struct pst_wire_tensor list[PST_WIRE_LIST_MAX];
 };
 
@@ -81,6 +83,15 @@ static void check_text(const struct pst_frame *f)
 	FUZZ_CHECK(n == strlen(text));
 }
 
+static void check_model(const struct pst_frame *f, struct pst_wire_model *m,
+			struct pst_error *err)
+{
+	if (pst_frame_model(f, m, err) < 0)
+		return;
+	FUZZ_CHECK(is_clean(m->name, sizeof(m->name)));
+	FUZZ_CHECK(!f->reply == !m->handle && !f->reply == !m->max_batch);
+}
+
 static void read_payload(const struct pst_frame *f, struct pst_error *err)
 {
 	union payload p;
@@ -124,6 +135,19 @@ static void read_payload(const struct pst_frame *f, struct pst_error *err)
 		break;
 	case PST_WIRE_WHY:
 		check_text(f);
+		break;
+	case PST_WIRE_MODEL_LOAD:
+		if (f->reply)
+			check_model(f, &p.model, err);
+		else if (pst_frame_model_load(f, &p.model_load, err) == 0)
+			FUZZ_CHECK(is_clean(p.model_load.name,
+					    sizeof(p.model_load.name)) &&
+				   p.model_load.header_off % 8 == 0);
+		break;
+	case PST_WIRE_MODEL_OPEN:
+	case PST_WIRE_MODEL_UNLOAD:
+		if (!f->reply || f->type == PST_WIRE_MODEL_OPEN)
+			check_model(f, &p.model, err);
 		break;
 	case PST_WIRE_CANCEL:
 		FUZZ_CHECK(pst_frame_cancel(f, &p.cancel, err) ==

@@ -5,11 +5,12 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/agent_fixture.h"
+#include "tests/unit/st_file.h"
 #include "transport/util.h"
 
 /* The input is a program for two clients: a byte whose low bits are an
  * instruction and whose highest says which client, then its operands. With bit
- * 6 it is TENSOR instead. */
+ * 6 it is TENSOR instead, with bit 5 MODEL. */
 enum instruction {
 	FEED,    /* length (2), bytes: to the socket */
 	SUBMIT,  /* 128 bytes: the next SQE of the lane */
@@ -34,6 +35,19 @@ enum tensor_action {
 	N_TENSOR_ACTIONS
 };
 
+/* MODEL: action (1), operand (2), whose low half picks a name and whose high
+ * half the rest: which tensor, and in which unit of the arena the header. */
+#define MODEL   (1U << 5)
+#define N_NAMES 4U
+
+enum model_action {
+	MODEL_LOAD,
+	MODEL_OPEN,
+	MODEL_UNLOAD,
+	MODEL_LIST,
+	N_MODEL_ACTIONS
+};
+
 #define N_PEERS 2
 
 static uint8_t *base;
@@ -44,6 +58,9 @@ static uint64_t now_ns;
 /* Tensors that a peer has made, the last ones; old handles too. */
 static uint64_t handles[N_PEERS][N_HANDLES];
 static unsigned int n_handles[N_PEERS];
+/* Models that were loaded, likewise. */
+static uint64_t models[N_HANDLES];
+static unsigned int n_models;
 
 struct input {
 	const uint8_t *data;
@@ -178,6 +195,8 @@ static void submit(struct input *in, unsigned int i)
 		sqe.off_b = handles[i][sqe.off_b];
 	if (sqe.flags & PST_WIRE_C_TENSOR && sqe.off_c < N_HANDLES)
 		sqe.off_c = handles[i][sqe.off_c];
+	if (sqe.op == PST_WIRE_OP_INFER && sqe.off_b < N_HANDLES)
+		sqe.off_b = models[sqe.off_b];
 	/* Also more than the ring holds. */
 	l->cq_head = l->sq_tail;
 	FUZZ_CHECK(pst_lane_client_submit(l, &sqe) == 0);
@@ -217,6 +236,47 @@ static void tensor(struct input *in, unsigned int i)
 		handles[i][n_handles[i]++ % N_HANDLES] = t.handle;
 }
 
+/* A model of 4 to 2 elements with 32 bytes of data. */
+static size_t write_header(uint64_t off)
+{
+	return st_model(base + off, PST_WIRE_UNIT,
+			"[{\"type\":\"linear\",\"weight\":\"w\"}]",
+			"\"w\":{\"dtype\":\"F32\",\"shape\":[2,4],"
+			"\"data_offsets\":[0,32]}");
+}
+
+static void model(struct input *in, unsigned int i)
+{
+	static const uint16_t types[N_MODEL_ACTIONS] = {
+		PST_WIRE_MODEL_LOAD, PST_WIRE_MODEL_OPEN, PST_WIRE_MODEL_UNLOAD,
+		PST_WIRE_MODEL_LIST};
+	const unsigned int action = take_u8(in) % N_MODEL_ACTIONS;
+	const uint16_t v = take_u16(in);
+	struct pst_wire_model_load l = {
+		.name = {(char)('a' + v % N_NAMES)},
+		.data = handles[i][(v >> 8) % N_HANDLES],
+		.header_off = PST_WIRE_CTL_SIZE +
+			      (v >> 12) % (FIXTURE_ARENA / PST_WIRE_UNIT) *
+				      PST_WIRE_UNIT,
+	};
+	struct pst_wire_model m = {.name = {l.name[0]}};
+	struct pst_frame f;
+
+	drain(&peers[i]);
+	if (action == MODEL_LOAD) {
+		l.header_size = write_header(l.header_off);
+		fixture_feed(&peers[i], types[action], 1, &l, sizeof(l),
+			     now_ns);
+	} else {
+		fixture_feed(&peers[i], types[action], 1, &m,
+			     action == MODEL_LIST ? 0 : sizeof(m), now_ns);
+	}
+	if (action == MODEL_LOAD && fixture_recv(&peers[i], &f) > 0 &&
+	    f.reply && f.type == PST_WIRE_MODEL_LOAD &&
+	    f.status == PST_WIRE_OK && pst_frame_model(&f, &m, NULL) == 0)
+		models[n_models++ % N_HANDLES] = m.handle;
+}
+
 static void step(struct input *in)
 {
 	const uint8_t c = take_u8(in);
@@ -225,6 +285,11 @@ static void step(struct input *in)
 
 	if (c & TENSOR) {
 		tensor(in, i);
+		drain(p);
+		return;
+	}
+	if (c & MODEL) {
+		model(in, i);
 		drain(p);
 		return;
 	}
@@ -270,7 +335,7 @@ static void check_empty(void)
 	pst_extents_stats(fix.agent.extents, &st);
 	FUZZ_CHECK(st.leased == 0);
 	FUZZ_CHECK(st.quarantined == 0);
-	FUZZ_CHECK(fix.backend.n_mem == 0);
+	FUZZ_CHECK(fix.backend.n_mem == fix.backend.n_models);
 	FUZZ_CHECK(fix.agent.n_sessions == 0);
 	FUZZ_CHECK(fix.agent.n_control == 0);
 	FUZZ_CHECK(fix.agent.nonce_used == 0);
@@ -292,6 +357,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	now_ns = PST_NS_PER_S;
 	memset(handles, 0, sizeof(handles));
 	memset(n_handles, 0, sizeof(n_handles));
+	memset(models, 0, sizeof(models));
+	n_models = 0;
 	fix.agent.settled_ns = now_ns + take_u8(&in) * PST_NS_PER_MS;
 	for (i = 0; i < N_PEERS; i++)
 		reconnect(i);
