@@ -191,6 +191,7 @@ int pst_virt_info(struct pst_virt *v, const char *name, bool live,
 	PST_CLEANUP_FREE char *xml = NULL;
 	int rc;
 
+	memset(ret, 0, sizeof(*ret));
 	rc = pst_virt_xml(v, name, live, &xml, err);
 	return rc ? rc : pst_vm_info_parse(xml, ret, err);
 }

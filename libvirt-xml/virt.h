@@ -59,7 +59,8 @@ PST_MUST_USE int pst_virt_list(struct pst_virt *v, struct pst_virt_entry **ret,
 PST_MUST_USE int pst_virt_xml(struct pst_virt *v, const char *name, bool live,
 			      char **ret, struct pst_error *err);
 
-/* The same, read. */
+/* The same, read; *ret is zeroed where there is none, and has ours where our
+ * settings are damaged. */
 PST_MUST_USE int pst_virt_info(struct pst_virt *v, const char *name, bool live,
 			       struct pst_vm_info *ret, struct pst_error *err);
 

@@ -223,6 +223,30 @@ START_TEST(a_vhost_user_vsock_makes_memory_shared)
 }
 END_TEST
 
+START_TEST(libvirt_may_choose_the_firmware)
+{
+	struct pst_vm_config c = titan(PST_VM_VIA_NVDIMM);
+	struct pst_vm_info info;
+	char *xml;
+
+	c.firmware.by_libvirt = true;
+	c.firmware.code[0] = '\0';
+	xml = xml_of(&c, OLD);
+	has(xml, "<os firmware=\"efi\">");
+	has(xml, "<nvram>/nvram/titan_VARS.fd</nvram>");
+	has_not(xml, "<loader");
+	ck_assert_int_eq(pst_vm_info_parse(xml, &info, NULL), 0);
+	ck_assert(info.uefi);
+	free(xml);
+	c.firmware.uefi = false;
+	xml = xml_of(&c, OLD);
+	has_not(xml, "nvram");
+	ck_assert_int_eq(pst_vm_info_parse(xml, &info, NULL), 0);
+	ck_assert(!info.uefi);
+	free(xml);
+}
+END_TEST
+
 START_TEST(texts_of_users_are_escaped)
 {
 	struct pst_vm_config c = titan(PST_VM_VIA_IVSHMEM);
@@ -315,6 +339,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, vcpus_are_pinned_with_their_topology);
 	tcase_add_test(tc, kvm_is_hidden_only_when_asked);
 	tcase_add_test(tc, a_vhost_user_vsock_makes_memory_shared);
+	tcase_add_test(tc, libvirt_may_choose_the_firmware);
 	tcase_add_test(tc, texts_of_users_are_escaped);
 	tcase_add_test(tc, our_own_settings_come_back);
 	tcase_add_test(tc, xml_of_others_is_read_and_not_ours);
