@@ -188,19 +188,6 @@ static int line_words(const char *text, struct pst_names *words)
 	return rc;
 }
 
-static int append(struct pst_early *e, const char *text)
-{
-	size_t a = e->text ? strlen(e->text) : 0, b = strlen(text);
-	char *more = realloc(e->text, a + b + 2);
-
-	if (!more)
-		return -ENOMEM;
-	memcpy(more + a, text, b);
-	strcpy(more + a + b, "\n");
-	e->text = more;
-	return 0;
-}
-
 static int read_conf(const struct pst_root *root, const struct maker *m,
 		     const char *path, struct pst_early *e)
 {
@@ -210,16 +197,14 @@ static int read_conf(const struct pst_root *root, const struct maker *m,
 	size_t len, i;
 	int rc;
 
-	if (pst_root_read(root, path, PST_ROOT_TEXT_MAX, &text, &len) < 0)
+	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0)
 		return 0;
 	e->maker = m->maker;
 	if (!*e->file && strlen(path) < sizeof(e->file))
 		strcpy(e->file, path);
-	rc = append(e, text);
-	if (rc == 0 && !m->names[0])
+	if (!m->names[0])
 		return line_words(text, &e->words);
-	if (rc == 0)
-		rc = pst_early_words(text, m->names, &e->words);
+	rc = pst_early_words(text, m->names, &e->words);
 	if (rc == 0 && m->maker == PST_EARLY_MKINITCPIO)
 		rc = pst_early_words(text, hooks, &hook);
 	for (i = 0; i < hook.n; i++)
@@ -235,7 +220,7 @@ static void find_stray(const struct pst_root *root, const char *path,
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t len;
 
-	if (pst_root_read(root, path, PST_ROOT_TEXT_MAX, &text, &len) == 0 &&
+	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) == 0 &&
 	    strstr(text, "vfio") && strlen(path) < sizeof(e->stray))
 		strcpy(e->stray, path);
 }
@@ -250,7 +235,7 @@ static int read_maker(const struct pst_root *root, const struct maker *m,
 
 	if (rc < 0 || !m->dir || pst_root_list(root, m->dir, &names) < 0)
 		return rc;
-	for (i = 0; i < names.n && rc == 0; i++) {
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES && rc == 0; i++) {
 		if (pst_path(path, "%s/%s", m->dir, names.name[i]) < 0 ||
 		    strcmp(path, m->file) == 0)
 			continue;
@@ -274,14 +259,14 @@ static void read_modules_load(const struct pst_root *root, struct pst_early *e)
 
 		if (pst_root_list(root, dirs[d], &names) < 0)
 			continue;
-		for (i = 0; i < names.n; i++) {
+		for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++) {
 			PST_CLEANUP_NAMES struct pst_names words = {0};
 			PST_CLEANUP_FREE char *text = NULL;
 
 			if (!has_ext(names.name[i], ".conf") ||
 			    pst_path(path, "%s/%s", dirs[d], names.name[i]) <
 				    0 ||
-			    pst_root_read(root, path, PST_ROOT_TEXT_MAX, &text,
+			    pst_root_read(root, path, PST_ROOT_CONF_MAX, &text,
 					  &len) < 0 ||
 			    line_words(text, &words) < 0)
 				continue;
@@ -312,7 +297,6 @@ int pst_early_scan(const struct pst_root *root, struct pst_early *ret)
 
 void pst_early_done(struct pst_early *e)
 {
-	free(e->text);
 	pst_names_done(&e->words);
 	*e = (struct pst_early){0};
 }

@@ -16,7 +16,6 @@ enum pst_early_maker {
 struct pst_early {
 	enum pst_early_maker maker;
 	char file[128];         /* its first configuration file, or "" */
-	char *text;             /* what they say about modules, comments gone */
 	struct pst_names words; /* modules it loads early, in order */
 	bool kms_hook;          /* mkinitcpio's kms hook takes GPU drivers in */
 	char stray[160]; /* a dracut file about vfio that has no .conf, or "" */

@@ -141,7 +141,7 @@ static bool line_with(const struct pst_root *root, const char *path,
 	char *line, *save;
 	size_t len;
 
-	if (pst_root_read(root, path, PST_ROOT_TEXT_MAX, &text, &len) < 0)
+	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0)
 		return false;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
@@ -165,7 +165,7 @@ static void find_line(const struct pst_root *root, const char *file,
 	if (line_with(root, file, word, ret, size) ||
 	    pst_root_list(root, dir, &names) < 0)
 		return;
-	for (i = 0; i < names.n; i++)
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++)
 		if (pst_path(path, "%s/%s", dir, names.name[i]) == 0 &&
 		    line_with(root, path, word, ret, size))
 			return;

@@ -6,6 +6,11 @@
 #include "kernel-params/cpu.h"
 #include "kernel-params/hugepages.h"
 
+/* Nodes and pools that are looked at; no machine has as many. */
+#define MAX_NODES 1024
+#define MAX_POOLS 4096
+/* Sizes of pages of one node; x86 has two, arm64 up to four. */
+#define MAX_SIZES 32
 /* Of one pool: more would be more bytes than 2^63 with pages of 2 MiB. */
 #define MAX_PAGES (1ULL << 40)
 
@@ -57,11 +62,12 @@ static int read_pools(const struct pst_root *root, const char *dir, int node,
 
 	if (pst_root_list(root, dir, &names) < 0)
 		return 0;
-	more = realloc(m->pool, (m->n_pools + names.n + 1) * sizeof(*more));
+	more = realloc(m->pool, (m->n_pools + MAX_SIZES) * sizeof(*more));
 	if (!more)
 		return -ENOMEM;
 	m->pool = more;
-	for (i = 0; i < names.n; i++) {
+	for (i = 0; i < names.n && i < MAX_SIZES && m->n_pools < MAX_POOLS;
+	     i++) {
 		struct pst_hugepool p = {
 			.page_size = size_of_name(names.name[i]),
 			.node = node,
@@ -91,7 +97,7 @@ static int read_nodes(const struct pst_root *root, struct pst_memory *m)
 
 	if (pst_root_list(root, "sys/devices/system/node", &names) < 0)
 		return 0;
-	for (i = 0; i < names.n && rc == 0; i++) {
+	for (i = 0; i < names.n && i < MAX_NODES && rc == 0; i++) {
 		if (strncmp(names.name[i], "node", 4) != 0 ||
 		    pst_parse_u64(names.name[i] + 4, 0, PST_CPU_MAX - 1,
 				  &node) < 0 ||

@@ -6,6 +6,8 @@
 
 /* Of an ACPI table that is read at most; real ones have a few KiB. */
 #define TABLE_MAX (256U << 10)
+/* Members of all groups that are looked at. */
+#define MAX_MEMBERS 65536
 /* Both tables begin with the 36 bytes of every ACPI table. */
 #define TABLE_INFO_OFF 36
 
@@ -125,18 +127,25 @@ static void read_units(const struct pst_root *root, struct pst_iommu *iommu)
 	}
 }
 
-static struct pst_pci_dev *find_by_name(struct pst_pci *pci, const char *name)
+static int by_addr(const void *key, const void *member)
 {
-	size_t i;
+	const struct pst_pci_dev *d = member;
 
-	for (i = 0; i < pci->n; i++)
-		if (strcmp(pci->dev[i].name, name) == 0)
-			return &pci->dev[i];
-	return NULL;
+	return pst_pci_addr_cmp(key, &d->addr);
 }
 
-static void read_group(const struct pst_root *root, const char *name,
-		       struct pst_pci *pci, struct pst_iommu_group *g)
+static struct pst_pci_dev *find_by_name(struct pst_pci *pci, const char *name)
+{
+	struct pst_pci_addr a;
+
+	if (pst_pci_addr_parse(name, &a) < 0)
+		return NULL;
+	return bsearch(&a, pci->dev, pci->n, sizeof(*pci->dev), by_addr);
+}
+
+/* Returns how many members there are. */
+static size_t read_group(const struct pst_root *root, const char *name,
+			 struct pst_pci *pci, struct pst_iommu_group *g)
 {
 	PST_CLEANUP_NAMES struct pst_names names = {0};
 	char path[PST_ROOT_PATH_MAX];
@@ -147,7 +156,7 @@ static void read_group(const struct pst_root *root, const char *name,
 		*g->type = '\0';
 	if (pst_path(path, "sys/kernel/iommu_groups/%s/devices", name) < 0 ||
 	    pst_root_list(root, path, &names) < 0)
-		return;
+		return 0;
 	for (i = 0; i < names.n; i++) {
 		struct pst_pci_dev *d = find_by_name(pci, names.name[i]);
 
@@ -156,6 +165,7 @@ static void read_group(const struct pst_root *root, const char *name,
 		else if (d->iommu_group < 0)
 			d->iommu_group = g->id;
 	}
+	return names.n;
 }
 
 static int by_id(const void *a, const void *b)
@@ -169,20 +179,20 @@ static int read_groups(const struct pst_root *root, struct pst_pci *pci,
 		       struct pst_iommu *iommu)
 {
 	PST_CLEANUP_NAMES struct pst_names names = {0};
+	size_t i, members = 0;
 	uint64_t id;
-	size_t i;
 
 	if (pst_root_list(root, "sys/kernel/iommu_groups", &names) < 0)
 		return 0;
 	iommu->group = calloc(names.n + 1, sizeof(*iommu->group));
 	if (!iommu->group)
 		return -ENOMEM;
-	for (i = 0; i < names.n; i++) {
+	for (i = 0; i < names.n && members < MAX_MEMBERS; i++) {
 		if (pst_parse_u64(names.name[i], 0, INT32_MAX, &id) < 0)
 			continue;
 		iommu->group[iommu->n_groups].id = (int)id;
-		read_group(root, names.name[i], pci,
-			   &iommu->group[iommu->n_groups++]);
+		members += read_group(root, names.name[i], pci,
+				      &iommu->group[iommu->n_groups++]);
 	}
 	qsort(iommu->group, iommu->n_groups, sizeof(*iommu->group), by_id);
 	return 0;

@@ -133,8 +133,9 @@ static bool is_conf(const char *name)
 	return n > 5 && name[0] != '.' && strcmp(name + n - 5, ".conf") == 0;
 }
 
+/* left: bytes that files may still have. */
 static int read_one(const struct pst_root *root, const struct source *s,
-		    struct pst_modconf *c)
+		    struct pst_modconf *c, size_t *left)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	char path[PST_ROOT_PATH_MAX];
@@ -142,16 +143,26 @@ static int read_one(const struct pst_root *root, const struct source *s,
 	int rc = pst_path(path, "%s/%s", dirs[s->dir], s->name);
 
 	if (rc == 0)
-		rc = pst_root_read(root, path, PST_MODCONF_FILE_MAX, &text,
-				   &len);
+		rc = pst_root_read(root, path,
+				   *left < PST_MODCONF_FILE_MAX
+					   ? *left
+					   : PST_MODCONF_FILE_MAX,
+				   &text, &len);
 	if (rc < 0) {
 		/* A link to nowhere or to /dev/null masks a file. */
 		if (!c->unread && rc != -ENOENT && rc != -EINVAL)
 			c->unread = strdup(path);
 		return 0;
 	}
+	*left -= len;
 	c->n_files++;
-	return pst_modconf_parse(text, len, path, c);
+	rc = pst_modconf_parse(text, len, path, c);
+	if (rc != -EMSGSIZE)
+		return rc;
+	/* What came before is worth something all the same. */
+	if (!c->unread)
+		c->unread = strdup(path);
+	return 0;
 }
 
 static int add_sources(const struct pst_names *names, size_t dir,
@@ -177,7 +188,7 @@ int pst_modconf_read(const struct pst_root *root, struct pst_modconf *ret)
 	struct pst_names names[PST_ARRAY_SIZE(dirs)] = {0};
 	PST_CLEANUP_FREE struct source *list = NULL;
 	struct pst_modconf c = {0};
-	size_t i, n = 0;
+	size_t i, n = 0, left = PST_MODCONF_ALL_MAX;
 	int rc = 0;
 
 	for (i = 0; i < PST_ARRAY_SIZE(dirs) && rc == 0; i++)
@@ -185,9 +196,10 @@ int pst_modconf_read(const struct pst_root *root, struct pst_modconf *ret)
 			rc = add_sources(&names[i], i, &list, &n);
 	if (n)
 		qsort(list, n, sizeof(*list), by_name);
-	for (i = 0; i < n && rc == 0; i++)
+	for (i = 0; i < n && rc == 0 && left && c.n < PST_MODCONF_MAX_LINES;
+	     i++)
 		if (i == 0 || strcmp(list[i].name, list[i - 1].name) != 0)
-			rc = read_one(root, &list[i], &c);
+			rc = read_one(root, &list[i], &c, &left);
 	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
 		pst_names_done(&names[i]);
 	if (rc < 0)

@@ -29,10 +29,11 @@ struct pst_modconf {
 	struct pst_modconf_line *line; /* in modprobe's order */
 	size_t n;
 	size_t n_files;
-	char *unread; /* first file that could not be read, or NULL */
+	char *unread; /* first file that could not be read whole, or NULL */
 };
 
 #define PST_MODCONF_FILE_MAX  (256U << 10)
+#define PST_MODCONF_ALL_MAX   (2U << 20)
 #define PST_MODCONF_MAX_LINES 20000
 
 /*

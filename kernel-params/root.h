@@ -31,6 +31,10 @@ struct pst_root {
 #define PST_ROOT_MAX_ENTRIES 8192
 /* What a small file of sysfs, procfs or /etc holds at most. */
 #define PST_ROOT_TEXT_MAX (1U << 20)
+/* What a file of a .d directory holds at most, and how many of them count:
+ * a tree made to waste time shall not. */
+#define PST_ROOT_CONF_MAX   (64U << 10)
+#define PST_ROOT_CONF_FILES 256
 
 /*
  * Opens dir. Returns 0 (to be ended with pst_root_close()) or -errno with a

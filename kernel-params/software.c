@@ -155,11 +155,11 @@ static bool firmware_dir(const struct pst_root *root, const char *dir)
 
 	if (pst_root_list(root, dir, &names) < 0)
 		return false;
-	for (i = 0; i < names.n; i++) {
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 
 		if (pst_path(path, "%s/%s", dir, names.name[i]) == 0 &&
-		    pst_root_read(root, path, PST_ROOT_TEXT_MAX, &text, &len) ==
+		    pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) ==
 			    0 &&
 		    strstr(text, "\"uefi\"") && strstr(text, "\"x86_64\""))
 			return true;

@@ -81,7 +81,7 @@ static int add_file(const struct pst_root *root, const char *path,
 	size_t len;
 	int rc = 0;
 
-	if (pst_root_read(root, path, RULES_MAX, &text, &len) < 0 ||
+	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0 ||
 	    (!strstr(text, "vfio-pci") && !strstr(text, "vfio_pci")))
 		return 0;
 	for (p = text; *p && rc == 0;) {
@@ -105,7 +105,7 @@ static int add_dir(const struct pst_root *root, const char *dir,
 
 	if (pst_root_list(root, dir, &names) < 0)
 		return 0;
-	for (i = 0; i < names.n && rc == 0; i++) {
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES && rc == 0; i++) {
 		if (pst_path(path, "%s/%s", dir, names.name[i]) < 0)
 			continue;
 		if (!name_is_address)

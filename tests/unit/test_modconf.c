@@ -125,6 +125,28 @@ START_TEST(no_file_makes_lines_without_end)
 }
 END_TEST
 
+START_TEST(many_large_files_are_read_in_part)
+{
+	char name[64];
+	int i;
+
+	tree_make();
+	tree_file("etc/modprobe.d/0.conf", "blacklist first\n");
+	for (i = 1; i < 20; i++) {
+		snprintf(name, sizeof(name), "etc/modprobe.d/%d.conf", i);
+		tree_file(name, "blacklist x\n");
+		ck_assert_int_eq(
+			truncate(tmpdir_path(name), PST_MODCONF_FILE_MAX), 0);
+	}
+	ck_assert_int_eq(pst_modconf_read(&tree, &c), 0);
+	ck_assert(pst_modconf_blacklisted(&c, "first"));
+	ck_assert_uint_lt(c.n_files, 10);
+	ck_assert_ptr_nonnull(c.unread);
+	pst_modconf_done(&c);
+	tree_remove();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, lines_are_words_without_comments);
@@ -133,6 +155,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, etc_overrides_usr_and_order_is_by_name);
 	tcase_add_test(tc, what_cannot_be_read_is_named);
 	tcase_add_test(tc, no_file_makes_lines_without_end);
+	tcase_add_test(tc, many_large_files_are_read_in_part);
 }
 
 int main(void)
