@@ -147,6 +147,13 @@ void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
 		    a, (int)g->lda, b, (int)g->ldb, g->beta, c, (int)g->ldc);
 }
 
+void pst_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
+		  float beta, float *y)
+{
+	cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)m, (int)n, 1, a, (int)n,
+		    x, 1, beta, y, 1);
+}
+
 /* Calls the BLAS for one slice at the cursor. */
 static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 		 const struct pst_gemm_cursor *cur,
@@ -208,6 +215,11 @@ static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 
 void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
 		  float *c)
+{
+}
+
+void pst_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
+		  float beta, float *y)
 {
 }
 

@@ -78,6 +78,11 @@ bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
 void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
 		  float *c);
 
+/* y = A x + beta y, A m x n in rows one behind the other: for one row a
+ * product of matrices takes several times as long. */
+void pst_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
+		  float beta, float *y);
+
 /* The CBLAS's name and version, "none" when built without. */
 const char *pst_gemm_library(void);
 

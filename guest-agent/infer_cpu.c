@@ -21,6 +21,9 @@
 #define ROW_ELEMS (1U << 24)
 /* Columns of a linear layer that are worth a call. */
 #define MIN_COLS 16U
+/* So many rows one by one are faster than as a matrix (OpenBLAS, 64 to 4096
+ * columns). */
+#define FEW_ROWS 3U
 /* Until one was timed. */
 #define FIRST_RATE 1e9
 /* Smaller calls say nothing of the rate. */
@@ -346,6 +349,7 @@ static bool linear(struct pst_infer_run *run, const struct layer *layer,
 		.ldc = l->n_out,
 		.beta = layer->bias ? 1 : 0,
 	};
+	const bool few = run->rows <= FEW_ROWS;
 	const uint64_t start = pst_now_ns();
 	uint64_t ns;
 	uint32_t i;
@@ -353,8 +357,13 @@ static bool linear(struct pst_infer_run *run, const struct layer *layer,
 	for (i = 0; layer->bias && i < run->rows; i++)
 		memcpy(run->y + (uint64_t)i * l->n_out + run->at,
 		       layer->bias + run->at, cols * sizeof(float));
-	pst_gemm_f32(&g, run->x, layer->weight + run->at * l->n_in,
-		     run->y + run->at);
+	for (i = 0; few && i < run->rows; i++)
+		pst_gemv_f32(cols, l->n_in, layer->weight + run->at * l->n_in,
+			     run->x + (uint64_t)i * l->n_in, g.beta,
+			     run->y + (uint64_t)i * l->n_out + run->at);
+	if (!few)
+		pst_gemm_f32(&g, run->x, layer->weight + run->at * l->n_in,
+			     run->y + run->at);
 	ns = pst_now_ns() - start;
 	if (column * (double)cols >= MIN_RATED_FLOPS && ns)
 		m->rate += NEWEST *

@@ -358,6 +358,9 @@ START_TEST(residuals_take_what_a_layer_gave_then)
 {
 	deep_model(PST_WIRE_F32, PST_WIRE_F32);
 	check(33, 2, LONG);
+	/* So few that each goes alone. */
+	check(3, 1, LONG);
+	check(2, 0, 1);
 }
 END_TEST
 
