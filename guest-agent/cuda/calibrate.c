@@ -295,6 +295,9 @@ int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 		return r;
 	memset(p.pinned, 0, p.bytes);
 	r = measure(&p, err);
+	/* After a failure something may still be copied there. */
+	if (cudaStreamSynchronize(p.s) != cudaSuccess)
+		cudaGetLastError();
 	cudaFreeHost(p.pinned);
 	return r;
 }
