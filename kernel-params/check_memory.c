@@ -208,12 +208,32 @@ PST_CHECK(hugetlbfs)
 		pst_finding_add(out, PST_FAIL, fix, "no hugetlbfs is mounted");
 }
 
+/* What is wrong with a region's file; NULL: nothing. */
+static const char *region_fault(const struct pst_host *h,
+				const struct pst_region_entry *e,
+				enum pst_finding_status *ret)
+{
+	*ret = PST_FAIL;
+	if (e->mode & 02)
+		return "chmod o-w: whoever writes it can change every matrix";
+	if (e->conf_size && e->conf_size != e->size)
+		return "its SIZE in /etc/penstock/regions.d is another: stop the "
+		       "guest, and penstock host region create NAME --replace";
+	*ret = PST_WARN;
+	if (h->request.sizes_given && e->size != h->request.region &&
+	    strstr(e->path, "/penstock-"))
+		return "if it is this guest's: penstock host region create NAME "
+		       "--replace";
+	*ret = PST_PASS;
+	return NULL;
+}
+
 PST_CHECK(region_file)
 {
 	const struct pst_host_files *f = &h->files;
-	enum pst_finding_status status = PST_PASS;
+	enum pst_finding_status status = PST_PASS, one;
 	struct pst_text seen = {0};
-	const char *fix = NULL;
+	const char *fix = NULL, *fault;
 	size_t i;
 
 	for (i = 0; i < f->n_regions; i++) {
@@ -222,18 +242,21 @@ PST_CHECK(region_file)
 		pst_text_add(&seen, "%s%s: %.4g GiB, mode %04o, owner %u:%u",
 			     i ? ", " : "", e->path, pst_gib(e->size), e->mode,
 			     e->uid, e->gid);
-		if (e->mode & 02) {
-			status = PST_FAIL;
-			fix = "chmod o-w: whoever writes it can change every "
-			      "matrix";
-		} else if (h->request.sizes_given && status == PST_PASS &&
-			   e->size != h->request.region) {
-			status = PST_WARN;
-			fix = "if it is this guest's: penstock host region "
-			      "create NAME --replace";
+		fault = region_fault(h, e, &one);
+		if (one > status) {
+			status = one;
+			fix = fault;
 		}
 	}
-	if (!f->n_regions)
+	if (*f->no_region)
+		pst_text_add(&seen,
+			     "%s%s of /etc/penstock/regions.d has no file",
+			     seen.len ? "; " : "", f->no_region);
+	if (*f->no_region && status == PST_PASS)
+		pst_finding_add(out, PST_WARN,
+				"systemctl enable --now penstock-region@NAME",
+				"%s", seen.buf);
+	else if (!f->n_regions)
 		pst_finding_add(
 			out, PST_WARN,
 			"penstock host region create NAME --size 4G, or "

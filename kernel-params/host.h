@@ -43,6 +43,7 @@ struct pst_hugetlbfs {
 struct pst_region_entry {
 	char path[256];
 	uint64_t size;
+	uint64_t conf_size; /* SIZE in its regions.d file, 0: none */
 	unsigned int mode, uid, gid;
 };
 
@@ -57,6 +58,7 @@ struct pst_host_files {
 	size_t n_mounts;
 	struct pst_region_entry region[PST_HOST_REGIONS];
 	size_t n_regions;
+	char no_region[64];     /* a name of regions.d without a file, or "" */
 	char lockdown[32];      /* "none", "integrity", ...; "" not seen */
 	int secure_boot;        /* 1, 0, or -1: not seen */
 	int io_uring_disabled;  /* 0, 1, 2, or -1: not seen */

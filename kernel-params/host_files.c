@@ -69,36 +69,109 @@ static void read_mounts(const struct pst_root *root, struct pst_host *h)
 	}
 }
 
-/* Regular files at the top of the mounts: regions, ours or another's. */
+/* Regular files in a directory whose names begin so. */
+static void add_regions(const struct pst_root *root, const char *dir,
+			const char *prefix, struct pst_host_files *f)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX];
+	struct stat st;
+	size_t i;
+
+	if (pst_root_list(root, dir, &names) < 0)
+		return;
+	for (i = 0; i < names.n && f->n_regions < PST_HOST_REGIONS; i++) {
+		struct pst_region_entry *e = &f->region[f->n_regions];
+
+		if (names.name[i][0] == '.' ||
+		    strncmp(names.name[i], prefix, strlen(prefix)) != 0 ||
+		    pst_path(path, "%s/%s", dir, names.name[i]) < 0 ||
+		    pst_root_stat(root, path, &st) < 0 ||
+		    !S_ISREG(st.st_mode) || strlen(path) >= sizeof(e->path))
+			continue;
+		strcpy(e->path, path);
+		e->size = (uint64_t)st.st_size;
+		e->mode = st.st_mode & 07777;
+		e->uid = st.st_uid;
+		e->gid = st.st_gid;
+		f->n_regions++;
+	}
+}
+
+/* SIZE= of a file that penstock-region@.service reads; 0: none. */
+static uint64_t conf_size(const struct pst_root *root, const char *path)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	const struct pst_param *p;
+	struct pst_cmdline vars;
+	uint64_t size = 0;
+	size_t len;
+
+	if (pst_root_read(root, path, 4096, &text, &len) < 0 ||
+	    pst_cmdline_parse(text, len, &vars) < 0)
+		return 0;
+	p = pst_cmdline_get(&vars, "SIZE");
+	if (!p || !p->value || pst_parse_size(p->value, &size) < 0)
+		size = 0;
+	pst_cmdline_done(&vars);
+	return size;
+}
+
+static struct pst_region_entry *find_region(struct pst_host_files *f,
+					    const char *name, size_t n)
+{
+	static const char prefix[] = "penstock-";
+	size_t i, k = strlen(prefix);
+
+	for (i = 0; i < f->n_regions; i++) {
+		const char *base = strrchr(f->region[i].path, '/');
+
+		if (base && strncmp(base + 1, prefix, k) == 0 &&
+		    strlen(base + 1) == k + n &&
+		    memcmp(base + 1 + k, name, n) == 0)
+			return &f->region[i];
+	}
+	return NULL;
+}
+
+/* What etc/penstock/regions.d says of them. */
+static void read_region_confs(const struct pst_root *root,
+			      struct pst_host_files *f)
+{
+	static const char dir[] = "etc/penstock/regions.d", ext[] = ".conf";
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX];
+	size_t i;
+
+	if (pst_root_list(root, dir, &names) < 0)
+		return;
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++) {
+		const char *name = names.name[i];
+		struct pst_region_entry *e;
+		size_t n = strlen(name);
+
+		if (n <= strlen(ext) ||
+		    strcmp(name + n - strlen(ext), ext) != 0 ||
+		    pst_path(path, "%s/%s", dir, name) < 0)
+			continue;
+		n -= strlen(ext);
+		e = find_region(f, name, n);
+		if (e)
+			e->conf_size = conf_size(root, path);
+		else if (!*f->no_region && n < sizeof(f->no_region))
+			memcpy(f->no_region, name, n);
+	}
+}
+
+/* Whatever lies at the top of the mounts, and ours in /dev/shm. */
 static void read_regions(const struct pst_root *root, struct pst_host_files *f)
 {
-	size_t m, i;
+	size_t m;
 
-	for (m = 0; m < f->n_mounts; m++) {
-		PST_CLEANUP_NAMES struct pst_names names = {0};
-		char path[PST_ROOT_PATH_MAX];
-		struct stat st;
-
-		if (pst_root_list(root, f->mount[m].path, &names) < 0)
-			continue;
-		for (i = 0; i < names.n && f->n_regions < PST_HOST_REGIONS;
-		     i++) {
-			struct pst_region_entry *e = &f->region[f->n_regions];
-
-			if (pst_path(path, "%s/%s", f->mount[m].path,
-				     names.name[i]) < 0 ||
-			    pst_root_stat(root, path, &st) < 0 ||
-			    !S_ISREG(st.st_mode) || names.name[i][0] == '.' ||
-			    strlen(path) >= sizeof(e->path))
-				continue;
-			strcpy(e->path, path);
-			e->size = (uint64_t)st.st_size;
-			e->mode = st.st_mode & 07777;
-			e->uid = st.st_uid;
-			e->gid = st.st_gid;
-			f->n_regions++;
-		}
-	}
+	for (m = 0; m < f->n_mounts; m++)
+		add_regions(root, f->mount[m].path, "", f);
+	add_regions(root, "dev/shm", "penstock-", f);
+	read_region_confs(root, f);
 }
 
 /* "none [integrity] confidentiality": the word in brackets. */

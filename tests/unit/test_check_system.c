@@ -198,6 +198,21 @@ START_TEST(the_region_lies_on_pages_of_2_mib)
 	chmod(tmpdir_path("dev/hugepages/penstock-vm"), 0660);
 	request.sizes_given = true;
 	finding("region.file", PST_WARN, "--replace");
+	request.sizes_given = false;
+	tree_file("etc/penstock/regions.d/vm.conf", "# x\nSIZE=4G\nNODE=0\n");
+	finding("region.file", PST_FAIL, "its SIZE");
+	ck_assert_int_eq(
+		truncate(tmpdir_path("dev/hugepages/penstock-vm"), 4LL << 30),
+		0);
+	finding("region.file", PST_PASS, "4 GiB, mode 0660");
+	tree_file("etc/penstock/regions.d/other.conf", "SIZE=1G\n");
+	finding("region.file", PST_WARN, "other of /etc/penstock/regions.d");
+	tree_unlink("dev/hugepages/penstock-vm");
+	tree_file("dev/shm/penstock-other", "");
+	tree_file("dev/shm/elsewhere", "");
+	tree_file("etc/penstock/regions.d/other.conf", "SIZE=none\n");
+	tree_unlink("etc/penstock/regions.d/vm.conf");
+	finding("region.file", PST_PASS, "dev/shm/penstock-other");
 	done();
 }
 END_TEST
