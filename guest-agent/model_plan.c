@@ -380,6 +380,12 @@ static int load_list(const struct pst_safetensors *st, json_t **ret,
 				     "the file's __metadata__ has no "
 				     "\"" PST_MODEL_LAYERS
 				     "\": it is no model for Penstock");
+	if (!pst_json_is_small(text, strlen(text)))
+		return pst_error_set(err, -EMSGSIZE,
+				     PST_MODEL_LAYERS
+				     " has more than %u commas, colons and "
+				     "brackets",
+				     PST_SAFETENSORS_MAX_TOKENS);
 	if (strlen(text) > PST_MODEL_MAX_LIST)
 		return pst_error_set(err, -EMSGSIZE,
 				     PST_MODEL_LAYERS

@@ -13,7 +13,7 @@
 /* What "from" calls the model's input; no layer may have this name. */
 #define PST_MODEL_INPUT_NAME "input"
 /* Bytes of that list, and of a layer's name. */
-#define PST_MODEL_MAX_LIST (256U << 10)
+#define PST_MODEL_MAX_LIST (128U << 10)
 #define PST_MODEL_MAX_NAME 64U
 
 /*

@@ -252,6 +252,18 @@ static int parse_tensors(struct pst_safetensors *st, struct pst_error *err)
 	return check_cover(st, err);
 }
 
+bool pst_json_is_small(const char *text, size_t n)
+{
+	unsigned int tokens = 0;
+	size_t i;
+
+	/* Those within strings count, too: it is a bound. */
+	for (i = 0; i < n && tokens <= PST_SAFETENSORS_MAX_TOKENS; i++)
+		tokens += text[i] == ',' || text[i] == ':' || text[i] == '{' ||
+			  text[i] == '[';
+	return tokens <= PST_SAFETENSORS_MAX_TOKENS;
+}
+
 /* The JSON's bytes as the length before them says. */
 static int check_length(const uint8_t *buf, size_t n, struct pst_error *err)
 {
@@ -295,6 +307,11 @@ int pst_safetensors_parse(const uint8_t *buf, size_t n, uint64_t data_size,
 	r = check_length(buf, n, err);
 	if (r < 0)
 		return r;
+	if (!pst_json_is_small((const char *)buf + LENGTH, n - LENGTH))
+		return pst_error_set(err, -EMSGSIZE,
+				     "the header has more than %u commas, "
+				     "colons and brackets",
+				     PST_SAFETENSORS_MAX_TOKENS);
 	st.root = json_loadb((const char *)buf + LENGTH, n - LENGTH,
 			     JSON_REJECT_DUPLICATES, &why);
 	if (!st.root)

@@ -4,6 +4,7 @@
 #define PST_GUEST_AGENT_SAFETENSORS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,11 +24,14 @@
  */
 
 /* JSON of at most this, where the format allows 100 MB: the agent parses it in
- * its serving thread, in some 10 ms at worst, and 256 layers need 100 KiB. */
-#define PST_SAFETENSORS_MAX_JSON (1U << 20)
+ * its serving thread. 256 layers need 80 KiB. */
+#define PST_SAFETENSORS_MAX_JSON (256U << 10)
+/* Of commas, colons and opening brackets in a JSON text: what it takes time and
+ * memory for, which its length alone would bound badly. */
+#define PST_SAFETENSORS_MAX_TOKENS 16384U
 /* The same with the 8 bytes of length before it. */
 #define PST_SAFETENSORS_MAX_HEADER  PST_WIRE_MODEL_HEADER
-#define PST_SAFETENSORS_MAX_TENSORS 4096U
+#define PST_SAFETENSORS_MAX_TENSORS 1024U
 #define PST_SAFETENSORS_MAX_RANK    8U
 
 static_assert(PST_SAFETENSORS_MAX_HEADER == PST_SAFETENSORS_MAX_JSON + 8, "");
@@ -64,6 +68,9 @@ PST_MUST_USE int pst_safetensors_parse(const uint8_t *buf, size_t n,
 				       uint64_t data_size,
 				       struct pst_safetensors *ret,
 				       struct pst_error *err);
+
+/* Whether a JSON text has no more than PST_SAFETENSORS_MAX_TOKENS. */
+bool pst_json_is_small(const char *text, size_t n);
 
 /* Does nothing for a zeroed one. */
 void pst_safetensors_done(struct pst_safetensors *st);

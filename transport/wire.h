@@ -440,7 +440,7 @@ static_assert(sizeof(struct pst_wire_tensor) == 16, "");
 
 #define PST_WIRE_MODEL_NAME 64U
 /* Bytes of a model file's header at most, its length included. */
-#define PST_WIRE_MODEL_HEADER ((1U << 20) + 8U)
+#define PST_WIRE_MODEL_HEADER ((256U << 10) + 8U)
 
 /*
  * MODEL_LOAD: makes a model of a safetensors file. Its header (the first 8

@@ -46,6 +46,23 @@ static int parse_with(const char *layers, const char *tensors, uint64_t data)
 	return r;
 }
 
+/* layers as they are in the header, escapes and all. */
+static int parse_escaped(const char *layers)
+{
+	static char json[PST_SAFETENSORS_MAX_JSON];
+	struct pst_safetensors st;
+	size_t n;
+	int r;
+
+	snprintf(json, sizeof(json),
+		 "{\"__metadata__\":{\"penstock.layers\":\"%s\"}}", layers);
+	n = st_header(file, json);
+	ck_assert_int_eq(pst_safetensors_parse(file, n, 0, &st, &err), 0);
+	r = pst_model_plan_parse(&st, &plan, &err);
+	pst_safetensors_done(&st);
+	return r;
+}
+
 static int parse(const char *layers)
 {
 	return parse_with(layers, TENSORS, DATA);
@@ -246,6 +263,12 @@ START_TEST(the_list_is_a_json_list_of_a_bounded_length)
 	ck_assert_int_eq(parse(many), -EMSGSIZE);
 	memset(wide, ' ', sizeof(wide) - 1);
 	ck_assert_int_eq(parse(wide), -EMSGSIZE);
+	/* Written with escapes, it is as long to read. */
+	for (n = 0; n < (PST_SAFETENSORS_MAX_TOKENS + 1) * 6; n += 6)
+		memcpy(wide + n, "\\u002c", 6);
+	wide[n] = '\0';
+	ck_assert_int_eq(parse_escaped(wide), -EMSGSIZE);
+	ck_assert_ptr_nonnull(strstr(err.text, "brackets"));
 }
 END_TEST
 

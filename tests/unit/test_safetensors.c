@@ -169,7 +169,7 @@ END_TEST
 
 START_TEST(deep_nesting_is_refused)
 {
-	const size_t deep = 100000;
+	const size_t deep = 8000;
 	size_t n;
 
 	n = (size_t)sprintf(json, "{\"w\":");
@@ -304,7 +304,25 @@ START_TEST(too_many_tensors_are_refused)
 				     "%s\"%u\":" T("F32", "[0]", 0, 0),
 				     i ? "," : "", i);
 	strcpy(json + n, "}");
-	refused(json, 0, -EMSGSIZE, "more than 4096");
+	refused(json, 0, -EMSGSIZE, "more than 1024");
+}
+END_TEST
+
+START_TEST(a_header_that_takes_long_to_read_is_refused)
+{
+	size_t n = (size_t)sprintf(json, "{\"w\":[");
+	unsigned int i;
+
+	for (i = 0; i < PST_SAFETENSORS_MAX_TOKENS / 2; i++)
+		n += (size_t)sprintf(json + n, "[],");
+	strcpy(json + n, "1]}");
+	refused(json, 0, -EMSGSIZE, "brackets");
+	/* The same in keys. */
+	n = (size_t)sprintf(json, "{\"__metadata__\":{");
+	for (i = 0; i < PST_SAFETENSORS_MAX_TOKENS / 2; i++)
+		n += (size_t)sprintf(json + n, "\"%u\":\"\",", i);
+	strcpy(json + n, "\"\":\"\"}}");
+	refused(json, 0, -EMSGSIZE, "brackets");
 }
 END_TEST
 
@@ -325,6 +343,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, entries_have_the_three_keys_of_the_format);
 	tcase_add_test(tc, metadata_is_a_map_of_texts);
 	tcase_add_test(tc, too_many_tensors_are_refused);
+	tcase_add_test(tc, a_header_that_takes_long_to_read_is_refused);
 }
 
 int main(void)
