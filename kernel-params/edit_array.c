@@ -245,6 +245,8 @@ int pst_edit_array(const char *old, const char *path, const char *var,
 	struct array *a = calloc(1, sizeof(*a));
 	int rc = a ? find_array(old, var, a) : -ENOMEM;
 
+	if (rc == 0 && pst_shell_goes_on(old))
+		rc = -EINVAL;
 	if (rc == -EINVAL) {
 		free(a);
 		return unsafe(path, var, err);

@@ -189,6 +189,12 @@ int pst_edit_grub(struct pst_edit_file *file, size_t n, size_t own,
 	add_to = own < n || p->n == n_linux ? p->n : p->n - 1;
 	if (rc == 0)
 		rc = pst_params_merge(p->part, p->n + 1, add_to, want, err);
+	if (rc == 0 && own >= n && *p->part[p->n].text && file[0].text &&
+	    pst_shell_goes_on(file[0].text))
+		rc = pst_error_set(err, -EINVAL,
+				   "the last line of %s goes on, and nothing "
+				   "can be put behind it",
+				   file[0].path);
 	if (rc == 0)
 		rc = write_all(file, n, own, p);
 	for (i = 0; i <= p->n; i++)

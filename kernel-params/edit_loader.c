@@ -121,6 +121,11 @@ static int edit(const char *old, const char *key, const struct pst_params *want,
 			      MAX_LINES);
 	else if (rc == 0 && s->n == 0 && key)
 		rc = add_line(old, key, want, ret, err);
+	else if (rc == 0 && s->n == 0)
+		rc = pst_error_set(err, -EINVAL,
+				   "/etc/kernel/cmdline is empty: what else "
+				   "the machine needs to boot (root=) is not "
+				   "known");
 	else if (rc == 0)
 		rc = pst_params_merge(s->part, s->n, s->n - 1, want, err);
 	if (rc == 0 && s->n > 0)
@@ -140,18 +145,5 @@ int pst_edit_entry(const char *old, const struct pst_params *want, char **ret,
 int pst_edit_kernel_cmdline(const char *old, const struct pst_params *want,
 			    char **ret, struct pst_error *err)
 {
-	const char *p = old;
-	bool any = false;
-
-	for (; p && *p; p = strchrnul(p, '\n'), p += *p == '\n') {
-		size_t len = strcspn(p, "\n");
-
-		any |= *p != '#' && strspn(p, " \t\r") < len;
-	}
-	if (!any)
-		return pst_error_set(err, -EINVAL,
-				     "/etc/kernel/cmdline is empty: what else "
-				     "the machine needs to boot (root=) is not "
-				     "known");
-	return edit(old, NULL, want, ret, err);
+	return edit(old ? old : "", NULL, want, ret, err);
 }

@@ -92,26 +92,32 @@ static bool has_element(const char *list, const char *e, size_t len)
 	}
 }
 
-/* The list without what stands in against; its length. */
-static size_t drop_elements(const char *list, const char *against, char *to)
+/* Writes the list without what stands in against; whether any did. */
+static bool drop_elements(const char *list, const char *against, char *to)
 {
+	bool first = true, dropped = false;
 	const char *p, *end;
 	char look[64];
 	size_t n = 0, len;
 
-	for (p = list; *p; p = *end ? end + 1 : end) {
+	for (p = list;; p = end + 1) {
 		end = strchrnul(p, ',');
 		len = (size_t)(end - p);
 		snprintf(look, sizeof(look), ",%.*s,", (int)len, p);
-		if (strstr(against, look))
-			continue;
-		if (n)
-			to[n++] = ',';
-		memcpy(to + n, p, len);
-		n += len;
+		if (len && strstr(against, look)) {
+			dropped = true;
+		} else {
+			if (!first)
+				to[n++] = ',';
+			memcpy(to + n, p, len);
+			n += len;
+			first = false;
+		}
+		if (!*end)
+			break;
 	}
 	to[n] = '\0';
-	return n;
+	return dropped;
 }
 
 /* ---- The kinds ------------------------------------------------------------
@@ -135,7 +141,7 @@ static int merge_list(struct pst_words *w, const struct rule *r,
 		if (!rest)
 			return -ENOMEM;
 		there |= *value && has_element(v, value, strlen(value));
-		if (drop_elements(v, r->against, rest) == strlen(v)) {
+		if (!drop_elements(v, r->against, rest)) {
 			last = i;
 		} else if (!*rest && (!*value || there || last != SIZE_MAX)) {
 			pst_words_remove(w, i--);
@@ -285,7 +291,7 @@ static const char *one_count(const char *p, int *ret_node, uint64_t *ret)
 static int pool_value(const char *is, const struct pst_params *want, char **ret)
 {
 	bool by_node = want->pool_node >= 0 && want->n_nodes > 1;
-	PST_CLEANUP_FREE char *others = calloc(1, is ? strlen(is) + 1 : 1);
+	PST_CLEANUP_FREE char *others = calloc(1, is ? strlen(is) + 2 : 1);
 	const char *p = is, *end;
 	uint64_t pages;
 	int node;

@@ -138,6 +138,15 @@ bool pst_shell_next(const char *text, const char *name, size_t *pos,
 	return false;
 }
 
+bool pst_shell_goes_on(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n && text[n - 1] == '\n')
+		n--;
+	return n && text[n - 1] == '\\';
+}
+
 char *pst_text_replace(const char *text, size_t off, size_t len, const char *by)
 {
 	char *ret;

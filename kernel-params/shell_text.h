@@ -29,6 +29,9 @@ struct pst_shell_assign {
 bool pst_shell_next(const char *text, const char *name, size_t *pos,
 		    unsigned int *line, struct pst_shell_assign *ret);
 
+/* Whether the last line goes on, so that none can be put behind it. */
+bool pst_shell_goes_on(const char *text);
+
 /*
  * text with len bytes at off replaced by by; to be freed. NULL: out of memory.
  */

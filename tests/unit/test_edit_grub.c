@@ -148,6 +148,8 @@ START_TEST(what_cannot_be_edited_safely_is_refused_with_its_line)
 	refused("true && GRUB_CMDLINE_LINUX_DEFAULT=a\n", "line 1");
 	refused("GRUB_CMDLINE_LINUX_DEFAULT=a; x\n", "line 1");
 	refused("GRUB_CMDLINE_LINUX_DEFAULT=$(cat /x)\n", "line 1");
+	refused("X=1 \\", "last line");
+	refused("X=1 \\\n", "last line");
 }
 END_TEST
 

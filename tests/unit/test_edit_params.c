@@ -146,6 +146,7 @@ START_TEST(on_several_nodes_the_cards_node_gets_the_pool)
 	merged("hugepages=600", "hugepages=1:512");
 	merged("hugepages=1024", "hugepages=1024");
 	merged("hugepages=0:64,1:100", "hugepages=0:64,1:512");
+	merged("hugepages=0:64", "hugepages=0:64,1:512");
 	merged("hugepages=0:64,1:512,2:8", "hugepages=0:64,1:512,2:8");
 }
 END_TEST
