@@ -27,6 +27,8 @@
 #define MAX_SLEEP_NS PST_NS_PER_S
 /* The same while a device works, whose end wakes nobody. */
 #define DEVICE_NS (50 * PST_NS_PER_US)
+/* Looks at the lanes between two at the clock, which costs more than one. */
+#define LOOKS_A_CLOCK 8
 /* Timed things are looked at this often while the thread is busy. */
 #define TICK_NS PST_NS_PER_MS
 /* Signs of life within the service manager's time; one may be late. */
@@ -458,6 +460,18 @@ static int advance(struct pst_server *s, bool worked, struct pst_error *err)
 	return s->phase == PARTING && s->conns.n == 0;
 }
 
+/* A part of the spin. */
+static void look_out(const struct pst_executor *ex)
+{
+	int i;
+
+	for (i = 0; i < LOOKS_A_CLOCK; i++) {
+		pst_cpu_relax();
+		if (pst_executor_ready(ex))
+			return;
+	}
+}
+
 int pst_server_run(struct pst_server *s, struct pst_error *err)
 {
 	struct pst_executor *ex = s->agent.executor;
@@ -478,7 +492,7 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 			r = sleep_until_work(s, now);
 			ticked = true;
 		} else {
-			pst_cpu_relax();
+			look_out(ex);
 		}
 		if (now - s->last_poll_ns >= POLL_NS && now > s->last_poll_ns) {
 			r = pst_loop_run(s->loop, 0);

@@ -387,24 +387,52 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, uint64_t *ret_tag,
 static int prepare_nop(struct pst *c, uint64_t deadline_ns,
 		       struct pst_call *call, struct pst_error *err)
 {
-	uint64_t max = pst_deadline(pst_now_ns(), c->timeout_ns);
+	uint64_t max;
 
 	call->sqe.op = PST_WIRE_OP_NOP;
+	if (c->live)
+		return 0;
+	max = pst_deadline(pst_now_ns(), c->timeout_ns);
 	return pst_session_ensure(c, deadline_ns < max ? deadline_ns : max,
 				  err);
 }
 
+/* What a synchronous call does once it is prepared. The clock is read while
+ * the agent has it already; w: read before, or NULL. */
+static int run_sync(struct pst *c, struct pst_call *call, uint64_t timeout_ns,
+		    const struct pst_waiter *w, struct pst_completion *done,
+		    struct pst_error *err)
+{
+	struct pst_waiter now;
+	struct pst_record *rec;
+	int r = pst_call_submit(c, call, true, &rec, err);
+
+	if (r < 0)
+		return r;
+	if (!w) {
+		now = pst_waiter_new(timeout_ns);
+		w = &now;
+	}
+	return pst_call_finish(c, rec, w, done, err);
+}
+
 int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 {
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_error err = {0};
 	struct pst_call call = {0};
+	struct pst_waiter w;
+	struct pst_error err;
+	bool reopens;
 	int r;
 
+	pst_error_clear(&err);
 	pst_lock(c);
-	r = prepare_nop(c, w.deadline_ns, &call, &err);
+	reopens = !c->live;
+	if (reopens)
+		w = pst_waiter_new(timeout_ns);
+	r = prepare_nop(c, reopens ? w.deadline_ns : 0, &call, &err);
 	if (!r)
-		r = pst_call_run(c, &call, &w, done, &err);
+		r = run_sync(c, &call, timeout_ns, reopens ? &w : NULL, done,
+			     &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -412,12 +440,12 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_foreign foreign;
-	struct pst_error err = {0};
 	struct pst_call call = {0};
+	struct pst_error err;
 	int r;
 
+	pst_error_clear(&err);
 	pst_lock(c);
 	r = prepare_gemm(c, g, &call, &err);
 	if (r == -EFAULT && pst_tile_foreign(c, g, &foreign)) {
@@ -425,7 +453,7 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 		return pst_tile_gemm(c, g, &foreign, timeout_ns, done);
 	}
 	if (!r)
-		r = pst_call_run(c, &call, &w, done, &err);
+		r = run_sync(c, &call, timeout_ns, NULL, done, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

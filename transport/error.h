@@ -10,6 +10,13 @@ struct pst_error {
 	char text[384];
 };
 
+/* No error. Cheaper than to zero all of it, on the way of every call. */
+static inline void pst_error_clear(struct pst_error *e)
+{
+	e->code = 0;
+	e->text[0] = '\0';
+}
+
 /*
  * Writes code and the formatted sentence into e, which may be NULL.
  * Returns code, so that `return pst_error_set(e, -EINVAL, ...)` reads well.

@@ -115,7 +115,7 @@ static int check_operand(const struct check *ck, const char *what,
 	x->off = word;
 	if (x->size == 0)
 		return 0;
-	if ((is_tensor ? tensor_off : word) % align)
+	if ((is_tensor ? tensor_off : word) & (align - 1))
 		return pst_error_set(
 			ck->err, -EINVAL,
 			"%s is not aligned to its %u-byte elements", what,
@@ -157,7 +157,8 @@ static int check_matrix(const struct check *ck, const char *what, bool trans,
 	if (err < 0)
 		return pst_error_set(ck->err, err, "the size of %s overflows",
 				     what);
-	if (*ret / elem > ck->env->limits->max_elems)
+	/* A power of two, and this is on the way of every operation. */
+	if (*ret >> __builtin_ctz(elem) > ck->env->limits->max_elems)
 		return pst_error_set(
 			ck->err, -EMSGSIZE,
 			"%s spans %llu elements, above the limit of %llu", what,
@@ -504,15 +505,23 @@ int pst_op_check(const struct pst_wire_sqe *sqe, const struct pst_op_env *env,
 		 struct pst_op *ret, struct pst_error *err)
 {
 	const struct check ck = {.sqe = sqe, .env = env, .err = err};
-	struct pst_op op = {.tag = sqe->tag, .op = sqe->op, .batch = 1};
+	struct pst_op op;
 	int r;
 
 	if (sqe->reserved0)
 		return reserved_set(&ck);
-	switch (sqe->op) {
-	case PST_WIRE_OP_NOP:
+	/* All that there is to one. */
+	if (sqe->op == PST_WIRE_OP_NOP) {
 		r = check_nop(&ck);
-		break;
+		if (r < 0)
+			return r;
+		ret->tag = sqe->tag;
+		ret->op = PST_WIRE_OP_NOP;
+		ret->a.size = ret->b.size = ret->c.size = 0;
+		return 0;
+	}
+	op = (struct pst_op){.tag = sqe->tag, .op = sqe->op, .batch = 1};
+	switch (sqe->op) {
 	case PST_WIRE_OP_GEMM:
 	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
 		r = check_gemm(&ck, &op);

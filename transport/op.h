@@ -88,8 +88,8 @@ struct pst_op_env {
 };
 
 /*
- * Checks a private copy of an SQE and fills ret. C must not overlap an operand
- * that is read.
+ * Checks a private copy of an SQE and fills ret; of a NOP, tag and op, and no
+ * operands. C must not overlap an operand that is read.
  *
  * Returns 0, -EINVAL (malformed; misaligned operand; overlap; a reserved
  * field set), -EOPNOTSUPP (unknown op, or types that do not go together),

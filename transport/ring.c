@@ -142,10 +142,12 @@ void pst_lane_agent_post(struct pst_lane_agent *l,
 {
 	struct pst_wire_cqe *slot = &l->lane->cq[l->cq_tail % PST_WIRE_SLOTS];
 
-	pst_shm_write(&slot->tag, &cqe->tag, LINE_BODY);
 	/* Results may have been stored with non-temporal stores or through a
-	 * write-combining mapping, which a release alone does not order. */
+	 * write-combining mapping, which a release alone does not order. Before
+	 * the line's own stores: between them and seq the client, which polls
+	 * this line, would take it away once more. */
 	pst_shm_store_fence();
+	pst_shm_write(&slot->tag, &cqe->tag, LINE_BODY);
 	/* Partner: the acquire in pst_lane_client_ready(). */
 	pst_shm_store_release(&slot->seq, l->cq_tail + 1);
 	l->cq_tail++;
