@@ -10,6 +10,9 @@
 
 #include "bench/clock.h"
 
+/* A private agent first gives a large region its memory. */
+#define OPEN_NS (60 * PST_BENCH_S)
+
 int pst_bench_failed(struct pst_bench *b, struct pst *c, int r)
 {
 	if (c)
@@ -24,6 +27,7 @@ int pst_bench_connect(struct pst_bench *b, uint64_t spin_ns, uint32_t flags,
 {
 	const struct pst_options options = {
 		.size = sizeof(options),
+		.timeout_ns = OPEN_NS,
 		.spin_ns = spin_ns,
 		.flags = flags,
 		.name = "penstock bench",

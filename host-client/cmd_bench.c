@@ -142,6 +142,22 @@ static int open_outputs(const struct pst_cmd_ctx *ctx, const struct job *job,
 	return PST_EXIT_OK;
 }
 
+/* For the exit codes and sentences that all commands have. A private agent is
+ * not started twice for that: its sentences are the same. */
+static int try_endpoint(const struct pst_cmd_ctx *ctx)
+{
+	const char *endpoint = pst_cmd_endpoint(ctx);
+	struct pst *c;
+	int rc;
+
+	if (endpoint && strncmp(endpoint, "spawn:", 6) == 0)
+		return PST_EXIT_OK;
+	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (!rc)
+		pst_close(c);
+	return rc;
+}
+
 static int bench(const struct pst_cmd_ctx *ctx, struct job *job)
 {
 	struct pst_outfile json = {.fd = -1};
@@ -151,21 +167,20 @@ static int bench(const struct pst_cmd_ctx *ctx, struct job *job)
 		.progress = progress,
 		.arg = job,
 	};
-	struct pst *c;
-	int rc;
+	int rc, r;
 
-	/* For the exit codes and sentences that all commands have. */
-	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	rc = try_endpoint(ctx);
+	if (!rc)
+		rc = open_outputs(ctx, job, &json);
 	if (rc)
 		return rc;
-	pst_close(c);
-	rc = open_outputs(ctx, job, &json);
-	if (rc)
-		return rc;
-	if (pst_bench_open(&b) < 0)
-		rc = pst_cmd_fail(ctx, "%s", b.error);
-	else
+	r = pst_bench_open(&b);
+	if (r < 0) {
+		pst_cmd_fail(ctx, "%s", b.error);
+		rc = r == -EINVAL ? PST_EXIT_USAGE : pst_cmd_exit_of(r);
+	} else {
 		rc = measure(ctx, job, &b);
+	}
 	if (!rc)
 		rc = report(ctx, job, &b, &json);
 	pst_outfile_abandon(&json);
