@@ -163,6 +163,11 @@ void pst_fix_cmdline(const struct pst_host *h, const char *params,
 			     "add %s to /etc/kernel/cmdline, make the boot "
 			     "entries anew and reboot",
 			     params);
+	else if (h->files.loader)
+		pst_text_add(ret,
+			     "add %s to the options of the entry in "
+			     "/boot/loader/entries and reboot",
+			     params);
 	else
 		pst_text_add(ret,
 			     "add %s to the kernel's command line and "

@@ -12,6 +12,9 @@ static void read_os(const struct pst_root *root, struct pst_host *h)
 	const struct pst_param *id;
 	size_t len;
 
+	/* There os-release is a link into a store that may not be here. */
+	if (pst_root_exists(root, "etc/NIXOS"))
+		strcpy(h->os_id, "nixos");
 	if (pst_root_read(root, "etc/os-release", 4096, &text, &len) < 0 &&
 	    pst_root_read(root, "usr/lib/os-release", 4096, &text, &len) < 0)
 		return;

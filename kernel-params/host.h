@@ -68,6 +68,7 @@ struct pst_host_files {
 	bool noiommu;           /* vfio's unsafe mode without IOMMU */
 	unsigned int nvidia_dma_bits; /* as the host's driver tells, 0: no */
 	bool grub, kernel_cmdline;    /* etc/default/grub, etc/kernel/cmdline */
+	bool loader;                  /* entries of systemd-boot */
 };
 
 struct pst_host {

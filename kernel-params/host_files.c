@@ -306,6 +306,8 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 	f->dev_vfio = pst_root_exists(root, "dev/vfio/vfio");
 	f->dev_vhost_vsock = pst_root_exists(root, "dev/vhost-vsock");
 	f->grub = pst_root_exists(root, "etc/default/grub");
+	f->loader = pst_root_exists(root, "boot/loader/entries") ||
+		    pst_root_exists(root, "efi/loader/entries");
 	f->kernel_cmdline = pst_root_exists(root, "etc/kernel/cmdline");
 	read_mounts(root, h);
 	read_regions(root, f);

@@ -175,6 +175,23 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
+/* Groups that only the functions' own links tell of. */
+static void add_linked(const struct pst_pci *pci, struct pst_iommu *iommu)
+{
+	size_t i, k, listed = iommu->n_groups;
+
+	for (i = 0; i < pci->n; i++) {
+		int id = pci->dev[i].iommu_group;
+
+		for (k = 0; k < iommu->n_groups; k++)
+			if (iommu->group[k].id == id)
+				break;
+		if (id >= 0 && k == iommu->n_groups &&
+		    iommu->n_groups - listed < pci->n)
+			iommu->group[iommu->n_groups++].id = id;
+	}
+}
+
 static int read_groups(const struct pst_root *root, struct pst_pci *pci,
 		       struct pst_iommu *iommu)
 {
@@ -183,8 +200,8 @@ static int read_groups(const struct pst_root *root, struct pst_pci *pci,
 	uint64_t id;
 
 	if (pst_root_list(root, "sys/kernel/iommu_groups", &names) < 0)
-		return 0;
-	iommu->group = calloc(names.n + 1, sizeof(*iommu->group));
+		names = (struct pst_names){0};
+	iommu->group = calloc(names.n + pci->n + 1, sizeof(*iommu->group));
 	if (!iommu->group)
 		return -ENOMEM;
 	for (i = 0; i < names.n && members < MAX_MEMBERS; i++) {
@@ -194,6 +211,7 @@ static int read_groups(const struct pst_root *root, struct pst_pci *pci,
 		members += read_group(root, names.name[i], pci,
 				      &iommu->group[iommu->n_groups++]);
 	}
+	add_linked(pci, iommu);
 	qsort(iommu->group, iommu->n_groups, sizeof(*iommu->group), by_id);
 	return 0;
 }

@@ -33,8 +33,8 @@ struct pst_iommu {
 /*
  * Reads sys/firmware/acpi/tables, sys/class/iommu and sys/kernel/iommu_groups.
  * Where a function's own link is missing, its iommu_group is taken from the
- * groups' lists. What is not there counts as absent. 0 (to be ended with
- * pst_iommu_done()) or -ENOMEM with a sentence.
+ * groups' lists, and the other way round. What is not there counts as absent. 0
+ * (to be ended with pst_iommu_done()) or -ENOMEM with a sentence.
  */
 PST_MUST_USE int pst_iommu_scan(const struct pst_root *root,
 				struct pst_pci *pci, struct pst_iommu *ret,

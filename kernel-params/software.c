@@ -146,6 +146,35 @@ static void find_program(const struct pst_root *root, const struct wanted *w,
 			return;
 }
 
+/* libvirt.so.0.9003.0 is 9.3.0: major times 1000 and minor, then the third. */
+static void libvirt_by_library(const struct pst_root *root,
+			       struct pst_program *p)
+{
+	static const char *const dirs[] = {"usr/lib/x86_64-linux-gnu",
+					   "usr/lib64", "usr/lib"};
+	static const char prefix[] = "libvirt.so.0.";
+	unsigned int version, third;
+	char text[32];
+	size_t d, i;
+
+	for (d = 0; d < PST_ARRAY_SIZE(dirs) && !*p->version; d++) {
+		PST_CLEANUP_NAMES struct pst_names names = {0};
+
+		if (pst_root_list(root, dirs[d], &names) < 0)
+			continue;
+		for (i = 0; i < names.n && !*p->version; i++) {
+			if (strncmp(names.name[i], prefix, strlen(prefix)) !=
+				    0 ||
+			    sscanf(names.name[i] + strlen(prefix), "%6u.%4u",
+				   &version, &third) != 2)
+				continue;
+			snprintf(text, sizeof(text), "%u.%u.%u", version / 1000,
+				 version % 1000, third);
+			set_version(p, text);
+		}
+	}
+}
+
 /* A descriptor for UEFI on x86_64 that needs no secure boot. */
 static bool firmware_dir(const struct pst_root *root, const char *dir)
 {
@@ -210,6 +239,8 @@ void pst_software_scan(const struct pst_root *root, struct pst_software *ret)
 		local = (struct pst_names){0};
 	find_program(root, &qemu, status, &local, &s.qemu);
 	find_program(root, &libvirt, status, &local, &s.libvirt);
+	if (*s.libvirt.path && !*s.libvirt.version)
+		libvirt_by_library(root, &s.libvirt);
 	find_ovmf(root, &s);
 	s.has_usr = pst_root_exists(root, "usr/bin") ||
 		    pst_root_exists(root, "run/current-system/sw");

@@ -21,7 +21,8 @@ struct pst_software {
 
 /*
  * Looks at the usual places of distributions, dpkg's status, pacman's local
- * database and the names in /nix/store. No program is run.
+ * database, the names in /nix/store and of libvirt's library. No program is
+ * run.
  */
 void pst_software_scan(const struct pst_root *root, struct pst_software *ret);
 

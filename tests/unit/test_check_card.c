@@ -5,11 +5,22 @@
 
 START_TEST(an_iommu_that_is_off_fails)
 {
+	static const char *const devs[] = {GPU, AUDIO, "0000:00:01.1",
+					   "0000:30:00.0", "0000:03:00.0"};
+	char path[TREE_PATH];
+	size_t i;
+
 	make_good();
 	finding("iommu.firmware", PST_PASS, "IVRS");
 	ck_assert_int_eq(rename(tmpdir_path("sys/kernel/iommu_groups"),
 				tmpdir_path("gone")),
 			 0);
+	for (i = 0; i < PST_ARRAY_SIZE(devs); i++) {
+		snprintf(path, sizeof(path),
+			 "sys/devices/pci0000:00/%s/iommu_group", devs[i]);
+		tree_unlink(path);
+	}
+	finding("iommu.group", PST_FAIL, "in no IOMMU group");
 	finding("iommu.enabled", PST_FAIL, "no IOMMU groups");
 	tree_file("proc/cmdline", "amd_iommu=off\n");
 	finding("iommu.enabled", PST_FAIL, "turns it off");

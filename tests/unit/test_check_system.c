@@ -123,6 +123,16 @@ START_TEST(nixos_is_told_in_its_own_words)
 	finding("iommu.mode", PST_WARN, "boot.kernelParams");
 	finding("vfio.early", PST_PASS, "NixOS loads vfio_pci early");
 	finding("vfio.ids", PST_PASS, GPU);
+	tree_unlink("etc/os-release");
+	tree_file("etc/NIXOS", "");
+	finding("iommu.mode", PST_WARN, "boot.kernelParams");
+	tree_unlink("etc/NIXOS");
+	tree_dir("boot/loader/entries");
+	finding("iommu.mode", PST_WARN, "/boot/loader/entries");
+	tree_file("etc/kernel/cmdline", "");
+	finding("iommu.mode", PST_WARN, "/etc/kernel/cmdline");
+	tree_file("etc/default/grub", "");
+	finding("iommu.mode", PST_WARN, "/etc/default/grub");
 	done();
 }
 END_TEST

@@ -112,6 +112,22 @@ START_TEST(a_lost_link_is_found_in_the_groups_list)
 }
 END_TEST
 
+START_TEST(a_group_that_only_a_link_tells_of_counts)
+{
+	tree_make();
+	tree_pci(&(struct tree_pci){"0000:01:00.0", "0x10de", "0x2bb1",
+				    "0x030000", NULL, 5, NULL});
+	tree_pci(&(struct tree_pci){"0000:01:00.1", "0x10de", "0x22e8",
+				    "0x040300", NULL, 5, NULL});
+	ck_assert_int_eq(rename(tmpdir_path("sys/kernel"), tmpdir_path("gone")),
+			 0);
+	scan();
+	ck_assert_uint_eq(iommu.n_groups, 1);
+	ck_assert_int_eq(iommu.group[0].id, 5);
+	done();
+}
+END_TEST
+
 START_TEST(the_closure_has_all_groups_of_the_cards_functions)
 {
 	const struct pst_pci_dev *m[8];
@@ -144,6 +160,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, units_and_groups_are_found);
 	tcase_add_test(tc, the_smallest_unit_counts);
 	tcase_add_test(tc, a_lost_link_is_found_in_the_groups_list);
+	tcase_add_test(tc, a_group_that_only_a_link_tells_of_counts);
 	tcase_add_test(tc, the_closure_has_all_groups_of_the_cards_functions);
 }
 

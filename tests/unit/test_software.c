@@ -79,6 +79,21 @@ START_TEST(nixos_has_them_in_its_store)
 }
 END_TEST
 
+START_TEST(libvirts_library_tells_its_version_too)
+{
+	tree_make();
+	tree_file("usr/sbin/virtqemud", "");
+	tree_file("usr/lib64/libvirt.so.0", "");
+	tree_file("usr/lib64/libvirt.so.0.x", "");
+	tree_file("usr/lib64/libvirt.so.0.10010.2", "");
+	pst_software_scan(&tree, &s);
+	ck_assert_str_eq(s.libvirt.version, "10.10.2");
+	ck_assert_uint_eq(s.libvirt.major, 10);
+	ck_assert_uint_eq(s.libvirt.minor, 10);
+	tree_remove();
+}
+END_TEST
+
 START_TEST(nothing_is_found_in_an_empty_tree)
 {
 	tree_make();
@@ -98,6 +113,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, debians_records_tell_versions);
 	tcase_add_test(tc, pacmans_directories_tell_versions);
 	tcase_add_test(tc, nixos_has_them_in_its_store);
+	tcase_add_test(tc, libvirts_library_tells_its_version_too);
 	tcase_add_test(tc, nothing_is_found_in_an_empty_tree);
 }
 
