@@ -5,6 +5,7 @@
 #include "host-client/cmd_vm.h"
 #include "host-client/cmd_vm_agent.h"
 #include "host-client/cmd_vm_files.h"
+#include "libvirt-xml/hint.h"
 
 extern const struct pst_cmd pst_cmd_vm_start;
 
@@ -88,6 +89,16 @@ static int report(struct start *s, uint64_t begin)
 	return PST_EXIT_OK;
 }
 
+static int fail_start(const struct start *s, const struct pst_error *err)
+{
+	const char *hint = pst_vm_hint(err->text);
+
+	pst_cmd_fail(s->ctx, "%s", err->text);
+	if (hint)
+		fprintf(stderr, "%s: hint: %s\n", s->ctx->path, hint);
+	return PST_EXIT_FAILED;
+}
+
 static int start(struct start *s, const char *name)
 {
 	uint64_t begin = pst_now_ns();
@@ -112,7 +123,7 @@ static int start(struct start *s, const char *name)
 	if (rc == -EALREADY && s->wait)
 		rc = 0;
 	if (rc)
-		return pst_cmd_fail(s->ctx, "%s", err.text);
+		return fail_start(s, &err);
 	if (pst_vm_files_regroup(&s->info.region, &err) < 0)
 		fprintf(stderr, "%s: note: %s\n", s->ctx->path, err.text);
 	rc = s->wait ? wait_agent(s) : PST_EXIT_OK;

@@ -87,8 +87,10 @@ static void add_memory(struct pst_vm_argv *a, const struct pst_vm_config *c)
 	else
 		add(a, "%lluM", size >> 20);
 	add(a, "-object");
+	/* The other process is passed a descriptor, which a memfd has. */
 	if (c->memory_from == PST_VM_MEMORY_PLAIN)
-		add(a, "memory-backend-ram,id=ram,size=%llu%s", size, share);
+		add(a, "memory-backend-%s,id=ram,size=%llu%s",
+		    c->vsock_socket ? "memfd" : "ram", size, share);
 	else if (c->node >= 0)
 		add(a,
 		    "memory-backend-memfd,id=ram,size=%llu,hugetlb=on,"

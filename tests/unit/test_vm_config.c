@@ -4,6 +4,7 @@
 
 #include "libvirt-xml/argv.h"
 #include "libvirt-xml/config.h"
+#include "libvirt-xml/hint.h"
 #include "tests/unit/unit.h"
 
 #define GIB (1ULL << 30)
@@ -189,6 +190,35 @@ START_TEST(nvdimm_is_chosen_on_amd_and_with_uefi)
 }
 END_TEST
 
+START_TEST(usual_failures_have_a_hint)
+{
+	static const struct {
+		const char *text, *words;
+	} cases[] = {
+		{"unable to map backing store for guest RAM: Cannot allocate "
+		 "memory",
+		 "pool"},
+		{"VFIO_MAP_DMA failed: Cannot allocate memory", "hard_limit"},
+		{"VFIO_MAP_DMA failed: Invalid argument", "IOMMU"},
+		{"vhost-vsock: unable to set guest cid: Address already in use",
+		 "--cid"},
+		{"vfio 0000:01:00.0: group 1 is not viable", "IOMMU group"},
+		{"can't open backing store /dev/hugepages/penstock-t for guest "
+		 "RAM: Permission denied",
+		 "AppArmor"},
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(cases); i++) {
+		const char *hint = pst_vm_hint(cases[i].text);
+
+		ck_assert_msg(hint && strstr(hint, cases[i].words), "%s: %s",
+			      cases[i].text, hint ? hint : "none");
+	}
+	ck_assert_ptr_null(pst_vm_hint("no boot device"));
+}
+END_TEST
+
 /* ---- Command lines ------------------------------------------------------ */
 
 static const char *value_of(const struct pst_vm_argv *a, const char *option,
@@ -218,6 +248,23 @@ START_TEST(qemu_gets_the_region_as_a_bar_and_commas_doubled)
 			 "bus=pcie.0,addr=0x1c");
 	ck_assert_str_eq(value_of(&a, "-device", "vsock"),
 			 "vhost-vsock-pci,guest-cid=42");
+	pst_vm_argv_done(&a);
+}
+END_TEST
+
+START_TEST(qemu_shares_memory_by_a_descriptor_with_a_vsock_daemon)
+{
+	struct pst_vm_config c = good();
+	struct pst_vm_argv a;
+
+	c.memory_from = PST_VM_MEMORY_PLAIN;
+	c.vsock_socket = "/run/v";
+	c.vsock_uds = "/run/u";
+	ck_assert_int_eq(pst_vm_argv_qemu(&c, &a, NULL), 0);
+	ck_assert_str_eq(value_of(&a, "-object", "id=ram"),
+			 "memory-backend-memfd,id=ram,size=17179869184,"
+			 "share=on");
+	ck_assert_ptr_null(value_of(&a, "-device", "guest-cid"));
 	pst_vm_argv_done(&a);
 }
 END_TEST
@@ -293,7 +340,10 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_lock_limit_covers_memory_region_and_bars);
 	tcase_add_test(tc, the_endpoint_names_cid_port_and_region);
 	tcase_add_test(tc, nvdimm_is_chosen_on_amd_and_with_uefi);
+	tcase_add_test(tc, usual_failures_have_a_hint);
 	tcase_add_test(tc, qemu_gets_the_region_as_a_bar_and_commas_doubled);
+	tcase_add_test(tc,
+		       qemu_shares_memory_by_a_descriptor_with_a_vsock_daemon);
 	tcase_add_test(tc, qemu_limits_address_bits_and_hides_kvm_when_asked);
 	tcase_add_test(tc,
 		       cloud_hypervisor_gets_a_shared_zone_and_hybrid_vsock);

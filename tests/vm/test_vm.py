@@ -256,6 +256,34 @@ def case_native_cid():
         virsh("undefine", "n")
 
 
+def case_qemu_format():
+    """QEMU's command line, as it is printed, boots a guest whose agent
+    answers"""
+    name = "plain"
+    log = os.path.join(TMP, "plain.serial")
+    out = vm("xml", *describe(name, "--region-via", "ivshmem", "--format",
+                              "qemu", "--serial-log", log))
+    note = [x for x in out.stderr.splitlines() if "host region create" in x]
+    penstock("host", *note[0].split("penstock host ", 1)[1].split())
+    uri = "vsock-uds://%s/%s.vsock:7070?region=%s" % (TMP, name, region(name))
+    with vsock_daemon(name), open(os.path.join(TMP, "plain.log"), "w") as f:
+        qemu = subprocess.Popen(["sh", "-c", "exec " + out.stdout],
+                                stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+        try:
+            # Nothing is sent before: see cmd_vm_agent.h.
+            vmlib.eventually(
+                lambda: os.path.exists(log) and
+                "MiB arena" in open(log, errors="replace").read(),
+                2 * vmlib.BOOT_S, "the agent starts")
+            vmlib.eventually(
+                lambda: vmlib.penstock("-e", uri, "health").returncode == 0,
+                20, "the agent answers")
+        finally:
+            qemu.kill()
+            qemu.wait()
+    os.unlink(region(name))
+
+
 # ---- Life ---------------------------------------------------------------
 
 def case_define():
@@ -481,6 +509,19 @@ def case_uefi():
     assert not os.path.exists(nvram.text), nvram.text
 
 
+def case_hint():
+    """a start that fails for want of hugepages says what to do"""
+    name = "huge"
+    args = list(describe(name, "--region-via", "shmem", "--region-path",
+                         SHM + "/penstock-huge"))
+    args[args.index("--hugepages") + 1] = "later"
+    vm("define", *args, *conf_dir())
+    with vsock_daemon(name):
+        out = vm("start", name, code=1)
+    has(out.stderr, "huge does not start", "hint: ", "pool")
+    vm("undefine", name, *conf_dir())
+
+
 def case_undefine():
     """undefine takes back what define did, and nothing else"""
     with open(conf("endpoints.d", "mine"), "w") as f:
@@ -504,6 +545,8 @@ def case_no_libvirtd():
 def inside():
     global TMP
     TMP = tempfile.mkdtemp(prefix="pst-libvirt-")
+    # Four guests are booted, one of them by an emulated OVMF.
+    vmlib.PROGRAM_S = 600
     tap = vmlib.Tap()
     try:
         start_libvirtd()
