@@ -95,9 +95,11 @@ static void fuzz_loader(const char *text, const struct pst_params *want,
 {
 	struct pst_error err = {0};
 	char *once = NULL, *twice = NULL;
+	int rc;
 
 	(void)pst_entry_is_linux(text);
-	if (came(edit(text, want, &once, &err), once, &err)) {
+	rc = edit(text, want, &once, &err);
+	if (came(rc, once, &err)) {
 		FUZZ_CHECK(edit(once, want, &twice, &err) == 0);
 		FUZZ_CHECK(strcmp(once, twice) == 0);
 	}
@@ -113,16 +115,18 @@ static void fuzz_modprobe(const char *text)
 	struct pst_modconf conf = {0};
 	struct pst_error err = {0};
 	char *out = NULL;
+	int rc;
 
 	if (pst_modconf_parse(text, strlen(text), "x", &conf) == 0) {
 		FUZZ_CHECK(pst_edit_modprobe(&conf, &want, &out) == 0);
 		free(out);
 		out = NULL;
 		line = pst_modprobe_ids_line(&conf);
-		if (line)
-			came(pst_edit_modprobe_ids(text, line, want.ids, &out,
-						   &err),
-			     out, &err);
+		if (line) {
+			rc = pst_edit_modprobe_ids(text, line, want.ids, &out,
+						   &err);
+			came(rc, out, &err);
+		}
 		free(out);
 	}
 	pst_modconf_done(&conf);
