@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "guest-agent/cuda/copyop.h"
+#include "guest-agent/cuda/infer.h"
 #include "guest-agent/cuda/module.h"
 #include "guest-agent/cuda/nvml.h"
 #include "guest-agent/cuda/options.h"
@@ -99,6 +100,8 @@ static bool lane_idle(struct pst_backend *b, struct pst_cuda_lane *l)
 	const bool piped = b->pipe.owner == (int)l->index;
 	int r = idle(l->stream);
 
+	if (r > 0 && l->other)
+		r = idle(l->other);
 	if (r > 0 && piped)
 		r = idle(b->pipe.h2d);
 	if (r > 0 && piped)
@@ -113,6 +116,7 @@ static bool lane_idle(struct pst_backend *b, struct pst_cuda_lane *l)
 static void lane_end(struct pst_backend *b, struct pst_cuda_lane *l)
 {
 	l->flight.n = 0;
+	l->other = NULL;
 	pst_pipe_release(&b->pipe, l->index);
 }
 
@@ -337,6 +341,8 @@ static int begin_pieces(struct pst_backend *b, struct pst_cuda_lane *l,
 	case PST_WIRE_OP_COPY:
 		l->count = pst_copy_pieces(op);
 		return 0;
+	case PST_WIRE_OP_INFER:
+		return pst_infer_cuda_begin(b, l, op, &l->count, err);
 	default:
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "the cuda backend has no such operation");
@@ -360,9 +366,12 @@ static int cuda_begin(struct pst_backend *b, struct pst_backend_op *bop,
 	l->next = 0;
 	l->count = 0;
 	l->failed = 0;
+	l->other = NULL;
 	r = begin_pieces(b, l, &bop->op, err);
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		l->other = NULL;
+		goto failed;
+	}
 	if (uses_memory(&bop->op))
 		r = pst_cuda_wait_memory(b, l->stream, err);
 	if (r == 0)
@@ -372,6 +381,19 @@ failed:
 	return r;
 }
 
+static int issue_one(struct pst_backend *b, struct pst_cuda_lane *l,
+		     const struct pst_op *op, struct pst_error *err)
+{
+	switch (op->op) {
+	case PST_WIRE_OP_COPY:
+		return pst_copy_issue(b, l, op, l->next, err);
+	case PST_WIRE_OP_INFER:
+		return pst_infer_cuda_issue(b, l, op, l->next, err);
+	default:
+		return pst_gemm_issue(b, l, l->next, err);
+	}
+}
+
 /* Puts pieces on the device, as many as may be there. */
 static int issue(struct pst_backend *b, struct pst_cuda_lane *l,
 		 const struct pst_op *op, struct pst_error *err)
@@ -379,9 +401,7 @@ static int issue(struct pst_backend *b, struct pst_cuda_lane *l,
 	int r = 1;
 
 	while (r > 0 && l->next < l->count && l->flight.n < PST_FLIGHT_MAX) {
-		r = op->op == PST_WIRE_OP_COPY
-			    ? pst_copy_issue(b, l, op, l->next, err)
-			    : pst_gemm_issue(b, l, l->next, err);
+		r = issue_one(b, l, op, err);
 		if (r > 0)
 			l->next++;
 	}
@@ -465,6 +485,8 @@ static uint64_t cuda_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 	if (op->op == PST_WIRE_OP_GEMM ||
 	    op->op == PST_WIRE_OP_GEMM_STRIDED_BATCHED)
 		return (uint64_t)pst_cost_pipelined(&b->calibration, op);
+	if (op->op == PST_WIRE_OP_INFER)
+		return pst_infer_cuda_estimate(b, op);
 	return (uint64_t)(s * (double)PST_NS_PER_S);
 }
 
@@ -485,4 +507,6 @@ const struct pst_backend_ops pst_backend_cuda_module = {
 	.estimate_ns = cuda_estimate_ns,
 	.alloc = pst_cuda_alloc,
 	.release = pst_cuda_release,
+	.model_new = pst_cuda_model_new,
+	.model_free = pst_cuda_model_free,
 };

@@ -35,6 +35,7 @@ struct pst_cuda_lane {
 	void *workspace;
 	struct pst_mover mover;
 	/* Of the running operation: */
+	cudaStream_t other; /* a model's, too; NULL: none */
 	uint64_t begun_ns;
 	uint64_t next, count; /* pieces */
 	int failed;           /* -errno: end it when the device is idle */
@@ -79,6 +80,10 @@ bool pst_cuda_check_lost(struct pst_backend *b, const struct pst_error *why);
 int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
 		   struct pst_error *err);
 void pst_cuda_release(struct pst_backend *b, void *mem);
+
+/* The same without zeros, for what is written before it is read. */
+int pst_cuda_alloc_scratch(struct pst_backend *b, uint64_t size, void **ret,
+			   struct pst_error *err);
 
 /* Makes the stream see all of alloc's zeroing. 0 or -EIO. */
 int pst_cuda_wait_memory(struct pst_backend *b, cudaStream_t s,

@@ -19,8 +19,8 @@ static int no_memory(struct pst_backend *b, uint64_t size,
 		(unsigned long long)((size + (1U << 20) - 1) >> 20));
 }
 
-int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
-		   struct pst_error *err)
+static int take(struct pst_backend *b, uint64_t size, bool zero, void **ret,
+		struct pst_error *err)
 {
 	void *mem = NULL;
 	int r;
@@ -34,7 +34,7 @@ int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
 			"allocating device memory", err);
 	if (r == -ENOMEM)
 		return no_memory(b, size, err);
-	if (r == 0)
+	if (r == 0 && zero)
 		r = pst_cuda_ok(cudaMemsetAsync(mem, 0, size, b->mem_stream),
 				"zeroing device memory", err);
 	if (r == 0)
@@ -48,6 +48,18 @@ int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
 	b->has_memory = true;
 	*ret = mem;
 	return 0;
+}
+
+int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
+		   struct pst_error *err)
+{
+	return take(b, size, true, ret, err);
+}
+
+int pst_cuda_alloc_scratch(struct pst_backend *b, uint64_t size, void **ret,
+			   struct pst_error *err)
+{
+	return take(b, size, false, ret, err);
 }
 
 void pst_cuda_release(struct pst_backend *b, void *mem)

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/* Models on the device: layers as work for one stream, a graph for each batch
+ * that comes again. */
+#include "guest-agent/cuda/infer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "guest-agent/cuda/kernels.h"
+#include "guest-agent/cuda/model.h"
+#include "transport/util.h"
+
+/* Rows of one piece: enough for the card's rate, and bounded memory. */
+#define PIECE_ROWS  1024U
+#define PIECE_BYTES (256ULL << 20)
+/* Parameters begin at multiples of this many floats. */
+#define GRAIN 64U
+/* Pinned memory of a model whose region is not registered. */
+#define STAGED_SIZE (1ULL << 20)
+/* How long freeing waits for conversions of weights. */
+#define IDLE_NS (2 * PST_NS_PER_S)
+/* A graph is made when a batch comes for this time. */
+#define SEEN_OFTEN 2U
+
+static uint64_t grain(uint64_t n)
+{
+	return pst_round_up(n, GRAIN);
+}
+
+/* Parameters of a layer that are converted, in floats. */
+static uint64_t params_of(const struct pst_layer *l)
+{
+	uint64_t n = l->bias != PST_MODEL_NONE ? grain(l->n_out) : 0;
+
+	if (l->type == PST_LAYER_LAYERNORM && l->weight != PST_MODEL_NONE)
+		n += grain(l->n_out);
+	return l->type == PST_LAYER_LINEAR || l->type == PST_LAYER_LAYERNORM
+		       ? n
+		       : 0;
+}
+
+/* One vector of parameters to F32; *at moves behind it. */
+static int convert(struct pst_cuda_model *m, uint64_t off,
+		   enum pst_wire_dtype dtype, uint32_t n, float **at,
+		   float **ret, struct pst_error *err)
+{
+	int r;
+
+	if (off == PST_MODEL_NONE)
+		return 0;
+	r = pst_cuda_ok(pst_k_convert(m->stream, *at, PST_WIRE_F32,
+				      (const uint8_t *)m->weights + off,
+				      (int)dtype, n),
+			"converting weights", err);
+	*ret = *at;
+	*at += grain(n);
+	return r;
+}
+
+static int convert_params(struct pst_cuda_model *m, struct pst_error *err)
+{
+	float *at = m->params;
+	struct pst_cuda_layer *c;
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; i < m->n_layers && r == 0; i++) {
+		c = &m->layers[i];
+		if (!params_of(&c->l))
+			continue;
+		if (c->l.type == PST_LAYER_LAYERNORM)
+			r = convert(m, c->l.weight, c->l.weight_dtype,
+				    c->l.n_out, &at, &c->weight, err);
+		if (r == 0)
+			r = convert(m, c->l.bias, c->l.bias_dtype, c->l.n_out,
+				    &at, &c->bias, err);
+	}
+	return r;
+}
+
+static int take_memory(struct pst_backend *b, struct pst_cuda_model *m,
+		       const struct pst_model_plan *plan, uint64_t row_elems,
+		       struct pst_error *err)
+{
+	const uint64_t halves = (uint64_t)plan->max_width * 2;
+	const uint64_t row = row_elems * sizeof(float) + halves;
+	uint64_t rows = PIECE_BYTES / row, n = 0;
+	uint32_t i;
+	void *p;
+	int r;
+
+	if (rows > PIECE_ROWS)
+		rows = PIECE_ROWS;
+	m->rows = rows ? (uint32_t)rows : 1;
+	r = pst_cuda_alloc_scratch(b, row * m->rows, &p, err);
+	if (r < 0)
+		return r;
+	m->memory = p;
+	m->halves = m->memory + row_elems * m->rows;
+	for (i = 0; i < plan->n_layers; i++)
+		n += params_of(&plan->layers[i]);
+	if (n) {
+		r = pst_cuda_alloc_scratch(b, n * sizeof(float), &p, err);
+		if (r < 0)
+			return r;
+		m->params = p;
+	}
+	return pst_cuda_alloc_scratch(b, b->workspace_size, &m->workspace, err);
+}
+
+static double flops_of(const struct pst_model_plan *plan)
+{
+	double n = 0;
+	uint32_t i;
+
+	for (i = 0; i < plan->n_layers; i++)
+		if (plan->layers[i].type == PST_LAYER_LINEAR)
+			n += 2.0 * plan->layers[i].n_in * plan->layers[i].n_out;
+	return n;
+}
+
+static int model_init(struct pst_backend *b, struct pst_cuda_model *m,
+		      const struct pst_model_plan *plan, void *weights,
+		      struct pst_error *err)
+{
+	uint64_t row_elems;
+	int r;
+
+	m->layers = calloc(plan->n_layers, sizeof(*m->layers));
+	m->buffer = calloc(plan->n_layers + 3ULL, sizeof(*m->buffer));
+	if (!m->layers || !m->buffer)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	m->weights = weights;
+	m->n_in = plan->n_in;
+	m->n_out = plan->n_out;
+	m->n_layers = plan->n_layers;
+	m->flops = flops_of(plan);
+	row_elems = pst_cuda_layers_plan(plan, m);
+	r = pst_cuda_stream(&m->stream, err);
+	if (r < 0)
+		return r;
+	pst_mover_init(&m->mover, &b->region, m->stream, b->device.max_pitch,
+		       STAGED_SIZE);
+	r = take_memory(b, m, plan, row_elems, err);
+	if (r == 0)
+		r = pst_cuda_wait_memory(b, m->stream, err);
+	return r < 0 ? r : convert_params(m, err);
+}
+
+static void graphs_free(struct pst_cuda_model *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < PST_CUDA_GRAPHS; i++)
+		if (m->graph[i].exec)
+			cudaGraphExecDestroy(m->graph[i].exec);
+}
+
+/* Whether the model's stream is idle, soon: no INFER is under way, only
+ * conversions may be. What uses memory is not to be freed under it, since that
+ * happens in the order of another stream. */
+static bool is_idle(const struct pst_cuda_model *m)
+{
+	const uint64_t end = pst_now_ns() + IDLE_NS;
+	cudaError_t e;
+
+	do {
+		e = cudaStreamQuery(m->stream);
+	} while (e == cudaErrorNotReady && pst_now_ns() < end);
+	if (e != cudaSuccess)
+		cudaGetLastError();
+	return e == cudaSuccess;
+}
+
+/* All but the weights. What a lost or hanging card has is left to the end of
+ * the process. */
+static void model_done(struct pst_backend *b, struct pst_cuda_model *m)
+{
+	if (b->lost || (m->stream && !is_idle(m)))
+		return;
+	graphs_free(m);
+	pst_mover_done(&m->mover);
+	if (m->memory)
+		pst_cuda_release(b, m->memory);
+	if (m->params)
+		pst_cuda_release(b, m->params);
+	if (m->workspace)
+		pst_cuda_release(b, m->workspace);
+	if (m->stream)
+		cudaStreamDestroy(m->stream);
+	free(m->layers);
+	free(m->buffer);
+	free(m);
+}
+
+static bool has_types(const struct pst_backend *b,
+		      const struct pst_model_plan *plan, struct pst_error *err)
+{
+	uint32_t i;
+
+	for (i = 0; i < plan->n_layers; i++) {
+		if (plan->layers[i].type != PST_LAYER_LINEAR ||
+		    plan->layers[i].weight_dtype != PST_WIRE_BF16 ||
+		    !b->no_rate[PST_RATE_BF16])
+			continue;
+		pst_error_set(err, -EOPNOTSUPP,
+			      "layer %u has weights of bf16, which %s (compute "
+			      "capability %u.%u) has no products of",
+			      i, b->device.name, b->device.major,
+			      b->device.minor);
+		return false;
+	}
+	return true;
+}
+
+int pst_cuda_model_new(struct pst_backend *b, const struct pst_model_plan *plan,
+		       void *weights, void **ret, struct pst_error *err)
+{
+	struct pst_cuda_model *m;
+	int r;
+
+	if (b->lost)
+		return pst_error_set(err, -EIO, "%s", b->why.text);
+	if (!has_types(b, plan, err))
+		return -EOPNOTSUPP;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	r = model_init(b, m, plan, weights, err);
+	if (r < 0) {
+		pst_cuda_check_lost(b, err);
+		model_done(b, m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+void pst_cuda_model_free(struct pst_backend *b, void *model)
+{
+	struct pst_cuda_model *m = model;
+
+	if (b->lost || !is_idle(m))
+		return;
+	pst_cuda_release(b, m->weights);
+	model_done(b, m);
+}
+
+int pst_infer_cuda_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+			 const struct pst_op *op, uint64_t *ret_pieces,
+			 struct pst_error *err)
+{
+	struct pst_cuda_model *m = op->model;
+
+	lane->other = m->stream;
+	*ret_pieces = (op->m + m->rows - 1ULL) / m->rows;
+	return pst_cuda_wait_memory(b, m->stream, err);
+}
+
+/* Rows between an operand and a buffer, whose rows lie close together. */
+static int copy_rows(struct pst_cuda_model *m, const struct pst_operand *x,
+		     uint64_t first, uint32_t rows, uint32_t ld, uint32_t width,
+		     float *buffer, bool in, struct pst_error *err)
+{
+	const uint64_t pitch = ld * sizeof(float),
+		       dense = width * sizeof(float);
+	const struct pst_lines l = {
+		.off = x->off + first * pitch,
+		.pitch = pitch,
+		.dev = (uint8_t *)buffer,
+		.dev_pitch = dense,
+		.width = dense,
+		.n = rows,
+		.to_device = in,
+	};
+	uint8_t *mem;
+
+	if (!x->mem)
+		return pst_mover_copy(&m->mover, &l, err);
+	mem = (uint8_t *)x->mem + l.off;
+	return pst_cuda_ok(
+		cudaMemcpy2DAsync(in ? l.dev : mem, in ? dense : pitch,
+				  in ? mem : l.dev, in ? pitch : dense, dense,
+				  rows, cudaMemcpyDeviceToDevice, m->stream),
+		"copying on the device", err);
+}
+
+/* Captures the layers. Without a graph they are run one by one, so failing here
+ * is no error, except when a layer itself fails. */
+static int make_graph(struct pst_backend *b, struct pst_cuda_model *m,
+		      uint32_t rows, cudaGraphExec_t *ret,
+		      struct pst_error *err)
+{
+	cudaGraph_t graph = NULL;
+	int r;
+
+	*ret = NULL;
+	if (cudaStreamBeginCapture(m->stream,
+				   cudaStreamCaptureModeThreadLocal) !=
+	    cudaSuccess) {
+		cudaGetLastError();
+		m->no_graphs = true;
+		return 0;
+	}
+	r = pst_cuda_layers_run(b, m, rows, err);
+	if (cudaStreamEndCapture(m->stream, &graph) != cudaSuccess)
+		m->no_graphs = true;
+	if (r == 0 && graph &&
+	    cudaGraphInstantiateWithFlags(ret, graph, 0) != cudaSuccess) {
+		*ret = NULL;
+		m->no_graphs = true;
+	}
+	cudaGetLastError();
+	if (graph)
+		cudaGraphDestroy(graph);
+	return r;
+}
+
+/* The place of the batch among the graphs; a new one takes the place of that
+ * used longest ago, unless the device may still run it: -1. */
+static int find_graph(struct pst_cuda_model *m, uint32_t rows)
+{
+	unsigned int i, oldest = 0;
+
+	m->clock++;
+	for (i = 0; i < PST_CUDA_GRAPHS; i++) {
+		if (m->graph[i].rows == rows)
+			return (int)i;
+		if (m->graph[i].used < m->graph[oldest].used)
+			oldest = i;
+	}
+	if (m->graph[oldest].exec) {
+		if (cudaStreamQuery(m->stream) != cudaSuccess)
+			return -1;
+		cudaGraphExecDestroy(m->graph[oldest].exec);
+	}
+	m->graph[oldest].exec = NULL;
+	m->graph[oldest].rows = rows;
+	m->graph[oldest].seen = 0;
+	return (int)oldest;
+}
+
+/* The layers, as a graph where the batch comes often: one launch for all. */
+static int run_layers(struct pst_backend *b, struct pst_cuda_model *m,
+		      uint32_t rows, struct pst_error *err)
+{
+	cudaGraphExec_t exec = NULL;
+	int i, r = 0;
+
+	i = m->no_graphs ? -1 : find_graph(m, rows);
+	if (i >= 0) {
+		m->graph[i].used = m->clock;
+		if (!m->graph[i].exec && ++m->graph[i].seen >= SEEN_OFTEN)
+			r = make_graph(b, m, rows, &m->graph[i].exec, err);
+		exec = m->graph[i].exec;
+	}
+	if (r < 0)
+		return r;
+	if (!exec)
+		return pst_cuda_layers_run(b, m, rows, err);
+	return pst_cuda_ok(cudaGraphLaunch(exec, m->stream),
+			   "starting a model's graph", err);
+}
+
+int pst_infer_cuda_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+			 const struct pst_op *op, uint64_t u,
+			 struct pst_error *err)
+{
+	struct pst_cuda_model *m = op->model;
+	const uint64_t first = u * m->rows;
+	const uint32_t rows =
+		op->m - first < m->rows ? (uint32_t)(op->m - first) : m->rows;
+	int r;
+
+	r = copy_rows(m, &op->a, first, rows, op->lda, m->n_in,
+		      pst_cuda_buffer(m, 0), true, err);
+	if (r == 0)
+		r = run_layers(b, m, rows, err);
+	if (r == 0)
+		r = copy_rows(m, &op->c, first, rows, op->ldc, m->n_out,
+			      pst_cuda_buffer(m, m->out), false, err);
+	if (r == 0)
+		r = pst_flight_mark(&lane->flight, m->stream, err);
+	return r < 0 ? r : 1;
+}
+
+uint64_t pst_infer_cuda_estimate(const struct pst_backend *b,
+				 const struct pst_op *op)
+{
+	const struct pst_cuda_model *m = op->model;
+	const double rate = b->calibration.flops[PST_RATE_F32];
+
+	return (uint64_t)(b->calibration.launch_ns +
+			  (rate > 0 ? m->flops * op->m / rate * 1e9 : 0));
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* A model in device memory: what infer.c and layers.c share. */
+#ifndef PST_GUEST_AGENT_CUDA_MODEL_H
+#define PST_GUEST_AGENT_CUDA_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/model.h"
+
+/* Batches whose graph is kept. */
+#define PST_CUDA_GRAPHS 8U
+
+/* A layer, and where its input and output lie. */
+struct pst_cuda_layer {
+	struct pst_layer l;
+	bool skip;                /* done by the product before it */
+	enum pst_wire_act act;    /* LINEAR: done with it */
+	uint32_t in, out, addend; /* buffers */
+	float *weight, *bias;     /* LAYERNORM; LINEAR: bias. F32, or NULL */
+};
+
+struct pst_cuda_model {
+	void *weights;
+	uint32_t n_in, n_out, n_layers;
+	struct pst_cuda_layer *layers;
+	uint32_t out;  /* buffer of the result */
+	uint32_t rows; /* of one piece */
+	double flops;  /* of one row */
+	cudaStream_t stream;
+	struct pst_mover mover;
+	void *workspace;
+	float *params;    /* biases and the like, converted */
+	float *memory;    /* buffers, then halves */
+	uint64_t *buffer; /* start of each, elements times rows */
+	uint32_t n_buffers;
+	void *halves;   /* an input rounded to 16 bits */
+	bool no_graphs; /* the driver refused one */
+	uint64_t clock;
+	struct {
+		uint32_t rows; /* 0: free */
+		uint32_t seen;
+		uint64_t used;
+		cudaGraphExec_t exec; /* NULL: not yet */
+	} graph[PST_CUDA_GRAPHS];
+};
+
+static inline float *pst_cuda_buffer(const struct pst_cuda_model *m, uint32_t i)
+{
+	return m->memory + m->buffer[i] * m->rows;
+}
+
+/* layers.c: puts all layers for so many rows on the model's stream: from
+ * buffer 0 to buffer m->out. 0 or -errno. */
+int pst_cuda_layers_run(struct pst_backend *b, const struct pst_cuda_model *m,
+			uint32_t rows, struct pst_error *err);
+
+/* layers.c: chooses buffers and what is done with the product before it. Fills
+ * m->layers, m->out, m->buffer, m->n_buffers; returns elements of a row in all
+ * buffers. m->buffer has room for n_layers + 3. */
+uint64_t pst_cuda_layers_plan(const struct pst_model_plan *plan,
+			      struct pst_cuda_model *m);
+
+#endif
