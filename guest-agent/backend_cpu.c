@@ -134,6 +134,7 @@ static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
 
 static void cpu_close(struct pst_backend *b)
 {
+	pst_hostmem_done(&b->mem);
 	free(b->spare_scratch);
 	free(b);
 }

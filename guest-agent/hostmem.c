@@ -3,6 +3,7 @@
 #include "guest-agent/hostmem.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,8 @@
 /* From here on a piece is mapped, below it is zeroed at once. */
 #define MAP_FROM  (1U << 20)
 #define HUGE_PAGE (2U << 20)
+/* From here on it is unmapped by another thread. */
+#define REAP_FROM (64U << 20)
 /* This part of what is available is left to others. */
 #define RESERVE_PART 8U
 
@@ -114,13 +117,29 @@ int pst_hostmem_alloc(struct pst_hostmem *h, uint64_t size, void **ret,
 	return 0;
 }
 
+/* Whether another thread will unmap a piece. */
+static bool hand_over(struct pst_hostmem *h, struct head *head)
+{
+	if (head->mapped < REAP_FROM)
+		return false;
+	if (!h->reaper && pst_reaper_start(&h->reaper) < 0)
+		return false;
+	return pst_reaper_give(h->reaper, head, head->mapped) == 0;
+}
+
 void pst_hostmem_release(struct pst_hostmem *h, void *mem)
 {
 	struct head *head = (struct head *)((uint8_t *)mem - ALIGN);
 
 	h->promised -= head->size;
-	if (head->mapped)
-		munmap(head, head->mapped);
-	else
+	if (!head->mapped)
 		free(head);
+	else if (!hand_over(h, head))
+		munmap(head, head->mapped);
+}
+
+void pst_hostmem_done(struct pst_hostmem *h)
+{
+	pst_reaper_stop(h->reaper);
+	h->reaper = NULL;
 }

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "guest-agent/reaper.h"
 #include "transport/error.h"
 #include "transport/util.h"
 
@@ -17,6 +18,7 @@ struct pst_hostmem {
 	const char *root;   /* of proc and sys: "" but in tests */
 	uint64_t promised;  /* bytes of all pieces */
 	uint64_t resident0; /* what the process had touched before the first */
+	struct pst_reaper *reaper; /* unmaps large pieces; NULL until needed */
 };
 
 /* No piece is there yet. Borrows root. */
@@ -30,7 +32,11 @@ void pst_hostmem_init(struct pst_hostmem *h, const char *root);
 PST_MUST_USE int pst_hostmem_alloc(struct pst_hostmem *h, uint64_t size,
 				   void **ret, struct pst_error *err);
 
-/* Gives a piece back. */
+/* Gives a piece back. A large one is unmapped by a thread of its own: that
+ * takes up to half a second a GiB, for which nobody should wait. */
 void pst_hostmem_release(struct pst_hostmem *h, void *mem);
+
+/* All pieces are given back; returns when they are unmapped. */
+void pst_hostmem_done(struct pst_hostmem *h);
 
 #endif

@@ -2,6 +2,7 @@
 /* What memory there is, and pieces of it for tensors. */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "guest-agent/hostmem.h"
@@ -149,6 +150,7 @@ START_TEST(pieces_of_every_size_are_zeroed_and_aligned)
 		pst_hostmem_release(&h, mem[1]);
 		ck_assert_uint_eq(h.promised, 0);
 	}
+	pst_hostmem_done(&h);
 }
 END_TEST
 
@@ -173,6 +175,40 @@ START_TEST(what_is_promised_but_not_touched_counts)
 	ck_assert_int_eq(pst_hostmem_alloc(&h, 458 * MIB, &b, &err), 0);
 	pst_hostmem_release(&h, b);
 	pst_hostmem_release(&h, a);
+	pst_hostmem_done(&h);
+}
+END_TEST
+
+/* Whether an address is mapped. */
+static bool is_mapped(void *p)
+{
+	unsigned char vec;
+
+	return mincore((void *)((uintptr_t)p & ~(uintptr_t)4095), 1, &vec) == 0;
+}
+
+START_TEST(large_pieces_are_unmapped_behind_ones_back_and_at_last)
+{
+	struct pst_hostmem h;
+	void *mem[20];
+	size_t i;
+
+	pst_hostmem_init(&h, "");
+	for (i = 0; i < 20; i++) {
+		ck_assert_int_eq(pst_hostmem_alloc(&h, 64 * MIB, &mem[i], &err),
+				 0);
+		*(char *)mem[i] = 1;
+	}
+	ck_assert_ptr_null(h.reaper);
+	for (i = 0; i < 20; i++)
+		pst_hostmem_release(&h, mem[i]);
+	ck_assert_ptr_nonnull(h.reaper);
+	ck_assert_uint_eq(h.promised, 0);
+	for (i = 0; i < 1000 && is_mapped(mem[0]); i++)
+		usleep(10000);
+	pst_hostmem_done(&h);
+	for (i = 0; i < 20; i++)
+		ck_assert(!is_mapped(mem[i]));
 }
 END_TEST
 
@@ -202,6 +238,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_limit_of_a_group_above_counts_too);
 	tcase_add_test(tc, pieces_of_every_size_are_zeroed_and_aligned);
 	tcase_add_test(tc, what_is_promised_but_not_touched_counts);
+	tcase_add_test(tc,
+		       large_pieces_are_unmapped_behind_ones_back_and_at_last);
 	tcase_add_test(tc, impossible_sizes_are_refused);
 }
 
