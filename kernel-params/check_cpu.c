@@ -16,6 +16,10 @@ PST_CHECK(cpu)
 	else if (h->live.tested && !h->live.kvm_error)
 		pst_finding_add(out, PST_PASS, NULL,
 				"no flag of it, but KVM answers");
+	else if (h->live.tested &&
+		 (h->live.kvm_error == EACCES || h->live.kvm_error == EPERM))
+		pst_finding_add(out, PST_WARN, "run it as root",
+				"no flag of it; KVM may not be asked");
 	else if (!c->has_cpuinfo)
 		pst_finding_add(out, PST_WARN,
 				"look for vmx or svm in /proc/cpuinfo there",

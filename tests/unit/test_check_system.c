@@ -277,6 +277,52 @@ START_TEST(lockdown_versions_and_sysctls_are_warnings)
 }
 END_TEST
 
+/* What the running machine would answer, put into what was read. */
+static void live(const char *id, enum pst_finding_status status,
+		 const char *words)
+{
+	const struct pst_finding *f;
+
+	pst_findings_done(&fs);
+	host.live.tested = true;
+	pst_checks_run(&host, &fs);
+	f = pst_findings_get(&fs, id);
+	ck_assert_ptr_nonnull(f);
+	ck_assert_msg(f->status == status && strstr(f->seen, words),
+		      "%s %s: %s", pst_finding_status_name(f->status), id,
+		      f->seen);
+}
+
+START_TEST(the_running_machines_answers_are_told_apart)
+{
+	make_good();
+	tree_file("proc/cpuinfo", "vendor_id : AuthenticAMD\nflags : fpu\n");
+	check();
+	host.live.kvm_api = 12;
+	live("kvm.open", PST_PASS, "API version 12");
+	live("cpu.virtualization", PST_PASS, "KVM answers");
+	host.live.kvm_api = 11;
+	live("kvm.open", PST_FAIL, "API version 11");
+	host.live.kvm_error = EACCES;
+	live("kvm.open", PST_FAIL, "Permission denied");
+	live("cpu.virtualization", PST_WARN, "may not be asked");
+	host.live.kvm_error = ENOENT;
+	live("kvm.open", PST_FAIL, "no /dev/kvm");
+	live("cpu.virtualization", PST_FAIL, "neither vmx nor svm");
+	host.live.kvm_error = ENXIO;
+	live("kvm.open", PST_FAIL, "does not answer");
+	live("vsock.vhost", PST_PASS, "/dev/vhost-vsock");
+	host.live.vhost_error = EACCES;
+	live("vsock.vhost", PST_WARN, "Permission denied");
+	live("memory.lock", PST_WARN, "0 KiB");
+	host.live.memlock = 21ULL << 30;
+	live("memory.lock", PST_PASS, "21504 MiB");
+	host.live.memlock = UINT64_MAX;
+	live("memory.lock", PST_PASS, "unlimited");
+	done();
+}
+END_TEST
+
 START_TEST(distributions_tell_the_version_behind_theirs)
 {
 	make_good();
@@ -346,6 +392,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_region_lies_on_pages_of_2_mib);
 	tcase_add_test(tc, programs_are_found_by_their_files);
 	tcase_add_test(tc, lockdown_versions_and_sysctls_are_warnings);
+	tcase_add_test(tc, the_running_machines_answers_are_told_apart);
 	tcase_add_test(tc, distributions_tell_the_version_behind_theirs);
 	tcase_add_test(tc, garbage_is_reported_and_made_printable);
 	tcase_add_test(tc, an_empty_tree_is_no_host);
