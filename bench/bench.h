@@ -50,6 +50,7 @@ void pst_bench_close(struct pst_bench *b);
 int pst_bench_latency(struct pst_bench *b);
 int pst_bench_bandwidth(struct pst_bench *b);
 int pst_bench_gemm(struct pst_bench *b);
+int pst_bench_infer(struct pst_bench *b);
 
 /* ---- For the benchmarks themselves ---- */
 

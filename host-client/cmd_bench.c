@@ -29,6 +29,7 @@ static const struct {
 	{"latency", pst_bench_latency},
 	{"bandwidth", pst_bench_bandwidth},
 	{"gemm", pst_bench_gemm},
+	{"infer", pst_bench_infer},
 };
 
 struct job {
@@ -238,11 +239,11 @@ static const struct pst_cmd_opt opts[] = {
 
 const struct pst_cmd pst_cmd_bench = {
 	.name = "bench",
-	.args = "latency|bandwidth|gemm|all",
+	.args = "latency|bandwidth|gemm|infer|all",
 	.summary = "Measure the link beside what the machine could do",
-	.help = "Round trips, bandwidth of the region and matrix products, each "
-		"at least\nfive times, in turn with what the machine itself "
-		"takes for the same: see\npenstock-bench(1).\n",
+	.help = "Round trips, bandwidth of the region, matrix products and a small "
+		"network,\neach at least five times, in turn with what the "
+		"machine itself takes for the\nsame: see penstock-bench(1).\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

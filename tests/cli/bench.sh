@@ -74,10 +74,13 @@ if "bandwidth" in sys.argv:
         assert ("bandwidth", name) in names, name
 if "gemm" in sys.argv:
     assert ("gemm", "call") in names and ("gemm", "overhead") in names
+if "infer" in sys.argv:
+    for n in (1, 8, 64):
+        assert ("infer", "batch of %d" % n) in names, n
 END
 }
 
-for name in latency bandwidth gemm; do
+for name in latency bandwidth gemm infer; do
 	expect "$name runs" 0 "$name" "$penstock" bench "$name" -e "$e" \
 		--seconds 1 --json "$tmp/$name.json"
 	check "$name prints no progress outside a terminal" \
@@ -91,7 +94,7 @@ mkdir "$tmp/plots"
 expect "all runs, with CSV and plots" 0 "bench,name" \
 	"$penstock" bench all -e "$e" --seconds 1 --csv \
 	--json "$tmp/all.json" --plot "$tmp/plots"
-check "all is valid JSON" valid "$tmp/all.json" latency bandwidth gemm
+check "all is valid JSON" valid "$tmp/all.json" latency bandwidth gemm infer
 # shellcheck disable=SC2317 # check calls it
 same_rows() {
 	"$python" - "$tmp/all.json" "$tmp/stdout" <<'END'
