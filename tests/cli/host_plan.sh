@@ -258,6 +258,43 @@ put etc/mkinitcpio.conf 'MODULES=(nvidia)'
 expect "a driver that comes before the rule is named" 0 \
 	"before udev's rules" plan --gpu 02:00.0
 
+rm "$tree/etc/mkinitcpio.conf"
+mkdir -p "$tree/etc/initramfs-tools"
+"$penstock" host apply --root "$tree" --gpu 02:00.0 --for initramfs-tools,udev \
+	>/dev/null
+hook=$tree/etc/initramfs-tools/hooks/penstock-vfio
+check "the hook is a program" [ -x "$hook" ]
+check "that a shell reads" sh -n "$hook"
+check "and that has no prerequisites" [ -z "$(sh "$hook" prereqs)" ]
+expect "undo takes it and its folder away" 0 "update-initramfs" \
+	"$penstock" host undo --root "$tree"
+check "wholly" [ ! -e "$tree/etc/initramfs-tools/hooks" ]
+
+# ---- No boot loader known, hugepages of 1 GiB by default -----------------------
+begin plain AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+put proc/meminfo 'MemTotal:       67108864 kB
+Hugepagesize:    1048576 kB'
+look() {
+	has etc/sysctl.d/90-penstock.conf "vm.nr_hugepages = 2048"
+	unit=etc/systemd/system/dev-hugepages2M.mount
+	has "$unit" "Options=pagesize=2M"
+	if command -v systemd-analyze >/dev/null; then
+		check "systemd reads the mount unit" sh -c '
+			systemd-analyze verify --man=no --recursive-errors=no \
+				"$1" 2>"$2"' - "$tree/$unit" "$tmp/analyze"
+		check "without a remark" sh -c '! grep -F "$1" "$2"' - \
+			dev-hugepages2M "$tmp/analyze"
+	fi
+	has etc/modules-load.d/penstock.conf vhost_vsock
+	expect "what is to be added by hand is said" 0 \
+		"add to the kernel's command line: iommu=pt hugepagesz=2M" \
+		plan --region 4G
+}
+round --region 4G
+expect "the mount is enabled" 0 "systemctl enable --now dev-hugepages2M" \
+	plan --region 4G
+
 # ---- NixOS ------------------------------------------------------------------
 begin nixos GenuineIntel
 put etc/NIXOS ""

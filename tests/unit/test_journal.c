@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
@@ -184,6 +185,36 @@ START_TEST(apply_writes_and_undo_restores_every_byte)
 	undo_well();
 	tree(after, sizeof(after));
 	ck_assert_str_eq(before, after);
+}
+END_TEST
+
+START_TEST(owner_and_extended_attributes_stay)
+{
+	char value[8] = "";
+	bool attr =
+		setxattr(tmpdir_path("etc/a"), "user.pst", "kept", 4, 0) == 0;
+	struct stat st;
+	int round;
+
+	if (!attr)
+		printf("# no extended attributes here\n");
+	if (geteuid() == 0)
+		ck_assert_int_eq(chown(tmpdir_path("etc/a"), 1234, 5678), 0);
+	for (round = 0; round < 2; round++) {
+		if (round == 0)
+			apply_well(first, 3, 3);
+		else
+			undo_well();
+		ck_assert_int_eq(stat(tmpdir_path("etc/a"), &st), 0);
+		if (geteuid() == 0)
+			ck_assert(st.st_uid == 1234 && st.st_gid == 5678);
+		if (!attr)
+			continue;
+		ck_assert_int_eq(getxattr(tmpdir_path("etc/a"), "user.pst",
+					  value, sizeof(value)),
+				 4);
+		ck_assert_mem_eq(value, "kept", 4);
+	}
 }
 END_TEST
 
@@ -527,6 +558,7 @@ static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, apply_writes_and_undo_restores_every_byte);
+	tcase_add_test(tc, owner_and_extended_attributes_stay);
 	tcase_add_test(tc, a_second_apply_changes_nothing);
 	tcase_add_test(tc, another_plan_takes_the_first_ones_files_back);
 	tcase_add_test(tc, a_plan_begins_with_the_former_text);
