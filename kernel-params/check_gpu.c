@@ -183,32 +183,43 @@ PST_CHECK(gpu_driver)
 		a->last_branch ? ", which current drivers have dropped" : "");
 }
 
+/* What to expect of a card that may not come back, and what helps. */
+static void reset_fix(const struct pst_pci_dev *d, struct pst_text *fix)
+{
+	pst_text_add(fix,
+		     "after the VM stops the card may not start again: then "
+		     "remove it and rescan (echo 1 > /sys/%s/remove, echo 1 > "
+		     "/sys/bus/pci/rescan), suspend the host, or reboot it",
+		     strncmp(d->path, "sys/", 4) == 0 ? d->path + 4 : d->path);
+	if (d->vendor == 0x1002)
+		pst_text_add(fix, "; for many AMD cards there is the module "
+				  "vendor-reset");
+}
+
 PST_CHECK(gpu_reset)
 {
 	const struct pst_pci_dev *d = h->gpu;
-	static const char fix[] =
-		"after the VM stops, expect the card to need a suspend or a "
-		"reboot of the host before it starts again; try remove and "
-		"rescan in sysfs first";
+	struct pst_text fix = {0};
 
-	if (d->knows_reset_method && strstr(d->reset_method, "flr"))
+	reset_fix(d, &fix);
+	if (d->knows_reset_method && (strstr(d->reset_method, "flr") ||
+				      strstr(d->reset_method, "device_")))
 		pst_finding_add(out, PST_PASS, NULL, "methods: %s",
 				d->reset_method);
 	else if (d->knows_reset_method && strstr(d->reset_method, "bus"))
-		pst_finding_add(out, PST_PASS,
-				"all functions have to be the guest's, since "
-				"they are reset together",
-				"methods: %s (no function-level reset)",
+		pst_finding_add(out, PST_WARN, fix.buf,
+				"methods: %s; by the bus all functions are "
+				"reset together, and not every card comes back",
 				d->reset_method);
 	else if (d->knows_reset_method)
-		pst_finding_add(out, PST_WARN, fix, "methods: %s",
+		pst_finding_add(out, PST_WARN, fix.buf, "methods: %s",
 				*d->reset_method ? d->reset_method : "none");
 	else if (d->has_reset)
-		pst_finding_add(out, PST_WARN, fix,
+		pst_finding_add(out, PST_WARN, fix.buf,
 				"it can be reset; how is not shown (kernels "
 				"before 5.15)");
 	else
-		pst_finding_add(out, PST_WARN, fix,
+		pst_finding_add(out, PST_WARN, fix.buf,
 				"neither reset nor reset_method was seen for "
 				"%s",
 				d->name);

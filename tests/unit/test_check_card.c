@@ -210,13 +210,19 @@ START_TEST(a_card_that_cannot_be_reset_is_a_warning)
 {
 	make_good();
 	tree_attr(GPU, "reset_method", "pm bus\n");
-	finding("gpu.reset", PST_PASS, "no function-level reset");
+	finding("gpu.reset", PST_WARN, "by the bus");
+	tree_attr(GPU, "reset_method", "device_specific\n");
+	finding("gpu.reset", PST_PASS, "device_specific");
 	tree_attr(GPU, "reset_method", "\n");
 	finding("gpu.reset", PST_WARN, "methods: none");
 	tree_unlink("sys/devices/pci0000:00/" GPU "/reset_method");
 	finding("gpu.reset", PST_WARN, "neither reset nor reset_method");
 	tree_attr(GPU, "reset", "");
 	finding("gpu.reset", PST_WARN, "before 5.15");
+	finding("gpu.reset", PST_WARN,
+		"/sys/devices/pci0000:00/" GPU "/remove");
+	tree_attr(GPU, "vendor", "0x1002\n");
+	finding("gpu.reset", PST_WARN, "vendor-reset");
 	done();
 }
 END_TEST
