@@ -9,6 +9,7 @@ import contextlib
 import glob
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -191,48 +192,97 @@ def status(name, code=0):
     return vmlib.last_json(vm("status", name, "--json", code=code).stdout)
 
 
-# ---- XML ----------------------------------------------------------------
-
-def native(name, via, *more):
-    """QEMU's arguments for a domain, as libvirt itself makes them."""
-    path = os.path.join(TMP, "native.xml")
-    with open(path, "w") as f:
-        f.write(vm("xml", *describe(name, "--region-via", via,
-                                    *more)).stdout)
-    text = virsh("domxml-to-native", "qemu-argv", path)
-    return text.replace("\\\n", " ").replace("'", "")
-
-
 def has(text, *parts):
     for part in parts:
         assert part in text, "no %s in %s" % (part, text)
 
 
+# ---- XML ----------------------------------------------------------------
+
+def native(*args):
+    """QEMU's arguments for a domain, as libvirt itself makes them: a list of
+    an option and its value each, values that are JSON with sorted keys."""
+    path = os.path.join(TMP, "native.xml")
+    with open(path, "w") as f:
+        f.write(vm("xml", *args).stdout)
+    words = shlex.split(virsh("domxml-to-native", "qemu-argv", path).replace(
+        "\\\n", " "))
+    lines = []
+    for word in words:
+        if word.startswith("{"):
+            word = json.dumps(json.loads(word), sort_keys=True)
+        if lines and lines[-1].startswith("-") and " " not in lines[-1] and \
+                not word.startswith("-"):
+            lines[-1] += " " + word
+        else:
+            lines.append(word)
+    return lines
+
+
+def golden(name, *args):
+    """Every line of tests/vm/argv/NAME is among the arguments, in this order;
+    what other versions of libvirt and QEMU write differently is not in it."""
+    lines = native(*args)
+    with open(os.path.join(vmlib.SRC, "tests/vm/argv", name)) as f:
+        wanted = [x.rstrip("\n") for x in f if not x.startswith("#")]
+    at = 0
+    for want in wanted:
+        for key, value in (("@REGION@", region("n")), ("@SHM@", SHM),
+                           ("@IMAGE@", vmlib.IMAGE), ("@TMP@", TMP)):
+            want = want.replace(key, value)
+        found = [i for i in range(at, len(lines)) if matches(want, lines[i])]
+        assert found, "no %s in\n%s" % (want, "\n".join(lines[at:]))
+        at = found[0] + 1
+
+
+def matches(want, line):
+    """The same; of JSON, all that is wanted."""
+    if "{" not in want:
+        return want == line
+    option, text = want.split(" ", 1)
+    if not line.startswith(option + " {"):
+        return False
+    have = json.loads(line.split(" ", 1)[1])
+    return all(have.get(k) == v for k, v in json.loads(text).items())
+
+
 def case_native_nvdimm():
     """libvirt makes of an nvdimm a shared file and a device on node 0"""
-    text = native("n", "nvdimm")
-    has(text, "nvdimm=on", "slots=1,maxmem=589824k",
-        '"mem-path":"%s"' % region("n"), '"share":true',
-        '"align":2097152', '"size":67108864', '"driver":"nvdimm"',
-        "-kernel " + os.path.join(vmlib.IMAGE, "vmlinuz"))
+    golden("nvdimm", *describe("n", "--region-via", "nvdimm"))
 
 
 def case_native_ivshmem():
     """libvirt hands the region's arguments on, with their addresses"""
-    has(native("n", "ivshmem"),
-        "memory-backend-file,id=penstock-region,share=on,"
-        "mem-path=%s,size=67108864" % region("n"),
-        "ivshmem-plain,id=penstock-shm,memdev=penstock-region,bus=pcie.0,"
-        "addr=0x1c",
-        "vhost-user-vsock-pci,id=penstock-vsock0,chardev=penstock-vsock,"
-        "bus=pcie.0,addr=0x1d")
+    golden("ivshmem", *describe("n", "--region-via", "ivshmem"))
 
 
 def case_native_shmem():
     """libvirt's own shmem is in /dev/shm, of the region's size"""
-    has(native("n", "shmem", "--region-path", SHM + "/penstock-n"),
-        '"mem-path":"/dev/shm/penstock-n"',
-        '"size":67108864', '"driver":"ivshmem-plain"')
+    golden("shmem", *describe("n", "--region-via", "shmem", "--region-path",
+                              SHM + "/penstock-n"))
+
+
+def case_native_card():
+    """all functions of a card are passed, with its ROM, and OVMF's copy"""
+    tree = os.path.join(TMP, "host")
+    for fn, kind in ((0, "0x030000"), (1, "0x040300")):
+        address = "0000:01:00.%d" % fn
+        group = os.path.join(tree, "sys/kernel/iommu_groups/1")
+        dev = os.path.join(tree, "sys/bus/pci/devices", address)
+        for path in (dev, os.path.join(group, "devices", address)):
+            os.makedirs(path)
+        os.symlink("../../../../kernel/iommu_groups/1",
+                   os.path.join(dev, "iommu_group"))
+        for name, text in (("vendor", "0x10de"), ("device", "0x17c2"),
+                           ("class", kind), ("numa_node", "-1"),
+                           ("resource", "0x0 0x0 0x0\n" * 7)):
+            with open(os.path.join(dev, name), "w") as f:
+                f.write(text + "\n")
+    golden("card", "n", "--memory", "512M", "--vcpus", "2", "--hugepages",
+           "no", "--emulated", "--disk", "/var/n.qcow2", "--gpu", "01:00.0",
+           "--rom", "/var/n.rom", "--firmware", "/ovmf/code:/ovmf/vars",
+           "--region", str(REGION), "--region-path", region("n"),
+           "--cid", "42", "--root", tree, "--uri", "qemu:///system")
 
 
 def case_native_cid():
@@ -534,6 +584,57 @@ def case_undefine():
     assert os.path.exists(conf("endpoints.d", "mine"))
     assert virsh("list", "--all", "--name").split() == []
     has(vm("status", NAME, code=1).stderr, "no domain")
+
+
+@contextlib.contextmanager
+def own_etc():
+    """/etc is a copy, and systemd seems to run, with a systemctl that notes
+    what it is told."""
+    copy = os.path.join(TMP, "etc")
+    run("cp", "-a", "/etc", copy)
+    run("mount", "--bind", copy, "/etc")
+    os.makedirs("/run/systemd/system")
+    tools = os.path.join(TMP, "bin")
+    os.makedirs(tools)
+    with open(os.path.join(tools, "systemctl"), "w") as f:
+        f.write('#!/bin/sh\necho "$*" >>%s/systemctl.calls\n' % TMP)
+    os.chmod(os.path.join(tools, "systemctl"), 0o755)
+    path = os.environ["PATH"]
+    os.environ["PATH"] = tools + ":" + path
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
+        os.rmdir("/run/systemd/system")
+        run("umount", "-l", "/etc")
+
+
+def case_system():
+    """without --conf-dir it is /etc/penstock, and the unit is enabled; where
+    that is read-only, it is said what to put there"""
+    name = "etc"
+    with own_etc():
+        vm("define", *describe(name))
+        for kind, line in (("endpoints.d", "endpoint = "),
+                           ("regions.d", "SIZE=64M")):
+            with open("/etc/penstock/%s/etc.conf" % kind) as f:
+                has(f.read(), line)
+        with open(os.path.join(TMP, "systemctl.calls")) as f:
+            has(f.read(), "enable penstock-region@etc.service")
+        vm("undefine", name)
+        assert not os.path.exists("/etc/penstock/endpoints.d/etc.conf")
+        with open(os.path.join(TMP, "systemctl.calls")) as f:
+            has(f.read(), "disable penstock-region@etc.service")
+        # libvirtd wants to write to its own part of it.
+        run("mount", "--bind", "/etc/penstock", "/etc/penstock")
+        run("mount", "-o", "remount,bind,ro", "/etc/penstock")
+        out = vm("define", *describe("frozen"), code=1)
+        has(out.stderr, "Read-only file system",
+            "/etc/penstock/endpoints.d/frozen.conf has to hold:",
+            "endpoint = vsock-uds:", "SIZE=64M")
+        has(virsh("list", "--all", "--name"), "frozen")
+        vm("undefine", "frozen")
+        run("umount", "-l", "/etc/penstock")
 
 
 def case_no_libvirtd():
