@@ -14,19 +14,16 @@
 #if defined(HAVE_OPENBLAS)
 #define SET_THREADS "openblas_set_num_threads"
 #define GET_VERSION "openblas_get_config"
-static const char *const names[] = {"libopenblas.so.0", "libopenblas.so"};
-#define N_NAMES 2
+static const char *const names[] = {"libopenblas.so.0", "libopenblas.so", NULL};
 #elif defined(HAVE_BLIS)
 #define SET_THREADS "bli_thread_set_num_threads"
 #define GET_VERSION "bli_info_get_version_str"
 static const char *const names[] = {"libblis.so.4", "libblis.so.3",
-				    "libblis.so"};
-#define N_NAMES     3
+				    "libblis.so", NULL};
 #else
 #define SET_THREADS ""
 #define GET_VERSION ""
-static const char *const *const names;
-#define N_NAMES     0
+static const char *const names[] = {NULL};
 #endif
 
 /* A function by its name; through memcpy since ISO C has no cast for it. */
@@ -66,9 +63,9 @@ int pst_blas_open(struct pst_blas *b, uint32_t threads)
 	size_t i;
 
 	*b = (struct pst_blas){0};
-	if (N_NAMES == 0)
+	if (!names[0])
 		return -EOPNOTSUPP;
-	for (i = 0; i < N_NAMES && !b->library; i++)
+	for (i = 0; names[i] && !b->library; i++)
 		b->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
 	if (!b->library ||
 	    find(b->library, "cblas_sgemm", &b->sgemm, sizeof(b->sgemm)) < 0)
