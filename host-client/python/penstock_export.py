@@ -61,8 +61,10 @@ def write(path, layers, tensors, dtype="float32", metadata=None):
         **(metadata or {}), _LAYERS: json.dumps(layers)}}
     data = []
     offset = 0
-    for name, array in tensors.items():
-        array = np.asarray(array)
+    # Matrices first, so that short biases do not misalign them: GPUs multiply
+    # faster from multiples of 16 bytes.
+    arrays = {name: np.asarray(array) for name, array in tensors.items()}
+    for name, array in sorted(arrays.items(), key=lambda item: -item[1].ndim):
         kind, raw = _encode(array, dtype)
         header[name] = {"dtype": kind, "shape": list(array.shape),
                         "data_offsets": [offset, offset + len(raw)]}
