@@ -59,15 +59,27 @@ static bool has_modconf(const char *conf)
 	return false;
 }
 
+/* Whether the plan writes a file; an image cannot take one that is not there.
+ */
+static bool writes(const struct pst_plan *p, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_files; i++)
+		if (strcmp(p->file[i].path, path) == 0)
+			return p->file[i].text != NULL;
+	return false;
+}
+
 /* Files that the image lacks without being told; at most two and NULL. */
 static void extra_files(const struct pst_plan *p, bool modprobe,
 			const char *ret[3])
 {
 	size_t n = 0;
 
-	if (modprobe && p->targets & PST_TARGET_MODPROBE)
+	if (modprobe && writes(p, PST_MODPROBE_FILE))
 		ret[n++] = PST_MODPROBE_FILE;
-	if (p->by_address)
+	if (writes(p, PST_UDEV_FILE))
 		ret[n++] = PST_UDEV_FILE;
 	ret[n] = NULL;
 }
@@ -160,7 +172,7 @@ static int plan_initramfs_tools(struct pst_plan *p, const struct pst_journal *j,
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	rc = pst_plan_file(p, j, PST_TARGET_INITRAMFS_TOOLS, TOOLS_LIST, text,
 			   0644, false, err);
-	if (rc < 0 || !p->by_address)
+	if (rc < 0 || !writes(p, PST_UDEV_FILE))
 		return rc;
 	text = pst_dropin_initramfs_hook();
 	if (!text)

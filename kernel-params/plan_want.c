@@ -40,9 +40,10 @@ static int add_modules(struct pst_lines *l, const struct pst_pci_dev *dev)
 		const char *modules[8];
 	} known[] = {
 		{0x0300, PST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
-			"nvidia_uvm", "nouveau", "nvidiafb", "nova_core"}},
+			"nvidia_uvm", "nvidia_peermem", "nouveau", "nvidiafb",
+			"nova_core"}},
 		{0x0302, PST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
-			"nvidia_uvm", "nouveau", "nova_core"}},
+			"nvidia_uvm", "nvidia_peermem", "nouveau", "nova_core"}},
 		{0x0300, 0x1002, {"amdgpu", "radeon"}},
 		{0x0380, 0x1002, {"amdgpu", "radeon"}},
 		{0x0300, 0x8086, {"i915", "xe"}},

@@ -222,6 +222,7 @@ look() {
 	has etc/kernel/cmdline "root=/dev/x quiet intel_iommu=on iommu=pt rd.driver.pre=vfio-pci"
 	has boot/loader/entries/a.conf "options root=/dev/x quiet intel_iommu=on"
 	has_not boot/loader/entries/windows.conf iommu
+	has etc/dracut.conf.d/penstock.conf " /etc/modprobe.d/00-penstock.conf "
 	has etc/udev/rules.d/10-penstock-vfio.rules \
 		'KERNEL=="0000:02:00.0", ATTR{driver_override}="vfio-pci"'
 	has_not etc/udev/rules.d/10-penstock-vfio.rules 0000:03
@@ -250,6 +251,10 @@ look() {
 }
 round --gpu 02:00.0
 refuse "two cards are not told apart by ids" 1 "0000:03:00.0" plan
+expect "an image is not to take a file that nobody writes" 0 \
+	'force_drivers' plan --gpu 02:00.0 --for dracut
+check "which would be modprobe's" sh -c '! grep -q install_items "$1"' - \
+	"$tmp/stdout"
 
 mkdir -p "$tree/ostree"
 expect "ostree is told, not edited" 0 "rpm-ostree kargs" plan --gpu 02:00.0
