@@ -92,15 +92,17 @@ PST_CHECK(libvirt)
 
 PST_CHECK(ovmf)
 {
-	const struct pst_software *s = &h->software;
+	const struct pst_program *o = &h->software.ovmf;
+	bool by_descriptor = h->software.ovmf_descriptors;
 
-	if (s->ovmf_descriptors || *s->ovmf)
-		pst_finding_add(out, PST_PASS, NULL, "%s%s%s",
-				s->ovmf_descriptors
-					? "by QEMU's firmware descriptors"
-					: "",
-				s->ovmf_descriptors && *s->ovmf ? ", /" : "/",
-				*s->ovmf ? s->ovmf : "usr/share/qemu/firmware");
+	if (*o->path)
+		pst_finding_add(out, PST_PASS, NULL, "/%s%s%s%s", o->path,
+				*o->version ? " " : "", o->version,
+				by_descriptor ? ", and QEMU's descriptors"
+					      : "");
+	else if (by_descriptor)
+		pst_finding_add(out, PST_PASS, NULL,
+				"by QEMU's firmware descriptors");
 	else
 		pst_finding_add(out, PST_WARN,
 				"install OVMF (ovmf, edk2-ovmf), or boot the "

@@ -45,6 +45,23 @@ static const char *const libvirt_packages[] = {
 	NULL,
 };
 
+static const char *const ovmf_paths[] = {
+	"usr/share/OVMF/OVMF_CODE_4M.fd",
+	"usr/share/OVMF/OVMF_CODE.fd",
+	"usr/share/edk2/x64/OVMF_CODE.4m.fd",
+	"usr/share/edk2-ovmf/x64/OVMF_CODE.4m.fd",
+	"usr/share/edk2-ovmf/x64/OVMF_CODE.fd",
+	"usr/share/edk2/ovmf/OVMF_CODE_4M.qcow2",
+	"usr/share/edk2/ovmf/OVMF_CODE.fd",
+	"usr/share/qemu/ovmf-x86_64-code.bin",
+	"usr/share/qemu/edk2-x86_64-code.fd",
+	"run/libvirt/nix-ovmf/OVMF_CODE.fd",
+	"run/libvirt/nix-ovmf/edk2-x86_64-code.fd",
+	"run/current-system/sw/share/qemu/edk2-x86_64-code.fd",
+	NULL,
+};
+static const char *const ovmf_packages[] = {"ovmf", "edk2-ovmf", NULL};
+
 void pst_version_upstream(const char *text, char *ret, size_t size)
 {
 	size_t n = strcspn(text, ": \n/");
@@ -60,8 +77,10 @@ void pst_version_upstream(const char *text, char *ret, size_t size)
 
 static bool set_version(struct pst_program *p, const char *text)
 {
+	p->minor = 0;
 	pst_version_upstream(text, p->version, sizeof(p->version));
-	if (sscanf(p->version, "%4u.%4u", &p->major, &p->minor) == 2)
+	/* Of EDK II there is "202408" as well as "2022.11". */
+	if (sscanf(p->version, "%6u.%4u", &p->major, &p->minor) >= 1)
 		return true;
 	*p->version = '\0';
 	p->major = p->minor = 0;
@@ -115,9 +134,20 @@ static bool nix_version(const char *target, struct pst_program *p)
 		return false;
 	for (c = store + strlen("nix/store/"); *c && *c != '/'; c++)
 		if (c[0] == '-' && c[1] >= '0' && c[1] <= '9' &&
-		    set_version(p, c + 1))
-			return true;
+		    c[1 + strspn(c + 1, "0123456789")] == '.')
+			return set_version(p, c + 1);
 	return false;
+}
+
+static void find_version(const struct wanted *w, const char *status,
+			 const struct pst_names *local, struct pst_program *ret)
+{
+	const char *const *s;
+
+	for (s = w->packages; *s; s++)
+		if ((status && dpkg_version(status, *s, ret)) ||
+		    pacman_version(local, *s, ret))
+			return;
 }
 
 static void find_program(const struct pst_root *root, const struct wanted *w,
@@ -138,12 +168,8 @@ static void find_program(const struct pst_root *root, const struct wanted *w,
 		if (link && nix_version(target, ret))
 			return;
 	}
-	if (!*ret->path)
-		return;
-	for (s = w->packages; *s; s++)
-		if ((status && dpkg_version(status, *s, ret)) ||
-		    pacman_version(local, *s, ret))
-			return;
+	if (*ret->path)
+		find_version(w, status, local, ret);
 }
 
 /* libvirt.so.0.9003.0 is 9.3.0: major times 1000 and minor, then the third. */
@@ -196,37 +222,23 @@ static bool firmware_dir(const struct pst_root *root, const char *dir)
 	return false;
 }
 
-static void find_ovmf(const struct pst_root *root, struct pst_software *s)
+static void find_descriptors(const struct pst_root *root,
+			     struct pst_software *s)
 {
-	static const char *const paths[] = {
-		"usr/share/OVMF/OVMF_CODE_4M.fd",
-		"usr/share/OVMF/OVMF_CODE.fd",
-		"usr/share/edk2/x64/OVMF_CODE.4m.fd",
-		"usr/share/edk2-ovmf/x64/OVMF_CODE.4m.fd",
-		"usr/share/edk2-ovmf/x64/OVMF_CODE.fd",
-		"usr/share/edk2/ovmf/OVMF_CODE_4M.qcow2",
-		"usr/share/edk2/ovmf/OVMF_CODE.fd",
-		"usr/share/qemu/ovmf-x86_64-code.bin",
-		"usr/share/qemu/edk2-x86_64-code.fd",
-		"run/libvirt/nix-ovmf/OVMF_CODE.fd",
-		"run/libvirt/nix-ovmf/edk2-x86_64-code.fd",
-		"run/current-system/sw/share/qemu/edk2-x86_64-code.fd",
-	};
+	static const char *const dirs[] = {
+		"etc/qemu/firmware", "usr/share/qemu/firmware",
+		"run/current-system/sw/share/qemu/firmware"};
 	size_t i;
 
-	for (i = 0; i < PST_ARRAY_SIZE(paths) && !*s->ovmf; i++)
-		if (pst_root_exists(root, paths[i]))
-			strcpy(s->ovmf, paths[i]);
-	s->ovmf_descriptors =
-		firmware_dir(root, "etc/qemu/firmware") ||
-		firmware_dir(root, "usr/share/qemu/firmware") ||
-		firmware_dir(root, "run/current-system/sw/share/qemu/firmware");
+	for (i = 0; i < PST_ARRAY_SIZE(dirs) && !s->ovmf_descriptors; i++)
+		s->ovmf_descriptors = firmware_dir(root, dirs[i]);
 }
 
 void pst_software_scan(const struct pst_root *root, struct pst_software *ret)
 {
 	static const struct wanted qemu = {qemu_paths, qemu_packages};
 	static const struct wanted libvirt = {libvirt_paths, libvirt_packages};
+	static const struct wanted ovmf = {ovmf_paths, ovmf_packages};
 	PST_CLEANUP_NAMES struct pst_names local = {0};
 	PST_CLEANUP_FREE char *status = NULL;
 	struct pst_software s = {0};
@@ -241,7 +253,8 @@ void pst_software_scan(const struct pst_root *root, struct pst_software *ret)
 	find_program(root, &libvirt, status, &local, &s.libvirt);
 	if (*s.libvirt.path && !*s.libvirt.version)
 		libvirt_by_library(root, &s.libvirt);
-	find_ovmf(root, &s);
+	find_program(root, &ovmf, status, &local, &s.ovmf);
+	find_descriptors(root, &s);
 	s.has_usr = pst_root_exists(root, "usr/bin") ||
 		    pst_root_exists(root, "run/current-system/sw");
 	*ret = s;

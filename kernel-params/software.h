@@ -14,9 +14,9 @@ struct pst_program {
 
 struct pst_software {
 	struct pst_program qemu, libvirt;
-	char ovmf[256]; /* firmware image for x86_64, "" when none is there */
-	bool ovmf_descriptors; /* found through QEMU's descriptors */
-	bool has_usr;          /* usr/bin or NixOS's place is in the tree */
+	struct pst_program ovmf; /* firmware image for x86_64 */
+	bool ovmf_descriptors;   /* found through QEMU's descriptors */
+	bool has_usr;            /* usr/bin or NixOS's place is in the tree */
 };
 
 /*

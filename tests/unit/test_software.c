@@ -34,6 +34,7 @@ START_TEST(debians_records_tell_versions)
 		  "Package: qemu-system-x86-64\nVersion: 1\n\n"
 		  "Package: qemu-system-x86\nStatus: install ok installed\n"
 		  "Version: 1:7.2+dfsg-7\n\nPackage: libvirt-daemon\n\n"
+		  "Package: ovmf\nVersion: 2022.11-6+deb12u1\n\n"
 		  "Package: zlib\nVersion: 9.9\n");
 	pst_software_scan(&tree, &s);
 	ck_assert_str_eq(s.qemu.path, "usr/bin/qemu-system-x86_64");
@@ -42,7 +43,8 @@ START_TEST(debians_records_tell_versions)
 	ck_assert_uint_eq(s.qemu.minor, 2);
 	ck_assert_str_eq(s.libvirt.path, "usr/sbin/libvirtd");
 	ck_assert_str_eq(s.libvirt.version, "");
-	ck_assert_str_eq(s.ovmf, "usr/share/OVMF/OVMF_CODE_4M.fd");
+	ck_assert_str_eq(s.ovmf.path, "usr/share/OVMF/OVMF_CODE_4M.fd");
+	ck_assert_str_eq(s.ovmf.version, "2022.11");
 	ck_assert(!s.ovmf_descriptors);
 	tree_remove();
 }
@@ -57,9 +59,12 @@ START_TEST(pacmans_directories_tell_versions)
 	tree_dir("var/lib/pacman/local/qemu-system-x86-9.2.1-1");
 	tree_dir("var/lib/pacman/local/libvirt-python-1:11.0-1");
 	tree_dir("var/lib/pacman/local/libvirt-1:10.10.0-1");
+	tree_dir("var/lib/pacman/local/edk2-ovmf-202408-1");
+	tree_file("usr/share/edk2/x64/OVMF_CODE.4m.fd", "");
 	pst_software_scan(&tree, &s);
 	ck_assert_str_eq(s.qemu.version, "9.2.1");
 	ck_assert_str_eq(s.libvirt.version, "10.10.0");
+	ck_assert_str_eq(s.ovmf.version, "202408");
 	tree_remove();
 }
 END_TEST
@@ -72,7 +77,7 @@ START_TEST(nixos_has_them_in_its_store)
 	tree_file("run/libvirt/nix-ovmf/OVMF_CODE.fd", "");
 	pst_software_scan(&tree, &s);
 	ck_assert_str_eq(s.qemu.version, "8.2.6");
-	ck_assert_str_eq(s.ovmf, "run/libvirt/nix-ovmf/OVMF_CODE.fd");
+	ck_assert_str_eq(s.ovmf.path, "run/libvirt/nix-ovmf/OVMF_CODE.fd");
 	ck_assert(s.has_usr);
 	ck_assert_str_eq(s.libvirt.path, "");
 	tree_remove();
@@ -100,7 +105,7 @@ START_TEST(nothing_is_found_in_an_empty_tree)
 	tree_file("usr/share/qemu/firmware/x.json", "{\"aarch64\": \"uefi\"}");
 	pst_software_scan(&tree, &s);
 	ck_assert_str_eq(s.qemu.path, "");
-	ck_assert_str_eq(s.ovmf, "");
+	ck_assert_str_eq(s.ovmf.path, "");
 	ck_assert(!s.ovmf_descriptors);
 	ck_assert(!s.has_usr);
 	tree_remove();
