@@ -17,7 +17,8 @@ static json_t *session_object(const struct pst_info *i)
 {
 	return json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}",
+		"s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, "
+		"s:I}",
 		"epoch", hex(i->epoch), "session", hex(i->session), "vm_uuid",
 		pst_cmd_text(i->vm_uuid), "region_uuid",
 		pst_cmd_text(i->region_uuid), "boot_id",
@@ -30,9 +31,12 @@ static json_t *session_object(const struct pst_info *i)
 		(json_int_t)i->region_size, "arena_size",
 		(json_int_t)i->arena_size, "max_lease",
 		(json_int_t)i->max_lease, "max_elems", (json_int_t)i->max_elems,
-		"max_dim", (json_int_t)i->max_dim, "n_slots",
-		(json_int_t)i->n_slots, "emulated", i->emulated != 0,
-		"page_size", (json_int_t)i->page_size);
+		"max_dim", (json_int_t)i->max_dim, "max_tensor_bytes",
+		(json_int_t)i->max_tensor_bytes, "max_tensors",
+		(json_int_t)i->max_tensors, "max_batch",
+		(json_int_t)i->max_batch, "n_slots", (json_int_t)i->n_slots,
+		"emulated", i->emulated != 0, "page_size",
+		(json_int_t)i->page_size);
 }
 
 static int info(const struct pst_cmd_ctx *ctx, struct pst *c, bool stats,

@@ -88,6 +88,9 @@ static void fill_info(const struct pst *c, struct pst_info *i)
 	i->max_elems = w->limits.max_elems;
 	i->max_lease = w->limits.max_lease;
 	i->max_dim = w->limits.max_dim;
+	i->max_tensors = w->limits.max_tensors;
+	i->max_tensor_bytes = w->limits.max_tensor_bytes;
+	i->max_batch = w->limits.max_batch;
 	i->n_slots = w->n_slots;
 	i->emulated = w->emulated;
 	i->page_size = (uint32_t)c->map.page_size;

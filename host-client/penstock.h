@@ -124,7 +124,10 @@ struct pst_info {
 	char driver[33];
 	char cuda[33];
 	char cublas[33];
-	char region_path[256]; /* empty for a passed memfd */
+	char region_path[256];     /* empty for a passed memfd */
+	uint32_t max_tensors;      /* of one session; 0: the backend has none */
+	uint32_t max_batch;        /* products of one call */
+	uint64_t max_tensor_bytes; /* of one session */
 };
 
 /* Fills *info up to info->size. 0 or ESTALE (lost, and not yet reopened). */

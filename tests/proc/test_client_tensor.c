@@ -420,10 +420,15 @@ END_TEST
 
 START_TEST(quotas_are_kept_and_given_back)
 {
+	struct pst_info info = {.size = sizeof(info)};
 	uint64_t a, b;
 	int i;
 
 	restart_with("--max-tensor-bytes", "1M");
+	ok(pst_get_info(c, &info));
+	ck_assert_uint_eq(info.max_tensor_bytes, MIB);
+	ck_assert_uint_eq(info.max_tensors, 4096);
+	ck_assert_uint_gt(info.max_batch, 1);
 	a = make(MIB - 1);
 	b = make(1);
 	fails(pst_tensor_create(c, 1, &b), -EMSGSIZE, "--max-tensor-bytes");
