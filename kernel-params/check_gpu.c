@@ -42,8 +42,10 @@ PST_CHECK(gpu_functions)
 	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
 	size_t n = pst_pci_card(&h->pci, h->gpu, fn), i, held = 0, ready = 0;
 	struct pst_text seen = {0}, fix = {0};
+	bool xhci = false;
 
 	for (i = 0; i < n; i++) {
+		xhci = xhci || strncmp(fn[i]->driver, "xhci", 4) == 0;
 		held += is_held(fn[i]);
 		ready += pst_is_on_vfio(fn[i]);
 		pst_text_add(&seen, "%s%s %s: %s", i ? ", " : "", fn[i]->name,
@@ -58,6 +60,10 @@ PST_CHECK(gpu_functions)
 		     "penstock host plan --gpu %s shows, and apply writes, "
 		     "what gives them to vfio-pci at boot",
 		     h->gpu->name);
+	if (xhci)
+		pst_text_add(&fix, "; an xhci_pci that is built in comes first "
+				   "all the same: managed='yes' has libvirt "
+				   "take the function over at start");
 	if (held || !pst_is_on_vfio(h->gpu))
 		pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);
 	else

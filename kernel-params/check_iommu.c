@@ -43,27 +43,23 @@ static bool is_off(const struct pst_host *h)
 	       pst_cmdline_has(&h->cmdline, "amd_iommu", "off");
 }
 
-PST_CHECK(iommu_enabled)
+static void report_off(const struct pst_host *h, struct pst_findings *out)
 {
 	const struct pst_iommu *i = &h->iommu;
 	bool intel = h->cpu.vendor == PST_CPU_INTEL || i->has_dmar;
-	struct pst_text fix = {0};
+	struct pst_text seen = {0}, fix = {0};
 
-	if (i->n_groups) {
-		pst_finding_add(out, PST_PASS, NULL, "%s, %zu groups",
-				i->n_units ? pst_iommu_kind_name(i->kind)
-					   : "IOMMU",
-				i->n_groups);
-		return;
-	}
-	if (!h->files.has_sys) {
-		pst_finding_add(out, PST_WARN, "copy sys/kernel too",
-				"sys was not seen in this tree");
-		return;
-	}
-	if (is_off(h))
+	pst_text_add(&seen, i->n_groups ? "no IOMMU drives the groups"
+					: "no IOMMU groups");
+	if (is_off(h)) {
+		pst_text_add(&seen, ": the command line turns it off");
 		pst_text_add(&fix, "take iommu=off, intel_iommu=off and "
 				   "amd_iommu=off off the command line; ");
+	} else if (intel && !pst_cmdline_has(&h->cmdline, "intel_iommu", "on"))
+		pst_text_add(&seen, ": no intel_iommu=on on the command line");
+	if (h->files.noiommu)
+		pst_text_add(&seen, "; vfio's mode without IOMMU is no "
+				    "replacement");
 	if (!intel)
 		pst_text_add(&fix, "AMD's comes on by itself: look for AMD-Vi "
 				   "in dmesg; ");
@@ -71,15 +67,24 @@ PST_CHECK(iommu_enabled)
 			&fix);
 	if (!i->has_dmar && !i->has_ivrs)
 		pst_text_add(&fix, "; the firmware has to show it first");
-	pst_finding_add(
-		out, PST_FAIL, fix.buf, "no IOMMU groups%s%s",
-		is_off(h) ? ": the command line turns it off"
-		: intel && !pst_cmdline_has(&h->cmdline, "intel_iommu", "on")
-			? ": no intel_iommu=on on the command line"
-			: "",
-		h->files.noiommu ? "; vfio's mode without IOMMU is no "
-				   "replacement"
-				 : "");
+	pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);
+}
+
+PST_CHECK(iommu_enabled)
+{
+	const struct pst_iommu *i = &h->iommu;
+
+	/* Groups that vfio makes up itself isolate nothing. */
+	if (i->n_groups && (i->n_units || !h->files.noiommu))
+		pst_finding_add(out, PST_PASS, NULL, "%s, %zu groups",
+				i->n_units ? pst_iommu_kind_name(i->kind)
+					   : "IOMMU",
+				i->n_groups);
+	else if (!h->files.has_sys)
+		pst_finding_add(out, PST_WARN, "copy sys/kernel too",
+				"sys was not seen in this tree");
+	else
+		report_off(h, out);
 }
 
 PST_CHECK(iommu_mode)

@@ -30,6 +30,20 @@ START_TEST(an_iommu_that_is_off_fails)
 }
 END_TEST
 
+START_TEST(groups_of_vfios_mode_without_an_iommu_isolate_nothing)
+{
+	make_good();
+	tree_unlink("sys/class/iommu/ivhd0/amd-iommu/features");
+	ck_assert_int_eq(
+		rename(tmpdir_path("sys/class/iommu"), tmpdir_path("gone")), 0);
+	finding("iommu.enabled", PST_PASS, "IOMMU, 4 groups");
+	tree_file("sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
+		  "Y\n");
+	finding("iommu.enabled", PST_FAIL, "no IOMMU drives the groups");
+	done();
+}
+END_TEST
+
 START_TEST(a_shared_group_is_listed_with_what_is_lost)
 {
 	make_good();
@@ -82,6 +96,9 @@ START_TEST(a_function_that_another_driver_holds_fails)
 	tree_pci(&(struct tree_pci){"0000:01:00.3", "0x10de", "0x1ad7",
 				    "0x0c8000", "nvidia-gpu", 11, NULL});
 	finding("gpu.functions", PST_FAIL, "0000:01:00.3 UCSI: nvidia-gpu");
+	tree_pci(&(struct tree_pci){"0000:01:00.2", "0x10de", "0x1ad6",
+				    "0x0c0330", "xhci_hcd", 11, NULL});
+	finding("gpu.functions", PST_FAIL, "managed='yes'");
 	done();
 }
 END_TEST
@@ -279,6 +296,8 @@ END_TEST
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, an_iommu_that_is_off_fails);
+	tcase_add_test(tc,
+		       groups_of_vfios_mode_without_an_iommu_isolate_nothing);
 	tcase_add_test(tc, a_shared_group_is_listed_with_what_is_lost);
 	tcase_add_test(tc, acs_override_is_a_warning);
 	tcase_add_test(tc, unsafe_interrupts_are_a_warning);
