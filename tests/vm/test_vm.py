@@ -447,6 +447,35 @@ def case_busy():
     has(vm("undefine", NAME, *conf_dir(), code=1).stderr, "stop")
 
 
+def stop_by(name, way, said):
+    """Starts a domain that hears that way, and stops it."""
+    words = WORDS + " penstock.power=" + way
+    args = list(describe(name, "--region-via", "ivshmem"))
+    args[args.index("--append") + 1] = words
+    vm("define", *args, *conf_dir())
+    with vsock_daemon(name):
+        vm("start", name, "--wait", "--timeout", BOOT,
+           timeout=4 * vmlib.BOOT_S)
+        out = vm("stop", name, "--timeout", "60s", "--json")
+    has(out.stderr, said)
+    how = vmlib.last_json(out.stdout)
+    print("# %.1f s" % how["seconds"])
+    assert status(name)["state"] == "off"
+    vm("undefine", name, *conf_dir())
+    return how["how"]
+
+
+def case_stop_button():
+    """stop presses the power button of a guest without a guest agent, and
+    returns when the guest is off"""
+    assert stop_by("button", "button", "ACPI") == "acpi"
+
+
+def case_stop_agent():
+    """stop asks by the guest agent where one is connected"""
+    assert stop_by("asked", "agent", "the guest agent") == "guest agent"
+
+
 def case_stop_asks():
     """stop asks the guest first; one that does not listen runs on"""
     out = vm("stop", NAME, "--timeout", "2s", code=1)
