@@ -57,6 +57,13 @@ expect "and computed with" 0 "verified" "$penstock" gemm \
 	"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
 unset FAKECUDA_REFUSE_PLAIN FAKECUDA_REFUSE_IOMEMORY
 
+# What runs on a card where there is one, here with small sizes.
+restart --backend cuda
+check "every kind of product agrees with sums in double precision" \
+	"$PST_TOP_BUILDDIR/tests/gpu/agree" 33
+expect "the benchmark computes the same by both" 0 '"resident":' \
+	"$PST_TOP_BUILDDIR/tests/fakecuda/side_by_side" -r 2 48
+
 # Without a driver.
 export FAKECUDA_DRIVER=0
 restart --backend auto
