@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest-agent/check.h"
 #include "transport/ring.h"
 #include "transport/util.h"
 
@@ -56,6 +57,7 @@ struct lane {
 	/* Entries still in the ring that were cancelled, by slot. */
 	unsigned int n_marked;
 	uint64_t marked[PST_WIRE_SLOTS / 64];
+	struct pst_check_memo memo;
 	struct pst_lane_stats stats;
 	uint64_t n_whys; /* written so far, round and round */
 	struct why whys[PST_EXECUTOR_WHYS];
@@ -314,79 +316,11 @@ static void charge(struct lane *l, uint64_t used_ns)
 }
 
 /* Whose operation is being checked. */
-struct holder {
-	const struct pst_executor_config *config;
-	uint64_t owner;
-};
-
-static bool holds(void *arg, const struct pst_span *span)
-{
-	const struct holder *h = arg;
-
-	return pst_extents_holds(h->config->extents, h->owner, span);
-}
-
-static int find_tensor(void *arg, uint64_t handle, void **ret_mem,
-		       uint64_t *ret_size)
-{
-	const struct holder *h = arg;
-
-	return h->config->tensor(h->config->arg, h->owner, handle, ret_mem,
-				 ret_size);
-}
-
-static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
-{
-	const struct holder *h = arg;
-
-	return h->config->model(h->config->arg, handle, ret);
-}
-
-/* The sentence of a backend that fails without one. Not formatted: this is
- * on the way of every operation. */
-static void no_reason(struct pst_error *err)
-{
-	static const char text[] = "the backend gave no reason";
-
-	err->code = 0;
-	memcpy(err->text, text, sizeof(text));
-}
-
-/* Whether the backend has products of this kind at all. */
-static int check_kind(struct pst_executor *ex, const struct pst_op *op,
-		      struct pst_error *err)
-{
-	const struct pst_gemm_kind kind = {
-		.dtype = op->dtype,
-		.dtype_c = op->dtype_c,
-		.compute = op->compute,
-		.act = op->act,
-		.has_bias = op->has_bias,
-	};
-
-	if (!ex->config.ops->can ||
-	    (op->op != PST_WIRE_OP_GEMM &&
-	     op->op != PST_WIRE_OP_GEMM_STRIDED_BATCHED))
-		return 0;
-	no_reason(err);
-	return ex->config.ops->can(ex->config.backend, &kind, err)
-		       ? 0
-		       : -EOPNOTSUPP;
-}
-
 /* Starts the first waiting operation; what cannot start completes here. The
  * check is made now, not when it was taken: leases may have changed. */
 static void start(struct pst_executor *ex, struct lane *l)
 {
 	const struct taken *t = &l->taken[l->first];
-	struct holder holder = {&ex->config, l->owner};
-	const struct pst_op_env env = {
-		.limits = &ex->config.limits,
-		.holds = holds,
-		.tensor = ex->config.tensor ? find_tensor : NULL,
-		.model = ex->config.model ? find_model : NULL,
-		.arg = &holder,
-	};
 	const uint64_t tag = t->sqe.tag;
 	struct pst_error err;
 	int r;
@@ -406,18 +340,17 @@ static void start(struct pst_executor *ex, struct lane *l)
 	}
 	l->bop.compute_ns = 0;
 	l->bop.result = 0;
-	r = pst_op_check(&t->sqe, &env, &l->bop.op, &err);
+	r = pst_check(&ex->config, l->owner, &l->memo, &t->sqe, &l->bop.op,
+		      &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
 		post_done(ex, l);
 		return;
 	}
-	if (r == 0)
-		r = check_kind(ex, &l->bop.op, &err);
 	if (r == 0) {
 		l->bop.lane = l->index;
 		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
 		l->bop.priv = NULL;
-		no_reason(&err);
+		pst_check_no_reason(&err);
 		r = ex->config.ops->begin(ex->config.backend, &l->bop, &err);
 	}
 	if (r < 0) {
@@ -434,7 +367,7 @@ static void step(struct pst_executor *ex, struct lane *l)
 	struct pst_error err;
 	int r;
 
-	no_reason(&err);
+	pst_check_no_reason(&err);
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	charge(l, l->bop.compute_ns - before_ns);
 	l->waiting = r == PST_STEP_WAIT;

@@ -302,6 +302,7 @@ int pst_free(struct pst *c, void *ptr)
 	} else if (b->busy) {
 		/* A completion of long ago may be what keeps it. */
 		b->freed = true;
+		c->heap.changes++;
 		pst_reap(c);
 	} else {
 		free_block(c, b);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host-client/memo.h"
 #include "host-client/tile.h"
 
 int pst_call_operand(struct pst *c, struct pst_call *call,
@@ -437,6 +438,20 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 	return pst_fail(c, r, &err);
 }
 
+/* What was just prepared is taken as it was. */
+static int prepare_again(struct pst *c, const struct pst_gemm *g,
+			 struct pst_call *call, struct pst_error *err)
+{
+	int r;
+
+	if (pst_memo_find(c, g, call))
+		return 0;
+	r = prepare_gemm(c, g, call, err);
+	if (!r)
+		pst_memo_keep(c, g, call);
+	return r;
+}
+
 int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
@@ -447,7 +462,7 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 
 	pst_error_clear(&err);
 	pst_lock(c);
-	r = prepare_gemm(c, g, &call, &err);
+	r = prepare_again(c, g, &call, &err);
 	if (r == -EFAULT && pst_tile_foreign(c, g, &foreign)) {
 		pst_unlock(c);
 		return pst_tile_gemm(c, g, &foreign, timeout_ns, done);

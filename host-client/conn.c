@@ -128,6 +128,7 @@ unmap_ctl:
 free_rx:
 	free(c->rx.buf);
 free_conn:
+	free(c->memo);
 	free(c);
 nothing:
 	pst_error_set(err, -ENOMEM, "out of memory");
@@ -157,6 +158,7 @@ void pst_close(struct pst *c)
 	pthread_cond_destroy(&c->cond);
 	pthread_mutex_destroy(&c->lock);
 	free(c->rx.buf);
+	free(c->memo);
 	free(c);
 }
 

@@ -105,6 +105,7 @@ struct pst {
 	struct pst_optab ops;
 	uint64_t spin_now_ns; /* adapted, at most spin_ns */
 	struct pst_pace pace;
+	struct pst_call_memo *memo; /* or NULL */
 
 	uint64_t beat;       /* heartbeat when last looked at */
 	uint64_t look_ns;    /* when that was */

@@ -238,6 +238,7 @@ struct pst_heap_extent *pst_heap_free(struct pst_heap *h, struct pst_block *b)
 	struct pst_span s = {.off = b->off, .size = b->room};
 	size_t i = block_lower(e, b->off);
 
+	h->changes++;
 	memmove(&e->blocks[i], &e->blocks[i + 1],
 		(e->n_blocks - i - 1) * sizeof(*e->blocks));
 	e->n_blocks--;

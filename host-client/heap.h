@@ -45,7 +45,8 @@ struct pst_heap_extent {
 struct pst_heap {
 	struct pst_heap_extent **extents; /* sorted by addr */
 	size_t n, max;
-	uint64_t leased; /* bytes of live extents */
+	uint64_t leased;  /* bytes of live extents */
+	uint64_t changes; /* grows whenever a block is given back */
 };
 
 static inline uint8_t *pst_block_addr(const struct pst_block *b)

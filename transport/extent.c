@@ -21,6 +21,7 @@ struct unit {
 struct pst_extents {
 	uint64_t off;
 	uint64_t n;
+	uint64_t changes;
 	struct unit unit[];
 };
 
@@ -98,6 +99,7 @@ static void quarantine(struct pst_extents *e, uint64_t at, uint64_t n)
 {
 	uint64_t i;
 
+	e->changes++;
 	for (i = 0; i < n; i++)
 		e->unit[at + i].quarantined = true;
 }
@@ -125,6 +127,7 @@ uint64_t pst_extents_release_owner(struct pst_extents *e, uint64_t owner)
 
 	if (owner == 0)
 		return 0;
+	e->changes++;
 	for (i = 0; i < e->n; i++) {
 		if (e->unit[i].owner != owner || e->unit[i].quarantined)
 			continue;
@@ -171,6 +174,11 @@ bool pst_extents_holds(const struct pst_extents *e, uint64_t owner,
 		if (e->unit[i].owner != owner || e->unit[i].quarantined)
 			return false;
 	return true;
+}
+
+uint64_t pst_extents_changes(const struct pst_extents *e)
+{
+	return e->changes;
 }
 
 uint64_t pst_extents_leased(const struct pst_extents *e, uint64_t owner)

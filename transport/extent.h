@@ -54,6 +54,10 @@ void pst_extents_settle(struct pst_extents *e, uint64_t owner,
 bool pst_extents_holds(const struct pst_extents *e, uint64_t owner,
 		       const struct pst_span *span);
 
+/* Grows whenever something is taken from an owner: what was held at one value
+ * is held as long as the value is the same. */
+uint64_t pst_extents_changes(const struct pst_extents *e);
+
 /* Bytes leased to owner. */
 uint64_t pst_extents_leased(const struct pst_extents *e, uint64_t owner);
 

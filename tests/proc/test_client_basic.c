@@ -146,6 +146,45 @@ START_TEST(an_operand_outside_a_buffer_is_refused_with_its_name)
 }
 END_TEST
 
+START_TEST(a_product_that_is_repeated_is_checked_anew_after_a_buffer_went)
+{
+	struct pst_gemm g = {
+		.dtype = PST_F32,
+		.m = 4,
+		.n = 4,
+		.k = 4,
+		.lda = 4,
+		.ldb = 4,
+		.ldc = 4,
+		.alpha = 1,
+	};
+	void *a, *b, *p, *q;
+	unsigned int taken;
+	int i;
+
+	ck_assert_int_eq(pst_alloc(c, 64, &a), 0);
+	ck_assert_int_eq(pst_alloc(c, 64, &b), 0);
+	ck_assert_int_eq(pst_alloc(c, 64, &p), 0);
+	memset(p, 0, 64);
+	g.a = a;
+	g.b = b;
+	g.c = p;
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), 0);
+	/* The agent had each of them. */
+	ck_assert_uint_eq(*(uint8_t *)p, 3);
+	/* Another buffer in its place, too small. */
+	ck_assert_int_eq(pst_free(c, b), 0);
+	ck_assert_int_eq(pst_alloc(c, 32, &q), 0);
+	ck_assert_ptr_eq(q, b);
+	taken = fake.taken;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EFAULT);
+	pst_last_error(c, text, sizeof(text));
+	ck_assert_msg(strncmp(text, "b has 64 bytes", 14) == 0, "%s", text);
+	ck_assert_uint_eq(fake.taken, taken);
+}
+END_TEST
+
 START_TEST(as_many_operations_as_slots_may_be_outstanding)
 {
 	struct pst_completion done[PST_WIRE_SLOTS + 1];
@@ -527,6 +566,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_buffer_is_in_the_region_and_shared_with_the_agent);
 	tcase_add_test(tc,
 		       an_operand_outside_a_buffer_is_refused_with_its_name);
+	tcase_add_test(
+		tc,
+		a_product_that_is_repeated_is_checked_anew_after_a_buffer_went);
 	tcase_add_test(tc, as_many_operations_as_slots_may_be_outstanding);
 	tcase_add_test(tc,
 		       a_deadline_ends_the_wait_and_the_buffer_is_freed_later);
