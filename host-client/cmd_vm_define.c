@@ -55,6 +55,15 @@ static void install_unit(struct install *d)
 		return;
 	}
 	write_conf(d, "regions.d", text);
+	if (strncmp(d->c->region.path, "/dev/", 5) != 0)
+		fprintf(stderr,
+			"%s: note: the unit may write below /dev only; "
+			"systemctl edit penstock-region@%s, and there, in "
+			"[Service]: ReadWritePaths=%.*s\n",
+			d->ctx->path, d->c->name,
+			(int)(strrchr(d->c->region.path, '/') -
+			      d->c->region.path),
+			d->c->region.path);
 	rc = pst_vm_files_systemctl(d->dir, "enable", d->c->name, &err);
 	if (rc == 0)
 		return;

@@ -327,6 +327,20 @@ static void plan_disk(const struct pst_vm_request *q,
 	pst_close_fd(fd);
 }
 
+/* Devices that QEMU opens; a tree of another machine may lack them. */
+static void note_devices(const struct pst_vm_request *q,
+			 const struct pst_vm_host *h,
+			 struct pst_vm_notes *notes)
+{
+	if (!q->emulated && !pst_root_exists(&h->root, "/dev/kvm"))
+		pst_vm_note(notes, "there is no /dev/kvm: the processor's "
+				   "virtualisation is off, or modprobe "
+				   "kvm_intel or kvm_amd");
+	if (!q->vsock_uds && !pst_root_exists(&h->root, "/dev/vhost-vsock"))
+		pst_vm_note(notes, "there is no /dev/vhost-vsock: modprobe "
+				   "vhost_vsock before the domain starts");
+}
+
 int pst_vm_plan(const struct pst_vm_request *q, const struct pst_vm_host *h,
 		struct pst_vm_config *ret, struct pst_vm_notes *notes,
 		struct pst_error *err)
@@ -360,6 +374,7 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_vm_host *h,
 		return pst_error_set(err, -EINVAL,
 				     "nothing to boot from: --disk (or "
 				     "--kernel) is needed");
+	note_devices(q, h, notes);
 	plan_disk(q, h, c, notes);
 	rc = pst_vm_plan_gpu(q, h, c, notes, err);
 	if (rc == 0)

@@ -50,7 +50,9 @@ make_tree() {
 	echo 0-7 >"$tree/sys/devices/system/cpu/online"
 	echo 0-1 >"$tree/sys/devices/system/node/online"
 	pool=$tree/sys/kernel/mm/hugepages/hugepages-2048kB
-	mkdir -p "$pool" "$tree/proc" "$tree/etc"
+	mkdir -p "$pool" "$tree/proc" "$tree/etc" "$tree/dev"
+	: >"$tree/dev/kvm"
+	: >"$tree/dev/vhost-vsock"
 	for f in nr free; do
 		echo 4096 >"$pool/${f}_hugepages"
 	done

@@ -73,6 +73,10 @@ bad "more vCPUs than the node has, when asked for" 1 "do not fit" \
 expect "else they are not pinned, and that is said" 0 "not pinned" \
 	xml --format qemu --gpu 01:00.0 --vcpus 4
 bad "CPUs that are not here" 1 "CPU 8" --pin 8-9
+rm "$tmp/host/dev/vhost-vsock"
+expect "a host without vhost_vsock is told" 0 "modprobe vhost_vsock" \
+	xml --format qemu
+: >"$tmp/host/dev/vhost-vsock"
 bad "a CID of the host" 2 "2" --cid 2
 bad "a firmware that is none" 2 "--firmware" --firmware x
 refuse "nothing to boot from" 2 "--disk" "$penstock" vm xml t --memory 4G \
