@@ -55,10 +55,12 @@ static int paste(const struct pst_host_job *job, const struct pst_error *err)
 	const struct pst_plan *p = job->plan;
 	size_t i;
 
-	for (i = 0; i < p->n_files; i++)
+	if (job->json)
+		(void)pst_cmd_print_json(job->ctx, pst_host_job_json(job));
+	for (i = 0; i < p->n_files && !job->json; i++)
 		if (p->file[i].target == PST_TARGET_NIXOS && p->file[i].text)
 			fputs(p->file[i].text, stdout);
-	if (!(p->targets & PST_TARGET_NIXOS))
+	if (!(p->targets & PST_TARGET_NIXOS) && !job->json)
 		(void)pst_host_print_diffs(p, stdout);
 	return pst_cmd_fail(job->ctx,
 			    "%s; nothing is changed: put what is printed above "
@@ -81,10 +83,14 @@ static int apply(struct pst_host_job *job)
 			.text = p->file[i].text,
 			.mode = p->file[i].mode,
 		};
+	/* A NixOS whose configuration is kept elsewhere. */
+	if (rc == 0 && p->targets & PST_TARGET_NIXOS &&
+	    !pst_root_exists(&job->root, "etc/nixos"))
+		rc = pst_error_set(&err, -EROFS, "there is no /etc/nixos");
 	if (rc == 0)
 		rc = pst_journal_apply(&job->journal, request, want, p->n_files,
 				       &changed, &diff, &err);
-	else
+	else if (!*err.text)
 		pst_error_set(&err, rc, "out of memory");
 	free(want);
 	if (rc == 0)

@@ -164,6 +164,8 @@ void pst_verdicts_done(struct pst_verdicts *v);
 
 /* Fills has. */
 void pst_plan_detect(struct pst_plan *p);
+/* Whether mkinitcpio takes the command line from etc/cmdline.d. */
+bool pst_plan_has_snippets(const struct pst_plan *p);
 /* Fills gpu and fn, or refuses. */
 int pst_plan_find(struct pst_plan *p, struct pst_error *err);
 /* Fills what is wanted besides. */

@@ -28,6 +28,7 @@ static unsigned int parts_of(const char *path)
 	} known[] = {
 		{"/etc/default/grub", PART_GRUB},
 		{"/etc/kernel/cmdline", PART_CMDLINE},
+		{"/etc/cmdline.d/", PART_CMDLINE},
 		{"/boot/", PART_ENTRY},
 		{"/efi/", PART_ENTRY},
 		{"/etc/mkinitcpio", PART_MKINITCPIO},

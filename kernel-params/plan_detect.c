@@ -38,6 +38,11 @@ static bool is_nixos(const struct pst_plan *p)
 	return strncmp(text, "ID=nixos", 8) == 0 || strstr(text, "\nID=nixos");
 }
 
+bool pst_plan_has_snippets(const struct pst_plan *p)
+{
+	return has_name(p, "etc/cmdline.d", ".conf");
+}
+
 static unsigned int loaders(const struct pst_plan *p)
 {
 	unsigned int has = 0;
@@ -50,7 +55,7 @@ static unsigned int loaders(const struct pst_plan *p)
 	/* GRUB reads such entries too, with its own settings (Fedora). */
 	if (has_name(p, "efi/loader/entries", ".conf") ||
 	    has_name(p, "boot/efi/loader/entries", ".conf") ||
-	    there(p, "etc/kernel/cmdline") ||
+	    there(p, "etc/kernel/cmdline") || pst_plan_has_snippets(p) ||
 	    (has_name(p, "boot/loader/entries", ".conf") &&
 	     (!has || there(p, "boot/loader/loader.conf"))))
 		has |= PST_TARGET_SYSTEMD_BOOT;

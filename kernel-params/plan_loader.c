@@ -6,10 +6,12 @@
 #include "kernel-params/edit_loader.h"
 #include "kernel-params/plan.h"
 
-#define GRUB_FILE "/etc/default/grub"
-#define GRUB_DIR  "/etc/default/grub.d"
-#define GRUB_OWN  "zz-penstock.cfg"
-#define CMDLINE   "/etc/kernel/cmdline"
+#define GRUB_FILE   "/etc/default/grub"
+#define GRUB_DIR    "/etc/default/grub.d"
+#define GRUB_OWN    "zz-penstock.cfg"
+#define CMDLINE     "/etc/kernel/cmdline"
+#define SNIPPETS    "/etc/cmdline.d"
+#define SNIPPET_OWN "zz-penstock.conf"
 
 /* Files that GRUB's settings are made of, at most. */
 #define MAX_FILES 64
@@ -149,6 +151,82 @@ static int plan_entries(struct pst_plan *p, const struct pst_journal *j,
 	return rc;
 }
 
+/* The words of a file of mkinitcpio's for unified kernels, added to f. */
+static int add_snippet(struct pst_plan *p, const struct pst_journal *j,
+		       const char *path, FILE *f, struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	const char *line, *end;
+	int rc = pst_journal_base(j, path, &text, NULL, err);
+
+	for (line = text; rc == 0 && line && *line;
+	     line = end + (*end == '\n')) {
+		end = strchrnul(line, '\n');
+		if (*line != '#')
+			fprintf(f, "%.*s ", (int)(end - line), line);
+	}
+	return rc;
+}
+
+/* All of them but ours, as one line. */
+static int read_snippets(struct pst_plan *p, const struct pst_journal *j,
+			 char **ret, struct pst_error *err)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX];
+	size_t i, len, size;
+	FILE *f = open_memstream(ret, &size);
+	int rc = f ? pst_root_list(p->root, SNIPPETS, &names) : -ENOMEM;
+
+	for (i = 0; rc == 0 && i < names.n; i++) {
+		len = strlen(names.name[i]);
+		if (len < 6 || strcmp(names.name[i] + len - 5, ".conf") != 0 ||
+		    strcmp(names.name[i], SNIPPET_OWN) == 0 ||
+		    pst_path(path, SNIPPETS "/%s", names.name[i]) < 0)
+			continue;
+		rc = add_snippet(p, j, path, f, err);
+	}
+	if (f && fclose(f))
+		rc = -ENOMEM;
+	if (rc < 0 && f) {
+		free(*ret);
+		*ret = NULL;
+	}
+	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+}
+
+/* mkinitcpio builds /etc/cmdline.d into unified kernels, if there is any. */
+static int plan_snippets(struct pst_plan *p, const struct pst_journal *j,
+			 struct pst_error *err)
+{
+	struct pst_params_part part[2] = {{.text = NULL}};
+	char *text = NULL;
+	int rc = read_snippets(p, j, &part[0].text, err);
+
+	part[1].text = strdup("");
+	if (rc == 0)
+		rc = part[1].text
+			     ? pst_params_merge(part, 2, 1, &p->params, err)
+			     : pst_error_set(err, -ENOMEM, "out of memory");
+	if (rc == 0 && part[0].changed)
+		rc = pst_error_set(err, -EINVAL,
+				   "a file in " SNIPPETS " has a parameter "
+				   "that contradicts the plan: correct it by "
+				   "hand (wanted: %s)",
+				   part[0].text);
+	if (rc == 0 && *part[1].text &&
+	    asprintf(&text, PST_EDIT_MARK "; undo: penstock host undo\n%s\n",
+		     part[1].text) < 0)
+		rc = pst_error_set(err, -ENOMEM, "out of memory");
+	if (rc == 0)
+		rc = pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT,
+				   SNIPPETS "/" SNIPPET_OWN, text, 0644, true,
+				   err);
+	free(part[0].text);
+	free(part[1].text);
+	return rc;
+}
+
 static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 			     struct pst_error *err)
 {
@@ -163,6 +241,8 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 			rc = pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT,
 					   CMDLINE, text, 0644, false, err);
 	}
+	if (rc == 0 && pst_plan_has_snippets(p))
+		rc = plan_snippets(p, j, err);
 	if (rc == 0)
 		rc = plan_entries(p, j, "/boot/loader/entries", err);
 	if (rc == 0)

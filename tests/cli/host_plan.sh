@@ -157,6 +157,23 @@ look() {
 rm -rf "$tree".*
 round --for mkinitcpio
 
+# ---- Arch with unified kernels ------------------------------------------------
+begin unified AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+put etc/mkinitcpio.conf 'MODULES=()'
+put etc/cmdline.d/root.conf '# mine
+root=/dev/x iommu=pt'
+put etc/cmdline.d/quiet.conf quiet
+put efi/EFI/Linux/arch.efi x
+look() {
+	check "the snippet has what is missing" [ "$(grep -v '^#' \
+		"$tree/etc/cmdline.d/zz-penstock.conf")" = \
+		"hugepagesz=2M hugepages=512" ]
+}
+round --region 1G
+put etc/cmdline.d/quiet.conf 'amd_iommu=off'
+refuse "what contradicts is not corrected there" 1 "by hand" plan
+
 # ---- Debian, AMD, two nodes, drop-ins ----------------------------------------
 node=1
 begin debian AuthenticAMD
@@ -333,6 +350,11 @@ rm -r "$tree/sys/bus/pci/devices/0000:01:00.0"
 put "sys/bus/pci/devices/0000:02:00.0/boot_vga" 0
 expect "without another card its drivers are blacklisted" 0 \
 	'blacklistedKernelModules = [ "nvidia"' plan --gpu 02:00.0
+
+mv "$tree/etc/nixos" "$tree/home"
+expect "a configuration kept elsewhere gets a text to paste" 1 \
+	"boot.kernelParams" "$penstock" host apply --root "$tree" --gpu 02:00.0
+check "and nothing is written" [ ! -e "$tree/etc/nixos" ]
 
 # ---- What is refused --------------------------------------------------------
 begin bad GenuineIntel
