@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The executor: takes operations from lanes, checks, schedules, completes. */
-#include "guest-agent/executor.h"
+#include "guest-agent/executor_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/check.h"
-#include "transport/ring.h"
 #include "transport/util.h"
 
 /* A lane's share of a round. */
@@ -16,63 +14,9 @@
 #define MAX_DEBT_NS (100 * (int64_t)QUANTUM_NS)
 /* What one step costs beside the backend's own time. */
 #define STEP_NS 300
-/* Operations taken ahead of their turn, so that queue_ns says how long an
- * operation waited for others. */
-#define N_TAKEN 16U
-
 /* Starting an operation costs about as much as a look at the clock: one look
  * for so many, in case none of them comes to a step. */
 #define STARTS_A_CLOCK 16U
-
-struct taken {
-	struct pst_wire_sqe sqe;
-	uint64_t taken_ns;
-	bool cancelled;
-};
-
-/* Why an operation failed. */
-struct why {
-	uint64_t tag;
-	char text[sizeof(((struct pst_error *)NULL)->text)];
-};
-
-struct lane {
-	bool attached;
-	bool broken;    /* not scanned any more */
-	bool running;   /* bop is in the backend */
-	bool waiting;   /* for the device that runs bop; not for a turn */
-	bool giving_up; /* bop is being cancelled */
-	bool detached;  /* nothing is posted any more */
-	uint32_t index;
-	uint64_t owner;
-	struct pst_lane_agent ring;
-	int64_t deficit_ns;
-	uint64_t queue_ns;    /* of the running operation */
-	uint64_t give_up_ns;  /* when giving_up was set */
-	unsigned int n_taken; /* of the queue below, from first on */
-	unsigned int first;
-	struct taken taken[N_TAKEN];
-	struct pst_backend_op bop;
-	uint64_t n_begun; /* operations that reached the backend */
-	/* Entries still in the ring that were cancelled, by slot. */
-	unsigned int n_marked;
-	uint64_t marked[PST_WIRE_SLOTS / 64];
-	struct pst_check_memo memo;
-	struct pst_lane_stats stats;
-	uint64_t n_whys; /* written so far, round and round */
-	struct why whys[PST_EXECUTOR_WHYS];
-};
-
-struct pst_executor {
-	struct pst_executor_config config;
-	bool draining;
-	uint64_t now_ns; /* of the last look at the clock */
-	uint64_t n_started;
-	unsigned int n_active;
-	unsigned int turn; /* index into active */
-	struct lane *active[PST_WIRE_MAX_LANES];
-	struct lane lanes[PST_WIRE_MAX_LANES];
-};
 
 int pst_executor_new(const struct pst_executor_config *config,
 		     struct pst_executor **ret)
@@ -149,22 +93,6 @@ static void post(struct pst_executor *ex, struct lane *l,
 		ex->config.hooks.wake(ex->config.arg, l->index);
 }
 
-static void keep_why(struct lane *l, uint64_t tag, const struct pst_error *err)
-{
-	struct why *w = &l->whys[l->n_whys++ % PST_EXECUTOR_WHYS];
-
-	w->tag = tag;
-	memcpy(w->text, err->text, sizeof(w->text));
-}
-
-/* The n-th last one, from 0 on; NULL when there were not so many. */
-static const struct why *nth_why(const struct lane *l, unsigned int n)
-{
-	if (n >= l->n_whys || n >= PST_EXECUTOR_WHYS)
-		return NULL;
-	return &l->whys[(l->n_whys - 1 - n) % PST_EXECUTOR_WHYS];
-}
-
 /* A completion of an operation that did not run, or not to its end. */
 static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 			uint32_t status, const struct pst_error *err)
@@ -178,7 +106,7 @@ static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 
 	l->stats.errors++;
 	if (err)
-		keep_why(l, tag, err);
+		pst_lane_keep_why(l, tag, err);
 	l->stats.compute_ns += cqe.compute_ns;
 	l->running = false;
 	l->giving_up = false;
@@ -199,34 +127,6 @@ static void post_done(struct pst_executor *ex, struct lane *l)
 	l->running = false;
 	l->giving_up = false;
 	post(ex, l, &cqe);
-}
-
-static bool is_marked(const struct lane *l, uint64_t entry)
-{
-	uint64_t slot = entry % PST_WIRE_SLOTS;
-
-	return l->marked[slot / 64] >> (slot % 64) & 1;
-}
-
-static void mark(struct lane *l, uint64_t entry)
-{
-	uint64_t slot = entry % PST_WIRE_SLOTS;
-
-	if (is_marked(l, entry))
-		return;
-	l->marked[slot / 64] |= 1ULL << (slot % 64);
-	l->n_marked++;
-}
-
-static bool take_mark(struct lane *l, uint64_t entry)
-{
-	uint64_t slot = entry % PST_WIRE_SLOTS;
-
-	if (!l->n_marked || !is_marked(l, entry))
-		return false;
-	l->marked[slot / 64] &= ~(1ULL << (slot % 64));
-	l->n_marked--;
-	return true;
 }
 
 static __attribute__((noinline)) void
@@ -266,7 +166,8 @@ static bool take(struct pst_executor *ex, struct lane *l)
 		if (t->sqe.op != PST_WIRE_OP_NOP)
 			ex->now_ns = pst_now_ns();
 		t->taken_ns = ex->now_ns;
-		t->cancelled = take_mark(l, l->ring.sq_head - 1);
+		t->cancelled = l->n_marked &&
+			       pst_lane_take_mark(l, l->ring.sq_head - 1);
 		l->n_taken++;
 	}
 	return true;
@@ -472,127 +373,7 @@ bool pst_executor_ready(const struct pst_executor *ex)
 	return false;
 }
 
-/* Looks for a tag among the entries not taken yet; what is found there is
- * only remembered, and read again when it is taken. */
-static int cancel_in_ring(struct lane *l, uint64_t tag)
-{
-	const struct pst_wire_sqe *slot;
-	uint64_t e;
-
-	for (e = l->ring.sq_head; e < l->ring.sq_head + PST_WIRE_SLOTS; e++) {
-		slot = &l->ring.lane->sq[e % PST_WIRE_SLOTS];
-		/* Partner: the release in pst_lane_client_submit(). */
-		if (pst_shm_load_acquire(&slot->seq) != e + 1)
-			return -ENOENT;
-		if (pst_shm_load(&slot->tag) == tag) {
-			mark(l, e);
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
-int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag)
-{
-	struct lane *l = &ex->lanes[lane];
-	struct taken *t;
-	unsigned int i;
-
-	if (!l->attached || l->detached || l->broken)
-		return -ENOENT;
-	if (l->running && l->bop.op.tag == tag) {
-		/* Carried out, and completed, in a later run: the reply to
-		 * CANCEL goes out first. */
-		if (!l->giving_up)
-			l->give_up_ns = pst_now_ns();
-		l->waiting = false;
-		l->giving_up = true;
-		return 0;
-	}
-	for (i = 0; i < l->n_taken; i++) {
-		t = &l->taken[(l->first + i) % N_TAKEN];
-		if (t->sqe.tag == tag) {
-			t->cancelled = true;
-			return 0;
-		}
-	}
-	return cancel_in_ring(l, tag);
-}
-
 uint64_t pst_executor_now(const struct pst_executor *ex)
 {
 	return ex->now_ns;
-}
-
-uint64_t pst_executor_running(const struct pst_executor *ex, uint32_t lane)
-{
-	const struct lane *l = &ex->lanes[lane];
-
-	return l->attached && l->running ? l->n_begun : 0;
-}
-
-static bool uses(const struct pst_op *op, const void *mem)
-{
-	return op->a.mem == mem || op->b.mem == mem || op->c.mem == mem ||
-	       op->bias.mem == mem || op->model == mem;
-}
-
-bool pst_executor_uses(const struct pst_executor *ex, const void *mem)
-{
-	unsigned int i;
-
-	for (i = 0; i < ex->n_active; i++)
-		if (ex->active[i]->running && uses(&ex->active[i]->bop.op, mem))
-			return true;
-	return false;
-}
-
-const char *pst_executor_why(const struct pst_executor *ex, uint32_t lane,
-			     uint64_t tag)
-{
-	const struct why *w;
-	unsigned int n;
-
-	for (n = 0; (w = nth_why(&ex->lanes[lane], n)); n++)
-		if (w->tag == tag)
-			return w->text;
-	return NULL;
-}
-
-void pst_executor_drain(struct pst_executor *ex)
-{
-	ex->draining = true;
-}
-
-bool pst_executor_drained(const struct pst_executor *ex)
-{
-	unsigned int i;
-
-	for (i = 0; i < ex->n_active; i++)
-		if (ex->active[i]->running)
-			return false;
-	return true;
-}
-
-uint64_t pst_executor_stuck_since(const struct pst_executor *ex)
-{
-	const struct lane *l;
-	uint64_t oldest = 0;
-	unsigned int i;
-
-	for (i = 0; i < ex->n_active; i++) {
-		l = ex->active[i];
-		if (l->giving_up && (!oldest || l->give_up_ns < oldest))
-			oldest = l->give_up_ns;
-	}
-	return oldest;
-}
-
-void pst_executor_lane_stats(const struct pst_executor *ex, uint32_t lane,
-			     struct pst_lane_stats *ret)
-{
-	const struct why *last = nth_why(&ex->lanes[lane], 0);
-
-	*ret = ex->lanes[lane].stats;
-	ret->last_error = last ? last->text : "";
 }

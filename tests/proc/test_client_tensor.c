@@ -1,123 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Resident tensors with a real agent: order, contents, quotas, deaths. */
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "host-client/conn.h"
-#include "tests/proc/agent_proc.h"
-#include "tests/unit/unit.h"
-
-#define S   PST_NS_PER_S
-#define MIB (1ULL << 20)
-
-static struct agent_proc agent;
-static struct pst *c;
-static char text[400];
-
-static void open_conn(struct pst **ret)
-{
-	int r = pst_open(agent.uri, NULL, ret, text, sizeof(text));
-
-	ck_assert_msg(r == 0, "%s", text);
-}
-
-static void setup(void)
-{
-	agent_open(&agent, 192 * MIB);
-	open_conn(&c);
-}
-
-static void teardown(void)
-{
-	pst_close(c);
-	agent_close(&agent);
-}
-
-/* An agent with so many bytes for each session's tensors. */
-static void restart_with(const char *option, const char *value)
-{
-	pst_close(c);
-	agent_kill(&agent);
-	agent.extra[0] = option;
-	agent.extra[1] = value;
-	agent_start(&agent);
-	open_conn(&c);
-}
-
-static void ok(int r)
-{
-	pst_last_error(c, text, sizeof(text));
-	ck_assert_msg(r == 0, "%d: %s", r, text);
-}
-
-static void fails(int r, int want, const char *part)
-{
-	pst_last_error(c, text, sizeof(text));
-	ck_assert_msg(r == want, "%d: %s", r, text);
-	ck_assert_msg(strstr(text, part) != NULL, "%s", text);
-}
-
-static void *get(size_t size)
-{
-	void *p = NULL;
-
-	ok(pst_alloc(c, size, &p));
-	return p;
-}
-
-static uint64_t make(uint64_t size)
-{
-	uint64_t id = 0;
-
-	ok(pst_tensor_create(c, size, &id));
-	ck_assert_uint_ne(id, 0);
-	return id;
-}
-
-static uint64_t stat_of(const char *name)
-{
-	struct pst_options o = {
-		.size = sizeof(o),
-		.flags = PST_OPEN_CONTROL_ONLY,
-	};
-	uint64_t v;
-	struct pst *k;
-	char *json;
-
-	ck_assert_int_eq(pst_open(agent.uri, &o, &k, text, sizeof(text)), 0);
-	ck_assert_int_eq(pst_query(k, PST_QUERY_STATS, &json), 0);
-	v = json_number(json, name);
-	free(json);
-	pst_close(k);
-	return v;
-}
-
-/* Until the agent has nothing of any session; some seconds at most. */
-static void wait_empty(void)
-{
-	int i;
-
-	for (i = 0; i < 1000; i++) {
-		if (!stat_of("tensor_bytes") &&
-		    !stat_of("tensor_quarantined_bytes") && !stat_of("tensors"))
-			return;
-		usleep(10000);
-	}
-	ck_abort_msg("%llu bytes of tensors are left",
-		     (unsigned long long)stat_of("tensor_bytes"));
-}
-
-static void pattern(uint8_t *p, size_t n, unsigned int seed)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		p[i] = (uint8_t)((i + seed) * 7 + i / 253);
-}
+#include "tests/proc/tensor_fixture.h"
 
 START_TEST(a_new_tensor_is_zero_and_keeps_what_it_is_given)
 {
@@ -259,121 +144,6 @@ START_TEST(operations_see_what_earlier_ones_wrote)
 				ck_assert(y[i * N * N + j] ==
 					  N * x[i * N * N] * x[i * N * N]);
 	}
-}
-END_TEST
-
-START_TEST(any_memory_goes_up_and_comes_down)
-{
-	static const uint64_t sizes[] = {
-		1,       4095,    MIB - 1,      MIB,
-		MIB + 1, 2 * MIB, 3 * MIB + 17, 9 * MIB + 1};
-	uint64_t t = make(16 * MIB), off;
-	uint8_t *up = malloc(16 * MIB), *down = malloc(16 * MIB);
-	size_t i;
-
-	ck_assert(up && down);
-	for (i = 0; i < PST_ARRAY_SIZE(sizes); i++) {
-		off = i * 7;
-		pattern(up, sizes[i], (unsigned int)i);
-		memset(down, 0xee, sizes[i] + 1);
-		ok(pst_upload(c, t, off, up, sizes[i], 10 * S));
-		ok(pst_download(c, down, t, off, sizes[i], 10 * S));
-		ck_assert_int_eq(memcmp(up, down, sizes[i]), 0);
-		ck_assert_uint_eq(down[sizes[i]], 0xee);
-	}
-	ok(pst_upload(c, t, 16 * MIB, up, 0, S));
-	fails(pst_upload(c, t, 16 * MIB, up, 1, S), -EFAULT, "end behind");
-	fails(pst_download(c, down, t, UINT64_MAX, 1, S), -EFAULT,
-	      "end behind");
-	fails(pst_upload(c, t + 1, 0, up, 1, S), -ENOENT, "no tensor");
-	/* What went through buffers is free again. */
-	ck_assert_uint_le(c->heap.n, 1);
-	free(up);
-	free(down);
-}
-END_TEST
-
-START_TEST(own_memory_goes_up_and_comes_down_in_one_operation)
-{
-	const size_t n = 5 * MIB + 3;
-	uint8_t *up = get(n), *down = get(n);
-	uint64_t t = make(n), before;
-
-	pattern(up, n, 1);
-	before = c->lane.sq_tail;
-	ok(pst_upload(c, t, 0, up, n, 10 * S));
-	ok(pst_download(c, down, t, 0, n, 10 * S));
-	ck_assert_uint_eq(c->lane.sq_tail - before, 2);
-	ck_assert_int_eq(memcmp(up, down, n), 0);
-}
-END_TEST
-
-struct worker {
-	pthread_t thread;
-	unsigned int seed;
-	int result;
-};
-
-static void *shuttle(void *arg)
-{
-	const size_t n = 2 * MIB + 11;
-	struct worker *w = arg;
-	uint8_t *up = malloc(n), *down = malloc(n);
-	uint64_t t;
-	int i;
-
-	for (i = 0; i < 20 && !w->result; i++) {
-		pattern(up, n, w->seed + (unsigned int)i);
-		w->result = pst_tensor_create(c, n, &t);
-		if (!w->result)
-			w->result = pst_upload(c, t, 0, up, n, 20 * S);
-		if (!w->result)
-			w->result = pst_download(c, down, t, 0, n, 20 * S);
-		if (!w->result && memcmp(up, down, n) != 0)
-			w->result = 1;
-		if (!w->result)
-			w->result = pst_tensor_destroy(c, t);
-	}
-	free(up);
-	free(down);
-	return NULL;
-}
-
-START_TEST(threads_move_their_own_tensors_at_once)
-{
-	struct pst_completion done;
-	struct worker w[4] = {0};
-	int i;
-
-	for (i = 0; i < 4; i++) {
-		w[i].seed = (unsigned int)i * 100;
-		pthread_create(&w[i].thread, NULL, shuttle, &w[i]);
-	}
-	/* Nobody else sees their completions. */
-	for (i = 0; i < 2000; i++)
-		ck_assert_int_eq(pst_poll(c, &done, 1), 0);
-	for (i = 0; i < 4; i++) {
-		pthread_join(w[i].thread, NULL);
-		ck_assert_int_eq(w[i].result, 0);
-	}
-	ok(pst_ping(c, NULL));
-	wait_empty();
-}
-END_TEST
-
-START_TEST(a_transfer_ends_at_its_deadline)
-{
-	uint64_t t = make(8 * MIB), start;
-	uint8_t *mem = calloc(1, 8 * MIB);
-
-	kill(agent.pid, SIGSTOP);
-	start = pst_now_ns();
-	fails(pst_upload(c, t, 0, mem, 8 * MIB, S / 5), -ETIMEDOUT, "");
-	ck_assert_uint_lt(pst_now_ns() - start, S);
-	kill(agent.pid, SIGCONT);
-	ok(pst_nop(c, 10 * S, NULL));
-	ok(pst_upload(c, t, 0, mem, 8 * MIB, 10 * S));
-	free(mem);
 }
 END_TEST
 
@@ -605,33 +375,6 @@ START_TEST(a_tensor_of_an_agent_that_was_restarted_is_stale)
 }
 END_TEST
 
-START_TEST(an_agent_killed_in_a_transfer_ends_it)
-{
-	const size_t n = 64 * MIB;
-	uint8_t *mem = calloc(1, n);
-	uint64_t t = make(n), start;
-	pid_t killer, pid = agent.pid;
-	int r = 0, i;
-
-	killer = fork();
-	ck_assert_int_ge(killer, 0);
-	if (killer == 0) {
-		usleep(100000);
-		kill(pid, SIGKILL);
-		_exit(0);
-	}
-	for (i = 0; i < 10000 && !r; i++) {
-		start = pst_now_ns();
-		r = i % 2 ? pst_upload(c, t, 0, mem, n, 10 * S)
-			  : pst_download(c, mem, t, 0, n, 10 * S);
-	}
-	ck_assert_uint_lt(pst_now_ns() - start, 3 * S);
-	ck_assert_msg(r == -ECONNRESET || r == -ESTALE, "%d", r);
-	waitpid(killer, NULL, 0);
-	free(mem);
-}
-END_TEST
-
 START_TEST(a_failed_operation_says_why_in_the_agents_words)
 {
 	uint8_t *buf = get(64);
@@ -661,10 +404,6 @@ static void add(TCase *tc)
 	tcase_add_test(tc, bad_copies_are_refused_with_a_sentence);
 	tcase_add_test(tc, a_tensor_does_not_overlap_the_region);
 	tcase_add_test(tc, operations_see_what_earlier_ones_wrote);
-	tcase_add_test(tc, any_memory_goes_up_and_comes_down);
-	tcase_add_test(tc, own_memory_goes_up_and_comes_down_in_one_operation);
-	tcase_add_test(tc, threads_move_their_own_tensors_at_once);
-	tcase_add_test(tc, a_transfer_ends_at_its_deadline);
 	tcase_add_test(tc, lists_show_the_sessions_own_tensors_oldest_first);
 	tcase_add_test(tc, lists_of_thousands_come_whole);
 	tcase_add_test(tc, quotas_are_kept_and_given_back);
@@ -673,7 +412,6 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_copy_can_be_cancelled_in_the_queue_and_on_its_way);
 	tcase_add_test(tc, clients_killed_with_tensors_leave_nothing_behind);
 	tcase_add_test(tc, a_tensor_of_an_agent_that_was_restarted_is_stale);
-	tcase_add_test(tc, an_agent_killed_in_a_transfer_ends_it);
 	tcase_add_test(tc, a_failed_operation_says_why_in_the_agents_words);
 }
 
