@@ -67,6 +67,19 @@ static void say_region(const struct pst_cmd_ctx *ctx,
 			f->vars_template, f->vars);
 }
 
+static void say_memmap(const struct pst_cmd_ctx *ctx,
+		       const struct pst_vm_config *c)
+{
+	char memmap[64];
+
+	pst_vm_argv_memmap(c, memmap);
+	if (!c->kernel)
+		fprintf(stderr,
+			"%s: note: in the guest, the kernel's command line "
+			"needs %s: it makes the region /dev/dax0.0\n",
+			ctx->path, memmap);
+}
+
 static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 		      const struct pst_vm_config *c)
 {
@@ -80,6 +93,8 @@ static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 		rc = pst_vm_argv_cloud_hypervisor(c, &argv, &err);
 	if (rc == 0) {
 		say_region(ctx, c);
+		if (format == CLOUD_HYPERVISOR)
+			say_memmap(ctx, c);
 		pst_vm_argv_print(&argv, stdout);
 	}
 	pst_vm_argv_done(&argv);

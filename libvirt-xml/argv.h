@@ -42,6 +42,10 @@ PST_MUST_USE int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 					      struct pst_vm_argv *ret,
 					      struct pst_error *err);
 
+/* The word for the guest kernel's command line that makes Cloud Hypervisor's
+ * second zone a pmem device, and its block in the preamble /dev/dax0.0. */
+void pst_vm_argv_memmap(const struct pst_vm_config *c, char ret[64]);
+
 /* Why there is none for Firecracker, and what to use. -EOPNOTSUPP. */
 int pst_vm_argv_firecracker(struct pst_error *err);
 

@@ -81,11 +81,17 @@ static void add_zones(struct pst_vm_argv *a, const struct pst_vm_config *c)
 	    (unsigned long long)c->region.size, c->region.path, own);
 }
 
+void pst_vm_argv_memmap(const struct pst_vm_config *c, char ret[64])
+{
+	snprintf(ret, 64, "memmap=%lluM!%lluM",
+		 (unsigned long long)(c->region.size >> 20),
+		 (unsigned long long)((c->memory + CH_HOLE) >> 20));
+}
+
 int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 				 struct pst_vm_argv *ret, struct pst_error *err)
 {
-	unsigned long long at = c->memory + CH_HOLE, size = c->region.size;
-	char address[PST_PCI_ADDR_LEN];
+	char address[PST_PCI_ADDR_LEN], memmap[64];
 	uint32_t i;
 	int rc;
 
@@ -103,11 +109,10 @@ int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 		add(ret, "%s", c->initrd);
 	}
 	if (c->kernel) {
-		/* The region is memory: this makes it a pmem device, which its
-		 * block in the preamble makes /dev/dax0.0. */
+		pst_vm_argv_memmap(c, memmap);
 		add(ret, "--cmdline");
-		add(ret, "%s%smemmap=%lluM!%lluM", c->append ? c->append : "",
-		    c->append ? " " : "", size >> 20, at >> 20);
+		add(ret, "%s%s%s", c->append ? c->append : "",
+		    c->append ? " " : "", memmap);
 	}
 	if (c->disk) {
 		add(ret, "--disk");

@@ -31,6 +31,8 @@ expect "cloud-hypervisor: a shared zone is the region" 0 \
 	xml --format cloud-hypervisor --gpu 01:00.0
 printed "cloud-hypervisor: vsock is a Unix socket" \
 	"socket=/run/penstock/titan.vsock"
+check "cloud-hypervisor: what the guest has to do is said" grep -qF \
+	"memmap=4096M!5120M" "$tmp/stderr"
 refuse "firecracker: says why not, and what else" 1 "VFIO" \
 	xml --format firecracker
 

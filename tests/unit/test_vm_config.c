@@ -302,6 +302,14 @@ START_TEST(cloud_hypervisor_gets_a_shared_zone_and_hybrid_vsock)
 			 "file=/dev/hugepages/penstock-titan,shared=on");
 	ck_assert_str_eq(value_of(&a, "--vsock", ""),
 			 "cid=42,socket=/run/penstock/titan.vsock");
+	ck_assert_ptr_null(value_of(&a, "--cmdline", ""));
+	pst_vm_argv_done(&a);
+	/* 4 GiB behind 16 GiB, of which 13 lie above the hole. */
+	c.kernel = "/k";
+	c.append = "quiet";
+	ck_assert_int_eq(pst_vm_argv_cloud_hypervisor(&c, &a, NULL), 0);
+	ck_assert_str_eq(value_of(&a, "--cmdline", ""),
+			 "quiet memmap=4096M!17408M");
 	pst_vm_argv_done(&a);
 }
 END_TEST
