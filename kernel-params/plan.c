@@ -62,7 +62,8 @@ const char *pst_target_name(unsigned int target)
 /* ---- Lists ----------------------------------------------------------------
  */
 
-static int vadd(struct pst_lines *l, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static int
+vadd(struct pst_lines *l, const char *fmt, va_list ap)
 {
 	char **grown, *line;
 	size_t i;

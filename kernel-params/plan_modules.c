@@ -16,7 +16,7 @@ static void without_ours(struct pst_modconf *c)
 	for (i = 0; i < c->n; i++) {
 		struct pst_modconf_line l = c->line[i];
 
-		if (strcmp(l.file, PST_MODPROBE_FILE + 1) == 0) {
+		if (strcmp(l.file, &PST_MODPROBE_FILE[1]) == 0) {
 			free(l.module);
 			free(l.text);
 			free(l.file);
