@@ -136,6 +136,42 @@ def case_gemm():
                                    (1.0, -2.5)[order], (0.0, 0.75)[trans & 1])
 
 
+def use_tensors(c, penstock):
+    rng = numpy.random.default_rng(11)
+    a, b = rng.integers(-4, 5, (2, 64, 64)).astype("f4")
+    big = rng.integers(0, 256, (5 << 20) + 3).astype("u1").view("i1")
+    want = numpy.maximum(a @ b, 0)
+    for _ in range(3):
+        ta, out = c.tensor(a), c.tensor(shape=(64, 64), dtype="f4")
+        c.gemm(ta, b, out, act="relu")
+        assert (out.download() == want).all()
+        assert (c.gemm(out, ta) == want @ a).all()
+        t = c.tensor(big)
+        assert (t.download() == big).all()
+        t.upload(c.asarray(big))
+        assert (t.download(c.empty(big.shape, "i1")) == big).all()
+    assert c.stats()["tensor_bytes"] > 0
+    try:
+        c.tensor(shape=1 << 50, dtype="i1")
+        raise AssertionError("a petabyte in the guest")
+    except penstock.Error as e:
+        assert "--max-tensor-bytes" in e.strerror, e
+
+
+def case_tensors():
+    """tensors live in the guest's memory: copies either way, products of
+    tensors and arrays, quotas, and nothing is left behind"""
+    os.environ.setdefault("PENSTOCK_LIBRARY", vmlib.LIBRARY)
+    sys.path.insert(0, os.path.join(vmlib.SRC, "host-client", "python"))
+    import penstock
+    # The session ends with the last array, so those are another function's.
+    with penstock.open(GUEST.endpoint.uri) as c:
+        use_tensors(c, penstock)
+    with penstock.open(GUEST.endpoint.uri, control_only=True) as c:
+        eventually(lambda: c.stats()["tensor_bytes"] == 0, 20,
+                   "the session's tensors are gone")
+
+
 def case_gemm_command():
     """penstock gemm computes from .npy files, verified, through the guest"""
     rng = numpy.random.default_rng(5)
