@@ -190,6 +190,38 @@ START_TEST(many_are_under_way_at_once)
 }
 END_TEST
 
+START_TEST(an_unload_amid_calls_loses_none_and_ends_the_rest)
+{
+	float *bx = buffer(ROWS * IN), *by = buffer(100 * ROWS * OUT);
+	struct pst_infer f = {.model = &m, .in = bx, .rows = ROWS};
+	struct pst_completion done;
+	uint64_t tags[100];
+	int i, r, good = 0;
+	char *json;
+
+	memcpy(bx, x, sizeof(x));
+	for (i = 0; i < 100; i++) {
+		f.out = by + (size_t)i * ROWS * OUT;
+		fails(pst_submit_infer(c, &f, &tags[i]), 0, "");
+	}
+	ck_assert_int_eq(pst_model_unload(c, "digits"), 0);
+	for (i = 0; i < 100; i++) {
+		r = pst_wait(c, tags[i], 5000 * MS, &done);
+		ck_assert(r == 0 || r == -ENOENT);
+		/* In order: after the first that found it gone, none. */
+		ck_assert(r < 0 || good == i);
+		good += r == 0;
+	}
+	for (i = 0; i < good; i++)
+		check(by + (size_t)i * ROWS * OUT, OUT, 0, ROWS);
+	ck_assert_int_eq(pst_query(c, PST_QUERY_STATS, &json), 0);
+	ck_assert_uint_eq(json_number(json, "model_bytes"), 0);
+	free(json);
+	pst_free(c, bx);
+	pst_free(c, by);
+}
+END_TEST
+
 START_TEST(bad_arguments_end_with_their_call)
 {
 	float *bx = buffer(ROWS * IN), *by = buffer(ROWS * OUT);
@@ -390,6 +422,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, rows_lie_anywhere);
 	tcase_add_test(tc, rows_may_lie_apart);
 	tcase_add_test(tc, many_are_under_way_at_once);
+	tcase_add_test(tc, an_unload_amid_calls_loses_none_and_ends_the_rest);
 	tcase_add_test(tc, bad_arguments_end_with_their_call);
 	tcase_add_test(tc, an_unknown_handle_is_told_by_the_agent);
 	tcase_add_test(tc, a_model_is_stale_once_its_agent_is_gone);
