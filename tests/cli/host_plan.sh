@@ -327,7 +327,8 @@ look() {
 		echo "no nix-instantiate: the module is not evaluated"
 		return
 	fi
-	check "nix parses the module" sh -c \
+	check "nix parses the module" env HOME="$tmp" \
+		NIX_STATE_DIR="$tmp/nix" NIX_STORE_DIR="$tmp/store" sh -c \
 		'nix-instantiate --parse "$1" >/dev/null 2>&1' - \
 		"$tree/etc/nixos/penstock.nix"
 	expect "nix evaluates the module" 0 '"vfio_pci"' env HOME="$tmp" \
