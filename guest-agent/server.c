@@ -9,6 +9,7 @@
 
 #include "guest-agent/activation.h"
 #include "guest-agent/agent.h"
+#include "guest-agent/aside.h"
 #include "guest-agent/backend_load.h"
 #include "guest-agent/claim.h"
 #include "guest-agent/fault.h"
@@ -54,6 +55,7 @@ struct pst_server {
 	struct pst_loop *loop;
 	struct pst_heartbeat *heartbeat;
 	struct pst_spin spin;
+	struct pst_aside aside;
 	unsigned int n_listeners;
 	struct listener listeners[PST_SERVER_MAX_LISTENS];
 	int stop_fd;
@@ -370,6 +372,7 @@ static uint64_t tick(struct pst_server *s, uint64_t now_ns)
 	}
 	if (due > s->next_ping_ns)
 		due = s->next_ping_ns;
+	pst_aside_look(&s->aside, now_ns);
 	pst_agent_settle_late(&s->agent);
 	s->next_tick_ns = late;
 	/* While draining, and while a device does not give up an operation,
