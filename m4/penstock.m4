@@ -90,6 +90,7 @@ return cublasCreate(&h) + cublasLtCreate(&l) + cudaGetLastError();]])],
 		AS_IF([test "$pst_have_cuda" = no && test "x$with_cuda" != xguess],
 			[AC_MSG_ERROR([--with-cuda was given, but CUDA 11.8 or newer: $pst_cuda_why])])])
 	test -n "$NVCCFLAGS" || NVCCFLAGS="-O3 -arch=all-major"
+	AC_SUBST([CUDA], [$pst_cuda])
 	AC_SUBST([CUDA_CFLAGS])
 	AC_SUBST([CUDA_LIBS])
 	AM_CONDITIONAL([HAVE_CUDA], [test "$pst_have_cuda" = yes])

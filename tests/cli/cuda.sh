@@ -38,6 +38,11 @@ restart --backend cuda
 expect "info names the card" 0 "Fake GPU 9000" "$penstock" info
 expect "and how its driver has the region" 0 '"gpu_registration":"plain"' \
 	"$penstock" info --json
+PENSTOCK_NVML=$PST_TOP_BUILDDIR/tests/fakecuda/.libs/fakenvml.so
+export PENSTOCK_NVML
+restart --backend cuda
+expect "health has the card's temperature" 0 "61" "$penstock" health --json
+unset PENSTOCK_NVML
 expect "a product computed there is right" 0 "verified" "$penstock" gemm \
 	"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
 
@@ -88,6 +93,17 @@ refuse "a folder without the module is named" 1 "$tmp/none" \
 	env PENSTOCK_BACKEND_DIR="$tmp/none" \
 	"$agent" --config /dev/null --listen "unix:$tmp/sock" \
 	--region "file:$region" --backend cuda
+
+# The module as it is installed, with the real libraries; a library that misses
+# a symbol would say so here.
+if [ ! -e /dev/nvidiactl ]; then
+	refuse "the real module loads, and finds no driver" 1 \
+		"no NVIDIA driver is loaded" env \
+		PENSTOCK_BACKEND_DIR="$PST_TOP_BUILDDIR/guest-agent/cuda/.libs" \
+		LD_LIBRARY_PATH="$PST_CUDA/lib64" \
+		"$agent" --config /dev/null --listen "unix:$tmp/sock" \
+		--region "file:$region" --backend cuda
+fi
 
 # A card that falls off the bus ends its call and the agent, not more.
 export FAKECUDA_LOSE_AT=600

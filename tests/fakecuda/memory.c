@@ -62,13 +62,16 @@ void fakecuda_memory_reset(void)
 	struct block **at = &blocks, *b;
 
 	pthread_mutex_lock(&lock);
+	/* What a lost card had stays mapped, as streams may have it. */
+	used = 0;
 	while ((b = *at)) {
-		if (!b->freed) {
+		if (!b->freed && b->kind != REGISTERED) {
 			at = &b->next;
 			continue;
 		}
 		*at = b->next;
-		munmap(b->p, b->mapped);
+		if (b->freed)
+			munmap(b->p, b->mapped);
 		free(b);
 	}
 	pthread_mutex_unlock(&lock);

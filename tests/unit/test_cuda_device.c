@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/nvml.h"
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"
 #include "tests/unit/unit.h"
@@ -144,6 +145,32 @@ START_TEST(the_card_is_described)
 	/* No NVML here: that is no error. */
 	ck_assert(!(d.known & PST_DEVICE_TEMPERATURE));
 	fix_close();
+}
+END_TEST
+
+START_TEST(health_comes_from_nvml_where_it_is)
+{
+	const char *top = getenv("PST_TOP_BUILDDIR");
+	struct pst_backend_device d = {0};
+	struct pst_nvml *n;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/tests/fakecuda/.libs/fakenvml.so",
+		 top ? top : ".");
+	n = pst_nvml_open(path, "0000:01:00.0");
+	ck_assert_ptr_nonnull(n);
+	pst_nvml_read(n, &d);
+	ck_assert_int_eq(d.temperature_c, 61);
+	ck_assert_uint_eq(d.mem_free, 700 << 20);
+	ck_assert_str_eq(d.driver, "580.95.05");
+	/* Neither what the library lacks nor what the card does not tell. */
+	ck_assert_uint_eq(d.known,
+			  PST_DEVICE_MEM_FREE | PST_DEVICE_TEMPERATURE);
+	pst_nvml_close(n);
+	ck_assert_ptr_null(pst_nvml_open(path, "0000:02:00.0"));
+	ck_assert_ptr_null(pst_nvml_open("libpst-none.so", "0000:01:00.0"));
+	pst_nvml_read(NULL, &d);
+	pst_nvml_close(NULL);
 }
 END_TEST
 
@@ -468,6 +495,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, registration_goes_down_its_ladder);
 	tcase_add_test(tc, what_the_card_cannot_is_refused_with_its_name);
 	tcase_add_test(tc, the_card_is_described);
+	tcase_add_test(tc, health_comes_from_nvml_where_it_is);
 	tcase_add_loop_test(
 		tc, tensors_begin_with_zeros_and_keep_what_is_copied, 0, 3);
 	tcase_add_test(tc, memory_that_is_not_there_is_told_with_what_is);
