@@ -306,32 +306,69 @@ def case_native_cid():
         virsh("undefine", "n")
 
 
-def case_qemu_format():
-    """QEMU's command line, as it is printed, boots a guest whose agent
-    answers"""
-    name = "plain"
-    log = os.path.join(TMP, "plain.serial")
-    out = vm("xml", *describe(name, "--region-via", "ivshmem", "--format",
-                              "qemu", "--serial-log", log))
-    note = [x for x in out.stderr.splitlines() if "host region create" in x]
-    penstock("host", *note[0].split("penstock host ", 1)[1].split())
+def boots(name, command, log):
+    """Runs a QEMU until the agent in it answers; what INFO says of it."""
     uri = "vsock-uds://%s/%s.vsock:7070?region=%s" % (TMP, name, region(name))
     with vsock_daemon(name), open(os.path.join(TMP, "plain.log"), "w") as f:
-        qemu = subprocess.Popen(["sh", "-c", "exec " + out.stdout],
-                                stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+        qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=f,
+                                stderr=f)
         try:
             # Nothing is sent before: see cmd_vm_agent.h.
             vmlib.eventually(
-                lambda: os.path.exists(log) and
-                "MiB arena" in open(log, errors="replace").read(),
+                lambda: os.path.exists(log) and b"MiB arena" in read(log),
                 2 * vmlib.BOOT_S, "the agent starts")
             vmlib.eventually(
                 lambda: vmlib.penstock("-e", uri, "health").returncode == 0,
                 20, "the agent answers")
+            return vmlib.last_json(
+                penstock("-e", uri, "info", "--json").stdout)["agent"]
         finally:
             qemu.kill()
             qemu.wait()
-    os.unlink(region(name))
+            os.unlink(region(name))
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def case_qemu_format():
+    """QEMU's command line, as it is printed, boots a guest whose agent
+    answers"""
+    log = os.path.join(TMP, "plain.serial")
+    out = vm("xml", *describe("plain", "--region-via", "ivshmem", "--format",
+                              "qemu", "--serial-log", log))
+    note = [x for x in out.stderr.splitlines() if "host region create" in x]
+    penstock("host", *note[0].split("penstock host ", 1)[1].split())
+    agent = boots("plain", ["sh", "-c", "exec " + out.stdout], log)
+    assert agent["provider"] == "ivshmem", agent
+
+
+def case_memmap():
+    """a region that is a piece of the guest's memory becomes /dev/dax0.0 by
+    memmap=, as Cloud Hypervisor's zone has to"""
+    penstock("host", "region", "create", "zone", "--size", "64M", "--path", DIR)
+    log = os.path.join(TMP, "zone.serial")
+    memory = []
+    # QEMU's own tables lie at the end, Cloud Hypervisor's at the beginning.
+    for i, (kind, size) in enumerate((("memfd", 448), ("file", 64),
+                                      ("memfd", 64))):
+        path = ",mem-path=" + region("zone") if kind == "file" else ""
+        memory += ["-object", "memory-backend-%s,id=m%d,size=%dM,share=on%s" %
+                   (kind, i, size, path), "-numa", "node,memdev=m%d" % i]
+    agent = boots("zone", [
+        os.environ.get("PENSTOCK_QEMU", "qemu-system-x86_64"), "-nodefaults",
+        "-machine", "q35,accel=tcg", "-cpu", "max", "-m", "576M", *memory,
+        "-display", "none", "-nic", "none", "-chardev",
+        "file,id=s,path=" + log, "-serial", "chardev:s", "-chardev",
+        "socket,id=v,path=%s/zone.vhost" % TMP, "-device",
+        "vhost-user-vsock-pci,chardev=v",
+        "-kernel", os.path.join(vmlib.IMAGE, "vmlinuz"), "-initrd",
+        os.path.join(vmlib.IMAGE, "initrd.img"), "-append",
+        WORDS + " memmap=64M!448M penstock.modules=pmem"], log)
+    assert agent["provider"] == "dax" and agent["caching"] == "WB", agent
+    assert agent["page_size"] == 2 << 20, agent
 
 
 # ---- Life ---------------------------------------------------------------
@@ -453,16 +490,19 @@ def stop_by(name, way, said):
     args = list(describe(name, "--region-via", "ivshmem"))
     args[args.index("--append") + 1] = words
     vm("define", *args, *conf_dir())
-    with vsock_daemon(name):
-        vm("start", name, "--wait", "--timeout", BOOT,
-           timeout=4 * vmlib.BOOT_S)
-        out = vm("stop", name, "--timeout", "60s", "--json")
-    has(out.stderr, said)
-    how = vmlib.last_json(out.stdout)
-    print("# %.1f s" % how["seconds"])
-    assert status(name)["state"] == "off"
-    vm("undefine", name, *conf_dir())
-    return how["how"]
+    try:
+        with vsock_daemon(name):
+            vm("start", name, "--wait", "--timeout", BOOT,
+               timeout=4 * vmlib.BOOT_S)
+            out = vm("stop", name, "--timeout", "60s", "--json")
+        has(out.stderr, said)
+        how = vmlib.last_json(out.stdout)
+        print("# %.1f s" % how["seconds"])
+        assert status(name)["state"] == "off"
+        return how["how"]
+    finally:
+        virsh("destroy", name, check=False)
+        vm("undefine", name, *conf_dir())
 
 
 def case_stop_button():
