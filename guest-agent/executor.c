@@ -139,6 +139,17 @@ break_lane(struct pst_executor *ex, struct lane *l, int code, const char *why)
 	ex->config.hooks.broken(ex->config.arg, l->index, &err);
 }
 
+static void look_at_clock(struct pst_executor *ex)
+{
+	ex->now_ns = pst_now_ns();
+	ex->fresh = true;
+}
+
+void pst_executor_away(struct pst_executor *ex)
+{
+	ex->fresh = false;
+}
+
 /* Takes entries as far as there is room. Returns false when the lane broke,
  * and may be gone. */
 static bool take(struct pst_executor *ex, struct lane *l)
@@ -163,8 +174,8 @@ static bool take(struct pst_executor *ex, struct lane *l)
 				   "ring has slots");
 			return false;
 		}
-		if (t->sqe.op != PST_WIRE_OP_NOP)
-			ex->now_ns = pst_now_ns();
+		if (!ex->fresh && t->sqe.op != PST_WIRE_OP_NOP)
+			look_at_clock(ex);
 		t->taken_ns = ex->now_ns;
 		t->cancelled = l->n_marked &&
 			       pst_lane_take_mark(l, l->ring.sq_head - 1);
@@ -278,7 +289,7 @@ static void step(struct pst_executor *ex, struct lane *l)
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
 			    &err);
 	/* After the completion, for which a client may be waiting. */
-	ex->now_ns = pst_now_ns();
+	look_at_clock(ex);
 }
 
 /* Asks the backend once more to give up the running operation. */
@@ -340,7 +351,7 @@ int pst_executor_run(struct pst_executor *ex)
 	l = pick(ex);
 	if (!l) {
 		/* Idle: the next operation's waiting counts from here. */
-		ex->now_ns = pst_now_ns();
+		look_at_clock(ex);
 		return ended;
 	}
 	if (!l->running) {

@@ -54,6 +54,7 @@ struct pst_executor {
 	struct pst_executor_config config;
 	bool draining;
 	uint64_t now_ns; /* of the last look at the clock */
+	bool fresh;      /* nothing that takes time was done since */
 	uint64_t n_started;
 	unsigned int n_active;
 	unsigned int turn; /* index into active */

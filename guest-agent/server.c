@@ -404,6 +404,7 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	if (!pst_executor_ready(a->executor))
 		r = pst_loop_run(s->loop, wait);
 	pst_agent_wake_disarm(word, &a->wake_gen);
+	pst_executor_away(a->executor);
 	s->slept = true;
 	s->last_poll_ns = pst_now_ns();
 	/* A nap beside a device says nothing of clients. */
@@ -499,6 +500,7 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 		}
 		if (now - s->last_poll_ns >= POLL_NS && now > s->last_poll_ns) {
 			r = pst_loop_run(s->loop, 0);
+			pst_executor_away(ex);
 			s->last_poll_ns = now;
 		}
 		if (r < 0)
