@@ -378,6 +378,58 @@ START_TEST(lanes_that_share_the_pipeline_do_not_mix)
 }
 END_TEST
 
+/* The long one gives the pipeline away between two of its tiles, and is right
+ * all the same. */
+START_TEST(a_long_product_lets_a_short_one_through)
+{
+	static const struct way small = {"pipelined", NULL, "256K"};
+	struct pst_op op[2] = {{0}};
+	double *want[2], *bound[2];
+	struct pst_backend_op bop[2];
+	struct pst_error err;
+	int i, r[2] = {0, 0};
+
+	open_way(&small, 2000);
+	for (i = 0; i < 2; i++) {
+		op[i] = (struct pst_op){
+			.dtype = PST_WIRE_F32,
+			.dtype_c = PST_WIRE_F32,
+			.m = i ? 20 : 400,
+			.n = i ? 20 : 400,
+			.k = i ? 20 : 300,
+			.batch = 1,
+			.alpha = 1,
+			.beta = 1,
+		};
+		lay_out(&op[i], 0);
+		op[i].c.off += (uint64_t)i << 21;
+		fill(op[i].c.off, op[i].c.size / 4, PST_WIRE_F32);
+	}
+	for (i = 0; i < 2; i++) {
+		want[i] = calloc(op[i].c.size / 4, sizeof(double));
+		bound[i] = calloc(op[i].c.size / 4, sizeof(double));
+		fix_expect(&op[i], want[i], bound[i]);
+		ck_assert_int_eq(fix_begin(&bop[i], (uint32_t)i, &op[i], &err),
+				 0);
+	}
+	while (r[0] != PST_STEP_DONE) {
+		for (i = 0; i < 2; i++) {
+			if (r[i] != PST_STEP_DONE)
+				r[i] = fix_ops->step(fix_backend, &bop[i],
+						     &err);
+			ck_assert_int_ge(r[i], 0);
+		}
+	}
+	ck_assert_int_eq(r[1], PST_STEP_DONE);
+	for (i = 0; i < 2; i++) {
+		fix_compare(&op[i], want[i], bound[i]);
+		free(want[i]);
+		free(bound[i]);
+	}
+	fix_close();
+}
+END_TEST
+
 START_TEST(a_cancelled_product_ends_when_the_device_is_idle)
 {
 	struct pst_op op = {
@@ -455,6 +507,7 @@ static void add_tests(TCase *tc)
 	tcase_add_loop_test(tc, a_product_beyond_device_memory_is_the_same, 0,
 			    12);
 	tcase_add_test(tc, lanes_that_share_the_pipeline_do_not_mix);
+	tcase_add_test(tc, a_long_product_lets_a_short_one_through);
 	tcase_add_loop_test(
 		tc, a_cancelled_product_ends_when_the_device_is_idle, 0, 2);
 	tcase_add_test(tc, closing_does_not_wait_for_a_device_that_hangs);
