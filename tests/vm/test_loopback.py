@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """AF_VSOCK on both ends: agent and client in one guest, by vsock_loopback."""
 import io
+import json
+import os
 import sys
+import tempfile
 
 import numpy
 
@@ -70,6 +73,24 @@ def case_beside():
     """the guest's own agent still answers the host"""
     out = vmlib.penstock("-e", GUEST.endpoint.uri, "ping")
     assert out.returncode == 0, out.stderr
+
+
+def case_bench():
+    """the host's bench measures the guest, and says when it is emulated"""
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "result.json")
+        out = vmlib.penstock("-e", GUEST.endpoint.uri, "bench", "latency",
+                             "--seconds", "1", "--json", path, timeout=120)
+        assert out.returncode == 0, out.stderr
+        with open(path) as f:
+            result = json.load(f)
+    names = {r["name"] for r in result["results"] if r["count"]}
+    assert {"NOP, spinning", "PING over the control socket"} <= names, names
+    assert result["agent_cpu"] is None, result["agent_cpu"]
+    info = vmlib.last_json(vmlib.penstock(
+        "-e", GUEST.endpoint.uri, "info", "--json").stdout)
+    assert result["emulated"] == info["session"]["emulated"], result
+    assert ("emulated" in out.stdout) == result["emulated"], out.stdout
 
 
 def main():
