@@ -69,6 +69,21 @@ check "every kind of product agrees with sums in double precision" \
 expect "the benchmark computes the same by both" 0 '"resident":' \
 	"$PST_TOP_BUILDDIR/tests/fakecuda/side_by_side" -r 2 48
 
+# predict NAME TOLERANCE: as scikit-learn told the same rows.
+predict() {
+	expect "the model $1 runs there" 0 "360 rows" "$penstock" infer "$1" \
+		"$data/digits-x.npy" -o "$tmp/y.npy" --batch 7 \
+		--load "$data/$1.safetensors"
+	check "and tells digits as scikit-learn does" "$PST_PYTHON" \
+		"$PST_TOP_SRCDIR/tests/cli/infer_compare.py" "$tmp/y.npy" \
+		"$data/$1-y.npy" "$2"
+}
+if [ -n "$PST_PYTHON" ]; then
+	data=$PST_TOP_SRCDIR/tests/data
+	predict digits 1e-5
+	predict digits-f16 5e-3
+fi
+
 # Without a driver.
 export FAKECUDA_DRIVER=0
 restart --backend auto
