@@ -9,7 +9,7 @@
 /* Of those seen, one in so many at either end is taken for an accident. */
 #define OUTLIERS 5U
 /* If the others differ by more than this part, there is no expectation. */
-#define MAX_PART 8U
+#define MAX_PART 32U
 /* How many deviations late a timer is expected to be at most. */
 #define DEVIATIONS 2U
 /* Of a timer: its slack, and a CPU that has to come out of a deep sleep. */
@@ -140,7 +140,7 @@ void pst_pace_plan(struct pst_pace *p, uint64_t key, uint64_t start_ns,
 	margin = p->late_known ? p->late_ns + DEVIATIONS * p->late_dev_ns
 			       : FIRST_LATE_NS;
 	/* What was not seen yet lies a little beyond what was. */
-	beyond = (high - low) / 2;
+	beyond = (high - low) / 4;
 	ret->spin_until_ns = start_ns + high + beyond + spin_ns;
 	/* A sleep shorter than what it costs is none. */
 	if (low > beyond + margin + spin_ns)
