@@ -5,6 +5,9 @@
 
 /* Products of fewer rows have too little to overlap. */
 #define MIN_M 256U
+/* Terms of the sums that are computed first, while the others are copied: a
+ * small part of A and B, and enough work for that time. */
+#define HEAD_K 64U
 
 uint64_t pst_tile_fit_bytes(const struct pst_tile *t)
 {
@@ -91,9 +94,10 @@ static const void *place(const struct pst_tile *t, const struct operand *x,
 		.at;
 }
 
-static int start(struct pst_tile *t, const struct pst_tile_rect *r,
-		 const struct operand *a, const struct operand *b,
-		 const struct operand *c)
+/* Starts a part of C, with the terms of the sums from l on. */
+static int start(struct pst_tile *t, const struct pst_tile_rect *r, uint64_t l,
+		 uint64_t terms, const struct operand *a,
+		 const struct operand *b, const struct operand *c)
 {
 	const uint8_t *bias = t->bias ? t->bias : t->g->bias;
 	struct pst_gemm q = *t->g;
@@ -104,11 +108,43 @@ static int start(struct pst_tile *t, const struct pst_tile_rect *r,
 	q.lda = (uint32_t)a->ld;
 	q.ldb = (uint32_t)b->ld;
 	q.ldc = (uint32_t)c->ld;
-	q.a = place(t, a, r->i, 0);
-	q.b = place(t, b, 0, r->j);
+	q.k = (uint32_t)terms;
+	q.a = place(t, a, r->i, l);
+	q.b = place(t, b, l, r->j);
 	q.c = (void *)place(t, c, r->i, r->j);
 	q.bias = bias ? bias + r->j * t->elem_c : NULL;
+	if (l > 0)
+		q.beta = 1;
+	if (l + terms < t->k) {
+		q.bias = NULL;
+		q.act = PST_ACT_NONE;
+	}
 	return pst_tile_submit(t, &q);
+}
+
+/* All of C twice: the first terms of the sums, then the rest. A BLAS packs
+ * every element of A and B once then, and not for each part of C again. */
+static int run_by_terms(struct pst_tile *t, const struct operand *a,
+			const struct operand *b, const struct operand *c)
+{
+	const struct pst_gemm *g = t->g;
+	const struct pst_tile_rect all = {0, 0, g->m, g->n};
+	uint64_t l, terms;
+	int r = 0;
+
+	if (g->beta != 0)
+		move(t, c, 0, 0, g->m, g->n, false);
+	for (l = 0; l < t->k && r == 0; l += terms) {
+		terms = l == 0 ? HEAD_K : t->k - HEAD_K;
+		move(t, a, 0, l, g->m, terms, false);
+		move(t, b, l, 0, terms, g->n, false);
+		r = start(t, &all, l, terms, a, b, c);
+	}
+	if (r == 0)
+		r = pst_tile_wait(t, 2);
+	if (r == 0)
+		move(t, c, 0, 0, g->m, g->n, true);
+	return r;
 }
 
 int pst_tile_fit_run(struct pst_tile *t)
@@ -126,6 +162,9 @@ int pst_tile_fit_run(struct pst_tile *t)
 	unsigned int i;
 	int r;
 
+	/* Sums of 16-bit elements are not kept in 16 bits. */
+	if (t->k >= 4 * (uint64_t)HEAD_K && t->elem_c > 2)
+		return run_by_terms(t, &a, &b, &c);
 	for (i = 0; i < n; i++) {
 		x = &rects[i];
 		if (x->i + x->m > rows) {
@@ -138,7 +177,7 @@ int pst_tile_fit_run(struct pst_tile *t)
 		}
 		if (g->beta != 0)
 			move(t, &c, x->i, x->j, x->m, x->n, false);
-		r = start(t, x, &a, &b, &c);
+		r = start(t, x, 0, t->k, &a, &b, &c);
 		if (r < 0)
 			return r;
 	}

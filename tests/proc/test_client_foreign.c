@@ -314,7 +314,7 @@ START_TEST(products_that_fit_whole_are_right)
 		j.g.transb = v & 4;
 		j.g.m = v & 8 ? 300 : 256;
 		j.g.n = 150 + v * 20;
-		j.g.k = 77;
+		j.g.k = v & 1 ? 77 : 300;
 		j.g.alpha = 1;
 		j.g.beta = v % 3;
 		prepare(&j, v % 31 + 1, v % 5);
