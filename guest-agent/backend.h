@@ -21,6 +21,7 @@ struct pst_model_plan;
 struct pst_backend_op {
 	struct pst_op op;
 	uint32_t lane;       /* operations of one lane run in order */
+	bool alone;          /* no other lane is served at this step */
 	uint64_t compute_ns; /* the backend's own time so far */
 	uint64_t result;     /* CHECKSUM */
 	uint64_t cursor[6];  /* the backend's */
@@ -127,8 +128,8 @@ struct pst_backend_ops {
 	int (*begin)(struct pst_backend *b, struct pst_backend_op *bop,
 		     struct pst_error *err);
 
-	/* Does at most about 10 ms of it, or looks whether the device has
-	 * finished. Returns enum pst_backend_step or -errno. */
+	/* Does at most about 10 ms of it (20 if alone), or looks whether the
+	 * device has finished. Returns enum pst_backend_step or -errno. */
 	int (*step)(struct pst_backend *b, struct pst_backend_op *bop,
 		    struct pst_error *err);
 

@@ -18,6 +18,9 @@
 /* Bytes filled or read between two looks at the clock: 10 us in cached
  * memory, a few ms in uncached. */
 #define PIECE (256U << 10)
+/* Longer slices while there is one lane only: a product of up to 20 ms stays
+ * whole then, and the end of a slice costs 7 us. */
+#define ALONE (4.0 / 3)
 /* For the first estimates only. */
 #define BYTES_PER_S 4e9
 /* Below so many operations a slice's time says more of its overhead than of
@@ -230,6 +233,8 @@ static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 		return pst_gemm_scale(&bop->op, b->base, cur,
 				      start_ns + b->slice_ns);
 	want = *rate * (double)b->slice_ns / (double)PST_NS_PER_S;
+	if (bop->alone)
+		want *= ALONE;
 	/* Slices of a large product take the whole time, the many products of
 	 * a batch little of it. */
 	do {

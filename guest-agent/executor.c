@@ -280,6 +280,7 @@ static void step(struct pst_executor *ex, struct lane *l)
 	int r;
 
 	pst_check_no_reason(&err);
+	l->bop.alone = ex->n_active == 1;
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	charge(l, l->bop.compute_ns - before_ns);
 	l->waiting = r == PST_STEP_WAIT;

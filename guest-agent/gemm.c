@@ -37,7 +37,7 @@ char *bli_info_get_version_str(void);
 /* Panels are multiples of this, so that kernels see few ragged edges. */
 #define GRAIN 64U
 /* What may stay whole, as a part of the wanted size. */
-#define SLACK 2.0
+#define SLACK 1.5
 
 /* Elements scaled between two looks at the clock. */
 #define SCALE_ELEMS 65536U

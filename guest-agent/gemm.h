@@ -42,7 +42,7 @@ struct pst_gemm_tile {
 
 /*
  * How to cut an m x n x k product (all at least 1) into slices of about flops
- * operations each: a pure function. A product up to twice that stays
+ * operations each: a pure function. A product up to half above that stays
  * whole; no slice is cut below 64 x 64 x 256, under which a BLAS wastes its
  * time. k is cut first, in parts as long as a BLAS's own blocks, since the
  * sum's order in memory traffic stays the same; then rows and columns.
