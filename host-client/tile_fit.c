@@ -130,7 +130,7 @@ static int run_by_terms(struct pst_tile *t, const struct operand *a,
 	const struct pst_gemm *g = t->g;
 	const struct pst_tile_rect all = {0, 0, g->m, g->n};
 	uint64_t l, terms;
-	int r = 0;
+	int r = pst_tile_rouse(t);
 
 	if (g->beta != 0)
 		move(t, c, 0, 0, g->m, g->n, false);
@@ -141,7 +141,7 @@ static int run_by_terms(struct pst_tile *t, const struct operand *a,
 		r = start(t, &all, l, terms, a, b, c);
 	}
 	if (r == 0)
-		r = pst_tile_wait(t, 2);
+		r = pst_tile_wait(t, t->submitted);
 	if (r == 0)
 		move(t, c, 0, 0, g->m, g->n, true);
 	return r;

@@ -69,6 +69,10 @@ int pst_tile_wait(struct pst_tile *t, uint64_t n);
 /* Hands over one operation, number t->submitted from then on. */
 int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece);
 
+/* Hands over an operation that does nothing, so that the agent is awake when
+ * the first that does something comes; before all others. */
+int pst_tile_rouse(struct pst_tile *t);
+
 /* rows x cols of op(X) from (row, col) on, of a matrix at x. */
 struct pst_tile_part pst_tile_part(const struct pst_gemm *g, const void *x,
 				   uint64_t ld, bool trans, unsigned int elem,

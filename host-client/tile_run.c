@@ -54,6 +54,16 @@ int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
 	return 0;
 }
 
+int pst_tile_rouse(struct pst_tile *t)
+{
+	int r = pst_submit_nop(t->c, &t->tags[t->submitted % PST_TILE_PENDING]);
+
+	if (r < 0)
+		return r;
+	t->submitted++;
+	return 0;
+}
+
 /* ---- Copies ------------------------------------------------------------ */
 
 /* rows x cols of op(X) from (row, col) on. */
