@@ -35,10 +35,11 @@ check "exposure is 2.0 at most" quiet \
 	systemd-analyze security --offline=yes --threshold=20 \
 	"$tmp/penstock-agent.service"
 
-# $1: a key of the unit. Prints what it is set to, in microseconds.
+# $1: a key of the unit. Prints what it is set to, in microseconds, which
+# systemd writes with a Greek letter in some locales only.
 usec() {
 	systemd-analyze timespan "$(sed -n "s/^$1=//p" "$unit")" |
-		sed -n 's/.*μs: //p'
+		sed -n 's/.*s: //p'
 }
 
 # 10 s of draining and 1 s of sockets, penstock-agent(8), and some to spare.

@@ -422,12 +422,15 @@ START_TEST(any_call_may_fail_once)
 {
 	static struct pst_backend *left[4096];
 	const uint64_t n = calls_of_a_session() + 20;
-	unsigned int failed = 0, odd = 0;
+	unsigned int failed = 0, odd = 0, made = 0;
 	uint64_t i;
 	int r;
 
 	for (i = 1; i <= n && i < PST_ARRAY_SIZE(left); i++) {
 		r = session(i, false, &left[i]);
+		/* How often a session asks whether it is done differs: not
+		 * each gets as far as its call. */
+		made += fakecuda_calls() >= i;
 		if (r < 0) {
 			failed++;
 			ck_assert_msg(err.text[0], "call %llu: no sentence",
@@ -442,7 +445,8 @@ START_TEST(any_call_may_fail_once)
 			odd++;
 		fix_mem = NULL;
 	}
-	ck_assert_uint_gt(failed, n / 2);
+	ck_assert_uint_gt(made, 100);
+	ck_assert_uint_gt(failed, made / 2);
 	ck_assert_uint_le(odd, n / 10);
 }
 END_TEST
