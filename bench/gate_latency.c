@@ -87,7 +87,7 @@ static int nop_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 {
 	struct state *s = arg;
 	struct pst_times nop;
-	double probe, p99;
+	double probe = 0, p99;
 	int r;
 
 	r = pst_gate_nops(g, s->c, SLICE_NS, &nop);
@@ -101,7 +101,7 @@ static int ucx_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 {
 	struct state *s = arg;
 	struct pst_times nop;
-	double trip;
+	double trip = 0;
 	int r;
 
 	r = pst_gate_nops(g, s->c, SLICE_NS, &nop);
@@ -168,7 +168,7 @@ static int default_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 	static const uint64_t ns[] = {SLICE_NS, LONG_NS};
 	struct pst_times product;
 	struct state *s = arg;
-	double trip;
+	double trip = 0;
 	int i, r;
 
 	r = unix_trip(g, s, &trip);
@@ -190,7 +190,7 @@ static int sleep_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 {
 	struct state *s = arg;
 	struct pst_times nop;
-	double trip;
+	double trip = 0;
 	int r;
 
 	r = pst_gate_nops(g, s->c, SLICE_NS, &nop);

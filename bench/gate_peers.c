@@ -54,7 +54,7 @@ static int pair(struct pst_gate *g, void *arg, const char *peer,
 {
 	struct state *s = arg;
 	struct pst_times ours;
-	double theirs;
+	double theirs = 0;
 	int r;
 
 	r = pst_gate_products(g, s->c, &s->gemm, 200 * PST_BENCH_MS, &ours);

@@ -131,7 +131,7 @@ static int run_clients(struct pst_gate *g, struct state *s, unsigned int n,
 
 static int clients_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 {
-	double one, all, slowest;
+	double one, all = 0, slowest = 0;
 	struct state *s = arg;
 	int r;
 

@@ -67,7 +67,7 @@ static int find_kib(const char *root, const char *path, const char *name,
 static uint64_t group_room(const char *root, const char *group)
 {
 	uint64_t max, used, inactive = 0, active = 0;
-	char path[PATH_MAX], text[TEXT_MAX];
+	char path[PATH_MAX + 64], text[TEXT_MAX];
 
 	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", group);
 	if (read_file(root, path, text) < 0 || find_number(text, "", &max) < 0)

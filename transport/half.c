@@ -6,6 +6,7 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -134,9 +135,21 @@ store_f16_fast(uint16_t *dst, const float *src, uint64_t n)
 	return i;
 }
 
+/* Asked once: cpuid leaves a virtual machine. */
 static int has_f16c(void)
 {
-	return __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
+	static int known; /* 0: not yet, 1: no, 2: yes */
+	unsigned int a, b, c = 0, d;
+	int v = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (!v) {
+		v = __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C &&
+				    __builtin_cpu_supports("avx")
+			    ? 2
+			    : 1;
+		__atomic_store_n(&known, v, __ATOMIC_RELAXED);
+	}
+	return v == 2;
 }
 #else
 static uint64_t load_f16_fast(float *dst, const uint16_t *src, uint64_t n)
