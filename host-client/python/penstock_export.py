@@ -22,6 +22,9 @@ import numpy as np
 _LAYERS = "penstock.layers"
 _CLASSES = "penstock.classes"
 _DTYPES = ("float32", "float16", "bfloat16")
+# A layer's name in a file: not what "from" calls the model's input, and bytes.
+_INPUT = "input"
+_NAME_MAX = 64
 
 
 class ExportError(ValueError):
@@ -40,15 +43,16 @@ def _bfloat16(array):
 
 def _encode(array, dtype):
     """(name of the type in the file, bytes)."""
+    with np.errstate(over="ignore"):
+        short = array.astype("<f2" if dtype == "float16" else "<f4")
+        if dtype == "bfloat16":
+            bits = _bfloat16(short)
+            short = (bits.astype("<u4") << 16).view("<f4")
+    if not np.all(np.isfinite(short) == np.isfinite(array)):
+        raise ExportError(f"a weight is too large for {dtype}")
     if dtype == "bfloat16":
-        return "BF16", _bfloat16(array).tobytes()
-    if dtype == "float16":
-        with np.errstate(over="ignore"):
-            half = np.asarray(array, np.float64).astype("<f2")
-        if not np.all(np.isfinite(half) == np.isfinite(array)):
-            raise ExportError("a weight is too large for float16")
-        return "F16", half.tobytes()
-    return "F32", np.asarray(array).astype("<f4").tobytes()
+        return "BF16", bits.tobytes()
+    return "F16" if dtype == "float16" else "F32", short.tobytes()
 
 
 def write(path, layers, tensors, dtype="float32", metadata=None):
@@ -63,7 +67,8 @@ def write(path, layers, tensors, dtype="float32", metadata=None):
     offset = 0
     # Matrices first, so that short biases do not misalign them: GPUs multiply
     # faster from multiples of 16 bytes.
-    arrays = {name: np.asarray(array) for name, array in tensors.items()}
+    arrays = {name: np.asarray(array, np.float64)
+              for name, array in tensors.items()}
     for name, array in sorted(arrays.items(), key=lambda item: -item[1].ndim):
         kind, raw = _encode(array, dtype)
         header[name] = {"dtype": kind, "shape": list(array.shape),
@@ -169,8 +174,10 @@ def _array(parameter):
 
 
 def _modules(module):
-    """The modules of a Sequential, nested ones too, with their names."""
-    for name, child in module.named_children():
+    """The modules of a Sequential, nested ones too, with their names: one that
+    is there twice (an activation, as a rule) is given twice, which torch's
+    named_children() would not do."""
+    for name, child in module._modules.items():
         if type(child).__name__ == "Sequential":
             for inner, part in _modules(child):
                 yield f"{name}.{inner}", part
@@ -227,11 +234,17 @@ def from_torch(module):
     """(layers, tensors, metadata) of a torch.nn.Sequential of Linear, ReLU,
     GELU, SiLU, Tanh, Sigmoid, Softmax, LayerNorm, and Dropout, Identity and
     Flatten, which have no effect here."""
+    if not hasattr(module, "_modules"):
+        raise ExportError("this Sequential is not torch's")
     layers, tensors = [], {}
     for name, part in _modules(module):
         layer = _torch_layer(name, part, tensors)
-        if layer is not None:
-            layers.append({**layer, "name": name})
+        if layer is None:
+            continue
+        # The name serves messages only; some cannot be one.
+        if name != _INPUT and len(name.encode()) <= _NAME_MAX:
+            layer["name"] = name
+        layers.append(layer)
     return layers, tensors, {}
 
 

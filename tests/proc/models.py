@@ -71,11 +71,16 @@ class Module:
 
 
 class Sequential:
+    """Modules, or one dict of them. named_children() gives no module twice,
+    as torch's does not."""
+
     def __init__(self, *modules):
-        self.modules = modules
+        self._modules = modules[0] if isinstance(modules[0], dict) else {
+            str(i): m for i, m in enumerate(modules)}
+        self.modules = list(self._modules.values())
 
     def named_children(self):
-        return [(str(i), m) for i, m in enumerate(self.modules)]
+        return {id(m): (n, m) for n, m in self._modules.items()}.values()
 
     def __call__(self, x):
         for module in self.modules:
@@ -250,6 +255,12 @@ class Rows(WithConnection):
             self.m.infer(self.x, np.zeros((3, 10), "f4"))
         with self.assertRaises(TypeError):
             self.m.infer(self.x, np.zeros(self.y.shape))
+        for x in (self.x + 1j, self.x.astype("U"), self.x.astype("M8[s]")):
+            with self.assertRaises(TypeError):
+                self.m.infer(x)
+        # 2^32 rows, all of them the same.
+        with self.assertRaisesRegex(ValueError, "too large"):
+            self.m.infer(np.broadcast_to(self.x[:1], (1 << 32, 64)))
 
     def test_a_name_serves_every_connection(self):
         # A private agent has one client: the name alone is tried here.
@@ -396,6 +407,23 @@ class Exporter(WithConnection):
             linear(r, 7, 5), module("Identity", lambda x: x),
             module("Softmax", softmax, dim=-1)))
 
+    def test_a_module_may_be_there_twice(self):
+        r = self.random
+        act = module("Tanh", np.tanh)
+        same = linear(r, 12, 12)
+        self.check(Sequential(linear(r, 8, 12), act, same, act, same, act,
+                              linear(r, 12, 3)))
+
+    def test_a_module_may_have_any_name(self):
+        r = self.random
+        self.check(Sequential({
+            "input": linear(r, 8, 6), "n" * 65: module("Tanh", np.tanh),
+            "\u00e9" * 32: linear(r, 6, 4), "output": linear(r, 4, 3)}))
+        header, _ = read_file(self.path())
+        layers = json.loads(header["__metadata__"]["penstock.layers"])
+        self.assertEqual([layer.get("name") for layer in layers],
+                         [None, None, "\u00e9" * 32, "output"])
+
     def test_weights_of_16_bits_are_rounded(self):
         net = Sequential(linear(self.random, 30, 10))
         self.check(net, "float16", 5e-3)
@@ -428,8 +456,13 @@ class Exporter(WithConnection):
                 penstock_export.export(Sequential(part), self.path())
         with self.assertRaises(penstock_export.ExportError):
             penstock_export.export(object(), self.path())
-        with self.assertRaisesRegex(penstock_export.ExportError, "too large"):
-            penstock_export.write(self.path(), [], {"w": [1e6]}, "float16")
+        with self.assertRaisesRegex(penstock_export.ExportError, "not torch's"):
+            penstock_export.export(type("Sequential", (), {})(), self.path())
+        for dtype, value in (("float16", 1e6), ("float32", -1e39),
+                             ("bfloat16", 3.4e38)):
+            with self.assertRaisesRegex(penstock_export.ExportError,
+                                        "too large for " + dtype):
+                penstock_export.write(self.path(), [], {"w": [value]}, dtype)
         self.assertEqual(os.listdir(self.dir.name), [])
 
     def mlp(self, activation, out):

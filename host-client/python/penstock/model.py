@@ -62,10 +62,12 @@ class Model:
         new private array. timeout: seconds; it ends the wait, not the
         computation.
 
-        Raises ValueError (shapes), TypeError (out), Error: ENOENT when the
-        model was unloaded, StaleError when its agent is gone.
+        Raises ValueError (shapes), TypeError (element types, out), Error:
+        ENOENT when the model was unloaded, StaleError when its agent is gone.
         """
         x = np.asarray(rows)
+        if not np.can_cast(x.dtype, _F32, "same_kind"):
+            raise TypeError(f"rows of {x.dtype} are no float32")
         if x.ndim == 1:
             result = self.infer(x[np.newaxis], None if out is None
                                 else out[np.newaxis], timeout=timeout)[0]
@@ -73,6 +75,7 @@ class Model:
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ValueError(f"rows of {self.inputs} elements are needed, not "
                              f"an array of shape {x.shape}")
+        _layout.check_dims(x.shape[0])
         if out is None:
             out = np.empty((x.shape[0], self.outputs), _F32)
         if out.shape != (x.shape[0], self.outputs):
