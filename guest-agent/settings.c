@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest-agent/models.h"
+#include "transport/region.h"
 #include "transport/util.h"
 
 /* Defaults of the limits. A side that fits in 20 bits times another is far
@@ -152,6 +153,17 @@ static int add_cid(const struct given *g, struct pst_server_config *c)
 	return r;
 }
 
+static int parse_region(const struct given *g, const char **ret)
+{
+	struct pst_error why;
+
+	if (pst_region_check(g->value, &why) < 0)
+		return pst_error_set(g->err, -EINVAL, "%s: %s", g->where,
+				     why.text);
+	*ret = g->value;
+	return 0;
+}
+
 static int parse_node(const struct given *g, int *ret)
 {
 	uint32_t node;
@@ -263,8 +275,7 @@ int pst_setting_apply(struct pst_options *o, enum pst_setting setting,
 	case PST_SET_LISTEN:
 		return add_listen(&g, c);
 	case PST_SET_REGION:
-		c->region = value;
-		return 0;
+		return parse_region(&g, &c->region);
 	case PST_SET_SYSFS:
 		c->sysfs = value;
 		return 0;

@@ -101,6 +101,28 @@ static int open_file(const char *path, struct pst_region *ret,
 	return r;
 }
 
+static int parse_memfd(const char *text, uint64_t *ret, struct pst_error *err)
+{
+	if (pst_parse_size(text, ret) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "memfd:%s is not a size, such as "
+				     "memfd:256M",
+				     text);
+	return pst_region_check_size(*ret, err);
+}
+
+static int parse_fd(const char *text, int *ret, struct pst_error *err)
+{
+	uint64_t n;
+
+	if (pst_parse_u64(text, 0, INT32_MAX, &n) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "fd:%s is not the number of a descriptor",
+				     text);
+	*ret = (int)n;
+	return 0;
+}
+
 static int open_memfd(const char *text, struct pst_region *ret,
 		      struct pst_error *err)
 {
@@ -109,11 +131,9 @@ static int open_memfd(const char *text, struct pst_region *ret,
 	bool huge;
 	int r;
 
-	if (pst_parse_size(text, &size) < 0)
-		return pst_error_set(err, -EINVAL,
-				     "memfd:%s is not a size, such as "
-				     "memfd:256M",
-				     text);
+	r = parse_memfd(text, &size, err);
+	if (r < 0)
+		return r;
 	r = pst_region_create_memfd(size, &fd, &huge, err);
 	if (r < 0)
 		return r;
@@ -143,24 +163,22 @@ static int open_inherited(const char *text, struct pst_region *ret,
 {
 	PST_CLEANUP_FD int fd = -1;
 	char name[32];
-	uint64_t n;
-	int r;
+	int n = -1, r;
 
-	if (pst_parse_u64(text, 0, INT32_MAX, &n) < 0)
-		return pst_error_set(err, -EINVAL,
-				     "fd:%s is not the number of a descriptor",
-				     text);
-	if (fcntl((int)n, F_GETFD) < 0)
+	r = parse_fd(text, &n, err);
+	if (r < 0)
+		return r;
+	if (fcntl(n, F_GETFD) < 0)
 		return pst_error_set(err, -EINVAL, "descriptor %d is not open",
-				     (int)n);
-	fd = reopen((int)n);
+				     n);
+	fd = reopen(n);
 	if (fd < 0)
-		return pst_error_set_errno(err, errno, "descriptor %d", (int)n);
-	snprintf(name, sizeof(name), "fd %d", (int)n);
+		return pst_error_set_errno(err, errno, "descriptor %d", n);
+	snprintf(name, sizeof(name), "fd %d", n);
 	r = take_file(fd, name, ret, err);
 	if (r == 0) {
 		fd = -1;
-		close((int)n);
+		close(n);
 	}
 	return r;
 }
@@ -172,6 +190,15 @@ static const char *after(const char *spec, const char *word)
 
 	return strncmp(spec, word, n) == 0 && spec[n] == ':' ? spec + n + 1
 							     : NULL;
+}
+
+static int no_region(const char *spec, struct pst_error *err)
+{
+	return pst_error_set(err, -EINVAL,
+			     "\"%s\" names no region: auto, ivshmem, "
+			     "ivshmem:ADDR, dax, dax:daxX.Y, file:PATH, "
+			     "memfd:SIZE or fd:N",
+			     spec);
 }
 
 /* The only region among the guest's devices of these kinds. */
@@ -189,11 +216,42 @@ static int open_found(unsigned int kinds, const char *sysfs,
 	return pst_region_open_ivshmem(d.name, false, sysfs, ret, err);
 }
 
+int pst_region_check(const char *spec, struct pst_error *err)
+{
+	static const char *const alone[] = {"auto", "ivshmem", "dax"};
+	const char *rest;
+	uint64_t size;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < PST_ARRAY_SIZE(alone); i++)
+		if (strcmp(spec, alone[i]) == 0)
+			return 0;
+	rest = after(spec, "ivshmem");
+	if (rest)
+		return pst_region_check_ivshmem(rest, err);
+	rest = after(spec, "dax");
+	if (rest)
+		return pst_region_check_dax(rest, err);
+	rest = after(spec, "memfd");
+	if (rest)
+		return parse_memfd(rest, &size, err);
+	rest = after(spec, "fd");
+	if (rest)
+		return parse_fd(rest, &fd, err);
+	rest = after(spec, "file");
+	return rest && *rest ? 0 : no_region(spec, err);
+}
+
 int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
 		    struct pst_error *err)
 {
 	const char *rest;
+	int r;
 
+	r = pst_region_check(spec, err);
+	if (r < 0)
+		return r;
 	if (strcmp(spec, "auto") == 0)
 		return open_found(PST_REGION_IVSHMEM | PST_REGION_DAX, sysfs,
 				  ret, err);
@@ -213,14 +271,7 @@ int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
 	rest = after(spec, "memfd");
 	if (rest)
 		return open_memfd(rest, ret, err);
-	rest = after(spec, "fd");
-	if (rest)
-		return open_inherited(rest, ret, err);
-	return pst_error_set(err, -EINVAL,
-			     "\"%s\" names no region: auto, ivshmem, "
-			     "ivshmem:ADDR, dax, dax:daxX.Y, file:PATH, "
-			     "memfd:SIZE or fd:N",
-			     spec);
+	return open_inherited(after(spec, "fd"), ret, err);
 }
 
 void pst_region_close(struct pst_region *r)

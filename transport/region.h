@@ -105,6 +105,12 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
 			    struct pst_error *err);
 
 /*
+ * Whether spec, see pst_region_open(), can name a region, wherever the agent
+ * runs. Looks at nothing but the text. Returns 0, -EINVAL.
+ */
+int pst_region_check(const char *spec, struct pst_error *err);
+
+/*
  * Opens what the agent serves, maps all of it and holds an exclusive lock on
  * it until pst_region_close(). spec:
  *   auto            the only stamped device, ivshmem or device-DAX; one region

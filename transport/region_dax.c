@@ -154,6 +154,11 @@ static int not_dax(const char *name, struct pst_error *err)
 			     name);
 }
 
+int pst_region_check_dax(const char *name, struct pst_error *err)
+{
+	return is_dax_name(name) ? 0 : not_dax(name, err);
+}
+
 int pst_region_open_dax(const char *name, bool may_stamp, const char *sysfs,
 			struct pst_region *ret, struct pst_error *err)
 {

@@ -149,6 +149,11 @@ PST_MUST_USE int pst_region_list_dax(const char *sysfs,
 				     struct pst_region_devices *all,
 				     struct pst_error *err);
 
+/* Whether a device can have that PCI address, or name. 0, -EINVAL. */
+PST_MUST_USE int pst_region_check_ivshmem(const char *addr,
+					  struct pst_error *err);
+PST_MUST_USE int pst_region_check_dax(const char *name, struct pst_error *err);
+
 /* Open a device by its PCI address or its name. may_stamp: it need not be a
  * region yet. */
 PST_MUST_USE int pst_region_open_ivshmem(const char *addr, bool may_stamp,

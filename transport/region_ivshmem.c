@@ -329,6 +329,13 @@ static int not_ivshmem(const char *addr, struct pst_error *err)
 			     addr);
 }
 
+int pst_region_check_ivshmem(const char *addr, struct pst_error *err)
+{
+	char canonical[ADDR_SIZE];
+
+	return parse_addr(addr, canonical, err);
+}
+
 int pst_region_open_ivshmem(const char *addr, bool may_stamp, const char *sysfs,
 			    struct pst_region *ret, struct pst_error *err)
 {

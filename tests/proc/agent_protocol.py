@@ -720,7 +720,8 @@ def usage_errors_exit_2_with_one_line(start):
            ["--backend", "abacus"], ["--listen", "tcp:80"],
            ["--max-lease", "1K"], ["--log-level", "loud"],
            ["--allow-cid", "-1"], ["--max-dim", "4294967295"],
-           ["--numa-node", "near"]]
+           ["--numa-node", "near"], ["--region", "nonsense:1"],
+           ["--region", "memfd:5M"], ["--region", "ivshmem:4"]]
     for args in bad:
         r = subprocess.run([program, *args], capture_output=True, timeout=5)
         assert r.returncode == 2, (args, r)
@@ -768,6 +769,11 @@ def the_manuals_configuration_file_is_one(start):
         f.write("nonsense = 1\n")
     r = subprocess.run(command, capture_output=True, timeout=5)
     assert r.returncode == 2 and b"nonsense" in r.stderr, r
+    # Also where the command line has another one.
+    with open(path, "w") as f:
+        f.write("[agent]\nregion = ivshmem:dax0.0\n")
+    r = subprocess.run(command, capture_output=True, timeout=5)
+    assert r.returncode == 2 and b"agent.conf:2" in r.stderr, r
 
 
 def failures_exit_1_with_a_sentence(start):
@@ -779,7 +785,6 @@ def failures_exit_1_with_a_sentence(start):
     cases = [
         (["--region", "file:/nonexistent"], b"/nonexistent"),
         (["--region", "file:" + empty], b"empty"),
-        (["--region", "nonsense:1"], b"nonsense"),
         (["--region", "memfd:16M", "--listen",
           "unix:/nonexistent/sock"], b"/nonexistent"),
         (["--region", "memfd:16M", "--listen", "unix:" + a.sock], b"sock"),

@@ -315,15 +315,44 @@ END_TEST
 START_TEST(specifications_that_mean_nothing_are_refused)
 {
 	static const char *const bad[] = {
-		"",      "fil:x", "memfd:", "memfd:x", "memfd:1M",
-		"fd:-1", "fd:x",  "fd:999", "autos"};
+		"",      "fil:x",         "memfd:",   "memfd:x",  "memfd:1M",
+		"fd:-1", "fd:x",          "autos",    "memfd:7M", "dax:",
+		"dax:x", "file:",         "ivshmem:", "file",     "memfd",
+		"fd",    "ivshmem:00:00", "fd:999"};
 	struct pst_region r;
 	size_t i;
 
-	for (i = 0; i < PST_ARRAY_SIZE(bad); i++)
+	for (i = 0; i < PST_ARRAY_SIZE(bad); i++) {
 		ck_assert_msg(pst_region_open(bad[i], "/nonexistent", &r,
 					      &err) == -EINVAL,
 			      "\"%s\" was not refused", bad[i]);
+		/* That a descriptor is not open its number does not say. */
+		ck_assert_msg(pst_region_check(bad[i], &err) ==
+				      (strcmp(bad[i], "fd:999") ? -EINVAL : 0),
+			      "\"%s\" was not told", bad[i]);
+	}
+}
+END_TEST
+
+START_TEST(specifications_of_what_is_not_here_are_none_the_less_good)
+{
+	static const char *const good[] = {"auto",
+					   "ivshmem",
+					   "ivshmem:0000:00:05.0",
+					   "ivshmem:1f:05.0",
+					   "dax",
+					   "dax:dax3.1",
+					   "memfd:6M",
+					   "fd:77",
+					   "file:/nonexistent",
+					   "memfd:1G",
+					   "file:region",
+					   "ivshmem:00:04.1"};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(good); i++)
+		ck_assert_msg(pst_region_check(good[i], &err) == 0,
+			      "\"%s\": %s", good[i], err.text);
 }
 END_TEST
 
@@ -575,6 +604,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, what_is_not_a_region_is_refused_and_not_changed);
 	tcase_add_test(tc, a_resized_or_spoilt_region_is_refused);
 	tcase_add_test(tc, specifications_that_mean_nothing_are_refused);
+	tcase_add_test(
+		tc, specifications_of_what_is_not_here_are_none_the_less_good);
 	tcase_add_test(tc, a_second_agent_is_refused_with_the_pid_of_the_first);
 	tcase_add_test(tc, the_lock_of_a_killed_agent_is_free_again);
 	tcase_add_test(tc, a_memfd_region_is_stamped_and_sealed);
