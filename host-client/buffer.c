@@ -18,12 +18,18 @@ int pst_buffer_find(struct pst *c, const char *what, const void *ptr,
 {
 	struct pst_block *b = pst_heap_find(&c->heap, ptr, n);
 
-	if (!b)
+	if (!ptr)
+		return pst_error_set(err, -EFAULT, "%s is NULL", what);
+	if (!b && n)
 		return pst_error_set(
 			err, -EFAULT,
 			"%s (%llu bytes) does not lie in a buffer of the "
 			"connection",
 			what, (unsigned long long)n);
+	if (!b)
+		return pst_error_set(
+			err, -EFAULT,
+			"%s does not lie in a buffer of the connection", what);
 	if (b->extent->dead)
 		return pst_error_set(
 			err, -ESTALE,

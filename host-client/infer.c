@@ -25,6 +25,9 @@ static int check_args(const struct pst_infer *f, struct pst_error *err)
 		return pst_error_set(err, -EINVAL, "no model was given");
 	if (f->rows == 0)
 		return pst_error_set(err, -EINVAL, "a batch of 0 rows");
+	if (!f->in || !f->out)
+		return pst_error_set(err, -EFAULT, "the %s is NULL",
+				     f->in ? "output" : "input");
 	if (ld_in(f) < f->model->n_in || ld_out(f) < f->model->n_out)
 		return pst_error_set(
 			err, -EINVAL,

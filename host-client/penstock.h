@@ -476,7 +476,7 @@ struct pst_infer {
  *
  * EINVAL (no rows, or rows that overlap), ENOENT (the model was unloaded),
  * ESTALE (it was loaded on an agent that is gone, or a buffer of a lost
- * session), EFAULT (rows that leave their buffer), and the errors of
+ * session), EFAULT (rows that leave their buffer; NULL), and the errors of
  * pst_gemm().
  */
 int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,

@@ -231,6 +231,14 @@ START_TEST(bad_arguments_end_with_their_call)
 
 	fails(pst_infer(c, &f, MS, NULL), -EINVAL, "0 rows");
 	fails(pst_submit_infer(c, &f, &tag), -EINVAL, "0 rows");
+	f.rows = ROWS;
+	f.in = NULL;
+	fails(pst_infer(c, &f, MS, NULL), -EFAULT, "the input is NULL");
+	fails(pst_submit_infer(c, &f, &tag), -EFAULT, "the input is NULL");
+	f.in = bx;
+	f.out = NULL;
+	fails(pst_infer(c, &f, MS, NULL), -EFAULT, "the output is NULL");
+	f.out = by;
 	f.rows = m.max_batch + 1;
 	fails(pst_submit_infer(c, &f, &tag), -EMSGSIZE, "at most 65536");
 	f.rows = ROWS;
