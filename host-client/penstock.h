@@ -269,7 +269,8 @@ enum pst_act {
  * m x n, as CBLAS means it: leading dimensions in elements, op is the
  * transpose when transa, transb are set. k = 0 or alpha = 0 reads neither A
  * nor B; beta = 0 does not read C, NaN there is harmless. C must not overlap
- * an operand that is read. bias, n elements of C's type, is added to every row
+ * an operand that is read; that of a single product may lie beside A or B in
+ * one larger matrix. bias, n elements of C's type, is added to every row
  * of C in both orders; NULL (and bias_tensor 0): none.
  *
  * A and B have dtype, C and bias dtype_c, 0: the natural one. F64, F32: the

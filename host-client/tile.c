@@ -91,6 +91,23 @@ static bool overlap(const void *x, uint64_t nx, const void *y, uint64_t ny)
 	       (uintptr_t)y < (uintptr_t)x + nx;
 }
 
+/* Whether C shares a byte with A or B, which may lie beside it in one larger
+ * matrix. */
+static bool overlap_c(const struct pst_tile *t, uint64_t c, const void *x,
+		      uint64_t nx, uint32_t inner, uint32_t ld)
+{
+	const struct pst_gemm *g = t->g;
+	const uint64_t pitch = (uint64_t)ld * t->elem_ab;
+
+	if (!overlap(g->c, c, x, nx))
+		return false;
+	return g->batch > 1 || pitch != (uint64_t)g->ldc * t->elem_c ||
+	       !pst_lines_apart((uintptr_t)g->c,
+				(uint64_t)(g->order ? g->m : g->n) * t->elem_c,
+				(uintptr_t)x, (uint64_t)inner * t->elem_ab,
+				pitch);
+}
+
 /* What pst_op_check() would say of the whole, which no operation is. */
 static int check(struct pst_tile *t)
 {
@@ -119,7 +136,10 @@ static int check(struct pst_tile *t)
 	if (g->batch > 1 && g->stride_c < one / t->elem_c)
 		return fail(t, -EINVAL, "the products overlap in c");
 	if ((t->k &&
-	     (overlap(g->c, c, g->a, a) || overlap(g->c, c, g->b, b))) ||
+	     (overlap_c(t, c, g->a, a, !g->order != !g->transa ? g->m : g->k,
+			g->lda) ||
+	      overlap_c(t, c, g->b, b, !g->order != !g->transb ? g->k : g->n,
+			g->ldb))) ||
 	    overlap(g->c, c, g->bias, (uint64_t)g->n * t->elem_c))
 		return fail(t, -EINVAL, "c overlaps an operand that is read");
 	return 0;

@@ -47,6 +47,17 @@ int pst_matrix_bytes(bool col_major, uint64_t rows, uint64_t cols, uint64_t ld,
 	return 0;
 }
 
+bool pst_lines_apart(uint64_t x, uint64_t x_width, uint64_t y, uint64_t y_width,
+		     uint64_t pitch)
+{
+	uint64_t behind; /* from the start of x's lines to those of y's */
+
+	if (pitch == 0)
+		return false;
+	behind = (y % pitch + pitch - x % pitch) % pitch;
+	return behind >= x_width && y_width <= pitch - behind;
+}
+
 bool pst_op_reads_ab(const struct pst_op *op)
 {
 	/* An alpha too small for a float is 0 there. */
@@ -195,6 +206,22 @@ static bool overlap(const struct pst_operand *x, const struct pst_operand *y)
 {
 	return x->size && y->size && x->mem == y->mem &&
 	       x->off < y->off + y->size && y->off < x->off + x->size;
+}
+
+/* The same of C and A or B, which may be parts of one matrix. */
+static bool overlap_c(const struct pst_op *op, const struct pst_operand *x,
+		      uint32_t inner, uint32_t ld)
+{
+	const uint64_t elem = pst_dtype_size(op->dtype);
+	const uint64_t elem_c = pst_dtype_size(op->dtype_c);
+	const uint64_t pitch = ld * elem;
+
+	if (!overlap(&op->c, x))
+		return false;
+	return op->batch != 1 || pitch != op->ldc * elem_c ||
+	       !pst_lines_apart(op->c.off,
+				(op->col_major ? op->m : op->n) * elem_c,
+				x->off, inner * elem, pitch);
 }
 
 /* Which types a product may have. */
@@ -367,7 +394,10 @@ static int check_gemm(const struct check *ck, struct pst_op *op)
 	    (r = check_operand(ck, "bias", &op->bias, s->off_bias,
 			       s->flags & PST_WIRE_BIAS_TENSOR, 0, elem_c)) < 0)
 		return r;
-	if (overlap(&op->c, &op->a) || overlap(&op->c, &op->b) ||
+	if (overlap_c(op, &op->a, op->col_major != op->transa ? op->m : op->k,
+		      op->lda) ||
+	    overlap_c(op, &op->b, op->col_major != op->transb ? op->k : op->n,
+		      op->ldb) ||
 	    overlap(&op->c, &op->bias))
 		return pst_error_set(ck->err, -EINVAL,
 				     "c overlaps an operand that is read");

@@ -76,6 +76,15 @@ struct pst_op_model {
 typedef int pst_op_model_fn(void *arg, uint64_t handle,
 			    struct pst_op_model *ret);
 
+/*
+ * Whether no line of x shares a byte with one of y, in memory where lines of
+ * both are pitch bytes apart: parts of one larger matrix that lie beside each
+ * other. Positions and widths of lines in bytes. false where pitch does not
+ * tell: they may overlap.
+ */
+bool pst_lines_apart(uint64_t x, uint64_t x_width, uint64_t y, uint64_t y_width,
+		     uint64_t pitch);
+
 /* What a check asks. */
 struct pst_op_env {
 	const struct pst_wire_limits *limits;
@@ -89,7 +98,8 @@ struct pst_op_env {
 
 /*
  * Checks a private copy of an SQE and fills ret; of a NOP, tag and op, and no
- * operands. C must not overlap an operand that is read.
+ * operands. C must not overlap an operand that is read; of a single product it
+ * may lie beside A or B in one larger matrix (pst_lines_apart()).
  *
  * Returns 0, -EINVAL (malformed; misaligned operand; overlap; a reserved
  * field set), -EOPNOTSUPP (unknown op, or types that do not go together),

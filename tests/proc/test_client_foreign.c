@@ -342,6 +342,76 @@ START_TEST(batches_in_foreign_memory_are_right)
 }
 END_TEST
 
+/* The step of a factorisation: the rest of a matrix less the product of two of
+ * its panels, all in one array, which lies anywhere (_i) or in the region. */
+START_TEST(parts_of_one_matrix_are_told_apart)
+{
+	enum { LD = 301, N = 300, K = 20 };
+	struct pst_gemm g = {
+		.dtype = PST_F64,
+		.order = PST_COL_MAJOR,
+		.m = N - K,
+		.n = N - K,
+		.k = K,
+		.lda = LD,
+		.ldb = LD,
+		.ldc = LD,
+		.alpha = -1,
+		.beta = 1,
+	};
+	struct matrix x;
+	double want, *mem, *old;
+	uint32_t i, j, l;
+
+	make(&x, PST_F64, LD * N, _i == 1, 5);
+	mem = (double *)x.mem;
+	old = (double *)x.copy;
+	g.a = mem + K;
+	g.b = mem + K * LD;
+	g.c = mem + K * LD + K;
+	ck_assert_int_eq(pst_gemm(c, &g, 60000 * MS, NULL), 0);
+	for (j = K; j < N; j++)
+		for (i = K; i < N; i++) {
+			want = old[j * LD + i];
+			for (l = 0; l < K; l++)
+				want -= old[l * LD + i] * old[j * LD + l];
+			ck_assert_double_eq_tol(mem[j * LD + i], want, 1e-12);
+			old[j * LD + i] = mem[j * LD + i];
+		}
+	ck_assert_mem_eq(mem, old, x.size);
+	/* One row lower it is no longer beside. */
+	g.c = mem + K * LD + K - 1;
+	ck_assert_int_eq(pst_gemm(c, &g, 60000 * MS, NULL), -EINVAL);
+	ck_assert_mem_eq(mem, old, x.size);
+	destroy(&x);
+}
+END_TEST
+
+/* Small, whole in the region, and cut: C is NaN, and not read. */
+START_TEST(c_is_not_read_at_beta_0)
+{
+	static const uint32_t sizes[][3] = {
+		{9, 8, 7}, {256, 40, 400}, {700, 600, 2000}};
+	uint64_t i, n;
+	struct job j;
+
+	j = (struct job){0};
+	j.g.dtype = types[_i / 3][0];
+	j.g.dtype_c = types[_i / 3][1];
+	j.g.m = sizes[_i % 3][0];
+	j.g.n = sizes[_i % 3][1];
+	j.g.k = sizes[_i % 3][2];
+	j.g.alpha = 1;
+	prepare(&j, 15, 0);
+	n = j.c.size / pst_dtype_size(type_c(&j.g));
+	for (i = 0; i < n && type_c(&j.g) != PST_I32; i++)
+		put(j.c.mem, type_c(&j.g), i, NAN);
+	memcpy(j.c.copy, j.c.mem, j.c.size);
+	run(&j);
+	finish(&j);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_refused_before_anything_is_touched)
 {
 	static float a[100], b[100], d[200];
@@ -518,6 +588,8 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, products_larger_than_the_arena_are_right, 0, n);
 	tcase_add_loop_test(tc, products_that_fit_whole_are_right, 0, n);
 	tcase_add_test(tc, batches_in_foreign_memory_are_right);
+	tcase_add_loop_test(tc, parts_of_one_matrix_are_told_apart, 0, 2);
+	tcase_add_loop_test(tc, c_is_not_read_at_beta_0, 0, 3 * n);
 	tcase_add_test(tc,
 		       bad_arguments_are_refused_before_anything_is_touched);
 	tcase_add_test(
