@@ -166,6 +166,12 @@ void pst_verdicts_done(struct pst_verdicts *v);
 void pst_plan_detect(struct pst_plan *p);
 /* Whether mkinitcpio takes the command line from etc/cmdline.d. */
 bool pst_plan_has_snippets(const struct pst_plan *p);
+/*
+ * Whether grub2-mkconfig writes the options of boot/loader/entries by
+ * etc/default/grub (GRUB_ENABLE_BLSCFG, as on Fedora), so that nobody else
+ * should.
+ */
+bool pst_plan_grub_entries(const struct pst_root *root);
 /* Fills gpu and fn, or refuses. */
 int pst_plan_find(struct pst_plan *p, struct pst_error *err);
 /* Fills what is wanted besides. */

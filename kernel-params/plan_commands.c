@@ -50,24 +50,36 @@ static unsigned int parts_of(const char *path)
 	return PART_BOOT;
 }
 
+/* " --update-bls-cmdline" where entries get the command line only so. */
+static const char *bls_option(const struct pst_root *root)
+{
+	static const char option[] = " --update-bls-cmdline";
+	static const char *const programs[] = {"usr/sbin/grub2-mkconfig",
+					       "usr/bin/grub2-mkconfig"};
+	size_t i, len;
+
+	if (!pst_plan_grub_entries(root))
+		return "";
+	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
+		PST_CLEANUP_FREE char *text = NULL;
+
+		/* Before Fedora 37 and RHEL 9.3 it did so unasked. */
+		if (pst_root_read(root, programs[i], PST_ROOT_TEXT_MAX, &text,
+				  &len) == 0)
+			return strstr(text, option + 1) ? option : "";
+	}
+	return option;
+}
+
 static int add_grub(const struct pst_root *root, struct pst_lines *ret)
 {
-	PST_CLEANUP_FREE char *text = NULL;
-	size_t len;
-	bool bls = false;
-
 	if (pst_root_exists(root, "usr/sbin/update-grub"))
 		return pst_lines_add(ret, "update-grub");
 	if (!pst_root_exists(root, "boot/grub2"))
 		return pst_lines_add(ret,
 				     "grub-mkconfig -o /boot/grub/grub.cfg");
-	/* Fedora keeps the command line in loader entries. */
-	if (pst_root_read(root, "etc/default/grub", PST_ROOT_TEXT_MAX, &text,
-			  &len) == 0)
-		bls = strstr(text, "GRUB_ENABLE_BLSCFG=true") ||
-		      strstr(text, "GRUB_ENABLE_BLSCFG=\"true\"");
 	return pst_lines_add(ret, "grub2-mkconfig -o /boot/grub2/grub.cfg%s",
-			     bls ? " --update-bls-cmdline" : "");
+			     bls_option(root));
 }
 
 /* What makes this host's initramfs, as parts. */
@@ -122,13 +134,14 @@ static bool has_unified(const struct pst_root *root)
 	return false;
 }
 
-/* Entries were edited as well; others have to be made from it. */
+/* Entries were edited as well, or GRUB makes them; else they have to be made
+ * from it. */
 static int add_cmdline(const struct pst_root *root, bool entries,
 		       struct pst_lines *ret)
 {
 	if (pst_root_exists(root, "etc/kernel/proxmox-boot-uuids"))
 		return pst_lines_add(ret, "proxmox-boot-tool refresh");
-	if (entries && !has_unified(root))
+	if ((entries || pst_plan_grub_entries(root)) && !has_unified(root))
 		return 0;
 	if (pst_root_exists(root, "etc/mkinitcpio.conf"))
 		return pst_lines_add(ret, "mkinitcpio -P");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel-params/plan.h"
+#include "kernel-params/shell_text.h"
 
 static bool there(const struct pst_plan *p, const char *path)
 {
@@ -41,6 +42,25 @@ static bool is_nixos(const struct pst_plan *p)
 bool pst_plan_has_snippets(const struct pst_plan *p)
 {
 	return has_name(p, "etc/cmdline.d", ".conf");
+}
+
+bool pst_plan_grub_entries(const struct pst_root *root)
+{
+	static const char on[] = "true";
+	PST_CLEANUP_FREE char *text = NULL;
+	struct pst_shell_assign a;
+	unsigned int line = 0;
+	size_t len, pos = 0;
+	bool bls = false;
+
+	if (pst_root_exists(root, "boot/loader/loader.conf") ||
+	    pst_root_read(root, "etc/default/grub", PST_ROOT_TEXT_MAX, &text,
+			  &len) < 0)
+		return false;
+	while (pst_shell_next(text, "GRUB_ENABLE_BLSCFG", &pos, &line, &a))
+		bls = a.clear && a.len == strlen(on) &&
+		      memcmp(text + a.off, on, a.len) == 0;
+	return bls;
 }
 
 static unsigned int loaders(const struct pst_plan *p)

@@ -243,7 +243,8 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 	}
 	if (rc == 0 && pst_plan_has_snippets(p))
 		rc = plan_snippets(p, j, err);
-	if (rc == 0)
+	/* On request those that GRUB's settings make, too. */
+	if (rc == 0 && (p->request.targets || !pst_plan_grub_entries(p->root)))
 		rc = plan_entries(p, j, "/boot/loader/entries", err);
 	if (rc == 0)
 		rc = plan_entries(p, j, "/efi/loader/entries", err);
