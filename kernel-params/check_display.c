@@ -7,10 +7,9 @@
 PST_CHECK(boot_display)
 {
 	const struct pst_pci_dev *g = h->gpu;
-	bool screen = *h->display.connected &&
-		      g->addr.domain == h->display.connected_addr.domain &&
-		      g->addr.bus == h->display.connected_addr.bus &&
-		      g->addr.dev == h->display.connected_addr.dev;
+	const struct pst_pci_dev *d =
+		pst_pci_find(&h->pci, &h->display.connected_addr);
+	bool screen = *h->display.connected && d && pst_pci_same_card(d, g);
 
 	if (!g->boot_vga && !screen)
 		pst_finding_add(out, PST_PASS, NULL,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI functions from sysfs. */
+#include <ctype.h>
 #include <string.h>
 
 #include "kernel-params/pci.h"
@@ -206,6 +207,18 @@ static void driver_of_uevent(const struct reader *r)
 			strcpy(d->driver, p + strlen(key));
 }
 
+/* It gets into configuration files, where it must not mean anything else. */
+static void clean_driver(struct pst_pci_dev *d)
+{
+	char *p;
+
+	for (p = d->driver; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr("-_.+", *p)) {
+			*p = '?';
+			d->bad |= PST_PCI_BAD_DRIVER;
+		}
+}
+
 static void read_links(const struct reader *r)
 {
 	struct pst_pci_dev *d = r->dev;
@@ -217,6 +230,10 @@ static void read_links(const struct reader *r)
 		driver_of_uevent(r);
 	else if (rc < 0)
 		d->bad |= PST_PCI_BAD_DRIVER;
+	clean_driver(d);
+	rc = attr_link(r, "physfn", buf, sizeof(buf));
+	/* A copy may have the directory itself in the link's place. */
+	d->is_vf = rc >= 0 || rc == -EINVAL;
 	d->iommu_group = -1;
 	rc = attr_link(r, "iommu_group", buf, sizeof(buf));
 	if (rc > 0 && pst_parse_u64(buf, 0, INT32_MAX, &v) == 0)

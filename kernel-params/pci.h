@@ -52,11 +52,13 @@ struct pst_pci_dev {
 	uint16_t vendor, device, sub_vendor, sub_device;
 	uint8_t revision;
 	uint32_t class;             /* 24 bits: 0x030000 is a VGA controller */
-	char driver[64];            /* "" when none is bound */
+	char driver[64];            /* "" when none is bound; letters, digits
+				     * and "-_.+", others are "?" */
 	char driver_override[64];   /* "" when there is none */
 	int iommu_group;            /* -1: none */
 	int numa_node;              /* -1: none or unknown */
 	bool boot_vga;              /* the firmware's display */
+	bool is_vf;                 /* a virtual function (SR-IOV) */
 	bool enabled;               /* memory decoding is on */
 	bool has_reset;             /* attribute `reset` is there */
 	bool knows_reset_method;    /* attribute `reset_method` is there */
@@ -89,7 +91,8 @@ PST_MUST_USE int pst_pci_resource_parse(const char *text,
 const struct pst_pci_dev *pst_pci_find(const struct pst_pci *pci,
 				       const struct pst_pci_addr *a);
 
-/* Whether two functions are on one card (same domain, bus and device). */
+/* Whether two functions are on one card (same domain, bus and device); a
+ * virtual function is a card of its own. */
 bool pst_pci_same_card(const struct pst_pci_dev *a,
 		       const struct pst_pci_dev *b);
 
@@ -121,7 +124,8 @@ const struct pst_pci_dev *pst_pci_twin(const struct pst_pci *pci,
  * The GPU that is meant. text: an address, or "auto" or NULL: the one display
  * card that is on vfio-pci or set to be (driver_override), else the one NVIDIA
  * card that is not the firmware's display, else the one NVIDIA card, else the
- * one other card, displays of a mainboard's management or of the CPU left out.
+ * one other card, displays of a mainboard's management or of the CPU, and
+ * virtual functions, left out.
  * An address may be of any device but a bridge: a stand-in in a test, an NVMe.
  * *ret points into pci. 0, or with a sentence: -EINVAL (no address), -ENODEV
  * (no such device, no card, or a bridge), -EBUSY (more than one: the sentence

@@ -19,7 +19,8 @@ const struct pst_pci_dev *pst_pci_find(const struct pst_pci *pci,
 bool pst_pci_same_card(const struct pst_pci_dev *a, const struct pst_pci_dev *b)
 {
 	return a->addr.domain == b->addr.domain && a->addr.bus == b->addr.bus &&
-	       a->addr.dev == b->addr.dev;
+	       a->addr.dev == b->addr.dev &&
+	       (a->addr.fn == b->addr.fn || (!a->is_vf && !b->is_vf));
 }
 
 size_t pst_pci_card(const struct pst_pci *pci, const struct pst_pci_dev *dev,
@@ -114,7 +115,7 @@ static int wish(const struct pst_pci_dev *dev)
 		return 0;
 	if (is_prepared(dev))
 		return 5;
-	if (is_fixed_display(dev))
+	if (dev->is_vf || is_fixed_display(dev))
 		return 0;
 	if (dev->vendor == PST_PCI_NVIDIA)
 		return dev->boot_vga ? 3 : 4;

@@ -64,7 +64,8 @@ static int add_modules(struct pst_lines *l, const struct pst_pci_dev *dev)
 		for (k = 0; rc == 0 && k < 8 && known[i].modules[k]; k++)
 			rc = pst_lines_add(l, "%s", known[i].modules[k]);
 	}
-	if (rc == 0 && *dev->driver && strcmp(dev->driver, "vfio-pci") != 0)
+	if (rc == 0 && *dev->driver && !(dev->bad & PST_PCI_BAD_DRIVER) &&
+	    strcmp(dev->driver, "vfio-pci") != 0)
 		rc = pst_lines_add(l, "%s",
 				   module_of(dev->driver, buf, sizeof(buf)));
 	return rc;

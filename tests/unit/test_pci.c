@@ -243,6 +243,45 @@ START_TEST(a_host_without_pci_has_no_functions)
 }
 END_TEST
 
+START_TEST(a_virtual_function_is_a_card_of_its_own)
+{
+	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
+
+	tree_make();
+	tree_pci(&(struct tree_pci){"0000:00:02.0", "0x8086", "0x4680",
+				    "0x030000", "i915", 0, NULL});
+	tree_pci(&(struct tree_pci){"0000:00:02.1", "0x8086", "0x4680",
+				    "0x030000", NULL, 21, NULL});
+	tree_pci(&(struct tree_pci){"0000:00:02.2", "0x8086", "0x4680",
+				    "0x030000", NULL, 22, NULL});
+	tree_link("sys/devices/pci0000:00/0000:00:02.1/physfn",
+		  "../0000:00:02.0");
+	tree_dir("sys/devices/pci0000:00/0000:00:02.2/physfn");
+	ck_assert_int_eq(select_of("auto"), -ENODEV);
+	ck_assert_int_eq(select_of("00:02.1"), 0);
+	ck_assert(gpu->is_vf);
+	ck_assert_uint_eq(pst_pci_card(&pci, gpu, fn), 1);
+	ck_assert_ptr_eq(fn[0], gpu);
+	ck_assert_ptr_eq(pst_pci_twin(&pci, gpu, NULL), &pci.dev[0]);
+	ck_assert_uint_eq(pst_pci_card(&pci, &pci.dev[0], fn), 1);
+	ck_assert(!pci.dev[0].is_vf && pci.dev[2].is_vf);
+	pst_pci_done(&pci);
+	tree_remove();
+}
+END_TEST
+
+START_TEST(a_drivers_name_has_no_character_that_means_something)
+{
+	tree_make();
+	card("01", "0x10de\n", "0x17c2\n", "a\ninstall b /bin/c\033[31m");
+	ck_assert_int_eq(select_of("auto"), 0);
+	ck_assert_ptr_null(strpbrk(gpu->driver, "\n \033["));
+	ck_assert_uint_eq(gpu->bad, PST_PCI_BAD_DRIVER);
+	pst_pci_done(&pci);
+	tree_remove();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, an_address_is_hexadecimal_and_whole);
@@ -255,6 +294,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, displays_of_board_and_cpu_are_not_meant);
 	tcase_add_test(tc, a_named_device_has_to_be_there_and_no_bridge);
 	tcase_add_test(tc, a_host_without_pci_has_no_functions);
+	tcase_add_test(tc, a_virtual_function_is_a_card_of_its_own);
+	tcase_add_test(tc,
+		       a_drivers_name_has_no_character_that_means_something);
 }
 
 int main(void)
