@@ -20,10 +20,12 @@ static json_t *to_json(const struct pst_verdicts *v, bool good)
 
 	for (i = 0; i < v->n; i++)
 		if (json_array_append_new(
-			    list, json_pack("{s:s, s:s, s:s}", "id",
-					    v->verdict[i].id, "status",
-					    v->verdict[i].good ? "OK" : "FAIL",
-					    "seen", v->verdict[i].what))) {
+			    list,
+			    json_pack(
+				    "{s:s, s:s, s:o}", "id", v->verdict[i].id,
+				    "status",
+				    v->verdict[i].good ? "OK" : "FAIL", "seen",
+				    pst_host_text_json(v->verdict[i].what)))) {
 			json_decref(list);
 			return NULL;
 		}

@@ -70,7 +70,7 @@ static int recall(struct pst_host_job *job)
 	if (pst_plan_request_parse(job->journal.request, &job->request,
 				   &job->text) < 0)
 		return -EPROTO;
-	job->request.i_know = i_know;
+	job->request.i_know |= i_know;
 	return 0;
 }
 
@@ -121,13 +121,42 @@ void pst_host_job_close(struct pst_host_job *job)
 /* ---- How a plan is shown --------------------------------------------------
  */
 
+json_t *pst_host_text_json(const char *text)
+{
+	static const char unknown[] = "\xef\xbf\xbd";
+	PST_CLEANUP_FREE char *clean = NULL;
+	json_t *ret = text ? json_string(text) : json_null();
+	char *to;
+	size_t n;
+
+	if (ret)
+		return ret;
+	clean = to = malloc(strlen(text) * strlen(unknown) + 1);
+	for (; clean && *text; text += n) {
+		/* A character is what jansson takes of one to four bytes. */
+		json_t *one = NULL;
+
+		for (n = 1; n <= 4 && !one && memchr(text, '\0', n) == NULL;
+		     n++)
+			one = json_stringn(text, n);
+		json_decref(one);
+		n = one ? n - 1 : 1;
+		to = mempcpy(to, one ? text : unknown,
+			     one ? n : strlen(unknown));
+	}
+	if (clean)
+		*to = '\0';
+	return clean ? json_string(clean) : NULL;
+}
+
 json_t *pst_host_lines_json(const struct pst_lines *lines)
 {
 	json_t *list = json_array();
 	size_t i;
 
 	for (i = 0; list && i < lines->n; i++)
-		if (json_array_append_new(list, json_string(lines->line[i]))) {
+		if (json_array_append_new(list,
+					  pst_host_text_json(lines->line[i]))) {
 			json_decref(list);
 			return NULL;
 		}
@@ -149,9 +178,11 @@ static json_t *file_json(const struct pst_plan_file *f)
 	else if (!f->text)
 		action = "remove";
 	snprintf(mode, sizeof(mode), "%04o", f->mode);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s}", "path", f->path,
-			 "for", pst_target_name(f->target), "action", action,
-			 "mode", mode, "text", f->text, "diff", diff);
+	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}", "path",
+			 pst_host_text_json(f->path), "for",
+			 pst_target_name(f->target), "action", action, "mode",
+			 mode, "text", pst_host_text_json(f->text), "diff",
+			 pst_host_text_json(diff));
 }
 
 json_t *pst_host_job_json(const struct pst_host_job *job)

@@ -68,6 +68,10 @@ void pst_host_job_close(struct pst_host_job *job);
  * completed. NULL: out of memory. */
 json_t *pst_host_job_json(const struct pst_host_job *job);
 
+/* A text (NULL: null) as JSON, bytes that are no UTF-8 as U+FFFD: files may be
+ * in any encoding. NULL: out of memory. */
+json_t *pst_host_text_json(const char *text);
+
 /* A list of lines as JSON. NULL: out of memory. */
 json_t *pst_host_lines_json(const struct pst_lines *lines);
 

@@ -102,7 +102,11 @@ int pst_hostfile_mkdir(const struct pst_root *root, const char *path,
 
 	if (rc < 0)
 		return rc;
-	if (mkdirat(f.dir, f.name, 0755) < 0 && errno != EEXIST)
+	/* Whatever the umask is: others than root have to read what is in it.
+	 */
+	if (mkdirat(f.dir, f.name, 0755) < 0
+		    ? errno != EEXIST
+		    : fchmodat(f.dir, f.name, 0755, 0) < 0)
 		rc = pst_error_set_errno(err, errno, "cannot make %s", path);
 	else if (fsync(f.dir) < 0)
 		rc = pst_error_set_errno(err, errno, "cannot write %s", path);

@@ -134,6 +134,16 @@ int pst_journal_save(const struct pst_journal *j, const char *what,
 	return rc;
 }
 
+/* Whether the directory that is locked is the one that others will open. */
+static bool is_in_place(const struct pst_journal *j)
+{
+	struct stat locked, there;
+
+	return fstat(j->lock, &locked) == 0 &&
+	       pst_root_stat(j->root, PST_JOURNAL_DIR, &there) == 0 &&
+	       locked.st_dev == there.st_dev && locked.st_ino == there.st_ino;
+}
+
 static int lock(struct pst_journal *j, struct pst_error *err)
 {
 	struct pst_hostfile f;
@@ -151,9 +161,9 @@ static int lock(struct pst_journal *j, struct pst_error *err)
 	if (j->lock < 0)
 		return pst_error_set(err, -ENOENT, "/%s is gone",
 				     PST_JOURNAL_DIR);
-	if (flock(j->lock, LOCK_EX | LOCK_NB) < 0)
-		return pst_error_set(err,
-				     errno == EWOULDBLOCK ? -EBUSY : -errno,
+	/* One that was removed in between (by an undo) locks nobody out. */
+	if (flock(j->lock, LOCK_EX | LOCK_NB) < 0 || !is_in_place(j))
+		return pst_error_set(err, -EBUSY,
 				     "another penstock host changes the files "
 				     "at the moment");
 	/* Left over from what was cut off. */

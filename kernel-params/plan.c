@@ -358,10 +358,10 @@ int pst_plan_request_format(const struct pst_plan *p, char **ret)
 				 *name ? "," : "", target_names[i].name);
 	if (asprintf(ret,
 		     "gpu=%s\nregion=%" PRIu64 "\nvm-memory=%" PRIu64
-		     "\nisolate-cpus=%s\nfor=%s\n",
+		     "\nisolate-cpus=%s\nfor=%s\n%s",
 		     p->gpu->name, r->region, r->vm_memory,
 		     r->isolate_cpus ? r->isolate_cpus : "",
-		     *name ? name : "auto") < 0)
+		     *name ? name : "auto", r->i_know ? "i-know=1\n" : "") < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -376,6 +376,8 @@ static int take_line(struct pst_plan_request *r, const char *key, char *value)
 		return pst_parse_u64(value, 0, UINT64_MAX, &r->vm_memory);
 	else if (strcmp(key, "isolate-cpus") == 0)
 		r->isolate_cpus = *value ? value : NULL;
+	else if (strcmp(key, "i-know") == 0)
+		r->i_know = true;
 	else if (strcmp(key, "for") == 0)
 		return pst_targets_parse(value, &r->targets);
 	return 0;

@@ -38,4 +38,31 @@ check "unless it does not know the option" sh -c \
 	'grep -q "grub2-mkconfig.*grub.cfg$" "$1"' - "$tmp/stdout"
 expect "asked for, entries are edited" 0 "+++ b/boot/loader/entries/a.conf" \
 	plan --for systemd-boot
+
+# ---- The only card, given away knowingly, of a settings file in Latin-1 --------
+begin headless AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+rm -r "$tree/sys/bus/pci/devices/0000:02:00."*
+put etc/default/grub "$(printf '# Gr\374\337e \303\274\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"')"
+refuse "the host's only display" 1 "--i-know" plan
+expect "bytes that are no UTF-8 become U+FFFD" 0 \
+	'# Gr\uFFFD\uFFFDe \u00FC\nGRUB' plan --i-know --json
+look() {
+	expect "an apply without options knows too" 0 "so already" \
+		"$penstock" host apply --root "$tree"
+	check "the other bytes are as they were" grep -qF \
+		"$(printf '# Gr\374\337e')" "$tree/etc/default/grub"
+}
+round --i-know
+
+# ---- A restrictive umask -------------------------------------------------------
+begin umask AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+(
+	umask 077
+	"$penstock" host apply --root "$tree" >/dev/null
+)
+check "folders are for all to read" [ "$(stat -c %a "$tree/etc/modprobe.d")" \
+	= 755 ]
+check "so are files" [ "$(stat -c %a "$tree/etc/modprobe.d/"*)" = 644 ]
 finish

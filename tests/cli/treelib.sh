@@ -80,7 +80,7 @@ round() {
 	expect "$tree: plan changes nothing" 0 "" plan "$@"
 	check "$tree: nothing has changed" diff -r --no-dereference "$tree" "$tree.before"
 	check "$tree: patch takes the plan" sh -c '
-		cp -a "$1" "$1.patched" && grep -v "^note" "$2" |
+		cp -a "$1" "$1.patched" && grep -av "^note" "$2" |
 		patch -s -p1 -d "$1.patched" && rm -rf "$1.patched/var"' - \
 		"$tree" "$tmp/stdout"
 	expect "$tree: apply" 0 "penstock host verify" \
