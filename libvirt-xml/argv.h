@@ -16,8 +16,15 @@ void pst_vm_argv_add(struct pst_vm_argv *a, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void pst_vm_argv_done(struct pst_vm_argv *a);
 
+/*
+ * Slots of the root bus for devices that libvirt does not know of; it hands
+ * its own out from 1 on, and 0x1f is the chipset's.
+ */
+#define PST_VM_IVSHMEM_SLOT 0x1c
+#define PST_VM_VSOCK_SLOT   0x1d
+
 /* The arguments for the region as an ivshmem BAR and for a vhost-user vsock
- * device, with addresses on the root bus that libvirt assigns last. */
+ * device, with addresses on the root bus: those above, or c's. */
 void pst_vm_argv_add_ivshmem(struct pst_vm_argv *a,
 			     const struct pst_vm_config *c);
 void pst_vm_argv_add_vhost_user(struct pst_vm_argv *a,

@@ -4,12 +4,6 @@
 
 #include "libvirt-xml/argv.h"
 
-/*
- * Slots of the root bus for devices that libvirt does not know of; it hands
- * its own out from 1 on, and 0x1f is the chipset's.
- */
-#define IVSHMEM_SLOT 0x1c
-#define VSOCK_SLOT   0x1d
 /* Root ports for the card's functions. */
 #define FIRST_PORT 0x10
 
@@ -48,6 +42,11 @@ static void add_region_object(struct pst_vm_argv *a,
 	    c->region.via == PST_VM_VIA_NVDIMM ? ",align=2M" : "");
 }
 
+static const char *root_bus(const struct pst_vm_config *c)
+{
+	return c->root_bus ? c->root_bus : "pcie.0";
+}
+
 void pst_vm_argv_add_ivshmem(struct pst_vm_argv *a,
 			     const struct pst_vm_config *c)
 {
@@ -55,8 +54,9 @@ void pst_vm_argv_add_ivshmem(struct pst_vm_argv *a,
 	add(a, "-device");
 	add(a,
 	    "ivshmem-plain,id=penstock-shm,memdev=penstock-region,"
-	    "bus=pcie.0,addr=0x%x",
-	    IVSHMEM_SLOT);
+	    "bus=%s,addr=0x%x",
+	    root_bus(c),
+	    c->ivshmem_slot ? c->ivshmem_slot : PST_VM_IVSHMEM_SLOT);
 }
 
 void pst_vm_argv_add_vhost_user(struct pst_vm_argv *a,
@@ -70,8 +70,8 @@ void pst_vm_argv_add_vhost_user(struct pst_vm_argv *a,
 	add(a, "-device");
 	add(a,
 	    "vhost-user-vsock-pci,id=penstock-vsock0,chardev=penstock-vsock,"
-	    "bus=pcie.0,addr=0x%x",
-	    VSOCK_SLOT);
+	    "bus=%s,addr=0x%x",
+	    root_bus(c), c->vsock_slot ? c->vsock_slot : PST_VM_VSOCK_SLOT);
 }
 
 static void add_memory(struct pst_vm_argv *a, const struct pst_vm_config *c)
@@ -126,8 +126,9 @@ static void add_machine(struct pst_vm_argv *a, const struct pst_vm_config *c)
 		snprintf(vendor, sizeof(vendor), ",hv-vendor-id=%s",
 			 c->vendor_id);
 	add(a, "-cpu");
-	add(a, "%s%s%s%s", c->emulated ? "max" : "host",
-	    c->emulated ? "" : bits, c->hide_kvm ? ",kvm=off" : "", vendor);
+	add(a, "%s%s%s%s%s", c->emulated ? "max" : "host",
+	    c->emulated ? "" : bits, c->topoext ? ",topoext=on" : "",
+	    c->hide_kvm ? ",kvm=off" : "", vendor);
 	add(a, "-smp");
 	add(a, "%u,sockets=1,cores=%u,threads=%u", c->vcpus, c->vcpus / threads,
 	    threads);

@@ -86,6 +86,7 @@ struct pst_vm_config {
 	const char *rom; /* the card's, of its first function */
 	bool hide_kvm;
 	const char *vendor_id;
+	bool topoext; /* AMD's word for a guest that sees SMT siblings */
 	int node; /* NUMA node of the card, -1: there is only one, or unknown */
 	struct pst_vm_region region;
 	struct pst_vm_pin pin;
@@ -101,6 +102,9 @@ struct pst_vm_config {
 	const char *append;
 	const char *serial_log; /* a file instead of a terminal */
 	const char *emulator;   /* QEMU's program */
+	/* Places of what only QEMU knows, of a domain that is there already. */
+	const char *root_bus;             /* NULL: pcie.0, of q35 */
+	uint8_t ivshmem_slot, vsock_slot; /* 0: the usual one */
 };
 
 /*

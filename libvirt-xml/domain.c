@@ -239,6 +239,11 @@ static xmlNode *add_cpu(xmlNode *domain, const struct pst_vm_config *c,
 				    "passthrough");
 		node = pst_xml_attr(node, "limit", "%u", c->phys_bits);
 	}
+	if (node && c->topoext) {
+		node = pst_xml_attr(pst_xml_add(cpu, "feature"), "policy",
+				    "require");
+		node = pst_xml_attr(node, "name", "topoext");
+	}
 	/* libvirt hangs an nvdimm into a guest's NUMA node. */
 	if (node && c->region.via == PST_VM_VIA_NVDIMM)
 		node = pst_domain_add_cell(cpu, c);

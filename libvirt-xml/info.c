@@ -87,17 +87,51 @@ static void take_channel(const xmlNode *dev, struct pst_vm_info *info)
 		info->agent_connected = strcmp(text, "connected") == 0;
 }
 
+static void take_disk(const xmlNode *dev, struct pst_vm_info *info)
+{
+	const xmlNode *source = pst_xml_child(dev, "source");
+
+	if (info->disk[0] ||
+	    (!pst_xml_get_attr(source, "file", info->disk,
+			       sizeof(info->disk)) &&
+	     !pst_xml_get_attr(source, "dev", info->disk, sizeof(info->disk))))
+		return;
+	pst_xml_get_attr(pst_xml_child(dev, "driver"), "type",
+			 info->disk_format, sizeof(info->disk_format));
+}
+
+/* A device's place, when that is on the root bus. */
+static void take_slot(const xmlNode *dev, struct pst_vm_info *info)
+{
+	const xmlNode *a = pst_xml_child(dev, "address");
+	uint64_t domain = 0, bus, slot;
+	char type[16];
+
+	if (!pst_xml_get_attr(a, "type", type, sizeof(type)) ||
+	    strcmp(type, "pci") != 0)
+		return;
+	number(a, "domain", UINT32_MAX, &domain);
+	if (!domain && number(a, "bus", 0, &bus) &&
+	    number(a, "slot", 31, &slot))
+		info->root_slots |= 1U << slot;
+}
+
 static void take_devices(const xmlNode *devices, struct pst_vm_info *info)
 {
 	const xmlNode *n;
 	uint64_t cid;
 
+	for (n = pst_xml_child(devices, NULL); n; n = pst_xml_next(n, NULL))
+		take_slot(n, info);
+	for (n = pst_xml_child(devices, "disk"); n; n = pst_xml_next(n, "disk"))
+		take_disk(n, info);
 	for (n = pst_xml_child(devices, "hostdev"); n;
 	     n = pst_xml_next(n, "hostdev"))
 		take_hostdev(n, info);
 	for (n = pst_xml_child(devices, "channel"); n;
 	     n = pst_xml_next(n, "channel"))
 		take_channel(n, info);
+	info->vsock = pst_xml_child(devices, "vsock") != NULL;
 	if (number(pst_xml_at(devices, "vsock/cid"), "address", UINT32_MAX,
 		   &cid))
 		info->cid = (uint32_t)cid;
@@ -132,6 +166,16 @@ static bool boots_uefi(const xmlNode *os)
 	       strcmp(text, "pflash") == 0;
 }
 
+/* "pc" and "pc-i440fx-7.2"; q35's are called "q35" and "pc-q35-7.2". */
+static bool is_i440fx(const xmlNode *os)
+{
+	char machine[64];
+
+	return pst_xml_get_attr(pst_xml_child(os, "type"), "machine", machine,
+				sizeof(machine)) &&
+	       strncmp(machine, "pc", 2) == 0 && !strstr(machine, "q35");
+}
+
 int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 		      struct pst_error *err)
 {
@@ -157,6 +201,7 @@ int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 	pst_xml_get_text(pst_xml_at(domain, "os/nvram"), ret->nvram,
 			 sizeof(ret->nvram));
 	ret->uefi = boots_uefi(pst_xml_child(domain, "os"));
+	ret->i440fx = is_i440fx(pst_xml_child(domain, "os"));
 	ret->memory = memory_of(domain);
 	take_devices(pst_xml_child(domain, "devices"), ret);
 	for (n = pst_xml_at(domain, "metadata/domain"); n;

@@ -14,7 +14,12 @@ struct pst_vm_info {
 	bool ours; /* it has our element in <metadata> */
 	struct pst_vm_region region;
 	char endpoint[2 * PATH_MAX]; /* the agent's URI, empty: none */
+	bool vsock;                  /* it has a vsock device */
 	uint32_t cid;         /* of <vsock>; 0: none, or chosen at start */
+	char disk[PATH_MAX];  /* of its first disk that is a file or a block */
+	char disk_format[16]; /* device; empty: none */
+	bool i440fx;          /* its root bus is pci.0, not q35's pcie.0 */
+	uint32_t root_slots;  /* of the root bus that have an address, bits */
 	uint64_t memory;      /* bytes, <memory> */
 	bool agent_channel;   /* org.qemu.guest_agent.0 is there */
 	bool agent_connected; /* and somebody in the guest has it open */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "libvirt-xml/argv.h"
 #include "libvirt-xml/domain_int.h"
 #include "libvirt-xml/info.h"
 #include "libvirt-xml/xml.h"
@@ -99,12 +100,47 @@ static bool add_nvdimm(const struct patch *p)
 	return pst_domain_add_nvdimm(p->devices, &c) != NULL;
 }
 
+/* Slots of the root bus that devices have, and arguments for QEMU name. */
+static uint32_t taken_slots(const struct patch *p)
+{
+	uint32_t taken = p->info->root_slots;
+	char value[2 * PATH_MAX];
+	const xmlNode *n;
+	const char *addr;
+	unsigned int slot;
+
+	for (n = pst_xml_at(p->domain, "commandline/arg"); n;
+	     n = pst_xml_next(n, "arg")) {
+		if (!pst_xml_get_attr(n, "value", value, sizeof(value)))
+			continue;
+		addr = strstr(value, ",addr=");
+		if (addr && sscanf(addr, ",addr=%x", &slot) == 1 && slot < 32)
+			taken |= 1U << slot;
+	}
+	return taken;
+}
+
+/* The first free slot of the root bus from first down; 0: none. */
+static uint8_t free_slot(uint32_t taken, unsigned int first)
+{
+	unsigned int slot = first;
+
+	while (slot && taken & 1U << slot)
+		slot--;
+	return (uint8_t)slot;
+}
+
 static bool add_qemu(const struct patch *p, bool ivshmem, bool vsock)
 {
 	struct pst_vm_config c = *p->c;
+	uint32_t taken = taken_slots(p);
 	xmlNode *commandline;
 	xmlNs *ns;
 
+	c.root_bus = p->info->i440fx ? "pci.0" : NULL;
+	c.vsock_slot = free_slot(taken, PST_VM_VSOCK_SLOT);
+	c.ivshmem_slot =
+		free_slot(taken | 1U << c.vsock_slot, PST_VM_IVSHMEM_SLOT);
 	/* Only what is missing of the two. */
 	if (!ivshmem)
 		c.region.via = PST_VM_VIA_NVDIMM;
@@ -209,6 +245,13 @@ static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
 				     "%s has the region %s already, which "
 				     "stays",
 				     info->name, info->region.path);
+	if (!c->vsock_socket && info->vsock && !info->cid)
+		return pst_error_set(err, -EEXIST,
+				     "%s gets another CID at each start (<cid "
+				     "auto='yes'/>), which no endpoint can "
+				     "name: virsh edit, and <cid auto='no' "
+				     "address='%u'/> there",
+				     info->name, c->cid);
 	if (!c->vsock_socket && info->cid && info->cid != c->cid)
 		return pst_error_set(err, -EEXIST,
 				     "%s has CID %u already, which stays",

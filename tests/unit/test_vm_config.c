@@ -282,6 +282,11 @@ START_TEST(qemu_limits_address_bits_and_hides_kvm_when_asked)
 			 "host,host-phys-bits=on,host-phys-bits-limit=39,"
 			 "kvm=off,hv-vendor-id=penstock");
 	pst_vm_argv_done(&a);
+	c = good();
+	c.topoext = true;
+	ck_assert_int_eq(pst_vm_argv_qemu(&c, &a, NULL), 0);
+	ck_assert_str_eq(value_of(&a, "-cpu", ""), "host,topoext=on");
+	pst_vm_argv_done(&a);
 }
 END_TEST
 

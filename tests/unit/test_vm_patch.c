@@ -190,6 +190,51 @@ START_TEST(another_name_or_cid_is_refused)
 }
 END_TEST
 
+START_TEST(a_cid_that_changes_at_each_start_is_refused)
+{
+	static const char vsock[] =
+		"<domain type='kvm'><name>win</name><memory>1</memory><devices>"
+		"<vsock model='virtio'><cid auto='yes'/></vsock></devices>"
+		"</domain>";
+	struct pst_vm_config c = config(PST_VM_VIA_SHMEM);
+	struct pst_error err = {0};
+	char *before, *after;
+
+	ck_assert_int_eq(pst_vm_patch(vsock, &c, &before, &after, &err),
+			 -EEXIST);
+	ck_assert_ptr_nonnull(strstr(err.text, "auto='no' address='7'"));
+}
+END_TEST
+
+/* A machine of virt-manager's older kind, which uses the usual slot. */
+static const char i440fx[] =
+	"<domain type='kvm'><name>win</name><memory>1048576</memory>"
+	"<os><type machine='pc-i440fx-7.2'>hvm</type></os><devices>"
+	"<controller type='pci' index='0' model='pci-root'/>"
+	"<controller type='usb' index='0' model='ich9-ehci1'>"
+	"<address type='pci' domain='0x0000' bus='0x00' slot='0x1c' "
+	"function='0x7'/></controller>"
+	"<controller type='sata' index='0'>"
+	"<address type='pci' domain='0x0000' bus='0x01' slot='0x1b' "
+	"function='0x0'/></controller></devices></domain>";
+
+START_TEST(the_bar_goes_to_the_machines_own_bus_and_a_free_slot)
+{
+	struct pst_vm_config c = config(PST_VM_VIA_IVSHMEM);
+	char *xml = patched(i440fx, &c), *more;
+
+	has(xml, "memdev=penstock-region,bus=pci.0,addr=0x1b\"");
+	/* What is there by argument is in the way too. */
+	c.region.via = PST_VM_VIA_IVSHMEM;
+	c.vsock_socket = "/v";
+	c.vsock_uds = "/u";
+	more = patched(xml, &c);
+	has(more, "chardev=penstock-vsock,bus=pci.0,addr=0x1d\"");
+	free(more);
+	free(xml);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, what_is_missing_comes_and_what_is_there_stays);
@@ -199,6 +244,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_limit_that_is_there_stays);
 	tcase_add_test(tc, texts_with_white_space_are_kept);
 	tcase_add_test(tc, another_name_or_cid_is_refused);
+	tcase_add_test(tc, a_cid_that_changes_at_each_start_is_refused);
+	tcase_add_test(tc,
+		       the_bar_goes_to_the_machines_own_bus_and_a_free_slot);
 }
 
 int main(void)

@@ -181,6 +181,20 @@ START_TEST(vcpus_are_pinned_with_their_topology)
 }
 END_TEST
 
+START_TEST(amd_shows_threads_only_with_a_word_of_its_own)
+{
+	struct pst_vm_config c = titan(PST_VM_VIA_NVDIMM);
+	char *xml = xml_of(&c, OLD);
+
+	has_not(xml, "topoext");
+	free(xml);
+	c.topoext = true;
+	xml = xml_of(&c, OLD);
+	has(xml, "<feature policy=\"require\" name=\"topoext\"/>");
+	free(xml);
+}
+END_TEST
+
 START_TEST(kvm_is_hidden_only_when_asked)
 {
 	struct pst_vm_config c = titan(PST_VM_VIA_NVDIMM);
@@ -337,6 +351,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, without_a_card_there_is_no_limit);
 	tcase_add_test(tc, address_bits_are_limited_where_libvirt_can);
 	tcase_add_test(tc, vcpus_are_pinned_with_their_topology);
+	tcase_add_test(tc, amd_shows_threads_only_with_a_word_of_its_own);
 	tcase_add_test(tc, kvm_is_hidden_only_when_asked);
 	tcase_add_test(tc, a_vhost_user_vsock_makes_memory_shared);
 	tcase_add_test(tc, libvirt_may_choose_the_firmware);
