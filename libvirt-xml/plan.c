@@ -292,13 +292,24 @@ static int plan_firmware(const struct pst_vm_request *q,
 	return 0;
 }
 
-/* What the disk's file begins with; a name when it is not there yet. */
+static bool ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), len = strlen(end);
+
+	return n >= len && strcmp(text + n - len, end) == 0;
+}
+
+/*
+ * What is known of the disk already, else what its file begins with; its name
+ * when it is not there yet. A guest writes whatever it likes into a raw disk,
+ * also the header of an image whose backing file is one of the host's: so a
+ * disk that was raw once stays raw.
+ */
 static void plan_disk(const struct pst_vm_request *q,
 		      const struct pst_vm_host *h, struct pst_vm_config *c,
 		      struct pst_vm_notes *notes)
 {
 	char magic[MAGIC_LEN] = "";
-	const char *dot;
 	struct stat st;
 	int fd;
 
@@ -306,11 +317,11 @@ static void plan_disk(const struct pst_vm_request *q,
 	c->disk_format = "raw";
 	if (!q->disk)
 		return;
-	c->disk_is_block = strncmp(q->disk, "/dev/", 5) == 0;
+	c->disk_is_block = strncmp(q->disk, "/dev/", 5) == 0 &&
+			   strncmp(q->disk, SHM_DIR "/", 9) != 0;
 	if (c->disk_is_block)
 		return;
-	dot = strrchr(q->disk, '.');
-	if (dot && strcmp(dot, ".qcow2") == 0)
+	if (ends_with(q->disk, ".qcow2"))
 		c->disk_format = "qcow2";
 	if (pst_root_stat(&h->root, q->disk, &st) < 0) {
 		pst_vm_note(notes,
@@ -319,6 +330,10 @@ static void plan_disk(const struct pst_vm_request *q,
 			    q->disk, c->disk_format, q->disk);
 		return;
 	}
+	if (q->disk_format)
+		c->disk_format = q->disk_format;
+	if (q->disk_format || ends_with(q->disk, ".raw"))
+		return;
 	fd = pst_root_open_file(&h->root, q->disk);
 	if (fd >= 0 && read(fd, magic, sizeof(magic)) == MAGIC_LEN)
 		c->disk_format = memcmp(magic, "QFI\xfb", MAGIC_LEN) == 0
@@ -389,5 +404,8 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_vm_host *h,
 		rc = check_pool(q, h, c, notes, err);
 	if (rc == 0)
 		rc = plan_pin(q, h, c, notes, err);
+	/* QEMU's "host" leaves it out: [qemu: target/i386/cpu.c, TOPOEXT]. */
+	c->topoext = h->cpu.vendor == PST_CPU_AMD && !q->emulated &&
+		     c->pin.threads > 1;
 	return rc;
 }

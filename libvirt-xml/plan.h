@@ -35,6 +35,7 @@ struct pst_vm_request {
 	uint64_t memory;
 	uint32_t vcpus;
 	const char *disk;
+	const char *disk_format; /* that it has in the domain; NULL: look */
 	uint64_t region_size;
 	enum pst_vm_via via;
 	const char *region_path; /* NULL: on the host's hugetlbfs */

@@ -65,7 +65,9 @@ static int check_display(const struct pst_vm_request *q,
 			 const struct pst_pci_dev *dev,
 			 struct pst_vm_notes *notes, struct pst_error *err)
 {
-	const bool held = dev->driver[0] && strcmp(dev->driver, VFIO) != 0;
+	/* Without a driver the firmware's framebuffer may still be drawn to;
+	 * one that vfio-pci has shows nothing of the host's any more. */
+	const bool held = strcmp(dev->driver, VFIO) != 0;
 	const bool lit = held && has_lit_connector(&h->root, dev);
 
 	if (!lit && !(dev->boot_vga && held))
@@ -76,7 +78,7 @@ static int check_display(const struct pst_vm_request *q,
 			"%s is this host's display (%s, driver %s): the guest "
 			"would take it away; --i-know passes it all the same",
 			dev->name, lit ? "a monitor is lit by it" : "boot VGA",
-			dev->driver);
+			dev->driver[0] ? dev->driver : "none");
 	pst_vm_note(notes, "%s is this host's display, which will go dark",
 		    dev->name);
 	return 0;
