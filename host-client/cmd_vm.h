@@ -123,7 +123,9 @@ struct pst_cmd_vm_ask {
 	struct pst_vm_request q;
 	const char *root;
 	const char *uri; /* NULL: not given */
+	bool defines; /* the domain will be defined: libvirt has to be there */
 	bool cid_given;
+	char disk_format[16]; /* that the domain has already */
 };
 
 #define PST_CMD_VM_ASK                                                         \
@@ -142,18 +144,19 @@ struct pst_cmd_vm_plan {
 	struct pst_vm_host host;
 	struct pst_vm_notes notes;
 	struct pst_virt *virt; /* NULL: not connected */
+	int lock_fd; /* no other definition chooses a CID, until unplan */
 	const struct pst_vm_api *api;
 	unsigned long libvirt_version; /* 0: unknown */
 };
 
 /*
- * Asks the host and, as far as there is one, libvirt (needed: there has to be
- * one), chooses a CID and makes the configuration. Notes are printed. Returns
- * PST_EXIT_OK, the caller ends *ret with pst_cmd_vm_unplan() in every case; or
- * prints why not.
+ * Asks the host and, as far as there is one, libvirt (ask->defines: there has
+ * to be one), chooses a CID and makes the configuration. Notes are printed.
+ * Returns PST_EXIT_OK, the caller ends *ret with pst_cmd_vm_unplan() in every
+ * case; or prints why not.
  */
 int pst_cmd_vm_plan(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
-		    bool needed, struct pst_cmd_vm_plan *ret);
+		    struct pst_cmd_vm_plan *ret);
 void pst_cmd_vm_unplan(struct pst_cmd_vm_plan *plan);
 
 /* The domain's XML, looked at with libvirt's schema where there is one; the

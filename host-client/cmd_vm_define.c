@@ -33,6 +33,18 @@ static void write_conf(struct install *d, const char *sub, const char *text)
 	fputs(text, stderr);
 }
 
+/* Of a former definition whose region could have one. */
+static void remove_unit(struct install *d)
+{
+	struct pst_error err;
+
+	if (pst_vm_files_remove(d->dir, "regions.d", d->c->name, &err) < 0 ||
+	    pst_vm_files_systemctl(d->dir, "disable", d->c->name, &err) < 0) {
+		d->failed = true;
+		pst_cmd_fail(d->ctx, "%s", err.text);
+	}
+}
+
 /* The unit makes the region before libvirtd starts domains by itself. */
 static void install_unit(struct install *d)
 {
@@ -47,6 +59,7 @@ static void install_unit(struct install *d)
 			"it, and autostart fails\n",
 			d->ctx->path, d->c->name, d->c->region.path,
 			d->c->name);
+		remove_unit(d);
 		return;
 	}
 	if (pst_vm_files_region(&d->c->region, text, sizeof(text), &err) < 0) {
@@ -141,19 +154,47 @@ static int report(const struct pst_cmd_ctx *ctx, const struct pst_vm_config *c,
 	return complete ? PST_EXIT_OK : PST_EXIT_FAILED;
 }
 
+/* The region of the definition that was replaced, when the domain has another
+ * one now: it would hold its hugepages, or be of a size that QEMU refuses. */
+static void drop_old_region(const struct pst_cmd_ctx *ctx,
+			    const struct pst_cmd_vm_plan *p,
+			    const struct pst_vm_region *old)
+{
+	enum pst_virt_state state;
+	struct pst_error err;
+
+	if (!old->path[0] || (strcmp(old->path, p->config.region.path) == 0 &&
+			      old->size == p->config.region.size))
+		return;
+	if (p->api->virt_state(p->virt, p->config.name, &state, &err) ||
+	    state != PST_VIRT_OFF)
+		fprintf(stderr,
+			"%s: note: %s has its old region while it runs; then "
+			"rm %s\n",
+			ctx->path, p->config.name, old->path);
+	else if (pst_vm_files_remove_region(old->path, &err))
+		fprintf(stderr, "%s: note: %s\n", ctx->path, err.text);
+}
+
 static int define(const struct pst_cmd_ctx *ctx,
 		  const struct pst_cmd_vm_plan *p, const char *dir, bool json)
 {
+	PST_CLEANUP_FREE struct pst_vm_info *old = calloc(1, sizeof(*old));
 	PST_CLEANUP_FREE char *xml = NULL;
 	struct pst_error err;
 	int rc;
 
+	if (!old)
+		return pst_cmd_fail(ctx, "out of memory");
 	rc = pst_cmd_vm_domain(ctx, p, &xml);
 	if (rc)
 		return rc;
+	if (p->api->virt_info(p->virt, p->config.name, false, old, NULL))
+		old->region.path[0] = '\0';
 	rc = p->api->virt_define(p->virt, xml, false, &err);
 	if (rc)
 		return pst_cmd_fail(ctx, "%s", err.text);
+	drop_old_region(ctx, p, &old->region);
 	return report(ctx, &p->config, pst_cmd_vm_install(ctx, dir, &p->config),
 		      json);
 }
@@ -178,7 +219,8 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	}
 	ask.q.name = argv[optind];
 	ask.q.is_final = true;
-	rc = pst_cmd_vm_plan(ctx, &ask, true, p);
+	ask.defines = true;
+	rc = pst_cmd_vm_plan(ctx, &ask, p);
 	if (rc == PST_EXIT_OK)
 		rc = define(ctx, p, dir, json);
 	pst_cmd_vm_unplan(p);

@@ -176,8 +176,12 @@ int pst_vm_files_systemctl(const char *dir, const char *verb, const char *name,
 			   struct pst_error *err)
 {
 	char unit[PST_VM_NAME_MAX + 64];
-	char *argv[] = {(char *)"systemctl", (char *)"--quiet", (char *)verb,
-			unit, NULL};
+	char *argv[] = {(char *)"systemctl",
+			(char *)"--quiet",
+			(char *)verb,
+			unit,
+			NULL,
+			NULL};
 	int status, rc;
 	pid_t pid;
 
@@ -185,6 +189,9 @@ int pst_vm_files_systemctl(const char *dir, const char *verb, const char *name,
 	    access("/run/systemd/system", F_OK) < 0)
 		return 1;
 	snprintf(unit, sizeof(unit), "penstock-region@%s.service", name);
+	/* It stays active after it made the region. */
+	if (strcmp(verb, "disable") == 0)
+		argv[4] = (char *)"--now";
 	rc = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
 	if (rc)
 		return pst_error_set_errno(err, rc, "cannot run systemctl");
@@ -197,6 +204,53 @@ int pst_vm_files_systemctl(const char *dir, const char *verb, const char *name,
 }
 
 /* ---- The region --------------------------------------------------------- */
+
+/* Where the settings of the unit say that it makes the region. */
+static void region_of_unit(const char *text, const char *name, char *ret,
+			   size_t size)
+{
+	static const char key[] = "\nARGS=--path ";
+	const char *dir = strstr(text, key);
+
+	*ret = '\0';
+	if (!dir)
+		return;
+	dir += sizeof(key) - 1;
+	snprintf(ret, size, "%.*s/penstock-%s", (int)strcspn(dir, "\n"), dir,
+		 name);
+}
+
+int pst_vm_files_left(const char *dir, const char *name,
+		      char ret_region[PATH_MAX])
+{
+	static const char *const subs[] = {"regions.d", "endpoints.d"};
+	char path[PATH_MAX], text[FILE_MAX];
+	size_t i;
+	int n = 0;
+
+	*ret_region = '\0';
+	for (i = 0; i < PST_ARRAY_SIZE(subs); i++) {
+		if (path_of(dir, subs[i], name, path, sizeof(path), NULL) < 0 ||
+		    read_file(path, text, NULL) != 1 || !is_ours(text))
+			continue;
+		n++;
+		if (i == 0)
+			region_of_unit(text, name, ret_region, PATH_MAX);
+	}
+	return n;
+}
+
+int pst_vm_files_remove_region(const char *path, struct pst_error *err)
+{
+	struct pst_region_map m;
+
+	if (pst_region_map_open(path, &m, NULL))
+		return 0;
+	pst_region_map_close(&m);
+	if (unlink(path) == 0 || errno == ENOENT)
+		return 0;
+	return pst_error_set_errno(err, errno, "cannot remove %s", path);
+}
 
 static int check_region(const struct pst_vm_region *r, struct pst_error *err)
 {

@@ -37,9 +37,16 @@ PST_MUST_USE int pst_vm_files_remove(const char *dir, const char *sub,
 				     const char *name, struct pst_error *err);
 
 /*
+ * How many files of ours there are below dir for NAME, whatever became of its
+ * domain; ret_region: the file that its unit makes, empty: unknown.
+ */
+int pst_vm_files_left(const char *dir, const char *name,
+		      char ret_region[PATH_MAX]);
+
+/*
  * systemctl VERB penstock-region@NAME.service, where systemd runs and dir is
- * the system's own. Returns 0, 1 (not done: there is no systemd, or dir is
- * another), -EIO (systemctl failed).
+ * the system's own; "disable" stops it too. Returns 0, 1 (not done: there is no
+ * systemd, or dir is another), -EIO (systemctl failed).
  */
 PST_MUST_USE int pst_vm_files_systemctl(const char *dir, const char *verb,
 					const char *name,
@@ -53,6 +60,11 @@ PST_MUST_USE int pst_vm_files_systemctl(const char *dir, const char *verb,
 PST_MUST_USE int pst_vm_files_make_region(const struct pst_vm_region *r,
 					  bool *ret_created,
 					  struct pst_error *err);
+
+/* Removes the file if it is a region; anything else of that name is
+ * somebody's. 0 (also when nothing was removed), -errno. */
+PST_MUST_USE int pst_vm_files_remove_region(const char *path,
+					    struct pst_error *err);
 
 /*
  * libvirt gives an nvdimm's file to QEMU's user and group while the domain

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <linux/vhost.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "host-client/cmd_vm.h"
 #include "libvirt-xml/schema.h"
@@ -11,6 +13,9 @@
 #define MAX_VCPUS PST_VM_MAX_VCPUS
 /* A CID of 2^32 - 1 is VMADDR_CID_ANY. */
 #define MAX_CID (UINT32_MAX - 1)
+/* Everybody can lock it, and it is there; how long another one may take. */
+#define LOCK_DIR "/run"
+#define LOCK_NS  (30 * PST_NS_PER_S)
 /* Further CIDs tried above those that libvirt knows. */
 #define N_CIDS 256
 
@@ -190,29 +195,51 @@ static uint32_t own_cid(const struct pst_virt_entry *list, int n,
 	return 0;
 }
 
+/* Two domains with one region would write over each other. */
+static int check_region(const struct pst_cmd_ctx *ctx,
+			const struct pst_vm_request *q,
+			const struct pst_virt_entry *list, int n)
+{
+	int i;
+
+	for (i = 0; i < n && q->region_path; i++)
+		if (strcmp(list[i].name, q->name) != 0 &&
+		    strcmp(list[i].region, q->region_path) == 0)
+			return pst_cmd_fail(ctx,
+					    "the region %s is domain %s's "
+					    "already",
+					    q->region_path, list[i].name);
+	return PST_EXIT_OK;
+}
+
 static int choose_cid(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
 		      const struct pst_virt_entry *list, int n)
 {
 	PST_CLEANUP_FD int fd = -1;
 	const struct pst_virt_entry *owner;
 	struct pst_vm_request *q = &ask->q;
-	uint32_t cid;
+	uint32_t cid, own;
 
 	/* Such a device's CID is its daemon's matter. */
 	if (q->vsock_socket)
 		return PST_EXIT_OK;
-	if (ask->cid_given) {
-		owner = cid_owner(list, n, q->cid, q->name);
-		if (!owner)
-			return PST_EXIT_OK;
-		return pst_cmd_fail(ctx, "CID %u is domain %s's already",
-				    q->cid, owner->name);
-	}
-	q->cid = own_cid(list, n, q->name);
-	if (q->cid)
-		return PST_EXIT_OK;
 	if (strcmp(ask->root, "/") == 0)
 		fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+	own = own_cid(list, n, q->name);
+	if (ask->cid_given) {
+		owner = cid_owner(list, n, q->cid, q->name);
+		if (owner)
+			return pst_cmd_fail(ctx,
+					    "CID %u is domain %s's already",
+					    q->cid, owner->name);
+		if (q->cid != own && cid_runs(fd, q->cid))
+			return pst_cmd_fail(ctx, "CID %u is a running guest's",
+					    q->cid);
+		return PST_EXIT_OK;
+	}
+	q->cid = own;
+	if (own)
+		return PST_EXIT_OK;
 	for (cid = PST_VM_FIRST_CID;
 	     cid < PST_VM_FIRST_CID + (uint32_t)n + N_CIDS; cid++) {
 		if (cid_owner(list, n, cid, q->name) || cid_runs(fd, cid))
@@ -228,10 +255,9 @@ static int choose_cid(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
 /* Without --uri, and with another machine's files, a libvirt that is not there
  * is none. */
 static int connect_virt(const struct pst_cmd_ctx *ctx,
-			struct pst_cmd_vm_ask *ask, bool needed,
-			struct pst_cmd_vm_plan *p)
+			struct pst_cmd_vm_ask *ask, struct pst_cmd_vm_plan *p)
 {
-	const bool wanted = needed || ask->uri;
+	const bool wanted = ask->defines || ask->uri;
 	struct pst_error err;
 	int rc;
 
@@ -267,7 +293,45 @@ static int ask_virt(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
 	} else if (p->api && p->api->has_libvirt) {
 		p->libvirt_version = p->api->virt_library_version();
 	}
+	if (check_region(ctx, &ask->q, list, n))
+		return PST_EXIT_FAILED;
 	return choose_cid(ctx, ask, list, n);
+}
+
+/* See plan_disk() of plan.c: a disk that is there keeps its format. */
+static void keep_format(struct pst_cmd_vm_ask *ask,
+			const struct pst_cmd_vm_plan *p)
+{
+	PST_CLEANUP_FREE struct pst_vm_info *info = calloc(1, sizeof(*info));
+
+	if (!info || !p->virt || !ask->q.disk ||
+	    p->api->virt_info(p->virt, ask->q.name, false, info, NULL) ||
+	    !info->ours || strcmp(info->disk, ask->q.disk) != 0 ||
+	    !info->disk_format[0])
+		return;
+	strcpy(ask->disk_format, info->disk_format);
+	ask->q.disk_format = ask->disk_format;
+}
+
+/* From the choice of a CID to the definition there is one of us: until the
+ * descriptor is closed. libvirt finds a clash only when domains start. */
+static int lock(struct pst_vm_notes *notes)
+{
+	const struct timespec pause = {.tv_nsec = 100 * PST_NS_PER_MS};
+	uint64_t deadline = pst_now_ns() + LOCK_NS;
+	int fd = open(LOCK_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 &&
+	       errno == EWOULDBLOCK) {
+		if (pst_now_ns() >= deadline) {
+			pst_vm_note(notes, "somebody else has locked " LOCK_DIR
+					   " for long: another definition may "
+					   "choose the same CID");
+			break;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return fd;
 }
 
 static void print_notes(const struct pst_cmd_ctx *ctx,
@@ -280,21 +344,25 @@ static void print_notes(const struct pst_cmd_ctx *ctx,
 }
 
 int pst_cmd_vm_plan(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
-		    bool needed, struct pst_cmd_vm_plan *p)
+		    struct pst_cmd_vm_plan *p)
 {
 	struct pst_error err;
 	int rc;
 
+	p->lock_fd = -1;
 	if (!ask->q.memory || !ask->q.vcpus)
 		return pst_cmd_usage(ctx, "--memory and --vcpus are needed");
 	rc = pst_vm_host_open(ask->root, &p->host, &err);
 	if (rc)
 		return pst_cmd_fail(ctx, "%s", err.text);
-	rc = connect_virt(ctx, ask, needed, p);
+	rc = connect_virt(ctx, ask, p);
+	if (rc == PST_EXIT_OK && ask->defines)
+		p->lock_fd = lock(&p->notes);
 	if (rc == PST_EXIT_OK)
 		rc = ask_virt(ctx, ask, p);
 	if (rc)
 		return rc;
+	keep_format(ask, p);
 	rc = pst_vm_plan(&ask->q, &p->host, &p->config, &p->notes, &err);
 	if (rc == -EINVAL)
 		return pst_cmd_usage(ctx, "%s", err.text);
@@ -308,6 +376,7 @@ void pst_cmd_vm_unplan(struct pst_cmd_vm_plan *p)
 {
 	if (p->virt)
 		p->api->virt_close(p->virt);
+	pst_close_fd(p->lock_fd);
 	pst_vm_host_close(&p->host);
 }
 

@@ -50,7 +50,8 @@ static int read_domain(struct patch *p)
 	rc = pst_cmd_vm_connect(p->ctx, p->ask.uri, &api, &virt);
 	if (rc)
 		return rc;
-	rc = api->virt_xml(virt, p->ask.q.name, false, &p->xml, &err);
+	rc = api->virt_xml(virt, p->ask.q.name, PST_VIRT_DEFINED, &p->xml,
+			   &err);
 	api->virt_close(virt);
 	return rc ? pst_cmd_fail(p->ctx, "%s", err.text) : PST_EXIT_OK;
 }
@@ -81,12 +82,17 @@ static void suit(struct patch *p)
 		q->group = p->info.region.group;
 }
 
-static int apply(struct patch *p, const struct pst_cmd_vm_plan *plan,
-		 const char *xml)
+/* What was shown has no passwords (of a VNC display); what is defined keeps
+ * them. */
+static int apply(struct patch *p, const struct pst_cmd_vm_plan *plan)
 {
+	PST_CLEANUP_FREE char *xml = NULL, *before = NULL, *after = NULL;
 	struct pst_error err;
 
-	if (p->api->virt_define(plan->virt, xml, true, &err))
+	if (p->api->virt_xml(plan->virt, plan->config.name, PST_VIRT_SECRETS,
+			     &xml, &err) ||
+	    p->api->patch(xml, &plan->config, &before, &after, &err) ||
+	    p->api->virt_define(plan->virt, after, true, &err))
 		return pst_cmd_fail(p->ctx, "%s", err.text);
 	return pst_cmd_vm_install(p->ctx, p->dir, &plan->config)
 		       ? PST_EXIT_OK
@@ -107,7 +113,7 @@ static int patch(struct patch *p, const struct pst_cmd_vm_plan *plan)
 	fputs(diff, stdout);
 	if (!*diff)
 		fprintf(stderr, "%s: nothing is missing\n", p->ctx->path);
-	return p->apply ? apply(p, plan, after) : PST_EXIT_OK;
+	return p->apply ? apply(p, plan) : PST_EXIT_OK;
 }
 
 static int run_patch(struct patch *p)
@@ -128,7 +134,8 @@ static int run_patch(struct patch *p)
 	if (p->api->info_parse(p->xml, &p->info, &err))
 		return pst_cmd_fail(p->ctx, "%s", err.text);
 	suit(p);
-	rc = pst_cmd_vm_plan(p->ctx, &p->ask, p->apply, plan);
+	p->ask.defines = p->apply;
+	rc = pst_cmd_vm_plan(p->ctx, &p->ask, plan);
 	if (rc == PST_EXIT_OK)
 		rc = patch(p, plan);
 	pst_cmd_vm_unplan(plan);

@@ -57,8 +57,10 @@ static int wait_agent(struct start *s)
 		return pst_cmd_fail(s->ctx,
 				    "%s ended before its agent answered: %s",
 				    s->info.name, s->why.text);
-	if (rc != -ETIMEDOUT)
-		return pst_cmd_fail(s->ctx, "%s", err.text);
+	if (rc != -ETIMEDOUT) {
+		pst_cmd_fail(s->ctx, "%s", err.text);
+		return pst_cmd_vm_exit(rc);
+	}
 	pst_cmd_fail(s->ctx,
 		     "%s runs, but its agent does not answer within %llu s: "
 		     "%s",

@@ -77,10 +77,10 @@ static int stop(const struct stop *s)
 			      "has ended", begin);
 	if (rc == -ETIMEDOUT && s->force)
 		return destroy(s, begin);
-	return pst_cmd_fail(s->ctx, "%s%s", err.text,
-			    rc == -ETIMEDOUT
-				    ? " and runs on; --force destroys it then"
-				    : "");
+	pst_cmd_fail(s->ctx, "%s%s", err.text,
+		     rc == -ETIMEDOUT ? " and runs on; --force destroys it then"
+				      : "");
+	return pst_cmd_vm_exit(rc);
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)

@@ -4,7 +4,6 @@
 
 #include "host-client/cmd_vm.h"
 #include "host-client/cmd_vm_files.h"
-#include "transport/region.h"
 
 extern const struct pst_cmd pst_cmd_vm_undefine;
 
@@ -33,26 +32,13 @@ static void remove_conf(struct undefine *u, const char *sub)
 	}
 }
 
-/* Only what is a region; anything else of that name is somebody's. */
-static void remove_region(struct undefine *u, const struct pst_vm_region *r)
-{
-	struct pst_region_map m;
-
-	if (pst_region_map_open(r->path, &m, NULL))
-		return;
-	pst_region_map_close(&m);
-	if (unlink(r->path) < 0 && errno != ENOENT) {
-		u->failed = true;
-		pst_cmd_fail(u->ctx, "cannot remove %s: %s", r->path,
-			     strerror(errno));
-	}
-}
-
+/* Of the domain, or of one that virsh undefined before: of its files. */
 static int undefine(struct undefine *u, const struct pst_vm_api *api,
 		    struct pst_virt *virt)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = calloc(1, sizeof(*info));
 	struct pst_error err;
+	bool gone = false;
 	int rc;
 
 	if (!info)
@@ -60,17 +46,25 @@ static int undefine(struct undefine *u, const struct pst_vm_api *api,
 	rc = api->virt_info(virt, u->name, false, info, &err);
 	if (rc == 0 || info->ours)
 		rc = api->virt_undefine(virt, u->name, !u->keep_nvram, &err);
-	if (rc)
+	else if (rc == -ENOENT)
+		gone = pst_vm_files_left(u->dir, u->name, info->region.path) >
+		       0;
+	if (rc && !gone)
 		return pst_cmd_fail(u->ctx, "%s", err.text);
 	if (pst_vm_files_systemctl(u->dir, "disable", u->name, &err) < 0)
 		fprintf(stderr, "%s: note: %s\n", u->ctx->path, err.text);
 	remove_conf(u, "regions.d");
 	remove_conf(u, "endpoints.d");
-	if (!u->keep_region && info->region.path[0])
-		remove_region(u, &info->region);
+	if (!u->keep_region && info->region.path[0] &&
+	    pst_vm_files_remove_region(info->region.path, &err) < 0) {
+		u->failed = true;
+		pst_cmd_fail(u->ctx, "%s", err.text);
+	}
 	if (u->failed)
 		return PST_EXIT_FAILED;
-	printf("%s is undefined\n", u->name);
+	printf(gone ? "there is no domain %s, and its files are removed\n"
+		    : "%s is undefined\n",
+	       u->name);
 	return PST_EXIT_OK;
 }
 

@@ -67,6 +67,23 @@ static void say_region(const struct pst_cmd_ctx *ctx,
 			f->vars_template, f->vars);
 }
 
+/* QEMU's threads have their numbers only once it runs. */
+static void say_pins(const struct pst_cmd_ctx *ctx,
+		     const struct pst_vm_config *c)
+{
+	uint32_t i;
+
+	if (!c->pin.n)
+		return;
+	fprintf(stderr,
+		"%s: note: a command line cannot pin vCPUs: taskset -p, for "
+		"the threads that query-cpus-fast of QMP names, to host CPUs",
+		ctx->path);
+	for (i = 0; i < c->pin.n; i++)
+		fprintf(stderr, "%s%u", i ? "," : " ", c->pin.cpu[i]);
+	fputc('\n', stderr);
+}
+
 static void say_memmap(const struct pst_cmd_ctx *ctx,
 		       const struct pst_vm_config *c)
 {
@@ -95,6 +112,8 @@ static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 		say_region(ctx, c);
 		if (format == CLOUD_HYPERVISOR)
 			say_memmap(ctx, c);
+		else
+			say_pins(ctx, c);
 		pst_vm_argv_print(&argv, stdout);
 	}
 	pst_vm_argv_done(&argv);
@@ -145,7 +164,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		if (!p->api)
 			return PST_EXIT_FAILED;
 	}
-	rc = pst_cmd_vm_plan(ctx, &ask, false, p);
+	rc = pst_cmd_vm_plan(ctx, &ask, p);
 	if (rc == PST_EXIT_OK)
 		rc = format == LIBVIRT ? print_xml(ctx, p)
 				       : print_argv(ctx, format, &p->config);

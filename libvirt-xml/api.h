@@ -36,8 +36,9 @@ struct pst_vm_api {
 	unsigned long (*virt_library_version)(void);
 	int (*virt_list)(struct pst_virt *v, struct pst_virt_entry **ret,
 			 struct pst_error *err);
-	int (*virt_xml)(struct pst_virt *v, const char *name, bool live,
-			char **ret, struct pst_error *err);
+	int (*virt_xml)(struct pst_virt *v, const char *name,
+			enum pst_virt_text which, char **ret,
+			struct pst_error *err);
 	int (*virt_info)(struct pst_virt *v, const char *name, bool live,
 			 struct pst_vm_info *ret, struct pst_error *err);
 	int (*virt_define)(struct pst_virt *v, const char *xml, bool any,

@@ -99,6 +99,20 @@ static int register_loop(void)
 	return 0;
 }
 
+/* Whoever may not, is told who may. */
+static void open_error(const char *uri, struct pst_error *err)
+{
+	const virError *e = virGetLastError();
+	const char *text = e && e->message ? e->message : "no reason given";
+	bool denied = errno_of(e) == -EACCES ||
+		      strstr(text, strerror(EACCES)) != NULL;
+
+	pst_error_set(err, -ECONNREFUSED, "cannot reach libvirt at %s: %s%s",
+		      uri, text,
+		      denied ? " (root may, and members of the group libvirt)"
+			     : "");
+}
+
 int pst_virt_open(const char *uri, struct pst_virt **ret, struct pst_error *err)
 {
 	struct pst_virt *v;
@@ -113,8 +127,7 @@ int pst_virt_open(const char *uri, struct pst_virt **ret, struct pst_error *err)
 	v->conn = virConnectOpen(uri ? uri : PST_VIRT_URI);
 	if (!v->conn) {
 		free(v);
-		pst_virt_error(err, "cannot reach libvirt at %s",
-			       uri ? uri : PST_VIRT_URI);
+		open_error(uri ? uri : PST_VIRT_URI, err);
 		return -ECONNREFUSED;
 	}
 	v->timer = virEventAddTimeout(PST_VIRT_TICK_MS, on_tick, v, NULL);
@@ -166,13 +179,20 @@ int pst_virt_find(struct pst_virt *v, const char *name, virDomainPtr *ret,
 	return rc;
 }
 
-static char *xml_of(virDomainPtr dom, bool live)
+static char *xml_of(virDomainPtr dom, enum pst_virt_text which)
 {
-	return virDomainGetXMLDesc(dom, live ? 0 : VIR_DOMAIN_XML_INACTIVE);
+	static const unsigned int flags[] = {
+		[PST_VIRT_DEFINED] = VIR_DOMAIN_XML_INACTIVE,
+		[PST_VIRT_SECRETS] =
+			VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE,
+		[PST_VIRT_LIVE] = 0,
+	};
+
+	return virDomainGetXMLDesc(dom, flags[which]);
 }
 
-int pst_virt_xml(struct pst_virt *v, const char *name, bool live, char **ret,
-		 struct pst_error *err)
+int pst_virt_xml(struct pst_virt *v, const char *name, enum pst_virt_text which,
+		 char **ret, struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc;
@@ -181,7 +201,7 @@ int pst_virt_xml(struct pst_virt *v, const char *name, bool live, char **ret,
 	rc = pst_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
-	*ret = xml_of(dom, live);
+	*ret = xml_of(dom, which);
 	return *ret ? 0 : pst_virt_error(err, "the XML of %s", name);
 }
 
@@ -192,7 +212,8 @@ int pst_virt_info(struct pst_virt *v, const char *name, bool live,
 	int rc;
 
 	memset(ret, 0, sizeof(*ret));
-	rc = pst_virt_xml(v, name, live, &xml, err);
+	rc = pst_virt_xml(v, name, live ? PST_VIRT_LIVE : PST_VIRT_DEFINED,
+			  &xml, err);
 	return rc ? rc : pst_vm_info_parse(xml, ret, err);
 }
 
@@ -242,7 +263,7 @@ int pst_virt_state(struct pst_virt *v, const char *name,
 static bool fill_entry(virDomainPtr dom, struct pst_virt_entry *e,
 		       struct pst_vm_info *info)
 {
-	PST_CLEANUP_FREE char *xml = xml_of(dom, false);
+	PST_CLEANUP_FREE char *xml = xml_of(dom, PST_VIRT_DEFINED);
 	int autostart = 0;
 
 	if (!xml || read_state(dom, &e->state) < 0)
@@ -252,6 +273,7 @@ static bool fill_entry(virDomainPtr dom, struct pst_virt_entry *e,
 	if (pst_vm_info_parse(xml, info, NULL) == 0 || info->ours) {
 		e->ours = info->ours;
 		e->cid = info->cid;
+		strcpy(e->region, info->region.path);
 	}
 	e->persistent = virDomainIsPersistent(dom) == 1;
 	e->autostart = virDomainGetAutostart(dom, &autostart) == 0 && autostart;

@@ -48,16 +48,24 @@ struct pst_virt_entry {
 	enum pst_virt_state state;
 	bool ours, autostart, persistent;
 	uint32_t cid;
+	char region[PATH_MAX]; /* of one of ours */
 };
 
 /* All domains there; the caller frees *ret. Returns their number. */
 PST_MUST_USE int pst_virt_list(struct pst_virt *v, struct pst_virt_entry **ret,
 			       struct pst_error *err);
 
-/* XML as libvirt has it: what is defined, or, live, what runs. The caller
- * frees *ret. */
-PST_MUST_USE int pst_virt_xml(struct pst_virt *v, const char *name, bool live,
-			      char **ret, struct pst_error *err);
+/* Which XML of a domain. */
+enum pst_virt_text {
+	PST_VIRT_DEFINED, /* what is defined, without passwords: for reading */
+	PST_VIRT_SECRETS, /* with them: for defining it again */
+	PST_VIRT_LIVE,    /* what runs */
+};
+
+/* XML as libvirt has it. The caller frees *ret. */
+PST_MUST_USE int pst_virt_xml(struct pst_virt *v, const char *name,
+			      enum pst_virt_text which, char **ret,
+			      struct pst_error *err);
 
 /* The same, read; *ret is zeroed where there is none, and has ours where our
  * settings are damaged. */

@@ -112,7 +112,10 @@ int pst_virt_undefine(struct pst_virt *v, const char *name, bool with_nvram,
 		return pst_error_set(err, -EBUSY,
 				     "%s runs: penstock vm stop %s first", name,
 				     name);
-	if (virDomainUndefineFlags(dom, info->nvram[0] ? flags : 0) < 0)
+	/* An image of virsh managedsave is of no use without the domain. */
+	if (virDomainUndefineFlags(dom, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+						(info->nvram[0] ? flags : 0)) <
+	    0)
 		return pst_virt_error(err, "cannot undefine %s", name);
 	return 0;
 }

@@ -57,6 +57,16 @@ expect "where nothing can be written, it says what to paste" 1 \
 expect "a region of another name has no unit" 0 "vm start makes it" \
 	define odd --region-path /mnt/huge/other
 check "and no settings" [ ! -e "$conf/regions.d/odd.conf" ]
+expect "nor has a domain that had one" 0 "vm start makes it" \
+	define titan --region-path /mnt/huge/other
+check "any more" [ ! -e "$conf/regions.d/titan.conf" ]
+expect "and with its old name it has again" 0 "is defined" define titan
+expect "undefine cleans up after virsh undefine" 0 "its files are removed" \
+	"$penstock" vm undefine titan --conf-dir "$conf" --uri test:///default
+check "the endpoint" [ ! -e "$conf/endpoints.d/titan.conf" ]
+check "and the unit's settings" [ ! -e "$conf/regions.d/titan.conf" ]
+refuse "once" 1 'no domain "titan"' \
+	"$penstock" vm undefine titan --conf-dir "$conf" --uri test:///default
 rm -rf "$tmp/host/sys/kernel/iommu_groups" \
 	"$tmp"/host/sys/devices/pci0000:00/*/iommu_group
 expect "without IOMMU groups a card is not defined" 1 "IOMMU" \
@@ -89,6 +99,13 @@ for verb in status start stop undefine autostart console; do
 	refuse "$verb of no domain" 1 'no domain "none"' \
 		"$penstock" vm "$verb" none --uri test:///default
 done
+if [ "$(id -u)" = 0 ] &&
+	setpriv --reuid=65534 --clear-groups "$penstock" --version \
+		>/dev/null 2>&1; then
+	refuse "who may not is told who may" 4 "members of the group libvirt" \
+		setpriv --reuid=65534 --clear-groups "$penstock" vm list \
+		--uri "qemu:///system?socket=$tmp/none"
+fi
 refuse "a libvirtd that is not there" 4 "cannot reach libvirt" \
 	"$penstock" vm list --uri "qemu:///system?socket=$tmp/none"
 finish

@@ -57,6 +57,10 @@ bad "an address that is none" 2 "x" --gpu x
 bad "the host's display is refused" 1 "--i-know" --gpu 02:00.0
 expect "and passed with --i-know" 0 "host=0000:02:00.0" \
 	xml --format qemu --gpu 02:00.0 --i-know
+no_driver=$tmp/host/sys/devices/pci0000:00/0000:02:00.0/driver
+mv "$no_driver" "$tmp/driver"
+bad "so is one that only the firmware draws to" 1 "--i-know" --gpu 02:00.0
+mv "$tmp/driver" "$no_driver"
 bad "a group with the host's disk is refused" 1 "0000:05:00.0" --gpu 03:00.0
 bad "a function without a group is refused" 1 "0000:04:00.1" --gpu 04:00.0
 bad "memory larger than the pool" 1 "(8192 MiB)" --memory 16G
@@ -75,6 +79,15 @@ bad "more vCPUs than the node has, when asked for" 1 "do not fit" \
 expect "else they are not pinned, and that is said" 0 "not pinned" \
 	xml --format qemu --gpu 01:00.0 --vcpus 4
 bad "CPUs that are not here" 1 "CPU 8" --pin 8-9
+expect "qemu: where vCPUs belong is said" 0 "to host CPUs 5,6" \
+	xml --format qemu --gpu 01:00.0
+mkdir "$tmp/host/var"
+printf 'QFI\373 and a backing file' >"$tmp/host/var/t.img"
+cp "$tmp/host/var/t.img" "$tmp/host/var/t.raw"
+expect "an image is known by how it begins" 0 "driver=qcow2" \
+	xml --format qemu --disk /var/t.img
+expect "what is called raw is never anything else" 0 "driver=raw" \
+	xml --format qemu --disk /var/t.raw
 rm "$tmp/host/dev/vhost-vsock"
 expect "a host without vhost_vsock is told" 0 "modprobe vhost_vsock" \
 	xml --format qemu
@@ -115,6 +128,13 @@ expect "libvirt: SeaBIOS and Intel take the BAR" 0 \
 	'ivshmem-plain,id=penstock-shm' xml --firmware bios
 sed -i s/GenuineIntel/AuthenticAMD/ "$tmp/host/proc/cpuinfo"
 expect "libvirt: AMD takes the nvdimm" 0 'model="nvdimm"' xml --firmware bios
+for i in 0 1 2 3 4 5 6 7; do
+	echo $((i / 2 * 2))-$((i / 2 * 2 + 1)) \
+		>"$tmp/host/sys/devices/system/cpu/cpu$i/topology/thread_siblings_list"
+done
+expect "libvirt: AMD's SMT siblings are shown as such" 0 'name="topoext"' \
+	xml --gpu 01:00.0
+printed "libvirt: a core is a core" 'cores="1" threads="2"'
 expect "libvirt: libvirt's own shmem" 0 '<shmem name="penstock-titan">' \
 	xml --region-via shmem
 bad "libvirt: shmem elsewhere is refused" 2 "/dev/shm" \

@@ -162,6 +162,8 @@ START_TEST(a_list_tells_ours_from_others)
 			ck_assert(list[i].ours && list[i].persistent);
 			ck_assert_int_eq(list[i].state, PST_VIRT_OFF);
 			ck_assert_uint_eq(list[i].cid, 42);
+			ck_assert_str_eq(list[i].region,
+					 "/dev/hugepages/penstock-titan");
 		} else {
 			ck_assert(!list[i].ours);
 			ck_assert_int_eq(list[i].state, PST_VIRT_RUNNING);
@@ -170,6 +172,26 @@ START_TEST(a_list_tells_ours_from_others)
 	ck_assert_int_eq(seen, 1);
 	free(list);
 	ck_assert_int_eq(pst_virt_undefine(virt, "titan", false, &err), 0);
+}
+END_TEST
+
+START_TEST(passwords_are_only_in_what_is_to_be_defined_again)
+{
+	static const char xml[] =
+		"<domain type='test'><name>other</name><memory>1024</memory>"
+		"<os><type>hvm</type></os><devices><graphics type='vnc' "
+		"port='5900' passwd='s3cret'/></devices></domain>";
+	char *text;
+
+	ck_assert_int_eq(pst_virt_define(virt, xml, false, &err), 0);
+	ck_assert_int_eq(
+		pst_virt_xml(virt, "other", PST_VIRT_DEFINED, &text, &err), 0);
+	ck_assert_ptr_null(strstr(text, "s3cret"));
+	free(text);
+	ck_assert_int_eq(
+		pst_virt_xml(virt, "other", PST_VIRT_SECRETS, &text, &err), 0);
+	ck_assert_ptr_nonnull(strstr(text, "passwd='s3cret'"));
+	free(text);
 }
 END_TEST
 
@@ -236,6 +258,7 @@ static void add(TCase *tc)
 		       a_domain_of_others_is_neither_replaced_nor_undefined);
 	tcase_add_test(tc, autostart_is_set_and_told);
 	tcase_add_test(tc, a_list_tells_ours_from_others);
+	tcase_add_test(tc, passwords_are_only_in_what_is_to_be_defined_again);
 	tcase_add_test(tc, a_wait_is_bounded_and_can_be_ended);
 	tcase_add_test(tc, an_event_ends_the_wait);
 	tcase_add_test(tc, nobody_there_is_said);

@@ -395,6 +395,50 @@ def case_define_again():
     assert virsh("domuuid", NAME) == uuid
 
 
+def case_define_other_region():
+    """a region of another size goes with the definition that wanted it, and
+    one of another domain is not shared"""
+    penstock("host", "region", "create", NAME, "--size", "64M", "--path", DIR)
+    args = list(describe(NAME, "--region-via", "nvdimm"))
+    vm("define", *args, *conf_dir())
+    assert os.path.exists(region(NAME))
+    args[args.index("--region") + 1] = "32M"
+    vm("define", *args, *conf_dir())
+    assert not os.path.exists(region(NAME))
+    vm("define", *describe(NAME, "--region-via", "nvdimm"), *conf_dir())
+    out = vm("define", "twin", *args[1:], *conf_dir(), code=1)
+    has(out.stderr, "is domain %s's already" % NAME)
+
+
+def case_define_disk():
+    """a disk keeps its format, whatever the guest writes at its beginning"""
+    path = os.path.join(TMP, "disk.img")
+    with open(path, "wb") as f:
+        f.truncate(1 << 20)
+    args = describe("disk", "--disk", path) + conf_dir()
+    vm("define", *args)
+    with open(path, "r+b") as f:
+        f.write(b"QFI\xfb")
+    vm("define", *args)
+    has(virsh("dumpxml", "disk"), "type='raw'")
+    vm("undefine", "disk", *conf_dir())
+
+
+def case_define_at_once():
+    """domains that are defined at the same time get different CIDs"""
+    names = ["at-once-%d" % i for i in range(4)]
+    jobs = [subprocess.Popen(
+        [vmlib.PENSTOCK, "vm", "define", name, "--memory", "512M", "--vcpus",
+         "1", "--hugepages", "no", "--emulated", "--disk", "/d", "--firmware",
+         "bios", "--json", *conf_dir()], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True) for name in names]
+    cids = [vmlib.last_json(job.communicate(timeout=60)[0])["cid"]
+            for job in jobs]
+    for name in names:
+        vm("undefine", name, *conf_dir())
+    assert len(set(cids)) == len(names), cids
+
+
 def case_define_foreign():
     """a domain of that name that somebody else made is never overwritten"""
     path = os.path.join(TMP, "other.xml")
@@ -575,6 +619,23 @@ def case_patch_shows():
     again = vm("patch", OTHER, *args)
     assert again.stdout == "", again.stdout
     has(again.stderr, "nothing is missing")
+
+
+def case_patch_secrets():
+    """patch shows no password, and the domain keeps it"""
+    path = os.path.join(TMP, "secret.xml")
+    with open(path, "w") as f:
+        f.write("<domain type='qemu'><name>secret</name><memory unit='MiB'>512"
+                "</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>"
+                "<devices><graphics type='vnc' passwd='geheim'/></devices>"
+                "</domain>")
+    virsh("define", path)
+    out = vm("patch", "secret", "--region", str(REGION), "--region-path",
+             region("secret"), "--apply", *conf_dir())
+    assert "geheim" not in out.stdout + out.stderr, out.stdout
+    has(virsh("dumpxml", "--security-info", "secret"), "passwd='geheim'",
+        "urn:penstock:domain:1")
+    vm("undefine", "secret", *conf_dir())
 
 
 def case_patched_runs():
