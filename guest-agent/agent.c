@@ -162,6 +162,11 @@ const char *pst_agent_registration(const struct pst_agent *a)
 	return a->ops->registration ? a->ops->registration(a->backend) : "none";
 }
 
+const char *pst_agent_registration_why(const struct pst_agent *a)
+{
+	return a->ops->registration ? a->ops->registration_why(a->backend) : "";
+}
+
 int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
 		     struct pst_error *err)
 {

@@ -116,6 +116,10 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
  * "none". */
 const char *pst_agent_registration(const struct pst_agent *a);
 
+/* Why that is not "plain", in the driver's words for each way that failed; ""
+ * where none did, or there is no GPU. */
+const char *pst_agent_registration_why(const struct pst_agent *a);
+
 /*
  * The GPU as it is now. Returns 1 and *ret, 0 when there is none, or -ENODEV,
  * -EIO with a sentence when it does not answer.

@@ -14,7 +14,7 @@ struct pst_backend;
 struct pst_model_plan;
 
 /* Of struct pst_backend_ops; a loadable backend of another one is refused. */
-#define PST_BACKEND_ABI 2U
+#define PST_BACKEND_ABI 3U
 
 /* State of one running operation, owned by the executor, zeroed by it before
  * begin; the backend keeps what it likes in it. */
@@ -92,6 +92,10 @@ struct pst_backend_ops {
 	/* How a GPU's driver has the region, for INFO: "plain", "iomemory",
 	 * "staged" or "none". NULL: there is no GPU. */
 	const char *(*registration)(struct pst_backend *b);
+
+	/* Why it is not "plain", in the driver's words for each way that
+	 * failed; "" where nothing did. NULL with registration only. */
+	const char *(*registration_why)(struct pst_backend *b);
 
 	/*
 	 * What the device is and how it is, for INFO and HEALTH; called by the

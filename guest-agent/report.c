@@ -66,6 +66,7 @@ static json_t *region(const struct pst_agent *a)
 static void add_mapping(const struct pst_agent *a, json_t *root)
 {
 	const struct pst_region *r = &a->region;
+	const char *why = pst_agent_registration_why(a);
 	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
 
 	json_object_set_new(root, "provider",
@@ -78,6 +79,9 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 			    json_real(a->measure.write_gbps));
 	json_object_set_new(root, "gpu_registration",
 			    json_string(pst_agent_registration(a)));
+	if (why[0])
+		json_object_set_new(root, "gpu_registration_why",
+				    json_string(why));
 	pst_measure_cure(r, &a->measure, cure);
 	if (cure[0])
 		json_object_set_new(root, "cure", json_string(cure));
@@ -234,9 +238,15 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 /* Slow is not ill: what it costs and its cure are said apart. */
 static json_t *notes(const struct pst_agent *a)
 {
+	const char *why = pst_agent_registration_why(a);
 	json_t *list = json_array();
 	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
 
+	if (why[0])
+		json_array_append_new(
+			list, json_sprintf("the GPU's driver has the region "
+					   "%s, since %s",
+					   pst_agent_registration(a), why));
 	pst_measure_cure(&a->region, &a->measure, cure);
 	if (cure[0])
 		json_array_append_new(list, json_string(cure));

@@ -239,6 +239,11 @@ static void log_start(const struct pst_server *s)
 		pst_agent_registration(a), a->backend_text,
 		where[0] ? where : " a passed socket", a->loop_text,
 		(unsigned long long)a->epoch);
+	if (pst_agent_registration_why(a)[0])
+		pst_log(PST_LOG_WARNING,
+			"the GPU's driver has the region %s, since %s",
+			pst_agent_registration(a),
+			pst_agent_registration_why(a));
 	pst_measure_cure(&a->region, &a->measure, cure);
 	if (cure[0])
 		pst_log(PST_LOG_WARNING, "%s", cure);

@@ -260,6 +260,11 @@ static const char *cuda_registration(struct pst_backend *b)
 	return pst_registration_name(b->region.how);
 }
 
+static const char *cuda_registration_why(struct pst_backend *b)
+{
+	return b->region.why;
+}
+
 static uint32_t cuda_threads(struct pst_backend *b)
 {
 	(void)b;
@@ -497,6 +502,7 @@ const struct pst_backend_ops pst_backend_cuda_module = {
 	.close = cuda_close,
 	.describe = cuda_describe,
 	.registration = cuda_registration,
+	.registration_why = cuda_registration_why,
 	.device_info = cuda_device_info,
 	.lost = cuda_lost,
 	.threads = cuda_threads,

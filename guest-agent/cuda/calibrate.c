@@ -285,8 +285,9 @@ int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 
 	if (p.bytes > b->pipe.size)
 		p.bytes = b->pipe.size;
-	if (p.bytes > b->size)
-		p.bytes = b->size;
+	/* Of the arena: nothing else need be registered. */
+	if (p.bytes > b->size - PST_WIRE_CTL_SIZE)
+		p.bytes = b->size - PST_WIRE_CTL_SIZE;
 	p.bytes &= ~(uint64_t)255;
 	r = pst_cuda_ok(cudaHostAlloc((void **)&p.pinned, p.bytes,
 				      cudaHostAllocPortable),

@@ -7,6 +7,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include "transport/wire.h"
+
 static const char *const names[] = {"plain", "iomemory", "staged"};
 
 const char *pst_registration_name(enum pst_registration_how how)
@@ -27,16 +29,19 @@ static bool try_register(struct pst_registration *r,
 			 enum pst_registration_how how)
 {
 	unsigned int flags = cudaHostRegisterPortable | cudaHostRegisterMapped;
+	uint64_t skip = 0;
 	void *mapped = NULL;
 	cudaError_t e;
 
-	if (how == PST_REGISTERED_IOMEMORY)
+	if (how == PST_REGISTERED_IOMEMORY) {
 		flags |= cudaHostRegisterIoMemory;
-	e = cudaHostRegister(r->base, r->size, flags);
+		skip = PST_WIRE_CTL_SIZE;
+	}
+	e = cudaHostRegister(r->base + skip, r->size - skip, flags);
 	if (e == cudaSuccess) {
-		e = cudaHostGetDevicePointer(&mapped, r->base, 0);
+		e = cudaHostGetDevicePointer(&mapped, r->base + skip, 0);
 		if (e != cudaSuccess)
-			cudaHostUnregister(r->base);
+			cudaHostUnregister(r->base + skip);
 	}
 	if (e != cudaSuccess) {
 		/* A failed registration sticks: the next call of anything
@@ -46,7 +51,8 @@ static bool try_register(struct pst_registration *r,
 		return false;
 	}
 	r->how = how;
-	r->mapped = mapped;
+	r->mapped = (uint8_t *)mapped - skip;
+	r->start = r->base + skip;
 	return true;
 }
 
@@ -62,7 +68,7 @@ void pst_registration_open(uint8_t *base, uint64_t size,
 	if (force <= PST_REGISTERED_PLAIN &&
 	    try_register(ret, PST_REGISTERED_PLAIN))
 		return;
-	if (force <= PST_REGISTERED_IOMEMORY)
+	if (force <= PST_REGISTERED_IOMEMORY && size > PST_WIRE_CTL_SIZE)
 		try_register(ret, PST_REGISTERED_IOMEMORY);
 }
 
@@ -70,7 +76,7 @@ void pst_registration_close(struct pst_registration *r)
 {
 	if (!r->mapped)
 		return;
-	cudaHostUnregister(r->base);
+	cudaHostUnregister(r->start);
 	cudaGetLastError();
 	r->mapped = NULL;
 }

@@ -18,14 +18,17 @@ struct pst_registration {
 	enum pst_registration_how how;
 	uint8_t *base;   /* of the process */
 	uint8_t *mapped; /* the device's address of base; NULL: staged */
+	uint8_t *start;  /* what was registered, to the region's end */
 	uint64_t size;
 	char why[384]; /* what failed on the way down; empty for plain */
 };
 
 /*
- * Registers [base, size): plain, else IoMemory, else staged, which cannot
- * fail. Errors that the driver left behind are cleared. force: how to begin,
- * PST_REGISTERED_PLAIN for the whole ladder.
+ * Registers the region (wire offset 0 at base): plain, else IoMemory, else
+ * staged, which cannot fail. IoMemory is for the arena alone: the driver wants
+ * a single mapping for it, and through sysfs the control area has one of its
+ * own. The control area is nobody's operand. Errors that the driver left behind
+ * are cleared. force: how to begin, PST_REGISTERED_PLAIN for the whole ladder.
  */
 void pst_registration_open(uint8_t *base, uint64_t size,
 			   enum pst_registration_how force,

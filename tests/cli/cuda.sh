@@ -58,6 +58,10 @@ export FAKECUDA_REFUSE_PLAIN=1 FAKECUDA_REFUSE_IOMEMORY=1
 restart --backend cuda
 expect "a region that cannot be registered is staged" 0 \
 	'"gpu_registration":"staged"' "$penstock" info --json
+expect "health says why, in the driver's words" 0 \
+	"staged, since plain: operation not supported" "$penstock" health
+expect "and so does the agent's log" 0 "iomemory: invalid argument" \
+	cat "$tmp/agent.log"
 expect "and computed with" 0 "verified" "$penstock" gemm \
 	"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
 unset FAKECUDA_REFUSE_PLAIN FAKECUDA_REFUSE_IOMEMORY

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The double's memory: device, pinned and registered, and copies. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -229,6 +230,26 @@ cudaError_t cudaFreeHost(void *p)
 	return cudaSuccess;
 }
 
+/* Whether [p, p + size) lies in one mapping of this process, as the driver
+ * demands of a device's memory (os_lookup_user_io_memory() of NVIDIA's open
+ * kernel modules). */
+static bool is_one_mapping(const void *p, size_t size)
+{
+	const unsigned long first = (unsigned long)p;
+	unsigned long start, end;
+	bool found = false;
+	char line[4400];
+	FILE *f;
+
+	f = fopen("/proc/self/maps", "re");
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+			start <= first && first + size <= end;
+	if (f)
+		fclose(f);
+	return found;
+}
+
 cudaError_t cudaHostRegister(void *p, size_t size, unsigned int flags)
 {
 	const struct fakecuda_config *c = fakecuda_get();
@@ -236,6 +257,8 @@ cudaError_t cudaHostRegister(void *p, size_t size, unsigned int flags)
 
 	if (e != cudaSuccess)
 		return e;
+	if (flags & cudaHostRegisterIoMemory && !is_one_mapping(p, size))
+		return fakecuda_error(cudaErrorInvalidValue);
 	if (flags & cudaHostRegisterIoMemory ? c->refuse_iomemory
 					     : c->refuse_plain)
 		return fakecuda_error(flags & cudaHostRegisterIoMemory

@@ -170,6 +170,37 @@ START_TEST(welcome_names_driver_and_libraries)
 }
 END_TEST
 
+static const char *staged(struct pst_backend *b)
+{
+	return "staged";
+}
+
+static const char *why_staged(struct pst_backend *b)
+{
+	return "plain: invalid argument; iomemory: not supported";
+}
+
+START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
+{
+	const char *text;
+
+	ask(pst_report_info(&f.agent, 1));
+	ck_assert_ptr_null(json_object_get(json, "gpu_registration_why"));
+	ops.registration = staged;
+	ops.registration_why = why_staged;
+	f.agent.ops = &ops;
+	ask(pst_report_info(&f.agent, 1));
+	ck_assert_str_eq(json_string_value(
+				 json_object_get(json, "gpu_registration_why")),
+			 why_staged(NULL));
+	ask(pst_report_health(&f.agent));
+	text = json_string_value(
+		json_array_get(json_object_get(json, "notes"), 0));
+	ck_assert_ptr_nonnull(strstr(text, "staged, since plain: invalid"));
+	ck_assert(json_is_true(json_object_get(json, "healthy")));
+}
+END_TEST
+
 START_TEST(a_region_out_of_the_gpus_reach_is_a_note_with_its_cure)
 {
 	const char *text;
@@ -205,6 +236,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_gpu_that_does_not_answer_is_a_reason);
 	tcase_add_test(tc,
 		       a_region_out_of_the_gpus_reach_is_a_note_with_its_cure);
+	tcase_add_test(tc, why_a_region_is_not_registered_plainly_is_a_note);
 	tcase_add_test(tc, welcome_names_driver_and_libraries);
 }
 
