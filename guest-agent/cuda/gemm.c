@@ -9,6 +9,9 @@
 #include "guest-agent/cuda/kernels.h"
 #include "transport/util.h"
 
+/* Bytes of a line from which on it is worth a place of its own. */
+#define LEAST_PADDED 64U
+
 /* A part of an operand: lines of storage, the same of each product of the
  * group. */
 struct part {
@@ -204,10 +207,15 @@ static void place_direct(const struct pst_backend *b, const struct part *p,
 	ret->stride = p->stride / p->elem;
 }
 
-/* Lines that follow one another need no padding, and are one copy. */
+/* Lines that follow one another need no padding, and are one copy. But cuBLAS
+ * has no products of i8 whose lines do not begin at multiples of 4 bytes; of
+ * short lines it is the copy that would take long. */
 static uint64_t slot_pitch(const struct part *p)
 {
-	return p->pitch == p->width
+	const bool odd =
+		p->elem == 1 && p->width % 4 && p->width >= LEAST_PADDED;
+
+	return p->pitch == p->width && !odd
 		       ? p->width
 		       : pst_tiles_pitch(p->width / p->elem, p->elem);
 }

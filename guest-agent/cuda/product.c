@@ -160,7 +160,9 @@ static int plain(const struct pst_product_env *env, const struct pst_product *p,
 				       env->workspace_size);
 	if (s == CUBLAS_STATUS_SUCCESS)
 		s = gemm(env, p);
+	/* Cards before 6.1 have no instruction for it. */
 	if (i8 && (s == CUBLAS_STATUS_NOT_SUPPORTED ||
+		   s == CUBLAS_STATUS_ARCH_MISMATCH ||
 		   s == CUBLAS_STATUS_INVALID_VALUE)) {
 		cudaGetLastError();
 		return run_i8(env, p, err);

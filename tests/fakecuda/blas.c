@@ -120,7 +120,10 @@ cublasStatus_t cublasGemmStridedBatchedEx(
 		fakecuda_note("a product without a workspace of its stream");
 	if (type_a != type_b)
 		fakecuda_note("a product of two types");
-	return fake_gemm_start(h->stream, &g);
+	s = fake_gemm_start(h->stream, &g);
+	if (s == CUBLAS_STATUS_SUCCESS)
+		fakecuda_count_blas();
+	return s;
 }
 
 cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta,

@@ -19,7 +19,7 @@ static struct {
 	uint64_t calls, fail_at, lose_at;
 	cudaError_t fail_with;
 	bool lost, hang;
-	unsigned int leaks, problems, lt, graphs;
+	unsigned int leaks, problems, blas, lt, graphs;
 	char problem[256];
 	uint64_t in, out;
 	uint64_t rng;
@@ -104,6 +104,7 @@ GETTER(unsigned int, fakecuda_leaks, leaks)
 GETTER(unsigned int, fakecuda_problems, problems)
 GETTER(uint64_t, fakecuda_copied_in, in)
 GETTER(uint64_t, fakecuda_copied_out, out)
+GETTER(unsigned int, fakecuda_blas_products, blas)
 GETTER(unsigned int, fakecuda_lt_products, lt)
 GETTER(unsigned int, fakecuda_graph_launches, graphs)
 GETTER(bool, fakecuda_is_lost, lost)
@@ -170,6 +171,13 @@ void fakecuda_copied(uint64_t in, uint64_t out)
 	pthread_mutex_lock(&lock);
 	g.in += in;
 	g.out += out;
+	pthread_mutex_unlock(&lock);
+}
+
+void fakecuda_count_blas(void)
+{
+	pthread_mutex_lock(&lock);
+	g.blas++;
 	pthread_mutex_unlock(&lock);
 }
 

@@ -59,7 +59,9 @@ const char *fakecuda_problem(void);
 uint64_t fakecuda_copied_in(void);
 uint64_t fakecuda_copied_out(void);
 
-/* Products that went through cuBLASLt since reset; launches of graphs. */
+/* Products that went through cuBLAS and cuBLASLt since reset; launches of
+ * graphs. */
+unsigned int fakecuda_blas_products(void);
 unsigned int fakecuda_lt_products(void);
 unsigned int fakecuda_graph_launches(void);
 
@@ -83,6 +85,7 @@ const struct fakecuda_config *fakecuda_get(void);
 /* A handle that counts as a leak until it is dropped. */
 void *fakecuda_handle(size_t size);
 void fakecuda_drop(void *handle);
+void fakecuda_count_blas(void);
 void fakecuda_count_lt(void);
 
 #endif

@@ -63,6 +63,9 @@ cublasStatus_t fake_gemm_check(const struct fake_gemm *g)
 		return CUBLAS_STATUS_NOT_SUPPORTED;
 	if (g->type != CUDA_R_8I)
 		return CUBLAS_STATUS_SUCCESS;
+	/* DP4A and its like began there. */
+	if (c->major * 10 + c->minor < 61)
+		return CUBLAS_STATUS_ARCH_MISMATCH;
 	if (c->refuse_i8)
 		return CUBLAS_STATUS_NOT_SUPPORTED;
 	if (g->lda % 4 || g->ldb % 4 || (uintptr_t)g->a % 4 ||

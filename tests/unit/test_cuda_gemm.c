@@ -228,6 +228,59 @@ START_TEST(batches_keep_their_strides_and_padding)
 }
 END_TEST
 
+/* A GTX Titan X, for which cuBLAS has no products of integers. */
+START_TEST(an_old_card_multiplies_integers_by_our_kernel)
+{
+	const struct pst_gemm_kind kind = {.dtype = PST_WIRE_I8,
+					   .dtype_c = PST_WIRE_I32};
+	struct fakecuda_config c = fakecuda_default();
+	struct pst_op op = {
+		.dtype = PST_WIRE_I8,
+		.dtype_c = PST_WIRE_I32,
+		.m = 40,
+		.n = 30,
+		.k = 20,
+		.batch = 1,
+		.alpha = -3,
+		.beta = 2,
+	};
+	struct pst_error err;
+
+	c.major = 5;
+	c.minor = 2;
+	c.driver = c.runtime = 12080;
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), 0);
+	ck_assert(fix_ops->can(fix_backend, &kind, &err));
+	lay_out(&op, 0);
+	run_checked(&op);
+	fix_close();
+}
+END_TEST
+
+/* Lines of an odd length go to cuBLAS all the same, since tiles are padded;
+ * in place they are our kernel's. */
+START_TEST(odd_lines_of_integers_are_cublas_products_in_the_pipeline)
+{
+	struct pst_op op = {
+		.dtype = PST_WIRE_I8,
+		.dtype_c = PST_WIRE_I32,
+		.m = 101,
+		.n = 67,
+		.k = 75,
+		.batch = 2,
+		.alpha = 1,
+	};
+	unsigned int before;
+
+	open_way(&ways[_i], 0);
+	lay_out(&op, 0);
+	before = fakecuda_blas_products();
+	run_checked(&op);
+	ck_assert_uint_eq(fakecuda_blas_products() - before, _i == 1);
+	fix_close();
+}
+END_TEST
+
 START_TEST(what_is_not_needed_is_not_read)
 {
 	struct pst_op op = {
@@ -502,6 +555,10 @@ static void add_tests(TCase *tc)
 			    n);
 	tcase_add_loop_test(tc, every_epilogue_is_applied_once, 0, n);
 	tcase_add_loop_test(tc, batches_keep_their_strides_and_padding, 0, n);
+	tcase_add_test(tc, an_old_card_multiplies_integers_by_our_kernel);
+	tcase_add_loop_test(
+		tc, odd_lines_of_integers_are_cublas_products_in_the_pipeline,
+		0, 2);
 	tcase_add_loop_test(tc, what_is_not_needed_is_not_read, 0, n);
 	tcase_add_loop_test(tc, nan_and_infinity_come_through, 0, n);
 	tcase_add_loop_test(tc, a_product_beyond_device_memory_is_the_same, 0,
