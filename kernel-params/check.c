@@ -153,6 +153,15 @@ void pst_fix_cmdline(const struct pst_host *h, const char *params,
 	if (strcmp(h->os_id, "nixos") == 0)
 		pst_text_add(ret, "add %s to boot.kernelParams and rebuild",
 			     params);
+	else if (h->files.ostree)
+		pst_text_add(
+			ret,
+			"rpm-ostree kargs --append-if-missing=... for each "
+			"of %s, and reboot",
+			params);
+	else if (h->files.kernelstub)
+		pst_text_add(ret, "kernelstub --add-options \"%s\" and reboot",
+			     params);
 	else if (h->files.grub)
 		pst_text_add(ret,
 			     "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
@@ -166,8 +175,8 @@ void pst_fix_cmdline(const struct pst_host *h, const char *params,
 	else if (h->files.loader)
 		pst_text_add(ret,
 			     "add %s to the options of the entry in "
-			     "/boot/loader/entries and reboot",
-			     params);
+			     "/%s/loader/entries and reboot",
+			     params, h->files.loader);
 	else
 		pst_text_add(ret,
 			     "add %s to the kernel's command line and "

@@ -13,7 +13,11 @@ PST_CHECK(gpu_selected)
 {
 	const struct pst_pci_dev *d = h->gpu;
 
-	if (!d)
+	if (!d && !h->pci.n)
+		pst_finding_add(out, PST_FAIL,
+				"copy sys/bus/pci and sys/devices too",
+				"no PCI device was seen");
+	else if (!d)
 		pst_finding_add(out, PST_FAIL,
 				"name the card: --gpu ADDR (lspci -nn lists "
 				"them)",

@@ -4,8 +4,8 @@
 
 #include "kernel-params/check_int.h"
 
-/* Members of a group that are named one by one. */
-#define MAX_NAMED 12
+/* Members of a group that are named one by one; struct pst_text holds them. */
+#define MAX_NAMED 60
 /* More than a host has functions in one closure. */
 #define MAX_MEMBERS 256
 
@@ -36,11 +36,41 @@ PST_CHECK(iommu_firmware)
 			"neither DMAR nor IVRS among the firmware's tables");
 }
 
+static bool asked_for(const struct pst_host *h)
+{
+	return pst_cmdline_has(&h->cmdline, "intel_iommu", "on");
+}
+
 static bool is_off(const struct pst_host *h)
 {
 	return pst_cmdline_has(&h->cmdline, "iommu", "off") ||
 	       pst_cmdline_has(&h->cmdline, "intel_iommu", "off") ||
 	       pst_cmdline_has(&h->cmdline, "amd_iommu", "off");
+}
+
+/* What turns the IOMMU on, where the command line does not turn it off. */
+static void fix_off(const struct pst_host *h, struct pst_text *fix)
+{
+	const struct pst_iommu *i = &h->iommu;
+	bool intel = h->cpu.vendor == PST_CPU_INTEL || i->has_dmar;
+	bool amd = h->cpu.vendor == PST_CPU_AMD || i->has_ivrs;
+
+	if (!i->has_dmar && !i->has_ivrs && h->files.has_acpi)
+		pst_text_add(fix,
+			     "turn it on in the firmware's setup first "
+			     "(iommu.firmware)%s",
+			     intel && !asked_for(h) ? ", then " : "");
+	else if (intel && asked_for(h))
+		pst_text_add(fix, "look for DMAR in dmesg: the kernel was "
+				  "asked for it and has none");
+	else if (amd && !intel)
+		pst_text_add(fix, "AMD's comes on by itself: look for AMD-Vi "
+				  "in dmesg");
+	else if (!intel)
+		pst_text_add(fix, "AMD's comes on by itself, Intel's when it "
+				  "is asked for: ");
+	if (!asked_for(h) && (intel || !amd))
+		pst_fix_cmdline(h, "intel_iommu=on iommu=pt", "", fix);
 }
 
 static void report_off(const struct pst_host *h, struct pst_findings *out)
@@ -51,22 +81,18 @@ static void report_off(const struct pst_host *h, struct pst_findings *out)
 
 	pst_text_add(&seen, i->n_groups ? "no IOMMU drives the groups"
 					: "no IOMMU groups");
-	if (is_off(h)) {
+	if (is_off(h))
 		pst_text_add(&seen, ": the command line turns it off");
-		pst_text_add(&fix, "take iommu=off, intel_iommu=off and "
-				   "amd_iommu=off off the command line; ");
-	} else if (intel && !pst_cmdline_has(&h->cmdline, "intel_iommu", "on"))
+	else if (intel && !asked_for(h))
 		pst_text_add(&seen, ": no intel_iommu=on on the command line");
 	if (h->files.noiommu)
 		pst_text_add(&seen, "; vfio's mode without IOMMU is no "
 				    "replacement");
-	if (!intel)
-		pst_text_add(&fix, "AMD's comes on by itself: look for AMD-Vi "
-				   "in dmesg; ");
-	pst_fix_cmdline(h, intel ? "intel_iommu=on iommu=pt" : "iommu=pt", "",
-			&fix);
-	if (!i->has_dmar && !i->has_ivrs)
-		pst_text_add(&fix, "; the firmware has to show it first");
+	if (is_off(h))
+		pst_text_add(&fix, "take iommu=off, intel_iommu=off and "
+				   "amd_iommu=off off the command line");
+	else
+		fix_off(h, &fix);
 	pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);
 }
 
@@ -82,7 +108,7 @@ PST_CHECK(iommu_enabled)
 				i->n_groups);
 	else if (!h->files.has_sys)
 		pst_finding_add(out, PST_WARN, "copy sys/kernel too",
-				"sys was not seen in this tree");
+				"sys/kernel was not seen in this tree");
 	else
 		report_off(h, out);
 }
@@ -129,6 +155,8 @@ PST_CHECK(iommu_acs)
 
 PST_CHECK(iommu_interrupts)
 {
+	if (!h->iommu.n_groups)
+		return;
 	if (pst_cmdline_has(&h->cmdline, "intremap", "off") ||
 	    pst_cmdline_get(&h->cmdline, "nointremap"))
 		pst_finding_add(out, PST_WARN,
@@ -223,6 +251,12 @@ PST_CHECK(iommu_group)
 	struct group_sum s = {0};
 	size_t i, n;
 
+	if (h->gpu->iommu_group < 0 && !h->iommu.n_groups &&
+	    !h->files.has_sys) {
+		pst_finding_add(out, PST_WARN, "copy sys/kernel too",
+				"the group of %s was not seen", h->gpu->name);
+		return;
+	}
 	if (h->gpu->iommu_group < 0) {
 		pst_finding_add(out, PST_FAIL,
 				h->iommu.n_groups

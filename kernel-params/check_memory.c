@@ -74,10 +74,13 @@ static void pools_text(const struct pst_host *h, int node, struct pst_text *t)
 		pst_text_add(t, "no pool of hugepages");
 }
 
+/* The first kernel that takes hugepages=NODE:PAGES. */
+static const struct pst_kernel_version knows_nodes = {5, 16, 0};
+
 static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
 {
 	uint64_t pages = pst_wanted_bytes(h) / PST_HUGE_2M;
-	char params[96], plan[96];
+	char params[96], plan[96], where[16] = "";
 
 	if (node >= 0) {
 		pst_text_add(fix,
@@ -88,8 +91,14 @@ static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
 			     pages, node, node, pages);
 		return;
 	}
-	snprintf(params, sizeof(params), "hugepagesz=2M hugepages=%" PRIu64,
-		 pages);
+	/* As the plan does it; the older kernels know no nodes. */
+	if (pst_cpuset_count(&h->cpu.nodes) > 1 && h->gpu &&
+	    h->gpu->numa_node >= 0 &&
+	    (!h->has_version ||
+	     pst_kernel_version_cmp(&h->version, &knows_nodes) >= 0))
+		snprintf(where, sizeof(where), "%d:", h->gpu->numa_node);
+	snprintf(params, sizeof(params), "hugepagesz=2M hugepages=%s%" PRIu64,
+		 where, pages);
 	snprintf(plan, sizeof(plan),
 		 " --region %" PRIu64 "M --vm-memory %" PRIu64 "M",
 		 h->request.region >> 20, h->request.vm_memory >> 20);
@@ -107,7 +116,7 @@ PST_CHECK(hugepages_pool)
 	fix_pages(h, -1, &fix);
 	if (!h->memory.n_pools && !h->files.has_sys)
 		pst_finding_add(out, PST_WARN, "copy sys/kernel/mm too",
-				"sys was not seen in this tree");
+				"sys/kernel was not seen in this tree");
 	else if (pst_hugepool_size(p) < h->request.region)
 		pst_finding_add(out, PST_FAIL, fix.buf,
 				"%s; the region alone takes %.4g GiB in pages "

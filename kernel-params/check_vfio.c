@@ -68,7 +68,7 @@ PST_CHECK(vfio_ids)
 	}
 	pst_text_add(&fix, "penstock host apply --gpu %s writes it",
 		     h->gpu->name);
-	if (strcmp(h->os_id, "nixos") == 0 && !h->vfio.rules)
+	if (strcmp(h->os_id, "nixos") == 0 && h->early.maker != PST_EARLY_NIXOS)
 		pst_text_add(&fix, "; what NixOS builds from was not seen");
 	pst_finding_add(out, covered == n ? PST_PASS : PST_WARN,
 			covered == n ? NULL : fix.buf, "%s", seen.buf);
@@ -103,25 +103,33 @@ static bool never_loads(const struct pst_host *h, const char *module)
 	       pst_module_state(&h->modules, module) == PST_MODULE_ABSENT;
 }
 
-/* The first rival that neither waits for vfio-pci nor stays away. */
+/*
+ * The first rival that neither waits for vfio-pci nor stays away; one that is
+ * loaded is told of before one that may be.
+ */
 static const char *free_rival(const struct pst_host *h)
 {
-	const char *const *m = rivals(h->gpu);
-	bool any = *m;
+	const char *const *m = rivals(h->gpu), *first = NULL;
 
+	if (!*m)
+		return "its driver";
 	for (; *m; m++) {
+		bool in = pst_module_is_in(&h->modules, *m);
+
 		/* It loads nvidia first, which is looked at itself. */
 		if (strcmp(*m, "nvidia_drm") == 0)
 			continue;
 		/* Of those that nobody has seen only the usual count. */
-		if (strcmp(*m, "nova_core") == 0 &&
-		    !pst_module_is_in(&h->modules, *m))
+		if (strcmp(*m, "nova_core") == 0 && !in)
 			continue;
-		if (!never_loads(h, *m) &&
-		    !pst_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
+		if (never_loads(h, *m) ||
+		    pst_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
+			continue;
+		if (in)
 			return *m;
+		first = first ? first : *m;
 	}
-	return any ? NULL : "its driver";
+	return first;
 }
 
 /* A rival that the initramfs loads before vfio-pci, or NULL. */

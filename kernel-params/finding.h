@@ -55,7 +55,7 @@ const char *pst_finding_status_name(enum pst_finding_status s);
 
 /* A text that grows by printf(), cut off (with "...") where it is full. */
 struct pst_text {
-	char buf[1024];
+	char buf[4096];
 	size_t len;
 };
 

@@ -51,7 +51,8 @@ struct pst_region_entry {
 #define PST_HOST_REGIONS 8
 
 struct pst_host_files {
-	bool has_proc, has_sys, has_dev, has_acpi, has_etc;
+	bool has_proc, has_dev, has_acpi, has_etc;
+	bool has_sys; /* sys/kernel */
 	bool dev_kvm, dev_vfio, dev_vhost_vsock;
 	bool has_mounts;
 	struct pst_hugetlbfs mount[PST_HOST_MOUNTS];
@@ -68,7 +69,9 @@ struct pst_host_files {
 	bool noiommu;           /* vfio's unsafe mode without IOMMU */
 	unsigned int nvidia_dma_bits; /* as the host's driver tells, 0: no */
 	bool grub, kernel_cmdline;    /* etc/default/grub, etc/kernel/cmdline */
-	bool loader;                  /* entries of systemd-boot */
+	const char *loader; /* what systemd-boot's entries are in, or NULL */
+	bool ostree;        /* which keeps the command line itself */
+	bool kernelstub;    /* Pop!_OS's, which writes those entries */
 };
 
 struct pst_host {

@@ -298,7 +298,7 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 	size_t i;
 
 	f->has_proc = pst_root_exists(root, "proc");
-	f->has_sys = pst_root_exists(root, "sys");
+	f->has_sys = pst_root_exists(root, "sys/kernel");
 	f->has_dev = pst_root_exists(root, "dev");
 	f->has_etc = pst_root_exists(root, "etc");
 	f->has_acpi = pst_root_exists(root, "sys/firmware/acpi/tables");
@@ -306,8 +306,13 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 	f->dev_vfio = pst_root_exists(root, "dev/vfio/vfio");
 	f->dev_vhost_vsock = pst_root_exists(root, "dev/vhost-vsock");
 	f->grub = pst_root_exists(root, "etc/default/grub");
-	f->loader = pst_root_exists(root, "boot/loader/entries") ||
-		    pst_root_exists(root, "efi/loader/entries");
+	f->loader = pst_root_exists(root, "boot/loader/entries")  ? "boot"
+		    : pst_root_exists(root, "efi/loader/entries") ? "efi"
+		    : pst_root_exists(root, "boot/efi/loader/entries")
+			    ? "boot/efi"
+			    : NULL;
+	f->ostree = pst_root_exists(root, "ostree");
+	f->kernelstub = pst_root_exists(root, "etc/kernelstub/configuration");
 	f->kernel_cmdline = pst_root_exists(root, "etc/kernel/cmdline");
 	read_mounts(root, h);
 	read_regions(root, f);

@@ -118,13 +118,19 @@ struct pst_journal_entry *pst_journal_add(struct pst_journal *j,
 int pst_journal_add_dir(struct pst_journal *j, const char *path)
 {
 	char **grown = reallocarray(j->dir, j->n_dirs + 1, sizeof(*grown));
+	char *copy = strdup(path);
+	size_t i = j->n_dirs;
 
-	if (!grown)
+	if (grown)
+		j->dir = grown;
+	if (!grown || !copy) {
+		free(copy);
 		return -ENOMEM;
-	j->dir = grown;
-	j->dir[j->n_dirs] = strdup(path);
-	if (!j->dir[j->n_dirs])
-		return -ENOMEM;
+	}
+	/* Sorted, so that each comes before those in it. */
+	for (; i > 0 && strcmp(j->dir[i - 1], copy) > 0; i--)
+		j->dir[i] = j->dir[i - 1];
+	j->dir[i] = copy;
 	j->n_dirs++;
 	return 0;
 }

@@ -24,8 +24,22 @@ START_TEST(an_iommu_that_is_off_fails)
 	finding("iommu.enabled", PST_FAIL, "no IOMMU groups");
 	tree_file("proc/cmdline", "amd_iommu=off\n");
 	finding("iommu.enabled", PST_FAIL, "turns it off");
+	tree_file("proc/cmdline", "quiet\n");
+	finding("iommu.enabled", PST_FAIL, "comes on by itself");
+	ck_assert_ptr_null(pst_findings_get(&fs, "iommu.interrupts"));
 	tree_unlink("sys/firmware/acpi/tables/IVRS");
 	finding("iommu.firmware", PST_FAIL, "AMD-Vi");
+	finding("iommu.enabled", PST_FAIL, "firmware's setup first");
+	/* Intel's is asked for, which does not help where it is already. */
+	tree_file("sys/firmware/acpi/tables/DMAR", "DMAR");
+	tree_file("proc/cpuinfo", "vendor_id : GenuineIntel\n");
+	finding("iommu.enabled", PST_FAIL, "add intel_iommu=on");
+	tree_file("proc/cmdline", "intel_iommu=on\n");
+	finding("iommu.enabled", PST_FAIL, "DMAR in dmesg");
+	ck_assert_int_eq(
+		rename(tmpdir_path("sys/kernel"), tmpdir_path("kernel")), 0);
+	finding("iommu.enabled", PST_WARN, "not seen");
+	finding("iommu.group", PST_WARN, "not seen");
 	done();
 }
 END_TEST
@@ -283,12 +297,14 @@ START_TEST(a_long_list_is_cut_off)
 	int i;
 
 	make_good();
-	for (i = 0; i < 32; i++) {
-		snprintf(addr, sizeof(addr), "0000:40:%02x.0", i);
+	for (i = 0; i < 80; i++) {
+		snprintf(addr, sizeof(addr), "0000:4%x:%02x.0", i / 32, i % 32);
 		tree_pci(&(struct tree_pci){addr, "0x8086", "0x1533",
 					    "0x020000", "igb", 11, NULL});
 	}
-	finding("iommu.group", PST_FAIL, "and 20 more");
+	finding("iommu.group", PST_FAIL,
+		"0000:41:1b.0 network (igb): the host loses its "
+		"network and 20 more");
 	done();
 }
 END_TEST

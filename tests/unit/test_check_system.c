@@ -75,6 +75,11 @@ END_TEST
 START_TEST(every_rival_has_to_wait_or_stay_away)
 {
 	make_good();
+	tree_file("etc/modprobe.d/vfio.conf", "");
+	finding("vfio.early", PST_WARN, "nvidia may load before");
+	tree_dir("sys/module/nouveau");
+	tree_file("proc/modules", "nouveau 1 0 - Live 0x0\n");
+	finding("vfio.early", PST_WARN, "nouveau may load before");
 	tree_file("etc/modprobe.d/vfio.conf",
 		  "options vfio-pci ids=10de:2204\nsoftdep nvidia pre: "
 		  "vfio-pci\n");
@@ -123,6 +128,10 @@ START_TEST(nixos_is_told_in_its_own_words)
 	finding("iommu.mode", PST_WARN, "boot.kernelParams");
 	finding("vfio.early", PST_PASS, "NixOS loads vfio_pci early");
 	finding("vfio.ids", PST_PASS, GPU);
+	tree_file("etc/nixos/configuration.nix", "{ }\n");
+	finding("vfio.ids", PST_WARN, "nothing");
+	ck_assert_ptr_null(
+		strstr(pst_findings_get(&fs, "vfio.ids")->fix, "not seen"));
 	tree_unlink("etc/os-release");
 	tree_file("etc/NIXOS", "");
 	finding("iommu.mode", PST_WARN, "boot.kernelParams");
@@ -133,6 +142,11 @@ START_TEST(nixos_is_told_in_its_own_words)
 	finding("iommu.mode", PST_WARN, "/etc/kernel/cmdline");
 	tree_file("etc/default/grub", "");
 	finding("iommu.mode", PST_WARN, "/etc/default/grub");
+	tree_file("etc/kernelstub/configuration", "{}");
+	finding("iommu.mode", PST_WARN,
+		"kernelstub --add-options \"iommu=pt\"");
+	tree_dir("ostree");
+	finding("iommu.mode", PST_WARN, "rpm-ostree kargs");
 	done();
 }
 END_TEST
@@ -181,6 +195,11 @@ START_TEST(hugepages_belong_on_the_cards_node)
 	finding("hugepages.node", PST_PASS, "node 0");
 	tree_attr(GPU, "numa_node", "1\n");
 	finding("hugepages.node", PST_WARN, "node1/hugepages");
+	/* What the others advise is the same. */
+	tree_file("proc/cmdline", "iommu=pt\n");
+	finding("hugepages.boot", PST_WARN, "hugepagesz=2M hugepages=1:10240");
+	tree_file("proc/sys/kernel/osrelease", "5.10.0\n");
+	finding("hugepages.boot", PST_WARN, "hugepagesz=2M hugepages=10240");
 	tree_attr(GPU, "numa_node", "-1\n");
 	finding("hugepages.node", PST_WARN, "tells none");
 	done();
@@ -370,6 +389,9 @@ START_TEST(an_empty_tree_is_no_host)
 	ck_assert_ptr_nonnull(strstr(err.text, "neither proc nor sys"));
 	tree_dir("proc");
 	request.gpu = NULL;
+	finding("gpu.selected", PST_FAIL, "no PCI device was seen");
+	tree_pci(&(struct tree_pci){"0000:03:00.0", "0x144d", "0xa80a",
+				    "0x010802", "nvme", -1, NULL});
 	finding("gpu.selected", PST_FAIL, "no graphics card");
 	finding("iommu.enabled", PST_WARN, "not seen");
 	finding("hugepages.pool", PST_WARN, "not seen");

@@ -58,7 +58,7 @@ START_TEST(a_text_ends_in_dots_where_it_is_full)
 
 	pst_text_add(&t, "%s %d", "a", 1);
 	ck_assert_str_eq(t.buf, "a 1");
-	for (i = 0; i < 400; i++)
+	for (i = 0; i < 500; i++)
 		pst_text_add(&t, "0123456789");
 	ck_assert_uint_eq(t.len, sizeof(t.buf) - 1);
 	ck_assert_uint_eq(strlen(t.buf), t.len);

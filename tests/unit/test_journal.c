@@ -520,6 +520,14 @@ START_TEST(two_at_a_time_are_refused)
 }
 END_TEST
 
+START_TEST(a_folder_that_a_first_step_left_goes_with_undo)
+{
+	ck_assert_int_eq(mkdir(tmpdir_path("var/lib/penstock"), 0755), 0);
+	undo_well();
+	ck_assert_int_eq(access(tmpdir_path("var/lib/penstock"), F_OK), -1);
+}
+END_TEST
+
 START_TEST(a_damaged_journal_is_told_from_none)
 {
 	struct pst_error err = {0};
@@ -573,6 +581,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, directories_that_are_links_stay_below_the_root);
 	tcase_add_test(tc, a_text_with_a_nul_byte_is_refused);
 	tcase_add_test(tc, two_at_a_time_are_refused);
+	tcase_add_test(tc, a_folder_that_a_first_step_left_goes_with_undo);
 	tcase_add_test(tc, a_damaged_journal_is_told_from_none);
 }
 
