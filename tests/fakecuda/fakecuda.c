@@ -25,9 +25,6 @@ static struct {
 	uint64_t rng;
 } g;
 
-/* Resets so far. */
-static uint64_t generation;
-
 static __thread int current_device;
 static __thread cudaError_t last_error;
 
@@ -73,8 +70,6 @@ void fakecuda_reset(const struct fakecuda_config *c)
 	g.configured = true;
 	g.config = *c;
 	g.rng = 88172645463325252ULL;
-	generation++;
-	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
 	last_error = cudaSuccess;
 	current_device = 0;
@@ -283,7 +278,6 @@ struct CUstream_st {
 	pthread_t thread;
 	struct item *first, **last;
 	bool busy, ending;
-	uint64_t generation; /* of the reset it was made after */
 	struct fakecuda_capture *capture;
 };
 
@@ -303,21 +297,14 @@ static unsigned int delay_locked(void)
 	return (unsigned int)(g.rng % g.config.delay_us);
 }
 
-/* Whether its context is: the one that is lost now, or one that was left behind
- * by a reset, whose memory may be somebody else's. */
-static bool is_dead(const struct CUstream_st *s)
-{
-	return g.lost || s->generation != generation;
-}
-
-static void run_item(const struct CUstream_st *s, struct item *it)
+static void run_item(struct item *it)
 {
 	const unsigned int us = delay_locked();
 	bool skip;
 
-	while (it->kind == WAIT && !it->fence->done && !is_dead(s))
+	while (it->kind == WAIT && !it->fence->done && !g.lost)
 		pthread_cond_wait(&changed, &lock);
-	skip = is_dead(s);
+	skip = g.lost;
 	if (it->kind == RUN) {
 		pthread_mutex_unlock(&lock);
 		if (us)
@@ -328,7 +315,7 @@ static void run_item(const struct CUstream_st *s, struct item *it)
 		pthread_mutex_lock(&lock);
 	}
 	/* Of a lost context no event ever comes. */
-	if (it->kind == SIGNAL && !is_dead(s))
+	if (it->kind == SIGNAL && !g.lost)
 		it->fence->done = true;
 	fence_unref(it->fence);
 	free(it);
@@ -353,7 +340,7 @@ static void *serve(void *arg)
 		if (!s->first)
 			s->last = &s->first;
 		s->busy = true;
-		run_item(s, it);
+		run_item(it);
 		s->busy = false;
 		pthread_cond_broadcast(&changed);
 	}
@@ -405,7 +392,6 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *ret, unsigned int flags)
 		return e;
 	s = fakecuda_handle(sizeof(*s));
 	s->last = &s->first;
-	s->generation = generation;
 	if (flags != cudaStreamNonBlocking)
 		fakecuda_note("a stream that waits for others");
 	pthread_create(&s->thread, NULL, serve, s);

@@ -5,8 +5,12 @@
 #include <check.h>
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "guest-agent/cuda/module.h"
 #include "tests/fakecuda/number.h"
@@ -90,6 +94,47 @@ int fix_run(const struct pst_op *op, struct pst_error *err)
 
 	r = fix_begin(&bop, 0, op, err);
 	return r < 0 ? r : fix_finish(&bop, err);
+}
+
+void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
+	       struct fix_outcome *ret)
+{
+	struct fix_outcome *out;
+	int status;
+	pid_t pid;
+
+	out = mmap(NULL, sizeof(*out), PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(out, MAP_FAILED);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		alarm(60);
+		session(n, out);
+		out->problems = fakecuda_problems();
+		memcpy(out->problem, fakecuda_problem(), sizeof(out->problem));
+		exit(EXIT_SUCCESS);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(!WIFSIGNALED(status) || WTERMSIG(status) != SIGALRM,
+		      "call %llu: no end within a minute",
+		      (unsigned long long)n);
+	ck_assert_msg(!WIFSIGNALED(status), "call %llu: signal %d",
+		      (unsigned long long)n, WTERMSIG(status));
+	ck_assert_msg(WEXITSTATUS(status) == EXIT_SUCCESS,
+		      "call %llu: the session's process ended with %d",
+		      (unsigned long long)n, WEXITSTATUS(status));
+	*ret = *out;
+	munmap(out, sizeof(*out));
+	ck_assert_msg(!ret->problems, "call %llu: %s", (unsigned long long)n,
+		      ret->problem);
+	ck_assert_msg(ret->r == 0 || ret->text[0], "call %llu: no sentence",
+		      (unsigned long long)n);
+}
+
+uint64_t fix_stride(uint64_t n)
+{
+	return getenv("PST_CUDA_FULL") || n < 48 ? 1 : n / 24;
 }
 
 double fix_noise(void)

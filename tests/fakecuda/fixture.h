@@ -31,6 +31,28 @@ int fix_finish(struct pst_backend_op *bop, struct pst_error *err);
 /* The same, from begin on, on lane 0. */
 int fix_run(const struct pst_op *op, struct pst_error *err);
 
+/* What came of a session in which something failed. */
+struct fix_outcome {
+	int r;                 /* its first error, or 0 */
+	bool left;             /* close left something to the process */
+	uint64_t calls;        /* of CUDA, from its begin to its end */
+	uint64_t closing_at;   /* of those, when it began to close */
+	unsigned int problems; /* fakecuda_problems() */
+	char text[384];        /* the error's sentence */
+	char problem[256];
+};
+
+/* Runs session(n, out) in a process of its own: what the n-th call's failure
+ * makes it leave behind (memory that a card may still write to, threads of
+ * streams) ends with it, as it does with an agent. A crash, a failed assertion
+ * or no end within a minute fails the test, with n in words. */
+void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
+	       struct fix_outcome *ret);
+
+/* How far apart the calls are that tests let fail: 1 with PST_CUDA_FULL set,
+ * which takes minutes; else so many that about 24 of n are tried. */
+uint64_t fix_stride(uint64_t n);
+
 /* Deterministic, in (-1, 1). */
 double fix_noise(void);
 
