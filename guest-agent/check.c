@@ -45,17 +45,18 @@ static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
 static int check_kind(const struct pst_executor_config *config,
 		      const struct pst_op *op, struct pst_error *err)
 {
-	const struct pst_gemm_kind kind = {
+	struct pst_gemm_kind kind;
+
+	if (!config->ops->can || (op->op != PST_WIRE_OP_GEMM &&
+				  op->op != PST_WIRE_OP_GEMM_STRIDED_BATCHED))
+		return 0;
+	kind = (struct pst_gemm_kind){
 		.dtype = op->dtype,
 		.dtype_c = op->dtype_c,
 		.compute = op->compute,
 		.act = op->act,
 		.has_bias = op->has_bias,
 	};
-
-	if (!config->ops->can || (op->op != PST_WIRE_OP_GEMM &&
-				  op->op != PST_WIRE_OP_GEMM_STRIDED_BATCHED))
-		return 0;
 	pst_check_no_reason(err);
 	return config->ops->can(config->backend, &kind, err) ? 0 : -EOPNOTSUPP;
 }
