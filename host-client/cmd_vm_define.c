@@ -130,13 +130,16 @@ bool pst_cmd_vm_install(const struct pst_cmd_ctx *ctx, const char *dir,
 static int report(const struct pst_cmd_ctx *ctx, const struct pst_vm_config *c,
 		  bool complete, bool json)
 {
-	char uri[2 * PATH_MAX] = "";
+	char uri[2 * PATH_MAX] = "", cid[32] = "";
 	struct pst_error err;
 
+	/* A vsock daemon has one of its own. */
+	if (!c->vsock_socket)
+		snprintf(cid, sizeof(cid), "CID %u, ", c->cid);
 	if (!json) {
-		printf("%s is defined: CID %u, region %s (%llu MiB, %s)\n"
+		printf("%s is defined: %sregion %s (%llu MiB, %s)\n"
 		       "penstock vm start --wait %s, then penstock -e %s info\n",
-		       c->name, c->cid, c->region.path,
+		       c->name, cid, c->region.path,
 		       (unsigned long long)(c->region.size >> 20),
 		       pst_vm_via_name(c->region.via), c->name, c->name);
 	} else if (pst_vm_config_endpoint(c, uri, sizeof(uri), &err) < 0 ||

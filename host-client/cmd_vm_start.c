@@ -104,10 +104,14 @@ static int fail_start(const struct start *s, const struct pst_error *err)
 static int start(struct start *s, const char *name)
 {
 	uint64_t begin = pst_now_ns();
+	enum pst_virt_state state;
 	struct pst_error err;
 	int rc;
 
-	rc = s->api->virt_info(s->virt, name, false, &s->info, &err);
+	rc = s->api->virt_state(s->virt, name, &state, &err);
+	if (rc == 0)
+		rc = s->api->virt_info(s->virt, name, state != PST_VIRT_OFF,
+				       &s->info, &err);
 	if (rc == 0 && !s->info.ours)
 		rc = pst_error_set(&err, -EPERM,
 				   "domain \"%s\" is not Penstock's: virsh "

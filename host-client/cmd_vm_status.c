@@ -78,7 +78,8 @@ static json_t *agent_view(const struct status *s)
 	json_t *health = NULL;
 
 	if (s->state != PST_VIRT_RUNNING)
-		pst_error_set(&err, -ENOENT, "the domain does not run");
+		pst_error_set(&err, -ENOENT, "the domain is %s",
+			      s->api->virt_state_name(s->state));
 	else if (has_pulse(s->info.region.path, &err) &&
 		 pst_vm_agent_health(s->info.endpoint, ASK_NS, &health, &err))
 		health = NULL;
@@ -108,9 +109,11 @@ static int status(struct status *s, const char *name)
 	struct pst_error err;
 	int rc, code;
 
-	rc = s->api->virt_info(s->virt, name, false, &s->info, &err);
+	/* One that runs may have been defined anew: its own view counts. */
+	rc = s->api->virt_state(s->virt, name, &s->state, &err);
 	if (rc == 0)
-		rc = s->api->virt_state(s->virt, name, &s->state, &err);
+		rc = s->api->virt_info(s->virt, name, s->state != PST_VIRT_OFF,
+				       &s->info, &err);
 	if (rc == 0)
 		rc = s->api->virt_get_autostart(s->virt, name, &s->autostart,
 						&err);

@@ -34,7 +34,8 @@ static int report(const struct stop *s, const char *how, const char *words,
 	return PST_EXIT_OK;
 }
 
-static int destroy(const struct stop *s, uint64_t begin)
+/* words: why, in the past tense. */
+static int destroy(const struct stop *s, const char *words, uint64_t begin)
 {
 	struct pst_error err;
 	int rc;
@@ -48,9 +49,7 @@ static int destroy(const struct stop *s, uint64_t begin)
 					   NULL, &err);
 	if (rc)
 		return pst_cmd_fail(s->ctx, "%s", err.text);
-	return report(s, "destroyed",
-		      "did not end by itself in time, and was destroyed",
-		      begin);
+	return report(s, "destroyed", words, begin);
 }
 
 static int stop(const struct stop *s)
@@ -63,8 +62,16 @@ static int stop(const struct stop *s)
 	rc = s->api->virt_shutdown(s->virt, s->name, &how, &err);
 	if (rc == -EALREADY)
 		return report(s, "was off", "does not run", begin);
-	if (rc)
-		return pst_cmd_fail(s->ctx, "%s", err.text);
+	if (rc && rc != -ECONNREFUSED && s->force) {
+		/* A guest that is paused hears nothing. */
+		fprintf(stderr, "%s: %s\n", s->ctx->path, err.text);
+		return destroy(s, "could not be asked, and was destroyed",
+			       begin);
+	}
+	if (rc) {
+		pst_cmd_fail(s->ctx, "%s", err.text);
+		return pst_cmd_vm_exit(rc);
+	}
 	fprintf(stderr, "%s: asked by %s, waiting up to %llu s\n", s->ctx->path,
 		how == PST_VIRT_BY_AGENT ? "the guest agent"
 					 : "the ACPI power button",
@@ -76,7 +83,9 @@ static int stop(const struct stop *s)
 			      how == PST_VIRT_BY_AGENT ? "guest agent" : "acpi",
 			      "has ended", begin);
 	if (rc == -ETIMEDOUT && s->force)
-		return destroy(s, begin);
+		return destroy(
+			s, "did not end by itself in time, and was destroyed",
+			begin);
 	pst_cmd_fail(s->ctx, "%s%s", err.text,
 		     rc == -ETIMEDOUT ? " and runs on; --force destroys it then"
 				      : "");

@@ -50,21 +50,47 @@ static int print_xml(const struct pst_cmd_ctx *ctx,
 	return PST_EXIT_OK;
 }
 
+/* The command that makes a region's file, for a shell: it is called
+ * penstock-NAME, and given another name where that is wanted. */
+static void say_create(const struct pst_vm_config *c)
+{
+	static const char prefix[] = "penstock-";
+	const char *base = strrchr(c->region.path, '/') + 1;
+	bool fits = strncmp(base, prefix, sizeof(prefix) - 1) == 0;
+	const char *name = fits ? base + sizeof(prefix) - 1 : c->name;
+	/* Without the slash, unless it is the root. */
+	size_t n = (size_t)(base - c->region.path);
+	PST_CLEANUP_FREE char *dir = strndup(c->region.path, n > 1 ? n - 1 : n);
+
+	fprintf(stderr, "penstock host region create ");
+	pst_vm_argv_print_word(name, stderr);
+	fprintf(stderr, " --size %lluM --path ",
+		(unsigned long long)(c->region.size >> 20));
+	pst_vm_argv_print_word(dir ? dir : "", stderr);
+	if (fits)
+		return;
+	fprintf(stderr, " && mv ");
+	pst_vm_argv_print_word(dir ? dir : "", stderr);
+	fprintf(stderr, "/%s%s ", prefix, name);
+	pst_vm_argv_print_word(c->region.path, stderr);
+}
+
 /* What the domain's definition does and a command line cannot. */
 static void say_region(const struct pst_cmd_ctx *ctx,
 		       const struct pst_vm_config *c)
 {
 	const struct pst_vm_firmware *f = &c->firmware;
-	const char *slash = strrchr(c->region.path, '/');
 
-	fprintf(stderr,
-		"%s: note: first: penstock host region create %s --size %lluM "
-		"--path %.*s\n",
-		ctx->path, c->name, (unsigned long long)(c->region.size >> 20),
-		(int)(slash - c->region.path), c->region.path);
-	if (f->uefi && !f->by_libvirt)
-		fprintf(stderr, "%s: note: and, once: cp %s %s\n", ctx->path,
-			f->vars_template, f->vars);
+	fprintf(stderr, "%s: note: first: ", ctx->path);
+	say_create(c);
+	fputc('\n', stderr);
+	if (!f->uefi || f->by_libvirt)
+		return;
+	fprintf(stderr, "%s: note: and, once: cp ", ctx->path);
+	pst_vm_argv_print_word(f->vars_template, stderr);
+	fputc(' ', stderr);
+	pst_vm_argv_print_word(f->vars, stderr);
+	fputc('\n', stderr);
 }
 
 /* QEMU's threads have their numbers only once it runs. */

@@ -35,8 +35,7 @@ void pst_vm_argv_done(struct pst_vm_argv *a)
 	memset(a, 0, sizeof(*a));
 }
 
-/* A word for sh(1): as it is, or in single quotes. */
-static void print_word(const char *s, FILE *to)
+void pst_vm_argv_print_word(const char *s, FILE *to)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
 				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -65,7 +64,7 @@ void pst_vm_argv_print(const struct pst_vm_argv *a, FILE *to)
 			fputs(" \\\n\t", to);
 		else if (i)
 			fputc(' ', to);
-		print_word(a->v[i], to);
+		pst_vm_argv_print_word(a->v[i], to);
 	}
 	fputc('\n', to);
 }

@@ -56,6 +56,8 @@ void pst_vm_argv_memmap(const struct pst_vm_config *c, char ret[64]);
 /* Why there is none for Firecracker, and what to use. -EOPNOTSUPP. */
 int pst_vm_argv_firecracker(struct pst_error *err);
 
+/* Prints a word as a shell reads it, in quotes where it needs them. */
+void pst_vm_argv_print_word(const char *word, FILE *to);
 /* Prints a vector for a shell, an option and its value on one line. */
 void pst_vm_argv_print(const struct pst_vm_argv *a, FILE *to);
 

@@ -121,7 +121,13 @@ static int check_texts(const struct pst_vm_config *c, struct pst_error *err)
 static int check_region(const struct pst_vm_region *r, struct pst_error *err)
 {
 	const bool bar = r->via != PST_VM_VIA_NVDIMM;
+	const char *slash = strrchr(r->path, '/');
 
+	if (!slash || !slash[1])
+		return pst_error_set(err, -EINVAL,
+				     "the region is a file, and \"%s\" names a "
+				     "directory",
+				     r->path);
 	if (r->size % PST_WIRE_UNIT || r->size < 3 * PST_WIRE_UNIT)
 		return pst_error_set(err, -EINVAL,
 				     "a region of %" PRIu64

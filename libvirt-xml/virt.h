@@ -99,7 +99,8 @@ enum pst_virt_how {
 
 /*
  * Asks the guest to shut down, by its guest agent when that is connected, else
- * by the power button; does not wait. -EALREADY when it does not run.
+ * by the power button; does not wait. -EALREADY when it does not run, -EBUSY
+ * when it is paused.
  */
 PST_MUST_USE int pst_virt_shutdown(struct pst_virt *v, const char *name,
 				   enum pst_virt_how *ret,

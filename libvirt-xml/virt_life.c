@@ -156,11 +156,22 @@ static int not_running(const char *name, struct pst_error *err)
 	return pst_error_set(err, -EALREADY, "%s does not run", name);
 }
 
+/* A call failed: since the domain has ended just now, or with libvirt's reason,
+ * which the next question to libvirt would wipe out. */
+static int failed(virDomainPtr dom, const char *what, const char *name,
+		  struct pst_error *err)
+{
+	int rc = pst_virt_error(err, "cannot %s %s", what, name);
+
+	return virDomainIsActive(dom) == 0 ? not_running(name, err) : rc;
+}
+
 int pst_virt_shutdown(struct pst_virt *v, const char *name,
 		      enum pst_virt_how *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	enum pst_virt_state state;
 	int rc;
 
 	if (!info)
@@ -170,6 +181,12 @@ int pst_virt_shutdown(struct pst_virt *v, const char *name,
 		return rc;
 	if (virDomainIsActive(dom) != 1)
 		return not_running(name, err);
+	if (pst_virt_state(v, name, &state, err) == 0 &&
+	    state == PST_VIRT_PAUSED)
+		return pst_error_set(err, -EBUSY,
+				     "%s is paused and hears nothing: virsh "
+				     "resume %s",
+				     name, name);
 	*ret = PST_VIRT_BY_AGENT;
 	if (pst_virt_info(v, name, true, info, NULL) == 0 &&
 	    info->agent_connected &&
@@ -180,9 +197,7 @@ int pst_virt_shutdown(struct pst_virt *v, const char *name,
 		    0 ||
 	    virDomainShutdown(dom) == 0)
 		return 0;
-	if (virDomainIsActive(dom) == 0)
-		return not_running(name, err);
-	return pst_virt_error(err, "cannot ask %s to shut down", name);
+	return failed(dom, "shut down", name, err);
 }
 
 int pst_virt_destroy(struct pst_virt *v, const char *name,
@@ -196,9 +211,7 @@ int pst_virt_destroy(struct pst_virt *v, const char *name,
 		return rc;
 	if (virDomainDestroy(dom) == 0)
 		return 0;
-	if (virDomainIsActive(dom) == 0)
-		return not_running(name, err);
-	return pst_virt_error(err, "cannot end %s", name);
+	return failed(dom, "end", name, err);
 }
 
 /* ---- Events ------------------------------------------------------------- */

@@ -26,6 +26,9 @@ printed "qemu: the CID is the one that was named" "guest-cid=7"
 check "qemu: the region's making is said" grep -q \
 	"host region create titan --size 4096M --path /mnt/huge" "$tmp/stderr"
 check "qemu: the line is one for a shell" sh -n "$tmp/stdout"
+expect "qemu: so is that making, whatever the file is called" 0 \
+	"--path '/mnt/a b' && mv '/mnt/a b'/penstock-titan '/mnt/a b/r'" \
+	xml --format qemu --region-path "/mnt/a b/r"
 expect "cloud-hypervisor: a shared zone is the region" 0 \
 	"id=region,size=4294967296,file=/mnt/huge/penstock-titan,shared=on" \
 	xml --format cloud-hypervisor --gpu 01:00.0

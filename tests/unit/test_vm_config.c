@@ -69,6 +69,8 @@ START_TEST(shmem_lies_in_dev_shm_only)
 	refused(&c, "/dev/shm");
 	strcpy(c.region.path, "/dev/shm/penstock-titan");
 	ck_assert_int_eq(pst_vm_config_check(&c, NULL), 0);
+	strcpy(c.region.path, "/dev/shm/");
+	refused(&c, "directory");
 }
 END_TEST
 

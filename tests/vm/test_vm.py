@@ -567,6 +567,15 @@ def case_stop_asks():
     assert status(NAME)["state"] == "running"
 
 
+def case_paused():
+    """a guest that is paused cannot be asked, which is said"""
+    virsh("suspend", NAME)
+    s = status(NAME, code=4)
+    assert s["agent"]["reason"] == "the domain is paused", s
+    has(vm("stop", NAME, "--timeout", "2s", code=1).stderr, "paused")
+    virsh("resume", NAME)
+
+
 def case_stop_force():
     """stop --force ends it then, and says so"""
     begin = time.monotonic()
@@ -575,7 +584,7 @@ def case_stop_force():
     assert time.monotonic() - begin < 20
     s = status(NAME)
     assert s["state"] == "off" and s["agent"]["reachable"] is False, s
-    assert "does not run" in s["agent"]["reason"], s
+    assert s["agent"]["reason"] == "the domain is off", s
     has(vm("stop", NAME).stdout, "does not run")
 
 
@@ -786,7 +795,7 @@ def inside():
         cases = {k[5:]: v for k, v in globals().items()
                  if k.startswith("case_")}
         living = ("start", "endpoint", "status", "autostart_and_list", "busy",
-                  "stop_asks", "stop_force")
+                  "stop_asks", "paused", "stop_force")
         for name, case in cases.items():
             if name not in living:
                 tap.run(case)
