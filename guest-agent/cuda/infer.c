@@ -286,34 +286,34 @@ static int copy_rows(struct pst_cuda_model *m, const struct pst_operand *x,
 }
 
 /* Captures the layers. Without a graph they are run one by one, so failing here
- * is no error, except when a layer itself fails. */
-static int make_graph(struct pst_backend *b, struct pst_cuda_model *m,
-		      uint32_t rows, cudaGraphExec_t *ret,
-		      struct pst_error *err)
+ * is no error: not each call of a library can be captured. NULL: no graph, and
+ * none will be tried again. */
+static cudaGraphExec_t make_graph(struct pst_backend *b,
+				  struct pst_cuda_model *m, uint32_t rows)
 {
+	cudaGraphExec_t exec = NULL;
 	cudaGraph_t graph = NULL;
+	struct pst_error err;
 	int r;
 
-	*ret = NULL;
+	m->no_graphs = true;
 	if (cudaStreamBeginCapture(m->stream,
 				   cudaStreamCaptureModeThreadLocal) !=
 	    cudaSuccess) {
 		cudaGetLastError();
-		m->no_graphs = true;
-		return 0;
+		return NULL;
 	}
-	r = pst_cuda_layers_run(b, m, rows, err);
+	r = pst_cuda_layers_run(b, m, rows, &err);
 	if (cudaStreamEndCapture(m->stream, &graph) != cudaSuccess)
-		m->no_graphs = true;
+		graph = NULL;
 	if (r == 0 && graph &&
-	    cudaGraphInstantiateWithFlags(ret, graph, 0) != cudaSuccess) {
-		*ret = NULL;
-		m->no_graphs = true;
-	}
+	    cudaGraphInstantiateWithFlags(&exec, graph, 0) != cudaSuccess)
+		exec = NULL;
 	cudaGetLastError();
 	if (graph)
 		cudaGraphDestroy(graph);
-	return r;
+	m->no_graphs = !exec;
+	return exec;
 }
 
 /* The place of the batch among the graphs; a new one takes the place of that
@@ -345,17 +345,15 @@ static int run_layers(struct pst_backend *b, struct pst_cuda_model *m,
 		      uint32_t rows, struct pst_error *err)
 {
 	cudaGraphExec_t exec = NULL;
-	int i, r = 0;
+	int i;
 
 	i = m->no_graphs ? -1 : find_graph(m, rows);
 	if (i >= 0) {
 		m->graph[i].used = m->clock;
 		if (!m->graph[i].exec && ++m->graph[i].seen >= SEEN_OFTEN)
-			r = make_graph(b, m, rows, &m->graph[i].exec, err);
+			m->graph[i].exec = make_graph(b, m, rows);
 		exec = m->graph[i].exec;
 	}
-	if (r < 0)
-		return r;
 	if (!exec)
 		return pst_cuda_layers_run(b, m, rows, err);
 	return pst_cuda_ok(cudaGraphLaunch(exec, m->stream),
