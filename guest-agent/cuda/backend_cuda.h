@@ -65,6 +65,7 @@ struct pst_backend {
 	/* Kinds of products that the library refused at start, by rate, and
 	 * F32 results of F16 and BF16. */
 	bool no_rate[PST_N_RATES];
+	bool rough_gelu;       /* cuBLASLt's is less precise than ours */
 	struct pst_nvml *nvml; /* NULL: there is none */
 	bool lost;             /* the context is gone: nothing works any more */
 	struct pst_error why;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the card, the bus and the library do: measured once, at start. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "guest-agent/cuda/backend_cuda.h"
@@ -17,6 +18,11 @@
 #define FIRST_SIDE 64U
 #define LAST_SIDE  4096U
 #define ENOUGH_NS  (500 * PST_NS_PER_US)
+
+/* Values whose GELU is looked at, and how far off it may be: what F32's
+ * rounding makes of such x. */
+#define GELU_SIDE  64U
+#define GELU_BOUND 2e-6
 
 struct probe {
 	struct pst_backend *b;
@@ -188,16 +194,21 @@ static struct pst_product product_of(const struct probe *p, enum pst_rate which,
 	return q;
 }
 
-static int time_product(const struct probe *p, const struct pst_product *q,
-			uint64_t *ret_ns, struct pst_error *err)
+static struct pst_product_env env_of(const struct probe *p)
 {
-	const struct pst_product_env env = {
+	return (struct pst_product_env){
 		.blas = p->b->blas,
 		.lt = p->b->lt,
 		.stream = p->s,
 		.workspace = p->b->pipe.workspace,
 		.workspace_size = p->b->workspace_size,
 	};
+}
+
+static int time_product(const struct probe *p, const struct pst_product *q,
+			uint64_t *ret_ns, struct pst_error *err)
+{
+	const struct pst_product_env env = env_of(p);
 	uint64_t start;
 	int i, r;
 
@@ -250,6 +261,56 @@ static int measure_rate(const struct probe *p, enum pst_rate which,
 	return 0;
 }
 
+/*
+ * Whether cuBLASLt's GELU is the one by tanh to within F32's rounding. Its
+ * documentation gives no bound, and hardware has a tanh of 11 bits. Values of
+ * x from -4 to 4, as the products of a column and ones.
+ */
+static int probe_gelu(const struct probe *p, struct pst_error *err)
+{
+	const uint64_t bytes = (uint64_t)GELU_SIDE * GELU_SIDE * sizeof(float);
+	struct pst_product q = product_of(p, PST_RATE_F32, GELU_SIDE);
+	const struct pst_product_env env = env_of(p);
+	float *x = (float *)(void *)p->pinned;
+	double want, worst = 0;
+	uint32_t i;
+	int r;
+
+	if (p->bytes < 3 * bytes || p->b->pipe.size / 3 < bytes + 256)
+		return 0;
+	memset(x, 0, 2 * bytes);
+	for (i = 0; i < GELU_SIDE; i++) {
+		x[i] = 8.0F * (float)i / GELU_SIDE - 4;
+		x[GELU_SIDE * (GELU_SIDE + i)] = 1;
+	}
+	q.act = PST_WIRE_ACT_GELU_TANH;
+	q.c = p->b->pipe.mem + 2 * bytes;
+	q.b = p->b->pipe.mem + bytes;
+	r = pst_cuda_ok(cudaMemcpyAsync(p->b->pipe.mem, x, 2 * bytes,
+					cudaMemcpyHostToDevice, p->s),
+			"copying to the device", err);
+	if (r == 0)
+		r = pst_lt_run(&env, &q, err);
+	if (r <= 0)
+		return r;
+	x += GELU_SIDE * GELU_SIDE * 2;
+	r = pst_cuda_ok(
+		cudaMemcpyAsync(x, q.c, bytes, cudaMemcpyDeviceToHost, p->s),
+		"copying from the device", err);
+	if (r == 0)
+		r = pst_cuda_ok(cudaStreamSynchronize(p->s),
+				"waiting for a measurement", err);
+	for (i = 0; r == 0 && i < GELU_SIDE; i++) {
+		want = 8.0 * i / GELU_SIDE - 4;
+		want = 0.5 * want *
+		       (1 + tanh(0.79788456080286535588 *
+				 (want + 0.044715 * want * want * want)));
+		worst = fmax(worst, fabs((double)x[i] - want));
+	}
+	p->b->rough_gelu = worst > GELU_BOUND;
+	return r;
+}
+
 static bool too_old(const struct pst_backend *b, enum pst_rate which)
 {
 	const uint32_t cc = b->device.major * 10 + b->device.minor;
@@ -275,11 +336,25 @@ static int measure(struct probe *p, struct pst_error *err)
 		else
 			r = measure_rate(p, (enum pst_rate)i, err);
 	}
-	return r;
+	return r == 0 && !b->no_rate[PST_RATE_F32] ? probe_gelu(p, err) : r;
+}
+
+/* Neither kernels nor cuBLAS have code for the card: names both versions. */
+static int no_code(const struct pst_backend *b, const char *what,
+		   struct pst_error *err)
+{
+	return pst_error_set(
+		err, -ENODEV,
+		"%s (compute capability %u.%u) does not go together with this "
+		"backend's CUDA %d.%d and cuBLAS %s: %s",
+		b->device.name, b->device.major, b->device.minor,
+		b->device.runtime / 1000, b->device.runtime % 1000 / 10,
+		b->cublas_text, what);
 }
 
 int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 {
+	struct pst_error why;
 	struct probe p = {.b = b, .s = b->pipe.h2d, .bytes = COPY_BYTES};
 	int r;
 
@@ -300,5 +375,10 @@ int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 	if (cudaStreamSynchronize(p.s) != cudaSuccess)
 		cudaGetLastError();
 	cudaFreeHost(p.pinned);
-	return r;
+	if (r == 0 && b->no_rate[PST_RATE_F32])
+		return no_code(b, "it has no products of f32", err);
+	if (r != -ENODEV)
+		return r;
+	why = *err;
+	return no_code(b, why.text, err);
 }

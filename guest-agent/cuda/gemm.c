@@ -81,6 +81,7 @@ static bool wants_wide(const struct pst_backend *b, const struct pst_op *v,
 		.dtype = v->dtype,
 		.act = v->act,
 		.bias_of_rows = bias_of_rows,
+		.own_gelu = b->rough_gelu,
 	};
 
 	if (pst_dtype_size(v->dtype_c) != 2 || (!v->act && !v->has_bias))
@@ -448,6 +449,7 @@ static int compute(const struct issue *s, struct pst_error *err)
 		.transa = v->transa,
 		.transb = v->transb,
 		.bias_of_rows = s->g->bias_of_rows,
+		.own_gelu = s->b->rough_gelu,
 		.m = (uint32_t)s->p.mt,
 		.n = (uint32_t)s->p.nt,
 		.k = (uint32_t)s->p.kt,

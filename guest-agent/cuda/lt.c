@@ -48,6 +48,8 @@ static bool epilogue_of(const struct pst_product *p, cublasLtEpilogue_t *ret)
 			    : CUBLASLT_EPILOGUE_RELU;
 		return true;
 	case PST_WIRE_ACT_GELU_TANH:
+		if (p->own_gelu)
+			return false;
 		*ret = bias ? CUBLASLT_EPILOGUE_GELU_BIAS
 			    : CUBLASLT_EPILOGUE_GELU;
 		return true;

@@ -23,6 +23,7 @@ struct pst_product {
 	bool transa, transb;
 	/* bias has an element for each row of C, else for each column. */
 	bool bias_of_rows;
+	bool own_gelu; /* not cuBLASLt's: it was found too rough */
 	uint32_t m, n, k, batch;
 	uint32_t lda, ldb, ldc;
 	uint64_t stride_a, stride_b, stride_c; /* elements */

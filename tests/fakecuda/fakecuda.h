@@ -26,6 +26,10 @@ struct fakecuda_config {
 	bool refuse_plain, refuse_iomemory; /* registrations fail */
 	bool refuse_lt; /* cuBLASLt has no algorithm for anything */
 	bool refuse_i8; /* cuBLAS has no product of i8 */
+	bool no_code;   /* our kernels have none for this card */
+	bool no_blas;   /* nor has cuBLAS */
+	/* cuBLASLt's GELU is as good as a tanh of 11 bits lets it be. */
+	bool rough_gelu;
 	unsigned int delay_us;
 };
 

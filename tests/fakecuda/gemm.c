@@ -59,6 +59,8 @@ cublasStatus_t fake_gemm_check(const struct fake_gemm *g)
 		fakecuda_note("a product with wrong sizes");
 		return CUBLAS_STATUS_INVALID_VALUE;
 	}
+	if (c->no_blas)
+		return CUBLAS_STATUS_ARCH_MISMATCH;
 	if (g->type == CUDA_R_16BF && c->major < 8)
 		return CUBLAS_STATUS_NOT_SUPPORTED;
 	if (g->type != CUDA_R_8I)
@@ -120,7 +122,10 @@ static void store(const struct fake_gemm *g, uint64_t at, int row, double sum)
 		v += number_get(g->bias, t, (uint64_t)row);
 	if (t == PST_WIRE_I32)
 		v = (int32_t)(uint32_t)(int64_t)v;
-	number_set(g->c, t, at, number_act(v, g->act));
+	v = number_act(v, g->act);
+	if (g->act == PST_WIRE_ACT_GELU_TANH && fakecuda_get()->rough_gelu)
+		v *= 1 + ldexp(1, -11);
+	number_set(g->c, t, at, v);
 }
 
 static void one(const struct fake_gemm *g, int64_t z)

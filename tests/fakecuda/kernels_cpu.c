@@ -7,6 +7,7 @@
 
 #include "tests/fakecuda/fakecuda.h"
 #include "tests/fakecuda/number.h"
+#include "tests/fakecuda/streams.h"
 #include "transport/op.h"
 
 static uint64_t span(uint64_t rows, uint64_t cols, uint64_t ld, uint64_t batch,
@@ -78,6 +79,8 @@ static cudaError_t launch(cudaStream_t s, fakecuda_fn *fn, const void *arg,
 {
 	cudaError_t e = fakecuda_call();
 
+	if (e == cudaSuccess && fakecuda_get()->no_code)
+		return fakecuda_error(cudaErrorNoKernelImageForDevice);
 	return e == cudaSuccess ? fakecuda_enqueue(s, fn, arg, size) : e;
 }
 
