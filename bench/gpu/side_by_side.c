@@ -8,8 +8,10 @@
  * For each N one line of JSON with medians in seconds: "penstock" (operands in
  * the region), "copy_compute_copy" (pinned buffers, one stream), and on
  * resident data "penstock_resident" and "resident"; the four alternate, so
- * that what slows the machine slows all. $PENSTOCK_ENDPOINT names the agent,
- * which must have a cuda backend. Exit: 0, 1, or 77 without a card.
+ * that what slows the machine slows all. "added_us" is what penstock adds to a
+ * product of resident data. $PENSTOCK_ENDPOINT names the agent, which must have
+ * a cuda backend; its region has to hold three matrices (bench/gpu/run sees to
+ * both). Exit: 0, 1, or 77 without a card.
  */
 #include <getopt.h>
 #include <stdint.h>
@@ -52,12 +54,28 @@ static void die(const char *what)
 
 static void cuda(cudaError_t e, const char *what)
 {
-	if (e != cudaSuccess)
-		die(what);
+	if (e == cudaSuccess)
+		return;
+	fprintf(stderr, "side_by_side: %s\n", cudaGetErrorString(e));
+	die(what);
+}
+
+static void penstock(const struct side *s, int r, const char *what)
+{
+	char sentence[256];
+
+	if (r >= 0)
+		return;
+	pst_last_error(s->conn, sentence, sizeof(sentence));
+	fprintf(stderr, "side_by_side: %s\n", sentence);
+	die(what);
 }
 
 static void open_all(struct side *s)
 {
+	/* A driver that is not kept loaded takes seconds to begin. */
+	const struct pst_options options = {.size = sizeof(options),
+					    .timeout_ns = TIMEOUT_NS};
 	struct pst_info info = {.size = sizeof(info)};
 	char sentence[256];
 	int n = 0;
@@ -66,7 +84,8 @@ static void open_all(struct side *s)
 		printf("no NVIDIA card here\n");
 		exit(77);
 	}
-	if (pst_open(NULL, NULL, &s->conn, sentence, sizeof(sentence)) < 0) {
+	if (pst_open(NULL, &options, &s->conn, sentence, sizeof(sentence)) <
+	    0) {
 		fprintf(stderr, "side_by_side: %s\n", sentence);
 		exit(1);
 	}
@@ -90,18 +109,21 @@ static void take(struct side *s, uint32_t n)
 	s->n = n;
 	s->bytes = (size_t)n * n * sizeof(float);
 	for (x = 0; x < 3; x++) {
-		if (pst_alloc(s->conn, s->bytes, (void **)&s->region[x]) < 0 ||
-		    pst_tensor_create(s->conn, s->bytes, &s->tensor[x]) < 0)
-			die("memory of the agent");
+		penstock(s,
+			 pst_alloc(s->conn, s->bytes, (void **)&s->region[x]),
+			 "memory of the region");
+		penstock(s, pst_tensor_create(s->conn, s->bytes, &s->tensor[x]),
+			 "memory of the agent");
 		cuda(cudaHostAlloc((void **)&s->pinned[x], s->bytes, 0),
 		     "pinned memory");
 		cuda(cudaMalloc((void **)&s->device[x], s->bytes),
 		     "device memory");
 		for (i = 0; i < (size_t)n * n; i++)
 			s->region[x][i] = s->pinned[x][i] = (float)(i % 13) - 6;
-		if (pst_upload(s->conn, s->tensor[x], 0, s->region[x], s->bytes,
-			       TIMEOUT_NS) < 0)
-			die("pst_upload");
+		penstock(s,
+			 pst_upload(s->conn, s->tensor[x], 0, s->region[x],
+				    s->bytes, TIMEOUT_NS),
+			 "pst_upload");
 		cuda(cudaMemcpyAsync(s->device[x], s->pinned[x], s->bytes,
 				     cudaMemcpyHostToDevice, s->stream),
 		     "a copy");
@@ -145,8 +167,7 @@ static void by_penstock(const struct side *s, int resident)
 		g.b = s->region[1];
 		g.c = s->region[2];
 	}
-	if (pst_gemm(s->conn, &g, TIMEOUT_NS, NULL) < 0)
-		die("pst_gemm");
+	penstock(s, pst_gemm(s->conn, &g, TIMEOUT_NS, NULL), "pst_gemm");
 }
 
 static void by_cublas(const struct side *s, int resident)
@@ -214,6 +235,9 @@ static void measure(struct side *s, uint32_t n, int runs)
 	for (way = 0; way < N_WAYS; way++)
 		printf(",\"%s\":%.9f", names[way],
 		       pst_median(t[way], (size_t)runs));
+	printf(",\"added_us\":%.2f",
+	       1e6 * (pst_median(t[PENSTOCK_RESIDENT], (size_t)runs) -
+		      pst_median(t[RESIDENT], (size_t)runs)));
 	printf(",\"copy_compute_copy/penstock\":%.4f",
 	       pst_ratio_median(t[COPIES], t[PENSTOCK], (size_t)runs));
 	printf(",\"penstock_resident/resident\":%.4f}\n",

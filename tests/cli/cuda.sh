@@ -72,6 +72,15 @@ check "every kind of product agrees with sums in double precision" \
 	"$PST_TOP_BUILDDIR/tests/gpu/agree" 33
 expect "the benchmark computes the same by both" 0 '"resident":' \
 	"$PST_TOP_BUILDDIR/tests/fakecuda/side_by_side" -r 2 48
+expect "what is kept of a card has its name, versions and both results" 0 \
+	"$tmp/results.md" env PENSTOCK_BUILD="$PST_TOP_BUILDDIR" \
+	PENSTOCK_AGENT="$agent" \
+	PENSTOCK_SIDE_BY_SIDE="$PST_TOP_BUILDDIR/tests/fakecuda/side_by_side" \
+	"$PST_TOP_SRCDIR/bench/gpu/run" -o "$tmp/results.md" -r 2 -s 20 32 48
+for words in "# Fake GPU 9000, 20" "Linux $(uname -r)" "CUDA 13.0" "staged:" \
+	'    ok 72 - i8 to i32' '    {"n":48,"runs":2,"penstock":'; do
+	check "such as $words" grep -qF -e "$words" "$tmp/results.md"
+done
 
 # predict NAME TOLERANCE: as scikit-learn told the same rows.
 predict() {

@@ -153,6 +153,7 @@ static void try(const struct kind *k, unsigned int v, uint32_t side)
 	};
 	const int cm = g.order == PST_COL_MAJOR;
 	size_t c_size;
+	char why[256] = "";
 	double ratio;
 	void *c0;
 	int r;
@@ -169,6 +170,8 @@ static void try(const struct kind *k, unsigned int v, uint32_t side)
 	c0 = malloc(c_size * size_of(g.dtype_c));
 	memcpy(c0, g.c, c_size * size_of(g.dtype_c));
 	r = pst_gemm(conn, &g, TIMEOUT_NS, NULL);
+	if (r < 0)
+		pst_last_error(conn, why, sizeof(why));
 	n_tests++;
 	if (r == -EOPNOTSUPP) {
 		printf("ok %d - %s, case %u # SKIP the card has none\n",
@@ -179,8 +182,7 @@ static void try(const struct kind *k, unsigned int v, uint32_t side)
 		printf("%s %d - %s, case %u: %u x %u x %u, at most %.3f of "
 		       "the bound%s%s\n",
 		       ratio <= 1 ? "ok" : "not ok", n_tests, k->name, v, g.m,
-		       g.n, g.k, ratio, r < 0 ? ": " : "",
-		       r < 0 ? pst_strerror(r) : "");
+		       g.n, g.k, ratio, r < 0 ? ": " : "", why);
 	}
 	pst_free(conn, (void *)(uintptr_t)g.a);
 	pst_free(conn, (void *)(uintptr_t)g.b);
@@ -193,12 +195,15 @@ static void try(const struct kind *k, unsigned int v, uint32_t side)
 int main(int argc, char **argv)
 {
 	const uint32_t side = argc > 1 ? (uint32_t)atoi(argv[1]) : 300;
+	/* A driver that is not kept loaded takes seconds to begin. */
+	const struct pst_options options = {.size = sizeof(options),
+					    .timeout_ns = TIMEOUT_NS};
 	struct pst_info info = {.size = sizeof(info)};
-	char sentence[256];
+	char sentence[256] = "";
 	unsigned int i, v;
 	int r;
 
-	r = pst_open(NULL, NULL, &conn, sentence, sizeof(sentence));
+	r = pst_open(NULL, &options, &conn, sentence, sizeof(sentence));
 	if (r < 0 || pst_get_info(conn, &info) < 0) {
 		fprintf(stderr, "agree: %s\n", sentence);
 		return 1;

@@ -8,19 +8,30 @@ if [ ! -e /dev/nvidiactl ]; then
 	exit 77
 fi
 PENSTOCK_BACKEND_DIR=$PST_TOP_BUILDDIR/guest-agent/cuda/.libs
-export PENSTOCK_BACKEND_DIR
+PENSTOCK_AGENT=$agent
+PENSTOCK_AGENT_LOG=$tmp/agent.log
+PENSTOCK_ENDPOINT="spawn:?size=256M"
+# Not every installation of CUDA tells the loader where its libraries are.
+LD_LIBRARY_PATH=$PST_CUDA/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export PENSTOCK_BACKEND_DIR PENSTOCK_AGENT PENSTOCK_AGENT_LOG PENSTOCK_ENDPOINT
+export LD_LIBRARY_PATH
+
+# agree SENTENCE SIDE [VARIABLE=VALUE...]: also shows what the agent said, such
+# as why it computes on the cpu.
+agree() {
+	sentence=$1
+	side=$2
+	shift 2
+	: >"$tmp/agent.log"
+	check "$sentence" env "$@" "$PST_TOP_BUILDDIR/tests/gpu/agree" "$side"
+	sed 's/^/# /' "$tmp/agent.log"
+}
+
 for way in auto mapped pipelined; do
-	check "products agree ($way)" env PENSTOCK_CUDA_STRATEGY=$way \
-		PENSTOCK_ENDPOINT="spawn:?size=256M" \
-		PENSTOCK_AGENT="$agent" \
-		"$PST_TOP_BUILDDIR/tests/gpu/agree" 300
+	agree "products agree ($way)" 300 PENSTOCK_CUDA_STRATEGY=$way
 done
-check "products agree (staged)" env PENSTOCK_CUDA_REGISTRATION=staged \
-	PENSTOCK_ENDPOINT="spawn:?size=256M" PENSTOCK_AGENT="$agent" \
-	"$PST_TOP_BUILDDIR/tests/gpu/agree" 300
+agree "products agree (staged)" 300 PENSTOCK_CUDA_REGISTRATION=staged
 # Larger than the tiles' memory.
-check "products agree (out of core)" env PENSTOCK_CUDA_STRATEGY=pipelined \
-	PENSTOCK_CUDA_MEMORY=1M \
-	PENSTOCK_ENDPOINT="spawn:?size=256M" PENSTOCK_AGENT="$agent" \
-	"$PST_TOP_BUILDDIR/tests/gpu/agree" 700
+agree "products agree (out of core)" 700 PENSTOCK_CUDA_STRATEGY=pipelined \
+	PENSTOCK_CUDA_MEMORY=1M
 finish
