@@ -33,6 +33,9 @@ static bool take_option(struct pst_host_job *job, int opt)
 	case PST_OPT_I_KNOW:
 		r->i_know = true;
 		return true;
+	case PST_OPT_KEEP_EDITED:
+		job->keep_edited = true;
+		return true;
 	case PST_OPT_ROOT:
 		job->root_dir = optarg;
 		return true;
@@ -83,10 +86,12 @@ int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 	if (rc == 0)
 		rc = pst_journal_open(&job->root, write, &job->journal, &err);
 	if (rc < 0 && write && (rc == -EROFS || rc == -EACCES))
-		return pst_cmd_fail(job->ctx,
-				    "%s; nothing is changed. penstock host "
-				    "plan shows what to paste",
-				    err.text);
+		return pst_cmd_fail(job->ctx, "%s; nothing is changed%s",
+				    err.text,
+				    rc == -EACCES ? ": run it as root"
+				    : plan ? ". penstock host plan shows "
+					     "what to paste"
+					   : "");
 	if (rc == 0 && plan) {
 		rc = recall(job);
 		job->request.look_only = look_only;

@@ -14,6 +14,7 @@ enum {
 	PST_OPT_FOR,
 	PST_OPT_I_KNOW,
 	PST_OPT_ROOT,
+	PST_OPT_KEEP_EDITED,
 };
 
 /* The options of a request, for a command's table. */
@@ -46,6 +47,7 @@ struct pst_host_job {
 	struct pst_plan_request request;
 	bool has_request; /* an option gave a part of it */
 	bool json;
+	bool keep_edited; /* of undo */
 	struct pst_root root;
 	struct pst_journal journal;
 	char *text;            /* of the journal's request */

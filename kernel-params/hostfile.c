@@ -94,6 +94,14 @@ void pst_hostfile_close(struct pst_hostfile *f)
 	f->dir = -1;
 }
 
+/* All that was missing has been made, but for what a link leads to. */
+static int no_dir(const struct pst_hostfile *f, struct pst_error *err)
+{
+	return pst_error_set(err, -ENOENT,
+			     "cannot make %s: a link in its way leads nowhere",
+			     f->path);
+}
+
 int pst_hostfile_mkdir(const struct pst_root *root, const char *path,
 		       struct pst_error *err)
 {
@@ -102,6 +110,8 @@ int pst_hostfile_mkdir(const struct pst_root *root, const char *path,
 
 	if (rc < 0)
 		return rc;
+	if (f.dir < 0)
+		return no_dir(&f, err);
 	/* Whatever the umask is: others than root have to read what is in it.
 	 */
 	if (mkdirat(f.dir, f.name, 0755) < 0
@@ -201,6 +211,8 @@ int pst_hostfile_write(const struct pst_hostfile *f, const char *text,
 	char temp[272];
 	int rc;
 
+	if (f->dir < 0)
+		return no_dir(f, err);
 	temp_name(f, temp);
 	pst_hostfile_discard(f);
 	fd = openat(f->dir, temp,

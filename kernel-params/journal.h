@@ -104,11 +104,13 @@ PST_MUST_USE int pst_journal_apply(struct pst_journal *j, const char *request,
 /*
  * Gives every file its former bytes and ends the journal. -EEXIST with a
  * sentence when files were edited since: nothing is changed then, and
- * *ret_diff (to be freed) shows what was done to each. *ret_changed: how many
- * files changed. Else as pst_journal_apply().
+ * *ret_diff (to be freed) shows what was done to each. keep_edited: those files
+ * keep their edits, are left_alone in their entries, and the others change.
+ * *ret_changed: how many files changed. Else as pst_journal_apply().
  */
-PST_MUST_USE int pst_journal_undo(struct pst_journal *j, size_t *ret_changed,
-				  char **ret_diff, struct pst_error *err);
+PST_MUST_USE int pst_journal_undo(struct pst_journal *j, bool keep_edited,
+				  size_t *ret_changed, char **ret_diff,
+				  struct pst_error *err);
 
 /* The entry of a path, or NULL. */
 const struct pst_journal_entry *pst_journal_find(const struct pst_journal *j,

@@ -311,7 +311,8 @@ static int carry_out(struct pst_journal *j, struct pst_journal *old,
 	return pst_journal_save(j, "write that it is applied", err);
 }
 
-/* What was done to files behind our back; "" for nothing. */
+/* What was done to files behind our back; "" for nothing. Notes it in
+ * left_alone. */
 static int find_edits(struct pst_journal *j, char **ret, struct pst_error *err)
 {
 	size_t size, i;
@@ -319,11 +320,12 @@ static int find_edits(struct pst_journal *j, char **ret, struct pst_error *err)
 	int rc = f ? 0 : -ENOMEM;
 
 	for (i = 0; rc == 0 && i < j->n; i++) {
-		const struct pst_journal_entry *e = &j->entry[i];
+		struct pst_journal_entry *e = &j->entry[i];
 		PST_CLEANUP_FREE char *now = NULL, *diff = NULL;
 
 		rc = pst_journal_read(j->root, e->path, &now, err);
-		if (rc < 0 || pst_journal_known(j, e, now))
+		e->left_alone = rc == 0 && !pst_journal_known(j, e, now);
+		if (rc < 0 || !e->left_alone)
 			continue;
 		rc = pst_diff_unified(e->path, e->text, now, &diff);
 		if (rc == 0)
@@ -338,18 +340,13 @@ static int find_edits(struct pst_journal *j, char **ret, struct pst_error *err)
 	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
 }
 
-/* Always -EEXIST, or worse. */
-static int refuse_edited(struct pst_journal *j, char **ret_diff,
-			 struct pst_error *err)
+static int refuse_edited(const char *but, struct pst_error *err)
 {
-	int rc = find_edits(j, ret_diff, err);
-
-	if (rc < 0)
-		return rc;
 	return pst_error_set(err, -EEXIST,
 			     "files were edited since the last apply, and "
 			     "nothing is changed: take the edits out, try "
-			     "again, and make them again");
+			     "again, and make them again%s",
+			     but);
 }
 
 /* Whether every file holds what the journal says. */
@@ -378,8 +375,10 @@ int pst_journal_apply(struct pst_journal *j, const char *request,
 	rc = new.request ? make_entries(&new, j, want, n, err) : -ENOMEM;
 	if (rc == -ENOMEM)
 		pst_error_set(err, rc, "out of memory");
-	if (rc == -EEXIST)
-		rc = refuse_edited(j, ret_diff, err);
+	if (rc == -EEXIST) {
+		rc = find_edits(j, ret_diff, err);
+		rc = rc < 0 ? rc : refuse_edited("", err);
+	}
 	if (rc == 0 && same_journal(j, &new) && nothing_to_do(&new)) {
 		pst_journal_clear(&new);
 		return 0;
@@ -400,8 +399,9 @@ int pst_journal_apply(struct pst_journal *j, const char *request,
 /* ---- Undo -----------------------------------------------------------------
  */
 
-int pst_journal_undo(struct pst_journal *j, size_t *ret_changed,
-		     char **ret_diff, struct pst_error *err)
+int pst_journal_undo(struct pst_journal *j, bool keep_edited,
+		     size_t *ret_changed, char **ret_diff,
+		     struct pst_error *err)
 {
 	struct change *c = NULL;
 	bool was_applied;
@@ -413,16 +413,12 @@ int pst_journal_undo(struct pst_journal *j, size_t *ret_changed,
 	if (j->state == PST_JOURNAL_NONE)
 		return 0;
 	rc = find_edits(j, ret_diff, err);
-	if (rc == 0 && **ret_diff) {
-		free(*ret_diff);
-		return refuse_edited(j, ret_diff, err);
-	}
+	if (rc == 0 && **ret_diff && !keep_edited)
+		return refuse_edited("; or keep them: --keep-edited", err);
 	free(*ret_diff);
 	*ret_diff = NULL;
 	if (rc < 0)
 		return rc;
-	for (i = 0; i < j->n; i++)
-		j->entry[i].left_alone = false;
 	/* From here on only forward: an undo that is cut off is gone on with.
 	 */
 	was_applied = j->state == PST_JOURNAL_APPLIED;

@@ -121,6 +121,9 @@ static int apply(const struct pst_journal_want *want, size_t n,
 	return rc;
 }
 
+/* Whether undo() keeps edits. */
+static bool keep_edited;
+
 static int undo(struct bomb *bomb, size_t *ret_changed, char **ret_diff,
 		struct pst_error *err)
 {
@@ -129,7 +132,7 @@ static int undo(struct bomb *bomb, size_t *ret_changed, char **ret_diff,
 
 	ck_assert_int_eq(rc, 0);
 	j.hook = (struct pst_journal_hook){tick, bomb};
-	rc = pst_journal_undo(&j, ret_changed, ret_diff, err);
+	rc = pst_journal_undo(&j, keep_edited, ret_changed, ret_diff, err);
 	pst_journal_close(&j);
 	return rc;
 }
@@ -293,6 +296,38 @@ START_TEST(undo_refuses_with_the_difference_where_someone_edited)
 	put("etc/a", "new a\n");
 	undo_well();
 	ck_assert_str_eq(get("etc/a"), "old a\n");
+}
+END_TEST
+
+START_TEST(undo_may_leave_edited_files_alone)
+{
+	struct pst_error err = {0};
+	size_t changed;
+	char *diff;
+
+	apply_well(first, 3, 3);
+	put("etc/a", "new a\nand mine\n");
+	keep_edited = true;
+	ck_assert_int_eq(undo(&quiet, &changed, &diff, &err), 0);
+	keep_edited = false;
+	ck_assert_ptr_null(diff);
+	ck_assert_uint_eq(changed, 2);
+	ck_assert_str_eq(get("etc/a"), "new a\nand mine\n");
+	ck_assert_str_eq(get("etc/b"), "old b");
+	ck_assert_int_eq(state(), PST_JOURNAL_NONE);
+}
+END_TEST
+
+START_TEST(a_folder_that_is_a_link_to_nowhere_is_said)
+{
+	struct pst_error err = {0};
+	size_t changed;
+
+	ck_assert_int_eq(symlink("nowhere", tmpdir_path("etc/new.d")), 0);
+	ck_assert_int_eq(apply(first, 3, &quiet, &changed, &err), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(err.text, "leads nowhere"));
+	ck_assert_str_eq(get("etc/a"), "old a\n");
+	ck_assert_int_eq(state(), PST_JOURNAL_NONE);
 }
 END_TEST
 
@@ -572,6 +607,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_plan_begins_with_the_former_text);
 	tcase_add_test(tc,
 		       undo_refuses_with_the_difference_where_someone_edited);
+	tcase_add_test(tc, undo_may_leave_edited_files_alone);
+	tcase_add_test(tc, a_folder_that_is_a_link_to_nowhere_is_said);
 	tcase_add_test(tc, an_edit_that_the_plan_agrees_with_is_kept);
 	tcase_add_test(tc, a_crash_at_any_step_is_undone);
 	tcase_add_test(tc, a_crash_at_any_step_is_replayed);
