@@ -91,6 +91,7 @@ struct pst_agent {
 	struct pst_extents *extents;
 	struct pst_tensors *tensors;
 	struct pst_models *models;
+	uint64_t load_due_ns; /* no model is loaded before */
 	struct pst_executor *executor;
 	uint64_t last_session;
 	unsigned int n_sessions; /* after HELLO */

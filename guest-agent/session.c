@@ -83,6 +83,7 @@ void pst_session_end(struct pst_session *s)
 	s->state = PST_SESSION_CLOSED;
 	pst_session_wipe_nonce(s);
 	s->n_held = 0;
+	s->n_loads = 0;
 	if (!was_open)
 		return;
 	a->n_sessions--;
@@ -374,7 +375,7 @@ static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
 	case PST_WIRE_MODEL_OPEN:
 	case PST_WIRE_MODEL_UNLOAD:
 	case PST_WIRE_MODEL_LIST:
-		if (pst_session_model(s, f, &err) < 0)
+		if (pst_session_model(s, f, now_ns, &err) < 0)
 			break;
 		return;
 	case PST_WIRE_WAKE:
@@ -475,19 +476,11 @@ void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n,
 	}
 }
 
-uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns)
+static uint64_t tick_leases(struct pst_session *s, uint64_t now_ns)
 {
 	struct pst_frame to = {.type = PST_WIRE_LEASE};
 	unsigned int i;
 
-	if (s->state == PST_SESSION_WAITING) {
-		if (now_ns < s->hello_due_ns)
-			return s->hello_due_ns;
-		s->agent->counters.rejected_late++;
-		pst_session_refuse(s, PST_WIRE_ETIMEDOUT,
-				   "HELLO did not come within 1 s");
-		return UINT64_MAX;
-	}
 	if (s->n_held == 0)
 		return UINT64_MAX;
 	if (now_ns < s->agent->settled_ns)
@@ -498,6 +491,23 @@ uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns)
 	}
 	s->n_held = 0;
 	return UINT64_MAX;
+}
+
+uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns)
+{
+	uint64_t lease_ns, load_ns;
+
+	if (s->state == PST_SESSION_WAITING) {
+		if (now_ns < s->hello_due_ns)
+			return s->hello_due_ns;
+		s->agent->counters.rejected_late++;
+		pst_session_refuse(s, PST_WIRE_ETIMEDOUT,
+				   "HELLO did not come within 1 s");
+		return UINT64_MAX;
+	}
+	lease_ns = tick_leases(s, now_ns);
+	load_ns = pst_session_model_tick(s, now_ns);
+	return lease_ns < load_ns ? lease_ns : load_ns;
 }
 
 void pst_session_wake(struct pst_session *s)

@@ -9,13 +9,20 @@
 #include "transport/util.h"
 
 /* LEASE requests that one session may have waiting for a settled arena. */
-#define N_HELD  16U
+#define N_HELD 16U
+/* MODEL_LOAD requests that one session may have waiting for their turn. */
+#define N_LOADS 8U
 #define NO_SLOT UINT32_MAX
 #define NO_LANE UINT32_MAX
 
 struct held {
 	uint32_t seq;
 	uint64_t size;
+};
+
+struct held_load {
+	uint32_t seq;
+	struct pst_wire_model_load load;
 };
 
 struct pst_session {
@@ -32,6 +39,9 @@ struct pst_session {
 	char name[sizeof(((struct pst_wire_hello *)NULL)->name) + 1];
 	unsigned int n_held;
 	struct held held[N_HELD];
+	unsigned int n_loads;
+	struct held_load loads[N_LOADS]; /* oldest first */
+	uint64_t load_due_ns;            /* when the next one may be done */
 	/* The part of a frame that has come so far; NULL until one is cut. */
 	uint8_t *part;
 	size_t n_part;
@@ -69,10 +79,15 @@ PST_MUST_USE int pst_session_tensor(struct pst_session *s,
 				    const struct pst_frame *f,
 				    struct pst_error *err);
 
-/* MODEL_*, likewise. */
+/* MODEL_*, likewise. A MODEL_LOAD whose turn it is not waits for
+ * pst_session_model_tick(). */
 PST_MUST_USE int pst_session_model(struct pst_session *s,
-				   const struct pst_frame *f,
+				   const struct pst_frame *f, uint64_t now_ns,
 				   struct pst_error *err);
+
+/* Does a MODEL_LOAD that waits when its turn has come. Returns when to call
+ * next, UINT64_MAX: when another one came. */
+uint64_t pst_session_model_tick(struct pst_session *s, uint64_t now_ns);
 
 /* Gives the nonce slot back, if there is one. */
 void pst_session_wipe_nonce(struct pst_session *s);

@@ -9,6 +9,15 @@
 #include "guest-agent/safetensors.h"
 #include "transport/shm.h"
 
+/*
+ * A header takes up to 10 ms to read, and the frame that asks for it is short:
+ * many at once must not keep the thread from all other clients. After a load
+ * the next one waits as long as it took, times this less one: that of any
+ * session, and that of the same one.
+ */
+#define ALL_REST 2U
+#define ONE_REST 8U
+
 static void fail(struct pst_session *s, const struct pst_frame *f, int r,
 		 const struct pst_error *err)
 {
@@ -132,8 +141,57 @@ static void list(struct pst_session *s, const struct pst_frame *f)
 		pst_session_reply(s, f, text, strlen(text));
 }
 
+static bool may_load(const struct pst_session *s, uint64_t now_ns)
+{
+	return now_ns >= s->load_due_ns && now_ns >= s->agent->load_due_ns;
+}
+
+static void load_now(struct pst_session *s, const struct pst_frame *f,
+		     const struct pst_wire_model_load *l, uint64_t now_ns)
+{
+	const uint64_t start_ns = pst_now_ns();
+	uint64_t took_ns;
+
+	load(s, f, l);
+	took_ns = pst_now_ns() - start_ns;
+	s->agent->load_due_ns = now_ns + took_ns * ALL_REST;
+	s->load_due_ns = now_ns + took_ns * ONE_REST;
+}
+
+static void load_or_wait(struct pst_session *s, const struct pst_frame *f,
+			 const struct pst_wire_model_load *l, uint64_t now_ns)
+{
+	if (s->n_loads == 0 && may_load(s, now_ns))
+		load_now(s, f, l, now_ns);
+	else if (s->n_loads == N_LOADS)
+		pst_session_fail(s, f, PST_WIRE_EBUSY,
+				 "%u models wait already to be loaded",
+				 N_LOADS);
+	else
+		s->loads[s->n_loads++] = (struct held_load){f->seq, *l};
+}
+
+uint64_t pst_session_model_tick(struct pst_session *s, uint64_t now_ns)
+{
+	const uint64_t *const all_ns = &s->agent->load_due_ns;
+	struct pst_frame to = {.type = PST_WIRE_MODEL_LOAD};
+	struct held_load next;
+
+	if (s->n_loads && may_load(s, now_ns)) {
+		next = s->loads[0];
+		s->n_loads--;
+		memmove(s->loads, s->loads + 1,
+			s->n_loads * sizeof(s->loads[0]));
+		to.seq = next.seq;
+		load_now(s, &to, &next.load, now_ns);
+	}
+	if (s->n_loads == 0)
+		return UINT64_MAX;
+	return s->load_due_ns > *all_ns ? s->load_due_ns : *all_ns;
+}
+
 int pst_session_model(struct pst_session *s, const struct pst_frame *f,
-		      struct pst_error *err)
+		      uint64_t now_ns, struct pst_error *err)
 {
 	struct pst_wire_model_load l;
 	struct pst_wire_model m;
@@ -165,6 +223,6 @@ int pst_session_model(struct pst_session *s, const struct pst_frame *f,
 				 "a model's name is made of A-Z a-z 0-9 . _ "
 				 "and -");
 	else
-		load(s, f, &l);
+		load_or_wait(s, f, &l, now_ns);
 	return 0;
 }

@@ -263,6 +263,8 @@ static void model(struct input *in, unsigned int i)
 	struct pst_frame f;
 
 	drain(&peers[i]);
+	/* Mostly nothing keeps it waiting. */
+	now_ns += 5 * PST_NS_PER_MS;
 	if (action == MODEL_LOAD) {
 		l.header_size = write_header(l.header_off);
 		fixture_feed(&peers[i], types[action], 1, &l, sizeof(l),

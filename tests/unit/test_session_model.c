@@ -8,8 +8,6 @@
 #include "tests/unit/unit.h"
 #include "transport/util.h"
 
-#define S PST_NS_PER_S
-
 /* A model of 4 to 2 elements, and where its header is put. */
 #define LAYERS "[{\"type\":\"linear\",\"weight\":\"w\"},{\"type\":\"relu\"}]"
 #define WEIGHT                                                                 \
@@ -23,6 +21,7 @@ static struct pst_lane_client lane[2];
 static uint64_t extent[2];
 static struct pst_frame reply;
 static struct pst_wire_model model; /* of the last good reply */
+static uint64_t now_ns;
 
 static void open_session(unsigned int i, uint32_t flags)
 {
@@ -31,15 +30,15 @@ static void open_session(unsigned int i, uint32_t flags)
 	struct pst_wire_lease got;
 	struct pst_frame f;
 
-	ck_assert_int_eq(fixture_connect(&fix, &peer[i], S), 0);
-	fixture_hello(&fix, &peer[i], flags, S);
+	ck_assert_int_eq(fixture_connect(&fix, &peer[i], now_ns), 0);
+	fixture_hello(&fix, &peer[i], flags, now_ns);
 	ck_assert_int_gt(fixture_recv(&peer[i], &f), 0);
 	ck_assert_int_eq(pst_frame_welcome(&f, &w, NULL), 0);
 	if (w.lane == UINT32_MAX)
 		return;
 	pst_lane_client_init(&lane[i], pst_region_lane(base, w.lane),
 			     &pst_region_header(&fix.agent.region)->agent_wake);
-	fixture_feed(&peer[i], PST_WIRE_LEASE, 1, &l, sizeof(l), S);
+	fixture_feed(&peer[i], PST_WIRE_LEASE, 1, &l, sizeof(l), now_ns);
 	ck_assert_int_gt(fixture_recv(&peer[i], &f), 0);
 	ck_assert_int_eq(pst_frame_lease(&f, &got, NULL), 0);
 	extent[i] = got.off;
@@ -47,6 +46,7 @@ static void open_session(unsigned int i, uint32_t flags)
 
 static void setup(void)
 {
+	now_ns = PST_NS_PER_S;
 	base = aligned_alloc(4096, PST_WIRE_CTL_SIZE + FIXTURE_ARENA);
 	ck_assert_ptr_nonnull(base);
 	ck_assert_int_eq(fixture_init(&fix, base), 0);
@@ -67,7 +67,9 @@ static void teardown(void)
 static uint32_t ask(unsigned int i, uint16_t type, const void *payload,
 		    uint32_t n)
 {
-	fixture_feed(&peer[i], type, 5, payload, n, S);
+	/* No model waits for its turn. */
+	now_ns += 10 * PST_NS_PER_S;
+	fixture_feed(&peer[i], type, 5, payload, n, now_ns);
 	ck_assert_int_gt(fixture_recv(&peer[i], &reply), 0);
 	if (reply.reply && reply.status == PST_WIRE_OK &&
 	    (type == PST_WIRE_MODEL_LOAD || type == PST_WIRE_MODEL_OPEN))
@@ -269,6 +271,66 @@ START_TEST(a_model_that_is_refused_leaves_the_tensor_to_the_session)
 	ck_assert_uint_eq(ask(0, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t)),
 			  PST_WIRE_OK);
 	ck_assert_uint_eq(fix.backend.n_mem, 0);
+}
+END_TEST
+
+/* Ticks until a reply is there; takes its number. */
+static uint32_t wait_reply(unsigned int i)
+{
+	uint64_t due;
+	int n;
+
+	for (n = 0; n < 100; n++) {
+		due = pst_session_tick(peer[i].session, now_ns);
+		if (fixture_recv(&peer[i], &reply) > 0)
+			return reply.seq;
+		ck_assert_uint_gt(due, now_ns);
+		ck_assert_uint_lt(due, UINT64_MAX);
+		now_ns = due;
+	}
+	ck_abort_msg("no reply");
+}
+
+START_TEST(models_that_come_at_once_are_loaded_one_by_one)
+{
+	struct pst_wire_model_load l = request(0, "m", new_tensor(0, DATA));
+	uint64_t before;
+	uint32_t i;
+
+	open_session(1, 0);
+	ck_assert_uint_eq(load(0, "first"), PST_WIRE_OK);
+	/* Right behind it: this session's own, and another's, wait. */
+	before = now_ns;
+	fixture_feed(&peer[0], PST_WIRE_MODEL_LOAD, 6, &l, sizeof(l), now_ns);
+	ck_assert_int_eq(fixture_recv(&peer[0], &reply), 0);
+	l = request(1, "n", l.data);
+	fixture_feed(&peer[1], PST_WIRE_MODEL_LOAD, 7, &l, sizeof(l), now_ns);
+	ck_assert_int_eq(fixture_recv(&peer[1], &reply), 0);
+	/* What comes behind it is answered meanwhile. */
+	fixture_feed(&peer[0], PST_WIRE_PING, 8, NULL, 0, now_ns);
+	ck_assert_int_gt(fixture_recv(&peer[0], &reply), 0);
+	ck_assert_uint_eq(reply.seq, 8);
+	/* The other session's turn comes first; it names none of its own
+	 * tensors. */
+	ck_assert_uint_eq(wait_reply(1), 7);
+	ck_assert_uint_eq(reply.status, PST_WIRE_ENOENT);
+	ck_assert_uint_gt(now_ns, before);
+	ck_assert_uint_eq(wait_reply(0), 6);
+	ck_assert_uint_eq(reply.status, PST_WIRE_OK);
+	/* More than a few are refused. */
+	for (i = 0; i < 9; i++)
+		fixture_feed(&peer[0], PST_WIRE_MODEL_LOAD, 10 + i, &l,
+			     sizeof(l), now_ns);
+	ck_assert_int_gt(fixture_recv(&peer[0], &reply), 0);
+	ck_assert_uint_eq(reply.seq, 18);
+	ck_assert_uint_eq(reply.status, PST_WIRE_EBUSY);
+	for (i = 0; i < 4; i++)
+		ck_assert_uint_eq(wait_reply(0), 10 + i);
+	/* With the session the rest goes. */
+	pst_session_end(peer[0].session);
+	ck_assert_uint_eq(pst_session_tick(peer[0].session, UINT64_MAX - 1),
+			  UINT64_MAX);
+	ck_assert_int_eq(fixture_recv(&peer[0], &reply), 0);
 }
 END_TEST
 
@@ -525,6 +587,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_loaded_models_tensor_is_the_sessions_no_more);
 	tcase_add_test(
 		tc, a_model_that_is_refused_leaves_the_tensor_to_the_session);
+	tcase_add_test(tc, models_that_come_at_once_are_loaded_one_by_one);
 	tcase_add_test(tc, data_of_another_size_than_the_headers_is_refused);
 	tcase_add_test(tc, a_header_elsewhere_is_refused);
 	tcase_add_test(tc, names_are_checked_and_taken_once);
