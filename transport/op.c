@@ -123,7 +123,9 @@ static int check_operand(const struct check *ck, const char *what,
 	struct pst_span span = {word, x->size};
 
 	x->mem = NULL;
-	x->off = word;
+	/* A word that is not looked at may be anything, and addresses are made
+	 * of this one. */
+	x->off = x->size ? word : 0;
 	if (x->size == 0)
 		return 0;
 	if ((is_tensor ? tensor_off : word) & (align - 1))
@@ -338,9 +340,6 @@ static void copy_gemm_fields(const struct pst_wire_sqe *s, struct pst_op *op)
 	op->ldb = s->ldb;
 	op->ldc = s->ldc;
 	op->batch = s->batch;
-	op->stride_a = s->stride_a;
-	op->stride_b = s->stride_b;
-	op->stride_c = s->stride_c;
 	op->alpha = bits_to_double(s->alpha);
 	op->beta = bits_to_double(s->beta);
 }
@@ -383,6 +382,10 @@ static int check_gemm(const struct check *ck, struct pst_op *op)
 	 * their offsets may be anything. */
 	if (!pst_op_reads_ab(op))
 		op->a.size = op->b.size = 0;
+	/* Strides neither, nor those of one product alone. */
+	op->stride_a = op->a.size && s->batch > 1 ? s->stride_a : 0;
+	op->stride_b = op->b.size && s->batch > 1 ? s->stride_b : 0;
+	op->stride_c = op->c.size && s->batch > 1 ? s->stride_c : 0;
 	op->bias.size =
 		op->has_bias && op->c.size ? (uint64_t)s->n * elem_c : 0;
 	if ((r = check_operand(ck, "a", &op->a, s->off_a,

@@ -18,7 +18,8 @@ struct pst_span {
 
 /* Where an operand lies: in the region or in a resident tensor. */
 struct pst_operand {
-	uint64_t off;  /* wire offset, or bytes from the tensor's start */
+	uint64_t off;  /* wire offset, or bytes from the tensor's start; 0
+			  when size is 0 */
 	uint64_t size; /* bytes from first to last; 0: not read, not written */
 	void *mem;     /* the backend's memory of the tensor; NULL: region */
 };
@@ -36,8 +37,9 @@ struct pst_op {
 	bool has_bias;
 	uint32_t m, n, k;
 	uint32_t lda, ldb, ldc;
-	uint32_t batch;                        /* products, at least 1 */
-	uint64_t stride_a, stride_b, stride_c; /* elements */
+	uint32_t batch; /* products, at least 1 */
+	/* Elements; 0 of one product alone, and where size is 0. */
+	uint64_t stride_a, stride_b, stride_c;
 	double alpha, beta;
 	uint64_t pattern;           /* FILL */
 	unsigned int pattern_size;  /* FILL: 1, 4 or 8 bytes */

@@ -64,8 +64,10 @@ static void check_span(const struct pst_operand *x, unsigned int align)
 {
 	const struct pst_span s = {x->off, x->size};
 
-	if (x->size == 0)
+	if (x->size == 0) {
+		FUZZ_CHECK(x->off == 0);
 		return;
+	}
 	FUZZ_CHECK(x->off % align == 0);
 	if (x->mem)
 		FUZZ_CHECK(x->off <= TENSOR && x->size <= TENSOR - x->off);
@@ -147,6 +149,10 @@ static void check_gemm(const struct pst_op *op)
 	check_last(op, false, op->m, op->n, op->ldc, op->stride_c, elem_c,
 		   &op->c);
 	FUZZ_CHECK((op->c.size == 0) == (op->m == 0 || op->n == 0));
+	FUZZ_CHECK(op->batch > 1 ||
+		   !(op->stride_a | op->stride_b | op->stride_c));
+	FUZZ_CHECK(op->a.size || !op->stride_a);
+	FUZZ_CHECK(op->b.size || !op->stride_b);
 	FUZZ_CHECK(lines_apart(op, &op->a, op->transa, op->m, op->k, op->lda));
 	FUZZ_CHECK(lines_apart(op, &op->b, op->transb, op->k, op->n, op->ldb));
 	FUZZ_CHECK(apart(&op->c, &op->bias));

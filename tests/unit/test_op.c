@@ -140,6 +140,9 @@ START_TEST(operands_that_are_not_read_may_lie_anywhere)
 	ck_assert_int_eq(check(&s, &op), 0);
 	ck_assert_uint_eq(op.a.size, 0);
 	ck_assert_uint_eq(op.b.size, 0);
+	/* No address is made of what may be anything. */
+	ck_assert_uint_eq(op.a.off, 0);
+	ck_assert_uint_eq(op.b.off, 0);
 	s = gemm();
 	s.off_b = 1;
 	s.k = 0;
@@ -332,7 +335,18 @@ START_TEST(a_batch_spans_all_its_products)
 	s.stride_c = 32;
 	s.stride_a = UINT64_MAX;
 	ck_assert_int_eq(check(&s, &op), -EOVERFLOW);
-	s.stride_a = 0;
+	s.batch = 1;
+	s.stride_b = s.stride_c = UINT64_MAX - 1;
+	ck_assert_int_eq(check(&s, &op), 0);
+	ck_assert_uint_eq(op.stride_a | op.stride_b | op.stride_c, 0);
+	s.batch = 3;
+	s.k = 0;
+	s.stride_c = 32;
+	ck_assert_int_eq(check(&s, &op), 0);
+	ck_assert_uint_eq(op.stride_a | op.stride_b, 0);
+	ck_assert_uint_eq(op.stride_c, 32);
+	s.k = 2;
+	s.stride_a = s.stride_b = 0;
 	s.batch = 0;
 	ck_assert_int_eq(check(&s, &op), -EINVAL);
 	s.batch = 1001;
