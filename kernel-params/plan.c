@@ -273,6 +273,14 @@ static int note_journal(struct pst_plan *p, const struct pst_journal *j,
 				   "an apply or undo was cut off: apply ends "
 				   "it, undo goes back");
 	for (i = 0; rc == 0 && i < p->n_files; i++)
+		if (!pst_text_same(p->file[i].now, p->file[i].text) &&
+		    pst_root_is_link(p->root, p->file[i].path))
+			rc = pst_plan_note(p, err,
+					   "%s is a symbolic link, which apply "
+					   "does not replace: change what it "
+					   "leads to by hand",
+					   p->file[i].path);
+	for (i = 0; rc == 0 && i < p->n_files; i++)
 		if (p->file[i].edited)
 			rc = pst_plan_note(p, err,
 					   "%s was edited since the last apply",

@@ -57,6 +57,25 @@ static int check_display(struct pst_plan *p, struct pst_error *err)
 				    : "the firmware shows its picture there");
 }
 
+/* The vfio-pci of newer kernels takes it away by itself. */
+static int note_framebuffer(struct pst_plan *p, struct pst_error *err)
+{
+	const struct pst_display *d = &p->display;
+	const char *name = *d->fb ? d->fb : d->platform;
+	unsigned int bar;
+
+	if (!pst_display_in_bar(d, p->gpu, &bar) &&
+	    !(p->gpu->boot_vga && *name && (d->hidden || !d->n_ranges)))
+		return 0;
+	return pst_plan_note(p, err,
+			     "the firmware's framebuffer lies in the memory of "
+			     "%s: where the guest does not start for it, "
+			     "add initcall_blacklist=sysfb_init to the "
+			     "kernel's command line (video=efifb:off before "
+			     "Linux 5.15)",
+			     p->gpu->name);
+}
+
 static int add_fn(struct pst_plan *p, const struct pst_pci_dev *dev,
 		  struct pst_error *err)
 {
@@ -100,6 +119,8 @@ int pst_plan_find(struct pst_plan *p, struct pst_error *err)
 	rc = pst_pci_select_gpu(&p->pci, p->request.gpu, &p->gpu, err);
 	if (rc == 0)
 		rc = check_display(p, err);
+	if (rc == 0)
+		rc = note_framebuffer(p, err);
 	if (rc < 0)
 		return rc;
 	n = pst_iommu_closure(&p->pci, p->gpu, all, PST_PLAN_MAX_FN);

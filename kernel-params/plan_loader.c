@@ -227,6 +227,33 @@ static int plan_snippets(struct pst_plan *p, const struct pst_journal *j,
 	return rc;
 }
 
+/* All that is wanted, as one line. */
+static int wanted_words(struct pst_plan *p, char **ret, struct pst_error *err)
+{
+	struct pst_params_part part = {.text = strdup("")};
+	int rc;
+
+	if (!part.text)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_params_merge(&part, 1, 0, &p->params, err);
+	*ret = part.text;
+	return rc;
+}
+
+static int note_kernelstub(struct pst_plan *p, struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *words = NULL;
+	int rc = wanted_words(p, &words, err);
+
+	if (rc < 0 || !*words)
+		return rc;
+	return pst_plan_note(p, err,
+			     "kernelstub writes the entries anew at the next "
+			     "update, tell it too: kernelstub --add-options "
+			     "\"%s\" (before an undo: --delete-options)",
+			     words);
+}
+
 static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 			     struct pst_error *err)
 {
@@ -251,10 +278,7 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 	if (rc == 0)
 		rc = plan_entries(p, j, "/boot/efi/loader/entries", err);
 	if (rc == 0 && pst_root_exists(p->root, "etc/kernelstub/configuration"))
-		rc = pst_plan_note(p, err,
-				   "kernelstub writes the entries anew: tell "
-				   "it the same parameters with kernelstub "
-				   "--add-options");
+		rc = note_kernelstub(p, err);
 	if (rc == 0 && p->n_files == before)
 		rc = pst_error_set(err, -EINVAL,
 				   "there is neither " CMDLINE
@@ -266,25 +290,21 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 /* What to add by hand where no settings were found. */
 static int plan_by_hand(struct pst_plan *p, struct pst_error *err)
 {
-	struct pst_params_part part = {.text = strdup("")};
-	int rc = -ENOMEM;
+	PST_CLEANUP_FREE char *words = NULL;
+	int rc = wanted_words(p, &words, err);
 
-	if (part.text)
-		rc = pst_params_merge(&part, 1, 0, &p->params, err);
-	if (rc == 0 && pst_root_exists(p->root, "ostree"))
-		rc = pst_plan_note(p, err,
-				   "ostree keeps the kernel's command line: "
-				   "rpm-ostree kargs --append-if-missing=... "
-				   "for each of: %s",
-				   part.text);
-	else if (rc == 0)
-		rc = pst_plan_note(p, err,
-				   "no settings of GRUB or systemd-boot were "
-				   "found: add to the kernel's command line: "
-				   "%s",
-				   part.text);
-	free(part.text);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (pst_root_exists(p->root, "ostree"))
+		return pst_plan_note(p, err,
+				     "ostree keeps the kernel's command line: "
+				     "rpm-ostree kargs --append-if-missing=... "
+				     "for each of: %s",
+				     words);
+	return pst_plan_note(p, err,
+			     "no settings of GRUB or systemd-boot were found: "
+			     "add to the kernel's command line: %s",
+			     words);
 }
 
 int pst_plan_loader(struct pst_plan *p, const struct pst_journal *j,

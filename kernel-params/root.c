@@ -185,6 +185,14 @@ bool pst_root_exists(const struct pst_root *r, const char *path)
 	return pst_root_stat(r, path, &st) == 0;
 }
 
+bool pst_root_is_link(const struct pst_root *r, const char *path)
+{
+	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH | O_NOFOLLOW);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 int pst_root_open_file(const struct pst_root *r, const char *path)
 {
 	struct stat st;

@@ -51,6 +51,9 @@ PST_MUST_USE int pst_root_stat(const struct pst_root *r, const char *path,
 /* Whether path leads to something. */
 bool pst_root_exists(const struct pst_root *r, const char *path);
 
+/* Whether path itself is a symbolic link; links in its way are followed. */
+bool pst_root_is_link(const struct pst_root *r, const char *path);
+
 /* Opens a regular file to read; -EINVAL for anything else. fd or -errno. */
 PST_MUST_USE int pst_root_open_file(const struct pst_root *r, const char *path);
 

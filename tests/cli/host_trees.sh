@@ -54,6 +54,42 @@ look() {
 		"$(printf '# Gr\374\337e')" "$tree/etc/default/grub"
 }
 round --i-know
+put proc/iomem 'd0000000-dfffffff : 0000:01:00.0
+  d0000000-d07e8fff : BOOTFB'
+put sys/bus/pci/devices/0000:01:00.0/resource '0xd0000000 0xdfffffff 0x14220c'
+expect "a framebuffer in its memory is told of" 0 "sysfb_init" plan --i-know
+
+# ---- Pop!_OS: kernelstub owns the entries ---------------------------------------
+begin popos AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+put etc/kernelstub/configuration '{}'
+put boot/efi/loader/entries/Pop_OS-current.conf 'linux /vmlinuz
+options root=/dev/x'
+expect "kernelstub's parameters are given" 0 \
+	'kernelstub --add-options "iommu=pt hugepagesz=2M hugepages=512"' \
+	plan --region 1G
+rm "$tree/boot/efi/loader/entries/"*
+echo 'linux /vmlinuz
+options root=/dev/x' >"$tree/boot/efi/loader/entries/a.conf"
+"$penstock" host apply --root "$tree" >/dev/null
+rm "$tree/boot/efi/loader/entries/a.conf"
+expect "an entry that an update removed hinders undo" 1 "--keep-edited" \
+	"$penstock" host undo --root "$tree"
+expect "unless that is meant" 0 \
+	"kept      /boot/efi/loader/entries/a.conf" \
+	"$penstock" host undo --keep-edited --root "$tree"
+check "and the others are undone" [ ! -e "$tree/etc/modprobe.d" ]
+
+# ---- A virtual function ----------------------------------------------------------
+begin vf GenuineIntel
+put sys/firmware/acpi/tables/DMAR x
+device 0000:00:02.0 8086 4680 030000 40 i915 1
+device 0000:00:02.1 8086 4680 030000 41 i915 0
+ln -s ../0000:00:02.0 "$tree/sys/bus/pci/devices/0000:00:02.1/physfn"
+expect "its physical function stays" 0 \
+	"0000:00:02.1  8086:4680  VGA      for vfio-pci, now i915, by its address" \
+	plan --gpu 00:02.1
+check "without a rule" sh -c '! grep -q "0000:00:02\.0" "$1"' - "$tmp/stdout"
 
 # ---- A restrictive umask -------------------------------------------------------
 begin umask AuthenticAMD
