@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The example of a hook: hugepages come before a domain and go after it.
+# The examples of hooks: hugepages come before a domain and go after it, and a
+# region keeps its group.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 hook=$PST_TOP_SRCDIR/libvirt-xml/hooks/penstock-hugepages
 export PENSTOCK_HOOK_ROOT="$tmp/root"
@@ -50,6 +51,21 @@ pools "domains of others are none of its business" 10 5
 xml "$ours" "" | "$hook" ../x prepare begin -
 xml "$ours" "" | "$hook" titan start begin -
 pools "nor are other names and events" 10 5
+
+# A group that this process may give a file to, by its number.
+regroup=$PST_TOP_SRCDIR/libvirt-xml/hooks/penstock-regroup
+group=$(id -G | tr ' ' '\n' | tail -n 1)
+[ "$(id -u)" != 0 ] || group=12
+: >"$tmp/region"
+region="<penstock:region via='nvdimm' path='$tmp/region' size='1' group='$group'/>"
+xml "$region" "" | "$regroup" titan prepare begin -
+check "before QEMU runs a region's group is its own" [ \
+	"$(stat -c %g "$tmp/region")" = "$(id -g)" ]
+xml "$region" "" | "$regroup" titan started begin -
+check "then it is the one of define" [ \
+	"$(stat -c %g "$tmp/region")" = "$group" ]
+xml "" "" | "$regroup" other started begin -
+check "a domain of others has none" [ $? -eq 0 ]
 
 # Half of the pages do not come.
 mkdir "$tmp/bin"

@@ -208,6 +208,12 @@ START_TEST(usual_failures_have_a_hint)
 		{"can't open backing store /dev/hugepages/penstock-t for guest "
 		 "RAM: Permission denied",
 		 "AppArmor"},
+		{"Requested operation is not valid: network 'default' is not "
+		 "active",
+		 "net-start"},
+		{"Cannot access storage file '/root/t.qcow2' (as uid:64055, "
+		 "gid:64055): Permission denied",
+		 "/var/lib/libvirt/images"},
 	};
 	size_t i;
 

@@ -451,7 +451,8 @@ def case_define_foreign():
                 "<devices><serial type='pty'/><video><model type='none'/>"
                 "</video></devices></domain>" %
                 (OTHER, os.path.join(vmlib.IMAGE, "vmlinuz"),
-                 os.path.join(vmlib.IMAGE, "initrd.img"), WORDS))
+                 os.path.join(vmlib.IMAGE, "initrd.img"),
+                 WORDS + " penstock.power=button"))
     virsh("define", path)
     before = virsh("dumpxml", OTHER)
     out = vm("define", *describe(OTHER), *conf_dir(), code=1)
@@ -528,36 +529,14 @@ def case_busy():
     has(vm("undefine", NAME, *conf_dir(), code=1).stderr, "stop")
 
 
-def stop_by(name, way, said):
-    """Starts a domain that hears that way, and stops it."""
-    words = WORDS + " penstock.power=" + way
-    args = list(describe(name, "--region-via", "ivshmem"))
-    args[args.index("--append") + 1] = words
-    vm("define", *args, *conf_dir())
-    try:
-        with vsock_daemon(name):
-            vm("start", name, "--wait", "--timeout", BOOT,
-               timeout=4 * vmlib.BOOT_S)
-            out = vm("stop", name, "--timeout", "60s", "--json")
-        has(out.stderr, said)
-        how = vmlib.last_json(out.stdout)
-        print("# %.1f s" % how["seconds"])
-        assert status(name)["state"] == "off"
-        return how["how"]
-    finally:
-        virsh("destroy", name, check=False)
-        vm("undefine", name, *conf_dir())
-
-
-def case_stop_button():
-    """stop presses the power button of a guest without a guest agent, and
-    returns when the guest is off"""
-    assert stop_by("button", "button", "ACPI") == "acpi"
-
-
-def case_stop_agent():
-    """stop asks by the guest agent where one is connected"""
-    assert stop_by("asked", "agent", "the guest agent") == "guest agent"
+def stop(name, said):
+    """Stops a domain that hears that; how."""
+    out = vm("stop", name, "--timeout", "60s", "--json")
+    has(out.stderr, said)
+    how = vmlib.last_json(out.stdout)
+    print("# off after %.1f s" % how["seconds"])
+    assert status(name)["state"] == "off"
+    return how["how"]
 
 
 def case_stop_asks():
@@ -648,7 +627,8 @@ def case_patch_secrets():
 
 
 def case_patched_runs():
-    """a patched domain starts; its console shows the boot; the agent answers"""
+    """a patched domain starts; its console shows the boot; the agent answers;
+    stop presses the power button, and returns when the guest is off"""
     with vsock_daemon(OTHER):
         vm("start", OTHER)
         console = subprocess.Popen([vmlib.PENSTOCK, "vm", "console", OTHER],
@@ -666,15 +646,16 @@ def case_patched_runs():
            timeout=4 * vmlib.BOOT_S)
         info = vmlib.last_json(penstock("-e", OTHER, "info", "--json").stdout)
         assert info["agent"]["provider"] == "ivshmem", info["agent"]
-        vm("stop", OTHER, "--timeout", "1s", "--force")
+        assert stop(OTHER, "ACPI") == "acpi"
 
 
 def case_uefi():
     """a domain boots by OVMF with its own copy of the variables, which goes
-    with it"""
+    with it; stop asks by the guest agent where one is connected"""
     name = "uefi"
-    out = vm("define", *describe(name, "--firmware", "auto"), *conf_dir(),
-             "--json")
+    args = list(describe(name, "--firmware", "auto"))
+    args[args.index("--append") + 1] = WORDS + " penstock.power=agent"
+    out = vm("define", *args, *conf_dir(), "--json")
     r = vmlib.last_json(out.stdout)
     assert r["region"]["via"] == "nvdimm", r
     root = ET.fromstring(virsh("dumpxml", "--inactive", name))
@@ -693,7 +674,7 @@ def case_uefi():
         info = vmlib.last_json(penstock("-e", name, "info", "--json").stdout)
         assert info["agent"]["provider"] == "dax", info["agent"]
         assert info["agent"]["caching"] == "WB", info["agent"]
-        vm("stop", name, "--timeout", "1s", "--force")
+        assert stop(name, "the guest agent") == "guest agent"
     vm("undefine", name, *conf_dir())
     assert not os.path.exists(nvram.text), nvram.text
 
