@@ -95,6 +95,10 @@ if [ -n "$PST_PYTHON" ]; then
 	data=$PST_TOP_SRCDIR/tests/data
 	predict digits 1e-5
 	predict digits-f16 5e-3
+	export FAKECUDA_NO_CAPTURE=1
+	restart --backend cuda
+	predict digits 1e-5
+	unset FAKECUDA_NO_CAPTURE
 fi
 
 # Without a driver.

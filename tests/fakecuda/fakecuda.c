@@ -58,6 +58,7 @@ static void configure(void)
 	g.config.delay_us = (unsigned int)env_number("FAKECUDA_DELAY_US", 0);
 	g.config.refuse_plain = env_number("FAKECUDA_REFUSE_PLAIN", 0);
 	g.config.refuse_iomemory = env_number("FAKECUDA_REFUSE_IOMEMORY", 0);
+	g.config.no_capture = env_number("FAKECUDA_NO_CAPTURE", 0);
 	g.config.memory = env_number("FAKECUDA_MEMORY", g.config.memory);
 	g.lose_at = env_number("FAKECUDA_LOSE_AT", 0);
 	g.rng = 88172645463325252ULL;

@@ -24,10 +24,11 @@ struct fakecuda_config {
 	uint64_t memory;                    /* bytes of device memory */
 	bool no_pools;                      /* no cudaMallocAsync */
 	bool refuse_plain, refuse_iomemory; /* registrations fail */
-	bool refuse_lt; /* cuBLASLt has no algorithm for anything */
-	bool refuse_i8; /* cuBLAS has no product of i8 */
-	bool no_code;   /* our kernels have none for this card */
-	bool no_blas;   /* nor has cuBLAS */
+	bool refuse_lt;  /* cuBLASLt has no algorithm for anything */
+	bool refuse_i8;  /* cuBLAS has no product of i8 */
+	bool no_code;    /* our kernels have none for this card */
+	bool no_blas;    /* nor has cuBLAS */
+	bool no_capture; /* cuBLAS fails on a stream that is captured */
 	/* cuBLASLt's GELU is as good as a tanh of 11 bits lets it be. */
 	bool rough_gelu;
 	unsigned int delay_us;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "tests/fakecuda/fakecuda.h"
+#include "tests/fakecuda/streams.h"
 #include "transport/op.h"
 
 enum pst_wire_dtype fake_type(cudaDataType_t t)
@@ -188,6 +188,8 @@ cublasStatus_t fake_gemm_start(cudaStream_t s, const struct fake_gemm *g)
 
 	if (r != CUBLAS_STATUS_SUCCESS)
 		return r;
+	if (fakecuda_get()->no_capture && *fakecuda_capture_of(s))
+		return CUBLAS_STATUS_EXECUTION_FAILED;
 	return fakecuda_enqueue(s, gemm_item, g, sizeof(*g)) == cudaSuccess
 		       ? CUBLAS_STATUS_SUCCESS
 		       : CUBLAS_STATUS_EXECUTION_FAILED;
