@@ -84,11 +84,8 @@ void pst_executor_detach(struct pst_executor *ex, uint32_t lane)
 		remove_lane(ex, l);
 }
 
-static void post(struct pst_executor *ex, struct lane *l,
-		 const struct pst_wire_cqe *cqe)
+static void wake(struct pst_executor *ex, struct lane *l)
 {
-	l->stats.ops++;
-	pst_lane_agent_post(&l->ring, cqe);
 	if (pst_lane_agent_must_wake(&l->ring))
 		ex->config.hooks.wake(ex->config.arg, l->index);
 }
@@ -107,13 +104,17 @@ static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 	l->stats.errors++;
 	if (err)
 		pst_lane_keep_why(l, tag, err);
+	pst_lane_agent_post(&l->ring, &cqe);
+	l->stats.ops++;
 	l->stats.compute_ns += cqe.compute_ns;
 	l->running = false;
 	l->giving_up = false;
-	post(ex, l, &cqe);
+	wake(ex, l);
 }
 
-static void post_done(struct pst_executor *ex, struct lane *l)
+/* The completion of bop, for which a client may be spinning, goes before all
+ * else; then comes wake(). */
+static void post_done(struct lane *l)
 {
 	const struct pst_wire_cqe cqe = {
 		.tag = l->bop.op.tag,
@@ -123,10 +124,11 @@ static void post_done(struct pst_executor *ex, struct lane *l)
 		.result = l->bop.result,
 	};
 
+	pst_lane_agent_post(&l->ring, &cqe);
+	l->stats.ops++;
 	l->stats.compute_ns += cqe.compute_ns;
 	l->running = false;
 	l->giving_up = false;
-	post(ex, l, &cqe);
 }
 
 static __attribute__((noinline)) void
@@ -227,7 +229,6 @@ static void charge(struct lane *l, uint64_t used_ns)
 		l->deficit_ns = -MAX_DEBT_NS;
 }
 
-/* Whose operation is being checked. */
 /* Starts the first waiting operation; what cannot start completes here. The
  * check is made now, not when it was taken: leases may have changed. */
 static void start(struct pst_executor *ex, struct lane *l)
@@ -255,7 +256,8 @@ static void start(struct pst_executor *ex, struct lane *l)
 	r = pst_check(&ex->config, l->owner, &l->memo, &t->sqe, &l->bop.op,
 		      &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
-		post_done(ex, l);
+		post_done(l);
+		wake(ex, l);
 		return;
 	}
 	if (r == 0) {
@@ -282,10 +284,12 @@ static void step(struct pst_executor *ex, struct lane *l)
 	pst_check_no_reason(&err);
 	l->bop.alone = ex->n_active == 1;
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
+	if (r == PST_STEP_DONE)
+		post_done(l);
 	charge(l, l->bop.compute_ns - before_ns);
 	l->waiting = r == PST_STEP_WAIT;
 	if (r == PST_STEP_DONE)
-		post_done(ex, l);
+		wake(ex, l);
 	else if (r < 0)
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
 			    &err);
