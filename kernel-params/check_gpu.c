@@ -74,13 +74,15 @@ PST_CHECK(gpu_functions)
 		pst_finding_add(out, PST_WARN, fix.buf, "%s", seen.buf);
 }
 
-/* One function that has doubles, and what would happen to them. */
-static bool twins_of(const struct pst_host *h, const struct pst_pci_dev *d,
-		     struct pst_text *seen)
+/* One function that has doubles, and what would happen to them: PST_PASS when
+ * the function is told by its address. */
+static enum pst_finding_status twins_of(const struct pst_host *h,
+					const struct pst_pci_dev *d,
+					struct pst_text *seen)
 {
 	enum pst_vfio_how how = pst_vfio_conf_how(&h->vfio, d);
 	const struct pst_pci_dev *twin = NULL;
-	bool taken = false;
+	bool any = false, taken = false;
 
 	while ((twin = pst_pci_twin(&h->pci, d, twin))) {
 		pst_text_add(seen, "%s%s and %s are both %04x:%04x (%s, %s)",
@@ -88,12 +90,17 @@ static bool twins_of(const struct pst_host *h, const struct pst_pci_dev *d,
 			     d->vendor, d->device,
 			     *d->driver ? d->driver : "no driver",
 			     *twin->driver ? twin->driver : "no driver");
+		any = true;
 		taken = taken || how == PST_VFIO_IDS_CMDLINE ||
 			how == PST_VFIO_IDS_MODPROBE;
 	}
 	if (taken)
 		pst_text_add(seen, "; the ids of vfio-pci take both");
-	return taken;
+	else if (any && how == PST_VFIO_OVERRIDE)
+		pst_text_add(seen, "; vfio-pci gets the former by its address");
+	return taken                             ? PST_FAIL
+	       : any && how != PST_VFIO_OVERRIDE ? PST_WARN
+						 : PST_PASS;
 }
 
 /* No card was chosen, perhaps because of this. */
@@ -122,8 +129,8 @@ static void twins_of_all(const struct pst_host *h, struct pst_findings *out)
 PST_CHECK(gpu_twins)
 {
 	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
+	enum pst_finding_status status = PST_PASS, one;
 	struct pst_text seen = {0}, fix = {0};
-	bool taken = false;
 	size_t i, n;
 
 	if (!h->gpu) {
@@ -131,8 +138,10 @@ PST_CHECK(gpu_twins)
 		return;
 	}
 	n = pst_pci_card(&h->pci, h->gpu, fn);
-	for (i = 0; i < n; i++)
-		taken = twins_of(h, fn[i], &seen) || taken;
+	for (i = 0; i < n; i++) {
+		one = twins_of(h, fn[i], &seen);
+		status = one > status ? one : status;
+	}
 	if (!seen.len) {
 		pst_finding_add(out, PST_PASS, NULL,
 				"no other card has the ids of %s",
@@ -143,7 +152,7 @@ PST_CHECK(gpu_twins)
 		     "bind by address: driver_override, which penstock host "
 		     "plan --gpu %s sets; no ids",
 		     h->gpu->name);
-	pst_finding_add(out, taken ? PST_FAIL : PST_WARN, fix.buf, "%s",
+	pst_finding_add(out, status, status == PST_PASS ? NULL : fix.buf, "%s",
 			seen.buf);
 }
 

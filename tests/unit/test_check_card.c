@@ -123,13 +123,14 @@ START_TEST(ids_that_take_an_equal_card_fail)
 	second_card("nvidia");
 	finding("gpu.twins", PST_FAIL,
 		GPU " and 0000:05:00.0 are both 10de:2204");
-	/* By address it is only to be known. */
 	tree_file("etc/modprobe.d/vfio.conf", "");
+	finding("gpu.twins", PST_WARN, "driver_override");
+	/* By address all is well. */
 	tree_file("etc/udev/rules.d/10-vfio.rules",
 		  "KERNEL==\"" GPU "\", ATTR{driver_override}=\"vfio-pci\"\n"
 		  "KERNEL==\"" AUDIO "\", "
 		  "ATTR{driver_override}=\"vfio-pci\"\n");
-	finding("gpu.twins", PST_WARN, "driver_override");
+	finding("gpu.twins", PST_PASS, "by its address");
 	finding("vfio.ids", PST_PASS, "its address");
 	done();
 }
