@@ -99,9 +99,28 @@ int pst_region_open_bar(const struct pst_region_bar *b,
 	return r;
 }
 
+uint64_t pst_region_bar_page(uint64_t page, uint64_t size, uint64_t faults)
+{
+	/* Twice as many: another thread may have been at the same page. */
+	return faults > 2 * (size / page) ? 4096 : page;
+}
+
+/* Faults of all mappings of the device so far; 0: the module does not say. */
+static uint64_t faults(const struct pst_region_bar *b)
+{
+	char text[32];
+	uint64_t n;
+
+	if (attribute(b, "faults", text, sizeof(text)) < 0 ||
+	    pst_parse_u64(text, 0, INT64_MAX, &n) < 0)
+		return 0;
+	return n;
+}
+
 int pst_region_map_bar(const struct pst_region_bar *b, int fd,
 		       struct pst_region *ret, struct pst_error *err)
 {
+	const uint64_t size = b->size - PST_WIRE_PREAMBLE, before = faults(b);
 	char text[32];
 	uint64_t page;
 	void *base;
@@ -115,13 +134,13 @@ int pst_region_map_bar(const struct pst_region_bar *b, int fd,
 	r = attribute(b, "caching", text, sizeof(text));
 	ret->caching = r >= 0 && strcmp(text, "WB") == 0 ? PST_CACHING_WB
 							 : PST_CACHING_UNKNOWN;
-	ret->page_size = (uint32_t)page;
-	r = pst_region_map_file(fd, PST_WIRE_PREAMBLE,
-				b->size - PST_WIRE_PREAMBLE, NULL, &base);
+	r = pst_region_map_file(fd, PST_WIRE_PREAMBLE, size, NULL, &base);
 	if (r < 0)
 		return pst_error_set_errno(err, r, "cannot map /dev/%s",
 					   b->name);
 	ret->base = base;
-	pst_region_populate(base, b->size - PST_WIRE_PREAMBLE);
+	pst_region_populate(base, size);
+	ret->page_size =
+		(uint32_t)pst_region_bar_page(page, size, faults(b) - before);
 	return 0;
 }

@@ -192,6 +192,14 @@ PST_MUST_USE int pst_region_open_bar(const struct pst_region_bar *b,
 				     struct pst_region_head *ret,
 				     struct pst_error *err);
 
+/*
+ * Bytes that one entry of the page table maps, of a mapping of size bytes that
+ * took so many faults to populate: page, the module's word, or 4096. The module
+ * hands out pages of 2 MiB; whether the kernel maps one at once is its own
+ * affair.
+ */
+uint64_t pst_region_bar_page(uint64_t page, uint64_t size, uint64_t faults);
+
 /* Maps it: base, page size and caching of ret. Returns 0 or -errno. */
 PST_MUST_USE int pst_region_map_bar(const struct pst_region_bar *b, int fd,
 				    struct pst_region *ret,

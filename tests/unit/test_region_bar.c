@@ -7,7 +7,7 @@
 
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/region.h"
+#include "transport/region_int.h"
 #include "transport/util.h"
 
 #define MIB  (1ULL << 20)
@@ -113,6 +113,20 @@ START_TEST(what_the_module_says_of_its_pages_is_checked)
 }
 END_TEST
 
+/* An agent that has a region of 4 GiB less the preamble. */
+START_TEST(pages_that_the_kernel_maps_one_by_one_are_told_by_their_faults)
+{
+	const uint64_t size = (4096 - 2) * MIB;
+
+	ck_assert_uint_eq(pst_region_bar_page(2 * MIB, size, 0), 2 * MIB);
+	ck_assert_uint_eq(pst_region_bar_page(2 * MIB, size, 2047), 2 * MIB);
+	ck_assert_uint_eq(pst_region_bar_page(2 * MIB, size, 2060), 2 * MIB);
+	ck_assert_uint_eq(pst_region_bar_page(2 * MIB, size, size / 4096),
+			  4096);
+	ck_assert_uint_eq(pst_region_bar_page(4096, size, size / 4096), 4096);
+}
+END_TEST
+
 START_TEST(a_node_that_is_not_the_device_is_refused)
 {
 	struct pst_region r;
@@ -169,6 +183,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_device_that_the_module_has_is_mapped_through_it);
 	tcase_add_test(tc, an_unstamped_device_is_not_chosen);
 	tcase_add_test(tc, what_the_module_says_of_its_pages_is_checked);
+	tcase_add_test(
+		tc,
+		pages_that_the_kernel_maps_one_by_one_are_told_by_their_faults);
 	tcase_add_test(tc, a_node_that_is_not_the_device_is_refused);
 	tcase_add_test(tc,
 		       of_a_device_that_the_module_has_a_group_gets_the_node);
