@@ -73,8 +73,10 @@ static int check_text(const char *what, const char *text, bool is_path,
 {
 	const char *p;
 
-	if (!text || !*text)
+	if (!text)
 		return 0;
+	if (!*text && is_path)
+		return pst_error_set(err, -EINVAL, "%s is empty", what);
 	for (p = text; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			return pst_error_set(err, -EINVAL,
@@ -88,8 +90,14 @@ static int check_text(const char *what, const char *text, bool is_path,
 	return 0;
 }
 
+static const char *unless_empty(const char *text)
+{
+	return *text ? text : NULL;
+}
+
 static int check_texts(const struct pst_vm_config *c, struct pst_error *err)
 {
+	const struct pst_vm_firmware *f = &c->firmware;
 	const struct {
 		const char *what, *text;
 		bool is_path;
@@ -97,9 +105,10 @@ static int check_texts(const struct pst_vm_config *c, struct pst_error *err)
 		{"--disk", c->disk, true},
 		{"--rom", c->rom, true},
 		{"the region's file", c->region.path, true},
-		{"the firmware", c->firmware.code, true},
-		{"the firmware's variables", c->firmware.vars_template, true},
-		{"--nvram", c->firmware.vars, true},
+		{"the firmware", unless_empty(f->code), true},
+		{"the firmware's variables", unless_empty(f->vars_template),
+		 true},
+		{"--nvram", f->uefi ? f->vars : NULL, true},
 		{"--kernel", c->kernel, true},
 		{"--initrd", c->initrd, true},
 		{"--append", c->append, false},
@@ -116,6 +125,19 @@ static int check_texts(const struct pst_vm_config *c, struct pst_error *err)
 		rc = check_text(texts[i].what, texts[i].text, texts[i].is_path,
 				err);
 	return rc;
+}
+
+/* It is a word of the unit's settings too. */
+static int check_group(const char *group, struct pst_error *err)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789._-";
+
+	if (strspn(group, set) == strlen(group) && group[0] != '-')
+		return 0;
+	return pst_error_set(err, -EINVAL,
+			     "--group: \"%s\" is no name of a group", group);
 }
 
 static int check_region(const struct pst_vm_region *r, struct pst_error *err)
@@ -207,6 +229,8 @@ int pst_vm_config_check(const struct pst_vm_config *c, struct pst_error *err)
 		rc = check_sizes(c, err);
 	if (rc == 0)
 		rc = check_region(&c->region, err);
+	if (rc == 0)
+		rc = check_group(c->region.group, err);
 	if (rc == 0)
 		rc = check_vendor_id(c->vendor_id, err);
 	if (rc == 0 && (c->initrd || c->append) && !c->kernel)

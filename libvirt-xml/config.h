@@ -13,7 +13,8 @@
 #include "transport/error.h"
 #include "transport/util.h"
 
-#define PST_VM_MAX_VCPUS 512
+/* More need an emulated IOMMU with extended interrupt mode. */
+#define PST_VM_MAX_VCPUS 255
 /* Characters of a domain's name; it is part of file and unit names. */
 #define PST_VM_NAME_MAX 64
 /* hyperv vendor_id, [libvirt: formatdomain, Hypervisor features]. */

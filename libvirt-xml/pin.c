@@ -169,9 +169,10 @@ int pst_vm_pin_list(const struct pst_cpu_thread *cpus, size_t n,
 		    const char *list, uint32_t vcpus, struct pst_vm_pin *ret,
 		    struct pst_error *err)
 {
-	unsigned long from, to;
+	unsigned long from = 0, to;
 	const char *p = list;
 	struct pst_cpuset seen = {0};
+	bool good;
 	int rc;
 
 	rc = check_args(cpus, n, vcpus, err);
@@ -180,14 +181,14 @@ int pst_vm_pin_list(const struct pst_cpu_thread *cpus, size_t n,
 	memset(ret, 0, sizeof(*ret));
 	ret->threads = 1;
 	for (;;) {
-		if (!number(&p, &from))
-			break;
+		good = number(&p, &from);
 		to = from;
-		if (*p == '-') {
+		if (good && *p == '-') {
 			p++;
-			if (!number(&p, &to) || to < from)
-				break;
+			good = number(&p, &to) && to >= from;
 		}
+		if (!good)
+			break;
 		for (; from <= to && rc == 0; from++)
 			rc = take(cpus, n, from, vcpus, &seen, ret, err);
 		if (rc)
@@ -196,7 +197,7 @@ int pst_vm_pin_list(const struct pst_cpu_thread *cpus, size_t n,
 			break;
 		p++;
 	}
-	if (*p || p == list || p[-1] == ',')
+	if (*p || !good)
 		return pst_error_set(err, -EINVAL,
 				     "--pin: \"%s\" is neither auto, none nor "
 				     "a list like 2-5,8",

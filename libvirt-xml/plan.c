@@ -342,15 +342,23 @@ static void plan_disk(const struct pst_vm_request *q,
 	pst_close_fd(fd);
 }
 
-/* Devices that QEMU opens; a tree of another machine may lack them. */
+/* Files and devices that QEMU opens; a tree of another machine may lack them.
+ */
 static void note_devices(const struct pst_vm_request *q,
 			 const struct pst_vm_host *h,
 			 struct pst_vm_notes *notes)
 {
+	const char *const files[] = {q->rom, q->kernel, q->initrd};
+	size_t i;
+
 	if (!q->emulated && !pst_root_exists(&h->root, "/dev/kvm"))
 		pst_vm_note(notes, "there is no /dev/kvm: the processor's "
 				   "virtualisation is off, or modprobe "
 				   "kvm_intel or kvm_amd");
+	for (i = 0; i < PST_ARRAY_SIZE(files); i++)
+		if (files[i] && files[i][0] == '/' &&
+		    !pst_root_exists(&h->root, files[i]))
+			pst_vm_note(notes, "%s is not there", files[i]);
 	if (!q->vsock_uds && !pst_root_exists(&h->root, "/dev/vhost-vsock"))
 		pst_vm_note(notes, "there is no /dev/vhost-vsock: modprobe "
 				   "vhost_vsock before the domain starts");

@@ -106,6 +106,23 @@ START_TEST(control_characters_and_relative_paths_are_refused)
 }
 END_TEST
 
+START_TEST(empty_paths_and_odd_groups_are_refused)
+{
+	struct pst_vm_config c = good();
+
+	c.disk = "";
+	refused(&c, "--disk is empty");
+	c = good();
+	c.firmware.uefi = true;
+	refused(&c, "--nvram is empty");
+	c = good();
+	strcpy(c.region.group, "a\nARGS=");
+	refused(&c, "no name of a group");
+	strcpy(c.region.group, "kvm");
+	ck_assert_int_eq(pst_vm_config_check(&c, NULL), 0);
+}
+END_TEST
+
 START_TEST(cids_of_the_host_are_refused)
 {
 	struct pst_vm_config c = good();
@@ -355,6 +372,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, shmem_lies_in_dev_shm_only);
 	tcase_add_test(tc, names_that_are_paths_or_options_are_refused);
 	tcase_add_test(tc, control_characters_and_relative_paths_are_refused);
+	tcase_add_test(tc, empty_paths_and_odd_groups_are_refused);
 	tcase_add_test(tc, cids_of_the_host_are_refused);
 	tcase_add_test(tc, vendor_ids_have_twelve_characters_at_most);
 	tcase_add_test(tc, memory_and_vcpus_have_bounds);

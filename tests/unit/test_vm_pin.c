@@ -120,6 +120,7 @@ START_TEST(lists_that_are_none_are_refused)
 		"",   "x",   "1,",    ",1", "3-1",         "1-",  "1,,2",
 		"1 ", "2,2", "1-3,2", "-1", "99999999999", "0x1", "1;2"};
 	struct pst_cpu_thread t[16];
+	struct pst_error err = {0};
 	struct pst_vm_pin pin;
 	size_t n = two_nodes(t), i;
 
@@ -127,6 +128,12 @@ START_TEST(lists_that_are_none_are_refused)
 		ck_assert_msg(pst_vm_pin_list(t, n, bad[i], 1, &pin, NULL) ==
 				      -EINVAL,
 			      "\"%s\" is taken", bad[i]);
+	/* Not "0 CPUs for 1 vCPUs". */
+	for (i = 4; i < 6; i++) {
+		ck_assert_int_eq(pst_vm_pin_list(t, n, bad[i], 1, &pin, &err),
+				 -EINVAL);
+		ck_assert_ptr_nonnull(strstr(err.text, "neither"));
+	}
 	ck_assert_int_eq(pst_vm_pin_list(t, n, "16", 1, &pin, NULL), -ENOENT);
 	ck_assert_int_eq(pst_vm_pin_list(t, n, "1-3", 4, &pin, NULL), -EINVAL);
 }
