@@ -101,6 +101,8 @@ _SKLEARN = {"relu": "relu", "tanh": "tanh", "logistic": "sigmoid",
 def _scaling(scaler):
     """(factor, offset) of a scaler: it gives factor * x + offset."""
     name = type(scaler).__name__
+    if name.endswith("Scaler") and not hasattr(scaler, "scale_"):
+        raise ExportError(f"{name} is not fitted")
     if name == "StandardScaler":
         scale = scaler.scale_ if scaler.scale_ is not None else 1.0
         mean = scaler.mean_ if scaler.with_mean else 0.0
@@ -245,6 +247,8 @@ def from_torch(module):
         if name != _INPUT and len(name.encode()) <= _NAME_MAX:
             layer["name"] = name
         layers.append(layer)
+    if not tensors:
+        raise ExportError("no module of the Sequential has weights")
     return layers, tensors, {}
 
 

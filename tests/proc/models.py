@@ -446,6 +446,7 @@ class Exporter(WithConnection):
     def test_what_has_no_layer_is_refused_by_name(self):
         cases = {
             "Conv2d": module("Conv2d", None),
+            "has weights": module("ReLU", None),
             "approximate": module("GELU", None, approximate="fast"),
             "dimension 0": module("Softmax", None, dim=0),
             "several dimensions": module("LayerNorm", None,
@@ -499,6 +500,9 @@ class Exporter(WithConnection):
                     m = self.c.load_model("m", self.path())
                     np.testing.assert_allclose(m.infer(x), want, atol=2e-5)
                     self.c.unload_model("m")
+        with self.assertRaisesRegex(penstock_export.ExportError, "not fitted"):
+            penstock_export.export(
+                mlp, self.path(), scaler=module("StandardScaler", None))
         with self.assertRaisesRegex(penstock_export.ExportError, "PCA"):
             penstock_export.export(mlp, self.path(),
                                    scaler=module("PCA", None))
