@@ -254,3 +254,11 @@ void pst_models_usage(const struct pst_models *m, struct pst_models_usage *ret)
 {
 	*ret = (struct pst_models_usage){.n = m->n, .bytes = m->bytes};
 }
+
+void pst_models_limits(const struct pst_models *m, struct pst_models_usage *ret)
+{
+	*ret = (struct pst_models_usage){
+		.n = m->config.max_models,
+		.bytes = m->config.max_bytes,
+	};
+}

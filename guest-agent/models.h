@@ -88,4 +88,8 @@ uint32_t pst_models_list(const struct pst_models *m,
 
 void pst_models_usage(const struct pst_models *m, struct pst_models_usage *ret);
 
+/* What the same may be at most. */
+void pst_models_limits(const struct pst_models *m,
+		       struct pst_models_usage *ret);
+
 #endif

@@ -166,14 +166,19 @@ static json_t *gpu_health(const struct pst_agent *a, json_t *reasons)
 
 static json_t *limits(const struct pst_agent *a)
 {
+	struct pst_models_usage m;
+
+	pst_models_limits(a->models, &m);
 	return json_pack(
-		"{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:i}", "max_dim",
-		u64(a->limits.max_dim), "max_elems", u64(a->limits.max_elems),
-		"max_lease", u64(a->limits.max_lease), "max_clients",
-		u64(a->limits.max_clients), "max_tensor_bytes",
+		"{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:i}",
+		"max_dim", u64(a->limits.max_dim), "max_elems",
+		u64(a->limits.max_elems), "max_lease", u64(a->limits.max_lease),
+		"max_clients", u64(a->limits.max_clients), "max_tensor_bytes",
 		u64(a->limits.max_tensor_bytes), "max_tensors",
 		u64(a->limits.max_tensors), "max_batch",
-		u64(a->limits.max_batch), "n_slots", (int)PST_WIRE_SLOTS);
+		u64(a->limits.max_batch), "max_models", u64(m.n),
+		"max_model_bytes", u64(m.bytes), "n_slots",
+		(int)PST_WIRE_SLOTS);
 }
 
 static json_t *model(const struct pst_wire_model *m)

@@ -159,13 +159,62 @@ static void print_key(const char *prefix, const char *key)
 	printf("%*s", (int)(strlen(full) < 28 ? 28 - strlen(full) : 1), "");
 }
 
+/* Whether a list is one of words, which are read best in one line. */
+static bool is_words(const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		if (json_string_length(item) == 0 ||
+		    strchr(json_string_value(item), ' '))
+			return false;
+	}
+	return json_array_size(list) > 0;
+}
+
+static void print_words(const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		if (i)
+			putchar(' ');
+		print_text(json_string_value(item));
+	}
+	putchar('\n');
+}
+
+static void print_below(json_t *object, const char *prefix, int depth);
+
+static void print_list(json_t *list, const char *path, int depth)
+{
+	char index[24], at[160];
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		snprintf(index, sizeof(index), "%zu", i);
+		if (json_is_object(item)) {
+			snprintf(at, sizeof(at), "%s.%s", path, index);
+			print_below(item, at, depth - 1);
+			continue;
+		}
+		print_key(path, index);
+		print_scalar(item);
+	}
+}
+
 /* Peer's JSON: jansson bounds its depth, this the depth of what is shown. */
 static void print_below(json_t *object, const char *prefix, int depth)
 {
-	char path[128], index[24];
+	char path[128];
 	const char *key;
-	json_t *v, *item;
-	size_t i;
+	json_t *v;
 
 	json_object_foreach(object, key, v)
 	{
@@ -173,21 +222,11 @@ static void print_below(json_t *object, const char *prefix, int depth)
 			 *prefix ? "." : "", key);
 		if (json_is_object(v) && depth > 0) {
 			print_below(v, path, depth - 1);
+		} else if (is_words(v)) {
+			print_key(prefix, key);
+			print_words(v);
 		} else if (json_is_array(v) && depth > 0) {
-			json_array_foreach(v, i, item)
-			{
-				snprintf(index, sizeof(index), "%zu", i);
-				if (json_is_object(item)) {
-					char at[160];
-
-					snprintf(at, sizeof(at), "%s.%s", path,
-						 index);
-					print_below(item, at, depth - 1);
-					continue;
-				}
-				print_key(path, index);
-				print_scalar(item);
-			}
+			print_list(v, path, depth);
 		} else {
 			print_key(prefix, key);
 			print_scalar(v);

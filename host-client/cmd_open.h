@@ -47,8 +47,8 @@ json_t *pst_cmd_real(double v);
 /* A string, or null for NULL and for what is no UTF-8. */
 json_t *pst_cmd_text(const char *s);
 
-/* Prints an object as lines of "key.key   value". Control characters in it
- * come out as '?'. */
+/* Prints an object as lines of "key.key   value", a list of words as one value.
+ * Control characters in it come out as '?'. */
 void pst_cmd_print_object(json_t *object);
 
 #endif

@@ -17,6 +17,7 @@ for key in endpoint control_us ring_us median; do
 	check "ping --json has $key" has $key
 done
 expect "info prints lines" 0 "session.backend" "$penstock" info
+expect "and lists of words in one" 0 "dtypes          i8 f32 f64" "$penstock" info
 expect "info --json prints an object" 0 '"session":{' "$penstock" info --json
 for key in endpoint client_version agent max_dim arena_size provider; do
 	check "info --json has $key" has $key

@@ -342,7 +342,8 @@ def malformed_descriptors_complete_with_a_status(start):
 
 
 def limits_of_the_command_line_hold(start):
-    c = Conn(start("--max-dim", "100", "--max-elems", "5000")).open()
+    c = Conn(start("--max-dim", "100", "--max-elems", "5000", "--max-models",
+                   "3", "--max-model-bytes", "1G")).open()
     off = c.lease(UNIT)[1][0]
     c.gemm(1, off, off + 65536, off + 131072, 101, m=1, k=1)
     assert c.reap()[:2] == (1, ELIMIT)
@@ -352,6 +353,7 @@ def limits_of_the_command_line_hold(start):
     assert c.reap()[:2] == (3, OK)
     limits = c.query(INFO)["limits"]
     assert (limits["max_dim"], limits["max_elems"]) == (100, 5000)
+    assert (limits["max_models"], limits["max_model_bytes"]) == (3, 1 << 30)
 
 
 def an_impossible_ring_breaks_the_session(start):
