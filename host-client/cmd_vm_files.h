@@ -62,7 +62,7 @@ PST_MUST_USE int pst_vm_files_make_region(const struct pst_vm_region *r,
 					  struct pst_error *err);
 
 /* Removes the file if it is a region; anything else of that name is
- * somebody's. 0 (also when nothing was removed), -errno. */
+ * somebody's. 0 (also when nothing was removed), -EACCES, -errno. */
 PST_MUST_USE int pst_vm_files_remove_region(const char *path,
 					    struct pst_error *err);
 

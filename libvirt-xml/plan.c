@@ -2,6 +2,7 @@
 /* From what a user asks for and what a host has to a configuration. */
 #include "libvirt-xml/plan.h"
 
+#include <grp.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -115,6 +116,7 @@ static int plan_region(const struct pst_vm_request *q,
 {
 	struct pst_vm_region *r = &c->region;
 	const char *group = q->group;
+	uint64_t gid;
 	char dir[256];
 	int n;
 
@@ -137,6 +139,12 @@ static int plan_region(const struct pst_vm_request *q,
 				     "the region's path is too long");
 	if (!group && has_group(h, "kvm"))
 		group = "kvm";
+	/* Not every group of a host is in its file, which is all that another
+	 * machine's tree has. */
+	if (group && h->root.live && !getgrnam(group) &&
+	    pst_parse_u64(group, 0, UINT32_MAX - 1, &gid) < 0)
+		return pst_error_set(err, -EINVAL, "there is no group \"%s\"",
+				     group);
 	n = snprintf(r->group, sizeof(r->group), "%s", group ? group : "");
 	if ((size_t)n >= sizeof(r->group))
 		return pst_error_set(err, -EINVAL,

@@ -96,6 +96,9 @@ expect "a host without vhost_vsock is told" 0 "modprobe vhost_vsock" \
 	xml --format qemu
 : >"$tmp/host/dev/vhost-vsock"
 bad "a CID of the host" 2 "2" --cid 2
+expect "a group of this host has to exist" 2 'no group "penstock-none"' \
+	"$penstock" vm xml t --memory 64M --vcpus 1 --disk /d --hugepages no \
+	--firmware bios --emulated --format qemu --group penstock-none
 bad "a firmware that is none" 2 "--firmware" --firmware x
 refuse "nothing to boot from" 2 "--disk" "$penstock" vm xml t --memory 4G \
 	--vcpus 2 --format qemu --root "$tmp/host"

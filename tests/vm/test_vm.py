@@ -689,6 +689,11 @@ def case_hint():
     with vsock_daemon(name):
         out = vm("start", name, code=1)
     has(out.stderr, "huge does not start", "hint: ", "pool")
+    # Nor for one who may start domains and not read their regions.
+    nobody = ("setpriv", "--reuid=65534", "--clear-groups", vmlib.PENSTOCK)
+    if run(*nobody, "--version", check=False).returncode == 0:
+        out = run(*nobody, "vm", "start", name, check=False)
+        has(out.stderr, "huge does not start")
     vm("undefine", name, *conf_dir())
 
 
