@@ -134,7 +134,8 @@ int pst_journal_save(const struct pst_journal *j, const char *what,
 	return rc;
 }
 
-/* Whether the directory that is locked is the one that others will open. */
+/* Whether the directory that is locked is the one that others will open: one
+ * that an undo has removed in between locks nobody out. */
 static bool is_in_place(const struct pst_journal *j)
 {
 	struct stat locked, there;
@@ -144,7 +145,8 @@ static bool is_in_place(const struct pst_journal *j)
 	       locked.st_dev == there.st_dev && locked.st_ino == there.st_ino;
 }
 
-static int lock(struct pst_journal *j, struct pst_error *err)
+/* As lock(); -ENOENT when the directory goes at that moment. */
+static int try_lock(struct pst_journal *j, struct pst_error *err)
 {
 	struct pst_hostfile f;
 	int rc = pst_journal_each_missing(j, FILE_PATH, pst_journal_note_dir, j,
@@ -161,14 +163,29 @@ static int lock(struct pst_journal *j, struct pst_error *err)
 	if (j->lock < 0)
 		return pst_error_set(err, -ENOENT, "/%s is gone",
 				     PST_JOURNAL_DIR);
-	/* One that was removed in between (by an undo) locks nobody out. */
-	if (flock(j->lock, LOCK_EX | LOCK_NB) < 0 || !is_in_place(j))
+	if (flock(j->lock, LOCK_EX | LOCK_NB) < 0)
 		return pst_error_set(err, -EBUSY,
 				     "another penstock host changes the files "
 				     "at the moment");
+	if (!is_in_place(j)) {
+		pst_close_fd(j->lock);
+		j->lock = -1;
+		return pst_error_set(err, -ENOENT, "/%s is gone",
+				     PST_JOURNAL_DIR);
+	}
 	/* Left over from what was cut off. */
 	pst_hostfile_discard(&f);
 	return 0;
+}
+
+/* An undo that ends takes the directory away: then once more. */
+static int lock(struct pst_journal *j, struct pst_error *err)
+{
+	int rc = -ENOENT, tries;
+
+	for (tries = 0; rc == -ENOENT && tries < 16; tries++)
+		rc = try_lock(j, err);
+	return rc;
 }
 
 int pst_journal_open(const struct pst_root *root, bool write,

@@ -91,6 +91,27 @@ expect "its physical function stays" 0 \
 	plan --gpu 00:02.1
 check "without a rule" sh -c '! grep -q "0000:00:02\.0" "$1"' - "$tmp/stdout"
 
+# ---- Several at a time -----------------------------------------------------------
+begin many AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+mkdir -p "$tree/var/lib"
+cp -a "$tree" "$tree.before"
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	jobs=
+	for what in apply undo "apply --region 2G" undo; do
+		# shellcheck disable=SC2086 # words
+		"$penstock" host $what --root "$tree" >/dev/null \
+			2>>"$tmp/many" &
+		jobs="$jobs $!"
+	done
+	# shellcheck disable=SC2086 # words
+	wait $jobs
+done
+check "who comes second is told so, and nothing else" sh -c \
+	'! grep -v "another penstock host changes the files" "$1"' - "$tmp/many"
+"$penstock" host undo --root "$tree" >/dev/null
+check "and undo leads back" diff -r --no-dereference "$tree" "$tree.before"
+
 # ---- A restrictive umask -------------------------------------------------------
 begin umask AuthenticAMD
 put sys/firmware/acpi/tables/IVRS x
