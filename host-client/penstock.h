@@ -441,7 +441,7 @@ struct pst_model {
  * EINVAL (the name; no regular file; not a model file; a layer that does not
  * fit: the sentence names it), ENODATA (cut short), errno of open(2), EMSGSIZE
  * (the file's header, the number or the bytes of models above a limit), EBUSY
- * (the name is taken), ENOMEM (the device has no room), EOPNOTSUPP (the
+ * (the name is taken, or others wait), ENOMEM (no room), EOPNOTSUPP (the
  * backend has no models), and errors of pst_alloc() and pst_upload().
  */
 int pst_model_load(struct pst *c, const char *name, const char *path,
