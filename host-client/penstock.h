@@ -285,11 +285,12 @@ enum pst_act {
  * which is then NULL.
  *
  * Operands in buffers of the connection are used in place. With pst_gemm(),
- * which waits, they may as well lie anywhere in the caller's memory, and be
- * larger than the arena: pieces of them are then copied through leased room
- * while others are computed. Sums of 16-bit elements whose k is cut are kept in
- * F32 until they are whole. The first such call of a process also times ways
- * to copy, for some 20 ms. pst_submit_gemm() refuses them with EFAULT.
+ * which waits, they may as well lie anywhere in the caller's memory, beside
+ * resident tensors too, and be larger than the arena: pieces of them are then
+ * copied through leased room while others are computed. Sums of 16-bit elements
+ * whose k is cut are kept in F32 until they are whole. The first such call of a
+ * process also times ways to copy, for some 20 ms. pst_submit_gemm() refuses
+ * them with EFAULT.
  *
  * Zeroed and then filled in, the structure means a plain product. What the
  * backend cannot do is EOPNOTSUPP.

@@ -117,10 +117,12 @@ static int check(struct pst_tile *t)
 
 	if (t->elem_ab == 0 || t->elem_c == 0 || g->order > PST_COL_MAJOR)
 		return fail(t, -EINVAL, "the element type or order is unknown");
-	if (g->a_tensor || g->b_tensor || g->c_tensor || g->bias_tensor)
+	if (g->batch > 1 && (g->c_tensor || (g->a_tensor && g->stride_a) ||
+			     (g->b_tensor && g->stride_b)))
 		return fail(t, -EOPNOTSUPP,
-			    "resident tensors go together with operands in "
-			    "buffers of the connection only");
+			    "a batch of products, each with its own part of a "
+			    "resident tensor, wants its other operands in "
+			    "buffers of the connection");
 	if ((r = operand_bytes(t, g->transa, g->m, g->k, g->lda, g->stride_a,
 			       t->elem_ab, &a)) < 0 ||
 	    (r = operand_bytes(t, g->transb, g->k, g->n, g->ldb, g->stride_b,
@@ -219,6 +221,9 @@ static int acquire(struct pst_tile *t)
 		.copy_a = t->f->a,
 		.copy_b = t->f->b,
 		.copy_c = t->f->c,
+		.whole_m = g->a_tensor || g->c_tensor,
+		.whole_n = g->b_tensor || g->c_tensor || g->bias_tensor,
+		.whole_k = g->a_tensor || g->b_tensor,
 	};
 	struct pst_info info = {.size = sizeof(info)};
 	uint64_t budget = MAX_BUDGET, whole = pst_tile_fit_bytes(t);

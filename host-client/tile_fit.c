@@ -14,7 +14,8 @@ uint64_t pst_tile_fit_bytes(const struct pst_tile *t)
 	const struct pst_gemm *g = t->g;
 	const struct pst_foreign *f = t->f;
 
-	if (g->batch > 1 || t->k == 0 || g->m < MIN_M)
+	if (g->batch > 1 || t->k == 0 || g->m < MIN_M || g->a_tensor ||
+	    g->b_tensor || g->c_tensor || g->bias_tensor)
 		return 0;
 	/* check() has seen that none of these overflows. */
 	return (f->a ? pst_round_up(g->m * t->k * t->elem_ab, 64) : 0) +

@@ -75,24 +75,33 @@ uint64_t pst_tile_traffic(const struct pst_tile_job *job,
 	return a + b;
 }
 
-/* Sums whole, B's piece as wide as it can be, A and C by rows. */
+/* A side in parts that overlap. */
+static uint64_t part_of(uint64_t side)
+{
+	const uint64_t part = pst_round_up(parts_of(side, PARTS), GRAIN);
+
+	return min_u64(side, part < MIN_ROWS ? MIN_ROWS : part);
+}
+
+/* Sums whole, B's piece as wide as it can be, A and C by rows; by columns
+ * where rows are not to be cut. */
 static bool plan_whole_k(const struct pst_tile_job *job, uint64_t budget,
 			 struct pst_tile_plan *ret)
 {
-	uint64_t n = job->n, m;
+	uint64_t n = job->whole_m && !job->whole_n ? part_of(job->n) : job->n;
+	uint64_t m;
 
 	for (;;) {
-		m = pst_round_up(parts_of(job->m, PARTS), GRAIN);
-		m = min_u64(job->m, m < MIN_ROWS ? MIN_ROWS : m);
+		m = job->whole_m ? job->m : part_of(job->m);
 		for (;;) {
 			with_pieces(job, m, n, job->k, ret);
 			if (ret->total <= budget)
 				return true;
-			if (m <= MIN_ROWS)
+			if (m <= MIN_ROWS || job->whole_m)
 				break;
 			m = pst_round_up(m / 2, GRAIN);
 		}
-		if (n <= GRAIN)
+		if (n <= GRAIN || job->whole_n)
 			return false;
 		n = pst_round_up(n / 2, GRAIN);
 	}
@@ -130,7 +139,8 @@ int pst_tile_plan(const struct pst_tile_job *job, uint64_t budget,
 	if (ret->total <= WHOLE && ret->total <= budget)
 		return 0;
 	whole_ok = plan_whole_k(job, budget, ret);
-	split_ok = job->k > K_PIECE && plan_split_k(job, budget, &split);
+	split_ok = job->k > K_PIECE && !job->whole_m && !job->whole_n &&
+		   !job->whole_k && plan_split_k(job, budget, &split);
 	if (split_ok && (!whole_ok || pst_tile_traffic(job, &split) <
 					      pst_tile_traffic(job, ret)))
 		*ret = split;

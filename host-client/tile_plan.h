@@ -20,6 +20,9 @@ struct pst_tile_job {
 	/* When k is cut; sums of 16-bit elements are kept in F32. */
 	unsigned int elem_sum;
 	bool copy_a, copy_b, copy_c; /* not in the region */
+	/* Sides that are not cut, since an operand with them is a resident
+	 * tensor, of which no part can be named. */
+	bool whole_m, whole_n, whole_k;
 };
 
 struct pst_tile_plan {
@@ -35,7 +38,8 @@ struct pst_tile_plan {
 /*
  * The plan for at most budget bytes that copies least, with pieces small
  * enough that copies overlap with computing. Returns 0, or -ENOSPC when budget
- * does not hold the smallest pieces (64 x 64 x 64).
+ * does not hold the smallest pieces (64 x 64 x 64, or as long as a side that is
+ * whole).
  */
 PST_MUST_USE int pst_tile_plan(const struct pst_tile_job *job, uint64_t budget,
 			       struct pst_tile_plan *ret);

@@ -226,6 +226,7 @@ static int run_terms(struct pst_tile *t, struct pst_tile_piece *p, uint64_t l,
 			q.bias = t->bias + p->j * t->plan.elem_c;
 		else if (g->bias)
 			q.bias = (const uint8_t *)g->bias + p->j * t->elem_c;
+		q.bias_tensor = g->bias_tensor;
 	}
 	if (t->k > 0) {
 		pa = pst_tile_part(g, t->pa, g->lda, g->transa, t->elem_ab,

@@ -59,6 +59,36 @@ START_TEST(every_plan_fits_its_budget_and_its_job)
 }
 END_TEST
 
+/* Beside tensors: sides that are whole, or no plan at all. */
+START_TEST(sides_of_tensors_are_not_cut)
+{
+	struct pst_tile_job job = job_of(9000, 700, 3000);
+	struct pst_tile_plan p;
+	unsigned int v;
+	int r;
+
+	for (v = 1; v < 8; v++) {
+		job.whole_m = v & 1;
+		job.whole_n = v & 2;
+		job.whole_k = v & 4;
+		r = pst_tile_plan(&job, 48 * MIB, &p);
+		ck_assert_int_eq(r, v & 1 ? -ENOSPC : 0);
+		if (r < 0)
+			continue;
+		ck_assert_uint_le(p.total, 48 * MIB);
+		ck_assert(!job.whole_n || p.n == job.n);
+		ck_assert_uint_eq(p.k, job.k);
+		/* Room for all: nothing is cut for want of it. */
+		ck_assert_int_eq(pst_tile_plan(&job, 1024 * MIB, &p), 0);
+	}
+	job.copy_a = false;
+	job.whole_m = job.whole_k = true;
+	job.whole_n = false;
+	ck_assert_int_eq(pst_tile_plan(&job, 48 * MIB, &p), 0);
+	ck_assert(p.m == job.m && p.k == job.k && p.n < job.n);
+}
+END_TEST
+
 START_TEST(small_products_are_copied_whole)
 {
 	struct pst_tile_job job = job_of(64, 64, 64);
@@ -180,6 +210,7 @@ END_TEST
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, every_plan_fits_its_budget_and_its_job);
+	tcase_add_test(tc, sides_of_tensors_are_not_cut);
 	tcase_add_test(tc, small_products_are_copied_whole);
 	tcase_add_test(tc, what_fits_is_copied_once_and_in_parts);
 	tcase_add_test(tc, what_does_not_fit_is_copied_few_times);

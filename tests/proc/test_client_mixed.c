@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* Products of resident tensors and operands that lie in any memory, through an
+ * arena that is too small for them. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "tests/proc/tensor_fixture.h"
+
+#define TIMEOUT (60 * S)
+
+enum { A, B, C, BIAS, N_OPERANDS };
+
+static double *mem[N_OPERANDS], *was_c;
+static uint64_t size[N_OPERANDS];
+static struct pst_gemm g;
+
+static void setup_small(void)
+{
+	agent_open(&agent, 8 * MIB); /* 4 MiB of arena */
+	open_conn(&c);
+}
+
+/* Operands packed, in private memory. */
+static void prepare(uint32_t m, uint32_t n, uint32_t k, unsigned int v)
+{
+	uint64_t i;
+	int x;
+
+	g = (struct pst_gemm){
+		.dtype = PST_F64,
+		.order = v & 1,
+		.transa = v >> 1 & 1,
+		.transb = v >> 2 & 1,
+		.m = m,
+		.n = n,
+		.k = k,
+		.alpha = 2,
+		.beta = v & 1 ? -1 : 0,
+		.act = v & 2 ? PST_ACT_RELU : PST_ACT_NONE,
+	};
+	g.lda = g.order != g.transa ? m : k;
+	g.ldb = g.order != g.transb ? k : n;
+	g.ldc = g.order ? m : n;
+	size[A] = sizeof(double) * m * k;
+	size[B] = sizeof(double) * k * n;
+	size[C] = sizeof(double) * m * n;
+	size[BIAS] = sizeof(double) * n;
+	for (x = 0; x < N_OPERANDS; x++) {
+		mem[x] = malloc(size[x]);
+		for (i = 0; i < size[x] / sizeof(double); i++)
+			mem[x][i] = sin((double)(i * 7 + (unsigned int)x));
+	}
+	was_c = malloc(size[C]);
+	memcpy(was_c, mem[C], size[C]);
+	g.a = mem[A];
+	g.b = mem[B];
+	g.c = mem[C];
+	g.bias = mem[BIAS];
+}
+
+/* Operands of the mask become tensors. */
+static void put_into_tensors(unsigned int mask)
+{
+	uint64_t *const id[N_OPERANDS] = {&g.a_tensor, &g.b_tensor, &g.c_tensor,
+					  &g.bias_tensor};
+	int x;
+
+	for (x = 0; x < N_OPERANDS; x++) {
+		if (!(mask >> x & 1))
+			continue;
+		*id[x] = make(size[x]);
+		ok(pst_upload(c, *id[x], 0, mem[x], size[x], TIMEOUT));
+	}
+	g.a = mask & 1 ? NULL : g.a;
+	g.b = mask & 2 ? NULL : g.b;
+	g.c = mask & 4 ? NULL : g.c;
+	g.bias = mask & 8 ? NULL : g.bias;
+}
+
+static double element(int x, bool trans, uint64_t row, uint64_t col,
+		      uint64_t ld)
+{
+	return mem[x]
+		  [(g.order != 0) != trans ? col * ld + row : row * ld + col];
+}
+
+static void compare(void)
+{
+	const struct pst_gemm *q = &g;
+	uint64_t i, j, l, at;
+	double want;
+
+	if (g.c_tensor)
+		ok(pst_download(c, mem[C], g.c_tensor, 0, size[C], TIMEOUT));
+	for (i = 0; i < q->m; i += 1 + q->m / 37)
+		for (j = 0; j < q->n; j += 1 + q->n / 41) {
+			at = q->order ? j * q->ldc + i : i * q->ldc + j;
+			want = mem[BIAS][j] + q->beta * was_c[at];
+			for (l = 0; l < q->k; l++)
+				want += q->alpha *
+					element(A, q->transa, i, l, q->lda) *
+					element(B, q->transb, l, j, q->ldb);
+			if (q->act == PST_ACT_RELU && want < 0)
+				want = 0;
+			ck_assert_double_eq_tol(mem[C][at], want, 1e-9);
+		}
+}
+
+static void give(void)
+{
+	int x;
+
+	for (x = 0; x < N_OPERANDS; x++)
+		free(mem[x]);
+	free(was_c);
+	ok(g.a_tensor ? pst_tensor_destroy(c, g.a_tensor) : 0);
+	ok(g.b_tensor ? pst_tensor_destroy(c, g.b_tensor) : 0);
+	ok(g.c_tensor ? pst_tensor_destroy(c, g.c_tensor) : 0);
+	ok(g.bias_tensor ? pst_tensor_destroy(c, g.bias_tensor) : 0);
+}
+
+/* Which are tensors: all ways but all and none. */
+START_TEST(tensors_go_with_operands_in_any_memory)
+{
+	unsigned int v;
+
+	for (v = 0; v < 8; v++) {
+		prepare(70 + v, 50, 30, v);
+		put_into_tensors((unsigned int)_i);
+		ok(pst_gemm(c, &g, TIMEOUT, NULL));
+		compare();
+		give();
+	}
+}
+END_TEST
+
+/* A and C, or B and C, are cut along the side that no tensor has; each alone
+ * is larger than the arena. */
+START_TEST(what_is_larger_than_the_arena_is_cut_beside_a_tensor)
+{
+	static const struct {
+		unsigned int mask;
+		uint32_t m, n, k;
+	} jobs[] = {{2, 9000, 60, 70}, {10, 9000, 60, 70}, {1, 60, 9000, 70}};
+	unsigned int v;
+
+	for (v = 0; v < 8; v++) {
+		prepare(jobs[_i].m, jobs[_i].n, jobs[_i].k, v);
+		put_into_tensors(jobs[_i].mask);
+		ok(pst_gemm(c, &g, TIMEOUT, NULL));
+		compare();
+		give();
+	}
+}
+END_TEST
+
+START_TEST(what_cannot_be_cut_beside_a_tensor_is_refused_in_words)
+{
+	struct pst_gemm q;
+
+	/* C is 8 MB, in a tensor; neither A nor B fits whole. */
+	prepare(1000, 1000, 1000, 0);
+	put_into_tensors(4);
+	fails(pst_gemm(c, &g, TIMEOUT, NULL), -ENOSPC, "no room");
+	q = g;
+	q.batch = 2;
+	q.m = q.n = q.k = 10;
+	q.stride_c = 100000;
+	fails(pst_gemm(c, &q, TIMEOUT, NULL), -EOPNOTSUPP, "batch");
+	give();
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup_small, teardown);
+	tcase_add_loop_test(tc, tensors_go_with_operands_in_any_memory, 1, 15);
+	tcase_add_loop_test(
+		tc, what_is_larger_than_the_arena_is_cut_beside_a_tensor, 0, 3);
+	tcase_add_test(tc,
+		       what_cannot_be_cut_beside_a_tensor_is_refused_in_words);
+}
+
+int main(void)
+{
+	return pst_unit_run("client_mixed", add, 60);
+}
