@@ -96,7 +96,7 @@ begin many AuthenticAMD
 put sys/firmware/acpi/tables/IVRS x
 mkdir -p "$tree/var/lib"
 cp -a "$tree" "$tree.before"
-for i in 1 2 3 4 5 6 7 8 9 10; do
+for _ in 1 2 3 4 5 6 7 8 9 10; do
 	jobs=
 	for what in apply undo "apply --region 2G" undo; do
 		# shellcheck disable=SC2086 # words
