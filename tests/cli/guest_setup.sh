@@ -8,7 +8,8 @@ setup=$PST_TOP_SRCDIR/guest-agent/guest-setup
 guest() {
 	rm -rf "$tmp/root"
 	mkdir -p "$tmp/root/etc"
-	printf '%s\nVERSION_ID="13"\n' "$1" >"$tmp/root/etc/os-release"
+	printf '%s\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n' "$1" \
+		>"$tmp/root/etc/os-release"
 	[ -n "$2" ] || return 0
 	dev=$tmp/root/sys/bus/pci/devices/0000:01:00.0
 	mkdir -p "$dev"
@@ -32,6 +33,7 @@ prints() {
 guest ID=debian 0x17c2
 prints "Debian with a GTX Titan X" "Pin: version 580.*" \
 	"repos/debian13/" "nvidia-kernel-dkms" "dkms install penstock-bar/1" \
+	"debian trixie contrib" "headers=linux-headers-cloud-amd64" \
 	"systemctl enable --now penstock-agent"
 guest ID=debian 0x2bb1
 prints "Debian with an RTX PRO 6000" nvidia-kernel-open-dkms
@@ -41,7 +43,9 @@ prints "Arch with a GTX Titan X" nvidia-580xx-dkms linux-headers
 guest ID=arch 0x1e07
 prints "Arch with a Turing card" "nvidia-open-dkms nvidia-utils"
 guest "$(printf 'ID=ubuntu\nID_LIKE=debian')" 0x1db1
-prints "what is like Debian, with a Volta card" "Pin: version 580.*"
+prints "what is like Debian, with a Volta card" "Branch 580" \
+	"headers=linux-headers-\$(uname -r)" "from this system's packages"
+check "gets no repository of Debian's" [ "$(grep -c repos/ "$tmp/stdout")" = 0 ]
 guest ID=debian ""
 prints "a guest without a card" penstock-bar
 check "gets no driver" [ "$(grep -c nvidia "$tmp/stdout")" = 0 ]
