@@ -34,6 +34,10 @@ static int report(const struct pst_host_job *job, const struct pst_lines *files,
 		printf("kept      %s\n", kept->line[i]);
 	if (!files->n && !kept->n)
 		puts("Nothing is applied here.");
+	for (i = 0; i < files->n; i++)
+		if (strcmp(files->line[i], "/etc/nixos/penstock.nix") == 0)
+			puts("note: take penstock.nix out of the imports of "
+			     "configuration.nix");
 	pst_host_print_commands(commands);
 	return PST_EXIT_OK;
 }

@@ -10,12 +10,20 @@
 static bool take_option(struct pst_host_job *job, int opt)
 {
 	struct pst_plan_request *r = &job->request;
+	struct pst_pci_addr addr;
 
 	job->has_request |= opt < PST_OPT_I_KNOW && opt != PST_OPT_JSON;
 	switch (opt) {
 	case PST_OPT_GPU:
 		r->gpu = optarg;
-		return true;
+		if (strcmp(optarg, "auto") == 0 ||
+		    pst_pci_addr_parse(optarg, &addr) == 0)
+			return true;
+		pst_cmd_usage(job->ctx,
+			      "--gpu %s is neither auto nor a PCI address like "
+			      "0000:01:00.0",
+			      optarg);
+		return false;
 	case PST_OPT_REGION:
 		return pst_cmd_arg_size(job->ctx, "--region", optarg,
 					&r->region);

@@ -253,6 +253,8 @@ look() {
 		"$tmp/stdout"
 }
 round --region 1G
+check "undo tells of the import" grep -q "penstock.nix out of the imports" \
+	"$tmp/stdout"
 rm -r "$tree/sys/bus/pci/devices/0000:01:00.0"
 put "sys/bus/pci/devices/0000:02:00.0/boot_vga" 0
 expect "without another card its drivers are blacklisted" 0 \
@@ -267,7 +269,7 @@ check "and nothing is written" [ ! -e "$tree/etc/nixos" ]
 begin bad GenuineIntel
 put etc/default/grub "$grub_line"
 refuse "no such device" 1 "no PCI device" plan --gpu 77:00.0
-refuse "not an address" 1 "PCI address" plan --gpu 7
+refuse "not an address" 2 "PCI address" plan --gpu 7
 refuse "a bridge" 1 "bridge" plan --gpu 00:00.0
 refuse "the host's display" 1 "--i-know" plan --gpu 01:00.0
 expect "which --i-know takes" 0 "0000:01:00.0" plan --gpu 01:00.0 --i-know
