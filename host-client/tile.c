@@ -249,6 +249,15 @@ static int acquire(struct pst_tile *t)
 	}
 }
 
+/* What was copied out of the region was the result, unless the session was
+ * lost before the last copy and its memory replaced. */
+static int still_there(const struct pst_tile *t)
+{
+	uint8_t byte;
+
+	return t->f->c ? pst_take(t->c, &byte, t->mem, 1) : 0;
+}
+
 int pst_tile_gemm(struct pst *c, const struct pst_gemm *g,
 		  const struct pst_foreign *f, uint64_t timeout_ns,
 		  struct pst_completion *done)
@@ -272,6 +281,8 @@ int pst_tile_gemm(struct pst *c, const struct pst_gemm *g,
 	r = t.fits ? pst_tile_fit_run(&t) : pst_tile_run(&t);
 	if (r < 0)
 		abandon(&t);
+	else
+		r = still_there(&t);
 	(void)pst_free(c, t.mem);
 	if (r == 0 && done)
 		*done = t.sum;

@@ -171,6 +171,43 @@ START_TEST(what_cannot_be_cut_beside_a_tensor_is_refused_in_words)
 }
 END_TEST
 
+/* The linker puts this in the place of the library's copies: the agent goes
+ * after the last result, before it is copied home. */
+void __real_pst_fastcopy_lines(void *dst, uint64_t dst_step, const void *src,
+			       uint64_t src_step, uint64_t length,
+			       uint64_t lines);
+void __wrap_pst_fastcopy_lines(void *dst, uint64_t dst_step, const void *src,
+			       uint64_t src_step, uint64_t length,
+			       uint64_t lines);
+static bool dies_before_copy;
+
+void __wrap_pst_fastcopy_lines(void *dst, uint64_t dst_step, const void *src,
+			       uint64_t src_step, uint64_t length,
+			       uint64_t lines)
+{
+	struct pst_info info = {.size = sizeof(info)};
+	int i;
+
+	if (dies_before_copy && dst == mem[C]) {
+		dies_before_copy = false;
+		agent_kill(&agent);
+		for (i = 0; i < 500 && !pst_get_info(c, &info); i++)
+			usleep(10000);
+	}
+	__real_pst_fastcopy_lines(dst, dst_step, src, src_step, length, lines);
+}
+
+START_TEST(a_result_lost_before_it_was_copied_is_an_error)
+{
+	/* One piece, and operands whole. */
+	prepare(_i ? 300 : 30, 40, 50, 0);
+	dies_before_copy = true;
+	ck_assert_int_lt(pst_gemm(c, &g, TIMEOUT, NULL), 0);
+	ck_assert(!dies_before_copy);
+	give();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup_small, teardown);
@@ -179,6 +216,8 @@ static void add(TCase *tc)
 		tc, what_is_larger_than_the_arena_is_cut_beside_a_tensor, 0, 3);
 	tcase_add_test(tc,
 		       what_cannot_be_cut_beside_a_tensor_is_refused_in_words);
+	tcase_add_loop_test(tc, a_result_lost_before_it_was_copied_is_an_error,
+			    0, 2);
 }
 
 int main(void)
