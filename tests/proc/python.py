@@ -172,6 +172,16 @@ class Products(WithConnection):
         self.c.matmul(a.tolist(), b.tolist(), out=out)
         self.assert_product(out, a, b)
 
+    def test_arrays_larger_than_the_region_are_multiplied(self):
+        k = 450000
+        a, b = self.matrix(40, k), self.matrix(k, 40)
+        self.assertGreater(a.nbytes, 64 << 20)
+        want = a.astype("f8") @ b.astype("f8")
+        out = self.matrix(40, 40)
+        self.assertIs(self.c.matmul(a, b, out=out), out)
+        for got in (out, self.c.matmul(a, b, copy=True)):
+            self.assertTrue(np.allclose(got, want, rtol=1e-3, atol=1))
+
     def test_alpha_and_beta(self):
         a, b = self.matrix(20, 30, "f8"), self.matrix(30, 10, "f8")
         for out in (self.c.asarray(self.matrix(20, 10, "f8")),

@@ -157,6 +157,14 @@ class Products(WithConnection):
                         got = got.download()
                     self.assertEqual(got.tolist(), (a @ b).tolist())
 
+    def test_tensors_go_with_arrays_larger_than_the_region(self):
+        a = self.random.standard_normal((500000, 40)).astype("f4")
+        b = self.random.standard_normal((40, 30)).astype("f4")
+        self.assertGreater(a.nbytes, 64 << 20)
+        out = np.empty((500000, 30), "f4")
+        self.c.gemm(a, self.c.tensor(b), out)
+        self.assertTrue(np.allclose(out, a @ b, atol=1e-3))
+
     def test_transposes(self):
         a, b = self.integers(9, 6), self.integers(4, 9)
         for x in (*self.places(a), self.c.asarray(a).T.copy().T):

@@ -56,10 +56,12 @@ def _overlaps_itself(array):
     return array.strides[0] < size + low
 
 
-def place(connection, x, target=None, fill=True, written=False):
+def place(connection, x, target=None, fill=True, written=False,
+          anywhere=True):
     """An operand: the array or tensor itself, or a copy of it in the region
     (without contents, unless fill) where it cannot be used in place, or shares
-    memory with target, an array that is written."""
+    memory with target, an array that is written. anywhere: arrays outside the
+    region are the library's to bring there."""
     if isinstance(x, Tensor):
         rows, cols = x.shape[-2:]
         return _Operand(x, (False, max(cols, 1)),
@@ -67,7 +69,8 @@ def place(connection, x, target=None, fill=True, written=False):
     found = _layout_of(x)
     shared = isinstance(target, np.ndarray) and np.may_share_memory(x, target)
     if (found and not shared and
-            _memory.lies_in(connection._handle, x) and
+            (_memory.lies_in(connection._handle, x) or
+             (anywhere and x.flags.aligned)) and
             not (written and _overlaps_itself(x))):
         return _Operand(x, *found)
     order = _layout.nearest_order(x) if x.ndim == 2 else "C"
@@ -88,11 +91,14 @@ def run(connection, element, element_c, a, b, c, **options):
         return
     _layout.check_dims(m, n, k, batch)
     alpha, beta = options.get("alpha", 1.0), options.get("beta", 0.0)
-    target = place(connection, c, fill=beta != 0, written=True)
+    # The library has no such products of tensors and memory elsewhere.
+    anywhere = batch == 1 or not any(isinstance(x, Tensor) for x in (a, b, c))
+    target = place(connection, c, fill=beta != 0, written=True,
+                   anywhere=anywhere)
     # Same memory as an operand's, or interleaved with it: BLAS must not
     # write what it still reads.
-    pa = place(connection, a, target.source)
-    pb = place(connection, b, target.source)
+    pa = place(connection, a, target.source, anywhere=anywhere)
+    pb = place(connection, b, target.source, anywhere=anywhere)
     gemm = _library.Gemm(
         dtype=element.code, dtype_c=element_c.code,
         order=_library.COL_MAJOR if target.col else _library.ROW_MAJOR,

@@ -147,9 +147,9 @@ class Connection:
         float64, float16, or int8 with a result of int32.
 
         Arrays in the region are used where they lie, transposed views and
-        slices with a leading dimension too; all others are copied there and,
-        for out, back. Without out the result is a new array in the region;
-        copy=True makes it a private copy. timeout: seconds; it ends the wait,
+        slices with a leading dimension too; all others go through it in
+        pieces, and may be larger than it. Without out the result is a new
+        array in the region; copy=True makes it a private one. timeout: seconds; it ends the wait,
         not the product: out is undefined until a later call returned.
 
         Raises TypeError (element types), ValueError (shapes), Error.
@@ -165,7 +165,8 @@ class Connection:
         if out is None:
             if beta != 0:
                 raise ValueError("beta needs out")
-            c2 = self.empty(shape, element.natural)
+            new = np.empty if copy else self.empty
+            c2 = new(shape, element.natural)
         else:
             c2 = _check_out(out, element.natural, shape, pick)
         _gemm.run(self, element, _layout.element(element.natural), a2, b2, c2,
@@ -173,7 +174,7 @@ class Connection:
                   timeout_ns=_library.nanoseconds(timeout))
         if out is not None:
             return self.take(out) if copy else out
-        return self.take(c2)[pick] if copy else c2[pick]
+        return c2[pick]
 
     def gemm(self, a, b, out=None, *, alpha=1.0, beta=0.0, bias=None,
              act=None, compute=None, transa=False, transb=False, dtype=None,
