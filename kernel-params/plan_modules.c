@@ -5,6 +5,7 @@
 #include "kernel-params/dropins.h"
 #include "kernel-params/edit_modprobe.h"
 #include "kernel-params/plan.h"
+#include "kernel-params/vfioids.h"
 
 #define LOAD_FILE "/etc/modules-load.d/penstock.conf"
 
@@ -52,6 +53,49 @@ static int extend_ids(struct pst_plan *p, const struct pst_journal *j,
 			     err);
 }
 
+/* The first function that the ids take together with an equal one that stays,
+ * or NULL. */
+static const struct pst_pci_dev *takes_twin(const struct pst_plan *p,
+					    const char *ids)
+{
+	size_t i;
+
+	for (i = 0; ids && i < p->n_fn; i++)
+		if (pst_vfio_ids_cover(ids, p->fn[i]) &&
+		    pst_pci_twin(&p->pci, p->fn[i], NULL))
+			return p->fn[i];
+	return NULL;
+}
+
+/* Ids that somebody gives vfio-pci would take the card that stays, too. */
+static int check_ids(struct pst_plan *p, struct pst_error *err)
+{
+	const struct pst_modconf_line *line =
+		pst_modprobe_ids_line(&p->modconf);
+	PST_CLEANUP_FREE char *ids =
+		pst_modconf_option(&p->modconf, "vfio-pci", "ids");
+	const struct pst_pci_dev *fn = takes_twin(p, ids), *on_line;
+	const char *at = strstr(p->cmdline, "vfio-pci.ids=");
+	PST_CLEANUP_FREE char *word =
+		at ? strndup(at + 13, strcspn(at + 13, " \n")) : NULL;
+
+	if (fn && line && !p->request.look_only)
+		return pst_error_set(err, -EINVAL,
+				     "%s line %u gives vfio-pci the id "
+				     "%04x:%04x, which another device that "
+				     "stays has too: take it out there first",
+				     line->file, line->line, fn->vendor,
+				     fn->device);
+	on_line = takes_twin(p, word);
+	if (!on_line)
+		return 0;
+	return pst_plan_note(p, err,
+			     "the running kernel has vfio-pci.ids= with "
+			     "%04x:%04x, which another device that stays has "
+			     "too: take it off the command line",
+			     on_line->vendor, on_line->device);
+}
+
 static int plan_modprobe(struct pst_plan *p, const struct pst_journal *j,
 			 struct pst_error *err)
 {
@@ -62,7 +106,6 @@ static int plan_modprobe(struct pst_plan *p, const struct pst_journal *j,
 	char *text;
 	int rc = 0;
 
-	without_ours(&p->modconf);
 	if ((pst_modconf_disabled(&p->modconf, "vfio-pci") ||
 	     pst_modconf_blacklisted(&p->modconf, "vfio-pci")) &&
 	    !p->request.look_only)
@@ -103,7 +146,10 @@ int pst_plan_modules(struct pst_plan *p, const struct pst_journal *j,
 {
 	int rc = 0;
 
-	if (p->by_address && p->targets & PST_TARGET_MODPROBE &&
+	without_ours(&p->modconf);
+	if (p->by_address)
+		rc = check_ids(p, err);
+	if (rc == 0 && p->by_address && p->targets & PST_TARGET_MODPROBE &&
 	    !(p->targets & PST_TARGET_UDEV))
 		rc = pst_plan_note(p, err,
 				   "another device has the same ids: only a "

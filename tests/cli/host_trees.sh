@@ -91,6 +91,22 @@ expect "its physical function stays" 0 \
 	plan --gpu 00:02.1
 check "without a rule" sh -c '! grep -q "0000:00:02\.0" "$1"' - "$tmp/stdout"
 
+# ---- Equal cards, whose ids somebody gave to vfio-pci -----------------------------
+begin equal AuthenticAMD
+put sys/firmware/acpi/tables/IVRS x
+device 0000:03:00.0 10de 17c2 030000 3 nouveau 0
+expect "equal cards are told apart by address" 0 "by its address" \
+	plan --gpu 03:00.0
+put etc/modprobe.d/vfio.conf '# mine
+options vfio-pci ids=1af4:1110,10de:17c2'
+refuse "ids that take the other card too are not left there" 1 \
+	"etc/modprobe.d/vfio.conf line 2 gives vfio-pci the id 10de:17c2" \
+	plan --gpu 03:00.0
+rm "$tree/etc/modprobe.d/vfio.conf"
+put proc/cmdline 'quiet vfio-pci.ids=10de:17c2'
+expect "nor unsaid on the command line" 0 "take it off the command line" \
+	plan --gpu 03:00.0
+
 # ---- Several at a time -----------------------------------------------------------
 begin many AuthenticAMD
 put sys/firmware/acpi/tables/IVRS x
