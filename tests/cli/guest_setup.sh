@@ -34,6 +34,7 @@ guest ID=debian 0x17c2
 prints "Debian with a GTX Titan X" "Pin: version 580.*" \
 	"repos/debian13/" "nvidia-kernel-dkms" "dkms install penstock-bar/1" \
 	"debian trixie contrib" "headers=linux-headers-cloud-amd64" \
+	"cuda-toolkit-12-9" "built without CUDA" \
 	"systemctl enable --now penstock-agent"
 guest ID=debian 0x2bb1
 prints "Debian with an RTX PRO 6000" nvidia-kernel-open-dkms
@@ -48,7 +49,7 @@ prints "what is like Debian, with a Volta card" "Branch 580" \
 check "gets no repository of Debian's" [ "$(grep -c repos/ "$tmp/stdout")" = 0 ]
 guest ID=debian ""
 prints "a guest without a card" penstock-bar
-check "gets no driver" [ "$(grep -c nvidia "$tmp/stdout")" = 0 ]
+check "gets no driver" [ "$(grep -ci 'nvidia\|cuda' "$tmp/stdout")" = 0 ]
 check "--gpu decides" sh -c "'$setup' --root '$tmp/root' --gpu legacy |
 	grep -q 580"
 
