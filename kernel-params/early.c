@@ -135,10 +135,11 @@ int pst_early_words(const char *text, const char *const *names,
 
 struct maker {
 	enum pst_early_maker maker;
-	const char *file;     /* or NULL */
-	const char *dir;      /* or NULL */
-	const char *ext;      /* of files in dir */
-	const char *names[5]; /* of lists; NULL: every line is a module */
+	const char *file;       /* or NULL */
+	const char *dir;        /* or NULL */
+	const char *ext;        /* of files in dir */
+	const char *names[5];   /* of lists; NULL: every line is a module */
+	const char *program[2]; /* that reads it; NULL: not looked for */
 };
 
 static const struct maker makers[] = {
@@ -146,22 +147,26 @@ static const struct maker makers[] = {
 	 "etc/nixos/configuration.nix",
 	 "etc/nixos",
 	 ".nix",
-	 {"initrd.kernelModules", "kernelModules"}},
+	 {"initrd.kernelModules", "kernelModules"},
+	 {NULL}},
 	{PST_EARLY_MKINITCPIO,
 	 "etc/mkinitcpio.conf",
 	 "etc/mkinitcpio.conf.d",
 	 ".conf",
-	 {"MODULES"}},
+	 {"MODULES"},
+	 {"usr/bin/mkinitcpio"}},
 	{PST_EARLY_DRACUT,
 	 "etc/dracut.conf",
 	 "etc/dracut.conf.d",
 	 ".conf",
-	 {"force_drivers"}},
+	 {"force_drivers"},
+	 {"usr/bin/dracut", "usr/sbin/dracut"}},
 	{PST_EARLY_INITRAMFS_TOOLS,
 	 "etc/initramfs-tools/modules",
 	 NULL,
 	 NULL,
-	 {NULL}},
+	 {NULL},
+	 {"usr/sbin/update-initramfs"}},
 };
 
 static bool has_ext(const char *name, const char *ext)
@@ -278,14 +283,30 @@ static void read_modules_load(const struct pst_root *root, struct pst_early *e)
 	}
 }
 
+static bool has_program(const struct pst_root *root, const struct maker *m)
+{
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(m->program); i++)
+		if (m->program[i] && pst_root_exists(root, m->program[i]))
+			return true;
+	return false;
+}
+
 int pst_early_scan(const struct pst_root *root, struct pst_early *ret)
 {
 	struct pst_early e = {0};
+	bool any = false;
 	size_t i;
 	int rc = 0;
 
+	/* Settings of one that is gone may be left. */
+	for (i = 0; i < PST_ARRAY_SIZE(makers); i++)
+		any |= has_program(root, &makers[i]);
 	for (i = 0; i < PST_ARRAY_SIZE(makers) && rc == 0 && !e.maker; i++)
-		rc = read_maker(root, &makers[i], &e);
+		if (!any || !makers[i].program[0] ||
+		    has_program(root, &makers[i]))
+			rc = read_maker(root, &makers[i], &e);
 	if (rc < 0) {
 		pst_early_done(&e);
 		return rc;

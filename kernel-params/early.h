@@ -24,7 +24,8 @@ struct pst_early {
 
 /*
  * Reads etc/mkinitcpio.conf(.d), etc/dracut.conf(.d), etc/initramfs-tools and
- * etc/nixos; the first that is there is the maker. Shell is not run: arrays and
+ * etc/nixos; the first that is there is the maker, where programs are seen only
+ * one that has its own. Shell is not run: arrays and
  * += lists of words are taken as written. 0 (to be ended with
  * pst_early_done()) or -ENOMEM.
  */

@@ -68,6 +68,25 @@ START_TEST(initramfs_tools_has_one_module_a_line)
 }
 END_TEST
 
+START_TEST(settings_of_a_maker_that_is_gone_do_not_count)
+{
+	tree_make();
+	tree_file("etc/mkinitcpio.conf", "MODULES=(nvidia)\n");
+	tree_file("etc/dracut.conf.d/v.conf",
+		  "force_drivers+=\" vfio_pci \"\n");
+	scan();
+	ck_assert_int_eq(e.maker, PST_EARLY_MKINITCPIO);
+	pst_early_done(&e);
+	tree_file("usr/bin/dracut", "");
+	scan();
+	ck_assert_int_eq(e.maker, PST_EARLY_DRACUT);
+	ck_assert_int_eq(pst_early_place(&e, "vfio_pci"), 0);
+	ck_assert_int_eq(pst_early_place(&e, "nvidia"), -1);
+	pst_early_done(&e);
+	tree_remove();
+}
+END_TEST
+
 START_TEST(nixos_has_two_lists_of_which_one_is_early)
 {
 	tree_make();
@@ -111,6 +130,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, mkinitcpios_array_keeps_its_order);
 	tcase_add_test(tc, dracut_reads_only_files_that_end_in_conf);
 	tcase_add_test(tc, initramfs_tools_has_one_module_a_line);
+	tcase_add_test(tc, settings_of_a_maker_that_is_gone_do_not_count);
 	tcase_add_test(tc, nixos_has_two_lists_of_which_one_is_early);
 	tcase_add_test(tc, lists_without_an_end_are_taken_to_the_end);
 }
