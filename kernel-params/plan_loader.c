@@ -262,6 +262,8 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 	size_t before = p->n_files;
 	int rc = pst_journal_base(j, CMDLINE, &old, NULL, err);
 
+	/* Behind /etc/default/grub: grub2-mkconfig replaces one that is older.
+	 */
 	if (rc == 0 && old) {
 		rc = pst_edit_kernel_cmdline(old, &p->params, &text, err);
 		if (rc == 0)

@@ -19,6 +19,9 @@ put usr/sbin/grub2-mkconfig '# --update-bls-cmdline'
 look() {
 	has etc/kernel/cmdline intel_iommu=on
 	has_not boot/loader/entries/a.conf intel_iommu=on
+	# shellcheck disable=SC3013 # grub2-mkconfig asks so, too
+	check "GRUB leaves /etc/kernel/cmdline as it is" \
+		[ ! "$tree/etc/kernel/cmdline" -ot "$tree/etc/default/grub" ]
 	# What grub2-mkconfig does when it is run as told.
 	put boot/loader/entries/a.conf 'linux /vmlinuz
 options root=/dev/x ro rhgb quiet intel_iommu=on'
