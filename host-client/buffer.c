@@ -269,6 +269,12 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 
 int pst_alloc(struct pst *c, size_t size, void **ret)
 {
+	return pst_alloc_until(c, size, UINT64_MAX, ret);
+}
+
+int pst_alloc_until(struct pst *c, size_t size, uint64_t deadline_ns,
+		    void **ret)
+{
 	struct pst_error err = {0};
 	struct pst_block *b = NULL;
 	int r;
@@ -284,7 +290,7 @@ int pst_alloc(struct pst *c, size_t size, void **ret)
 					      "questions only"),
 				&err);
 	pst_lock(c);
-	r = pst_buffer_alloc(c, size, UINT64_MAX, &b, &err);
+	r = pst_buffer_alloc(c, size, deadline_ns, &b, &err);
 	if (!r)
 		*ret = pst_block_addr(b);
 	pst_unlock(c);

@@ -268,6 +268,10 @@ PST_MUST_USE int pst_buffer_find(struct pst *c, const char *what,
 				 const void *ptr, uint64_t n,
 				 struct pst_block **ret, struct pst_error *err);
 
+/* pst_alloc() that waits until deadline_ns at most; without the lock. */
+PST_MUST_USE int pst_alloc_until(struct pst *c, size_t size,
+				 uint64_t deadline_ns, void **ret);
+
 /* A buffer of size bytes (> 0) as of pst_alloc(), until deadline_ns at most
  * (unlocks). */
 PST_MUST_USE int pst_buffer_alloc(struct pst *c, size_t size,

@@ -138,7 +138,8 @@ static bool in_buffer(struct pst *c, const void *ptr)
 	return in;
 }
 
-static int open_stage(struct pst *c, const struct pst_infer *f, struct stage *s,
+static int open_stage(struct pst *c, const struct pst_infer *f,
+		      uint64_t deadline_ns, struct stage *s,
 		      struct pst_error *err)
 {
 	const uint64_t row_in = in_buffer(c, f->in) ? 0 : f->model->n_in;
@@ -156,8 +157,8 @@ static int open_stage(struct pst *c, const struct pst_infer *f, struct stage *s,
 	if (!row)
 		return 0;
 	/* A small arena, or one that others have filled, takes fewer rows. */
-	while ((r = pst_alloc(c, s->rows * row, &buf)) < 0 && s->rows > 1 &&
-	       (r == -ENOSPC || r == -EMSGSIZE))
+	while ((r = pst_alloc_until(c, s->rows * row, deadline_ns, &buf)) < 0 &&
+	       s->rows > 1 && (r == -ENOSPC || r == -EMSGSIZE))
 		s->rows /= 2;
 	if (r < 0) {
 		err->code = r;
@@ -241,7 +242,7 @@ int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
 		pst_unlock(c);
 	}
 	if (!r)
-		r = open_stage(c, f, &s, &err);
+		r = open_stage(c, f, w.deadline_ns, &s, &err);
 	for (row = 0; !r && row < f->rows; row += n) {
 		n = f->rows - row < s.rows ? f->rows - row : s.rows;
 		r = run_rows(c, f, &s, row, n, &w, &sum, &err);

@@ -140,7 +140,10 @@ static int load_header(struct load *l, struct pst_error *err)
 	if (r < 0)
 		return r;
 	/* Words behind its end are read, too. */
-	r = failed(l, pst_alloc(l->c, l->header_size + LENGTH, &buf), err);
+	r = failed(l,
+		   pst_alloc_until(l->c, l->header_size + LENGTH,
+				   l->deadline_ns, &buf),
+		   err);
 	if (r < 0)
 		return r;
 	l->header = buf;

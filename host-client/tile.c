@@ -198,7 +198,7 @@ static int alloc(struct pst_tile *t, uint64_t bytes)
 	void *mem;
 	int r;
 
-	r = pst_alloc(t->c, n ? n : 1, &mem);
+	r = pst_alloc_until(t->c, n ? n : 1, t->deadline_ns, &mem);
 	if (r < 0)
 		return r;
 	t->mem = mem;

@@ -208,6 +208,39 @@ START_TEST(a_result_lost_before_it_was_copied_is_an_error)
 }
 END_TEST
 
+/* The agent does not answer when room is to be leased for the pieces. */
+START_TEST(a_connection_for_questions_has_no_room_for_pieces)
+{
+	const struct pst_options o = {.size = sizeof(o),
+				      .flags = PST_OPEN_CONTROL_ONLY};
+	struct pst *k;
+
+	prepare(30, 30, 30, 0);
+	ck_assert_int_eq(pst_open(agent.uri, &o, &k, text, sizeof(text)), 0);
+	ck_assert_int_eq(pst_gemm(k, &g, TIMEOUT, NULL), -EINVAL);
+	pst_last_error(k, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "questions only"));
+	pst_close(k);
+	give();
+}
+END_TEST
+
+START_TEST(a_deadline_holds_while_room_is_leased)
+{
+	uint64_t start;
+
+	prepare(300, 300, 300, 0);
+	ck_assert_int_eq(kill(agent.pid, SIGSTOP), 0);
+	start = pst_now_ns();
+	ck_assert_int_eq(pst_gemm(c, &g, S / 5, NULL), -ETIMEDOUT);
+	ck_assert_uint_lt(pst_now_ns() - start, S);
+	ck_assert_int_eq(kill(agent.pid, SIGCONT), 0);
+	ok(pst_gemm(c, &g, TIMEOUT, NULL));
+	compare();
+	give();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup_small, teardown);
@@ -216,6 +249,8 @@ static void add(TCase *tc)
 		tc, what_is_larger_than_the_arena_is_cut_beside_a_tensor, 0, 3);
 	tcase_add_test(tc,
 		       what_cannot_be_cut_beside_a_tensor_is_refused_in_words);
+	tcase_add_test(tc, a_connection_for_questions_has_no_room_for_pieces);
+	tcase_add_test(tc, a_deadline_holds_while_room_is_leased);
 	tcase_add_loop_test(tc, a_result_lost_before_it_was_copied_is_an_error,
 			    0, 2);
 }
