@@ -23,6 +23,10 @@ int pst_cmd_vm_connect(const struct pst_cmd_ctx *ctx, const char *uri,
 		       const struct pst_vm_api **ret_api,
 		       struct pst_virt **ret);
 
+/* Whether uri (NULL: the default) is of a libvirt on this machine, where the
+ * region and the files are. Prints the usage error itself. */
+bool pst_cmd_vm_is_local(const struct pst_cmd_ctx *ctx, const char *uri);
+
 /* ---- cmd_vm_opts.c: what describes a domain ---- */
 
 enum {

@@ -102,6 +102,20 @@ int pst_cmd_vm_connect(const struct pst_cmd_ctx *ctx, const char *uri,
 	return pst_cmd_vm_exit(rc);
 }
 
+bool pst_cmd_vm_is_local(const struct pst_cmd_ctx *ctx, const char *uri)
+{
+	const char *host = uri ? strstr(uri, "://") : NULL;
+
+	/* qemu:///system, qemu+ssh://host/system */
+	if (!host || host[3] == '/' || !host[3])
+		return true;
+	pst_cmd_usage(ctx,
+		      "--uri: %s is of another machine, and the region would "
+		      "be on this one: run penstock there",
+		      uri);
+	return false;
+}
+
 int pst_cmd_vm_exit(int rc)
 {
 	switch (rc) {

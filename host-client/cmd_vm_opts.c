@@ -350,6 +350,8 @@ int pst_cmd_vm_plan(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
 	int rc;
 
 	p->lock_fd = -1;
+	if (ask->defines && !pst_cmd_vm_is_local(ctx, ask->uri))
+		return PST_EXIT_USAGE;
 	if (!ask->q.memory || !ask->q.vcpus)
 		return pst_cmd_usage(ctx, "--memory and --vcpus are needed");
 	rc = pst_vm_host_open(ask->root, &p->host, &err);

@@ -157,6 +157,8 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 					       &s->timeout_ns))
 			return PST_EXIT_USAGE;
 	}
+	if (!pst_cmd_vm_is_local(ctx, uri))
+		return PST_EXIT_USAGE;
 	rc = pst_cmd_vm_connect(ctx, uri, &s->api, &s->virt);
 	if (rc)
 		return rc;

@@ -86,6 +86,8 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		else
 			uri = optarg;
 	}
+	if (!pst_cmd_vm_is_local(ctx, uri))
+		return PST_EXIT_USAGE;
 	u.name = argv[optind];
 	rc = pst_cmd_vm_connect(ctx, uri, &api, &virt);
 	if (rc)

@@ -94,6 +94,12 @@ refuse "start refuses a domain of others" 1 "not Penstock's" \
 	"$penstock" vm start test --uri test:///default
 refuse "undefine too" 1 "not Penstock's" \
 	"$penstock" vm undefine test --conf-dir "$conf" --uri test:///default
+for verb in start undefine; do
+	refuse "$verb on another machine would miss the region" 2 "run penstock there" \
+		"$penstock" vm "$verb" test --uri qemu+ssh://host.invalid/system
+done
+refuse "define too" 2 "run penstock there" \
+	define far --uri qemu+ssh://host.invalid/system
 refuse "autostart is on or off" 2 "maybe" "$penstock" vm autostart test maybe
 for verb in status start stop undefine autostart console; do
 	refuse "$verb of no domain" 1 'no domain "none"' \
