@@ -116,7 +116,8 @@ PST_CHECK(iommu_enabled)
 PST_CHECK(iommu_mode)
 {
 	bool pt = pst_cmdline_has(&h->cmdline, "iommu", "pt") ||
-		  pst_cmdline_get(&h->cmdline, "iommu.passthrough");
+		  pst_cmdline_has(&h->cmdline, "iommu.passthrough", "1") ||
+		  pst_cmdline_has(&h->cmdline, "iommu.passthrough", "on");
 	struct pst_text fix = {0};
 	size_t i, identity = 0;
 

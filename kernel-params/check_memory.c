@@ -276,6 +276,25 @@ PST_CHECK(region_file)
 		pst_finding_add(out, status, fix, "%s", seen.buf);
 }
 
+/* Whether a line of limits.conf(5), with its path before it, allows as much:
+ * its last word is KiB, or "unlimited", "infinity" or "-1". */
+static bool line_allows(const char *line, uint64_t want)
+{
+	const char *value = strrchr(line, ' '), *tab = strrchr(line, '\t');
+	uint64_t kib;
+
+	if (!value || (tab && tab > value))
+		value = tab;
+	if (!value)
+		return false;
+	value++;
+	if (strcmp(value, "unlimited") == 0 || strcmp(value, "infinity") == 0 ||
+	    strcmp(value, "-1") == 0)
+		return true;
+	return pst_parse_u64(value, 0, UINT64_MAX >> 10, &kib) == 0 &&
+	       kib << 10 >= want;
+}
+
 PST_CHECK(memlock)
 {
 	static const char fix[] =
@@ -287,10 +306,13 @@ PST_CHECK(memlock)
 	if (pst_add_overflow(pst_wanted_bytes(h), LOCK_EXTRA, &want))
 		want = UINT64_MAX;
 	if (!h->live.tested)
-		pst_finding_add(
-			out, *h->files.memlock ? PST_PASS : PST_WARN, fix, "%s",
-			*h->files.memlock ? h->files.memlock
-					  : "no limit was seen in this tree");
+		pst_finding_add(out,
+				line_allows(h->files.memlock, want) ? PST_PASS
+								    : PST_WARN,
+				fix, "%s",
+				*h->files.memlock
+					? h->files.memlock
+					: "no limit was seen in this tree");
 	else if (h->live.memlock == UINT64_MAX)
 		pst_finding_add(out, PST_PASS, NULL, "unlimited");
 	else if (h->live.memlock >= want)

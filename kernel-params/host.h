@@ -63,7 +63,8 @@ struct pst_host_files {
 	char lockdown[32];      /* "none", "integrity", ...; "" not seen */
 	int secure_boot;        /* 1, 0, or -1: not seen */
 	int io_uring_disabled;  /* 0, 1, 2, or -1: not seen */
-	char memlock[96];       /* a memlock line of the limits, or "" */
+	char memlock[160];      /* a memlock line of the limits, the most
+				 * generous if it says so, or "" */
 	char nr_hugepages[160]; /* a line that sets them at boot, or "" */
 	bool unsafe_interrupts; /* vfio_iommu_type1 allows them */
 	bool noiommu;           /* vfio's unsafe mode without IOMMU */

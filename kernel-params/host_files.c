@@ -206,9 +206,10 @@ static void read_secure_boot(const struct pst_root *root,
 		f->secure_boot = var[4] == 1;
 }
 
-/* The first line of a file that has word outside of comments. */
+/* The first line of a file that has both words outside of comments. */
 static bool line_with(const struct pst_root *root, const char *path,
-		      const char *word, char *ret, size_t size)
+		      const char *word, const char *other, char *ret,
+		      size_t size)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	char *line, *save;
@@ -219,7 +220,11 @@ static bool line_with(const struct pst_root *root, const char *path,
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		line += strspn(line, " \t");
-		if (*line == '#' || *line == ';' || !strstr(line, word))
+		for (len = strlen(line);
+		     len > 0 && strchr(" \t\r", line[len - 1]);)
+			line[--len] = '\0';
+		if (*line == '#' || *line == ';' || !strstr(line, word) ||
+		    !strstr(line, other))
 			continue;
 		snprintf(ret, size, "%s: %s", path, line);
 		return true;
@@ -229,18 +234,19 @@ static bool line_with(const struct pst_root *root, const char *path,
 
 /* The same in a file, or any file of a directory. */
 static void find_line(const struct pst_root *root, const char *file,
-		      const char *dir, const char *word, char *ret, size_t size)
+		      const char *dir, const char *word, const char *other,
+		      char *ret, size_t size)
 {
 	PST_CLEANUP_NAMES struct pst_names names = {0};
 	char path[PST_ROOT_PATH_MAX];
 	size_t i;
 
-	if (line_with(root, file, word, ret, size) ||
+	if (line_with(root, file, word, other, ret, size) ||
 	    pst_root_list(root, dir, &names) < 0)
 		return;
 	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++)
 		if (pst_path(path, "%s/%s", dir, names.name[i]) == 0 &&
-		    line_with(root, path, word, ret, size))
+		    line_with(root, path, word, other, ret, size))
 			return;
 }
 
@@ -324,9 +330,13 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 	    v <= 2)
 		f->io_uring_disabled = (int)v;
 	find_line(root, "etc/security/limits.conf", "etc/security/limits.d",
-		  "memlock", f->memlock, sizeof(f->memlock));
+		  "memlock", "unlimited", f->memlock, sizeof(f->memlock));
+	if (!*f->memlock)
+		find_line(root, "etc/security/limits.conf",
+			  "etc/security/limits.d", "memlock", "", f->memlock,
+			  sizeof(f->memlock));
 	for (i = 0; i < PST_ARRAY_SIZE(pages) && !*f->nr_hugepages; i++)
-		find_line(root, pages[i].file, pages[i].dir, "nr_hugepages",
+		find_line(root, pages[i].file, pages[i].dir, "nr_hugepages", "",
 			  f->nr_hugepages, sizeof(f->nr_hugepages));
 	f->unsafe_interrupts = param_on(root, h, "vfio_iommu_type1",
 					"allow_unsafe_interrupts");

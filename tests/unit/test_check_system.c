@@ -312,6 +312,25 @@ static void live(const char *id, enum pst_finding_status status,
 		      f->seen);
 }
 
+START_TEST(the_limits_of_a_tree_have_to_be_high_enough)
+{
+	make_good();
+	finding("memory.lock", PST_PASS, "unlimited");
+	tree_file("etc/security/limits.d/kvm.conf", "* soft memlock 64 \n");
+	finding("memory.lock", PST_WARN, "memlock 64");
+	tree_file("etc/security/limits.d/kvm.conf", "*\t-\tmemlock\t67108864");
+	finding("memory.lock", PST_PASS, "67108864");
+	tree_file("etc/security/limits.conf", "* hard memlock 64\n# x\n"
+					      "@kvm - memlock unlimited\r\n");
+	finding("memory.lock", PST_PASS, "unlimited");
+	tree_file("proc/cmdline", "iommu.passthrough=0\n");
+	finding("iommu.mode", PST_WARN, "no iommu=pt");
+	tree_file("proc/cmdline", "iommu.passthrough=1\n");
+	finding("iommu.mode", PST_PASS, "iommu=pt");
+	done();
+}
+END_TEST
+
 START_TEST(the_running_machines_answers_are_told_apart)
 {
 	make_good();
@@ -414,6 +433,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_region_lies_on_pages_of_2_mib);
 	tcase_add_test(tc, programs_are_found_by_their_files);
 	tcase_add_test(tc, lockdown_versions_and_sysctls_are_warnings);
+	tcase_add_test(tc, the_limits_of_a_tree_have_to_be_high_enough);
 	tcase_add_test(tc, the_running_machines_answers_are_told_apart);
 	tcase_add_test(tc, distributions_tell_the_version_behind_theirs);
 	tcase_add_test(tc, garbage_is_reported_and_made_printable);
