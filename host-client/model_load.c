@@ -96,6 +96,8 @@ static int open_file(struct load *l, struct pst_error *err)
 {
 	struct stat st;
 
+	if (!l->path)
+		return pst_error_set(err, -EINVAL, "no model file was given");
 	/* A FIFO is not waited for. */
 	l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (l->fd < 0)

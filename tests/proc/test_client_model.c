@@ -339,6 +339,10 @@ START_TEST(a_load_leaves_nothing_behind)
 	fails(pst_model_load(c, "digits", data("digits.safetensors"), 5000 * MS,
 			     &m),
 	      -EBUSY, "loaded already");
+	fails(pst_model_load(c, "m", NULL, 5000 * MS, &m), -EINVAL,
+	      "no model file");
+	fails(pst_model_load(c, NULL, "f", 5000 * MS, &m), -EINVAL,
+	      "cannot be a model's name");
 	fails(pst_model_load(c, "m", data("digits-x.npy"), 5000 * MS, &m),
 	      -EINVAL, "no safetensors file");
 	ck_assert_int_eq(pst_tensor_list(c, t, 4), 0);
