@@ -137,15 +137,34 @@ static bool number(const char **p, unsigned long *ret)
 	return !errno && *ret < PST_CPU_MAX;
 }
 
-static bool is_online(const struct pst_cpu_thread *cpus, size_t n,
-		      unsigned long id)
+static const struct pst_cpu_thread *find(const struct pst_cpu_thread *cpus,
+					 size_t n, unsigned long id)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		if (cpus[i].cpu == id)
-			return true;
-	return false;
+			return &cpus[i];
+	return NULL;
+}
+
+/* Neighbours in the list that are siblings, when all of it is in such groups of
+ * one size: the guest's scheduler then knows what shares a core. */
+static uint32_t listed_threads(const struct pst_cpu_thread *cpus, size_t n,
+			       const struct pst_vm_pin *pin)
+{
+	uint32_t size = 1, i;
+
+	for (i = 1; i < pin->n; i++) {
+		bool same = find(cpus, n, pin->cpu[i])->first_sibling ==
+			    find(cpus, n, pin->cpu[i - 1])->first_sibling;
+
+		if (same && i == size)
+			size++;
+		else if (same != (i % size != 0))
+			return 1;
+	}
+	return pin->n % size ? 1 : size;
 }
 
 /* One more CPU of the list. */
@@ -153,7 +172,7 @@ static int take(const struct pst_cpu_thread *cpus, size_t n, unsigned long id,
 		uint32_t vcpus, struct pst_cpuset *seen, struct pst_vm_pin *ret,
 		struct pst_error *err)
 {
-	if (!is_online(cpus, n, id))
+	if (!find(cpus, n, id))
 		return pst_error_set(err, -ENOENT,
 				     "--pin: CPU %lu is not online here", id);
 	if (pst_cpuset_has(seen, (unsigned int)id))
@@ -206,6 +225,7 @@ int pst_vm_pin_list(const struct pst_cpu_thread *cpus, size_t n,
 		return pst_error_set(err, -EINVAL,
 				     "--pin names %u CPUs for %u vCPUs", ret->n,
 				     vcpus);
+	ret->threads = listed_threads(cpus, n, ret);
 	set_emulator(ret, cpus, n);
 	return 0;
 }

@@ -21,8 +21,9 @@ PST_MUST_USE int pst_vm_pin_choose(const struct pst_cpu_thread *threads,
 
 /*
  * The CPUs that the user named, "2-5,8": the first vcpus of them in that order;
- * QEMU's own threads get the others. Returns 0, -EINVAL (no list, a number
- * twice, fewer than vCPUs), -ENOENT (one that is not online).
+ * QEMU's own threads get the others. Siblings that are neighbours in it all
+ * through are threads of one core to the guest. Returns 0, -EINVAL (no list, a
+ * number twice, fewer than vCPUs), -ENOENT (one that is not online).
  */
 PST_MUST_USE int pst_vm_pin_list(const struct pst_cpu_thread *threads, size_t n,
 				 const char *list, uint32_t vcpus,

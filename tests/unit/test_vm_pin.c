@@ -114,6 +114,30 @@ START_TEST(a_list_is_taken_in_its_order)
 }
 END_TEST
 
+START_TEST(siblings_that_are_neighbours_in_a_list_are_a_core)
+{
+	static const struct {
+		const char *list;
+		uint32_t vcpus, threads;
+	} cases[] = {
+		{"5,13,6,14", 4, 2}, {"13,5", 2, 2},     {"5,13,6", 3, 1},
+		{"5,6,13,14", 4, 1}, {"5,13,6,7", 4, 1}, {"6,5,13,7", 4, 1},
+		{"5", 1, 1},
+	};
+	struct pst_cpu_thread t[16];
+	struct pst_vm_pin pin;
+	size_t n = two_nodes(t), i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(pst_vm_pin_list(t, n, cases[i].list,
+						 cases[i].vcpus, &pin, NULL),
+				 0);
+		ck_assert_msg(pin.threads == cases[i].threads, "%s: %u",
+			      cases[i].list, pin.threads);
+	}
+}
+END_TEST
+
 START_TEST(lists_that_are_none_are_refused)
 {
 	static const char *const bad[] = {
@@ -148,6 +172,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc,
 		       cores_of_different_sizes_are_shown_as_single_threads);
 	tcase_add_test(tc, a_list_is_taken_in_its_order);
+	tcase_add_test(tc, siblings_that_are_neighbours_in_a_list_are_a_core);
 	tcase_add_test(tc, lists_that_are_none_are_refused);
 }
 
