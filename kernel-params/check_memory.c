@@ -165,17 +165,61 @@ PST_CHECK(hugepages_node)
 				node, seen.buf, want.buf);
 }
 
+/* The counts of "2048" or "0:1024,1:1024" together; as far as it goes. */
+static uint64_t sum_counts(const char *value)
+{
+	uint64_t sum = 0, n;
+	const char *p;
+
+	for (p = value; *p; p += *p == ',') {
+		size_t colon = strcspn(p, ":,");
+
+		p += p[colon] == ':' ? colon + 1 : 0;
+		if (sscanf(p, "%12" SCNu64, &n) == 1)
+			sum += n;
+		p += strcspn(p, ",");
+	}
+	return sum;
+}
+
+/* Pages of 2 MiB that the command line asks for: hugepages= belongs to the
+ * hugepagesz= before it, or to the default size. */
+static uint64_t pages_of_cmdline(const struct pst_host *h)
+{
+	const struct pst_param *d =
+		pst_cmdline_get(&h->cmdline, "default_hugepagesz");
+	uint64_t size = PST_HUGE_2M, sum = 0;
+	size_t i;
+
+	if (d && (!d->value || pst_parse_size(d->value, &size) < 0))
+		size = 0;
+	for (i = 0; i < h->cmdline.n; i++) {
+		const struct pst_param *p = &h->cmdline.param[i];
+
+		if (p->value && strcmp(p->name, "hugepagesz") == 0 &&
+		    pst_parse_size(p->value, &size) < 0)
+			size = 0;
+		if (p->value && strcmp(p->name, "hugepages") == 0 &&
+		    size == PST_HUGE_2M)
+			sum += sum_counts(p->value);
+	}
+	return sum;
+}
+
 PST_CHECK(hugepages_boot)
 {
 	const struct pst_param *p = pst_cmdline_get(&h->cmdline, "hugepages");
 	const struct pst_hugepool *pool =
 		pst_memory_pool(&h->memory, PST_HUGE_2M, -1);
+	uint64_t pages = pages_of_cmdline(h);
+	uint64_t region = h->request.region / PST_HUGE_2M;
 	struct pst_text fix = {0};
 
-	if (p) {
+	if (p && pages >= region) {
 		pst_finding_add(out, PST_PASS, NULL,
-				"hugepages=%s on the command line",
-				p->value ? p->value : "");
+				"%" PRIu64 " pages of 2 MiB by the command "
+				"line",
+				pages);
 		return;
 	}
 	if (*h->files.nr_hugepages) {
@@ -184,7 +228,15 @@ PST_CHECK(hugepages_boot)
 		return;
 	}
 	fix_pages(h, -1, &fix);
-	pst_finding_add(out, PST_WARN, fix.buf,
+	if (p)
+		pst_finding_add(out, PST_WARN, fix.buf,
+				"the command line sets %" PRIu64
+				" pages of 2 MiB aside, the region alone takes "
+				"%" PRIu64,
+				pages, region);
+	else
+		pst_finding_add(
+			out, PST_WARN, fix.buf,
 			pool && pool->nr
 				? "nothing sets the pages aside at boot: those "
 				  "of now are gone then"

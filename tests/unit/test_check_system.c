@@ -171,6 +171,14 @@ START_TEST(hugepages_have_to_be_enough)
 	tree_file("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
 		  "10");
 	finding("hugepages.pool", PST_WARN, "10 free");
+	finding("hugepages.boot", PST_PASS, "10240 pages of 2 MiB");
+	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16\n");
+	finding("hugepages.boot", PST_WARN, "sets 0 pages of 2 MiB aside");
+	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16 hugepagesz=2M "
+				  "hugepages=0:1024,1:1024\n");
+	finding("hugepages.boot", PST_PASS, "2048 pages of 2 MiB");
+	tree_file("proc/cmdline", "default_hugepagesz=1G hugepages=4096\n");
+	finding("hugepages.boot", PST_WARN, "2048");
 	tree_file("proc/cmdline", "iommu=pt\n");
 	finding("hugepages.boot", PST_WARN, "gone then");
 	tree_file("etc/sysctl.d/h.conf", "vm.nr_hugepages = 10240\n");
