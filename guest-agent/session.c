@@ -106,8 +106,9 @@ static void send_frame(struct pst_session *s, const struct pst_frame *f, int fd)
 	r = n < 0 ? (int)n : s->io.send(s->io.arg, buf, (size_t)n, fd);
 	if (r == 0 || s->state == PST_SESSION_CLOSED)
 		return;
-	pst_session_log(s, PST_LOG_INFO, "session %llu: %s",
-			(unsigned long long)s->id,
+	/* A client that closes does not wait for the last replies. */
+	pst_session_log(s, r == -EMSGSIZE ? PST_LOG_INFO : PST_LOG_DEBUG,
+			"session %llu: %s", (unsigned long long)s->id,
 			r == -EMSGSIZE ? "ended, it does not read its replies"
 				       : "connection lost");
 	pst_session_end(s);
