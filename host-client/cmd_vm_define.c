@@ -36,8 +36,12 @@ static void write_conf(struct install *d, const char *sub, const char *text)
 /* Of a former definition whose region could have one. */
 static void remove_unit(struct install *d)
 {
+	char had[PATH_MAX];
 	struct pst_error err;
 
+	pst_vm_files_left(d->dir, d->c->name, had);
+	if (!had[0])
+		return;
 	if (pst_vm_files_remove(d->dir, "regions.d", d->c->name, &err) < 0 ||
 	    pst_vm_files_systemctl(d->dir, "disable", d->c->name, &err) < 0) {
 		d->failed = true;

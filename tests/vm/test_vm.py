@@ -746,6 +746,14 @@ def case_system():
                 has(f.read(), line)
         with open(os.path.join(TMP, "systemctl.calls")) as f:
             has(f.read(), "enable penstock-region@etc.service")
+        # A region that the unit cannot make: a unit that was is taken back.
+        other = list(describe(name))
+        other[other.index("--region-path") + 1] = DIR + "/odd"
+        vm("define", *other)
+        assert not os.path.exists("/etc/penstock/regions.d/etc.conf")
+        vm("define", *other)
+        with open(os.path.join(TMP, "systemctl.calls")) as f:
+            assert f.read().count("disable") == 1
         vm("undefine", name)
         assert not os.path.exists("/etc/penstock/endpoints.d/etc.conf")
         with open(os.path.join(TMP, "systemctl.calls")) as f:
