@@ -262,6 +262,22 @@ class Rows(WithConnection):
         with self.assertRaisesRegex(ValueError, "too large"):
             self.m.infer(np.broadcast_to(self.x[:1], (1 << 32, 64)))
 
+    def test_a_model_is_used_on_its_own_connection(self):
+        with penstock.open(ENDPOINT) as other:
+            with self.assertRaisesRegex(ValueError, "another connection's"):
+                other.infer(self.m, self.x)
+
+    def test_a_timeout_may_be_infinite(self):
+        self.same(self.m.infer(self.x, timeout=math.inf))
+        with self.assertRaises(ValueError):
+            self.m.infer(self.x, timeout=math.nan)
+
+    def test_a_name_ends_where_it_ends(self):
+        for call in (self.c.open_model, self.c.unload_model, self.c.infer):
+            with self.assertRaisesRegex(ValueError, "NUL"):
+                call("digits\0x", *[self.x] * (call == self.c.infer))
+        self.assertEqual(len(self.c.models()), 1)
+
     def test_a_name_serves_every_connection(self):
         # A private agent has one client: the name alone is tried here.
         self.same(self.c.infer("digits", self.x))

@@ -256,6 +256,23 @@ class Products(WithConnection):
             got = self.c.gemm(a, b, compute=mode)
             self.assertEqual(got.tolist(), (a @ b).tolist())
 
+    def test_a_tensor_of_another_connection_is_no_operand(self):
+        with penstock.open(ENDPOINT) as other:
+            eye = np.eye(4, dtype="f4")
+            # Both are their connection's first.
+            x, y = self.c.tensor(eye * 2), other.tensor(eye * 3)
+            for kw in ({"b": y}, {"b": x, "out": y}):
+                with self.assertRaisesRegex(ValueError,
+                                            "another connection's"):
+                    self.c.gemm(eye, **kw)
+
+    def test_sizes_that_c_cannot_say_are_refused(self):
+        for shape in ((1 << 62, 8), (1 << 61, 8, 1 << 10), (1 << 64,)):
+            with self.assertRaisesRegex(ValueError, "too many"):
+                self.c.empty(shape)
+            with self.assertRaisesRegex(ValueError, "too many"):
+                self.c.tensor(shape=shape)
+
     def test_what_does_not_fit_is_refused_with_a_sentence(self):
         c, f4 = self.c, np.zeros((3, 3), "f4")
         t = c.tensor(f4)

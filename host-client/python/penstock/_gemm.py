@@ -212,6 +212,10 @@ def _check_bias(bias, n, element_c):
 def gemm(connection, a, b, out, dtype, out_dtype, options):
     """Connection.gemm()."""
     a, b = _as_operand(a, "a"), _as_operand(b, "b")
+    for x in (a, b, out, options["bias"]):
+        # Its number may name one of this connection's, too.
+        if isinstance(x, Tensor) and x._handle is not connection._handle:
+            raise ValueError(f"{x!r} is another connection's")
     _check_name("act", options["act"], _ACT)
     _check_name("compute", options["compute"], _COMPUTE)
     element = _element(a, b, dtype)

@@ -85,7 +85,22 @@ def nanoseconds(seconds, default=FOREVER):
         return default
     if not seconds >= 0:
         raise ValueError(f"a timeout of {seconds} s")
-    return min(int(seconds * 1e9), FOREVER)
+    return int(min(seconds * 1e9, FOREVER))
+
+
+def text(value):
+    """A str, bytes or path as a string of C's. Raises ValueError."""
+    value = os.fsencode(value)
+    if b"\0" in value:
+        raise ValueError(f"{value!r} has a NUL in it")
+    return value
+
+
+def check_size(size):
+    """Raises ValueError for bytes that penstock.h cannot express."""
+    if size >= 2**63:
+        raise ValueError(f"{size} bytes are too many")
+    return size
 
 
 _lock = threading.Lock()

@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 
-from . import errors
+from . import _library, errors
 
 _SENTENCE_SIZE = 512
 
@@ -120,6 +120,7 @@ def new_array(handle, shape, dtype, order):
     size = dtype.itemsize
     for n in shape:
         size *= n
+    _library.check_size(size)
     raw = np.asarray(Buffer(handle, max(size, 1)))
     return raw[:size].view(dtype).reshape(shape, order=order)
 

@@ -17,7 +17,7 @@ from .tensor import Tensor
 def _connect(library, endpoint, options):
     pointer = ctypes.c_void_p()
     text = ctypes.create_string_buffer(512)
-    name = None if endpoint is None else os.fsencode(endpoint)
+    name = None if endpoint is None else _library.text(endpoint)
     code = library.pst_open(name, ctypes.byref(options),
                             ctypes.byref(pointer), text, len(text))
     if code < 0:
@@ -40,7 +40,7 @@ class Connection:
             size=ctypes.sizeof(_library.Options),
             timeout_ns=_library.nanoseconds(timeout, 0),
             flags=_library.OPEN_CONTROL_ONLY if control_only else 0,
-            name=os.fsencode(name))
+            name=_library.text(name))
         self._handle = _memory.Handle(library,
                                       _connect(library, endpoint, options))
         self._finalizer = weakref.finalize(self, self._handle.close)
@@ -236,7 +236,7 @@ class Connection:
         model = _library.Model()
         with self._handle.using() as c:
             self._handle.check(c, self._handle.library.pst_model_load(
-                c, name.encode(), os.fsencode(path),
+                c, _library.text(name), _library.text(path),
                 _library.nanoseconds(timeout),
                 ctypes.byref(model)))
         return Model(self._handle, model)
@@ -246,14 +246,14 @@ class Connection:
         model = _library.Model()
         with self._handle.using() as c:
             self._handle.check(c, self._handle.library.pst_model_open(
-                c, name.encode(), ctypes.byref(model)))
+                c, _library.text(name), ctypes.byref(model)))
         return Model(self._handle, model)
 
     def unload_model(self, name):
         """End a model, whoever loaded it."""
         with self._handle.using() as c:
             self._handle.check(c, self._handle.library.pst_model_unload(
-                c, name.encode()))
+                c, _library.text(name)))
 
     def models(self):
         """What is loaded: a list of dicts."""
@@ -264,6 +264,8 @@ class Connection:
         Model.infer()."""
         if isinstance(model, str):
             model = self.open_model(model)
+        if model._handle is not self._handle:
+            raise ValueError(f"{model!r} is another connection's")
         return model.infer(rows, out, timeout=timeout)
 
 

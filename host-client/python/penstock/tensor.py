@@ -34,7 +34,7 @@ class Tensor:
         size = element.dtype.itemsize
         for n in shape:
             size *= n
-        self.nbytes = size
+        self.nbytes = _library.check_size(size)
         number = ctypes.c_uint64()
         with handle.using() as c:
             # One of 0 bytes there is not; an empty array has no contents.
