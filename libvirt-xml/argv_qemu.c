@@ -126,7 +126,8 @@ static void add_machine(struct pst_vm_argv *a, const struct pst_vm_config *c)
 		snprintf(vendor, sizeof(vendor), ",hv-vendor-id=%s",
 			 c->vendor_id);
 	add(a, "-cpu");
-	add(a, "%s%s%s%s%s", c->emulated ? "max" : "host",
+	add(a, "%s%s%s%s%s%s", c->emulated ? "max" : "host",
+	    c->n_gpu && !c->emulated ? ",migratable=off" : "",
 	    c->emulated ? "" : bits, c->topoext ? ",topoext=on" : "",
 	    c->hide_kvm ? ",kvm=off" : "", vendor);
 	add(a, "-smp");

@@ -232,6 +232,10 @@ static xmlNode *add_cpu(xmlNode *domain, const struct pst_vm_config *c,
 	cpu = pst_xml_attr(cpu, "mode", "%s",
 			   c->emulated ? "maximum" : "host-passthrough");
 	cpu = pst_xml_attr(cpu, "check", "none");
+	/* With a card it cannot migrate anyway, and gets an invariant TSC: its
+	 * clock stays cheap where KVM's is hidden. */
+	if (c->n_gpu && !c->emulated)
+		cpu = pst_xml_attr(cpu, "migratable", "off");
 	node = add_topology(cpu, c);
 	if (node && c->phys_bits && !c->emulated &&
 	    version >= PST_VM_LIBVIRT_MAXPHYSADDR) {

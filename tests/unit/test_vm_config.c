@@ -312,6 +312,11 @@ START_TEST(qemu_limits_address_bits_and_hides_kvm_when_asked)
 	ck_assert_int_eq(pst_vm_argv_qemu(&c, &a, NULL), 0);
 	ck_assert_str_eq(value_of(&a, "-cpu", ""), "host,topoext=on");
 	pst_vm_argv_done(&a);
+	c = good();
+	c.n_gpu = 1;
+	ck_assert_int_eq(pst_vm_argv_qemu(&c, &a, NULL), 0);
+	ck_assert_str_eq(value_of(&a, "-cpu", ""), "host,migratable=off");
+	pst_vm_argv_done(&a);
 }
 END_TEST
 

@@ -132,6 +132,7 @@ START_TEST(every_function_is_passed_and_the_lock_limit_set)
 	has(xml, "<rom file=\"/roms/titan.rom\"/>");
 	ck_assert_ptr_null(strstr(strstr(xml, "<rom ") + 1, "<rom "));
 	has(xml, "<memballoon model=\"none\"/>");
+	has(xml, "check=\"none\" migratable=\"off\"");
 	has_not(xml, "<interface");
 	free(xml);
 }
