@@ -276,6 +276,8 @@ static int give_up(struct pst_journal *j, struct pst_journal *old,
 				     "could not be put back: undo or apply "
 				     "again when that is cured",
 				     why.text);
+	/* The old journal does not know those that were made for this. */
+	pst_journal_remove_dirs(j);
 	if (old->state == PST_JOURNAL_NONE)
 		j->state = PST_JOURNAL_NONE;
 	return rc;

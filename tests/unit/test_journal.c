@@ -498,6 +498,27 @@ START_TEST(a_full_disk_at_any_step_leaves_everything_as_it_was)
 }
 END_TEST
 
+START_TEST(folders_of_a_failed_apply_go)
+{
+	static const struct pst_journal_want third[] = {
+		{"/etc/a", "new a\n", 0644},
+		{"/etc/newer.d/e", "new e\n", 0644},
+	};
+	char before[8192], after[8192];
+	struct bomb bomb = {.at = 5};
+	struct pst_error err = {0};
+	size_t changed;
+
+	apply_well(first, 3, 3);
+	tree(before, sizeof(before));
+	ck_assert_int_eq(apply(third, 2, &bomb, &changed, &err), -ENOSPC);
+	tree(after, sizeof(after));
+	ck_assert_str_eq(before, after);
+	ck_assert_int_eq(access(tmpdir_path("etc/newer.d"), F_OK), -1);
+	undo_well();
+}
+END_TEST
+
 START_TEST(a_link_is_not_replaced_and_nothing_else_is_either)
 {
 	struct pst_error err = {0};
@@ -614,6 +635,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_crash_at_any_step_is_replayed);
 	tcase_add_test(tc, an_undo_that_is_cut_off_is_gone_on_with);
 	tcase_add_test(tc, a_full_disk_at_any_step_leaves_everything_as_it_was);
+	tcase_add_test(tc, folders_of_a_failed_apply_go);
 	tcase_add_test(tc, a_link_is_not_replaced_and_nothing_else_is_either);
 	tcase_add_test(tc, directories_that_are_links_stay_below_the_root);
 	tcase_add_test(tc, a_text_with_a_nul_byte_is_refused);
