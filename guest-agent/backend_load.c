@@ -12,8 +12,10 @@
 
 #define MODULE "penstock-backend-cuda.so"
 #define SYMBOL "pst_backend_cuda_module"
-/* Made by the driver's tools where there is a card that it drives. */
+/* Made by the driver's tools where there is a card that it drives; on some
+ * systems not before the first program asks CUDA for it. */
 #define DEVICE "/dev/nvidiactl"
+#define DRIVER "/sys/module/nvidia"
 
 static const char *module_dir(void)
 {
@@ -76,8 +78,10 @@ static int open_auto(uint8_t *base, uint64_t size, uint32_t threads,
 		     const struct pst_backend_ops **ret_ops,
 		     struct pst_backend **ret, struct pst_error *err)
 {
-	if (!module_dir() && access(DEVICE, F_OK) < 0)
-		pst_error_set(err, -ENODEV, "there is no " DEVICE);
+	if (!module_dir() && access(DEVICE, F_OK) < 0 &&
+	    access(DRIVER, F_OK) < 0)
+		pst_error_set(err, -ENODEV,
+			      "there is neither " DEVICE " nor " DRIVER);
 	else if (open_cuda(base, size, threads, ret_ops, ret, err) == 0)
 		return 0;
 	pst_log(PST_LOG_INFO, "computing on the cpu, not on a GPU: %s",

@@ -258,7 +258,7 @@ enum pst_compute {
 /* What is done to each element of the result at last. */
 enum pst_act {
 	PST_ACT_NONE = 0,
-	PST_ACT_RELU = 1,
+	PST_ACT_RELU = 1,      /* 0 below 0; a GPU may make it of NaN, too */
 	PST_ACT_GELU_TANH = 2, /* 0.5 x (1 + tanh(sqrt(2/pi)(x + 0.044715 x^3)))
 				*/
 	PST_ACT_GELU_ERF = 3,  /* 0.5 x (1 + erf(x / sqrt(2))) */

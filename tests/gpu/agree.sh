@@ -3,8 +3,9 @@
 # tests/gpu/agree on this machine's card, each way to the device.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 
-if [ ! -e /dev/nvidiactl ]; then
-	echo "no NVIDIA driver here: there is no /dev/nvidiactl"
+if [ ! -e /dev/nvidiactl ] && [ ! -e /sys/module/nvidia ]; then
+	echo "no NVIDIA driver here: neither /dev/nvidiactl nor" \
+		"/sys/module/nvidia"
 	exit 77
 fi
 PENSTOCK_BACKEND_DIR=$PST_TOP_BUILDDIR/guest-agent/cuda/.libs
