@@ -9,6 +9,10 @@
  * PCI Code and ID Assignment specification, section 1. */
 static bool vital(const struct pst_pci_dev *dev)
 {
+	/* What nobody has, or vfio-pci already, the host does without. */
+	if (!*dev->driver || strcmp(dev->driver, "vfio-pci") == 0 ||
+	    strcmp(dev->driver, "pci-stub") == 0)
+		return false;
 	switch (dev->class >> 16) {
 	case 0x04: /* multimedia */
 	case 0x07: /* serial and parallel ports, modems */
@@ -19,11 +23,6 @@ static bool vital(const struct pst_pci_dev *dev)
 	case 0x12: /* accelerators */
 	case 0xff: /* of no class */
 		return false;
-	case 0x05: /* memory controllers */
-	case 0x08: /* timers, interrupt controllers, and other parts */
-	case 0x0b: /* processors */
-	case 0x13: /* non-essential instrumentation */
-		return *dev->driver;
 	default:
 		return true;
 	}

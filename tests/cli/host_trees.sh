@@ -94,6 +94,21 @@ expect "its physical function stays" 0 \
 	plan --gpu 00:02.1
 check "without a rule" sh -c '! grep -q "0000:00:02\.0" "$1"' - "$tmp/stdout"
 
+# ---- A group with what the host does without --------------------------------------
+begin group GenuineIntel
+put sys/firmware/acpi/tables/DMAR x
+device 0000:00:1f.5 8086 a324 0c8000 2 -
+device 0000:00:14.0 8086 a36d 0c0330 2 vfio-pci
+expect "what vfio-pci has already is no hindrance" 0 "0000:00:14.0  8086:a36d" \
+	plan --gpu 02:00.0
+check "and what nobody has stays with nobody" sh -c \
+	'! grep -q "0000:00:1f.5" "$1"' - "$tmp/stdout"
+rm "$tree/sys/bus/pci/devices/0000:00:14.0/driver"
+ln -s ../../../../bus/pci/drivers/xhci_hcd \
+	"$tree/sys/bus/pci/devices/0000:00:14.0/driver"
+refuse "but what the host uses is" 1 "xhci_hcd), which the host needs" \
+	plan --gpu 02:00.0
+
 # ---- Equal cards, whose ids somebody gave to vfio-pci -----------------------------
 begin equal AuthenticAMD
 put sys/firmware/acpi/tables/IVRS x
