@@ -206,9 +206,21 @@ static int alloc(struct pst_tile *t, uint64_t bytes)
 	return 0;
 }
 
+/* What the agent says of its limits; zeros when the session is lost, for then
+ * nobody knows yet. */
+static struct pst_info limits(struct pst *c)
+{
+	struct pst_info info = {.size = sizeof(info)};
+
+	if (pst_get_info(c, &info) < 0)
+		info = (struct pst_info){0};
+	return info;
+}
+
 /* A plan and its room, as large as the arena gives. */
 static int acquire(struct pst_tile *t)
 {
+	const struct pst_info info = limits(t->c);
 	const struct pst_gemm *g = t->g;
 	const struct pst_tile_job job = {
 		.m = g->m,
@@ -224,13 +236,15 @@ static int acquire(struct pst_tile *t)
 		.whole_m = g->a_tensor || g->c_tensor,
 		.whole_n = g->b_tensor || g->c_tensor || g->bias_tensor,
 		.whole_k = g->a_tensor || g->b_tensor,
+		.max_dim = info.max_dim ? info.max_dim : UINT32_MAX,
 	};
-	struct pst_info info = {.size = sizeof(info)};
-	uint64_t budget = MAX_BUDGET, whole = pst_tile_fit_bytes(t);
+	uint64_t budget = MAX_BUDGET, whole = 0;
 	int r;
 
-	if (pst_get_info(t->c, &info) == 0 && info.max_lease / 4 * 3 < budget)
+	if (info.max_lease && info.max_lease / 4 * 3 < budget)
 		budget = info.max_lease / 4 * 3;
+	if (g->m <= job.max_dim && g->n <= job.max_dim && t->k <= job.max_dim)
+		whole = pst_tile_fit_bytes(t);
 	if (whole && whole <= budget) {
 		t->fits = true;
 		r = alloc(t, whole);

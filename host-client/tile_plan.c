@@ -91,8 +91,13 @@ static bool plan_whole_k(const struct pst_tile_job *job, uint64_t budget,
 	uint64_t n = job->whole_m && !job->whole_n ? part_of(job->n) : job->n;
 	uint64_t m;
 
+	if (job->k > job->max_dim)
+		return false;
+	n = job->whole_n ? n : min_u64(n, job->max_dim);
 	for (;;) {
-		m = job->whole_m ? job->m : part_of(job->m);
+		m = min_u64(part_of(job->m), job->max_dim);
+		if (job->whole_m)
+			m = job->m;
 		for (;;) {
 			with_pieces(job, m, n, job->k, ret);
 			if (ret->total <= budget)
@@ -111,15 +116,16 @@ static bool plan_whole_k(const struct pst_tile_job *job, uint64_t budget,
 static bool plan_split_k(const struct pst_tile_job *job, uint64_t budget,
 			 struct pst_tile_plan *ret)
 {
-	uint64_t k = min_u64(job->k, K_PIECE), side;
+	uint64_t k = min_u64(min_u64(job->k, K_PIECE), job->max_dim), side;
 
 	for (; k >= GRAIN; k /= 2) {
 		side = job->m > job->n ? job->m : job->n;
-		side = pst_round_up(side, GRAIN);
+		side = pst_round_up(min_u64(side, job->max_dim), GRAIN);
 		while (side >= GRAIN) {
 			with_pieces(job, min_u64(job->m, side),
 				    min_u64(job->n, side), k, ret);
-			if (ret->total <= budget)
+			if (ret->total <= budget && ret->m <= job->max_dim &&
+			    ret->n <= job->max_dim)
 				return true;
 			side = (side - side / 8 - 1) / GRAIN * GRAIN;
 		}
@@ -136,7 +142,9 @@ int pst_tile_plan(const struct pst_tile_job *job, uint64_t budget,
 	bool whole_ok, split_ok;
 
 	with_pieces(job, job->m, job->n, job->k, ret);
-	if (ret->total <= WHOLE && ret->total <= budget)
+	if (ret->total <= WHOLE && ret->total <= budget &&
+	    job->m <= job->max_dim && job->n <= job->max_dim &&
+	    job->k <= job->max_dim)
 		return 0;
 	whole_ok = plan_whole_k(job, budget, ret);
 	split_ok = job->k > K_PIECE && !job->whole_m && !job->whole_n &&

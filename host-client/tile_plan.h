@@ -23,6 +23,7 @@ struct pst_tile_job {
 	/* Sides that are not cut, since an operand with them is a resident
 	 * tensor, of which no part can be named. */
 	bool whole_m, whole_n, whole_k;
+	uint64_t max_dim; /* sides of a piece; the agent's limit */
 };
 
 struct pst_tile_plan {

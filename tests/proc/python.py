@@ -182,6 +182,14 @@ class Products(WithConnection):
         for got in (out, self.c.matmul(a, b, copy=True)):
             self.assertTrue(np.allclose(got, want, rtol=1e-3, atol=1))
 
+    def test_sides_beyond_the_agents_limit_are_cut(self):
+        limit = self.c.info()["limits"]["max_dim"]
+        for m, n, k in ((limit + 9, 2, 3), (2, limit + 9, 3),
+                        (2, 3, limit + 9)):
+            a, b = self.matrix(m, k, "f8"), self.matrix(k, n, "f8")
+            out = self.c.matmul(a, b, out=np.empty((m, n)))
+            self.assertTrue(np.allclose(out, a @ b, atol=1e-6))
+
     def test_alpha_and_beta(self):
         a, b = self.matrix(20, 30, "f8"), self.matrix(30, 10, "f8")
         for out in (self.c.asarray(self.matrix(20, 10, "f8")),

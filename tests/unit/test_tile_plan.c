@@ -22,6 +22,7 @@ static struct pst_tile_job job_of(uint64_t m, uint64_t n, uint64_t k)
 		.copy_a = true,
 		.copy_b = true,
 		.copy_c = true,
+		.max_dim = UINT32_MAX,
 	};
 }
 
@@ -56,6 +57,24 @@ START_TEST(every_plan_fits_its_budget_and_its_job)
 			ck_assert_uint_eq(p.elem_c, p.k < job.k ? job.elem_sum
 								: job.elem_c);
 		}
+}
+END_TEST
+
+START_TEST(no_piece_is_longer_than_the_agent_takes)
+{
+	static const uint64_t sides[] = {1, 999, 1000, 1001, 70000, 1 << 25};
+	const uint64_t n = PST_ARRAY_SIZE(sides);
+	struct pst_tile_plan p;
+	struct pst_tile_job job;
+	uint64_t i;
+
+	for (i = 0; i < n * n * n; i++) {
+		job = job_of(sides[i % n], sides[i / n % n], sides[i / n / n]);
+		job.max_dim = 1000;
+		ck_assert_int_eq(pst_tile_plan(&job, MIB, &p), 0);
+		ck_assert(p.m <= 1000 && p.n <= 1000 && p.k <= 1000);
+		ck_assert_uint_le(p.total, MIB);
+	}
 }
 END_TEST
 
@@ -210,6 +229,7 @@ END_TEST
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, every_plan_fits_its_budget_and_its_job);
+	tcase_add_test(tc, no_piece_is_longer_than_the_agent_takes);
 	tcase_add_test(tc, sides_of_tensors_are_not_cut);
 	tcase_add_test(tc, small_products_are_copied_whole);
 	tcase_add_test(tc, what_fits_is_copied_once_and_in_parts);
