@@ -8,7 +8,7 @@
 
 extern const struct pst_cmd pst_cmd_host_check;
 
-/* What penstock host plan takes too, when nothing is said. */
+/* Examples, where nothing is said: too little for them is a warning. */
 #define DEFAULT_REGION    (4ULL << 30)
 #define DEFAULT_VM_MEMORY (16ULL << 30)
 

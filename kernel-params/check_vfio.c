@@ -154,7 +154,10 @@ static void first_by(const struct pst_host *h, struct pst_text *t)
 
 	if (pst_module_state(&h->modules, "vfio_pci") == PST_MODULE_BUILTIN)
 		pst_text_add(t, "vfio-pci is built in");
-	else if (pst_cmdline_has(&h->cmdline, "rd.driver.pre", "vfio-pci"))
+	/* Only dracut reads it. */
+	else if (pst_cmdline_has(&h->cmdline, "rd.driver.pre", "vfio-pci") &&
+		 (h->early.maker == PST_EARLY_DRACUT ||
+		  h->early.maker == PST_EARLY_NONE))
 		pst_text_add(t, "rd.driver.pre=vfio-pci");
 	else if (place >= 0 && !early_rival(h, place))
 		pst_text_add(t, "%s loads vfio_pci early (%s)",

@@ -21,7 +21,7 @@
 struct pst_host_request {
 	const char *gpu;            /* address, "auto" or NULL */
 	uint64_t region, vm_memory; /* bytes */
-	bool sizes_given; /* else they are what plan would take, not a wish */
+	bool sizes_given;           /* else they are examples, not a wish */
 };
 
 /* What only the running machine can tell; of a tree, all is untested. */
@@ -51,7 +51,7 @@ struct pst_region_entry {
 #define PST_HOST_REGIONS 8
 
 struct pst_host_files {
-	bool has_proc, has_dev, has_acpi, has_etc;
+	bool has_dev, has_acpi;
 	bool has_sys; /* sys/kernel */
 	bool dev_kvm, dev_vfio, dev_vhost_vsock;
 	bool has_mounts;

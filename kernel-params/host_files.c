@@ -303,10 +303,8 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 	uint64_t v;
 	size_t i;
 
-	f->has_proc = pst_root_exists(root, "proc");
 	f->has_sys = pst_root_exists(root, "sys/kernel");
 	f->has_dev = pst_root_exists(root, "dev");
-	f->has_etc = pst_root_exists(root, "etc");
 	f->has_acpi = pst_root_exists(root, "sys/firmware/acpi/tables");
 	f->dev_kvm = pst_root_exists(root, "dev/kvm");
 	f->dev_vfio = pst_root_exists(root, "dev/vfio/vfio");

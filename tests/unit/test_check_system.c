@@ -80,6 +80,12 @@ START_TEST(every_rival_has_to_wait_or_stay_away)
 	tree_dir("sys/module/nouveau");
 	tree_file("proc/modules", "nouveau 1 0 - Live 0x0\n");
 	finding("vfio.early", PST_WARN, "nouveau may load before");
+	tree_file("proc/cmdline", "rd.driver.pre=vfio-pci\n");
+	tree_file("etc/mkinitcpio.conf", "MODULES=()\n");
+	finding("vfio.early", PST_WARN, "nouveau may load before");
+	tree_unlink("etc/mkinitcpio.conf");
+	finding("vfio.early", PST_PASS, "rd.driver.pre=vfio-pci");
+	tree_file("proc/cmdline", "quiet\n");
 	tree_file("etc/modprobe.d/vfio.conf",
 		  "options vfio-pci ids=10de:2204\nsoftdep nvidia pre: "
 		  "vfio-pci\n");
