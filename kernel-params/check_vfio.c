@@ -54,14 +54,20 @@ PST_CHECK(vfio_ids)
 {
 	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
 	size_t n = pst_pci_card(&h->pci, h->gpu, fn), i, covered = 0;
+	bool builtin =
+		pst_module_state(&h->modules, "vfio_pci") == PST_MODULE_BUILTIN;
 	struct pst_text seen = {0}, fix = {0};
 
 	for (i = 0; i < n; i++) {
 		enum pst_vfio_how how = pst_vfio_conf_how(&h->vfio, fn[i]);
+		bool lost = builtin && how == PST_VFIO_IDS_MODPROBE;
 
-		covered += how != PST_VFIO_NO;
-		pst_text_add(&seen, "%s%s: %s", i ? ", " : "", fn[i]->name,
-			     how_text(how));
+		covered += how != PST_VFIO_NO && !lost;
+		pst_text_add(&seen, "%s%s: %s%s", i ? ", " : "", fn[i]->name,
+			     how_text(how),
+			     lost ? ", which does not reach a vfio-pci that is "
+				    "built in"
+				  : "");
 		if (how == PST_VFIO_NO &&
 		    strcmp(fn[i]->driver_override, "vfio-pci") == 0)
 			pst_text_add(&seen, " (driver_override is set now)");

@@ -68,6 +68,10 @@ START_TEST(vfio_has_to_be_there)
 		  "kernel/drivers/vfio/vfio_iommu_type1.ko\n");
 	finding("vfio.module", PST_PASS, "vfio-pci built in");
 	finding("vfio.early", PST_PASS, "built in");
+	/* Which knows only the ids of the command line. */
+	finding("vfio.ids", PST_WARN, "does not reach");
+	tree_file("proc/cmdline", "vfio-pci.ids=10de:2204,10de:1aef\n");
+	finding("vfio.ids", PST_PASS, "command line");
 	done();
 }
 END_TEST
