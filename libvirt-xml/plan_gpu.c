@@ -107,7 +107,8 @@ static int check_closure(const struct pst_vm_host *h,
 	for (i = 0; i < n && i < MAX_CLOSURE; i++) {
 		if (on_card(card, n_card, all[i]) ||
 		    pst_pci_is_bridge(all[i]) || !all[i]->driver[0] ||
-		    strcmp(all[i]->driver, VFIO) == 0)
+		    strcmp(all[i]->driver, VFIO) == 0 ||
+		    strcmp(all[i]->driver, "pci-stub") == 0)
 			continue;
 		return pst_error_set(
 			err, -EBUSY,

@@ -65,6 +65,14 @@ mv "$no_driver" "$tmp/driver"
 bad "so is one that only the firmware draws to" 1 "--i-know" --gpu 02:00.0
 mv "$tmp/driver" "$no_driver"
 bad "a group with the host's disk is refused" 1 "0000:05:00.0" --gpu 03:00.0
+disk=$tmp/host/sys/devices/pci0000:00/0000:05:00.0/driver
+mv "$disk" "$tmp/driver"
+ln -s ../../../bus/pci/drivers/pci-stub "$disk"
+mkdir "$tmp/host/sys/bus/pci/drivers/pci-stub"
+expect "one that the host has given up is not" 0 "host=0000:03:00.0" \
+	xml --format qemu --gpu 03:00.0
+rm "$disk"
+mv "$tmp/driver" "$disk"
 bad "a function without a group is refused" 1 "0000:04:00.1" --gpu 04:00.0
 bad "memory larger than the pool" 1 "(8192 MiB)" --memory 16G
 expect "unless a hook reserves it" 0 "hugetlb=on" \
