@@ -102,10 +102,15 @@ static unsigned int makers(const struct pst_root *root)
 	return parts;
 }
 
-static int add_initramfs(unsigned int parts, struct pst_lines *ret)
+static int add_initramfs(const struct pst_root *root, unsigned int parts,
+			 bool undone, struct pst_lines *ret)
 {
 	int rc = 0;
 
+	/* It comes with the image, unless it is asked to make its own. */
+	if (parts & PART_DRACUT && pst_root_exists(root, "ostree"))
+		return pst_lines_add(ret, "rpm-ostree initramfs --%s",
+				     undone ? "disable" : "enable");
 	if (parts & PART_MKINITCPIO)
 		rc = pst_lines_add(ret, "mkinitcpio -P");
 	if (rc == 0 && parts & PART_DRACUT)
@@ -162,7 +167,7 @@ int pst_plan_commands(const struct pst_root *root, const char *const *path,
 	if (parts & PART_GRUB)
 		rc = add_grub(root, ret);
 	if (rc == 0)
-		rc = add_initramfs(parts, ret);
+		rc = add_initramfs(root, parts, undone, ret);
 	if (rc == 0 && parts & PART_CMDLINE)
 		rc = add_cmdline(root, parts & PART_ENTRY, ret);
 	if (rc == 0 && parts & PART_SYSCTL)

@@ -4,6 +4,7 @@
 
 #include "kernel-params/edit_grub.h"
 #include "kernel-params/edit_loader.h"
+#include "kernel-params/finding.h"
 #include "kernel-params/plan.h"
 
 #define GRUB_FILE   "/etc/default/grub"
@@ -289,6 +290,22 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 	return rc;
 }
 
+/* The command that adds the words, which it takes apart. */
+static int note_ostree(struct pst_plan *p, char *words, struct pst_error *err)
+{
+	struct pst_text args = {0};
+	char *word, *rest;
+
+	for (word = strtok_r(words, " ", &rest); word;
+	     word = strtok_r(NULL, " ", &rest))
+		pst_text_add(&args, " --append-if-missing=%s", word);
+	return pst_plan_note(p, err,
+			     "ostree keeps the kernel's command line: "
+			     "rpm-ostree kargs%s (before an undo: "
+			     "--delete-if-present=...)",
+			     args.buf);
+}
+
 /* What to add by hand where no settings were found. */
 static int plan_by_hand(struct pst_plan *p, struct pst_error *err)
 {
@@ -298,11 +315,7 @@ static int plan_by_hand(struct pst_plan *p, struct pst_error *err)
 	if (rc < 0)
 		return rc;
 	if (pst_root_exists(p->root, "ostree"))
-		return pst_plan_note(p, err,
-				     "ostree keeps the kernel's command line: "
-				     "rpm-ostree kargs --append-if-missing=... "
-				     "for each of: %s",
-				     words);
+		return note_ostree(p, words, err);
 	return pst_plan_note(p, err,
 			     "no settings of GRUB or systemd-boot were found: "
 			     "add to the kernel's command line: %s",

@@ -180,7 +180,11 @@ check "which would be modprobe's" sh -c '! grep -q install_items "$1"' - \
 	"$tmp/stdout"
 
 mkdir -p "$tree/ostree"
-expect "ostree is told, not edited" 0 "rpm-ostree kargs" plan --gpu 02:00.0
+expect "ostree is told, not edited" 0 \
+	"rpm-ostree kargs --append-if-missing=intel_iommu=on --append" \
+	plan --gpu 02:00.0
+check "and makes its initramfs itself" grep -qx \
+	"    rpm-ostree initramfs --enable" "$tmp/stdout"
 rmdir "$tree/ostree"
 put etc/mkinitcpio.conf 'MODULES=(nvidia)'
 expect "a driver that comes before the rule is named" 0 \
