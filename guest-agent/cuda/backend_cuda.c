@@ -20,6 +20,8 @@
 #define TILES_MOST (8ULL << 30)
 /* Pinned memory of a lane whose region is not registered. */
 #define LANE_STAGED (2ULL << 20)
+/* How long closing waits for the device. */
+#define CLOSING_NS (200 * PST_NS_PER_MS)
 
 bool pst_cuda_check_lost(struct pst_backend *b, const struct pst_error *why)
 {
@@ -226,16 +228,35 @@ static int cuda_open(uint8_t *base, uint64_t size, uint32_t threads,
 	return 0;
 }
 
+/* Whether it is idle before then. Memory that was given back is freed in the
+ * order of a stream, which so may be busy for a moment. */
+static bool soon_idle(cudaStream_t s, uint64_t end_ns)
+{
+	int r;
+
+	do {
+		r = idle(s);
+	} while (r == 0 && pst_now_ns() < end_ns);
+	return r > 0;
+}
+
 static bool all_idle(struct pst_backend *b)
 {
+	const uint64_t end_ns = pst_now_ns() + CLOSING_NS;
+	struct pst_cuda_lane *l;
 	unsigned int i;
 
-	if (b->lost || idle(b->pipe.h2d) <= 0 || idle(b->pipe.compute) <= 0 ||
-	    idle(b->pipe.d2h) <= 0)
+	if (b->lost || !soon_idle(b->mem_stream, end_ns) ||
+	    !soon_idle(b->pipe.h2d, end_ns) ||
+	    !soon_idle(b->pipe.compute, end_ns) ||
+	    !soon_idle(b->pipe.d2h, end_ns))
 		return false;
-	for (i = 0; i < PST_WIRE_MAX_LANES; i++)
-		if (b->lanes[i] && idle(b->lanes[i]->stream) <= 0)
+	for (i = 0; i < PST_WIRE_MAX_LANES; i++) {
+		l = b->lanes[i];
+		if (l && (!soon_idle(l->stream, end_ns) ||
+			  (l->other && !soon_idle(l->other, end_ns))))
 			return false;
+	}
 	return true;
 }
 

@@ -4,8 +4,10 @@
  * the device. */
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "guest-agent/cuda/backend_cuda.h"
 #include "tests/fakecuda/fixture.h"
@@ -516,6 +518,41 @@ START_TEST(a_cancelled_product_ends_when_the_device_is_idle)
 }
 END_TEST
 
+static void *go_on(void *arg)
+{
+	(void)arg;
+	nanosleep(&(struct timespec){.tv_nsec = 50 * (long)PST_NS_PER_MS},
+		  NULL);
+	fakecuda_hang(false);
+	return NULL;
+}
+
+START_TEST(closing_waits_for_what_ends_soon)
+{
+	struct pst_op op = {
+		.dtype = PST_WIRE_F32,
+		.dtype_c = PST_WIRE_F32,
+		.m = 50,
+		.n = 50,
+		.k = 50,
+		.batch = 1,
+		.alpha = 1,
+	};
+	struct pst_backend_op bop;
+	struct pst_error err;
+	pthread_t thread;
+
+	open_way(&ways[0], 0);
+	lay_out(&op, 0);
+	ck_assert_int_eq(fix_begin(&bop, 0, &op, &err), 0);
+	fakecuda_hang(true);
+	ck_assert_int_eq(fix_ops->step(fix_backend, &bop, &err), PST_STEP_WAIT);
+	ck_assert_int_eq(pthread_create(&thread, NULL, go_on, NULL), 0);
+	fix_close();
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 START_TEST(closing_does_not_wait_for_a_device_that_hangs)
 {
 	static struct pst_backend *left;
@@ -567,6 +604,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, a_long_product_lets_a_short_one_through);
 	tcase_add_loop_test(
 		tc, a_cancelled_product_ends_when_the_device_is_idle, 0, 2);
+	tcase_add_test(tc, closing_waits_for_what_ends_soon);
 	tcase_add_test(tc, closing_does_not_wait_for_a_device_that_hangs);
 }
 
