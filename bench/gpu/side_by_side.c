@@ -7,11 +7,13 @@
  *
  * For each N one line of JSON with medians in seconds: "penstock" (operands in
  * the region), "copy_compute_copy" (pinned buffers, one stream), and on
- * resident data "penstock_resident" and "resident"; the four alternate, so
- * that what slows the machine slows all. "added_us" is what penstock adds to a
- * product of resident data. $PENSTOCK_ENDPOINT names the agent, which must have
- * a cuda backend; its region has to hold three matrices (bench/gpu/run sees to
- * both). Exit: 0, 1, or 77 without a card.
+ * resident data "penstock_resident" and "resident"; then one operand's way to
+ * the card and back, "penstock_upload" and "penstock_download" (between region
+ * and tensor) beside "upload" and "download" (cudaMemcpyAsync, pinned memory).
+ * All alternate, so that what slows the machine slows all. "added_us" is what
+ * penstock adds to a product of resident data. $PENSTOCK_ENDPOINT names the
+ *agent, which must have a cuda backend; its region has to hold three matrices
+ *(bench/gpu/run sees to both). Exit: 0, 1, or 77 without a card.
  */
 #include <getopt.h>
 #include <stdint.h>
@@ -29,9 +31,22 @@
 #define TIMEOUT_NS 120000000000ULL
 #define WORKSPACE  (32U << 20)
 
-enum { PENSTOCK, COPIES, PENSTOCK_RESIDENT, RESIDENT, N_WAYS };
-static const char *const names[N_WAYS] = {"penstock", "copy_compute_copy",
-					  "penstock_resident", "resident"};
+enum {
+	PENSTOCK,
+	COPIES,
+	PENSTOCK_RESIDENT,
+	RESIDENT,
+	PENSTOCK_UPLOAD,
+	UPLOAD,
+	PENSTOCK_DOWNLOAD,
+	DOWNLOAD,
+	N_WAYS
+};
+static const char *const names[N_WAYS] = {
+	"penstock",          "copy_compute_copy", "penstock_resident",
+	"resident",          "penstock_upload",   "upload",
+	"penstock_download", "download",
+};
 
 struct side {
 	struct pst *conn;
@@ -196,6 +211,30 @@ static void by_cublas(const struct side *s, int resident)
 	cuda(cudaStreamSynchronize(s->stream), "a product");
 }
 
+/* Of A, which is the same everywhere, so that products stay what they are. */
+static void copy(const struct side *s, int way)
+{
+	if (way == PENSTOCK_UPLOAD)
+		penstock(s,
+			 pst_upload(s->conn, s->tensor[0], 0, s->region[0],
+				    s->bytes, TIMEOUT_NS),
+			 "pst_upload");
+	else if (way == PENSTOCK_DOWNLOAD)
+		penstock(s,
+			 pst_download(s->conn, s->region[0], s->tensor[0], 0,
+				      s->bytes, TIMEOUT_NS),
+			 "pst_download");
+	else if (way == UPLOAD)
+		cuda(cudaMemcpyAsync(s->device[0], s->pinned[0], s->bytes,
+				     cudaMemcpyHostToDevice, s->stream),
+		     "a copy");
+	else
+		cuda(cudaMemcpyAsync(s->pinned[0], s->device[0], s->bytes,
+				     cudaMemcpyDeviceToHost, s->stream),
+		     "a copy");
+	cuda(cudaStreamSynchronize(s->stream), "a copy");
+}
+
 static double run(const struct side *s, int way)
 {
 	const uint64_t start = pst_bench_now_ns();
@@ -210,10 +249,18 @@ static double run(const struct side *s, int way)
 	case PENSTOCK_RESIDENT:
 		by_penstock(s, 1);
 		break;
-	default:
+	case RESIDENT:
 		by_cublas(s, 1);
+		break;
+	default:
+		copy(s, way);
 	}
 	return (double)(pst_bench_now_ns() - start) / PST_BENCH_S;
+}
+
+static double gbps(const struct side *s, const double *t, int runs)
+{
+	return (double)s->bytes / pst_median(t, (size_t)runs) / 1e9;
 }
 
 static void measure(struct side *s, uint32_t n, int runs)
@@ -240,8 +287,16 @@ static void measure(struct side *s, uint32_t n, int runs)
 		      pst_median(t[RESIDENT], (size_t)runs)));
 	printf(",\"copy_compute_copy/penstock\":%.4f",
 	       pst_ratio_median(t[COPIES], t[PENSTOCK], (size_t)runs));
-	printf(",\"penstock_resident/resident\":%.4f}\n",
+	printf(",\"penstock_resident/resident\":%.4f",
 	       pst_ratio_median(t[PENSTOCK_RESIDENT], t[RESIDENT],
+				(size_t)runs));
+	printf(",\"upload_gbps\":%.2f,\"download_gbps\":%.2f",
+	       gbps(s, t[PENSTOCK_UPLOAD], runs),
+	       gbps(s, t[PENSTOCK_DOWNLOAD], runs));
+	printf(",\"upload/penstock_upload\":%.4f",
+	       pst_ratio_median(t[UPLOAD], t[PENSTOCK_UPLOAD], (size_t)runs));
+	printf(",\"download/penstock_download\":%.4f}\n",
+	       pst_ratio_median(t[DOWNLOAD], t[PENSTOCK_DOWNLOAD],
 				(size_t)runs));
 	give(s);
 }
