@@ -132,6 +132,22 @@ void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
 		      (unsigned long long)n);
 }
 
+uint64_t fix_calls(void (*session)(uint64_t n, struct fix_outcome *out))
+{
+	struct fix_outcome out;
+	uint64_t least = UINT64_MAX;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		fix_apart(session, 0, &out);
+		ck_assert_int_eq(out.r, 0);
+		ck_assert(!out.left);
+		if (out.calls < least)
+			least = out.calls;
+	}
+	return least;
+}
+
 uint64_t fix_stride(uint64_t n)
 {
 	return getenv("PST_CUDA_FULL") || n < 48 ? 1 : n / 24;
@@ -246,12 +262,13 @@ void fix_compare(const struct pst_op *op, const double *want,
 		got = number_get(at(&op->c), op->dtype_c, i);
 		if (isnan(want[i]) && isnan(got))
 			continue;
-		ck_assert_msg(
-			fabs(got - want[i]) <= (bound ? bound[i] : 0),
-			"element %llu of c (%u x %u x %u, batch %u, types "
-			"%u %u): %.17g, not %.17g within %g",
-			(unsigned long long)i, op->m, op->n, op->k, op->batch,
-			op->dtype, op->dtype_c, got, want[i],
-			bound ? bound[i] : 0);
+		/* Each assertion is a write to a file. */
+		if (fabs(got - want[i]) <= (bound ? bound[i] : 0))
+			continue;
+		ck_abort_msg("element %llu of c (%u x %u x %u, batch %u, types "
+			     "%u %u): %.17g, not %.17g within %g",
+			     (unsigned long long)i, op->m, op->n, op->k,
+			     op->batch, op->dtype, op->dtype_c, got, want[i],
+			     bound ? bound[i] : 0);
 	}
 }

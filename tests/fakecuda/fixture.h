@@ -49,6 +49,12 @@ struct fix_outcome {
 void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
 	       struct fix_outcome *ret);
 
+/* Calls of a session in which nothing fails: the fewest of several, since how
+ * many a calibration makes depends on the clock, as does how often one asks
+ * whether all is done. Fails the test when that one fails or leaves something.
+ */
+uint64_t fix_calls(void (*session)(uint64_t n, struct fix_outcome *out));
+
 /* How far apart the calls are that tests let fail: 1 with PST_CUDA_FULL set,
  * which takes minutes; else so many that about 24 of n are tried. */
 uint64_t fix_stride(uint64_t n);

@@ -399,35 +399,24 @@ static void session(uint64_t n, struct fix_outcome *out)
 	out->calls = fakecuda_calls();
 }
 
-/* Of a session in which nothing fails. How many a calibration makes depends on
- * the clock, and how often one asks whether all is done. */
-static uint64_t calls_of_a_session(void)
-{
-	struct fix_outcome out;
-
-	fix_apart(session, 0, &out);
-	ck_assert_int_eq(out.r, 0);
-	ck_assert(!out.left);
-	return out.calls;
-}
-
 /* A little beyond what one session needed. */
 START_TEST(any_call_may_fail_once)
 {
-	const uint64_t n = calls_of_a_session() + 20;
-	unsigned int failed = 0, odd = 0, made = 0;
+	const uint64_t n = fix_calls(session) + 20;
+	unsigned int failed = 0, odd = 0, made = 0, tried = 0;
 	struct fix_outcome out;
 	uint64_t i;
 
 	for (i = 1; i <= n; i += fix_stride(n)) {
 		fix_apart(session, i, &out);
+		tried++;
 		/* Not each gets as far as its call. */
 		made += out.calls >= i;
 		failed += out.r < 0;
 		/* An odd answer to "are you idle" may look like a loss. */
 		odd += out.left;
 	}
-	ck_assert_uint_gt(made, 10);
+	ck_assert_uint_gt(made, tried / 2);
 	ck_assert_uint_gt(failed, made / 2);
 	ck_assert_uint_le(odd, made / 5);
 }
@@ -435,7 +424,7 @@ END_TEST
 
 START_TEST(a_card_may_be_lost_at_any_call)
 {
-	const uint64_t n = calls_of_a_session();
+	const uint64_t n = fix_calls(session);
 	struct fix_outcome out;
 	uint64_t i;
 

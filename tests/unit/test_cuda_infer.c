@@ -246,19 +246,19 @@ static void check_rows(const struct pst_op *op, double tolerance)
 {
 	const float *in = (float *)(void *)(fix_mem + op->a.off);
 	const float *out = (float *)(void *)(fix_mem + op->c.off);
-	double want[MAX_WIDTH];
+	double want[MAX_WIDTH], got;
 	uint32_t i, j;
 
 	for (i = 0; i < op->m; i++) {
 		reference(in + (uint64_t)i * op->lda, want);
-		for (j = 0; j < op->n; j++)
-			ck_assert_msg(
-				fabs((double)out[(uint64_t)i * op->ldc + j] -
-				     want[j]) <= tolerance,
-				"row %u of %u, element %u: %g, not %g", i,
-				op->m, j,
-				(double)out[(uint64_t)i * op->ldc + j],
-				want[j]);
+		for (j = 0; j < op->n; j++) {
+			/* Each assertion is a write to a file. */
+			got = (double)out[(uint64_t)i * op->ldc + j];
+			if (fabs(got - want[j]) <= tolerance)
+				continue;
+			ck_abort_msg("row %u of %u, element %u: %g, not %g", i,
+				     op->m, j, got, want[j]);
+		}
 	}
 }
 
@@ -396,21 +396,19 @@ static void session(uint64_t n, struct fix_outcome *out)
 
 START_TEST(any_call_may_fail_once)
 {
-	unsigned int failed = 0, odd = 0, made = 0;
+	const uint64_t n = fix_calls(session);
+	unsigned int failed = 0, odd = 0, made = 0, tried = 0;
 	struct fix_outcome out;
-	uint64_t i, n;
+	uint64_t i;
 
-	fix_apart(session, 0, &out);
-	ck_assert_int_eq(out.r, 0);
-	ck_assert(!out.left);
-	n = out.calls;
 	for (i = 1; i <= n; i += fix_stride(n)) {
 		fix_apart(session, i, &out);
+		tried++;
 		made += out.calls >= i;
 		failed += out.r < 0;
 		odd += out.left;
 	}
-	ck_assert_uint_gt(made, 10);
+	ck_assert_uint_gt(made, tried / 2);
 	ck_assert_uint_gt(failed, made / 2);
 	/* An odd answer to "are you idle" leaves a model to the process. */
 	ck_assert_uint_le(odd, made / 5);
