@@ -394,14 +394,12 @@ static int cuda_begin(struct pst_backend *b, struct pst_backend_op *bop,
 	l->failed = 0;
 	l->other = NULL;
 	r = begin_pieces(b, l, &bop->op, err);
-	if (r < 0) {
-		l->other = NULL;
-		goto failed;
-	}
-	if (uses_memory(&bop->op))
+	if (r == 0 && uses_memory(&bop->op))
 		r = pst_cuda_wait_memory(b, l->stream, err);
 	if (r == 0)
 		return 0;
+	/* Nothing was issued; a model's stream may end with the model. */
+	lane_end(b, l);
 failed:
 	pst_cuda_check_lost(b, err);
 	return r;
