@@ -418,15 +418,12 @@ static bool stream_busy(const struct CUstream_st *s)
 
 cudaError_t cudaStreamQuery(cudaStream_t s)
 {
-	cudaError_t e = fakecuda_call();
 	bool busy;
 
-	if (e != cudaSuccess)
-		return e;
 	pthread_mutex_lock(&lock);
-	busy = stream_busy(s);
+	busy = stream_busy(s) && !g.lost;
 	pthread_mutex_unlock(&lock);
-	return busy ? cudaErrorNotReady : cudaSuccess;
+	return busy ? cudaErrorNotReady : fakecuda_call();
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
@@ -481,15 +478,12 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t s)
 
 cudaError_t cudaEventQuery(cudaEvent_t event)
 {
-	cudaError_t e = fakecuda_call();
-	bool done;
+	bool busy;
 
-	if (e != cudaSuccess)
-		return e;
 	pthread_mutex_lock(&lock);
-	done = !event->fence || event->fence->done;
+	busy = event->fence && !event->fence->done && !g.lost;
 	pthread_mutex_unlock(&lock);
-	return done ? cudaSuccess : cudaErrorNotReady;
+	return busy ? cudaErrorNotReady : fakecuda_call();
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t event,

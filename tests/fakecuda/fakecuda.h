@@ -39,7 +39,8 @@ struct fakecuda_config {
 void fakecuda_reset(const struct fakecuda_config *c);
 struct fakecuda_config fakecuda_default(void);
 
-/* Calls so far that can fail. */
+/* Calls so far that can fail; questions that were answered with "not yet" are
+ * none, as their number depends on the clock. */
 uint64_t fakecuda_calls(void);
 
 /* The n-th call from now (1: the next) fails once with e. 0: none. */

@@ -113,6 +113,9 @@ void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
 		session(n, out);
 		out->problems = fakecuda_problems();
 		memcpy(out->problem, fakecuda_problem(), sizeof(out->problem));
+		/* What was left on purpose is no leak. */
+		if (out->left)
+			_exit(EXIT_SUCCESS);
 		exit(EXIT_SUCCESS);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -146,11 +149,6 @@ uint64_t fix_calls(void (*session)(uint64_t n, struct fix_outcome *out))
 			least = out.calls;
 	}
 	return least;
-}
-
-uint64_t fix_stride(uint64_t n)
-{
-	return getenv("PST_CUDA_FULL") || n < 48 ? 1 : n / 24;
 }
 
 double fix_noise(void)

@@ -55,10 +55,6 @@ void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
  */
 uint64_t fix_calls(void (*session)(uint64_t n, struct fix_outcome *out));
 
-/* How far apart the calls are that tests let fail: 1 with PST_CUDA_FULL set,
- * which takes minutes; else so many that about 24 of n are tried. */
-uint64_t fix_stride(uint64_t n);
-
 /* Deterministic, in (-1, 1). */
 double fix_noise(void);
 

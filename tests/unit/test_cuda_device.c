@@ -207,8 +207,9 @@ START_TEST(tensors_begin_with_zeros_and_keep_what_is_copied)
 	memset(fix_mem, 0x55, 8 << 20);
 	op = copy_op(t, 100, NULL, 3, n);
 	run(&op);
-	for (i = 0; i < n; i++)
-		ck_assert_uint_eq(fix_mem[3 + i], 0);
+	for (i = 0; i < n && !fix_mem[3 + i]; i++)
+		;
+	ck_assert_uint_eq(i, n);
 	ck_assert_uint_eq(fix_mem[2], 0x55);
 	ck_assert_uint_eq(fix_mem[3 + n], 0x55);
 	for (i = 0; i < n; i++)
@@ -379,7 +380,8 @@ static void session(uint64_t n, struct fix_outcome *out)
 		out->r = fix_run(&op, &err);
 		r = fix_ops->alloc(fix_backend, 1 << 16, &t, &err);
 		if (r == 0) {
-			copy = copy_op(NULL, 0, t, 0, 1 << 16);
+			/* Only the arena is memory of a device. */
+			copy = copy_op(NULL, PST_WIRE_CTL_SIZE, t, 0, 1 << 16);
 			r = fix_run(&copy, &err);
 			if (!out->r)
 				out->r = r;
@@ -407,7 +409,7 @@ START_TEST(any_call_may_fail_once)
 	struct fix_outcome out;
 	uint64_t i;
 
-	for (i = 1; i <= n; i += fix_stride(n)) {
+	for (i = 1; i <= n; i++) {
 		fix_apart(session, i, &out);
 		tried++;
 		/* Not each gets as far as its call. */
@@ -429,7 +431,7 @@ START_TEST(a_card_may_be_lost_at_any_call)
 	uint64_t i;
 
 	lose = true;
-	for (i = 1; i <= n; i += fix_stride(n)) {
+	for (i = 1; i <= n; i++) {
 		fix_apart(session, i, &out);
 		ck_assert_msg(out.r < 0 || i > out.closing_at || i > out.calls,
 			      "call %llu: no error", (unsigned long long)i);

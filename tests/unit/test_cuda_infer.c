@@ -371,7 +371,8 @@ static void session(uint64_t n, struct fix_outcome *out)
 	void *model;
 	int i;
 
-	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), 0);
+	/* Little memory is calibrated soon. */
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, "256K", &err), 0);
 	everything(PST_WIRE_F32);
 	out->calls = fakecuda_calls();
 	fakecuda_fail(n, cudaErrorUnknown);
@@ -401,7 +402,7 @@ START_TEST(any_call_may_fail_once)
 	struct fix_outcome out;
 	uint64_t i;
 
-	for (i = 1; i <= n; i += fix_stride(n)) {
+	for (i = 1; i <= n; i++) {
 		fix_apart(session, i, &out);
 		tried++;
 		made += out.calls >= i;
