@@ -181,12 +181,29 @@ static int plan_initramfs_tools(struct pst_plan *p, const struct pst_journal *j,
 			     0755, true, err);
 }
 
+/* Alpine's, Gentoo's and other makers are not known here. */
+static int note_other_maker(struct pst_plan *p, struct pst_error *err)
+{
+	const unsigned int known = PST_TARGET_MKINITCPIO | PST_TARGET_DRACUT |
+				   PST_TARGET_INITRAMFS_TOOLS |
+				   PST_TARGET_NIXOS;
+
+	if (p->request.targets || p->targets & known ||
+	    pst_module_state(&p->loaded, "vfio-pci") == PST_MODULE_BUILTIN)
+		return 0;
+	return pst_plan_note(p, err,
+			     "no settings of mkinitcpio, dracut or "
+			     "initramfs-tools were found: where something else "
+			     "makes the initramfs, have it load vfio_pci vfio "
+			     "vfio_iommu_type1 before any other driver");
+}
+
 int pst_plan_initramfs(struct pst_plan *p, const struct pst_journal *j,
 		       struct pst_error *err)
 {
-	int rc = 0;
+	int rc = note_other_maker(p, err);
 
-	if (p->targets & PST_TARGET_MKINITCPIO)
+	if (rc == 0 && p->targets & PST_TARGET_MKINITCPIO)
 		rc = plan_mkinitcpio(p, j, err);
 	if (rc == 0 && p->targets & PST_TARGET_DRACUT)
 		rc = plan_dracut(p, j, err);

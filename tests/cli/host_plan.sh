@@ -226,6 +226,9 @@ look() {
 round --region 4G
 expect "the mount is enabled" 0 "systemctl enable --now dev-hugepages2M" \
 	plan --region 4G
+check "and that the initramfs is not known" grep -q \
+	"^note: no settings of mkinitcpio, dracut or initramfs-tools" \
+	"$tmp/stdout"
 
 # ---- NixOS ------------------------------------------------------------------
 begin nixos GenuineIntel
