@@ -532,13 +532,15 @@ def sigterm_drains_and_says_goodbye(start):
     a = start("--threads", "1")
     c = Conn(a).open()
     idle = Conn(a).open(flags=CONTROL_ONLY)
-    waiting = Conn(a)
     off = c.lease(48 * MIB)[1][0]
-    n = 2000
+    # Long enough to be met, and so short that the one that runs is over before
+    # HELLO is due.
+    n = 1400
     for i in range(4):
         c.gemm(i, off, off + 16 * MIB, off + 32 * MIB, n)
     # The first one runs.
-    time.sleep(0.05)
+    time.sleep(0.03)
+    waiting = Conn(a)
     t = time.monotonic()
     a.proc.terminate()
     got = [c.reap()[:2] for _ in range(4)]
