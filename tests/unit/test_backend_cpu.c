@@ -406,7 +406,7 @@ static void fill(uint64_t off, uint64_t size, uint64_t pattern,
 					    .dtype = dtype,
 					    .pattern = pattern,
 					    .pattern_size = width,
-					    .a = {off, size}}};
+					    .a = {.off = off, .size = size}}};
 	uint64_t i, wrong = 0;
 
 	memset(mem + off - 8, 0xee, size + 16);
@@ -454,7 +454,7 @@ START_TEST(checksum_is_XXH3_whole_and_in_slices)
 		for (i = 0; i < PST_ARRAY_SIZE(sizes); i++) {
 			bop = (struct pst_backend_op){
 				.op = {.op = PST_WIRE_OP_CHECKSUM,
-				       .a = {64, sizes[i]}}};
+				       .a = {.off = 64, .size = sizes[i]}}};
 			finish(&bop);
 			ck_assert_uint_eq(bop.result,
 					  XXH3_64bits(mem + 64, sizes[i]));
@@ -466,8 +466,8 @@ END_TEST
 
 START_TEST(a_cancelled_operation_has_let_go_at_once)
 {
-	struct pst_backend_op bop = {
-		.op = {.op = PST_WIRE_OP_CHECKSUM, .a = {64, 5000000}}};
+	struct pst_backend_op bop = {.op = {.op = PST_WIRE_OP_CHECKSUM,
+					    .a = {.off = 64, .size = 5000000}}};
 	struct pst_error err;
 
 	pst_backend_cpu_set_slice(backend, 1);
