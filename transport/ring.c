@@ -32,21 +32,12 @@ int pst_lane_client_submit(struct pst_lane_client *l,
 			   const struct pst_wire_sqe *sqe)
 {
 	struct pst_wire_sqe *slot = &l->lane->sq[l->sq_tail % PST_WIRE_SLOTS];
-	struct pst_wire_sqe line0;
 
 	if (l->sq_tail - l->cq_head >= PST_WIRE_SLOTS)
 		return -EAGAIN;
-	memcpy(&line0, sqe, PST_WIRE_LINE);
-	line0.flags &= (uint8_t)~PST_WIRE_LINE1_SAME;
-	if (sqe->op == PST_WIRE_OP_NOP) {
-		/* Has no line 1. */
-	} else if (memcmp(l->line1, &sqe->off_b, PST_WIRE_LINE) == 0) {
-		line0.flags |= PST_WIRE_LINE1_SAME;
-	} else {
+	if (sqe->op != PST_WIRE_OP_NOP)
 		pst_shm_write(&slot->off_b, &sqe->off_b, PST_WIRE_LINE);
-		memcpy(l->line1, &sqe->off_b, PST_WIRE_LINE);
-	}
-	pst_shm_write(&slot->tag, &line0.tag, LINE_BODY);
+	pst_shm_write(&slot->tag, &sqe->tag, LINE_BODY);
 	/* Partner: the acquire in pst_lane_agent_ready(). */
 	pst_shm_store_release(&slot->seq, l->sq_tail + 1);
 	l->sq_tail++;
@@ -123,24 +114,6 @@ static int reserve_cqe(struct pst_lane_agent *l)
 	return l->sq_head - head < PST_WIRE_SLOTS;
 }
 
-/* Line 0 is in *ret. */
-static void take_line1(struct pst_lane_agent *l,
-		       const struct pst_wire_sqe *slot,
-		       struct pst_wire_sqe *ret)
-{
-	const bool same = ret->flags & PST_WIRE_LINE1_SAME;
-
-	ret->flags &= (uint8_t)~PST_WIRE_LINE1_SAME;
-	if (ret->op == PST_WIRE_OP_NOP) {
-		memset(&ret->off_b, 0, PST_WIRE_LINE);
-	} else if (same) {
-		memcpy(&ret->off_b, l->line1, PST_WIRE_LINE);
-	} else {
-		pst_shm_read(&ret->off_b, &slot->off_b, PST_WIRE_LINE);
-		memcpy(l->line1, &ret->off_b, PST_WIRE_LINE);
-	}
-}
-
 int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret)
 {
 	const struct pst_wire_sqe *slot =
@@ -153,7 +126,10 @@ int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret)
 	if (r <= 0)
 		return r;
 	pst_shm_read(&ret->tag, &slot->tag, LINE_BODY);
-	take_line1(l, slot, ret);
+	if (ret->op != PST_WIRE_OP_NOP)
+		pst_shm_read(&ret->off_b, &slot->off_b, PST_WIRE_LINE);
+	else
+		memset(&ret->off_b, 0, PST_WIRE_LINE);
 	ret->seq = l->sq_head + 1;
 	l->sq_head++;
 	/* For observers; no one waits for it. */

@@ -28,7 +28,6 @@ struct pst_lane_client {
 	uint64_t cq_head;   /* reaped */
 	uint64_t wake_gen;  /* own need_wake word; odd: armed */
 	uint64_t woken_gen; /* last generation of the agent that was woken */
-	uint8_t line1[PST_WIRE_LINE]; /* of the last entry that had one */
 };
 
 /* The agent's end. */
@@ -38,7 +37,6 @@ struct pst_lane_agent {
 	uint64_t cq_tail;      /* posted */
 	uint64_t cq_head_seen; /* client_cq_head when last looked at, checked */
 	uint64_t woken_gen;
-	uint8_t line1[PST_WIRE_LINE]; /* of the last entry that had one */
 };
 
 /* Zeroes a lane before it is leased (agent), and binds to it. */
@@ -47,8 +45,7 @@ void pst_lane_client_init(struct pst_lane_client *l, struct pst_wire_lane *lane,
 			  struct pst_wire_word *agent_wake);
 
 /*
- * Publishes one entry (its seq field is ignored; whether line 1 is left out is
- * decided here). Returns 0, or -EAGAIN when
+ * Publishes one entry (its seq field is ignored). Returns 0, or -EAGAIN when
  * PST_WIRE_SLOTS are outstanding. Then call pst_lane_client_must_wake().
  */
 int pst_lane_client_submit(struct pst_lane_client *l,
@@ -91,8 +88,7 @@ static inline bool pst_lane_agent_ready(const struct pst_lane_agent *l)
 /*
  * Takes one entry into private memory: 1 and *ret, 0 when there is none or no
  * CQE can be reserved for it, -EPROTO when client_cq_head is impossible. For
- * a NOP line 1 is not read and is zero in *ret; one that was left out is filled
- * in, and PST_WIRE_LINE1_SAME is never set in *ret.
+ * a NOP line 1 is not read and is zero in *ret.
  */
 int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret);
 

@@ -191,9 +191,6 @@ enum pst_wire_op {
 #define PST_WIRE_B_TENSOR    2U
 #define PST_WIRE_C_TENSOR    4U
 #define PST_WIRE_BIAS_TENSOR 8U
-/* Line 1 is that of the lane's last entry before it that had one (at first:
- * zeros), and is neither written nor read. */
-#define PST_WIRE_LINE1_SAME 0x80U
 
 /* SQE compute: how a product of F32 operands may be computed. */
 enum pst_wire_compute {
@@ -215,8 +212,7 @@ enum pst_wire_act {
 
 /*
  * Submission. Line 0 says all that NOP needs, so that a NOP moves one line;
- * line 1 is read for the other operations only, and only where it differs from
- * the one before (PST_WIRE_LINE1_SAME): a call made again moves one line, too.
+ * line 1 is read for the other operations only.
  *
  * GEMM: D = act(alpha op(A) op(B) + beta C + bias), op(A) m x k, op(B) k x n,
  * C and D m x n; D is written in C's place. Leading dimensions as in CBLAS for
@@ -241,7 +237,7 @@ struct pst_wire_sqe {
 	uint8_t op;
 	uint8_t order;
 	uint8_t trans;
-	uint8_t flags; /* PST_WIRE_x_TENSOR, PST_WIRE_LINE1_SAME */
+	uint8_t flags; /* PST_WIRE_x_TENSOR */
 	uint8_t dtype; /* of A and B */
 	uint8_t dtype_c;
 	uint8_t compute;  /* enum pst_wire_compute */

@@ -83,49 +83,6 @@ START_TEST(a_nop_shows_nothing_of_what_was_in_its_second_line)
 }
 END_TEST
 
-/* What a call takes that is made again: line 1 is not even looked at. */
-START_TEST(a_second_line_that_is_as_before_is_left_out)
-{
-	struct pst_wire_sqe sqe, got;
-	unsigned int i;
-
-	memset(&sqe, 0x5a, sizeof(sqe));
-	sqe.op = PST_WIRE_OP_GEMM;
-	for (i = 0; i < 5; i++) {
-		sqe.off_a = i;
-		sqe.off_b = i / 3;
-		ck_assert_int_eq(pst_lane_client_submit(&client[0], &sqe), 0);
-		/* 0 and 3 bring a line, 1, 2 and 4 do not. */
-		ck_assert_int_eq(
-			!(lanes[0].sq[2 * i].flags & PST_WIRE_LINE1_SAME),
-			i % 3 == 0);
-		if (i % 3)
-			memset(&lanes[0].sq[2 * i].off_b, 0xee, 64);
-		/* A NOP between them changes nothing. */
-		ck_assert_int_eq(submit(0, 1), 0);
-		ck_assert_int_eq(pst_lane_agent_take(&agent[0], &got), 1);
-		ck_assert_mem_eq(&got.tag, &sqe.tag, sizeof(sqe) - 8);
-		ck_assert_int_eq(pst_lane_agent_take(&agent[0], &got), 1);
-	}
-}
-END_TEST
-
-START_TEST(a_lane_begins_with_a_second_line_of_zeros)
-{
-	struct pst_wire_sqe sqe, got;
-
-	memset(&lanes[0].sq[0], 0xee, sizeof(lanes[0].sq[0]));
-	memset(&sqe, 0, sizeof(sqe));
-	sqe.op = PST_WIRE_OP_GEMM;
-	/* What a library leaves in it is not what is sent. */
-	sqe.flags = PST_WIRE_LINE1_SAME;
-	ck_assert_int_eq(pst_lane_client_submit(&client[0], &sqe), 0);
-	ck_assert_int_eq(pst_lane_agent_take(&agent[0], &got), 1);
-	sqe.flags = 0;
-	ck_assert_mem_eq(&got.tag, &sqe.tag, sizeof(sqe) - 8);
-}
-END_TEST
-
 START_TEST(no_more_than_the_slots_are_outstanding)
 {
 	struct pst_wire_sqe got;
@@ -365,8 +322,6 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_lane_is_empty_after_init_whatever_was_there);
 	tcase_add_test(tc, entries_arrive_whole_and_in_order_over_many_laps);
 	tcase_add_test(tc, a_nop_shows_nothing_of_what_was_in_its_second_line);
-	tcase_add_test(tc, a_second_line_that_is_as_before_is_left_out);
-	tcase_add_test(tc, a_lane_begins_with_a_second_line_of_zeros);
 	tcase_add_test(tc, no_more_than_the_slots_are_outstanding);
 	tcase_add_test(tc,
 		       the_agent_takes_nothing_without_a_reserved_completion);
