@@ -32,6 +32,11 @@
 #define LOOKS_A_CLOCK 8
 /* Timed things are looked at this often while the thread is busy. */
 #define TICK_NS PST_NS_PER_MS
+/* What is due after an operation waits so long for the next one of a client
+ * that waits for each, */
+#define BETWEEN_NS (20 * PST_NS_PER_US)
+/* and for so many operations. */
+#define PUT_OFF_MOST 8U
 /* Signs of life within the service manager's time; one may be late. */
 #define PINGS 3
 /* How long clients may go on submitting into a draining agent. */
@@ -70,6 +75,7 @@ struct pst_server {
 	bool slept;             /* since then */
 	uint64_t last_poll_ns;
 	uint64_t next_tick_ns;
+	unsigned int put_off;  /* operations since the tick was due */
 	uint64_t ping_ns;      /* between signs of life; 0: none */
 	uint64_t next_ping_ns; /* UINT64_MAX: none */
 };
@@ -380,6 +386,7 @@ static uint64_t tick(struct pst_server *s, uint64_t now_ns)
 	pst_aside_look(&s->aside, now_ns);
 	pst_agent_settle_late(&s->agent);
 	s->next_tick_ns = late;
+	s->put_off = 0;
 	/* While draining, and while a device does not give up an operation,
 	 * nothing comes that would wake the thread. */
 	if (s->phase != SERVING || pst_executor_stuck_since(s->agent.executor))
@@ -425,6 +432,18 @@ static bool spun_enough(struct pst_server *s, uint64_t now_ns)
 	if (!s->idle_since_ns)
 		s->idle_since_ns = now_ns;
 	return now_ns - s->idle_since_ns >= s->spin.now_ns;
+}
+
+/* Whether timed things are looked at now. After a product of 20 ms they are
+ * due, and with cold caches take longer than all else between it and the next,
+ * which the client has submitted meanwhile. */
+static bool tick_is_due(struct pst_server *s, bool worked, uint64_t now_ns)
+{
+	if (now_ns < s->next_tick_ns)
+		return false;
+	s->put_off += worked;
+	return s->phase != SERVING || s->put_off > PUT_OFF_MOST ||
+	       (s->idle_since_ns && now_ns - s->idle_since_ns >= BETWEEN_NS);
 }
 
 /* What ran has ended, and what waited behind it was answered; a client that
@@ -510,7 +529,7 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 		}
 		if (r < 0)
 			return pst_error_set_errno(err, r, "event loop");
-		if (!ticked && now >= s->next_tick_ns) {
+		if (!ticked && tick_is_due(s, worked, now)) {
 			tick(s, now);
 			ticked = true;
 		}
