@@ -87,6 +87,10 @@ struct pst_times {
 int pst_gate_nops(struct pst_gate *g, struct pst *c, uint64_t duration_ns,
 		  struct pst_times *ret);
 
+/* One product: how long the call took, in us. */
+int pst_gate_product_once(struct pst_gate *g, struct pst *c,
+			  const struct pst_gemm *gemm, double *ret_us);
+
 /* Products for duration_ns, at least three. */
 int pst_gate_products(struct pst_gate *g, struct pst *c,
 		      const struct pst_gemm *gemm, uint64_t duration_ns,

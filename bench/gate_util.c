@@ -118,6 +118,16 @@ static double median_us(uint64_t *ns, unsigned int n)
 	return (double)(ns[(n - 1) / 2] + ns[n / 2]) / 2e3;
 }
 
+int pst_gate_product_once(struct pst_gate *g, struct pst *c,
+			  const struct pst_gemm *gemm, double *ret_us)
+{
+	const uint64_t start = pst_bench_now_ns();
+	int r = pst_gemm(c, gemm, TIMEOUT_NS, NULL);
+
+	*ret_us = (double)(pst_bench_now_ns() - start) / (double)PST_BENCH_US;
+	return r < 0 ? failed(g, c, r) : 0;
+}
+
 int pst_gate_products(struct pst_gate *g, struct pst *c,
 		      const struct pst_gemm *gemm, uint64_t duration_ns,
 		      struct pst_times *ret)
