@@ -325,6 +325,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	}
 	rec->writes = call->writes;
 	rec->key = pst_pace_key(&call->sqe);
+	rec->start_ns = 0;
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
 		rec->blocks[i] = call->blocks[i];
 		if (rec->blocks[i])
@@ -376,12 +377,17 @@ int pst_call_run(struct pst *c, struct pst_call *call,
 int pst_call_run_async(struct pst *c, struct pst_call *call, uint64_t *ret_tag,
 		       struct pst_error *err)
 {
+	const bool idle = c->lane.sq_tail == c->lane.cq_head;
 	struct pst_record *rec;
 	int r = pst_call_submit(c, call, false, &rec, err);
 
-	if (!r)
-		*ret_tag = rec->done.tag;
-	return r;
+	if (r)
+		return r;
+	*ret_tag = rec->done.tag;
+	if (rec->key)
+		rec->start_ns =
+			pst_pace_start(&c->pace, rec->key, pst_now_ns(), idle);
+	return 0;
 }
 
 /* A NOP needs no buffer, so it may open a new session (unlocks). */

@@ -31,6 +31,7 @@ struct pst_record {
 	bool writes;  /* its result lies in a buffer */
 	bool lost;    /* its session ended; done.status says how */
 	uint64_t key; /* of its duration, see pace.h */
+	uint64_t start_ns; /* expected; 0: when one began to wait for it */
 	struct pst_block *blocks[PST_RECORD_BLOCKS]; /* busy by it, or NULL */
 	/* Places of tensors + 1, busy by it, or 0. */
 	uint32_t tensors[PST_RECORD_BLOCKS];

@@ -87,6 +87,20 @@ static void expected(const struct pst_pace_shape *s, uint64_t *ret_low,
 	*ret_high = sorted[n - 1 - n / OUTLIERS];
 }
 
+uint64_t pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
+			bool idle)
+{
+	const struct pst_pace_shape *s = shape_of(p, key);
+	const uint64_t start =
+		idle || p->free_ns < now_ns ? now_ns : p->free_ns;
+	uint64_t low = 0, high = 0;
+
+	if (key && s->key == key && s->n)
+		expected(s, &low, &high);
+	p->free_ns = start + low + (high - low) / 2;
+	return start;
+}
+
 void pst_pace_met(struct pst_pace *p, uint64_t key, bool met)
 {
 	struct pst_pace_shape *s = shape_of(p, key);

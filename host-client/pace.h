@@ -29,6 +29,7 @@ struct pst_pace {
 		late_ns; /* by which timed sleeps end late, and its deviation */
 	uint64_t late_dev_ns;
 	bool late_known;
+	uint64_t free_ns; /* when what was submitted so far has ended */
 };
 
 /*
@@ -44,8 +45,14 @@ struct pst_pace_plan {
  * worth it. */
 uint64_t pst_pace_key(const struct pst_wire_sqe *sqe);
 
-/* A plan for an operation that was submitted at start_ns by a connection that
- * spins for spin_ns. */
+/* When an operation that is submitted at now_ns will start: at once when
+ * nothing is outstanding (idle), else behind what was submitted before by this
+ * call. */
+uint64_t pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
+			bool idle);
+
+/* A plan for an operation that starts at start_ns, of a connection that spins
+ * for spin_ns. */
 void pst_pace_plan(struct pst_pace *p, uint64_t key, uint64_t start_ns,
 		   uint64_t spin_ns, struct pst_pace_plan *ret);
 

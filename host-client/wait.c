@@ -293,7 +293,9 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 	int r = 0;
 
 	if (key && c->spin_ns != UINT64_MAX)
-		pst_pace_plan(&c->pace, key, w->start_ns, c->spin_ns, &plan);
+		pst_pace_plan(&c->pace, key,
+			      rec->start_ns ? rec->start_ns : w->start_ns,
+			      c->spin_ns, &plan);
 	if (plan.sleep_until_ns)
 		r = doze(c, rec, w, plan.sleep_until_ns, err);
 	if (rec->state != PST_RECORD_PENDING || r)

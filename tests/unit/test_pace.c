@@ -54,6 +54,22 @@ START_TEST(a_long_operation_is_slept_through_and_its_end_met_awake)
 }
 END_TEST
 
+START_TEST(what_waits_behind_others_starts_when_they_have_ended)
+{
+	seen(10 * MS, 8);
+	ck_assert_uint_eq(pst_pace_start(&p, KEY, START, true), START);
+	ck_assert_uint_eq(pst_pace_start(&p, KEY, START + MS, false),
+			  START + 10 * MS);
+	ck_assert_uint_eq(pst_pace_start(&p, KEY, START + 2 * MS, false),
+			  START + 20 * MS);
+	/* They took less time, or more; what nobody knows takes none. */
+	ck_assert_uint_eq(pst_pace_start(&p, KEY + 1, START + 5 * MS, true),
+			  START + 5 * MS);
+	ck_assert_uint_eq(pst_pace_start(&p, KEY, START + 40 * MS, false),
+			  START + 40 * MS);
+}
+END_TEST
+
 START_TEST(a_short_operation_is_spun_for_without_a_sleep)
 {
 	seen(40 * US, 8);
@@ -194,6 +210,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, nothing_is_expected_of_what_was_not_seen);
 	tcase_add_test(tc,
 		       a_long_operation_is_slept_through_and_its_end_met_awake);
+	tcase_add_test(tc,
+		       what_waits_behind_others_starts_when_they_have_ended);
 	tcase_add_test(tc, a_short_operation_is_spun_for_without_a_sleep);
 	tcase_add_test(tc, one_accident_changes_nothing);
 	tcase_add_test(tc, a_new_pace_is_learnt_within_a_few_operations);
