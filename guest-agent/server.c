@@ -35,8 +35,9 @@
 /* What is due after an operation waits so long for the next one of a client
  * that waits for each, */
 #define BETWEEN_NS (20 * PST_NS_PER_US)
-/* and for so many operations. */
+/* and for so many operations; sockets are looked at again after this time. */
 #define PUT_OFF_MOST 8U
+#define POLL_LATE_NS PST_NS_PER_MS
 /* Signs of life within the service manager's time; one may be late. */
 #define PINGS 3
 /* How long clients may go on submitting into a draining agent. */
@@ -434,6 +435,20 @@ static bool spun_enough(struct pst_server *s, uint64_t now_ns)
 	return now_ns - s->idle_since_ns >= s->spin.now_ns;
 }
 
+/* Whether no operation follows the last one at once. */
+static bool is_quiet(const struct pst_server *s, uint64_t now_ns)
+{
+	return s->idle_since_ns && now_ns - s->idle_since_ns >= BETWEEN_NS;
+}
+
+static bool poll_is_due(const struct pst_server *s, uint64_t now_ns)
+{
+	/* The executor's clock may be behind the last look. */
+	if (now_ns <= s->last_poll_ns || now_ns - s->last_poll_ns < POLL_NS)
+		return false;
+	return now_ns - s->last_poll_ns >= POLL_LATE_NS || is_quiet(s, now_ns);
+}
+
 /* Whether timed things are looked at now. After a product of 20 ms they are
  * due, and with cold caches take longer than all else between it and the next,
  * which the client has submitted meanwhile. */
@@ -443,7 +458,7 @@ static bool tick_is_due(struct pst_server *s, bool worked, uint64_t now_ns)
 		return false;
 	s->put_off += worked;
 	return s->phase != SERVING || s->put_off > PUT_OFF_MOST ||
-	       (s->idle_since_ns && now_ns - s->idle_since_ns >= BETWEEN_NS);
+	       is_quiet(s, now_ns);
 }
 
 /* What ran has ended, and what waited behind it was answered; a client that
@@ -522,7 +537,7 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 		} else {
 			look_out(ex);
 		}
-		if (now - s->last_poll_ns >= POLL_NS && now > s->last_poll_ns) {
+		if (poll_is_due(s, now)) {
 			r = pst_loop_run(s->loop, 0);
 			pst_executor_away(ex);
 			s->last_poll_ns = now;
