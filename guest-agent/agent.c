@@ -164,7 +164,8 @@ const char *pst_agent_registration(const struct pst_agent *a)
 
 const char *pst_agent_registration_why(const struct pst_agent *a)
 {
-	return a->ops->registration ? a->ops->registration_why(a->backend) : "";
+	return a->ops->registration_why ? a->ops->registration_why(a->backend)
+					: "";
 }
 
 int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,

@@ -90,6 +90,17 @@ static void wake(struct pst_executor *ex, struct lane *l)
 		ex->config.hooks.wake(ex->config.arg, l->index);
 }
 
+/* A completion, for which a client may be spinning, goes before all else; then
+ * comes wake(). */
+static void publish(struct lane *l, const struct pst_wire_cqe *cqe)
+{
+	pst_lane_agent_post(&l->ring, cqe);
+	l->stats.ops++;
+	l->stats.compute_ns += cqe->compute_ns;
+	l->running = false;
+	l->giving_up = false;
+}
+
 /* A completion of an operation that did not run, or not to its end. */
 static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 			uint32_t status, const struct pst_error *err)
@@ -104,16 +115,10 @@ static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 	l->stats.errors++;
 	if (err)
 		pst_lane_keep_why(l, tag, err);
-	pst_lane_agent_post(&l->ring, &cqe);
-	l->stats.ops++;
-	l->stats.compute_ns += cqe.compute_ns;
-	l->running = false;
-	l->giving_up = false;
+	publish(l, &cqe);
 	wake(ex, l);
 }
 
-/* The completion of bop, for which a client may be spinning, goes before all
- * else; then comes wake(). */
 static void post_done(struct lane *l)
 {
 	const struct pst_wire_cqe cqe = {
@@ -124,11 +129,7 @@ static void post_done(struct lane *l)
 		.result = l->bop.result,
 	};
 
-	pst_lane_agent_post(&l->ring, &cqe);
-	l->stats.ops++;
-	l->stats.compute_ns += cqe.compute_ns;
-	l->running = false;
-	l->giving_up = false;
+	publish(l, &cqe);
 }
 
 static __attribute__((noinline)) void
