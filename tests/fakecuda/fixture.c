@@ -151,6 +151,26 @@ uint64_t fix_calls(void (*session)(uint64_t n, struct fix_outcome *out))
 	return least;
 }
 
+void fix_each_call_fails(void (*session)(uint64_t n, struct fix_outcome *out),
+			 uint64_t beyond)
+{
+	const uint64_t n = fix_calls(session) + beyond;
+	unsigned int failed = 0, odd = 0, made = 0;
+	struct fix_outcome out;
+	uint64_t i;
+
+	for (i = 1; i <= n; i++) {
+		fix_apart(session, i, &out);
+		/* Not each gets as far as its call. */
+		made += out.calls >= i;
+		failed += out.r < 0;
+		odd += out.left;
+	}
+	ck_assert_uint_gt(made, n / 2);
+	ck_assert_uint_gt(failed, made / 2);
+	ck_assert_uint_le(odd, made / 5);
+}
+
 double fix_noise(void)
 {
 	rng ^= rng << 13;

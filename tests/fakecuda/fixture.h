@@ -55,6 +55,12 @@ void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
  */
 uint64_t fix_calls(void (*session)(uint64_t n, struct fix_outcome *out));
 
+/* Lets each call of a session fail once, and some numbers beyond the last. Most
+ * failures must be told, and few leave something to the process: an odd answer
+ * to "are you idle" may look like a loss. */
+void fix_each_call_fails(void (*session)(uint64_t n, struct fix_outcome *out),
+			 uint64_t beyond);
+
 /* Deterministic, in (-1, 1). */
 double fix_noise(void);
 

@@ -401,26 +401,10 @@ static void session(uint64_t n, struct fix_outcome *out)
 	out->calls = fakecuda_calls();
 }
 
-/* A little beyond what one session needed. */
 START_TEST(any_call_may_fail_once)
 {
-	const uint64_t n = fix_calls(session) + 20;
-	unsigned int failed = 0, odd = 0, made = 0, tried = 0;
-	struct fix_outcome out;
-	uint64_t i;
-
-	for (i = 1; i <= n; i++) {
-		fix_apart(session, i, &out);
-		tried++;
-		/* Not each gets as far as its call. */
-		made += out.calls >= i;
-		failed += out.r < 0;
-		/* An odd answer to "are you idle" may look like a loss. */
-		odd += out.left;
-	}
-	ck_assert_uint_gt(made, tried / 2);
-	ck_assert_uint_gt(failed, made / 2);
-	ck_assert_uint_le(odd, made / 5);
+	/* How many calls a calibration makes depends on the clock. */
+	fix_each_call_fails(session, 20);
 }
 END_TEST
 
