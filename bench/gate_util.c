@@ -101,23 +101,6 @@ int pst_gate_nops(struct pst_gate *g, struct pst *c, uint64_t duration_ns,
 	return 0;
 }
 
-/* A difference of long calls is less than a bucket of their histogram: the
- * median of few calls is taken from themselves. */
-#define MAX_EXACT 1024U
-
-static int by_value(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median_us(uint64_t *ns, unsigned int n)
-{
-	qsort(ns, n, sizeof(*ns), by_value);
-	return (double)(ns[(n - 1) / 2] + ns[n / 2]) / 2e3;
-}
-
 int pst_gate_product_once(struct pst_gate *g, struct pst *c,
 			  const struct pst_gemm *gemm, double *ret_us)
 {
@@ -133,7 +116,6 @@ int pst_gate_products(struct pst_gate *g, struct pst *c,
 		      struct pst_times *ret)
 {
 	const uint64_t begin = pst_bench_now_ns();
-	static uint64_t exact[MAX_EXACT];
 	struct pst_completion done;
 	uint64_t start, end, ns;
 	unsigned int n = 0;
@@ -151,15 +133,12 @@ int pst_gate_products(struct pst_gate *g, struct pst *c,
 		if (++n <= WARM_CALLS)
 			continue;
 		ns = end - start;
-		if (n - WARM_CALLS <= MAX_EXACT)
-			exact[n - WARM_CALLS - 1] = ns;
 		pst_hist_add(&calls, ns);
 		pst_hist_add(&computes, done.compute_ns);
 		pst_hist_add(&overheads,
 			     ns > done.compute_ns ? ns - done.compute_ns : 0);
 	} while (end - begin < duration_ns || n < WARM_CALLS + MIN_PRODUCTS);
-	n -= WARM_CALLS;
-	ret->p50 = n <= MAX_EXACT ? median_us(exact, n) : us(&calls, 50);
+	ret->p50 = us(&calls, 50);
 	ret->p99 = us(&calls, 99);
 	ret->overhead50 = us(&overheads, 50);
 	ret->overhead99 = us(&overheads, 99);

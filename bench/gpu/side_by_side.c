@@ -12,8 +12,8 @@
  * and tensor) beside "upload" and "download" (cudaMemcpyAsync, pinned memory).
  * All alternate, so that what slows the machine slows all. "added_us" is what
  * penstock adds to a product of resident data. $PENSTOCK_ENDPOINT names the
- *agent, which must have a cuda backend; its region has to hold three matrices
- *(bench/gpu/run sees to both). Exit: 0, 1, or 77 without a card.
+ * agent, which must have a cuda backend; its region has to hold three matrices
+ * (bench/gpu/run sees to both). Exit: 0, 1, or 77 without a card.
  */
 #include <getopt.h>
 #include <stdint.h>
