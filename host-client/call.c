@@ -232,8 +232,8 @@ static int gemm_tensors(struct pst *c, const struct pst_gemm *g,
 			       &s->off_bias, err);
 }
 
-static int prepare_gemm(struct pst *c, const struct pst_gemm *g,
-			struct pst_call *call, struct pst_error *err)
+int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
+		     struct pst_call *call, struct pst_error *err)
 {
 	const bool writes = g->m && g->n;
 	const bool reads = writes && g->k && g->alpha != 0;
@@ -374,12 +374,12 @@ int pst_call_run(struct pst *c, struct pst_call *call,
 	return r < 0 ? r : pst_call_finish(c, rec, w, done, err);
 }
 
-int pst_call_run_async(struct pst *c, struct pst_call *call, uint64_t *ret_tag,
-		       struct pst_error *err)
+int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
+		       uint64_t *ret_tag, struct pst_error *err)
 {
 	const bool idle = c->lane.sq_tail == c->lane.cq_head;
 	struct pst_record *rec;
-	int r = pst_call_submit(c, call, false, &rec, err);
+	int r = pst_call_submit(c, call, claimed, &rec, err);
 
 	if (r)
 		return r;
@@ -452,7 +452,7 @@ static int prepare_again(struct pst *c, const struct pst_gemm *g,
 
 	if (pst_memo_find(c, g, call))
 		return 0;
-	r = prepare_gemm(c, g, call, err);
+	r = pst_gemm_prepare(c, g, call, err);
 	if (!r)
 		pst_memo_keep(c, g, call);
 	return r;
@@ -521,7 +521,7 @@ int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
 	pst_lock(c);
 	r = prepare_nop(c, UINT64_MAX, &call, &err);
 	if (!r)
-		r = pst_call_run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -533,9 +533,9 @@ int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 	int r;
 
 	pst_lock(c);
-	r = prepare_gemm(c, g, &call, &err);
+	r = pst_gemm_prepare(c, g, &call, &err);
 	if (!r)
-		r = pst_call_run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -550,7 +550,7 @@ int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	pst_lock(c);
 	r = prepare_span(c, dst, n, pattern, pattern_size, &call, &err);
 	if (!r)
-		r = pst_call_run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -565,7 +565,7 @@ int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 	pst_lock(c);
 	r = prepare_span(c, src, n, 0, 0, &call, &err);
 	if (!r)
-		r = pst_call_run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

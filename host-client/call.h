@@ -46,6 +46,10 @@ PST_MUST_USE int pst_call_tensor(struct pst *c, struct pst_call *call,
 PST_MUST_USE int pst_call_check(struct pst *c, const struct pst_call *call,
 				struct pst_op *ret, struct pst_error *err);
 
+/* Fills in a product's descriptor and checks it. */
+PST_MUST_USE int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
+				  struct pst_call *call, struct pst_error *err);
+
 /* Fills in a COPY's descriptor and checks it. */
 PST_MUST_USE int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
 				  struct pst_call *call, struct pst_error *err);
@@ -73,9 +77,11 @@ PST_MUST_USE int pst_call_run(struct pst *c, struct pst_call *call,
 			      struct pst_completion *done,
 			      struct pst_error *err);
 
-/* Submits it; *ret_tag names it from then on. */
+/* Submits it; *ret_tag names it from then on. claimed: see
+ * pst_call_submit(). */
 PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,
-				    uint64_t *ret_tag, struct pst_error *err);
+				    bool claimed, uint64_t *ret_tag,
+				    struct pst_error *err);
 
 /* A wait that begins now. */
 static inline struct pst_waiter pst_waiter_new(uint64_t timeout_ns)

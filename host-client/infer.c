@@ -95,7 +95,7 @@ int pst_submit_infer(struct pst *c, const struct pst_infer *f,
 	pst_lock(c);
 	r = prepare(c, f, &call, &err);
 	if (!r)
-		r = pst_call_run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

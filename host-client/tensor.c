@@ -297,7 +297,7 @@ int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
 	pst_lock(c);
 	r = pst_copy_prepare(c, copy, &call, &err);
 	if (!r)
-		r = pst_call_run_async(c, &call, ret_tag, &err);
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

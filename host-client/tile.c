@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host-client/part.h"
 #include "host-client/tile_int.h"
 #include "transport/half.h"
 #include "transport/op.h"
@@ -50,18 +51,14 @@ static int fail(struct pst_tile *t, int r, const char *sentence)
  * until it is over. Keeps the sentence of what went wrong. */
 static void abandon(struct pst_tile *t)
 {
-	struct pst_completion done;
 	struct pst_error err = {0};
-	uint64_t tag;
 
 	if (t->submitted == t->finished)
 		return;
 	pst_last_error(t->c, err.text, sizeof(err.text));
-	for (; t->finished < t->submitted; t->finished++) {
-		tag = t->tags[t->finished % PST_TILE_PENDING];
-		(void)pst_cancel(t->c, tag);
-		(void)pst_wait(t->c, tag, 0, &done);
-	}
+	for (; t->finished < t->submitted; t->finished++)
+		pst_part_abandon(t->c,
+				 t->tags[t->finished % PST_TILE_PENDING]);
 	(void)pst_fail(t->c, -EIO, &err);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host-client/fastcopy.h"
+#include "host-client/part.h"
 #include "host-client/tile_int.h"
 #include "transport/half.h"
 #include "transport/op.h"
@@ -26,8 +27,8 @@ int pst_tile_wait(struct pst_tile *t, uint64_t n)
 	int r;
 
 	while (t->finished < n) {
-		r = pst_wait(t->c, t->tags[t->finished % PST_TILE_PENDING],
-			     time_left(t), &done);
+		r = pst_part_wait(t->c, t->tags[t->finished % PST_TILE_PENDING],
+				  time_left(t), &done);
 		if (r < 0)
 			return r;
 		t->finished++;
@@ -46,8 +47,8 @@ int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
 		if (r < 0)
 			return r;
 	}
-	r = pst_submit_gemm(t->c, piece,
-			    &t->tags[t->submitted % PST_TILE_PENDING]);
+	r = pst_part_gemm(t->c, piece,
+			  &t->tags[t->submitted % PST_TILE_PENDING]);
 	if (r < 0)
 		return r;
 	t->submitted++;
@@ -56,7 +57,7 @@ int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
 
 int pst_tile_rouse(struct pst_tile *t)
 {
-	int r = pst_submit_nop(t->c, &t->tags[t->submitted % PST_TILE_PENDING]);
+	int r = pst_part_nop(t->c, &t->tags[t->submitted % PST_TILE_PENDING]);
 
 	if (r < 0)
 		return r;

@@ -523,9 +523,16 @@ START_TEST(an_agent_that_dies_in_the_middle_ends_the_call)
 }
 END_TEST
 
+struct many {
+	float x;
+	uint32_t n;
+};
+
+/* Thirty products with x times the unit matrix; what went wrong, or NULL. */
 static void *many(void *arg)
 {
-	static const uint32_t n = 200;
+	const struct many *w = arg;
+	const uint32_t n = w->n;
 	float *a = calloc(3, sizeof(float) * n * n);
 	struct pst_gemm g = {
 		.dtype = PST_F32,
@@ -546,7 +553,7 @@ static void *many(void *arg)
 	for (i = 0; i < n * n; i++)
 		a[i] = 1;
 	for (i = 0; i < n; i++)
-		a[n * n + i * n + i] = *(float *)arg;
+		a[n * n + i * n + i] = w->x;
 	for (k = 0; k < 30; k++) {
 		memset(a + 2 * n * n, 0, sizeof(float) * n * n);
 		r = pst_gemm(c, &g, 60000 * MS, NULL);
@@ -555,7 +562,7 @@ static void *many(void *arg)
 			return strdup(text);
 		}
 		for (i = 0; i < n * n; i++)
-			if (a[2 * n * n + i] != *(float *)arg)
+			if (a[2 * n * n + i] != w->x)
 				return strdup("a wrong element");
 	}
 	free(a);
@@ -564,17 +571,45 @@ static void *many(void *arg)
 
 START_TEST(threads_may_do_so_at_the_same_time)
 {
+	struct many w[3] = {{2, 200}, {3, 200}, {4, 200}};
 	pthread_t t[3];
-	float x[3] = {2, 3, 4};
 	void *why;
 	int i;
 
 	for (i = 0; i < 3; i++)
-		pthread_create(&t[i], NULL, many, &x[i]);
+		pthread_create(&t[i], NULL, many, &w[i]);
 	for (i = 0; i < 3; i++) {
 		pthread_join(t[i], &why);
 		ck_assert_msg(!why, "%s", (char *)why);
 	}
+}
+END_TEST
+
+/* What such a call is made of is its own: an application that polls, or has
+ * operations of its own on their way, sees none of it. */
+START_TEST(a_thread_that_polls_gets_nothing_of_it)
+{
+	struct pst_completion done[8];
+	struct many w = {5, 300};
+	uint64_t tag, own = 0;
+	pthread_t t;
+	void *why;
+	int i, n, r;
+
+	pthread_create(&t, NULL, many, &w);
+	while (pthread_tryjoin_np(t, &why) != 0) {
+		r = pst_submit_nop(c, &tag);
+		ck_assert_int_eq(r, 0);
+		do {
+			n = pst_poll(c, done, 8);
+			for (i = 0; i < n; i++)
+				ck_assert_uint_eq(done[i].tag, tag);
+		} while (n == 0);
+		ck_assert_int_eq(n, 1);
+		own++;
+	}
+	ck_assert_msg(!why, "%s", (char *)why);
+	ck_assert_uint_gt(own, 0);
 }
 END_TEST
 
@@ -596,6 +631,7 @@ static void add(TCase *tc)
 		tc, a_deadline_ends_the_call_and_c_is_left_alone_from_then_on);
 	tcase_add_test(tc, an_agent_that_dies_in_the_middle_ends_the_call);
 	tcase_add_test(tc, threads_may_do_so_at_the_same_time);
+	tcase_add_test(tc, a_thread_that_polls_gets_nothing_of_it);
 }
 
 int main(void)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations that are parts of one call of the application's: it does not see
+ * them, pst_poll() and another thread's pst_wait() leave them alone. */
+#ifndef PST_HOST_CLIENT_PART_H
+#define PST_HOST_CLIENT_PART_H
+
+#include "host-client/conn.h"
+
+/*
+ * All without the lock; the sentence of an error is the calling thread's last
+ * one on c. Each part that was submitted must be waited for, or abandoned.
+ */
+
+/* As pst_submit_gemm(). */
+PST_MUST_USE int pst_part_gemm(struct pst *c, const struct pst_gemm *g,
+			       uint64_t *ret_tag);
+
+/* As pst_submit_nop(), but a lost session stays lost: -ESTALE. */
+PST_MUST_USE int pst_part_nop(struct pst *c, uint64_t *ret_tag);
+
+/* As pst_wait(). After an error of the wait's own the part is abandoned. */
+int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+		  struct pst_completion *ret);
+
+/* Asks the agent to give it up; nobody waits for it any more. */
+void pst_part_abandon(struct pst *c, uint64_t tag);
+
+#endif
