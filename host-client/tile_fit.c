@@ -8,6 +8,14 @@
 /* Terms of the sums that are computed first, while the others are copied: a
  * small part of A and B, and enough work for that time. */
 #define HEAD_K 64U
+/* Terms of the last parts: what OpenBLAS and BLIS take at a time, or nearly. */
+#define LAST_K 320U
+/* One part in so many of C's stored lines is computed last, multiples of
+ * GRAIN. */
+#define TAIL_PART 8U
+#define GRAIN     64U
+/* Rows of A's first terms that take a few us to copy. */
+#define ROUSE_ROWS 256U
 
 uint64_t pst_tile_fit_bytes(const struct pst_tile *t)
 {
@@ -123,28 +131,100 @@ static int start(struct pst_tile *t, const struct pst_tile_rect *r, uint64_t l,
 	return pst_tile_submit(t, &q);
 }
 
-/* All of C twice: the first terms of the sums, then the rest. A BLAS packs
- * every element of A and B once then, and not for each part of C again. */
+/* A part of C for some terms of the sums. */
+struct part {
+	struct pst_tile_rect rect;
+	uint64_t l, terms;
+};
+
+#define MAX_PARTS 4U
+
+/*
+ * In the order in which they are computed: the first terms for all of C, while
+ * the others are copied in; most terms; the last ones for most lines of C, and
+ * for the lines left, while the others are copied out. All that a BLAS packs
+ * again for a part of C is the last terms of one operand. Returns how many.
+ */
+static unsigned int cut(const struct pst_gemm *g, uint64_t k,
+			struct part ret[MAX_PARTS])
+{
+	const struct pst_tile_rect all = {0, 0, g->m, g->n};
+	const bool by_cols = g->order == PST_COL_MAJOR;
+	const uint64_t lines = by_cols ? g->n : g->m;
+	const uint64_t tail = lines / TAIL_PART / GRAIN * GRAIN;
+	const uint64_t last = k < 2 * LAST_K + HEAD_K ? k - HEAD_K : LAST_K;
+	unsigned int n = 0;
+
+	ret[n++] = (struct part){all, 0, HEAD_K};
+	if (last < k - HEAD_K)
+		ret[n++] = (struct part){all, HEAD_K, k - HEAD_K - last};
+	ret[n++] = (struct part){all, k - last, last};
+	if (tail == 0)
+		return n;
+	ret[n] = ret[n - 1];
+	if (by_cols) {
+		ret[n - 1].rect.n -= tail;
+		ret[n].rect.j = g->n - tail;
+		ret[n].rect.n = tail;
+	} else {
+		ret[n - 1].rect.m -= tail;
+		ret[n].rect.i = g->m - tail;
+		ret[n].rect.m = tail;
+	}
+	return n + 1;
+}
+
+/* The first terms of A and B. An agent that sleeps, or would fall asleep
+ * meanwhile, is roused: it is awake then when there is work. */
+static int move_head(struct pst_tile *t, const struct operand *a,
+		     const struct operand *b)
+{
+	const struct pst_gemm *g = t->g;
+	int r = pst_tile_rouse(t);
+	uint64_t i, rows;
+
+	move(t, b, 0, 0, HEAD_K, g->n, false);
+	for (i = 0; i < g->m && r == 0; i += rows) {
+		rows = g->m - i < ROUSE_ROWS ? g->m - i : ROUSE_ROWS;
+		r = pst_tile_rouse(t);
+		move(t, a, i, 0, rows, HEAD_K, false);
+	}
+	return r;
+}
+
+/* All terms of A and B are moved once, and all of C. */
 static int run_by_terms(struct pst_tile *t, const struct operand *a,
 			const struct operand *b, const struct operand *c)
 {
 	const struct pst_gemm *g = t->g;
-	const struct pst_tile_rect all = {0, 0, g->m, g->n};
-	uint64_t l, terms;
-	int r = pst_tile_rouse(t);
+	struct part parts[MAX_PARTS], *x;
+	const unsigned int n = cut(g, t->k, parts);
+	uint64_t there = HEAD_K, number[MAX_PARTS];
+	unsigned int i;
+	int r;
 
 	if (g->beta != 0)
 		move(t, c, 0, 0, g->m, g->n, false);
-	for (l = 0; l < t->k && r == 0; l += terms) {
-		terms = l == 0 ? HEAD_K : t->k - HEAD_K;
-		move(t, a, 0, l, g->m, terms, false);
-		move(t, b, l, 0, terms, g->n, false);
-		r = start(t, &all, l, terms, a, b, c);
+	r = move_head(t, a, b);
+	for (i = 0; i < n && r == 0; i++) {
+		x = &parts[i];
+		if (x->l == there) {
+			move(t, b, x->l, 0, x->terms, g->n, false);
+			move(t, a, 0, x->l, g->m, x->terms, false);
+			there += x->terms;
+		}
+		r = start(t, &x->rect, x->l, x->terms, a, b, c);
+		number[i] = t->submitted;
 	}
-	if (r == 0)
-		r = pst_tile_wait(t, t->submitted);
-	if (r == 0)
-		move(t, c, 0, 0, g->m, g->n, true);
+	for (i = 0; i < n && r == 0; i++) {
+		x = &parts[i];
+		if (x->l + x->terms < t->k)
+			continue;
+		r = pst_tile_wait(t, number[i]);
+		if (r == 0)
+			move(t, c, x->rect.i, x->rect.j, x->rect.m, x->rect.n,
+			     true);
+	}
 	return r;
 }
 
