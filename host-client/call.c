@@ -325,7 +325,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	}
 	rec->writes = call->writes;
 	rec->key = pst_pace_key(&call->sqe);
-	rec->start_ns = 0;
+	rec->start.asked_ns = 0;
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
 		rec->blocks[i] = call->blocks[i];
 		if (rec->blocks[i])
@@ -384,9 +384,11 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 	if (r)
 		return r;
 	*ret_tag = rec->done.tag;
-	if (rec->key)
-		rec->start_ns =
-			pst_pace_start(&c->pace, rec->key, pst_now_ns(), idle);
+	if (rec->key) {
+		rec->order = c->lane.sq_tail - 1;
+		pst_pace_start(&c->pace, rec->key, pst_now_ns(), idle,
+			       &rec->start);
+	}
 	return 0;
 }
 

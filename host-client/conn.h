@@ -251,9 +251,14 @@ static inline void pst_wake_followers(struct pst *c)
 
 /*
  * Waits for a claimed record (unlocks), spinning first. Returns 0 when it is
- * DONE; -ETIMEDOUT when the wait is over: it is ABANDONED then, and no longer
- * the caller's.
+ * DONE, -ETIMEDOUT when the wait is over.
  */
+PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
+			       const struct pst_waiter *w,
+			       struct pst_error *err);
+
+/* The same; after -ETIMEDOUT the record is ABANDONED, and no longer the
+ * caller's. */
 PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
 				 const struct pst_waiter *w,
 				 struct pst_error *err);

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "host-client/heap.h"
+#include "host-client/pace.h"
 #include "host-client/penstock.h"
 #include "transport/wire.h"
 
@@ -31,7 +32,9 @@ struct pst_record {
 	bool writes;  /* its result lies in a buffer */
 	bool lost;    /* its session ended; done.status says how */
 	uint64_t key; /* of its duration, see pace.h */
-	uint64_t start_ns; /* expected; 0: when one began to wait for it */
+	/* Expected; asked_ns 0: when one began to wait for it. */
+	struct pst_pace_start start;
+	uint64_t order; /* in the lane, when start is set */
 	struct pst_block *blocks[PST_RECORD_BLOCKS]; /* busy by it, or NULL */
 	/* Places of tensors + 1, busy by it, or 0. */
 	uint32_t tensors[PST_RECORD_BLOCKS];

@@ -7,9 +7,12 @@
 /* Operations of a shape before it is relied upon. */
 #define MIN_SEEN 2U
 /* Of those seen, one in so many at either end is taken for an accident. */
-#define OUTLIERS 5U
-/* If the others differ by more than this part, there is no expectation. */
+#define OUTLIERS 12U
+/* If those that are left differ by more than this part of the time until the
+ * end, the end is expected where most of them lie closer together. */
 #define MAX_PART 32U
+/* So many of those seen last count twice: the pace may have changed. */
+#define NEWEST (PST_PACE_SEEN / 2)
 /* How many deviations late a timer is expected to be at most. */
 #define DEVIATIONS 2U
 /* Of a timer: its slack, and a CPU that has to come out of a deep sleep. */
@@ -68,37 +71,94 @@ void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns)
 	s->seen_ns[s->n++ % PST_PACE_SEEN] = compute_ns;
 }
 
-/* The shortest and longest of what was seen, without accidents. */
-static void expected(const struct pst_pace_shape *s, uint64_t *ret_low,
-		     uint64_t *ret_high)
+struct sample {
+	uint64_t ns;
+	unsigned int weight;
+};
+
+/* What was seen, from the shortest to the longest. Returns how many. */
+static unsigned int sort_seen(const struct pst_pace_shape *s,
+			      struct sample ret[PST_PACE_SEEN])
 {
 	const unsigned int n =
 		s->n < PST_PACE_SEEN ? (unsigned int)s->n : PST_PACE_SEEN;
-	uint64_t sorted[PST_PACE_SEEN], v;
+	struct sample x;
 	unsigned int i, j;
 
+	/* From the newest on. */
 	for (i = 0; i < n; i++) {
-		v = s->seen_ns[i];
-		for (j = i; j > 0 && sorted[j - 1] > v; j--)
-			sorted[j] = sorted[j - 1];
-		sorted[j] = v;
+		x.ns = s->seen_ns[(s->n - 1 - i) % PST_PACE_SEEN];
+		x.weight = i < NEWEST ? 2 : 1;
+		for (j = i; j > 0 && ret[j - 1].ns > x.ns; j--)
+			ret[j] = ret[j - 1];
+		ret[j] = x;
 	}
-	*ret_low = sorted[n / OUTLIERS];
-	*ret_high = sorted[n - 1 - n / OUTLIERS];
+	return n;
 }
 
-uint64_t pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
-			bool idle)
+/* The shortest and longest, without accidents. */
+static void range(const struct sample *v, unsigned int n, uint64_t *ret_low,
+		  uint64_t *ret_high)
+{
+	*ret_low = v[n / OUTLIERS].ns;
+	*ret_high = v[n - 1 - n / OUTLIERS].ns;
+}
+
+/* Where the most of them lie within most_ns; false when less than half do. */
+static bool densest(const struct sample *v, unsigned int n, uint64_t most_ns,
+		    uint64_t *ret_low, uint64_t *ret_high)
+{
+	unsigned int i, j = 0, in = 0, best = 0, all = 0;
+
+	/* v[i] to v[j - 1] lie within, and weigh in. */
+	for (i = 0; i < n; in -= v[i++].weight) {
+		for (; j < n && v[j].ns - v[i].ns <= most_ns; j++) {
+			in += v[j].weight;
+			all += v[j].weight;
+		}
+		if (in <= best)
+			continue;
+		best = in;
+		*ret_low = v[i].ns;
+		*ret_high = v[j - 1].ns;
+	}
+	return 2 * best >= all;
+}
+
+void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
+		    bool idle, struct pst_pace_start *ret)
 {
 	const struct pst_pace_shape *s = shape_of(p, key);
-	const uint64_t start =
-		idle || p->free_ns < now_ns ? now_ns : p->free_ns;
+	struct sample seen[PST_PACE_SEEN];
 	uint64_t low = 0, high = 0;
 
+	*ret = (struct pst_pace_start){now_ns, now_ns, now_ns};
+	if (idle)
+		p->seen_ns = 0;
+	if (!idle && p->free_early_ns > now_ns)
+		ret->early_ns = p->free_early_ns;
+	if (!idle && p->free_late_ns > now_ns)
+		ret->late_ns = p->free_late_ns;
 	if (key && s->key == key && s->n)
-		expected(s, &low, &high);
-	p->free_ns = start + low + (high - low) / 2;
-	return start;
+		range(seen, sort_seen(s, seen), &low, &high);
+	p->free_early_ns = ret->early_ns + low;
+	p->free_late_ns = ret->late_ns + high;
+}
+
+void pst_pace_seen(struct pst_pace *p, uint64_t now_ns)
+{
+	p->seen_ns = now_ns;
+}
+
+void pst_pace_next(const struct pst_pace *p, struct pst_pace_start *start)
+{
+	if (!p->seen_ns)
+		return;
+	start->late_ns = p->seen_ns;
+	/* It may have been slept past. */
+	start->early_ns = p->seen_ns - p->late_ns;
+	if (start->early_ns < start->asked_ns)
+		start->early_ns = start->asked_ns;
 }
 
 void pst_pace_met(struct pst_pace *p, uint64_t key, bool met)
@@ -134,11 +194,15 @@ void pst_pace_slept(struct pst_pace *p, uint64_t until_ns, uint64_t now_ns)
 	p->late_ns = towards(p->late_ns, late, 8);
 }
 
-void pst_pace_plan(struct pst_pace *p, uint64_t key, uint64_t start_ns,
-		   uint64_t spin_ns, struct pst_pace_plan *ret)
+void pst_pace_plan(struct pst_pace *p, uint64_t key,
+		   const struct pst_pace_start *start, uint64_t spin_ns,
+		   struct pst_pace_plan *ret)
 {
+	const uint64_t unsure = start->late_ns - start->early_ns;
 	struct pst_pace_shape *s = shape_of(p, key);
-	uint64_t low, high, most, margin, beyond;
+	struct sample seen[PST_PACE_SEEN];
+	uint64_t low, high, most, margin, beyond, end;
+	unsigned int n;
 
 	*ret = (struct pst_pace_plan){0};
 	if (!key || s->key != key || s->n < MIN_SEEN)
@@ -147,16 +211,21 @@ void pst_pace_plan(struct pst_pace *p, uint64_t key, uint64_t start_ns,
 		s->skip--;
 		return;
 	}
-	expected(s, &low, &high);
-	most = low / MAX_PART > spin_ns ? low / MAX_PART : spin_ns;
-	if (high - low > most)
+	n = sort_seen(s, seen);
+	range(seen, n, &low, &high);
+	most = (start->early_ns + low - start->asked_ns) / MAX_PART;
+	if (most < spin_ns)
+		most = spin_ns;
+	if (unsure > most || (high - low > most - unsure &&
+			      !densest(seen, n, most - unsure, &low, &high)))
 		return;
+	end = start->early_ns + low;
 	margin = p->late_known ? p->late_ns + DEVIATIONS * p->late_dev_ns
 			       : FIRST_LATE_NS;
 	/* What was not seen yet lies a little beyond what was. */
 	beyond = (high - low) / 4;
-	ret->spin_until_ns = start_ns + high + beyond + spin_ns;
+	ret->spin_until_ns = start->late_ns + high + beyond + spin_ns;
 	/* A sleep shorter than what it costs is none. */
-	if (low > beyond + margin + spin_ns)
-		ret->sleep_until_ns = start_ns + low - beyond - margin;
+	if (end - start->asked_ns > beyond + margin + spin_ns)
+		ret->sleep_until_ns = end - beyond - margin;
 }

@@ -10,7 +10,7 @@
 #include "transport/wire.h"
 
 /* Durations remembered of each shape. */
-#define PST_PACE_SEEN 8U
+#define PST_PACE_SEEN 16U
 /* Shapes remembered at a time; one that comes again takes another's place. */
 #define PST_PACE_SHAPES 64U
 
@@ -29,7 +29,17 @@ struct pst_pace {
 		late_ns; /* by which timed sleeps end late, and its deviation */
 	uint64_t late_dev_ns;
 	bool late_known;
-	uint64_t free_ns; /* when what was submitted so far has ended */
+	/* When what was submitted so far has ended, at the earliest and latest.
+	 */
+	uint64_t free_early_ns, free_late_ns;
+	uint64_t seen_ns; /* when an operation was seen to have ended that
+			     others wait behind; 0: none since all was idle */
+};
+
+/* When an operation starts. */
+struct pst_pace_start {
+	uint64_t asked_ns; /* it was submitted */
+	uint64_t early_ns, late_ns;
 };
 
 /*
@@ -45,16 +55,22 @@ struct pst_pace_plan {
  * worth it. */
 uint64_t pst_pace_key(const struct pst_wire_sqe *sqe);
 
-/* When an operation that is submitted at now_ns will start: at once when
- * nothing is outstanding (idle), else behind what was submitted before by this
- * call. */
-uint64_t pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
-			bool idle);
+/* For an operation that is submitted at now_ns: it starts at once when nothing
+ * is outstanding (idle), else behind what was submitted before by this call. */
+void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
+		    bool idle, struct pst_pace_start *ret);
 
-/* A plan for an operation that starts at start_ns, of a connection that spins
- * for spin_ns. */
-void pst_pace_plan(struct pst_pace *p, uint64_t key, uint64_t start_ns,
-		   uint64_t spin_ns, struct pst_pace_plan *ret);
+/* At now_ns an operation was seen to have ended that others wait behind. */
+void pst_pace_seen(struct pst_pace *p, uint64_t now_ns);
+
+/* Nothing is left of what was submitted before that operation: it started when
+ * the last of it ended, as far as that was seen. */
+void pst_pace_next(const struct pst_pace *p, struct pst_pace_start *start);
+
+/* A plan for an operation of a connection that spins for spin_ns. */
+void pst_pace_plan(struct pst_pace *p, uint64_t key,
+		   const struct pst_pace_start *start, uint64_t spin_ns,
+		   struct pst_pace_plan *ret);
 
 /* An operation of that key took the backend so long. */
 void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns);

@@ -18,6 +18,10 @@ PST_MUST_USE int pst_part_gemm(struct pst *c, const struct pst_gemm *g,
 /* As pst_submit_nop(), but a lost session stays lost: -ESTALE. */
 PST_MUST_USE int pst_part_nop(struct pst *c, uint64_t *ret_tag);
 
+/* Waits until a part has ended, and with it those before it, without taking
+ * it: one sleep and one wake-up for all. -ETIMEDOUT. */
+int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns);
+
 /* As pst_wait(). After an error of the wait's own the part is abandoned. */
 int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 		  struct pst_completion *ret);

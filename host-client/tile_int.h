@@ -70,7 +70,7 @@ int pst_tile_wait(struct pst_tile *t, uint64_t n);
 int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece);
 
 /* Hands over an operation that does nothing, so that the agent is awake when
- * the first that does something comes; before all others. */
+ * the first that does something comes. */
 int pst_tile_rouse(struct pst_tile *t);
 
 /* rows x cols of op(X) from (row, col) on, of a matrix at x. */

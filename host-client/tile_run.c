@@ -26,6 +26,12 @@ int pst_tile_wait(struct pst_tile *t, uint64_t n)
 	struct pst_completion done;
 	int r;
 
+	if (n > t->finished + 1) {
+		r = pst_part_expect(t->c, t->tags[(n - 1) % PST_TILE_PENDING],
+				    time_left(t));
+		if (r < 0)
+			return r;
+	}
 	while (t->finished < n) {
 		r = pst_part_wait(t->c, t->tags[t->finished % PST_TILE_PENDING],
 				  time_left(t), &done);
@@ -38,17 +44,21 @@ int pst_tile_wait(struct pst_tile *t, uint64_t n)
 	return 0;
 }
 
+/* Room for one more among the tags. */
+static int make_room(struct pst_tile *t)
+{
+	return t->submitted - t->finished == PST_TILE_PENDING
+		       ? pst_tile_wait(t, t->finished + 1)
+		       : 0;
+}
+
 int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
 {
-	int r;
+	int r = make_room(t);
 
-	if (t->submitted - t->finished == PST_TILE_PENDING) {
-		r = pst_tile_wait(t, t->finished + 1);
-		if (r < 0)
-			return r;
-	}
-	r = pst_part_gemm(t->c, piece,
-			  &t->tags[t->submitted % PST_TILE_PENDING]);
+	if (r == 0)
+		r = pst_part_gemm(t->c, piece,
+				  &t->tags[t->submitted % PST_TILE_PENDING]);
 	if (r < 0)
 		return r;
 	t->submitted++;
@@ -57,8 +67,11 @@ int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
 
 int pst_tile_rouse(struct pst_tile *t)
 {
-	int r = pst_part_nop(t->c, &t->tags[t->submitted % PST_TILE_PENDING]);
+	int r = make_room(t);
 
+	if (r == 0)
+		r = pst_part_nop(t->c,
+				 &t->tags[t->submitted % PST_TILE_PENDING]);
 	if (r < 0)
 		return r;
 	t->submitted++;

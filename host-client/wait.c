@@ -62,6 +62,8 @@ void pst_reap(struct pst *c)
 	}
 	if (!any)
 		return;
+	if (c->live && c->lane.cq_head != c->lane.sq_tail)
+		pst_pace_seen(&c->pace, pst_now_ns());
 	pst_wake_followers(c);
 	if (c->fd_armed && !TAILQ_EMPTY(&c->ops.done))
 		pst_notify(c);
@@ -287,15 +289,19 @@ static int doze(struct pst *c, const struct pst_record *rec,
 static int wait_awake(struct pst *c, const struct pst_record *rec,
 		      const struct pst_waiter *w, struct pst_error *err)
 {
+	struct pst_pace_start start = rec->start;
 	struct pst_pace_plan plan = {0};
 	const uint64_t key = rec->key;
 	uint64_t now;
 	int r = 0;
 
+	if (!start.asked_ns)
+		start = (struct pst_pace_start){w->start_ns, w->start_ns,
+						w->start_ns};
+	else if (rec->order == c->lane.cq_head)
+		pst_pace_next(&c->pace, &start);
 	if (key && c->spin_ns != UINT64_MAX)
-		pst_pace_plan(&c->pace, key,
-			      rec->start_ns ? rec->start_ns : w->start_ns,
-			      c->spin_ns, &plan);
+		pst_pace_plan(&c->pace, key, &start, c->spin_ns, &plan);
 	if (plan.sleep_until_ns)
 		r = doze(c, rec, w, plan.sleep_until_ns, err);
 	if (rec->state != PST_RECORD_PENDING || r)
@@ -312,8 +318,8 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 	return r;
 }
 
-int pst_wait_record(struct pst *c, struct pst_record *rec,
-		    const struct pst_waiter *w, struct pst_error *err)
+int pst_wait_done(struct pst *c, struct pst_record *rec,
+		  const struct pst_waiter *w, struct pst_error *err)
 {
 	int r = 0;
 
@@ -325,8 +331,15 @@ int pst_wait_record(struct pst *c, struct pst_record *rec,
 			r = pst_wait_step(c, w, err);
 		pst_wait_end(c);
 	}
-	if (rec->state == PST_RECORD_DONE)
-		return 0;
-	rec->state = PST_RECORD_ABANDONED;
+	return rec->state == PST_RECORD_DONE ? 0 : r;
+}
+
+int pst_wait_record(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_error *err)
+{
+	int r = pst_wait_done(c, rec, w, err);
+
+	if (r < 0)
+		rec->state = PST_RECORD_ABANDONED;
 	return r;
 }

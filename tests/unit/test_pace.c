@@ -25,9 +25,11 @@ static void seen(uint64_t ns, int times)
 		pst_pace_done(&p, KEY, ns);
 }
 
+static const struct pst_pace_start at_once = {START, START, START};
+
 static void make_plan(void)
 {
-	pst_pace_plan(&p, KEY, START, SPIN, &plan);
+	pst_pace_plan(&p, KEY, &at_once, SPIN, &plan);
 }
 
 START_TEST(nothing_is_expected_of_what_was_not_seen)
@@ -37,7 +39,7 @@ START_TEST(nothing_is_expected_of_what_was_not_seen)
 	seen(10 * MS, 1);
 	make_plan();
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
-	pst_pace_plan(&p, 0, START, SPIN, &plan);
+	pst_pace_plan(&p, 0, &at_once, SPIN, &plan);
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
 }
 END_TEST
@@ -54,19 +56,88 @@ START_TEST(a_long_operation_is_slept_through_and_its_end_met_awake)
 }
 END_TEST
 
+static struct pst_pace_start start_at(uint64_t key, uint64_t now_ns, bool idle)
+{
+	struct pst_pace_start s;
+
+	pst_pace_start(&p, key, now_ns, idle, &s);
+	ck_assert_uint_eq(s.asked_ns, now_ns);
+	return s;
+}
+
 START_TEST(what_waits_behind_others_starts_when_they_have_ended)
 {
-	seen(10 * MS, 8);
-	ck_assert_uint_eq(pst_pace_start(&p, KEY, START, true), START);
-	ck_assert_uint_eq(pst_pace_start(&p, KEY, START + MS, false),
-			  START + 10 * MS);
-	ck_assert_uint_eq(pst_pace_start(&p, KEY, START + 2 * MS, false),
-			  START + 20 * MS);
+	struct pst_pace_start s;
+
+	seen(10 * MS, 4);
+	seen(11 * MS, 4);
+	s = start_at(KEY, START, true);
+	ck_assert_uint_eq(s.early_ns, START);
+	ck_assert_uint_eq(s.late_ns, START);
+	s = start_at(KEY, START + MS, false);
+	ck_assert_uint_eq(s.early_ns, START + 10 * MS);
+	ck_assert_uint_eq(s.late_ns, START + 11 * MS);
+	s = start_at(KEY, START + 2 * MS, false);
+	ck_assert_uint_eq(s.early_ns, START + 20 * MS);
+	ck_assert_uint_eq(s.late_ns, START + 22 * MS);
 	/* They took less time, or more; what nobody knows takes none. */
-	ck_assert_uint_eq(pst_pace_start(&p, KEY + 1, START + 5 * MS, true),
-			  START + 5 * MS);
-	ck_assert_uint_eq(pst_pace_start(&p, KEY, START + 40 * MS, false),
-			  START + 40 * MS);
+	s = start_at(KEY + 1, START + 5 * MS, true);
+	ck_assert_uint_eq(s.late_ns, START + 5 * MS);
+	s = start_at(KEY, START + 40 * MS, false);
+	ck_assert_uint_eq(s.early_ns, START + 40 * MS);
+	ck_assert_uint_eq(s.late_ns, START + 40 * MS);
+}
+END_TEST
+
+START_TEST(what_was_seen_to_end_says_when_the_next_one_starts)
+{
+	struct pst_pace_start s, next;
+	int i;
+
+	seen(10 * MS, 8);
+	for (i = 0; i < 50; i++)
+		pst_pace_slept(&p, START, START + 10 * US);
+	(void)start_at(KEY, START, true);
+	s = start_at(KEY, START + MS, false);
+	next = s;
+	/* Nothing has ended yet. */
+	pst_pace_next(&p, &next);
+	ck_assert_uint_eq(next.early_ns, s.early_ns);
+	ck_assert_uint_eq(next.late_ns, s.late_ns);
+	/* The first took two milliseconds more. */
+	pst_pace_seen(&p, START + 12 * MS);
+	pst_pace_next(&p, &next);
+	ck_assert_uint_eq(next.late_ns, START + 12 * MS);
+	ck_assert_uint_le(next.early_ns, START + 12 * MS - 10 * US);
+	ck_assert_uint_gt(next.early_ns, START + 12 * MS - 50 * US);
+	pst_pace_plan(&p, KEY, &next, SPIN, &plan);
+	ck_assert_uint_gt(plan.sleep_until_ns, START + 21 * MS);
+	ck_assert_uint_lt(plan.sleep_until_ns, START + 22 * MS);
+	ck_assert_uint_ge(plan.spin_until_ns, START + 22 * MS + SPIN);
+	/* What was seen before all was idle says nothing. */
+	s = next = start_at(KEY, START + 50 * MS, true);
+	pst_pace_next(&p, &next);
+	ck_assert_uint_eq(next.early_ns, s.early_ns);
+	ck_assert_uint_eq(next.late_ns, s.late_ns);
+}
+END_TEST
+
+START_TEST(a_start_that_nobody_knows_is_not_relied_upon)
+{
+	struct pst_pace_start s = {START, START + 20 * MS, START + 20 * MS};
+
+	seen(MS, 8);
+	/* A short one after a long time: by that time's measure. */
+	s.late_ns += 500 * US;
+	pst_pace_plan(&p, KEY, &s, SPIN, &plan);
+	ck_assert_uint_ne(plan.sleep_until_ns, 0);
+	ck_assert_uint_lt(plan.sleep_until_ns, START + 21 * MS);
+	ck_assert_uint_ge(plan.spin_until_ns,
+			  START + 21 * MS + 500 * US + SPIN);
+	s.late_ns += MS;
+	pst_pace_plan(&p, KEY, &s, SPIN, &plan);
+	ck_assert_uint_eq(plan.sleep_until_ns, 0);
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
 }
 END_TEST
 
@@ -115,10 +186,27 @@ START_TEST(what_varies_widely_is_not_expected_at_all)
 }
 END_TEST
 
+START_TEST(of_what_varies_most_is_expected_where_most_of_it_ends)
+{
+	int i;
+
+	/* 20 ms, and every third a millisecond or two more. */
+	for (i = 0; i < 16; i++)
+		seen(20 * MS + (i % 3 ? 0 : MS * (uint64_t)(1 + i % 2)) +
+			     (uint64_t)i * US,
+		     1);
+	make_plan();
+	ck_assert_uint_gt(plan.sleep_until_ns, START + 19 * MS);
+	ck_assert_uint_lt(plan.sleep_until_ns, START + 20 * MS);
+	ck_assert_uint_gt(plan.spin_until_ns, START + 20 * MS + 15 * US);
+	ck_assert_uint_lt(plan.spin_until_ns, START + 21 * MS);
+}
+END_TEST
+
 START_TEST(shapes_are_told_apart)
 {
 	seen(10 * MS, 8);
-	pst_pace_plan(&p, KEY + 1, START, SPIN, &plan);
+	pst_pace_plan(&p, KEY + 1, &at_once, SPIN, &plan);
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
 	/* The same place: the newer one has it. */
 	pst_pace_done(&p, KEY + PST_PACE_SHAPES, MS);
@@ -212,10 +300,14 @@ static void add(TCase *tc)
 		       a_long_operation_is_slept_through_and_its_end_met_awake);
 	tcase_add_test(tc,
 		       what_waits_behind_others_starts_when_they_have_ended);
+	tcase_add_test(tc, what_was_seen_to_end_says_when_the_next_one_starts);
+	tcase_add_test(tc, a_start_that_nobody_knows_is_not_relied_upon);
 	tcase_add_test(tc, a_short_operation_is_spun_for_without_a_sleep);
 	tcase_add_test(tc, one_accident_changes_nothing);
 	tcase_add_test(tc, a_new_pace_is_learnt_within_a_few_operations);
 	tcase_add_test(tc, what_varies_widely_is_not_expected_at_all);
+	tcase_add_test(tc,
+		       of_what_varies_most_is_expected_where_most_of_it_ends);
 	tcase_add_test(tc, shapes_are_told_apart);
 	tcase_add_test(tc, timers_that_are_late_are_set_earlier);
 	tcase_add_test(tc, plans_that_fail_again_and_again_are_made_less_often);
