@@ -65,6 +65,9 @@ struct pst_waiter {
 	uint64_t start_ns;
 	uint64_t deadline_ns;
 	uint64_t wake_ns; /* look again then, though nothing came; 0: never */
+	/* Until wake_ns completions are of no interest: they make no wake-ups,
+	 * which cost the agent a system call each. */
+	bool deaf;
 };
 
 /*
@@ -88,6 +91,7 @@ struct pst {
 	pthread_cond_t cond;      /* monotonic clock */
 	unsigned int n_followers; /* threads asleep on cond */
 	bool leader;              /* a thread sleeps on the socket */
+	bool deaf;                /* ... and the lane is not armed */
 
 	bool live;
 	bool connecting;
@@ -235,6 +239,10 @@ void pst_reap(struct pst *c);
 PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			       struct pst_error *err);
 void pst_wait_end(struct pst *c);
+
+/* Before another thread relies on the leader: arms the lane if it is deaf. True
+ * when a completion is there. */
+bool pst_wait_hear(struct pst *c);
 
 /* Sleeps on cond until until_ns at most (unlocks). */
 void pst_wait_cond(struct pst *c, uint64_t until_ns);

@@ -34,11 +34,12 @@ int pst_part_nop(struct pst *c, uint64_t *ret_tag)
 
 int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
 {
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_error err = {0};
 	struct pst_record *rec;
 	int r = 0;
 
+	w.deaf = true;
 	pst_lock(c);
 	rec = pst_optab_find(&c->ops, tag);
 	if (rec)

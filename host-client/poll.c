@@ -52,10 +52,12 @@ void pst_fd_detach(struct pst *c)
 /* Arms the lane for the application. True when a completion is there. */
 static bool arm_lane(struct pst *c)
 {
+	if (c->control_only)
+		return false;
 	/* A thread asleep on the socket notices and tells; its generation
 	 * must stay as it is. */
-	if (c->leader || c->control_only)
-		return false;
+	if (c->leader)
+		return pst_wait_hear(c);
 	/* A new generation: the old one may have been woken already. */
 	pst_lane_client_disarm(&c->lane);
 	if (!pst_lane_client_arm(&c->lane))

@@ -109,8 +109,17 @@ static bool arm(struct pst *c)
 	return true;
 }
 
+bool pst_wait_hear(struct pst *c)
+{
+	if (!c->leader || !c->deaf)
+		return false;
+	c->deaf = arm(c);
+	return c->deaf;
+}
+
 /* Sleeps on the socket for all (unlocks). */
-static void lead(struct pst *c, uint64_t now, uint64_t until)
+static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
+		 uint64_t until)
 {
 	struct pollfd p = {
 		.fd = c->sock,
@@ -119,7 +128,8 @@ static void lead(struct pst *c, uint64_t now, uint64_t until)
 	struct timespec ts = to_timespec(until - now);
 	uint64_t serial = c->serial;
 
-	if (!arm(c)) {
+	c->deaf = w->deaf && w->wake_ns && !c->n_followers && !c->fd_armed;
+	if (c->deaf || !arm(c)) {
 		c->leader = true;
 		pst_unlock(c);
 		/* A signal only makes the step shorter. */
@@ -175,10 +185,12 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			return 0;
 		until = w->wake_ns;
 	}
-	if (c->leader)
-		pst_wait_cond(c, until);
+	if (!c->leader)
+		lead(c, w, now, until);
+	else if (pst_wait_hear(c))
+		pst_reap(c);
 	else
-		lead(c, now, until);
+		pst_wait_cond(c, until);
 	return 0;
 }
 
@@ -270,6 +282,7 @@ static int doze(struct pst *c, const struct pst_record *rec,
 	int r = 0;
 
 	nap.wake_ns = until_ns;
+	nap.deaf = w->deaf;
 	for (;;) {
 		r = pst_wait_step(c, &nap, err);
 		if (rec->state != PST_RECORD_PENDING || r)

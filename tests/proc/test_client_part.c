@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting for a part of a call whose end is expected late: without wake-ups
+ * until then, unless somebody else needs them. */
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "host-client/conn.h"
+#include "host-client/part.h"
+#include "tests/proc/fake_agent.h"
+#include "tests/unit/unit.h"
+
+#define MS PST_NS_PER_MS
+/* What each product is said to have taken. */
+#define TOOK_NS (450 * MS)
+
+static struct fake fake;
+static struct pst *c;
+static struct pst_gemm product;
+
+static void took(struct pst_wire_cqe *cqe)
+{
+	cqe->compute_ns = TOOK_NS;
+}
+
+static void nap(uint64_t ns)
+{
+	const struct timespec ts = {.tv_nsec = (long)ns};
+
+	nanosleep(&ts, NULL);
+}
+
+/* A connection that knows how long such a product takes, and one of them on
+ * its way that does not end. */
+static uint64_t begin(void)
+{
+	struct pst_completion done;
+	char text[400];
+	uint64_t tag;
+	void *mem;
+	int i, r;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.complete = took;
+	fake_open(&fake);
+	r = pst_open(fake.uri, NULL, &c, text, sizeof(text));
+	ck_assert_msg(r == 0, "%s", text);
+	ck_assert_int_eq(pst_alloc(c, 4096, &mem), 0);
+	product = (struct pst_gemm){
+		.dtype = PST_F32,
+		.m = 8,
+		.n = 8,
+		.k = 8,
+		.lda = 8,
+		.ldb = 8,
+		.ldc = 8,
+		.alpha = 1,
+		.a = mem,
+		.b = (float *)mem + 64,
+		.c = (float *)mem + 128,
+	};
+	for (i = 0; i < 4; i++) {
+		ck_assert_int_eq(pst_part_gemm(c, &product, &tag), 0);
+		ck_assert_int_eq(pst_part_wait(c, tag, 1000 * MS, &done), 0);
+	}
+	fake.hold = true;
+	ck_assert_int_eq(pst_part_gemm(c, &product, &tag), 0);
+	return tag;
+}
+
+static void end(uint64_t tag)
+{
+	pst_part_abandon(c, tag);
+	pst_close(c);
+	fake_close(&fake);
+}
+
+/* What the agent looks at before it wakes anybody. */
+static bool is_armed(void)
+{
+	return pst_shm_load(&fake.lane.lane->client_wake.value) & 1;
+}
+
+static void *expect(void *arg)
+{
+	const uint64_t *tag = arg;
+
+	return (void *)(intptr_t)pst_part_expect(c, *tag, 10000 * MS);
+}
+
+static void *call_nop(void *arg)
+{
+	return (void *)(intptr_t)pst_nop(c, 10000 * MS, NULL);
+}
+
+static void join(pthread_t t)
+{
+	void *r;
+
+	pthread_join(t, &r);
+	ck_assert_int_eq((int)(intptr_t)r, 0);
+}
+
+START_TEST(nobody_is_woken_before_the_end_is_near)
+{
+	const uint64_t start = pst_now_ns();
+	uint64_t tag = begin(), after;
+	pthread_t t;
+
+	pthread_create(&t, NULL, expect, &tag);
+	nap(50 * MS);
+	ck_assert(!is_armed());
+	fake.hold = false;
+	join(t);
+	after = pst_now_ns() - start;
+	/* The sleep is cut into ticks, at each of which it looks. */
+	ck_assert_uint_lt(after, TOOK_NS);
+	end(tag);
+}
+END_TEST
+
+START_TEST(a_thread_that_waits_beside_it_is_woken)
+{
+	uint64_t tag = begin(), start;
+	pthread_t t, nop;
+
+	pthread_create(&t, NULL, expect, &tag);
+	nap(20 * MS);
+	ck_assert(!is_armed());
+	pthread_create(&nop, NULL, call_nop, NULL);
+	nap(30 * MS);
+	ck_assert(is_armed());
+	start = pst_now_ns();
+	fake.hold = false;
+	join(nop);
+	ck_assert_uint_lt(pst_now_ns() - start, 100 * MS);
+	join(t);
+	end(tag);
+}
+END_TEST
+
+START_TEST(an_event_loop_beside_it_is_told)
+{
+	struct pst_completion done[4];
+	uint64_t tag = begin(), own;
+	pthread_t t;
+
+	pthread_create(&t, NULL, expect, &tag);
+	nap(20 * MS);
+	ck_assert(!is_armed());
+	ck_assert_int_ge(pst_fd(c), 0);
+	ck_assert_int_eq(pst_submit_nop(c, &own), 0);
+	ck_assert_int_eq(pst_arm(c), 0);
+	ck_assert(is_armed());
+	fake.hold = false;
+	join(t);
+	while (pst_poll(c, done, 4) == 0)
+		nap(MS);
+	ck_assert_uint_eq(done[0].tag, own);
+	end(tag);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(tc, nobody_is_woken_before_the_end_is_near);
+	tcase_add_test(tc, a_thread_that_waits_beside_it_is_woken);
+	tcase_add_test(tc, an_event_loop_beside_it_is_told);
+}
+
+int main(void)
+{
+	return pst_unit_run("client_part", add, 20);
+}
