@@ -12,6 +12,7 @@
 
 enum {
 	NOP_SPIN,
+	NOTHING,
 	NOP_SLEEP,
 	NOP_IDLE,
 	PING,
@@ -34,6 +35,16 @@ static int once_ping(struct pst_bench_task *t, uint64_t *ret_ns,
 		     uint64_t *ret_extra_ns)
 {
 	return pst_ping(t->c, ret_ns);
+}
+
+static int once_product(struct pst_bench_task *t, uint64_t *ret_ns,
+			uint64_t *ret_extra_ns)
+{
+	uint64_t start = pst_bench_now_ns();
+	int r = pst_gemm(t->c, &t->gemm, PST_BENCH_TIMEOUT_NS, NULL);
+
+	*ret_ns = pst_bench_now_ns() - start;
+	return r;
 }
 
 static int once_checksum(struct pst_bench_task *t, uint64_t *ret_ns,
@@ -99,12 +110,33 @@ static int add_probes(struct pst_bench *b, struct latency *l)
 	return 0;
 }
 
+/* No terms, and C stays as it is: nobody touches memory. */
+static struct pst_gemm nothing(void *line)
+{
+	return (struct pst_gemm){
+		.dtype = PST_F32,
+		.m = 4,
+		.n = 4,
+		.lda = 1,
+		.ldb = 4,
+		.ldc = 4,
+		.alpha = 1,
+		.beta = 1,
+		.c = line,
+	};
+}
+
 static int add_all(struct pst_bench *b, struct latency *l)
 {
 	struct pst_bench_task t = {.c = l->spin, .once = once_nop};
 	int r;
 
 	r = add(b, l, "NOP, spinning", PST_ROW_PENSTOCK, &t);
+	t.gemm = nothing(l->line);
+	t.once = once_product;
+	if (!r)
+		r = add(b, l, "product of nothing, spinning", PST_ROW_PENSTOCK,
+			&t);
 	t.src = l->line;
 	t.n = PAYLOAD;
 	t.once = once_checksum;

@@ -31,6 +31,8 @@ struct pst_machine {
 	uint64_t memory;   /* bytes */
 	uint64_t page;     /* base page size */
 	double load;       /* of one minute, when the run began */
+	char clock[32];    /* the kernel's source of time */
+	double clock_ns;   /* a look at the clock of all benchmarks */
 	unsigned int n_pools;
 	struct pst_machine_pool pools[PST_MACHINE_POOLS];
 };

@@ -159,6 +159,9 @@ static void print_machine(const struct pst_result *r, FILE *to)
 		 r->cpus.client, agent, m->governor, m->n_nodes,
 		 m->n_nodes == 1 ? "" : "s");
 	print_pair("CPUs", text, to);
+	snprintf(text, sizeof(text), "%s; a look at it takes %.0f ns", m->clock,
+		 m->clock_ns);
+	print_pair("clock", text, to);
 	for (i = 0; i < m->n_pools; i++) {
 		size_text(m->pools[i].page, page, sizeof(page));
 		snprintf(text, sizeof(text),

@@ -31,13 +31,14 @@ static json_t *machine_object(const struct pst_result *r)
 					 number(m->pools[i].free)));
 	return json_pack(
 		"{s:o, s:o, s:b, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:f, "
-		"s:o}",
+		"s:{s:o, s:f}, s:o}",
 		"cpu", text(m->cpu), "kernel", text(m->kernel), "virtual",
 		m->virtual, "governor", text(m->governor), "cpus_online",
 		m->n_online, "cpus_allowed", m->n_allowed, "numa_nodes",
 		m->n_nodes, "memory", number(m->memory), "page_size",
 		number(m->page), "hugepages", pools, "transparent_hugepages",
-		text(m->thp), "load", m->load, "client_cpu",
+		text(m->thp), "load", m->load, "clock", "source",
+		text(m->clock), "look_ns", m->clock_ns, "client_cpu",
 		json_integer(r->cpus.client));
 }
 

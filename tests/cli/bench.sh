@@ -64,7 +64,8 @@ for r in measured:
 names = {(r["bench"], r["name"]) for r in measured}
 kinds = {r["kind"] for r in measured}
 if "latency" in sys.argv:
-    for name in ("NOP, spinning", "NOP, client sleeping", "futex",
+    for name in ("NOP, spinning", "product of nothing, spinning",
+                 "NOP, client sleeping", "futex",
                  "Unix socket", "PING over the control socket"):
         assert ("latency", name) in names, name
 if "bandwidth" in sys.argv:

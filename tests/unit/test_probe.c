@@ -141,8 +141,14 @@ START_TEST(a_machine_is_described_by_its_files)
 	    "8\n");
 	put(root, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
 	    "5\n");
+	put(root,
+	    "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+	    "hpet\n");
 	pst_machine_read(&m, root, &cpus);
 	tmpdir_remove();
+	ck_assert_str_eq(m.clock, "hpet");
+	/* Of the real one. */
+	ck_assert_double_gt(m.clock_ns, 0);
 	ck_assert_str_eq(m.cpu, "Zilog Z80  at 4 MHz");
 	ck_assert(m.virtual);
 	ck_assert_uint_eq(m.memory, 1U << 20);
@@ -168,6 +174,7 @@ START_TEST(what_a_machine_does_not_tell_is_unknown)
 	ck_assert_str_eq(m.cpu, "unknown");
 	ck_assert_str_eq(m.governor, "unknown");
 	ck_assert_str_eq(m.thp, "unknown");
+	ck_assert_str_eq(m.clock, "unknown");
 	ck_assert_int_eq(m.n_nodes, 1);
 	ck_assert_uint_eq(m.n_pools, 0);
 	ck_assert(!m.virtual);
