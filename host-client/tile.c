@@ -57,8 +57,7 @@ static void abandon(struct pst_tile *t)
 		return;
 	pst_last_error(t->c, err.text, sizeof(err.text));
 	for (; t->finished < t->submitted; t->finished++)
-		pst_part_abandon(t->c,
-				 t->tags[t->finished % PST_TILE_PENDING]);
+		pst_part_abandon(t->c, t->tags[t->finished % PST_TILE_PENDING]);
 	(void)pst_fail(t->c, -EIO, &err);
 }
 
