@@ -10,6 +10,9 @@
 
 /* Bytes of a batch's rows, in and out, when its size is left to us. */
 #define BATCH_BYTES (8U << 20)
+/* Bytes of the file that are read at once. Of one in Fortran order that is a
+ * piece of every column, so it is more than a batch needs. */
+#define READ_BYTES (32U << 20)
 
 /* One file on its way to the other. */
 struct work {
@@ -18,8 +21,9 @@ struct work {
 	const struct pst_inferfile *job;
 	struct pst_npyfile file;
 	struct pst_outfile out;
-	void *data; /* the input's, as in the file */
-	float *x, *y;
+	void *block;     /* rows of the input, as in the file */
+	uint64_t n_rows; /* how many of them */
+	float *x, *y;    /* of a batch */
 };
 
 static int check(const struct work *w, struct pst_error *err)
@@ -56,11 +60,22 @@ static uint32_t batch_rows(const struct work *w)
 	return rows ? (uint32_t)rows : 1;
 }
 
-/* n elements from the i-th on in the file's own order, as floats. */
+/* Rows that are read at once: whole batches, so that these are the same
+ * however much is read. */
+static uint64_t block_rows(const struct work *w, uint32_t batch)
+{
+	const struct pst_npy *npy = &w->file.npy;
+	const uint64_t n = READ_BYTES / (npy->cols * npy->elem_size * batch);
+	const uint64_t rows = (n ? n : 1) * batch;
+
+	return rows < npy->rows ? rows : npy->rows;
+}
+
+/* n elements from the block's i-th on in the file's own order, as floats. */
 static void convert(const struct work *w, float *dst, uint64_t i, uint64_t n)
 {
 	const struct pst_npy *npy = &w->file.npy;
-	const uint8_t *src = (const uint8_t *)w->data + i * npy->elem_size;
+	const uint8_t *src = (const uint8_t *)w->block + i * npy->elem_size;
 	uint64_t j;
 
 	switch (npy->dtype) {
@@ -77,7 +92,7 @@ static void convert(const struct work *w, float *dst, uint64_t i, uint64_t n)
 	}
 }
 
-/* n rows from row on into x. */
+/* n rows of the block from row on into x. */
 static void load_rows(const struct work *w, uint64_t row, uint32_t n)
 {
 	const struct pst_npy *npy = &w->file.npy;
@@ -90,7 +105,7 @@ static void load_rows(const struct work *w, uint64_t row, uint32_t n)
 	for (j = 0; j < npy->cols; j++)
 		for (i = 0; i < n; i++)
 			convert(w, w->x + i * npy->cols + j,
-				j * npy->rows + row + i, 1);
+				j * w->n_rows + row + i, 1);
 }
 
 static int run_batch(struct work *w, uint64_t row, uint32_t n,
@@ -120,31 +135,56 @@ static int run_batch(struct work *w, uint64_t row, uint32_t n,
 				 (size_t)n * w->m->n_out * sizeof(float), err);
 }
 
+/* The next rows of the file, that are w->n_rows from row on. */
+static int run_block(struct work *w, uint64_t row,
+		     struct pst_inferfile_result *res, struct pst_error *err)
+{
+	uint64_t at, n;
+	int r;
+
+	r = pst_npyfile_rows(&w->file, row, w->n_rows, w->block, err);
+	for (at = 0; !r && at < w->n_rows; at += n) {
+		n = w->n_rows - at < res->batch ? w->n_rows - at : res->batch;
+		r = run_batch(w, at, (uint32_t)n, res, err);
+	}
+	return r;
+}
+
+static int alloc(struct work *w, uint64_t block, uint32_t batch,
+		 struct pst_error *err)
+{
+	const struct pst_npy *npy = &w->file.npy;
+
+	/* One more, for an empty matrix. */
+	w->block = malloc(block * npy->cols * npy->elem_size + 1);
+	w->x = malloc((uint64_t)batch * w->m->n_in * sizeof(float));
+	w->y = malloc((uint64_t)batch * w->m->n_out * sizeof(float));
+	if (!w->block || !w->x || !w->y)
+		return pst_error_set(err, -ENOMEM,
+				     "no memory for a batch of %u rows", batch);
+	return 0;
+}
+
 static int run(struct work *w, struct pst_inferfile_result *res,
 	       struct pst_error *err)
 {
 	const uint64_t rows = w->file.npy.rows;
 	uint8_t header[PST_NPY_HEADER];
-	uint64_t row, n;
+	uint64_t row, block;
 	int r;
 
 	res->dtype = w->file.npy.dtype;
 	res->rows = rows;
 	res->batch = batch_rows(w);
-	w->x = malloc((uint64_t)res->batch * w->m->n_in * sizeof(float));
-	w->y = malloc((uint64_t)res->batch * w->m->n_out * sizeof(float));
-	if (!w->x || !w->y)
-		return pst_error_set(err, -ENOMEM,
-				     "no memory for a batch of %u rows",
-				     res->batch);
-	r = pst_npyfile_copy(&w->file, &w->data, err);
+	block = block_rows(w, res->batch);
+	r = alloc(w, block, res->batch, err);
 	if (r < 0)
 		return r;
 	pst_npy_format(PST_F32, false, rows, w->m->n_out, header);
 	r = pst_outfile_write(&w->out, header, sizeof(header), err);
-	for (row = 0; !r && row < rows; row += n) {
-		n = rows - row < res->batch ? rows - row : res->batch;
-		r = run_batch(w, row, (uint32_t)n, res, err);
+	for (row = 0; !r && row < rows; row += w->n_rows) {
+		w->n_rows = rows - row < block ? rows - row : block;
+		r = run_block(w, row, res, err);
 	}
 	return r ? r : pst_outfile_commit(&w->out, err);
 }
@@ -167,7 +207,7 @@ int pst_inferfile_run(struct pst *c, const struct pst_model *m,
 		r = run(&w, ret, err);
 	pst_outfile_abandon(&w.out);
 	pst_npyfile_close(&w.file);
-	free(w.data);
+	free(w.block);
 	free(w.x);
 	free(w.y);
 	return r;

@@ -25,11 +25,12 @@ struct pst_inferfile_result {
 /*
  * Reads a matrix of n_in columns, any type that .npy files may have here and
  * either order, as float32; writes one of float32 with n_out columns. The
- * output appears only when everything succeeded.
+ * output appears only when everything succeeded. Of neither more is in memory
+ * than a batch and, if that is more, 32 MiB of the input.
  *
  * Returns 0, or the first failure with its sentence: of pst_npyfile_open(),
- * pst_outfile_open(), pst_infer(), -EINVAL (another number of columns),
- * -EMSGSIZE (batch is above the model's), -ENOMEM.
+ * pst_npyfile_rows(), pst_outfile_open(), pst_infer(), -EINVAL (another number
+ * of columns), -EMSGSIZE (batch is above the model's), -ENOMEM.
  */
 PST_MUST_USE int pst_inferfile_run(struct pst *c, const struct pst_model *m,
 				   const struct pst_inferfile *job,

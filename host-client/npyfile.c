@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading .npy files: into the region, and into private memory. */
+/* Reading .npy files: into the region, and into private memory, whole or some
+ * rows at a time. */
 #include "host-client/npyfile.h"
 
 #include <errno.h>
@@ -152,6 +153,30 @@ int pst_npyfile_load(struct pst *c, const struct pst_npyfile *f,
 	return 0;
 }
 
+int pst_npyfile_rows(const struct pst_npyfile *f, uint64_t row, uint64_t n,
+		     void *buf, struct pst_error *err)
+{
+	const struct pst_npy *npy = &f->npy;
+	/* All columns at once, when they are whole. */
+	const bool pieces = npy->fortran && n < npy->rows;
+	const uint64_t n_pieces = pieces ? npy->cols : 1;
+	const uint64_t piece = (pieces ? 1 : npy->cols) * n * npy->elem_size;
+	const uint64_t step = npy->rows * npy->elem_size;
+	uint64_t off, i;
+	int rc;
+
+	off = npy->data_off + row * (pieces ? 1 : npy->cols) * npy->elem_size;
+	for (i = 0; i < n_pieces; i++) {
+		rc = read_at(f, (char *)buf + i * piece, piece, off + i * step,
+			     err);
+		if (rc < 0)
+			return rc;
+	}
+	if (npy->big_endian)
+		pst_npy_swap(buf, n * npy->cols, npy->elem_size);
+	return 0;
+}
+
 int pst_npyfile_copy(const struct pst_npyfile *f, void **ret,
 		     struct pst_error *err)
 {
@@ -164,12 +189,9 @@ int pst_npyfile_copy(const struct pst_npyfile *f, void **ret,
 	if (!buf)
 		return pst_error_set(err, -ENOMEM,
 				     "no memory for a copy of %.160s", f->path);
-	rc = read_at(f, buf, npy->data_size, npy->data_off, err);
+	rc = pst_npyfile_rows(f, 0, npy->rows, buf, err);
 	if (rc < 0)
 		return rc;
-	if (npy->big_endian)
-		pst_npy_swap(buf, npy->data_size / npy->elem_size,
-			     npy->elem_size);
 	*ret = buf;
 	buf = NULL;
 	return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading .npy files: into the region, and into private memory. */
+/* Reading .npy files: into the region, and into private memory, whole or some
+ * rows at a time. */
 #ifndef PST_HOST_CLIENT_NPYFILE_H
 #define PST_HOST_CLIENT_NPYFILE_H
 
@@ -45,6 +46,16 @@ struct pst_npyfile_data {
 PST_MUST_USE int pst_npyfile_load(struct pst *c, const struct pst_npyfile *f,
 				  struct pst_npyfile_data *ret,
 				  struct pst_error *err);
+
+/*
+ * Reads n rows from row on, row + n <= npy.rows, in this machine's byte order,
+ * into n * npy.cols elements of private memory. They lie as in a file of these
+ * rows alone: with npy.fortran one column of n elements behind another.
+ * Returns 0, -errno of pread(2), -ENODATA (the file shrank since it was
+ * opened).
+ */
+PST_MUST_USE int pst_npyfile_rows(const struct pst_npyfile *f, uint64_t row,
+				  uint64_t n, void *buf, struct pst_error *err);
 
 /* Reads the matrix into private memory that the caller frees with free(). */
 PST_MUST_USE int pst_npyfile_copy(const struct pst_npyfile *f, void **ret,
