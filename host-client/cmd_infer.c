@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock infer: rows of a .npy file through a loaded model. */
+#include <fcntl.h>
 #include <getopt.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "host-client/cmd_open.h"
 #include "host-client/gemmfile.h"
@@ -120,6 +123,9 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			return PST_EXIT_USAGE;
 	job.name = argv[optind];
 	job.files.in = argv[optind + 1];
+	/* A socket would get that number, and be read as the input. */
+	if (strcmp(job.files.in, "-") == 0 && fcntl(STDIN_FILENO, F_GETFD) < 0)
+		return pst_cmd_fail(ctx, "standard input is closed");
 	if (!job.files.out)
 		return pst_cmd_usage(ctx, "needs -o OUT.npy");
 	return infer(ctx, &job);
@@ -140,8 +146,9 @@ const struct pst_cmd pst_cmd_infer = {
 	.name = "infer",
 	.args = "NAME IN.npy -o OUT.npy",
 	.summary = "Run a loaded model on the rows of a .npy file",
-	.help = "The file holds one matrix, a row for each input. Other types "
-		"than float32\nare converted to it; the result is float32.\n",
+	.help = "The file holds one matrix, a row for each input; - is "
+		"standard input. Other\ntypes than float32 are converted to "
+		"it; the result is float32.\n",
 	.opts = opts,
 	.min_args = 2,
 	.max_args = 2,

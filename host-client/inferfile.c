@@ -3,6 +3,8 @@
 #include "host-client/inferfile.h"
 
 #include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "host-client/npyfile.h"
 #include "host-client/outfile.h"
@@ -35,7 +37,7 @@ static int check(const struct work *w, struct pst_error *err)
 			err, -EINVAL,
 			"%.160s has rows of %llu elements, model %.63s takes "
 			"%u",
-			w->job->in, (unsigned long long)npy->cols, w->m->name,
+			w->file.path, (unsigned long long)npy->cols, w->m->name,
 			w->m->n_in);
 	if (w->job->batch > w->m->max_batch)
 		return pst_error_set(err, -EMSGSIZE,
@@ -186,6 +188,8 @@ static int run(struct work *w, struct pst_inferfile_result *res,
 		w->n_rows = rows - row < block ? rows - row : block;
 		r = run_block(w, row, res, err);
 	}
+	if (!r)
+		r = pst_npyfile_end(&w->file, err);
 	return r ? r : pst_outfile_commit(&w->out, err);
 }
 
@@ -197,7 +201,10 @@ int pst_inferfile_run(struct pst *c, const struct pst_model *m,
 	int r;
 
 	*ret = (struct pst_inferfile_result){0};
-	r = pst_npyfile_open(job->in, &w.file, err);
+	r = strcmp(job->in, "-") == 0
+		    ? pst_npyfile_open_stream(STDIN_FILENO, "standard input",
+					      &w.file, err)
+		    : pst_npyfile_open(job->in, &w.file, err);
 	if (r < 0)
 		return r;
 	r = check(&w, err);

@@ -8,7 +8,7 @@
 #include "transport/util.h"
 
 struct pst_inferfile {
-	const char *in, *out; /* paths */
+	const char *in, *out; /* paths; "-" as the input: standard input */
 	uint32_t batch;       /* rows of one operation; 0: by their size */
 	uint64_t timeout_ns;  /* of one batch */
 };
@@ -29,7 +29,8 @@ struct pst_inferfile_result {
  * than a batch and, if that is more, 32 MiB of the input.
  *
  * Returns 0, or the first failure with its sentence: of pst_npyfile_open(),
- * pst_npyfile_rows(), pst_outfile_open(), pst_infer(), -EINVAL (another number
+ * pst_npyfile_open_stream(), pst_npyfile_rows(), pst_npyfile_end(),
+ * pst_outfile_open(), pst_infer(), -EINVAL (another number
  * of columns), -EMSGSIZE (batch is above the model's), -ENOMEM.
  */
 PST_MUST_USE int pst_inferfile_run(struct pst *c, const struct pst_model *m,
