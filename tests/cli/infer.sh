@@ -65,6 +65,27 @@ npy "$tmp/none.npy" "'<f4'" False "(0, 64)" 0
 expect "no rows give no rows" 0 "0 rows" \
 	"$penstock" infer digits "$tmp/none.npy" -o "$tmp/y.npy"
 
+# Many more rows than are read at once, from a pipe: 72 MB of 32.
+repeat() {
+	"$PST_PYTHON" "$compare" --repeat "$1" 400 f8
+}
+mkfifo "$tmp/rows"
+repeat "$data/digits-x.npy" >"$tmp/rows" &
+pids="$pids $!"
+expect "a pipe's rows are taken" 0 "144000 rows of float64" \
+	"$penstock" infer digits - -o "$tmp/y.npy" <"$tmp/rows"
+"$PST_PYTHON" "$compare" --repeat "$data/digits-y.npy" 400 f4 >"$tmp/want.npy"
+check "and come out right" "$PST_PYTHON" "$compare" "$tmp/y.npy" \
+	"$tmp/want.npy" 1e-5
+
+# 256 MB of zeros that take no room on the disk, nor in memory: what the
+# command holds is at most 130 MB, also when a sanitizer keeps its books.
+npy "$tmp/big.npy" "'<f4'" False "(1000000, 64)" 256000000
+expect "a file is never in memory whole" 0 "1000000 rows" \
+	"$PST_PYTHON" "$compare" --peak 130 \
+	"$penstock" infer digits "$tmp/big.npy" -o "$tmp/y.npy"
+rm -f "$tmp/big.npy"
+
 # bad SENTENCE WORDS ARGUMENT...: refused by infer, and the output untouched.
 cp "$tmp/y.npy" "$tmp/old.npy"
 bad() {
@@ -86,6 +107,23 @@ bad "a batch above the model's is told" "takes at most 65536" \
 	digits "$data/digits-x.npy" --batch 65537
 bad "a missing file is named" "$tmp/no.npy" digits "$tmp/no.npy"
 npy "$tmp/x.npy" "'<f4'" False "(64,)" 256
+npy "$tmp/cut.npy" "'<f4'" False "(100, 64)" 25599
+bad "a truncated file is told" "is truncated: 25727 bytes" \
+	digits "$tmp/cut.npy"
+repeat "$data/digits-x.npy" 2>/dev/null | head -c 40000000 >"$tmp/cut"
+bad "so is a truncated stream, half-way" \
+	"standard input is truncated: 40000000 bytes" digits - <"$tmp/cut"
+bad "a closed standard input is told" "standard input is closed" digits - <&-
+# As a full disk: the result would be 4 MB, of which 1 or 2 may be written.
+npy "$tmp/big.npy" "'<f4'" False "(100000, 64)" 25600000
+(
+	trap '' XFSZ
+	ulimit -f 2000
+	bad "an output that does not fit is told" "cannot write" \
+		digits "$tmp/big.npy"
+	exit "$failed"
+) || failed=1
+rm -f "$tmp/cut" "$tmp/big.npy"
 bad "a vector is refused with advice" "reshape" digits "$tmp/x.npy"
 refuse "a batch of 0 is a usage error" 2 "--batch" \
 	"$penstock" infer digits "$data/digits-x.npy" -o "$tmp/y.npy" --batch 0
