@@ -265,8 +265,12 @@ PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
 			       const struct pst_waiter *w,
 			       struct pst_error *err);
 
-/* The same; after -ETIMEDOUT the record is ABANDONED, and no longer the
- * caller's. */
+/* Nobody waits for a claimed record any more: it is free if it is DONE, else
+ * ABANDONED. */
+void pst_wait_give_up(struct pst *c, struct pst_record *rec);
+
+/* Waits likewise; after -ETIMEDOUT the record has been given up, and is no
+ * longer the caller's. */
 PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
 				 const struct pst_waiter *w,
 				 struct pst_error *err);

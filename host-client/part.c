@@ -59,18 +59,24 @@ int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	pst_lock(c);
 	rec = pst_optab_find(&c->ops, tag);
 	if (rec)
-		r = pst_call_finish(c, rec, &w, ret, &err);
+		r = pst_wait_done(c, rec, &w, &err);
 	else
 		r = pst_error_set(&err, -ENOENT,
 				  "a part of the call is not known");
+	if (!r)
+		r = pst_call_finish(c, rec, &w, ret, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
 
 void pst_part_abandon(struct pst *c, uint64_t tag)
 {
-	struct pst_completion done;
+	struct pst_record *rec;
 
 	(void)pst_cancel(c, tag);
-	(void)pst_part_wait(c, tag, 0, &done);
+	pst_lock(c);
+	rec = pst_optab_find(&c->ops, tag);
+	if (rec)
+		pst_wait_give_up(c, rec);
+	pst_unlock(c);
 }

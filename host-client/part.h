@@ -22,7 +22,7 @@ PST_MUST_USE int pst_part_nop(struct pst *c, uint64_t *ret_tag);
  * it: one sleep and one wake-up for all. -ETIMEDOUT. */
 int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns);
 
-/* As pst_wait(). After an error of the wait's own the part is abandoned. */
+/* As pst_wait(). After an error of the wait's own the part is still there. */
 int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 		  struct pst_completion *ret);
 

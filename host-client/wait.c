@@ -347,12 +347,21 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 	return rec->state == PST_RECORD_DONE ? 0 : r;
 }
 
+void pst_wait_give_up(struct pst *c, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE) {
+		pst_optab_put(&c->ops, rec);
+		return;
+	}
+	rec->state = PST_RECORD_ABANDONED;
+}
+
 int pst_wait_record(struct pst *c, struct pst_record *rec,
 		    const struct pst_waiter *w, struct pst_error *err)
 {
 	int r = pst_wait_done(c, rec, w, err);
 
 	if (r < 0)
-		rec->state = PST_RECORD_ABANDONED;
+		pst_wait_give_up(c, rec);
 	return r;
 }

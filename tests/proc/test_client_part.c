@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting for a part of a call whose end is expected late: without wake-ups
  * until then, unless somebody else needs them. */
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -161,11 +162,29 @@ START_TEST(an_event_loop_beside_it_is_told)
 }
 END_TEST
 
+START_TEST(a_call_that_gives_up_cancels_all_its_parts)
+{
+	static float x[3][64];
+	uint64_t tag = begin();
+	int i;
+
+	product.a = x[0];
+	product.b = x[1];
+	product.c = x[2];
+	ck_assert_int_eq(pst_gemm(c, &product, 50 * MS, NULL), -ETIMEDOUT);
+	for (i = 0; i < 1000 && fake.cancels == 0; i++)
+		nap(MS);
+	ck_assert_uint_eq(fake.cancels, 1);
+	end(tag);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, nobody_is_woken_before_the_end_is_near);
 	tcase_add_test(tc, a_thread_that_waits_beside_it_is_woken);
 	tcase_add_test(tc, an_event_loop_beside_it_is_told);
+	tcase_add_test(tc, a_call_that_gives_up_cancels_all_its_parts);
 }
 
 int main(void)
