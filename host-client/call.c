@@ -377,7 +377,6 @@ int pst_call_run(struct pst *c, struct pst_call *call,
 int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 		       uint64_t *ret_tag, struct pst_error *err)
 {
-	const bool idle = c->lane.sq_tail == c->lane.cq_head;
 	struct pst_record *rec;
 	int r = pst_call_submit(c, call, claimed, &rec, err);
 
@@ -386,8 +385,7 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 	*ret_tag = rec->done.tag;
 	if (rec->key) {
 		rec->order = c->lane.sq_tail - 1;
-		pst_pace_start(&c->pace, rec->key, pst_now_ns(), idle,
-			       &rec->start);
+		pst_pace_start(&c->pace, rec->key, pst_now_ns(), &rec->start);
 	}
 	return 0;
 }

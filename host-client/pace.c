@@ -126,23 +126,27 @@ static bool densest(const struct sample *v, unsigned int n, uint64_t most_ns,
 }
 
 void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
-		    bool idle, struct pst_pace_start *ret)
+		    struct pst_pace_start *ret)
 {
 	const struct pst_pace_shape *s = shape_of(p, key);
 	struct sample seen[PST_PACE_SEEN];
 	uint64_t low = 0, high = 0;
 
 	*ret = (struct pst_pace_start){now_ns, now_ns, now_ns};
-	if (idle)
-		p->seen_ns = 0;
-	if (!idle && p->free_early_ns > now_ns)
+	if (p->free_early_ns > now_ns)
 		ret->early_ns = p->free_early_ns;
-	if (!idle && p->free_late_ns > now_ns)
+	if (p->free_late_ns > now_ns)
 		ret->late_ns = p->free_late_ns;
 	if (key && s->key == key && s->n)
 		range(seen, sort_seen(s, seen), &low, &high);
 	p->free_early_ns = ret->early_ns + low;
 	p->free_late_ns = ret->late_ns + high;
+}
+
+void pst_pace_forget(struct pst_pace *p)
+{
+	p->free_early_ns = p->free_late_ns = 0;
+	p->seen_ns = 0;
 }
 
 void pst_pace_seen(struct pst_pace *p, uint64_t now_ns)

@@ -55,10 +55,14 @@ struct pst_pace_plan {
  * worth it. */
 uint64_t pst_pace_key(const struct pst_wire_sqe *sqe);
 
-/* For an operation that is submitted at now_ns: it starts at once when nothing
- * is outstanding (idle), else behind what was submitted before by this call. */
+/* For an operation that is submitted at now_ns: it starts behind what was
+ * submitted before by this call. */
 void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
-		    bool idle, struct pst_pace_start *ret);
+		    struct pst_pace_start *ret);
+
+/* What was submitted so far is over, was given up or is lost: the next one
+ * starts at once. */
+void pst_pace_forget(struct pst_pace *p);
 
 /* At now_ns an operation was seen to have ended that others wait behind. */
 void pst_pace_seen(struct pst_pace *p, uint64_t now_ns);

@@ -150,6 +150,7 @@ void pst_session_lose(struct pst *c, int code, const char *fmt, ...)
 	/* Whoever polls the socket wakes; its number stays taken. */
 	shutdown(c->sock, SHUT_RDWR);
 	end_operations(c, code);
+	pst_pace_forget(&c->pace);
 	c->lost_unseen = true;
 	pst_notify(c);
 	pst_wake_followers(c);

@@ -62,7 +62,9 @@ void pst_reap(struct pst *c)
 	}
 	if (!any)
 		return;
-	if (c->live && c->lane.cq_head != c->lane.sq_tail)
+	if (c->lane.cq_head == c->lane.sq_tail)
+		pst_pace_forget(&c->pace);
+	else
 		pst_pace_seen(&c->pace, pst_now_ns());
 	pst_wake_followers(c);
 	if (c->fd_armed && !TAILQ_EMPTY(&c->ops.done))
@@ -354,6 +356,7 @@ void pst_wait_give_up(struct pst *c, struct pst_record *rec)
 		return;
 	}
 	rec->state = PST_RECORD_ABANDONED;
+	pst_pace_forget(&c->pace);
 }
 
 int pst_wait_record(struct pst *c, struct pst_record *rec,

@@ -3,6 +3,7 @@
  * until then, unless somebody else needs them. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,11 +18,12 @@
 
 static struct fake fake;
 static struct pst *c;
-static struct pst_gemm product;
+static struct pst_gemm product, small;
+static _Atomic uint64_t took_ns;
 
 static void took(struct pst_wire_cqe *cqe)
 {
-	cqe->compute_ns = TOOK_NS;
+	cqe->compute_ns = took_ns;
 }
 
 static void nap(uint64_t ns)
@@ -31,15 +33,27 @@ static void nap(uint64_t ns)
 	nanosleep(&ts, NULL);
 }
 
-/* A connection that knows how long such a product takes, and one of them on
- * its way that does not end. */
-static uint64_t begin(void)
+static void learn(const struct pst_gemm *g, uint64_t ns)
 {
 	struct pst_completion done;
+	uint64_t tag;
+	int i;
+
+	took_ns = ns;
+	for (i = 0; i < 4; i++) {
+		ck_assert_int_eq(pst_part_gemm(c, g, &tag), 0);
+		ck_assert_int_eq(pst_part_wait(c, tag, 1000 * MS, &done), 0);
+	}
+}
+
+/* A connection that knows how long such products take, and one of the long
+ * ones on its way that does not end. */
+static uint64_t begin(void)
+{
 	char text[400];
 	uint64_t tag;
 	void *mem;
-	int i, r;
+	int r;
 
 	memset(&fake, 0, sizeof(fake));
 	fake.complete = took;
@@ -60,10 +74,10 @@ static uint64_t begin(void)
 		.b = (float *)mem + 64,
 		.c = (float *)mem + 128,
 	};
-	for (i = 0; i < 4; i++) {
-		ck_assert_int_eq(pst_part_gemm(c, &product, &tag), 0);
-		ck_assert_int_eq(pst_part_wait(c, tag, 1000 * MS, &done), 0);
-	}
+	small = product;
+	small.m = 4;
+	learn(&small, 10 * MS);
+	learn(&product, TOOK_NS);
 	fake.hold = true;
 	ck_assert_int_eq(pst_part_gemm(c, &product, &tag), 0);
 	return tag;
@@ -162,6 +176,64 @@ START_TEST(an_event_loop_beside_it_is_told)
 }
 END_TEST
 
+/* A small product is told of as soon as it ends, however long those before it
+ * were to take. tag: of one that is over by now. */
+static void run_small(uint64_t tag)
+{
+	uint64_t nop, start;
+	pthread_t t;
+
+	fake.hold = true;
+	ck_assert_int_eq(pst_part_nop(c, &nop), 0);
+	ck_assert_int_eq(pst_part_gemm(c, &small, &tag), 0);
+	pthread_create(&t, NULL, expect, &tag);
+	nap(30 * MS);
+	start = pst_now_ns();
+	fake.hold = false;
+	join(t);
+	ck_assert_uint_lt(pst_now_ns() - start, 100 * MS);
+	pst_part_abandon(c, nop);
+	end(tag);
+}
+
+START_TEST(what_was_given_up_delays_nobody)
+{
+	uint64_t tag = begin();
+
+	pst_part_abandon(c, tag);
+	run_small(tag);
+}
+END_TEST
+
+START_TEST(what_ended_early_delays_nobody)
+{
+	struct pst_completion done;
+	uint64_t tag = begin();
+
+	fake.hold = false;
+	ck_assert_int_eq(pst_part_wait(c, tag, 1000 * MS, &done), 0);
+	run_small(tag);
+}
+END_TEST
+
+START_TEST(what_was_lost_delays_nobody)
+{
+	struct pst_completion done;
+	uint64_t tag = begin();
+	void *mem;
+
+	fake.hang_up = true;
+	ck_assert_int_lt(pst_part_wait(c, tag, 1000 * MS, &done), 0);
+	fake.hold = false;
+	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_alloc(c, 4096, &mem), 0);
+	small.a = mem;
+	small.b = (float *)mem + 64;
+	small.c = (float *)mem + 128;
+	run_small(tag);
+}
+END_TEST
+
 START_TEST(a_call_that_gives_up_cancels_all_its_parts)
 {
 	static float x[3][64];
@@ -184,6 +256,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, nobody_is_woken_before_the_end_is_near);
 	tcase_add_test(tc, a_thread_that_waits_beside_it_is_woken);
 	tcase_add_test(tc, an_event_loop_beside_it_is_told);
+	tcase_add_test(tc, what_was_given_up_delays_nobody);
+	tcase_add_test(tc, what_ended_early_delays_nobody);
+	tcase_add_test(tc, what_was_lost_delays_nobody);
 	tcase_add_test(tc, a_call_that_gives_up_cancels_all_its_parts);
 }
 

@@ -60,7 +60,9 @@ static struct pst_pace_start start_at(uint64_t key, uint64_t now_ns, bool idle)
 {
 	struct pst_pace_start s;
 
-	pst_pace_start(&p, key, now_ns, idle, &s);
+	if (idle)
+		pst_pace_forget(&p);
+	pst_pace_start(&p, key, now_ns, &s);
 	ck_assert_uint_eq(s.asked_ns, now_ns);
 	return s;
 }
