@@ -11,6 +11,8 @@
 /* If those that are left differ by more than this part of the time until the
  * end, the end is expected where most of them lie closer together. */
 #define MAX_PART 32U
+/* A longer one is not worth it, and the agent's word cannot be relied upon. */
+#define MAX_NS (60 * PST_NS_PER_S)
 /* So many of those seen last count twice: the pace may have changed. */
 #define NEWEST (PST_PACE_SEEN / 2)
 /* How many deviations late a timer is expected to be at most. */
@@ -64,7 +66,7 @@ void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns)
 {
 	struct pst_pace_shape *s = shape_of(p, key);
 
-	if (!key)
+	if (!key || compute_ns > MAX_NS)
 		return;
 	if (s->key != key)
 		*s = (struct pst_pace_shape){.key = key};

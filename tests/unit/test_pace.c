@@ -205,6 +205,19 @@ START_TEST(of_what_varies_most_is_expected_where_most_of_it_ends)
 }
 END_TEST
 
+/* Sums with such would wrap around, and a spin take hours. */
+START_TEST(what_cannot_be_is_not_expected)
+{
+	seen(UINT64_MAX - START / 2, 4);
+	seen(UINT64_MAX, 4);
+	make_plan();
+	ck_assert_uint_eq(plan.sleep_until_ns, 0);
+	ck_assert_uint_eq(plan.spin_until_ns, 0);
+	ck_assert_uint_eq(start_at(KEY, START, true).late_ns, START);
+	ck_assert_uint_eq(start_at(KEY, START, false).late_ns, START);
+}
+END_TEST
+
 START_TEST(shapes_are_told_apart)
 {
 	seen(10 * MS, 8);
@@ -310,6 +323,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, what_varies_widely_is_not_expected_at_all);
 	tcase_add_test(tc,
 		       of_what_varies_most_is_expected_where_most_of_it_ends);
+	tcase_add_test(tc, what_cannot_be_is_not_expected);
 	tcase_add_test(tc, shapes_are_told_apart);
 	tcase_add_test(tc, timers_that_are_late_are_set_earlier);
 	tcase_add_test(tc, plans_that_fail_again_and_again_are_made_less_often);
