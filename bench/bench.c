@@ -12,6 +12,8 @@
 
 /* A private agent first gives a large region its memory. */
 #define OPEN_NS (60 * PST_BENCH_S)
+/* One look at the probe. */
+#define DISTANCE_NS (20 * PST_BENCH_MS)
 
 int pst_bench_failed(struct pst_bench *b, struct pst *c, int r)
 {
@@ -38,6 +40,8 @@ int pst_bench_connect(struct pst_bench *b, uint64_t spin_ns, uint32_t flags,
 	/* A process inherits its CPUs from the thread that starts it. */
 	if (b->result.agent_pinned)
 		(void)pst_cpus_pin(cpus->peer);
+	else
+		(void)pst_cpus_unpin(cpus);
 	r = pst_open(b->endpoint, &options, ret, b->error, sizeof(b->error));
 	(void)pst_cpus_pin(cpus->client);
 	return r < 0 && !b->error[0] ? pst_bench_failed(b, NULL, r) : r;
@@ -54,6 +58,28 @@ static bool can_pin_agent(const char *endpoint, const struct pst_cpus *cpus)
 		return false;
 	threads = strstr(endpoint, "threads=");
 	return !threads || strtoul(threads + 8, NULL, 10) == 1;
+}
+
+/* How far the two CPUs are from each other: one look at the probe. */
+static int measure_distance(struct pst_bench *b)
+{
+	struct pst_result *res = &b->result;
+	struct pst_probe *probe = NULL;
+	struct pst_hist *h;
+	int r;
+
+	if (res->cpus.client == res->cpus.peer)
+		return 0;
+	h = calloc(1, sizeof(*h));
+	r = h ? pst_probe_open(PST_PROBE_LINES, res->cpus.peer, &probe)
+	      : -ENOMEM;
+	if (!r)
+		r = pst_probe_run(probe, DISTANCE_NS, 100, h);
+	if (!r)
+		res->distance_ns = (double)pst_hist_percentile(h, 50);
+	pst_probe_close(probe);
+	free(h);
+	return r < 0 ? pst_bench_failed(b, NULL, r) : 0;
 }
 
 /* The agent's own words, as far as results need them. */
@@ -109,7 +135,7 @@ int pst_bench_open(struct pst_bench *b)
 		return pst_bench_failed(b, b->c, r);
 	res->emulated = b->info.emulated;
 	describe_agent(b);
-	return 0;
+	return measure_distance(b);
 }
 
 void pst_bench_close(struct pst_bench *b)

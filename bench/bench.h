@@ -70,6 +70,7 @@ struct pst_bench_task {
 	struct pst *c;
 	struct pst_probe *probe;
 	const struct pst_blas *blas;
+	const struct pst_cpus *cpus; /* all are for once(); NULL: one is */
 	enum pst_copy_how how;
 	const void *src, *src2;
 	void *dst;

@@ -54,10 +54,15 @@ static int once_blas(struct pst_bench_task *t, uint64_t *ret_ns,
 		     uint64_t *ret_extra_ns)
 {
 	const struct pst_gemm *g = &t->gemm;
-	uint64_t start = pst_bench_now_ns();
+	uint64_t start;
 
+	if (t->cpus)
+		(void)pst_cpus_unpin(t->cpus);
+	start = pst_bench_now_ns();
 	pst_blas_product(t->blas, g->m, g->n, g->k, g->a, g->b, g->c);
 	*ret_ns = pst_bench_now_ns() - start;
+	if (t->cpus)
+		(void)pst_cpus_pin(t->cpus->client);
 	return 0;
 }
 
@@ -149,6 +154,7 @@ static int add_shape(struct pst_bench *b, struct gemm *g, const struct shape *s)
 	t = (struct pst_bench_task){
 		.once = once_blas,
 		.blas = &g->blas,
+		.cpus = b->threads > 1 ? &b->result.cpus : NULL,
 		.gemm = product(s, &own),
 	};
 	if (!r)
@@ -212,7 +218,7 @@ static int run(struct pst_bench *b, struct gemm *g, uint32_t max)
 		{1, SKINNY_N, SKINNY_N},
 	};
 	const unsigned int n_skinny = sizeof(skinny) / sizeof(*skinny);
-	unsigned int n_shapes = n_skinny, i;
+	unsigned int n_shapes = SKINNY_N > max ? 0 : n_skinny, i;
 	struct shape s;
 	uint32_t n;
 	int r = 0;
@@ -225,9 +231,10 @@ static int run(struct pst_bench *b, struct gemm *g, uint32_t max)
 			    : run_shape(b, g, &s, b->budget_ns / n_shapes);
 	}
 	for (i = 0; i < n_skinny && !r; i++)
-		if (SKINNY_N <= max)
-			r = run_shape(b, g, &skinny[i],
-				      b->budget_ns / n_shapes);
+		r = SKINNY_N > max ? note(b, &skinny[i], "call",
+					  "the arena is too small")
+				   : run_shape(b, g, &skinny[i],
+					       b->budget_ns / n_shapes);
 	return r;
 }
 
@@ -273,7 +280,11 @@ int pst_bench_gemm(struct pst_bench *b)
 	uint32_t max = 0;
 	int i, r;
 
+	/* Its threads inherit the CPUs of this one. */
+	if (b->threads > 1)
+		(void)pst_cpus_unpin(&b->result.cpus);
 	g.has_blas = pst_blas_open(&g.blas, b->threads) == 0;
+	(void)pst_cpus_pin(b->result.cpus.client);
 	if (g.has_blas)
 		snprintf(b->result.blas, sizeof(b->result.blas), "%s",
 			 g.blas.name);

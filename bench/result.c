@@ -159,6 +159,14 @@ static void print_machine(const struct pst_result *r, FILE *to)
 		 r->cpus.client, agent, m->governor, m->n_nodes,
 		 m->n_nodes == 1 ? "" : "s");
 	print_pair("CPUs", text, to);
+	if (r->distance_ns > 0)
+		snprintf(text, sizeof(text),
+			 "two cache lines, CPU %d to CPU %d and back: %.2f us",
+			 r->cpus.client, r->cpus.peer,
+			 r->distance_ns / (double)PST_BENCH_US);
+	else
+		snprintf(text, sizeof(text), "one CPU for both ends");
+	print_pair("distance", text, to);
 	snprintf(text, sizeof(text), "%s; a look at it takes %.0f ns", m->clock,
 		 m->clock_ns);
 	print_pair("clock", text, to);

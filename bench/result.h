@@ -48,7 +48,9 @@ struct pst_row {
 struct pst_result {
 	struct pst_machine machine;
 	struct pst_cpus cpus;
-	bool agent_pinned; /* to cpus.peer */
+	bool agent_pinned;  /* to cpus.peer */
+	double distance_ns; /* of two cache lines between cpus.client and
+			       cpus.peer and back, median; 0: one CPU */
 	const char *endpoint;
 	double seconds; /* asked for, of each benchmark */
 	json_t *agent;  /* its own description, owned */

@@ -2,6 +2,7 @@
 /* Results of benchmarks as JSON. */
 #include <string.h>
 
+#include "bench/clock.h"
 #include "bench/result.h"
 
 /* A string of the kernel or the agent; null for what is no UTF-8. */
@@ -15,6 +16,15 @@ static json_t *text(const char *s)
 static json_t *number(uint64_t v)
 {
 	return json_integer((json_int_t)v);
+}
+
+/* From the client's CPU to the other one; null when there is no other. */
+static json_t *distance_object(const struct pst_result *r)
+{
+	if (r->distance_ns <= 0)
+		return json_null();
+	return json_pack("{s:i, s:f}", "cpu", r->cpus.peer, "two_lines_us",
+			 r->distance_ns / (double)PST_BENCH_US);
 }
 
 static json_t *machine_object(const struct pst_result *r)
@@ -31,7 +41,7 @@ static json_t *machine_object(const struct pst_result *r)
 					 number(m->pools[i].free)));
 	return json_pack(
 		"{s:o, s:o, s:b, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:f, "
-		"s:{s:o, s:f}, s:o}",
+		"s:{s:o, s:f}, s:o, s:o}",
 		"cpu", text(m->cpu), "kernel", text(m->kernel), "virtual",
 		m->virtual, "governor", text(m->governor), "cpus_online",
 		m->n_online, "cpus_allowed", m->n_allowed, "numa_nodes",
@@ -39,7 +49,7 @@ static json_t *machine_object(const struct pst_result *r)
 		number(m->page), "hugepages", pools, "transparent_hugepages",
 		text(m->thp), "load", m->load, "clock", "source",
 		text(m->clock), "look_ns", m->clock_ns, "client_cpu",
-		json_integer(r->cpus.client));
+		json_integer(r->cpus.client), "distance", distance_object(r));
 }
 
 /* [[upper end in ns, values], ...] of the buckets that are not empty. */

@@ -91,7 +91,8 @@ static int write_json(const struct pst_cmd_ctx *ctx, const struct pst_bench *b,
 	int r;
 
 	if (o)
-		text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+		text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII |
+					     JSON_REAL_PRECISION(9));
 	json_decref(o);
 	if (!text)
 		return pst_cmd_fail(ctx, "cannot make the JSON result");
