@@ -90,7 +90,7 @@ static int write_model(FILE *f)
 	return fflush(f) != 0 || ferror(f) ? -EIO : 0;
 }
 
-/* Makes the file, has the agent load it, removes it. */
+/* Makes the file, removes its name, has the agent load it. */
 static int load(struct pst_bench *b, struct infer *n)
 {
 	const char *dir = getenv("TMPDIR");
@@ -98,25 +98,29 @@ static int load(struct pst_bench *b, struct infer *n)
 	FILE *f = NULL;
 	int fd, r;
 
-	snprintf(path, sizeof(path), "%s/penstock-bench.XXXXXX",
-		 dir && *dir ? dir : "/tmp");
+	if (!dir || !*dir)
+		dir = "/tmp";
+	snprintf(path, sizeof(path), "%s/penstock-bench.XXXXXX", dir);
 	fd = mkstemp(path);
-	if (fd >= 0)
+	if (fd >= 0) {
+		/* Nothing is left behind, whatever ends us. */
+		unlink(path);
 		f = fdopen(fd, "w");
-	if (!f) {
-		r = -errno;
-		snprintf(b->error, sizeof(b->error), "cannot write %s", path);
-		return r;
 	}
-	r = write_model(f);
-	fclose(f);
+	if (!f || write_model(f) < 0) {
+		snprintf(b->error, sizeof(b->error),
+			 "cannot write a file in %.100s: %s", dir,
+			 strerror(errno));
+		if (f)
+			fclose(f);
+		else if (fd >= 0)
+			close(fd);
+		return -EIO;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	snprintf(name, sizeof(name), "bench-%d", (int)getpid());
-	if (r < 0)
-		snprintf(b->error, sizeof(b->error), "cannot write %s", path);
-	else
-		r = pst_model_load(b->c, name, path, PST_BENCH_TIMEOUT_NS,
-				   &n->model);
-	unlink(path);
+	r = pst_model_load(b->c, name, path, PST_BENCH_TIMEOUT_NS, &n->model);
+	fclose(f);
 	n->loaded = r == 0;
 	return r;
 }

@@ -19,7 +19,7 @@
 #define MAX_CURVES 12
 /* Below the axis' label, however many lines it has. */
 #define KEY_BELOW                                                              \
-	"set bmargin 8\n"                                                      \
+	"set bmargin 10\n"                                                     \
 	"set key at screen 0.5, screen 0.02 bottom center horizontal "         \
 	"maxcols 3\n"
 /* Points of a distribution: more are not seen. */
@@ -40,7 +40,7 @@ static void heading(const struct pst_result *r, const char *name,
 {
 	fprintf(to,
 		"# %s, %s, revision %s\n"
-		"set terminal svg size 840,520 font 'sans-serif,14' "
+		"set terminal svg size 840,560 font 'sans-serif,14' "
 		"background 'white'\n"
 		"set output '%s.svg'\n"
 		"set title \"%s%s\\n{/*0.8 %s, %s}\"\n"
@@ -196,8 +196,8 @@ static bool write_bandwidth(const struct pst_result *r, FILE *to)
 	heading(r, "bandwidth", "Bandwidth of the region, and of copies", to);
 	fputs("set logscale x 2\n"
 	      "set yrange [0:*]\n"
-	      "set format x '%.0b %BB'\n"
-	      "set xtics 4096,16 rotate by 0\n"
+	      "set xtics ('4 KiB' 2**12, '64 KiB' 2**16, '1 MiB' 2**20, "
+	      "'16 MiB' 2**24, '256 MiB' 2**28)\n"
 	      "set xlabel 'size of one transfer'\n"
 	      "set ylabel 'GB/s (median)'\n" KEY_BELOW,
 	      to);
@@ -264,9 +264,9 @@ static int make(const struct pst_result *r, const char *dir, const char *name,
 		char *text, size_t size)
 {
 	char path[PATH_MAX], script[32];
-	bool any, bad;
+	bool any;
 	FILE *f;
-	int rc;
+	int rc = 0;
 
 	snprintf(script, sizeof(script), "%s.gp", name);
 	if (snprintf(path, sizeof(path), "%s/%s", dir, script) >=
@@ -274,15 +274,18 @@ static int make(const struct pst_result *r, const char *dir, const char *name,
 		return -ENAMETOOLONG;
 	f = fopen(path, "we");
 	if (!f) {
-		rc = -errno;
 		snprintf(text, size, "cannot write %s: %s", path,
-			 strerror(-rc));
-		return rc;
+			 strerror(errno));
+		return -EIO;
 	}
 	any = write_script(r, f);
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad) {
-		snprintf(text, size, "cannot write %s", path);
+	if (fflush(f) != 0 || ferror(f))
+		rc = errno ? errno : EIO;
+	if (fclose(f) != 0 && !rc)
+		rc = errno;
+	if (rc) {
+		snprintf(text, size, "cannot write %s: %s", path, strerror(rc));
+		unlink(path);
 		return -EIO;
 	}
 	if (!any) {

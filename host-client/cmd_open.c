@@ -27,6 +27,7 @@ int pst_cmd_exit_of(int err)
 	case -ENETUNREACH:
 	case -ENODEV:
 	case -ENOENT:
+	case -ESTALE:
 	case -ETIMEDOUT:
 		return PST_EXIT_UNREACHABLE;
 	default:
