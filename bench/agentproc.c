@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,6 +24,10 @@
 #define BESIDE (4U << 20)
 /* How long an agent may take to come up. */
 #define START_NS (10 * PST_BENCH_S)
+
+/* For the handler only: empty when there is nothing to remove. */
+static char doomed_socket[sizeof(((struct pst_agentproc *)0)->socket)];
+static char doomed_dir[sizeof(((struct pst_agentproc *)0)->dir)];
 
 /* The child, which has changed nothing of its parent. */
 __attribute__((noreturn)) static void
@@ -94,6 +99,8 @@ int pst_agentproc_start(struct pst_agentproc *a, const char *program,
 	}
 	snprintf(a->socket, sizeof(a->socket), "%s/agent", a->dir);
 	snprintf(a->endpoint, sizeof(a->endpoint), "unix://%s", a->socket);
+	strcpy(doomed_socket, a->socket);
+	strcpy(doomed_dir, a->dir);
 	a->pid = fork();
 	if (a->pid == 0)
 		child(a, env && *env ? env : program, o, parent);
@@ -113,8 +120,17 @@ void pst_agentproc_stop(struct pst_agentproc *a)
 	if (a->dir[0]) {
 		unlink(a->socket);
 		rmdir(a->dir);
+		doomed_dir[0] = '\0';
 	}
 	*a = (struct pst_agentproc){0};
+}
+
+void pst_agentproc_sweep(void)
+{
+	if (!doomed_dir[0])
+		return;
+	unlink(doomed_socket);
+	rmdir(doomed_dir);
 }
 
 uint64_t pst_cpu_time_ns(pid_t pid)

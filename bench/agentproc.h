@@ -32,6 +32,10 @@ int pst_agentproc_start(struct pst_agentproc *a, const char *program,
 /* Ends it and removes its socket. A zeroed one does nothing. */
 void pst_agentproc_stop(struct pst_agentproc *a);
 
+/* For a signal handler: removes the socket of the agent that was started last,
+ * which is still there when this process is ended. */
+void pst_agentproc_sweep(void);
+
 /* Nanoseconds that all threads of a process have run, by schedstat; 0 when
  * there is no such process. */
 uint64_t pst_cpu_time_ns(pid_t pid);

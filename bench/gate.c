@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "bench/clock.h"
 #include "bench/machine.h"
+#include "bench/peerproc.h"
 
 /* Rows of the table at most. */
 #define MAX_FIGURES 64
@@ -27,8 +29,6 @@ static const struct pst_gate_group *const tables[] = {
 /* What came out, to be said again at the end. */
 struct tally {
 	unsigned int passed, failed, inconclusive;
-	bool json;
-	bool first;
 };
 
 int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
@@ -201,10 +201,8 @@ static int set_up(struct pst_gate *g)
 	r = pst_cpus_choose(&g->cpus);
 	if (r < 0)
 		return r;
-	if (g->cpus.client == g->cpus.peer) {
-		fprintf(stderr, "gate: two CPUs are needed\n");
+	if (g->cpus.client == g->cpus.peer)
 		return -ENODEV;
-	}
 	pst_machine_read(&m, "", &g->cpus);
 	printf("%s; %s, %d CPUs%s, load %.2f; %s; revision %s\n", m.date, m.cpu,
 	       m.n_online, m.virtual ? " of a virtual machine" : "", m.load,
@@ -214,6 +212,32 @@ static int set_up(struct pst_gate *g)
 	pst_cpus_pin(g->cpus.client);
 	g->has_blas = pst_blas_open(&g->blas, 1) == 0;
 	return pst_probe_open(PST_PROBE_LINES, g->cpus.peer, &g->probe);
+}
+
+/* Agents die with us; what lies in /tmp and peers would stay. */
+static void on_signal(int sig)
+{
+	pst_agentproc_sweep();
+	pst_peer_sweep();
+	/* SA_RESETHAND: it now does what it does by default, once unblocked. */
+	raise(sig);
+}
+
+static void catch_signals(void)
+{
+	static const int caught[] = {SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+	const struct sigaction sa = {
+		.sa_handler = on_signal,
+		.sa_flags = (int)SA_RESETHAND,
+	};
+	struct sigaction before;
+	size_t i;
+
+	for (i = 0; i < sizeof(caught) / sizeof(*caught); i++) {
+		sigaction(caught[i], NULL, &before);
+		if (before.sa_handler != SIG_IGN)
+			sigaction(caught[i], &sa, NULL);
+	}
 }
 
 static void usage(FILE *to)
@@ -233,9 +257,10 @@ int main(int argc, char **argv)
 	struct pst_gate g = {0};
 	struct tally t = {0};
 	size_t i;
-	int j;
+	int j, r;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+	if (argc == 2 &&
+	    (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
 		usage(stdout);
 		return 0;
 	}
@@ -250,8 +275,11 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (set_up(&g) < 0) {
-		pst_probe_close(g.probe);
+	catch_signals();
+	r = set_up(&g);
+	if (r < 0) {
+		fprintf(stderr, "gate: %s\n",
+			r == -ENODEV ? "two CPUs are needed" : strerror(-r));
 		return 1;
 	}
 	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
@@ -261,5 +289,9 @@ int main(int argc, char **argv)
 	pst_probe_close(g.probe);
 	printf("%u ok, %u failed, %u inconclusive\n", t.passed, t.failed,
 	       t.inconclusive);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "gate: standard output cannot be written\n");
+		return 1;
+	}
 	return t.failed || t.inconclusive;
 }

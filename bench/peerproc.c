@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,9 @@
 
 /* The script's answer when a peer is not installed. */
 #define NOT_INSTALLED 77
+
+/* For the handler only: 0 when none runs. */
+static volatile sig_atomic_t running;
 
 /* Starts the script. Returns a positive errno or 0, its output and process. */
 static int start(const char *script, const char *const argv[], FILE **ret,
@@ -31,6 +35,7 @@ static int start(const char *script, const char *const argv[], FILE **ret,
 					(char *const *)argv, environ);
 		posix_spawn_file_actions_destroy(&fa);
 	}
+	running = r ? 0 : *ret_pid;
 	close(fds[1]);
 	*ret = r ? NULL : fdopen(fds[0], "r");
 	if (!*ret)
@@ -69,6 +74,7 @@ int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
 		fclose(out);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	running = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_INSTALLED)
 		return pst_gate_why(g, -ENODEV,
 				    "%s is not installed (./bootstrap peers)",
@@ -78,4 +84,10 @@ int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
 				    number);
 	*ret = figure;
 	return 0;
+}
+
+void pst_peer_sweep(void)
+{
+	if (running > 0)
+		kill((pid_t)running, SIGTERM);
 }

@@ -16,4 +16,7 @@
 int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
 		 uint64_t size, double *ret);
 
+/* For a signal handler: ends the script that runs, which ends what it runs. */
+void pst_peer_sweep(void);
+
 #endif

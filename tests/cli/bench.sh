@@ -40,8 +40,10 @@ for key in ("date", "endpoint", "revision", "emulated", "seconds", "machine",
             "agent", "agent_cpu", "blas"):
     assert key in d, key
 for key in ("cpu", "kernel", "cpus_online", "numa_nodes", "page_size",
-            "client_cpu", "hugepages", "load"):
+            "client_cpu", "hugepages", "load", "distance"):
     assert key in d["machine"], key
+if d["machine"]["cpus_allowed"] > 1:
+    assert d["machine"]["distance"]["two_lines_us"] > 0, d["machine"]
 for key in ("library", "version", "backend", "provider", "caching",
             "page_size"):
     assert key in d["agent"], key
@@ -120,7 +122,30 @@ for name in latency bandwidth gemm; do
 done
 command -v gnuplot >/dev/null || echo "# no gnuplot: no SVG was made"
 
-mkdir "$tmp/bin" "$tmp/scripts"
+# An agent that says which CPUs it may use.
+cat >"$tmp/says-cpus" <<END
+#!/bin/sh
+grep Cpus_allowed_list /proc/self/status >>"$tmp/cpus"
+exec "$agent" "\$@"
+END
+chmod +x "$tmp/says-cpus"
+expect "an agent with several threads is measured, and a small one" 0 \
+	"2048x2048x16  " env PENSTOCK_AGENT="$tmp/says-cpus" "$penstock" \
+	bench all -e 'spawn:?threads=2&size=8M' --seconds 1
+check "each shape that the arena has no room for is named" \
+	[ "$(grep -c 'the arena is too small' "$tmp/stdout")" = 7 ]
+check "all agents with several threads may use all CPUs" \
+	[ "$(sort -u "$tmp/cpus")" = \
+	"$(grep Cpus_allowed_list /proc/self/status)" ]
+
+mkdir "$tmp/bin" "$tmp/scripts" "$tmp/empty"
+refuse "a network that cannot be written is no matter of the agent" 1 \
+	"$tmp/none" env TMPDIR="$tmp/none" "$penstock" bench infer -e "$e" \
+	--seconds 1
+expect "infer leaves no file" 0 batch env TMPDIR="$tmp/empty" \
+	"$penstock" bench infer -e "$e" --seconds 1
+check "there is none" [ -z "$(ls -A "$tmp/empty")" ]
+
 expect "without gnuplot the scripts are written, and it says so" 0 \
 	"no gnuplot" env PATH="$tmp/bin" "$penstock" bench latency -e "$e" \
 	--seconds 1 --plot "$tmp/scripts"
@@ -128,6 +153,48 @@ check "the script is there" [ -s "$tmp/scripts/latency.gp" ]
 
 "$penstock" bench latency -e "$e" --seconds 1 >/dev/full 2>/dev/null
 check "a table that cannot be written is a failure" [ $? -eq 1 ]
+
+# dies NAME ENDPOINT: the agent dies while NAME is measured.
+dies() {
+	"$penstock" bench "$1" -e "$2" --seconds 60 >"$tmp/stdout" 2>&1 &
+	pids="$pids $!"
+	sleep 0.5
+	kill -KILL "$agent_pid"
+	wait $!
+}
+for name in latency bandwidth; do
+	start_agent "unix://$tmp/sock" --region memfd:64M --backend cpu
+	dies "$name" "unix://$tmp/sock"
+	check "$name exits 4 when the agent dies" [ $? -eq 4 ]
+	rm -f "$tmp/sock"
+done
+
+refuse "a peer has three tests" 2 "'foo'" \
+	"$PST_TOP_SRCDIR/bench/peers/run" unix foo 64 0 1
+refuse "a peer's size is a number" 2 "'0'" \
+	"$PST_TOP_SRCDIR/bench/peers/run" unix latency 0 0 1
+
+# What the gate leaves when it is ended while its agent runs.
+if [ "$(nproc)" -gt 1 ]; then
+	"$PST_TOP_BUILDDIR/bench/gate" gemm64 >/dev/null &
+	gate=$!
+	pids="$pids $gate"
+	dir=
+	tries=0
+	while [ -z "$dir" ] && [ $tries -lt 100 ]; do
+		sleep 0.1
+		tries=$((tries + 1))
+		dir=$(ps -o args= --ppid "$gate" |
+			sed -n 's,.* unix:\(/tmp/penstock-bench[^/]*\)/.*,\1,p')
+	done
+	check "the gate's agent has a folder" [ -d "$dir" ]
+	kill "$gate"
+	wait "$gate"
+	check "the gate that is ended leaves no folder" [ ! -e "$dir" ]
+else
+	echo "# one CPU: the gate does not run"
+fi
+
 ps -e -o args= >"$tmp/processes"
 check "no agent is left running" \
 	[ "$(grep -cF "$tmp/penstock-agent --serve" "$tmp/processes")" = 0 ]
