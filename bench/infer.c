@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock bench infer: a small network on 1, 8 and 64 rows at a time. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,33 @@ static int load(struct pst_bench *b, struct infer *n)
 	return r;
 }
 
+/* Keeps what would end us until the model is unloaded. What is ignored must
+ * not be blocked: it would then be pending. */
+static void hold_signals(sigset_t *ret_before)
+{
+	static const int ending[] = {SIGHUP, SIGINT, SIGTERM};
+	struct sigaction sa;
+	sigset_t held;
+	size_t i;
+
+	sigemptyset(&held);
+	for (i = 0; i < sizeof(ending) / sizeof(*ending); i++)
+		if (sigaction(ending[i], NULL, &sa) == 0 &&
+		    sa.sa_handler != SIG_IGN)
+			sigaddset(&held, ending[i]);
+	pthread_sigmask(SIG_BLOCK, &held, ret_before);
+}
+
+static bool is_interrupted(void)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return sigismember(&pending, SIGHUP) == 1 ||
+	       sigismember(&pending, SIGINT) == 1 ||
+	       sigismember(&pending, SIGTERM) == 1;
+}
+
 static int once(struct pst_bench_task *t, uint64_t *ret_ns,
 		uint64_t *ret_extra_ns)
 {
@@ -135,9 +163,13 @@ static int once(struct pst_bench_task *t, uint64_t *ret_ns,
 		.rows = (uint32_t)t->n,
 	};
 	struct pst_completion done;
-	uint64_t start = pst_bench_now_ns();
-	int r = pst_infer(t->c, &f, PST_BENCH_TIMEOUT_NS, &done);
+	uint64_t start;
+	int r;
 
+	if (is_interrupted())
+		return -ECANCELED;
+	start = pst_bench_now_ns();
+	r = pst_infer(t->c, &f, PST_BENCH_TIMEOUT_NS, &done);
 	*ret_ns = pst_bench_now_ns() - start;
 	if (r == 0)
 		*ret_extra_ns = *ret_ns > done.compute_ns
@@ -187,7 +219,7 @@ static int set_up(struct pst_bench *b, struct infer *n)
 	return 0;
 }
 
-int pst_bench_infer(struct pst_bench *b)
+static int run(struct pst_bench *b)
 {
 	struct infer n = {0};
 	struct pst_row *row;
@@ -212,5 +244,17 @@ int pst_bench_infer(struct pst_bench *b)
 	pst_free(b->c, n.out);
 	if (n.loaded)
 		(void)pst_model_unload(b->c, n.model.name);
+	return r;
+}
+
+int pst_bench_infer(struct pst_bench *b)
+{
+	sigset_t before;
+	int r;
+
+	hold_signals(&before);
+	r = run(b);
+	/* What was held ends us here. */
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r;
 }

@@ -83,15 +83,18 @@ if "infer" in sys.argv:
 END
 }
 
+mkdir "$tmp/empty"
 for name in latency bandwidth gemm infer; do
-	expect "$name runs" 0 "$name" "$penstock" bench "$name" -e "$e" \
-		--seconds 1 --json "$tmp/$name.json"
+	expect "$name runs" 0 "$name" env TMPDIR="$tmp/empty" "$penstock" \
+		bench "$name" -e "$e" --seconds 1 --json "$tmp/$name.json"
 	check "$name prints no progress outside a terminal" \
 		[ ! -s "$tmp/stderr" ]
 	check "$name prints the machine and its noise" \
 		grep -q medians "$tmp/stdout"
 	check "$name writes valid JSON" valid "$tmp/$name.json" "$name"
 done
+
+check "they leave no temporary file" [ -z "$(ls -A "$tmp/empty")" ]
 
 mkdir "$tmp/plots"
 expect "all runs, with CSV and plots" 0 "bench,name" \
@@ -129,23 +132,21 @@ grep Cpus_allowed_list /proc/self/status >>"$tmp/cpus"
 exec "$agent" "\$@"
 END
 chmod +x "$tmp/says-cpus"
-expect "an agent with several threads is measured, and a small one" 0 \
-	"2048x2048x16  " env PENSTOCK_AGENT="$tmp/says-cpus" "$penstock" \
-	bench all -e 'spawn:?threads=2&size=8M' --seconds 1
+expect "a small agent is measured" 0 "2048x2048x16  " \
+	"$penstock" bench gemm -e 'spawn:?size=8M' --seconds 1
 check "each shape that the arena has no room for is named" \
 	[ "$(grep -c 'the arena is too small' "$tmp/stdout")" = 7 ]
+expect "an agent with several threads is measured" 0 NOP \
+	env PENSTOCK_AGENT="$tmp/says-cpus" "$penstock" bench latency \
+	-e 'spawn:?threads=2&size=8M' --seconds 1
 check "all agents with several threads may use all CPUs" \
 	[ "$(sort -u "$tmp/cpus")" = \
 	"$(grep Cpus_allowed_list /proc/self/status)" ]
 
-mkdir "$tmp/bin" "$tmp/scripts" "$tmp/empty"
+mkdir "$tmp/bin" "$tmp/scripts"
 refuse "a network that cannot be written is no matter of the agent" 1 \
 	"$tmp/none" env TMPDIR="$tmp/none" "$penstock" bench infer -e "$e" \
 	--seconds 1
-expect "infer leaves no file" 0 batch env TMPDIR="$tmp/empty" \
-	"$penstock" bench infer -e "$e" --seconds 1
-check "there is none" [ -z "$(ls -A "$tmp/empty")" ]
-
 expect "without gnuplot the scripts are written, and it says so" 0 \
 	"no gnuplot" env PATH="$tmp/bin" "$penstock" bench latency -e "$e" \
 	--seconds 1 --plot "$tmp/scripts"
@@ -153,6 +154,17 @@ check "the script is there" [ -s "$tmp/scripts/latency.gp" ]
 
 "$penstock" bench latency -e "$e" --seconds 1 >/dev/full 2>/dev/null
 check "a table that cannot be written is a failure" [ $? -eq 1 ]
+
+start_agent "unix://$tmp/sock" --region memfd:64M --backend cpu
+timeout -k 10 -s INT 1 "$penstock" bench infer \
+	-e "unix://$tmp/sock" --seconds 60 >"$tmp/stdout" 2>&1
+check "infer ends on Ctrl-C" [ $? -eq 124 ]
+expect "and leaves no model to the agent" 0 "NAME" \
+	"$penstock" model list -e "unix://$tmp/sock"
+check "there is no model" [ "$(wc -l <"$tmp/stdout")" -eq 1 ]
+kill "$agent_pid"
+wait "$agent_pid"
+rm -f "$tmp/sock"
 
 # dies NAME ENDPOINT: the agent dies while NAME is measured.
 dies() {
