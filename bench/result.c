@@ -165,7 +165,8 @@ static void print_machine(const struct pst_result *r, FILE *to)
 			 r->cpus.client, r->cpus.peer,
 			 r->distance_ns / (double)PST_BENCH_US);
 	else
-		snprintf(text, sizeof(text), "one CPU for both ends");
+		snprintf(text, sizeof(text),
+			 "unknown: one CPU is all there is to use");
 	print_pair("distance", text, to);
 	snprintf(text, sizeof(text), "%s; a look at it takes %.0f ns", m->clock,
 		 m->clock_ns);
