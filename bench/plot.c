@@ -258,6 +258,16 @@ static int run_gnuplot(const char *dir, const char *script)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
+static bool is_measured(const struct pst_result *r, const char *bench)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n_rows; i++)
+		if (strcmp(r->rows[i]->bench, bench) == 0 && r->rows[i]->all.n)
+			return true;
+	return false;
+}
+
 /* One plot. Returns 1 when it was made, 0 when there is nothing to show. */
 static int make(const struct pst_result *r, const char *dir, const char *name,
 		bool (*write_script)(const struct pst_result *r, FILE *to),
@@ -268,6 +278,9 @@ static int make(const struct pst_result *r, const char *dir, const char *name,
 	FILE *f;
 	int rc = 0;
 
+	/* What another run has left stays as it is. */
+	if (!is_measured(r, name))
+		return 0;
 	snprintf(script, sizeof(script), "%s.gp", name);
 	if (snprintf(path, sizeof(path), "%s/%s", dir, script) >=
 	    (int)sizeof(path))

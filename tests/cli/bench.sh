@@ -133,7 +133,9 @@ exec "$agent" "\$@"
 END
 chmod +x "$tmp/says-cpus"
 expect "a small agent is measured" 0 "2048x2048x16  " \
-	"$penstock" bench gemm -e 'spawn:?size=8M' --seconds 1
+	"$penstock" bench gemm -e 'spawn:?size=8M' --seconds 1 \
+	--plot "$tmp/plots"
+check "another benchmark's script stays" [ -s "$tmp/plots/latency.gp" ]
 check "each shape that the arena has no room for is named" \
 	[ "$(grep -c 'the arena is too small' "$tmp/stdout")" = 7 ]
 expect "an agent with several threads is measured" 0 NOP \
