@@ -132,7 +132,7 @@ struct pst_backend_ops {
 	int (*begin)(struct pst_backend *b, struct pst_backend_op *bop,
 		     struct pst_error *err);
 
-	/* Does at most about 10 ms of it (20 if alone), or looks whether the
+	/* Does at most about 10 ms of it (30 if alone), or looks whether the
 	 * device has finished. Returns enum pst_backend_step or -errno. */
 	int (*step)(struct pst_backend *b, struct pst_backend_op *bop,
 		    struct pst_error *err);

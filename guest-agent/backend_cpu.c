@@ -18,9 +18,10 @@
 /* Bytes filled or read between two looks at the clock: 10 us in cached
  * memory, a few ms in uncached. */
 #define PIECE (256U << 10)
-/* Longer slices while there is one lane only: a product of up to 20 ms stays
- * whole then, and the end of a slice costs 7 us. */
-#define ALONE (4.0 / 3)
+/* Longer slices while there is one lane only: a product of up to 30 ms stays
+ * whole then, and the end of a slice costs 3 to 5 us. Who comes meanwhile waits
+ * so long once. */
+#define ALONE 2.0
 /* For the first estimates only. */
 #define BYTES_PER_S 4e9
 /* Below so many operations a slice's time says more of its overhead than of
