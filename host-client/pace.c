@@ -15,6 +15,10 @@
 #define MAX_NS (60 * PST_NS_PER_S)
 /* So many of those seen last count twice: the pace may have changed. */
 #define NEWEST (PST_PACE_SEEN / 2)
+/* So many in a row that took less than all before, by more than this part, are
+ * a new pace: who sleeps through such an operation would wake too late. */
+#define FASTER      2U
+#define FASTER_PART 8U
 /* How many deviations late a timer is expected to be at most. */
 #define DEVIATIONS 2U
 /* Of a timer: its slack, and a CPU that has to come out of a deep sleep. */
@@ -62,6 +66,24 @@ static uint64_t towards(uint64_t a, uint64_t b, uint64_t part)
 	return b > a ? a + (b - a) / part : a - (a - b) / part;
 }
 
+static uint64_t faster_than(uint64_t ns)
+{
+	return ns - ns / FASTER_PART;
+}
+
+/* Whether one took far less than all before. */
+static bool is_faster(const struct pst_pace_shape *s, uint64_t compute_ns)
+{
+	uint64_t n = s->n < PST_PACE_SEEN ? s->n : PST_PACE_SEEN, i;
+
+	/* The last one may have been the first of a new pace. */
+	for (i = s->faster; i < n; i++)
+		if (compute_ns >=
+		    faster_than(s->seen_ns[(s->n - 1 - i) % PST_PACE_SEEN]))
+			return false;
+	return n > s->faster;
+}
+
 void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns)
 {
 	struct pst_pace_shape *s = shape_of(p, key);
@@ -70,6 +92,11 @@ void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns)
 		return;
 	if (s->key != key)
 		*s = (struct pst_pace_shape){.key = key};
+	s->faster = is_faster(s, compute_ns) ? s->faster + 1 : 0;
+	if (s->faster == FASTER) {
+		s->faster = 0;
+		s->n = 0;
+	}
 	s->seen_ns[s->n++ % PST_PACE_SEEN] = compute_ns;
 }
 

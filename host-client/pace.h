@@ -18,6 +18,7 @@ struct pst_pace_shape {
 	uint64_t key;                    /* 0: empty */
 	uint64_t n;                      /* seen so far */
 	uint64_t seen_ns[PST_PACE_SEEN]; /* the backend's time, the last ones */
+	unsigned int faster; /* in a row that took far less than all before */
 	unsigned int misses; /* plans in a row that came to nothing */
 	unsigned int skip;   /* calls to come that are not planned for that */
 };

@@ -176,6 +176,23 @@ START_TEST(a_new_pace_is_learnt_within_a_few_operations)
 }
 END_TEST
 
+START_TEST(a_faster_pace_is_learnt_at_once)
+{
+	seen(40 * MS, 16);
+	seen(20 * MS, 1);
+	make_plan();
+	/* One may be an accident. */
+	ck_assert_uint_gt(plan.sleep_until_ns, START + 39 * MS);
+	seen(20 * MS + 10 * US, 1);
+	make_plan();
+	ck_assert_uint_lt(plan.sleep_until_ns, START + 20 * MS);
+	seen(20 * MS, 1);
+	make_plan();
+	ck_assert_uint_gt(plan.sleep_until_ns, START + 19 * MS);
+	ck_assert_uint_lt(plan.sleep_until_ns, START + 20 * MS);
+}
+END_TEST
+
 START_TEST(what_varies_widely_is_not_expected_at_all)
 {
 	int i;
@@ -320,6 +337,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_short_operation_is_spun_for_without_a_sleep);
 	tcase_add_test(tc, one_accident_changes_nothing);
 	tcase_add_test(tc, a_new_pace_is_learnt_within_a_few_operations);
+	tcase_add_test(tc, a_faster_pace_is_learnt_at_once);
 	tcase_add_test(tc, what_varies_widely_is_not_expected_at_all);
 	tcase_add_test(tc,
 		       of_what_varies_most_is_expected_where_most_of_it_ends);
