@@ -324,7 +324,10 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 				     PST_WIRE_SLOTS);
 	}
 	rec->writes = call->writes;
-	rec->key = pst_pace_key(&call->sqe);
+	/* Who always spins, or never does, expects nothing. */
+	rec->key = 0;
+	if (c->spin_ns && c->spin_ns != UINT64_MAX)
+		rec->key = pst_pace_key(&call->sqe);
 	rec->start.asked_ns = 0;
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
 		rec->blocks[i] = call->blocks[i];

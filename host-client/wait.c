@@ -315,7 +315,7 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 						w->start_ns};
 	else if (rec->order == c->lane.cq_head)
 		pst_pace_next(&c->pace, &start);
-	if (key && c->spin_ns != UINT64_MAX)
+	if (key)
 		pst_pace_plan(&c->pace, key, &start, c->spin_ns, &plan);
 	if (plan.sleep_until_ns)
 		r = doze(c, rec, w, plan.sleep_until_ns, err);
