@@ -386,7 +386,7 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 	if (r)
 		return r;
 	*ret_tag = rec->done.tag;
-	if (rec->key) {
+	if (rec->key && pst_pace_matters(&c->pace, rec->key, c->spin_ns)) {
 		rec->order = c->lane.sq_tail - 1;
 		pst_pace_start(&c->pace, rec->key, pst_now_ns(), &rec->start);
 	}

@@ -154,6 +154,25 @@ static bool densest(const struct sample *v, unsigned int n, uint64_t most_ns,
 	return 2 * best >= all;
 }
 
+/* The longest that was seen: no sorting, for operations of a microsecond. */
+static uint64_t longest(const struct pst_pace_shape *s)
+{
+	const uint64_t n = s->n < PST_PACE_SEEN ? s->n : PST_PACE_SEEN;
+	uint64_t most = 0, i;
+
+	for (i = 0; i < n; i++)
+		if (s->seen_ns[i] > most)
+			most = s->seen_ns[i];
+	return most;
+}
+
+bool pst_pace_matters(struct pst_pace *p, uint64_t key, uint64_t spin_ns)
+{
+	const struct pst_pace_shape *s = shape_of(p, key);
+
+	return pst_pace_waits(p) || (s->key == key && longest(s) > spin_ns);
+}
+
 void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
 		    struct pst_pace_start *ret)
 {
@@ -242,6 +261,11 @@ void pst_pace_plan(struct pst_pace *p, uint64_t key,
 		return;
 	if (s->skip) {
 		s->skip--;
+		return;
+	}
+	high = longest(s);
+	if (high <= spin_ns) {
+		ret->spin_until_ns = start->late_ns + high + spin_ns;
 		return;
 	}
 	n = sort_seen(s, seen);

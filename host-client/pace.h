@@ -56,6 +56,11 @@ struct pst_pace_plan {
  * worth it. */
 uint64_t pst_pace_key(const struct pst_wire_sqe *sqe);
 
+/* Whether pst_pace_start() is worth a look at the clock for an operation that
+ * is submitted now: it, or one that it waits behind, takes longer than the
+ * spin. */
+bool pst_pace_matters(struct pst_pace *p, uint64_t key, uint64_t spin_ns);
+
 /* For an operation that is submitted at now_ns: it starts behind what was
  * submitted before by this call. */
 void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
@@ -64,6 +69,12 @@ void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
 /* What was submitted so far is over, was given up or is lost: the next one
  * starts at once. */
 void pst_pace_forget(struct pst_pace *p);
+
+/* Whether something started by pst_pace_start() may wait behind others. */
+static inline bool pst_pace_waits(const struct pst_pace *p)
+{
+	return p->free_late_ns != 0;
+}
 
 /* At now_ns an operation was seen to have ended that others wait behind. */
 void pst_pace_seen(struct pst_pace *p, uint64_t now_ns);

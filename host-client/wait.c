@@ -64,7 +64,7 @@ void pst_reap(struct pst *c)
 		return;
 	if (c->lane.cq_head == c->lane.sq_tail)
 		pst_pace_forget(&c->pace);
-	else
+	else if (pst_pace_waits(&c->pace))
 		pst_pace_seen(&c->pace, pst_now_ns());
 	pst_wake_followers(c);
 	if (c->fd_armed && !TAILQ_EMPTY(&c->ops.done))

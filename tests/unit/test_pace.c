@@ -91,6 +91,24 @@ START_TEST(what_waits_behind_others_starts_when_they_have_ended)
 }
 END_TEST
 
+START_TEST(short_operations_cost_no_look_at_the_clock)
+{
+	ck_assert(!pst_pace_matters(&p, KEY, SPIN));
+	seen(SPIN / 2, 16);
+	ck_assert(!pst_pace_matters(&p, KEY, SPIN));
+	ck_assert(!pst_pace_waits(&p));
+	seen(10 * MS, 8);
+	ck_assert(pst_pace_matters(&p, KEY, SPIN));
+	ck_assert(!pst_pace_matters(&p, KEY + 1, SPIN));
+	/* What waits behind a long one is another matter. */
+	(void)start_at(KEY, START, true);
+	ck_assert(pst_pace_matters(&p, KEY + 1, SPIN));
+	ck_assert(pst_pace_waits(&p));
+	pst_pace_forget(&p);
+	ck_assert(!pst_pace_matters(&p, KEY + 1, SPIN));
+}
+END_TEST
+
 START_TEST(what_was_seen_to_end_says_when_the_next_one_starts)
 {
 	struct pst_pace_start s, next;
@@ -333,6 +351,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc,
 		       what_waits_behind_others_starts_when_they_have_ended);
 	tcase_add_test(tc, what_was_seen_to_end_says_when_the_next_one_starts);
+	tcase_add_test(tc, short_operations_cost_no_look_at_the_clock);
 	tcase_add_test(tc, a_start_that_nobody_knows_is_not_relied_upon);
 	tcase_add_test(tc, a_short_operation_is_spun_for_without_a_sleep);
 	tcase_add_test(tc, one_accident_changes_nothing);
