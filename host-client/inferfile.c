@@ -67,7 +67,7 @@ static uint32_t batch_rows(const struct work *w)
 static uint64_t block_rows(const struct work *w, uint32_t batch)
 {
 	const struct pst_npy *npy = &w->file.npy;
-	const uint64_t n = READ_BYTES / (npy->cols * npy->elem_size * batch);
+	const uint64_t n = READ_BYTES / (npy->cols * npy->elem_size) / batch;
 	const uint64_t rows = (n ? n : 1) * batch;
 
 	return rows < npy->rows ? rows : npy->rows;
@@ -159,8 +159,9 @@ static int alloc(struct work *w, uint64_t block, uint32_t batch,
 
 	/* One more, for an empty matrix. */
 	w->block = malloc(block * npy->cols * npy->elem_size + 1);
-	w->x = malloc((uint64_t)batch * w->m->n_in * sizeof(float));
-	w->y = malloc((uint64_t)batch * w->m->n_out * sizeof(float));
+	/* The agent's sizes: calloc() knows when their product overflows. */
+	w->x = calloc(batch, w->m->n_in * sizeof(float));
+	w->y = calloc(batch, w->m->n_out * sizeof(float));
 	if (!w->block || !w->x || !w->y)
 		return pst_error_set(err, -ENOMEM,
 				     "no memory for a batch of %u rows", batch);
