@@ -16,6 +16,8 @@
 #define LONG_NS (400 * PST_BENCH_MS)
 /* A wake-up is half a round trip in which both sides are woken. */
 #define WAKES 2.0
+/* A client's own work between two calls. */
+#define WORK_NS (20 * PST_BENCH_US)
 /* How long the idle are watched. */
 #define IDLE_S 30
 
@@ -200,6 +202,61 @@ static int sleep_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 	return r;
 }
 
+/* ---- One CPU for both --------------------------------------------------- */
+
+/* Round trips by the control socket or the ring, with work_ns of the client's
+ * own work before each. */
+static int trips(struct pst_gate *g, struct pst *c, bool ring, uint64_t work_ns,
+		 double *ret_us)
+{
+	const uint64_t begin = pst_bench_now_ns();
+	static struct pst_hist h;
+	uint64_t start, ns;
+	int r;
+
+	pst_hist_reset(&h);
+	do {
+		start = pst_bench_now_ns();
+		while (pst_bench_now_ns() - start < work_ns)
+			pst_bench_relax();
+		start = pst_bench_now_ns();
+		r = ring ? pst_nop(c, PST_BENCH_S, NULL) : pst_ping(c, &ns);
+		pst_hist_add(&h, pst_bench_now_ns() - start);
+		if (r < 0) {
+			pst_last_error(c, g->why, sizeof(g->why));
+			return r;
+		}
+	} while (pst_bench_now_ns() - begin < SLICE_NS);
+	*ret_us = (double)pst_hist_percentile(&h, 50) / (double)PST_BENCH_US;
+	return 0;
+}
+
+static int one_cpu_open(struct pst_gate *g, void **ret)
+{
+	return open_state(g, ret, NULL, 0, 0, 0, 0);
+}
+
+/* The client on the agent's CPU: who spins there keeps the other away. */
+static int one_cpu_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+{
+	static const uint64_t work_ns[] = {0, WORK_NS};
+	struct state *s = arg;
+	double socket = 0, nop = 0;
+	int i, r = 0;
+
+	pst_cpus_pin(g->cpus.peer);
+	for (i = 0; i < 2 && !r; i++) {
+		r = trips(g, s->c, false, work_ns[i], &socket);
+		if (!r)
+			r = trips(g, s->c, true, work_ns[i], &nop);
+		ret[i] = (struct pst_sample){nop, socket};
+	}
+	pst_cpus_pin(g->cpus.client);
+	return r;
+}
+
+/* ---- Idle --------------------------------------------------------------- */
+
 static int idle_open(struct pst_gate *g, void **ret)
 {
 	return open_state(g, ret, NULL, 0, 0, 64, 0);
@@ -282,6 +339,13 @@ const struct pst_gate_group pst_gate_latency[] = {
 	 sleep_pair,
 	 close_state,
 	 {{"NOP with spin_us=0 / Unix-socket round trip", "us", {1.5, false}}}},
+	{"onecpu",
+	 5,
+	 one_cpu_open,
+	 one_cpu_pair,
+	 close_state,
+	 {{"NOP on one CPU for both sides / control socket", "us", {2, false}},
+	  {"The same with 20 us of work between the calls", "us", {2, false}}}},
 	{"idle",
 	 1,
 	 idle_open,

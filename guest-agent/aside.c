@@ -32,24 +32,39 @@ bool pst_aside_due(struct pst_aside *a, uint64_t now_ns, uint64_t preempted)
 	return true;
 }
 
-void pst_aside_look(struct pst_aside *a, uint64_t now_ns)
+/* False when there is no other CPU. */
+static bool move(void)
 {
 	cpu_set_t allowed, others;
-	struct rusage usage;
-	int cpu;
+	int cpu = sched_getcpu();
 
-	if (getrusage(RUSAGE_THREAD, &usage) < 0 ||
-	    !pst_aside_due(a, now_ns, (uint64_t)usage.ru_nivcsw))
-		return;
-	cpu = sched_getcpu();
 	if (cpu < 0 || sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return;
+		return false;
 	others = allowed;
 	CPU_CLR((size_t)cpu, &others);
 	if (CPU_COUNT(&others) == 0)
-		return;
+		return false;
 	/* The first moves it at once, the second lets the kernel decide
 	 * again. */
-	if (sched_setaffinity(0, sizeof(others), &others) == 0)
-		(void)sched_setaffinity(0, sizeof(allowed), &allowed);
+	if (sched_setaffinity(0, sizeof(others), &others) < 0)
+		return false;
+	(void)sched_setaffinity(0, sizeof(allowed), &allowed);
+	return true;
+}
+
+void pst_aside_look(struct pst_aside *a, uint64_t now_ns)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_THREAD, &usage) == 0 &&
+	    pst_aside_due(a, now_ns, (uint64_t)usage.ru_nivcsw))
+		(void)move();
+}
+
+bool pst_aside_leave(struct pst_aside *a, uint64_t now_ns)
+{
+	if (now_ns < a->quiet_until_ns)
+		return false;
+	a->quiet_until_ns = now_ns + QUIET_NS;
+	return move();
 }

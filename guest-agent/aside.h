@@ -31,4 +31,9 @@ bool pst_aside_due(struct pst_aside *a, uint64_t now_ns, uint64_t preempted);
  * is due; where it may run stays as it was. */
 void pst_aside_look(struct pst_aside *a, uint64_t now_ns);
 
+/* Moves the calling thread, which has found out by itself that it shares its
+ * CPU with its client. False when there is no other CPU, or when it has moved
+ * shortly before. */
+bool pst_aside_leave(struct pst_aside *a, uint64_t now_ns);
+
 #endif

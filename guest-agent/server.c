@@ -421,9 +421,11 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	s->slept = true;
 	s->last_poll_ns = pst_now_ns();
 	/* A nap beside a device says nothing of clients. */
-	if (!waits)
-		pst_spin_slept(&s->spin, s->last_poll_ns - now_ns,
-			       pst_executor_ready(a->executor));
+	if (!waits &&
+	    pst_spin_slept(&s->spin, s->last_poll_ns, s->last_poll_ns - now_ns,
+			   pst_executor_ready(a->executor)) &&
+	    pst_aside_leave(&s->aside, s->last_poll_ns))
+		pst_spin_moved(&s->spin);
 	return r < 0 ? r : 0;
 }
 
