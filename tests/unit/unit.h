@@ -6,6 +6,13 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* As ck_assert(), for loops of millions: that writes to a pipe each time. */
+#define PST_MUST(x)                                                            \
+	do {                                                                   \
+		if (!(x))                                                      \
+			ck_abort_msg("not: %s", #x);                           \
+	} while (0)
+
 /* Runs a suite of one case; TAP goes where CK_TAP_LOG_FILE_NAME says. */
 static inline int pst_unit_run(const char *name, void (*add)(TCase *tc),
 			       int timeout_s)
