@@ -118,10 +118,11 @@ static uint64_t convert_elems(const struct pst_model_plan *plan)
 static const float *place(struct pst_infer_model *m, uint64_t off,
 			  enum pst_wire_dtype dtype, uint64_t n, float **next)
 {
-	const void *src = (const uint8_t *)m->weights + off;
+	const void *src;
 
 	if (off == PST_MODEL_NONE)
 		return NULL;
+	src = (const uint8_t *)m->weights + off;
 	if (dtype == PST_WIRE_F32)
 		return src;
 	m->converts[m->n_converts++] = (struct convert){src, *next, dtype, n};
