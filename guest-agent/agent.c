@@ -255,6 +255,27 @@ void pst_agent_settle_late(struct pst_agent *a)
 	}
 }
 
+int pst_agent_back(struct pst_agent *a, const struct pst_span *span,
+		   struct pst_error *err)
+{
+	const uint64_t n = pst_region_unbacked(&a->region, span);
+	struct pst_error why;
+	uint64_t room;
+
+	if (!n)
+		return 0;
+	/* Filling it where there is no room calls the OOM killer. */
+	if (pst_memory_available("", &room) == 0 && n > room)
+		return pst_error_set(
+			err, -ENOSPC,
+			"%llu MiB of memory are wanted, %llu MiB are available",
+			(unsigned long long)n >> 20,
+			(unsigned long long)room >> 20);
+	if (pst_region_back(&a->region, span, &why) < 0)
+		return pst_error_set(err, -ENOSPC, "%s", why.text);
+	return 0;
+}
+
 int pst_agent_nonce_acquire(struct pst_agent *a,
 			    uint8_t ret[PST_WIRE_NONCE_SIZE])
 {

@@ -146,6 +146,14 @@ void pst_agent_settle(struct pst_agent *a, uint32_t lane);
 /* The later part of pst_agent_settle(); after each slice. */
 void pst_agent_settle_late(struct pst_agent *a);
 
+/*
+ * Gives an extent its memory before it is handed out, where the region is
+ * sparse. Returns 0, or -ENOSPC with a sentence: the machine, or this process's
+ * control group, has no more.
+ */
+int pst_agent_back(struct pst_agent *a, const struct pst_span *span,
+		   struct pst_error *err);
+
 /* A nonce slot filled with random bytes, which also go to ret. Returns its
  * index, -EBUSY (all in use), -errno of getrandom. */
 int pst_agent_nonce_acquire(struct pst_agent *a,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest-agent/activation.h"
@@ -17,6 +18,7 @@
 #include "guest-agent/log.h"
 #include "guest-agent/notify.h"
 #include "guest-agent/spin.h"
+#include "transport/frame.h"
 #include "transport/numa.h"
 #include "transport/ring.h"
 #include "transport/util.h"
@@ -293,6 +295,22 @@ static int open_all(struct pst_server *s, const struct pst_server_config *c,
 	return pst_conns_serve(&s->conns, serve_fd, err);
 }
 
+/* Who started an agent for itself hears why it does not serve. */
+static void tell_failure(int fd, int r, const struct pst_error *err)
+{
+	const struct pst_frame f = {
+		.type = PST_WIRE_ERROR,
+		.status = pst_status_from_errno(r),
+		.payload = (const uint8_t *)err->text,
+		.length = (uint32_t)strlen(err->text),
+	};
+	uint8_t buf[sizeof(struct pst_wire_frame) + sizeof(err->text)];
+	int64_t n = pst_frame_encode(&f, buf, sizeof(buf));
+
+	if (n > 0)
+		(void)send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void watch_dog(struct pst_server *s, uint64_t watchdog_ns)
 {
 	s->ping_ns = watchdog_ns / PINGS;
@@ -314,6 +332,8 @@ int pst_server_open(const struct pst_server_config *config,
 	watch_dog(s, config->watchdog_ns);
 	r = open_all(s, config, err);
 	if (r < 0) {
+		if (config->serve_fd >= 0 && s->conns.n == 0)
+			tell_failure(config->serve_fd, r, err);
 		pst_server_close(s);
 		return r;
 	}

@@ -217,6 +217,25 @@ void pst_session_challenge(struct pst_session *s, uint64_t now_ns)
 	send_frame(s, &f, pass ? a->region.fd : -1);
 }
 
+/* An extent that is leased to the session; it gets its memory now, where it
+ * has none yet. */
+static void hand_out(struct pst_session *s, const struct pst_frame *to,
+		     const struct pst_span *span)
+{
+	const struct pst_wire_lease l = {span->off, span->size};
+	struct pst_agent *a = s->agent;
+	struct pst_error err;
+
+	if (pst_agent_back(a, span, &err) < 0) {
+		(void)pst_extents_release(a->extents, s->id, span);
+		pst_agent_settle(a, s->lane);
+		pst_session_fail(s, to, PST_WIRE_ENOSPC, "%s", err.text);
+		return;
+	}
+	a->counters.leases++;
+	pst_session_reply(s, to, &l, sizeof(l));
+}
+
 static void lease(struct pst_session *s, const struct pst_frame *to,
 		  uint64_t size)
 {
@@ -224,7 +243,6 @@ static void lease(struct pst_session *s, const struct pst_frame *to,
 	const uint64_t held = pst_extents_leased(a->extents, s->id);
 	struct pst_extents_stats st;
 	struct pst_span span;
-	struct pst_wire_lease l;
 	uint64_t want;
 
 	if (size > PST_WIRE_MAX_FILE ||
@@ -240,9 +258,7 @@ static void lease(struct pst_session *s, const struct pst_frame *to,
 	}
 	switch (pst_extents_lease(a->extents, s->id, size, &span)) {
 	case 0:
-		a->counters.leases++;
-		l = (struct pst_wire_lease){span.off, span.size};
-		pst_session_reply(s, to, &l, sizeof(l));
+		hand_out(s, to, &span);
 		return;
 	case -EINVAL:
 		pst_session_fail(s, to, PST_WIRE_EINVAL,

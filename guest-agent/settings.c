@@ -32,7 +32,7 @@ const struct pst_setting_desc pst_settings[PST_N_SETTINGS] = {
 			    "[vsock:7070]"},
 	[PST_SET_REGION] = {"region", PST_SETTING_KEY, "SPEC",
 			    "auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
-			    "memfd:SIZE or fd:N [auto]"},
+			    "memfd:SIZE, fd:N or sparse:N [auto]"},
 	[PST_SET_BACKEND] = {"backend", PST_SETTING_KEY, "NAME",
 			     "auto, cpu or cuda [auto]"},
 	[PST_SET_THREADS] = {"threads", PST_SETTING_KEY, "N",

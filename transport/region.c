@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -38,10 +39,25 @@ const char *pst_caching_name(enum pst_caching c)
 	return caching_names[c];
 }
 
+/* Makes the map of which units have their memory. */
+static int start_sparse(struct pst_region *r, const struct pst_region_file *f,
+			struct pst_error *err)
+{
+	const uint64_t there = PST_REGION_SPARSE_MIN - PST_WIRE_PREAMBLE;
+
+	if (!f->memfd)
+		return pst_error_set(err, -EINVAL, "%s is no memfd", r->name);
+	r->backed = calloc(1, (f->size - PST_WIRE_PREAMBLE) / PST_WIRE_UNIT);
+	if (!r->backed)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	memset(r->backed, 1, there / PST_WIRE_UNIT);
+	return 0;
+}
+
 /* Locks, checks and maps the file behind fd, which becomes ret's on success
  * and stays the caller's on failure. */
-static int take_file(int fd, const char *name, struct pst_region *ret,
-		     struct pst_error *err)
+static int take_file(int fd, const char *name, bool sparse,
+		     struct pst_region *ret, struct pst_error *err)
 {
 	struct pst_wire_format format;
 	struct pst_region_file f;
@@ -67,7 +83,9 @@ static int take_file(int fd, const char *name, struct pst_region *ret,
 	rc = pst_region_read_stamp(fd, name, &f, r.uuid, err);
 	if (rc < 0)
 		return rc;
-	rc = pst_region_allocate(fd, name, &f, err);
+	snprintf(r.name, sizeof(r.name), "%s", name);
+	rc = sparse ? start_sparse(&r, &f, err)
+		    : pst_region_allocate(fd, name, &f, err);
 	if (rc < 0)
 		return rc;
 
@@ -76,11 +94,14 @@ static int take_file(int fd, const char *name, struct pst_region *ret,
 	r.size = f.size - PST_WIRE_PREAMBLE;
 	r.page_size = (uint32_t)f.page_size;
 	rc = pst_region_map_file(fd, PST_WIRE_PREAMBLE, r.size, NULL, &base);
-	if (rc < 0)
+	if (rc < 0) {
+		free(r.backed);
 		return pst_error_set_errno(err, rc, "cannot map %s", name);
+	}
 	r.base = base;
-	pst_region_populate(base, r.size);
-	snprintf(r.name, sizeof(r.name), "%s", name);
+	pst_region_populate(base,
+			    sparse ? PST_REGION_SPARSE_MIN - PST_WIRE_PREAMBLE
+				   : r.size);
 	*ret = r;
 	return 0;
 }
@@ -95,7 +116,7 @@ static int open_file(const char *path, struct pst_region *ret,
 	if (fd < 0)
 		return pst_error_set_errno(err, errno,
 					   "cannot open region file %s", path);
-	r = take_file(fd, path, ret, err);
+	r = take_file(fd, path, false, ret, err);
 	if (r == 0)
 		fd = -1;
 	return r;
@@ -137,7 +158,7 @@ static int open_memfd(const char *text, struct pst_region *ret,
 	r = pst_region_create_memfd(size, &fd, &huge, err);
 	if (r < 0)
 		return r;
-	r = take_file(fd, "memfd", ret, err);
+	r = take_file(fd, "memfd", false, ret, err);
 	if (r == 0)
 		fd = -1;
 	return r;
@@ -158,7 +179,7 @@ static int reopen(int fd)
 	return own < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : own;
 }
 
-static int open_inherited(const char *text, struct pst_region *ret,
+static int open_inherited(const char *text, bool sparse, struct pst_region *ret,
 			  struct pst_error *err)
 {
 	PST_CLEANUP_FD int fd = -1;
@@ -175,7 +196,7 @@ static int open_inherited(const char *text, struct pst_region *ret,
 	if (fd < 0)
 		return pst_error_set_errno(err, errno, "descriptor %d", n);
 	snprintf(name, sizeof(name), "fd %d", n);
-	r = take_file(fd, name, ret, err);
+	r = take_file(fd, name, sparse, ret, err);
 	if (r == 0) {
 		fd = -1;
 		close(n);
@@ -197,7 +218,7 @@ static int no_region(const char *spec, struct pst_error *err)
 	return pst_error_set(err, -EINVAL,
 			     "\"%s\" names no region: auto, ivshmem, "
 			     "ivshmem:ADDR, dax, dax:daxX.Y, file:PATH, "
-			     "memfd:SIZE or fd:N",
+			     "memfd:SIZE, fd:N or sparse:N",
 			     spec);
 }
 
@@ -237,6 +258,8 @@ int pst_region_check(const char *spec, struct pst_error *err)
 	if (rest)
 		return parse_memfd(rest, &size, err);
 	rest = after(spec, "fd");
+	if (!rest)
+		rest = after(spec, "sparse");
 	if (rest)
 		return parse_fd(rest, &fd, err);
 	rest = after(spec, "file");
@@ -271,7 +294,10 @@ int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
 	rest = after(spec, "memfd");
 	if (rest)
 		return open_memfd(rest, ret, err);
-	return open_inherited(after(spec, "fd"), ret, err);
+	rest = after(spec, "sparse");
+	if (rest)
+		return open_inherited(rest, true, ret, err);
+	return open_inherited(after(spec, "fd"), false, ret, err);
 }
 
 void pst_region_close(struct pst_region *r)
@@ -279,7 +305,40 @@ void pst_region_close(struct pst_region *r)
 	if (!r || !r->base)
 		return;
 	munmap(r->base, r->size);
+	free(r->backed);
 	/* The lock ends with the descriptor, after the last access. */
 	pst_close_fd(r->fd);
 	*r = (struct pst_region){.fd = -1};
+}
+
+uint64_t pst_region_unbacked(const struct pst_region *r,
+			     const struct pst_span *span)
+{
+	uint64_t i, n = 0;
+
+	for (i = 0; r->backed && i < span->size / PST_WIRE_UNIT; i++)
+		n += !r->backed[span->off / PST_WIRE_UNIT + i];
+	return n * PST_WIRE_UNIT;
+}
+
+int pst_region_back(struct pst_region *r, const struct pst_span *span,
+		    struct pst_error *err)
+{
+	int rc;
+
+	if (!pst_region_unbacked(r, span))
+		return 0;
+	do
+		rc = fallocate(r->fd, 0, (off_t)(PST_WIRE_PREAMBLE + span->off),
+			       (off_t)span->size);
+	while (rc < 0 && errno == EINTR);
+	if (rc < 0)
+		return pst_error_set_errno(err, errno,
+					   "no memory for %" PRIu64
+					   " bytes of the region",
+					   span->size);
+	pst_region_populate(r->base + span->off, span->size);
+	memset(r->backed + span->off / PST_WIRE_UNIT, 1,
+	       span->size / PST_WIRE_UNIT);
+	return 0;
 }

@@ -51,6 +51,9 @@ struct pst_region {
 	uint32_t page_size;       /* bytes, of the arena's mapping */
 	enum pst_caching caching; /* of the arena */
 	uint8_t uuid[16];
+	/* Of sparse:N, which units of the region have their memory, a byte
+	 * each; else NULL: all have. */
+	uint8_t *backed;
 };
 
 static inline struct pst_wire_header *
@@ -104,6 +107,18 @@ int pst_region_create_file(const char *path, const struct pst_region_create *c,
 int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
 			    struct pst_error *err);
 
+/* What of a sparse region has its memory from the start: preamble, control
+ * area, and the unit of the arena that is measured. */
+#define PST_REGION_SPARSE_MIN                                                  \
+	(PST_WIRE_PREAMBLE + PST_WIRE_CTL_SIZE + PST_WIRE_UNIT)
+
+/*
+ * The same for one private agent (sparse:N): what is not leased has no memory,
+ * or only the promise of hugepages.
+ */
+int pst_region_create_sparse(uint64_t file_size, int *ret_fd,
+			     struct pst_error *err);
+
 /*
  * Whether spec, see pst_region_open(), can name a region, wherever the agent
  * runs. Looks at nothing but the text. Returns 0, -EINVAL.
@@ -123,6 +138,8 @@ int pst_region_check(const char *spec, struct pst_error *err);
  *   memfd:SIZE      a new sealed memfd
  *   fd:N            an inherited descriptor of a memfd or file; must be
  *                   stamped, seals are checked
+ *   sparse:N        the same for what pst_region_create_sparse() made: its
+ *                   arena gets memory by pst_region_back()
  * ivshmem goes through the module penstock_bar where it has the device, else
  * through sysfs, uncached.
  * An unstamped region named by address is stamped here. Never formats a
@@ -137,6 +154,16 @@ int pst_region_check(const char *spec, struct pst_error *err);
 int pst_region_open(const char *spec, const char *sysfs, struct pst_region *ret,
 		    struct pst_error *err);
 void pst_region_close(struct pst_region *r);
+
+/*
+ * Bytes of a span (wire offsets, whole units) without memory; and gives them
+ * memory: the span may be touched then, and only then. Of a region that is not
+ * sparse 0, and nothing to do. Returns 0, -ENOSPC, -ENOMEM, -errno.
+ */
+uint64_t pst_region_unbacked(const struct pst_region *r,
+			     const struct pst_span *span);
+int pst_region_back(struct pst_region *r, const struct pst_span *span,
+		    struct pst_error *err);
 
 /*
  * Gives a group the device files that pst_region_open(spec) needs, for an agent
@@ -194,6 +221,10 @@ int pst_region_map_open(const char *path, struct pst_region_map *ret,
  * failure. It must be sealed against shrinking. */
 int pst_region_map_fd(int fd, struct pst_region_map *ret,
 		      struct pst_error *err);
+
+/* Likewise one's own of pst_region_create_sparse(): its holes stay. */
+int pst_region_map_sparse(int fd, struct pst_region_map *ret,
+			  struct pst_error *err);
 void pst_region_map_close(struct pst_region_map *m);
 
 /*

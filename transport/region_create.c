@@ -351,26 +351,35 @@ int pst_region_create_file(const char *path, const struct pst_region_create *c,
 	return 0;
 }
 
-/* A memfd of which every page has its memory, or -errno. */
-static int new_memfd(uint64_t size, unsigned int flags)
+/* A memfd of which the first n bytes have their memory; of a pool of hugepages
+ * the rest is promised to it. Returns it or -errno. */
+static int new_memfd(uint64_t size, uint64_t n, unsigned int flags)
 {
-	int fd, r;
+	void *p;
+	int fd, r = 0;
 
 	fd = memfd_create("penstock-region",
 			  MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)size) < 0 ||
-	    fallocate(fd, 0, 0, (off_t)size) < 0) {
+	if (ftruncate(fd, (off_t)size) < 0)
 		r = -errno;
-		close(fd);
-		return r;
+	/* The promise is the file's, it outlives the mapping. */
+	if (!r && n < size && (flags & MFD_HUGETLB)) {
+		r = pst_region_map_file(fd, 0, size, NULL, &p);
+		if (!r)
+			munmap(p, size);
 	}
-	return fd;
+	if (!r && fallocate(fd, 0, 0, (off_t)n) < 0)
+		r = -errno;
+	if (!r)
+		return fd;
+	close(fd);
+	return r;
 }
 
-int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
-			    struct pst_error *err)
+static int create_memfd(uint64_t file_size, uint64_t n, int *ret_fd,
+			bool *ret_huge, struct pst_error *err)
 {
 	PST_CLEANUP_FD int fd = -1;
 	uint8_t uuid[16];
@@ -381,13 +390,13 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
 	if (r < 0)
 		return r;
 	if (pool_free(PST_WIRE_UNIT, -1) >= file_size / PST_WIRE_UNIT)
-		fd = new_memfd(file_size, MFD_HUGETLB | MFD_HUGE_2MB);
+		fd = new_memfd(file_size, n, MFD_HUGETLB | MFD_HUGE_2MB);
 	if (fd < 0) {
 		huge = false;
 		r = check_ram(file_size, err);
 		if (r < 0)
 			return r;
-		fd = new_memfd(file_size, 0);
+		fd = new_memfd(file_size, n, 0);
 	}
 	if (fd < 0)
 		return pst_error_set_errno(
@@ -403,4 +412,19 @@ int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
 	*ret_huge = huge;
 	fd = -1;
 	return 0;
+}
+
+int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
+			    struct pst_error *err)
+{
+	return create_memfd(file_size, file_size, ret_fd, ret_huge, err);
+}
+
+int pst_region_create_sparse(uint64_t file_size, int *ret_fd,
+			     struct pst_error *err)
+{
+	bool huge;
+
+	return create_memfd(file_size, PST_REGION_SPARSE_MIN, ret_fd, &huge,
+			    err);
 }

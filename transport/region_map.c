@@ -10,7 +10,9 @@
 #include "transport/region_int.h"
 #include "transport/util.h"
 
-static int take(int fd, const char *name, bool must_seal,
+/* must_seal: it has no name that would protect it. sparse: its holes are
+ * filled before they are used. */
+static int take(int fd, const char *name, bool must_seal, bool sparse,
 		struct pst_region_map *ret, struct pst_error *err)
 {
 	struct pst_region_map m = {.fd = fd};
@@ -27,7 +29,8 @@ static int take(int fd, const char *name, bool must_seal,
 	r = pst_region_read_stamp(fd, name, &f, m.uuid, err);
 	if (r < 0)
 		return r;
-	r = pst_region_allocate(fd, name, &f, err);
+	if (!sparse)
+		r = pst_region_allocate(fd, name, &f, err);
 	if (r < 0)
 		return r;
 	m.file_size = f.size;
@@ -47,7 +50,7 @@ int pst_region_map_open(const char *path, struct pst_region_map *ret,
 	if (fd < 0)
 		return pst_error_set_errno(err, errno,
 					   "cannot open region file %s", path);
-	r = take(fd, path, false, ret, err);
+	r = take(fd, path, false, false, ret, err);
 	if (r == 0)
 		fd = -1;
 	return r;
@@ -57,7 +60,18 @@ int pst_region_map_fd(int fd, struct pst_region_map *ret, struct pst_error *err)
 {
 	int r;
 
-	r = take(fd, "the region that the agent sent", true, ret, err);
+	r = take(fd, "the region that the agent sent", true, false, ret, err);
+	if (r < 0)
+		pst_close_fd(fd);
+	return r;
+}
+
+int pst_region_map_sparse(int fd, struct pst_region_map *ret,
+			  struct pst_error *err)
+{
+	int r;
+
+	r = take(fd, "the agent's region", true, true, ret, err);
 	if (r < 0)
 		pst_close_fd(fd);
 	return r;

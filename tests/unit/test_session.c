@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions without sockets: what time, a dead peer and a stubborn device do
  * to them, and that nothing they held is lost. */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"
@@ -184,6 +187,28 @@ START_TEST(leases_wait_for_an_arena_that_settles_and_then_come_in_order)
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
 	ask_lease(0, 99, 1, 19 * S);
 	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_EBUSY);
+}
+END_TEST
+
+START_TEST(an_extent_for_which_there_is_no_memory_is_not_handed_out)
+{
+	static uint8_t backed[FIXTURE_ARENA / PST_WIRE_UNIT + 1];
+	struct pst_extents_stats st;
+	int fd = fix.agent.region.fd;
+
+	open_session(0, 0);
+	fix.agent.region.backed = backed;
+	/* What cannot be allocated stands for a machine that is full. */
+	fix.agent.region.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	ask_lease(0, 1, 1, S);
+	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_ENOSPC);
+	pst_extents_stats(fix.agent.extents, &st);
+	ck_assert_uint_eq(st.leased + st.quarantined, 0);
+	close(fix.agent.region.fd);
+	fix.agent.region.fd = fd;
+	fix.agent.region.backed = NULL;
+	ask_lease(0, 2, 1, S);
+	(void)get_lease(0);
 }
 END_TEST
 
@@ -593,6 +618,8 @@ static void add(TCase *tc)
 	tcase_add_test(
 		tc,
 		leases_wait_for_an_arena_that_settles_and_then_come_in_order);
+	tcase_add_test(
+		tc, an_extent_for_which_there_is_no_memory_is_not_handed_out);
 	tcase_add_test(tc, what_runs_keeps_released_memory_in_quarantine);
 	tcase_add_test(
 		tc, a_dead_sessions_memory_is_nobodys_until_the_device_lets_go);
