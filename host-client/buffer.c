@@ -232,7 +232,7 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 	struct pst_waiter w = {.start_ns = pst_now_ns()};
 	int r;
 
-	w.deadline_ns = pst_deadline(w.start_ns, c->timeout_ns);
+	w.deadline_ns = pst_control_deadline(c);
 	if (w.deadline_ns > deadline_ns)
 		w.deadline_ns = deadline_ns;
 	for (;;) {

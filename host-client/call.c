@@ -402,7 +402,7 @@ static int prepare_nop(struct pst *c, uint64_t deadline_ns,
 	call->sqe.op = PST_WIRE_OP_NOP;
 	if (c->live)
 		return 0;
-	max = pst_deadline(pst_now_ns(), c->timeout_ns);
+	max = pst_control_deadline(c);
 	return pst_session_ensure(c, deadline_ns < max ? deadline_ns : max,
 				  err);
 }

@@ -42,6 +42,10 @@ static void apply_options(struct pst *c, const struct pst_options *o)
 	size_t i;
 
 	c->timeout_ns = o->timeout_ns ? o->timeout_ns : PST_TIMEOUT_NS;
+	c->open_ns = c->timeout_ns;
+	if (c->ep.scheme == PST_SCHEME_SPAWN &&
+	    (!o->timeout_ns || o->timeout_ns > PST_SPAWN_OPEN_NS))
+		c->open_ns = PST_SPAWN_OPEN_NS;
 	c->dead_opt_ns = o->dead_ns;
 	c->spin_ns = o->spin_ns ? o->spin_ns : PST_SPIN_NS;
 	if (o->flags & PST_OPEN_NO_SPIN)
@@ -173,8 +177,7 @@ static int conn_open(struct pst *c, const char *endpoint,
 		return r;
 	apply_options(c, &o);
 	pst_lock(c);
-	r = pst_session_ensure(c, pst_deadline(pst_now_ns(), c->timeout_ns),
-			       err);
+	r = pst_session_ensure(c, pst_control_deadline(c), err);
 	pst_unlock(c);
 	/* Without extents there is nothing to protect from a lost session. */
 	if (!r && !c->control_only)

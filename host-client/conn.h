@@ -81,6 +81,7 @@ struct pst {
 	uint64_t id; /* never reused, for pst_last_error() */
 	struct pst_endpoint ep;
 	uint64_t timeout_ns;
+	uint64_t open_ns;     /* timeout_ns, or what an agent of spawn: gets */
 	uint64_t dead_opt_ns; /* as asked for, 0: by the agent's kind */
 	uint64_t spin_ns;
 	bool control_only;
@@ -158,6 +159,13 @@ static inline uint64_t pst_deadline(uint64_t now, uint64_t timeout_ns)
 	uint64_t sum;
 
 	return pst_add_overflow(now, timeout_ns, &sum) ? UINT64_MAX : sum;
+}
+
+/* Until when a control call may take that begins now: longer when it has to
+ * open a session first. With the lock held. */
+static inline uint64_t pst_control_deadline(const struct pst *c)
+{
+	return pst_deadline(pst_now_ns(), c->live ? c->timeout_ns : c->open_ns);
 }
 
 /* The calling thread's last error on c. Returns r; r >= 0 does nothing.

@@ -34,7 +34,7 @@ static int connect_agent(struct shake *h)
 		r = pst_spawn(ep, &h->s.sock, &fd, &h->s.child, h->err);
 		if (r < 0)
 			return r;
-		r = pst_region_map_fd(fd, &h->s.map, h->err);
+		r = pst_region_map_sparse(fd, &h->s.map, h->err);
 		h->have_map = r == 0;
 		return r;
 	}
@@ -103,10 +103,7 @@ static int recv_challenge(struct shake *h)
 
 	r = recv_frame(h, &f, &n);
 	if (r == -ECONNRESET && h->s.child)
-		return pst_error_set(
-			h->err, r,
-			"the agent ended at once; $PENSTOCK_AGENT_LOG can name "
-			"a file for its words");
+		return pst_spawn_ended(&h->s.child, REAP_NS, h->err);
 	if (r < 0)
 		return r;
 	if (f.type == PST_WIRE_ERROR) {
@@ -308,6 +305,7 @@ undo:
 		pst_region_map_close(&h.s.map);
 	pst_close_fd(h.peer_fd);
 	pst_close_fd(h.s.sock);
-	pst_spawn_reap(h.s.child, REAP_NS);
+	/* One that has not come up in time has nothing to finish. */
+	pst_spawn_reap(h.s.child, r == -ETIMEDOUT ? 0 : REAP_NS);
 	return r;
 }

@@ -137,7 +137,7 @@ int pst_get_info(struct pst *c, struct pst_info *info)
 static int ask(struct pst *c, uint16_t type, uint8_t **ret, uint32_t *ret_n,
 	       struct pst_error *err)
 {
-	uint64_t deadline = pst_deadline(pst_now_ns(), c->timeout_ns);
+	uint64_t deadline = pst_control_deadline(c);
 	int r = pst_session_ensure(c, deadline, err);
 
 	if (r < 0)
@@ -204,8 +204,7 @@ int pst_ping(struct pst *c, uint64_t *ret_ns)
 	int r;
 
 	pst_lock(c);
-	r = pst_session_ensure(c, pst_deadline(pst_now_ns(), c->timeout_ns),
-			       &err);
+	r = pst_session_ensure(c, pst_control_deadline(c), &err);
 	if (!r) {
 		start = pst_now_ns();
 		r = ask(c, PST_WIRE_PING, NULL, NULL, &err);

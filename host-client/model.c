@@ -53,7 +53,7 @@ int pst_model_reply(struct pst *c, uint16_t type, const char *name,
 static int ask(struct pst *c, uint16_t type, const char *name,
 	       struct pst_model *ret, struct pst_error *err)
 {
-	const uint64_t deadline = pst_deadline(pst_now_ns(), c->timeout_ns);
+	const uint64_t deadline = pst_control_deadline(c);
 	PST_CLEANUP_FREE uint8_t *payload = NULL;
 	struct pst_wire_model m = {0};
 	uint64_t serial;

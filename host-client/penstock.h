@@ -62,7 +62,9 @@ const char *pst_strerror(int error);
 
 struct pst_options {
 	size_t size;         /* sizeof(struct pst_options), set by the caller */
-	uint64_t timeout_ns; /* to connect and for control calls; 0: 5 s */
+	uint64_t timeout_ns; /* to connect and for control calls; 0: 5 s, and
+				60 s, also at most, for an agent of spawn: to
+				start */
 	uint64_t dead_ns;    /* heartbeat silence before SUSPECT; 0: 1 s, 10 s
 				when the agent says it is emulated */
 	uint64_t spin_ns;    /* spin before sleeping; 0: 50 us; UINT64_MAX:

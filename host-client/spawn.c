@@ -28,6 +28,30 @@ static const char *agent_program(const struct pst_endpoint *ep)
 	return env && *env ? env : PST_SBINDIR "/penstock-agent";
 }
 
+/* Whether the agent is not to have a variable of this program's. What is
+ * preloaded here is meant for this program: an interposer of a BLAS, in the
+ * agent, would start an agent for the agent's products, and so on. */
+static bool is_private(const char *var)
+{
+	return strncmp(var, "LD_PRELOAD=", 11) == 0 ||
+	       strncmp(var, "PENSTOCK_BLAS", 13) == 0;
+}
+
+/* The agent's environment, without the strings; NULL when out of memory. */
+static char **child_environment(void)
+{
+	size_t i, n = 0;
+	char **env;
+
+	while (environ && environ[n])
+		n++;
+	env = calloc(n + 1, sizeof(*env));
+	for (i = n = 0; env && environ && environ[i]; i++)
+		if (!is_private(environ[i]))
+			env[n++] = environ[i];
+	return env;
+}
+
 /* Moves fd out of the way of the child's numbers; closes the old one. */
 static int lift_fd(int *fd)
 {
@@ -91,8 +115,9 @@ static int start(const char *program, const struct pst_endpoint *ep, int sock,
 		 int region, pid_t *ret)
 {
 	char threads[16];
-	const char *argv[] = {program, "--serve-fd", "3",     "--region",
-			      "fd:4",  NULL,         threads, NULL};
+	const char *argv[] = {program,    "--serve-fd", "3",     "--region",
+			      "sparse:4", NULL,         threads, NULL};
+	PST_CLEANUP_FREE char **env = child_environment();
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
 	int r;
@@ -102,6 +127,8 @@ static int start(const char *program, const struct pst_endpoint *ep, int sock,
 	snprintf(threads, sizeof(threads), "%u", ep->threads);
 	if (ep->threads)
 		argv[5] = "--threads";
+	if (!env)
+		return ENOMEM;
 	r = posix_spawn_file_actions_init(&fa);
 	if (r)
 		return r;
@@ -113,7 +140,7 @@ static int start(const char *program, const struct pst_endpoint *ep, int sock,
 		r = child_attr(&at);
 	if (!r)
 		r = posix_spawn(ret, program, &fa, &at, (char *const *)argv,
-				environ);
+				env);
 	posix_spawnattr_destroy(&at);
 destroy_files:
 	posix_spawn_file_actions_destroy(&fa);
@@ -127,11 +154,10 @@ int pst_spawn(const struct pst_endpoint *ep, int *ret_sock, int *ret_region,
 	PST_CLEANUP_FD int region = -1;
 	PST_CLEANUP_FD int ours = -1;
 	PST_CLEANUP_FD int theirs = -1;
-	bool huge;
 	int sv[2], r;
 
-	r = pst_region_create_memfd(ep->size ? ep->size : PST_SPAWN_SIZE,
-				    &region, &huge, err);
+	r = pst_region_create_sparse(ep->size ? ep->size : PST_SPAWN_SIZE,
+				     &region, err);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
@@ -154,22 +180,25 @@ int pst_spawn(const struct pst_endpoint *ep, int *ret_sock, int *ret_region,
 	return 0;
 }
 
-/* Whether pid is over and reaped, by whomever. */
-static bool is_over(pid_t pid)
+/* Whether pid is over and reaped, by whomever; *ret_status is its wait status,
+ * or -1: others have it. */
+static bool is_over(pid_t pid, int *ret_status)
 {
 	pid_t r;
 
 	do
-		r = waitpid(pid, NULL, WNOHANG);
+		r = waitpid(pid, ret_status, WNOHANG);
 	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		*ret_status = -1;
 	return r != 0;
 }
 
-static bool wait_until(pid_t pid, uint64_t deadline_ns)
+static bool wait_until(pid_t pid, uint64_t deadline_ns, int *ret_status)
 {
 	struct timespec nap = {.tv_nsec = 200 * 1000};
 
-	while (!is_over(pid)) {
+	while (!is_over(pid, ret_status)) {
 		if (pst_now_ns() >= deadline_ns)
 			return false;
 		nanosleep(&nap, NULL);
@@ -181,10 +210,36 @@ static bool wait_until(pid_t pid, uint64_t deadline_ns)
 
 void pst_spawn_reap(pid_t pid, uint64_t timeout_ns)
 {
-	if (pid <= 0 || wait_until(pid, pst_now_ns() + timeout_ns))
+	int status;
+
+	if (pid <= 0 || wait_until(pid, pst_now_ns() + timeout_ns, &status))
 		return;
 	/* It is our child and not reaped yet, so pid is still its number. */
 	kill(pid, SIGKILL);
 	/* A process in an uninterruptible state is left to init. */
-	(void)wait_until(pid, pst_now_ns() + PST_NS_PER_S);
+	(void)wait_until(pid, pst_now_ns() + PST_NS_PER_S, &status);
+}
+
+int pst_spawn_ended(pid_t *pid, uint64_t timeout_ns, struct pst_error *err)
+{
+	static const char where[] = "$PENSTOCK_AGENT_LOG can name a file for "
+				    "its words";
+	int status;
+
+	if (!wait_until(*pid, pst_now_ns() + timeout_ns, &status))
+		return pst_error_set(err, -ECONNRESET,
+				     "the agent closed its socket at once; %s",
+				     where);
+	*pid = 0;
+	if (status >= 0 && WIFSIGNALED(status))
+		return pst_error_set(err, -ECONNRESET,
+				     "the agent was ended by signal %d; %s",
+				     WTERMSIG(status), where);
+	if (status >= 0 && WIFEXITED(status))
+		return pst_error_set(err, -ECONNRESET,
+				     "the agent ended at once with status %d; "
+				     "%s",
+				     WEXITSTATUS(status), where);
+	return pst_error_set(err, -ECONNRESET, "the agent ended at once; %s",
+			     where);
 }

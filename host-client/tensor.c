@@ -97,7 +97,7 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 static int create(struct pst *c, uint64_t size, uint64_t *ret_id,
 		  struct pst_error *err)
 {
-	const uint64_t deadline = pst_deadline(pst_now_ns(), c->timeout_ns);
+	const uint64_t deadline = pst_control_deadline(c);
 	int r, i;
 
 	if (c->control_only)

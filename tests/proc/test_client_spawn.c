@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "host-client/conn.h"
 #include "tests/proc/agent_proc.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #define MS PST_NS_PER_MS
@@ -18,6 +20,7 @@ static char text[400];
 static void setup(void)
 {
 	setenv("PENSTOCK_AGENT", agent_program(), 1);
+	tmpdir_make();
 	c = NULL;
 }
 
@@ -161,9 +164,118 @@ START_TEST(descriptors_of_the_host_program_stay_with_it)
 }
 END_TEST
 
+/* A program that does something before it becomes the agent, if ever. */
+static void script(const char *text_of_it, char uri[PATH_MAX + 64],
+		   const char *more)
+{
+	const char *path = tmpdir_path("agent");
+	char real[PATH_MAX];
+	FILE *f = fopen(path, "we");
+
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "#!/bin/sh\n%s\n", text_of_it);
+	ck_assert_int_eq(fclose(f), 0);
+	ck_assert_int_eq(chmod(path, 0755), 0);
+	ck_assert_ptr_nonnull(realpath(path, real));
+	snprintf(uri, PATH_MAX + 64, "spawn:?size=8M&agent=%s%s", real, more);
+}
+
+START_TEST(what_is_preloaded_here_is_not_the_agents)
+{
+	char uri[PATH_MAX + 64], line[512];
+	unsigned int kept = 0;
+	FILE *f;
+
+	script("env >\"${0%/*}/env\"\nexec \"$PENSTOCK_AGENT\" \"$@\"", uri,
+	       "&threads=1");
+	setenv("LD_PRELOAD", "libm.so.6", 1);
+	setenv("PENSTOCK_BLAS", "force", 1);
+	setenv("PENSTOCK_BLAS_MIN", "3", 1);
+	setenv("PENSTOCK_KEPT", "1", 1);
+	ck_assert_msg(open_spawn(uri) == 0, "%s", text);
+	check_works();
+	pst_close(c);
+	f = fopen(tmpdir_path("env"), "re");
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f)) {
+		ck_assert_ptr_null(strstr(line, "LD_PRELOAD"));
+		ck_assert_ptr_null(strstr(line, "PENSTOCK_BLAS"));
+		kept += strstr(line, "PENSTOCK_KEPT=1") != NULL;
+	}
+	fclose(f);
+	ck_assert_uint_eq(kept, 1);
+}
+END_TEST
+
+START_TEST(an_agent_that_starts_slowly_is_waited_for)
+{
+	char uri[PATH_MAX + 64];
+
+	/* Longer than the 5 s that others get. */
+	script("sleep 5.5\nexec \"$PENSTOCK_AGENT\" \"$@\"", uri, "&threads=1");
+	ck_assert_msg(open_spawn(uri) == 0, "%s", text);
+	check_works();
+	pst_close(c);
+}
+END_TEST
+
+START_TEST(a_callers_timeout_ends_the_wait_for_an_agent)
+{
+	struct pst_options o = {.size = sizeof(o), .timeout_ns = 300 * MS};
+	char uri[PATH_MAX + 64];
+
+	script("exec sleep 1000", uri, "");
+	ck_assert_int_eq(pst_open(uri, &o, &c, text, sizeof(text)), -ETIMEDOUT);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
+START_TEST(an_agent_that_ends_says_why)
+{
+	char uri[PATH_MAX + 64];
+
+	script("exec \"$PENSTOCK_AGENT\" \"$@\" --backend /nonexistent.so", uri,
+	       "");
+	ck_assert_int_lt(open_spawn(uri), 0);
+	ck_assert_msg(strstr(text, "status 2") != NULL, "%s", text);
+	script("exec \"$PENSTOCK_AGENT\" \"$@\" --numa-node 999", uri, "");
+	ck_assert_int_lt(open_spawn(uri), 0);
+	ck_assert_msg(strstr(text, "node") != NULL, "%s", text);
+	script("kill -9 $$", uri, "");
+	ck_assert_int_eq(open_spawn(uri), -ECONNRESET);
+	ck_assert_msg(strstr(text, "signal 9") != NULL, "%s", text);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+END_TEST
+
+static uint64_t bytes_of_region(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(c->map.fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+START_TEST(memory_is_taken_as_it_is_leased)
+{
+	void *p = NULL;
+
+	ck_assert_msg(open_spawn("spawn:?size=256M&threads=1") == 0, "%s",
+		      text);
+	ck_assert_uint_lt(bytes_of_region(), 16 << 20);
+	ck_assert_int_eq(pst_alloc(c, 32 << 20, &p), 0);
+	/* All of it, though nothing has touched it. */
+	ck_assert_uint_ge(bytes_of_region(), 36 << 20);
+	ck_assert_uint_lt(bytes_of_region(), 64 << 20);
+	ck_assert_int_eq(pst_free(c, p), 0);
+	pst_close(c);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_checked_fixture(tc, setup, tmpdir_remove);
 	tcase_add_test(tc, a_private_agent_works_and_leaves_no_child);
 	tcase_add_test(tc, a_private_agent_that_dies_is_replaced);
 	tcase_add_test(tc, the_host_programs_own_children_are_left_alone);
@@ -171,6 +283,11 @@ static void add(TCase *tc)
 	tcase_add_test(tc, an_agent_that_hangs_is_killed);
 	tcase_add_test(tc, a_program_that_is_no_agent_gets_a_sentence);
 	tcase_add_test(tc, descriptors_of_the_host_program_stay_with_it);
+	tcase_add_test(tc, what_is_preloaded_here_is_not_the_agents);
+	tcase_add_test(tc, an_agent_that_starts_slowly_is_waited_for);
+	tcase_add_test(tc, a_callers_timeout_ends_the_wait_for_an_agent);
+	tcase_add_test(tc, an_agent_that_ends_says_why);
+	tcase_add_test(tc, memory_is_taken_as_it_is_leased);
 }
 
 int main(void)
