@@ -7,27 +7,29 @@
         a = c.empty((1024, 1024), "f4")    # a numpy array in the region
         a[...] = ...                       # what is written, the agent reads
         b = c.asarray(other)               # copied there once
-        ab = c.matmul(a, b)                # an array in the region, too
-        print(ab.sum())
+        ab = c.matmul(a, b)                # a private array
+        c.matmul(a, b, out=a2)             # where a2 is, in the region or not
 
         w = c.tensor(weights)              # in the GPU's own memory
-        y = c.gemm(a, w, act="relu")
+        y = c.gemm(a, w, act="relu", region=True)  # stays in the region
 
         net = c.load_model("digits", "digits.safetensors")
         labels = net.infer(rows).argmax(1) # through a network over there
 
-Memory. Arrays of empty(), zeros(), asarray() and matmul() lie in the region
-and are ordinary writable numpy arrays. Their memory is given back when the
+Memory. Arrays of empty(), zeros() and asarray() lie in the region and are
+ordinary writable numpy arrays; results do with out= such an array or
+region=True, and are private otherwise. Their memory is given back when the
 last array or view on it dies. It is memory that the guest could still change:
-whoever decides something by a result takes a copy first, with
-matmul(copy=True) or take().
+whoever decides something by such a result takes a copy first, with take().
 
 Closing. After close() no call is possible, but arrays stay readable and
 writable: the session ends when the last of them is gone.
 
-A lost agent. A call under way raises Error (ECONNRESET). Arrays made before
-keep their memory, which is private from then on, and calls with them raise
-StaleError; the next empty() opens a new session by itself.
+A lost agent. A call under way raises Error (ECONNRESET), and Connection.lost
+is true. Arrays in the region that were made before are stale: all calls with
+them or their views raise StaleError, asarray() and take() too. numpy itself
+does not know that, and reads zeros where results were. Private results are not
+concerned. The next empty() opens a new session by itself.
 
 Threads may share a connection. Processes made by fork() may not: neither the
 connection nor its arrays exist there (an access ends in SIGSEGV).

@@ -77,6 +77,7 @@ def place(connection, x, target=None, fill=True, written=False,
     placed = connection.empty(x.shape, x.dtype, order)
     if fill:
         placed[...] = x
+        _memory.check(x)
     return _Operand(placed, *_layout_of(placed))
 
 
@@ -122,6 +123,12 @@ def run(connection, element, element_c, a, b, c, **options):
                 options.get("timeout_ns", _library.FOREVER), None))
     if target.source is not c:
         c[...] = target.source
+        _memory.check(c, target.source)
+    # Another connection's memory is any memory to the library.
+    for x in (pa.source, pb.source, target.source):
+        if (isinstance(x, np.ndarray) and
+                not _memory.lies_in(connection._handle, x)):
+            _memory.check(x)
 
 
 def _place_bias(connection, bias, target, gemm):
@@ -135,6 +142,7 @@ def _place_bias(connection, bias, target, gemm):
             not _memory.lies_in(connection._handle, bias)):
         placed = connection.empty(bias.shape, bias.dtype)
         placed[...] = bias
+        _memory.check(bias)
         bias = placed
     gemm.bias = _layout.address(bias)
     return bias
@@ -209,7 +217,7 @@ def _check_bias(bias, n, element_c):
     return bias
 
 
-def gemm(connection, a, b, out, dtype, out_dtype, options):
+def gemm(connection, a, b, out, region, dtype, out_dtype, options):
     """Connection.gemm()."""
     a, b = _as_operand(a, "a"), _as_operand(b, "b")
     for x in (a, b, out, options["bias"]):
@@ -224,7 +232,8 @@ def gemm(connection, a, b, out, dtype, out_dtype, options):
     if out is None:
         if options["beta"] != 0:
             raise ValueError("beta needs out")
-        out = connection.empty(shape, element_c.dtype)
+        new = connection.empty if region else np.empty
+        out = new(shape, element_c.dtype)
     elif out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, the product {shape}")
     elif isinstance(out, np.ndarray) and not out.flags.writeable:

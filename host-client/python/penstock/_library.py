@@ -21,6 +21,11 @@ class Options(Structure):
                 ("name", c_char_p)]
 
 
+# Its first fields; size says that there are no more.
+class Info(Structure):
+    _fields_ = [("size", c_size_t), ("epoch", c_uint64)]
+
+
 class Gemm(Structure):
     _fields_ = [("dtype", c_uint32), ("order", c_uint32),
                 ("transa", c_uint32), ("transb", c_uint32),
@@ -58,6 +63,7 @@ _FUNCTIONS = [
                          c_char_p, c_size_t]),
     ("pst_close", None, [c_void_p]),
     ("pst_last_error", None, [c_void_p, c_char_p, c_size_t]),
+    ("pst_get_info", c_int, [c_void_p, POINTER(Info)]),
     ("pst_query", c_int, [c_void_p, c_int, POINTER(c_void_p)]),
     ("pst_ping", c_int, [c_void_p, POINTER(c_uint64)]),
     ("pst_alloc", c_int, [c_void_p, c_size_t, POINTER(c_void_p)]),

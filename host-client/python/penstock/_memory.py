@@ -34,6 +34,15 @@ class Handle:
     def closed(self):
         return self._closing
 
+    @property
+    def lost(self):
+        info = _library.Info(size=ctypes.sizeof(_library.Info))
+        with self._lock:
+            if self._pointer is None or os.getpid() != self._pid:
+                return True
+            return self.library.pst_get_info(self._pointer,
+                                             ctypes.byref(info)) < 0
+
     def acquire(self):
         if os.getpid() != self._pid:
             raise errors.Error(errno.EBADF,
@@ -109,6 +118,17 @@ class Buffer:
         # At exit arrays may still be in use; the agent sees the end itself.
         finalizer.atexit = False
 
+    def check(self):
+        """Raises StaleError when the session is lost, and with it what was
+        in here. It lives as long as this does, closed connection or not."""
+        byte = ctypes.c_char()
+        handle = self.handle
+        if os.getpid() != handle._pid:
+            raise errors.Error(errno.EBADF, "the array is another process's")
+        handle.check(handle._pointer, handle.library.pst_take(
+            handle._pointer, ctypes.byref(byte),
+            self.__array_interface__["data"][0], 1))
+
 
 def new_array(handle, shape, dtype, order):
     """An uninitialised array in the region."""
@@ -125,15 +145,31 @@ def new_array(handle, shape, dtype, order):
     return raw[:size].view(dtype).reshape(shape, order=order)
 
 
-def lies_in(handle, array):
-    """Whether an array's memory is a buffer of this connection."""
+def owner(array):
+    """The Buffer that an array's memory is, of any connection, or None."""
     base = array
     while True:
         if isinstance(base, Buffer):
-            return base.handle is handle
+            return base
         if isinstance(base, np.ndarray):
             base = base.base
         elif isinstance(base, memoryview):
             base = base.obj
         else:
-            return False
+            return None
+
+
+def lies_in(handle, array):
+    """Whether an array's memory is a buffer of this connection."""
+    buffer = owner(array)
+    return buffer is not None and buffer.handle is handle
+
+
+def check(*arrays):
+    """Raises StaleError when one of them is of a lost session. Whoever lets
+    numpy read an array that may lie in the region asks afterwards: the memory
+    of a session that is lost becomes zeros."""
+    for array in arrays:
+        buffer = owner(array)
+        if buffer is not None:
+            buffer.check()

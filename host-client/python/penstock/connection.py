@@ -60,6 +60,16 @@ class Connection:
         """Whether close() was called."""
         return self._handle.closed
 
+    @property
+    def lost(self):
+        """Whether the session is lost: the agent died, or its machine. Arrays
+        and tensors that were made before are stale then, for good: calls with
+        them raise StaleError, and numpy reads zeros where results were. The
+        next empty(), asarray() or tensor(), or a product of private arrays,
+        opens a new session; then it is False again, and what was stale stays
+        so. True after close() once no array is left."""
+        return self._handle.lost
+
     def close(self):
         """End the connection. Arrays live on, the session ends with the last
         of them."""
@@ -118,19 +128,23 @@ class Connection:
     def asarray(self, x, dtype=None):
         """x as an array in the region: itself when it lies there already and
         has the dtype, else a copy in the same order."""
-        x = np.asarray(x, dtype=dtype)
+        given, x = x, np.asarray(x, dtype=dtype)
         if _memory.lies_in(self._handle, x):
+            _memory.check(x)
             return x
         fortran = x.flags.f_contiguous and not x.flags.c_contiguous
         array = self.empty(x.shape, x.dtype, "F" if fortran else "C")
         array[...] = x
+        _memory.check(given)
         return array
 
     def take(self, array):
         """A private copy of an array in the region, which nobody else can
         change any more."""
         if not _memory.lies_in(self._handle, array):
-            return np.array(array)
+            copy = np.array(array)
+            _memory.check(array)
+            return copy
         low, size = _layout.span(array)
         raw = np.empty(max(size, 1), np.uint8)
         if size:
@@ -141,7 +155,7 @@ class Connection:
 
     # Products.
 
-    def matmul(self, a, b, alpha=1.0, beta=0.0, out=None, *, copy=False,
+    def matmul(self, a, b, alpha=1.0, beta=0.0, out=None, *, region=False,
                timeout=None):
         """alpha * a @ b + beta * out, for matrices and vectors of float32,
         float64, float16, or int8 with a result of int32.
@@ -149,8 +163,9 @@ class Connection:
         Arrays in the region are used where they lie, transposed views and
         slices with a leading dimension too; all others go through it in
         pieces, and may be larger than it. Without out the result is a new
-        array in the region; copy=True makes it a private one. timeout: seconds; it ends the wait,
-        not the product: out is undefined until a later call returned.
+        private array, with region=True one in the region. timeout: seconds;
+        it ends the wait, not the product: out is undefined until a later call
+        returned.
 
         Raises TypeError (element types), ValueError (shapes), Error.
         """
@@ -165,20 +180,18 @@ class Connection:
         if out is None:
             if beta != 0:
                 raise ValueError("beta needs out")
-            new = np.empty if copy else self.empty
+            new = self.empty if region else np.empty
             c2 = new(shape, element.natural)
         else:
             c2 = _check_out(out, element.natural, shape, pick)
         _gemm.run(self, element, _layout.element(element.natural), a2, b2, c2,
                   alpha=alpha, beta=beta,
                   timeout_ns=_library.nanoseconds(timeout))
-        if out is not None:
-            return self.take(out) if copy else out
-        return c2[pick]
+        return c2[pick] if out is None else out
 
     def gemm(self, a, b, out=None, *, alpha=1.0, beta=0.0, bias=None,
              act=None, compute=None, transa=False, transb=False, dtype=None,
-             out_dtype=None, timeout=None):
+             out_dtype=None, region=False, timeout=None):
         """act(alpha op(a) @ op(b) + beta out + bias): the whole product.
 
         a, b, out: matrices, or batches of them with 3 dimensions (a matrix
@@ -192,10 +205,10 @@ class Connection:
         result has the same, or out_dtype: "f4" for float16 and bf16; int8
         gives int32. What the backend cannot do raises Error (EOPNOTSUPP).
 
-        Returns out, or a new array in the region. Arrays and timeout as with
+        Returns out, or a new array. Arrays, region and timeout as with
         matmul().
         """
-        return _gemm.gemm(self, a, b, out, dtype, out_dtype, {
+        return _gemm.gemm(self, a, b, out, region, dtype, out_dtype, {
             "alpha": alpha, "beta": beta, "bias": bias, "act": act,
             "compute": compute, "transa": transa, "transb": transb,
             "timeout_ns": _library.nanoseconds(timeout)})
@@ -215,7 +228,8 @@ class Connection:
             return Tensor(self._handle, _layout.as_shape(shape),
                           _layout.element(dtype or np.float64))
         element = None if dtype is None else _layout.element(dtype)
-        x = np.asarray(x, None if element is None else element.dtype)
+        given, x = x, np.asarray(x, None if element is None else element.dtype)
+        _memory.check(given)
         element = element or _layout.element(x.dtype)
         return Tensor(self._handle, x.shape, element).upload(x,
                                                              timeout=timeout)

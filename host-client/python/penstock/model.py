@@ -5,7 +5,7 @@ import ctypes
 
 import numpy as np
 
-from . import _layout, _library
+from . import _layout, _library, _memory
 
 _F32 = np.dtype("f4")
 
@@ -88,6 +88,10 @@ class Model:
             x = np.ascontiguousarray(x, _F32)
         if x.shape[0]:
             self._run(x, _leading(x), out, ld_out, timeout)
+        # Rows that were converted, or are another connection's.
+        for array in (rows, out):
+            if not _memory.lies_in(self._handle, array) or x is not rows:
+                _memory.check(array)
         return out
 
     def _run(self, x, ld_in, out, ld_out, timeout):

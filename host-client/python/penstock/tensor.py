@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from . import _layout, _library, errors
+from . import _layout, _library, _memory, errors
 
 
 def _destroy(handle, number):
@@ -63,7 +63,7 @@ class Tensor:
 
     def upload(self, x, *, timeout=None):
         """Copy an array of the same shape here; return the tensor."""
-        x = np.ascontiguousarray(x, self.dtype)
+        given, x = x, np.ascontiguousarray(x, self.dtype)
         # ascontiguousarray makes a scalar a vector.
         if x.shape != self.shape and (self.shape or x.shape != (1,)):
             raise ValueError(f"the array has shape {x.shape}, the tensor "
@@ -73,6 +73,7 @@ class Tensor:
                 self._handle.check(c, self._handle.library.pst_upload(
                     c, self.number, 0, _layout.address(x), self.nbytes,
                     _library.nanoseconds(timeout)))
+        _memory.check(given)
         return self
 
     def download(self, out=None, *, timeout=None):
@@ -89,4 +90,5 @@ class Tensor:
                 self._handle.check(c, self._handle.library.pst_download(
                     c, _layout.address(out), self.number, 0, self.nbytes,
                     _library.nanoseconds(timeout)))
+            _memory.check(out)
         return out
