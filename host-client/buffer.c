@@ -66,11 +66,8 @@ static void release_empty(struct pst *c, const struct pst_heap_extent *keep)
 	struct pst_heap_extent *e;
 	size_t i;
 
-	/* Backwards: a release may remove the entry, or with a loss of the
-	 * session several. */
-	for (i = c->heap.n; i > 0 && c->live; i--) {
-		if (i > c->heap.n)
-			continue;
+	/* Backwards: a release may remove the entry. */
+	for (i = c->heap.n; i > 0; i--) {
 		e = c->heap.extents[i - 1];
 		if (!e->dead && e->n_blocks == 0 && e != keep)
 			release_extent(c, e);
@@ -98,15 +95,21 @@ void pst_buffer_unref(struct pst *c, struct pst_block *b)
 
 void pst_record_unref(struct pst *c, struct pst_record *rec)
 {
+	struct pst_block *block;
+	uint32_t tensor;
 	int i;
 
+	/* Out of the record first: whatever giving back leads to, nobody finds
+	 * it there once more. */
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
-		if (rec->blocks[i])
-			pst_buffer_unref(c, rec->blocks[i]);
+		block = rec->blocks[i];
 		rec->blocks[i] = NULL;
-		if (rec->tensors[i])
-			pst_tensor_unref(c, rec->tensors[i] - 1);
+		if (block)
+			pst_buffer_unref(c, block);
+		tensor = rec->tensors[i];
 		rec->tensors[i] = 0;
+		if (tensor)
+			pst_tensor_unref(c, tensor - 1);
 	}
 }
 
@@ -183,7 +186,7 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 	if (!r)
 		r = add_extent(c, &got, want, err);
 	if (r == -EPROTO)
-		pst_session_lose(c, r, "the agent leased an impossible extent");
+		pst_channel_fail(c, r, "the agent leased an impossible extent");
 	return r;
 }
 

@@ -308,6 +308,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	if (!rec) {
 		/* Completions of abandoned operations make room. */
 		pst_reap(c);
+		pst_session_settle(c);
 		if (!c->live)
 			return pst_session_gone(c, err);
 		rec = pst_optab_new(&c->ops, claimed);

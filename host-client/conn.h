@@ -106,6 +106,11 @@ struct pst {
 	struct pst_wire_welcome welcome;
 	uint64_t dead_ns;
 
+	/* Why the live session cannot go on: it ends when the lock is given up,
+	 * see pst_channel_fail(). 0: it can. */
+	int failed;
+	struct pst_error failure;
+
 	struct pst_lane_client lane;
 	struct pst_optab ops;
 	uint64_t spin_now_ns; /* adapted, at most spin_ns */
@@ -120,7 +125,10 @@ struct pst {
 	uint8_t tx[PST_TX_SIZE];
 	size_t tx_n;
 	uint32_t seq;         /* of the last request sent */
+	uint32_t unanswered;  /* requests of this session without a reply */
 	unsigned int n_posts; /* requests of pst_post() since the last read */
+	uint64_t n_wakes;     /* WAKEs of this session */
+	unsigned int n_idle;  /* wake-ups in a row that brought nothing */
 	struct pst_request req;
 
 	struct pst_heap heap;
@@ -143,8 +151,20 @@ static inline void pst_lock(struct pst *c)
 	pthread_mutex_lock(&c->lock);
 }
 
+/* Ends a session that has failed; in session.c. */
+void pst_session_end(struct pst *c);
+
+/* Where a failure is acted upon: by the outermost caller only. */
+static inline void pst_session_settle(struct pst *c)
+{
+	if (c->failed)
+		pst_session_end(c);
+}
+
+/* No failure stays behind: with the lock held nobody falls asleep over it. */
 static inline void pst_unlock(struct pst *c)
 {
+	pst_session_settle(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -192,14 +212,7 @@ PST_MUST_USE int pst_handshake(struct pst *c, uint64_t deadline_ns,
 PST_MUST_USE int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 				    struct pst_error *err);
 
-/*
- * Ends the session: pending operations complete with code, buffers become
- * stale and private, sleepers wake. Does nothing without a live session.
- */
-void pst_session_lose(struct pst *c, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-/* Looks at epoch and heartbeat; a new epoch ends the session. */
+/* Settles, and looks at epoch and heartbeat; a new epoch ends the session. */
 void pst_session_look(struct pst *c, uint64_t now_ns);
 
 /* The sentence for a call that needs a live session and finds none; returns
@@ -207,6 +220,16 @@ void pst_session_look(struct pst *c, uint64_t now_ns);
 int pst_session_gone(struct pst *c, struct pst_error *err);
 
 /* ---- control.c ---- */
+
+/*
+ * The live session cannot go on, because of code and a sentence; the first
+ * failure counts. Nothing happens yet, so anybody may call it, whatever the
+ * callers are in the middle of: pst_session_settle(), which only functions
+ * marked "unlocks" and public ones call, ends the session. Until then frames
+ * are neither sent nor read and completions are not taken.
+ */
+void pst_channel_fail(struct pst *c, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /*
  * One request and its reply (unlocks); one at a time, others wait. Returns 0
@@ -228,14 +251,14 @@ void pst_wake(struct pst *c);
 
 /*
  * Sends what is left over and reads and handles what arrived, without
- * blocking; may end the session. Not while a leader sleeps on the socket: it
+ * blocking; the session may fail. Not while a leader sleeps on the socket: it
  * would sleep on after its bytes are gone.
  */
 void pst_socket_service(struct pst *c);
 
 /* ---- wait.c ---- */
 
-/* Takes all completions from the lane. */
+/* Takes all completions from the lane; the session may fail. */
 void pst_reap(struct pst *c);
 
 /*
@@ -248,8 +271,13 @@ PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			       struct pst_error *err);
 void pst_wait_end(struct pst *c);
 
+/* Arms the lane for a sleeper, in a new generation: the old one may have been
+ * woken already. True when completions were there: they were taken, the lane
+ * is not armed. */
+bool pst_wait_arm(struct pst *c);
+
 /* Before another thread relies on the leader: arms the lane if it is deaf. True
- * when a completion is there. */
+ * as pst_wait_arm(). */
 bool pst_wait_hear(struct pst *c);
 
 /* Sleeps on cond until until_ns at most (unlocks). */
@@ -310,7 +338,8 @@ void pst_buffer_unref(struct pst *c, struct pst_block *b);
  * stale from now on. */
 void pst_buffers_detach(struct pst *c);
 
-/* Ends a record's use of its blocks and tensors. */
+/* Ends the use of blocks and tensors by a record that is no longer PENDING or
+ * ABANDONED. */
 void pst_record_unref(struct pst *c, struct pst_record *rec);
 
 /* ---- tensor.c ---- */

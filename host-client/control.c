@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Frames on a live session's socket: requests, replies, wake-ups. */
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -8,8 +9,22 @@
 
 /* Reads of one service at most, so that a flood does not hold the lock. */
 #define SERVICE_READS 4
+/* An agent sends at most one WAKE an operation; more are for nothing. */
+#define WAKES_SPARE 16
 
-/* Sends as much of tx as the socket takes. False when the session ended. */
+void pst_channel_fail(struct pst *c, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!c->live || c->failed)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(c->failure.text, sizeof(c->failure.text), fmt, ap);
+	va_end(ap);
+	c->failed = code;
+}
+
+/* Sends as much of tx as the socket takes. False when it failed. */
 static bool flush_tx(struct pst *c)
 {
 	ssize_t n;
@@ -21,7 +36,7 @@ static bool flush_tx(struct pst *c)
 		if (n < 0 && errno == EAGAIN)
 			return true;
 		if (n < 0) {
-			pst_session_lose(c, -ECONNRESET,
+			pst_channel_fail(c, -ECONNRESET,
 					 "the agent closed the connection");
 			return false;
 		}
@@ -36,6 +51,8 @@ void pst_wake(struct pst *c)
 	const struct pst_frame f = {.type = PST_WIRE_WAKE};
 	int64_t n;
 
+	if (!c->live || c->failed)
+		return;
 	/* Bytes that wait for room in the socket will wake it as well, and
 	 * nothing may come between the halves of a frame. */
 	if (c->tx_n == 0) {
@@ -53,18 +70,19 @@ void pst_wake(struct pst *c)
 	}
 }
 
-/* Queues a frame and sends what goes. 0, -EAGAIN (no room, nothing was
- * queued), -ECONNRESET (the session ended). */
+/* Queues a request and sends what goes. 0, -EAGAIN (no room, nothing was
+ * queued), -ECONNRESET (the session is over). */
 static int queue_frame(struct pst *c, const struct pst_frame *f)
 {
 	int64_t n;
 
-	if (!c->live)
+	if (!c->live || c->failed)
 		return -ECONNRESET;
 	n = pst_frame_encode(f, c->tx + c->tx_n, sizeof(c->tx) - c->tx_n);
 	if (n < 0)
 		return -EAGAIN;
 	c->tx_n += (size_t)n;
+	c->unanswered++;
 	return flush_tx(c) ? 0 : -ECONNRESET;
 }
 
@@ -110,20 +128,24 @@ static void take_reply(struct pst *c, const struct pst_frame *f)
 {
 	struct pst_request *q = &c->req;
 
+	/* One reply a request; a request never sent is ahead of all that
+	 * were. */
+	if (c->unanswered == 0 || c->seq - f->seq > UINT32_MAX / 2) {
+		pst_channel_fail(c, -EPROTO,
+				 "the agent answered a request that was not "
+				 "made");
+		return;
+	}
+	c->unanswered--;
 	if (!q->waiting || f->seq != q->seq) {
-		/* Never sent: it is ahead of all that were. */
-		if (c->seq - f->seq > UINT32_MAX / 2)
-			pst_session_lose(c, -EPROTO,
-					 "the agent answered a request that "
-					 "was not made");
-		else if (f->type == PST_WIRE_LEASE)
+		if (f->type == PST_WIRE_LEASE)
 			return_late_lease(c, f);
 		else if (f->type == PST_WIRE_TENSOR_CREATE)
 			return_late_tensor(c, f);
 		return;
 	}
 	if (f->type != q->type) {
-		pst_session_lose(c, -EPROTO, "the agent answered %s with %s",
+		pst_channel_fail(c, -EPROTO, "the agent answered %s with %s",
 				 pst_frame_name(q->type),
 				 pst_frame_name(f->type));
 		return;
@@ -151,11 +173,17 @@ static void take_frame(struct pst *c, const struct pst_frame *f)
 		take_reply(c, f);
 	} else if (f->type == PST_WIRE_ERROR) {
 		(void)pst_frame_failure(f, &e);
-		pst_session_lose(c, -ECONNRESET,
+		pst_channel_fail(c, -ECONNRESET,
 				 "the agent ended the session: %s", e.text);
 	} else if (f->type != PST_WIRE_WAKE) {
-		pst_session_lose(c, -EPROTO, "the agent sent %s",
+		pst_channel_fail(c, -EPROTO, "the agent sent %s",
 				 pst_frame_name(f->type));
+	} else if (++c->n_wakes > c->lane.sq_tail + WAKES_SPARE) {
+		pst_channel_fail(c, -EPROTO,
+				 "the agent sent %llu wake-ups for %llu "
+				 "operations",
+				 (unsigned long long)c->n_wakes,
+				 (unsigned long long)c->lane.sq_tail);
 	}
 }
 
@@ -168,7 +196,7 @@ static void take_frames(struct pst *c)
 	size_t used = 0;
 	int64_t n = 0;
 
-	while (c->live && used < rx->n) {
+	while (!c->failed && used < rx->n) {
 		n = pst_frame_decode(rx->buf + used, rx->n - used,
 				     PST_READER_CLIENT, &f, &e);
 		if (n <= 0)
@@ -177,7 +205,7 @@ static void take_frames(struct pst *c)
 		used += (size_t)n;
 	}
 	if (n < 0) {
-		pst_session_lose(c, -EPROTO, "%s", e.text);
+		pst_channel_fail(c, -EPROTO, "%s", e.text);
 		return;
 	}
 	rx->n -= used;
@@ -191,9 +219,9 @@ void pst_socket_service(struct pst *c)
 	int i;
 
 	c->n_posts = 0;
-	if (!c->live || !flush_tx(c))
+	if (!c->live || c->failed || !flush_tx(c))
 		return;
-	for (i = 0; i < SERVICE_READS && c->live; i++) {
+	for (i = 0; i < SERVICE_READS && !c->failed; i++) {
 		/* Decode takes any whole frame, so there is room. */
 		n = recv(c->sock, rx->buf + rx->n, PST_RX_SIZE - rx->n,
 			 MSG_DONTWAIT);
@@ -202,7 +230,7 @@ void pst_socket_service(struct pst *c)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			pst_session_lose(c, -ECONNRESET,
+			pst_channel_fail(c, -ECONNRESET,
 					 "the agent or its VM went away");
 			return;
 		}
@@ -243,17 +271,10 @@ static int exchange(struct pst *c, const struct pst_frame *f,
 	int r = 0;
 
 	/* Frames that nobody waits for may fill tx for a moment. */
-	while ((r = queue_frame(c, f)) == -EAGAIN) {
+	while (!r && c->serial == serial && queue_frame(c, f) == -EAGAIN)
 		r = pst_wait_step(c, w, err);
-		if (r < 0)
-			break;
-	}
-	if (r != -ECONNRESET && r < 0)
-		goto out;
-	r = 0;
-	while (c->live && c->serial == serial && !c->req.answered && !r)
+	while (!r && c->live && c->serial == serial && !c->req.answered)
 		r = pst_wait_step(c, w, err);
-out:
 	pst_wait_end(c);
 	if (c->req.answered)
 		return 0;

@@ -32,7 +32,7 @@ int pst_model_reply(struct pst *c, uint16_t type, const char *name,
 		r = pst_error_set(err, -EPROTO,
 				  "the agent answered with another model");
 	if (r < 0) {
-		pst_session_lose(c, r, "%s", err->text);
+		pst_channel_fail(c, r, "%s", err->text);
 		return r;
 	}
 	*ret = (struct pst_model){

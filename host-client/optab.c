@@ -2,10 +2,19 @@
 /* The table of operations that were submitted and not yet handed back. */
 #include "host-client/optab.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <string.h>
 
 #define GEN_SHIFT 32
+
+/* A record is in one list at most: its link says so, and a second insertion is
+ * found when it happens. */
+static void unlink_record(struct pst_record_list *list, struct pst_record *rec)
+{
+	assert(rec->link.tqe_prev);
+	TAILQ_REMOVE(list, rec, link);
+	rec->link.tqe_prev = NULL;
+}
 
 void pst_optab_init(struct pst_optab *t)
 {
@@ -26,7 +35,7 @@ struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed)
 
 	if (!rec)
 		return NULL;
-	TAILQ_REMOVE(&t->free, rec, link);
+	unlink_record(&t->free, rec);
 	/* Generation 0 would make a tag of 0 possible. */
 	if (++rec->gen == 0)
 		rec->gen = 1;
@@ -45,8 +54,9 @@ struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed)
 void pst_optab_put(struct pst_optab *t, struct pst_record *rec)
 {
 	if (rec->state == PST_RECORD_DONE && !rec->claimed)
-		TAILQ_REMOVE(&t->done, rec, link);
+		unlink_record(&t->done, rec);
 	rec->state = PST_RECORD_FREE;
+	assert(!rec->link.tqe_prev);
 	/* The record used last is the one in the cache. */
 	TAILQ_INSERT_HEAD(&t->free, rec, link);
 }
@@ -72,29 +82,20 @@ struct pst_record *pst_optab_find(struct pst_optab *t, uint64_t tag)
 	return rec;
 }
 
-int pst_optab_match(struct pst_optab *t, uint64_t tag, struct pst_record **ret)
+struct pst_record *pst_optab_match(struct pst_optab *t, uint64_t tag)
 {
-	uint32_t index = (uint32_t)tag, gen = (uint32_t)(tag >> GEN_SHIFT);
-	struct pst_record *rec;
+	struct pst_record *rec = by_tag(t, tag);
 
-	if (index >= PST_WIRE_SLOTS || gen == 0)
-		return -EPROTO;
-	rec = &t->rec[index];
-	/* Generations wrap: a later one is up to half the circle ahead. */
-	if (gen != rec->gen && gen - rec->gen < 1U << 31)
-		return -EPROTO;
-	if (gen != rec->gen || (rec->state != PST_RECORD_PENDING &&
-				rec->state != PST_RECORD_ABANDONED)) {
-		t->dropped++;
-		return 0;
-	}
-	*ret = rec;
-	return 1;
+	if (!rec || (rec->state != PST_RECORD_PENDING &&
+		     rec->state != PST_RECORD_ABANDONED))
+		return NULL;
+	return rec;
 }
 
 void pst_optab_complete(struct pst_optab *t, struct pst_record *rec)
 {
 	rec->state = PST_RECORD_DONE;
+	assert(!rec->link.tqe_prev);
 	if (!rec->claimed)
 		TAILQ_INSERT_TAIL(&t->done, rec, link);
 }
@@ -102,6 +103,6 @@ void pst_optab_complete(struct pst_optab *t, struct pst_record *rec)
 void pst_optab_claim(struct pst_optab *t, struct pst_record *rec)
 {
 	if (rec->state == PST_RECORD_DONE && !rec->claimed)
-		TAILQ_REMOVE(&t->done, rec, link);
+		unlink_record(&t->done, rec);
 	rec->claimed = true;
 }

@@ -47,7 +47,6 @@ struct pst_optab {
 	struct pst_record rec[PST_WIRE_SLOTS];
 	struct pst_record_list free;
 	struct pst_record_list done; /* unclaimed, in the order completed */
-	uint64_t dropped;            /* completions of no known operation */
 };
 
 void pst_optab_init(struct pst_optab *t);
@@ -63,12 +62,12 @@ void pst_optab_put(struct pst_optab *t, struct pst_record *rec);
 struct pst_record *pst_optab_find(struct pst_optab *t, uint64_t tag);
 
 /*
- * The record a completion belongs to, PENDING or ABANDONED. Returns 1 and
- * *ret; 0 for a tag that is over (counted in dropped); -EPROTO for one that
- * was never issued.
+ * The record a completion belongs to, PENDING or ABANDONED; NULL for a tag
+ * that was never issued or is over. As each is matched once and operations of
+ * a lost session are over, as many completions as submissions leave nothing
+ * PENDING or ABANDONED.
  */
-PST_MUST_USE int pst_optab_match(struct pst_optab *t, uint64_t tag,
-				 struct pst_record **ret);
+struct pst_record *pst_optab_match(struct pst_optab *t, uint64_t tag);
 
 /* PENDING to DONE; queues it for pst_poll() unless it is claimed. */
 void pst_optab_complete(struct pst_optab *t, struct pst_record *rec);

@@ -49,21 +49,12 @@ void pst_fd_detach(struct pst *c)
 		(void)epoll_ctl(c->epfd, EPOLL_CTL_DEL, c->sock, NULL);
 }
 
-/* Arms the lane for the application. True when a completion is there. */
+/* Arms the lane for the application. True when completions were there. */
 static bool arm_lane(struct pst *c)
 {
-	if (c->control_only)
-		return false;
 	/* A thread asleep on the socket notices and tells; its generation
 	 * must stay as it is. */
-	if (c->leader)
-		return pst_wait_hear(c);
-	/* A new generation: the old one may have been woken already. */
-	pst_lane_client_disarm(&c->lane);
-	if (!pst_lane_client_arm(&c->lane))
-		return false;
-	pst_lane_client_disarm(&c->lane);
-	return true;
+	return c->leader ? pst_wait_hear(c) : pst_wait_arm(c);
 }
 
 void pst_fd_rearm(struct pst *c)
@@ -89,6 +80,7 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	}
 	c->fd_armed = false;
 	pst_reap(c);
+	pst_session_settle(c);
 	c->lost_unseen = false;
 	while (n < max && (rec = TAILQ_FIRST(&c->ops.done))) {
 		ret[n++] = rec->done;
@@ -171,6 +163,7 @@ int pst_arm(struct pst *c)
 		 * readable. */
 		if (!c->leader)
 			pst_socket_service(c);
+		pst_session_settle(c);
 		if (!TAILQ_EMPTY(&c->ops.done) || c->lost_unseen)
 			break;
 		c->fd_armed = true;

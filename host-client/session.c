@@ -2,7 +2,6 @@
 /* A session's life: opened when needed, looked at, lost. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -43,6 +42,10 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 	c->look_ns = pst_now_ns();
 	c->silence_ns = 0;
 	c->tx_n = 0;
+	c->unanswered = 0;
+	c->n_wakes = 0;
+	c->n_idle = 0;
+	c->failed = 0;
 	c->serial++;
 	c->live = true;
 	pst_fd_attach(c);
@@ -108,10 +111,10 @@ static void end_operations(struct pst *c, int code)
 		rec = &c->ops.rec[i];
 		switch (rec->state) {
 		case PST_RECORD_PENDING:
-			pst_record_unref(c, rec);
 			rec->done.status = code;
 			rec->lost = true;
 			pst_optab_complete(&c->ops, rec);
+			pst_record_unref(c, rec);
 			break;
 		case PST_RECORD_DONE:
 			if (rec->writes && !rec->done.status) {
@@ -120,8 +123,8 @@ static void end_operations(struct pst *c, int code)
 			}
 			break;
 		case PST_RECORD_ABANDONED:
-			pst_record_unref(c, rec);
 			pst_optab_put(&c->ops, rec);
+			pst_record_unref(c, rec);
 			break;
 		case PST_RECORD_FREE:
 			break;
@@ -129,18 +132,15 @@ static void end_operations(struct pst *c, int code)
 	}
 }
 
-void pst_session_lose(struct pst *c, int code, const char *fmt, ...)
+/* Pending operations complete with the failure's code, buffers become stale
+ * and private, sleepers wake. */
+void pst_session_end(struct pst *c)
 {
-	char text[sizeof(c->lost.text)];
-	va_list ap;
+	const int code = c->failed;
 
-	if (!c->live)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	pst_error_set(&c->lost, code, "%s", text);
+	c->lost = c->failure;
 	c->lost_code = code;
+	c->failed = 0;
 	c->live = false;
 	/* First of all nothing may reach the peer any more. */
 	pst_buffers_detach(c);
@@ -161,13 +161,12 @@ void pst_session_look(struct pst *c, uint64_t now_ns)
 	const struct pst_wire_header *hdr = pst_ctl_header(c);
 	uint64_t beat, gap;
 
+	if (c->live && pst_shm_load(&hdr->format.epoch) != c->welcome.epoch)
+		pst_channel_fail(c, -ESTALE,
+				 "another agent has taken the region");
+	pst_session_settle(c);
 	if (!c->live)
 		return;
-	if (pst_shm_load(&hdr->format.epoch) != c->welcome.epoch) {
-		pst_session_lose(c, -ESTALE,
-				 "another agent has taken the region");
-		return;
-	}
 	/* The caller may have read the clock before another thread did that
 	 * has looked already. */
 	if (now_ns < c->look_ns)

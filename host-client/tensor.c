@@ -81,9 +81,9 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	r = pst_frame_tensor(&f, &t, err);
 	if (r < 0 || t.size != size ||
 	    pst_tentab_by_handle(&c->tensors, serial, t.handle)) {
-		pst_session_lose(c, -EPROTO,
+		pst_channel_fail(c, -EPROTO,
 				 "the agent made an impossible tensor");
-		return pst_error_set(err, -EPROTO, "%s", c->lost.text);
+		return pst_error_set(err, -EPROTO, "%s", c->failure.text);
 	}
 	r = pst_tentab_add(&c->tensors, serial, t.handle, size, ret_id);
 	if (r < 0) {
@@ -170,7 +170,7 @@ static int ask_list(struct pst *c, uint64_t after, struct pst_wire_tensor *t,
 	f.payload = payload;
 	r = pst_frame_tensor_list(&f, after, t, err);
 	if (r < 0)
-		pst_session_lose(c, r, "%s", err->text);
+		pst_channel_fail(c, r, "%s", err->text);
 	return r;
 }
 

@@ -12,31 +12,31 @@
 #define SPINS_PER_CLOCK 32
 /* Without a limit to spinning, state is looked at this often. */
 #define SPIN_SLICE_NS PST_NS_PER_MS
+/* After so many wake-ups in a row for nothing, each costs a sleep. An honest
+ * agent comes nowhere near: a reply that nobody waits for counts as something,
+ * and so does a completion that another thread took. */
+#define IDLE_MAX    16
+#define IDLE_NAP_NS PST_NS_PER_MS
 /* Spinning that was in vain gets shorter, down to this part of spin_ns. */
 #define SPIN_MIN_PART 8
 
-/* One completion, already private. False when it broke the session. */
-static bool take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
+/* One completion, already private. */
+static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 {
 	struct pst_record *rec;
-	int r;
 
-	if (c->lane.cq_head > c->lane.sq_tail || cqe->flags ||
-	    cqe->reserved0[0] || cqe->reserved0[1])
-		r = -EPROTO;
-	else
-		r = pst_optab_match(&c->ops, cqe->tag, &rec);
-	if (r < 0) {
-		pst_session_lose(c, -EPROTO,
+	rec = pst_optab_match(&c->ops, cqe->tag);
+	if (!rec || c->lane.cq_head > c->lane.sq_tail || cqe->flags ||
+	    cqe->reserved0[0] || cqe->reserved0[1]) {
+		pst_channel_fail(c, -EPROTO,
 				 "the agent completed what was not asked for");
-		return false;
+		return;
 	}
-	if (r == 0)
-		return true;
-	pst_record_unref(c, rec);
+	/* The record is done with before anything of it is given back. */
 	if (rec->state == PST_RECORD_ABANDONED) {
 		pst_optab_put(&c->ops, rec);
-		return true;
+		pst_record_unref(c, rec);
+		return;
 	}
 	rec->done.status = pst_status_to_errno(cqe->status);
 	rec->done.compute_ns = cqe->compute_ns;
@@ -45,7 +45,7 @@ static bool take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	if (rec->key && cqe->status == PST_WIRE_OK)
 		pst_pace_done(&c->pace, rec->key, cqe->compute_ns);
 	pst_optab_complete(&c->ops, rec);
-	return true;
+	pst_record_unref(c, rec);
 }
 
 void pst_reap(struct pst *c)
@@ -54,11 +54,10 @@ void pst_reap(struct pst *c)
 	bool any = false;
 
 	/* At most as many as are outstanding: one more breaks the session. */
-	while (c->live && !c->control_only &&
+	while (c->live && !c->failed && !c->control_only &&
 	       pst_lane_client_reap(&c->lane, &cqe)) {
 		any = true;
-		if (!take_completion(c, &cqe))
-			return;
+		take_completion(c, &cqe);
 	}
 	if (!any)
 		return;
@@ -93,21 +92,27 @@ void pst_wait_cond(struct pst *c, uint64_t until_ns)
 	uint64_t max = pst_now_ns() + PST_TICK_NS;
 	struct timespec ts = to_timespec(until_ns < max ? until_ns : max);
 
+	pst_session_settle(c);
 	c->n_followers++;
 	pthread_cond_timedwait(&c->cond, &c->lock, &ts);
 	c->n_followers--;
 }
 
-/* The lane is armed for a sleeper, in a new generation: the old one may have
- * been woken already. True when a completion is there: do not sleep. */
-static bool arm(struct pst *c)
+bool pst_wait_arm(struct pst *c)
 {
+	const uint64_t head = c->lane.cq_head;
+
 	if (c->control_only)
 		return false;
 	pst_lane_client_disarm(&c->lane);
 	if (!pst_lane_client_arm(&c->lane))
 		return false;
 	pst_lane_client_disarm(&c->lane);
+	pst_reap(c);
+	/* It would keep us from sleeping for ever. */
+	if (c->lane.cq_head == head)
+		pst_channel_fail(c, -EPROTO,
+				 "a completion was there and went away");
 	return true;
 }
 
@@ -115,27 +120,54 @@ bool pst_wait_hear(struct pst *c)
 {
 	if (!c->leader || !c->deaf)
 		return false;
-	c->deaf = arm(c);
+	c->deaf = pst_wait_arm(c);
 	return c->deaf;
+}
+
+/* What the agent can move. */
+struct progress {
+	uint64_t head;
+	uint32_t unanswered;
+	size_t unsent;
+};
+
+static struct progress progress(const struct pst *c)
+{
+	return (struct progress){c->lane.cq_head, c->unanswered, c->tx_n};
+}
+
+/* The socket has woken us: an agent that does so again and again for nothing
+ * may not keep us awake (unlocks). */
+static void rest_if_idle(struct pst *c, const struct progress *before)
+{
+	const struct progress now = progress(c);
+
+	if (now.head != before->head || now.unsent != before->unsent ||
+	    now.unanswered != before->unanswered)
+		c->n_idle = 0;
+	else if (++c->n_idle > IDLE_MAX)
+		pst_nap(c, IDLE_NAP_NS);
 }
 
 /* Sleeps on the socket for all (unlocks). */
 static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
 		 uint64_t until)
 {
+	const struct progress before = progress(c);
 	struct pollfd p = {
 		.fd = c->sock,
 		.events = (short)(POLLIN | (c->tx_n ? POLLOUT : 0)),
 	};
 	struct timespec ts = to_timespec(until - now);
 	uint64_t serial = c->serial;
+	int n = 0;
 
 	c->deaf = w->deaf && w->wake_ns && !c->n_followers && !c->fd_armed;
-	if (c->deaf || !arm(c)) {
+	if (c->deaf || !pst_wait_arm(c)) {
 		c->leader = true;
 		pst_unlock(c);
 		/* A signal only makes the step shorter. */
-		(void)ppoll(&p, 1, &ts, NULL);
+		n = ppoll(&p, 1, &ts, NULL);
 		pst_lock(c);
 		c->leader = false;
 		if (!c->live || c->serial != serial)
@@ -147,6 +179,8 @@ static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
 	pst_reap(c);
 	pst_socket_service(c);
 	pst_fd_rearm(c);
+	if (n > 0)
+		rest_if_idle(c, &before);
 }
 
 /* 0 and until when to sleep, or -ETIMEDOUT. */
@@ -189,10 +223,9 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 	}
 	if (!c->leader)
 		lead(c, w, now, until);
-	else if (pst_wait_hear(c))
-		pst_reap(c);
-	else
+	else if (!pst_wait_hear(c))
 		pst_wait_cond(c, until);
+	pst_session_settle(c);
 	return 0;
 }
 

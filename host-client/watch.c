@@ -41,8 +41,9 @@ static void *watch(void *arg)
 		if (n > 0 && p[1].revents) {
 			/* Its last words may be there. */
 			pst_socket_service(c);
-			pst_session_lose(c, -ECONNRESET,
+			pst_channel_fail(c, -ECONNRESET,
 					 "the agent or its VM went away");
+			pst_session_settle(c);
 		}
 	}
 	pst_unlock(c);

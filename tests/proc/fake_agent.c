@@ -55,6 +55,7 @@ static void greet(struct fake *f)
 	f->rx_n = 0;
 	f->n_held = 0;
 	f->has_lane = false;
+	f->deaf = false;
 	if (f->greeting) {
 		send_bytes(f, f->greeting, f->greeting_n, -1);
 		return;
@@ -234,21 +235,26 @@ static void finish_one(struct fake *f, const struct pst_wire_sqe *s)
 		send_frame(f, &wake, -1);
 }
 
+static void finish_held(struct fake *f)
+{
+	unsigned int i;
+
+	for (i = 0; i < f->n_held; i++)
+		finish_one(f, &f->held[i]);
+	f->n_held = 0;
+}
+
 static void serve_lane(struct fake *f)
 {
 	struct pst_wire_sqe sqe;
-	unsigned int i;
 
 	while (f->has_lane && f->n_held < PST_WIRE_SLOTS &&
 	       pst_lane_agent_take(&f->lane, &sqe) > 0) {
 		f->held[f->n_held++] = sqe;
 		f->taken++;
 	}
-	if (f->hold)
-		return;
-	for (i = 0; i < f->n_held; i++)
-		finish_one(f, &f->held[i]);
-	f->n_held = 0;
+	if (!f->hold)
+		finish_held(f);
 }
 
 static void disconnect(struct fake *f)
@@ -309,6 +315,15 @@ static void step(struct fake *f)
 		disconnect(f);
 		return;
 	}
+	if (f->deafen) {
+		shutdown(f->conn, SHUT_RD);
+		if (!f->mute)
+			finish_held(f);
+		f->deaf = true;
+		f->deafen = false;
+	}
+	if (f->deaf)
+		return;
 	inject = atomic_exchange(&f->inject, NULL);
 	if (inject)
 		send_bytes(f, inject, f->inject_n, -1);

@@ -34,6 +34,9 @@ struct fake {
 	atomic_bool hold;    /* heartbeat, but no operation completes */
 	atomic_bool mute;    /* requests are read and not answered */
 	atomic_bool hang_up; /* closes the connection, once */
+	/* Once: answers what it holds (unless mute) and reads no more from its
+	 * socket, so that the client's sends fail and nothing else tells. */
+	atomic_bool deafen;
 	atomic_uint sessions, leases, releases, cancels, wakes, taken, byes;
 	atomic_uint whys, tensors, destroys;
 	_Atomic(const char *) why; /* WHY's sentence; NULL: ENOENT */
@@ -50,7 +53,7 @@ struct fake {
 	struct pst_lane_agent lane;
 	struct pst_wire_sqe held[PST_WIRE_SLOTS];
 	unsigned int n_held;
-	bool has_lane;
+	bool has_lane, deaf;
 	uint64_t next_off;
 	uint8_t rx[PST_WIRE_MAX_PAYLOAD + sizeof(struct pst_wire_frame)];
 	size_t rx_n;
