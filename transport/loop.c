@@ -358,6 +358,14 @@ int pst_loop_send(struct pst_loop *loop, struct pst_source *src,
 	return 0;
 }
 
+void pst_loop_hold(struct pst_loop *loop, struct pst_source *src, bool hold)
+{
+	if (!src || src->held == hold)
+		return;
+	src->held = hold;
+	loop->ops->hold(loop, src);
+}
+
 size_t pst_loop_pending(const struct pst_source *src)
 {
 	return src->queue_len;

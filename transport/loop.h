@@ -14,7 +14,7 @@
  * remove sources, their own too: after pst_loop_remove() no callback of that
  * source runs again. Received bytes lie in the loop's own buffers and are
  * valid during the callback only. No source can starve the rest: each gets at
- * most one callback of 64 KiB a round.
+ * most one callback of 8 KiB a round.
  *
  * io_uring: multishot accept (5.19) and multishot receive with provided
  * buffers (6.0) where the kernel has them, single-shot otherwise; sends are
@@ -71,6 +71,13 @@ void pst_loop_remove(struct pst_loop *loop, struct pst_source *src);
  */
 int pst_loop_send(struct pst_loop *loop, struct pst_source *src,
 		  const void *buf, size_t n);
+
+/*
+ * Whether a stream gives nothing for now: what comes then stays in the socket,
+ * but for what the loop has taken out already. The end of such a stream is seen
+ * once it is held no more. src NULL: nothing is done.
+ */
+void pst_loop_hold(struct pst_loop *loop, struct pst_source *src, bool hold);
 
 /* Bytes still queued on a stream. */
 size_t pst_loop_pending(const struct pst_source *src);

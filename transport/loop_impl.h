@@ -11,7 +11,7 @@
 #include "transport/loop.h"
 
 /* Most that one data callback gets. */
-#define PST_LOOP_READ_SIZE (64U << 10)
+#define PST_LOOP_READ_SIZE (8U << 10)
 /* Most that is queued for a peer that does not read. */
 #define PST_LOOP_QUEUE_MAX (1U << 20)
 
@@ -62,7 +62,8 @@ struct pst_uring_source {
 	unsigned int refs;       /* requests whose last completion is to come */
 	bool in_armed, out_armed;
 	bool in_ended;  /* the input request's last completion is in result */
-	bool one_shot;  /* multishot was refused for this descriptor */
+	bool one_shot;  /* multishot was refused for this descriptor, or it was
+			   held once */
 	bool cancelled; /* cancel requests are on their way */
 	enum pst_uring_in in;
 	int32_t result;
@@ -80,6 +81,7 @@ struct pst_source {
 	} fn;
 	void *arg;
 	bool removed;
+	bool held;                /* gives nothing */
 	bool ended;               /* end of stream or an error was reported */
 	uint64_t paused_until_ns; /* a listener without descriptors; 0: not */
 	int send_err;             /* what every further send returns */
@@ -102,6 +104,8 @@ struct pst_loop_ops {
 	void (*want_write)(struct pst_loop *loop, struct pst_source *src);
 	/* src's pause is over. */
 	void (*resume)(struct pst_loop *loop, struct pst_source *src);
+	/* src->held has changed. */
+	void (*hold)(struct pst_loop *loop, struct pst_source *src);
 	/* One round. Returns 0 or -errno, never -EINTR. */
 	int (*run)(struct pst_loop *loop, uint64_t timeout_ns);
 };

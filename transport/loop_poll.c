@@ -63,7 +63,7 @@ static void poll_remove(struct pst_loop *loop, struct pst_source *src)
 	p->n_added--;
 }
 
-/* The next round looks at the queues and pauses by itself. */
+/* The next round looks at all that by itself. */
 static void poll_nothing(struct pst_loop *loop, struct pst_source *src)
 {
 }
@@ -77,7 +77,7 @@ static void collect(struct pst_loop *loop, struct poll_loop *p)
 		struct pst_source *src = source_of(l);
 		short events = 0;
 
-		if (!src->ended && !src->paused_until_ns)
+		if (!src->ended && !src->held && !src->paused_until_ns)
 			events |= POLLIN;
 		if (src->queue_len)
 			events |= POLLOUT;
@@ -97,7 +97,8 @@ static void dispatch(struct pst_loop *loop, struct pst_source *src,
 
 	if (revents & (POLLOUT | broken))
 		pst_loop_flush(loop, src, revents & broken);
-	if ((events & POLLIN) && (revents & (POLLIN | broken)) && !src->removed)
+	if ((events & POLLIN) && (revents & (POLLIN | broken)) &&
+	    !src->removed && !src->held)
 		pst_loop_readable(loop, src);
 }
 
@@ -135,5 +136,6 @@ const struct pst_loop_ops pst_loop_poll_ops = {
 	.remove = poll_remove,
 	.want_write = poll_nothing,
 	.resume = poll_nothing,
+	.hold = poll_nothing,
 	.run = poll_run,
 };

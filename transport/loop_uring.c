@@ -274,8 +274,15 @@ static void take_turn(struct pst_loop *loop, struct pst_source *src)
 {
 	struct uring_loop *u = loop->impl;
 	struct pst_uring_source *us = &src->uring;
-	int bid = pop_received(u, src);
+	int bid;
 
+	/* What there is to deliver stays. */
+	if (src->held) {
+		if (src->queue_len)
+			uring_want_write(loop, src);
+		return;
+	}
+	bid = pop_received(u, src);
 	if (bid >= 0) {
 		pst_loop_give_data(loop, src, u->bufs + (size_t)bid * BUF_SIZE,
 				   u->received[bid].len);
@@ -357,6 +364,26 @@ static bool cancel(struct uring_loop *u, struct pst_source *src,
 	io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)src | what, 0);
 	io_uring_sqe_set_data64(sqe, 0);
 	return true;
+}
+
+/*
+ * A stream that has to be held gives more than is wanted: the buffers, which
+ * are everybody's, are not for it. From now on it is polled, and its bytes stay
+ * in the socket.
+ */
+static void uring_hold(struct pst_loop *loop, struct pst_source *src)
+{
+	struct uring_loop *u = loop->impl;
+	struct pst_uring_source *us = &src->uring;
+
+	if (!src->held) {
+		put_off(u, src);
+		return;
+	}
+	us->one_shot = true;
+	/* Refused, a few buffers more are lost to others. */
+	if (us->in_armed && us->in == PST_URING_RECV)
+		(void)cancel(u, src, UD_IN);
 }
 
 /*
@@ -555,5 +582,6 @@ const struct pst_loop_ops pst_loop_uring_ops = {
 	.remove = uring_remove,
 	.want_write = uring_want_write,
 	.resume = uring_resume,
+	.hold = uring_hold,
 	.run = uring_run,
 };

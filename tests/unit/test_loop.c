@@ -104,6 +104,38 @@ START_TEST(a_source_may_remove_itself_in_its_callback)
 }
 END_TEST
 
+START_TEST(a_held_stream_gives_nothing_and_loses_nothing)
+{
+	struct stream s;
+	uint64_t at = 0, held;
+	int i;
+
+	open_loop(_i);
+	stream_open(&s);
+	for (i = 0; i < 20; i++) {
+		pst_loop_hold(loop, s.src, i % 2);
+		held = s.n_bytes;
+		say(&s, at, 1000);
+		at += 1000;
+		if (i % 2) {
+			run_idle();
+			ck_assert_uint_eq(s.n_bytes, held);
+		} else {
+			RUN_UNTIL(s.n_bytes == at);
+		}
+	}
+	/* Neither does its end pass what came before. */
+	shutdown(s.mine, SHUT_WR);
+	run_idle();
+	ck_assert_int_eq(s.n_ends, 0);
+	pst_loop_hold(loop, s.src, false);
+	RUN_UNTIL(s.n_ends == 1);
+	ck_assert_uint_eq(s.n_bytes, at);
+	stream_close(&s);
+	pst_loop_close(loop);
+}
+END_TEST
+
 static struct stream pair_of[2];
 
 /* Whichever comes first removes the other. */
@@ -376,6 +408,8 @@ static void add(TCase *t)
 
 	tcase_add_loop_test(t, bytes_arrive_in_order, 0, n);
 	tcase_add_loop_test(t, a_long_stream_arrives_whole_then_its_end_once, 0,
+			    n);
+	tcase_add_loop_test(t, a_held_stream_gives_nothing_and_loses_nothing, 0,
 			    n);
 	tcase_add_loop_test(t, a_reset_is_reported_once, 0, n);
 	tcase_add_loop_test(t, a_source_may_remove_itself_in_its_callback, 0,
