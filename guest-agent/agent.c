@@ -142,6 +142,8 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	if (pst_agent_device(a, &a->device, NULL) < 0)
 		a->device = (struct pst_backend_device){0};
 	set_tensor_limits(a);
+	if (!a->turns.clock)
+		a->turns.clock = pst_now_ns;
 	r = pst_tensors_new(a->ops, a->backend, a->limits.max_tensor_bytes,
 			    a->limits.max_tensors, &a->tensors);
 	if (!r)

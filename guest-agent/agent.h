@@ -13,6 +13,7 @@
 #include "guest-agent/models.h"
 #include "guest-agent/reach.h"
 #include "guest-agent/tensor.h"
+#include "guest-agent/turns.h"
 #include "transport/extent.h"
 #include "transport/region.h"
 #include "transport/wire.h"
@@ -92,6 +93,7 @@ struct pst_agent {
 	struct pst_tensors *tensors;
 	struct pst_models *models;
 	uint64_t load_due_ns; /* no model is loaded before */
+	struct pst_turns turns;
 	struct pst_executor *executor;
 	uint64_t last_session;
 	unsigned int n_sessions; /* after HELLO */

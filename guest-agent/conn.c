@@ -74,6 +74,8 @@ static size_t conn_pending(void *arg)
 /* Lets the last bytes out before the close, which could destroy them. */
 static void conn_linger(struct pst_conn *conn, uint64_t now_ns)
 {
+	/* What still comes is dropped, but its end has to be seen. */
+	pst_loop_hold(conn->conns->loop, conn->src, false);
 	if (!conn->linger_ns)
 		conn->linger_ns = now_ns + LINGER_MS * PST_NS_PER_MS;
 	if (conn->shut || conn_pending(conn) > 0)
@@ -83,18 +85,25 @@ static void conn_linger(struct pst_conn *conn, uint64_t now_ns)
 	conn->shut = true;
 }
 
+/* What has come was handled, or some of it waits. */
+static void conn_turned(void *arg, bool more)
+{
+	struct pst_conn *conn = arg;
+
+	if (pst_session_state(conn->session) == PST_SESSION_CLOSED)
+		conn_linger(conn, pst_now_ns());
+	else
+		pst_loop_hold(conn->conns->loop, conn->src, more);
+}
+
 static void on_data(void *arg, const uint8_t *buf, int64_t n)
 {
 	struct pst_conn *conn = arg;
-	const uint64_t now = pst_now_ns();
 
-	if (n <= 0) {
+	if (n <= 0)
 		conn_close(conn);
-		return;
-	}
-	pst_session_input(conn->session, buf, (size_t)n, now);
-	if (pst_session_state(conn->session) == PST_SESSION_CLOSED)
-		conn_linger(conn, now);
+	else
+		pst_session_input(conn->session, buf, (size_t)n);
 }
 
 static bool is_unix(int fd)
@@ -109,7 +118,7 @@ static bool is_unix(int fd)
 static int conn_new(struct pst_conns *c, int fd)
 {
 	struct pst_conn *conn = calloc(1, sizeof(*conn));
-	struct pst_session_io io = {conn_send, conn_pending, conn};
+	struct pst_session_io io = {conn_send, conn_pending, conn_turned, conn};
 
 	if (!conn ||
 	    pst_session_new(c->agent, &io, is_unix(fd), &conn->session) < 0) {

@@ -287,6 +287,7 @@ static void step(struct pst_executor *ex, struct lane *l)
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	if (r == PST_STEP_DONE)
 		post_done(l);
+	ex->slice_ns = l->bop.compute_ns - before_ns;
 	charge(l, l->bop.compute_ns - before_ns);
 	l->waiting = r == PST_STEP_WAIT;
 	if (r == PST_STEP_DONE)
@@ -354,6 +355,7 @@ int pst_executor_run(struct pst_executor *ex)
 			return 1;
 	}
 	ended = pst_executor_waits(ex) && look_after(ex);
+	ex->slice_ns = 0;
 	l = pick(ex);
 	if (!l) {
 		/* Idle: the next operation's waiting counts from here. */
@@ -388,6 +390,11 @@ bool pst_executor_ready(const struct pst_executor *ex)
 			return true;
 	}
 	return false;
+}
+
+uint64_t pst_executor_slice(const struct pst_executor *ex)
+{
+	return ex->slice_ns;
 }
 
 uint64_t pst_executor_now(const struct pst_executor *ex)

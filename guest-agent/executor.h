@@ -89,6 +89,10 @@ int pst_executor_run(struct pst_executor *ex);
  * has just returned 0, that was now. Saves the caller a second look. */
 uint64_t pst_executor_now(const struct pst_executor *ex);
 
+/* The backend's time in what the last pst_executor_run() did; 0 for an
+ * operation that does not reach it. */
+uint64_t pst_executor_slice(const struct pst_executor *ex);
+
 /* The caller did something that takes time (it slept, or served sockets): the
  * executor's last look at the clock is no longer of now. */
 void pst_executor_away(struct pst_executor *ex);

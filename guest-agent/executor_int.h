@@ -53,8 +53,9 @@ struct lane {
 struct pst_executor {
 	struct pst_executor_config config;
 	bool draining;
-	uint64_t now_ns; /* of the last look at the clock */
-	bool fresh;      /* nothing that takes time was done since */
+	uint64_t now_ns;   /* of the last look at the clock */
+	uint64_t slice_ns; /* of the backend, in this run */
+	bool fresh;        /* nothing that takes time was done since */
 	uint64_t n_started;
 	unsigned int n_active;
 	unsigned int turn; /* index into active */

@@ -431,6 +431,9 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	/* tick() may have closed the last connection. */
 	if (s->once && s->conns.n == 0)
 		wait = 0;
+	/* Nor has it let a rest end without a look at the frames. */
+	if (pst_turns_wait(&a->turns))
+		wait = 0;
 	pst_agent_wake_arm(word, &a->wake_gen);
 	/* Every lane again: what was submitted before the word was seen armed
 	 * sends no WAKE. */
@@ -537,6 +540,16 @@ static void look_out(const struct pst_executor *ex)
 	}
 }
 
+/* Where lanes have work as well, frames get as much time as the slice before
+ * took; but one frame is always handled. */
+static void handle_frames(struct pst_server *s)
+{
+	struct pst_executor *ex = s->agent.executor;
+
+	pst_turns_run(&s->agent, pst_executor_slice(ex));
+	pst_executor_away(ex);
+}
+
 int pst_server_run(struct pst_server *s, struct pst_error *err)
 {
 	struct pst_executor *ex = s->agent.executor;
@@ -553,7 +566,8 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 				pst_spin_found(&s->spin);
 			s->idle_since_ns = 0;
 			s->slept = false;
-		} else if (spun_enough(s, now)) {
+		} else if (spun_enough(s, now) &&
+			   !pst_turns_wait(&s->agent.turns)) {
 			r = sleep_until_work(s, now);
 			ticked = true;
 		} else {
@@ -566,6 +580,8 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 		}
 		if (r < 0)
 			return pst_error_set_errno(err, r, "event loop");
+		if (pst_turns_wait(&s->agent.turns))
+			handle_frames(s);
 		if (!ticked && tick_is_due(s, worked, now)) {
 			tick(s, now);
 			ticked = true;

@@ -12,8 +12,6 @@
 #include "transport/frame.h"
 #include "transport/util.h"
 
-#define MAX_FRAME (sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD)
-
 int pst_session_new(struct pst_agent *a, const struct pst_session_io *io,
 		    bool pass_fd, struct pst_session **ret)
 {
@@ -35,7 +33,7 @@ void pst_session_free(struct pst_session *s)
 	if (!s)
 		return;
 	pst_session_end(s);
-	free(s->part);
+	free(s->in);
 	free(s);
 }
 
@@ -84,6 +82,7 @@ void pst_session_end(struct pst_session *s)
 	pst_session_wipe_nonce(s);
 	s->n_held = 0;
 	s->n_loads = 0;
+	pst_turns_leave(s);
 	if (!was_open)
 		return;
 	a->n_sessions--;
@@ -409,8 +408,8 @@ static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
 	pst_session_break(s, PST_WIRE_EPROTO, err.text);
 }
 
-static void on_frame(struct pst_session *s, const struct pst_frame *f,
-		     uint64_t now_ns)
+void pst_session_frame(struct pst_session *s, const struct pst_frame *f,
+		       uint64_t now_ns)
 {
 	struct pst_error err;
 
@@ -423,73 +422,6 @@ static void on_frame(struct pst_session *s, const struct pst_frame *f,
 		pst_error_set(&err, -EPROTO, "%s before HELLO",
 			      pst_frame_name(f->type));
 		pst_session_break(s, PST_WIRE_EPROTO, err.text);
-	}
-}
-
-/* Handles the frames at the start of [buf, +n). Returns the bytes used; the
- * session is CLOSED when one of them was wrong. */
-static size_t eat(struct pst_session *s, const uint8_t *buf, size_t n,
-		  uint64_t now_ns)
-{
-	struct pst_frame f;
-	struct pst_error err;
-	size_t used = 0;
-	int64_t r;
-
-	while (used < n && s->state != PST_SESSION_CLOSED) {
-		r = pst_frame_decode(buf + used, n - used, PST_READER_AGENT, &f,
-				     &err);
-		if (r == 0)
-			break;
-		if (r < 0) {
-			pst_session_break(s, pst_status_from_errno((int)r),
-					  err.text);
-			break;
-		}
-		on_frame(s, &f, now_ns);
-		used += (size_t)r;
-	}
-	return used;
-}
-
-/* Keeps the start of a frame whose rest has not come. */
-static void keep(struct pst_session *s, const uint8_t *buf, size_t n)
-{
-	if (!s->part)
-		s->part = malloc(MAX_FRAME);
-	if (!s->part) {
-		pst_session_refuse(s, PST_WIRE_ENOMEM, "out of memory");
-		return;
-	}
-	memcpy(s->part + s->n_part, buf, n);
-	s->n_part += n;
-}
-
-void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n,
-		       uint64_t now_ns)
-{
-	size_t more, used;
-
-	while (n > 0 && s->state != PST_SESSION_CLOSED) {
-		if (s->n_part == 0) {
-			used = eat(s, buf, n, now_ns);
-			buf += used;
-			n -= used;
-			/* eat() takes a whole frame of any allowed length. */
-			if (used || s->state == PST_SESSION_CLOSED)
-				continue;
-			more = n < MAX_FRAME ? n : MAX_FRAME;
-			keep(s, buf, more);
-		} else {
-			more = MAX_FRAME - s->n_part;
-			more = n < more ? n : more;
-			keep(s, buf, more);
-			used = eat(s, s->part, s->n_part, now_ns);
-			s->n_part -= used;
-			memmove(s->part, s->part + used, s->n_part);
-		}
-		buf += more;
-		n -= more;
 	}
 }
 
@@ -512,7 +444,7 @@ static uint64_t tick_leases(struct pst_session *s, uint64_t now_ns)
 
 uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns)
 {
-	uint64_t lease_ns, load_ns;
+	uint64_t due_ns, load_ns, turn_ns;
 
 	if (s->state == PST_SESSION_WAITING) {
 		if (now_ns < s->hello_due_ns)
@@ -522,9 +454,12 @@ uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns)
 				   "HELLO did not come within 1 s");
 		return UINT64_MAX;
 	}
-	lease_ns = tick_leases(s, now_ns);
+	due_ns = tick_leases(s, now_ns);
 	load_ns = pst_session_model_tick(s, now_ns);
-	return lease_ns < load_ns ? lease_ns : load_ns;
+	if (load_ns < due_ns)
+		due_ns = load_ns;
+	turn_ns = pst_turns_tick(s, now_ns);
+	return turn_ns < due_ns ? turn_ns : due_ns;
 }
 
 void pst_session_wake(struct pst_session *s)

@@ -32,6 +32,9 @@ struct pst_session_io {
 	int (*send)(void *arg, const void *buf, size_t n, int fd);
 	/* Bytes queued and not yet taken by the socket. */
 	size_t (*pending)(void *arg);
+	/* more: bytes wait that the session has not handled, and nothing is to
+	 * be given to it before this is called again without. */
+	void (*turned)(void *arg, bool more);
 	void *arg;
 };
 
@@ -51,9 +54,9 @@ enum pst_session_state pst_session_state(const struct pst_session *s);
  * session is CLOSED. */
 void pst_session_challenge(struct pst_session *s, uint64_t now_ns);
 
-/* Bytes from the peer, in any portions. */
-void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n,
-		       uint64_t now_ns);
+/* Bytes from the peer, in any portions; kept until the session's turn
+ * (pst_turns_run()). */
+void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n);
 
 /*
  * What is due by time: HELLO too late, leases that were held back. Returns

@@ -42,10 +42,25 @@ struct pst_session {
 	unsigned int n_loads;
 	struct held_load loads[N_LOADS]; /* oldest first */
 	uint64_t load_due_ns;            /* when the next one may be done */
-	/* The part of a frame that has come so far; NULL until one is cut. */
-	uint8_t *part;
-	size_t n_part;
+	/* What has come and was not handled: [in + in_off, +in_len). */
+	uint8_t *in;
+	size_t in_off, in_len, in_size;
+	bool queued; /* waits for its turn */
+	struct pst_session *next_turn;
+	uint64_t unread_ns; /* its replies are not read since; 0: they are */
+	uint64_t rest_until_ns; /* no turn before; 0: it does not rest */
 };
+
+/* Handles a whole frame. */
+void pst_session_frame(struct pst_session *s, const struct pst_frame *f,
+		       uint64_t now_ns);
+
+/* Drops what has come, and the turn it waits for. */
+void pst_turns_leave(struct pst_session *s);
+
+/* Lets a session whose rest is over wait for its turn. Returns when to call
+ * next, UINT64_MAX: when something has come. */
+uint64_t pst_turns_tick(struct pst_session *s, uint64_t now_ns);
 
 /* Answers HELLO with WELCOME, or refuses and ends the session. */
 void pst_session_hello(struct pst_session *s, const struct pst_frame *f);

@@ -175,7 +175,7 @@ static void feed(struct input *in, struct fixture_peer *p)
 
 	if (n > in->n)
 		n = in->n;
-	pst_session_input(p->session, in->data, n, now_ns);
+	fixture_input(p, in->data, n, now_ns);
 	in->data += n;
 	in->n -= n;
 }

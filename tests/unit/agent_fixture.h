@@ -35,7 +35,9 @@ struct pst_backend {
 #define FIXTURE_MODELS       2U
 
 struct fixture_peer {
+	struct pst_agent *agent;
 	struct pst_session *session;
+	bool held; /* has bytes that were not handled */
 	size_t n_out;
 	uint8_t out[FIXTURE_OUT]; /* what the agent has sent */
 	int fail_after;           /* sends that succeed; -1: all do */
@@ -154,6 +156,14 @@ static const struct pst_backend_ops fixture_ops = {
 	.model_free = fixture_model_free,
 };
 
+/* Time stands still, so that frames cost nothing; a test may set it. */
+static uint64_t fixture_now_ns;
+
+static inline uint64_t fixture_clock(void)
+{
+	return fixture_now_ns;
+}
+
 /* base: PST_WIRE_CTL_SIZE + FIXTURE_ARENA bytes, aligned to 64. */
 static inline int fixture_init(struct fixture *f, uint8_t *base)
 {
@@ -180,6 +190,7 @@ static inline int fixture_init(struct fixture *f, uint8_t *base)
 		.max_tensors = FIXTURE_TENSORS,
 		.max_batch = 10,
 	};
+	f->agent.turns.clock = fixture_clock;
 	f->agent.max_models = FIXTURE_MODELS;
 	f->agent.ops = &fixture_ops;
 	f->agent.backend = &f->backend;
@@ -206,13 +217,31 @@ static inline size_t fixture_pending(void *arg)
 	return ((struct fixture_peer *)arg)->pending;
 }
 
+static inline void fixture_turned(void *arg, bool more)
+{
+	((struct fixture_peer *)arg)->held = more;
+}
+
+/* Bytes come, and all turns that there are. */
+static inline void fixture_input(struct fixture_peer *p, const uint8_t *buf,
+				 size_t n, uint64_t now_ns)
+{
+	fixture_now_ns = now_ns;
+	pst_session_input(p->session, buf, n);
+	while (pst_turns_wait(&p->agent->turns))
+		pst_turns_run(p->agent, UINT64_MAX);
+}
+
 /* A new connection, challenged. */
 static inline int fixture_connect(struct fixture *f, struct fixture_peer *p,
 				  uint64_t now_ns)
 {
-	const struct pst_session_io io = {fixture_send, fixture_pending, p};
+	const struct pst_session_io io = {fixture_send, fixture_pending,
+					  fixture_turned, p};
 	int r;
 
+	p->agent = &f->agent;
+	p->held = false;
 	p->n_out = 0;
 	p->fail_after = -1;
 	p->pending = 0;
@@ -254,7 +283,7 @@ static inline void fixture_feed(struct fixture_peer *p, uint16_t type,
 	int64_t size = pst_frame_encode(&f, buf, sizeof(buf));
 
 	if (size > 0)
-		pst_session_input(p->session, buf, (size_t)size, now_ns);
+		fixture_input(p, buf, (size_t)size, now_ns);
 }
 
 /* Says HELLO as a client does that read the CHALLENGE and the region. */

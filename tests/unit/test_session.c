@@ -142,7 +142,7 @@ START_TEST(hello_may_come_byte_by_byte)
 	for (i = 0; i < n; i++) {
 		ck_assert_int_eq(pst_session_state(peer[0].session),
 				 PST_SESSION_WAITING);
-		pst_session_input(peer[0].session, &buf[i], 1, S);
+		fixture_input(&peer[0], &buf[i], 1, S);
 	}
 	ck_assert_int_eq(pst_session_state(peer[0].session), PST_SESSION_OPEN);
 }
@@ -361,7 +361,7 @@ START_TEST(frames_behind_the_last_one_are_not_looked_at)
 	open_session(0, PST_WIRE_HELLO_CONTROL_ONLY);
 	n = pst_frame_encode(&bye, buf, sizeof(buf));
 	memcpy(buf + n, buf, (size_t)n);
-	pst_session_input(peer[0].session, buf, (size_t)(2 * n), S);
+	fixture_input(&peer[0], buf, (size_t)(2 * n), S);
 	expect_frame(0, PST_WIRE_BYE, PST_WIRE_OK);
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
 	expect_empty();
