@@ -272,6 +272,8 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 
 int pst_alloc(struct pst *c, size_t size, void **ret)
 {
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	return pst_alloc_until(c, size, UINT64_MAX, ret);
 }
 
@@ -306,6 +308,8 @@ int pst_free(struct pst *c, void *ptr)
 	struct pst_block *b;
 	int r = 0;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	if (!ptr)
 		return 0;
 	pst_lock(c);
@@ -332,6 +336,8 @@ int pst_take(struct pst *c, void *dst, const void *src, size_t n)
 	struct pst_block *b = NULL;
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = pst_buffer_find(c, "the source", src, n, &b, &err);
 	if (!r)

@@ -435,6 +435,8 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 	bool reopens;
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_error_clear(&err);
 	pst_lock(c);
 	reopens = !c->live;
@@ -470,6 +472,8 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	struct pst_error err;
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_error_clear(&err);
 	pst_lock(c);
 	r = prepare_again(c, g, &call, &err);
@@ -492,6 +496,8 @@ int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = prepare_span(c, dst, n, pattern, pattern_size, &call, &err);
 	if (!r)
@@ -508,6 +514,8 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 	struct pst_call call = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = prepare_span(c, src, n, 0, 0, &call, &err);
 	if (!r)
@@ -522,6 +530,8 @@ int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
 	struct pst_call call = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = prepare_nop(c, UINT64_MAX, &call, &err);
 	if (!r)
@@ -536,6 +546,8 @@ int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 	struct pst_call call = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = pst_gemm_prepare(c, g, &call, &err);
 	if (!r)
@@ -551,6 +563,8 @@ int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = prepare_span(c, dst, n, pattern, pattern_size, &call, &err);
 	if (!r)
@@ -566,6 +580,8 @@ int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 	struct pst_call call = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = prepare_span(c, src, n, 0, 0, &call, &err);
 	if (!r)
@@ -582,6 +598,8 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	struct pst_record *rec;
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	rec = pst_optab_find(&c->ops, tag);
 	if (!rec || rec->claimed) {

@@ -113,6 +113,8 @@ static struct pst *conn_new(struct pst_error *err)
 
 	if (!c)
 		goto nothing;
+	if (pst_process_number(&c->process, &c->process_number) < 0)
+		goto free_conn;
 	c->sock = c->epfd = c->notice = -1;
 	c->id = atomic_fetch_add(&ids, 1) + 1;
 	pst_optab_init(&c->ops);
@@ -143,6 +145,10 @@ void pst_close(struct pst *c)
 {
 	if (!c)
 		return;
+	if (pst_is_forked(c)) {
+		pst_forked_close(c);
+		return;
+	}
 	pst_lock(c);
 	c->closing = true;
 	/* A courtesy; the socket's end says the same. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "host-client/fork.h"
 #include "host-client/heap.h"
 #include "host-client/optab.h"
 #include "host-client/pace.h"
@@ -79,6 +80,10 @@ struct pst_waiter {
 struct pst {
 	/* Written by pst_open() only. */
 	uint64_t id; /* never reused, for pst_last_error() */
+	/* *process is the process's number as long as it is process_number's:
+	 * a forked child has another. */
+	const atomic_uint_least64_t *process;
+	uint64_t process_number;
 	struct pst_endpoint ep;
 	uint64_t timeout_ns;
 	uint64_t open_ns;     /* timeout_ns, or what an agent of spawn: gets */
@@ -146,6 +151,14 @@ struct pst {
 	int watcher_fd; /* eventfd: sessions changed, or stop */
 };
 
+/* Whether this process inherited c by fork(): neither its lock nor its socket
+ * nor the region, which is not mapped, may be touched. Two loads. */
+static inline bool pst_is_forked(const struct pst *c)
+{
+	return atomic_load_explicit(c->process, memory_order_relaxed) !=
+	       c->process_number;
+}
+
 static inline void pst_lock(struct pst *c)
 {
 	pthread_mutex_lock(&c->lock);
@@ -194,6 +207,14 @@ int pst_fail(struct pst *c, int r, const struct pst_error *err);
 
 /* Functions below are called with the lock held unless said otherwise. Those
  * marked "unlocks" may release and retake it. */
+
+/* ---- fork.c ---- */
+
+/* What every call answers in a forked child: -EBADF. Without the lock. */
+int pst_forked(struct pst *c);
+
+/* pst_close() in a forked child: frees what is the child's own. */
+void pst_forked_close(struct pst *c);
 
 /* ---- handshake.c ---- */
 

@@ -92,6 +92,8 @@ int pst_submit_infer(struct pst *c, const struct pst_infer *f,
 	struct pst_call call = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = prepare(c, f, &call, &err);
 	if (!r)
@@ -235,6 +237,8 @@ int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
 	uint32_t row, n;
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	r = check_args(f, &err);
 	if (!r) {
 		pst_lock(c);

@@ -114,6 +114,8 @@ int pst_get_info(struct pst *c, struct pst_info *info)
 	size_t size = info->size;
 	int r = 0;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	if (size < sizeof(info->size) || size > 65536)
 		return pst_fail(
 			c, pst_error_set(&err, -EINVAL, "info.size is not set"),
@@ -189,6 +191,8 @@ int pst_query(struct pst *c, enum pst_query what, char **ret_json)
 	};
 	struct pst_error err = {0};
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	if ((unsigned int)what >= PST_ARRAY_SIZE(types))
 		return pst_fail(c,
 				pst_error_set(&err, -EINVAL,
@@ -203,6 +207,8 @@ int pst_ping(struct pst *c, uint64_t *ret_ns)
 	uint64_t start = 0;
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = pst_session_ensure(c, pst_control_deadline(c), &err);
 	if (!r) {

@@ -78,6 +78,8 @@ int pst_model_open(struct pst *c, const char *name, struct pst_model *ret)
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = ask(c, PST_WIRE_MODEL_OPEN, name, ret, &err);
 	pst_unlock(c);
@@ -89,6 +91,8 @@ int pst_model_unload(struct pst *c, const char *name)
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = ask(c, PST_WIRE_MODEL_UNLOAD, name, NULL, &err);
 	pst_unlock(c);
@@ -97,5 +101,7 @@ int pst_model_unload(struct pst *c, const char *name)
 
 int pst_model_list(struct pst *c, char **ret_json)
 {
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	return pst_query_text(c, PST_WIRE_MODEL_LIST, ret_json);
 }

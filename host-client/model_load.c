@@ -245,6 +245,8 @@ int pst_model_load(struct pst *c, const char *name, const char *path,
 	struct pst_model m;
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	if ((r = pst_model_name_check(name, &err)) == 0 &&
 	    (r = open_file(&l, &err)) == 0 &&
 	    (r = load_header(&l, &err)) == 0 && (r = load_data(&l, &err)) == 0)

@@ -20,6 +20,8 @@ extern "C" {
  *   EMSGSIZE         above a limit of the agent, or a size that does not match
  *   EOVERFLOW        a size does not fit in 64 bits
  *   EFAULT           a pointer does not lie in a buffer of this connection
+ *   EBADF            the connection is that of the process that forked this
+ *                    one
  *   ESTALE           a buffer or call of an agent or session that is gone
  *   ECONNRESET       the agent or its VM went away during the call
  *   ECONNREFUSED     nobody serves at the endpoint
@@ -42,9 +44,11 @@ extern "C" {
  * that pst_close() must be the last call on it. A call that waits does not
  * keep other threads from submitting. The library starts one thread a
  * connection, all signals blocked, which sleeps until the agent is lost. It
- * never prints, exits, changes a signal handler or any other global. After
- * fork() the child must not use the connection or its buffers: they are not
- * mapped there.
+ * never prints, exits, changes a signal handler or any other global.
+ *
+ * Processes. A child made by fork() inherits no connection: each call with one
+ * of its parent's returns EBADF and does nothing else, and buffers are not
+ * mapped there, so a pointer into one is SIGSEGV. See pst_after_fork().
  */
 
 struct pst;
@@ -97,6 +101,16 @@ int pst_open(const char *endpoint, const struct pst_options *options,
 /* Ends the session; every buffer and pending call of it is gone, pointers
  * into it too. NULL does nothing. */
 void pst_close(struct pst *c);
+
+/*
+ * In a child made by fork(), before it closes descriptors by itself: closes
+ * those of a connection of its parent's, which would keep the agent from
+ * noticing the parent's death. A child that calls exec() at once, and one made
+ * by posix_spawn(), need not: all are closed by that. The connection can then
+ * only be given to pst_close(), which does the same and harms nobody, and frees
+ * the rest. EINVAL: this process opened it.
+ */
+int pst_after_fork(struct pst *c);
 
 /*
  * The sentence of the calling thread's last failed call on c, copied to buf

@@ -68,6 +68,8 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	struct pst_record *rec;
 	int n = 0;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	clear_notice(c);
 	/* Only an armed lane puts bytes into the socket: a loop that polls
@@ -97,6 +99,8 @@ int pst_cancel(struct pst *c, uint64_t tag)
 	struct pst_record *rec;
 	int r = 0;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	rec = pst_optab_find(&c->ops, tag);
 	if (!rec)
@@ -140,6 +144,8 @@ int pst_fd(struct pst *c)
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = open_fd(c, &err);
 	pst_unlock(c);
@@ -151,6 +157,8 @@ int pst_arm(struct pst *c)
 	struct pst_error err = {0};
 	int r, i;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = open_fd(c, &err);
 	if (r < 0)

@@ -121,6 +121,8 @@ int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor)
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = create(c, size, ret_tensor, &err);
 	pst_unlock(c);
@@ -133,6 +135,8 @@ int pst_tensor_destroy(struct pst *c, uint64_t tensor)
 	struct pst_tentry *e;
 	int r = 0;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	e = pst_tentab_find(&c->tensors, tensor);
 	if (!e) {
@@ -228,6 +232,8 @@ int pst_tensor_list(struct pst *c, struct pst_tensor *ret, int max)
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	drop_freed(c);
 	r = list(c, ret, max, &err);
@@ -279,6 +285,8 @@ int pst_copy(struct pst *c, const struct pst_copy *copy, uint64_t timeout_ns,
 	struct pst_call call = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = pst_copy_prepare(c, copy, &call, &err);
 	if (!r)
@@ -294,6 +302,8 @@ int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
 	struct pst_call call = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
 	r = pst_copy_prepare(c, copy, &call, &err);
 	if (!r)

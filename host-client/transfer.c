@@ -207,6 +207,8 @@ int pst_upload(struct pst *c, uint64_t tensor, uint64_t off, const void *src,
 		.w = pst_waiter_new(timeout_ns),
 	};
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	return transfer(&t);
 }
 
@@ -222,5 +224,7 @@ int pst_download(struct pst *c, void *dst, uint64_t tensor, uint64_t off,
 		.w = pst_waiter_new(timeout_ns),
 	};
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	return transfer(&t);
 }

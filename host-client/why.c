@@ -46,6 +46,8 @@ int pst_why(struct pst *c, uint64_t tag, char *buf, size_t size)
 	struct pst_error err = {0};
 	int r;
 
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	if (size)
 		buf[0] = '\0';
 	pst_lock(c);

@@ -39,6 +39,7 @@ static const struct {
 	{EMSGSIZE, "above a limit, or sizes do not match"},
 	{EOVERFLOW, "size overflows"},
 	{EFAULT, "memory outside the connection's buffers"},
+	{EBADF, "connection of the process that forked this one"},
 	{ESTALE, "buffer or call of a session that is gone"},
 	{ECONNRESET, "the agent or its VM went away"},
 	{ECONNREFUSED, "nobody serves at the endpoint"},
