@@ -157,6 +157,52 @@ static bool is_known(const char *name)
 	return false;
 }
 
+/* NAME as seen from this program's folder; -errno where that is unknown. */
+static int beside(const char *name, char *ret, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", ret, size);
+	char *slash;
+	size_t dir;
+
+	if (n <= 0 || (size_t)n >= size)
+		return n < 0 ? -errno : -ENAMETOOLONG;
+	ret[n] = '\0';
+	slash = strrchr(ret, '/');
+	dir = slash ? (size_t)(slash - ret) + 1 : 0;
+	if ((size_t)snprintf(ret + dir, size - dir, "%s", name) >= size - dir)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+/* The agent of this build, beside this program. */
+static const char *find_agent(void)
+{
+	static char path[PATH_MAX];
+
+	if (beside("../guest-agent/penstock-agent", path, sizeof(path)) < 0)
+		return "penstock-agent";
+	return path;
+}
+
+/*
+ * The script that runs peers: beside this program, else in the source that it
+ * was built from. What "make peers" built lies beside this program.
+ */
+static const char *find_peers(void)
+{
+	static char path[PATH_MAX];
+	const char *named = getenv("PENSTOCK_PEERS");
+
+	if (beside("peers", path, sizeof(path)) == 0 && access(path, X_OK) == 0)
+		setenv("PENSTOCK_PEERS_BUILD", path, false);
+	if (named && *named)
+		return named;
+	if (beside("peers/run", path, sizeof(path)) == 0 &&
+	    access(path, X_OK) == 0)
+		return path;
+	return PST_PEERS_RUN;
+}
+
 static void list(FILE *to)
 {
 	const struct pst_gate_group *group;
@@ -173,31 +219,16 @@ static void list(FILE *to)
 					group->figures[j].bound.at_least ? ">="
 									 : "<=",
 					group->figures[j].bound.limit);
-}
-
-/* The agent of this build, beside this program. */
-static const char *find_agent(void)
-{
-	static char path[PATH_MAX + 64];
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *slash;
-
-	if (n <= 0)
-		return "penstock-agent";
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	strcpy(slash, "/../guest-agent/penstock-agent");
-	return path;
+	fprintf(to, "peers by %s\n", find_peers());
 }
 
 static int set_up(struct pst_gate *g)
 {
-	const char *peers = getenv("PENSTOCK_PEERS");
 	struct pst_machine m;
 	int r;
 
 	g->agent = find_agent();
-	g->peers = peers && *peers ? peers : NULL;
+	g->peers = find_peers();
 	r = pst_cpus_choose(&g->cpus);
 	if (r < 0)
 		return r;
@@ -246,8 +277,8 @@ static void usage(FILE *to)
 	      "Measures every figure that must hold (or those of some groups) "
 	      "against its\nbound. Exit: 0 all hold, 1 one does not, 2 wrong "
 	      "usage.\nEnvironment: PENSTOCK_AGENT, the agent's program; "
-	      "PENSTOCK_PEERS, the script\nthat runs a peer "
-	      "(bench/peers/run).\n",
+	      "PENSTOCK_PEERS, the script\nthat runs a peer; of these, and of "
+	      "what \"make peers\" built, this build's by default.\n",
 	      to);
 }
 

@@ -30,7 +30,7 @@ struct pst_figure {
 /* What all groups use; measured with, not in, a group's pairs. */
 struct pst_gate {
 	const char *agent; /* program */
-	const char *peers; /* the script that runs a peer, or NULL */
+	const char *peers; /* the script that runs a peer */
 	struct pst_cpus cpus;
 	struct pst_blas blas; /* one thread */
 	bool has_blas;

@@ -11,7 +11,7 @@
  * Runs "$PENSTOCK_PEERS PEER TEST SIZE CPU CPU": bench/peers/run. The last
  * line that it prints begins with the figure: microseconds of a round trip
  * (latency, SIZE bytes) or call (gemm, SIZE x SIZE), or GB/s (bandwidth).
- * Returns 0, or -ENODEV (not installed, or no script), -EIO, and a sentence.
+ * Returns 0, or -ENODEV (not installed), -EIO, and a sentence.
  */
 int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
 		 uint64_t size, double *ret);

@@ -188,6 +188,10 @@ refuse "a peer has three tests" 2 "'foo'" \
 refuse "a peer's size is a number" 2 "'0'" \
 	"$PST_TOP_SRCDIR/bench/peers/run" unix latency 0 0 1
 
+peers=$(cd / && env -u PENSTOCK_PEERS "$PST_TOP_BUILDDIR/bench/gate" --list |
+	sed -n 's/^peers by //p')
+check "the gate finds the script of the peers from any folder" [ -x "$peers" ]
+
 # What the gate leaves when it is ended while its agent runs.
 if [ "$(nproc)" -gt 1 ]; then
 	"$PST_TOP_BUILDDIR/bench/gate" gemm64 >/dev/null &
