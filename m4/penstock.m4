@@ -188,3 +188,24 @@ AC_DEFUN([PST_ARG_VM_TESTS], [
 		[enable_vm_tests=yes])
 	AM_CONDITIONAL([VM_TESTS_WANTED], [test "$enable_vm_tests" = yes])
 ])
+
+# PST_PYTHONDIR(VARIABLE)
+# Where a Python package goes: the directory below PREFIX that PYTHON3 searches
+# by itself (site-packages, or Debian's dist-packages), else the one that a
+# Python of that PREFIX would search.
+AC_DEFUN([PST_PYTHONDIR], [
+	AC_MSG_CHECKING([where Python looks for packages])
+	pst_prefix=$prefix
+	AS_IF([test "x$pst_prefix" = xNONE], [pst_prefix=$ac_default_prefix])
+	$1=`"$PYTHON3" -I -c '[
+import os, re, site, sys
+part = "lib/python%d.%d/site-packages" % sys.version_info[:2]
+for d in site.getsitepackages():
+    found = os.path.relpath(d, sys.argv[1])
+    if re.match("lib[^/]*/python[^/]*/(site|dist)-packages$", found):
+        part = found
+        break
+print("$" + "{prefix}/" + part)]' "$pst_prefix" 2>/dev/null`
+	AS_IF([test "x$$1" = x], [$1='${datadir}/penstock/python'])
+	AC_MSG_RESULT([$$1])
+])

@@ -477,10 +477,8 @@ class Connections(unittest.TestCase):
                 c.take(a)
 
     def test_the_package_has_the_library_s_version(self):
-        with open(os.path.join(package, "pyproject.toml")) as f:
-            version = re.search(r'^version = "(.*)"$', f.read(), re.M)[1]
         library = _library.load().pst_version().decode()
-        self.assertEqual(version, library)
+        self.assertEqual(penstock.__version__, library)
 
 
 def children():

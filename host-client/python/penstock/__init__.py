@@ -34,15 +34,19 @@ concerned. The next empty() opens a new session by itself.
 Threads may share a connection. Processes made by fork() may not: neither the
 connection nor its arrays exist there (an access ends in SIGSEGV).
 
-The library is found by $PENSTOCK_LIBRARY, else by its name, libpenstock.so.0.
+The library is that of the same installation, or of the build/ of the source
+tree that the package is used from; for a package installed by pip the one that
+the loader finds. $PENSTOCK_LIBRARY names another one.
 """
 
+from ._version import __version__
 from .connection import Connection
 from .errors import Error, StaleError
 from .model import Model
 from .tensor import Tensor
 
-__all__ = ["Connection", "Error", "Model", "StaleError", "Tensor", "open"]
+__all__ = ["Connection", "Error", "Model", "StaleError", "Tensor",
+           "__version__", "open"]
 
 
 def open(endpoint=None, *, timeout=None, name=None, control_only=False):

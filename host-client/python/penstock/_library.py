@@ -2,10 +2,25 @@
 """libpenstock through ctypes: penstock.h's structs and functions."""
 
 import ctypes
+import errno
 import os
+import pathlib
+import sys
 import threading
 from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_int, c_size_t,
                     c_uint32, c_uint64, c_void_p)
+from urllib.parse import quote
+
+from . import errors
+from ._version import __version__
+
+try:
+    from . import _config
+except ImportError:
+    # Not put here by make install.
+    _config = None
+
+_NAME = "libpenstock.so.0"
 
 FOREVER = 2**64 - 1
 F32, F64, F16, BF16, I8, I32 = 1, 2, 3, 4, 5, 6
@@ -111,6 +126,7 @@ def check_size(size):
 
 _lock = threading.Lock()
 _loaded = None
+_path = None
 
 
 def _declare(library):
@@ -125,11 +141,82 @@ def _declare(library):
     return library
 
 
+def _candidates():
+    """Where the library may be: with the same make install, in the build of
+    this source tree, beside a Python package that pip installed."""
+    if _config:
+        return [_config.LIBRARY]
+    top = pathlib.Path(__file__).absolute().parents[3]
+    return [str(folder / _NAME) for folder in (
+        top / "build" / "host-client" / ".libs",
+        pathlib.Path(sys.prefix) / "lib", pathlib.Path("/usr/local/lib"))]
+
+
+def _find():
+    """The path of the library, or its name for the loader to search, and what
+    was looked for."""
+    path = os.environ.get("PENSTOCK_LIBRARY")
+    if path:
+        return path, "$PENSTOCK_LIBRARY"
+    tried = _candidates()
+    for path in tried:
+        if os.path.exists(path):
+            return path, path
+    return _NAME, ", ".join(tried) + f" and {_NAME} where the loader looks"
+
+
+def _open():
+    path, tried = _find()
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as e:
+        raise errors.Error(
+            errno.ENOENT, f"cannot load Penstock's library: {e} (tried "
+            f"{tried}; $PENSTOCK_LIBRARY may name it)") from None
+    try:
+        _declare(library)
+    except AttributeError as e:
+        raise errors.Error(
+            errno.ENOEXEC, f"{path} is no library of Penstock {__version__}, "
+            f"as the Python package is: {e}") from None
+    version = library.pst_version().decode()
+    if version.split(".")[:2] != __version__.split(".")[:2]:
+        raise errors.Error(
+            errno.ENOEXEC, f"{path} is of Penstock {version}, the Python "
+            f"package in {os.path.dirname(__file__)} of {__version__}")
+    return library, path
+
+
 def load():
-    """The library, loaded once. Raises OSError."""
-    global _loaded
+    """The library, loaded once. Raises Error."""
+    global _loaded, _path
     with _lock:
         if _loaded is None:
-            path = os.environ.get("PENSTOCK_LIBRARY") or "libpenstock.so.0"
-            _loaded = _declare(ctypes.CDLL(path))
+            _loaded, _path = _open()
         return _loaded
+
+
+def _agent():
+    """The agent that came with the loaded library; None: the library knows."""
+    agent = _config.AGENT if _config else ""
+    folder = os.path.dirname(os.path.abspath(_path))
+    if os.path.basename(folder) == ".libs":
+        agent = os.path.join(os.path.dirname(os.path.dirname(folder)),
+                             "guest-agent", "penstock-agent")
+    return agent if os.path.exists(agent) else None
+
+
+def endpoint(name):
+    """What pst_open() is given: "spawn:" starts the agent that came with the
+    library, unless another one is asked for."""
+    if name is None:
+        name = os.environ.get("PENSTOCK_ENDPOINT")
+    if name is None:
+        return None
+    name = os.fsdecode(name)
+    if (name.startswith("spawn:") and "agent=" not in name and
+            not os.environ.get("PENSTOCK_AGENT")):
+        agent = _agent()
+        if agent:
+            name += ("&" if "?" in name else "?") + "agent=" + quote(agent)
+    return text(name)

@@ -17,7 +17,7 @@ from .tensor import Tensor
 def _connect(library, endpoint, options):
     pointer = ctypes.c_void_p()
     text = ctypes.create_string_buffer(512)
-    name = None if endpoint is None else _library.text(endpoint)
+    name = _library.endpoint(endpoint)
     code = library.pst_open(name, ctypes.byref(options),
                             ctypes.byref(pointer), text, len(text))
     if code < 0:
