@@ -12,8 +12,9 @@
 /* Debt after slices that took too long is forgiven beyond this, which bounds
  * the search for a lane whose turn it is. */
 #define MAX_DEBT_NS (100 * (int64_t)QUANTUM_NS)
-/* What one step costs beside the backend's own time. */
-#define STEP_NS 300
+/* All lanes with work have had a turn after this time, where operations are
+ * short. */
+#define ROTATION_NS PST_NS_PER_MS
 /* Starting an operation costs about as much as a look at the clock: one look
  * for so many, in case none of them comes to a step. */
 #define STARTS_A_CLOCK 16U
@@ -26,7 +27,9 @@ int pst_executor_new(const struct pst_executor_config *config,
 	if (!ex)
 		return -ENOMEM;
 	ex->config = *config;
-	ex->now_ns = pst_now_ns();
+	if (!ex->config.clock)
+		ex->config.clock = pst_now_ns;
+	ex->now_ns = ex->config.clock();
 	*ret = ex;
 	return 0;
 }
@@ -77,7 +80,7 @@ void pst_executor_detach(struct pst_executor *ex, uint32_t lane)
 	if (l->running && !l->giving_up) {
 		l->waiting = false;
 		l->giving_up = true;
-		l->give_up_ns = pst_now_ns();
+		l->give_up_ns = ex->config.clock();
 	}
 	if (!l->running ||
 	    ex->config.ops->cancel(ex->config.backend, &l->bop) == 1)
@@ -144,7 +147,7 @@ break_lane(struct pst_executor *ex, struct lane *l, int code, const char *why)
 
 static void look_at_clock(struct pst_executor *ex)
 {
-	ex->now_ns = pst_now_ns();
+	ex->now_ns = ex->config.clock();
 	ex->fresh = true;
 }
 
@@ -192,40 +195,82 @@ static bool has_work(const struct lane *l)
 	return l->running ? !l->waiting : l->n_taken > 0;
 }
 
-/* The lane whose turn it is, NULL when no lane has work. */
-static struct lane *pick(struct pst_executor *ex)
+/* Everybody's share of the next round; who has no work keeps no debt. */
+static void new_round(struct pst_executor *ex)
 {
 	struct lane *l;
-	unsigned int i, with_work = 0;
+	unsigned int i;
 
-	for (i = 0; i < ex->n_active; i++)
-		with_work += has_work(ex->active[i]);
-	if (!with_work)
-		return NULL;
-	/* Ends: each round gives every lane with work a quantum, and debt is
-	 * bounded. */
-	for (;;) {
-		l = ex->active[ex->turn];
-		if (!has_work(l))
-			l->deficit_ns = 0;
-		else if (l->deficit_ns > 0)
-			return l;
-		ex->turn = (ex->turn + 1) % ex->n_active;
-		l = ex->active[ex->turn];
-		/* Alone there is nobody to pay a debt to. */
-		if (with_work == 1 && l->deficit_ns < 0)
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (!has_work(l) || l->deficit_ns > 0)
 			l->deficit_ns = 0;
 		l->deficit_ns += (int64_t)QUANTUM_NS;
-		if (l->deficit_ns > (int64_t)QUANTUM_NS)
-			l->deficit_ns = (int64_t)QUANTUM_NS;
 	}
 }
 
-static void charge(struct lane *l, uint64_t used_ns)
+/* Alone there is nobody to pay a debt to. */
+static void begin_sharing(struct pst_executor *ex)
 {
+	unsigned int i;
+
+	ex->shared = true;
+	for (i = 0; i < ex->n_active; i++)
+		ex->active[i]->deficit_ns = (int64_t)QUANTUM_NS;
+}
+
+/* The next lane that may work, of at least one that has work. */
+static struct lane *next_lane(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i;
+
+	/* Ends: each round gives every lane with work a quantum, and debt is
+	 * bounded. */
+	for (;; new_round(ex)) {
+		for (i = 0; i < ex->n_active; i++) {
+			ex->turn = (ex->turn + 1) % ex->n_active;
+			l = ex->active[ex->turn];
+			if (has_work(l) && l->deficit_ns > 0)
+				return l;
+		}
+	}
+}
+
+/* The lane whose turn it is, NULL when no lane has work. A turn is much shorter
+ * than a share: who comes with little to do does not wait for shares. */
+static struct lane *pick(struct pst_executor *ex)
+{
+	unsigned int i, with_work = 0, last = 0;
+	struct lane *l;
+
+	for (i = 0; i < ex->n_active; i++) {
+		if (has_work(ex->active[i])) {
+			with_work++;
+			last = i;
+		}
+	}
+	if (with_work <= 1) {
+		ex->shared = false;
+		ex->turn = last;
+		return with_work ? ex->active[last] : NULL;
+	}
+	if (!ex->shared)
+		begin_sharing(ex);
+	l = ex->active[ex->turn];
+	if (has_work(l) && l->deficit_ns > 0 &&
+	    ex->turn_ns < ROTATION_NS / with_work)
+		return l;
+	ex->turn_ns = 0;
+	return next_lane(ex);
+}
+
+static void charge(struct pst_executor *ex, struct lane *l, uint64_t used_ns)
+{
+	ex->turn_ns += used_ns;
 	if (used_ns > (uint64_t)MAX_DEBT_NS)
 		used_ns = (uint64_t)MAX_DEBT_NS;
-	l->deficit_ns -= (int64_t)used_ns + STEP_NS;
+	l->deficit_ns -= (int64_t)used_ns;
 	if (l->deficit_ns < -MAX_DEBT_NS)
 		l->deficit_ns = -MAX_DEBT_NS;
 }
@@ -243,7 +288,7 @@ static void start(struct pst_executor *ex, struct lane *l)
 	l->n_taken--;
 	/* Taking it looked at the clock, and so did each step since. */
 	if (++ex->n_started % STARTS_A_CLOCK == 0)
-		ex->now_ns = pst_now_ns();
+		ex->now_ns = ex->config.clock();
 	l->queue_ns = ex->now_ns - t->taken_ns;
 	if (t->cancelled || ex->draining) {
 		post_failed(ex, l, tag,
@@ -288,7 +333,6 @@ static void step(struct pst_executor *ex, struct lane *l)
 	if (r == PST_STEP_DONE)
 		post_done(l);
 	ex->slice_ns = l->bop.compute_ns - before_ns;
-	charge(l, l->bop.compute_ns - before_ns);
 	l->waiting = r == PST_STEP_WAIT;
 	if (r == PST_STEP_DONE)
 		wake(ex, l);
@@ -302,9 +346,8 @@ static void step(struct pst_executor *ex, struct lane *l)
 /* Asks the backend once more to give up the running operation. */
 static void give_up(struct pst_executor *ex, struct lane *l)
 {
-	charge(l, 0);
 	/* The caller's clock must go on, however long this takes. */
-	ex->now_ns = pst_now_ns();
+	ex->now_ns = ex->config.clock();
 	if (ex->config.ops->cancel(ex->config.backend, &l->bop) != 1)
 		return;
 	if (l->detached)
@@ -328,6 +371,7 @@ static bool look_after(struct pst_executor *ex)
 		if (!l->attached || !l->waiting)
 			continue;
 		step(ex, l);
+		charge(ex, l, ex->slice_ns);
 		ended |= !l->waiting;
 	}
 	return ended;
@@ -341,6 +385,33 @@ bool pst_executor_waits(const struct pst_executor *ex)
 		if (ex->active[i]->waiting)
 			return true;
 	return false;
+}
+
+static void work(struct pst_executor *ex, struct lane *l)
+{
+	if (!l->running)
+		start(ex, l);
+	if (!l->running)
+		return;
+	if (l->giving_up)
+		give_up(ex, l);
+	else
+		step(ex, l);
+}
+
+/* What a lane uses of the thread counts, a wake-up of its client and a
+ * refusal's sentence too; a backend may know of more. */
+static void work_and_charge(struct pst_executor *ex, struct lane *l)
+{
+	uint64_t start_ns, used_ns;
+
+	if (!ex->fresh)
+		look_at_clock(ex);
+	start_ns = ex->now_ns;
+	work(ex, l);
+	look_at_clock(ex);
+	used_ns = ex->now_ns - start_ns;
+	charge(ex, l, used_ns > ex->slice_ns ? used_ns : ex->slice_ns);
 }
 
 int pst_executor_run(struct pst_executor *ex)
@@ -362,17 +433,10 @@ int pst_executor_run(struct pst_executor *ex)
 		look_at_clock(ex);
 		return ended;
 	}
-	if (!l->running) {
-		start(ex, l);
-		if (!l->running)
-			charge(l, 0);
-	}
-	if (l->running) {
-		if (l->giving_up)
-			give_up(ex, l);
-		else
-			step(ex, l);
-	}
+	if (ex->shared)
+		work_and_charge(ex, l);
+	else
+		work(ex, l);
 	return 1;
 }
 

@@ -14,8 +14,9 @@
 /*
  * One thread, the serving thread, calls everything here. Operations of one
  * lane run strictly in order, one at a time; lanes share by deficit round
- * robin over the time their operations used. Each call of
- * pst_executor_run() does at most one slice (about 10 ms) of one operation.
+ * robin over the time they used, in turns of less than 1 ms where operations
+ * are short. Each call of pst_executor_run() does at most one slice (about 10
+ * ms) of one operation.
  */
 struct pst_executor;
 
@@ -45,7 +46,8 @@ struct pst_executor_config {
 		      void **ret_mem, uint64_t *ret_size);
 	pst_op_model_fn *model;
 	struct pst_executor_hooks hooks;
-	void *arg; /* for all of these */
+	void *arg;               /* for all of these */
+	uint64_t (*clock)(void); /* NULL: pst_now_ns() */
 };
 
 /* What a lane has done since it was attached. */

@@ -59,6 +59,8 @@ struct pst_executor {
 	uint64_t n_started;
 	unsigned int n_active;
 	unsigned int turn; /* index into active */
+	uint64_t turn_ns;  /* used in this turn */
+	bool shared;       /* more than one lane has work */
 	struct lane *active[PST_WIRE_MAX_LANES];
 	struct lane lanes[PST_WIRE_MAX_LANES];
 };

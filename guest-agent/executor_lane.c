@@ -85,7 +85,7 @@ int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag)
 		/* Carried out, and completed, in a later run: the reply to
 		 * CANCEL goes out first. */
 		if (!l->giving_up)
-			l->give_up_ns = pst_now_ns();
+			l->give_up_ns = ex->config.clock();
 		l->waiting = false;
 		l->giving_up = true;
 		return 0;

@@ -79,8 +79,20 @@ static const struct pst_backend_ops fake_ops = {
 	.cancel = fake_cancel,
 };
 
+/* 0: the real time; else what each look at the clock takes. */
+static uint64_t look_ns, fake_now_ns, wake_ns;
+
+static inline uint64_t fake_clock(void)
+{
+	if (!look_ns)
+		return pst_now_ns();
+	fake_now_ns += look_ns;
+	return fake_now_ns;
+}
+
 static inline void on_wake(void *arg, uint32_t lane)
 {
+	fake_now_ns += wake_ns;
 	wakes[lane]++;
 }
 
@@ -119,11 +131,14 @@ static inline void setup(void)
 		.backend = &backend,
 		.limits = {.max_dim = 1000, .max_elems = 1000000},
 		.hooks = {on_wake, on_broken, on_gone},
+		.clock = fake_clock,
 	};
 	struct pst_span span;
 	uint32_t i;
 
 	memset(&backend, 0, sizeof(backend));
+	look_ns = wake_ns = 0;
+	fake_now_ns = PST_NS_PER_S;
 	memset(wakes, 0, sizeof(wakes));
 	memset(broken, 0, sizeof(broken));
 	memset(gone, 0, sizeof(gone));

@@ -129,6 +129,78 @@ START_TEST(many_short_operations_do_not_starve_a_long_one)
 }
 END_TEST
 
+/* Operations of lane 0 that complete before lane 1's one does. */
+static unsigned int done_before_the_other(void)
+{
+	struct pst_wire_cqe cqe;
+	unsigned int i, n = 0;
+
+	submit_nop(1, 1);
+	for (i = 0; i < 10000; i++) {
+		ck_assert_int_eq(pst_executor_run(ex), 1);
+		if (pst_lane_client_reap(&client[1], &cqe) == 1)
+			return n;
+		n += pst_lane_client_reap(&client[0], &cqe) == 1;
+	}
+	return n;
+}
+
+START_TEST(a_turn_of_short_operations_ends_when_another_lane_has_work)
+{
+	const struct pst_wire_sqe bad = {.op = 99};
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) {
+		if (_i)
+			submit_sqe(0, &bad);
+		else
+			submit_nop(0, i);
+	}
+	ck_assert_int_eq(pst_executor_run(ex), 1);
+	/* Half a millisecond for each of two. */
+	look_ns = 10 * PST_NS_PER_US;
+	ck_assert_uint_le(done_before_the_other(), 52);
+}
+END_TEST
+
+START_TEST(a_wake_up_counts_as_its_lanes_time)
+{
+	unsigned int i;
+
+	for (i = 0; i < 200; i++)
+		submit_nop(0, i);
+	look_ns = PST_NS_PER_US;
+	wake_ns = PST_NS_PER_MS;
+	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert(pst_lane_client_arm(&client[0]));
+	ck_assert_uint_le(done_before_the_other(), 3);
+}
+END_TEST
+
+START_TEST(short_and_long_operations_get_the_same_time)
+{
+	struct pst_wire_cqe cqe;
+	unsigned int i, n = 0;
+
+	/* A NOP takes 1 ms here, a step of the other 10. */
+	look_ns = PST_NS_PER_MS;
+	submit(1, 7, STEPS(100));
+	for (i = 0; i < 400; i++) {
+		while (pst_lane_client_reap(&client[0], &cqe) == 1)
+			n++;
+		while (pst_lane_client_submit(&client[0],
+					      &(struct pst_wire_sqe){
+						      .op = PST_WIRE_OP_NOP,
+					      }) == 0)
+			;
+		ck_assert_int_eq(pst_executor_run(ex), 1);
+	}
+	ck_assert_uint_ge(backend.n_log, 30);
+	ck_assert_uint_ge(n, 8 * backend.n_log);
+	ck_assert_uint_le(n, 12 * backend.n_log);
+}
+END_TEST
+
 START_TEST(an_operation_outside_the_lease_completes_with_EBOUNDS)
 {
 	const struct pst_wire_sqe sqe = {
@@ -310,6 +382,11 @@ static void add(TCase *tc)
 	tcase_add_test(
 		tc, a_short_operation_waits_for_one_slice_of_a_long_one_only);
 	tcase_add_test(tc, many_short_operations_do_not_starve_a_long_one);
+	tcase_add_loop_test(
+		tc, a_turn_of_short_operations_ends_when_another_lane_has_work,
+		0, 2);
+	tcase_add_test(tc, a_wake_up_counts_as_its_lanes_time);
+	tcase_add_test(tc, short_and_long_operations_get_the_same_time);
 	tcase_add_test(tc,
 		       an_operation_outside_the_lease_completes_with_EBOUNDS);
 	tcase_add_test(
