@@ -53,6 +53,48 @@ check "gets no driver" [ "$(grep -ci 'nvidia\|cuda' "$tmp/stdout")" = 0 ]
 check "--gpu decides" sh -c "'$setup' --root '$tmp/root' --gpu legacy |
 	grep -q 580"
 
+# What a tree says is never a command, not while printing and not in what is
+# printed, whichever shell reads it.
+hostile() {
+	for shell in sh bash; do
+		command -v $shell >/dev/null 2>&1 || continue
+		rm -f "$tmp/ran"
+		(cd "$tmp" && $shell "$setup" --root "$tmp/root") \
+			>"$tmp/stdout" 2>"$tmp/stderr"
+		check "$1: nothing ran in $shell" [ ! -e "$tmp/ran" ]
+		check "$1: nothing to run is printed" \
+			[ "$(grep -c 'ran$\|ran)' "$tmp/stdout")" = 0 ]
+		check "$1: no control character is printed" \
+			[ "$(cat "$tmp/stdout" "$tmp/stderr" | tr -d '\n\t' |
+				grep -c '[[:cntrl:]]')" = 0 ]
+	done
+}
+# shellcheck disable=SC2016 # not for this shell
+for id in 'PATH[$(touch ran)]' '0x1db1$(touch ran)' '0x1db1;touch ran' \
+	'a[$(touch ran)]' '`touch ran`' "$(printf '0x1db1\ntouch ran')"; do
+	guest ID=debian "$id"
+	hostile "device '$id'"
+	guest ID=debian 0x1db1
+	echo "$id" >"$tmp/root/sys/bus/pci/devices/0000:01:00.0/vendor"
+	hostile "vendor '$id'"
+done
+# shellcheck disable=SC2016
+for value in "x'; touch ran" '$(touch ran)' '`touch ran`' '"; touch ran' \
+	"$(printf '\033]0;ran')" 'trixie -o ran'; do
+	guest "$(printf 'ID=debian\nVERSION_CODENAME=%s\n' "$value")" 0x1db1
+	hostile "code name '$value'"
+	guest "$(printf 'ID=debian\nVERSION_ID=%s\n' "$value")" 0x1db1
+	hostile "version '$value'"
+	guest "$(printf 'ID=%s\nID_LIKE=debian\n' "$value")" 0x1db1
+	hostile "id '$value'"
+	guest "$(printf 'ID_LIKE=%s\n' "$value")" 0x1db1
+	hostile "kind '$value'"
+done
+guest ID=debian 0x17c2
+rm "$tmp/root/sys/bus/pci/devices/0000:01:00.0/device"
+mkfifo "$tmp/root/sys/bus/pci/devices/0000:01:00.0/device"
+prints "a pipe in the place of a number" penstock-bar
+
 guest ID=debian 0x1180
 refuse "a Kepler card is refused" 1 "older than Maxwell" \
 	"$setup" --root "$tmp/root"
