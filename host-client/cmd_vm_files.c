@@ -247,7 +247,7 @@ int pst_vm_files_remove_region(const char *path, struct pst_error *err)
 	int rc = pst_region_map_open(path, &m, err);
 
 	if (rc)
-		return rc == -EACCES ? rc : 0;
+		return rc == -EACCES || rc == -EPERM ? rc : 0;
 	pst_region_map_close(&m);
 	if (unlink(path) == 0 || errno == ENOENT)
 		return 0;

@@ -15,9 +15,10 @@ struct shake {
 	struct pst *c;
 	uint64_t deadline_ns;
 	struct pst_session s;
-	bool mapped;   /* the control area is the region's */
-	bool have_map; /* s.map is open */
-	int peer_fd;   /* a region that came with CHALLENGE, or -1 */
+	bool mapped;    /* the control area is the region's */
+	bool have_map;  /* s.map is open */
+	int peer_fd;    /* a region that came with CHALLENGE, or -1 */
+	uid_t peer_uid; /* whose socket it is, where it has a path */
 	struct pst_wire_challenge challenge;
 	struct pst_wire_format format;
 	struct pst_error *err;
@@ -48,7 +49,9 @@ static int connect_agent(struct shake *h)
 	if (r < 0)
 		return r;
 	h->s.sock = r;
-	return 0;
+	if (!ep->path[0])
+		return 0;
+	return pst_sock_check_peer(r, ep->path, &h->peer_uid, h->err);
 }
 
 /* Reads one frame into rx; the first descriptor that comes along is kept. */
@@ -132,6 +135,10 @@ static int recv_challenge(struct shake *h)
 static int open_region(struct shake *h)
 {
 	const struct pst_endpoint *ep = &h->c->ep;
+	const struct pst_region_sender from = {
+		.uid = h->peer_uid,
+		.max_size = ep->size,
+	};
 	int r, fd;
 
 	if (h->have_map)
@@ -141,7 +148,7 @@ static int open_region(struct shake *h)
 	} else if (h->peer_fd >= 0) {
 		fd = h->peer_fd;
 		h->peer_fd = -1;
-		r = pst_region_map_fd(fd, &h->s.map, h->err);
+		r = pst_region_map_fd(fd, &from, &h->s.map, h->err);
 	} else {
 		return pst_error_set(
 			h->err, -EINVAL,

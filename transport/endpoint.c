@@ -26,7 +26,8 @@ static const struct {
 	 "vsock://CID:PORT?region=PATH"},
 	{"vsock-uds://", PST_SCHEME_VSOCK_UDS, PARAM_REGION,
 	 "vsock-uds:///path:PORT?region=PATH"},
-	{"unix://", PST_SCHEME_UNIX, PARAM_REGION, "unix:///path"},
+	{"unix://", PST_SCHEME_UNIX, PARAM_REGION | PARAM_SIZE,
+	 "unix:///path?region=PATH or ?size=SIZE"},
 	{"spawn:", PST_SCHEME_SPAWN, PARAM_AGENT | PARAM_SIZE | PARAM_THREADS,
 	 "spawn:?agent=PATH&size=SIZE&threads=N"},
 };

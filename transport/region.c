@@ -71,7 +71,8 @@ static int take_file(int fd, const char *name, bool sparse,
 		return rc;
 	if (f.memfd && !f.sealed)
 		return pst_error_set(err, -EPERM,
-				     "%s is not sealed against shrinking",
+				     "%s is not sealed against shrinking and "
+				     "growing",
 				     name);
 	n = pread(fd, &format, sizeof(format),
 		  PST_WIRE_PREAMBLE +
@@ -85,7 +86,7 @@ static int take_file(int fd, const char *name, bool sparse,
 		return rc;
 	snprintf(r.name, sizeof(r.name), "%s", name);
 	rc = sparse ? start_sparse(&r, &f, err)
-		    : pst_region_allocate(fd, name, &f, err);
+		    : pst_region_allocate(fd, name, true, &f, err);
 	if (rc < 0)
 		return rc;
 
@@ -112,10 +113,9 @@ static int open_file(const char *path, struct pst_region *ret,
 	PST_CLEANUP_FD int fd = -1;
 	int r;
 
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	fd = pst_region_open_path(path, err);
 	if (fd < 0)
-		return pst_error_set_errno(err, errno,
-					   "cannot open region file %s", path);
+		return fd;
 	r = take_file(fd, path, false, ret, err);
 	if (r == 0)
 		fd = -1;

@@ -30,8 +30,12 @@ enum pst_caching {
  * Rules for all files, on both sides. Extents are mapped one by one, at
  * offsets that are multiples of PST_WIRE_UNIT: hugetlbfs with larger pages
  * (1 GiB) is refused with -EINVAL. A file that everybody may write is refused
- * with -EPERM, holes are filled or -ENOSPC told, so that no access ends in
- * SIGBUS. No mapping of a region is inherited by fork(2) (MADV_DONTFORK).
+ * with -EPERM. One that is opened by its name belongs to root, to the caller,
+ * or to an account under which QEMU or the agent run; it is no symbolic link,
+ * and nobody else can put another in its place (-EPERM, -ELOOP). Holes are
+ * filled in one's own file or -ENOSPC told, and refused in any other (-EPERM),
+ * so that no access ends in SIGBUS. No mapping of a region is inherited by
+ * fork(2) (MADV_DONTFORK).
  */
 
 /*
@@ -217,10 +221,25 @@ struct pst_region_map {
 int pst_region_map_open(const char *path, struct pst_region_map *ret,
 			struct pst_error *err);
 
-/* The same for a descriptor that a peer sent, which it takes over also on
- * failure. It must be sealed against shrinking. */
-int pst_region_map_fd(int fd, struct pst_region_map *ret,
-		      struct pst_error *err);
+/* Bytes of a passed region at most, unless somebody says otherwise. */
+#define PST_MAX_REGION (64ULL << 30)
+
+/* Who passed a descriptor (SO_PEERCRED), and how large it may be (0:
+ * PST_MAX_REGION). */
+struct pst_region_sender {
+	uid_t uid;
+	uint64_t max_size;
+};
+
+/*
+ * The same for a descriptor that a peer sent, which it takes over also on
+ * failure. It must be a memfd, sealed against shrinking and growing (-EPERM),
+ * not too large (-EMSGSIZE), and without holes (-EPERM): it is never given
+ * memory here. One of hugepages is taken from users only whose file would be.
+ * Nothing is asked of a descriptor that is no memfd.
+ */
+int pst_region_map_fd(int fd, const struct pst_region_sender *from,
+		      struct pst_region_map *ret, struct pst_error *err);
 
 /* Likewise one's own of pst_region_create_sparse(): its holes stay. */
 int pst_region_map_sparse(int fd, struct pst_region_map *ret,

@@ -146,6 +146,19 @@ static int write_stamp(int fd, uint64_t size, uint8_t ret_uuid[16])
 	return r;
 }
 
+/* Where others could replace the file, nobody would take it. */
+static int check_place(const char *path, const struct pst_region_create *c,
+		       struct pst_error *err)
+{
+	const struct stat file = {.st_mode = c->mode, .st_gid = c->gid};
+	const char *base;
+	PST_CLEANUP_FD int dir = pst_region_open_dir(path, &base);
+
+	if (dir < 0)
+		return pst_error_set_errno(err, dir, "cannot create %s", path);
+	return pst_region_check_dir(dir, path, &file, err);
+}
+
 /* Without a name nothing is left behind, whatever kills us; the file gets one
  * through /proc. */
 static int open_unnamed(const char *path)
@@ -312,6 +325,9 @@ int pst_region_create_file(const char *path, const struct pst_region_create *c,
 	if (!c->replace &&
 	    faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return pst_error_set(err, -EEXIST, "%s exists already", path);
+	r = check_place(path, c, err);
+	if (r < 0)
+		return r;
 	r = make_temporary(path, &t, err);
 	if (r < 0)
 		return r;

@@ -19,6 +19,9 @@
 /* Largest pid of a 64-bit kernel (PID_MAX_LIMIT, linux/threads.h). */
 #define PID_LIMIT (4U << 20)
 
+/* Without them whoever else has a memfd changes its size. */
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
 static int inspect_pages(int fd, const char *name, struct pst_region_file *f,
 			 struct pst_error *err)
 {
@@ -56,7 +59,8 @@ int pst_region_inspect(int fd, const char *name, struct pst_region_file *ret,
 	/* Every file of tmpfs and hugetlbfs has seals; one that has no name
 	 * any more is a memfd, or as good as one. */
 	seals = fcntl(fd, F_GET_SEALS);
-	f.sealed = seals >= 0 && (seals & F_SEAL_SHRINK);
+	f.sealed = seals >= 0 && (seals & SEALS) == SEALS;
+	f.uid = st.st_uid;
 	f.memfd = seals >= 0 && st.st_nlink == 0;
 	/* A memfd has mode 0777 and is reached by descriptor only. */
 	if ((st.st_mode & S_IWOTH) && !f.memfd)
@@ -97,7 +101,7 @@ int pst_region_read_stamp(int fd, const char *name,
 	return 0;
 }
 
-int pst_region_allocate(int fd, const char *name,
+int pst_region_allocate(int fd, const char *name, bool may_fill,
 			const struct pst_region_file *f, struct pst_error *err)
 {
 	struct stat st;
@@ -108,6 +112,11 @@ int pst_region_allocate(int fd, const char *name,
 	/* st_blocks counts 512 bytes each, whatever the file system. */
 	if ((uint64_t)st.st_blocks >= f->size / 512)
 		return 0;
+	if (!may_fill || f->uid != geteuid())
+		return pst_error_set(err, -EPERM,
+				     "%s has holes, and only who made it may "
+				     "give them memory",
+				     name);
 	do
 		r = fallocate(fd, 0, 0, (off_t)f->size);
 	while (r < 0 && errno == EINTR);

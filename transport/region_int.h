@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "transport/error.h"
 #include "transport/region.h"
@@ -15,7 +17,8 @@ struct pst_region_file {
 	uint64_t size;
 	uint64_t page_size;
 	bool hugetlb;
-	bool sealed; /* F_SEAL_SHRINK: it cannot get shorter */
+	uid_t uid;   /* its owner */
+	bool sealed; /* F_SEAL_SHRINK and F_SEAL_GROW: its size stays */
 	bool memfd;  /* a file without a name that can have seals */
 };
 
@@ -41,12 +44,45 @@ PST_MUST_USE int pst_region_read_stamp(int fd, const char *name,
 				       struct pst_error *err);
 
 /*
- * Gives memory to every page of the file now, so that none is missing (and
- * SIGBUS sent) later. Returns 0, -ENOSPC, -errno.
+ * Makes sure that every page of the file has its memory now, so that none is
+ * missing (and SIGBUS sent) later. Holes are filled when may_fill and the file
+ * is the caller's: somebody else's could have any size. Returns 0, -EPERM
+ * (holes that are not to be filled), -ENOSPC, -errno.
  */
-PST_MUST_USE int pst_region_allocate(int fd, const char *name,
+PST_MUST_USE int pst_region_allocate(int fd, const char *name, bool may_fill,
 				     const struct pst_region_file *f,
 				     struct pst_error *err);
+
+/* A user's name for sentences, or "uid N". */
+#define PST_REGION_USER 40U
+void pst_region_user_name(uid_t uid, char ret[PST_REGION_USER]);
+
+/* Whether a region of that user's is taken: root's, the caller's, that of the
+ * accounts under which QEMU and the agent run. */
+bool pst_region_trusts(uid_t uid);
+
+/* The same as 0 or -EPERM, with a sentence about name. */
+PST_MUST_USE int pst_region_check_owner(const char *name, uid_t uid,
+					struct pst_error *err);
+
+/*
+ * Whether nobody else could put another file in the place of path, which lies
+ * in the directory dir; file: what is there, or NULL. 0, -EPERM, -errno.
+ */
+PST_MUST_USE int pst_region_check_dir(int dir, const char *path,
+				      const struct stat *file,
+				      struct pst_error *err);
+
+/* Opens the directory of path (O_PATH), and finds the name in it. Returns a
+ * descriptor or -errno, no sentence. */
+PST_MUST_USE int pst_region_open_dir(const char *path, const char **ret_base);
+
+/*
+ * Opens path for reading and writing, never through a symbolic link (but those
+ * of /proc/PID/fd), and checks whose file and directory are. Returns a
+ * descriptor, -ELOOP (a link), -EPERM, -errno of open(2).
+ */
+PST_MUST_USE int pst_region_open_path(const char *path, struct pst_error *err);
 
 /*
  * Address space of size bytes, PROT_NONE, aligned to PST_WIRE_UNIT, to be

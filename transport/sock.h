@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "transport/error.h"
 
@@ -23,8 +24,10 @@ struct pst_endpoint {
 	char path[108];    /* sun_path of the socket */
 	char region[4096]; /* region file, empty when none was named */
 	char agent[4096];  /* spawn: the program; empty: found by the library */
-	uint64_t size;     /* spawn: bytes of the region, 0: default */
-	uint32_t threads;  /* spawn: BLAS threads, 0: default */
+	/* Bytes of the region: spawn: makes it so, unix: takes no larger one
+	 * from the agent. 0: default. */
+	uint64_t size;
+	uint32_t threads; /* spawn: BLAS threads, 0: default */
 };
 
 /*
@@ -55,6 +58,14 @@ int pst_listen_parse(const char *spec, struct pst_listen *ret,
  */
 int pst_sock_connect(const struct pst_endpoint *ep, uint64_t timeout_ns,
 		     struct pst_error *err);
+
+/*
+ * Who made the socket that fd is connected to, at path: root, the caller, or
+ * who owns path, else somebody has put a door in front of another one's.
+ * Returns 0 and the user, -EPERM, -errno.
+ */
+int pst_sock_check_peer(int fd, const char *path, uid_t *ret,
+			struct pst_error *err);
 
 /*
  * Listens. A UNIX path is created with mode 0660 minus umask; a stale socket

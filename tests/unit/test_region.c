@@ -425,12 +425,13 @@ END_TEST
 
 START_TEST(a_memfd_has_hugepages_exactly_if_it_says_so)
 {
+	const struct pst_region_sender sender = {.uid = geteuid()};
 	struct pst_region_map m;
 	bool huge;
 	int fd;
 
 	ck_assert_int_eq(pst_region_create_memfd(6 * MIB, &fd, &huge, &err), 0);
-	ck_assert_int_eq(pst_region_map_fd(fd, &m, &err), 0);
+	ck_assert_int_eq(pst_region_map_fd(fd, &sender, &m, &err), 0);
 	ck_assert(m.hugetlb == huge);
 	ck_assert_uint_eq(m.page_size,
 			  huge ? 2 * MIB : (uint64_t)sysconf(_SC_PAGESIZE));
@@ -506,6 +507,8 @@ START_TEST(an_inherited_memfd_without_seals_is_refused)
 	ck_assert_int_eq(open_spec("fd", n, &r), -EPERM);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	ck_assert_int_eq(open_spec("fd", n, &r), -EPERM);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
 	ck_assert_int_eq(open_spec("fd", n, &r), -EPROTO);
 	close(fd);
 }

@@ -85,15 +85,17 @@ END_TEST
 
 START_TEST(a_descriptor_is_taken_only_sealed_and_is_closed_when_refused)
 {
+	const struct pst_region_sender me = {.uid = geteuid()};
 	struct pst_region_map m;
 	bool huge;
 	int fd;
 
 	fd = open(tmpdir_path("r"), O_RDWR);
-	ck_assert_int_eq(pst_region_map_fd(fd, &m, &err), -EPERM);
+	ck_assert_int_eq(pst_region_map_fd(fd, &me, &m, &err), -EPERM);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 	ck_assert_int_eq(pst_region_create_memfd(6 * MIB, &fd, &huge, &err), 0);
-	ck_assert_msg(pst_region_map_fd(fd, &m, &err) == 0, "%s", err.text);
+	ck_assert_msg(pst_region_map_fd(fd, &me, &m, &err) == 0, "%s",
+		      err.text);
 	ck_assert_int_eq(m.fd, fd);
 	pst_region_map_close(&m);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
