@@ -288,6 +288,15 @@ static int plan_firmware(const struct pst_vm_request *q,
 					  err);
 	if (rc < 0)
 		return rc;
+	/* libvirt 9 then defines a domain without a loader, which does not
+	 * boot, and later ones speak of a configuration. */
+	if (f->by_libvirt && q->is_final)
+		return pst_error_set(
+			err, -ENOENT,
+			"there is no UEFI firmware (OVMF) for a q35 guest "
+			"here: install the package ovmf (Debian, Ubuntu) or "
+			"edk2-ovmf (Arch, Fedora), name one with --firmware "
+			"CODE:VARS, or boot by BIOS: --firmware bios");
 	if (f->by_libvirt)
 		pst_vm_note(notes, "no OVMF was found here: libvirt chooses "
 				   "one itself where the domain is defined "

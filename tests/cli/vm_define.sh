@@ -47,6 +47,16 @@ check "in place of the old" grep -q "vsock://10:" \
 	"$conf/endpoints.d/titan.conf"
 expect "--json prints an object" 0 '"complete":true' define titan --json
 
+mv "$tmp/host/usr/share/OVMF" "$tmp/host/usr/share/away"
+expect "without OVMF nothing is defined, and its package is named" 1 \
+	"the package ovmf (Debian" define noboot
+check "nor left behind" [ ! -e "$conf/endpoints.d/noboot.conf" ]
+expect "a guest that boots by BIOS is" 0 "is defined" define old \
+	--firmware bios
+expect "so is one whose firmware is named" 0 "is defined" define named \
+	--firmware /a/CODE.fd:/a/VARS.fd
+mv "$tmp/host/usr/share/away" "$tmp/host/usr/share/OVMF"
+
 echo "endpoint = spawn:" >"$conf/endpoints.d/mine.conf"
 expect "an endpoint of others stays, and its text is shown" 1 \
 	"endpoint = vsock://3:7070?region=/mnt/huge/penstock-mine" define mine
