@@ -252,14 +252,18 @@ def from_torch(module):
     return layers, tensors, {}
 
 
-def export(model, path, dtype="float32", scaler=None):
+def export(model, path, dtype="float32", scaler=None, classes=None):
     """Write a fitted scikit-learn MLP (or Pipeline with one) or a
     torch.nn.Sequential to path. scaler: one that the rows of a scikit-learn
-    model went through. Raises ExportError for what has no layer."""
+    model went through. classes: the labels of a classifier in the order of its
+    outputs, of one output those for low and high; a scikit-learn model has
+    them. Raises ExportError for what has no layer."""
     if type(model).__name__ == "Sequential":
         if scaler is not None:
             raise ExportError("a scaler goes with scikit-learn models only")
         layers, tensors, metadata = from_torch(model)
     else:
         layers, tensors, metadata = from_sklearn(model, scaler)
+    if classes is not None:
+        metadata[_CLASSES] = json.dumps(np.asarray(classes).tolist())
     write(path, layers, tensors, dtype, metadata)

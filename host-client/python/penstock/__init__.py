@@ -14,7 +14,8 @@
         y = c.gemm(a, w, act="relu", region=True)  # stays in the region
 
         net = c.load_model("digits", "digits.safetensors")
-        labels = net.infer(rows).argmax(1) # through a network over there
+        labels = net.predict(rows)         # through a network over there
+        y = net.infer(rows)                # its outputs as they are
 
 Memory. Arrays of empty(), zeros() and asarray() lie in the region and are
 ordinary writable numpy arrays; results do with out= such an array or

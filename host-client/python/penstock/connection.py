@@ -253,15 +253,17 @@ class Connection:
                 c, _library.text(name), _library.text(path),
                 _library.nanoseconds(timeout),
                 ctypes.byref(model)))
-        return Model(self._handle, model)
+        return Model(self._handle, model, path)
 
-    def open_model(self, name):
-        """The Model that somebody has loaded under a name."""
+    def open_model(self, name, path=None):
+        """The Model that somebody has loaded under a name. path: the file it
+        was loaded from, for Model.classes and predict(): the agent does not
+        keep them."""
         model = _library.Model()
         with self._handle.using() as c:
             self._handle.check(c, self._handle.library.pst_model_open(
                 c, _library.text(name), ctypes.byref(model)))
-        return Model(self._handle, model)
+        return Model(self._handle, model, path)
 
     def unload_model(self, name):
         """End a model, whoever loaded it."""

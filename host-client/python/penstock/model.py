@@ -5,7 +5,7 @@ import ctypes
 
 import numpy as np
 
-from . import _layout, _library, _memory
+from . import _labels, _layout, _library, _memory
 
 _F32 = np.dtype("f4")
 
@@ -26,9 +26,23 @@ class Model:
     """Made by load_model() and open_model(). It stays the agent's: dropping
     this object unloads nothing, unload_model() does."""
 
-    def __init__(self, handle, model):
+    def __init__(self, handle, model, path=None):
         self._handle = handle
         self._model = model
+        self._description = None
+        self._why = (f"what the outputs of model {self.name!r} mean is in its "
+                     f"file: open_model({self.name!r}, path) names it")
+        if path is None:
+            return
+        try:
+            found = _labels.Description(path)
+            if (found.bytes, found.layers) != (model.bytes, model.n_layers):
+                raise ValueError(f"it is not the file of {self!r}")
+            self._description = found
+        except (OSError, ValueError, LookupError, TypeError,
+                AttributeError) as e:
+            # infer() works all the same.
+            self._why = f"{path} does not say what its outputs are: {e}"
 
     def __repr__(self):
         return (f"<penstock.Model {self.name!r}, {self.inputs} to "
@@ -53,9 +67,42 @@ class Model:
         """Rows of one operation; infer() takes any number."""
         return self._model.max_batch
 
+    def _described(self):
+        if self._description is None:
+            raise ValueError(self._why)
+        return self._description
+
+    @property
+    def classes(self):
+        """The labels of a classifier, as an array; None when the file names
+        none, as for a regressor. Of one output the second label is that for
+        a high one. Raises ValueError when the file is not known, as it is
+        after load_model(), and after open_model() with a path."""
+        return self._described().classes
+
+    def predict(self, rows, *, timeout=None):
+        """infer(), and what scikit-learn's predict() makes of its outputs.
+
+        A classifier: the label of each row. Of several outputs it is that of
+        the largest; of one, the second label when it is above 0.5 behind a
+        sigmoid, above 0 otherwise. Several outputs behind a sigmoid are so
+        many labels of a row: 1 or 0 for each. Without classes a softmax gives
+        the number of the largest output. A regressor: the outputs, as a
+        vector if there is one a row. One row, as a vector, gives one result.
+
+        Raises what infer() does, and ValueError when the file is not known
+        (see classes) or does not say what the outputs are.
+        """
+        description = self._described()
+        y = self.infer(rows, timeout=timeout)
+        if y.ndim == 1:
+            return _labels.predict(description, y[np.newaxis])[0]
+        return _labels.predict(description, y)
+
     def infer(self, rows, out=None, *, timeout=None):
         """The outputs of a matrix of rows, or of one row as a vector, as
-        float32.
+        float32. What they mean depends on the model: a classifier of two
+        classes has one output, so argmax() of it says nothing; predict() does.
 
         Rows of float32 in the region are used where they lie, others are
         copied, other types converted to float32. Without out the result is a
