@@ -2,6 +2,7 @@
 """The Python package against a private agent (spawn:)."""
 import errno
 import gc
+import math
 import os
 import re
 import sys
@@ -21,7 +22,7 @@ os.environ.setdefault("PENSTOCK_AGENT", os.path.join(
 import numpy as np  # noqa: E402
 
 import penstock  # noqa: E402
-from penstock import _layout, _library, _memory  # noqa: E402
+from penstock import _layout, _library, _memory, connection  # noqa: E402
 
 ENDPOINT = "spawn:?size=64M&threads=1"
 TYPES = ("f4", "f8")
@@ -376,6 +377,31 @@ class Arrays(WithConnection):
 
 
 class Connections(unittest.TestCase):
+    def test_times_to_spin_and_to_wait_for_a_sign_of_life_are_passed_on(self):
+        seen = []
+
+        def look(library, endpoint, options):
+            seen.append((options.spin_ns, options.dead_ns, options.flags))
+            return connect(library, endpoint, options)
+
+        connect = connection._connect
+        connection._connect = look
+        try:
+            for kw in ({}, {"spin": 0}, {"spin": 20e-6, "dead": 0.5},
+                       {"spin": 1e-12, "dead": math.inf},
+                       {"spin": math.inf, "control_only": True}):
+                with penstock.open(ENDPOINT, **kw) as c:
+                    self.assertGreater(c.ping(), 0)
+        finally:
+            connection._connect = connect
+        forever = 2**64 - 1
+        self.assertEqual(seen, [(0, 0, 0), (0, 0, 2), (20000, 5 * 10**8, 0),
+                                (1, forever, 0), (forever, 0, 1)])
+        for kw in ({"spin": -1}, {"dead": -1}, {"dead": 0},
+                   {"spin": math.nan}):
+            with self.assertRaises(ValueError):
+                penstock.open(ENDPOINT, **kw)
+
     def test_ping_info_health_and_stats_answer(self):
         with penstock.open(ENDPOINT, name="t\u00e9st") as c:
             self.assertGreater(c.ping(), 0)

@@ -50,7 +50,8 @@ __all__ = ["Connection", "Error", "Model", "StaleError", "Tensor",
            "__version__", "open"]
 
 
-def open(endpoint=None, *, timeout=None, name=None, control_only=False):
+def open(endpoint=None, *, timeout=None, name=None, control_only=False,
+         spin=None, dead=None):
     """Connect to an agent; return a Connection.
 
     endpoint: a URI or a configured name, see penstock(1); None means
@@ -59,7 +60,13 @@ def open(endpoint=None, *, timeout=None, name=None, control_only=False):
     the program's by default. control_only: for ping, info, health and stats
     only, so that no lane is taken.
 
-    Raises Error.
+    spin: seconds that a call spins before it sleeps, None means 50e-6; 0 for
+    programs that share few cores with others, math.inf for one that has a
+    core to itself. dead: seconds without a sign of life from the agent after
+    which calls end with ETIMEDOUT, None means 1, or 10 where the agent says
+    that it is emulated; math.inf: never.
+
+    Raises Error, ValueError.
     """
     return Connection(endpoint, timeout=timeout, name=name,
-                      control_only=control_only)
+                      control_only=control_only, spin=spin, dead=dead)

@@ -3,6 +3,7 @@
 
 import ctypes
 import errno
+import math
 import os
 import pathlib
 import sys
@@ -25,7 +26,7 @@ _NAME = "libpenstock.so.0"
 FOREVER = 2**64 - 1
 F32, F64, F16, BF16, I8, I32 = 1, 2, 3, 4, 5, 6
 ROW_MAJOR, COL_MAJOR = 0, 1
-OPEN_CONTROL_ONLY = 1
+OPEN_CONTROL_ONLY, OPEN_NO_SPIN = 1, 2
 QUERY_INFO, QUERY_HEALTH, QUERY_STATS = 0, 1, 2
 
 
@@ -101,12 +102,13 @@ _FUNCTIONS = [
 
 
 def nanoseconds(seconds, default=FOREVER):
-    """A timeout in penstock.h's units. Raises ValueError."""
+    """A time in penstock.h's units; one that is not 0 stays so. Raises
+    ValueError."""
     if seconds is None:
         return default
     if not seconds >= 0:
         raise ValueError(f"a timeout of {seconds} s")
-    return int(min(seconds * 1e9, FOREVER))
+    return math.ceil(min(seconds * 1e9, FOREVER))
 
 
 def text(value):

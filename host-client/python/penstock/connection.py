@@ -32,15 +32,21 @@ class Connection:
     of a session that is gone."""
 
     def __init__(self, endpoint=None, *, timeout=None, name=None,
-                 control_only=False):
+                 control_only=False, spin=None, dead=None):
         library = _library.load()
         if name is None:
             name = os.path.basename(sys.argv[0] or "") or "python"
+        if dead == 0:
+            raise ValueError("dead=0 would take every agent for dead")
+        flags = _library.OPEN_CONTROL_ONLY if control_only else 0
+        if spin == 0:
+            flags |= _library.OPEN_NO_SPIN
         options = _library.Options(
             size=ctypes.sizeof(_library.Options),
             timeout_ns=_library.nanoseconds(timeout, 0),
-            flags=_library.OPEN_CONTROL_ONLY if control_only else 0,
-            name=_library.text(name))
+            dead_ns=_library.nanoseconds(dead, 0),
+            spin_ns=_library.nanoseconds(spin, 0),
+            flags=flags, name=_library.text(name))
         self._handle = _memory.Handle(library,
                                       _connect(library, endpoint, options))
         self._finalizer = weakref.finalize(self, self._handle.close)
