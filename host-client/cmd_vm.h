@@ -57,6 +57,8 @@ enum {
 	PST_OPT_VM_EMULATED,
 	PST_OPT_VM_I_KNOW,
 	PST_OPT_VM_ROOT,
+	PST_OPT_VM_DISK_FORMAT,
+	PST_OPT_VM_DISK_BACKING,
 	PST_OPT_VM_URI,
 	PST_OPT_VM_END, /* the command's own options begin here */
 };
@@ -97,6 +99,10 @@ enum {
 	{PST_OPT_VM_MEMORY, "memory", "S", "the guest's memory, 16G; needed"}, \
 	{PST_OPT_VM_VCPUS, "vcpus", "N", "its processors; needed"},            \
 	{PST_OPT_VM_DISK, "disk", "PATH", "its disk: a file or block device"}, \
+	{PST_OPT_VM_DISK_FORMAT, "disk-format", "raw|qcow2",                   \
+	 "what an image is [qcow2 if it is called so, else raw]"},             \
+	{PST_OPT_VM_DISK_BACKING, "disk-backing", "PATH",                      \
+	 "the file under a qcow2 image [none]"},                               \
 	PST_CMD_VM_PART_OPTS,                                                  \
 	{PST_OPT_VM_HIDE_KVM, "hide-kvm", NULL,                                \
 	 "hide from the guest that KVM runs it"},                              \

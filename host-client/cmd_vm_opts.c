@@ -116,6 +116,8 @@ bool pst_cmd_vm_opt(const struct pst_cmd_ctx *ctx, int opt,
 	} texts[] = {
 		{PST_OPT_VM_GPU, &q->gpu},
 		{PST_OPT_VM_DISK, &q->disk},
+		{PST_OPT_VM_DISK_FORMAT, &q->disk_format},
+		{PST_OPT_VM_DISK_BACKING, &q->disk_backing},
 		{PST_OPT_VM_REGION_PATH, &q->region_path},
 		{PST_OPT_VM_GROUP, &q->group},
 		{PST_OPT_VM_ROM, &q->rom},
@@ -298,7 +300,8 @@ static int ask_virt(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
 	return choose_cid(ctx, ask, list, n);
 }
 
-/* See plan_disk() of plan.c: a disk that is there keeps its format. */
+/* A guest writes what it likes into a raw disk: one that is there keeps its
+ * format. */
 static void keep_format(struct pst_cmd_vm_ask *ask,
 			const struct pst_cmd_vm_plan *p)
 {
@@ -310,7 +313,7 @@ static void keep_format(struct pst_cmd_vm_ask *ask,
 	    !info->disk_format[0])
 		return;
 	strcpy(ask->disk_format, info->disk_format);
-	ask->q.disk_format = ask->disk_format;
+	ask->q.known_disk_format = ask->disk_format;
 }
 
 /* From the choice of a CID to the definition there is one of us: until the

@@ -116,7 +116,10 @@ int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 	}
 	if (c->disk) {
 		add(ret, "--disk");
-		add(ret, "path=%s", c->disk);
+		/* It would look at the bytes itself, which the guest writes. */
+		add(ret, "path=%s,image_type=%s%s", c->disk,
+		    c->disk_format ? c->disk_format : "raw",
+		    c->disk_backing ? ",backing_files=on" : "");
 	}
 	for (i = 0; i < c->n_gpu; i++) {
 		pst_pci_addr_format(&c->gpu[i].addr, address);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A configuration as QEMU's command line. */
+#include <jansson.h>
 #include <string.h>
 
 #include "libvirt-xml/argv.h"
@@ -26,6 +27,46 @@ static const char *quote(struct pst_vm_argv *a, const char *text,
 	}
 	ret[n] = '\0';
 	return ret;
+}
+
+/* A layer over a file: format, file, and what lies under it: nothing, unless
+ * under is given, whatever the header says. Steals under. */
+static json_t *layer(const char *format, const char *driver, const char *path,
+		     json_t *under)
+{
+	json_t *node = json_pack("{s:s, s:{s:s, s:s}}", "driver", format,
+				 "file", "driver", driver, "filename", path);
+
+	if (strcmp(format, "raw") != 0)
+		json_object_set_new(node, "backing",
+				    under ? under : json_null());
+	else
+		json_decref(under);
+	return node;
+}
+
+/* In JSON, since the other form of the option has no null. */
+static void add_blockdev(struct pst_vm_argv *a, const struct pst_vm_config *c)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	json_t *under = NULL, *disk;
+
+	if (c->disk_backing) {
+		under = layer(c->disk_backing_format, "file", c->disk_backing,
+			      NULL);
+		json_object_set_new(under, "read-only", json_true());
+	}
+	disk = layer(c->disk_format ? c->disk_format : "raw",
+		     c->disk_is_block ? "host_device" : "file", c->disk, under);
+	json_object_set_new(disk, "node-name", json_string("disk"));
+	json_object_set_new(disk, "discard", json_string("unmap"));
+	text = json_dumps(disk, JSON_COMPACT);
+	json_decref(disk);
+	/* A path that is no UTF-8. */
+	if (!text)
+		a->failed = true;
+	add(a, "-blockdev");
+	add(a, "%s", text ? text : "");
 }
 
 static void add_region_object(struct pst_vm_argv *a,
@@ -168,12 +209,7 @@ static void add_boot(struct pst_vm_argv *a, const struct pst_vm_config *c)
 	}
 	if (!c->disk)
 		return;
-	add(a, "-blockdev");
-	add(a,
-	    "driver=%s,node-name=disk,discard=unmap,file.driver=%s,"
-	    "file.filename=%s",
-	    c->disk_format ? c->disk_format : "raw",
-	    c->disk_is_block ? "host_device" : "file", quote(a, c->disk, path));
+	add_blockdev(a, c);
 	add(a, "-device");
 	add(a, "virtio-blk-pci,drive=disk,bootindex=1");
 }

@@ -103,6 +103,7 @@ static int check_texts(const struct pst_vm_config *c, struct pst_error *err)
 		bool is_path;
 	} texts[] = {
 		{"--disk", c->disk, true},
+		{"--disk-backing", c->disk_backing, true},
 		{"--rom", c->rom, true},
 		{"the region's file", c->region.path, true},
 		{"the firmware", unless_empty(f->code), true},

@@ -80,8 +80,10 @@ struct pst_vm_config {
 	enum pst_vm_memory memory_from;
 	uint32_t vcpus;
 	const char *disk;
-	const char *disk_format; /* "raw", "qcow2" */
-	bool disk_is_block;      /* a block device, else a file */
+	const char *disk_format;         /* "raw", "qcow2" */
+	bool disk_is_block;              /* a block device, else a file */
+	const char *disk_backing;        /* the file under it */
+	const char *disk_backing_format; /* likewise */
 	struct pst_vm_pci gpu[PST_PCI_MAX_FN];
 	uint32_t n_gpu;
 	const char *rom; /* the card's, of its first function */

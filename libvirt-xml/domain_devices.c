@@ -5,6 +5,23 @@
 #include "libvirt-xml/argv.h"
 #include "libvirt-xml/domain_int.h"
 
+/* What lies under the disk: an empty element says nothing, whatever its header
+ * says. */
+static xmlNode *add_backing(xmlNode *disk, const struct pst_vm_config *c)
+{
+	xmlNode *store = pst_xml_add(disk, "backingStore"), *node;
+
+	if (!c->disk_backing)
+		return store;
+	store = pst_xml_attr(store, "type", "file");
+	node = pst_xml_attr(pst_xml_add(store, "format"), "type", "%s",
+			    c->disk_backing_format);
+	if (node)
+		node = pst_xml_attr(pst_xml_add(store, "source"), "file", "%s",
+				    c->disk_backing);
+	return node ? pst_xml_add(store, "backingStore") : NULL;
+}
+
 static xmlNode *add_disk(xmlNode *devices, const struct pst_vm_config *c)
 {
 	xmlNode *disk = pst_xml_add(devices, "disk"), *node;
@@ -20,6 +37,8 @@ static xmlNode *add_disk(xmlNode *devices, const struct pst_vm_config *c)
 		node = pst_xml_attr(pst_xml_add(disk, "source"),
 				    c->disk_is_block ? "dev" : "file", "%s",
 				    c->disk);
+	if (node)
+		node = add_backing(disk, c);
 	if (node)
 		node = pst_xml_attr(
 			pst_xml_attr(pst_xml_add(disk, "target"), "dev", "vda"),

@@ -213,6 +213,9 @@ static int try_places(const struct pst_root *root, struct pst_vm_firmware *ret)
 		 "/usr/share/OVMF/OVMF_VARS_4M.fd"},
 		{"/usr/share/OVMF/OVMF_CODE.fd",
 		 "/usr/share/OVMF/OVMF_VARS.fd"},
+		/* NixOS */
+		{"/run/libvirt/nix-ovmf/OVMF_CODE.fd",
+		 "/run/libvirt/nix-ovmf/OVMF_VARS.fd"},
 		/* Fedora */
 		{"/usr/share/edk2/ovmf/OVMF_CODE.fd",
 		 "/usr/share/edk2/ovmf/OVMF_VARS.fd"},

@@ -15,8 +15,6 @@
 #define TABLE_MAX (256U << 10)
 /* Of a hugepage. */
 #define PAGE_SHIFT 21
-/* Of an image file, enough for its magic. */
-#define MAGIC_LEN 4
 
 void pst_vm_note(struct pst_vm_notes *notes, const char *fmt, ...)
 {
@@ -215,7 +213,7 @@ static int check_memory(const struct pst_vm_host *h,
 	return 0;
 }
 
-/* ---- Processors, firmware, disk ----------------------------------------- */
+/* ---- Processors, firmware ----------------------------------------------- */
 
 static int plan_pin(const struct pst_vm_request *q, const struct pst_vm_host *h,
 		    struct pst_vm_config *c, struct pst_vm_notes *notes,
@@ -298,65 +296,16 @@ static int plan_firmware(const struct pst_vm_request *q,
 			"edk2-ovmf (Arch, Fedora), name one with --firmware "
 			"CODE:VARS, or boot by BIOS: --firmware bios");
 	if (f->by_libvirt)
-		pst_vm_note(notes, "no OVMF was found here: libvirt chooses "
-				   "one itself where the domain is defined "
-				   "(--firmware names one)");
+		pst_vm_note(notes, "no OVMF was found here (package ovmf, or "
+				   "edk2-ovmf): libvirt chooses one itself "
+				   "where the domain is defined (--firmware "
+				   "names one, or is bios)");
 	if (snprintf(f->vars, sizeof(f->vars), "%s%s%s",
 		     q->nvram ? q->nvram : PST_VM_NVRAM_DIR "/",
 		     q->nvram ? "" : q->name,
 		     q->nvram ? "" : "_VARS.fd") >= (int)sizeof(f->vars))
 		return pst_error_set(err, -EINVAL, "--nvram is too long");
 	return 0;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), len = strlen(end);
-
-	return n >= len && strcmp(text + n - len, end) == 0;
-}
-
-/*
- * What is known of the disk already, else what its file begins with; its name
- * when it is not there yet. A guest writes whatever it likes into a raw disk,
- * also the header of an image whose backing file is one of the host's: so a
- * disk that was raw once stays raw.
- */
-static void plan_disk(const struct pst_vm_request *q,
-		      const struct pst_vm_host *h, struct pst_vm_config *c,
-		      struct pst_vm_notes *notes)
-{
-	char magic[MAGIC_LEN] = "";
-	struct stat st;
-	int fd;
-
-	c->disk = q->disk;
-	c->disk_format = "raw";
-	if (!q->disk)
-		return;
-	c->disk_is_block = strncmp(q->disk, "/dev/", 5) == 0 &&
-			   strncmp(q->disk, SHM_DIR "/", 9) != 0;
-	if (c->disk_is_block)
-		return;
-	if (ends_with(q->disk, ".qcow2"))
-		c->disk_format = "qcow2";
-	if (pst_root_stat(&h->root, q->disk, &st) < 0) {
-		pst_vm_note(notes,
-			    "the disk %s is not there yet: qemu-img "
-			    "create -f %s %s 40G",
-			    q->disk, c->disk_format, q->disk);
-		return;
-	}
-	if (q->disk_format)
-		c->disk_format = q->disk_format;
-	if (q->disk_format || ends_with(q->disk, ".raw"))
-		return;
-	fd = pst_root_open_file(&h->root, q->disk);
-	if (fd >= 0 && read(fd, magic, sizeof(magic)) == MAGIC_LEN)
-		c->disk_format = memcmp(magic, "QFI\xfb", MAGIC_LEN) == 0
-					 ? "qcow2"
-					 : "raw";
-	pst_close_fd(fd);
 }
 
 /* Files and devices that QEMU opens; a tree of another machine may lack them.
@@ -415,8 +364,9 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_vm_host *h,
 				     "nothing to boot from: --disk (or "
 				     "--kernel) is needed");
 	note_devices(q, h, notes);
-	plan_disk(q, h, c, notes);
-	rc = pst_vm_plan_gpu(q, h, c, notes, err);
+	rc = pst_vm_plan_disk(q, h, c, notes, err);
+	if (rc == 0)
+		rc = pst_vm_plan_gpu(q, h, c, notes, err);
 	if (rc == 0)
 		rc = plan_firmware(q, h, c, notes, err);
 	if (rc == 0)

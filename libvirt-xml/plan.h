@@ -35,7 +35,9 @@ struct pst_vm_request {
 	uint64_t memory;
 	uint32_t vcpus;
 	const char *disk;
-	const char *disk_format; /* that it has in the domain; NULL: look */
+	const char *disk_format; /* "raw", "qcow2"; NULL: as it is called */
+	const char *known_disk_format; /* that it has in the domain already */
+	const char *disk_backing;      /* the file under a qcow2 image */
 	uint64_t region_size;
 	enum pst_vm_via via;
 	const char *region_path; /* NULL: on the host's hugetlbfs */
@@ -79,6 +81,19 @@ PST_MUST_USE int pst_vm_plan(const struct pst_vm_request *q,
 			     const struct pst_vm_host *h,
 			     struct pst_vm_config *ret,
 			     struct pst_vm_notes *notes, struct pst_error *err);
+
+/* ---- plan_disk.c ---- */
+
+/*
+ * The disk: what it is called says what it is, unless the user or the domain
+ * does. An image whose bytes say something else, or that names other files
+ * unasked, is refused. 0 or -errno with the sentence.
+ */
+PST_MUST_USE int pst_vm_plan_disk(const struct pst_vm_request *q,
+				  const struct pst_vm_host *h,
+				  struct pst_vm_config *c,
+				  struct pst_vm_notes *notes,
+				  struct pst_error *err);
 
 /* ---- plan_gpu.c: the card ---- */
 

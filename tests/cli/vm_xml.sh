@@ -93,12 +93,55 @@ bad "CPUs that are not here" 1 "CPU 8" --pin 8-9
 expect "qemu: where vCPUs belong is said" 0 "to host CPUs 5,6" \
 	xml --format qemu --gpu 01:00.0
 mkdir "$tmp/host/var"
-printf 'QFI\373 and a backing file' >"$tmp/host/var/t.img"
-cp "$tmp/host/var/t.img" "$tmp/host/var/t.raw"
-expect "an image is known by how it begins" 0 "driver=qcow2" \
-	xml --format qemu --disk /var/t.img
-expect "what is called raw is never anything else" 0 "driver=raw" \
-	xml --format qemu --disk /var/t.raw
+# qcow2 FILE BACKING: an image's header that names this file, or none.
+qcow2() {
+	python3 - "$1" "$2" <<-'END'
+	import struct, sys
+	name = sys.argv[2].encode()
+	head = bytearray(3 << 16)
+	head[:104] = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3,
+	                         512 if name else 0, len(name), 16, 1 << 20, 0, 1,
+	                         2 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
+	head[512:512 + len(name)] = name
+	open(sys.argv[1], "wb").write(head)
+	END
+}
+qcow2 "$tmp/host/var/t.img" /etc/shadow
+expect "an image is what it is called: qcow2" 0 '"driver":"qcow2"' \
+	xml --format qemu
+printed "and nothing lies under it" '"backing":null'
+bad "what a guest has written into a raw disk is refused" 1 --disk-format \
+	--disk /var/t.img
+bad "also where QEMU is not asked for" 1 --disk-format --disk /var/t.img \
+	--format cloud-hypervisor
+expect "a raw disk is one by its user's word" 0 '"driver":"raw"' \
+	xml --format qemu --disk /var/t.img --disk-format raw
+expect "and by that of Cloud Hypervisor" 0 "image_type=raw" \
+	xml --format cloud-hypervisor --disk /var/t.img --disk-format raw
+bad "a file under an image is refused" 1 "over the file /etc/shadow" \
+	--disk /var/t.img --disk-format qcow2
+bad "and so is another than the header's" 1 "no other one" \
+	--disk /var/t.img --disk-format qcow2 --disk-backing /var/base.img
+qcow2 "$tmp/host/var/over.qcow2" base.img
+expect "unless it is named" 0 '"filename":"/var/base.img"' xml --format qemu \
+	--disk /var/over.qcow2 --disk-backing /var/base.img
+qcow2 "$tmp/host/var/base.img" /etc/shadow
+bad "and that is checked in turn" 1 "/var/base.img is called" \
+	--disk /var/over.qcow2 --disk-backing /var/base.img
+bad "a format is one of two" 2 vmdk --disk /var/t.img --disk-format vmdk
+mkfifo "$tmp/host/var/fifo.qcow2"
+bad "what cannot be looked at is refused" 1 "/var/fifo.qcow2" \
+	--disk /var/fifo.qcow2
+# QEMU itself: it starts, and so has not looked for what the header names.
+if command -v qemu-system-x86_64 >/dev/null; then
+	qcow2 "$tmp/real.qcow2" "$tmp/nowhere.img"
+	xml --format qemu --disk "$tmp/real.qcow2" >"$tmp/line" 2>/dev/null
+	blockdev=$(sed -n "s/.*-blockdev '\\([^']*\\)'.*/\\1/p" "$tmp/line")
+	# shellcheck disable=SC2016 # $1 is the inner shell's
+	check "QEMU follows no header" sh -c 'echo quit |
+		timeout 60 qemu-system-x86_64 -machine none -nodefaults \
+			-display none -monitor stdio -blockdev "$1"' sh "$blockdev"
+fi
 rm "$tmp/host/dev/vhost-vsock"
 expect "a host without vhost_vsock is told" 0 "modprobe vhost_vsock" \
 	xml --format qemu

@@ -87,6 +87,24 @@ START_TEST(an_nvdimm_has_a_slot_a_node_and_shared_access)
 }
 END_TEST
 
+START_TEST(what_lies_under_the_disk_is_said)
+{
+	struct pst_vm_config c = titan(PST_VM_VIA_NVDIMM);
+	char *xml = xml_of(&c, OLD);
+
+	has(xml, "<backingStore/>");
+	free(xml);
+	c.disk_backing = "/var/base.img";
+	c.disk_backing_format = "raw";
+	xml = xml_of(&c, OLD);
+	has(xml, "<backingStore type=\"file\">");
+	has(xml, "<format type=\"raw\"/>");
+	has(xml, "<source file=\"/var/base.img\"/>");
+	has(xml, "<backingStore/>");
+	free(xml);
+}
+END_TEST
+
 START_TEST(ivshmem_goes_by_arguments_with_an_address)
 {
 	struct pst_vm_config c = titan(PST_VM_VIA_IVSHMEM);
@@ -346,6 +364,7 @@ END_TEST
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, an_nvdimm_has_a_slot_a_node_and_shared_access);
+	tcase_add_test(tc, what_lies_under_the_disk_is_said);
 	tcase_add_test(tc, ivshmem_goes_by_arguments_with_an_address);
 	tcase_add_test(tc, shmem_is_libvirts_own);
 	tcase_add_test(tc, every_function_is_passed_and_the_lock_limit_set);

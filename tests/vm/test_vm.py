@@ -655,15 +655,14 @@ def case_uefi():
     name = "uefi"
     args = list(describe(name, "--firmware", "auto"))
     args[args.index("--append") + 1] = WORDS + " penstock.power=agent"
-    out = vm("define", *args, *conf_dir(), "--json")
+    out = vmlib.penstock("vm", "define", *args, *conf_dir(), "--json")
+    if out.returncode and "(OVMF)" in out.stderr:
+        print("# no OVMF here")
+        return
     r = vmlib.last_json(out.stdout)
     assert r["region"]["via"] == "nvdimm", r
     root = ET.fromstring(virsh("dumpxml", "--inactive", name))
     nvram = root.find("os/nvram")
-    if root.find("os/loader") is None:
-        vm("undefine", name, *conf_dir())
-        print("# no OVMF here")
-        return
     assert not os.path.exists(nvram.text), nvram.text
     with vsock_daemon(name):
         out = vm("start", name, "--wait", "--timeout", BOOT, "--json",
