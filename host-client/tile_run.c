@@ -80,6 +80,12 @@ int pst_tile_rouse(struct pst_tile *t)
 
 /* ---- Copies ------------------------------------------------------------ */
 
+/* Bytes behind X, which is NULL where the operand is a tensor. */
+static void *at(const void *x, uint64_t offset)
+{
+	return x ? (uint8_t *)x + offset : NULL;
+}
+
 /* rows x cols of op(X) from (row, col) on. */
 struct pst_tile_part pst_tile_part(const struct pst_gemm *g, const void *x,
 				   uint64_t ld, bool trans, unsigned int elem,
@@ -90,7 +96,7 @@ struct pst_tile_part pst_tile_part(const struct pst_gemm *g, const void *x,
 	const uint64_t line = along ? col : row, first = along ? row : col;
 
 	return (struct pst_tile_part){
-		.at = (uint8_t *)x + (line * ld + first) * elem,
+		.at = at(x, (line * ld + first) * elem),
 		.length = along ? rows : cols,
 		.lines = along ? cols : rows,
 		.ld = ld,
@@ -330,9 +336,9 @@ int pst_tile_run(struct pst_tile *t)
 	int r = 0;
 
 	for (q = 0; q < batch && r == 0; q++) {
-		t->pa = (const uint8_t *)g->a + q * g->stride_a * t->elem_ab;
-		t->pb = (const uint8_t *)g->b + q * g->stride_b * t->elem_ab;
-		t->pc = (uint8_t *)g->c + q * g->stride_c * t->elem_c;
+		t->pa = at(g->a, q * g->stride_a * t->elem_ab);
+		t->pb = at(g->b, q * g->stride_b * t->elem_ab);
+		t->pc = at(g->c, q * g->stride_c * t->elem_c);
 		for (i = 0; i < PST_TILE_SLOTS; i++) {
 			t->a[i].filled &= g->stride_a == 0;
 			t->b[i].filled &= g->stride_b == 0;
