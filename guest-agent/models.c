@@ -96,14 +96,14 @@ static int check_room(struct pst_models *m, const char *name, uint64_t size,
 				     "a model named %s is loaded already",
 				     name);
 	if (m->n >= m->config.max_models || !find_free(m))
-		return pst_error_set(err, -EMSGSIZE,
+		return pst_error_set(err, -ENOSPC,
 				     "%u models are loaded, no more are "
 				     "allowed (--max-models)",
 				     m->n);
 	if (pst_add_overflow(m->bytes, size, &bytes) ||
 	    bytes > m->config.max_bytes)
 		return pst_error_set(
-			err, -EMSGSIZE,
+			err, size > m->config.max_bytes ? -EMSGSIZE : -ENOSPC,
 			"%llu bytes more than the %llu of loaded models are "
 			"above the limit of %llu (--max-model-bytes)",
 			(unsigned long long)size, (unsigned long long)m->bytes,

@@ -242,13 +242,13 @@ static void lease(struct pst_session *s, const struct pst_frame *to,
 	const uint64_t held = pst_extents_leased(a->extents, s->id);
 	struct pst_extents_stats st;
 	struct pst_span span;
-	uint64_t want;
+	bool never = size > PST_WIRE_MAX_FILE ||
+		     pst_round_up(size, PST_WIRE_UNIT) > a->limits.max_lease;
 
-	if (size > PST_WIRE_MAX_FILE ||
-	    pst_add_overflow(held, pst_round_up(size, PST_WIRE_UNIT), &want) ||
-	    want > a->limits.max_lease) {
+	if (never ||
+	    held + pst_round_up(size, PST_WIRE_UNIT) > a->limits.max_lease) {
 		pst_session_fail(
-			s, to, PST_WIRE_ELIMIT,
+			s, to, never ? PST_WIRE_ELIMIT : PST_WIRE_ENOSPC,
 			"%llu bytes more than the %llu held are above "
 			"the limit of %llu for one session (--max-lease)",
 			(unsigned long long)size, (unsigned long long)held,

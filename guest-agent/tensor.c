@@ -113,7 +113,8 @@ static void make_free(struct pst_tensors *t, struct place *p)
 	t->first_free = (uint32_t)(p - t->places);
 }
 
-static int above_quota(const struct pst_tensor_usage *u, bool waits,
+/* never: not even alone. waits: destroyed ones stand in the way. */
+static int above_quota(const struct pst_tensor_usage *u, bool never, bool waits,
 		       struct pst_error *err, const char *sentence)
 {
 	if (waits)
@@ -122,7 +123,7 @@ static int above_quota(const struct pst_tensor_usage *u, bool waits,
 				     "still in use",
 				     sentence,
 				     (unsigned long long)u->quarantined_bytes);
-	return pst_error_set(err, -EMSGSIZE, "%s", sentence);
+	return pst_error_set(err, never ? -EMSGSIZE : -ENOSPC, "%s", sentence);
 }
 
 /* Whether owner may have size bytes more, in one more tensor. */
@@ -138,7 +139,8 @@ static int check_quota(const struct pst_tensors *t, uint64_t owner,
 			 "the session has %llu tensors, the limit "
 			 "(--max-tensors)",
 			 (unsigned long long)u.n);
-		return above_quota(&u, u.n < t->max_tensors, err, text);
+		return above_quota(&u, t->max_tensors == 0,
+				   u.n < t->max_tensors, err, text);
 	}
 	if (size > t->max_bytes ||
 	    u.bytes + u.quarantined_bytes > t->max_bytes - size) {
@@ -147,7 +149,7 @@ static int check_quota(const struct pst_tensors *t, uint64_t owner,
 			 "are above the limit of %llu (--max-tensor-bytes)",
 			 (unsigned long long)size, (unsigned long long)u.bytes,
 			 (unsigned long long)t->max_bytes);
-		return above_quota(&u,
+		return above_quota(&u, size > t->max_bytes,
 				   size <= t->max_bytes &&
 					   u.bytes <= t->max_bytes - size,
 				   err, text);

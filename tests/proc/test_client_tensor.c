@@ -201,7 +201,7 @@ START_TEST(quotas_are_kept_and_given_back)
 	ck_assert_uint_gt(info.max_batch, 1);
 	a = make(MIB - 1);
 	b = make(1);
-	fails(pst_tensor_create(c, 1, &b), -EMSGSIZE, "--max-tensor-bytes");
+	fails(pst_tensor_create(c, 1, &b), -ENOSPC, "--max-tensor-bytes");
 	for (i = 0; i < 100; i++) {
 		ok(pst_tensor_destroy(c, a));
 		a = make(MIB - 1);
@@ -210,7 +210,7 @@ START_TEST(quotas_are_kept_and_given_back)
 	restart_with("--max-tensors", "2");
 	a = make(1);
 	b = make(1);
-	fails(pst_tensor_create(c, 1, &b), -EMSGSIZE, "--max-tensors");
+	fails(pst_tensor_create(c, 1, &b), -ENOSPC, "--max-tensors");
 	ok(pst_tensor_destroy(c, a));
 	a = make(1);
 }

@@ -402,14 +402,14 @@ START_TEST(number_and_bytes_of_models_are_bounded)
 
 	ck_assert_uint_eq(load(0, "a"), PST_WIRE_OK);
 	ck_assert_uint_eq(load(0, "b"), PST_WIRE_OK);
-	ck_assert_uint_eq(load(0, "c"), PST_WIRE_ELIMIT);
+	ck_assert_uint_eq(load(0, "c"), PST_WIRE_ENOSPC);
 	expect_words("--max-models");
 	ck_assert_uint_eq(by_name(0, PST_WIRE_MODEL_UNLOAD, "b"), PST_WIRE_OK);
 	/* The first one takes so much that this one is above the bound. */
 	open_session(1, 0);
 	l = request(1, "c", new_tensor(1, FIXTURE_TENSOR_BYTES - DATA + 4));
 	ck_assert_uint_eq(ask(1, PST_WIRE_MODEL_LOAD, &l, sizeof(l)),
-			  PST_WIRE_ELIMIT);
+			  PST_WIRE_ENOSPC);
 	expect_words("--max-model-bytes");
 }
 END_TEST

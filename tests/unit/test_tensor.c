@@ -157,7 +157,7 @@ START_TEST(bytes_are_limited_for_each_session)
 	uint64_t h;
 
 	create(1, MAX_BYTES);
-	ck_assert_int_eq(pst_tensor_create(t, 1, 1, &h, &err), -EMSGSIZE);
+	ck_assert_int_eq(pst_tensor_create(t, 1, 1, &h, &err), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(err.text, "--max-tensor-bytes"));
 	ck_assert_int_eq(pst_tensor_create(t, 2, MAX_BYTES + 1, &h, &err),
 			 -EMSGSIZE);
@@ -174,7 +174,7 @@ START_TEST(the_number_is_limited_for_each_session)
 
 	for (i = 0; i < MAX_N; i++)
 		create(1, 1);
-	ck_assert_int_eq(pst_tensor_create(t, 1, 1, &h, &err), -EMSGSIZE);
+	ck_assert_int_eq(pst_tensor_create(t, 1, 1, &h, &err), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(err.text, "--max-tensors"));
 	create(2, 1);
 }
@@ -189,7 +189,7 @@ START_TEST(what_is_in_quarantine_counts_and_one_is_told_to_try_again)
 	ck_assert_int_eq(pst_tensor_create(t, 1, 400, &x, &err), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(err.text, "600 bytes of destroyed"));
 	/* That would not fit in any case. */
-	ck_assert_int_eq(pst_tensor_create(t, 1, 901, &x, &err), -EMSGSIZE);
+	ck_assert_int_eq(pst_tensor_create(t, 1, 901, &x, &err), -ENOSPC);
 	pst_tensors_settle(t, 1);
 	ck_assert_int_eq(pst_tensor_create(t, 1, 900, &x, &err), 0);
 }
