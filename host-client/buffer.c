@@ -78,6 +78,8 @@ static void free_block(struct pst *c, struct pst_block *b)
 {
 	struct pst_heap_extent *e = pst_heap_free(&c->heap, b);
 
+	if (c->n_room)
+		pthread_cond_broadcast(&c->room);
 	if (!e)
 		return;
 	if (e->dead)
@@ -277,8 +279,8 @@ int pst_alloc(struct pst *c, size_t size, void **ret)
 	return pst_alloc_until(c, size, UINT64_MAX, ret);
 }
 
-int pst_alloc_until(struct pst *c, size_t size, uint64_t deadline_ns,
-		    void **ret)
+static int alloc_until(struct pst *c, size_t size, bool staged,
+		       uint64_t deadline_ns, void **ret)
 {
 	struct pst_error err = {0};
 	struct pst_block *b = NULL;
@@ -296,10 +298,68 @@ int pst_alloc_until(struct pst *c, size_t size, uint64_t deadline_ns,
 				&err);
 	pst_lock(c);
 	r = pst_buffer_alloc(c, size, deadline_ns, &b, &err);
-	if (!r)
+	if (!r) {
 		*ret = pst_block_addr(b);
+		b->staged = staged;
+		c->heap.n_staged += staged;
+	}
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
+}
+
+int pst_alloc_until(struct pst *c, size_t size, uint64_t deadline_ns,
+		    void **ret)
+{
+	return alloc_until(c, size, false, deadline_ns, ret);
+}
+
+int pst_stage_until(struct pst *c, size_t size, uint64_t deadline_ns,
+		    void **ret)
+{
+	return alloc_until(c, size, true, deadline_ns, ret);
+}
+
+uint64_t pst_room_seen(struct pst *c)
+{
+	uint64_t n;
+
+	pst_lock(c);
+	n = c->heap.changes;
+	pst_unlock(c);
+	return n;
+}
+
+int pst_room_wait(struct pst *c, uint64_t seen, uint64_t deadline_ns)
+{
+	uint64_t now, until;
+	struct timespec ts;
+	int r = 0;
+
+	pst_lock(c);
+	/* On a thread that sleeps on the socket relies whoever waits for an
+	 * operation: it is none of these. */
+	while (c->live && c->heap.changes == seen) {
+		now = pst_now_ns();
+		if (c->heap.n_staged == 0 || now >= deadline_ns ||
+		    c->silence_ns >= c->dead_ns) {
+			r = -ENOSPC;
+			break;
+		}
+		until = now + PST_TICK_NS;
+		if (until > deadline_ns)
+			until = deadline_ns;
+		ts = (struct timespec){
+			.tv_sec = (time_t)(until / PST_NS_PER_S),
+			.tv_nsec = (long)(until % PST_NS_PER_S),
+		};
+		c->n_room++;
+		pthread_cond_timedwait(&c->room, &c->lock, &ts);
+		c->n_room--;
+		/* Of operations that were given up nobody else may hear. */
+		pst_reap(c);
+	}
+	pst_unlock(c);
+	return r;
 }
 
 int pst_free(struct pst *c, void *ptr)

@@ -86,10 +86,17 @@ static int init_locks(struct pst *c)
 		return -r;
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	r = pthread_cond_init(&c->cond, &attr);
+	if (!r) {
+		r = pthread_cond_init(&c->room, &attr);
+		if (r)
+			pthread_cond_destroy(&c->cond);
+	}
 	pthread_condattr_destroy(&attr);
 	if (r)
 		return -r;
 	r = pthread_mutex_init(&c->lock, NULL);
+	if (r)
+		pthread_cond_destroy(&c->room);
 	if (r)
 		pthread_cond_destroy(&c->cond);
 	return -r;
@@ -165,6 +172,7 @@ void pst_close(struct pst *c)
 	pst_close_fd(c->watcher_fd);
 	pst_close_fd(c->sock);
 	pst_spawn_reap(c->child, REAP_NS);
+	pthread_cond_destroy(&c->room);
 	pthread_cond_destroy(&c->cond);
 	pthread_mutex_destroy(&c->lock);
 	free(c->rx.buf);

@@ -96,8 +96,10 @@ struct pst {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;      /* monotonic clock */
 	unsigned int n_followers; /* threads asleep on cond */
-	bool leader;              /* a thread sleeps on the socket */
-	bool deaf;                /* ... and the lane is not armed */
+	pthread_cond_t room;      /* calls that wait for room in the arena */
+	unsigned int n_room;
+	bool leader; /* a thread sleeps on the socket */
+	bool deaf;   /* ... and the lane is not armed */
 
 	bool live;
 	bool connecting;
@@ -345,6 +347,23 @@ PST_MUST_USE int pst_buffer_find(struct pst *c, const char *what,
 /* pst_alloc() that waits until deadline_ns at most; without the lock. */
 PST_MUST_USE int pst_alloc_until(struct pst *c, size_t size,
 				 uint64_t deadline_ns, void **ret);
+
+/*
+ * The same for memory of a call's own: it is given back before the call ends,
+ * and the call waits for no other while it has it. So who finds no room may
+ * wait for that.
+ */
+PST_MUST_USE int pst_stage_until(struct pst *c, size_t size,
+				 uint64_t deadline_ns, void **ret);
+
+/*
+ * Without the lock: how often memory was given back. And waits, after -ENOSPC,
+ * until that has happened again since seen. Returns 0: try again; -ENOSPC when
+ * no other call holds any, the deadline passed, or the agent is silent.
+ */
+uint64_t pst_room_seen(struct pst *c);
+PST_MUST_USE int pst_room_wait(struct pst *c, uint64_t seen,
+			       uint64_t deadline_ns);
 
 /* A buffer of size bytes (> 0) as of pst_alloc(), until deadline_ns at most
  * (unlocks). */

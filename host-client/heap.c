@@ -239,6 +239,7 @@ struct pst_heap_extent *pst_heap_free(struct pst_heap *h, struct pst_block *b)
 	size_t i = block_lower(e, b->off);
 
 	h->changes++;
+	h->n_staged -= b->staged;
 	memmove(&e->blocks[i], &e->blocks[i + 1],
 		(e->n_blocks - i - 1) * sizeof(*e->blocks));
 	e->n_blocks--;

@@ -28,6 +28,7 @@ struct pst_block {
 	uint64_t room;     /* what it occupies */
 	unsigned int busy; /* operations and copies that use it */
 	bool freed;        /* by its owner, while busy */
+	bool staged;       /* a call's own, which ends by itself */
 };
 
 /* A leased piece of the arena, or what is left of one of a lost session. */
@@ -46,6 +47,7 @@ struct pst_heap {
 	struct pst_heap_extent **extents; /* sorted by addr */
 	size_t n, max;
 	uint64_t leased;  /* bytes of live extents */
+	size_t n_staged;  /* staged blocks */
 	uint64_t changes; /* grows whenever a block is given back */
 };
 

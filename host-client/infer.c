@@ -148,6 +148,8 @@ static int open_stage(struct pst *c, const struct pst_infer *f,
 	const uint64_t row_out = in_buffer(c, f->out) ? 0 : f->model->n_out;
 	const uint64_t row = (row_in + row_out) * sizeof(float);
 	uint64_t rows = row ? STAGE / row : f->rows;
+	uint32_t most;
+	uint64_t seen;
 	void *buf;
 	int r;
 
@@ -159,9 +161,15 @@ static int open_stage(struct pst *c, const struct pst_infer *f,
 	if (!row)
 		return 0;
 	/* A small arena, or one that others have filled, takes fewer rows. */
-	while ((r = pst_alloc_until(c, s->rows * row, deadline_ns, &buf)) < 0 &&
-	       s->rows > 1 && (r == -ENOSPC || r == -EMSGSIZE))
-		s->rows /= 2;
+	most = s->rows;
+	do {
+		seen = pst_room_seen(c);
+		s->rows = most;
+		while ((r = pst_stage_until(c, s->rows * row, deadline_ns,
+					    &buf)) < 0 &&
+		       s->rows > 1 && (r == -ENOSPC || r == -EMSGSIZE))
+			s->rows /= 2;
+	} while (r == -ENOSPC && pst_room_wait(c, seen, deadline_ns) == 0);
 	if (r < 0) {
 		err->code = r;
 		pst_last_error(c, err->text, sizeof(err->text));

@@ -133,6 +133,7 @@ static int failed(const struct load *l, int r, struct pst_error *err)
 static int load_header(struct load *l, struct pst_error *err)
 {
 	PST_CLEANUP_FREE uint8_t *copy = malloc(l->header_size);
+	uint64_t seen;
 	void *buf;
 	int r;
 
@@ -142,10 +143,14 @@ static int load_header(struct load *l, struct pst_error *err)
 	if (r < 0)
 		return r;
 	/* Words behind its end are read, too. */
-	r = failed(l,
-		   pst_alloc_until(l->c, l->header_size + LENGTH,
-				   l->deadline_ns, &buf),
-		   err);
+	do {
+		seen = pst_room_seen(l->c);
+		r = failed(l,
+			   pst_alloc_until(l->c, l->header_size + LENGTH,
+					   l->deadline_ns, &buf),
+			   err);
+	} while (r == -ENOSPC &&
+		 pst_room_wait(l->c, seen, l->deadline_ns) == 0);
 	if (r < 0)
 		return r;
 	l->header = buf;

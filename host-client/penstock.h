@@ -17,7 +17,8 @@ extern "C" {
  * Errors. Functions return 0 or a count, or one of these, negative:
  *
  *   EINVAL           an argument is malformed or contradicts another
- *   EMSGSIZE         above a limit of the agent, or a size that does not match
+ *   EMSGSIZE         above a limit of the agent whatever is given back, or a
+ *                    size that does not match
  *   EOVERFLOW        a size does not fit in 64 bits
  *   EFAULT           a pointer does not lie in a buffer of this connection
  *   EBADF            the connection is that of the process that forked this
@@ -28,7 +29,7 @@ extern "C" {
  *   ETIMEDOUT        the deadline passed, or the agent gives no sign of life
  *   EAGAIN           too many operations are outstanding
  *   EBUSY            no free lane, or the region is taken
- *   ENOSPC           the arena has no room of that size
+ *   ENOSPC           no room now; there may be when something is given back
  *   ENOMEM           out of memory on either side
  *   ENODEV, ENOENT   no such device, file, name, tag
  *   EACCES, EPERM    permission on the region or socket, or refused proof
@@ -173,7 +174,8 @@ int pst_ping(struct pst *c, uint64_t *ret_ns);
  * and writable but is private from then on: writes reach nobody, calls with
  * it return ESTALE. pst_alloc() then opens a new session by itself.
  *
- * EINVAL (size 0), ENOSPC, EMSGSIZE (above max_lease), ECONNREFUSED,
+ * EINVAL (size 0), ENOSPC (no room now: others, or other buffers of this
+ * connection, have it), EMSGSIZE (above max_lease, never), ECONNREFUSED,
  * ECONNRESET, ETIMEDOUT, ENOMEM.
  */
 int pst_alloc(struct pst *c, size_t size, void **ret);
@@ -209,7 +211,8 @@ int pst_take(struct pst *c, void *dst, const void *src, size_t n);
  * is lost, as pst_alloc() does.
  *
  * EINVAL (size 0), EOPNOTSUPP (the backend has none), EMSGSIZE (above the
- * agent's limit for one session, in bytes or number), EBUSY (memory of
+ * agent's limit for one session), ENOSPC (with the session's other tensors
+ * above that limit, in bytes or number), EBUSY (memory of
  * destroyed ones is still in use, try again), ENOMEM (the device has no room),
  * ECONNREFUSED, ECONNRESET, ETIMEDOUT.
  */
@@ -457,7 +460,8 @@ struct pst_model {
  *
  * EINVAL (the name; no regular file; not a model file; a layer that does not
  * fit: the sentence names it), ENODATA (cut short), errno of open(2), EMSGSIZE
- * (the file's header, the number or the bytes of models above a limit), EBUSY
+ * (the file's header or its bytes above a limit), ENOSPC (so are the number or
+ * the bytes of models with those that are loaded), EBUSY
  * (the name is taken, or others wait), ENOMEM (no room), EOPNOTSUPP (the
  * backend has no models), and errors of pst_alloc() and pst_upload().
  */

@@ -194,7 +194,7 @@ static int alloc(struct pst_tile *t, uint64_t bytes)
 	void *mem;
 	int r;
 
-	r = pst_alloc_until(t->c, n ? n : 1, t->deadline_ns, &mem);
+	r = pst_stage_until(t->c, n ? n : 1, t->deadline_ns, &mem);
 	if (r < 0)
 		return r;
 	t->mem = mem;
@@ -213,8 +213,8 @@ static struct pst_info limits(struct pst *c)
 	return info;
 }
 
-/* A plan and its room, as large as the arena gives. */
-static int acquire(struct pst_tile *t)
+/* A plan and its room, as large as the arena gives now. */
+static int try_acquire(struct pst_tile *t)
 {
 	const struct pst_info info = limits(t->c);
 	const struct pst_gemm *g = t->g;
@@ -234,7 +234,7 @@ static int acquire(struct pst_tile *t)
 		.whole_k = g->a_tensor || g->b_tensor,
 		.max_dim = info.max_dim ? info.max_dim : UINT32_MAX,
 	};
-	uint64_t budget = MAX_BUDGET, whole = 0;
+	uint64_t budget = MAX_BUDGET, whole = 0, first;
 	int r;
 
 	if (info.max_lease && info.max_lease / 4 * 3 < budget)
@@ -248,15 +248,29 @@ static int acquire(struct pst_tile *t)
 			return r;
 		t->fits = false;
 	}
-	for (;; budget /= 2) {
+	for (first = budget;; budget /= 2) {
 		if (pst_tile_plan(&job, budget, &t->plan) < 0)
-			return fail(t, -ENOSPC,
+			return fail(t, budget == first ? -EMSGSIZE : -ENOSPC,
 				    "the arena has no room for pieces of the "
 				    "operands");
 		r = alloc(t, t->plan.total);
 		if ((r != -ENOSPC && r != -EMSGSIZE) || budget < MIN_BUDGET)
 			return r;
 	}
+}
+
+/* Likewise; room that other calls of the connection have is waited for. */
+static int acquire(struct pst_tile *t)
+{
+	uint64_t seen;
+	int r;
+
+	do {
+		seen = pst_room_seen(t->c);
+		r = try_acquire(t);
+	} while (r == -ENOSPC &&
+		 pst_room_wait(t->c, seen, t->deadline_ns) == 0);
+	return r;
 }
 
 /* What was copied out of the region was the result, unless the session was

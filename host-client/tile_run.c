@@ -9,6 +9,11 @@
 #include "transport/half.h"
 #include "transport/op.h"
 
+/* Places among the operations that are outstanding are asked for again so
+ * often, so far apart. */
+#define PLACE_TRIES 100U
+#define PLACE_NS    PST_NS_PER_MS
+
 /* ---- Operations in flight ---------------------------------------------- */
 
 static uint64_t time_left(const struct pst_tile *t)
@@ -52,30 +57,52 @@ static int make_room(struct pst_tile *t)
 		       : 0;
 }
 
+/* Other calls have all of the connection's places: until one of this call's own
+ * is over, or for a moment. */
+static int wait_for_place(struct pst_tile *t, unsigned int tries)
+{
+	if (t->finished < t->submitted)
+		return pst_tile_wait(t, t->finished + 1);
+	if (tries == PLACE_TRIES || time_left(t) == 0)
+		return -EAGAIN;
+	pst_lock(t->c);
+	pst_nap(t->c, PLACE_NS);
+	pst_unlock(t->c);
+	return 0;
+}
+
+/* Starts a piece, or a NOP. */
+static int start(struct pst_tile *t, const struct pst_gemm *piece)
+{
+	unsigned int tries;
+	uint64_t *tag;
+	int r;
+
+	for (tries = 0;; tries++) {
+		r = make_room(t);
+		if (r < 0)
+			return r;
+		tag = &t->tags[t->submitted % PST_TILE_PENDING];
+		r = piece ? pst_part_gemm(t->c, piece, tag)
+			  : pst_part_nop(t->c, tag);
+		if (r == 0)
+			t->submitted++;
+		if (r != -EAGAIN)
+			return r;
+		r = wait_for_place(t, tries);
+		if (r < 0)
+			return r;
+	}
+}
+
 int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
 {
-	int r = make_room(t);
-
-	if (r == 0)
-		r = pst_part_gemm(t->c, piece,
-				  &t->tags[t->submitted % PST_TILE_PENDING]);
-	if (r < 0)
-		return r;
-	t->submitted++;
-	return 0;
+	return start(t, piece);
 }
 
 int pst_tile_rouse(struct pst_tile *t)
 {
-	int r = make_room(t);
-
-	if (r == 0)
-		r = pst_part_nop(t->c,
-				 &t->tags[t->submitted % PST_TILE_PENDING]);
-	if (r < 0)
-		return r;
-	t->submitted++;
-	return 0;
+	return start(t, NULL);
 }
 
 /* ---- Copies ------------------------------------------------------------ */

@@ -104,27 +104,42 @@ static int run_parts(struct transfer *t, struct pst_error *err)
 	return r;
 }
 
-/* Two halves in the region, as large as there is room for. */
-static int stage(struct transfer *t, struct pst_error *err)
+/* Two halves in the region, as large as there is room for now. */
+static int try_stage(struct transfer *t)
 {
-	struct pst_block *b;
+	void *mem;
 	int r;
 
 	t->part =
 		t->n < PART_MAX ? pst_round_up(t->n, PST_HEAP_ALIGN) : PART_MAX;
-	pst_lock(t->c);
 	for (;;) {
-		r = pst_buffer_alloc(t->c, 2 * t->part, t->w.deadline_ns, &b,
-				     err);
+		r = pst_stage_until(t->c, 2 * t->part, t->w.deadline_ns, &mem);
 		if ((r != -ENOSPC && r != -EMSGSIZE) || t->part <= PART_MIN)
 			break;
 		t->part = pst_round_up(t->part / 2, PST_HEAP_ALIGN);
 	}
 	if (!r) {
-		t->half[0] = pst_block_addr(b);
+		t->half[0] = mem;
 		t->half[1] = t->half[0] + t->part;
 	}
-	pst_unlock(t->c);
+	return r;
+}
+
+/* Likewise; room that other calls of the connection have is waited for. */
+static int stage(struct transfer *t, struct pst_error *err)
+{
+	uint64_t seen;
+	int r;
+
+	do {
+		seen = pst_room_seen(t->c);
+		r = try_stage(t);
+	} while (r == -ENOSPC &&
+		 pst_room_wait(t->c, seen, t->w.deadline_ns) == 0);
+	if (r < 0) {
+		err->code = r;
+		pst_last_error(t->c, err->text, sizeof(err->text));
+	}
 	return r;
 }
 
