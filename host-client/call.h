@@ -23,6 +23,7 @@ struct pst_call {
 	/* Each operand's place in c->tensors + 1, 0 when it is none. */
 	uint32_t tensors[PST_RECORD_BLOCKS];
 	bool writes;
+	bool submitted; /* the agent has it, or had */
 };
 
 /* All with the lock held. */

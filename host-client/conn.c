@@ -14,6 +14,12 @@
 /* How long an agent of spawn: may take to end before it is killed. */
 #define REAP_NS (2 * PST_NS_PER_S)
 
+/* Between tries to open: at first, at most, give or take a half. */
+#define PAUSE_FIRST_NS (5 * PST_NS_PER_MS)
+#define PAUSE_MOST_NS  (200 * PST_NS_PER_MS)
+/* On vsock nobody who listens and a full backlog look the same. */
+#define REFUSED_NS (500 * PST_NS_PER_MS)
+
 /* The options a caller of an older header has set, the rest zero. */
 static int take_options(const struct pst_options *options,
 			struct pst_options *ret, struct pst_error *err)
@@ -180,6 +186,38 @@ void pst_close(struct pst *c)
 	free(c);
 }
 
+/* Whether another try may do: the agent was full, or had no time. */
+static bool may_heal(const struct pst *c, int r, uint64_t since_ns)
+{
+	if (c->ep.scheme == PST_SCHEME_SPAWN)
+		return false;
+	if (r == -ECONNREFUSED && c->ep.scheme == PST_SCHEME_VSOCK)
+		return pst_now_ns() - since_ns < REFUSED_NS;
+	return r == -EBUSY || r == -ECONNRESET;
+}
+
+/* The first session (unlocks). */
+static int open_session(struct pst *c, struct pst_error *err)
+{
+	const uint64_t since = pst_now_ns(), deadline = pst_control_deadline(c);
+	uint64_t pause = PAUSE_FIRST_NS, random = 0, wait;
+	int r;
+
+	for (;;) {
+		r = pst_session_ensure(c, deadline, err);
+		if (!r || !may_heal(c, r, since))
+			return r;
+		/* Or all that were refused come at once again. */
+		if (pst_random(&random, sizeof(random)) < 0)
+			random = pst_now_ns();
+		wait = pause / 2 + random % pause;
+		if (wait >= deadline || pst_now_ns() >= deadline - wait)
+			return r;
+		pst_nap(c, wait);
+		pause = pause < PAUSE_MOST_NS / 2 ? 2 * pause : PAUSE_MOST_NS;
+	}
+}
+
 static int conn_open(struct pst *c, const char *endpoint,
 		     const struct pst_options *options, struct pst_error *err)
 {
@@ -191,7 +229,7 @@ static int conn_open(struct pst *c, const char *endpoint,
 		return r;
 	apply_options(c, &o);
 	pst_lock(c);
-	r = pst_session_ensure(c, pst_control_deadline(c), err);
+	r = open_session(c, err);
 	pst_unlock(c);
 	/* Without extents there is nothing to protect from a lost session. */
 	if (!r && !c->control_only)

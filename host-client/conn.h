@@ -207,6 +207,9 @@ static inline uint64_t pst_control_deadline(const struct pst *c)
  * Without a sentence in err the phrase of r is kept. */
 int pst_fail(struct pst *c, int r, const struct pst_error *err);
 
+/* After pst_fail() has returned an error: the call may have written to C. */
+void pst_fail_touched(struct pst *c);
+
 /* Functions below are called with the lock held unless said otherwise. Those
  * marked "unlocks" may release and retake it. */
 

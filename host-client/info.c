@@ -12,6 +12,7 @@
 
 struct last_error {
 	uint64_t id;
+	bool touched; /* the call may have written to C */
 	char text[sizeof(((struct pst_error *)0)->text)];
 };
 
@@ -40,9 +41,26 @@ int pst_fail(struct pst *c, int r, const struct pst_error *err)
 	if (!e)
 		e = &last.slot[last.next++ % ERROR_SLOTS];
 	e->id = c->id;
+	e->touched = false;
 	snprintf(e->text, sizeof(e->text), "%s",
 		 err->text[0] ? err->text : pst_errno_text(r));
 	return r;
+}
+
+void pst_fail_touched(struct pst *c)
+{
+	struct last_error *e = find_error(c->id);
+
+	if (e)
+		e->touched = true;
+}
+
+int pst_c_touched(struct pst *c)
+{
+	const struct last_error *e = find_error(c->id);
+
+	/* What is not remembered any more may have been anything. */
+	return !e || e->touched;
 }
 
 void pst_last_error(struct pst *c, char *buf, size_t size)

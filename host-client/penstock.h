@@ -87,7 +87,8 @@ struct pst_options {
 /*
  * Connects to an agent. endpoint: a URI (penstock(1), ENDPOINTS), a NAME read
  * from the configuration, or NULL for $PENSTOCK_ENDPOINT. options may be
- * NULL.
+ * NULL. An agent that is full, or resets the connection, is asked again until
+ * timeout_ns has passed; nobody there is an error at once.
  *
  * Returns 0 and *ret, which the caller ends with pst_close(). On failure
  * *ret is NULL and the sentence is in error_text (may be NULL, error_size
@@ -118,6 +119,22 @@ int pst_after_fork(struct pst *c);
  * (NUL-terminated, cut to size). Empty when none failed.
  */
 void pst_last_error(struct pst *c, char *buf, size_t size);
+
+/*
+ * Whether the calling thread's last failed call on c, a pst_gemm() or the
+ * pst_wait() for one, may have written to C: 0 says that every byte of it is as
+ * it was, 1 that any part of it may be new, and, if it lies in a buffer, may
+ * yet be written until the operation is over.
+ *
+ * With beta != 0 C is read: such a product may be computed again, here or
+ * elsewhere, only after 0. With beta = 0 it may be in any case, when nothing
+ * can write to C any more. It is 0 for all that is refused (EINVAL, EFAULT,
+ * ENOSPC, EAGAIN, a session that is lost already, ...); for a C in the caller's
+ * own memory as long as no finished piece was copied there; never for an
+ * operation on a C in a buffer that the agent had. A buffer of a lost session
+ * has lost what it held whatever this says.
+ */
+int pst_c_touched(struct pst *c);
 
 /* What the agent said of itself. Strings are NUL-terminated. */
 struct pst_info {
@@ -380,10 +397,12 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 
 /*
  * Asynchronous: return at once, *ret_tag names the operation until its
- * completion was returned by pst_wait() or pst_poll(). EAGAIN: n_slots are
- * outstanding. Operations of one connection run in order. Only
- * pst_submit_nop(), and pst_nop() like it, opens a new session when the last
- * one is lost: then it blocks as pst_open() does, and fails as it does.
+ * completion was returned by pst_wait() or pst_poll(). EAGAIN: n_slots (256)
+ * are outstanding, given up and not yet collected ones among them; collect some
+ * and try again, see penstock(3), OPERATIONS. Operations of one connection run
+ * in order. Only pst_submit_nop(), and pst_nop() like it, opens a new session
+ * when the last one is lost: then it blocks as pst_open() does, and fails as it
+ * does.
  */
 int pst_submit_nop(struct pst *c, uint64_t *ret_tag);
 int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag);

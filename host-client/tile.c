@@ -308,6 +308,8 @@ int pst_tile_gemm(struct pst *c, const struct pst_gemm *g,
 	else
 		r = still_there(&t);
 	(void)pst_free(c, t.mem);
+	if (r < 0 && t.touched)
+		pst_fail_touched(c);
 	if (r == 0 && done)
 		*done = t.sum;
 	return r;

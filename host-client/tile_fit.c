@@ -77,9 +77,8 @@ static struct operand operand(const struct pst_tile *t, const void *x,
 }
 
 /* Moves rows x cols from (row, col) on into the region, or out of it. */
-static void move(const struct pst_tile *t, const struct operand *x,
-		 uint64_t row, uint64_t col, uint64_t rows, uint64_t cols,
-		 bool out)
+static void move(struct pst_tile *t, const struct operand *x, uint64_t row,
+		 uint64_t col, uint64_t rows, uint64_t cols, bool out)
 {
 	struct pst_tile_part from, to;
 
@@ -89,6 +88,8 @@ static void move(const struct pst_tile *t, const struct operand *x,
 			     col, rows, cols);
 	to = pst_tile_part(t->g, x->mem, x->ld, x->trans, x->elem, row, col,
 			   rows, cols);
+	if (out)
+		pst_tile_touch(t);
 	if (out)
 		pst_tile_copy(from.at, from.ld, to.at, to.ld, &to, x->elem);
 	else

@@ -33,6 +33,7 @@ struct pst_tile_piece {
 
 /* One call on its way. Operations are numbered from 1. */
 struct pst_tile {
+	bool touched; /* C may have been written, in whatever part */
 	struct pst *c;
 	const struct pst_gemm *g;
 	const struct pst_foreign *f;
@@ -59,6 +60,12 @@ struct pst_tile {
 
 /* The type of C's elements, the natural one when none was given. */
 uint32_t pst_tile_dtype_c(const struct pst_gemm *g);
+
+/* Before the first byte is written to the caller's C. */
+static inline void pst_tile_touch(struct pst_tile *t)
+{
+	t->touched = true;
+}
 
 /* ---- tile_run.c: without the connection's lock; each sets the thread's last
  * error ---- */

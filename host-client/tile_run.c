@@ -85,8 +85,12 @@ static int start(struct pst_tile *t, const struct pst_gemm *piece)
 		tag = &t->tags[t->submitted % PST_TILE_PENDING];
 		r = piece ? pst_part_gemm(t->c, piece, tag)
 			  : pst_part_nop(t->c, tag);
-		if (r == 0)
+		if (r == 0) {
 			t->submitted++;
+			/* It computes in C itself. */
+			if (piece && !t->f->c)
+				pst_tile_touch(t);
+		}
 		if (r != -EAGAIN)
 			return r;
 		r = wait_for_place(t, tries);
@@ -227,8 +231,10 @@ static int finish_piece(struct pst_tile *t, struct pst_tile_piece *p)
 	r = pst_tile_wait(t, p->last);
 	if (r < 0)
 		return r;
-	if (p->slot)
+	if (p->slot) {
+		pst_tile_touch(t);
 		c_out(t, &p->part, p->slot->mem);
+	}
 	p->last = 0;
 	return 0;
 }
