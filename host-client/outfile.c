@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* As many as the kernel follows. */
+#define MAX_LINKS 40U
+
 static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* For the handler only: empty when there is nothing to remove. */
@@ -46,23 +49,116 @@ static void release_signals(void)
 	doomed[0] = '\0';
 }
 
+/*
+ * Whether whoever made this link may send us elsewhere: in a directory where
+ * everybody puts files, as /tmp, only the caller and the directory's owner. The
+ * kernel asks the same where fs.protected_symlinks is on, but only when it
+ * opens a file, and we replace one.
+ */
+static bool may_follow(const struct stat *dir, const struct stat *link)
+{
+	return !(dir->st_mode & S_ISVTX) || !(dir->st_mode & S_IWOTH) ||
+	       link->st_uid == geteuid() || link->st_uid == dir->st_uid;
+}
+
+/* Splits path into its directory and the name in it; both are the caller's. */
+static int split(const char *path, char **ret_dir, char **ret_base)
+{
+	const char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+	char *dir;
+
+	if (!slash)
+		dir = strdup(".");
+	else
+		dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	*ret_dir = dir;
+	*ret_base = strdup(base);
+	return dir && *ret_base ? 0 : -ENOMEM;
+}
+
+/* What the link name in dir says, as a path: 0, 1 (it is no link), or -errno.
+ * One descriptor for both questions: the link could be changed between them. */
+static int follow(const char *dir, const char *name, char **ret)
+{
+	PST_CLEANUP_FD int dirfd = -1;
+	PST_CLEANUP_FD int fd = -1;
+	struct stat dst, st;
+	char text[PATH_MAX];
+	ssize_t n;
+
+	dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return -errno;
+	fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || fstat(dirfd, &dst) < 0)
+		return -errno;
+	if (!S_ISLNK(st.st_mode))
+		return 1;
+	if (!may_follow(&dst, &st))
+		return -EACCES;
+	n = readlinkat(fd, "", text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	if (asprintf(ret, "%s%s%s", text[0] == '/' ? "" : dir,
+		     text[0] == '/' ? "" : "/", text) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* The path at which the file itself is, links at its end followed; NULL: there
+ * is no file. */
+static int follow_all(const char *path, char **ret)
+{
+	char *at = strdup(path), *dir, *name, *next;
+	unsigned int i;
+	int rc = at ? 0 : -ENOMEM;
+
+	for (i = 0; rc == 0; i++) {
+		next = NULL;
+		rc = split(at, &dir, &name);
+		if (rc == 0)
+			rc = i < MAX_LINKS
+				     ? follow(dir, *name ? name : ".", &next)
+				     : -ELOOP;
+		free(dir);
+		free(name);
+		if (rc == 0) {
+			free(at);
+			at = next;
+		}
+	}
+	if (rc == 1) {
+		*ret = at;
+		return 0;
+	}
+	free(at);
+	/* A link that leads nowhere is no name to make a file under. */
+	return rc == -ENOENT && i == 1 ? 1 : rc;
+}
+
 /* The name that will be replaced: path, or what its link points to. */
 static int resolve(const char *path, char **ret, struct pst_error *err)
 {
 	struct stat st;
-	char *real;
+	char *real = NULL;
+	int rc;
 
-	if (lstat(path, &st) < 0) {
-		if (errno != ENOENT)
-			return pst_error_set_errno(err, errno, "%.200s", path);
+	rc = follow_all(path, &real);
+	if (rc == 1) {
 		*ret = strdup(path);
 		return *ret ? 0 : -ENOMEM;
 	}
-	real = realpath(path, NULL);
-	if (!real)
-		return pst_error_set_errno(err, errno, "%.200s", path);
+	if (rc == -EACCES && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		return pst_error_set(err, rc,
+				     "%.200s is a symbolic link that somebody "
+				     "else has put there",
+				     path);
+	if (rc < 0)
+		return pst_error_set_errno(err, rc, "%.200s", path);
 	*ret = real;
-	if (stat(real, &st) < 0)
+	if (lstat(real, &st) < 0)
 		return pst_error_set_errno(err, errno, "%.200s", path);
 	if (S_ISDIR(st.st_mode))
 		return pst_error_set(err, -EISDIR, "%.200s is a directory",

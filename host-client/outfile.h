@@ -18,7 +18,9 @@ struct pst_outfile {
 
 /*
  * Prepares to write path: finds out now whether that will be possible. An
- * existing regular file is replaced at commit and untouched before.
+ * existing regular file is replaced at commit and untouched before. A symbolic
+ * link is followed to it, unless somebody else put it into a directory where
+ * everybody may (-EACCES), whatever fs.protected_symlinks says.
  * Returns 0, -EACCES, -ENOENT (no such directory), -EISDIR, -EINVAL (exists
  * and is no regular file), -errno; sentences name the path.
  *

@@ -121,6 +121,44 @@ START_TEST(a_link_stays_a_link_and_its_file_is_replaced)
 }
 END_TEST
 
+START_TEST(
+	a_link_that_somebody_else_put_into_a_shared_directory_is_not_followed)
+{
+	const char *path = tmpdir_path("file"), *link, *chain;
+
+	if (geteuid() != 0)
+		return; /* one user cannot be two */
+	put(path, "old");
+	ck_assert_int_eq(mkdir(tmpdir_path("shared"), 0777), 0);
+	ck_assert_int_eq(chmod(tmpdir_path("shared"), 01777), 0);
+	link = tmpdir_path("shared/link");
+	ck_assert_int_eq(symlink("../file", link), 0);
+	ck_assert_int_eq(lchown(link, 65534, 65534), 0);
+	ck_assert_int_eq(begin(link), -EACCES);
+	ck_assert_ptr_nonnull(strstr(err.text, "somebody else"));
+	/* Nor by way of a link of one's own. */
+	chain = tmpdir_path("chain");
+	ck_assert_int_eq(symlink("shared/link", chain), 0);
+	ck_assert_int_eq(begin(chain), -EACCES);
+	expect(path, "old");
+	/* The directory's owner may, and so may the caller. */
+	ck_assert_int_eq(chown(tmpdir_path("shared"), 65534, 65534), 0);
+	ck_assert_int_eq(begin(link), 0);
+	pst_outfile_abandon(&out);
+	ck_assert_int_eq(lchown(link, 0, 0), 0);
+	ck_assert_int_eq(begin(link), 0);
+	pst_outfile_abandon(&out);
+}
+END_TEST
+
+START_TEST(links_that_never_end_are_refused)
+{
+	ck_assert_int_eq(symlink("b", tmpdir_path("a")), 0);
+	ck_assert_int_eq(symlink("a", tmpdir_path("b")), 0);
+	ck_assert_int_eq(begin(tmpdir_path("a")), -ELOOP);
+}
+END_TEST
+
 START_TEST(what_is_no_regular_file_is_refused)
 {
 	const char *fifo = tmpdir_path("fifo"), *link = tmpdir_path("dangling");
@@ -227,6 +265,10 @@ static void add(TCase *tc)
 	tcase_add_test(tc, an_existing_file_is_untouched_until_the_commit);
 	tcase_add_test(tc, an_abandoned_file_leaves_nothing);
 	tcase_add_test(tc, a_link_stays_a_link_and_its_file_is_replaced);
+	tcase_add_test(
+		tc,
+		a_link_that_somebody_else_put_into_a_shared_directory_is_not_followed);
+	tcase_add_test(tc, links_that_never_end_are_refused);
 	tcase_add_test(tc, what_is_no_regular_file_is_refused);
 	tcase_add_loop_test(tc, a_signal_leaves_nothing_and_still_kills, 0, 4);
 	tcase_add_test(tc, an_ignored_signal_stays_ignored);

@@ -423,22 +423,6 @@ START_TEST(a_memfd_region_is_stamped_and_sealed)
 }
 END_TEST
 
-START_TEST(a_memfd_has_hugepages_exactly_if_it_says_so)
-{
-	const struct pst_region_sender sender = {.uid = geteuid()};
-	struct pst_region_map m;
-	bool huge;
-	int fd;
-
-	ck_assert_int_eq(pst_region_create_memfd(6 * MIB, &fd, &huge, &err), 0);
-	ck_assert_int_eq(pst_region_map_fd(fd, &sender, &m, &err), 0);
-	ck_assert(m.hugetlb == huge);
-	ck_assert_uint_eq(m.page_size,
-			  huge ? 2 * MIB : (uint64_t)sysconf(_SC_PAGESIZE));
-	pst_region_map_close(&m);
-}
-END_TEST
-
 START_TEST(more_memory_than_the_machine_has_is_refused_before_it_is_taken)
 {
 	bool huge;
@@ -632,7 +616,6 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_second_agent_is_refused_with_the_pid_of_the_first);
 	tcase_add_test(tc, the_lock_of_a_killed_agent_is_free_again);
 	tcase_add_test(tc, a_memfd_region_is_stamped_and_sealed);
-	tcase_add_test(tc, a_memfd_has_hugepages_exactly_if_it_says_so);
 	tcase_add_test(
 		tc,
 		more_memory_than_the_machine_has_is_refused_before_it_is_taken);

@@ -245,6 +245,21 @@ START_TEST(a_passed_region_is_sealed_both_ways)
 }
 END_TEST
 
+START_TEST(a_memfd_has_hugepages_exactly_if_it_says_so)
+{
+	const struct pst_region_sender me = {.uid = geteuid()};
+	bool huge;
+	int fd;
+
+	ck_assert_int_eq(pst_region_create_memfd(6 * MIB, &fd, &huge, &err), 0);
+	ck_assert_int_eq(pst_region_map_fd(fd, &me, &map, &err), 0);
+	ck_assert(map.hugetlb == huge);
+	ck_assert_uint_eq(map.page_size,
+			  huge ? 2 * MIB : (uint64_t)sysconf(_SC_PAGESIZE));
+	pst_region_map_close(&map);
+}
+END_TEST
+
 START_TEST(hugepages_are_taken_from_nobody_who_could_take_them_back)
 {
 	int fd;
@@ -327,6 +342,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_passed_region_is_never_given_memory);
 	tcase_add_test(tc, a_passed_region_has_a_largest_size);
 	tcase_add_test(tc, a_passed_region_is_sealed_both_ways);
+	tcase_add_test(tc, a_memfd_has_hugepages_exactly_if_it_says_so);
 	tcase_add_test(
 		tc, hugepages_are_taken_from_nobody_who_could_take_them_back);
 #ifdef HAVE_SECCOMP
