@@ -35,10 +35,22 @@ child(const struct pst_agentproc *a, const char *program,
       const struct pst_agentproc_options *o, pid_t parent)
 {
 	char listen[128], region[64], threads[16];
-	const char *argv[] = {program, "--listen",    listen,  "--region",
-			      region,  "--backend",   "cpu",   "--threads",
-			      threads, "--log-level", "error", "--spin",
-			      o->spin, NULL};
+	const char *argv[] = {program,
+			      "--listen",
+			      listen,
+			      "--region",
+			      region,
+			      "--backend",
+			      "cpu",
+			      "--threads",
+			      threads,
+			      "--log-level",
+			      "error",
+			      "--scrub",
+			      o->scrub ? "yes" : "no",
+			      "--spin",
+			      o->spin,
+			      NULL};
 	int null = open("/dev/null", O_RDWR);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -3,6 +3,7 @@
 #ifndef PST_BENCH_AGENTPROC_H
 #define PST_BENCH_AGENTPROC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,7 @@ struct pst_agentproc_options {
 	uint64_t arena;   /* bytes */
 	unsigned threads; /* of its BLAS */
 	const char *spin; /* of --spin, NULL: its default */
+	bool scrub;
 };
 
 /*

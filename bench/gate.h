@@ -57,6 +57,7 @@ extern const struct pst_gate_group pst_gate_latency[];
 extern const struct pst_gate_group pst_gate_memory[];
 extern const struct pst_gate_group pst_gate_share[];
 extern const struct pst_gate_group pst_gate_peers[];
+extern const struct pst_gate_group pst_gate_flood[];
 
 /* ---- For the groups ---- */
 
@@ -68,6 +69,10 @@ int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
  * spin unless told. arena 0: 64 MiB. */
 int pst_gate_agent(struct pst_gate *g, struct pst_agentproc *a, bool pinned,
 		   unsigned int threads, const char *spin, uint64_t arena);
+
+/* One on the peer CPU that scrubs what it takes back. */
+int pst_gate_agent_scrubs(struct pst_gate *g, struct pst_agentproc *a,
+			  uint64_t arena);
 
 /* A connection to it. */
 int pst_gate_connect(struct pst_gate *g, const struct pst_agentproc *a,

@@ -37,6 +37,22 @@ int pst_gate_agent(struct pst_gate *g, struct pst_agentproc *a, bool pinned,
 		     : 0;
 }
 
+int pst_gate_agent_scrubs(struct pst_gate *g, struct pst_agentproc *a,
+			  uint64_t arena)
+{
+	const struct pst_agentproc_options o = {
+		.cpu = g->cpus.peer,
+		.arena = arena,
+		.threads = 1,
+		.scrub = true,
+	};
+	int r = pst_agentproc_start(a, g->agent, &o);
+
+	return r < 0 ? pst_gate_why(g, r, "the agent %s does not start: %s",
+				    g->agent, strerror(-r))
+		     : 0;
+}
+
 int pst_gate_connect(struct pst_gate *g, const struct pst_agentproc *a,
 		     uint64_t spin_ns, uint32_t flags, struct pst **ret)
 {
