@@ -30,16 +30,30 @@ static void on_broken(void *arg, uint32_t lane, const struct pst_error *err)
 				  err->text);
 }
 
-static void scrub(void *arg, const struct pst_span *span)
+/* Takes what is scrubbed out of quarantine and has the next piece done. */
+static void scrub(struct pst_agent *a)
 {
-	struct pst_agent *a = arg;
+	struct pst_span *s = &a->scrubbing;
 
-	memset(a->region.base + span->off, 0, span->size);
+	if (s->size) {
+		if (!pst_scrubber_done(a->scrubber))
+			return;
+		pst_extents_scrubbed(a->extents, s);
+		s->size = 0;
+	}
+	if (pst_extents_dirty(a->extents, PST_SCRUBBER_PIECE, s))
+		pst_scrubber_give(a->scrubber, a->region.base + s->off,
+				  s->size);
 }
 
 static void settle(struct pst_agent *a, uint64_t owner)
 {
-	pst_extents_settle(a->extents, owner, a->scrub ? scrub : NULL, a);
+	if (a->scrub) {
+		pst_extents_settle_dirty(a->extents, owner);
+		scrub(a);
+	} else {
+		pst_extents_settle(a->extents, owner);
+	}
 	pst_tensors_settle(a->tensors, owner);
 }
 
@@ -150,9 +164,11 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 		r = new_models(a);
 	if (!r)
 		r = new_executor(a);
+	if (!r && a->scrub)
+		r = pst_scrubber_start(&a->scrubber);
 	if (r < 0) {
 		pst_agent_done(a);
-		return pst_error_set(err, r, "out of memory");
+		return pst_error_set(err, r, "out of memory or threads");
 	}
 	a->started_ns = pst_now_ns();
 	a->ops->describe(a->backend, a->backend_text, sizeof(a->backend_text));
@@ -184,6 +200,9 @@ int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
 
 void pst_agent_done(struct pst_agent *a)
 {
+	pst_scrubber_stop(a->scrubber);
+	a->scrubber = NULL;
+	a->scrubbing.size = 0;
 	pst_executor_free(a->executor);
 	a->executor = NULL;
 	pst_models_free(a->models);
@@ -245,6 +264,8 @@ void pst_agent_settle_late(struct pst_agent *a)
 	uint32_t i;
 
 	pst_models_settle(a->models);
+	if (a->scrub)
+		scrub(a);
 	/* The next operation was checked when the memory was released already:
 	 * a lane that is never idle does not keep it. */
 	for (i = 0; i < a->limits.max_clients; i++) {

@@ -12,6 +12,7 @@
 #include "guest-agent/measure.h"
 #include "guest-agent/models.h"
 #include "guest-agent/reach.h"
+#include "guest-agent/scrubber.h"
 #include "guest-agent/tensor.h"
 #include "guest-agent/turns.h"
 #include "transport/extent.h"
@@ -90,6 +91,8 @@ struct pst_agent {
 	char backend_text[64];
 	char loop_text[160];
 	struct pst_extents *extents;
+	struct pst_scrubber *scrubber; /* NULL: there is no scrub */
+	struct pst_span scrubbing;     /* that it works on; size 0: nothing */
 	struct pst_tensors *tensors;
 	struct pst_models *models;
 	uint64_t load_due_ns; /* no model is loaded before */
@@ -132,6 +135,13 @@ int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
 
 /* The sessions must be gone. */
 void pst_agent_done(struct pst_agent *a);
+
+/* Whether released memory is being scrubbed; looked at by
+ * pst_agent_settle_late(). */
+static inline bool pst_agent_scrubs(const struct pst_agent *a)
+{
+	return a->scrubbing.size > 0;
+}
 
 /* Gives a free lane to a session. Returns its index, or -EBUSY. */
 int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,

@@ -408,9 +408,11 @@ static uint64_t tick(struct pst_server *s, uint64_t now_ns)
 	pst_agent_settle_late(&s->agent);
 	s->next_tick_ns = late;
 	s->put_off = 0;
-	/* While draining, and while a device does not give up an operation,
-	 * nothing comes that would wake the thread. */
-	if (s->phase != SERVING || pst_executor_stuck_since(s->agent.executor))
+	/* While draining, while a device does not give up an operation, and
+	 * while memory is scrubbed, nothing comes that would wake the thread.
+	 */
+	if (s->phase != SERVING || pst_agent_scrubs(&s->agent) ||
+	    pst_executor_stuck_since(s->agent.executor))
 		return due < late ? due : late;
 	return due;
 }

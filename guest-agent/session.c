@@ -12,6 +12,11 @@
 #include "transport/frame.h"
 #include "transport/util.h"
 
+/* A lease waits for memory that is being scrubbed, */
+#define SCRUB_NS (5 * PST_NS_PER_S)
+/* looking this often. */
+#define SCRUB_LOOK_NS PST_NS_PER_MS
+
 int pst_session_new(struct pst_agent *a, const struct pst_session_io *io,
 		    bool pass_fd, struct pst_session **ret)
 {
@@ -235,12 +240,26 @@ static void hand_out(struct pst_session *s, const struct pst_frame *to,
 	pst_session_reply(s, to, &l, sizeof(l));
 }
 
-static void lease(struct pst_session *s, const struct pst_frame *to,
-		  uint64_t size)
+static void no_room(struct pst_session *s, const struct pst_frame *to,
+		    uint64_t size)
+{
+	struct pst_extents_stats st;
+
+	pst_extents_stats(s->agent->extents, &st);
+	pst_session_fail(s, to, PST_WIRE_ENOSPC,
+			 "no room for %llu bytes: the arena has %llu, the "
+			 "longest free run is %llu",
+			 (unsigned long long)size, (unsigned long long)st.total,
+			 (unsigned long long)st.largest_free);
+}
+
+/* Answers LEASE. Returns false when it has to wait for what is being
+ * scrubbed. */
+static bool lease(struct pst_session *s, const struct pst_frame *to,
+		  uint64_t size, bool may_wait)
 {
 	struct pst_agent *a = s->agent;
 	const uint64_t held = pst_extents_leased(a->extents, s->id);
-	struct pst_extents_stats st;
 	struct pst_span span;
 	bool never = size > PST_WIRE_MAX_FILE ||
 		     pst_round_up(size, PST_WIRE_UNIT) > a->limits.max_lease;
@@ -253,49 +272,52 @@ static void lease(struct pst_session *s, const struct pst_frame *to,
 			"the limit of %llu for one session (--max-lease)",
 			(unsigned long long)size, (unsigned long long)held,
 			(unsigned long long)a->limits.max_lease);
-		return;
+		return true;
 	}
 	switch (pst_extents_lease(a->extents, s->id, size, &span)) {
 	case 0:
 		hand_out(s, to, &span);
-		return;
+		return true;
 	case -EINVAL:
 		pst_session_fail(s, to, PST_WIRE_EINVAL,
 				 "a lease of 0 bytes was asked for");
-		return;
+		return true;
 	default:
-		pst_extents_stats(a->extents, &st);
-		pst_session_fail(
-			s, to, PST_WIRE_ENOSPC,
-			"no room for %llu bytes: the arena has %llu, the "
-			"longest free run is %llu",
-			(unsigned long long)size, (unsigned long long)st.total,
-			(unsigned long long)st.largest_free);
+		if (may_wait && pst_agent_scrubs(a))
+			return false;
+		no_room(s, to, size);
+		return true;
 	}
 }
 
 static void on_lease(struct pst_session *s, const struct pst_frame *f,
 		     const struct pst_wire_lease *l, uint64_t now_ns)
 {
+	const uint64_t settled_ns = s->agent->settled_ns;
+
 	if (s->lane == NO_LANE) {
 		pst_session_fail(s, f, PST_WIRE_EINVAL,
 				 "a control-only session holds no extents");
 		return;
 	}
-	if (now_ns >= s->agent->settled_ns) {
-		lease(s, f, l->size);
+	if (now_ns >= settled_ns && s->n_held == 0 &&
+	    lease(s, f, l->size, true))
 		return;
-	}
-	/* Clients of the former epoch may still write (claim.h). */
+	/* Clients of the former epoch may still write (claim.h), or memory is
+	 * being scrubbed. */
 	if (s->n_held == N_HELD) {
-		pst_session_fail(
-			s, f, PST_WIRE_EBUSY,
-			"%u leases wait already for the arena to settle "
-			"after a restart",
-			N_HELD);
+		pst_session_fail(s, f, PST_WIRE_EBUSY,
+				 "%u leases wait already for the arena to "
+				 "settle",
+				 N_HELD);
 		return;
 	}
-	s->held[s->n_held++] = (struct held){f->seq, l->size};
+	s->held[s->n_held++] = (struct held){
+		.seq = f->seq,
+		.size = l->size,
+		.until_ns =
+			(now_ns > settled_ns ? now_ns : settled_ns) + SCRUB_NS,
+	};
 }
 
 static void on_release(struct pst_session *s, const struct pst_frame *f,
@@ -428,17 +450,21 @@ void pst_session_frame(struct pst_session *s, const struct pst_frame *f,
 static uint64_t tick_leases(struct pst_session *s, uint64_t now_ns)
 {
 	struct pst_frame to = {.type = PST_WIRE_LEASE};
-	unsigned int i;
+	struct held next;
 
-	if (s->n_held == 0)
-		return UINT64_MAX;
-	if (now_ns < s->agent->settled_ns)
+	if (s->n_held && now_ns < s->agent->settled_ns)
 		return s->agent->settled_ns;
-	for (i = 0; i < s->n_held; i++) {
-		to.seq = s->held[i].seq;
-		lease(s, &to, s->held[i].size);
+	while (s->n_held) {
+		next = s->held[0];
+		to.seq = next.seq;
+		if (!lease(s, &to, next.size, now_ns < next.until_ns))
+			return now_ns + SCRUB_LOOK_NS;
+		/* The reply may have ended the session. */
+		if (!s->n_held)
+			break;
+		s->n_held--;
+		memmove(s->held, s->held + 1, s->n_held * sizeof(s->held[0]));
 	}
-	s->n_held = 0;
 	return UINT64_MAX;
 }
 

@@ -8,7 +8,8 @@
 #include "transport/frame.h"
 #include "transport/util.h"
 
-/* LEASE requests that one session may have waiting for a settled arena. */
+/* LEASE requests that one session may have waiting for a settled arena, or for
+ * memory that is being scrubbed. */
 #define N_HELD 16U
 /* MODEL_LOAD requests that one session may have waiting for their turn. */
 #define N_LOADS 8U
@@ -18,6 +19,7 @@
 struct held {
 	uint32_t seq;
 	uint64_t size;
+	uint64_t until_ns; /* for scrubbed memory */
 };
 
 struct held_load {

@@ -13,14 +13,18 @@
  * path. An extent is the run of units that starts with first set.
  */
 struct unit {
-	uint64_t owner; /* 0: free */
+	uint64_t owner; /* 0: free; DIRTY */
 	bool first;
 	bool quarantined;
 };
 
+/* No session's: has to be scrubbed. */
+#define DIRTY UINT64_MAX
+
 struct pst_extents {
 	uint64_t off;
 	uint64_t n;
+	uint64_t n_dirty;
 	uint64_t changes;
 	struct unit unit[];
 };
@@ -137,27 +141,62 @@ uint64_t pst_extents_release_owner(struct pst_extents *e, uint64_t owner)
 	return moved;
 }
 
-void pst_extents_settle(struct pst_extents *e, uint64_t owner,
-			void (*each)(void *arg, const struct pst_span *span),
-			void *arg)
+/* Owner becomes nobody, or DIRTY. */
+static void settle(struct pst_extents *e, uint64_t owner, uint64_t next)
 {
-	struct pst_span span;
-	uint64_t i, n;
+	uint64_t i;
 
 	if (owner == 0)
 		return;
-	for (i = 0; i < e->n; i += n) {
-		n = 1;
+	for (i = 0; i < e->n; i++) {
 		if (e->unit[i].owner != owner || !e->unit[i].quarantined)
 			continue;
-		n = extent_units(e, i);
-		span.off = e->off + i * PST_WIRE_UNIT;
-		span.size = n * PST_WIRE_UNIT;
-		if (each)
-			each(arg, &span);
-		set_run(e, i, n, 0);
-		e->unit[i].first = false;
+		e->unit[i] = (struct unit){
+			.owner = next,
+			.quarantined = next == DIRTY,
+		};
+		e->n_dirty += next == DIRTY;
 	}
+}
+
+void pst_extents_settle(struct pst_extents *e, uint64_t owner)
+{
+	settle(e, owner, 0);
+}
+
+void pst_extents_settle_dirty(struct pst_extents *e, uint64_t owner)
+{
+	settle(e, owner, DIRTY);
+}
+
+bool pst_extents_dirty(const struct pst_extents *e, uint64_t max,
+		       struct pst_span *ret)
+{
+	uint64_t i, n = 0;
+
+	if (e->n_dirty == 0)
+		return false;
+	for (i = 0; e->unit[i].owner != DIRTY; i++)
+		;
+	while (i + n < e->n && e->unit[i + n].owner == DIRTY &&
+	       n < max / PST_WIRE_UNIT)
+		n++;
+	*ret = (struct pst_span){
+		.off = e->off + i * PST_WIRE_UNIT,
+		.size = n * PST_WIRE_UNIT,
+	};
+	return true;
+}
+
+void pst_extents_scrubbed(struct pst_extents *e, const struct pst_span *span)
+{
+	const uint64_t at = (span->off - e->off) / PST_WIRE_UNIT;
+	const uint64_t n = span->size / PST_WIRE_UNIT;
+	uint64_t i;
+
+	for (i = at; i < at + n; i++)
+		e->unit[i] = (struct unit){0};
+	e->n_dirty -= n;
 }
 
 bool pst_extents_holds(const struct pst_extents *e, uint64_t owner,

@@ -44,10 +44,20 @@ int pst_extents_release(struct pst_extents *e, uint64_t owner,
 uint64_t pst_extents_release_owner(struct pst_extents *e, uint64_t owner);
 
 /* Quarantined units that were owner's become free: nothing can write to them
- * any more. Calls each() (may be NULL) for every span first, to scrub it. */
-void pst_extents_settle(struct pst_extents *e, uint64_t owner,
-			void (*each)(void *arg, const struct pst_span *span),
-			void *arg);
+ * any more. */
+void pst_extents_settle(struct pst_extents *e, uint64_t owner);
+
+/* The same, but they have to be scrubbed first: they are nobody's, and stay in
+ * quarantine until pst_extents_scrubbed(). */
+void pst_extents_settle_dirty(struct pst_extents *e, uint64_t owner);
+
+/* A run of units that have to be scrubbed, of at most max bytes (a multiple of
+ * PST_WIRE_UNIT). Returns false when there are none. */
+bool pst_extents_dirty(const struct pst_extents *e, uint64_t max,
+		       struct pst_span *ret);
+
+/* Such a run becomes free. */
+void pst_extents_scrubbed(struct pst_extents *e, const struct pst_span *span);
 
 /* Whether owner's live extents cover all of span (it may cross from one
  * extent into an adjacent one of the same owner). */

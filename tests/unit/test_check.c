@@ -105,7 +105,7 @@ START_TEST(a_product_is_refused_once_its_owners_memory_was_taken)
 	ck_assert_int_eq(check(&s), 0);
 	pst_extents_release_owner(extents, OWNER);
 	ck_assert_int_eq(check(&s), -EFAULT);
-	pst_extents_settle(extents, OWNER, NULL, NULL);
+	pst_extents_settle(extents, OWNER);
 	/* The same memory for somebody else. */
 	ck_assert_int_eq(pst_extents_lease(extents, OWNER + 1, 1, &span), 0);
 	ck_assert_int_eq(check(&s), -EFAULT);

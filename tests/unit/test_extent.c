@@ -63,9 +63,9 @@ START_TEST(a_full_arena_says_so_and_leases_again_only_after_settling)
 	pst_extents_stats(e, &st);
 	ck_assert_uint_eq(st.quarantined, 8 * U);
 	ck_assert_uint_eq(st.leased, 0);
-	pst_extents_settle(e, 2, NULL, NULL);
+	pst_extents_settle(e, 2);
 	ck_assert_int_eq(pst_extents_lease(e, 2, 1, &one), -ENOSPC);
-	pst_extents_settle(e, 1, NULL, NULL);
+	pst_extents_settle(e, 1);
 	ck_assert_int_eq(pst_extents_lease(e, 2, 8 * U, &one), 0);
 }
 END_TEST
@@ -111,15 +111,11 @@ START_TEST(holding_means_every_byte)
 }
 END_TEST
 
-static void count(void *arg, const struct pst_span *span)
+START_TEST(what_a_dead_owner_had_is_nobodys_until_it_is_scrubbed)
 {
-	*(uint64_t *)arg += span->size;
-}
-
-START_TEST(a_dead_owner_loses_all_and_each_extent_is_shown_for_scrubbing)
-{
-	struct pst_span s;
+	struct pst_extents_stats st;
 	uint64_t scrubbed = 0;
+	struct pst_span s;
 
 	ck_assert_int_eq(pst_extents_lease(e, 1, U, &s), 0);
 	ck_assert_int_eq(pst_extents_lease(e, 2, U, &s), 0);
@@ -127,9 +123,22 @@ START_TEST(a_dead_owner_loses_all_and_each_extent_is_shown_for_scrubbing)
 	ck_assert_uint_eq(pst_extents_leased(e, 1), 3 * U);
 	ck_assert_uint_eq(pst_extents_release_owner(e, 1), 3 * U);
 	ck_assert_uint_eq(pst_extents_leased(e, 1), 0);
-	pst_extents_settle(e, 1, count, &scrubbed);
+	ck_assert(!pst_extents_dirty(e, 2 * U, &s));
+	pst_extents_settle_dirty(e, 1);
+	pst_extents_settle(e, 1);
+	pst_extents_stats(e, &st);
+	ck_assert_uint_eq(st.quarantined, 3 * U);
+	while (pst_extents_dirty(e, U, &s)) {
+		ck_assert_uint_eq(s.size, U);
+		ck_assert(!pst_extents_holds(e, UINT64_MAX, &s));
+		pst_extents_scrubbed(e, &s);
+		scrubbed += s.size;
+	}
 	ck_assert_uint_eq(scrubbed, 3 * U);
 	ck_assert_uint_eq(pst_extents_leased(e, 2), U);
+	pst_extents_stats(e, &st);
+	ck_assert_uint_eq(st.quarantined, 0);
+	ck_assert_uint_eq(st.leased, U);
 }
 END_TEST
 
@@ -158,7 +167,7 @@ START_TEST(random_leases_agree_with_a_plain_model)
 			ck_assert_int_eq(
 				pst_extents_release(e, held_owner[i], &held[i]),
 				0);
-			pst_extents_settle(e, held_owner[i], NULL, NULL);
+			pst_extents_settle(e, held_owner[i]);
 			for (j = 0; j < held[i].size / U; j++)
 				owner[held[i].off / U - 1 + j] = 0;
 			held[i] = held[--n];
@@ -177,9 +186,8 @@ static void add(TCase *tc)
 		tc, a_full_arena_says_so_and_leases_again_only_after_settling);
 	tcase_add_test(tc, only_the_holder_releases_and_only_the_whole_extent);
 	tcase_add_test(tc, holding_means_every_byte);
-	tcase_add_test(
-		tc,
-		a_dead_owner_loses_all_and_each_extent_is_shown_for_scrubbing);
+	tcase_add_test(tc,
+		       what_a_dead_owner_had_is_nobodys_until_it_is_scrubbed);
 	tcase_add_test(tc, random_leases_agree_with_a_plain_model);
 }
 

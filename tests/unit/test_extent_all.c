@@ -132,7 +132,7 @@ static void settle(struct pst_extents *e, struct model *m, const struct act *a)
 {
 	unsigned int i;
 
-	pst_extents_settle(e, a->owner, NULL, NULL);
+	pst_extents_settle(e, a->owner);
 	for (i = 0; i < UNITS; i++)
 		if (m->at[i].owner == a->owner && m->at[i].quarantined)
 			memset(&m->at[i], 0, sizeof(m->at[i]));

@@ -236,6 +236,74 @@ START_TEST(what_runs_keeps_released_memory_in_quarantine)
 }
 END_TEST
 
+START_TEST(released_memory_is_scrubbed_by_another_thread_and_leased_then)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	const uint64_t size = FIXTURE_ARENA - PST_WIRE_UNIT;
+	struct pst_extents_stats st;
+	struct pst_wire_lease l;
+	struct pst_frame f;
+	uint64_t i, bad = 0;
+	int looks;
+
+	fix.agent.scrub = true;
+	ck_assert_int_eq(pst_scrubber_start(&fix.agent.scrubber), 0);
+	open_session(0, 0);
+	open_session(1, 0);
+	ask_lease(0, 1, size, S);
+	l = get_lease(0);
+	memset(base + l.off, 0xff, l.size);
+	if (_i) {
+		pst_session_end(peer[0].session);
+	} else {
+		fixture_feed(&peer[0], PST_WIRE_RELEASE, 2, &l, sizeof(l), S);
+		expect_frame(0, PST_WIRE_RELEASE, PST_WIRE_OK);
+	}
+	/* Whatever the thread does: this one has not waited for it. */
+	pst_extents_stats(fix.agent.extents, &st);
+	ck_assert_uint_eq(st.quarantined, l.size);
+	ask_lease(1, 1, size, S);
+	ck_assert_int_eq(fixture_recv(&peer[1], &f), 0);
+	for (looks = 0; pst_agent_scrubs(&fix.agent); looks++) {
+		ck_assert_int_lt(looks, 10000);
+		nanosleep(&nap, NULL);
+		pst_agent_settle_late(&fix.agent);
+	}
+	ck_assert_uint_eq(pst_session_tick(peer[1].session, S + 1), UINT64_MAX);
+	l = get_lease(1);
+	for (i = 0; i < l.size; i++)
+		bad += base[l.off + i] != 0;
+	ck_assert_uint_eq(bad, 0);
+	fix.agent.scrub = false;
+}
+END_TEST
+
+START_TEST(a_lease_waits_for_scrubbed_memory_no_longer_than_five_seconds)
+{
+	struct pst_wire_lease l;
+	struct pst_frame f;
+
+	open_session(0, 0);
+	ask_lease(0, 1, PST_WIRE_UNIT, S);
+	l = get_lease(0);
+	/* As if it never came to an end. */
+	fix.agent.scrubbing = (struct pst_span){l.off, l.size};
+	ask_lease(0, 2, FIXTURE_ARENA - PST_WIRE_UNIT, S);
+	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_ELIMIT);
+	open_session(1, 0);
+	ask_lease(1, 1, FIXTURE_ARENA - PST_WIRE_UNIT, S);
+	(void)get_lease(1);
+	ask_lease(0, 3, PST_WIRE_UNIT, S);
+	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
+	ck_assert_uint_lt(pst_session_tick(peer[0].session, 6 * S - 1),
+			  6 * S + S);
+	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
+	pst_session_tick(peer[0].session, 6 * S);
+	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_ENOSPC);
+	fix.agent.scrubbing.size = 0;
+}
+END_TEST
+
 START_TEST(a_dead_sessions_memory_is_nobodys_until_the_device_lets_go)
 {
 	struct pst_extents_stats st;
@@ -618,6 +686,13 @@ static void add(TCase *tc)
 		leases_wait_for_an_arena_that_settles_and_then_come_in_order);
 	tcase_add_test(
 		tc, an_extent_for_which_there_is_no_memory_is_not_handed_out);
+	tcase_add_loop_test(
+		tc,
+		released_memory_is_scrubbed_by_another_thread_and_leased_then,
+		0, 2);
+	tcase_add_test(
+		tc,
+		a_lease_waits_for_scrubbed_memory_no_longer_than_five_seconds);
 	tcase_add_test(tc, what_runs_keeps_released_memory_in_quarantine);
 	tcase_add_test(
 		tc, a_dead_sessions_memory_is_nobodys_until_the_device_lets_go);
