@@ -34,6 +34,12 @@ chmod 666 "$tmp/penstock-other"
 refuse "a region that everybody can write is refused" 1 "everybody" \
 	"$penstock" ping -e "unix://$tmp/sock?region=$tmp/penstock-other"
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+	chmod 660 "$tmp/penstock-other"
+	chown 65534 "$tmp/penstock-other"
+	refuse "a region of another user is refused" 1 "belongs to" \
+		"$penstock" ping -e "unix://$tmp/sock?region=$tmp/penstock-other"
+	refuse "by an agent too" 1 "belongs to" "$agent" --backend cpu \
+		--listen "unix:$tmp/sock2" --region "file:$tmp/penstock-other"
 	chmod 755 "$tmp"
 	chmod 666 "$tmp/sock"
 	refuse "no permission on the region is told" 1 "Permission denied" \
