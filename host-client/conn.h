@@ -167,13 +167,13 @@ static inline void pst_lock(struct pst *c)
 }
 
 /* Ends a session that has failed; in session.c. */
-void pst_session_end(struct pst *c);
+void pst_session_lose(struct pst *c);
 
 /* Where a failure is acted upon: by the outermost caller only. */
 static inline void pst_session_settle(struct pst *c)
 {
 	if (c->failed)
-		pst_session_end(c);
+		pst_session_lose(c);
 }
 
 /* No failure stays behind: with the lock held nobody falls asleep over it. */
@@ -386,6 +386,12 @@ void pst_buffers_detach(struct pst *c);
 void pst_record_unref(struct pst *c, struct pst_record *rec);
 
 /* ---- tensor.c ---- */
+
+/* pst_tensor_create() that waits until deadline_ns at most; without the
+ * lock. */
+PST_MUST_USE int pst_tensor_create_until(struct pst *c, uint64_t size,
+					 uint64_t deadline_ns,
+					 uint64_t *ret_tensor);
 
 /* The live tensor of an id. -ENOENT, -ESTALE with a sentence that begins with
  * what. */

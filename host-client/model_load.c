@@ -167,7 +167,10 @@ static int load_data(struct load *l, struct pst_error *err)
 
 	if (!buf)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	r = failed(l, pst_tensor_create(l->c, l->data_size, &l->tensor), err);
+	r = failed(l,
+		   pst_tensor_create_until(l->c, l->data_size, l->deadline_ns,
+					   &l->tensor),
+		   err);
 	for (done = 0; !r && done < l->data_size; done += n) {
 		n = l->data_size - done < piece ? l->data_size - done : piece;
 		r = read_all(l, buf, n, l->header_size + done, err);

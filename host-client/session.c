@@ -134,7 +134,7 @@ static void end_operations(struct pst *c, int code)
 
 /* Pending operations complete with the failure's code, buffers become stale
  * and private, sleepers wake. */
-void pst_session_end(struct pst *c)
+void pst_session_lose(struct pst *c)
 {
 	const int code = c->failed;
 

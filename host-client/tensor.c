@@ -94,10 +94,11 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	return 0;
 }
 
-static int create(struct pst *c, uint64_t size, uint64_t *ret_id,
-		  struct pst_error *err)
+static int create(struct pst *c, uint64_t size, uint64_t deadline_ns,
+		  uint64_t *ret_id, struct pst_error *err)
 {
-	const uint64_t deadline = pst_control_deadline(c);
+	const uint64_t max = pst_control_deadline(c);
+	const uint64_t deadline = deadline_ns < max ? deadline_ns : max;
 	int r, i;
 
 	if (c->control_only)
@@ -116,7 +117,8 @@ static int create(struct pst *c, uint64_t size, uint64_t *ret_id,
 	return r;
 }
 
-int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor)
+int pst_tensor_create_until(struct pst *c, uint64_t size, uint64_t deadline_ns,
+			    uint64_t *ret_tensor)
 {
 	struct pst_error err = {0};
 	int r;
@@ -124,9 +126,14 @@ int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	r = create(c, size, ret_tensor, &err);
+	r = create(c, size, deadline_ns, ret_tensor, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
+}
+
+int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor)
+{
+	return pst_tensor_create_until(c, size, UINT64_MAX, ret_tensor);
 }
 
 int pst_tensor_destroy(struct pst *c, uint64_t tensor)
