@@ -14,6 +14,9 @@
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+/* Mutations in make check, where a target is slow enough to say so. */
+extern const unsigned long fuzz_rounds __attribute__((weak));
+
 /* A rule that must hold for every input, whatever NDEBUG says. */
 #define FUZZ_CHECK(condition)                                                  \
 	do {                                                                   \

@@ -8,7 +8,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#define FILES_MAX 256
+#define FILES_MAX 1024
 #define INPUT_MAX (256U << 10)
 #define ROUNDS    20000UL
 /* A target that hangs is killed, and the test fails. */
@@ -219,7 +219,10 @@ int main(int argc, char **argv)
 	printf("ok 1 - the %zu files of the corpus hold to the rules\n",
 	       n_corpus);
 	fflush(stdout);
-	mutations(rounds ? strtoul(rounds, NULL, 10) : ROUNDS);
+	if (rounds)
+		mutations(strtoul(rounds, NULL, 10));
+	else
+		mutations(&fuzz_rounds ? fuzz_rounds : ROUNDS);
 	printf("ok 2 - %lu mutations of them do, too\n", fuzz_round);
 	for (i = 0; i < n_corpus; i++)
 		free(corpus[i].data);
