@@ -303,21 +303,31 @@ int pst_agent_nonce_acquire(struct pst_agent *a,
 			    uint8_t ret[PST_WIRE_NONCE_SIZE])
 {
 	struct pst_wire_nonce *slots = pst_region_header(&a->region)->nonce;
+	struct pst_agent_nonce *nonce;
 	uint32_t i;
 	int r;
 
 	for (i = 0; i < PST_WIRE_NONCE_SLOTS; i++)
 		if (!(a->nonce_used >> i & 1))
 			break;
-	if (i == PST_WIRE_NONCE_SLOTS)
-		return -EBUSY;
-	r = pst_random(ret, PST_WIRE_NONCE_SIZE);
-	if (r < 0)
-		return r;
-	pst_shm_write(slots[i].bytes, ret, PST_WIRE_NONCE_SIZE);
-	/* Before CHALLENGE names the slot; the socket orders the rest. */
-	pst_shm_store_fence();
-	a->nonce_used |= 1U << i;
+	if (i == PST_WIRE_NONCE_SLOTS) {
+		i = a->nonce_last;
+		nonce = &a->nonces[i];
+	} else {
+		nonce = &a->nonces[i];
+		r = pst_random(nonce->bytes, sizeof(nonce->bytes));
+		if (r < 0)
+			return r;
+		pst_shm_write(slots[i].bytes, nonce->bytes,
+			      sizeof(nonce->bytes));
+		/* Before CHALLENGE names the slot; the socket orders the
+		 * rest. */
+		pst_shm_store_fence();
+		a->nonce_used |= 1U << i;
+		a->nonce_last = i;
+	}
+	nonce->n_users++;
+	memcpy(ret, nonce->bytes, sizeof(nonce->bytes));
 	return (int)i;
 }
 
@@ -326,6 +336,9 @@ void pst_agent_nonce_release(struct pst_agent *a, uint32_t slot)
 	static const struct pst_wire_nonce zero;
 	struct pst_wire_nonce *slots = pst_region_header(&a->region)->nonce;
 
+	if (--a->nonces[slot].n_users > 0)
+		return;
 	pst_shm_write(&slots[slot], &zero, sizeof(zero));
+	a->nonces[slot] = (struct pst_agent_nonce){0};
 	a->nonce_used &= ~(1U << slot);
 }

@@ -70,6 +70,12 @@ struct pst_agent_lane {
 	uint64_t settle_after;
 };
 
+/* What a nonce slot has, and how many connections it was named to. */
+struct pst_agent_nonce {
+	unsigned int n_users;
+	uint8_t bytes[PST_WIRE_NONCE_SIZE];
+};
+
 /* Owned by the server; one thread. */
 struct pst_agent {
 	struct pst_region region;
@@ -102,7 +108,9 @@ struct pst_agent {
 	unsigned int n_sessions; /* after HELLO */
 	unsigned int n_control;  /* of those, without a lane */
 	uint32_t nonce_used;     /* bit a slot */
-	uint64_t wake_gen;       /* private copy of header.agent_wake */
+	uint32_t nonce_last;     /* filled last */
+	struct pst_agent_nonce nonces[PST_WIRE_NONCE_SLOTS];
+	uint64_t wake_gen; /* private copy of header.agent_wake */
 	struct pst_agent_lane lanes[PST_WIRE_MAX_LANES];
 	struct pst_counters counters;
 	/* One frame on its way out. */
@@ -166,12 +174,18 @@ void pst_agent_settle_late(struct pst_agent *a);
 int pst_agent_back(struct pst_agent *a, const struct pst_span *span,
 		   struct pst_error *err);
 
-/* A nonce slot filled with random bytes, which also go to ret. Returns its
- * index, -EBUSY (all in use), -errno of getrandom. */
+/*
+ * A nonce slot filled with random bytes, which also go to ret. A free one;
+ * when there is none, the one that was filled last, as it is: the bytes prove
+ * that their reader maps the region, and are sent to nobody. Since only that
+ * one gets new users, another is free once its users are gone, and no bytes
+ * stay longer than two handshakes may take. Returns its index, -errno of
+ * getrandom.
+ */
 int pst_agent_nonce_acquire(struct pst_agent *a,
 			    uint8_t ret[PST_WIRE_NONCE_SIZE]);
 
-/* Wipes a slot. */
+/* One user less; the last one wipes the slot. */
 void pst_agent_nonce_release(struct pst_agent *a, uint32_t slot);
 
 #endif

@@ -208,8 +208,9 @@ static int open_loop(struct pst_server *s, const struct pst_server_config *c,
 	snprintf(a->loop_text, sizeof(a->loop_text), "%s%s%s",
 		 pst_loop_kind(s->loop) == PST_LOOP_URING ? "io_uring" : "poll",
 		 why[0] ? ": " : "", why);
-	s->conns.agent = a;
-	s->conns.loop = s->loop;
+	r = pst_conns_init(&s->conns, a, s->loop);
+	if (r < 0)
+		return pst_error_set(err, r, "out of memory");
 	memcpy(s->conns.cids, c->cids, sizeof(s->conns.cids));
 	s->conns.n_cids = c->n_cids;
 	return 0;
@@ -350,7 +351,7 @@ void pst_server_close(struct pst_server *s)
 		return;
 	a = &s->agent;
 	if (s->loop) {
-		pst_conns_close_all(&s->conns);
+		pst_conns_done(&s->conns);
 		close_listeners(s);
 		pst_loop_remove(s->loop, s->stop_src);
 		pst_loop_close(s->loop);

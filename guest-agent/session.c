@@ -210,9 +210,8 @@ void pst_session_challenge(struct pst_session *s, uint64_t now_ns)
 	int slot = pst_agent_nonce_acquire(a, s->nonce);
 
 	if (slot < 0) {
-		a->counters.rejected_full++;
-		pst_session_refuse(s, PST_WIRE_EBUSY,
-				   "too many connections wait for HELLO");
+		pst_session_refuse(s, PST_WIRE_EIO,
+				   "no random bytes for a nonce");
 		return;
 	}
 	s->slot = c.nonce_slot = (uint32_t)slot;

@@ -50,7 +50,7 @@ void pst_session_free(struct pst_session *s);
 
 enum pst_session_state pst_session_state(const struct pst_session *s);
 
-/* Fills a nonce slot and sends CHALLENGE; without a free slot ERROR, and the
+/* Fills a nonce slot and sends CHALLENGE; without random bytes ERROR, and the
  * session is CLOSED. */
 void pst_session_challenge(struct pst_session *s, uint64_t now_ns);
 

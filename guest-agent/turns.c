@@ -10,6 +10,9 @@
 #define FIRST_SIZE 512U
 /* An empty buffer above this size is given back. */
 #define KEEP_SIZE 4096U
+/* Who has not said HELLO keeps no more than that. */
+#define HELLO_FRAME                                                            \
+	(sizeof(struct pst_wire_frame) + sizeof(struct pst_wire_hello))
 /*
  * After a costly frame the next one waits as long as it took, times this less
  * one: that of any session, and any frame of the same one. A session that is
@@ -196,6 +199,10 @@ static bool next_frame(struct pst_session *s, uint64_t *now_ns)
 			     &err);
 	if (r < 0)
 		pst_session_break(s, pst_status_from_errno((int)r), err.text);
+	else if (r == 0 && s->state == PST_SESSION_WAITING &&
+		 s->in_len >= HELLO_FRAME)
+		pst_session_break(s, PST_WIRE_EPROTO,
+				  "a frame longer than HELLO before HELLO");
 	if (r <= 0)
 		return false;
 	s->rest_until_ns = reads_nothing(s, start_ns)

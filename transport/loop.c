@@ -13,6 +13,10 @@
 /* How long a listener rests when there are no descriptors: long enough not to
  * spin, short enough for a client's time limit. */
 #define PAUSE_NS (50 * PST_NS_PER_MS)
+/* Connections that a listener takes in one round: many, so that a full queue
+ * has room again for those that wait beside it; not so many that streams
+ * wait. */
+#define ACCEPT_MOST 16U
 
 #define source_of(l) ((struct pst_source *)(void *)(l))
 static_assert(offsetof(struct pst_source, link) == 0, "for source_of()");
@@ -171,14 +175,16 @@ void pst_loop_remove(struct pst_loop *loop, struct pst_source *src)
 		reap(loop);
 }
 
-void pst_loop_give_fd(struct pst_loop *loop, struct pst_source *src, int fd)
+/* A listener rests until then; 0: it does not. */
+static void rest(struct pst_loop *loop, struct pst_source *src,
+		 uint64_t until_ns)
 {
-	if (src->removed) {
-		pst_close_fd(fd);
+	if (!until_ns || src->removed)
 		return;
-	}
-	loop->n_calls++;
-	src->fn.accept(src->arg, fd);
+	if (!src->paused_until_ns)
+		loop->n_paused++;
+	if (until_ns > src->paused_until_ns)
+		src->paused_until_ns = until_ns;
 }
 
 void pst_loop_give_data(struct pst_loop *loop, struct pst_source *src,
@@ -200,25 +206,30 @@ void pst_loop_give_ready(struct pst_loop *loop, struct pst_source *src)
 	src->fn.ready(src->arg);
 }
 
-bool pst_loop_accept_failed(struct pst_loop *loop, struct pst_source *src,
-			    int err)
+/* Whether accept4() says that there is nobody, or not yet, or no more. */
+static bool is_nobody(int err)
 {
-	if (err == EAGAIN || err == EINTR || err == ECONNABORTED ||
-	    err == EPROTO)
-		return false;
-	src->paused_until_ns = pst_now_ns() + PAUSE_NS;
-	loop->n_paused++;
-	return true;
+	return err == EAGAIN || err == EINTR || err == ECONNABORTED ||
+	       err == EPROTO;
 }
 
 static void read_listener(struct pst_loop *loop, struct pst_source *src)
 {
-	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	unsigned int i;
+	int fd;
 
-	if (fd >= 0)
-		pst_loop_give_fd(loop, src, fd);
-	else
-		(void)pst_loop_accept_failed(loop, src, errno);
+	for (i = 0; i < ACCEPT_MOST; i++) {
+		fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0) {
+			if (!is_nobody(errno))
+				rest(loop, src, pst_now_ns() + PAUSE_NS);
+			return;
+		}
+		loop->n_calls++;
+		rest(loop, src, src->fn.accept(src->arg, fd));
+		if (src->removed || src->paused_until_ns)
+			return;
+	}
 }
 
 static void read_stream(struct pst_loop *loop, struct pst_source *src)

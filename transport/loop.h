@@ -14,20 +14,23 @@
  * remove sources, their own too: after pst_loop_remove() no callback of that
  * source runs again. Received bytes lie in the loop's own buffers and are
  * valid during the callback only. No source can starve the rest: each gets at
- * most one callback of 8 KiB a round.
+ * most one callback of 8 KiB a round, a listener 16 connections.
  *
- * io_uring: multishot accept (5.19) and multishot receive with provided
- * buffers (6.0) where the kernel has them, single-shot otherwise; sends are
- * plain non-blocking send(2) and, when the socket is full, a queue in the
- * loop. IORING_OP_SEND_ZC is never used (CVE-2026-53365).
+ * io_uring: multishot receive with provided buffers where the kernel has it
+ * (6.0), single-shot otherwise. Listeners are polled: a multishot accept could
+ * not be told to rest before it has taken more. Sends are plain non-blocking
+ * send(2) and, when the socket is full, a queue in the loop. IORING_OP_SEND_ZC
+ * is never used (CVE-2026-53365).
  */
 struct pst_loop;
 struct pst_source;
 
 enum pst_loop_kind { PST_LOOP_AUTO, PST_LOOP_URING, PST_LOOP_POLL };
 
-/* A new connection; the callee owns fd (non-blocking, close-on-exec). */
-typedef void pst_loop_accept_fn(void *arg, int fd);
+/* A new connection; the callee owns fd (non-blocking, close-on-exec). Returns
+ * 0, or the pst_now_ns() time until which the listener rests: whoever connects
+ * meanwhile waits in the kernel. */
+typedef uint64_t pst_loop_accept_fn(void *arg, int fd);
 
 /*
  * n > 0: bytes arrived. n == 0: the peer closed. n < 0: -errno. After 0 or an

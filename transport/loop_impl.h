@@ -54,7 +54,7 @@ enum pst_source_type {
 };
 
 /* What a source's input request in the ring is. */
-enum pst_uring_in { PST_URING_POLL, PST_URING_ACCEPT, PST_URING_RECV };
+enum pst_uring_in { PST_URING_POLL, PST_URING_RECV };
 
 /* The io_uring implementation's part of a source. */
 struct pst_uring_source {
@@ -83,7 +83,7 @@ struct pst_source {
 	bool removed;
 	bool held;                /* gives nothing */
 	bool ended;               /* end of stream or an error was reported */
-	uint64_t paused_until_ns; /* a listener without descriptors; 0: not */
+	uint64_t paused_until_ns; /* a listener that rests; 0: it does not */
 	int send_err;             /* what every further send returns */
 	uint8_t *queue;           /* bytes to send are [queue + off, +len) */
 	size_t queue_off, queue_len, queue_size;
@@ -127,7 +127,7 @@ extern const struct pst_loop_ops pst_loop_poll_ops;
 extern const struct pst_loop_ops pst_loop_uring_ops;
 
 /*
- * What a readable descriptor means, by type: one accept, one receive into
+ * What a readable descriptor means, by type: some accepts, one receive into
  * loop->buf, or the ready callback. For callers that know it to be readable
  * or broken; does nothing if it is neither.
  */
@@ -137,16 +137,9 @@ void pst_loop_readable(struct pst_loop *loop, struct pst_source *src);
  * and what it does not take now is dropped. */
 void pst_loop_flush(struct pst_loop *loop, struct pst_source *src, bool broken);
 
-/* Make the callbacks, unless the source was removed; fd is closed then. */
-void pst_loop_give_fd(struct pst_loop *loop, struct pst_source *src, int fd);
+/* Make the callbacks, unless the source was removed. */
 void pst_loop_give_data(struct pst_loop *loop, struct pst_source *src,
 			const uint8_t *buf, int64_t n);
 void pst_loop_give_ready(struct pst_loop *loop, struct pst_source *src);
-
-/* accept failed with errno value err: unless the connection was to blame, the
- * listener rests for a while (it found no descriptor or memory). Returns
- * whether it does. */
-bool pst_loop_accept_failed(struct pst_loop *loop, struct pst_source *src,
-			    int err);
 
 #endif

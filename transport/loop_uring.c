@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The event loop over io_uring: multishot accept and receive where the kernel
- * has them, one-shot polls where it does not. */
+/* The event loop over io_uring: multishot receive where the kernel has it,
+ * one-shot polls where it does not, and for listeners. */
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -90,11 +90,7 @@ static void arm_in(struct pst_loop *loop, struct pst_source *src)
 		put_off(u, src);
 		return;
 	}
-	if (src->type == PST_SOURCE_LISTENER && multishot) {
-		us->in = PST_URING_ACCEPT;
-		io_uring_prep_multishot_accept(sqe, src->fd, NULL, NULL,
-					       SOCK_CLOEXEC | SOCK_NONBLOCK);
-	} else if (src->type == PST_SOURCE_STREAM && multishot && u->buf_ring) {
+	if (src->type == PST_SOURCE_STREAM && multishot && u->buf_ring) {
 		us->in = PST_URING_RECV;
 		io_uring_prep_recv_multishot(sqe, src->fd, NULL, 0, 0);
 		sqe->flags |= IOSQE_BUFFER_SELECT;
@@ -187,10 +183,6 @@ static void complete_in(struct pst_loop *loop, struct pst_source *src, int res,
 		else
 			push_received(u, src, bid, (uint32_t)res);
 	}
-	/* The callback may remove the source, or it was removed: then fd is
-	 * closed. */
-	if (us->in == PST_URING_ACCEPT && res >= 0)
-		pst_loop_give_fd(loop, src, res);
 	if (!src->removed && (!more || us->first >= 0))
 		put_off(u, src);
 }
@@ -262,8 +254,6 @@ static void in_ended(struct pst_loop *loop, struct pst_source *src)
 		/* Out of buffers, or the kernel ended it: armed again. */
 	} else if (src->type == PST_SOURCE_STREAM) {
 		pst_loop_give_data(loop, src, NULL, res);
-	} else if (src->type == PST_SOURCE_LISTENER && res < 0) {
-		(void)pst_loop_accept_failed(loop, src, -res);
 	} else if (res < 0) {
 		src->ended = true;
 	}
@@ -430,7 +420,7 @@ static void uring_remove(struct pst_loop *loop, struct pst_source *src)
 static bool has_operations(struct io_uring *ring)
 {
 	static const int ops[] = {IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
-				  IORING_OP_ACCEPT, IORING_OP_RECV};
+				  IORING_OP_RECV};
 	struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
 	size_t i;
 
@@ -514,9 +504,8 @@ static int cannot(int r, struct pst_error *err)
 				     "this kernel has no io_uring");
 	if (r == -EOPNOTSUPP)
 		return pst_error_set(err, -EOPNOTSUPP,
-				     "this kernel's io_uring lacks accept, "
-				     "receive, poll or cancel (Linux 5.6 has "
-				     "them)");
+				     "this kernel's io_uring lacks receive, "
+				     "poll or cancel (Linux 5.6 has them)");
 	return pst_error_set(err, -EOPNOTSUPP, "io_uring cannot be set up: %s",
 			     strerror(-r));
 }

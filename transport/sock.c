@@ -15,8 +15,9 @@
 
 #include "transport/util.h"
 
-/* Connections that may wait for accept: as many as may be before HELLO. */
-#define BACKLOG 16
+/* Connections that may wait for accept. They are taken in bursts: a queue as
+ * short as one would turn others away that come between two. */
+#define BACKLOG 128
 /* "OK 4294967295\n", with room for a hybrid that says more. */
 #define HANDSHAKE_MAX 64
 /* Descriptors that are taken in to be closed; the kernel drops the rest. */
@@ -532,17 +533,41 @@ int pst_sock_listen(const struct pst_listen *l, struct pst_error *err)
 	return r;
 }
 
-int pst_sock_peer_cid(int fd, uint32_t *ret)
+static int peer_unix(int fd, struct pst_sock_peer *ret)
 {
-	struct sockaddr_storage ss = {0};
-	struct sockaddr_vm sa;
-	socklen_t len = sizeof(ss);
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
 
-	if (getpeername(fd, (struct sockaddr *)&ss, &len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
-	if (ss.ss_family != AF_VSOCK || len < sizeof(sa))
-		return -EAFNOSUPPORT;
-	memcpy(&sa, &ss, sizeof(sa));
-	*ret = sa.svm_cid;
+	*ret = (struct pst_sock_peer){
+		.is_unix = true, .uid = cred.uid, .pid = (uint32_t)cred.pid};
 	return 0;
+}
+
+static int peer_vsock(int fd, struct pst_sock_peer *ret)
+{
+	struct sockaddr_vm sa = {0};
+	socklen_t len = sizeof(sa);
+
+	if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0)
+		return -errno;
+	if (sa.svm_family != AF_VSOCK || len < sizeof(sa))
+		return -EAFNOSUPPORT;
+	*ret = (struct pst_sock_peer){.cid = sa.svm_cid};
+	return 0;
+}
+
+int pst_sock_peer(int fd, struct pst_sock_peer *ret)
+{
+	int domain;
+	socklen_t len = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return -errno;
+	if (domain == AF_UNIX)
+		return peer_unix(fd, ret);
+	if (domain == AF_VSOCK)
+		return peer_vsock(fd, ret);
+	return -EAFNOSUPPORT;
 }

@@ -74,11 +74,16 @@ int pst_sock_check_peer(int fd, const char *path, uid_t *ret,
  */
 int pst_sock_listen(const struct pst_listen *l, struct pst_error *err);
 
-/*
- * The CID of an AF_VSOCK peer, from getpeername. Returns 0, or -ENOTSOCK and
- * such when fd is of another family (*ret is not written).
- */
-int pst_sock_peer_cid(int fd, uint32_t *ret);
+/* Who is at the other end. */
+struct pst_sock_peer {
+	bool is_unix;
+	uint32_t uid, pid; /* of UNIX: who connected, by the kernel */
+	uint32_t cid;      /* of vsock */
+};
+
+/* Returns 0, -EAFNOSUPPORT (neither UNIX nor vsock), -errno (not connected any
+ * more, no socket). */
+int pst_sock_peer(int fd, struct pst_sock_peer *ret);
 
 /*
  * Writes all of [buf, +n), without SIGPIPE, until the deadline

@@ -4,6 +4,7 @@ import array
 import mmap
 import os
 import re
+import resource
 import socket
 import struct
 import subprocess
@@ -89,16 +90,79 @@ def a_hello_that_comes_too_late_is_refused(start):
     assert Conn(a).open().query(STATS)["rejected_late"] == 1
 
 
-def a_seventeenth_connection_before_hello_is_refused(start):
+def more_silent_connections_than_nonce_slots_keep_nobody_out(start):
     a = start()
     waiting = [Conn(a) for _ in range(16)]
     assert len({c.slot for c in waiting}) == 16
-    c = Conn(a, challenge=False)
-    expect_error(c, EBUSY, ["HELLO"])
-    # Those that were there first are served.
-    for w in waiting:
-        w.open(flags=CONTROL_ONLY)
+    waiting += [Conn(a) for _ in range(16)]
+    first = [w.open(flags=CONTROL_ONLY) for w in waiting[:20]]
     Conn(a).open()
+    assert first[0].query(STATS)["rejected_full"] == 0
+
+
+def strangers(a, n):
+    """So many connections that say nothing."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    socks = []
+    for _ in range(n):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # No time limit: with one a full queue would be an error at once.
+        s.connect(a.sock)
+        socks.append(s)
+    return socks
+
+
+def silent_connections_make_room_for_those_that_come(start):
+    a = start()
+    good = 0
+    socks = strangers(a, 600)
+    for _ in range(30):
+        socks += strangers(a, 10)
+        Conn(a).open(flags=CONTROL_ONLY).close()
+        good += 1
+    c = Conn(a).open()
+    assert good == 30 and c.query(STATS)["rejected_full"] > 100
+    # The agent's, not only ours: half for a uid, and what else it needs.
+    fds = len(os.listdir("/proc/%d/fd" % a.proc.pid))
+    assert fds < 512 + 200, fds
+    for s in socks:
+        s.close()
+
+
+def refused_connections_that_stay_keep_nobody_out(start):
+    a = start()
+    socks = strangers(a, 500)
+    for s in socks:
+        s.sendall(b"GET / HTTP/1.1\r\n" + bytes(20))
+    for _ in range(20):
+        Conn(a).open(flags=CONTROL_ONLY).close()
+    eventually(lambda: len(os.listdir("/proc/%d/fd" % a.proc.pid)) < 200)
+    for s in socks:
+        s.close()
+
+
+def before_hello_a_connection_costs_little(start):
+    a = start()
+    Conn(a).open().close()
+
+    def rss():
+        with open("/proc/%d/statm" % a.proc.pid) as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    before = rss()
+    socks = strangers(a, 500)
+    for s in socks:
+        # All but the last byte of a HELLO.
+        s.sendall(FRAME.pack(MAGIC, 1, HELLO, 80, 1, 0, 0, 0) + bytes(79))
+    Conn(a).open().close()
+    grown = rss() - before
+    assert grown <= 500 * (64 << 10), grown
+    # A frame that no HELLO is is not waited for.
+    c = Conn(a)
+    c.s.sendall(FRAME.pack(MAGIC, 1, PING, 4096, 1, 0, 0, 0) + bytes(4000))
+    expect_error(c, EPROTO, ["before HELLO"])
+    for s in socks:
+        s.close()
 
 
 def more_clients_than_lanes_are_refused(start):
@@ -967,7 +1031,7 @@ def both_kinds_of_loop_serve(start):
 
 TESTS = [v for k, v in list(globals().items())
          if callable(v) and getattr(v, "__module__", "") == "__main__" and
-         k not in ("activated", "eventually", "cpu_set")]
+         k not in ("activated", "eventually", "cpu_set", "strangers")]
 
 if __name__ == "__main__":
     run(TESTS)

@@ -122,12 +122,13 @@ class Conn:
         self.buf = b""
         self.seq = 0
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.s.settimeout(5)
         try:
+            # A full queue is waited for, which a time limit would prevent.
             self.s.connect(agent.sock)
         except OSError:
             self.s.close()
             raise
+        self.s.settimeout(5)
         with open(agent.region, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), 0)
         if challenge:

@@ -276,7 +276,7 @@ START_TEST(a_client_connects_to_a_listening_unix_socket)
 	struct pst_endpoint ep = endpoint(PST_SCHEME_UNIX);
 	int server = pst_sock_listen(&l, &err);
 	int client, conn;
-	uint32_t cid = 5;
+	struct pst_sock_peer peer;
 
 	ck_assert_int_ge(server, 0);
 	ck_assert(fcntl(server, F_GETFL) & O_NONBLOCK);
@@ -287,11 +287,36 @@ START_TEST(a_client_connects_to_a_listening_unix_socket)
 	ck_assert(fcntl(client, F_GETFD) & FD_CLOEXEC);
 	conn = accept(server, NULL, NULL);
 	ck_assert_int_ge(conn, 0);
-	ck_assert_int_lt(pst_sock_peer_cid(conn, &cid), 0);
-	ck_assert_uint_eq(cid, 5);
+	ck_assert_int_eq(pst_sock_peer(conn, &peer), 0);
+	ck_assert(peer.is_unix);
+	ck_assert_uint_eq(peer.uid, geteuid());
+	ck_assert_uint_eq(peer.pid, (uint32_t)getpid());
 	close(conn);
 	close(client);
 	close(server);
+}
+END_TEST
+
+START_TEST(a_peer_that_cannot_be_told_is_an_error)
+{
+	int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int vsock = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int pipe_fds[2];
+	struct pst_sock_peer peer;
+
+	ck_assert_int_ge(tcp, 0);
+	ck_assert_int_eq(pst_sock_peer(tcp, &peer), -EAFNOSUPPORT);
+	close(tcp);
+	/* Of the right kind, and connected to nobody. */
+	if (vsock >= 0) {
+		ck_assert_int_eq(pst_sock_peer(vsock, &peer), -ENOTCONN);
+		close(vsock);
+	}
+	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+	ck_assert_int_eq(pst_sock_peer(pipe_fds[0], &peer), -ENOTSOCK);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	ck_assert_int_eq(pst_sock_peer(pipe_fds[0], &peer), -EBADF);
 }
 END_TEST
 
@@ -313,16 +338,16 @@ START_TEST(connecting_to_a_full_backlog_ends_in_time)
 	struct pst_listen l = listen_at();
 	struct pst_endpoint ep = endpoint(PST_SCHEME_UNIX);
 	int server = pst_sock_listen(&l, &err);
-	int fds[64], n = 0, r;
+	int fds[300], n = 0, r;
 
 	ck_assert_int_ge(server, 0);
-	while (n < 64) {
+	while (n < 300) {
 		r = pst_sock_connect(&ep, 20 * PST_NS_PER_MS, &err);
 		if (r < 0)
 			break;
 		fds[n++] = r;
 	}
-	ck_assert_int_lt(n, 64);
+	ck_assert_int_lt(n, 300);
 	ck_assert_int_eq(r, -ETIMEDOUT);
 	while (n > 0)
 		close(fds[--n]);
@@ -569,6 +594,7 @@ static void add(TCase *t)
 	tcase_add_test(
 		t, a_descriptor_that_finds_no_room_is_an_error_and_no_silence);
 	tcase_add_test(t, a_client_connects_to_a_listening_unix_socket);
+	tcase_add_test(t, a_peer_that_cannot_be_told_is_an_error);
 	tcase_add_test(t, connecting_where_nobody_is_says_so);
 	tcase_add_test(t, connecting_to_a_full_backlog_ends_in_time);
 	tcase_add_test(t, no_time_limit_is_refused_as_it_counts_down);
