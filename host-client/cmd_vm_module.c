@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Loads the part of "penstock vm" that needs libvirt and libxml2. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ static void find_module(char *ret, size_t size)
 		slash = strrchr(ret, '/');
 		if (slash) {
 			strcpy(slash, BESIDE);
-			if (access(ret, R_OK) == 0)
+			if (access(ret, R_OK) == 0 || errno == EACCES)
 				return;
 		}
 	}
@@ -54,6 +55,11 @@ static const struct pst_vm_api *load(const struct pst_cmd_ctx *ctx)
 		return NULL;
 	}
 	find_module(path, sizeof(path));
+	if (access(path, R_OK) < 0) {
+		pst_cmd_fail(ctx, "vm needs its module %s: %s", path,
+			     strerror(errno));
+		return NULL;
+	}
 	/* Not closed: libvirt has threads and handlers of its own. */
 	module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (module)

@@ -20,6 +20,18 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
+# copy_for_all: $for_all is the command with its module where other users find
+# them, which a clone may not be.
+copy_for_all() {
+	chmod 755 "$tmp"
+	mkdir -p "$tmp/all/host-client" "$tmp/all/libvirt-xml/.libs"
+	for_all=$tmp/all/host-client/penstock
+	cp "$penstock" "$for_all"
+	cp "$PST_TOP_BUILDDIR/libvirt-xml/.libs/penstock-vm.so" \
+		"$tmp/all/libvirt-xml/.libs"
+	chmod -R a+rX "$tmp/all"
+}
+
 # ok SENTENCE, not_ok SENTENCE [WHY...]
 ok() {
 	echo "ok - $1"

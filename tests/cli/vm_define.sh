@@ -115,12 +115,26 @@ for verb in status start stop undefine autostart console; do
 	refuse "$verb of no domain" 1 'no domain "none"' \
 		"$penstock" vm "$verb" none --uri test:///default
 done
-if [ "$(id -u)" = 0 ] &&
-	setpriv --reuid=65534 --clear-groups "$penstock" --version \
-		>/dev/null 2>&1; then
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	copy_for_all
+	mkdir -m 700 "$tmp/shut"
 	refuse "who may not is told who may" 4 "members of the group libvirt" \
-		setpriv --reuid=65534 --clear-groups "$penstock" vm list \
-		--uri "qemu:///system?socket=$tmp/none"
+		setpriv --reuid=65534 --clear-groups "$for_all" vm list \
+		--uri "qemu:///system?socket=$tmp/shut/none"
+	chmod 600 "$tmp/all/libvirt-xml/.libs/penstock-vm.so"
+	refuse "a module that may not be read is named" 1 \
+		"penstock-vm.so: Permission denied" \
+		setpriv --reuid=65534 --clear-groups "$for_all" vm list
+	chmod 700 "$tmp/all/libvirt-xml"
+	refuse "also where its folder may not be entered" 1 \
+		".libs/penstock-vm.so: Permission denied" \
+		setpriv --reuid=65534 --clear-groups "$for_all" vm list
+	chmod 755 "$tmp/all/libvirt-xml"
+	echo "no module" >"$tmp/all/libvirt-xml/.libs/penstock-vm.so"
+	refuse "one that cannot be loaded, with what it needs" 1 \
+		"libvirt0 and libxml2" "$for_all" vm list
+else
+	echo "# not root, or no setpriv: permissions were not tried"
 fi
 refuse "a libvirtd that is not there" 4 "cannot reach libvirt" \
 	"$penstock" vm list --uri "qemu:///system?socket=$tmp/none"
