@@ -39,7 +39,7 @@ def states():
 
 
 def assert_nothing_left(region=None):
-    eventually(lambda: not processes(), 5, "no process is left")
+    eventually(lambda: not processes(), vmlib.HANG_S, "no process is left")
     assert states() == [], states()
     if region:
         assert not os.path.exists(region), region
@@ -100,7 +100,7 @@ def start_demo():
             except (OSError, ValueError):
                 pass
         return None
-    return p, eventually(look, 20, "QEMU runs")
+    return p, eventually(look, vmlib.HANG_S, "QEMU runs")
 
 
 def case_killed():
@@ -110,7 +110,8 @@ def case_killed():
     assert len(processes()) >= 1
     p.kill()
     p.wait()
-    eventually(lambda: not processes(), 5, "QEMU died with the demo")
+    eventually(lambda: not processes(), vmlib.HANG_S,
+               "QEMU died with the demo")
     assert len(states()) == 1, states()
     out = penstock("demo", "--no-vm", "--n", "16")
     assert out.returncode == 0, out.stderr
@@ -124,7 +125,7 @@ def case_signals():
         p, state = start_demo()
         time.sleep((0, 0.01, 0.05, 0.2)[i % 4])
         p.send_signal(sig)
-        assert p.wait(timeout=10) == -sig, (p.returncode, sig)
+        assert p.wait(timeout=vmlib.HANG_S) == -sig, (p.returncode, sig)
         assert_nothing_left(state["region"])
 
 
@@ -146,7 +147,7 @@ def case_dead_kernel():
 def case_deadline():
     """a guest whose agent never answers is given up at the deadline"""
     out = penstock("demo", "--accel", "tcg", "--n", "16", "--timeout", "8s",
-                   "--append", "penstock.agent=0", timeout=30)
+                   "--append", "penstock.agent=0")
     assert out.returncode == 1, out.stdout
     assert "does not start in time" in out.stderr, out.stderr
     assert_nothing_left()
@@ -162,14 +163,13 @@ def case_bad_input():
             g.write(f.read()[:-1])
         for left, right, word in (("a", "b", "columns"), ("x", "b", "x.npy"),
                                   ("t", "a", "t.npy")):
-            out = penstock("demo", "--a", path[left], "--b", path[right],
-                           timeout=10)
+            out = penstock("demo", "--a", path[left], "--b", path[right])
             assert out.returncode == 1, (left, right, out.stdout)
             assert len(out.stderr.splitlines()) == 1, out.stderr
             assert word in out.stderr, out.stderr
     for args in (("--a", "x"), ("--accel", "xen"), ("--n", "0"),
                  ("--region-size", "3M"), ("--keep", "--no-vm"), ("surplus",)):
-        out = penstock("demo", *args, timeout=10)
+        out = penstock("demo", *args)
         assert out.returncode == 2, (args, out)
         assert len(out.stderr.splitlines()) == 1, out.stderr
     assert_nothing_left()
@@ -179,7 +179,7 @@ def case_missing_parts():
     """a missing image, QEMU or vsock device is named with its cure"""
     for variable, word in (("PENSTOCK_GUEST_IMAGE", "guest image"),
                            ("PENSTOCK_QEMU", "/nonexistent")):
-        out = penstock("demo", "--n", "16", "--accel", "tcg", timeout=20,
+        out = penstock("demo", "--n", "16", "--accel", "tcg",
                        env=dict(os.environ, **{variable: "/nonexistent"}))
         assert out.returncode == 1, out.stdout
         assert word in out.stderr, out.stderr

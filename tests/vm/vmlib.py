@@ -32,13 +32,20 @@ VHOST_VSOCK = os.environ.get(
     os.path.join(BUILD, "tools/vhost-device-vsock/usr/bin/vhost-device-vsock"))
 # "auto" tries KVM before each boot; a whole run may say tcg.
 ACCEL = os.environ.get("PST_VM_ACCEL", "auto")
-BOOT_S = 90
+# A guest boots in 5 to 15 s when nothing else runs, a command takes less than
+# one: these end what hangs, not what is slow.
+BOOT_S = 150
+HANG_S = 120
+# What tests start is ended by signals, also where ours are ignored.
+for number in signal.SIGHUP, signal.SIGTERM:
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A place of our own: other demos of this user are none of ours.
 RUNTIME = tempfile.mkdtemp(prefix="pst-vm-")
 os.environ["XDG_RUNTIME_DIR"] = RUNTIME
 atexit.register(shutil.rmtree, RUNTIME, True)
 # Time a test program may take in all: a guest that hangs must not hang CI.
-PROGRAM_S = 300
+PROGRAM_S = 1200
 
 
 def skip(reason):
@@ -204,7 +211,7 @@ class Endpoint:
             path, port = parts.path.rsplit(":", 1)
             self.address = (unquote(path), int(port))
 
-    def connect(self, timeout=5):
+    def connect(self, timeout=HANG_S):
         """A socket to the agent, past the CONNECT handshake."""
         where, port = self.address
         if self.scheme == "vsock":
@@ -230,7 +237,7 @@ class Endpoint:
 class Qmp:
     def __init__(self, path):
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.s.settimeout(5)
+        self.s.settimeout(HANG_S)
         self.s.connect(path)
         self.f = self.s.makefile("rw")
         self.f.readline()
@@ -260,20 +267,42 @@ class Console:
         self.s.connect(path)
         self.buf = b""
         self.n = 0
-        # What comes before the shell has opened the line is lost.
-        eventually(self.answers, 30, "the debug console answers")
+        eventually(self.answers, HANG_S, "the debug console answers")
 
     def answers(self):
-        try:
-            self.run("true", timeout=1)
-            return True
-        except TimeoutError:
-            return False
+        """Whether the shell reads this line. What comes before it has opened
+        the line is lost, or half of it is: so no bracket or quote is sent that
+        would stay open, and swallow all that follows."""
+        self.n += 1
+        self.s.settimeout(HANG_S)
+        self.s.sendall(b"\necho READY-%d\n" % self.n)
+        deadline = time.monotonic() + 1
+        while not re.search(rb"(^|\n)READY-%d\r?\n" % self.n, self.buf):
+            if not self.receive(deadline):
+                return False
+        self.buf = b""
+        return True
 
-    def run(self, command, timeout=30, check=True):
+    def receive(self, deadline):
+        """Waits for more in the buffer; whether there is."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        self.s.settimeout(left)
+        try:
+            data = self.s.recv(65536)
+        except socket.timeout:
+            return False
+        if not data:
+            raise ConnectionResetError("the console closed")
+        self.buf += data
+        return True
+
+    def run(self, command, timeout=HANG_S, check=True):
         """The command's output, stderr too; raises if it fails."""
         self.n += 1
         marker = b"END-%d-OF-COMMAND" % self.n
+        self.s.settimeout(HANG_S)
         # Quotes split the marker, should the line ever be echoed.
         self.s.sendall(("{ %s\n} 2>&1; echo END-%d-OF'-'COMMAND $?\n" %
                         (command, self.n)).encode())
@@ -282,17 +311,8 @@ class Console:
             found = re.search(re.escape(marker) + rb" (\d+)\r?\n", self.buf)
             if found:
                 break
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if not self.receive(deadline):
                 raise TimeoutError("%r gives %r" % (command, self.buf))
-            self.s.settimeout(left)
-            try:
-                data = self.s.recv(65536)
-            except socket.timeout:
-                continue
-            if not data:
-                raise ConnectionResetError("the console closed")
-            self.buf += data
         text = self.buf[:found.start()].decode(errors="replace")
         self.buf = self.buf[found.end():]
         if check and int(found.group(1)):
