@@ -282,6 +282,21 @@ void pst_wake(struct pst *c);
  */
 void pst_socket_service(struct pst *c);
 
+/* ---- interrupt.c ---- */
+
+/*
+ * Asks the calling thread's function (pst_set_interrupt()) when it is time to
+ * (unlocks). Returns 0 (not asked), 1 (asked: anything may have changed), or
+ * -EINTR: the call is to end.
+ */
+PST_MUST_USE int pst_interrupt_ask(struct pst *c, struct pst_error *err);
+
+/* When it is time to; UINT64_MAX: never. */
+uint64_t pst_interrupt_next(void);
+
+/* The calling thread is not asked until this is taken back. */
+void pst_interrupt_hold(bool hold);
+
 /* ---- wait.c ---- */
 
 /* Takes all completions from the lane; the session may fail. */
@@ -290,8 +305,8 @@ void pst_reap(struct pst *c);
 /*
  * Sleeps until something may have changed (unlocks): a completion, a frame, a
  * loss, wake_ns, at most PST_TICK_NS. Returns 0, or -ETIMEDOUT: the deadline
- * passed, or the agent has been silent for dead_ns of this wait. After the last
- * step call pst_wait_end().
+ * passed, or the agent has been silent for dead_ns of this wait; or -EINTR
+ * (pst_interrupt_ask()). After the last step call pst_wait_end().
  */
 PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			       struct pst_error *err);
@@ -331,8 +346,8 @@ PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
  * ABANDONED. */
 void pst_wait_give_up(struct pst *c, struct pst_record *rec);
 
-/* Waits likewise; after -ETIMEDOUT the record has been given up, and is no
- * longer the caller's. */
+/* Waits likewise; after -ETIMEDOUT or -EINTR the record has been given up, and
+ * is no longer the caller's. What -EINTR ended is cancelled. */
 PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
 				 const struct pst_waiter *w,
 				 struct pst_error *err);

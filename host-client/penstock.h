@@ -37,6 +37,7 @@ extern "C" {
  *   EPROTONOSUPPORT  no common protocol version
  *   EOPNOTSUPP       the backend has no such operation
  *   ECANCELED        cancelled
+ *   EINTR            pst_set_interrupt()'s function ended the call
  *   EIO, ENODATA     the backend or a file failed
  *
  * pst_last_error() has the sentence that goes with the last one.
@@ -64,6 +65,19 @@ const char *pst_version(void);
 const char *pst_strerror(int error);
 
 /* ---- Connections ------------------------------------------------------- */
+
+/*
+ * For the calling thread and all connections: a function that its calls ask
+ * while they wait, about every 100 ms, also once in a while when they need not
+ * wait at all. When it returns something else than 0 the call ends with EINTR:
+ * what it had submitted is cancelled and, as after ETIMEDOUT, C is undefined
+ * and buffers stay busy until the agent is done with it. Without one, calls
+ * wait on whatever signals the thread handles. NULL: none. pst_wait(), too,
+ * cancels what it waits for; opening a connection does not ask.
+ *
+ * The function runs unlocked and may call the library; those calls do not ask.
+ */
+void pst_set_interrupt(int (*interrupted)(void *arg), void *arg);
 
 struct pst_options {
 	size_t size;         /* sizeof(struct pst_options), set by the caller */

@@ -19,6 +19,8 @@
 #define IDLE_NAP_NS PST_NS_PER_MS
 /* Spinning that was in vain gets shorter, down to this part of spin_ns. */
 #define SPIN_MIN_PART 8
+/* An agent that runs ends a cancelled operation with its slice. */
+#define CALL_OFF_NS (20 * PST_NS_PER_MS)
 
 /* One completion, already private. */
 static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
@@ -207,15 +209,21 @@ static int check_time(struct pst *c, const struct pst_waiter *w, uint64_t now,
 int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 		  struct pst_error *err)
 {
-	uint64_t now = pst_now_ns(), until;
-	int r;
+	uint64_t now, until, ask;
+	int r = pst_interrupt_ask(c, err);
 
+	if (r)
+		return r < 0 ? r : 0;
+	now = pst_now_ns();
 	pst_session_look(c, now);
 	if (!c->live)
 		return 0;
 	r = check_time(c, w, now, &until, err);
 	if (r < 0)
 		return r;
+	ask = pst_interrupt_next();
+	if (ask < until)
+		until = ask > now ? ask : now;
 	if (w->wake_ns && w->wake_ns < until) {
 		if (w->wake_ns <= now)
 			return 0;
@@ -294,6 +302,9 @@ static int spin(struct pst *c, const struct pst_record *rec,
 		pst_reap(c);
 		if (rec->state != PST_RECORD_PENDING)
 			break;
+		r = pst_interrupt_ask(c, err);
+		if (r < 0)
+			return r;
 		if (now == 0)
 			now = pst_now_ns();
 		pst_session_look(c, now);
@@ -369,8 +380,12 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 int pst_wait_done(struct pst *c, struct pst_record *rec,
 		  const struct pst_waiter *w, struct pst_error *err)
 {
-	int r = 0;
+	int r = pst_interrupt_ask(c, err);
 
+	if (r < 0)
+		return r;
+	/* Asked or not. */
+	r = 0;
 	pst_reap(c);
 	if (rec->state == PST_RECORD_PENDING && c->spin_now_ns)
 		r = wait_awake(c, rec, w, err);
@@ -392,11 +407,30 @@ void pst_wait_give_up(struct pst *c, struct pst_record *rec)
 	pst_pace_forget(&c->pace);
 }
 
+/* Asks for an operation's end, and waits for that a little: a caller that was
+ * interrupted should not see C change later. */
+static void call_off(struct pst *c, struct pst_record *rec)
+{
+	const struct pst_wire_cancel cancel = {.tag = rec->done.tag};
+	struct pst_waiter w = {.start_ns = pst_now_ns()};
+	struct pst_error ignored = {0};
+
+	if (rec->state != PST_RECORD_PENDING ||
+	    pst_post(c, PST_WIRE_CANCEL, &cancel, sizeof(cancel)) < 0)
+		return;
+	w.deadline_ns = w.start_ns + CALL_OFF_NS;
+	pst_interrupt_hold(true);
+	(void)!pst_wait_done(c, rec, &w, &ignored);
+	pst_interrupt_hold(false);
+}
+
 int pst_wait_record(struct pst *c, struct pst_record *rec,
 		    const struct pst_waiter *w, struct pst_error *err)
 {
 	int r = pst_wait_done(c, rec, w, err);
 
+	if (r == -EINTR)
+		call_off(c, rec);
 	if (r < 0)
 		pst_wait_give_up(c, rec);
 	return r;

@@ -56,6 +56,7 @@ static const struct {
 	{EPROTONOSUPPORT, "no common protocol version"},
 	{EOPNOTSUPP, "not supported by the backend"},
 	{ECANCELED, "cancelled"},
+	{EINTR, "the call was interrupted"},
 	{EIO, "input/output error"},
 	{ENODATA, "unexpected end of data"},
 };

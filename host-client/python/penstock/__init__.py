@@ -32,6 +32,11 @@ them or their views raise StaleError, asarray() and take() too. numpy itself
 does not know that, and reads zeros where results were. Private results are not
 concerned. The next empty() opens a new session by itself.
 
+Signals. While a call waits the handlers of Python's signals run, within 0.1 s;
+what one raises, as KeyboardInterrupt, ends the call and cancels its operation.
+As after a timeout, out is undefined then. That is so in the main thread, and
+not in open().
+
 Threads may share a connection. Processes made by fork() may not: neither the
 connection nor its arrays exist there (an access ends in SIGSEGV).
 

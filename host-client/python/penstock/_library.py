@@ -78,6 +78,7 @@ _FUNCTIONS = [
     ("pst_open", c_int, [c_char_p, POINTER(Options), POINTER(c_void_p),
                          c_char_p, c_size_t]),
     ("pst_close", None, [c_void_p]),
+    ("pst_set_interrupt", None, [c_void_p, c_void_p]),
     ("pst_last_error", None, [c_void_p, c_char_p, c_size_t]),
     ("pst_get_info", c_int, [c_void_p, POINTER(Info)]),
     ("pst_query", c_int, [c_void_p, c_int, POINTER(c_void_p)]),

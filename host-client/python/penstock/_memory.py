@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 
-from . import _library, errors
+from . import _interrupt, _library, errors
 
 _SENTENCE_SIZE = 512
 
@@ -51,7 +51,9 @@ class Handle:
             if self._closing:
                 raise errors.Error(errno.EBADF, "the connection is closed")
             self._users += 1
-            return self._pointer
+        if not _interrupt.armed:
+            _interrupt.arm(self.library)
+        return self._pointer
 
     def release(self):
         with self._lock:
@@ -81,7 +83,10 @@ class Handle:
             self.release()
 
     def check(self, pointer, code):
-        """Raise what a negative result of a call in this thread means."""
+        """Raise what a negative result of a call in this thread means, or a
+        signal's handler raised meanwhile."""
+        if _interrupt.raised:
+            _interrupt.check()
         if code >= 0:
             return
         text = ctypes.create_string_buffer(_SENTENCE_SIZE)
