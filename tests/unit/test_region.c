@@ -457,26 +457,6 @@ START_TEST(an_inherited_memfd_is_served_under_a_lock_of_its_own)
 }
 END_TEST
 
-START_TEST(a_sparse_region_has_memory_for_what_is_asked_for_only)
-{
-	const struct pst_span span = {.off = 6 * MIB, .size = 4 * MIB};
-	struct pst_region r;
-	struct stat st;
-	char n[16];
-	int fd;
-
-	ck_assert_int_eq(pst_region_create_sparse(64 * MIB, &fd, &err), 0);
-	snprintf(n, sizeof(n), "%d", fd);
-	ck_assert_msg(open_spec("sparse", n, &r) == 0, "%s", err.text);
-	ck_assert_int_eq(fstat(r.fd, &st), 0);
-	ck_assert_int_eq(st.st_blocks * 512, 6 * MIB);
-	ck_assert_int_eq(pst_region_back(&r, &span, &err), 0);
-	ck_assert_int_eq(fstat(r.fd, &st), 0);
-	ck_assert_int_eq(st.st_blocks * 512, 10 * MIB);
-	pst_region_close(&r);
-}
-END_TEST
-
 START_TEST(an_inherited_memfd_without_seals_is_refused)
 {
 	struct pst_region r;
@@ -621,8 +601,6 @@ static void add(TCase *tc)
 		more_memory_than_the_machine_has_is_refused_before_it_is_taken);
 	tcase_add_test(tc,
 		       an_inherited_memfd_is_served_under_a_lock_of_its_own);
-	tcase_add_test(tc,
-		       a_sparse_region_has_memory_for_what_is_asked_for_only);
 	tcase_add_test(tc, an_inherited_memfd_without_seals_is_refused);
 	tcase_add_test(
 		tc, formatting_clears_all_but_the_stamp_and_draws_a_new_epoch);

@@ -247,6 +247,27 @@ START_TEST(a_forked_child_has_neither_the_region_nor_what_replaced_it)
 }
 END_TEST
 
+START_TEST(a_sparse_region_has_memory_for_what_is_asked_for_only)
+{
+	const struct pst_span span = {.off = 6 * MIB, .size = 4 * MIB};
+	struct pst_region r;
+	struct stat st;
+	char spec[32];
+	int fd;
+
+	ck_assert_int_eq(pst_region_create_sparse(64 * MIB, &fd, &err), 0);
+	snprintf(spec, sizeof(spec), "sparse:%d", fd);
+	ck_assert_msg(pst_region_open(spec, "/sys", &r, &err) == 0, "%s",
+		      err.text);
+	ck_assert_int_eq(fstat(r.fd, &st), 0);
+	ck_assert_int_eq(st.st_blocks * 512, 6 * MIB);
+	ck_assert_int_eq(pst_region_back(&r, &span, &err), 0);
+	ck_assert_int_eq(fstat(r.fd, &st), 0);
+	ck_assert_int_eq(st.st_blocks * 512, 10 * MIB);
+	pst_region_close(&r);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -262,6 +283,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_span_can_be_mapped_over_an_address_of_the_callers);
 	tcase_add_test(
 		tc, a_thread_writing_across_a_detach_lives_and_reaches_nobody);
+	tcase_add_test(tc,
+		       a_sparse_region_has_memory_for_what_is_asked_for_only);
 	tcase_add_test(
 		tc, a_forked_child_has_neither_the_region_nor_what_replaced_it);
 }
