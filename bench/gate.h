@@ -56,6 +56,7 @@ struct pst_gate_group {
 extern const struct pst_gate_group pst_gate_latency[];
 extern const struct pst_gate_group pst_gate_memory[];
 extern const struct pst_gate_group pst_gate_share[];
+extern const struct pst_gate_group pst_gate_spawn[];
 extern const struct pst_gate_group pst_gate_peers[];
 extern const struct pst_gate_group pst_gate_flood[];
 
