@@ -20,9 +20,8 @@
 #define MAX_FIGURES 64
 
 static const struct pst_gate_group *const tables[] = {
-	pst_gate_latency, pst_gate_memory,  pst_gate_share,  pst_gate_flood,
-	pst_gate_peers,   pst_gate_latency, pst_gate_memory, pst_gate_share,
-	pst_gate_spawn,   pst_gate_peers,
+	pst_gate_latency, pst_gate_memory, pst_gate_share,
+	pst_gate_flood,   pst_gate_spawn,  pst_gate_peers,
 };
 
 /* What came out, to be said again at the end. */
