@@ -39,6 +39,9 @@ const struct pst_check pst_checks[] = {
 	{"gpu.boot_display",
 	 "a card that the host draws on is in use before vfio-pci comes", true,
 	 pst_check_boot_display},
+	{"gpu.host_use",
+	 "a card that carries the host's disks or network takes them along",
+	 true, pst_check_host_use},
 	{"gpu.framebuffer",
 	 "a framebuffer of the firmware holds the card's memory, and mapping "
 	 "it for the guest fails",

@@ -4,14 +4,25 @@
 
 #include "kernel-params/check_int.h"
 
+/* The function of the card that the firmware shows its picture by, or NULL. */
+static const struct pst_pci_dev *boot_fn(const struct pst_host *h)
+{
+	const struct pst_pci_dev *card[PST_PCI_MAX_FN];
+	const size_t n = pst_pci_card(&h->pci, h->gpu, card);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (card[i]->boot_vga)
+			return card[i];
+	return NULL;
+}
+
 PST_CHECK(boot_display)
 {
-	const struct pst_pci_dev *g = h->gpu;
-	const struct pst_pci_dev *d =
-		pst_pci_find(&h->pci, &h->display.connected_addr);
-	bool screen = *h->display.connected && d && pst_pci_same_card(d, g);
+	const struct pst_pci_dev *g = h->gpu, *boot = boot_fn(h);
+	const bool used = h->use.kind == PST_CARD_DISPLAY;
 
-	if (!g->boot_vga && !screen)
+	if (!boot && !used)
 		pst_finding_add(out, PST_PASS, NULL,
 				"%s is not what the host boots on", g->name);
 	else
@@ -23,9 +34,34 @@ PST_CHECK(boot_display)
 				  "there"
 				: "the host will have no screen: be sure of ssh; "
 				  "pass the card's ROM as a file",
-			"%s is the display that the %s uses%s%s", g->name,
-			screen ? "host" : "firmware", screen ? ", by " : "",
-			screen ? h->display.connected : "");
+			"%s is the display that the %s uses%s%s",
+			used ? h->use.fn->name : boot->name,
+			used && !h->use.fn->boot_vga ? "host" : "firmware",
+			used ? ": " : "", used ? h->use.why : "");
+}
+
+PST_CHECK(host_use)
+{
+	const struct pst_card_use *u = &h->use;
+
+	if (u->kind == PST_CARD_DISK || u->kind == PST_CARD_NETWORK)
+		pst_finding_add(out, PST_FAIL,
+				u->kind == PST_CARD_DISK
+					? "name another card, or move what is "
+					  "mounted to another disk"
+					: "name another card, or have the "
+					  "route lead through another one",
+				"%s: %s", u->fn->name, u->why);
+	else if (u->kind == PST_CARD_NO_GPU)
+		pst_finding_add(out, PST_WARN, "name the graphics card (lspci)",
+				"%s is neither a display nor an accelerator: "
+				"%s",
+				h->gpu->name, u->why);
+	else
+		pst_finding_add(out, PST_PASS, NULL,
+				"no mounted file system and no default route "
+				"of the host on %s",
+				h->gpu->name);
 }
 
 static const char fb_fix[] =

@@ -31,6 +31,7 @@ PST_CHECK(gpu_bars);
 PST_CHECK(gpu_dma_width);
 /* check_display.c */
 PST_CHECK(boot_display);
+PST_CHECK(host_use);
 PST_CHECK(framebuffer);
 PST_CHECK(host_gpu);
 PST_CHECK(nvidia_modules);

@@ -132,8 +132,10 @@ int pst_host_scan(const struct pst_root *root,
 		return rc;
 	}
 	if (pst_pci_select_gpu(&h->pci, request->gpu, &h->gpu, &h->gpu_err) ==
-	    0)
+	    0) {
 		h->arch = pst_gpu_arch_find(h->gpu->vendor, h->gpu->device);
+		pst_card_use_find(root, &h->pci, &h->display, h->gpu, &h->use);
+	}
 	pst_host_scan_files(root, h);
 	if (root->live)
 		pst_host_scan_live(&h->live);

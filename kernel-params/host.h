@@ -3,6 +3,7 @@
 #ifndef PST_KERNEL_PARAMS_HOST_H
 #define PST_KERNEL_PARAMS_HOST_H
 
+#include "kernel-params/card_use.h"
 #include "kernel-params/cmdline.h"
 #include "kernel-params/cpu.h"
 #include "kernel-params/display.h"
@@ -90,6 +91,7 @@ struct pst_host {
 	struct pst_early early;
 	struct pst_vfio_conf vfio;
 	struct pst_display display;
+	struct pst_card_use use; /* of gpu */
 	struct pst_software software;
 	char release[96]; /* of the kernel, "" not seen */
 	bool has_version;

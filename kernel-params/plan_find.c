@@ -3,6 +3,7 @@
  * them. */
 #include <string.h>
 
+#include "kernel-params/card_use.h"
 #include "kernel-params/plan.h"
 
 /* What an IOMMU group may take from a host without stopping it; classes of the
@@ -28,32 +29,17 @@ static bool vital(const struct pst_pci_dev *dev)
 	}
 }
 
-/* Whether a screen is connected to the card. */
-static bool has_screen(const struct pst_plan *p, const struct pst_pci_dev *dev)
+/* What the host itself uses is not given away by mistake. */
+static int check_use(struct pst_plan *p, struct pst_error *err)
 {
-	const struct pst_pci_dev *d =
-		pst_pci_find(&p->pci, &p->display.connected_addr);
-
-	return *p->display.connected && d && pst_pci_same_card(d, dev);
-}
-
-/* The host's own display is not given away by mistake. */
-static int check_display(struct pst_plan *p, struct pst_error *err)
-{
-	const struct pst_pci_dev *gpu = p->gpu;
-	bool screen = has_screen(p, gpu);
+	struct pst_card_use use;
 
 	if (p->request.i_know || p->request.look_only)
 		return 0;
-	/* One that vfio-pci has shows nothing of the host's any more. */
-	if (strcmp(gpu->driver, "vfio-pci") == 0 || (!gpu->boot_vga && !screen))
-		return 0;
-	return pst_error_set(err, -EBUSY,
-			     "%s is the display of this host (%s): the screen "
-			     "would stay dark; --i-know takes it all the same",
-			     gpu->name,
-			     screen ? p->display.connected
-				    : "the firmware shows its picture there");
+	pst_card_use_find(p->root, &p->pci, &p->display, p->gpu, &use);
+	return use.kind == PST_CARD_FREE
+		       ? 0
+		       : pst_card_use_refuse(&use, p->gpu, err);
 }
 
 /* The vfio-pci of newer kernels takes it away by itself. */
@@ -117,7 +103,7 @@ int pst_plan_find(struct pst_plan *p, struct pst_error *err)
 
 	rc = pst_pci_select_gpu(&p->pci, p->request.gpu, &p->gpu, err);
 	if (rc == 0)
-		rc = check_display(p, err);
+		rc = check_use(p, err);
 	if (rc == 0)
 		rc = note_framebuffer(p, err);
 	if (rc < 0)

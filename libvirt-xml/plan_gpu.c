@@ -2,6 +2,7 @@
 /* The card of a domain: all its functions, its group, its reach. */
 #include <string.h>
 
+#include "kernel-params/card_use.h"
 #include "kernel-params/gpu_arch.h"
 #include "libvirt-xml/plan.h"
 
@@ -29,58 +30,22 @@ static uint64_t bar_bytes(const struct pst_pci_dev *dev)
 	return sum;
 }
 
-/* Whether a monitor is lit by this function's DRM driver. */
-static bool has_lit_connector(const struct pst_root *root,
-			      const struct pst_pci_dev *dev)
+/* The card's use by the host, which is refused or noted. */
+static int check_use(const struct pst_vm_request *q,
+		     const struct pst_vm_host *h, const struct pst_pci_dev *dev,
+		     struct pst_vm_notes *notes, struct pst_error *err)
 {
-	PST_CLEANUP_NAMES struct pst_names cards = {0}, parts = {0};
-	char dir[PST_ROOT_PATH_MAX], path[PST_ROOT_PATH_MAX], text[32];
-	size_t i, k;
+	struct pst_display display;
+	struct pst_card_use use;
 
-	if (pst_path(dir, "%s/drm", dev->path) < 0 ||
-	    pst_root_list(root, dir, &cards) < 0)
-		return false;
-	for (i = 0; i < cards.n; i++) {
-		if (strncmp(cards.name[i], "card", 4) != 0 ||
-		    pst_path(path, "%s/%s", dir, cards.name[i]) < 0)
-			continue;
-		pst_names_done(&parts);
-		parts = (struct pst_names){0};
-		if (pst_root_list(root, path, &parts) < 0)
-			continue;
-		for (k = 0; k < parts.n; k++) {
-			if (pst_path(path, "%s/%s/%s/enabled", dir,
-				     cards.name[i], parts.name[k]) == 0 &&
-			    pst_root_read_text(root, path, text, sizeof(text)) >
-				    0 &&
-			    strcmp(text, "enabled") == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-static int check_display(const struct pst_vm_request *q,
-			 const struct pst_vm_host *h,
-			 const struct pst_pci_dev *dev,
-			 struct pst_vm_notes *notes, struct pst_error *err)
-{
-	/* Without a driver the firmware's framebuffer may still be drawn to;
-	 * one that vfio-pci has shows nothing of the host's any more. */
-	const bool held = strcmp(dev->driver, VFIO) != 0;
-	const bool lit = held && has_lit_connector(&h->root, dev);
-
-	if (!lit && !(dev->boot_vga && held))
+	pst_display_scan(&h->root, &display);
+	pst_card_use_find(&h->root, &h->pci, &display, dev, &use);
+	if (use.kind == PST_CARD_FREE)
 		return 0;
 	if (!q->i_know)
-		return pst_error_set(
-			err, -EBUSY,
-			"%s is this host's display (%s, driver %s): the guest "
-			"would take it away; --i-know passes it all the same",
-			dev->name, lit ? "a monitor is lit by it" : "boot VGA",
-			dev->driver[0] ? dev->driver : "none");
-	pst_vm_note(notes, "%s is this host's display, which will go dark",
-		    dev->name);
+		return pst_card_use_refuse(&use, dev, err);
+	pst_vm_note(notes, "the host uses %s, which it will lose: %s",
+		    use.fn->name, use.why);
 	return 0;
 }
 
@@ -203,7 +168,7 @@ int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_vm_host *h,
 	if (rc)
 		return rc;
 	n = pst_pci_card(&h->pci, dev, card);
-	rc = check_display(q, h, dev, notes, err);
+	rc = check_use(q, h, dev, notes, err);
 	if (rc == 0)
 		rc = check_group(q, h, dev, card, n, notes, err);
 	if (rc)

@@ -350,5 +350,36 @@ for t in off iommu ready; do
 			"$penstock" host verify --root "$tree" --gpu 99:00.0
 	fi
 	round --gpu 99:00.0 --region 4G --vm-memory 16G
+	# What the host boots on, named by any of its functions.
+	: >"$tree/d"
+	for fn in 0 1 2 3; do
+		refuse "$t: the display is refused as 18:00.$fn" 1 "--i-know" \
+			plan --gpu 18:00.$fn
+		refuse "$t: apply refuses it, too" 1 "--i-know" \
+			"$penstock" host apply --root "$tree" --gpu 18:00.$fn
+		refuse "$t: and vm xml" 1 "--i-know" "$penstock" vm xml t \
+			--memory 4G --vcpus 2 --disk /d --hugepages no \
+			--root "$tree" --gpu 18:00.$fn
+		"$penstock" host check --root "$tree" --gpu 18:00.$fn \
+			>"$tmp/stdout" 2>/dev/null
+		check "$t: check warns of 18:00.$fn" grep -q \
+			"^WARN *gpu.boot_display.*18:00.0" "$tmp/stdout"
+	done
 done
+
+# ---- What is no graphics card ------------------------------------------------
+begin other GenuineIntel
+put sys/firmware/acpi/tables/DMAR x
+device 0000:03:00.0 1af4 1001 010000 3 virtio-pci 0
+device 0000:04:00.0 1af4 1000 020000 4 virtio-pci 0
+refuse "a disk is no card to give away" 1 "--i-know" plan --gpu 03:00.0
+expect "unless that is meant" 0 "0000:03:00.0" plan --gpu 03:00.0 --i-know
+put proc/net/route 'Iface Destination Gateway Flags RefCnt Use Metric Mask
+eth0 00000000 0101A8C0 0003 0 0 0 00000000 0 0 0'
+mkdir -p "$tree/sys/bus/pci/devices/0000:04:00.0/net" "$tree/sys/class/net/eth0"
+ln -s ../../../bus/pci/devices/0000:04:00.0 "$tree/sys/class/net/eth0/device"
+refuse "nor is what the default route leads through" 1 "default route" \
+	plan --gpu 04:00.0
+"$penstock" host check --root "$tree" --gpu 04:00.0 >"$tmp/stdout" 2>/dev/null
+check "check fails it" grep -q "^FAIL *gpu.host_use" "$tmp/stdout"
 finish

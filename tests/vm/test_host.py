@@ -35,6 +35,7 @@ MACHINE = [
 # The same ids as function 1 of the card; it stays with the host.
 TWIN = "0000:00:1e.0"
 TWINS = ["-device", "pvpanic-pci,bus=pcie.0,addr=1e.0"]
+# The card is no GPU, which plan and apply take only by --i-know.
 REQUEST = ["--gpu", CARD + ".0", "--region", "64M", "--vm-memory", "96M"]
 PAGES = (64 + 96) // 2
 BOOT_S = vmlib.BOOT_S
@@ -278,11 +279,11 @@ def case_apply(tree):
     """plan shows and changes nothing, apply writes, verify says what the
     reboot has to bring"""
     before = tree.files()
-    out = penstock("host", "plan", *REQUEST)
+    out = penstock("host", "plan", *REQUEST, "--i-know")
     assert "hugepages=1:%d" % PAGES in out, out
     tree.take_back()
     assert tree.files() == before
-    penstock("host", "apply", *REQUEST)
+    penstock("host", "apply", *REQUEST, "--i-know")
     out = penstock("host", "verify", code=3)
     assert "FAIL  driver     %s.1" % CARD in out, out
     tree.take_back()
@@ -355,7 +356,7 @@ def case_twins(tree):
     """of two devices with the same ids, udev's rule gives vfio-pci the card's
     and leaves the host its own"""
     assert driver_of(TWIN) == "pvpanic-pci", driver_of(TWIN)
-    out = penstock("host", "apply", *REQUEST[:2])
+    out = penstock("host", "apply", *REQUEST[:2], "--i-know")
     assert "10-penstock-vfio.rules" in out, out
     tree.take_back()
     tree.udev()
