@@ -328,7 +328,8 @@ static void step(struct fake *f)
 	if (inject)
 		send_bytes(f, inject, f->inject_n, -1);
 	serve_lane(f);
-	serve_socket(f);
+	if (!f->no_read)
+		serve_socket(f);
 }
 
 static void *run(void *arg)

@@ -33,6 +33,7 @@ struct fake {
 	atomic_bool frozen;  /* no heartbeat, no service */
 	atomic_bool hold;    /* heartbeat, but no operation completes */
 	atomic_bool mute;    /* requests are read and not answered */
+	atomic_bool no_read; /* nothing is read, the heartbeat goes on */
 	atomic_bool hang_up; /* closes the connection, once */
 	/* Once: answers what it holds (unless mute) and reads no more from its
 	 * socket, so that the client's sends fail and nothing else tells. */
