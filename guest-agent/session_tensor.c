@@ -42,13 +42,10 @@ static void list(struct pst_session *s, const struct pst_frame *f,
 		 uint64_t after)
 {
 	struct pst_wire_tensor t[PST_WIRE_LIST_MAX];
-	int n = pst_tensor_list(s->agent->tensors, s->id, after, t,
-				PST_WIRE_LIST_MAX);
+	const uint32_t n = pst_tensor_list(s->agent->tensors, s->id, after, t,
+					   PST_WIRE_LIST_MAX);
 
-	if (n < 0)
-		pst_session_fail(s, f, PST_WIRE_ENOMEM, "out of memory");
-	else
-		pst_session_reply(s, f, t, (size_t)n * sizeof(t[0]));
+	pst_session_reply(s, f, t, n * sizeof(t[0]));
 }
 
 static void why(struct pst_session *s, const struct pst_frame *f, uint64_t tag)

@@ -70,10 +70,11 @@ PST_MUST_USE int pst_tensor_take(struct pst_tensors *t, uint64_t owner,
 				 uint64_t *ret_size);
 
 /* Fills ret with up to max of owner's live tensors whose handles are larger
- * than after, in the order of handles. Returns their number, -ENOMEM. */
-PST_MUST_USE int pst_tensor_list(const struct pst_tensors *t, uint64_t owner,
-				 uint64_t after, struct pst_wire_tensor *ret,
-				 uint32_t max);
+ * than after, in the order of handles. Returns their number. Takes as long as
+ * max is, where after is 0 or one of them. */
+uint32_t pst_tensor_list(const struct pst_tensors *t, uint64_t owner,
+			 uint64_t after, struct pst_wire_tensor *ret,
+			 uint32_t max);
 
 /* All of owner's tensors into quarantine. */
 void pst_tensors_release_owner(struct pst_tensors *t, uint64_t owner);
