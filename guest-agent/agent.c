@@ -205,6 +205,10 @@ void pst_agent_done(struct pst_agent *a)
 	a->scrubbing.size = 0;
 	pst_executor_free(a->executor);
 	a->executor = NULL;
+	free(a->info_text);
+	free(a->models_text);
+	a->info_text = NULL;
+	a->models_text = NULL;
 	pst_models_free(a->models);
 	pst_tensors_free(a->tensors);
 	pst_extents_free(a->extents);

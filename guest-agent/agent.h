@@ -96,6 +96,8 @@ struct pst_agent {
 	struct pst_reach reach;     /* of the GPU, at start */
 	char backend_text[64];
 	char loop_text[160];
+	char *info_text;   /* what INFO says that does not change; or NULL */
+	char *models_text; /* the list of models; NULL: to be made */
 	struct pst_extents *extents;
 	struct pst_scrubber *scrubber; /* NULL: there is no scrub */
 	struct pst_span scrubbing;     /* that it works on; size 0: nothing */

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "guest-agent/report_ops.h"
@@ -202,31 +203,47 @@ static json_t *models(const struct pst_agent *a)
 	return ret;
 }
 
-char *pst_report_models(const struct pst_agent *a)
+/* The list's text, kept until pst_report_models_changed(); NULL: out of
+ * memory. */
+static const char *models_text(struct pst_agent *a)
 {
-	json_t *root = json_object();
-
-	json_object_set_new(root, "models", models(a));
-	return dump(root);
+	if (!a->models_text)
+		a->models_text = dump(models(a));
+	return a->models_text;
 }
 
-char *pst_report_info(const struct pst_agent *a, uint64_t session)
+void pst_report_models_changed(struct pst_agent *a)
+{
+	free(a->models_text);
+	a->models_text = NULL;
+}
+
+char *pst_report_models(struct pst_agent *a)
+{
+	const char *list = models_text(a);
+	char *text;
+
+	if (!list || asprintf(&text, "{\"models\":%s}", list) < 0)
+		return NULL;
+	return text;
+}
+
+/* What stays the same while the agent lives: most of INFO, and nearly all of
+ * the time that it would take. */
+static json_t *constant(const struct pst_agent *a)
 {
 	json_t *root = json_object();
 
 	json_object_set_new(root, "version", json_string(PACKAGE_VERSION));
 	json_object_set_new(root, "protocol", u64(PST_WIRE_VERSION));
 	json_object_set_new(root, "epoch", epoch(a));
-	json_object_set_new(root, "session", u64(session));
 	json_object_set_new(root, "region", region(a));
 	add_mapping(a, root);
 	json_object_set_new(root, "backend",
 			    json_pack("{s:s, s:s, s:i}", "name", a->ops->name,
 				      "describe", a->backend_text, "threads",
 				      (int)a->ops->threads(a->backend)));
-	json_object_set_new(root, "gpu", gpu_info(a));
 	json_object_set_new(root, "limits", limits(a));
-	json_object_set_new(root, "models", models(a));
 	json_object_set_new(root, "ops", pst_report_ops(a));
 	json_object_set_new(root, "gemm", pst_report_gemm(a));
 	json_object_set_new(root, "loop", json_string(a->loop_text));
@@ -237,7 +254,27 @@ char *pst_report_info(const struct pst_agent *a, uint64_t session)
 	json_object_set_new(root, "emulated",
 			    json_boolean(a->identity.emulated));
 	json_object_set_new(root, "pid", u64((uint64_t)getpid()));
-	return dump(root);
+	return root;
+}
+
+char *pst_report_info(struct pst_agent *a, uint64_t session)
+{
+	const char *list = models_text(a);
+	json_t *gpu = gpu_info(a);
+	PST_CLEANUP_FREE char *gpu_text =
+		json_dumps(gpu, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text;
+
+	json_decref(gpu);
+	if (!a->info_text)
+		a->info_text = dump(constant(a));
+	/* One object: the constant one's members follow. */
+	if (!list || !gpu_text || !a->info_text ||
+	    asprintf(&text, "{\"session\":%llu,\"gpu\":%s,\"models\":%s,%s",
+		     (unsigned long long)session, gpu_text, list,
+		     a->info_text + 1) < 0)
+		return NULL;
+	return text;
 }
 
 /* Slow is not ill: what it costs and its cure are said apart. */

@@ -94,6 +94,7 @@ static void load(struct pst_session *s, const struct pst_frame *f,
 	if (pst_tensor_take(a->tensors, s->id, l->data, &mem, &size) < 0)
 		pst_log(PST_LOG_ERROR, "a model's tensor was not there");
 	a->counters.models_loaded++;
+	pst_report_models_changed(a);
 	pst_log(PST_LOG_INFO,
 		"session %llu loaded model %s: %u to %u elements, %u layers, "
 		"%llu bytes",
@@ -126,6 +127,7 @@ static void unload(struct pst_session *s, const struct pst_frame *f,
 		return;
 	}
 	s->agent->counters.models_unloaded++;
+	pst_report_models_changed(s->agent);
 	pst_log(PST_LOG_INFO, "session %llu unloaded model %s",
 		(unsigned long long)s->id, name);
 	pst_session_reply(s, f, NULL, 0);

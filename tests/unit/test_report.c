@@ -189,6 +189,9 @@ START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
 	ops.registration = staged;
 	ops.registration_why = why_staged;
 	f.agent.ops = &ops;
+	/* As another agent, where it is so from the start. */
+	free(f.agent.info_text);
+	f.agent.info_text = NULL;
 	ask(pst_report_info(&f.agent, 1));
 	ck_assert_str_eq(json_string_value(
 				 json_object_get(json, "gpu_registration_why")),
@@ -198,6 +201,26 @@ START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
 		json_array_get(json_object_get(json, "notes"), 0));
 	ck_assert_ptr_nonnull(strstr(text, "staged, since plain: invalid"));
 	ck_assert(json_is_true(json_object_get(json, "healthy")));
+}
+END_TEST
+
+static unsigned int n_threads_calls;
+
+static uint32_t count_threads(struct pst_backend *b)
+{
+	n_threads_calls++;
+	return 1;
+}
+
+START_TEST(what_stays_the_same_in_info_is_made_once)
+{
+	ops.threads = count_threads;
+	f.agent.ops = &ops;
+	ask(pst_report_info(&f.agent, 1));
+	ask(pst_report_info(&f.agent, 2));
+	ck_assert_uint_eq(n_threads_calls, 1);
+	ck_assert_int_eq(json_integer_value(json_object_get(json, "session")),
+			 2);
 }
 END_TEST
 
@@ -238,6 +261,7 @@ static void add(TCase *tc)
 		       a_region_out_of_the_gpus_reach_is_a_note_with_its_cure);
 	tcase_add_test(tc, why_a_region_is_not_registered_plainly_is_a_note);
 	tcase_add_test(tc, welcome_names_driver_and_libraries);
+	tcase_add_test(tc, what_stays_the_same_in_info_is_made_once);
 }
 
 int main(void)
