@@ -526,7 +526,11 @@ def scrub_zeroes_what_a_client_leaves_behind(start):
     c.write(off, b"secret")
     c.close()
     d = Conn(a).open()
-    eventually(lambda: d.query(STATS)["leased_bytes"] == 0)
+
+    def free():
+        st = d.query(STATS)
+        return st["leased_bytes"] + st["quarantined_bytes"] == 0
+    eventually(free, 20)
     assert d.lease(UNIT)[1][0] == off
     assert d.read(off, 6) == bytes(6)
 
