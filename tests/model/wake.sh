@@ -20,7 +20,7 @@ verify()
 	if ! spin ${3:+"-D$3"} -a "$model" >out 2>&1 ||
 		! cc -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=3000 -o pan pan.c \
 			>>out 2>&1 ||
-		! timeout 300 ./pan -m200000 >>out 2>&1 ||
+		! timeout 900 ./pan -m200000 >>out 2>&1 ||
 		grep -q 'max search depth too small\|reached -DMEMLIM' out; then
 		echo "not ok - $1: the model did not run to its end"
 		tail -n 20 out
