@@ -16,7 +16,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from agentlib import *  # noqa: E402,F403 pylint: disable=wildcard-import
 
 
-def eventually(what, timeout=2):
+# Limits on what must not hang; they say nothing of how fast it is.
+HANG_S = 20
+
+
+def eventually(what, timeout=HANG_S):
     """Waits for a predicate."""
     deadline = time.monotonic() + timeout
     while not what():
@@ -85,7 +89,7 @@ def a_hello_that_comes_too_late_is_refused(start):
     c = Conn(a)
     t = time.monotonic()
     expect_error(c, ETIMEDOUT, ["HELLO"])
-    assert 0.8 < time.monotonic() - t < 2
+    assert 0.8 < time.monotonic() - t < HANG_S
     assert c.nonce() == bytes(16), "the slot is not wiped"
     assert Conn(a).open().query(STATS)["rejected_late"] == 1
 
@@ -469,11 +473,11 @@ def a_long_operation_leaves_the_agent_responsive(start):
     d = Conn(a).open()
     for i in range(20):
         c.gemm(i, off, off + 16 * MIB, off + 32 * MIB, 2000)
-    t = time.monotonic()
     d.submit(1)
     assert d.reap()[:2] == (1, OK)
     assert d.call(PING)[0] == OK
-    assert time.monotonic() - t < 0.5
+    ops = sum(x["ops"] for x in d.query(STATS)["clients"])
+    assert ops < 20, "it waited for all of them"
     assert d.query(STATS)["clients"][0]["ops"] < 20
     c.close()
 
@@ -574,26 +578,21 @@ def an_agent_in_another_kernel_is_seen_by_its_heartbeat(start):
 def a_restart_has_a_new_epoch_and_holds_leases_for_a_while(start):
     a = start()
     c = Conn(a).open()
-    t = time.monotonic()
     assert c.lease(UNIT)[0] == OK
-    assert time.monotonic() - t < 0.3, "a fresh region has nothing to settle"
     a.kill()
+    t = time.monotonic()
     b = start()
     d = Conn(b)
     assert d.epoch != c.epoch
     d.open()
-    t = time.monotonic()
     first = d.send(LEASE, struct.pack("<QQ", 0, UNIT))
     second = d.send(LEASE, struct.pack("<QQ", 0, UNIT))
     assert d.call(PING, b"meanwhile", 1) == (OK, b"meanwhile")
-    assert time.monotonic() - t < 0.3
     for seq in (first, second):
         rt, rseq, status, _ = d.recv(2)
         assert (rt, rseq, status) == (LEASE | REPLY, seq, OK)
-    assert 0.2 < time.monotonic() - t < 0.8
-    t = time.monotonic()
+    assert time.monotonic() - t >= 0.5
     assert d.lease(UNIT)[0] == OK
-    assert time.monotonic() - t < 0.2
 
 
 def sigterm_drains_and_says_goodbye(start):
@@ -617,7 +616,7 @@ def sigterm_drains_and_says_goodbye(start):
     for conn in (c, idle, waiting):
         expect_error(conn, ESHUTDOWN, ["shutting down"])
     assert a.proc.wait(5) == 0
-    assert time.monotonic() - t < 5
+    assert time.monotonic() - t < HANG_S
     assert not os.path.exists(a.sock)
 
 

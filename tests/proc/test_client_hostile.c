@@ -132,7 +132,7 @@ static void flood(struct pst_frame *f, struct pst_wire_welcome *p)
 {
 	const struct pst_frame wake = {.type = PST_WIRE_WAKE};
 	static uint8_t buf[2048 * sizeof(struct pst_wire_frame)];
-	uint64_t end = pst_now_ns() + 3000 * MS;
+	uint64_t end = pst_now_ns() + 2 * PST_HANG_NS;
 	size_t n;
 
 	for (n = 0; n < sizeof(buf); n += sizeof(struct pst_wire_frame))
@@ -149,7 +149,7 @@ START_TEST(a_handshake_ends_in_time_though_frames_keep_coming)
 
 	fake.welcome = flood;
 	ck_assert_int_eq(try_open(""), -ETIMEDOUT);
-	ck_assert_uint_lt(pst_now_ns() - start, 2000 * MS);
+	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 }
 END_TEST
 
@@ -689,5 +689,5 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	return pst_unit_run("client_hostile", add, 30);
+	return pst_unit_run("client_hostile", add, 120);
 }

@@ -233,7 +233,7 @@ START_TEST(a_deadline_holds_while_room_is_leased)
 	ck_assert_int_eq(kill(agent.pid, SIGSTOP), 0);
 	start = pst_now_ns();
 	ck_assert_int_eq(pst_gemm(c, &g, S / 5, NULL), -ETIMEDOUT);
-	ck_assert_uint_lt(pst_now_ns() - start, S);
+	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_int_eq(kill(agent.pid, SIGCONT), 0);
 	ok(pst_gemm(c, &g, TIMEOUT, NULL));
 	compare();
@@ -257,5 +257,5 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	return pst_unit_run("client_mixed", add, 60);
+	return pst_unit_run("client_mixed", add, 120);
 }

@@ -117,7 +117,7 @@ START_TEST(an_agent_that_hangs_is_killed)
 	kill(pid, SIGSTOP);
 	start = pst_now_ns();
 	pst_close(c);
-	ck_assert_uint_lt(pst_now_ns() - start, 4000 * MS);
+	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_int_eq(kill(pid, 0), -1);
 	ck_assert_int_eq(errno, ESRCH);
 }
@@ -292,5 +292,5 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	return pst_unit_run("client_spawn", add, 30);
+	return pst_unit_run("client_spawn", add, 120);
 }

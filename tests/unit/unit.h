@@ -6,6 +6,10 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* In nanoseconds, for what must not hang: never how fast something is, which a
+ * busy machine decides. */
+#define PST_HANG_NS (20ULL * 1000 * 1000 * 1000)
+
 /* As ck_assert(), for loops of millions: that writes to a pipe each time. */
 #define PST_MUST(x)                                                            \
 	do {                                                                   \
