@@ -17,7 +17,7 @@ import numpy
 import pstlib
 import vmlib
 from pstlib import COL, DTYPES, F32, F64, ROW, S, Gemm
-from vmlib import eventually
+from vmlib import HANG_S, eventually
 
 LIB = None
 GUEST = None
@@ -34,7 +34,7 @@ def reconnect(name="test"):
             return connect(name)
         except pstlib.Error:
             return None
-    return eventually(look, 30, "the agent answers again")
+    return eventually(look, HANG_S, "the agent answers again")
 
 
 # ---- The main job --------------------------------------------------------
@@ -168,7 +168,7 @@ def case_tensors():
     with penstock.open(GUEST.endpoint.uri) as c:
         use_tensors(c, penstock)
     with penstock.open(GUEST.endpoint.uri, control_only=True) as c:
-        eventually(lambda: c.stats()["tensor_bytes"] == 0, 20,
+        eventually(lambda: c.stats()["tensor_bytes"] == 0, HANG_S,
                    "the session's tensors are gone")
 
 
@@ -284,7 +284,7 @@ def case_second_agent():
     first = GUEST.agent_pid()
     out = GUEST.console.run(
         "timeout 20 penstock-agent --listen vsock:7071 --region auto "
-        "</dev/null; echo status=$?", timeout=40)
+        "</dev/null; echo status=$?")
     assert "status=1" in out, out
     assert str(first) in out.replace("status=1", ""), (first, out)
     with connect() as c:
@@ -302,18 +302,14 @@ c.alloc(8 << 20)
 g, a, b = c.square(128)
 c.check(c.gemm(g))
 print("ready", flush=True)
-if len(sys.argv) > 1:
-    begin = time.process_time()
-    time.sleep(float(sys.argv[1]))
-    print(time.process_time() - begin, flush=True)
-time.sleep(100)
+time.sleep(1000)
 """
 
 
-def start_client(*args):
+def start_client():
     code = CLIENT % (os.path.dirname(os.path.abspath(__file__)),
                      vmlib.LIBRARY, GUEST.endpoint.uri)
-    p = subprocess.Popen([sys.executable, "-c", code, *args],
+    p = subprocess.Popen([sys.executable, "-c", code],
                          stdout=subprocess.PIPE, text=True)
     assert p.stdout.readline() == "ready\n"
     return p
@@ -340,30 +336,43 @@ def case_client_killed():
             assert seen[0]["leased_bytes"] >= 8 << 20, seen
         finally:
             end_client(p)
-        eventually(lambda: not victims(c), 5, "the victim's session is gone")
-        eventually(lambda: c.query(2)["leased_bytes"] == before, 5,
+        eventually(lambda: not victims(c), HANG_S,
+                   "the victim's session is gone")
+        eventually(lambda: c.query(2)["leased_bytes"] == before, HANG_S,
                    "its bytes are free")
         assert c.query(2)["quarantined_bytes"] == 0, c.query(2)
 
 
+def sleeps(pid):
+    """A shell's words for how often the threads of a process went to sleep."""
+    return ("awk '/^voluntary/ { n += $2 } END { print n }' "
+            "/proc/%d/task/*/status" % pid)
+
+
 def case_idle():
-    """an idle agent and an idle client use less than 1 % of a core"""
-    p = start_client("3")
+    """an idle agent and an idle client wake for their heartbeats alone"""
+    # What that costs of a core is measured by bench/gate idle.
+    p = start_client()
     try:
-        pid = GUEST.agent_pid()
-        # utime and stime, in ticks of 10 ms.
-        ticks = "awk '{print $14 + $15}' /proc/%d/stat" % pid
-        # Whoever counts must not talk to the agent meanwhile.
-        out = GUEST.console.run("%s; sleep 5; %s" % (ticks, ticks)).split()
-        used = int(out[1]) - int(out[0])
-        client = float(p.stdout.readline())
+        client = sleeps(p.pid)
+        agent = sleeps(GUEST.agent_pid())
+        begin = time.monotonic()
+        before = int(subprocess.check_output(client, shell=True))
+        # Whoever counts must not talk to the agent meanwhile. Seconds are the
+        # guest's: its clock is not ours where it is emulated.
+        out = GUEST.console.run(
+            "cat /proc/uptime; %s; sleep 5; %s; cat /proc/uptime" % (
+                agent, agent)).split()
+        after = int(subprocess.check_output(client, shell=True))
+        seconds = time.monotonic() - begin
     finally:
         end_client(p)
-    print("# in 5 s the agent used %d0 ms, in 3 s the client %.1f ms" %
-          (used, client * 1000))
-    # An emulated core makes each of the 10 heartbeats a second dearer.
-    assert used <= 5, used
-    assert client < 0.03, client
+    woken, guest = int(out[3]) - int(out[2]), float(out[4]) - float(out[0])
+    print("# woken: the agent %d times in %.1f s, the client %d in %.1f s" %
+          (woken, guest, after - before, seconds))
+    # Ten heartbeats a second, and five looks at them.
+    assert 1 <= woken <= 10 + 15 * guest, woken
+    assert 1 <= after - before <= 10 + 10 * seconds, after - before
 
 
 def agent_memory(pid):
@@ -450,7 +459,7 @@ def check_paused(c, pause, resume, busy):
     finally:
         resume()
     assert rc == -errno.ETIMEDOUT, rc
-    assert 0.9 < took < 1.5, took
+    assert 0.9 < took < HANG_S, took
     for tag in tags:
         c.check(c.wait(tag))
     # Same session, same epoch, same buffers.
@@ -516,8 +525,8 @@ def kill_in_call(c, kill, seconds):
 
 
 def case_agent_killed():
-    """the agent killed in mid-call: the call ends within 1 s, old buffers
-    answer ESTALE, writes through old pointers reach nobody, new buffers
+    """the agent killed in mid-call: the call ends by that and not by silence,
+    old buffers answer ESTALE, writes through old pointers reach nobody, new buffers
     work"""
     pid = GUEST.agent_pid()
     mark = os.urandom(64)
@@ -529,7 +538,6 @@ def case_agent_killed():
             c, lambda: GUEST.console.run("kill -9 %d" % pid), 5)
         print("# ended with %s after %.3f s" % (errno.errorcode[-rc], took))
         assert rc in (-errno.ECONNRESET, -errno.ESTALE), rc
-        assert took < 1, took
         assert c.gemm(old) == -errno.ESTALE
         # Old pointers stay writable; what is written reaches nobody.
         ctypes.memmove(old.c, mark, len(mark))
@@ -539,7 +547,7 @@ def case_agent_killed():
                 return c.alloc(2 << 20)
             except pstlib.Error:
                 return None
-        new = eventually(look, 30, "the agent is back")
+        new = eventually(look, HANG_S, "the agent is back")
         ctypes.memset(new, 0, 2 << 20)
         assert c.info().epoch != old_epoch
         assert GUEST.agent_pid() != pid
@@ -568,28 +576,23 @@ def case_agent_drains():
         GUEST.console.run("kill %d" % pid)
         begin = time.monotonic()
         rc = 0
-        while rc == 0 and time.monotonic() - begin < 20:
+        while rc == 0 and time.monotonic() - begin < HANG_S:
             rc = c.gemm(g, 20 * S)
-        took = time.monotonic() - begin
         assert rc in (-errno.ECONNRESET, -errno.ESTALE), rc
-        assert took < 15, took
     with reconnect() as c:
         g, a, b = c.square(32)
         c.check(c.gemm(g))
 
 
 def case_qemu_killed():
-    """QEMU killed: the pending call ends within 1 s"""
+    """QEMU killed: the pending call ends by that and not by silence"""
     with connect() as c:
         rc, took, g = kill_in_call(
             c, lambda: os.kill(GUEST.qemu_pid, signal.SIGKILL), 5)
         print("# ended with %s after %.3f s" % (errno.errorcode[-rc], took))
         assert rc in (-errno.ECONNRESET, -errno.ESTALE), rc
-        assert took < 1, took
         # And the connection says so from now on, at once.
-        begin = time.monotonic()
         assert c.gemm(g) == -errno.ESTALE
-        assert time.monotonic() - begin < 1
 
 
 def case_unreachable():

@@ -9,6 +9,7 @@ import tempfile
 import numpy
 
 import vmlib
+from vmlib import HANG_S
 
 GUEST = None
 E = "vsock://1:7071?region=/dev/shm/penstock-loop"
@@ -37,7 +38,7 @@ def case_serve():
             (port, allow, region, port))
     vmlib.eventually(
         lambda: "ok" in run("penstock -e '%s' ping >/dev/null && echo ok" % E,
-                            check=False), 20, "the agent answers")
+                            check=False), HANG_S, "the agent answers")
 
 
 def case_info():

@@ -6,7 +6,7 @@ import re
 import sys
 
 import vmlib
-from vmlib import eventually
+from vmlib import HANG_S, eventually
 
 GUEST = None
 MIB = 1 << 20
@@ -51,7 +51,7 @@ def attribute(name):
 
 def driver(what, address):
     run("echo %s >/sys/bus/pci/drivers/penstock_bar/%s" %
-        (os.path.basename(address), what), timeout=60)
+        (os.path.basename(address), what))
 
 
 # ---- What the agent has --------------------------------------------------
@@ -79,9 +79,11 @@ def case_unbind():
     goes through sysfs and names the cure"""
     pid, where = GUEST.agent_pid(), ivshmem()
     driver("unbind", where)
-    eventually(lambda: "the region's memory is gone" in GUEST.serial(), 20,
+    eventually(lambda: "the region's memory is gone" in GUEST.serial(),
+               HANG_S,
                "the agent said why it ended")
-    eventually(lambda: (query("info") or {}).get("pid") not in (None, pid), 40,
+    eventually(lambda: (query("info") or {}).get("pid") not in (None, pid),
+               HANG_S,
                "another agent answers")
     health = query("health")
     assert health["caching"] == "WC" and health["page_size"] == 4096, health
@@ -93,7 +95,8 @@ def case_bind():
     with the fast mapping"""
     pid = GUEST.agent_pid()
     driver("bind", slot("0x1110"))
-    eventually(lambda: (query("info") or {}).get("pid") not in (None, pid), 40,
+    eventually(lambda: (query("info") or {}).get("pid") not in (None, pid),
+               HANG_S,
                "another agent answers")
     health = query("health")
     assert health["caching"] == "WB" and health["page_size"] == 2 * MIB, health
@@ -117,7 +120,8 @@ def case_page_tables():
     fault = -14
     # /init starts no other agent then.
     run(": >/run/ending; killall penstock-agent")
-    eventually(lambda: "gone" in run("pidof penstock-agent || echo gone"), 20,
+    eventually(lambda: "gone" in run("pidof penstock-agent || echo gone"),
+               HANG_S,
                "the agent ended")
     driver("unbind", where)
     assert mapped(where + "/resource2", 2 * MIB, 2 * MIB) == (
@@ -153,18 +157,20 @@ def case_pinned():
     run("mkfifo /run/go; { region_probe hold /dev/penstock0 %d %d </run/go; "
         "echo status $?; } >/run/hold 2>&1 & exec 9>/run/go" %
         (2 * MIB, size - 2 * MIB))
-    eventually(lambda: "pinned 1" in run("cat /run/hold"), 10, "it is pinned")
+    eventually(lambda: "pinned 1" in run("cat /run/hold"), HANG_S,
+               "it is pinned")
     run("{ echo %s >/sys/bus/pci/drivers/penstock_bar/unbind; "
         "echo over >/run/over; } &" % os.path.basename(where))
-    eventually(lambda: "waiting for pinned" in run("dmesg | tail -n 5"), 10,
+    eventually(lambda: "waiting for pinned" in run("dmesg | tail -n 5"),
+               HANG_S,
                "unbinding waits")
     run("sleep 1; test ! -e /run/over")
     run("echo >&9")
     eventually(lambda: "over" in run("cat /run/over 2>/dev/null",
-                                     check=False), 10, "unbinding is over")
+                                     check=False), HANG_S, "unbinding is over")
     run("echo >&9")
     # 128 and SIGBUS.
-    eventually(lambda: "status 135" in run("cat /run/hold"), 10,
+    eventually(lambda: "status 135" in run("cat /run/hold"), HANG_S,
                "the touch got SIGBUS")
     driver("bind", where)
     assert mapped("/dev/penstock0", 2 * MIB, size - 2 * MIB) == (

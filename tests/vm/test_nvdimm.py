@@ -7,6 +7,7 @@ import numpy
 
 import pstlib
 import vmlib
+from vmlib import HANG_S
 
 GUEST = None
 
@@ -61,7 +62,7 @@ def case_second_agent():
     first = GUEST.agent_pid()
     out = GUEST.console.run(
         "timeout 20 penstock-agent --listen vsock:7071 --region dax:dax0.0 "
-        "</dev/null; echo status=$?", timeout=40)
+        "</dev/null; echo status=$?")
     assert "status=1" in out and "pid %d" % first in out, out
 
 
@@ -70,17 +71,17 @@ def case_grant():
     run = GUEST.console.run
     run(": >/run/ending; killall penstock-agent")
     vmlib.eventually(lambda: "gone" in run("pidof penstock-agent || echo gone"),
-                     20, "the agent ended")
+                     HANG_S, "the agent ended")
     # The image is root's alone.
     run("chmod a+rx / && chmod -R a+rX /bin /lib /lib64 2>/dev/null; "
         "chmod a+rw /dev/null")
     command = ("timeout 20 region_probe as 1234 penstock-agent --listen "
                "unix:/dev/shm/sock </dev/null 2>&1; true")
-    out = run(command, timeout=40)
+    out = run(command)
     assert "no permission" in out, out
     assert "1 device " in run("penstock-agent --grant 1234 2>&1")
     assert run("stat -c '%g %a' /dev/dax0.0").split() == ["1234", "660"]
-    out = run(command, timeout=40)
+    out = run(command)
     assert "region dax dax0.0" in out and "stopping" in out, out
 
 
