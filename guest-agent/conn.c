@@ -263,9 +263,9 @@ static bool admit(struct pst_conns *c, int fd, struct pst_sock_peer *peer)
 		return true;
 	c->agent->counters.rejected_cid++;
 	if (r < 0) {
-		pst_log(PST_LOG_WARNING,
-			"connection refused, its peer is unknown: %s",
-			strerror(-r));
+		pst_log_peer(PST_LOG_WARNING, NULL,
+			     "connection refused, its peer is unknown: %s",
+			     strerror(-r));
 		turn_away(fd, PST_WIRE_EAUTH, "the peer's address is unknown");
 		return false;
 	}
@@ -274,8 +274,8 @@ static bool admit(struct pst_conns *c, int fd, struct pst_sock_peer *peer)
 		 "(--allow-cid)",
 		 peer->cid);
 	about.cid = peer->cid;
-	pst_log_about(PST_LOG_WARNING, &about, "connection from CID %u refused",
-		      peer->cid);
+	pst_log_peer(PST_LOG_WARNING, &about, "connection from CID %u refused",
+		     peer->cid);
 	turn_away(fd, PST_WIRE_EAUTH, text);
 	return false;
 }
@@ -291,7 +291,8 @@ uint64_t pst_conns_accept(void *arg, int fd)
 	if (!admit(c, fd, &peer))
 		return 0;
 	if (conn_new(c, fd, &peer, now, &conn) < 0) {
-		pst_log(PST_LOG_WARNING, "connection dropped: out of memory");
+		pst_log_peer(PST_LOG_WARNING, NULL,
+			     "connection dropped: out of memory");
 		return 0;
 	}
 	rest_ns = make_room(c, conn, now);
@@ -364,9 +365,12 @@ static uint64_t tick_waiting(struct pst_conns *c, uint64_t now_ns)
 uint64_t pst_conns_tick(struct pst_conns *c, uint64_t now_ns)
 {
 	uint64_t due, first = tick_waiting(c, now_ns);
+	const uint64_t log_ns = pst_log_tick(now_ns);
 	struct pst_conn *conn, *next;
 	unsigned int i;
 
+	if (log_ns < first)
+		first = log_ns;
 	for (i = PST_CONN_OPEN; i < PST_CONN_STAGES; i++)
 		for (conn = TAILQ_FIRST(&c->stages[i]); conn; conn = next) {
 			next = TAILQ_NEXT(conn, link);

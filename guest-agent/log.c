@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "guest-agent/journal.h"
+#include "guest-agent/log_limit.h"
 #include "transport/util.h"
 
 static const struct {
@@ -24,6 +25,7 @@ static const struct {
 static enum pst_log_level max_level = PST_LOG_INFO;
 /* The journal's socket; NULL: standard error is not the journal's. */
 static const char *journal_path;
+static struct pst_log_limit limit; /* of what peers cause */
 
 bool pst_log_level_parse(const char *s, enum pst_log_level *ret)
 {
@@ -83,21 +85,52 @@ static int send_entry(enum pst_log_level level,
 	return pst_journal_send(journal_path, entry, n);
 }
 
-void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
-		   const char *fmt, ...)
+static void write_message(enum pst_log_level level,
+			  const struct pst_log_about *about, const char *fmt,
+			  va_list ap)
 {
 	char text[1024], prefix[PST_LOG_PREFIX];
-	va_list ap;
 
-	if (level > max_level)
-		return;
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	clean(text);
 	if (journal_path && about && send_entry(level, about, text) == 0)
 		return;
 	pst_log_prefix(level, prefix);
 	/* One write, so that lines of two threads do not mix. */
 	fprintf(stderr, "%s%s\n", prefix, text);
+}
+
+void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
+		   const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level > max_level)
+		return;
+	va_start(ap, fmt);
+	write_message(level, about, fmt, ap);
+	va_end(ap);
+}
+
+void pst_log_peer(enum pst_log_level level, const struct pst_log_about *about,
+		  const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level > max_level || !pst_log_limit_take(&limit, pst_now_ns()))
+		return;
+	va_start(ap, fmt);
+	write_message(level, about, fmt, ap);
+	va_end(ap);
+}
+
+uint64_t pst_log_tick(uint64_t now_ns)
+{
+	uint64_t due_ns, n = pst_log_limit_count(&limit, now_ns, &due_ns);
+
+	if (n)
+		pst_log(PST_LOG_WARNING,
+			"%llu more messages about clients were left out",
+			(unsigned long long)n);
+	return due_ns;
 }

@@ -54,6 +54,18 @@ void pst_log_prefix(enum pst_log_level level, char ret[PST_LOG_PREFIX]);
 void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
 		   const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/*
+ * The same for what a peer can cause as often as it likes: ten lines a second
+ * of all peers are written, then one with the count of the rest. The serving
+ * thread only.
+ */
+void pst_log_peer(enum pst_log_level level, const struct pst_log_about *about,
+		  const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Writes that count when it is due. Returns the pst_now_ns() time to call
+ * again, UINT64_MAX for none. */
+uint64_t pst_log_tick(uint64_t now_ns);
+
 #define pst_log(level, ...) pst_log_about(level, NULL, __VA_ARGS__)
 
 #endif

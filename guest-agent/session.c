@@ -185,8 +185,8 @@ void pst_session_break(struct pst_session *s, uint32_t status,
 			(unsigned long long)s->id, s->name, s->pid, sentence);
 	} else {
 		s->agent->counters.rejected_frames++;
-		pst_log(PST_LOG_INFO, "a connection broke the protocol: %s",
-			sentence);
+		pst_log_peer(PST_LOG_INFO, NULL,
+			     "a connection broke the protocol: %s", sentence);
 	}
 	pst_session_refuse(s, status, sentence);
 }

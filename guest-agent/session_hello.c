@@ -140,7 +140,7 @@ void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
 	if (status == PST_WIRE_OK)
 		status = seat(s, h.flags, &why);
 	if (status != PST_WIRE_OK) {
-		pst_log(PST_LOG_INFO, "HELLO refused: %s", why.text);
+		pst_log_peer(PST_LOG_INFO, NULL, "HELLO refused: %s", why.text);
 		pst_session_send_sentence(s, PST_WIRE_HELLO, true, f->seq,
 					  status, why.text);
 		pst_session_end(s);

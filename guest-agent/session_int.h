@@ -83,7 +83,7 @@ struct pst_log_about pst_session_about(const struct pst_session *s);
 #define pst_session_log(s, level, ...)                                         \
 	do {                                                                   \
 		const struct pst_log_about about_ = pst_session_about(s);      \
-		pst_log_about(level, &about_, __VA_ARGS__);                    \
+		pst_log_peer(level, &about_, __VA_ARGS__);                     \
 	} while (0)
 /* Answers a request with a status other than OK and a sentence. */
 void pst_session_fail(struct pst_session *s, const struct pst_frame *to,

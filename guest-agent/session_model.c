@@ -95,7 +95,8 @@ static void load(struct pst_session *s, const struct pst_frame *f,
 		pst_log(PST_LOG_ERROR, "a model's tensor was not there");
 	a->counters.models_loaded++;
 	pst_report_models_changed(a);
-	pst_log(PST_LOG_INFO,
+	pst_log_peer(
+		PST_LOG_INFO, NULL,
 		"session %llu loaded model %s: %u to %u elements, %u layers, "
 		"%llu bytes",
 		(unsigned long long)s->id, model.name, model.n_in, model.n_out,
@@ -128,8 +129,8 @@ static void unload(struct pst_session *s, const struct pst_frame *f,
 	}
 	s->agent->counters.models_unloaded++;
 	pst_report_models_changed(s->agent);
-	pst_log(PST_LOG_INFO, "session %llu unloaded model %s",
-		(unsigned long long)s->id, name);
+	pst_log_peer(PST_LOG_INFO, NULL, "session %llu unloaded model %s",
+		     (unsigned long long)s->id, name);
 	pst_session_reply(s, f, NULL, 0);
 }
 

@@ -146,6 +146,31 @@ def refused_connections_that_stay_keep_nobody_out(start):
         s.close()
 
 
+def a_storm_of_refused_ones_fills_no_log(start):
+    a = start()
+
+    def log():
+        # With an offset of its own, unlike a.log's descriptor.
+        with open("/proc/self/fd/%d" % a.log.fileno()) as f:
+            return f.read()
+    before = len(log())
+    t = time.monotonic()
+    socks = strangers(a, 500)
+    for s in socks:
+        s.sendall(b"\n" * 40)
+    c = Conn(a).open()
+    eventually(lambda: "were left out" in log()[before:], 10)
+    lines = log()[before:].splitlines()
+    seconds = int(time.monotonic() - t) + 1
+    assert len(lines) <= 10 * seconds, len(lines)
+    assert sum(map(len, lines)) < 200 * len(lines)
+    left = sum(int(re.search(r"(\d+) more messages", x)[1])
+               for x in lines if "were left out" in x)
+    assert left > 300, left
+    for s in socks:
+        s.close()
+
+
 def before_hello_a_connection_costs_little(start):
     a = start()
     Conn(a).open().close()
