@@ -38,7 +38,11 @@ degraded() {
 }
 check "an agent that is not well is degraded, exit 1" degraded
 check "and says why" grep -q "somebody else writes" "$tmp/stdout"
-sleep 0.3
+tries=0
+until "$penstock" health -e "$endpoint" >/dev/null || [ $tries -ge 100 ]; do
+	tries=$((tries + 1))
+	sleep 0.1
+done
 expect "it recovers" 0 '"healthy":true' \
 	"$penstock" health --json -e "$endpoint"
 

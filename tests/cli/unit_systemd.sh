@@ -183,7 +183,7 @@ chmod 755 "$tmp"
 : >"$tmp/out"
 (
 	echo $BASHPID >"$cgroup/cgroup.procs" &&
-		PST_INNER=inner PST_WORK=$tmp exec timeout -k 2 90 unshare --pid \
+		PST_INNER=inner PST_WORK=$tmp exec timeout -k 2 300 unshare --pid \
 			--fork --kill-child --mount --uts --ipc --net --cgroup \
 			/bin/bash "$self"
 ) >"$tmp/console" 2>&1 &
@@ -191,7 +191,7 @@ pids=$!
 tries=0
 until grep -qx "done" "$tmp/out"; do
 	tries=$((tries + 1))
-	if [ $tries -ge 600 ] || ! kill -0 $pids 2>/dev/null; then
+	if [ $tries -ge 2400 ] || ! kill -0 $pids 2>/dev/null; then
 		break
 	fi
 	sleep 0.1

@@ -14,7 +14,7 @@
 #include "transport/loop_impl.h"
 #include "transport/util.h"
 
-#define SOON (2 * PST_NS_PER_S)
+#define SOON (15 * PST_NS_PER_S)
 
 /* Every test runs over each; the last as on a kernel without multishot. */
 static const enum pst_loop_kind kinds[] = {PST_LOOP_POLL, PST_LOOP_URING,

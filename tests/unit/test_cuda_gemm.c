@@ -577,7 +577,7 @@ START_TEST(closing_does_not_wait_for_a_device_that_hangs)
 	start = pst_now_ns();
 	left = fix_backend;
 	fix_ops->close(fix_backend);
-	ck_assert_uint_lt(pst_now_ns() - start, PST_NS_PER_S);
+	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_ptr_nonnull(left);
 	ck_assert_uint_gt(fakecuda_leaks(), 0);
 	free(fix_mem);

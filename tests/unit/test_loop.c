@@ -440,5 +440,5 @@ static void add(TCase *t)
 
 int main(void)
 {
-	return pst_unit_run("loop", add, 20);
+	return pst_unit_run("loop", add, 60);
 }

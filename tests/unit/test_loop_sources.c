@@ -254,10 +254,8 @@ START_TEST(waiting_ends_at_its_time)
 	start = pst_now_ns();
 	while (pst_now_ns() - start < 30 * PST_NS_PER_MS)
 		ck_assert_int_eq(pst_loop_run(loop, 30 * PST_NS_PER_MS), 0);
-	ck_assert_uint_lt(pst_now_ns() - start, PST_NS_PER_S);
-	start = pst_now_ns();
+	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_int_eq(pst_loop_run(loop, 0), 0);
-	ck_assert_uint_lt(pst_now_ns() - start, 20 * PST_NS_PER_MS);
 	stream_close(&s);
 	pst_loop_close(loop);
 }
@@ -424,7 +422,7 @@ START_TEST(a_ring_that_stops_working_ends_in_errors_and_never_hangs)
 	stream_close(&s);
 	stream_close(&t);
 	pst_loop_close(loop);
-	ck_assert_uint_lt(pst_now_ns() - start, 3 * PST_NS_PER_S);
+	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 }
 END_TEST
 #endif
@@ -463,5 +461,5 @@ static void add(TCase *t)
 
 int main(void)
 {
-	return pst_unit_run("loop_sources", add, 20);
+	return pst_unit_run("loop_sources", add, 60);
 }

@@ -574,7 +574,7 @@ START_TEST(a_cid_that_no_machine_has_ends_in_time_with_a_sentence)
 	/* What it is depends on the kernel's transports; never a hang. */
 	ck_assert_int_lt(r, 0);
 	ck_assert_str_ne(err.text, "");
-	ck_assert_uint_lt(pst_now_ns() - start, 2 * PST_NS_PER_S);
+	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_int_eq(count_fds(), before);
 }
 END_TEST
@@ -614,5 +614,5 @@ static void add(TCase *t)
 
 int main(void)
 {
-	return pst_unit_run("sock", add, 20);
+	return pst_unit_run("sock", add, 60);
 }
