@@ -153,6 +153,16 @@ static inline bool pst_agent_scrubs(const struct pst_agent *a)
 	return a->scrubbing.size > 0;
 }
 
+/* The most lanes that one process gets: a quarter of four and more is kept for
+ * others. No protection from who lies about its pid, but from who forgets to
+ * close. */
+static inline uint32_t pst_agent_lanes_each(const struct pst_agent *a)
+{
+	const uint32_t n = a->limits.max_clients;
+
+	return n - n / 4;
+}
+
 /* Gives a free lane to a session. Returns its index, or -EBUSY. */
 int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
 			   uint64_t owner);

@@ -57,14 +57,25 @@ static uint32_t judge_hello(struct pst_session *s,
 	return PST_WIRE_OK;
 }
 
+/* Lanes that sessions of one process hold, by the pid that they gave. */
+static uint32_t lanes_of(const struct pst_agent *a, uint32_t pid)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < a->limits.max_clients; i++)
+		n += a->lanes[i].session && a->lanes[i].session->pid == pid;
+	return n;
+}
+
 /* A lane for the session, or its place among those without. */
-static uint32_t seat(struct pst_session *s, uint32_t flags,
+static uint32_t seat(struct pst_session *s, const struct pst_wire_hello *h,
 		     struct pst_error *why)
 {
 	struct pst_agent *a = s->agent;
+	const uint32_t most = pst_agent_lanes_each(a);
 	int lane;
 
-	if (flags & PST_WIRE_HELLO_CONTROL_ONLY) {
+	if (h->flags & PST_WIRE_HELLO_CONTROL_ONLY) {
 		if (a->n_control >= PST_SESSION_MAX_CONTROL) {
 			a->counters.rejected_full++;
 			pst_error_set(why, 0,
@@ -74,6 +85,14 @@ static uint32_t seat(struct pst_session *s, uint32_t flags,
 			return PST_WIRE_EBUSY;
 		}
 		a->n_control++;
+	} else if (lanes_of(a, h->pid) >= most) {
+		a->counters.rejected_lanes++;
+		pst_error_set(
+			why, 0,
+			"process %u holds %u of %u lanes (--max-clients), the "
+			"others are for other processes",
+			h->pid, most, a->limits.max_clients);
+		return PST_WIRE_EBUSY;
 	} else {
 		lane = pst_agent_lane_acquire(a, s, a->last_session + 1);
 		if (lane < 0) {
@@ -138,7 +157,7 @@ void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
 	status = judge_hello(s, &h, &why);
 	pst_session_wipe_nonce(s);
 	if (status == PST_WIRE_OK)
-		status = seat(s, h.flags, &why);
+		status = seat(s, &h, &why);
 	if (status != PST_WIRE_OK) {
 		pst_log_peer(PST_LOG_INFO, NULL, "HELLO refused: %s", why.text);
 		pst_session_send_sentence(s, PST_WIRE_HELLO, true, f->seq,

@@ -204,6 +204,23 @@ def more_clients_than_lanes_are_refused(start):
     eventually(lambda: Conn(a).hello()[0] == OK)
 
 
+def something_is_kept_for_a_second_client(start):
+    a = start("--max-clients", "4")
+    c = [Conn(a).open() for _ in range(3)]
+    status, p = Conn(a).hello()
+    assert status == EBUSY and b"3 of 4 lanes" in p, p
+    other = Conn(a).open(pid=os.getpid() + 1)
+    # 60 MiB of arena: one session gets 54 of them.
+    assert c[0].lease(56 * MIB)[0] == ELIMIT
+    assert c[0].lease(54 * MIB)[0] == OK
+    assert other.lease(6 * MIB)[0] == OK
+
+
+def who_is_given_all_of_the_arena_gets_it(start):
+    a = start("--max-lease", "64M")
+    assert Conn(a).open().lease(60 * MIB)[0] == OK
+
+
 def garbage_before_hello_ends_the_connection(start):
     a = start()
     c = Conn(a)
@@ -530,7 +547,7 @@ def a_killed_client_loses_its_lane_and_leases(start):
     eventually(gone)
     # The same lane and memory serve the next one.
     c = Conn(a).open()
-    assert c.lane == 0 and c.lease(60 * MIB)[0] == OK
+    assert c.lane == 0 and c.lease(54 * MIB)[0] == OK
     c.submit(5)
     assert c.reap()[:2] == (5, OK)
 
