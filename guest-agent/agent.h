@@ -163,6 +163,16 @@ static inline uint32_t pst_agent_lanes_each(const struct pst_agent *a)
 	return n - n / 4;
 }
 
+/* What one session may lease of an arena unless --max-lease says otherwise: an
+ * eighth is kept for others. */
+static inline uint64_t pst_agent_lease_each(const struct pst_agent *a,
+					    uint64_t arena)
+{
+	if (a->limits.max_clients < 2)
+		return arena;
+	return arena - arena / 8 / PST_WIRE_UNIT * PST_WIRE_UNIT;
+}
+
 /* Gives a free lane to a session. Returns its index, or -EBUSY. */
 int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
 			   uint64_t owner);

@@ -23,8 +23,6 @@
 #include "transport/ring.h"
 #include "transport/util.h"
 
-/* This part of the arena is not for the first session alone. */
-#define KEPT_PART 8U
 /* While lanes keep the thread busy, sockets are looked at this often. */
 #define POLL_NS (50 * PST_NS_PER_US)
 /* A sleep without anything due. Wake-ups come as WAKE frames; this only
@@ -85,18 +83,6 @@ struct pst_server {
 	uint64_t next_ping_ns; /* UINT64_MAX: none */
 };
 
-/* What one session may lease unless told: the rest is there for a second one.
- * A private agent has no second one. */
-static uint64_t default_lease(const struct pst_server_config *c, uint64_t arena)
-{
-	const bool once = c->n_listens == 0 && c->n_passed == 0;
-	const uint64_t kept = arena / KEPT_PART;
-
-	if (once || c->limits.max_clients < 2)
-		return arena;
-	return arena - kept / PST_WIRE_UNIT * PST_WIRE_UNIT;
-}
-
 static int open_region(struct pst_server *s, const struct pst_server_config *c,
 		       struct pst_error *err)
 {
@@ -110,9 +96,9 @@ static int open_region(struct pst_server *s, const struct pst_server_config *c,
 		return r;
 	arena = a->region.size - PST_WIRE_CTL_SIZE;
 	a->limits = c->limits;
-	if (!a->limits.max_lease)
-		a->limits.max_lease = default_lease(c, arena);
-	if (a->limits.max_lease > arena)
+	if (!a->limits.max_lease && !s->once)
+		a->limits.max_lease = pst_agent_lease_each(a, arena);
+	if (!a->limits.max_lease || a->limits.max_lease > arena)
 		a->limits.max_lease = arena;
 	r = pst_claim_region(&a->region, a->limits.max_clients, &a->limits,
 			     PST_AGENT_HEARTBEAT_MS, &claim, err);
