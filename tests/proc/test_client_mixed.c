@@ -161,7 +161,7 @@ START_TEST(what_cannot_be_cut_beside_a_tensor_is_refused_in_words)
 	/* C is 8 MB, in a tensor; neither A nor B fits whole. */
 	prepare(1000, 1000, 1000, 0);
 	put_into_tensors(4);
-	fails(pst_gemm(c, &g, TIMEOUT, NULL), -ENOSPC, "no room");
+	fails(pst_gemm(c, &g, TIMEOUT, NULL), -EMSGSIZE, "no room");
 	q = g;
 	q.batch = 2;
 	q.m = q.n = q.k = 10;
