@@ -103,9 +103,12 @@ class Tree:
         self.program(vmlib.PENSTOCK, "bin/penstock")
         self.modules()
         self.text("init", INIT, 0o755)
+        # Without no_timer_check a kernel that is emulated on a busy machine
+        # takes its timer for broken, and panics.
         self.text("etc/default/grub",
                   "# this machine's\nGRUB_CMDLINE_LINUX=\"console=ttyS0 "
-                  "intel_iommu=off panic=-1\"\nGRUB_CMDLINE_LINUX_DEFAULT='quiet'\n")
+                  "intel_iommu=off panic=-1 no_timer_check\"\n"
+                  "GRUB_CMDLINE_LINUX_DEFAULT='quiet'\n")
 
     def text(self, name, text, mode=0o644):
         path = os.path.join(self.root, name)
