@@ -347,11 +347,13 @@ START_TEST(wake_ups_for_nothing_end_the_session)
 {
 	const struct pst_frame f = {.type = PST_WIRE_WAKE};
 	uint8_t frame[sizeof(struct pst_wire_frame)];
-	int i, r = 1;
+	int i, to, r = 1;
 	pthread_t thread;
 
 	ck_assert_int_gt(pst_frame_encode(&f, frame, sizeof(frame)), 0);
 	begin();
+	/* The agent closes its own when the session is over. */
+	to = dup(fake.conn);
 	fake.hold = true;
 	waiting = true;
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_in_vain, &r), 0);
@@ -360,10 +362,11 @@ START_TEST(wake_ups_for_nothing_end_the_session)
 	n_sleeps = 0;
 	/* One for every sleep, as if something had been completed. */
 	for (i = 0; i < 1000 && waiting; i++) {
-		(void)!send(fake.conn, frame, sizeof(frame), MSG_NOSIGNAL);
+		(void)!send(to, frame, sizeof(frame), MSG_NOSIGNAL);
 		usleep(1000);
 	}
 	pthread_join(thread, NULL);
+	close(to);
 	ck_assert_int_eq(r, -EPROTO);
 	ck_assert_uint_le(n_sleeps, 20);
 	end();

@@ -91,6 +91,7 @@ START_TEST(the_host_programs_own_children_are_left_alone)
 	ck_assert_int_eq(waitpid(mine, &status, 0), mine);
 	ck_assert_int_eq(WEXITSTATUS(status), 7);
 	ck_assert_int_gt(handled, 0);
+	signal(SIGCHLD, SIG_DFL);
 }
 END_TEST
 
@@ -110,6 +111,7 @@ START_TEST(a_host_program_that_ignores_its_children_is_served)
 	}
 	/* One that is not heard of would be killed after two seconds. */
 	ck_assert_uint_lt(least, 1900 * MS);
+	signal(SIGCHLD, SIG_DFL);
 }
 END_TEST
 
