@@ -85,9 +85,9 @@ static int send_entry(enum pst_log_level level,
 	return pst_journal_send(journal_path, entry, n);
 }
 
-static void write_message(enum pst_log_level level,
-			  const struct pst_log_about *about, const char *fmt,
-			  va_list ap)
+__attribute__((format(printf, 3, 0))) static void
+write_message(enum pst_log_level level, const struct pst_log_about *about,
+	      const char *fmt, va_list ap)
 {
 	char text[1024], prefix[PST_LOG_PREFIX];
 
