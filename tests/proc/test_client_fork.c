@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* A child that inherits a connection: clean errors, and no harm to anybody. */
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "host-client/conn.h"
 #include "tests/proc/agent_proc.h"
@@ -30,10 +34,53 @@ static struct pst *open_one(void)
 	return p;
 }
 
+/* The thread sleeps: whoever reads that it runs may read so again. */
+static bool sleeps(pid_t tid)
+{
+	char path[64], text[256] = "";
+	const char *state;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && state[2] == 'S';
+}
+
+/* A sanitizer's allocator does not survive a fork in the middle of another
+ * thread's allocation, and a thread that starts makes one: waits until all
+ * others sleep. */
+static void let_threads_start(void)
+{
+	uint64_t until = pst_now_ns() + GUARD_S * PST_NS_PER_S;
+	struct dirent *entry;
+	bool all;
+	DIR *dir;
+
+	do {
+		dir = opendir("/proc/self/task");
+		ck_assert_ptr_nonnull(dir);
+		all = true;
+		while ((entry = readdir(dir))) {
+			pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+			all &= tid <= 0 || tid == gettid() || sleeps(tid);
+		}
+		closedir(dir);
+	} while (!all && pst_now_ns() < until);
+	ck_assert(all);
+}
+
 static void setup(void)
 {
 	agent_open(&agent, 32 << 20);
 	c = open_one();
+	let_threads_start();
 }
 
 static void teardown(void)
@@ -216,6 +263,7 @@ START_TEST(a_forked_child_opens_its_own_connection)
 		if (pst_nop(c, 10000 * MS, NULL) != -EBADF)
 			_exit(2);
 		/* And so on for its own children. */
+		let_threads_start();
 		pid = fork();
 		if (pid == 0)
 			_exit(pst_nop(own, 0, NULL) == -EBADF &&
@@ -272,6 +320,7 @@ START_TEST(a_parents_death_is_seen_although_its_child_lives)
 
 		if (pst_fd(own) < 0 || pst_after_fork(c) < 0)
 			_exit(1);
+		let_threads_start();
 		child = fork();
 		if (child == 0) {
 			prctl(PR_SET_PDEATHSIG, 0);
