@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The gate's arithmetic: medians of pairs, noise, bounds. */
-#include "bench/judge.h"
+#include "bench/gates/judge.h"
 
 #include <math.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* One measurement of a peer, by the script that runs them. */
-#ifndef PST_BENCH_PEERPROC_H
-#define PST_BENCH_PEERPROC_H
+#ifndef PST_BENCH_GATES_PEERPROC_H
+#define PST_BENCH_GATES_PEERPROC_H
 
 #include <stdint.h>
 
-#include "bench/gate.h"
+#include "bench/gates/gate.h"
 
 /*
  * Runs "$PENSTOCK_PEERS PEER TEST SIZE CPU CPU": bench/peers/run. The last

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One measurement of a peer, by the script that runs them. */
-#include "bench/peerproc.h"
+#include "bench/gates/peerproc.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The gate: groups of figures that are measured together, and their bounds. */
-#ifndef PST_BENCH_GATE_H
-#define PST_BENCH_GATE_H
+#ifndef PST_BENCH_GATES_GATE_H
+#define PST_BENCH_GATES_GATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #include "bench/agentproc.h"
 #include "bench/blas.h"
 #include "bench/cpus.h"
-#include "bench/judge.h"
+#include "bench/gates/judge.h"
 #include "bench/probe.h"
 #include "host-client/penstock.h"
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "bench/clock.h"
-#include "bench/gate.h"
+#include "bench/gates/gate.h"
 
 #define FLOODS 8U
 #define RUN_NS (250 * PST_BENCH_MS)

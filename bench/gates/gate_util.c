@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bench/clock.h"
-#include "bench/gate.h"
+#include "bench/gates/gate.h"
 
 #define DEFAULT_ARENA (64ULL << 20)
 /* One look at the probe. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bench/gate: measures every figure that must hold, and says whether it does.
  */
-#include "bench/gate.h"
+#include "bench/gates/gate.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "bench/clock.h"
+#include "bench/gates/peerproc.h"
 #include "bench/machine.h"
-#include "bench/peerproc.h"
 
 /* Rows of the table at most. */
 #define MAX_FIGURES 64

@@ -7,7 +7,7 @@
 
 #include "bench/clock.h"
 #include "bench/copy.h"
-#include "bench/gate.h"
+#include "bench/gates/gate.h"
 #include "bench/mem.h"
 #include "bench/stats.h"
 

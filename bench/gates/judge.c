@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a figure is within its bound: pure functions over pairs. */
-#include "bench/judge.h"
+#include "bench/gates/judge.h"
 
 #include <math.h>
 

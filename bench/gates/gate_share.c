@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "bench/clock.h"
-#include "bench/gate.h"
+#include "bench/gates/gate.h"
 
 #define CLIENTS    8U
 #define DEPTH      2U

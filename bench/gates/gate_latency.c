@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "bench/clock.h"
-#include "bench/gate.h"
-#include "bench/peerproc.h"
+#include "bench/gates/gate.h"
+#include "bench/gates/peerproc.h"
 
 /* One side of a pair. */
 #define SLICE_NS (60 * PST_BENCH_MS)

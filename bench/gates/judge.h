@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a figure is within its bound: pure functions over pairs. */
-#ifndef PST_BENCH_JUDGE_H
-#define PST_BENCH_JUDGE_H
+#ifndef PST_BENCH_GATES_JUDGE_H
+#define PST_BENCH_GATES_JUDGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "bench/clock.h"
-#include "bench/gate.h"
+#include "bench/gates/gate.h"
 
 /* As large as the region of spawn: is. */
 #define REGION_SIZE (256UL << 20)

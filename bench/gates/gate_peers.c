@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "bench/clock.h"
-#include "bench/gate.h"
-#include "bench/peerproc.h"
+#include "bench/gates/gate.h"
+#include "bench/gates/peerproc.h"
 
 struct state {
 	struct pst_agentproc agent;
