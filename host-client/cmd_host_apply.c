@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "host-client/host_plan.h"
-#include "kernel-params/diff.h"
+#include "kernel-params/edit/diff.h"
 
 extern const struct pst_cmd pst_cmd_host_apply;
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "host-client/cmd.h"
-#include "kernel-params/check.h"
+#include "kernel-params/check/check.h"
 #include "transport/util.h"
 
 extern const struct pst_cmd pst_cmd_host_check;

@@ -4,7 +4,7 @@
 
 #include "host-client/cmd_vm.h"
 #include "host-client/cmd_vm_files.h"
-#include "kernel-params/diff.h"
+#include "kernel-params/edit/diff.h"
 
 extern const struct pst_cmd pst_cmd_vm_patch;
 

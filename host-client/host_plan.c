@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "kernel-params/diff.h"
+#include "kernel-params/edit/diff.h"
 
 static bool take_option(struct pst_host_job *job, int opt)
 {

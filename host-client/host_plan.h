@@ -4,7 +4,7 @@
 #define PST_HOST_CLIENT_HOST_PLAN_H
 
 #include "host-client/cmd.h"
-#include "kernel-params/plan.h"
+#include "kernel-params/plan/plan.h"
 
 enum {
 	PST_OPT_GPU = PST_OPT_OWN,

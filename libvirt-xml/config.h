@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernel-params/cpu.h"
-#include "kernel-params/pci.h"
+#include "kernel-params/scan/cpu.h"
+#include "kernel-params/scan/pci.h"
 #include "transport/error.h"
 #include "transport/util.h"
 

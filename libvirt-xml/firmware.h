@@ -3,7 +3,7 @@
 #ifndef PST_LIBVIRT_XML_FIRMWARE_H
 #define PST_LIBVIRT_XML_FIRMWARE_H
 
-#include "kernel-params/root.h"
+#include "kernel-params/root/root.h"
 #include "libvirt-xml/config.h"
 
 /* Where libvirt keeps the domains' own variables. */

@@ -3,8 +3,8 @@
 #ifndef PST_LIBVIRT_XML_PLAN_H
 #define PST_LIBVIRT_XML_PLAN_H
 
-#include "kernel-params/hugepages.h"
-#include "kernel-params/iommu.h"
+#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/scan/iommu.h"
 #include "libvirt-xml/config.h"
 
 /* What a host has, read below a root. */

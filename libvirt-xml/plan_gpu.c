@@ -2,8 +2,8 @@
 /* The card of a domain: all its functions, its group, its reach. */
 #include <string.h>
 
-#include "kernel-params/card_use.h"
-#include "kernel-params/gpu_arch.h"
+#include "kernel-params/check/card_use.h"
+#include "kernel-params/scan/gpu_arch.h"
 #include "libvirt-xml/plan.h"
 
 /* Members of all groups of a card that are looked at. */

@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel-params/diff.h"
-#include "kernel-params/dropins.h"
-#include "kernel-params/edit_array.h"
-#include "kernel-params/edit_grub.h"
-#include "kernel-params/edit_loader.h"
-#include "kernel-params/edit_modprobe.h"
-#include "kernel-params/plan.h"
+#include "kernel-params/edit/diff.h"
+#include "kernel-params/edit/dropins.h"
+#include "kernel-params/edit/edit_array.h"
+#include "kernel-params/edit/edit_grub.h"
+#include "kernel-params/edit/edit_loader.h"
+#include "kernel-params/edit/edit_modprobe.h"
+#include "kernel-params/plan/plan.h"
 #include "tests/fuzz/fuzz.h"
 
 /* A failure says why; success gives a text. */

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel-params/cpu.h"
-#include "kernel-params/display.h"
-#include "kernel-params/early.h"
-#include "kernel-params/iommu.h"
-#include "kernel-params/kernel.h"
-#include "kernel-params/software.h"
-#include "kernel-params/vfioids.h"
+#include "kernel-params/scan/cpu.h"
+#include "kernel-params/scan/display.h"
+#include "kernel-params/scan/initramfs.h"
+#include "kernel-params/scan/iommu.h"
+#include "kernel-params/scan/kernel.h"
+#include "kernel-params/scan/software.h"
+#include "kernel-params/scan/vfio_ids.h"
 #include "tests/fuzz/fuzz.h"
 
 static void cmdline(const char *text, size_t n)

@@ -3,7 +3,7 @@
 #ifndef PST_TESTS_UNIT_HOSTGOOD_H
 #define PST_TESTS_UNIT_HOSTGOOD_H
 
-#include "kernel-params/check.h"
+#include "kernel-params/check/check.h"
 #include "tests/unit/hosttree.h"
 
 #define GPU   "0000:01:00.0"

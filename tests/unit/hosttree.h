@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "kernel-params/root.h"
+#include "kernel-params/root/root.h"
 #include "tests/unit/tmpdir.h"
 
 /* Longest path of a test's tree. */

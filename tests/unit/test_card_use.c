@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a host uses a card for, whichever of its functions is named. */
-#include "kernel-params/card_use.h"
+#include "kernel-params/check/card_use.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's command line, by the kernel's rules. */
-#include "kernel-params/cmdline.h"
+#include "kernel-params/scan/cmdline.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

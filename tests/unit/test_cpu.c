@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processors: sets, cpuinfo, topology. */
-#include "kernel-params/cpu.h"
+#include "kernel-params/scan/cpu.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Unified differences, read back by patch(1). */
-#include "kernel-params/diff.h"
+#include "kernel-params/edit/diff.h"
 
 #include <stdint.h>
 #include <string.h>

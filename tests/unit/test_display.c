@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Framebuffers of the firmware, and screens in use. */
-#include "kernel-params/display.h"
+#include "kernel-params/scan/display.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

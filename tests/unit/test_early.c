@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What initramfs makers load early. */
-#include "kernel-params/early.h"
+#include "kernel-params/scan/initramfs.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

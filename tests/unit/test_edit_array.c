@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mkinitcpio.conf's arrays and initramfs-tools' list, with vfio first. */
-#include "kernel-params/edit_array.h"
+#include "kernel-params/edit/edit_array.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* /etc/default/grub edited in place and by a drop-in, read back by a shell. */
-#include "kernel-params/edit_grub.h"
+#include "kernel-params/edit/edit_grub.h"
 
 #include <string.h>
 

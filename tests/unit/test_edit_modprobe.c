@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The drop-in for modprobe.d, and how modprobe itself reads it. */
-#include "kernel-params/edit_modprobe.h"
+#include "kernel-params/edit/edit_modprobe.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernel parameters brought into command lines, entries and cmdline files. */
-#include "kernel-params/edit_params.h"
+#include "kernel-params/edit/edit_params.h"
 
 #include <string.h>
 
-#include "kernel-params/edit_loader.h"
+#include "kernel-params/edit/edit_loader.h"
 #include "tests/unit/unit.h"
 
 static struct pst_params want;

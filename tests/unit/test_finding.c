@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel-params/finding.h"
+#include "kernel-params/check/finding.h"
 #include "tests/unit/unit.h"
 
 static struct pst_findings fs;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Hugepage pools by size and node, and what is free of them. */
-#include "kernel-params/hugepages.h"
+#include "kernel-params/scan/hugepages.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

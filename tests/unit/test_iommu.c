@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The IOMMU: widths out of registers and tables, units, groups. */
-#include "kernel-params/iommu.h"
+#include "kernel-params/scan/iommu.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Files changed as one: killed at each step, failed at each step, undone. */
-#include "kernel-params/journal.h"
+#include "kernel-params/journal/journal.h"
 
 #include <fcntl.h>
 #include <signal.h>

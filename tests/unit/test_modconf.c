@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* modprobe.d: lines, files, and what they mean for a module. */
-#include "kernel-params/modconf.h"
+#include "kernel-params/scan/modprobe_conf.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

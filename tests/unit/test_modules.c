@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* States of kernel modules. */
-#include "kernel-params/modules.h"
+#include "kernel-params/scan/modules.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

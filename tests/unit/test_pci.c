@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI functions: addresses, resources, cards, doubles, and which is the GPU. */
-#include "kernel-params/pci.h"
+#include "kernel-params/scan/pci.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* QEMU, libvirt and OVMF by their files. */
-#include "kernel-params/software.h"
+#include "kernel-params/scan/software.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

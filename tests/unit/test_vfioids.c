@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What gives a function to vfio-pci. */
-#include "kernel-params/vfioids.h"
+#include "kernel-params/scan/vfio_ids.h"
 #include "tests/unit/hosttree.h"
 #include "tests/unit/unit.h"
 

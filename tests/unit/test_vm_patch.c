@@ -2,7 +2,7 @@
 /* What is added to a domain of others, and that nothing else changes. */
 #include <string.h>
 
-#include "kernel-params/diff.h"
+#include "kernel-params/edit/diff.h"
 #include "libvirt-xml/info.h"
 #include "libvirt-xml/patch.h"
 #include "libvirt-xml/schema.h"

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of checks, and what several of them need. */
+#include <string.h>
+
+#include "kernel-params/check/check_int.h"
+
+const struct pst_check pst_checks[] = {
+	{"tree.readable", "what cannot be read cannot be checked", false,
+	 pst_check_tree},
+	{"cpu.virtualization", "KVM needs VT-x or AMD-V", false, pst_check_cpu},
+	{"kvm.open",
+	 "without KVM the guest is emulated, and no card can be passed to it",
+	 false, pst_check_kvm},
+	{"iommu.firmware", "the firmware has to hand the IOMMU to the kernel",
+	 false, pst_check_iommu_firmware},
+	{"iommu.enabled", "VFIO gives a device away only behind an IOMMU",
+	 false, pst_check_iommu_enabled},
+	{"iommu.mode", "the host's own devices should not pay for translation",
+	 false, pst_check_iommu_mode},
+	{"iommu.acs",
+	 "with the override, groups are a claim and not what the hardware "
+	 "isolates",
+	 false, pst_check_iommu_acs},
+	{"iommu.interrupts",
+	 "without interrupt remapping a guest's card can send the host any "
+	 "interrupt",
+	 false, pst_check_iommu_interrupts},
+	{"gpu.selected", "the checks below are about one card", false,
+	 pst_check_gpu_selected},
+	{"iommu.group",
+	 "a group goes to the guest as a whole: what else is in it is lost to "
+	 "the host",
+	 true, pst_check_iommu_group},
+	{"gpu.functions",
+	 "QEMU starts only when vfio-pci holds every function of the card",
+	 true, pst_check_gpu_functions},
+	{"gpu.twins", "vfio-pci's ids take every card that has them", false,
+	 pst_check_gpu_twins},
+	{"gpu.boot_display",
+	 "a card that the host draws on is in use before vfio-pci comes", true,
+	 pst_check_boot_display},
+	{"gpu.host_use",
+	 "a card that carries the host's disks or network takes them along",
+	 true, pst_check_host_use},
+	{"gpu.framebuffer",
+	 "a framebuffer of the firmware holds the card's memory, and mapping "
+	 "it for the guest fails",
+	 true, pst_check_framebuffer},
+	{"host.gpu", "the host should keep a display with its driver", true,
+	 pst_check_host_gpu},
+	{"nvidia.modules",
+	 "an NVIDIA module that serves no card can take the guest's at the "
+	 "next boot",
+	 true, pst_check_nvidia_modules},
+	{"nvidia.modeset",
+	 "modesetting makes the NVIDIA module take a console on the card", true,
+	 pst_check_nvidia_modeset},
+	{"vfio.module", "vfio-pci is what holds the card for the guest", false,
+	 pst_check_vfio_module},
+	{"vfio.ids", "after the next boot vfio-pci has to know its card", true,
+	 pst_check_vfio_ids},
+	{"vfio.early",
+	 "the driver that comes first takes the card, and some never give it "
+	 "back",
+	 true, pst_check_vfio_early},
+	{"gpu.dma_width",
+	 "the card and the IOMMU reach addresses of so many bits; memory of "
+	 "the guest above them cannot be mapped",
+	 true, pst_check_gpu_dma_width},
+	{"gpu.reset",
+	 "a card that cannot be reset alone may not start in a second guest",
+	 true, pst_check_gpu_reset},
+	{"gpu.bars", "the guest sees the card's memory through its BARs", true,
+	 pst_check_gpu_bars},
+	{"gpu.driver",
+	 "the guest's driver and CUDA have to be ones that know the card", true,
+	 pst_check_gpu_driver},
+	{"memory.total", "guest and region take their memory from the host's",
+	 false, pst_check_memory_total},
+	{"hugepages.pool",
+	 "guest and region lie in hugepages, which have to be set aside", false,
+	 pst_check_hugepages_pool},
+	{"hugepages.node",
+	 "memory of another NUMA node is reached through the other processor",
+	 true, pst_check_hugepages_node},
+	{"hugepages.boot",
+	 "later than at boot, memory may be too fragmented for hugepages",
+	 false, pst_check_hugepages_boot},
+	{"hugetlbfs.mount", "the region is a file on hugetlbfs, pages of 2 MiB",
+	 false, pst_check_hugetlbfs},
+	{"region.file",
+	 "a region of another size stops the guest, one that all may write "
+	 "protects nothing",
+	 false, pst_check_region_file},
+	{"memory.lock",
+	 "VFIO locks the guest's memory, the region and the BARs included",
+	 false, pst_check_memlock},
+	{"vsock.vhost", "control connections go through vhost-vsock", false,
+	 pst_check_vhost_vsock},
+	{"qemu.version", "QEMU runs the guest", false, pst_check_qemu},
+	{"libvirt.version", "penstock vm works through libvirt", false,
+	 pst_check_libvirt},
+	{"ovmf.files", "a guest with a current card boots by UEFI", false,
+	 pst_check_ovmf},
+	{"kernel.lockdown",
+	 "lockdown refuses unsigned modules and raw access to PCI", false,
+	 pst_check_lockdown},
+	{"kernel.version", "older kernels have known faults in vsock", false,
+	 pst_check_kernel_version},
+	{"kernel.io_uring",
+	 "without io_uring penstock uses poll, which costs system calls", false,
+	 pst_check_io_uring},
+	{0},
+};
+
+void pst_checks_run(const struct pst_host *h, struct pst_findings *out)
+{
+	const struct pst_check *c;
+
+	for (c = pst_checks; c->id; c++) {
+		if (c->needs_gpu && !h->gpu)
+			continue;
+		out->id = c->id;
+		out->why = c->why;
+		c->run(h, out);
+	}
+}
+
+bool pst_is_on_vfio(const struct pst_pci_dev *d)
+{
+	size_t n = strlen(d->driver), k = strlen("vfio-pci");
+
+	/* Variants are named mlx5_vfio_pci, nvgrace-gpu-vfio-pci and so on. */
+	return n >= k && pst_param_name_eq(d->driver + n - k, "vfio-pci");
+}
+
+const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < h->pci.n; i++) {
+		const struct pst_pci_dev *d = &h->pci.dev[i];
+
+		if (!pst_pci_is_display(d) ||
+		    (h->gpu && pst_pci_same_card(d, h->gpu)))
+			continue;
+		if (n-- == 0)
+			return d;
+	}
+	return NULL;
+}
+
+void pst_fix_cmdline(const struct pst_host *h, const char *params,
+		     const char *plan, struct pst_text *ret)
+{
+	if (strcmp(h->os_id, "nixos") == 0)
+		pst_text_add(ret, "add %s to boot.kernelParams and rebuild",
+			     params);
+	else if (h->files.ostree)
+		pst_text_add(
+			ret,
+			"rpm-ostree kargs --append-if-missing=... for each "
+			"of %s, and reboot",
+			params);
+	else if (h->files.kernelstub)
+		pst_text_add(ret, "kernelstub --add-options \"%s\" and reboot",
+			     params);
+	else if (h->files.grub)
+		pst_text_add(ret,
+			     "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
+			     "/etc/default/grub, make grub.cfg anew and reboot",
+			     params);
+	else if (h->files.kernel_cmdline)
+		pst_text_add(ret,
+			     "add %s to /etc/kernel/cmdline, make the boot "
+			     "entries anew and reboot",
+			     params);
+	else if (h->files.loader)
+		pst_text_add(ret,
+			     "add %s to the options of the entry in "
+			     "/%s/loader/entries and reboot",
+			     params, h->files.loader);
+	else
+		pst_text_add(ret,
+			     "add %s to the kernel's command line and "
+			     "reboot",
+			     params);
+	if (h->gpu)
+		pst_text_add(ret, "; penstock host plan --gpu %s%s shows it",
+			     h->gpu->name, plan);
+}
+
+uint64_t pst_wanted_bytes(const struct pst_host *h)
+{
+	uint64_t sum;
+
+	if (pst_add_overflow(h->request.region, h->request.vm_memory, &sum))
+		return UINT64_MAX;
+	return sum;
+}

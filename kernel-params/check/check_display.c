@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks of who draws where, and of drivers that would interfere. */
+#include <string.h>
+
+#include "kernel-params/check/check_int.h"
+
+/* The function of the card that the firmware shows its picture by, or NULL. */
+static const struct pst_pci_dev *boot_fn(const struct pst_host *h)
+{
+	const struct pst_pci_dev *card[PST_PCI_MAX_FN];
+	const size_t n = pst_pci_card(&h->pci, h->gpu, card);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (card[i]->boot_vga)
+			return card[i];
+	return NULL;
+}
+
+PST_CHECK(boot_display)
+{
+	const struct pst_pci_dev *g = h->gpu, *boot = boot_fn(h);
+	const bool used = h->use.kind == PST_CARD_DISPLAY;
+
+	if (!boot && !used)
+		pst_finding_add(out, PST_PASS, NULL,
+				"%s is not what the host boots on", g->name);
+	else
+		pst_finding_add(
+			out, PST_WARN,
+			pst_other_display(h, 0)
+				? "make the other card the first display in "
+				  "the firmware's setup and plug the screen in "
+				  "there"
+				: "the host will have no screen: be sure of ssh; "
+				  "pass the card's ROM as a file",
+			"%s is the display that the %s uses%s%s",
+			used ? h->use.fn->name : boot->name,
+			used && !h->use.fn->boot_vga ? "host" : "firmware",
+			used ? ": " : "", used ? h->use.why : "");
+}
+
+PST_CHECK(host_use)
+{
+	const struct pst_card_use *u = &h->use;
+
+	if (u->kind == PST_CARD_DISK || u->kind == PST_CARD_NETWORK)
+		pst_finding_add(out, PST_FAIL,
+				u->kind == PST_CARD_DISK
+					? "name another card, or move what is "
+					  "mounted to another disk"
+					: "name another card, or have the "
+					  "route lead through another one",
+				"%s: %s", u->fn->name, u->why);
+	else if (u->kind == PST_CARD_NO_GPU)
+		pst_finding_add(out, PST_WARN, "name the graphics card (lspci)",
+				"%s is neither a display nor an accelerator: "
+				"%s",
+				h->gpu->name, u->why);
+	else
+		pst_finding_add(out, PST_PASS, NULL,
+				"no mounted file system and no default route "
+				"of the host on %s",
+				h->gpu->name);
+}
+
+static const char fb_fix[] =
+	"turn it off: initcall_blacklist=sysfb_init on the command line "
+	"(video=efifb:off before Linux 5.15), or boot on another card";
+
+PST_CHECK(framebuffer)
+{
+	const struct pst_display *d = &h->display;
+	const struct pst_pci_dev *g = h->gpu;
+	unsigned int bar;
+	const struct pst_fb_range *r = pst_display_in_bar(d, g, &bar);
+	const char *name = *d->fb ? d->fb : d->platform;
+
+	if (r)
+		pst_finding_add(out, PST_FAIL, fb_fix,
+				"%s holds %#" PRIx64 "-%#" PRIx64
+				" in BAR %u of %s",
+				r->name, r->start, r->end, bar, g->name);
+	else if (!*name)
+		pst_finding_add(out, PST_PASS, NULL,
+				"no framebuffer of the firmware is left");
+	else if (g->boot_vga && (d->hidden || !d->n_ranges))
+		pst_finding_add(out, PST_FAIL, fb_fix,
+				"%s, and %s is the firmware's display", name,
+				g->name);
+	else if (d->hidden && !pst_other_display(h, 0))
+		pst_finding_add(out, PST_WARN, fb_fix,
+				"%s; where it lies was not seen (/proc/iomem "
+				"is for root)",
+				name);
+	else
+		pst_finding_add(out, PST_PASS, NULL,
+				"%s, not in the memory of %s", name, g->name);
+}
+
+/* A module that is not wanted and so explains a card without a driver. */
+static const char *kept_out(const struct pst_host *h,
+			    const struct pst_pci_dev *d)
+{
+	static const char *const nvidia[] = {"nvidia", "nouveau", NULL};
+	static const char *const amd[] = {"amdgpu", "radeon", NULL};
+	static const char *const intel[] = {"i915", "xe", NULL};
+	const char *const *m;
+
+	switch (d->vendor) {
+	case PST_PCI_NVIDIA:
+		m = nvidia;
+		break;
+	case 0x1002:
+		m = amd;
+		break;
+	case 0x8086:
+		m = intel;
+		break;
+	default:
+		return NULL;
+	}
+	for (; *m; m++)
+		if (pst_modconf_blacklisted(&h->modconf, *m) ||
+		    pst_modconf_disabled(&h->modconf, *m) ||
+		    pst_cmdline_has(&h->cmdline, "modprobe.blacklist", *m) ||
+		    pst_cmdline_has(&h->cmdline, "module_blacklist", *m))
+			return *m;
+	return NULL;
+}
+
+PST_CHECK(host_gpu)
+{
+	const struct pst_pci_dev *d;
+	struct pst_text seen = {0};
+	size_t i, working = 0, n = 0;
+
+	for (i = 0; (d = pst_other_display(h, i)); i++) {
+		const char *out_of = *d->driver ? NULL : kept_out(h, d);
+
+		n++;
+		working += *d->driver && !pst_is_on_vfio(d);
+		pst_text_add(&seen, "%s%s [%04x:%04x] %s%s%s", i ? ", " : "",
+			     d->name, d->vendor, d->device,
+			     *d->driver ? d->driver : "no driver",
+			     out_of ? ", blacklisted: " : "",
+			     out_of ? out_of : "");
+	}
+	if (!n)
+		pst_finding_add(out, PST_WARN,
+				"have ssh or a serial console to the host "
+				"before the card goes",
+				"no other display: the host will be headless");
+	else if (working == n)
+		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
+	else if (working)
+		pst_finding_add(out, PST_WARN,
+				"see that each card that stays has its driver, "
+				"not vfio-pci",
+				"%s", seen.buf);
+	else
+		pst_finding_add(out, PST_FAIL,
+				"give a card that stays its driver back: no "
+				"blacklist of it, no ids that match it",
+				"%s", seen.buf);
+}
+
+/* The NVIDIA card that stays on the host, or NULL. */
+static const struct pst_pci_dev *staying_nvidia(const struct pst_host *h)
+{
+	const struct pst_pci_dev *d;
+	size_t i;
+
+	for (i = 0; (d = pst_other_display(h, i)); i++)
+		if (d->vendor == PST_PCI_NVIDIA && !pst_is_on_vfio(d))
+			return d;
+	return NULL;
+}
+
+PST_CHECK(nvidia_modules)
+{
+	static const char *const names[] = {"nvidia",     "nvidia_modeset",
+					    "nvidia_uvm", "nvidia_drm",
+					    "nouveau",    "nvidiafb"};
+	const struct pst_pci_dev *stays = staying_nvidia(h);
+	struct pst_text seen = {0};
+	size_t i;
+
+	if (h->gpu->vendor != PST_PCI_NVIDIA)
+		return;
+	for (i = 0; i < PST_ARRAY_SIZE(names); i++)
+		if (pst_module_is_in(&h->modules, names[i]))
+			pst_text_add(&seen, "%s%s", seen.len ? " " : "",
+				     names[i]);
+	if (!seen.len)
+		pst_finding_add(out, PST_PASS, NULL,
+				"no NVIDIA module is loaded");
+	else if (stays)
+		pst_finding_add(out, PST_PASS, NULL, "%s for %s, which stays",
+				seen.buf, stays->name);
+	else
+		pst_finding_add(out, PST_WARN,
+				"blacklist them: no NVIDIA card stays on this "
+				"host",
+				"%s loaded, and no NVIDIA card stays",
+				seen.buf);
+}
+
+static bool option_on(const struct pst_host *h, const char *param,
+		      const char **where)
+{
+	PST_CLEANUP_FREE char *conf =
+		pst_modconf_option(&h->modconf, "nvidia-drm", param);
+	const struct pst_param *p =
+		pst_cmdline_module(&h->cmdline, "nvidia-drm", param);
+
+	*where = p ? "the command line" : "modprobe.d";
+	if (p)
+		return !p->value || strchr("1yY", *p->value);
+	return conf && strchr("1yY", *conf);
+}
+
+PST_CHECK(nvidia_modeset)
+{
+	const struct pst_pci_dev *stays = staying_nvidia(h);
+	static const char *const params[] = {"modeset", "fbdev"};
+	struct pst_text seen = {0};
+	size_t i;
+
+	if (h->gpu->vendor != PST_PCI_NVIDIA)
+		return;
+	for (i = 0; i < PST_ARRAY_SIZE(params); i++) {
+		const char *where;
+
+		if (option_on(h, params[i], &where))
+			pst_text_add(&seen, "%snvidia-drm.%s in %s",
+				     seen.len ? ", " : "", params[i], where);
+	}
+	if (!seen.len)
+		pst_finding_add(out, PST_PASS, NULL, "not asked for");
+	else if (stays)
+		pst_finding_add(out, PST_PASS, NULL, "%s, for %s, which stays",
+				seen.buf, stays->name);
+	else
+		pst_finding_add(
+			out, PST_WARN,
+			"take it off: no NVIDIA card stays on this host",
+			"%s, and no NVIDIA card stays", seen.buf);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks of the IOMMU and of the card's group. */
+#include <string.h>
+
+#include "kernel-params/check/check_int.h"
+
+/* Members of a group that are named one by one; struct pst_text holds them. */
+#define MAX_NAMED 60
+/* More than a host has functions in one closure. */
+#define MAX_MEMBERS 256
+
+PST_CHECK(iommu_firmware)
+{
+	const struct pst_iommu *i = &h->iommu;
+
+	if (i->has_dmar || i->has_ivrs)
+		pst_finding_add(out, PST_PASS, NULL, "table %s%s%s",
+				i->has_dmar ? "DMAR" : "",
+				i->has_dmar && i->has_ivrs ? " and " : "",
+				i->has_ivrs ? "IVRS" : "");
+	else if (i->n_groups)
+		pst_finding_add(out, PST_PASS, NULL,
+				"no DMAR or IVRS, but the kernel drives an "
+				"IOMMU");
+	else if (!h->files.has_acpi)
+		pst_finding_add(out, PST_WARN,
+				"look into /sys/firmware/acpi/tables there",
+				"the firmware's tables were not seen");
+	else
+		pst_finding_add(
+			out, PST_FAIL,
+			h->cpu.vendor == PST_CPU_AMD
+				? "turn on IOMMU (AMD-Vi) in the firmware's "
+				  "setup; Auto may mean off"
+				: "turn on VT-d in the firmware's setup",
+			"neither DMAR nor IVRS among the firmware's tables");
+}
+
+static bool asked_for(const struct pst_host *h)
+{
+	return pst_cmdline_has(&h->cmdline, "intel_iommu", "on");
+}
+
+static bool is_off(const struct pst_host *h)
+{
+	return pst_cmdline_has(&h->cmdline, "iommu", "off") ||
+	       pst_cmdline_has(&h->cmdline, "intel_iommu", "off") ||
+	       pst_cmdline_has(&h->cmdline, "amd_iommu", "off");
+}
+
+/* What turns the IOMMU on, where the command line does not turn it off. */
+static void fix_off(const struct pst_host *h, struct pst_text *fix)
+{
+	const struct pst_iommu *i = &h->iommu;
+	bool intel = h->cpu.vendor == PST_CPU_INTEL || i->has_dmar;
+	bool amd = h->cpu.vendor == PST_CPU_AMD || i->has_ivrs;
+
+	if (!i->has_dmar && !i->has_ivrs && h->files.has_acpi)
+		pst_text_add(fix,
+			     "turn it on in the firmware's setup first "
+			     "(iommu.firmware)%s",
+			     intel && !asked_for(h) ? ", then " : "");
+	else if (intel && asked_for(h))
+		pst_text_add(fix, "look for DMAR in dmesg: the kernel was "
+				  "asked for it and has none");
+	else if (amd && !intel)
+		pst_text_add(fix, "AMD's comes on by itself: look for AMD-Vi "
+				  "in dmesg");
+	else if (!intel)
+		pst_text_add(fix, "AMD's comes on by itself, Intel's when it "
+				  "is asked for: ");
+	if (!asked_for(h) && (intel || !amd))
+		pst_fix_cmdline(h, "intel_iommu=on iommu=pt", "", fix);
+}
+
+static void report_off(const struct pst_host *h, struct pst_findings *out)
+{
+	const struct pst_iommu *i = &h->iommu;
+	bool intel = h->cpu.vendor == PST_CPU_INTEL || i->has_dmar;
+	struct pst_text seen = {0}, fix = {0};
+
+	pst_text_add(&seen, i->n_groups ? "no IOMMU drives the groups"
+					: "no IOMMU groups");
+	if (is_off(h))
+		pst_text_add(&seen, ": the command line turns it off");
+	else if (intel && !asked_for(h))
+		pst_text_add(&seen, ": no intel_iommu=on on the command line");
+	if (h->files.noiommu)
+		pst_text_add(&seen, "; vfio's mode without IOMMU is no "
+				    "replacement");
+	if (is_off(h))
+		pst_text_add(&fix, "take iommu=off, intel_iommu=off and "
+				   "amd_iommu=off off the command line");
+	else
+		fix_off(h, &fix);
+	pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);
+}
+
+PST_CHECK(iommu_enabled)
+{
+	const struct pst_iommu *i = &h->iommu;
+
+	/* Groups that vfio makes up itself isolate nothing. */
+	if (i->n_groups && (i->n_units || !h->files.noiommu))
+		pst_finding_add(out, PST_PASS, NULL, "%s, %zu groups",
+				i->n_units ? pst_iommu_kind_name(i->kind)
+					   : "IOMMU",
+				i->n_groups);
+	else if (!h->files.has_sys)
+		pst_finding_add(out, PST_WARN, "copy sys/kernel too",
+				"sys/kernel was not seen in this tree");
+	else
+		report_off(h, out);
+}
+
+PST_CHECK(iommu_mode)
+{
+	bool pt = pst_cmdline_has(&h->cmdline, "iommu", "pt") ||
+		  pst_cmdline_has(&h->cmdline, "iommu.passthrough", "1") ||
+		  pst_cmdline_has(&h->cmdline, "iommu.passthrough", "on");
+	struct pst_text fix = {0};
+	size_t i, identity = 0;
+
+	if (!h->iommu.n_groups)
+		return;
+	for (i = 0; i < h->iommu.n_groups; i++)
+		identity += strcmp(h->iommu.group[i].type, "identity") == 0;
+	if (pt || identity) {
+		pst_finding_add(out, PST_PASS, NULL,
+				pt ? "iommu=pt" : "groups of type identity");
+		return;
+	}
+	pst_fix_cmdline(h, "iommu=pt", "", &fix);
+	pst_finding_add(out, PST_WARN, fix.buf,
+			"no iommu=pt on the command line");
+}
+
+PST_CHECK(iommu_acs)
+{
+	const struct pst_param *p =
+		pst_cmdline_get(&h->cmdline, "pcie_acs_override");
+
+	if (!p)
+		pst_finding_add(out, PST_PASS, NULL,
+				"no pcie_acs_override on the command line");
+	else
+		pst_finding_add(
+			out, PST_WARN,
+			"put the card into a slot of a root port of its "
+			"own and take the parameter off; else trust no "
+			"guest with what shares the bridge",
+			"pcie_acs_override=%s: devices of one bridge "
+			"can reach each other around the IOMMU",
+			p->value ? p->value : "");
+}
+
+PST_CHECK(iommu_interrupts)
+{
+	if (!h->iommu.n_groups)
+		return;
+	if (pst_cmdline_has(&h->cmdline, "intremap", "off") ||
+	    pst_cmdline_get(&h->cmdline, "nointremap"))
+		pst_finding_add(out, PST_WARN,
+				"take intremap=off off the command line",
+				"interrupt remapping is off by the command "
+				"line");
+	else if (h->files.unsafe_interrupts)
+		pst_finding_add(out, PST_WARN,
+				"take allow_unsafe_interrupts off unless the "
+				"board cannot remap",
+				"vfio_iommu_type1 allows unsafe interrupts");
+	else
+		pst_finding_add(out, PST_PASS, NULL, "not turned off");
+}
+
+/* What the host has no longer when a member goes. */
+static const char *loss(const struct pst_pci_dev *d)
+{
+	static const struct {
+		const char *kind, *loss;
+	} losses[] = {
+		{"NVMe", "its disks"},      {"SATA", "its disks"},
+		{"SAS", "its disks"},       {"RAID", "its disks"},
+		{"SCSI", "its disks"},      {"IDE", "its disks"},
+		{"network", "its network"}, {"USB", "its USB ports"},
+		{"VGA", "its screens"},     {"3D", "its GPU"},
+		{"display", "its screens"}, {"audio", "its sound"},
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(losses); i++)
+		if (strcmp(losses[i].kind, pst_pci_kind(d)) == 0)
+			return losses[i].loss;
+	return "it";
+}
+
+struct group_sum {
+	struct pst_text others, bridges;
+	size_t n_others, n_bridges, n_held;
+};
+
+static void add_member(const struct pst_pci_dev *d, struct group_sum *s)
+{
+	if (pst_pci_is_bridge(d)) {
+		if (s->n_bridges++ < MAX_NAMED)
+			pst_text_add(&s->bridges, "%s%s",
+				     s->n_bridges > 1 ? " " : "", d->name);
+		return;
+	}
+	if (s->n_others++ < MAX_NAMED)
+		pst_text_add(&s->others, "%s%s %s (%s): the host loses %s",
+			     s->n_others > 1 ? ", " : "", d->name,
+			     pst_pci_kind(d), *d->driver ? d->driver : "-",
+			     loss(d));
+	s->n_held += *d->driver && !pst_is_on_vfio(d) &&
+		     strcmp(d->driver, "pci-stub") != 0;
+}
+
+static void report_group(const struct pst_host *h, struct pst_findings *out,
+			 const struct group_sum *s)
+{
+	struct pst_text seen = {0};
+
+	pst_text_add(&seen, "group %d", h->gpu->iommu_group);
+	if (s->n_others)
+		pst_text_add(&seen, " also has %s", s->others.buf);
+	else
+		pst_text_add(&seen, " has the card alone");
+	if (s->n_others > MAX_NAMED)
+		pst_text_add(&seen, " and %zu more", s->n_others - MAX_NAMED);
+	if (s->n_bridges)
+		pst_text_add(&seen, "; bridges, which stay: %s",
+			     s->bridges.buf);
+	if (!s->n_others)
+		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
+	else if (s->n_held)
+		pst_finding_add(
+			out, PST_FAIL,
+			"put the card into another slot, or give all of "
+			"these to vfio-pci and do without them",
+			"%s", seen.buf);
+	else
+		pst_finding_add(out, PST_WARN,
+				"nobody holds them; they can be used by this "
+				"guest or by nobody",
+				"%s", seen.buf);
+}
+
+PST_CHECK(iommu_group)
+{
+	const struct pst_pci_dev *member[MAX_MEMBERS];
+	struct group_sum s = {0};
+	size_t i, n;
+
+	if (h->gpu->iommu_group < 0 && !h->iommu.n_groups &&
+	    !h->files.has_sys) {
+		pst_finding_add(out, PST_WARN, "copy sys/kernel too",
+				"the group of %s was not seen", h->gpu->name);
+		return;
+	}
+	if (h->gpu->iommu_group < 0) {
+		pst_finding_add(out, PST_FAIL,
+				h->iommu.n_groups
+					? "the IOMMU does not cover this "
+					  "device: try another slot"
+					: "turn the IOMMU on first",
+				"%s is in no IOMMU group%s", h->gpu->name,
+				h->iommu.n_groups ? "" : ", there are none");
+		return;
+	}
+	n = pst_iommu_closure(&h->pci, h->gpu, member, MAX_MEMBERS);
+	for (i = 0; i < n && i < MAX_MEMBERS; i++)
+		if (!pst_pci_same_card(member[i], h->gpu))
+			add_member(member[i], &s);
+	report_group(h, out, &s);
+}

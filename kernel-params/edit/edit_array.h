@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Arrays of shell configuration files: words that shall stand first in them. */
+#ifndef PST_KERNEL_PARAMS_EDIT_EDIT_ARRAY_H
+#define PST_KERNEL_PARAMS_EDIT_EDIT_ARRAY_H
+
+#include <stdbool.h>
+
+#include "transport/error.h"
+#include "transport/util.h"
+
+/*
+ * Brings words (ended by NULL) into the array var of a file such as
+ * mkinitcpio.conf, old form VAR="a b" included; a line is added where nothing
+ * assigns it. They come first, in their order, unless they are there already
+ * and none stands behind a word for which rival() is true (rival NULL: no
+ * order is wanted). Comments, other words and their order stay. path is for
+ * sentences. 0 with *ret to be freed, or -errno with a sentence: -EINVAL (it
+ * cannot be edited safely), -ENOMEM.
+ */
+PST_MUST_USE int pst_edit_array(const char *old, const char *path,
+				const char *var, const char *const *words,
+				bool (*rival)(const char *word), char **ret,
+				struct pst_error *err);
+
+/*
+ * The same for initramfs-tools' list of modules, one a line with options
+ * behind it. old may be NULL. 0 with *ret to be freed, or -ENOMEM.
+ */
+PST_MUST_USE int pst_edit_module_list(const char *old, const char *const *words,
+				      bool (*rival)(const char *word),
+				      char **ret);
+
+/* Whether such an array, if it can be read, has a word that is a rival. */
+bool pst_array_has_rival(const char *text, const char *var);
+
+/* Whether a module drives graphics, sound or USB cards, so that vfio-pci has
+ * to be loaded before it. "-" and "_" are equal. */
+bool pst_module_is_rival(const char *name);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Kernel parameters in line formats: an option key, or the bare words. */
+#include "kernel-params/edit/edit_loader.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "kernel-params/edit/shell_text.h"
+
+/* Lines with parameters in one file, at most. */
+#define MAX_LINES 64
+
+struct spans {
+	size_t off[MAX_LINES], len[MAX_LINES];
+	struct pst_params_part part[MAX_LINES];
+	size_t n;
+};
+
+/* Where the value of "key value" begins in a line, or NULL. */
+static const char *value_at(const char *line, const char *end, const char *key)
+{
+	size_t len = strlen(key);
+
+	while (line < end && isblank((unsigned char)*line))
+		line++;
+	if ((size_t)(end - line) <= len || strncmp(line, key, len) != 0 ||
+	    !isblank((unsigned char)line[len]))
+		return NULL;
+	line += len;
+	while (line < end && isblank((unsigned char)*line))
+		line++;
+	return line;
+}
+
+bool pst_entry_is_linux(const char *text)
+{
+	const char *p, *end;
+	bool options = false, efi = false;
+
+	for (p = text; *p; p = end + (*end == '\n')) {
+		end = strchrnul(p, '\n');
+		if (value_at(p, end, "linux"))
+			return true;
+		efi |= value_at(p, end, "efi") != NULL;
+		options |= value_at(p, end, "options") != NULL;
+	}
+	return efi && options;
+}
+
+/* Collects the pieces: of lines with key, or (NULL) of all but comments. */
+static int find_spans(const char *text, const char *key, struct spans *s)
+{
+	const char *p, *end, *from, *to;
+
+	for (p = text; *p; p = end + (*end == '\n')) {
+		end = strchrnul(p, '\n');
+		from = key ? value_at(p, end, key) : p;
+		if (!key && *p == '#')
+			from = NULL;
+		to = end;
+		while (from && to > from && isspace((unsigned char)to[-1]))
+			to--;
+		if (!from || (!key && to == from))
+			continue;
+		if (s->n == MAX_LINES)
+			return -EMSGSIZE;
+		s->off[s->n] = (size_t)(from - text);
+		s->len[s->n] = (size_t)(to - from);
+		s->part[s->n].text = strndup(from, (size_t)(to - from));
+		if (!s->part[s->n++].text)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int put_spans(const char *old, const struct spans *s, char **ret)
+{
+	char *text = strdup(old), *next;
+	size_t i;
+
+	for (i = s->n; text && i-- > 0;) {
+		next = pst_text_replace(text, s->off[i], s->len[i],
+					s->part[i].text);
+		free(text);
+		text = next;
+	}
+	*ret = text;
+	return text ? 0 : -ENOMEM;
+}
+
+/* A new line "key words" at the end. */
+static int add_line(const char *old, const char *key,
+		    const struct pst_params *want, char **ret,
+		    struct pst_error *err)
+{
+	struct pst_params_part part = {.text = strdup("")};
+	PST_CLEANUP_FREE char *line = NULL;
+	int rc = -ENOMEM;
+
+	if (part.text)
+		rc = pst_params_merge(&part, 1, 0, want, err);
+	if (rc == 0 && !*part.text) {
+		*ret = strdup(old);
+	} else if (rc == 0) {
+		if (asprintf(&line, "%s %s\n", key, part.text) < 0)
+			line = NULL;
+		*ret = line ? pst_text_append(old, line) : NULL;
+	}
+	free(part.text);
+	return rc < 0 ? rc : *ret ? 0 : -ENOMEM;
+}
+
+static int edit(const char *old, const char *key, const struct pst_params *want,
+		char **ret, struct pst_error *err)
+{
+	struct spans *s = calloc(1, sizeof(*s));
+	int rc = s ? find_spans(old, key, s) : -ENOMEM;
+
+	if (rc == -EMSGSIZE)
+		pst_error_set(err, rc, "more than %d lines of parameters",
+			      MAX_LINES);
+	else if (rc == 0 && s->n == 0 && key)
+		rc = add_line(old, key, want, ret, err);
+	else if (rc == 0 && s->n == 0)
+		rc = pst_error_set(err, -EINVAL,
+				   "/etc/kernel/cmdline is empty: what else "
+				   "the machine needs to boot (root=) is not "
+				   "known");
+	else if (rc == 0)
+		rc = pst_params_merge(s->part, s->n, s->n - 1, want, err);
+	if (rc == 0 && s->n > 0)
+		rc = put_spans(old, s, ret);
+	while (s && s->n > 0)
+		free(s->part[--s->n].text);
+	free(s);
+	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+}
+
+int pst_edit_entry(const char *old, const struct pst_params *want, char **ret,
+		   struct pst_error *err)
+{
+	return edit(old, "options", want, ret, err);
+}
+
+int pst_edit_kernel_cmdline(const char *old, const struct pst_params *want,
+			    char **ret, struct pst_error *err)
+{
+	return edit(old ? old : "", NULL, want, ret, err);
+}

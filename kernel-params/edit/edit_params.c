@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/* Kernel parameters: what each key means, and where a word is put. */
+#include "kernel-params/edit/edit_params.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "kernel-params/edit/param_words.h"
+
+/* How a wanted value and one that is there go together. */
+enum kind {
+	KIND_SET,   /* one value, ours */
+	KIND_LIST,  /* ours shall be in it, what contradicts shall not */
+	KIND_UNION, /* ours are added to the last one */
+	KIND_MULTI, /* the parameter may come several times */
+};
+
+static const struct rule {
+	const char *key;
+	enum kind kind;
+	const char *against; /* what contradicts, in commas */
+} rules[] = {
+	{"intel_iommu", KIND_LIST, ",off,"},
+	{"amd_iommu", KIND_LIST, ",off,"},
+	{"iommu", KIND_LIST, ",off,soft,nopt,"},
+	{"rd.driver.pre", KIND_MULTI, NULL},
+	{"vfio-pci.ids", KIND_UNION, NULL},
+};
+
+int pst_params_add(struct pst_params *p, const char *fmt, ...)
+{
+	va_list ap;
+	int rc;
+
+	if (p->n == PST_PARAMS_MAX)
+		return -EOVERFLOW;
+	va_start(ap, fmt);
+	rc = vasprintf(&p->word[p->n], fmt, ap);
+	va_end(ap);
+	if (rc < 0)
+		return -ENOMEM;
+	p->n++;
+	return 0;
+}
+
+void pst_params_done(struct pst_params *p)
+{
+	while (p->n > 0)
+		free(p->word[--p->n]);
+}
+
+/* ---- Values ---------------------------------------------------------------
+ */
+
+/* As the kernel compares names: "-" is "_". */
+static bool same_name(const char *a, size_t na, const char *b, size_t nb)
+{
+	size_t i;
+
+	if (na != nb)
+		return false;
+	for (i = 0; i < na; i++)
+		if (a[i] != b[i] && !(strchr("-_", a[i]) && strchr("-_", b[i])))
+			return false;
+	return true;
+}
+
+/* The value of a word if its key is this one, else NULL. */
+static const char *value_of(const char *word, const char *key)
+{
+	const char *eq = strchr(word, '=');
+
+	if (!eq || !same_name(word, (size_t)(eq - word), key, strlen(key)))
+		return NULL;
+	return eq + 1;
+}
+
+/* Whether a list with commas has this element. */
+static bool has_element(const char *list, const char *e, size_t len)
+{
+	const char *p, *end;
+
+	for (p = list;; p = end + 1) {
+		end = strchrnul(p, ',');
+		if (same_name(p, (size_t)(end - p), e, len))
+			return true;
+		if (!*end)
+			return false;
+	}
+}
+
+/* Writes the list without what stands in against; whether any did. */
+static bool drop_elements(const char *list, const char *against, char *to)
+{
+	bool first = true, dropped = false;
+	const char *p, *end;
+	char look[64];
+	size_t n = 0, len;
+
+	for (p = list;; p = end + 1) {
+		end = strchrnul(p, ',');
+		len = (size_t)(end - p);
+		snprintf(look, sizeof(look), ",%.*s,", (int)len, p);
+		if (len && strstr(against, look)) {
+			dropped = true;
+		} else {
+			if (!first)
+				to[n++] = ',';
+			memcpy(to + n, p, len);
+			n += len;
+			first = false;
+		}
+		if (!*end)
+			break;
+	}
+	to[n] = '\0';
+	return dropped;
+}
+
+/* ---- The kinds ------------------------------------------------------------
+ */
+
+static int merge_list(struct pst_words *w, const struct rule *r,
+		      const char *value)
+{
+	PST_CLEANUP_FREE char *rest = NULL;
+	size_t i, last = SIZE_MAX;
+	bool there = false;
+	const char *v;
+	int rc;
+
+	for (i = 0; i < w->n; i++) {
+		v = value_of(w->word[i].text, r->key);
+		if (!v)
+			continue;
+		free(rest);
+		rest = strdup(v);
+		if (!rest)
+			return -ENOMEM;
+		there |= *value && has_element(v, value, strlen(value));
+		if (!drop_elements(v, r->against, rest)) {
+			last = i;
+		} else if (!*rest && (!*value || there || last != SIZE_MAX)) {
+			pst_words_remove(w, i--);
+		} else {
+			rc = pst_words_set(w, i, "%s=%s", r->key,
+					   *rest ? rest : value);
+			if (rc < 0)
+				return rc;
+			there |= !*rest;
+			last = i;
+		}
+	}
+	if (!*value || there)
+		return 0;
+	if (last == SIZE_MAX)
+		return pst_words_add(w, "%s=%s", r->key, value);
+	v = value_of(w->word[last].text, r->key);
+	return pst_words_set(w, last, "%s=%s%s%s", r->key, value, *v ? "," : "",
+			     v);
+}
+
+static int merge_union(struct pst_words *w, const char *key, const char *value)
+{
+	size_t i, last = SIZE_MAX, len;
+	const char *p, *v;
+	int rc;
+
+	for (i = 0; i < w->n; i++)
+		if (value_of(w->word[i].text, key))
+			last = i;
+	if (last == SIZE_MAX)
+		return pst_words_add(w, "%s=%s", key, value);
+	for (p = value; *p; p += len + (p[len] == ',')) {
+		len = strcspn(p, ",");
+		v = value_of(w->word[last].text, key);
+		if (has_element(v, p, len))
+			continue;
+		rc = pst_words_set(w, last, "%s%s%.*s", w->word[last].text,
+				   *v ? "," : "", (int)len, p);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int merge_multi(struct pst_words *w, const char *key, const char *value)
+{
+	const char *v;
+	size_t i;
+
+	for (i = 0; i < w->n; i++) {
+		v = value_of(w->word[i].text, key);
+		if (v && has_element(v, value, strlen(value)))
+			return 0;
+	}
+	return pst_words_add(w, "%s=%s", key, value);
+}
+
+static int merge_set(struct pst_words *w, const char *key, const char *value)
+{
+	size_t i, last = SIZE_MAX;
+
+	for (i = 0; i < w->n; i++)
+		if (value_of(w->word[i].text, key))
+			last = i;
+	if (last == SIZE_MAX)
+		return pst_words_add(w, "%s=%s", key, value);
+	if (strcmp(value_of(w->word[last].text, key), value) == 0)
+		return 0;
+	return pst_words_set(w, last, "%s=%s", key, value);
+}
+
+static int merge_word(struct pst_words *w, const char *word)
+{
+	PST_CLEANUP_FREE char *key = strdup(word);
+	const struct rule *r = NULL;
+	char *value;
+	size_t i;
+
+	if (!key)
+		return -ENOMEM;
+	value = strchr(key, '=');
+	assert(value);
+	*value++ = '\0';
+	for (i = 0; i < PST_ARRAY_SIZE(rules); i++)
+		if (strcmp(rules[i].key, key) == 0)
+			r = &rules[i];
+	switch (r ? r->kind : KIND_SET) {
+	case KIND_LIST:
+		return merge_list(w, r, value);
+	case KIND_UNION:
+		return merge_union(w, key, value);
+	case KIND_MULTI:
+		return merge_multi(w, key, value);
+	case KIND_SET:
+		break;
+	}
+	return merge_set(w, key, value);
+}
+
+/* ---- The pool -------------------------------------------------------------
+ */
+
+#define TWO_MIB (2ULL << 20)
+
+/* A size as the kernel reads it: 2M, 2048k, 2097152. 0: none. */
+static uint64_t size_of(const char *text)
+{
+	uint64_t n = 0;
+
+	return pst_parse_size(text, &n) == 0 ? n : 0;
+}
+
+/* Reads "NODE:PAGES" or "PAGES" (*ret_node: -1) at p; the end, or NULL. */
+static const char *one_count(const char *p, int *ret_node, uint64_t *ret)
+{
+	uint64_t v[2];
+	int i;
+
+	*ret_node = -1;
+	for (i = 0; i < 2; i++) {
+		size_t len = strspn(p, "0123456789");
+		char digits[20];
+
+		if (len == 0 || len >= sizeof(digits))
+			return NULL;
+		memcpy(digits, p, len);
+		digits[len] = '\0';
+		v[i] = strtoull(digits, NULL, 10);
+		p += len;
+		if (i == 0 && *p == ':' && v[0] < 1024) {
+			*ret_node = (int)v[0];
+			p++;
+			continue;
+		}
+		*ret = v[i];
+		return *p == ',' || !*p ? p : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * The value of hugepages= that has what is wanted too, or NULL when the one
+ * that is there (may be NULL) has it already. Counts of other nodes are kept;
+ * one that cannot be read is replaced.
+ */
+static int pool_value(const char *is, const struct pst_params *want, char **ret)
+{
+	bool by_node = want->pool_node >= 0 && want->n_nodes > 1;
+	PST_CLEANUP_FREE char *others = calloc(1, is ? strlen(is) + 2 : 1);
+	const char *p = is, *end;
+	uint64_t pages;
+	int node;
+
+	*ret = NULL;
+	if (!others)
+		return -ENOMEM;
+	for (; p && *p; p = end + (*end == ',')) {
+		end = one_count(p, &node, &pages);
+		if (!end) {
+			*others = '\0';
+			break;
+		}
+		if (node < 0) {
+			/* The kernel spreads a plain number over the nodes. */
+			uint64_t share =
+				by_node ? pages / want->n_nodes : pages;
+
+			if (share >= want->pool_pages)
+				return 0;
+			continue;
+		}
+		if ((!by_node || node == want->pool_node) &&
+		    pages >= want->pool_pages)
+			return 0;
+		if (by_node && node != want->pool_node)
+			sprintf(others + strlen(others), "%.*s,",
+				(int)(end - p), p);
+	}
+	if (!by_node)
+		node = asprintf(ret, "%" PRIu64, want->pool_pages);
+	else
+		node = asprintf(ret, "%s%d:%" PRIu64, others, want->pool_node,
+				want->pool_pages);
+	return node < 0 ? -ENOMEM : 0;
+}
+
+/*
+ * hugepages= belongs to the hugepagesz= before it, or to the default size, and
+ * that is 2 MiB unless default_hugepagesz= says otherwise. Finds the count of
+ * 2 MiB pages (*ret_count) and a hugepagesz= that has none (*ret_size).
+ */
+static void find_pool(const struct pst_words *w, size_t *ret_count,
+		      size_t *ret_size)
+{
+	uint64_t now = TWO_MIB;
+	const char *v;
+	size_t i;
+
+	*ret_count = *ret_size = SIZE_MAX;
+	for (i = 0; i < w->n; i++) {
+		v = value_of(w->word[i].text, "default_hugepagesz");
+		if (v)
+			now = size_of(v);
+	}
+	for (i = 0; i < w->n; i++) {
+		v = value_of(w->word[i].text, "hugepagesz");
+		if (v) {
+			now = size_of(v);
+			if (now == TWO_MIB)
+				*ret_size = i;
+		} else if (value_of(w->word[i].text, "hugepages") &&
+			   now == TWO_MIB) {
+			*ret_count = i;
+		}
+	}
+}
+
+static int merge_pool(struct pst_words *w, const struct pst_params *want)
+{
+	PST_CLEANUP_FREE char *value = NULL;
+	const char *is = NULL;
+	size_t count, size;
+	int rc;
+
+	if (!want->pool_pages)
+		return 0;
+	find_pool(w, &count, &size);
+	if (count != SIZE_MAX)
+		is = value_of(w->word[count].text, "hugepages");
+	rc = pool_value(is, want, &value);
+	if (rc < 0 || !value)
+		return rc;
+	if (count != SIZE_MAX)
+		return pst_words_set(w, count, "hugepages=%s", value);
+	if (size != SIZE_MAX)
+		return pst_words_set(w, size, "hugepagesz=2M hugepages=%s",
+				     value);
+	rc = pst_words_add(w, "hugepagesz=2M");
+	return rc < 0 ? rc : pst_words_add(w, "hugepages=%s", value);
+}
+
+void pst_params_pool_text(const struct pst_params *want, char *buf)
+{
+	if (!want->pool_pages)
+		*buf = '\0';
+	else if (want->pool_node >= 0 && want->n_nodes > 1)
+		snprintf(buf, PST_PARAMS_POOL_LEN,
+			 "hugepagesz=2M hugepages=%d:%" PRIu64, want->pool_node,
+			 want->pool_pages);
+	else
+		snprintf(buf, PST_PARAMS_POOL_LEN,
+			 "hugepagesz=2M hugepages=%" PRIu64, want->pool_pages);
+}
+
+/* ---- All ------------------------------------------------------------------
+ */
+
+int pst_params_merge(struct pst_params_part *part, size_t n_parts,
+		     size_t add_to, const struct pst_params *want,
+		     struct pst_error *err)
+{
+	struct pst_words w;
+	size_t i;
+	int rc;
+
+	rc = pst_words_init(&w, part, n_parts, add_to, err);
+	for (i = 0; rc == 0 && i < want->n; i++)
+		rc = merge_word(&w, want->word[i]);
+	if (rc == 0)
+		rc = merge_pool(&w, want);
+	if (rc == 0)
+		rc = pst_words_write(&w, part);
+	else if (rc != -EINVAL && rc != -EMSGSIZE)
+		pst_error_set(err, rc, "out of memory");
+	pst_words_done(&w);
+	return rc;
+}
+
+int pst_params_holds(const char *cmdline, const struct pst_params *want,
+		     size_t i)
+{
+	struct pst_params_part part = {.text = strdup(cmdline)};
+	struct pst_params one = {.pool_node = want->pool_node,
+				 .n_nodes = want->n_nodes};
+	int rc = -ENOMEM;
+
+	if (i < want->n) {
+		one.word[0] = want->word[i];
+		one.n = 1;
+	} else {
+		one.pool_pages = want->pool_pages;
+	}
+	if (part.text)
+		rc = pst_params_merge(&part, 1, 0, &one, NULL);
+	free(part.text);
+	return rc < 0 ? rc : !part.changed;
+}

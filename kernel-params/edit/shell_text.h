@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a shell file assigns a variable, for files that are edited in place. */
+#ifndef PST_KERNEL_PARAMS_EDIT_SHELL_TEXT_H
+#define PST_KERNEL_PARAMS_EDIT_SHELL_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * One assignment of a plain value. The value's text, without its quotes, is
+ * len bytes at off; it may have "$" and escapes in it, which stay what they
+ * are. clear is false where the line does more than assign one quoted or bare
+ * word for sure: continued lines, conditions, several quotes, a command
+ * behind it. Such a line must not be edited; off and len mean nothing then.
+ */
+struct pst_shell_assign {
+	size_t off, len;
+	unsigned int line; /* counted from 1 */
+	char quote;        /* '"', '\'' or 0 */
+	bool clear;
+	bool adds; /* +=, or the value names its own variable */
+};
+
+/*
+ * The next assignment of the variable from *pos on, which moves behind it.
+ * False when there is none. *line counts along; both begin at 0. Comments are
+ * no assignments.
+ */
+bool pst_shell_next(const char *text, const char *name, size_t *pos,
+		    unsigned int *line, struct pst_shell_assign *ret);
+
+/* Whether the last line goes on, so that none can be put behind it. */
+bool pst_shell_goes_on(const char *text);
+
+/*
+ * text with len bytes at off replaced by by; to be freed. NULL: out of memory.
+ */
+char *pst_text_replace(const char *text, size_t off, size_t len,
+		       const char *by);
+
+/* text (NULL: nothing) and more lines behind it, a missing newline put between;
+ * to be freed. NULL: out of memory. */
+char *pst_text_append(const char *text, const char *more);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* What has to change on a host so that a card can be passed through: files,
+ * commands, and what was noticed. */
+#ifndef PST_KERNEL_PARAMS_PLAN_PLAN_H
+#define PST_KERNEL_PARAMS_PLAN_PLAN_H
+
+#include "kernel-params/edit/edit_params.h"
+#include "kernel-params/journal/journal.h"
+#include "kernel-params/scan/cpu.h"
+#include "kernel-params/scan/display.h"
+#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/scan/iommu.h"
+#include "kernel-params/scan/modprobe_conf.h"
+#include "kernel-params/scan/modules.h"
+
+/* What files are written for. */
+enum pst_target {
+	PST_TARGET_GRUB = 1U << 0,
+	PST_TARGET_SYSTEMD_BOOT = 1U << 1,
+	PST_TARGET_MODPROBE = 1U << 2,
+	PST_TARGET_MKINITCPIO = 1U << 3,
+	PST_TARGET_DRACUT = 1U << 4,
+	PST_TARGET_INITRAMFS_TOOLS = 1U << 5,
+	PST_TARGET_SYSCTL = 1U << 6,
+	PST_TARGET_TMPFILES = 1U << 7,
+	PST_TARGET_UDEV = 1U << 8,
+	PST_TARGET_NIXOS = 1U << 9,
+};
+
+/* Those that have the kernel's command line. */
+#define PST_TARGETS_LOADER                                                     \
+	(PST_TARGET_GRUB | PST_TARGET_SYSTEMD_BOOT | PST_TARGET_NIXOS)
+
+/*
+ * Reads "auto" (0) or names in commas, "grub,modprobe". 0 or -EINVAL.
+ */
+PST_MUST_USE int pst_targets_parse(const char *text, unsigned int *ret);
+/* The name of one target. A static string. */
+const char *pst_target_name(unsigned int target);
+
+/* What is wanted. Texts are borrowed. */
+struct pst_plan_request {
+	const char *gpu;            /* an address; "auto" or NULL: the one */
+	uint64_t region, vm_memory; /* bytes for the pool, 0: none */
+	const char *isolate_cpus;   /* "2-5", or NULL */
+	unsigned int targets;       /* 0: what the host has */
+	bool i_know;                /* the host's own display too */
+	bool look_only;             /* refuse nothing: to compare, not to do */
+};
+
+/* A growing list of lines, ended by NULL. */
+struct pst_lines {
+	char **line;
+	size_t n;
+};
+
+/* Adds a line unless it is there. 0 or -ENOMEM. */
+PST_MUST_USE int pst_lines_add(struct pst_lines *l, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void pst_lines_done(struct pst_lines *l);
+/* The lines, ended by NULL, also when there are none. */
+const char *const *pst_lines_list(const struct pst_lines *l);
+
+struct pst_plan_file {
+	char *path;
+	char *now;  /* what it holds, NULL: there is none */
+	char *text; /* what it shall hold */
+	unsigned int mode;
+	unsigned int target;
+	bool edited; /* since the last apply */
+};
+
+#define PST_PLAN_MAX_FN 32
+
+struct pst_plan {
+	struct pst_plan_request request;
+	/* The host. */
+	const struct pst_root *root;
+	struct pst_pci pci;
+	struct pst_iommu iommu;
+	struct pst_cpu cpu;
+	struct pst_memory memory;
+	struct pst_modconf modconf;
+	struct pst_modules loaded;
+	struct pst_display display;
+	char release[96]; /* of the kernel, "" if unknown */
+	char *cmdline;    /* of the running kernel, "" if unknown */
+	unsigned int has; /* targets that the host has */
+	/* What is wanted of it. */
+	const struct pst_pci_dev *gpu;
+	const struct pst_pci_dev *fn[PST_PLAN_MAX_FN]; /* for vfio-pci */
+	size_t n_fn;
+	bool by_address; /* another device has the same ids */
+	bool pool_by_cmdline;
+	char *ids; /* of fn, in commas */
+	unsigned int targets;
+	struct pst_params params;
+	struct pst_lines modules;   /* to be loaded after vfio-pci */
+	struct pst_lines addresses; /* of fn */
+	/* The result. */
+	struct pst_plan_file *file;
+	size_t n_files;
+	struct pst_lines commands; /* to be run after the files changed */
+	struct pst_lines notes;
+};
+
+/*
+ * Plans. Nothing is changed. j is the journal, of which the former texts are
+ * what the plan begins with. p is large: take it from the heap. 0 (to be ended
+ * with pst_plan_done()) or -errno with a sentence: -EINVAL (the request, or a
+ * file that cannot be edited safely), -ENODEV, -EBUSY (the card cannot be
+ * taken: a display, or a group shared with something vital), -ENOSPC (the pool
+ * does not fit the memory), -EEXIST (a file of our name is not ours), -EACCES,
+ * -EIO, -EMSGSIZE, -ENOMEM.
+ */
+PST_MUST_USE int pst_plan_make(struct pst_plan *p, const struct pst_journal *j,
+			       const struct pst_plan_request *request,
+			       struct pst_error *err);
+void pst_plan_done(struct pst_plan *p);
+
+/* How many files do not hold yet what they shall. */
+size_t pst_plan_changes(const struct pst_plan *p);
+
+/*
+ * The commands after these paths have changed (or were undone), in order; the
+ * reboot is the last, and not there when none of them needs it. 0 or -ENOMEM.
+ */
+PST_MUST_USE int pst_plan_commands(const struct pst_root *root,
+				   const char *const *path, size_t n,
+				   bool undone, struct pst_lines *ret);
+
+/* The request as the journal keeps it, and back. *ret_text is what
+ * request->gpu and others then point into; to be freed. 0, -EPROTO, -ENOMEM. */
+PST_MUST_USE int pst_plan_request_format(const struct pst_plan *p, char **ret);
+PST_MUST_USE int pst_plan_request_parse(const char *text,
+					struct pst_plan_request *ret,
+					char **ret_text);
+
+/* One thing that verify has compared. */
+struct pst_verdict {
+	char *id; /* "file", "parameter", "driver", "pool", "module", ... */
+	char *what;
+	bool good;
+};
+
+struct pst_verdicts {
+	struct pst_verdict *verdict;
+	size_t n;
+};
+
+/*
+ * Compares a plan with the running machine (below p->root) and with the
+ * journal's files. 0 (to be ended with pst_verdicts_done()) or -errno with a
+ * sentence.
+ */
+PST_MUST_USE int pst_plan_verify(const struct pst_plan *p,
+				 const struct pst_journal *j,
+				 struct pst_verdicts *ret,
+				 struct pst_error *err);
+void pst_verdicts_done(struct pst_verdicts *v);
+
+/* ---- Parts of pst_plan_make(), for plan*.c alone -------------------------
+ */
+
+/* Fills has. */
+void pst_plan_detect(struct pst_plan *p);
+/* Whether mkinitcpio takes the command line from etc/cmdline.d. */
+bool pst_plan_has_snippets(const struct pst_plan *p);
+/*
+ * Whether grub2-mkconfig writes the options of boot/loader/entries by
+ * etc/default/grub (GRUB_ENABLE_BLSCFG, as on Fedora), so that nobody else
+ * should.
+ */
+bool pst_plan_grub_entries(const struct pst_root *root);
+/* Fills gpu and fn, or refuses. */
+int pst_plan_find(struct pst_plan *p, struct pst_error *err);
+/* Fills what is wanted besides. */
+int pst_plan_want(struct pst_plan *p, struct pst_error *err);
+/* Add files of their targets. */
+int pst_plan_loader(struct pst_plan *p, const struct pst_journal *j,
+		    struct pst_error *err);
+int pst_plan_initramfs(struct pst_plan *p, const struct pst_journal *j,
+		       struct pst_error *err);
+int pst_plan_modules(struct pst_plan *p, const struct pst_journal *j,
+		     struct pst_error *err);
+int pst_plan_memory(struct pst_plan *p, const struct pst_journal *j,
+		    struct pst_error *err);
+int pst_plan_nixos(struct pst_plan *p, const struct pst_journal *j,
+		   struct pst_error *err);
+
+/*
+ * Adds a file; takes text (NULL: out of memory if ours, else no file). own: it
+ * is ours alone, and one of that name that is not is -EEXIST.
+ */
+int pst_plan_file(struct pst_plan *p, const struct pst_journal *j,
+		  unsigned int target, const char *path, char *text,
+		  unsigned int mode, bool own, struct pst_error *err);
+/* Adds a note. 0 or -ENOMEM with a sentence. */
+int pst_plan_note(struct pst_plan *p, struct pst_error *err, const char *fmt,
+		  ...) __attribute__((format(printf, 3, 4)));
+
+#endif

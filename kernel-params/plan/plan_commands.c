@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* What has to be run after files have changed, told by their paths. */
+#include <string.h>
+
+#include "kernel-params/plan/plan.h"
+
+/* What a path belongs to; several may be. */
+enum part {
+	PART_GRUB = 1U << 0,
+	PART_CMDLINE = 1U << 1,
+	PART_ENTRY = 1U << 2,
+	PART_INITRAMFS = 1U << 3,
+	PART_SYSCTL = 1U << 4,
+	PART_TMPFILES = 1U << 5,
+	PART_MOUNT = 1U << 6,
+	PART_NIXOS = 1U << 7,
+	PART_BOOT = 1U << 8, /* read at the next boot */
+	PART_MKINITCPIO = 1U << 9,
+	PART_DRACUT = 1U << 10,
+	PART_TOOLS = 1U << 11,
+};
+
+static unsigned int parts_of(const char *path)
+{
+	static const struct {
+		const char *begin;
+		unsigned int part;
+	} known[] = {
+		{"/etc/default/grub", PART_GRUB},
+		{"/etc/kernel/cmdline", PART_CMDLINE},
+		{"/etc/cmdline.d/", PART_CMDLINE},
+		{"/boot/", PART_ENTRY},
+		{"/efi/", PART_ENTRY},
+		{"/etc/mkinitcpio", PART_MKINITCPIO},
+		{"/etc/dracut", PART_DRACUT},
+		{"/etc/initramfs-tools/", PART_TOOLS},
+		{"/etc/modprobe.d/", PART_INITRAMFS},
+		{"/etc/udev/", PART_INITRAMFS},
+		{"/etc/modules-load.d/", PART_BOOT},
+		{"/etc/sysctl.d/", PART_SYSCTL},
+		{"/etc/tmpfiles.d/", PART_TMPFILES},
+		{"/etc/systemd/", PART_MOUNT},
+		{"/etc/nixos/", PART_NIXOS},
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(known); i++)
+		if (strncmp(path, known[i].begin, strlen(known[i].begin)) == 0)
+			return known[i].part;
+	return PART_BOOT;
+}
+
+/* " --update-bls-cmdline" where entries get the command line only so. */
+static const char *bls_option(const struct pst_root *root)
+{
+	static const char option[] = " --update-bls-cmdline";
+	static const char *const programs[] = {"usr/sbin/grub2-mkconfig",
+					       "usr/bin/grub2-mkconfig"};
+	size_t i, len;
+
+	if (!pst_plan_grub_entries(root))
+		return "";
+	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
+		PST_CLEANUP_FREE char *text = NULL;
+
+		/* Before Fedora 37 and RHEL 9.3 it did so unasked. */
+		if (pst_root_read(root, programs[i], PST_ROOT_TEXT_MAX, &text,
+				  &len) == 0)
+			return strstr(text, option + 1) ? option : "";
+	}
+	return option;
+}
+
+static int add_grub(const struct pst_root *root, struct pst_lines *ret)
+{
+	if (pst_root_exists(root, "usr/sbin/update-grub"))
+		return pst_lines_add(ret, "update-grub");
+	if (!pst_root_exists(root, "boot/grub2"))
+		return pst_lines_add(ret,
+				     "grub-mkconfig -o /boot/grub/grub.cfg");
+	return pst_lines_add(ret, "grub2-mkconfig -o /boot/grub2/grub.cfg%s",
+			     bls_option(root));
+}
+
+/* What makes this host's initramfs, as parts. */
+static unsigned int makers(const struct pst_root *root)
+{
+	struct pst_plan *p = calloc(1, sizeof(*p));
+	unsigned int parts = 0;
+
+	if (!p)
+		return 0;
+	p->root = root;
+	pst_plan_detect(p);
+	if (p->has & PST_TARGET_MKINITCPIO)
+		parts |= PART_MKINITCPIO;
+	if (p->has & PST_TARGET_DRACUT)
+		parts |= PART_DRACUT;
+	if (p->has & PST_TARGET_INITRAMFS_TOOLS)
+		parts |= PART_TOOLS;
+	free(p);
+	return parts;
+}
+
+static int add_initramfs(const struct pst_root *root, unsigned int parts,
+			 bool undone, struct pst_lines *ret)
+{
+	int rc = 0;
+
+	/* It comes with the image, unless it is asked to make its own. */
+	if (parts & PART_DRACUT && pst_root_exists(root, "ostree"))
+		return pst_lines_add(ret, "rpm-ostree initramfs --%s",
+				     undone ? "disable" : "enable");
+	if (parts & PART_MKINITCPIO)
+		rc = pst_lines_add(ret, "mkinitcpio -P");
+	if (rc == 0 && parts & PART_DRACUT)
+		rc = pst_lines_add(ret, "dracut -f --regenerate-all");
+	if (rc == 0 && parts & PART_TOOLS)
+		rc = pst_lines_add(ret, "update-initramfs -u -k all");
+	return rc;
+}
+
+/* Whether a kernel with its command line inside lies on the ESP. */
+static bool has_unified(const struct pst_root *root)
+{
+	static const char *const places[] = {
+		"boot/EFI/Linux",
+		"efi/EFI/Linux",
+		"boot/efi/EFI/Linux",
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(places); i++) {
+		PST_CLEANUP_NAMES struct pst_names names = {0};
+
+		if (pst_root_list(root, places[i], &names) == 0 && names.n)
+			return true;
+	}
+	return false;
+}
+
+/* Entries were edited as well, or GRUB makes them; else they have to be made
+ * from it. */
+static int add_cmdline(const struct pst_root *root, bool entries,
+		       struct pst_lines *ret)
+{
+	if (pst_root_exists(root, "etc/kernel/proxmox-boot-uuids"))
+		return pst_lines_add(ret, "proxmox-boot-tool refresh");
+	if ((entries || pst_plan_grub_entries(root)) && !has_unified(root))
+		return 0;
+	if (pst_root_exists(root, "etc/mkinitcpio.conf"))
+		return pst_lines_add(ret, "mkinitcpio -P");
+	return pst_lines_add(ret, "kernel-install add-all");
+}
+
+int pst_plan_commands(const struct pst_root *root, const char *const *path,
+		      size_t n, bool undone, struct pst_lines *ret)
+{
+	unsigned int parts = 0;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < n; i++)
+		parts |= parts_of(path[i]);
+	if (parts & PART_INITRAMFS)
+		parts |= makers(root);
+	if (parts & PART_GRUB)
+		rc = add_grub(root, ret);
+	if (rc == 0)
+		rc = add_initramfs(root, parts, undone, ret);
+	if (rc == 0 && parts & PART_CMDLINE)
+		rc = add_cmdline(root, parts & PART_ENTRY, ret);
+	if (rc == 0 && parts & PART_SYSCTL)
+		rc = pst_lines_add(ret, "sysctl --system");
+	if (rc == 0 && parts & PART_TMPFILES)
+		rc = pst_lines_add(ret, "systemd-tmpfiles --create");
+	if (rc == 0 && parts & PART_MOUNT)
+		rc = pst_lines_add(ret, "systemctl daemon-reload");
+	if (rc == 0 && parts & PART_MOUNT)
+		rc = pst_lines_add(ret, "systemctl %s",
+				   undone ? "disable dev-hugepages2M.mount"
+					  : "enable --now "
+					    "dev-hugepages2M.mount");
+	if (rc == 0 && parts & PART_NIXOS)
+		rc = pst_lines_add(ret, "nixos-rebuild boot");
+	if (rc == 0 &&
+	    parts & ~(unsigned int)(PART_SYSCTL | PART_TMPFILES | PART_MOUNT))
+		rc = pst_lines_add(ret, "reboot");
+	return rc;
+}

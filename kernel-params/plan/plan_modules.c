@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* Modules of the running system: modprobe.d, modules-load.d, udev. */
+#include <string.h>
+
+#include "kernel-params/edit/dropins.h"
+#include "kernel-params/edit/edit_modprobe.h"
+#include "kernel-params/plan/plan.h"
+#include "kernel-params/scan/vfio_ids.h"
+
+#define LOAD_FILE "/etc/modules-load.d/penstock.conf"
+
+/* modprobe.d without our own file. */
+static void without_ours(struct pst_modconf *c)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n; i++) {
+		struct pst_modconf_line l = c->line[i];
+
+		if (strcmp(l.file, &PST_MODPROBE_FILE[1]) == 0) {
+			free(l.module);
+			free(l.text);
+			free(l.file);
+			continue;
+		}
+		c->line[n++] = l;
+	}
+	c->n = n;
+}
+
+/* Our ids come into the line that has some already. */
+static int extend_ids(struct pst_plan *p, const struct pst_journal *j,
+		      struct pst_error *err)
+{
+	const struct pst_modconf_line *line =
+		pst_modprobe_ids_line(&p->modconf);
+	PST_CLEANUP_FREE char *old = NULL;
+	char path[PST_ROOT_PATH_MAX], *text = NULL;
+	int rc;
+
+	if (!line)
+		return 0;
+	if (pst_path(path, "/%s", line->file) < 0)
+		return pst_error_set(err, -EINVAL, "%s is too long",
+				     line->file);
+	rc = pst_journal_base(j, path, &old, NULL, err);
+	if (rc < 0 || !old)
+		return rc;
+	rc = pst_edit_modprobe_ids(old, line, p->ids, &text, err);
+	if (rc < 0)
+		return rc;
+	return pst_plan_file(p, j, PST_TARGET_MODPROBE, path, text, 0644, false,
+			     err);
+}
+
+/* The first function that the ids take together with an equal one that stays,
+ * or NULL. */
+static const struct pst_pci_dev *takes_twin(const struct pst_plan *p,
+					    const char *ids)
+{
+	size_t i;
+
+	for (i = 0; ids && i < p->n_fn; i++)
+		if (pst_vfio_ids_cover(ids, p->fn[i]) &&
+		    pst_pci_twin(&p->pci, p->fn[i], NULL))
+			return p->fn[i];
+	return NULL;
+}
+
+/* Ids that somebody gives vfio-pci would take the card that stays, too. */
+static int check_ids(struct pst_plan *p, struct pst_error *err)
+{
+	const struct pst_modconf_line *line =
+		pst_modprobe_ids_line(&p->modconf);
+	PST_CLEANUP_FREE char *ids =
+		pst_modconf_option(&p->modconf, "vfio-pci", "ids");
+	const struct pst_pci_dev *fn = takes_twin(p, ids), *on_line;
+	const char *at = strstr(p->cmdline, "vfio-pci.ids=");
+	PST_CLEANUP_FREE char *word =
+		at ? strndup(at + 13, strcspn(at + 13, " \n")) : NULL;
+
+	if (fn && line && !p->request.look_only)
+		return pst_error_set(err, -EINVAL,
+				     "%s line %u gives vfio-pci the id "
+				     "%04x:%04x, which another device that "
+				     "stays has too: take it out there first",
+				     line->file, line->line, fn->vendor,
+				     fn->device);
+	on_line = takes_twin(p, word);
+	if (!on_line)
+		return 0;
+	return pst_plan_note(p, err,
+			     "the running kernel has vfio-pci.ids= with "
+			     "%04x:%04x, which another device that stays has "
+			     "too: take it off the command line",
+			     on_line->vendor, on_line->device);
+}
+
+static int plan_modprobe(struct pst_plan *p, const struct pst_journal *j,
+			 struct pst_error *err)
+{
+	const struct pst_modprobe_want want = {
+		.ids = p->by_address ? NULL : p->ids,
+		.modules = pst_lines_list(&p->modules),
+	};
+	char *text;
+	int rc = 0;
+
+	if ((pst_modconf_disabled(&p->modconf, "vfio-pci") ||
+	     pst_modconf_blacklisted(&p->modconf, "vfio-pci")) &&
+	    !p->request.look_only)
+		return pst_error_set(err, -EINVAL,
+				     "modprobe.d keeps vfio-pci from being "
+				     "loaded (blacklist or install): take that "
+				     "out first");
+	if (!p->by_address)
+		rc = extend_ids(p, j, err);
+	if (rc < 0)
+		return rc;
+	if (pst_edit_modprobe(&p->modconf, &want, &text) < 0)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	rc = pst_plan_file(p, j, PST_TARGET_MODPROBE, PST_MODPROBE_FILE, text,
+			   0644, true, err);
+	if (rc < 0)
+		return rc;
+	text = pst_dropin_modules_load();
+	if (!text)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return pst_plan_file(p, j, PST_TARGET_MODPROBE, LOAD_FILE, text, 0644,
+			     true, err);
+}
+
+static int plan_udev(struct pst_plan *p, const struct pst_journal *j,
+		     struct pst_error *err)
+{
+	char *text = pst_dropin_udev(pst_lines_list(&p->addresses));
+
+	if (!text)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return pst_plan_file(p, j, PST_TARGET_UDEV, PST_UDEV_FILE, text, 0644,
+			     true, err);
+}
+
+int pst_plan_modules(struct pst_plan *p, const struct pst_journal *j,
+		     struct pst_error *err)
+{
+	int rc = 0;
+
+	without_ours(&p->modconf);
+	if (p->by_address)
+		rc = check_ids(p, err);
+	if (rc == 0 && p->by_address && p->targets & PST_TARGET_MODPROBE &&
+	    !(p->targets & PST_TARGET_UDEV))
+		rc = pst_plan_note(p, err,
+				   "another device has the same ids: only a "
+				   "udev rule (--for udev) tells them apart");
+	if (rc == 0 && p->targets & PST_TARGET_MODPROBE)
+		rc = plan_modprobe(p, j, err);
+	if (rc == 0 && p->targets & PST_TARGET_UDEV)
+		rc = plan_udev(p, j, err);
+	return rc;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* A plan compared with what the machine has become. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "kernel-params/edit/diff.h"
+#include "kernel-params/plan/plan.h"
+#include "kernel-params/scan/cmdline.h"
+
+__attribute__((format(printf, 4, 5))) static int
+add(struct pst_verdicts *v, const char *id, bool good, const char *fmt, ...)
+{
+	struct pst_verdict *grown =
+		reallocarray(v->verdict, v->n + 1, sizeof(*grown));
+	struct pst_verdict one = {.good = good};
+	va_list ap;
+	int rc;
+
+	if (!grown)
+		return -ENOMEM;
+	v->verdict = grown;
+	va_start(ap, fmt);
+	rc = vasprintf(&one.what, fmt, ap);
+	va_end(ap);
+	if (rc < 0)
+		return -ENOMEM;
+	one.id = strdup(id);
+	if (!one.id) {
+		free(one.what);
+		return -ENOMEM;
+	}
+	v->verdict[v->n++] = one;
+	return 0;
+}
+
+void pst_verdicts_done(struct pst_verdicts *v)
+{
+	while (v->n > 0) {
+		free(v->verdict[--v->n].id);
+		free(v->verdict[v->n].what);
+	}
+	free(v->verdict);
+	v->verdict = NULL;
+}
+
+static int check_journal(const struct pst_journal *j, struct pst_verdicts *v,
+			 struct pst_error *err)
+{
+	size_t i;
+	int rc = 0;
+
+	if (j->state == PST_JOURNAL_PENDING || j->state == PST_JOURNAL_UNDOING)
+		rc = add(v, "journal", false,
+			 "an %s was cut off: run penstock host %s",
+			 j->state == PST_JOURNAL_PENDING ? "apply" : "undo",
+			 j->state == PST_JOURNAL_PENDING ? "apply (or undo)"
+							 : "undo");
+	for (i = 0; rc == 0 && i < j->n; i++) {
+		const struct pst_journal_entry *e = &j->entry[i];
+		PST_CLEANUP_FREE char *now = NULL;
+		bool same;
+
+		rc = pst_journal_read(j->root, e->path, &now, err);
+		if (rc < 0)
+			return rc;
+		same = pst_text_same(now, e->text);
+		rc = add(v, "file", same, "%s %s", e->path,
+			 same  ? "is as it was written"
+			 : now ? "was edited since"
+			       : "is gone");
+	}
+	return rc;
+}
+
+static int check_params(const struct pst_plan *p, struct pst_verdicts *v)
+{
+	char pool[PST_PARAMS_POOL_LEN];
+	size_t i, n = p->params.n;
+	int rc = 0, holds;
+
+	if (p->request.targets && !(p->targets & PST_TARGETS_LOADER))
+		return 0;
+	pst_params_pool_text(&p->params, pool);
+	if (*pool && p->pool_by_cmdline && p->targets & PST_TARGETS_LOADER)
+		n++;
+	for (i = 0; rc == 0 && i < n; i++) {
+		const char *word = i < p->params.n ? p->params.word[i] : pool;
+
+		holds = pst_params_holds(p->cmdline, &p->params, i);
+		if (holds < 0)
+			return holds;
+		/* "amd_iommu=" only says what must not be there. */
+		if (word[strlen(word) - 1] == '=' && holds)
+			continue;
+		rc = add(v, "parameter", holds, "%s %s the command line", word,
+			 holds ? "is on" : "is not on");
+	}
+	return rc;
+}
+
+static int check_drivers(const struct pst_plan *p, struct pst_verdicts *v)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < p->n_fn; i++) {
+		const struct pst_pci_dev *d = p->fn[i];
+		bool good = strcmp(d->driver, "vfio-pci") == 0;
+
+		rc = add(v, "driver", good, "%s (%s) is bound to %s", d->name,
+			 pst_pci_kind(d), *d->driver ? d->driver : "nothing");
+	}
+	if (rc == 0)
+		rc = add(v, "group", p->gpu->iommu_group >= 0,
+			 p->gpu->iommu_group >= 0
+				 ? "%s is in IOMMU group %d"
+				 : "%s is in no IOMMU group: the IOMMU is off",
+			 p->gpu->name, p->gpu->iommu_group);
+	return rc;
+}
+
+static int check_pool(const struct pst_plan *p, struct pst_verdicts *v)
+{
+	const struct pst_params *w = &p->params;
+	const struct pst_hugepool *pool =
+		pst_memory_pool(&p->memory, PST_HUGE_2M, w->pool_node);
+	char where[32] = "this host";
+	uint64_t have = pool ? pool->nr : 0;
+
+	if (!w->pool_pages)
+		return 0;
+	if (w->pool_node >= 0)
+		snprintf(where, sizeof(where), "NUMA node %d", w->pool_node);
+	return add(v, "pool", have >= w->pool_pages,
+		   "%s has %" PRIu64 " of %" PRIu64 " hugepages of 2 MiB",
+		   where, have, w->pool_pages);
+}
+
+static int check_module(const struct pst_plan *p, const char *name,
+			struct pst_verdicts *v)
+{
+	enum pst_module_state state = pst_module_state(&p->loaded, name);
+
+	return add(v, "module", pst_module_is_in(&p->loaded, name), "%s is %s",
+		   name, pst_module_state_text(state));
+}
+
+int pst_plan_verify(const struct pst_plan *p, const struct pst_journal *j,
+		    struct pst_verdicts *ret, struct pst_error *err)
+{
+	int rc;
+
+	*ret = (struct pst_verdicts){0};
+	rc = check_journal(j, ret, err);
+	if (rc == 0)
+		rc = check_params(p, ret);
+	if (rc == 0)
+		rc = check_drivers(p, ret);
+	if (rc == 0)
+		rc = check_pool(p, ret);
+	if (rc == 0)
+		rc = check_module(p, "vfio_pci", ret);
+	if (rc == 0 && p->targets & (PST_TARGET_MODPROBE | PST_TARGET_NIXOS))
+		rc = check_module(p, "vhost_vsock", ret);
+	if (rc < 0)
+		pst_verdicts_done(ret);
+	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+}

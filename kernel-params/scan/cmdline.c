@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Splits a kernel command line. */
+#include <ctype.h>
+#include <string.h>
+
+#include "kernel-params/scan/cmdline.h"
+
+/*
+ * Takes one parameter from p, which it writes NULs into. Returns what follows.
+ * A quote toggles anywhere, but is only taken off at the ends, as the kernel
+ * does it.
+ */
+static char *next(char *p, struct pst_param *ret)
+{
+	bool in_quote = false, quoted = *p == '"';
+	char *equals = NULL, *end;
+	char *start = quoted ? p + 1 : p;
+
+	if (quoted)
+		in_quote = true;
+	for (end = start; *end; end++) {
+		if (isspace((unsigned char)*end) && !in_quote)
+			break;
+		if (!equals && end > start && *end == '=')
+			equals = end;
+		if (*end == '"')
+			in_quote = !in_quote;
+	}
+	p = *end ? end + 1 : end;
+	*end = '\0';
+	ret->name = start;
+	ret->value = NULL;
+	if (equals) {
+		*equals = '\0';
+		ret->value = equals + 1;
+		if (*ret->value == '"') {
+			ret->value++;
+			quoted = true;
+		}
+	}
+	if (quoted && end > start && end[-1] == '"' &&
+	    (!ret->value || end - 1 >= ret->value))
+		end[-1] = '\0';
+	return p;
+}
+
+int pst_cmdline_parse(const char *text, size_t len, struct pst_cmdline *ret)
+{
+	struct pst_cmdline c = {0};
+	char *p;
+
+	if (len > PST_CMDLINE_MAX)
+		return -EMSGSIZE;
+	if (memchr(text, '\0', len))
+		return -EPROTO;
+	/* Parameters are apart by a byte at least. */
+	c.param = calloc(len / 2 + 1, sizeof(*c.param));
+	c.text = strndup(text, len);
+	if (!c.param || !c.text) {
+		pst_cmdline_done(&c);
+		return -ENOMEM;
+	}
+	for (p = c.text;;) {
+		while (isspace((unsigned char)*p))
+			p++;
+		if (!*p)
+			break;
+		p = next(p, &c.param[c.n]);
+		if (!c.param[c.n].value && strcmp(c.param[c.n].name, "--") == 0)
+			break;
+		c.n++;
+	}
+	*ret = c;
+	return 0;
+}
+
+int pst_cmdline_read(const struct pst_root *root, struct pst_cmdline *ret)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	size_t len;
+	int rc = pst_root_read(root, "proc/cmdline", PST_CMDLINE_MAX, &text,
+			       &len);
+
+	return rc < 0 ? rc : pst_cmdline_parse(text, len, ret);
+}
+
+void pst_cmdline_done(struct pst_cmdline *c)
+{
+	free(c->param);
+	free(c->text);
+	*c = (struct pst_cmdline){0};
+}
+
+static bool name_eq_n(const char *a, size_t n, const char *b)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		char x = a[i] == '-' ? '_' : a[i];
+		char y = b[i] == '-' ? '_' : b[i];
+
+		if (x != y || !x)
+			return false;
+	}
+	return !b[n];
+}
+
+bool pst_param_name_eq(const char *a, const char *b)
+{
+	return name_eq_n(a, strlen(a), b);
+}
+
+const struct pst_param *pst_cmdline_get(const struct pst_cmdline *c,
+					const char *name)
+{
+	size_t i;
+
+	for (i = c->n; i-- > 0;)
+		if (pst_param_name_eq(c->param[i].name, name))
+			return &c->param[i];
+	return NULL;
+}
+
+const struct pst_param *pst_cmdline_module(const struct pst_cmdline *c,
+					   const char *module,
+					   const char *param)
+{
+	char name[128];
+	int n = snprintf(name, sizeof(name), "%s.%s", module, param);
+
+	if (n < 0 || (size_t)n >= sizeof(name))
+		return NULL;
+	return pst_cmdline_get(c, name);
+}
+
+bool pst_list_has(const char *list, const char *word)
+{
+	while (*list) {
+		size_t n = strcspn(list, ",");
+
+		if (n && name_eq_n(list, n, word))
+			return true;
+		list += n;
+		list += *list == ',';
+	}
+	return false;
+}
+
+bool pst_cmdline_has(const struct pst_cmdline *c, const char *name,
+		     const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (c->param[i].value &&
+		    pst_param_name_eq(c->param[i].name, name) &&
+		    pst_list_has(c->param[i].value, word))
+			return true;
+	return false;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* Looks for framebuffers of the firmware and for screens in use. */
+#include <ctype.h>
+#include <string.h>
+
+#include "kernel-params/scan/display.h"
+
+#define IOMEM_MAX (4U << 20)
+
+bool pst_display_is_firmware_fb(const char *name)
+{
+	/* Of proc/fb, graphics/fbN/name, and resources in proc/iomem. */
+	static const char *const names[] = {
+		"EFI VGA",   "EFI FB", "efifb",    "VESA VGA",
+		"vesafb",    "simple", "simplefb", "BOOTFB",
+		"simpledrm", "efidrm", "vesadrm",  "simple-framebuffer",
+		"VGA16 VGA", "ofdrm",
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	/* DRM's emulation adds "drmfb" to the driver's name. */
+	return strcmp(name, "simpledrmdrmfb") == 0 ||
+	       strcmp(name, "efidrmdrmfb") == 0 ||
+	       strcmp(name, "vesadrmdrmfb") == 0;
+}
+
+static void add_name(char *list, size_t size, const char *name)
+{
+	size_t len = strlen(list);
+
+	if (strstr(list, name) || len + strlen(name) + 3 > size)
+		return;
+	snprintf(list + len, size - len, "%s%s", len ? ", " : "", name);
+}
+
+/* "  e0000000-e02fffff : BOOTFB": true, and where its name begins. */
+static bool iomem_line(const char *line, uint64_t *start, uint64_t *end,
+		       const char **name)
+{
+	char *p;
+
+	line += strspn(line, " ");
+	if (!isxdigit((unsigned char)*line))
+		return false;
+	*start = strtoull(line, &p, 16);
+	if (*p != '-' || !isxdigit((unsigned char)p[1]))
+		return false;
+	*end = strtoull(p + 1, &p, 16);
+	if (strncmp(p, " : ", 3) != 0)
+		return false;
+	*name = p + 3;
+	return *end >= *start;
+}
+
+void pst_display_parse_iomem(const char *text, struct pst_display *d)
+{
+	bool any = false, address = false;
+
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+		char line[256], *end;
+		struct pst_fb_range r = {0};
+		const char *name;
+
+		if (n < sizeof(line)) {
+			memcpy(line, text, n);
+			line[n] = '\0';
+			for (end = line + n; end > line && end[-1] == ' ';)
+				*--end = '\0';
+			if (iomem_line(line, &r.start, &r.end, &name)) {
+				any = true;
+				address = address || r.end;
+				snprintf(r.name, sizeof(r.name), "%s", name);
+				if (pst_display_is_firmware_fb(name) &&
+				    d->n_ranges < PST_FB_RANGES)
+					d->range[d->n_ranges++] = r;
+			}
+		}
+		text += n;
+		text += *text == '\n';
+	}
+	d->hidden = !any || !address;
+}
+
+/* proc/fb: "0 EFI VGA". */
+static void read_proc_fb(const struct pst_root *root, struct pst_display *d)
+{
+	char text[1024], *p, *save;
+
+	if (pst_root_read_text(root, "proc/fb", text, sizeof(text)) <= 0)
+		return;
+	for (p = strtok_r(text, "\n", &save); p;
+	     p = strtok_r(NULL, "\n", &save)) {
+		p += strspn(p, "0123456789");
+		p += strspn(p, " ");
+		if (pst_display_is_firmware_fb(p))
+			add_name(d->fb, sizeof(d->fb), p);
+	}
+}
+
+static void read_graphics(const struct pst_root *root, struct pst_display *d)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX], dir[PST_ROOT_PATH_MAX], text[64];
+	size_t i;
+
+	if (pst_root_list(root, "sys/class/graphics", &names) < 0)
+		return;
+	for (i = 0; i < names.n; i++) {
+		if (pst_path(path, "sys/class/graphics/%s", names.name[i]) <
+			    0 ||
+		    pst_root_dir(root, path, dir, sizeof(dir)) < 0 ||
+		    pst_path(path, "%s/name", dir) < 0 ||
+		    pst_root_read_text(root, path, text, sizeof(text)) <= 0)
+			continue;
+		if (pst_display_is_firmware_fb(text))
+			add_name(d->fb, sizeof(d->fb), text);
+	}
+}
+
+/* sysfb's devices in a directory; a GPU driver that takes over removes them. */
+static void add_platform(const struct pst_root *root, const char *dir,
+			 struct pst_display *d)
+{
+	static const char *const prefixes[] = {
+		"simple-framebuffer.", "efi-framebuffer.", "vesa-framebuffer."};
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	size_t i, k;
+
+	if (pst_root_list(root, dir, &names) < 0)
+		return;
+	for (i = 0; i < names.n; i++)
+		for (k = 0; k < PST_ARRAY_SIZE(prefixes); k++)
+			if (strncmp(names.name[i], prefixes[k],
+				    strlen(prefixes[k])) == 0)
+				add_name(d->platform, sizeof(d->platform),
+					 names.name[i]);
+}
+
+/* A copied tree may have any one of these. */
+static void read_platform(const struct pst_root *root, struct pst_display *d)
+{
+	static const char *const dirs[] = {
+		"sys/bus/platform/devices",
+		"sys/devices/platform",
+		"sys/bus/platform/drivers/simple-framebuffer",
+		"sys/bus/platform/drivers/efi-framebuffer",
+		"sys/bus/platform/drivers/vesa-framebuffer",
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
+		add_platform(root, dirs[i], d);
+}
+
+static bool attr_is(const struct pst_root *root, const char *dir,
+		    const char *attr, const char *value)
+{
+	char path[PST_ROOT_PATH_MAX], text[32];
+
+	return pst_path(path, "%s/%s", dir, attr) == 0 &&
+	       pst_root_read_text(root, path, text, sizeof(text)) > 0 &&
+	       strcmp(text, value) == 0;
+}
+
+/* The PCI address in a path like .../0000:01:00.0/drm/card0/card0-DP-1. */
+static bool addr_in_path(const char *path, struct pst_pci_addr *ret)
+{
+	char copy[PST_ROOT_PATH_MAX], *p, *save;
+	bool found = false;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	for (p = strtok_r(copy, "/", &save); p; p = strtok_r(NULL, "/", &save))
+		if (strlen(p) >= 12 && pst_pci_addr_parse(p, ret) == 0)
+			found = true;
+	return found;
+}
+
+static void read_connectors(const struct pst_root *root, struct pst_display *d)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX], dir[PST_ROOT_PATH_MAX];
+	char addr[PST_PCI_ADDR_LEN];
+	size_t i;
+
+	if (pst_root_list(root, "sys/class/drm", &names) < 0)
+		return;
+	for (i = 0; i < names.n && !*d->connected; i++) {
+		if (!strchr(names.name[i], '-') ||
+		    pst_path(path, "sys/class/drm/%s", names.name[i]) < 0 ||
+		    pst_root_dir(root, path, dir, sizeof(dir)) < 0 ||
+		    !attr_is(root, dir, "status", "connected") ||
+		    !attr_is(root, dir, "enabled", "enabled") ||
+		    !addr_in_path(dir, &d->connected_addr))
+			continue;
+		snprintf(d->connected, sizeof(d->connected), "%.60s of %s",
+			 names.name[i],
+			 pst_pci_addr_format(&d->connected_addr, addr));
+	}
+}
+
+void pst_display_scan(const struct pst_root *root, struct pst_display *ret)
+{
+	PST_CLEANUP_FREE char *iomem = NULL;
+	struct pst_display d = {.hidden = true};
+	size_t len;
+
+	if (pst_root_read(root, "proc/iomem", IOMEM_MAX, &iomem, &len) == 0)
+		pst_display_parse_iomem(iomem, &d);
+	read_proc_fb(root, &d);
+	read_graphics(root, &d);
+	read_platform(root, &d);
+	read_connectors(root, &d);
+	*ret = d;
+}
+
+const struct pst_fb_range *pst_display_in_bar(const struct pst_display *d,
+					      const struct pst_pci_dev *dev,
+					      unsigned int *ret_bar)
+{
+	unsigned int b;
+	size_t i;
+
+	for (i = 0; i < d->n_ranges; i++)
+		for (b = 0; b < PST_PCI_BARS; b++) {
+			const struct pst_pci_bar *bar = &dev->bar[b];
+
+			if (!bar->start || d->range[i].end < bar->start ||
+			    d->range[i].start > bar->end)
+				continue;
+			*ret_bar = b;
+			return &d->range[i];
+		}
+	return NULL;
+}

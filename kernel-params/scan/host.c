@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads a whole host. */
+#include <string.h>
+
+#include "kernel-params/scan/host.h"
+
+/* ID= of os-release, quotes taken off. */
+static void read_os(const struct pst_root *root, struct pst_host *h)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	struct pst_cmdline vars;
+	const struct pst_param *id;
+	size_t len;
+
+	/* There os-release is a link into a store that may not be here. */
+	if (pst_root_exists(root, "etc/NIXOS"))
+		strcpy(h->os_id, "nixos");
+	if (pst_root_read(root, "etc/os-release", 4096, &text, &len) < 0 &&
+	    pst_root_read(root, "usr/lib/os-release", 4096, &text, &len) < 0)
+		return;
+	/* Assignments in quotes, one a line: the same rules do. */
+	if (pst_cmdline_parse(text, len, &vars) < 0)
+		return;
+	id = pst_cmdline_get(&vars, "ID");
+	if (id && id->value)
+		snprintf(h->os_id, sizeof(h->os_id), "%s", id->value);
+	pst_cmdline_done(&vars);
+}
+
+/*
+ * The upstream version behind a distribution's release: Debian's proc/version
+ * ends in "Debian 6.1.55-1", Ubuntu's version_signature in it. True if found.
+ */
+static bool read_upstream(const struct pst_root *root, struct pst_host *h)
+{
+	static const char mark[] = " Debian ";
+	char text[512];
+	const char *p = NULL;
+
+	if (pst_root_read_text(root, "proc/version_signature", text,
+			       sizeof(text)) > 0)
+		p = strrchr(text, ' ');
+	else if (pst_root_read_text(root, "proc/version", text, sizeof(text)) >
+		 0) {
+		/* The compiler's version has such a word too; the last counts.
+		 */
+		const char *next = text;
+
+		while ((next = strstr(next, mark))) {
+			p = next + strlen(mark) - 1;
+			next = p;
+		}
+	}
+	return p && pst_kernel_version_parse(p + 1, &h->version) == 0;
+}
+
+/* osrelease, or the third word of proc/version. */
+static void read_release(const struct pst_root *root, struct pst_host *h)
+{
+	static const char prefix[] = "Linux version ";
+	char text[512];
+
+	if (pst_root_read_text(root, "proc/sys/kernel/osrelease", h->release,
+			       sizeof(h->release)) <= 0)
+		*h->release = '\0';
+	if (!*h->release &&
+	    pst_root_read_text(root, "proc/version", text, sizeof(text)) > 0 &&
+	    strncmp(text, prefix, strlen(prefix)) == 0) {
+		text[strlen(prefix) + strcspn(text + strlen(prefix), " ")] = 0;
+		snprintf(h->release, sizeof(h->release), "%.90s",
+			 text + strlen(prefix));
+	}
+	h->has_version = read_upstream(root, h) ||
+			 pst_kernel_version_parse(h->release, &h->version) == 0;
+}
+
+static int scan_devices(const struct pst_root *root, struct pst_host *h,
+			struct pst_error *err)
+{
+	int rc = pst_pci_scan(root, &h->pci, err);
+
+	if (rc == 0)
+		rc = pst_iommu_scan(root, &h->pci, &h->iommu, err);
+	if (rc == 0)
+		rc = pst_cpu_scan(root, &h->cpu, err);
+	if (rc == 0)
+		rc = pst_memory_scan(root, &h->memory, err);
+	return rc;
+}
+
+static int scan_configuration(const struct pst_root *root, struct pst_host *h,
+			      struct pst_error *err)
+{
+	int rc;
+
+	h->cmdline_rc = pst_cmdline_read(root, &h->cmdline);
+	rc = pst_modconf_read(root, &h->modconf);
+	if (rc == 0)
+		rc = pst_early_scan(root, &h->early);
+	if (rc == 0)
+		rc = pst_vfio_conf_scan(root, &h->cmdline, &h->modconf,
+					&h->vfio);
+	if (rc < 0)
+		return pst_error_set_errno(err, -rc,
+					   "cannot take in the configuration");
+	pst_modules_scan(root, h->release, &h->modules);
+	pst_display_scan(root, &h->display);
+	pst_software_scan(root, &h->software);
+	return 0;
+}
+
+int pst_host_scan(const struct pst_root *root,
+		  const struct pst_host_request *request, struct pst_host *ret,
+		  struct pst_error *err)
+{
+	struct pst_host *h = ret;
+	int rc;
+
+	memset(h, 0, sizeof(*h));
+	h->request = *request;
+	if (!pst_root_exists(root, "proc") && !pst_root_exists(root, "sys"))
+		return pst_error_set(err, -ENOENT,
+				     "neither proc nor sys is there: this is "
+				     "no host's root");
+	read_os(root, h);
+	read_release(root, h);
+	rc = scan_devices(root, h, err);
+	if (rc == 0)
+		rc = scan_configuration(root, h, err);
+	if (rc < 0) {
+		pst_host_done(h);
+		return rc;
+	}
+	if (pst_pci_select_gpu(&h->pci, request->gpu, &h->gpu, &h->gpu_err) ==
+	    0) {
+		h->arch = pst_gpu_arch_find(h->gpu->vendor, h->gpu->device);
+		pst_card_use_find(root, &h->pci, &h->display, h->gpu, &h->use);
+	}
+	pst_host_scan_files(root, h);
+	if (root->live)
+		pst_host_scan_live(&h->live);
+	return 0;
+}
+
+void pst_host_done(struct pst_host *h)
+{
+	pst_pci_done(&h->pci);
+	pst_iommu_done(&h->iommu);
+	pst_cpu_done(&h->cpu);
+	pst_memory_done(&h->memory);
+	pst_cmdline_done(&h->cmdline);
+	pst_modconf_done(&h->modconf);
+	pst_modules_done(&h->modules);
+	pst_early_done(&h->early);
+	pst_vfio_conf_done(&h->vfio);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything the checks look at, read from a root once. */
+#ifndef PST_KERNEL_PARAMS_SCAN_HOST_H
+#define PST_KERNEL_PARAMS_SCAN_HOST_H
+
+#include "kernel-params/check/card_use.h"
+#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/cpu.h"
+#include "kernel-params/scan/display.h"
+#include "kernel-params/scan/gpu_arch.h"
+#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/scan/initramfs.h"
+#include "kernel-params/scan/iommu.h"
+#include "kernel-params/scan/kernel.h"
+#include "kernel-params/scan/modprobe_conf.h"
+#include "kernel-params/scan/modules.h"
+#include "kernel-params/scan/pci.h"
+#include "kernel-params/scan/software.h"
+#include "kernel-params/scan/vfio_ids.h"
+
+/* What the guest is to have. */
+struct pst_host_request {
+	const char *gpu;            /* address, "auto" or NULL */
+	uint64_t region, vm_memory; /* bytes */
+	bool sizes_given;           /* else they are examples, not a wish */
+};
+
+/* What only the running machine can tell; of a tree, all is untested. */
+struct pst_host_live {
+	bool tested;
+	int kvm_error;    /* errno of opening or asking, 0: it answered */
+	int kvm_api;      /* KVM_GET_API_VERSION */
+	int vhost_error;  /* errno of opening /dev/vhost-vsock */
+	uint64_t memlock; /* RLIMIT_MEMLOCK in bytes, UINT64_MAX: none */
+};
+
+/* A hugetlbfs in the mount table. */
+struct pst_hugetlbfs {
+	char path[160];     /* as mounted, with its slash */
+	uint64_t page_size; /* bytes, 0: unknown */
+};
+
+/* A file in such a mount. */
+struct pst_region_entry {
+	char path[256];
+	uint64_t size;
+	uint64_t conf_size; /* SIZE in its regions.d file, 0: none */
+	unsigned int mode, uid, gid;
+};
+
+#define PST_HOST_MOUNTS  8
+#define PST_HOST_REGIONS 8
+
+struct pst_host_files {
+	bool has_dev, has_acpi;
+	bool has_sys; /* sys/kernel */
+	bool dev_kvm, dev_vfio, dev_vhost_vsock;
+	bool has_mounts;
+	struct pst_hugetlbfs mount[PST_HOST_MOUNTS];
+	size_t n_mounts;
+	struct pst_region_entry region[PST_HOST_REGIONS];
+	size_t n_regions;
+	char no_region[64];     /* a name of regions.d without a file, or "" */
+	char lockdown[32];      /* "none", "integrity", ...; "" not seen */
+	int secure_boot;        /* 1, 0, or -1: not seen */
+	int io_uring_disabled;  /* 0, 1, 2, or -1: not seen */
+	char memlock[160];      /* a memlock line of the limits, the most
+				 * generous if it says so, or "" */
+	char nr_hugepages[160]; /* a line that sets them at boot, or "" */
+	bool unsafe_interrupts; /* vfio_iommu_type1 allows them */
+	bool noiommu;           /* vfio's unsafe mode without IOMMU */
+	unsigned int nvidia_dma_bits; /* as the host's driver tells, 0: no */
+	bool grub, kernel_cmdline;    /* etc/default/grub, etc/kernel/cmdline */
+	const char *loader; /* what systemd-boot's entries are in, or NULL */
+	bool ostree;        /* which keeps the command line itself */
+	bool kernelstub;    /* Pop!_OS's, which writes those entries */
+};
+
+struct pst_host {
+	struct pst_host_request request;
+	struct pst_host_live live;
+	struct pst_host_files files;
+	struct pst_pci pci;
+	struct pst_iommu iommu;
+	struct pst_cpu cpu;
+	struct pst_memory memory;
+	struct pst_cmdline cmdline;
+	int cmdline_rc; /* of reading it */
+	struct pst_modconf modconf;
+	struct pst_modules modules;
+	struct pst_early early;
+	struct pst_vfio_conf vfio;
+	struct pst_display display;
+	struct pst_card_use use; /* of gpu */
+	struct pst_software software;
+	char release[96]; /* of the kernel, "" not seen */
+	bool has_version;
+	struct pst_kernel_version version; /* upstream's, where it is told */
+	char os_id[32];                    /* of os-release, "" not seen */
+	const struct pst_pci_dev *gpu;     /* NULL: gpu_err says why */
+	const struct pst_gpu_arch *arch;   /* of gpu, NULL: unknown */
+	struct pst_error gpu_err;
+};
+
+/*
+ * Reads all of it. The running machine is asked only when root is its own. ret
+ * is large: take it from the heap. 0 (to be ended with pst_host_done()), or
+ * with a sentence: -ENOENT (neither proc nor sys is there: no host), -ENOMEM,
+ * or what pst_pci_scan() returns.
+ */
+PST_MUST_USE int pst_host_scan(const struct pst_root *root,
+			       const struct pst_host_request *request,
+			       struct pst_host *ret, struct pst_error *err);
+void pst_host_done(struct pst_host *h);
+
+/* The parts of it; for host.c alone. */
+void pst_host_scan_files(const struct pst_root *root, struct pst_host *h);
+void pst_host_scan_live(struct pst_host_live *ret);
+
+#endif

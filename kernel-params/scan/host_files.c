@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/* The single files of a host that checks look at. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "kernel-params/scan/host.h"
+
+/* "pagesize=2M" of mount options in bytes, or fallback. */
+static uint64_t page_size_of(const char *opts, uint64_t fallback)
+{
+	const char *p = strstr(opts, "pagesize=");
+	char text[16];
+	uint64_t size;
+	size_t n;
+
+	if (!p)
+		return fallback;
+	p += strlen("pagesize=");
+	n = strcspn(p, ",");
+	if (n == 0 || n >= sizeof(text))
+		return 0;
+	memcpy(text, p, n);
+	text[n] = '\0';
+	return pst_parse_size(text, &size) == 0 ? size : 0;
+}
+
+/* Mount tables write a blank as \040 and so on. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' &&
+		    strspn(s + 1, "01234567") >= 3) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				       (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+static void read_mounts(const struct pst_root *root, struct pst_host *h)
+{
+	struct pst_host_files *f = &h->files;
+	PST_CLEANUP_FREE char *text = NULL;
+	char *line, *save;
+	size_t len;
+
+	if (pst_root_read(root, "proc/mounts", PST_ROOT_TEXT_MAX, &text, &len) <
+	    0)
+		return;
+	f->has_mounts = true;
+	for (line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct pst_hugetlbfs m = {0};
+		char type[32] = "", opts[512] = "";
+
+		if (f->n_mounts == PST_HOST_MOUNTS ||
+		    sscanf(line, "%*s %159s %31s %511s", m.path, type, opts) <
+			    2 ||
+		    strcmp(type, "hugetlbfs") != 0)
+			continue;
+		unescape(m.path);
+		m.page_size = page_size_of(opts, h->memory.default_hugepage);
+		f->mount[f->n_mounts++] = m;
+	}
+}
+
+/* Regular files in a directory whose names begin so. */
+static void add_regions(const struct pst_root *root, const char *dir,
+			const char *prefix, struct pst_host_files *f)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX];
+	struct stat st;
+	size_t i;
+
+	if (pst_root_list(root, dir, &names) < 0)
+		return;
+	for (i = 0; i < names.n && f->n_regions < PST_HOST_REGIONS; i++) {
+		struct pst_region_entry *e = &f->region[f->n_regions];
+
+		if (names.name[i][0] == '.' ||
+		    strncmp(names.name[i], prefix, strlen(prefix)) != 0 ||
+		    pst_path(path, "%s/%s", dir, names.name[i]) < 0 ||
+		    pst_root_stat(root, path, &st) < 0 ||
+		    !S_ISREG(st.st_mode) || strlen(path) >= sizeof(e->path))
+			continue;
+		strcpy(e->path, path);
+		e->size = (uint64_t)st.st_size;
+		e->mode = st.st_mode & 07777;
+		e->uid = st.st_uid;
+		e->gid = st.st_gid;
+		f->n_regions++;
+	}
+}
+
+/* SIZE= of a file that penstock-region@.service reads; 0: none. */
+static uint64_t conf_size(const struct pst_root *root, const char *path)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	const struct pst_param *p;
+	struct pst_cmdline vars;
+	uint64_t size = 0;
+	size_t len;
+
+	if (pst_root_read(root, path, 4096, &text, &len) < 0 ||
+	    pst_cmdline_parse(text, len, &vars) < 0)
+		return 0;
+	p = pst_cmdline_get(&vars, "SIZE");
+	if (!p || !p->value || pst_parse_size(p->value, &size) < 0)
+		size = 0;
+	pst_cmdline_done(&vars);
+	return size;
+}
+
+static struct pst_region_entry *find_region(struct pst_host_files *f,
+					    const char *name, size_t n)
+{
+	static const char prefix[] = "penstock-";
+	size_t i, k = strlen(prefix);
+
+	for (i = 0; i < f->n_regions; i++) {
+		const char *base = strrchr(f->region[i].path, '/');
+
+		if (base && strncmp(base + 1, prefix, k) == 0 &&
+		    strlen(base + 1) == k + n &&
+		    memcmp(base + 1 + k, name, n) == 0)
+			return &f->region[i];
+	}
+	return NULL;
+}
+
+/* What etc/penstock/regions.d says of them. */
+static void read_region_confs(const struct pst_root *root,
+			      struct pst_host_files *f)
+{
+	static const char dir[] = "etc/penstock/regions.d", ext[] = ".conf";
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX];
+	size_t i;
+
+	if (pst_root_list(root, dir, &names) < 0)
+		return;
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++) {
+		const char *name = names.name[i];
+		struct pst_region_entry *e;
+		size_t n = strlen(name);
+
+		if (n <= strlen(ext) ||
+		    strcmp(name + n - strlen(ext), ext) != 0 ||
+		    pst_path(path, "%s/%s", dir, name) < 0)
+			continue;
+		n -= strlen(ext);
+		e = find_region(f, name, n);
+		if (e)
+			e->conf_size = conf_size(root, path);
+		else if (!*f->no_region && n < sizeof(f->no_region))
+			memcpy(f->no_region, name, n);
+	}
+}
+
+/* Whatever lies at the top of the mounts, and ours in /dev/shm. */
+static void read_regions(const struct pst_root *root, struct pst_host_files *f)
+{
+	size_t m;
+
+	for (m = 0; m < f->n_mounts; m++)
+		add_regions(root, f->mount[m].path, "", f);
+	add_regions(root, "dev/shm", "penstock-", f);
+	read_region_confs(root, f);
+}
+
+/* "none [integrity] confidentiality": the word in brackets. */
+static void read_lockdown(const struct pst_root *root, struct pst_host_files *f)
+{
+	char text[128], *open, *close;
+
+	if (pst_root_read_text(root, "sys/kernel/security/lockdown", text,
+			       sizeof(text)) <= 0)
+		return;
+	open = strchr(text, '[');
+	close = open ? strchr(open, ']') : NULL;
+	if (!close)
+		return;
+	*close = '\0';
+	snprintf(f->lockdown, sizeof(f->lockdown), "%.31s", open + 1);
+}
+
+/* Four bytes of attributes, then 1 or 0 (UEFI specification, 3.3). */
+static void read_secure_boot(const struct pst_root *root,
+			     struct pst_host_files *f)
+{
+	PST_CLEANUP_FREE char *var = NULL;
+	size_t len;
+
+	f->secure_boot = -1;
+	if (pst_root_read(root,
+			  "sys/firmware/efi/efivars/SecureBoot-"
+			  "8be4df61-93ca-11d2-aa0d-00e098032b8c",
+			  64, &var, &len) == 0 &&
+	    len == 5)
+		f->secure_boot = var[4] == 1;
+}
+
+/* The first line of a file that has both words outside of comments. */
+static bool line_with(const struct pst_root *root, const char *path,
+		      const char *word, const char *other, char *ret,
+		      size_t size)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	char *line, *save;
+	size_t len;
+
+	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0)
+		return false;
+	for (line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		line += strspn(line, " \t");
+		for (len = strlen(line);
+		     len > 0 && strchr(" \t\r", line[len - 1]);)
+			line[--len] = '\0';
+		if (*line == '#' || *line == ';' || !strstr(line, word) ||
+		    !strstr(line, other))
+			continue;
+		snprintf(ret, size, "%s: %s", path, line);
+		return true;
+	}
+	return false;
+}
+
+/* The same in a file, or any file of a directory. */
+static void find_line(const struct pst_root *root, const char *file,
+		      const char *dir, const char *word, const char *other,
+		      char *ret, size_t size)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX];
+	size_t i;
+
+	if (line_with(root, file, word, other, ret, size) ||
+	    pst_root_list(root, dir, &names) < 0)
+		return;
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++)
+		if (pst_path(path, "%s/%s", dir, names.name[i]) == 0 &&
+		    line_with(root, path, word, other, ret, size))
+			return;
+}
+
+/* "Y" or "1" of a module's parameter, or set for its next loading. */
+static bool param_on(const struct pst_root *root, const struct pst_host *h,
+		     const char *module, const char *name)
+{
+	PST_CLEANUP_FREE char *option = NULL;
+	const struct pst_param *p =
+		pst_cmdline_module(&h->cmdline, module, name);
+	char path[PST_ROOT_PATH_MAX], text[16] = "";
+
+	if (pst_path(path, "sys/module/%s/parameters/%s", module, name) == 0 &&
+	    pst_root_read_text(root, path, text, sizeof(text)) > 0)
+		return strchr("Yy1", *text) != NULL;
+	if (p)
+		return !p->value || strchr("Yy1", *p->value);
+	option = pst_modconf_option(&h->modconf, module, name);
+	return option && strchr("Yy1", *option);
+}
+
+/* "DMA Size:  47 bits" of the host's NVIDIA driver. */
+static unsigned int nvidia_dma(const struct pst_root *root,
+			       const struct pst_pci_dev *gpu)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	char path[PST_ROOT_PATH_MAX];
+	unsigned int bits;
+	const char *p;
+	size_t len;
+
+	if (!gpu ||
+	    pst_path(path, "proc/driver/nvidia/gpus/%s/information",
+		     gpu->name) < 0 ||
+	    pst_root_read(root, path, 4096, &text, &len) < 0)
+		return 0;
+	p = strstr(text, "DMA Size:");
+	if (!p || sscanf(p, "DMA Size: %2u bits", &bits) != 1 || bits < 32 ||
+	    bits > 64)
+		return 0;
+	return bits;
+}
+
+void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
+{
+	static const struct {
+		const char *file, *dir;
+	} pages[] = {
+		{"etc/sysctl.conf", "etc/sysctl.d"},
+		{"etc/rc.local", "etc/tmpfiles.d"},
+		{"etc/nixos/configuration.nix", "etc/nixos"},
+	};
+	struct pst_host_files *f = &h->files;
+	uint64_t v;
+	size_t i;
+
+	f->has_sys = pst_root_exists(root, "sys/kernel");
+	f->has_dev = pst_root_exists(root, "dev");
+	f->has_acpi = pst_root_exists(root, "sys/firmware/acpi/tables");
+	f->dev_kvm = pst_root_exists(root, "dev/kvm");
+	f->dev_vfio = pst_root_exists(root, "dev/vfio/vfio");
+	f->dev_vhost_vsock = pst_root_exists(root, "dev/vhost-vsock");
+	f->grub = pst_root_exists(root, "etc/default/grub");
+	f->loader = pst_root_exists(root, "boot/loader/entries")  ? "boot"
+		    : pst_root_exists(root, "efi/loader/entries") ? "efi"
+		    : pst_root_exists(root, "boot/efi/loader/entries")
+			    ? "boot/efi"
+			    : NULL;
+	f->ostree = pst_root_exists(root, "ostree");
+	f->kernelstub = pst_root_exists(root, "etc/kernelstub/configuration");
+	f->kernel_cmdline = pst_root_exists(root, "etc/kernel/cmdline");
+	read_mounts(root, h);
+	read_regions(root, f);
+	read_lockdown(root, f);
+	read_secure_boot(root, f);
+	f->io_uring_disabled = -1;
+	if (pst_root_read_u64(root, "proc/sys/kernel/io_uring_disabled", 10,
+			      &v) == 0 &&
+	    v <= 2)
+		f->io_uring_disabled = (int)v;
+	find_line(root, "etc/security/limits.conf", "etc/security/limits.d",
+		  "memlock", "unlimited", f->memlock, sizeof(f->memlock));
+	if (!*f->memlock)
+		find_line(root, "etc/security/limits.conf",
+			  "etc/security/limits.d", "memlock", "", f->memlock,
+			  sizeof(f->memlock));
+	for (i = 0; i < PST_ARRAY_SIZE(pages) && !*f->nr_hugepages; i++)
+		find_line(root, pages[i].file, pages[i].dir, "nr_hugepages", "",
+			  f->nr_hugepages, sizeof(f->nr_hugepages));
+	f->unsafe_interrupts = param_on(root, h, "vfio_iommu_type1",
+					"allow_unsafe_interrupts");
+	f->noiommu = param_on(root, h, "vfio", "enable_unsafe_noiommu_mode");
+	f->nvidia_dma_bits = nvidia_dma(root, h->gpu);
+}

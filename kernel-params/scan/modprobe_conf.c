@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* Parses modprobe.d and answers questions about it. */
+#include <ctype.h>
+#include <string.h>
+
+#include "kernel-params/scan/modprobe_conf.h"
+
+static const char *const words[] = {
+	[PST_MODCONF_OPTIONS] = "options",
+	[PST_MODCONF_BLACKLIST] = "blacklist",
+	[PST_MODCONF_SOFTDEP] = "softdep",
+	[PST_MODCONF_WEAKDEP] = "weakdep",
+	[PST_MODCONF_INSTALL] = "install",
+	[PST_MODCONF_REMOVE] = "remove",
+	[PST_MODCONF_ALIAS] = "alias",
+};
+
+static enum pst_modconf_kind kind_of(const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(words); i++)
+		if (strcmp(words[i], word) == 0)
+			return (enum pst_modconf_kind)i;
+	return PST_MODCONF_OTHER;
+}
+
+/* The next word of *p, cut off with a NUL; "" at the end. */
+static char *take_word(char **p)
+{
+	char *word;
+
+	while (isspace((unsigned char)**p))
+		(*p)++;
+	word = *p;
+	while (**p && !isspace((unsigned char)**p))
+		(*p)++;
+	if (**p)
+		*(*p)++ = '\0';
+	return word;
+}
+
+static char *trim(char *s)
+{
+	size_t n;
+
+	while (isspace((unsigned char)*s))
+		s++;
+	for (n = strlen(s); n > 0 && isspace((unsigned char)s[n - 1]); n--)
+		s[n - 1] = '\0';
+	return s;
+}
+
+static int add_line(struct pst_modconf *c, char *text, const char *file,
+		    unsigned int number)
+{
+	struct pst_modconf_line l = {.line = number}, *more;
+	char *word = take_word(&text), *module;
+
+	if (!*word || *word == '#')
+		return 0;
+	if (c->n >= PST_MODCONF_MAX_LINES)
+		return -EMSGSIZE;
+	if (c->n % 64 == 0) {
+		more = realloc(c->line, (c->n + 64) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		c->line = more;
+	}
+	module = take_word(&text);
+	l.kind = kind_of(word);
+	l.module = strdup(module);
+	l.text = strdup(trim(text));
+	l.file = strdup(file);
+	c->line[c->n++] = l;
+	return l.module && l.text && l.file ? 0 : -ENOMEM;
+}
+
+int pst_modconf_parse(const char *text, size_t len, const char *file,
+		      struct pst_modconf *c)
+{
+	PST_CLEANUP_FREE char *copy = malloc(len + 1);
+	unsigned int number = 1, first = 1;
+	char *start, *p, *end;
+	int rc = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	end = copy + len;
+	for (start = p = copy; p < end && rc == 0; p++) {
+		if (*p == '\0')
+			*p = '?';
+		if (*p != '\n')
+			continue;
+		number++;
+		if (p > start && p[-1] == '\\') {
+			p[-1] = ' ';
+			*p = ' ';
+			continue;
+		}
+		*p = '\0';
+		rc = add_line(c, start, file, first);
+		start = p + 1;
+		first = number;
+	}
+	return rc < 0 || start >= end ? rc : add_line(c, start, file, first);
+}
+
+static const char *const dirs[] = {
+	"etc/modprobe.d",     "run/modprobe.d", "usr/local/lib/modprobe.d",
+	"usr/lib/modprobe.d", "lib/modprobe.d",
+};
+
+struct source {
+	char *name; /* of the file alone */
+	size_t dir;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	const struct source *x = a, *y = b;
+	int r = strcmp(x->name, y->name);
+
+	return r ? r : (x->dir > y->dir) - (x->dir < y->dir);
+}
+
+static bool is_conf(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 5 && name[0] != '.' && strcmp(name + n - 5, ".conf") == 0;
+}
+
+/* left: bytes that files may still have. */
+static int read_one(const struct pst_root *root, const struct source *s,
+		    struct pst_modconf *c, size_t *left)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	char path[PST_ROOT_PATH_MAX];
+	size_t len;
+	int rc = pst_path(path, "%s/%s", dirs[s->dir], s->name);
+
+	if (rc == 0)
+		rc = pst_root_read(root, path,
+				   *left < PST_MODCONF_FILE_MAX
+					   ? *left
+					   : PST_MODCONF_FILE_MAX,
+				   &text, &len);
+	if (rc < 0) {
+		/* A link to nowhere or to /dev/null masks a file. */
+		if (!c->unread && rc != -ENOENT && rc != -EINVAL)
+			c->unread = strdup(path);
+		return 0;
+	}
+	*left -= len;
+	c->n_files++;
+	rc = pst_modconf_parse(text, len, path, c);
+	if (rc != -EMSGSIZE)
+		return rc;
+	/* What came before is worth something all the same. */
+	if (!c->unread)
+		c->unread = strdup(path);
+	return 0;
+}
+
+static int add_sources(const struct pst_names *names, size_t dir,
+		       struct source **list, size_t *n)
+{
+	struct source *more =
+		realloc(*list, (*n + names->n + 1) * sizeof(*more));
+	size_t i;
+
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	for (i = 0; i < names->n; i++) {
+		if (!is_conf(names->name[i]))
+			continue;
+		more[(*n)++] = (struct source){names->name[i], dir};
+	}
+	return 0;
+}
+
+int pst_modconf_read(const struct pst_root *root, struct pst_modconf *ret)
+{
+	struct pst_names names[PST_ARRAY_SIZE(dirs)] = {0};
+	PST_CLEANUP_FREE struct source *list = NULL;
+	struct pst_modconf c = {0};
+	size_t i, n = 0, left = PST_MODCONF_ALL_MAX;
+	int rc = 0;
+
+	for (i = 0; i < PST_ARRAY_SIZE(dirs) && rc == 0; i++)
+		if (pst_root_list(root, dirs[i], &names[i]) == 0)
+			rc = add_sources(&names[i], i, &list, &n);
+	if (n)
+		qsort(list, n, sizeof(*list), by_name);
+	for (i = 0; i < n && rc == 0 && left && c.n < PST_MODCONF_MAX_LINES;
+	     i++)
+		if (i == 0 || strcmp(list[i].name, list[i - 1].name) != 0)
+			rc = read_one(root, &list[i], &c, &left);
+	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
+		pst_names_done(&names[i]);
+	if (rc < 0)
+		pst_modconf_done(&c);
+	else
+		*ret = c;
+	return rc;
+}
+
+void pst_modconf_done(struct pst_modconf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		free(c->line[i].module);
+		free(c->line[i].text);
+		free(c->line[i].file);
+	}
+	free(c->line);
+	free(c->unread);
+	*c = (struct pst_modconf){0};
+}
+
+bool pst_modconf_blacklisted(const struct pst_modconf *c, const char *module)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (c->line[i].kind == PST_MODCONF_BLACKLIST &&
+		    pst_param_name_eq(c->line[i].module, module))
+			return true;
+	return false;
+}
+
+bool pst_modconf_disabled(const struct pst_modconf *c, const char *module)
+{
+	size_t i, n;
+
+	for (i = 0; i < c->n; i++) {
+		const struct pst_modconf_line *l = &c->line[i];
+		const char *base;
+
+		if (l->kind != PST_MODCONF_INSTALL ||
+		    !pst_param_name_eq(l->module, module))
+			continue;
+		n = strcspn(l->text, " \t;");
+		base = memrchr(l->text, '/', n);
+		base = base ? base + 1 : l->text;
+		n -= (size_t)(base - l->text);
+		if ((n == 5 && memcmp(base, "false", 5) == 0) ||
+		    (n == 4 && memcmp(base, "true", 4) == 0))
+			return true;
+	}
+	return false;
+}
+
+bool pst_modconf_softdep_pre(const struct pst_modconf *c, const char *module,
+			     const char *dep)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		PST_CLEANUP_FREE char *copy = NULL;
+		bool pre = false;
+		char *p, *word;
+
+		if (c->line[i].kind != PST_MODCONF_SOFTDEP ||
+		    !pst_param_name_eq(c->line[i].module, module))
+			continue;
+		copy = p = strdup(c->line[i].text);
+		if (!p)
+			return false;
+		while (*(word = take_word(&p))) {
+			if (strcmp(word, "pre:") == 0)
+				pre = true;
+			else if (strcmp(word, "post:") == 0)
+				pre = false;
+			else if (pre && pst_param_name_eq(word, dep))
+				return true;
+		}
+	}
+	return false;
+}
+
+char *pst_modconf_option(const struct pst_modconf *c, const char *module,
+			 const char *name)
+{
+	size_t i, k;
+
+	for (i = c->n; i-- > 0;) {
+		struct pst_cmdline args;
+		char *found = NULL;
+
+		if (c->line[i].kind != PST_MODCONF_OPTIONS ||
+		    !pst_param_name_eq(c->line[i].module, module) ||
+		    pst_cmdline_parse(c->line[i].text, strlen(c->line[i].text),
+				      &args) < 0)
+			continue;
+		for (k = args.n; k-- > 0 && !found;)
+			if (pst_param_name_eq(args.param[k].name, name))
+				found = strdup(args.param[k].value
+						       ? args.param[k].value
+						       : "");
+		pst_cmdline_done(&args);
+		if (found)
+			return found;
+	}
+	return NULL;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads the kernel's lists of modules. */
+#include <string.h>
+
+#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/modules.h"
+
+/* modules.dep of a distribution's kernel has about 1 MiB. */
+#define LIST_MAX (16U << 20)
+
+static char *read_list(const struct pst_root *root, const char *release,
+		       const char *name)
+{
+	static const char *const dirs[] = {
+		"lib/modules", "usr/lib/modules",
+		"run/booted-system/kernel-modules/lib/modules"};
+	char path[PST_ROOT_PATH_MAX], *text;
+	size_t i, len;
+
+	if (!*release || strchr(release, '/'))
+		return NULL;
+	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
+		if (pst_path(path, "%s/%s/%s", dirs[i], release, name) == 0 &&
+		    pst_root_read(root, path, LIST_MAX, &text, &len) == 0)
+			return text;
+	return NULL;
+}
+
+void pst_modules_scan(const struct pst_root *root, const char *release,
+		      struct pst_modules *ret)
+{
+	struct pst_modules m = {0};
+	size_t len;
+
+	if (pst_root_read(root, "proc/modules", PST_ROOT_TEXT_MAX, &m.loaded,
+			  &len) < 0)
+		m.loaded = NULL;
+	m.has_sys = pst_root_list(root, "sys/module", &m.sys) == 0;
+	m.builtin = read_list(root, release, "modules.builtin");
+	m.dep = read_list(root, release, "modules.dep");
+	*ret = m;
+}
+
+void pst_modules_done(struct pst_modules *m)
+{
+	free(m->loaded);
+	free(m->builtin);
+	free(m->dep);
+	pst_names_done(&m->sys);
+	*m = (struct pst_modules){0};
+}
+
+/* Whether the first n bytes of text are the module's name. */
+static bool is_name(const char *text, size_t n, const char *name)
+{
+	char buf[64];
+
+	if (n >= sizeof(buf))
+		return false;
+	memcpy(buf, text, n);
+	buf[n] = '\0';
+	return pst_param_name_eq(buf, name);
+}
+
+/* Whether a line begins with the name as a word (proc/modules). */
+static bool in_lines(const char *text, const char *name)
+{
+	for (; text && *text; text = strchr(text, '\n')) {
+		text += *text == '\n';
+		if (is_name(text, strcspn(text, " \t\n"), name))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a line is a path to NAME.ko, up to a colon (modules.dep). */
+static bool in_paths(const char *text, const char *name)
+{
+	for (; text && *text; text = strchr(text, '\n')) {
+		size_t n, dot;
+		const char *base;
+
+		text += *text == '\n';
+		n = strcspn(text, ":\n");
+		base = memrchr(text, '/', n);
+		base = base ? base + 1 : text;
+		dot = strcspn(base, ".:\n");
+		if (strncmp(base + dot, ".ko", 3) == 0 &&
+		    is_name(base, dot, name))
+			return true;
+	}
+	return false;
+}
+
+static bool in_sys(const struct pst_modules *m, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < m->sys.n; i++)
+		if (pst_param_name_eq(m->sys.name[i], name))
+			return true;
+	return false;
+}
+
+enum pst_module_state pst_module_state(const struct pst_modules *m,
+				       const char *name)
+{
+	if (in_lines(m->loaded, name))
+		return PST_MODULE_LOADED;
+	if (in_paths(m->builtin, name))
+		return PST_MODULE_BUILTIN;
+	/* Of what is built in, only what has parameters is in sys/module. */
+	if (in_sys(m, name))
+		return m->loaded ? PST_MODULE_BUILTIN : PST_MODULE_LOADED;
+	if (in_paths(m->dep, name))
+		return PST_MODULE_AVAILABLE;
+	if (m->dep && m->builtin)
+		return PST_MODULE_ABSENT;
+	return m->loaded || m->has_sys ? PST_MODULE_OUT : PST_MODULE_UNKNOWN;
+}
+
+bool pst_module_is_in(const struct pst_modules *m, const char *name)
+{
+	enum pst_module_state s = pst_module_state(m, name);
+
+	return s == PST_MODULE_LOADED || s == PST_MODULE_BUILTIN;
+}
+
+const char *pst_module_state_text(enum pst_module_state s)
+{
+	switch (s) {
+	case PST_MODULE_UNKNOWN:
+		break;
+	case PST_MODULE_ABSENT:
+		return "not there";
+	case PST_MODULE_OUT:
+	case PST_MODULE_AVAILABLE:
+		return "not loaded";
+	case PST_MODULE_BUILTIN:
+		return "built in";
+	case PST_MODULE_LOADED:
+		return "loaded";
+	}
+	return "not seen";
+}

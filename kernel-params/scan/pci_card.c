@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* What belongs together on the PCI bus, and which card is meant by "auto". */
+#include <stdarg.h>
+#include <string.h>
+
+#include "kernel-params/scan/pci.h"
+
+const struct pst_pci_dev *pst_pci_find(const struct pst_pci *pci,
+				       const struct pst_pci_addr *a)
+{
+	size_t i;
+
+	for (i = 0; i < pci->n; i++)
+		if (pst_pci_addr_cmp(&pci->dev[i].addr, a) == 0)
+			return &pci->dev[i];
+	return NULL;
+}
+
+bool pst_pci_same_card(const struct pst_pci_dev *a, const struct pst_pci_dev *b)
+{
+	return a->addr.domain == b->addr.domain && a->addr.bus == b->addr.bus &&
+	       a->addr.dev == b->addr.dev &&
+	       (a->addr.fn == b->addr.fn || (!a->is_vf && !b->is_vf));
+}
+
+size_t pst_pci_card(const struct pst_pci *pci, const struct pst_pci_dev *dev,
+		    const struct pst_pci_dev *ret[PST_PCI_MAX_FN])
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < pci->n && n < PST_PCI_MAX_FN; i++)
+		if (pst_pci_same_card(&pci->dev[i], dev))
+			ret[n++] = &pci->dev[i];
+	return n;
+}
+
+bool pst_pci_is_bridge(const struct pst_pci_dev *dev)
+{
+	return dev->class >> 16 == 0x06;
+}
+
+bool pst_pci_is_display(const struct pst_pci_dev *dev)
+{
+	return dev->class >> 16 == 0x03;
+}
+
+const char *pst_pci_kind(const struct pst_pci_dev *dev)
+{
+	/* Base class and subclass (PCI Code and ID Assignment, section 1). */
+	static const struct {
+		uint32_t class;
+		const char *kind;
+	} kinds[] = {
+		{0x0100, "SCSI"},      {0x0101, "IDE"},     {0x0104, "RAID"},
+		{0x0106, "SATA"},      {0x0107, "SAS"},     {0x0108, "NVMe"},
+		{0x0200, "network"},   {0x0280, "network"}, {0x0300, "VGA"},
+		{0x0302, "3D"},        {0x0380, "display"}, {0x0401, "audio"},
+		{0x0403, "audio"},     {0x0c03, "USB"},     {0x0c05, "SMBus"},
+		{0x0d11, "Bluetooth"},
+	};
+	size_t i;
+
+	if (pst_pci_is_bridge(dev))
+		return "bridge";
+	if (dev->vendor == PST_PCI_NVIDIA && dev->class >> 8 == 0x0c80)
+		return "UCSI";
+	for (i = 0; i < PST_ARRAY_SIZE(kinds); i++)
+		if (kinds[i].class == dev->class >> 8)
+			return kinds[i].kind;
+	return "device";
+}
+
+const struct pst_pci_dev *pst_pci_twin(const struct pst_pci *pci,
+				       const struct pst_pci_dev *dev,
+				       const struct pst_pci_dev *after)
+{
+	size_t i = after ? (size_t)(after - pci->dev) + 1 : 0;
+
+	for (; i < pci->n; i++)
+		if (pci->dev[i].vendor == dev->vendor &&
+		    pci->dev[i].device == dev->device &&
+		    !pst_pci_same_card(&pci->dev[i], dev))
+			return &pci->dev[i];
+	return NULL;
+}
+
+/* Displays that are never passed through: of a BMC, of a CPU, of a VM. */
+static bool is_fixed_display(const struct pst_pci_dev *dev)
+{
+	switch (dev->vendor) {
+	case 0x1a03: /* ASPEED */
+	case 0x102b: /* Matrox, G200 in server boards */
+	case 0x1234: /* QEMU's standard VGA */
+	case 0x1b36: /* QXL */
+	case 0x1af4: /* virtio */
+	case 0x15ad: /* VMware */
+	case 0x1013: /* Cirrus */
+		return true;
+	case 0x8086: /* Intel: on the root bus it is the CPU's own */
+		return dev->addr.bus == 0;
+	}
+	return false;
+}
+
+static bool is_prepared(const struct pst_pci_dev *dev)
+{
+	return strcmp(dev->driver, "vfio-pci") == 0 ||
+	       strcmp(dev->driver_override, "vfio-pci") == 0;
+}
+
+/* How strongly a display says that it is the one; 0: it is not. */
+static int wish(const struct pst_pci_dev *dev)
+{
+	if (!pst_pci_is_display(dev))
+		return 0;
+	if (is_prepared(dev))
+		return 5;
+	if (dev->is_vf || is_fixed_display(dev))
+		return 0;
+	if (dev->vendor == PST_PCI_NVIDIA)
+		return dev->boot_vga ? 3 : 4;
+	return dev->boot_vga ? 1 : 2;
+}
+
+static int ambiguous(const struct pst_pci *pci, int level,
+		     struct pst_error *err)
+{
+	char list[200] = "";
+	size_t i, len = 0;
+
+	for (i = 0; i < pci->n && len < sizeof(list); i++)
+		if (wish(&pci->dev[i]) == level)
+			len += (size_t)snprintf(
+				list + len, sizeof(list) - len,
+				"%s%s [%04x:%04x]", len ? ", " : "",
+				pci->dev[i].name, pci->dev[i].vendor,
+				pci->dev[i].device);
+	return pst_error_set(err, -EBUSY,
+			     "several cards could be meant: %s; say which with "
+			     "--gpu",
+			     list);
+}
+
+static int select_auto(const struct pst_pci *pci,
+		       const struct pst_pci_dev **ret, struct pst_error *err)
+{
+	const struct pst_pci_dev *best = NULL;
+	bool tie = false;
+	size_t i;
+
+	for (i = 0; i < pci->n; i++) {
+		const struct pst_pci_dev *d = &pci->dev[i];
+
+		if (!wish(d) || (best && wish(d) < wish(best)))
+			continue;
+		if (best && wish(d) == wish(best)) {
+			tie = tie || !pst_pci_same_card(d, best);
+			continue;
+		}
+		tie = false;
+		best = d;
+	}
+	if (!best)
+		return pst_error_set(err, -ENODEV,
+				     "no graphics card that could be passed "
+				     "through was found");
+	if (tie)
+		return ambiguous(pci, wish(best), err);
+	*ret = best;
+	return 0;
+}
+
+int pst_pci_select_gpu(const struct pst_pci *pci, const char *text,
+		       const struct pst_pci_dev **ret, struct pst_error *err)
+{
+	const struct pst_pci_dev *dev;
+	struct pst_pci_addr a;
+
+	if (!text || strcmp(text, "auto") == 0)
+		return select_auto(pci, ret, err);
+	if (pst_pci_addr_parse(text, &a) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "%s is not a PCI address like "
+				     "0000:01:00.0",
+				     text);
+	dev = pst_pci_find(pci, &a);
+	if (!dev)
+		return pst_error_set(err, -ENODEV,
+				     "there is no PCI device %s on this host",
+				     text);
+	if (pst_pci_is_bridge(dev))
+		return pst_error_set(err, -ENODEV,
+				     "%s is a bridge, which cannot be passed "
+				     "through",
+				     text);
+	*ret = dev;
+	return 0;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds out what would give a function to vfio-pci. */
+#include <string.h>
+
+#include "kernel-params/scan/vfio_ids.h"
+
+#define RULES_MAX (1U << 20)
+
+/* Hexadecimal number up to ':' or the end of n bytes; false: none. */
+static bool field(const char **p, const char *end, unsigned long *ret)
+{
+	char buf[12] = "", *stop;
+	const char *colon;
+	size_t n;
+
+	if (*p >= end)
+		return false;
+	colon = memchr(*p, ':', (size_t)(end - *p));
+	n = (size_t)((colon ? colon : end) - *p);
+	if (n == 0 || n >= sizeof(buf))
+		return false;
+	memcpy(buf, *p, n);
+	*ret = strtoul(buf, &stop, 16);
+	*p = colon ? colon + 1 : end;
+	return !*stop;
+}
+
+static bool id_covers(const char *p, const char *end,
+		      const struct pst_pci_dev *dev)
+{
+	unsigned long v[6] = {0};
+	int n = 0;
+
+	while (n < 6 && field(&p, end, &v[n]))
+		n++;
+	if (n < 2 || p != end || v[0] != dev->vendor || v[1] != dev->device)
+		return false;
+	if (n > 2 && v[2] != 0xffffffff && v[2] != dev->sub_vendor)
+		return false;
+	if (n > 3 && v[3] != 0xffffffff && v[3] != dev->sub_device)
+		return false;
+	return n < 6 || ((v[4] ^ dev->class) & v[5]) == 0;
+}
+
+bool pst_vfio_ids_cover(const char *ids, const struct pst_pci_dev *dev)
+{
+	while (*ids) {
+		size_t n = strcspn(ids, ",");
+
+		if (id_covers(ids, ids + n, dev))
+			return true;
+		ids += n;
+		ids += *ids == ',';
+	}
+	return false;
+}
+
+static int append(char **text, const char *more, size_t n)
+{
+	size_t len = *text ? strlen(*text) : 0;
+	char *p;
+
+	if (len + n > RULES_MAX)
+		return 0;
+	p = realloc(*text, len + n + 2);
+	if (!p)
+		return -ENOMEM;
+	memcpy(p + len, more, n);
+	p[len + n] = '\n';
+	p[len + n + 1] = '\0';
+	*text = p;
+	return 0;
+}
+
+/* Lines that mention vfio-pci, and those in files that do so as a whole. */
+static int add_file(const struct pst_root *root, const char *path,
+		    struct pst_vfio_conf *c)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	const char *p;
+	size_t len;
+	int rc = 0;
+
+	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0 ||
+	    (!strstr(text, "vfio-pci") && !strstr(text, "vfio_pci")))
+		return 0;
+	for (p = text; *p && rc == 0;) {
+		size_t n = strcspn(p, "\n");
+
+		if (p[strspn(p, " \t")] != '#')
+			rc = append(&c->rules, p, n);
+		p += n;
+		p += *p == '\n';
+	}
+	return rc;
+}
+
+static int add_dir(const struct pst_root *root, const char *dir,
+		   bool name_is_address, struct pst_vfio_conf *c)
+{
+	PST_CLEANUP_NAMES struct pst_names names = {0};
+	char path[PST_ROOT_PATH_MAX], text[64];
+	size_t i;
+	int rc = 0;
+
+	if (pst_root_list(root, dir, &names) < 0)
+		return 0;
+	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES && rc == 0; i++) {
+		if (pst_path(path, "%s/%s", dir, names.name[i]) < 0)
+			continue;
+		if (!name_is_address)
+			rc = add_file(root, path, c);
+		else if (pst_root_read_text(root, path, text, sizeof(text)) >
+				 0 &&
+			 strcmp(text, "vfio-pci") == 0)
+			rc = append(&c->rules, names.name[i],
+				    strlen(names.name[i]));
+	}
+	return rc;
+}
+
+/* Scripts that an install line runs usually name the addresses. */
+static int add_install(const struct pst_root *root,
+		       const struct pst_modconf *modconf,
+		       struct pst_vfio_conf *c)
+{
+	size_t i, n;
+	int rc = 0;
+
+	for (i = 0; i < modconf->n && rc == 0; i++) {
+		const struct pst_modconf_line *l = &modconf->line[i];
+		char path[PST_ROOT_PATH_MAX];
+
+		if (l->kind != PST_MODCONF_INSTALL ||
+		    !pst_param_name_eq(l->module, "vfio-pci"))
+			continue;
+		n = strcspn(l->text, " \t;");
+		if (n < sizeof(path)) {
+			memcpy(path, l->text, n);
+			path[n] = '\0';
+			rc = add_file(root, path, c);
+		}
+	}
+	return rc;
+}
+
+int pst_vfio_conf_scan(const struct pst_root *root,
+		       const struct pst_cmdline *cmdline,
+		       const struct pst_modconf *modconf,
+		       struct pst_vfio_conf *ret)
+{
+	const struct pst_param *p =
+		pst_cmdline_module(cmdline, "vfio-pci", "ids");
+	struct pst_vfio_conf c = {0};
+	int rc = 0;
+
+	if (p && p->value) {
+		c.cmdline_ids = strdup(p->value);
+		rc = c.cmdline_ids ? 0 : -ENOMEM;
+	}
+	c.modprobe_ids = pst_modconf_option(modconf, "vfio-pci", "ids");
+	if (rc == 0)
+		rc = add_dir(root, "etc/udev/rules.d", false, &c);
+	if (rc == 0)
+		rc = add_dir(root, "etc/driverctl.d", true, &c);
+	if (rc == 0)
+		rc = add_dir(root, "etc/nixos", false, &c);
+	if (rc == 0)
+		rc = add_install(root, modconf, &c);
+	if (rc < 0)
+		pst_vfio_conf_done(&c);
+	else
+		*ret = c;
+	return rc;
+}
+
+void pst_vfio_conf_done(struct pst_vfio_conf *c)
+{
+	free(c->cmdline_ids);
+	free(c->modprobe_ids);
+	free(c->rules);
+	*c = (struct pst_vfio_conf){0};
+}
+
+enum pst_vfio_how pst_vfio_conf_how(const struct pst_vfio_conf *c,
+				    const struct pst_pci_dev *dev)
+{
+	char id[16];
+
+	if (c->cmdline_ids && pst_vfio_ids_cover(c->cmdline_ids, dev))
+		return PST_VFIO_IDS_CMDLINE;
+	if (c->modprobe_ids && pst_vfio_ids_cover(c->modprobe_ids, dev))
+		return PST_VFIO_IDS_MODPROBE;
+	if (!c->rules)
+		return PST_VFIO_NO;
+	if (strstr(c->rules, dev->name))
+		return PST_VFIO_OVERRIDE;
+	snprintf(id, sizeof(id), "%04x:%04x", dev->vendor, dev->device);
+	return strstr(c->rules, id) ? PST_VFIO_IDS_MODPROBE : PST_VFIO_NO;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* How a host says which functions are vfio-pci's: ids, overrides. */
+#ifndef PST_KERNEL_PARAMS_SCAN_VFIO_IDS_H
+#define PST_KERNEL_PARAMS_SCAN_VFIO_IDS_H
+
+#include "kernel-params/scan/modprobe_conf.h"
+#include "kernel-params/scan/pci.h"
+
+/*
+ * Whether a list of vfio-pci's ids parameter covers dev: comma-separated
+ * VENDOR:DEVICE[:SUBVENDOR:SUBDEVICE[:CLASS:MASK]], hexadecimal (vfio_pci.c).
+ */
+bool pst_vfio_ids_cover(const char *ids, const struct pst_pci_dev *dev);
+
+enum pst_vfio_how {
+	PST_VFIO_NO,
+	PST_VFIO_IDS_CMDLINE,  /* vfio-pci.ids= on the command line */
+	PST_VFIO_IDS_MODPROBE, /* options vfio-pci ids= */
+	PST_VFIO_OVERRIDE,     /* a rule or file that names its address */
+};
+
+struct pst_vfio_conf {
+	char *cmdline_ids;  /* NULL: none */
+	char *modprobe_ids; /* NULL: none */
+	char *rules; /* udev rules, driverctl files, Nix, install lines */
+};
+
+/*
+ * Gathers them from command line, modprobe.d, etc/udev/rules.d,
+ * etc/driverctl.d, etc/nixos. 0 (to be ended with pst_vfio_conf_done()) or
+ * -ENOMEM.
+ */
+PST_MUST_USE int pst_vfio_conf_scan(const struct pst_root *root,
+				    const struct pst_cmdline *cmdline,
+				    const struct pst_modconf *modconf,
+				    struct pst_vfio_conf *ret);
+void pst_vfio_conf_done(struct pst_vfio_conf *c);
+
+/* What of it would give dev to vfio-pci at the next boot. */
+enum pst_vfio_how pst_vfio_conf_how(const struct pst_vfio_conf *c,
+				    const struct pst_pci_dev *dev);
+
+#endif
