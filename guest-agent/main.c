@@ -7,10 +7,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "guest-agent/activation.h"
-#include "guest-agent/journal.h"
-#include "guest-agent/notify.h"
 #include "guest-agent/options.h"
+#include "guest-agent/service/journal.h"
+#include "guest-agent/service/listen_fds.h"
+#include "guest-agent/service/notify.h"
 #include "guest-agent/settings.h"
 #include "transport/util.h"
 

@@ -3,8 +3,8 @@
 #ifndef PST_GUEST_AGENT_OPTIONS_H
 #define PST_GUEST_AGENT_OPTIONS_H
 
-#include "guest-agent/log.h"
-#include "guest-agent/server.h"
+#include "guest-agent/serve/server.h"
+#include "guest-agent/service/log.h"
 #include "transport/error.h"
 
 /* Read without --config when it is there. */

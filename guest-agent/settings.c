@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "guest-agent/models.h"
+#include "guest-agent/exec/models.h"
 #include "transport/region.h"
 #include "transport/util.h"
 

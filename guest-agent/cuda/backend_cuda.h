@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guest-agent/backend.h"
 #include "guest-agent/cuda/choose.h"
 #include "guest-agent/cuda/device.h"
 #include "guest-agent/cuda/flight.h"
@@ -15,6 +14,7 @@
 #include "guest-agent/cuda/pipe.h"
 #include "guest-agent/cuda/product.h"
 #include "guest-agent/cuda/registration.h"
+#include "guest-agent/exec/backend.h"
 
 /* What a piece of an operation on the device aims at. */
 #define PST_CUDA_SLICE_S 0.01

@@ -3,7 +3,7 @@
 #ifndef PST_GUEST_AGENT_CUDA_COPYOP_H
 #define PST_GUEST_AGENT_CUDA_COPYOP_H
 
-#include "guest-agent/backend.h"
+#include "guest-agent/exec/backend.h"
 
 struct pst_cuda_lane;
 

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-#include "guest-agent/backend.h"
-#include "guest-agent/model.h"
+#include "guest-agent/exec/backend.h"
+#include "guest-agent/model/model.h"
 
 struct pst_cuda_lane;
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "guest-agent/cuda/backend_cuda.h"
-#include "guest-agent/model.h"
+#include "guest-agent/model/model.h"
 
 /* Batches whose graph is kept. */
 #define PST_CUDA_GRAPHS 8U

@@ -3,7 +3,7 @@
 #ifndef PST_GUEST_AGENT_CUDA_MODULE_H
 #define PST_GUEST_AGENT_CUDA_MODULE_H
 
-#include "guest-agent/backend.h"
+#include "guest-agent/exec/backend.h"
 
 extern const struct pst_backend_ops pst_backend_cuda_module;
 

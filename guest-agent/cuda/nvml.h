@@ -3,7 +3,7 @@
 #ifndef PST_GUEST_AGENT_CUDA_NVML_H
 #define PST_GUEST_AGENT_CUDA_NVML_H
 
-#include "guest-agent/backend.h"
+#include "guest-agent/exec/backend.h"
 
 struct pst_nvml;
 

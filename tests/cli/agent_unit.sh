@@ -4,8 +4,8 @@
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 
 unit=$PST_TOP_BUILDDIR/guest-agent/penstock-agent.service
-socket=$PST_TOP_SRCDIR/guest-agent/penstock-agent.socket
-sysusers=$PST_TOP_SRCDIR/guest-agent/penstock.conf
+socket=$PST_TOP_SRCDIR/guest-agent/service/penstock-agent.socket
+sysusers=$PST_TOP_SRCDIR/guest-agent/service/penstock.conf
 if ! systemd-analyze security --help >/dev/null 2>&1; then
 	echo "skipped: no systemd-analyze"
 	exit 77

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # guest-setup --print: the commands for each system and card.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
-setup=$PST_TOP_SRCDIR/guest-agent/guest-setup
+setup=$PST_TOP_SRCDIR/guest-agent/setup/guest-setup
 
 # guest OS-RELEASE-LINE DEVICE-ID: a tree in $tmp/root.
 guest() {

@@ -91,7 +91,7 @@ inner() {
 	mkdir -p /etc/penstock
 	cp "$PST_TOP_BUILDDIR/guest-agent/penstock-agent" \
 		"$PST_TOP_BUILDDIR/host-client/penstock" "$bin"
-	systemd-sysusers "$PST_TOP_SRCDIR/guest-agent/penstock.conf"
+	systemd-sysusers "$PST_TOP_SRCDIR/guest-agent/service/penstock.conf"
 	printf '%s\n' '[agent]' 'region = memfd:64M' \
 		'listen = unix:/run/penstock/agent.sock' \
 		'log-level = debug' \
@@ -99,7 +99,7 @@ inner() {
 	sed -E "s,^(ExecStart|ExecStartPre)=([-+]*)[^ ]*,\\1=\\2$bin/penstock-agent," \
 		"$PST_TOP_BUILDDIR/guest-agent/penstock-agent.service" \
 		>$units/penstock-agent.service
-	cp "$PST_TOP_SRCDIR/guest-agent/penstock-agent.socket" $units
+	cp "$PST_TOP_SRCDIR/guest-agent/service/penstock-agent.socket" $units
 	install -m 400 /dev/stdin /run/pst/uuid <<<"$uuid"
 	# Nothing of the machine's own is started beside it.
 	printf '[Unit]\nDefaultDependencies=no\n%s\n' "[Service]

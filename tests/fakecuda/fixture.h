@@ -3,7 +3,7 @@
 #ifndef PST_TESTS_FAKECUDA_FIXTURE_H
 #define PST_TESTS_FAKECUDA_FIXTURE_H
 
-#include "guest-agent/backend.h"
+#include "guest-agent/exec/backend.h"
 #include "tests/fakecuda/fakecuda.h"
 
 #define FIX_SIZE (32ULL << 20)

@@ -3,7 +3,7 @@
  * layers that fit each other. */
 #include <string.h>
 
-#include "guest-agent/model_plan.h"
+#include "guest-agent/model/model_plan.h"
 #include "tests/fuzz/fuzz.h"
 #include "transport/op.h"
 

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/agent.h"
-#include "guest-agent/log.h"
-#include "guest-agent/session.h"
+#include "guest-agent/serve/agent.h"
+#include "guest-agent/serve/session.h"
+#include "guest-agent/service/log.h"
 #include "transport/frame.h"
 #include "transport/ring.h"
 

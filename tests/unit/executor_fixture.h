@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "guest-agent/executor.h"
+#include "guest-agent/exec/executor.h"
 #include "tests/unit/unit.h"
 #include "transport/ring.h"
 #include "transport/util.h"

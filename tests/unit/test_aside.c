@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* When the serving thread leaves its CPU. */
-#include "guest-agent/aside.h"
+#include "guest-agent/serve/cpu_move.h"
 #include "tests/unit/unit.h"
 
 #define MS 1000000ULL

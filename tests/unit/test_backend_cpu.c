@@ -7,8 +7,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "guest-agent/backend_cpu.h"
-#include "guest-agent/gemm.h"
+#include "guest-agent/cpu/backend_cpu.h"
+#include "guest-agent/cpu/gemm.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"
 

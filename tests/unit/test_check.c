@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The agent's check of an operation, and what it remembers of the last one. */
-#include "guest-agent/check.h"
+#include "guest-agent/exec/check.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "guest-agent/backend.h"
+#include "guest-agent/exec/backend.h"
 #include "tests/unit/unit.h"
 
 #define ARENA (8ULL << 20)

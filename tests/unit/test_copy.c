@@ -2,7 +2,7 @@
 /* COPY by the CPU: every byte, in slices, between region and tensors. */
 #include <string.h>
 
-#include "guest-agent/copy.h"
+#include "guest-agent/cpu/copy.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"
 

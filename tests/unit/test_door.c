@@ -2,7 +2,7 @@
 /* Who is let in before HELLO and who makes room, in virtual time. */
 #include <stdlib.h>
 
-#include "guest-agent/door.h"
+#include "guest-agent/serve/door.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "guest-agent/backend_cpu.h"
-#include "guest-agent/gemm.h"
+#include "guest-agent/cpu/backend_cpu.h"
+#include "guest-agent/cpu/gemm.h"
 #include "tests/unit/unit.h"
 #include "transport/half.h"
 #include "transport/util.h"

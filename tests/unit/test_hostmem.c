@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "guest-agent/hostmem.h"
-#include "guest-agent/memory.h"
+#include "guest-agent/cpu/hostmem.h"
+#include "guest-agent/exec/memory.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"

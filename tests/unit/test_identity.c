@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "guest-agent/identity.h"
+#include "guest-agent/service/identity.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "guest-agent/infer_cpu.h"
+#include "guest-agent/cpu/infer_cpu.h"
 #include "tests/unit/unit.h"
 #include "transport/half.h"
 

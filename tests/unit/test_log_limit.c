@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lines that peers cause, in virtual time. */
-#include "guest-agent/log_limit.h"
+#include "guest-agent/service/log_limit.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"
 

@@ -4,9 +4,9 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "guest-agent/fault.h"
-#include "guest-agent/heartbeat.h"
-#include "guest-agent/measure.h"
+#include "guest-agent/region/fault.h"
+#include "guest-agent/region/heartbeat.h"
+#include "guest-agent/region/measure.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"

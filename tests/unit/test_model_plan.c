@@ -3,7 +3,7 @@
  * layer's name. */
 #include <errno.h>
 
-#include "guest-agent/model_plan.h"
+#include "guest-agent/model/model_plan.h"
 #include "tests/unit/st_file.h"
 #include "tests/unit/unit.h"
 

@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "guest-agent/report.h"
+#include "guest-agent/serve/report.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
 

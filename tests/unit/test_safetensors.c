@@ -2,7 +2,7 @@
 /* safetensors headers: what the format allows is read, all else refused. */
 #include <errno.h>
 
-#include "guest-agent/safetensors.h"
+#include "guest-agent/model/safetensors.h"
 #include "tests/unit/st_file.h"
 #include "tests/unit/unit.h"
 #include "transport/wire.h"

@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "guest-agent/server.h"
+#include "guest-agent/serve/server.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
 #include "transport/shm.h"

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "guest-agent/activation.h"
-#include "guest-agent/notify.h"
+#include "guest-agent/service/listen_fds.h"
+#include "guest-agent/service/notify.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"

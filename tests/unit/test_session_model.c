@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Models through sessions without sockets: who may load, use and end them, and
  * what bad input of each kind is answered with. */
-#include "guest-agent/model.h"
-#include "guest-agent/safetensors.h"
+#include "guest-agent/model/model.h"
+#include "guest-agent/model/safetensors.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/st_file.h"
 #include "tests/unit/unit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How the spinning window shrinks and recovers. */
-#include "guest-agent/spin.h"
+#include "guest-agent/serve/spin.h"
 #include "tests/unit/unit.h"
 
 #define MAX 50000U

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "guest-agent/tensor.h"
+#include "guest-agent/exec/tensor.h"
 #include "tests/unit/unit.h"
 
 #define MAX_BYTES 1000U

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose frames are handled when: counted, with a clock that only goes on when
  * it is looked at. */
-#include "guest-agent/turns.h"
+#include "guest-agent/serve/turns.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a backend that may be a module beside the agent. */
+#ifndef PST_GUEST_AGENT_BACKENDS_BACKEND_LOAD_H
+#define PST_GUEST_AGENT_BACKENDS_BACKEND_LOAD_H
+
+#include "guest-agent/exec/backend.h"
+
+/*
+ * Opens the backend want stands for: "cpu" itself; "cuda" from
+ * penstock-backend-cuda.so in pkglibdir (or in $PENSTOCK_BACKEND_DIR, which a
+ * program with more rights than its caller does not look at); "auto" the cuda
+ * backend where there is a driver, else, with one line of log why not, the cpu
+ * one. A module stays loaded until the process ends. The other arguments are
+ * those of struct pst_backend_ops' open; *ret_ops is what runs.
+ *
+ * Returns 0; -ENODEV (no module, of another ABI, no device), -errno of open.
+ */
+int pst_backend_open(const struct pst_backend_ops *want, uint8_t *base,
+		     uint64_t size, uint32_t threads,
+		     const struct pst_backend_ops **ret_ops,
+		     struct pst_backend **ret, struct pst_error *err);
+
+#endif

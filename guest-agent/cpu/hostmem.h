@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory of resident tensors for a backend that computes on the CPU. */
+#ifndef PST_GUEST_AGENT_CPU_HOSTMEM_H
+#define PST_GUEST_AGENT_CPU_HOSTMEM_H
+
+#include <stdint.h>
+
+#include "guest-agent/cpu/reaper.h"
+#include "transport/error.h"
+#include "transport/util.h"
+
+/*
+ * Large pieces are only promised by the kernel until they are touched, and it
+ * promises more than it has: so each is weighed against what is available less
+ * what was promised before. One thread.
+ */
+struct pst_hostmem {
+	const char *root;   /* of proc and sys: "" but in tests */
+	uint64_t promised;  /* bytes of all pieces */
+	uint64_t resident0; /* what the process had touched before the first */
+	struct pst_reaper *reaper; /* unmaps large pieces; NULL until needed */
+};
+
+/* No piece is there yet. Borrows root. */
+void pst_hostmem_init(struct pst_hostmem *h, const char *root);
+
+/*
+ * A piece of size bytes (> 0): zeroed, aligned to 256, in huge pages where it
+ * is large and the kernel has some. Costs no more than zeroing 1 MiB. Returns
+ * 0, or -ENOMEM with a sentence that says how much there is.
+ */
+PST_MUST_USE int pst_hostmem_alloc(struct pst_hostmem *h, uint64_t size,
+				   void **ret, struct pst_error *err);
+
+/* Gives a piece back. A large one is unmapped by a thread of its own: that
+ * takes up to half a second a GiB, for which nobody should wait. */
+void pst_hostmem_release(struct pst_hostmem *h, void *mem);
+
+/* All pieces are given back; returns when they are unmapped. */
+void pst_hostmem_done(struct pst_hostmem *h);
+
+#endif

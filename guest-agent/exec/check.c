@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a session's operation may run: the check before it starts. */
+#include "guest-agent/exec/check.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* seq and tag come first, and differ each time. */
+#define BODY offsetof(struct pst_wire_sqe, op)
+
+static_assert(offsetof(struct pst_wire_sqe, seq) < BODY &&
+		      offsetof(struct pst_wire_sqe, tag) < BODY &&
+		      BODY == 2 * sizeof(uint64_t),
+	      "all else is compared");
+
+struct holder {
+	const struct pst_executor_config *config;
+	uint64_t owner;
+};
+
+static bool holds(void *arg, const struct pst_span *span)
+{
+	const struct holder *h = arg;
+
+	return pst_extents_holds(h->config->extents, h->owner, span);
+}
+
+static int find_tensor(void *arg, uint64_t handle, void **ret_mem,
+		       uint64_t *ret_size)
+{
+	const struct holder *h = arg;
+
+	return h->config->tensor(h->config->arg, h->owner, handle, ret_mem,
+				 ret_size);
+}
+
+static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
+{
+	const struct holder *h = arg;
+
+	return h->config->model(h->config->arg, handle, ret);
+}
+
+/* Whether the backend has products of this kind at all. */
+static int check_kind(const struct pst_executor_config *config,
+		      const struct pst_op *op, struct pst_error *err)
+{
+	struct pst_gemm_kind kind;
+
+	if (!config->ops->can || (op->op != PST_WIRE_OP_GEMM &&
+				  op->op != PST_WIRE_OP_GEMM_STRIDED_BATCHED))
+		return 0;
+	kind = (struct pst_gemm_kind){
+		.dtype = op->dtype,
+		.dtype_c = op->dtype_c,
+		.compute = op->compute,
+		.act = op->act,
+		.has_bias = op->has_bias,
+	};
+	pst_check_no_reason(err);
+	return config->ops->can(config->backend, &kind, err) ? 0 : -EOPNOTSUPP;
+}
+
+static bool is_known(const struct pst_check_memo *memo,
+		     const struct pst_wire_sqe *sqe, uint64_t changes)
+{
+	return memo->valid && memo->changes == changes &&
+	       memcmp((const char *)sqe + BODY, (const char *)&memo->sqe + BODY,
+		      sizeof(*sqe) - BODY) == 0;
+}
+
+static void keep(struct pst_check_memo *memo, const struct pst_wire_sqe *sqe,
+		 const struct pst_op *op, uint64_t changes)
+{
+	/* flags say which operands are tensors. */
+	memo->valid = sqe->op == PST_WIRE_OP_GEMM && sqe->flags == 0;
+	if (!memo->valid)
+		return;
+	memo->changes = changes;
+	memo->sqe = *sqe;
+	memo->op = *op;
+}
+
+int pst_check(const struct pst_executor_config *config, uint64_t owner,
+	      struct pst_check_memo *memo, const struct pst_wire_sqe *sqe,
+	      struct pst_op *ret, struct pst_error *err)
+{
+	struct holder holder = {config, owner};
+	const struct pst_op_env env = {
+		.limits = &config->limits,
+		.holds = holds,
+		.tensor = config->tensor ? find_tensor : NULL,
+		.model = config->model ? find_model : NULL,
+		.arg = &holder,
+	};
+	const uint64_t changes = pst_extents_changes(config->extents);
+	int r;
+
+	if (is_known(memo, sqe, changes)) {
+		*ret = memo->op;
+		ret->tag = sqe->tag;
+		return 0;
+	}
+	r = pst_op_check(sqe, &env, ret, err);
+	if (r == 0)
+		r = check_kind(config, ret, err);
+	if (r == 0 && sqe->op != PST_WIRE_OP_NOP)
+		keep(memo, sqe, ret, changes);
+	return r;
+}
+
+void pst_check_no_reason(struct pst_error *err)
+{
+	static const char text[] = "the backend gave no reason";
+
+	err->code = 0;
+	memcpy(err->text, text, sizeof(text));
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a session's operation may run: the check before it starts. */
+#ifndef PST_GUEST_AGENT_EXEC_CHECK_H
+#define PST_GUEST_AGENT_EXEC_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest-agent/exec/executor.h"
+#include "transport/op.h"
+#include "transport/wire.h"
+
+/*
+ * The last descriptor of a lane that passed. A program that repeats a product
+ * sends the same one again and again, and its check is a pure function of the
+ * descriptor (our copy of it), of limits that do not change, and of what the
+ * session holds: as long as nothing was taken from any session, the result is
+ * the same. Kept are products whose operands are all in the arena; tensors
+ * come and go by themselves. Zeroed, it knows nothing.
+ */
+struct pst_check_memo {
+	bool valid;
+	uint64_t changes; /* pst_extents_changes() when it was checked */
+	struct pst_wire_sqe sqe;
+	struct pst_op op;
+};
+
+/*
+ * Checks sqe, a private copy, for the session owner, as pst_op_check() does,
+ * and asks the backend whether it has such products. Fills ret; 0, or an errno
+ * of pst_op_check() and a sentence.
+ */
+int pst_check(const struct pst_executor_config *config, uint64_t owner,
+	      struct pst_check_memo *memo, const struct pst_wire_sqe *sqe,
+	      struct pst_op *ret, struct pst_error *err);
+
+/* The sentence of a backend that fails without one. Not formatted: this is on
+ * the way of every operation. */
+void pst_check_no_reason(struct pst_error *err);
+
+#endif

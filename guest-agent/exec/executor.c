@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/* The executor: takes operations from lanes, checks, schedules, completes. */
+#include "guest-agent/exec/executor_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/util.h"
+
+/* A lane's share of a round. */
+#define QUANTUM_NS (10 * PST_NS_PER_MS)
+/* Debt after slices that took too long is forgiven beyond this, which bounds
+ * the search for a lane whose turn it is. */
+#define MAX_DEBT_NS (100 * (int64_t)QUANTUM_NS)
+/* All lanes with work have had a turn after this time, where operations are
+ * short. */
+#define ROTATION_NS PST_NS_PER_MS
+/* Starting an operation costs about as much as a look at the clock: one look
+ * for so many, in case none of them comes to a step. */
+#define STARTS_A_CLOCK 16U
+
+int pst_executor_new(const struct pst_executor_config *config,
+		     struct pst_executor **ret)
+{
+	struct pst_executor *ex = calloc(1, sizeof(*ex));
+
+	if (!ex)
+		return -ENOMEM;
+	ex->config = *config;
+	if (!ex->config.clock)
+		ex->config.clock = pst_now_ns;
+	ex->now_ns = ex->config.clock();
+	*ret = ex;
+	return 0;
+}
+
+void pst_executor_free(struct pst_executor *ex)
+{
+	free(ex);
+}
+
+void pst_executor_attach(struct pst_executor *ex, uint32_t lane,
+			 struct pst_wire_lane *shared, uint64_t owner)
+{
+	struct lane *l = &ex->lanes[lane];
+
+	memset(l, 0, sizeof(*l));
+	l->attached = true;
+	l->index = lane;
+	l->owner = owner;
+	pst_lane_agent_init(&l->ring, shared);
+	ex->active[ex->n_active++] = l;
+}
+
+static void remove_lane(struct pst_executor *ex, struct lane *l)
+{
+	unsigned int i;
+
+	for (i = 0; ex->active[i] != l; i++)
+		;
+	ex->n_active--;
+	memmove(&ex->active[i], &ex->active[i + 1],
+		(ex->n_active - i) * sizeof(ex->active[0]));
+	if (ex->turn >= ex->n_active)
+		ex->turn = 0;
+	l->attached = false;
+	l->running = false;
+	l->waiting = false;
+	ex->config.hooks.gone(ex->config.arg, l->index);
+}
+
+void pst_executor_detach(struct pst_executor *ex, uint32_t lane)
+{
+	struct lane *l = &ex->lanes[lane];
+
+	if (!l->attached || l->detached)
+		return;
+	l->detached = true;
+	l->n_taken = 0;
+	if (l->running && !l->giving_up) {
+		l->waiting = false;
+		l->giving_up = true;
+		l->give_up_ns = ex->config.clock();
+	}
+	if (!l->running ||
+	    ex->config.ops->cancel(ex->config.backend, &l->bop) == 1)
+		remove_lane(ex, l);
+}
+
+static void wake(struct pst_executor *ex, struct lane *l)
+{
+	if (pst_lane_agent_must_wake(&l->ring))
+		ex->config.hooks.wake(ex->config.arg, l->index);
+}
+
+/* A completion, for which a client may be spinning, goes before all else; then
+ * comes wake(). */
+static void publish(struct lane *l, const struct pst_wire_cqe *cqe)
+{
+	pst_lane_agent_post(&l->ring, cqe);
+	l->stats.ops++;
+	l->stats.compute_ns += cqe->compute_ns;
+	l->running = false;
+	l->giving_up = false;
+}
+
+/* A completion of an operation that did not run, or not to its end. */
+static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
+			uint32_t status, const struct pst_error *err)
+{
+	const struct pst_wire_cqe cqe = {
+		.tag = tag,
+		.status = status,
+		.compute_ns = l->running ? l->bop.compute_ns : 0,
+		.queue_ns = l->queue_ns,
+	};
+
+	l->stats.errors++;
+	if (err)
+		pst_lane_keep_why(l, tag, err);
+	publish(l, &cqe);
+	wake(ex, l);
+}
+
+static void post_done(struct lane *l)
+{
+	const struct pst_wire_cqe cqe = {
+		.tag = l->bop.op.tag,
+		.status = PST_WIRE_OK,
+		.compute_ns = l->bop.compute_ns,
+		.queue_ns = l->queue_ns,
+		.result = l->bop.result,
+	};
+
+	publish(l, &cqe);
+}
+
+static __attribute__((noinline)) void
+break_lane(struct pst_executor *ex, struct lane *l, int code, const char *why)
+{
+	struct pst_error err;
+
+	pst_error_set(&err, code, "%s", why);
+	l->broken = true;
+	ex->config.hooks.broken(ex->config.arg, l->index, &err);
+}
+
+static void look_at_clock(struct pst_executor *ex)
+{
+	ex->now_ns = ex->config.clock();
+	ex->fresh = true;
+}
+
+void pst_executor_away(struct pst_executor *ex)
+{
+	ex->fresh = false;
+}
+
+/* Takes entries as far as there is room. Returns false when the lane broke,
+ * and may be gone. */
+static bool take(struct pst_executor *ex, struct lane *l)
+{
+	struct taken *t;
+	int r;
+
+	while (l->n_taken < N_TAKEN && pst_lane_agent_ready(&l->ring)) {
+		t = &l->taken[(l->first + l->n_taken) % N_TAKEN];
+		r = pst_lane_agent_take(&l->ring, &t->sqe);
+		if (r < 0) {
+			break_lane(ex, l, r,
+				   "the completion ring's head is impossible");
+			return false;
+		}
+		/* The client stores its head before it submits again, so an
+		 * entry beyond the reserved completions is its mistake; left
+		 * alone it would keep this thread from ever sleeping. */
+		if (r == 0) {
+			break_lane(ex, l, -EPROTO,
+				   "more operations are outstanding than a "
+				   "ring has slots");
+			return false;
+		}
+		if (!ex->fresh && t->sqe.op != PST_WIRE_OP_NOP)
+			look_at_clock(ex);
+		t->taken_ns = ex->now_ns;
+		t->cancelled = l->n_marked &&
+			       pst_lane_take_mark(l, l->ring.sq_head - 1);
+		l->n_taken++;
+	}
+	return true;
+}
+
+static bool has_work(const struct lane *l)
+{
+	return l->running ? !l->waiting : l->n_taken > 0;
+}
+
+/* Everybody's share of the next round; who has no work keeps no debt. */
+static void new_round(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (!has_work(l) || l->deficit_ns > 0)
+			l->deficit_ns = 0;
+		l->deficit_ns += (int64_t)QUANTUM_NS;
+	}
+}
+
+/* Alone there is nobody to pay a debt to. */
+static void begin_sharing(struct pst_executor *ex)
+{
+	unsigned int i;
+
+	ex->shared = true;
+	for (i = 0; i < ex->n_active; i++)
+		ex->active[i]->deficit_ns = (int64_t)QUANTUM_NS;
+}
+
+/* The next lane that may work, of at least one that has work. */
+static struct lane *next_lane(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i;
+
+	/* Ends: each round gives every lane with work a quantum, and debt is
+	 * bounded. */
+	for (;; new_round(ex)) {
+		for (i = 0; i < ex->n_active; i++) {
+			ex->turn = (ex->turn + 1) % ex->n_active;
+			l = ex->active[ex->turn];
+			if (has_work(l) && l->deficit_ns > 0)
+				return l;
+		}
+	}
+}
+
+/* The lane whose turn it is, NULL when no lane has work. A turn is much shorter
+ * than a share: who comes with little to do does not wait for shares. */
+static struct lane *pick(struct pst_executor *ex)
+{
+	unsigned int i, with_work = 0, last = 0;
+	struct lane *l;
+
+	for (i = 0; i < ex->n_active; i++) {
+		if (has_work(ex->active[i])) {
+			with_work++;
+			last = i;
+		}
+	}
+	if (with_work <= 1) {
+		ex->shared = false;
+		ex->turn = last;
+		return with_work ? ex->active[last] : NULL;
+	}
+	if (!ex->shared)
+		begin_sharing(ex);
+	l = ex->active[ex->turn];
+	if (has_work(l) && l->deficit_ns > 0 &&
+	    ex->turn_ns < ROTATION_NS / with_work)
+		return l;
+	ex->turn_ns = 0;
+	return next_lane(ex);
+}
+
+static void charge(struct pst_executor *ex, struct lane *l, uint64_t used_ns)
+{
+	ex->turn_ns += used_ns;
+	if (used_ns > (uint64_t)MAX_DEBT_NS)
+		used_ns = (uint64_t)MAX_DEBT_NS;
+	l->deficit_ns -= (int64_t)used_ns;
+	if (l->deficit_ns < -MAX_DEBT_NS)
+		l->deficit_ns = -MAX_DEBT_NS;
+}
+
+/* Starts the first waiting operation; what cannot start completes here. The
+ * check is made now, not when it was taken: leases may have changed. */
+static void start(struct pst_executor *ex, struct lane *l)
+{
+	const struct taken *t = &l->taken[l->first];
+	const uint64_t tag = t->sqe.tag;
+	struct pst_error err;
+	int r;
+
+	l->first = (l->first + 1) % N_TAKEN;
+	l->n_taken--;
+	/* Taking it looked at the clock, and so did each step since. */
+	if (++ex->n_started % STARTS_A_CLOCK == 0)
+		ex->now_ns = ex->config.clock();
+	l->queue_ns = ex->now_ns - t->taken_ns;
+	if (t->cancelled || ex->draining) {
+		post_failed(ex, l, tag,
+			    t->cancelled ? PST_WIRE_ECANCELED
+					 : PST_WIRE_ESHUTDOWN,
+			    NULL);
+		return;
+	}
+	l->bop.compute_ns = 0;
+	l->bop.result = 0;
+	r = pst_check(&ex->config, l->owner, &l->memo, &t->sqe, &l->bop.op,
+		      &err);
+	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
+		post_done(l);
+		wake(ex, l);
+		return;
+	}
+	if (r == 0) {
+		l->bop.lane = l->index;
+		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
+		l->bop.priv = NULL;
+		pst_check_no_reason(&err);
+		r = ex->config.ops->begin(ex->config.backend, &l->bop, &err);
+	}
+	if (r < 0) {
+		post_failed(ex, l, tag, pst_status_from_errno(r), &err);
+		return;
+	}
+	l->running = true;
+	l->n_begun++;
+}
+
+static void step(struct pst_executor *ex, struct lane *l)
+{
+	const uint64_t before_ns = l->bop.compute_ns;
+	struct pst_error err;
+	int r;
+
+	pst_check_no_reason(&err);
+	l->bop.alone = ex->n_active == 1;
+	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
+	if (r == PST_STEP_DONE)
+		post_done(l);
+	ex->slice_ns = l->bop.compute_ns - before_ns;
+	l->waiting = r == PST_STEP_WAIT;
+	if (r == PST_STEP_DONE)
+		wake(ex, l);
+	else if (r < 0)
+		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
+			    &err);
+	/* After the completion, for which a client may be waiting. */
+	look_at_clock(ex);
+}
+
+/* Asks the backend once more to give up the running operation. */
+static void give_up(struct pst_executor *ex, struct lane *l)
+{
+	/* The caller's clock must go on, however long this takes. */
+	ex->now_ns = ex->config.clock();
+	if (ex->config.ops->cancel(ex->config.backend, &l->bop) != 1)
+		return;
+	if (l->detached)
+		remove_lane(ex, l);
+	else
+		post_failed(ex, l, l->bop.op.tag, PST_WIRE_ECANCELED, NULL);
+}
+
+/* Looks after the operations that a device runs. Returns whether one of them
+ * ended. */
+static bool look_after(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i;
+	bool ended = false;
+
+	/* A completion's hook may detach lanes, which moves the active ones:
+	 * so not that list. */
+	for (i = 0; i < PST_WIRE_MAX_LANES; i++) {
+		l = &ex->lanes[i];
+		if (!l->attached || !l->waiting)
+			continue;
+		step(ex, l);
+		charge(ex, l, ex->slice_ns);
+		ended |= !l->waiting;
+	}
+	return ended;
+}
+
+bool pst_executor_waits(const struct pst_executor *ex)
+{
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++)
+		if (ex->active[i]->waiting)
+			return true;
+	return false;
+}
+
+static void work(struct pst_executor *ex, struct lane *l)
+{
+	if (!l->running)
+		start(ex, l);
+	if (!l->running)
+		return;
+	if (l->giving_up)
+		give_up(ex, l);
+	else
+		step(ex, l);
+}
+
+/* What a lane uses of the thread counts, a wake-up of its client and a
+ * refusal's sentence too; a backend may know of more. */
+static void work_and_charge(struct pst_executor *ex, struct lane *l)
+{
+	uint64_t start_ns, used_ns;
+
+	if (!ex->fresh)
+		look_at_clock(ex);
+	start_ns = ex->now_ns;
+	work(ex, l);
+	look_at_clock(ex);
+	used_ns = ex->now_ns - start_ns;
+	charge(ex, l, used_ns > ex->slice_ns ? used_ns : ex->slice_ns);
+}
+
+int pst_executor_run(struct pst_executor *ex)
+{
+	struct lane *l;
+	unsigned int i;
+	bool ended;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (!l->broken && !l->detached && !take(ex, l))
+			return 1;
+	}
+	ended = pst_executor_waits(ex) && look_after(ex);
+	ex->slice_ns = 0;
+	l = pick(ex);
+	if (!l) {
+		/* Idle: the next operation's waiting counts from here. */
+		look_at_clock(ex);
+		return ended;
+	}
+	if (ex->shared)
+		work_and_charge(ex, l);
+	else
+		work(ex, l);
+	return 1;
+}
+
+bool pst_executor_ready(const struct pst_executor *ex)
+{
+	const struct lane *l;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (has_work(l))
+			return true;
+		if (!l->broken && !l->detached && l->n_taken < N_TAKEN &&
+		    pst_lane_agent_ready(&l->ring))
+			return true;
+	}
+	return false;
+}
+
+uint64_t pst_executor_slice(const struct pst_executor *ex)
+{
+	return ex->slice_ns;
+}
+
+uint64_t pst_executor_now(const struct pst_executor *ex)
+{
+	return ex->now_ns;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the executor share. */
+#ifndef PST_GUEST_AGENT_EXEC_EXECUTOR_INT_H
+#define PST_GUEST_AGENT_EXEC_EXECUTOR_INT_H
+
+#include "guest-agent/exec/check.h"
+#include "guest-agent/exec/executor.h"
+#include "transport/ring.h"
+
+/* Operations taken ahead of their turn, so that queue_ns says how long an
+ * operation waited for others. */
+#define N_TAKEN 16U
+
+struct taken {
+	struct pst_wire_sqe sqe;
+	uint64_t taken_ns;
+	bool cancelled;
+};
+
+/* Why an operation failed. */
+struct why {
+	uint64_t tag;
+	char text[sizeof(((struct pst_error *)NULL)->text)];
+};
+
+struct lane {
+	bool attached;
+	bool broken;    /* not scanned any more */
+	bool running;   /* bop is in the backend */
+	bool waiting;   /* for the device that runs bop; not for a turn */
+	bool giving_up; /* bop is being cancelled */
+	bool detached;  /* nothing is posted any more */
+	uint32_t index;
+	uint64_t owner;
+	struct pst_lane_agent ring;
+	int64_t deficit_ns;
+	uint64_t queue_ns;    /* of the running operation */
+	uint64_t give_up_ns;  /* when giving_up was set */
+	unsigned int n_taken; /* of the queue below, from first on */
+	unsigned int first;
+	struct taken taken[N_TAKEN];
+	struct pst_backend_op bop;
+	uint64_t n_begun; /* operations that reached the backend */
+	/* Entries still in the ring that were cancelled, by slot. */
+	unsigned int n_marked;
+	uint64_t marked[PST_WIRE_SLOTS / 64];
+	struct pst_check_memo memo;
+	struct pst_lane_stats stats;
+	uint64_t n_whys; /* written so far, round and round */
+	struct why whys[PST_EXECUTOR_WHYS];
+};
+
+struct pst_executor {
+	struct pst_executor_config config;
+	bool draining;
+	uint64_t now_ns;   /* of the last look at the clock */
+	uint64_t slice_ns; /* of the backend, in this run */
+	bool fresh;        /* nothing that takes time was done since */
+	uint64_t n_started;
+	unsigned int n_active;
+	unsigned int turn; /* index into active */
+	uint64_t turn_ns;  /* used in this turn */
+	bool shared;       /* more than one lane has work */
+	struct lane *active[PST_WIRE_MAX_LANES];
+	struct lane lanes[PST_WIRE_MAX_LANES];
+};
+
+/* Keeps the sentence of an operation that failed. */
+void pst_lane_keep_why(struct lane *l, uint64_t tag,
+		       const struct pst_error *err);
+
+/* Whether an entry was cancelled before it was taken; it is not any more. */
+bool pst_lane_take_mark(struct lane *l, uint64_t entry);
+
+#endif

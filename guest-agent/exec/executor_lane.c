@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* What the executor knows of its lanes beside their turns: what was cancelled,
+ * why operations failed, what runs. */
+#include "guest-agent/exec/executor_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "transport/util.h"
+
+void pst_lane_keep_why(struct lane *l, uint64_t tag,
+		       const struct pst_error *err)
+{
+	struct why *w = &l->whys[l->n_whys++ % PST_EXECUTOR_WHYS];
+
+	w->tag = tag;
+	memcpy(w->text, err->text, sizeof(w->text));
+}
+
+/* The n-th last one, from 0 on; NULL when there were not so many. */
+static const struct why *nth_why(const struct lane *l, unsigned int n)
+{
+	if (n >= l->n_whys || n >= PST_EXECUTOR_WHYS)
+		return NULL;
+	return &l->whys[(l->n_whys - 1 - n) % PST_EXECUTOR_WHYS];
+}
+
+static bool is_marked(const struct lane *l, uint64_t entry)
+{
+	uint64_t slot = entry % PST_WIRE_SLOTS;
+
+	return l->marked[slot / 64] >> (slot % 64) & 1;
+}
+
+static void mark(struct lane *l, uint64_t entry)
+{
+	uint64_t slot = entry % PST_WIRE_SLOTS;
+
+	if (is_marked(l, entry))
+		return;
+	l->marked[slot / 64] |= 1ULL << (slot % 64);
+	l->n_marked++;
+}
+
+bool pst_lane_take_mark(struct lane *l, uint64_t entry)
+{
+	uint64_t slot = entry % PST_WIRE_SLOTS;
+
+	if (!is_marked(l, entry))
+		return false;
+	l->marked[slot / 64] &= ~(1ULL << (slot % 64));
+	l->n_marked--;
+	return true;
+}
+
+/* Looks for a tag among the entries not taken yet; what is found there is
+ * only remembered, and read again when it is taken. */
+static int cancel_in_ring(struct lane *l, uint64_t tag)
+{
+	const struct pst_wire_sqe *slot;
+	uint64_t e;
+
+	for (e = l->ring.sq_head; e < l->ring.sq_head + PST_WIRE_SLOTS; e++) {
+		slot = &l->ring.lane->sq[e % PST_WIRE_SLOTS];
+		/* Partner: the release in pst_lane_client_submit(). */
+		if (pst_shm_load_acquire(&slot->seq) != e + 1)
+			return -ENOENT;
+		if (pst_shm_load(&slot->tag) == tag) {
+			mark(l, e);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag)
+{
+	struct lane *l = &ex->lanes[lane];
+	struct taken *t;
+	unsigned int i;
+
+	if (!l->attached || l->detached || l->broken)
+		return -ENOENT;
+	if (l->running && l->bop.op.tag == tag) {
+		/* Carried out, and completed, in a later run: the reply to
+		 * CANCEL goes out first. */
+		if (!l->giving_up)
+			l->give_up_ns = ex->config.clock();
+		l->waiting = false;
+		l->giving_up = true;
+		return 0;
+	}
+	for (i = 0; i < l->n_taken; i++) {
+		t = &l->taken[(l->first + i) % N_TAKEN];
+		if (t->sqe.tag == tag) {
+			t->cancelled = true;
+			return 0;
+		}
+	}
+	return cancel_in_ring(l, tag);
+}
+
+uint64_t pst_executor_running(const struct pst_executor *ex, uint32_t lane)
+{
+	const struct lane *l = &ex->lanes[lane];
+
+	return l->attached && l->running ? l->n_begun : 0;
+}
+
+static bool uses(const struct pst_op *op, const void *mem)
+{
+	return op->a.mem == mem || op->b.mem == mem || op->c.mem == mem ||
+	       op->bias.mem == mem || op->model == mem;
+}
+
+bool pst_executor_uses(const struct pst_executor *ex, const void *mem)
+{
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++)
+		if (ex->active[i]->running && uses(&ex->active[i]->bop.op, mem))
+			return true;
+	return false;
+}
+
+const char *pst_executor_why(const struct pst_executor *ex, uint32_t lane,
+			     uint64_t tag)
+{
+	const struct why *w;
+	unsigned int n;
+
+	for (n = 0; (w = nth_why(&ex->lanes[lane], n)); n++)
+		if (w->tag == tag)
+			return w->text;
+	return NULL;
+}
+
+void pst_executor_drain(struct pst_executor *ex)
+{
+	ex->draining = true;
+}
+
+bool pst_executor_drained(const struct pst_executor *ex)
+{
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++)
+		if (ex->active[i]->running)
+			return false;
+	return true;
+}
+
+uint64_t pst_executor_stuck_since(const struct pst_executor *ex)
+{
+	const struct lane *l;
+	uint64_t oldest = 0;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (l->giving_up && (!oldest || l->give_up_ns < oldest))
+			oldest = l->give_up_ns;
+	}
+	return oldest;
+}
+
+void pst_executor_lane_stats(const struct pst_executor *ex, uint32_t lane,
+			     struct pst_lane_stats *ret)
+{
+	const struct why *last = nth_why(&ex->lanes[lane], 0);
+
+	*ret = ex->lanes[lane].stats;
+	ret->last_error = last ? last->text : "";
+}

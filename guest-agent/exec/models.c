@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* Loaded models: which names there are, and what the backend has of them. */
+#include "guest-agent/exec/models.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "guest-agent/model/model_plan.h"
+#include "guest-agent/model/safetensors.h"
+
+struct entry {
+	void *model; /* the backend's; NULL: the place is free */
+	bool dying;  /* unloaded */
+	struct pst_wire_model wire;
+};
+
+struct pst_models {
+	struct pst_models_config config;
+	uint32_t gen; /* of the next handle */
+	uint32_t n;
+	uint32_t n_dying;
+	uint64_t bytes;
+	struct entry entries[PST_MODELS_MAX];
+};
+
+int pst_models_new(const struct pst_models_config *config,
+		   struct pst_models **ret)
+{
+	struct pst_models *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->config = *config;
+	if (m->config.max_models > PST_MODELS_MAX)
+		m->config.max_models = PST_MODELS_MAX;
+	m->gen = (uint32_t)(config->epoch ^ config->epoch >> 32);
+	*ret = m;
+	return 0;
+}
+
+static void drop(struct pst_models *m, struct entry *e)
+{
+	m->config.ops->model_free(m->config.backend, e->model);
+	m->bytes -= e->wire.size;
+	*e = (struct entry){0};
+}
+
+void pst_models_free(struct pst_models *m)
+{
+	uint32_t i;
+
+	if (!m)
+		return;
+	for (i = 0; i < PST_MODELS_MAX; i++)
+		if (m->entries[i].model)
+			drop(m, &m->entries[i]);
+	free(m);
+}
+
+static const struct entry *find_name(const struct pst_models *m,
+				     const char *name)
+{
+	const struct entry *e;
+	uint32_t i;
+
+	for (i = 0; i < PST_MODELS_MAX; i++) {
+		e = &m->entries[i];
+		if (e->model && !e->dying && strcmp(e->wire.name, name) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+static struct entry *find_free(struct pst_models *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < PST_MODELS_MAX; i++)
+		if (!m->entries[i].model)
+			return &m->entries[i];
+	return NULL;
+}
+
+/* Whether there is room for one more, in number and in bytes. */
+static int check_room(struct pst_models *m, const char *name, uint64_t size,
+		      struct pst_error *err)
+{
+	uint64_t bytes;
+
+	if (!m->config.ops->model_new)
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "the %s backend runs no models",
+				     m->config.ops->name);
+	if (find_name(m, name))
+		return pst_error_set(err, -EBUSY,
+				     "a model named %s is loaded already",
+				     name);
+	if (m->n >= m->config.max_models || !find_free(m))
+		return pst_error_set(err, -ENOSPC,
+				     "%u models are loaded, no more are "
+				     "allowed (--max-models)",
+				     m->n);
+	if (pst_add_overflow(m->bytes, size, &bytes) ||
+	    bytes > m->config.max_bytes)
+		return pst_error_set(
+			err, size > m->config.max_bytes ? -EMSGSIZE : -ENOSPC,
+			"%llu bytes more than the %llu of loaded models are "
+			"above the limit of %llu (--max-model-bytes)",
+			(unsigned long long)size, (unsigned long long)m->bytes,
+			(unsigned long long)m->config.max_bytes);
+	return 0;
+}
+
+static int parse(const uint8_t *header, size_t n, uint64_t size,
+		 struct pst_model_plan *ret, struct pst_error *err)
+{
+	struct pst_safetensors st;
+	int r;
+
+	r = pst_safetensors_parse(header, n, size, &st, err);
+	if (r < 0)
+		return r;
+	r = pst_model_plan_parse(&st, ret, err);
+	pst_safetensors_done(&st);
+	return r;
+}
+
+/* Never 0: the low half is the place + 1. */
+static uint64_t new_handle(struct pst_models *m, const struct entry *e)
+{
+	return (uint64_t)m->gen++ << 32 | (uint64_t)(e - m->entries + 1);
+}
+
+int pst_models_load(struct pst_models *m, const char *name,
+		    const uint8_t *header, size_t n, void *weights,
+		    uint64_t size, struct pst_wire_model *ret,
+		    struct pst_error *err)
+{
+	struct pst_model_plan plan;
+	struct entry *e = find_free(m);
+	void *model;
+	int r;
+
+	if ((r = check_room(m, name, size, err)) < 0 ||
+	    (r = parse(header, n, size, &plan, err)) < 0)
+		return r;
+	pst_error_set(err, 0, "the backend gave no reason");
+	r = m->config.ops->model_new(m->config.backend, &plan, weights, &model,
+				     err);
+	if (r == 0) {
+		e->model = model;
+		e->wire = (struct pst_wire_model){
+			.handle = new_handle(m, e),
+			.size = size,
+			.n_in = plan.n_in,
+			.n_out = plan.n_out,
+			.max_batch = pst_model_max_batch(&plan),
+			.n_layers = plan.n_layers,
+			.dtype = plan.dtype,
+		};
+		snprintf(e->wire.name, sizeof(e->wire.name), "%s", name);
+		m->n++;
+		m->bytes += size;
+		*ret = e->wire;
+	}
+	pst_model_plan_done(&plan);
+	return r;
+}
+
+static int unknown(const char *name, struct pst_error *err)
+{
+	return pst_error_set(err, -ENOENT, "no model named %s is loaded", name);
+}
+
+int pst_models_open(const struct pst_models *m, const char *name,
+		    struct pst_wire_model *ret, struct pst_error *err)
+{
+	const struct entry *e = find_name(m, name);
+
+	if (!e)
+		return unknown(name, err);
+	*ret = e->wire;
+	return 0;
+}
+
+int pst_models_unload(struct pst_models *m, const char *name,
+		      struct pst_error *err)
+{
+	const struct entry *found = find_name(m, name);
+
+	if (!found)
+		return unknown(name, err);
+	m->entries[found - m->entries].dying = true;
+	m->n--;
+	m->n_dying++;
+	pst_models_settle(m);
+	return 0;
+}
+
+int pst_models_find(const struct pst_models *m, uint64_t handle,
+		    struct pst_op_model *ret)
+{
+	const uint64_t place = handle & UINT32_MAX;
+	const struct entry *e;
+
+	if (place == 0 || place > PST_MODELS_MAX)
+		return -ENOENT;
+	e = &m->entries[place - 1];
+	if (!e->model || e->dying || e->wire.handle != handle)
+		return -ENOENT;
+	*ret = (struct pst_op_model){
+		.model = e->model,
+		.n_in = e->wire.n_in,
+		.n_out = e->wire.n_out,
+		.max_batch = e->wire.max_batch,
+	};
+	return 0;
+}
+
+void pst_models_settle(struct pst_models *m)
+{
+	struct entry *e;
+	uint32_t i;
+
+	for (i = 0; m->n_dying && i < PST_MODELS_MAX; i++) {
+		e = &m->entries[i];
+		if (!e->dying || m->config.in_use(m->config.arg, e->model))
+			continue;
+		drop(m, e);
+		m->n_dying--;
+	}
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct pst_wire_model *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+uint32_t pst_models_list(const struct pst_models *m,
+			 struct pst_wire_model ret[PST_MODELS_MAX])
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < PST_MODELS_MAX; i++)
+		if (m->entries[i].model && !m->entries[i].dying)
+			ret[n++] = m->entries[i].wire;
+	qsort(ret, n, sizeof(ret[0]), by_name);
+	return n;
+}
+
+void pst_models_usage(const struct pst_models *m, struct pst_models_usage *ret)
+{
+	*ret = (struct pst_models_usage){.n = m->n, .bytes = m->bytes};
+}
+
+void pst_models_limits(const struct pst_models *m, struct pst_models_usage *ret)
+{
+	*ret = (struct pst_models_usage){
+		.n = m->config.max_models,
+		.bytes = m->config.max_bytes,
+	};
+}

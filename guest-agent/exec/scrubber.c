@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread that zeroes memory, so that the serving one need not. */
+#include "guest-agent/exec/scrubber.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "transport/shm.h"
+
+/* Zeroed between two looks at stop. */
+#define STEP (2U << 20)
+/* Where CPUs are few, clients come first: a tenth of a busy one is left. */
+#define NICE 10
+
+struct pst_scrubber {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool stop;
+	/* What is left of the piece. */
+	uint8_t *mem;
+	uint64_t size;
+};
+
+static void *scrub(void *arg)
+{
+	struct pst_scrubber *s = arg;
+	uint64_t n;
+
+	/* Of this thread alone, in Linux; a sandbox may deny it. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	pthread_mutex_lock(&s->lock);
+	while (!s->stop) {
+		if (!s->size) {
+			pthread_cond_wait(&s->cond, &s->lock);
+			continue;
+		}
+		n = s->size < STEP ? s->size : STEP;
+		pthread_mutex_unlock(&s->lock);
+		memset(s->mem, 0, n);
+		/* Also where the mapping is write-combining. */
+		pst_shm_store_fence();
+		pthread_mutex_lock(&s->lock);
+		s->mem += n;
+		s->size -= n;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int pst_scrubber_start(struct pst_scrubber **ret)
+{
+	struct pst_scrubber *s = calloc(1, sizeof(*s));
+	sigset_t all, old;
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->cond, NULL);
+	sigfillset(&all);
+	/* Blocked, it would kill without our handler's sentence. */
+	sigdelset(&all, SIGBUS);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&s->thread, NULL, scrub, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err) {
+		pthread_cond_destroy(&s->cond);
+		pthread_mutex_destroy(&s->lock);
+		free(s);
+		return -err;
+	}
+	*ret = s;
+	return 0;
+}
+
+void pst_scrubber_give(struct pst_scrubber *s, void *mem, uint64_t size)
+{
+	pthread_mutex_lock(&s->lock);
+	s->mem = mem;
+	s->size = size;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool pst_scrubber_done(struct pst_scrubber *s)
+{
+	bool done;
+
+	pthread_mutex_lock(&s->lock);
+	done = s->size == 0;
+	pthread_mutex_unlock(&s->lock);
+	return done;
+}
+
+void pst_scrubber_stop(struct pst_scrubber *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->stop = true;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->thread, NULL);
+	pthread_cond_destroy(&s->cond);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}

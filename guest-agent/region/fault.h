@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Ends the agent with a sentence when the region's memory is taken away. */
+#ifndef PST_GUEST_AGENT_REGION_FAULT_H
+#define PST_GUEST_AGENT_REGION_FAULT_H
+
+#include "transport/error.h"
+#include "transport/region.h"
+
+/*
+ * From now on a SIGBUS in the region (its device was unbound, its file cut
+ * short) writes one line and ends the process with status 1; any other ends it
+ * as before. One region a process. Returns 0 or -errno.
+ */
+int pst_fault_watch(const struct pst_region *r, struct pst_error *err);
+
+#endif

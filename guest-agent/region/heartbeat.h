@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread that shows the agent's kernel to be alive. */
+#ifndef PST_GUEST_AGENT_REGION_HEARTBEAT_H
+#define PST_GUEST_AGENT_REGION_HEARTBEAT_H
+
+#include <stdint.h>
+
+#include "transport/error.h"
+#include "transport/wire.h"
+
+struct pst_heartbeat;
+
+/*
+ * Starts a thread, all signals blocked, that adds 1 to word every period_ms.
+ * It runs apart from the serving thread, so that no computation delays it.
+ * word stays mapped until pst_heartbeat_stop(). Returns 0, -ENOMEM, -errno.
+ */
+int pst_heartbeat_start(struct pst_wire_word *word, uint32_t period_ms,
+			struct pst_heartbeat **ret, struct pst_error *err);
+
+/* Beats so far. */
+uint64_t pst_heartbeat_count(const struct pst_heartbeat *h);
+
+/* Ends the thread at once. NULL does nothing. */
+void pst_heartbeat_stop(struct pst_heartbeat *h);
+
+#endif

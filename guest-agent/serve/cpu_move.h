@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Leaving a CPU that the serving thread shares with the client it serves. */
+#ifndef PST_GUEST_AGENT_SERVE_CPU_MOVE_H
+#define PST_GUEST_AGENT_SERVE_CPU_MOVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * An agent and a client on one kernel wake each other through a socket, and the
+ * kernel likes to put the one that is woken on the CPU of the one that wakes
+ * it. There each spins while the other waits for the CPU: a round trip of
+ * 0.3 us takes 15, and as both sleep every few microseconds it can be 100 ms
+ * until the kernel moves one of them. What gives it away is the serving
+ * thread's being preempted dozens of times a millisecond, which no ordinary
+ * load does.
+ *
+ * A pure state machine; zeroed, it has seen nothing.
+ */
+struct pst_aside {
+	uint64_t last_ns; /* when it last looked */
+	uint64_t last_preempted;
+	uint64_t quiet_until_ns; /* it has just moved */
+};
+
+/* preempted: how often the thread has been so far. True when it is to leave
+ * its CPU now. Call it about every millisecond. */
+bool pst_aside_due(struct pst_aside *a, uint64_t now_ns, uint64_t preempted);
+
+/* Looks, and moves the calling thread to another CPU that it may use if that
+ * is due; where it may run stays as it was. */
+void pst_aside_look(struct pst_aside *a, uint64_t now_ns);
+
+/* Moves the calling thread, which has found out by itself that it shares its
+ * CPU with its client. False when there is no other CPU, or when it has moved
+ * shortly before. */
+bool pst_aside_leave(struct pst_aside *a, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Who waits before HELLO, and who has to make room for others. */
+#ifndef PST_GUEST_AGENT_SERVE_DOOR_H
+#define PST_GUEST_AGENT_SERVE_DOOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+/* Nobody is shown out before. A handshake takes less than one. */
+#define PST_DOOR_PATIENCE_MS 50U
+
+struct pst_door_group;
+
+/* A connection before HELLO, as a part of it. */
+struct pst_door_place {
+	TAILQ_ENTRY(pst_door_place) all, own;
+	struct pst_door_group *group;
+	uint64_t since_ns;
+};
+
+TAILQ_HEAD(pst_door_list, pst_door_place);
+
+/* Those of one uid, or of all whose uid nobody knows. */
+struct pst_door_group {
+	bool has_uid;
+	uint32_t uid;
+	unsigned int n; /* 0: free for another */
+	struct pst_door_list places;
+};
+
+/*
+ * At most max places, and for one uid half of them. Who comes is always let
+ * in; while there are too many, the oldest that has waited its time makes room
+ * (of the same uid, when that has too many), and nobody else is let in before
+ * there is one. Nothing younger is ever dropped: it waits in the kernel, where
+ * the queue is short, or is served.
+ */
+struct pst_door {
+	unsigned int max, n;
+	struct pst_door_list places; /* in the order they came */
+	struct pst_door_group *groups;
+	unsigned int n_groups; /* looked at */
+};
+
+/* Returns 0, -ENOMEM. max: at least 2. */
+int pst_door_init(struct pst_door *d, unsigned int max);
+/* Everybody has left. */
+void pst_door_done(struct pst_door *d);
+
+/* Lets a connection in. has_uid: the kernel says whose it is. Returns false
+ * when more listeners went on than there may be; it is not let in then. */
+bool pst_door_enter(struct pst_door *d, struct pst_door_place *p, bool has_uid,
+		    uint32_t uid, uint64_t now_ns);
+
+/* It says HELLO, or is gone. */
+void pst_door_leave(struct pst_door *d, struct pst_door_place *p);
+
+/*
+ * The one that has to leave for the newcomer p, NULL for none. *ret_rest_ns:
+ * the time until which nobody is let in where p came from, since all that
+ * could make room are too young; else 0.
+ */
+struct pst_door_place *pst_door_show_out(const struct pst_door *d,
+					 const struct pst_door_place *p,
+					 uint64_t now_ns,
+					 uint64_t *ret_rest_ns);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What operations there are, and of which kinds, for INFO. */
+#ifndef PST_GUEST_AGENT_SERVE_REPORT_OPS_H
+#define PST_GUEST_AGENT_SERVE_REPORT_OPS_H
+
+#include <jansson.h>
+
+#include "guest-agent/serve/agent.h"
+
+/* "ops": a list of {"op", "dtypes"}. NULL when out of memory. */
+json_t *pst_report_ops(const struct pst_agent *a);
+
+/*
+ * "gemm": a list of {"dtype", "dtype_c", "compute", "epilogues",
+ * "bias_epilogues"}, one for each pair of types and compute mode of which the
+ * backend has any product; epilogues are the activations it puts on it, alone
+ * and with a bias.
+ */
+json_t *pst_report_gemm(const struct pst_agent *a);
+
+/* An element type's name, "f32"; "?" for an unknown one. */
+const char *pst_report_dtype(uint32_t dtype);
+
+#endif

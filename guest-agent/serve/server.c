@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+/* The serving thread: sets the agent up, serves lanes and sockets, drains. */
+#include "guest-agent/serve/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "guest-agent/backends/backend_load.h"
+#include "guest-agent/region/fault.h"
+#include "guest-agent/region/heartbeat.h"
+#include "guest-agent/region/takeover.h"
+#include "guest-agent/serve/agent.h"
+#include "guest-agent/serve/cpu_move.h"
+#include "guest-agent/serve/spin.h"
+#include "guest-agent/service/listen_fds.h"
+#include "guest-agent/service/log.h"
+#include "guest-agent/service/notify.h"
+#include "transport/frame.h"
+#include "transport/numa.h"
+#include "transport/ring.h"
+#include "transport/util.h"
+
+/* While lanes keep the thread busy, sockets are looked at this often. */
+#define POLL_NS (50 * PST_NS_PER_US)
+/* A sleep without anything due. Wake-ups come as WAKE frames; this only
+ * bounds the cost of a mistake. */
+#define MAX_SLEEP_NS PST_NS_PER_S
+/* The same while a device works, whose end wakes nobody. */
+#define DEVICE_NS (50 * PST_NS_PER_US)
+/* Looks at the lanes between two at the clock, which costs more than one. */
+#define LOOKS_A_CLOCK 8
+/* Timed things are looked at this often while the thread is busy. */
+#define TICK_NS PST_NS_PER_MS
+/* What is due after an operation waits so long for the next one of a client
+ * that waits for each, */
+#define BETWEEN_NS (20 * PST_NS_PER_US)
+/* and for so many operations; sockets are looked at again after this time. */
+#define PUT_OFF_MOST 8U
+#define POLL_LATE_NS PST_NS_PER_MS
+/* Signs of life within the service manager's time; one may be late. */
+#define PINGS 3
+/* How long clients may go on submitting into a draining agent. */
+#define LATE_NS (100 * PST_NS_PER_MS)
+
+enum phase {
+	SERVING,
+	DRAINING, /* operations in flight end, others get ESHUTDOWN */
+	PARTING,  /* sessions have got ERROR, their sockets close */
+};
+
+struct listener {
+	int fd;
+	char path[sizeof(((struct pst_listen *)NULL)->path)]; /* of UNIX */
+	struct pst_source *src;
+};
+
+struct pst_server {
+	struct pst_agent agent;
+	struct pst_conns conns;
+	struct pst_loop *loop;
+	struct pst_heartbeat *heartbeat;
+	struct pst_spin spin;
+	struct pst_aside aside;
+	unsigned int n_listeners;
+	struct listener listeners[PST_SERVER_MAX_LISTENS];
+	int stop_fd;
+	struct pst_source *stop_src;
+	bool once; /* ends with its last connection */
+	enum phase phase;
+	uint64_t drain_ns;
+	uint64_t drain_due_ns; /* operations are given up at that time */
+	/* Until then operations are still answered; 0: one yet runs. */
+	uint64_t drain_late_ns;
+	uint64_t idle_since_ns; /* 0: not idle */
+	bool slept;             /* since then */
+	uint64_t last_poll_ns;
+	uint64_t next_tick_ns;
+	unsigned int put_off;  /* operations since the tick was due */
+	uint64_t ping_ns;      /* between signs of life; 0: none */
+	uint64_t next_ping_ns; /* UINT64_MAX: none */
+};
+
+static int open_region(struct pst_server *s, const struct pst_server_config *c,
+		       struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	struct pst_claim claim;
+	uint64_t arena;
+	int r;
+
+	r = pst_region_open(c->region, c->sysfs, &a->region, err);
+	if (r < 0)
+		return r;
+	arena = a->region.size - PST_WIRE_CTL_SIZE;
+	a->limits = c->limits;
+	if (!a->limits.max_lease && !s->once)
+		a->limits.max_lease = pst_agent_lease_each(a, arena);
+	if (!a->limits.max_lease || a->limits.max_lease > arena)
+		a->limits.max_lease = arena;
+	r = pst_claim_region(&a->region, a->limits.max_clients, &a->limits,
+			     PST_AGENT_HEARTBEAT_MS, &claim, err);
+	if (r < 0) {
+		pst_region_close(&a->region);
+		return r;
+	}
+	a->epoch = claim.epoch;
+	a->settled_ns = claim.settled_ns;
+	a->max_models = c->max_models;
+	a->max_model_bytes = c->max_model_bytes;
+	a->scrub = c->scrub;
+	pst_measure_region(&a->region, &a->measure);
+	return pst_fault_watch(&a->region, err);
+}
+
+static int open_backend(struct pst_server *s, const struct pst_server_config *c,
+			struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	int r;
+
+	r = pst_backend_open(c->backend, a->region.base, a->region.size,
+			     c->threads, &a->ops, &a->backend, err);
+	if (r < 0)
+		return r;
+	r = pst_agent_init(a, c->sysfs, err);
+	if (r < 0)
+		a->ops->close(a->backend);
+	else
+		pst_reach_read(c->sysfs, "/proc", &a->region, &a->device,
+			       &a->reach);
+	return r;
+}
+
+static void close_listeners(struct pst_server *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n_listeners; i++) {
+		pst_loop_remove(s->loop, s->listeners[i].src);
+		/* Still ours: nobody replaces a socket that is served. */
+		if (s->listeners[i].path[0])
+			unlink(s->listeners[i].path);
+		pst_close_fd(s->listeners[i].fd);
+	}
+	s->n_listeners = 0;
+}
+
+/* fd is the listener's, also after a failure. path: NULL, or what to unlink
+ * at the end. */
+static int add_listener(struct pst_server *s, int fd, const char *path,
+			struct pst_error *err)
+{
+	struct listener *l;
+
+	if (s->n_listeners == PST_SERVER_MAX_LISTENS) {
+		pst_close_fd(fd);
+		return pst_error_set(err, -EINVAL, "more than %u listeners",
+				     PST_SERVER_MAX_LISTENS);
+	}
+	l = &s->listeners[s->n_listeners++];
+	l->fd = fd;
+	snprintf(l->path, sizeof(l->path), "%s", path ? path : "");
+	l->src =
+		pst_loop_add_listener(s->loop, fd, pst_conns_accept, &s->conns);
+	return l->src ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
+}
+
+static int open_listeners(struct pst_server *s,
+			  const struct pst_server_config *c,
+			  struct pst_error *err)
+{
+	const struct pst_listen *l;
+	unsigned int i;
+	int fd, r;
+
+	/* A passed socket's file is the service manager's. */
+	for (i = 0; i < c->n_passed; i++) {
+		r = add_listener(s, c->passed[i], NULL, err);
+		if (r < 0)
+			return r;
+	}
+	for (i = 0; i < c->n_listens; i++) {
+		l = &c->listens[i];
+		fd = pst_sock_listen(l, err);
+		if (fd < 0)
+			return fd;
+		r = add_listener(s, fd,
+				 l->scheme == PST_SCHEME_UNIX ? l->path : NULL,
+				 err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int open_loop(struct pst_server *s, const struct pst_server_config *c,
+		     struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	const char *why;
+	int r;
+
+	r = pst_loop_open(c->loop, &s->loop, err);
+	if (r < 0)
+		return r;
+	why = pst_loop_why(s->loop);
+	snprintf(a->loop_text, sizeof(a->loop_text), "%s%s%s",
+		 pst_loop_kind(s->loop) == PST_LOOP_URING ? "io_uring" : "poll",
+		 why[0] ? ": " : "", why);
+	r = pst_conns_init(&s->conns, a, s->loop);
+	if (r < 0)
+		return pst_error_set(err, r, "out of memory");
+	memcpy(s->conns.cids, c->cids, sizeof(s->conns.cids));
+	s->conns.n_cids = c->n_cids;
+	return 0;
+}
+
+/* " vsock:7070 unix:/path" of all that listens. */
+static void describe_listeners(const struct pst_server *s, char *buf,
+			       size_t size)
+{
+	char one[128];
+	size_t n = 0;
+	unsigned int i;
+
+	buf[0] = '\0';
+	for (i = 0; i < s->n_listeners && n < size; i++) {
+		pst_activation_describe(s->listeners[i].fd, one, sizeof(one));
+		n += (size_t)snprintf(buf + n, size - n, " %s", one);
+	}
+}
+
+static void log_start(const struct pst_server *s)
+{
+	const struct pst_agent *a = &s->agent;
+	char where[512], cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
+
+	describe_listeners(s, where, sizeof(where));
+	pst_log(PST_LOG_INFO,
+		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, read "
+		"%.2f and written %.2f GB/s, GPU registration %s; %s; listens "
+		"on%s; loop %s; epoch %016llx",
+		PACKAGE_VERSION, pst_provider_name(a->region.provider),
+		a->region.name,
+		(unsigned long long)(a->region.size - PST_WIRE_CTL_SIZE) >> 20,
+		a->region.page_size >> 10, pst_caching_name(a->region.caching),
+		a->measure.read_gbps, a->measure.write_gbps,
+		pst_agent_registration(a), a->backend_text,
+		where[0] ? where : " a passed socket", a->loop_text,
+		(unsigned long long)a->epoch);
+	if (pst_agent_registration_why(a)[0])
+		pst_log(PST_LOG_WARNING,
+			"the GPU's driver has the region %s, since %s",
+			pst_agent_registration(a),
+			pst_agent_registration_why(a));
+	pst_measure_cure(&a->region, &a->measure, cure);
+	if (cure[0])
+		pst_log(PST_LOG_WARNING, "%s", cure);
+	pst_reach_warning(&a->reach, high);
+	if (high[0])
+		pst_log(PST_LOG_WARNING, "%s", high);
+}
+
+static int open_all(struct pst_server *s, const struct pst_server_config *c,
+		    struct pst_error *err)
+{
+	struct pst_agent *a = &s->agent;
+	int serve_fd = c->serve_fd;
+	int r;
+
+	/* First: threads to come inherit it, and new memory comes from where
+	 * the CPU is that asks for it. A BLAS has some threads already. */
+	if (c->numa_node >= 0) {
+		r = pst_numa_bind_threads(c->numa_node, err);
+		if (r < 0)
+			return r;
+	}
+	r = open_region(s, c, err);
+	if (r < 0)
+		return r;
+	r = pst_heartbeat_start(&pst_region_header(&a->region)->heartbeat,
+				PST_AGENT_HEARTBEAT_MS, &s->heartbeat, err);
+	if (r < 0)
+		return r;
+	a->heartbeat = s->heartbeat;
+	r = open_backend(s, c, err);
+	if (r < 0)
+		return r;
+	r = open_loop(s, c, err);
+	if (r < 0)
+		return r;
+	r = open_listeners(s, c, err);
+	if (r < 0 || serve_fd < 0)
+		return r;
+	return pst_conns_serve(&s->conns, serve_fd, err);
+}
+
+/* Who started an agent for itself hears why it does not serve. */
+static void tell_failure(int fd, int r, const struct pst_error *err)
+{
+	const struct pst_frame f = {
+		.type = PST_WIRE_ERROR,
+		.status = pst_status_from_errno(r),
+		.payload = (const uint8_t *)err->text,
+		.length = (uint32_t)strlen(err->text),
+	};
+	uint8_t buf[sizeof(struct pst_wire_frame) + sizeof(err->text)];
+	int64_t n = pst_frame_encode(&f, buf, sizeof(buf));
+
+	if (n > 0)
+		(void)send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void watch_dog(struct pst_server *s, uint64_t watchdog_ns)
+{
+	s->ping_ns = watchdog_ns / PINGS;
+	s->next_ping_ns = watchdog_ns ? 0 : UINT64_MAX;
+}
+
+int pst_server_open(const struct pst_server_config *config,
+		    struct pst_server **ret, struct pst_error *err)
+{
+	struct pst_server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	s->stop_fd = -1;
+	s->once = config->n_listens == 0 && config->n_passed == 0;
+	s->drain_ns = config->drain_ns;
+	pst_spin_init(&s->spin, config->spin_ns);
+	watch_dog(s, config->watchdog_ns);
+	r = open_all(s, config, err);
+	if (r < 0) {
+		if (config->serve_fd >= 0 && s->conns.n == 0)
+			tell_failure(config->serve_fd, r, err);
+		pst_server_close(s);
+		return r;
+	}
+	log_start(s);
+	*ret = s;
+	return 0;
+}
+
+void pst_server_close(struct pst_server *s)
+{
+	struct pst_agent *a;
+
+	if (!s)
+		return;
+	a = &s->agent;
+	if (s->loop) {
+		pst_conns_done(&s->conns);
+		close_listeners(s);
+		pst_loop_remove(s->loop, s->stop_src);
+		pst_loop_close(s->loop);
+	}
+	if (a->executor) {
+		pst_agent_done(a);
+		a->ops->close(a->backend);
+	}
+	pst_heartbeat_stop(s->heartbeat);
+	if (a->region.base)
+		pst_region_close(&a->region);
+	free(s);
+}
+
+static void on_stop(void *arg)
+{
+	struct pst_server *s = arg;
+	uint64_t v;
+
+	/* Emptied, so that the loop does not report it again and again. */
+	if (read(s->stop_fd, &v, sizeof(v)) < 0 || s->phase != SERVING)
+		return;
+	pst_log(PST_LOG_INFO, "stopping");
+	s->phase = DRAINING;
+	s->drain_due_ns = pst_now_ns() + s->drain_ns;
+	s->agent.draining = true;
+	pst_executor_drain(s->agent.executor);
+	close_listeners(s);
+}
+
+int pst_server_watch_stop(struct pst_server *s, int stop_fd,
+			  struct pst_error *err)
+{
+	s->stop_fd = stop_fd;
+	s->stop_src = pst_loop_add_ready(s->loop, stop_fd, on_stop, s);
+	if (!s->stop_src)
+		return pst_error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* Timed things. Returns the time of the next one. */
+static uint64_t tick(struct pst_server *s, uint64_t now_ns)
+{
+	const uint64_t late = now_ns + TICK_NS;
+	uint64_t due = pst_conns_tick(&s->conns, now_ns);
+
+	/* Here and by no other thread: it is this one that must not hang. */
+	if (now_ns >= s->next_ping_ns) {
+		pst_notify("WATCHDOG=1");
+		s->next_ping_ns = now_ns + s->ping_ns;
+	}
+	if (due > s->next_ping_ns)
+		due = s->next_ping_ns;
+	pst_aside_look(&s->aside, now_ns);
+	pst_agent_settle_late(&s->agent);
+	s->next_tick_ns = late;
+	s->put_off = 0;
+	/* While draining, while a device does not give up an operation, and
+	 * while memory is scrubbed, nothing comes that would wake the thread.
+	 */
+	if (s->phase != SERVING || pst_agent_scrubs(&s->agent) ||
+	    pst_executor_stuck_since(s->agent.executor))
+		return due < late ? due : late;
+	return due;
+}
+
+static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
+{
+	struct pst_agent *a = &s->agent;
+	struct pst_wire_word *word = &pst_region_header(&a->region)->agent_wake;
+	const bool waits = pst_executor_waits(a->executor);
+	uint64_t due = tick(s, now_ns), wait = 0;
+	int r = 0;
+
+	if (due > now_ns)
+		wait = due - now_ns < MAX_SLEEP_NS ? due - now_ns
+						   : MAX_SLEEP_NS;
+	if (waits && wait > DEVICE_NS)
+		wait = DEVICE_NS;
+	/* tick() may have closed the last connection. */
+	if (s->once && s->conns.n == 0)
+		wait = 0;
+	/* Nor has it let a rest end without a look at the frames. */
+	if (pst_turns_wait(&a->turns))
+		wait = 0;
+	pst_agent_wake_arm(word, &a->wake_gen);
+	/* Every lane again: what was submitted before the word was seen armed
+	 * sends no WAKE. */
+	if (!pst_executor_ready(a->executor))
+		r = pst_loop_run(s->loop, wait);
+	pst_agent_wake_disarm(word, &a->wake_gen);
+	pst_executor_away(a->executor);
+	s->slept = true;
+	s->last_poll_ns = pst_now_ns();
+	/* A nap beside a device says nothing of clients. */
+	if (!waits &&
+	    pst_spin_slept(&s->spin, s->last_poll_ns, s->last_poll_ns - now_ns,
+			   pst_executor_ready(a->executor)) &&
+	    pst_aside_leave(&s->aside, s->last_poll_ns))
+		pst_spin_moved(&s->spin);
+	return r < 0 ? r : 0;
+}
+
+/* Whether the thread should sleep instead of spinning on. */
+static bool spun_enough(struct pst_server *s, uint64_t now_ns)
+{
+	if (!s->idle_since_ns)
+		s->idle_since_ns = now_ns;
+	return now_ns - s->idle_since_ns >= s->spin.now_ns;
+}
+
+/* Whether no operation follows the last one at once. */
+static bool is_quiet(const struct pst_server *s, uint64_t now_ns)
+{
+	return s->idle_since_ns && now_ns - s->idle_since_ns >= BETWEEN_NS;
+}
+
+static bool poll_is_due(const struct pst_server *s, uint64_t now_ns)
+{
+	/* The executor's clock may be behind the last look. */
+	if (now_ns <= s->last_poll_ns || now_ns - s->last_poll_ns < POLL_NS)
+		return false;
+	return now_ns - s->last_poll_ns >= POLL_LATE_NS || is_quiet(s, now_ns);
+}
+
+/* Whether timed things are looked at now. After a product of 20 ms they are
+ * due, and with cold caches take longer than all else between it and the next,
+ * which the client has submitted meanwhile. */
+static bool tick_is_due(struct pst_server *s, bool worked, uint64_t now_ns)
+{
+	if (now_ns < s->next_tick_ns)
+		return false;
+	s->put_off += worked;
+	return s->phase != SERVING || s->put_off > PUT_OFF_MOST ||
+	       is_quiet(s, now_ns);
+}
+
+/* What ran has ended, and what waited behind it was answered; a client that
+ * goes on submitting does not hold the end up for long. */
+static bool drain_is_over(struct pst_server *s, bool worked, uint64_t now_ns)
+{
+	if (now_ns >= s->drain_due_ns)
+		return true;
+	if (!pst_executor_drained(s->agent.executor))
+		return false;
+	if (!s->drain_late_ns)
+		s->drain_late_ns = now_ns + LATE_NS;
+	return !worked || now_ns >= s->drain_late_ns;
+}
+
+static void part(struct pst_server *s)
+{
+	s->phase = PARTING;
+	pst_conns_refuse_all(&s->conns, PST_WIRE_ESHUTDOWN,
+			     "the agent is shutting down");
+}
+
+/* The end, step by step. Returns 1 when it is reached, 0, or -ETIMEDOUT. */
+static int advance(struct pst_server *s, bool worked, struct pst_error *err)
+{
+	struct pst_executor *ex = s->agent.executor;
+	const uint64_t now = pst_executor_now(ex);
+	const uint64_t stuck = pst_executor_stuck_since(ex);
+	const struct pst_agent *a = &s->agent;
+	struct pst_error why;
+
+	if (a->ops->lost && a->ops->lost(a->backend, &why))
+		return pst_error_set(err, -EIO, "%s", why.text);
+	if (stuck && now > stuck && now - stuck > s->drain_ns)
+		return pst_error_set(err, -ETIMEDOUT,
+				     "the backend does not give up a cancelled "
+				     "operation");
+	if (s->once && s->conns.n == 0 && s->phase == SERVING)
+		return 1;
+	if (s->phase == DRAINING && drain_is_over(s, worked, now))
+		part(s);
+	return s->phase == PARTING && s->conns.n == 0;
+}
+
+/* A part of the spin. */
+static void look_out(const struct pst_executor *ex)
+{
+	int i;
+
+	for (i = 0; i < LOOKS_A_CLOCK; i++) {
+		pst_cpu_relax();
+		if (pst_executor_ready(ex))
+			return;
+	}
+}
+
+/* Where lanes have work as well, frames get as much time as the slice before
+ * took; but one frame is always handled. */
+static void handle_frames(struct pst_server *s)
+{
+	struct pst_executor *ex = s->agent.executor;
+
+	pst_turns_run(&s->agent, pst_executor_slice(ex));
+	pst_executor_away(ex);
+}
+
+int pst_server_run(struct pst_server *s, struct pst_error *err)
+{
+	struct pst_executor *ex = s->agent.executor;
+	uint64_t now;
+	bool worked, ticked;
+	int r = 0, end;
+
+	for (;;) {
+		ticked = false;
+		worked = pst_executor_run(ex);
+		now = pst_executor_now(ex);
+		if (worked) {
+			if (s->idle_since_ns && !s->slept)
+				pst_spin_found(&s->spin);
+			s->idle_since_ns = 0;
+			s->slept = false;
+		} else if (spun_enough(s, now) &&
+			   !pst_turns_wait(&s->agent.turns)) {
+			r = sleep_until_work(s, now);
+			ticked = true;
+		} else {
+			look_out(ex);
+		}
+		if (poll_is_due(s, now)) {
+			r = pst_loop_run(s->loop, 0);
+			pst_executor_away(ex);
+			s->last_poll_ns = now;
+		}
+		if (r < 0)
+			return pst_error_set_errno(err, r, "event loop");
+		if (pst_turns_wait(&s->agent.turns))
+			handle_frames(s);
+		if (!ticked && tick_is_due(s, worked, now)) {
+			tick(s, now);
+			ticked = true;
+		}
+		if (!ticked && s->phase == SERVING)
+			continue;
+		end = advance(s, worked, err);
+		if (end)
+			return end < 0 ? end : 0;
+	}
+}

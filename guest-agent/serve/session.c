@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/* One connection, from CHALLENGE to its end, as a state machine over bytes. */
+#include "guest-agent/serve/session_int.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-agent/serve/report.h"
+#include "guest-agent/service/log.h"
+#include "transport/frame.h"
+#include "transport/util.h"
+
+/* A lease waits for memory that is being scrubbed, */
+#define SCRUB_NS (5 * PST_NS_PER_S)
+/* looking this often. */
+#define SCRUB_LOOK_NS PST_NS_PER_MS
+
+int pst_session_new(struct pst_agent *a, const struct pst_session_io *io,
+		    bool pass_fd, struct pst_session **ret)
+{
+	struct pst_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->agent = a;
+	s->io = *io;
+	s->pass_fd = pass_fd;
+	s->slot = NO_SLOT;
+	s->lane = NO_LANE;
+	*ret = s;
+	return 0;
+}
+
+void pst_session_free(struct pst_session *s)
+{
+	if (!s)
+		return;
+	pst_session_end(s);
+	free(s->in);
+	free(s);
+}
+
+enum pst_session_state pst_session_state(const struct pst_session *s)
+{
+	return s->state;
+}
+
+void pst_session_describe(const struct pst_session *s,
+			  struct pst_session_info *ret)
+{
+	*ret = (struct pst_session_info){
+		.id = s->id,
+		.pid = s->pid,
+		.lane = s->lane,
+		.name = s->name,
+	};
+}
+
+void pst_session_wipe_nonce(struct pst_session *s)
+{
+	if (s->slot == NO_SLOT)
+		return;
+	pst_agent_nonce_release(s->agent, s->slot);
+	s->slot = NO_SLOT;
+	memset(s->nonce, 0, sizeof(s->nonce));
+}
+
+struct pst_log_about pst_session_about(const struct pst_session *s)
+{
+	return (struct pst_log_about){
+		.session = s->id,
+		.has_lane = s->lane != NO_LANE,
+		.lane = s->lane,
+		.client = s->name,
+		.client_pid = s->pid,
+	};
+}
+
+void pst_session_end(struct pst_session *s)
+{
+	struct pst_agent *a = s->agent;
+	const bool was_open = s->state == PST_SESSION_OPEN;
+
+	s->state = PST_SESSION_CLOSED;
+	pst_session_wipe_nonce(s);
+	s->n_held = 0;
+	s->n_loads = 0;
+	pst_turns_leave(s);
+	if (!was_open)
+		return;
+	a->n_sessions--;
+	a->counters.sessions_ended++;
+	if (s->lane == NO_LANE)
+		a->n_control--;
+	else
+		pst_agent_lane_release(a, s->lane);
+	pst_session_log(s, PST_LOG_DEBUG, "session %llu ended",
+			(unsigned long long)s->id);
+}
+
+static void send_frame(struct pst_session *s, const struct pst_frame *f, int fd)
+{
+	uint8_t *buf = s->agent->scratch;
+	int64_t n;
+	int r;
+
+	n = pst_frame_encode(f, buf, sizeof(s->agent->scratch));
+	r = n < 0 ? (int)n : s->io.send(s->io.arg, buf, (size_t)n, fd);
+	if (r == 0 || s->state == PST_SESSION_CLOSED)
+		return;
+	/* A client that closes does not wait for the last replies. */
+	pst_session_log(s, r == -EMSGSIZE ? PST_LOG_INFO : PST_LOG_DEBUG,
+			"session %llu: %s", (unsigned long long)s->id,
+			r == -EMSGSIZE ? "ended, it does not read its replies"
+				       : "connection lost");
+	pst_session_end(s);
+}
+
+void pst_session_reply(struct pst_session *s, const struct pst_frame *to,
+		       const void *payload, size_t n)
+{
+	const struct pst_frame f = {
+		.type = to->type,
+		.reply = true,
+		.seq = to->seq,
+		.payload = payload,
+		.length = (uint32_t)n,
+	};
+
+	send_frame(s, &f, -1);
+}
+
+void pst_session_send_sentence(struct pst_session *s, uint16_t type,
+			       bool is_reply, uint32_t seq, uint32_t status,
+			       const char *sentence)
+{
+	const struct pst_frame f = {
+		.type = type,
+		.reply = is_reply,
+		.seq = seq,
+		.status = status,
+		.payload = (const uint8_t *)sentence,
+		.length = (uint32_t)strlen(sentence),
+	};
+
+	send_frame(s, &f, -1);
+}
+
+void pst_session_fail(struct pst_session *s, const struct pst_frame *to,
+		      uint32_t status, const char *fmt, ...)
+{
+	struct pst_error err;
+	char text[sizeof(err.text)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pst_error_set(&err, -EINVAL, "%s", text);
+	pst_session_send_sentence(s, to->type, true, to->seq, status, err.text);
+}
+
+void pst_session_refuse(struct pst_session *s, uint32_t status,
+			const char *sentence)
+{
+	if (s->state == PST_SESSION_CLOSED)
+		return;
+	pst_session_send_sentence(s, PST_WIRE_ERROR, false, 0, status,
+				  sentence);
+	pst_session_end(s);
+}
+
+void pst_session_break(struct pst_session *s, uint32_t status,
+		       const char *sentence)
+{
+	if (s->state == PST_SESSION_CLOSED)
+		return;
+	if (s->state == PST_SESSION_OPEN) {
+		s->agent->counters.broken++;
+		pst_session_log(
+			s, PST_LOG_WARNING,
+			"session %llu (%s, pid %u) broke the protocol: %s",
+			(unsigned long long)s->id, s->name, s->pid, sentence);
+	} else {
+		s->agent->counters.rejected_frames++;
+		pst_log_peer(PST_LOG_INFO, NULL,
+			     "a connection broke the protocol: %s", sentence);
+	}
+	pst_session_refuse(s, status, sentence);
+}
+
+void pst_session_challenge(struct pst_session *s, uint64_t now_ns)
+{
+	struct pst_agent *a = s->agent;
+	const bool pass =
+		s->pass_fd && a->region.provider == PST_PROVIDER_MEMFD;
+	struct pst_wire_challenge c = {
+		.epoch = a->epoch,
+		.version_min = PST_WIRE_VERSION,
+		.version_max = PST_WIRE_VERSION,
+		.has_region_fd = pass,
+	};
+	const struct pst_frame f = {
+		.type = PST_WIRE_CHALLENGE,
+		.payload = (const uint8_t *)&c,
+		.length = sizeof(c),
+	};
+	int slot = pst_agent_nonce_acquire(a, s->nonce);
+
+	if (slot < 0) {
+		pst_session_refuse(s, PST_WIRE_EIO,
+				   "no random bytes for a nonce");
+		return;
+	}
+	s->slot = c.nonce_slot = (uint32_t)slot;
+	s->state = PST_SESSION_WAITING;
+	s->hello_due_ns = now_ns + PST_SESSION_HELLO_MS * PST_NS_PER_MS;
+	send_frame(s, &f, pass ? a->region.fd : -1);
+}
+
+/* An extent that is leased to the session; it gets its memory now, where it
+ * has none yet. */
+static void hand_out(struct pst_session *s, const struct pst_frame *to,
+		     const struct pst_span *span)
+{
+	const struct pst_wire_lease l = {span->off, span->size};
+	struct pst_agent *a = s->agent;
+	struct pst_error err;
+
+	if (pst_agent_back(a, span, &err) < 0) {
+		(void)pst_extents_release(a->extents, s->id, span);
+		pst_agent_settle(a, s->lane);
+		pst_session_fail(s, to, PST_WIRE_ENOSPC, "%s", err.text);
+		return;
+	}
+	a->counters.leases++;
+	pst_session_reply(s, to, &l, sizeof(l));
+}
+
+static void no_room(struct pst_session *s, const struct pst_frame *to,
+		    uint64_t size)
+{
+	struct pst_extents_stats st;
+
+	pst_extents_stats(s->agent->extents, &st);
+	pst_session_fail(s, to, PST_WIRE_ENOSPC,
+			 "no room for %llu bytes: the arena has %llu, the "
+			 "longest free run is %llu",
+			 (unsigned long long)size, (unsigned long long)st.total,
+			 (unsigned long long)st.largest_free);
+}
+
+/* Answers LEASE. Returns false when it has to wait for what is being
+ * scrubbed. */
+static bool lease(struct pst_session *s, const struct pst_frame *to,
+		  uint64_t size, bool may_wait)
+{
+	struct pst_agent *a = s->agent;
+	const uint64_t held = pst_extents_leased(a->extents, s->id);
+	struct pst_span span;
+	bool never = size > PST_WIRE_MAX_FILE ||
+		     pst_round_up(size, PST_WIRE_UNIT) > a->limits.max_lease;
+
+	if (never ||
+	    held + pst_round_up(size, PST_WIRE_UNIT) > a->limits.max_lease) {
+		pst_session_fail(
+			s, to, never ? PST_WIRE_ELIMIT : PST_WIRE_ENOSPC,
+			"%llu bytes more than the %llu held are above "
+			"the limit of %llu for one session (--max-lease)",
+			(unsigned long long)size, (unsigned long long)held,
+			(unsigned long long)a->limits.max_lease);
+		return true;
+	}
+	switch (pst_extents_lease(a->extents, s->id, size, &span)) {
+	case 0:
+		hand_out(s, to, &span);
+		return true;
+	case -EINVAL:
+		pst_session_fail(s, to, PST_WIRE_EINVAL,
+				 "a lease of 0 bytes was asked for");
+		return true;
+	default:
+		if (may_wait && pst_agent_scrubs(a))
+			return false;
+		no_room(s, to, size);
+		return true;
+	}
+}
+
+static void on_lease(struct pst_session *s, const struct pst_frame *f,
+		     const struct pst_wire_lease *l, uint64_t now_ns)
+{
+	const uint64_t settled_ns = s->agent->settled_ns;
+
+	if (s->lane == NO_LANE) {
+		pst_session_fail(s, f, PST_WIRE_EINVAL,
+				 "a control-only session holds no extents");
+		return;
+	}
+	if (now_ns >= settled_ns && s->n_held == 0 &&
+	    lease(s, f, l->size, true))
+		return;
+	/* Clients of the former epoch may still write (claim.h), or memory is
+	 * being scrubbed. */
+	if (s->n_held == N_HELD) {
+		pst_session_fail(s, f, PST_WIRE_EBUSY,
+				 "%u leases wait already for the arena to "
+				 "settle",
+				 N_HELD);
+		return;
+	}
+	s->held[s->n_held++] = (struct held){
+		.seq = f->seq,
+		.size = l->size,
+		.until_ns =
+			(now_ns > settled_ns ? now_ns : settled_ns) + SCRUB_NS,
+	};
+}
+
+static void on_release(struct pst_session *s, const struct pst_frame *f,
+		       const struct pst_wire_lease *l)
+{
+	const struct pst_span span = {l->off, l->size};
+
+	if (s->lane == NO_LANE ||
+	    pst_extents_release(s->agent->extents, s->id, &span) < 0) {
+		pst_session_fail(s, f, PST_WIRE_ENOENT,
+				 "the session holds no extent of %llu bytes at "
+				 "offset %llu",
+				 (unsigned long long)l->size,
+				 (unsigned long long)l->off);
+		return;
+	}
+	s->agent->counters.releases++;
+	pst_agent_settle(s->agent, s->lane);
+	pst_session_reply(s, f, NULL, 0);
+}
+
+static void on_cancel(struct pst_session *s, const struct pst_frame *f,
+		      uint64_t tag)
+{
+	s->agent->counters.cancels++;
+	if (s->lane == NO_LANE ||
+	    pst_executor_cancel(s->agent->executor, s->lane, tag) < 0)
+		pst_session_fail(s, f, PST_WIRE_ENOENT,
+				 "no operation with tag %llu is outstanding",
+				 (unsigned long long)tag);
+	else
+		pst_session_reply(s, f, NULL, 0);
+}
+
+static void on_query(struct pst_session *s, const struct pst_frame *f)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	size_t n;
+
+	if (f->type == PST_WIRE_INFO)
+		text = pst_report_info(s->agent, s->id);
+	else if (f->type == PST_WIRE_HEALTH)
+		text = pst_report_health(s->agent);
+	else
+		text = pst_report_stats(s->agent);
+	n = text ? strlen(text) : 0;
+	if (!text || n > PST_WIRE_MAX_PAYLOAD)
+		pst_session_fail(s, f, PST_WIRE_ENOMEM, "out of memory");
+	else
+		pst_session_reply(s, f, text, n);
+}
+
+static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
+			  uint64_t now_ns)
+{
+	struct pst_wire_cancel cancel;
+	struct pst_wire_lease l;
+	struct pst_error err;
+
+	err.text[0] = '\0';
+	switch (f->type) {
+	case PST_WIRE_PING:
+		pst_session_reply(s, f, f->payload, f->length);
+		return;
+	case PST_WIRE_INFO:
+	case PST_WIRE_HEALTH:
+	case PST_WIRE_STATS:
+		on_query(s, f);
+		return;
+	case PST_WIRE_LEASE:
+		if (pst_frame_lease(f, &l, &err) < 0)
+			break;
+		on_lease(s, f, &l, now_ns);
+		return;
+	case PST_WIRE_RELEASE:
+		if (pst_frame_lease(f, &l, &err) < 0)
+			break;
+		on_release(s, f, &l);
+		return;
+	case PST_WIRE_CANCEL:
+		if (pst_frame_cancel(f, &cancel, &err) < 0)
+			break;
+		on_cancel(s, f, cancel.tag);
+		return;
+	case PST_WIRE_WHY:
+	case PST_WIRE_TENSOR_CREATE:
+	case PST_WIRE_TENSOR_DESTROY:
+	case PST_WIRE_TENSOR_LIST:
+		if (pst_session_tensor(s, f, &err) < 0)
+			break;
+		return;
+	case PST_WIRE_MODEL_LOAD:
+	case PST_WIRE_MODEL_OPEN:
+	case PST_WIRE_MODEL_UNLOAD:
+	case PST_WIRE_MODEL_LIST:
+		if (pst_session_model(s, f, now_ns, &err) < 0)
+			break;
+		return;
+	case PST_WIRE_WAKE:
+		/* It has done its work: the serving thread is awake. */
+		return;
+	case PST_WIRE_BYE:
+		pst_session_reply(s, f, NULL, 0);
+		pst_session_end(s);
+		return;
+	default:
+		pst_error_set(&err, -EPROTO, "%s after HELLO",
+			      pst_frame_name(f->type));
+	}
+	pst_session_break(s, PST_WIRE_EPROTO, err.text);
+}
+
+void pst_session_frame(struct pst_session *s, const struct pst_frame *f,
+		       uint64_t now_ns)
+{
+	struct pst_error err;
+
+	s->agent->counters.frames++;
+	if (s->state == PST_SESSION_OPEN) {
+		on_open_frame(s, f, now_ns);
+	} else if (f->type == PST_WIRE_HELLO) {
+		pst_session_hello(s, f);
+	} else {
+		pst_error_set(&err, -EPROTO, "%s before HELLO",
+			      pst_frame_name(f->type));
+		pst_session_break(s, PST_WIRE_EPROTO, err.text);
+	}
+}
+
+static uint64_t tick_leases(struct pst_session *s, uint64_t now_ns)
+{
+	struct pst_frame to = {.type = PST_WIRE_LEASE};
+	struct held next;
+
+	if (s->n_held && now_ns < s->agent->settled_ns)
+		return s->agent->settled_ns;
+	while (s->n_held) {
+		next = s->held[0];
+		to.seq = next.seq;
+		if (!lease(s, &to, next.size, now_ns < next.until_ns))
+			return now_ns + SCRUB_LOOK_NS;
+		/* The reply may have ended the session. */
+		if (!s->n_held)
+			break;
+		s->n_held--;
+		memmove(s->held, s->held + 1, s->n_held * sizeof(s->held[0]));
+	}
+	return UINT64_MAX;
+}
+
+uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns)
+{
+	uint64_t due_ns, load_ns, turn_ns;
+
+	if (s->state == PST_SESSION_WAITING) {
+		if (now_ns < s->hello_due_ns)
+			return s->hello_due_ns;
+		s->agent->counters.rejected_late++;
+		pst_session_refuse(s, PST_WIRE_ETIMEDOUT,
+				   "HELLO did not come within 1 s");
+		return UINT64_MAX;
+	}
+	due_ns = tick_leases(s, now_ns);
+	load_ns = pst_session_model_tick(s, now_ns);
+	if (load_ns < due_ns)
+		due_ns = load_ns;
+	turn_ns = pst_turns_tick(s, now_ns);
+	return turn_ns < due_ns ? turn_ns : due_ns;
+}
+
+void pst_session_wake(struct pst_session *s)
+{
+	const struct pst_frame f = {.type = PST_WIRE_WAKE};
+
+	if (s->state != PST_SESSION_OPEN || s->io.pending(s->io.arg) > 0)
+		return;
+	s->agent->counters.wakes_sent++;
+	send_frame(s, &f, -1);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* One connection, from CHALLENGE to its end, as a state machine over bytes. */
+#ifndef PST_GUEST_AGENT_SERVE_SESSION_H
+#define PST_GUEST_AGENT_SERVE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest-agent/serve/agent.h"
+#include "transport/error.h"
+#include "transport/wire.h"
+
+/* A connection says HELLO within this time. */
+#define PST_SESSION_HELLO_MS 1000U
+/* Sessions without a lane, in all. */
+#define PST_SESSION_MAX_CONTROL 32U
+
+enum pst_session_state {
+	PST_SESSION_NEW,     /* no CHALLENGE yet */
+	PST_SESSION_WAITING, /* for HELLO */
+	PST_SESSION_OPEN,
+	/* Everything it held is given back. What was sent last goes out, what
+	 * still comes in is dropped, then the connection is closed. */
+	PST_SESSION_CLOSED,
+};
+
+/* How a session reaches its peer. */
+struct pst_session_io {
+	/* Queues bytes; 0, or -errno when the connection is of no use any
+	 * more. fd >= 0 goes along (SCM_RIGHTS). */
+	int (*send)(void *arg, const void *buf, size_t n, int fd);
+	/* Bytes queued and not yet taken by the socket. */
+	size_t (*pending)(void *arg);
+	/* more: bytes wait that the session has not handled, and nothing is to
+	 * be given to it before this is called again without. */
+	void (*turned)(void *arg, bool more);
+	void *arg;
+};
+
+struct pst_session;
+
+/* pass_fd: the peer is on this kernel and can be sent the region's memfd.
+ * Returns 0, -ENOMEM. */
+int pst_session_new(struct pst_agent *a, const struct pst_session_io *io,
+		    bool pass_fd, struct pst_session **ret);
+
+/* Ends it if need be. NULL does nothing. */
+void pst_session_free(struct pst_session *s);
+
+enum pst_session_state pst_session_state(const struct pst_session *s);
+
+/* Fills a nonce slot and sends CHALLENGE; without random bytes ERROR, and the
+ * session is CLOSED. */
+void pst_session_challenge(struct pst_session *s, uint64_t now_ns);
+
+/* Bytes from the peer, in any portions; kept until the session's turn
+ * (pst_turns_run()). */
+void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n);
+
+/*
+ * What is due by time: HELLO too late, leases that were held back. Returns
+ * the pst_now_ns() time of the next such thing, UINT64_MAX for none.
+ */
+uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns);
+
+/* Sends a WAKE, unless bytes are queued already: those wake the peer too. */
+void pst_session_wake(struct pst_session *s);
+
+/* Ends the session with an ERROR frame. */
+void pst_session_refuse(struct pst_session *s, uint32_t status,
+			const char *sentence);
+
+/* The same for a peer that broke the protocol, counted and logged. */
+void pst_session_break(struct pst_session *s, uint32_t status,
+		       const char *sentence);
+
+/* Ends the session without a word: the connection is gone. */
+void pst_session_end(struct pst_session *s);
+
+/* For STATS and logs. */
+struct pst_session_info {
+	uint64_t id;
+	uint32_t pid;
+	uint32_t lane; /* UINT32_MAX: control only */
+	const char *name;
+};
+
+void pst_session_describe(const struct pst_session *s,
+			  struct pst_session_info *ret);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* HELLO: who may have a session, and what it is told. */
+#include "guest-agent/serve/session_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "guest-agent/service/log.h"
+
+/* Takes as long wherever the first difference is. */
+static bool nonce_matches(const struct pst_session *s,
+			  const struct pst_wire_hello *h)
+{
+	volatile uint8_t diff = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(s->nonce); i++)
+		diff |= s->nonce[i] ^ h->nonce[i];
+	return diff == 0 && h->nonce_slot == s->slot;
+}
+
+/* Returns the status for a HELLO, and counts and explains a refusal. */
+static uint32_t judge_hello(struct pst_session *s,
+			    const struct pst_wire_hello *h,
+			    struct pst_error *why)
+{
+	struct pst_agent *a = s->agent;
+
+	if (h->version != PST_WIRE_VERSION) {
+		a->counters.rejected_version++;
+		pst_error_set(why, 0,
+			      "no common protocol version: the client speaks "
+			      "%u, this agent (penstock %s) speaks %u",
+			      h->version, PACKAGE_VERSION, PST_WIRE_VERSION);
+		return PST_WIRE_EVERSION;
+	}
+	if (h->epoch != a->epoch) {
+		a->counters.rejected_epoch++;
+		pst_error_set(why, 0,
+			      "HELLO echoes epoch %016llx, the agent's is "
+			      "%016llx",
+			      (unsigned long long)h->epoch,
+			      (unsigned long long)a->epoch);
+		return PST_WIRE_EPROTO;
+	}
+	if (!nonce_matches(s, h)) {
+		a->counters.rejected_nonce++;
+		pst_error_set(why, 0,
+			      "wrong nonce: the client has not read it from "
+			      "this agent's region; does it map another one?");
+		return PST_WIRE_EAUTH;
+	}
+	if (a->draining) {
+		pst_error_set(why, 0, "the agent is shutting down");
+		return PST_WIRE_ESHUTDOWN;
+	}
+	return PST_WIRE_OK;
+}
+
+/* Lanes that sessions of one process hold, by the pid that they gave. */
+static uint32_t lanes_of(const struct pst_agent *a, uint32_t pid)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < a->limits.max_clients; i++)
+		n += a->lanes[i].session && a->lanes[i].session->pid == pid;
+	return n;
+}
+
+/* A lane for the session, or its place among those without. */
+static uint32_t seat(struct pst_session *s, const struct pst_wire_hello *h,
+		     struct pst_error *why)
+{
+	struct pst_agent *a = s->agent;
+	const uint32_t most = pst_agent_lanes_each(a);
+	int lane;
+
+	if (h->flags & PST_WIRE_HELLO_CONTROL_ONLY) {
+		if (a->n_control >= PST_SESSION_MAX_CONTROL) {
+			a->counters.rejected_full++;
+			pst_error_set(why, 0,
+				      "%u sessions without a lane are open "
+				      "already",
+				      a->n_control);
+			return PST_WIRE_EBUSY;
+		}
+		a->n_control++;
+	} else if (lanes_of(a, h->pid) >= most) {
+		a->counters.rejected_lanes++;
+		pst_error_set(
+			why, 0,
+			"process %u holds %u of %u lanes (--max-clients), the "
+			"others are for other processes",
+			h->pid, most, a->limits.max_clients);
+		return PST_WIRE_EBUSY;
+	} else {
+		lane = pst_agent_lane_acquire(a, s, a->last_session + 1);
+		if (lane < 0) {
+			a->counters.rejected_lanes++;
+			pst_error_set(why, 0,
+				      "all %u lanes are leased (--max-clients)",
+				      a->limits.max_clients);
+			return PST_WIRE_EBUSY;
+		}
+		s->lane = (uint32_t)lane;
+	}
+	s->id = ++a->last_session;
+	return PST_WIRE_OK;
+}
+
+static void copy_text(char *dst, size_t size, const char *src)
+{
+	snprintf(dst, size, "%s", src);
+}
+
+static void welcome(struct pst_session *s, const struct pst_frame *f)
+{
+	const struct pst_agent *a = s->agent;
+	struct pst_wire_welcome w = {
+		.version = PST_WIRE_VERSION,
+		.features = PST_WIRE_FEATURES,
+		.epoch = a->epoch,
+		.session = s->id,
+		.lane = s->lane,
+		.n_slots = PST_WIRE_SLOTS,
+		.arena_off = PST_WIRE_CTL_SIZE,
+		.arena_size = a->region.size - PST_WIRE_CTL_SIZE,
+		.file_size = a->region.file_size,
+		.limits = a->limits,
+		.heartbeat_ms = PST_AGENT_HEARTBEAT_MS,
+		.emulated = a->identity.emulated,
+	};
+
+	memcpy(w.region_uuid, a->region.uuid, sizeof(w.region_uuid));
+	memcpy(w.vm_uuid, a->identity.vm_uuid, sizeof(w.vm_uuid));
+	memcpy(w.boot_id, a->identity.boot_id, sizeof(w.boot_id));
+	copy_text(w.agent_version, sizeof(w.agent_version), PACKAGE_VERSION);
+	copy_text(w.provider, sizeof(w.provider),
+		  pst_provider_name(a->region.provider));
+	copy_text(w.backend, sizeof(w.backend), a->backend_text);
+	copy_text(w.driver, sizeof(w.driver), a->device.driver);
+	copy_text(w.cuda, sizeof(w.cuda), a->device.runtime);
+	copy_text(w.cublas, sizeof(w.cublas), a->device.cublas);
+	pst_session_reply(s, f, &w, sizeof(w));
+}
+
+void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
+{
+	struct pst_wire_hello h;
+	struct pst_error why;
+	uint32_t status;
+
+	if (pst_frame_hello(f, &h, &why) < 0) {
+		pst_session_break(s, PST_WIRE_EPROTO, why.text);
+		return;
+	}
+	status = judge_hello(s, &h, &why);
+	pst_session_wipe_nonce(s);
+	if (status == PST_WIRE_OK)
+		status = seat(s, &h, &why);
+	if (status != PST_WIRE_OK) {
+		pst_log_peer(PST_LOG_INFO, NULL, "HELLO refused: %s", why.text);
+		pst_session_send_sentence(s, PST_WIRE_HELLO, true, f->seq,
+					  status, why.text);
+		pst_session_end(s);
+		return;
+	}
+	s->pid = h.pid;
+	snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(h.name), h.name);
+	s->state = PST_SESSION_OPEN;
+	s->agent->n_sessions++;
+	s->agent->counters.sessions_started++;
+	pst_session_log(s, PST_LOG_DEBUG, "session %llu: %s, pid %u, lane %d",
+			(unsigned long long)s->id, s->name, s->pid,
+			(int)s->lane);
+	welcome(s, f);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* How long the serving thread spins before it sleeps. */
+#include "guest-agent/serve/spin.h"
+
+#include "transport/util.h"
+
+/* Spins in vain before the window halves. */
+#define IN_VAIN 4U
+/* The floor, as a part of the maximum. */
+#define FLOOR 16U
+/* A sleep up to so many windows long was a loss: a wake-up costs about one
+ * window of the default length, and half of it comes after the work did. */
+#define SHORT_SLEEP 2U
+/* Tries in a row. One or two also succeed when the pauses of a client on
+ * another CPU are now longer, now shorter than the window. */
+#define TRIES 3U
+/* After a try that found nothing so many spins in vain go by. */
+#define SKIP 16U
+/* The client or this thread may be elsewhere after that. */
+#define REST_NS (100 * PST_NS_PER_MS)
+
+void pst_spin_init(struct pst_spin *s, uint64_t max_ns)
+{
+	*s = (struct pst_spin){.max_ns = max_ns, .now_ns = max_ns};
+}
+
+void pst_spin_moved(struct pst_spin *s)
+{
+	pst_spin_init(s, s->max_ns);
+}
+
+void pst_spin_found(struct pst_spin *s)
+{
+	s->in_vain = 0;
+	s->hindered = 0;
+}
+
+/* What a sleep without a spin before it tells. */
+static bool end_try(struct pst_spin *s, uint64_t now_ns, uint64_t slept_ns,
+		    bool woken)
+{
+	const bool hinders = woken && slept_ns < s->tried_ns;
+
+	s->now_ns = s->tried_ns;
+	s->tried_ns = 0;
+	if (!hinders) {
+		s->hindered = 0;
+		s->skip = SKIP;
+		return false;
+	}
+	if (++s->hindered < TRIES)
+		return false;
+	s->rest_until_ns = now_ns + REST_NS;
+	s->now_ns = 0;
+	return true;
+}
+
+/* One spin and one try more decide whether to go on resting. */
+static void end_rest(struct pst_spin *s)
+{
+	s->rest_until_ns = 0;
+	s->now_ns = s->max_ns;
+	s->hindered = TRIES - 1;
+}
+
+bool pst_spin_slept(struct pst_spin *s, uint64_t now_ns, uint64_t slept_ns,
+		    bool woken)
+{
+	if (!s->max_ns)
+		return false;
+	if (s->rest_until_ns) {
+		if (now_ns >= s->rest_until_ns)
+			end_rest(s);
+		return false;
+	}
+	if (s->tried_ns)
+		return end_try(s, now_ns, slept_ns, woken);
+	if (woken && slept_ns / SHORT_SLEEP <= s->max_ns) {
+		s->now_ns = s->max_ns;
+		s->in_vain = 0;
+		if (s->skip) {
+			s->skip--;
+			return false;
+		}
+		s->tried_ns = s->now_ns;
+		s->now_ns = 0;
+		return false;
+	}
+	if (++s->in_vain < IN_VAIN)
+		return false;
+	s->in_vain = 0;
+	s->now_ns /= 2;
+	if (s->now_ns < s->max_ns / FLOOR)
+		s->now_ns = s->max_ns / FLOOR;
+	return false;
+}
