@@ -302,8 +302,8 @@ static void on_lease(struct pst_session *s, const struct pst_frame *f,
 	if (now_ns >= settled_ns && s->n_held == 0 &&
 	    lease(s, f, l->size, true))
 		return;
-	/* Clients of the former epoch may still write (claim.h), or memory is
-	 * being scrubbed. */
+	/* Clients of the former epoch may still write (takeover.h), or memory
+	 * is being scrubbed. */
 	if (s->n_held == N_HELD) {
 		pst_session_fail(s, f, PST_WIRE_EBUSY,
 				 "%u leases wait already for the arena to "

@@ -8,7 +8,7 @@
 #define FUZZ_CALLER
 #include "tests/fuzz/client_sys.h"
 
-#include "host-client/call.h"
+#include "host-client/lib/call.h"
 #include "tests/fuzz/client_agent.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/st_file.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target: the header of .npy files; what is taken is a matrix, exactly. */
-#include "host-client/npy.h"
+#include "host-client/files/npy.h"
 #include "host-client/penstock.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/agent_proc.h"
 #include "tests/proc/write_old.h"
 #include "tests/unit/unit.h"

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/fake_agent.h"
 #include "tests/unit/unit.h"
 #include "transport/shm.h"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/agent_proc.h"
 #include "tests/unit/unit.h"
 #include "transport/half.h"

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/agent_proc.h"
 #include "tests/unit/unit.h"
 

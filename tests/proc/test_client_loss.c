@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/fake_agent.h"
 #include "tests/proc/write_old.h"
 #include "tests/unit/unit.h"

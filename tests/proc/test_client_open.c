@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/fake_agent.h"
 #include "tests/unit/unit.h"
 

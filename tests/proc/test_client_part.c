@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "host-client/conn.h"
-#include "host-client/part.h"
+#include "host-client/lib/conn.h"
+#include "host-client/lib/gemm/part.h"
 #include "tests/proc/fake_agent.h"
 #include "tests/unit/unit.h"
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/fake_agent.h"
 #include "tests/unit/unit.h"
 

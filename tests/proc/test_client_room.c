@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/agent_proc.h"
 #include "tests/unit/unit.h"
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "host-client/conn.h"
+#include "host-client/lib/conn.h"
 #include "tests/proc/agent_proc.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"

@@ -5,7 +5,7 @@
 
 #include <check.h>
 
-#include "host-client/demo.h"
+#include "host-client/cli/demo/demo.h"
 
 static inline void start_sleep(bool tied, struct pst_demo_proc *ret)
 {

@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "host-client/demo.h"
+#include "host-client/cli/demo/demo.h"
 #include "tests/unit/sleeper.h"
 #include "tests/unit/unit.h"
 

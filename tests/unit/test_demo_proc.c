@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host-client/demo.h"
+#include "host-client/cli/demo/demo.h"
 #include "tests/unit/sleeper.h"
 #include "tests/unit/unit.h"
 

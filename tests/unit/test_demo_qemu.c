@@ -2,7 +2,7 @@
 /* QEMU's command line for a region that is the guest's nvdimm. */
 #include <string.h>
 
-#include "host-client/demo.h"
+#include "host-client/cli/demo/demo.h"
 #include "tests/unit/unit.h"
 
 static const char *value_of(const struct pst_demo_argv *a, const char *option,

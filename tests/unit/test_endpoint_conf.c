@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "host-client/endpoint.h"
+#include "host-client/lib/endpoint.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 

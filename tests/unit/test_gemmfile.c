@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-client/gemmfile.h"
+#include "host-client/files/gemmfile.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "transport/util.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/heap.h"
+#include "host-client/lib/heap.h"
 #include "tests/unit/unit.h"
 #include "transport/wire.h"
 

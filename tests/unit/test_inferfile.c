@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "host-client/inferfile.h"
-#include "host-client/npyfile.h"
+#include "host-client/files/inferfile.h"
+#include "host-client/files/npyfile.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/npy.h"
+#include "host-client/files/npy.h"
 #include "host-client/penstock.h"
 #include "tests/unit/unit.h"
 

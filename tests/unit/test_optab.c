@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tags and generations of outstanding operations. */
 
-#include "host-client/optab.h"
+#include "host-client/lib/pending.h"
 #include "tests/unit/unit.h"
 
 static struct pst_optab t;

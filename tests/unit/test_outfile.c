@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "host-client/outfile.h"
+#include "host-client/files/outfile.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 

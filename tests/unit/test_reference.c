@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "host-client/reference.h"
+#include "host-client/files/reference.h"
 #include "tests/unit/unit.h"
 
 #define MAX 12000

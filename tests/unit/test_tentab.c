@@ -2,7 +2,7 @@
 /* The library's table of tensors: ids, sessions, what was freed. */
 #include <errno.h>
 
-#include "host-client/tentab.h"
+#include "host-client/lib/tensor_table.h"
 #include "tests/unit/unit.h"
 
 static struct pst_tentab t;

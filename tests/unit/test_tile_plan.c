@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/fastcopy.h"
-#include "host-client/tile_plan.h"
+#include "host-client/lib/gemm/fastcopy.h"
+#include "host-client/lib/gemm/foreign_plan.h"
 #include "tests/unit/unit.h"
 
 #define MIB (1ULL << 20)

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock bench: what the link gives, beside what the machine could. */
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "bench/plot.h"
+#include "host-client/cli/cmd_open.h"
+#include "host-client/files/outfile.h"
+#include "transport/util.h"
+
+#define DEFAULT_SECONDS 10
+#define MAX_SECONDS     3600
+
+enum {
+	OPT_JSON_FILE = PST_OPT_OWN,
+	OPT_CSV,
+	OPT_PLOT,
+	OPT_SECONDS,
+};
+
+static const struct {
+	const char *name;
+	int (*run)(struct pst_bench *b);
+} benches[] = {
+	{"latency", pst_bench_latency},
+	{"bandwidth", pst_bench_bandwidth},
+	{"gemm", pst_bench_gemm},
+	{"infer", pst_bench_infer},
+};
+
+struct job {
+	const char *what;
+	const char *json;
+	const char *plot;
+	bool csv;
+	uint64_t seconds;
+	bool terminal; /* progress is shown */
+};
+
+/* One line on a terminal that the next one replaces. */
+static void progress(void *arg, const char *text)
+{
+	const struct job *job = arg;
+
+	if (job->terminal)
+		fprintf(stderr, "\r\033[K%s", text);
+}
+
+static void end_progress(const struct job *job)
+{
+	if (job->terminal)
+		fputs("\r\033[K", stderr);
+}
+
+static bool is_wanted(const struct job *job, const char *name)
+{
+	return strcmp(job->what, "all") == 0 || strcmp(job->what, name) == 0;
+}
+
+static int measure(const struct pst_cmd_ctx *ctx, const struct job *job,
+		   struct pst_bench *b)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < PST_ARRAY_SIZE(benches); i++) {
+		if (!is_wanted(job, benches[i].name))
+			continue;
+		r = benches[i].run(b);
+		if (r == 0)
+			continue;
+		end_progress(job);
+		pst_cmd_fail(ctx, "%s: %s", benches[i].name, b->error);
+		return pst_cmd_exit_of(r);
+	}
+	end_progress(job);
+	return PST_EXIT_OK;
+}
+
+/* The whole result, in the file that was opened before. */
+static int write_json(const struct pst_cmd_ctx *ctx, const struct pst_bench *b,
+		      struct pst_outfile *out)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	json_t *o = pst_result_json(&b->result);
+	struct pst_error err = {0};
+	int r;
+
+	if (o)
+		text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII |
+					     JSON_REAL_PRECISION(9));
+	json_decref(o);
+	if (!text)
+		return pst_cmd_fail(ctx, "cannot make the JSON result");
+	r = pst_outfile_write(out, text, strlen(text), &err);
+	if (!r)
+		r = pst_outfile_write(out, "\n", 1, &err);
+	if (!r)
+		r = pst_outfile_commit(out, &err);
+	return r ? pst_cmd_fail(ctx, "%s", err.text) : PST_EXIT_OK;
+}
+
+static int report(const struct pst_cmd_ctx *ctx, const struct job *job,
+		  const struct pst_bench *b, struct pst_outfile *json)
+{
+	char text[PST_CMD_TEXT] = "";
+	int rc = PST_EXIT_OK, r;
+
+	if (job->csv)
+		pst_result_print_csv(&b->result, stdout);
+	else
+		pst_result_print(&b->result, stdout);
+	if (job->json)
+		rc = write_json(ctx, b, json);
+	if (!job->plot)
+		return rc;
+	r = pst_plot(&b->result, job->plot, text, sizeof(text));
+	/* The scripts are there, and this says how to go on. */
+	if (r == -ENOENT && text[0])
+		fprintf(stderr, "%s: %s\n", ctx->path, text);
+	else if (r < 0)
+		rc = pst_cmd_fail(ctx, "%s", text[0] ? text : pst_strerror(r));
+	return rc;
+}
+
+/* Opens what results go to first: nobody wants to learn of a wrong name after
+ * minutes. */
+static int open_outputs(const struct pst_cmd_ctx *ctx, const struct job *job,
+			struct pst_outfile *json)
+{
+	struct pst_error err = {0};
+	struct stat st;
+
+	if (job->plot && (stat(job->plot, &st) < 0 || !S_ISDIR(st.st_mode) ||
+			  access(job->plot, W_OK | X_OK) < 0))
+		return pst_cmd_fail(ctx, "--plot: %s is no folder to write to",
+				    job->plot);
+	if (job->json && pst_outfile_open(job->json, json, &err) < 0)
+		return pst_cmd_fail(ctx, "--json: %s", err.text);
+	return PST_EXIT_OK;
+}
+
+/* For the exit codes and sentences that all commands have. A private agent is
+ * not started twice for that: its sentences are the same. */
+static int try_endpoint(const struct pst_cmd_ctx *ctx)
+{
+	const char *endpoint = pst_cmd_endpoint(ctx);
+	struct pst *c;
+	int rc;
+
+	if (endpoint && strncmp(endpoint, "spawn:", 6) == 0)
+		return PST_EXIT_OK;
+	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (!rc)
+		pst_close(c);
+	return rc;
+}
+
+static int bench(const struct pst_cmd_ctx *ctx, struct job *job)
+{
+	struct pst_outfile json = {.fd = -1};
+	struct pst_bench b = {
+		.endpoint = pst_cmd_endpoint(ctx),
+		.budget_ns = job->seconds * PST_NS_PER_S,
+		.progress = progress,
+		.arg = job,
+	};
+	int rc, r;
+
+	rc = try_endpoint(ctx);
+	if (!rc)
+		rc = open_outputs(ctx, job, &json);
+	if (rc)
+		return rc;
+	r = pst_bench_open(&b);
+	if (r < 0) {
+		pst_cmd_fail(ctx, "%s", b.error);
+		rc = r == -EINVAL ? PST_EXIT_USAGE : pst_cmd_exit_of(r);
+	} else {
+		rc = measure(ctx, job, &b);
+	}
+	if (!rc)
+		rc = report(ctx, job, &b, &json);
+	pst_outfile_abandon(&json);
+	pst_bench_close(&b);
+	return rc;
+}
+
+static bool is_known(const char *what)
+{
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(benches); i++)
+		if (strcmp(what, benches[i].name) == 0)
+			return true;
+	return strcmp(what, "all") == 0;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct job job = {
+		.seconds = DEFAULT_SECONDS,
+		.terminal = isatty(STDERR_FILENO),
+	};
+	int opt;
+
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
+		if (opt == OPT_JSON_FILE)
+			job.json = optarg;
+		else if (opt == OPT_CSV)
+			job.csv = true;
+		else if (opt == OPT_PLOT)
+			job.plot = optarg;
+		else if (!pst_cmd_arg_u64(ctx, "--seconds", optarg, 1,
+					  MAX_SECONDS, &job.seconds))
+			return PST_EXIT_USAGE;
+	}
+	job.what = argv[optind];
+	if (!is_known(job.what))
+		return pst_cmd_usage(ctx, "there is no benchmark '%s'",
+				     job.what);
+	return bench(ctx, &job);
+}
+
+static const struct pst_cmd_opt opts[] = {
+	{OPT_JSON_FILE, "json", "FILE",
+	 "write all results to FILE as one JSON object"},
+	{OPT_CSV, "csv", NULL, "print CSV instead of a table"},
+	{OPT_PLOT, "plot", "DIR",
+	 "write plots to the folder DIR: gnuplot scripts, and\n"
+	 "SVGs made of them"},
+	{OPT_SECONDS, "seconds", "N",
+	 "time to measure, for each benchmark [10]"},
+	{0},
+};
+
+const struct pst_cmd pst_cmd_bench = {
+	.name = "bench",
+	.args = "latency|bandwidth|gemm|infer|all",
+	.summary = "Measure the link beside what the machine could do",
+	.help = "Round trips, bandwidth of the region, matrix products and a small "
+		"network,\neach at least five times, in turn with what the "
+		"machine itself takes for the\nsame: see penstock-bench(1).\n",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = 1,
+	.run = run,
+};

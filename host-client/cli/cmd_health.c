@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock health: whether the agent can be reached and is well. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "host-client/cli/cmd_open.h"
+
+/* Reports an agent that gives no answer; text is why. */
+static int unreachable(const struct pst_cmd_ctx *ctx, bool json, int rc,
+		       const char *text)
+{
+	pst_cmd_fail(ctx, "%s", text);
+	if (json && rc == PST_EXIT_UNREACHABLE)
+		pst_cmd_print_json(ctx, json_pack("{s:b, s:b, s:o}", "healthy",
+						  0, "reachable", 0, "reason",
+						  pst_cmd_text(text)));
+	return rc;
+}
+
+static int report(const struct pst_cmd_ctx *ctx, json_t *health, bool json)
+{
+	bool well = json_is_true(json_object_get(health, "healthy"));
+	int rc = PST_EXIT_OK;
+
+	if (json) {
+		json_object_set_new(health, "reachable", json_true());
+		rc = pst_cmd_print_json(ctx, json_incref(health));
+	} else {
+		pst_cmd_print_object(health);
+	}
+	if (rc)
+		return rc;
+	return well ? PST_EXIT_OK : PST_EXIT_FAILED;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	char text[PST_CMD_TEXT] = "";
+	char *answer = NULL;
+	bool json = false;
+	json_t *health;
+	struct pst *c;
+	int rc;
+
+	while (pst_cmd_getopt(ctx, argc, argv) != -1)
+		json = true;
+	rc = pst_cmd_connect(ctx, PST_OPEN_CONTROL_ONLY, &c, text,
+			     sizeof(text));
+	if (rc)
+		return unreachable(ctx, json, rc, text);
+	rc = pst_query(c, PST_QUERY_HEALTH, &answer);
+	if (rc < 0)
+		pst_last_error(c, text, sizeof(text));
+	pst_close(c);
+	if (rc < 0)
+		return unreachable(ctx, json,
+				   rc == -ETIMEDOUT || rc == -ECONNRESET
+					   ? PST_EXIT_UNREACHABLE
+					   : PST_EXIT_FAILED,
+				   *text ? text : pst_strerror(rc));
+	health = json_loads(answer, JSON_REJECT_DUPLICATES, NULL);
+	free(answer);
+	if (json_is_object(health))
+		rc = report(ctx, health, json);
+	else
+		rc = pst_cmd_fail(ctx, "the agent's answer is not a JSON "
+				       "object");
+	json_decref(health);
+	return rc;
+}
+
+static const struct pst_cmd_opt opts[] = {
+	PST_CMD_OPT_JSON,
+	{0},
+};
+
+const struct pst_cmd pst_cmd_health = {
+	.name = "health",
+	.args = "",
+	.summary = "Say whether the agent is well: exit 0, 1 degraded, 4 "
+		   "unreachable",
+	.opts = opts,
+	.run = run,
+};

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock model: load, list and unload. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "host-client/cli/cmd_open.h"
+#include "transport/util.h"
+
+#define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)
+
+enum { OPT_TIMEOUT = PST_OPT_OWN };
+
+/* ---- load ---- */
+
+static const char *dtype_name(uint32_t dtype)
+{
+	switch (dtype) {
+	case PST_F16:
+		return "f16";
+	case PST_BF16:
+		return "bf16";
+	default:
+		return "f32";
+	}
+}
+
+static int print_loaded(const struct pst_cmd_ctx *ctx,
+			const struct pst_model *m, bool json)
+{
+	if (json)
+		return pst_cmd_print_json(
+			ctx,
+			json_pack("{s:o, s:s, s:I, s:I, s:I, s:s, s:I, s:I}",
+				  "endpoint",
+				  pst_cmd_text(pst_cmd_endpoint(ctx)), "name",
+				  m->name, "inputs", (json_int_t)m->n_in,
+				  "outputs", (json_int_t)m->n_out, "layers",
+				  (json_int_t)m->n_layers, "dtype",
+				  dtype_name(m->dtype), "bytes",
+				  (json_int_t)m->bytes, "max_batch",
+				  (json_int_t)m->max_batch));
+	printf("loaded     %s: %u to %u elements, %u layers, %" PRIu64
+	       " bytes of %s\n",
+	       m->name, m->n_in, m->n_out, m->n_layers, m->bytes,
+	       dtype_name(m->dtype));
+	return PST_EXIT_OK;
+}
+
+static int run_load(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	uint64_t timeout_ns = DEFAULT_TIMEOUT_NS;
+	bool json = false;
+	struct pst_model m;
+	struct pst *c;
+	int opt, rc;
+
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
+		if (opt == PST_OPT_JSON)
+			json = true;
+		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,
+					       &timeout_ns))
+			return PST_EXIT_USAGE;
+	}
+	rc = pst_cmd_open(ctx, 0, &c);
+	if (rc)
+		return rc;
+	rc = pst_model_load(c, argv[optind], argv[optind + 1], timeout_ns, &m);
+	rc = rc < 0 ? pst_cmd_fail_named(ctx, c, rc)
+		    : print_loaded(ctx, &m, json);
+	pst_close(c);
+	return rc;
+}
+
+static const struct pst_cmd_opt load_opts[] = {
+	{OPT_TIMEOUT, "timeout", "TIME", "give up after TIME [10m]"},
+	PST_CMD_OPT_JSON,
+	{0},
+};
+
+static const struct pst_cmd load = {
+	.name = "load",
+	.args = "NAME FILE.safetensors",
+	.summary = "Load a model file into the agent",
+	.help = "The model stays until it is unloaded or the agent ends, and "
+		"every client\nof the agent may use it.\n",
+	.opts = load_opts,
+	.min_args = 2,
+	.max_args = 2,
+	.run = run_load,
+};
+
+/* ---- list ---- */
+
+/* Text of the agent's, which may not steer a terminal. */
+static void print_cell(const json_t *model, const char *key, int width)
+{
+	const json_t *v = json_object_get(model, key);
+	const char *s = json_string_value(v);
+	int n = 0;
+
+	if (json_is_integer(v))
+		n = printf("%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	for (; s && *s; s++, n++)
+		putchar(*s >= ' ' && *s <= '~' ? *s : '?');
+	printf("%*s", width > n ? width - n : 1, "");
+}
+
+static void print_list(const json_t *list)
+{
+	static const struct {
+		const char *title, *key;
+		int width;
+	} columns[] = {
+		{"NAME", "name", 28},      {"INPUTS", "inputs", 9},
+		{"OUTPUTS", "outputs", 9}, {"LAYERS", "layers", 8},
+		{"TYPE", "dtype", 6},
+	};
+	size_t i, j;
+
+	for (j = 0; j < PST_ARRAY_SIZE(columns); j++)
+		printf("%-*s", columns[j].width, columns[j].title);
+	puts("BYTES");
+	for (i = 0; i < json_array_size(list); i++) {
+		for (j = 0; j < PST_ARRAY_SIZE(columns); j++)
+			print_cell(json_array_get(list, i), columns[j].key,
+				   columns[j].width);
+		print_cell(json_array_get(list, i), "bytes", 0);
+		putchar('\n');
+	}
+}
+
+static int print_models(const struct pst_cmd_ctx *ctx, const char *text,
+			bool json)
+{
+	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	int rc = PST_EXIT_OK;
+
+	if (!json_is_array(json_object_get(root, "models")))
+		rc = pst_cmd_fail(ctx, "the agent's answer is no list of "
+				       "models");
+	else if (json)
+		rc = pst_cmd_print_json(ctx, json_incref(root));
+	else
+		print_list(json_object_get(root, "models"));
+	json_decref(root);
+	return rc;
+}
+
+static int run_list(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	bool json = false;
+	struct pst *c;
+	int rc;
+
+	while (pst_cmd_getopt(ctx, argc, argv) != -1)
+		json = true;
+	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (rc)
+		return rc;
+	rc = pst_model_list(c, &text);
+	rc = rc < 0 ? pst_cmd_fail_named(ctx, c, rc)
+		    : print_models(ctx, text, json);
+	pst_close(c);
+	return rc;
+}
+
+static const struct pst_cmd_opt list_opts[] = {
+	PST_CMD_OPT_JSON,
+	{0},
+};
+
+static const struct pst_cmd list = {
+	.name = "list",
+	.args = "",
+	.summary = "List the models that the agent has loaded",
+	.opts = list_opts,
+	.run = run_list,
+};
+
+/* ---- unload ---- */
+
+static int run_unload(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct pst *c;
+	int rc;
+
+	while (pst_cmd_getopt(ctx, argc, argv) != -1)
+		;
+	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (rc)
+		return rc;
+	rc = pst_model_unload(c, argv[optind]);
+	rc = rc < 0 ? pst_cmd_fail_named(ctx, c, rc) : PST_EXIT_OK;
+	pst_close(c);
+	return rc;
+}
+
+static const struct pst_cmd unload = {
+	.name = "unload",
+	.args = "NAME",
+	.summary = "End a model, whoever loaded it",
+	.min_args = 1,
+	.max_args = 1,
+	.run = run_unload,
+};
+
+static const struct pst_cmd *const commands[] = {
+	&load,
+	&list,
+	&unload,
+	NULL,
+};
+
+const struct pst_cmd pst_cmd_model = {
+	.name = "model",
+	.summary = "Load, list and unload models",
+	.sub = commands,
+};

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/* Starts the throw-away guest and waits until its agent answers. */
+#include <fcntl.h>
+#include <linux/vhost.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "host-client/cli/demo/demo.h"
+#include "transport/region.h"
+#include "transport/shm.h"
+#include "transport/wire.h"
+
+#define RAM_SIZE (512ULL << 20)
+/* More vCPUs make an emulated guest slower, and a demo needs no more. */
+#define MAX_CPUS 4
+/* A guest that runs writes its first byte within 0.5 s, emulated too. */
+#define LIFE_NS (3 * PST_NS_PER_S)
+/* How long a KVM guest that shows life may take before emulation is tried. */
+#define KVM_BOOT_NS    (20 * PST_NS_PER_S)
+#define VSOCK_START_NS (5 * PST_NS_PER_S)
+#define CONNECT_NS     (2 * PST_NS_PER_S)
+#define LOOK_NS        (50 * PST_NS_PER_MS)
+#define END_NS         (5 * PST_NS_PER_S)
+#define N_CIDS         64
+/* CIDs of demos: out of the way of those people write by hand. */
+#define FIRST_CID 0x10000U
+#define CID_MASK  0x0fffffffU
+
+/* What one attempt needs and leaves. */
+struct start {
+	struct pst_demo_state *s;
+	const struct pst_demo_vm_options *o;
+	struct pst_demo_vm *vm;
+	struct pst_error *err;
+	struct pst_demo_files files;
+	bool vhost;
+	uint32_t cid;
+};
+
+/* ---- vsock -------------------------------------------------------------- */
+
+/* Looks for a CID that no guest on this host has. Somebody may take it until
+ * QEMU does; then QEMU ends at once and the next attempt looks again. */
+static int find_cid(int vhost_fd, uint32_t *ret)
+{
+	uint64_t cid;
+	uint32_t r;
+	int i, rc;
+
+	rc = pst_random(&r, sizeof(r));
+	if (rc)
+		return rc;
+	for (i = 0; i < N_CIDS; i++) {
+		cid = FIRST_CID + ((r + (uint32_t)i) & CID_MASK);
+		if (ioctl(vhost_fd, VHOST_VSOCK_SET_GUEST_CID, &cid) == 0) {
+			*ret = (uint32_t)cid;
+			return 0;
+		}
+		if (errno != EADDRINUSE)
+			return -errno;
+	}
+	return -EADDRINUSE;
+}
+
+static int start_vsock_daemon(struct start *st)
+{
+	char control[PST_DEMO_PATH_MAX], uds[PST_DEMO_PATH_MAX];
+	char log[PST_DEMO_PATH_MAX];
+	char *argv[] = {
+		st->files.vsock,
+		(char *)"--guest-cid",
+		(char *)"3",
+		(char *)"--socket",
+		control,
+		(char *)"--uds-path",
+		uds,
+		NULL,
+	};
+	uint64_t deadline = pst_now_ns() + VSOCK_START_NS;
+	int rc;
+
+	pst_demo_state_path(st->s, "vhost.sock", control);
+	pst_demo_state_path(st->s, "vsock", uds);
+	pst_demo_state_path(st->s, "vsock.log", log);
+	unlink(control);
+	unlink(uds);
+	rc = pst_demo_proc_start(argv, log, !st->s->kept, &st->s->vsock,
+				 st->err);
+	if (rc == 0)
+		rc = pst_demo_state_write(st->s, st->err);
+	while (rc == 0 && access(control, F_OK)) {
+		if (pst_demo_proc_ended(&st->s->vsock))
+			return pst_error_set(st->err, -ECHILD,
+					     "%s ended at once",
+					     st->files.vsock);
+		if (pst_now_ns() > deadline)
+			return pst_error_set(st->err, -ETIMEDOUT,
+					     "%s makes no socket",
+					     st->files.vsock);
+		if (pst_demo_signals_sleep(LOOK_NS / 5))
+			return -ECANCELED;
+	}
+	return rc;
+}
+
+static int start_vsock(struct start *st)
+{
+	PST_CLEANUP_FD int fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+
+	st->vhost = fd >= 0 && find_cid(fd, &st->cid) == 0;
+	if (st->vhost)
+		return 0;
+	if (!st->files.vsock[0]) {
+		int rc = pst_demo_find_vsock(&st->files, st->err);
+
+		if (rc)
+			return rc;
+	}
+	return start_vsock_daemon(st);
+}
+
+/* Appends text to ret with everything escaped that ends a path in a URI. */
+static void append_escaped(char *ret, size_t size, const char *text)
+{
+	size_t n = strlen(ret);
+
+	for (; *text && n + 4 < size; text++) {
+		if (strchr("%?#&:", *text) || (unsigned char)*text <= ' ')
+			n += (size_t)snprintf(ret + n, size - n, "%%%02X",
+					      (unsigned char)*text);
+		else
+			ret[n++] = *text;
+	}
+	ret[n] = '\0';
+}
+
+static void make_endpoint(struct start *st)
+{
+	char path[PST_DEMO_PATH_MAX];
+	char *e = st->s->endpoint;
+	size_t size = sizeof(st->s->endpoint);
+
+	if (st->vhost) {
+		snprintf(e, size, "vsock://%u", st->cid);
+	} else {
+		strcpy(e, "vsock-uds://");
+		append_escaped(e, size,
+			       pst_demo_state_path(st->s, "vsock", path));
+	}
+	snprintf(e + strlen(e), size - strlen(e),
+		 ":%u?region=", PST_VSOCK_PORT);
+	if (st->vm->region.fd >= 0)
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d",
+			 (int)st->s->qemu.pid, st->vm->region.fd);
+	else
+		strcpy(path, st->vm->region.path);
+	append_escaped(e, size, path);
+}
+
+/* ---- QEMU --------------------------------------------------------------- */
+
+static int start_qemu(struct start *st, enum pst_demo_accel accel,
+		      const char *cpu)
+{
+	char log[PST_DEMO_PATH_MAX], serial[PST_DEMO_PATH_MAX];
+	struct pst_demo_qemu q = {
+		.program = st->files.qemu,
+		.accel = accel,
+		.cpu = cpu,
+		.cpus = st->vm->cpus,
+		.ram_size = RAM_SIZE,
+		.kernel = st->files.kernel,
+		.initrd = st->files.initrd,
+		.append = st->o->append,
+		.dir = st->s->dir,
+		.region_path = st->vm->region.path,
+		.region_size = st->o->region_size,
+		.via = st->o->via,
+		.vhost_vsock = st->vhost,
+		.cid = st->cid,
+		.debug_console = st->o->debug_console,
+	};
+	struct pst_demo_argv argv;
+	int rc;
+
+	pst_demo_state_path(st->s, "qemu.log", log);
+	unlink(pst_demo_state_path(st->s, "serial.log", serial));
+	unlink(log);
+	rc = pst_demo_qemu_argv(&q, &argv, st->err);
+	if (rc == 0 && st->vm->region.fd >= 0 &&
+	    fcntl(st->vm->region.fd, F_SETFD, 0))
+		rc = pst_error_set_errno(st->err, errno, "memfd");
+	if (rc == 0)
+		rc = pst_demo_proc_start(argv.v, log, !st->s->kept,
+					 &st->s->qemu, st->err);
+	pst_demo_argv_done(&argv);
+	if (rc)
+		return rc;
+	pst_demo_signals_watch(st->s->qemu.pid);
+	make_endpoint(st);
+	return pst_demo_state_write(st->s, st->err);
+}
+
+/* 0, or why there is no point in waiting any longer. */
+static int look(struct start *st, uint64_t deadline)
+{
+	if (pst_demo_signals_seen())
+		return -ECANCELED;
+	if (pst_demo_proc_ended(&st->s->qemu))
+		return pst_error_set(st->err, -ECHILD, "QEMU ended");
+	if (pst_now_ns() > deadline)
+		return -ETIMEDOUT;
+	return 0;
+}
+
+static int wait_life(struct start *st)
+{
+	uint64_t deadline = pst_now_ns() + LIFE_NS;
+	char path[PST_DEMO_PATH_MAX];
+	struct stat sb;
+	int rc = 0;
+
+	pst_demo_state_path(st->s, "serial.log", path);
+	while (rc == 0 && (stat(path, &sb) || sb.st_size == 0)) {
+		pst_demo_signals_sleep(LOOK_NS);
+		rc = look(st, deadline);
+	}
+	if (rc == -ETIMEDOUT)
+		pst_error_set(st->err, rc,
+			      "the guest gives no sign of life in %d s",
+			      (int)(LIFE_NS / PST_NS_PER_S));
+	return rc;
+}
+
+/*
+ * Waits for the agent's heartbeat in the region. Nothing is sent to the guest
+ * before it is there: vhost-device-vsock (0.3.0) hangs for good when the host
+ * connects before the guest has set up the device's queues.
+ */
+static int wait_heartbeat(struct start *st, uint64_t deadline)
+{
+	const struct pst_span span = {.off = 0, .size = PST_WIRE_CTL_SIZE};
+	const struct pst_wire_header *h;
+	struct pst_region_map map;
+	uint64_t first;
+	void *addr;
+	int rc;
+
+	rc = pst_region_map_open(st->vm->region.path, &map, st->err);
+	if (rc)
+		return rc;
+	rc = pst_region_map_span(&map, &span, NULL, &addr, st->err);
+	pst_region_map_close(&map);
+	if (rc)
+		return rc;
+	h = addr;
+	/* An attempt with KVM may have left one that stands still. */
+	first = pst_shm_load(&h->heartbeat.value);
+	while (rc == 0 && pst_shm_load(&h->heartbeat.value) == first) {
+		pst_demo_signals_sleep(LOOK_NS);
+		rc = look(st, deadline);
+	}
+	munmap(addr, PST_WIRE_CTL_SIZE);
+	if (rc == -ETIMEDOUT)
+		pst_error_set(st->err, rc,
+			      "the agent in the guest does not start in time");
+	return rc;
+}
+
+/* Errors that no waiting cures. */
+static bool is_final(int rc)
+{
+	return rc == -EINVAL || rc == -EACCES || rc == -EPERM ||
+	       rc == -EPROTONOSUPPORT || rc == -ENOMEM;
+}
+
+static int wait_hello(struct start *st, uint64_t deadline, struct pst **ret_c)
+{
+	struct pst_options o = {
+		.size = sizeof(o),
+		.timeout_ns = CONNECT_NS,
+		.name = "penstock demo",
+	};
+	char text[300];
+	int rc, open_rc;
+
+	for (;;) {
+		open_rc = pst_open(st->s->endpoint, &o, ret_c, text,
+				   sizeof(text));
+		if (open_rc == 0)
+			return 0;
+		rc = look(st, deadline);
+		if (rc == -ETIMEDOUT || (rc == 0 && is_final(open_rc)))
+			return pst_error_set(st->err, rc ? rc : open_rc,
+					     "the agent does not answer: %s",
+					     text);
+		if (rc)
+			return rc;
+		pst_demo_signals_sleep(LOOK_NS);
+	}
+}
+
+/* Ends what an attempt started. */
+static void end_attempt(struct start *st)
+{
+	pst_demo_signals_watch(0);
+	pst_demo_proc_end(&st->s->qemu, SIGKILL, END_NS);
+	pst_demo_proc_end(&st->s->vsock, SIGKILL, END_NS);
+}
+
+static int attempt(struct start *st, enum pst_demo_accel accel, const char *cpu,
+		   uint64_t boot_ns, struct pst **ret_c)
+{
+	uint64_t begin;
+	int rc;
+
+	rc = start_vsock(st);
+	begin = pst_now_ns();
+	if (rc == 0)
+		rc = start_qemu(st, accel, cpu);
+	if (rc == 0 && accel == PST_DEMO_KVM)
+		rc = wait_life(st);
+	if (rc == 0)
+		rc = wait_heartbeat(st, begin + boot_ns);
+	if (rc == 0)
+		rc = wait_hello(st, begin + boot_ns, ret_c);
+	if (rc)
+		return rc;
+	st->vm->accel = accel;
+	st->vm->boot_ns = pst_now_ns() - begin;
+	return 0;
+}
+
+/* KVM, in the ways that are worth trying. Returns as attempt(). */
+static int attempt_kvm(struct start *st, uint64_t boot_ns, struct pst **ret_c)
+{
+	/* Nested and para-virtual hosts often refuse one MSR of host's. */
+	static const char *const cpus[] = {"host",
+					   "host,arch-capabilities=off"};
+	int rc = -ECHILD;
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(cpus) && rc == -ECHILD; i++) {
+		if (i)
+			end_attempt(st);
+		rc = attempt(st, PST_DEMO_KVM, cpus[i], boot_ns, ret_c);
+	}
+	return rc;
+}
+
+static bool kvm_opens(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	pst_close_fd(fd);
+	return fd >= 0;
+}
+
+static int run_attempts(struct start *st, struct pst **ret_c)
+{
+	uint64_t boot_ns = st->o->boot_timeout_ns;
+	bool is_auto = st->o->accel == PST_DEMO_AUTO;
+	int rc;
+
+	if (st->o->accel == PST_DEMO_KVM)
+		return attempt_kvm(st, boot_ns, ret_c);
+	if (is_auto && kvm_opens()) {
+		rc = attempt_kvm(st,
+				 boot_ns < KVM_BOOT_NS ? boot_ns : KVM_BOOT_NS,
+				 ret_c);
+		if (rc != -ETIMEDOUT && rc != -ECHILD)
+			return rc;
+		fprintf(stderr,
+			"penstock demo: KVM opens here, but %s: using TCG "
+			"(emulation)\n",
+			st->err->text);
+		end_attempt(st);
+	} else if (is_auto) {
+		fprintf(stderr, "penstock demo: /dev/kvm does not open: using "
+				"TCG (emulation)\n");
+	}
+	return attempt(st, PST_DEMO_TCG, "max", boot_ns, ret_c);
+}
+
+int pst_demo_vm_start(struct pst_demo_state *s,
+		      const struct pst_demo_vm_options *o,
+		      struct pst_demo_vm *ret, struct pst **ret_c,
+		      struct pst_error *err)
+{
+	struct start st = {.s = s, .o = o, .vm = ret, .err = err};
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int rc;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->state = s;
+	ret->region.fd = -1;
+	ret->cpus = cpus < 1 ? 1 : cpus > MAX_CPUS ? MAX_CPUS : (uint32_t)cpus;
+	rc = pst_demo_find_image(&st.files, err);
+	if (rc == 0)
+		rc = pst_demo_find_qemu(&st.files, err);
+	if (rc == 0)
+		rc = pst_demo_region_make(s, o->region_size, &ret->region, err);
+	if (rc)
+		return rc;
+	if (ret->region.note[0])
+		fprintf(stderr, "penstock demo: %s\n", ret->region.note);
+	rc = run_attempts(&st, ret_c);
+	/* QEMU has its own copy, and the client has mapped it. */
+	pst_close_fd(ret->region.fd);
+	ret->region.fd = -1;
+	return rc;
+}
+
+static void tail_file(const char *path)
+{
+	char buf[2048];
+	PST_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat sb;
+	ssize_t n, i;
+
+	if (fd < 0 || fstat(fd, &sb) || sb.st_size == 0)
+		return;
+	n = pread(fd, buf, sizeof(buf),
+		  sb.st_size > (off_t)sizeof(buf)
+			  ? sb.st_size - (off_t)sizeof(buf)
+			  : 0);
+	fprintf(stderr, "---- the end of %s ----\n", path);
+	/* The guest's bytes shall not drive our terminal. */
+	for (i = 0; i < n; i++)
+		if (buf[i] == '\n' || buf[i] == '\t' ||
+		    (buf[i] >= ' ' && buf[i] < 127))
+			fputc(buf[i], stderr);
+	fputs("\n----\n", stderr);
+}
+
+void pst_demo_vm_tail(const struct pst_demo_state *s)
+{
+	char path[PST_DEMO_PATH_MAX];
+
+	tail_file(pst_demo_state_path(s, "serial.log", path));
+	tail_file(pst_demo_state_path(s, "qemu.log", path));
+	tail_file(pst_demo_state_path(s, "vsock.log", path));
+}

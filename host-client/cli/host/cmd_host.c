@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host: the group of what is done to the host itself. */
+#include "host-client/cli/cmd.h"
+
+extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_host_apply;
+extern const struct pst_cmd pst_cmd_host_check;
+extern const struct pst_cmd pst_cmd_host_plan;
+extern const struct pst_cmd pst_cmd_host_region_create;
+extern const struct pst_cmd pst_cmd_host_undo;
+extern const struct pst_cmd pst_cmd_host_verify;
+
+static const struct pst_cmd *const region_commands[] = {
+	&pst_cmd_host_region_create,
+	NULL,
+};
+
+static const struct pst_cmd region = {
+	.name = "region",
+	.summary = "Make the memory that host and guest share",
+	.sub = region_commands,
+};
+
+static const struct pst_cmd *const host_commands[] = {
+	&pst_cmd_host_check,
+	&pst_cmd_host_plan,
+	&pst_cmd_host_apply,
+	&pst_cmd_host_verify,
+	&pst_cmd_host_undo,
+	&region,
+	NULL,
+};
+
+const struct pst_cmd pst_cmd_host = {
+	.name = "host",
+	.summary = "Prepare this host",
+	.sub = host_commands,
+};

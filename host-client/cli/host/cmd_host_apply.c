@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host apply: writes what penstock host plan shows. */
+#include <string.h>
+
+#include "host-client/cli/host/host_plan.h"
+#include "kernel-params/edit/diff.h"
+
+extern const struct pst_cmd pst_cmd_host_apply;
+
+static const struct pst_cmd_opt opts[] = {
+	PST_HOST_PLAN_OPTS,
+	{PST_OPT_I_KNOW, "i-know", NULL, "take the host's own display too"},
+	PST_HOST_ROOT_OPT,
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+static int report(const struct pst_host_job *job, size_t changed)
+{
+	const struct pst_plan *p = job->plan;
+	json_t *o;
+	size_t i;
+
+	if (job->json) {
+		o = pst_host_job_json(job);
+		if (o && json_object_set_new(o, "changed",
+					     json_integer((json_int_t)changed)))
+			json_decref(o), o = NULL;
+		return pst_cmd_print_json(job->ctx, o);
+	}
+	for (i = 0; i < p->n_files; i++) {
+		const struct pst_plan_file *f = &p->file[i];
+
+		if (!pst_text_same(f->now, f->text))
+			printf("%s  %s\n",
+			       !f->now    ? "created"
+			       : !f->text ? "removed"
+					  : "changed",
+			       f->path);
+	}
+	for (i = 0; i < p->notes.n; i++)
+		printf("note: %s\n", p->notes.line[i]);
+	if (!changed)
+		puts("Every file is so already.");
+	pst_host_print_commands(&p->commands);
+	if (changed)
+		puts("penstock host verify looks whether it came to be; "
+		     "penstock host undo takes it back.");
+	return PST_EXIT_OK;
+}
+
+/* A system whose files are made elsewhere gets the text to paste there. */
+static int paste(const struct pst_host_job *job, const struct pst_error *err)
+{
+	const struct pst_plan *p = job->plan;
+	size_t i;
+
+	if (job->json)
+		(void)pst_cmd_print_json(job->ctx, pst_host_job_json(job));
+	for (i = 0; i < p->n_files && !job->json; i++)
+		if (p->file[i].target == PST_TARGET_NIXOS && p->file[i].text)
+			fputs(p->file[i].text, stdout);
+	if (!(p->targets & PST_TARGET_NIXOS) && !job->json)
+		(void)pst_host_print_diffs(p, stdout);
+	return pst_cmd_fail(job->ctx,
+			    "%s; nothing is changed: put what is printed above "
+			    "where this system's files are made",
+			    err->text);
+}
+
+static int apply(struct pst_host_job *job)
+{
+	const struct pst_plan *p = job->plan;
+	PST_CLEANUP_FREE char *request = NULL, *diff = NULL;
+	struct pst_journal_want *want = calloc(p->n_files + 1, sizeof(*want));
+	struct pst_error err = {0};
+	size_t changed = 0, i;
+	int rc = want ? pst_plan_request_format(p, &request) : -ENOMEM;
+
+	for (i = 0; rc == 0 && i < p->n_files; i++)
+		want[i] = (struct pst_journal_want){
+			.path = p->file[i].path,
+			.text = p->file[i].text,
+			.mode = p->file[i].mode,
+		};
+	/* A NixOS whose configuration is kept elsewhere. */
+	if (rc == 0 && p->targets & PST_TARGET_NIXOS &&
+	    !pst_root_exists(&job->root, "etc/nixos"))
+		rc = pst_error_set(&err, -EROFS, "there is no /etc/nixos");
+	if (rc == 0)
+		rc = pst_journal_apply(&job->journal, request, want, p->n_files,
+				       &changed, &diff, &err);
+	else if (!*err.text)
+		pst_error_set(&err, rc, "out of memory");
+	free(want);
+	if (rc == 0)
+		return report(job, changed);
+	if (diff)
+		fputs(diff, stdout);
+	if (rc == -EROFS)
+		return paste(job, &err);
+	return pst_cmd_fail(job->ctx, "%s", err.text);
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct pst_host_job job;
+	int rc = pst_host_job_options(&job, ctx, argc, argv);
+
+	if (rc != PST_EXIT_OK)
+		return rc;
+	rc = pst_host_job_open(&job, true, true);
+	if (rc == PST_EXIT_OK)
+		rc = apply(&job);
+	pst_host_job_close(&job);
+	return rc;
+}
+
+const struct pst_cmd pst_cmd_host_apply = {
+	.name = "apply",
+	.args = "",
+	.summary = "Change this host so that a card can be passed through",
+	.help = "Writes what penstock host plan shows, all or nothing, and "
+		"keeps the former bytes\nfor penstock host undo. Without "
+		"options it does what it did the last time: that\nends an "
+		"apply which was cut off. Runs no commands and does not "
+		"reboot.\n",
+	.opts = opts,
+	.run = run,
+};

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host check: what a host lacks before it can give a card away. */
+#include <string.h>
+
+#include "host-client/cli/cmd.h"
+#include "kernel-params/check/check.h"
+#include "transport/util.h"
+
+extern const struct pst_cmd pst_cmd_host_check;
+
+/* Examples, where nothing is said: too little for them is a warning. */
+#define DEFAULT_REGION    (4ULL << 30)
+#define DEFAULT_VM_MEMORY (16ULL << 30)
+
+enum {
+	OPT_GPU = PST_OPT_OWN,
+	OPT_REGION,
+	OPT_VM_MEMORY,
+	OPT_ROOT,
+};
+
+static const struct pst_cmd_opt opts[] = {
+	{OPT_GPU, "gpu", "ADDR",
+	 "card for the guest, such as 0000:01:00.0 [auto]"},
+	{OPT_REGION, "region", "S", "size of the region [4G]"},
+	{OPT_VM_MEMORY, "vm-memory", "S", "memory of the guest [16G]"},
+	{OPT_ROOT, "root", "DIR",
+	 "the root of a host, or a copy of another's /proc, /sys, /etc [/]"},
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+struct request {
+	struct pst_host_request host;
+	const char *root;
+	bool json;
+};
+
+static bool arg_gpu(const struct pst_cmd_ctx *ctx, struct request *r)
+{
+	struct pst_pci_addr a;
+
+	if (strcmp(optarg, "auto") != 0 && pst_pci_addr_parse(optarg, &a) < 0) {
+		pst_cmd_usage(ctx,
+			      "--gpu %s is neither auto nor an address "
+			      "like 0000:01:00.0",
+			      optarg);
+		return false;
+	}
+	r->host.gpu = optarg;
+	return true;
+}
+
+static bool arg_size(const struct pst_cmd_ctx *ctx, const char *what,
+		     struct request *r, uint64_t *ret)
+{
+	if (!pst_cmd_arg_size(ctx, what, optarg, ret))
+		return false;
+	if (!*ret) {
+		pst_cmd_usage(ctx, "%s has to be more than nothing", what);
+		return false;
+	}
+	r->host.sizes_given = true;
+	return true;
+}
+
+static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
+			 struct request *r)
+{
+	switch (opt) {
+	case OPT_GPU:
+		return arg_gpu(ctx, r);
+	case OPT_REGION:
+		return arg_size(ctx, "--region", r, &r->host.region);
+	case OPT_VM_MEMORY:
+		return arg_size(ctx, "--vm-memory", r, &r->host.vm_memory);
+	case OPT_ROOT:
+		r->root = optarg;
+		return true;
+	case PST_OPT_JSON:
+		r->json = true;
+		return true;
+	}
+	return false;
+}
+
+static int print_json(const struct pst_cmd_ctx *ctx,
+		      const struct pst_findings *fs)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < fs->n; i++) {
+		const struct pst_finding *f = &fs->f[i];
+		json_t *o = json_pack(
+			"{s:s, s:s, s:s, s:s, s:s}", "id", f->id, "status",
+			pst_finding_status_name(f->status), "seen", f->seen,
+			"why", f->why, "fix", f->fix);
+
+		if (json_array_append_new(list, o) < 0) {
+			json_decref(list);
+			return pst_cmd_print_json(ctx, NULL);
+		}
+	}
+	return pst_cmd_print_json(
+		ctx, json_pack("{s:i, s:o}", "schema", 1, "findings", list));
+}
+
+static void print_text(const struct pst_findings *fs)
+{
+	/* Green, yellow, red; on a terminal only. */
+	static const char *const colours[] = {"32", "33", "31"};
+	bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	size_t i;
+
+	for (i = 0; i < fs->n; i++) {
+		const struct pst_finding *f = &fs->f[i];
+		const char *name = pst_finding_status_name(f->status);
+
+		if (colour)
+			printf("\033[%sm%s\033[0m", colours[f->status], name);
+		else
+			printf("%s", name);
+		printf("  %-18s  %s. Why: %s.", f->id, f->seen, f->why);
+		if (*f->fix)
+			printf(" Fix: %s.", f->fix);
+		putchar('\n');
+	}
+	fflush(stdout);
+	fprintf(stderr, "%zu PASS, %zu WARN, %zu FAIL\n",
+		pst_findings_count(fs, PST_PASS),
+		pst_findings_count(fs, PST_WARN),
+		pst_findings_count(fs, PST_FAIL));
+}
+
+static int check(const struct pst_cmd_ctx *ctx, const struct request *r,
+		 const struct pst_root *root, struct pst_host *h)
+{
+	struct pst_findings *fs = calloc(1, sizeof(*fs));
+	struct pst_error err;
+	int rc = PST_EXIT_OK;
+
+	if (!fs)
+		return pst_cmd_fail(ctx, "out of memory");
+	if (pst_host_scan(root, &r->host, h, &err) < 0) {
+		free(fs);
+		return pst_cmd_fail(ctx, "%s: %s", r->root, err.text);
+	}
+	pst_checks_run(h, fs);
+	if (fs->no_memory)
+		rc = pst_cmd_fail(ctx, "out of memory");
+	else if (r->json)
+		rc = print_json(ctx, fs);
+	else
+		print_text(fs);
+	if (rc == PST_EXIT_OK && pst_findings_count(fs, PST_FAIL))
+		rc = PST_EXIT_FINDINGS;
+	pst_findings_done(fs);
+	pst_host_done(h);
+	free(fs);
+	return rc;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct request r = {
+		.host = {.region = DEFAULT_REGION,
+			 .vm_memory = DEFAULT_VM_MEMORY},
+		.root = "/",
+	};
+	struct pst_host *h;
+	struct pst_root root;
+	struct pst_error err;
+	int opt, rc;
+
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
+		if (!parse_option(ctx, opt, &r))
+			return PST_EXIT_USAGE;
+	if (pst_root_open(r.root, &root, &err) < 0)
+		return pst_cmd_fail(ctx, "%s", err.text);
+	h = calloc(1, sizeof(*h));
+	rc = h ? check(ctx, &r, &root, h) : pst_cmd_fail(ctx, "out of memory");
+	free(h);
+	pst_root_close(&root);
+	return rc;
+}
+
+const struct pst_cmd pst_cmd_host_check = {
+	.name = "check",
+	.args = "",
+	.summary = "Look whether this host can give a card to a guest",
+	.help = "One line a finding: PASS, WARN or FAIL, its name, what was "
+		"seen, why it matters, what\nto do. Nothing is changed. Of a "
+		"copied tree (--root) everything is read from files;\nwhat only "
+		"the running machine could tell is a WARN. penstock-host(8) "
+		"lists the names.\nExits 0 without a FAIL, 3 with one, 1 when "
+		"there is nothing to look at.\n",
+	.opts = opts,
+	.run = run,
+};

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host plan: what would change on this host, and nothing changes. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "host-client/cli/host/host_plan.h"
+
+extern const struct pst_cmd pst_cmd_host_plan;
+
+static const struct pst_cmd_opt opts[] = {
+	PST_HOST_PLAN_OPTS,
+	{PST_OPT_I_KNOW, "i-know", NULL, "take the host's own display too"},
+	PST_HOST_ROOT_OPT,
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+static void print_card(const struct pst_plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_fn; i++)
+		printf("%s  %04x:%04x  %-8s for vfio-pci%s%s%s\n",
+		       p->fn[i]->name, p->fn[i]->vendor, p->fn[i]->device,
+		       pst_pci_kind(p->fn[i]),
+		       *p->fn[i]->driver ? ", now " : "", p->fn[i]->driver,
+		       p->by_address ? ", by its address" : "");
+	if (!p->params.pool_pages)
+		return;
+	printf("%" PRIu64 " hugepages of 2 MiB", p->params.pool_pages);
+	if (p->params.pool_node >= 0)
+		printf(" on NUMA node %d, the card's", p->params.pool_node);
+	putchar('\n');
+}
+
+static int show(const struct pst_host_job *job)
+{
+	const struct pst_plan *p = job->plan;
+	size_t i;
+
+	if (job->json)
+		return pst_cmd_print_json(job->ctx, pst_host_job_json(job));
+	print_card(p);
+	for (i = 0; i < p->notes.n; i++)
+		printf("note: %s\n", p->notes.line[i]);
+	putchar('\n');
+	if (pst_host_print_diffs(p, stdout) < 0)
+		return pst_cmd_fail(job->ctx, "out of memory");
+	if (pst_plan_changes(p) == 0)
+		puts("Every file is so already.");
+	else
+		putchar('\n');
+	pst_host_print_commands(&p->commands);
+	return PST_EXIT_OK;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct pst_host_job job;
+	int rc = pst_host_job_options(&job, ctx, argc, argv);
+
+	if (rc != PST_EXIT_OK)
+		return rc;
+	rc = pst_host_job_open(&job, false, true);
+	if (rc == PST_EXIT_OK)
+		rc = show(&job);
+	pst_host_job_close(&job);
+	return rc;
+}
+
+const struct pst_cmd pst_cmd_host_plan = {
+	.name = "plan",
+	.args = "",
+	.summary = "Show what to change so that a card can be passed through",
+	.help = "Prints the difference that each file would get, as patch -p1 "
+		"takes it, and the\ncommands to run afterwards: kernel "
+		"parameters, modules in order, hugepages.\nChanges nothing. "
+		"penstock-host(8) has the details.\n",
+	.opts = opts,
+	.run = run,
+};

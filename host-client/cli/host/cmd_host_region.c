@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host region create: makes a region file, on hugepages by default. */
+#include <ctype.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "host-client/cli/cmd.h"
+#include "transport/region.h"
+#include "transport/util.h"
+
+extern const struct pst_cmd pst_cmd_host_region_create;
+
+/* Longest NAME; it is part of a file's and of a unit's name. */
+#define NAME_MAX_LEN 64
+
+enum {
+	OPT_SIZE = PST_OPT_OWN,
+	OPT_NODE,
+	OPT_GROUP,
+	OPT_MODE,
+	OPT_PATH,
+	OPT_REPLACE,
+	OPT_IF_MISSING,
+};
+
+static const struct pst_cmd_opt opts[] = {
+	{OPT_SIZE, "size", "S", "bytes, such as 512M or 4G; needed"},
+	{OPT_NODE, "node", "N",
+	 "NUMA node that the memory comes from; any: no matter [any]"},
+	{OPT_GROUP, "group", "G",
+	 "group that may use it, by name or number [the caller's]"},
+	{OPT_MODE, "mode", "MODE", "octal; never writable by all [0660]"},
+	{OPT_PATH, "path", "DIR",
+	 "directory [the first hugetlbfs mount with pages of 2 MiB]"},
+	{OPT_REPLACE, "replace", NULL,
+	 "replace a file of that name; whoever uses it keeps the old one"},
+	{OPT_IF_MISSING, "if-missing", NULL,
+	 "a region of that name and size is good already"},
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+struct request {
+	const char *name;
+	const char *dir; /* NULL: to be found */
+	struct pst_region_create create;
+	bool if_missing;
+	bool json;
+};
+
+static bool good_name(const char *name)
+{
+	const char *p;
+
+	if (!isalnum((unsigned char)name[0]) || strlen(name) > NAME_MAX_LEN)
+		return false;
+	for (p = name; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
+			return false;
+	return true;
+}
+
+static bool arg_mode(const struct pst_cmd_ctx *ctx, const char *text,
+		     mode_t *ret)
+{
+	unsigned int mode;
+	int used = 0;
+
+	if (strlen(text) > 4 || strspn(text, "01234567") != strlen(text) ||
+	    sscanf(text, "%o%n", &mode, &used) != 1 || mode > 0777) {
+		pst_cmd_usage(ctx, "--mode %s is not an octal mode like 0660",
+			      text);
+		return false;
+	}
+	*ret = mode;
+	return true;
+}
+
+static bool arg_node(const struct pst_cmd_ctx *ctx, const char *text, int *ret)
+{
+	uint64_t node;
+
+	if (strcmp(text, "any") == 0) {
+		*ret = -1;
+		return true;
+	}
+	if (!pst_cmd_arg_u64(ctx, "--node", text, 0, 1023, &node))
+		return false;
+	*ret = (int)node;
+	return true;
+}
+
+static bool arg_group(const struct pst_cmd_ctx *ctx, const char *text,
+		      gid_t *ret)
+{
+	struct group *g = getgrnam(text);
+	uint64_t gid;
+
+	if (g) {
+		*ret = g->gr_gid;
+		return true;
+	}
+	/* (gid_t)-1 means "unchanged". */
+	if (pst_parse_u64(text, 0, UINT32_MAX - 1, &gid) < 0) {
+		pst_cmd_usage(ctx, "there is no group %s", text);
+		return false;
+	}
+	*ret = (gid_t)gid;
+	return true;
+}
+
+static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
+			 struct request *r)
+{
+	struct pst_region_create *c = &r->create;
+
+	switch (opt) {
+	case OPT_SIZE:
+		return pst_cmd_arg_size(ctx, "--size", optarg, &c->file_size);
+	case OPT_NODE:
+		return arg_node(ctx, optarg, &c->node);
+	case OPT_GROUP:
+		return arg_group(ctx, optarg, &c->gid);
+	case OPT_MODE:
+		return arg_mode(ctx, optarg, &c->mode);
+	case OPT_PATH:
+		r->dir = optarg;
+		return true;
+	case OPT_REPLACE:
+		c->replace = true;
+		return true;
+	case OPT_IF_MISSING:
+		r->if_missing = true;
+		return true;
+	case PST_OPT_JSON:
+		r->json = true;
+		return true;
+	}
+	return false;
+}
+
+/* Mount point of a hugetlbfs with pages of 2 MiB, the first of the table. */
+static bool find_hugetlbfs(char *ret, size_t size)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	char line[4096];
+	struct mntent m;
+	struct statfs fs;
+	bool found = false;
+
+	if (!f)
+		return false;
+	while (!found && getmntent_r(f, &m, line, sizeof(line))) {
+		if (strcmp(m.mnt_type, "hugetlbfs") != 0 ||
+		    statfs(m.mnt_dir, &fs) < 0 ||
+		    fs.f_type != HUGETLBFS_MAGIC ||
+		    fs.f_bsize != (long)PST_WIRE_UNIT)
+			continue;
+		found = strlen(m.mnt_dir) < size;
+		if (found)
+			strcpy(ret, m.mnt_dir);
+	}
+	endmntent(f);
+	return found;
+}
+
+/* Whether path is such a region already: 0, 1 (is), or -errno with err. */
+static int already_there(const char *path, const struct request *r,
+			 uint8_t ret_uuid[16], struct pst_error *err)
+{
+	struct pst_region_map m;
+	int rc;
+
+	if (!r->if_missing)
+		return 0;
+	rc = pst_region_map_open(path, &m, err);
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	memcpy(ret_uuid, m.uuid, sizeof(m.uuid));
+	if (m.file_size == r->create.file_size)
+		rc = 1;
+	else
+		rc = pst_error_set(err, -EEXIST,
+				   "%s is a region of %" PRIu64 " MiB already",
+				   path, m.file_size >> 20);
+	pst_region_map_close(&m);
+	return rc;
+}
+
+static int report(const struct pst_cmd_ctx *ctx, const struct request *r,
+		  const char *path, const uint8_t uuid[16], bool created)
+{
+	struct statfs fs;
+	char text[37];
+	long page = 0;
+
+	if (statfs(path, &fs) == 0)
+		page = fs.f_bsize;
+	pst_uuid_format(uuid, text);
+	if (r->json)
+		return pst_cmd_print_json(
+			ctx,
+			json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "name",
+				  r->name, "path", path, "uuid", text, "size",
+				  (json_int_t)r->create.file_size, "page_size",
+				  (json_int_t)page, "created", created));
+	printf("%s  %" PRIu64 " MiB in pages of %ld KiB  %s%s\n", path,
+	       r->create.file_size >> 20, page >> 10, text,
+	       created ? "" : "  (was there)");
+	return PST_EXIT_OK;
+}
+
+static int create(const struct pst_cmd_ctx *ctx, const struct request *r)
+{
+	char dir[PATH_MAX], path[PATH_MAX + NAME_MAX_LEN + 16];
+	struct pst_error err;
+	uint8_t uuid[16];
+	int rc;
+
+	if (r->dir)
+		snprintf(dir, sizeof(dir), "%s", r->dir);
+	else if (!find_hugetlbfs(dir, sizeof(dir)))
+		return pst_cmd_fail(ctx,
+				    "no hugetlbfs with pages of 2 MiB is "
+				    "mounted: mount -t hugetlbfs -o "
+				    "pagesize=2M none /dev/hugepages, or name "
+				    "a directory with --path (/dev/shm does, "
+				    "more slowly)");
+	snprintf(path, sizeof(path), "%s/penstock-%s", dir, r->name);
+	rc = already_there(path, r, uuid, &err);
+	if (rc > 0)
+		return report(ctx, r, path, uuid, false);
+	if (rc == 0)
+		rc = pst_region_create_file(path, &r->create, uuid, &err);
+	if (rc == -EINVAL)
+		return pst_cmd_usage(ctx, "%s", err.text);
+	if (rc == -EEXIST && !r->if_missing)
+		return pst_cmd_fail(ctx, "%s; --replace replaces it", err.text);
+	if (rc < 0)
+		return pst_cmd_fail(ctx, "%s", err.text);
+	return report(ctx, r, path, uuid, true);
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct request r = {
+		.create = {.mode = 0660,
+			   .uid = (uid_t)-1,
+			   .gid = (gid_t)-1,
+			   .node = -1,
+			   .prefault = true},
+	};
+	uint64_t size;
+	int opt;
+
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
+		if (!parse_option(ctx, opt, &r))
+			return PST_EXIT_USAGE;
+	r.name = argv[optind];
+	size = r.create.file_size;
+	if (!good_name(r.name))
+		return pst_cmd_usage(ctx,
+				     "\"%s\" is no name: letters, digits, "
+				     "\"-\", \"_\" and \".\", at most %d",
+				     r.name, NAME_MAX_LEN);
+	if (!size)
+		return pst_cmd_usage(ctx, "--size is needed");
+	if (r.create.replace && r.if_missing)
+		return pst_cmd_usage(
+			ctx, "--replace and --if-missing exclude each other");
+	if (size & (size - 1))
+		fprintf(stderr,
+			"%s: an ivshmem device needs a power of two, other "
+			"uses do not mind\n",
+			ctx->path);
+	return create(ctx, &r);
+}
+
+const struct pst_cmd pst_cmd_host_region_create = {
+	.name = "create",
+	.args = "NAME --size S",
+	.summary = "Create a region, the memory that host and guest share",
+	.help = "Writes DIR/penstock-NAME: allocates all its pages, stamps it, "
+		"and gives it its name\nonly when it is whole. hugetlbfs is "
+		"empty after each boot: the unit\npenstock-region@NAME.service "
+		"creates the region before libvirtd starts, with SIZE,\nNODE, "
+		"GROUP and MODE from /etc/penstock/regions.d/NAME.conf.\n",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = 1,
+	.run = run,
+};

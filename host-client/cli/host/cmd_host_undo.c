@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host undo: gives the files their former bytes. */
+#include <string.h>
+
+#include "host-client/cli/host/host_plan.h"
+
+extern const struct pst_cmd pst_cmd_host_undo;
+
+static const struct pst_cmd_opt opts[] = {
+	{PST_OPT_KEEP_EDITED, "keep-edited", NULL,
+	 "leave files as they are that were edited since"},
+	PST_HOST_ROOT_OPT,
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+static int report(const struct pst_host_job *job, const struct pst_lines *files,
+		  const struct pst_lines *kept,
+		  const struct pst_lines *commands, size_t changed)
+{
+	size_t i;
+
+	if (job->json)
+		return pst_cmd_print_json(
+			job->ctx,
+			json_pack("{s:i, s:I, s:o, s:o, s:o}", "schema", 1,
+				  "changed", (json_int_t)changed, "files",
+				  pst_host_lines_json(files), "kept",
+				  pst_host_lines_json(kept), "commands",
+				  pst_host_lines_json(commands)));
+	for (i = 0; i < files->n; i++)
+		printf("restored  %s\n", files->line[i]);
+	for (i = 0; i < kept->n; i++)
+		printf("kept      %s\n", kept->line[i]);
+	if (!files->n && !kept->n)
+		puts("Nothing is applied here.");
+	for (i = 0; i < files->n; i++)
+		if (strcmp(files->line[i], "/etc/nixos/penstock.nix") == 0)
+			puts("note: take penstock.nix out of the imports of "
+			     "configuration.nix");
+	pst_host_print_commands(commands);
+	return PST_EXIT_OK;
+}
+
+static int undo(struct pst_host_job *job)
+{
+	struct pst_lines files = {0}, kept = {0}, commands = {0};
+	PST_CLEANUP_FREE char *diff = NULL;
+	struct pst_error err = {0};
+	size_t changed = 0, i;
+	int rc = pst_journal_undo(&job->journal, job->keep_edited, &changed,
+				  &diff, &err);
+
+	for (i = 0; rc == 0 && i < job->journal.n; i++) {
+		const struct pst_journal_entry *e = &job->journal.entry[i];
+
+		rc = pst_lines_add(e->left_alone ? &kept : &files, "%s",
+				   e->path);
+	}
+	if (rc == 0)
+		rc = pst_plan_commands(&job->root, pst_lines_list(&files),
+				       files.n, true, &commands);
+	if (rc == 0) {
+		rc = report(job, &files, &kept, &commands, changed);
+	} else {
+		if (diff)
+			fputs(diff, stdout);
+		rc = pst_cmd_fail(job->ctx, "%s",
+				  *err.text ? err.text : "out of memory");
+	}
+	pst_lines_done(&files);
+	pst_lines_done(&kept);
+	pst_lines_done(&commands);
+	return rc;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct pst_host_job job;
+	int rc = pst_host_job_options(&job, ctx, argc, argv);
+
+	if (rc != PST_EXIT_OK)
+		return rc;
+	rc = pst_host_job_open(&job, true, false);
+	if (rc == PST_EXIT_OK)
+		rc = undo(&job);
+	pst_host_job_close(&job);
+	return rc;
+}
+
+const struct pst_cmd pst_cmd_host_undo = {
+	.name = "undo",
+	.args = "",
+	.summary = "Take back what penstock host apply changed",
+	.help = "Every file gets the bytes back that it had before the first "
+		"apply. Where one was\nedited since, nothing is changed, and "
+		"the edits are shown; with\n--keep-edited such files stay as "
+		"they are.\n",
+	.opts = opts,
+	.run = run,
+};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock host verify: compares the plan with what the host has become. */
+#include <string.h>
+
+#include "host-client/cli/host/host_plan.h"
+
+extern const struct pst_cmd pst_cmd_host_verify;
+
+static const struct pst_cmd_opt opts[] = {
+	PST_HOST_PLAN_OPTS,
+	PST_HOST_ROOT_OPT,
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+static json_t *to_json(const struct pst_verdicts *v, bool good)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < v->n; i++)
+		if (json_array_append_new(
+			    list,
+			    json_pack(
+				    "{s:s, s:s, s:o}", "id", v->verdict[i].id,
+				    "status",
+				    v->verdict[i].good ? "OK" : "FAIL", "seen",
+				    pst_host_text_json(v->verdict[i].what)))) {
+			json_decref(list);
+			return NULL;
+		}
+	return json_pack("{s:i, s:b, s:o}", "schema", 1, "ok", good, "verdicts",
+			 list);
+}
+
+static int verify(const struct pst_host_job *job)
+{
+	struct pst_verdicts v;
+	struct pst_error err = {0};
+	bool good = true;
+	size_t i;
+	int rc = pst_plan_verify(job->plan, &job->journal, &v, &err);
+
+	if (rc < 0)
+		return pst_cmd_fail(job->ctx, "%s", err.text);
+	for (i = 0; i < v.n; i++) {
+		good &= v.verdict[i].good;
+		if (!job->json)
+			printf("%-4s  %-9s  %s\n",
+			       v.verdict[i].good ? "OK" : "FAIL",
+			       v.verdict[i].id, v.verdict[i].what);
+	}
+	rc = PST_EXIT_OK;
+	if (job->json)
+		rc = pst_cmd_print_json(job->ctx, to_json(&v, good));
+	pst_verdicts_done(&v);
+	return rc == PST_EXIT_OK && !good ? PST_EXIT_FINDINGS : rc;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct pst_host_job job;
+	int rc = pst_host_job_options(&job, ctx, argc, argv);
+
+	if (rc != PST_EXIT_OK)
+		return rc;
+	job.request.look_only = true;
+	rc = pst_host_job_open(&job, false, true);
+	if (rc == PST_EXIT_OK)
+		rc = verify(&job);
+	pst_host_job_close(&job);
+	return rc;
+}
+
+const struct pst_cmd pst_cmd_host_verify = {
+	.name = "verify",
+	.args = "",
+	.summary = "Look whether what was applied came to be",
+	.help = "To be run after the reboot: compares files, command line, "
+		"drivers, hugepages and\nmodules with what penstock host apply "
+		"wanted, or with what the options say. One\nline each; exit 3 "
+		"where something differs.\n",
+	.opts = opts,
+	.run = run,
+};

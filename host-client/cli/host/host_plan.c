@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* What penstock host plan, apply, verify and undo share: options, opening, and
+ * how a plan is shown. */
+#include "host-client/cli/host/host_plan.h"
+
+#include <string.h>
+
+#include "kernel-params/edit/diff.h"
+
+static bool take_option(struct pst_host_job *job, int opt)
+{
+	struct pst_plan_request *r = &job->request;
+	struct pst_pci_addr addr;
+
+	job->has_request |= opt < PST_OPT_I_KNOW && opt != PST_OPT_JSON;
+	switch (opt) {
+	case PST_OPT_GPU:
+		r->gpu = optarg;
+		if (strcmp(optarg, "auto") == 0 ||
+		    pst_pci_addr_parse(optarg, &addr) == 0)
+			return true;
+		pst_cmd_usage(job->ctx,
+			      "--gpu %s is neither auto nor a PCI address like "
+			      "0000:01:00.0",
+			      optarg);
+		return false;
+	case PST_OPT_REGION:
+		return pst_cmd_arg_size(job->ctx, "--region", optarg,
+					&r->region);
+	case PST_OPT_VM_MEMORY:
+		return pst_cmd_arg_size(job->ctx, "--vm-memory", optarg,
+					&r->vm_memory);
+	case PST_OPT_ISOLATE:
+		r->isolate_cpus = optarg;
+		return true;
+	case PST_OPT_FOR:
+		if (pst_targets_parse(optarg, &r->targets) == 0)
+			return true;
+		pst_cmd_usage(job->ctx, "--for: '%s' is not known", optarg);
+		return false;
+	case PST_OPT_I_KNOW:
+		r->i_know = true;
+		return true;
+	case PST_OPT_KEEP_EDITED:
+		job->keep_edited = true;
+		return true;
+	case PST_OPT_ROOT:
+		job->root_dir = optarg;
+		return true;
+	case PST_OPT_JSON:
+		job->json = true;
+		return true;
+	}
+	return false;
+}
+
+int pst_host_job_options(struct pst_host_job *job,
+			 const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	int opt;
+
+	*job = (struct pst_host_job){
+		.ctx = ctx,
+		.root_dir = "/",
+		.root.fd = -1,
+		.journal.lock = -1,
+	};
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
+		if (!take_option(job, opt))
+			return PST_EXIT_USAGE;
+	return PST_EXIT_OK;
+}
+
+/* Without options, the request is that of the last apply. */
+static int recall(struct pst_host_job *job)
+{
+	bool i_know = job->request.i_know;
+
+	if (job->has_request || !*job->journal.request)
+		return 0;
+	if (pst_plan_request_parse(job->journal.request, &job->request,
+				   &job->text) < 0)
+		return -EPROTO;
+	job->request.i_know |= i_know;
+	return 0;
+}
+
+int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
+{
+	struct pst_error err = {0};
+	bool look_only = job->request.look_only;
+	int rc = pst_root_open(job->root_dir, &job->root, &err);
+
+	if (rc == 0)
+		rc = pst_journal_open(&job->root, write, &job->journal, &err);
+	if (rc < 0 && write && (rc == -EROFS || rc == -EACCES))
+		return pst_cmd_fail(job->ctx, "%s; nothing is changed%s",
+				    err.text,
+				    rc == -EACCES ? ": run it as root"
+				    : plan ? ". penstock host plan shows "
+					     "what to paste"
+					   : "");
+	if (rc == 0 && plan) {
+		rc = recall(job);
+		job->request.look_only = look_only;
+		if (rc < 0)
+			pst_error_set(&err, rc,
+				      "the last apply's request cannot be "
+				      "read: give the options again");
+	}
+	if (rc == 0 && plan) {
+		job->plan = calloc(1, sizeof(*job->plan));
+		rc = job->plan ? pst_plan_make(job->plan, &job->journal,
+					       &job->request, &err)
+			       : pst_error_set(&err, -ENOMEM, "out of memory");
+		if (rc < 0) {
+			free(job->plan);
+			job->plan = NULL;
+		}
+	}
+	return rc < 0 ? pst_cmd_fail(job->ctx, "%s", err.text) : PST_EXIT_OK;
+}
+
+void pst_host_job_close(struct pst_host_job *job)
+{
+	if (job->plan)
+		pst_plan_done(job->plan);
+	free(job->plan);
+	pst_journal_close(&job->journal);
+	free(job->text);
+	pst_root_close(&job->root);
+}
+
+/* ---- How a plan is shown --------------------------------------------------
+ */
+
+json_t *pst_host_text_json(const char *text)
+{
+	static const char unknown[] = "\xef\xbf\xbd";
+	PST_CLEANUP_FREE char *clean = NULL;
+	json_t *ret = text ? json_string(text) : json_null();
+	char *to;
+	size_t n;
+
+	if (ret)
+		return ret;
+	clean = to = malloc(strlen(text) * strlen(unknown) + 1);
+	for (; clean && *text; text += n) {
+		/* A character is what jansson takes of one to four bytes. */
+		json_t *one = NULL;
+
+		for (n = 1; n <= 4 && !one && memchr(text, '\0', n) == NULL;
+		     n++)
+			one = json_stringn(text, n);
+		json_decref(one);
+		n = one ? n - 1 : 1;
+		to = mempcpy(to, one ? text : unknown,
+			     one ? n : strlen(unknown));
+	}
+	if (clean)
+		*to = '\0';
+	return clean ? json_string(clean) : NULL;
+}
+
+json_t *pst_host_lines_json(const struct pst_lines *lines)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; list && i < lines->n; i++)
+		if (json_array_append_new(list,
+					  pst_host_text_json(lines->line[i]))) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+static json_t *file_json(const struct pst_plan_file *f)
+{
+	PST_CLEANUP_FREE char *diff = NULL;
+	const char *action = "edit";
+	char mode[16];
+
+	if (pst_diff_unified(f->path, f->now, f->text, &diff) < 0)
+		return NULL;
+	if (pst_text_same(f->now, f->text))
+		action = "none";
+	else if (!f->now)
+		action = "create";
+	else if (!f->text)
+		action = "remove";
+	snprintf(mode, sizeof(mode), "%04o", f->mode);
+	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}", "path",
+			 pst_host_text_json(f->path), "for",
+			 pst_target_name(f->target), "action", action, "mode",
+			 mode, "text", pst_host_text_json(f->text), "diff",
+			 pst_host_text_json(diff));
+}
+
+json_t *pst_host_job_json(const struct pst_host_job *job)
+{
+	const struct pst_plan *p = job->plan;
+	json_t *files = json_array(), *words = json_array();
+	char pool[PST_PARAMS_POOL_LEN];
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < p->n_files; i++)
+		rc |= json_array_append_new(files, file_json(&p->file[i]));
+	for (i = 0; i < p->params.n; i++)
+		/* "amd_iommu=" only says what must not be there. */
+		if (p->params.word[i][strlen(p->params.word[i]) - 1] != '=')
+			rc |= json_array_append_new(
+				words, json_string(p->params.word[i]));
+	pst_params_pool_text(&p->params, pool);
+	if (*pool && p->pool_by_cmdline)
+		rc |= json_array_append_new(words, json_string(pool));
+	if (rc) {
+		json_decref(files);
+		json_decref(words);
+		return NULL;
+	}
+	return json_pack("{s:i, s:s, s:o, s:b, s:I, s:i, s:o, s:o, s:o, s:o}",
+			 "schema", 1, "gpu", p->gpu->name, "functions",
+			 pst_host_lines_json(&p->addresses), "by_address",
+			 p->by_address, "hugepages",
+			 (json_int_t)p->params.pool_pages, "node",
+			 p->params.pool_node, "parameters", words, "files",
+			 files, "commands", pst_host_lines_json(&p->commands),
+			 "notes", pst_host_lines_json(&p->notes));
+}
+
+void pst_host_print_commands(const struct pst_lines *commands)
+{
+	size_t i;
+
+	if (commands->n)
+		puts("Then run:");
+	for (i = 0; i < commands->n; i++)
+		printf("    %s\n", commands->line[i]);
+}
+
+int pst_host_print_diffs(const struct pst_plan *plan, FILE *to)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n_files; i++) {
+		const struct pst_plan_file *f = &plan->file[i];
+		PST_CLEANUP_FREE char *diff = NULL;
+
+		if (pst_diff_unified(f->path, f->now, f->text, &diff) < 0)
+			return -ENOMEM;
+		fputs(diff, to);
+	}
+	return 0;
+}

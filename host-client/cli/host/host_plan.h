@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* What penstock host plan, apply, verify and undo share. */
+#ifndef PST_HOST_CLIENT_CLI_HOST_HOST_PLAN_H
+#define PST_HOST_CLIENT_CLI_HOST_HOST_PLAN_H
+
+#include "host-client/cli/cmd.h"
+#include "kernel-params/plan/plan.h"
+
+enum {
+	PST_OPT_GPU = PST_OPT_OWN,
+	PST_OPT_REGION,
+	PST_OPT_VM_MEMORY,
+	PST_OPT_ISOLATE,
+	PST_OPT_FOR,
+	PST_OPT_I_KNOW,
+	PST_OPT_ROOT,
+	PST_OPT_KEEP_EDITED,
+};
+
+/* The options of a request, for a command's table. */
+#define PST_HOST_PLAN_OPTS                                                     \
+	{PST_OPT_GPU, "gpu", "ADDR",                                           \
+	 "PCI address of the card, or auto [auto]"},                           \
+		{PST_OPT_REGION, "region", "S",                                \
+		 "hugepages for a region of that size, such as 4G [0]"},       \
+		{PST_OPT_VM_MEMORY, "vm-memory", "S",                          \
+		 "hugepages for a VM's memory, such as 16G [0]"},              \
+		{PST_OPT_ISOLATE, "isolate-cpus", "LIST",                      \
+		 "keep the host's tasks off these CPUs, such as 2-5,8"},       \
+	{                                                                      \
+		PST_OPT_FOR, "for", "LIST",                                    \
+			"only these, with commas: grub, systemd-boot, "        \
+			"modprobe,\nmkinitcpio, dracut, initramfs-tools, "     \
+			"sysctl, tmpfiles,\nudev, nixos; auto: what the host " \
+			"has [auto]"                                           \
+	}
+#define PST_HOST_ROOT_OPT                                                      \
+	{                                                                      \
+		PST_OPT_ROOT, "root", "DIR",                                   \
+			"the host's files are below DIR [/]"                   \
+	}
+
+/* One run of such a command. */
+struct pst_host_job {
+	const struct pst_cmd_ctx *ctx;
+	const char *root_dir;
+	struct pst_plan_request request;
+	bool has_request; /* an option gave a part of it */
+	bool json;
+	bool keep_edited; /* of undo */
+	struct pst_root root;
+	struct pst_journal journal;
+	char *text;            /* of the journal's request */
+	struct pst_plan *plan; /* NULL: none yet */
+};
+
+/* Reads the options. Returns PST_EXIT_OK or PST_EXIT_USAGE. */
+int pst_host_job_options(struct pst_host_job *job,
+			 const struct pst_cmd_ctx *ctx, int argc, char **argv);
+
+/*
+ * Opens root and journal (write: to change it), and plans if plan is true: what
+ * the options say, or without any what the last apply did. Prints failures.
+ * Returns PST_EXIT_OK or PST_EXIT_FAILED; the job is always to be ended.
+ */
+int pst_host_job_open(struct pst_host_job *job, bool write, bool plan);
+void pst_host_job_close(struct pst_host_job *job);
+
+/* {"files": [...], "commands": [...], "notes": [...], ...} of the plan, to be
+ * completed. NULL: out of memory. */
+json_t *pst_host_job_json(const struct pst_host_job *job);
+
+/* A text (NULL: null) as JSON, bytes that are no UTF-8 as U+FFFD: files may be
+ * in any encoding. NULL: out of memory. */
+json_t *pst_host_text_json(const char *text);
+
+/* A list of lines as JSON. NULL: out of memory. */
+json_t *pst_host_lines_json(const struct pst_lines *lines);
+
+/* "Then run:" and the commands, if there are any. */
+void pst_host_print_commands(const struct pst_lines *commands);
+
+/* The differences of all files that change. 0 or -ENOMEM. */
+int pst_host_print_diffs(const struct pst_plan *plan, FILE *to);
+
+#endif

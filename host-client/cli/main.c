@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The penstock command: its table, and the start of the program. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host-client/cli/cmd.h"
+
+extern const struct pst_cmd pst_cmd_bench;
+extern const struct pst_cmd pst_cmd_completion;
+extern const struct pst_cmd pst_cmd_demo;
+extern const struct pst_cmd pst_cmd_gemm;
+extern const struct pst_cmd pst_cmd_health;
+extern const struct pst_cmd pst_cmd_help;
+extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_infer;
+extern const struct pst_cmd pst_cmd_info;
+extern const struct pst_cmd pst_cmd_model;
+extern const struct pst_cmd pst_cmd_ping;
+extern const struct pst_cmd pst_cmd_vm;
+
+/* In the order in which help shows them; one a line, as they come and go. */
+/* clang-format off */
+static const struct pst_cmd *const commands[] = {
+	&pst_cmd_ping,
+	&pst_cmd_info,
+	&pst_cmd_health,
+	&pst_cmd_gemm,
+	&pst_cmd_model,
+	&pst_cmd_infer,
+	&pst_cmd_bench,
+	&pst_cmd_host,
+	&pst_cmd_vm,
+	&pst_cmd_demo,
+	&pst_cmd_completion,
+	&pst_cmd_help,
+	NULL,
+};
+/* clang-format on */
+
+const struct pst_cmd pst_cmd_root = {
+	.name = "penstock",
+	.summary = "Matrix products in a virtual machine's GPU, through memory "
+		   "that both share",
+	.sub = commands,
+};
+
+/*
+ * In a build tree spawn: shall start the agent that was built with this
+ * program, not one that is installed.
+ */
+static void find_built_agent(void)
+{
+	static const char beside[] = "/../guest-agent/penstock-agent";
+	char path[PATH_MAX + sizeof(beside)];
+	char *slash;
+	ssize_t n;
+
+	if (getenv("PENSTOCK_AGENT"))
+		return;
+	n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	if (n <= 0)
+		return;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash)
+		return;
+	strcpy(slash, beside);
+	if (access(path, X_OK) == 0)
+		setenv("PENSTOCK_AGENT", path, 1);
+}
+
+int main(int argc, char **argv)
+{
+	int rc;
+
+	find_built_agent();
+	rc = pst_cmd_main(&pst_cmd_root, argc, argv);
+	/* A full disk behind a redirection must not look like success. */
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("penstock: standard output");
+		if (rc == PST_EXIT_OK)
+			rc = PST_EXIT_FAILED;
+	}
+	return rc;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock vm: the group of what defines and runs a guest. */
+#include "host-client/cli/cmd.h"
+
+extern const struct pst_cmd pst_cmd_vm;
+extern const struct pst_cmd pst_cmd_vm_autostart;
+extern const struct pst_cmd pst_cmd_vm_console;
+extern const struct pst_cmd pst_cmd_vm_define;
+extern const struct pst_cmd pst_cmd_vm_list;
+extern const struct pst_cmd pst_cmd_vm_patch;
+extern const struct pst_cmd pst_cmd_vm_start;
+extern const struct pst_cmd pst_cmd_vm_status;
+extern const struct pst_cmd pst_cmd_vm_stop;
+extern const struct pst_cmd pst_cmd_vm_undefine;
+extern const struct pst_cmd pst_cmd_vm_xml;
+
+/* In the order in which help shows them. */
+/* clang-format off */
+static const struct pst_cmd *const commands[] = {
+	&pst_cmd_vm_xml,
+	&pst_cmd_vm_define,
+	&pst_cmd_vm_patch,
+	&pst_cmd_vm_start,
+	&pst_cmd_vm_stop,
+	&pst_cmd_vm_status,
+	&pst_cmd_vm_autostart,
+	&pst_cmd_vm_undefine,
+	&pst_cmd_vm_console,
+	&pst_cmd_vm_list,
+	NULL,
+};
+/* clang-format on */
+
+const struct pst_cmd pst_cmd_vm = {
+	.name = "vm",
+	.summary = "Define and run the virtual machine that has the card",
+	.sub = commands,
+};

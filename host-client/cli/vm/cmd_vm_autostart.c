@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock vm autostart: whether libvirtd starts a domain by itself. */
+#include <string.h>
+
+#include "host-client/cli/vm/cmd_vm.h"
+
+extern const struct pst_cmd pst_cmd_vm_autostart;
+
+static int autostart(const struct pst_cmd_ctx *ctx,
+		     const struct pst_vm_api *api, struct pst_virt *virt,
+		     const char *name, const char *set)
+{
+	struct pst_error err;
+	bool on = false;
+	int rc = 0;
+
+	if (set)
+		rc = api->virt_set_autostart(virt, name, strcmp(set, "on") == 0,
+					     &err);
+	if (rc == 0)
+		rc = api->virt_get_autostart(virt, name, &on, &err);
+	if (rc)
+		return pst_cmd_fail(ctx, "%s", err.text);
+	printf("%s: autostart %s\n", name, on ? "on" : "off");
+	return PST_EXIT_OK;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	const struct pst_vm_api *api;
+	struct pst_virt *virt;
+	const char *uri = NULL, *set;
+	int rc;
+
+	while (pst_cmd_getopt(ctx, argc, argv) != -1)
+		uri = optarg;
+	set = argc - optind > 1 ? argv[optind + 1] : NULL;
+	if (set && strcmp(set, "on") != 0 && strcmp(set, "off") != 0)
+		return pst_cmd_usage(ctx, "\"%s\" is neither on nor off", set);
+	rc = pst_cmd_vm_connect(ctx, uri, &api, &virt);
+	if (rc)
+		return rc;
+	rc = autostart(ctx, api, virt, argv[optind], set);
+	api->virt_close(virt);
+	return rc;
+}
+
+static const struct pst_cmd_opt opts[] = {
+	PST_CMD_VM_OPT_URI,
+	{0, NULL, NULL, NULL},
+};
+
+const struct pst_cmd pst_cmd_vm_autostart = {
+	.name = "autostart",
+	.args = "NAME [on|off]",
+	.summary = "Say or set whether a domain starts with the host",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = 2,
+	.run = run,
+};

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock vm start: the region if it is missing, then the domain. */
+#include <string.h>
+
+#include "host-client/cli/vm/cmd_vm.h"
+#include "host-client/cli/vm/cmd_vm_agent.h"
+#include "host-client/cli/vm/cmd_vm_files.h"
+#include "libvirt-xml/hint.h"
+
+extern const struct pst_cmd pst_cmd_vm_start;
+
+enum { OPT_WAIT = PST_OPT_OWN, OPT_TIMEOUT };
+
+#define DEFAULT_TIMEOUT_NS (120 * PST_NS_PER_S)
+/* Of one attempt to reach the agent; libvirt's events wait meanwhile. */
+#define ASK_NS (2 * PST_NS_PER_S)
+
+struct start {
+	const struct pst_cmd_ctx *ctx;
+	const struct pst_vm_api *api;
+	struct pst_virt *virt;
+	struct pst_vm_info info;
+	struct pst_vm_pulse pulse;
+	bool wait, json;
+	uint64_t timeout_ns;
+	bool created;
+	bool answered;
+	json_t *health;
+	struct pst_error why; /* the agent's last refusal */
+};
+
+/* Called by the wait for the domain's end: true when the agent answers. */
+static bool agent_answers(void *arg)
+{
+	struct start *s = arg;
+
+	if (s->pulse.ctl && !pst_vm_pulse_beats(&s->pulse)) {
+		pst_error_set(&s->why, -EAGAIN,
+			      "its heartbeat in the region does not begin");
+		return false;
+	}
+	s->answered = pst_vm_agent_health(s->info.endpoint, ASK_NS, &s->health,
+					  &s->why) == 0;
+	return s->answered;
+}
+
+static int wait_agent(struct start *s)
+{
+	struct pst_error err;
+	int rc;
+
+	rc = s->api->virt_wait_off(s->virt, s->info.name, s->timeout_ns,
+				   agent_answers, s, &err);
+	if (rc == -ECANCELED)
+		return PST_EXIT_OK;
+	if (rc == 0)
+		return pst_cmd_fail(s->ctx,
+				    "%s ended before its agent answered: %s",
+				    s->info.name, s->why.text);
+	if (rc != -ETIMEDOUT) {
+		pst_cmd_fail(s->ctx, "%s", err.text);
+		return pst_cmd_vm_exit(rc);
+	}
+	pst_cmd_fail(s->ctx,
+		     "%s runs, but its agent does not answer within %llu s: "
+		     "%s",
+		     s->info.name,
+		     (unsigned long long)(s->timeout_ns / PST_NS_PER_S),
+		     s->why.code ? s->why.text : "no reason");
+	return PST_EXIT_UNREACHABLE;
+}
+
+static int report(struct start *s, uint64_t begin)
+{
+	double seconds = (double)(pst_now_ns() - begin) / PST_NS_PER_S;
+
+	if (s->json)
+		return pst_cmd_print_json(
+			s->ctx,
+			json_pack("{s:s, s:b, s:b, s:O?, s:f}", "name",
+				  s->info.name, "region_created", s->created,
+				  "agent_answers", s->answered, "health",
+				  s->health, "seconds", seconds));
+	if (s->created)
+		printf("made the region %s\n", s->info.region.path);
+	if (s->answered)
+		printf("%s runs, its agent answers after %.1f s\n",
+		       s->info.name, seconds);
+	else
+		printf("%s runs\n", s->info.name);
+	return PST_EXIT_OK;
+}
+
+static int fail_start(const struct start *s, const struct pst_error *err)
+{
+	const char *hint = pst_vm_hint(err->text);
+
+	pst_cmd_fail(s->ctx, "%s", err->text);
+	if (hint)
+		fprintf(stderr, "%s: hint: %s\n", s->ctx->path, hint);
+	return PST_EXIT_FAILED;
+}
+
+static int start(struct start *s, const char *name)
+{
+	uint64_t begin = pst_now_ns();
+	enum pst_virt_state state;
+	struct pst_error err;
+	int rc;
+
+	rc = s->api->virt_state(s->virt, name, &state, &err);
+	if (rc == 0)
+		rc = s->api->virt_info(s->virt, name, state != PST_VIRT_OFF,
+				       &s->info, &err);
+	if (rc == 0 && !s->info.ours)
+		rc = pst_error_set(&err, -EPERM,
+				   "domain \"%s\" is not Penstock's: virsh "
+				   "start %s, or penstock vm patch",
+				   name, name);
+	if (rc == 0)
+		rc = pst_vm_files_make_region(&s->info.region, &s->created,
+					      &err);
+	if (rc)
+		return pst_cmd_fail(s->ctx, "%s", err.text);
+	/* Before the start: the first beat is one that it has not yet. */
+	if (s->wait && pst_vm_pulse_open(s->info.region.path, &s->pulse, &err))
+		return pst_cmd_fail(s->ctx, "%s", err.text);
+	rc = s->api->virt_start(s->virt, name, &err);
+	if (rc == -EALREADY && s->wait)
+		rc = 0;
+	if (rc)
+		return fail_start(s, &err);
+	if (pst_vm_files_regroup(&s->info.region, &err) < 0)
+		fprintf(stderr, "%s: note: %s\n", s->ctx->path, err.text);
+	rc = s->wait ? wait_agent(s) : PST_EXIT_OK;
+	return rc ? rc : report(s, begin);
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	PST_CLEANUP_FREE struct start *s = calloc(1, sizeof(*s));
+	const char *uri = NULL;
+	int opt, rc;
+
+	if (!s)
+		return pst_cmd_fail(ctx, "out of memory");
+	s->ctx = ctx;
+	s->timeout_ns = DEFAULT_TIMEOUT_NS;
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
+		if (opt == OPT_WAIT)
+			s->wait = true;
+		else if (opt == PST_OPT_JSON)
+			s->json = true;
+		else if (opt == PST_OPT_VM_URI)
+			uri = optarg;
+		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,
+					       &s->timeout_ns))
+			return PST_EXIT_USAGE;
+	}
+	if (!pst_cmd_vm_is_local(ctx, uri))
+		return PST_EXIT_USAGE;
+	rc = pst_cmd_vm_connect(ctx, uri, &s->api, &s->virt);
+	if (rc)
+		return rc;
+	rc = start(s, argv[optind]);
+	pst_vm_pulse_close(&s->pulse);
+	json_decref(s->health);
+	s->api->virt_close(s->virt);
+	return rc;
+}
+
+static const struct pst_cmd_opt opts[] = {
+	{OPT_WAIT, "wait", NULL, "until the agent in it answers"},
+	{OPT_TIMEOUT, "timeout", "T", "with --wait: at most that long [2m]"},
+	PST_CMD_VM_OPT_URI,
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+const struct pst_cmd pst_cmd_vm_start = {
+	.name = "start",
+	.args = "NAME",
+	.summary = "Start a domain, making its region if need be",
+	.help = "Exits 4 when --wait saw no answer in time; the domain runs on "
+		"then.\n",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = 1,
+	.run = run,
+};

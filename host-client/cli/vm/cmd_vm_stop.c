@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock vm stop: asks the guest to end, and may end it. */
+#include <string.h>
+
+#include "host-client/cli/vm/cmd_vm.h"
+
+extern const struct pst_cmd pst_cmd_vm_stop;
+
+enum { OPT_FORCE = PST_OPT_OWN, OPT_TIMEOUT };
+
+#define DEFAULT_TIMEOUT_NS (60 * PST_NS_PER_S)
+/* QEMU's end after it was killed. */
+#define DESTROY_NS (30 * PST_NS_PER_S)
+
+struct stop {
+	const struct pst_cmd_ctx *ctx;
+	const struct pst_vm_api *api;
+	struct pst_virt *virt;
+	const char *name;
+	uint64_t timeout_ns;
+	bool force, json;
+};
+
+static int report(const struct stop *s, const char *how, const char *words,
+		  uint64_t begin)
+{
+	double seconds = (double)(pst_now_ns() - begin) / PST_NS_PER_S;
+
+	if (s->json)
+		return pst_cmd_print_json(
+			s->ctx, json_pack("{s:s, s:s, s:f}", "name", s->name,
+					  "how", how, "seconds", seconds));
+	printf("%s %s\n", s->name, words);
+	return PST_EXIT_OK;
+}
+
+/* words: why, in the past tense. */
+static int destroy(const struct stop *s, const char *words, uint64_t begin)
+{
+	struct pst_error err;
+	int rc;
+
+	rc = s->api->virt_destroy(s->virt, s->name, &err);
+	/* It may have ended just now. */
+	if (rc == -EALREADY)
+		rc = 0;
+	if (rc == 0)
+		rc = s->api->virt_wait_off(s->virt, s->name, DESTROY_NS, NULL,
+					   NULL, &err);
+	if (rc)
+		return pst_cmd_fail(s->ctx, "%s", err.text);
+	return report(s, "destroyed", words, begin);
+}
+
+static int stop(const struct stop *s)
+{
+	enum pst_virt_how how = PST_VIRT_BY_ACPI;
+	uint64_t begin = pst_now_ns();
+	struct pst_error err;
+	int rc;
+
+	rc = s->api->virt_shutdown(s->virt, s->name, &how, &err);
+	if (rc == -EALREADY)
+		return report(s, "was off", "does not run", begin);
+	if (rc && rc != -ECONNREFUSED && s->force) {
+		/* A guest that is paused hears nothing. */
+		fprintf(stderr, "%s: %s\n", s->ctx->path, err.text);
+		return destroy(s, "could not be asked, and was destroyed",
+			       begin);
+	}
+	if (rc) {
+		pst_cmd_fail(s->ctx, "%s", err.text);
+		return pst_cmd_vm_exit(rc);
+	}
+	fprintf(stderr, "%s: asked by %s, waiting up to %llu s\n", s->ctx->path,
+		how == PST_VIRT_BY_AGENT ? "the guest agent"
+					 : "the ACPI power button",
+		(unsigned long long)(s->timeout_ns / PST_NS_PER_S));
+	rc = s->api->virt_wait_off(s->virt, s->name, s->timeout_ns, NULL, NULL,
+				   &err);
+	if (rc == 0)
+		return report(s,
+			      how == PST_VIRT_BY_AGENT ? "guest agent" : "acpi",
+			      "has ended", begin);
+	if (rc == -ETIMEDOUT && s->force)
+		return destroy(
+			s, "did not end by itself in time, and was destroyed",
+			begin);
+	pst_cmd_fail(s->ctx, "%s%s", err.text,
+		     rc == -ETIMEDOUT ? " and runs on; --force destroys it then"
+				      : "");
+	return pst_cmd_vm_exit(rc);
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct stop s = {.ctx = ctx, .timeout_ns = DEFAULT_TIMEOUT_NS};
+	const char *uri = NULL;
+	int opt, rc;
+
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
+		if (opt == OPT_FORCE)
+			s.force = true;
+		else if (opt == PST_OPT_JSON)
+			s.json = true;
+		else if (opt == PST_OPT_VM_URI)
+			uri = optarg;
+		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,
+					       &s.timeout_ns))
+			return PST_EXIT_USAGE;
+	}
+	s.name = argv[optind];
+	rc = pst_cmd_vm_connect(ctx, uri, &s.api, &s.virt);
+	if (rc)
+		return rc;
+	rc = stop(&s);
+	s.api->virt_close(s.virt);
+	return rc;
+}
+
+static const struct pst_cmd_opt opts[] = {
+	{OPT_TIMEOUT, "timeout", "T", "wait that long for its end [60s]"},
+	{OPT_FORCE, "force", NULL, "then destroy it, as pulling the plug does"},
+	PST_CMD_VM_OPT_URI,
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
+const struct pst_cmd pst_cmd_vm_stop = {
+	.name = "stop",
+	.args = "NAME",
+	.summary = "Ask a domain to shut down, and wait for it",
+	.help = "By its guest agent (qemu-guest-agent) when that is connected, "
+		"else by the ACPI power\nbutton; it says which.\n",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = 1,
+	.run = run,
+};

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* penstock vm undefine: takes back what define did. */
+#include <string.h>
+
+#include "host-client/cli/vm/cmd_vm.h"
+#include "host-client/cli/vm/cmd_vm_files.h"
+
+extern const struct pst_cmd pst_cmd_vm_undefine;
+
+enum { OPT_CONF_DIR = PST_OPT_OWN, OPT_KEEP_NVRAM, OPT_KEEP_REGION };
+
+struct undefine {
+	const struct pst_cmd_ctx *ctx;
+	const char *name;
+	const char *dir;
+	bool keep_nvram, keep_region;
+	bool failed;
+};
+
+static void remove_conf(struct undefine *u, const char *sub)
+{
+	struct pst_error err;
+	int rc = pst_vm_files_remove(u->dir, sub, u->name, &err);
+
+	if (rc > 0)
+		fprintf(stderr,
+			"%s: note: %s/%s/%s.conf is not Penstock's and stays\n",
+			u->ctx->path, u->dir, sub, u->name);
+	if (rc < 0) {
+		u->failed = true;
+		pst_cmd_fail(u->ctx, "%s", err.text);
+	}
+}
+
+/* Of the domain, or of one that virsh undefined before: of its files. */
+static int undefine(struct undefine *u, const struct pst_vm_api *api,
+		    struct pst_virt *virt)
+{
+	PST_CLEANUP_FREE struct pst_vm_info *info = calloc(1, sizeof(*info));
+	struct pst_error err;
+	bool gone = false;
+	int rc;
+
+	if (!info)
+		return pst_cmd_fail(u->ctx, "out of memory");
+	rc = api->virt_info(virt, u->name, false, info, &err);
+	if (rc == 0 || info->ours)
+		rc = api->virt_undefine(virt, u->name, !u->keep_nvram, &err);
+	else if (rc == -ENOENT)
+		gone = pst_vm_files_left(u->dir, u->name, info->region.path) >
+		       0;
+	if (rc && !gone)
+		return pst_cmd_fail(u->ctx, "%s", err.text);
+	if (pst_vm_files_systemctl(u->dir, "disable", u->name, &err) < 0)
+		fprintf(stderr, "%s: note: %s\n", u->ctx->path, err.text);
+	remove_conf(u, "regions.d");
+	remove_conf(u, "endpoints.d");
+	if (!u->keep_region && info->region.path[0] &&
+	    pst_vm_files_remove_region(info->region.path, &err) < 0) {
+		u->failed = true;
+		pst_cmd_fail(u->ctx, "%s", err.text);
+	}
+	if (u->failed)
+		return PST_EXIT_FAILED;
+	printf(gone ? "there is no domain %s, and its files are removed\n"
+		    : "%s is undefined\n",
+	       u->name);
+	return PST_EXIT_OK;
+}
+
+static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct undefine u = {.ctx = ctx, .dir = PST_VM_CONF_DIR};
+	const struct pst_vm_api *api;
+	struct pst_virt *virt;
+	const char *uri = NULL;
+	int opt, rc;
+
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
+		if (opt == OPT_CONF_DIR)
+			u.dir = optarg;
+		else if (opt == OPT_KEEP_NVRAM)
+			u.keep_nvram = true;
+		else if (opt == OPT_KEEP_REGION)
+			u.keep_region = true;
+		else
+			uri = optarg;
+	}
+	if (!pst_cmd_vm_is_local(ctx, uri))
+		return PST_EXIT_USAGE;
+	u.name = argv[optind];
+	rc = pst_cmd_vm_connect(ctx, uri, &api, &virt);
+	if (rc)
+		return rc;
+	rc = undefine(&u, api, virt);
+	api->virt_close(virt);
+	return rc;
+}
+
+static const struct pst_cmd_opt opts[] = {
+	{OPT_KEEP_NVRAM, "keep-nvram", NULL, "keep its firmware's variables"},
+	{OPT_KEEP_REGION, "keep-region", NULL, "keep the region's file"},
+	{OPT_CONF_DIR, "conf-dir", "DIR",
+	 "where define wrote its files [/etc/penstock]"},
+	PST_CMD_VM_OPT_URI,
+	{0, NULL, NULL, NULL},
+};
+
+const struct pst_cmd pst_cmd_vm_undefine = {
+	.name = "undefine",
+	.args = "NAME",
+	.summary = "Take back what define did; the disk stays",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = 1,
+	.run = run,
+};

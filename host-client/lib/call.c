@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations: descriptors from arguments, submission, synchronous calls. */
+#include "host-client/lib/call.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "host-client/lib/gemm/foreign.h"
+#include "host-client/lib/gemm/memo.h"
+
+int pst_call_operand(struct pst *c, struct pst_call *call,
+		     enum pst_operand_slot slot, const char *what,
+		     const void *ptr, uint64_t *ret_off, struct pst_error *err)
+{
+	struct pst_block *b;
+	int r = pst_buffer_find(c, what, ptr, 0, &b, err);
+
+	if (r < 0)
+		return r;
+	call->blocks[slot] = b;
+	*ret_off = b->extent->off +
+		   (uint64_t)((const uint8_t *)ptr - b->extent->addr);
+	return 0;
+}
+
+int pst_call_tensor(struct pst *c, struct pst_call *call,
+		    enum pst_operand_slot slot, const char *what, uint64_t id,
+		    uint64_t *ret_handle, struct pst_error *err)
+{
+	struct pst_tentry *e;
+	int r;
+
+	if (!id)
+		return 0;
+	r = pst_tensor_lookup(c, what, id, &e, err);
+	if (r < 0)
+		return r;
+	call->tensors[slot] = pst_tentab_place(&c->tensors, e) + 1;
+	*ret_handle = e->handle;
+	return 0;
+}
+
+/* Whether an operand's span ends within its buffer. */
+static int operand_fits(const char *what, const struct pst_block *b,
+			const struct pst_operand *span, struct pst_error *err)
+{
+	uint64_t at;
+
+	if (span->size == 0 || !b)
+		return 0;
+	at = span->off - b->extent->off - b->off;
+	if (span->size > b->size - at)
+		return pst_error_set(
+			err, -EFAULT,
+			"%s has %llu bytes, its buffer ends after %llu", what,
+			(unsigned long long)span->size,
+			(unsigned long long)(b->size - at));
+	return 0;
+}
+
+/* pst_op_check() asks for extents; buffers, which are smaller, are checked
+ * right after it. */
+static bool holds_any(void *arg, const struct pst_span *span)
+{
+	return true;
+}
+
+struct lookup {
+	const struct pst_tentab *tensors;
+	const struct pst_call *call;
+};
+
+/* The tensor that one of the call's operands has, by the agent's handle. Its
+ * entry stands for its memory: only compared with others. */
+static int find_tensor(void *arg, uint64_t handle, void **ret_mem,
+		       uint64_t *ret_size)
+{
+	const struct lookup *l = arg;
+	struct pst_tentry *e;
+	int i;
+
+	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
+		if (!l->call->tensors[i])
+			continue;
+		e = &l->tensors->entry[l->call->tensors[i] - 1];
+		if (e->handle != handle)
+			continue;
+		*ret_mem = e;
+		*ret_size = e->size;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* INFER's sizes were taken from the model; that it is still there, and of
+ * these sizes, the agent knows. */
+static int any_model(void *arg, uint64_t handle, struct pst_op_model *ret)
+{
+	const struct lookup *l = arg;
+
+	*ret = (struct pst_op_model){
+		.n_in = l->call->sqe.k,
+		.n_out = l->call->sqe.n,
+		.max_batch = UINT32_MAX,
+	};
+	return 0;
+}
+
+/* What an operand is called. */
+static const char *operand_name(const struct pst_call *call,
+				enum pst_operand_slot slot)
+{
+	static const char *const gemm[] = {"a", "b", "c", "bias"};
+
+	if (call->sqe.op == PST_WIRE_OP_GEMM ||
+	    call->sqe.op == PST_WIRE_OP_GEMM_STRIDED_BATCHED)
+		return gemm[slot];
+	if (call->sqe.op == PST_WIRE_OP_COPY)
+		return slot == PST_SLOT_A ? "the source" : "the destination";
+	if (call->sqe.op == PST_WIRE_OP_INFER)
+		return slot == PST_SLOT_A ? "the input" : "the output";
+	return "the span";
+}
+
+int pst_call_check(struct pst *c, const struct pst_call *call,
+		   struct pst_op *ret, struct pst_error *err)
+{
+	struct lookup lookup = {&c->tensors, call};
+	const struct pst_op_env env = {
+		.limits = &c->welcome.limits,
+		.holds = holds_any,
+		.tensor = find_tensor,
+		.model = any_model,
+		.arg = &lookup,
+	};
+	const struct pst_operand *operands[PST_RECORD_BLOCKS] = {
+		&ret->a, &ret->b, &ret->c, &ret->bias};
+	int i, r = pst_op_check(&call->sqe, &env, ret, err);
+
+	for (i = 0; i < PST_RECORD_BLOCKS && !r; i++)
+		r = operand_fits(operand_name(call, i), call->blocks[i],
+				 operands[i], err);
+	return r;
+}
+
+static uint64_t double_bits(double d)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &d, sizeof(bits));
+	return bits;
+}
+
+static uint32_t natural_dtype_c(uint32_t dtype)
+{
+	return dtype == PST_I8 ? PST_I32 : dtype;
+}
+
+static void gemm_sqe(const struct pst_gemm *g, struct pst_wire_sqe *s)
+{
+	const uint32_t batch = g->batch ? g->batch : 1;
+	const bool bias = g->bias || g->bias_tensor;
+
+	*s = (struct pst_wire_sqe){
+		.op = batch > 1 ? PST_WIRE_OP_GEMM_STRIDED_BATCHED
+				: PST_WIRE_OP_GEMM,
+		.order = (uint8_t)g->order,
+		.trans = (uint8_t)((g->transa ? PST_WIRE_TRANSA : 0) |
+				   (g->transb ? PST_WIRE_TRANSB : 0)),
+		.flags = (uint8_t)((g->a_tensor ? PST_WIRE_A_TENSOR : 0) |
+				   (g->b_tensor ? PST_WIRE_B_TENSOR : 0) |
+				   (g->c_tensor ? PST_WIRE_C_TENSOR : 0) |
+				   (g->bias_tensor ? PST_WIRE_BIAS_TENSOR : 0)),
+		.dtype = (uint8_t)g->dtype,
+		.dtype_c = (uint8_t)(g->dtype_c ? g->dtype_c
+						: natural_dtype_c(g->dtype)),
+		.compute = (uint8_t)g->compute,
+		.epilogue =
+			(uint8_t)(g->act | (bias ? PST_WIRE_EPILOGUE_BIAS : 0)),
+		.m = g->m,
+		.n = g->n,
+		.k = g->k,
+		.batch = batch,
+		.lda = g->lda,
+		.ldb = g->ldb,
+		.ldc = g->ldc,
+		.alpha = double_bits(g->alpha),
+		.beta = double_bits(g->beta),
+		.stride_a = batch > 1 ? g->stride_a : 0,
+		.stride_b = batch > 1 ? g->stride_b : 0,
+		.stride_c = batch > 1 ? g->stride_c : 0,
+	};
+}
+
+/* Fields that would not survive the descriptor's narrower ones. */
+static int check_gemm_enums(const struct pst_gemm *g, struct pst_error *err)
+{
+	if (g->dtype > UINT8_MAX || g->dtype_c > UINT8_MAX ||
+	    g->order > PST_COL_MAJOR)
+		return pst_error_set(err, -EINVAL,
+				     "dtype %u, %u or order %u is unknown",
+				     g->dtype, g->dtype_c, g->order);
+	if (g->compute > PST_COMPUTE_FAST_F16 || g->act > PST_ACT_GELU_ERF)
+		return pst_error_set(err, -EINVAL,
+				     "compute mode %u or activation %u is "
+				     "unknown",
+				     g->compute, g->act);
+	if ((g->a && g->a_tensor) || (g->b && g->b_tensor) ||
+	    (g->c && g->c_tensor) || (g->bias && g->bias_tensor))
+		return pst_error_set(err, -EINVAL,
+				     "an operand is both a pointer and a "
+				     "tensor");
+	return 0;
+}
+
+/* Operands that are tensors; those not read are looked up all the same, so
+ * that no handle of a lost session gets to the agent. */
+static int gemm_tensors(struct pst *c, const struct pst_gemm *g,
+			struct pst_call *call, struct pst_error *err)
+{
+	struct pst_wire_sqe *s = &call->sqe;
+	int r;
+
+	if ((r = pst_call_tensor(c, call, PST_SLOT_A, "a", g->a_tensor,
+				 &s->off_a, err)) < 0 ||
+	    (r = pst_call_tensor(c, call, PST_SLOT_B, "b", g->b_tensor,
+				 &s->off_b, err)) < 0 ||
+	    (r = pst_call_tensor(c, call, PST_SLOT_C, "c", g->c_tensor,
+				 &s->off_c, err)) < 0)
+		return r;
+	return pst_call_tensor(c, call, PST_SLOT_BIAS, "bias", g->bias_tensor,
+			       &s->off_bias, err);
+}
+
+int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
+		     struct pst_call *call, struct pst_error *err)
+{
+	const bool writes = g->m && g->n;
+	const bool reads = writes && g->k && g->alpha != 0;
+	struct pst_wire_sqe *s = &call->sqe;
+	struct pst_op op;
+	int r;
+
+	r = check_gemm_enums(g, err);
+	if (r < 0)
+		return r;
+	gemm_sqe(g, s);
+	if ((reads && !g->a_tensor &&
+	     (r = pst_call_operand(c, call, PST_SLOT_A, "a", g->a, &s->off_a,
+				   err)) < 0) ||
+	    (reads && !g->b_tensor &&
+	     (r = pst_call_operand(c, call, PST_SLOT_B, "b", g->b, &s->off_b,
+				   err)) < 0) ||
+	    (writes && !g->c_tensor &&
+	     (r = pst_call_operand(c, call, PST_SLOT_C, "c", g->c, &s->off_c,
+				   err)) < 0) ||
+	    (writes && g->bias &&
+	     (r = pst_call_operand(c, call, PST_SLOT_BIAS, "bias", g->bias,
+				   &s->off_bias, err)) < 0) ||
+	    (r = gemm_tensors(c, g, call, err)) < 0)
+		return r;
+	call->writes = true;
+	return pst_call_check(c, call, &op, err);
+}
+
+int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
+		    struct pst_record **ret, struct pst_error *err)
+{
+	struct pst_record *rec;
+	int i;
+
+	if (c->control_only)
+		return pst_error_set(err, -EINVAL,
+				     "the connection was opened for questions "
+				     "only");
+	if (!c->live)
+		return pst_session_gone(c, err);
+	rec = pst_optab_new(&c->ops, claimed);
+	if (!rec) {
+		/* Completions of abandoned operations make room. */
+		pst_reap(c);
+		pst_session_settle(c);
+		if (!c->live)
+			return pst_session_gone(c, err);
+		rec = pst_optab_new(&c->ops, claimed);
+	}
+	if (!rec)
+		return pst_error_set(err, -EAGAIN,
+				     "%u operations are outstanding",
+				     PST_WIRE_SLOTS);
+	call->sqe.tag = rec->done.tag;
+	if (pst_lane_client_submit(&c->lane, &call->sqe) < 0) {
+		pst_optab_put(&c->ops, rec);
+		return pst_error_set(err, -EAGAIN,
+				     "%u operations are outstanding",
+				     PST_WIRE_SLOTS);
+	}
+	rec->writes = call->writes;
+	/* Who always spins, or never does, expects nothing. */
+	rec->key = 0;
+	if (c->spin_ns && c->spin_ns != UINT64_MAX)
+		rec->key = pst_pace_key(&call->sqe);
+	rec->start.asked_ns = 0;
+	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
+		rec->blocks[i] = call->blocks[i];
+		if (rec->blocks[i])
+			rec->blocks[i]->busy++;
+		rec->tensors[i] = call->tensors[i];
+		if (rec->tensors[i])
+			c->tensors.entry[rec->tensors[i] - 1].busy++;
+	}
+	call->submitted = true;
+	*ret = rec;
+	if (pst_lane_client_must_wake(&c->lane))
+		pst_wake(c);
+	return 0;
+}
+
+int pst_call_finish(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_completion *done,
+		    struct pst_error *err)
+{
+	int r = pst_wait_record(c, rec, w, err);
+	uint64_t tag;
+	bool lost;
+
+	if (r < 0)
+		return r;
+	if (done)
+		*done = rec->done;
+	r = rec->done.status;
+	tag = rec->done.tag;
+	lost = rec->lost;
+	pst_optab_put(&c->ops, rec);
+	if (r < 0 && lost)
+		pst_error_set(err, r, "the operation was lost: %s",
+			      c->lost.text);
+	else if (r < 0)
+		pst_why_failed(c, tag, r, w->deadline_ns, err);
+	return r;
+}
+
+int pst_call_run(struct pst *c, struct pst_call *call,
+		 const struct pst_waiter *w, struct pst_completion *done,
+		 struct pst_error *err)
+{
+	struct pst_record *rec;
+	int r = pst_call_submit(c, call, true, &rec, err);
+
+	return r < 0 ? r : pst_call_finish(c, rec, w, done, err);
+}
+
+int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
+		       uint64_t *ret_tag, struct pst_error *err)
+{
+	struct pst_record *rec;
+	int r = pst_call_submit(c, call, claimed, &rec, err);
+
+	if (r)
+		return r;
+	*ret_tag = rec->done.tag;
+	if (rec->key && pst_pace_matters(&c->pace, rec->key, c->spin_ns)) {
+		rec->order = c->lane.sq_tail - 1;
+		pst_pace_start(&c->pace, rec->key, pst_now_ns(), &rec->start);
+	}
+	return 0;
+}
+
+/* A NOP needs no buffer, so it may open a new session (unlocks). */
+static int prepare_nop(struct pst *c, uint64_t deadline_ns,
+		       struct pst_call *call, struct pst_error *err)
+{
+	uint64_t max;
+
+	call->sqe.op = PST_WIRE_OP_NOP;
+	if (c->live)
+		return 0;
+	max = pst_control_deadline(c);
+	return pst_session_ensure(c, deadline_ns < max ? deadline_ns : max,
+				  err);
+}
+
+/* What a synchronous call does once it is prepared. The clock is read while
+ * the agent has it already; w: read before, or NULL. */
+static int run_sync(struct pst *c, struct pst_call *call, uint64_t timeout_ns,
+		    const struct pst_waiter *w, struct pst_completion *done,
+		    struct pst_error *err)
+{
+	struct pst_waiter now;
+	struct pst_record *rec;
+	int r = pst_call_submit(c, call, true, &rec, err);
+
+	if (r < 0)
+		return r;
+	if (!w) {
+		now = pst_waiter_new(timeout_ns);
+		w = &now;
+	}
+	return pst_call_finish(c, rec, w, done, err);
+}
+
+int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
+{
+	struct pst_call call = {0};
+	struct pst_waiter w;
+	struct pst_error err;
+	bool reopens;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_error_clear(&err);
+	pst_lock(c);
+	reopens = !c->live;
+	if (reopens)
+		w = pst_waiter_new(timeout_ns);
+	r = prepare_nop(c, reopens ? w.deadline_ns : 0, &call, &err);
+	if (!r)
+		r = run_sync(c, &call, timeout_ns, reopens ? &w : NULL, done,
+			     &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+/* What was just prepared is taken as it was. */
+static int prepare_again(struct pst *c, const struct pst_gemm *g,
+			 struct pst_call *call, struct pst_error *err)
+{
+	int r;
+
+	if (pst_memo_find(c, g, call))
+		return 0;
+	r = pst_gemm_prepare(c, g, call, err);
+	if (!r)
+		pst_memo_keep(c, g, call);
+	return r;
+}
+
+int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
+	     struct pst_completion *done)
+{
+	struct pst_foreign foreign;
+	struct pst_call call = {0};
+	struct pst_error err;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_error_clear(&err);
+	pst_lock(c);
+	r = prepare_again(c, g, &call, &err);
+	if (r == -EFAULT && pst_tile_foreign(c, g, &foreign)) {
+		pst_unlock(c);
+		return pst_tile_gemm(c, g, &foreign, timeout_ns, done);
+	}
+	if (!r)
+		r = run_sync(c, &call, timeout_ns, NULL, done, &err);
+	pst_unlock(c);
+	if (pst_fail(c, r, &err) < 0 && call.submitted)
+		pst_fail_touched(c);
+	return r;
+}
+
+int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
+{
+	struct pst_error err = {0};
+	struct pst_call call = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = prepare_nop(c, UINT64_MAX, &call, &err);
+	if (!r)
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
+{
+	struct pst_error err = {0};
+	struct pst_call call = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = pst_gemm_prepare(c, g, &call, &err);
+	if (!r)
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+	     struct pst_completion *ret)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	struct pst_record *rec;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	rec = pst_optab_find(&c->ops, tag);
+	if (!rec || rec->claimed) {
+		r = pst_error_set(&err, -ENOENT,
+				  "no operation of this tag is outstanding");
+	} else {
+		pst_optab_claim(&c->ops, rec);
+		r = pst_call_finish(c, rec, &w, ret, &err);
+	}
+	pst_unlock(c);
+	if (pst_fail(c, r, &err) < 0)
+		pst_fail_touched(c);
+	return r;
+}

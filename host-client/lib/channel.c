@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames on a live session's socket: requests, replies, wake-ups. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "host-client/lib/conn.h"
+
+/* Reads of one service at most, so that a flood does not hold the lock. */
+#define SERVICE_READS 4
+/* An agent sends at most one WAKE an operation; more are for nothing. */
+#define WAKES_SPARE 16
+
+void pst_channel_fail(struct pst *c, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!c->live || c->failed)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(c->failure.text, sizeof(c->failure.text), fmt, ap);
+	va_end(ap);
+	c->failed = code;
+}
+
+/* Sends as much of tx as the socket takes. False when it failed. */
+static bool flush_tx(struct pst *c)
+{
+	ssize_t n;
+
+	while (c->tx_n) {
+		n = send(c->sock, c->tx, c->tx_n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n < 0) {
+			pst_channel_fail(c, -ECONNRESET,
+					 "the agent closed the connection");
+			return false;
+		}
+		c->tx_n -= (size_t)n;
+		memmove(c->tx, c->tx + n, c->tx_n);
+	}
+	return true;
+}
+
+void pst_wake(struct pst *c)
+{
+	const struct pst_frame f = {.type = PST_WIRE_WAKE};
+	int64_t n;
+
+	if (!c->live || c->failed)
+		return;
+	/* Bytes that wait for room in the socket will wake it as well, and
+	 * nothing may come between the halves of a frame. */
+	if (c->tx_n == 0) {
+		n = pst_frame_encode(&f, c->tx, sizeof(c->tx));
+		if (n < 0)
+			return;
+		c->tx_n = (size_t)n;
+		if (!flush_tx(c))
+			return;
+		/* All of it unsent: the socket is full of what wakes it. */
+		if (c->tx_n == (size_t)n)
+			c->tx_n = 0;
+	} else {
+		(void)flush_tx(c);
+	}
+}
+
+/* Queues a request and sends what goes. 0, -EAGAIN (no room, nothing was
+ * queued), -ECONNRESET (the session is over). */
+static int queue_frame(struct pst *c, const struct pst_frame *f)
+{
+	int64_t n;
+
+	if (!c->live || c->failed)
+		return -ECONNRESET;
+	n = pst_frame_encode(f, c->tx + c->tx_n, sizeof(c->tx) - c->tx_n);
+	if (n < 0)
+		return -EAGAIN;
+	c->tx_n += (size_t)n;
+	c->unanswered++;
+	return flush_tx(c) ? 0 : -ECONNRESET;
+}
+
+int pst_post(struct pst *c, uint16_t type, const void *payload, uint32_t length)
+{
+	struct pst_frame f = {
+		.type = type,
+		.payload = payload,
+		.length = length,
+	};
+
+	/* A handshake counts requests without the lock. */
+	if (!c->live)
+		return -ECONNRESET;
+	f.seq = ++c->seq;
+	c->n_posts++;
+	return queue_frame(c, &f);
+}
+
+/* An extent that was leased after its request had been given up: back it
+ * goes. Should even that fail, it returns with the session's end. */
+static void return_late_lease(struct pst *c, const struct pst_frame *f)
+{
+	struct pst_wire_lease lease;
+
+	if (f->status == PST_WIRE_OK && pst_frame_lease(f, &lease, NULL) == 0)
+		(void)pst_post(c, PST_WIRE_RELEASE, &lease, sizeof(lease));
+}
+
+/* Likewise a tensor. */
+static void return_late_tensor(struct pst *c, const struct pst_frame *f)
+{
+	struct pst_wire_tensor t;
+
+	if (f->status != PST_WIRE_OK || pst_frame_tensor(f, &t, NULL) < 0)
+		return;
+	t.size = 0;
+	(void)pst_post(c, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t));
+}
+
+/* A reply: the one that is waited for, or one that nobody wants. */
+static void take_reply(struct pst *c, const struct pst_frame *f)
+{
+	struct pst_request *q = &c->req;
+
+	/* One reply a request; a request never sent is ahead of all that
+	 * were. */
+	if (c->unanswered == 0 || c->seq - f->seq > UINT32_MAX / 2) {
+		pst_channel_fail(c, -EPROTO,
+				 "the agent answered a request that was not "
+				 "made");
+		return;
+	}
+	c->unanswered--;
+	if (!q->waiting || f->seq != q->seq) {
+		if (f->type == PST_WIRE_LEASE)
+			return_late_lease(c, f);
+		else if (f->type == PST_WIRE_TENSOR_CREATE)
+			return_late_tensor(c, f);
+		return;
+	}
+	if (f->type != q->type) {
+		pst_channel_fail(c, -EPROTO, "the agent answered %s with %s",
+				 pst_frame_name(q->type),
+				 pst_frame_name(f->type));
+		return;
+	}
+	q->waiting = false;
+	q->answered = true;
+	q->result = pst_frame_failure(f, &q->err);
+	q->length = f->length;
+	q->payload = malloc((size_t)f->length + 1);
+	if (!q->payload) {
+		q->result = pst_error_set(&q->err, -ENOMEM, "out of memory");
+	} else {
+		if (f->length)
+			memcpy(q->payload, f->payload, f->length);
+		q->payload[f->length] = '\0';
+	}
+	pst_wake_followers(c);
+}
+
+static void take_frame(struct pst *c, const struct pst_frame *f)
+{
+	struct pst_error e = {0};
+
+	if (f->reply) {
+		take_reply(c, f);
+	} else if (f->type == PST_WIRE_ERROR) {
+		(void)pst_frame_failure(f, &e);
+		pst_channel_fail(c, -ECONNRESET,
+				 "the agent ended the session: %s", e.text);
+	} else if (f->type != PST_WIRE_WAKE) {
+		pst_channel_fail(c, -EPROTO, "the agent sent %s",
+				 pst_frame_name(f->type));
+	} else if (++c->n_wakes > c->lane.sq_tail + WAKES_SPARE) {
+		pst_channel_fail(c, -EPROTO,
+				 "the agent sent %llu wake-ups for %llu "
+				 "operations",
+				 (unsigned long long)c->n_wakes,
+				 (unsigned long long)c->lane.sq_tail);
+	}
+}
+
+/* Handles the whole frames in rx. */
+static void take_frames(struct pst *c)
+{
+	struct pst_rx *rx = &c->rx;
+	struct pst_error e = {0};
+	struct pst_frame f;
+	size_t used = 0;
+	int64_t n = 0;
+
+	while (!c->failed && used < rx->n) {
+		n = pst_frame_decode(rx->buf + used, rx->n - used,
+				     PST_READER_CLIENT, &f, &e);
+		if (n <= 0)
+			break;
+		take_frame(c, &f);
+		used += (size_t)n;
+	}
+	if (n < 0) {
+		pst_channel_fail(c, -EPROTO, "%s", e.text);
+		return;
+	}
+	rx->n -= used;
+	memmove(rx->buf, rx->buf + used, rx->n);
+}
+
+void pst_socket_service(struct pst *c)
+{
+	struct pst_rx *rx = &c->rx;
+	ssize_t n;
+	int i;
+
+	c->n_posts = 0;
+	if (!c->live || c->failed || !flush_tx(c))
+		return;
+	for (i = 0; i < SERVICE_READS && !c->failed; i++) {
+		/* Decode takes any whole frame, so there is room. */
+		n = recv(c->sock, rx->buf + rx->n, PST_RX_SIZE - rx->n,
+			 MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			pst_channel_fail(c, -ECONNRESET,
+					 "the agent or its VM went away");
+			return;
+		}
+		rx->n += (size_t)n;
+		take_frames(c);
+	}
+}
+
+/* Gets the one request slot (unlocks). */
+static int request_begin(struct pst *c, const struct pst_waiter *w,
+			 struct pst_error *err)
+{
+	int r = 0;
+
+	while (c->live && c->req.busy && !r)
+		r = pst_wait_step(c, w, err);
+	pst_wait_end(c);
+	if (r < 0)
+		return r;
+	if (!c->live)
+		return pst_session_gone(c, err);
+	c->req.busy = true;
+	return 0;
+}
+
+static void request_end(struct pst *c)
+{
+	free(c->req.payload);
+	memset(&c->req, 0, sizeof(c->req));
+	pst_wake_followers(c);
+}
+
+/* Sends the request and waits for its reply (unlocks). */
+static int exchange(struct pst *c, const struct pst_frame *f,
+		    const struct pst_waiter *w, struct pst_error *err)
+{
+	uint64_t serial = c->serial;
+	int r = 0;
+
+	/* Frames that nobody waits for may fill tx for a moment. */
+	while (!r && c->serial == serial && queue_frame(c, f) == -EAGAIN)
+		r = pst_wait_step(c, w, err);
+	while (!r && c->live && c->serial == serial && !c->req.answered)
+		r = pst_wait_step(c, w, err);
+	pst_wait_end(c);
+	if (c->req.answered)
+		return 0;
+	if (r < 0)
+		return r;
+	return pst_error_set(err, c->lost_code, "%s", c->lost.text);
+}
+
+int pst_request(struct pst *c, uint16_t type, const void *payload,
+		uint32_t length, uint64_t deadline_ns, uint8_t **ret,
+		uint32_t *ret_length, struct pst_error *err)
+{
+	const struct pst_waiter w = {
+		.start_ns = pst_now_ns(),
+		.deadline_ns = deadline_ns,
+	};
+	struct pst_frame f = {
+		.type = type,
+		.payload = payload,
+		.length = length,
+	};
+	int r;
+
+	r = request_begin(c, &w, err);
+	if (r < 0)
+		return r;
+	f.seq = ++c->seq;
+	c->req.type = type;
+	c->req.seq = f.seq;
+	c->req.waiting = true;
+	r = exchange(c, &f, &w, err);
+	if (!r && c->req.result < 0)
+		r = pst_error_set(err, c->req.result, "%s", c->req.err.text);
+	if (!r && ret) {
+		*ret = c->req.payload;
+		*ret_length = c->req.length;
+		c->req.payload = NULL;
+	}
+	request_end(c);
+	return r;
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection's state, and what the library's files do with it. */
+#ifndef PST_HOST_CLIENT_LIB_CONN_H
+#define PST_HOST_CLIENT_LIB_CONN_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host-client/lib/forecast.h"
+#include "host-client/lib/fork.h"
+#include "host-client/lib/heap.h"
+#include "host-client/lib/pending.h"
+#include "host-client/lib/tensor_table.h"
+#include "host-client/penstock.h"
+#include "transport/error.h"
+#include "transport/frame.h"
+#include "transport/region.h"
+#include "transport/ring.h"
+#include "transport/sock.h"
+#include "transport/util.h"
+#include "transport/wire.h"
+
+/* One frame of the largest size. */
+#define PST_RX_SIZE (sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD)
+/* Requests are small: the rest of one, and a few that nobody waits for. */
+#define PST_TX_SIZE 4096U
+/* A waiter looks at heartbeat and epoch at least this often. */
+#define PST_TICK_NS          (200 * PST_NS_PER_MS)
+#define PST_TIMEOUT_NS       (5 * PST_NS_PER_S)
+#define PST_DEAD_NS          (1 * PST_NS_PER_S)
+#define PST_DEAD_EMULATED_NS (10 * PST_NS_PER_S)
+/* A sleep costs 20 to 50 us: spin about as long, then block. */
+#define PST_SPIN_NS (50 * PST_NS_PER_US)
+
+/* Bytes that arrived and are not yet a whole frame. */
+struct pst_rx {
+	uint8_t *buf; /* PST_RX_SIZE */
+	size_t n;
+};
+
+/* What a handshake yields; owned by the connection once installed. */
+struct pst_session {
+	int sock;
+	pid_t child; /* the agent of spawn:, or 0 */
+	struct pst_region_map map;
+	struct pst_wire_welcome welcome;
+};
+
+/* The one request under way. */
+struct pst_request {
+	bool busy;    /* a thread has it */
+	bool waiting; /* its reply is still wanted */
+	bool answered;
+	uint16_t type;
+	uint32_t seq;
+	int result; /* of the reply: 0 or its errno */
+	uint32_t length;
+	uint8_t *payload; /* malloc'ed, length bytes and a NUL */
+	struct pst_error err;
+};
+
+/* When a waiting call began, and when it must end (pst_now_ns() clock). */
+struct pst_waiter {
+	uint64_t start_ns;
+	uint64_t deadline_ns;
+	uint64_t wake_ns; /* look again then, though nothing came; 0: never */
+	/* Until wake_ns completions are of no interest: they make no wake-ups,
+	 * which cost the agent a system call each. */
+	bool deaf;
+};
+
+/*
+ * lock protects everything below it. ctl is mapped once, at an address that
+ * stays the connection's until pst_close(): while no session is alive there
+ * is private memory, so a look at a lane's slot without the lock is safe at
+ * any time.
+ */
+struct pst {
+	/* Written by pst_open() only. */
+	uint64_t id; /* never reused, for pst_last_error() */
+	/* *process is the process's number as long as it is process_number's:
+	 * a forked child has another. */
+	const atomic_uint_least64_t *process;
+	uint64_t process_number;
+	struct pst_endpoint ep;
+	uint64_t timeout_ns;
+	uint64_t open_ns;     /* timeout_ns, or what an agent of spawn: gets */
+	uint64_t dead_opt_ns; /* as asked for, 0: by the agent's kind */
+	uint64_t spin_ns;
+	bool control_only;
+	char name[32];
+	uint8_t *ctl; /* PST_WIRE_CTL_SIZE */
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond;      /* monotonic clock */
+	unsigned int n_followers; /* threads asleep on cond */
+	pthread_cond_t room;      /* calls that wait for room in the arena */
+	unsigned int n_room;
+	bool leader; /* a thread sleeps on the socket */
+	bool deaf;   /* ... and the lane is not armed */
+
+	bool live;
+	bool connecting;
+	bool closing;
+	int lost_code; /* why the last session ended */
+	struct pst_error lost;
+	uint64_t serial; /* grows with each session */
+	int sock;        /* number stays the same from session to session */
+	pid_t child;
+	struct pst_region_map map;
+	struct pst_wire_welcome welcome;
+	uint64_t dead_ns;
+
+	/* Why the live session cannot go on: it ends when the lock is given up,
+	 * see pst_channel_fail(). 0: it can. */
+	int failed;
+	struct pst_error failure;
+
+	struct pst_lane_client lane;
+	struct pst_optab ops;
+	uint64_t spin_now_ns; /* adapted, at most spin_ns */
+	struct pst_pace pace;
+	struct pst_call_memo *memo; /* or NULL */
+
+	uint64_t beat;       /* heartbeat when last looked at */
+	uint64_t look_ns;    /* when that was */
+	uint64_t silence_ns; /* for how long it has not moved */
+
+	struct pst_rx rx;
+	uint8_t tx[PST_TX_SIZE];
+	size_t tx_n;
+	uint32_t seq;         /* of the last request sent */
+	uint32_t unanswered;  /* requests of this session without a reply */
+	unsigned int n_posts; /* requests of pst_post() since the last read */
+	uint64_t n_wakes;     /* WAKEs of this session */
+	unsigned int n_idle;  /* wake-ups in a row that brought nothing */
+	struct pst_request req;
+
+	struct pst_heap heap;
+	bool leasing; /* a thread is extending the heap */
+	struct pst_tentab tensors;
+
+	int epfd;   /* pst_fd(), or -1 */
+	int notice; /* eventfd inside epfd: look, though the socket is quiet */
+	bool notice_set;
+	bool fd_armed;    /* the application sleeps on epfd */
+	bool lost_unseen; /* pst_arm() has not told of the loss */
+
+	pthread_t watcher;
+	bool watcher_runs;
+	int watcher_fd; /* eventfd: sessions changed, or stop */
+};
+
+/* Whether this process inherited c by fork(): neither its lock nor its socket
+ * nor the region, which is not mapped, may be touched. Two loads. */
+static inline bool pst_is_forked(const struct pst *c)
+{
+	return atomic_load_explicit(c->process, memory_order_relaxed) !=
+	       c->process_number;
+}
+
+static inline void pst_lock(struct pst *c)
+{
+	pthread_mutex_lock(&c->lock);
+}
+
+/* Ends a session that has failed; in session.c. */
+void pst_session_lose(struct pst *c);
+
+/* Where a failure is acted upon: by the outermost caller only. */
+static inline void pst_session_settle(struct pst *c)
+{
+	if (c->failed)
+		pst_session_lose(c);
+}
+
+/* No failure stays behind: with the lock held nobody falls asleep over it. */
+static inline void pst_unlock(struct pst *c)
+{
+	pst_session_settle(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static inline struct pst_wire_header *pst_ctl_header(const struct pst *c)
+{
+	return (struct pst_wire_header *)c->ctl;
+}
+
+/* now + timeout without wrapping; PST_FOREVER stays that. */
+static inline uint64_t pst_deadline(uint64_t now, uint64_t timeout_ns)
+{
+	uint64_t sum;
+
+	return pst_add_overflow(now, timeout_ns, &sum) ? UINT64_MAX : sum;
+}
+
+/* Until when a control call may take that begins now: longer when it has to
+ * open a session first. With the lock held. */
+static inline uint64_t pst_control_deadline(const struct pst *c)
+{
+	return pst_deadline(pst_now_ns(), c->live ? c->timeout_ns : c->open_ns);
+}
+
+/* The calling thread's last error on c. Returns r; r >= 0 does nothing.
+ * Without a sentence in err the phrase of r is kept. */
+int pst_fail(struct pst *c, int r, const struct pst_error *err);
+
+/* After pst_fail() has returned an error: the call may have written to C. */
+void pst_fail_touched(struct pst *c);
+
+/* Functions below are called with the lock held unless said otherwise. Those
+ * marked "unlocks" may release and retake it. */
+
+/* ---- fork.c ---- */
+
+/* What every call answers in a forked child: -EBADF. Without the lock. */
+int pst_forked(struct pst *c);
+
+/* pst_close() in a forked child: frees what is the child's own. */
+void pst_forked_close(struct pst *c);
+
+/* ---- handshake.c ---- */
+
+/*
+ * Connects and shakes hands within deadline_ns, without the lock (the caller
+ * has set connecting). Maps the control area at c->ctl. Returns 0 and *ret,
+ * or an errno as pst_open(); then c->ctl is private memory again.
+ */
+PST_MUST_USE int pst_handshake(struct pst *c, uint64_t deadline_ns,
+			       struct pst_session *ret, struct pst_error *err);
+
+/* ---- session.c ---- */
+
+/* Makes sure a session is alive, opens one if not (unlocks). 0 or an errno as
+ * pst_open(). */
+PST_MUST_USE int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
+				    struct pst_error *err);
+
+/* Settles, and looks at epoch and heartbeat; a new epoch ends the session. */
+void pst_session_look(struct pst *c, uint64_t now_ns);
+
+/* The sentence for a call that needs a live session and finds none; returns
+ * -ESTALE. */
+int pst_session_gone(struct pst *c, struct pst_error *err);
+
+/* ---- channel.c ---- */
+
+/*
+ * The live session cannot go on, because of code and a sentence; the first
+ * failure counts. Nothing happens yet, so anybody may call it, whatever the
+ * callers are in the middle of: pst_session_settle(), which only functions
+ * marked "unlocks" and public ones call, ends the session. Until then frames
+ * are neither sent nor read and completions are not taken.
+ */
+void pst_channel_fail(struct pst *c, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * One request and its reply (unlocks); one at a time, others wait. Returns 0
+ * and the payload, malloc'ed with a NUL behind it (ret may be NULL), or the
+ * reply's errno, -ECONNRESET, -ESTALE, -ETIMEDOUT, -EPROTO, -ENOMEM.
+ */
+PST_MUST_USE int pst_request(struct pst *c, uint16_t type, const void *payload,
+			     uint32_t length, uint64_t deadline_ns,
+			     uint8_t **ret, uint32_t *ret_length,
+			     struct pst_error *err);
+
+/* A request whose reply nobody waits for; never blocks. 0, -EAGAIN when the
+ * socket takes no more, -ECONNRESET. */
+int pst_post(struct pst *c, uint16_t type, const void *payload,
+	     uint32_t length);
+
+/* Sends one WAKE; a full socket counts as sent. */
+void pst_wake(struct pst *c);
+
+/*
+ * Sends what is left over and reads and handles what arrived, without
+ * blocking; the session may fail. Not while a leader sleeps on the socket: it
+ * would sleep on after its bytes are gone.
+ */
+void pst_socket_service(struct pst *c);
+
+/* ---- interrupt.c ---- */
+
+/*
+ * Asks the calling thread's function (pst_set_interrupt()) when it is time to
+ * (unlocks). Returns 0 (not asked), 1 (asked: anything may have changed), or
+ * -EINTR: the call is to end.
+ */
+PST_MUST_USE int pst_interrupt_ask(struct pst *c, struct pst_error *err);
+
+/* When it is time to; UINT64_MAX: never. */
+uint64_t pst_interrupt_next(void);
+
+/* The calling thread is not asked until this is taken back. */
+void pst_interrupt_hold(bool hold);
+
+/* ---- wait.c ---- */
+
+/* Takes all completions from the lane; the session may fail. */
+void pst_reap(struct pst *c);
+
+/*
+ * Sleeps until something may have changed (unlocks): a completion, a frame, a
+ * loss, wake_ns, at most PST_TICK_NS. Returns 0, or -ETIMEDOUT: the deadline
+ * passed, or the agent has been silent for dead_ns of this wait; or -EINTR
+ * (pst_interrupt_ask()). After the last step call pst_wait_end().
+ */
+PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
+			       struct pst_error *err);
+void pst_wait_end(struct pst *c);
+
+/* Arms the lane for a sleeper, in a new generation: the old one may have been
+ * woken already. True when completions were there: they were taken, the lane
+ * is not armed. */
+bool pst_wait_arm(struct pst *c);
+
+/* Before another thread relies on the leader: arms the lane if it is deaf. True
+ * as pst_wait_arm(). */
+bool pst_wait_hear(struct pst *c);
+
+/* Sleeps on cond until until_ns at most (unlocks). */
+void pst_wait_cond(struct pst *c, uint64_t until_ns);
+
+/* Sleeps for ns, whatever happens (unlocks). */
+void pst_nap(struct pst *c, uint64_t ns);
+
+/* Wakes all threads that sleep on cond. */
+static inline void pst_wake_followers(struct pst *c)
+{
+	if (c->n_followers)
+		pthread_cond_broadcast(&c->cond);
+}
+
+/*
+ * Waits for a claimed record (unlocks), spinning first. Returns 0 when it is
+ * DONE, -ETIMEDOUT when the wait is over.
+ */
+PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
+			       const struct pst_waiter *w,
+			       struct pst_error *err);
+
+/* Nobody waits for a claimed record any more: it is free if it is DONE, else
+ * ABANDONED. */
+void pst_wait_give_up(struct pst *c, struct pst_record *rec);
+
+/* Waits likewise; after -ETIMEDOUT or -EINTR the record has been given up, and
+ * is no longer the caller's. What -EINTR ended is cancelled. */
+PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
+				 const struct pst_waiter *w,
+				 struct pst_error *err);
+
+/* ---- buffer.c ---- */
+
+/*
+ * The live block that [ptr, +n) lies in, n may be 0. -EFAULT, -ESTALE with a
+ * sentence that begins with what.
+ */
+PST_MUST_USE int pst_buffer_find(struct pst *c, const char *what,
+				 const void *ptr, uint64_t n,
+				 struct pst_block **ret, struct pst_error *err);
+
+/* pst_alloc() that waits until deadline_ns at most; without the lock. */
+PST_MUST_USE int pst_alloc_until(struct pst *c, size_t size,
+				 uint64_t deadline_ns, void **ret);
+
+/*
+ * The same for memory of a call's own: it is given back before the call ends,
+ * and the call waits for no other while it has it. So who finds no room may
+ * wait for that.
+ */
+PST_MUST_USE int pst_stage_until(struct pst *c, size_t size,
+				 uint64_t deadline_ns, void **ret);
+
+/*
+ * Without the lock: how often memory was given back. And waits, after -ENOSPC,
+ * until that has happened again since seen. Returns 0: try again; -ENOSPC when
+ * no other call holds any, the deadline passed, or the agent is silent.
+ */
+uint64_t pst_room_seen(struct pst *c);
+PST_MUST_USE int pst_room_wait(struct pst *c, uint64_t seen,
+			       uint64_t deadline_ns);
+
+/* A buffer of size bytes (> 0) as of pst_alloc(), until deadline_ns at most
+ * (unlocks). */
+PST_MUST_USE int pst_buffer_alloc(struct pst *c, size_t size,
+				  uint64_t deadline_ns, struct pst_block **ret,
+				  struct pst_error *err);
+
+/* Ends one use of a block; frees it if its owner has. */
+void pst_buffer_unref(struct pst *c, struct pst_block *b);
+
+/* Takes the memory of all extents away from the peer; blocks in them are
+ * stale from now on. */
+void pst_buffers_detach(struct pst *c);
+
+/* Ends the use of blocks and tensors by a record that is no longer PENDING or
+ * ABANDONED. */
+void pst_record_unref(struct pst *c, struct pst_record *rec);
+
+/* ---- tensor.c ---- */
+
+/* pst_tensor_create() that waits until deadline_ns at most; without the
+ * lock. */
+PST_MUST_USE int pst_tensor_create_until(struct pst *c, uint64_t size,
+					 uint64_t deadline_ns,
+					 uint64_t *ret_tensor);
+
+/* The live tensor of an id. -ENOENT, -ESTALE with a sentence that begins with
+ * what. */
+PST_MUST_USE int pst_tensor_lookup(struct pst *c, const char *what, uint64_t id,
+				   struct pst_tentry **ret,
+				   struct pst_error *err);
+
+/* Ends one use of the tensor at a place; tells the agent to destroy it if its
+ * owner has. */
+void pst_tensor_unref(struct pst *c, uint32_t place);
+
+/* ---- failure.c ---- */
+
+/* The sentence of an operation that the agent completed with status r: asks
+ * for it until deadline_ns at most, and not longer than a control call may
+ * take (unlocks); a general one if that fails. */
+void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
+		    struct pst_error *err);
+/* ---- info.c ---- */
+
+/* Asks for a JSON object (without the lock), as pst_query(); also the calling
+ * thread's last error. */
+PST_MUST_USE int pst_query_text(struct pst *c, uint16_t type, char **ret_json);
+
+/* ---- poll.c ---- */
+
+/* Makes pst_fd() readable though the socket is quiet. */
+void pst_notify(struct pst *c);
+
+/* The socket joins and leaves epfd. */
+void pst_fd_attach(struct pst *c);
+void pst_fd_detach(struct pst *c);
+
+/* Arms the lane again for the application after a leader has disarmed it. */
+void pst_fd_rearm(struct pst *c);
+
+/* ---- watch.c ---- */
+
+/* Starts the connection's thread (without the lock). 0 or -errno. */
+PST_MUST_USE int pst_watch_start(struct pst *c, struct pst_error *err);
+/* Makes it look at the connection anew. */
+void pst_watch_kick(struct pst *c);
+/* Ends it (without the lock; closing is set). */
+void pst_watch_stop(struct pst *c);
+
+#endif

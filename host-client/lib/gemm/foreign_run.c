@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* Products cut into pieces that share a few slots of the region. */
+#include <errno.h>
+#include <string.h>
+
+#include "host-client/lib/gemm/fastcopy.h"
+#include "host-client/lib/gemm/foreign_int.h"
+#include "host-client/lib/gemm/part.h"
+#include "transport/half.h"
+#include "transport/op.h"
+
+/* Places among the operations that are outstanding are asked for again so
+ * often, so far apart. */
+#define PLACE_TRIES 100U
+#define PLACE_NS    PST_NS_PER_MS
+
+/* ---- Operations in flight ---------------------------------------------- */
+
+static uint64_t time_left(const struct pst_tile *t)
+{
+	const uint64_t now = pst_now_ns();
+
+	if (t->deadline_ns == UINT64_MAX)
+		return PST_FOREVER;
+	return t->deadline_ns > now ? t->deadline_ns - now : 0;
+}
+
+/* Waits until operation number n is over, and all before it. */
+int pst_tile_wait(struct pst_tile *t, uint64_t n)
+{
+	struct pst_completion done;
+	int r;
+
+	if (n > t->finished + 1) {
+		r = pst_part_expect(t->c, t->tags[(n - 1) % PST_TILE_PENDING],
+				    time_left(t));
+		if (r < 0)
+			return r;
+	}
+	while (t->finished < n) {
+		r = pst_part_wait(t->c, t->tags[t->finished % PST_TILE_PENDING],
+				  time_left(t), &done);
+		if (r < 0)
+			return r;
+		t->finished++;
+		t->sum.compute_ns += done.compute_ns;
+		t->sum.queue_ns += done.queue_ns;
+	}
+	return 0;
+}
+
+/* Room for one more among the tags. */
+static int make_room(struct pst_tile *t)
+{
+	return t->submitted - t->finished == PST_TILE_PENDING
+		       ? pst_tile_wait(t, t->finished + 1)
+		       : 0;
+}
+
+/* Other calls have all of the connection's places: until one of this call's own
+ * is over, or for a moment. */
+static int wait_for_place(struct pst_tile *t, unsigned int tries)
+{
+	if (t->finished < t->submitted)
+		return pst_tile_wait(t, t->finished + 1);
+	if (tries == PLACE_TRIES || time_left(t) == 0)
+		return -EAGAIN;
+	pst_lock(t->c);
+	pst_nap(t->c, PLACE_NS);
+	pst_unlock(t->c);
+	return 0;
+}
+
+/* Starts a piece, or a NOP. */
+static int start(struct pst_tile *t, const struct pst_gemm *piece)
+{
+	unsigned int tries;
+	uint64_t *tag;
+	int r;
+
+	for (tries = 0;; tries++) {
+		r = make_room(t);
+		if (r < 0)
+			return r;
+		tag = &t->tags[t->submitted % PST_TILE_PENDING];
+		r = piece ? pst_part_gemm(t->c, piece, tag)
+			  : pst_part_nop(t->c, tag);
+		if (r == 0) {
+			t->submitted++;
+			/* It computes in C itself. */
+			if (piece && !t->f->c)
+				pst_tile_touch(t);
+		}
+		if (r != -EAGAIN)
+			return r;
+		r = wait_for_place(t, tries);
+		if (r < 0)
+			return r;
+	}
+}
+
+int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
+{
+	return start(t, piece);
+}
+
+int pst_tile_rouse(struct pst_tile *t)
+{
+	return start(t, NULL);
+}
+
+/* ---- Copies ------------------------------------------------------------ */
+
+/* Bytes behind X, which is NULL where the operand is a tensor. */
+static void *at(const void *x, uint64_t offset)
+{
+	return x ? (uint8_t *)x + offset : NULL;
+}
+
+/* rows x cols of op(X) from (row, col) on. */
+struct pst_tile_part pst_tile_part(const struct pst_gemm *g, const void *x,
+				   uint64_t ld, bool trans, unsigned int elem,
+				   uint64_t row, uint64_t col, uint64_t rows,
+				   uint64_t cols)
+{
+	const bool along = (g->order == PST_COL_MAJOR) != trans;
+	const uint64_t line = along ? col : row, first = along ? row : col;
+
+	return (struct pst_tile_part){
+		.at = at(x, (line * ld + first) * elem),
+		.length = along ? rows : cols,
+		.lines = along ? cols : rows,
+		.ld = ld,
+	};
+}
+
+void pst_tile_copy(uint8_t *dst, uint64_t dst_ld, const uint8_t *src,
+		   uint64_t src_ld, const struct pst_tile_part *p,
+		   unsigned int elem)
+{
+	pst_fastcopy_lines(dst, dst_ld * elem, src, src_ld * elem,
+			   p->length * elem, p->lines);
+}
+
+/* Lines of C between the caller's 16-bit type and the F32 of sums. */
+static void convert_part(const struct pst_tile_part *p, uint8_t *sums,
+			 uint32_t dtype, bool to_sums)
+{
+	float *s;
+	uint8_t *c;
+	uint64_t i;
+
+	for (i = 0; i < p->lines; i++) {
+		s = (float *)(void *)sums + i * p->length;
+		c = p->at + i * p->ld * pst_dtype_size(dtype);
+		if (to_sums)
+			pst_floats_load(s, c, dtype, p->length);
+		else
+			pst_floats_store(c, dtype, s, p->length);
+	}
+}
+
+static void c_in(struct pst_tile *t, const struct pst_tile_part *p,
+		 uint8_t *slot)
+{
+	if (t->plan.elem_c == t->elem_c)
+		pst_tile_copy(slot, p->length, p->at, p->ld, p, t->elem_c);
+	else
+		convert_part(p, slot, pst_tile_dtype_c(t->g), true);
+}
+
+static void c_out(struct pst_tile *t, const struct pst_tile_part *p,
+		  uint8_t *slot)
+{
+	if (t->plan.elem_c == t->elem_c)
+		pst_tile_copy(p->at, p->ld, slot, p->length, p, t->elem_c);
+	else
+		convert_part(p, slot, pst_tile_dtype_c(t->g), false);
+}
+
+/*
+ * Where a piece of A or B is in the region: in place, or in a slot, copied
+ * there now if it is not there yet. *ret_slot is the slot or NULL.
+ */
+static int fetch(struct pst_tile *t, struct pst_tile_slot *slots,
+		 unsigned int n_slots, const struct pst_tile_part *p,
+		 uint64_t row, uint64_t col, const void **ret, uint32_t *ret_ld,
+		 struct pst_tile_slot **ret_slot)
+{
+	struct pst_tile_slot *s = &slots[0];
+	unsigned int i;
+	int r;
+
+	*ret = p->at;
+	*ret_ld = (uint32_t)p->ld;
+	*ret_slot = NULL;
+	if (n_slots == 0)
+		return 0;
+	for (i = 0; i < n_slots; i++) {
+		if (slots[i].filled && slots[i].row == row &&
+		    slots[i].col == col) {
+			s = &slots[i];
+			goto found;
+		}
+		if (slots[i].used < s->used)
+			s = &slots[i];
+	}
+	r = pst_tile_wait(t, s->used);
+	if (r < 0)
+		return r;
+	pst_tile_copy(s->mem, p->length, p->at, p->ld, p, t->elem_ab);
+	s->row = row;
+	s->col = col;
+	s->filled = true;
+found:
+	*ret = s->mem;
+	*ret_ld = (uint32_t)(p->length ? p->length : 1);
+	*ret_slot = s;
+	return 0;
+}
+
+/* ---- Pieces ------------------------------------------------------------ */
+
+/* The result goes where the caller wants it. */
+static int finish_piece(struct pst_tile *t, struct pst_tile_piece *p)
+{
+	int r;
+
+	if (p->last == 0)
+		return 0;
+	r = pst_tile_wait(t, p->last);
+	if (r < 0)
+		return r;
+	if (p->slot) {
+		pst_tile_touch(t);
+		c_out(t, &p->part, p->slot->mem);
+	}
+	p->last = 0;
+	return 0;
+}
+
+/* Fills in what all pieces of k have in common. */
+static void fill_in(const struct pst_tile *t, const struct pst_tile_piece *p,
+		    struct pst_gemm *q)
+{
+	const struct pst_gemm *g = t->g;
+	const bool sums = t->plan.elem_c != t->elem_c;
+
+	*q = *g;
+	q->batch = 0;
+	q->m = (uint32_t)p->m;
+	q->n = (uint32_t)p->n;
+	q->dtype_c = sums ? PST_F32 : pst_tile_dtype_c(g);
+	q->c = p->slot ? p->slot->mem : p->part.at;
+	q->ldc = (uint32_t)(p->slot ? p->part.length : p->part.ld);
+	q->act = PST_ACT_NONE;
+	q->bias = NULL;
+	q->bias_tensor = 0;
+}
+
+/* The part of the sum from term l on, terms of them. */
+static int run_terms(struct pst_tile *t, struct pst_tile_piece *p, uint64_t l,
+		     uint64_t terms)
+{
+	const struct pst_gemm *g = t->g;
+	struct pst_tile_slot *sa = NULL, *sb = NULL;
+	struct pst_gemm q;
+	struct pst_tile_part pa, pb;
+	int r;
+
+	fill_in(t, p, &q);
+	q.k = (uint32_t)terms;
+	if (l > 0)
+		q.beta = 1;
+	/* The last part gets what is done to the whole sum. */
+	if (l + terms == t->k) {
+		q.act = g->act;
+		if (t->bias)
+			q.bias = t->bias + p->j * t->plan.elem_c;
+		else if (g->bias)
+			q.bias = (const uint8_t *)g->bias + p->j * t->elem_c;
+		q.bias_tensor = g->bias_tensor;
+	}
+	if (t->k > 0) {
+		pa = pst_tile_part(g, t->pa, g->lda, g->transa, t->elem_ab,
+				   p->i, l, p->m, terms);
+		pb = pst_tile_part(g, t->pb, g->ldb, g->transb, t->elem_ab, l,
+				   p->j, terms, p->n);
+		if ((r = fetch(t, t->b, t->plan.slots_b, &pb, l, p->j, &q.b,
+			       &q.ldb, &sb)) < 0 ||
+		    (r = fetch(t, t->a, t->plan.slots_a, &pa, p->i, l, &q.a,
+			       &q.lda, &sa)) < 0)
+			return r;
+	}
+	r = pst_tile_submit(t, &q);
+	if (r < 0)
+		return r;
+	p->last = t->submitted;
+	if (p->slot)
+		p->slot->used = t->submitted;
+	if (sa)
+		sa->used = t->submitted;
+	if (sb)
+		sb->used = t->submitted;
+	return 0;
+}
+
+/* Starts one piece of C; while it is computed the one before is finished. */
+static int run_piece(struct pst_tile *t, struct pst_tile_piece *p,
+		     struct pst_tile_piece *before)
+{
+	const struct pst_gemm *g = t->g;
+	uint64_t l = 0, terms;
+	int r;
+
+	p->part = pst_tile_part(g, t->pc, g->ldc, false, t->elem_c, p->i, p->j,
+				p->m, p->n);
+	if (p->slot && g->beta != 0)
+		c_in(t, &p->part, p->slot->mem);
+	do {
+		terms = t->k - l < t->plan.k ? t->k - l : t->plan.k;
+		r = run_terms(t, p, l, terms);
+		if (r < 0)
+			return r;
+		if (l == 0) {
+			r = finish_piece(t, before);
+			if (r < 0)
+				return r;
+		}
+		l += terms;
+	} while (l < t->k);
+	return 0;
+}
+
+/* All pieces of one product; the last one is left for the next product's
+ * first, or the end, to finish. */
+static int run_product(struct pst_tile *t)
+{
+	const struct pst_gemm *g = t->g;
+	const struct pst_tile_plan *plan = &t->plan;
+	struct pst_tile_piece *p;
+	uint64_t i, j;
+	int r = 0;
+
+	for (j = 0; j < g->n && r == 0; j += plan->n) {
+		for (i = 0; i < g->m && r == 0; i += plan->m) {
+			p = &t->pieces[t->n_pieces % 2];
+			*p = (struct pst_tile_piece){
+				.i = i,
+				.j = j,
+				.m = g->m - i < plan->m ? g->m - i : plan->m,
+				.n = g->n - j < plan->n ? g->n - j : plan->n,
+			};
+			if (plan->slots_c)
+				p->slot = &t->s[t->n_pieces % plan->slots_c];
+			t->n_pieces++;
+			r = run_piece(t, p, &t->pieces[t->n_pieces % 2]);
+		}
+	}
+	return r;
+}
+
+int pst_tile_run(struct pst_tile *t)
+{
+	const struct pst_gemm *g = t->g;
+	const uint64_t batch = g->batch ? g->batch : 1;
+	uint64_t q;
+	unsigned int i;
+	int r = 0;
+
+	for (q = 0; q < batch && r == 0; q++) {
+		t->pa = at(g->a, q * g->stride_a * t->elem_ab);
+		t->pb = at(g->b, q * g->stride_b * t->elem_ab);
+		t->pc = at(g->c, q * g->stride_c * t->elem_c);
+		for (i = 0; i < PST_TILE_SLOTS; i++) {
+			t->a[i].filled &= g->stride_a == 0;
+			t->b[i].filled &= g->stride_b == 0;
+		}
+		r = run_product(t);
+	}
+	return r < 0 ? r : finish_piece(t, &t->pieces[(t->n_pieces + 1) % 2]);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The last product that was prepared: the same one again needs no check. */
+#ifndef PST_HOST_CLIENT_LIB_GEMM_MEMO_H
+#define PST_HOST_CLIENT_LIB_GEMM_MEMO_H
+
+#include <stdbool.h>
+
+#include "host-client/lib/call.h"
+#include "host-client/lib/conn.h"
+
+/*
+ * With the lock held. True and *call when g is that product, in the same
+ * session, and no buffer was given back since. The agent checks what it gets
+ * all the same.
+ */
+bool pst_memo_find(const struct pst *c, const struct pst_gemm *g,
+		   struct pst_call *call);
+
+/* Remembers a product that passed every check; not one with tensors, which
+ * come and go by themselves. */
+void pst_memo_keep(struct pst *c, const struct pst_gemm *g,
+		   const struct pst_call *call);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations that are parts of one call of the application's. */
+#include "host-client/lib/gemm/part.h"
+
+#include <errno.h>
+
+#include "host-client/lib/call.h"
+
+int pst_part_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
+{
+	struct pst_error err = {0};
+	struct pst_call call = {0};
+	int r;
+
+	pst_lock(c);
+	r = pst_gemm_prepare(c, g, &call, &err);
+	if (!r)
+		r = pst_call_run_async(c, &call, true, ret_tag, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_part_nop(struct pst *c, uint64_t *ret_tag)
+{
+	struct pst_call call = {.sqe.op = PST_WIRE_OP_NOP};
+	struct pst_error err = {0};
+	int r;
+
+	pst_lock(c);
+	r = pst_call_run_async(c, &call, true, ret_tag, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
+{
+	struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	struct pst_record *rec;
+	int r = 0;
+
+	w.deaf = true;
+	pst_lock(c);
+	rec = pst_optab_find(&c->ops, tag);
+	if (rec)
+		r = pst_wait_done(c, rec, &w, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+		  struct pst_completion *ret)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	struct pst_record *rec;
+	int r;
+
+	pst_lock(c);
+	rec = pst_optab_find(&c->ops, tag);
+	if (rec)
+		r = pst_wait_done(c, rec, &w, &err);
+	else
+		r = pst_error_set(&err, -ENOENT,
+				  "a part of the call is not known");
+	if (!r)
+		r = pst_call_finish(c, rec, &w, ret, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+void pst_part_abandon(struct pst *c, uint64_t tag)
+{
+	struct pst_record *rec;
+
+	(void)pst_cancel(c, tag);
+	pst_lock(c);
+	rec = pst_optab_find(&c->ops, tag);
+	if (rec)
+		pst_wait_give_up(c, rec);
+	pst_unlock(c);
+}

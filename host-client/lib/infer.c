@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows through a loaded model: where they lie in the region, or by way of a
+ * buffer there. */
+#include <errno.h>
+#include <string.h>
+
+#include "host-client/lib/call.h"
+
+/* Bytes of rows, in and out, that go through the region at once. */
+#define STAGE (4ULL << 20)
+
+static uint32_t ld_in(const struct pst_infer *f)
+{
+	return f->ld_in ? f->ld_in : f->model->n_in;
+}
+
+static uint32_t ld_out(const struct pst_infer *f)
+{
+	return f->ld_out ? f->ld_out : f->model->n_out;
+}
+
+static int check_args(const struct pst_infer *f, struct pst_error *err)
+{
+	if (!f->model || !f->model->handle)
+		return pst_error_set(err, -EINVAL, "no model was given");
+	if (f->rows == 0)
+		return pst_error_set(err, -EINVAL, "a batch of 0 rows");
+	if (!f->in || !f->out)
+		return pst_error_set(err, -EFAULT, "the %s is NULL",
+				     f->in ? "output" : "input");
+	if (ld_in(f) < f->model->n_in || ld_out(f) < f->model->n_out)
+		return pst_error_set(
+			err, -EINVAL,
+			"rows of %u and %u elements do not fit %u and %u apart",
+			f->model->n_in, f->model->n_out, ld_in(f), ld_out(f));
+	return 0;
+}
+
+/* Whether the model is one of the agent that is there now. */
+static int check_epoch(const struct pst *c, const struct pst_infer *f,
+		       struct pst_error *err)
+{
+	if (c->live && f->model->epoch != c->welcome.epoch)
+		return pst_error_set(
+			err, -ESTALE,
+			"model %.63s was opened on an agent that is gone: load "
+			"or open it again",
+			f->model->name);
+	return 0;
+}
+
+/* The descriptor for rows that lie in buffers. */
+static int prepare(struct pst *c, const struct pst_infer *f,
+		   struct pst_call *call, struct pst_error *err)
+{
+	struct pst_wire_sqe *s = &call->sqe;
+	struct pst_op op;
+	int r;
+
+	if ((r = check_args(f, err)) < 0 || (r = check_epoch(c, f, err)) < 0)
+		return r;
+	if (f->rows > f->model->max_batch)
+		return pst_error_set(err, -EMSGSIZE,
+				     "a batch of %u rows; model %.63s takes at "
+				     "most %u",
+				     f->rows, f->model->name,
+				     f->model->max_batch);
+	*s = (struct pst_wire_sqe){
+		.op = PST_WIRE_OP_INFER,
+		.dtype = PST_WIRE_F32,
+		.dtype_c = PST_WIRE_F32,
+		.m = f->rows,
+		.n = f->model->n_out,
+		.k = f->model->n_in,
+		.lda = ld_in(f),
+		.ldc = ld_out(f),
+		.off_b = f->model->handle,
+	};
+	call->writes = true;
+	if ((r = pst_call_operand(c, call, PST_SLOT_A, "the input", f->in,
+				  &s->off_a, err)) < 0 ||
+	    (r = pst_call_operand(c, call, PST_SLOT_C, "the output", f->out,
+				  &s->off_c, err)) < 0)
+		return r;
+	return pst_call_check(c, call, &op, err);
+}
+
+int pst_submit_infer(struct pst *c, const struct pst_infer *f,
+		     uint64_t *ret_tag)
+{
+	struct pst_error err = {0};
+	struct pst_call call = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = prepare(c, f, &call, &err);
+	if (!r)
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+/* One operation, and its times added to done's. */
+static int run(struct pst *c, const struct pst_infer *f,
+	       const struct pst_waiter *w, struct pst_completion *done,
+	       struct pst_error *err)
+{
+	struct pst_completion one = {0};
+	struct pst_call call = {0};
+	int r;
+
+	pst_lock(c);
+	r = prepare(c, f, &call, err);
+	if (!r)
+		r = pst_call_run(c, &call, w, &one, err);
+	pst_unlock(c);
+	done->tag = one.tag;
+	done->status = r;
+	done->compute_ns += one.compute_ns;
+	done->queue_ns += one.queue_ns;
+	return r;
+}
+
+/* Rows on their way through the region. */
+struct stage {
+	uint32_t rows;   /* at once */
+	float *buf;      /* NULL: both lie in buffers */
+	float *in, *out; /* in buf; NULL: the caller's is in a buffer */
+};
+
+static bool in_buffer(struct pst *c, const void *ptr)
+{
+	bool in;
+
+	pst_lock(c);
+	in = pst_heap_find(&c->heap, ptr, 0) != NULL;
+	pst_unlock(c);
+	return in;
+}
+
+static int open_stage(struct pst *c, const struct pst_infer *f,
+		      uint64_t deadline_ns, struct stage *s,
+		      struct pst_error *err)
+{
+	const uint64_t row_in = in_buffer(c, f->in) ? 0 : f->model->n_in;
+	const uint64_t row_out = in_buffer(c, f->out) ? 0 : f->model->n_out;
+	const uint64_t row = (row_in + row_out) * sizeof(float);
+	uint64_t rows = row ? STAGE / row : f->rows;
+	uint32_t most;
+	uint64_t seen;
+	void *buf;
+	int r;
+
+	if (rows > f->model->max_batch)
+		rows = f->model->max_batch;
+	if (rows > f->rows)
+		rows = f->rows;
+	s->rows = rows ? (uint32_t)rows : 1;
+	if (!row)
+		return 0;
+	/* A small arena, or one that others have filled, takes fewer rows. */
+	most = s->rows;
+	do {
+		seen = pst_room_seen(c);
+		s->rows = most;
+		while ((r = pst_stage_until(c, s->rows * row, deadline_ns,
+					    &buf)) < 0 &&
+		       s->rows > 1 && (r == -ENOSPC || r == -EMSGSIZE))
+			s->rows /= 2;
+	} while (r == -ENOSPC && pst_room_wait(c, seen, deadline_ns) == 0);
+	if (r < 0) {
+		err->code = r;
+		pst_last_error(c, err->text, sizeof(err->text));
+		return r;
+	}
+	s->buf = buf;
+	s->in = row_in ? s->buf : NULL;
+	s->out = row_out ? s->buf + s->rows * row_in : NULL;
+	return 0;
+}
+
+/* Copies results out; pst_take() notices a session that was lost. */
+static int take_rows(struct pst *c, const struct pst_infer *f,
+		     const struct stage *s, uint32_t row, uint32_t n,
+		     struct pst_error *err)
+{
+	const uint64_t width = f->model->n_out;
+	const bool packed = ld_out(f) == width;
+	const uint32_t calls = packed ? 1 : n;
+	const uint64_t bytes = (packed ? n : 1) * width * sizeof(float);
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; i < calls && !r; i++)
+		r = pst_take(c, f->out + (uint64_t)(row + i) * ld_out(f),
+			     s->out + i * width, bytes);
+	if (r < 0) {
+		err->code = r;
+		pst_last_error(c, err->text, sizeof(err->text));
+	}
+	return r;
+}
+
+/* n rows from row on. */
+static int run_rows(struct pst *c, const struct pst_infer *f,
+		    const struct stage *s, uint32_t row, uint32_t n,
+		    const struct pst_waiter *w, struct pst_completion *done,
+		    struct pst_error *err)
+{
+	const uint64_t width = f->model->n_in;
+	struct pst_infer part = *f;
+	uint32_t i;
+	int r;
+
+	part.rows = n;
+	part.in = f->in + (uint64_t)row * ld_in(f);
+	part.out = f->out + (uint64_t)row * ld_out(f);
+	if (s->in) {
+		for (i = 0; i < n; i++)
+			memcpy(s->in + i * width,
+			       part.in + (uint64_t)i * ld_in(f),
+			       width * sizeof(float));
+		part.in = s->in;
+		part.ld_in = 0;
+	}
+	if (s->out) {
+		part.out = s->out;
+		part.ld_out = 0;
+	}
+	r = run(c, &part, w, done, err);
+	if (!r && s->out)
+		r = take_rows(c, f, s, row, n, err);
+	return r;
+}
+
+int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
+	      struct pst_completion *done)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_completion sum = {0};
+	struct pst_error err = {0};
+	struct stage s = {0};
+	uint32_t row, n;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	r = check_args(f, &err);
+	if (!r) {
+		pst_lock(c);
+		r = check_epoch(c, f, &err);
+		pst_unlock(c);
+	}
+	if (!r)
+		r = open_stage(c, f, w.deadline_ns, &s, &err);
+	for (row = 0; !r && row < f->rows; row += n) {
+		n = f->rows - row < s.rows ? f->rows - row : s.rows;
+		r = run_rows(c, f, &s, row, n, &w, &sum, &err);
+	}
+	if (s.buf)
+		(void)pst_free(c, s.buf);
+	if (done)
+		*done = sum;
+	return pst_fail(c, r, &err);
+}

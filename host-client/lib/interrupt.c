@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread's own say in how long its calls wait. */
+#include <errno.h>
+
+#include "host-client/lib/conn.h"
+
+/* The function is asked so often, and no step of a wait is longer. */
+#define ASK_NS (100 * PST_NS_PER_MS)
+
+static _Thread_local struct {
+	int (*ask)(void *arg);
+	void *arg;
+	bool held; /* within ask(), or where the answer is known */
+	uint64_t next_ns;
+} self;
+
+void pst_set_interrupt(int (*interrupted)(void *arg), void *arg)
+{
+	self.ask = interrupted;
+	self.arg = arg;
+	self.next_ns = 0;
+}
+
+void pst_interrupt_hold(bool hold)
+{
+	self.held = hold;
+}
+
+uint64_t pst_interrupt_next(void)
+{
+	return self.ask && !self.held ? self.next_ns : UINT64_MAX;
+}
+
+int pst_interrupt_ask(struct pst *c, struct pst_error *err)
+{
+	bool yes;
+
+	if (!self.ask || self.held || pst_now_ns() < self.next_ns)
+		return 0;
+	pst_wait_end(c);
+	pst_unlock(c);
+	self.held = true;
+	yes = self.ask(self.arg) != 0;
+	self.held = false;
+	pst_lock(c);
+	if (!yes) {
+		self.next_ns = pst_now_ns() + ASK_NS;
+		return 1;
+	}
+	/* The call may wait in several places: the next one asks at once. */
+	self.next_ns = 0;
+	return pst_error_set(err, -EINTR, "the call was interrupted");
+}

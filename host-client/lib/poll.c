@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* For event loops: completions without waiting, and a descriptor that tells
+ * when there are some. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "host-client/lib/conn.h"
+
+/* Replies that nobody waits for are read at least so often: a socket holds a
+ * few hundred frames. */
+#define POSTS_MAX 64
+/* Looks of pst_arm() while completions for other threads keep coming in. */
+#define ARM_TRIES 8
+
+void pst_notify(struct pst *c)
+{
+	c->fd_armed = false;
+	if (c->epfd < 0 || c->notice_set)
+		return;
+	/* A full counter is set as well. */
+	(void)eventfd_write(c->notice, 1);
+	c->notice_set = true;
+}
+
+static void clear_notice(struct pst *c)
+{
+	eventfd_t v;
+
+	if (!c->notice_set)
+		return;
+	(void)eventfd_read(c->notice, &v);
+	c->notice_set = false;
+}
+
+void pst_fd_attach(struct pst *c)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = c->sock};
+
+	if (c->epfd >= 0)
+		(void)epoll_ctl(c->epfd, EPOLL_CTL_ADD, c->sock, &ev);
+}
+
+void pst_fd_detach(struct pst *c)
+{
+	/* By hand: a forked child may keep the socket open, and with it the
+	 * entry, which nobody could remove then. */
+	if (c->epfd >= 0)
+		(void)epoll_ctl(c->epfd, EPOLL_CTL_DEL, c->sock, NULL);
+}
+
+/* Arms the lane for the application. True when completions were there. */
+static bool arm_lane(struct pst *c)
+{
+	/* A thread asleep on the socket notices and tells; its generation
+	 * must stay as it is. */
+	return c->leader ? pst_wait_hear(c) : pst_wait_arm(c);
+}
+
+void pst_fd_rearm(struct pst *c)
+{
+	if (c->live && c->fd_armed && arm_lane(c))
+		pst_notify(c);
+}
+
+int pst_poll(struct pst *c, struct pst_completion *ret, int max)
+{
+	struct pst_record *rec;
+	int n = 0;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	clear_notice(c);
+	/* Only an armed lane puts bytes into the socket: a loop that polls
+	 * without pst_arm() makes no system call. */
+	if (c->fd_armed && !c->leader) {
+		if (c->live && !c->control_only)
+			pst_lane_client_disarm(&c->lane);
+		pst_reap(c);
+		pst_socket_service(c);
+	}
+	c->fd_armed = false;
+	pst_reap(c);
+	pst_session_settle(c);
+	c->lost_unseen = false;
+	while (n < max && (rec = TAILQ_FIRST(&c->ops.done))) {
+		ret[n++] = rec->done;
+		pst_optab_put(&c->ops, rec);
+	}
+	pst_unlock(c);
+	return n;
+}
+
+int pst_cancel(struct pst *c, uint64_t tag)
+{
+	const struct pst_wire_cancel cancel = {.tag = tag};
+	struct pst_error err = {0};
+	struct pst_record *rec;
+	int r = 0;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	rec = pst_optab_find(&c->ops, tag);
+	if (!rec)
+		r = pst_error_set(&err, -ENOENT,
+				  "no operation of this tag is outstanding");
+	else if (rec->state == PST_RECORD_PENDING)
+		r = pst_post(c, PST_WIRE_CANCEL, &cancel, sizeof(cancel));
+	/* An application that never sleeps reads the socket nowhere else. */
+	if (c->n_posts >= POSTS_MAX && !c->leader)
+		pst_socket_service(c);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+/* Makes epfd and the eventfd in it; later calls find them. */
+static int open_fd(struct pst *c, struct pst_error *err)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	PST_CLEANUP_FD int notice = -1;
+	PST_CLEANUP_FD int epfd = -1;
+
+	if (c->epfd >= 0)
+		return c->epfd;
+	notice = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	ev.data.fd = notice;
+	if (notice < 0 || epfd < 0 ||
+	    epoll_ctl(epfd, EPOLL_CTL_ADD, notice, &ev) < 0)
+		return pst_error_set_errno(err, errno,
+					   "cannot make an event descriptor");
+	c->epfd = epfd;
+	c->notice = notice;
+	epfd = notice = -1;
+	if (c->live)
+		pst_fd_attach(c);
+	return c->epfd;
+}
+
+int pst_fd(struct pst *c)
+{
+	struct pst_error err = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = open_fd(c, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_arm(struct pst *c)
+{
+	struct pst_error err = {0};
+	int r, i;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = open_fd(c, &err);
+	if (r < 0)
+		goto out;
+	r = 1;
+	for (i = 0; i < ARM_TRIES; i++) {
+		clear_notice(c);
+		pst_reap(c);
+		/* Wake-ups of earlier generations would keep the descriptor
+		 * readable. */
+		if (!c->leader)
+			pst_socket_service(c);
+		pst_session_settle(c);
+		if (!TAILQ_EMPTY(&c->ops.done) || c->lost_unseen)
+			break;
+		c->fd_armed = true;
+		if (!c->live || !arm_lane(c)) {
+			r = 0;
+			break;
+		}
+		c->fd_armed = false;
+	}
+out:
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}

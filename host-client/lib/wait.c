@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting: take completions, spin, then sleep; one thread on the socket, the
+ * others behind it. */
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#include "host-client/lib/conn.h"
+#include "transport/shm.h"
+
+/* A clock reading costs about as much as this many pauses. */
+#define SPINS_PER_CLOCK 32
+/* Without a limit to spinning, state is looked at this often. */
+#define SPIN_SLICE_NS PST_NS_PER_MS
+/* After so many wake-ups in a row for nothing, each costs a sleep. An honest
+ * agent comes nowhere near: a reply that nobody waits for counts as something,
+ * and so does a completion that another thread took. */
+#define IDLE_MAX    16
+#define IDLE_NAP_NS PST_NS_PER_MS
+/* Spinning that was in vain gets shorter, down to this part of spin_ns. */
+#define SPIN_MIN_PART 8
+/* An agent that runs ends a cancelled operation with its slice. */
+#define CALL_OFF_NS (20 * PST_NS_PER_MS)
+
+/* One completion, already private. */
+static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
+{
+	struct pst_record *rec;
+
+	rec = pst_optab_match(&c->ops, cqe->tag);
+	if (!rec || c->lane.cq_head > c->lane.sq_tail || cqe->flags ||
+	    cqe->reserved0[0] || cqe->reserved0[1]) {
+		pst_channel_fail(c, -EPROTO,
+				 "the agent completed what was not asked for");
+		return;
+	}
+	/* The record is done with before anything of it is given back. */
+	if (rec->state == PST_RECORD_ABANDONED) {
+		pst_optab_put(&c->ops, rec);
+		pst_record_unref(c, rec);
+		return;
+	}
+	rec->done.status = pst_status_to_errno(cqe->status);
+	rec->done.compute_ns = cqe->compute_ns;
+	rec->done.queue_ns = cqe->queue_ns;
+	rec->done.result = cqe->result;
+	if (rec->key && cqe->status == PST_WIRE_OK)
+		pst_pace_done(&c->pace, rec->key, cqe->compute_ns);
+	pst_optab_complete(&c->ops, rec);
+	pst_record_unref(c, rec);
+}
+
+void pst_reap(struct pst *c)
+{
+	struct pst_wire_cqe cqe;
+	bool any = false;
+
+	/* At most as many as are outstanding: one more breaks the session. */
+	while (c->live && !c->failed && !c->control_only &&
+	       pst_lane_client_reap(&c->lane, &cqe)) {
+		any = true;
+		take_completion(c, &cqe);
+	}
+	if (!any)
+		return;
+	if (c->lane.cq_head == c->lane.sq_tail)
+		pst_pace_forget(&c->pace);
+	else if (pst_pace_waits(&c->pace))
+		pst_pace_seen(&c->pace, pst_now_ns());
+	pst_wake_followers(c);
+	if (c->fd_armed && !TAILQ_EMPTY(&c->ops.done))
+		pst_notify(c);
+}
+
+static struct timespec to_timespec(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / PST_NS_PER_S),
+		.tv_nsec = (long)(ns % PST_NS_PER_S),
+	};
+}
+
+void pst_nap(struct pst *c, uint64_t ns)
+{
+	struct timespec ts = to_timespec(ns);
+
+	pst_unlock(c);
+	nanosleep(&ts, NULL);
+	pst_lock(c);
+}
+
+void pst_wait_cond(struct pst *c, uint64_t until_ns)
+{
+	uint64_t max = pst_now_ns() + PST_TICK_NS;
+	struct timespec ts = to_timespec(until_ns < max ? until_ns : max);
+
+	pst_session_settle(c);
+	c->n_followers++;
+	pthread_cond_timedwait(&c->cond, &c->lock, &ts);
+	c->n_followers--;
+}
+
+bool pst_wait_arm(struct pst *c)
+{
+	const uint64_t head = c->lane.cq_head;
+
+	if (c->control_only)
+		return false;
+	pst_lane_client_disarm(&c->lane);
+	if (!pst_lane_client_arm(&c->lane))
+		return false;
+	pst_lane_client_disarm(&c->lane);
+	pst_reap(c);
+	/* It would keep us from sleeping for ever. */
+	if (c->lane.cq_head == head)
+		pst_channel_fail(c, -EPROTO,
+				 "a completion was there and went away");
+	return true;
+}
+
+bool pst_wait_hear(struct pst *c)
+{
+	if (!c->leader || !c->deaf)
+		return false;
+	c->deaf = pst_wait_arm(c);
+	return c->deaf;
+}
+
+/* What the agent can move. */
+struct progress {
+	uint64_t head;
+	uint32_t unanswered;
+	size_t unsent;
+};
+
+static struct progress progress(const struct pst *c)
+{
+	return (struct progress){c->lane.cq_head, c->unanswered, c->tx_n};
+}
+
+/* The socket has woken us: an agent that does so again and again for nothing
+ * may not keep us awake (unlocks). */
+static void rest_if_idle(struct pst *c, const struct progress *before)
+{
+	const struct progress now = progress(c);
+
+	if (now.head != before->head || now.unsent != before->unsent ||
+	    now.unanswered != before->unanswered)
+		c->n_idle = 0;
+	else if (++c->n_idle > IDLE_MAX)
+		pst_nap(c, IDLE_NAP_NS);
+}
+
+/* Sleeps on the socket for all (unlocks). */
+static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
+		 uint64_t until)
+{
+	const struct progress before = progress(c);
+	struct pollfd p = {
+		.fd = c->sock,
+		.events = (short)(POLLIN | (c->tx_n ? POLLOUT : 0)),
+	};
+	struct timespec ts = to_timespec(until - now);
+	uint64_t serial = c->serial;
+	int n = 0;
+
+	c->deaf = w->deaf && w->wake_ns && !c->n_followers && !c->fd_armed;
+	if (c->deaf || !pst_wait_arm(c)) {
+		c->leader = true;
+		pst_unlock(c);
+		/* A signal only makes the step shorter. */
+		n = ppoll(&p, 1, &ts, NULL);
+		pst_lock(c);
+		c->leader = false;
+		if (!c->live || c->serial != serial)
+			return;
+		if (!c->control_only)
+			pst_lane_client_disarm(&c->lane);
+	}
+	/* Completions before a loss that the socket may tell of. */
+	pst_reap(c);
+	pst_socket_service(c);
+	pst_fd_rearm(c);
+	if (n > 0)
+		rest_if_idle(c, &before);
+}
+
+/* 0 and until when to sleep, or -ETIMEDOUT. */
+static int check_time(struct pst *c, const struct pst_waiter *w, uint64_t now,
+		      uint64_t *ret_until, struct pst_error *err)
+{
+	uint64_t silence = now - w->start_ns, until;
+
+	if (now >= w->deadline_ns)
+		return pst_error_set(err, -ETIMEDOUT, "the deadline passed");
+	if (silence > c->silence_ns)
+		silence = c->silence_ns;
+	if (silence >= c->dead_ns)
+		return pst_error_set(
+			err, -ETIMEDOUT,
+			"the agent has given no sign of life for %llu ms",
+			(unsigned long long)(c->silence_ns / PST_NS_PER_MS));
+	until = c->dead_ns - silence;
+	until = now + (until < PST_TICK_NS ? until : PST_TICK_NS);
+	*ret_until = until < w->deadline_ns ? until : w->deadline_ns;
+	return 0;
+}
+
+int pst_wait_step(struct pst *c, const struct pst_waiter *w,
+		  struct pst_error *err)
+{
+	uint64_t now, until, ask;
+	int r = pst_interrupt_ask(c, err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	now = pst_now_ns();
+	pst_session_look(c, now);
+	if (!c->live)
+		return 0;
+	r = check_time(c, w, now, &until, err);
+	if (r < 0)
+		return r;
+	ask = pst_interrupt_next();
+	if (ask < until)
+		until = ask > now ? ask : now;
+	if (w->wake_ns && w->wake_ns < until) {
+		if (w->wake_ns <= now)
+			return 0;
+		until = w->wake_ns;
+	}
+	if (!c->leader)
+		lead(c, w, now, until);
+	else if (!pst_wait_hear(c))
+		pst_wait_cond(c, until);
+	pst_session_settle(c);
+	return 0;
+}
+
+void pst_wait_end(struct pst *c)
+{
+	/* The socket needs a new sleeper; any follower will do. */
+	if (!c->leader && c->n_followers)
+		pthread_cond_signal(&c->cond);
+}
+
+/* Spins until the slot's entry is there or time is up, without the lock. Any
+ * later entry of the slot says that too. Returns the time. */
+static uint64_t spin_on(const uint64_t *seq, uint64_t want, uint64_t until)
+{
+	uint64_t now;
+	int i;
+
+	for (;;) {
+		for (i = 0; i < SPINS_PER_CLOCK; i++) {
+			/* Only a hint; pst_lane_client_ready() acquires. */
+			if ((int64_t)(pst_shm_load(seq) - want) >= 0)
+				return 0;
+			pst_cpu_relax();
+		}
+		now = pst_now_ns();
+		if (now >= until)
+			return now;
+	}
+}
+
+/* The time to spin follows what came of it. */
+static void adapt(struct pst *c, bool success)
+{
+	uint64_t min = c->spin_ns / SPIN_MIN_PART;
+
+	if (c->spin_ns == UINT64_MAX)
+		return;
+	if (success)
+		c->spin_now_ns *= 2;
+	else
+		c->spin_now_ns /= 2;
+	if (c->spin_now_ns > c->spin_ns)
+		c->spin_now_ns = c->spin_ns;
+	if (c->spin_now_ns < min)
+		c->spin_now_ns = min;
+}
+
+/* Spins for a record until end (unlocks). 0 or -ETIMEDOUT. */
+static int spin(struct pst *c, const struct pst_record *rec,
+		const struct pst_waiter *w, uint64_t now, uint64_t end,
+		struct pst_error *err)
+{
+	uint64_t ignored, slice, want;
+	const uint64_t *seq;
+	int r;
+
+	if (end > w->deadline_ns)
+		end = w->deadline_ns;
+	while (rec->state == PST_RECORD_PENDING && now < end) {
+		slice = now + SPIN_SLICE_NS < end ? now + SPIN_SLICE_NS : end;
+		want = c->lane.cq_head + 1;
+		seq = &c->lane.lane->cq[c->lane.cq_head % PST_WIRE_SLOTS].seq;
+		pst_unlock(c);
+		now = spin_on(seq, want, slice);
+		pst_lock(c);
+		pst_reap(c);
+		if (rec->state != PST_RECORD_PENDING)
+			break;
+		r = pst_interrupt_ask(c, err);
+		if (r < 0)
+			return r;
+		if (now == 0)
+			now = pst_now_ns();
+		pst_session_look(c, now);
+		if (c->live) {
+			r = check_time(c, w, now, &ignored, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* Sleeps until a time unless the record is done before (unlocks). 0 or
+ * -ETIMEDOUT. */
+static int doze(struct pst *c, const struct pst_record *rec,
+		const struct pst_waiter *w, uint64_t until_ns,
+		struct pst_error *err)
+{
+	struct pst_waiter nap = *w;
+	uint64_t now;
+	int r = 0;
+
+	nap.wake_ns = until_ns;
+	nap.deaf = w->deaf;
+	for (;;) {
+		r = pst_wait_step(c, &nap, err);
+		if (rec->state != PST_RECORD_PENDING || r)
+			break;
+		now = pst_now_ns();
+		if (now >= until_ns) {
+			pst_pace_slept(&c->pace, until_ns, now);
+			break;
+		}
+	}
+	pst_wait_end(c);
+	return r;
+}
+
+/* The part of a wait that is to end awake: by what is known of such an
+ * operation, else by what came of spinning so far. */
+static int wait_awake(struct pst *c, const struct pst_record *rec,
+		      const struct pst_waiter *w, struct pst_error *err)
+{
+	struct pst_pace_start start = rec->start;
+	struct pst_pace_plan plan = {0};
+	const uint64_t key = rec->key;
+	uint64_t now;
+	int r = 0;
+
+	if (!start.asked_ns)
+		start = (struct pst_pace_start){w->start_ns, w->start_ns,
+						w->start_ns};
+	else if (rec->order == c->lane.cq_head)
+		pst_pace_next(&c->pace, &start);
+	if (key)
+		pst_pace_plan(&c->pace, key, &start, c->spin_ns, &plan);
+	if (plan.sleep_until_ns)
+		r = doze(c, rec, w, plan.sleep_until_ns, err);
+	if (rec->state != PST_RECORD_PENDING || r)
+		return r;
+	now = pst_now_ns();
+	if (!plan.spin_until_ns) {
+		r = spin(c, rec, w, now, pst_deadline(now, c->spin_now_ns),
+			 err);
+		adapt(c, rec->state != PST_RECORD_PENDING);
+		return r;
+	}
+	r = spin(c, rec, w, now, plan.spin_until_ns, err);
+	pst_pace_met(&c->pace, key, rec->state != PST_RECORD_PENDING);
+	return r;
+}
+
+int pst_wait_done(struct pst *c, struct pst_record *rec,
+		  const struct pst_waiter *w, struct pst_error *err)
+{
+	int r = pst_interrupt_ask(c, err);
+
+	if (r < 0)
+		return r;
+	/* Asked or not. */
+	r = 0;
+	pst_reap(c);
+	if (rec->state == PST_RECORD_PENDING && c->spin_now_ns)
+		r = wait_awake(c, rec, w, err);
+	if (rec->state == PST_RECORD_PENDING && !r) {
+		while (rec->state == PST_RECORD_PENDING && !r)
+			r = pst_wait_step(c, w, err);
+		pst_wait_end(c);
+	}
+	return rec->state == PST_RECORD_DONE ? 0 : r;
+}
+
+void pst_wait_give_up(struct pst *c, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE) {
+		pst_optab_put(&c->ops, rec);
+		return;
+	}
+	rec->state = PST_RECORD_ABANDONED;
+	pst_pace_forget(&c->pace);
+}
+
+/* Asks for an operation's end, and waits for that a little: a caller that was
+ * interrupted should not see C change later. */
+static void call_off(struct pst *c, struct pst_record *rec)
+{
+	const struct pst_wire_cancel cancel = {.tag = rec->done.tag};
+	struct pst_waiter w = {.start_ns = pst_now_ns()};
+	struct pst_error ignored = {0};
+
+	if (rec->state != PST_RECORD_PENDING ||
+	    pst_post(c, PST_WIRE_CANCEL, &cancel, sizeof(cancel)) < 0)
+		return;
+	w.deadline_ns = w.start_ns + CALL_OFF_NS;
+	pst_interrupt_hold(true);
+	(void)!pst_wait_done(c, rec, &w, &ignored);
+	pst_interrupt_hold(false);
+}
+
+int pst_wait_record(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_error *err)
+{
+	int r = pst_wait_done(c, rec, w, err);
+
+	if (r == -EINTR)
+		call_off(c, rec);
+	if (r < 0)
+		pst_wait_give_up(c, rec);
+	return r;
+}
