@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 /* Largest file, in bytes. */
 #define PST_CONFIG_MAX (64U << 10)

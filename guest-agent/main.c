@@ -12,7 +12,7 @@
 #include "guest-agent/service/listen_fds.h"
 #include "guest-agent/service/notify.h"
 #include "guest-agent/settings.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static int stop_fd = -1;
 

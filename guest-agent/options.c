@@ -9,7 +9,7 @@
 
 #include "guest-agent/config.h"
 #include "guest-agent/settings.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Values of long options, beyond those of short ones. */
 #define FIRST_VAL 256

@@ -5,7 +5,7 @@
 
 #include "guest-agent/serve/server.h"
 #include "guest-agent/service/log.h"
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 /* Read without --config when it is there. */
 #define PST_OPTIONS_FILE "/etc/penstock/agent.conf"

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "guest-agent/exec/models.h"
-#include "transport/region.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
+#include "transport/region/region.h"
 
 /* Defaults of the limits. A side that fits in 20 bits times another is far
  * above any arena; the sizes of operands are bounded by max_elems and by what

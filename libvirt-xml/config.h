@@ -10,8 +10,8 @@
 
 #include "kernel-params/scan/cpu.h"
 #include "kernel-params/scan/pci.h"
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* More need an emulated IOMMU with extended interrupt mode. */
 #define PST_VM_MAX_VCPUS 255

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* Bytes of an image that are looked at: a cluster, in which a header lies. */
 #define PST_VM_DISK_HEAD (64U << 10)

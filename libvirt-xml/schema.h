@@ -3,8 +3,8 @@
 #ifndef PST_LIBVIRT_XML_SCHEMA_H
 #define PST_LIBVIRT_XML_SCHEMA_H
 
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* Where libvirt installs it. */
 #define PST_VM_SCHEMA "/usr/share/libvirt/schemas/domain.rng"

@@ -5,8 +5,8 @@
 
 #include <libxml/tree.h>
 
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* Of the namespace that carries arguments for QEMU [libvirt: drvqemu]. */
 #define PST_XML_QEMU_NS "http://libvirt.org/schemas/domain/qemu/1.0"

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* VMADDR_CID_ANY and VMADDR_PORT_ANY are UINT32_MAX: no address of anyone. */
 #define ADDR_MAX (UINT32_MAX - 1U)

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define TYPE_ANY_VERSION (1U << 0) /* its own fields negotiate the version */
 #define TYPE_TO_AGENT    (1U << 1)

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 #include "transport/wire.h"
 
 /* A decoded frame; payload points into the caller's bytes. */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 unsigned int pst_dtype_size(uint32_t dtype)
 {

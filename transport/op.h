@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 #include "transport/wire.h"
 
 /* A span of the region: wire offset and bytes. */

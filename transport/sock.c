@@ -13,7 +13,7 @@
 
 #include <linux/vm_sockets.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Connections that may wait for accept. They are taken in bursts: a queue as
  * short as one would turn others away that come between two. */

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 enum pst_scheme {
 	PST_SCHEME_VSOCK,     /* vsock://CID:PORT?region=PATH */

@@ -296,7 +296,7 @@ static_assert(PST_WIRE_HEADER_SIZE +
 		      PST_WIRE_CTL_SIZE,
 	      "header and lanes fill the control area");
 
-/* What a peer answers; transport/error.c maps each to one errno. */
+/* What a peer answers; transport/base/error.c maps each to one errno. */
 enum pst_wire_status {
 	PST_WIRE_OK = 0,
 	PST_WIRE_EINVAL = 1,     /* malformed or contradictory arguments */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 const struct pst_backend_ops pst_backend_auto = {
 	.abi = PST_BACKEND_ABI,

@@ -11,7 +11,7 @@
 #include "guest-agent/cpu/gemm_convert.h"
 #include "guest-agent/cpu/hostmem.h"
 #include "guest-agent/cpu/infer_cpu.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* What a step aims at, so that one long operation does not stop others. */
 #define SLICE_NS (10 * PST_NS_PER_MS)

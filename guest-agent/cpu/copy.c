@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Bytes copied between two looks at the clock: some 20 us in cached memory, a
  * few ms where the region is uncached. */

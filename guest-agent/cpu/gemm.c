@@ -19,7 +19,7 @@
 
 #include "guest-agent/cpu/epilogue.h"
 #include "guest-agent/cpu/gemm_convert.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #ifdef HAVE_BLIS
 /* Its cblas.h has blis.h's types, but not these two. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "guest-agent/cpu/epilogue.h"
-#include "transport/half.h"
+#include "transport/dtype.h"
 
 #define PANEL ((uint64_t)PST_CONVERT_SIDE * PST_CONVERT_SIDE)
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #include "guest-agent/exec/memory.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* What operands may count on, and room for the head. */
 #define ALIGN 256U

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "guest-agent/cpu/reaper.h"
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /*
  * Large pieces are only promised by the kernel until they are touched, and it

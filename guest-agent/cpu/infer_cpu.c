@@ -8,7 +8,7 @@
 
 #include "guest-agent/cpu/epilogue.h"
 #include "guest-agent/cpu/gemm.h"
-#include "transport/half.h"
+#include "transport/dtype.h"
 
 /* Elements converted or activated between two looks at the clock: 2 ms of
  * tanh at worst. */

@@ -8,9 +8,9 @@
 
 #include "guest-agent/cpu/hostmem.h"
 #include "guest-agent/model/model.h"
-#include "transport/error.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/op.h"
-#include "transport/util.h"
 
 /*
  * All sums are in F32, those of a softmax or a layernorm in F64. Weights of 16

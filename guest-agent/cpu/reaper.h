@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 struct pst_reaper;
 

@@ -11,7 +11,7 @@
 #include "guest-agent/cuda/module.h"
 #include "guest-agent/cuda/nvml.h"
 #include "guest-agent/cuda/options.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* cuBLAS's advice: 32 MiB for Hopper, 4 MiB before. */
 #define WORKSPACE_LARGE (32ULL << 20)

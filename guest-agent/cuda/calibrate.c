@@ -6,7 +6,7 @@
 
 #include "guest-agent/cuda/backend_cuda.h"
 #include "guest-agent/cuda/kernels.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Copied to find a bandwidth. */
 #define COPY_BYTES (16ULL << 20)

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Rows or columns that a block of a BLAS kernel covers: an operand in place is
  * read once for each such block of the other side. */

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "guest-agent/cuda/backend_cuda.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* One piece of a COPY: under 2 ms of a PCIe bus, so that others get in. */
 #define COPY_PIECE (32ULL << 20)

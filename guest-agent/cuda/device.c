@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Of a CUDA version, 13020 for 13.2. */
 #define MAJOR(v) ((v) / 1000)

@@ -9,7 +9,7 @@
 #include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 struct pst_cuda_device {
 	int ordinal;

@@ -5,7 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 /* Pieces of one operation on the device at once: enough that it never idles
  * between two looks of the executor. */

@@ -7,7 +7,7 @@
 
 #include "guest-agent/cuda/backend_cuda.h"
 #include "guest-agent/cuda/kernels.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Bytes of a line from which on it is worth a place of its own. */
 #define LEAST_PADDED 64U

@@ -8,7 +8,7 @@
 
 #include "guest-agent/cuda/kernels.h"
 #include "guest-agent/cuda/model.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Rows of one piece: enough for the card's rate, and bounded memory. */
 #define PIECE_ROWS  1024U

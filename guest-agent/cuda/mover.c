@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "guest-agent/cuda/device.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* What a host function copies, in the order of the stream. */
 struct pst_mover_job {

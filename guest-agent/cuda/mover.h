@@ -10,7 +10,7 @@
 #include <cuda_runtime_api.h>
 
 #include "guest-agent/cuda/registration.h"
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 struct pst_mover_job;
 

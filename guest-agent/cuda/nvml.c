@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define PERIOD_NS PST_NS_PER_S
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* With less there are no tiles worth the name. */
 #define LEAST_MEMORY (256ULL << 10)

@@ -7,7 +7,7 @@
 
 #include "guest-agent/cuda/device.h"
 #include "guest-agent/cuda/flight.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* How long an operation keeps the pipe while others wait: giving it up costs
  * the tiles that lie in it. */

@@ -11,7 +11,7 @@
 #include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 #include "transport/op.h"
 
 /* D = act(alpha op(A) op(B) + beta C + bias), column-major, D in C's place;

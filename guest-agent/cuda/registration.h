@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 enum pst_registration_how {
 	PST_REGISTERED_PLAIN,    /* pinned pages */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Tiles along one side at least, where they are at least MIN_SIDE long: the
  * first tile's way in and the last one's way out are not overlapped. */

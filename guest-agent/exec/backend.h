@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 #include "transport/op.h"
 
 struct pst_backend;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* A lane's share of a round. */
 #define QUANTUM_NS (10 * PST_NS_PER_MS)

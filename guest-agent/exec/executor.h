@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "guest-agent/exec/backend.h"
-#include "transport/error.h"
-#include "transport/extent.h"
+#include "guest-agent/exec/extent.h"
+#include "transport/base/error.h"
 #include "transport/wire.h"
 
 /*

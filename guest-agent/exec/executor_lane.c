@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 void pst_lane_keep_why(struct lane *l, uint64_t tag,
 		       const struct pst_error *err)

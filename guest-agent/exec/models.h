@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "guest-agent/exec/backend.h"
-#include "transport/error.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/op.h"
-#include "transport/util.h"
 #include "transport/wire.h"
 
 /* So many fit one MODEL_LIST. */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Most that is zeroed before the caller hears of it. */
 #define PST_SCRUBBER_PIECE (32U << 20)

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Places at first; doubled when they do not suffice. */
 #define FIRST_PLACES 64U

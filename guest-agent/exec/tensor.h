@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "guest-agent/exec/backend.h"
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/wire.h"
 
 /*

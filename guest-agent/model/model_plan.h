@@ -5,8 +5,8 @@
 
 #include "guest-agent/model/model.h"
 #include "guest-agent/model/safetensors.h"
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* The key in __metadata__ whose string is the JSON list of layers. */
 #define PST_MODEL_LAYERS "penstock.layers"

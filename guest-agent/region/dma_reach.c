@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* NVIDIA's README, "Known Issues", for cards before Pascal; the driver itself
  * says 40 of a Tesla K80 (sm_37) and 47 of a GTX 1080. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "guest-agent/exec/backend.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 
 /* Longest warning, with its NUL. */
 #define PST_REACH_WARNING 384

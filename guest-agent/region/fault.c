@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "guest-agent/service/log.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Written before the handler is installed, only read by it. */
 static struct {

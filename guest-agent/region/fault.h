@@ -3,8 +3,8 @@
 #ifndef PST_GUEST_AGENT_REGION_FAULT_H
 #define PST_GUEST_AGENT_REGION_FAULT_H
 
-#include "transport/error.h"
-#include "transport/region.h"
+#include "transport/base/error.h"
+#include "transport/region/region.h"
 
 /*
  * From now on a SIGBUS in the region (its device was unbound, its file cut

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "transport/base/util.h"
 #include "transport/shm.h"
-#include "transport/util.h"
 
 struct pst_heartbeat {
 	struct pst_wire_word *word;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 #include "transport/wire.h"
 
 struct pst_heartbeat;

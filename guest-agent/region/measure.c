@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/base/util.h"
 #include "transport/shm.h"
-#include "transport/util.h"
 
 #define MEASURE_BYTES (1U << 20)
 /* An uncached mapping must not delay the start. */

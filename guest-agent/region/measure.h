@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "transport/region.h"
+#include "transport/region/region.h"
 
 /* Longest cure, with its NUL. */
 #define PST_MEASURE_CURE 320

@@ -4,8 +4,8 @@
 
 #include <time.h>
 
+#include "transport/base/util.h"
 #include "transport/shm.h"
-#include "transport/util.h"
 
 /* Bounds of a period that a format line names; the line is not trusted. */
 #define MIN_PERIOD_MS 10U

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "transport/error.h"
-#include "transport/region.h"
+#include "transport/base/error.h"
+#include "transport/region/region.h"
 
 /* How long LEASE is held back after a region was taken over: the client
  * library looks at the epoch word every 200 ms, and takes its mapping away

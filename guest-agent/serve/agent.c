@@ -8,8 +8,8 @@
 #include "guest-agent/exec/memory.h"
 #include "guest-agent/serve/session.h"
 #include "guest-agent/service/log.h"
+#include "transport/base/util.h"
 #include "transport/shm.h"
-#include "transport/util.h"
 
 static_assert(PST_WIRE_NONCE_SLOTS <= 32, "a bit a slot");
 

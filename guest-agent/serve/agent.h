@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "guest-agent/exec/executor.h"
+#include "guest-agent/exec/extent.h"
 #include "guest-agent/exec/models.h"
 #include "guest-agent/exec/scrubber.h"
 #include "guest-agent/exec/tensor.h"
@@ -15,8 +16,7 @@
 #include "guest-agent/region/measure.h"
 #include "guest-agent/serve/turns.h"
 #include "guest-agent/service/identity.h"
-#include "transport/extent.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 #include "transport/wire.h"
 
 /* Beats of the header's heartbeat word. */

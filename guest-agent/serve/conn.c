@@ -14,9 +14,9 @@
 
 #include "guest-agent/serve/session.h"
 #include "guest-agent/service/log.h"
+#include "transport/base/util.h"
 #include "transport/frame.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 /* Connections before HELLO, as far as descriptors go. At 50 ms each these are
  * 20000 a second, or half of it from one uid. */

@@ -8,8 +8,8 @@
 
 #include "guest-agent/serve/agent.h"
 #include "guest-agent/serve/door.h"
-#include "transport/error.h"
-#include "transport/loop.h"
+#include "transport/base/error.h"
+#include "transport/loop/loop.h"
 
 #define PST_CONN_MAX_CIDS 16U
 

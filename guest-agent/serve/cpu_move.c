@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Preemptions a millisecond that only a partner on the same CPU makes: the
  * kernel's own time slices are milliseconds long. */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* One beyond max a listener, which rests then. */
 #define BEYOND 32U

@@ -9,8 +9,8 @@
 
 #include "guest-agent/serve/report_ops.h"
 #include "guest-agent/serve/session.h"
+#include "transport/base/util.h"
 #include "transport/shm.h"
-#include "transport/util.h"
 
 /* jansson takes ownership of each value, and drops what failed to allocate:
  * a NULL root or dump is the only error left to handle. */

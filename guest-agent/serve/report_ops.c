@@ -2,7 +2,7 @@
 /* What operations there are, and of which kinds, for INFO. */
 #include "guest-agent/serve/report_ops.h"
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static const char *const dtype_names[] = {
 	[PST_WIRE_F32] = "f32", [PST_WIRE_F64] = "f64",

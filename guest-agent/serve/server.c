@@ -18,10 +18,10 @@
 #include "guest-agent/service/listen_fds.h"
 #include "guest-agent/service/log.h"
 #include "guest-agent/service/notify.h"
+#include "transport/base/util.h"
 #include "transport/frame.h"
-#include "transport/numa.h"
+#include "transport/region/numa.h"
 #include "transport/ring.h"
-#include "transport/util.h"
 
 /* While lanes keep the thread busy, sockets are looked at this often. */
 #define POLL_NS (50 * PST_NS_PER_US)

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "guest-agent/serve/conn.h"
-#include "transport/error.h"
-#include "transport/loop.h"
+#include "transport/base/error.h"
+#include "transport/loop/loop.h"
 #include "transport/sock.h"
 #include "transport/wire.h"
 

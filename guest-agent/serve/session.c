@@ -9,8 +9,8 @@
 
 #include "guest-agent/serve/report.h"
 #include "guest-agent/service/log.h"
+#include "transport/base/util.h"
 #include "transport/frame.h"
-#include "transport/util.h"
 
 /* A lease waits for memory that is being scrubbed, */
 #define SCRUB_NS (5 * PST_NS_PER_S)

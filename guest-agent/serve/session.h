@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "guest-agent/serve/agent.h"
-#include "transport/error.h"
+#include "transport/base/error.h"
 #include "transport/wire.h"
 
 /* A connection says HELLO within this time. */

@@ -5,8 +5,8 @@
 
 #include "guest-agent/serve/session.h"
 #include "guest-agent/service/log.h"
+#include "transport/base/util.h"
 #include "transport/frame.h"
-#include "transport/util.h"
 
 /* LEASE requests that one session may have waiting for a settled arena, or for
  * memory that is being scrubbed. */

@@ -2,7 +2,7 @@
 /* How long the serving thread spins before it sleeps. */
 #include "guest-agent/serve/spin.h"
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Spins in vain before the window halves. */
 #define IN_VAIN 4U

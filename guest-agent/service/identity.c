@@ -10,7 +10,7 @@
 #include <cpuid.h>
 #endif
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 

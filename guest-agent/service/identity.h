@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 struct pst_identity {
 	uint8_t vm_uuid[16]; /* DMI product UUID; zeros when not known */

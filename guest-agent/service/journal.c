@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 bool pst_journal_is_stream(const char *journal_stream, int fd)
 {

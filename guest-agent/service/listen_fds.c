@@ -10,7 +10,7 @@
 
 #include <linux/vm_sockets.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 int pst_activation_count(const char *pid, const char *fds, pid_t self,
 			 unsigned int max, struct pst_error *err)

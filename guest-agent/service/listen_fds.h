@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 /* The first of them, the others follow (sd_listen_fds(3)). */
 #define PST_ACTIVATION_FIRST 3

@@ -10,7 +10,7 @@
 
 #include "guest-agent/service/journal.h"
 #include "guest-agent/service/log_limit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static const struct {
 	const char *name;

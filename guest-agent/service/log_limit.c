@@ -2,7 +2,7 @@
 /* How many lines of the log peers may cause. */
 #include "guest-agent/service/log_limit.h"
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* The time from which on a line may be written. */
 static uint64_t free_ns(const struct pst_log_limit *l)

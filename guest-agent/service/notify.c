@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 int pst_notify(const char *state)
 {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 /*
  * Sends state, e.g. "READY=1", to $NOTIFY_SOCKET (sd_notify(3), "NOTES"),

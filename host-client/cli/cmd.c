@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Room for "penstock" and the names of a group's group's command. */
 #define PATH_SIZE 128

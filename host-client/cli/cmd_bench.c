@@ -10,7 +10,7 @@
 #include "bench/plot.h"
 #include "host-client/cli/cmd_open.h"
 #include "host-client/files/outfile.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define DEFAULT_SECONDS 10
 #define MAX_SECONDS     3600

@@ -3,7 +3,7 @@
 #include <getopt.h>
 
 #include "host-client/cli/cmd_open.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Numbers of 64 bits that are names, not quantities. */
 static json_t *hex(uint64_t v)

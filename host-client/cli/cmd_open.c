@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "host-client/lib/endpoint.h"
-#include "transport/error.h"
+#include "transport/base/error.h"
 
 const char *pst_cmd_endpoint(const struct pst_cmd_ctx *ctx)
 {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define DEFAULT_COUNT 10
 #define MAX_COUNT     1000000

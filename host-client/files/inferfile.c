@@ -8,7 +8,7 @@
 
 #include "host-client/files/npyfile.h"
 #include "host-client/files/outfile.h"
-#include "transport/half.h"
+#include "transport/dtype.h"
 
 /* Bytes of a batch's rows, in and out, when its size is left to us. */
 #define BATCH_BYTES (8U << 20)

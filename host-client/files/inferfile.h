@@ -4,8 +4,8 @@
 #define PST_HOST_CLIENT_FILES_INFERFILE_H
 
 #include "host-client/penstock.h"
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 struct pst_inferfile {
 	const char *in, *out; /* paths; "-" as the input: standard input */

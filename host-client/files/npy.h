@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* A larger header is refused; numpy itself reads 10000 bytes. */
 #define PST_NPY_MAX_HEADER 65536U

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* For O_DIRECT (transport/fileread.h); pst_alloc() gives 64. */
+/* For O_DIRECT (host-client/files/fileread.h); pst_alloc() gives 64. */
 #define DIRECT_ALIGN 4096U
 
 /* Reads n bytes of f at off; -ENODATA when it ends before. */

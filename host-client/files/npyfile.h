@@ -4,9 +4,9 @@
 #ifndef PST_HOST_CLIENT_FILES_NPYFILE_H
 #define PST_HOST_CLIENT_FILES_NPYFILE_H
 
+#include "host-client/files/fileread.h"
 #include "host-client/files/npy.h"
 #include "host-client/penstock.h"
-#include "transport/fileread.h"
 
 /* The size of a stream that has not ended yet. */
 #define PST_NPYFILE_ENDLESS UINT64_MAX

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* Until pst_outfile_commit() it has no name, or, where the file system cannot
  * do that, a temporary one in the same directory. */

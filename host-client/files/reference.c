@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/half.h"
+#include "transport/dtype.h"
 
 /* A tile of C, and the depth of the panels of A and B that feed it: all three
  * fit the first two caches. */

@@ -4,7 +4,7 @@
 #define PST_HOST_CLIENT_FILES_REFERENCE_H
 
 #include "host-client/penstock.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 struct pst_reference {
 	double max_error; /* largest |C - reference|; NaN for a wrong NaN */

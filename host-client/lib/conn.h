@@ -14,12 +14,12 @@
 #include "host-client/lib/pending.h"
 #include "host-client/lib/tensor_table.h"
 #include "host-client/penstock.h"
-#include "transport/error.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/frame.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 #include "transport/ring.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 #include "transport/wire.h"
 
 /* One frame of the largest size. */

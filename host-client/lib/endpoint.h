@@ -6,9 +6,9 @@
 
 #include <stddef.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 /* Bytes of a configuration file at most. */
 #define PST_ENDPOINT_CONF_MAX (16U << 10)

@@ -2,7 +2,7 @@
 /* When an operation will end, by what earlier ones of its shape took. */
 #include "host-client/lib/forecast.h"
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Operations of a shape before it is relied upon. */
 #define MIN_SEEN 2U

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "transport/base/util.h"
 #include "transport/op.h"
-#include "transport/util.h"
 
 /* Every buffer's alignment: a cache line. */
 #define PST_HEAP_ALIGN 64U

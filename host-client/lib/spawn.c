@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "transport/region.h"
+#include "transport/region/region.h"
 
 /* Where the agent finds its socket and its region. */
 #define AGENT_SOCK_FD   3

@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "transport/error.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 /* Region of a private agent unless ?size= says otherwise. It has memory for
  * what is leased only. */

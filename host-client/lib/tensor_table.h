@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /*
  * The application has ids of the library, never the agent's handles: those

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /*
  * What makes b of a, with three lines around each change. a or b NULL: there

@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /*
  * Brings words (ended by NULL) into the array var of a file such as

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 #define PST_PARAMS_MAX 32
 /* Words of one command line at most; the kernel's own limit is far below. */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 struct pst_kernel_version {
 	unsigned int major, minor, patch;

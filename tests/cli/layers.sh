@@ -13,8 +13,8 @@ cat >"$tmp/walls" <<'END'
 transport: transport/
 guest-agent: transport/ guest-agent/
 host-client: transport/ host-client/ kernel-params/ libvirt-xml/ bench/
-kernel-params: transport/error.h transport/util.h kernel-params/
-libvirt-xml: transport/error.h transport/util.h transport/wire.h kernel-params/ libvirt-xml/
+kernel-params: transport/base/error.h transport/base/util.h kernel-params/
+libvirt-xml: transport/base/error.h transport/base/util.h transport/wire.h kernel-params/ libvirt-xml/
 bench: host-client/penstock.h bench/ worker.grpc.pb.h
 END
 

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "tests/fakecuda/streams.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;

@@ -14,7 +14,7 @@
 
 #include "guest-agent/cuda/module.h"
 #include "tests/fakecuda/number.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 uint8_t *fix_mem;
 struct pst_backend *fix_backend;

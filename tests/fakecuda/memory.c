@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "tests/fakecuda/streams.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 enum kind { DEVICE, PINNED, REGISTERED };
 

@@ -6,7 +6,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/st_file.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* The input is a program for two clients: a byte whose low bits are an
  * instruction and whose highest says which client, then its operands. With bit

@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "transport/region.h"
+#include "transport/base/util.h"
+#include "transport/region/region.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 /* An agent measures its region at start, which takes a while on a busy
  * machine. */

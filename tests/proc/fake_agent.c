@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "transport/base/util.h"
 #include "transport/shm.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 #define FAKE_FILE_SIZE (32ULL << 20)
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "transport/frame.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 #include "transport/ring.h"
 
 /*

@@ -8,7 +8,7 @@
 #include "host-client/penstock.h"
 #include "tests/proc/agent_proc.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define S   PST_NS_PER_S
 #define MIB (1ULL << 20)

@@ -11,7 +11,7 @@
 #include "host-client/lib/conn.h"
 #include "tests/proc/agent_proc.h"
 #include "tests/unit/unit.h"
-#include "transport/half.h"
+#include "transport/dtype.h"
 #include "transport/op.h"
 
 #define MS    PST_NS_PER_MS

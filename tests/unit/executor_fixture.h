@@ -8,8 +8,8 @@
 
 #include "guest-agent/exec/executor.h"
 #include "tests/unit/unit.h"
+#include "transport/base/util.h"
 #include "transport/ring.h"
-#include "transport/util.h"
 
 #define N_LANES 3
 #define ARENA   (8ULL * PST_WIRE_UNIT)

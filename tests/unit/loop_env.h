@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "transport/loop_impl.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
+#include "transport/loop/loop_impl.h"
 
 #define SOON (15 * PST_NS_PER_S)
 

@@ -5,7 +5,7 @@
 
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define S PST_NS_PER_S
 

@@ -10,7 +10,7 @@
 #include "guest-agent/cpu/backend_cpu.h"
 #include "guest-agent/cpu/gemm.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define SIZE    (64ULL << 20)
 #define PADDING 1e30 /* in the gaps of C, must be there after */

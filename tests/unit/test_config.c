@@ -10,7 +10,7 @@
 #include "guest-agent/options.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static const struct pst_config_key keys[] = {
 	{"agent", "listen"}, {"agent", "threads"}, {"other", "threads"}};

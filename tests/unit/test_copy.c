@@ -4,7 +4,7 @@
 
 #include "guest-agent/cpu/copy.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define N ((size_t)1 << 20)
 

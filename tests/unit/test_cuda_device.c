@@ -12,7 +12,7 @@
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static struct pst_error err;
 

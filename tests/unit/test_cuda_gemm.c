@@ -13,7 +13,7 @@
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define OFF_A    (4ULL << 20)
 #define OFF_B    (12ULL << 20)

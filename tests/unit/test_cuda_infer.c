@@ -10,8 +10,8 @@
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"
 #include "tests/unit/unit.h"
+#include "transport/base/util.h"
 #include "transport/op.h"
-#include "transport/util.h"
 
 #define OFF_WEIGHTS (4ULL << 20)
 #define OFF_IN      (8ULL << 20)

@@ -6,7 +6,7 @@
 #include "guest-agent/cuda/choose.h"
 #include "guest-agent/cuda/tiles.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static uint64_t rng = 88172645463325252ULL;
 

@@ -12,8 +12,8 @@
 
 static uint8_t *mem;
 
-/* As transport/region_ivshmem.c maps a BAR through sysfs: the control area by
- * one file and the arena by another. */
+/* As transport/region/region_ivshmem.c maps a BAR through sysfs: the control
+ * area by one file and the arena by another. */
 static void map(bool in_two)
 {
 	mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,

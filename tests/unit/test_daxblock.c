@@ -6,8 +6,8 @@
 
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/daxblock.h"
-#include "transport/region.h"
+#include "transport/region/daxblock.h"
+#include "transport/region/region.h"
 
 #define MIB (1ULL << 20)
 

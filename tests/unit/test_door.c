@@ -4,7 +4,7 @@
 
 #include "guest-agent/serve/door.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define MS  PST_NS_PER_MS
 #define MAX 8U

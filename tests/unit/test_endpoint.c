@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
+#include "transport/base/util.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 static struct pst_endpoint ep;
 static struct pst_error err;

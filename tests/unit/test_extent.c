@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "guest-agent/exec/extent.h"
 #include "tests/unit/unit.h"
-#include "transport/extent.h"
 #include "transport/wire.h"
 
 #define U ((uint64_t)PST_WIRE_UNIT)

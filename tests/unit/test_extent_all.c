@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "guest-agent/exec/extent.h"
 #include "tests/unit/unit.h"
-#include "transport/extent.h"
 
 #define UNITS      4U
 #define OWNERS     2U

@@ -13,9 +13,9 @@
 #include <seccomp.h>
 #endif
 
+#include "host-client/files/fileread.h"
 #include "tests/unit/unit.h"
-#include "transport/fileread.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define MAX_SIZE (12U << 20)
 

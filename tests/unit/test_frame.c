@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
+#include "transport/base/util.h"
 #include "transport/frame.h"
-#include "transport/util.h"
 
 static uint8_t buf[sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD];
 static uint8_t zeros[PST_WIRE_MAX_PAYLOAD];

@@ -8,8 +8,8 @@
 #include "guest-agent/cpu/backend_cpu.h"
 #include "guest-agent/cpu/gemm.h"
 #include "tests/unit/unit.h"
-#include "transport/half.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
+#include "transport/dtype.h"
 
 #define SIZE  (8U << 20)
 #define GUARD 0x5a

@@ -8,7 +8,7 @@
 #include "host-client/files/gemmfile.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* The library: one connection without a region. */
 static struct {

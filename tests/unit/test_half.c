@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "transport/half.h"
+#include "transport/base/util.h"
+#include "transport/dtype.h"
 #include "transport/op.h"
-#include "transport/util.h"
 
 /* The value of an F16 by its definition. */
 static double f16_value(uint16_t h)

@@ -9,7 +9,7 @@
 #include "guest-agent/exec/memory.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define KIB 1024ULL
 #define MIB (1024ULL * KIB)

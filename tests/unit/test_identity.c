@@ -7,7 +7,7 @@
 #include "guest-agent/service/identity.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define CREDENTIAL "0123abcd-0000-4000-8000-000000000001"
 #define DMI        "0123abcd-0000-4000-8000-000000000002"

@@ -8,7 +8,7 @@
 
 #include "guest-agent/cpu/infer_cpu.h"
 #include "tests/unit/unit.h"
-#include "transport/half.h"
+#include "transport/dtype.h"
 
 #define MAX_ELEMS (1U << 21)
 #define PADDING   12345.0F /* behind rows, must be there after */

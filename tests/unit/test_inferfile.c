@@ -14,7 +14,7 @@
 #include "tests/unit/fds.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Rows of 256 KiB: 31 make a batch of 8 MiB, four batches a read of 32 MiB. */
 #define COLS  65536U

@@ -10,7 +10,7 @@
 #include "guest-agent/service/journal.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 static char path[80]; /* of the journal's socket */
 static int journal = -1;

@@ -2,7 +2,7 @@
 /* Lines that peers cause, in virtual time. */
 #include "guest-agent/service/log_limit.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define MS PST_NS_PER_MS
 #define T0 (1000 * MS)

@@ -9,7 +9,7 @@
 #include "guest-agent/region/measure.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define MIB (1ULL << 20)
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "transport/numa.h"
+#include "transport/region/numa.h"
 
 #define SIZE (1U << 20)
 

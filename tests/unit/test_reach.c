@@ -7,7 +7,7 @@
 #include "guest-agent/region/dma_reach.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define GIB (1ULL << 30)
 

@@ -12,8 +12,8 @@
 
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/region.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
+#include "transport/region/region.h"
 
 #define MIB (1ULL << 20)
 

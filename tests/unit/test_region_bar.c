@@ -7,8 +7,8 @@
 
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/region_int.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
+#include "transport/region/region_int.h"
 
 #define MIB  (1ULL << 20)
 #define SIZE (8 * MIB)

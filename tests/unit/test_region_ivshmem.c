@@ -7,9 +7,9 @@
 
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/region.h"
-#include "transport/region_int.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
+#include "transport/region/region.h"
+#include "transport/region/region_int.h"
 
 #define MIB (1ULL << 20)
 #define BAR 0x3800000000ULL

@@ -14,9 +14,9 @@
 
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/region.h"
+#include "transport/base/util.h"
+#include "transport/region/region.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 #define MIB     (1ULL << 20)
 #define NOBODY  65534

@@ -10,9 +10,9 @@
 #include "guest-agent/serve/server.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
+#include "transport/base/util.h"
 #include "transport/shm.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 #define DRAIN_NS (400 * PST_NS_PER_MS)
 #define NEVER    1000000

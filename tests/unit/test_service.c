@@ -10,7 +10,7 @@
 #include "guest-agent/service/notify.h"
 #include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define MAX 8
 

@@ -6,7 +6,7 @@
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/st_file.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* A model of 4 to 2 elements, and where its header is put. */
 #define LAYERS "[{\"type\":\"linear\",\"weight\":\"w\"},{\"type\":\"relu\"}]"

@@ -14,8 +14,8 @@
 
 #include "tests/unit/fds.h"
 #include "tests/unit/unit.h"
+#include "transport/base/util.h"
 #include "transport/sock.h"
-#include "transport/util.h"
 
 static struct pst_error err;
 static char dir[] = "/tmp/pst-sock-XXXXXX";

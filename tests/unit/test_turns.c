@@ -4,7 +4,7 @@
 #include "guest-agent/serve/turns.h"
 #include "tests/unit/agent_fixture.h"
 #include "tests/unit/unit.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 #define US    PST_NS_PER_US
 #define PEERS 3

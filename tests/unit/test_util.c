@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/wire.h"
 
 START_TEST(sizes_accept_binary_units)

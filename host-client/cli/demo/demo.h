@@ -11,8 +11,8 @@
 
 #include "host-client/cli/cmd.h"
 #include "host-client/penstock.h"
-#include "transport/error.h"
-#include "transport/util.h"
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 
 /* A path below the state directory; sockets there must fit into sun_path. */
 #define PST_DEMO_PATH_MAX 512

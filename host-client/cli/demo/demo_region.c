@@ -7,7 +7,7 @@
 #include <sys/vfs.h>
 
 #include "host-client/cli/demo/demo.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 
 #define POOL        "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define ROOM_FACTOR 2

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "host-client/cli/demo/demo.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 #include "transport/shm.h"
 #include "transport/wire.h"
 

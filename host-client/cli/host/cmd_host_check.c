@@ -4,7 +4,7 @@
 
 #include "host-client/cli/cmd.h"
 #include "kernel-params/check/check.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 extern const struct pst_cmd pst_cmd_host_check;
 

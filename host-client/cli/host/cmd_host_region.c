@@ -11,8 +11,8 @@
 #include <sys/vfs.h>
 
 #include "host-client/cli/cmd.h"
-#include "transport/region.h"
-#include "transport/util.h"
+#include "transport/base/util.h"
+#include "transport/region/region.h"
 
 extern const struct pst_cmd pst_cmd_host_region_create;
 

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "host-client/penstock.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 #include "transport/shm.h"
 #include "transport/wire.h"
 

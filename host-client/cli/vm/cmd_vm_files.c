@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #include "host-client/files/outfile.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 
 extern char **environ;
 

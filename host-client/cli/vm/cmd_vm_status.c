@@ -5,7 +5,7 @@
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_agent.h"
-#include "transport/region.h"
+#include "transport/region/region.h"
 
 extern const struct pst_cmd pst_cmd_vm_status;
 

@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Of each measurement the best counts: others are somebody else's noise. */
 #define REPEATS 3

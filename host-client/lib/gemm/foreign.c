@@ -9,7 +9,7 @@
 
 #include "host-client/lib/gemm/foreign_int.h"
 #include "host-client/lib/gemm/part.h"
-#include "transport/half.h"
+#include "transport/dtype.h"
 #include "transport/op.h"
 
 /* Bytes of the region one product takes at most; more would not make it

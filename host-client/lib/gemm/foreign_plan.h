@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "transport/util.h"
+#include "transport/base/util.h"
 
 /* Pieces in flight: one computes while the next is copied. */
 #define PST_TILE_SLOTS 2U

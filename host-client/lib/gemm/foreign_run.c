@@ -6,7 +6,7 @@
 #include "host-client/lib/gemm/fastcopy.h"
 #include "host-client/lib/gemm/foreign_int.h"
 #include "host-client/lib/gemm/part.h"
-#include "transport/half.h"
+#include "transport/dtype.h"
 #include "transport/op.h"
 
 /* Places among the operations that are outstanding are asked for again so

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* A failure described once, where it was seen: -errno and a sentence. */
+#ifndef PST_TRANSPORT_BASE_ERROR_H
+#define PST_TRANSPORT_BASE_ERROR_H
+
+#include <stdint.h>
+
+struct pst_error {
+	int code; /* -errno, 0 when nothing failed */
+	char text[384];
+};
+
+/* No error. Cheaper than to zero all of it, on the way of every call. */
+static inline void pst_error_clear(struct pst_error *e)
+{
+	e->code = 0;
+	e->text[0] = '\0';
+}
+
+/*
+ * Writes code and the formatted sentence into e, which may be NULL.
+ * Returns code, so that `return pst_error_set(e, -EINVAL, ...)` reads well.
+ * The sentence has no full stop and no newline at its end; control characters
+ * that came in through arguments (peers' and files' text) become '?'.
+ */
+int pst_error_set(struct pst_error *e, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* As pst_error_set(), with ": " and the text of errno value err appended. */
+int pst_error_set_errno(struct pst_error *e, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The errno (negative) for a peer's status; an unknown one is -EPROTO. */
+int pst_status_to_errno(uint32_t status);
+
+/* The status that a peer is told for -errno err; PST_WIRE_EIO for one that
+ * has none of its own. */
+uint32_t pst_status_from_errno(int err);
+
+/* A static phrase for an -errno of the fixed list (penstock.h), for 0, or for
+ * any other value. Never NULL. */
+const char *pst_errno_text(int err);
+
+#endif

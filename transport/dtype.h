@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Elements of 16 bits to floats and back: IEEE 754 binary16, and bfloat16. */
+#ifndef PST_TRANSPORT_DTYPE_H
+#define PST_TRANSPORT_DTYPE_H
+
+#include <stdint.h>
+
+#include "transport/wire.h"
+
+/* Exact. NaN stays NaN. */
+float pst_f16_to_f32(uint16_t h);
+float pst_bf16_to_f32(uint16_t h);
+
+/* Rounded to nearest, ties to even; too large becomes infinity, NaN stays a
+ * (quiet) NaN. */
+uint16_t pst_f16_from_f32(float f);
+uint16_t pst_bf16_from_f32(float f);
+
+/* A float with the mantissa of TF32, 10 bits, rounded likewise. */
+float pst_tf32_round(float f);
+
+/* n elements of dtype (F32, F16, BF16, I8) to floats, exactly; dst and src do
+ * not overlap. Any n. */
+void pst_floats_load(float *dst, const void *src, enum pst_wire_dtype dtype,
+		     uint64_t n);
+
+/* n floats to elements of dtype F32, F16 or BF16, rounded. */
+void pst_floats_store(void *dst, enum pst_wire_dtype dtype, const float *src,
+		      uint64_t n);
+
+#endif
