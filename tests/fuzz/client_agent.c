@@ -7,9 +7,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "tests/fixtures/agent_fixture.h"
 #include "tests/fuzz/client_sys.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/agent_fixture.h"
 #include "transport/shm.h"
 #include "transport/sock.h"
 

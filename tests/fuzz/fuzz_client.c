@@ -9,9 +9,9 @@
 #include "tests/fuzz/client_sys.h"
 
 #include "host-client/lib/call.h"
+#include "tests/fixtures/st_file.h"
 #include "tests/fuzz/client_agent.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/st_file.h"
 
 /* The input is a program: a call of the library and its operands; the agent's
  * turns in between take their bytes from it too, see client_agent.c. */

@@ -3,9 +3,9 @@
  * session, its lane and the executor. */
 #include <string.h>
 
+#include "tests/fixtures/agent_fixture.h"
+#include "tests/fixtures/st_file.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/agent_fixture.h"
-#include "tests/unit/st_file.h"
 #include "transport/base/util.h"
 
 /* The input is a program for two clients: a byte whose low bits are an

@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/agent_proc.h"
-#include "tests/proc/write_old.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/agent_proc.h"
+#include "tests/fixtures/unit.h"
+#include "tests/fixtures/write_old.h"
 
 #define MS  PST_NS_PER_MS
 #define MIB (1ULL << 20)

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/fake_agent.h"
-#include "tests/unit/fds.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/fake_agent.h"
+#include "tests/fixtures/fds.h"
+#include "tests/fixtures/unit.h"
 
 #define MS PST_NS_PER_MS
 

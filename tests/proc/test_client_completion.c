@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/proc/hostile_fixture.h"
+#include "tests/fixtures/hostile_fixture.h"
 
 static void cqe_unissued(struct pst_wire_cqe *cqe)
 {

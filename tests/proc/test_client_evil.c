@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/fake_agent.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/fake_agent.h"
+#include "tests/fixtures/unit.h"
 #include "transport/shm.h"
 
 #define MS PST_NS_PER_MS

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "host-client/penstock.h"
-#include "tests/proc/agent_proc.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/agent_proc.h"
+#include "tests/fixtures/unit.h"
 #include "transport/base/util.h"
 
 #define S   PST_NS_PER_S

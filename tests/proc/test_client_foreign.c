@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/agent_proc.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/agent_proc.h"
+#include "tests/fixtures/unit.h"
 #include "transport/dtype.h"
 #include "transport/op.h"
 

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/agent_proc.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/agent_proc.h"
+#include "tests/fixtures/unit.h"
 
 #define MS PST_NS_PER_MS
 /* Of a child that hangs. */

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tests/proc/hostile_fixture.h"
+#include "tests/fixtures/hostile_fixture.h"
 
 /* Opens and closes once; returns pst_open()'s result. */
 static int try_open(const char *query)

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/fake_agent.h"
-#include "tests/proc/write_old.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/fake_agent.h"
+#include "tests/fixtures/unit.h"
+#include "tests/fixtures/write_old.h"
 
 #define MS PST_NS_PER_MS
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "tests/proc/tensor_fixture.h"
+#include "tests/fixtures/tensor_fixture.h"
 
 #define TIMEOUT (60 * S)
 

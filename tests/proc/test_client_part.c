@@ -9,8 +9,8 @@
 
 #include "host-client/lib/conn.h"
 #include "host-client/lib/gemm/part.h"
-#include "tests/proc/fake_agent.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/fake_agent.h"
+#include "tests/fixtures/unit.h"
 
 #define MS PST_NS_PER_MS
 /* What each product is said to have taken. */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/fake_agent.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/fake_agent.h"
+#include "tests/fixtures/unit.h"
 
 #define MS     PST_NS_PER_MS
 #define MIB    (1ULL << 20)

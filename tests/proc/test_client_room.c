@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/agent_proc.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/agent_proc.h"
+#include "tests/fixtures/unit.h"
 
 #define MS  PST_NS_PER_MS
 #define MIB (1ULL << 20)

@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 
 #include "host-client/lib/conn.h"
-#include "tests/proc/agent_proc.h"
-#include "tests/unit/tmpdir.h"
-#include "tests/unit/unit.h"
+#include "tests/fixtures/agent_proc.h"
+#include "tests/fixtures/tmpdir.h"
+#include "tests/fixtures/unit.h"
 
 #define MS PST_NS_PER_MS
 

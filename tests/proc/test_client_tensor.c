@@ -2,7 +2,7 @@
 /* Resident tensors with a real agent: order, contents, quotas, deaths. */
 #include <sys/wait.h>
 
-#include "tests/proc/tensor_fixture.h"
+#include "tests/fixtures/tensor_fixture.h"
 
 START_TEST(a_new_tensor_is_zero_and_keeps_what_it_is_given)
 {

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
-#include "tests/proc/tensor_fixture.h"
+#include "tests/fixtures/tensor_fixture.h"
 
 START_TEST(any_memory_goes_up_and_comes_down)
 {

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* The agent's check of an operation, and what it remembers of the last one. */
+#include "guest-agent/exec/check.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "guest-agent/exec/backend.h"
+#include "tests/fixtures/unit.h"
+
+#define ARENA (8ULL << 20)
+#define OWNER 7U
+#define N     16U
+
+static struct pst_extents *extents;
+static struct pst_span span;
+static struct pst_check_memo memo;
+static struct pst_executor_config config;
+static struct pst_op op;
+static struct pst_error err;
+
+static void setup(void)
+{
+	memset(&memo, 0, sizeof(memo));
+	ck_assert_int_eq(pst_extents_new(PST_WIRE_CTL_SIZE, ARENA, &extents),
+			 0);
+	ck_assert_int_eq(pst_extents_lease(extents, OWNER, 1, &span), 0);
+	config = (struct pst_executor_config){
+		.ops = &pst_backend_cpu,
+		.extents = extents,
+		.limits = {.max_dim = 1024, .max_elems = 1U << 20},
+	};
+}
+
+static void teardown(void)
+{
+	pst_extents_free(extents);
+}
+
+/* A product within the span. */
+static struct pst_wire_sqe product(uint64_t tag)
+{
+	const double one = 1;
+	struct pst_wire_sqe s = {
+		.tag = tag,
+		.op = PST_WIRE_OP_GEMM,
+		.dtype = PST_WIRE_F32,
+		.dtype_c = PST_WIRE_F32,
+		.m = N,
+		.n = N,
+		.k = N,
+		.batch = 1,
+		.lda = N,
+		.ldb = N,
+		.ldc = N,
+		.off_a = span.off,
+		.off_b = span.off + 4096,
+		.off_c = span.off + 8192,
+	};
+
+	memcpy(&s.alpha, &one, sizeof(one));
+	return s;
+}
+
+static int check(const struct pst_wire_sqe *s)
+{
+	memset(&op, 0xee, sizeof(op));
+	return pst_check(&config, OWNER, &memo, s, &op, &err);
+}
+
+START_TEST(the_same_product_again_comes_out_the_same_but_for_its_tag)
+{
+	struct pst_wire_sqe s = product(1);
+	struct pst_op first;
+
+	ck_assert_int_eq(check(&s), 0);
+	ck_assert(memo.valid);
+	first = op;
+	s = product(2);
+	s.seq = 99;
+	ck_assert_int_eq(check(&s), 0);
+	ck_assert_uint_eq(op.tag, 2);
+	ck_assert_uint_eq(op.m, first.m);
+	ck_assert_uint_eq(op.a.off, first.a.off);
+	ck_assert_uint_eq(op.c.size, first.c.size);
+	ck_assert_double_eq(op.alpha, first.alpha);
+}
+END_TEST
+
+START_TEST(a_product_is_refused_once_its_memory_was_released)
+{
+	struct pst_wire_sqe s = product(1);
+
+	ck_assert_int_eq(check(&s), 0);
+	ck_assert_int_eq(pst_extents_release(extents, OWNER, &span), 0);
+	ck_assert_int_eq(check(&s), -EFAULT);
+	ck_assert_int_eq(check(&s), -EFAULT);
+}
+END_TEST
+
+START_TEST(a_product_is_refused_once_its_owners_memory_was_taken)
+{
+	struct pst_wire_sqe s = product(1);
+
+	ck_assert_int_eq(check(&s), 0);
+	pst_extents_release_owner(extents, OWNER);
+	ck_assert_int_eq(check(&s), -EFAULT);
+	pst_extents_settle(extents, OWNER);
+	/* The same memory for somebody else. */
+	ck_assert_int_eq(pst_extents_lease(extents, OWNER + 1, 1, &span), 0);
+	ck_assert_int_eq(check(&s), -EFAULT);
+}
+END_TEST
+
+START_TEST(every_field_but_seq_and_tag_makes_another_product)
+{
+	struct pst_wire_sqe good = product(1), s;
+	const size_t first = offsetof(struct pst_wire_sqe, op);
+	size_t i;
+	int r;
+
+	for (i = first; i < sizeof(s); i++) {
+		memset(&memo, 0, sizeof(memo));
+		ck_assert_int_eq(check(&good), 0);
+		s = good;
+		((uint8_t *)&s)[i] ^= 0x80;
+		r = check(&s);
+		/* Whatever comes out is what a fresh check says. */
+		memset(&memo, 0, sizeof(memo));
+		ck_assert_int_eq(check(&s), r);
+	}
+}
+END_TEST
+
+START_TEST(what_was_refused_is_not_remembered)
+{
+	struct pst_wire_sqe s = product(1);
+
+	s.off_c = s.off_a;
+	ck_assert_int_eq(check(&s), -EINVAL);
+	ck_assert(!memo.valid);
+	ck_assert_int_eq(check(&s), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_nop_in_between_changes_nothing)
+{
+	struct pst_wire_sqe s = product(1), nop = {.op = PST_WIRE_OP_NOP};
+
+	ck_assert_int_eq(check(&s), 0);
+	nop.tag = 5;
+	ck_assert_int_eq(check(&nop), 0);
+	ck_assert_uint_eq(op.tag, 5);
+	ck_assert_int_eq(op.op, PST_WIRE_OP_NOP);
+	ck_assert_int_eq(check(&s), 0);
+	ck_assert_int_eq(op.op, PST_WIRE_OP_GEMM);
+	ck_assert_uint_eq(op.m, N);
+}
+END_TEST
+
+START_TEST(changes_are_counted_when_something_is_taken)
+{
+	uint64_t before = pst_extents_changes(extents);
+	struct pst_span other;
+
+	ck_assert_int_eq(pst_extents_lease(extents, OWNER, 1, &other), 0);
+	ck_assert_uint_eq(pst_extents_changes(extents), before);
+	ck_assert_int_eq(pst_extents_release(extents, OWNER, &other), 0);
+	ck_assert_uint_gt(pst_extents_changes(extents), before);
+	before = pst_extents_changes(extents);
+	pst_extents_release_owner(extents, OWNER);
+	ck_assert_uint_gt(pst_extents_changes(extents), before);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(
+		tc, the_same_product_again_comes_out_the_same_but_for_its_tag);
+	tcase_add_test(tc, a_product_is_refused_once_its_memory_was_released);
+	tcase_add_test(tc,
+		       a_product_is_refused_once_its_owners_memory_was_taken);
+	tcase_add_test(tc, every_field_but_seq_and_tag_makes_another_product);
+	tcase_add_test(tc, what_was_refused_is_not_remembered);
+	tcase_add_test(tc, a_nop_in_between_changes_nothing);
+	tcase_add_test(tc, changes_are_counted_when_something_is_taken);
+}
+
+int main(void)
+{
+	return pst_unit_run("check", add, 10);
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/* Models on the cuda backend over the double, against layers computed one
+ * element at a time in double precision. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-agent/model/model.h"
+#include "tests/fakecuda/fixture.h"
+#include "tests/fakecuda/number.h"
+#include "tests/fixtures/unit.h"
+#include "transport/base/util.h"
+#include "transport/op.h"
+
+#define OFF_WEIGHTS (4ULL << 20)
+#define OFF_IN      (8ULL << 20)
+#define OFF_OUT     (20ULL << 20)
+#define MAX_WIDTH   64U
+
+static struct pst_error err;
+static struct pst_layer layers[32];
+static struct pst_model_plan plan;
+static uint64_t n_weights;
+
+/* n weights of a type in the region; where they lie in the file. */
+static uint64_t weights(enum pst_wire_dtype t, uint64_t n, double scale)
+{
+	const uint64_t off = n_weights;
+	uint64_t i;
+
+	for (i = 0; i < n; i++)
+		number_set(fix_mem + OFF_WEIGHTS + off, t, i,
+			   scale * fix_noise());
+	n_weights = pst_round_up(off + n * pst_dtype_size(t), 4);
+	return off;
+}
+
+static struct pst_layer *add(enum pst_layer_type type, uint32_t n_out)
+{
+	struct pst_layer *l = &layers[plan.n_layers++];
+
+	*l = (struct pst_layer){
+		.type = type,
+		.n_in = plan.n_out,
+		.n_out = n_out ? n_out : plan.n_out,
+		.weight = PST_MODEL_NONE,
+		.bias = PST_MODEL_NONE,
+	};
+	plan.n_out = l->n_out;
+	if (l->n_out > plan.max_width)
+		plan.max_width = l->n_out;
+	return l;
+}
+
+static void linear(uint32_t n_out, enum pst_wire_dtype t, bool bias)
+{
+	struct pst_layer *l = add(PST_LAYER_LINEAR, n_out);
+
+	l->weight_dtype = t;
+	l->weight = weights(t, (uint64_t)n_out * l->n_in, 0.3);
+	l->bias_dtype = t;
+	if (bias)
+		l->bias = weights(t, n_out, 1);
+}
+
+static void norm(enum pst_wire_dtype t, bool weight)
+{
+	struct pst_layer *l = add(PST_LAYER_LAYERNORM, 0);
+
+	l->eps = 1e-5;
+	l->weight_dtype = l->bias_dtype = t;
+	if (weight)
+		l->weight = weights(t, l->n_out, 1);
+	l->bias = weights(t, l->n_out, 1);
+}
+
+static void new_plan(uint32_t n_in)
+{
+	memset(layers, 0, sizeof(layers));
+	n_weights = 0;
+	plan = (struct pst_model_plan){
+		.n_in = n_in,
+		.n_out = n_in,
+		.max_width = n_in,
+		.layers = layers,
+	};
+}
+
+/* Every layer, with activations that are fused and such that are not because
+ * their input is added later. */
+static void everything(enum pst_wire_dtype t)
+{
+	new_plan(24);
+	linear(40, t, true);
+	add(PST_LAYER_RELU, 0);
+	linear(40, t, true);
+	add(PST_LAYER_GELU_TANH, 0);
+	add(PST_LAYER_ADD, 0)->from = 1;
+	norm(t, true);
+	linear(24, t, false);
+	add(PST_LAYER_GELU, 0);
+	add(PST_LAYER_ADD, 0)->from = PST_MODEL_INPUT;
+	linear(24, t, true);
+	add(PST_LAYER_RELU, 0);
+	add(PST_LAYER_ADD, 0)->from = 9;
+	add(PST_LAYER_SILU, 0);
+	norm(t, false);
+	add(PST_LAYER_TANH, 0);
+	linear(17, t, true);
+	add(PST_LAYER_SIGMOID, 0);
+	add(PST_LAYER_SOFTMAX, 0);
+	plan.dtype = t;
+	plan.weights_size = n_weights;
+}
+
+static double weight(uint64_t off, enum pst_wire_dtype t, uint64_t i)
+{
+	return off == PST_MODEL_NONE
+		       ? 0
+		       : number_get(fix_mem + OFF_WEIGHTS + off, t, i);
+}
+
+static double unary(enum pst_layer_type t, double x)
+{
+	switch (t) {
+	case PST_LAYER_RELU:
+		return number_act(x, PST_WIRE_ACT_RELU);
+	case PST_LAYER_GELU:
+		return number_act(x, PST_WIRE_ACT_GELU_ERF);
+	case PST_LAYER_GELU_TANH:
+		return number_act(x, PST_WIRE_ACT_GELU_TANH);
+	case PST_LAYER_SILU:
+		return x / (1 + exp(-x));
+	case PST_LAYER_TANH:
+		return tanh(x);
+	default:
+		return 1 / (1 + exp(-x));
+	}
+}
+
+static void row_layer(const struct pst_layer *l, const double *x, double *y)
+{
+	double sum = 0, var = 0;
+	uint32_t i;
+
+	if (l->type == PST_LAYER_SOFTMAX) {
+		for (i = 0; i < l->n_out; i++)
+			sum += exp(x[i]);
+		for (i = 0; i < l->n_out; i++)
+			y[i] = exp(x[i]) / sum;
+		return;
+	}
+	for (i = 0; i < l->n_out; i++)
+		sum += x[i] / l->n_out;
+	for (i = 0; i < l->n_out; i++)
+		var += (x[i] - sum) * (x[i] - sum) / l->n_out;
+	for (i = 0; i < l->n_out; i++)
+		y[i] = (x[i] - sum) / sqrt(var + l->eps) *
+			       (l->weight == PST_MODEL_NONE
+					? 1
+					: weight(l->weight, l->weight_dtype,
+						 i)) +
+		       weight(l->bias, l->bias_dtype, i);
+}
+
+/* One row through all layers; ret has plan.n_out elements. */
+static void reference(const float *in, double *ret)
+{
+	static double out[32][MAX_WIDTH], input[MAX_WIDTH];
+	const struct pst_layer *l;
+	const double *x = input, *z;
+	uint32_t i, j, k;
+
+	for (i = 0; i < plan.n_in; i++)
+		input[i] = (double)in[i];
+	for (k = 0; k < plan.n_layers; k++, x = out[k - 1]) {
+		l = &layers[k];
+		if (l->type == PST_LAYER_LINEAR) {
+			for (j = 0; j < l->n_out; j++) {
+				out[k][j] = weight(l->bias, l->bias_dtype, j);
+				for (i = 0; i < l->n_in; i++)
+					out[k][j] +=
+						x[i] *
+						weight(l->weight,
+						       l->weight_dtype,
+						       (uint64_t)j * l->n_in +
+							       i);
+			}
+		} else if (l->type == PST_LAYER_ADD) {
+			z = l->from == PST_MODEL_INPUT ? input : out[l->from];
+			for (i = 0; i < l->n_out; i++)
+				out[k][i] = x[i] + z[i];
+		} else if (l->type == PST_LAYER_SOFTMAX ||
+			   l->type == PST_LAYER_LAYERNORM) {
+			row_layer(l, x, out[k]);
+		} else {
+			for (i = 0; i < l->n_out; i++)
+				out[k][i] = unary(l->type, x[i]);
+		}
+	}
+	memcpy(ret, x, plan.n_out * sizeof(*ret));
+}
+
+/* Copies the weights to a tensor and makes the model. */
+static int load(void **ret)
+{
+	struct pst_op op = {.op = PST_WIRE_OP_COPY};
+	void *t;
+	int r;
+
+	r = fix_ops->alloc(fix_backend, n_weights, &t, &err);
+	if (r < 0)
+		return r;
+	op.a = (struct pst_operand){.off = OFF_WEIGHTS, .size = n_weights};
+	op.c = (struct pst_operand){.size = n_weights, .mem = t};
+	r = fix_run(&op, &err);
+	if (r == 0)
+		r = fix_ops->model_new(fix_backend, &plan, t, ret, &err);
+	if (r < 0)
+		fix_ops->release(fix_backend, t);
+	return r;
+}
+
+static struct pst_op infer_op(void *model, uint32_t rows, uint32_t pad)
+{
+	struct pst_op op = {
+		.op = PST_WIRE_OP_INFER,
+		.m = rows,
+		.n = plan.n_out,
+		.k = plan.n_in,
+		.lda = plan.n_in + pad,
+		.ldc = plan.n_out + pad,
+		.batch = 1,
+		.model = model,
+	};
+
+	op.a = (struct pst_operand){.off = OFF_IN,
+				    .size = 4ULL * op.lda * rows};
+	op.c = (struct pst_operand){.off = OFF_OUT,
+				    .size = 4ULL * op.ldc * rows};
+	return op;
+}
+
+static void check_rows(const struct pst_op *op, double tolerance)
+{
+	const float *in = (float *)(void *)(fix_mem + op->a.off);
+	const float *out = (float *)(void *)(fix_mem + op->c.off);
+	double want[MAX_WIDTH], got;
+	uint32_t i, j;
+
+	for (i = 0; i < op->m; i++) {
+		reference(in + (uint64_t)i * op->lda, want);
+		for (j = 0; j < op->n; j++) {
+			/* Each assertion is a write to a file. */
+			got = (double)out[(uint64_t)i * op->ldc + j];
+			if (fabs(got - want[j]) <= tolerance)
+				continue;
+			ck_abort_msg("row %u of %u, element %u: %g, not %g", i,
+				     op->m, j, got, want[j]);
+		}
+	}
+}
+
+static void fill_in(const struct pst_op *op)
+{
+	uint64_t i;
+
+	for (i = 0; i < op->a.size / 4; i++)
+		number_set(fix_mem + op->a.off, PST_WIRE_F32, i, fix_noise());
+	memset(fix_mem + op->c.off, 0xff, op->c.size);
+}
+
+static const struct {
+	enum pst_wire_dtype t;
+	double tolerance; /* of probabilities of 17 classes */
+} types[] = {
+	{PST_WIRE_F32, 1e-6},
+	{PST_WIRE_F16, 1e-3},
+	{PST_WIRE_BF16, 8e-3},
+};
+
+/* Types, each with a registered and a staged region. */
+START_TEST(every_layer_gives_what_it_says)
+{
+	static const uint32_t rows[] = {1, 3, 1, 64, 1, 3, 1500, 3};
+	struct fakecuda_config c = fakecuda_default();
+	struct pst_op op;
+	void *model;
+	unsigned int i;
+
+	c.refuse_plain = c.refuse_iomemory = _i % 2;
+	c.delay_us = 30;
+	c.refuse_lt = _i == 1;
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), 0);
+	everything(types[_i / 2].t);
+	ck_assert_msg(load(&model) == 0, "%s", err.text);
+	for (i = 0; i < PST_ARRAY_SIZE(rows); i++) {
+		op = infer_op(model, rows[i], i % 3);
+		fill_in(&op);
+		ck_assert_msg(fix_run(&op, &err) == 0, "%s", err.text);
+		ck_assert_msg(!fakecuda_problems(), "%s", fakecuda_problem());
+		check_rows(&op, types[_i / 2].tolerance);
+	}
+	/* The third of 1 row and what came after it. */
+	ck_assert_uint_ge(fakecuda_graph_launches(), 3);
+	if (_i != 1)
+		ck_assert_uint_ge(fakecuda_lt_products(), 2);
+	fix_ops->model_free(fix_backend, model);
+	fix_close();
+}
+END_TEST
+
+START_TEST(two_clients_of_a_model_do_not_mix)
+{
+	struct fakecuda_config c = fakecuda_default();
+	struct pst_backend_op bop[2];
+	struct pst_op op[2];
+	void *model;
+	int i, r[2] = {0, 0};
+
+	c.delay_us = 200;
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), 0);
+	everything(PST_WIRE_F32);
+	ck_assert_int_eq(load(&model), 0);
+	for (i = 0; i < 2; i++) {
+		op[i] = infer_op(model, 40 + (uint32_t)i, 0);
+		op[i].a.off += (uint64_t)i << 20;
+		op[i].c.off += (uint64_t)i << 20;
+		fill_in(&op[i]);
+		ck_assert_int_eq(fix_begin(&bop[i], (uint32_t)i, &op[i], &err),
+				 0);
+	}
+	while (r[0] != PST_STEP_DONE || r[1] != PST_STEP_DONE) {
+		for (i = 0; i < 2; i++) {
+			if (r[i] != PST_STEP_DONE)
+				r[i] = fix_ops->step(fix_backend, &bop[i],
+						     &err);
+			ck_assert_int_ge(r[i], 0);
+		}
+	}
+	for (i = 0; i < 2; i++)
+		check_rows(&op[i], 1e-6);
+	fix_ops->model_free(fix_backend, model);
+	fix_close();
+}
+END_TEST
+
+START_TEST(a_card_without_the_type_refuses_the_model)
+{
+	struct fakecuda_config c = fakecuda_default();
+	void *model;
+
+	c.major = 7;
+	c.minor = 5;
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), 0);
+	everything(PST_WIRE_BF16);
+	ck_assert_int_eq(load(&model), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(err.text, "layer 0"));
+	ck_assert_ptr_nonnull(strstr(err.text, "Fake GPU 9000"));
+	fix_close();
+}
+END_TEST
+
+/* Loads, infers three times so that a graph is made, unloads; the n-th call of
+ * CUDA after opening fails, 0: none. */
+static void session(uint64_t n, struct fix_outcome *out)
+{
+	const struct fakecuda_config c = fakecuda_default();
+	struct pst_op op;
+	void *model;
+	int i;
+
+	/* Little memory is calibrated soon. */
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, "256K", &err), 0);
+	everything(PST_WIRE_F32);
+	out->calls = fakecuda_calls();
+	fakecuda_fail(n, cudaErrorUnknown);
+	err.text[0] = '\0';
+	out->r = load(&model);
+	if (out->r == 0) {
+		op = infer_op(model, 5, 1);
+		for (i = 0; i < 3 && out->r == 0; i++) {
+			fill_in(&op);
+			out->r = fix_run(&op, &err);
+			if (out->r == 0)
+				check_rows(&op, 1e-6);
+		}
+		fix_ops->model_free(fix_backend, model);
+	}
+	fakecuda_fail(0, cudaSuccess);
+	fix_ops->close(fix_backend);
+	memcpy(out->text, err.text, sizeof(out->text) - 1);
+	out->left = fakecuda_leaks() != 0;
+	out->calls = fakecuda_calls() - out->calls;
+}
+
+START_TEST(any_call_may_fail_once)
+{
+	fix_each_call_fails(session, 0);
+}
+END_TEST
+
+static void add_tests(TCase *tc)
+{
+	tcase_add_loop_test(tc, every_layer_gives_what_it_says, 0, 6);
+	tcase_add_test(tc, two_clients_of_a_model_do_not_mix);
+	tcase_add_test(tc, a_card_without_the_type_refuses_the_model);
+	tcase_add_test(tc, any_call_may_fail_once);
+}
+
+int main(void)
+{
+	return pst_unit_run("cuda models", add_tests, 300);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Registering a region that is mapped in one piece and in two. */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "guest-agent/cuda/registration.h"
+#include "tests/fakecuda/fakecuda.h"
+#include "tests/fixtures/unit.h"
+#include "transport/wire.h"
+
+#define SIZE ((uint64_t)PST_WIRE_CTL_SIZE * 3)
+
+static uint8_t *mem;
+
+/* As transport/region/region_ivshmem.c maps a BAR through sysfs: the control
+ * area by one file and the arena by another. */
+static void map(bool in_two)
+{
+	mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(mem, MAP_FAILED);
+	/* The kernel joins mappings of the same kind. */
+	if (in_two)
+		ck_assert_int_eq(mprotect(mem, PST_WIRE_CTL_SIZE, PROT_READ),
+				 0);
+}
+
+static void reset(bool refuse_plain, bool refuse_iomemory)
+{
+	struct fakecuda_config c = fakecuda_default();
+
+	c.refuse_plain = refuse_plain;
+	c.refuse_iomemory = refuse_iomemory;
+	fakecuda_reset(&c);
+}
+
+static void end(struct pst_registration *r)
+{
+	pst_registration_close(r);
+	ck_assert_uint_eq(fakecuda_leaks(), 0);
+	ck_assert_msg(fakecuda_problems() == 0, "%s", fakecuda_problem());
+	munmap(mem, SIZE);
+}
+
+START_TEST(pinned_pages_are_the_whole_region)
+{
+	struct pst_registration r;
+
+	reset(false, true);
+	map(_i);
+	pst_registration_open(mem, SIZE, PST_REGISTERED_PLAIN, &r);
+	ck_assert_int_eq(r.how, PST_REGISTERED_PLAIN);
+	ck_assert_ptr_eq(r.mapped, mem);
+	ck_assert_str_eq(r.why, "");
+	ck_assert(fakecuda_touch(mem, SIZE, "the region"));
+	end(&r);
+}
+END_TEST
+
+START_TEST(a_devices_memory_is_the_arena_alone)
+{
+	struct pst_registration r;
+
+	reset(true, false);
+	map(_i);
+	pst_registration_open(mem, SIZE, PST_REGISTERED_PLAIN, &r);
+	ck_assert_int_eq(r.how, PST_REGISTERED_IOMEMORY);
+	/* Addresses count from wire offset 0 all the same. */
+	ck_assert_ptr_eq(r.mapped, mem);
+	ck_assert(fakecuda_touch(mem + PST_WIRE_CTL_SIZE,
+				 SIZE - PST_WIRE_CTL_SIZE, "the arena"));
+	end(&r);
+}
+END_TEST
+
+START_TEST(what_failed_is_kept_in_words_and_cleared)
+{
+	struct pst_registration r;
+
+	reset(true, true);
+	map(_i);
+	pst_registration_open(mem, SIZE, PST_REGISTERED_PLAIN, &r);
+	ck_assert_int_eq(r.how, PST_REGISTERED_STAGED);
+	ck_assert_ptr_null(r.mapped);
+	ck_assert_str_eq(r.why,
+			 "plain: operation not supported "
+			 "(cudaErrorNotSupported); iomemory: invalid argument "
+			 "(cudaErrorInvalidValue)");
+	ck_assert_int_eq(cudaGetLastError(), cudaSuccess);
+	end(&r);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_loop_test(tc, pinned_pages_are_the_whole_region, 0, 2);
+	tcase_add_loop_test(tc, a_devices_memory_is_the_arena_alone, 0, 2);
+	tcase_add_loop_test(tc, what_failed_is_kept_in_words_and_cleared, 0, 2);
+}
+
+int main(void)
+{
+	return pst_unit_run("cuda_registration", add, 30);
+}

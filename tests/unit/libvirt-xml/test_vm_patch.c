@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* What is added to a domain of others, and that nothing else changes. */
+#include <string.h>
+
+#include "kernel-params/edit/diff.h"
+#include "libvirt-xml/info.h"
+#include "libvirt-xml/patch.h"
+#include "libvirt-xml/schema.h"
+#include "tests/fixtures/unit.h"
+
+#define GIB (1ULL << 30)
+
+/* As virt-manager leaves one, with a card that has its first function only. */
+static const char win[] =
+	"<domain type='kvm'>\n"
+	"  <name>win</name>\n"
+	"  <memory unit='KiB'>8388608</memory>\n"
+	"  <vcpu placement='static'>6</vcpu>\n"
+	"  <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>\n"
+	"  <features><acpi/></features>\n"
+	"  <cpu mode='host-passthrough'/>\n"
+	"  <devices>\n"
+	"    <emulator>/usr/bin/qemu-system-x86_64</emulator>\n"
+	"    <hostdev mode='subsystem' type='pci' managed='yes'>\n"
+	"      <source>\n"
+	"        <address domain='0x0000' bus='0x99' slot='0x00' "
+	"function='0x0'/>\n"
+	"      </source>\n"
+	"    </hostdev>\n"
+	"    <memballoon model='virtio'/>\n"
+	"  </devices>\n"
+	"</domain>\n";
+
+static struct pst_vm_config config(enum pst_vm_via via)
+{
+	struct pst_vm_config c = {
+		.name = "win",
+		.memory = GIB,
+		.vcpus = 1,
+		.node = -1,
+		.gpu = {{.addr = {.bus = 0x99}, .bars = 272ULL << 20},
+			{.addr = {.bus = 0x99, .fn = 1}, .bars = 16384}},
+		.n_gpu = 2,
+		.cid = 7,
+		.port = 7070,
+		.region = {.via = via,
+			   .path = "/dev/hugepages/penstock-win",
+			   .size = 4 * GIB,
+			   .node = -1},
+	};
+
+	return c;
+}
+
+/* The patched text; every line of before is in it, in that order, but for the
+ * root element's own, and elements that got children. */
+static char *patched(const char *xml, const struct pst_vm_config *c)
+{
+	struct pst_error err = {0};
+	char *before, *after, *diff;
+	int rc;
+
+	rc = pst_vm_patch(xml, c, &before, &after, &err);
+	ck_assert_msg(rc == 0, "%s", err.text);
+	rc = pst_vm_schema_check(after, PST_VM_SCHEMA, &err);
+	ck_assert_msg(rc == 0 || rc == -ENOENT, "%s\n%s", err.text, after);
+	ck_assert_int_eq(pst_diff_unified("win", before, after, &diff), 0);
+	ck_assert_ptr_null(strstr(diff, "\n-    <"));
+	ck_assert_ptr_null(strstr(diff, "\n-      <"));
+	free(diff);
+	free(before);
+	return after;
+}
+
+static void has(const char *xml, const char *part)
+{
+	ck_assert_msg(strstr(xml, part) != NULL, "no %s in\n%s", part, xml);
+}
+
+static int count(const char *xml, const char *part)
+{
+	int n = 0;
+
+	for (; (xml = strstr(xml, part)); xml++)
+		n++;
+	return n;
+}
+
+START_TEST(what_is_missing_comes_and_what_is_there_stays)
+{
+	struct pst_vm_config c = config(PST_VM_VIA_IVSHMEM);
+	struct pst_vm_info info;
+	char *xml = patched(win, &c);
+
+	has(xml, "<memballoon model=\"virtio\"/>");
+	ck_assert_int_eq(count(xml, "<hostdev "), 2);
+	has(xml, "function=\"0x1\"");
+	/* Of the domain's own memory: 8 + 4 + 2 GiB and the BARs. */
+	has(xml, "<hard_limit unit=\"KiB\">14958608</hard_limit>");
+	has(xml, "<cid auto=\"no\" address=\"7\"/>");
+	has(xml, "ivshmem-plain,id=penstock-shm");
+	has(xml, "org.qemu.guest_agent.0");
+	ck_assert_int_eq(pst_vm_info_parse(xml, &info, NULL), 0);
+	ck_assert(info.ours);
+	free(xml);
+}
+END_TEST
+
+START_TEST(an_nvdimm_brings_a_slot_and_a_node_of_the_domains_size)
+{
+	struct pst_vm_config c = config(PST_VM_VIA_NVDIMM);
+	char *xml = patched(win, &c);
+
+	has(xml, "<maxMemory unit=\"KiB\" slots=\"1\">12582912</maxMemory>");
+	has(xml, "<cell id=\"0\" cpus=\"0-5\" memory=\"8388608\"");
+	has(xml, "<memory unit=\"KiB\">8388608</memory>");
+	free(xml);
+}
+END_TEST
+
+START_TEST(a_second_time_nothing_is_missing)
+{
+	enum pst_vm_via via;
+
+	for (via = PST_VM_VIA_IVSHMEM; via <= PST_VM_VIA_SHMEM; via++) {
+		struct pst_vm_config c = config(via);
+		char *once, *before, *twice;
+
+		once = patched(win, &c);
+		ck_assert_int_eq(pst_vm_patch(once, &c, &before, &twice, NULL),
+				 0);
+		ck_assert_str_eq(once, before);
+		ck_assert_str_eq(once, twice);
+		free(once);
+		free(before);
+		free(twice);
+	}
+}
+END_TEST
+
+START_TEST(a_limit_that_is_there_stays)
+{
+	static const char limited[] =
+		"<domain type='kvm'><name>win</name><memory>1048576</memory>"
+		"<memtune><hard_limit unit='KiB'>5</hard_limit></memtune>"
+		"<os><type>hvm</type></os><devices/></domain>";
+	struct pst_vm_config c = config(PST_VM_VIA_SHMEM);
+	char *xml = patched(limited, &c);
+
+	has(xml, "<hard_limit unit=\"KiB\">5</hard_limit>");
+	ck_assert_int_eq(count(xml, "<hard_limit"), 1);
+	free(xml);
+}
+END_TEST
+
+START_TEST(texts_with_white_space_are_kept)
+{
+	static const char titled[] =
+		"<domain type='kvm'><name>win</name><title>a  b</title>"
+		"<description>\n  two\n  lines\n</description>"
+		"<memory>1048576</memory><os><type>hvm</type>"
+		"<cmdline>a  b </cmdline></os><devices/></domain>";
+	struct pst_vm_config c = config(PST_VM_VIA_SHMEM);
+	char *xml = patched(titled, &c);
+
+	has(xml, "<title>a  b</title>");
+	has(xml, "<description>\n  two\n  lines\n</description>");
+	has(xml, "<cmdline>a  b </cmdline>");
+	free(xml);
+}
+END_TEST
+
+START_TEST(another_name_or_cid_is_refused)
+{
+	static const char vsock[] =
+		"<domain type='kvm'><name>win</name><memory>1</memory><devices>"
+		"<vsock><cid auto='no' address='9'/></vsock></devices>"
+		"</domain>";
+	struct pst_vm_config c = config(PST_VM_VIA_SHMEM);
+	struct pst_error err = {0};
+	char *before, *after;
+
+	ck_assert_int_eq(pst_vm_patch(vsock, &c, &before, &after, &err),
+			 -EEXIST);
+	ck_assert_ptr_nonnull(strstr(err.text, "CID 9"));
+	c.name = "lin";
+	ck_assert_int_eq(pst_vm_patch(win, &c, &before, &after, &err), -EEXIST);
+	ck_assert_int_eq(pst_vm_patch("<x", &c, &before, &after, &err),
+			 -EINVAL);
+}
+END_TEST
+
+START_TEST(a_cid_that_changes_at_each_start_is_refused)
+{
+	static const char vsock[] =
+		"<domain type='kvm'><name>win</name><memory>1</memory><devices>"
+		"<vsock model='virtio'><cid auto='yes'/></vsock></devices>"
+		"</domain>";
+	struct pst_vm_config c = config(PST_VM_VIA_SHMEM);
+	struct pst_error err = {0};
+	char *before, *after;
+
+	ck_assert_int_eq(pst_vm_patch(vsock, &c, &before, &after, &err),
+			 -EEXIST);
+	ck_assert_ptr_nonnull(strstr(err.text, "auto='no' address='7'"));
+}
+END_TEST
+
+/* A machine of virt-manager's older kind, which uses the usual slot. */
+static const char i440fx[] =
+	"<domain type='kvm'><name>win</name><memory>1048576</memory>"
+	"<os><type machine='pc-i440fx-7.2'>hvm</type></os><devices>"
+	"<controller type='pci' index='0' model='pci-root'/>"
+	"<controller type='usb' index='0' model='ich9-ehci1'>"
+	"<address type='pci' domain='0x0000' bus='0x00' slot='0x1c' "
+	"function='0x7'/></controller>"
+	"<controller type='sata' index='0'>"
+	"<address type='pci' domain='0x0000' bus='0x01' slot='0x1b' "
+	"function='0x0'/></controller></devices></domain>";
+
+START_TEST(the_bar_goes_to_the_machines_own_bus_and_a_free_slot)
+{
+	struct pst_vm_config c = config(PST_VM_VIA_IVSHMEM);
+	char *xml = patched(i440fx, &c), *more;
+
+	has(xml, "memdev=penstock-region,bus=pci.0,addr=0x1b\"");
+	/* What is there by argument is in the way too. */
+	c.region.via = PST_VM_VIA_IVSHMEM;
+	c.vsock_socket = "/v";
+	c.vsock_uds = "/u";
+	more = patched(xml, &c);
+	has(more, "chardev=penstock-vsock,bus=pci.0,addr=0x1d\"");
+	free(more);
+	free(xml);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(tc, what_is_missing_comes_and_what_is_there_stays);
+	tcase_add_test(tc,
+		       an_nvdimm_brings_a_slot_and_a_node_of_the_domains_size);
+	tcase_add_test(tc, a_second_time_nothing_is_missing);
+	tcase_add_test(tc, a_limit_that_is_there_stays);
+	tcase_add_test(tc, texts_with_white_space_are_kept);
+	tcase_add_test(tc, another_name_or_cid_is_refused);
+	tcase_add_test(tc, a_cid_that_changes_at_each_start_is_refused);
+	tcase_add_test(tc,
+		       the_bar_goes_to_the_machines_own_bus_and_a_free_slot);
+}
+
+int main(void)
+{
+	return pst_unit_run("vm_patch", add, 20);
+}
