@@ -16,7 +16,7 @@
 #define PST_TURNS_CHEAP_NS 20000U
 /* More than this in its queue, and a session's frames wait; for so long, and
  * it is ended. */
-#define PST_TURNS_OUT       (64U << 10)
+#define PST_TURNS_OUT       (16U << 10)
 #define PST_TURNS_UNREAD_NS 1000000000U
 
 struct pst_agent;
