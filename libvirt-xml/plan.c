@@ -4,7 +4,6 @@
 
 #include <grp.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "libvirt-xml/firmware.h"
@@ -15,49 +14,6 @@
 #define TABLE_MAX (256U << 10)
 /* Of a hugepage. */
 #define PAGE_SHIFT 21
-
-void pst_vm_note(struct pst_vm_notes *notes, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (notes->n == PST_VM_MAX_NOTES)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(notes->text[notes->n++], sizeof(notes->text[0]), fmt, ap);
-	va_end(ap);
-}
-
-/* ---- The host ----------------------------------------------------------- */
-
-int pst_vm_host_open(const char *dir, struct pst_vm_host *ret,
-		     struct pst_error *err)
-{
-	int rc;
-
-	memset(ret, 0, sizeof(*ret));
-	rc = pst_root_open(dir, &ret->root, err);
-	if (rc)
-		return rc;
-	rc = pst_pci_scan(&ret->root, &ret->pci, err);
-	if (rc == 0)
-		rc = pst_iommu_scan(&ret->root, &ret->pci, &ret->iommu, err);
-	if (rc == 0)
-		rc = pst_cpu_scan(&ret->root, &ret->cpu, err);
-	if (rc == 0)
-		rc = pst_memory_scan(&ret->root, &ret->memory, err);
-	if (rc)
-		pst_vm_host_close(ret);
-	return rc;
-}
-
-void pst_vm_host_close(struct pst_vm_host *h)
-{
-	pst_memory_done(&h->memory);
-	pst_cpu_done(&h->cpu);
-	pst_iommu_done(&h->iommu);
-	pst_pci_done(&h->pci);
-	pst_root_close(&h->root);
-}
 
 /* ---- The region --------------------------------------------------------- */
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of checks, and what several of them need. */
-#include <string.h>
-
+/* The table of checks. */
 #include "kernel-params/check/check_int.h"
 
 const struct pst_check pst_checks[] = {
@@ -124,77 +122,4 @@ void pst_checks_run(const struct pst_host *h, struct pst_findings *out)
 		out->why = c->why;
 		c->run(h, out);
 	}
-}
-
-bool pst_is_on_vfio(const struct pst_pci_dev *d)
-{
-	size_t n = strlen(d->driver), k = strlen("vfio-pci");
-
-	/* Variants are named mlx5_vfio_pci, nvgrace-gpu-vfio-pci and so on. */
-	return n >= k && pst_param_name_eq(d->driver + n - k, "vfio-pci");
-}
-
-const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < h->pci.n; i++) {
-		const struct pst_pci_dev *d = &h->pci.dev[i];
-
-		if (!pst_pci_is_display(d) ||
-		    (h->gpu && pst_pci_same_card(d, h->gpu)))
-			continue;
-		if (n-- == 0)
-			return d;
-	}
-	return NULL;
-}
-
-void pst_fix_cmdline(const struct pst_host *h, const char *params,
-		     const char *plan, struct pst_text *ret)
-{
-	if (strcmp(h->os_id, "nixos") == 0)
-		pst_text_add(ret, "add %s to boot.kernelParams and rebuild",
-			     params);
-	else if (h->files.ostree)
-		pst_text_add(
-			ret,
-			"rpm-ostree kargs --append-if-missing=... for each "
-			"of %s, and reboot",
-			params);
-	else if (h->files.kernelstub)
-		pst_text_add(ret, "kernelstub --add-options \"%s\" and reboot",
-			     params);
-	else if (h->files.grub)
-		pst_text_add(ret,
-			     "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
-			     "/etc/default/grub, make grub.cfg anew and reboot",
-			     params);
-	else if (h->files.kernel_cmdline)
-		pst_text_add(ret,
-			     "add %s to /etc/kernel/cmdline, make the boot "
-			     "entries anew and reboot",
-			     params);
-	else if (h->files.loader)
-		pst_text_add(ret,
-			     "add %s to the options of the entry in "
-			     "/%s/loader/entries and reboot",
-			     params, h->files.loader);
-	else
-		pst_text_add(ret,
-			     "add %s to the kernel's command line and "
-			     "reboot",
-			     params);
-	if (h->gpu)
-		pst_text_add(ret, "; penstock host plan --gpu %s%s shows it",
-			     h->gpu->name, plan);
-}
-
-uint64_t pst_wanted_bytes(const struct pst_host *h)
-{
-	uint64_t sum;
-
-	if (pst_add_overflow(h->request.region, h->request.vm_memory, &sum))
-		return UINT64_MAX;
-	return sum;
 }

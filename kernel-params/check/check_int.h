@@ -58,6 +58,8 @@ PST_CHECK(kernel_version);
 PST_CHECK(io_uring);
 PST_CHECK(tree);
 
+/* ---- check_common.c ---- */
+
 /* Whether a function is held by vfio-pci or a variant of it. */
 bool pst_is_on_vfio(const struct pst_pci_dev *d);
 

@@ -6,6 +6,7 @@
 
 #include "kernel-params/edit/edit_params.h"
 #include "kernel-params/journal/journal.h"
+#include "kernel-params/plan/lines.h"
 #include "kernel-params/scan/cpu.h"
 #include "kernel-params/scan/display.h"
 #include "kernel-params/scan/hugepages.h"
@@ -47,19 +48,6 @@ struct pst_plan_request {
 	bool i_know;                /* the host's own display too */
 	bool look_only;             /* refuse nothing: to compare, not to do */
 };
-
-/* A growing list of lines, ended by NULL. */
-struct pst_lines {
-	char **line;
-	size_t n;
-};
-
-/* Adds a line unless it is there. 0 or -ENOMEM. */
-PST_MUST_USE int pst_lines_add(struct pst_lines *l, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-void pst_lines_done(struct pst_lines *l);
-/* The lines, ended by NULL, also when there are none. */
-const char *const *pst_lines_list(const struct pst_lines *l);
 
 struct pst_plan_file {
 	char *path;
