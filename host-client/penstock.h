@@ -486,7 +486,7 @@ struct pst_model {
 };
 
 /*
- * Loads a model file (safetensors with a list of layers, penstock(1), MODELS)
+ * Loads a model file (safetensors with a list of layers, penstock-models(7))
  * under a name of 1 to 63 characters of A-Z a-z 0-9 . _ -. The weights go to
  * the backend's memory in pieces. Waits at most timeout_ns; when that passes
  * at the very end the model may be there all the same. ret may be NULL.

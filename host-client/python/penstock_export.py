@@ -2,7 +2,7 @@
 """Turns trained networks into model files for Penstock.
 
 A model file is a safetensors file whose metadata has the list of layers at
-"penstock.layers" (penstock(1), MODELS). This module writes one from a
+"penstock.layers" (penstock-models(7)). This module writes one from a
 scikit-learn MLPClassifier or MLPRegressor, alone or behind a scaler, and from
 a torch.nn.Sequential:
 

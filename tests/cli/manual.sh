@@ -1,8 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The manual knows every command and option, and every page can be made.
+# The manuals know every command and option, and every page can be made.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
-page=$PST_TOP_SRCDIR/host-client/penstock.1.scd
+
+# page_of COMMAND: the source of the page that describes it.
+page_of() {
+	case $1 in
+	host*) echo "$PST_TOP_SRCDIR/kernel-params/penstock-host.8.scd" ;;
+	vm*) echo "$PST_TOP_SRCDIR/libvirt-xml/penstock-vm.8.scd" ;;
+	*) echo "$PST_TOP_SRCDIR/host-client/penstock.1.scd" ;;
+	esac
+}
 
 "$penstock" --help |
 	sed -n '/^Commands:/,/^$/s/^  \([a-z ]*[a-z]\)  .*/\1/p' >"$tmp/commands"
@@ -12,7 +20,7 @@ check "there are commands" [ -s "$tmp/commands" ]
 section() {
 	awk -v name="*$1*" '
 		/^[*#]/ { on = index($0, name " ") == 1 || $0 == name }
-		on' "$page"
+		on' "$(page_of "$1")"
 }
 
 while read -r name; do
@@ -36,10 +44,19 @@ while read -r name; do
 	done <"$tmp/written"
 done <"$tmp/commands"
 
-sed -n '/^# COMMANDS/,/^# ENDPOINTS/p' "$page" | grep '^\*' |
-	sed 's/^\*\([a-z ]*\)\*.*/\1/' | sort >"$tmp/headings"
-sort -o "$tmp/commands" "$tmp/commands"
-check "the manual has no other commands" cmp "$tmp/commands" "$tmp/headings"
+# penstock(1) names the groups, whose commands have pages of their own.
+for group in "" host vm; do
+	if [ "$group" ]; then
+		grep "^$group " "$tmp/commands"
+	else
+		sed 's/^\(host\|vm\) .*/\1/' "$tmp/commands"
+	fi | sort -u >"$tmp/there"
+	awk '/^#/ { on = $0 == "# COMMANDS" } on && /^\*/' \
+		"$(page_of "$group")" |
+		sed 's/^\*\([a-z ]*\)\*.*/\1/' | sort >"$tmp/headings"
+	check "the page of ${group:-all} has exactly its commands" \
+		cmp "$tmp/there" "$tmp/headings"
+done
 
 # page_is_made SOURCE: scdoc makes it and has nothing to say.
 # shellcheck disable=SC2317 # check calls it
@@ -49,13 +66,10 @@ page_is_made() {
 }
 
 if command -v scdoc >/dev/null; then
-	find "$PST_TOP_SRCDIR/transport" "$PST_TOP_SRCDIR/host-client" \
-		"$PST_TOP_SRCDIR/guest-agent" "$PST_TOP_SRCDIR/bench" \
-		"$PST_TOP_SRCDIR/kernel-params" -name '*.scd' >"$tmp/pages"
-	while read -r source; do
+	for source in "$PST_TOP_SRCDIR"/*/*.scd; do
 		check "$(basename "$source") can be made without a warning" \
 			page_is_made "$source"
-	done <"$tmp/pages"
+	done
 else
 	echo "# no scdoc: the pages were not made"
 fi

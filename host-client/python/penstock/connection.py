@@ -251,7 +251,7 @@ class Connection:
     # Models.
 
     def load_model(self, name, path, *, timeout=None):
-        """Load a model file (penstock(1), MODELS) under a name, for every
+        """Load a model file (penstock-models(7)) under a name, for every
         client of the agent; return a Model. timeout: seconds."""
         model = _library.Model()
         with self._handle.using() as c:
