@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Buffers for the application: leasing extents, alloc, free, take. */
+/* Who holds the memory of buffers: operations, the application, the peer. */
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "host-client/lib/conn.h"
-
-/* An extent grows with what is leased already, up to this. */
-#define LEASE_MAX_GROWTH (64ULL << 20)
-/* The agent frees a released extent only once nothing can write to it: ask
- * again, this often, this far apart. */
-#define LEASE_RETRIES  5
-#define LEASE_RETRY_NS (10 * PST_NS_PER_MS)
 
 int pst_buffer_find(struct pst *c, const char *what, const void *ptr,
 		    uint64_t n, struct pst_block **ret, struct pst_error *err)
@@ -60,8 +52,7 @@ static void release_extent(struct pst *c, struct pst_heap_extent *e)
 	(void)pst_post(c, PST_WIRE_RELEASE, &lease, sizeof(lease));
 }
 
-/* Releases live empty extents, all but keep. */
-static void release_empty(struct pst *c, const struct pst_heap_extent *keep)
+void pst_buffers_release(struct pst *c, const struct pst_heap_extent *keep)
 {
 	struct pst_heap_extent *e;
 	size_t i;
@@ -74,7 +65,7 @@ static void release_empty(struct pst *c, const struct pst_heap_extent *keep)
 	}
 }
 
-static void free_block(struct pst *c, struct pst_block *b)
+void pst_buffer_free(struct pst *c, struct pst_block *b)
 {
 	struct pst_heap_extent *e = pst_heap_free(&c->heap, b);
 
@@ -86,13 +77,13 @@ static void free_block(struct pst *c, struct pst_block *b)
 		drop_extent(c, e);
 	else
 		/* One empty extent is kept for the next allocation. */
-		release_empty(c, e);
+		pst_buffers_release(c, e);
 }
 
 void pst_buffer_unref(struct pst *c, struct pst_block *b)
 {
 	if (--b->busy == 0 && b->freed)
-		free_block(c, b);
+		pst_buffer_free(c, b);
 }
 
 void pst_record_unref(struct pst *c, struct pst_record *rec)
@@ -132,285 +123,4 @@ void pst_buffers_detach(struct pst *c)
 	for (i = c->heap.n; i > 0; i--)
 		if (c->heap.extents[i - 1]->n_blocks == 0)
 			drop_extent(c, c->heap.extents[i - 1]);
-}
-
-/* Checks what the agent leased and maps it. -EPROTO is the agent's fault. */
-static int add_extent(struct pst *c, const struct pst_wire_lease *lease,
-		      uint64_t want, struct pst_error *err)
-{
-	const struct pst_wire_welcome *w = &c->welcome;
-	const struct pst_span span = {.off = lease->off, .size = lease->size};
-	uint64_t end;
-	void *addr;
-	int r;
-
-	if (span.size < want || span.size % PST_WIRE_UNIT ||
-	    span.off % PST_WIRE_UNIT || span.off < w->arena_off ||
-	    pst_add_overflow(span.off, span.size, &end) ||
-	    end > w->arena_off + w->arena_size ||
-	    pst_heap_overlaps(&c->heap, &span))
-		return pst_error_set(err, -EPROTO,
-				     "the agent leased an impossible extent");
-	r = pst_region_map_span(&c->map, &span, NULL, &addr, err);
-	if (!r) {
-		r = pst_heap_add(&c->heap, addr, &span);
-		if (r < 0) {
-			munmap(addr, span.size);
-			pst_error_set(err, r, "out of memory");
-		}
-	}
-	if (r < 0)
-		(void)pst_post(c, PST_WIRE_RELEASE, lease, sizeof(*lease));
-	return r;
-}
-
-/* Leases at least want bytes (unlocks). */
-static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
-		 struct pst_error *err)
-{
-	struct pst_wire_lease req = {.size = want}, got;
-	struct pst_frame f = {.type = PST_WIRE_LEASE, .reply = true};
-	PST_CLEANUP_FREE uint8_t *payload = NULL;
-	uint64_t serial = c->serial;
-	int r;
-
-	r = pst_request(c, PST_WIRE_LEASE, &req, sizeof(req), deadline_ns,
-			&payload, &f.length, err);
-	if (r < 0)
-		return r;
-	/* The lease was the old session's. */
-	if (!c->live || c->serial != serial)
-		return pst_session_gone(c, err);
-	f.payload = payload;
-	r = f.length == sizeof(got)
-		    ? pst_frame_lease(&f, &got, err)
-		    : pst_error_set(err, -EPROTO, "LEASE's reply is short");
-	if (!r)
-		r = add_extent(c, &got, want, err);
-	if (r == -EPROTO)
-		pst_channel_fail(c, r, "the agent leased an impossible extent");
-	return r;
-}
-
-/* What to ask for: more than needed while there is little, so that small
- * buffers share an extent. */
-static uint64_t lease_size(const struct pst *c, uint64_t need)
-{
-	uint64_t max = c->welcome.limits.max_lease, size = c->heap.leased;
-
-	if (size > LEASE_MAX_GROWTH)
-		size = LEASE_MAX_GROWTH;
-	size = pst_round_up(size > need ? size : need, PST_WIRE_UNIT);
-	return max > c->heap.leased && size <= max - c->heap.leased ? size
-								    : need;
-}
-
-/* Leases room for size bytes (unlocks): generously, then just enough, then
- * after giving back what lies empty. */
-static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
-		  struct pst_error *err)
-{
-	uint64_t need = pst_round_up(pst_heap_room(size), PST_WIRE_UNIT);
-	uint64_t want = lease_size(c, need), leased = c->heap.leased;
-	int r, i;
-
-	r = lease(c, want, deadline_ns, err);
-	if (want > need && (r == -ENOSPC || r == -EMSGSIZE))
-		r = lease(c, need, deadline_ns, err);
-	if (r != -ENOSPC && r != -EMSGSIZE)
-		return r;
-	release_empty(c, NULL);
-	if (c->heap.leased == leased)
-		return r;
-	for (i = 0; i < LEASE_RETRIES; i++) {
-		r = lease(c, need, deadline_ns, err);
-		if (r != -ENOSPC)
-			break;
-		pst_nap(c, LEASE_RETRY_NS);
-	}
-	return r;
-}
-
-int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
-		     struct pst_block **ret, struct pst_error *err)
-{
-	struct pst_waiter w = {.start_ns = pst_now_ns()};
-	int r;
-
-	w.deadline_ns = pst_control_deadline(c);
-	if (w.deadline_ns > deadline_ns)
-		w.deadline_ns = deadline_ns;
-	for (;;) {
-		r = pst_session_ensure(c, w.deadline_ns, err);
-		if (r < 0)
-			return r;
-		if (size > c->welcome.arena_size ||
-		    size > c->welcome.limits.max_lease)
-			return pst_error_set(
-				err, -EMSGSIZE,
-				"%zu bytes are above the agent's limit of %llu "
-				"for one session",
-				size,
-				(unsigned long long)
-					c->welcome.limits.max_lease);
-		r = pst_heap_alloc(&c->heap, size, ret);
-		if (r != -ENOSPC)
-			return r < 0 ? pst_error_set(err, r, "out of memory")
-				     : 0;
-		if (c->leasing) {
-			/* What another thread gets may do for both. */
-			r = pst_wait_step(c, &w, err);
-			pst_wait_end(c);
-		} else {
-			c->leasing = true;
-			r = extend(c, size, w.deadline_ns, err);
-			c->leasing = false;
-			pst_wake_followers(c);
-		}
-		if (r < 0)
-			return r;
-	}
-}
-
-int pst_alloc(struct pst *c, size_t size, void **ret)
-{
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	return pst_alloc_until(c, size, UINT64_MAX, ret);
-}
-
-static int alloc_until(struct pst *c, size_t size, bool staged,
-		       uint64_t deadline_ns, void **ret)
-{
-	struct pst_error err = {0};
-	struct pst_block *b = NULL;
-	int r;
-
-	if (size == 0)
-		return pst_fail(
-			c, pst_error_set(&err, -EINVAL, "a buffer of 0 bytes"),
-			&err);
-	if (c->control_only)
-		return pst_fail(c,
-				pst_error_set(&err, -EINVAL,
-					      "the connection was opened for "
-					      "questions only"),
-				&err);
-	pst_lock(c);
-	r = pst_buffer_alloc(c, size, deadline_ns, &b, &err);
-	if (!r) {
-		*ret = pst_block_addr(b);
-		b->staged = staged;
-		c->heap.n_staged += staged;
-	}
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
-}
-
-int pst_alloc_until(struct pst *c, size_t size, uint64_t deadline_ns,
-		    void **ret)
-{
-	return alloc_until(c, size, false, deadline_ns, ret);
-}
-
-int pst_stage_until(struct pst *c, size_t size, uint64_t deadline_ns,
-		    void **ret)
-{
-	return alloc_until(c, size, true, deadline_ns, ret);
-}
-
-uint64_t pst_room_seen(struct pst *c)
-{
-	uint64_t n;
-
-	pst_lock(c);
-	n = c->heap.changes;
-	pst_unlock(c);
-	return n;
-}
-
-int pst_room_wait(struct pst *c, uint64_t seen, uint64_t deadline_ns)
-{
-	uint64_t now, until;
-	struct timespec ts;
-	int r = 0;
-
-	pst_lock(c);
-	/* On a thread that sleeps on the socket relies whoever waits for an
-	 * operation: it is none of these. */
-	while (c->live && c->heap.changes == seen) {
-		now = pst_now_ns();
-		if (c->heap.n_staged == 0 || now >= deadline_ns ||
-		    c->silence_ns >= c->dead_ns) {
-			r = -ENOSPC;
-			break;
-		}
-		until = now + PST_TICK_NS;
-		if (until > deadline_ns)
-			until = deadline_ns;
-		ts = (struct timespec){
-			.tv_sec = (time_t)(until / PST_NS_PER_S),
-			.tv_nsec = (long)(until % PST_NS_PER_S),
-		};
-		c->n_room++;
-		pthread_cond_timedwait(&c->room, &c->lock, &ts);
-		c->n_room--;
-		/* Of operations that were given up nobody else may hear. */
-		pst_reap(c);
-	}
-	pst_unlock(c);
-	return r;
-}
-
-int pst_free(struct pst *c, void *ptr)
-{
-	struct pst_error err = {0};
-	struct pst_block *b;
-	int r = 0;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	if (!ptr)
-		return 0;
-	pst_lock(c);
-	b = pst_heap_find(&c->heap, ptr, 0);
-	if (!b || pst_block_addr(b) != ptr) {
-		r = pst_error_set(&err, -EINVAL,
-				  "the pointer is not the start of a buffer "
-				  "of the connection");
-	} else if (b->busy) {
-		/* A completion of long ago may be what keeps it. */
-		b->freed = true;
-		c->heap.changes++;
-		pst_reap(c);
-	} else {
-		free_block(c, b);
-	}
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
-}
-
-int pst_take(struct pst *c, void *dst, const void *src, size_t n)
-{
-	struct pst_error err = {0};
-	struct pst_block *b = NULL;
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = pst_buffer_find(c, "the source", src, n, &b, &err);
-	if (!r)
-		b->busy++;
-	pst_unlock(c);
-	if (r < 0)
-		return pst_fail(c, r, &err);
-	memcpy(dst, src, n);
-	pst_lock(c);
-	/* Lost in the meantime: part of the copy is not the result. */
-	if (b->extent->dead)
-		r = pst_buffer_find(c, "the source", src, n, &b, &err);
-	pst_buffer_unref(c, b);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
 }

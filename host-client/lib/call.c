@@ -350,6 +350,19 @@ int pst_call_run(struct pst *c, struct pst_call *call,
 	return r < 0 ? r : pst_call_finish(c, rec, w, done, err);
 }
 
+int pst_call_run_for(struct pst *c, struct pst_call *call, uint64_t timeout_ns,
+		     struct pst_completion *done, struct pst_error *err)
+{
+	struct pst_waiter w;
+	struct pst_record *rec;
+	int r = pst_call_submit(c, call, true, &rec, err);
+
+	if (r < 0)
+		return r;
+	w = pst_waiter_new(timeout_ns);
+	return pst_call_finish(c, rec, &w, done, err);
+}
+
 int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 		       uint64_t *ret_tag, struct pst_error *err)
 {
@@ -364,62 +377,6 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 		pst_pace_start(&c->pace, rec->key, pst_now_ns(), &rec->start);
 	}
 	return 0;
-}
-
-/* A NOP needs no buffer, so it may open a new session (unlocks). */
-static int prepare_nop(struct pst *c, uint64_t deadline_ns,
-		       struct pst_call *call, struct pst_error *err)
-{
-	uint64_t max;
-
-	call->sqe.op = PST_WIRE_OP_NOP;
-	if (c->live)
-		return 0;
-	max = pst_control_deadline(c);
-	return pst_session_ensure(c, deadline_ns < max ? deadline_ns : max,
-				  err);
-}
-
-/* What a synchronous call does once it is prepared. The clock is read while
- * the agent has it already; w: read before, or NULL. */
-static int run_sync(struct pst *c, struct pst_call *call, uint64_t timeout_ns,
-		    const struct pst_waiter *w, struct pst_completion *done,
-		    struct pst_error *err)
-{
-	struct pst_waiter now;
-	struct pst_record *rec;
-	int r = pst_call_submit(c, call, true, &rec, err);
-
-	if (r < 0)
-		return r;
-	if (!w) {
-		now = pst_waiter_new(timeout_ns);
-		w = &now;
-	}
-	return pst_call_finish(c, rec, w, done, err);
-}
-
-int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
-{
-	struct pst_call call = {0};
-	struct pst_waiter w;
-	struct pst_error err;
-	bool reopens;
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_error_clear(&err);
-	pst_lock(c);
-	reopens = !c->live;
-	if (reopens)
-		w = pst_waiter_new(timeout_ns);
-	r = prepare_nop(c, reopens ? w.deadline_ns : 0, &call, &err);
-	if (!r)
-		r = run_sync(c, &call, timeout_ns, reopens ? &w : NULL, done,
-			     &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
 }
 
 /* What was just prepared is taken as it was. */
@@ -454,27 +411,11 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 		return pst_tile_gemm(c, g, &foreign, timeout_ns, done);
 	}
 	if (!r)
-		r = run_sync(c, &call, timeout_ns, NULL, done, &err);
+		r = pst_call_run_for(c, &call, timeout_ns, done, &err);
 	pst_unlock(c);
 	if (pst_fail(c, r, &err) < 0 && call.submitted)
 		pst_fail_touched(c);
 	return r;
-}
-
-int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
-{
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = prepare_nop(c, UINT64_MAX, &call, &err);
-	if (!r)
-		r = pst_call_run_async(c, &call, false, ret_tag, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
 }
 
 int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
@@ -491,29 +432,4 @@ int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
-}
-
-int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
-	     struct pst_completion *ret)
-{
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_error err = {0};
-	struct pst_record *rec;
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	rec = pst_optab_find(&c->ops, tag);
-	if (!rec || rec->claimed) {
-		r = pst_error_set(&err, -ENOENT,
-				  "no operation of this tag is outstanding");
-	} else {
-		pst_optab_claim(&c->ops, rec);
-		r = pst_call_finish(c, rec, &w, ret, &err);
-	}
-	pst_unlock(c);
-	if (pst_fail(c, r, &err) < 0)
-		pst_fail_touched(c);
-	return r;
 }

@@ -78,6 +78,13 @@ PST_MUST_USE int pst_call_run(struct pst *c, struct pst_call *call,
 			      struct pst_completion *done,
 			      struct pst_error *err);
 
+/* The same, within timeout_ns from when the agent has it: the clock is read
+ * while that works. */
+PST_MUST_USE int pst_call_run_for(struct pst *c, struct pst_call *call,
+				  uint64_t timeout_ns,
+				  struct pst_completion *done,
+				  struct pst_error *err);
+
 /* Submits it; *ret_tag names it from then on. claimed: see
  * pst_call_submit(). */
 PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,

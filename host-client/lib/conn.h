@@ -203,15 +203,17 @@ static inline uint64_t pst_control_deadline(const struct pst *c)
 	return pst_deadline(pst_now_ns(), c->live ? c->timeout_ns : c->open_ns);
 }
 
+/* Functions below are called with the lock held unless said otherwise. Those
+ * marked "unlocks" may release and retake it. */
+
+/* ---- last_error.c, without the lock ---- */
+
 /* The calling thread's last error on c. Returns r; r >= 0 does nothing.
  * Without a sentence in err the phrase of r is kept. */
 int pst_fail(struct pst *c, int r, const struct pst_error *err);
 
 /* After pst_fail() has returned an error: the call may have written to C. */
 void pst_fail_touched(struct pst *c);
-
-/* Functions below are called with the lock held unless said otherwise. Those
- * marked "unlocks" may release and retake it. */
 
 /* ---- fork.c ---- */
 
@@ -233,11 +235,6 @@ PST_MUST_USE int pst_handshake(struct pst *c, uint64_t deadline_ns,
 
 /* ---- session.c ---- */
 
-/* Makes sure a session is alive, opens one if not (unlocks). 0 or an errno as
- * pst_open(). */
-PST_MUST_USE int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
-				    struct pst_error *err);
-
 /* Settles, and looks at epoch and heartbeat; a new epoch ends the session. */
 void pst_session_look(struct pst *c, uint64_t now_ns);
 
@@ -257,15 +254,9 @@ int pst_session_gone(struct pst *c, struct pst_error *err);
 void pst_channel_fail(struct pst *c, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/*
- * One request and its reply (unlocks); one at a time, others wait. Returns 0
- * and the payload, malloc'ed with a NUL behind it (ret may be NULL), or the
- * reply's errno, -ECONNRESET, -ESTALE, -ETIMEDOUT, -EPROTO, -ENOMEM.
- */
-PST_MUST_USE int pst_request(struct pst *c, uint16_t type, const void *payload,
-			     uint32_t length, uint64_t deadline_ns,
-			     uint8_t **ret, uint32_t *ret_length,
-			     struct pst_error *err);
+/* Queues a request and sends what goes. 0, -EAGAIN (no room, nothing was
+ * queued), -ECONNRESET (the session is over). */
+PST_MUST_USE int pst_channel_send(struct pst *c, const struct pst_frame *f);
 
 /* A request whose reply nobody waits for; never blocks. 0, -EAGAIN when the
  * socket takes no more, -ECONNRESET. */
@@ -281,6 +272,16 @@ void pst_wake(struct pst *c);
  * would sleep on after its bytes are gone.
  */
 void pst_socket_service(struct pst *c);
+
+/* ---- events.c ---- */
+
+/* Makes pst_fd() readable though the socket is quiet; and no longer. */
+void pst_notify(struct pst *c);
+void pst_notice_clear(struct pst *c);
+
+/* The socket joins and leaves epfd. */
+void pst_fd_attach(struct pst *c);
+void pst_fd_detach(struct pst *c);
 
 /* ---- interrupt.c ---- */
 
@@ -321,6 +322,13 @@ bool pst_wait_arm(struct pst *c);
  * as pst_wait_arm(). */
 bool pst_wait_hear(struct pst *c);
 
+/* Arms the lane for the application: by pst_wait_arm(), or by the thread that
+ * sleeps on the socket. True as pst_wait_arm(). */
+bool pst_fd_arm(struct pst *c);
+
+/* Arms the lane again for the application after a leader has disarmed it. */
+void pst_fd_rearm(struct pst *c);
+
 /* Sleeps on cond until until_ns at most (unlocks). */
 void pst_wait_cond(struct pst *c, uint64_t until_ns);
 
@@ -352,6 +360,25 @@ PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
 				 const struct pst_waiter *w,
 				 struct pst_error *err);
 
+/* ---- request.c ---- */
+
+/*
+ * One request and its reply (unlocks); one at a time, others wait. Returns 0
+ * and the payload, malloc'ed with a NUL behind it (ret may be NULL), or the
+ * reply's errno, -ECONNRESET, -ESTALE, -ETIMEDOUT, -EPROTO, -ENOMEM.
+ */
+PST_MUST_USE int pst_request(struct pst *c, uint16_t type, const void *payload,
+			     uint32_t length, uint64_t deadline_ns,
+			     uint8_t **ret, uint32_t *ret_length,
+			     struct pst_error *err);
+
+/* ---- session_open.c ---- */
+
+/* Makes sure a session is alive, opens one if not (unlocks). 0 or an errno as
+ * pst_open(). */
+PST_MUST_USE int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
+				    struct pst_error *err);
+
 /* ---- buffer.c ---- */
 
 /*
@@ -361,6 +388,42 @@ PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
 PST_MUST_USE int pst_buffer_find(struct pst *c, const char *what,
 				 const void *ptr, uint64_t n,
 				 struct pst_block **ret, struct pst_error *err);
+
+/* Ends one use of a block; frees it if its owner has. */
+void pst_buffer_unref(struct pst *c, struct pst_block *b);
+
+/* Gives a block's room back, and what is empty then to the agent. */
+void pst_buffer_free(struct pst *c, struct pst_block *b);
+
+/* Releases live empty extents, all but keep. */
+void pst_buffers_release(struct pst *c, const struct pst_heap_extent *keep);
+
+/* Takes the memory of all extents away from the peer; blocks in them are
+ * stale from now on. */
+void pst_buffers_detach(struct pst *c);
+
+/* Ends the use of blocks and tensors by a record that is no longer PENDING or
+ * ABANDONED. */
+void pst_record_unref(struct pst *c, struct pst_record *rec);
+
+/* ---- tensor_ref.c ---- */
+
+/* The live tensor of an id. -ENOENT, -ESTALE with a sentence that begins with
+ * what. */
+PST_MUST_USE int pst_tensor_lookup(struct pst *c, const char *what, uint64_t id,
+				   struct pst_tentry **ret,
+				   struct pst_error *err);
+
+/* Ends one use of the tensor at a place; tells the agent to destroy it if its
+ * owner has. */
+void pst_tensor_unref(struct pst *c, uint32_t place);
+
+/* Destroys a tensor that nothing here uses; without room for the frame it
+ * stays, freed, for a later try: the other function, which drops all such. */
+void pst_tensor_drop(struct pst *c, struct pst_tentry *e);
+void pst_tensors_drop_freed(struct pst *c);
+
+/* ---- lease.c ---- */
 
 /* pst_alloc() that waits until deadline_ns at most; without the lock. */
 PST_MUST_USE int pst_alloc_until(struct pst *c, size_t size,
@@ -389,17 +452,6 @@ PST_MUST_USE int pst_buffer_alloc(struct pst *c, size_t size,
 				  uint64_t deadline_ns, struct pst_block **ret,
 				  struct pst_error *err);
 
-/* Ends one use of a block; frees it if its owner has. */
-void pst_buffer_unref(struct pst *c, struct pst_block *b);
-
-/* Takes the memory of all extents away from the peer; blocks in them are
- * stale from now on. */
-void pst_buffers_detach(struct pst *c);
-
-/* Ends the use of blocks and tensors by a record that is no longer PENDING or
- * ABANDONED. */
-void pst_record_unref(struct pst *c, struct pst_record *rec);
-
 /* ---- tensor.c ---- */
 
 /* pst_tensor_create() that waits until deadline_ns at most; without the
@@ -408,16 +460,6 @@ PST_MUST_USE int pst_tensor_create_until(struct pst *c, uint64_t size,
 					 uint64_t deadline_ns,
 					 uint64_t *ret_tensor);
 
-/* The live tensor of an id. -ENOENT, -ESTALE with a sentence that begins with
- * what. */
-PST_MUST_USE int pst_tensor_lookup(struct pst *c, const char *what, uint64_t id,
-				   struct pst_tentry **ret,
-				   struct pst_error *err);
-
-/* Ends one use of the tensor at a place; tells the agent to destroy it if its
- * owner has. */
-void pst_tensor_unref(struct pst *c, uint32_t place);
-
 /* ---- failure.c ---- */
 
 /* The sentence of an operation that the agent completed with status r: asks
@@ -425,23 +467,12 @@ void pst_tensor_unref(struct pst *c, uint32_t place);
  * take (unlocks); a general one if that fails. */
 void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
 		    struct pst_error *err);
+
 /* ---- info.c ---- */
 
 /* Asks for a JSON object (without the lock), as pst_query(); also the calling
  * thread's last error. */
 PST_MUST_USE int pst_query_text(struct pst *c, uint16_t type, char **ret_json);
-
-/* ---- poll.c ---- */
-
-/* Makes pst_fd() readable though the socket is quiet. */
-void pst_notify(struct pst *c);
-
-/* The socket joins and leaves epfd. */
-void pst_fd_attach(struct pst *c);
-void pst_fd_detach(struct pst *c);
-
-/* Arms the lane again for the application after a leader has disarmed it. */
-void pst_fd_rearm(struct pst *c);
 
 /* ---- watch.c ---- */
 

@@ -1,85 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What the library and the agent say of themselves: versions, errors, the
- * agent's description and its answers. */
+/* What the agent says of itself: its description and its answers. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host-client/lib/conn.h"
-
-/* Connections whose last error a thread remembers. */
-#define ERROR_SLOTS 4
-
-struct last_error {
-	uint64_t id;
-	bool touched; /* the call may have written to C */
-	char text[sizeof(((struct pst_error *)0)->text)];
-};
-
-static _Thread_local struct {
-	struct last_error slot[ERROR_SLOTS];
-	unsigned int next;
-} last;
-
-static struct last_error *find_error(uint64_t id)
-{
-	int i;
-
-	for (i = 0; i < ERROR_SLOTS; i++)
-		if (last.slot[i].id == id)
-			return &last.slot[i];
-	return NULL;
-}
-
-int pst_fail(struct pst *c, int r, const struct pst_error *err)
-{
-	struct last_error *e;
-
-	if (r >= 0)
-		return r;
-	e = find_error(c->id);
-	if (!e)
-		e = &last.slot[last.next++ % ERROR_SLOTS];
-	e->id = c->id;
-	e->touched = false;
-	snprintf(e->text, sizeof(e->text), "%s",
-		 err->text[0] ? err->text : pst_errno_text(r));
-	return r;
-}
-
-void pst_fail_touched(struct pst *c)
-{
-	struct last_error *e = find_error(c->id);
-
-	if (e)
-		e->touched = true;
-}
-
-int pst_c_touched(struct pst *c)
-{
-	const struct last_error *e = find_error(c->id);
-
-	/* What is not remembered any more may have been anything. */
-	return !e || e->touched;
-}
-
-void pst_last_error(struct pst *c, char *buf, size_t size)
-{
-	const struct last_error *e = find_error(c->id);
-
-	if (size)
-		snprintf(buf, size, "%s", e ? e->text : "");
-}
-
-const char *pst_version(void)
-{
-	return PACKAGE_VERSION;
-}
-
-const char *pst_strerror(int error)
-{
-	return pst_errno_text(error);
-}
 
 /* A peer's text, NUL-terminated by the frame's check, into a field. */
 static void copy_text(char *dst, size_t size, const char *src, size_t max)

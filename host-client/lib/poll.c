@@ -1,67 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* For event loops: completions without waiting, and a descriptor that tells
- * when there are some. */
+/* Completions: waiting for one, or taking what is there; and a descriptor that
+ * tells when there are some. */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/call.h"
 
 /* Replies that nobody waits for are read at least so often: a socket holds a
  * few hundred frames. */
 #define POSTS_MAX 64
 /* Looks of pst_arm() while completions for other threads keep coming in. */
 #define ARM_TRIES 8
-
-void pst_notify(struct pst *c)
-{
-	c->fd_armed = false;
-	if (c->epfd < 0 || c->notice_set)
-		return;
-	/* A full counter is set as well. */
-	(void)eventfd_write(c->notice, 1);
-	c->notice_set = true;
-}
-
-static void clear_notice(struct pst *c)
-{
-	eventfd_t v;
-
-	if (!c->notice_set)
-		return;
-	(void)eventfd_read(c->notice, &v);
-	c->notice_set = false;
-}
-
-void pst_fd_attach(struct pst *c)
-{
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = c->sock};
-
-	if (c->epfd >= 0)
-		(void)epoll_ctl(c->epfd, EPOLL_CTL_ADD, c->sock, &ev);
-}
-
-void pst_fd_detach(struct pst *c)
-{
-	/* By hand: a forked child may keep the socket open, and with it the
-	 * entry, which nobody could remove then. */
-	if (c->epfd >= 0)
-		(void)epoll_ctl(c->epfd, EPOLL_CTL_DEL, c->sock, NULL);
-}
-
-/* Arms the lane for the application. True when completions were there. */
-static bool arm_lane(struct pst *c)
-{
-	/* A thread asleep on the socket notices and tells; its generation
-	 * must stay as it is. */
-	return c->leader ? pst_wait_hear(c) : pst_wait_arm(c);
-}
-
-void pst_fd_rearm(struct pst *c)
-{
-	if (c->live && c->fd_armed && arm_lane(c))
-		pst_notify(c);
-}
 
 int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 {
@@ -71,7 +21,7 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	clear_notice(c);
+	pst_notice_clear(c);
 	/* Only an armed lane puts bytes into the socket: a loop that polls
 	 * without pst_arm() makes no system call. */
 	if (c->fd_armed && !c->leader) {
@@ -165,7 +115,7 @@ int pst_arm(struct pst *c)
 		goto out;
 	r = 1;
 	for (i = 0; i < ARM_TRIES; i++) {
-		clear_notice(c);
+		pst_notice_clear(c);
 		pst_reap(c);
 		/* Wake-ups of earlier generations would keep the descriptor
 		 * readable. */
@@ -175,7 +125,7 @@ int pst_arm(struct pst *c)
 		if (!TAILQ_EMPTY(&c->ops.done) || c->lost_unseen)
 			break;
 		c->fd_armed = true;
-		if (!c->live || !arm_lane(c)) {
+		if (!c->live || !pst_fd_arm(c)) {
 			r = 0;
 			break;
 		}
@@ -184,4 +134,29 @@ int pst_arm(struct pst *c)
 out:
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
+}
+
+int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+	     struct pst_completion *ret)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	struct pst_record *rec;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	rec = pst_optab_find(&c->ops, tag);
+	if (!rec || rec->claimed) {
+		r = pst_error_set(&err, -ENOENT,
+				  "no operation of this tag is outstanding");
+	} else {
+		pst_optab_claim(&c->ops, rec);
+		r = pst_call_finish(c, rec, &w, ret, &err);
+	}
+	pst_unlock(c);
+	if (pst_fail(c, r, &err) < 0)
+		pst_fail_touched(c);
+	return r;
 }

@@ -1,65 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Resident tensors: create, destroy, list, and copies to and from them. */
+/* Resident tensors: create, destroy, list. */
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/lib/call.h"
+#include "host-client/lib/conn.h"
 
 /* The agent has a destroyed tensor's memory back only once nothing can use
  * it: ask again, this often, this far apart. */
 #define CREATE_RETRIES  5
 #define CREATE_RETRY_NS (10 * PST_NS_PER_MS)
-
-int pst_tensor_lookup(struct pst *c, const char *what, uint64_t id,
-		      struct pst_tentry **ret, struct pst_error *err)
-{
-	struct pst_tentry *e = pst_tentab_find(&c->tensors, id);
-
-	if (!e)
-		return pst_error_set(err, -ENOENT,
-				     "%s: the connection has no tensor %#llx",
-				     what, (unsigned long long)id);
-	if (!c->live || e->serial != c->serial)
-		return pst_error_set(err, -ESTALE,
-				     "%s is a tensor of a lost session: %s",
-				     what, c->lost.text);
-	*ret = e;
-	return 0;
-}
-
-/* Destroys a tensor that nothing here uses; without room for the frame it
- * stays, freed, for a later try. */
-static void drop(struct pst *c, struct pst_tentry *e)
-{
-	const struct pst_wire_tensor t = {.handle = e->handle};
-
-	/* With its session it is gone already. */
-	if (c->live && e->serial == c->serial &&
-	    pst_post(c, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t)) == -EAGAIN) {
-		if (!e->freed)
-			pst_tentab_free(&c->tensors, e);
-		return;
-	}
-	pst_tentab_remove(&c->tensors, e);
-}
-
-/* What could not be said when it was freed. */
-static void drop_freed(struct pst *c)
-{
-	uint32_t i;
-
-	for (i = 0; i < c->tensors.n && c->tensors.n_freed; i++)
-		if (c->tensors.entry[i].freed && !c->tensors.entry[i].busy)
-			drop(c, &c->tensors.entry[i]);
-}
-
-void pst_tensor_unref(struct pst *c, uint32_t place)
-{
-	struct pst_tentry *e = &c->tensors.entry[place];
-
-	if (--e->busy == 0 && e->freed)
-		drop(c, e);
-}
 
 /* Asks the agent for a tensor, once (unlocks). */
 static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
@@ -108,7 +57,7 @@ static int create(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	r = pst_session_ensure(c, deadline, err);
 	if (r < 0)
 		return r;
-	drop_freed(c);
+	pst_tensors_drop_freed(c);
 	r = ask_tensor(c, size, deadline, ret_id, err);
 	for (i = 0; i < CREATE_RETRIES && r == -EBUSY; i++) {
 		pst_nap(c, CREATE_RETRY_NS);
@@ -155,10 +104,10 @@ int pst_tensor_destroy(struct pst *c, uint64_t tensor)
 		pst_tentab_free(&c->tensors, e);
 		pst_reap(c);
 	} else {
-		drop(c, e);
+		pst_tensor_drop(c, e);
 	}
 	if (!r && c->tensors.n_freed)
-		drop_freed(c);
+		pst_tensors_drop_freed(c);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -242,79 +191,8 @@ int pst_tensor_list(struct pst *c, struct pst_tensor *ret, int max)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	drop_freed(c);
+	pst_tensors_drop_freed(c);
 	r = list(c, ret, max, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
-}
-
-int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
-		     struct pst_call *call, struct pst_error *err)
-{
-	struct pst_wire_sqe *s = &call->sqe;
-	struct pst_op op;
-	int r;
-
-	if (!p->src == !p->src_tensor || !p->dst == !p->dst_tensor)
-		return pst_error_set(err, -EINVAL,
-				     "source and destination are a pointer or "
-				     "a tensor each");
-	if ((p->src && p->src_off) || (p->dst && p->dst_off))
-		return pst_error_set(err, -EINVAL,
-				     "offsets are for tensors only");
-	*s = (struct pst_wire_sqe){
-		.op = PST_WIRE_OP_COPY,
-		.flags = (uint8_t)((p->src_tensor ? PST_WIRE_A_TENSOR : 0) |
-				   (p->dst_tensor ? PST_WIRE_C_TENSOR : 0)),
-		.length = p->n,
-		.stride_b = p->src_off,
-		.stride_c = p->dst_off,
-	};
-	call->writes = true;
-	if ((p->src && (r = pst_call_operand(c, call, PST_SLOT_A, "the source",
-					     p->src, &s->off_a, err)) < 0) ||
-	    (p->dst &&
-	     (r = pst_call_operand(c, call, PST_SLOT_C, "the destination",
-				   p->dst, &s->off_c, err)) < 0) ||
-	    (r = pst_call_tensor(c, call, PST_SLOT_A, "the source",
-				 p->src_tensor, &s->off_a, err)) < 0 ||
-	    (r = pst_call_tensor(c, call, PST_SLOT_C, "the destination",
-				 p->dst_tensor, &s->off_c, err)) < 0)
-		return r;
-	return pst_call_check(c, call, &op, err);
-}
-
-int pst_copy(struct pst *c, const struct pst_copy *copy, uint64_t timeout_ns,
-	     struct pst_completion *done)
-{
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = pst_copy_prepare(c, copy, &call, &err);
-	if (!r)
-		r = pst_call_run(c, &call, &w, done, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
-}
-
-int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
-		    uint64_t *ret_tag)
-{
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = pst_copy_prepare(c, copy, &call, &err);
-	if (!r)
-		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

@@ -435,3 +435,16 @@ int pst_wait_record(struct pst *c, struct pst_record *rec,
 		pst_wait_give_up(c, rec);
 	return r;
 }
+
+bool pst_fd_arm(struct pst *c)
+{
+	/* A thread asleep on the socket notices and tells; its generation
+	 * must stay as it is. */
+	return c->leader ? pst_wait_hear(c) : pst_wait_arm(c);
+}
+
+void pst_fd_rearm(struct pst *c)
+{
+	if (c->live && c->fd_armed && pst_fd_arm(c))
+		pst_notify(c);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* FILL and CHECKSUM: operations on bytes. */
+/* Operations on no bytes, or on any: NOP, FILL, CHECKSUM. */
 #include <errno.h>
 
 #include "host-client/lib/call.h"
@@ -98,6 +98,60 @@ int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 		return pst_forked(c);
 	pst_lock(c);
 	r = prepare_span(c, src, n, 0, 0, &call, &err);
+	if (!r)
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+/* A NOP needs no buffer, so it may open a new session (unlocks). */
+static int prepare_nop(struct pst *c, uint64_t deadline_ns,
+		       struct pst_call *call, struct pst_error *err)
+{
+	uint64_t max;
+
+	call->sqe.op = PST_WIRE_OP_NOP;
+	if (c->live)
+		return 0;
+	max = pst_control_deadline(c);
+	return pst_session_ensure(c, deadline_ns < max ? deadline_ns : max,
+				  err);
+}
+
+int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
+{
+	struct pst_call call = {0};
+	struct pst_waiter w;
+	struct pst_error err;
+	bool reopens;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_error_clear(&err);
+	pst_lock(c);
+	reopens = !c->live;
+	if (reopens)
+		w = pst_waiter_new(timeout_ns);
+	r = prepare_nop(c, reopens ? w.deadline_ns : 0, &call, &err);
+	if (!r)
+		r = reopens ? pst_call_run(c, &call, &w, done, &err)
+			    : pst_call_run_for(c, &call, timeout_ns, done,
+					       &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
+{
+	struct pst_error err = {0};
+	struct pst_call call = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = prepare_nop(c, UINT64_MAX, &call, &err);
 	if (!r)
 		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
