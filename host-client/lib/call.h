@@ -47,10 +47,6 @@ PST_MUST_USE int pst_call_tensor(struct pst *c, struct pst_call *call,
 PST_MUST_USE int pst_call_check(struct pst *c, const struct pst_call *call,
 				struct pst_op *ret, struct pst_error *err);
 
-/* Fills in a product's descriptor and checks it. */
-PST_MUST_USE int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
-				  struct pst_call *call, struct pst_error *err);
-
 /* Fills in a COPY's descriptor and checks it. */
 PST_MUST_USE int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
 				  struct pst_call *call, struct pst_error *err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host-client/lib/gemm/foreign_int.h"
+#include "host-client/lib/gemm/gemm_op.h"
 #include "host-client/lib/gemm/part.h"
 #include "transport/dtype.h"
 #include "transport/op.h"
@@ -31,13 +32,6 @@ bool pst_tile_foreign(struct pst *c, const struct pst_gemm *g,
 			!pst_heap_find(&c->heap, g->bias, 0),
 	};
 	return ret->a || ret->b || ret->c || ret->bias;
-}
-
-uint32_t pst_tile_dtype_c(const struct pst_gemm *g)
-{
-	if (g->dtype_c)
-		return g->dtype_c;
-	return g->dtype == PST_I8 ? PST_I32 : g->dtype;
 }
 
 static int fail(struct pst_tile *t, int r, const char *sentence)
@@ -184,7 +178,7 @@ static void place(struct pst_tile *t)
 		memcpy(at, t->g->bias, bias_bytes(t));
 	else
 		pst_floats_load((float *)(void *)at, t->g->bias,
-				pst_tile_dtype_c(t->g), t->g->n);
+				pst_gemm_dtype_c(t->g), t->g->n);
 }
 
 /* Room for the plan. */
@@ -292,7 +286,7 @@ int pst_tile_gemm(struct pst *c, const struct pst_gemm *g,
 		.f = f,
 		.deadline_ns = pst_deadline(pst_now_ns(), timeout_ns),
 		.elem_ab = pst_dtype_size(g->dtype),
-		.elem_c = pst_dtype_size(pst_tile_dtype_c(g)),
+		.elem_c = pst_dtype_size(pst_gemm_dtype_c(g)),
 		.k = g->alpha != 0 ? g->k : 0,
 	};
 	int r;

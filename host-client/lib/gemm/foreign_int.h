@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A product of foreign operands on its way: what the files tile*.c share. */
+/* A product of foreign operands on its way: what the files
+ * foreign*.c share. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_FOREIGN_INT_H
 #define PST_HOST_CLIENT_LIB_GEMM_FOREIGN_INT_H
 
@@ -58,8 +59,11 @@ struct pst_tile {
 	struct pst_completion sum;
 };
 
-/* The type of C's elements, the natural one when none was given. */
-uint32_t pst_tile_dtype_c(const struct pst_gemm *g);
+/* Bytes behind X, which is NULL where the operand is a tensor. */
+static inline void *pst_tile_behind(const void *x, uint64_t offset)
+{
+	return x ? (uint8_t *)x + offset : NULL;
+}
 
 /* Before the first byte is written to the caller's C. */
 static inline void pst_tile_touch(struct pst_tile *t)
@@ -67,7 +71,7 @@ static inline void pst_tile_touch(struct pst_tile *t)
 	t->touched = true;
 }
 
-/* ---- foreign_run.c: without the connection's lock; each sets the thread's
+/* ---- foreign_ops.c: without the connection's lock; each sets the thread's
  * last error ---- */
 
 /* Waits until operation number n is over, and all before it. */
@@ -91,6 +95,8 @@ struct pst_tile_part pst_tile_part(const struct pst_gemm *g, const void *x,
 void pst_tile_copy(uint8_t *dst, uint64_t dst_ld, const uint8_t *src,
 		   uint64_t src_ld, const struct pst_tile_part *p,
 		   unsigned int elem);
+
+/* ---- foreign_run.c ---- */
 
 /* All products of the batch, cut as t->plan says. */
 int pst_tile_run(struct pst_tile *t);

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "host-client/lib/call.h"
+#include "host-client/lib/gemm/gemm_op.h"
 
 int pst_part_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 {
