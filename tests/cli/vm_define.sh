@@ -47,6 +47,20 @@ check "in place of the old" grep -q "vsock://10:" \
 	"$conf/endpoints.d/titan.conf"
 expect "--json prints an object" 0 '"complete":true' define titan --json
 
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
+	command -v flock >/dev/null; then
+	as_user="setpriv --reuid=65534 --regid=65534 --clear-groups"
+	$as_user flock /run sleep 120 &
+	pids="$pids $!"
+	expect "a user who locks /run holds nobody up" 0 "is defined" \
+		define titan --cid 9
+	check "nor is it said" sh -c "! grep lock '$tmp/stderr'"
+	check "a user cannot take the lock" sh -c "! $as_user \
+		flock -n /run/penstock-vm.lock true 2>/dev/null"
+else
+	echo "# not root, no setpriv or no flock: the lock was not tried"
+fi
+
 mv "$tmp/host/usr/share/OVMF" "$tmp/host/usr/share/away"
 expect "without OVMF nothing is defined, and its package is named" 1 \
 	"the package ovmf (Debian" define noboot

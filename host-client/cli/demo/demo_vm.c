@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Starts the throw-away guest and waits until its agent answers. */
 #include <fcntl.h>
-#include <linux/vhost.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "host-client/cli/demo/demo.h"
+#include "libvirt-xml/cid.h"
 #include "transport/region/region.h"
 #include "transport/shm.h"
 #include "transport/wire.h"
@@ -42,27 +41,16 @@ struct start {
 
 /* ---- vsock -------------------------------------------------------------- */
 
-/* Looks for a CID that no guest on this host has. Somebody may take it until
- * QEMU does; then QEMU ends at once and the next attempt looks again. */
+/* A free CID. Somebody may take it until QEMU does; then QEMU ends at once and
+ * the next attempt chooses again. */
 static int find_cid(int vhost_fd, uint32_t *ret)
 {
-	uint64_t cid;
 	uint32_t r;
-	int i, rc;
+	int rc = pst_random(&r, sizeof(r));
 
-	rc = pst_random(&r, sizeof(r));
-	if (rc)
-		return rc;
-	for (i = 0; i < N_CIDS; i++) {
-		cid = FIRST_CID + ((r + (uint32_t)i) & CID_MASK);
-		if (ioctl(vhost_fd, VHOST_VSOCK_SET_GUEST_CID, &cid) == 0) {
-			*ret = (uint32_t)cid;
-			return 0;
-		}
-		if (errno != EADDRINUSE)
-			return -errno;
-	}
-	return -EADDRINUSE;
+	return rc ? rc
+		  : pst_vm_cid_find(vhost_fd, FIRST_CID + (r & CID_MASK),
+				    N_CIDS, NULL, 0, ret);
 }
 
 static int start_vsock_daemon(struct start *st)
@@ -108,7 +96,7 @@ static int start_vsock_daemon(struct start *st)
 
 static int start_vsock(struct start *st)
 {
-	PST_CLEANUP_FD int fd = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+	PST_CLEANUP_FD int fd = pst_vm_cid_open();
 
 	st->vhost = fd >= 0 && find_cid(fd, &st->cid) == 0;
 	if (st->vhost)

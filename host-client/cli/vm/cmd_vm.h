@@ -4,8 +4,7 @@
 #define PST_HOST_CLIENT_CLI_VM_CMD_VM_H
 
 #include "host-client/cli/cmd.h"
-#include "libvirt-xml/api.h"
-#include "libvirt-xml/plan.h"
+#include "libvirt-xml/define.h"
 #include "transport/wire.h"
 
 /* ---- cmd_vm_module.c: the part that needs libvirt ---- */
@@ -128,16 +127,7 @@ enum {
 	{PST_OPT_VM_EMULATED, "emulated", NULL, "no KVM: to try it, slowly"}
 /* clang-format on */
 
-/* What these options said, to be set to PST_CMD_VM_ASK first. */
-struct pst_cmd_vm_ask {
-	struct pst_vm_request q;
-	const char *root;
-	const char *uri; /* NULL: not given */
-	bool defines; /* the domain will be defined: libvirt has to be there */
-	bool cid_given;
-	char disk_format[16]; /* that the domain has already */
-};
-
+/* Before any of these options. */
 #define PST_CMD_VM_ASK                                                         \
 	{                                                                      \
 		.q = {.region_size = 4ULL << 30, .port = PST_VSOCK_PORT},      \
@@ -146,41 +136,16 @@ struct pst_cmd_vm_ask {
 
 /* Takes one of them, from optarg. Prints the usage error itself. */
 bool pst_cmd_vm_opt(const struct pst_cmd_ctx *ctx, int opt,
-		    struct pst_cmd_vm_ask *ask);
-
-/* A configuration and what it was made from. */
-struct pst_cmd_vm_plan {
-	struct pst_vm_config config;
-	struct pst_vm_host host;
-	struct pst_vm_notes notes;
-	struct pst_virt *virt; /* NULL: not connected */
-	int lock_fd; /* no other definition chooses a CID, until unplan */
-	const struct pst_vm_api *api;
-	unsigned long libvirt_version; /* 0: unknown */
-};
+		    struct pst_vm_ask *ask);
 
 /*
- * Asks the host and, as far as there is one, libvirt (ask->defines: there has
- * to be one), chooses a CID and makes the configuration. Notes are printed.
- * Returns PST_EXIT_OK, the caller ends *ret with pst_cmd_vm_unplan() in every
- * case; or prints why not.
+ * Connects to libvirt, as far as there is one (ask->lock, ask->uri: there has
+ * to be one), and makes the draft. Notes are printed. Returns PST_EXIT_OK, *ret
+ * to be ended with pst_cmd_vm_draft_done(), or prints why not.
  */
-int pst_cmd_vm_plan(const struct pst_cmd_ctx *ctx, struct pst_cmd_vm_ask *ask,
-		    struct pst_cmd_vm_plan *ret);
-void pst_cmd_vm_unplan(struct pst_cmd_vm_plan *plan);
-
-/* The domain's XML, looked at with libvirt's schema where there is one; the
- * caller frees *ret. PST_EXIT_OK, or prints why not. */
-int pst_cmd_vm_domain(const struct pst_cmd_ctx *ctx,
-		      const struct pst_cmd_vm_plan *plan, char **ret);
-
-/*
- * Writes endpoint and region settings below dir, enables the region's unit and
- * prints the AppArmor line. What fails is printed with what to do by hand;
- * false then.
- */
-bool pst_cmd_vm_install(const struct pst_cmd_ctx *ctx, const char *dir,
-			const struct pst_vm_config *c);
+int pst_cmd_vm_draft(const struct pst_cmd_ctx *ctx, struct pst_vm_ask *ask,
+		     struct pst_vm_draft *ret);
+void pst_cmd_vm_draft_done(struct pst_vm_draft *d);
 
 /* The exit code for an -errno of a plan or of libvirt. */
 int pst_cmd_vm_exit(int rc);

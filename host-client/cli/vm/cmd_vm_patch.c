@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "host-client/cli/vm/cmd_vm.h"
-#include "host-client/cli/vm/cmd_vm_files.h"
 #include "kernel-params/edit/diff.h"
+#include "libvirt-xml/vm_files.h"
 
 extern const struct pst_cmd pst_cmd_vm_patch;
 
@@ -15,11 +15,9 @@ enum { OPT_XML = PST_OPT_VM_END, OPT_APPLY, OPT_CONF_DIR };
 
 struct patch {
 	const struct pst_cmd_ctx *ctx;
-	const struct pst_vm_api *api;
-	struct pst_cmd_vm_ask ask;
+	struct pst_vm_ask ask;
 	const char *file; /* NULL: libvirt's */
 	const char *dir;
-	bool apply;
 	char *xml;
 	struct pst_vm_info info;
 };
@@ -69,10 +67,8 @@ static void suit(struct patch *p)
 				 PST_WIRE_UNIT);
 	if (!q->firmware)
 		q->firmware = p->info.uefi ? "auto" : "bios";
-	if (p->info.cid && !p->ask.cid_given) {
+	if (!q->cid)
 		q->cid = p->info.cid;
-		p->ask.cid_given = true;
-	}
 	if (!p->info.ours)
 		return;
 	q->region_path = p->info.region.path;
@@ -82,64 +78,57 @@ static void suit(struct patch *p)
 		q->group = p->info.region.group;
 }
 
-/* What was shown has no passwords (of a VNC display); what is defined keeps
- * them. */
-static int apply(struct patch *p, const struct pst_cmd_vm_plan *plan)
+static int apply(const struct patch *p, const struct pst_vm_draft *d)
 {
-	PST_CLEANUP_FREE char *xml = NULL, *before = NULL, *after = NULL;
+	struct pst_vm_defined defined;
 	struct pst_error err;
 
-	if (p->api->virt_xml(plan->virt, plan->config.name, PST_VIRT_SECRETS,
-			     &xml, &err) ||
-	    p->api->patch(xml, &plan->config, &before, &after, &err) ||
-	    p->api->virt_define(plan->virt, after, true, &err))
+	if (pst_vm_define_patch(d, p->dir, &defined, &err))
 		return pst_cmd_fail(p->ctx, "%s", err.text);
-	return pst_cmd_vm_install(p->ctx, p->dir, &plan->config)
-		       ? PST_EXIT_OK
-		       : PST_EXIT_FAILED;
+	return defined.complete ? PST_EXIT_OK : PST_EXIT_FAILED;
 }
 
-static int patch(struct patch *p, const struct pst_cmd_vm_plan *plan)
+static int patch(const struct patch *p, const struct pst_vm_draft *d)
 {
 	PST_CLEANUP_FREE char *before = NULL, *after = NULL, *diff = NULL;
 	char name[PST_VM_NAME_MAX + 8];
 	struct pst_error err;
 
-	if (p->api->patch(p->xml, &plan->config, &before, &after, &err))
+	if (p->ask.api->patch(p->xml, &d->config, &before, &after, &err))
 		return pst_cmd_fail(p->ctx, "%s", err.text);
-	snprintf(name, sizeof(name), "%s.xml", plan->config.name);
+	snprintf(name, sizeof(name), "%s.xml", d->config.name);
 	if (pst_diff_unified(name, before, after, &diff))
 		return pst_cmd_fail(p->ctx, "out of memory");
 	fputs(diff, stdout);
 	if (!*diff)
 		fprintf(stderr, "%s: nothing is missing\n", p->ctx->path);
-	return p->apply ? apply(p, plan) : PST_EXIT_OK;
+	return p->ask.lock ? apply(p, d) : PST_EXIT_OK;
 }
 
 static int run_patch(struct patch *p)
 {
-	PST_CLEANUP_FREE struct pst_cmd_vm_plan *plan =
-		calloc(1, sizeof(*plan));
+	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
+	const struct pst_vm_api *api = pst_cmd_vm_api(p->ctx, false);
 	struct pst_error err;
-	int rc;
+	int r;
 
-	if (!plan)
+	if (!d)
 		return pst_cmd_fail(p->ctx, "out of memory");
-	plan->api = p->api = pst_cmd_vm_api(p->ctx, false);
-	if (!p->api)
+	if (!api)
 		return PST_EXIT_FAILED;
-	rc = p->file ? read_file(p) : read_domain(p);
-	if (rc)
-		return rc;
-	if (p->api->info_parse(p->xml, &p->info, &err))
+	p->ask.api = api;
+	r = p->file ? read_file(p) : read_domain(p);
+	if (r)
+		return r;
+	if (api->info_parse(p->xml, &p->info, &err))
 		return pst_cmd_fail(p->ctx, "%s", err.text);
 	suit(p);
-	p->ask.defines = p->apply;
-	rc = pst_cmd_vm_plan(p->ctx, &p->ask, plan);
-	if (rc == PST_EXIT_OK)
-		rc = patch(p, plan);
-	pst_cmd_vm_unplan(plan);
-	return rc;
+	r = pst_cmd_vm_draft(p->ctx, &p->ask, d);
+	if (r)
+		return r;
+	r = patch(p, d);
+	pst_cmd_vm_draft_done(d);
+	return r;
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
@@ -150,20 +139,20 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (!p)
 		return pst_cmd_fail(ctx, "out of memory");
 	p->ctx = ctx;
-	p->ask = (struct pst_cmd_vm_ask)PST_CMD_VM_ASK;
+	p->ask = (struct pst_vm_ask)PST_CMD_VM_ASK;
 	p->dir = PST_VM_CONF_DIR;
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_XML)
 			p->file = optarg;
 		else if (opt == OPT_APPLY)
-			p->apply = true;
+			p->ask.lock = PST_VM_LOCK;
 		else if (opt == OPT_CONF_DIR)
 			p->dir = optarg;
 		else if (!pst_cmd_vm_opt(ctx, opt, &p->ask))
 			return PST_EXIT_USAGE;
 	}
 	p->ask.q.name = argv[optind];
-	if (p->file && p->apply)
+	if (p->file && p->ask.lock)
 		return pst_cmd_usage(ctx, "--xml and --apply exclude each "
 					  "other");
 	rc = run_patch(p);

@@ -4,7 +4,7 @@
 
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_agent.h"
-#include "host-client/cli/vm/cmd_vm_files.h"
+#include "host-client/cli/vm/cmd_vm_region.h"
 #include "libvirt-xml/hint.h"
 
 extern const struct pst_cmd pst_cmd_vm_start;
@@ -118,8 +118,7 @@ static int start(struct start *s, const char *name)
 				   "start %s, or penstock vm patch",
 				   name, name);
 	if (rc == 0)
-		rc = pst_vm_files_make_region(&s->info.region, &s->created,
-					      &err);
+		rc = pst_cmd_vm_region_make(&s->info.region, &s->created, &err);
 	if (rc)
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	/* Before the start: the first beat is one that it has not yet. */
@@ -130,7 +129,7 @@ static int start(struct start *s, const char *name)
 		rc = 0;
 	if (rc)
 		return fail_start(s, &err);
-	if (pst_vm_files_regroup(&s->info.region, &err) < 0)
+	if (pst_cmd_vm_region_regroup(&s->info.region, &err) < 0)
 		fprintf(stderr, "%s: note: %s\n", s->ctx->path, err.text);
 	rc = s->wait ? wait_agent(s) : PST_EXIT_OK;
 	return rc ? rc : report(s, begin);

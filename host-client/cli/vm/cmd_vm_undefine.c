@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "host-client/cli/vm/cmd_vm.h"
-#include "host-client/cli/vm/cmd_vm_files.h"
+#include "host-client/cli/vm/cmd_vm_region.h"
+#include "libvirt-xml/vm_files.h"
 
 extern const struct pst_cmd pst_cmd_vm_undefine;
 
@@ -56,7 +57,7 @@ static int undefine(struct undefine *u, const struct pst_vm_api *api,
 	remove_conf(u, "regions.d");
 	remove_conf(u, "endpoints.d");
 	if (!u->keep_region && info->region.path[0] &&
-	    pst_vm_files_remove_region(info->region.path, &err) < 0) {
+	    pst_cmd_vm_region_remove(info->region.path, &err) < 0) {
 		u->failed = true;
 		pst_cmd_fail(u->ctx, "%s", err.text);
 	}

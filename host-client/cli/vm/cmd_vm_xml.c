@@ -39,13 +39,13 @@ static bool arg_format(const struct pst_cmd_ctx *ctx, enum format *ret)
 }
 
 static int print_xml(const struct pst_cmd_ctx *ctx,
-		     const struct pst_cmd_vm_plan *p)
+		     const struct pst_vm_draft *d)
 {
 	PST_CLEANUP_FREE char *xml = NULL;
-	int rc = pst_cmd_vm_domain(ctx, p, &xml);
+	struct pst_error err;
 
-	if (rc)
-		return rc;
+	if (pst_vm_draft_xml(d, &xml, &err))
+		return pst_cmd_fail(ctx, "%s", err.text);
 	fputs(xml, stdout);
 	return PST_EXIT_OK;
 }
@@ -151,29 +151,29 @@ static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 
 /* Cloud Hypervisor boots without QEMU's firmware, and maps the region as
  * memory: so it is neither a BAR nor an nvdimm. */
-static void suit(enum format format, struct pst_cmd_vm_ask *ask, char *uds,
+static void suit(enum format format, struct pst_vm_request *q, char *uds,
 		 size_t size)
 {
 	if (format != CLOUD_HYPERVISOR)
 		return;
-	ask->q.firmware = "bios";
-	ask->q.via = PST_VM_VIA_NVDIMM;
-	if (ask->q.vsock_uds)
+	q->firmware = "bios";
+	q->via = PST_VM_VIA_NVDIMM;
+	if (q->vsock_uds)
 		return;
-	snprintf(uds, size, UDS_DIR "/%s.vsock", ask->q.name);
-	ask->q.vsock_uds = uds;
+	snprintf(uds, size, UDS_DIR "/%s.vsock", q->name);
+	q->vsock_uds = uds;
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct pst_cmd_vm_ask ask = PST_CMD_VM_ASK;
-	PST_CLEANUP_FREE struct pst_cmd_vm_plan *p = calloc(1, sizeof(*p));
+	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
+	struct pst_vm_ask ask = PST_CMD_VM_ASK;
 	enum format format = LIBVIRT;
 	struct pst_error err;
 	char uds[256];
-	int opt, rc;
+	int opt, r;
 
-	if (!p)
+	if (!d)
 		return pst_cmd_fail(ctx, "out of memory");
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
 		if (!(opt == OPT_FORMAT ? arg_format(ctx, &format)
@@ -184,18 +184,19 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		pst_vm_argv_firecracker(&err);
 		return pst_cmd_fail(ctx, "%s", err.text);
 	}
-	suit(format, &ask, uds, sizeof(uds));
+	suit(format, &ask.q, uds, sizeof(uds));
 	if (format == LIBVIRT) {
-		p->api = pst_cmd_vm_api(ctx, false);
-		if (!p->api)
+		ask.api = pst_cmd_vm_api(ctx, false);
+		if (!ask.api)
 			return PST_EXIT_FAILED;
 	}
-	rc = pst_cmd_vm_plan(ctx, &ask, p);
-	if (rc == PST_EXIT_OK)
-		rc = format == LIBVIRT ? print_xml(ctx, p)
-				       : print_argv(ctx, format, &p->config);
-	pst_cmd_vm_unplan(p);
-	return rc;
+	r = pst_cmd_vm_draft(ctx, &ask, d);
+	if (r)
+		return r;
+	r = format == LIBVIRT ? print_xml(ctx, d)
+			      : print_argv(ctx, format, &d->config);
+	pst_cmd_vm_draft_done(d);
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* From what a user asks for to a defined domain with its files. */
+#ifndef PST_LIBVIRT_XML_DEFINE_H
+#define PST_LIBVIRT_XML_DEFINE_H
+
+#include "libvirt-xml/api.h"
+#include "libvirt-xml/plan.h"
+
+/* Only root may create or open it, so no user can hold up a definition. */
+#define PST_VM_LOCK "/run/penstock-vm.lock"
+
+/*
+ * Takes what a user should read. note: nothing failed; fail: something has to
+ * be done by hand. A text may have several lines; the last has no newline.
+ */
+struct pst_vm_talk {
+	void (*note)(void *arg, const char *text);
+	void (*fail)(void *arg, const char *text);
+	void *arg;
+};
+
+/* What a draft is made from. */
+struct pst_vm_ask {
+	struct pst_vm_request q; /* its cid is 0: choose one */
+	const char *root;        /* of the host's files */
+	const char *lock;        /* PST_VM_LOCK; NULL: nothing is defined */
+	const char *uri;         /* libvirt's, for who connects; NULL: any */
+	struct pst_vm_talk talk;
+	const struct pst_vm_api *api; /* NULL: the module was not loaded */
+	struct pst_virt *virt;        /* NULL: not connected */
+};
+
+/* A configuration, and what it was made from. config borrows from the rest. */
+struct pst_vm_draft {
+	struct pst_vm_config config;
+	struct pst_vm_ask ask;
+	struct pst_vm_host host;
+	unsigned long libvirt_version; /* 0: unknown */
+	int lock_fd;
+	char disk_format[16]; /* that the domain has already */
+};
+
+/*
+ * Looks at the host and, as far as there is one, at libvirt; chooses a CID,
+ * refuses the region of another domain, and makes the configuration. With
+ * ask->lock, no other draft is made until this one is done: libvirt finds two
+ * domains of one CID only when the second one starts. Borrows *ask's strings.
+ * Returns 0 (to be ended with pst_vm_draft_done()), -EADDRINUSE (a CID),
+ * -EEXIST (a region), or -errno of pst_vm_plan() and pst_virt_list().
+ */
+PST_MUST_USE int pst_vm_draft_make(const struct pst_vm_ask *ask,
+				   struct pst_vm_draft *ret,
+				   struct pst_error *err);
+void pst_vm_draft_done(struct pst_vm_draft *d);
+
+/* The domain's XML, checked with libvirt's schema where that is installed; the
+ * caller frees *ret. Needs the module. 0 or -errno. */
+PST_MUST_USE int pst_vm_draft_xml(const struct pst_vm_draft *d, char **ret,
+				  struct pst_error *err);
+
+/* What became of a definition. */
+struct pst_vm_defined {
+	bool complete; /* nothing is left to be done by hand */
+	/* The region of the domain that was replaced, which nobody uses any
+	 * more; empty: none. */
+	char old_region[PATH_MAX];
+};
+
+/*
+ * Defines the domain with libvirt, writes endpoint and region settings below
+ * conf_dir, enables the region's unit and says what AppArmor needs. Returns 0
+ * when the domain is defined, or -errno.
+ */
+PST_MUST_USE int pst_vm_define(const struct pst_vm_draft *d,
+			       const char *conf_dir, struct pst_vm_defined *ret,
+			       struct pst_error *err);
+
+/* The same for a domain of others: what is missing is added to its XML. */
+PST_MUST_USE int pst_vm_define_patch(const struct pst_vm_draft *d,
+				     const char *conf_dir,
+				     struct pst_vm_defined *ret,
+				     struct pst_error *err);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The CID of a domain: its own, the wanted one, or the first free one. */
+#include <errno.h>
+#include <string.h>
+
+#include "libvirt-xml/cid.h"
+#include "tests/fixtures/unit.h"
+
+static const struct pst_virt_entry list[] = {
+	{.name = "a", .cid = 3},
+	{.name = "b", .cid = 5},
+	{.name = "none", .cid = 0},
+};
+#define N ((int)PST_ARRAY_SIZE(list))
+
+static struct pst_error err;
+
+static int choose(uint32_t wanted, const char *name, uint32_t *ret)
+{
+	memset(&err, 0, sizeof(err));
+	return pst_vm_cid_choose(-1, wanted, name, list, N, ret, &err);
+}
+
+START_TEST(a_domain_keeps_its_cid_and_a_new_one_gets_the_first_free)
+{
+	uint32_t cid;
+
+	ck_assert_int_eq(choose(0, "b", &cid), 0);
+	ck_assert_uint_eq(cid, 5);
+	ck_assert_int_eq(choose(0, "new", &cid), 0);
+	ck_assert_uint_eq(cid, 4);
+	ck_assert_int_eq(choose(0, "none", &cid), 0);
+	ck_assert_uint_eq(cid, 4);
+}
+END_TEST
+
+START_TEST(a_wanted_cid_is_refused_when_another_domain_has_it)
+{
+	uint32_t cid;
+
+	ck_assert_int_eq(choose(9, "b", &cid), 0);
+	ck_assert_uint_eq(cid, 9);
+	ck_assert_int_eq(choose(3, "a", &cid), 0);
+	ck_assert_int_eq(choose(3, "b", &cid), -EADDRINUSE);
+	ck_assert_str_eq(err.text, "CID 3 is domain a's already");
+}
+END_TEST
+
+START_TEST(a_range_that_is_taken_has_none)
+{
+	uint32_t cid = 7;
+
+	ck_assert_int_eq(pst_vm_cid_find(-1, 3, 1, list, N, &cid), -EADDRINUSE);
+	ck_assert_uint_eq(cid, 7);
+	ck_assert_int_eq(pst_vm_cid_find(-1, 3, 2, list, N, &cid), 0);
+	ck_assert_uint_eq(cid, 4);
+	ck_assert_int_eq(pst_vm_cid_find(-1, 3, 1, NULL, 0, &cid), 0);
+	ck_assert_uint_eq(cid, 3);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(
+		tc, a_domain_keeps_its_cid_and_a_new_one_gets_the_first_free);
+	tcase_add_test(tc, a_wanted_cid_is_refused_when_another_domain_has_it);
+	tcase_add_test(tc, a_range_that_is_taken_has_none);
+}
+
+int main(void)
+{
+	return pst_unit_run("vm_cid", add, 10);
+}
