@@ -14,155 +14,214 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /*
- * Errors. Functions return 0 or a count, or one of these, negative:
+ * Errors. A function returns 0 or a count, or one of these, negative:
  *
  *   EINVAL           an argument is malformed or contradicts another
- *   EMSGSIZE         above a limit of the agent whatever is given back, or a
- *                    size that does not match
+ *   EMSGSIZE         a size exceeds a limit of the agent, or sizes differ that
+ *                    must be equal; waiting does not help
  *   EOVERFLOW        a size does not fit in 64 bits
  *   EFAULT           a pointer does not lie in a buffer of this connection
- *   EBADF            the connection is that of the process that forked this
- *                    one
- *   ESTALE           a buffer or call of an agent or session that is gone
+ *   EBADF            the connection belongs to the process that forked this one
+ *   ESTALE           the buffer, tensor or call belongs to a session or agent
+ *                    that is gone
  *   ECONNRESET       the agent or its VM went away during the call
- *   ECONNREFUSED     nobody serves at the endpoint
- *   ETIMEDOUT        the deadline passed, or the agent gives no sign of life
+ *   ECONNREFUSED     no agent listens at the endpoint
+ *   ETIMEDOUT        the deadline passed, or the agent's heartbeat stopped
  *   EAGAIN           too many operations are outstanding
- *   EBUSY            no free lane, or the region is taken
- *   ENOSPC           no room now; there may be when something is given back
+ *   EBUSY            no lane is free, or the resource is in use
+ *   ENOSPC           no room now; giving something back may make room
  *   ENOMEM           out of memory on either side
  *   ENODEV, ENOENT   no such device, file, name, tag
- *   EACCES, EPERM    permission on the region or socket, or refused proof
- *   EPROTO           the peer breaks the protocol
+ *   EACCES, EPERM    no permission for the region or socket, or proof refused
+ *   EPROTO           the peer broke the protocol
  *   EPROTONOSUPPORT  no common protocol version
- *   EOPNOTSUPP       the backend has no such operation
- *   ECANCELED        cancelled
- *   EINTR            pst_set_interrupt()'s function ended the call
+ *   EOPNOTSUPP       the backend does not support the operation
+ *   ECANCELED        pst_cancel() ended the operation
+ *   EINTR            the function of pst_set_interrupt() ended the call
  *   EIO, ENODATA     the backend or a file failed
  *
- * pst_last_error() has the sentence that goes with the last one.
+ * The comment of a function lists its errors with their causes. Every function
+ * that takes a connection can also return EBADF. pst_last_error() returns a
+ * sentence for the last failure.
  *
- * Threads. A connection may be used from several threads at once, except
- * that pst_close() must be the last call on it. A call that waits does not
- * keep other threads from submitting. The library starts one thread a
- * connection, all signals blocked, which sleeps until the agent is lost. It
- * never prints, exits, changes a signal handler or any other global.
+ * Ownership. Arguments are borrowed for the call; what an operation uses must
+ * stay valid until it has completed. What a function stores through a pointer
+ * named ret or ret_* belongs to the caller, and is written only on success
+ * unless the function says otherwise. Pointers must not be NULL unless the
+ * function allows it.
  *
- * Processes. A child made by fork() inherits no connection: each call with one
- * of its parent's returns EBADF and does nothing else, and buffers are not
- * mapped there, so a pointer into one is SIGSEGV. See pst_after_fork().
+ * Units. Sizes and offsets are bytes, leading dimensions and strides are
+ * elements, times named *_ns are nanoseconds of CLOCK_MONOTONIC.
+ *
+ * Threads. Every function may be called from several threads at once on one
+ * connection, unless its comment says otherwise. A call that waits does not
+ * keep other threads from submitting. The library starts one thread per
+ * connection, with all signals blocked, which sleeps until the agent is lost.
+ * The library never prints, exits, or changes a signal handler or any other
+ * global state.
+ *
+ * Processes. A connection belongs to the process that opened it. In a child
+ * made by fork() each call with it returns EBADF and does nothing else. Buffers
+ * are not mapped there: a pointer into one is SIGSEGV. See pst_after_fork().
+ *
+ * "Since" names the first version of the library that has a function.
  */
 
 struct pst;
 
-/* Version of the library, "1.0.0", and of this header. */
+/* The version of this header. */
 #define PST_VERSION_MAJOR 1
 #define PST_VERSION_MINOR 0
+/*
+ * Returns the version of the library, such as "1.0.0". Static; not to be freed.
+ *
+ * Since: 1.0
+ */
 const char *pst_version(void);
 
-/* A phrase for an error (negative errno); for 0 "no error". Never NULL,
- * never freed. */
+/*
+ * Returns a phrase for an error, a negative errno; "no error" for 0. Never
+ * NULL. Static; not to be freed.
+ *
+ * Since: 1.0
+ */
 const char *pst_strerror(int error);
 
 /* ---- Connections ------------------------------------------------------- */
 
 /*
- * For the calling thread and all connections: a function that its calls ask
- * while they wait, about every 100 ms, also once in a while when they need not
- * wait at all. When it returns something else than 0 the call ends with EINTR:
- * what it had submitted is cancelled and, as after ETIMEDOUT, C is undefined
- * and buffers stay busy until the agent is done with it. Without one, calls
- * wait on whatever signals the thread handles. NULL: none. pst_wait(), too,
- * cancels what it waits for; opening a connection does not ask.
+ * Sets a function that decides whether waiting calls of this thread go on, on
+ * all connections. Every call that waits asks it about every 100 ms; a short
+ * call asks it now and then. If it returns nonzero the call ends with EINTR:
+ * its operations are cancelled, C is undefined, and buffers stay busy until the
+ * agent has finished with them, as after ETIMEDOUT. pst_wait() cancels the
+ * operation that it waits for. pst_open() does not ask.
  *
- * The function runs unlocked and may call the library; those calls do not ask.
+ * interrupted runs without a lock held and may call the library; those calls do
+ * not ask. NULL removes it: calls then wait whatever signals arrive. arg is
+ * passed on unchanged and must stay valid as long as interrupted is set.
+ *
+ * Threads: sets it for the calling thread only.
+ *
+ * Since: 1.0
  */
 void pst_set_interrupt(int (*interrupted)(void *arg), void *arg);
 
 struct pst_options {
 	size_t size;         /* sizeof(struct pst_options), set by the caller */
-	uint64_t timeout_ns; /* to connect and for control calls; 0: 5 s, and
-				60 s, also at most, for an agent of spawn: to
-				start */
-	uint64_t dead_ns;    /* heartbeat silence before SUSPECT; 0: 1 s, 10 s
-				when the agent says it is emulated */
-	uint64_t spin_ns;    /* spin before sleeping; 0: 50 us; UINT64_MAX:
-				never sleep */
+	uint64_t timeout_ns; /* to connect, and of each request to the agent. 0:
+				5 s; 60 s, which is also the maximum, until an
+				agent of spawn: has started */
+	uint64_t dead_ns;    /* a wait ends after so long without a heartbeat.
+				0: 1 s; 10 s if the agent's CPU is emulated */
+	uint64_t spin_ns;    /* a wait spins so long before it sleeps. 0: 50 us;
+				UINT64_MAX: it never sleeps */
 	uint32_t flags;      /* PST_OPEN_* */
-	uint32_t reserved;
-	const char *name; /* shown in the agent's STATS; NULL: the program */
+	uint32_t reserved;   /* 0 */
+	const char *name; /* of this client in the agent's statistics; NULL: the
+			     name of the program */
 };
 
-/* A connection for questions only: no lane, pst_alloc and calls fail. */
+/* Requests only (pst_query(), pst_ping()): takes no lane and starts no thread;
+ * pst_alloc() and operations fail with EINVAL. */
 #define PST_OPEN_CONTROL_ONLY 1U
-/* Sleep at once, do not spin at all (spin_ns is ignored). */
+/* Sleep at once, without spinning; spin_ns is ignored. */
 #define PST_OPEN_NO_SPIN 2U
 
 /*
- * Connects to an agent. endpoint: a URI (penstock(1), ENDPOINTS), a NAME read
- * from the configuration, or NULL for $PENSTOCK_ENDPOINT. options may be
- * NULL. An agent that is full, or resets the connection, is asked again until
- * timeout_ns has passed; nobody there is an error at once.
+ * Connects to an agent and stores the connection in *ret, which the caller ends
+ * with pst_close(). endpoint is a URI or a name (penstock(1), ENDPOINTS), or
+ * NULL for $PENSTOCK_ENDPOINT. options may be NULL. The call blocks up to
+ * timeout_ns. It retries while the agent is full or resets the connection, and
+ * fails at once if no agent listens.
  *
- * Returns 0 and *ret, which the caller ends with pst_close(). On failure
- * *ret is NULL and the sentence is in error_text (may be NULL, error_size
- * bytes). EINVAL, ENOENT (no such name, socket or region file; or no endpoint
- * given and $PENSTOCK_ENDPOINT unset), ECONNREFUSED, ENODEV, EACCES, EPERM,
- * EBUSY, ECONNRESET, EPROTO, EPROTONOSUPPORT, ETIMEDOUT, EMSGSIZE, ENOSPC (a
- * region with holes that cannot be filled), ENOMEM.
+ * On failure *ret is NULL, and error_text (error_size bytes, may be NULL) holds
+ * a sentence, NUL-terminated and cut to size.
+ *
+ * Errors: EINVAL (the endpoint or an option is malformed), ENOENT (no such
+ * name, socket or region file; or neither endpoint nor $PENSTOCK_ENDPOINT is
+ * set), ECONNREFUSED, ENODEV, EACCES, EPERM, EBUSY (no lane is free, or the
+ * region is in use), ECONNRESET, EPROTO, EPROTONOSUPPORT, ETIMEDOUT, EMSGSIZE
+ * (the endpoint is too long, or the region's size is out of range), ENOSPC (the
+ * region has holes that cannot be filled), ENOMEM.
+ *
+ * Since: 1.0
  */
 int pst_open(const char *endpoint, const struct pst_options *options,
 	     struct pst **ret, char *error_text, size_t error_size);
 
-/* Ends the session; every buffer and pending call of it is gone, pointers
- * into it too. NULL does nothing. */
+/*
+ * Ends the session and frees the connection with all its buffers and pending
+ * operations. Pointers into buffers become invalid. Does not wait for
+ * operations. NULL does nothing.
+ *
+ * Threads: must be the last call on c; no other thread may be in a call.
+ *
+ * Since: 1.0
+ */
 void pst_close(struct pst *c);
 
 /*
- * In a child made by fork(), before it closes descriptors by itself: closes
- * those of a connection of its parent's, which would keep the agent from
- * noticing the parent's death. A child that calls exec() at once, and one made
- * by posix_spawn(), need not: all are closed by that. The connection can then
- * only be given to pst_close(), which does the same and harms nobody, and frees
- * the rest. EINVAL: this process opened it.
+ * In a child made by fork(): closes the descriptors of a connection of the
+ * parent. As long as they are open the agent does not notice the parent's
+ * death. Call it before the child closes descriptors by itself. Afterwards c
+ * can only be given to pst_close(), which does the same and frees the rest;
+ * neither ends the parent's session. A child that calls exec() at once needs
+ * neither: all descriptors are closed by that.
+ *
+ * Errors: EINVAL (this process opened the connection).
+ *
+ * Since: 1.0
  */
 int pst_after_fork(struct pst *c);
 
 /*
- * The sentence of the calling thread's last failed call on c, copied to buf
- * (NUL-terminated, cut to size). Empty when none failed.
+ * Copies the sentence of the calling thread's last failed call on c to buf:
+ * size bytes, NUL-terminated, cut to size. Empty if no call failed. A thread
+ * remembers the failures of the last four connections on which it had one.
+ *
+ * Threads: each thread has its own last error.
+ *
+ * Since: 1.0
  */
 void pst_last_error(struct pst *c, char *buf, size_t size);
 
 /*
- * Whether the calling thread's last failed call on c, a pst_gemm() or the
- * pst_wait() for one, may have written to C: 0 says that every byte of it is as
- * it was, 1 that any part of it may be new, and, if it lies in a buffer, may
- * yet be written until the operation is over.
+ * Returns whether the calling thread's last failed call on c, a pst_gemm() or
+ * the pst_wait() for one, may have written to C. 0: every byte is as it was. 1:
+ * any part may be new, and if C lies in a buffer, it may still be written until
+ * the operation is over.
  *
- * With beta != 0 C is read: such a product may be computed again, here or
- * elsewhere, only after 0. With beta = 0 it may be in any case, when nothing
- * can write to C any more. It is 0 for all that is refused (EINVAL, EFAULT,
- * ENOSPC, EAGAIN, a session that is lost already, ...); for a C in the caller's
- * own memory as long as no finished piece was copied there; never for an
- * operation on a C in a buffer that the agent had. A buffer of a lost session
- * has lost what it held whatever this says.
+ * With beta != 0 the product may be computed again, here or elsewhere, only
+ * after 0. With beta = 0 it may always be, once nothing can write to C any
+ * more.
+ *
+ * The result is 0 for every call that was refused (EINVAL, EFAULT, ENOSPC,
+ * EAGAIN, a session that was lost before, ...). For C in the caller's own
+ * memory it is 0 until a finished piece has been copied there. For C in a
+ * buffer it is 1 as soon as the agent had the operation. A buffer of a lost
+ * session has lost its contents in any case. 1 without a remembered failure.
+ *
+ * Threads: each thread has its own last error.
+ *
+ * Since: 1.0
  */
 int pst_c_touched(struct pst *c);
 
-/* What the agent said of itself. Strings are NUL-terminated. */
+/* What the agent reported when the session was opened. Strings are
+ * NUL-terminated. */
 struct pst_info {
-	size_t size; /* set by the caller */
-	uint64_t epoch;
-	uint64_t session;
+	size_t size;          /* sizeof(struct pst_info), set by the caller */
+	uint64_t epoch;       /* number of the agent's life */
+	uint64_t session;     /* number of the session */
 	uint64_t arena_size;  /* bytes */
 	uint64_t region_size; /* bytes of the backing file */
-	uint64_t max_elems;
-	uint64_t max_lease; /* bytes one session may hold */
-	uint32_t max_dim;
-	uint32_t n_slots; /* operations that may be outstanding */
-	uint32_t emulated;
-	uint32_t page_size; /* of this process's mapping */
+	uint64_t max_elems;   /* elements of one operand */
+	uint64_t max_lease;   /* bytes one session may hold */
+	uint32_t max_dim;     /* largest m, n, k or leading dimension */
+	uint32_t n_slots;     /* operations that may be outstanding */
+	uint32_t emulated;    /* 1 if the agent's CPU is emulated, else 0 */
+	uint32_t page_size;   /* bytes, of this process's mapping */
 	char vm_uuid[37];
 	char region_uuid[37];
 	char boot_id[37];
@@ -175,110 +234,164 @@ struct pst_info {
 	char region_path[256];     /* empty for a passed memfd */
 	uint32_t max_tensors;      /* of one session; 0: the backend has none */
 	uint32_t max_batch;        /* products of one call */
-	uint64_t max_tensor_bytes; /* of one session */
+	uint64_t max_tensor_bytes; /* of one session, all tensors */
 };
 
-/* Fills *info up to info->size. 0 or ESTALE (lost, and not yet reopened). */
+/*
+ * Stores what the agent reported in *info, at most info->size bytes. Fields
+ * that this library does not know are zero. Does not block.
+ *
+ * Errors: EINVAL (info->size is not set), ESTALE (the session is lost and no
+ * new one is open).
+ *
+ * Since: 1.0
+ */
 int pst_get_info(struct pst *c, struct pst_info *info);
 
 enum pst_query {
-	PST_QUERY_INFO,   /* the agent's description */
-	PST_QUERY_HEALTH, /* "healthy": bool, and why not */
+	PST_QUERY_INFO,   /* the agent's description of itself */
+	PST_QUERY_HEALTH, /* "healthy": true or false, and the reasons */
 	PST_QUERY_STATS,  /* counters */
 };
 
-/* Asks the agent; *ret_json is a JSON object as text, which the caller frees
- * with free(). ECONNRESET, ETIMEDOUT, EPROTO, ENOMEM. */
+/*
+ * Asks the agent and stores its answer in *ret_json: a JSON object as text,
+ * NUL-terminated, which the caller frees with free(). Blocks up to timeout_ns
+ * of the options. Opens a new session if the last one is lost.
+ *
+ * Errors: EINVAL (what is unknown), ECONNRESET, ETIMEDOUT, EPROTO, ENOMEM, and
+ * those of pst_open().
+ *
+ * Since: 1.0
+ */
 int pst_query(struct pst *c, enum pst_query what, char **ret_json);
 
-/* A round trip over the control socket; *ret_ns (may be NULL) its time. */
+/*
+ * Sends a message over the control socket and waits for its echo. Stores the
+ * time of the round trip in *ret_ns, which may be NULL. Errors as of
+ * pst_query().
+ *
+ * Since: 1.0
+ */
 int pst_ping(struct pst *c, uint64_t *ret_ns);
 
 /* ---- Memory ------------------------------------------------------------ */
 
 /*
- * A buffer in the region: size bytes, aligned to 64, contents undefined. Its
- * pointers, interior ones too, may be given to calls. Blocks only when the
- * library must lease more of the arena.
+ * Allocates a buffer in the region: size bytes, aligned to 64, and to 4096 from
+ * 64 KiB on; contents undefined. Stores its address in *ret; the caller gives
+ * it back with pst_free(). Pointers to any byte of it may be given to calls.
+ * Blocks only while the library leases more of the arena.
  *
- * When the session is lost (see ECONNRESET, ESTALE) the memory stays mapped
- * and writable but is private from then on: writes reach nobody, calls with
- * it return ESTALE. pst_alloc() then opens a new session by itself.
+ * If the session is lost the buffer stays readable and writable, but turns into
+ * private memory that is zero at first. Calls with it then return ESTALE. The
+ * next pst_alloc() opens a new session.
  *
- * EINVAL (size 0), ENOSPC (no room now: others, or other buffers of this
- * connection, have it), EMSGSIZE (above max_lease, never), ECONNREFUSED,
- * ECONNRESET, ETIMEDOUT, ENOMEM.
+ * Errors: EINVAL (size is 0), ENOSPC (no room now: other clients, or other
+ * buffers of this connection, have it), EMSGSIZE (above max_lease),
+ * ECONNREFUSED, ECONNRESET, ETIMEDOUT, ENOMEM, and those of pst_open().
+ *
+ * Since: 1.0
  */
 int pst_alloc(struct pst *c, size_t size, void **ret);
 
 /*
- * Gives a buffer back; while an operation still uses it (a deadline or CANCEL
- * ended only the wait) it is kept and freed when that is over. NULL does
- * nothing. EINVAL: not the start of a buffer of c.
+ * Gives a buffer back. If an operation still uses it (a deadline or
+ * pst_cancel() ended only the wait), it is freed when the operation is over.
+ * Does not block. NULL does nothing.
+ *
+ * Errors: EINVAL (ptr is not the start of a buffer of c).
+ *
+ * Since: 1.0
  */
 int pst_free(struct pst *c, void *ptr);
 
 /*
- * Copies n bytes of a result out of the region into private memory. A result
- * read in place (a view) lies in memory that the guest could still change;
- * whoever decides something by it takes a copy first and checks the copy.
- * EFAULT: [src, +n) is not in one buffer of c. ESTALE.
+ * Copies n bytes of a result from a buffer, src, to private memory, dst. A
+ * result that is read in place lies in memory that the guest could still
+ * change. Whoever decides something by a result copies it first and checks the
+ * copy. On failure the contents of dst are undefined.
+ *
+ * Errors: EFAULT (n bytes from src on do not lie in one buffer of c), ESTALE
+ * (the session was lost before the copy was complete).
+ *
+ * Since: 1.0
  */
 int pst_take(struct pst *c, void *dst, const void *src, size_t n);
 
 /* ---- Resident tensors -------------------------------------------------- */
 
 /*
- * Memory of the backend's own (a GPU's), beside the region: operands that are
- * used again and again are copied there once (pst_upload(), pst_copy()) and
- * named in calls by their id, which is never 0 and never used again.
+ * A tensor is memory of the backend, such as a GPU's, apart from the region. An
+ * operand that is used again and again is copied there once (pst_upload(),
+ * pst_copy()) and named in calls by its id, which is never 0 and never reused.
  *
- * A tensor belongs to the session. When that is lost, so are its contents:
- * calls with the id return ESTALE, also after a new session was opened.
+ * A tensor belongs to the session and is lost with it: calls with its id then
+ * return ESTALE, also after a new session was opened.
  */
 
 /*
- * A new tensor of size bytes, all zero. Opens a new session when the last one
- * is lost, as pst_alloc() does.
+ * Creates a tensor of size bytes, all zero, and stores its id in *ret_tensor.
+ * The caller gives it back with pst_tensor_destroy(). Blocks up to timeout_ns
+ * of the options. Opens a new session if the last one is lost.
  *
- * EINVAL (size 0), EOPNOTSUPP (the backend has none), EMSGSIZE (above the
- * agent's limit for one session), ENOSPC (with the session's other tensors
- * above that limit, in bytes or number), EBUSY (memory of
- * destroyed ones is still in use, try again), ENOMEM (the device has no room),
- * ECONNREFUSED, ECONNRESET, ETIMEDOUT.
+ * Errors: EINVAL (size is 0), EOPNOTSUPP (the backend has no tensors), EMSGSIZE
+ * (size is above the limit of one session), ENOSPC (with the session's other
+ * tensors it is above the limit in bytes or number), EBUSY (memory of destroyed
+ * tensors is still in use; try again), ENOMEM (the device has no room),
+ * ECONNREFUSED, ECONNRESET, ETIMEDOUT, and those of pst_open().
+ *
+ * Since: 1.0
  */
 int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor);
 
 /*
- * Gives a tensor up; does not block. While an operation that was submitted
- * still uses it, it is destroyed when that is over. ENOENT: no tensor of c, or
- * destroyed already. One of a lost session is forgotten: 0.
+ * Destroys a tensor, once no submitted operation uses it any more. Does not
+ * block. Returns 0 for a tensor of a lost session.
+ *
+ * Errors: ENOENT (no tensor of c, or destroyed before).
+ *
+ * Since: 1.0
  */
 int pst_tensor_destroy(struct pst *c, uint64_t tensor);
 
 struct pst_tensor {
-	uint64_t tensor;
-	uint64_t size; /* bytes */
+	uint64_t tensor; /* id */
+	uint64_t size;   /* bytes */
 };
 
 /*
- * The session's tensors, oldest first, as the agent has them: up to max of
- * them into ret. Returns how many there are, which may be more than max.
- * ESTALE (the session is lost), ECONNRESET, ETIMEDOUT, ENOMEM.
+ * Asks the agent for the session's tensors and stores at most max of them in
+ * ret, an array of max elements, oldest first. Returns their total number,
+ * which may exceed max. Blocks up to timeout_ns of the options.
+ *
+ * Errors: ESTALE (the session is lost), ECONNRESET, ETIMEDOUT, ENOMEM.
+ *
+ * Since: 1.0
  */
 int pst_tensor_list(struct pst *c, struct pst_tensor *ret, int max);
 
 /*
- * Copies n bytes from any memory to a tensor, from its byte off on, and back;
- * wait at most timeout_ns. From and to a buffer of c in one operation; other
- * memory goes through a buffer of c that is leased for the time of the call,
- * one part copied here while the agent copies the other. n 0 does nothing.
+ * Copies n bytes from any memory, src, into a tensor from byte off on. Waits at
+ * most timeout_ns. From a buffer of c this is one operation. Other memory goes
+ * through a buffer that is leased for the call: one part is copied here while
+ * the agent copies another. n may be 0. When the call has returned, src is no
+ * longer used; on failure part of the tensor may be new.
  *
- * Errors of pst_copy() and pst_alloc(); ETIMEDOUT and other errors leave part
- * of it copied. The memory is not used any more when the call has returned.
+ * Errors: those of pst_copy() and pst_alloc().
+ *
+ * Since: 1.0
  */
 int pst_upload(struct pst *c, uint64_t tensor, uint64_t off, const void *src,
 	       uint64_t n, uint64_t timeout_ns);
+/*
+ * Copies n bytes from a tensor, from byte off on, to any memory, dst; the
+ * reverse of pst_upload(). On failure part of dst may be new.
+ *
+ * Errors: those of pst_copy() and pst_alloc().
+ *
+ * Since: 1.0
+ */
 int pst_download(struct pst *c, void *dst, uint64_t tensor, uint64_t off,
 		 uint64_t n, uint64_t timeout_ns);
 
@@ -290,7 +403,7 @@ enum pst_dtype {
 	PST_F16 = 3,  /* IEEE 754 binary16 */
 	PST_BF16 = 4, /* the upper half of an F32 */
 	PST_I8 = 5,
-	PST_I32 = 6,
+	PST_I32 = 6, /* of C with A and B of I8 */
 };
 
 enum pst_order {
@@ -305,69 +418,72 @@ enum pst_compute {
 	PST_COMPUTE_FAST_F16 = 2, /* A and B rounded to F16 */
 };
 
-/* What is done to each element of the result at last. */
+/* The function that is applied to each element of the result last. */
 enum pst_act {
 	PST_ACT_NONE = 0,
-	PST_ACT_RELU = 1,      /* 0 below 0; a GPU may make it of NaN, too */
+	PST_ACT_RELU = 1,      /* max(x, 0); of NaN a GPU may make 0 */
 	PST_ACT_GELU_TANH = 2, /* 0.5 x (1 + tanh(sqrt(2/pi)(x + 0.044715 x^3)))
 				*/
 	PST_ACT_GELU_ERF = 3,  /* 0.5 x (1 + erf(x / sqrt(2))) */
 };
 
 /*
- * C = act(alpha op(A) op(B) + beta C + bias) with op(A) m x k, op(B) k x n, C
- * m x n, as CBLAS means it: leading dimensions in elements, op is the
- * transpose when transa, transb are set. k = 0 or alpha = 0 reads neither A
- * nor B; beta = 0 does not read C, NaN there is harmless. C must not overlap
- * an operand that is read; that of a single product may lie beside A or B in
- * one larger matrix. bias, n elements of C's type, is added to every row
- * of C in both orders; NULL (and bias_tensor 0): none.
+ * C = act(alpha op(A) op(B) + beta C + bias), with op(A) m x k, op(B) k x n and
+ * C m x n, in the terms of CBLAS: leading dimensions in elements; op is the
+ * transpose if transa or transb is set. With k = 0 or alpha = 0 neither A nor B
+ * is read. With beta = 0 C is not read; NaN there is harmless.
  *
- * A and B have dtype, C and bias dtype_c, 0: the natural one. F64, F32: the
- * same. F16, BF16: the same or F32; sums are in F32. I8: I32; alpha and beta
- * are integers, sums modulo 2^32.
+ * C must not overlap an operand that is read. The C of a single product may lie
+ * beside A or B in one larger matrix. bias has n elements of C's type and is
+ * added to every row of C in both orders; NULL (with bias_tensor 0): no bias.
  *
- * batch > 1: so many products, operand x of the next one begins stride_x
- * elements on; a stride of 0 uses A or B again, the Cs must not overlap.
- * batch 0 means 1.
+ * A and B have type dtype, C and bias dtype_c; 0: the natural one.
  *
- * x_tensor: a resident tensor (pst_tensor_create) in the place of pointer x,
- * which is then NULL.
+ *   dtype       dtype_c            sums
+ *   F64, F32    the same           in dtype
+ *   F16, BF16   the same or F32    in F32
+ *   I8          I32                modulo 2^32; alpha and beta are integers
  *
- * Operands in buffers of the connection are used in place. With pst_gemm(),
- * which waits, they may as well lie anywhere in the caller's memory, beside
- * resident tensors too, and be larger than the arena: pieces of them are then
- * copied through leased room while others are computed. Sums of 16-bit elements
- * whose k is cut are kept in F32 until they are whole. The first such call of a
- * process also times ways to copy, for some 20 ms. pst_submit_gemm() refuses
- * them with EFAULT.
+ * batch > 1 is that many products: operand x of the next one begins stride_x
+ * elements further on. A stride of 0 uses A or B again; the Cs must not
+ * overlap. batch 0 means 1.
  *
- * Zeroed and then filled in, the structure means a plain product. What the
- * backend cannot do is EOPNOTSUPP.
+ * x_tensor names a resident tensor in the place of pointer x, which is NULL
+ * then.
+ *
+ * Operands in buffers of the connection are used in place. pst_gemm() also
+ * takes operands anywhere in the caller's memory, next to resident tensors too,
+ * and larger than the arena: pieces are copied through leased room while others
+ * are computed. Sums of 16-bit elements that are cut along k are kept in F32
+ * until they are complete. The first such call of a process measures ways to
+ * copy, which takes about 20 ms. pst_submit_gemm() refuses such operands with
+ * EFAULT.
+ *
+ * A structure of zeros with the needed fields set is a plain product.
  */
 struct pst_gemm {
-	uint32_t dtype; /* enum pst_dtype */
-	uint32_t order; /* enum pst_order */
-	uint32_t transa, transb;
+	uint32_t dtype;          /* enum pst_dtype */
+	uint32_t order;          /* enum pst_order */
+	uint32_t transa, transb; /* 0 or 1 */
 	uint32_t m, n, k;
-	uint32_t lda, ldb, ldc;
+	uint32_t lda, ldb, ldc; /* elements */
 	double alpha, beta;
 	const void *a;
 	const void *b;
 	void *c;
-	uint32_t dtype_c;
-	uint32_t compute; /* enum pst_compute */
-	uint32_t act;     /* enum pst_act */
-	uint32_t batch;
+	uint32_t dtype_c;                      /* enum pst_dtype, or 0 */
+	uint32_t compute;                      /* enum pst_compute */
+	uint32_t act;                          /* enum pst_act */
+	uint32_t batch;                        /* number of products */
 	uint64_t stride_a, stride_b, stride_c; /* elements */
-	const void *bias;
+	const void *bias;                      /* n elements */
 	uint64_t a_tensor, b_tensor, c_tensor, bias_tensor;
 };
 
 /*
- * n bytes from one place to another, which do not overlap: each a pointer into
- * a buffer of the connection, or a tensor and the offset in it (the pointer is
- * NULL then).
+ * A copy of n bytes from one place to another that does not overlap it. Each
+ * place is a pointer into a buffer of the connection, or a tensor and a byte
+ * offset in it, with a NULL pointer.
  */
 struct pst_copy {
 	const void *src;
@@ -377,107 +493,223 @@ struct pst_copy {
 	uint64_t n; /* not 0 */
 };
 
+/* The end of an operation. */
 struct pst_completion {
 	uint64_t tag;
 	int status;          /* 0 or a negative errno */
 	uint64_t compute_ns; /* the backend's own time */
-	uint64_t queue_ns;   /* from the agent's taking it to its start */
-	uint64_t result;     /* of a checksum */
+	uint64_t queue_ns;   /* from the agent's receipt to its start */
+	uint64_t result;     /* of pst_checksum(), else 0 */
 };
 
 /* No deadline. */
 #define PST_FOREVER UINT64_MAX
 
 /*
- * Synchronous calls: submit and wait at most timeout_ns (relative). done may
- * be NULL. Returns the operation's own error or one of the transport's:
- * ETIMEDOUT ends the wait, not the operation: its buffers stay busy and C is
- * undefined until it is over.
+ * Synchronous calls: submit an operation and wait for it, at most timeout_ns
+ * from now on. Store how it ended in *done, which may be NULL. Operations of
+ * one connection run in order.
+ *
+ * A deadline ends the wait, not the operation: after ETIMEDOUT or EINTR its
+ * buffers stay busy and its results are undefined until the agent has finished
+ * with it.
+ *
+ * Errors of all: EAGAIN (n_slots operations are outstanding), ESTALE (the
+ * session is lost, or a buffer or tensor of a lost one), ECONNRESET (the
+ * session was lost during the call), ETIMEDOUT, EINTR, EPROTO, and the
+ * operation's own status: EINVAL, EMSGSIZE, EOPNOTSUPP, ECANCELED, ENOMEM, EIO.
+ */
+
+/*
+ * Does nothing, and so measures the way to the agent and back. Opens a new
+ * session if the last one is lost; then it blocks and fails as pst_open() does.
+ *
+ * Since: 1.0
  */
 int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done);
+
+/*
+ * Computes a product, or a batch of products; see struct pst_gemm. After an
+ * error pst_c_touched() says whether C was written to.
+ *
+ * Errors: EINVAL (an argument that CBLAS would refuse, an unknown type, C
+ * overlaps an operand), EMSGSIZE (above max_dim, max_elems or max_batch),
+ * EOVERFLOW, EFAULT (an operand leaves its buffer, or is NULL), ENOENT (no such
+ * tensor), EOPNOTSUPP (the backend lacks the type or mode), ENOSPC (operands
+ * outside of buffers, and buffers hold all room for their pieces).
+ *
+ * Since: 1.0
+ */
 int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	     struct pst_completion *done);
-/* Fills n bytes at dst with a pattern of pattern_size 1, 4 or 8 bytes; n is a
- * multiple of it. */
+
+/*
+ * Fills n bytes of a buffer, from dst on, with a pattern of pattern_size bytes:
+ * 1, 4 or 8. n is a multiple of pattern_size.
+ *
+ * Errors: EINVAL (n or pattern_size), EFAULT (dst).
+ *
+ * Since: 1.0
+ */
 int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	     unsigned int pattern_size, uint64_t timeout_ns,
 	     struct pst_completion *done);
-/* ENOENT: no such tensor. EFAULT: beyond the end of a tensor or buffer. */
+
+/*
+ * Copies between buffers and tensors; see struct pst_copy.
+ *
+ * Errors: EINVAL (n is 0, or the places overlap), ENOENT (no such tensor),
+ * EFAULT (beyond the end of a tensor or buffer).
+ *
+ * Since: 1.0
+ */
 int pst_copy(struct pst *c, const struct pst_copy *copy, uint64_t timeout_ns,
 	     struct pst_completion *done);
-/* XXH3 64-bit (seed 0) of n bytes, in done->result. */
+
+/*
+ * Computes the XXH3 checksum (64 bits, seed 0) of n bytes of a buffer from src
+ * on, and stores it in done->result.
+ *
+ * Errors: EINVAL (n is 0), EFAULT (src).
+ *
+ * Since: 1.0
+ */
 int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 		 struct pst_completion *done);
 
 /*
- * Asynchronous: return at once, *ret_tag names the operation until its
- * completion was returned by pst_wait() or pst_poll(). EAGAIN: n_slots (256)
- * are outstanding, given up and not yet collected ones among them; collect some
- * and try again, see penstock(3), OPERATIONS. Operations of one connection run
- * in order. Only pst_submit_nop(), and pst_nop() like it, opens a new session
- * when the last one is lost: then it blocks as pst_open() does, and fails as it
- * does.
+ * Asynchronous calls: submit an operation and return at once. *ret_tag names
+ * the operation until pst_wait() or pst_poll() has returned its completion.
+ * Operands must lie in buffers of the connection or in tensors, else EFAULT,
+ * and stay allocated until then.
+ *
+ * Errors of all: EAGAIN (n_slots operations are outstanding, among them those
+ * given up and those not yet collected: collect some and try again, see
+ * penstock(3), OPERATIONS), ESTALE (the session is lost), and those that the
+ * synchronous call has for its arguments.
+ */
+
+/*
+ * Submits pst_nop(). Opens a new session if the last one is lost; then it
+ * blocks and fails as pst_open() does.
+ *
+ * Since: 1.0
  */
 int pst_submit_nop(struct pst *c, uint64_t *ret_tag);
+
+/*
+ * Submits pst_gemm(). *g is copied; operands lie in buffers or tensors.
+ *
+ * Since: 1.0
+ */
 int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag);
+
+/*
+ * Submits pst_fill().
+ *
+ * Since: 1.0
+ */
 int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 		    unsigned int pattern_size, uint64_t *ret_tag);
+
+/*
+ * Submits pst_checksum(). The checksum is the completion's result.
+ *
+ * Since: 1.0
+ */
 int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 			uint64_t *ret_tag);
+
+/*
+ * Submits pst_copy(). *copy is copied.
+ *
+ * Since: 1.0
+ */
 int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
 		    uint64_t *ret_tag);
 
-/* Takes up to max completions that are there; does not wait. Returns their
- * number. Operations that a lost session took along complete with ECONNRESET
- * or ESTALE. */
+/*
+ * Collects at most max completions into ret, an array of max elements, and
+ * returns their number. Does not wait. Leaves out operations that a pst_wait()
+ * waits for. After a loss of the session, operations complete with ECONNRESET,
+ * ESTALE or EPROTO.
+ *
+ * Since: 1.0
+ */
 int pst_poll(struct pst *c, struct pst_completion *ret, int max);
 
 /*
- * Waits for one operation. Returns its status, ENOENT (no such tag, or
- * already returned), or ETIMEDOUT: the tag is given up, its late completion
- * is dropped.
+ * Waits for one operation, at most timeout_ns, and returns its status. Stores
+ * its completion in *ret, which may be NULL.
+ *
+ * Errors: ENOENT (no such tag, or its completion was collected before),
+ * ETIMEDOUT, EINTR (the tag is given up, and its late completion is dropped),
+ * and those of the synchronous call.
+ *
+ * Since: 1.0
  */
 int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	     struct pst_completion *ret);
 
 /*
- * The agent's sentence on an operation that failed, copied to buf
- * (NUL-terminated, cut to size): for completions that came by pst_poll(); the
- * calls that wait have asked for it already (pst_last_error()). The agent
- * keeps those of the last 16 failures of a session. ENOENT (it keeps none of
- * this tag), ESTALE, ECONNRESET, ETIMEDOUT.
+ * Asks the agent why an operation failed, and copies its sentence to buf: size
+ * bytes, NUL-terminated, cut to size. For completions from pst_poll(): calls
+ * that wait have asked already, see pst_last_error(). The agent remembers the
+ * last 16 failures of a session. Blocks up to timeout_ns of the options.
+ *
+ * Errors: ENOENT (the agent has no sentence for this tag), ESTALE, ECONNRESET,
+ * ETIMEDOUT.
+ *
+ * Since: 1.0
  */
 int pst_why(struct pst *c, uint64_t tag, char *buf, size_t size);
 
 /*
- * Asks the agent to give up an operation; does not wait. It completes with
- * ECANCELED, or as usual when it was too late. ENOENT, EAGAIN (the control
- * socket takes no more: try again), ECONNRESET (the session just ended).
+ * Asks the agent to cancel an operation. Does not wait. The operation completes
+ * with ECANCELED, or as usual if it was too late.
+ *
+ * Errors: ENOENT (no operation of this tag is outstanding), EAGAIN (the control
+ * socket is full; try again), ECONNRESET (the session was just lost).
+ *
+ * Since: 1.0
  */
 int pst_cancel(struct pst *c, uint64_t tag);
 
 /*
- * For event loops. pst_fd(): a descriptor, the connection's own, valid until
- * pst_close(), also across a lost session. pst_arm(): returns 1 when
- * completions are there (or the session was lost): poll now. Else 0, and the
- * descriptor becomes readable when there is one; then call pst_poll().
+ * Returns a descriptor for an event loop, which becomes readable after
+ * pst_arm() returned 0. It belongs to the connection, is valid until
+ * pst_close() also across a loss of the session, and must be neither read nor
+ * closed.
+ *
+ * Errors: EMFILE, ENFILE, ENOMEM (no descriptor could be made).
+ *
+ * Since: 1.0
  */
 int pst_fd(struct pst *c);
+/*
+ * Prepares to sleep in an event loop. Returns 1 if completions can be collected
+ * or the session was lost: call pst_poll() now. Otherwise returns 0, and the
+ * descriptor of pst_fd() becomes readable at the next completion or loss; call
+ * pst_poll() then. It may become readable without a completion. Errors as of
+ * pst_fd().
+ *
+ * Since: 1.0
+ */
 int pst_arm(struct pst *c);
 
 /* ---- Models ------------------------------------------------------------ */
 
 /*
- * A network that the agent has loaded under a name, ready for every client of
- * the agent until it is unloaded or the agent ends. Filled in by the library;
- * a copy of it is as good.
+ * A network that the agent has loaded under a name. Every client of the agent
+ * may use it until it is unloaded or the agent ends. The library fills the
+ * structure in; a copy of it is as good. It needs no release.
  */
 struct pst_model {
 	uint64_t handle; /* the agent's, of this epoch */
 	uint64_t epoch;
-	uint64_t bytes;     /* of weights, as in the file */
+	uint64_t bytes;     /* of the weights, as in the file */
 	uint32_t n_in;      /* F32 elements of an input row */
-	uint32_t n_out;     /* and of an output row */
+	uint32_t n_out;     /* F32 elements of an output row */
 	uint32_t max_batch; /* rows of one operation */
 	uint32_t n_layers;
 	uint32_t dtype; /* of the weights, enum pst_dtype */
@@ -486,35 +718,55 @@ struct pst_model {
 };
 
 /*
- * Loads a model file (safetensors with a list of layers, penstock-models(7))
- * under a name of 1 to 63 characters of A-Z a-z 0-9 . _ -. The weights go to
- * the backend's memory in pieces. Waits at most timeout_ns; when that passes
- * at the very end the model may be there all the same. ret may be NULL.
+ * Loads a model file (penstock-models(7)) at path under a name of 1 to 63
+ * characters of A-Z a-z 0-9 . _ -, and describes it in *ret, which may be NULL.
+ * The weights go to the backend's memory in pieces. Waits at most timeout_ns;
+ * if that passes at the very end, the model may be loaded nevertheless.
  *
- * EINVAL (the name; no regular file; not a model file; a layer that does not
- * fit: the sentence names it), ENODATA (cut short), errno of open(2), EMSGSIZE
- * (the file's header or its bytes above a limit), ENOSPC (so are the number or
- * the bytes of models with those that are loaded), EBUSY
- * (the name is taken, or others wait), ENOMEM (no room), EOPNOTSUPP (the
- * backend has no models), and errors of pst_alloc() and pst_upload().
+ * Errors: EINVAL (the name; no regular file; no model file; a layer that does
+ * not fit, which the sentence names), ENODATA (the file is truncated), errno of
+ * open(2), EMSGSIZE (the file's header or its bytes exceed a limit), ENOSPC
+ * (the models loaded leave no room for its number or bytes), EBUSY (the name is
+ * taken, or other clients are loading), ENOMEM (the device has no room),
+ * EOPNOTSUPP (the backend has no models), and those of pst_alloc() and
+ * pst_upload().
+ *
+ * Since: 1.0
  */
 int pst_model_load(struct pst *c, const char *name, const char *path,
 		   uint64_t timeout_ns, struct pst_model *ret);
 
-/* The model of a name that somebody has loaded. ENOENT, EINVAL (the name),
- * ECONNRESET, ETIMEDOUT, EPROTO. */
+/*
+ * Describes in *ret the model that is loaded under a name. Blocks up to
+ * timeout_ns of the options.
+ *
+ * Errors: ENOENT (no such model), EINVAL (the name), ECONNRESET, ETIMEDOUT,
+ * EPROTO, and those of pst_open().
+ *
+ * Since: 1.0
+ */
 int pst_model_open(struct pst *c, const char *name, struct pst_model *ret);
 
-/* Ends a model, whoever loaded it; operations that use it are finished first,
- * later ones fail with ENOENT. Errors of pst_model_open(). */
+/*
+ * Unloads a model, whoever loaded it. Operations under way finish first; later
+ * ones fail with ENOENT. Errors as of pst_model_open().
+ *
+ * Since: 1.0
+ */
 int pst_model_unload(struct pst *c, const char *name);
 
-/* What is loaded: a JSON object as text, which the caller frees with free();
- * penstock(1), model list. Errors of pst_query(). */
+/*
+ * Stores in *ret_json the models that are loaded: a JSON object as text
+ * (penstock(1), model list), which the caller frees with free(). Errors as of
+ * pst_query().
+ *
+ * Since: 1.0
+ */
 int pst_model_list(struct pst *c, char **ret_json);
 
-/* rows rows of model->n_in elements at in, ld_in elements apart, give rows
- * rows of model->n_out at out, ld_out apart. 0 for ld: they are packed. */
+/* Rows of input: rows rows of model->n_in elements at in, ld_in elements apart,
+ * give as many rows of model->n_out elements at out, ld_out elements apart. An
+ * ld of 0 means packed rows. */
 struct pst_infer {
 	const struct pst_model *model;
 	const float *in;
@@ -524,21 +776,27 @@ struct pst_infer {
 };
 
 /*
- * Runs a model on rows in any memory and waits at most timeout_ns. Rows in
- * buffers of c are used where they lie, others are copied through a buffer of
- * at most 4 MiB; more rows than max_batch take several operations. done may be
- * NULL; its times are the sums. On failure out is undefined.
+ * Runs a model on rows in any memory, and waits at most timeout_ns. Rows in
+ * buffers of c are used in place; others are copied through a buffer of at most
+ * 4 MiB. More rows than max_batch take several operations. done may be NULL;
+ * its times are sums. On failure the contents of out are undefined.
  *
- * EINVAL (no rows, or rows that overlap), ENOENT (the model was unloaded),
- * ESTALE (it was loaded on an agent that is gone, or a buffer of a lost
- * session), EFAULT (rows that leave their buffer; NULL), and the errors of
- * pst_gemm().
+ * Errors: EINVAL (no rows, or rows that overlap), ENOENT (the model was
+ * unloaded), ESTALE (the model was loaded on an agent that is gone, or a buffer
+ * belongs to a lost session), EFAULT (rows leave their buffer, or are NULL),
+ * and those of pst_gemm().
+ *
+ * Since: 1.0
  */
 int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
 	      struct pst_completion *done);
 
-/* Asynchronously, as pst_submit_gemm(): in and out lie in buffers of c (else
- * EFAULT), rows is at most max_batch (else EMSGSIZE). */
+/*
+ * Submits pst_infer(). *f is copied. rows is at most max_batch, else EMSGSIZE;
+ * in and out lie in buffers of c.
+ *
+ * Since: 1.0
+ */
 int pst_submit_infer(struct pst *c, const struct pst_infer *f,
 		     uint64_t *ret_tag);
 

@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The shipped library exports exactly what its symbol map names, and that is
-# what penstock.h declares.
+# what penstock.h declares. The header and penstock(3) say of each function since
+# which version it exists: that of its section in the map.
 set -eu
 
 lib=$PST_TOP_BUILDDIR/host-client/.libs/libpenstock.so
 map=$PST_TOP_SRCDIR/host-client/libpenstock.map
 header=$PST_TOP_SRCDIR/host-client/penstock.h
+manual=$PST_TOP_SRCDIR/host-client/penstock.3.scd
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -27,3 +29,21 @@ sed 's/@@.*//' "$tmp/map" >"$tmp/names"
 tr '\n' ' ' <"$header" | sed 's|/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/||g' |
 	grep -o 'pst_[a-z_]*(' | tr -d '(' | sort -u >"$tmp/declared"
 diff -u "$tmp/names" "$tmp/declared"
+
+# The comment in front of a declaration, and the paragraphs behind a function's
+# line in the manual, hold "Since: VERSION".
+awk '/^\/\*$/ { since = "" }
+	/^ \* Since: / { since = $3 }
+	/^[a-z].*pst_[a-z_]*\(/ && since {
+		match($0, /pst_[a-z_]*\(/)
+		print substr($0, RSTART, RLENGTH - 1) "@@PENSTOCK_" since
+		since = ""
+	}' "$header" | sort >"$tmp/since"
+diff -u "$tmp/map" "$tmp/since"
+awk '/^[*#]/ { name = "" }
+	/^\*pst_[a-z_]*\*\(/ { name = $0; sub(/\*\(.*/, "", name) }
+	/^\tSince: / && name {
+		print substr(name, 2) "@@PENSTOCK_" $2
+		name = ""
+	}' "$manual" | sort >"$tmp/since"
+diff -u "$tmp/map" "$tmp/since"
