@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "host-client/lib/forecast.h"
 #include "host-client/lib/fork.h"
@@ -283,6 +284,32 @@ void pst_notice_clear(struct pst *c);
 void pst_fd_attach(struct pst *c);
 void pst_fd_detach(struct pst *c);
 
+/* ---- sleep.c ---- */
+
+static inline struct timespec pst_timespec(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / PST_NS_PER_S),
+		.tv_nsec = (long)(ns % PST_NS_PER_S),
+	};
+}
+
+/* Sleeps on cond until until_ns at most (unlocks). */
+void pst_wait_cond(struct pst *c, uint64_t until_ns);
+
+/* Sleeps for ns, whatever happens (unlocks). */
+void pst_nap(struct pst *c, uint64_t ns);
+
+/* Wakes all threads that sleep on cond. */
+static inline void pst_wake_followers(struct pst *c)
+{
+	if (c->n_followers)
+		pthread_cond_broadcast(&c->cond);
+}
+
+/* Ends a wait: the socket may need another sleeper. */
+void pst_wait_end(struct pst *c);
+
 /* ---- interrupt.c ---- */
 
 /*
@@ -311,7 +338,6 @@ void pst_reap(struct pst *c);
  */
 PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			       struct pst_error *err);
-void pst_wait_end(struct pst *c);
 
 /* Arms the lane for a sleeper, in a new generation: the old one may have been
  * woken already. True when completions were there: they were taken, the lane
@@ -328,19 +354,6 @@ bool pst_fd_arm(struct pst *c);
 
 /* Arms the lane again for the application after a leader has disarmed it. */
 void pst_fd_rearm(struct pst *c);
-
-/* Sleeps on cond until until_ns at most (unlocks). */
-void pst_wait_cond(struct pst *c, uint64_t until_ns);
-
-/* Sleeps for ns, whatever happens (unlocks). */
-void pst_nap(struct pst *c, uint64_t ns);
-
-/* Wakes all threads that sleep on cond. */
-static inline void pst_wake_followers(struct pst *c)
-{
-	if (c->n_followers)
-		pthread_cond_broadcast(&c->cond);
-}
 
 /*
  * Waits for a claimed record (unlocks), spinning first. Returns 0 when it is

@@ -227,10 +227,7 @@ int pst_room_wait(struct pst *c, uint64_t seen, uint64_t deadline_ns)
 		until = now + PST_TICK_NS;
 		if (until > deadline_ns)
 			until = deadline_ns;
-		ts = (struct timespec){
-			.tv_sec = (time_t)(until / PST_NS_PER_S),
-			.tv_nsec = (long)(until % PST_NS_PER_S),
-		};
+		ts = pst_timespec(until);
 		c->n_room++;
 		pthread_cond_timedwait(&c->room, &c->lock, &ts);
 		c->n_room--;

@@ -72,34 +72,6 @@ void pst_reap(struct pst *c)
 		pst_notify(c);
 }
 
-static struct timespec to_timespec(uint64_t ns)
-{
-	return (struct timespec){
-		.tv_sec = (time_t)(ns / PST_NS_PER_S),
-		.tv_nsec = (long)(ns % PST_NS_PER_S),
-	};
-}
-
-void pst_nap(struct pst *c, uint64_t ns)
-{
-	struct timespec ts = to_timespec(ns);
-
-	pst_unlock(c);
-	nanosleep(&ts, NULL);
-	pst_lock(c);
-}
-
-void pst_wait_cond(struct pst *c, uint64_t until_ns)
-{
-	uint64_t max = pst_now_ns() + PST_TICK_NS;
-	struct timespec ts = to_timespec(until_ns < max ? until_ns : max);
-
-	pst_session_settle(c);
-	c->n_followers++;
-	pthread_cond_timedwait(&c->cond, &c->lock, &ts);
-	c->n_followers--;
-}
-
 bool pst_wait_arm(struct pst *c)
 {
 	const uint64_t head = c->lane.cq_head;
@@ -160,7 +132,7 @@ static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
 		.fd = c->sock,
 		.events = (short)(POLLIN | (c->tx_n ? POLLOUT : 0)),
 	};
-	struct timespec ts = to_timespec(until - now);
+	struct timespec ts = pst_timespec(until - now);
 	uint64_t serial = c->serial;
 	int n = 0;
 
@@ -235,13 +207,6 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 		pst_wait_cond(c, until);
 	pst_session_settle(c);
 	return 0;
-}
-
-void pst_wait_end(struct pst *c)
-{
-	/* The socket needs a new sleeper; any follower will do. */
-	if (!c->leader && c->n_followers)
-		pthread_cond_signal(&c->cond);
 }
 
 /* Spins until the slot's entry is there or time is up, without the lock. Any

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* How threads sleep, and how one of them is woken to take the socket. */
+#include <time.h>
+
+#include "host-client/lib/conn.h"
+
+void pst_nap(struct pst *c, uint64_t ns)
+{
+	struct timespec ts = pst_timespec(ns);
+
+	pst_unlock(c);
+	nanosleep(&ts, NULL);
+	pst_lock(c);
+}
+
+void pst_wait_cond(struct pst *c, uint64_t until_ns)
+{
+	uint64_t max = pst_now_ns() + PST_TICK_NS;
+	struct timespec ts = pst_timespec(until_ns < max ? until_ns : max);
+
+	pst_session_settle(c);
+	c->n_followers++;
+	pthread_cond_timedwait(&c->cond, &c->lock, &ts);
+	c->n_followers--;
+}
+
+void pst_wait_end(struct pst *c)
+{
+	/* The socket needs a new sleeper; any follower will do. */
+	if (!c->leader && c->n_followers)
+		pthread_cond_signal(&c->cond);
+}
