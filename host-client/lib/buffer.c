@@ -8,7 +8,7 @@
 int pst_buffer_find(struct pst *c, const char *what, const void *ptr,
 		    uint64_t n, struct pst_block **ret, struct pst_error *err)
 {
-	struct pst_block *b = pst_heap_find(&c->heap, ptr, n);
+	struct pst_block *b = pst_heap_find(&c->mem.heap, ptr, n);
 
 	if (!ptr)
 		return pst_error_set(err, -EFAULT, "%s is NULL", what);
@@ -26,7 +26,7 @@ int pst_buffer_find(struct pst *c, const char *what, const void *ptr,
 		return pst_error_set(
 			err, -ESTALE,
 			"%s lies in a buffer of a lost session: %s", what,
-			c->lost.text);
+			c->session.lost.text);
 	*ret = b;
 	return 0;
 }
@@ -35,7 +35,7 @@ int pst_buffer_find(struct pst *c, const char *what, const void *ptr,
 static void drop_extent(struct pst *c, struct pst_heap_extent *e)
 {
 	munmap(e->addr, e->size);
-	pst_heap_remove(&c->heap, e);
+	pst_heap_remove(&c->mem.heap, e);
 }
 
 /* Unmaps a live, empty extent, then gives it back to the agent: in this order,
@@ -43,7 +43,7 @@ static void drop_extent(struct pst *c, struct pst_heap_extent *e)
 static void release_extent(struct pst *c, struct pst_heap_extent *e)
 {
 	const struct pst_wire_lease lease = {.off = e->off, .size = e->size};
-	size_t room = PST_TX_SIZE - c->tx_n;
+	size_t room = PST_TX_SIZE - c->channel.tx_n;
 
 	/* Without room for the frame it stays cached. */
 	if (room < sizeof(struct pst_wire_frame) + sizeof(lease))
@@ -58,8 +58,8 @@ void pst_buffers_release(struct pst *c, const struct pst_heap_extent *keep)
 	size_t i;
 
 	/* Backwards: a release may remove the entry. */
-	for (i = c->heap.n; i > 0; i--) {
-		e = c->heap.extents[i - 1];
+	for (i = c->mem.heap.n; i > 0; i--) {
+		e = c->mem.heap.extents[i - 1];
 		if (!e->dead && e->n_blocks == 0 && e != keep)
 			release_extent(c, e);
 	}
@@ -67,10 +67,10 @@ void pst_buffers_release(struct pst *c, const struct pst_heap_extent *keep)
 
 void pst_buffer_free(struct pst *c, struct pst_block *b)
 {
-	struct pst_heap_extent *e = pst_heap_free(&c->heap, b);
+	struct pst_heap_extent *e = pst_heap_free(&c->mem.heap, b);
 
-	if (c->n_room)
-		pthread_cond_broadcast(&c->room);
+	if (c->mem.n_room)
+		pthread_cond_broadcast(&c->mem.room);
 	if (!e)
 		return;
 	if (e->dead)
@@ -111,16 +111,16 @@ void pst_buffers_detach(struct pst *c)
 	struct pst_heap_extent *e;
 	size_t i;
 
-	for (i = 0; i < c->heap.n; i++) {
-		e = c->heap.extents[i];
+	for (i = 0; i < c->mem.heap.n; i++) {
+		e = c->mem.heap.extents[i];
 		if (e->dead)
 			continue;
 		/* On failure it is inaccessible: as safe for the peer. */
 		(void)pst_region_map_detach(e->addr, e->size);
 		e->dead = true;
 	}
-	c->heap.leased = 0;
-	for (i = c->heap.n; i > 0; i--)
-		if (c->heap.extents[i - 1]->n_blocks == 0)
-			drop_extent(c, c->heap.extents[i - 1]);
+	c->mem.heap.leased = 0;
+	for (i = c->mem.heap.n; i > 0; i--)
+		if (c->mem.heap.extents[i - 1]->n_blocks == 0)
+			drop_extent(c, c->mem.heap.extents[i - 1]);
 }

@@ -31,7 +31,7 @@ int pst_call_tensor(struct pst *c, struct pst_call *call,
 	r = pst_tensor_lookup(c, what, id, &e, err);
 	if (r < 0)
 		return r;
-	call->tensors[slot] = pst_tentab_place(&c->tensors, e) + 1;
+	call->tensors[slot] = pst_tentab_place(&c->mem.tensors, e) + 1;
 	*ret_handle = e->handle;
 	return 0;
 }
@@ -121,9 +121,9 @@ static const char *operand_name(const struct pst_call *call,
 int pst_call_check(struct pst *c, const struct pst_call *call,
 		   struct pst_op *ret, struct pst_error *err)
 {
-	struct lookup lookup = {&c->tensors, call};
+	struct lookup lookup = {&c->mem.tensors, call};
 	const struct pst_op_env env = {
-		.limits = &c->welcome.limits,
+		.limits = &c->session.welcome.limits,
 		.holds = holds_any,
 		.tensor = find_tensor,
 		.model = any_model,
@@ -145,28 +145,28 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	struct pst_record *rec;
 	int i;
 
-	if (c->control_only)
+	if (c->conf.control_only)
 		return pst_error_set(err, -EINVAL,
 				     "the connection was opened for questions "
 				     "only");
-	if (!c->live)
+	if (!c->session.live)
 		return pst_session_gone(c, err);
-	rec = pst_optab_new(&c->ops, claimed);
+	rec = pst_optab_new(&c->queue.ops, claimed);
 	if (!rec) {
 		/* Completions of abandoned operations make room. */
 		pst_reap(c);
 		pst_session_settle(c);
-		if (!c->live)
+		if (!c->session.live)
 			return pst_session_gone(c, err);
-		rec = pst_optab_new(&c->ops, claimed);
+		rec = pst_optab_new(&c->queue.ops, claimed);
 	}
 	if (!rec)
 		return pst_error_set(err, -EAGAIN,
 				     "%u operations are outstanding",
 				     PST_WIRE_SLOTS);
 	call->sqe.tag = rec->done.tag;
-	if (pst_lane_client_submit(&c->lane, &call->sqe) < 0) {
-		pst_optab_put(&c->ops, rec);
+	if (pst_lane_client_submit(&c->queue.lane, &call->sqe) < 0) {
+		pst_optab_put(&c->queue.ops, rec);
 		return pst_error_set(err, -EAGAIN,
 				     "%u operations are outstanding",
 				     PST_WIRE_SLOTS);
@@ -174,7 +174,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	rec->writes = call->writes;
 	/* Who always spins, or never does, expects nothing. */
 	rec->key = 0;
-	if (c->spin_ns && c->spin_ns != UINT64_MAX)
+	if (c->conf.spin_ns && c->conf.spin_ns != UINT64_MAX)
 		rec->key = pst_pace_key(&call->sqe);
 	rec->start.asked_ns = 0;
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
@@ -183,11 +183,11 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 			rec->blocks[i]->busy++;
 		rec->tensors[i] = call->tensors[i];
 		if (rec->tensors[i])
-			c->tensors.entry[rec->tensors[i] - 1].busy++;
+			c->mem.tensors.entry[rec->tensors[i] - 1].busy++;
 	}
 	call->submitted = true;
 	*ret = rec;
-	if (pst_lane_client_must_wake(&c->lane))
+	if (pst_lane_client_must_wake(&c->queue.lane))
 		pst_wake(c);
 	return 0;
 }
@@ -207,10 +207,10 @@ int pst_call_finish(struct pst *c, struct pst_record *rec,
 	r = rec->done.status;
 	tag = rec->done.tag;
 	lost = rec->lost;
-	pst_optab_put(&c->ops, rec);
+	pst_optab_put(&c->queue.ops, rec);
 	if (r < 0 && lost)
 		pst_error_set(err, r, "the operation was lost: %s",
-			      c->lost.text);
+			      c->session.lost.text);
 	else if (r < 0)
 		pst_why_failed(c, tag, r, w->deadline_ns, err);
 	return r;
@@ -248,9 +248,11 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 	if (r)
 		return r;
 	*ret_tag = rec->done.tag;
-	if (rec->key && pst_pace_matters(&c->pace, rec->key, c->spin_ns)) {
-		rec->order = c->lane.sq_tail - 1;
-		pst_pace_start(&c->pace, rec->key, pst_now_ns(), &rec->start);
+	if (rec->key &&
+	    pst_pace_matters(&c->queue.pace, rec->key, c->conf.spin_ns)) {
+		rec->order = c->queue.lane.sq_tail - 1;
+		pst_pace_start(&c->queue.pace, rec->key, pst_now_ns(),
+			       &rec->start);
 	}
 	return 0;
 }

@@ -20,7 +20,7 @@ struct pst_call {
 	struct pst_wire_sqe sqe;
 	/* Each operand's buffer, NULL when it is none. */
 	struct pst_block *blocks[PST_RECORD_BLOCKS];
-	/* Each operand's place in c->tensors + 1, 0 when it is none. */
+	/* Each operand's place in c->mem.tensors + 1, 0 when it is none. */
 	uint32_t tensors[PST_RECORD_BLOCKS];
 	bool writes;
 	bool submitted; /* the agent has it, or had */

@@ -16,12 +16,13 @@ void pst_channel_fail(struct pst *c, int code, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!c->live || c->failed)
+	if (!c->session.live || c->channel.failed)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(c->failure.text, sizeof(c->failure.text), fmt, ap);
+	vsnprintf(c->channel.failure.text, sizeof(c->channel.failure.text), fmt,
+		  ap);
 	va_end(ap);
-	c->failed = code;
+	c->channel.failed = code;
 }
 
 /* Sends as much of tx as the socket takes. False when it failed. */
@@ -29,8 +30,9 @@ static bool flush_tx(struct pst *c)
 {
 	ssize_t n;
 
-	while (c->tx_n) {
-		n = send(c->sock, c->tx, c->tx_n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (c->channel.tx_n) {
+		n = send(c->channel.sock, c->channel.tx, c->channel.tx_n,
+			 MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
@@ -40,8 +42,8 @@ static bool flush_tx(struct pst *c)
 					 "the agent closed the connection");
 			return false;
 		}
-		c->tx_n -= (size_t)n;
-		memmove(c->tx, c->tx + n, c->tx_n);
+		c->channel.tx_n -= (size_t)n;
+		memmove(c->channel.tx, c->channel.tx + n, c->channel.tx_n);
 	}
 	return true;
 }
@@ -51,20 +53,20 @@ void pst_wake(struct pst *c)
 	const struct pst_frame f = {.type = PST_WIRE_WAKE};
 	int64_t n;
 
-	if (!c->live || c->failed)
+	if (!c->session.live || c->channel.failed)
 		return;
 	/* Bytes that wait for room in the socket will wake it as well, and
 	 * nothing may come between the halves of a frame. */
-	if (c->tx_n == 0) {
-		n = pst_frame_encode(&f, c->tx, sizeof(c->tx));
+	if (c->channel.tx_n == 0) {
+		n = pst_frame_encode(&f, c->channel.tx, sizeof(c->channel.tx));
 		if (n < 0)
 			return;
-		c->tx_n = (size_t)n;
+		c->channel.tx_n = (size_t)n;
 		if (!flush_tx(c))
 			return;
 		/* All of it unsent: the socket is full of what wakes it. */
-		if (c->tx_n == (size_t)n)
-			c->tx_n = 0;
+		if (c->channel.tx_n == (size_t)n)
+			c->channel.tx_n = 0;
 	} else {
 		(void)flush_tx(c);
 	}
@@ -74,13 +76,14 @@ int pst_channel_send(struct pst *c, const struct pst_frame *f)
 {
 	int64_t n;
 
-	if (!c->live || c->failed)
+	if (!c->session.live || c->channel.failed)
 		return -ECONNRESET;
-	n = pst_frame_encode(f, c->tx + c->tx_n, sizeof(c->tx) - c->tx_n);
+	n = pst_frame_encode(f, c->channel.tx + c->channel.tx_n,
+			     sizeof(c->channel.tx) - c->channel.tx_n);
 	if (n < 0)
 		return -EAGAIN;
-	c->tx_n += (size_t)n;
-	c->unanswered++;
+	c->channel.tx_n += (size_t)n;
+	c->channel.unanswered++;
 	return flush_tx(c) ? 0 : -ECONNRESET;
 }
 
@@ -93,10 +96,10 @@ int pst_post(struct pst *c, uint16_t type, const void *payload, uint32_t length)
 	};
 
 	/* A handshake counts requests without the lock. */
-	if (!c->live)
+	if (!c->session.live)
 		return -ECONNRESET;
-	f.seq = ++c->seq;
-	c->n_posts++;
+	f.seq = ++c->channel.seq;
+	c->channel.n_posts++;
 	return pst_channel_send(c, &f);
 }
 
@@ -124,17 +127,18 @@ static void return_late_tensor(struct pst *c, const struct pst_frame *f)
 /* A reply: the one that is waited for, or one that nobody wants. */
 static void take_reply(struct pst *c, const struct pst_frame *f)
 {
-	struct pst_request *q = &c->req;
+	struct pst_request *q = &c->channel.req;
 
 	/* One reply a request; a request never sent is ahead of all that
 	 * were. */
-	if (c->unanswered == 0 || c->seq - f->seq > UINT32_MAX / 2) {
+	if (c->channel.unanswered == 0 ||
+	    c->channel.seq - f->seq > UINT32_MAX / 2) {
 		pst_channel_fail(c, -EPROTO,
 				 "the agent answered a request that was not "
 				 "made");
 		return;
 	}
-	c->unanswered--;
+	c->channel.unanswered--;
 	if (!q->waiting || f->seq != q->seq) {
 		if (f->type == PST_WIRE_LEASE)
 			return_late_lease(c, f);
@@ -176,25 +180,25 @@ static void take_frame(struct pst *c, const struct pst_frame *f)
 	} else if (f->type != PST_WIRE_WAKE) {
 		pst_channel_fail(c, -EPROTO, "the agent sent %s",
 				 pst_frame_name(f->type));
-	} else if (++c->n_wakes > c->lane.sq_tail + WAKES_SPARE) {
+	} else if (++c->channel.n_wakes > c->queue.lane.sq_tail + WAKES_SPARE) {
 		pst_channel_fail(c, -EPROTO,
 				 "the agent sent %llu wake-ups for %llu "
 				 "operations",
-				 (unsigned long long)c->n_wakes,
-				 (unsigned long long)c->lane.sq_tail);
+				 (unsigned long long)c->channel.n_wakes,
+				 (unsigned long long)c->queue.lane.sq_tail);
 	}
 }
 
 /* Handles the whole frames in rx. */
 static void take_frames(struct pst *c)
 {
-	struct pst_rx *rx = &c->rx;
+	struct pst_rx *rx = &c->channel.rx;
 	struct pst_error e = {0};
 	struct pst_frame f;
 	size_t used = 0;
 	int64_t n = 0;
 
-	while (!c->failed && used < rx->n) {
+	while (!c->channel.failed && used < rx->n) {
 		n = pst_frame_decode(rx->buf + used, rx->n - used,
 				     PST_READER_CLIENT, &f, &e);
 		if (n <= 0)
@@ -212,16 +216,16 @@ static void take_frames(struct pst *c)
 
 void pst_socket_service(struct pst *c)
 {
-	struct pst_rx *rx = &c->rx;
+	struct pst_rx *rx = &c->channel.rx;
 	ssize_t n;
 	int i;
 
-	c->n_posts = 0;
-	if (!c->live || c->failed || !flush_tx(c))
+	c->channel.n_posts = 0;
+	if (!c->session.live || c->channel.failed || !flush_tx(c))
 		return;
-	for (i = 0; i < SERVICE_READS && !c->failed; i++) {
+	for (i = 0; i < SERVICE_READS && !c->channel.failed; i++) {
 		/* Decode takes any whole frame, so there is room. */
-		n = recv(c->sock, rx->buf + rx->n, PST_RX_SIZE - rx->n,
+		n = recv(c->channel.sock, rx->buf + rx->n, PST_RX_SIZE - rx->n,
 			 MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -72,14 +72,8 @@ struct pst_waiter {
 	bool deaf;
 };
 
-/*
- * lock protects everything below it. ctl is mapped once, at an address that
- * stays the connection's until pst_close(): while no session is alive there
- * is private memory, so a look at a lane's slot without the lock is safe at
- * any time.
- */
-struct pst {
-	/* Written by pst_open() only. */
+/* What pst_open() has written; read without the lock. */
+struct pst_conf {
 	uint64_t id; /* never reused, for pst_last_error() */
 	/* *process is the process's number as long as it is process_number's:
 	 * a forked child has another. */
@@ -92,43 +86,15 @@ struct pst {
 	uint64_t spin_ns;
 	bool control_only;
 	char name[32];
-	uint8_t *ctl; /* PST_WIRE_CTL_SIZE */
+};
 
-	pthread_mutex_t lock;
-	pthread_cond_t cond;      /* monotonic clock */
-	unsigned int n_followers; /* threads asleep on cond */
-	pthread_cond_t room;      /* calls that wait for room in the arena */
-	unsigned int n_room;
-	bool leader; /* a thread sleeps on the socket */
-	bool deaf;   /* ... and the lane is not armed */
-
-	bool live;
-	bool connecting;
-	bool closing;
-	int lost_code; /* why the last session ended */
-	struct pst_error lost;
-	uint64_t serial; /* grows with each session */
-	int sock;        /* number stays the same from session to session */
-	pid_t child;
-	struct pst_region_map map;
-	struct pst_wire_welcome welcome;
-	uint64_t dead_ns;
-
+/* The socket and what is on its way there. */
+struct pst_channel {
+	int sock; /* number stays the same from session to session */
 	/* Why the live session cannot go on: it ends when the lock is given up,
 	 * see pst_channel_fail(). 0: it can. */
 	int failed;
 	struct pst_error failure;
-
-	struct pst_lane_client lane;
-	struct pst_optab ops;
-	uint64_t spin_now_ns; /* adapted, at most spin_ns */
-	struct pst_pace pace;
-	struct pst_call_memo *memo; /* or NULL */
-
-	uint64_t beat;       /* heartbeat when last looked at */
-	uint64_t look_ns;    /* when that was */
-	uint64_t silence_ns; /* for how long it has not moved */
-
 	struct pst_rx rx;
 	uint8_t tx[PST_TX_SIZE];
 	size_t tx_n;
@@ -136,30 +102,94 @@ struct pst {
 	uint32_t unanswered;  /* requests of this session without a reply */
 	unsigned int n_posts; /* requests of pst_post() since the last read */
 	uint64_t n_wakes;     /* WAKEs of this session */
-	unsigned int n_idle;  /* wake-ups in a row that brought nothing */
 	struct pst_request req;
+};
 
+/* The session: whose, and whether it lives. */
+struct pst_liveness {
+	bool live;
+	bool connecting;
+	bool closing;
+	int lost_code; /* why the last session ended */
+	struct pst_error lost;
+	uint64_t serial; /* grows with each session */
+	pid_t child;
+	struct pst_wire_welcome welcome;
+	uint64_t dead_ns;
+	uint64_t beat;       /* heartbeat when last looked at */
+	uint64_t look_ns;    /* when that was */
+	uint64_t silence_ns; /* for how long it has not moved */
+};
+
+/* Threads that wait. */
+struct pst_sleepers {
+	pthread_cond_t cond;      /* monotonic clock */
+	unsigned int n_followers; /* threads asleep on cond */
+	bool leader;              /* a thread sleeps on the socket */
+	bool unarmed;             /* ... and the lane is not armed */
+	unsigned int n_idle;      /* wake-ups in a row that brought nothing */
+	uint64_t spin_now_ns;     /* adapted, at most spin_ns */
+};
+
+/* Operations: on their way, and what is known of earlier ones. */
+struct pst_queue {
+	struct pst_lane_client lane;
+	struct pst_optab ops;
+	struct pst_pace pace;
+	struct pst_call_memo *memo; /* or NULL */
+};
+
+/*
+ * Memory that is shared with the agent. ctl is mapped once, at an address that
+ * stays the connection's until pst_close(): while no session is alive there is
+ * private memory, so a look at a lane's slot without the lock is safe at any
+ * time.
+ */
+struct pst_memory {
+	uint8_t *ctl; /* PST_WIRE_CTL_SIZE */
+	struct pst_region_map map;
 	struct pst_heap heap;
 	bool leasing; /* a thread is extending the heap */
 	struct pst_tentab tensors;
+	pthread_cond_t room; /* calls that wait for room in the arena */
+	unsigned int n_room;
+};
 
+/* The application's event loop. */
+struct pst_events {
 	int epfd;   /* pst_fd(), or -1 */
 	int notice; /* eventfd inside epfd: look, though the socket is quiet */
 	bool notice_set;
-	bool fd_armed;    /* the application sleeps on epfd */
+	bool armed;       /* the application sleeps on epfd */
 	bool lost_unseen; /* pst_arm() has not told of the loss */
+};
 
-	pthread_t watcher;
-	bool watcher_runs;
-	int watcher_fd; /* eventfd: sessions changed, or stop */
+/* The connection's own thread. */
+struct pst_watcher {
+	pthread_t thread;
+	bool runs;
+	int fd; /* eventfd: sessions changed, or stop */
+};
+
+/* lock protects everything below it. */
+struct pst {
+	struct pst_conf conf;
+	pthread_mutex_t lock;
+	struct pst_liveness session;
+	struct pst_channel channel;
+	struct pst_sleepers sleepers;
+	struct pst_queue queue;
+	struct pst_memory mem;
+	struct pst_events events;
+	struct pst_watcher watcher;
 };
 
 /* Whether this process inherited c by fork(): neither its lock nor its socket
  * nor the region, which is not mapped, may be touched. Two loads. */
 static inline bool pst_is_forked(const struct pst *c)
 {
-	return atomic_load_explicit(c->process, memory_order_relaxed) !=
-	       c->process_number;
+	return atomic_load_explicit(c->conf.process, memory_order_relaxed) !=
+	       c->conf.process_number;
 }
 
 static inline void pst_lock(struct pst *c)
@@ -173,7 +203,7 @@ void pst_session_lose(struct pst *c);
 /* Where a failure is acted upon: by the outermost caller only. */
 static inline void pst_session_settle(struct pst *c)
 {
-	if (c->failed)
+	if (c->channel.failed)
 		pst_session_lose(c);
 }
 
@@ -186,7 +216,7 @@ static inline void pst_unlock(struct pst *c)
 
 static inline struct pst_wire_header *pst_ctl_header(const struct pst *c)
 {
-	return (struct pst_wire_header *)c->ctl;
+	return (struct pst_wire_header *)c->mem.ctl;
 }
 
 /* now + timeout without wrapping; PST_FOREVER stays that. */
@@ -201,7 +231,8 @@ static inline uint64_t pst_deadline(uint64_t now, uint64_t timeout_ns)
  * open a session first. With the lock held. */
 static inline uint64_t pst_control_deadline(const struct pst *c)
 {
-	return pst_deadline(pst_now_ns(), c->live ? c->timeout_ns : c->open_ns);
+	return pst_deadline(pst_now_ns(), c->session.live ? c->conf.timeout_ns
+							  : c->conf.open_ns);
 }
 
 /* Functions below are called with the lock held unless said otherwise. Those
@@ -228,8 +259,8 @@ void pst_forked_close(struct pst *c);
 
 /*
  * Connects and shakes hands within deadline_ns, without the lock (the caller
- * has set connecting). Maps the control area at c->ctl. Returns 0 and *ret,
- * or an errno as pst_open(); then c->ctl is private memory again.
+ * has set connecting). Maps the control area at c->mem.ctl. Returns 0 and *ret,
+ * or an errno as pst_open(); then c->mem.ctl is private memory again.
  */
 PST_MUST_USE int pst_handshake(struct pst *c, uint64_t deadline_ns,
 			       struct pst_session *ret, struct pst_error *err);
@@ -303,8 +334,8 @@ void pst_nap(struct pst *c, uint64_t ns);
 /* Wakes all threads that sleep on cond. */
 static inline void pst_wake_followers(struct pst *c)
 {
-	if (c->n_followers)
-		pthread_cond_broadcast(&c->cond);
+	if (c->sleepers.n_followers)
+		pthread_cond_broadcast(&c->sleepers.cond);
 }
 
 /* Ends a wait: the socket may need another sleeper. */

@@ -7,36 +7,38 @@
 
 void pst_notify(struct pst *c)
 {
-	c->fd_armed = false;
-	if (c->epfd < 0 || c->notice_set)
+	c->events.armed = false;
+	if (c->events.epfd < 0 || c->events.notice_set)
 		return;
 	/* A full counter is set as well. */
-	(void)eventfd_write(c->notice, 1);
-	c->notice_set = true;
+	(void)eventfd_write(c->events.notice, 1);
+	c->events.notice_set = true;
 }
 
 void pst_notice_clear(struct pst *c)
 {
 	eventfd_t v;
 
-	if (!c->notice_set)
+	if (!c->events.notice_set)
 		return;
-	(void)eventfd_read(c->notice, &v);
-	c->notice_set = false;
+	(void)eventfd_read(c->events.notice, &v);
+	c->events.notice_set = false;
 }
 
 void pst_fd_attach(struct pst *c)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = c->sock};
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = c->channel.sock};
 
-	if (c->epfd >= 0)
-		(void)epoll_ctl(c->epfd, EPOLL_CTL_ADD, c->sock, &ev);
+	if (c->events.epfd >= 0)
+		(void)epoll_ctl(c->events.epfd, EPOLL_CTL_ADD, c->channel.sock,
+				&ev);
 }
 
 void pst_fd_detach(struct pst *c)
 {
 	/* By hand: a forked child may keep the socket open, and with it the
 	 * entry, which nobody could remove then. */
-	if (c->epfd >= 0)
-		(void)epoll_ctl(c->epfd, EPOLL_CTL_DEL, c->sock, NULL);
+	if (c->events.epfd >= 0)
+		(void)epoll_ctl(c->events.epfd, EPOLL_CTL_DEL, c->channel.sock,
+				NULL);
 }

@@ -27,11 +27,11 @@ static int ask(struct pst *c, uint64_t tag, uint64_t deadline_ns, char *buf,
 void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
 		    struct pst_error *err)
 {
-	const uint64_t max = pst_deadline(pst_now_ns(), c->timeout_ns);
+	const uint64_t max = pst_deadline(pst_now_ns(), c->conf.timeout_ns);
 	char text[sizeof(err->text)] = "";
 
 	/* Who cancelled knows why. */
-	if (c->live && r != -ECANCELED)
+	if (c->session.live && r != -ECANCELED)
 		(void)ask(c, tag, deadline_ns < max ? deadline_ns : max, text,
 			  sizeof(text), NULL);
 	if (text[0])
@@ -51,8 +51,10 @@ int pst_why(struct pst *c, uint64_t tag, char *buf, size_t size)
 	if (size)
 		buf[0] = '\0';
 	pst_lock(c);
-	r = c->live ? ask(c, tag, pst_deadline(pst_now_ns(), c->timeout_ns),
-			  buf, size, &err)
+	r = c->session.live
+		    ? ask(c, tag,
+			  pst_deadline(pst_now_ns(), c->conf.timeout_ns), buf,
+			  size, &err)
 		    : pst_session_gone(c, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);

@@ -84,17 +84,17 @@ int pst_forked(struct pst *c)
 /* The parent's threads may hold the lock for ever here. */
 static void close_files(struct pst *c)
 {
-	int *const fds[] = {&c->sock, &c->epfd, &c->notice, &c->watcher_fd,
-			    &c->map.fd};
+	int *const fds[] = {&c->channel.sock, &c->events.epfd,
+			    &c->events.notice, &c->watcher.fd, &c->mem.map.fd};
 	size_t i;
 
-	if (!c->live)
-		c->map.fd = -1;
+	if (!c->session.live)
+		c->mem.map.fd = -1;
 	for (i = 0; i < PST_ARRAY_SIZE(fds); i++) {
 		pst_close_fd(*fds[i]);
 		*fds[i] = -1;
 	}
-	c->live = false;
+	c->session.live = false;
 }
 
 int pst_after_fork(struct pst *c)
@@ -116,10 +116,10 @@ void pst_forked_close(struct pst *c)
 	close_files(c);
 	/* Nothing of the region is mapped here: what lies at its addresses by
 	 * now is somebody else's. */
-	pst_heap_done(&c->heap);
-	pst_tentab_done(&c->tensors);
-	free(c->req.payload);
-	free(c->rx.buf);
-	free(c->memo);
+	pst_heap_done(&c->mem.heap);
+	pst_tentab_done(&c->mem.tensors);
+	free(c->channel.req.payload);
+	free(c->channel.rx.buf);
+	free(c->queue.memo);
 	free(c);
 }

@@ -27,7 +27,7 @@ struct shake {
 /* Opens the socket; for spawn: the region is there already. */
 static int connect_agent(struct shake *h)
 {
-	const struct pst_endpoint *ep = &h->c->ep;
+	const struct pst_endpoint *ep = &h->c->conf.ep;
 	uint64_t now = pst_now_ns();
 	int fd = -1, r;
 
@@ -57,7 +57,7 @@ static int connect_agent(struct shake *h)
 /* Reads one frame into rx; the first descriptor that comes along is kept. */
 static int recv_frame(struct shake *h, struct pst_frame *ret, int64_t *ret_n)
 {
-	struct pst_rx *rx = &h->c->rx;
+	struct pst_rx *rx = &h->c->channel.rx;
 	int64_t n;
 	int fd;
 
@@ -120,7 +120,7 @@ static int recv_challenge(struct shake *h)
 	r = pst_frame_challenge(&f, &h->challenge, h->err);
 	if (r < 0)
 		return r;
-	consume(&h->c->rx, n);
+	consume(&h->c->channel.rx, n);
 	if (h->challenge.version_min > PST_WIRE_VERSION ||
 	    h->challenge.version_max < PST_WIRE_VERSION)
 		return pst_error_set(
@@ -134,7 +134,7 @@ static int recv_challenge(struct shake *h)
 /* The region that the caller named goes before the one the agent passed. */
 static int open_region(struct shake *h)
 {
-	const struct pst_endpoint *ep = &h->c->ep;
+	const struct pst_endpoint *ep = &h->c->conf.ep;
 	const struct pst_region_sender from = {
 		.uid = h->peer_uid,
 		.max_size = ep->size,
@@ -168,7 +168,7 @@ static int map_control(struct shake *h)
 	void *addr;
 	int r;
 
-	r = pst_region_map_span(&h->s.map, &span, h->c->ctl, &addr, h->err);
+	r = pst_region_map_span(&h->s.map, &span, h->c->mem.ctl, &addr, h->err);
 	if (r < 0)
 		return r;
 	h->mapped = true;
@@ -180,7 +180,7 @@ static int map_control(struct shake *h)
 		return pst_error_set(
 			h->err, -EINVAL,
 			"the region %s is not the one that the agent serves",
-			h->c->ep.region);
+			h->c->conf.ep.region);
 	return 0;
 }
 
@@ -192,12 +192,13 @@ static int send_hello(struct shake *h)
 		.features = PST_WIRE_FEATURES,
 		.epoch = h->challenge.epoch,
 		.nonce_slot = h->challenge.nonce_slot,
-		.flags = h->c->control_only ? PST_WIRE_HELLO_CONTROL_ONLY : 0,
+		.flags = h->c->conf.control_only ? PST_WIRE_HELLO_CONTROL_ONLY
+						 : 0,
 		.pid = (uint32_t)getpid(),
 	};
 	struct pst_frame f = {
 		.type = PST_WIRE_HELLO,
-		.seq = ++h->c->seq,
+		.seq = ++h->c->channel.seq,
 		.payload = (const uint8_t *)&hello,
 		.length = sizeof(hello),
 	};
@@ -210,8 +211,8 @@ static int send_hello(struct shake *h)
 				     hello.nonce_slot);
 	pst_shm_read(hello.nonce, hdr->nonce[hello.nonce_slot].bytes,
 		     sizeof(hello.nonce));
-	static_assert(sizeof(hello.name) == sizeof(h->c->name), "");
-	memcpy(hello.name, h->c->name, sizeof(hello.name));
+	static_assert(sizeof(hello.name) == sizeof(h->c->conf.name), "");
+	memcpy(hello.name, h->c->conf.name, sizeof(hello.name));
 	n = pst_frame_encode(&f, buf, sizeof(buf));
 	if (n < 0)
 		return (int)n;
@@ -225,8 +226,8 @@ static int check_welcome(const struct shake *h)
 {
 	const struct pst_wire_welcome *w = &h->s.welcome;
 	const struct pst_region_map *m = &h->s.map;
-	bool lane_ok = h->c->control_only ? w->lane == UINT32_MAX
-					  : w->lane < h->format.n_lanes;
+	bool lane_ok = h->c->conf.control_only ? w->lane == UINT32_MAX
+					       : w->lane < h->format.n_lanes;
 	const char *bad = NULL;
 
 	if (w->version != PST_WIRE_VERSION)
@@ -267,21 +268,21 @@ static int recv_welcome(struct shake *h)
 		if (r < 0)
 			return r;
 		if (f.type == PST_WIRE_WAKE)
-			consume(&h->c->rx, n);
+			consume(&h->c->channel.rx, n);
 	} while (f.type == PST_WIRE_WAKE);
 	if (f.type == PST_WIRE_ERROR ||
 	    (f.type == PST_WIRE_HELLO && f.reply && f.status)) {
 		r = pst_frame_failure(&f, h->err);
 		return r < 0 ? r : -EPROTO;
 	}
-	if (f.type != PST_WIRE_HELLO || !f.reply || f.seq != h->c->seq)
+	if (f.type != PST_WIRE_HELLO || !f.reply || f.seq != h->c->channel.seq)
 		return pst_error_set(h->err, -EPROTO,
 				     "the agent answered HELLO with %s",
 				     pst_frame_name(f.type));
 	r = pst_frame_welcome(&f, &h->s.welcome, h->err);
 	if (r < 0)
 		return r;
-	consume(&h->c->rx, n);
+	consume(&h->c->channel.rx, n);
 	return check_welcome(h);
 }
 
@@ -297,7 +298,7 @@ int pst_handshake(struct pst *c, uint64_t deadline_ns, struct pst_session *ret,
 	};
 	int r;
 
-	c->rx.n = 0;
+	c->channel.rx.n = 0;
 	if ((r = connect_agent(&h)) < 0 || (r = recv_challenge(&h)) < 0 ||
 	    (r = open_region(&h)) < 0 || (r = map_control(&h)) < 0 ||
 	    (r = send_hello(&h)) < 0 || (r = recv_welcome(&h)) < 0)
@@ -306,7 +307,8 @@ int pst_handshake(struct pst *c, uint64_t deadline_ns, struct pst_session *ret,
 	*ret = h.s;
 	return 0;
 undo:
-	if (h.mapped && pst_region_map_detach(c->ctl, PST_WIRE_CTL_SIZE) < 0)
+	if (h.mapped &&
+	    pst_region_map_detach(c->mem.ctl, PST_WIRE_CTL_SIZE) < 0)
 		r = pst_error_set(err, -ENOMEM, "out of memory");
 	if (h.have_map)
 		pst_region_map_close(&h.s.map);

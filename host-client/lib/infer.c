@@ -40,7 +40,7 @@ static int check_args(const struct pst_infer *f, struct pst_error *err)
 static int check_epoch(const struct pst *c, const struct pst_infer *f,
 		       struct pst_error *err)
 {
-	if (c->live && f->model->epoch != c->welcome.epoch)
+	if (c->session.live && f->model->epoch != c->session.welcome.epoch)
 		return pst_error_set(
 			err, -ESTALE,
 			"model %.63s was opened on an agent that is gone: load "
@@ -135,7 +135,7 @@ static bool in_buffer(struct pst *c, const void *ptr)
 	bool in;
 
 	pst_lock(c);
-	in = pst_heap_find(&c->heap, ptr, 0) != NULL;
+	in = pst_heap_find(&c->mem.heap, ptr, 0) != NULL;
 	pst_unlock(c);
 	return in;
 }

@@ -21,7 +21,7 @@ static void copy_text(char *dst, size_t size, const char *src, size_t max)
 
 static void fill_info(const struct pst *c, struct pst_info *i)
 {
-	const struct pst_wire_welcome *w = &c->welcome;
+	const struct pst_wire_welcome *w = &c->session.welcome;
 
 	i->size = sizeof(*i);
 	i->epoch = w->epoch;
@@ -36,7 +36,7 @@ static void fill_info(const struct pst *c, struct pst_info *i)
 	i->max_batch = w->limits.max_batch;
 	i->n_slots = w->n_slots;
 	i->emulated = w->emulated;
-	i->page_size = (uint32_t)c->map.page_size;
+	i->page_size = (uint32_t)c->mem.map.page_size;
 	pst_uuid_format(w->vm_uuid, i->vm_uuid);
 	pst_uuid_format(w->region_uuid, i->region_uuid);
 	pst_uuid_format(w->boot_id, i->boot_id);
@@ -46,8 +46,8 @@ static void fill_info(const struct pst *c, struct pst_info *i)
 	COPY_TEXT(i->driver, w->driver);
 	COPY_TEXT(i->cuda, w->cuda);
 	COPY_TEXT(i->cublas, w->cublas);
-	copy_text(i->region_path, sizeof(i->region_path), c->ep.region,
-		  sizeof(c->ep.region));
+	copy_text(i->region_path, sizeof(i->region_path), c->conf.ep.region,
+		  sizeof(c->conf.ep.region));
 }
 
 int pst_get_info(struct pst *c, struct pst_info *info)
@@ -64,7 +64,7 @@ int pst_get_info(struct pst *c, struct pst_info *info)
 			c, pst_error_set(&err, -EINVAL, "info.size is not set"),
 			&err);
 	pst_lock(c);
-	if (c->live)
+	if (c->session.live)
 		fill_info(c, &i);
 	else
 		r = pst_session_gone(c, &err);

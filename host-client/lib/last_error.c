@@ -34,10 +34,10 @@ int pst_fail(struct pst *c, int r, const struct pst_error *err)
 
 	if (r >= 0)
 		return r;
-	e = find_error(c->id);
+	e = find_error(c->conf.id);
 	if (!e)
 		e = &last.slot[last.next++ % ERROR_SLOTS];
-	e->id = c->id;
+	e->id = c->conf.id;
 	e->touched = false;
 	snprintf(e->text, sizeof(e->text), "%s",
 		 err->text[0] ? err->text : pst_errno_text(r));
@@ -46,7 +46,7 @@ int pst_fail(struct pst *c, int r, const struct pst_error *err)
 
 void pst_fail_touched(struct pst *c)
 {
-	struct last_error *e = find_error(c->id);
+	struct last_error *e = find_error(c->conf.id);
 
 	if (e)
 		e->touched = true;
@@ -54,7 +54,7 @@ void pst_fail_touched(struct pst *c)
 
 int pst_c_touched(struct pst *c)
 {
-	const struct last_error *e = find_error(c->id);
+	const struct last_error *e = find_error(c->conf.id);
 
 	/* What is not remembered any more may have been anything. */
 	return !e || e->touched;
@@ -62,7 +62,7 @@ int pst_c_touched(struct pst *c)
 
 void pst_last_error(struct pst *c, char *buf, size_t size)
 {
-	const struct last_error *e = find_error(c->id);
+	const struct last_error *e = find_error(c->conf.id);
 
 	if (size)
 		snprintf(buf, size, "%s", e ? e->text : "");

@@ -17,7 +17,7 @@
 static int add_extent(struct pst *c, const struct pst_wire_lease *lease,
 		      uint64_t want, struct pst_error *err)
 {
-	const struct pst_wire_welcome *w = &c->welcome;
+	const struct pst_wire_welcome *w = &c->session.welcome;
 	const struct pst_span span = {.off = lease->off, .size = lease->size};
 	uint64_t end;
 	void *addr;
@@ -27,12 +27,12 @@ static int add_extent(struct pst *c, const struct pst_wire_lease *lease,
 	    span.off % PST_WIRE_UNIT || span.off < w->arena_off ||
 	    pst_add_overflow(span.off, span.size, &end) ||
 	    end > w->arena_off + w->arena_size ||
-	    pst_heap_overlaps(&c->heap, &span))
+	    pst_heap_overlaps(&c->mem.heap, &span))
 		return pst_error_set(err, -EPROTO,
 				     "the agent leased an impossible extent");
-	r = pst_region_map_span(&c->map, &span, NULL, &addr, err);
+	r = pst_region_map_span(&c->mem.map, &span, NULL, &addr, err);
 	if (!r) {
-		r = pst_heap_add(&c->heap, addr, &span);
+		r = pst_heap_add(&c->mem.heap, addr, &span);
 		if (r < 0) {
 			munmap(addr, span.size);
 			pst_error_set(err, r, "out of memory");
@@ -50,7 +50,7 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 	struct pst_wire_lease req = {.size = want}, got;
 	struct pst_frame f = {.type = PST_WIRE_LEASE, .reply = true};
 	PST_CLEANUP_FREE uint8_t *payload = NULL;
-	uint64_t serial = c->serial;
+	uint64_t serial = c->session.serial;
 	int r;
 
 	r = pst_request(c, PST_WIRE_LEASE, &req, sizeof(req), deadline_ns,
@@ -58,7 +58,7 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 	if (r < 0)
 		return r;
 	/* The lease was the old session's. */
-	if (!c->live || c->serial != serial)
+	if (!c->session.live || c->session.serial != serial)
 		return pst_session_gone(c, err);
 	f.payload = payload;
 	r = f.length == sizeof(got)
@@ -75,13 +75,15 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
  * buffers share an extent. */
 static uint64_t lease_size(const struct pst *c, uint64_t need)
 {
-	uint64_t max = c->welcome.limits.max_lease, size = c->heap.leased;
+	uint64_t max = c->session.welcome.limits.max_lease,
+		 size = c->mem.heap.leased;
 
 	if (size > LEASE_MAX_GROWTH)
 		size = LEASE_MAX_GROWTH;
 	size = pst_round_up(size > need ? size : need, PST_WIRE_UNIT);
-	return max > c->heap.leased && size <= max - c->heap.leased ? size
-								    : need;
+	return max > c->mem.heap.leased && size <= max - c->mem.heap.leased
+		       ? size
+		       : need;
 }
 
 /* Leases room for size bytes (unlocks): generously, then just enough, then
@@ -90,7 +92,7 @@ static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
 		  struct pst_error *err)
 {
 	uint64_t need = pst_round_up(pst_heap_room(size), PST_WIRE_UNIT);
-	uint64_t want = lease_size(c, need), leased = c->heap.leased;
+	uint64_t want = lease_size(c, need), leased = c->mem.heap.leased;
 	int r, i;
 
 	r = lease(c, want, deadline_ns, err);
@@ -99,7 +101,7 @@ static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	if (r != -ENOSPC && r != -EMSGSIZE)
 		return r;
 	pst_buffers_release(c, NULL);
-	if (c->heap.leased == leased)
+	if (c->mem.heap.leased == leased)
 		return r;
 	for (i = 0; i < LEASE_RETRIES; i++) {
 		r = lease(c, need, deadline_ns, err);
@@ -123,27 +125,27 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 		r = pst_session_ensure(c, w.deadline_ns, err);
 		if (r < 0)
 			return r;
-		if (size > c->welcome.arena_size ||
-		    size > c->welcome.limits.max_lease)
+		if (size > c->session.welcome.arena_size ||
+		    size > c->session.welcome.limits.max_lease)
 			return pst_error_set(
 				err, -EMSGSIZE,
 				"%zu bytes are above the agent's limit of %llu "
 				"for one session",
 				size,
 				(unsigned long long)
-					c->welcome.limits.max_lease);
-		r = pst_heap_alloc(&c->heap, size, ret);
+					c->session.welcome.limits.max_lease);
+		r = pst_heap_alloc(&c->mem.heap, size, ret);
 		if (r != -ENOSPC)
 			return r < 0 ? pst_error_set(err, r, "out of memory")
 				     : 0;
-		if (c->leasing) {
+		if (c->mem.leasing) {
 			/* What another thread gets may do for both. */
 			r = pst_wait_step(c, &w, err);
 			pst_wait_end(c);
 		} else {
-			c->leasing = true;
+			c->mem.leasing = true;
 			r = extend(c, size, w.deadline_ns, err);
-			c->leasing = false;
+			c->mem.leasing = false;
 			pst_wake_followers(c);
 		}
 		if (r < 0)
@@ -169,7 +171,7 @@ static int alloc_until(struct pst *c, size_t size, bool staged,
 		return pst_fail(
 			c, pst_error_set(&err, -EINVAL, "a buffer of 0 bytes"),
 			&err);
-	if (c->control_only)
+	if (c->conf.control_only)
 		return pst_fail(c,
 				pst_error_set(&err, -EINVAL,
 					      "the connection was opened for "
@@ -180,7 +182,7 @@ static int alloc_until(struct pst *c, size_t size, bool staged,
 	if (!r) {
 		*ret = pst_block_addr(b);
 		b->staged = staged;
-		c->heap.n_staged += staged;
+		c->mem.heap.n_staged += staged;
 	}
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
@@ -203,7 +205,7 @@ uint64_t pst_room_seen(struct pst *c)
 	uint64_t n;
 
 	pst_lock(c);
-	n = c->heap.changes;
+	n = c->mem.heap.changes;
 	pst_unlock(c);
 	return n;
 }
@@ -217,10 +219,10 @@ int pst_room_wait(struct pst *c, uint64_t seen, uint64_t deadline_ns)
 	pst_lock(c);
 	/* On a thread that sleeps on the socket relies whoever waits for an
 	 * operation: it is none of these. */
-	while (c->live && c->heap.changes == seen) {
+	while (c->session.live && c->mem.heap.changes == seen) {
 		now = pst_now_ns();
-		if (c->heap.n_staged == 0 || now >= deadline_ns ||
-		    c->silence_ns >= c->dead_ns) {
+		if (c->mem.heap.n_staged == 0 || now >= deadline_ns ||
+		    c->session.silence_ns >= c->session.dead_ns) {
 			r = -ENOSPC;
 			break;
 		}
@@ -228,9 +230,9 @@ int pst_room_wait(struct pst *c, uint64_t seen, uint64_t deadline_ns)
 		if (until > deadline_ns)
 			until = deadline_ns;
 		ts = pst_timespec(until);
-		c->n_room++;
-		pthread_cond_timedwait(&c->room, &c->lock, &ts);
-		c->n_room--;
+		c->mem.n_room++;
+		pthread_cond_timedwait(&c->mem.room, &c->lock, &ts);
+		c->mem.n_room--;
 		/* Of operations that were given up nobody else may hear. */
 		pst_reap(c);
 	}
@@ -249,7 +251,7 @@ int pst_free(struct pst *c, void *ptr)
 	if (!ptr)
 		return 0;
 	pst_lock(c);
-	b = pst_heap_find(&c->heap, ptr, 0);
+	b = pst_heap_find(&c->mem.heap, ptr, 0);
 	if (!b || pst_block_addr(b) != ptr) {
 		r = pst_error_set(&err, -EINVAL,
 				  "the pointer is not the start of a buffer "
@@ -257,7 +259,7 @@ int pst_free(struct pst *c, void *ptr)
 	} else if (b->busy) {
 		/* A completion of long ago may be what keeps it. */
 		b->freed = true;
-		c->heap.changes++;
+		c->mem.heap.changes++;
 		pst_reap(c);
 	} else {
 		pst_buffer_free(c, b);

@@ -37,7 +37,7 @@ int pst_model_reply(struct pst *c, uint16_t type, const char *name,
 	}
 	*ret = (struct pst_model){
 		.handle = m.handle,
-		.epoch = c->welcome.epoch,
+		.epoch = c->session.welcome.epoch,
 		.bytes = m.size,
 		.n_in = m.n_in,
 		.n_out = m.n_out,
@@ -63,12 +63,12 @@ static int ask(struct pst *c, uint16_t type, const char *name,
 	if ((r = pst_model_name_check(name, err)) < 0 ||
 	    (r = pst_session_ensure(c, deadline, err)) < 0)
 		return r;
-	serial = c->serial;
+	serial = c->session.serial;
 	memcpy(m.name, name, strlen(name));
 	r = pst_request(c, type, &m, sizeof(m), deadline, &payload, &n, err);
 	if (r < 0 || !ret)
 		return r;
-	if (!c->live || c->serial != serial)
+	if (!c->session.live || c->session.serial != serial)
 		return pst_session_gone(c, err);
 	return pst_model_reply(c, type, name, payload, n, ret, err);
 }

@@ -188,14 +188,14 @@ static int request(struct load *l, struct pst_block *header,
 		   struct pst_model *ret, struct pst_error *err)
 {
 	struct pst *c = l->c;
-	const uint64_t max = pst_deadline(pst_now_ns(), c->timeout_ns);
+	const uint64_t max = pst_deadline(pst_now_ns(), c->conf.timeout_ns);
 	struct pst_wire_model_load q = {
 		.header_off = header->extent->off +
 			      (uint64_t)(l->header - header->extent->addr),
 		.header_size = l->header_size,
 	};
 	PST_CLEANUP_FREE uint8_t *payload = NULL;
-	const uint64_t serial = c->serial;
+	const uint64_t serial = c->session.serial;
 	struct pst_tentry *e;
 	uint32_t n = 0;
 	int r;
@@ -210,12 +210,12 @@ static int request(struct load *l, struct pst_block *header,
 			&n, err);
 	if (r < 0)
 		return r;
-	if (!c->live || c->serial != serial)
+	if (!c->session.live || c->session.serial != serial)
 		return pst_session_gone(c, err);
 	/* It is the agent's now. */
-	e = pst_tentab_find(&c->tensors, l->tensor);
+	e = pst_tentab_find(&c->mem.tensors, l->tensor);
 	if (e)
-		pst_tentab_remove(&c->tensors, e);
+		pst_tentab_remove(&c->mem.tensors, e);
 	l->tensor = 0;
 	return pst_model_reply(c, PST_WIRE_MODEL_LOAD, l->name, payload, n, ret,
 			       err);

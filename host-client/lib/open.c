@@ -47,19 +47,20 @@ static void apply_options(struct pst *c, const struct pst_options *o)
 	const char *name = o->name ? o->name : program_invocation_short_name;
 	size_t i;
 
-	c->timeout_ns = o->timeout_ns ? o->timeout_ns : PST_TIMEOUT_NS;
-	c->open_ns = c->timeout_ns;
-	if (c->ep.scheme == PST_SCHEME_SPAWN &&
+	c->conf.timeout_ns = o->timeout_ns ? o->timeout_ns : PST_TIMEOUT_NS;
+	c->conf.open_ns = c->conf.timeout_ns;
+	if (c->conf.ep.scheme == PST_SCHEME_SPAWN &&
 	    (!o->timeout_ns || o->timeout_ns > PST_SPAWN_OPEN_NS))
-		c->open_ns = PST_SPAWN_OPEN_NS;
-	c->dead_opt_ns = o->dead_ns;
-	c->spin_ns = o->spin_ns ? o->spin_ns : PST_SPIN_NS;
+		c->conf.open_ns = PST_SPAWN_OPEN_NS;
+	c->conf.dead_opt_ns = o->dead_ns;
+	c->conf.spin_ns = o->spin_ns ? o->spin_ns : PST_SPIN_NS;
 	if (o->flags & PST_OPEN_NO_SPIN)
-		c->spin_ns = 0;
-	c->spin_now_ns = c->spin_ns;
-	c->control_only = o->flags & PST_OPEN_CONTROL_ONLY;
-	for (i = 0; i < sizeof(c->name) - 1 && name[i]; i++)
-		c->name[i] = name[i] > ' ' && name[i] < 0x7f ? name[i] : '_';
+		c->conf.spin_ns = 0;
+	c->sleepers.spin_now_ns = c->conf.spin_ns;
+	c->conf.control_only = o->flags & PST_OPEN_CONTROL_ONLY;
+	for (i = 0; i < sizeof(c->conf.name) - 1 && name[i]; i++)
+		c->conf.name[i] =
+			name[i] > ' ' && name[i] < 0x7f ? name[i] : '_';
 }
 
 /* Private memory where the control area will be, at an address that fits any
@@ -91,20 +92,20 @@ static int init_locks(struct pst *c)
 	if (r)
 		return -r;
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	r = pthread_cond_init(&c->cond, &attr);
+	r = pthread_cond_init(&c->sleepers.cond, &attr);
 	if (!r) {
-		r = pthread_cond_init(&c->room, &attr);
+		r = pthread_cond_init(&c->mem.room, &attr);
 		if (r)
-			pthread_cond_destroy(&c->cond);
+			pthread_cond_destroy(&c->sleepers.cond);
 	}
 	pthread_condattr_destroy(&attr);
 	if (r)
 		return -r;
 	r = pthread_mutex_init(&c->lock, NULL);
 	if (r)
-		pthread_cond_destroy(&c->room);
+		pthread_cond_destroy(&c->mem.room);
 	if (r)
-		pthread_cond_destroy(&c->cond);
+		pthread_cond_destroy(&c->sleepers.cond);
 	return -r;
 }
 
@@ -112,11 +113,12 @@ static void done_memory(struct pst *c)
 {
 	size_t i;
 
-	for (i = 0; i < c->heap.n; i++)
-		munmap(c->heap.extents[i]->addr, c->heap.extents[i]->size);
-	pst_heap_done(&c->heap);
-	pst_tentab_done(&c->tensors);
-	munmap(c->ctl, PST_WIRE_CTL_SIZE);
+	for (i = 0; i < c->mem.heap.n; i++)
+		munmap(c->mem.heap.extents[i]->addr,
+		       c->mem.heap.extents[i]->size);
+	pst_heap_done(&c->mem.heap);
+	pst_tentab_done(&c->mem.tensors);
+	munmap(c->mem.ctl, PST_WIRE_CTL_SIZE);
 }
 
 static struct pst *conn_new(struct pst_error *err)
@@ -126,28 +128,28 @@ static struct pst *conn_new(struct pst_error *err)
 
 	if (!c)
 		goto nothing;
-	if (pst_process_number(&c->process, &c->process_number) < 0)
+	if (pst_process_number(&c->conf.process, &c->conf.process_number) < 0)
 		goto free_conn;
-	c->sock = c->epfd = c->notice = -1;
-	c->id = atomic_fetch_add(&ids, 1) + 1;
-	pst_optab_init(&c->ops);
-	c->rx.buf = malloc(PST_RX_SIZE);
-	if (!c->rx.buf)
+	c->channel.sock = c->events.epfd = c->events.notice = -1;
+	c->conf.id = atomic_fetch_add(&ids, 1) + 1;
+	pst_optab_init(&c->queue.ops);
+	c->channel.rx.buf = malloc(PST_RX_SIZE);
+	if (!c->channel.rx.buf)
 		goto free_conn;
-	c->ctl = reserve_ctl();
-	if (!c->ctl)
+	c->mem.ctl = reserve_ctl();
+	if (!c->mem.ctl)
 		goto free_rx;
-	c->watcher_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->watcher_fd < 0 || init_locks(c) < 0)
+	c->watcher.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->watcher.fd < 0 || init_locks(c) < 0)
 		goto unmap_ctl;
 	return c;
 unmap_ctl:
-	pst_close_fd(c->watcher_fd);
-	munmap(c->ctl, PST_WIRE_CTL_SIZE);
+	pst_close_fd(c->watcher.fd);
+	munmap(c->mem.ctl, PST_WIRE_CTL_SIZE);
 free_rx:
-	free(c->rx.buf);
+	free(c->channel.rx.buf);
 free_conn:
-	free(c->memo);
+	free(c->queue.memo);
 	free(c);
 nothing:
 	pst_error_set(err, -ENOMEM, "out of memory");
@@ -163,35 +165,35 @@ void pst_close(struct pst *c)
 		return;
 	}
 	pst_lock(c);
-	c->closing = true;
+	c->session.closing = true;
 	/* A courtesy; the socket's end says the same. */
-	if (c->live)
+	if (c->session.live)
 		(void)pst_post(c, PST_WIRE_BYE, NULL, 0);
 	pst_unlock(c);
 	pst_watch_stop(c);
 	/* Unmapped before the agent can lease it to others. */
 	done_memory(c);
-	if (c->live)
-		pst_region_map_close(&c->map);
-	pst_close_fd(c->epfd);
-	pst_close_fd(c->notice);
-	pst_close_fd(c->watcher_fd);
-	pst_close_fd(c->sock);
-	pst_spawn_reap(c->child, REAP_NS);
-	pthread_cond_destroy(&c->room);
-	pthread_cond_destroy(&c->cond);
+	if (c->session.live)
+		pst_region_map_close(&c->mem.map);
+	pst_close_fd(c->events.epfd);
+	pst_close_fd(c->events.notice);
+	pst_close_fd(c->watcher.fd);
+	pst_close_fd(c->channel.sock);
+	pst_spawn_reap(c->session.child, REAP_NS);
+	pthread_cond_destroy(&c->mem.room);
+	pthread_cond_destroy(&c->sleepers.cond);
 	pthread_mutex_destroy(&c->lock);
-	free(c->rx.buf);
-	free(c->memo);
+	free(c->channel.rx.buf);
+	free(c->queue.memo);
 	free(c);
 }
 
 /* Whether another try may do: the agent was full, or had no time. */
 static bool may_heal(const struct pst *c, int r, uint64_t since_ns)
 {
-	if (c->ep.scheme == PST_SCHEME_SPAWN)
+	if (c->conf.ep.scheme == PST_SCHEME_SPAWN)
 		return false;
-	if (r == -ECONNREFUSED && c->ep.scheme == PST_SCHEME_VSOCK)
+	if (r == -ECONNREFUSED && c->conf.ep.scheme == PST_SCHEME_VSOCK)
 		return pst_now_ns() - since_ns < REFUSED_NS;
 	return r == -EBUSY || r == -ECONNRESET;
 }
@@ -225,14 +227,14 @@ static int conn_open(struct pst *c, const char *endpoint,
 	int r;
 
 	if ((r = take_options(options, &o, err)) < 0 ||
-	    (r = pst_endpoint_resolve(endpoint, &c->ep, err)) < 0)
+	    (r = pst_endpoint_resolve(endpoint, &c->conf.ep, err)) < 0)
 		return r;
 	apply_options(c, &o);
 	pst_lock(c);
 	r = open_session(c, err);
 	pst_unlock(c);
 	/* Without extents there is nothing to protect from a lost session. */
-	if (!r && !c->control_only)
+	if (!r && !c->conf.control_only)
 		r = pst_watch_start(c, err);
 	return r;
 }

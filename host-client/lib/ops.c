@@ -111,7 +111,7 @@ static int prepare_nop(struct pst *c, uint64_t deadline_ns,
 	uint64_t max;
 
 	call->sqe.op = PST_WIRE_OP_NOP;
-	if (c->live)
+	if (c->session.live)
 		return 0;
 	max = pst_control_deadline(c);
 	return pst_session_ensure(c, deadline_ns < max ? deadline_ns : max,
@@ -130,7 +130,7 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 		return pst_forked(c);
 	pst_error_clear(&err);
 	pst_lock(c);
-	reopens = !c->live;
+	reopens = !c->session.live;
 	if (reopens)
 		w = pst_waiter_new(timeout_ns);
 	r = prepare_nop(c, reopens ? w.deadline_ns : 0, &call, &err);

@@ -24,19 +24,19 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	pst_notice_clear(c);
 	/* Only an armed lane puts bytes into the socket: a loop that polls
 	 * without pst_arm() makes no system call. */
-	if (c->fd_armed && !c->leader) {
-		if (c->live && !c->control_only)
-			pst_lane_client_disarm(&c->lane);
+	if (c->events.armed && !c->sleepers.leader) {
+		if (c->session.live && !c->conf.control_only)
+			pst_lane_client_disarm(&c->queue.lane);
 		pst_reap(c);
 		pst_socket_service(c);
 	}
-	c->fd_armed = false;
+	c->events.armed = false;
 	pst_reap(c);
 	pst_session_settle(c);
-	c->lost_unseen = false;
-	while (n < max && (rec = TAILQ_FIRST(&c->ops.done))) {
+	c->events.lost_unseen = false;
+	while (n < max && (rec = TAILQ_FIRST(&c->queue.ops.done))) {
 		ret[n++] = rec->done;
-		pst_optab_put(&c->ops, rec);
+		pst_optab_put(&c->queue.ops, rec);
 	}
 	pst_unlock(c);
 	return n;
@@ -52,14 +52,14 @@ int pst_cancel(struct pst *c, uint64_t tag)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	rec = pst_optab_find(&c->ops, tag);
+	rec = pst_optab_find(&c->queue.ops, tag);
 	if (!rec)
 		r = pst_error_set(&err, -ENOENT,
 				  "no operation of this tag is outstanding");
 	else if (rec->state == PST_RECORD_PENDING)
 		r = pst_post(c, PST_WIRE_CANCEL, &cancel, sizeof(cancel));
 	/* An application that never sleeps reads the socket nowhere else. */
-	if (c->n_posts >= POSTS_MAX && !c->leader)
+	if (c->channel.n_posts >= POSTS_MAX && !c->sleepers.leader)
 		pst_socket_service(c);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
@@ -72,8 +72,8 @@ static int open_fd(struct pst *c, struct pst_error *err)
 	PST_CLEANUP_FD int notice = -1;
 	PST_CLEANUP_FD int epfd = -1;
 
-	if (c->epfd >= 0)
-		return c->epfd;
+	if (c->events.epfd >= 0)
+		return c->events.epfd;
 	notice = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	epfd = epoll_create1(EPOLL_CLOEXEC);
 	ev.data.fd = notice;
@@ -81,12 +81,12 @@ static int open_fd(struct pst *c, struct pst_error *err)
 	    epoll_ctl(epfd, EPOLL_CTL_ADD, notice, &ev) < 0)
 		return pst_error_set_errno(err, errno,
 					   "cannot make an event descriptor");
-	c->epfd = epfd;
-	c->notice = notice;
+	c->events.epfd = epfd;
+	c->events.notice = notice;
 	epfd = notice = -1;
-	if (c->live)
+	if (c->session.live)
 		pst_fd_attach(c);
-	return c->epfd;
+	return c->events.epfd;
 }
 
 int pst_fd(struct pst *c)
@@ -119,17 +119,17 @@ int pst_arm(struct pst *c)
 		pst_reap(c);
 		/* Wake-ups of earlier generations would keep the descriptor
 		 * readable. */
-		if (!c->leader)
+		if (!c->sleepers.leader)
 			pst_socket_service(c);
 		pst_session_settle(c);
-		if (!TAILQ_EMPTY(&c->ops.done) || c->lost_unseen)
+		if (!TAILQ_EMPTY(&c->queue.ops.done) || c->events.lost_unseen)
 			break;
-		c->fd_armed = true;
-		if (!c->live || !pst_fd_arm(c)) {
+		c->events.armed = true;
+		if (!c->session.live || !pst_fd_arm(c)) {
 			r = 0;
 			break;
 		}
-		c->fd_armed = false;
+		c->events.armed = false;
 	}
 out:
 	pst_unlock(c);
@@ -147,12 +147,12 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	rec = pst_optab_find(&c->ops, tag);
+	rec = pst_optab_find(&c->queue.ops, tag);
 	if (!rec || rec->claimed) {
 		r = pst_error_set(&err, -ENOENT,
 				  "no operation of this tag is outstanding");
 	} else {
-		pst_optab_claim(&c->ops, rec);
+		pst_optab_claim(&c->queue.ops, rec);
 		r = pst_call_finish(c, rec, &w, ret, &err);
 	}
 	pst_unlock(c);

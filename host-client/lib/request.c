@@ -11,21 +11,21 @@ static int request_begin(struct pst *c, const struct pst_waiter *w,
 {
 	int r = 0;
 
-	while (c->live && c->req.busy && !r)
+	while (c->session.live && c->channel.req.busy && !r)
 		r = pst_wait_step(c, w, err);
 	pst_wait_end(c);
 	if (r < 0)
 		return r;
-	if (!c->live)
+	if (!c->session.live)
 		return pst_session_gone(c, err);
-	c->req.busy = true;
+	c->channel.req.busy = true;
 	return 0;
 }
 
 static void request_end(struct pst *c)
 {
-	free(c->req.payload);
-	memset(&c->req, 0, sizeof(c->req));
+	free(c->channel.req.payload);
+	memset(&c->channel.req, 0, sizeof(c->channel.req));
 	pst_wake_followers(c);
 }
 
@@ -33,20 +33,23 @@ static void request_end(struct pst *c)
 static int exchange(struct pst *c, const struct pst_frame *f,
 		    const struct pst_waiter *w, struct pst_error *err)
 {
-	uint64_t serial = c->serial;
+	uint64_t serial = c->session.serial;
 	int r = 0;
 
 	/* Frames that nobody waits for may fill tx for a moment. */
-	while (!r && c->serial == serial && pst_channel_send(c, f) == -EAGAIN)
+	while (!r && c->session.serial == serial &&
+	       pst_channel_send(c, f) == -EAGAIN)
 		r = pst_wait_step(c, w, err);
-	while (!r && c->live && c->serial == serial && !c->req.answered)
+	while (!r && c->session.live && c->session.serial == serial &&
+	       !c->channel.req.answered)
 		r = pst_wait_step(c, w, err);
 	pst_wait_end(c);
-	if (c->req.answered)
+	if (c->channel.req.answered)
 		return 0;
 	if (r < 0)
 		return r;
-	return pst_error_set(err, c->lost_code, "%s", c->lost.text);
+	return pst_error_set(err, c->session.lost_code, "%s",
+			     c->session.lost.text);
 }
 
 int pst_request(struct pst *c, uint16_t type, const void *payload,
@@ -67,17 +70,18 @@ int pst_request(struct pst *c, uint16_t type, const void *payload,
 	r = request_begin(c, &w, err);
 	if (r < 0)
 		return r;
-	f.seq = ++c->seq;
-	c->req.type = type;
-	c->req.seq = f.seq;
-	c->req.waiting = true;
+	f.seq = ++c->channel.seq;
+	c->channel.req.type = type;
+	c->channel.req.seq = f.seq;
+	c->channel.req.waiting = true;
 	r = exchange(c, &f, &w, err);
-	if (!r && c->req.result < 0)
-		r = pst_error_set(err, c->req.result, "%s", c->req.err.text);
+	if (!r && c->channel.req.result < 0)
+		r = pst_error_set(err, c->channel.req.result, "%s",
+				  c->channel.req.err.text);
 	if (!r && ret) {
-		*ret = c->req.payload;
-		*ret_length = c->req.length;
-		c->req.payload = NULL;
+		*ret = c->channel.req.payload;
+		*ret_length = c->channel.req.length;
+		c->channel.req.payload = NULL;
 	}
 	request_end(c);
 	return r;

@@ -14,7 +14,7 @@
 int pst_session_gone(struct pst *c, struct pst_error *err)
 {
 	return pst_error_set(err, -ESTALE, "the session is lost: %s",
-			     c->lost.text);
+			     c->session.lost.text);
 }
 
 /* Pending operations complete with code; so do those that are done but whose
@@ -25,12 +25,12 @@ static void end_operations(struct pst *c, int code)
 	uint32_t i;
 
 	for (i = 0; i < PST_WIRE_SLOTS; i++) {
-		rec = &c->ops.rec[i];
+		rec = &c->queue.ops.rec[i];
 		switch (rec->state) {
 		case PST_RECORD_PENDING:
 			rec->done.status = code;
 			rec->lost = true;
-			pst_optab_complete(&c->ops, rec);
+			pst_optab_complete(&c->queue.ops, rec);
 			pst_record_unref(c, rec);
 			break;
 		case PST_RECORD_DONE:
@@ -40,7 +40,7 @@ static void end_operations(struct pst *c, int code)
 			}
 			break;
 		case PST_RECORD_ABANDONED:
-			pst_optab_put(&c->ops, rec);
+			pst_optab_put(&c->queue.ops, rec);
 			pst_record_unref(c, rec);
 			break;
 		case PST_RECORD_FREE:
@@ -53,22 +53,22 @@ static void end_operations(struct pst *c, int code)
  * and private, sleepers wake. */
 void pst_session_lose(struct pst *c)
 {
-	const int code = c->failed;
+	const int code = c->channel.failed;
 
-	c->lost = c->failure;
-	c->lost_code = code;
-	c->failed = 0;
-	c->live = false;
+	c->session.lost = c->channel.failure;
+	c->session.lost_code = code;
+	c->channel.failed = 0;
+	c->session.live = false;
 	/* First of all nothing may reach the peer any more. */
 	pst_buffers_detach(c);
-	(void)pst_region_map_detach(c->ctl, PST_WIRE_CTL_SIZE);
-	pst_region_map_close(&c->map);
+	(void)pst_region_map_detach(c->mem.ctl, PST_WIRE_CTL_SIZE);
+	pst_region_map_close(&c->mem.map);
 	pst_fd_detach(c);
 	/* Whoever polls the socket wakes; its number stays taken. */
-	shutdown(c->sock, SHUT_RDWR);
+	shutdown(c->channel.sock, SHUT_RDWR);
 	end_operations(c, code);
-	pst_pace_forget(&c->pace);
-	c->lost_unseen = true;
+	pst_pace_forget(&c->queue.pace);
+	c->events.lost_unseen = true;
 	pst_notify(c);
 	pst_wake_followers(c);
 }
@@ -78,22 +78,23 @@ void pst_session_look(struct pst *c, uint64_t now_ns)
 	const struct pst_wire_header *hdr = pst_ctl_header(c);
 	uint64_t beat, gap;
 
-	if (c->live && pst_shm_load(&hdr->format.epoch) != c->welcome.epoch)
+	if (c->session.live &&
+	    pst_shm_load(&hdr->format.epoch) != c->session.welcome.epoch)
 		pst_channel_fail(c, -ESTALE,
 				 "another agent has taken the region");
 	pst_session_settle(c);
-	if (!c->live)
+	if (!c->session.live)
 		return;
 	/* The caller may have read the clock before another thread did that
 	 * has looked already. */
-	if (now_ns < c->look_ns)
-		now_ns = c->look_ns;
+	if (now_ns < c->session.look_ns)
+		now_ns = c->session.look_ns;
 	beat = pst_shm_load(&hdr->heartbeat.value);
-	gap = now_ns - c->look_ns;
-	if (beat != c->beat)
-		c->silence_ns = 0;
+	gap = now_ns - c->session.look_ns;
+	if (beat != c->session.beat)
+		c->session.silence_ns = 0;
 	else
-		c->silence_ns += gap < LOOK_GAP_NS ? gap : LOOK_GAP_NS;
-	c->beat = beat;
-	c->look_ns = now_ns;
+		c->session.silence_ns += gap < LOOK_GAP_NS ? gap : LOOK_GAP_NS;
+	c->session.beat = beat;
+	c->session.look_ns = now_ns;
 }

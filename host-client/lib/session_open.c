@@ -14,35 +14,37 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 	const struct pst_wire_welcome *w = &s->welcome;
 	struct pst_wire_header *hdr = pst_ctl_header(c);
 
-	if (c->sock < 0) {
-		c->sock = s->sock;
+	if (c->channel.sock < 0) {
+		c->channel.sock = s->sock;
 	} else {
 		/* Threads may be polling the old number: it is replaced, not
 		 * closed and given to somebody else. */
-		if (dup3(s->sock, c->sock, O_CLOEXEC) < 0)
+		if (dup3(s->sock, c->channel.sock, O_CLOEXEC) < 0)
 			return pst_error_set_errno(err, errno,
 						   "cannot keep the socket");
 		close(s->sock);
 	}
-	c->child = s->child;
-	c->map = s->map;
-	c->welcome = *w;
-	c->dead_ns = c->dead_opt_ns;
-	if (!c->dead_ns)
-		c->dead_ns = w->emulated ? PST_DEAD_EMULATED_NS : PST_DEAD_NS;
-	if (!c->control_only)
-		pst_lane_client_init(&c->lane, pst_region_lane(c->ctl, w->lane),
+	c->session.child = s->child;
+	c->mem.map = s->map;
+	c->session.welcome = *w;
+	c->session.dead_ns = c->conf.dead_opt_ns;
+	if (!c->session.dead_ns)
+		c->session.dead_ns =
+			w->emulated ? PST_DEAD_EMULATED_NS : PST_DEAD_NS;
+	if (!c->conf.control_only)
+		pst_lane_client_init(&c->queue.lane,
+				     pst_region_lane(c->mem.ctl, w->lane),
 				     &hdr->agent_wake);
-	c->beat = pst_shm_load(&hdr->heartbeat.value);
-	c->look_ns = pst_now_ns();
-	c->silence_ns = 0;
-	c->tx_n = 0;
-	c->unanswered = 0;
-	c->n_wakes = 0;
-	c->n_idle = 0;
-	c->failed = 0;
-	c->serial++;
-	c->live = true;
+	c->session.beat = pst_shm_load(&hdr->heartbeat.value);
+	c->session.look_ns = pst_now_ns();
+	c->session.silence_ns = 0;
+	c->channel.tx_n = 0;
+	c->channel.unanswered = 0;
+	c->channel.n_wakes = 0;
+	c->sleepers.n_idle = 0;
+	c->channel.failed = 0;
+	c->session.serial++;
+	c->session.live = true;
 	pst_fd_attach(c);
 	pst_watch_kick(c);
 	return 0;
@@ -51,7 +53,7 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 static void discard(struct pst *c, struct pst_session *s)
 {
 	/* On failure the memory is inaccessible, which is as safe. */
-	(void)pst_region_map_detach(c->ctl, PST_WIRE_CTL_SIZE);
+	(void)pst_region_map_detach(c->mem.ctl, PST_WIRE_CTL_SIZE);
 	pst_region_map_close(&s->map);
 	close(s->sock);
 	pst_spawn_reap(s->child, PST_NS_PER_S);
@@ -64,17 +66,17 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 	pid_t old;
 	int r;
 
-	while (!c->live && c->connecting) {
+	while (!c->session.live && c->session.connecting) {
 		if (pst_now_ns() >= deadline_ns)
 			return pst_error_set(err, -ETIMEDOUT,
 					     "another thread still connects");
 		pst_wait_cond(c, deadline_ns);
 	}
-	if (c->live)
+	if (c->session.live)
 		return 0;
-	c->connecting = true;
-	old = c->child;
-	c->child = 0;
+	c->session.connecting = true;
+	old = c->session.child;
+	c->session.child = 0;
 	pst_unlock(c);
 	pst_spawn_reap(old, PST_NS_PER_S);
 	r = pst_handshake(c, deadline_ns, &s, err);
@@ -84,7 +86,7 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 		if (r < 0)
 			discard(c, &s);
 	}
-	c->connecting = false;
+	c->session.connecting = false;
 	pst_wake_followers(c);
 	return r;
 }

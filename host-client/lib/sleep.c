@@ -19,14 +19,14 @@ void pst_wait_cond(struct pst *c, uint64_t until_ns)
 	struct timespec ts = pst_timespec(until_ns < max ? until_ns : max);
 
 	pst_session_settle(c);
-	c->n_followers++;
-	pthread_cond_timedwait(&c->cond, &c->lock, &ts);
-	c->n_followers--;
+	c->sleepers.n_followers++;
+	pthread_cond_timedwait(&c->sleepers.cond, &c->lock, &ts);
+	c->sleepers.n_followers--;
 }
 
 void pst_wait_end(struct pst *c)
 {
 	/* The socket needs a new sleeper; any follower will do. */
-	if (!c->leader && c->n_followers)
-		pthread_cond_signal(&c->cond);
+	if (!c->sleepers.leader && c->sleepers.n_followers)
+		pthread_cond_signal(&c->sleepers.cond);
 }

@@ -17,24 +17,25 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	struct pst_frame f = {.type = PST_WIRE_TENSOR_CREATE, .reply = true};
 	PST_CLEANUP_FREE uint8_t *payload = NULL;
 	struct pst_wire_tensor t = {.size = size};
-	const uint64_t serial = c->serial;
+	const uint64_t serial = c->session.serial;
 	int r;
 
 	r = pst_request(c, PST_WIRE_TENSOR_CREATE, &t, sizeof(t), deadline_ns,
 			&payload, &f.length, err);
 	if (r < 0)
 		return r;
-	if (!c->live || c->serial != serial)
+	if (!c->session.live || c->session.serial != serial)
 		return pst_session_gone(c, err);
 	f.payload = payload;
 	r = pst_frame_tensor(&f, &t, err);
 	if (r < 0 || t.size != size ||
-	    pst_tentab_by_handle(&c->tensors, serial, t.handle)) {
+	    pst_tentab_by_handle(&c->mem.tensors, serial, t.handle)) {
 		pst_channel_fail(c, -EPROTO,
 				 "the agent made an impossible tensor");
-		return pst_error_set(err, -EPROTO, "%s", c->failure.text);
+		return pst_error_set(err, -EPROTO, "%s",
+				     c->channel.failure.text);
 	}
-	r = pst_tentab_add(&c->tensors, serial, t.handle, size, ret_id);
+	r = pst_tentab_add(&c->mem.tensors, serial, t.handle, size, ret_id);
 	if (r < 0) {
 		t.size = 0;
 		(void)pst_post(c, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t));
@@ -50,7 +51,7 @@ static int create(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	const uint64_t deadline = deadline_ns < max ? deadline_ns : max;
 	int r, i;
 
-	if (c->control_only)
+	if (c->conf.control_only)
 		return pst_error_set(err, -EINVAL,
 				     "the connection was opened for questions "
 				     "only");
@@ -94,19 +95,19 @@ int pst_tensor_destroy(struct pst *c, uint64_t tensor)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	e = pst_tentab_find(&c->tensors, tensor);
+	e = pst_tentab_find(&c->mem.tensors, tensor);
 	if (!e) {
 		r = pst_error_set(&err, -ENOENT,
 				  "the connection has no tensor %#llx",
 				  (unsigned long long)tensor);
 	} else if (e->busy) {
 		/* A completion of long ago may be what keeps it. */
-		pst_tentab_free(&c->tensors, e);
+		pst_tentab_free(&c->mem.tensors, e);
 		pst_reap(c);
 	} else {
 		pst_tensor_drop(c, e);
 	}
-	if (!r && c->tensors.n_freed)
+	if (!r && c->mem.tensors.n_freed)
 		pst_tensors_drop_freed(c);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
@@ -123,8 +124,8 @@ static int ask_list(struct pst *c, uint64_t after, struct pst_wire_tensor *t,
 	int r;
 
 	r = pst_request(c, PST_WIRE_TENSOR_LIST, &req, sizeof(req),
-			pst_deadline(pst_now_ns(), c->timeout_ns), &payload,
-			&f.length, err);
+			pst_deadline(pst_now_ns(), c->conf.timeout_ns),
+			&payload, &f.length, err);
 	if (r < 0)
 		return r;
 	f.payload = payload;
@@ -143,7 +144,7 @@ static int append(const struct pst *c, uint64_t serial,
 	int i;
 
 	for (i = 0; i < n; i++) {
-		e = pst_tentab_by_handle(&c->tensors, serial, t[i].handle);
+		e = pst_tentab_by_handle(&c->mem.tensors, serial, t[i].handle);
 		if (!e || e->freed)
 			continue;
 		if (have < max)
@@ -157,23 +158,23 @@ static int list(struct pst *c, struct pst_tensor *ret, int max,
 		struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_wire_tensor *t = NULL;
-	const uint64_t serial = c->serial;
+	const uint64_t serial = c->session.serial;
 	uint64_t after = 0;
 	uint32_t i, steps;
 	int r, have = 0;
 
-	if (!c->live)
+	if (!c->session.live)
 		return pst_session_gone(c, err);
 	t = malloc(PST_WIRE_LIST_MAX * sizeof(*t));
 	if (!t)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	/* The agent's word on how many there can be bounds the questions. */
-	steps = c->welcome.limits.max_tensors / PST_WIRE_LIST_MAX + 1;
+	steps = c->session.welcome.limits.max_tensors / PST_WIRE_LIST_MAX + 1;
 	for (i = 0; i < steps; i++) {
 		r = ask_list(c, after, t, err);
 		if (r < 0)
 			return r;
-		if (!c->live || c->serial != serial)
+		if (!c->session.live || c->session.serial != serial)
 			return pst_session_gone(c, err);
 		have = append(c, serial, t, r, ret, max, have);
 		if (r < (int)PST_WIRE_LIST_MAX)

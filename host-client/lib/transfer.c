@@ -158,7 +158,7 @@ static int run_direct(struct transfer *t, struct pst_error *err)
 	p.src_off = t->upload ? 0 : t->off;
 	p.dst_off = t->upload ? t->off : 0;
 	pst_lock(t->c);
-	if (pst_heap_find(&t->c->heap, t->host, t->n)) {
+	if (pst_heap_find(&t->c->mem.heap, t->host, t->n)) {
 		r = pst_copy_prepare(t->c, &p, &call, err);
 		if (!r)
 			r = pst_call_run(t->c, &call, &t->w, NULL, err);

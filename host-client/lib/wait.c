@@ -27,16 +27,16 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 {
 	struct pst_record *rec;
 
-	rec = pst_optab_match(&c->ops, cqe->tag);
-	if (!rec || c->lane.cq_head > c->lane.sq_tail || cqe->flags ||
-	    cqe->reserved0[0] || cqe->reserved0[1]) {
+	rec = pst_optab_match(&c->queue.ops, cqe->tag);
+	if (!rec || c->queue.lane.cq_head > c->queue.lane.sq_tail ||
+	    cqe->flags || cqe->reserved0[0] || cqe->reserved0[1]) {
 		pst_channel_fail(c, -EPROTO,
 				 "the agent completed what was not asked for");
 		return;
 	}
 	/* The record is done with before anything of it is given back. */
 	if (rec->state == PST_RECORD_ABANDONED) {
-		pst_optab_put(&c->ops, rec);
+		pst_optab_put(&c->queue.ops, rec);
 		pst_record_unref(c, rec);
 		return;
 	}
@@ -45,8 +45,8 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	rec->done.queue_ns = cqe->queue_ns;
 	rec->done.result = cqe->result;
 	if (rec->key && cqe->status == PST_WIRE_OK)
-		pst_pace_done(&c->pace, rec->key, cqe->compute_ns);
-	pst_optab_complete(&c->ops, rec);
+		pst_pace_done(&c->queue.pace, rec->key, cqe->compute_ns);
+	pst_optab_complete(&c->queue.ops, rec);
 	pst_record_unref(c, rec);
 }
 
@@ -56,35 +56,35 @@ void pst_reap(struct pst *c)
 	bool any = false;
 
 	/* At most as many as are outstanding: one more breaks the session. */
-	while (c->live && !c->failed && !c->control_only &&
-	       pst_lane_client_reap(&c->lane, &cqe)) {
+	while (c->session.live && !c->channel.failed && !c->conf.control_only &&
+	       pst_lane_client_reap(&c->queue.lane, &cqe)) {
 		any = true;
 		take_completion(c, &cqe);
 	}
 	if (!any)
 		return;
-	if (c->lane.cq_head == c->lane.sq_tail)
-		pst_pace_forget(&c->pace);
-	else if (pst_pace_waits(&c->pace))
-		pst_pace_seen(&c->pace, pst_now_ns());
+	if (c->queue.lane.cq_head == c->queue.lane.sq_tail)
+		pst_pace_forget(&c->queue.pace);
+	else if (pst_pace_waits(&c->queue.pace))
+		pst_pace_seen(&c->queue.pace, pst_now_ns());
 	pst_wake_followers(c);
-	if (c->fd_armed && !TAILQ_EMPTY(&c->ops.done))
+	if (c->events.armed && !TAILQ_EMPTY(&c->queue.ops.done))
 		pst_notify(c);
 }
 
 bool pst_wait_arm(struct pst *c)
 {
-	const uint64_t head = c->lane.cq_head;
+	const uint64_t head = c->queue.lane.cq_head;
 
-	if (c->control_only)
+	if (c->conf.control_only)
 		return false;
-	pst_lane_client_disarm(&c->lane);
-	if (!pst_lane_client_arm(&c->lane))
+	pst_lane_client_disarm(&c->queue.lane);
+	if (!pst_lane_client_arm(&c->queue.lane))
 		return false;
-	pst_lane_client_disarm(&c->lane);
+	pst_lane_client_disarm(&c->queue.lane);
 	pst_reap(c);
 	/* It would keep us from sleeping for ever. */
-	if (c->lane.cq_head == head)
+	if (c->queue.lane.cq_head == head)
 		pst_channel_fail(c, -EPROTO,
 				 "a completion was there and went away");
 	return true;
@@ -92,10 +92,10 @@ bool pst_wait_arm(struct pst *c)
 
 bool pst_wait_hear(struct pst *c)
 {
-	if (!c->leader || !c->deaf)
+	if (!c->sleepers.leader || !c->sleepers.unarmed)
 		return false;
-	c->deaf = pst_wait_arm(c);
-	return c->deaf;
+	c->sleepers.unarmed = pst_wait_arm(c);
+	return c->sleepers.unarmed;
 }
 
 /* What the agent can move. */
@@ -107,7 +107,8 @@ struct progress {
 
 static struct progress progress(const struct pst *c)
 {
-	return (struct progress){c->lane.cq_head, c->unanswered, c->tx_n};
+	return (struct progress){c->queue.lane.cq_head, c->channel.unanswered,
+				 c->channel.tx_n};
 }
 
 /* The socket has woken us: an agent that does so again and again for nothing
@@ -118,8 +119,8 @@ static void rest_if_idle(struct pst *c, const struct progress *before)
 
 	if (now.head != before->head || now.unsent != before->unsent ||
 	    now.unanswered != before->unanswered)
-		c->n_idle = 0;
-	else if (++c->n_idle > IDLE_MAX)
+		c->sleepers.n_idle = 0;
+	else if (++c->sleepers.n_idle > IDLE_MAX)
 		pst_nap(c, IDLE_NAP_NS);
 }
 
@@ -129,25 +130,26 @@ static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
 {
 	const struct progress before = progress(c);
 	struct pollfd p = {
-		.fd = c->sock,
-		.events = (short)(POLLIN | (c->tx_n ? POLLOUT : 0)),
+		.fd = c->channel.sock,
+		.events = (short)(POLLIN | (c->channel.tx_n ? POLLOUT : 0)),
 	};
 	struct timespec ts = pst_timespec(until - now);
-	uint64_t serial = c->serial;
+	uint64_t serial = c->session.serial;
 	int n = 0;
 
-	c->deaf = w->deaf && w->wake_ns && !c->n_followers && !c->fd_armed;
-	if (c->deaf || !pst_wait_arm(c)) {
-		c->leader = true;
+	c->sleepers.unarmed = w->deaf && w->wake_ns &&
+			      !c->sleepers.n_followers && !c->events.armed;
+	if (c->sleepers.unarmed || !pst_wait_arm(c)) {
+		c->sleepers.leader = true;
 		pst_unlock(c);
 		/* A signal only makes the step shorter. */
 		n = ppoll(&p, 1, &ts, NULL);
 		pst_lock(c);
-		c->leader = false;
-		if (!c->live || c->serial != serial)
+		c->sleepers.leader = false;
+		if (!c->session.live || c->session.serial != serial)
 			return;
-		if (!c->control_only)
-			pst_lane_client_disarm(&c->lane);
+		if (!c->conf.control_only)
+			pst_lane_client_disarm(&c->queue.lane);
 	}
 	/* Completions before a loss that the socket may tell of. */
 	pst_reap(c);
@@ -165,14 +167,15 @@ static int check_time(struct pst *c, const struct pst_waiter *w, uint64_t now,
 
 	if (now >= w->deadline_ns)
 		return pst_error_set(err, -ETIMEDOUT, "the deadline passed");
-	if (silence > c->silence_ns)
-		silence = c->silence_ns;
-	if (silence >= c->dead_ns)
+	if (silence > c->session.silence_ns)
+		silence = c->session.silence_ns;
+	if (silence >= c->session.dead_ns)
 		return pst_error_set(
 			err, -ETIMEDOUT,
 			"the agent has given no sign of life for %llu ms",
-			(unsigned long long)(c->silence_ns / PST_NS_PER_MS));
-	until = c->dead_ns - silence;
+			(unsigned long long)(c->session.silence_ns /
+					     PST_NS_PER_MS));
+	until = c->session.dead_ns - silence;
 	until = now + (until < PST_TICK_NS ? until : PST_TICK_NS);
 	*ret_until = until < w->deadline_ns ? until : w->deadline_ns;
 	return 0;
@@ -188,7 +191,7 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 		return r < 0 ? r : 0;
 	now = pst_now_ns();
 	pst_session_look(c, now);
-	if (!c->live)
+	if (!c->session.live)
 		return 0;
 	r = check_time(c, w, now, &until, err);
 	if (r < 0)
@@ -201,7 +204,7 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			return 0;
 		until = w->wake_ns;
 	}
-	if (!c->leader)
+	if (!c->sleepers.leader)
 		lead(c, w, now, until);
 	else if (!pst_wait_hear(c))
 		pst_wait_cond(c, until);
@@ -232,18 +235,18 @@ static uint64_t spin_on(const uint64_t *seq, uint64_t want, uint64_t until)
 /* The time to spin follows what came of it. */
 static void adapt(struct pst *c, bool success)
 {
-	uint64_t min = c->spin_ns / SPIN_MIN_PART;
+	uint64_t min = c->conf.spin_ns / SPIN_MIN_PART;
 
-	if (c->spin_ns == UINT64_MAX)
+	if (c->conf.spin_ns == UINT64_MAX)
 		return;
 	if (success)
-		c->spin_now_ns *= 2;
+		c->sleepers.spin_now_ns *= 2;
 	else
-		c->spin_now_ns /= 2;
-	if (c->spin_now_ns > c->spin_ns)
-		c->spin_now_ns = c->spin_ns;
-	if (c->spin_now_ns < min)
-		c->spin_now_ns = min;
+		c->sleepers.spin_now_ns /= 2;
+	if (c->sleepers.spin_now_ns > c->conf.spin_ns)
+		c->sleepers.spin_now_ns = c->conf.spin_ns;
+	if (c->sleepers.spin_now_ns < min)
+		c->sleepers.spin_now_ns = min;
 }
 
 /* Spins for a record until end (unlocks). 0 or -ETIMEDOUT. */
@@ -259,8 +262,10 @@ static int spin(struct pst *c, const struct pst_record *rec,
 		end = w->deadline_ns;
 	while (rec->state == PST_RECORD_PENDING && now < end) {
 		slice = now + SPIN_SLICE_NS < end ? now + SPIN_SLICE_NS : end;
-		want = c->lane.cq_head + 1;
-		seq = &c->lane.lane->cq[c->lane.cq_head % PST_WIRE_SLOTS].seq;
+		want = c->queue.lane.cq_head + 1;
+		seq = &c->queue.lane.lane
+			       ->cq[c->queue.lane.cq_head % PST_WIRE_SLOTS]
+			       .seq;
 		pst_unlock(c);
 		now = spin_on(seq, want, slice);
 		pst_lock(c);
@@ -273,7 +278,7 @@ static int spin(struct pst *c, const struct pst_record *rec,
 		if (now == 0)
 			now = pst_now_ns();
 		pst_session_look(c, now);
-		if (c->live) {
+		if (c->session.live) {
 			r = check_time(c, w, now, &ignored, err);
 			if (r < 0)
 				return r;
@@ -300,7 +305,7 @@ static int doze(struct pst *c, const struct pst_record *rec,
 			break;
 		now = pst_now_ns();
 		if (now >= until_ns) {
-			pst_pace_slept(&c->pace, until_ns, now);
+			pst_pace_slept(&c->queue.pace, until_ns, now);
 			break;
 		}
 	}
@@ -322,23 +327,24 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 	if (!start.asked_ns)
 		start = (struct pst_pace_start){w->start_ns, w->start_ns,
 						w->start_ns};
-	else if (rec->order == c->lane.cq_head)
-		pst_pace_next(&c->pace, &start);
+	else if (rec->order == c->queue.lane.cq_head)
+		pst_pace_next(&c->queue.pace, &start);
 	if (key)
-		pst_pace_plan(&c->pace, key, &start, c->spin_ns, &plan);
+		pst_pace_plan(&c->queue.pace, key, &start, c->conf.spin_ns,
+			      &plan);
 	if (plan.sleep_until_ns)
 		r = doze(c, rec, w, plan.sleep_until_ns, err);
 	if (rec->state != PST_RECORD_PENDING || r)
 		return r;
 	now = pst_now_ns();
 	if (!plan.spin_until_ns) {
-		r = spin(c, rec, w, now, pst_deadline(now, c->spin_now_ns),
-			 err);
+		r = spin(c, rec, w, now,
+			 pst_deadline(now, c->sleepers.spin_now_ns), err);
 		adapt(c, rec->state != PST_RECORD_PENDING);
 		return r;
 	}
 	r = spin(c, rec, w, now, plan.spin_until_ns, err);
-	pst_pace_met(&c->pace, key, rec->state != PST_RECORD_PENDING);
+	pst_pace_met(&c->queue.pace, key, rec->state != PST_RECORD_PENDING);
 	return r;
 }
 
@@ -352,7 +358,7 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 	/* Asked or not. */
 	r = 0;
 	pst_reap(c);
-	if (rec->state == PST_RECORD_PENDING && c->spin_now_ns)
+	if (rec->state == PST_RECORD_PENDING && c->sleepers.spin_now_ns)
 		r = wait_awake(c, rec, w, err);
 	if (rec->state == PST_RECORD_PENDING && !r) {
 		while (rec->state == PST_RECORD_PENDING && !r)
@@ -365,11 +371,11 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 void pst_wait_give_up(struct pst *c, struct pst_record *rec)
 {
 	if (rec->state == PST_RECORD_DONE) {
-		pst_optab_put(&c->ops, rec);
+		pst_optab_put(&c->queue.ops, rec);
 		return;
 	}
 	rec->state = PST_RECORD_ABANDONED;
-	pst_pace_forget(&c->pace);
+	pst_pace_forget(&c->queue.pace);
 }
 
 /* Asks for an operation's end, and waits for that a little: a caller that was
@@ -405,11 +411,11 @@ bool pst_fd_arm(struct pst *c)
 {
 	/* A thread asleep on the socket notices and tells; its generation
 	 * must stay as it is. */
-	return c->leader ? pst_wait_hear(c) : pst_wait_arm(c);
+	return c->sleepers.leader ? pst_wait_hear(c) : pst_wait_arm(c);
 }
 
 void pst_fd_rearm(struct pst *c)
 {
-	if (c->live && c->fd_armed && pst_fd_arm(c))
+	if (c->session.live && c->events.armed && pst_fd_arm(c))
 		pst_notify(c);
 }

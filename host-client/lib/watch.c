@@ -18,24 +18,26 @@
 static void *watch(void *arg)
 {
 	struct pst *c = arg;
-	struct pollfd p[2] = {{.fd = c->watcher_fd, .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = c->watcher.fd, .events = POLLIN}};
 	uint64_t serial;
 	eventfd_t v;
 	bool live;
 	int n;
 
 	pst_lock(c);
-	while (!c->closing) {
-		live = c->live;
-		serial = c->serial;
-		p[1] = (struct pollfd){.fd = c->sock, .events = POLLRDHUP};
+	while (!c->session.closing) {
+		live = c->session.live;
+		serial = c->session.serial;
+		p[1] = (struct pollfd){.fd = c->channel.sock,
+				       .events = POLLRDHUP};
 		pst_unlock(c);
 		/* Between sessions only pst_watch_kick() ends the sleep. */
 		n = poll(p, live ? 2 : 1, live ? TICK_MS : -1);
 		if (n > 0 && p[0].revents)
-			(void)eventfd_read(c->watcher_fd, &v);
+			(void)eventfd_read(c->watcher.fd, &v);
 		pst_lock(c);
-		if (!c->live || c->serial != serial || c->closing)
+		if (!c->session.live || c->session.serial != serial ||
+		    c->session.closing)
 			continue;
 		pst_session_look(c, pst_now_ns());
 		if (n > 0 && p[1].revents) {
@@ -60,11 +62,11 @@ static int start_thread(struct pst *c)
 		return r;
 	r = pthread_attr_setstacksize(&attr, STACK_SIZE);
 	if (!r)
-		r = pthread_create(&c->watcher, &attr, watch, c);
+		r = pthread_create(&c->watcher.thread, &attr, watch, c);
 	pthread_attr_destroy(&attr);
 	/* EINVAL: smaller than this program's thread-local data. */
 	if (r == EINVAL)
-		r = pthread_create(&c->watcher, NULL, watch, c);
+		r = pthread_create(&c->watcher.thread, NULL, watch, c);
 	return r;
 }
 
@@ -80,21 +82,21 @@ int pst_watch_start(struct pst *c, struct pst_error *err)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r)
 		return pst_error_set_errno(err, r, "cannot start a thread");
-	c->watcher_runs = true;
-	pthread_setname_np(c->watcher, "penstock");
+	c->watcher.runs = true;
+	pthread_setname_np(c->watcher.thread, "penstock");
 	return 0;
 }
 
 void pst_watch_kick(struct pst *c)
 {
-	(void)eventfd_write(c->watcher_fd, 1);
+	(void)eventfd_write(c->watcher.fd, 1);
 }
 
 void pst_watch_stop(struct pst *c)
 {
-	if (!c->watcher_runs)
+	if (!c->watcher.runs)
 		return;
 	pst_watch_kick(c);
-	pthread_join(c->watcher, NULL);
-	c->watcher_runs = false;
+	pthread_join(c->watcher.thread, NULL);
+	c->watcher.runs = false;
 }

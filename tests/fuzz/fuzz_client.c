@@ -277,16 +277,16 @@ static void ask(void)
 
 static bool look(unsigned int record, struct agent_sight *ret)
 {
-	ret->seq = c->seq;
-	ret->cq_head = c->lane.cq_head;
-	ret->lane = c->welcome.lane;
-	ret->tag = c->ops.rec[record % PST_WIRE_SLOTS].done.tag;
-	return c->live && !c->control_only;
+	ret->seq = c->channel.seq;
+	ret->cq_head = c->queue.lane.cq_head;
+	ret->lane = c->session.welcome.lane;
+	ret->tag = c->queue.ops.rec[record % PST_WIRE_SLOTS].done.tag;
+	return c->session.live && !c->conf.control_only;
 }
 
 static void stop(bool yes)
 {
-	c->closing = yes;
+	c->session.closing = yes;
 }
 
 static void reopen(uint8_t how)
@@ -499,13 +499,13 @@ static void check_records(void)
 	struct pst_record *rec;
 
 	for (i = 0; i < PST_WIRE_SLOTS; i++)
-		n[c->ops.rec[i].state]++;
-	TAILQ_FOREACH(rec, &c->ops.free, link)
+		n[c->queue.ops.rec[i].state]++;
+	TAILQ_FOREACH(rec, &c->queue.ops.free, link)
 	{
 		FUZZ_CHECK(rec->state == PST_RECORD_FREE);
 		FUZZ_CHECK(n_free++ < PST_WIRE_SLOTS);
 	}
-	TAILQ_FOREACH(rec, &c->ops.done, link)
+	TAILQ_FOREACH(rec, &c->queue.ops.done, link)
 	{
 		FUZZ_CHECK(rec->state == PST_RECORD_DONE && !rec->claimed);
 		FUZZ_CHECK(n_done++ < PST_WIRE_SLOTS);
@@ -513,12 +513,12 @@ static void check_records(void)
 	FUZZ_CHECK(n_free == n[PST_RECORD_FREE]);
 	FUZZ_CHECK(n_done <= n[PST_RECORD_DONE]);
 	/* Nobody gives up the lock with a failure pending. */
-	FUZZ_CHECK(!c->failed);
-	if (!c->live)
+	FUZZ_CHECK(!c->channel.failed);
+	if (!c->session.live)
 		FUZZ_CHECK(n[PST_RECORD_PENDING] == 0 &&
 			   n[PST_RECORD_ABANDONED] == 0);
-	else if (!c->control_only)
-		FUZZ_CHECK(c->lane.sq_tail - c->lane.cq_head ==
+	else if (!c->conf.control_only)
+		FUZZ_CHECK(c->queue.lane.sq_tail - c->queue.lane.cq_head ==
 			   n[PST_RECORD_PENDING] + n[PST_RECORD_ABANDONED]);
 }
 
@@ -530,12 +530,12 @@ static void check_empty(void)
 	for (i = 0; i < N_BUFFERS; i++)
 		FUZZ_CHECK(pst_free(c, buffers[i]) == 0);
 	for (i = 0; i < PST_WIRE_SLOTS; i++)
-		if (c->ops.rec[i].state == PST_RECORD_PENDING ||
-		    c->ops.rec[i].state == PST_RECORD_ABANDONED)
+		if (c->queue.ops.rec[i].state == PST_RECORD_PENDING ||
+		    c->queue.ops.rec[i].state == PST_RECORD_ABANDONED)
 			return;
-	for (i = 0; i < c->heap.n; i++)
-		FUZZ_CHECK(c->heap.extents[i]->n_blocks == 0);
-	FUZZ_CHECK(c->live || c->heap.n == 0);
+	for (i = 0; i < c->mem.heap.n; i++)
+		FUZZ_CHECK(c->mem.heap.extents[i]->n_blocks == 0);
+	FUZZ_CHECK(c->session.live || c->mem.heap.n == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -369,10 +369,10 @@ START_TEST(a_deadline_keeps_the_buffers_until_the_product_is_done)
 	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_int_eq(pst_free(c, a), 0);
 	ck_assert_int_eq(pst_free(c, d), 0);
-	ck_assert_uint_gt(c->heap.leased, 64 * MIB);
+	ck_assert_uint_gt(c->mem.heap.leased, 64 * MIB);
 	ck_assert_int_eq(pst_nop(c, 20 * PST_NS_PER_S, NULL), 0);
 	/* At most one empty extent is kept. */
-	ck_assert_uint_le(c->heap.n, 1);
+	ck_assert_uint_le(c->mem.heap.n, 1);
 }
 END_TEST
 

@@ -41,7 +41,7 @@ static bool live(void)
 	bool r;
 
 	pst_lock(c);
-	r = c->live;
+	r = c->session.live;
 	pst_unlock(c);
 	return r;
 }
@@ -55,7 +55,7 @@ START_TEST(an_answer_is_not_taken_for_the_loss_of_an_earlier_session)
 	for (i = 0; i < 1000 && live(); i++)
 		usleep(1000);
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
-	ck_assert_int_eq(c->lost_code, -ECONNRESET);
+	ck_assert_int_eq(c->session.lost_code, -ECONNRESET);
 	fake.complete = cqe_shutdown;
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -ECONNRESET);
 	pst_last_error(c, text, sizeof(text));
@@ -96,7 +96,7 @@ START_TEST(an_impossible_completion_ends_the_session)
 		fake.complete = lies[i];
 		begin();
 		ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -EPROTO);
-		ck_assert(!c->live);
+		ck_assert(!c->session.live);
 		end();
 	}
 	/* An unknown status is one operation's trouble. */
@@ -104,7 +104,7 @@ START_TEST(an_impossible_completion_ends_the_session)
 	fake.complete = cqe_status;
 	begin();
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -EPROTO);
-	ck_assert(c->live);
+	ck_assert(c->session.live);
 	end();
 }
 END_TEST
@@ -130,7 +130,7 @@ START_TEST(a_completion_that_comes_again_ends_the_session)
 	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
 	/* Dropped, it would leave the operation waiting for ever. */
 	ck_assert_int_eq(pst_wait(c, tag, PST_FOREVER, &done), -EPROTO);
-	ck_assert(!c->live);
+	ck_assert(!c->session.live);
 	end();
 }
 END_TEST
@@ -145,14 +145,14 @@ START_TEST(more_completions_than_operations_end_the_session)
 	fake.hold = true;
 	usleep(20 * 1000);
 	/* The slot of an operation that nobody has submitted. */
-	cqe.seq = c->lane.cq_head + 1;
+	cqe.seq = c->queue.lane.cq_head + 1;
 	memcpy(&pst_region_lane(fake.region.base, 1)
-			->cq[c->lane.cq_head % PST_WIRE_SLOTS],
+			->cq[c->queue.lane.cq_head % PST_WIRE_SLOTS],
 	       &cqe, sizeof(cqe));
-	for (i = 0; i < 100 && c->live; i++)
+	for (i = 0; i < 100 && c->session.live; i++)
 		pst_poll(c, NULL, 0);
-	ck_assert(!c->live);
-	ck_assert_int_eq(c->lost_code, -EPROTO);
+	ck_assert(!c->session.live);
+	ck_assert_int_eq(c->session.lost_code, -EPROTO);
 	end();
 }
 END_TEST

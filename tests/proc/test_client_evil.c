@@ -411,7 +411,7 @@ static void attack(const struct evil *e)
 		ck_assert_msg(e->before != NULL, "%s", text);
 	over("pst_open", o.timeout_ns);
 	if (c) {
-		c->timeout_ns = c->open_ns = CALL_NS;
+		c->conf.timeout_ns = c->conf.open_ns = CALL_NS;
 		if (e->after)
 			e->after();
 		make_calls();

@@ -229,7 +229,7 @@ static void run_children(pid_t (*make)(void), bool close_it)
 	ck_assert_int_eq(pst_fill(c, mem, 4096, 7, 1, 10000 * MS, NULL), 0);
 	ck_assert_int_eq(((uint8_t *)mem)[4095], 7);
 	ck_assert_int_eq(pst_wait(c, tag, 10000 * MS, NULL), 0);
-	ck_assert_uint_eq(c->serial, 1);
+	ck_assert_uint_eq(c->session.serial, 1);
 }
 
 START_TEST(a_forked_child_gets_an_error_from_every_call)

@@ -156,7 +156,7 @@ START_TEST(an_impossible_tensor_ends_the_session)
 		ck_assert_int_eq(pst_tensor_create(c, 7, &id), 0);
 		fake.tensor = lies[i];
 		ck_assert_int_eq(pst_tensor_create(c, 7, &id), -EPROTO);
-		ck_assert(!c->live);
+		ck_assert(!c->session.live);
 		ck_assert_ptr_nonnull(strstr(last_error(), "tensor"));
 	}
 }
@@ -182,7 +182,7 @@ START_TEST(a_list_with_a_lie_in_it_ends_the_session)
 	ck_assert_int_eq(pst_tensor_list(c, list, 2), 0);
 	fake.tensor = list_of_nothing;
 	ck_assert_int_eq(pst_tensor_list(c, list, 2), -EPROTO);
-	ck_assert(!c->live);
+	ck_assert(!c->session.live);
 	ck_assert_int_eq(pst_tensor_list(c, list, 2), -ESTALE);
 }
 END_TEST
@@ -203,7 +203,7 @@ START_TEST(a_tensor_that_comes_too_late_is_given_back)
 	fake.mute = true;
 	ck_assert_int_eq(pst_tensor_create(c, 7, &id), -ETIMEDOUT);
 	fake.mute = false;
-	f.seq = c->seq;
+	f.seq = c->channel.seq;
 	fake.inject_n = (size_t)pst_frame_encode(&f, late, sizeof(late));
 	fake.inject = late;
 	for (i = 0; i < 1000 && !fake.destroys; i++)
@@ -288,7 +288,7 @@ START_TEST(many_destroyed_at_once_all_reach_the_agent)
 		ck_assert_int_eq(pst_ping(c, NULL), 0);
 	}
 	ck_assert_uint_eq(fake.destroys, 300);
-	ck_assert_uint_eq(c->tensors.n_freed, 0);
+	ck_assert_uint_eq(c->mem.tensors.n_freed, 0);
 }
 END_TEST
 

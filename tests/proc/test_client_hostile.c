@@ -410,7 +410,7 @@ static int query_with(void (*reply)(struct pst_frame *f), bool *ret_live)
 	r = pst_query(c, PST_QUERY_STATS, &json);
 	ck_assert_ptr_null(json);
 	pst_last_error(c, text, sizeof(text));
-	*ret_live = c->live;
+	*ret_live = c->session.live;
 	end();
 	return r;
 }

@@ -52,7 +52,7 @@ static void *get_buffer(size_t size)
 /* Where the fake agent sees a buffer's bytes. */
 static volatile uint8_t *agents_view(void *p)
 {
-	struct pst_block *b = pst_heap_find(&c->heap, p, 0);
+	struct pst_block *b = pst_heap_find(&c->mem.heap, p, 0);
 
 	ck_assert_ptr_nonnull(b);
 	return fake.region.base + b->extent->off + b->off;
@@ -334,11 +334,11 @@ START_TEST(a_clock_that_was_read_too_early_is_no_silence)
 	pst_lock(c);
 	now = pst_now_ns();
 	pst_session_look(c, now);
-	before = c->silence_ns;
+	before = c->session.silence_ns;
 	/* As threads do that waited for the lock. */
 	for (i = 1; i < 10; i++)
 		pst_session_look(c, now - (uint64_t)i);
-	ck_assert_uint_eq(c->silence_ns, before);
+	ck_assert_uint_eq(c->session.silence_ns, before);
 	pst_unlock(c);
 }
 END_TEST
@@ -495,7 +495,7 @@ START_TEST(everything_at_once_survives_losses_and_leaves_nothing)
 	while (pst_poll(c, done, 64) > 0)
 		;
 	for (i = 0; i < (int)PST_WIRE_SLOTS; i++)
-		ck_assert_int_eq(c->ops.rec[i].state, PST_RECORD_FREE);
+		ck_assert_int_eq(c->queue.ops.rec[i].state, PST_RECORD_FREE);
 }
 END_TEST
 

@@ -420,7 +420,7 @@ START_TEST(an_impossible_model_ends_the_session)
 		}
 		if (i) {
 			ck_assert_int_eq(pst_model_open(c, "m", &m), -EPROTO);
-			ck_assert(!c->live);
+			ck_assert(!c->session.live);
 		}
 		pst_close(c);
 		fake_close(&fake);

@@ -84,14 +84,14 @@ static void check_records(void)
 	unsigned int n = 0;
 
 	pst_lock(c);
-	ck_assert(TAILQ_EMPTY(&c->ops.done));
-	TAILQ_FOREACH(rec, &c->ops.free, link)
+	ck_assert(TAILQ_EMPTY(&c->queue.ops.done));
+	TAILQ_FOREACH(rec, &c->queue.ops.free, link)
 	{
 		ck_assert_uint_lt(n++, PST_WIRE_SLOTS);
 		ck_assert_int_eq(rec->state, PST_RECORD_FREE);
 	}
 	ck_assert_uint_eq(n, PST_WIRE_SLOTS);
-	ck_assert_uint_eq(c->tensors.n_freed, 0);
+	ck_assert_uint_eq(c->mem.tensors.n_freed, 0);
 	pst_unlock(c);
 }
 
@@ -144,10 +144,10 @@ static void rounds(void (*round)(void))
 		end_round();
 		if (i == ROUNDS / 4) {
 			before = count_mappings();
-			extents = c->heap.n;
+			extents = c->mem.heap.n;
 		}
 	}
-	ck_assert_uint_le(c->heap.n, extents + 1);
+	ck_assert_uint_le(c->mem.heap.n, extents + 1);
 	/* The heap of the C library may grow meanwhile. */
 	ck_assert_uint_le(count_mappings(), before + ROUNDS / 4);
 }
@@ -301,7 +301,7 @@ START_TEST(a_failure_found_while_freeing_wakes_the_event_loop)
 	ck_assert_int_eq(pst_free(c, p[1]), 0);
 	ck_assert_int_eq(poll(&fd, 1, 20000), 1);
 	ck_assert_int_eq(pst_arm(c), 1);
-	ck_assert_int_eq(c->lost_code, -ECONNRESET);
+	ck_assert_int_eq(c->session.lost_code, -ECONNRESET);
 	ck_assert_int_eq(pst_free(c, p[2]), 0);
 }
 END_TEST

@@ -160,7 +160,7 @@ static void run(unsigned int n_jobs, uint32_t n, int rounds)
 	for (i = 0; i < n_jobs; i++)
 		ck_assert_msg(jobs[i].result == 0, "%u: %d %s", i,
 			      jobs[i].result, jobs[i].text);
-	ck_assert_uint_eq(c->heap.n_staged, 0);
+	ck_assert_uint_eq(c->mem.heap.n_staged, 0);
 }
 
 /* Each fits alone, together they do not. */

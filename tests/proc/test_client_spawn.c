@@ -44,7 +44,7 @@ START_TEST(a_private_agent_works_and_leaves_no_child)
 {
 	ck_assert_msg(open_spawn("spawn:?size=64M&threads=1") == 0, "%s", text);
 	check_works();
-	ck_assert_uint_eq(c->welcome.file_size, 64 << 20);
+	ck_assert_uint_eq(c->session.welcome.file_size, 64 << 20);
 	pst_close(c);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);
@@ -57,13 +57,13 @@ START_TEST(a_private_agent_that_dies_is_replaced)
 	int r;
 
 	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
-	first = c->child;
+	first = c->session.child;
 	kill(first, SIGKILL);
 	do
 		r = pst_nop(c, 5000 * MS, NULL);
 	while (r == -ECONNRESET);
 	ck_assert_int_eq(r, 0);
-	ck_assert_int_ne(c->child, first);
+	ck_assert_int_ne(c->session.child, first);
 	check_works();
 	pst_close(c);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
@@ -121,7 +121,7 @@ START_TEST(an_agent_that_hangs_is_killed)
 	pid_t pid;
 
 	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
-	pid = c->child;
+	pid = c->session.child;
 	kill(pid, SIGSTOP);
 	start = pst_now_ns();
 	pst_close(c);
@@ -159,7 +159,7 @@ START_TEST(descriptors_of_the_host_program_stay_with_it)
 	close(0);
 	ck_assert_int_eq(open_spawn("spawn:?size=32M&threads=1"), 0);
 	check_works();
-	snprintf(path, sizeof(path), "/proc/%d/fd/100", (int)c->child);
+	snprintf(path, sizeof(path), "/proc/%d/fd/100", (int)c->session.child);
 	n = readlink(path, link, sizeof(link));
 #ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
 	ck_assert_int_eq(n, -1);
@@ -261,7 +261,7 @@ static uint64_t bytes_of_region(void)
 {
 	struct stat st;
 
-	ck_assert_int_eq(fstat(c->map.fd, &st), 0);
+	ck_assert_int_eq(fstat(c->mem.map.fd, &st), 0);
 	return (uint64_t)st.st_blocks * 512;
 }
 

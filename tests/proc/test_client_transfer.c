@@ -30,7 +30,7 @@ START_TEST(any_memory_goes_up_and_comes_down)
 	      "end behind");
 	fails(pst_upload(c, t + 1, 0, up, 1, S), -ENOENT, "no tensor");
 	/* What went through buffers is free again. */
-	ck_assert_uint_le(c->heap.n, 1);
+	ck_assert_uint_le(c->mem.heap.n, 1);
 	free(up);
 	free(down);
 }
@@ -43,10 +43,10 @@ START_TEST(own_memory_goes_up_and_comes_down_in_one_operation)
 	uint64_t t = make(n), before;
 
 	pattern(up, n, 1);
-	before = c->lane.sq_tail;
+	before = c->queue.lane.sq_tail;
 	ok(pst_upload(c, t, 0, up, n, 10 * S));
 	ok(pst_download(c, down, t, 0, n, 10 * S));
-	ck_assert_uint_eq(c->lane.sq_tail - before, 2);
+	ck_assert_uint_eq(c->queue.lane.sq_tail - before, 2);
 	ck_assert_int_eq(memcmp(up, down, n), 0);
 }
 END_TEST

@@ -25,11 +25,11 @@ bool pst_tile_foreign(struct pst *c, const struct pst_gemm *g,
 	const bool reads = writes && g->k && g->alpha != 0;
 
 	*ret = (struct pst_foreign){
-		.a = reads && g->a && !pst_heap_find(&c->heap, g->a, 0),
-		.b = reads && g->b && !pst_heap_find(&c->heap, g->b, 0),
-		.c = writes && g->c && !pst_heap_find(&c->heap, g->c, 0),
+		.a = reads && g->a && !pst_heap_find(&c->mem.heap, g->a, 0),
+		.b = reads && g->b && !pst_heap_find(&c->mem.heap, g->b, 0),
+		.c = writes && g->c && !pst_heap_find(&c->mem.heap, g->c, 0),
 		.bias = writes && g->bias &&
-			!pst_heap_find(&c->heap, g->bias, 0),
+			!pst_heap_find(&c->mem.heap, g->bias, 0),
 	};
 	return ret->a || ret->b || ret->c || ret->bias;
 }

@@ -23,9 +23,10 @@ static_assert(offsetof(struct pst_gemm, alpha) == 10 * sizeof(uint32_t) &&
 bool pst_memo_find(const struct pst *c, const struct pst_gemm *g,
 		   struct pst_call *call)
 {
-	const struct pst_call_memo *m = c->memo;
+	const struct pst_call_memo *m = c->queue.memo;
 
-	if (!m || m->serial != c->serial || m->changes != c->heap.changes ||
+	if (!m || m->serial != c->session.serial ||
+	    m->changes != c->mem.heap.changes ||
 	    memcmp(g, &m->gemm, sizeof(*g)) != 0)
 		return false;
 	*call = m->call;
@@ -35,17 +36,17 @@ bool pst_memo_find(const struct pst *c, const struct pst_gemm *g,
 void pst_memo_keep(struct pst *c, const struct pst_gemm *g,
 		   const struct pst_call *call)
 {
-	struct pst_call_memo *m = c->memo;
+	struct pst_call_memo *m = c->queue.memo;
 
 	if (g->a_tensor || g->b_tensor || g->c_tensor || g->bias_tensor)
 		return;
 	/* Once a connection; without memory every call is checked. */
 	if (!m)
-		m = c->memo = malloc(sizeof(*m));
+		m = c->queue.memo = malloc(sizeof(*m));
 	if (!m)
 		return;
-	m->serial = c->serial;
-	m->changes = c->heap.changes;
+	m->serial = c->session.serial;
+	m->changes = c->mem.heap.changes;
 	m->gemm = *g;
 	m->call = *call;
 }

@@ -41,7 +41,7 @@ int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
 
 	w.deaf = true;
 	pst_lock(c);
-	rec = pst_optab_find(&c->ops, tag);
+	rec = pst_optab_find(&c->queue.ops, tag);
 	if (rec)
 		r = pst_wait_done(c, rec, &w, &err);
 	pst_unlock(c);
@@ -57,7 +57,7 @@ int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	int r;
 
 	pst_lock(c);
-	rec = pst_optab_find(&c->ops, tag);
+	rec = pst_optab_find(&c->queue.ops, tag);
 	if (rec)
 		r = pst_wait_done(c, rec, &w, &err);
 	else
@@ -75,7 +75,7 @@ void pst_part_abandon(struct pst *c, uint64_t tag)
 
 	(void)pst_cancel(c, tag);
 	pst_lock(c);
-	rec = pst_optab_find(&c->ops, tag);
+	rec = pst_optab_find(&c->queue.ops, tag);
 	if (rec)
 		pst_wait_give_up(c, rec);
 	pst_unlock(c);
