@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "guest-agent/cpu/blas.h"
 #include "guest-agent/cpu/copy.h"
 #include "guest-agent/cpu/gemm.h"
 #include "guest-agent/cpu/gemm_convert.h"
@@ -126,7 +127,7 @@ static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
 	pst_hostmem_init(&b->mem, "");
 	b->base = base;
 	b->slice_ns = SLICE_NS;
-	b->threads = pst_gemm_set_threads(threads);
+	b->threads = pst_blas_set_threads(threads);
 	r = probe(b, err);
 	if (r < 0) {
 		free(b);
@@ -150,7 +151,7 @@ void pst_backend_cpu_set_slice(struct pst_backend *b, uint64_t slice_ns)
 
 static void cpu_describe(struct pst_backend *b, char *buf, size_t size)
 {
-	snprintf(buf, size, "cpu: %s, %u thread%s", pst_gemm_library(),
+	snprintf(buf, size, "cpu: %s, %u thread%s", pst_blas_library(),
 		 b->threads, b->threads == 1 ? "" : "s");
 }
 
@@ -162,17 +163,18 @@ static uint32_t cpu_threads(struct pst_backend *b)
 static bool cpu_can(struct pst_backend *b, const struct pst_gemm_kind *kind,
 		    struct pst_error *why)
 {
-#ifndef HAVE_CBLAS
-	pst_error_set(why, -EOPNOTSUPP, "the agent was built without a CBLAS");
-	return false;
-#endif
+	if (!pst_blas_exists()) {
+		pst_error_set(why, -EOPNOTSUPP,
+			      "the agent was built without a CBLAS");
+		return false;
+	}
 	/* All that the descriptor's check lets through, but for this. */
 	if (kind->dtype != PST_WIRE_I8 || kind->act == PST_WIRE_ACT_NONE ||
 	    kind->act == PST_WIRE_ACT_RELU)
 		return true;
 	pst_error_set(why, -EOPNOTSUPP,
 		      "the cpu backend (%s) has no gelu of integers",
-		      pst_gemm_library());
+		      pst_blas_library());
 	return false;
 }
 

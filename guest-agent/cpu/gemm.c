@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A matrix product on the system's CBLAS, cut into slices. */
+/* A matrix product, cut into slices. */
 #include "guest-agent/cpu/gemm.h"
 
 #include <math.h>
-#include <sched.h>
-#include <stdio.h>
 #include <string.h>
 
-#ifdef HAVE_CBLAS
-/* BLIS's has most of blis.h in it, which does not pass our warnings. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wtype-limits"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <cblas.h>
-#pragma GCC diagnostic pop
-#endif
-
+#include "guest-agent/cpu/blas.h"
 #include "guest-agent/cpu/epilogue.h"
 #include "guest-agent/cpu/gemm_convert.h"
 #include "transport/base/util.h"
-
-#ifdef HAVE_BLIS
-/* Its cblas.h has blis.h's types, but not these two. */
-void bli_thread_set_num_threads(dim_t n);
-char *bli_info_get_version_str(void);
-#endif
 
 /* Terms of the sum in one slice, in bytes of a row of A: OpenBLAS and BLIS
  * work through k in blocks of 256 to 384 floats, and two of those keep the
@@ -127,33 +110,6 @@ static struct pst_gemm_data data(const struct pst_op *op, uint8_t *base,
 	};
 }
 
-#ifdef HAVE_CBLAS
-
-static enum CBLAS_ORDER cblas_order(bool col_major)
-{
-	return col_major ? CblasColMajor : CblasRowMajor;
-}
-
-static enum CBLAS_TRANSPOSE cblas_trans(bool trans)
-{
-	return trans ? CblasTrans : CblasNoTrans;
-}
-
-void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
-		  float *c)
-{
-	cblas_sgemm(cblas_order(g->col_major), cblas_trans(g->transa),
-		    cblas_trans(g->transb), (int)g->m, (int)g->n, (int)g->k, 1,
-		    a, (int)g->lda, b, (int)g->ldb, g->beta, c, (int)g->ldc);
-}
-
-void pst_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
-		  float beta, float *y)
-{
-	cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)m, (int)n, 1, a, (int)n,
-		    x, 1, beta, y, 1);
-}
-
 /* Calls the BLAS for one slice at the cursor. */
 static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 		 const struct pst_gemm_cursor *cur,
@@ -165,86 +121,28 @@ static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 	const uint64_t b = op->transb ? at(cm, cur->j, cur->l, op->ldb)
 				      : at(cm, cur->l, cur->j, op->ldb);
 	const uint64_t c = at(cm, cur->i, cur->j, op->ldc);
-	const enum CBLAS_ORDER order = cblas_order(cm);
-	const enum CBLAS_TRANSPOSE ta = cblas_trans(op->transa);
-	const enum CBLAS_TRANSPOSE tb = cblas_trans(op->transb);
-	/* beta belongs to the first part of the sum, the rest adds to it. */
-	const double beta = cur->l ? 1.0 : op->beta;
+	const struct pst_blas_gemm g = {
+		.col_major = cm,
+		.transa = op->transa,
+		.transb = op->transb,
+		.m = t->m,
+		.n = t->n,
+		.k = t->k,
+		.lda = op->lda,
+		.ldb = op->ldb,
+		.ldc = op->ldc,
+		.alpha = op->alpha,
+		/* beta belongs to the first part of the sum, the rest adds to
+		 * it. */
+		.beta = cur->l ? 1.0 : op->beta,
+	};
 
 	if (op->dtype == PST_WIRE_F32)
-		cblas_sgemm(order, ta, tb, (int)t->m, (int)t->n, (int)t->k,
-			    (float)op->alpha, (const float *)d->a + a,
-			    (int)op->lda, (const float *)d->b + b, (int)op->ldb,
-			    (float)beta, (float *)d->c + c, (int)op->ldc);
+		pst_blas_gemm_f32(&g, (const float *)d->a + a,
+				  (const float *)d->b + b, (float *)d->c + c);
 	else
-		cblas_dgemm(order, ta, tb, (int)t->m, (int)t->n, (int)t->k,
-			    op->alpha, (const double *)d->a + a, (int)op->lda,
-			    (const double *)d->b + b, (int)op->ldb, beta,
-			    (double *)d->c + c, (int)op->ldc);
-}
-
-const char *pst_gemm_library(void)
-{
-	static char name[48];
-
-#if defined(HAVE_OPENBLAS)
-	const char *core = openblas_get_corename();
-	const char *config = openblas_get_config(); /* "OpenBLAS 0.3.21 ..." */
-	const char *end = strncmp(config, "OpenBLAS ", 9) == 0
-				  ? strchr(config + 9, ' ')
-				  : NULL;
-
-	snprintf(name, sizeof(name), "%.*s %.16s",
-		 end ? (int)min_u64((uint64_t)(end - config), 24) : 8,
-		 end ? config : "OpenBLAS", core);
-#elif defined(HAVE_BLIS)
-	snprintf(name, sizeof(name), "BLIS %.16s", bli_info_get_version_str());
-#else
-	snprintf(name, sizeof(name), "CBLAS");
-#endif
-	return name;
-}
-
-#else
-
-static void call(const struct pst_op *op, const struct pst_gemm_data *d,
-		 const struct pst_gemm_cursor *cur,
-		 const struct pst_gemm_tile *t)
-{
-}
-
-void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
-		  float *c)
-{
-}
-
-void pst_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
-		  float beta, float *y)
-{
-}
-
-const char *pst_gemm_library(void)
-{
-	return "none";
-}
-
-#endif
-
-uint32_t pst_gemm_set_threads(uint32_t threads)
-{
-	cpu_set_t cpus;
-
-	if (threads == 0 && sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		threads = (uint32_t)CPU_COUNT(&cpus);
-	if (threads == 0)
-		threads = 1;
-#if defined(HAVE_OPENBLAS)
-	openblas_set_num_threads((int)threads);
-	threads = (uint32_t)openblas_get_num_threads();
-#elif defined(HAVE_BLIS)
-	bli_thread_set_num_threads((dim_t)threads);
-#endif
-	return threads;
+		pst_blas_gemm_f64(&g, (const double *)d->a + a,
+				  (const double *)d->b + b, (double *)d->c + c);
 }
 
 /* The size of the next slice; a panel's is chosen with its first one. */

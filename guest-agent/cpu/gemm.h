@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A matrix product on the system's CBLAS, cut into slices. */
+/* A matrix product, cut into slices. */
 #ifndef PST_GUEST_AGENT_CPU_GEMM_H
 #define PST_GUEST_AGENT_CPU_GEMM_H
 
@@ -25,14 +25,6 @@ struct pst_gemm_data {
 	const uint8_t *b;
 	uint8_t *c;
 	const uint8_t *bias;
-};
-
-/* A plain product of F32, C = A B + beta C: what the CBLAS is called with. */
-struct pst_gemm_f32 {
-	bool col_major, transa, transb;
-	uint64_t m, n, k;
-	uint64_t lda, ldb, ldc;
-	float beta;
 };
 
 /* Size of one slice. */
@@ -73,21 +65,5 @@ double pst_gemm_slice(const struct pst_op *op, uint8_t *base,
  */
 bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
 		    struct pst_gemm_cursor *cur, uint64_t deadline_ns);
-
-/* One call of the CBLAS. Built without one it does nothing. */
-void pst_gemm_f32(const struct pst_gemm_f32 *g, const float *a, const float *b,
-		  float *c);
-
-/* y = A x + beta y, A m x n in rows one behind the other: for one row a
- * product of matrices takes several times as long. */
-void pst_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
-		  float beta, float *y);
-
-/* The CBLAS's name and version, "none" when built without. */
-const char *pst_gemm_library(void);
-
-/* Sets the CBLAS's threads; 0: as many as there are CPUs to run on. Returns
- * the number. Call it before any product. */
-uint32_t pst_gemm_set_threads(uint32_t threads);
 
 #endif

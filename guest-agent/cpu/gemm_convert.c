@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "guest-agent/cpu/blas.h"
 #include "guest-agent/cpu/epilogue.h"
 #include "transport/dtype.h"
 
@@ -77,7 +78,7 @@ void pst_convert_slice(const struct pst_op *op, const struct pst_gemm_data *d,
 {
 	struct scratch *s = scratch;
 	const bool i8 = op->dtype == PST_WIRE_I8;
-	const struct pst_gemm_f32 f = {
+	const struct pst_blas_gemm f = {
 		.col_major = op->col_major,
 		.transa = op->transa,
 		.transb = op->transb,
@@ -89,10 +90,11 @@ void pst_convert_slice(const struct pst_op *op, const struct pst_gemm_data *d,
 		.ldb = pack(op, d->b, op->ldb, op->transb, cur->l, cur->j, t->k,
 			    t->n, s->b),
 		.ldc = op->col_major ? t->m : t->n,
+		.alpha = 1,
 		.beta = cur->l && !i8 ? 1 : 0,
 	};
 
-	pst_gemm_f32(&f, s->a, s->b, s->product);
+	pst_blas_gemm_f32(&f, s->a, s->b, s->product);
 	if (!i8)
 		return;
 	if (cur->l == 0)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a model's layers on the system's CBLAS, cut into slices. */
+/* Runs a model's layers, cut into slices. */
 #include "guest-agent/cpu/infer_cpu.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 
+#include "guest-agent/cpu/blas.h"
 #include "guest-agent/cpu/epilogue.h"
-#include "guest-agent/cpu/gemm.h"
 #include "transport/dtype.h"
 
 /* Elements converted or activated between two looks at the clock: 2 ms of
@@ -194,11 +194,10 @@ int pst_infer_model_new(const struct pst_model_plan *plan, void *weights,
 	struct pst_infer_model *m;
 	int r;
 
-#ifndef HAVE_CBLAS
-	return pst_error_set(err, -EOPNOTSUPP,
-			     "the agent was built without a CBLAS, which "
-			     "models need on the cpu backend");
-#endif
+	if (!pst_blas_exists())
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "the agent was built without a CBLAS, "
+				     "which models need on the cpu backend");
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return pst_error_set(err, -ENOMEM, "out of memory");
@@ -340,7 +339,7 @@ static bool linear(struct pst_infer_run *run, const struct layer *layer,
 	const uint64_t cols = (double)left <= fmax(want / column, MIN_COLS)
 				      ? left
 				      : (uint64_t)fmax(want / column, MIN_COLS);
-	const struct pst_gemm_f32 g = {
+	const struct pst_blas_gemm g = {
 		.transb = true,
 		.m = run->rows,
 		.n = cols,
@@ -348,6 +347,7 @@ static bool linear(struct pst_infer_run *run, const struct layer *layer,
 		.lda = l->n_in,
 		.ldb = l->n_in,
 		.ldc = l->n_out,
+		.alpha = 1,
 		.beta = layer->bias ? 1 : 0,
 	};
 	const bool few = run->rows <= FEW_ROWS;
@@ -359,12 +359,13 @@ static bool linear(struct pst_infer_run *run, const struct layer *layer,
 		memcpy(run->y + (uint64_t)i * l->n_out + run->at,
 		       layer->bias + run->at, cols * sizeof(float));
 	for (i = 0; few && i < run->rows; i++)
-		pst_gemv_f32(cols, l->n_in, layer->weight + run->at * l->n_in,
-			     run->x + (uint64_t)i * l->n_in, g.beta,
-			     run->y + (uint64_t)i * l->n_out + run->at);
+		pst_blas_gemv_f32(cols, l->n_in,
+				  layer->weight + run->at * l->n_in,
+				  run->x + (uint64_t)i * l->n_in, (float)g.beta,
+				  run->y + (uint64_t)i * l->n_out + run->at);
 	if (!few)
-		pst_gemm_f32(&g, run->x, layer->weight + run->at * l->n_in,
-			     run->y + run->at);
+		pst_blas_gemm_f32(&g, run->x, layer->weight + run->at * l->n_in,
+				  run->y + run->at);
 	ns = pst_now_ns() - start;
 	if (column * (double)cols >= MIN_RATED_FLOPS && ns)
 		m->rate += NEWEST *

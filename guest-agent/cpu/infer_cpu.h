@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a model's layers on the system's CBLAS, cut into slices. */
+/* Runs a model's layers, cut into slices. */
 #ifndef PST_GUEST_AGENT_CPU_INFER_CPU_H
 #define PST_GUEST_AGENT_CPU_INFER_CPU_H
 

@@ -18,6 +18,8 @@
 #define SM_PASCAL          6U
 /* Entries of a directory that are looked at. */
 #define MAX_ENTRIES 256U
+/* Longest PCI address, with its NUL. */
+#define PCI_MAX 32U
 
 uint32_t pst_reach_parse_nvidia(const char *text)
 {
@@ -45,8 +47,7 @@ uint32_t pst_reach_parse_cap(const char *text)
 /* The driver's word for the card at a PCI address. */
 static uint32_t ask_driver(const char *proc, const char *pci)
 {
-	char path[PATH_MAX], text[4096],
-		addr[sizeof(((struct pst_backend_device *)NULL)->pci)] = "";
+	char path[PATH_MAX], text[4096], addr[PCI_MAX] = "";
 	size_t i;
 
 	/* Nothing that leads to another directory; CUDA writes capitals. */
@@ -90,24 +91,24 @@ static uint32_t ask_iommus(const char *sysfs)
 }
 
 void pst_reach_read(const char *sysfs, const char *proc,
-		    const struct pst_region *r,
-		    const struct pst_backend_device *d, struct pst_reach *ret)
+		    const struct pst_region *r, const char *pci,
+		    uint32_t sm_major, struct pst_reach *ret)
 {
 	*ret = (struct pst_reach){
 		.phys = r->phys,
 		.size = r->size,
 		.is_dax = r->provider == PST_PROVIDER_DAX,
 	};
-	if (!d->pci[0] && !(d->known & PST_DEVICE_SM))
+	if (!pci[0] && !sm_major)
 		return;
 	ret->iommu_bits = ask_iommus(sysfs);
-	if (d->pci[0])
-		ret->device_bits = ask_driver(proc, d->pci);
-	if (ret->device_bits || !(d->known & PST_DEVICE_SM))
+	if (pci[0])
+		ret->device_bits = ask_driver(proc, pci);
+	if (ret->device_bits || !sm_major)
 		return;
 	ret->device_guessed = true;
-	ret->device_bits = d->sm_major < SM_PASCAL ? BITS_BEFORE_PASCAL
-						   : BITS_SINCE_PASCAL;
+	ret->device_bits =
+		sm_major < SM_PASCAL ? BITS_BEFORE_PASCAL : BITS_SINCE_PASCAL;
 }
 
 static bool is_above(uint64_t last, uint32_t bits)

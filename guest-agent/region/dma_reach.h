@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guest-agent/exec/backend.h"
 #include "transport/region/region.h"
 
 /* Longest warning, with its NUL. */
@@ -23,14 +22,15 @@ struct pst_reach {
 };
 
 /*
- * Looks up where the region lies and how far the GPU d reaches: what its
- * driver says in proc (/proc), else 40 bits before Pascal and 47 after, and
- * the narrowest Intel IOMMU in sysfs. Without a GPU, d zero, nothing needs to
- * reach and the widths stay 0. What cannot be read stays 0.
+ * Looks up where the region lies and how far a GPU reaches: what its driver
+ * says in proc (/proc), else 40 bits before Pascal and 47 after, and the
+ * narrowest Intel IOMMU in sysfs. pci: the GPU's address, "" if unknown.
+ * sm_major: its compute capability, 0 if unknown. Without a GPU, neither known,
+ * nothing needs to reach and the widths stay 0. What cannot be read stays 0.
  */
 void pst_reach_read(const char *sysfs, const char *proc,
-		    const struct pst_region *r,
-		    const struct pst_backend_device *d, struct pst_reach *ret);
+		    const struct pst_region *r, const char *pci,
+		    uint32_t sm_major, struct pst_reach *ret);
 
 /* One sentence with the cure when the region's end lies above a width, else
  * an empty one. A pure function. */

@@ -129,8 +129,8 @@ static int open_backend(struct pst_server *s, const struct pst_server_config *c,
 	if (r < 0)
 		a->ops->close(a->backend);
 	else
-		pst_reach_read(c->sysfs, "/proc", &a->region, &a->device,
-			       &a->reach);
+		pst_reach_read(c->sysfs, "/proc", &a->region, a->device.pci,
+			       a->device.sm_major, &a->reach);
 	return r;
 }
 

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "guest-agent/cpu/backend_cpu.h"
+#include "guest-agent/cpu/blas.h"
 #include "guest-agent/cpu/gemm.h"
 #include "tests/fixtures/unit.h"
 #include "transport/base/util.h"
@@ -489,7 +490,7 @@ START_TEST(what_it_cannot_do_is_said_with_the_librarys_name)
 
 	ck_assert(!ops->can(backend, &kind, &err));
 	ck_assert_int_eq(err.code, -EOPNOTSUPP);
-	ck_assert_ptr_nonnull(strstr(err.text, pst_gemm_library()));
+	ck_assert_ptr_nonnull(strstr(err.text, pst_blas_library()));
 	kind.act = PST_WIRE_ACT_RELU;
 	ck_assert(ops->can(backend, &kind, &err));
 }
@@ -561,7 +562,7 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	if (strcmp(pst_gemm_library(), "none") == 0) {
+	if (strcmp(pst_blas_library(), "none") == 0) {
 		printf("1..0 # SKIP built without a CBLAS\n");
 		return 0;
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest-agent/cpu/backend_cpu.h"
+#include "guest-agent/cpu/blas.h"
 #include "guest-agent/cpu/gemm.h"
 #include "tests/fixtures/unit.h"
 #include "transport/base/util.h"
@@ -453,7 +454,7 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	if (strcmp(pst_gemm_library(), "none") == 0) {
+	if (strcmp(pst_blas_library(), "none") == 0) {
 		printf("1..0 # SKIP built without a CBLAS\n");
 		return 0;
 	}
