@@ -57,6 +57,12 @@ struct pst_session {
 void pst_session_frame(struct pst_session *s, const struct pst_frame *f,
 		       uint64_t now_ns);
 
+/* Waits for a turn. */
+void pst_turns_join(struct pst_session *s);
+
+/* Waits no longer. */
+void pst_turns_unqueue(struct pst_session *s);
+
 /* Drops what has come, and the turn it waits for. */
 void pst_turns_leave(struct pst_session *s);
 
@@ -67,8 +73,11 @@ uint64_t pst_turns_tick(struct pst_session *s, uint64_t now_ns);
 /* Answers HELLO with WELCOME, or refuses and ends the session. */
 void pst_session_hello(struct pst_session *s, const struct pst_frame *f);
 
-/* Sends a reply with status OK to a frame. Like all that send, it ends the
- * session when the connection is of no use any more. */
+/* Sends a frame; fd >= 0 goes along. Like all that send, it ends the session
+ * when the connection is of no use any more. */
+void pst_session_send(struct pst_session *s, const struct pst_frame *f, int fd);
+
+/* Sends a reply with status OK to a frame. */
 void pst_session_reply(struct pst_session *s, const struct pst_frame *to,
 		       const void *payload, size_t n);
 

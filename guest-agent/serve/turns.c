@@ -27,39 +27,6 @@
 /* How often to look whether a peer has read its replies; nothing tells. */
 #define OUT_LOOK_NS (10 * PST_NS_PER_MS)
 
-static void join(struct pst_session *s)
-{
-	struct pst_turns *t = &s->agent->turns;
-
-	if (s->queued)
-		return;
-	s->queued = true;
-	s->next_turn = NULL;
-	if (t->last)
-		t->last->next_turn = s;
-	else
-		t->first = s;
-	t->last = s;
-}
-
-static void leave(struct pst_session *s)
-{
-	struct pst_turns *t = &s->agent->turns;
-	struct pst_session *before = NULL, *at;
-
-	if (!s->queued)
-		return;
-	for (at = t->first; at != s; at = at->next_turn)
-		before = at;
-	if (before)
-		before->next_turn = s->next_turn;
-	else
-		t->first = s->next_turn;
-	if (t->last == s)
-		t->last = before;
-	s->queued = false;
-}
-
 /* Gives the buffer back, unless it is small and will be used again. */
 static void empty(struct pst_session *s)
 {
@@ -69,14 +36,6 @@ static void empty(struct pst_session *s)
 	free(s->in);
 	s->in = NULL;
 	s->in_size = 0;
-}
-
-void pst_turns_leave(struct pst_session *s)
-{
-	leave(s);
-	/* Not freed: a frame that is being handled lies there. */
-	s->in_off = s->in_len = 0;
-	s->rest_until_ns = 0;
 }
 
 /* Room for n bytes more. */
@@ -115,20 +74,7 @@ void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n)
 	memcpy(s->in + s->in_off + s->in_len, buf, n);
 	s->in_len += n;
 	if (!s->rest_until_ns)
-		join(s);
-}
-
-uint64_t pst_turns_tick(struct pst_session *s, uint64_t now_ns)
-{
-	if (!s->rest_until_ns)
-		return UINT64_MAX;
-	if (now_ns < s->rest_until_ns)
-		return s->rest_until_ns;
-	s->rest_until_ns = 0;
-	if (!s->in_len)
-		return UINT64_MAX;
-	join(s);
-	return now_ns;
+		pst_turns_join(s);
 }
 
 /* These are rare, or have a rule of their own. */
@@ -236,7 +182,7 @@ void pst_turns_run(struct pst_agent *a, uint64_t share_ns)
 	unsigned int n;
 
 	while ((s = t->first) && !over) {
-		leave(s);
+		pst_turns_unqueue(s);
 		n = 0;
 		do {
 			more = next_frame(s, &now_ns);
@@ -244,7 +190,7 @@ void pst_turns_run(struct pst_agent *a, uint64_t share_ns)
 		} while (more && !over &&
 			 (++n < PST_TURNS_FRAMES || !t->first));
 		if (more)
-			join(s);
+			pst_turns_join(s);
 		else if (!s->in_len)
 			empty(s);
 		s->io.turned(s->io.arg,

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The sessions that wait for a turn, in the order they came. */
+#include "guest-agent/serve/session_int.h"
+
+void pst_turns_join(struct pst_session *s)
+{
+	struct pst_turns *t = &s->agent->turns;
+
+	if (s->queued)
+		return;
+	s->queued = true;
+	s->next_turn = NULL;
+	if (t->last)
+		t->last->next_turn = s;
+	else
+		t->first = s;
+	t->last = s;
+}
+
+void pst_turns_unqueue(struct pst_session *s)
+{
+	struct pst_turns *t = &s->agent->turns;
+	struct pst_session *before = NULL, *at;
+
+	if (!s->queued)
+		return;
+	for (at = t->first; at != s; at = at->next_turn)
+		before = at;
+	if (before)
+		before->next_turn = s->next_turn;
+	else
+		t->first = s->next_turn;
+	if (t->last == s)
+		t->last = before;
+	s->queued = false;
+}
+
+void pst_turns_leave(struct pst_session *s)
+{
+	pst_turns_unqueue(s);
+	/* Not freed: a frame that is being handled lies there. */
+	s->in_off = s->in_len = 0;
+	s->rest_until_ns = 0;
+}
+
+uint64_t pst_turns_tick(struct pst_session *s, uint64_t now_ns)
+{
+	if (!s->rest_until_ns)
+		return UINT64_MAX;
+	if (now_ns < s->rest_until_ns)
+		return s->rest_until_ns;
+	s->rest_until_ns = 0;
+	if (!s->in_len)
+		return UINT64_MAX;
+	pst_turns_join(s);
+	return now_ns;
+}
