@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "guest-agent/exec/memory.h"
-#include "guest-agent/serve/session.h"
-#include "guest-agent/service/log.h"
 #include "transport/base/util.h"
 #include "transport/shm.h"
 
@@ -15,19 +13,20 @@ static_assert(PST_WIRE_NONCE_SLOTS <= 32, "a bit a slot");
 
 static void on_wake(void *arg, uint32_t lane)
 {
-	struct pst_agent *a = arg;
+	const struct pst_agent *a = arg;
+	const struct pst_seat *seat = &a->seats[lane];
 
-	if (a->lanes[lane].session)
-		pst_session_wake(a->lanes[lane].session);
+	if (seat->state == PST_SEAT_USED)
+		seat->peer.wake(seat->peer.arg);
 }
 
 static void on_broken(void *arg, uint32_t lane, const struct pst_error *err)
 {
-	struct pst_agent *a = arg;
+	const struct pst_agent *a = arg;
+	const struct pst_seat *seat = &a->seats[lane];
 
-	if (a->lanes[lane].session)
-		pst_session_break(a->lanes[lane].session, PST_WIRE_EPROTO,
-				  err->text);
+	if (seat->state == PST_SEAT_USED)
+		seat->peer.broken(seat->peer.arg, err->text);
 }
 
 /* Takes what is scrubbed out of quarantine and has the next piece done. */
@@ -60,10 +59,10 @@ static void settle(struct pst_agent *a, uint64_t owner)
 static void on_gone(void *arg, uint32_t lane)
 {
 	struct pst_agent *a = arg;
-	struct pst_agent_lane *l = &a->lanes[lane];
+	struct pst_seat *seat = &a->seats[lane];
 
-	settle(a, l->owner);
-	*l = (struct pst_agent_lane){.state = PST_LANE_FREE};
+	settle(a, seat->peer.owner);
+	*seat = (struct pst_seat){.state = PST_SEAT_FREE};
 }
 
 static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
@@ -217,21 +216,20 @@ void pst_agent_done(struct pst_agent *a)
 	a->extents = NULL;
 }
 
-int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
-			   uint64_t owner)
+int pst_agent_lane_acquire(struct pst_agent *a, const struct pst_peer *peer)
 {
 	uint32_t i;
 
 	for (i = 0; i < a->limits.max_clients; i++) {
-		if (a->lanes[i].state != PST_LANE_FREE)
+		if (a->seats[i].state != PST_SEAT_FREE)
 			continue;
-		a->lanes[i] = (struct pst_agent_lane){
-			.state = PST_LANE_USED,
-			.owner = owner,
-			.session = s,
+		a->seats[i] = (struct pst_seat){
+			.state = PST_SEAT_USED,
+			.peer = *peer,
 		};
 		pst_executor_attach(a->executor, i,
-				    pst_region_lane(a->region.base, i), owner);
+				    pst_region_lane(a->region.base, i),
+				    peer->owner);
 		return (int)i;
 	}
 	return -EBUSY;
@@ -239,32 +237,31 @@ int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
 
 void pst_agent_lane_release(struct pst_agent *a, uint32_t lane)
 {
-	struct pst_agent_lane *l = &a->lanes[lane];
+	struct pst_seat *seat = &a->seats[lane];
 	struct pst_lane_stats stats;
 
 	pst_executor_lane_stats(a->executor, lane, &stats);
 	a->counters.ops_ended += stats.ops;
 	a->counters.errors_ended += stats.errors;
 	a->counters.compute_ns_ended += stats.compute_ns;
-	pst_extents_release_owner(a->extents, l->owner);
-	pst_tensors_release_owner(a->tensors, l->owner);
-	l->session = NULL;
-	l->state = PST_LANE_ENDING;
+	pst_extents_release_owner(a->extents, seat->peer.owner);
+	pst_tensors_release_owner(a->tensors, seat->peer.owner);
+	seat->state = PST_SEAT_ENDING;
 	pst_executor_detach(a->executor, lane);
 }
 
 void pst_agent_settle(struct pst_agent *a, uint32_t lane)
 {
-	struct pst_agent_lane *l = &a->lanes[lane];
+	struct pst_seat *seat = &a->seats[lane];
 
-	l->settle_after = pst_executor_running(a->executor, lane);
-	if (!l->settle_after)
-		settle(a, l->owner);
+	seat->settle_after = pst_executor_running(a->executor, lane);
+	if (!seat->settle_after)
+		settle(a, seat->peer.owner);
 }
 
 void pst_agent_settle_late(struct pst_agent *a)
 {
-	struct pst_agent_lane *l;
+	struct pst_seat *seat;
 	uint32_t i;
 
 	pst_models_settle(a->models);
@@ -273,12 +270,12 @@ void pst_agent_settle_late(struct pst_agent *a)
 	/* The next operation was checked when the memory was released already:
 	 * a lane that is never idle does not keep it. */
 	for (i = 0; i < a->limits.max_clients; i++) {
-		l = &a->lanes[i];
-		if (!l->settle_after ||
-		    pst_executor_running(a->executor, i) == l->settle_after)
+		seat = &a->seats[i];
+		if (!seat->settle_after ||
+		    pst_executor_running(a->executor, i) == seat->settle_after)
 			continue;
-		l->settle_after = 0;
-		settle(a, l->owner);
+		seat->settle_after = 0;
+		settle(a, seat->peer.owner);
 	}
 }
 

@@ -52,19 +52,28 @@ struct pst_counters {
 	uint64_t compute_ns_ended;
 };
 
-struct pst_session;
+enum pst_seat_state {
+	PST_SEAT_FREE,
+	PST_SEAT_USED,
+	PST_SEAT_ENDING, /* its session is gone, the backend not yet done */
+};
 
-enum pst_lane_state {
-	PST_LANE_FREE,
-	PST_LANE_USED,
-	PST_LANE_ENDING, /* its session is gone, the backend not yet done */
+/* Who holds a lane, as it says itself, and how to reach it. */
+struct pst_peer {
+	uint64_t owner; /* session id; owner of extents */
+	uint32_t pid;
+	char name[sizeof(((struct pst_wire_hello *)NULL)->name) + 1];
+	/* A completion was posted, and the client sleeps. */
+	void (*wake)(void *arg);
+	/* The lane's shared state is impossible. */
+	void (*broken)(void *arg, const char *sentence);
+	void *arg;
 };
 
 /* The agent's side of a lane. */
-struct pst_agent_lane {
-	enum pst_lane_state state;
-	uint64_t owner; /* session id; owner of extents */
-	struct pst_session *session;
+struct pst_seat {
+	enum pst_seat_state state;
+	struct pst_peer peer;
 	/* Memory was released while this operation ran
 	 * (pst_executor_running()); 0: none was. */
 	uint64_t settle_after;
@@ -113,7 +122,7 @@ struct pst_agent {
 	uint32_t nonce_last;     /* filled last */
 	struct pst_agent_nonce nonces[PST_WIRE_NONCE_SLOTS];
 	uint64_t wake_gen; /* private copy of header.agent_wake */
-	struct pst_agent_lane lanes[PST_WIRE_MAX_LANES];
+	struct pst_seat seats[PST_WIRE_MAX_LANES];
 	struct pst_counters counters;
 	/* One frame on its way out. */
 	uint8_t scratch[sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD];
@@ -173,9 +182,9 @@ static inline uint64_t pst_agent_lease_each(const struct pst_agent *a,
 	return arena - arena / 8 / PST_WIRE_UNIT * PST_WIRE_UNIT;
 }
 
-/* Gives a free lane to a session. Returns its index, or -EBUSY. */
-int pst_agent_lane_acquire(struct pst_agent *a, struct pst_session *s,
-			   uint64_t owner);
+/* Gives a free lane to a session, which is called back through peer until it
+ * releases it. Returns its index, or -EBUSY. */
+int pst_agent_lane_acquire(struct pst_agent *a, const struct pst_peer *peer);
 
 /* Ends the session's use of a lane: its extents and tensors go to quarantine,
  * and all become free once the backend has let go of them. */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "guest-agent/serve/report_ops.h"
-#include "guest-agent/serve/session.h"
 #include "transport/base/util.h"
 #include "transport/shm.h"
 
@@ -342,21 +341,19 @@ char *pst_report_health(const struct pst_agent *a)
 static json_t *client(const struct pst_agent *a, uint32_t lane,
 		      const struct pst_lane_stats *st)
 {
-	const struct pst_agent_lane *l = &a->lanes[lane];
-	struct pst_session_info info;
+	const struct pst_peer *peer = &a->seats[lane].peer;
 	struct pst_tensor_usage t;
 
-	pst_session_describe(l->session, &info);
-	pst_tensors_usage(a->tensors, l->owner, &t);
+	pst_tensors_usage(a->tensors, peer->owner, &t);
 	return json_pack(
 		"{s:o?, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, "
 		"s:o?, s:s}",
-		"session", u64(info.id), "name", info.name, "pid",
-		u64(info.pid), "lane", u64(lane), "leased_bytes",
-		u64(pst_extents_leased(a->extents, l->owner)), "tensor_bytes",
-		u64(t.bytes), "tensors", u64(t.n), "ops", u64(st->ops),
-		"errors", u64(st->errors), "compute_ns", u64(st->compute_ns),
-		"last_error", st->last_error);
+		"session", u64(peer->owner), "name", peer->name, "pid",
+		u64(peer->pid), "lane", u64(lane), "leased_bytes",
+		u64(pst_extents_leased(a->extents, peer->owner)),
+		"tensor_bytes", u64(t.bytes), "tensors", u64(t.n), "ops",
+		u64(st->ops), "errors", u64(st->errors), "compute_ns",
+		u64(st->compute_ns), "last_error", st->last_error);
 }
 
 static void add_clients(const struct pst_agent *a, json_t *root)
@@ -369,7 +366,7 @@ static void add_clients(const struct pst_agent *a, json_t *root)
 	uint32_t i;
 
 	for (i = 0; i < a->limits.max_clients; i++) {
-		if (!a->lanes[i].session)
+		if (a->seats[i].state != PST_SEAT_USED)
 			continue;
 		pst_executor_lane_stats(a->executor, i, &st);
 		ops += st.ops;

@@ -45,17 +45,6 @@ enum pst_session_state pst_session_state(const struct pst_session *s)
 	return s->state;
 }
 
-void pst_session_describe(const struct pst_session *s,
-			  struct pst_session_info *ret)
-{
-	*ret = (struct pst_session_info){
-		.id = s->id,
-		.pid = s->pid,
-		.lane = s->lane,
-		.name = s->name,
-	};
-}
-
 void pst_session_challenge(struct pst_session *s, uint64_t now_ns)
 {
 	struct pst_agent *a = s->agent;

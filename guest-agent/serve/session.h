@@ -64,9 +64,6 @@ void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n);
  */
 uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns);
 
-/* Sends a WAKE, unless bytes are queued already: those wake the peer too. */
-void pst_session_wake(struct pst_session *s);
-
 /* Ends the session with an ERROR frame. */
 void pst_session_refuse(struct pst_session *s, uint32_t status,
 			const char *sentence);
@@ -77,16 +74,5 @@ void pst_session_break(struct pst_session *s, uint32_t status,
 
 /* Ends the session without a word: the connection is gone. */
 void pst_session_end(struct pst_session *s);
-
-/* For STATS and logs. */
-struct pst_session_info {
-	uint64_t id;
-	uint32_t pid;
-	uint32_t lane; /* UINT32_MAX: control only */
-	const char *name;
-};
-
-void pst_session_describe(const struct pst_session *s,
-			  struct pst_session_info *ret);
 
 #endif

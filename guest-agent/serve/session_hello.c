@@ -63,13 +63,39 @@ static uint32_t lanes_of(const struct pst_agent *a, uint32_t pid)
 	uint32_t i, n = 0;
 
 	for (i = 0; i < a->limits.max_clients; i++)
-		n += a->lanes[i].session && a->lanes[i].session->pid == pid;
+		n += a->seats[i].state == PST_SEAT_USED &&
+		     a->seats[i].peer.pid == pid;
 	return n;
 }
 
+static void on_wake(void *arg)
+{
+	pst_session_wake(arg);
+}
+
+static void on_broken(void *arg, const char *sentence)
+{
+	pst_session_break(arg, PST_WIRE_EPROTO, sentence);
+}
+
+static int take_lane(struct pst_session *s)
+{
+	struct pst_peer peer = {
+		.owner = s->agent->last_session + 1,
+		.pid = s->pid,
+		.wake = on_wake,
+		.broken = on_broken,
+		.arg = s,
+	};
+
+	memcpy(peer.name, s->name, sizeof(peer.name));
+	return pst_agent_lane_acquire(s->agent, &peer);
+}
+
 /* A lane for the session, or its place among those without. */
-static uint32_t seat(struct pst_session *s, const struct pst_wire_hello *h,
-		     struct pst_error *why)
+static uint32_t assign_lane(struct pst_session *s,
+			    const struct pst_wire_hello *h,
+			    struct pst_error *why)
 {
 	struct pst_agent *a = s->agent;
 	const uint32_t most = pst_agent_lanes_each(a);
@@ -94,7 +120,7 @@ static uint32_t seat(struct pst_session *s, const struct pst_wire_hello *h,
 			h->pid, most, a->limits.max_clients);
 		return PST_WIRE_EBUSY;
 	} else {
-		lane = pst_agent_lane_acquire(a, s, a->last_session + 1);
+		lane = take_lane(s);
 		if (lane < 0) {
 			a->counters.rejected_lanes++;
 			pst_error_set(why, 0,
@@ -154,10 +180,12 @@ void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
 		pst_session_break(s, PST_WIRE_EPROTO, why.text);
 		return;
 	}
+	s->pid = h.pid;
+	snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(h.name), h.name);
 	status = judge_hello(s, &h, &why);
 	pst_session_wipe_nonce(s);
 	if (status == PST_WIRE_OK)
-		status = seat(s, &h, &why);
+		status = assign_lane(s, &h, &why);
 	if (status != PST_WIRE_OK) {
 		pst_log_peer(PST_LOG_INFO, NULL, "HELLO refused: %s", why.text);
 		pst_session_send_sentence(s, PST_WIRE_HELLO, true, f->seq,
@@ -165,8 +193,6 @@ void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
 		pst_session_end(s);
 		return;
 	}
-	s->pid = h.pid;
-	snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(h.name), h.name);
 	s->state = PST_SESSION_OPEN;
 	s->agent->n_sessions++;
 	s->agent->counters.sessions_started++;

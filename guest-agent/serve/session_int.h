@@ -81,6 +81,9 @@ void pst_session_send(struct pst_session *s, const struct pst_frame *f, int fd);
 void pst_session_reply(struct pst_session *s, const struct pst_frame *to,
 		       const void *payload, size_t n);
 
+/* Sends a WAKE, unless bytes are queued already: those wake the peer too. */
+void pst_session_wake(struct pst_session *s);
+
 /* Sends a frame whose payload is a sentence. */
 void pst_session_send_sentence(struct pst_session *s, uint16_t type,
 			       bool is_reply, uint32_t seq, uint32_t status,

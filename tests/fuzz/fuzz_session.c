@@ -3,6 +3,7 @@
  * session, its lane and the executor. */
 #include <string.h>
 
+#include "guest-agent/serve/session_int.h"
 #include "tests/fixtures/agent_fixture.h"
 #include "tests/fixtures/st_file.h"
 #include "tests/fuzz/fuzz.h"
@@ -156,16 +157,14 @@ static void reconnect(unsigned int i)
 
 static void hello(unsigned int i, uint32_t flags)
 {
-	struct pst_session_info info;
-
 	fixture_hello(&fix, &peers[i], flags, now_ns);
 	if (pst_session_state(peers[i].session) != PST_SESSION_OPEN ||
 	    lanes[i].lane)
 		return;
-	pst_session_describe(peers[i].session, &info);
-	if (info.lane != UINT32_MAX)
+	if (peers[i].session->lane != NO_LANE)
 		pst_lane_client_init(
-			&lanes[i], pst_region_lane(base, info.lane),
+			&lanes[i],
+			pst_region_lane(base, peers[i].session->lane),
 			&pst_region_header(&fix.agent.region)->agent_wake);
 }
 
@@ -342,7 +341,7 @@ static void check_empty(void)
 	FUZZ_CHECK(fix.agent.n_control == 0);
 	FUZZ_CHECK(fix.agent.nonce_used == 0);
 	for (i = 0; i < PST_WIRE_MAX_LANES; i++)
-		FUZZ_CHECK(fix.agent.lanes[i].state == PST_LANE_FREE);
+		FUZZ_CHECK(fix.agent.seats[i].state == PST_SEAT_FREE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
