@@ -16,6 +16,11 @@ void pst_vm_argv_add(struct pst_vm_argv *a, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void pst_vm_argv_done(struct pst_vm_argv *a);
 
+/* text for one of QEMU's option lists, where a comma within a value is written
+ * twice; in ret, which it returns. */
+const char *pst_vm_argv_quote(struct pst_vm_argv *a, const char *text,
+			      char ret[2 * PATH_MAX]);
+
 /*
  * Slots of the root bus for devices that libvirt does not know of; it hands
  * its own out from 1 on, and 0x1f is the chipset's.

@@ -8,11 +8,11 @@
 /* Root ports for the card's functions. */
 #define FIRST_PORT 0x10
 
-#define add pst_vm_argv_add
+#define add   pst_vm_argv_add
+#define quote pst_vm_argv_quote
 
-/* In QEMU's option lists a comma within a value is written twice. */
-static const char *quote(struct pst_vm_argv *a, const char *text,
-			 char ret[2 * PATH_MAX])
+const char *pst_vm_argv_quote(struct pst_vm_argv *a, const char *text,
+			      char ret[2 * PATH_MAX])
 {
 	size_t n = 0;
 
@@ -167,7 +167,10 @@ static void add_machine(struct pst_vm_argv *a, const struct pst_vm_config *c)
 		snprintf(vendor, sizeof(vendor), ",hv-vendor-id=%s",
 			 c->vendor_id);
 	add(a, "-cpu");
-	add(a, "%s%s%s%s%s%s", c->emulated ? "max" : "host",
+	add(a, "%s%s%s%s%s%s",
+	    c->cpu        ? c->cpu
+	    : c->emulated ? "max"
+			  : "host",
 	    c->n_gpu && !c->emulated ? ",migratable=off" : "",
 	    c->emulated ? "" : bits, c->topoext ? ",topoext=on" : "",
 	    c->hide_kvm ? ",kvm=off" : "", vendor);

@@ -105,6 +105,7 @@ struct pst_vm_config {
 	const char *append;
 	const char *serial_log; /* a file instead of a terminal */
 	const char *emulator;   /* QEMU's program */
+	const char *cpu;        /* QEMU's model; NULL: host, or emulated max */
 	/* Places of what only QEMU knows, of a domain that is there already. */
 	const char *root_bus;             /* NULL: pcie.0, of q35 */
 	uint8_t ivshmem_slot, vsock_slot; /* 0: the usual one */

@@ -71,16 +71,11 @@ static bool parse_accel(const struct pst_cmd_ctx *ctx, const char *text,
 }
 
 static bool parse_via(const struct pst_cmd_ctx *ctx, const char *text,
-		      enum pst_demo_via *ret)
+		      enum pst_vm_via *ret)
 {
-	enum pst_demo_via v;
-
-	for (v = PST_DEMO_IVSHMEM; v <= PST_DEMO_NVDIMM; v++) {
-		if (strcmp(text, pst_demo_via_name(v)) == 0) {
-			*ret = v;
-			return true;
-		}
-	}
+	if (pst_vm_via_parse(text, ret) == 0 &&
+	    (*ret == PST_VM_VIA_IVSHMEM || *ret == PST_VM_VIA_NVDIMM))
+		return true;
 	pst_cmd_usage(ctx, "--region-via: '%s' is not ivshmem or nvdimm", text);
 	return false;
 }
@@ -150,6 +145,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		.n = DEFAULT_N,
 		.dtype = PST_F32,
 		.timeout_ns = TIMEOUT_NS,
+		.via = PST_VM_VIA_IVSHMEM,
 	};
 	bool stop = false;
 	int c;

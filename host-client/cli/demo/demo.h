@@ -11,6 +11,7 @@
 
 #include "host-client/cli/cmd.h"
 #include "host-client/penstock.h"
+#include "libvirt-xml/argv.h"
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 
@@ -23,53 +24,21 @@ enum pst_demo_accel { PST_DEMO_AUTO, PST_DEMO_KVM, PST_DEMO_TCG };
 /* "auto", "kvm", "tcg". */
 const char *pst_demo_accel_name(enum pst_demo_accel a);
 
-/* What the region is to the guest: a PCI device or memory. */
-enum pst_demo_via { PST_DEMO_IVSHMEM, PST_DEMO_NVDIMM };
+/* ---- demo_argv.c: QEMU's command line ----------------------------------- */
 
-/* "ivshmem", "nvdimm". */
-const char *pst_demo_via_name(enum pst_demo_via v);
-
-/* ---- demo_qemu.c: QEMU's command line ----------------------------------- */
-
-/* A growing argument vector; v[n] is NULL. failed: out of memory or room, or
- * a path that QEMU cannot take. */
-struct pst_demo_argv {
-	char *v[80];
-	size_t n;
-	bool failed;
-};
-
-void pst_demo_argv_add(struct pst_demo_argv *a, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-void pst_demo_argv_done(struct pst_demo_argv *a);
-
-/* All that decides the command line. */
-struct pst_demo_qemu {
-	const char *program;
-	enum pst_demo_accel accel; /* KVM or TCG */
-	const char *cpu;           /* of -cpu */
-	uint32_t cpus;
-	uint64_t ram_size; /* bytes, a multiple of 1 MiB */
-	const char *kernel;
-	const char *initrd;
-	const char *append; /* further words for the kernel, or NULL */
+/* The guest: append has further words for its kernel, or is NULL. */
+struct pst_demo_guest {
+	struct pst_vm_config config;
 	const char *dir;    /* the state directory */
-	const char *region_path;
-	uint64_t region_size; /* bytes, a power of two: it may be a BAR */
-	enum pst_demo_via via;
-	bool vhost_vsock;   /* by the kernel; else vhost-user over dir */
-	uint32_t cid;       /* of the guest, for vhost_vsock */
 	bool debug_console; /* ttyS1 on a socket in dir */
 };
 
 /*
  * Builds the argument vector: a pure function. The caller ends *ret with
- * pst_demo_argv_done() in every case. Returns 0, -EINVAL (a size that QEMU
- * or PCI refuses), -ENOMEM.
+ * pst_vm_argv_done() in every case. Returns as pst_vm_argv_qemu().
  */
-PST_MUST_USE int pst_demo_qemu_argv(const struct pst_demo_qemu *q,
-				    struct pst_demo_argv *ret,
-				    struct pst_error *err);
+PST_MUST_USE int pst_demo_argv(const struct pst_demo_guest *g,
+			       struct pst_vm_argv *ret, struct pst_error *err);
 
 /* ---- demo_proc.c: processes --------------------------------------------- */
 
@@ -244,7 +213,7 @@ PST_MUST_USE int pst_demo_find_vsock(struct pst_demo_files *f,
 
 struct pst_demo_vm_options {
 	enum pst_demo_accel accel;
-	enum pst_demo_via via;
+	enum pst_vm_via via; /* ivshmem or nvdimm */
 	uint64_t region_size;
 	uint64_t boot_timeout_ns;
 	const char *append;

@@ -14,8 +14,8 @@ struct pst_demo_options {
 	uint64_t region_size; /* bytes at least; 0: by the matrices */
 	uint64_t timeout_ns;  /* until the agent answers */
 	enum pst_demo_accel accel;
-	enum pst_demo_via via;
-	const char *append; /* further kernel words, or NULL */
+	enum pst_vm_via via; /* ivshmem or nvdimm */
+	const char *append;  /* further kernel words, or NULL */
 	bool debug_console;
 	bool no_vm;
 	bool keep;

@@ -35,9 +35,22 @@ struct start {
 	struct pst_demo_vm *vm;
 	struct pst_error *err;
 	struct pst_demo_files files;
-	bool vhost;
-	uint32_t cid;
+	struct pst_demo_guest guest;
+	char serial[PST_DEMO_PATH_MAX]; /* the guest's console */
+	char vhost[PST_DEMO_PATH_MAX];  /* sockets of vhost-device-vsock */
+	char uds[PST_DEMO_PATH_MAX];
 };
+
+const char *pst_demo_accel_name(enum pst_demo_accel a)
+{
+	static const char *const names[] = {
+		[PST_DEMO_AUTO] = "auto",
+		[PST_DEMO_KVM] = "kvm",
+		[PST_DEMO_TCG] = "tcg",
+	};
+
+	return names[a];
+}
 
 /* ---- vsock -------------------------------------------------------------- */
 
@@ -55,31 +68,24 @@ static int find_cid(int vhost_fd, uint32_t *ret)
 
 static int start_vsock_daemon(struct start *st)
 {
-	char control[PST_DEMO_PATH_MAX], uds[PST_DEMO_PATH_MAX];
 	char log[PST_DEMO_PATH_MAX];
 	char *argv[] = {
-		st->files.vsock,
-		(char *)"--guest-cid",
-		(char *)"3",
-		(char *)"--socket",
-		control,
-		(char *)"--uds-path",
-		uds,
-		NULL,
+		st->files.vsock, (char *)"--guest-cid",
+		(char *)"3",     (char *)"--socket",
+		st->vhost,       (char *)"--uds-path",
+		st->uds,         NULL,
 	};
 	uint64_t deadline = pst_now_ns() + VSOCK_START_NS;
 	int rc;
 
-	pst_demo_state_path(st->s, "vhost.sock", control);
-	pst_demo_state_path(st->s, "vsock", uds);
 	pst_demo_state_path(st->s, "vsock.log", log);
-	unlink(control);
-	unlink(uds);
+	unlink(st->vhost);
+	unlink(st->uds);
 	rc = pst_demo_proc_start(argv, log, !st->s->kept, &st->s->vsock,
 				 st->err);
 	if (rc == 0)
 		rc = pst_demo_state_write(st->s, st->err);
-	while (rc == 0 && access(control, F_OK)) {
+	while (rc == 0 && access(st->vhost, F_OK)) {
 		if (pst_demo_proc_ended(&st->s->vsock))
 			return pst_error_set(st->err, -ECHILD,
 					     "%s ended at once",
@@ -94,102 +100,92 @@ static int start_vsock_daemon(struct start *st)
 	return rc;
 }
 
+/* By the kernel, or else by a daemon. */
 static int start_vsock(struct start *st)
 {
 	PST_CLEANUP_FD int fd = pst_vm_cid_open();
+	struct pst_vm_config *c = &st->guest.config;
+	int rc = 0;
 
-	st->vhost = fd >= 0 && find_cid(fd, &st->cid) == 0;
-	if (st->vhost)
+	c->vsock_socket = c->vsock_uds = NULL;
+	if (fd >= 0 && find_cid(fd, &c->cid) == 0)
 		return 0;
-	if (!st->files.vsock[0]) {
-		int rc = pst_demo_find_vsock(&st->files, st->err);
-
-		if (rc)
-			return rc;
-	}
-	return start_vsock_daemon(st);
-}
-
-/* Appends text to ret with everything escaped that ends a path in a URI. */
-static void append_escaped(char *ret, size_t size, const char *text)
-{
-	size_t n = strlen(ret);
-
-	for (; *text && n + 4 < size; text++) {
-		if (strchr("%?#&:", *text) || (unsigned char)*text <= ' ')
-			n += (size_t)snprintf(ret + n, size - n, "%%%02X",
-					      (unsigned char)*text);
-		else
-			ret[n++] = *text;
-	}
-	ret[n] = '\0';
-}
-
-static void make_endpoint(struct start *st)
-{
-	char path[PST_DEMO_PATH_MAX];
-	char *e = st->s->endpoint;
-	size_t size = sizeof(st->s->endpoint);
-
-	if (st->vhost) {
-		snprintf(e, size, "vsock://%u", st->cid);
-	} else {
-		strcpy(e, "vsock-uds://");
-		append_escaped(e, size,
-			       pst_demo_state_path(st->s, "vsock", path));
-	}
-	snprintf(e + strlen(e), size - strlen(e),
-		 ":%u?region=", PST_VSOCK_PORT);
-	if (st->vm->region.fd >= 0)
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d",
-			 (int)st->s->qemu.pid, st->vm->region.fd);
-	else
-		strcpy(path, st->vm->region.path);
-	append_escaped(e, size, path);
+	c->vsock_socket = pst_demo_state_path(st->s, "vhost.sock", st->vhost);
+	c->vsock_uds = pst_demo_state_path(st->s, "vsock", st->uds);
+	if (!st->files.vsock[0])
+		rc = pst_demo_find_vsock(&st->files, st->err);
+	return rc ? rc : start_vsock_daemon(st);
 }
 
 /* ---- QEMU --------------------------------------------------------------- */
 
+/* What all attempts have in common. */
+static void describe(struct start *st)
+{
+	const long n = sysconf(_SC_NPROCESSORS_ONLN);
+	struct pst_vm_config *c = &st->guest.config;
+
+	st->guest.dir = st->s->dir;
+	st->guest.debug_console = st->o->debug_console;
+	c->name = "penstock-demo";
+	c->emulator = st->files.qemu;
+	c->memory = RAM_SIZE;
+	c->memory_from = PST_VM_MEMORY_PLAIN;
+	c->vcpus = n < 1 ? 1 : n > MAX_CPUS ? MAX_CPUS : (uint32_t)n;
+	st->vm->cpus = c->vcpus;
+	c->node = -1;
+	c->region.via = st->o->via;
+	c->region.size = st->o->region_size;
+	c->region.node = -1;
+	c->port = PST_VSOCK_PORT;
+	c->kernel = st->files.kernel;
+	c->initrd = st->files.initrd;
+	c->append = st->o->append;
+	c->serial_log = pst_demo_state_path(st->s, "serial.log", st->serial);
+}
+
+/* A region without a name is found in QEMU. */
+static int write_endpoint(struct start *st)
+{
+	const struct pst_demo_region *r = &st->vm->region;
+	struct pst_vm_region *region = &st->guest.config.region;
+	int rc;
+
+	if (r->fd >= 0)
+		snprintf(region->path, sizeof(region->path), "/proc/%d/fd/%d",
+			 (int)st->s->qemu.pid, r->fd);
+	rc = pst_vm_config_endpoint(&st->guest.config, st->s->endpoint,
+				    sizeof(st->s->endpoint), st->err);
+	return rc ? rc : pst_demo_state_write(st->s, st->err);
+}
+
 static int start_qemu(struct start *st, enum pst_demo_accel accel,
 		      const char *cpu)
 {
-	char log[PST_DEMO_PATH_MAX], serial[PST_DEMO_PATH_MAX];
-	struct pst_demo_qemu q = {
-		.program = st->files.qemu,
-		.accel = accel,
-		.cpu = cpu,
-		.cpus = st->vm->cpus,
-		.ram_size = RAM_SIZE,
-		.kernel = st->files.kernel,
-		.initrd = st->files.initrd,
-		.append = st->o->append,
-		.dir = st->s->dir,
-		.region_path = st->vm->region.path,
-		.region_size = st->o->region_size,
-		.via = st->o->via,
-		.vhost_vsock = st->vhost,
-		.cid = st->cid,
-		.debug_console = st->o->debug_console,
-	};
-	struct pst_demo_argv argv;
+	struct pst_vm_config *c = &st->guest.config;
+	char log[PST_DEMO_PATH_MAX];
+	struct pst_vm_argv argv;
 	int rc;
 
+	c->emulated = accel == PST_DEMO_TCG;
+	c->cpu = cpu;
+	snprintf(c->region.path, sizeof(c->region.path), "%s",
+		 st->vm->region.path);
 	pst_demo_state_path(st->s, "qemu.log", log);
-	unlink(pst_demo_state_path(st->s, "serial.log", serial));
+	unlink(st->serial);
 	unlink(log);
-	rc = pst_demo_qemu_argv(&q, &argv, st->err);
+	rc = pst_demo_argv(&st->guest, &argv, st->err);
 	if (rc == 0 && st->vm->region.fd >= 0 &&
 	    fcntl(st->vm->region.fd, F_SETFD, 0))
 		rc = pst_error_set_errno(st->err, errno, "memfd");
 	if (rc == 0)
 		rc = pst_demo_proc_start(argv.v, log, !st->s->kept,
 					 &st->s->qemu, st->err);
-	pst_demo_argv_done(&argv);
+	pst_vm_argv_done(&argv);
 	if (rc)
 		return rc;
 	pst_demo_signals_watch(st->s->qemu.pid);
-	make_endpoint(st);
-	return pst_demo_state_write(st->s, st->err);
+	return write_endpoint(st);
 }
 
 /* 0, or why there is no point in waiting any longer. */
@@ -207,12 +203,10 @@ static int look(struct start *st, uint64_t deadline)
 static int wait_life(struct start *st)
 {
 	uint64_t deadline = pst_now_ns() + LIFE_NS;
-	char path[PST_DEMO_PATH_MAX];
 	struct stat sb;
 	int rc = 0;
 
-	pst_demo_state_path(st->s, "serial.log", path);
-	while (rc == 0 && (stat(path, &sb) || sb.st_size == 0)) {
+	while (rc == 0 && (stat(st->serial, &sb) || sb.st_size == 0)) {
 		pst_demo_signals_sleep(LOOK_NS);
 		rc = look(st, deadline);
 	}
@@ -326,8 +320,7 @@ static int attempt(struct start *st, enum pst_demo_accel accel, const char *cpu,
 static int attempt_kvm(struct start *st, uint64_t boot_ns, struct pst **ret_c)
 {
 	/* Nested and para-virtual hosts often refuse one MSR of host's. */
-	static const char *const cpus[] = {"host",
-					   "host,arch-capabilities=off"};
+	static const char *const cpus[] = {NULL, "host,arch-capabilities=off"};
 	int rc = -ECHILD;
 	size_t i;
 
@@ -370,7 +363,7 @@ static int run_attempts(struct start *st, struct pst **ret_c)
 		fprintf(stderr, "penstock demo: /dev/kvm does not open: using "
 				"TCG (emulation)\n");
 	}
-	return attempt(st, PST_DEMO_TCG, "max", boot_ns, ret_c);
+	return attempt(st, PST_DEMO_TCG, NULL, boot_ns, ret_c);
 }
 
 int pst_demo_vm_start(struct pst_demo_state *s,
@@ -379,13 +372,11 @@ int pst_demo_vm_start(struct pst_demo_state *s,
 		      struct pst_error *err)
 {
 	struct start st = {.s = s, .o = o, .vm = ret, .err = err};
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int rc;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->state = s;
 	ret->region.fd = -1;
-	ret->cpus = cpus < 1 ? 1 : cpus > MAX_CPUS ? MAX_CPUS : (uint32_t)cpus;
 	rc = pst_demo_find_image(&st.files, err);
 	if (rc == 0)
 		rc = pst_demo_find_qemu(&st.files, err);
@@ -395,6 +386,7 @@ int pst_demo_vm_start(struct pst_demo_state *s,
 		return rc;
 	if (ret->region.note[0])
 		fprintf(stderr, "penstock demo: %s\n", ret->region.note);
+	describe(&st);
 	rc = run_attempts(&st, ret_c);
 	/* QEMU has its own copy, and the client has mapped it. */
 	pst_close_fd(ret->region.fd);
