@@ -95,7 +95,8 @@ const char *pst_strerror(int error);
  * call asks it now and then. If it returns nonzero the call ends with EINTR:
  * its operations are cancelled, C is undefined, and buffers stay busy until the
  * agent has finished with them, as after ETIMEDOUT. pst_wait() cancels the
- * operation that it waits for. pst_open() does not ask.
+ * operation that it waits for. pst_open() asks while it waits for an agent's
+ * answer, not while the kernel connects.
  *
  * interrupted runs without a lock held and may call the library; those calls do
  * not ask. NULL removes it: calls then wait whatever signals arrive. arg is

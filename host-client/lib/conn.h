@@ -349,6 +349,8 @@ void pst_wait_end(struct pst *c);
  * -EINTR: the call is to end.
  */
 PST_MUST_USE int pst_interrupt_ask(struct pst *c, struct pst_error *err);
+/* The same where the connection is not locked, or there is none yet. */
+PST_MUST_USE int pst_interrupt_ask_unlocked(struct pst_error *err);
 
 /* When it is time to; UINT64_MAX: never. */
 uint64_t pst_interrupt_next(void);

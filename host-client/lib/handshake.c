@@ -54,12 +54,44 @@ static int connect_agent(struct shake *h)
 	return pst_sock_check_peer(r, ep->path, &h->peer_uid, h->err);
 }
 
+/* Reads what comes next into rx, no longer than until the caller's thread is to
+ * be asked (pst_set_interrupt()). Returns 0, -errno. */
+static int recv_some(struct shake *h, int *ret_fd)
+{
+	struct pst_rx *rx = &h->c->rx;
+	uint64_t until;
+	int64_t n;
+	int r;
+
+	for (;;) {
+		r = pst_interrupt_ask_unlocked(h->err);
+		if (r < 0)
+			return r;
+		/* Receiving what is there looks at no clock. */
+		if (pst_now_ns() >= h->deadline_ns)
+			return pst_error_set(h->err, -ETIMEDOUT,
+					     "the agent did not shake hands in "
+					     "time");
+		until = pst_interrupt_next();
+		if (until > h->deadline_ns)
+			until = h->deadline_ns;
+		n = pst_sock_recv(h->s.sock, rx->buf + rx->n,
+				  PST_RX_SIZE - rx->n, ret_fd, until, h->err);
+		if (n == -ETIMEDOUT && until < h->deadline_ns)
+			continue;
+		if (n < 0)
+			return (int)n;
+		rx->n += (size_t)n;
+		return 0;
+	}
+}
+
 /* Reads one frame into rx; the first descriptor that comes along is kept. */
 static int recv_frame(struct shake *h, struct pst_frame *ret, int64_t *ret_n)
 {
 	struct pst_rx *rx = &h->c->channel.rx;
 	int64_t n;
-	int fd;
+	int fd, r;
 
 	for (;;) {
 		n = pst_frame_decode(rx->buf, rx->n, PST_READER_CLIENT, ret,
@@ -73,22 +105,14 @@ static int recv_frame(struct shake *h, struct pst_frame *ret, int64_t *ret_n)
 		if (rx->n == PST_RX_SIZE)
 			return pst_error_set(h->err, -EPROTO,
 					     "the agent's frame does not end");
-		/* Receiving what is there looks at no clock. */
-		if (pst_now_ns() >= h->deadline_ns)
-			return pst_error_set(h->err, -ETIMEDOUT,
-					     "the agent did not shake hands in "
-					     "time");
 		fd = -1;
-		n = pst_sock_recv(h->s.sock, rx->buf + rx->n,
-				  PST_RX_SIZE - rx->n, &fd, h->deadline_ns,
-				  h->err);
+		r = recv_some(h, &fd);
 		if (fd >= 0 && h->peer_fd < 0)
 			h->peer_fd = fd;
 		else
 			pst_close_fd(fd);
-		if (n < 0)
-			return (int)n;
-		rx->n += (size_t)n;
+		if (r < 0)
+			return r;
 	}
 }
 
@@ -315,6 +339,6 @@ undo:
 	pst_close_fd(h.peer_fd);
 	pst_close_fd(h.s.sock);
 	/* One that has not come up in time has nothing to finish. */
-	pst_spawn_reap(h.s.child, r == -ETIMEDOUT ? 0 : REAP_NS);
+	pst_spawn_reap(h.s.child, r == -ETIMEDOUT || r == -EINTR ? 0 : REAP_NS);
 	return r;
 }

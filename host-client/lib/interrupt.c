@@ -31,18 +31,20 @@ uint64_t pst_interrupt_next(void)
 	return self.ask && !self.held ? self.next_ns : UINT64_MAX;
 }
 
-int pst_interrupt_ask(struct pst *c, struct pst_error *err)
+static bool is_due(void)
+{
+	return self.ask && !self.held && pst_now_ns() >= self.next_ns;
+}
+
+int pst_interrupt_ask_unlocked(struct pst_error *err)
 {
 	bool yes;
 
-	if (!self.ask || self.held || pst_now_ns() < self.next_ns)
+	if (!is_due())
 		return 0;
-	pst_wait_end(c);
-	pst_unlock(c);
 	self.held = true;
 	yes = self.ask(self.arg) != 0;
 	self.held = false;
-	pst_lock(c);
 	if (!yes) {
 		self.next_ns = pst_now_ns() + ASK_NS;
 		return 1;
@@ -50,4 +52,17 @@ int pst_interrupt_ask(struct pst *c, struct pst_error *err)
 	/* The call may wait in several places: the next one asks at once. */
 	self.next_ns = 0;
 	return pst_error_set(err, -EINTR, "the call was interrupted");
+}
+
+int pst_interrupt_ask(struct pst *c, struct pst_error *err)
+{
+	int r;
+
+	if (!is_due())
+		return 0;
+	pst_wait_end(c);
+	pst_unlock(c);
+	r = pst_interrupt_ask_unlocked(err);
+	pst_lock(c);
+	return r;
 }

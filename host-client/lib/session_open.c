@@ -63,14 +63,21 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 		       struct pst_error *err)
 {
 	struct pst_session s;
+	uint64_t until;
 	pid_t old;
 	int r;
 
 	while (!c->session.live && c->session.connecting) {
+		r = pst_interrupt_ask(c, err);
+		if (r < 0)
+			return r;
 		if (pst_now_ns() >= deadline_ns)
 			return pst_error_set(err, -ETIMEDOUT,
 					     "another thread still connects");
-		pst_wait_cond(c, deadline_ns);
+		until = pst_interrupt_next();
+		if (r == 0)
+			pst_wait_cond(c, until < deadline_ns ? until
+							     : deadline_ns);
 	}
 	if (c->session.live)
 		return 0;

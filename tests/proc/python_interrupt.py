@@ -3,7 +3,9 @@
 import math
 import os
 import signal
+import socket
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -153,6 +155,20 @@ class Interrupted(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual([r.tolist() for r in results], [x.tolist()] * 2)
+
+    def test_opening_is_ended_although_nobody_answers(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "sock")
+            with socket.socket(socket.AF_UNIX) as mute:
+                mute.bind(path)
+                mute.listen()
+                self.signal_soon()
+                with self.assertRaises(KeyboardInterrupt):
+                    penstock.open("unix://" + path, timeout=2 * PATIENCE)
+        self.assertLess(time.monotonic() - self.sent, PATIENCE)
+        print(f"# open: {1e3 * (time.monotonic() - self.sent):.0f} ms after "
+              "the signal")
+        self.assert_works()
 
 
 if __name__ == "__main__":

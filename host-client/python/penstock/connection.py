@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 
-from . import _gemm, _layout, _library, _memory, errors
+from . import _gemm, _interrupt, _layout, _library, _memory, errors
 from .model import Model
 from .tensor import Tensor
 
@@ -18,8 +18,13 @@ def _connect(library, endpoint, options):
     pointer = ctypes.c_void_p()
     text = ctypes.create_string_buffer(512)
     name = _library.endpoint(endpoint)
+    _interrupt.arm(library)
     code = library.pst_open(name, ctypes.byref(options),
                             ctypes.byref(pointer), text, len(text))
+    if _interrupt.raised:
+        if code >= 0:
+            library.pst_close(pointer)
+        _interrupt.check()
     if code < 0:
         sentence = text.value or library.pst_strerror(code)
         raise errors.make(code, sentence.decode("utf-8", "replace"))
