@@ -124,7 +124,7 @@ if [ -e "$PST_TOP_SRCDIR/.gitignore" ] && command -v git >/dev/null; then
 	cp "$PST_TOP_SRCDIR/.gitignore" "$tmp/tree"
 	git -C "$tmp/tree" init -q
 	seen=$(git -C "$tmp/tree" ls-files --others --exclude-standard |
-		grep -vE '\.(py|toml)$|^\.gitignore$')
+		grep -vE '\.(py|toml|md)$|^\.gitignore$')
 	[ -z "$seen" ] || fail "pip wheel leaves $seen"
 fi
 exit 0
