@@ -141,10 +141,28 @@ static int plan(struct pst_vm_draft *d, struct pst_error *err)
 
 	if (!notes)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	r = pst_vm_plan(&d->ask.q, &d->host, &d->config, notes, err);
+	r = pst_vm_plan(&d->ask.q, d->host, &d->config, notes, err);
 	/* Wrong by itself: then notes on the host only distract. */
 	for (i = 0; r != -EINVAL && i < notes->n; i++)
 		note(&d->ask.talk, "%s", notes->text[i]);
+	return r;
+}
+
+static int read_host(struct pst_vm_draft *d, struct pst_error *err)
+{
+	const struct pst_host_request request = {.gpu = d->ask.q.gpu};
+	struct pst_host *h;
+	int r = pst_root_open(d->ask.root, &d->root, err);
+
+	if (r)
+		return r;
+	h = calloc(1, sizeof(*h));
+	r = h ? pst_host_scan(&d->root, &request, h, err)
+	      : pst_error_set(err, -ENOMEM, "out of memory");
+	if (r == 0)
+		d->host = h;
+	else
+		free(h);
 	return r;
 }
 
@@ -156,13 +174,13 @@ int pst_vm_draft_make(const struct pst_vm_ask *ask, struct pst_vm_draft *ret,
 
 	memset(d, 0, sizeof(*d));
 	d->ask = *ask;
+	d->root.fd = -1;
 	d->lock_fd = -1;
-	r = pst_vm_host_open(ask->root, &d->host, err);
-	if (r)
-		return r;
-	if (ask->lock)
+	r = read_host(d, err);
+	if (r == 0 && ask->lock)
 		d->lock_fd = lock(ask);
-	r = look_at_libvirt(d, err);
+	if (r == 0)
+		r = look_at_libvirt(d, err);
 	if (r == 0) {
 		keep_format(d);
 		r = plan(d, err);
@@ -175,7 +193,10 @@ int pst_vm_draft_make(const struct pst_vm_ask *ask, struct pst_vm_draft *ret,
 void pst_vm_draft_done(struct pst_vm_draft *d)
 {
 	pst_close_fd(d->lock_fd);
-	pst_vm_host_close(&d->host);
+	if (d->host)
+		pst_host_done(d->host);
+	free(d->host);
+	pst_root_close(&d->root);
 }
 
 int pst_vm_draft_xml(const struct pst_vm_draft *d, char **ret,

@@ -34,7 +34,8 @@ struct pst_vm_ask {
 struct pst_vm_draft {
 	struct pst_vm_config config;
 	struct pst_vm_ask ask;
-	struct pst_vm_host host;
+	struct pst_root root;
+	struct pst_host *host;
 	unsigned long libvirt_version; /* 0: unknown */
 	int lock_fd;
 	char disk_format[16]; /* that the domain has already */

@@ -18,14 +18,14 @@
 /* ---- The region --------------------------------------------------------- */
 
 /* The first hugetlbfs of the host's mounts with pages of 2 MiB. */
-static void find_hugetlbfs(const struct pst_vm_host *h, char *ret, size_t size)
+static void find_hugetlbfs(const struct pst_host *h, char *ret, size_t size)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	char dir[256], type[32], options[256], *line, *rest;
 	size_t n;
 
 	snprintf(ret, size, "%s", HUGE_DIR);
-	if (pst_root_read(&h->root, "/proc/mounts", TABLE_MAX, &text, &n) < 0)
+	if (pst_root_read(h->root, "/proc/mounts", TABLE_MAX, &text, &n) < 0)
 		return;
 	for (line = text; line && *line; line = rest) {
 		rest = strchr(line, '\n');
@@ -48,13 +48,13 @@ static void find_hugetlbfs(const struct pst_vm_host *h, char *ret, size_t size)
 }
 
 /* Whether the host has a group of that name. */
-static bool has_group(const struct pst_vm_host *h, const char *name)
+static bool has_group(const struct pst_host *h, const char *name)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t n, len = strlen(name);
 	const char *p;
 
-	if (pst_root_read(&h->root, "/etc/group", TABLE_MAX, &text, &n) < 0)
+	if (pst_root_read(h->root, "/etc/group", TABLE_MAX, &text, &n) < 0)
 		return false;
 	for (p = text; p; p = strchr(p, '\n')) {
 		p += *p == '\n';
@@ -64,9 +64,8 @@ static bool has_group(const struct pst_vm_host *h, const char *name)
 	return false;
 }
 
-static int plan_region(const struct pst_vm_request *q,
-		       const struct pst_vm_host *h, struct pst_vm_config *c,
-		       struct pst_error *err)
+static int plan_region(const struct pst_vm_request *q, const struct pst_host *h,
+		       struct pst_vm_config *c, struct pst_error *err)
 {
 	struct pst_vm_region *r = &c->region;
 	const char *group = q->group;
@@ -95,7 +94,7 @@ static int plan_region(const struct pst_vm_request *q,
 		group = "kvm";
 	/* Not every group of a host is in its file, which is all that another
 	 * machine's tree has. */
-	if (group && h->root.live && !getgrnam(group) &&
+	if (group && h->root->live && !getgrnam(group) &&
 	    pst_parse_u64(group, 0, UINT32_MAX - 1, &gid) < 0)
 		return pst_error_set(err, -EINVAL, "there is no group \"%s\"",
 				     group);
@@ -118,8 +117,7 @@ static void pool_wants(const struct pst_vm_config *c, uint64_t *ret_memory,
 			      : c->region.size;
 }
 
-static int check_pool(const struct pst_vm_request *q,
-		      const struct pst_vm_host *h,
+static int check_pool(const struct pst_vm_request *q, const struct pst_host *h,
 		      const struct pst_vm_config *c, struct pst_vm_notes *notes,
 		      struct pst_error *err)
 {
@@ -158,8 +156,8 @@ static int check_pool(const struct pst_vm_request *q,
 	return 0;
 }
 
-static int check_memory(const struct pst_vm_host *h,
-			const struct pst_vm_config *c, struct pst_error *err)
+static int check_memory(const struct pst_host *h, const struct pst_vm_config *c,
+			struct pst_error *err)
 {
 	if (h->memory.total && c->memory > h->memory.total)
 		return pst_error_set(err, -ENOSPC,
@@ -171,7 +169,7 @@ static int check_memory(const struct pst_vm_host *h,
 
 /* ---- Processors, firmware ----------------------------------------------- */
 
-static int plan_pin(const struct pst_vm_request *q, const struct pst_vm_host *h,
+static int plan_pin(const struct pst_vm_request *q, const struct pst_host *h,
 		    struct pst_vm_config *c, struct pst_vm_notes *notes,
 		    struct pst_error *err)
 {
@@ -219,10 +217,10 @@ static int named_firmware(const char *text, struct pst_vm_firmware *f,
 }
 
 static int plan_firmware(const struct pst_vm_request *q,
-			 const struct pst_vm_host *h, struct pst_vm_config *c,
+			 const struct pst_host *h, struct pst_vm_config *c,
 			 struct pst_vm_notes *notes, struct pst_error *err)
 {
-	const char *home = h->root.live ? secure_getenv("HOME") : NULL;
+	const char *home = h->root->live ? secure_getenv("HOME") : NULL;
 	struct pst_vm_firmware *f = &c->firmware;
 	const char *what = q->firmware;
 	char config[256] = "";
@@ -238,7 +236,7 @@ static int plan_firmware(const struct pst_vm_request *q,
 	if (strcmp(what, "auto") != 0)
 		rc = named_firmware(what, f, err);
 	else
-		rc = pst_vm_firmware_find(&h->root, *config ? config : NULL, f,
+		rc = pst_vm_firmware_find(h->root, *config ? config : NULL, f,
 					  err);
 	if (rc < 0)
 		return rc;
@@ -267,26 +265,25 @@ static int plan_firmware(const struct pst_vm_request *q,
 /* Files and devices that QEMU opens; a tree of another machine may lack them.
  */
 static void note_devices(const struct pst_vm_request *q,
-			 const struct pst_vm_host *h,
-			 struct pst_vm_notes *notes)
+			 const struct pst_host *h, struct pst_vm_notes *notes)
 {
 	const char *const files[] = {q->rom, q->kernel, q->initrd};
 	size_t i;
 
-	if (!q->emulated && !pst_root_exists(&h->root, "/dev/kvm"))
+	if (!q->emulated && !pst_root_exists(h->root, "/dev/kvm"))
 		pst_vm_note(notes, "there is no /dev/kvm: the processor's "
 				   "virtualisation is off, or modprobe "
 				   "kvm_intel or kvm_amd");
 	for (i = 0; i < PST_ARRAY_SIZE(files); i++)
 		if (files[i] && files[i][0] == '/' &&
-		    !pst_root_exists(&h->root, files[i]))
+		    !pst_root_exists(h->root, files[i]))
 			pst_vm_note(notes, "%s is not there", files[i]);
-	if (!q->vsock_uds && !pst_root_exists(&h->root, "/dev/vhost-vsock"))
+	if (!q->vsock_uds && !pst_root_exists(h->root, "/dev/vhost-vsock"))
 		pst_vm_note(notes, "there is no /dev/vhost-vsock: modprobe "
 				   "vhost_vsock before the domain starts");
 }
 
-int pst_vm_plan(const struct pst_vm_request *q, const struct pst_vm_host *h,
+int pst_vm_plan(const struct pst_vm_request *q, const struct pst_host *h,
 		struct pst_vm_config *ret, struct pst_vm_notes *notes,
 		struct pst_error *err)
 {

@@ -3,23 +3,8 @@
 #ifndef PST_LIBVIRT_XML_PLAN_H
 #define PST_LIBVIRT_XML_PLAN_H
 
-#include "kernel-params/scan/hugepages.h"
-#include "kernel-params/scan/iommu.h"
+#include "kernel-params/scan/host.h"
 #include "libvirt-xml/config.h"
-
-/* What a host has, read below a root. */
-struct pst_vm_host {
-	struct pst_root root;
-	struct pst_pci pci;
-	struct pst_iommu iommu;
-	struct pst_cpu cpu;
-	struct pst_memory memory;
-};
-
-/* Reads all of it. 0 (to be ended with pst_vm_host_close()) or -errno. */
-PST_MUST_USE int pst_vm_host_open(const char *dir, struct pst_vm_host *ret,
-				  struct pst_error *err);
-void pst_vm_host_close(struct pst_vm_host *h);
 
 /* Whether guest memory has to be in the pool now. */
 enum pst_vm_pool {
@@ -78,7 +63,7 @@ void pst_vm_note(struct pst_vm_notes *notes, const char *fmt, ...)
  * -ENOENT, -ENOMEM.
  */
 PST_MUST_USE int pst_vm_plan(const struct pst_vm_request *q,
-			     const struct pst_vm_host *h,
+			     const struct pst_host *h,
 			     struct pst_vm_config *ret,
 			     struct pst_vm_notes *notes, struct pst_error *err);
 
@@ -90,7 +75,7 @@ PST_MUST_USE int pst_vm_plan(const struct pst_vm_request *q,
  * unasked, is refused. 0 or -errno with the sentence.
  */
 PST_MUST_USE int pst_vm_plan_disk(const struct pst_vm_request *q,
-				  const struct pst_vm_host *h,
+				  const struct pst_host *h,
 				  struct pst_vm_config *c,
 				  struct pst_vm_notes *notes,
 				  struct pst_error *err);
@@ -99,7 +84,7 @@ PST_MUST_USE int pst_vm_plan_disk(const struct pst_vm_request *q,
 
 /* Fills gpu, n_gpu, node and phys_bits of *c; as pst_vm_plan(). */
 PST_MUST_USE int pst_vm_plan_gpu(const struct pst_vm_request *q,
-				 const struct pst_vm_host *h,
+				 const struct pst_host *h,
 				 struct pst_vm_config *c,
 				 struct pst_vm_notes *notes,
 				 struct pst_error *err);

@@ -20,14 +20,14 @@ static const char *format_of_name(const char *path)
 }
 
 /* The first bytes of an image, or of a block device of this machine. */
-static ssize_t read_head(const struct pst_vm_host *h, const char *path,
+static ssize_t read_head(const struct pst_host *h, const char *path,
 			 uint8_t head[PST_VM_DISK_HEAD])
 {
-	PST_CLEANUP_FD int fd = pst_root_open_file(&h->root, path);
+	PST_CLEANUP_FD int fd = pst_root_open_file(h->root, path);
 	size_t n = 0;
 	ssize_t got;
 
-	if (fd == -EINVAL && h->root.live)
+	if (fd == -EINVAL && h->root->live)
 		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	else if (fd < 0)
 		errno = -fd;
@@ -122,7 +122,7 @@ static int check_bytes(const char *path, const char *format, bool given,
 				     : " (qemu-img convert, if it is neither)");
 }
 
-static int check_file(const struct pst_vm_host *h, const char *path,
+static int check_file(const struct pst_host *h, const char *path,
 		      const char *format, bool given, const char *backing,
 		      struct pst_error *err)
 {
@@ -144,9 +144,9 @@ static int check_file(const struct pst_vm_host *h, const char *path,
 			     path, strerror((int)-n));
 }
 
-int pst_vm_plan_disk(const struct pst_vm_request *q,
-		     const struct pst_vm_host *h, struct pst_vm_config *c,
-		     struct pst_vm_notes *notes, struct pst_error *err)
+int pst_vm_plan_disk(const struct pst_vm_request *q, const struct pst_host *h,
+		     struct pst_vm_config *c, struct pst_vm_notes *notes,
+		     struct pst_error *err)
 {
 	const char *known =
 		q->disk_format ? q->disk_format : q->known_disk_format;
@@ -168,7 +168,7 @@ int pst_vm_plan_disk(const struct pst_vm_request *q,
 			"the disk %s: format \"%s\" is neither raw "
 			"nor qcow2 (--disk-format)",
 			q->disk, c->disk_format);
-	if (pst_root_stat(&h->root, q->disk, &st) < 0) {
+	if (pst_root_stat(h->root, q->disk, &st) < 0) {
 		if (!c->disk_is_block)
 			pst_vm_note(notes,
 				    "the disk %s is not there yet: qemu-img "

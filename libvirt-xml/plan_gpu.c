@@ -2,8 +2,7 @@
 /* The card of a domain: all its functions, its group, its reach. */
 #include <string.h>
 
-#include "kernel-params/check/card_use.h"
-#include "kernel-params/scan/gpu_arch.h"
+#include "kernel-params/check/verdict.h"
 #include "libvirt-xml/plan.h"
 
 /* Members of all groups of a card that are looked at. */
@@ -31,21 +30,18 @@ static uint64_t bar_bytes(const struct pst_pci_dev *dev)
 }
 
 /* The card's use by the host, which is refused or noted. */
-static int check_use(const struct pst_vm_request *q,
-		     const struct pst_vm_host *h, const struct pst_pci_dev *dev,
-		     struct pst_vm_notes *notes, struct pst_error *err)
+static int check_use(const struct pst_vm_request *q, const struct pst_host *h,
+		     const struct pst_pci_dev *dev, struct pst_vm_notes *notes,
+		     struct pst_error *err)
 {
-	struct pst_display display;
-	struct pst_card_use use;
+	const struct pst_card_use *use = &h->use;
 
-	pst_display_scan(&h->root, &display);
-	pst_card_use_find(&h->root, &h->pci, &display, dev, &use);
-	if (use.kind == PST_CARD_FREE)
+	if (use->kind == PST_CARD_FREE)
 		return 0;
 	if (!q->i_know)
-		return pst_card_use_refuse(&use, dev, err);
+		return pst_card_use_refuse(use, dev, err);
 	pst_vm_note(notes, "the host uses %s, which it will lose: %s",
-		    use.fn->name, use.why);
+		    use->fn->name, use->why);
 	return 0;
 }
 
@@ -61,7 +57,7 @@ static bool on_card(const struct pst_pci_dev *const *card, size_t n,
 }
 
 /* Everything in the card's groups goes with it, or must belong to nobody. */
-static int check_closure(const struct pst_vm_host *h,
+static int check_closure(const struct pst_host *h,
 			 const struct pst_pci_dev *dev,
 			 const struct pst_pci_dev *const *card, size_t n_card,
 			 struct pst_error *err)
@@ -91,8 +87,7 @@ static int check_closure(const struct pst_vm_host *h,
 	return 0;
 }
 
-static int check_group(const struct pst_vm_request *q,
-		       const struct pst_vm_host *h,
+static int check_group(const struct pst_vm_request *q, const struct pst_host *h,
 		       const struct pst_pci_dev *dev,
 		       const struct pst_pci_dev *const *card, size_t n,
 		       struct pst_vm_notes *notes, struct pst_error *err)
@@ -121,16 +116,12 @@ static int check_group(const struct pst_vm_request *q,
 
 /* The smaller of what the IOMMU translates and what the card drives, when the
  * CPU has more than that. */
-static void set_phys_bits(const struct pst_vm_host *h,
-			  const struct pst_pci_dev *dev,
-			  struct pst_vm_config *c)
+static void set_phys_bits(const struct pst_host *h, struct pst_vm_config *c)
 {
-	const struct pst_gpu_arch *arch =
-		pst_gpu_arch_find(dev->vendor, dev->device);
 	unsigned int bits = h->iommu.width_bits;
 
-	if (arch && arch->dma_bits && (!bits || arch->dma_bits < bits))
-		bits = arch->dma_bits;
+	if (h->arch && h->arch->dma_bits && (!bits || h->arch->dma_bits < bits))
+		bits = h->arch->dma_bits;
 	if (bits && h->cpu.phys_bits && bits >= h->cpu.phys_bits)
 		bits = 0;
 	c->phys_bits = bits;
@@ -153,20 +144,20 @@ static void note_drivers(const struct pst_pci_dev *const *card, size_t n,
 				    card[i]->driver);
 }
 
-int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_vm_host *h,
+int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_host *h,
 		    struct pst_vm_config *c, struct pst_vm_notes *notes,
 		    struct pst_error *err)
 {
-	const struct pst_pci_dev *dev, *card[PST_PCI_MAX_FN];
+	const struct pst_pci_dev *dev = h->gpu, *card[PST_PCI_MAX_FN];
 	size_t n, i;
 	int rc;
 
 	c->node = -1;
 	if (!q->gpu)
 		return 0;
-	rc = pst_pci_select_gpu(&h->pci, q->gpu, &dev, err);
-	if (rc)
-		return rc;
+	if (!dev)
+		return pst_error_set(err, h->gpu_err.code, "%s",
+				     h->gpu_err.text);
 	n = pst_pci_card(&h->pci, dev, card);
 	rc = check_use(q, h, dev, notes, err);
 	if (rc == 0)
@@ -182,7 +173,7 @@ int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_vm_host *h,
 	/* A machine with one node says 0 or nothing: no placement then. */
 	if (pst_cpuset_count(&h->cpu.nodes) != 1)
 		c->node = dev->numa_node;
-	set_phys_bits(h, dev, c);
+	set_phys_bits(h, c);
 	note_drivers(card, n, notes);
 	return 0;
 }

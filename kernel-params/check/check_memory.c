@@ -74,9 +74,6 @@ static void pools_text(const struct pst_host *h, int node, struct pst_text *t)
 		pst_text_add(t, "no pool of hugepages");
 }
 
-/* The first kernel that takes hugepages=NODE:PAGES. */
-static const struct pst_kernel_version knows_nodes = {5, 16, 0};
-
 static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
 {
 	uint64_t pages = pst_wanted_bytes(h) / PST_HUGE_2M;
@@ -93,9 +90,7 @@ static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
 	}
 	/* As the plan does it; the older kernels know no nodes. */
 	if (pst_cpuset_count(&h->cpu.nodes) > 1 && h->gpu &&
-	    h->gpu->numa_node >= 0 &&
-	    (!h->has_version ||
-	     pst_kernel_version_cmp(&h->version, &knows_nodes) >= 0))
+	    h->gpu->numa_node >= 0 && pst_host_knows_pool_nodes(h))
 		snprintf(where, sizeof(where), "%d:", h->gpu->numa_node);
 	snprintf(params, sizeof(params), "hugepagesz=2M hugepages=%s%" PRIu64,
 		 where, pages);

@@ -42,35 +42,6 @@ static int take_back(struct pst_plan *p, const struct pst_journal *j,
 	return rc;
 }
 
-static int scan(struct pst_plan *p, struct pst_error *err)
-{
-	char *text;
-	size_t len;
-	int rc = pst_pci_scan(p->root, &p->pci, err);
-
-	if (rc == 0)
-		rc = pst_iommu_scan(p->root, &p->pci, &p->iommu, err);
-	if (rc == 0)
-		rc = pst_cpu_scan(p->root, &p->cpu, err);
-	if (rc == 0)
-		rc = pst_memory_scan(p->root, &p->memory, err);
-	if (rc < 0)
-		return rc;
-	rc = pst_modconf_read(p->root, &p->modconf);
-	if (rc < 0)
-		return pst_error_set(err, rc, "modprobe.d is too large");
-	if (pst_root_read_text(p->root, "proc/sys/kernel/osrelease", p->release,
-			       sizeof(p->release)) < 0)
-		*p->release = '\0';
-	pst_modules_scan(p->root, p->release, &p->loaded);
-	pst_display_scan(p->root, &p->display);
-	if (pst_root_read(p->root, "proc/cmdline", PST_CMDLINE_MAX, &text,
-			  &len) < 0)
-		text = strdup("");
-	p->cmdline = text;
-	return text ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
-}
-
 static int find_commands(struct pst_plan *p, struct pst_error *err)
 {
 	const char **path = calloc(p->n_files + 1, sizeof(*path));
@@ -82,7 +53,7 @@ static int find_commands(struct pst_plan *p, struct pst_error *err)
 	for (i = 0; i < p->n_files; i++)
 		if (!pst_text_same(p->file[i].now, p->file[i].text))
 			path[n++] = p->file[i].path;
-	rc = pst_plan_commands(p->root, path, n, false, &p->commands);
+	rc = pst_plan_commands(p->host->root, path, n, false, &p->commands);
 	free(path);
 	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
 }
@@ -99,7 +70,7 @@ static int note_journal(struct pst_plan *p, const struct pst_journal *j,
 				   "it, undo goes back");
 	for (i = 0; rc == 0 && i < p->n_files; i++)
 		if (!pst_text_same(p->file[i].now, p->file[i].text) &&
-		    pst_root_is_link(p->root, p->file[i].path))
+		    pst_root_is_link(p->host->root, p->file[i].path))
 			rc = pst_plan_note(p, err,
 					   "%s is a symbolic link, which apply "
 					   "does not replace: change what it "
@@ -113,17 +84,18 @@ static int note_journal(struct pst_plan *p, const struct pst_journal *j,
 	return rc;
 }
 
-int pst_plan_make(struct pst_plan *p, const struct pst_journal *j,
+int pst_plan_make(struct pst_plan *p, const struct pst_host *h,
+		  const struct pst_journal *j,
 		  const struct pst_plan_request *request, struct pst_error *err)
 {
 	int rc;
 
-	*p = (struct pst_plan){.request = *request, .root = j->root};
-	rc = scan(p, err);
-	if (rc == 0)
-		pst_plan_detect(p);
-	if (rc == 0)
-		rc = pst_plan_find(p, err);
+	*p = (struct pst_plan){
+		.request = *request,
+		.host = h,
+		.has = pst_plan_detect(h->root),
+	};
+	rc = pst_plan_find(p, err);
 	if (rc == 0)
 		rc = pst_plan_want(p, err);
 	if (rc == 0)
@@ -165,12 +137,5 @@ void pst_plan_done(struct pst_plan *p)
 	pst_lines_done(&p->addresses);
 	pst_params_done(&p->params);
 	free(p->ids);
-	free(p->cmdline);
-	p->ids = p->cmdline = NULL;
-	pst_modules_done(&p->loaded);
-	pst_modconf_done(&p->modconf);
-	pst_memory_done(&p->memory);
-	pst_cpu_done(&p->cpu);
-	pst_iommu_done(&p->iommu);
-	pst_pci_done(&p->pci);
+	p->ids = NULL;
 }

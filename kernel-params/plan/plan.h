@@ -7,12 +7,7 @@
 #include "kernel-params/edit/edit_params.h"
 #include "kernel-params/journal/journal.h"
 #include "kernel-params/plan/lines.h"
-#include "kernel-params/scan/cpu.h"
-#include "kernel-params/scan/display.h"
-#include "kernel-params/scan/hugepages.h"
-#include "kernel-params/scan/iommu.h"
-#include "kernel-params/scan/modprobe_conf.h"
-#include "kernel-params/scan/modules.h"
+#include "kernel-params/scan/host.h"
 
 /* What files are written for. */
 enum pst_target {
@@ -62,20 +57,9 @@ struct pst_plan_file {
 
 struct pst_plan {
 	struct pst_plan_request request;
-	/* The host. */
-	const struct pst_root *root;
-	struct pst_pci pci;
-	struct pst_iommu iommu;
-	struct pst_cpu cpu;
-	struct pst_memory memory;
-	struct pst_modconf modconf;
-	struct pst_modules loaded;
-	struct pst_display display;
-	char release[96]; /* of the kernel, "" if unknown */
-	char *cmdline;    /* of the running kernel, "" if unknown */
-	unsigned int has; /* targets that the host has */
+	const struct pst_host *host; /* borrowed */
+	unsigned int has;            /* targets that the host has */
 	/* What is wanted of it. */
-	const struct pst_pci_dev *gpu;
 	const struct pst_pci_dev *fn[PST_PLAN_MAX_FN]; /* for vfio-pci */
 	size_t n_fn;
 	bool by_address; /* another device has the same ids */
@@ -93,15 +77,17 @@ struct pst_plan {
 };
 
 /*
- * Plans. Nothing is changed. j is the journal, of which the former texts are
- * what the plan begins with. p is large: take it from the heap. 0 (to be ended
- * with pst_plan_done()) or -errno with a sentence: -EINVAL (the request, or a
- * file that cannot be edited safely), -ENODEV, -EBUSY (the card cannot be
- * taken: a display, or a group shared with something vital), -ENOSPC (the pool
- * does not fit the memory), -EEXIST (a file of our name is not ours), -EACCES,
- * -EIO, -EMSGSIZE, -ENOMEM.
+ * Plans for the card of h, which p borrows; h->request names the same card as
+ * request. Nothing is changed. j is the journal of h's root, of which the
+ * former texts are what the plan begins with. p is large: take it from the
+ * heap. 0 (to be ended with pst_plan_done()) or -errno with a sentence: -EINVAL
+ * (the request, or a file that cannot be edited safely), -ENODEV, -EBUSY (the
+ * card cannot be taken: a display, or a group shared with something vital),
+ * -ENOSPC (the pool does not fit the memory), -EEXIST (a file of our name is
+ * not ours), -EACCES, -EIO, -EMSGSIZE, -ENOMEM.
  */
-PST_MUST_USE int pst_plan_make(struct pst_plan *p, const struct pst_journal *j,
+PST_MUST_USE int pst_plan_make(struct pst_plan *p, const struct pst_host *h,
+			       const struct pst_journal *j,
 			       const struct pst_plan_request *request,
 			       struct pst_error *err);
 void pst_plan_done(struct pst_plan *p);
@@ -137,9 +123,8 @@ struct pst_verdicts {
 };
 
 /*
- * Compares a plan with the running machine (below p->root) and with the
- * journal's files. 0 (to be ended with pst_verdicts_done()) or -errno with a
- * sentence.
+ * Compares a plan with its host and with the journal's files. 0 (to be ended
+ * with pst_verdicts_done()) or -errno with a sentence.
  */
 PST_MUST_USE int pst_plan_verify(const struct pst_plan *p,
 				 const struct pst_journal *j,
@@ -150,17 +135,17 @@ void pst_verdicts_done(struct pst_verdicts *v);
 /* ---- Parts of pst_plan_make(), for plan*.c alone -------------------------
  */
 
-/* Fills has. */
-void pst_plan_detect(struct pst_plan *p);
+/* The targets that a host has, told by its files. */
+unsigned int pst_plan_detect(const struct pst_root *root);
 /* Whether mkinitcpio takes the command line from etc/cmdline.d. */
-bool pst_plan_has_snippets(const struct pst_plan *p);
+bool pst_plan_has_snippets(const struct pst_root *root);
 /*
  * Whether grub2-mkconfig writes the options of boot/loader/entries by
  * etc/default/grub (GRUB_ENABLE_BLSCFG, as on Fedora), so that nobody else
  * should.
  */
 bool pst_plan_grub_entries(const struct pst_root *root);
-/* Fills gpu and fn, or refuses. */
+/* Fills fn, or refuses. */
 int pst_plan_find(struct pst_plan *p, struct pst_error *err);
 /* Fills what is wanted besides. */
 int pst_plan_want(struct pst_plan *p, struct pst_error *err);

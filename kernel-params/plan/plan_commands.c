@@ -85,21 +85,11 @@ static int add_grub(const struct pst_root *root, struct pst_lines *ret)
 /* What makes this host's initramfs, as parts. */
 static unsigned int makers(const struct pst_root *root)
 {
-	struct pst_plan *p = calloc(1, sizeof(*p));
-	unsigned int parts = 0;
+	const unsigned int has = pst_plan_detect(root);
 
-	if (!p)
-		return 0;
-	p->root = root;
-	pst_plan_detect(p);
-	if (p->has & PST_TARGET_MKINITCPIO)
-		parts |= PART_MKINITCPIO;
-	if (p->has & PST_TARGET_DRACUT)
-		parts |= PART_DRACUT;
-	if (p->has & PST_TARGET_INITRAMFS_TOOLS)
-		parts |= PART_TOOLS;
-	free(p);
-	return parts;
+	return (has & PST_TARGET_MKINITCPIO ? PART_MKINITCPIO : 0) |
+	       (has & PST_TARGET_DRACUT ? PART_DRACUT : 0) |
+	       (has & PST_TARGET_INITRAMFS_TOOLS ? PART_TOOLS : 0);
 }
 
 static int add_initramfs(const struct pst_root *root, unsigned int parts,

@@ -5,19 +5,19 @@
 #include "kernel-params/edit/shell_text.h"
 #include "kernel-params/plan/plan.h"
 
-static bool there(const struct pst_plan *p, const char *path)
+static bool there(const struct pst_root *root, const char *path)
 {
-	return pst_root_exists(p->root, path);
+	return pst_root_exists(root, path);
 }
 
 /* Whether a directory has a name with this ending. */
-static bool has_name(const struct pst_plan *p, const char *dir,
+static bool has_name(const struct pst_root *root, const char *dir,
 		     const char *ending)
 {
 	PST_CLEANUP_NAMES struct pst_names names = {0};
 	size_t i, len, n = strlen(ending);
 
-	if (pst_root_list(p->root, dir, &names) < 0)
+	if (pst_root_list(root, dir, &names) < 0)
 		return false;
 	for (i = 0; i < names.n; i++) {
 		len = strlen(names.name[i]);
@@ -27,21 +27,20 @@ static bool has_name(const struct pst_plan *p, const char *dir,
 	return false;
 }
 
-static bool is_nixos(const struct pst_plan *p)
+static bool is_nixos(const struct pst_root *root)
 {
 	char text[4096];
 
-	if (there(p, "etc/NIXOS"))
+	if (there(root, "etc/NIXOS"))
 		return true;
-	if (pst_root_read_text(p->root, "etc/os-release", text, sizeof(text)) <
-	    0)
+	if (pst_root_read_text(root, "etc/os-release", text, sizeof(text)) < 0)
 		return false;
 	return strncmp(text, "ID=nixos", 8) == 0 || strstr(text, "\nID=nixos");
 }
 
-bool pst_plan_has_snippets(const struct pst_plan *p)
+bool pst_plan_has_snippets(const struct pst_root *root)
 {
-	return has_name(p, "etc/cmdline.d", ".conf");
+	return has_name(root, "etc/cmdline.d", ".conf");
 }
 
 bool pst_plan_grub_entries(const struct pst_root *root)
@@ -63,51 +62,49 @@ bool pst_plan_grub_entries(const struct pst_root *root)
 	return bls;
 }
 
-static unsigned int loaders(const struct pst_plan *p)
+static unsigned int loaders(const struct pst_root *root)
 {
 	unsigned int has = 0;
 
 	/* ostree writes entries of its own, and keeps no other settings. */
-	if (there(p, "ostree"))
+	if (there(root, "ostree"))
 		return 0;
-	if (there(p, "etc/default/grub"))
+	if (there(root, "etc/default/grub"))
 		has |= PST_TARGET_GRUB;
 	/* GRUB reads such entries too, with its own settings (Fedora). */
-	if (has_name(p, "efi/loader/entries", ".conf") ||
-	    has_name(p, "boot/efi/loader/entries", ".conf") ||
-	    there(p, "etc/kernel/cmdline") || pst_plan_has_snippets(p) ||
-	    (has_name(p, "boot/loader/entries", ".conf") &&
-	     (!has || there(p, "boot/loader/loader.conf"))))
+	if (has_name(root, "efi/loader/entries", ".conf") ||
+	    has_name(root, "boot/efi/loader/entries", ".conf") ||
+	    there(root, "etc/kernel/cmdline") || pst_plan_has_snippets(root) ||
+	    (has_name(root, "boot/loader/entries", ".conf") &&
+	     (!has || there(root, "boot/loader/loader.conf"))))
 		has |= PST_TARGET_SYSTEMD_BOOT;
 	return has;
 }
 
-static unsigned int initramfs(const struct pst_plan *p)
+static unsigned int initramfs(const struct pst_root *root)
 {
 	unsigned int has = 0, works = 0;
 
-	if (there(p, "etc/mkinitcpio.conf"))
+	if (there(root, "etc/mkinitcpio.conf"))
 		has |= PST_TARGET_MKINITCPIO;
-	if (there(p, "usr/bin/mkinitcpio"))
+	if (there(root, "usr/bin/mkinitcpio"))
 		works |= PST_TARGET_MKINITCPIO;
-	if (there(p, "etc/dracut.conf") || there(p, "etc/dracut.conf.d") ||
-	    there(p, "usr/lib/dracut"))
+	if (there(root, "etc/dracut.conf") ||
+	    there(root, "etc/dracut.conf.d") || there(root, "usr/lib/dracut"))
 		has |= PST_TARGET_DRACUT;
-	if (there(p, "usr/bin/dracut") || there(p, "usr/sbin/dracut"))
+	if (there(root, "usr/bin/dracut") || there(root, "usr/sbin/dracut"))
 		works |= PST_TARGET_DRACUT;
-	if (there(p, "etc/initramfs-tools"))
+	if (there(root, "etc/initramfs-tools"))
 		has |= PST_TARGET_INITRAMFS_TOOLS;
-	if (there(p, "usr/sbin/update-initramfs"))
+	if (there(root, "usr/sbin/update-initramfs"))
 		works |= PST_TARGET_INITRAMFS_TOOLS;
 	/* Settings of one that is gone may be left. */
 	return has & works ? has & works : has;
 }
 
-void pst_plan_detect(struct pst_plan *p)
+unsigned int pst_plan_detect(const struct pst_root *root)
 {
-	if (is_nixos(p)) {
-		p->has = PST_TARGET_NIXOS;
-		return;
-	}
-	p->has = PST_TARGET_MODPROBE | loaders(p) | initramfs(p);
+	if (is_nixos(root))
+		return PST_TARGET_NIXOS;
+	return PST_TARGET_MODPROBE | loaders(root) | initramfs(root);
 }

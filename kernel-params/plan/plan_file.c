@@ -35,7 +35,7 @@ int pst_plan_file(struct pst_plan *p, const struct pst_journal *j,
 	if (rc == 0)
 		rc = pst_journal_base(j, path, &base, &f.edited, err);
 	if (rc == 0)
-		rc = pst_journal_read(p->root, path, &f.now, err);
+		rc = pst_journal_read(p->host->root, path, &f.now, err);
 	/* A file that there is not and need not be. */
 	if (rc < 0 || (!e && !text && !f.now)) {
 		free(text);

@@ -3,7 +3,7 @@
  * them. */
 #include <string.h>
 
-#include "kernel-params/check/card_use.h"
+#include "kernel-params/check/verdict.h"
 #include "kernel-params/plan/plan.h"
 
 /* What an IOMMU group may take from a host without stopping it; classes of the
@@ -32,25 +32,23 @@ static bool vital(const struct pst_pci_dev *dev)
 /* What the host itself uses is not given away by mistake. */
 static int check_use(struct pst_plan *p, struct pst_error *err)
 {
-	struct pst_card_use use;
+	const struct pst_card_use *use = &p->host->use;
 
-	if (p->request.i_know || p->request.look_only)
+	if (p->request.i_know || p->request.look_only ||
+	    use->kind == PST_CARD_FREE)
 		return 0;
-	pst_card_use_find(p->root, &p->pci, &p->display, p->gpu, &use);
-	return use.kind == PST_CARD_FREE
-		       ? 0
-		       : pst_card_use_refuse(&use, p->gpu, err);
+	return pst_card_use_refuse(use, p->host->gpu, err);
 }
 
 /* The vfio-pci of newer kernels takes it away by itself. */
 static int note_framebuffer(struct pst_plan *p, struct pst_error *err)
 {
-	const struct pst_display *d = &p->display;
+	const struct pst_display *d = &p->host->display;
 	const char *name = *d->fb ? d->fb : d->platform;
 	unsigned int bar;
 
-	if (!pst_display_in_bar(d, p->gpu, &bar) &&
-	    !(p->gpu->boot_vga && *name && (d->hidden || !d->n_ranges)))
+	if (!pst_display_in_bar(d, p->host->gpu, &bar) &&
+	    !(p->host->gpu->boot_vga && *name && (d->hidden || !d->n_ranges)))
 		return 0;
 	return pst_plan_note(p, err,
 			     "the firmware's framebuffer lies in the memory of "
@@ -58,7 +56,7 @@ static int note_framebuffer(struct pst_plan *p, struct pst_error *err)
 			     "add initcall_blacklist=sysfb_init to the "
 			     "kernel's command line (video=efifb:off before "
 			     "Linux 5.15)",
-			     p->gpu->name);
+			     p->host->gpu->name);
 }
 
 static int add_fn(struct pst_plan *p, const struct pst_pci_dev *dev,
@@ -68,7 +66,7 @@ static int add_fn(struct pst_plan *p, const struct pst_pci_dev *dev,
 		return pst_error_set(err, -EBUSY,
 				     "more than %d functions are in the IOMMU "
 				     "group of %s",
-				     PST_PLAN_MAX_FN, p->gpu->name);
+				     PST_PLAN_MAX_FN, p->host->gpu->name);
 	p->fn[p->n_fn++] = dev;
 	return 0;
 }
@@ -81,7 +79,7 @@ static int add_stranger(struct pst_plan *p, const struct pst_pci_dev *dev,
 			err, -EBUSY,
 			"%s shares IOMMU group %d with %s (%s%s%s), which the "
 			"host needs: put the card into another slot",
-			p->gpu->name, dev->iommu_group, dev->name,
+			p->host->gpu->name, dev->iommu_group, dev->name,
 			pst_pci_kind(dev), *dev->driver ? ", driver " : "",
 			dev->driver);
 	/* VFIO minds only what a driver of the host holds. */
@@ -101,29 +99,32 @@ int pst_plan_find(struct pst_plan *p, struct pst_error *err)
 	size_t n, i;
 	int rc;
 
-	rc = pst_pci_select_gpu(&p->pci, p->request.gpu, &p->gpu, err);
-	if (rc == 0)
-		rc = check_use(p, err);
+	if (!p->host->gpu)
+		return pst_error_set(err, p->host->gpu_err.code, "%s",
+				     p->host->gpu_err.text);
+	rc = check_use(p, err);
 	if (rc == 0)
 		rc = note_framebuffer(p, err);
 	if (rc < 0)
 		return rc;
-	n = pst_iommu_closure(&p->pci, p->gpu, all, PST_PLAN_MAX_FN);
+	n = pst_iommu_closure(&p->host->pci, p->host->gpu, all,
+			      PST_PLAN_MAX_FN);
 	if (n > PST_PLAN_MAX_FN)
 		return pst_error_set(err, -EBUSY,
 				     "%zu functions are in the IOMMU group of "
 				     "%s",
-				     n, p->gpu->name);
+				     n, p->host->gpu->name);
 	for (i = 0; rc == 0 && i < n; i++) {
 		if (pst_pci_is_bridge(all[i]))
 			continue;
-		rc = pst_pci_same_card(all[i], p->gpu)
+		rc = pst_pci_same_card(all[i], p->host->gpu)
 			     ? add_fn(p, all[i], err)
 			     : add_stranger(p, all[i], err);
 	}
 	for (i = 0; i < p->n_fn; i++)
-		p->by_address |= pst_pci_twin(&p->pci, p->fn[i], NULL) != NULL;
-	if (rc == 0 && p->iommu.n_groups == 0)
+		p->by_address |=
+			pst_pci_twin(&p->host->pci, p->fn[i], NULL) != NULL;
+	if (rc == 0 && p->host->iommu.n_groups == 0)
 		rc = pst_plan_note(p, err,
 				   "the IOMMU is off: what else is in the "
 				   "card's group is known after the reboot "

@@ -24,14 +24,14 @@ static bool preset_names_config(const struct pst_plan *p)
 	char path[PST_ROOT_PATH_MAX];
 	size_t i, len;
 
-	if (pst_root_list(p->root, "etc/mkinitcpio.d", &names) < 0)
+	if (pst_root_list(p->host->root, "etc/mkinitcpio.d", &names) < 0)
 		return false;
 	for (i = 0; i < names.n; i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 		const char *line, *eq;
 
 		if (pst_path(path, "etc/mkinitcpio.d/%s", names.name[i]) < 0 ||
-		    pst_root_read(p->root, path, PST_ROOT_TEXT_MAX, &text,
+		    pst_root_read(p->host->root, path, PST_ROOT_TEXT_MAX, &text,
 				  &len) < 0)
 			continue;
 		for (line = text; *line;
@@ -103,7 +103,7 @@ static int edit_main(const char *old, const char *const *files, char **ret,
 static int plan_mkinitcpio(struct pst_plan *p, const struct pst_journal *j,
 			   struct pst_error *err)
 {
-	bool drop_in = pst_root_exists(p->root, MKINITCPIO_DIR) &&
+	bool drop_in = pst_root_exists(p->host->root, MKINITCPIO_DIR) &&
 		       !preset_names_config(p);
 	PST_CLEANUP_FREE char *old = NULL;
 	const char *files[3];
@@ -189,7 +189,8 @@ static int note_other_maker(struct pst_plan *p, struct pst_error *err)
 				   PST_TARGET_NIXOS;
 
 	if (p->request.targets || p->targets & known ||
-	    pst_module_state(&p->loaded, "vfio-pci") == PST_MODULE_BUILTIN)
+	    pst_module_state(&p->host->modules, "vfio-pci") ==
+		    PST_MODULE_BUILTIN)
 		return 0;
 	return pst_plan_note(p, err,
 			     "no settings of mkinitcpio, dracut or "

@@ -33,12 +33,12 @@ static bool reads_drop_ins(const struct pst_plan *p)
 	};
 	size_t i, len;
 
-	if (!pst_root_exists(p->root, GRUB_DIR))
+	if (!pst_root_exists(p->host->root, GRUB_DIR))
 		return false;
 	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 
-		if (pst_root_read(p->root, programs[i], PST_ROOT_TEXT_MAX,
+		if (pst_root_read(p->host->root, programs[i], PST_ROOT_TEXT_MAX,
 				  &text, &len) == 0)
 			return strstr(text, "default/grub.d") != NULL;
 	}
@@ -72,7 +72,7 @@ static int grub_files(struct pst_plan *p, const struct pst_journal *j,
 	g->own = SIZE_MAX;
 	if (rc < 0 || !reads_drop_ins(p))
 		return rc;
-	rc = pst_root_list(p->root, GRUB_DIR, &names);
+	rc = pst_root_list(p->host->root, GRUB_DIR, &names);
 	if (rc < 0)
 		return pst_error_set_errno(err, -rc, "cannot read " GRUB_DIR);
 	for (i = 0; rc == 0 && i < names.n; i++) {
@@ -137,7 +137,7 @@ static int plan_entries(struct pst_plan *p, const struct pst_journal *j,
 	size_t i, len;
 	int rc = 0;
 
-	if (pst_root_list(p->root, dir, &names) < 0)
+	if (pst_root_list(p->host->root, dir, &names) < 0)
 		return 0;
 	for (i = 0; rc == 0 && i < names.n; i++) {
 		len = strlen(names.name[i]);
@@ -177,7 +177,7 @@ static int read_snippets(struct pst_plan *p, const struct pst_journal *j,
 	char path[PST_ROOT_PATH_MAX];
 	size_t i, len, size;
 	FILE *f = open_memstream(ret, &size);
-	int rc = f ? pst_root_list(p->root, SNIPPETS, &names) : -ENOMEM;
+	int rc = f ? pst_root_list(p->host->root, SNIPPETS, &names) : -ENOMEM;
 
 	for (i = 0; rc == 0 && i < names.n; i++) {
 		len = strlen(names.name[i]);
@@ -271,16 +271,18 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 			rc = pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT,
 					   CMDLINE, text, 0644, false, err);
 	}
-	if (rc == 0 && pst_plan_has_snippets(p))
+	if (rc == 0 && pst_plan_has_snippets(p->host->root))
 		rc = plan_snippets(p, j, err);
 	/* On request those that GRUB's settings make, too. */
-	if (rc == 0 && (p->request.targets || !pst_plan_grub_entries(p->root)))
+	if (rc == 0 &&
+	    (p->request.targets || !pst_plan_grub_entries(p->host->root)))
 		rc = plan_entries(p, j, "/boot/loader/entries", err);
 	if (rc == 0)
 		rc = plan_entries(p, j, "/efi/loader/entries", err);
 	if (rc == 0)
 		rc = plan_entries(p, j, "/boot/efi/loader/entries", err);
-	if (rc == 0 && pst_root_exists(p->root, "etc/kernelstub/configuration"))
+	if (rc == 0 &&
+	    pst_root_exists(p->host->root, "etc/kernelstub/configuration"))
 		rc = note_kernelstub(p, err);
 	if (rc == 0 && p->n_files == before)
 		rc = pst_error_set(err, -EINVAL,
@@ -314,7 +316,7 @@ static int plan_by_hand(struct pst_plan *p, struct pst_error *err)
 
 	if (rc < 0)
 		return rc;
-	if (pst_root_exists(p->root, "ostree"))
+	if (pst_root_exists(p->host->root, "ostree"))
 		return note_ostree(p, words, err);
 	return pst_plan_note(p, err,
 			     "no settings of GRUB or systemd-boot were found: "

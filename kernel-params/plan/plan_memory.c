@@ -23,7 +23,8 @@ static int add(struct pst_plan *p, const struct pst_journal *j,
 static int plan_mount(struct pst_plan *p, const struct pst_journal *j,
 		      struct pst_error *err)
 {
-	if (p->memory.default_hugepage <= PST_HUGE_2M || !p->request.region)
+	if (p->host->memory.default_hugepage <= PST_HUGE_2M ||
+	    !p->request.region)
 		return 0;
 	if (pst_plan_note(p, err,
 			  "the default hugepage is larger than 2 MiB, which a "

@@ -9,31 +9,28 @@
 
 #define LOAD_FILE "/etc/modules-load.d/penstock.conf"
 
-/* modprobe.d without our own file. */
-static void without_ours(struct pst_modconf *c)
+/* modprobe.d without our own file. The lines stay the host's, ret->line is to
+ * be freed. */
+static int without_ours(const struct pst_modconf *c, struct pst_modconf *ret)
 {
-	size_t i, n = 0;
+	size_t i;
 
-	for (i = 0; i < c->n; i++) {
-		struct pst_modconf_line l = c->line[i];
-
-		if (strcmp(l.file, &PST_MODPROBE_FILE[1]) == 0) {
-			free(l.module);
-			free(l.text);
-			free(l.file);
-			continue;
-		}
-		c->line[n++] = l;
-	}
-	c->n = n;
+	*ret = (struct pst_modconf){
+		.line = calloc(c->n + 1, sizeof(*ret->line)),
+	};
+	if (!ret->line)
+		return -ENOMEM;
+	for (i = 0; i < c->n; i++)
+		if (strcmp(c->line[i].file, &PST_MODPROBE_FILE[1]) != 0)
+			ret->line[ret->n++] = c->line[i];
+	return 0;
 }
 
 /* Our ids come into the line that has some already. */
-static int extend_ids(struct pst_plan *p, const struct pst_journal *j,
-		      struct pst_error *err)
+static int extend_ids(struct pst_plan *p, const struct pst_modconf *conf,
+		      const struct pst_journal *j, struct pst_error *err)
 {
-	const struct pst_modconf_line *line =
-		pst_modprobe_ids_line(&p->modconf);
+	const struct pst_modconf_line *line = pst_modprobe_ids_line(conf);
 	PST_CLEANUP_FREE char *old = NULL;
 	char path[PST_ROOT_PATH_MAX], *text = NULL;
 	int rc;
@@ -62,22 +59,19 @@ static const struct pst_pci_dev *takes_twin(const struct pst_plan *p,
 
 	for (i = 0; ids && i < p->n_fn; i++)
 		if (pst_vfio_ids_cover(ids, p->fn[i]) &&
-		    pst_pci_twin(&p->pci, p->fn[i], NULL))
+		    pst_pci_twin(&p->host->pci, p->fn[i], NULL))
 			return p->fn[i];
 	return NULL;
 }
 
 /* Ids that somebody gives vfio-pci would take the card that stays, too. */
-static int check_ids(struct pst_plan *p, struct pst_error *err)
+static int check_ids(struct pst_plan *p, const struct pst_modconf *conf,
+		     struct pst_error *err)
 {
-	const struct pst_modconf_line *line =
-		pst_modprobe_ids_line(&p->modconf);
+	const struct pst_modconf_line *line = pst_modprobe_ids_line(conf);
 	PST_CLEANUP_FREE char *ids =
-		pst_modconf_option(&p->modconf, "vfio-pci", "ids");
+		pst_modconf_option(conf, "vfio-pci", "ids");
 	const struct pst_pci_dev *fn = takes_twin(p, ids), *on_line;
-	const char *at = strstr(p->cmdline, "vfio-pci.ids=");
-	PST_CLEANUP_FREE char *word =
-		at ? strndup(at + 13, strcspn(at + 13, " \n")) : NULL;
 
 	if (fn && line && !p->request.look_only)
 		return pst_error_set(err, -EINVAL,
@@ -86,7 +80,7 @@ static int check_ids(struct pst_plan *p, struct pst_error *err)
 				     "stays has too: take it out there first",
 				     line->file, line->line, fn->vendor,
 				     fn->device);
-	on_line = takes_twin(p, word);
+	on_line = takes_twin(p, p->host->vfio.cmdline_ids);
 	if (!on_line)
 		return 0;
 	return pst_plan_note(p, err,
@@ -96,8 +90,8 @@ static int check_ids(struct pst_plan *p, struct pst_error *err)
 			     on_line->vendor, on_line->device);
 }
 
-static int plan_modprobe(struct pst_plan *p, const struct pst_journal *j,
-			 struct pst_error *err)
+static int plan_modprobe(struct pst_plan *p, const struct pst_modconf *conf,
+			 const struct pst_journal *j, struct pst_error *err)
 {
 	const struct pst_modprobe_want want = {
 		.ids = p->by_address ? NULL : p->ids,
@@ -106,18 +100,18 @@ static int plan_modprobe(struct pst_plan *p, const struct pst_journal *j,
 	char *text;
 	int rc = 0;
 
-	if ((pst_modconf_disabled(&p->modconf, "vfio-pci") ||
-	     pst_modconf_blacklisted(&p->modconf, "vfio-pci")) &&
+	if ((pst_modconf_disabled(conf, "vfio-pci") ||
+	     pst_modconf_blacklisted(conf, "vfio-pci")) &&
 	    !p->request.look_only)
 		return pst_error_set(err, -EINVAL,
 				     "modprobe.d keeps vfio-pci from being "
 				     "loaded (blacklist or install): take that "
 				     "out first");
 	if (!p->by_address)
-		rc = extend_ids(p, j, err);
+		rc = extend_ids(p, conf, j, err);
 	if (rc < 0)
 		return rc;
-	if (pst_edit_modprobe(&p->modconf, &want, &text) < 0)
+	if (pst_edit_modprobe(conf, &want, &text) < 0)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	rc = pst_plan_file(p, j, PST_TARGET_MODPROBE, PST_MODPROBE_FILE, text,
 			   0644, true, err);
@@ -144,19 +138,22 @@ static int plan_udev(struct pst_plan *p, const struct pst_journal *j,
 int pst_plan_modules(struct pst_plan *p, const struct pst_journal *j,
 		     struct pst_error *err)
 {
-	int rc = 0;
+	struct pst_modconf conf;
+	int rc = without_ours(&p->host->modconf, &conf);
 
-	without_ours(&p->modconf);
+	if (rc < 0)
+		return pst_error_set(err, rc, "out of memory");
 	if (p->by_address)
-		rc = check_ids(p, err);
+		rc = check_ids(p, &conf, err);
 	if (rc == 0 && p->by_address && p->targets & PST_TARGET_MODPROBE &&
 	    !(p->targets & PST_TARGET_UDEV))
 		rc = pst_plan_note(p, err,
 				   "another device has the same ids: only a "
 				   "udev rule (--for udev) tells them apart");
 	if (rc == 0 && p->targets & PST_TARGET_MODPROBE)
-		rc = plan_modprobe(p, j, err);
+		rc = plan_modprobe(p, &conf, j, err);
 	if (rc == 0 && p->targets & PST_TARGET_UDEV)
 		rc = plan_udev(p, j, err);
+	free(conf.line);
 	return rc;
 }

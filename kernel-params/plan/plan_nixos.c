@@ -13,8 +13,8 @@ static bool stays(const struct pst_plan *p, const char *module)
 {
 	size_t i, k;
 
-	for (i = 0; i < p->pci.n; i++) {
-		const struct pst_pci_dev *d = &p->pci.dev[i];
+	for (i = 0; i < p->host->pci.n; i++) {
+		const struct pst_pci_dev *d = &p->host->pci.dev[i];
 
 		for (k = 0; k < p->n_fn && p->fn[k] != d; k++)
 			;
@@ -24,7 +24,7 @@ static bool stays(const struct pst_plan *p, const char *module)
 			return true;
 		/* Another card of the vendor may need any of its modules, and
 		 * sound and USB are everywhere. */
-		if (d->vendor == p->gpu->vendor && pst_pci_is_display(d))
+		if (d->vendor == p->host->gpu->vendor && pst_pci_is_display(d))
 			return true;
 	}
 	return strcmp(module, "snd_hda_intel") == 0 ||

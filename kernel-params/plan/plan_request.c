@@ -69,7 +69,7 @@ int pst_plan_request_format(const struct pst_plan *p, char **ret)
 	if (asprintf(ret,
 		     "gpu=%s\nregion=%" PRIu64 "\nvm-memory=%" PRIu64
 		     "\nisolate-cpus=%s\nfor=%s\n%s",
-		     p->gpu->name, r->region, r->vm_memory,
+		     p->host->gpu->name, r->region, r->vm_memory,
 		     r->isolate_cpus ? r->isolate_cpus : "",
 		     *name ? name : "auto", r->i_know ? "i-know=1\n" : "") < 0)
 		return -ENOMEM;

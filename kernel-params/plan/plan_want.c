@@ -107,7 +107,8 @@ static uint64_t node_total(const struct pst_plan *p, int node)
 
 	if (pst_path(path, "sys/devices/system/node/node%d/meminfo", node) <
 		    0 ||
-	    pst_root_read(p->root, path, PST_ROOT_TEXT_MAX, &text, &len) < 0)
+	    pst_root_read(p->host->root, path, PST_ROOT_TEXT_MAX, &text, &len) <
+		    0)
 		return 0;
 	at = strstr(text, "MemTotal:");
 	if (!at || sscanf(at + 9, "%" SCNu64, &kib) != 1 || kib >> 50)
@@ -119,7 +120,7 @@ static uint64_t node_total(const struct pst_plan *p, int node)
 static int check_fits(const struct pst_plan *p, uint64_t bytes,
 		      struct pst_error *err)
 {
-	uint64_t total = p->memory.total;
+	uint64_t total = p->host->memory.total;
 	char where[32] = "this host";
 
 	if (p->params.pool_node >= 0) {
@@ -141,24 +142,14 @@ static int check_fits(const struct pst_plan *p, uint64_t bytes,
 			     bytes >> 20, where, total >> 20);
 }
 
-/* hugepages=NODE:PAGES is known since Linux 5.16. */
-static bool kernel_knows_nodes(const struct pst_plan *p)
-{
-	unsigned int major, minor;
-
-	if (sscanf(p->release, "%u.%u", &major, &minor) != 2)
-		return true;
-	return major > 5 || (major == 5 && minor >= 16);
-}
-
 static int want_pool(struct pst_plan *p, struct pst_error *err)
 {
 	const struct pst_plan_request *r = &p->request;
 	uint64_t bytes;
-	unsigned int nodes = pst_cpuset_count(&p->cpu.nodes);
+	unsigned int nodes = pst_cpuset_count(&p->host->cpu.nodes);
 
 	p->params.n_nodes = nodes ? nodes : 1;
-	p->params.pool_node = nodes > 1 ? p->gpu->numa_node : -1;
+	p->params.pool_node = nodes > 1 ? p->host->gpu->numa_node : -1;
 	if (r->region % PST_HUGE_2M)
 		return pst_error_set(err, -EINVAL,
 				     "--region is no multiple of 2 MiB, the "
@@ -167,7 +158,8 @@ static int want_pool(struct pst_plan *p, struct pst_error *err)
 		return pst_error_set(err, -EINVAL, "that is too much memory");
 	bytes = r->region + pst_round_up(r->vm_memory, PST_HUGE_2M);
 	p->params.pool_pages = bytes / PST_HUGE_2M;
-	p->pool_by_cmdline = p->params.pool_node < 0 || kernel_knows_nodes(p);
+	p->pool_by_cmdline =
+		p->params.pool_node < 0 || pst_host_knows_pool_nodes(p->host);
 	if (!bytes)
 		return pst_plan_note(p, err,
 				     "no --region and no --vm-memory: no "
@@ -186,17 +178,17 @@ static int want_pool(struct pst_plan *p, struct pst_error *err)
 
 static int want_iommu(struct pst_plan *p, struct pst_error *err)
 {
-	bool intel = p->iommu.has_dmar;
+	bool intel = p->host->iommu.has_dmar;
 	int rc = 0;
 
-	if (!p->iommu.has_dmar && !p->iommu.has_ivrs) {
-		if (p->cpu.vendor != PST_CPU_INTEL &&
-		    p->cpu.vendor != PST_CPU_AMD && !p->request.look_only)
+	if (!p->host->iommu.has_dmar && !p->host->iommu.has_ivrs) {
+		if (p->host->cpu.vendor != PST_CPU_INTEL &&
+		    p->host->cpu.vendor != PST_CPU_AMD && !p->request.look_only)
 			return pst_error_set(err, -ENODEV,
 					     "the processor is neither Intel's "
 					     "nor AMD's: nothing is known of "
 					     "its IOMMU");
-		intel = p->cpu.vendor == PST_CPU_INTEL;
+		intel = p->host->cpu.vendor == PST_CPU_INTEL;
 		rc = pst_plan_note(p, err,
 				   "the firmware tells of no IOMMU: turn on %s "
 				   "in its setup",
@@ -226,17 +218,17 @@ static int want_isolation(struct pst_plan *p, struct pst_error *err)
 				     "like 2-5,8",
 				     list);
 	for (cpu = 0; cpu < PST_CPU_MAX; cpu++) {
-		bool online = pst_cpuset_has(&p->cpu.online, cpu);
+		bool online = pst_cpuset_has(&p->host->cpu.online, cpu);
 
 		if (pst_cpuset_has(&set, cpu) && !online &&
-		    pst_cpuset_count(&p->cpu.online))
+		    pst_cpuset_count(&p->host->cpu.online))
 			return pst_error_set(err, -EINVAL,
 					     "--isolate-cpus: there is no CPU "
 					     "%u here",
 					     cpu);
 		left += online && !pst_cpuset_has(&set, cpu);
 	}
-	if (!left && pst_cpuset_count(&p->cpu.online))
+	if (!left && pst_cpuset_count(&p->host->cpu.online))
 		return pst_error_set(err, -EINVAL,
 				     "--isolate-cpus leaves no CPU to the "
 				     "host");
@@ -268,9 +260,9 @@ int pst_plan_want(struct pst_plan *p, struct pst_error *err)
 	/* Modprobe's options do not reach what is built in, and those of the
 	 * command line come after them. */
 	if (rc == 0 && !p->by_address &&
-	    (pst_module_state(&p->loaded, "vfio-pci") == PST_MODULE_BUILTIN ||
-	     strstr(p->cmdline, "vfio-pci.ids=") ||
-	     strstr(p->cmdline, "vfio_pci.ids=")))
+	    (pst_module_state(&p->host->modules, "vfio-pci") ==
+		     PST_MODULE_BUILTIN ||
+	     p->host->vfio.cmdline_ids))
 		rc = pst_params_add(&p->params, "vfio-pci.ids=%s", p->ids);
 	if (rc == 0)
 		rc = want_isolation(p, err);

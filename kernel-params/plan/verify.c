@@ -87,7 +87,7 @@ static int check_params(const struct pst_plan *p, struct pst_verdicts *v)
 	for (i = 0; rc == 0 && i < n; i++) {
 		const char *word = i < p->params.n ? p->params.word[i] : pool;
 
-		holds = pst_params_holds(p->cmdline, &p->params, i);
+		holds = pst_params_holds(p->host->cmdline_text, &p->params, i);
 		if (holds < 0)
 			return holds;
 		/* "amd_iommu=" only says what must not be there. */
@@ -112,11 +112,11 @@ static int check_drivers(const struct pst_plan *p, struct pst_verdicts *v)
 			 pst_pci_kind(d), *d->driver ? d->driver : "nothing");
 	}
 	if (rc == 0)
-		rc = add(v, "group", p->gpu->iommu_group >= 0,
-			 p->gpu->iommu_group >= 0
+		rc = add(v, "group", p->host->gpu->iommu_group >= 0,
+			 p->host->gpu->iommu_group >= 0
 				 ? "%s is in IOMMU group %d"
 				 : "%s is in no IOMMU group: the IOMMU is off",
-			 p->gpu->name, p->gpu->iommu_group);
+			 p->host->gpu->name, p->host->gpu->iommu_group);
 	return rc;
 }
 
@@ -124,7 +124,7 @@ static int check_pool(const struct pst_plan *p, struct pst_verdicts *v)
 {
 	const struct pst_params *w = &p->params;
 	const struct pst_hugepool *pool =
-		pst_memory_pool(&p->memory, PST_HUGE_2M, w->pool_node);
+		pst_memory_pool(&p->host->memory, PST_HUGE_2M, w->pool_node);
 	char where[32] = "this host";
 	uint64_t have = pool ? pool->nr : 0;
 
@@ -140,10 +140,10 @@ static int check_pool(const struct pst_plan *p, struct pst_verdicts *v)
 static int check_module(const struct pst_plan *p, const char *name,
 			struct pst_verdicts *v)
 {
-	enum pst_module_state state = pst_module_state(&p->loaded, name);
+	enum pst_module_state state = pst_module_state(&p->host->modules, name);
 
-	return add(v, "module", pst_module_is_in(&p->loaded, name), "%s is %s",
-		   name, pst_module_state_text(state));
+	return add(v, "module", pst_module_is_in(&p->host->modules, name),
+		   "%s is %s", name, pst_module_state_text(state));
 }
 
 int pst_plan_verify(const struct pst_plan *p, const struct pst_journal *j,

@@ -88,13 +88,29 @@ static int scan_devices(const struct pst_root *root, struct pst_host *h,
 	return rc;
 }
 
+/* Splits it, and keeps it whole. */
+static int read_cmdline(const struct pst_root *root, struct pst_host *h)
+{
+	size_t len;
+	int rc = pst_root_read(root, "proc/cmdline", PST_CMDLINE_MAX,
+			       &h->cmdline_text, &len);
+
+	if (rc == 0)
+		rc = pst_cmdline_parse(h->cmdline_text, len, &h->cmdline);
+	else
+		h->cmdline_text = strdup("");
+	return rc;
+}
+
 static int scan_configuration(const struct pst_root *root, struct pst_host *h,
 			      struct pst_error *err)
 {
 	int rc;
 
-	h->cmdline_rc = pst_cmdline_read(root, &h->cmdline);
-	rc = pst_modconf_read(root, &h->modconf);
+	h->cmdline_rc = read_cmdline(root, h);
+	rc = h->cmdline_text ? 0 : -ENOMEM;
+	if (rc == 0)
+		rc = pst_modconf_read(root, &h->modconf);
 	if (rc == 0)
 		rc = pst_early_scan(root, &h->early);
 	if (rc == 0)
@@ -117,6 +133,7 @@ int pst_host_scan(const struct pst_root *root,
 	int rc;
 
 	memset(h, 0, sizeof(*h));
+	h->root = root;
 	h->request = *request;
 	if (!pst_root_exists(root, "proc") && !pst_root_exists(root, "sys"))
 		return pst_error_set(err, -ENOENT,
@@ -142,6 +159,14 @@ int pst_host_scan(const struct pst_root *root,
 	return 0;
 }
 
+bool pst_host_knows_pool_nodes(const struct pst_host *h)
+{
+	static const struct pst_kernel_version first = {5, 16, 0};
+
+	return !h->has_version ||
+	       pst_kernel_version_cmp(&h->version, &first) >= 0;
+}
+
 void pst_host_done(struct pst_host *h)
 {
 	pst_pci_done(&h->pci);
@@ -149,6 +174,8 @@ void pst_host_done(struct pst_host *h)
 	pst_cpu_done(&h->cpu);
 	pst_memory_done(&h->memory);
 	pst_cmdline_done(&h->cmdline);
+	free(h->cmdline_text);
+	h->cmdline_text = NULL;
 	pst_modconf_done(&h->modconf);
 	pst_modules_done(&h->modules);
 	pst_early_done(&h->early);

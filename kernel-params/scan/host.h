@@ -3,7 +3,7 @@
 #ifndef PST_KERNEL_PARAMS_SCAN_HOST_H
 #define PST_KERNEL_PARAMS_SCAN_HOST_H
 
-#include "kernel-params/check/card_use.h"
+#include "kernel-params/scan/card_use.h"
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/cpu.h"
 #include "kernel-params/scan/display.h"
@@ -77,6 +77,7 @@ struct pst_host_files {
 };
 
 struct pst_host {
+	const struct pst_root *root; /* borrowed */
 	struct pst_host_request request;
 	struct pst_host_live live;
 	struct pst_host_files files;
@@ -85,7 +86,8 @@ struct pst_host {
 	struct pst_cpu cpu;
 	struct pst_memory memory;
 	struct pst_cmdline cmdline;
-	int cmdline_rc; /* of reading it */
+	char *cmdline_text; /* as it is written, "" not seen */
+	int cmdline_rc;     /* of reading it */
 	struct pst_modconf modconf;
 	struct pst_modules modules;
 	struct pst_early early;
@@ -103,8 +105,9 @@ struct pst_host {
 };
 
 /*
- * Reads all of it. The running machine is asked only when root is its own. ret
- * is large: take it from the heap. 0 (to be ended with pst_host_done()), or
+ * Reads all of it, once; check, plan and vm then get it as it is. The running
+ * machine is asked only when root is its own. ret is large: take it from the
+ * heap. 0 (to be ended with pst_host_done()), or
  * with a sentence: -ENOENT (neither proc nor sys is there: no host), -ENOMEM,
  * or what pst_pci_scan() returns.
  */
@@ -112,6 +115,10 @@ PST_MUST_USE int pst_host_scan(const struct pst_root *root,
 			       const struct pst_host_request *request,
 			       struct pst_host *ret, struct pst_error *err);
 void pst_host_done(struct pst_host *h);
+
+/* Whether its kernel takes hugepages=NODE:PAGES (since Linux 5.16); true of one
+ * that is not known. */
+bool pst_host_knows_pool_nodes(const struct pst_host *h);
 
 /* The parts of it; for host.c alone. */
 void pst_host_scan_files(const struct pst_root *root, struct pst_host *h);

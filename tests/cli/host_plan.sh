@@ -125,6 +125,11 @@ put proc/sys/kernel/osrelease 5.10.0
 expect "as with a kernel that knows no hugepages=NODE:N" 0 \
 	"node1/hugepages/hugepages-2048kB/nr_hugepages - - - - 512" \
 	plan --region 1G
+rm "$tree/proc/sys/kernel/osrelease"
+put proc/version 'Linux version 5.10.0 (x@y) (gcc 10)'
+expect "also where only proc/version tells which it is" 0 \
+	"node1/hugepages/hugepages-2048kB/nr_hugepages - - - - 512" \
+	plan --region 1G
 put etc/modprobe.d/no.conf 'blacklist vfio-pci'
 refuse "a vfio-pci that is never loaded" 1 "blacklist" plan
 node=
@@ -173,6 +178,11 @@ look() {
 	fi
 }
 round --gpu 02:00.0
+put proc/cmdline 'root=/dev/x vfio_pci.ids=10de:17c2'
+expect "ids of the running kernel take both cards, however they are spelled" 0 \
+	"note: the running kernel has vfio-pci.ids= with 10de:17c2" \
+	plan --gpu 02:00.0
+put proc/cmdline 'root=/dev/x quiet'
 refuse "two cards are not told apart by ids" 1 "0000:03:00.0" plan
 expect "an image is not to take a file that nobody writes" 0 \
 	'force_drivers' plan --gpu 02:00.0 --for dracut

@@ -85,6 +85,28 @@ static int recall(struct pst_host_job *job)
 	return 0;
 }
 
+static int make_plan(struct pst_host_job *job, struct pst_error *err)
+{
+	const struct pst_host_request request = {.gpu = job->request.gpu};
+	struct pst_host *h = calloc(1, sizeof(*h));
+	struct pst_plan *p = calloc(1, sizeof(*p));
+	int rc = h && p ? pst_host_scan(&job->root, &request, h, err)
+			: pst_error_set(err, -ENOMEM, "out of memory");
+
+	if (rc < 0) {
+		free(h);
+		free(p);
+		return rc;
+	}
+	job->host = h;
+	rc = pst_plan_make(p, h, &job->journal, &job->request, err);
+	if (rc == 0)
+		job->plan = p;
+	else
+		free(p);
+	return rc;
+}
+
 int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 {
 	struct pst_error err = {0};
@@ -108,16 +130,8 @@ int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 				      "the last apply's request cannot be "
 				      "read: give the options again");
 	}
-	if (rc == 0 && plan) {
-		job->plan = calloc(1, sizeof(*job->plan));
-		rc = job->plan ? pst_plan_make(job->plan, &job->journal,
-					       &job->request, &err)
-			       : pst_error_set(&err, -ENOMEM, "out of memory");
-		if (rc < 0) {
-			free(job->plan);
-			job->plan = NULL;
-		}
-	}
+	if (rc == 0 && plan)
+		rc = make_plan(job, &err);
 	return rc < 0 ? pst_cmd_fail(job->ctx, "%s", err.text) : PST_EXIT_OK;
 }
 
@@ -126,6 +140,9 @@ void pst_host_job_close(struct pst_host_job *job)
 	if (job->plan)
 		pst_plan_done(job->plan);
 	free(job->plan);
+	if (job->host)
+		pst_host_done(job->host);
+	free(job->host);
 	pst_journal_close(&job->journal);
 	free(job->text);
 	pst_root_close(&job->root);
@@ -222,7 +239,7 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 		return NULL;
 	}
 	return json_pack("{s:i, s:s, s:o, s:b, s:I, s:i, s:o, s:o, s:o, s:o}",
-			 "schema", 1, "gpu", p->gpu->name, "functions",
+			 "schema", 1, "gpu", p->host->gpu->name, "functions",
 			 pst_host_lines_json(&p->addresses), "by_address",
 			 p->by_address, "hugepages",
 			 (json_int_t)p->params.pool_pages, "node",

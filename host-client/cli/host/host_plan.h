@@ -51,6 +51,7 @@ struct pst_host_job {
 	struct pst_root root;
 	struct pst_journal journal;
 	char *text;            /* of the journal's request */
+	struct pst_host *host; /* NULL: not read yet */
 	struct pst_plan *plan; /* NULL: none yet */
 };
 

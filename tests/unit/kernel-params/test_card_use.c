@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a host uses a card for, whichever of its functions is named. */
-#include "kernel-params/check/card_use.h"
+#include "kernel-params/check/verdict.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

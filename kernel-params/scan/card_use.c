@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a host itself uses a card for: may it be given away? */
-#include "kernel-params/check/card_use.h"
+/* What a host itself uses a card for. */
+#include "kernel-params/scan/card_use.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -431,25 +431,4 @@ void pst_card_use_find(const struct pst_root *root, const struct pst_pci *pci,
 	if (!gpu)
 		found(&s, PST_CARD_NO_GPU, dev, "its kind is %s (class %06x)",
 		      pst_pci_kind(dev), (unsigned int)dev->class);
-}
-
-int pst_card_use_refuse(const struct pst_card_use *use,
-			const struct pst_pci_dev *dev, struct pst_error *err)
-{
-	static const char *const uses[] = {
-		[PST_CARD_FREE] = "free",
-		[PST_CARD_DISPLAY] = "the display of this host",
-		[PST_CARD_DISK] = "a disk of this host",
-		[PST_CARD_NETWORK] = "the network of this host",
-		[PST_CARD_NO_GPU] = "neither a display nor an accelerator",
-	};
-	const bool other = use->fn != dev;
-
-	return pst_error_set(
-		err, -EBUSY,
-		"%s is %s (%s%s%s)%s; --i-know takes it all the "
-		"same",
-		dev->name, uses[use->kind], other ? use->fn->name : "",
-		other ? ": " : "", use->why,
-		use->kind == PST_CARD_NO_GPU ? "" : ": the host would lose it");
 }
