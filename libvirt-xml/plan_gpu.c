@@ -5,9 +5,6 @@
 #include "kernel-params/check/verdict.h"
 #include "libvirt-xml/plan.h"
 
-/* Members of all groups of a card that are looked at. */
-#define MAX_CLOSURE 64
-#define VFIO        "vfio-pci"
 /* IORESOURCE_MEM of linux/ioport.h; sysfs shows these flags. */
 #define RESOURCE_MEM 0x200
 /* The ROM is not mapped; six BARs are. */
@@ -45,56 +42,14 @@ static int check_use(const struct pst_vm_request *q, const struct pst_host *h,
 	return 0;
 }
 
-static bool on_card(const struct pst_pci_dev *const *card, size_t n,
-		    const struct pst_pci_dev *dev)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (card[i] == dev)
-			return true;
-	return false;
-}
-
-/* Everything in the card's groups goes with it, or must belong to nobody. */
-static int check_closure(const struct pst_host *h,
-			 const struct pst_pci_dev *dev,
-			 const struct pst_pci_dev *const *card, size_t n_card,
-			 struct pst_error *err)
-{
-	const struct pst_pci_dev *all[MAX_CLOSURE];
-	size_t n = pst_iommu_closure(&h->pci, dev, all, MAX_CLOSURE), i;
-
-	for (i = 0; i < n && i < MAX_CLOSURE; i++) {
-		if (on_card(card, n_card, all[i]) ||
-		    pst_pci_is_bridge(all[i]) || !all[i]->driver[0] ||
-		    strcmp(all[i]->driver, VFIO) == 0 ||
-		    strcmp(all[i]->driver, "pci-stub") == 0)
-			continue;
-		return pst_error_set(
-			err, -EBUSY,
-			"%s shares IOMMU group %d with %s (%s, driver %s), "
-			"which the host would lose: another slot, or see "
-			"penstock host check",
-			dev->name, all[i]->iommu_group, all[i]->name,
-			pst_pci_kind(all[i]), all[i]->driver);
-	}
-	if (n > MAX_CLOSURE)
-		return pst_error_set(err, -EBUSY,
-				     "%s shares its IOMMU groups with %zu "
-				     "devices",
-				     dev->name, n - n_card);
-	return 0;
-}
-
 static int check_group(const struct pst_vm_request *q, const struct pst_host *h,
-		       const struct pst_pci_dev *dev,
-		       const struct pst_pci_dev *const *card, size_t n,
 		       struct pst_vm_notes *notes, struct pst_error *err)
 {
-	size_t i;
+	struct pst_group g;
 
-	if (h->iommu.n_groups == 0) {
+	pst_group_judge(h, &g);
+	switch (g.state) {
+	case PST_GROUP_OFF:
 		pst_error_set(err, -ENODEV,
 			      "this host has no IOMMU groups: the IOMMU is "
 			      "off in the firmware or the kernel, and nothing "
@@ -103,15 +58,26 @@ static int check_group(const struct pst_vm_request *q, const struct pst_host *h,
 			return -ENODEV;
 		pst_vm_note(notes, "%s", err->text);
 		return 0;
+	case PST_GROUP_NONE:
+		return pst_error_set(err, -ENODEV,
+				     "%s, a function of the card, is in no "
+				     "IOMMU group: it cannot be passed through",
+				     g.fn->name);
+	case PST_GROUP_VITAL:
+		return pst_group_refuse(h, g.fn, err);
+	case PST_GROUP_HELD:
+		return pst_error_set(err, -EBUSY,
+				     "%s shares IOMMU group %d with %s (%s), "
+				     "which the driver %s holds: penstock host "
+				     "apply --gpu %s gives it to vfio-pci",
+				     h->gpu->name, g.fn->iommu_group,
+				     g.fn->name, pst_pci_kind(g.fn),
+				     g.fn->driver, h->gpu->name);
+	case PST_GROUP_ALONE:
+	case PST_GROUP_IDLE:
+		break;
 	}
-	for (i = 0; i < n; i++)
-		if (card[i]->iommu_group < 0)
-			return pst_error_set(err, -ENODEV,
-					     "%s, a function of the card, is "
-					     "in no IOMMU group: it cannot be "
-					     "passed through",
-					     card[i]->name);
-	return check_closure(h, dev, card, n, err);
+	return 0;
 }
 
 /* The smaller of what the IOMMU translates and what the card drives, when the
@@ -133,7 +99,7 @@ static void note_drivers(const struct pst_pci_dev *const *card, size_t n,
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (card[i]->driver[0] && strcmp(card[i]->driver, VFIO) != 0)
+		if (pst_pci_is_held(card[i]))
 			pst_vm_note(notes,
 				    "%s (%s) is held by the driver %s: libvirt "
 				    "takes it away when the domain starts, "
@@ -161,7 +127,7 @@ int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_host *h,
 	n = pst_pci_card(&h->pci, dev, card);
 	rc = check_use(q, h, dev, notes, err);
 	if (rc == 0)
-		rc = check_group(q, h, dev, card, n, notes, err);
+		rc = check_group(q, h, notes, err);
 	if (rc)
 		return rc;
 	for (i = 0; i < n; i++)

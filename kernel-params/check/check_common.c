@@ -4,30 +4,6 @@
 
 #include "kernel-params/check/check_int.h"
 
-bool pst_is_on_vfio(const struct pst_pci_dev *d)
-{
-	size_t n = strlen(d->driver), k = strlen("vfio-pci");
-
-	/* Variants are named mlx5_vfio_pci, nvgrace-gpu-vfio-pci and so on. */
-	return n >= k && pst_param_name_eq(d->driver + n - k, "vfio-pci");
-}
-
-const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < h->pci.n; i++) {
-		const struct pst_pci_dev *d = &h->pci.dev[i];
-
-		if (!pst_pci_is_display(d) ||
-		    (h->gpu && pst_pci_same_card(d, h->gpu)))
-			continue;
-		if (n-- == 0)
-			return d;
-	}
-	return NULL;
-}
-
 void pst_fix_cmdline(const struct pst_host *h, const char *params,
 		     const char *plan, struct pst_text *ret)
 {

@@ -4,22 +4,9 @@
 
 #include "kernel-params/check/check_int.h"
 
-/* The function of the card that the firmware shows its picture by, or NULL. */
-static const struct pst_pci_dev *boot_fn(const struct pst_host *h)
-{
-	const struct pst_pci_dev *card[PST_PCI_MAX_FN];
-	const size_t n = pst_pci_card(&h->pci, h->gpu, card);
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (card[i]->boot_vga)
-			return card[i];
-	return NULL;
-}
-
 PST_CHECK(boot_display)
 {
-	const struct pst_pci_dev *g = h->gpu, *boot = boot_fn(h);
+	const struct pst_pci_dev *g = h->gpu, *boot = pst_boot_function(h);
 	const bool used = h->use.kind == PST_CARD_DISPLAY;
 
 	if (!boot && !used)
@@ -70,32 +57,31 @@ static const char fb_fix[] =
 
 PST_CHECK(framebuffer)
 {
-	const struct pst_display *d = &h->display;
-	const struct pst_pci_dev *g = h->gpu;
-	unsigned int bar;
-	const struct pst_fb_range *r = pst_display_in_bar(d, g, &bar);
-	const char *name = *d->fb ? d->fb : d->platform;
+	struct pst_fb fb;
 
-	if (r)
+	pst_fb_judge(h, &fb);
+	if (fb.range)
 		pst_finding_add(out, PST_FAIL, fb_fix,
 				"%s holds %#" PRIx64 "-%#" PRIx64
 				" in BAR %u of %s",
-				r->name, r->start, r->end, bar, g->name);
-	else if (!*name)
+				fb.range->name, fb.range->start, fb.range->end,
+				fb.bar, fb.fn->name);
+	else if (fb.state == PST_FB_NONE)
 		pst_finding_add(out, PST_PASS, NULL,
 				"no framebuffer of the firmware is left");
-	else if (g->boot_vga && (d->hidden || !d->n_ranges))
+	else if (fb.state == PST_FB_ON_CARD)
 		pst_finding_add(out, PST_FAIL, fb_fix,
-				"%s, and %s is the firmware's display", name,
-				g->name);
-	else if (d->hidden && !pst_other_display(h, 0))
+				"%s, and %s is the firmware's display", fb.name,
+				fb.fn->name);
+	else if (fb.state == PST_FB_UNSEEN)
 		pst_finding_add(out, PST_WARN, fb_fix,
 				"%s; where it lies was not seen (/proc/iomem "
 				"is for root)",
-				name);
+				fb.name);
 	else
 		pst_finding_add(out, PST_PASS, NULL,
-				"%s, not in the memory of %s", name, g->name);
+				"%s, not in the memory of %s", fb.name,
+				h->gpu->name);
 }
 
 /* A module that is not wanted and so explains a card without a driver. */
@@ -139,7 +125,7 @@ PST_CHECK(host_gpu)
 		const char *out_of = *d->driver ? NULL : kept_out(h, d);
 
 		n++;
-		working += *d->driver && !pst_is_on_vfio(d);
+		working += *d->driver && !pst_pci_on_vfio(d);
 		pst_text_add(&seen, "%s%s [%04x:%04x] %s%s%s", i ? ", " : "",
 			     d->name, d->vendor, d->device,
 			     *d->driver ? d->driver : "no driver",
@@ -172,7 +158,7 @@ static const struct pst_pci_dev *staying_nvidia(const struct pst_host *h)
 	size_t i;
 
 	for (i = 0; (d = pst_other_display(h, i)); i++)
-		if (d->vendor == PST_PCI_NVIDIA && !pst_is_on_vfio(d))
+		if (d->vendor == PST_PCI_NVIDIA && !pst_pci_on_vfio(d))
 			return d;
 	return NULL;
 }

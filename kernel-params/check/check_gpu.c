@@ -34,13 +34,6 @@ PST_CHECK(gpu_selected)
 				h->arch ? h->arch->name : "");
 }
 
-/* pci-stub and nobody leave the group usable; any other driver does not. */
-static bool is_held(const struct pst_pci_dev *d)
-{
-	return *d->driver && !pst_is_on_vfio(d) &&
-	       strcmp(d->driver, "pci-stub") != 0;
-}
-
 PST_CHECK(gpu_functions)
 {
 	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
@@ -50,8 +43,8 @@ PST_CHECK(gpu_functions)
 
 	for (i = 0; i < n; i++) {
 		xhci = xhci || strncmp(fn[i]->driver, "xhci", 4) == 0;
-		held += is_held(fn[i]);
-		ready += pst_is_on_vfio(fn[i]);
+		held += pst_pci_is_held(fn[i]);
+		ready += pst_pci_on_vfio(fn[i]);
 		pst_text_add(&seen, "%s%s %s: %s", i ? ", " : "", fn[i]->name,
 			     pst_pci_kind(fn[i]),
 			     *fn[i]->driver ? fn[i]->driver : "no driver");
@@ -68,7 +61,7 @@ PST_CHECK(gpu_functions)
 		pst_text_add(&fix, "; an xhci_pci that is built in comes first "
 				   "all the same: managed='yes' has libvirt "
 				   "take the function over at start");
-	if (held || !pst_is_on_vfio(h->gpu))
+	if (held || !pst_pci_on_vfio(h->gpu))
 		pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);
 	else
 		pst_finding_add(out, PST_WARN, fix.buf, "%s", seen.buf);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "kernel-params/check/check.h"
+#include "kernel-params/check/verdict.h"
 
 #define PST_CHECK(name)                                                        \
 	void pst_check_##name(const struct pst_host *h,                        \
@@ -59,12 +60,6 @@ PST_CHECK(io_uring);
 PST_CHECK(tree);
 
 /* ---- check_common.c ---- */
-
-/* Whether a function is held by vfio-pci or a variant of it. */
-bool pst_is_on_vfio(const struct pst_pci_dev *d);
-
-/* The n-th (from 0) display card other than the chosen one, or NULL. */
-const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n);
 
 /*
  * "add PARAMS to the kernel's command line ..." as this system does it, and the

@@ -6,8 +6,6 @@
 
 /* Members of a group that are named one by one; struct pst_text holds them. */
 #define MAX_NAMED 60
-/* More than a host has functions in one closure. */
-#define MAX_MEMBERS 256
 
 PST_CHECK(iommu_firmware)
 {
@@ -196,7 +194,7 @@ static const char *loss(const struct pst_pci_dev *d)
 
 struct group_sum {
 	struct pst_text others, bridges;
-	size_t n_others, n_bridges, n_held;
+	size_t n_others, n_bridges;
 };
 
 static void add_member(const struct pst_pci_dev *d, struct group_sum *s)
@@ -212,14 +210,12 @@ static void add_member(const struct pst_pci_dev *d, struct group_sum *s)
 			     s->n_others > 1 ? ", " : "", d->name,
 			     pst_pci_kind(d), *d->driver ? d->driver : "-",
 			     loss(d));
-	s->n_held += *d->driver && !pst_is_on_vfio(d) &&
-		     strcmp(d->driver, "pci-stub") != 0;
 }
 
 static void report_group(const struct pst_host *h, struct pst_findings *out,
-			 const struct group_sum *s)
+			 const struct pst_group *g, const struct group_sum *s)
 {
-	struct pst_text seen = {0};
+	struct pst_text seen = {0}, fix = {0};
 
 	pst_text_add(&seen, "group %d", h->gpu->iommu_group);
 	if (s->n_others)
@@ -231,14 +227,17 @@ static void report_group(const struct pst_host *h, struct pst_findings *out,
 	if (s->n_bridges)
 		pst_text_add(&seen, "; bridges, which stay: %s",
 			     s->bridges.buf);
-	if (!s->n_others)
+	pst_text_add(&fix,
+		     "put the card into another slot, or do without these: "
+		     "penstock host apply --gpu %s gives them to vfio-pci",
+		     h->gpu->name);
+	if (g->state == PST_GROUP_ALONE)
 		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
-	else if (s->n_held)
-		pst_finding_add(
-			out, PST_FAIL,
-			"put the card into another slot, or give all of "
-			"these to vfio-pci and do without them",
-			"%s", seen.buf);
+	else if (g->state == PST_GROUP_VITAL)
+		pst_finding_add(out, PST_FAIL, "put the card into another slot",
+				"%s", seen.buf);
+	else if (g->state == PST_GROUP_HELD)
+		pst_finding_add(out, PST_FAIL, fix.buf, "%s", seen.buf);
 	else
 		pst_finding_add(out, PST_WARN,
 				"nobody holds them; they can be used by this "
@@ -248,29 +247,31 @@ static void report_group(const struct pst_host *h, struct pst_findings *out,
 
 PST_CHECK(iommu_group)
 {
-	const struct pst_pci_dev *member[MAX_MEMBERS];
 	struct group_sum s = {0};
-	size_t i, n;
+	struct pst_group g;
+	size_t i;
 
-	if (h->gpu->iommu_group < 0 && !h->iommu.n_groups &&
-	    !h->files.has_sys) {
+	pst_group_judge(h, &g);
+	if (g.state == PST_GROUP_OFF && !h->files.has_sys) {
 		pst_finding_add(out, PST_WARN, "copy sys/kernel too",
 				"the group of %s was not seen", h->gpu->name);
 		return;
 	}
-	if (h->gpu->iommu_group < 0) {
-		pst_finding_add(out, PST_FAIL,
-				h->iommu.n_groups
-					? "the IOMMU does not cover this "
-					  "device: try another slot"
-					: "turn the IOMMU on first",
-				"%s is in no IOMMU group%s", h->gpu->name,
-				h->iommu.n_groups ? "" : ", there are none");
+	if (g.state == PST_GROUP_OFF) {
+		pst_finding_add(out, PST_FAIL, "turn the IOMMU on first",
+				"%s is in no IOMMU group, there are none",
+				h->gpu->name);
 		return;
 	}
-	n = pst_iommu_closure(&h->pci, h->gpu, member, MAX_MEMBERS);
-	for (i = 0; i < n && i < MAX_MEMBERS; i++)
-		if (!pst_pci_same_card(member[i], h->gpu))
-			add_member(member[i], &s);
-	report_group(h, out, &s);
+	if (g.state == PST_GROUP_NONE) {
+		pst_finding_add(out, PST_FAIL,
+				"the IOMMU does not cover this device: try "
+				"another slot",
+				"%s is in no IOMMU group", g.fn->name);
+		return;
+	}
+	for (i = 0; i < g.n; i++)
+		if (!pst_pci_same_card(g.member[i], h->gpu))
+			add_member(g.member[i], &s);
+	report_group(h, out, &g, &s);
 }

@@ -193,7 +193,7 @@ PST_CHECK(vfio_early)
 	}
 	if (rival)
 		pst_finding_add(
-			out, pst_is_on_vfio(h->gpu) ? PST_WARN : PST_FAIL,
+			out, pst_pci_on_vfio(h->gpu) ? PST_WARN : PST_FAIL,
 			"put vfio_pci vfio vfio_iommu_type1 before it "
 			"and make the initramfs anew",
 			"%s loads %s%s (%s)%s",

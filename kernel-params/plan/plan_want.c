@@ -65,7 +65,7 @@ static int add_modules(struct pst_lines *l, const struct pst_pci_dev *dev)
 			rc = pst_lines_add(l, "%s", known[i].modules[k]);
 	}
 	if (rc == 0 && *dev->driver && !(dev->bad & PST_PCI_BAD_DRIVER) &&
-	    strcmp(dev->driver, "vfio-pci") != 0)
+	    !pst_pci_on_vfio(dev))
 		rc = pst_lines_add(l, "%s",
 				   module_of(dev->driver, buf, sizeof(buf)));
 	return rc;

@@ -106,7 +106,7 @@ static int check_drivers(const struct pst_plan *p, struct pst_verdicts *v)
 
 	for (i = 0; rc == 0 && i < p->n_fn; i++) {
 		const struct pst_pci_dev *d = p->fn[i];
-		bool good = strcmp(d->driver, "vfio-pci") == 0;
+		bool good = pst_pci_on_vfio(d);
 
 		rc = add(v, "driver", good, "%s (%s) is bound to %s", d->name,
 			 pst_pci_kind(d), *d->driver ? d->driver : "nothing");

@@ -393,12 +393,6 @@ static void find_route6(const struct search *s)
 
 /* ---- All of it ---------------------------------------------------------- */
 
-static bool is_held(const struct pst_pci_dev *fn)
-{
-	return strcmp(fn->driver, "vfio-pci") != 0 &&
-	       strcmp(fn->driver, "pci-stub") != 0;
-}
-
 static bool is_gpu(const struct pst_pci_dev *fn)
 {
 	/* PCI Code and ID Assignment specification, section 1: display
@@ -419,7 +413,7 @@ void pst_card_use_find(const struct pst_root *root, const struct pst_pci *pci,
 	*ret = (struct pst_card_use){.kind = PST_CARD_FREE};
 	for (i = 0; i < n; i++) {
 		gpu |= is_gpu(card[i]);
-		if (is_held(card[i]))
+		if (!pst_pci_is_given(card[i]))
 			s.fn[s.n++] = card[i];
 	}
 	find_mounts(&s);

@@ -105,6 +105,13 @@ size_t pst_pci_card(const struct pst_pci *pci, const struct pst_pci_dev *dev,
 bool pst_pci_is_bridge(const struct pst_pci_dev *dev);  /* class 06xx */
 bool pst_pci_is_display(const struct pst_pci_dev *dev); /* class 03xx */
 
+/* Whether vfio-pci has it, or a variant (mlx5_vfio_pci, ...). */
+bool pst_pci_on_vfio(const struct pst_pci_dev *dev);
+/* Whether it is out of the host's hands: with vfio-pci or pci-stub. */
+bool pst_pci_is_given(const struct pst_pci_dev *dev);
+/* Whether a driver of the host has it: its IOMMU group is of no use then. */
+bool pst_pci_is_held(const struct pst_pci_dev *dev);
+
 /*
  * "VGA", "3D", "display", "audio", "USB", "UCSI" (how NVIDIA's Type-C
  * controller is named), "NVMe", "bridge", ... A static string.

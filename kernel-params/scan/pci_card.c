@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/pci.h"
 
 const struct pst_pci_dev *pst_pci_find(const struct pst_pci *pci,
@@ -70,6 +71,24 @@ const char *pst_pci_kind(const struct pst_pci_dev *dev)
 	return "device";
 }
 
+bool pst_pci_on_vfio(const struct pst_pci_dev *dev)
+{
+	const size_t n = strlen(dev->driver), k = strlen("vfio-pci");
+
+	/* Variants are named mlx5_vfio_pci, nvgrace-gpu-vfio-pci and so on. */
+	return n >= k && pst_param_name_eq(dev->driver + n - k, "vfio-pci");
+}
+
+bool pst_pci_is_given(const struct pst_pci_dev *dev)
+{
+	return pst_pci_on_vfio(dev) || strcmp(dev->driver, "pci-stub") == 0;
+}
+
+bool pst_pci_is_held(const struct pst_pci_dev *dev)
+{
+	return *dev->driver && !pst_pci_is_given(dev);
+}
+
 const struct pst_pci_dev *pst_pci_twin(const struct pst_pci *pci,
 				       const struct pst_pci_dev *dev,
 				       const struct pst_pci_dev *after)
@@ -104,7 +123,7 @@ static bool is_fixed_display(const struct pst_pci_dev *dev)
 
 static bool is_prepared(const struct pst_pci_dev *dev)
 {
-	return strcmp(dev->driver, "vfio-pci") == 0 ||
+	return pst_pci_on_vfio(dev) ||
 	       strcmp(dev->driver_override, "vfio-pci") == 0;
 }
 

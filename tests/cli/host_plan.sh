@@ -277,6 +277,10 @@ put "sys/bus/pci/devices/0000:02:00.0/boot_vga" 0
 expect "without another card its drivers are blacklisted" 0 \
 	'blacklistedKernelModules = [ "nvidia"' plan --gpu 02:00.0
 
+put proc/fb '0 EFI VGA'
+put proc/iomem '00000000-00000000 : System RAM'
+expect "a framebuffer that may lie in the only card is told of" 0 \
+	"framebuffer may lie in the memory of 0000:02:00.0" plan --gpu 02:00.0
 mv "$tree/etc/nixos" "$tree/home"
 expect "a configuration kept elsewhere gets a text to paste" 1 \
 	"boot.kernelParams" "$penstock" host apply --root "$tree" --gpu 02:00.0

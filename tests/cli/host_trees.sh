@@ -104,10 +104,22 @@ expect "what vfio-pci has already is no hindrance" 0 "0000:00:14.0  8086:a36d" \
 check "and what nobody has stays with nobody" sh -c \
 	'! grep -q "0000:00:1f.5" "$1"' - "$tmp/stdout"
 rm "$tree/sys/bus/pci/devices/0000:00:14.0/driver"
+ln -s ../../../../bus/pci/drivers/xhci_vfio_pci \
+	"$tree/sys/bus/pci/devices/0000:00:14.0/driver"
+mkdir -p "$tree/sys/bus/pci/drivers/xhci_vfio_pci"
+expect "nor what a variant of it has" 0 "0000:00:14.0  8086:a36d" \
+	plan --gpu 02:00.0
+rm "$tree/sys/bus/pci/devices/0000:00:14.0/driver"
 ln -s ../../../../bus/pci/drivers/xhci_hcd \
 	"$tree/sys/bus/pci/devices/0000:00:14.0/driver"
 refuse "but what the host uses is" 1 "xhci_hcd), which the host needs" \
 	plan --gpu 02:00.0
+
+rm "$tree/sys/bus/pci/devices/0000:00:14.0/driver"
+rm "$tree/sys/bus/pci/devices/0000:02:00.1/iommu_group" \
+	"$tree/sys/kernel/iommu_groups/2/devices/0000:02:00.1"
+expect "a function without a group is told of" 0 \
+	"note: 0000:02:00.1 is in no IOMMU group" plan --gpu 02:00.0
 
 # ---- Equal cards, whose ids somebody gave to vfio-pci -----------------------------
 begin equal AuthenticAMD

@@ -67,9 +67,14 @@ mv "$tmp/driver" "$no_driver"
 bad "a group with the host's disk is refused" 1 "0000:05:00.0" --gpu 03:00.0
 disk=$tmp/host/sys/devices/pci0000:00/0000:05:00.0/driver
 mv "$disk" "$tmp/driver"
+ln -s ../../../bus/pci/drivers/disk_vfio_pci "$disk"
+mkdir "$tmp/host/sys/bus/pci/drivers/disk_vfio_pci"
+expect "one that a variant of vfio-pci has is not" 0 "host=0000:03:00.0" \
+	xml --format qemu --gpu 03:00.0
+rm "$disk"
 ln -s ../../../bus/pci/drivers/pci-stub "$disk"
 mkdir "$tmp/host/sys/bus/pci/drivers/pci-stub"
-expect "one that the host has given up is not" 0 "host=0000:03:00.0" \
+expect "nor one that the host has given up" 0 "host=0000:03:00.0" \
 	xml --format qemu --gpu 03:00.0
 rm "$disk"
 mv "$tmp/driver" "$disk"

@@ -74,6 +74,38 @@ START_TEST(a_shared_group_is_listed_with_what_is_lost)
 }
 END_TEST
 
+START_TEST(each_function_of_the_card_needs_a_group)
+{
+	char path[TREE_PATH];
+
+	make_good();
+	snprintf(path, sizeof(path), "sys/devices/pci0000:00/%s/iommu_group",
+		 AUDIO);
+	ck_assert_int_eq(unlink(tmpdir_path(path)), 0);
+	snprintf(path, sizeof(path), "sys/kernel/iommu_groups/11/devices/%s",
+		 AUDIO);
+	ck_assert_int_eq(unlink(tmpdir_path(path)), 0);
+	finding("iommu.group", PST_FAIL, AUDIO " is in no IOMMU group");
+	done();
+}
+END_TEST
+
+START_TEST(what_the_host_can_do_without_is_told_from_what_it_needs)
+{
+	make_good();
+	tree_pci(&(struct tree_pci){"0000:06:00.0", "0x1102", "0x0012",
+				    "0x040100", "snd_emu10k1", 11, NULL});
+	finding("iommu.group", PST_FAIL, "gives them to vfio-pci");
+	tree_driver("0000:06:00.0", "emu_vfio_pci");
+	finding("iommu.group", PST_WARN, "nobody holds them");
+	tree_group("0000:03:00.0", 11);
+	finding("iommu.group", PST_FAIL, "put the card into another slot");
+	ck_assert_ptr_null(strstr(pst_findings_get(&fs, "iommu.group")->fix,
+				  "do without"));
+	done();
+}
+END_TEST
+
 START_TEST(acs_override_is_a_warning)
 {
 	make_good();
@@ -167,6 +199,9 @@ START_TEST(a_framebuffer_in_the_bar_fails)
 	tree_file("proc/iomem", "e000000000-e00fffffff : 0000:01:00.0\n"
 				"  e000000000-e0002fffff : BOOTFB\n");
 	finding("gpu.framebuffer", PST_FAIL, "BAR 1 of " GPU);
+	request.gpu = AUDIO;
+	finding("gpu.framebuffer", PST_FAIL, "BAR 1 of " GPU);
+	request.gpu = NULL;
 	/* The same elsewhere is none of the card's. */
 	tree_file("proc/iomem", "d0000000-d02fffff : BOOTFB\n");
 	tree_file("proc/fb", "0 EFI VGA\n");
@@ -316,6 +351,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc,
 		       groups_of_vfios_mode_without_an_iommu_isolate_nothing);
 	tcase_add_test(tc, a_shared_group_is_listed_with_what_is_lost);
+	tcase_add_test(tc, each_function_of_the_card_needs_a_group);
+	tcase_add_test(tc,
+		       what_the_host_can_do_without_is_told_from_what_it_needs);
 	tcase_add_test(tc, acs_override_is_a_warning);
 	tcase_add_test(tc, unsafe_interrupts_are_a_warning);
 	tcase_add_test(tc, a_function_that_another_driver_holds_fails);
