@@ -58,7 +58,7 @@ static int connect_agent(struct shake *h)
  * be asked (pst_set_interrupt()). Returns 0, -errno. */
 static int recv_some(struct shake *h, int *ret_fd)
 {
-	struct pst_rx *rx = &h->c->rx;
+	struct pst_rx *rx = &h->c->channel.rx;
 	uint64_t until;
 	int64_t n;
 	int r;
