@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "transport/base/util.h"
+#include "transport/status.h"
 
 #define TYPE_ANY_VERSION (1U << 0) /* its own fields negotiate the version */
 #define TYPE_TO_AGENT    (1U << 1)

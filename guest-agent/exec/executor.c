@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "transport/base/util.h"
+#include "transport/status.h"
 
 /* A lane's share of a round. */
 #define QUANTUM_NS (10 * PST_NS_PER_MS)

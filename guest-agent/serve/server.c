@@ -22,6 +22,7 @@
 #include "transport/frame.h"
 #include "transport/region/numa.h"
 #include "transport/ring.h"
+#include "transport/status.h"
 
 /* While lanes keep the thread busy, sockets are looked at this often. */
 #define POLL_NS (50 * PST_NS_PER_US)

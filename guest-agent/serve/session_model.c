@@ -8,6 +8,7 @@
 #include "guest-agent/serve/report.h"
 #include "guest-agent/service/log.h"
 #include "transport/shm.h"
+#include "transport/status.h"
 
 /*
  * A header takes up to 10 ms to read, and the frame that asks for it is short:

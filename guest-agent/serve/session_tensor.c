@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "transport/status.h"
+
 static const char no_lane[] = "a control-only session has no operations and "
 			      "no tensors";
 

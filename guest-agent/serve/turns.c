@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest-agent/serve/session_int.h"
+#include "transport/status.h"
 
 #define FIRST_SIZE 512U
 /* An empty buffer above this size is given back. */

@@ -7,6 +7,7 @@
 
 #include "host-client/lib/conn.h"
 #include "transport/shm.h"
+#include "transport/status.h"
 
 /* A clock reading costs about as much as this many pauses. */
 #define SPINS_PER_CLOCK 32

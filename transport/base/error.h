@@ -30,13 +30,6 @@ int pst_error_set(struct pst_error *e, int code, const char *fmt, ...)
 int pst_error_set_errno(struct pst_error *e, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The errno (negative) for a peer's status; an unknown one is -EPROTO. */
-int pst_status_to_errno(uint32_t status);
-
-/* The status that a peer is told for -errno err; PST_WIRE_EIO for one that
- * has none of its own. */
-uint32_t pst_status_from_errno(int err);
-
 /* A static phrase for an -errno of the fixed list (penstock.h), for 0, or for
  * any other value. Never NULL. */
 const char *pst_errno_text(int err);

@@ -3,19 +3,6 @@
 #include "transport/region/region_int.h"
 
 #include <string.h>
-#include <sys/stat.h>
-
-int pst_region_give(const char *path, gid_t gid, mode_t mode,
-		    struct pst_error *err)
-{
-	/* Both directories, /dev and /sys, are root's: nobody replaces a file
-	 * between the two. */
-	if (chown(path, (uid_t)-1, gid) < 0 || chmod(path, mode) < 0)
-		return pst_error_set_errno(err, errno,
-					   "cannot give %s to group %u", path,
-					   (unsigned int)gid);
-	return 0;
-}
 
 static int grant_device(const struct pst_region_device *d, const char *sysfs,
 			gid_t gid, struct pst_error *err)

@@ -12,6 +12,9 @@
 #include "transport/base/util.h"
 #include "transport/region/region.h"
 
+/* Layout of struct pst_wire_stamp. */
+#define PST_STAMP_VERSION 1U
+
 /* What fstat(2), fstatfs(2) and F_GET_SEALS say about a backing file. */
 struct pst_region_file {
 	uint64_t size;

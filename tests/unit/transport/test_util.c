@@ -5,6 +5,7 @@
 #include "tests/fixtures/unit.h"
 #include "transport/base/error.h"
 #include "transport/base/util.h"
+#include "transport/status.h"
 #include "transport/wire.h"
 
 START_TEST(sizes_accept_binary_units)
