@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,16 +27,6 @@ static const struct pst_gate_group *const tables[] = {
 struct tally {
 	unsigned int passed, failed, inconclusive;
 };
-
-int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(g->why, sizeof(g->why), fmt, ap);
-	va_end(ap);
-	return r;
-}
 
 static const char *verdict_name(enum pst_verdict v)
 {

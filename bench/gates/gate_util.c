@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the gate's groups share: agents, connections, timed calls. */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,16 @@
 /* Products at least, and those before that are not counted. */
 #define MIN_PRODUCTS 3
 #define WARM_CALLS   2
+
+int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(g->why, sizeof(g->why), fmt, ap);
+	va_end(ap);
+	return r;
+}
 
 int pst_gate_agent(struct pst_gate *g, struct pst_agentproc *a, bool pinned,
 		   unsigned int threads, const char *spin, uint64_t arena)
