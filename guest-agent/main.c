@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock-agent: options, signals, and the server between them. */
 #include <errno.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -12,6 +11,7 @@
 #include "guest-agent/service/listen_fds.h"
 #include "guest-agent/service/notify.h"
 #include "guest-agent/settings.h"
+#include "transport/base/group.h"
 #include "transport/base/util.h"
 
 static int stop_fd = -1;
@@ -83,23 +83,6 @@ static int take_service(struct pst_server_config *c, struct pst_error *err)
 				   &c->watchdog_ns, err);
 }
 
-/* A group's name or number. */
-static int find_group(const char *name, gid_t *ret, struct pst_error *err)
-{
-	const struct group *g = getgrnam(name);
-	uint64_t n;
-
-	if (g)
-		*ret = g->gr_gid;
-	else if (pst_parse_u64(name, 0, UINT32_MAX - 1, &n) == 0)
-		*ret = (gid_t)n;
-	else
-		return pst_error_set(err, -EINVAL,
-				     "--grant %s: there is no such group",
-				     name);
-	return 0;
-}
-
 /* What an agent without privileges needs: before it starts, as root. */
 static int grant(const struct pst_options *o, struct pst_error *err)
 {
@@ -107,9 +90,11 @@ static int grant(const struct pst_options *o, struct pst_error *err)
 	gid_t gid = (gid_t)-1;
 	int r;
 
-	r = find_group(o->grant, &gid, err);
+	r = pst_group_find(o->grant, &gid);
 	if (r < 0)
-		return r;
+		return pst_error_set(err, -EINVAL,
+				     "--grant %s: there is no such group",
+				     o->grant);
 	r = pst_region_grant(c->region, c->sysfs, gid, err);
 	if (r < 0)
 		return r;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "transport/base/uri.h"
 #include "transport/wire.h"
 
 /* A guest with a kernel in it, and one that libvirt counts in KiB. */
@@ -257,40 +258,24 @@ uint64_t pst_vm_memlock(const struct pst_vm_config *c)
 	return sum;
 }
 
-/* Appends text with everything escaped that would end a path in a URI. */
-static size_t append_escaped(char *ret, size_t size, size_t n, const char *text)
-{
-	for (; *text && n + 4 < size; text++) {
-		if (strchr("%?#&:", *text) || (unsigned char)*text <= ' ')
-			n += (size_t)snprintf(ret + n, size - n, "%%%02X",
-					      (unsigned char)*text);
-		else
-			ret[n++] = *text;
-	}
-	if (*text)
-		return size;
-	ret[n] = '\0';
-	return n;
-}
-
 int pst_vm_config_endpoint(const struct pst_vm_config *c, char *ret,
 			   size_t size, struct pst_error *err)
 {
-	size_t n;
+	char port[32];
+	int r = 0;
 
+	snprintf(port, sizeof(port), ":%u?region=", c->port);
 	if (c->vsock_socket) {
-		n = (size_t)snprintf(ret, size, "vsock-uds://");
-		n = append_escaped(ret, size, n, c->vsock_uds);
+		snprintf(ret, size, "vsock-uds://");
+		r = pst_uri_append(ret, size, c->vsock_uds);
 	} else {
-		n = (size_t)snprintf(ret, size, "vsock://%u", c->cid);
+		snprintf(ret, size, "vsock://%u", c->cid);
 	}
-	if (n < size)
-		n += (size_t)snprintf(ret + n, size - n,
-				      ":%u?region=", c->port);
-	if (n < size)
-		n = append_escaped(ret, size, n, c->region.path);
-	if (n >= size)
-		return pst_error_set(err, -EMSGSIZE,
-				     "the endpoint's text is too long");
+	if (r == 0 && strlen(ret) + strlen(port) < size)
+		r = pst_uri_append(strcat(ret, port), size, c->region.path);
+	else
+		r = -EMSGSIZE;
+	if (r < 0)
+		return pst_error_set(err, r, "the endpoint's text is too long");
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "transport/base/uri.h"
 #include "transport/base/util.h"
 
 /* VMADDR_CID_ANY and VMADDR_PORT_ANY are UINT32_MAX: no address of anyone. */
@@ -41,45 +42,6 @@ static const struct {
 	{"size", PARAM_SIZE},
 	{"threads", PARAM_THREADS},
 };
-
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/*
- * Decodes %XX in [s, +n) into dst, NUL-terminated. Returns 0, -EINVAL (an
- * escape that is none, or of NUL), -EMSGSIZE.
- */
-static int unescape(const char *s, size_t n, char *dst, size_t size)
-{
-	size_t i, used = 0;
-
-	for (i = 0; i < n; i++) {
-		char c = s[i];
-
-		if (c == '%') {
-			int hi = n - i > 2 ? hex(s[i + 1]) : -1;
-			int lo = n - i > 2 ? hex(s[i + 2]) : -1;
-
-			if (hi < 0 || lo < 0 || (hi == 0 && lo == 0))
-				return -EINVAL;
-			c = (char)(hi * 16 + lo);
-			i += 2;
-		}
-		if (used + 1 >= size)
-			return -EMSGSIZE;
-		dst[used++] = c;
-	}
-	dst[used] = '\0';
-	return 0;
-}
 
 /* A decimal number of digits only, the whole of [s, +n). */
 static int parse_number(const char *s, size_t n, uint64_t min, uint64_t max,
@@ -124,7 +86,7 @@ static int parse_sun_path(const char *s, size_t n, struct pst_endpoint *ep,
 		return pst_error_set(err, -EINVAL,
 				     "socket path '%.*s' is not absolute",
 				     n > 108 ? 108 : (int)n, s);
-	r = unescape(s, n, ep->path, sizeof(ep->path));
+	r = pst_uri_unescape(s, n, ep->path, sizeof(ep->path));
 	return r < 0 ? path_error(r, "socket path", err) : 0;
 }
 
@@ -162,15 +124,15 @@ static int set_param(unsigned int bit, const char *s, size_t n,
 	int r;
 
 	if (bit == PARAM_REGION) {
-		r = unescape(s, n, ep->region, sizeof(ep->region));
+		r = pst_uri_unescape(s, n, ep->region, sizeof(ep->region));
 		return r < 0 ? path_error(r, "region path", err) : 0;
 	}
 	if (bit == PARAM_AGENT) {
-		r = unescape(s, n, ep->agent, sizeof(ep->agent));
+		r = pst_uri_unescape(s, n, ep->agent, sizeof(ep->agent));
 		return r < 0 ? path_error(r, "agent path", err) : 0;
 	}
 	if (bit == PARAM_SIZE) {
-		if (unescape(s, n, text, sizeof(text)) < 0 ||
+		if (pst_uri_unescape(s, n, text, sizeof(text)) < 0 ||
 		    pst_parse_size(text, &v) < 0 || v == 0)
 			return pst_error_set(err, -EINVAL,
 					     "size '%.*s' is not a size like "

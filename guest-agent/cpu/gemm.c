@@ -25,11 +25,6 @@
 /* Elements scaled between two looks at the clock. */
 #define SCALE_ELEMS 65536U
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -43,7 +38,8 @@ static uint64_t even(uint64_t total, double want)
 	if (want >= (double)total)
 		return total;
 	parts = (uint64_t)ceil((double)total / fmax(want, GRAIN));
-	return min_u64(total, pst_round_up((total + parts - 1) / parts, GRAIN));
+	return pst_min_u64(total,
+			   pst_round_up((total + parts - 1) / parts, GRAIN));
 }
 
 void pst_gemm_plan(uint64_t m, uint64_t n, uint64_t k, unsigned int elem_size,
@@ -150,9 +146,9 @@ static struct pst_gemm_tile next_tile(const struct pst_op *op,
 				      struct pst_gemm_cursor *cur, double flops,
 				      uint64_t max_side)
 {
-	const uint64_t m = min_u64(op->m - cur->i, max_side);
-	const uint64_t n = min_u64(op->n - cur->j, max_side);
-	const uint64_t k = min_u64(op->k - cur->l, max_side);
+	const uint64_t m = pst_min_u64(op->m - cur->i, max_side);
+	const uint64_t n = pst_min_u64(op->n - cur->j, max_side);
+	const uint64_t k = pst_min_u64(op->k - cur->l, max_side);
 	unsigned int elem = pst_dtype_size(op->dtype);
 	struct pst_gemm_tile t;
 
@@ -170,7 +166,7 @@ static struct pst_gemm_tile next_tile(const struct pst_op *op,
 	}
 	t.m = cur->mb;
 	t.n = cur->nb;
-	t.k = min_u64(t.k, k);
+	t.k = pst_min_u64(t.k, k);
 	return t;
 }
 
@@ -276,7 +272,7 @@ bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
 	    (op->beta == 1 && !pst_epilogue_needed(op)))
 		return true;
 	while (cur->batch < op->batch) {
-		n = min_u64(length - cur->j, SCALE_ELEMS);
+		n = pst_min_u64(length - cur->j, SCALE_ELEMS);
 		scale_line(op, &d, op->col_major ? cur->j : cur->i,
 			   op->col_major ? cur->i : cur->j, n);
 		cur->j += n;

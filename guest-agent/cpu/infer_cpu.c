@@ -8,6 +8,7 @@
 
 #include "guest-agent/cpu/blas.h"
 #include "guest-agent/cpu/epilogue.h"
+#include "transport/base/util.h"
 #include "transport/dtype.h"
 
 /* Elements converted or activated between two looks at the clock: 2 ms of
@@ -83,11 +84,6 @@ struct pst_infer_run {
 			that are done */
 	float *x, *y;
 };
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint64_t weight_elems(const struct pst_layer *l)
 {
@@ -215,8 +211,9 @@ int pst_infer_model_new(const struct pst_model_plan *plan, void *weights,
 	m->rate = FIRST_RATE;
 	place_layers(m, plan);
 	place_saved(m);
-	m->block = (uint32_t)min_u64(BLOCK_ELEMS / m->max_width, BLOCK_ROWS);
-	m->block = (uint32_t)min_u64(m->block, ROW_ELEMS / m->row_elems);
+	m->block =
+		(uint32_t)pst_min_u64(BLOCK_ELEMS / m->max_width, BLOCK_ROWS);
+	m->block = (uint32_t)pst_min_u64(m->block, ROW_ELEMS / m->row_elems);
 	if (m->block == 0)
 		r = pst_error_set(err, -EMSGSIZE,
 				  "the activations of one row need %llu "
@@ -262,7 +259,7 @@ int pst_infer_begin(struct pst_infer_model *m, const struct pst_op *op,
 		    uint8_t *base, struct pst_infer_run **ret,
 		    struct pst_error *err)
 {
-	const uint32_t rows = (uint32_t)min_u64(op->m, m->block);
+	const uint32_t rows = (uint32_t)pst_min_u64(op->m, m->block);
 	struct pst_infer_run *run = m->spare;
 
 	m->spare = NULL;
@@ -313,7 +310,7 @@ static bool convert_some(struct pst_infer_model *m, uint64_t deadline_ns)
 
 	while (m->convert_at < m->n_converts) {
 		c = &m->converts[m->convert_at];
-		n = min_u64(c->n, PIECE);
+		n = pst_min_u64(c->n, PIECE);
 		pst_floats_load(c->dst, c->src, c->dtype, n);
 		c->src = (const uint8_t *)c->src + n * pst_dtype_size(c->dtype);
 		c->dst += n;
@@ -447,7 +444,7 @@ static void layernorm(const struct layer *layer, float *x, uint64_t n)
 static bool by_rows(struct pst_infer_run *run, const struct layer *layer)
 {
 	const uint64_t width = layer->l.n_out;
-	uint64_t n = min_u64(run->rows - run->at, PIECE / width + 1);
+	uint64_t n = pst_min_u64(run->rows - run->at, PIECE / width + 1);
 
 	for (; n; n--, run->at++) {
 		if (layer->l.type == PST_LAYER_SOFTMAX)
@@ -467,7 +464,7 @@ static float *saved(struct pst_infer_run *run, uint64_t save)
 static bool by_elements(struct pst_infer_run *run, const struct layer *layer)
 {
 	const uint64_t all = (uint64_t)run->rows * layer->l.n_out;
-	const uint64_t n = min_u64(all - run->at, PIECE);
+	const uint64_t n = pst_min_u64(all - run->at, PIECE);
 	float *x = run->x + run->at;
 	const float *other;
 	uint64_t i;
@@ -498,7 +495,7 @@ static void begin_block(struct pst_infer_run *run)
 	const struct pst_infer_model *m = run->model;
 	uint32_t i;
 
-	run->rows = (uint32_t)min_u64(run->m - run->row, run->max_rows);
+	run->rows = (uint32_t)pst_min_u64(run->m - run->row, run->max_rows);
 	run->x = run->mem;
 	run->y = run->mem + (uint64_t)m->max_width * run->max_rows;
 	for (i = 0; i < run->rows; i++)

@@ -3,9 +3,10 @@
 #include "guest-agent/cpu/reaper.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+
+#include "transport/base/thread.h"
 
 /* Mappings that wait at most. */
 #define MAX_WAITING 1024U
@@ -47,24 +48,18 @@ static void *reap(void *arg)
 int pst_reaper_start(struct pst_reaper **ret)
 {
 	struct pst_reaper *r = calloc(1, sizeof(*r));
-	sigset_t all, old;
 	int err;
 
 	if (!r)
 		return -ENOMEM;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->cond, NULL);
-	sigfillset(&all);
-	/* Blocked, it would kill without our handler's sentence. */
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&r->thread, NULL, reap, r);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = pst_thread_start(&r->thread, NULL, reap, r);
 	if (err) {
 		pthread_cond_destroy(&r->cond);
 		pthread_mutex_destroy(&r->lock);
 		free(r);
-		return -err;
+		return err;
 	}
 	*ret = r;
 	return 0;

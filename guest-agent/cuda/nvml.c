@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/base/thread.h"
 #include "transport/base/util.h"
 
 #define PERIOD_NS PST_NS_PER_S
@@ -135,7 +136,7 @@ static bool start_thread(struct pst_nvml *n)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&n->end, &attr);
 	pthread_condattr_destroy(&attr);
-	ok = pthread_create(&n->thread, NULL, watch, n) == 0;
+	ok = pst_thread_start(&n->thread, NULL, watch, n) == 0;
 	if (!ok) {
 		pthread_cond_destroy(&n->end);
 		pthread_mutex_destroy(&n->lock);

@@ -21,11 +21,6 @@
 #define MAX_GROUP     4096U
 #define MAX_SCATTERED 64U
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t div_up(uint64_t a, uint64_t b)
 {
 	return a / b + (a % b != 0);
@@ -44,7 +39,7 @@ static uint64_t side(uint64_t total)
 		s = MIN_SIDE;
 	if (s > MAX_SIDE)
 		s = MAX_SIDE;
-	return min_u64(s, total);
+	return pst_min_u64(s, total);
 }
 
 static uint64_t half(uint64_t s)
@@ -101,10 +96,10 @@ static uint64_t total_b(const struct pst_tiles_problem *p,
 static void least_slots(const struct pst_tiles_problem *p, struct pst_tiles *t)
 {
 	slot_sizes(p, t);
-	t->n_a = p->copy_a ? (uint32_t)min_u64(2, total_a(p, t)) : 0;
-	t->n_b = p->copy_b ? (uint32_t)min_u64(2, total_b(p, t)) : 0;
+	t->n_a = p->copy_a ? (uint32_t)pst_min_u64(2, total_a(p, t)) : 0;
+	t->n_b = p->copy_b ? (uint32_t)pst_min_u64(2, total_b(p, t)) : 0;
 	t->n_c = p->copy_c || t->wide_bytes
-			 ? (uint32_t)min_u64(2, t->n_i * t->n_j * t->n_g)
+			 ? (uint32_t)pst_min_u64(2, t->n_i * t->n_j * t->n_g)
 			 : 0;
 	if (!p->copy_c)
 		t->c_bytes = 0;
@@ -134,10 +129,10 @@ static uint32_t more(struct pst_tiles *t, uint64_t budget, uint64_t size,
 {
 	uint64_t n;
 
-	want = min_u64(want, PST_TILES_MAX_SLOTS);
+	want = pst_min_u64(want, PST_TILES_MAX_SLOTS);
 	if (have == 0 || want <= have)
 		return 0;
-	n = min_u64(want - have, (budget - t->bytes) / size);
+	n = pst_min_u64(want - have, (budget - t->bytes) / size);
 	t->bytes += n * size;
 	return (uint32_t)n;
 }
@@ -152,7 +147,7 @@ static double unit_flops(const struct pst_tiles *t)
 static void plan_group(const struct pst_tiles_problem *p, struct pst_tiles *t)
 {
 	uint64_t g =
-		min_u64(p->batch, p->scattered ? MAX_SCATTERED : MAX_GROUP);
+		pst_min_u64(p->batch, p->scattered ? MAX_SCATTERED : MAX_GROUP);
 
 	if (t->mt < p->m || t->nt < p->n || t->kt < p->k)
 		return;
@@ -173,7 +168,7 @@ int pst_tiles_plan(const struct pst_tiles_problem *p, struct pst_tiles *ret)
 
 	t.mt = copies || p->copy_c ? side(p->m) : p->m;
 	t.nt = copies || p->copy_c ? side(p->n) : p->n;
-	t.kt = copies ? min_u64(p->k, MAX_SIDE) : p->k;
+	t.kt = copies ? pst_min_u64(p->k, MAX_SIDE) : p->k;
 	while (unit_flops(&t) > p->max_flops && shrink(&t, MIN_SIDE, copies))
 		;
 	least_slots(p, &t);
@@ -185,7 +180,7 @@ int pst_tiles_plan(const struct pst_tiles_problem *p, struct pst_tiles *ret)
 	if (p->batch > 1)
 		plan_group(p, &t);
 	t.n_a += more(&t, p->budget, t.a_bytes, t.n_a,
-		      min_u64(total_a(p, &t), t.n_l + 1));
+		      pst_min_u64(total_a(p, &t), t.n_l + 1));
 	t.n_b += more(&t, p->budget, t.b_bytes, t.n_b, total_b(p, &t));
 	t.n_a += more(&t, p->budget, t.a_bytes, t.n_a, total_a(p, &t));
 	*ret = t;

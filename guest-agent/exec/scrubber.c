@@ -3,12 +3,12 @@
 #include "guest-agent/exec/scrubber.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "transport/base/thread.h"
 #include "transport/shm.h"
 
 /* Zeroed between two looks at stop. */
@@ -55,24 +55,18 @@ static void *scrub(void *arg)
 int pst_scrubber_start(struct pst_scrubber **ret)
 {
 	struct pst_scrubber *s = calloc(1, sizeof(*s));
-	sigset_t all, old;
 	int err;
 
 	if (!s)
 		return -ENOMEM;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->cond, NULL);
-	sigfillset(&all);
-	/* Blocked, it would kill without our handler's sentence. */
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&s->thread, NULL, scrub, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = pst_thread_start(&s->thread, NULL, scrub, s);
 	if (err) {
 		pthread_cond_destroy(&s->cond);
 		pthread_mutex_destroy(&s->lock);
 		free(s);
-		return -err;
+		return err;
 	}
 	*ret = s;
 	return 0;

@@ -3,11 +3,11 @@
 #include "guest-agent/region/heartbeat.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "transport/base/thread.h"
 #include "transport/base/util.h"
 #include "transport/shm.h"
 
@@ -64,7 +64,6 @@ int pst_heartbeat_start(struct pst_wire_word *word, uint32_t period_ms,
 			struct pst_heartbeat **ret, struct pst_error *err)
 {
 	struct pst_heartbeat *h = calloc(1, sizeof(*h));
-	sigset_t all, old;
 	int r;
 
 	if (!h)
@@ -75,12 +74,7 @@ int pst_heartbeat_start(struct pst_wire_word *word, uint32_t period_ms,
 	if (r)
 		goto free_h;
 	pthread_mutex_init(&h->lock, NULL);
-	sigfillset(&all);
-	/* Blocked, it would kill without our handler's sentence. */
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&h->thread, NULL, beat, h);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = pst_thread_start(&h->thread, NULL, beat, h);
 	if (r)
 		goto destroy_sync;
 	*ret = h;

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "host-client/lib/conn.h"
+#include "transport/base/thread.h"
 
 /* Enough for poll() and mmap(); the library has no deep calls here. The host
  * program's thread-local data counts too, so it may prove too small. */
@@ -57,29 +57,24 @@ static int start_thread(struct pst *c)
 	pthread_attr_t attr;
 	int r;
 
-	r = pthread_attr_init(&attr);
+	r = -pthread_attr_init(&attr);
 	if (r)
 		return r;
-	r = pthread_attr_setstacksize(&attr, STACK_SIZE);
+	r = -pthread_attr_setstacksize(&attr, STACK_SIZE);
 	if (!r)
-		r = pthread_create(&c->watcher.thread, &attr, watch, c);
+		r = pst_thread_start(&c->watcher.thread, &attr, watch, c);
 	pthread_attr_destroy(&attr);
-	/* EINVAL: smaller than this program's thread-local data. */
-	if (r == EINVAL)
-		r = pthread_create(&c->watcher.thread, NULL, watch, c);
+	/* -EINVAL: smaller than this program's thread-local data. */
+	if (r == -EINVAL)
+		r = pst_thread_start(&c->watcher.thread, NULL, watch, c);
 	return r;
 }
 
 int pst_watch_start(struct pst *c, struct pst_error *err)
 {
-	sigset_t all, old;
 	int r;
 
-	sigfillset(&all);
-	/* The new thread inherits this: signals stay the application's. */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = start_thread(c);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r)
 		return pst_error_set_errno(err, r, "cannot start a thread");
 	c->watcher.runs = true;

@@ -452,8 +452,8 @@ int fuzz_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock,
 	return ETIMEDOUT;
 }
 
-int fuzz_thread_create(pthread_t *ret, const pthread_attr_t *attr,
-		       void *(*run)(void *), void *arg)
+int fuzz_thread_start(pthread_t *ret, const pthread_attr_t *attr,
+		      void *(*run)(void *), void *arg)
 {
 	memset(ret, 0, sizeof(*ret));
 	watcher = run;

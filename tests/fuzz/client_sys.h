@@ -20,8 +20,8 @@ ssize_t fuzz_send(int fd, const void *buf, size_t n, int flags);
 ssize_t fuzz_recv(int fd, void *buf, size_t n, int flags);
 int fuzz_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock,
 			const struct timespec *until);
-int fuzz_thread_create(pthread_t *ret, const pthread_attr_t *attr,
-		       void *(*run)(void *), void *arg);
+int fuzz_thread_start(pthread_t *ret, const pthread_attr_t *attr,
+		      void *(*run)(void *), void *arg);
 int fuzz_thread_join(pthread_t thread, void **ret);
 
 struct pst_endpoint;
@@ -51,7 +51,7 @@ int fuzz_sock_recv(int fd, void *buf, size_t n, int *ret_fd,
 #define send                   fuzz_send
 #define recv                   fuzz_recv
 #define pthread_cond_timedwait fuzz_cond_timedwait
-#define pthread_create         fuzz_thread_create
+#define pst_thread_start       fuzz_thread_start
 #define pthread_join           fuzz_thread_join
 #define pthread_setname_np(t, name)
 #define pst_sock_check_peer fuzz_sock_check_peer

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock host region create: makes a region file, on hugepages by default. */
 #include <ctype.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
@@ -11,6 +10,7 @@
 #include <sys/vfs.h>
 
 #include "host-client/cli/cmd.h"
+#include "transport/base/group.h"
 #include "transport/base/util.h"
 #include "transport/region/region.h"
 
@@ -99,20 +99,10 @@ static bool arg_node(const struct pst_cmd_ctx *ctx, const char *text, int *ret)
 static bool arg_group(const struct pst_cmd_ctx *ctx, const char *text,
 		      gid_t *ret)
 {
-	struct group *g = getgrnam(text);
-	uint64_t gid;
-
-	if (g) {
-		*ret = g->gr_gid;
+	if (pst_group_find(text, ret) == 0)
 		return true;
-	}
-	/* (gid_t)-1 means "unchanged". */
-	if (pst_parse_u64(text, 0, UINT32_MAX - 1, &gid) < 0) {
-		pst_cmd_usage(ctx, "there is no group %s", text);
-		return false;
-	}
-	*ret = (gid_t)gid;
-	return true;
+	pst_cmd_usage(ctx, "there is no group %s", text);
+	return false;
 }
 
 static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,

@@ -2,11 +2,11 @@
 /* The file of a domain's region: made, given its group, removed. */
 #include "host-client/cli/vm/cmd_vm_region.h"
 
-#include <grp.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "transport/base/group.h"
 #include "transport/region/region.h"
 
 int pst_cmd_vm_region_remove(const char *path, struct pst_error *err)
@@ -54,21 +54,12 @@ static int check_region(const struct pst_vm_region *r, struct pst_error *err)
 static int group_of(const struct pst_vm_region *r, gid_t *ret,
 		    struct pst_error *err)
 {
-	const struct group *g = r->group[0] ? getgrnam(r->group) : NULL;
-	uint64_t gid;
-
 	*ret = (gid_t)-1;
-	if (g)
-		*ret = g->gr_gid;
-	else if (r->group[0] &&
-		 pst_parse_u64(r->group, 0, UINT32_MAX - 1, &gid) == 0)
-		*ret = (gid_t)gid;
-	else if (r->group[0])
-		return pst_error_set(err, -ENOENT,
-				     "there is no group %s, which is to have "
-				     "the region",
-				     r->group);
-	return 0;
+	if (!r->group[0] || pst_group_find(r->group, ret) == 0)
+		return 0;
+	return pst_error_set(
+		err, -ENOENT,
+		"there is no group %s, which is to have the region", r->group);
 }
 
 int pst_cmd_vm_region_make(const struct pst_vm_region *r, bool *ret_created,

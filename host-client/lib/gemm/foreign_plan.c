@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "transport/base/util.h"
+
 /* Pieces are multiples of this where they can be: a BLAS's kernels see few
  * ragged edges. */
 #define GRAIN 64U
@@ -21,11 +23,6 @@
 /* Sides of the first part and rows of the last, of operands copied whole. */
 #define HEAD 128U
 #define TAIL 64U
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint64_t parts_of(uint64_t total, uint64_t piece)
 {
@@ -47,11 +44,14 @@ static void with_pieces(const struct pst_tile_job *job, uint64_t m, uint64_t n,
 	p->elem_c = split ? job->elem_sum : job->elem_c;
 	p->copy_c = job->copy_c || p->elem_c != job->elem_c;
 	if (job->copy_a)
-		p->slots_a = (unsigned int)min_u64(pieces_a, PST_TILE_SLOTS);
+		p->slots_a =
+			(unsigned int)pst_min_u64(pieces_a, PST_TILE_SLOTS);
 	if (job->copy_b)
-		p->slots_b = (unsigned int)min_u64(pieces_b, PST_TILE_SLOTS);
+		p->slots_b =
+			(unsigned int)pst_min_u64(pieces_b, PST_TILE_SLOTS);
 	if (p->copy_c)
-		p->slots_c = (unsigned int)min_u64(pieces_c, PST_TILE_SLOTS);
+		p->slots_c =
+			(unsigned int)pst_min_u64(pieces_c, PST_TILE_SLOTS);
 	p->size_a = p->slots_a ? pst_round_up(m * k * job->elem_ab, LINE) : 0;
 	p->size_b = p->slots_b ? pst_round_up(k * n * job->elem_ab, LINE) : 0;
 	p->size_c = p->slots_c ? pst_round_up(m * n * p->elem_c, LINE) : 0;
@@ -80,7 +80,7 @@ static uint64_t part_of(uint64_t side)
 {
 	const uint64_t part = pst_round_up(parts_of(side, PARTS), GRAIN);
 
-	return min_u64(side, part < MIN_ROWS ? MIN_ROWS : part);
+	return pst_min_u64(side, part < MIN_ROWS ? MIN_ROWS : part);
 }
 
 /* Sums whole, B's piece as wide as it can be, A and C by rows; by columns
@@ -93,9 +93,9 @@ static bool plan_whole_k(const struct pst_tile_job *job, uint64_t budget,
 
 	if (job->k > job->max_dim)
 		return false;
-	n = job->whole_n ? n : min_u64(n, job->max_dim);
+	n = job->whole_n ? n : pst_min_u64(n, job->max_dim);
 	for (;;) {
-		m = min_u64(part_of(job->m), job->max_dim);
+		m = pst_min_u64(part_of(job->m), job->max_dim);
 		if (job->whole_m)
 			m = job->m;
 		for (;;) {
@@ -116,14 +116,15 @@ static bool plan_whole_k(const struct pst_tile_job *job, uint64_t budget,
 static bool plan_split_k(const struct pst_tile_job *job, uint64_t budget,
 			 struct pst_tile_plan *ret)
 {
-	uint64_t k = min_u64(min_u64(job->k, K_PIECE), job->max_dim), side;
+	uint64_t k = pst_min_u64(pst_min_u64(job->k, K_PIECE), job->max_dim),
+		 side;
 
 	for (; k >= GRAIN; k /= 2) {
 		side = job->m > job->n ? job->m : job->n;
-		side = pst_round_up(min_u64(side, job->max_dim), GRAIN);
+		side = pst_round_up(pst_min_u64(side, job->max_dim), GRAIN);
 		while (side >= GRAIN) {
-			with_pieces(job, min_u64(job->m, side),
-				    min_u64(job->n, side), k, ret);
+			with_pieces(job, pst_min_u64(job->m, side),
+				    pst_min_u64(job->n, side), k, ret);
 			if (ret->total <= budget && ret->m <= job->max_dim &&
 			    ret->n <= job->max_dim)
 				return true;

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Parsing of sizes, durations and UUIDs, and the errno and status tables. */
+/* Parsing of sizes, durations, UUIDs and groups; threads; the tables of errno
+ * and status. */
+#include <grp.h>
+#include <signal.h>
 #include <string.h>
 
 #include "tests/fixtures/unit.h"
 #include "transport/base/error.h"
+#include "transport/base/group.h"
+#include "transport/base/thread.h"
 #include "transport/base/util.h"
 #include "transport/status.h"
 #include "transport/wire.h"
@@ -139,8 +144,52 @@ START_TEST(a_text_file_that_does_not_fit_is_refused)
 }
 END_TEST
 
+START_TEST(groups_are_found_by_name_or_number)
+{
+	const struct group *g = getgrgid(0);
+	gid_t gid = 7;
+
+	ck_assert_ptr_nonnull(g);
+	ck_assert_int_eq(pst_group_find(g->gr_name, &gid), 0);
+	ck_assert_uint_eq(gid, 0);
+	/* A number needs no name; the last one is chown()'s "unchanged". */
+	ck_assert_int_eq(pst_group_find("4294967294", &gid), 0);
+	ck_assert_uint_eq(gid, 4294967294U);
+	ck_assert_int_eq(pst_group_find("4294967295", &gid), -ENOENT);
+	ck_assert_int_eq(pst_group_find("no such group", &gid), -ENOENT);
+	ck_assert_int_eq(pst_group_find("", &gid), -ENOENT);
+	ck_assert_uint_eq(gid, 4294967294U);
+}
+END_TEST
+
+static void *read_mask(void *arg)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, arg);
+	return NULL;
+}
+
+START_TEST(a_thread_takes_no_signal_but_sigbus)
+{
+	sigset_t before, after, mask;
+	pthread_t thread;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	ck_assert_int_eq(pst_thread_start(&thread, NULL, read_mask, &mask), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(sigismember(&mask, SIGTERM), 1);
+	ck_assert_int_eq(sigismember(&mask, SIGUSR1), 1);
+	ck_assert_int_eq(sigismember(&mask, SIGBUS), 0);
+	/* The caller's own mask is as it was. */
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	ck_assert_int_eq(sigismember(&after, SIGTERM),
+			 sigismember(&before, SIGTERM));
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+	tcase_add_test(tc, groups_are_found_by_name_or_number);
+	tcase_add_test(tc, a_thread_takes_no_signal_but_sigbus);
 	tcase_add_test(tc, sizes_accept_binary_units);
 	tcase_add_test(tc, sizes_refuse_what_is_not_one);
 	tcase_add_test(tc, durations_need_a_unit);
