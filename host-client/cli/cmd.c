@@ -22,17 +22,10 @@ static const struct pst_cmd_opt common_opts[] = {
 	{0},
 };
 
-static const struct pst_cmd_opt version_opts[] = {
-	{'V', "version", NULL, "print the version and exit"},
-	{0},
-};
-
 static const struct pst_cmd_opt no_opts[] = {{0}};
 
 static const struct pst_cmd_opt *cmd_opts(const struct pst_cmd *cmd)
 {
-	if (cmd == &pst_cmd_root)
-		return version_opts;
 	return cmd->opts ? cmd->opts : no_opts;
 }
 
@@ -151,11 +144,8 @@ void pst_cmd_print_help(const struct pst_cmd *cmd, const char *path, FILE *to)
 		print_opt(o, to);
 	for (o = common_opts; o->id; o++)
 		print_opt(o, to);
-	if (cmd == &pst_cmd_root)
-		fputs("\nExit codes: 0 ok, 1 failed or degraded, 2 usage, 3 "
-		      "findings, 4 unreachable.\nThe manual is "
-		      "penstock(1).\n",
-		      to);
+	if (cmd->end)
+		fprintf(to, "\n%s", cmd->end);
 }
 
 /* ---- Options ------------------------------------------------------------ */
@@ -309,7 +299,7 @@ static bool read_common(struct pst_cmd_ctx *ctx, int argc, char **argv,
 			*ret_rc = bad_opt(ctx, c, argv);
 			return true;
 		default:
-			if (ctx->cmd != &pst_cmd_root)
+			if (ctx->cmd != ctx->root)
 				break;
 			printf("penstock %s\n", PACKAGE_VERSION);
 			*ret_rc = PST_EXIT_OK;
@@ -335,7 +325,7 @@ static int run_leaf(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 int pst_cmd_main(const struct pst_cmd *root, int argc, char **argv)
 {
-	struct pst_cmd_ctx ctx = {.cmd = root};
+	struct pst_cmd_ctx ctx = {.root = root, .cmd = root};
 	const struct pst_cmd *sub;
 	char path[PATH_SIZE];
 	size_t len;

@@ -57,6 +57,7 @@ struct pst_cmd {
 	const char *args;    /* operands and needed options, "A.npy B.npy" */
 	const char *summary; /* one line, no full stop */
 	const char *help;    /* further paragraphs, or NULL; ends with \n */
+	const char *end;     /* a paragraph after the options, or NULL */
 	const struct pst_cmd_opt *opts; /* or NULL */
 	int min_args, max_args;         /* operands */
 	/* Returns an enum pst_exit. argv[0] is the subcommand's name. */
@@ -65,13 +66,11 @@ struct pst_cmd {
 };
 
 struct pst_cmd_ctx {
-	const char *endpoint;      /* of -e, else NULL */
-	const struct pst_cmd *cmd; /* the one that runs */
-	const char *path;          /* "penstock host region create" */
+	const char *endpoint;       /* of -e, else NULL */
+	const struct pst_cmd *root; /* the whole table */
+	const struct pst_cmd *cmd;  /* the one that runs */
+	const char *path;           /* "penstock host region create" */
 };
-
-/* The whole table; its name is "penstock". */
-extern const struct pst_cmd pst_cmd_root;
 
 /* Finds the command that argv names and runs it. Returns its exit code. */
 int pst_cmd_main(const struct pst_cmd *root, int argc, char **argv);

@@ -14,8 +14,6 @@ static void print_case(const struct pst_cmd *cmd, const char *path)
 		printf("%s ", (*sub)->name);
 	for (o = cmd->opts; o && o->id; o++)
 		printf("--%s ", o->name);
-	if (cmd == &pst_cmd_root)
-		printf("--version ");
 	printf("--endpoint --help' ;;\n");
 	for (sub = cmd->sub; sub && *sub; sub++) {
 		snprintf(below, sizeof(below), "%s%s%s", path, *path ? " " : "",
@@ -54,12 +52,12 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	     "\t\tnext=${path:+$path }$word\n"
 	     "\t\tcase $next in");
 	printf("\t\t");
-	print_paths(&pst_cmd_root, "");
+	print_paths(ctx->root, "");
 	puts(") path=$next ;;\n"
 	     "\t\tesac\n"
 	     "\tdone\n"
 	     "\tcase $path in");
-	print_case(&pst_cmd_root, "");
+	print_case(ctx->root, "");
 	puts("\tesac\n"
 	     "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
 	     "}\n"

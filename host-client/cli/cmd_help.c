@@ -7,7 +7,7 @@
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	const struct pst_cmd *cmd = &pst_cmd_root;
+	const struct pst_cmd *cmd = ctx->root;
 	const struct pst_cmd *const *sub;
 	char path[128] = "penstock";
 	size_t len;

@@ -40,10 +40,18 @@ static const struct pst_cmd *const commands[] = {
 };
 /* clang-format on */
 
-const struct pst_cmd pst_cmd_root = {
+static const struct pst_cmd_opt root_opts[] = {
+	{'V', "version", NULL, "print the version and exit"},
+	{0},
+};
+
+static const struct pst_cmd root = {
 	.name = "penstock",
 	.summary = "Matrix products in a virtual machine's GPU, through memory "
 		   "that both share",
+	.end = "Exit codes: 0 ok, 1 failed or degraded, 2 usage, 3 findings, "
+	       "4 unreachable.\nThe manual is penstock(1).\n",
+	.opts = root_opts,
 	.sub = commands,
 };
 
@@ -77,7 +85,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	find_built_agent();
-	rc = pst_cmd_main(&pst_cmd_root, argc, argv);
+	rc = pst_cmd_main(&root, argc, argv);
 	/* A full disk behind a redirection must not look like success. */
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("penstock: standard output");
