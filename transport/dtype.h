@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of 16 bits to floats and back: IEEE 754 binary16, and bfloat16. */
+/* Types of elements; those of 16 bits to floats and back: IEEE 754 binary16,
+ * and bfloat16. */
 #ifndef PST_TRANSPORT_DTYPE_H
 #define PST_TRANSPORT_DTYPE_H
 
 #include <stdint.h>
 
 #include "transport/wire.h"
+
+/* The type of C in a product that names none: that of A and B, of I8 I32. */
+static inline uint32_t pst_dtype_of_c(uint32_t dtype)
+{
+	return dtype == PST_WIRE_I8 ? PST_WIRE_I32 : dtype;
+}
 
 /* Exact. NaN stays NaN. */
 float pst_f16_to_f32(uint16_t h);

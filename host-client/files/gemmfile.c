@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host-client/files/outfile.h"
+#include "transport/dtype.h"
 
 /* Which file is which in the arrays below. */
 enum { A, B, C, BIAS, N_FILES };
@@ -75,9 +76,7 @@ const char *pst_gemmfile_dtype(uint32_t dtype)
 /* C's elements, for A's. */
 static uint32_t dtype_c_of(const struct run *r)
 {
-	const uint32_t dtype = r->file[A].npy.dtype;
-
-	return dtype == PST_I8 ? PST_I32 : dtype;
+	return pst_dtype_of_c(r->file[A].npy.dtype);
 }
 
 static int open_inputs(struct run *r, struct pst_error *err)
