@@ -7,13 +7,12 @@
 #include <stdint.h>
 
 #include "guest-agent/exec/executor.h"
-#include "guest-agent/exec/extent.h"
 #include "guest-agent/exec/models.h"
-#include "guest-agent/exec/scrubber.h"
-#include "guest-agent/exec/tensor.h"
 #include "guest-agent/region/dma_reach.h"
 #include "guest-agent/region/heartbeat.h"
 #include "guest-agent/region/measure.h"
+#include "guest-agent/serve/holdings.h"
+#include "guest-agent/serve/nonces.h"
 #include "guest-agent/serve/turns.h"
 #include "guest-agent/service/identity.h"
 #include "transport/region/region.h"
@@ -79,10 +78,44 @@ struct pst_seat {
 	uint64_t settle_after;
 };
 
-/* What a nonce slot has, and how many connections it was named to. */
-struct pst_agent_nonce {
-	unsigned int n_users;
-	uint8_t bytes[PST_WIRE_NONCE_SIZE];
+/* What the command line says. limits: what clients are told, complete after
+ * pst_agent_init(). */
+struct pst_agent_config {
+	struct pst_wire_limits limits;
+	uint32_t max_models;
+	uint64_t max_model_bytes; /* 0: as max_tensor_bytes */
+	bool scrub;
+};
+
+/* What computes. */
+struct pst_compute {
+	const struct pst_backend_ops *ops;
+	struct pst_backend *backend;
+};
+
+/* What was found at the start. */
+struct pst_agent_facts {
+	uint64_t started_ns;
+	struct pst_identity identity;
+	struct pst_backend_device device; /* zero without a GPU */
+	struct pst_measure measure;       /* of the arena's mapping */
+	struct pst_reach reach;           /* of the GPU */
+	char backend_text[64];
+	char loop_text[160];
+};
+
+/* Of report.c: what is kept of one report for the next. */
+struct pst_agent_texts {
+	char *info;   /* what INFO says that does not change; or NULL */
+	char *models; /* the list of models; NULL: to be made */
+};
+
+/* Who has a session. */
+struct pst_seats {
+	struct pst_seat lanes[PST_WIRE_MAX_LANES];
+	uint64_t last_session;
+	unsigned int n_sessions; /* after HELLO */
+	unsigned int n_control;  /* of those, without a lane */
 };
 
 /* Owned by the server; one thread. */
@@ -90,39 +123,19 @@ struct pst_agent {
 	struct pst_region region;
 	uint64_t epoch;
 	uint64_t settled_ns; /* LEASE waits until then; 0: no more */
-	uint64_t started_ns;
-	struct pst_wire_limits limits;
-	uint32_t max_models;
-	uint64_t max_model_bytes; /* as max_tensor_bytes when 0 */
-	bool scrub;
 	bool draining;
-	struct pst_identity identity;
-	const struct pst_backend_ops *ops;
-	struct pst_backend *backend;
-	struct pst_backend_device device; /* at start; zero without a GPU */
 	const struct pst_heartbeat *heartbeat; /* NULL in tests */
-	struct pst_measure measure; /* of the arena's mapping, at start */
-	struct pst_reach reach;     /* of the GPU, at start */
-	char backend_text[64];
-	char loop_text[160];
-	char *info_text;   /* what INFO says that does not change; or NULL */
-	char *models_text; /* the list of models; NULL: to be made */
-	struct pst_extents *extents;
-	struct pst_scrubber *scrubber; /* NULL: there is no scrub */
-	struct pst_span scrubbing;     /* that it works on; size 0: nothing */
-	struct pst_tensors *tensors;
+	struct pst_agent_config config;
+	struct pst_compute compute;
+	struct pst_agent_facts facts;
+	struct pst_agent_texts texts;
+	struct pst_holdings holdings;
 	struct pst_models *models;
 	uint64_t load_due_ns; /* no model is loaded before */
 	struct pst_turns turns;
 	struct pst_executor *executor;
-	uint64_t last_session;
-	unsigned int n_sessions; /* after HELLO */
-	unsigned int n_control;  /* of those, without a lane */
-	uint32_t nonce_used;     /* bit a slot */
-	uint32_t nonce_last;     /* filled last */
-	struct pst_agent_nonce nonces[PST_WIRE_NONCE_SLOTS];
-	uint64_t wake_gen; /* private copy of header.agent_wake */
-	struct pst_seat seats[PST_WIRE_MAX_LANES];
+	struct pst_seats seats;
+	struct pst_nonces nonces;
 	struct pst_counters counters;
 	/* One frame on its way out. */
 	uint8_t scratch[sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD];
@@ -131,53 +144,46 @@ struct pst_agent {
 /*
  * Sets up extents, tensors, executor and identity for a formatted region and
  * an open backend; both stay the caller's. a is zero except for region, epoch,
- * settled_ns, limits, max_models, max_model_bytes, scrub, ops, backend. Returns
- * 0, -ENOMEM, -EINVAL (the service manager's credential is none).
+ * settled_ns, config, compute. Returns 0, -ENOMEM, -EINVAL (the service
+ * manager's credential is none).
  */
 int pst_agent_init(struct pst_agent *a, const char *sysfs,
 		   struct pst_error *err);
 
 /* How the GPU's driver has the region: "plain", "iomemory", "staged", or
  * "none". */
-const char *pst_agent_registration(const struct pst_agent *a);
+const char *pst_compute_registration(const struct pst_compute *c);
 
 /* Why that is not "plain", in the driver's words for each way that failed; ""
  * where none did, or there is no GPU. */
-const char *pst_agent_registration_why(const struct pst_agent *a);
+const char *pst_compute_registration_why(const struct pst_compute *c);
 
 /*
  * The GPU as it is now. Returns 1 and *ret, 0 when there is none, or -ENODEV,
  * -EIO with a sentence when it does not answer.
  */
-int pst_agent_device(const struct pst_agent *a, struct pst_backend_device *ret,
-		     struct pst_error *err);
+int pst_compute_device(const struct pst_compute *c,
+		       struct pst_backend_device *ret, struct pst_error *err);
 
 /* The sessions must be gone. */
 void pst_agent_done(struct pst_agent *a);
 
-/* Whether released memory is being scrubbed; looked at by
- * pst_agent_settle_late(). */
-static inline bool pst_agent_scrubs(const struct pst_agent *a)
-{
-	return a->scrubbing.size > 0;
-}
-
 /* The most lanes that one process gets: a quarter of four and more is kept for
  * others. No protection from who lies about its pid, but from who forgets to
  * close. */
-static inline uint32_t pst_agent_lanes_each(const struct pst_agent *a)
+static inline uint32_t pst_agent_lanes_each(const struct pst_wire_limits *l)
 {
-	const uint32_t n = a->limits.max_clients;
+	const uint32_t n = l->max_clients;
 
 	return n - n / 4;
 }
 
 /* What one session may lease of an arena unless --max-lease says otherwise: an
  * eighth is kept for others. */
-static inline uint64_t pst_agent_lease_each(const struct pst_agent *a,
+static inline uint64_t pst_agent_lease_each(const struct pst_wire_limits *l,
 					    uint64_t arena)
 {
-	if (a->limits.max_clients < 2)
+	if (l->max_clients < 2)
 		return arena;
 	return arena - arena / 8 / PST_WIRE_UNIT * PST_WIRE_UNIT;
 }
@@ -196,27 +202,5 @@ void pst_agent_settle(struct pst_agent *a, uint32_t lane);
 
 /* The later part of pst_agent_settle(); after each slice. */
 void pst_agent_settle_late(struct pst_agent *a);
-
-/*
- * Gives an extent its memory before it is handed out, where the region is
- * sparse. Returns 0, or -ENOSPC with a sentence: the machine, or this process's
- * control group, has no more.
- */
-int pst_agent_back(struct pst_agent *a, const struct pst_span *span,
-		   struct pst_error *err);
-
-/*
- * A nonce slot filled with random bytes, which also go to ret. A free one;
- * when there is none, the one that was filled last, as it is: the bytes prove
- * that their reader maps the region, and are sent to nobody. Since only that
- * one gets new users, another is free once its users are gone, and no bytes
- * stay longer than two handshakes may take. Returns its index, -errno of
- * getrandom.
- */
-int pst_agent_nonce_acquire(struct pst_agent *a,
-			    uint8_t ret[PST_WIRE_NONCE_SIZE]);
-
-/* One user less; the last one wipes the slot. */
-void pst_agent_nonce_release(struct pst_agent *a, uint32_t slot);
 
 #endif

@@ -66,7 +66,7 @@ static json_t *region(const struct pst_agent *a)
 static void add_mapping(const struct pst_agent *a, json_t *root)
 {
 	const struct pst_region *r = &a->region;
-	const char *why = pst_agent_registration_why(a);
+	const char *why = pst_compute_registration_why(&a->compute);
 	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
 
 	json_object_set_new(root, "provider",
@@ -74,18 +74,19 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 	json_object_set_new(root, "caching",
 			    json_string(pst_caching_name(r->caching)));
 	json_object_set_new(root, "page_size", u64(r->page_size));
-	json_object_set_new(root, "read_gbps", json_real(a->measure.read_gbps));
+	json_object_set_new(root, "read_gbps",
+			    json_real(a->facts.measure.read_gbps));
 	json_object_set_new(root, "write_gbps",
-			    json_real(a->measure.write_gbps));
+			    json_real(a->facts.measure.write_gbps));
 	json_object_set_new(root, "gpu_registration",
-			    json_string(pst_agent_registration(a)));
+			    json_string(pst_compute_registration(&a->compute)));
 	if (why[0])
 		json_object_set_new(root, "gpu_registration_why",
 				    json_string(why));
-	pst_measure_cure(r, &a->measure, cure);
+	pst_measure_cure(r, &a->facts.measure, cure);
 	if (cure[0])
 		json_object_set_new(root, "cure", json_string(cure));
-	pst_reach_warning(&a->reach, high);
+	pst_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		json_object_set_new(root, "dma_warning", json_string(high));
 }
@@ -121,7 +122,7 @@ static json_t *gpu_info(const struct pst_agent *a)
 	struct pst_backend_device d;
 	json_t *gpu;
 
-	if (pst_agent_device(a, &d, NULL) <= 0)
+	if (pst_compute_device(&a->compute, &d, NULL) <= 0)
 		return json_null();
 	gpu = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name",
 			text_or_null(d.name), "uuid", text_or_null(d.uuid),
@@ -147,7 +148,7 @@ static json_t *gpu_health(const struct pst_agent *a, json_t *reasons)
 	json_t *gpu;
 	int r;
 
-	r = pst_agent_device(a, &d, &err);
+	r = pst_compute_device(&a->compute, &d, &err);
 	if (r < 0)
 		json_array_append_new(reasons, json_string(err.text));
 	if (r <= 0)
@@ -171,12 +172,13 @@ static json_t *limits(const struct pst_agent *a)
 	pst_models_limits(a->models, &m);
 	return json_pack(
 		"{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:i}",
-		"max_dim", u64(a->limits.max_dim), "max_elems",
-		u64(a->limits.max_elems), "max_lease", u64(a->limits.max_lease),
-		"max_clients", u64(a->limits.max_clients), "max_tensor_bytes",
-		u64(a->limits.max_tensor_bytes), "max_tensors",
-		u64(a->limits.max_tensors), "max_batch",
-		u64(a->limits.max_batch), "max_models", u64(m.n),
+		"max_dim", u64(a->config.limits.max_dim), "max_elems",
+		u64(a->config.limits.max_elems), "max_lease",
+		u64(a->config.limits.max_lease), "max_clients",
+		u64(a->config.limits.max_clients), "max_tensor_bytes",
+		u64(a->config.limits.max_tensor_bytes), "max_tensors",
+		u64(a->config.limits.max_tensors), "max_batch",
+		u64(a->config.limits.max_batch), "max_models", u64(m.n),
 		"max_model_bytes", u64(m.bytes), "n_slots",
 		(int)PST_WIRE_SLOTS);
 }
@@ -206,15 +208,15 @@ static json_t *models(const struct pst_agent *a)
  * memory. */
 static const char *models_text(struct pst_agent *a)
 {
-	if (!a->models_text)
-		a->models_text = dump(models(a));
-	return a->models_text;
+	if (!a->texts.models)
+		a->texts.models = dump(models(a));
+	return a->texts.models;
 }
 
 void pst_report_models_changed(struct pst_agent *a)
 {
-	free(a->models_text);
-	a->models_text = NULL;
+	free(a->texts.models);
+	a->texts.models = NULL;
 }
 
 char *pst_report_models(struct pst_agent *a)
@@ -238,20 +240,22 @@ static json_t *constant(const struct pst_agent *a)
 	json_object_set_new(root, "epoch", epoch(a));
 	json_object_set_new(root, "region", region(a));
 	add_mapping(a, root);
-	json_object_set_new(root, "backend",
-			    json_pack("{s:s, s:s, s:i}", "name", a->ops->name,
-				      "describe", a->backend_text, "threads",
-				      (int)a->ops->threads(a->backend)));
+	json_object_set_new(
+		root, "backend",
+		json_pack("{s:s, s:s, s:i}", "name", a->compute.ops->name,
+			  "describe", a->facts.backend_text, "threads",
+			  (int)a->compute.ops->threads(a->compute.backend)));
 	json_object_set_new(root, "limits", limits(a));
-	json_object_set_new(root, "ops", pst_report_ops(a));
-	json_object_set_new(root, "gemm", pst_report_gemm(a));
-	json_object_set_new(root, "loop", json_string(a->loop_text));
-	json_object_set_new(root, "scrub", json_boolean(a->scrub));
-	json_object_set_new(root, "kernel", json_string(a->identity.kernel));
-	json_object_set_new(root, "boot_id", uuid(a->identity.boot_id));
-	json_object_set_new(root, "vm_uuid", uuid(a->identity.vm_uuid));
+	json_object_set_new(root, "ops", pst_report_ops(&a->compute));
+	json_object_set_new(root, "gemm", pst_report_gemm(&a->compute));
+	json_object_set_new(root, "loop", json_string(a->facts.loop_text));
+	json_object_set_new(root, "scrub", json_boolean(a->config.scrub));
+	json_object_set_new(root, "kernel",
+			    json_string(a->facts.identity.kernel));
+	json_object_set_new(root, "boot_id", uuid(a->facts.identity.boot_id));
+	json_object_set_new(root, "vm_uuid", uuid(a->facts.identity.vm_uuid));
 	json_object_set_new(root, "emulated",
-			    json_boolean(a->identity.emulated));
+			    json_boolean(a->facts.identity.emulated));
 	json_object_set_new(root, "pid", u64((uint64_t)getpid()));
 	return root;
 }
@@ -265,13 +269,13 @@ char *pst_report_info(struct pst_agent *a, uint64_t session)
 	char *text;
 
 	json_decref(gpu);
-	if (!a->info_text)
-		a->info_text = dump(constant(a));
+	if (!a->texts.info)
+		a->texts.info = dump(constant(a));
 	/* One object: the constant one's members follow. */
-	if (!list || !gpu_text || !a->info_text ||
+	if (!list || !gpu_text || !a->texts.info ||
 	    asprintf(&text, "{\"session\":%llu,\"gpu\":%s,\"models\":%s,%s",
 		     (unsigned long long)session, gpu_text, list,
-		     a->info_text + 1) < 0)
+		     a->texts.info + 1) < 0)
 		return NULL;
 	return text;
 }
@@ -279,19 +283,21 @@ char *pst_report_info(struct pst_agent *a, uint64_t session)
 /* Slow is not ill: what it costs and its cure are said apart. */
 static json_t *notes(const struct pst_agent *a)
 {
-	const char *why = pst_agent_registration_why(a);
+	const char *why = pst_compute_registration_why(&a->compute);
 	json_t *list = json_array();
 	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
 
 	if (why[0])
 		json_array_append_new(
-			list, json_sprintf("the GPU's driver has the region "
-					   "%s, since %s",
-					   pst_agent_registration(a), why));
-	pst_measure_cure(&a->region, &a->measure, cure);
+			list,
+			json_sprintf("the GPU's driver has the region "
+				     "%s, since %s",
+				     pst_compute_registration(&a->compute),
+				     why));
+	pst_measure_cure(&a->region, &a->facts.measure, cure);
 	if (cure[0])
 		json_array_append_new(list, json_string(cure));
-	pst_reach_warning(&a->reach, high);
+	pst_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		json_array_append_new(list, json_string(high));
 	return list;
@@ -330,10 +336,10 @@ char *pst_report_health(const struct pst_agent *a)
 	json_object_set_new(root, "notes", notes(a));
 	json_object_set_new(root, "gpu", gpu);
 	json_object_set_new(root, "uptime_s",
-			    json_real((double)(now - a->started_ns) /
+			    json_real((double)(now - a->facts.started_ns) /
 				      (double)PST_NS_PER_S));
 	json_object_set_new(root, "heartbeat", u64(word));
-	json_object_set_new(root, "sessions", u64(a->n_sessions));
+	json_object_set_new(root, "sessions", u64(a->seats.n_sessions));
 	add_mapping(a, root);
 	return dump(root);
 }
@@ -341,16 +347,16 @@ char *pst_report_health(const struct pst_agent *a)
 static json_t *client(const struct pst_agent *a, uint32_t lane,
 		      const struct pst_lane_stats *st)
 {
-	const struct pst_peer *peer = &a->seats[lane].peer;
+	const struct pst_peer *peer = &a->seats.lanes[lane].peer;
 	struct pst_tensor_usage t;
 
-	pst_tensors_usage(a->tensors, peer->owner, &t);
+	pst_tensors_usage(a->holdings.tensors, peer->owner, &t);
 	return json_pack(
 		"{s:o?, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, "
 		"s:o?, s:s}",
 		"session", u64(peer->owner), "name", peer->name, "pid",
 		u64(peer->pid), "lane", u64(lane), "leased_bytes",
-		u64(pst_extents_leased(a->extents, peer->owner)),
+		u64(pst_extents_leased(a->holdings.extents, peer->owner)),
 		"tensor_bytes", u64(t.bytes), "tensors", u64(t.n), "ops",
 		u64(st->ops), "errors", u64(st->errors), "compute_ns",
 		u64(st->compute_ns), "last_error", st->last_error);
@@ -365,8 +371,8 @@ static void add_clients(const struct pst_agent *a, json_t *root)
 	struct pst_lane_stats st;
 	uint32_t i;
 
-	for (i = 0; i < a->limits.max_clients; i++) {
-		if (a->seats[i].state != PST_SEAT_USED)
+	for (i = 0; i < a->config.limits.max_clients; i++) {
+		if (a->seats.lanes[i].state != PST_SEAT_USED)
 			continue;
 		pst_executor_lane_stats(a->executor, i, &st);
 		ops += st.ops;
@@ -387,8 +393,8 @@ char *pst_report_stats(const struct pst_agent *a)
 		const char *name;
 		uint64_t value;
 	} counters[] = {
-		{"sessions", a->n_sessions},
-		{"control_sessions", a->n_control},
+		{"sessions", a->seats.n_sessions},
+		{"control_sessions", a->seats.n_control},
 		{"connections", c->connections},
 		{"sessions_started", c->sessions_started},
 		{"sessions_ended", c->sessions_ended},
@@ -418,15 +424,15 @@ char *pst_report_stats(const struct pst_agent *a)
 	json_t *root = json_object();
 	size_t i;
 
-	pst_extents_stats(a->extents, &st);
+	pst_extents_stats(a->holdings.extents, &st);
 	json_object_set_new(root, "epoch", epoch(a));
 	json_object_set_new(root, "uptime_ns",
-			    u64(pst_now_ns() - a->started_ns));
+			    u64(pst_now_ns() - a->facts.started_ns));
 	json_object_set_new(root, "arena_bytes", u64(st.total));
 	json_object_set_new(root, "leased_bytes", u64(st.leased));
 	json_object_set_new(root, "quarantined_bytes", u64(st.quarantined));
 	json_object_set_new(root, "largest_free_bytes", u64(st.largest_free));
-	pst_tensors_usage(a->tensors, 0, &t);
+	pst_tensors_usage(a->holdings.tensors, 0, &t);
 	json_object_set_new(root, "tensors", u64(t.n));
 	json_object_set_new(root, "tensor_bytes", u64(t.bytes));
 	json_object_set_new(root, "tensor_quarantined_bytes",

@@ -48,7 +48,7 @@ static const struct {
 };
 
 /* The activations of one kind. */
-static json_t *acts(const struct pst_agent *a, struct pst_gemm_kind kind,
+static json_t *acts(const struct pst_compute *c, struct pst_gemm_kind kind,
 		    bool has_bias)
 {
 	json_t *list = json_array();
@@ -57,25 +57,25 @@ static json_t *acts(const struct pst_agent *a, struct pst_gemm_kind kind,
 	kind.has_bias = has_bias;
 	for (i = 0; i < PST_WIRE_N_ACTS; i++) {
 		kind.act = i;
-		if (a->ops->can(a->backend, &kind, NULL))
+		if (c->ops->can(c->backend, &kind, NULL))
 			json_array_append_new(list, json_string(act_names[i]));
 	}
 	return list;
 }
 
-json_t *pst_report_gemm(const struct pst_agent *a)
+json_t *pst_report_gemm(const struct pst_compute *c)
 {
 	json_t *list = json_array(), *plain;
 	struct pst_gemm_kind kind;
 	size_t i;
 
-	for (i = 0; a->ops->can && i < PST_ARRAY_SIZE(kinds); i++) {
+	for (i = 0; c->ops->can && i < PST_ARRAY_SIZE(kinds); i++) {
 		kind = (struct pst_gemm_kind){
 			.dtype = kinds[i].dtype,
 			.dtype_c = kinds[i].dtype_c,
 			.compute = kinds[i].compute,
 		};
-		plain = acts(a, kind, false);
+		plain = acts(c, kind, false);
 		if (json_array_size(plain) == 0) {
 			json_decref(plain);
 			continue;
@@ -86,33 +86,33 @@ json_t *pst_report_gemm(const struct pst_agent *a)
 					dtype_names[kind.dtype_c], "compute",
 					compute_names[kind.compute],
 					"epilogues", plain, "bias_epilogues",
-					acts(a, kind, true)));
+					acts(c, kind, true)));
 	}
 	return list;
 }
 
 /* Element types of products, each once. */
-static json_t *gemm_dtypes(const struct pst_agent *a)
+static json_t *gemm_dtypes(const struct pst_compute *c)
 {
 	json_t *list = json_array();
 	struct pst_gemm_kind kind = {0};
 	size_t i;
 
-	for (i = 0; a->ops->can && i < PST_ARRAY_SIZE(kinds); i++) {
+	for (i = 0; c->ops->can && i < PST_ARRAY_SIZE(kinds); i++) {
 		if (kinds[i].dtype == kind.dtype)
 			continue;
 		kind.dtype = kinds[i].dtype;
 		kind.dtype_c = kinds[i].dtype_c;
-		if (a->ops->can(a->backend, &kind, NULL))
+		if (c->ops->can(c->backend, &kind, NULL))
 			json_array_append_new(
 				list, json_string(dtype_names[kind.dtype]));
 	}
 	return list;
 }
 
-json_t *pst_report_ops(const struct pst_agent *a)
+json_t *pst_report_ops(const struct pst_compute *c)
 {
-	json_t *list = json_array(), *dtypes = gemm_dtypes(a);
+	json_t *list = json_array(), *dtypes = gemm_dtypes(c);
 
 	json_array_append_new(list,
 			      json_pack("{s:s, s:[]}", "op", "NOP", "dtypes"));
@@ -129,11 +129,11 @@ json_t *pst_report_ops(const struct pst_agent *a)
 					      "dtypes", "i8", "f32", "f64"));
 	json_array_append_new(list, json_pack("{s:s, s:[s]}", "op", "CHECKSUM",
 					      "dtypes", "bytes"));
-	if (a->ops->alloc)
+	if (c->ops->alloc)
 		json_array_append_new(list,
 				      json_pack("{s:s, s:[s]}", "op", "COPY",
 						"dtypes", "bytes"));
-	if (a->ops->model_new)
+	if (c->ops->model_new)
 		json_array_append_new(list,
 				      json_pack("{s:s, s:[s]}", "op", "INFER",
 						"dtypes", "f32"));

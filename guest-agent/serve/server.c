@@ -65,6 +65,7 @@ struct pst_server {
 	struct pst_heartbeat *heartbeat;
 	struct pst_spin spin;
 	struct pst_aside aside;
+	uint64_t wake_gen; /* private copy of header.agent_wake */
 	unsigned int n_listeners;
 	struct listener listeners[PST_SERVER_MAX_LISTENS];
 	int stop_fd;
@@ -96,23 +97,25 @@ static int open_region(struct pst_server *s, const struct pst_server_config *c,
 	if (r < 0)
 		return r;
 	arena = a->region.size - PST_WIRE_CTL_SIZE;
-	a->limits = c->limits;
-	if (!a->limits.max_lease && !s->once)
-		a->limits.max_lease = pst_agent_lease_each(a, arena);
-	if (!a->limits.max_lease || a->limits.max_lease > arena)
-		a->limits.max_lease = arena;
-	r = pst_claim_region(&a->region, a->limits.max_clients, &a->limits,
-			     PST_AGENT_HEARTBEAT_MS, &claim, err);
+	a->config.limits = c->limits;
+	if (!a->config.limits.max_lease && !s->once)
+		a->config.limits.max_lease =
+			pst_agent_lease_each(&a->config.limits, arena);
+	if (!a->config.limits.max_lease || a->config.limits.max_lease > arena)
+		a->config.limits.max_lease = arena;
+	r = pst_claim_region(&a->region, a->config.limits.max_clients,
+			     &a->config.limits, PST_AGENT_HEARTBEAT_MS, &claim,
+			     err);
 	if (r < 0) {
 		pst_region_close(&a->region);
 		return r;
 	}
 	a->epoch = claim.epoch;
 	a->settled_ns = claim.settled_ns;
-	a->max_models = c->max_models;
-	a->max_model_bytes = c->max_model_bytes;
-	a->scrub = c->scrub;
-	pst_measure_region(&a->region, &a->measure);
+	a->config.max_models = c->max_models;
+	a->config.max_model_bytes = c->max_model_bytes;
+	a->config.scrub = c->scrub;
+	pst_measure_region(&a->region, &a->facts.measure);
 	return pst_fault_watch(&a->region, err);
 }
 
@@ -123,15 +126,17 @@ static int open_backend(struct pst_server *s, const struct pst_server_config *c,
 	int r;
 
 	r = pst_backend_open(c->backend, a->region.base, a->region.size,
-			     c->threads, &a->ops, &a->backend, err);
+			     c->threads, &a->compute.ops, &a->compute.backend,
+			     err);
 	if (r < 0)
 		return r;
 	r = pst_agent_init(a, c->sysfs, err);
 	if (r < 0)
-		a->ops->close(a->backend);
+		a->compute.ops->close(a->compute.backend);
 	else
-		pst_reach_read(c->sysfs, "/proc", &a->region, a->device.pci,
-			       a->device.sm_major, &a->reach);
+		pst_reach_read(c->sysfs, "/proc", &a->region,
+			       a->facts.device.pci, a->facts.device.sm_major,
+			       &a->facts.reach);
 	return r;
 }
 
@@ -208,7 +213,7 @@ static int open_loop(struct pst_server *s, const struct pst_server_config *c,
 	if (r < 0)
 		return r;
 	why = pst_loop_why(s->loop);
-	snprintf(a->loop_text, sizeof(a->loop_text), "%s%s%s",
+	snprintf(a->facts.loop_text, sizeof(a->facts.loop_text), "%s%s%s",
 		 pst_loop_kind(s->loop) == PST_LOOP_URING ? "io_uring" : "poll",
 		 why[0] ? ": " : "", why);
 	r = pst_conns_init(&s->conns, a, s->loop);
@@ -248,19 +253,19 @@ static void log_start(const struct pst_server *s)
 		a->region.name,
 		(unsigned long long)(a->region.size - PST_WIRE_CTL_SIZE) >> 20,
 		a->region.page_size >> 10, pst_caching_name(a->region.caching),
-		a->measure.read_gbps, a->measure.write_gbps,
-		pst_agent_registration(a), a->backend_text,
-		where[0] ? where : " a passed socket", a->loop_text,
+		a->facts.measure.read_gbps, a->facts.measure.write_gbps,
+		pst_compute_registration(&a->compute), a->facts.backend_text,
+		where[0] ? where : " a passed socket", a->facts.loop_text,
 		(unsigned long long)a->epoch);
-	if (pst_agent_registration_why(a)[0])
+	if (pst_compute_registration_why(&a->compute)[0])
 		pst_log(PST_LOG_WARNING,
 			"the GPU's driver has the region %s, since %s",
-			pst_agent_registration(a),
-			pst_agent_registration_why(a));
-	pst_measure_cure(&a->region, &a->measure, cure);
+			pst_compute_registration(&a->compute),
+			pst_compute_registration_why(&a->compute));
+	pst_measure_cure(&a->region, &a->facts.measure, cure);
 	if (cure[0])
 		pst_log(PST_LOG_WARNING, "%s", cure);
-	pst_reach_warning(&a->reach, high);
+	pst_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		pst_log(PST_LOG_WARNING, "%s", high);
 }
@@ -361,7 +366,7 @@ void pst_server_close(struct pst_server *s)
 	}
 	if (a->executor) {
 		pst_agent_done(a);
-		a->ops->close(a->backend);
+		a->compute.ops->close(a->compute.backend);
 	}
 	pst_heartbeat_stop(s->heartbeat);
 	if (a->region.base)
@@ -415,7 +420,7 @@ static uint64_t tick(struct pst_server *s, uint64_t now_ns)
 	/* While draining, while a device does not give up an operation, and
 	 * while memory is scrubbed, nothing comes that would wake the thread.
 	 */
-	if (s->phase != SERVING || pst_agent_scrubs(&s->agent) ||
+	if (s->phase != SERVING || pst_holdings_scrubs(&s->agent.holdings) ||
 	    pst_executor_stuck_since(s->agent.executor))
 		return due < late ? due : late;
 	return due;
@@ -440,12 +445,12 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	/* Nor has it let a rest end without a look at the frames. */
 	if (pst_turns_wait(&a->turns))
 		wait = 0;
-	pst_agent_wake_arm(word, &a->wake_gen);
+	pst_agent_wake_arm(word, &s->wake_gen);
 	/* Every lane again: what was submitted before the word was seen armed
 	 * sends no WAKE. */
 	if (!pst_executor_ready(a->executor))
 		r = pst_loop_run(s->loop, wait);
-	pst_agent_wake_disarm(word, &a->wake_gen);
+	pst_agent_wake_disarm(word, &s->wake_gen);
 	pst_executor_away(a->executor);
 	s->slept = true;
 	s->last_poll_ns = pst_now_ns();
@@ -521,7 +526,8 @@ static int advance(struct pst_server *s, bool worked, struct pst_error *err)
 	const struct pst_agent *a = &s->agent;
 	struct pst_error why;
 
-	if (a->ops->lost && a->ops->lost(a->backend, &why))
+	if (a->compute.ops->lost &&
+	    a->compute.ops->lost(a->compute.backend, &why))
 		return pst_error_set(err, -EIO, "%s", why.text);
 	if (stuck && now > stuck && now - stuck > s->drain_ns)
 		return pst_error_set(err, -ETIMEDOUT,

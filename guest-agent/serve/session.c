@@ -61,7 +61,7 @@ void pst_session_challenge(struct pst_session *s, uint64_t now_ns)
 		.payload = (const uint8_t *)&c,
 		.length = sizeof(c),
 	};
-	int slot = pst_agent_nonce_acquire(a, s->nonce);
+	int slot = pst_nonces_acquire(&a->nonces, s->nonce);
 
 	if (slot < 0) {
 		pst_session_refuse(s, PST_WIRE_EIO,
@@ -83,8 +83,8 @@ static void hand_out(struct pst_session *s, const struct pst_frame *to,
 	struct pst_agent *a = s->agent;
 	struct pst_error err;
 
-	if (pst_agent_back(a, span, &err) < 0) {
-		(void)pst_extents_release(a->extents, s->id, span);
+	if (pst_holdings_back(&a->holdings, span, &err) < 0) {
+		(void)pst_extents_release(a->holdings.extents, s->id, span);
 		pst_agent_settle(a, s->lane);
 		pst_session_fail(s, to, PST_WIRE_ENOSPC, "%s", err.text);
 		return;
@@ -98,7 +98,7 @@ static void no_room(struct pst_session *s, const struct pst_frame *to,
 {
 	struct pst_extents_stats st;
 
-	pst_extents_stats(s->agent->extents, &st);
+	pst_extents_stats(s->agent->holdings.extents, &st);
 	pst_session_fail(s, to, PST_WIRE_ENOSPC,
 			 "no room for %llu bytes: the arena has %llu, the "
 			 "longest free run is %llu",
@@ -112,22 +112,23 @@ static bool lease(struct pst_session *s, const struct pst_frame *to,
 		  uint64_t size, bool may_wait)
 {
 	struct pst_agent *a = s->agent;
-	const uint64_t held = pst_extents_leased(a->extents, s->id);
+	const uint64_t held = pst_extents_leased(a->holdings.extents, s->id);
 	struct pst_span span;
-	bool never = size > PST_WIRE_MAX_FILE ||
-		     pst_round_up(size, PST_WIRE_UNIT) > a->limits.max_lease;
+	bool never =
+		size > PST_WIRE_MAX_FILE ||
+		pst_round_up(size, PST_WIRE_UNIT) > a->config.limits.max_lease;
 
-	if (never ||
-	    held + pst_round_up(size, PST_WIRE_UNIT) > a->limits.max_lease) {
+	if (never || held + pst_round_up(size, PST_WIRE_UNIT) >
+			     a->config.limits.max_lease) {
 		pst_session_fail(
 			s, to, never ? PST_WIRE_ELIMIT : PST_WIRE_ENOSPC,
 			"%llu bytes more than the %llu held are above "
 			"the limit of %llu for one session (--max-lease)",
 			(unsigned long long)size, (unsigned long long)held,
-			(unsigned long long)a->limits.max_lease);
+			(unsigned long long)a->config.limits.max_lease);
 		return true;
 	}
-	switch (pst_extents_lease(a->extents, s->id, size, &span)) {
+	switch (pst_extents_lease(a->holdings.extents, s->id, size, &span)) {
 	case 0:
 		hand_out(s, to, &span);
 		return true;
@@ -136,7 +137,7 @@ static bool lease(struct pst_session *s, const struct pst_frame *to,
 				 "a lease of 0 bytes was asked for");
 		return true;
 	default:
-		if (may_wait && pst_agent_scrubs(a))
+		if (may_wait && pst_holdings_scrubs(&a->holdings))
 			return false;
 		no_room(s, to, size);
 		return true;
@@ -179,7 +180,7 @@ static void on_release(struct pst_session *s, const struct pst_frame *f,
 	const struct pst_span span = {l->off, l->size};
 
 	if (s->lane == NO_LANE ||
-	    pst_extents_release(s->agent->extents, s->id, &span) < 0) {
+	    pst_extents_release(s->agent->holdings.extents, s->id, &span) < 0) {
 		pst_session_fail(s, f, PST_WIRE_ENOENT,
 				 "the session holds no extent of %llu bytes at "
 				 "offset %llu",

@@ -62,9 +62,9 @@ static uint32_t lanes_of(const struct pst_agent *a, uint32_t pid)
 {
 	uint32_t i, n = 0;
 
-	for (i = 0; i < a->limits.max_clients; i++)
-		n += a->seats[i].state == PST_SEAT_USED &&
-		     a->seats[i].peer.pid == pid;
+	for (i = 0; i < a->config.limits.max_clients; i++)
+		n += a->seats.lanes[i].state == PST_SEAT_USED &&
+		     a->seats.lanes[i].peer.pid == pid;
 	return n;
 }
 
@@ -81,7 +81,7 @@ static void on_broken(void *arg, const char *sentence)
 static int take_lane(struct pst_session *s)
 {
 	struct pst_peer peer = {
-		.owner = s->agent->last_session + 1,
+		.owner = s->agent->seats.last_session + 1,
 		.pid = s->pid,
 		.wake = on_wake,
 		.broken = on_broken,
@@ -98,26 +98,26 @@ static uint32_t assign_lane(struct pst_session *s,
 			    struct pst_error *why)
 {
 	struct pst_agent *a = s->agent;
-	const uint32_t most = pst_agent_lanes_each(a);
+	const uint32_t most = pst_agent_lanes_each(&a->config.limits);
 	int lane;
 
 	if (h->flags & PST_WIRE_HELLO_CONTROL_ONLY) {
-		if (a->n_control >= PST_SESSION_MAX_CONTROL) {
+		if (a->seats.n_control >= PST_SESSION_MAX_CONTROL) {
 			a->counters.rejected_full++;
 			pst_error_set(why, 0,
 				      "%u sessions without a lane are open "
 				      "already",
-				      a->n_control);
+				      a->seats.n_control);
 			return PST_WIRE_EBUSY;
 		}
-		a->n_control++;
+		a->seats.n_control++;
 	} else if (lanes_of(a, h->pid) >= most) {
 		a->counters.rejected_lanes++;
 		pst_error_set(
 			why, 0,
 			"process %u holds %u of %u lanes (--max-clients), the "
 			"others are for other processes",
-			h->pid, most, a->limits.max_clients);
+			h->pid, most, a->config.limits.max_clients);
 		return PST_WIRE_EBUSY;
 	} else {
 		lane = take_lane(s);
@@ -125,12 +125,12 @@ static uint32_t assign_lane(struct pst_session *s,
 			a->counters.rejected_lanes++;
 			pst_error_set(why, 0,
 				      "all %u lanes are leased (--max-clients)",
-				      a->limits.max_clients);
+				      a->config.limits.max_clients);
 			return PST_WIRE_EBUSY;
 		}
 		s->lane = (uint32_t)lane;
 	}
-	s->id = ++a->last_session;
+	s->id = ++a->seats.last_session;
 	return PST_WIRE_OK;
 }
 
@@ -152,21 +152,21 @@ static void welcome(struct pst_session *s, const struct pst_frame *f)
 		.arena_off = PST_WIRE_CTL_SIZE,
 		.arena_size = a->region.size - PST_WIRE_CTL_SIZE,
 		.file_size = a->region.file_size,
-		.limits = a->limits,
+		.limits = a->config.limits,
 		.heartbeat_ms = PST_AGENT_HEARTBEAT_MS,
-		.emulated = a->identity.emulated,
+		.emulated = a->facts.identity.emulated,
 	};
 
 	memcpy(w.region_uuid, a->region.uuid, sizeof(w.region_uuid));
-	memcpy(w.vm_uuid, a->identity.vm_uuid, sizeof(w.vm_uuid));
-	memcpy(w.boot_id, a->identity.boot_id, sizeof(w.boot_id));
+	memcpy(w.vm_uuid, a->facts.identity.vm_uuid, sizeof(w.vm_uuid));
+	memcpy(w.boot_id, a->facts.identity.boot_id, sizeof(w.boot_id));
 	copy_text(w.agent_version, sizeof(w.agent_version), PACKAGE_VERSION);
 	copy_text(w.provider, sizeof(w.provider),
 		  pst_provider_name(a->region.provider));
-	copy_text(w.backend, sizeof(w.backend), a->backend_text);
-	copy_text(w.driver, sizeof(w.driver), a->device.driver);
-	copy_text(w.cuda, sizeof(w.cuda), a->device.runtime);
-	copy_text(w.cublas, sizeof(w.cublas), a->device.cublas);
+	copy_text(w.backend, sizeof(w.backend), a->facts.backend_text);
+	copy_text(w.driver, sizeof(w.driver), a->facts.device.driver);
+	copy_text(w.cuda, sizeof(w.cuda), a->facts.device.runtime);
+	copy_text(w.cublas, sizeof(w.cublas), a->facts.device.cublas);
 	pst_session_reply(s, f, &w, sizeof(w));
 }
 
@@ -194,7 +194,7 @@ void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
 		return;
 	}
 	s->state = PST_SESSION_OPEN;
-	s->agent->n_sessions++;
+	s->agent->seats.n_sessions++;
 	s->agent->counters.sessions_started++;
 	pst_session_log(s, PST_LOG_DEBUG, "session %llu: %s, pid %u, lane %d",
 			(unsigned long long)s->id, s->name, s->pid,

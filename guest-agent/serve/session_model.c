@@ -45,7 +45,7 @@ static int copy_header(struct pst_session *s,
 		return pst_error_set(err, -EINVAL,
 				     "a model's header of 0 bytes");
 
-	if (!pst_extents_holds(s->agent->extents, s->id, &span))
+	if (!pst_extents_holds(s->agent->holdings.extents, s->id, &span))
 		return pst_error_set(err, -EFAULT,
 				     "the model's header lies outside the "
 				     "session's extents");
@@ -61,7 +61,7 @@ static int copy_header(struct pst_session *s,
 static int find_data(struct pst_session *s, uint64_t handle, void **ret_mem,
 		     uint64_t *ret_size, struct pst_error *err)
 {
-	if (pst_tensor_find(s->agent->tensors, s->id, handle, ret_mem,
+	if (pst_tensor_find(s->agent->holdings.tensors, s->id, handle, ret_mem,
 			    ret_size) < 0)
 		return pst_error_set(err, -ENOENT,
 				     "the session has no tensor %#llx",
@@ -92,7 +92,8 @@ static void load(struct pst_session *s, const struct pst_frame *f,
 		return;
 	}
 	/* Found above, by this thread: it is there. */
-	if (pst_tensor_take(a->tensors, s->id, l->data, &mem, &size) < 0)
+	if (pst_tensor_take(a->holdings.tensors, s->id, l->data, &mem, &size) <
+	    0)
 		pst_log(PST_LOG_ERROR, "a model's tensor was not there");
 	a->counters.models_loaded++;
 	pst_report_models_changed(a);

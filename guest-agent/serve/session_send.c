@@ -14,7 +14,7 @@ void pst_session_wipe_nonce(struct pst_session *s)
 {
 	if (s->slot == NO_SLOT)
 		return;
-	pst_agent_nonce_release(s->agent, s->slot);
+	pst_nonces_release(&s->agent->nonces, s->slot);
 	s->slot = NO_SLOT;
 	memset(s->nonce, 0, sizeof(s->nonce));
 }
@@ -42,10 +42,10 @@ void pst_session_end(struct pst_session *s)
 	pst_turns_leave(s);
 	if (!was_open)
 		return;
-	a->n_sessions--;
+	a->seats.n_sessions--;
 	a->counters.sessions_ended++;
 	if (s->lane == NO_LANE)
-		a->n_control--;
+		a->seats.n_control--;
 	else
 		pst_agent_lane_release(a, s->lane);
 	pst_session_log(s, PST_LOG_DEBUG, "session %llu ended",

@@ -16,7 +16,8 @@ static void create(struct pst_session *s, const struct pst_frame *f,
 	struct pst_error err;
 	int r;
 
-	r = pst_tensor_create(s->agent->tensors, s->id, size, &t.handle, &err);
+	r = pst_tensor_create(s->agent->holdings.tensors, s->id, size,
+			      &t.handle, &err);
 	if (r < 0) {
 		pst_session_fail(s, f, pst_status_from_errno(r), "%s",
 				 err.text);
@@ -29,7 +30,7 @@ static void create(struct pst_session *s, const struct pst_frame *f,
 static void destroy(struct pst_session *s, const struct pst_frame *f,
 		    uint64_t handle)
 {
-	if (pst_tensor_destroy(s->agent->tensors, s->id, handle) < 0) {
+	if (pst_tensor_destroy(s->agent->holdings.tensors, s->id, handle) < 0) {
 		pst_session_fail(s, f, PST_WIRE_ENOENT,
 				 "the session has no tensor %#llx",
 				 (unsigned long long)handle);
@@ -44,8 +45,8 @@ static void list(struct pst_session *s, const struct pst_frame *f,
 		 uint64_t after)
 {
 	struct pst_wire_tensor t[PST_WIRE_LIST_MAX];
-	const uint32_t n = pst_tensor_list(s->agent->tensors, s->id, after, t,
-					   PST_WIRE_LIST_MAX);
+	const uint32_t n = pst_tensor_list(s->agent->holdings.tensors, s->id,
+					   after, t, PST_WIRE_LIST_MAX);
 
 	pst_session_reply(s, f, t, n * sizeof(t[0]));
 }

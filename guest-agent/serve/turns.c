@@ -127,7 +127,7 @@ static void account(struct pst_session *s, uint16_t type, uint64_t start_ns,
 	if (took_ns > MAX_COST_NS)
 		took_ns = MAX_COST_NS;
 	t->cost_ns[type] += took_ns / NEWEST - t->cost_ns[type] / NEWEST;
-	if (took_ns <= PST_TURNS_CHEAP_NS || s->agent->n_sessions <= 1)
+	if (took_ns <= PST_TURNS_CHEAP_NS || s->agent->seats.n_sessions <= 1)
 		return;
 	t->costly_due_ns = now_ns + took_ns * (ALL_REST - 1);
 	if (s->state == PST_SESSION_OPEN)

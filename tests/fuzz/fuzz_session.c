@@ -118,9 +118,9 @@ static void on_begin(const struct pst_op *op)
 	check_operand(&op->b);
 	check_operand(&op->c);
 	check_operand(&op->bias);
-	FUZZ_CHECK(op->m <= fix.agent.limits.max_dim);
-	FUZZ_CHECK(op->n <= fix.agent.limits.max_dim);
-	FUZZ_CHECK(op->k <= fix.agent.limits.max_dim);
+	FUZZ_CHECK(op->m <= fix.agent.config.limits.max_dim);
+	FUZZ_CHECK(op->n <= fix.agent.config.limits.max_dim);
+	FUZZ_CHECK(op->k <= fix.agent.config.limits.max_dim);
 }
 
 /* What an operation may still use is not given back. */
@@ -333,15 +333,15 @@ static void check_empty(void)
 	uint32_t i;
 
 	run_executor(100000);
-	pst_extents_stats(fix.agent.extents, &st);
+	pst_extents_stats(fix.agent.holdings.extents, &st);
 	FUZZ_CHECK(st.leased == 0);
 	FUZZ_CHECK(st.quarantined == 0);
 	FUZZ_CHECK(fix.backend.n_mem == fix.backend.n_models);
-	FUZZ_CHECK(fix.agent.n_sessions == 0);
-	FUZZ_CHECK(fix.agent.n_control == 0);
-	FUZZ_CHECK(fix.agent.nonce_used == 0);
+	FUZZ_CHECK(fix.agent.seats.n_sessions == 0);
+	FUZZ_CHECK(fix.agent.seats.n_control == 0);
+	FUZZ_CHECK(fix.agent.nonces.used == 0);
 	for (i = 0; i < PST_WIRE_MAX_LANES; i++)
-		FUZZ_CHECK(fix.agent.seats[i].state == PST_SEAT_FREE);
+		FUZZ_CHECK(fix.agent.seats.lanes[i].state == PST_SEAT_FREE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -30,7 +30,7 @@ static void setup(void)
 	memset(base, 0, PST_WIRE_CTL_SIZE);
 	ck_assert_int_eq(fixture_init(&f, base), 0);
 	ops = fixture_ops;
-	f.agent.ops = &ops;
+	f.agent.compute.ops = &ops;
 	answer = 0;
 	card = (struct pst_backend_device){
 		.known = PST_DEVICE_SM | PST_DEVICE_MULTIPROCESSORS |
@@ -157,8 +157,10 @@ START_TEST(welcome_names_driver_and_libraries)
 	pst_agent_done(&f.agent);
 	ck_assert_int_eq(fixture_init(&f, base), 0);
 	ops.device_info = device_info;
-	f.agent.ops = &ops;
-	ck_assert_int_eq(pst_agent_device(&f.agent, &f.agent.device, NULL), 1);
+	f.agent.compute.ops = &ops;
+	ck_assert_int_eq(pst_compute_device(&f.agent.compute,
+					    &f.agent.facts.device, NULL),
+			 1);
 	ck_assert_int_eq(fixture_connect(&f, &p, 0), 0);
 	fixture_hello(&f, &p, 0, 0);
 	ck_assert_int_gt(fixture_recv(&p, &in), 0);
@@ -188,10 +190,10 @@ START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
 	ck_assert_ptr_null(json_object_get(json, "gpu_registration_why"));
 	ops.registration = staged;
 	ops.registration_why = why_staged;
-	f.agent.ops = &ops;
+	f.agent.compute.ops = &ops;
 	/* As another agent, where it is so from the start. */
-	free(f.agent.info_text);
-	f.agent.info_text = NULL;
+	free(f.agent.texts.info);
+	f.agent.texts.info = NULL;
 	ask(pst_report_info(&f.agent, 1));
 	ck_assert_str_eq(json_string_value(
 				 json_object_get(json, "gpu_registration_why")),
@@ -215,7 +217,7 @@ static uint32_t count_threads(struct pst_backend *b)
 START_TEST(what_stays_the_same_in_info_is_made_once)
 {
 	ops.threads = count_threads;
-	f.agent.ops = &ops;
+	f.agent.compute.ops = &ops;
 	ask(pst_report_info(&f.agent, 1));
 	ask(pst_report_info(&f.agent, 2));
 	ck_assert_uint_eq(n_threads_calls, 1);
@@ -229,9 +231,9 @@ START_TEST(a_region_out_of_the_gpus_reach_is_a_note_with_its_cure)
 	const char *text;
 
 	f.agent.region.phys = 1ULL << 40;
-	f.agent.reach = (struct pst_reach){.phys = 1ULL << 40,
-					   .size = f.agent.region.size,
-					   .device_bits = 40};
+	f.agent.facts.reach = (struct pst_reach){.phys = 1ULL << 40,
+						 .size = f.agent.region.size,
+						 .device_bits = 40};
 	ask(pst_report_info(&f.agent, 1));
 	text = json_string_value(json_object_get(json, "dma_warning"));
 	ck_assert_ptr_nonnull(text);
@@ -243,7 +245,7 @@ START_TEST(a_region_out_of_the_gpus_reach_is_a_note_with_its_cure)
 	ck_assert_ptr_nonnull(json_object_get(json, "dma_warning"));
 	ck_assert_uint_eq(json_array_size(json_object_get(json, "notes")), 1);
 	ck_assert(json_is_true(json_object_get(json, "healthy")));
-	f.agent.reach.device_bits = 47;
+	f.agent.facts.reach.device_bits = 47;
 	ask(pst_report_health(&f.agent));
 	ck_assert_ptr_null(json_object_get(json, "dma_warning"));
 }

@@ -89,7 +89,7 @@ START_TEST(an_extent_for_which_there_is_no_memory_is_not_handed_out)
 	fix.agent.region.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	ask_lease(0, 1, 1, S);
 	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_ENOSPC);
-	pst_extents_stats(fix.agent.extents, &st);
+	pst_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.leased + st.quarantined, 0);
 	close(fix.agent.region.fd);
 	fix.agent.region.fd = fd;
@@ -109,15 +109,15 @@ START_TEST(what_runs_keeps_released_memory_in_quarantine)
 	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
 	fixture_feed(&peer[0], PST_WIRE_RELEASE, 2, &l, sizeof(l), S);
 	expect_frame(0, PST_WIRE_RELEASE, PST_WIRE_OK);
-	pst_extents_stats(fix.agent.extents, &st);
+	pst_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, PST_WIRE_UNIT);
 	pst_agent_settle_late(&fix.agent);
-	pst_extents_stats(fix.agent.extents, &st);
+	pst_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, PST_WIRE_UNIT);
 	while (pst_executor_run(fix.agent.executor))
 		;
 	pst_agent_settle_late(&fix.agent);
-	pst_extents_stats(fix.agent.extents, &st);
+	pst_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, 0);
 	ck_assert_uint_eq(st.leased, 0);
 }
@@ -133,8 +133,7 @@ START_TEST(released_memory_is_scrubbed_by_another_thread_and_leased_then)
 	uint64_t i, bad = 0;
 	int looks;
 
-	fix.agent.scrub = true;
-	ck_assert_int_eq(pst_scrubber_start(&fix.agent.scrubber), 0);
+	ck_assert_int_eq(pst_scrubber_start(&fix.agent.holdings.scrubber), 0);
 	open_session(0, 0);
 	open_session(1, 0);
 	ask_lease(0, 1, size, S);
@@ -147,11 +146,11 @@ START_TEST(released_memory_is_scrubbed_by_another_thread_and_leased_then)
 		expect_frame(0, PST_WIRE_RELEASE, PST_WIRE_OK);
 	}
 	/* Whatever the thread does: this one has not waited for it. */
-	pst_extents_stats(fix.agent.extents, &st);
+	pst_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, l.size);
 	ask_lease(1, 1, size, S);
 	ck_assert_int_eq(fixture_recv(&peer[1], &f), 0);
-	for (looks = 0; pst_agent_scrubs(&fix.agent); looks++) {
+	for (looks = 0; pst_holdings_scrubs(&fix.agent.holdings); looks++) {
 		ck_assert_int_lt(looks, 10000);
 		nanosleep(&nap, NULL);
 		pst_agent_settle_late(&fix.agent);
@@ -161,7 +160,6 @@ START_TEST(released_memory_is_scrubbed_by_another_thread_and_leased_then)
 	for (i = 0; i < l.size; i++)
 		bad += base[l.off + i] != 0;
 	ck_assert_uint_eq(bad, 0);
-	fix.agent.scrub = false;
 }
 END_TEST
 
@@ -174,7 +172,7 @@ START_TEST(a_lease_waits_for_scrubbed_memory_no_longer_than_five_seconds)
 	ask_lease(0, 1, PST_WIRE_UNIT, S);
 	l = get_lease(0);
 	/* As if it never came to an end. */
-	fix.agent.scrubbing = (struct pst_span){l.off, l.size};
+	fix.agent.holdings.scrubbing = (struct pst_span){l.off, l.size};
 	open_session(1, 0);
 	ask_lease(1, 1, FIXTURE_ARENA - PST_WIRE_UNIT, S);
 	(void)get_lease(1);
@@ -185,7 +183,7 @@ START_TEST(a_lease_waits_for_scrubbed_memory_no_longer_than_five_seconds)
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
 	pst_session_tick(peer[0].session, 6 * S);
 	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_ENOSPC);
-	fix.agent.scrubbing.size = 0;
+	fix.agent.holdings.scrubbing.size = 0;
 }
 END_TEST
 
@@ -200,7 +198,7 @@ START_TEST(a_dead_sessions_memory_is_nobodys_until_the_device_lets_go)
 	submit_gemm(0, l.off, 900, 3);
 	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
 	pst_session_end(peer[0].session);
-	pst_extents_stats(fix.agent.extents, &st);
+	pst_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, PST_WIRE_UNIT);
 	/* Another session gets another lane and other memory. */
 	open_session(1, 0);
@@ -221,7 +219,7 @@ START_TEST(a_peer_that_dies_at_any_send_leaves_nothing_behind)
 
 	/* CHALLENGE, WELCOME, LEASE, PING, INFO, WAKE, BYE. */
 	for (n = 0; n <= 8; n++) {
-		fix.agent.last_session = (uint64_t)n * 100;
+		fix.agent.seats.last_session = (uint64_t)n * 100;
 		ck_assert_int_eq(fixture_connect(&fix, &peer[0], S), 0);
 		if (n == 0) {
 			pst_session_free(peer[0].session);
@@ -260,7 +258,7 @@ START_TEST(a_peer_that_dies_when_it_is_woken_does_not_hurt_the_executor)
 		;
 	ck_assert_int_eq(pst_session_state(peer[0].session),
 			 PST_SESSION_CLOSED);
-	ck_assert_uint_eq(fix.agent.n_sessions, 1);
+	ck_assert_uint_eq(fix.agent.seats.n_sessions, 1);
 	ck_assert_int_eq(pst_lane_client_reap(&lane[1], &cqe), 1);
 }
 END_TEST
