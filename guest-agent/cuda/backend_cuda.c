@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The cuda backend: opening, operations from begin to end, what it tells. */
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,24 +22,6 @@
 #define LANE_STAGED (2ULL << 20)
 /* How long closing waits for the device. */
 #define CLOSING_NS (200 * PST_NS_PER_MS)
-
-bool pst_cuda_check_lost(struct pst_backend *b, const struct pst_error *why)
-{
-	cudaError_t e;
-
-	if (b->lost)
-		return true;
-	/* In a context that lives a stream either works or is idle. */
-	e = cudaStreamQuery(b->mem_stream);
-	if (e == cudaSuccess || e == cudaErrorNotReady)
-		return false;
-	cudaGetLastError();
-	b->lost = true;
-	pst_error_set(&b->why, -EIO, "%s is lost to this agent: %s: %s (%s)",
-		      b->device.name, why && why->text[0] ? why->text : "it",
-		      cudaGetErrorString(e), cudaGetErrorName(e));
-	return true;
-}
 
 static void lane_free(struct pst_cuda_lane *l)
 {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 #include "guest-agent/cuda/kernels.h"
 #include "transport/base/util.h"
 

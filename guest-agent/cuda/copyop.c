@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 #include "transport/base/util.h"
 
 /* One piece of a COPY: under 2 ms of a PCIe bus, so that others get in. */

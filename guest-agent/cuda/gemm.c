@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 #include "guest-agent/cuda/kernels.h"
 #include "transport/base/util.h"
 

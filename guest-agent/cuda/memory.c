@@ -2,7 +2,7 @@
 /* Device memory of resident tensors. */
 #include <errno.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 
 static int no_memory(struct pst_backend *b, uint64_t size,
 		     struct pst_error *err)

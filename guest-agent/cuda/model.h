@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 #include "guest-agent/model/model.h"
 
 /* Batches whose graph is kept. */

@@ -3,7 +3,7 @@
 #ifndef PST_GUEST_AGENT_CUDA_OPTIONS_H
 #define PST_GUEST_AGENT_CUDA_OPTIONS_H
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 
 /*
  * PENSTOCK_CUDA_STRATEGY (auto, mapped, pipelined),

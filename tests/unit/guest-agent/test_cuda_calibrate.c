@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"
 #include "tests/fixtures/unit.h"

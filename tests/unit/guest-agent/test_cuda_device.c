@@ -7,7 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 #include "guest-agent/cuda/nvml.h"
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "guest-agent/cuda/backend_cuda.h"
+#include "guest-agent/cuda/context.h"
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"
 #include "tests/fixtures/unit.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The cuda backend: what its files share. */
-#ifndef PST_GUEST_AGENT_CUDA_BACKEND_CUDA_H
-#define PST_GUEST_AGENT_CUDA_BACKEND_CUDA_H
+#ifndef PST_GUEST_AGENT_CUDA_CONTEXT_H
+#define PST_GUEST_AGENT_CUDA_CONTEXT_H
 
 #include <stdbool.h>
 #include <stdint.h>
