@@ -58,6 +58,18 @@ for group in "" host vm; do
 		cmp "$tmp/there" "$tmp/headings"
 done
 
+# A page that something refers to exists.
+find "$PST_TOP_SRCDIR"/[a-z]* "$PST_TOP_SRCDIR"/*.md -name build -prune -o -type f \
+	\( -name '*.[ch]' -o -name '*.scd' -o -name '*.md' -o -name '*.in' \
+	-o -name '*.py' -o -name '*.sh' \) \
+	-exec grep -hoE 'penstock(-[a-z]+)?[*_]?\([1-9]\)' {} + |
+	tr -d '*_)' | sort -u >"$tmp/references"
+check "there are references" [ "$(wc -l <"$tmp/references")" -gt 6 ]
+while IFS='(' read -r name number; do
+	source=$(ls "$PST_TOP_SRCDIR"/*/"$name.$number.scd" 2>/dev/null)
+	check "$name($number) exists" [ "$source" ]
+done <"$tmp/references"
+
 # page_is_made SOURCE: scdoc makes it and has nothing to say.
 # shellcheck disable=SC2317 # check calls it
 page_is_made() {
