@@ -102,10 +102,6 @@ int pst_gate_products(struct pst_gate *g, struct pst *c,
 		      const struct pst_gemm *gemm, uint64_t duration_ns,
 		      struct pst_times *ret);
 
-/* The same by the BLAS of this process. */
-int pst_gate_blas(struct pst_gate *g, const struct pst_gemm *gemm,
-		  uint64_t duration_ns, double *ret_p50);
-
 /* n x n matrices of f32 in buffers of c, filled. */
 int pst_gate_square(struct pst_gate *g, struct pst *c, uint32_t n,
 		    struct pst_gemm *ret);

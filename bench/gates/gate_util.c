@@ -174,29 +174,6 @@ int pst_gate_products(struct pst_gate *g, struct pst *c,
 	return 0;
 }
 
-int pst_gate_blas(struct pst_gate *g, const struct pst_gemm *gemm,
-		  uint64_t duration_ns, double *ret_p50)
-{
-	const uint64_t begin = pst_bench_now_ns();
-	uint64_t start, end;
-	unsigned int n = 0;
-
-	if (!g->has_blas)
-		return pst_gate_why(g, -EOPNOTSUPP,
-				    "there is no CBLAS in this process");
-	pst_hist_reset(&calls);
-	do {
-		start = pst_bench_now_ns();
-		pst_blas_product(&g->blas, gemm->m, gemm->n, gemm->k, gemm->a,
-				 gemm->b, gemm->c);
-		end = pst_bench_now_ns();
-		if (++n > 1)
-			pst_hist_add(&calls, end - start);
-	} while (end - begin < duration_ns || n < 2);
-	*ret_p50 = us(&calls, 50);
-	return 0;
-}
-
 struct pst_gemm pst_gate_product(uint32_t n, float *a, float *b, float *c)
 {
 	const uint64_t elems = (uint64_t)n * n;
