@@ -26,13 +26,13 @@
 #define START_NS (10 * PST_BENCH_S)
 
 /* For the handler only: empty when there is nothing to remove. */
-static char doomed_socket[sizeof(((struct pst_agentproc *)0)->socket)];
-static char doomed_dir[sizeof(((struct pst_agentproc *)0)->dir)];
+static char doomed_socket[sizeof(((struct pst_bench_agentproc *)0)->socket)];
+static char doomed_dir[sizeof(((struct pst_bench_agentproc *)0)->dir)];
 
 /* The child, which has changed nothing of its parent. */
 __attribute__((noreturn)) static void
-child(const struct pst_agentproc *a, const char *program,
-      const struct pst_agentproc_options *o, pid_t parent)
+child(const struct pst_bench_agentproc *a, const char *program,
+      const struct pst_bench_agentproc_options *o, pid_t parent)
 {
 	char listen[128], region[64], threads[16];
 	const char *argv[] = {program,
@@ -54,7 +54,7 @@ child(const struct pst_agentproc *a, const char *program,
 	int null = open("/dev/null", O_RDWR);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || null < 0 || pst_cpus_pin(o->cpu) < 0)
+	if (getppid() != parent || null < 0 || pst_bench_cpus_pin(o->cpu) < 0)
 		_exit(126);
 	if (!o->spin)
 		argv[sizeof(argv) / sizeof(*argv) - 3] = NULL;
@@ -68,7 +68,7 @@ child(const struct pst_agentproc *a, const char *program,
 }
 
 /* Asks until it answers. */
-static int wait_until_up(struct pst_agentproc *a)
+static int wait_until_up(struct pst_bench_agentproc *a)
 {
 	const struct pst_options options = {
 		.size = sizeof(options),
@@ -96,14 +96,15 @@ static int wait_until_up(struct pst_agentproc *a)
 	}
 }
 
-int pst_agentproc_start(struct pst_agentproc *a, const char *program,
-			const struct pst_agentproc_options *o)
+int pst_bench_agentproc_start(struct pst_bench_agentproc *a,
+			      const char *program,
+			      const struct pst_bench_agentproc_options *o)
 {
 	const char *env = getenv("PENSTOCK_AGENT");
 	const pid_t parent = getpid();
 	int r;
 
-	*a = (struct pst_agentproc){0};
+	*a = (struct pst_bench_agentproc){0};
 	snprintf(a->dir, sizeof(a->dir), "/tmp/penstock-bench.XXXXXX");
 	if (!mkdtemp(a->dir)) {
 		a->dir[0] = '\0';
@@ -118,11 +119,11 @@ int pst_agentproc_start(struct pst_agentproc *a, const char *program,
 		child(a, env && *env ? env : program, o, parent);
 	r = a->pid < 0 ? -errno : wait_until_up(a);
 	if (r < 0)
-		pst_agentproc_stop(a);
+		pst_bench_agentproc_stop(a);
 	return r;
 }
 
-void pst_agentproc_stop(struct pst_agentproc *a)
+void pst_bench_agentproc_stop(struct pst_bench_agentproc *a)
 {
 	if (a->pid > 0) {
 		kill(a->pid, SIGTERM);
@@ -134,10 +135,10 @@ void pst_agentproc_stop(struct pst_agentproc *a)
 		rmdir(a->dir);
 		doomed_dir[0] = '\0';
 	}
-	*a = (struct pst_agentproc){0};
+	*a = (struct pst_bench_agentproc){0};
 }
 
-void pst_agentproc_sweep(void)
+void pst_bench_agentproc_sweep(void)
 {
 	if (!doomed_dir[0])
 		return;
@@ -145,7 +146,7 @@ void pst_agentproc_sweep(void)
 	rmdir(doomed_dir);
 }
 
-uint64_t pst_cpu_time_ns(pid_t pid)
+uint64_t pst_bench_cpu_time_ns(pid_t pid)
 {
 	char path[64];
 	uint64_t sum = 0, ns;

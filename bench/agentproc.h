@@ -8,14 +8,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct pst_agentproc {
+struct pst_bench_agentproc {
 	pid_t pid; /* 0: none */
 	char dir[64];
 	char socket[96];
 	char endpoint[128];
 };
 
-struct pst_agentproc_options {
+struct pst_bench_agentproc_options {
 	int cpu;          /* pinned to; -1: anywhere */
 	uint64_t arena;   /* bytes */
 	unsigned threads; /* of its BLAS */
@@ -28,18 +28,19 @@ struct pst_agentproc_options {
  * serves. It dies with the calling thread. Returns 0; -ENOENT (no program),
  * -ETIMEDOUT (it does not come up), -errno.
  */
-int pst_agentproc_start(struct pst_agentproc *a, const char *program,
-			const struct pst_agentproc_options *o);
+int pst_bench_agentproc_start(struct pst_bench_agentproc *a,
+			      const char *program,
+			      const struct pst_bench_agentproc_options *o);
 
 /* Ends it and removes its socket. A zeroed one does nothing. */
-void pst_agentproc_stop(struct pst_agentproc *a);
+void pst_bench_agentproc_stop(struct pst_bench_agentproc *a);
 
 /* For a signal handler: removes the socket of the agent that was started last,
  * which is still there when this process is ended. */
-void pst_agentproc_sweep(void);
+void pst_bench_agentproc_sweep(void);
 
 /* Nanoseconds that all threads of a process have run, by schedstat; 0 when
  * there is no such process. */
-uint64_t pst_cpu_time_ns(pid_t pid);
+uint64_t pst_bench_cpu_time_ns(pid_t pid);
 
 #endif

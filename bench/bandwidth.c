@@ -14,16 +14,17 @@
 #define MAX_SIZE (1ULL << 30)
 #define STEP     4U
 /* Host writes, host reads, copies with either page size; agent's two. */
-#define MAX_TASKS (4 * PST_COPY_N + 2)
+#define MAX_TASKS (4 * PST_BENCH_COPY_N + 2)
 /* Of free memory, for the private buffers. */
 #define MEMORY_PART 6U
 #define FILL        0x0123456789abcdefULL
 
 struct bandwidth {
-	void *region;            /* of b->c */
-	uint64_t max;            /* bytes in it */
-	struct pst_mem near[2];  /* source and target, the region's page size */
-	struct pst_mem other[2]; /* the other page size, or empty */
+	void *region; /* of b->c */
+	uint64_t max; /* bytes in it */
+	struct pst_bench_mem
+		near[2]; /* source and target, the region's page size */
+	struct pst_bench_mem other[2]; /* the other page size, or empty */
 	struct pst_bench_task tasks[MAX_TASKS];
 	unsigned int n;
 };
@@ -33,7 +34,7 @@ static int once_copy(struct pst_bench_task *t, uint64_t *ret_ns,
 {
 	uint64_t start = pst_bench_now_ns();
 
-	pst_copy_by(t->how, t->dst, t->src, t->n);
+	pst_bench_copy_by(t->how, t->dst, t->src, t->n);
 	*ret_ns = pst_bench_now_ns() - start;
 	return 0;
 }
@@ -60,13 +61,14 @@ static int once_checksum(struct pst_bench_task *t, uint64_t *ret_ns,
 }
 
 static int add(struct pst_bench *b, struct bandwidth *w, const char *name,
-	       enum pst_row_kind kind, uint64_t page,
+	       enum pst_bench_row_kind kind, uint64_t page,
 	       const struct pst_bench_task *task)
 {
 	struct pst_bench_task *t = &w->tasks[w->n];
 
 	*t = *task;
-	t->row = pst_bench_row(b, "bandwidth", kind, PST_ROW_GBPS, name);
+	t->row = pst_bench_new_row(b, "bandwidth", kind, PST_BENCH_ROW_GBPS,
+				   name);
 	if (!t->row)
 		return -ENOMEM;
 	t->row->bytes = t->n;
@@ -77,8 +79,8 @@ static int add(struct pst_bench *b, struct bandwidth *w, const char *name,
 
 /* One pair of places with each way to copy. */
 static int add_copies(struct pst_bench *b, struct bandwidth *w,
-		      const char *prefix, enum pst_row_kind kind, uint64_t page,
-		      void *dst, const void *src, size_t n)
+		      const char *prefix, enum pst_bench_row_kind kind,
+		      uint64_t page, void *dst, const void *src, size_t n)
 {
 	struct pst_bench_task t = {
 		.once = once_copy,
@@ -89,12 +91,12 @@ static int add_copies(struct pst_bench *b, struct bandwidth *w,
 	char name[48];
 	int how, r = 0;
 
-	for (how = 0; how < PST_COPY_N && !r; how++) {
-		if (!pst_copy_has(how))
+	for (how = 0; how < PST_BENCH_COPY_N && !r; how++) {
+		if (!pst_bench_copy_has(how))
 			continue;
 		t.how = how;
 		snprintf(name, sizeof(name), "%s, %s", prefix,
-			 pst_copy_name(how));
+			 pst_bench_copy_name(how));
 		r = add(b, w, name, kind, page, &t);
 	}
 	return r;
@@ -112,24 +114,27 @@ static int add_size(struct pst_bench *b, struct bandwidth *w, size_t n)
 	int r;
 
 	w->n = 0;
-	r = add_copies(b, w, "host write", PST_ROW_PENSTOCK, page, w->region,
-		       w->near[0].ptr, n);
+	r = add_copies(b, w, "host write", PST_BENCH_ROW_PENSTOCK, page,
+		       w->region, w->near[0].ptr, n);
 	if (!r)
-		r = add_copies(b, w, "host read", PST_ROW_PENSTOCK, page,
+		r = add_copies(b, w, "host read", PST_BENCH_ROW_PENSTOCK, page,
 			       w->near[1].ptr, w->region, n);
 	t.once = once_checksum;
 	if (!r)
-		r = add(b, w, "agent read (CHECKSUM)", PST_ROW_PENSTOCK, page,
-			&t);
+		r = add(b, w, "agent read (CHECKSUM)", PST_BENCH_ROW_PENSTOCK,
+			page, &t);
 	t.once = once_fill;
 	if (!r)
-		r = add(b, w, "agent write (FILL)", PST_ROW_PENSTOCK, page, &t);
+		r = add(b, w, "agent write (FILL)", PST_BENCH_ROW_PENSTOCK,
+			page, &t);
 	if (!r)
-		r = add_copies(b, w, "copy", PST_ROW_COPY, w->near[0].page,
-			       w->near[1].ptr, w->near[0].ptr, n);
+		r = add_copies(b, w, "copy", PST_BENCH_ROW_COPY,
+			       w->near[0].page, w->near[1].ptr, w->near[0].ptr,
+			       n);
 	if (!r && w->other[1].ptr)
-		r = add_copies(b, w, "copy", PST_ROW_COPY, w->other[0].page,
-			       w->other[1].ptr, w->other[0].ptr, n);
+		r = add_copies(b, w, "copy", PST_BENCH_ROW_COPY,
+			       w->other[0].page, w->other[1].ptr,
+			       w->other[0].ptr, n);
 	return r;
 }
 
@@ -140,14 +145,15 @@ static bool too_slow(const struct pst_bench *b, const struct bandwidth *w)
 	unsigned int i;
 
 	for (i = 0; i < w->n; i++)
-		sum += pst_hist_percentile(&w->tasks[i].row->all, 50);
+		sum += pst_bench_hist_percentile(&w->tasks[i].row->all, 50);
 	return sum * STEP * (PST_BENCH_REPEATS + 1) > 2 * b->budget_ns;
 }
 
 static int note(struct pst_bench *b, uint64_t bytes, const char *why)
 {
-	struct pst_row *row = pst_bench_row(b, "bandwidth", PST_ROW_PENSTOCK,
-					    PST_ROW_GBPS, "all");
+	struct pst_bench_row *row =
+		pst_bench_new_row(b, "bandwidth", PST_BENCH_ROW_PENSTOCK,
+				  PST_BENCH_ROW_GBPS, "all");
 
 	if (!row)
 		return -ENOMEM;
@@ -159,25 +165,27 @@ static int note(struct pst_bench *b, uint64_t bytes, const char *why)
 /* The private buffers. Without the other page size its rows are left out. */
 static int get_memory(struct pst_bench *b, struct bandwidth *w)
 {
-	const uint64_t page = b->info.page_size > PST_MEM_SMALL ? PST_MEM_HUGE
-								: PST_MEM_SMALL;
-	const uint64_t other =
-		page == PST_MEM_SMALL ? PST_MEM_HUGE : PST_MEM_SMALL;
+	const uint64_t page = b->info.page_size > PST_BENCH_MEM_SMALL
+				      ? PST_BENCH_MEM_HUGE
+				      : PST_BENCH_MEM_SMALL;
+	const uint64_t other = page == PST_BENCH_MEM_SMALL
+				       ? PST_BENCH_MEM_HUGE
+				       : PST_BENCH_MEM_SMALL;
 	int r;
 
-	r = pst_mem_alloc(&w->near[0], w->max, page);
+	r = pst_bench_mem_alloc(&w->near[0], w->max, page);
 	if (!r)
-		r = pst_mem_alloc(&w->near[1], w->max, page);
-	if (r < 0 && page == PST_MEM_HUGE) {
+		r = pst_bench_mem_alloc(&w->near[1], w->max, page);
+	if (r < 0 && page == PST_BENCH_MEM_HUGE) {
 		/* The best there is; each row says what it was. */
-		pst_mem_free(&w->near[0]);
-		r = pst_mem_alloc(&w->near[0], w->max, other);
-		return r ? r : pst_mem_alloc(&w->near[1], w->max, other);
+		pst_bench_mem_free(&w->near[0]);
+		r = pst_bench_mem_alloc(&w->near[0], w->max, other);
+		return r ? r : pst_bench_mem_alloc(&w->near[1], w->max, other);
 	}
-	if (!r && (pst_mem_alloc(&w->other[0], w->max, other) < 0 ||
-		   pst_mem_alloc(&w->other[1], w->max, other) < 0)) {
-		pst_mem_free(&w->other[0]);
-		pst_mem_free(&w->other[1]);
+	if (!r && (pst_bench_mem_alloc(&w->other[0], w->max, other) < 0 ||
+		   pst_bench_mem_alloc(&w->other[1], w->max, other) < 0)) {
+		pst_bench_mem_free(&w->other[0]);
+		pst_bench_mem_free(&w->other[1]);
 	}
 	return r;
 }
@@ -256,10 +264,10 @@ int pst_bench_bandwidth(struct pst_bench *b)
 	}
 	if (!r)
 		r = run(b, &w);
-	pst_mem_free(&w.near[0]);
-	pst_mem_free(&w.near[1]);
-	pst_mem_free(&w.other[0]);
-	pst_mem_free(&w.other[1]);
+	pst_bench_mem_free(&w.near[0]);
+	pst_bench_mem_free(&w.near[1]);
+	pst_bench_mem_free(&w.other[0]);
+	pst_bench_mem_free(&w.other[1]);
 	pst_free(b->c, w.region);
 	return r;
 }

@@ -34,22 +34,23 @@ int pst_bench_connect(struct pst_bench *b, uint64_t spin_ns, uint32_t flags,
 		.flags = flags,
 		.name = "penstock bench",
 	};
-	const struct pst_cpus *cpus = &b->result.cpus;
+	const struct pst_bench_cpus *cpus = &b->result.cpus;
 	int r;
 
 	/* A process inherits its CPUs from the thread that starts it. */
 	if (b->result.agent_pinned)
-		(void)pst_cpus_pin(cpus->peer);
+		(void)pst_bench_cpus_pin(cpus->peer);
 	else
-		(void)pst_cpus_unpin(cpus);
+		(void)pst_bench_cpus_unpin(cpus);
 	r = pst_open(b->endpoint, &options, ret, b->error, sizeof(b->error));
-	(void)pst_cpus_pin(cpus->client);
+	(void)pst_bench_cpus_pin(cpus->client);
 	return r < 0 && !b->error[0] ? pst_bench_failed(b, NULL, r) : r;
 }
 
 /* Two ends on two CPUs need an agent that we start, and no second thread of
  * it on the same CPU. */
-static bool can_pin_agent(const char *endpoint, const struct pst_cpus *cpus)
+static bool can_pin_agent(const char *endpoint,
+			  const struct pst_bench_cpus *cpus)
 {
 	const char *threads;
 
@@ -63,21 +64,22 @@ static bool can_pin_agent(const char *endpoint, const struct pst_cpus *cpus)
 /* How far the two CPUs are from each other: one look at the probe. */
 static int measure_distance(struct pst_bench *b)
 {
-	struct pst_result *res = &b->result;
-	struct pst_probe *probe = NULL;
-	struct pst_hist *h;
+	struct pst_bench_result *res = &b->result;
+	struct pst_bench_probe *probe = NULL;
+	struct pst_bench_hist *h;
 	int r;
 
 	if (res->cpus.client == res->cpus.peer)
 		return 0;
 	h = calloc(1, sizeof(*h));
-	r = h ? pst_probe_open(PST_PROBE_LINES, res->cpus.peer, &probe)
+	r = h ? pst_bench_probe_open(PST_BENCH_PROBE_LINES, res->cpus.peer,
+				     &probe)
 	      : -ENOMEM;
 	if (!r)
-		r = pst_probe_run(probe, DISTANCE_NS, 100, h);
+		r = pst_bench_probe_run(probe, DISTANCE_NS, 100, h);
 	if (!r)
-		res->distance_ns = (double)pst_hist_percentile(h, 50);
-	pst_probe_close(probe);
+		res->distance_ns = (double)pst_bench_hist_percentile(h, 50);
+	pst_bench_probe_close(probe);
 	free(h);
 	return r < 0 ? pst_bench_failed(b, NULL, r) : 0;
 }
@@ -116,13 +118,13 @@ static void describe_agent(struct pst_bench *b)
 
 int pst_bench_open(struct pst_bench *b)
 {
-	struct pst_result *res = &b->result;
+	struct pst_bench_result *res = &b->result;
 	int r;
 
-	r = pst_cpus_choose(&res->cpus);
+	r = pst_bench_cpus_choose(&res->cpus);
 	if (r < 0)
 		return pst_bench_failed(b, NULL, r);
-	pst_machine_read(&res->machine, "", &res->cpus);
+	pst_bench_machine_read(&res->machine, "", &res->cpus);
 	res->endpoint = b->endpoint;
 	res->seconds = (double)b->budget_ns / (double)PST_BENCH_S;
 	res->agent_pinned = can_pin_agent(b->endpoint, &res->cpus);
@@ -140,18 +142,19 @@ int pst_bench_open(struct pst_bench *b)
 
 void pst_bench_close(struct pst_bench *b)
 {
-	(void)pst_cpus_unpin(&b->result.cpus);
+	(void)pst_bench_cpus_unpin(&b->result.cpus);
 	pst_close(b->c);
 	b->c = NULL;
-	pst_result_done(&b->result);
+	pst_bench_result_done(&b->result);
 }
 
-struct pst_row *pst_bench_row(struct pst_bench *b, const char *bench,
-			      enum pst_row_kind kind, enum pst_row_unit unit,
-			      const char *name)
+struct pst_bench_row *pst_bench_new_row(struct pst_bench *b, const char *bench,
+					enum pst_bench_row_kind kind,
+					enum pst_bench_row_unit unit,
+					const char *name)
 {
-	struct pst_row *row =
-		pst_result_add(&b->result, bench, kind, unit, name);
+	struct pst_bench_row *row =
+		pst_bench_result_add(&b->result, bench, kind, unit, name);
 
 	if (!row)
 		snprintf(b->error, sizeof(b->error), "out of memory");
@@ -178,7 +181,7 @@ static int measure(struct pst_bench *b, struct pst_bench_task *t,
 	int r;
 
 	if (t->probe) {
-		r = pst_probe_run(t->probe, slice_ns, 1, &t->row->one);
+		r = pst_bench_probe_run(t->probe, slice_ns, 1, &t->row->one);
 		if (r < 0)
 			return pst_bench_failed(b, NULL, r);
 	}
@@ -187,20 +190,20 @@ static int measure(struct pst_bench *b, struct pst_bench_task *t,
 		r = t->once(t, &ns, &extra);
 		if (r < 0)
 			return pst_bench_failed(b, t->c, r);
-		pst_hist_add(&t->row->one, ns);
+		pst_bench_hist_add(&t->row->one, ns);
 		if (t->extra)
-			pst_hist_add(&t->extra->one, extra);
+			pst_bench_hist_add(&t->extra->one, extra);
 		if (pst_bench_now_ns() - start >= slice_ns)
 			break;
 	}
 	if (!keep) {
-		pst_hist_reset(&t->row->one);
+		pst_bench_hist_reset(&t->row->one);
 		if (t->extra)
-			pst_hist_reset(&t->extra->one);
+			pst_bench_hist_reset(&t->extra->one);
 	}
-	pst_row_repeat(t->row);
+	pst_bench_row_repeat(t->row);
 	if (t->extra)
-		pst_row_repeat(t->extra);
+		pst_bench_row_repeat(t->extra);
 	return 0;
 }
 

@@ -26,7 +26,7 @@ struct pst_bench {
 	void *arg;
 
 	/* Of pst_bench_open(). */
-	struct pst_result result;
+	struct pst_bench_result result;
 	struct pst_info info;
 	struct pst *c;    /* with default options */
 	uint32_t threads; /* of the agent's backend */
@@ -63,15 +63,16 @@ typedef int (*pst_bench_once)(struct pst_bench_task *t, uint64_t *ret_ns,
 
 /* Something that is measured again and again. */
 struct pst_bench_task {
-	struct pst_row *row;
-	struct pst_row *extra; /* or NULL */
+	struct pst_bench_row *row;
+	struct pst_bench_row *extra; /* or NULL */
 	pst_bench_once once;
 	uint64_t before_ns; /* asleep before each, not measured */
 	struct pst *c;
-	struct pst_probe *probe;
-	const struct pst_blas *blas;
-	const struct pst_cpus *cpus; /* all are for once(); NULL: one is */
-	enum pst_copy_how how;
+	struct pst_bench_probe *probe;
+	const struct pst_bench_blas *blas;
+	const struct pst_bench_cpus
+		*cpus; /* all are for once(); NULL: one is */
+	enum pst_bench_copy_how how;
 	const void *src, *src2;
 	void *dst;
 	size_t n;
@@ -95,8 +96,9 @@ int pst_bench_connect(struct pst_bench *b, uint64_t spin_ns, uint32_t flags,
 int pst_bench_failed(struct pst_bench *b, struct pst *c, int r);
 
 /* A row, or NULL with the sentence set. */
-struct pst_row *pst_bench_row(struct pst_bench *b, const char *bench,
-			      enum pst_row_kind kind, enum pst_row_unit unit,
-			      const char *name);
+struct pst_bench_row *pst_bench_new_row(struct pst_bench *b, const char *bench,
+					enum pst_bench_row_kind kind,
+					enum pst_bench_row_unit unit,
+					const char *name);
 
 #endif

@@ -37,7 +37,7 @@ static int find(void *library, const char *name, void *ret, size_t size)
 	return 0;
 }
 
-static void describe(struct pst_blas *b)
+static void describe(struct pst_bench_blas *b)
 {
 	char *(*version)(void);
 	const char *text;
@@ -53,7 +53,7 @@ static void describe(struct pst_blas *b)
 		snprintf(b->name, sizeof(b->name), "BLIS %.32s", text);
 }
 
-int pst_blas_open(struct pst_blas *b, uint32_t threads)
+int pst_bench_blas_open(struct pst_bench_blas *b, uint32_t threads)
 {
 	union {
 		void (*openblas)(int n);
@@ -62,7 +62,7 @@ int pst_blas_open(struct pst_blas *b, uint32_t threads)
 	} set;
 	size_t i;
 
-	*b = (struct pst_blas){0};
+	*b = (struct pst_bench_blas){0};
 	if (!names[0])
 		return -EOPNOTSUPP;
 	for (i = 0; names[i] && !b->library; i++)
@@ -82,9 +82,9 @@ int pst_blas_open(struct pst_blas *b, uint32_t threads)
 	return 0;
 }
 
-void pst_blas_product(const struct pst_blas *b, uint32_t m, uint32_t n,
-		      uint32_t k, const float *a_in, const float *b_in,
-		      float *c_out)
+void pst_bench_blas_product(const struct pst_bench_blas *b, uint32_t m,
+			    uint32_t n, uint32_t k, const float *a_in,
+			    const float *b_in, float *c_out)
 {
 	b->sgemm(ROW_MAJOR, NO_TRANS, NO_TRANS, (int)m, (int)n, (int)k, 1, a_in,
 		 (int)k, b_in, (int)n, 0, c_out, (int)n);

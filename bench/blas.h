@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-struct pst_blas {
+struct pst_bench_blas {
 	char name[64]; /* library and version */
 	void *library;
 	void (*sgemm)(int order, int transa, int transb, int m, int n, int k,
@@ -19,11 +19,11 @@ struct pst_blas {
  * choice. Returns 0, -EOPNOTSUPP (built without one), -ENOENT (this machine
  * has it not).
  */
-int pst_blas_open(struct pst_blas *b, uint32_t threads);
+int pst_bench_blas_open(struct pst_bench_blas *b, uint32_t threads);
 
 /* C = A B, row-major, without padding. */
-void pst_blas_product(const struct pst_blas *b, uint32_t m, uint32_t n,
-		      uint32_t k, const float *a_in, const float *b_in,
-		      float *c_out);
+void pst_bench_blas_product(const struct pst_bench_blas *b, uint32_t m,
+			    uint32_t n, uint32_t k, const float *a_in,
+			    const float *b_in, float *c_out);
 
 #endif

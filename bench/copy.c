@@ -12,7 +12,7 @@
 #define VECTOR 16U
 #define LINE   64U
 
-const char *pst_copy_name(enum pst_copy_how how)
+const char *pst_bench_copy_name(enum pst_bench_copy_how how)
 {
 	static const char *const names[] = {"memcpy", "rep movsb",
 					    "non-temporal"};
@@ -20,12 +20,12 @@ const char *pst_copy_name(enum pst_copy_how how)
 	return names[how];
 }
 
-bool pst_copy_has(enum pst_copy_how how)
+bool pst_bench_copy_has(enum pst_bench_copy_how how)
 {
 #if defined(__x86_64__)
 	return true;
 #else
-	return how == PST_COPY_MEMCPY;
+	return how == PST_BENCH_COPY_MEMCPY;
 #endif
 }
 
@@ -65,11 +65,12 @@ static void non_temporal(void *dst, const void *src, size_t n)
 	_mm_sfence();
 }
 
-void pst_copy_by(enum pst_copy_how how, void *dst, const void *src, size_t n)
+void pst_bench_copy_by(enum pst_bench_copy_how how, void *dst, const void *src,
+		       size_t n)
 {
-	if (how == PST_COPY_REP_MOVSB)
+	if (how == PST_BENCH_COPY_REP_MOVSB)
 		rep_movsb(dst, src, n);
-	else if (how == PST_COPY_NON_TEMPORAL)
+	else if (how == PST_BENCH_COPY_NON_TEMPORAL)
 		non_temporal(dst, src, n);
 	else
 		memcpy(dst, src, n);
@@ -77,7 +78,8 @@ void pst_copy_by(enum pst_copy_how how, void *dst, const void *src, size_t n)
 
 #else
 
-void pst_copy_by(enum pst_copy_how how, void *dst, const void *src, size_t n)
+void pst_bench_copy_by(enum pst_bench_copy_how how, void *dst, const void *src,
+		       size_t n)
 {
 	memcpy(dst, src, n);
 }

@@ -36,11 +36,11 @@ static int distance(int a, int b)
 	return core >= 0 && core == topology(b, "topology/core_id") ? 2 : 0;
 }
 
-int pst_cpus_choose(struct pst_cpus *ret)
+int pst_bench_cpus_choose(struct pst_bench_cpus *ret)
 {
 	int cpu, d, best = 3;
 
-	*ret = (struct pst_cpus){.client = -1, .peer = -1};
+	*ret = (struct pst_bench_cpus){.client = -1, .peer = -1};
 	if (sched_getaffinity(0, sizeof(ret->allowed), &ret->allowed) < 0)
 		return -errno;
 	ret->n_allowed = CPU_COUNT(&ret->allowed);
@@ -62,7 +62,7 @@ int pst_cpus_choose(struct pst_cpus *ret)
 	return 0;
 }
 
-int pst_cpus_pin(int cpu)
+int pst_bench_cpus_pin(int cpu)
 {
 	cpu_set_t set;
 
@@ -73,7 +73,7 @@ int pst_cpus_pin(int cpu)
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
-int pst_cpus_unpin(const struct pst_cpus *c)
+int pst_bench_cpus_unpin(const struct pst_bench_cpus *c)
 {
 	return sched_setaffinity(0, sizeof(c->allowed), &c->allowed) < 0
 		       ? -errno

@@ -24,12 +24,12 @@ struct places {
 };
 
 struct gemm {
-	struct pst_blas blas;
+	struct pst_bench_blas blas;
 	bool has_blas;
 	bool no_foreign; /* this library takes pointers of its own only */
 	struct places region;
-	struct pst_mem mem[3]; /* the caller's own */
-	double ns_per_flop;    /* of the last shape, of all its tasks */
+	struct pst_bench_mem mem[3]; /* the caller's own */
+	double ns_per_flop;          /* of the last shape, of all its tasks */
 	struct pst_bench_task tasks[MAX_TASKS];
 	unsigned int n;
 };
@@ -57,12 +57,12 @@ static int once_blas(struct pst_bench_task *t, uint64_t *ret_ns,
 	uint64_t start;
 
 	if (t->cpus)
-		(void)pst_cpus_unpin(t->cpus);
+		(void)pst_bench_cpus_unpin(t->cpus);
 	start = pst_bench_now_ns();
-	pst_blas_product(t->blas, g->m, g->n, g->k, g->a, g->b, g->c);
+	pst_bench_blas_product(t->blas, g->m, g->n, g->k, g->a, g->b, g->c);
 	*ret_ns = pst_bench_now_ns() - start;
 	if (t->cpus)
-		(void)pst_cpus_pin(t->cpus->client);
+		(void)pst_bench_cpus_pin(t->cpus->client);
 	return 0;
 }
 
@@ -83,10 +83,12 @@ static struct pst_gemm product(const struct shape *s, const struct places *p)
 	};
 }
 
-static struct pst_row *add_row(struct pst_bench *b, const struct shape *s,
-			       enum pst_row_kind kind, const char *name)
+static struct pst_bench_row *add_row(struct pst_bench *b, const struct shape *s,
+				     enum pst_bench_row_kind kind,
+				     const char *name)
 {
-	struct pst_row *row = pst_bench_row(b, "gemm", kind, PST_ROW_US, name);
+	struct pst_bench_row *row =
+		pst_bench_new_row(b, "gemm", kind, PST_BENCH_ROW_US, name);
 
 	if (!row)
 		return NULL;
@@ -100,7 +102,7 @@ static struct pst_row *add_row(struct pst_bench *b, const struct shape *s,
 static int note(struct pst_bench *b, const struct shape *s, const char *name,
 		const char *why)
 {
-	struct pst_row *row = add_row(b, s, PST_ROW_PENSTOCK, name);
+	struct pst_bench_row *row = add_row(b, s, PST_BENCH_ROW_PENSTOCK, name);
 
 	if (!row)
 		return -ENOMEM;
@@ -109,8 +111,8 @@ static int note(struct pst_bench *b, const struct shape *s, const char *name,
 }
 
 static int add(struct pst_bench *b, struct gemm *g, const struct shape *s,
-	       enum pst_row_kind kind, const char *name, const char *extra,
-	       const struct pst_bench_task *task)
+	       enum pst_bench_row_kind kind, const char *name,
+	       const char *extra, const struct pst_bench_task *task)
 {
 	struct pst_bench_task *t = &g->tasks[g->n];
 
@@ -150,7 +152,7 @@ static int add_shape(struct pst_bench *b, struct gemm *g, const struct shape *s)
 	int r;
 
 	g->n = 0;
-	r = add(b, g, s, PST_ROW_PENSTOCK, "call", "overhead", &t);
+	r = add(b, g, s, PST_BENCH_ROW_PENSTOCK, "call", "overhead", &t);
 	t = (struct pst_bench_task){
 		.once = once_blas,
 		.blas = &g->blas,
@@ -158,10 +160,10 @@ static int add_shape(struct pst_bench *b, struct gemm *g, const struct shape *s)
 		.gemm = product(s, &own),
 	};
 	if (!r)
-		r = g->has_blas
-			    ? add(b, g, s, PST_ROW_BLAS, "in process", NULL, &t)
-			    : note(b, s, "in process",
-				   "there is no CBLAS in this process");
+		r = g->has_blas ? add(b, g, s, PST_BENCH_ROW_BLAS, "in process",
+				      NULL, &t)
+				: note(b, s, "in process",
+				       "there is no CBLAS in this process");
 	t = (struct pst_bench_task){
 		.c = b->c,
 		.once = once_call,
@@ -171,7 +173,7 @@ static int add_shape(struct pst_bench *b, struct gemm *g, const struct shape *s)
 		r = g->no_foreign
 			    ? note(b, s, "call, foreign pointers",
 				   "the library takes its own memory only")
-			    : add(b, g, s, PST_ROW_PENSTOCK,
+			    : add(b, g, s, PST_BENCH_ROW_PENSTOCK,
 				  "call, foreign pointers",
 				  "overhead, foreign pointers", &t);
 	return r;
@@ -203,7 +205,7 @@ static int run_shape(struct pst_bench *b, struct gemm *g, const struct shape *s,
 	if (r < 0)
 		return r;
 	for (i = 0; i < g->n; i++)
-		sum += pst_hist_percentile(&g->tasks[i].row->all, 50);
+		sum += pst_bench_hist_percentile(&g->tasks[i].row->all, 50);
 	g->ns_per_flop = (double)sum / flops_of(s);
 	return 0;
 }
@@ -265,8 +267,9 @@ static int get_memory(struct pst_bench *b, struct gemm *g, uint32_t *ret_max)
 		if (r < 0)
 			return pst_bench_failed(b, b->c, r);
 		fill(*ptr[i], size / 4);
-		if (pst_mem_alloc(&g->mem[i], size, page) < 0 &&
-		    pst_mem_alloc(&g->mem[i], size, PST_MEM_SMALL) < 0)
+		if (pst_bench_mem_alloc(&g->mem[i], size, page) < 0 &&
+		    pst_bench_mem_alloc(&g->mem[i], size, PST_BENCH_MEM_SMALL) <
+			    0)
 			return pst_bench_failed(b, NULL, -ENOMEM);
 		fill((float *)g->mem[i].ptr, size / 4);
 	}
@@ -282,9 +285,9 @@ int pst_bench_gemm(struct pst_bench *b)
 
 	/* Its threads inherit the CPUs of this one. */
 	if (b->threads > 1)
-		(void)pst_cpus_unpin(&b->result.cpus);
-	g.has_blas = pst_blas_open(&g.blas, b->threads) == 0;
-	(void)pst_cpus_pin(b->result.cpus.client);
+		(void)pst_bench_cpus_unpin(&b->result.cpus);
+	g.has_blas = pst_bench_blas_open(&g.blas, b->threads) == 0;
+	(void)pst_bench_cpus_pin(b->result.cpus.client);
 	if (g.has_blas)
 		snprintf(b->result.blas, sizeof(b->result.blas), "%s",
 			 g.blas.name);
@@ -297,6 +300,6 @@ int pst_bench_gemm(struct pst_bench *b)
 	pst_free(b->c, g.region.b);
 	pst_free(b->c, g.region.c);
 	for (i = 0; i < 3; i++)
-		pst_mem_free(&g.mem[i]);
+		pst_bench_mem_free(&g.mem[i]);
 	return r;
 }

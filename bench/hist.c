@@ -6,28 +6,28 @@
 #include <string.h>
 
 /* Buckets of one power of two. */
-#define HALF (1U << PST_HIST_BITS)
+#define HALF (1U << PST_BENCH_HIST_BITS)
 
-void pst_hist_reset(struct pst_hist *h)
+void pst_bench_hist_reset(struct pst_bench_hist *h)
 {
 	memset(h, 0, sizeof(*h));
 }
 
-unsigned int pst_hist_bucket(uint64_t value)
+unsigned int pst_bench_hist_bucket(uint64_t value)
 {
 	unsigned int top, shift;
 
 	if (value < 2 * HALF)
 		return (unsigned int)value;
-	if (value >> PST_HIST_MAX_BITS)
-		return PST_HIST_BUCKETS - 1;
+	if (value >> PST_BENCH_HIST_MAX_BITS)
+		return PST_BENCH_HIST_BUCKETS - 1;
 	top = 63U - (unsigned int)__builtin_clzll(value);
-	shift = top - PST_HIST_BITS;
+	shift = top - PST_BENCH_HIST_BITS;
 	/* Row shift begins at shift * HALF and its values are HALF..2 HALF. */
 	return shift * HALF + (unsigned int)(value >> shift);
 }
 
-uint64_t pst_hist_low(unsigned int bucket)
+uint64_t pst_bench_hist_low(unsigned int bucket)
 {
 	unsigned int shift;
 
@@ -37,24 +37,25 @@ uint64_t pst_hist_low(unsigned int bucket)
 	return (uint64_t)(bucket - shift * HALF) << shift;
 }
 
-uint64_t pst_hist_high(unsigned int bucket)
+uint64_t pst_bench_hist_high(unsigned int bucket)
 {
 	if (bucket < 2 * HALF)
 		return bucket;
-	return pst_hist_low(bucket) + (1ULL << (bucket / HALF - 1)) - 1;
+	return pst_bench_hist_low(bucket) + (1ULL << (bucket / HALF - 1)) - 1;
 }
 
-void pst_hist_add(struct pst_hist *h, uint64_t value)
+void pst_bench_hist_add(struct pst_bench_hist *h, uint64_t value)
 {
 	if (h->n == 0 || value < h->min)
 		h->min = value;
 	if (value > h->max)
 		h->max = value;
 	h->n++;
-	h->count[pst_hist_bucket(value)]++;
+	h->count[pst_bench_hist_bucket(value)]++;
 }
 
-void pst_hist_merge(struct pst_hist *dst, const struct pst_hist *src)
+void pst_bench_hist_merge(struct pst_bench_hist *dst,
+			  const struct pst_bench_hist *src)
 {
 	unsigned int i;
 
@@ -65,11 +66,11 @@ void pst_hist_merge(struct pst_hist *dst, const struct pst_hist *src)
 	if (src->max > dst->max)
 		dst->max = src->max;
 	dst->n += src->n;
-	for (i = 0; i < PST_HIST_BUCKETS; i++)
+	for (i = 0; i < PST_BENCH_HIST_BUCKETS; i++)
 		dst->count[i] += src->count[i];
 }
 
-uint64_t pst_hist_percentile(const struct pst_hist *h, double p)
+uint64_t pst_bench_hist_percentile(const struct pst_bench_hist *h, double p)
 {
 	uint64_t want, seen = 0, value;
 	unsigned int i;
@@ -82,13 +83,14 @@ uint64_t pst_hist_percentile(const struct pst_hist *h, double p)
 	want = (uint64_t)ceil((double)h->n * (p / 100) - 1e-9 * (double)h->n);
 	if (want == 0)
 		want = 1;
-	for (i = 0; i < PST_HIST_BUCKETS - 1; i++) {
+	for (i = 0; i < PST_BENCH_HIST_BUCKETS - 1; i++) {
 		seen += h->count[i];
 		if (seen >= want)
 			break;
 	}
 	/* The last bucket has no upper end. */
-	value = i == PST_HIST_BUCKETS - 1 ? h->max : pst_hist_high(i);
+	value = i == PST_BENCH_HIST_BUCKETS - 1 ? h->max
+						: pst_bench_hist_high(i);
 	if (value > h->max)
 		value = h->max;
 	return value < h->min ? h->min : value;

@@ -178,9 +178,10 @@ static int once(struct pst_bench_task *t, uint64_t *ret_ns,
 	return r;
 }
 
-static struct pst_row *add_row(struct pst_bench *b, const char *name)
+static struct pst_bench_row *add_row(struct pst_bench *b, const char *name)
 {
-	return pst_bench_row(b, "infer", PST_ROW_PENSTOCK, PST_ROW_US, name);
+	return pst_bench_new_row(b, "infer", PST_BENCH_ROW_PENSTOCK,
+				 PST_BENCH_ROW_US, name);
 }
 
 static int set_up(struct pst_bench *b, struct infer *n)
@@ -222,7 +223,7 @@ static int set_up(struct pst_bench *b, struct infer *n)
 static int run(struct pst_bench *b)
 {
 	struct infer n = {0};
-	struct pst_row *row;
+	struct pst_bench_row *row;
 	int r;
 
 	r = load(b, &n);

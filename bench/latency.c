@@ -18,7 +18,7 @@ enum {
 	PING,
 	CHECKSUM,
 	FIRST_PROBE,
-	N_TASKS = FIRST_PROBE + PST_PROBE_N
+	N_TASKS = FIRST_PROBE + PST_BENCH_PROBE_N
 };
 
 static int once_nop(struct pst_bench_task *t, uint64_t *ret_ns,
@@ -66,12 +66,12 @@ struct latency {
 };
 
 static int add(struct pst_bench *b, struct latency *l, const char *name,
-	       enum pst_row_kind kind, const struct pst_bench_task *task)
+	       enum pst_bench_row_kind kind, const struct pst_bench_task *task)
 {
 	struct pst_bench_task *t = &l->tasks[l->n];
 
 	*t = *task;
-	t->row = pst_bench_row(b, "latency", kind, PST_ROW_US, name);
+	t->row = pst_bench_new_row(b, "latency", kind, PST_BENCH_ROW_US, name);
 	if (!t->row)
 		return -ENOMEM;
 	l->n++;
@@ -80,31 +80,34 @@ static int add(struct pst_bench *b, struct latency *l, const char *name,
 
 static int add_probes(struct pst_bench *b, struct latency *l)
 {
-	const struct pst_cpus *cpus = &b->result.cpus;
+	const struct pst_bench_cpus *cpus = &b->result.cpus;
 	struct pst_bench_task t = {0};
-	struct pst_row *row;
+	struct pst_bench_row *row;
 	int kind, r;
 
-	for (kind = 0; kind < PST_PROBE_N; kind++) {
+	for (kind = 0; kind < PST_BENCH_PROBE_N; kind++) {
 		/* On one CPU each look would cost a time slice. */
-		if (kind == PST_PROBE_LINES && cpus->client == cpus->peer) {
-			row = pst_bench_row(b, "latency", PST_ROW_PROBE,
-					    PST_ROW_US, pst_probe_name(kind));
+		if (kind == PST_BENCH_PROBE_LINES &&
+		    cpus->client == cpus->peer) {
+			row = pst_bench_new_row(
+				b, "latency", PST_BENCH_ROW_PROBE,
+				PST_BENCH_ROW_US, pst_bench_probe_name(kind));
 			if (!row)
 				return -ENOMEM;
 			snprintf(row->note, sizeof(row->note),
 				 "there is one CPU only");
 			continue;
 		}
-		r = pst_probe_open(kind, cpus->peer, &t.probe);
+		r = pst_bench_probe_open(kind, cpus->peer, &t.probe);
 		if (r < 0)
 			return pst_bench_failed(b, NULL, r);
-		r = add(b, l, pst_probe_name(kind), PST_ROW_PROBE, &t);
+		r = add(b, l, pst_bench_probe_name(kind), PST_BENCH_ROW_PROBE,
+			&t);
 		if (r < 0) {
-			pst_probe_close(t.probe);
+			pst_bench_probe_close(t.probe);
 			return r;
 		}
-		if (kind == PST_PROBE_UNIX)
+		if (kind == PST_BENCH_PROBE_UNIX)
 			l->tasks[l->n - 1].row->bytes = PAYLOAD;
 	}
 	return 0;
@@ -131,29 +134,31 @@ static int add_all(struct pst_bench *b, struct latency *l)
 	struct pst_bench_task t = {.c = l->spin, .once = once_nop};
 	int r;
 
-	r = add(b, l, "NOP, spinning", PST_ROW_PENSTOCK, &t);
+	r = add(b, l, "NOP, spinning", PST_BENCH_ROW_PENSTOCK, &t);
 	t.gemm = nothing(l->line);
 	t.once = once_product;
 	if (!r)
-		r = add(b, l, "product of nothing, spinning", PST_ROW_PENSTOCK,
-			&t);
+		r = add(b, l, "product of nothing, spinning",
+			PST_BENCH_ROW_PENSTOCK, &t);
 	t.src = l->line;
 	t.n = PAYLOAD;
 	t.once = once_checksum;
 	if (!r)
-		r = add(b, l, "read of 64 bytes, spinning", PST_ROW_PENSTOCK,
-			&t);
+		r = add(b, l, "read of 64 bytes, spinning",
+			PST_BENCH_ROW_PENSTOCK, &t);
 	t = (struct pst_bench_task){.c = l->sleep, .once = once_nop};
 	if (!r)
-		r = add(b, l, "NOP, client sleeping", PST_ROW_PENSTOCK, &t);
+		r = add(b, l, "NOP, client sleeping", PST_BENCH_ROW_PENSTOCK,
+			&t);
 	t.before_ns = IDLE_NS;
 	if (!r)
-		r = add(b, l, "NOP, both asleep before", PST_ROW_PENSTOCK, &t);
+		r = add(b, l, "NOP, both asleep before", PST_BENCH_ROW_PENSTOCK,
+			&t);
 	t.before_ns = 0;
 	t.once = once_ping;
 	if (!r)
-		r = add(b, l, "PING over the control socket", PST_ROW_PENSTOCK,
-			&t);
+		r = add(b, l, "PING over the control socket",
+			PST_BENCH_ROW_PENSTOCK, &t);
 	return r ? r : add_probes(b, l);
 }
 
@@ -176,7 +181,7 @@ int pst_bench_latency(struct pst_bench *b)
 	if (!r)
 		r = pst_bench_rounds(b, "latency", l.tasks, l.n, b->budget_ns);
 	for (i = 0; i < l.n; i++)
-		pst_probe_close(l.tasks[i].probe);
+		pst_bench_probe_close(l.tasks[i].probe);
 	pst_close(l.spin);
 	pst_close(l.sleep);
 	return r;

@@ -90,18 +90,18 @@ static int count_entries(const char *root, const char *path, const char *prefix)
 	return n;
 }
 
-static void read_pools(struct pst_machine *m, const char *root)
+static void read_pools(struct pst_bench_machine *m, const char *root)
 {
 	static const char dir[] = "/sys/kernel/mm/hugepages";
 	char full[PATH_SIZE], path[PATH_SIZE];
-	struct pst_machine_pool *pool;
+	struct pst_bench_machine_pool *pool;
 	struct dirent *e;
 	uint64_t kb;
 	DIR *d;
 
 	snprintf(full, sizeof(full), "%s%s", root, dir);
 	d = opendir(full);
-	while (d && m->n_pools < PST_MACHINE_POOLS && (e = readdir(d))) {
+	while (d && m->n_pools < PST_BENCH_MACHINE_POOLS && (e = readdir(d))) {
 		if (sscanf(e->d_name, "hugepages-%lukB", &kb) != 1)
 			continue;
 		pool = &m->pools[m->n_pools++];
@@ -118,7 +118,7 @@ static void read_pools(struct pst_machine *m, const char *root)
 }
 
 /* "always [madvise] never": the one in brackets. */
-static void read_thp(struct pst_machine *m, const char *root)
+static void read_thp(struct pst_bench_machine *m, const char *root)
 {
 	char text[64], *open, *close;
 
@@ -133,8 +133,8 @@ static void read_thp(struct pst_machine *m, const char *root)
 	snprintf(m->thp, sizeof(m->thp), "%.31s", open + 1);
 }
 
-static void read_cpu(struct pst_machine *m, const char *root,
-		     const struct pst_cpus *cpus)
+static void read_cpu(struct pst_bench_machine *m, const char *root,
+		     const struct pst_bench_cpus *cpus)
 {
 	char flags[4096], path[PATH_SIZE];
 
@@ -165,15 +165,15 @@ static double clock_look(void)
 	return (double)best / CLOCK_LOOKS;
 }
 
-void pst_machine_read(struct pst_machine *m, const char *root,
-		      const struct pst_cpus *cpus)
+void pst_bench_machine_read(struct pst_bench_machine *m, const char *root,
+			    const struct pst_bench_cpus *cpus)
 {
 	time_t now = time(NULL);
 	struct utsname uts;
 	char text[64];
 	struct tm tm;
 
-	*m = (struct pst_machine){0};
+	*m = (struct pst_bench_machine){0};
 	gmtime_r(&now, &tm);
 	strftime(m->date, sizeof(m->date), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	uname(&uts);

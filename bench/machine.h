@@ -8,17 +8,17 @@
 
 #include "bench/cpus.h"
 
-#define PST_MACHINE_POOLS 4U
+#define PST_BENCH_MACHINE_POOLS 4U
 
 /* Hugepages of one size. */
-struct pst_machine_pool {
+struct pst_bench_machine_pool {
 	uint64_t page; /* bytes */
 	uint64_t total;
 	uint64_t free;
 };
 
 /* Strings are NUL-terminated, "unknown" where the machine does not tell. */
-struct pst_machine {
+struct pst_bench_machine {
 	char date[32];     /* UTC, ISO 8601 */
 	char cpu[96];      /* model name */
 	char kernel[128];  /* release and architecture */
@@ -34,12 +34,12 @@ struct pst_machine {
 	char clock[32];    /* the kernel's source of time */
 	double clock_ns;   /* a look at the clock of all benchmarks */
 	unsigned int n_pools;
-	struct pst_machine_pool pools[PST_MACHINE_POOLS];
+	struct pst_bench_machine_pool pools[PST_BENCH_MACHINE_POOLS];
 };
 
 /* Reads it below root ("" for /; tests have their own). */
-void pst_machine_read(struct pst_machine *m, const char *root,
-		      const struct pst_cpus *cpus);
+void pst_bench_machine_read(struct pst_bench_machine *m, const char *root,
+			    const struct pst_bench_cpus *cpus);
 
 /* The git revision this was built from, with "-dirty" when the tree had
  * changes; "unknown" outside git and without a release's note of it. */

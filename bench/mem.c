@@ -46,7 +46,7 @@ static uint64_t huge_bytes(const void *map_start)
 }
 
 /* From the pool. */
-static int alloc_pool(struct pst_mem *m, size_t rounded)
+static int alloc_pool(struct pst_bench_mem *m, size_t rounded)
 {
 	m->map = map(rounded, MAP_HUGETLB | MAP_HUGE_2MB | MAP_POPULATE);
 	if (!m->map)
@@ -57,14 +57,14 @@ static int alloc_pool(struct pst_mem *m, size_t rounded)
 }
 
 /* Ordinary memory, aligned for huge pages, with or without them. */
-static int alloc_pages(struct pst_mem *m, size_t rounded, bool huge)
+static int alloc_pages(struct pst_bench_mem *m, size_t rounded, bool huge)
 {
-	m->map_size = rounded + PST_MEM_HUGE;
+	m->map_size = rounded + PST_BENCH_MEM_HUGE;
 	m->map = map(m->map_size, MAP_NORESERVE);
 	if (!m->map)
 		return -ENOMEM;
-	m->ptr = (uint8_t *)(((uintptr_t)m->map + PST_MEM_HUGE - 1) &
-			     ~(uintptr_t)(PST_MEM_HUGE - 1));
+	m->ptr = (uint8_t *)(((uintptr_t)m->map + PST_BENCH_MEM_HUGE - 1) &
+			     ~(uintptr_t)(PST_BENCH_MEM_HUGE - 1));
 	(void)madvise(m->map, m->map_size,
 		      huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	memset(m->ptr, 1, rounded);
@@ -75,14 +75,14 @@ static int alloc_pages(struct pst_mem *m, size_t rounded, bool huge)
 	return -ENOMEM;
 }
 
-int pst_mem_alloc(struct pst_mem *m, size_t size, uint64_t page)
+int pst_bench_mem_alloc(struct pst_bench_mem *m, size_t size, uint64_t page)
 {
-	const bool huge = page > PST_MEM_SMALL;
-	const size_t unit = huge ? PST_MEM_HUGE : PST_MEM_SMALL;
+	const bool huge = page > PST_BENCH_MEM_SMALL;
+	const size_t unit = huge ? PST_BENCH_MEM_HUGE : PST_BENCH_MEM_SMALL;
 	size_t rounded;
 	int r = -ENOMEM;
 
-	*m = (struct pst_mem){0};
+	*m = (struct pst_bench_mem){0};
 	if (size == 0 || size > SIZE_MAX / 2)
 		return -ENOMEM;
 	rounded = (size + unit - 1) & ~(unit - 1);
@@ -91,7 +91,7 @@ int pst_mem_alloc(struct pst_mem *m, size_t size, uint64_t page)
 	if (r < 0)
 		r = alloc_pages(m, rounded, huge);
 	if (r < 0) {
-		*m = (struct pst_mem){0};
+		*m = (struct pst_bench_mem){0};
 		return r;
 	}
 	memset(m->ptr, 1, rounded);
@@ -100,9 +100,9 @@ int pst_mem_alloc(struct pst_mem *m, size_t size, uint64_t page)
 	return 0;
 }
 
-void pst_mem_free(struct pst_mem *m)
+void pst_bench_mem_free(struct pst_bench_mem *m)
 {
 	if (m->map)
 		munmap(m->map, m->map_size);
-	*m = (struct pst_mem){0};
+	*m = (struct pst_bench_mem){0};
 }

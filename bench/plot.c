@@ -31,11 +31,11 @@
 struct curve {
 	const char *title;
 	const char *prefix; /* names that begin so; the best of each size */
-	enum pst_row_kind kind;
+	enum pst_bench_row_kind kind;
 	uint64_t page; /* 0: any */
 };
 
-static void heading(const struct pst_result *r, const char *name,
+static void heading(const struct pst_bench_result *r, const char *name,
 		    const char *title, FILE *to)
 {
 	fprintf(to,
@@ -63,15 +63,15 @@ static void plot_line(FILE *to, unsigned int i, const char *title, bool dashed)
 
 /* The distribution of one row: microseconds and the part of values up to
  * there. */
-static void latency_points(const struct pst_row *row, unsigned int index,
+static void latency_points(const struct pst_bench_row *row, unsigned int index,
 			   FILE *to)
 {
-	const struct pst_hist *h = &row->all;
+	const struct pst_bench_hist *h = &row->all;
 	uint64_t seen = 0, shown = 0;
 	unsigned int i;
 
 	fprintf(to, "$c%u << EOD\n", index);
-	for (i = 0; i < PST_HIST_BUCKETS; i++) {
+	for (i = 0; i < PST_BENCH_HIST_BUCKETS; i++) {
 		if (!h->count[i])
 			continue;
 		seen += h->count[i];
@@ -82,15 +82,15 @@ static void latency_points(const struct pst_row *row, unsigned int index,
 			continue;
 		shown = seen;
 		fprintf(to, "%.4g %.6f\n",
-			(double)pst_hist_high(i) / (double)PST_BENCH_US,
+			(double)pst_bench_hist_high(i) / (double)PST_BENCH_US,
 			(double)seen / (double)h->n);
 	}
 	fputs("EOD\n", to);
 }
 
-static bool write_latency(const struct pst_result *r, FILE *to)
+static bool write_latency(const struct pst_bench_result *r, FILE *to)
 {
-	const struct pst_row *rows[MAX_CURVES];
+	const struct pst_bench_row *rows[MAX_CURVES];
 	unsigned int i, n = 0;
 
 	for (i = 0; i < r->n_rows && n < MAX_CURVES; i++)
@@ -108,14 +108,15 @@ static bool write_latency(const struct pst_result *r, FILE *to)
 	for (i = 0; i < n; i++)
 		latency_points(rows[i], i, to);
 	for (i = 0; i < n; i++)
-		plot_line(to, i, rows[i]->name, rows[i]->kind == PST_ROW_PROBE);
+		plot_line(to, i, rows[i]->name,
+			  rows[i]->kind == PST_BENCH_ROW_PROBE);
 	fputc('\n', to);
 	return true;
 }
 
 /* ---- Bandwidth and products --------------------------------------------- */
 
-static bool belongs(const struct pst_row *row, const char *bench,
+static bool belongs(const struct pst_bench_row *row, const char *bench,
 		    const struct curve *c)
 {
 	return strcmp(row->bench, bench) == 0 && row->kind == c->kind &&
@@ -125,11 +126,12 @@ static bool belongs(const struct pst_row *row, const char *bench,
 
 /* Points (size, best value of that size); rows come sorted by size. Returns
  * their number. */
-static unsigned int curve_points(const struct pst_result *r, const char *bench,
-				 const struct curve *c, double percentile,
-				 unsigned int index, FILE *to)
+static unsigned int curve_points(const struct pst_bench_result *r,
+				 const char *bench, const struct curve *c,
+				 double percentile, unsigned int index,
+				 FILE *to)
 {
-	const struct pst_row *row;
+	const struct pst_bench_row *row;
 	unsigned int i, points = 0;
 	uint64_t size = 0, s;
 	double best = 0, v;
@@ -141,7 +143,7 @@ static unsigned int curve_points(const struct pst_result *r, const char *bench,
 		    (row->m && (row->m != row->n || row->n != row->k)))
 			continue;
 		s = row->bytes ? row->bytes : row->n;
-		v = pst_row_percentile(row, percentile);
+		v = pst_bench_row_percentile(row, percentile);
 		if (points && s != size)
 			fprintf(to, "%" PRIu64 " %.6g\n", size, best);
 		if (!points || s != size) {
@@ -149,7 +151,7 @@ static unsigned int curve_points(const struct pst_result *r, const char *bench,
 			best = v;
 		}
 		size = s;
-		if (row->unit == PST_ROW_GBPS && v > best)
+		if (row->unit == PST_BENCH_ROW_GBPS && v > best)
 			best = v;
 	}
 	if (points)
@@ -159,7 +161,7 @@ static unsigned int curve_points(const struct pst_result *r, const char *bench,
 }
 
 /* Writes curves that have points, and the line that plots them. */
-static bool write_curves(const struct pst_result *r, const char *bench,
+static bool write_curves(const struct pst_bench_result *r, const char *bench,
 			 const struct curve *curves, const double *percentiles,
 			 unsigned int n, FILE *to)
 {
@@ -174,22 +176,28 @@ static bool write_curves(const struct pst_result *r, const char *bench,
 			continue;
 		fprintf(to, "%s $c%u using 1:2 title \"%s\" lw 2%s",
 			shown ? ", \\\n    " : "plot", i, curves[i].title,
-			curves[i].kind == PST_ROW_PENSTOCK ? "" : " dt 2");
+			curves[i].kind == PST_BENCH_ROW_PENSTOCK ? ""
+								 : " dt 2");
 		shown++;
 	}
 	fputc('\n', to);
 	return shown > 0;
 }
 
-static bool write_bandwidth(const struct pst_result *r, FILE *to)
+static bool write_bandwidth(const struct pst_bench_result *r, FILE *to)
 {
 	static const struct curve curves[] = {
-		{"host write, best way", "host write", PST_ROW_PENSTOCK, 0},
-		{"host read, best way", "host read", PST_ROW_PENSTOCK, 0},
-		{"agent write (FILL)", "agent write", PST_ROW_PENSTOCK, 0},
-		{"agent read (CHECKSUM)", "agent read", PST_ROW_PENSTOCK, 0},
-		{"copy, best way, 4 KiB pages", "copy", PST_ROW_COPY, 4096},
-		{"copy, best way, 2 MiB pages", "copy", PST_ROW_COPY, 2U << 20},
+		{"host write, best way", "host write", PST_BENCH_ROW_PENSTOCK,
+		 0},
+		{"host read, best way", "host read", PST_BENCH_ROW_PENSTOCK, 0},
+		{"agent write (FILL)", "agent write", PST_BENCH_ROW_PENSTOCK,
+		 0},
+		{"agent read (CHECKSUM)", "agent read", PST_BENCH_ROW_PENSTOCK,
+		 0},
+		{"copy, best way, 4 KiB pages", "copy", PST_BENCH_ROW_COPY,
+		 4096},
+		{"copy, best way, 2 MiB pages", "copy", PST_BENCH_ROW_COPY,
+		 2U << 20},
 	};
 	static const double p50[] = {50, 50, 50, 50, 50, 50};
 
@@ -205,15 +213,15 @@ static bool write_bandwidth(const struct pst_result *r, FILE *to)
 			    sizeof(curves) / sizeof(*curves), to);
 }
 
-static bool write_gemm(const struct pst_result *r, FILE *to)
+static bool write_gemm(const struct pst_bench_result *r, FILE *to)
 {
 	static const struct curve curves[] = {
-		{"call", "call", PST_ROW_PENSTOCK, 0},
-		{"the same in process", "in process", PST_ROW_BLAS, 0},
-		{"overhead, median", "overhead", PST_ROW_PENSTOCK, 0},
-		{"overhead, 99 %", "overhead", PST_ROW_PENSTOCK, 0},
+		{"call", "call", PST_BENCH_ROW_PENSTOCK, 0},
+		{"the same in process", "in process", PST_BENCH_ROW_BLAS, 0},
+		{"overhead, median", "overhead", PST_BENCH_ROW_PENSTOCK, 0},
+		{"overhead, 99 %", "overhead", PST_BENCH_ROW_PENSTOCK, 0},
 		{"overhead with foreign pointers, median",
-		 "overhead, foreign pointers", PST_ROW_PENSTOCK, 0},
+		 "overhead, foreign pointers", PST_BENCH_ROW_PENSTOCK, 0},
 	};
 	static const double percentiles[] = {50, 50, 50, 99, 50};
 
@@ -258,7 +266,7 @@ static int run_gnuplot(const char *dir, const char *script)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
-static bool is_measured(const struct pst_result *r, const char *bench)
+static bool is_measured(const struct pst_bench_result *r, const char *bench)
 {
 	unsigned int i;
 
@@ -269,9 +277,10 @@ static bool is_measured(const struct pst_result *r, const char *bench)
 }
 
 /* One plot. Returns 1 when it was made, 0 when there is nothing to show. */
-static int make(const struct pst_result *r, const char *dir, const char *name,
-		bool (*write_script)(const struct pst_result *r, FILE *to),
-		char *text, size_t size)
+static int
+make(const struct pst_bench_result *r, const char *dir, const char *name,
+     bool (*write_script)(const struct pst_bench_result *r, FILE *to),
+     char *text, size_t size)
 {
 	char path[PATH_MAX], script[32];
 	bool any;
@@ -314,12 +323,13 @@ static int make(const struct pst_result *r, const char *dir, const char *name,
 	return rc < 0 ? rc : 1;
 }
 
-int pst_plot(const struct pst_result *r, const char *dir, char *text,
-	     size_t size)
+int pst_bench_plot(const struct pst_bench_result *r, const char *dir,
+		   char *text, size_t size)
 {
 	static const struct {
 		const char *name;
-		bool (*write_script)(const struct pst_result *r, FILE *to);
+		bool (*write_script)(const struct pst_bench_result *r,
+				     FILE *to);
 	} plots[] = {
 		{"latency", write_latency},
 		{"bandwidth", write_bandwidth},

@@ -14,7 +14,7 @@
  * scripts are written; -EIO: gnuplot failed; -errno: a script could not be
  * written. On failure a sentence is in text.
  */
-int pst_plot(const struct pst_result *r, const char *dir, char *text,
-	     size_t size);
+int pst_bench_plot(const struct pst_bench_result *r, const char *dir,
+		   char *text, size_t size);
 
 #endif

@@ -36,15 +36,15 @@ struct shared {
 	char pad2[252];
 };
 
-struct pst_probe {
-	enum pst_probe_kind kind;
+struct pst_bench_probe {
+	enum pst_bench_probe_kind kind;
 	struct shared *shared;
 	int sock; /* our end, or -1 */
 	pid_t child;
 	uint32_t seq;
 };
 
-const char *pst_probe_name(enum pst_probe_kind kind)
+const char *pst_bench_probe_name(enum pst_bench_probe_kind kind)
 {
 	static const char *const names[] = {"two cache lines", "futex",
 					    "Unix socket"};
@@ -105,15 +105,15 @@ static void serve_unix(int sock)
 			return;
 }
 
-__attribute__((noreturn)) static void child(const struct pst_probe *p, int sock,
-					    int cpu, pid_t parent)
+__attribute__((noreturn)) static void child(const struct pst_bench_probe *p,
+					    int sock, int cpu, pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* It may have died before that. */
-	if (getppid() == parent && pst_cpus_pin(cpu) == 0) {
-		if (p->kind == PST_PROBE_LINES)
+	if (getppid() == parent && pst_bench_cpus_pin(cpu) == 0) {
+		if (p->kind == PST_BENCH_PROBE_LINES)
 			serve_lines(p->shared);
-		else if (p->kind == PST_PROBE_FUTEX)
+		else if (p->kind == PST_BENCH_PROBE_FUTEX)
 			serve_futex(p->shared);
 		else
 			serve_unix(sock);
@@ -121,7 +121,7 @@ __attribute__((noreturn)) static void child(const struct pst_probe *p, int sock,
 	_exit(1);
 }
 
-static int start(struct pst_probe *p, int peer_cpu)
+static int start(struct pst_bench_probe *p, int peer_cpu)
 {
 	const pid_t parent = getpid();
 	int sv[2] = {-1, -1}, r = 0;
@@ -132,7 +132,7 @@ static int start(struct pst_probe *p, int peer_cpu)
 		p->shared = NULL;
 		return -errno;
 	}
-	if (p->kind == PST_PROBE_UNIX &&
+	if (p->kind == PST_BENCH_PROBE_UNIX &&
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
 		return -errno;
 	p->sock = sv[0];
@@ -146,10 +146,10 @@ static int start(struct pst_probe *p, int peer_cpu)
 	return r;
 }
 
-int pst_probe_open(enum pst_probe_kind kind, int peer_cpu,
-		   struct pst_probe **ret)
+int pst_bench_probe_open(enum pst_bench_probe_kind kind, int peer_cpu,
+			 struct pst_bench_probe **ret)
 {
-	struct pst_probe *p = calloc(1, sizeof(*p));
+	struct pst_bench_probe *p = calloc(1, sizeof(*p));
 	int r;
 
 	if (!p)
@@ -159,21 +159,21 @@ int pst_probe_open(enum pst_probe_kind kind, int peer_cpu,
 	r = start(p, peer_cpu);
 	if (r < 0) {
 		p->child = 0;
-		pst_probe_close(p);
+		pst_bench_probe_close(p);
 		return r;
 	}
 	*ret = p;
 	return 0;
 }
 
-static bool alive(struct pst_probe *p)
+static bool alive(struct pst_bench_probe *p)
 {
 	if (p->child > 0 && waitpid(p->child, NULL, WNOHANG) != 0)
 		p->child = 0; /* its number may be another's soon */
 	return p->child > 0;
 }
 
-static bool trip_lines(struct pst_probe *p)
+static bool trip_lines(struct pst_bench_probe *p)
 {
 	struct shared *s = p->shared;
 	uint64_t looks = 0;
@@ -188,7 +188,7 @@ static bool trip_lines(struct pst_probe *p)
 	return true;
 }
 
-static bool trip_futex(struct pst_probe *p)
+static bool trip_futex(struct pst_bench_probe *p)
 {
 	struct shared *s = p->shared;
 	int tries = 0;
@@ -204,7 +204,7 @@ static bool trip_futex(struct pst_probe *p)
 	return true;
 }
 
-static bool trip_unix(struct pst_probe *p)
+static bool trip_unix(struct pst_bench_probe *p)
 {
 	char buf[MESSAGE] = {0};
 
@@ -212,13 +212,13 @@ static bool trip_unix(struct pst_probe *p)
 	       recv(p->sock, buf, sizeof(buf), MSG_WAITALL) == MESSAGE;
 }
 
-int pst_probe_run(struct pst_probe *p, uint64_t duration_ns, uint64_t min_n,
-		  struct pst_hist *h)
+int pst_bench_probe_run(struct pst_bench_probe *p, uint64_t duration_ns,
+			uint64_t min_n, struct pst_bench_hist *h)
 {
-	bool (*const trip)(struct pst_probe *) =
-		p->kind == PST_PROBE_LINES   ? trip_lines
-		: p->kind == PST_PROBE_FUTEX ? trip_futex
-					     : trip_unix;
+	bool (*const trip)(struct pst_bench_probe *) =
+		p->kind == PST_BENCH_PROBE_LINES   ? trip_lines
+		: p->kind == PST_BENCH_PROBE_FUTEX ? trip_futex
+						   : trip_unix;
 	uint64_t begin, t0, t1, n;
 	bool ok = true;
 
@@ -230,14 +230,14 @@ int pst_probe_run(struct pst_probe *p, uint64_t duration_ns, uint64_t min_n,
 	for (n = 0; ok && (n < min_n || t0 - begin < duration_ns); n++) {
 		ok = trip(p);
 		t1 = pst_bench_now_ns();
-		pst_hist_add(h, t1 - t0);
+		pst_bench_hist_add(h, t1 - t0);
 		t0 = pst_bench_now_ns();
 	}
 	__atomic_store_n(&p->shared->running, 0, __ATOMIC_RELEASE);
 	return ok ? 0 : -EIO;
 }
 
-void pst_probe_close(struct pst_probe *p)
+void pst_bench_probe_close(struct pst_bench_probe *p)
 {
 	if (!p)
 		return;

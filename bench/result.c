@@ -8,7 +8,7 @@
 
 #include "bench/clock.h"
 
-void pst_result_done(struct pst_result *r)
+void pst_bench_result_done(struct pst_bench_result *r)
 {
 	unsigned int i;
 
@@ -16,19 +16,21 @@ void pst_result_done(struct pst_result *r)
 		free(r->rows[i]);
 	free(r->rows);
 	json_decref(r->agent);
-	*r = (struct pst_result){0};
+	*r = (struct pst_bench_result){0};
 }
 
-struct pst_row *pst_result_add(struct pst_result *r, const char *bench,
-			       enum pst_row_kind kind, enum pst_row_unit unit,
-			       const char *name)
+struct pst_bench_row *pst_bench_result_add(struct pst_bench_result *r,
+					   const char *bench,
+					   enum pst_bench_row_kind kind,
+					   enum pst_bench_row_unit unit,
+					   const char *name)
 {
-	struct pst_row *row, **rows;
+	struct pst_bench_row *row, **rows;
 	unsigned int room;
 
 	if (r->n_rows == r->n_room) {
 		room = r->n_room ? 2 * r->n_room : 32;
-		rows = realloc(r->rows, room * sizeof(struct pst_row *));
+		rows = realloc(r->rows, room * sizeof(struct pst_bench_row *));
 		if (!rows)
 			return NULL;
 		r->rows = rows;
@@ -45,10 +47,11 @@ struct pst_row *pst_result_add(struct pst_result *r, const char *bench,
 	return row;
 }
 
-struct pst_row *pst_result_find(const struct pst_result *r, const char *bench,
-				const char *name, uint64_t size)
+struct pst_bench_row *pst_bench_result_find(const struct pst_bench_result *r,
+					    const char *bench, const char *name,
+					    uint64_t size)
 {
-	struct pst_row *row;
+	struct pst_bench_row *row;
 	unsigned int i;
 
 	for (i = 0; i < r->n_rows; i++) {
@@ -61,39 +64,43 @@ struct pst_row *pst_result_find(const struct pst_result *r, const char *bench,
 	return NULL;
 }
 
-void pst_row_repeat(struct pst_row *row)
+void pst_bench_row_repeat(struct pst_bench_row *row)
 {
-	if (row->one.n == 0 || row->n_repeats == PST_STATS_MAX)
+	if (row->one.n == 0 || row->n_repeats == PST_BENCH_STATS_MAX)
 		return;
 	row->medians_ns[row->n_repeats++] =
-		(double)pst_hist_percentile(&row->one, 50);
-	pst_hist_merge(&row->all, &row->one);
-	pst_hist_reset(&row->one);
+		(double)pst_bench_hist_percentile(&row->one, 50);
+	pst_bench_hist_merge(&row->all, &row->one);
+	pst_bench_hist_reset(&row->one);
 }
 
-double pst_row_value(const struct pst_row *row, double ns)
+double pst_bench_row_value(const struct pst_bench_row *row, double ns)
 {
-	if (row->unit == PST_ROW_US)
+	if (row->unit == PST_BENCH_ROW_US)
 		return ns / (double)PST_BENCH_US;
 	/* Bytes in a nanosecond are GB/s. */
 	return ns > 0 ? (double)row->bytes / ns : 0;
 }
 
-double pst_row_percentile(const struct pst_row *row, double p)
+double pst_bench_row_percentile(const struct pst_bench_row *row, double p)
 {
-	return pst_row_value(row, (double)pst_hist_percentile(&row->all, p));
+	return pst_bench_row_value(
+		row, (double)pst_bench_hist_percentile(&row->all, p));
 }
 
-void pst_row_noise(const struct pst_row *row, double *ret_min, double *ret_max)
+void pst_bench_row_noise(const struct pst_bench_row *row, double *ret_min,
+			 double *ret_max)
 {
-	double a = pst_row_value(row, pst_min(row->medians_ns, row->n_repeats));
-	double b = pst_row_value(row, pst_max(row->medians_ns, row->n_repeats));
+	double a = pst_bench_row_value(
+		row, pst_bench_min(row->medians_ns, row->n_repeats));
+	double b = pst_bench_row_value(
+		row, pst_bench_max(row->medians_ns, row->n_repeats));
 
 	*ret_min = a < b ? a : b;
 	*ret_max = a < b ? b : a;
 }
 
-const char *pst_row_kind_name(enum pst_row_kind kind)
+const char *pst_bench_row_kind_name(enum pst_bench_row_kind kind)
 {
 	static const char *const names[] = {"penstock", "probe", "copy",
 					    "blas"};
@@ -101,9 +108,9 @@ const char *pst_row_kind_name(enum pst_row_kind kind)
 	return names[kind];
 }
 
-const char *pst_row_unit_name(enum pst_row_unit unit)
+const char *pst_bench_row_unit_name(enum pst_bench_row_unit unit)
 {
-	return unit == PST_ROW_US ? "us" : "GB/s";
+	return unit == PST_BENCH_ROW_US ? "us" : "GB/s";
 }
 
 /* ---- The table ---------------------------------------------------------- */
@@ -137,9 +144,9 @@ static void size_text(uint64_t bytes, char *buf, size_t size)
 		snprintf(buf, size, "%" PRIu64 " B", bytes);
 }
 
-static void print_machine(const struct pst_result *r, FILE *to)
+static void print_machine(const struct pst_bench_result *r, FILE *to)
 {
-	const struct pst_machine *m = &r->machine;
+	const struct pst_bench_machine *m = &r->machine;
 	char text[192], page[32], agent[32];
 	unsigned int i;
 
@@ -180,14 +187,14 @@ static void print_machine(const struct pst_result *r, FILE *to)
 	}
 }
 
-static const char *agent_text(const struct pst_result *r, const char *key)
+static const char *agent_text(const struct pst_bench_result *r, const char *key)
 {
 	const char *s = json_string_value(json_object_get(r->agent, key));
 
 	return s && *s ? s : "-";
 }
 
-static void print_agent(const struct pst_result *r, FILE *to)
+static void print_agent(const struct pst_bench_result *r, FILE *to)
 {
 	const json_t *page = json_object_get(r->agent, "page_size");
 	char text[256], size[32];
@@ -211,7 +218,7 @@ static void print_agent(const struct pst_result *r, FILE *to)
 			   to);
 }
 
-static void row_title(const struct pst_row *row, char *buf, size_t size)
+static void row_title(const struct pst_bench_row *row, char *buf, size_t size)
 {
 	char text[32] = "", page[32];
 	size_t n;
@@ -233,7 +240,7 @@ static void row_title(const struct pst_row *row, char *buf, size_t size)
 	}
 }
 
-static void print_row(const struct pst_row *row, FILE *to)
+static void print_row(const struct pst_bench_row *row, FILE *to)
 {
 	char title[96];
 	double low, high;
@@ -246,25 +253,25 @@ static void print_row(const struct pst_row *row, FILE *to)
 		fputc('\n', to);
 		return;
 	}
-	pst_row_noise(row, &low, &high);
-	if (row->unit == PST_ROW_GBPS)
+	pst_bench_row_noise(row, &low, &high);
+	if (row->unit == PST_BENCH_ROW_GBPS)
 		fprintf(to, "%9.2f %9.2f %9s %9s %9.2f", /* worst is max ns */
-			pst_row_percentile(row, 50),
-			pst_row_percentile(row, 90), "", "",
-			pst_row_percentile(row, 100));
+			pst_bench_row_percentile(row, 50),
+			pst_bench_row_percentile(row, 90), "", "",
+			pst_bench_row_percentile(row, 100));
 	else
 		fprintf(to, "%9.2f %9.2f %9.2f %9.2f %9.2f",
-			pst_row_percentile(row, 50),
-			pst_row_percentile(row, 90),
-			pst_row_percentile(row, 99),
-			pst_row_percentile(row, 99.9),
-			pst_row_percentile(row, 100));
+			pst_bench_row_percentile(row, 50),
+			pst_bench_row_percentile(row, 90),
+			pst_bench_row_percentile(row, 99),
+			pst_bench_row_percentile(row, 99.9),
+			pst_bench_row_percentile(row, 100));
 	fprintf(to, "  %.2f..%.2f\n", low, high);
 }
 
-void pst_result_print(const struct pst_result *r, FILE *to)
+void pst_bench_result_print(const struct pst_bench_result *r, FILE *to)
 {
-	const struct pst_row *row, *last = NULL;
+	const struct pst_bench_row *row, *last = NULL;
 	char heading[64];
 	unsigned int i;
 
@@ -275,12 +282,12 @@ void pst_result_print(const struct pst_result *r, FILE *to)
 		if (!last || strcmp(row->bench, last->bench) != 0 ||
 		    row->unit != last->unit) {
 			snprintf(heading, sizeof(heading), "%s, %s", row->bench,
-				 pst_row_unit_name(row->unit));
+				 pst_bench_row_unit_name(row->unit));
 			fprintf(to, "\n%-50s %9s %9s %9s %9s %9s  %s\n",
 				heading, "p50", "p90",
-				row->unit == PST_ROW_US ? "p99" : "",
-				row->unit == PST_ROW_US ? "p99.9" : "",
-				row->unit == PST_ROW_US ? "max" : "worst",
+				row->unit == PST_BENCH_ROW_US ? "p99" : "",
+				row->unit == PST_BENCH_ROW_US ? "p99.9" : "",
+				row->unit == PST_BENCH_ROW_US ? "max" : "worst",
 				"medians");
 		}
 		print_row(row, to);
@@ -301,10 +308,10 @@ static void print_csv_text(const char *s, FILE *to)
 	fputc('"', to);
 }
 
-void pst_result_print_csv(const struct pst_result *r, FILE *to)
+void pst_bench_result_print_csv(const struct pst_bench_result *r, FILE *to)
 {
 	static const double percents[] = {50, 90, 99, 99.9, 100};
-	const struct pst_row *row;
+	const struct pst_bench_row *row;
 	double low, high;
 	unsigned int i, j;
 
@@ -317,16 +324,18 @@ void pst_result_print_csv(const struct pst_result *r, FILE *to)
 		fprintf(to,
 			",%s,%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
 			",%" PRIu64 ",%" PRIu64 ",%u",
-			pst_row_kind_name(row->kind),
-			pst_row_unit_name(row->unit), row->m, row->n, row->k,
-			row->bytes, row->page, row->all.n, row->n_repeats);
+			pst_bench_row_kind_name(row->kind),
+			pst_bench_row_unit_name(row->unit), row->m, row->n,
+			row->k, row->bytes, row->page, row->all.n,
+			row->n_repeats);
 		for (j = 0; j < sizeof(percents) / sizeof(*percents); j++)
 			if (row->all.n)
 				fprintf(to, ",%.6g",
-					pst_row_percentile(row, percents[j]));
+					pst_bench_row_percentile(row,
+								 percents[j]));
 			else
 				fputc(',', to);
-		pst_row_noise(row, &low, &high);
+		pst_bench_row_noise(row, &low, &high);
 		if (row->all.n)
 			fprintf(to, ",%.6g,%.6g", low, high);
 		else

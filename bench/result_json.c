@@ -19,7 +19,7 @@ static json_t *number(uint64_t v)
 }
 
 /* From the client's CPU to the other one; null when there is no other. */
-static json_t *distance_object(const struct pst_result *r)
+static json_t *distance_object(const struct pst_bench_result *r)
 {
 	if (r->distance_ns <= 0)
 		return json_null();
@@ -27,9 +27,9 @@ static json_t *distance_object(const struct pst_result *r)
 			 r->distance_ns / (double)PST_BENCH_US);
 }
 
-static json_t *machine_object(const struct pst_result *r)
+static json_t *machine_object(const struct pst_bench_result *r)
 {
-	const struct pst_machine *m = &r->machine;
+	const struct pst_bench_machine *m = &r->machine;
 	json_t *pools = json_array();
 	unsigned int i;
 
@@ -53,22 +53,22 @@ static json_t *machine_object(const struct pst_result *r)
 }
 
 /* [[upper end in ns, values], ...] of the buckets that are not empty. */
-static json_t *buckets(const struct pst_hist *h)
+static json_t *buckets(const struct pst_bench_hist *h)
 {
 	json_t *array = json_array(), *pair;
 	unsigned int i;
 
-	for (i = 0; i < PST_HIST_BUCKETS; i++) {
+	for (i = 0; i < PST_BENCH_HIST_BUCKETS; i++) {
 		if (!h->count[i])
 			continue;
-		pair = json_pack("[o, o]", number(pst_hist_high(i)),
+		pair = json_pack("[o, o]", number(pst_bench_hist_high(i)),
 				 number(h->count[i]));
 		json_array_append_new(array, pair);
 	}
 	return array;
 }
 
-static json_t *row_object(const struct pst_row *row)
+static json_t *row_object(const struct pst_bench_row *row)
 {
 	static const struct {
 		const char *key;
@@ -84,9 +84,9 @@ static json_t *row_object(const struct pst_row *row)
 
 	o = json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
 		      "bench", row->bench, "name", text(row->name), "kind",
-		      pst_row_kind_name(row->kind), "unit",
-		      pst_row_unit_name(row->unit), "m", number(row->m), "n",
-		      number(row->n), "k", number(row->k), "bytes",
+		      pst_bench_row_kind_name(row->kind), "unit",
+		      pst_bench_row_unit_name(row->unit), "m", number(row->m),
+		      "n", number(row->n), "k", number(row->k), "bytes",
 		      number(row->bytes), "page_size", number(row->page),
 		      "count", number(row->all.n), "repeats",
 		      (int)row->n_repeats);
@@ -95,10 +95,10 @@ static json_t *row_object(const struct pst_row *row)
 		return o;
 	}
 	for (i = 0; i < sizeof(percents) / sizeof(*percents); i++)
-		json_object_set_new(
-			o, percents[i].key,
-			json_real(pst_row_percentile(row, percents[i].p)));
-	pst_row_noise(row, &low, &high);
+		json_object_set_new(o, percents[i].key,
+				    json_real(pst_bench_row_percentile(
+					    row, percents[i].p)));
+	pst_bench_row_noise(row, &low, &high);
 	json_object_set_new(o, "noise",
 			    json_pack("{s:f, s:f}", "min", low, "max", high));
 	if (strcmp(row->bench, "latency") == 0)
@@ -106,7 +106,7 @@ static json_t *row_object(const struct pst_row *row)
 	return o;
 }
 
-json_t *pst_result_json(const struct pst_result *r)
+json_t *pst_bench_result_json(const struct pst_bench_result *r)
 {
 	json_t *rows = json_array();
 	unsigned int i;
@@ -115,10 +115,11 @@ json_t *pst_result_json(const struct pst_result *r)
 		json_array_append_new(rows, row_object(r->rows[i]));
 	return json_pack(
 		"{s:i, s:o, s:o, s:s, s:b, s:f, s:o, s:O, s:o, s:o, s:o}",
-		"schema", PST_RESULT_SCHEMA, "date", text(r->machine.date),
-		"endpoint", text(r->endpoint), "revision", pst_bench_revision(),
-		"emulated", r->emulated, "seconds", r->seconds, "machine",
-		machine_object(r), "agent", r->agent, "agent_cpu",
+		"schema", PST_BENCH_RESULT_SCHEMA, "date",
+		text(r->machine.date), "endpoint", text(r->endpoint),
+		"revision", pst_bench_revision(), "emulated", r->emulated,
+		"seconds", r->seconds, "machine", machine_object(r), "agent",
+		r->agent, "agent_cpu",
 		r->agent_pinned ? json_integer(r->cpus.peer) : json_null(),
 		"blas", r->blas[0] ? text(r->blas) : json_null(), "results",
 		rows);

@@ -14,11 +14,11 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-double pst_median(const double *v, size_t n)
+double pst_bench_median(const double *v, size_t n)
 {
-	double sorted[PST_STATS_MAX];
+	double sorted[PST_BENCH_STATS_MAX];
 
-	assert(n <= PST_STATS_MAX);
+	assert(n <= PST_BENCH_STATS_MAX);
 	if (n == 0)
 		return 0;
 	memcpy(sorted, v, n * sizeof(*v));
@@ -29,7 +29,7 @@ double pst_median(const double *v, size_t n)
 	return sorted[n / 2];
 }
 
-double pst_min(const double *v, size_t n)
+double pst_bench_min(const double *v, size_t n)
 {
 	double r = n ? v[0] : 0;
 	size_t i;
@@ -39,7 +39,7 @@ double pst_min(const double *v, size_t n)
 	return r;
 }
 
-double pst_max(const double *v, size_t n)
+double pst_bench_max(const double *v, size_t n)
 {
 	double r = n ? v[0] : 0;
 	size_t i;
@@ -49,22 +49,22 @@ double pst_max(const double *v, size_t n)
 	return r;
 }
 
-double pst_ratio_median(const double *a, const double *b, size_t n)
+double pst_bench_ratio_median(const double *a, const double *b, size_t n)
 {
-	double ratio[PST_STATS_MAX];
+	double ratio[PST_BENCH_STATS_MAX];
 	size_t i;
 
-	assert(n <= PST_STATS_MAX);
+	assert(n <= PST_BENCH_STATS_MAX);
 	for (i = 0; i < n; i++)
 		ratio[i] = b[i] > 0 ? a[i] / b[i] : HUGE_VAL;
-	return pst_median(ratio, n);
+	return pst_bench_median(ratio, n);
 }
 
-double pst_spread(const double *v, size_t n)
+double pst_bench_spread(const double *v, size_t n)
 {
-	double low = pst_min(v, n);
+	double low = pst_bench_min(v, n);
 
 	if (n == 0)
 		return 1;
-	return low > 0 ? pst_max(v, n) / low : HUGE_VAL;
+	return low > 0 ? pst_bench_max(v, n) / low : HUGE_VAL;
 }

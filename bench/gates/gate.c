@@ -18,9 +18,9 @@
 /* Rows of the table at most. */
 #define MAX_FIGURES 64
 
-static const struct pst_gate_group *const tables[] = {
-	pst_gate_latency, pst_gate_memory, pst_gate_share,
-	pst_gate_flood,   pst_gate_spawn,  pst_gate_peers,
+static const struct pst_bench_gate_group *const tables[] = {
+	pst_bench_gate_latency, pst_bench_gate_memory, pst_bench_gate_share,
+	pst_bench_gate_flood,   pst_bench_gate_spawn,  pst_bench_gate_peers,
 };
 
 /* What came out, to be said again at the end. */
@@ -28,20 +28,24 @@ struct tally {
 	unsigned int passed, failed, inconclusive;
 };
 
-static const char *verdict_name(enum pst_verdict v)
+static const char *verdict_name(enum pst_bench_verdict v)
 {
-	return v == PST_PASS ? "ok" : v == PST_FAIL ? "FAIL" : "INCONCLUSIVE";
+	return v == PST_BENCH_PASS   ? "ok"
+	       : v == PST_BENCH_FAIL ? "FAIL"
+				     : "INCONCLUSIVE";
 }
 
-static void print_figure(const struct pst_figure *f, const struct pst_pairs *p,
-			 enum pst_verdict v, unsigned int try)
+static void print_figure(const struct pst_bench_figure *f,
+			 const struct pst_bench_pairs *p,
+			 enum pst_bench_verdict v, unsigned int try)
 {
 	printf("%-12s %-62s %8.4g %s %-6g", verdict_name(v), f->text,
-	       pst_pairs_figure(p),
+	       pst_bench_pairs_figure(p),
 	       f->bound.at_least ? ">=" : "<=", f->bound.limit);
 	printf(" [%.4g / %.4g %s, %zu pairs, probe %.2f",
-	       pst_median(p->value, p->n), pst_median(p->reference, p->n),
-	       f->unit, p->n, pst_pairs_spread(p));
+	       pst_bench_median(p->value, p->n),
+	       pst_bench_median(p->reference, p->n), f->unit, p->n,
+	       pst_bench_pairs_spread(p));
 	if (try > 1)
 		printf(", try %u", try);
 	puts("]");
@@ -49,10 +53,11 @@ static void print_figure(const struct pst_figure *f, const struct pst_pairs *p,
 }
 
 /* All pairs of a group, once. */
-static int run_pairs(struct pst_gate *g, const struct pst_gate_group *group,
-		     unsigned int n_figures, struct pst_pairs *pairs)
+static int run_pairs(struct pst_bench_gate *g,
+		     const struct pst_bench_gate_group *group,
+		     unsigned int n_figures, struct pst_bench_pairs *pairs)
 {
-	struct pst_sample samples[PST_GATE_FIGURES];
+	struct pst_bench_sample samples[PST_BENCH_GATE_FIGURES];
 	double probe = 0, p99;
 	void *state = NULL;
 	unsigned int i, j;
@@ -62,7 +67,7 @@ static int run_pairs(struct pst_gate *g, const struct pst_gate_group *group,
 	if (group->open)
 		r = group->open(g, &state);
 	for (i = 0; i < group->n_pairs && !r; i++) {
-		r = pst_gate_probe(g, &probe, &p99);
+		r = pst_bench_gate_probe(g, &probe, &p99);
 		if (!r)
 			r = group->pair(g, state, samples);
 		for (j = 0; j < n_figures && !r; j++) {
@@ -77,7 +82,8 @@ static int run_pairs(struct pst_gate *g, const struct pst_gate_group *group,
 	return r;
 }
 
-static void not_measured(struct pst_gate *g, const struct pst_gate_group *group,
+static void not_measured(struct pst_bench_gate *g,
+			 const struct pst_bench_gate_group *group,
 			 unsigned int n_figures, struct tally *t)
 {
 	unsigned int j;
@@ -89,35 +95,35 @@ static void not_measured(struct pst_gate *g, const struct pst_gate_group *group,
 	fflush(stdout);
 }
 
-static void run_group(struct pst_gate *g, const struct pst_gate_group *group,
-		      struct tally *t)
+static void run_group(struct pst_bench_gate *g,
+		      const struct pst_bench_gate_group *group, struct tally *t)
 {
-	static struct pst_pairs pairs[PST_GATE_FIGURES];
-	enum pst_verdict v[PST_GATE_FIGURES];
+	static struct pst_bench_pairs pairs[PST_BENCH_GATE_FIGURES];
+	enum pst_bench_verdict v[PST_BENCH_GATE_FIGURES];
 	unsigned int n = 0, try, j;
 	bool again;
 
-	while (n < PST_GATE_FIGURES && group->figures[n].text)
+	while (n < PST_BENCH_GATE_FIGURES && group->figures[n].text)
 		n++;
-	for (try = 1; try <= PST_JUDGE_TRIES; try++) {
+	for (try = 1; try <= PST_BENCH_JUDGE_TRIES; try++) {
 		again = false;
 		if (run_pairs(g, group, n, pairs) < 0) {
 			not_measured(g, group, n, t);
 			return;
 		}
 		for (j = 0; j < n; j++) {
-			v[j] = pst_pairs_judge(&pairs[j],
-					       &group->figures[j].bound);
-			again |= v[j] == PST_INCONCLUSIVE;
+			v[j] = pst_bench_pairs_judge(&pairs[j],
+						     &group->figures[j].bound);
+			again |= v[j] == PST_BENCH_INCONCLUSIVE;
 			print_figure(&group->figures[j], &pairs[j], v[j], try);
 		}
 		if (!again)
 			break;
 	}
 	for (j = 0; j < n; j++) {
-		t->passed += v[j] == PST_PASS;
-		t->failed += v[j] == PST_FAIL;
-		t->inconclusive += v[j] == PST_INCONCLUSIVE;
+		t->passed += v[j] == PST_BENCH_PASS;
+		t->failed += v[j] == PST_BENCH_FAIL;
+		t->inconclusive += v[j] == PST_BENCH_INCONCLUSIVE;
 	}
 }
 
@@ -134,7 +140,7 @@ static bool is_wanted(const char *name, int n, char **names)
 
 static bool is_known(const char *name)
 {
-	const struct pst_gate_group *group;
+	const struct pst_bench_gate_group *group;
 	size_t i;
 
 	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
@@ -192,13 +198,13 @@ static const char *find_peers(void)
 
 static void list(FILE *to)
 {
-	const struct pst_gate_group *group;
+	const struct pst_bench_gate_group *group;
 	size_t i, j;
 
 	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
 		for (group = tables[i]; group->name; group++)
-			for (j = 0;
-			     j < PST_GATE_FIGURES && group->figures[j].text;
+			for (j = 0; j < PST_BENCH_GATE_FIGURES &&
+				    group->figures[j].text;
 			     j++)
 				fprintf(to, "%-10s %s %s %g\n",
 					j ? "" : group->name,
@@ -209,34 +215,35 @@ static void list(FILE *to)
 	fprintf(to, "peers by %s\n", find_peers());
 }
 
-static int set_up(struct pst_gate *g)
+static int set_up(struct pst_bench_gate *g)
 {
-	struct pst_machine m;
+	struct pst_bench_machine m;
 	int r;
 
 	g->agent = find_agent();
 	g->peers = find_peers();
-	r = pst_cpus_choose(&g->cpus);
+	r = pst_bench_cpus_choose(&g->cpus);
 	if (r < 0)
 		return r;
 	if (g->cpus.client == g->cpus.peer)
 		return -ENODEV;
-	pst_machine_read(&m, "", &g->cpus);
+	pst_bench_machine_read(&m, "", &g->cpus);
 	printf("%s; %s, %d CPUs%s, load %.2f; %s; revision %s\n", m.date, m.cpu,
 	       m.n_online, m.virtual ? " of a virtual machine" : "", m.load,
 	       m.kernel, pst_bench_revision());
 	printf("client on CPU %d, agent on CPU %d, one BLAS thread\n",
 	       g->cpus.client, g->cpus.peer);
-	pst_cpus_pin(g->cpus.client);
-	g->has_blas = pst_blas_open(&g->blas, 1) == 0;
-	return pst_probe_open(PST_PROBE_LINES, g->cpus.peer, &g->probe);
+	pst_bench_cpus_pin(g->cpus.client);
+	g->has_blas = pst_bench_blas_open(&g->blas, 1) == 0;
+	return pst_bench_probe_open(PST_BENCH_PROBE_LINES, g->cpus.peer,
+				    &g->probe);
 }
 
 /* Agents die with us; what lies in /tmp and peers would stay. */
 static void on_signal(int sig)
 {
-	pst_agentproc_sweep();
-	pst_peer_sweep();
+	pst_bench_agentproc_sweep();
+	pst_bench_peer_sweep();
 	/* SA_RESETHAND: it now does what it does by default, once unblocked. */
 	raise(sig);
 }
@@ -271,8 +278,8 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-	const struct pst_gate_group *group;
-	struct pst_gate g = {0};
+	const struct pst_bench_gate_group *group;
+	struct pst_bench_gate g = {0};
 	struct tally t = {0};
 	size_t i;
 	int j, r;
@@ -304,7 +311,7 @@ int main(int argc, char **argv)
 		for (group = tables[i]; group->name; group++)
 			if (is_wanted(group->name, argc - 1, argv + 1))
 				run_group(&g, group, &t);
-	pst_probe_close(g.probe);
+	pst_bench_probe_close(g.probe);
 	printf("%u ok, %u failed, %u inconclusive\n", t.passed, t.failed,
 	       t.inconclusive);
 	if (fflush(stdout) != 0 || ferror(stdout)) {

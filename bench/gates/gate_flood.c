@@ -36,7 +36,7 @@ struct flood {
 };
 
 struct state {
-	struct pst_agentproc agent;
+	struct pst_bench_agentproc agent;
 	struct pst *victim;
 };
 
@@ -190,13 +190,14 @@ static const struct flood floods[] = {
 /* NOPs at times that the victim chooses, not when the last one has let it go:
  * else what takes long would be counted least. Between them it is busy, so that
  * the quiet figure is that of a client that spins. */
-static int paced_nops(struct pst_gate *g, struct pst *c, struct pst_hist *h)
+static int paced_nops(struct pst_bench_gate *g, struct pst *c,
+		      struct pst_bench_hist *h)
 {
 	const uint64_t begin = pst_bench_now_ns();
 	uint64_t start, now = begin;
 	int r;
 
-	pst_hist_reset(h);
+	pst_bench_hist_reset(h);
 	while (now - begin < RUN_NS) {
 		start = now;
 		r = pst_nop(c, TIMEOUT_NS, NULL);
@@ -205,20 +206,20 @@ static int paced_nops(struct pst_gate *g, struct pst *c, struct pst_hist *h)
 			return r;
 		}
 		now = pst_bench_now_ns();
-		pst_hist_add(h, now - start);
+		pst_bench_hist_add(h, now - start);
 		while (now - start < PACE_NS)
 			now = pst_bench_now_ns();
 	}
 	return 0;
 }
 
-static double us(const struct pst_hist *h, double p)
+static double us(const struct pst_bench_hist *h, double p)
 {
-	return (double)pst_hist_percentile(h, p) / (double)PST_BENCH_US;
+	return (double)pst_bench_hist_percentile(h, p) / (double)PST_BENCH_US;
 }
 
 /* A child that floods until it is killed; NULL: one that is only busy. */
-static void child(struct pst_gate *g, const struct state *s,
+static void child(struct pst_bench_gate *g, const struct state *s,
 		  const struct flood *f, pid_t parent)
 {
 	volatile unsigned int i = 0;
@@ -227,10 +228,10 @@ static void child(struct pst_gate *g, const struct state *s,
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	pst_cpus_unpin(&g->cpus);
+	pst_bench_cpus_unpin(&g->cpus);
 	while (!f)
 		i++;
-	if (pst_gate_connect(g, &s->agent, 0, 0, &c) < 0 ||
+	if (pst_bench_gate_connect(g, &s->agent, 0, 0, &c) < 0 ||
 	    (f->prepare && f->prepare(c)))
 		_exit(1);
 	while (!f->once(c))
@@ -239,13 +240,13 @@ static void child(struct pst_gate *g, const struct state *s,
 }
 
 /* The victim's p99 beside so many of them, in us. */
-static int beside(struct pst_gate *g, struct state *s, const struct flood *f,
-		  unsigned int n, double *ret)
+static int beside(struct pst_bench_gate *g, struct state *s,
+		  const struct flood *f, unsigned int n, double *ret)
 {
 	const struct timespec start = {.tv_nsec = START_NS};
 	const pid_t parent = getpid();
 	pid_t pids[FLOODS];
-	static struct pst_hist hist;
+	static struct pst_bench_hist hist;
 	unsigned int i, ended = 0;
 	int r = 0;
 
@@ -254,7 +255,7 @@ static int beside(struct pst_gate *g, struct state *s, const struct flood *f,
 		if (pids[i] == 0)
 			child(g, s, f, parent);
 		if (pids[i] < 0) {
-			r = pst_gate_why(g, -errno, "fork failed");
+			r = pst_bench_gate_why(g, -errno, "fork failed");
 			break;
 		}
 	}
@@ -268,8 +269,9 @@ static int beside(struct pst_gate *g, struct state *s, const struct flood *f,
 		waitpid(pids[i], NULL, 0);
 	}
 	if (!r && ended)
-		r = pst_gate_why(g, -ECHILD, "%u floods of %s ended early",
-				 ended, f ? f->name : "nothing");
+		r = pst_bench_gate_why(g, -ECHILD,
+				       "%u floods of %s ended early", ended,
+				       f ? f->name : "nothing");
 	*ret = us(&hist, 99);
 	if (getenv("PENSTOCK_FLOOD_TABLE"))
 		fprintf(stderr, "%-12s p50 %8.1f p99 %8.1f us\n",
@@ -280,7 +282,7 @@ static int beside(struct pst_gate *g, struct state *s, const struct flood *f,
 	return r;
 }
 
-static void flood_close(struct pst_gate *g, void *arg)
+static void flood_close(struct pst_bench_gate *g, void *arg)
 {
 	struct state *s = arg;
 
@@ -288,23 +290,24 @@ static void flood_close(struct pst_gate *g, void *arg)
 	if (!s)
 		return;
 	pst_close(s->victim);
-	pst_agentproc_stop(&s->agent);
+	pst_bench_agentproc_stop(&s->agent);
 	free(s);
 }
 
-static int flood_open(struct pst_gate *g, void **ret)
+static int flood_open(struct pst_bench_gate *g, void **ret)
 {
 	struct state *s = calloc(1, sizeof(*s));
 	int r;
 
 	if (!s)
-		return pst_gate_why(g, -ENOMEM, "out of memory");
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
 	*ret = s;
-	r = pst_gate_agent_scrubs(g, &s->agent, ARENA);
-	return r ? r : pst_gate_connect(g, &s->agent, 0, 0, &s->victim);
+	r = pst_bench_gate_agent_scrubs(g, &s->agent, ARENA);
+	return r ? r : pst_bench_gate_connect(g, &s->agent, 0, 0, &s->victim);
 }
 
-static int flood_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int flood_pair(struct pst_bench_gate *g, void *arg,
+		      struct pst_bench_sample *ret)
 {
 	struct state *s = arg;
 	double quiet, busy, p99, bar;
@@ -318,8 +321,8 @@ static int flood_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 		return r;
 	bar = QUIET_TIMES * quiet > BUSY_TIMES * busy ? QUIET_TIMES * quiet
 						      : BUSY_TIMES * busy;
-	for (i = 0; i < PST_GATE_FIGURES; i++)
-		ret[i] = (struct pst_sample){0, bar};
+	for (i = 0; i < PST_BENCH_GATE_FIGURES; i++)
+		ret[i] = (struct pst_bench_sample){0, bar};
 	for (i = 0; i < N_FLOODS && !r; i++) {
 		r = beside(g, s, &floods[i], FLOODS, &p99);
 		if (p99 > ret[floods[i].figure].value)
@@ -328,7 +331,7 @@ static int flood_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 	return r;
 }
 
-const struct pst_gate_group pst_gate_flood[] = {
+const struct pst_bench_gate_group pst_bench_gate_flood[] = {
 	{"flood",
 	 5,
 	 flood_open,

@@ -23,182 +23,195 @@
 
 /* An agent, a connection, and what a group needs beside them. */
 struct state {
-	struct pst_agentproc agent;
+	struct pst_bench_agentproc agent;
 	struct pst *c;
 	struct pst_gemm gemm[2];
-	struct pst_probe *unix_probe;
+	struct pst_bench_probe *unix_probe;
 };
 
-static void close_state(struct pst_gate *g, void *arg)
+static void close_state(struct pst_bench_gate *g, void *arg)
 {
 	struct state *s = arg;
 
 	if (!s)
 		return;
 	pst_close(s->c);
-	pst_agentproc_stop(&s->agent);
-	pst_probe_close(s->unix_probe);
+	pst_bench_agentproc_stop(&s->agent);
+	pst_bench_probe_close(s->unix_probe);
 	free(s);
 }
 
 /* n2 0: one product; n1 0: none. */
-static int open_state(struct pst_gate *g, void **ret, const char *agent_spin,
-		      uint64_t spin_ns, uint32_t flags, uint32_t n1,
-		      uint32_t n2)
+static int open_state(struct pst_bench_gate *g, void **ret,
+		      const char *agent_spin, uint64_t spin_ns, uint32_t flags,
+		      uint32_t n1, uint32_t n2)
 {
 	struct state *s = calloc(1, sizeof(*s));
 	int r;
 
 	if (!s)
-		return pst_gate_why(g, -ENOMEM, "out of memory");
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
 	*ret = s;
-	r = pst_gate_agent(g, &s->agent, true, 1, agent_spin, 0);
+	r = pst_bench_gate_agent(g, &s->agent, true, 1, agent_spin, 0);
 	if (!r)
-		r = pst_gate_connect(g, &s->agent, spin_ns, flags, &s->c);
+		r = pst_bench_gate_connect(g, &s->agent, spin_ns, flags, &s->c);
 	if (!r && n1)
-		r = pst_gate_square(g, s->c, n1, &s->gemm[0]);
+		r = pst_bench_gate_square(g, s->c, n1, &s->gemm[0]);
 	if (!r && n2)
-		r = pst_gate_square(g, s->c, n2, &s->gemm[1]);
+		r = pst_bench_gate_square(g, s->c, n2, &s->gemm[1]);
 	if (r)
 		return r;
-	r = pst_probe_open(PST_PROBE_UNIX, g->cpus.peer, &s->unix_probe);
-	return r ? pst_gate_why(g, r, "cannot start a probe") : 0;
+	r = pst_bench_probe_open(PST_BENCH_PROBE_UNIX, g->cpus.peer,
+				 &s->unix_probe);
+	return r ? pst_bench_gate_why(g, r, "cannot start a probe") : 0;
 }
 
-static int unix_trip(struct pst_gate *g, struct state *s, double *ret_us)
+static int unix_trip(struct pst_bench_gate *g, struct state *s, double *ret_us)
 {
-	static struct pst_hist h;
+	static struct pst_bench_hist h;
 	int r;
 
-	pst_hist_reset(&h);
-	r = pst_probe_run(s->unix_probe, SLICE_NS, 100, &h);
+	pst_bench_hist_reset(&h);
+	r = pst_bench_probe_run(s->unix_probe, SLICE_NS, 100, &h);
 	if (r < 0)
-		return pst_gate_why(g, r, "the probe's other end is gone");
-	*ret_us = (double)pst_hist_percentile(&h, 50) / (double)PST_BENCH_US;
+		return pst_bench_gate_why(g, r,
+					  "the probe's other end is gone");
+	*ret_us = (double)pst_bench_hist_percentile(&h, 50) /
+		  (double)PST_BENCH_US;
 	return 0;
 }
 
 /* ---- NOP ---------------------------------------------------------------- */
 
-static int nop_open(struct pst_gate *g, void **ret)
+static int nop_open(struct pst_bench_gate *g, void **ret)
 {
 	return open_state(g, ret, NULL, UINT64_MAX, 0, 0, 0);
 }
 
-static int nop_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int nop_pair(struct pst_bench_gate *g, void *arg,
+		    struct pst_bench_sample *ret)
 {
 	struct state *s = arg;
-	struct pst_times nop;
+	struct pst_bench_times nop;
 	double probe = 0, p99;
 	int r;
 
-	r = pst_gate_nops(g, s->c, SLICE_NS, &nop);
+	r = pst_bench_gate_nops(g, s->c, SLICE_NS, &nop);
 	if (!r)
-		r = pst_gate_probe(g, &probe, &p99);
-	ret[0] = (struct pst_sample){nop.p50, probe};
+		r = pst_bench_gate_probe(g, &probe, &p99);
+	ret[0] = (struct pst_bench_sample){nop.p50, probe};
 	return r;
 }
 
-static int ucx_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int ucx_pair(struct pst_bench_gate *g, void *arg,
+		    struct pst_bench_sample *ret)
 {
 	struct state *s = arg;
-	struct pst_times nop;
+	struct pst_bench_times nop;
 	double trip = 0;
 	int r;
 
-	r = pst_gate_nops(g, s->c, SLICE_NS, &nop);
+	r = pst_bench_gate_nops(g, s->c, SLICE_NS, &nop);
 	if (!r)
-		r = pst_peer_run(g, "ucx", "latency", 64, &trip);
-	ret[0] = (struct pst_sample){nop.p50, trip};
+		r = pst_bench_peer_run(g, "ucx", "latency", 64, &trip);
+	ret[0] = (struct pst_bench_sample){nop.p50, trip};
 	return r;
 }
 
 /* ---- Products ----------------------------------------------------------- */
 
-static int small_open(struct pst_gate *g, void **ret)
+static int small_open(struct pst_bench_gate *g, void **ret)
 {
 	return open_state(g, ret, NULL, UINT64_MAX, 0, 64, 0);
 }
 
-static int small_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int small_pair(struct pst_bench_gate *g, void *arg,
+		      struct pst_bench_sample *ret)
 {
-	struct pst_times nop, product;
+	struct pst_bench_times nop, product;
 	struct state *s = arg;
 	double p50, p99;
 	int r;
 
-	r = pst_gate_probe(g, &p50, &p99);
+	r = pst_bench_gate_probe(g, &p50, &p99);
 	if (!r)
-		r = pst_gate_nops(g, s->c, SLICE_NS, &nop);
+		r = pst_bench_gate_nops(g, s->c, SLICE_NS, &nop);
 	if (!r)
-		r = pst_gate_products(g, s->c, &s->gemm[0], 2 * SLICE_NS,
-				      &product);
-	ret[0] = (struct pst_sample){product.overhead50, nop.p50 + 0.5 * p50};
-	ret[1] = (struct pst_sample){product.overhead99,
-				     2 * p99 > 2 ? 2 * p99 : 2};
+		r = pst_bench_gate_products(g, s->c, &s->gemm[0], 2 * SLICE_NS,
+					    &product);
+	ret[0] = (struct pst_bench_sample){product.overhead50,
+					   nop.p50 + 0.5 * p50};
+	ret[1] = (struct pst_bench_sample){product.overhead99,
+					   2 * p99 > 2 ? 2 * p99 : 2};
 	return r;
 }
 
-static int spin_open(struct pst_gate *g, void **ret)
+static int spin_open(struct pst_bench_gate *g, void **ret)
 {
 	return open_state(g, ret, NULL, UINT64_MAX, 0, 256, 1024);
 }
 
-static int default_open(struct pst_gate *g, void **ret)
+static int default_open(struct pst_bench_gate *g, void **ret)
 {
 	return open_state(g, ret, NULL, 0, 0, 256, 1024);
 }
 
 /* The call's overhead over its compute time, in per cent. */
-static int spin_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int spin_pair(struct pst_bench_gate *g, void *arg,
+		     struct pst_bench_sample *ret)
 {
 	static const uint64_t ns[] = {SLICE_NS, LONG_NS};
-	struct pst_times product;
+	struct pst_bench_times product;
 	struct state *s = arg;
 	int i, r = 0;
 
 	for (i = 0; i < 2 && !r; i++) {
-		r = pst_gate_products(g, s->c, &s->gemm[i], ns[i], &product);
-		ret[i] = (struct pst_sample){100 * product.overhead50,
-					     product.compute50};
+		r = pst_bench_gate_products(g, s->c, &s->gemm[i], ns[i],
+					    &product);
+		ret[i] = (struct pst_bench_sample){100 * product.overhead50,
+						   product.compute50};
 	}
 	return r;
 }
 
-static int default_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int default_pair(struct pst_bench_gate *g, void *arg,
+			struct pst_bench_sample *ret)
 {
 	static const uint64_t ns[] = {SLICE_NS, LONG_NS};
-	struct pst_times product;
+	struct pst_bench_times product;
 	struct state *s = arg;
 	double trip = 0;
 	int i, r;
 
 	r = unix_trip(g, s, &trip);
 	for (i = 0; i < 2 && !r; i++) {
-		r = pst_gate_products(g, s->c, &s->gemm[i], ns[i], &product);
-		ret[i] = (struct pst_sample){product.overhead50, trip / WAKES};
+		r = pst_bench_gate_products(g, s->c, &s->gemm[i], ns[i],
+					    &product);
+		ret[i] = (struct pst_bench_sample){product.overhead50,
+						   trip / WAKES};
 	}
 	return r;
 }
 
 /* ---- Sleeping ----------------------------------------------------------- */
 
-static int sleep_open(struct pst_gate *g, void **ret)
+static int sleep_open(struct pst_bench_gate *g, void **ret)
 {
 	return open_state(g, ret, "0", 0, PST_OPEN_NO_SPIN, 0, 0);
 }
 
-static int sleep_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int sleep_pair(struct pst_bench_gate *g, void *arg,
+		      struct pst_bench_sample *ret)
 {
 	struct state *s = arg;
-	struct pst_times nop;
+	struct pst_bench_times nop;
 	double trip = 0;
 	int r;
 
-	r = pst_gate_nops(g, s->c, SLICE_NS, &nop);
+	r = pst_bench_gate_nops(g, s->c, SLICE_NS, &nop);
 	if (!r)
 		r = unix_trip(g, s, &trip);
-	ret[0] = (struct pst_sample){nop.p50, trip};
+	ret[0] = (struct pst_bench_sample){nop.p50, trip};
 	return r;
 }
 
@@ -206,86 +219,91 @@ static int sleep_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 
 /* Round trips by the control socket or the ring, with work_ns of the client's
  * own work before each. */
-static int trips(struct pst_gate *g, struct pst *c, bool ring, uint64_t work_ns,
-		 double *ret_us)
+static int trips(struct pst_bench_gate *g, struct pst *c, bool ring,
+		 uint64_t work_ns, double *ret_us)
 {
 	const uint64_t begin = pst_bench_now_ns();
-	static struct pst_hist h;
+	static struct pst_bench_hist h;
 	uint64_t start, ns;
 	int r;
 
-	pst_hist_reset(&h);
+	pst_bench_hist_reset(&h);
 	do {
 		start = pst_bench_now_ns();
 		while (pst_bench_now_ns() - start < work_ns)
 			pst_bench_relax();
 		start = pst_bench_now_ns();
 		r = ring ? pst_nop(c, PST_BENCH_S, NULL) : pst_ping(c, &ns);
-		pst_hist_add(&h, pst_bench_now_ns() - start);
+		pst_bench_hist_add(&h, pst_bench_now_ns() - start);
 		if (r < 0) {
 			pst_last_error(c, g->why, sizeof(g->why));
 			return r;
 		}
 	} while (pst_bench_now_ns() - begin < SLICE_NS);
-	*ret_us = (double)pst_hist_percentile(&h, 50) / (double)PST_BENCH_US;
+	*ret_us = (double)pst_bench_hist_percentile(&h, 50) /
+		  (double)PST_BENCH_US;
 	return 0;
 }
 
-static int one_cpu_open(struct pst_gate *g, void **ret)
+static int one_cpu_open(struct pst_bench_gate *g, void **ret)
 {
 	return open_state(g, ret, NULL, 0, 0, 0, 0);
 }
 
 /* The client on the agent's CPU: who spins there keeps the other away. */
-static int one_cpu_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int one_cpu_pair(struct pst_bench_gate *g, void *arg,
+			struct pst_bench_sample *ret)
 {
 	static const uint64_t work_ns[] = {0, WORK_NS};
 	struct state *s = arg;
 	double socket = 0, nop = 0;
 	int i, r = 0;
 
-	pst_cpus_pin(g->cpus.peer);
+	pst_bench_cpus_pin(g->cpus.peer);
 	for (i = 0; i < 2 && !r; i++) {
 		r = trips(g, s->c, false, work_ns[i], &socket);
 		if (!r)
 			r = trips(g, s->c, true, work_ns[i], &nop);
-		ret[i] = (struct pst_sample){nop, socket};
+		ret[i] = (struct pst_bench_sample){nop, socket};
 	}
-	pst_cpus_pin(g->cpus.client);
+	pst_bench_cpus_pin(g->cpus.client);
 	return r;
 }
 
 /* ---- Idle --------------------------------------------------------------- */
 
-static int idle_open(struct pst_gate *g, void **ret)
+static int idle_open(struct pst_bench_gate *g, void **ret)
 {
 	return open_state(g, ret, NULL, 0, 0, 64, 0);
 }
 
 /* Both processes after some work, with the connection open. */
-static int idle_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int idle_pair(struct pst_bench_gate *g, void *arg,
+		     struct pst_bench_sample *ret)
 {
 	const struct timespec settle = {.tv_sec = 1}, idle = {.tv_sec = IDLE_S};
-	struct pst_times times;
+	struct pst_bench_times times;
 	struct state *s = arg;
 	uint64_t cpu, start;
 	int r;
 
-	r = pst_gate_products(g, s->c, &s->gemm[0], SLICE_NS, &times);
+	r = pst_bench_gate_products(g, s->c, &s->gemm[0], SLICE_NS, &times);
 	if (r < 0)
 		return r;
 	nanosleep(&settle, NULL);
 	start = pst_bench_now_ns();
-	cpu = pst_cpu_time_ns(s->agent.pid) + pst_cpu_time_ns(getpid());
+	cpu = pst_bench_cpu_time_ns(s->agent.pid) +
+	      pst_bench_cpu_time_ns(getpid());
 	nanosleep(&idle, NULL);
-	cpu = pst_cpu_time_ns(s->agent.pid) + pst_cpu_time_ns(getpid()) - cpu;
-	ret[0] = (struct pst_sample){100 * (double)cpu / (double)PST_BENCH_MS,
-				     (double)(pst_bench_now_ns() - start) /
-					     (double)PST_BENCH_MS};
+	cpu = pst_bench_cpu_time_ns(s->agent.pid) +
+	      pst_bench_cpu_time_ns(getpid()) - cpu;
+	ret[0] = (struct pst_bench_sample){
+		100 * (double)cpu / (double)PST_BENCH_MS,
+		(double)(pst_bench_now_ns() - start) / (double)PST_BENCH_MS};
 	return 0;
 }
 
-const struct pst_gate_group pst_gate_latency[] = {
+const struct pst_bench_gate_group pst_bench_gate_latency[] = {
 	{"nop",
 	 9,
 	 nop_open,

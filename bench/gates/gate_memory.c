@@ -22,14 +22,14 @@
 #define TURNS 21
 
 struct state {
-	struct pst_agentproc agent;
+	struct pst_bench_agentproc agent;
 	struct pst *c;
 	void *region;
-	struct pst_mem mem[6];
+	struct pst_bench_mem mem[6];
 	struct pst_gemm in_region, foreign;
 };
 
-static void close_state(struct pst_gate *g, void *arg)
+static void close_state(struct pst_bench_gate *g, void *arg)
 {
 	struct state *s = arg;
 	int i;
@@ -37,41 +37,41 @@ static void close_state(struct pst_gate *g, void *arg)
 	if (!s)
 		return;
 	for (i = 0; i < 6; i++)
-		pst_mem_free(&s->mem[i]);
+		pst_bench_mem_free(&s->mem[i]);
 	pst_close(s->c);
-	pst_agentproc_stop(&s->agent);
+	pst_bench_agentproc_stop(&s->agent);
 	free(s);
 }
 
 /* An agent, and n_mem private places of size bytes with the region's page
  * size. */
-static int open_state(struct pst_gate *g, void **ret, uint64_t arena, int n_mem,
-		      uint64_t size)
+static int open_state(struct pst_bench_gate *g, void **ret, uint64_t arena,
+		      int n_mem, uint64_t size)
 {
 	struct state *s = calloc(1, sizeof(*s));
 	struct pst_info info = {.size = sizeof(info)};
 	int i, r;
 
 	if (!s)
-		return pst_gate_why(g, -ENOMEM, "out of memory");
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
 	*ret = s;
-	r = pst_gate_agent(g, &s->agent, true, 1, NULL, arena);
+	r = pst_bench_gate_agent(g, &s->agent, true, 1, NULL, arena);
 	if (!r)
-		r = pst_gate_connect(g, &s->agent, 0, 0, &s->c);
+		r = pst_bench_gate_connect(g, &s->agent, 0, 0, &s->c);
 	if (!r)
 		r = pst_get_info(s->c, &info);
 	for (i = 0; i < n_mem && !r; i++) {
-		r = pst_mem_alloc(&s->mem[i], size, info.page_size);
+		r = pst_bench_mem_alloc(&s->mem[i], size, info.page_size);
 		if (r < 0)
-			pst_gate_why(g, r, "no memory of %u-byte pages",
-				     info.page_size);
+			pst_bench_gate_why(g, r, "no memory of %u-byte pages",
+					   info.page_size);
 	}
 	return r;
 }
 
 /* ---- Writing into the region -------------------------------------------- */
 
-static int write_open(struct pst_gate *g, void **ret)
+static int write_open(struct pst_bench_gate *g, void **ret)
 {
 	int r = open_state(g, ret, WRITE_SIZE + (2U << 20), 2, WRITE_SIZE);
 	struct state *s = *ret;
@@ -79,7 +79,8 @@ static int write_open(struct pst_gate *g, void **ret)
 	if (!r) {
 		r = pst_alloc(s->c, WRITE_SIZE, &s->region);
 		if (r < 0)
-			return pst_gate_why(g, r, "no room in the region");
+			return pst_bench_gate_why(g, r,
+						  "no room in the region");
 		memset(s->region, 1, WRITE_SIZE);
 	}
 	return r;
@@ -92,12 +93,12 @@ static double best_copy(void *dst, const void *src, uint64_t n)
 	uint64_t start;
 	int how, i;
 
-	for (how = 0; how < PST_COPY_N; how++) {
-		if (!pst_copy_has(how))
+	for (how = 0; how < PST_BENCH_COPY_N; how++) {
+		if (!pst_bench_copy_has(how))
 			continue;
 		for (i = 0; i < COPIES; i++) {
 			start = pst_bench_now_ns();
-			pst_copy_by(how, dst, src, n);
+			pst_bench_copy_by(how, dst, src, n);
 			us = (double)(pst_bench_now_ns() - start) /
 			     (double)PST_BENCH_US;
 			if (best == 0 || us < best)
@@ -107,7 +108,8 @@ static double best_copy(void *dst, const void *src, uint64_t n)
 	return best;
 }
 
-static int write_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int write_pair(struct pst_bench_gate *g, void *arg,
+		      struct pst_bench_sample *ret)
 {
 	struct state *s = arg;
 	double copy, write;
@@ -115,45 +117,47 @@ static int write_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 	copy = best_copy(s->mem[1].ptr, s->mem[0].ptr, WRITE_SIZE);
 	write = best_copy(s->region, s->mem[0].ptr, WRITE_SIZE);
 	/* Bandwidths are to each other as times the other way round. */
-	ret[0] = (struct pst_sample){(double)WRITE_SIZE / write / 1e3,
-				     (double)WRITE_SIZE / copy / 1e3};
+	ret[0] = (struct pst_bench_sample){(double)WRITE_SIZE / write / 1e3,
+					   (double)WRITE_SIZE / copy / 1e3};
 	return 0;
 }
 
 /* ---- Foreign pointers --------------------------------------------------- */
 
-static int foreign_open(struct pst_gate *g, void **ret)
+static int foreign_open(struct pst_bench_gate *g, void **ret)
 {
 	int r = open_state(g, ret, 0, 6, 4ULL * N * N);
 	struct state *s = *ret;
 
 	if (!r)
-		r = pst_gate_square(g, s->c, N, &s->in_region);
+		r = pst_bench_gate_square(g, s->c, N, &s->in_region);
 	if (r)
 		return r;
-	s->foreign = pst_gate_product(N, (float *)s->mem[0].ptr,
-				      (float *)s->mem[1].ptr,
-				      (float *)s->mem[2].ptr);
+	s->foreign = pst_bench_gate_product(N, (float *)s->mem[0].ptr,
+					    (float *)s->mem[1].ptr,
+					    (float *)s->mem[2].ptr);
 	r = pst_gemm(s->c, &s->foreign, 60 * PST_BENCH_S, NULL);
 	if (r == -EFAULT)
-		return pst_gate_why(g, r,
-				    "pointers outside the region are not "
-				    "supported");
-	return r ? pst_gate_why(g, r, "%s", pst_strerror(r)) : 0;
+		return pst_bench_gate_why(g, r,
+					  "pointers outside the region are not "
+					  "supported");
+	return r ? pst_bench_gate_why(g, r, "%s", pst_strerror(r)) : 0;
 }
 
 /* In turn call by call: what is looked for is a hundredth of a call, and the
  * machine changes by more from one second to the next. */
-static int foreign_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int foreign_pair(struct pst_bench_gate *g, void *arg,
+			struct pst_bench_sample *ret)
 {
 	double added[TURNS], near, far, copy = 0;
 	struct state *s = arg;
 	int i, r = 0;
 
 	for (i = 0; i < TURNS && !r; i++) {
-		r = pst_gate_product_once(g, s->c, &s->in_region, &near);
+		r = pst_bench_gate_product_once(g, s->c, &s->in_region, &near);
 		if (!r)
-			r = pst_gate_product_once(g, s->c, &s->foreign, &far);
+			r = pst_bench_gate_product_once(g, s->c, &s->foreign,
+							&far);
 		added[i] = far - near;
 	}
 	if (r)
@@ -162,52 +166,56 @@ static int foreign_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 	for (i = 0; i < 3; i++)
 		copy += best_copy(s->mem[3 + i].ptr, s->mem[i].ptr,
 				  4ULL * N * N);
-	ret[0] = (struct pst_sample){pst_median(added, TURNS), copy};
+	ret[0] =
+		(struct pst_bench_sample){pst_bench_median(added, TURNS), copy};
 	return 0;
 }
 
 /* ---- Larger than the arena ---------------------------------------------- */
 
-static int large_open(struct pst_gate *g, void **ret)
+static int large_open(struct pst_bench_gate *g, void **ret)
 {
 	int r = open_state(g, ret, LARGE_ARENA, 3, 4ULL * LARGE_N * LARGE_N);
 	struct state *s = *ret;
 
 	if (r)
 		return r;
-	s->foreign = pst_gate_product(LARGE_N, (float *)s->mem[0].ptr,
-				      (float *)s->mem[1].ptr,
-				      (float *)s->mem[2].ptr);
+	s->foreign = pst_bench_gate_product(LARGE_N, (float *)s->mem[0].ptr,
+					    (float *)s->mem[1].ptr,
+					    (float *)s->mem[2].ptr);
 	return 0;
 }
 
-static int large_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int large_pair(struct pst_bench_gate *g, void *arg,
+		      struct pst_bench_sample *ret)
 {
 	struct state *s = arg;
 	uint64_t t0, t1, t2;
 	int r;
 
 	if (!g->has_blas)
-		return pst_gate_why(g, -EOPNOTSUPP,
-				    "there is no CBLAS in this process");
+		return pst_bench_gate_why(g, -EOPNOTSUPP,
+					  "there is no CBLAS in this process");
 	t0 = pst_bench_now_ns();
 	r = pst_gemm(s->c, &s->foreign, 600 * PST_BENCH_S, NULL);
 	t1 = pst_bench_now_ns();
 	if (r == -EFAULT)
-		return pst_gate_why(g, r,
-				    "matrices larger than the arena are not "
-				    "supported");
+		return pst_bench_gate_why(
+			g, r,
+			"matrices larger than the arena are not "
+			"supported");
 	if (r < 0)
-		return pst_gate_why(g, r, "%s", pst_strerror(r));
-	pst_blas_product(&g->blas, LARGE_N, LARGE_N, LARGE_N, s->foreign.a,
-			 s->foreign.b, s->foreign.c);
+		return pst_bench_gate_why(g, r, "%s", pst_strerror(r));
+	pst_bench_blas_product(&g->blas, LARGE_N, LARGE_N, LARGE_N,
+			       s->foreign.a, s->foreign.b, s->foreign.c);
 	t2 = pst_bench_now_ns();
-	ret[0] = (struct pst_sample){(double)(t1 - t0) / (double)PST_BENCH_S,
-				     (double)(t2 - t1) / (double)PST_BENCH_S};
+	ret[0] = (struct pst_bench_sample){
+		(double)(t1 - t0) / (double)PST_BENCH_S,
+		(double)(t2 - t1) / (double)PST_BENCH_S};
 	return 0;
 }
 
-const struct pst_gate_group pst_gate_memory[] = {
+const struct pst_bench_gate_group pst_bench_gate_memory[] = {
 	{"write",
 	 9,
 	 write_open,

@@ -29,14 +29,14 @@ struct client {
 };
 
 struct state {
-	struct pst_agentproc agent;
+	struct pst_bench_agentproc agent;
 	struct client clients[CLIENTS];
 	struct pst *sleeping;
 	struct pst_gemm gemm;
 	uint64_t until_ns;
 };
 
-static void close_state(struct pst_gate *g, void *arg)
+static void close_state(struct pst_bench_gate *g, void *arg)
 {
 	struct state *s = arg;
 	unsigned int i;
@@ -46,29 +46,30 @@ static void close_state(struct pst_gate *g, void *arg)
 	for (i = 0; i < CLIENTS; i++)
 		pst_close(s->clients[i].c);
 	pst_close(s->sleeping);
-	pst_agentproc_stop(&s->agent);
-	pst_cpus_pin(g->cpus.client);
+	pst_bench_agentproc_stop(&s->agent);
+	pst_bench_cpus_pin(g->cpus.client);
 	free(s);
 }
 
 /* ---- Eight clients ------------------------------------------------------ */
 
-static int clients_open(struct pst_gate *g, void **ret)
+static int clients_open(struct pst_bench_gate *g, void **ret)
 {
 	struct state *s = calloc(1, sizeof(*s));
 	unsigned int i, j;
 	int r;
 
 	if (!s)
-		return pst_gate_why(g, -ENOMEM, "out of memory");
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
 	*ret = s;
-	r = pst_gate_agent(g, &s->agent, true, 1, NULL, 0);
+	r = pst_bench_gate_agent(g, &s->agent, true, 1, NULL, 0);
 	for (i = 0; i < CLIENTS && !r; i++) {
 		s->clients[i].until_ns = &s->until_ns;
-		r = pst_gate_connect(g, &s->agent, 0, 0, &s->clients[i].c);
+		r = pst_bench_gate_connect(g, &s->agent, 0, 0,
+					   &s->clients[i].c);
 		for (j = 0; j < DEPTH && !r; j++)
-			r = pst_gate_square(g, s->clients[i].c, SHARED_N,
-					    &s->clients[i].gemm[j]);
+			r = pst_bench_gate_square(g, s->clients[i].c, SHARED_N,
+						  &s->clients[i].gemm[j]);
 	}
 	return r;
 }
@@ -100,8 +101,8 @@ static void *client_run(void *arg)
 
 /* n clients at once. Returns 0, their products altogether and those of the
  * slowest. */
-static int run_clients(struct pst_gate *g, struct state *s, unsigned int n,
-		       double *ret_total, double *ret_slowest)
+static int run_clients(struct pst_bench_gate *g, struct state *s,
+		       unsigned int n, double *ret_total, double *ret_slowest)
 {
 	unsigned int i, started;
 	int r = 0;
@@ -124,12 +125,13 @@ static int run_clients(struct pst_gate *g, struct state *s, unsigned int n,
 	}
 	if (started < n)
 		r = -EAGAIN;
-	return r < 0 ? pst_gate_why(g, r, "a client failed: %s",
-				    pst_strerror(r))
+	return r < 0 ? pst_bench_gate_why(g, r, "a client failed: %s",
+					  pst_strerror(r))
 		     : 0;
 }
 
-static int clients_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int clients_pair(struct pst_bench_gate *g, void *arg,
+			struct pst_bench_sample *ret)
 {
 	double one, all = 0, slowest = 0;
 	struct state *s = arg;
@@ -138,55 +140,57 @@ static int clients_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 	r = run_clients(g, s, 1, &one, &slowest);
 	if (!r)
 		r = run_clients(g, s, CLIENTS, &all, &slowest);
-	ret[0] = (struct pst_sample){all, one};
-	ret[1] = (struct pst_sample){slowest, all / CLIENTS};
+	ret[0] = (struct pst_bench_sample){all, one};
+	ret[1] = (struct pst_bench_sample){slowest, all / CLIENTS};
 	return r;
 }
 
 /* ---- Two BLAS threads beside a client ----------------------------------- */
 
-static int both_open(struct pst_gate *g, void **ret)
+static int both_open(struct pst_bench_gate *g, void **ret)
 {
 	struct state *s = calloc(1, sizeof(*s));
 	int r;
 
 	if (!s)
-		return pst_gate_why(g, -ENOMEM, "out of memory");
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
 	*ret = s;
-	r = pst_gate_agent(g, &s->agent, false, 2, NULL, 0);
-	pst_cpus_unpin(&g->cpus);
+	r = pst_bench_gate_agent(g, &s->agent, false, 2, NULL, 0);
+	pst_bench_cpus_unpin(&g->cpus);
 	if (!r)
-		r = pst_gate_connect(g, &s->agent, 0, 0, &s->clients[0].c);
+		r = pst_bench_gate_connect(g, &s->agent, 0, 0,
+					   &s->clients[0].c);
 	if (!r)
-		r = pst_gate_connect(g, &s->agent, 0, PST_OPEN_NO_SPIN,
-				     &s->sleeping);
+		r = pst_bench_gate_connect(g, &s->agent, 0, PST_OPEN_NO_SPIN,
+					   &s->sleeping);
 	if (!r)
-		r = pst_gate_square(g, s->clients[0].c, BOTH_N,
-				    &s->clients[0].gemm[0]);
+		r = pst_bench_gate_square(g, s->clients[0].c, BOTH_N,
+					  &s->clients[0].gemm[0]);
 	if (!r)
-		r = pst_gate_square(g, s->sleeping, BOTH_N, &s->gemm);
+		r = pst_bench_gate_square(g, s->sleeping, BOTH_N, &s->gemm);
 	return r;
 }
 
-static int both_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int both_pair(struct pst_bench_gate *g, void *arg,
+		     struct pst_bench_sample *ret)
 {
-	struct pst_times spinning, sleeping;
+	struct pst_bench_times spinning, sleeping;
 	struct state *s = arg;
 	int r;
 
 	/* The probe before this pair ran pinned. */
-	pst_cpus_unpin(&g->cpus);
-	r = pst_gate_products(g, s->clients[0].c, &s->clients[0].gemm[0],
-			      SLICE_NS, &spinning);
+	pst_bench_cpus_unpin(&g->cpus);
+	r = pst_bench_gate_products(g, s->clients[0].c, &s->clients[0].gemm[0],
+				    SLICE_NS, &spinning);
 	if (!r)
-		r = pst_gate_products(g, s->sleeping, &s->gemm, SLICE_NS,
-				      &sleeping);
-	pst_cpus_pin(g->cpus.client);
-	ret[0] = (struct pst_sample){spinning.p50, sleeping.p50};
+		r = pst_bench_gate_products(g, s->sleeping, &s->gemm, SLICE_NS,
+					    &sleeping);
+	pst_bench_cpus_pin(g->cpus.client);
+	ret[0] = (struct pst_bench_sample){spinning.p50, sleeping.p50};
 	return r;
 }
 
-const struct pst_gate_group pst_gate_share[] = {
+const struct pst_bench_gate_group pst_bench_gate_share[] = {
 	{"clients",
 	 5,
 	 clients_open,

@@ -19,7 +19,7 @@
 /* Of each kind in one pair; the fastest counts. */
 #define TURNS 3
 
-static const char *program(const struct pst_gate *g)
+static const char *program(const struct pst_bench_gate *g)
 {
 	const char *env = getenv("PENSTOCK_AGENT");
 
@@ -33,7 +33,7 @@ static double ms(uint64_t ns)
 
 /* Starts the agent's program for its version only, maps as much memory as a
  * region has, and waits for the end. */
-static int run_bare(struct pst_gate *g, double *ret)
+static int run_bare(struct pst_bench_gate *g, double *ret)
 {
 	char *argv[] = {(char *)(uintptr_t)program(g),
 			(char *)(uintptr_t) "--version", NULL};
@@ -45,26 +45,27 @@ static int run_bare(struct pst_gate *g, double *ret)
 
 	r = posix_spawn_file_actions_init(&fa);
 	if (r)
-		return pst_gate_why(g, -r, "out of memory");
+		return pst_bench_gate_why(g, -r, "out of memory");
 	r = posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
 	if (!r)
 		r = posix_spawn(&pid, argv[0], &fa, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&fa);
 	if (r)
-		return pst_gate_why(g, -r, "%s does not start: %s", argv[0],
-				    strerror(r));
+		return pst_bench_gate_why(g, -r, "%s does not start: %s",
+					  argv[0], strerror(r));
 	p = mmap(NULL, REGION_SIZE, PROT_READ | PROT_WRITE,
 		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (p == MAP_FAILED)
-		return pst_gate_why(g, -ENOMEM, "out of memory");
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
 	munmap(p, REGION_SIZE);
 	*ret = ms(pst_bench_now_ns() - start);
 	return 0;
 }
 
-static int run_spawn(struct pst_gate *g, double *ret_open, double *ret_close)
+static int run_spawn(struct pst_bench_gate *g, double *ret_open,
+		     double *ret_close)
 {
 	char uri[512];
 	uint64_t t[3];
@@ -75,8 +76,8 @@ static int run_spawn(struct pst_gate *g, double *ret_open, double *ret_close)
 	if (strpbrk(program(g), "%&?#") ||
 	    snprintf(uri, sizeof(uri), "spawn:?agent=%s", program(g)) >=
 		    (int)sizeof(uri))
-		return pst_gate_why(g, -EINVAL, "the agent's path %s",
-				    program(g));
+		return pst_bench_gate_why(g, -EINVAL, "the agent's path %s",
+					  program(g));
 	t[0] = pst_bench_now_ns();
 	r = pst_open(uri, NULL, &c, g->why, sizeof(g->why));
 	t[1] = pst_bench_now_ns();
@@ -95,13 +96,14 @@ static void least(double *best, double x)
 		*best = x;
 }
 
-static int spawn_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
+static int spawn_pair(struct pst_bench_gate *g, void *arg,
+		      struct pst_bench_sample *ret)
 {
 	double bare = 0, open = 0, end = 0, x, y;
 	int i, r = 0;
 
 	(void)arg;
-	pst_cpus_unpin(&g->cpus);
+	pst_bench_cpus_unpin(&g->cpus);
 	for (i = 0; i < TURNS && !r; i++) {
 		r = run_bare(g, &x);
 		if (!r)
@@ -113,13 +115,13 @@ static int spawn_pair(struct pst_gate *g, void *arg, struct pst_sample *ret)
 			least(&end, y);
 		}
 	}
-	pst_cpus_pin(g->cpus.client);
-	ret[0] = (struct pst_sample){open, bare};
-	ret[1] = (struct pst_sample){end, bare};
+	pst_bench_cpus_pin(g->cpus.client);
+	ret[0] = (struct pst_bench_sample){open, bare};
+	ret[1] = (struct pst_bench_sample){end, bare};
 	return r;
 }
 
-const struct pst_gate_group pst_gate_spawn[] = {
+const struct pst_bench_gate_group pst_bench_gate_spawn[] = {
 	{"spawn",
 	 7,
 	 NULL,

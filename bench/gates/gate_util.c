@@ -18,7 +18,7 @@
 #define MIN_PRODUCTS 3
 #define WARM_CALLS   2
 
-int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
+int pst_bench_gate_why(struct pst_bench_gate *g, int r, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -28,10 +28,11 @@ int pst_gate_why(struct pst_gate *g, int r, const char *fmt, ...)
 	return r;
 }
 
-int pst_gate_agent(struct pst_gate *g, struct pst_agentproc *a, bool pinned,
-		   unsigned int threads, const char *spin, uint64_t arena)
+int pst_bench_gate_agent(struct pst_bench_gate *g,
+			 struct pst_bench_agentproc *a, bool pinned,
+			 unsigned int threads, const char *spin, uint64_t arena)
 {
-	const struct pst_agentproc_options o = {
+	const struct pst_bench_agentproc_options o = {
 		.cpu = pinned ? g->cpus.peer : -1,
 		.arena = arena ? arena : DEFAULT_ARENA,
 		.threads = threads,
@@ -40,33 +41,36 @@ int pst_gate_agent(struct pst_gate *g, struct pst_agentproc *a, bool pinned,
 	int r;
 
 	if (!pinned)
-		pst_cpus_unpin(&g->cpus);
-	r = pst_agentproc_start(a, g->agent, &o);
+		pst_bench_cpus_unpin(&g->cpus);
+	r = pst_bench_agentproc_start(a, g->agent, &o);
 	if (!pinned)
-		pst_cpus_pin(g->cpus.client);
-	return r < 0 ? pst_gate_why(g, r, "the agent %s does not start: %s",
-				    g->agent, strerror(-r))
+		pst_bench_cpus_pin(g->cpus.client);
+	return r < 0 ? pst_bench_gate_why(g, r,
+					  "the agent %s does not start: %s",
+					  g->agent, strerror(-r))
 		     : 0;
 }
 
-int pst_gate_agent_scrubs(struct pst_gate *g, struct pst_agentproc *a,
-			  uint64_t arena)
+int pst_bench_gate_agent_scrubs(struct pst_bench_gate *g,
+				struct pst_bench_agentproc *a, uint64_t arena)
 {
-	const struct pst_agentproc_options o = {
+	const struct pst_bench_agentproc_options o = {
 		.cpu = g->cpus.peer,
 		.arena = arena,
 		.threads = 1,
 		.scrub = true,
 	};
-	int r = pst_agentproc_start(a, g->agent, &o);
+	int r = pst_bench_agentproc_start(a, g->agent, &o);
 
-	return r < 0 ? pst_gate_why(g, r, "the agent %s does not start: %s",
-				    g->agent, strerror(-r))
+	return r < 0 ? pst_bench_gate_why(g, r,
+					  "the agent %s does not start: %s",
+					  g->agent, strerror(-r))
 		     : 0;
 }
 
-int pst_gate_connect(struct pst_gate *g, const struct pst_agentproc *a,
-		     uint64_t spin_ns, uint32_t flags, struct pst **ret)
+int pst_bench_gate_connect(struct pst_bench_gate *g,
+			   const struct pst_bench_agentproc *a,
+			   uint64_t spin_ns, uint32_t flags, struct pst **ret)
 {
 	const struct pst_options options = {
 		.size = sizeof(options),
@@ -79,42 +83,44 @@ int pst_gate_connect(struct pst_gate *g, const struct pst_agentproc *a,
 }
 
 /* One histogram for each thing timed at a time. */
-static struct pst_hist calls, overheads, computes;
+static struct pst_bench_hist calls, overheads, computes;
 
-static double us(const struct pst_hist *h, double p)
+static double us(const struct pst_bench_hist *h, double p)
 {
-	return (double)pst_hist_percentile(h, p) / (double)PST_BENCH_US;
+	return (double)pst_bench_hist_percentile(h, p) / (double)PST_BENCH_US;
 }
 
-int pst_gate_probe(struct pst_gate *g, double *ret_p50, double *ret_p99)
+int pst_bench_gate_probe(struct pst_bench_gate *g, double *ret_p50,
+			 double *ret_p99)
 {
 	int r;
 
-	pst_hist_reset(&calls);
-	r = pst_probe_run(g->probe, PROBE_NS, 100, &calls);
+	pst_bench_hist_reset(&calls);
+	r = pst_bench_probe_run(g->probe, PROBE_NS, 100, &calls);
 	if (r < 0)
-		return pst_gate_why(g, r, "the probe's other end is gone");
+		return pst_bench_gate_why(g, r,
+					  "the probe's other end is gone");
 	*ret_p50 = us(&calls, 50);
 	*ret_p99 = us(&calls, 99);
 	return 0;
 }
 
-static int failed(struct pst_gate *g, struct pst *c, int r)
+static int failed(struct pst_bench_gate *g, struct pst *c, int r)
 {
 	pst_last_error(c, g->why, sizeof(g->why));
 	return r;
 }
 
-int pst_gate_nops(struct pst_gate *g, struct pst *c, uint64_t duration_ns,
-		  struct pst_times *ret)
+int pst_bench_gate_nops(struct pst_bench_gate *g, struct pst *c,
+			uint64_t duration_ns, struct pst_bench_times *ret)
 {
 	const uint64_t begin = pst_bench_now_ns();
 	uint64_t start, end;
 	unsigned int n = 0;
 	int r;
 
-	*ret = (struct pst_times){0};
-	pst_hist_reset(&calls);
+	*ret = (struct pst_bench_times){0};
+	pst_bench_hist_reset(&calls);
 	do {
 		start = pst_bench_now_ns();
 		r = pst_nop(c, TIMEOUT_NS, NULL);
@@ -122,15 +128,15 @@ int pst_gate_nops(struct pst_gate *g, struct pst *c, uint64_t duration_ns,
 		if (r < 0)
 			return failed(g, c, r);
 		if (++n > WARM_CALLS)
-			pst_hist_add(&calls, end - start);
+			pst_bench_hist_add(&calls, end - start);
 	} while (end - begin < duration_ns || n <= WARM_CALLS);
 	ret->p50 = us(&calls, 50);
 	ret->p99 = us(&calls, 99);
 	return 0;
 }
 
-int pst_gate_product_once(struct pst_gate *g, struct pst *c,
-			  const struct pst_gemm *gemm, double *ret_us)
+int pst_bench_gate_product_once(struct pst_bench_gate *g, struct pst *c,
+				const struct pst_gemm *gemm, double *ret_us)
 {
 	const uint64_t start = pst_bench_now_ns();
 	int r = pst_gemm(c, gemm, TIMEOUT_NS, NULL);
@@ -139,9 +145,9 @@ int pst_gate_product_once(struct pst_gate *g, struct pst *c,
 	return r < 0 ? failed(g, c, r) : 0;
 }
 
-int pst_gate_products(struct pst_gate *g, struct pst *c,
-		      const struct pst_gemm *gemm, uint64_t duration_ns,
-		      struct pst_times *ret)
+int pst_bench_gate_products(struct pst_bench_gate *g, struct pst *c,
+			    const struct pst_gemm *gemm, uint64_t duration_ns,
+			    struct pst_bench_times *ret)
 {
 	const uint64_t begin = pst_bench_now_ns();
 	struct pst_completion done;
@@ -149,9 +155,9 @@ int pst_gate_products(struct pst_gate *g, struct pst *c,
 	unsigned int n = 0;
 	int r;
 
-	pst_hist_reset(&calls);
-	pst_hist_reset(&overheads);
-	pst_hist_reset(&computes);
+	pst_bench_hist_reset(&calls);
+	pst_bench_hist_reset(&overheads);
+	pst_bench_hist_reset(&computes);
 	do {
 		start = pst_bench_now_ns();
 		r = pst_gemm(c, gemm, TIMEOUT_NS, &done);
@@ -161,10 +167,11 @@ int pst_gate_products(struct pst_gate *g, struct pst *c,
 		if (++n <= WARM_CALLS)
 			continue;
 		ns = end - start;
-		pst_hist_add(&calls, ns);
-		pst_hist_add(&computes, done.compute_ns);
-		pst_hist_add(&overheads,
-			     ns > done.compute_ns ? ns - done.compute_ns : 0);
+		pst_bench_hist_add(&calls, ns);
+		pst_bench_hist_add(&computes, done.compute_ns);
+		pst_bench_hist_add(&overheads, ns > done.compute_ns
+						       ? ns - done.compute_ns
+						       : 0);
 	} while (end - begin < duration_ns || n < WARM_CALLS + MIN_PRODUCTS);
 	ret->p50 = us(&calls, 50);
 	ret->p99 = us(&calls, 99);
@@ -174,7 +181,7 @@ int pst_gate_products(struct pst_gate *g, struct pst *c,
 	return 0;
 }
 
-struct pst_gemm pst_gate_product(uint32_t n, float *a, float *b, float *c)
+struct pst_gemm pst_bench_gate_product(uint32_t n, float *a, float *b, float *c)
 {
 	const uint64_t elems = (uint64_t)n * n;
 	uint64_t i;
@@ -200,8 +207,8 @@ struct pst_gemm pst_gate_product(uint32_t n, float *a, float *b, float *c)
 	};
 }
 
-int pst_gate_square(struct pst_gate *g, struct pst *c, uint32_t n,
-		    struct pst_gemm *ret)
+int pst_bench_gate_square(struct pst_bench_gate *g, struct pst *c, uint32_t n,
+			  struct pst_gemm *ret)
 {
 	const uint64_t size = 4ULL * n * n;
 	void *p[3] = {NULL};
@@ -216,11 +223,11 @@ int pst_gate_square(struct pst_gate *g, struct pst *c, uint32_t n,
 			return r;
 		}
 	}
-	*ret = pst_gate_product(n, p[0], p[1], p[2]);
+	*ret = pst_bench_gate_product(n, p[0], p[1], p[2]);
 	return 0;
 }
 
-void pst_gate_square_free(struct pst *c, const struct pst_gemm *gemm)
+void pst_bench_gate_square_free(struct pst *c, const struct pst_gemm *gemm)
 {
 	if (!c)
 		return;

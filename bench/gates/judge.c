@@ -4,31 +4,32 @@
 
 #include <math.h>
 
-double pst_pairs_figure(const struct pst_pairs *p)
+double pst_bench_pairs_figure(const struct pst_bench_pairs *p)
 {
-	return pst_ratio_median(p->value, p->reference, p->n);
+	return pst_bench_ratio_median(p->value, p->reference, p->n);
 }
 
-double pst_pairs_spread(const struct pst_pairs *p)
+double pst_bench_pairs_spread(const struct pst_bench_pairs *p)
 {
-	if (p->n == 0 || pst_max(p->probe, p->n) <= 0)
+	if (p->n == 0 || pst_bench_max(p->probe, p->n) <= 0)
 		return 1;
-	return pst_spread(p->probe, p->n);
+	return pst_bench_spread(p->probe, p->n);
 }
 
-enum pst_verdict pst_pairs_judge(const struct pst_pairs *p,
-				 const struct pst_bound *bound)
+enum pst_bench_verdict
+pst_bench_pairs_judge(const struct pst_bench_pairs *p,
+		      const struct pst_bench_bound *bound)
 {
-	const double figure = pst_pairs_figure(p);
+	const double figure = pst_bench_pairs_figure(p);
 
 	if (p->n == 0)
-		return PST_FAIL;
-	if (pst_pairs_spread(p) > PST_JUDGE_SPREAD)
-		return PST_INCONCLUSIVE;
+		return PST_BENCH_FAIL;
+	if (pst_bench_pairs_spread(p) > PST_BENCH_JUDGE_SPREAD)
+		return PST_BENCH_INCONCLUSIVE;
 	/* Something was not there to be compared with. */
 	if (!isfinite(figure))
-		return PST_FAIL;
+		return PST_BENCH_FAIL;
 	if (bound->at_least)
-		return figure >= bound->limit ? PST_PASS : PST_FAIL;
-	return figure <= bound->limit ? PST_PASS : PST_FAIL;
+		return figure >= bound->limit ? PST_BENCH_PASS : PST_BENCH_FAIL;
+	return figure <= bound->limit ? PST_BENCH_PASS : PST_BENCH_FAIL;
 }

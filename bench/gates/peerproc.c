@@ -43,8 +43,8 @@ static int start(const char *script, const char *const argv[], FILE **ret,
 	return r;
 }
 
-int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
-		 uint64_t size, double *ret)
+int pst_bench_peer_run(struct pst_bench_gate *g, const char *peer,
+		       const char *test, uint64_t size, double *ret)
 {
 	char number[24], client[12], server[12], line[256];
 	const char *const argv[] = {g->peers, peer,   test, number,
@@ -58,14 +58,15 @@ int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
 	snprintf(client, sizeof(client), "%d", g->cpus.client);
 	snprintf(server, sizeof(server), "%d", g->cpus.peer);
 	/* It pins its own processes, and has to be able to. */
-	pst_cpus_unpin(&g->cpus);
+	pst_bench_cpus_unpin(&g->cpus);
 	r = start(g->peers, argv, &out, &pid);
-	pst_cpus_pin(g->cpus.client);
+	pst_bench_cpus_pin(g->cpus.client);
 	if (r)
-		return pst_gate_why(g, -EIO,
-				    "%s cannot be run (PENSTOCK_PEERS names "
-				    "another)",
-				    g->peers);
+		return pst_bench_gate_why(
+			g, -EIO,
+			"%s cannot be run (PENSTOCK_PEERS names "
+			"another)",
+			g->peers);
 	while (out && fgets(line, sizeof(line), out))
 		if (sscanf(line, "%lf", &v) == 1)
 			figure = v;
@@ -75,17 +76,17 @@ int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
 		;
 	running = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_INSTALLED)
-		return pst_gate_why(g, -ENODEV,
-				    "%s is not installed (./bootstrap peers)",
-				    peer);
+		return pst_bench_gate_why(
+			g, -ENODEV, "%s is not installed (./bootstrap peers)",
+			peer);
 	if (status != 0 || figure <= 0)
-		return pst_gate_why(g, -EIO, "%s %s %s failed", peer, test,
-				    number);
+		return pst_bench_gate_why(g, -EIO, "%s %s %s failed", peer,
+					  test, number);
 	*ret = figure;
 	return 0;
 }
 
-void pst_peer_sweep(void)
+void pst_bench_peer_sweep(void)
 {
 	if (running > 0)
 		kill((pid_t)running, SIGTERM);

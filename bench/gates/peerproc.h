@@ -13,10 +13,10 @@
  * (latency, SIZE bytes) or call (gemm, SIZE x SIZE), or GB/s (bandwidth).
  * Returns 0, or -ENODEV (not installed), -EIO, and a sentence.
  */
-int pst_peer_run(struct pst_gate *g, const char *peer, const char *test,
-		 uint64_t size, double *ret);
+int pst_bench_peer_run(struct pst_bench_gate *g, const char *peer,
+		       const char *test, uint64_t size, double *ret);
 
 /* For a signal handler: ends the script that runs, which ends what it runs. */
-void pst_peer_sweep(void);
+void pst_bench_peer_sweep(void);
 
 #endif

@@ -260,12 +260,12 @@ static double run(const struct side *s, int way)
 
 static double gbps(const struct side *s, const double *t, int runs)
 {
-	return (double)s->bytes / pst_median(t, (size_t)runs) / 1e9;
+	return (double)s->bytes / pst_bench_median(t, (size_t)runs) / 1e9;
 }
 
 static void measure(struct side *s, uint32_t n, int runs)
 {
-	double t[N_WAYS][PST_STATS_MAX];
+	double t[N_WAYS][PST_BENCH_STATS_MAX];
 	int way, i;
 
 	take(s, n);
@@ -281,23 +281,24 @@ static void measure(struct side *s, uint32_t n, int runs)
 	printf("{\"n\":%u,\"runs\":%d", n, runs);
 	for (way = 0; way < N_WAYS; way++)
 		printf(",\"%s\":%.9f", names[way],
-		       pst_median(t[way], (size_t)runs));
+		       pst_bench_median(t[way], (size_t)runs));
 	printf(",\"added_us\":%.2f",
-	       1e6 * (pst_median(t[PENSTOCK_RESIDENT], (size_t)runs) -
-		      pst_median(t[RESIDENT], (size_t)runs)));
+	       1e6 * (pst_bench_median(t[PENSTOCK_RESIDENT], (size_t)runs) -
+		      pst_bench_median(t[RESIDENT], (size_t)runs)));
 	printf(",\"copy_compute_copy/penstock\":%.4f",
-	       pst_ratio_median(t[COPIES], t[PENSTOCK], (size_t)runs));
+	       pst_bench_ratio_median(t[COPIES], t[PENSTOCK], (size_t)runs));
 	printf(",\"penstock_resident/resident\":%.4f",
-	       pst_ratio_median(t[PENSTOCK_RESIDENT], t[RESIDENT],
-				(size_t)runs));
+	       pst_bench_ratio_median(t[PENSTOCK_RESIDENT], t[RESIDENT],
+				      (size_t)runs));
 	printf(",\"upload_gbps\":%.2f,\"download_gbps\":%.2f",
 	       gbps(s, t[PENSTOCK_UPLOAD], runs),
 	       gbps(s, t[PENSTOCK_DOWNLOAD], runs));
 	printf(",\"upload/penstock_upload\":%.4f",
-	       pst_ratio_median(t[UPLOAD], t[PENSTOCK_UPLOAD], (size_t)runs));
+	       pst_bench_ratio_median(t[UPLOAD], t[PENSTOCK_UPLOAD],
+				      (size_t)runs));
 	printf(",\"download/penstock_download\":%.4f}\n",
-	       pst_ratio_median(t[DOWNLOAD], t[PENSTOCK_DOWNLOAD],
-				(size_t)runs));
+	       pst_bench_ratio_median(t[DOWNLOAD], t[PENSTOCK_DOWNLOAD],
+				      (size_t)runs));
 	give(s);
 }
 
@@ -311,7 +312,7 @@ int main(int argc, char **argv)
 			return 2;
 		runs = atoi(optarg);
 	}
-	if (runs < 1 || runs > PST_STATS_MAX || optind == argc) {
+	if (runs < 1 || runs > PST_BENCH_STATS_MAX || optind == argc) {
 		fprintf(stderr, "usage: side_by_side [-r RUNS] N...\n");
 		return 2;
 	}

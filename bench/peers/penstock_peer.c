@@ -12,7 +12,7 @@ struct client {
 	uint64_t size;
 	void *region;
 	char *own; /* what is written into the region */
-	enum pst_copy_how how;
+	enum pst_bench_copy_how how;
 	const char *test;
 };
 
@@ -24,22 +24,22 @@ static bool once(void *arg)
 		return pst_gemm(c->c, &c->gemm, PST_FOREVER, NULL) == 0;
 	/* One way: into the region, where the agent has it when it is told. */
 	if (c->own)
-		pst_copy_by(c->how, c->region, c->own, c->size);
+		pst_bench_copy_by(c->how, c->region, c->own, c->size);
 	return pst_nop(c->c, PST_FOREVER, NULL) == 0;
 }
 
 /* The fastest way for that size. */
-static enum pst_copy_how best_way(const struct client *c)
+static enum pst_bench_copy_how best_way(const struct client *c)
 {
 	uint64_t start, ns, least = UINT64_MAX;
 	int how, best = 0, i;
 
 	for (i = 0; i < 3; i++) {
-		for (how = 0; how < PST_COPY_N; how++) {
-			if (!pst_copy_has(how))
+		for (how = 0; how < PST_BENCH_COPY_N; how++) {
+			if (!pst_bench_copy_has(how))
 				continue;
 			start = peer_now_ns();
-			pst_copy_by(how, c->region, c->own, c->size);
+			pst_bench_copy_by(how, c->region, c->own, c->size);
 			ns = peer_now_ns() - start;
 			if (ns < least) {
 				least = ns;
@@ -102,13 +102,13 @@ int main(int argc, char **argv)
 			 ? 512ULL
 			 : 64ULL);
 	/* The agent inherits what this process is pinned to. */
-	if (pst_cpus_pin(atoi(argv[5])) < 0)
+	if (pst_bench_cpus_pin(atoi(argv[5])) < 0)
 		return 1;
 	if (pst_open(endpoint, NULL, &c.c, text, sizeof(text)) < 0) {
 		fprintf(stderr, "%s\n", text);
 		return 1;
 	}
-	if (pst_cpus_pin(atoi(argv[4])) == 0 && set_up(&c))
+	if (pst_bench_cpus_pin(atoi(argv[4])) == 0 && set_up(&c))
 		rc = peer_measure(c.test, c.size, atof(argv[3]), once, &c);
 	pst_close(c.c);
 	free(c.own);

@@ -86,7 +86,7 @@ static int write_json(const struct pst_cmd_ctx *ctx, const struct pst_bench *b,
 		      struct pst_outfile *out)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	json_t *o = pst_result_json(&b->result);
+	json_t *o = pst_bench_result_json(&b->result);
 	struct pst_error err = {0};
 	int r;
 
@@ -111,14 +111,14 @@ static int report(const struct pst_cmd_ctx *ctx, const struct job *job,
 	int rc = PST_EXIT_OK, r;
 
 	if (job->csv)
-		pst_result_print_csv(&b->result, stdout);
+		pst_bench_result_print_csv(&b->result, stdout);
 	else
-		pst_result_print(&b->result, stdout);
+		pst_bench_result_print(&b->result, stdout);
 	if (job->json)
 		rc = write_json(ctx, b, json);
 	if (!job->plot)
 		return rc;
-	r = pst_plot(&b->result, job->plot, text, sizeof(text));
+	r = pst_bench_plot(&b->result, job->plot, text, sizeof(text));
 	/* The scripts are there, and this says how to go on. */
 	if (r == -ENOENT && text[0])
 		fprintf(stderr, "%s: %s\n", ctx->path, text);

@@ -6,13 +6,13 @@
 
 #include "tests/fixtures/unit.h"
 
-static const struct pst_bound at_most_2 = {.limit = 2};
-static const struct pst_bound at_least_2 = {.limit = 2, .at_least = true};
+static const struct pst_bench_bound at_most_2 = {.limit = 2};
+static const struct pst_bench_bound at_least_2 = {.limit = 2, .at_least = true};
 
 /* Three pairs whose ratio is ratio, on a quiet machine. */
-static struct pst_pairs pairs(double ratio)
+static struct pst_bench_pairs pairs(double ratio)
 {
-	return (struct pst_pairs){
+	return (struct pst_bench_pairs){
 		.n = 3,
 		.value = {ratio, 10 * ratio, 5 * ratio},
 		.reference = {1, 10, 5},
@@ -22,78 +22,89 @@ static struct pst_pairs pairs(double ratio)
 
 START_TEST(a_figure_within_its_bound_passes)
 {
-	struct pst_pairs p = pairs(1.9), q = pairs(2);
+	struct pst_bench_pairs p = pairs(1.9), q = pairs(2);
 
-	ck_assert_double_eq_tol(pst_pairs_figure(&p), 1.9, 1e-12);
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_most_2), PST_PASS);
-	ck_assert_int_eq(pst_pairs_judge(&q, &at_most_2), PST_PASS);
-	ck_assert_int_eq(pst_pairs_judge(&q, &at_least_2), PST_PASS);
+	ck_assert_double_eq_tol(pst_bench_pairs_figure(&p), 1.9, 1e-12);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_most_2), PST_BENCH_PASS);
+	ck_assert_int_eq(pst_bench_pairs_judge(&q, &at_most_2), PST_BENCH_PASS);
+	ck_assert_int_eq(pst_bench_pairs_judge(&q, &at_least_2),
+			 PST_BENCH_PASS);
 }
 END_TEST
 
 START_TEST(a_figure_beyond_its_bound_fails)
 {
-	struct pst_pairs above = pairs(2.01), below = pairs(1.99);
+	struct pst_bench_pairs above = pairs(2.01), below = pairs(1.99);
 
-	ck_assert_int_eq(pst_pairs_judge(&above, &at_most_2), PST_FAIL);
-	ck_assert_int_eq(pst_pairs_judge(&below, &at_least_2), PST_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&above, &at_most_2),
+			 PST_BENCH_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&below, &at_least_2),
+			 PST_BENCH_FAIL);
 }
 END_TEST
 
 START_TEST(one_bad_pair_of_three_decides_nothing)
 {
-	struct pst_pairs p = pairs(1.5);
+	struct pst_bench_pairs p = pairs(1.5);
 
 	p.value[1] *= 100;
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_most_2), PST_PASS);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_most_2), PST_BENCH_PASS);
 	p.value[0] *= 100;
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_most_2), PST_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_most_2), PST_BENCH_FAIL);
 }
 END_TEST
 
 START_TEST(a_noisy_machine_is_inconclusive_whatever_came_out)
 {
-	struct pst_pairs good = pairs(1), bad = pairs(3);
+	struct pst_bench_pairs good = pairs(1), bad = pairs(3);
 
 	good.probe[2] = bad.probe[2] = 1.6;
-	ck_assert_int_eq(pst_pairs_judge(&good, &at_most_2), PST_INCONCLUSIVE);
-	ck_assert_int_eq(pst_pairs_judge(&bad, &at_most_2), PST_INCONCLUSIVE);
+	ck_assert_int_eq(pst_bench_pairs_judge(&good, &at_most_2),
+			 PST_BENCH_INCONCLUSIVE);
+	ck_assert_int_eq(pst_bench_pairs_judge(&bad, &at_most_2),
+			 PST_BENCH_INCONCLUSIVE);
 	good.probe[2] = 1.5;
-	ck_assert_int_eq(pst_pairs_judge(&good, &at_most_2), PST_PASS);
+	ck_assert_int_eq(pst_bench_pairs_judge(&good, &at_most_2),
+			 PST_BENCH_PASS);
 }
 END_TEST
 
 START_TEST(without_a_probe_there_is_no_noise_to_judge)
 {
-	struct pst_pairs p = pairs(1);
+	struct pst_bench_pairs p = pairs(1);
 
 	p.probe[0] = p.probe[1] = p.probe[2] = 0;
-	ck_assert_double_eq(pst_pairs_spread(&p), 1);
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_most_2), PST_PASS);
+	ck_assert_double_eq(pst_bench_pairs_spread(&p), 1);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_most_2), PST_BENCH_PASS);
 }
 END_TEST
 
 START_TEST(a_probe_that_failed_once_is_noise)
 {
-	struct pst_pairs p = pairs(1);
+	struct pst_bench_pairs p = pairs(1);
 
 	p.probe[1] = 0;
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_most_2), PST_INCONCLUSIVE);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_most_2),
+			 PST_BENCH_INCONCLUSIVE);
 }
 END_TEST
 
 START_TEST(nothing_measured_and_nothing_to_compare_with_fail)
 {
-	struct pst_pairs none = {0}, p = pairs(1);
+	struct pst_bench_pairs none = {0}, p = pairs(1);
 
-	ck_assert_int_eq(pst_pairs_judge(&none, &at_most_2), PST_FAIL);
-	ck_assert_int_eq(pst_pairs_judge(&none, &at_least_2), PST_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&none, &at_most_2),
+			 PST_BENCH_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&none, &at_least_2),
+			 PST_BENCH_FAIL);
 	p.reference[0] = p.reference[1] = 0;
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_most_2), PST_FAIL);
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_least_2), PST_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_most_2), PST_BENCH_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_least_2),
+			 PST_BENCH_FAIL);
 	p = pairs(NAN);
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_most_2), PST_FAIL);
-	ck_assert_int_eq(pst_pairs_judge(&p, &at_least_2), PST_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_most_2), PST_BENCH_FAIL);
+	ck_assert_int_eq(pst_bench_pairs_judge(&p, &at_least_2),
+			 PST_BENCH_FAIL);
 }
 END_TEST
 

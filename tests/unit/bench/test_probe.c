@@ -16,35 +16,35 @@
 /* Bytes around a target that no copy may touch. */
 #define GUARD 64
 
-static struct pst_hist h;
+static struct pst_bench_hist h;
 
 START_TEST(each_probe_makes_round_trips)
 {
-	struct pst_probe *p;
-	struct pst_cpus cpus;
+	struct pst_bench_probe *p;
+	struct pst_bench_cpus cpus;
 
-	ck_assert_int_eq(pst_cpus_choose(&cpus), 0);
-	if (_i == PST_PROBE_LINES && cpus.client == cpus.peer)
+	ck_assert_int_eq(pst_bench_cpus_choose(&cpus), 0);
+	if (_i == PST_BENCH_PROBE_LINES && cpus.client == cpus.peer)
 		return; /* each look would cost a time slice */
-	pst_hist_reset(&h);
-	ck_assert_int_eq(pst_probe_open(_i, cpus.peer, &p), 0);
-	ck_assert_int_eq(pst_probe_run(p, 0, 100, &h), 0);
-	ck_assert_int_eq(pst_probe_run(p, PST_BENCH_MS, 1, &h), 0);
-	pst_probe_close(p);
+	pst_bench_hist_reset(&h);
+	ck_assert_int_eq(pst_bench_probe_open(_i, cpus.peer, &p), 0);
+	ck_assert_int_eq(pst_bench_probe_run(p, 0, 100, &h), 0);
+	ck_assert_int_eq(pst_bench_probe_run(p, PST_BENCH_MS, 1, &h), 0);
+	pst_bench_probe_close(p);
 	ck_assert_uint_gt(h.n, 100);
 	ck_assert_uint_gt(h.min, 0);
-	ck_assert_uint_le(pst_hist_percentile(&h, 50), h.max);
-	ck_assert_str_ne(pst_probe_name(_i), "");
+	ck_assert_uint_le(pst_bench_hist_percentile(&h, 50), h.max);
+	ck_assert_str_ne(pst_bench_probe_name(_i), "");
 }
 END_TEST
 
 START_TEST(a_closed_probe_leaves_no_process)
 {
-	struct pst_probe *p;
+	struct pst_bench_probe *p;
 
-	ck_assert_int_eq(pst_probe_open(PST_PROBE_UNIX, -1, &p), 0);
-	pst_probe_close(p);
-	pst_probe_close(NULL);
+	ck_assert_int_eq(pst_bench_probe_open(PST_BENCH_PROBE_UNIX, -1, &p), 0);
+	pst_bench_probe_close(p);
+	pst_bench_probe_close(NULL);
 	/* No child at all is left to wait for. */
 	ck_assert_int_lt(waitpid(-1, NULL, WNOHANG), 0);
 }
@@ -63,8 +63,8 @@ START_TEST(every_way_copies_every_byte_and_no_other)
 		for (shift = 0; shift < 17; shift += 5) {
 			n = sizes[i];
 			memset(dst, 0xee, sizeof(dst));
-			pst_copy_by(_i, dst + GUARD + shift, src + shift / 2,
-				    n);
+			pst_bench_copy_by(_i, dst + GUARD + shift,
+					  src + shift / 2, n);
 			for (j = 0; j < GUARD + shift; j++)
 				ck_assert_uint_eq(dst[j], 0xee);
 			ck_assert_int_eq(
@@ -80,22 +80,25 @@ END_TEST
 
 START_TEST(memory_has_the_size_and_pages_it_says)
 {
-	struct pst_mem m;
+	struct pst_bench_mem m;
 
-	ck_assert_int_eq(
-		pst_mem_alloc(&m, 3 * PST_MEM_SMALL + 1, PST_MEM_SMALL), 0);
-	ck_assert_uint_eq(m.page, PST_MEM_SMALL);
-	ck_assert_uint_eq(m.size, 3 * PST_MEM_SMALL + 1);
+	ck_assert_int_eq(pst_bench_mem_alloc(&m, 3 * PST_BENCH_MEM_SMALL + 1,
+					     PST_BENCH_MEM_SMALL),
+			 0);
+	ck_assert_uint_eq(m.page, PST_BENCH_MEM_SMALL);
+	ck_assert_uint_eq(m.size, 3 * PST_BENCH_MEM_SMALL + 1);
 	memset(m.ptr, 7, m.size);
-	pst_mem_free(&m);
+	pst_bench_mem_free(&m);
 	ck_assert_ptr_null(m.ptr);
-	pst_mem_free(&m);
-	ck_assert_int_lt(pst_mem_alloc(&m, 0, PST_MEM_SMALL), 0);
-	ck_assert_int_lt(pst_mem_alloc(&m, SIZE_MAX, PST_MEM_HUGE), 0);
+	pst_bench_mem_free(&m);
+	ck_assert_int_lt(pst_bench_mem_alloc(&m, 0, PST_BENCH_MEM_SMALL), 0);
+	ck_assert_int_lt(pst_bench_mem_alloc(&m, SIZE_MAX, PST_BENCH_MEM_HUGE),
+			 0);
 	/* There may be no huge pages, but then it does not pretend. */
-	if (pst_mem_alloc(&m, PST_MEM_HUGE, PST_MEM_HUGE) == 0)
-		ck_assert_uint_eq((uintptr_t)m.ptr % PST_MEM_HUGE, 0);
-	pst_mem_free(&m);
+	if (pst_bench_mem_alloc(&m, PST_BENCH_MEM_HUGE, PST_BENCH_MEM_HUGE) ==
+	    0)
+		ck_assert_uint_eq((uintptr_t)m.ptr % PST_BENCH_MEM_HUGE, 0);
+	pst_bench_mem_free(&m);
 }
 END_TEST
 
@@ -120,9 +123,9 @@ static void put(const char *root, const char *path, const char *text)
 
 START_TEST(a_machine_is_described_by_its_files)
 {
-	const struct pst_cpus cpus = {.client = 3, .n_allowed = 2};
+	const struct pst_bench_cpus cpus = {.client = 3, .n_allowed = 2};
 	const char *root = tmpdir;
-	struct pst_machine m;
+	struct pst_bench_machine m;
 
 	tmpdir_make();
 	put(root, "/proc/cpuinfo",
@@ -144,7 +147,7 @@ START_TEST(a_machine_is_described_by_its_files)
 	put(root,
 	    "/sys/devices/system/clocksource/clocksource0/current_clocksource",
 	    "hpet\n");
-	pst_machine_read(&m, root, &cpus);
+	pst_bench_machine_read(&m, root, &cpus);
 	tmpdir_remove();
 	ck_assert_str_eq(m.clock, "hpet");
 	/* Of the real one. */
@@ -167,10 +170,10 @@ END_TEST
 
 START_TEST(what_a_machine_does_not_tell_is_unknown)
 {
-	const struct pst_cpus cpus = {.client = -1};
-	struct pst_machine m;
+	const struct pst_bench_cpus cpus = {.client = -1};
+	struct pst_bench_machine m;
 
-	pst_machine_read(&m, "/nonexistent", &cpus);
+	pst_bench_machine_read(&m, "/nonexistent", &cpus);
 	ck_assert_str_eq(m.cpu, "unknown");
 	ck_assert_str_eq(m.governor, "unknown");
 	ck_assert_str_eq(m.thp, "unknown");
@@ -183,26 +186,27 @@ END_TEST
 
 START_TEST(pinning_to_the_chosen_cpus_works_and_can_be_undone)
 {
-	struct pst_cpus cpus, pinned;
+	struct pst_bench_cpus cpus, pinned;
 
-	ck_assert_int_eq(pst_cpus_choose(&cpus), 0);
-	ck_assert_int_eq(pst_cpus_pin(cpus.peer), 0);
-	ck_assert_int_eq(pst_cpus_choose(&pinned), 0);
+	ck_assert_int_eq(pst_bench_cpus_choose(&cpus), 0);
+	ck_assert_int_eq(pst_bench_cpus_pin(cpus.peer), 0);
+	ck_assert_int_eq(pst_bench_cpus_choose(&pinned), 0);
 	ck_assert_int_eq(pinned.n_allowed, 1);
 	ck_assert_int_eq(pinned.client, cpus.peer);
 	ck_assert_int_eq(pinned.peer, cpus.peer);
-	ck_assert_int_eq(pst_cpus_unpin(&cpus), 0);
-	ck_assert_int_eq(pst_cpus_choose(&pinned), 0);
+	ck_assert_int_eq(pst_bench_cpus_unpin(&cpus), 0);
+	ck_assert_int_eq(pst_bench_cpus_choose(&pinned), 0);
 	ck_assert_int_eq(pinned.n_allowed, cpus.n_allowed);
 }
 END_TEST
 
 static void add(TCase *tc)
 {
-	tcase_add_loop_test(tc, each_probe_makes_round_trips, 0, PST_PROBE_N);
+	tcase_add_loop_test(tc, each_probe_makes_round_trips, 0,
+			    PST_BENCH_PROBE_N);
 	tcase_add_test(tc, a_closed_probe_leaves_no_process);
 	tcase_add_loop_test(tc, every_way_copies_every_byte_and_no_other, 0,
-			    PST_COPY_N);
+			    PST_BENCH_COPY_N);
 	tcase_add_test(tc, memory_has_the_size_and_pages_it_says);
 	tcase_add_test(tc, a_machine_is_described_by_its_files);
 	tcase_add_test(tc, what_a_machine_does_not_tell_is_unknown);
