@@ -293,6 +293,18 @@ def expect_error(conn, status=None, words=(), timeout=5):
     raise AssertionError("the connection stays open after ERROR")
 
 
+# Limits on what must not hang; they say nothing of how fast it is.
+HANG_S = 20
+
+
+def eventually(what, timeout=HANG_S):
+    """Waits for a predicate."""
+    deadline = time.monotonic() + timeout
+    while not what():
+        assert time.monotonic() < deadline, "does not happen"
+        time.sleep(0.01)
+
+
 def run(tests):
     """Runs each test in a directory of its own; prints TAP-like lines and
     exits 0 or 1."""

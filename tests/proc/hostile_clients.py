@@ -11,12 +11,11 @@ import json
 import os
 import random
 import struct
-import sys
 import time
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from agentlib import *  # noqa: E402,F403 pylint: disable=wildcard-import
+from agentlib import CANCEL, CHECKSUM, CONTROL_ONLY, Closed, Conn, ERROR, \
+    ESHUTDOWN, ETIMEDOUT, F64, FILL, GEMM, HEALTH, INFO, NOP, OK, STATS, \
+    Skip, UNIT, WAKE, run
 
 BATCHED, COPY, INFER = 5, 6, 7
 WHY, TENSOR_CREATE, TENSOR_DESTROY, TENSOR_LIST = range(13, 17)

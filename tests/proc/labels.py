@@ -1,30 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Labels from a model's outputs, as Python's Model.predict() makes them."""
 import os
-import sys
 import tempfile
 import unittest
 
-build = os.environ["PST_TOP_BUILDDIR"]
-source = os.environ["PST_TOP_SRCDIR"]
-# The source tree may be read-only.
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(source, "host-client", "python"))
-os.environ.setdefault("PENSTOCK_LIBRARY", os.path.join(
-    build, "host-client", ".libs", "libpenstock.so.0"))
-os.environ.setdefault("PENSTOCK_AGENT", os.path.join(
-    build, "guest-agent", "penstock-agent"))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-import penstock  # noqa: E402
-import penstock_export  # noqa: E402
+from pythonlib import data, penstock
+import penstock_export
 
 ENDPOINT = "spawn:?size=16M&threads=1"
-
-
-def data(name):
-    return os.path.join(source, "tests", "data", name)
 
 
 def named(name, **attributes):

@@ -10,31 +10,16 @@ import json
 import math
 import os
 import struct
-import sys
 import tempfile
 import types
 import unittest
 
-build = os.environ["PST_TOP_BUILDDIR"]
-source = os.environ["PST_TOP_SRCDIR"]
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(source, "host-client", "python"))
-os.environ.setdefault("PENSTOCK_LIBRARY", os.path.join(
-    build, "host-client", ".libs", "libpenstock.so.0"))
-os.environ.setdefault("PENSTOCK_AGENT", os.path.join(
-    build, "guest-agent", "penstock-agent"))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-import penstock  # noqa: E402
-import penstock_export  # noqa: E402
+from pythonlib import children, data, penstock
+import penstock_export
 
 ENDPOINT = "spawn:?size=64M&threads=1"
-DATA = os.path.join(source, "tests", "data")
-
-
-def data(name):
-    return os.path.join(DATA, name)
 
 
 def read_file(path):
@@ -309,9 +294,7 @@ class Failures(WithConnection):
         with penstock.open(ENDPOINT) as c:
             m = c.load_model("digits", data("digits.safetensors"))
             x = np.load(data("digits-x.npy"))
-            with open(f"/proc/self/task/{os.getpid()}/children") as f:
-                old = [int(pid) for pid in f.read().split()]
-            os.kill(max(old), 9)
+            os.kill(max(children()), 9)
             with self.assertRaises(penstock.Error):
                 for _ in range(2):
                     m.infer(x)

@@ -5,24 +5,13 @@ import gc
 import math
 import os
 import re
-import sys
 import threading
 import unittest
 
-build = os.environ["PST_TOP_BUILDDIR"]
-package = os.path.join(os.environ["PST_TOP_SRCDIR"], "host-client", "python")
-# The source tree may be read-only.
-sys.dont_write_bytecode = True
-sys.path.insert(0, package)
-os.environ.setdefault("PENSTOCK_LIBRARY", os.path.join(
-    build, "host-client", ".libs", "libpenstock.so.0"))
-os.environ.setdefault("PENSTOCK_AGENT", os.path.join(
-    build, "guest-agent", "penstock-agent"))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-import penstock  # noqa: E402
-from penstock import _layout, _library, _memory, connection  # noqa: E402
+from pythonlib import children, penstock
+from penstock import _layout, _library, _memory, connection
 
 ENDPOINT = "spawn:?size=64M&threads=1"
 TYPES = ("f4", "f8")
@@ -505,11 +494,6 @@ class Connections(unittest.TestCase):
     def test_the_package_has_the_library_s_version(self):
         library = _library.load().pst_version().decode()
         self.assertEqual(penstock.__version__, library)
-
-
-def children():
-    with open(f"/proc/self/task/{os.getpid()}/children") as f:
-        return [int(pid) for pid in f.read().split()]
 
 
 if __name__ == "__main__":

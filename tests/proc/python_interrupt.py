@@ -4,35 +4,19 @@ import math
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
 import unittest
 
-build = os.environ["PST_TOP_BUILDDIR"]
-source = os.environ["PST_TOP_SRCDIR"]
-# The source tree may be read-only.
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(source, "host-client", "python"))
-os.environ.setdefault("PENSTOCK_LIBRARY", os.path.join(
-    build, "host-client", ".libs", "libpenstock.so.0"))
-os.environ.setdefault("PENSTOCK_AGENT", os.path.join(
-    build, "guest-agent", "penstock-agent"))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-import penstock  # noqa: E402
+from pythonlib import children, data, penstock
 
 ENDPOINT = "spawn:?size=64M&threads=1"
-DIABETES = os.path.join(source, "tests", "data", "diabetes.safetensors")
+DIABETES = data("diabetes.safetensors")
 # A call that no signal ends would wait for ever: its agent is killed then.
 PATIENCE = 20
-
-
-def children():
-    with open(f"/proc/self/task/{os.getpid()}/children") as f:
-        return {int(pid) for pid in f.read().split()}
 
 
 class Interrupted(unittest.TestCase):

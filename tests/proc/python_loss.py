@@ -2,33 +2,17 @@
 """Python's arrays and calls when the agent is gone."""
 import errno
 import os
-import sys
 import time
 import unittest
 
-build = os.environ["PST_TOP_BUILDDIR"]
-source = os.environ["PST_TOP_SRCDIR"]
-# The source tree may be read-only.
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(source, "host-client", "python"))
-os.environ.setdefault("PENSTOCK_LIBRARY", os.path.join(
-    build, "host-client", ".libs", "libpenstock.so.0"))
-os.environ.setdefault("PENSTOCK_AGENT", os.path.join(
-    build, "guest-agent", "penstock-agent"))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-import penstock  # noqa: E402
+from pythonlib import children, data, penstock
 
 ENDPOINT = "spawn:?size=64M&threads=1"
-DIABETES = os.path.join(source, "tests", "data", "diabetes.safetensors")
+DIABETES = data("diabetes.safetensors")
 # A quiet run sees the loss within milliseconds.
 PATIENCE = 30
-
-
-def children():
-    with open(f"/proc/self/task/{os.getpid()}/children") as f:
-        return {int(pid) for pid in f.read().split()}
 
 
 class Lost(unittest.TestCase):

@@ -4,22 +4,11 @@ import errno
 import gc
 import os
 import re
-import sys
 import unittest
 
-build = os.environ["PST_TOP_BUILDDIR"]
-# The source tree may be read-only.
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.environ["PST_TOP_SRCDIR"], "host-client",
-                                "python"))
-os.environ.setdefault("PENSTOCK_LIBRARY", os.path.join(
-    build, "host-client", ".libs", "libpenstock.so.0"))
-os.environ.setdefault("PENSTOCK_AGENT", os.path.join(
-    build, "guest-agent", "penstock-agent"))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-import penstock  # noqa: E402
+from pythonlib import children, penstock
 
 ENDPOINT = "spawn:?size=64M&threads=1"
 
@@ -313,11 +302,6 @@ class Products(WithConnection):
             c.gemm(f4.astype("i1"), f4.astype("i1"), act="gelu_erf")
         self.assertEqual(caught.exception.errno, errno.EOPNOTSUPP)
         self.assertIn("cpu backend", caught.exception.strerror)
-
-
-def children():
-    with open(f"/proc/self/task/{os.getpid()}/children") as f:
-        return [int(pid) for pid in f.read().split()]
 
 
 if __name__ == "__main__":
