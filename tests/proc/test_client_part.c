@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "host-client/lib/conn.h"
-#include "host-client/lib/gemm/part.h"
+#include "host-client/lib/gemm/subop.h"
 #include "tests/fixtures/fake_agent.h"
 #include "tests/fixtures/unit.h"
 
@@ -41,8 +41,8 @@ static void learn(const struct pst_gemm *g, uint64_t ns)
 
 	took_ns = ns;
 	for (i = 0; i < 4; i++) {
-		ck_assert_int_eq(pst_part_gemm(c, g, &tag), 0);
-		ck_assert_int_eq(pst_part_wait(c, tag, 1000 * MS, &done), 0);
+		ck_assert_int_eq(pst_subop_gemm(c, g, &tag), 0);
+		ck_assert_int_eq(pst_subop_wait(c, tag, 1000 * MS, &done), 0);
 	}
 }
 
@@ -79,13 +79,13 @@ static uint64_t begin(void)
 	learn(&small, 10 * MS);
 	learn(&product, TOOK_NS);
 	fake.hold = true;
-	ck_assert_int_eq(pst_part_gemm(c, &product, &tag), 0);
+	ck_assert_int_eq(pst_subop_gemm(c, &product, &tag), 0);
 	return tag;
 }
 
 static void end(uint64_t tag)
 {
-	pst_part_abandon(c, tag);
+	pst_subop_abandon(c, tag);
 	pst_close(c);
 	fake_close(&fake);
 }
@@ -100,7 +100,7 @@ static void *expect(void *arg)
 {
 	const uint64_t *tag = arg;
 
-	return (void *)(intptr_t)pst_part_expect(c, *tag, 10000 * MS);
+	return (void *)(intptr_t)pst_subop_expect(c, *tag, 10000 * MS);
 }
 
 static void *call_nop(void *arg)
@@ -184,15 +184,15 @@ static void run_small(uint64_t tag)
 	pthread_t t;
 
 	fake.hold = true;
-	ck_assert_int_eq(pst_part_nop(c, &nop), 0);
-	ck_assert_int_eq(pst_part_gemm(c, &small, &tag), 0);
+	ck_assert_int_eq(pst_subop_nop(c, &nop), 0);
+	ck_assert_int_eq(pst_subop_gemm(c, &small, &tag), 0);
 	pthread_create(&t, NULL, expect, &tag);
 	nap(30 * MS);
 	start = pst_now_ns();
 	fake.hold = false;
 	join(t);
 	ck_assert_uint_lt(pst_now_ns() - start, TOOK_NS / 2);
-	pst_part_abandon(c, nop);
+	pst_subop_abandon(c, nop);
 	end(tag);
 }
 
@@ -200,7 +200,7 @@ START_TEST(what_was_given_up_delays_nobody)
 {
 	uint64_t tag = begin();
 
-	pst_part_abandon(c, tag);
+	pst_subop_abandon(c, tag);
 	run_small(tag);
 }
 END_TEST
@@ -211,7 +211,7 @@ START_TEST(what_ended_early_delays_nobody)
 	uint64_t tag = begin();
 
 	fake.hold = false;
-	ck_assert_int_eq(pst_part_wait(c, tag, 1000 * MS, &done), 0);
+	ck_assert_int_eq(pst_subop_wait(c, tag, 1000 * MS, &done), 0);
 	run_small(tag);
 }
 END_TEST
@@ -223,7 +223,7 @@ START_TEST(what_was_lost_delays_nobody)
 	void *mem;
 
 	fake.hang_up = true;
-	ck_assert_int_lt(pst_part_wait(c, tag, 1000 * MS, &done), 0);
+	ck_assert_int_lt(pst_subop_wait(c, tag, 1000 * MS, &done), 0);
 	fake.hold = false;
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
 	ck_assert_int_eq(pst_alloc(c, 4096, &mem), 0);

@@ -9,7 +9,7 @@
 
 #include "host-client/lib/gemm/foreign_int.h"
 #include "host-client/lib/gemm/gemm_op.h"
-#include "host-client/lib/gemm/part.h"
+#include "host-client/lib/gemm/subop.h"
 #include "transport/dtype.h"
 #include "transport/op.h"
 
@@ -18,13 +18,13 @@
 #define MAX_BUDGET (64ULL << 20)
 #define MIN_BUDGET (256ULL << 10)
 
-bool pst_tile_foreign(struct pst *c, const struct pst_gemm *g,
-		      struct pst_foreign *ret)
+bool pst_foreign_find(struct pst *c, const struct pst_gemm *g,
+		      struct pst_foreign_set *ret)
 {
 	const bool writes = g->m && g->n;
 	const bool reads = writes && g->k && g->alpha != 0;
 
-	*ret = (struct pst_foreign){
+	*ret = (struct pst_foreign_set){
 		.a = reads && g->a && !pst_heap_find(&c->mem.heap, g->a, 0),
 		.b = reads && g->b && !pst_heap_find(&c->mem.heap, g->b, 0),
 		.c = writes && g->c && !pst_heap_find(&c->mem.heap, g->c, 0),
@@ -34,7 +34,7 @@ bool pst_tile_foreign(struct pst *c, const struct pst_gemm *g,
 	return ret->a || ret->b || ret->c || ret->bias;
 }
 
-static int fail(struct pst_tile *t, int r, const char *sentence)
+static int fail(struct pst_foreign *t, int r, const char *sentence)
 {
 	struct pst_error err;
 
@@ -43,7 +43,7 @@ static int fail(struct pst_tile *t, int r, const char *sentence)
 
 /* After an error: what is on its way is not waited for. Its slots stay busy
  * until it is over. Keeps the sentence of what went wrong. */
-static void abandon(struct pst_tile *t)
+static void abandon(struct pst_foreign *t)
 {
 	struct pst_error err = {0};
 
@@ -51,12 +51,13 @@ static void abandon(struct pst_tile *t)
 		return;
 	pst_last_error(t->c, err.text, sizeof(err.text));
 	for (; t->finished < t->submitted; t->finished++)
-		pst_part_abandon(t->c, t->tags[t->finished % PST_TILE_PENDING]);
+		pst_subop_abandon(t->c,
+				  t->tags[t->finished % PST_FOREIGN_PENDING]);
 	(void)pst_fail(t->c, -EIO, &err);
 }
 
 /* Bytes of an operand of all the batch. */
-static int operand_bytes(const struct pst_tile *t, bool trans, uint64_t rows,
+static int operand_bytes(const struct pst_foreign *t, bool trans, uint64_t rows,
 			 uint64_t cols, uint64_t ld, uint64_t stride,
 			 unsigned int elem, uint64_t *ret)
 {
@@ -83,7 +84,7 @@ static bool overlap(const void *x, uint64_t nx, const void *y, uint64_t ny)
 
 /* Whether C shares a byte with A or B, which may lie beside it in one larger
  * matrix. */
-static bool overlap_c(const struct pst_tile *t, uint64_t c, const void *x,
+static bool overlap_c(const struct pst_foreign *t, uint64_t c, const void *x,
 		      uint64_t nx, uint32_t inner, uint32_t ld)
 {
 	const struct pst_gemm *g = t->g;
@@ -99,7 +100,7 @@ static bool overlap_c(const struct pst_tile *t, uint64_t c, const void *x,
 }
 
 /* What pst_op_check() would say of the whole, which no operation is. */
-static int check(struct pst_tile *t)
+static int check(struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
 	uint64_t a = 0, b = 0, c, one;
@@ -138,23 +139,23 @@ static int check(struct pst_tile *t)
 }
 
 /* Elements of C in the region: sums of 16-bit elements are of another type. */
-static unsigned int elem_in_region(const struct pst_tile *t)
+static unsigned int elem_in_region(const struct pst_foreign *t)
 {
 	return t->fits ? t->elem_c : t->plan.elem_c;
 }
 
 /* Bytes for the bias in the region: when it is foreign, or of another type
  * than the sums. */
-static uint64_t bias_bytes(const struct pst_tile *t)
+static uint64_t bias_bytes(const struct pst_foreign *t)
 {
 	if (!t->g->bias || (!t->f->bias && elem_in_region(t) == t->elem_c))
 		return 0;
 	return (uint64_t)t->g->n * elem_in_region(t);
 }
 
-static uint8_t *place_slots(struct pst_tile *t)
+static uint8_t *place_slots(struct pst_foreign *t)
 {
-	const struct pst_tile_plan *p = &t->plan;
+	const struct pst_foreign_plan *p = &t->plan;
 	uint8_t *at = t->mem;
 	unsigned int i;
 
@@ -167,9 +168,9 @@ static uint8_t *place_slots(struct pst_tile *t)
 	return at;
 }
 
-static void place(struct pst_tile *t)
+static void place(struct pst_foreign *t)
 {
-	uint8_t *at = t->fits ? pst_tile_fit_place(t) : place_slots(t);
+	uint8_t *at = t->fits ? pst_foreign_whole_place(t) : place_slots(t);
 
 	if (!bias_bytes(t))
 		return;
@@ -182,7 +183,7 @@ static void place(struct pst_tile *t)
 }
 
 /* Room for the plan. */
-static int alloc(struct pst_tile *t, uint64_t bytes)
+static int alloc(struct pst_foreign *t, uint64_t bytes)
 {
 	const uint64_t n = bytes + bias_bytes(t);
 	void *mem;
@@ -208,11 +209,11 @@ static struct pst_info limits(struct pst *c)
 }
 
 /* A plan and its room, as large as the arena gives now. */
-static int try_acquire(struct pst_tile *t)
+static int try_acquire(struct pst_foreign *t)
 {
 	const struct pst_info info = limits(t->c);
 	const struct pst_gemm *g = t->g;
-	const struct pst_tile_job job = {
+	const struct pst_foreign_job job = {
 		.m = g->m,
 		.n = g->n,
 		.k = t->k,
@@ -234,7 +235,7 @@ static int try_acquire(struct pst_tile *t)
 	if (info.max_lease && info.max_lease / 4 * 3 < budget)
 		budget = info.max_lease / 4 * 3;
 	if (g->m <= job.max_dim && g->n <= job.max_dim && t->k <= job.max_dim)
-		whole = pst_tile_fit_bytes(t);
+		whole = pst_foreign_whole_bytes(t);
 	if (whole && whole <= budget) {
 		t->fits = true;
 		r = alloc(t, whole);
@@ -243,7 +244,7 @@ static int try_acquire(struct pst_tile *t)
 		t->fits = false;
 	}
 	for (first = budget;; budget /= 2) {
-		if (pst_tile_plan(&job, budget, &t->plan) < 0)
+		if (pst_foreign_plan(&job, budget, &t->plan) < 0)
 			return fail(t, budget == first ? -EMSGSIZE : -ENOSPC,
 				    "the arena has no room for pieces of the "
 				    "operands");
@@ -254,7 +255,7 @@ static int try_acquire(struct pst_tile *t)
 }
 
 /* Likewise; room that other calls of the connection have is waited for. */
-static int acquire(struct pst_tile *t)
+static int acquire(struct pst_foreign *t)
 {
 	uint64_t seen;
 	int r;
@@ -269,18 +270,18 @@ static int acquire(struct pst_tile *t)
 
 /* What was copied out of the region was the result, unless the session was
  * lost before the last copy and its memory replaced. */
-static int still_there(const struct pst_tile *t)
+static int still_there(const struct pst_foreign *t)
 {
 	uint8_t byte;
 
 	return t->f->c ? pst_take(t->c, &byte, t->mem, 1) : 0;
 }
 
-int pst_tile_gemm(struct pst *c, const struct pst_gemm *g,
-		  const struct pst_foreign *f, uint64_t timeout_ns,
-		  struct pst_completion *done)
+int pst_foreign_gemm(struct pst *c, const struct pst_gemm *g,
+		     const struct pst_foreign_set *f, uint64_t timeout_ns,
+		     struct pst_completion *done)
 {
-	struct pst_tile t = {
+	struct pst_foreign t = {
 		.c = c,
 		.g = g,
 		.f = f,
@@ -296,7 +297,7 @@ int pst_tile_gemm(struct pst *c, const struct pst_gemm *g,
 		r = acquire(&t);
 	if (r < 0)
 		return r;
-	r = t.fits ? pst_tile_fit_run(&t) : pst_tile_run(&t);
+	r = t.fits ? pst_foreign_whole_run(&t) : pst_foreign_run(&t);
 	if (r < 0)
 		abandon(&t);
 	else

@@ -9,14 +9,14 @@
 #include "host-client/lib/conn.h"
 
 /* Which operands of a product lie outside the connection's buffers. */
-struct pst_foreign {
+struct pst_foreign_set {
 	bool a, b, c, bias;
 };
 
 /* Looks the operands that are used up in the heap; the lock is held. Returns
  * whether there is a foreign one. */
-bool pst_tile_foreign(struct pst *c, const struct pst_gemm *g,
-		      struct pst_foreign *ret);
+bool pst_foreign_find(struct pst *c, const struct pst_gemm *g,
+		      struct pst_foreign_set *ret);
 
 /*
  * Computes g, some operands of which are foreign; without the lock. Blocks
@@ -25,8 +25,8 @@ bool pst_tile_foreign(struct pst *c, const struct pst_gemm *g,
  * sentence is the calling thread's last error on c. done (may be NULL) gets
  * the sums of the pieces' times.
  */
-int pst_tile_gemm(struct pst *c, const struct pst_gemm *g,
-		  const struct pst_foreign *f, uint64_t timeout_ns,
-		  struct pst_completion *done);
+int pst_foreign_gemm(struct pst *c, const struct pst_gemm *g,
+		     const struct pst_foreign_set *f, uint64_t timeout_ns,
+		     struct pst_completion *done);
 
 #endif

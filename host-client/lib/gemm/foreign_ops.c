@@ -5,7 +5,7 @@
 
 #include "host-client/lib/gemm/fastcopy.h"
 #include "host-client/lib/gemm/foreign_int.h"
-#include "host-client/lib/gemm/part.h"
+#include "host-client/lib/gemm/subop.h"
 
 /* Places among the operations that are outstanding are asked for again so
  * often, so far apart. */
@@ -14,7 +14,7 @@
 
 /* ---- Operations in flight ---------------------------------------------- */
 
-static uint64_t time_left(const struct pst_tile *t)
+static uint64_t time_left(const struct pst_foreign *t)
 {
 	const uint64_t now = pst_now_ns();
 
@@ -24,20 +24,22 @@ static uint64_t time_left(const struct pst_tile *t)
 }
 
 /* Waits until operation number n is over, and all before it. */
-int pst_tile_wait(struct pst_tile *t, uint64_t n)
+int pst_foreign_wait(struct pst_foreign *t, uint64_t n)
 {
 	struct pst_completion done;
 	int r;
 
 	if (n > t->finished + 1) {
-		r = pst_part_expect(t->c, t->tags[(n - 1) % PST_TILE_PENDING],
-				    time_left(t));
+		r = pst_subop_expect(t->c,
+				     t->tags[(n - 1) % PST_FOREIGN_PENDING],
+				     time_left(t));
 		if (r < 0)
 			return r;
 	}
 	while (t->finished < n) {
-		r = pst_part_wait(t->c, t->tags[t->finished % PST_TILE_PENDING],
-				  time_left(t), &done);
+		r = pst_subop_wait(t->c,
+				   t->tags[t->finished % PST_FOREIGN_PENDING],
+				   time_left(t), &done);
 		if (r < 0)
 			return r;
 		t->finished++;
@@ -48,19 +50,19 @@ int pst_tile_wait(struct pst_tile *t, uint64_t n)
 }
 
 /* Room for one more among the tags. */
-static int make_room(struct pst_tile *t)
+static int make_room(struct pst_foreign *t)
 {
-	return t->submitted - t->finished == PST_TILE_PENDING
-		       ? pst_tile_wait(t, t->finished + 1)
+	return t->submitted - t->finished == PST_FOREIGN_PENDING
+		       ? pst_foreign_wait(t, t->finished + 1)
 		       : 0;
 }
 
 /* Other calls have all of the connection's places: until one of this call's own
  * is over, or for a moment. */
-static int wait_for_place(struct pst_tile *t, unsigned int tries)
+static int wait_for_place(struct pst_foreign *t, unsigned int tries)
 {
 	if (t->finished < t->submitted)
-		return pst_tile_wait(t, t->finished + 1);
+		return pst_foreign_wait(t, t->finished + 1);
 	if (tries == PLACE_TRIES || time_left(t) == 0)
 		return -EAGAIN;
 	pst_lock(t->c);
@@ -70,7 +72,7 @@ static int wait_for_place(struct pst_tile *t, unsigned int tries)
 }
 
 /* Starts a piece, or a NOP. */
-static int start(struct pst_tile *t, const struct pst_gemm *piece)
+static int start(struct pst_foreign *t, const struct pst_gemm *piece)
 {
 	unsigned int tries;
 	uint64_t *tag;
@@ -80,14 +82,14 @@ static int start(struct pst_tile *t, const struct pst_gemm *piece)
 		r = make_room(t);
 		if (r < 0)
 			return r;
-		tag = &t->tags[t->submitted % PST_TILE_PENDING];
-		r = piece ? pst_part_gemm(t->c, piece, tag)
-			  : pst_part_nop(t->c, tag);
+		tag = &t->tags[t->submitted % PST_FOREIGN_PENDING];
+		r = piece ? pst_subop_gemm(t->c, piece, tag)
+			  : pst_subop_nop(t->c, tag);
 		if (r == 0) {
 			t->submitted++;
 			/* It computes in C itself. */
 			if (piece && !t->f->c)
-				pst_tile_touch(t);
+				pst_foreign_touch(t);
 		}
 		if (r != -EAGAIN)
 			return r;
@@ -97,12 +99,12 @@ static int start(struct pst_tile *t, const struct pst_gemm *piece)
 	}
 }
 
-int pst_tile_submit(struct pst_tile *t, const struct pst_gemm *piece)
+int pst_foreign_submit(struct pst_foreign *t, const struct pst_gemm *piece)
 {
 	return start(t, piece);
 }
 
-int pst_tile_rouse(struct pst_tile *t)
+int pst_foreign_wake(struct pst_foreign *t)
 {
 	return start(t, NULL);
 }
@@ -110,25 +112,26 @@ int pst_tile_rouse(struct pst_tile *t)
 /* ---- Copies ------------------------------------------------------------ */
 
 /* rows x cols of op(X) from (row, col) on. */
-struct pst_tile_part pst_tile_part(const struct pst_gemm *g, const void *x,
-				   uint64_t ld, bool trans, unsigned int elem,
-				   uint64_t row, uint64_t col, uint64_t rows,
-				   uint64_t cols)
+struct pst_foreign_lines pst_foreign_lines(const struct pst_gemm *g,
+					   const void *x, uint64_t ld,
+					   bool trans, unsigned int elem,
+					   uint64_t row, uint64_t col,
+					   uint64_t rows, uint64_t cols)
 {
 	const bool along = (g->order == PST_COL_MAJOR) != trans;
 	const uint64_t line = along ? col : row, first = along ? row : col;
 
-	return (struct pst_tile_part){
-		.at = pst_tile_behind(x, (line * ld + first) * elem),
+	return (struct pst_foreign_lines){
+		.at = pst_foreign_behind(x, (line * ld + first) * elem),
 		.length = along ? rows : cols,
 		.lines = along ? cols : rows,
 		.ld = ld,
 	};
 }
 
-void pst_tile_copy(uint8_t *dst, uint64_t dst_ld, const uint8_t *src,
-		   uint64_t src_ld, const struct pst_tile_part *p,
-		   unsigned int elem)
+void pst_foreign_copy(uint8_t *dst, uint64_t dst_ld, const uint8_t *src,
+		      uint64_t src_ld, const struct pst_foreign_lines *p,
+		      unsigned int elem)
 {
 	pst_fastcopy_lines(dst, dst_ld * elem, src, src_ld * elem,
 			   p->length * elem, p->lines);

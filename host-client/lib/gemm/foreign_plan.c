@@ -30,8 +30,8 @@ static uint64_t parts_of(uint64_t total, uint64_t piece)
 }
 
 /* Fills in the slots for pieces of m x n x k. */
-static void with_pieces(const struct pst_tile_job *job, uint64_t m, uint64_t n,
-			uint64_t k, struct pst_tile_plan *p)
+static void with_pieces(const struct pst_foreign_job *job, uint64_t m,
+			uint64_t n, uint64_t k, struct pst_foreign_plan *p)
 {
 	const bool split = k < job->k;
 	const uint64_t parts_m = parts_of(job->m, m) * job->batch;
@@ -40,18 +40,18 @@ static void with_pieces(const struct pst_tile_job *job, uint64_t m, uint64_t n,
 		parts_of(job->n, n) * parts_of(job->k, k) * job->batch;
 	const uint64_t pieces_c = parts_m * parts_of(job->n, n);
 
-	*p = (struct pst_tile_plan){.m = m, .n = n, .k = k};
+	*p = (struct pst_foreign_plan){.m = m, .n = n, .k = k};
 	p->elem_c = split ? job->elem_sum : job->elem_c;
 	p->copy_c = job->copy_c || p->elem_c != job->elem_c;
 	if (job->copy_a)
 		p->slots_a =
-			(unsigned int)pst_min_u64(pieces_a, PST_TILE_SLOTS);
+			(unsigned int)pst_min_u64(pieces_a, PST_FOREIGN_SLOTS);
 	if (job->copy_b)
 		p->slots_b =
-			(unsigned int)pst_min_u64(pieces_b, PST_TILE_SLOTS);
+			(unsigned int)pst_min_u64(pieces_b, PST_FOREIGN_SLOTS);
 	if (p->copy_c)
 		p->slots_c =
-			(unsigned int)pst_min_u64(pieces_c, PST_TILE_SLOTS);
+			(unsigned int)pst_min_u64(pieces_c, PST_FOREIGN_SLOTS);
 	p->size_a = p->slots_a ? pst_round_up(m * k * job->elem_ab, LINE) : 0;
 	p->size_b = p->slots_b ? pst_round_up(k * n * job->elem_ab, LINE) : 0;
 	p->size_c = p->slots_c ? pst_round_up(m * n * p->elem_c, LINE) : 0;
@@ -59,8 +59,8 @@ static void with_pieces(const struct pst_tile_job *job, uint64_t m, uint64_t n,
 		   p->slots_c * p->size_c;
 }
 
-uint64_t pst_tile_traffic(const struct pst_tile_job *job,
-			  const struct pst_tile_plan *plan)
+uint64_t pst_foreign_traffic(const struct pst_foreign_job *job,
+			     const struct pst_foreign_plan *plan)
 {
 	const uint64_t rows = parts_of(job->m, plan->m);
 	const uint64_t cols = parts_of(job->n, plan->n);
@@ -85,8 +85,8 @@ static uint64_t part_of(uint64_t side)
 
 /* Sums whole, B's piece as wide as it can be, A and C by rows; by columns
  * where rows are not to be cut. */
-static bool plan_whole_k(const struct pst_tile_job *job, uint64_t budget,
-			 struct pst_tile_plan *ret)
+static bool plan_whole_k(const struct pst_foreign_job *job, uint64_t budget,
+			 struct pst_foreign_plan *ret)
 {
 	uint64_t n = job->whole_m && !job->whole_n ? part_of(job->n) : job->n;
 	uint64_t m;
@@ -113,8 +113,8 @@ static bool plan_whole_k(const struct pst_tile_job *job, uint64_t budget,
 }
 
 /* Sums cut, pieces of C as square and as large as they can be. */
-static bool plan_split_k(const struct pst_tile_job *job, uint64_t budget,
-			 struct pst_tile_plan *ret)
+static bool plan_split_k(const struct pst_foreign_job *job, uint64_t budget,
+			 struct pst_foreign_plan *ret)
 {
 	uint64_t k = pst_min_u64(pst_min_u64(job->k, K_PIECE), job->max_dim),
 		 side;
@@ -136,10 +136,10 @@ static bool plan_split_k(const struct pst_tile_job *job, uint64_t budget,
 	return false;
 }
 
-int pst_tile_plan(const struct pst_tile_job *job, uint64_t budget,
-		  struct pst_tile_plan *ret)
+int pst_foreign_plan(const struct pst_foreign_job *job, uint64_t budget,
+		     struct pst_foreign_plan *ret)
 {
-	struct pst_tile_plan split;
+	struct pst_foreign_plan split;
 	bool whole_ok, split_ok;
 
 	with_pieces(job, job->m, job->n, job->k, ret);
@@ -150,32 +150,32 @@ int pst_tile_plan(const struct pst_tile_job *job, uint64_t budget,
 	whole_ok = plan_whole_k(job, budget, ret);
 	split_ok = job->k > K_PIECE && !job->whole_m && !job->whole_n &&
 		   !job->whole_k && plan_split_k(job, budget, &split);
-	if (split_ok && (!whole_ok || pst_tile_traffic(job, &split) <
-					      pst_tile_traffic(job, ret)))
+	if (split_ok && (!whole_ok || pst_foreign_traffic(job, &split) <
+					      pst_foreign_traffic(job, ret)))
 		*ret = split;
 	return whole_ok || split_ok ? 0 : -ENOSPC;
 }
 
-unsigned int pst_tile_cut(uint64_t m, uint64_t n,
-			  struct pst_tile_rect ret[PST_TILE_RECTS])
+unsigned int pst_foreign_cut(uint64_t m, uint64_t n,
+			     struct pst_foreign_rect ret[PST_FOREIGN_RECTS])
 {
 	const uint64_t half = pst_round_up((m - HEAD - TAIL + 1) / 2, GRAIN);
 	const uint64_t rest = m - HEAD - TAIL;
 	unsigned int k = 0;
 
 	if (n > 2 * (uint64_t)HEAD) {
-		ret[k++] = (struct pst_tile_rect){0, 0, HEAD, HEAD};
-		ret[k++] = (struct pst_tile_rect){0, HEAD, HEAD, n - HEAD};
+		ret[k++] = (struct pst_foreign_rect){0, 0, HEAD, HEAD};
+		ret[k++] = (struct pst_foreign_rect){0, HEAD, HEAD, n - HEAD};
 	} else {
-		ret[k++] = (struct pst_tile_rect){0, 0, HEAD, n};
+		ret[k++] = (struct pst_foreign_rect){0, 0, HEAD, n};
 	}
 	if (half < rest && half >= 2 * (uint64_t)HEAD) {
-		ret[k++] = (struct pst_tile_rect){HEAD, 0, half, n};
-		ret[k++] =
-			(struct pst_tile_rect){HEAD + half, 0, rest - half, n};
+		ret[k++] = (struct pst_foreign_rect){HEAD, 0, half, n};
+		ret[k++] = (struct pst_foreign_rect){HEAD + half, 0,
+						     rest - half, n};
 	} else {
-		ret[k++] = (struct pst_tile_rect){HEAD, 0, rest, n};
+		ret[k++] = (struct pst_foreign_rect){HEAD, 0, rest, n};
 	}
-	ret[k++] = (struct pst_tile_rect){m - TAIL, 0, TAIL, n};
+	ret[k++] = (struct pst_foreign_rect){m - TAIL, 0, TAIL, n};
 	return k;
 }

@@ -10,9 +10,9 @@
 #include "transport/base/util.h"
 
 /* Pieces in flight: one computes while the next is copied. */
-#define PST_TILE_SLOTS 2U
+#define PST_FOREIGN_SLOTS 2U
 
-struct pst_tile_job {
+struct pst_foreign_job {
 	uint64_t m, n, k; /* at least 1, k may be 0 */
 	uint64_t batch;   /* products, at least 1 */
 	unsigned int elem_ab;
@@ -26,7 +26,7 @@ struct pst_tile_job {
 	uint64_t max_dim; /* sides of a piece; the agent's limit */
 };
 
-struct pst_tile_plan {
+struct pst_foreign_plan {
 	uint64_t m, n, k;    /* of a piece */
 	bool copy_c;         /* the job's, or sums of another type are kept */
 	unsigned int elem_c; /* of C's pieces */
@@ -42,19 +42,20 @@ struct pst_tile_plan {
  * does not hold the smallest pieces (64 x 64 x 64, or as long as a side that is
  * whole).
  */
-PST_MUST_USE int pst_tile_plan(const struct pst_tile_job *job, uint64_t budget,
-			       struct pst_tile_plan *ret);
+PST_MUST_USE int pst_foreign_plan(const struct pst_foreign_job *job,
+				  uint64_t budget,
+				  struct pst_foreign_plan *ret);
 
 /* Bytes that executing a plan copies into the region, C's not counted. */
-uint64_t pst_tile_traffic(const struct pst_tile_job *job,
-			  const struct pst_tile_plan *plan);
+uint64_t pst_foreign_traffic(const struct pst_foreign_job *job,
+			     const struct pst_foreign_plan *plan);
 
 /* A part of C. */
-struct pst_tile_rect {
+struct pst_foreign_rect {
 	uint64_t i, j, m, n;
 };
 
-#define PST_TILE_RECTS 5U
+#define PST_FOREIGN_RECTS 5U
 
 /*
  * Cuts an m x n product (m at least 256) whose operands fit whole: a small
@@ -63,7 +64,7 @@ struct pst_tile_rect {
  * little of C is left to copy. Parts cover C once, in an order in which rows
  * of A and columns of B are first needed from 0 on. Returns their number.
  */
-unsigned int pst_tile_cut(uint64_t m, uint64_t n,
-			  struct pst_tile_rect ret[PST_TILE_RECTS]);
+unsigned int pst_foreign_cut(uint64_t m, uint64_t n,
+			     struct pst_foreign_rect ret[PST_FOREIGN_RECTS]);
 
 #endif

@@ -8,7 +8,7 @@
 /* ---- Copies ------------------------------------------------------------ */
 
 /* Lines of C between the caller's 16-bit type and the F32 of sums. */
-static void convert_part(const struct pst_tile_part *p, uint8_t *sums,
+static void convert_part(const struct pst_foreign_lines *p, uint8_t *sums,
 			 uint32_t dtype, bool to_sums)
 {
 	float *s;
@@ -25,20 +25,20 @@ static void convert_part(const struct pst_tile_part *p, uint8_t *sums,
 	}
 }
 
-static void c_in(struct pst_tile *t, const struct pst_tile_part *p,
+static void c_in(struct pst_foreign *t, const struct pst_foreign_lines *p,
 		 uint8_t *slot)
 {
 	if (t->plan.elem_c == t->elem_c)
-		pst_tile_copy(slot, p->length, p->at, p->ld, p, t->elem_c);
+		pst_foreign_copy(slot, p->length, p->at, p->ld, p, t->elem_c);
 	else
 		convert_part(p, slot, pst_gemm_dtype_c(t->g), true);
 }
 
-static void c_out(struct pst_tile *t, const struct pst_tile_part *p,
+static void c_out(struct pst_foreign *t, const struct pst_foreign_lines *p,
 		  uint8_t *slot)
 {
 	if (t->plan.elem_c == t->elem_c)
-		pst_tile_copy(p->at, p->ld, slot, p->length, p, t->elem_c);
+		pst_foreign_copy(p->at, p->ld, slot, p->length, p, t->elem_c);
 	else
 		convert_part(p, slot, pst_gemm_dtype_c(t->g), false);
 }
@@ -47,12 +47,12 @@ static void c_out(struct pst_tile *t, const struct pst_tile_part *p,
  * Where a piece of A or B is in the region: in place, or in a slot, copied
  * there now if it is not there yet. *ret_slot is the slot or NULL.
  */
-static int fetch(struct pst_tile *t, struct pst_tile_slot *slots,
-		 unsigned int n_slots, const struct pst_tile_part *p,
+static int fetch(struct pst_foreign *t, struct pst_foreign_slot *slots,
+		 unsigned int n_slots, const struct pst_foreign_lines *p,
 		 uint64_t row, uint64_t col, const void **ret, uint32_t *ret_ld,
-		 struct pst_tile_slot **ret_slot)
+		 struct pst_foreign_slot **ret_slot)
 {
-	struct pst_tile_slot *s = &slots[0];
+	struct pst_foreign_slot *s = &slots[0];
 	unsigned int i;
 	int r;
 
@@ -70,10 +70,10 @@ static int fetch(struct pst_tile *t, struct pst_tile_slot *slots,
 		if (slots[i].used < s->used)
 			s = &slots[i];
 	}
-	r = pst_tile_wait(t, s->used);
+	r = pst_foreign_wait(t, s->used);
 	if (r < 0)
 		return r;
-	pst_tile_copy(s->mem, p->length, p->at, p->ld, p, t->elem_ab);
+	pst_foreign_copy(s->mem, p->length, p->at, p->ld, p, t->elem_ab);
 	s->row = row;
 	s->col = col;
 	s->filled = true;
@@ -87,17 +87,17 @@ found:
 /* ---- Pieces ------------------------------------------------------------ */
 
 /* The result goes where the caller wants it. */
-static int finish_piece(struct pst_tile *t, struct pst_tile_piece *p)
+static int finish_piece(struct pst_foreign *t, struct pst_foreign_piece *p)
 {
 	int r;
 
 	if (p->last == 0)
 		return 0;
-	r = pst_tile_wait(t, p->last);
+	r = pst_foreign_wait(t, p->last);
 	if (r < 0)
 		return r;
 	if (p->slot) {
-		pst_tile_touch(t);
+		pst_foreign_touch(t);
 		c_out(t, &p->part, p->slot->mem);
 	}
 	p->last = 0;
@@ -105,8 +105,8 @@ static int finish_piece(struct pst_tile *t, struct pst_tile_piece *p)
 }
 
 /* Fills in what all pieces of k have in common. */
-static void fill_in(const struct pst_tile *t, const struct pst_tile_piece *p,
-		    struct pst_gemm *q)
+static void fill_in(const struct pst_foreign *t,
+		    const struct pst_foreign_piece *p, struct pst_gemm *q)
 {
 	const struct pst_gemm *g = t->g;
 	const bool sums = t->plan.elem_c != t->elem_c;
@@ -124,13 +124,13 @@ static void fill_in(const struct pst_tile *t, const struct pst_tile_piece *p,
 }
 
 /* The part of the sum from term l on, terms of them. */
-static int run_terms(struct pst_tile *t, struct pst_tile_piece *p, uint64_t l,
-		     uint64_t terms)
+static int run_terms(struct pst_foreign *t, struct pst_foreign_piece *p,
+		     uint64_t l, uint64_t terms)
 {
 	const struct pst_gemm *g = t->g;
-	struct pst_tile_slot *sa = NULL, *sb = NULL;
+	struct pst_foreign_slot *sa = NULL, *sb = NULL;
 	struct pst_gemm q;
-	struct pst_tile_part pa, pb;
+	struct pst_foreign_lines pa, pb;
 	int r;
 
 	fill_in(t, p, &q);
@@ -147,17 +147,17 @@ static int run_terms(struct pst_tile *t, struct pst_tile_piece *p, uint64_t l,
 		q.bias_tensor = g->bias_tensor;
 	}
 	if (t->k > 0) {
-		pa = pst_tile_part(g, t->pa, g->lda, g->transa, t->elem_ab,
-				   p->i, l, p->m, terms);
-		pb = pst_tile_part(g, t->pb, g->ldb, g->transb, t->elem_ab, l,
-				   p->j, terms, p->n);
+		pa = pst_foreign_lines(g, t->pa, g->lda, g->transa, t->elem_ab,
+				       p->i, l, p->m, terms);
+		pb = pst_foreign_lines(g, t->pb, g->ldb, g->transb, t->elem_ab,
+				       l, p->j, terms, p->n);
 		if ((r = fetch(t, t->b, t->plan.slots_b, &pb, l, p->j, &q.b,
 			       &q.ldb, &sb)) < 0 ||
 		    (r = fetch(t, t->a, t->plan.slots_a, &pa, p->i, l, &q.a,
 			       &q.lda, &sa)) < 0)
 			return r;
 	}
-	r = pst_tile_submit(t, &q);
+	r = pst_foreign_submit(t, &q);
 	if (r < 0)
 		return r;
 	p->last = t->submitted;
@@ -171,15 +171,15 @@ static int run_terms(struct pst_tile *t, struct pst_tile_piece *p, uint64_t l,
 }
 
 /* Starts one piece of C; while it is computed the one before is finished. */
-static int run_piece(struct pst_tile *t, struct pst_tile_piece *p,
-		     struct pst_tile_piece *before)
+static int run_piece(struct pst_foreign *t, struct pst_foreign_piece *p,
+		     struct pst_foreign_piece *before)
 {
 	const struct pst_gemm *g = t->g;
 	uint64_t l = 0, terms;
 	int r;
 
-	p->part = pst_tile_part(g, t->pc, g->ldc, false, t->elem_c, p->i, p->j,
-				p->m, p->n);
+	p->part = pst_foreign_lines(g, t->pc, g->ldc, false, t->elem_c, p->i,
+				    p->j, p->m, p->n);
 	if (p->slot && g->beta != 0)
 		c_in(t, &p->part, p->slot->mem);
 	do {
@@ -199,18 +199,18 @@ static int run_piece(struct pst_tile *t, struct pst_tile_piece *p,
 
 /* All pieces of one product; the last one is left for the next product's
  * first, or the end, to finish. */
-static int run_product(struct pst_tile *t)
+static int run_product(struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
-	const struct pst_tile_plan *plan = &t->plan;
-	struct pst_tile_piece *p;
+	const struct pst_foreign_plan *plan = &t->plan;
+	struct pst_foreign_piece *p;
 	uint64_t i, j;
 	int r = 0;
 
 	for (j = 0; j < g->n && r == 0; j += plan->n) {
 		for (i = 0; i < g->m && r == 0; i += plan->m) {
 			p = &t->pieces[t->n_pieces % 2];
-			*p = (struct pst_tile_piece){
+			*p = (struct pst_foreign_piece){
 				.i = i,
 				.j = j,
 				.m = g->m - i < plan->m ? g->m - i : plan->m,
@@ -225,7 +225,7 @@ static int run_product(struct pst_tile *t)
 	return r;
 }
 
-int pst_tile_run(struct pst_tile *t)
+int pst_foreign_run(struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
 	const uint64_t batch = g->batch ? g->batch : 1;
@@ -234,10 +234,10 @@ int pst_tile_run(struct pst_tile *t)
 	int r = 0;
 
 	for (q = 0; q < batch && r == 0; q++) {
-		t->pa = pst_tile_behind(g->a, q * g->stride_a * t->elem_ab);
-		t->pb = pst_tile_behind(g->b, q * g->stride_b * t->elem_ab);
-		t->pc = pst_tile_behind(g->c, q * g->stride_c * t->elem_c);
-		for (i = 0; i < PST_TILE_SLOTS; i++) {
+		t->pa = pst_foreign_behind(g->a, q * g->stride_a * t->elem_ab);
+		t->pb = pst_foreign_behind(g->b, q * g->stride_b * t->elem_ab);
+		t->pc = pst_foreign_behind(g->c, q * g->stride_c * t->elem_c);
+		for (i = 0; i < PST_FOREIGN_SLOTS; i++) {
 			t->a[i].filled &= g->stride_a == 0;
 			t->b[i].filled &= g->stride_b == 0;
 		}

@@ -15,12 +15,12 @@
 #define TAIL_PART 8U
 #define GRAIN     64U
 /* Rows of A's first terms that take a few us to copy. */
-#define ROUSE_ROWS 256U
+#define WAKE_ROWS 256U
 
-uint64_t pst_tile_fit_bytes(const struct pst_tile *t)
+uint64_t pst_foreign_whole_bytes(const struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
-	const struct pst_foreign *f = t->f;
+	const struct pst_foreign_set *f = t->f;
 
 	if (g->batch > 1 || t->k == 0 || g->m < MIN_M || g->a_tensor ||
 	    g->b_tensor || g->c_tensor || g->bias_tensor)
@@ -31,7 +31,7 @@ uint64_t pst_tile_fit_bytes(const struct pst_tile *t)
 	       (f->c ? pst_round_up((uint64_t)g->m * g->n * t->elem_c, 64) : 0);
 }
 
-uint8_t *pst_tile_fit_place(struct pst_tile *t)
+uint8_t *pst_foreign_whole_place(struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
 	uint8_t *at = t->mem;
@@ -58,7 +58,7 @@ struct operand {
 	unsigned int elem;
 };
 
-static struct operand operand(const struct pst_tile *t, const void *x,
+static struct operand operand(const struct pst_foreign *t, const void *x,
 			      uint64_t ld, bool foreign, uint8_t *copy,
 			      bool trans, uint64_t rows, uint64_t cols,
 			      unsigned int elem)
@@ -77,36 +77,36 @@ static struct operand operand(const struct pst_tile *t, const void *x,
 }
 
 /* Moves rows x cols from (row, col) on into the region, or out of it. */
-static void move(struct pst_tile *t, const struct operand *x, uint64_t row,
+static void move(struct pst_foreign *t, const struct operand *x, uint64_t row,
 		 uint64_t col, uint64_t rows, uint64_t cols, bool out)
 {
-	struct pst_tile_part from, to;
+	struct pst_foreign_lines from, to;
 
 	if (!x->copied || rows == 0 || cols == 0)
 		return;
-	from = pst_tile_part(t->g, x->from, x->from_ld, x->trans, x->elem, row,
-			     col, rows, cols);
-	to = pst_tile_part(t->g, x->mem, x->ld, x->trans, x->elem, row, col,
-			   rows, cols);
+	from = pst_foreign_lines(t->g, x->from, x->from_ld, x->trans, x->elem,
+				 row, col, rows, cols);
+	to = pst_foreign_lines(t->g, x->mem, x->ld, x->trans, x->elem, row, col,
+			       rows, cols);
 	if (out)
-		pst_tile_touch(t);
+		pst_foreign_touch(t);
 	if (out)
-		pst_tile_copy(from.at, from.ld, to.at, to.ld, &to, x->elem);
+		pst_foreign_copy(from.at, from.ld, to.at, to.ld, &to, x->elem);
 	else
-		pst_tile_copy(to.at, to.ld, from.at, from.ld, &to, x->elem);
+		pst_foreign_copy(to.at, to.ld, from.at, from.ld, &to, x->elem);
 }
 
-static const void *place(const struct pst_tile *t, const struct operand *x,
+static const void *place(const struct pst_foreign *t, const struct operand *x,
 			 uint64_t row, uint64_t col)
 {
-	return pst_tile_part(t->g, x->mem, x->ld, x->trans, x->elem, row, col,
-			     1, 1)
+	return pst_foreign_lines(t->g, x->mem, x->ld, x->trans, x->elem, row,
+				 col, 1, 1)
 		.at;
 }
 
 /* Starts a part of C, with the terms of the sums from l on. */
-static int start(struct pst_tile *t, const struct pst_tile_rect *r, uint64_t l,
-		 uint64_t terms, const struct operand *a,
+static int start(struct pst_foreign *t, const struct pst_foreign_rect *r,
+		 uint64_t l, uint64_t terms, const struct operand *a,
 		 const struct operand *b, const struct operand *c)
 {
 	const uint8_t *bias = t->bias ? t->bias : t->g->bias;
@@ -129,12 +129,12 @@ static int start(struct pst_tile *t, const struct pst_tile_rect *r, uint64_t l,
 		q.bias = NULL;
 		q.act = PST_ACT_NONE;
 	}
-	return pst_tile_submit(t, &q);
+	return pst_foreign_submit(t, &q);
 }
 
 /* A part of C for some terms of the sums. */
 struct part {
-	struct pst_tile_rect rect;
+	struct pst_foreign_rect rect;
 	uint64_t l, terms;
 };
 
@@ -149,7 +149,7 @@ struct part {
 static unsigned int cut(const struct pst_gemm *g, uint64_t k,
 			struct part ret[MAX_PARTS])
 {
-	const struct pst_tile_rect all = {0, 0, g->m, g->n};
+	const struct pst_foreign_rect all = {0, 0, g->m, g->n};
 	const bool by_cols = g->order == PST_COL_MAJOR;
 	const uint64_t lines = by_cols ? g->n : g->m;
 	const uint64_t tail = lines / TAIL_PART / GRAIN * GRAIN;
@@ -176,25 +176,25 @@ static unsigned int cut(const struct pst_gemm *g, uint64_t k,
 }
 
 /* The first terms of A and B. An agent that sleeps, or would fall asleep
- * meanwhile, is roused: it is awake then when there is work. */
-static int move_head(struct pst_tile *t, const struct operand *a,
+ * meanwhile, is woken: it is awake then when there is work. */
+static int move_head(struct pst_foreign *t, const struct operand *a,
 		     const struct operand *b)
 {
 	const struct pst_gemm *g = t->g;
-	int r = pst_tile_rouse(t);
+	int r = pst_foreign_wake(t);
 	uint64_t i, rows;
 
 	move(t, b, 0, 0, HEAD_K, g->n, false);
 	for (i = 0; i < g->m && r == 0; i += rows) {
-		rows = g->m - i < ROUSE_ROWS ? g->m - i : ROUSE_ROWS;
-		r = pst_tile_rouse(t);
+		rows = g->m - i < WAKE_ROWS ? g->m - i : WAKE_ROWS;
+		r = pst_foreign_wake(t);
 		move(t, a, i, 0, rows, HEAD_K, false);
 	}
 	return r;
 }
 
 /* All terms of A and B are moved once, and all of C. */
-static int run_by_terms(struct pst_tile *t, const struct operand *a,
+static int run_by_terms(struct pst_foreign *t, const struct operand *a,
 			const struct operand *b, const struct operand *c)
 {
 	const struct pst_gemm *g = t->g;
@@ -221,7 +221,7 @@ static int run_by_terms(struct pst_tile *t, const struct operand *a,
 		x = &parts[i];
 		if (x->l + x->terms < t->k)
 			continue;
-		r = pst_tile_wait(t, number[i]);
+		r = pst_foreign_wait(t, number[i]);
 		if (r == 0)
 			move(t, c, x->rect.i, x->rect.j, x->rect.m, x->rect.n,
 			     true);
@@ -229,7 +229,7 @@ static int run_by_terms(struct pst_tile *t, const struct operand *a,
 	return r;
 }
 
-int pst_tile_fit_run(struct pst_tile *t)
+int pst_foreign_whole_run(struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
 	const struct operand a = operand(t, g->a, g->lda, t->f->a, t->a[0].mem,
@@ -238,8 +238,8 @@ int pst_tile_fit_run(struct pst_tile *t)
 					 g->transb, t->k, g->n, t->elem_ab);
 	const struct operand c = operand(t, g->c, g->ldc, t->f->c, t->s[0].mem,
 					 false, g->m, g->n, t->elem_c);
-	struct pst_tile_rect rects[PST_TILE_RECTS], *x;
-	const unsigned int n = pst_tile_cut(g->m, g->n, rects);
+	struct pst_foreign_rect rects[PST_FOREIGN_RECTS], *x;
+	const unsigned int n = pst_foreign_cut(g->m, g->n, rects);
 	uint64_t rows = 0, cols = 0; /* of A and B, there already */
 	unsigned int i;
 	int r;
@@ -265,7 +265,7 @@ int pst_tile_fit_run(struct pst_tile *t)
 	}
 	for (i = 0; i < n; i++) {
 		x = &rects[i];
-		r = pst_tile_wait(t, i + 1);
+		r = pst_foreign_wait(t, i + 1);
 		if (r < 0)
 			return r;
 		move(t, &c, x->i, x->j, x->m, x->n, true);

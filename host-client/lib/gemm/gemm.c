@@ -24,7 +24,7 @@ static int prepare_again(struct pst *c, const struct pst_gemm *g,
 int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
-	struct pst_foreign foreign;
+	struct pst_foreign_set foreign;
 	struct pst_call call = {0};
 	struct pst_error err;
 	int r;
@@ -34,9 +34,9 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	pst_error_clear(&err);
 	pst_lock(c);
 	r = prepare_again(c, g, &call, &err);
-	if (r == -EFAULT && pst_tile_foreign(c, g, &foreign)) {
+	if (r == -EFAULT && pst_foreign_find(c, g, &foreign)) {
 		pst_unlock(c);
-		return pst_tile_gemm(c, g, &foreign, timeout_ns, done);
+		return pst_foreign_gemm(c, g, &foreign, timeout_ns, done);
 	}
 	if (!r)
 		r = pst_call_run_for(c, &call, timeout_ns, done, &err);

@@ -9,9 +9,9 @@
 
 #define MIB (1ULL << 20)
 
-static struct pst_tile_job job_of(uint64_t m, uint64_t n, uint64_t k)
+static struct pst_foreign_job job_of(uint64_t m, uint64_t n, uint64_t k)
 {
-	return (struct pst_tile_job){
+	return (struct pst_foreign_job){
 		.m = m,
 		.n = n,
 		.k = k,
@@ -31,8 +31,8 @@ START_TEST(every_plan_fits_its_budget_and_its_job)
 	static const uint64_t sides[] = {1, 63, 64, 777, 4096, 100000, 1 << 24};
 	static const uint64_t budgets[] = {MIB / 4, MIB, 48 * MIB, 1024 * MIB};
 	const uint64_t n_sides = PST_ARRAY_SIZE(sides);
-	struct pst_tile_plan p;
-	struct pst_tile_job job;
+	struct pst_foreign_plan p;
+	struct pst_foreign_job job;
 	uint64_t i, b;
 	int r;
 
@@ -46,7 +46,7 @@ START_TEST(every_plan_fits_its_budget_and_its_job)
 			job.elem_ab = i & 4 ? 2 : 8;
 			job.elem_c = job.elem_ab;
 			job.elem_sum = i & 4 ? 4 : 8;
-			r = pst_tile_plan(&job, budgets[b], &p);
+			r = pst_foreign_plan(&job, budgets[b], &p);
 			/* 64 x 64 x 64 of each, twice, fits in 256 KiB. */
 			ck_assert_int_eq(r, 0);
 			ck_assert_uint_le(p.total, budgets[b]);
@@ -64,14 +64,14 @@ START_TEST(no_piece_is_longer_than_the_agent_takes)
 {
 	static const uint64_t sides[] = {1, 999, 1000, 1001, 70000, 1 << 25};
 	const uint64_t n = PST_ARRAY_SIZE(sides);
-	struct pst_tile_plan p;
-	struct pst_tile_job job;
+	struct pst_foreign_plan p;
+	struct pst_foreign_job job;
 	uint64_t i;
 
 	for (i = 0; i < n * n * n; i++) {
 		job = job_of(sides[i % n], sides[i / n % n], sides[i / n / n]);
 		job.max_dim = 1000;
-		ck_assert_int_eq(pst_tile_plan(&job, MIB, &p), 0);
+		ck_assert_int_eq(pst_foreign_plan(&job, MIB, &p), 0);
 		ck_assert(p.m <= 1000 && p.n <= 1000 && p.k <= 1000);
 		ck_assert_uint_le(p.total, MIB);
 	}
@@ -81,8 +81,8 @@ END_TEST
 /* Beside tensors: sides that are whole, or no plan at all. */
 START_TEST(sides_of_tensors_are_not_cut)
 {
-	struct pst_tile_job job = job_of(9000, 700, 3000);
-	struct pst_tile_plan p;
+	struct pst_foreign_job job = job_of(9000, 700, 3000);
+	struct pst_foreign_plan p;
 	unsigned int v;
 	int r;
 
@@ -90,7 +90,7 @@ START_TEST(sides_of_tensors_are_not_cut)
 		job.whole_m = v & 1;
 		job.whole_n = v & 2;
 		job.whole_k = v & 4;
-		r = pst_tile_plan(&job, 48 * MIB, &p);
+		r = pst_foreign_plan(&job, 48 * MIB, &p);
 		ck_assert_int_eq(r, v & 1 ? -ENOSPC : 0);
 		if (r < 0)
 			continue;
@@ -98,37 +98,37 @@ START_TEST(sides_of_tensors_are_not_cut)
 		ck_assert(!job.whole_n || p.n == job.n);
 		ck_assert_uint_eq(p.k, job.k);
 		/* Room for all: nothing is cut for want of it. */
-		ck_assert_int_eq(pst_tile_plan(&job, 1024 * MIB, &p), 0);
+		ck_assert_int_eq(pst_foreign_plan(&job, 1024 * MIB, &p), 0);
 	}
 	job.copy_a = false;
 	job.whole_m = job.whole_k = true;
 	job.whole_n = false;
-	ck_assert_int_eq(pst_tile_plan(&job, 48 * MIB, &p), 0);
+	ck_assert_int_eq(pst_foreign_plan(&job, 48 * MIB, &p), 0);
 	ck_assert(p.m == job.m && p.k == job.k && p.n < job.n);
 }
 END_TEST
 
 START_TEST(small_products_are_copied_whole)
 {
-	struct pst_tile_job job = job_of(64, 64, 64);
-	struct pst_tile_plan p;
+	struct pst_foreign_job job = job_of(64, 64, 64);
+	struct pst_foreign_plan p;
 
-	ck_assert_int_eq(pst_tile_plan(&job, 64 * MIB, &p), 0);
+	ck_assert_int_eq(pst_foreign_plan(&job, 64 * MIB, &p), 0);
 	ck_assert(p.m == 64 && p.n == 64 && p.k == 64);
 	ck_assert_uint_eq(p.total, 3 * 64 * 64 * 4);
 	job.batch = 100; /* the next one is copied while this one computes */
-	ck_assert_int_eq(pst_tile_plan(&job, 64 * MIB, &p), 0);
+	ck_assert_int_eq(pst_foreign_plan(&job, 64 * MIB, &p), 0);
 	ck_assert_uint_eq(p.slots_a, 2);
 }
 END_TEST
 
 START_TEST(what_fits_is_copied_once_and_in_parts)
 {
-	struct pst_tile_job job = job_of(1024, 1024, 1024);
-	struct pst_tile_plan p;
+	struct pst_foreign_job job = job_of(1024, 1024, 1024);
+	struct pst_foreign_plan p;
 
-	ck_assert_int_eq(pst_tile_plan(&job, 64 * MIB, &p), 0);
-	ck_assert_uint_eq(pst_tile_traffic(&job, &p), 8 * MIB);
+	ck_assert_int_eq(pst_foreign_plan(&job, 64 * MIB, &p), 0);
+	ck_assert_uint_eq(pst_foreign_traffic(&job, &p), 8 * MIB);
 	ck_assert_uint_eq(p.k, 1024);
 	ck_assert_uint_le(p.m, 256);
 }
@@ -137,11 +137,11 @@ END_TEST
 /* The case of eight arenas: A and B are copied four times, not n / 64 times. */
 START_TEST(what_does_not_fit_is_copied_few_times)
 {
-	struct pst_tile_job job = job_of(6689, 6689, 6689);
-	struct pst_tile_plan p;
+	struct pst_foreign_job job = job_of(6689, 6689, 6689);
+	struct pst_foreign_plan p;
 
-	ck_assert_int_eq(pst_tile_plan(&job, 48 * MIB, &p), 0);
-	ck_assert_uint_le(pst_tile_traffic(&job, &p),
+	ck_assert_int_eq(pst_foreign_plan(&job, 48 * MIB, &p), 0);
+	ck_assert_uint_le(pst_foreign_traffic(&job, &p),
 			  5 * 2 * 6689ULL * 6689 * 4);
 	ck_assert_uint_lt(p.k, 6689);
 }
@@ -149,27 +149,27 @@ END_TEST
 
 START_TEST(a_budget_below_the_smallest_pieces_is_refused)
 {
-	struct pst_tile_job job = job_of(1000, 1000, 1000);
-	struct pst_tile_plan p;
+	struct pst_foreign_job job = job_of(1000, 1000, 1000);
+	struct pst_foreign_plan p;
 
-	ck_assert_int_eq(pst_tile_plan(&job, 4096, &p), -ENOSPC);
+	ck_assert_int_eq(pst_foreign_plan(&job, 4096, &p), -ENOSPC);
 	job = job_of(5, 5, 0);
-	ck_assert_int_eq(pst_tile_plan(&job, 4096, &p), 0);
+	ck_assert_int_eq(pst_foreign_plan(&job, 4096, &p), 0);
 }
 END_TEST
 
 START_TEST(parts_of_what_fits_cover_it_once_and_in_order)
 {
 	static const uint64_t sides[] = {1, 200, 256, 257, 600, 1024, 5000};
-	struct pst_tile_rect x[PST_TILE_RECTS];
+	struct pst_foreign_rect x[PST_FOREIGN_RECTS];
 	uint64_t i, m, n, area, rows, cols;
 	unsigned int parts, k;
 
 	for (i = 0; i < 49; i++) {
 		m = sides[i % 7] < 256 ? 300 : sides[i % 7];
 		n = sides[i / 7];
-		parts = pst_tile_cut(m, n, x);
-		ck_assert_uint_le(parts, PST_TILE_RECTS);
+		parts = pst_foreign_cut(m, n, x);
+		ck_assert_uint_le(parts, PST_FOREIGN_RECTS);
 		area = rows = cols = 0;
 		for (k = 0; k < parts; k++) {
 			ck_assert(x[k].m > 0 && x[k].n > 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations that are parts of one call of the application's: it does not see
  * them, pst_poll() and another thread's pst_wait() leave them alone. */
-#ifndef PST_HOST_CLIENT_LIB_GEMM_PART_H
-#define PST_HOST_CLIENT_LIB_GEMM_PART_H
+#ifndef PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
+#define PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
 
 #include "host-client/lib/conn.h"
 
@@ -12,21 +12,21 @@
  */
 
 /* As pst_submit_gemm(). */
-PST_MUST_USE int pst_part_gemm(struct pst *c, const struct pst_gemm *g,
-			       uint64_t *ret_tag);
+PST_MUST_USE int pst_subop_gemm(struct pst *c, const struct pst_gemm *g,
+				uint64_t *ret_tag);
 
 /* As pst_submit_nop(), but a lost session stays lost: -ESTALE. */
-PST_MUST_USE int pst_part_nop(struct pst *c, uint64_t *ret_tag);
+PST_MUST_USE int pst_subop_nop(struct pst *c, uint64_t *ret_tag);
 
 /* Waits until a part has ended, and with it those before it, without taking
  * it: one sleep and one wake-up for all. -ETIMEDOUT. */
-int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns);
+int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns);
 
 /* As pst_wait(). After an error of the wait's own the part is still there. */
-int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
-		  struct pst_completion *ret);
+int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+		   struct pst_completion *ret);
 
 /* Asks the agent to give it up; nobody waits for it any more. */
-void pst_part_abandon(struct pst *c, uint64_t tag);
+void pst_subop_abandon(struct pst *c, uint64_t tag);
 
 #endif

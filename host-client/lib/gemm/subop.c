@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations that are parts of one call of the application's. */
-#include "host-client/lib/gemm/part.h"
+/* Sub-operations: several that one call of the application makes. */
+#include "host-client/lib/gemm/subop.h"
 
 #include <errno.h>
 
 #include "host-client/lib/gemm/gemm_op.h"
 
-int pst_part_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
+int pst_subop_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 {
 	struct pst_error err = {0};
 	struct pst_call call = {0};
@@ -20,7 +20,7 @@ int pst_part_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 	return pst_fail(c, r, &err);
 }
 
-int pst_part_nop(struct pst *c, uint64_t *ret_tag)
+int pst_subop_nop(struct pst *c, uint64_t *ret_tag)
 {
 	struct pst_call call = {.sqe.op = PST_WIRE_OP_NOP};
 	struct pst_error err = {0};
@@ -32,7 +32,7 @@ int pst_part_nop(struct pst *c, uint64_t *ret_tag)
 	return pst_fail(c, r, &err);
 }
 
-int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
+int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
 {
 	struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_error err = {0};
@@ -48,8 +48,8 @@ int pst_part_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
 	return pst_fail(c, r, &err);
 }
 
-int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
-		  struct pst_completion *ret)
+int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+		   struct pst_completion *ret)
 {
 	const struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_error err = {0};
@@ -69,7 +69,7 @@ int pst_part_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	return pst_fail(c, r, &err);
 }
 
-void pst_part_abandon(struct pst *c, uint64_t tag)
+void pst_subop_abandon(struct pst *c, uint64_t tag)
 {
 	struct pst_record *rec;
 
