@@ -471,28 +471,7 @@ void pst_tensors_drop_freed(struct pst *c);
 
 /* ---- lease.c ---- */
 
-/* pst_alloc() that waits until deadline_ns at most; without the lock. */
-PST_MUST_USE int pst_alloc_until(struct pst *c, size_t size,
-				 uint64_t deadline_ns, void **ret);
-
-/*
- * The same for memory of a call's own: it is given back before the call ends,
- * and the call waits for no other while it has it. So who finds no room may
- * wait for that.
- */
-PST_MUST_USE int pst_stage_until(struct pst *c, size_t size,
-				 uint64_t deadline_ns, void **ret);
-
-/*
- * Without the lock: how often memory was given back. And waits, after -ENOSPC,
- * until that has happened again since seen. Returns 0: try again; -ENOSPC when
- * no other call holds any, the deadline passed, or the agent is silent.
- */
-uint64_t pst_room_seen(struct pst *c);
-PST_MUST_USE int pst_room_wait(struct pst *c, uint64_t seen,
-			       uint64_t deadline_ns);
-
-/* A buffer of size bytes (> 0) as of pst_alloc(), until deadline_ns at most
+/* A buffer of size bytes as of pst_alloc(), until deadline_ns at most
  * (unlocks). */
 PST_MUST_USE int pst_buffer_alloc(struct pst *c, size_t size,
 				  uint64_t deadline_ns, struct pst_block **ret,

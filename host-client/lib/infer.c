@@ -2,9 +2,9 @@
 /* Rows through a loaded model: where they lie in the region, or by way of a
  * buffer there. */
 #include <errno.h>
-#include <string.h>
 
 #include "host-client/lib/call.h"
+#include "host-client/lib/staging.h"
 
 /* Bytes of rows, in and out, that go through the region at once. */
 #define STAGE (4ULL << 20)
@@ -125,9 +125,9 @@ static int run(struct pst *c, const struct pst_infer *f,
 
 /* Rows on their way through the region. */
 struct stage {
-	uint32_t rows;   /* at once */
-	float *buf;      /* NULL: both lie in buffers */
-	float *in, *out; /* in buf; NULL: the caller's is in a buffer */
+	uint32_t most, rows;      /* at once: wanted, and what there is */
+	uint64_t row_in, row_out; /* bytes; 0: the caller's is in a buffer */
+	uint8_t *in, *out;        /* NULL likewise */
 };
 
 static bool in_buffer(struct pst *c, const void *ptr)
@@ -140,67 +140,43 @@ static bool in_buffer(struct pst *c, const void *ptr)
 	return in;
 }
 
+/* A small arena, or one that others have filled, takes fewer rows. */
+static uint64_t fewer_rows(void *arg, unsigned int tries)
+{
+	struct stage *s = arg;
+
+	s->rows = s->most >> tries;
+	return s->rows * (s->row_in + s->row_out);
+}
+
 static int open_stage(struct pst *c, const struct pst_infer *f,
 		      uint64_t deadline_ns, struct stage *s,
 		      struct pst_error *err)
 {
-	const uint64_t row_in = in_buffer(c, f->in) ? 0 : f->model->n_in;
-	const uint64_t row_out = in_buffer(c, f->out) ? 0 : f->model->n_out;
-	const uint64_t row = (row_in + row_out) * sizeof(float);
-	uint64_t rows = row ? STAGE / row : f->rows;
-	uint32_t most;
-	uint64_t seen;
-	void *buf;
+	uint64_t row, rows = f->rows;
+	void *mem;
 	int r;
 
+	if (!in_buffer(c, f->in))
+		s->row_in = f->model->n_in * sizeof(float);
+	if (!in_buffer(c, f->out))
+		s->row_out = f->model->n_out * sizeof(float);
+	row = s->row_in + s->row_out;
+	if (row && rows > STAGE / row)
+		rows = STAGE / row;
 	if (rows > f->model->max_batch)
 		rows = f->model->max_batch;
-	if (rows > f->rows)
-		rows = f->rows;
-	s->rows = rows ? (uint32_t)rows : 1;
+	s->most = s->rows = rows ? (uint32_t)rows : 1;
 	if (!row)
 		return 0;
-	/* A small arena, or one that others have filled, takes fewer rows. */
-	most = s->rows;
-	do {
-		seen = pst_room_seen(c);
-		s->rows = most;
-		while ((r = pst_stage_until(c, s->rows * row, deadline_ns,
-					    &buf)) < 0 &&
-		       s->rows > 1 && (r == -ENOSPC || r == -EMSGSIZE))
-			s->rows /= 2;
-	} while (r == -ENOSPC && pst_room_wait(c, seen, deadline_ns) == 0);
-	if (r < 0) {
-		err->code = r;
-		pst_last_error(c, err->text, sizeof(err->text));
+	r = pst_stage(c, fewer_rows, s, deadline_ns, &mem, err);
+	if (r < 0)
 		return r;
-	}
-	s->buf = buf;
-	s->in = row_in ? s->buf : NULL;
-	s->out = row_out ? s->buf + s->rows * row_in : NULL;
+	if (s->row_in)
+		s->in = mem;
+	if (s->row_out)
+		s->out = (uint8_t *)mem + s->rows * s->row_in;
 	return 0;
-}
-
-/* Copies results out; pst_take() notices a session that was lost. */
-static int take_rows(struct pst *c, const struct pst_infer *f,
-		     const struct stage *s, uint32_t row, uint32_t n,
-		     struct pst_error *err)
-{
-	const uint64_t width = f->model->n_out;
-	const bool packed = ld_out(f) == width;
-	const uint32_t calls = packed ? 1 : n;
-	const uint64_t bytes = (packed ? n : 1) * width * sizeof(float);
-	uint32_t i;
-	int r = 0;
-
-	for (i = 0; i < calls && !r; i++)
-		r = pst_take(c, f->out + (uint64_t)(row + i) * ld_out(f),
-			     s->out + i * width, bytes);
-	if (r < 0) {
-		err->code = r;
-		pst_last_error(c, err->text, sizeof(err->text));
-	}
-	return r;
 }
 
 /* n rows from row on. */
@@ -209,29 +185,29 @@ static int run_rows(struct pst *c, const struct pst_infer *f,
 		    const struct pst_waiter *w, struct pst_completion *done,
 		    struct pst_error *err)
 {
-	const uint64_t width = f->model->n_in;
+	const uint64_t step_in = ld_in(f) * sizeof(float);
+	const uint64_t step_out = ld_out(f) * sizeof(float);
+	const struct pst_lines in = {s->row_in, n, s->row_in, step_in};
+	const struct pst_lines out = {s->row_out, n, step_out, s->row_out};
 	struct pst_infer part = *f;
-	uint32_t i;
 	int r;
 
 	part.rows = n;
 	part.in = f->in + (uint64_t)row * ld_in(f);
 	part.out = f->out + (uint64_t)row * ld_out(f);
 	if (s->in) {
-		for (i = 0; i < n; i++)
-			memcpy(s->in + i * width,
-			       part.in + (uint64_t)i * ld_in(f),
-			       width * sizeof(float));
-		part.in = s->in;
+		pst_stage_copy(s->in, part.in, &in);
+		part.in = (const float *)(void *)s->in;
 		part.ld_in = 0;
 	}
 	if (s->out) {
-		part.out = s->out;
+		part.out = (float *)(void *)s->out;
 		part.ld_out = 0;
 	}
 	r = run(c, &part, w, done, err);
 	if (!r && s->out)
-		r = take_rows(c, f, s, row, n, err);
+		r = pst_stage_take(c, f->out + (uint64_t)row * ld_out(f),
+				   s->out, &out, err);
 	return r;
 }
 
@@ -259,8 +235,7 @@ int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
 		n = f->rows - row < s.rows ? f->rows - row : s.rows;
 		r = run_rows(c, f, &s, row, n, &w, &sum, &err);
 	}
-	if (s.buf)
-		(void)pst_free(c, s.buf);
+	(void)pst_free(c, s.in ? s.in : s.out);
 	if (done)
 		*done = sum;
 	return pst_fail(c, r, &err);

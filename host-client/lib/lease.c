@@ -118,6 +118,12 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 	struct pst_waiter w = {.start_ns = pst_now_ns()};
 	int r;
 
+	if (size == 0)
+		return pst_error_set(err, -EINVAL, "a buffer of 0 bytes");
+	if (c->conf.control_only)
+		return pst_error_set(err, -EINVAL,
+				     "the connection was opened for questions "
+				     "only");
 	w.deadline_ns = pst_control_deadline(c);
 	if (w.deadline_ns > deadline_ns)
 		w.deadline_ns = deadline_ns;
@@ -155,89 +161,18 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 
 int pst_alloc(struct pst *c, size_t size, void **ret)
 {
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	return pst_alloc_until(c, size, UINT64_MAX, ret);
-}
-
-static int alloc_until(struct pst *c, size_t size, bool staged,
-		       uint64_t deadline_ns, void **ret)
-{
 	struct pst_error err = {0};
-	struct pst_block *b = NULL;
+	struct pst_block *b;
 	int r;
 
-	if (size == 0)
-		return pst_fail(
-			c, pst_error_set(&err, -EINVAL, "a buffer of 0 bytes"),
-			&err);
-	if (c->conf.control_only)
-		return pst_fail(c,
-				pst_error_set(&err, -EINVAL,
-					      "the connection was opened for "
-					      "questions only"),
-				&err);
+	if (pst_is_forked(c))
+		return pst_forked(c);
 	pst_lock(c);
-	r = pst_buffer_alloc(c, size, deadline_ns, &b, &err);
-	if (!r) {
+	r = pst_buffer_alloc(c, size, UINT64_MAX, &b, &err);
+	if (!r)
 		*ret = pst_block_addr(b);
-		b->staged = staged;
-		c->mem.heap.n_staged += staged;
-	}
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
-}
-
-int pst_alloc_until(struct pst *c, size_t size, uint64_t deadline_ns,
-		    void **ret)
-{
-	return alloc_until(c, size, false, deadline_ns, ret);
-}
-
-int pst_stage_until(struct pst *c, size_t size, uint64_t deadline_ns,
-		    void **ret)
-{
-	return alloc_until(c, size, true, deadline_ns, ret);
-}
-
-uint64_t pst_room_seen(struct pst *c)
-{
-	uint64_t n;
-
-	pst_lock(c);
-	n = c->mem.heap.changes;
-	pst_unlock(c);
-	return n;
-}
-
-int pst_room_wait(struct pst *c, uint64_t seen, uint64_t deadline_ns)
-{
-	uint64_t now, until;
-	struct timespec ts;
-	int r = 0;
-
-	pst_lock(c);
-	/* On a thread that sleeps on the socket relies whoever waits for an
-	 * operation: it is none of these. */
-	while (c->session.live && c->mem.heap.changes == seen) {
-		now = pst_now_ns();
-		if (c->mem.heap.n_staged == 0 || now >= deadline_ns ||
-		    c->session.silence_ns >= c->session.dead_ns) {
-			r = -ENOSPC;
-			break;
-		}
-		until = now + PST_TICK_NS;
-		if (until > deadline_ns)
-			until = deadline_ns;
-		ts = pst_timespec(until);
-		c->mem.n_room++;
-		pthread_cond_timedwait(&c->mem.room, &c->lock, &ts);
-		c->mem.n_room--;
-		/* Of operations that were given up nobody else may hear. */
-		pst_reap(c);
-	}
-	pst_unlock(c);
-	return r;
 }
 
 int pst_free(struct pst *c, void *ptr)
@@ -264,31 +199,6 @@ int pst_free(struct pst *c, void *ptr)
 	} else {
 		pst_buffer_free(c, b);
 	}
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
-}
-
-int pst_take(struct pst *c, void *dst, const void *src, size_t n)
-{
-	struct pst_error err = {0};
-	struct pst_block *b = NULL;
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = pst_buffer_find(c, "the source", src, n, &b, &err);
-	if (!r)
-		b->busy++;
-	pst_unlock(c);
-	if (r < 0)
-		return pst_fail(c, r, &err);
-	memcpy(dst, src, n);
-	pst_lock(c);
-	/* Lost in the meantime: part of the copy is not the result. */
-	if (b->extent->dead)
-		r = pst_buffer_find(c, "the source", src, n, &b, &err);
-	pst_buffer_unref(c, b);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "host-client/lib/model.h"
+#include "host-client/lib/staging.h"
 
 /* The length before the JSON. */
 #define LENGTH sizeof(uint64_t)
@@ -23,6 +24,7 @@ struct load {
 	uint64_t data_size;
 	uint64_t deadline_ns;
 	uint64_t tensor; /* 0: none */
+	uint8_t *read;   /* the header as it was read */
 	uint8_t *header; /* in the region, or NULL */
 };
 
@@ -130,32 +132,12 @@ static int failed(const struct load *l, int r, struct pst_error *err)
 	return r;
 }
 
-static int load_header(struct load *l, struct pst_error *err)
+static int read_header(struct load *l, struct pst_error *err)
 {
-	PST_CLEANUP_FREE uint8_t *copy = malloc(l->header_size);
-	uint64_t seen;
-	void *buf;
-	int r;
-
-	if (!copy)
+	l->read = malloc(l->header_size);
+	if (!l->read)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	r = read_all(l, copy, l->header_size, 0, err);
-	if (r < 0)
-		return r;
-	/* Words behind its end are read, too. */
-	do {
-		seen = pst_room_seen(l->c);
-		r = failed(l,
-			   pst_alloc_until(l->c, l->header_size + LENGTH,
-					   l->deadline_ns, &buf),
-			   err);
-	} while (r == -ENOSPC &&
-		 pst_room_wait(l->c, seen, l->deadline_ns) == 0);
-	if (r < 0)
-		return r;
-	l->header = buf;
-	memcpy(l->header, copy, l->header_size);
-	return 0;
+	return read_all(l, l->read, l->header_size, 0, err);
 }
 
 static int load_data(struct load *l, struct pst_error *err)
@@ -221,12 +203,25 @@ static int request(struct load *l, struct pst_block *header,
 			       err);
 }
 
+/* Words behind its end are read, too. */
+static uint64_t header_room(void *arg, unsigned int tries)
+{
+	const struct load *l = arg;
+
+	return tries ? 0 : l->header_size + LENGTH;
+}
+
 static int make_model(struct load *l, struct pst_model *ret,
 		      struct pst_error *err)
 {
 	struct pst_block *b;
-	int r;
+	void *mem;
+	int r = pst_stage(l->c, header_room, l, l->deadline_ns, &mem, err);
 
+	if (r < 0)
+		return r;
+	l->header = mem;
+	memcpy(l->header, l->read, l->header_size);
 	pst_lock(l->c);
 	r = pst_buffer_find(l->c, "the header", l->header, l->header_size, &b,
 			    err);
@@ -257,11 +252,11 @@ int pst_model_load(struct pst *c, const char *name, const char *path,
 		return pst_forked(c);
 	if ((r = pst_model_name_check(name, &err)) == 0 &&
 	    (r = open_file(&l, &err)) == 0 &&
-	    (r = load_header(&l, &err)) == 0 && (r = load_data(&l, &err)) == 0)
+	    (r = read_header(&l, &err)) == 0 && (r = load_data(&l, &err)) == 0)
 		r = make_model(&l, &m, &err);
 	pst_close_fd(l.fd);
-	if (l.header)
-		(void)pst_free(c, l.header);
+	free(l.read);
+	(void)pst_free(c, l.header);
 	if (l.tensor)
 		(void)pst_tensor_destroy(c, l.tensor);
 	if (!r && ret)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host-client/lib/call.h"
+#include "host-client/lib/staging.h"
 
 /* One half: large enough that a round trip does not count, small enough to
  * stay in a cache between the two copies. */
@@ -56,6 +57,7 @@ static int submit_half(struct transfer *t, int i, struct pst_error *err)
 /* Waits for what uses a half, and takes what it brought. */
 static int finish_half(struct transfer *t, int i, struct pst_error *err)
 {
+	const struct pst_lines lines = {.width = t->len[i], .n = 1};
 	struct pst_record *rec = t->rec[i];
 	int r;
 
@@ -67,11 +69,8 @@ static int finish_half(struct transfer *t, int i, struct pst_error *err)
 	pst_unlock(t->c);
 	if (r < 0 || t->upload)
 		return r;
-	/* pst_take() notices when the session was lost meanwhile. */
-	r = pst_take(t->c, t->host + t->at[i], t->half[i], t->len[i]);
-	if (r < 0)
-		pst_last_error(t->c, err->text, sizeof(err->text));
-	return r;
+	return pst_stage_take(t->c, t->host + t->at[i], t->half[i], &lines,
+			      err);
 }
 
 /* Part after part: while the agent copies one, the other is copied here. */
@@ -104,43 +103,28 @@ static int run_parts(struct transfer *t, struct pst_error *err)
 	return r;
 }
 
-/* Two halves in the region, as large as there is room for now. */
-static int try_stage(struct transfer *t)
+/* Two halves in the region. */
+static uint64_t two_halves(void *arg, unsigned int tries)
 {
-	void *mem;
-	int r;
+	struct transfer *t = arg;
+	const uint64_t most = t->n < PART_MAX ? t->n : PART_MAX;
 
-	t->part =
-		t->n < PART_MAX ? pst_round_up(t->n, PST_HEAP_ALIGN) : PART_MAX;
-	for (;;) {
-		r = pst_stage_until(t->c, 2 * t->part, t->w.deadline_ns, &mem);
-		if ((r != -ENOSPC && r != -EMSGSIZE) || t->part <= PART_MIN)
-			break;
-		t->part = pst_round_up(t->part / 2, PST_HEAP_ALIGN);
-	}
-	if (!r) {
-		t->half[0] = mem;
-		t->half[1] = t->half[0] + t->part;
-	}
-	return r;
+	if (tries && t->part <= PART_MIN)
+		return 0;
+	t->part = pst_round_up(most >> tries, PST_HEAP_ALIGN);
+	return 2 * t->part;
 }
 
-/* Likewise; room that other calls of the connection have is waited for. */
 static int stage(struct transfer *t, struct pst_error *err)
 {
-	uint64_t seen;
-	int r;
+	void *mem;
+	int r = pst_stage(t->c, two_halves, t, t->w.deadline_ns, &mem, err);
 
-	do {
-		seen = pst_room_seen(t->c);
-		r = try_stage(t);
-	} while (r == -ENOSPC &&
-		 pst_room_wait(t->c, seen, t->w.deadline_ns) == 0);
-	if (r < 0) {
-		err->code = r;
-		pst_last_error(t->c, err->text, sizeof(err->text));
-	}
-	return r;
+	if (r < 0)
+		return r;
+	t->half[0] = mem;
+	t->half[1] = t->half[0] + t->part;
+	return 0;
 }
 
 /* Memory of the connection goes in one operation. Returns 1 when it is that

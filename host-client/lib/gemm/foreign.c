@@ -10,6 +10,7 @@
 #include "host-client/lib/gemm/foreign_int.h"
 #include "host-client/lib/gemm/gemm_op.h"
 #include "host-client/lib/gemm/subop.h"
+#include "host-client/lib/staging.h"
 #include "transport/dtype.h"
 #include "transport/op.h"
 
@@ -182,21 +183,6 @@ static void place(struct pst_foreign *t)
 				pst_gemm_dtype_c(t->g), t->g->n);
 }
 
-/* Room for the plan. */
-static int alloc(struct pst_foreign *t, uint64_t bytes)
-{
-	const uint64_t n = bytes + bias_bytes(t);
-	void *mem;
-	int r;
-
-	r = pst_stage_until(t->c, n ? n : 1, t->deadline_ns, &mem);
-	if (r < 0)
-		return r;
-	t->mem = mem;
-	place(t);
-	return 0;
-}
-
 /* What the agent says of its limits; zeros when the session is lost, for then
  * nobody knows yet. */
 static struct pst_info limits(struct pst *c)
@@ -208,64 +194,80 @@ static struct pst_info limits(struct pst *c)
 	return info;
 }
 
-/* A plan and its room, as large as the arena gives now. */
-static int try_acquire(struct pst_foreign *t)
+/* How large a plan may be, and for what. */
+struct room {
+	struct pst_foreign *t;
+	struct pst_foreign_job job;
+	uint64_t budget;
+	uint64_t whole; /* bytes for whole operands; 0: they are cut */
+};
+
+/* Bytes for whole operands, then for ever smaller pieces of them. */
+static uint64_t smaller_plan(void *arg, unsigned int tries)
+{
+	const struct room *m = arg;
+	struct pst_foreign *t = m->t;
+	uint64_t n;
+
+	t->fits = m->whole && tries == 0;
+	if (t->fits)
+		return m->whole + bias_bytes(t);
+	if (m->whole)
+		tries--;
+	if (tries && m->budget >> (tries - 1) < MIN_BUDGET)
+		return 0;
+	if (pst_foreign_plan(&m->job, m->budget >> tries, &t->plan) < 0)
+		return 0;
+	n = t->plan.total + bias_bytes(t);
+	return n ? n : 1;
+}
+
+/* A plan and its room, as large as the arena gives. */
+static int acquire(struct pst_foreign *t)
 {
 	const struct pst_info info = limits(t->c);
 	const struct pst_gemm *g = t->g;
-	const struct pst_foreign_job job = {
-		.m = g->m,
-		.n = g->n,
-		.k = t->k,
-		.batch = g->batch ? g->batch : 1,
-		.elem_ab = t->elem_ab,
-		.elem_c = t->elem_c,
-		.elem_sum = t->elem_c == 2 ? sizeof(float) : t->elem_c,
-		.copy_a = t->f->a,
-		.copy_b = t->f->b,
-		.copy_c = t->f->c,
-		.whole_m = g->a_tensor || g->c_tensor,
-		.whole_n = g->b_tensor || g->c_tensor || g->bias_tensor,
-		.whole_k = g->a_tensor || g->b_tensor,
-		.max_dim = info.max_dim ? info.max_dim : UINT32_MAX,
+	struct room m = {
+		.t = t,
+		.job =
+			{
+				.m = g->m,
+				.n = g->n,
+				.k = t->k,
+				.batch = g->batch ? g->batch : 1,
+				.elem_ab = t->elem_ab,
+				.elem_c = t->elem_c,
+				.elem_sum = t->elem_c == 2 ? sizeof(float)
+							   : t->elem_c,
+				.copy_a = t->f->a,
+				.copy_b = t->f->b,
+				.copy_c = t->f->c,
+				.whole_m = g->a_tensor || g->c_tensor,
+				.whole_n = g->b_tensor || g->c_tensor ||
+					   g->bias_tensor,
+				.whole_k = g->a_tensor || g->b_tensor,
+				.max_dim = info.max_dim ? info.max_dim
+							: UINT32_MAX,
+			},
+		.budget = MAX_BUDGET,
 	};
-	uint64_t budget = MAX_BUDGET, whole = 0, first;
+	const uint64_t max_dim = m.job.max_dim;
+	struct pst_error err = {0};
+	void *mem;
 	int r;
 
-	if (info.max_lease && info.max_lease / 4 * 3 < budget)
-		budget = info.max_lease / 4 * 3;
-	if (g->m <= job.max_dim && g->n <= job.max_dim && t->k <= job.max_dim)
-		whole = pst_foreign_whole_bytes(t);
-	if (whole && whole <= budget) {
-		t->fits = true;
-		r = alloc(t, whole);
-		if (r == 0 || (r != -ENOSPC && r != -EMSGSIZE))
-			return r;
-		t->fits = false;
-	}
-	for (first = budget;; budget /= 2) {
-		if (pst_foreign_plan(&job, budget, &t->plan) < 0)
-			return fail(t, budget == first ? -EMSGSIZE : -ENOSPC,
-				    "the arena has no room for pieces of the "
-				    "operands");
-		r = alloc(t, t->plan.total);
-		if ((r != -ENOSPC && r != -EMSGSIZE) || budget < MIN_BUDGET)
-			return r;
-	}
-}
-
-/* Likewise; room that other calls of the connection have is waited for. */
-static int acquire(struct pst_foreign *t)
-{
-	uint64_t seen;
-	int r;
-
-	do {
-		seen = pst_room_seen(t->c);
-		r = try_acquire(t);
-	} while (r == -ENOSPC &&
-		 pst_room_wait(t->c, seen, t->deadline_ns) == 0);
-	return r;
+	if (info.max_lease && info.max_lease / 4 * 3 < m.budget)
+		m.budget = info.max_lease / 4 * 3;
+	if (g->m <= max_dim && g->n <= max_dim && t->k <= max_dim)
+		m.whole = pst_foreign_whole_bytes(t);
+	if (m.whole > m.budget)
+		m.whole = 0;
+	r = pst_stage(t->c, smaller_plan, &m, t->deadline_ns, &mem, &err);
+	if (r < 0)
+		return pst_fail(t->c, r, &err);
+	t->mem = mem;
+	place(t);
+	return 0;
 }
 
 /* What was copied out of the region was the result, unless the session was
