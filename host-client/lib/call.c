@@ -14,8 +14,7 @@ int pst_call_operand(struct pst *c, struct pst_call *call,
 	if (r < 0)
 		return r;
 	call->blocks[slot] = b;
-	*ret_off = b->extent->off +
-		   (uint64_t)((const uint8_t *)ptr - b->extent->addr);
+	*ret_off = pst_block_wire_off(b, ptr);
 	return 0;
 }
 
@@ -36,15 +35,16 @@ int pst_call_tensor(struct pst *c, struct pst_call *call,
 	return 0;
 }
 
-/* Whether an operand's span ends within its buffer. */
+/* Whether an operand's span ends within its buffer, which starts there. */
 static int operand_fits(const char *what, const struct pst_block *b,
-			const struct pst_operand *span, struct pst_error *err)
+			uint64_t start, const struct pst_operand *span,
+			struct pst_error *err)
 {
 	uint64_t at;
 
-	if (span->size == 0 || !b)
+	if (span->size == 0)
 		return 0;
-	at = span->off - b->extent->off - b->off;
+	at = span->off - start;
 	if (span->size > b->size - at)
 		return pst_error_set(
 			err, -EFAULT,
@@ -59,6 +59,14 @@ static int operand_fits(const char *what, const struct pst_block *b,
 static bool holds_any(void *arg, const struct pst_span *span)
 {
 	return true;
+}
+
+/* Memory does not wrap. */
+static bool is_memory(void *arg, const struct pst_span *span)
+{
+	uint64_t end;
+
+	return !pst_add_overflow(span->off, span->size, &end);
 }
 
 struct lookup {
@@ -118,25 +126,52 @@ static const char *operand_name(const struct pst_call *call,
 	return "the span";
 }
 
-int pst_call_check(struct pst *c, const struct pst_call *call,
-		   struct pst_op *ret, struct pst_error *err)
+static int check(struct pst *c, const struct pst_call *call, bool by_address,
+		 const struct pst_wire_limits *limits, struct pst_op *ret,
+		 struct pst_error *err)
 {
 	struct lookup lookup = {&c->mem.tensors, call};
 	const struct pst_op_env env = {
-		.limits = &c->session.welcome.limits,
-		.holds = holds_any,
+		.limits = limits,
+		.holds = by_address ? is_memory : holds_any,
 		.tensor = find_tensor,
 		.model = any_model,
 		.arg = &lookup,
 	};
 	const struct pst_operand *operands[PST_RECORD_BLOCKS] = {
 		&ret->a, &ret->b, &ret->c, &ret->bias};
+	const struct pst_block *b;
 	int i, r = pst_op_check(&call->sqe, &env, ret, err);
 
-	for (i = 0; i < PST_RECORD_BLOCKS && !r; i++)
-		r = operand_fits(operand_name(call, i), call->blocks[i],
-				 operands[i], err);
+	for (i = 0; i < PST_RECORD_BLOCKS && !r; i++) {
+		b = call->blocks[i];
+		if (b)
+			r = operand_fits(operand_name(call, i), b,
+					 by_address
+						 ? (uintptr_t)pst_block_addr(b)
+						 : b->extent->off + b->off,
+					 operands[i], err);
+	}
 	return r;
+}
+
+int pst_call_check(struct pst *c, const struct pst_call *call,
+		   struct pst_op *ret, struct pst_error *err)
+{
+	return check(c, call, false, &c->session.welcome.limits, ret, err);
+}
+
+int pst_call_check_whole(struct pst *c, const struct pst_call *call,
+			 struct pst_error *err)
+{
+	static const struct pst_wire_limits none = {
+		.max_elems = UINT64_MAX,
+		.max_dim = UINT32_MAX,
+		.max_batch = UINT32_MAX,
+	};
+	struct pst_op op;
+
+	return check(c, call, true, &none, &op, err);
 }
 
 int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,

@@ -42,10 +42,27 @@ PST_MUST_USE int pst_call_tensor(struct pst *c, struct pst_call *call,
 				 uint64_t id, uint64_t *ret_handle,
 				 struct pst_error *err);
 
+/* Where a pointer into a buffer lies in the region. */
+static inline uint64_t pst_block_wire_off(const struct pst_block *b,
+					  const void *ptr)
+{
+	return b->extent->off +
+	       (uint64_t)((const uint8_t *)ptr - b->extent->addr);
+}
+
 /* Checks the descriptor as the agent will, and that each operand ends within
  * its buffer or tensor. Errors of pst_op_check(). */
 PST_MUST_USE int pst_call_check(struct pst *c, const struct pst_call *call,
 				struct pst_op *ret, struct pst_error *err);
+
+/*
+ * The same of a call that is larger than one operation: its operands that are
+ * no tensors may lie in no buffer, so addresses are in the place of offsets,
+ * and the agent's limits are those of its pieces.
+ */
+PST_MUST_USE int pst_call_check_whole(struct pst *c,
+				      const struct pst_call *call,
+				      struct pst_error *err);
 
 /* Fills in a COPY's descriptor and checks it. */
 PST_MUST_USE int pst_copy_prepare(struct pst *c, const struct pst_copy *p,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host-client/lib/call.h"
 #include "host-client/lib/model.h"
 #include "host-client/lib/staging.h"
 
@@ -172,8 +173,7 @@ static int request(struct load *l, struct pst_block *header,
 	struct pst *c = l->c;
 	const uint64_t max = pst_deadline(pst_now_ns(), c->conf.timeout_ns);
 	struct pst_wire_model_load q = {
-		.header_off = header->extent->off +
-			      (uint64_t)(l->header - header->extent->addr),
+		.header_off = pst_block_wire_off(header, l->header),
 		.header_size = l->header_size,
 	};
 	PST_CLEANUP_FREE uint8_t *payload = NULL;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host-client/lib/conn.h"
 #include "tests/fixtures/agent_proc.h"
@@ -463,6 +464,105 @@ START_TEST(bad_arguments_are_refused_before_anything_is_touched)
 }
 END_TEST
 
+/* What an operation in place is refused for, or not, goes for these as well. */
+START_TEST(checks_are_those_of_operations_in_place)
+{
+	static float x[64], b[16], d[16];
+	struct pst_gemm g = {
+		.dtype = PST_F32,
+		.m = 4,
+		.n = 4,
+		.k = 4,
+		.lda = 4,
+		.ldb = 4,
+		.ldc = 4,
+		.alpha = 1,
+		.a = x,
+		.b = b,
+		.c = d,
+	};
+	void *mem;
+
+	g.a = (const uint8_t *)x + 2;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EINVAL);
+	pst_last_error(c, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "a is not aligned"));
+	/* Zero in the type of the sums: A and B are not looked at. */
+	g.alpha = 1e-60;
+	g.a = NULL;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_alloc(c, sizeof(d), &mem), 0);
+	g.c = mem;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_free(c, mem), 0);
+	g.a = g.c = d;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), 0);
+}
+END_TEST
+
+START_TEST(a_buffer_that_ends_early_is_found_before_c_is_touched)
+{
+	static float b[16 * 16], d[8 * 16 * 16];
+	struct pst_gemm g = {
+		.dtype = PST_F32,
+		.m = 16,
+		.n = 16,
+		.k = 16,
+		.lda = 16,
+		.ldb = 16,
+		.ldc = 16,
+		.alpha = 1,
+		.b = b,
+		.c = d,
+		.batch = 8,
+		.stride_a = 256,
+		.stride_c = 256,
+	};
+	void *mem;
+
+	ck_assert_int_eq(pst_alloc(c, 8 * 1024 - 64, &mem), 0);
+	g.a = mem;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EFAULT);
+	ck_assert_int_eq(pst_c_touched(c), 0);
+	ck_assert_int_eq(pst_free(c, mem), 0);
+}
+END_TEST
+
+/* Such a sum is cut for its length alone. */
+START_TEST(the_first_product_of_a_new_session_knows_the_limits)
+{
+	enum { TERMS = (1 << 20) + 64 };
+	struct pst_info info = {.size = sizeof(info)};
+	static int8_t a[TERMS], b[TERMS];
+	int32_t d = 0;
+	const struct pst_gemm g = {
+		.dtype = PST_I8,
+		.m = 1,
+		.n = 1,
+		.k = TERMS,
+		.lda = TERMS,
+		.ldb = 1,
+		.ldc = 1,
+		.alpha = 1,
+		.a = a,
+		.b = b,
+		.c = &d,
+	};
+	int i;
+
+	ck_assert_int_eq(pst_get_info(c, &info), 0);
+	ck_assert_uint_lt(info.max_dim, g.k);
+	a[0] = b[0] = 2;
+	a[TERMS - 1] = b[TERMS - 1] = 3;
+	agent_kill(&agent);
+	agent_start(&agent);
+	for (i = 0; i < 500 && !pst_get_info(c, &info); i++)
+		usleep(10000);
+	ck_assert_int_eq(pst_gemm(c, &g, 5000 * MS, NULL), 0);
+	ck_assert_int_eq(d, 13);
+}
+END_TEST
+
 START_TEST(a_deadline_ends_the_call_and_c_is_left_alone_from_then_on)
 {
 	struct job j = {
@@ -627,6 +727,10 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, c_is_not_read_at_beta_0, 0, 3 * n);
 	tcase_add_test(tc,
 		       bad_arguments_are_refused_before_anything_is_touched);
+	tcase_add_test(tc, checks_are_those_of_operations_in_place);
+	tcase_add_test(tc,
+		       a_buffer_that_ends_early_is_found_before_c_is_touched);
+	tcase_add_test(tc, the_first_product_of_a_new_session_knows_the_limits);
 	tcase_add_test(
 		tc, a_deadline_ends_the_call_and_c_is_left_alone_from_then_on);
 	tcase_add_test(tc, an_agent_that_dies_in_the_middle_ends_the_call);

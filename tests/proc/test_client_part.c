@@ -20,6 +20,7 @@ static struct fake fake;
 static struct pst *c;
 static struct pst_gemm product, small;
 static _Atomic uint64_t took_ns;
+static _Thread_local struct pst_error err;
 
 static void took(struct pst_wire_cqe *cqe)
 {
@@ -41,8 +42,9 @@ static void learn(const struct pst_gemm *g, uint64_t ns)
 
 	took_ns = ns;
 	for (i = 0; i < 4; i++) {
-		ck_assert_int_eq(pst_subop_gemm(c, g, &tag), 0);
-		ck_assert_int_eq(pst_subop_wait(c, tag, 1000 * MS, &done), 0);
+		ck_assert_int_eq(pst_subop_gemm(c, g, &tag, &err), 0);
+		ck_assert_int_eq(pst_subop_wait(c, tag, 1000 * MS, &done, &err),
+				 0);
 	}
 }
 
@@ -79,7 +81,7 @@ static uint64_t begin(void)
 	learn(&small, 10 * MS);
 	learn(&product, TOOK_NS);
 	fake.hold = true;
-	ck_assert_int_eq(pst_subop_gemm(c, &product, &tag), 0);
+	ck_assert_int_eq(pst_subop_gemm(c, &product, &tag, &err), 0);
 	return tag;
 }
 
@@ -100,7 +102,7 @@ static void *expect(void *arg)
 {
 	const uint64_t *tag = arg;
 
-	return (void *)(intptr_t)pst_subop_expect(c, *tag, 10000 * MS);
+	return (void *)(intptr_t)pst_subop_expect(c, *tag, 10000 * MS, &err);
 }
 
 static void *call_nop(void *arg)
@@ -184,8 +186,8 @@ static void run_small(uint64_t tag)
 	pthread_t t;
 
 	fake.hold = true;
-	ck_assert_int_eq(pst_subop_nop(c, &nop), 0);
-	ck_assert_int_eq(pst_subop_gemm(c, &small, &tag), 0);
+	ck_assert_int_eq(pst_subop_nop(c, &nop, &err), 0);
+	ck_assert_int_eq(pst_subop_gemm(c, &small, &tag, &err), 0);
 	pthread_create(&t, NULL, expect, &tag);
 	nap(30 * MS);
 	start = pst_now_ns();
@@ -211,7 +213,7 @@ START_TEST(what_ended_early_delays_nobody)
 	uint64_t tag = begin();
 
 	fake.hold = false;
-	ck_assert_int_eq(pst_subop_wait(c, tag, 1000 * MS, &done), 0);
+	ck_assert_int_eq(pst_subop_wait(c, tag, 1000 * MS, &done, &err), 0);
 	run_small(tag);
 }
 END_TEST
@@ -223,7 +225,7 @@ START_TEST(what_was_lost_delays_nobody)
 	void *mem;
 
 	fake.hang_up = true;
-	ck_assert_int_lt(pst_subop_wait(c, tag, 1000 * MS, &done), 0);
+	ck_assert_int_lt(pst_subop_wait(c, tag, 1000 * MS, &done, &err), 0);
 	fake.hold = false;
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
 	ck_assert_int_eq(pst_alloc(c, 4096, &mem), 0);

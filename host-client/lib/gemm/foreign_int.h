@@ -34,10 +34,11 @@ struct pst_foreign_piece {
 
 /* One call on its way. Operations are numbered from 1. */
 struct pst_foreign {
-	bool touched; /* C may have been written, in whatever part */
 	struct pst *c;
 	const struct pst_gemm *g;
-	const struct pst_foreign_set *f;
+	struct pst_error *err;
+	bool *touched; /* C may have been written, in whatever part */
+	bool copy_a, copy_b, copy_c, copy_bias; /* foreign ones */
 	bool fits; /* in one piece each: no plan, whole operands in the region
 		    */
 	struct pst_foreign_plan plan;
@@ -68,11 +69,11 @@ static inline void *pst_foreign_behind(const void *x, uint64_t offset)
 /* Before the first byte is written to the caller's C. */
 static inline void pst_foreign_touch(struct pst_foreign *t)
 {
-	t->touched = true;
+	*t->touched = true;
 }
 
-/* ---- foreign_ops.c: without the connection's lock; each sets the thread's
- * last error ---- */
+/* ---- foreign_ops.c: without the connection's lock; errors go to t->err ----
+ */
 
 /* Waits until operation number n is over, and all before it. */
 int pst_foreign_wait(struct pst_foreign *t, uint64_t n);

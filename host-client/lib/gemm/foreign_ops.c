@@ -32,14 +32,14 @@ int pst_foreign_wait(struct pst_foreign *t, uint64_t n)
 	if (n > t->finished + 1) {
 		r = pst_subop_expect(t->c,
 				     t->tags[(n - 1) % PST_FOREIGN_PENDING],
-				     time_left(t));
+				     time_left(t), t->err);
 		if (r < 0)
 			return r;
 	}
 	while (t->finished < n) {
 		r = pst_subop_wait(t->c,
 				   t->tags[t->finished % PST_FOREIGN_PENDING],
-				   time_left(t), &done);
+				   time_left(t), &done, t->err);
 		if (r < 0)
 			return r;
 		t->finished++;
@@ -83,12 +83,12 @@ static int start(struct pst_foreign *t, const struct pst_gemm *piece)
 		if (r < 0)
 			return r;
 		tag = &t->tags[t->submitted % PST_FOREIGN_PENDING];
-		r = piece ? pst_subop_gemm(t->c, piece, tag)
-			  : pst_subop_nop(t->c, tag);
+		r = piece ? pst_subop_gemm(t->c, piece, tag, t->err)
+			  : pst_subop_nop(t->c, tag, t->err);
 		if (r == 0) {
 			t->submitted++;
 			/* It computes in C itself. */
-			if (piece && !t->f->c)
+			if (piece && !t->copy_c)
 				pst_foreign_touch(t);
 		}
 		if (r != -EAGAIN)

@@ -20,15 +20,15 @@
 uint64_t pst_foreign_whole_bytes(const struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
-	const struct pst_foreign_set *f = t->f;
 
 	if (g->batch > 1 || t->k == 0 || g->m < MIN_M || g->a_tensor ||
 	    g->b_tensor || g->c_tensor || g->bias_tensor)
 		return 0;
 	/* check() has seen that none of these overflows. */
-	return (f->a ? pst_round_up(g->m * t->k * t->elem_ab, 64) : 0) +
-	       (f->b ? pst_round_up(t->k * g->n * t->elem_ab, 64) : 0) +
-	       (f->c ? pst_round_up((uint64_t)g->m * g->n * t->elem_c, 64) : 0);
+	return (t->copy_a ? pst_round_up(g->m * t->k * t->elem_ab, 64) : 0) +
+	       (t->copy_b ? pst_round_up(t->k * g->n * t->elem_ab, 64) : 0) +
+	       (t->copy_c ? pst_round_up((uint64_t)g->m * g->n * t->elem_c, 64)
+			  : 0);
 }
 
 uint8_t *pst_foreign_whole_place(struct pst_foreign *t)
@@ -37,13 +37,13 @@ uint8_t *pst_foreign_whole_place(struct pst_foreign *t)
 	uint8_t *at = t->mem;
 
 	t->a[0].mem = at;
-	if (t->f->a)
+	if (t->copy_a)
 		at += pst_round_up(g->m * t->k * t->elem_ab, 64);
 	t->b[0].mem = at;
-	if (t->f->b)
+	if (t->copy_b)
 		at += pst_round_up(t->k * g->n * t->elem_ab, 64);
 	t->s[0].mem = at;
-	if (t->f->c)
+	if (t->copy_c)
 		at += pst_round_up((uint64_t)g->m * g->n * t->elem_c, 64);
 	return at;
 }
@@ -232,12 +232,15 @@ static int run_by_terms(struct pst_foreign *t, const struct operand *a,
 int pst_foreign_whole_run(struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
-	const struct operand a = operand(t, g->a, g->lda, t->f->a, t->a[0].mem,
-					 g->transa, g->m, t->k, t->elem_ab);
-	const struct operand b = operand(t, g->b, g->ldb, t->f->b, t->b[0].mem,
-					 g->transb, t->k, g->n, t->elem_ab);
-	const struct operand c = operand(t, g->c, g->ldc, t->f->c, t->s[0].mem,
-					 false, g->m, g->n, t->elem_c);
+	const struct operand a =
+		operand(t, g->a, g->lda, t->copy_a, t->a[0].mem, g->transa,
+			g->m, t->k, t->elem_ab);
+	const struct operand b =
+		operand(t, g->b, g->ldb, t->copy_b, t->b[0].mem, g->transb,
+			t->k, g->n, t->elem_ab);
+	const struct operand c =
+		operand(t, g->c, g->ldc, t->copy_c, t->s[0].mem, false, g->m,
+			g->n, t->elem_c);
 	struct pst_foreign_rect rects[PST_FOREIGN_RECTS], *x;
 	const unsigned int n = pst_foreign_cut(g->m, g->n, rects);
 	uint64_t rows = 0, cols = 0; /* of A and B, there already */

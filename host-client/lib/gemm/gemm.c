@@ -7,41 +7,47 @@
 #include "host-client/lib/gemm/gemm_op.h"
 #include "host-client/lib/gemm/memo.h"
 
-/* What was just prepared is taken as it was. */
-static int prepare_again(struct pst *c, const struct pst_gemm *g,
-			 struct pst_call *call, struct pst_error *err)
+/* What was just checked is taken as it was. */
+static int prepare(struct pst *c, const struct pst_gemm *g,
+		   struct pst_call *call, struct pst_gemm_places *places,
+		   struct pst_error *err)
 {
 	int r;
 
-	if (pst_memo_find(c, g, call))
+	if (pst_memo_find(c, g, call)) {
+		places->foreign = false;
 		return 0;
-	r = pst_gemm_prepare(c, g, call, err);
-	if (!r)
+	}
+	if ((r = pst_gemm_resolve(c, g, call, places, err)) < 0 ||
+	    (r = pst_gemm_check(c, call, places, err)) < 0)
+		return r;
+	if (!places->foreign)
 		pst_memo_keep(c, g, call);
-	return r;
+	return 0;
 }
 
 int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
-	struct pst_foreign_set foreign;
+	struct pst_gemm_places places;
 	struct pst_call call = {0};
 	struct pst_error err;
+	bool touched;
 	int r;
 
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_error_clear(&err);
 	pst_lock(c);
-	r = prepare_again(c, g, &call, &err);
-	if (r == -EFAULT && pst_foreign_find(c, g, &foreign)) {
-		pst_unlock(c);
-		return pst_foreign_gemm(c, g, &foreign, timeout_ns, done);
-	}
-	if (!r)
+	r = prepare(c, g, &call, &places, &err);
+	if (!r && !places.foreign)
 		r = pst_call_run_for(c, &call, timeout_ns, done, &err);
 	pst_unlock(c);
-	if (pst_fail(c, r, &err) < 0 && call.submitted)
+	touched = call.submitted;
+	if (!r && places.foreign)
+		r = pst_foreign_gemm(c, g, &places, timeout_ns, done, &touched,
+				     &err);
+	if (pst_fail(c, r, &err) < 0 && touched)
 		pst_fail_touched(c);
 	return r;
 }

@@ -76,52 +76,128 @@ static int check_gemm_enums(const struct pst_gemm *g, struct pst_error *err)
 	return 0;
 }
 
-/* Operands that are tensors; those not read are looked up all the same, so
- * that no handle of a lost session gets to the agent. */
-static int gemm_tensors(struct pst *c, const struct pst_gemm *g,
-			struct pst_call *call, struct pst_error *err)
-{
-	struct pst_wire_sqe *s = &call->sqe;
-	int r;
+/* An operand as the caller names it. */
+struct operand {
+	const char *name;
+	const void *ptr;
+	uint64_t tensor;
+	uint64_t *word; /* in the descriptor */
+};
 
-	if ((r = pst_call_tensor(c, call, PST_SLOT_A, "a", g->a_tensor,
-				 &s->off_a, err)) < 0 ||
-	    (r = pst_call_tensor(c, call, PST_SLOT_B, "b", g->b_tensor,
-				 &s->off_b, err)) < 0 ||
-	    (r = pst_call_tensor(c, call, PST_SLOT_C, "c", g->c_tensor,
-				 &s->off_c, err)) < 0)
-		return r;
-	return pst_call_tensor(c, call, PST_SLOT_BIAS, "bias", g->bias_tensor,
-			       &s->off_bias, err);
+/* Where it lies, and what uses it. A tensor is looked up though it is not read,
+ * so that no handle of a lost session gets to the agent. */
+static int find(struct pst *c, struct pst_call *call,
+		enum pst_operand_slot slot, const struct operand *x, bool used,
+		enum pst_operand_kind *ret, struct pst_error *err)
+{
+	struct pst_block *b;
+
+	*ret = PST_OPERAND_NONE;
+	if (x->tensor) {
+		*ret = PST_OPERAND_TENSOR;
+		return pst_call_tensor(c, call, slot, x->name, x->tensor,
+				       x->word, err);
+	}
+	if (!used)
+		return 0;
+	b = x->ptr ? pst_heap_find(&c->mem.heap, x->ptr, 0) : NULL;
+	/* This says what is wrong with it. */
+	if (!x->ptr || (b && b->extent->dead))
+		return pst_buffer_find(c, x->name, x->ptr, 0, &b, err);
+	call->blocks[slot] = b;
+	*ret = b ? PST_OPERAND_REGION : PST_OPERAND_FOREIGN;
+	return 0;
 }
 
-int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
-		     struct pst_call *call, struct pst_error *err)
+/* As the agent will see it. */
+static bool reads_ab(const struct pst_gemm *g)
 {
-	const bool writes = g->m && g->n;
-	const bool reads = writes && g->k && g->alpha != 0;
+	const struct pst_op op = {
+		.dtype = g->dtype,
+		.m = g->m,
+		.n = g->n,
+		.k = g->k,
+		.alpha = g->alpha,
+	};
+
+	return pst_op_reads_ab(&op);
+}
+
+int pst_gemm_resolve(struct pst *c, const struct pst_gemm *g,
+		     struct pst_call *call, struct pst_gemm_places *ret,
+		     struct pst_error *err)
+{
 	struct pst_wire_sqe *s = &call->sqe;
-	struct pst_op op;
-	int r;
+	const bool writes = g->m && g->n;
+	const struct operand operands[PST_RECORD_BLOCKS] = {
+		[PST_SLOT_A] = {"a", g->a, g->a_tensor, &s->off_a},
+		[PST_SLOT_B] = {"b", g->b, g->b_tensor, &s->off_b},
+		[PST_SLOT_C] = {"c", g->c, g->c_tensor, &s->off_c},
+		[PST_SLOT_BIAS] = {"bias", g->bias, g->bias_tensor,
+				   &s->off_bias},
+	};
+	const struct operand *x;
+	bool used;
+	int i, r;
 
 	r = check_gemm_enums(g, err);
 	if (r < 0)
 		return r;
 	gemm_sqe(g, s);
-	if ((reads && !g->a_tensor &&
-	     (r = pst_call_operand(c, call, PST_SLOT_A, "a", g->a, &s->off_a,
-				   err)) < 0) ||
-	    (reads && !g->b_tensor &&
-	     (r = pst_call_operand(c, call, PST_SLOT_B, "b", g->b, &s->off_b,
-				   err)) < 0) ||
-	    (writes && !g->c_tensor &&
-	     (r = pst_call_operand(c, call, PST_SLOT_C, "c", g->c, &s->off_c,
-				   err)) < 0) ||
-	    (writes && g->bias &&
-	     (r = pst_call_operand(c, call, PST_SLOT_BIAS, "bias", g->bias,
-				   &s->off_bias, err)) < 0) ||
-	    (r = gemm_tensors(c, g, call, err)) < 0)
-		return r;
 	call->writes = true;
-	return pst_call_check(c, call, &op, err);
+	ret->reads_ab = reads_ab(g);
+	ret->foreign = false;
+	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
+		used = i == PST_SLOT_C      ? writes
+		       : i == PST_SLOT_BIAS ? writes && g->bias
+					    : ret->reads_ab;
+		r = find(c, call, i, &operands[i], used, &ret->kind[i], err);
+		if (r < 0)
+			return r;
+		ret->foreign |= ret->kind[i] == PST_OPERAND_FOREIGN;
+	}
+	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
+		x = &operands[i];
+		if (ret->kind[i] == PST_OPERAND_FOREIGN ||
+		    (ret->kind[i] == PST_OPERAND_REGION && ret->foreign))
+			*x->word = (uintptr_t)x->ptr;
+		else if (ret->kind[i] == PST_OPERAND_REGION)
+			*x->word = pst_block_wire_off(call->blocks[i], x->ptr);
+	}
+	return 0;
+}
+
+int pst_gemm_check(struct pst *c, const struct pst_call *call,
+		   const struct pst_gemm_places *places, struct pst_error *err)
+{
+	struct pst_op op;
+
+	return places->foreign ? pst_call_check_whole(c, call, err)
+			       : pst_call_check(c, call, &op, err);
+}
+
+/* A foreign operand where none may be. */
+static int refuse(struct pst *c, const struct pst_gemm *g,
+		  const struct pst_gemm_places *places, struct pst_error *err)
+{
+	static const char *const names[] = {"a", "b", "c", "bias"};
+	const void *const ptr[] = {g->a, g->b, g->c, g->bias};
+	struct pst_block *b;
+	int i = 0;
+
+	while (places->kind[i] != PST_OPERAND_FOREIGN)
+		i++;
+	return pst_buffer_find(c, names[i], ptr[i], 0, &b, err);
+}
+
+int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
+		     struct pst_call *call, struct pst_error *err)
+{
+	struct pst_gemm_places places;
+	int r = pst_gemm_resolve(c, g, call, &places, err);
+
+	if (r < 0)
+		return r;
+	return places.foreign ? refuse(c, g, &places, err)
+			      : pst_gemm_check(c, call, &places, err);
 }

@@ -6,36 +6,35 @@
 
 #include "host-client/lib/gemm/gemm_op.h"
 
-int pst_subop_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
+int pst_subop_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag,
+		   struct pst_error *err)
 {
-	struct pst_error err = {0};
 	struct pst_call call = {0};
 	int r;
 
 	pst_lock(c);
-	r = pst_gemm_prepare(c, g, &call, &err);
+	r = pst_gemm_prepare(c, g, &call, err);
 	if (!r)
-		r = pst_call_run_async(c, &call, true, ret_tag, &err);
+		r = pst_call_run_async(c, &call, true, ret_tag, err);
 	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return r;
 }
 
-int pst_subop_nop(struct pst *c, uint64_t *ret_tag)
+int pst_subop_nop(struct pst *c, uint64_t *ret_tag, struct pst_error *err)
 {
 	struct pst_call call = {.sqe.op = PST_WIRE_OP_NOP};
-	struct pst_error err = {0};
 	int r;
 
 	pst_lock(c);
-	r = pst_call_run_async(c, &call, true, ret_tag, &err);
+	r = pst_call_run_async(c, &call, true, ret_tag, err);
 	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return r;
 }
 
-int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
+int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+		     struct pst_error *err)
 {
 	struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_error err = {0};
 	struct pst_record *rec;
 	int r = 0;
 
@@ -43,30 +42,29 @@ int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns)
 	pst_lock(c);
 	rec = pst_optab_find(&c->queue.ops, tag);
 	if (rec)
-		r = pst_wait_done(c, rec, &w, &err);
+		r = pst_wait_done(c, rec, &w, err);
 	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return r;
 }
 
 int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
-		   struct pst_completion *ret)
+		   struct pst_completion *ret, struct pst_error *err)
 {
 	const struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_error err = {0};
 	struct pst_record *rec;
 	int r;
 
 	pst_lock(c);
 	rec = pst_optab_find(&c->queue.ops, tag);
 	if (rec)
-		r = pst_wait_done(c, rec, &w, &err);
+		r = pst_wait_done(c, rec, &w, err);
 	else
-		r = pst_error_set(&err, -ENOENT,
+		r = pst_error_set(err, -ENOENT,
 				  "a part of the call is not known");
 	if (!r)
-		r = pst_call_finish(c, rec, &w, ret, &err);
+		r = pst_call_finish(c, rec, &w, ret, err);
 	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return r;
 }
 
 void pst_subop_abandon(struct pst *c, uint64_t tag)

@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations that are parts of one call of the application's: it does not see
- * them, pst_poll() and another thread's pst_wait() leave them alone. */
+/* Sub-operations: several that one call of the application makes. It does not
+ * see them: pst_poll() and another thread's pst_wait() leave them alone. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
 #define PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
 
 #include "host-client/lib/conn.h"
 
-/*
- * All without the lock; the sentence of an error is the calling thread's last
- * one on c. Each part that was submitted must be waited for, or abandoned.
- */
+/* All without the lock. Each one that was submitted must be waited for, or
+ * abandoned. */
 
 /* As pst_submit_gemm(). */
 PST_MUST_USE int pst_subop_gemm(struct pst *c, const struct pst_gemm *g,
-				uint64_t *ret_tag);
+				uint64_t *ret_tag, struct pst_error *err);
 
 /* As pst_submit_nop(), but a lost session stays lost: -ESTALE. */
-PST_MUST_USE int pst_subop_nop(struct pst *c, uint64_t *ret_tag);
+PST_MUST_USE int pst_subop_nop(struct pst *c, uint64_t *ret_tag,
+			       struct pst_error *err);
 
-/* Waits until a part has ended, and with it those before it, without taking
+/* Waits until one has ended, and with it those before it, without taking
  * it: one sleep and one wake-up for all. -ETIMEDOUT. */
-int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns);
+PST_MUST_USE int pst_subop_expect(struct pst *c, uint64_t tag,
+				  uint64_t timeout_ns, struct pst_error *err);
 
-/* As pst_wait(). After an error of the wait's own the part is still there. */
-int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
-		   struct pst_completion *ret);
+/* As pst_wait(). After an error of the wait's own it is still there. */
+PST_MUST_USE int pst_subop_wait(struct pst *c, uint64_t tag,
+				uint64_t timeout_ns, struct pst_completion *ret,
+				struct pst_error *err);
 
 /* Asks the agent to give it up; nobody waits for it any more. */
 void pst_subop_abandon(struct pst *c, uint64_t tag);
