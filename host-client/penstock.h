@@ -123,8 +123,9 @@ struct pst_options {
 			     name of the program */
 };
 
-/* Requests only (pst_query(), pst_ping()): takes no lane and starts no thread;
- * pst_alloc() and operations fail with EINVAL. */
+/* Requests only: pst_query(), pst_ping(), and pst_model_open(), _unload() and
+ * _list(). Takes no lane and starts no thread; pst_alloc(), tensors and
+ * operations fail with EINVAL. */
 #define PST_OPEN_CONTROL_ONLY 1U
 /* Sleep at once, without spinning; spin_ns is ignored. */
 #define PST_OPEN_NO_SPIN 2U
@@ -643,9 +644,9 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max);
  * Waits for one operation, at most timeout_ns, and returns its status. Stores
  * its completion in *ret, which may be NULL.
  *
- * Errors: ENOENT (no such tag, or its completion was collected before),
- * ETIMEDOUT, EINTR (the tag is given up, and its late completion is dropped),
- * and those of the synchronous call.
+ * Errors: ENOENT (no such tag, its completion was collected before, or another
+ * thread waits for it), ETIMEDOUT, EINTR (the tag is given up, and its late
+ * completion is dropped), and those of the synchronous call.
  *
  * Since: 1.0
  */
