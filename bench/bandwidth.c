@@ -2,6 +2,7 @@
 /* penstock bench bandwidth: the region's memory from both ends, beside what
  * the machine can copy. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -238,8 +239,8 @@ static int run(struct pst_bench *b, struct bandwidth *w)
 		r = add_size(b, w, n);
 		if (r < 0)
 			return r;
-		snprintf(text, sizeof(text), "bandwidth, %llu KiB",
-			 (unsigned long long)n >> 10);
+		snprintf(text, sizeof(text), "bandwidth, %" PRIu64 " KiB",
+			 n >> 10);
 		r = pst_bench_rounds(b, text, w->tasks, w->n,
 				     b->budget_ns / n_sizes);
 		if (r < 0)

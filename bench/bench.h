@@ -37,7 +37,7 @@ struct pst_bench {
  * Connects, chooses CPUs, describes machine and agent. A spawn: agent with
  * one thread is pinned to the peer CPU, the calling thread to the client's
  * until pst_bench_close(). Returns 0, or pst_open()'s errno with a sentence in
- * error. Then call pst_bench_close() all the same.
+ * error. Call pst_bench_close() after a failure too.
  */
 int pst_bench_open(struct pst_bench *b);
 void pst_bench_close(struct pst_bench *b);

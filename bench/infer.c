@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock bench infer: a small network on 1, 8 and 64 rows at a time. */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,9 +46,8 @@ static int describe(char *buf, size_t size, unsigned int i, bool bias,
 			 layers[i].in);
 	return snprintf(buf, size,
 			",\"%s%u\":{\"dtype\":\"F32\",\"shape\":[%s],"
-			"\"data_offsets\":[%llu,%llu]}",
-			bias ? "b" : "w", i, shape, (unsigned long long)begin,
-			(unsigned long long)end);
+			"\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}",
+			bias ? "b" : "w", i, shape, begin, end);
 }
 
 /* Writes the network as a safetensors file. 0 or -EIO. */

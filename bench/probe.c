@@ -19,7 +19,7 @@
 
 /* What one side sends over the socket. */
 #define MESSAGE 64
-/* Looks at the other's line between two looks at whether it is alive. */
+/* Polls of the other's line between two checks that it is alive. */
 #define LOOKS 100000000ULL
 /* Looks of the child until it sees that the run is over. */
 #define IDLE_LOOKS 1000

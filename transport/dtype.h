@@ -23,7 +23,7 @@ float pst_bf16_to_f32(uint16_t h);
 uint16_t pst_f16_from_f32(float f);
 uint16_t pst_bf16_from_f32(float f);
 
-/* A float with the mantissa of TF32, 10 bits, rounded likewise. */
+/* A float with the mantissa of TF32, 10 bits, rounded in the same way. */
 float pst_tf32_round(float f);
 
 /* n elements of dtype (F32, F16, BF16, I8) to floats, exactly; dst and src do

@@ -4,6 +4,7 @@
 #include "transport/op.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "transport/base/util.h"
@@ -104,12 +105,13 @@ static int check_tensor(const struct check *ck, const char *what,
 	if (!ck->env->tensor ||
 	    ck->env->tensor(ck->env->arg, handle, &x->mem, &size) < 0)
 		return pst_error_set(ck->err, -ENOENT,
-				     "%s: the session has no tensor %#llx",
-				     what, (unsigned long long)handle);
+				     "%s: the session has no tensor %#" PRIx64,
+				     what, handle);
 	if (off > size || x->size > size - off)
 		return pst_error_set(ck->err, -EFAULT,
-				     "%s ends behind its tensor's %llu bytes",
-				     what, (unsigned long long)size);
+				     "%s ends behind its tensor's %" PRIu64
+				     " bytes",
+				     what, size);
 	x->off = off;
 	return 0;
 }
@@ -172,11 +174,11 @@ static int check_matrix(const struct check *ck, const char *what, bool trans,
 				     what);
 	/* A power of two, and this is on the way of every operation. */
 	if (*ret >> __builtin_ctz(elem) > ck->env->limits->max_elems)
-		return pst_error_set(
-			ck->err, -EMSGSIZE,
-			"%s spans %llu elements, above the limit of %llu", what,
-			(unsigned long long)(*ret / elem),
-			(unsigned long long)ck->env->limits->max_elems);
+		return pst_error_set(ck->err, -EMSGSIZE,
+				     "%s spans %" PRIu64
+				     " elements, above the limit of %" PRIu64,
+				     what, *ret / elem,
+				     ck->env->limits->max_elems);
 	return 0;
 }
 
@@ -195,12 +197,11 @@ static int check_stride(const struct check *ck, const char *what,
 		return pst_error_set(ck->err, -EOVERFLOW,
 				     "the size of %s overflows", what);
 	if (written && stride < one / elem)
-		return pst_error_set(
-			ck->err, -EINVAL,
-			"stride_%s = %llu: the products overlap in %s, which "
-			"spans %llu elements",
-			what, (unsigned long long)stride, what,
-			(unsigned long long)(one / elem));
+		return pst_error_set(ck->err, -EINVAL,
+				     "stride_%s = %" PRIu64
+				     ": the products overlap in %s, which "
+				     "spans %" PRIu64 " elements",
+				     what, stride, what, one / elem);
 	return 0;
 }
 
@@ -496,9 +497,9 @@ static int check_infer(const struct check *ck, struct pst_op *op)
 				     "rows of an inference are f32");
 	if (!ck->env->model ||
 	    ck->env->model(ck->env->arg, s->off_b, &model) < 0)
-		return pst_error_set(ck->err, -ENOENT,
-				     "there is no model %#llx (unloaded?)",
-				     (unsigned long long)s->off_b);
+		return pst_error_set(
+			ck->err, -ENOENT,
+			"there is no model %#" PRIx64 " (unloaded?)", s->off_b);
 	if (s->k != model.n_in || s->n != model.n_out)
 		return pst_error_set(
 			ck->err, -EINVAL,

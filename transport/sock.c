@@ -22,7 +22,7 @@
 #define HANDSHAKE_MAX 64
 /* Descriptors that are taken in to be closed; the kernel drops the rest. */
 #define FDS_MAX 8
-/* rw for owner and group: who may connect. */
+/* The owner and the group may connect. */
 #define SOCKET_MODE 0660
 
 static uint64_t deadline_after(uint64_t timeout_ns)

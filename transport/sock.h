@@ -60,9 +60,9 @@ int pst_sock_connect(const struct pst_endpoint *ep, uint64_t timeout_ns,
 		     struct pst_error *err);
 
 /*
- * Who made the socket that fd is connected to, at path: root, the caller, or
- * who owns path, else somebody has put a door in front of another one's.
- * Returns 0 and the user, -EPERM, -errno.
+ * Checks that the server of the socket at path, to which fd is connected, is
+ * root, the caller, or the owner of path. Any other user has put a socket of
+ * its own there. Returns 0 and the user, -EPERM, -errno.
  */
 int pst_sock_check_peer(int fd, const char *path, uid_t *ret,
 			struct pst_error *err);
@@ -74,10 +74,10 @@ int pst_sock_check_peer(int fd, const char *path, uid_t *ret,
  */
 int pst_sock_listen(const struct pst_listen *l, struct pst_error *err);
 
-/* Who is at the other end. */
+/* The process at the other end. */
 struct pst_sock_peer {
 	bool is_unix;
-	uint32_t uid, pid; /* of UNIX: who connected, by the kernel */
+	uint32_t uid, pid; /* of UNIX: the client's, from the kernel */
 	uint32_t cid;      /* of vsock */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is behind a Unix socket, against whose file it is. */
+/* Checks that a Unix socket's server is the owner of the socket file. */
 #include "transport/sock.h"
 
 #include <errno.h>
@@ -22,10 +22,9 @@ int pst_sock_check_peer(int fd, const char *path, uid_t *ret,
 						   path);
 		if (st.st_uid != peer.uid)
 			return pst_error_set(err, -EPERM,
-					     "uid %ju answers at %s, which "
-					     "belongs to uid %ju",
-					     (uintmax_t)peer.uid, path,
-					     (uintmax_t)st.st_uid);
+					     "uid %u answers at %s, which "
+					     "belongs to uid %u",
+					     peer.uid, path, st.st_uid);
 	}
 	*ret = peer.uid;
 	return 0;

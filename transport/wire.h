@@ -410,7 +410,7 @@ struct pst_wire_welcome {
 	char provider[16]; /* "ivshmem", "file", "memfd" ... */
 	char backend[64];  /* e.g. "cpu: OpenBLAS 0.3.21 ..." */
 	char driver[32];   /* GPU driver, empty without a GPU */
-	char cuda[32];     /* CUDA runtime, likewise */
+	char cuda[32];     /* CUDA runtime, as text */
 	char cublas[32];
 };
 static_assert(sizeof(struct pst_wire_welcome) == 384, "");

@@ -250,7 +250,7 @@ static int one_cpu_open(struct pst_bench_gate *g, void **ret)
 	return open_state(g, ret, NULL, 0, 0, 0, 0);
 }
 
-/* The client on the agent's CPU: who spins there keeps the other away. */
+/* The client on the agent's CPU: a spinning one keeps the other away. */
 static int one_cpu_pair(struct pst_bench_gate *g, void *arg,
 			struct pst_bench_sample *ret)
 {

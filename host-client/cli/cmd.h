@@ -16,7 +16,7 @@ enum pst_exit {
 	PST_EXIT_FAILED = 1,      /* failed, or degraded */
 	PST_EXIT_USAGE = 2,       /* one line on stderr */
 	PST_EXIT_FINDINGS = 3,    /* a check found something */
-	PST_EXIT_UNREACHABLE = 4, /* nobody serves at the endpoint */
+	PST_EXIT_UNREACHABLE = 4, /* no agent listens at the endpoint */
 };
 
 /*

@@ -21,7 +21,7 @@ static const struct {
 	{EBADF, "connection of the process that forked this one"},
 	{ESTALE, "buffer or call of a session that is gone"},
 	{ECONNRESET, "the agent or its VM went away"},
-	{ECONNREFUSED, "nobody serves at the endpoint"},
+	{ECONNREFUSED, "no agent listens at the endpoint"},
 	{ETIMEDOUT, "timed out"},
 	{EAGAIN, "too many operations outstanding"},
 	{EBUSY, "busy"},

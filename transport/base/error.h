@@ -3,6 +3,7 @@
 #ifndef PST_TRANSPORT_BASE_ERROR_H
 #define PST_TRANSPORT_BASE_ERROR_H
 
+#include <errno.h>
 #include <stdint.h>
 
 struct pst_error {
@@ -29,6 +30,12 @@ int pst_error_set(struct pst_error *e, int code, const char *fmt, ...)
 /* As pst_error_set(), with ": " and the text of errno value err appended. */
 int pst_error_set_errno(struct pst_error *e, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Out of memory, said in one way. Returns -ENOMEM. */
+static inline int pst_oom(struct pst_error *e)
+{
+	return pst_error_set(e, -ENOMEM, "out of memory");
+}
 
 /* A static phrase for an -errno of the fixed list (penstock.h), for 0, or for
  * any other value. Never NULL. */

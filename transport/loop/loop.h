@@ -28,8 +28,8 @@ struct pst_source;
 enum pst_loop_kind { PST_LOOP_AUTO, PST_LOOP_URING, PST_LOOP_POLL };
 
 /* A new connection; the callee owns fd (non-blocking, close-on-exec). Returns
- * 0, or the pst_now_ns() time until which the listener rests: whoever connects
- * meanwhile waits in the kernel. */
+ * 0, or the pst_now_ns() time until which the listener rests: connections that
+ * come meanwhile wait in the kernel. */
 typedef uint64_t pst_loop_accept_fn(void *arg, int fd);
 
 /*

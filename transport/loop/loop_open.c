@@ -26,7 +26,7 @@ int pst_loop_open(enum pst_loop_kind kind, struct pst_loop **ret,
 	int r;
 
 	if (!loop)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	pst_link_init(&loop->sources);
 	pst_link_init(&loop->dead);
 	if (kind == PST_LOOP_POLL) {

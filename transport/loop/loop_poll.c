@@ -20,7 +20,7 @@ static int poll_open(struct pst_loop *loop, struct pst_error *err)
 {
 	loop->impl = calloc(1, sizeof(struct poll_loop));
 	if (!loop->impl)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return 0;
 }
 

@@ -520,7 +520,7 @@ static int uring_open(struct pst_loop *loop, struct pst_error *err)
 	int r;
 
 	if (!u)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	/* No COOP_TASKRUN, no DEFER_TASKRUN: a thread that only looks at the
 	 * completion ring would never see anything arrive. */
 	r = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);

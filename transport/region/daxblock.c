@@ -38,7 +38,8 @@ struct block {
 static_assert(sizeof(struct block) == PST_DAXBLOCK_SIZE, "one page");
 static_assert(sizeof(SIGNATURE) == 16, "with its NUL");
 static_assert(offsetof(struct block, data_off) == 56, "as the kernel's");
-static_assert(offsetof(struct block, page_struct_size) == 92, "likewise");
+static_assert(offsetof(struct block, page_struct_size) == 92,
+	      "as the kernel's");
 static_assert(offsetof(struct block, checksum) == 4088, "the last word");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as on the wire");
 

@@ -44,7 +44,7 @@ void pst_numa_policy_restore(struct pst_numa_policy *before);
 int pst_numa_bind_thread(pid_t tid, int node, struct pst_error *err);
 
 /* Does that with all threads of the process that there are; those they start
- * later inherit it. Returns likewise. */
+ * later inherit it. Returns the same. */
 int pst_numa_bind_threads(int node, struct pst_error *err);
 
 /* The node that holds the page at addr (touched), or -errno. */

@@ -195,7 +195,7 @@ int pst_region_format(struct pst_region *r, uint32_t n_lanes,
 int pst_stamp_check(const struct pst_wire_stamp *stamp, uint64_t file_size,
 		    struct pst_error *err);
 
-/* Checks a private copy of a format line likewise. Returns 0, -EAGAIN (not
+/* The same for a private copy of a format line. Returns 0, -EAGAIN (not
  * formatted), -EPROTONOSUPPORT (version), -EPROTO. */
 int pst_format_check(const struct pst_wire_format *f, uint64_t file_size,
 		     struct pst_error *err);
@@ -224,7 +224,7 @@ int pst_region_map_open(const char *path, struct pst_region_map *ret,
 /* Bytes of a passed region at most, unless somebody says otherwise. */
 #define PST_MAX_REGION (64ULL << 30)
 
-/* Who passed a descriptor (SO_PEERCRED), and how large it may be (0:
+/* The sender of a descriptor (SO_PEERCRED), and how large it may be (0:
  * PST_MAX_REGION). */
 struct pst_region_sender {
 	uid_t uid;

@@ -19,7 +19,7 @@
 /* Largest pid of a 64-bit kernel (PID_MAX_LIMIT, linux/threads.h). */
 #define PID_LIMIT (4U << 20)
 
-/* Without them whoever else has a memfd changes its size. */
+/* Without them any other holder of a memfd can change its size. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 static int inspect_pages(int fd, const char *name, struct pst_region_file *f,
@@ -113,10 +113,11 @@ int pst_region_allocate(int fd, const char *name, bool may_fill,
 	if ((uint64_t)st.st_blocks >= f->size / 512)
 		return 0;
 	if (!may_fill || f->uid != geteuid())
-		return pst_error_set(err, -EPERM,
-				     "%s has holes, and only who made it may "
-				     "give them memory",
-				     name);
+		return pst_error_set(
+			err, -EPERM,
+			"%s has holes, and only its owner may fill "
+			"them",
+			name);
 	do
 		r = fallocate(fd, 0, 0, (off_t)f->size);
 	while (r < 0 && errno == EINTR);

@@ -121,7 +121,7 @@ int pst_region_find(unsigned int kinds, const char *sysfs,
 		found = d;
 		n++;
 	}
-	/* To open it gives the sentence that names who has it. */
+	/* Opening a busy one fails with a sentence that names the holder. */
 	for (i = 0; !found && i < all.n; i++)
 		if (all.list[i].why == -EBUSY)
 			found = &all.list[i];

@@ -29,7 +29,7 @@ int pst_region_write_stamp(struct pst_wire_header *h, uint64_t file_size,
 	s.uuid[8] = (uint8_t)((s.uuid[8] & 0x3f) | 0x80);
 
 	pst_shm_write(&h->stamp, &s, sizeof(s));
-	/* Whoever reads the magic reads the rest too: pairs with the acquire
+	/* A reader of the magic reads the rest too: pairs with the acquire
 	 * of the lock or rename(2) that made the region findable. */
 	pst_shm_store_fence();
 	pst_shm_store_release(&h->stamp.magic, PST_WIRE_STAMP_MAGIC);

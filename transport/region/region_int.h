@@ -132,9 +132,9 @@ PST_MUST_USE int pst_region_read_head(int fd, uint64_t off,
 				      struct pst_region_head *ret);
 
 /*
- * Takes the UUID of r, mapped and locked, from its stamp; where there is no
- * stamp at all and may_stamp, writes one. What was read before the lock does
- * not count: another agent may have stamped the device meanwhile. Returns 0,
+ * Takes the UUID of r, mapped and locked, from its stamp. If r has no stamp and
+ * may_stamp is set, writes one. What was read before the lock does not count:
+ * another agent may have stamped the device meanwhile. Returns 0,
  * -EPROTO, -EMSGSIZE, or -errno of getrandom(2).
  */
 PST_MUST_USE int pst_region_take_stamp(struct pst_region *r, const char *name,

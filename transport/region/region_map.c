@@ -54,7 +54,7 @@ int pst_region_map_open(const char *path, struct pst_region_map *ret,
 	return r;
 }
 
-/* A memfd is shrunk or grown by whoever else has it, unless it is sealed. */
+/* Any holder of a memfd can shrink or grow it unless it is sealed. */
 static int inspect_sealed(int fd, const char *name, struct pst_region_file *ret,
 			  struct pst_error *err)
 {

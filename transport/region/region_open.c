@@ -20,7 +20,7 @@ static int start_sparse(struct pst_region *r, const struct pst_region_file *f,
 		return pst_error_set(err, -EINVAL, "%s is no memfd", r->name);
 	r->backed = calloc(1, (f->size - PST_WIRE_PREAMBLE) / PST_WIRE_UNIT);
 	if (!r->backed)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	memset(r->backed, 1, there / PST_WIRE_UNIT);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Opens a region's file by its name: whose it is, and who could change it. */
+/* Opens a region's file by its name, and checks the owners of file and
+ * directory. */
 #include "transport/region/region_int.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@ void pst_region_user_name(uid_t uid, char ret[PST_REGION_USER])
 	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) == 0 && found)
 		snprintf(ret, PST_REGION_USER, "%.32s", pw.pw_name);
 	else
-		snprintf(ret, PST_REGION_USER, "uid %ju", (uintmax_t)uid);
+		snprintf(ret, PST_REGION_USER, "uid %u", uid);
 }
 
 bool pst_region_trusts(uid_t uid)
@@ -48,9 +49,8 @@ int pst_region_check_owner(const char *name, uid_t uid, struct pst_error *err)
 	pst_region_user_name(uid, user);
 	return pst_error_set(
 		err, -EPERM,
-		"%s belongs to %s, who could take its memory away: "
-		"a region belongs to root, to who uses it, or to "
-		"QEMU's user",
+		"%s belongs to %s, who could shrink it: a region's file "
+		"must belong to root, to the caller, or to QEMU's user",
 		name, user);
 }
 
@@ -70,9 +70,9 @@ int pst_region_check_dir(int dir, const char *path, const struct stat *file,
 		return pst_error_set_errno(err, errno, "directory of %s", path);
 	if (!pst_region_trusts(st.st_uid))
 		return pst_error_set(err, -EPERM,
-				     "the directory of %s belongs to uid %ju, "
-				     "who could put another file there",
-				     path, (uintmax_t)st.st_uid);
+				     "the directory of %s belongs to uid %u, "
+				     "who could replace the file",
+				     path, st.st_uid);
 	/* Where it is sticky, only a file's owner takes its name away. */
 	if (st.st_mode & S_ISVTX)
 		return 0;
