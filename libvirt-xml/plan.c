@@ -17,36 +17,6 @@
 
 /* ---- The region --------------------------------------------------------- */
 
-/* The first hugetlbfs of the host's mounts with pages of 2 MiB. */
-static void find_hugetlbfs(const struct pst_host *h, char *ret, size_t size)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	char dir[256], type[32], options[256], *line, *rest;
-	size_t n;
-
-	snprintf(ret, size, "%s", HUGE_DIR);
-	if (pst_root_read(h->root, "/proc/mounts", TABLE_MAX, &text, &n) < 0)
-		return;
-	for (line = text; line && *line; line = rest) {
-		rest = strchr(line, '\n');
-		if (rest)
-			*rest++ = '\0';
-		if (sscanf(line, "%*s %255s %31s %255s", dir, type, options) !=
-			    3 ||
-		    strcmp(type, "hugetlbfs") != 0)
-			continue;
-		/* Without the option it is the default size. */
-		if (strstr(options, "pagesize=") ||
-		    h->memory.default_hugepage == PST_HUGE_2M) {
-			if (strstr(options, "pagesize=") &&
-			    !strstr(options, "pagesize=2M"))
-				continue;
-			snprintf(ret, size, "%s", dir);
-			return;
-		}
-	}
-}
-
 /* Whether the host has a group of that name. */
 static bool has_group(const struct pst_host *h, const char *name)
 {
@@ -68,9 +38,9 @@ static int plan_region(const struct pst_vm_request *q, const struct pst_host *h,
 		       struct pst_vm_config *c, struct pst_error *err)
 {
 	struct pst_vm_region *r = &c->region;
-	const char *group = q->group;
+	const struct pst_hugetlbfs *huge = pst_mounts_2m(&h->files.mounts);
+	const char *group = q->group, *dir = huge ? huge->path : HUGE_DIR;
 	uint64_t gid;
-	char dir[256];
 	int n;
 
 	r->via = q->via;
@@ -80,9 +50,7 @@ static int plan_region(const struct pst_vm_request *q, const struct pst_host *h,
 	r->size = q->region_size;
 	r->node = c->node;
 	if (r->via == PST_VM_VIA_SHMEM)
-		strcpy(dir, SHM_DIR);
-	else
-		find_hugetlbfs(h, dir, sizeof(dir));
+		dir = SHM_DIR;
 	n = q->region_path
 		    ? snprintf(r->path, sizeof(r->path), "%s", q->region_path)
 		    : snprintf(r->path, sizeof(r->path), "%s/penstock-%s", dir,

@@ -240,26 +240,23 @@ PST_CHECK(hugepages_boot)
 
 PST_CHECK(hugetlbfs)
 {
-	const struct pst_host_files *f = &h->files;
+	const struct pst_mounts *m = &h->files.mounts;
+	const struct pst_hugetlbfs *at = pst_mounts_2m(m);
 	static const char fix[] =
 		"mount -t hugetlbfs -o pagesize=2M none /dev/hugepages "
 		"(systemd: dev-hugepages.mount)";
-	size_t i;
 
-	for (i = 0; i < f->n_mounts; i++)
-		if (f->mount[i].page_size == PST_HUGE_2M) {
-			pst_finding_add(out, PST_PASS, NULL,
-					"%s, pages of 2 MiB", f->mount[i].path);
-			return;
-		}
-	if (!f->has_mounts)
+	if (at)
+		pst_finding_add(out, PST_PASS, NULL, "%s, pages of 2 MiB",
+				at->path);
+	else if (!m->seen)
 		pst_finding_add(out, PST_WARN, "look into /proc/mounts there",
 				"proc/mounts was not seen");
-	else if (f->n_mounts)
+	else if (m->n)
 		pst_finding_add(out, PST_FAIL, fix,
 				"%s has pages of %" PRIu64
 				" MiB, which the region cannot use",
-				f->mount[0].path, f->mount[0].page_size >> 20);
+				m->mount[0].path, m->mount[0].page_size >> 20);
 	else
 		pst_finding_add(out, PST_FAIL, fix, "no hugetlbfs is mounted");
 }
@@ -318,7 +315,8 @@ PST_CHECK(region_file)
 			"penstock host region create NAME --size 4G, or "
 			"the unit penstock-region@NAME",
 			"no region file in %s",
-			f->n_mounts ? f->mount[0].path : "any hugetlbfs");
+			f->mounts.n ? f->mounts.mount[0].path
+				    : "any hugetlbfs");
 	else
 		pst_finding_add(out, status, fix, "%s", seen.buf);
 }

@@ -14,6 +14,7 @@
 #include "kernel-params/scan/kernel.h"
 #include "kernel-params/scan/modprobe_conf.h"
 #include "kernel-params/scan/modules.h"
+#include "kernel-params/scan/mounts.h"
 #include "kernel-params/scan/pci.h"
 #include "kernel-params/scan/software.h"
 #include "kernel-params/scan/vfio_ids.h"
@@ -34,12 +35,6 @@ struct pst_host_live {
 	uint64_t memlock; /* RLIMIT_MEMLOCK in bytes, UINT64_MAX: none */
 };
 
-/* A hugetlbfs in the mount table. */
-struct pst_hugetlbfs {
-	char path[160];     /* as mounted, with its slash */
-	uint64_t page_size; /* bytes, 0: unknown */
-};
-
 /* A file in such a mount. */
 struct pst_region_entry {
 	char path[256];
@@ -48,16 +43,13 @@ struct pst_region_entry {
 	unsigned int mode, uid, gid;
 };
 
-#define PST_HOST_MOUNTS  8
 #define PST_HOST_REGIONS 8
 
 struct pst_host_files {
 	bool has_dev, has_acpi;
 	bool has_sys; /* sys/kernel */
 	bool dev_kvm, dev_vfio, dev_vhost_vsock;
-	bool has_mounts;
-	struct pst_hugetlbfs mount[PST_HOST_MOUNTS];
-	size_t n_mounts;
+	struct pst_mounts mounts;
 	struct pst_region_entry region[PST_HOST_REGIONS];
 	size_t n_regions;
 	char no_region[64];     /* a name of regions.d without a file, or "" */

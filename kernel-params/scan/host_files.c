@@ -5,70 +5,6 @@
 
 #include "kernel-params/scan/host.h"
 
-/* "pagesize=2M" of mount options in bytes, or fallback. */
-static uint64_t page_size_of(const char *opts, uint64_t fallback)
-{
-	const char *p = strstr(opts, "pagesize=");
-	char text[16];
-	uint64_t size;
-	size_t n;
-
-	if (!p)
-		return fallback;
-	p += strlen("pagesize=");
-	n = strcspn(p, ",");
-	if (n == 0 || n >= sizeof(text))
-		return 0;
-	memcpy(text, p, n);
-	text[n] = '\0';
-	return pst_parse_size(text, &size) == 0 ? size : 0;
-}
-
-/* Mount tables write a blank as \040 and so on. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' &&
-		    strspn(s + 1, "01234567") >= 3) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
-				       (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
-static void read_mounts(const struct pst_root *root, struct pst_host *h)
-{
-	struct pst_host_files *f = &h->files;
-	PST_CLEANUP_FREE char *text = NULL;
-	char *line, *save;
-	size_t len;
-
-	if (pst_root_read(root, "proc/mounts", PST_ROOT_TEXT_MAX, &text, &len) <
-	    0)
-		return;
-	f->has_mounts = true;
-	for (line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		struct pst_hugetlbfs m = {0};
-		char type[32] = "", opts[512] = "";
-
-		if (f->n_mounts == PST_HOST_MOUNTS ||
-		    sscanf(line, "%*s %159s %31s %511s", m.path, type, opts) <
-			    2 ||
-		    strcmp(type, "hugetlbfs") != 0)
-			continue;
-		unescape(m.path);
-		m.page_size = page_size_of(opts, h->memory.default_hugepage);
-		f->mount[f->n_mounts++] = m;
-	}
-}
-
 /* Regular files in a directory whose names begin so. */
 static void add_regions(const struct pst_root *root, const char *dir,
 			const char *prefix, struct pst_host_files *f)
@@ -168,8 +104,8 @@ static void read_regions(const struct pst_root *root, struct pst_host_files *f)
 {
 	size_t m;
 
-	for (m = 0; m < f->n_mounts; m++)
-		add_regions(root, f->mount[m].path, "", f);
+	for (m = 0; m < f->mounts.n; m++)
+		add_regions(root, f->mounts.mount[m].path, "", f);
 	add_regions(root, "dev/shm", "penstock-", f);
 	read_region_confs(root, f);
 }
@@ -318,7 +254,7 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 	f->ostree = pst_root_exists(root, "ostree");
 	f->kernelstub = pst_root_exists(root, "etc/kernelstub/configuration");
 	f->kernel_cmdline = pst_root_exists(root, "etc/kernel/cmdline");
-	read_mounts(root, h);
+	pst_mounts_read(root, h->memory.default_hugepage, &f->mounts);
 	read_regions(root, f);
 	read_lockdown(root, f);
 	read_secure_boot(root, f);

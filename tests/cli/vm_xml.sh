@@ -79,6 +79,12 @@ expect "nor one that the host has given up" 0 "host=0000:03:00.0" \
 rm "$disk"
 mv "$tmp/driver" "$disk"
 bad "a function without a group is refused" 1 "0000:04:00.1" --gpu 04:00.0
+cp "$tmp/host/proc/mounts" "$tmp/mounts"
+printf '%s\n' 'none /mnt/my\040pages hugetlbfs rw,pagesize=2048k 0 0' \
+	>"$tmp/host/proc/mounts"
+expect "the mount table's blanks are read" 0 \
+	"mem-path=/mnt/my pages/penstock-titan" xml --format qemu
+mv "$tmp/mounts" "$tmp/host/proc/mounts"
 bad "memory larger than the pool" 1 "(8192 MiB)" --memory 16G
 expect "unless a hook reserves it" 0 "hugetlb=on" \
 	xml --format qemu --memory 16G --hugepages later

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the demo's region goes: hugepages if there are any, else not. */
 #include <fcntl.h>
-#include <mntent.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "host-client/cli/demo/demo.h"
+#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/scan/mounts.h"
 #include "transport/region/region.h"
 
-#define POOL        "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define ROOM_FACTOR 2
 /* Room for a session's smallest lease and for what buddies waste. */
 #define ROOM_MORE (16ULL << 20)
@@ -28,49 +27,41 @@ uint64_t pst_demo_region_size(uint64_t bytes)
 	return size;
 }
 
-static uint64_t pool_count(const char *name)
-{
-	char path[128], text[32];
-	uint64_t n;
+/* The pool of 2 MiB pages, and a hugetlbfs of them that we may write to. */
+struct huge {
+	uint64_t free_pages, all_pages;
+	char mount[PST_DEMO_PATH_MAX / 2]; /* "": none */
+};
 
-	snprintf(path, sizeof(path), POOL "%s", name);
-	if (pst_read_text(path, text, sizeof(text)) < 0 ||
-	    pst_parse_u64(text, 0, UINT32_MAX, &n))
-		return 0;
-	return n;
+static bool is_usable(const struct pst_hugetlbfs *at, size_t size)
+{
+	return at->page_size == PST_HUGE_2M && strlen(at->path) < size &&
+	       access(at->path, W_OK | X_OK) == 0;
 }
 
-/* Pages that nobody has and nobody was promised. */
-static uint64_t pool_free(void)
+static void find_huge(struct huge *ret)
 {
-	uint64_t free_pages = pool_count("free_hugepages");
-	uint64_t promised = pool_count("resv_hugepages");
+	const struct pst_hugepool *pool;
+	struct pst_memory memory;
+	struct pst_mounts mounts;
+	struct pst_root root;
+	struct pst_error err;
+	size_t i;
 
-	return free_pages > promised ? free_pages - promised : 0;
-}
-
-/* The first hugetlbfs of 2 MiB pages that we may write to. */
-static bool find_hugetlbfs(char *ret, size_t size)
-{
-	FILE *f = setmntent("/proc/self/mounts", "re");
-	struct mntent entry, *m;
-	bool found = false;
-	char buf[4096];
-	struct statfs st;
-
-	while (f && !found && (m = getmntent_r(f, &entry, buf, sizeof(buf)))) {
-		if (strcmp(m->mnt_type, "hugetlbfs") == 0 &&
-		    statfs(m->mnt_dir, &st) == 0 &&
-		    st.f_bsize == PST_WIRE_UNIT &&
-		    access(m->mnt_dir, W_OK | X_OK) == 0 &&
-		    strlen(m->mnt_dir) < size) {
-			strcpy(ret, m->mnt_dir);
-			found = true;
-		}
+	memset(ret, 0, sizeof(*ret));
+	if (pst_root_open("/", &root, &err) < 0)
+		return;
+	if (pst_memory_scan(&root, &memory, &err) == 0) {
+		pool = pst_memory_pool(&memory, PST_HUGE_2M, -1);
+		ret->free_pages = pst_hugepool_unused(pool) / PST_HUGE_2M;
+		ret->all_pages = pst_hugepool_size(pool) / PST_HUGE_2M;
+		pst_mounts_read(&root, memory.default_hugepage, &mounts);
+		for (i = 0; i < mounts.n && !ret->mount[0]; i++)
+			if (is_usable(&mounts.mount[i], sizeof(ret->mount)))
+				strcpy(ret->mount, mounts.mount[i].path);
+		pst_memory_done(&memory);
 	}
-	if (f)
-		endmntent(f);
-	return found;
+	pst_root_close(&root);
 }
 
 /* Makes parent/NAME; the state file knows of it before it is there. */
@@ -127,15 +118,18 @@ static int make_memfd(uint64_t size, struct pst_demo_region *ret,
 int pst_demo_region_make(struct pst_demo_state *s, uint64_t size,
 			 struct pst_demo_region *ret, struct pst_error *err)
 {
-	uint64_t need = size / PST_WIRE_UNIT, have = pool_free();
-	char mount[PST_DEMO_PATH_MAX / 2];
-	bool mounted = find_hugetlbfs(mount, sizeof(mount));
+	uint64_t need = size / PST_WIRE_UNIT, have;
+	struct huge huge;
+	bool mounted;
 
+	find_huge(&huge);
+	have = huge.free_pages;
+	mounted = huge.mount[0];
 	memset(ret, 0, sizeof(*ret));
 	ret->fd = -1;
 	/* Somebody may be faster at the pool: then on to the next place. */
 	if (have >= need && mounted &&
-	    make_file(s, mount, size, ret, err) == 0) {
+	    make_file(s, huge.mount, size, ret, err) == 0) {
 		ret->where = "2 MiB hugepages";
 		return 0;
 	}
@@ -148,7 +142,7 @@ int pst_demo_region_make(struct pst_demo_state *s, uint64_t size,
 		 "/dev/hugepages",
 		 mounted ? "the pool is too small" : "no writable hugetlbfs",
 		 (unsigned long long)have, (unsigned long long)need,
-		 (unsigned long long)(pool_count("nr_hugepages") + need -
+		 (unsigned long long)(huge.all_pages + need -
 				      (have < need ? have : 0)));
 	ret->where = "/dev/shm, 4 KiB pages";
 	if (make_file(s, "/dev/shm", size, ret, err) == 0)

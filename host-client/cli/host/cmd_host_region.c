@@ -3,13 +3,13 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/magic.h>
-#include <mntent.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "host-client/cli/cmd.h"
+#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/scan/mounts.h"
 #include "transport/base/group.h"
 #include "transport/base/util.h"
 #include "transport/region/region.h"
@@ -138,26 +138,25 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 /* Mount point of a hugetlbfs with pages of 2 MiB, the first of the table. */
 static bool find_hugetlbfs(char *ret, size_t size)
 {
-	FILE *f = setmntent("/proc/self/mounts", "re");
-	char line[4096];
-	struct mntent m;
-	struct statfs fs;
-	bool found = false;
+	const struct pst_hugetlbfs *at;
+	struct pst_memory memory;
+	struct pst_mounts mounts;
+	struct pst_root root;
+	struct pst_error err;
 
-	if (!f)
+	if (pst_root_open("/", &root, &err) < 0)
 		return false;
-	while (!found && getmntent_r(f, &m, line, sizeof(line))) {
-		if (strcmp(m.mnt_type, "hugetlbfs") != 0 ||
-		    statfs(m.mnt_dir, &fs) < 0 ||
-		    fs.f_type != HUGETLBFS_MAGIC ||
-		    fs.f_bsize != (long)PST_WIRE_UNIT)
-			continue;
-		found = strlen(m.mnt_dir) < size;
-		if (found)
-			strcpy(ret, m.mnt_dir);
+	if (pst_memory_scan(&root, &memory, &err) < 0) {
+		pst_root_close(&root);
+		return false;
 	}
-	endmntent(f);
-	return found;
+	pst_mounts_read(&root, memory.default_hugepage, &mounts);
+	at = pst_mounts_2m(&mounts);
+	if (at)
+		snprintf(ret, size, "%s", at->path);
+	pst_memory_done(&memory);
+	pst_root_close(&root);
+	return at;
 }
 
 /* Whether path is such a region already: 0, 1 (is), or -errno with err. */

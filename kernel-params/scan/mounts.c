@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Where hugetlbfs is mounted, by the mount table. */
+#include <string.h>
+
+#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/scan/mounts.h"
+
+/* "pagesize=2M" of mount options in bytes, or fallback. */
+static uint64_t page_size_of(const char *opts, uint64_t fallback)
+{
+	const char *p = strstr(opts, "pagesize=");
+	char text[16];
+	uint64_t size;
+	size_t n;
+
+	if (!p)
+		return fallback;
+	p += strlen("pagesize=");
+	n = strcspn(p, ",");
+	if (n == 0 || n >= sizeof(text))
+		return 0;
+	memcpy(text, p, n);
+	text[n] = '\0';
+	return pst_parse_size(text, &size) == 0 ? size : 0;
+}
+
+/* Mount tables write a blank as \040 and so on. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' &&
+		    strspn(s + 1, "01234567") >= 3) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 |
+				       (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+/* What is mounted at a path hides what was mounted there. */
+static void hide(struct pst_mounts *m, const char *path)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->n; i++)
+		if (strcmp(m->mount[i].path, path) != 0)
+			m->mount[n++] = m->mount[i];
+	m->n = n;
+}
+
+void pst_mounts_parse(char *text, uint64_t default_size, struct pst_mounts *ret)
+{
+	char *line, *save;
+
+	*ret = (struct pst_mounts){.seen = true};
+	for (line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct pst_hugetlbfs m = {0};
+		char type[32] = "", opts[512] = "";
+
+		if (sscanf(line, "%*s %255s %31s %511s", m.path, type, opts) <
+		    2)
+			continue;
+		unescape(m.path);
+		hide(ret, m.path);
+		if (strcmp(type, "hugetlbfs") != 0 || ret->n == PST_MOUNTS_MAX)
+			continue;
+		m.page_size = page_size_of(opts, default_size);
+		ret->mount[ret->n++] = m;
+	}
+}
+
+void pst_mounts_read(const struct pst_root *root, uint64_t default_size,
+		     struct pst_mounts *ret)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	size_t len;
+
+	*ret = (struct pst_mounts){0};
+	if (pst_root_read(root, "proc/mounts", PST_ROOT_TEXT_MAX, &text,
+			  &len) == 0)
+		pst_mounts_parse(text, default_size, ret);
+}
+
+const struct pst_hugetlbfs *pst_mounts_2m(const struct pst_mounts *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n; i++)
+		if (m->mount[i].page_size == PST_HUGE_2M)
+			return &m->mount[i];
+	return NULL;
+}
