@@ -321,11 +321,3 @@ int pst_virt_get_autostart(struct pst_virt *v, const char *name, bool *ret,
 	*ret = on != 0;
 	return 0;
 }
-
-int pst_virt_to_native(struct pst_virt *v, const char *xml, char **ret,
-		       struct pst_error *err)
-{
-	*ret = virConnectDomainXMLToNative(v->conn, "qemu-argv", xml, 0);
-	return *ret ? 0
-		    : pst_virt_error(err, "no command line for this domain");
-}

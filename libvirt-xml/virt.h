@@ -123,11 +123,6 @@ PST_MUST_USE int pst_virt_get_autostart(struct pst_virt *v, const char *name,
 PST_MUST_USE int pst_virt_set_autostart(struct pst_virt *v, const char *name,
 					bool on, struct pst_error *err);
 
-/* libvirt's own translation of XML to QEMU's arguments; the caller frees
- * *ret. */
-PST_MUST_USE int pst_virt_to_native(struct pst_virt *v, const char *xml,
-				    char **ret, struct pst_error *err);
-
 /*
  * Connects in_fd and out_fd (a terminal in raw mode) with the guest's console
  * until the domain ends, in_fd ends, or Ctrl-] is typed. Returns 0.
