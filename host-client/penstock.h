@@ -153,6 +153,21 @@ int pst_open(const char *endpoint, const struct pst_options *options,
 	     struct pst **ret, char *error_text, size_t error_size);
 
 /*
+ * Checks an endpoint as pst_open() takes it, without connecting: that the URI
+ * is well-formed, or that the name is configured with such a one. Says nothing
+ * about whether an agent listens there. On failure error_text (error_size
+ * bytes, may be NULL) holds a sentence.
+ *
+ * Errors: EINVAL (it is malformed), EMSGSIZE (it is too long), ENOENT (no such
+ * name; or neither endpoint nor $PENSTOCK_ENDPOINT is set), EPERM (everybody
+ * may write the name's file), EACCES.
+ *
+ * Since: 1.0
+ */
+int pst_endpoint_check(const char *endpoint, char *error_text,
+		       size_t error_size);
+
+/*
  * Ends the session and frees the connection with all its buffers and pending
  * operations. Pointers into buffers become invalid. Does not wait for
  * operations. NULL does nothing.

@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernel-params/scan/hugepages.h"
 #include "transport/base/uri.h"
-#include "transport/wire.h"
 
 /* A guest with a kernel in it, and one that libvirt counts in KiB. */
 #define MEMORY_MIN (64ULL << 20)
@@ -152,7 +152,7 @@ static int check_region(const struct pst_vm_region *r, struct pst_error *err)
 				     "the region is a file, and \"%s\" names a "
 				     "directory",
 				     r->path);
-	if (r->size % PST_WIRE_UNIT || r->size < 3 * PST_WIRE_UNIT)
+	if (r->size % PST_VM_REGION_UNIT || r->size < 3 * PST_VM_REGION_UNIT)
 		return pst_error_set(err, -EINVAL,
 				     "a region of %" PRIu64
 				     " bytes: it has to be a multiple of 2 "
@@ -194,7 +194,7 @@ static int check_vendor_id(const char *id, struct pst_error *err)
 static int check_sizes(const struct pst_vm_config *c, struct pst_error *err)
 {
 	if (c->memory < MEMORY_MIN || c->memory > MEMORY_MAX ||
-	    c->memory % PST_WIRE_UNIT)
+	    c->memory % PST_HUGE_2M)
 		return pst_error_set(err, -EINVAL,
 				     "%" PRIu64
 				     " bytes are no memory for a guest: a "

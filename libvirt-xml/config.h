@@ -19,6 +19,9 @@
 #define PST_VM_NAME_MAX 64
 /* hyperv vendor_id, [libvirt: formatdomain, Hypervisor features]. */
 #define PST_VM_VENDOR_ID_MAX 12
+/* A region's size is a multiple of it, PST_WIRE_UNIT; who knows both compares.
+ */
+#define PST_VM_REGION_UNIT (2ULL << 20)
 /* CIDs 0 to 2 are the hypervisor's, loopback's and the host's, vsock(7). */
 #define PST_VM_FIRST_CID 3
 

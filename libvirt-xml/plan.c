@@ -2,12 +2,12 @@
 /* From what a user asks for and what a host has to a configuration. */
 #include "libvirt-xml/plan.h"
 
-#include <grp.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "libvirt-xml/firmware.h"
 #include "libvirt-xml/pin.h"
+#include "transport/base/group.h"
 
 #define HUGE_DIR  "/dev/hugepages"
 #define SHM_DIR   "/dev/shm"
@@ -40,7 +40,7 @@ static int plan_region(const struct pst_vm_request *q, const struct pst_host *h,
 	struct pst_vm_region *r = &c->region;
 	const struct pst_hugetlbfs *huge = pst_mounts_2m(&h->files.mounts);
 	const char *group = q->group, *dir = huge ? huge->path : HUGE_DIR;
-	uint64_t gid;
+	gid_t gid;
 	int n;
 
 	r->via = q->via;
@@ -62,8 +62,7 @@ static int plan_region(const struct pst_vm_request *q, const struct pst_host *h,
 		group = "kvm";
 	/* Not every group of a host is in its file, which is all that another
 	 * machine's tree has. */
-	if (group && h->root->live && !getgrnam(group) &&
-	    pst_parse_u64(group, 0, UINT32_MAX - 1, &gid) < 0)
+	if (group && h->root->live && pst_group_find(group, &gid) < 0)
 		return pst_error_set(err, -EINVAL, "there is no group \"%s\"",
 				     group);
 	n = snprintf(r->group, sizeof(r->group), "%s", group ? group : "");

@@ -9,6 +9,7 @@
 #include "bench/bench.h"
 #include "bench/plot.h"
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "host-client/files/outfile.h"
 #include "transport/base/util.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock completion: a completion script for bash, from the table. */
 #include "host-client/cli/cmd.h"
+#include "host-client/cli/cmds.h"
 
 /* Words that may follow path: subcommands, or options. */
 static void print_case(const struct pst_cmd *cmd, const char *path)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "host-client/files/gemmfile.h"
 
 #define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 
 /* Reports an agent that gives no answer; text is why. */
 static int unreachable(const struct pst_cmd_ctx *ctx, bool json, int rc,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host-client/cli/cmd.h"
+#include "host-client/cli/cmds.h"
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {

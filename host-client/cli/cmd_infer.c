@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "host-client/files/gemmfile.h"
 #include "host-client/files/inferfile.h"
 

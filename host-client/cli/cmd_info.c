@@ -3,6 +3,7 @@
 #include <getopt.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "transport/base/util.h"
 
 /* Numbers of 64 bits that are names, not quantities. */

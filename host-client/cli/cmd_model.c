@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "transport/base/util.h"
 
 #define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)

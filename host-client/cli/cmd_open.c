@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-client/lib/endpoint.h"
-#include "transport/base/error.h"
-
 const char *pst_cmd_endpoint(const struct pst_cmd_ctx *ctx)
 {
 	const char *e =
@@ -44,8 +41,6 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		.name = "penstock",
 	};
 	const char *endpoint = pst_cmd_endpoint(ctx);
-	struct pst_endpoint parsed;
-	struct pst_error err = {0};
 	int rc;
 
 	*ret = NULL;
@@ -56,11 +51,8 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		return PST_EXIT_USAGE;
 	}
 	/* What is no endpoint is wrong usage; what it leads to is not. */
-	rc = pst_endpoint_resolve(endpoint, &parsed, &err);
-	if (rc == -EINVAL) {
-		snprintf(text, size, "%s", err.text);
+	if (pst_endpoint_check(endpoint, text, size) == -EINVAL)
 		return PST_EXIT_USAGE;
-	}
 	rc = pst_open(endpoint, &options, ret, text, size);
 	if (rc == 0)
 		return PST_EXIT_OK;

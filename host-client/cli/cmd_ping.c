@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "transport/base/util.h"
 
 #define DEFAULT_COUNT 10

@@ -7,19 +7,7 @@
 #include <unistd.h>
 
 #include "host-client/cli/cmd.h"
-
-extern const struct pst_cmd pst_cmd_bench;
-extern const struct pst_cmd pst_cmd_completion;
-extern const struct pst_cmd pst_cmd_demo;
-extern const struct pst_cmd pst_cmd_gemm;
-extern const struct pst_cmd pst_cmd_health;
-extern const struct pst_cmd pst_cmd_help;
-extern const struct pst_cmd pst_cmd_host;
-extern const struct pst_cmd pst_cmd_infer;
-extern const struct pst_cmd pst_cmd_info;
-extern const struct pst_cmd pst_cmd_model;
-extern const struct pst_cmd pst_cmd_ping;
-extern const struct pst_cmd pst_cmd_vm;
+#include "host-client/cli/cmds.h"
 
 /* In the order in which help shows them; one a line, as they come and go. */
 /* clang-format off */

@@ -239,6 +239,25 @@ static int conn_open(struct pst *c, const char *endpoint,
 	return r;
 }
 
+static void say(const struct pst_error *err, int code, char *text, size_t size)
+{
+	if (text && size)
+		snprintf(text, size, "%s",
+			 err->text[0] ? err->text : pst_errno_text(code));
+}
+
+int pst_endpoint_check(const char *endpoint, char *error_text,
+		       size_t error_size)
+{
+	struct pst_error err = {0};
+	struct pst_endpoint ep;
+	int r = pst_endpoint_resolve(endpoint, &ep, &err);
+
+	if (r < 0)
+		say(&err, r, error_text, error_size);
+	return r;
+}
+
 int pst_open(const char *endpoint, const struct pst_options *options,
 	     struct pst **ret, char *error_text, size_t error_size)
 {
@@ -251,9 +270,7 @@ int pst_open(const char *endpoint, const struct pst_options *options,
 	r = c ? conn_open(c, endpoint, options, &err) : -ENOMEM;
 	if (r < 0) {
 		pst_close(c);
-		if (error_text && error_size)
-			snprintf(error_text, error_size, "%s",
-				 err.text[0] ? err.text : pst_errno_text(r));
+		say(&err, r, error_text, error_size);
 		return r;
 	}
 	*ret = c;

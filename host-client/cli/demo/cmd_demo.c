@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "host-client/cli/cmd.h"
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/demo/demo_run.h"
-
-extern const struct pst_cmd pst_cmd_demo;
 
 #define DEFAULT_N  1024
 #define MAX_N      32768

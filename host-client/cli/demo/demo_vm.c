@@ -3,13 +3,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "host-client/cli/demo/demo.h"
 #include "libvirt-xml/cid.h"
-#include "transport/region/region.h"
-#include "transport/shm.h"
+#include "transport/region/region_pulse.h"
 #include "transport/wire.h"
 
 #define RAM_SIZE (512ULL << 20)
@@ -217,35 +215,20 @@ static int wait_life(struct start *st)
 	return rc;
 }
 
-/*
- * Waits for the agent's heartbeat in the region. Nothing is sent to the guest
- * before it is there: vhost-device-vsock (0.3.0) hangs for good when the host
- * connects before the guest has set up the device's queues.
- */
+/* An attempt with KVM may have left a heartbeat that stands still. */
 static int wait_heartbeat(struct start *st, uint64_t deadline)
 {
-	const struct pst_span span = {.off = 0, .size = PST_WIRE_CTL_SIZE};
-	const struct pst_wire_header *h;
-	struct pst_region_map map;
-	uint64_t first;
-	void *addr;
+	struct pst_region_pulse pulse;
 	int rc;
 
-	rc = pst_region_map_open(st->vm->region.path, &map, st->err);
+	rc = pst_region_pulse_open(st->vm->region.path, &pulse, st->err);
 	if (rc)
 		return rc;
-	rc = pst_region_map_span(&map, &span, NULL, &addr, st->err);
-	pst_region_map_close(&map);
-	if (rc)
-		return rc;
-	h = addr;
-	/* An attempt with KVM may have left one that stands still. */
-	first = pst_shm_load(&h->heartbeat.value);
-	while (rc == 0 && pst_shm_load(&h->heartbeat.value) == first) {
+	while (rc == 0 && !pst_region_pulse_beats(&pulse)) {
 		pst_demo_signals_sleep(LOOK_NS);
 		rc = look(st, deadline);
 	}
-	munmap(addr, PST_WIRE_CTL_SIZE);
+	pst_region_pulse_close(&pulse);
 	if (rc == -ETIMEDOUT)
 		pst_error_set(st->err, rc,
 			      "the agent in the guest does not start in time");

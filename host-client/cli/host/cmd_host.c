@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock host: the group of what is done to the host itself. */
 #include "host-client/cli/cmd.h"
-
-extern const struct pst_cmd pst_cmd_host;
-extern const struct pst_cmd pst_cmd_host_apply;
-extern const struct pst_cmd pst_cmd_host_check;
-extern const struct pst_cmd pst_cmd_host_plan;
-extern const struct pst_cmd pst_cmd_host_region_create;
-extern const struct pst_cmd pst_cmd_host_undo;
-extern const struct pst_cmd pst_cmd_host_verify;
+#include "host-client/cli/cmds.h"
 
 static const struct pst_cmd *const region_commands[] = {
 	&pst_cmd_host_region_create,

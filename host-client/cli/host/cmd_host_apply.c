@@ -2,10 +2,9 @@
 /* penstock host apply: writes what penstock host plan shows. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/host/host_plan.h"
 #include "kernel-params/edit/diff.h"
-
-extern const struct pst_cmd pst_cmd_host_apply;
 
 static const struct pst_cmd_opt opts[] = {
 	PST_HOST_PLAN_OPTS,

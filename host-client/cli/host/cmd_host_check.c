@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include "host-client/cli/cmd.h"
+#include "host-client/cli/cmds.h"
 #include "kernel-params/check/check.h"
 #include "transport/base/util.h"
-
-extern const struct pst_cmd pst_cmd_host_check;
 
 /* Examples, where nothing is said: too little for them is a warning. */
 #define DEFAULT_REGION    (4ULL << 30)

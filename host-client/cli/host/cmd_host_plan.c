@@ -3,9 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/host/host_plan.h"
-
-extern const struct pst_cmd pst_cmd_host_plan;
 
 static const struct pst_cmd_opt opts[] = {
 	PST_HOST_PLAN_OPTS,

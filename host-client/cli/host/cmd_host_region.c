@@ -8,13 +8,12 @@
 #include <sys/vfs.h>
 
 #include "host-client/cli/cmd.h"
+#include "host-client/cli/cmds.h"
 #include "kernel-params/scan/hugepages.h"
 #include "kernel-params/scan/mounts.h"
 #include "transport/base/group.h"
 #include "transport/base/util.h"
 #include "transport/region/region.h"
-
-extern const struct pst_cmd pst_cmd_host_region_create;
 
 /* Longest NAME; it is part of a file's and of a unit's name. */
 #define NAME_MAX_LEN 64

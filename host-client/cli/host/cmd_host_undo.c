@@ -2,9 +2,8 @@
 /* penstock host undo: gives the files their former bytes. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/host/host_plan.h"
-
-extern const struct pst_cmd pst_cmd_host_undo;
 
 static const struct pst_cmd_opt opts[] = {
 	{PST_OPT_KEEP_EDITED, "keep-edited", NULL,

@@ -2,9 +2,8 @@
 /* penstock host verify: compares the plan with what the host has become. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/host/host_plan.h"
-
-extern const struct pst_cmd pst_cmd_host_verify;
 
 static const struct pst_cmd_opt opts[] = {
 	PST_HOST_PLAN_OPTS,

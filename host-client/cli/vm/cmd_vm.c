@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm: the group of what defines and runs a guest. */
 #include "host-client/cli/cmd.h"
-
-extern const struct pst_cmd pst_cmd_vm;
-extern const struct pst_cmd pst_cmd_vm_autostart;
-extern const struct pst_cmd pst_cmd_vm_console;
-extern const struct pst_cmd pst_cmd_vm_define;
-extern const struct pst_cmd pst_cmd_vm_list;
-extern const struct pst_cmd pst_cmd_vm_patch;
-extern const struct pst_cmd pst_cmd_vm_start;
-extern const struct pst_cmd pst_cmd_vm_status;
-extern const struct pst_cmd pst_cmd_vm_stop;
-extern const struct pst_cmd pst_cmd_vm_undefine;
-extern const struct pst_cmd pst_cmd_vm_xml;
+#include "host-client/cli/cmds.h"
 
 /* In the order in which help shows them. */
 /* clang-format off */

@@ -2,9 +2,8 @@
 /* penstock vm autostart: whether libvirtd starts a domain by itself. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
-
-extern const struct pst_cmd pst_cmd_vm_autostart;
 
 static int autostart(const struct pst_cmd_ctx *ctx,
 		     const struct pst_vm_api *api, struct pst_virt *virt,

@@ -4,9 +4,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
-
-extern const struct pst_cmd pst_cmd_vm_console;
 
 static int console(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
 		   struct pst_virt *virt, const char *name)

@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_region.h"
 #include "libvirt-xml/vm_files.h"
-
-extern const struct pst_cmd pst_cmd_vm_define;
 
 enum { OPT_CONF_DIR = PST_OPT_VM_END };
 

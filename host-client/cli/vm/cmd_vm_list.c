@@ -2,9 +2,8 @@
 /* penstock vm list: the domains that Penstock made, or all. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
-
-extern const struct pst_cmd pst_cmd_vm_list;
 
 enum { OPT_ALL = PST_OPT_OWN };
 

@@ -2,11 +2,10 @@
 /* penstock vm patch: adds to a domain of others what Penstock needs. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "kernel-params/edit/diff.h"
 #include "libvirt-xml/vm_files.h"
-
-extern const struct pst_cmd pst_cmd_vm_patch;
 
 enum { OPT_XML = PST_OPT_VM_END, OPT_APPLY, OPT_CONF_DIR };
 
@@ -63,8 +62,8 @@ static void suit(struct patch *p)
 	q->pin = "none";
 	q->vcpus = 1;
 	q->pool = PST_VM_POOL_LATER;
-	q->memory = pst_round_up(p->info.memory ? p->info.memory : 1,
-				 PST_WIRE_UNIT);
+	q->memory =
+		pst_round_up(p->info.memory ? p->info.memory : 1, PST_HUGE_2M);
 	if (!q->firmware)
 		q->firmware = p->info.uefi ? "auto" : "bios";
 	if (!q->cid)

@@ -2,12 +2,12 @@
 /* penstock vm start: the region if it is missing, then the domain. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_agent.h"
 #include "host-client/cli/vm/cmd_vm_region.h"
 #include "libvirt-xml/hint.h"
-
-extern const struct pst_cmd pst_cmd_vm_start;
+#include "transport/region/region_pulse.h"
 
 enum { OPT_WAIT = PST_OPT_OWN, OPT_TIMEOUT };
 
@@ -20,7 +20,7 @@ struct start {
 	const struct pst_vm_api *api;
 	struct pst_virt *virt;
 	struct pst_vm_info info;
-	struct pst_vm_pulse pulse;
+	struct pst_region_pulse pulse;
 	bool wait, json;
 	uint64_t timeout_ns;
 	bool created;
@@ -34,13 +34,13 @@ static bool agent_answers(void *arg)
 {
 	struct start *s = arg;
 
-	if (s->pulse.ctl && !pst_vm_pulse_beats(&s->pulse)) {
+	if (s->pulse.ctl && !pst_region_pulse_beats(&s->pulse)) {
 		pst_error_set(&s->why, -EAGAIN,
 			      "its heartbeat in the region does not begin");
 		return false;
 	}
-	s->answered = pst_vm_agent_health(s->info.endpoint, ASK_NS, &s->health,
-					  &s->why) == 0;
+	s->answered = pst_cmd_vm_health(s->info.endpoint, ASK_NS, &s->health,
+					&s->why) == 0;
 	return s->answered;
 }
 
@@ -122,7 +122,8 @@ static int start(struct start *s, const char *name)
 	if (rc)
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	/* Before the start: the first beat is one that it has not yet. */
-	if (s->wait && pst_vm_pulse_open(s->info.region.path, &s->pulse, &err))
+	if (s->wait &&
+	    pst_region_pulse_open(s->info.region.path, &s->pulse, &err))
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	rc = s->api->virt_start(s->virt, name, &err);
 	if (rc == -EALREADY && s->wait)
@@ -162,7 +163,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (rc)
 		return rc;
 	rc = start(s, argv[optind]);
-	pst_vm_pulse_close(&s->pulse);
+	pst_region_pulse_close(&s->pulse);
 	json_decref(s->health);
 	s->api->virt_close(s->virt);
 	return rc;

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_agent.h"
 #include "transport/region/region.h"
-
-extern const struct pst_cmd pst_cmd_vm_status;
+#include "transport/region/region_pulse.h"
 
 /* A heartbeat comes several times a second. */
 #define PULSE_NS (1500 * PST_NS_PER_MS)
@@ -59,13 +59,13 @@ static bool has_pulse(const char *region, struct pst_error *err)
 {
 	const struct timespec look = {.tv_nsec = LOOK_NS};
 	uint64_t deadline = pst_now_ns() + PULSE_NS;
-	struct pst_vm_pulse p;
+	struct pst_region_pulse p;
 
-	if (pst_vm_pulse_open(region, &p, err))
+	if (pst_region_pulse_open(region, &p, err))
 		return false;
-	while (!pst_vm_pulse_beats(&p) && pst_now_ns() < deadline)
+	while (!pst_region_pulse_beats(&p) && pst_now_ns() < deadline)
 		nanosleep(&look, NULL);
-	pst_vm_pulse_close(&p);
+	pst_region_pulse_close(&p);
 	if (!p.beats)
 		pst_error_set(err, -ETIMEDOUT,
 			      "its heartbeat in the region stands still");
@@ -81,7 +81,7 @@ static json_t *agent_view(const struct status *s)
 		pst_error_set(&err, -ENOENT, "the domain is %s",
 			      s->api->virt_state_name(s->state));
 	else if (has_pulse(s->info.region.path, &err) &&
-		 pst_vm_agent_health(s->info.endpoint, ASK_NS, &health, &err))
+		 pst_cmd_vm_health(s->info.endpoint, ASK_NS, &health, &err))
 		health = NULL;
 	if (!health)
 		return json_pack("{s:b, s:b, s:o}", "reachable", 0, "healthy",

@@ -2,9 +2,8 @@
 /* penstock vm stop: asks the guest to end, and may end it. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
-
-extern const struct pst_cmd pst_cmd_vm_stop;
 
 enum { OPT_FORCE = PST_OPT_OWN, OPT_TIMEOUT };
 

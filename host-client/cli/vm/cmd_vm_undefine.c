@@ -2,11 +2,10 @@
 /* penstock vm undefine: takes back what define did. */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_region.h"
 #include "libvirt-xml/vm_files.h"
-
-extern const struct pst_cmd pst_cmd_vm_undefine;
 
 enum { OPT_CONF_DIR = PST_OPT_OWN, OPT_KEEP_NVRAM, OPT_KEEP_REGION };
 

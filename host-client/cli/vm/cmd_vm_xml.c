@@ -3,10 +3,9 @@
  */
 #include <string.h>
 
+#include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "libvirt-xml/argv.h"
-
-extern const struct pst_cmd pst_cmd_vm_xml;
 
 /* Cloud Hypervisor's vsock socket, unless --vsock-uds names one. */
 #define UDS_DIR "/run/penstock"

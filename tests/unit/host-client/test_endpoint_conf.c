@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "host-client/lib/endpoint.h"
+#include "host-client/penstock.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 
@@ -146,6 +147,20 @@ START_TEST(a_name_is_looked_up_in_the_users_configuration)
 }
 END_TEST
 
+START_TEST(an_endpoint_is_checked_without_connecting)
+{
+	char text[64] = "";
+
+	ck_assert_int_eq(pst_endpoint_check("unix:///nonexistent", NULL, 0), 0);
+	ck_assert_int_eq(pst_endpoint_check("ftp://a", text, sizeof(text)),
+			 -EINVAL);
+	ck_assert_ptr_nonnull(strstr(text, "ftp"));
+	ck_assert_int_eq(pst_endpoint_check("../up", NULL, 0), -EINVAL);
+	ck_assert_int_eq(pst_endpoint_check("no-such-name", text, sizeof(text)),
+			 -ENOENT);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, an_endpoint_line_is_found_among_comments);
@@ -154,6 +169,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_first_directory_that_has_the_name_counts);
 	tcase_add_test(tc, a_file_that_anybody_could_have_written_is_refused);
 	tcase_add_test(tc, a_name_is_looked_up_in_the_users_configuration);
+	tcase_add_test(tc, an_endpoint_is_checked_without_connecting);
 }
 
 int main(void)

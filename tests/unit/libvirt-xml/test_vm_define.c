@@ -144,6 +144,7 @@ START_TEST(domains_that_are_defined_at_once_get_different_cids)
 	int i, j, n, status;
 
 	tree_make();
+	tree_dir("proc");
 	for (i = 0; i < N_AT_ONCE; i++) {
 		pid_t pid = fork();
 
@@ -178,6 +179,7 @@ START_TEST(only_its_owner_can_hold_the_lock)
 	pid_t pid;
 
 	tree_make();
+	tree_dir("proc");
 	ask = ask_for("d");
 	ck_assert_ptr_nonnull(d);
 	ck_assert_int_eq(pst_vm_draft_make(&ask, d, &err), 0);
@@ -204,6 +206,7 @@ END_TEST
 START_TEST(without_the_lock_it_is_said_and_defined)
 {
 	tree_make();
+	tree_dir("proc");
 	ck_assert_int_eq(symlink("elsewhere", tmpdir_path("lock")), 0);
 	define_one("d");
 	ck_assert_ptr_nonnull(strstr(said, "may choose the same CID"));
@@ -219,6 +222,7 @@ START_TEST(what_cannot_be_written_is_said_whole)
 	struct pst_error err;
 
 	tree_make();
+	tree_dir("proc");
 	tree_file("conf", "");
 	ask = ask_for("d");
 	ck_assert_ptr_nonnull(d);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* All subcommands: each is defined in the file of its name. */
+#ifndef PST_HOST_CLIENT_CLI_CMDS_H
+#define PST_HOST_CLIENT_CLI_CMDS_H
+
+#include "host-client/cli/cmd.h"
+
+extern const struct pst_cmd pst_cmd_bench;
+extern const struct pst_cmd pst_cmd_completion;
+extern const struct pst_cmd pst_cmd_demo;
+extern const struct pst_cmd pst_cmd_gemm;
+extern const struct pst_cmd pst_cmd_health;
+extern const struct pst_cmd pst_cmd_help;
+extern const struct pst_cmd pst_cmd_host;
+extern const struct pst_cmd pst_cmd_infer;
+extern const struct pst_cmd pst_cmd_info;
+extern const struct pst_cmd pst_cmd_model;
+extern const struct pst_cmd pst_cmd_ping;
+extern const struct pst_cmd pst_cmd_vm;
+
+/* host/ */
+extern const struct pst_cmd pst_cmd_host_apply;
+extern const struct pst_cmd pst_cmd_host_check;
+extern const struct pst_cmd pst_cmd_host_plan;
+extern const struct pst_cmd pst_cmd_host_region_create;
+extern const struct pst_cmd pst_cmd_host_undo;
+extern const struct pst_cmd pst_cmd_host_verify;
+
+/* vm/ */
+extern const struct pst_cmd pst_cmd_vm_autostart;
+extern const struct pst_cmd pst_cmd_vm_console;
+extern const struct pst_cmd pst_cmd_vm_define;
+extern const struct pst_cmd pst_cmd_vm_list;
+extern const struct pst_cmd pst_cmd_vm_patch;
+extern const struct pst_cmd pst_cmd_vm_start;
+extern const struct pst_cmd pst_cmd_vm_status;
+extern const struct pst_cmd pst_cmd_vm_stop;
+extern const struct pst_cmd pst_cmd_vm_undefine;
+extern const struct pst_cmd pst_cmd_vm_xml;
+
+#endif
