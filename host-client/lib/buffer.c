@@ -49,7 +49,7 @@ static void release_extent(struct pst *c, struct pst_heap_extent *e)
 	if (room < sizeof(struct pst_wire_frame) + sizeof(lease))
 		return;
 	drop_extent(c, e);
-	(void)pst_post(c, PST_WIRE_RELEASE, &lease, sizeof(lease));
+	(void)pst_post(&c->channel, PST_WIRE_RELEASE, &lease, sizeof(lease));
 }
 
 void pst_buffers_release(struct pst *c, const struct pst_heap_extent *keep)

@@ -185,14 +185,14 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 				     "the connection was opened for questions "
 				     "only");
 	if (!c->session.live)
-		return pst_session_gone(c, err);
+		return pst_session_gone(&c->session, err);
 	rec = pst_optab_new(&c->queue.ops, claimed);
 	if (!rec) {
 		/* Completions of abandoned operations make room. */
 		pst_reap(c);
 		pst_session_settle(c);
 		if (!c->session.live)
-			return pst_session_gone(c, err);
+			return pst_session_gone(&c->session, err);
 		rec = pst_optab_new(&c->queue.ops, claimed);
 	}
 	if (!rec)
@@ -223,7 +223,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	call->submitted = true;
 	*ret = rec;
 	if (pst_lane_client_must_wake(&c->queue.lane))
-		pst_wake(c);
+		pst_channel_wake(&c->channel);
 	return 0;
 }
 

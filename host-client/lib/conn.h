@@ -9,24 +9,23 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "host-client/lib/channel.h"
+#include "host-client/lib/conf.h"
+#include "host-client/lib/events.h"
 #include "host-client/lib/forecast.h"
 #include "host-client/lib/fork.h"
 #include "host-client/lib/heap.h"
+#include "host-client/lib/interrupt.h"
+#include "host-client/lib/last_error.h"
 #include "host-client/lib/pending.h"
 #include "host-client/lib/tensor_table.h"
 #include "host-client/penstock.h"
 #include "transport/base/error.h"
 #include "transport/base/util.h"
-#include "transport/frame.h"
 #include "transport/region/region.h"
 #include "transport/ring.h"
-#include "transport/sock.h"
 #include "transport/wire.h"
 
-/* One frame of the largest size. */
-#define PST_RX_SIZE (sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD)
-/* Requests are small: the rest of one, and a few that nobody waits for. */
-#define PST_TX_SIZE 4096U
 /* A waiter looks at heartbeat and epoch at least this often. */
 #define PST_TICK_NS          (200 * PST_NS_PER_MS)
 #define PST_TIMEOUT_NS       (5 * PST_NS_PER_S)
@@ -34,33 +33,6 @@
 #define PST_DEAD_EMULATED_NS (10 * PST_NS_PER_S)
 /* A sleep costs 20 to 50 us: spin about as long, then block. */
 #define PST_SPIN_NS (50 * PST_NS_PER_US)
-
-/* Bytes that arrived and are not yet a whole frame. */
-struct pst_rx {
-	uint8_t *buf; /* PST_RX_SIZE */
-	size_t n;
-};
-
-/* What a handshake yields; owned by the connection once installed. */
-struct pst_session {
-	int sock;
-	pid_t child; /* the agent of spawn:, or 0 */
-	struct pst_region_map map;
-	struct pst_wire_welcome welcome;
-};
-
-/* The one request under way. */
-struct pst_request {
-	bool busy;    /* a thread has it */
-	bool waiting; /* its reply is still wanted */
-	bool answered;
-	uint16_t type;
-	uint32_t seq;
-	int result; /* of the reply: 0 or its errno */
-	uint32_t length;
-	uint8_t *payload; /* malloc'ed, length bytes and a NUL */
-	struct pst_error err;
-};
 
 /* When a waiting call began, and when it must end (pst_now_ns() clock). */
 struct pst_waiter {
@@ -70,39 +42,6 @@ struct pst_waiter {
 	/* Until wake_ns completions are of no interest: they make no wake-ups,
 	 * which cost the agent a system call each. */
 	bool deaf;
-};
-
-/* What pst_open() has written; read without the lock. */
-struct pst_conf {
-	uint64_t id; /* never reused, for pst_last_error() */
-	/* *process is the process's number as long as it is process_number's:
-	 * a forked child has another. */
-	const atomic_uint_least64_t *process;
-	uint64_t process_number;
-	struct pst_endpoint ep;
-	uint64_t timeout_ns;
-	uint64_t open_ns;     /* timeout_ns, or what an agent of spawn: gets */
-	uint64_t dead_opt_ns; /* as asked for, 0: by the agent's kind */
-	uint64_t spin_ns;
-	bool control_only;
-	char name[32];
-};
-
-/* The socket and what is on its way there. */
-struct pst_channel {
-	int sock; /* number stays the same from session to session */
-	/* Why the live session cannot go on: it ends when the lock is given up,
-	 * see pst_channel_fail(). 0: it can. */
-	int failed;
-	struct pst_error failure;
-	struct pst_rx rx;
-	uint8_t tx[PST_TX_SIZE];
-	size_t tx_n;
-	uint32_t seq;         /* of the last request sent */
-	uint32_t unanswered;  /* requests of this session without a reply */
-	unsigned int n_posts; /* requests of pst_post() since the last read */
-	uint64_t n_wakes;     /* WAKEs of this session */
-	struct pst_request req;
 };
 
 /* The session: whose, and whether it lives. */
@@ -155,15 +94,6 @@ struct pst_memory {
 	unsigned int n_room;
 };
 
-/* The application's event loop. */
-struct pst_events {
-	int epfd;   /* pst_fd(), or -1 */
-	int notice; /* eventfd inside epfd: look, though the socket is quiet */
-	bool notice_set;
-	bool armed;       /* the application sleeps on epfd */
-	bool lost_unseen; /* pst_arm() has not told of the loss */
-};
-
 /* The connection's own thread. */
 struct pst_watcher {
 	pthread_t thread;
@@ -214,11 +144,6 @@ static inline void pst_unlock(struct pst *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static inline struct pst_wire_header *pst_ctl_header(const struct pst *c)
-{
-	return (struct pst_wire_header *)c->mem.ctl;
-}
-
 /* now + timeout without wrapping; PST_FOREVER stays that. */
 static inline uint64_t pst_deadline(uint64_t now, uint64_t timeout_ns)
 {
@@ -235,17 +160,21 @@ static inline uint64_t pst_control_deadline(const struct pst *c)
 							  : c->conf.open_ns);
 }
 
-/* Functions below are called with the lock held unless said otherwise. Those
- * marked "unlocks" may release and retake it. */
-
-/* ---- last_error.c, without the lock ---- */
-
 /* The calling thread's last error on c. Returns r; r >= 0 does nothing.
  * Without a sentence in err the phrase of r is kept. */
-int pst_fail(struct pst *c, int r, const struct pst_error *err);
+static inline int pst_fail(struct pst *c, int r, const struct pst_error *err)
+{
+	return pst_last_error_set(c->conf.id, r, err);
+}
 
 /* After pst_fail() has returned an error: the call may have written to C. */
-void pst_fail_touched(struct pst *c);
+static inline void pst_fail_touched(struct pst *c)
+{
+	pst_last_error_touch(c->conf.id);
+}
+
+/* Functions below are called with the lock held unless said otherwise. Those
+ * marked "unlocks" may release and retake it. */
 
 /* ---- fork.c ---- */
 
@@ -255,16 +184,6 @@ int pst_forked(struct pst *c);
 /* pst_close() in a forked child: frees what is the child's own. */
 void pst_forked_close(struct pst *c);
 
-/* ---- handshake.c ---- */
-
-/*
- * Connects and shakes hands within deadline_ns, without the lock (the caller
- * has set connecting). Maps the control area at c->mem.ctl. Returns 0 and *ret,
- * or an errno as pst_open(); then c->mem.ctl is private memory again.
- */
-PST_MUST_USE int pst_handshake(struct pst *c, uint64_t deadline_ns,
-			       struct pst_session *ret, struct pst_error *err);
-
 /* ---- session.c ---- */
 
 /* Settles, and looks at epoch and heartbeat; a new epoch ends the session. */
@@ -272,48 +191,7 @@ void pst_session_look(struct pst *c, uint64_t now_ns);
 
 /* The sentence for a call that needs a live session and finds none; returns
  * -ESTALE. */
-int pst_session_gone(struct pst *c, struct pst_error *err);
-
-/* ---- channel.c ---- */
-
-/*
- * The live session cannot go on, because of code and a sentence; the first
- * failure counts. Nothing happens yet, so anybody may call it, whatever the
- * callers are in the middle of: pst_session_settle(), which only functions
- * marked "unlocks" and public ones call, ends the session. Until then frames
- * are neither sent nor read and completions are not taken.
- */
-void pst_channel_fail(struct pst *c, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-/* Queues a request and sends what goes. 0, -EAGAIN (no room, nothing was
- * queued), -ECONNRESET (the session is over). */
-PST_MUST_USE int pst_channel_send(struct pst *c, const struct pst_frame *f);
-
-/* A request whose reply nobody waits for; never blocks. 0, -EAGAIN when the
- * socket takes no more, -ECONNRESET. */
-int pst_post(struct pst *c, uint16_t type, const void *payload,
-	     uint32_t length);
-
-/* Sends one WAKE; a full socket counts as sent. */
-void pst_wake(struct pst *c);
-
-/*
- * Sends what is left over and reads and handles what arrived, without
- * blocking; the session may fail. Not while a leader sleeps on the socket: it
- * would sleep on after its bytes are gone.
- */
-void pst_socket_service(struct pst *c);
-
-/* ---- events.c ---- */
-
-/* Makes pst_fd() readable though the socket is quiet; and no longer. */
-void pst_notify(struct pst *c);
-void pst_notice_clear(struct pst *c);
-
-/* The socket joins and leaves epfd. */
-void pst_fd_attach(struct pst *c);
-void pst_fd_detach(struct pst *c);
+int pst_session_gone(const struct pst_liveness *s, struct pst_error *err);
 
 /* ---- sleep.c ---- */
 
@@ -332,36 +210,29 @@ void pst_wait_cond(struct pst *c, uint64_t until_ns);
 void pst_nap(struct pst *c, uint64_t ns);
 
 /* Wakes all threads that sleep on cond. */
-static inline void pst_wake_followers(struct pst *c)
+static inline void pst_wake_followers(struct pst_sleepers *s)
 {
-	if (c->sleepers.n_followers)
-		pthread_cond_broadcast(&c->sleepers.cond);
+	if (s->n_followers)
+		pthread_cond_broadcast(&s->cond);
 }
 
 /* Ends a wait: the socket may need another sleeper. */
-void pst_wait_end(struct pst *c);
-
-/* ---- interrupt.c ---- */
+void pst_wait_end(struct pst_sleepers *s);
 
 /*
- * Asks the calling thread's function (pst_set_interrupt()) when it is time to
- * (unlocks). Returns 0 (not asked), 1 (asked: anything may have changed), or
- * -EINTR: the call is to end.
+ * pst_interrupt_ask_unlocked() with the lock held (unlocks): after 1 anything
+ * may have changed.
  */
 PST_MUST_USE int pst_interrupt_ask(struct pst *c, struct pst_error *err);
-/* The same where the connection is not locked, or there is none yet. */
-PST_MUST_USE int pst_interrupt_ask_unlocked(struct pst_error *err);
-
-/* When it is time to; UINT64_MAX: never. */
-uint64_t pst_interrupt_next(void);
-
-/* The calling thread is not asked until this is taken back. */
-void pst_interrupt_hold(bool hold);
 
 /* ---- wait.c ---- */
 
 /* Takes all completions from the lane; the session may fail. */
 void pst_reap(struct pst *c);
+
+/* pst_channel_service(), and wakes who waits for the reply. Not while a leader
+ * sleeps on the socket: it would sleep on after its bytes are gone. */
+void pst_socket_service(struct pst *c);
 
 /*
  * Sleeps until something may have changed (unlocks): a completion, a frame, a
@@ -504,8 +375,8 @@ PST_MUST_USE int pst_query_text(struct pst *c, uint16_t type, char **ret_json);
 /* Starts the connection's thread (without the lock). 0 or -errno. */
 PST_MUST_USE int pst_watch_start(struct pst *c, struct pst_error *err);
 /* Makes it look at the connection anew. */
-void pst_watch_kick(struct pst *c);
+void pst_watch_kick(struct pst_watcher *w);
 /* Ends it (without the lock; closing is set). */
-void pst_watch_stop(struct pst *c);
+void pst_watch_stop(struct pst_watcher *w);
 
 #endif

@@ -1,44 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /* The descriptor that an application's event loop sleeps on. */
+#include "host-client/lib/events.h"
+
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "host-client/lib/conn.h"
-
-void pst_notify(struct pst *c)
+void pst_events_notify(struct pst_events *e)
 {
-	c->events.armed = false;
-	if (c->events.epfd < 0 || c->events.notice_set)
+	e->armed = false;
+	if (e->epfd < 0 || e->notice_set)
 		return;
 	/* A full counter is set as well. */
-	(void)eventfd_write(c->events.notice, 1);
-	c->events.notice_set = true;
+	(void)eventfd_write(e->notice, 1);
+	e->notice_set = true;
 }
 
-void pst_notice_clear(struct pst *c)
+void pst_events_clear(struct pst_events *e)
 {
 	eventfd_t v;
 
-	if (!c->events.notice_set)
+	if (!e->notice_set)
 		return;
-	(void)eventfd_read(c->events.notice, &v);
-	c->events.notice_set = false;
+	(void)eventfd_read(e->notice, &v);
+	e->notice_set = false;
 }
 
-void pst_fd_attach(struct pst *c)
+void pst_events_attach(struct pst_events *e, int sock)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = c->channel.sock};
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = sock};
 
-	if (c->events.epfd >= 0)
-		(void)epoll_ctl(c->events.epfd, EPOLL_CTL_ADD, c->channel.sock,
-				&ev);
+	if (e->epfd >= 0)
+		(void)epoll_ctl(e->epfd, EPOLL_CTL_ADD, sock, &ev);
 }
 
-void pst_fd_detach(struct pst *c)
+void pst_events_detach(struct pst_events *e, int sock)
 {
 	/* By hand: a forked child may keep the socket open, and with it the
 	 * entry, which nobody could remove then. */
-	if (c->events.epfd >= 0)
-		(void)epoll_ctl(c->events.epfd, EPOLL_CTL_DEL, c->channel.sock,
-				NULL);
+	if (e->epfd >= 0)
+		(void)epoll_ctl(e->epfd, EPOLL_CTL_DEL, sock, NULL);
 }

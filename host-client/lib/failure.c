@@ -55,7 +55,7 @@ int pst_why(struct pst *c, uint64_t tag, char *buf, size_t size)
 		    ? ask(c, tag,
 			  pst_deadline(pst_now_ns(), c->conf.timeout_ns), buf,
 			  size, &err)
-		    : pst_session_gone(c, &err);
+		    : pst_session_gone(&c->session, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }

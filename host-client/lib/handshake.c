@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Connecting: from an endpoint to a checked WELCOME. */
+#include "host-client/lib/handshake.h"
+
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/interrupt.h"
 #include "host-client/lib/spawn.h"
 #include "transport/shm.h"
 
@@ -12,7 +15,9 @@
 
 /* What the steps of one handshake share. */
 struct shake {
-	struct pst *c;
+	const struct pst_conf *conf;
+	struct pst_channel *ch;
+	uint8_t *ctl;
 	uint64_t deadline_ns;
 	struct pst_session s;
 	bool mapped;    /* the control area is the region's */
@@ -27,7 +32,7 @@ struct shake {
 /* Opens the socket; for spawn: the region is there already. */
 static int connect_agent(struct shake *h)
 {
-	const struct pst_endpoint *ep = &h->c->conf.ep;
+	const struct pst_endpoint *ep = &h->conf->ep;
 	uint64_t now = pst_now_ns();
 	int fd = -1, r;
 
@@ -58,7 +63,7 @@ static int connect_agent(struct shake *h)
  * be asked (pst_set_interrupt()). Returns 0, -errno. */
 static int recv_some(struct shake *h, int *ret_fd)
 {
-	struct pst_rx *rx = &h->c->channel.rx;
+	struct pst_rx *rx = &h->ch->rx;
 	uint64_t until;
 	int64_t n;
 	int r;
@@ -89,7 +94,7 @@ static int recv_some(struct shake *h, int *ret_fd)
 /* Reads one frame into rx; the first descriptor that comes along is kept. */
 static int recv_frame(struct shake *h, struct pst_frame *ret, int64_t *ret_n)
 {
-	struct pst_rx *rx = &h->c->channel.rx;
+	struct pst_rx *rx = &h->ch->rx;
 	int64_t n;
 	int fd, r;
 
@@ -144,7 +149,7 @@ static int recv_challenge(struct shake *h)
 	r = pst_frame_challenge(&f, &h->challenge, h->err);
 	if (r < 0)
 		return r;
-	consume(&h->c->channel.rx, n);
+	consume(&h->ch->rx, n);
 	if (h->challenge.version_min > PST_WIRE_VERSION ||
 	    h->challenge.version_max < PST_WIRE_VERSION)
 		return pst_error_set(
@@ -158,7 +163,7 @@ static int recv_challenge(struct shake *h)
 /* The region that the caller named goes before the one the agent passed. */
 static int open_region(struct shake *h)
 {
-	const struct pst_endpoint *ep = &h->c->conf.ep;
+	const struct pst_endpoint *ep = &h->conf->ep;
 	const struct pst_region_sender from = {
 		.uid = h->peer_uid,
 		.max_size = ep->size,
@@ -187,12 +192,12 @@ static int open_region(struct shake *h)
 static int map_control(struct shake *h)
 {
 	const struct pst_span span = {.off = 0, .size = PST_WIRE_CTL_SIZE};
-	const struct pst_wire_header *hdr = pst_ctl_header(h->c);
+	const struct pst_wire_header *hdr = pst_ctl_header(h->ctl);
 	struct pst_error why = {0};
 	void *addr;
 	int r;
 
-	r = pst_region_map_span(&h->s.map, &span, h->c->mem.ctl, &addr, h->err);
+	r = pst_region_map_span(&h->s.map, &span, h->ctl, &addr, h->err);
 	if (r < 0)
 		return r;
 	h->mapped = true;
@@ -204,25 +209,25 @@ static int map_control(struct shake *h)
 		return pst_error_set(
 			h->err, -EINVAL,
 			"the region %s is not the one that the agent serves",
-			h->c->conf.ep.region);
+			h->conf->ep.region);
 	return 0;
 }
 
 static int send_hello(struct shake *h)
 {
-	const struct pst_wire_header *hdr = pst_ctl_header(h->c);
+	const struct pst_wire_header *hdr = pst_ctl_header(h->ctl);
 	struct pst_wire_hello hello = {
 		.version = PST_WIRE_VERSION,
 		.features = PST_WIRE_FEATURES,
 		.epoch = h->challenge.epoch,
 		.nonce_slot = h->challenge.nonce_slot,
-		.flags = h->c->conf.control_only ? PST_WIRE_HELLO_CONTROL_ONLY
-						 : 0,
+		.flags =
+			h->conf->control_only ? PST_WIRE_HELLO_CONTROL_ONLY : 0,
 		.pid = (uint32_t)getpid(),
 	};
 	struct pst_frame f = {
 		.type = PST_WIRE_HELLO,
-		.seq = ++h->c->channel.seq,
+		.seq = ++h->ch->seq,
 		.payload = (const uint8_t *)&hello,
 		.length = sizeof(hello),
 	};
@@ -235,8 +240,8 @@ static int send_hello(struct shake *h)
 				     hello.nonce_slot);
 	pst_shm_read(hello.nonce, hdr->nonce[hello.nonce_slot].bytes,
 		     sizeof(hello.nonce));
-	static_assert(sizeof(hello.name) == sizeof(h->c->conf.name), "");
-	memcpy(hello.name, h->c->conf.name, sizeof(hello.name));
+	static_assert(sizeof(hello.name) == sizeof(h->conf->name), "");
+	memcpy(hello.name, h->conf->name, sizeof(hello.name));
 	n = pst_frame_encode(&f, buf, sizeof(buf));
 	if (n < 0)
 		return (int)n;
@@ -250,8 +255,8 @@ static int check_welcome(const struct shake *h)
 {
 	const struct pst_wire_welcome *w = &h->s.welcome;
 	const struct pst_region_map *m = &h->s.map;
-	bool lane_ok = h->c->conf.control_only ? w->lane == UINT32_MAX
-					       : w->lane < h->format.n_lanes;
+	bool lane_ok = h->conf->control_only ? w->lane == UINT32_MAX
+					     : w->lane < h->format.n_lanes;
 	const char *bad = NULL;
 
 	if (w->version != PST_WIRE_VERSION)
@@ -292,29 +297,32 @@ static int recv_welcome(struct shake *h)
 		if (r < 0)
 			return r;
 		if (f.type == PST_WIRE_WAKE)
-			consume(&h->c->channel.rx, n);
+			consume(&h->ch->rx, n);
 	} while (f.type == PST_WIRE_WAKE);
 	if (f.type == PST_WIRE_ERROR ||
 	    (f.type == PST_WIRE_HELLO && f.reply && f.status)) {
 		r = pst_frame_failure(&f, h->err);
 		return r < 0 ? r : -EPROTO;
 	}
-	if (f.type != PST_WIRE_HELLO || !f.reply || f.seq != h->c->channel.seq)
+	if (f.type != PST_WIRE_HELLO || !f.reply || f.seq != h->ch->seq)
 		return pst_error_set(h->err, -EPROTO,
 				     "the agent answered HELLO with %s",
 				     pst_frame_name(f.type));
 	r = pst_frame_welcome(&f, &h->s.welcome, h->err);
 	if (r < 0)
 		return r;
-	consume(&h->c->channel.rx, n);
+	consume(&h->ch->rx, n);
 	return check_welcome(h);
 }
 
-int pst_handshake(struct pst *c, uint64_t deadline_ns, struct pst_session *ret,
+int pst_handshake(const struct pst_conf *conf, struct pst_channel *ch,
+		  uint8_t *ctl, uint64_t deadline_ns, struct pst_session *ret,
 		  struct pst_error *err)
 {
 	struct shake h = {
-		.c = c,
+		.conf = conf,
+		.ch = ch,
+		.ctl = ctl,
 		.deadline_ns = deadline_ns,
 		.s = {.sock = -1},
 		.peer_fd = -1,
@@ -322,7 +330,7 @@ int pst_handshake(struct pst *c, uint64_t deadline_ns, struct pst_session *ret,
 	};
 	int r;
 
-	c->channel.rx.n = 0;
+	ch->rx.n = 0;
 	if ((r = connect_agent(&h)) < 0 || (r = recv_challenge(&h)) < 0 ||
 	    (r = open_region(&h)) < 0 || (r = map_control(&h)) < 0 ||
 	    (r = send_hello(&h)) < 0 || (r = recv_welcome(&h)) < 0)
@@ -331,8 +339,7 @@ int pst_handshake(struct pst *c, uint64_t deadline_ns, struct pst_session *ret,
 	*ret = h.s;
 	return 0;
 undo:
-	if (h.mapped &&
-	    pst_region_map_detach(c->mem.ctl, PST_WIRE_CTL_SIZE) < 0)
+	if (h.mapped && pst_region_map_detach(ctl, PST_WIRE_CTL_SIZE) < 0)
 		r = pst_error_set(err, -ENOMEM, "out of memory");
 	if (h.have_map)
 		pst_region_map_close(&h.s.map);

@@ -6,6 +6,17 @@
 
 #include "host-client/lib/conn.h"
 
+int pst_c_touched(struct pst *c)
+{
+	return pst_last_error_touched(c->conf.id);
+}
+
+void pst_last_error(struct pst *c, char *buf, size_t size)
+{
+	if (size)
+		snprintf(buf, size, "%s", pst_last_error_text(c->conf.id));
+}
+
 /* A peer's text, NUL-terminated by the frame's check, into a field. */
 static void copy_text(char *dst, size_t size, const char *src, size_t max)
 {
@@ -67,7 +78,7 @@ int pst_get_info(struct pst *c, struct pst_info *info)
 	if (c->session.live)
 		fill_info(c, &i);
 	else
-		r = pst_session_gone(c, &err);
+		r = pst_session_gone(&c->session, &err);
 	pst_unlock(c);
 	if (r < 0)
 		return pst_fail(c, r, &err);

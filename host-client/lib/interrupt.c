@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread's own say in how long its calls wait. */
+#include "host-client/lib/interrupt.h"
+
 #include <errno.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/penstock.h"
 
 /* The function is asked so often, and no step of a wait is longer. */
 #define ASK_NS (100 * PST_NS_PER_MS)
@@ -31,7 +33,7 @@ uint64_t pst_interrupt_next(void)
 	return self.ask && !self.held ? self.next_ns : UINT64_MAX;
 }
 
-static bool is_due(void)
+bool pst_interrupt_due(void)
 {
 	return self.ask && !self.held && pst_now_ns() >= self.next_ns;
 }
@@ -40,7 +42,7 @@ int pst_interrupt_ask_unlocked(struct pst_error *err)
 {
 	bool yes;
 
-	if (!is_due())
+	if (!pst_interrupt_due())
 		return 0;
 	self.held = true;
 	yes = self.ask(self.arg) != 0;
@@ -52,17 +54,4 @@ int pst_interrupt_ask_unlocked(struct pst_error *err)
 	/* The call may wait in several places: the next one asks at once. */
 	self.next_ns = 0;
 	return pst_error_set(err, -EINTR, "the call was interrupted");
-}
-
-int pst_interrupt_ask(struct pst *c, struct pst_error *err)
-{
-	int r;
-
-	if (!is_due())
-		return 0;
-	pst_wait_end(c);
-	pst_unlock(c);
-	r = pst_interrupt_ask_unlocked(err);
-	pst_lock(c);
-	return r;
 }

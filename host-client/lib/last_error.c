@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Errors: each thread's last one on each of a few connections; and versions. */
-#include <string.h>
+#include "host-client/lib/last_error.h"
 
-#include "host-client/lib/conn.h"
+#include <stdio.h>
+
+#include "host-client/penstock.h"
 
 /* Connections whose last error a thread remembers. */
 #define ERROR_SLOTS 4
@@ -28,44 +30,43 @@ static struct last_error *find_error(uint64_t id)
 	return NULL;
 }
 
-int pst_fail(struct pst *c, int r, const struct pst_error *err)
+int pst_last_error_set(uint64_t id, int r, const struct pst_error *err)
 {
 	struct last_error *e;
 
 	if (r >= 0)
 		return r;
-	e = find_error(c->conf.id);
+	e = find_error(id);
 	if (!e)
 		e = &last.slot[last.next++ % ERROR_SLOTS];
-	e->id = c->conf.id;
+	e->id = id;
 	e->touched = false;
 	snprintf(e->text, sizeof(e->text), "%s",
 		 err->text[0] ? err->text : pst_errno_text(r));
 	return r;
 }
 
-void pst_fail_touched(struct pst *c)
+void pst_last_error_touch(uint64_t id)
 {
-	struct last_error *e = find_error(c->conf.id);
+	struct last_error *e = find_error(id);
 
 	if (e)
 		e->touched = true;
 }
 
-int pst_c_touched(struct pst *c)
+bool pst_last_error_touched(uint64_t id)
 {
-	const struct last_error *e = find_error(c->conf.id);
+	const struct last_error *e = find_error(id);
 
 	/* What is not remembered any more may have been anything. */
 	return !e || e->touched;
 }
 
-void pst_last_error(struct pst *c, char *buf, size_t size)
+const char *pst_last_error_text(uint64_t id)
 {
-	const struct last_error *e = find_error(c->conf.id);
+	const struct last_error *e = find_error(id);
 
-	if (size)
-		snprintf(buf, size, "%s", e ? e->text : "");
+	return e ? e->text : "";
 }
 
 const char *pst_version(void)

@@ -39,7 +39,8 @@ static int add_extent(struct pst *c, const struct pst_wire_lease *lease,
 		}
 	}
 	if (r < 0)
-		(void)pst_post(c, PST_WIRE_RELEASE, lease, sizeof(*lease));
+		(void)pst_post(&c->channel, PST_WIRE_RELEASE, lease,
+			       sizeof(*lease));
 	return r;
 }
 
@@ -59,7 +60,7 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 		return r;
 	/* The lease was the old session's. */
 	if (!c->session.live || c->session.serial != serial)
-		return pst_session_gone(c, err);
+		return pst_session_gone(&c->session, err);
 	f.payload = payload;
 	r = f.length == sizeof(got)
 		    ? pst_frame_lease(&f, &got, err)
@@ -67,7 +68,8 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 	if (!r)
 		r = add_extent(c, &got, want, err);
 	if (r == -EPROTO)
-		pst_channel_fail(c, r, "the agent leased an impossible extent");
+		pst_channel_fail(&c->channel, r,
+				 "the agent leased an impossible extent");
 	return r;
 }
 
@@ -147,12 +149,12 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 		if (c->mem.leasing) {
 			/* What another thread gets may do for both. */
 			r = pst_wait_step(c, &w, err);
-			pst_wait_end(c);
+			pst_wait_end(&c->sleepers);
 		} else {
 			c->mem.leasing = true;
 			r = extend(c, size, w.deadline_ns, err);
 			c->mem.leasing = false;
-			pst_wake_followers(c);
+			pst_wake_followers(&c->sleepers);
 		}
 		if (r < 0)
 			return r;

@@ -32,7 +32,7 @@ int pst_model_reply(struct pst *c, uint16_t type, const char *name,
 		r = pst_error_set(err, -EPROTO,
 				  "the agent answered with another model");
 	if (r < 0) {
-		pst_channel_fail(c, r, "%s", err->text);
+		pst_channel_fail(&c->channel, r, "%s", err->text);
 		return r;
 	}
 	*ret = (struct pst_model){
@@ -69,7 +69,7 @@ static int ask(struct pst *c, uint16_t type, const char *name,
 	if (r < 0 || !ret)
 		return r;
 	if (!c->session.live || c->session.serial != serial)
-		return pst_session_gone(c, err);
+		return pst_session_gone(&c->session, err);
 	return pst_model_reply(c, type, name, payload, n, ret, err);
 }
 

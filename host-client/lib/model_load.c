@@ -193,7 +193,7 @@ static int request(struct load *l, struct pst_block *header,
 	if (r < 0)
 		return r;
 	if (!c->session.live || c->session.serial != serial)
-		return pst_session_gone(c, err);
+		return pst_session_gone(&c->session, err);
 	/* It is the agent's now. */
 	e = pst_tentab_find(&c->mem.tensors, l->tensor);
 	if (e)

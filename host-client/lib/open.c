@@ -168,9 +168,9 @@ void pst_close(struct pst *c)
 	c->session.closing = true;
 	/* A courtesy; the socket's end says the same. */
 	if (c->session.live)
-		(void)pst_post(c, PST_WIRE_BYE, NULL, 0);
+		(void)pst_post(&c->channel, PST_WIRE_BYE, NULL, 0);
 	pst_unlock(c);
-	pst_watch_stop(c);
+	pst_watch_stop(&c->watcher);
 	/* Unmapped before the agent can lease it to others. */
 	done_memory(c);
 	if (c->session.live)

@@ -21,7 +21,7 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	pst_notice_clear(c);
+	pst_events_clear(&c->events);
 	/* Only an armed lane puts bytes into the socket: a loop that polls
 	 * without pst_arm() makes no system call. */
 	if (c->events.armed && !c->sleepers.leader) {
@@ -57,7 +57,8 @@ int pst_cancel(struct pst *c, uint64_t tag)
 		r = pst_error_set(&err, -ENOENT,
 				  "no operation of this tag is outstanding");
 	else if (rec->state == PST_RECORD_PENDING)
-		r = pst_post(c, PST_WIRE_CANCEL, &cancel, sizeof(cancel));
+		r = pst_post(&c->channel, PST_WIRE_CANCEL, &cancel,
+			     sizeof(cancel));
 	/* An application that never sleeps reads the socket nowhere else. */
 	if (c->channel.n_posts >= POSTS_MAX && !c->sleepers.leader)
 		pst_socket_service(c);
@@ -85,7 +86,7 @@ static int open_fd(struct pst *c, struct pst_error *err)
 	c->events.notice = notice;
 	epfd = notice = -1;
 	if (c->session.live)
-		pst_fd_attach(c);
+		pst_events_attach(&c->events, c->channel.sock);
 	return c->events.epfd;
 }
 
@@ -115,7 +116,7 @@ int pst_arm(struct pst *c)
 		goto out;
 	r = 1;
 	for (i = 0; i < ARM_TRIES; i++) {
-		pst_notice_clear(c);
+		pst_events_clear(&c->events);
 		pst_reap(c);
 		/* Wake-ups of earlier generations would keep the descriptor
 		 * readable. */

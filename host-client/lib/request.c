@@ -13,11 +13,11 @@ static int request_begin(struct pst *c, const struct pst_waiter *w,
 
 	while (c->session.live && c->channel.req.busy && !r)
 		r = pst_wait_step(c, w, err);
-	pst_wait_end(c);
+	pst_wait_end(&c->sleepers);
 	if (r < 0)
 		return r;
 	if (!c->session.live)
-		return pst_session_gone(c, err);
+		return pst_session_gone(&c->session, err);
 	c->channel.req.busy = true;
 	return 0;
 }
@@ -26,7 +26,7 @@ static void request_end(struct pst *c)
 {
 	free(c->channel.req.payload);
 	memset(&c->channel.req, 0, sizeof(c->channel.req));
-	pst_wake_followers(c);
+	pst_wake_followers(&c->sleepers);
 }
 
 /* Sends the request and waits for its reply (unlocks). */
@@ -38,12 +38,12 @@ static int exchange(struct pst *c, const struct pst_frame *f,
 
 	/* Frames that nobody waits for may fill tx for a moment. */
 	while (!r && c->session.serial == serial &&
-	       pst_channel_send(c, f) == -EAGAIN)
+	       pst_channel_send(&c->channel, f) == -EAGAIN)
 		r = pst_wait_step(c, w, err);
 	while (!r && c->session.live && c->session.serial == serial &&
 	       !c->channel.req.answered)
 		r = pst_wait_step(c, w, err);
-	pst_wait_end(c);
+	pst_wait_end(&c->sleepers);
 	if (c->channel.req.answered)
 		return 0;
 	if (r < 0)

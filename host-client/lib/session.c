@@ -2,19 +2,19 @@
 /* Whether a session is alive: looked at, and ended when it is lost. */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "host-client/lib/conn.h"
+#include "host-client/lib/handshake.h"
 #include "transport/shm.h"
 
 /* A gap between two looks longer than this was not watched: this process was
  * stopped, or its machine. It counts as this long only. */
 #define LOOK_GAP_NS (2 * PST_TICK_NS)
 
-int pst_session_gone(struct pst *c, struct pst_error *err)
+int pst_session_gone(const struct pst_liveness *s, struct pst_error *err)
 {
 	return pst_error_set(err, -ESTALE, "the session is lost: %s",
-			     c->session.lost.text);
+			     s->lost.text);
 }
 
 /* Pending operations complete with code; so do those that are done but whose
@@ -57,30 +57,28 @@ void pst_session_lose(struct pst *c)
 
 	c->session.lost = c->channel.failure;
 	c->session.lost_code = code;
-	c->channel.failed = 0;
 	c->session.live = false;
 	/* First of all nothing may reach the peer any more. */
 	pst_buffers_detach(c);
 	(void)pst_region_map_detach(c->mem.ctl, PST_WIRE_CTL_SIZE);
 	pst_region_map_close(&c->mem.map);
-	pst_fd_detach(c);
-	/* Whoever polls the socket wakes; its number stays taken. */
-	shutdown(c->channel.sock, SHUT_RDWR);
+	pst_events_detach(&c->events, c->channel.sock);
+	pst_channel_shut(&c->channel);
 	end_operations(c, code);
 	pst_pace_forget(&c->queue.pace);
 	c->events.lost_unseen = true;
-	pst_notify(c);
-	pst_wake_followers(c);
+	pst_events_notify(&c->events);
+	pst_wake_followers(&c->sleepers);
 }
 
 void pst_session_look(struct pst *c, uint64_t now_ns)
 {
-	const struct pst_wire_header *hdr = pst_ctl_header(c);
+	const struct pst_wire_header *hdr = pst_ctl_header(c->mem.ctl);
 	uint64_t beat, gap;
 
 	if (c->session.live &&
 	    pst_shm_load(&hdr->format.epoch) != c->session.welcome.epoch)
-		pst_channel_fail(c, -ESTALE,
+		pst_channel_fail(&c->channel, -ESTALE,
 				 "another agent has taken the region");
 	pst_session_settle(c);
 	if (!c->session.live)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening a session when one is needed. */
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "host-client/lib/conn.h"
+#include "host-client/lib/handshake.h"
 #include "host-client/lib/spawn.h"
 #include "transport/shm.h"
 
@@ -12,18 +12,11 @@
 static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 {
 	const struct pst_wire_welcome *w = &s->welcome;
-	struct pst_wire_header *hdr = pst_ctl_header(c);
+	struct pst_wire_header *hdr = pst_ctl_header(c->mem.ctl);
+	int r = pst_channel_open(&c->channel, s->sock, err);
 
-	if (c->channel.sock < 0) {
-		c->channel.sock = s->sock;
-	} else {
-		/* Threads may be polling the old number: it is replaced, not
-		 * closed and given to somebody else. */
-		if (dup3(s->sock, c->channel.sock, O_CLOEXEC) < 0)
-			return pst_error_set_errno(err, errno,
-						   "cannot keep the socket");
-		close(s->sock);
-	}
+	if (r < 0)
+		return r;
 	c->session.child = s->child;
 	c->mem.map = s->map;
 	c->session.welcome = *w;
@@ -38,15 +31,11 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 	c->session.beat = pst_shm_load(&hdr->heartbeat.value);
 	c->session.look_ns = pst_now_ns();
 	c->session.silence_ns = 0;
-	c->channel.tx_n = 0;
-	c->channel.unanswered = 0;
-	c->channel.n_wakes = 0;
 	c->sleepers.n_idle = 0;
-	c->channel.failed = 0;
 	c->session.serial++;
 	c->session.live = true;
-	pst_fd_attach(c);
-	pst_watch_kick(c);
+	pst_events_attach(&c->events, c->channel.sock);
+	pst_watch_kick(&c->watcher);
 	return 0;
 }
 
@@ -86,7 +75,8 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 	c->session.child = 0;
 	pst_unlock(c);
 	pst_spawn_reap(old, PST_NS_PER_S);
-	r = pst_handshake(c, deadline_ns, &s, err);
+	r = pst_handshake(&c->conf, &c->channel, c->mem.ctl, deadline_ns, &s,
+			  err);
 	pst_lock(c);
 	if (!r) {
 		r = install(c, &s, err);
@@ -94,6 +84,6 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 			discard(c, &s);
 	}
 	c->session.connecting = false;
-	pst_wake_followers(c);
+	pst_wake_followers(&c->sleepers);
 	return r;
 }

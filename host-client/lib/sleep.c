@@ -24,9 +24,22 @@ void pst_wait_cond(struct pst *c, uint64_t until_ns)
 	c->sleepers.n_followers--;
 }
 
-void pst_wait_end(struct pst *c)
+void pst_wait_end(struct pst_sleepers *s)
 {
 	/* The socket needs a new sleeper; any follower will do. */
-	if (!c->sleepers.leader && c->sleepers.n_followers)
-		pthread_cond_signal(&c->sleepers.cond);
+	if (!s->leader && s->n_followers)
+		pthread_cond_signal(&s->cond);
+}
+
+int pst_interrupt_ask(struct pst *c, struct pst_error *err)
+{
+	int r;
+
+	if (!pst_interrupt_due())
+		return 0;
+	pst_wait_end(&c->sleepers);
+	pst_unlock(c);
+	r = pst_interrupt_ask_unlocked(err);
+	pst_lock(c);
+	return r;
 }

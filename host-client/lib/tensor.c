@@ -25,12 +25,12 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	if (r < 0)
 		return r;
 	if (!c->session.live || c->session.serial != serial)
-		return pst_session_gone(c, err);
+		return pst_session_gone(&c->session, err);
 	f.payload = payload;
 	r = pst_frame_tensor(&f, &t, err);
 	if (r < 0 || t.size != size ||
 	    pst_tentab_by_handle(&c->mem.tensors, serial, t.handle)) {
-		pst_channel_fail(c, -EPROTO,
+		pst_channel_fail(&c->channel, -EPROTO,
 				 "the agent made an impossible tensor");
 		return pst_error_set(err, -EPROTO, "%s",
 				     c->channel.failure.text);
@@ -38,7 +38,8 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	r = pst_tentab_add(&c->mem.tensors, serial, t.handle, size, ret_id);
 	if (r < 0) {
 		t.size = 0;
-		(void)pst_post(c, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t));
+		(void)pst_post(&c->channel, PST_WIRE_TENSOR_DESTROY, &t,
+			       sizeof(t));
 		return pst_error_set(err, r, "out of memory");
 	}
 	return 0;
@@ -131,7 +132,7 @@ static int ask_list(struct pst *c, uint64_t after, struct pst_wire_tensor *t,
 	f.payload = payload;
 	r = pst_frame_tensor_list(&f, after, t, err);
 	if (r < 0)
-		pst_channel_fail(c, r, "%s", err->text);
+		pst_channel_fail(&c->channel, r, "%s", err->text);
 	return r;
 }
 
@@ -164,7 +165,7 @@ static int list(struct pst *c, struct pst_tensor *ret, int max,
 	int r, have = 0;
 
 	if (!c->session.live)
-		return pst_session_gone(c, err);
+		return pst_session_gone(&c->session, err);
 	t = malloc(PST_WIRE_LIST_MAX * sizeof(*t));
 	if (!t)
 		return pst_error_set(err, -ENOMEM, "out of memory");
@@ -175,7 +176,7 @@ static int list(struct pst *c, struct pst_tensor *ret, int max,
 		if (r < 0)
 			return r;
 		if (!c->session.live || c->session.serial != serial)
-			return pst_session_gone(c, err);
+			return pst_session_gone(&c->session, err);
 		have = append(c, serial, t, r, ret, max, have);
 		if (r < (int)PST_WIRE_LIST_MAX)
 			break;

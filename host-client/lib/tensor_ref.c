@@ -27,7 +27,8 @@ void pst_tensor_drop(struct pst *c, struct pst_tentry *e)
 
 	/* With its session it is gone already. */
 	if (c->session.live && e->serial == c->session.serial &&
-	    pst_post(c, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t)) == -EAGAIN) {
+	    pst_post(&c->channel, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t)) ==
+		    -EAGAIN) {
 		if (!e->freed)
 			pst_tentab_free(&c->mem.tensors, e);
 		return;

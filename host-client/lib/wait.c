@@ -31,7 +31,7 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	rec = pst_optab_match(&c->queue.ops, cqe->tag);
 	if (!rec || c->queue.lane.cq_head > c->queue.lane.sq_tail ||
 	    cqe->flags || cqe->reserved0[0] || cqe->reserved0[1]) {
-		pst_channel_fail(c, -EPROTO,
+		pst_channel_fail(&c->channel, -EPROTO,
 				 "the agent completed what was not asked for");
 		return;
 	}
@@ -68,9 +68,15 @@ void pst_reap(struct pst *c)
 		pst_pace_forget(&c->queue.pace);
 	else if (pst_pace_waits(&c->queue.pace))
 		pst_pace_seen(&c->queue.pace, pst_now_ns());
-	pst_wake_followers(c);
+	pst_wake_followers(&c->sleepers);
 	if (c->events.armed && !TAILQ_EMPTY(&c->queue.ops.done))
-		pst_notify(c);
+		pst_events_notify(&c->events);
+}
+
+void pst_socket_service(struct pst *c)
+{
+	if (pst_channel_service(&c->channel, c->queue.lane.sq_tail))
+		pst_wake_followers(&c->sleepers);
 }
 
 bool pst_wait_arm(struct pst *c)
@@ -86,7 +92,7 @@ bool pst_wait_arm(struct pst *c)
 	pst_reap(c);
 	/* It would keep us from sleeping for ever. */
 	if (c->queue.lane.cq_head == head)
-		pst_channel_fail(c, -EPROTO,
+		pst_channel_fail(&c->channel, -EPROTO,
 				 "a completion was there and went away");
 	return true;
 }
@@ -310,7 +316,7 @@ static int doze(struct pst *c, const struct pst_record *rec,
 			break;
 		}
 	}
-	pst_wait_end(c);
+	pst_wait_end(&c->sleepers);
 	return r;
 }
 
@@ -364,7 +370,7 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 	if (rec->state == PST_RECORD_PENDING && !r) {
 		while (rec->state == PST_RECORD_PENDING && !r)
 			r = pst_wait_step(c, w, err);
-		pst_wait_end(c);
+		pst_wait_end(&c->sleepers);
 	}
 	return rec->state == PST_RECORD_DONE ? 0 : r;
 }
@@ -388,7 +394,7 @@ static void call_off(struct pst *c, struct pst_record *rec)
 	struct pst_error ignored = {0};
 
 	if (rec->state != PST_RECORD_PENDING ||
-	    pst_post(c, PST_WIRE_CANCEL, &cancel, sizeof(cancel)) < 0)
+	    pst_post(&c->channel, PST_WIRE_CANCEL, &cancel, sizeof(cancel)) < 0)
 		return;
 	w.deadline_ns = w.start_ns + CALL_OFF_NS;
 	pst_interrupt_hold(true);
@@ -418,5 +424,5 @@ bool pst_fd_arm(struct pst *c)
 void pst_fd_rearm(struct pst *c)
 {
 	if (c->session.live && c->events.armed && pst_fd_arm(c))
-		pst_notify(c);
+		pst_events_notify(&c->events);
 }

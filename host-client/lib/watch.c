@@ -43,7 +43,7 @@ static void *watch(void *arg)
 		if (n > 0 && p[1].revents) {
 			/* Its last words may be there. */
 			pst_socket_service(c);
-			pst_channel_fail(c, -ECONNRESET,
+			pst_channel_fail(&c->channel, -ECONNRESET,
 					 "the agent or its VM went away");
 			pst_session_settle(c);
 		}
@@ -82,16 +82,16 @@ int pst_watch_start(struct pst *c, struct pst_error *err)
 	return 0;
 }
 
-void pst_watch_kick(struct pst *c)
+void pst_watch_kick(struct pst_watcher *w)
 {
-	(void)eventfd_write(c->watcher.fd, 1);
+	(void)eventfd_write(w->fd, 1);
 }
 
-void pst_watch_stop(struct pst *c)
+void pst_watch_stop(struct pst_watcher *w)
 {
-	if (!c->watcher.runs)
+	if (!w->runs)
 		return;
-	pst_watch_kick(c);
-	pthread_join(c->watcher.thread, NULL);
-	c->watcher.runs = false;
+	pst_watch_kick(w);
+	pthread_join(w->thread, NULL);
+	w->runs = false;
 }

@@ -37,7 +37,6 @@ int fuzz_sock_recv(int fd, void *buf, size_t n, int *ret_fd,
 
 /* The agent, in the same program, has functions of these names. */
 #if defined(FUZZ_LIBRARY) || defined(FUZZ_CALLER)
-#define pst_notify         fuzz_notify
 #define pst_tensor_create  fuzz_tensor_create
 #define pst_tensor_destroy fuzz_tensor_destroy
 #define pst_tensor_list    fuzz_tensor_list
