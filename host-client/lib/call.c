@@ -9,7 +9,7 @@ int pst_call_operand(struct pst *c, struct pst_call *call,
 		     const void *ptr, uint64_t *ret_off, struct pst_error *err)
 {
 	struct pst_block *b;
-	int r = pst_buffer_find(c, what, ptr, 0, &b, err);
+	int r = pst_buffer_find(&c->mem, what, ptr, 0, &b, err);
 
 	if (r < 0)
 		return r;
@@ -27,7 +27,7 @@ int pst_call_tensor(struct pst *c, struct pst_call *call,
 
 	if (!id)
 		return 0;
-	r = pst_tensor_lookup(c, what, id, &e, err);
+	r = pst_tensor_lookup(&c->mem, what, id, &e, err);
 	if (r < 0)
 		return r;
 	call->tensors[slot] = pst_tentab_place(&c->mem.tensors, e) + 1;
@@ -190,7 +190,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	if (!rec) {
 		/* Completions of abandoned operations make room. */
 		pst_reap(c);
-		pst_session_settle(c);
+		pst_settle(c);
 		if (!c->session.live)
 			return pst_session_gone(&c->session, err);
 		rec = pst_optab_new(&c->queue.ops, claimed);

@@ -14,15 +14,13 @@
 #include "host-client/lib/events.h"
 #include "host-client/lib/forecast.h"
 #include "host-client/lib/fork.h"
-#include "host-client/lib/heap.h"
 #include "host-client/lib/interrupt.h"
 #include "host-client/lib/last_error.h"
+#include "host-client/lib/memory.h"
 #include "host-client/lib/pending.h"
-#include "host-client/lib/tensor_table.h"
 #include "host-client/penstock.h"
 #include "transport/base/error.h"
 #include "transport/base/util.h"
-#include "transport/region/region.h"
 #include "transport/ring.h"
 #include "transport/wire.h"
 
@@ -78,22 +76,6 @@ struct pst_queue {
 	struct pst_call_memo *memo; /* or NULL */
 };
 
-/*
- * Memory that is shared with the agent. ctl is mapped once, at an address that
- * stays the connection's until pst_close(): while no session is alive there is
- * private memory, so a look at a lane's slot without the lock is safe at any
- * time.
- */
-struct pst_memory {
-	uint8_t *ctl; /* PST_WIRE_CTL_SIZE */
-	struct pst_region_map map;
-	struct pst_heap heap;
-	bool leasing; /* a thread is extending the heap */
-	struct pst_tentab tensors;
-	pthread_cond_t room; /* calls that wait for room in the arena */
-	unsigned int n_room;
-};
-
 /* The connection's own thread. */
 struct pst_watcher {
 	pthread_t thread;
@@ -130,17 +112,21 @@ static inline void pst_lock(struct pst *c)
 /* Ends a session that has failed; in session.c. */
 void pst_session_lose(struct pst *c);
 
-/* Where a failure is acted upon: by the outermost caller only. */
-static inline void pst_session_settle(struct pst *c)
+/* Does what was only marked: memory goes back to the agent, a failure ends the
+ * session. By the outermost caller only. */
+static inline void pst_settle(struct pst *c)
 {
+	if (c->mem.due)
+		pst_memory_give_back(&c->mem, &c->channel);
 	if (c->channel.failed)
 		pst_session_lose(c);
 }
 
-/* No failure stays behind: with the lock held nobody falls asleep over it. */
+/* The border of a call. Nothing marked stays behind: with the lock held nobody
+ * falls asleep over it. */
 static inline void pst_unlock(struct pst *c)
 {
-	pst_session_settle(c);
+	pst_settle(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -295,50 +281,6 @@ PST_MUST_USE int pst_request(struct pst *c, uint16_t type, const void *payload,
  * pst_open(). */
 PST_MUST_USE int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 				    struct pst_error *err);
-
-/* ---- buffer.c ---- */
-
-/*
- * The live block that [ptr, +n) lies in, n may be 0. -EFAULT, -ESTALE with a
- * sentence that begins with what.
- */
-PST_MUST_USE int pst_buffer_find(struct pst *c, const char *what,
-				 const void *ptr, uint64_t n,
-				 struct pst_block **ret, struct pst_error *err);
-
-/* Ends one use of a block; frees it if its owner has. */
-void pst_buffer_unref(struct pst *c, struct pst_block *b);
-
-/* Gives a block's room back, and what is empty then to the agent. */
-void pst_buffer_free(struct pst *c, struct pst_block *b);
-
-/* Releases live empty extents, all but keep. */
-void pst_buffers_release(struct pst *c, const struct pst_heap_extent *keep);
-
-/* Takes the memory of all extents away from the peer; blocks in them are
- * stale from now on. */
-void pst_buffers_detach(struct pst *c);
-
-/* Ends the use of blocks and tensors by a record that is no longer PENDING or
- * ABANDONED. */
-void pst_record_unref(struct pst *c, struct pst_record *rec);
-
-/* ---- tensor_ref.c ---- */
-
-/* The live tensor of an id. -ENOENT, -ESTALE with a sentence that begins with
- * what. */
-PST_MUST_USE int pst_tensor_lookup(struct pst *c, const char *what, uint64_t id,
-				   struct pst_tentry **ret,
-				   struct pst_error *err);
-
-/* Ends one use of the tensor at a place; tells the agent to destroy it if its
- * owner has. */
-void pst_tensor_unref(struct pst *c, uint32_t place);
-
-/* Destroys a tensor that nothing here uses; without room for the frame it
- * stays, freed, for a later try: the other function, which drops all such. */
-void pst_tensor_drop(struct pst *c, struct pst_tentry *e);
-void pst_tensors_drop_freed(struct pst *c);
 
 /* ---- lease.c ---- */
 

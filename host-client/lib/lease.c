@@ -102,7 +102,7 @@ static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
 		r = lease(c, need, deadline_ns, err);
 	if (r != -ENOSPC && r != -EMSGSIZE)
 		return r;
-	pst_buffers_release(c, NULL);
+	pst_buffers_release(&c->mem, &c->channel, NULL);
 	if (c->mem.heap.leased == leased)
 		return r;
 	for (i = 0; i < LEASE_RETRIES; i++) {
@@ -199,7 +199,7 @@ int pst_free(struct pst *c, void *ptr)
 		c->mem.heap.changes++;
 		pst_reap(c);
 	} else {
-		pst_buffer_free(c, b);
+		pst_buffer_free(&c->mem, b);
 	}
 	pst_unlock(c);
 	return pst_fail(c, r, &err);

@@ -182,7 +182,7 @@ static int request(struct load *l, struct pst_block *header,
 	uint32_t n = 0;
 	int r;
 
-	r = pst_tensor_lookup(c, "the weights", l->tensor, &e, err);
+	r = pst_tensor_lookup(&c->mem, "the weights", l->tensor, &e, err);
 	if (r < 0)
 		return r;
 	q.data = e->handle;
@@ -223,12 +223,12 @@ static int make_model(struct load *l, struct pst_model *ret,
 	l->header = mem;
 	memcpy(l->header, l->read, l->header_size);
 	pst_lock(l->c);
-	r = pst_buffer_find(l->c, "the header", l->header, l->header_size, &b,
-			    err);
+	r = pst_buffer_find(&l->c->mem, "the header", l->header, l->header_size,
+			    &b, err);
 	if (!r) {
 		b->busy++;
 		r = request(l, b, ret, err);
-		pst_buffer_unref(l->c, b);
+		pst_buffer_unref(&l->c->mem, b);
 	}
 	pst_unlock(l->c);
 	return r;

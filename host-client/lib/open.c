@@ -133,6 +133,7 @@ static struct pst *conn_new(struct pst_error *err)
 	c->channel.sock = c->events.epfd = c->events.notice = -1;
 	c->conf.id = atomic_fetch_add(&ids, 1) + 1;
 	pst_optab_init(&c->queue.ops);
+	c->mem.lost = &c->session.lost;
 	c->channel.rx.buf = malloc(PST_RX_SIZE);
 	if (!c->channel.rx.buf)
 		goto free_conn;

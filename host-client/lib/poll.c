@@ -32,7 +32,7 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	}
 	c->events.armed = false;
 	pst_reap(c);
-	pst_session_settle(c);
+	pst_settle(c);
 	c->events.lost_unseen = false;
 	while (n < max && (rec = TAILQ_FIRST(&c->queue.ops.done))) {
 		ret[n++] = rec->done;
@@ -122,7 +122,7 @@ int pst_arm(struct pst *c)
 		 * readable. */
 		if (!c->sleepers.leader)
 			pst_socket_service(c);
-		pst_session_settle(c);
+		pst_settle(c);
 		if (!TAILQ_EMPTY(&c->queue.ops.done) || c->events.lost_unseen)
 			break;
 		c->events.armed = true;

@@ -31,7 +31,7 @@ static void end_operations(struct pst *c, int code)
 			rec->done.status = code;
 			rec->lost = true;
 			pst_optab_complete(&c->queue.ops, rec);
-			pst_record_unref(c, rec);
+			pst_record_unref(&c->mem, rec);
 			break;
 		case PST_RECORD_DONE:
 			if (rec->writes && !rec->done.status) {
@@ -41,7 +41,7 @@ static void end_operations(struct pst *c, int code)
 			break;
 		case PST_RECORD_ABANDONED:
 			pst_optab_put(&c->queue.ops, rec);
-			pst_record_unref(c, rec);
+			pst_record_unref(&c->mem, rec);
 			break;
 		case PST_RECORD_FREE:
 			break;
@@ -59,12 +59,12 @@ void pst_session_lose(struct pst *c)
 	c->session.lost_code = code;
 	c->session.live = false;
 	/* First of all nothing may reach the peer any more. */
-	pst_buffers_detach(c);
-	(void)pst_region_map_detach(c->mem.ctl, PST_WIRE_CTL_SIZE);
-	pst_region_map_close(&c->mem.map);
+	pst_memory_detach(&c->mem);
 	pst_events_detach(&c->events, c->channel.sock);
 	pst_channel_shut(&c->channel);
 	end_operations(c, code);
+	/* What they used: the agent, who is gone, is not told. */
+	pst_memory_give_back(&c->mem, &c->channel);
 	pst_pace_forget(&c->queue.pace);
 	c->events.lost_unseen = true;
 	pst_events_notify(&c->events);
@@ -80,7 +80,7 @@ void pst_session_look(struct pst *c, uint64_t now_ns)
 	    pst_shm_load(&hdr->format.epoch) != c->session.welcome.epoch)
 		pst_channel_fail(&c->channel, -ESTALE,
 				 "another agent has taken the region");
-	pst_session_settle(c);
+	pst_settle(c);
 	if (!c->session.live)
 		return;
 	/* The caller may have read the clock before another thread did that

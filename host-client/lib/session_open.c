@@ -32,7 +32,7 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 	c->session.look_ns = pst_now_ns();
 	c->session.silence_ns = 0;
 	c->sleepers.n_idle = 0;
-	c->session.serial++;
+	c->mem.serial = ++c->session.serial;
 	c->session.live = true;
 	pst_events_attach(&c->events, c->channel.sock);
 	pst_watch_kick(&c->watcher);

@@ -18,7 +18,7 @@ void pst_wait_cond(struct pst *c, uint64_t until_ns)
 	uint64_t max = pst_now_ns() + PST_TICK_NS;
 	struct timespec ts = pst_timespec(until_ns < max ? until_ns : max);
 
-	pst_session_settle(c);
+	pst_settle(c);
 	c->sleepers.n_followers++;
 	pthread_cond_timedwait(&c->sleepers.cond, &c->lock, &ts);
 	c->sleepers.n_followers--;

@@ -31,6 +31,7 @@ static int wait_for_room(struct pst *c, uint64_t seen, uint64_t deadline_ns)
 		c->mem.n_room--;
 		/* Nobody else may hear of operations that were given up. */
 		pst_reap(c);
+		pst_settle(c);
 	}
 	return 0;
 }
@@ -99,7 +100,7 @@ int pst_stage_take(struct pst *c, void *dst, const void *src,
 	int r;
 
 	pst_lock(c);
-	r = pst_buffer_find(c, "the source", src, size, &b, err);
+	r = pst_buffer_find(&c->mem, "the source", src, size, &b, err);
 	if (!r)
 		b->busy++;
 	pst_unlock(c);
@@ -109,8 +110,8 @@ int pst_stage_take(struct pst *c, void *dst, const void *src,
 	pst_lock(c);
 	/* Lost in the meantime: part of the copy is not the result. */
 	if (b->extent->dead)
-		r = pst_buffer_find(c, "the source", src, size, &b, err);
-	pst_buffer_unref(c, b);
+		r = pst_buffer_find(&c->mem, "the source", src, size, &b, err);
+	pst_buffer_unref(&c->mem, b);
 	pst_unlock(c);
 	return r;
 }

@@ -59,7 +59,6 @@ static int create(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	r = pst_session_ensure(c, deadline, err);
 	if (r < 0)
 		return r;
-	pst_tensors_drop_freed(c);
 	r = ask_tensor(c, size, deadline, ret_id, err);
 	for (i = 0; i < CREATE_RETRIES && r == -EBUSY; i++) {
 		pst_nap(c, CREATE_RETRY_NS);
@@ -101,15 +100,11 @@ int pst_tensor_destroy(struct pst *c, uint64_t tensor)
 		r = pst_error_set(&err, -ENOENT,
 				  "the connection has no tensor %#llx",
 				  (unsigned long long)tensor);
-	} else if (e->busy) {
-		/* A completion of long ago may be what keeps it. */
-		pst_tentab_free(&c->mem.tensors, e);
-		pst_reap(c);
 	} else {
-		pst_tensor_drop(c, e);
+		pst_tensor_free(&c->mem, e);
+		/* A completion of long ago may be what keeps it. */
+		pst_reap(c);
 	}
-	if (!r && c->mem.tensors.n_freed)
-		pst_tensors_drop_freed(c);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -193,7 +188,6 @@ int pst_tensor_list(struct pst *c, struct pst_tensor *ret, int max)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	pst_tensors_drop_freed(c);
 	r = list(c, ret, max, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);

@@ -1,55 +1,59 @@
 /* SPDX-License-Identifier: MIT */
-/* Resident tensors: looking one up, ending its uses, destroying it. */
+/* Resident tensors: looking one up, ending its uses, having it destroyed. */
 #include <errno.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/memory.h"
 
-int pst_tensor_lookup(struct pst *c, const char *what, uint64_t id,
+int pst_tensor_lookup(const struct pst_memory *m, const char *what, uint64_t id,
 		      struct pst_tentry **ret, struct pst_error *err)
 {
-	struct pst_tentry *e = pst_tentab_find(&c->mem.tensors, id);
+	struct pst_tentry *e = pst_tentab_find(&m->tensors, id);
 
 	if (!e)
 		return pst_error_set(err, -ENOENT,
 				     "%s: the connection has no tensor %#llx",
 				     what, (unsigned long long)id);
-	if (!c->session.live || e->serial != c->session.serial)
+	if (e->serial != m->serial)
 		return pst_error_set(err, -ESTALE,
 				     "%s is a tensor of a lost session: %s",
-				     what, c->session.lost.text);
+				     what, m->lost->text);
 	*ret = e;
 	return 0;
 }
 
-void pst_tensor_drop(struct pst *c, struct pst_tentry *e)
+void pst_tensor_free(struct pst_memory *m, struct pst_tentry *e)
 {
-	const struct pst_wire_tensor t = {.handle = e->handle};
-
-	/* With its session it is gone already. */
-	if (c->session.live && e->serial == c->session.serial &&
-	    pst_post(&c->channel, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t)) ==
-		    -EAGAIN) {
-		if (!e->freed)
-			pst_tentab_free(&c->mem.tensors, e);
-		return;
-	}
-	pst_tentab_remove(&c->mem.tensors, e);
+	pst_tentab_free(&m->tensors, e);
+	if (!e->busy)
+		m->due = true;
 }
 
-void pst_tensors_drop_freed(struct pst *c)
+void pst_tensor_unref(struct pst_memory *m, uint32_t place)
 {
-	uint32_t i;
-
-	for (i = 0; i < c->mem.tensors.n && c->mem.tensors.n_freed; i++)
-		if (c->mem.tensors.entry[i].freed &&
-		    !c->mem.tensors.entry[i].busy)
-			pst_tensor_drop(c, &c->mem.tensors.entry[i]);
-}
-
-void pst_tensor_unref(struct pst *c, uint32_t place)
-{
-	struct pst_tentry *e = &c->mem.tensors.entry[place];
+	struct pst_tentry *e = &m->tensors.entry[place];
 
 	if (--e->busy == 0 && e->freed)
-		pst_tensor_drop(c, e);
+		m->due = true;
+}
+
+void pst_tensors_destroy(struct pst_memory *m, struct pst_channel *ch)
+{
+	struct pst_wire_tensor t = {0};
+	struct pst_tentry *e;
+	uint32_t i;
+
+	for (i = 0; i < m->tensors.n && m->tensors.n_freed; i++) {
+		e = &m->tensors.entry[i];
+		if (!e->freed || e->busy)
+			continue;
+		t.handle = e->handle;
+		/* With its session it is gone already. */
+		if (e->serial == m->serial &&
+		    pst_post(ch, PST_WIRE_TENSOR_DESTROY, &t, sizeof(t)) ==
+			    -EAGAIN) {
+			m->due = true;
+			return;
+		}
+		pst_tentab_remove(&m->tensors, e);
+	}
 }

@@ -160,7 +160,7 @@ static int check(struct transfer *t, struct pst_error *err)
 	int r;
 
 	pst_lock(t->c);
-	r = pst_tensor_lookup(t->c,
+	r = pst_tensor_lookup(&t->c->mem,
 			      t->upload ? "the destination" : "the source",
 			      t->tensor, &e, err);
 	if (!r && (t->off > e->size || t->n > e->size - t->off))

@@ -38,7 +38,7 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	/* The record is done with before anything of it is given back. */
 	if (rec->state == PST_RECORD_ABANDONED) {
 		pst_optab_put(&c->queue.ops, rec);
-		pst_record_unref(c, rec);
+		pst_record_unref(&c->mem, rec);
 		return;
 	}
 	rec->done.status = pst_status_to_errno(cqe->status);
@@ -48,7 +48,7 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	if (rec->key && cqe->status == PST_WIRE_OK)
 		pst_pace_done(&c->queue.pace, rec->key, cqe->compute_ns);
 	pst_optab_complete(&c->queue.ops, rec);
-	pst_record_unref(c, rec);
+	pst_record_unref(&c->mem, rec);
 }
 
 void pst_reap(struct pst *c)
@@ -215,7 +215,7 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 		lead(c, w, now, until);
 	else if (!pst_wait_hear(c))
 		pst_wait_cond(c, until);
-	pst_session_settle(c);
+	pst_settle(c);
 	return 0;
 }
 

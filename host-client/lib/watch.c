@@ -45,7 +45,7 @@ static void *watch(void *arg)
 			pst_socket_service(c);
 			pst_channel_fail(&c->channel, -ECONNRESET,
 					 "the agent or its VM went away");
-			pst_session_settle(c);
+			pst_settle(c);
 		}
 	}
 	pst_unlock(c);

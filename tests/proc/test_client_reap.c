@@ -284,6 +284,51 @@ START_TEST(completions_taken_to_make_room_are_given_back_once)
 }
 END_TEST
 
+/* The end of an operation only marks what it frees. The frames that say so go
+ * out when the lock is given up. */
+START_TEST(taking_completions_sends_nothing)
+{
+	const uint64_t end = pst_now_ns() + 10 * PST_NS_PER_S;
+	struct pst_copy copy = {.n = 64};
+	uint64_t t[2], tag;
+	uint32_t first, seq;
+	void *p[3];
+	int i;
+
+	get_buffers(p, 3);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(pst_tensor_create(c, 4096, &t[i]), 0);
+	hold();
+	for (i = 0; i < 2; i++) {
+		copy.src = p[i];
+		copy.dst_tensor = t[i];
+		ck_assert_int_eq(pst_submit_copy(c, &copy, &tag), 0);
+	}
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(pst_free(c, p[i]), 0);
+		ck_assert_int_eq(pst_tensor_destroy(c, t[i]), 0);
+	}
+	first = c->channel.seq;
+	fake.hold = false;
+	while (c->queue.lane.cq_head < c->queue.lane.sq_tail) {
+		ck_assert_uint_lt(pst_now_ns(), end);
+		pst_lock(c);
+		seq = c->channel.seq;
+		pst_reap(c);
+		ck_assert_uint_eq(c->channel.seq, seq);
+		if (c->queue.lane.cq_head == c->queue.lane.sq_tail)
+			ck_assert_uint_gt(c->mem.tensors.n_freed, 0);
+		pst_unlock(c);
+	}
+	/* Two tensors are destroyed, one of two extents is released. */
+	ck_assert_uint_eq(c->mem.tensors.n_freed, 0);
+	ck_assert_uint_eq(c->mem.heap.n, 2);
+	ck_assert_uint_eq(c->channel.seq - first, 3);
+	ck_assert_int_eq(drain(), 2);
+	ck_assert_int_eq(pst_free(c, p[2]), 0);
+}
+END_TEST
+
 /* A failure that nobody waits for still wakes who sleeps on the descriptor. */
 START_TEST(a_failure_found_while_freeing_wakes_the_event_loop)
 {
@@ -344,6 +389,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc,
 		       a_buffer_freed_as_the_session_ends_is_given_back_once);
 	tcase_add_test(tc, completions_taken_to_make_room_are_given_back_once);
+	tcase_add_test(tc, taking_completions_sends_nothing);
 	tcase_add_test(tc, a_failure_found_while_freeing_wakes_the_event_loop);
 	tcase_add_test(tc, a_failure_found_while_freeing_wakes_who_waits);
 }

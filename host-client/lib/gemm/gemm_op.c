@@ -103,7 +103,7 @@ static int find(struct pst *c, struct pst_call *call,
 	b = x->ptr ? pst_heap_find(&c->mem.heap, x->ptr, 0) : NULL;
 	/* This says what is wrong with it. */
 	if (!x->ptr || (b && b->extent->dead))
-		return pst_buffer_find(c, x->name, x->ptr, 0, &b, err);
+		return pst_buffer_find(&c->mem, x->name, x->ptr, 0, &b, err);
 	call->blocks[slot] = b;
 	*ret = b ? PST_OPERAND_REGION : PST_OPERAND_FOREIGN;
 	return 0;
@@ -187,7 +187,7 @@ static int refuse(struct pst *c, const struct pst_gemm *g,
 
 	while (places->kind[i] != PST_OPERAND_FOREIGN)
 		i++;
-	return pst_buffer_find(c, names[i], ptr[i], 0, &b, err);
+	return pst_buffer_find(&c->mem, names[i], ptr[i], 0, &b, err);
 }
 
 int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
