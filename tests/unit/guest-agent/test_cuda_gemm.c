@@ -68,6 +68,20 @@ static void fill(uint64_t off, uint64_t n, enum pst_wire_dtype t)
 				   : fix_noise());
 }
 
+/* One of floats, without an epilogue. */
+static struct pst_op product(uint32_t m, uint32_t n, uint32_t k)
+{
+	return (struct pst_op){
+		.dtype = PST_WIRE_F32,
+		.dtype_c = PST_WIRE_F32,
+		.m = m,
+		.n = n,
+		.k = k,
+		.batch = 1,
+		.alpha = 1,
+	};
+}
+
 static uint32_t at_least_1(uint32_t v)
 {
 	return v ? v : 1;
@@ -285,15 +299,7 @@ END_TEST
 
 START_TEST(what_is_not_needed_is_not_read)
 {
-	struct pst_op op = {
-		.dtype = PST_WIRE_F32,
-		.dtype_c = PST_WIRE_F32,
-		.m = 30,
-		.n = 40,
-		.k = 20,
-		.batch = 1,
-		.alpha = 1,
-	};
+	struct pst_op op = product(30, 40, 20);
 	uint64_t i;
 
 	open_way(&ways[_i], 0);
@@ -326,15 +332,7 @@ END_TEST
 
 START_TEST(nan_and_infinity_come_through)
 {
-	struct pst_op op = {
-		.dtype = PST_WIRE_F32,
-		.dtype_c = PST_WIRE_F32,
-		.m = 8,
-		.n = 8,
-		.k = 8,
-		.batch = 1,
-		.alpha = 1,
-	};
+	struct pst_op op = product(8, 8, 8);
 	struct pst_error err;
 	float *c;
 
@@ -393,16 +391,8 @@ START_TEST(lanes_that_share_the_pipeline_do_not_mix)
 
 	open_way(&ways[1], 200);
 	for (i = 0; i < 2; i++) {
-		op[i] = (struct pst_op){
-			.dtype = PST_WIRE_F32,
-			.dtype_c = PST_WIRE_F32,
-			.m = 200,
-			.n = 200,
-			.k = 200,
-			.batch = 1,
-			.alpha = 1,
-			.beta = 1,
-		};
+		op[i] = product(200, 200, 200);
+		op[i].beta = 1;
 		lay_out(&op[i], 0);
 		op[i].c.off += (uint64_t)i << 20;
 		fill(op[i].c.off, 40000, PST_WIRE_F32);
@@ -446,16 +436,8 @@ START_TEST(a_long_product_lets_a_short_one_through)
 
 	open_way(&small, 2000);
 	for (i = 0; i < 2; i++) {
-		op[i] = (struct pst_op){
-			.dtype = PST_WIRE_F32,
-			.dtype_c = PST_WIRE_F32,
-			.m = i ? 20 : 400,
-			.n = i ? 20 : 400,
-			.k = i ? 20 : 300,
-			.batch = 1,
-			.alpha = 1,
-			.beta = 1,
-		};
+		op[i] = product(i ? 20 : 400, i ? 20 : 400, i ? 20 : 300);
+		op[i].beta = 1;
 		lay_out(&op[i], 0);
 		op[i].c.off += (uint64_t)i << 21;
 		fill(op[i].c.off, op[i].c.size / 4, PST_WIRE_F32);
@@ -487,15 +469,7 @@ END_TEST
 
 START_TEST(a_cancelled_product_ends_when_the_device_is_idle)
 {
-	struct pst_op op = {
-		.dtype = PST_WIRE_F32,
-		.dtype_c = PST_WIRE_F32,
-		.m = 200,
-		.n = 200,
-		.k = 200,
-		.batch = 1,
-		.alpha = 1,
-	};
+	struct pst_op op = product(200, 200, 200);
 	struct pst_backend_op bop;
 	struct pst_error err;
 	uint64_t end;
@@ -529,15 +503,7 @@ static void *go_on(void *arg)
 
 START_TEST(closing_waits_for_what_ends_soon)
 {
-	struct pst_op op = {
-		.dtype = PST_WIRE_F32,
-		.dtype_c = PST_WIRE_F32,
-		.m = 50,
-		.n = 50,
-		.k = 50,
-		.batch = 1,
-		.alpha = 1,
-	};
+	struct pst_op op = product(50, 50, 50);
 	struct pst_backend_op bop;
 	struct pst_error err;
 	pthread_t thread;
@@ -556,15 +522,7 @@ END_TEST
 START_TEST(closing_does_not_wait_for_a_device_that_hangs)
 {
 	static struct pst_backend *left;
-	struct pst_op op = {
-		.dtype = PST_WIRE_F32,
-		.dtype_c = PST_WIRE_F32,
-		.m = 50,
-		.n = 50,
-		.k = 50,
-		.batch = 1,
-		.alpha = 1,
-	};
+	struct pst_op op = product(50, 50, 50);
 	struct pst_backend_op bop;
 	struct pst_error err;
 	uint64_t start;
