@@ -47,23 +47,6 @@ struct pst_bench_row *pst_bench_result_add(struct pst_bench_result *r,
 	return row;
 }
 
-struct pst_bench_row *pst_bench_result_find(const struct pst_bench_result *r,
-					    const char *bench, const char *name,
-					    uint64_t size)
-{
-	struct pst_bench_row *row;
-	unsigned int i;
-
-	for (i = 0; i < r->n_rows; i++) {
-		row = r->rows[i];
-		if (strcmp(row->bench, bench) == 0 &&
-		    strcmp(row->name, name) == 0 &&
-		    (row->bytes ? row->bytes : row->n) == size)
-			return row;
-	}
-	return NULL;
-}
-
 void pst_bench_row_repeat(struct pst_bench_row *row)
 {
 	if (row->one.n == 0 || row->n_repeats == PST_BENCH_STATS_MAX)

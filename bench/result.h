@@ -69,11 +69,6 @@ struct pst_bench_row *pst_bench_result_add(struct pst_bench_result *r,
 					   enum pst_bench_row_unit unit,
 					   const char *name);
 
-/* The row of that bench, name and size (bytes, or n), or NULL. */
-struct pst_bench_row *pst_bench_result_find(const struct pst_bench_result *r,
-					    const char *bench, const char *name,
-					    uint64_t size);
-
 /* Ends a repeat: what was added to row->one joins row->all. An empty one is
  * no repeat. */
 void pst_bench_row_repeat(struct pst_bench_row *row);

@@ -111,7 +111,6 @@ int pst_bench_gate_products(struct pst_bench_gate *g, struct pst *c,
 /* n x n matrices of f32 in buffers of c, filled. */
 int pst_bench_gate_square(struct pst_bench_gate *g, struct pst *c, uint32_t n,
 			  struct pst_gemm *ret);
-void pst_bench_gate_square_free(struct pst *c, const struct pst_gemm *gemm);
 
 /* A product of n x n at given places; fills a and b. */
 struct pst_gemm pst_bench_gate_product(uint32_t n, float *a, float *b,

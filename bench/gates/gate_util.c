@@ -226,12 +226,3 @@ int pst_bench_gate_square(struct pst_bench_gate *g, struct pst *c, uint32_t n,
 	*ret = pst_bench_gate_product(n, p[0], p[1], p[2]);
 	return 0;
 }
-
-void pst_bench_gate_square_free(struct pst *c, const struct pst_gemm *gemm)
-{
-	if (!c)
-		return;
-	pst_free(c, (void *)gemm->a);
-	pst_free(c, (void *)gemm->b);
-	pst_free(c, gemm->c);
-}

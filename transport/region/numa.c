@@ -167,15 +167,3 @@ int pst_numa_bind_threads(int node, struct pst_error *err)
 	closedir(dir);
 	return r;
 }
-
-int pst_numa_node_of(const void *addr)
-{
-	void *page = (void *)(uintptr_t)addr;
-	int status;
-
-	/* move_pages(2) without target nodes only asks, and unlike
-	 * get_mempolicy(2) does not touch the page. */
-	if (move_pages(0, 1, &page, NULL, &status, 0) < 0)
-		return -errno;
-	return status;
-}

@@ -47,7 +47,4 @@ int pst_numa_bind_thread(pid_t tid, int node, struct pst_error *err);
  * later inherit it. Returns the same. */
 int pst_numa_bind_threads(int node, struct pst_error *err);
 
-/* The node that holds the page at addr (touched), or -errno. */
-int pst_numa_node_of(const void *addr);
-
 #endif
