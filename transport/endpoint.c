@@ -9,7 +9,7 @@
 
 /* VMADDR_CID_ANY and VMADDR_PORT_ANY are UINT32_MAX: no address of anyone. */
 #define ADDR_MAX (UINT32_MAX - 1U)
-/* More threads than any machine has is a slip of the pen. */
+/* More threads than any machine has are a typing error. */
 #define THREADS_MAX 4096U
 
 #define PARAM_REGION  (1U << 0)

@@ -317,7 +317,7 @@ int pst_frame_challenge(const struct pst_frame *f,
 		return -EPROTO;
 	if (c.version_min == 0 || c.version_min > c.version_max)
 		return bad("CHALLENGE", "version range", err);
-	/* What the rest means is another version's business. */
+	/* Only other versions know what the rest means. */
 	if (c.version_min <= PST_WIRE_VERSION &&
 	    c.version_max >= PST_WIRE_VERSION) {
 		if (c.epoch == 0)

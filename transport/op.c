@@ -125,8 +125,8 @@ static int check_operand(const struct check *ck, const char *what,
 	struct pst_span span = {word, x->size};
 
 	x->mem = NULL;
-	/* A word that is not looked at may be anything, and addresses are made
-	 * of this one. */
+	/* A word that is not checked may be anything, and addresses are
+	 * computed from this one. */
 	x->off = x->size ? word : 0;
 	if (x->size == 0)
 		return 0;
@@ -379,8 +379,8 @@ static int check_gemm(const struct check *ck, struct pst_op *op)
 	copy_gemm_fields(s, op);
 	if ((r = check_gemm_sizes(ck, op)) < 0)
 		return r;
-	/* Nothing to write, or A and B that do not matter, are not looked at:
-	 * their offsets may be anything. */
+	/* Operands that are neither read nor written are not checked: their
+	 * offsets may be anything. */
 	if (!pst_op_reads_ab(op))
 		op->a.size = op->b.size = 0;
 	/* Strides neither, nor those of one product alone. */
@@ -544,7 +544,7 @@ int pst_op_check(const struct pst_wire_sqe *sqe, const struct pst_op_env *env,
 
 	if (sqe->reserved0)
 		return reserved_set(&ck);
-	/* All that there is to one. */
+	/* A NOP has nothing else to check. */
 	if (sqe->op == PST_WIRE_OP_NOP) {
 		r = check_nop(&ck);
 		if (r < 0)

@@ -440,7 +440,7 @@ int pst_sock_connect(const struct pst_endpoint *ep, uint64_t timeout_ns,
 	return pst_error_set(err, -EINVAL, "spawn: is nothing to connect to");
 }
 
-/* Whether the socket file at path has nobody who accepts: then it may be
+/* Whether no process accepts on the socket file at path, so that it may be
  * replaced. Returns 0, -EADDRINUSE, -errno. */
 static int check_stale(const struct sockaddr_un *sa, struct pst_error *err)
 {

@@ -99,7 +99,7 @@ void pst_numa_policy_restore(struct pst_numa_policy *before)
 	before->mask = NULL;
 }
 
-/* Takes out of allowed what is not of node; whether anything is left. */
+/* Removes CPUs of other nodes from allowed. Returns whether any are left. */
 static int restrict_to_node(struct bitmask *allowed, int node,
 			    struct pst_error *err)
 {

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Entries of a device's "misc" directory that are looked at. */
+/* Entries of a device's "misc" directory that are read at most. */
 #define MAX_ENTRIES 16U
 
 /* "penstock0" and nothing else, so that no other path can be named. */

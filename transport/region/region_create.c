@@ -59,7 +59,7 @@ static uint64_t pool_pages(uint64_t page_size, int node, const char *what)
 	return n;
 }
 
-/* Pages that are free and promised to nobody. */
+/* Pages that are free and not reserved. */
 static uint64_t pool_free(uint64_t page_size, int node)
 {
 	uint64_t n_free = pool_pages(page_size, node, "free_hugepages");
@@ -146,7 +146,7 @@ static int write_stamp(int fd, uint64_t size, uint8_t ret_uuid[16])
 	return r;
 }
 
-/* Where others could replace the file, nobody would take it. */
+/* A file that others could replace is refused by every opener. */
 static int check_place(const char *path, const struct pst_region_create *c,
 		       struct pst_error *err)
 {
@@ -159,8 +159,8 @@ static int check_place(const char *path, const struct pst_region_create *c,
 	return pst_region_check_dir(dir, path, &file, err);
 }
 
-/* Without a name nothing is left behind, whatever kills us; the file gets one
- * through /proc. */
+/* A file without a name leaves nothing behind if this process is killed. It
+ * gets its name through /proc. */
 static int open_unnamed(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -180,7 +180,7 @@ static int make_temporary(const char *path, struct temporary *ret,
 	ret->fd = open_unnamed(path);
 	if (ret->fd >= 0)
 		return 0;
-	/* Whatever the reason: a name fails with the true one. */
+	/* If this failed, so does a named file, with the true reason. */
 	n = snprintf(ret->path, sizeof(ret->path), "%s.XXXXXX", path);
 	if (n < 0 || (size_t)n >= sizeof(ret->path)) {
 		ret->path[0] = '\0';
@@ -380,7 +380,7 @@ static int new_memfd(uint64_t size, uint64_t n, unsigned int flags)
 		return -errno;
 	if (ftruncate(fd, (off_t)size) < 0)
 		r = -errno;
-	/* The promise is the file's, it outlives the mapping. */
+	/* The reservation belongs to the file and outlives the mapping. */
 	if (!r && n < size && (flags & MFD_HUGETLB)) {
 		r = pst_region_map_file(fd, 0, size, NULL, &p);
 		if (!r)
