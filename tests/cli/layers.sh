@@ -58,7 +58,6 @@ pst_compute
 pst_journal_format
 pst_lines
 pst_memory
-pst_notify
 pst_options
 pst_session
 pst_tensor_create
