@@ -29,39 +29,39 @@ struct pst_vm_api {
 			  struct pst_error *err);
 	int (*patch)(const char *xml, const struct pst_vm_config *c,
 		     char **ret_before, char **ret, struct pst_error *err);
-	int (*virt_open)(const char *uri, struct pst_virt **ret,
+	int (*virt_open)(const char *uri, struct pst_vm_virt **ret,
 			 struct pst_error *err);
-	void (*virt_close)(struct pst_virt *v);
-	unsigned long (*virt_version)(struct pst_virt *v);
+	void (*virt_close)(struct pst_vm_virt *v);
+	unsigned long (*virt_version)(struct pst_vm_virt *v);
 	unsigned long (*virt_library_version)(void);
-	int (*virt_list)(struct pst_virt *v, struct pst_virt_entry **ret,
+	int (*virt_list)(struct pst_vm_virt *v, struct pst_vm_virt_entry **ret,
 			 struct pst_error *err);
-	int (*virt_xml)(struct pst_virt *v, const char *name,
-			enum pst_virt_text which, char **ret,
+	int (*virt_xml)(struct pst_vm_virt *v, const char *name,
+			enum pst_vm_virt_text which, char **ret,
 			struct pst_error *err);
-	int (*virt_info)(struct pst_virt *v, const char *name, bool live,
+	int (*virt_info)(struct pst_vm_virt *v, const char *name, bool live,
 			 struct pst_vm_info *ret, struct pst_error *err);
-	int (*virt_define)(struct pst_virt *v, const char *xml, bool any,
+	int (*virt_define)(struct pst_vm_virt *v, const char *xml, bool any,
 			   struct pst_error *err);
-	int (*virt_undefine)(struct pst_virt *v, const char *name,
+	int (*virt_undefine)(struct pst_vm_virt *v, const char *name,
 			     bool with_nvram, struct pst_error *err);
-	const char *(*virt_state_name)(enum pst_virt_state s);
-	int (*virt_state)(struct pst_virt *v, const char *name,
-			  enum pst_virt_state *ret, struct pst_error *err);
-	int (*virt_start)(struct pst_virt *v, const char *name,
+	const char *(*virt_state_name)(enum pst_vm_virt_state s);
+	int (*virt_state)(struct pst_vm_virt *v, const char *name,
+			  enum pst_vm_virt_state *ret, struct pst_error *err);
+	int (*virt_start)(struct pst_vm_virt *v, const char *name,
 			  struct pst_error *err);
-	int (*virt_shutdown)(struct pst_virt *v, const char *name,
-			     enum pst_virt_how *ret, struct pst_error *err);
-	int (*virt_destroy)(struct pst_virt *v, const char *name,
+	int (*virt_shutdown)(struct pst_vm_virt *v, const char *name,
+			     enum pst_vm_virt_how *ret, struct pst_error *err);
+	int (*virt_destroy)(struct pst_vm_virt *v, const char *name,
 			    struct pst_error *err);
-	int (*virt_wait_off)(struct pst_virt *v, const char *name,
+	int (*virt_wait_off)(struct pst_vm_virt *v, const char *name,
 			     uint64_t timeout_ns, bool (*stop)(void *arg),
 			     void *arg, struct pst_error *err);
-	int (*virt_get_autostart)(struct pst_virt *v, const char *name,
+	int (*virt_get_autostart)(struct pst_vm_virt *v, const char *name,
 				  bool *ret, struct pst_error *err);
-	int (*virt_set_autostart)(struct pst_virt *v, const char *name, bool on,
-				  struct pst_error *err);
-	int (*virt_console)(struct pst_virt *v, const char *name, int in_fd,
+	int (*virt_set_autostart)(struct pst_vm_virt *v, const char *name,
+				  bool on, struct pst_error *err);
+	int (*virt_console)(struct pst_vm_virt *v, const char *name, int in_fd,
 			    int out_fd, struct pst_error *err);
 };
 

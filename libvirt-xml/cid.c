@@ -26,9 +26,9 @@ static int try_cid(int vhost_fd, uint32_t cid)
 }
 
 /* The domain that has it, other than name; NULL: none. */
-static const struct pst_virt_entry *owner_of(const struct pst_virt_entry *list,
-					     int n, uint32_t cid,
-					     const char *name)
+static const struct pst_vm_virt_entry *
+owner_of(const struct pst_vm_virt_entry *list, int n, uint32_t cid,
+	 const char *name)
 {
 	int i;
 
@@ -39,7 +39,7 @@ static const struct pst_virt_entry *owner_of(const struct pst_virt_entry *list,
 	return NULL;
 }
 
-static uint32_t own_cid(const struct pst_virt_entry *list, int n,
+static uint32_t own_cid(const struct pst_vm_virt_entry *list, int n,
 			const char *name)
 {
 	int i;
@@ -51,7 +51,7 @@ static uint32_t own_cid(const struct pst_virt_entry *list, int n,
 }
 
 int pst_vm_cid_find(int vhost_fd, uint32_t first, uint32_t n,
-		    const struct pst_virt_entry *list, int n_list,
+		    const struct pst_vm_virt_entry *list, int n_list,
 		    uint32_t *ret)
 {
 	uint32_t i;
@@ -70,10 +70,10 @@ int pst_vm_cid_find(int vhost_fd, uint32_t first, uint32_t n,
 }
 
 int pst_vm_cid_choose(int vhost_fd, uint32_t wanted, const char *name,
-		      const struct pst_virt_entry *list, int n_list,
+		      const struct pst_vm_virt_entry *list, int n_list,
 		      uint32_t *ret, struct pst_error *err)
 {
-	const struct pst_virt_entry *owner =
+	const struct pst_vm_virt_entry *owner =
 		owner_of(list, n_list, wanted, name);
 	uint32_t own = own_cid(list, n_list, name);
 

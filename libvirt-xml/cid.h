@@ -17,8 +17,8 @@ int pst_vm_cid_open(void);
  * kernel. The CID stays free only as long as nobody else takes it.
  */
 PST_MUST_USE int pst_vm_cid_find(int vhost_fd, uint32_t first, uint32_t n,
-				 const struct pst_virt_entry *list, int n_list,
-				 uint32_t *ret);
+				 const struct pst_vm_virt_entry *list,
+				 int n_list, uint32_t *ret);
 
 /*
  * The CID of the domain name: wanted, unless that is 0; else the one that it
@@ -26,7 +26,7 @@ PST_MUST_USE int pst_vm_cid_find(int vhost_fd, uint32_t first, uint32_t n,
  */
 PST_MUST_USE int pst_vm_cid_choose(int vhost_fd, uint32_t wanted,
 				   const char *name,
-				   const struct pst_virt_entry *list,
+				   const struct pst_vm_virt_entry *list,
 				   int n_list, uint32_t *ret,
 				   struct pst_error *err);
 

@@ -70,7 +70,7 @@ static int lock(const struct pst_vm_ask *ask)
 
 /* Two domains with one region would write over each other. */
 static int check_region(const struct pst_vm_request *q,
-			const struct pst_virt_entry *list, int n,
+			const struct pst_vm_virt_entry *list, int n,
 			struct pst_error *err)
 {
 	int i;
@@ -85,8 +85,9 @@ static int check_region(const struct pst_vm_request *q,
 	return 0;
 }
 
-static int choose_cid(struct pst_vm_ask *ask, const struct pst_virt_entry *list,
-		      int n, struct pst_error *err)
+static int choose_cid(struct pst_vm_ask *ask,
+		      const struct pst_vm_virt_entry *list, int n,
+		      struct pst_error *err)
 {
 	PST_CLEANUP_FD int fd = -1;
 	struct pst_vm_request *q = &ask->q;
@@ -101,7 +102,7 @@ static int choose_cid(struct pst_vm_ask *ask, const struct pst_virt_entry *list,
 
 static int look_at_libvirt(struct pst_vm_draft *d, struct pst_error *err)
 {
-	PST_CLEANUP_FREE struct pst_virt_entry *list = NULL;
+	PST_CLEANUP_FREE struct pst_vm_virt_entry *list = NULL;
 	const struct pst_vm_api *api = d->ask.api;
 	int n = 0, r;
 
@@ -357,13 +358,13 @@ static void find_old_region(const struct pst_vm_draft *d,
 {
 	const struct pst_vm_api *api = d->ask.api;
 	const struct pst_vm_region *now = &d->config.region;
-	enum pst_virt_state state;
+	enum pst_vm_virt_state state;
 
 	if (!old->path[0] ||
 	    (strcmp(old->path, now->path) == 0 && old->size == now->size))
 		return;
 	if (api->virt_state(d->ask.virt, d->config.name, &state, NULL) ||
-	    state != PST_VIRT_OFF)
+	    state != PST_VM_VIRT_OFF)
 		note(&d->ask.talk,
 		     "%s has its old region while it runs; then rm %s",
 		     d->config.name, old->path);
@@ -405,8 +406,8 @@ int pst_vm_define_patch(const struct pst_vm_draft *d, const char *conf_dir,
 	memset(ret, 0, sizeof(*ret));
 	/* What was shown has no passwords (of a VNC display), which what is
 	 * defined has to keep. */
-	r = api->virt_xml(d->ask.virt, d->config.name, PST_VIRT_SECRETS, &xml,
-			  err);
+	r = api->virt_xml(d->ask.virt, d->config.name, PST_VM_VIRT_SECRETS,
+			  &xml, err);
 	if (r == 0)
 		r = api->patch(xml, &d->config, &before, &after, err);
 	if (r == 0)

@@ -27,7 +27,7 @@ struct pst_vm_ask {
 	const char *uri;         /* libvirt's, for who connects; NULL: any */
 	struct pst_vm_talk talk;
 	const struct pst_vm_api *api; /* NULL: the module was not loaded */
-	struct pst_virt *virt;        /* NULL: not connected */
+	struct pst_vm_virt *virt;     /* NULL: not connected */
 };
 
 /* A configuration, and what it was made from. config borrows from the rest. */
@@ -47,7 +47,7 @@ struct pst_vm_draft {
  * ask->lock, no other draft is made until this one is done: libvirt finds two
  * domains of one CID only when the second one starts. Borrows *ask's strings.
  * Returns 0 (to be ended with pst_vm_draft_done()), -EADDRINUSE (a CID),
- * -EEXIST (a region), or -errno of pst_vm_plan() and pst_virt_list().
+ * -EEXIST (a region), or -errno of pst_vm_plan() and pst_vm_virt_list().
  */
 PST_MUST_USE int pst_vm_draft_make(const struct pst_vm_ask *ask,
 				   struct pst_vm_draft *ret,

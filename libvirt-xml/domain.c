@@ -32,11 +32,11 @@ int pst_vm_domain_limits(const struct pst_vm_config *c,
 
 static xmlNode *own(xmlNode *parent, const char *name)
 {
-	return pst_xml_add_ns(parent, parent ? parent->ns : NULL, name);
+	return pst_vm_xml_add_ns(parent, parent ? parent->ns : NULL, name);
 }
 
-xmlNode *pst_domain_add_metadata(xmlNode *metadata,
-				 const struct pst_vm_config *c)
+xmlNode *pst_vm_domain_add_metadata(xmlNode *metadata,
+				    const struct pst_vm_config *c)
 {
 	char uri[2 * PATH_MAX], address[PST_PCI_ADDR_LEN];
 	struct pst_error err;
@@ -49,24 +49,26 @@ xmlNode *pst_domain_add_metadata(xmlNode *metadata,
 	node = xmlNewChild(metadata, NULL, BAD_CAST "domain", NULL);
 	if (!node)
 		return NULL;
-	ns = xmlNewNs(node, BAD_CAST PST_XML_OWN_NS, BAD_CAST "penstock");
+	ns = xmlNewNs(node, BAD_CAST PST_VM_XML_OWN_NS, BAD_CAST "penstock");
 	if (!ns)
 		return NULL;
 	xmlSetNs(node, ns);
 	part = own(node, "region");
-	part = pst_xml_attr(part, "via", "%s", pst_vm_via_name(c->region.via));
-	part = pst_xml_attr(part, "path", "%s", c->region.path);
-	part = pst_xml_attr(part, "size", "%llu",
-			    (unsigned long long)c->region.size);
+	part = pst_vm_xml_attr(part, "via", "%s",
+			       pst_vm_via_name(c->region.via));
+	part = pst_vm_xml_attr(part, "path", "%s", c->region.path);
+	part = pst_vm_xml_attr(part, "size", "%llu",
+			       (unsigned long long)c->region.size);
 	if (c->region.node >= 0)
-		part = pst_xml_attr(part, "node", "%d", c->region.node);
+		part = pst_vm_xml_attr(part, "node", "%d", c->region.node);
 	if (c->region.group[0])
-		part = pst_xml_attr(part, "group", "%s", c->region.group);
+		part = pst_vm_xml_attr(part, "group", "%s", c->region.group);
 	if (part)
-		part = pst_xml_attr(own(node, "endpoint"), "uri", "%s", uri);
+		part = pst_vm_xml_attr(own(node, "endpoint"), "uri", "%s", uri);
 	for (i = 0; i < c->n_gpu && part; i++) {
 		pst_pci_addr_format(&c->gpu[i].addr, address);
-		part = pst_xml_attr(own(node, "gpu"), "address", "%s", address);
+		part = pst_vm_xml_attr(own(node, "gpu"), "address", "%s",
+				       address);
 	}
 	return part ? node : NULL;
 }
@@ -79,62 +81,66 @@ static xmlNode *add_memory(xmlNode *domain, const struct pst_vm_config *c)
 
 	if (nvdimm) {
 		max += c->region.size;
-		if (!pst_xml_attr(pst_xml_kib(domain, "maxMemory", max),
-				  "slots", "1"))
+		if (!pst_vm_xml_attr(pst_vm_xml_kib(domain, "maxMemory", max),
+				     "slots", "1"))
 			return NULL;
 	}
-	pst_xml_kib(domain, "memory", max);
-	node = pst_xml_kib(domain, "currentMemory", max);
+	pst_vm_xml_kib(domain, "memory", max);
+	node = pst_vm_xml_kib(domain, "currentMemory", max);
 	if (c->memory_from == PST_VM_MEMORY_PLAIN && !c->vsock_socket)
 		return node;
-	backing = pst_xml_add(domain, "memoryBacking");
+	backing = pst_vm_xml_add(domain, "memoryBacking");
 	if (c->memory_from == PST_VM_MEMORY_HUGEPAGES) {
-		node = pst_xml_add(pst_xml_add(backing, "hugepages"), "page");
-		node = pst_xml_attr(pst_xml_attr(node, "size", "2048"), "unit",
-				    "KiB");
+		node = pst_vm_xml_add(pst_vm_xml_add(backing, "hugepages"),
+				      "page");
+		node = pst_vm_xml_attr(pst_vm_xml_attr(node, "size", "2048"),
+				       "unit", "KiB");
 	} else {
-		node = pst_xml_attr(pst_xml_add(backing, "source"), "type",
-				    "memfd");
+		node = pst_vm_xml_attr(pst_vm_xml_add(backing, "source"),
+				       "type", "memfd");
 	}
 	/* A vhost-user device is another process that reads the guest. */
 	if (c->vsock_socket)
-		node = pst_xml_attr(pst_xml_add(backing, "access"), "mode",
-				    "shared");
+		node = pst_vm_xml_attr(pst_vm_xml_add(backing, "access"),
+				       "mode", "shared");
 	return node;
 }
 
-xmlNode *pst_domain_add_memtune(xmlNode *domain, const struct pst_vm_config *c)
+xmlNode *pst_vm_domain_add_memtune(xmlNode *domain,
+				   const struct pst_vm_config *c)
 {
-	xmlNode *tune = pst_xml_add(domain, "memtune");
+	xmlNode *tune = pst_vm_xml_add(domain, "memtune");
 
-	return pst_xml_kib(tune, "hard_limit", pst_vm_memlock(c)) ? tune : NULL;
+	return pst_vm_xml_kib(tune, "hard_limit", pst_vm_memlock(c)) ? tune
+								     : NULL;
 }
 
 static xmlNode *add_cputune(xmlNode *domain, const struct pst_vm_config *c)
 {
-	xmlNode *tune = pst_xml_add(domain, "cputune"), *node = tune;
+	xmlNode *tune = pst_vm_xml_add(domain, "cputune"), *node = tune;
 	char set[1024];
 	uint32_t i;
 
 	for (i = 0; i < c->pin.n && node; i++) {
-		node = pst_xml_attr(pst_xml_add(tune, "vcpupin"), "vcpu", "%u",
-				    i);
-		node = pst_xml_attr(node, "cpuset", "%u", c->pin.cpu[i]);
+		node = pst_vm_xml_attr(pst_vm_xml_add(tune, "vcpupin"), "vcpu",
+				       "%u", i);
+		node = pst_vm_xml_attr(node, "cpuset", "%u", c->pin.cpu[i]);
 	}
 	pst_cpuset_format(&c->pin.emulator, set, sizeof(set));
 	if (node)
-		node = pst_xml_attr(pst_xml_add(tune, "emulatorpin"), "cpuset",
-				    "%s", set);
+		node = pst_vm_xml_attr(pst_vm_xml_add(tune, "emulatorpin"),
+				       "cpuset", "%s", set);
 	return node;
 }
 
 static xmlNode *add_numatune(xmlNode *domain, const struct pst_vm_config *c)
 {
-	xmlNode *node = pst_xml_add(pst_xml_add(domain, "numatune"), "memory");
+	xmlNode *node =
+		pst_vm_xml_add(pst_vm_xml_add(domain, "numatune"), "memory");
 
 	/* Preferred: a full node makes the guest slower, not impossible. */
-	node = pst_xml_attr(node, "mode", "preferred");
-	return pst_xml_attr(node, "nodeset", "%d", c->node);
+	node = pst_vm_xml_attr(node, "mode", "preferred");
+	return pst_vm_xml_attr(node, "nodeset", "%d", c->node);
 }
 
 static xmlNode *add_uefi(xmlNode *os, const struct pst_vm_firmware *f)
@@ -143,60 +149,62 @@ static xmlNode *add_uefi(xmlNode *os, const struct pst_vm_firmware *f)
 	xmlNode *node;
 
 	if (!f->by_libvirt) {
-		node = pst_xml_text(os, "loader", "%s", f->code);
-		node = pst_xml_attr(node, "readonly", "yes");
-		node = pst_xml_attr(node, "type", "pflash");
+		node = pst_vm_xml_text(os, "loader", "%s", f->code);
+		node = pst_vm_xml_attr(node, "readonly", "yes");
+		node = pst_vm_xml_attr(node, "type", "pflash");
 		if (!raw)
-			node = pst_xml_attr(node, "format", "%s", f->format);
+			node = pst_vm_xml_attr(node, "format", "%s", f->format);
 		if (!node)
 			return NULL;
 	}
-	node = pst_xml_text(os, "nvram", "%s", f->vars);
+	node = pst_vm_xml_text(os, "nvram", "%s", f->vars);
 	if (!f->by_libvirt) {
-		node = pst_xml_attr(node, "template", "%s", f->vars_template);
+		node = pst_vm_xml_attr(node, "template", "%s",
+				       f->vars_template);
 		if (!raw)
-			node = pst_xml_attr(node, "format", "%s", f->format);
+			node = pst_vm_xml_attr(node, "format", "%s", f->format);
 	}
 	return node;
 }
 
 static xmlNode *add_os(xmlNode *domain, const struct pst_vm_config *c)
 {
-	xmlNode *os = pst_xml_add(domain, "os"), *node;
+	xmlNode *os = pst_vm_xml_add(domain, "os"), *node;
 
 	if (c->firmware.uefi && c->firmware.by_libvirt)
-		os = pst_xml_attr(os, "firmware", "efi");
-	node = pst_xml_text(os, "type", "hvm");
-	node = pst_xml_attr(node, "arch", "x86_64");
-	node = pst_xml_attr(node, "machine", "q35");
+		os = pst_vm_xml_attr(os, "firmware", "efi");
+	node = pst_vm_xml_text(os, "type", "hvm");
+	node = pst_vm_xml_attr(node, "arch", "x86_64");
+	node = pst_vm_xml_attr(node, "machine", "q35");
 	if (node && c->firmware.uefi)
 		node = add_uefi(os, &c->firmware);
 	if (node && c->kernel)
-		node = pst_xml_text(os, "kernel", "%s", c->kernel);
+		node = pst_vm_xml_text(os, "kernel", "%s", c->kernel);
 	if (node && c->initrd)
-		node = pst_xml_text(os, "initrd", "%s", c->initrd);
+		node = pst_vm_xml_text(os, "initrd", "%s", c->initrd);
 	if (node && c->append)
-		node = pst_xml_text(os, "cmdline", "%s", c->append);
+		node = pst_vm_xml_text(os, "cmdline", "%s", c->append);
 	if (node && !c->kernel)
-		node = pst_xml_attr(pst_xml_add(os, "boot"), "dev", "hd");
+		node = pst_vm_xml_attr(pst_vm_xml_add(os, "boot"), "dev", "hd");
 	return node;
 }
 
 static xmlNode *add_features(xmlNode *domain, const struct pst_vm_config *c)
 {
-	xmlNode *features = pst_xml_add(domain, "features"), *node;
+	xmlNode *features = pst_vm_xml_add(domain, "features"), *node;
 
-	pst_xml_add(features, "acpi");
-	node = pst_xml_add(features, "apic");
+	pst_vm_xml_add(features, "acpi");
+	node = pst_vm_xml_add(features, "apic");
 	if (node && c->vendor_id) {
-		node = pst_xml_add(features, "hyperv");
-		node = pst_xml_add(node, "vendor_id");
-		node = pst_xml_attr(node, "state", "on");
-		node = pst_xml_attr(node, "value", "%s", c->vendor_id);
+		node = pst_vm_xml_add(features, "hyperv");
+		node = pst_vm_xml_add(node, "vendor_id");
+		node = pst_vm_xml_attr(node, "state", "on");
+		node = pst_vm_xml_attr(node, "value", "%s", c->vendor_id);
 	}
 	if (node && c->hide_kvm)
-		node = pst_xml_attr(
-			pst_xml_add(pst_xml_add(features, "kvm"), "hidden"),
+		node = pst_vm_xml_attr(
+			pst_vm_xml_add(pst_vm_xml_add(features, "kvm"),
+				       "hidden"),
 			"state", "on");
 	return node;
 }
@@ -204,53 +212,54 @@ static xmlNode *add_features(xmlNode *domain, const struct pst_vm_config *c)
 static xmlNode *add_topology(xmlNode *cpu, const struct pst_vm_config *c)
 {
 	uint32_t threads = c->pin.threads ? c->pin.threads : 1;
-	xmlNode *node = pst_xml_add(cpu, "topology");
+	xmlNode *node = pst_vm_xml_add(cpu, "topology");
 
-	node = pst_xml_attr(node, "sockets", "1");
-	node = pst_xml_attr(node, "dies", "1");
-	node = pst_xml_attr(node, "cores", "%u", c->vcpus / threads);
-	return pst_xml_attr(node, "threads", "%u", threads);
+	node = pst_vm_xml_attr(node, "sockets", "1");
+	node = pst_vm_xml_attr(node, "dies", "1");
+	node = pst_vm_xml_attr(node, "cores", "%u", c->vcpus / threads);
+	return pst_vm_xml_attr(node, "threads", "%u", threads);
 }
 
-xmlNode *pst_domain_add_cell(xmlNode *cpu, const struct pst_vm_config *c)
+xmlNode *pst_vm_domain_add_cell(xmlNode *cpu, const struct pst_vm_config *c)
 {
-	xmlNode *cell = pst_xml_add(pst_xml_add(cpu, "numa"), "cell");
+	xmlNode *cell = pst_vm_xml_add(pst_vm_xml_add(cpu, "numa"), "cell");
 
-	cell = pst_xml_attr(cell, "id", "0");
-	cell = c->vcpus > 1 ? pst_xml_attr(cell, "cpus", "0-%u", c->vcpus - 1)
-			    : pst_xml_attr(cell, "cpus", "0");
-	cell = pst_xml_attr(cell, "memory", "%llu",
-			    (unsigned long long)(c->memory >> 10));
-	return pst_xml_attr(cell, "unit", "KiB");
+	cell = pst_vm_xml_attr(cell, "id", "0");
+	cell = c->vcpus > 1
+		       ? pst_vm_xml_attr(cell, "cpus", "0-%u", c->vcpus - 1)
+		       : pst_vm_xml_attr(cell, "cpus", "0");
+	cell = pst_vm_xml_attr(cell, "memory", "%llu",
+			       (unsigned long long)(c->memory >> 10));
+	return pst_vm_xml_attr(cell, "unit", "KiB");
 }
 
 static xmlNode *add_cpu(xmlNode *domain, const struct pst_vm_config *c,
 			unsigned long version)
 {
-	xmlNode *cpu = pst_xml_add(domain, "cpu"), *node;
+	xmlNode *cpu = pst_vm_xml_add(domain, "cpu"), *node;
 
-	cpu = pst_xml_attr(cpu, "mode", "%s",
-			   c->emulated ? "maximum" : "host-passthrough");
-	cpu = pst_xml_attr(cpu, "check", "none");
+	cpu = pst_vm_xml_attr(cpu, "mode", "%s",
+			      c->emulated ? "maximum" : "host-passthrough");
+	cpu = pst_vm_xml_attr(cpu, "check", "none");
 	/* With a card it cannot migrate anyway, and gets an invariant TSC: its
 	 * clock stays cheap where KVM's is hidden. */
 	if (c->n_gpu && !c->emulated)
-		cpu = pst_xml_attr(cpu, "migratable", "off");
+		cpu = pst_vm_xml_attr(cpu, "migratable", "off");
 	node = add_topology(cpu, c);
 	if (node && c->phys_bits && !c->emulated &&
 	    version >= PST_VM_LIBVIRT_MAXPHYSADDR) {
-		node = pst_xml_attr(pst_xml_add(cpu, "maxphysaddr"), "mode",
-				    "passthrough");
-		node = pst_xml_attr(node, "limit", "%u", c->phys_bits);
+		node = pst_vm_xml_attr(pst_vm_xml_add(cpu, "maxphysaddr"),
+				       "mode", "passthrough");
+		node = pst_vm_xml_attr(node, "limit", "%u", c->phys_bits);
 	}
 	if (node && c->topoext) {
-		node = pst_xml_attr(pst_xml_add(cpu, "feature"), "policy",
-				    "require");
-		node = pst_xml_attr(node, "name", "topoext");
+		node = pst_vm_xml_attr(pst_vm_xml_add(cpu, "feature"), "policy",
+				       "require");
+		node = pst_vm_xml_attr(node, "name", "topoext");
 	}
 	/* libvirt hangs an nvdimm into a guest's NUMA node. */
 	if (node && c->region.via == PST_VM_VIA_NVDIMM)
-		node = pst_domain_add_cell(cpu, c);
+		node = pst_vm_domain_add_cell(cpu, c);
 	return node;
 }
 
@@ -258,13 +267,14 @@ static xmlNode *add_rest(xmlNode *domain, const struct pst_vm_config *c)
 {
 	xmlNode *node;
 
-	node = pst_xml_attr(pst_xml_add(domain, "clock"), "offset", "utc");
+	node = pst_vm_xml_attr(pst_vm_xml_add(domain, "clock"), "offset",
+			       "utc");
 	if (node)
-		node = pst_xml_text(domain, "on_poweroff", "destroy");
+		node = pst_vm_xml_text(domain, "on_poweroff", "destroy");
 	if (node)
-		node = pst_xml_text(domain, "on_reboot", "restart");
+		node = pst_vm_xml_text(domain, "on_reboot", "restart");
 	if (node)
-		node = pst_xml_text(domain, "on_crash", "destroy");
+		node = pst_vm_xml_text(domain, "on_crash", "destroy");
 	return node;
 }
 
@@ -274,29 +284,29 @@ static bool fill(xmlNode *domain, const struct pst_vm_config *c,
 {
 	xmlNode *node;
 
-	node = pst_xml_text(domain, "name", "%s", c->name);
+	node = pst_vm_xml_text(domain, "name", "%s", c->name);
 	if (!node ||
-	    !pst_domain_add_metadata(pst_xml_add(domain, "metadata"), c))
+	    !pst_vm_domain_add_metadata(pst_vm_xml_add(domain, "metadata"), c))
 		return false;
 	if (!add_memory(domain, c))
 		return false;
-	if (!pst_xml_attr(pst_xml_text(domain, "vcpu", "%u", c->vcpus),
-			  "placement", "static"))
+	if (!pst_vm_xml_attr(pst_vm_xml_text(domain, "vcpu", "%u", c->vcpus),
+			     "placement", "static"))
 		return false;
 	if (c->pin.n && !add_cputune(domain, c))
 		return false;
 	if (c->node >= 0 && !add_numatune(domain, c))
 		return false;
-	if (pst_vm_memlock(c) && !pst_domain_add_memtune(domain, c))
+	if (pst_vm_memlock(c) && !pst_vm_domain_add_memtune(domain, c))
 		return false;
 	if (!add_os(domain, c) || !add_features(domain, c) ||
 	    !add_cpu(domain, c, version) || !add_rest(domain, c) ||
-	    !pst_domain_add_devices(domain, c))
+	    !pst_vm_domain_add_devices(domain, c))
 		return false;
-	if (!pst_domain_needs_qemu(c))
+	if (!pst_vm_domain_needs_qemu(c))
 		return true;
-	node = pst_xml_add_ns(domain, qemu, "commandline");
-	return pst_domain_add_qemu_args(node, qemu, c) != NULL;
+	node = pst_vm_xml_add_ns(domain, qemu, "commandline");
+	return pst_vm_domain_add_qemu_args(node, qemu, c) != NULL;
 }
 
 int pst_vm_domain_xml(const struct pst_vm_config *c,
@@ -313,12 +323,12 @@ int pst_vm_domain_xml(const struct pst_vm_config *c,
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	}
 	xmlDocSetRootElement(doc, domain);
-	if (pst_domain_needs_qemu(c))
-		qemu = xmlNewNs(domain, BAD_CAST PST_XML_QEMU_NS,
+	if (pst_vm_domain_needs_qemu(c))
+		qemu = xmlNewNs(domain, BAD_CAST PST_VM_XML_QEMU_NS,
 				BAD_CAST "qemu");
-	pst_xml_attr(domain, "type", "%s", c->emulated ? "qemu" : "kvm");
+	pst_vm_xml_attr(domain, "type", "%s", c->emulated ? "qemu" : "kvm");
 	if (fill(domain, c, libvirt_version, qemu))
-		*ret = pst_xml_dump(doc);
+		*ret = pst_vm_xml_dump(doc);
 	if (!*ret)
 		return pst_error_set(err, -ENOMEM,
 				     "the domain's XML does not fit in memory");

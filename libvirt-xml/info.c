@@ -14,7 +14,7 @@ static bool number(const xmlNode *node, const char *name, uint64_t max,
 	char text[32], *end;
 	unsigned long long v;
 
-	if (!pst_xml_get_attr(node, name, text, sizeof(text)) ||
+	if (!pst_vm_xml_get_attr(node, name, text, sizeof(text)) ||
 	    text[0] < '0' || text[0] > '9')
 		return false;
 	errno = 0;
@@ -29,36 +29,36 @@ static bool number(const xmlNode *node, const char *name, uint64_t max,
 static int take_own(const xmlNode *own, struct pst_vm_info *info,
 		    struct pst_error *err)
 {
-	const xmlNode *region = pst_xml_child(own, "region");
-	const xmlNode *endpoint = pst_xml_child(own, "endpoint");
+	const xmlNode *region = pst_vm_xml_child(own, "region");
+	const xmlNode *endpoint = pst_vm_xml_child(own, "endpoint");
 	struct pst_vm_region *r = &info->region;
 	uint64_t v;
 	char via[16];
 
 	info->ours = true;
-	if (!pst_xml_get_attr(region, "via", via, sizeof(via)) ||
+	if (!pst_vm_xml_get_attr(region, "via", via, sizeof(via)) ||
 	    pst_vm_via_parse(via, &r->via) < 0 ||
-	    !pst_xml_get_attr(region, "path", r->path, sizeof(r->path)) ||
+	    !pst_vm_xml_get_attr(region, "path", r->path, sizeof(r->path)) ||
 	    r->path[0] != '/' ||
 	    !number(region, "size", UINT64_MAX >> 1, &r->size) ||
-	    !pst_xml_get_attr(endpoint, "uri", info->endpoint,
-			      sizeof(info->endpoint)))
+	    !pst_vm_xml_get_attr(endpoint, "uri", info->endpoint,
+				 sizeof(info->endpoint)))
 		return pst_error_set(err, -EINVAL,
 				     "the settings of Penstock in domain %s "
 				     "are damaged",
 				     info->name);
-	pst_xml_get_attr(region, "group", r->group, sizeof(r->group));
+	pst_vm_xml_get_attr(region, "group", r->group, sizeof(r->group));
 	r->node = number(region, "node", 1023, &v) ? (int)v : -1;
 	return 0;
 }
 
 static void take_hostdev(const xmlNode *dev, struct pst_vm_info *info)
 {
-	const xmlNode *a = pst_xml_at(dev, "source/address");
+	const xmlNode *a = pst_vm_xml_at(dev, "source/address");
 	uint64_t domain = 0, bus, slot, function;
 	char type[16];
 
-	if (!pst_xml_get_attr(dev, "type", type, sizeof(type)) ||
+	if (!pst_vm_xml_get_attr(dev, "type", type, sizeof(type)) ||
 	    strcmp(type, "pci") != 0 ||
 	    info->n_hostdevs == PST_VM_INFO_MAX_HOSTDEVS)
 		return;
@@ -76,38 +76,38 @@ static void take_hostdev(const xmlNode *dev, struct pst_vm_info *info)
 
 static void take_channel(const xmlNode *dev, struct pst_vm_info *info)
 {
-	const xmlNode *target = pst_xml_child(dev, "target");
+	const xmlNode *target = pst_vm_xml_child(dev, "target");
 	char text[64];
 
-	if (!pst_xml_get_attr(target, "name", text, sizeof(text)) ||
+	if (!pst_vm_xml_get_attr(target, "name", text, sizeof(text)) ||
 	    strcmp(text, "org.qemu.guest_agent.0") != 0)
 		return;
 	info->agent_channel = true;
-	if (pst_xml_get_attr(target, "state", text, sizeof(text)))
+	if (pst_vm_xml_get_attr(target, "state", text, sizeof(text)))
 		info->agent_connected = strcmp(text, "connected") == 0;
 }
 
 static void take_disk(const xmlNode *dev, struct pst_vm_info *info)
 {
-	const xmlNode *source = pst_xml_child(dev, "source");
+	const xmlNode *source = pst_vm_xml_child(dev, "source");
 
-	if (info->disk[0] ||
-	    (!pst_xml_get_attr(source, "file", info->disk,
-			       sizeof(info->disk)) &&
-	     !pst_xml_get_attr(source, "dev", info->disk, sizeof(info->disk))))
+	if (info->disk[0] || (!pst_vm_xml_get_attr(source, "file", info->disk,
+						   sizeof(info->disk)) &&
+			      !pst_vm_xml_get_attr(source, "dev", info->disk,
+						   sizeof(info->disk))))
 		return;
-	pst_xml_get_attr(pst_xml_child(dev, "driver"), "type",
-			 info->disk_format, sizeof(info->disk_format));
+	pst_vm_xml_get_attr(pst_vm_xml_child(dev, "driver"), "type",
+			    info->disk_format, sizeof(info->disk_format));
 }
 
 /* A device's place, when that is on the root bus. */
 static void take_slot(const xmlNode *dev, struct pst_vm_info *info)
 {
-	const xmlNode *a = pst_xml_child(dev, "address");
+	const xmlNode *a = pst_vm_xml_child(dev, "address");
 	uint64_t domain = 0, bus, slot;
 	char type[16];
 
-	if (!pst_xml_get_attr(a, "type", type, sizeof(type)) ||
+	if (!pst_vm_xml_get_attr(a, "type", type, sizeof(type)) ||
 	    strcmp(type, "pci") != 0)
 		return;
 	number(a, "domain", UINT32_MAX, &domain);
@@ -121,18 +121,20 @@ static void take_devices(const xmlNode *devices, struct pst_vm_info *info)
 	const xmlNode *n;
 	uint64_t cid;
 
-	for (n = pst_xml_child(devices, NULL); n; n = pst_xml_next(n, NULL))
+	for (n = pst_vm_xml_child(devices, NULL); n;
+	     n = pst_vm_xml_next(n, NULL))
 		take_slot(n, info);
-	for (n = pst_xml_child(devices, "disk"); n; n = pst_xml_next(n, "disk"))
+	for (n = pst_vm_xml_child(devices, "disk"); n;
+	     n = pst_vm_xml_next(n, "disk"))
 		take_disk(n, info);
-	for (n = pst_xml_child(devices, "hostdev"); n;
-	     n = pst_xml_next(n, "hostdev"))
+	for (n = pst_vm_xml_child(devices, "hostdev"); n;
+	     n = pst_vm_xml_next(n, "hostdev"))
 		take_hostdev(n, info);
-	for (n = pst_xml_child(devices, "channel"); n;
-	     n = pst_xml_next(n, "channel"))
+	for (n = pst_vm_xml_child(devices, "channel"); n;
+	     n = pst_vm_xml_next(n, "channel"))
 		take_channel(n, info);
-	info->vsock = pst_xml_child(devices, "vsock") != NULL;
-	if (number(pst_xml_at(devices, "vsock/cid"), "address", UINT32_MAX,
+	info->vsock = pst_vm_xml_child(devices, "vsock") != NULL;
+	if (number(pst_vm_xml_at(devices, "vsock/cid"), "address", UINT32_MAX,
 		   &cid))
 		info->cid = (uint32_t)cid;
 }
@@ -141,13 +143,13 @@ static void take_devices(const xmlNode *devices, struct pst_vm_info *info)
  * libvirt has not seen yet. */
 static uint64_t memory_of(const xmlNode *domain)
 {
-	const xmlNode *node = pst_xml_child(domain, "memory");
+	const xmlNode *node = pst_vm_xml_child(domain, "memory");
 	char text[32], unit[16], both[64];
 	uint64_t v;
 
-	if (!pst_xml_get_text(node, text, sizeof(text)))
+	if (!pst_vm_xml_get_text(node, text, sizeof(text)))
 		return 0;
-	if (!pst_xml_get_attr(node, "unit", unit, sizeof(unit)))
+	if (!pst_vm_xml_get_attr(node, "unit", unit, sizeof(unit)))
 		strcpy(unit, "KiB");
 	snprintf(both, sizeof(both), "%s%s", text,
 		 strcmp(unit, "bytes") == 0 || strcmp(unit, "b") == 0 ? ""
@@ -159,10 +161,10 @@ static bool boots_uefi(const xmlNode *os)
 {
 	char text[16];
 
-	if (pst_xml_get_attr(os, "firmware", text, sizeof(text)))
+	if (pst_vm_xml_get_attr(os, "firmware", text, sizeof(text)))
 		return strcmp(text, "efi") == 0;
-	return pst_xml_get_attr(pst_xml_child(os, "loader"), "type", text,
-				sizeof(text)) &&
+	return pst_vm_xml_get_attr(pst_vm_xml_child(os, "loader"), "type", text,
+				   sizeof(text)) &&
 	       strcmp(text, "pflash") == 0;
 }
 
@@ -171,8 +173,8 @@ static bool is_i440fx(const xmlNode *os)
 {
 	char machine[64];
 
-	return pst_xml_get_attr(pst_xml_child(os, "type"), "machine", machine,
-				sizeof(machine)) &&
+	return pst_vm_xml_get_attr(pst_vm_xml_child(os, "type"), "machine",
+				   machine, sizeof(machine)) &&
 	       strncmp(machine, "pc", 2) == 0 && !strstr(machine, "q35");
 }
 
@@ -185,7 +187,7 @@ int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 
 	memset(ret, 0, sizeof(*ret));
 	ret->region.node = -1;
-	rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+	rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
 	if (rc)
 		return rc;
 	domain = xmlDocGetRootElement(doc);
@@ -194,19 +196,19 @@ int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 				     "this is no domain's XML: its first "
 				     "element is <%s>",
 				     (const char *)domain->name);
-	pst_xml_get_text(pst_xml_child(domain, "name"), ret->name,
-			 sizeof(ret->name));
-	pst_xml_get_text(pst_xml_child(domain, "uuid"), ret->uuid,
-			 sizeof(ret->uuid));
-	pst_xml_get_text(pst_xml_at(domain, "os/nvram"), ret->nvram,
-			 sizeof(ret->nvram));
-	ret->uefi = boots_uefi(pst_xml_child(domain, "os"));
-	ret->i440fx = is_i440fx(pst_xml_child(domain, "os"));
+	pst_vm_xml_get_text(pst_vm_xml_child(domain, "name"), ret->name,
+			    sizeof(ret->name));
+	pst_vm_xml_get_text(pst_vm_xml_child(domain, "uuid"), ret->uuid,
+			    sizeof(ret->uuid));
+	pst_vm_xml_get_text(pst_vm_xml_at(domain, "os/nvram"), ret->nvram,
+			    sizeof(ret->nvram));
+	ret->uefi = boots_uefi(pst_vm_xml_child(domain, "os"));
+	ret->i440fx = is_i440fx(pst_vm_xml_child(domain, "os"));
 	ret->memory = memory_of(domain);
-	take_devices(pst_xml_child(domain, "devices"), ret);
-	for (n = pst_xml_at(domain, "metadata/domain"); n;
-	     n = pst_xml_next(n, "domain"))
-		if (pst_xml_in_ns(n, PST_XML_OWN_NS))
+	take_devices(pst_vm_xml_child(domain, "devices"), ret);
+	for (n = pst_vm_xml_at(domain, "metadata/domain"); n;
+	     n = pst_vm_xml_next(n, "domain"))
+		if (pst_vm_xml_in_ns(n, PST_VM_XML_OWN_NS))
 			return take_own(n, ret, err);
 	return 0;
 }

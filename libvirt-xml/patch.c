@@ -20,9 +20,9 @@ struct patch {
 /* The child of that name, made when it is missing. */
 static xmlNode *need(xmlNode *parent, const char *name)
 {
-	xmlNode *node = pst_xml_child(parent, name);
+	xmlNode *node = pst_vm_xml_child(parent, name);
 
-	return node ? node : pst_xml_add(parent, name);
+	return node ? node : pst_vm_xml_add(parent, name);
 }
 
 /* ---- The region --------------------------------------------------------- */
@@ -31,7 +31,7 @@ static bool text_is(const xmlNode *node, const char *text)
 {
 	char have[PATH_MAX];
 
-	return pst_xml_get_text(node, have, sizeof(have)) &&
+	return pst_vm_xml_get_text(node, have, sizeof(have)) &&
 	       strcmp(have, text) == 0;
 }
 
@@ -39,9 +39,9 @@ static bool has_nvdimm(const struct patch *p)
 {
 	const xmlNode *n;
 
-	for (n = pst_xml_child(p->devices, "memory"); n;
-	     n = pst_xml_next(n, "memory"))
-		if (text_is(pst_xml_at(n, "source/path"), p->c->region.path))
+	for (n = pst_vm_xml_child(p->devices, "memory"); n;
+	     n = pst_vm_xml_next(n, "memory"))
+		if (text_is(pst_vm_xml_at(n, "source/path"), p->c->region.path))
 			return true;
 	return false;
 }
@@ -52,9 +52,10 @@ static bool has_shmem(const struct patch *p)
 	const xmlNode *n;
 	char have[PATH_MAX];
 
-	for (n = pst_xml_child(p->devices, "shmem"); n;
-	     n = pst_xml_next(n, "shmem"))
-		if (name && pst_xml_get_attr(n, "name", have, sizeof(have)) &&
+	for (n = pst_vm_xml_child(p->devices, "shmem"); n;
+	     n = pst_vm_xml_next(n, "shmem"))
+		if (name &&
+		    pst_vm_xml_get_attr(n, "name", have, sizeof(have)) &&
 		    strcmp(have, name + 1) == 0)
 			return true;
 	return false;
@@ -66,9 +67,9 @@ static bool has_arg(const struct patch *p, const char *part)
 	const xmlNode *n;
 	char value[2 * PATH_MAX];
 
-	for (n = pst_xml_at(p->domain, "commandline/arg"); n;
-	     n = pst_xml_next(n, "arg"))
-		if (pst_xml_get_attr(n, "value", value, sizeof(value)) &&
+	for (n = pst_vm_xml_at(p->domain, "commandline/arg"); n;
+	     n = pst_vm_xml_next(n, "arg"))
+		if (pst_vm_xml_get_attr(n, "value", value, sizeof(value)) &&
 		    strstr(value, part))
 			return true;
 	return false;
@@ -81,23 +82,23 @@ static bool add_nvdimm(const struct patch *p)
 	xmlNode *cpu, *node;
 	char vcpus[16];
 
-	if (!pst_xml_child(p->domain, "maxMemory")) {
-		node = pst_xml_kib(p->domain, "maxMemory",
-				   p->info->memory + c.region.size);
-		if (!pst_xml_attr(node, "slots", "1"))
+	if (!pst_vm_xml_child(p->domain, "maxMemory")) {
+		node = pst_vm_xml_kib(p->domain, "maxMemory",
+				      p->info->memory + c.region.size);
+		if (!pst_vm_xml_attr(node, "slots", "1"))
 			return false;
 	}
 	cpu = need(p->domain, "cpu");
-	if (!pst_xml_child(cpu, "numa")) {
-		if (!pst_xml_get_text(pst_xml_child(p->domain, "vcpu"), vcpus,
-				      sizeof(vcpus)))
+	if (!pst_vm_xml_child(cpu, "numa")) {
+		if (!pst_vm_xml_get_text(pst_vm_xml_child(p->domain, "vcpu"),
+					 vcpus, sizeof(vcpus)))
 			strcpy(vcpus, "1");
 		c.vcpus = (uint32_t)strtoul(vcpus, NULL, 10);
 		c.memory = p->info->memory;
-		if (!pst_domain_add_cell(cpu, &c))
+		if (!pst_vm_domain_add_cell(cpu, &c))
 			return false;
 	}
-	return pst_domain_add_nvdimm(p->devices, &c) != NULL;
+	return pst_vm_domain_add_nvdimm(p->devices, &c) != NULL;
 }
 
 /* Slots of the root bus that devices have, and arguments for QEMU name. */
@@ -109,9 +110,9 @@ static uint32_t taken_slots(const struct patch *p)
 	const char *addr;
 	unsigned int slot;
 
-	for (n = pst_xml_at(p->domain, "commandline/arg"); n;
-	     n = pst_xml_next(n, "arg")) {
-		if (!pst_xml_get_attr(n, "value", value, sizeof(value)))
+	for (n = pst_vm_xml_at(p->domain, "commandline/arg"); n;
+	     n = pst_vm_xml_next(n, "arg")) {
+		if (!pst_vm_xml_get_attr(n, "value", value, sizeof(value)))
 			continue;
 		addr = strstr(value, ",addr=");
 		if (addr && sscanf(addr, ",addr=%x", &slot) == 1 && slot < 32)
@@ -147,14 +148,14 @@ static bool add_qemu(const struct patch *p, bool ivshmem, bool vsock)
 	if (!vsock)
 		c.vsock_socket = NULL;
 	ns = xmlSearchNsByHref(p->domain->doc, p->domain,
-			       BAD_CAST PST_XML_QEMU_NS);
+			       BAD_CAST PST_VM_XML_QEMU_NS);
 	if (!ns)
-		ns = xmlNewNs(p->domain, BAD_CAST PST_XML_QEMU_NS,
+		ns = xmlNewNs(p->domain, BAD_CAST PST_VM_XML_QEMU_NS,
 			      BAD_CAST "qemu");
-	commandline = pst_xml_child(p->domain, "commandline");
+	commandline = pst_vm_xml_child(p->domain, "commandline");
 	if (!commandline)
-		commandline = pst_xml_add_ns(p->domain, ns, "commandline");
-	return pst_domain_add_qemu_args(commandline, ns, &c) != NULL;
+		commandline = pst_vm_xml_add_ns(p->domain, ns, "commandline");
+	return pst_vm_domain_add_qemu_args(commandline, ns, &c) != NULL;
 }
 
 static bool add_region(const struct patch *p)
@@ -164,7 +165,7 @@ static bool add_region(const struct patch *p)
 		return has_nvdimm(p) || add_nvdimm(p);
 	case PST_VM_VIA_SHMEM:
 		return has_shmem(p) ||
-		       pst_domain_add_shmem(p->devices, p->c) != NULL;
+		       pst_vm_domain_add_shmem(p->devices, p->c) != NULL;
 	default:
 		return has_arg(p, "id=penstock-region") ||
 		       add_qemu(p, true, false);
@@ -178,8 +179,8 @@ static bool add_vsock(const struct patch *p)
 	if (p->c->vsock_socket)
 		return has_arg(p, "id=penstock-vsock") ||
 		       add_qemu(p, false, true);
-	return pst_xml_child(p->devices, "vsock") ||
-	       pst_domain_add_vsock(p->devices, p->c) != NULL;
+	return pst_vm_xml_child(p->devices, "vsock") ||
+	       pst_vm_domain_add_vsock(p->devices, p->c) != NULL;
 }
 
 static bool has_hostdev(const struct patch *p, const struct pst_pci_addr *a)
@@ -198,7 +199,7 @@ static bool add_hostdevs(const struct patch *p)
 
 	for (i = 0; i < p->c->n_gpu; i++)
 		if (!has_hostdev(p, &p->c->gpu[i].addr) &&
-		    !pst_domain_add_hostdev(p->devices, p->c, i))
+		    !pst_vm_domain_add_hostdev(p->devices, p->c, i))
 			return false;
 	return true;
 }
@@ -212,12 +213,13 @@ static bool add_memtune(const struct patch *p)
 	/* A card that is there already counts too. */
 	if (c.n_gpu == 0 && p->info->n_hostdevs)
 		c.n_gpu = 1;
-	if (!pst_vm_memlock(&c) || pst_xml_at(p->domain, "memtune/hard_limit"))
+	if (!pst_vm_memlock(&c) ||
+	    pst_vm_xml_at(p->domain, "memtune/hard_limit"))
 		return true;
-	tune = pst_xml_child(p->domain, "memtune");
+	tune = pst_vm_xml_child(p->domain, "memtune");
 	if (!tune)
-		return pst_domain_add_memtune(p->domain, &c) != NULL;
-	return pst_xml_kib(tune, "hard_limit", pst_vm_memlock(&c)) != NULL;
+		return pst_vm_domain_add_memtune(p->domain, &c) != NULL;
+	return pst_vm_xml_kib(tune, "hard_limit", pst_vm_memlock(&c)) != NULL;
 }
 
 static bool add_all(const struct patch *p)
@@ -225,10 +227,10 @@ static bool add_all(const struct patch *p)
 	if (!add_memtune(p) || !add_hostdevs(p) || !add_region(p) ||
 	    !add_vsock(p))
 		return false;
-	if (!p->info->agent_channel && !pst_domain_add_channel(p->devices))
+	if (!p->info->agent_channel && !pst_vm_domain_add_channel(p->devices))
 		return false;
 	return p->info->ours ||
-	       pst_domain_add_metadata(need(p->domain, "metadata"), p->c);
+	       pst_vm_domain_add_metadata(need(p->domain, "metadata"), p->c);
 }
 
 /* What is there already and speaks of something else. */
@@ -276,15 +278,15 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	if (rc == 0)
 		rc = check(c, info, err);
 	if (rc == 0)
-		rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+		rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
 	if (rc)
 		return rc;
 	p.domain = xmlDocGetRootElement(doc);
-	pst_xml_strip(p.domain);
-	before = pst_xml_dump(doc);
+	pst_vm_xml_strip(p.domain);
+	before = pst_vm_xml_dump(doc);
 	p.devices = need(p.domain, "devices");
 	if (before && p.devices && add_all(&p))
-		*ret = pst_xml_dump(doc);
+		*ret = pst_vm_xml_dump(doc);
 	if (!*ret)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	*ret_before = before;

@@ -49,7 +49,7 @@ int pst_vm_schema_check(const char *xml, const char *schema,
 	if (access(schema, R_OK) < 0)
 		return pst_error_set(err, -ENOENT, "no schema of libvirt in %s",
 				     schema);
-	rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+	rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
 	if (rc)
 		return rc;
 	ctx = xmlRelaxNGNewParserCtxt(schema);

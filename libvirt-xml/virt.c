@@ -12,12 +12,14 @@
 #define KEEPALIVE_N 5
 
 static const char *const state_names[] = {
-	[PST_VIRT_OFF] = "off",         [PST_VIRT_RUNNING] = "running",
-	[PST_VIRT_PAUSED] = "paused",   [PST_VIRT_ENDING] = "shutting down",
-	[PST_VIRT_CRASHED] = "crashed",
+	[PST_VM_VIRT_OFF] = "off",
+	[PST_VM_VIRT_RUNNING] = "running",
+	[PST_VM_VIRT_PAUSED] = "paused",
+	[PST_VM_VIRT_ENDING] = "shutting down",
+	[PST_VM_VIRT_CRASHED] = "crashed",
 };
 
-const char *pst_virt_state_name(enum pst_virt_state s)
+const char *pst_vm_virt_state_name(enum pst_vm_virt_state s)
 {
 	return state_names[s];
 }
@@ -53,7 +55,7 @@ static int errno_of(const virError *e)
 	}
 }
 
-int pst_virt_error(struct pst_error *err, const char *fmt, ...)
+int pst_vm_virt_error(struct pst_error *err, const char *fmt, ...)
 {
 	const virError *e = virGetLastError();
 	char what[256];
@@ -71,15 +73,16 @@ int pst_virt_error(struct pst_error *err, const char *fmt, ...)
 
 static void on_tick(int timer, void *arg)
 {
-	struct pst_virt *v = arg;
+	struct pst_vm_virt *v = arg;
 
 	v->ticks++;
 }
 
-int pst_virt_tick(struct pst_virt *v, struct pst_error *err)
+int pst_vm_virt_tick(struct pst_vm_virt *v, struct pst_error *err)
 {
 	if (virEventRunDefaultImpl() < 0)
-		return pst_virt_error(err, "the event loop of libvirt fails");
+		return pst_vm_virt_error(err,
+					 "the event loop of libvirt fails");
 	if (virConnectIsAlive(v->conn) == 1)
 		return 0;
 	return pst_error_set(err, -ECONNREFUSED,
@@ -113,31 +116,32 @@ static void open_error(const char *uri, struct pst_error *err)
 			     : "");
 }
 
-int pst_virt_open(const char *uri, struct pst_virt **ret, struct pst_error *err)
+int pst_vm_virt_open(const char *uri, struct pst_vm_virt **ret,
+		     struct pst_error *err)
 {
-	struct pst_virt *v;
+	struct pst_vm_virt *v;
 
 	*ret = NULL;
 	if (register_loop() < 0)
-		return pst_virt_error(err, "libvirt does not start");
+		return pst_vm_virt_error(err, "libvirt does not start");
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	v->timer = -1;
-	v->conn = virConnectOpen(uri ? uri : PST_VIRT_URI);
+	v->conn = virConnectOpen(uri ? uri : PST_VM_VIRT_URI);
 	if (!v->conn) {
 		free(v);
-		open_error(uri ? uri : PST_VIRT_URI, err);
+		open_error(uri ? uri : PST_VM_VIRT_URI, err);
 		return -ECONNREFUSED;
 	}
-	v->timer = virEventAddTimeout(PST_VIRT_TICK_MS, on_tick, v, NULL);
+	v->timer = virEventAddTimeout(PST_VM_VIRT_TICK_MS, on_tick, v, NULL);
 	/* Local drivers have none, and need none. */
 	virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_N);
 	*ret = v;
 	return 0;
 }
 
-void pst_virt_close(struct pst_virt *v)
+void pst_vm_virt_close(struct pst_vm_virt *v)
 {
 	if (!v)
 		return;
@@ -147,7 +151,7 @@ void pst_virt_close(struct pst_virt *v)
 	free(v);
 }
 
-unsigned long pst_virt_version(struct pst_virt *v)
+unsigned long pst_vm_virt_version(struct pst_vm_virt *v)
 {
 	unsigned long version = 0;
 
@@ -156,7 +160,7 @@ unsigned long pst_virt_version(struct pst_virt *v)
 	return version;
 }
 
-unsigned long pst_virt_library_version(void)
+unsigned long pst_vm_virt_library_version(void)
 {
 	unsigned long version = 0;
 
@@ -165,59 +169,61 @@ unsigned long pst_virt_library_version(void)
 
 /* ---- Questions ---------------------------------------------------------- */
 
-int pst_virt_find(struct pst_virt *v, const char *name, virDomainPtr *ret,
-		  struct pst_error *err)
+int pst_vm_virt_find(struct pst_vm_virt *v, const char *name, virDomainPtr *ret,
+		     struct pst_error *err)
 {
 	int rc;
 
 	*ret = virDomainLookupByName(v->conn, name);
 	if (*ret)
 		return 0;
-	rc = pst_virt_error(err, "domain %s", name);
+	rc = pst_vm_virt_error(err, "domain %s", name);
 	if (rc == -ENOENT)
 		pst_error_set(err, rc, "there is no domain \"%s\"", name);
 	return rc;
 }
 
-static char *xml_of(virDomainPtr dom, enum pst_virt_text which)
+static char *xml_of(virDomainPtr dom, enum pst_vm_virt_text which)
 {
 	static const unsigned int flags[] = {
-		[PST_VIRT_DEFINED] = VIR_DOMAIN_XML_INACTIVE,
-		[PST_VIRT_SECRETS] =
+		[PST_VM_VIRT_DEFINED] = VIR_DOMAIN_XML_INACTIVE,
+		[PST_VM_VIRT_SECRETS] =
 			VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE,
-		[PST_VIRT_LIVE] = 0,
+		[PST_VM_VIRT_LIVE] = 0,
 	};
 
 	return virDomainGetXMLDesc(dom, flags[which]);
 }
 
-int pst_virt_xml(struct pst_virt *v, const char *name, enum pst_virt_text which,
-		 char **ret, struct pst_error *err)
+int pst_vm_virt_xml(struct pst_vm_virt *v, const char *name,
+		    enum pst_vm_virt_text which, char **ret,
+		    struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc;
 
 	*ret = NULL;
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	*ret = xml_of(dom, which);
-	return *ret ? 0 : pst_virt_error(err, "the XML of %s", name);
+	return *ret ? 0 : pst_vm_virt_error(err, "the XML of %s", name);
 }
 
-int pst_virt_info(struct pst_virt *v, const char *name, bool live,
-		  struct pst_vm_info *ret, struct pst_error *err)
+int pst_vm_virt_info(struct pst_vm_virt *v, const char *name, bool live,
+		     struct pst_vm_info *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *xml = NULL;
 	int rc;
 
 	memset(ret, 0, sizeof(*ret));
-	rc = pst_virt_xml(v, name, live ? PST_VIRT_LIVE : PST_VIRT_DEFINED,
-			  &xml, err);
+	rc = pst_vm_virt_xml(v, name,
+			     live ? PST_VM_VIRT_LIVE : PST_VM_VIRT_DEFINED,
+			     &xml, err);
 	return rc ? rc : pst_vm_info_parse(xml, ret, err);
 }
 
-static int read_state(virDomainPtr dom, enum pst_virt_state *ret)
+static int read_state(virDomainPtr dom, enum pst_vm_virt_state *ret)
 {
 	int state, reason;
 
@@ -227,43 +233,43 @@ static int read_state(virDomainPtr dom, enum pst_virt_state *ret)
 	case VIR_DOMAIN_RUNNING:
 	case VIR_DOMAIN_BLOCKED:
 	case VIR_DOMAIN_NOSTATE:
-		*ret = PST_VIRT_RUNNING;
+		*ret = PST_VM_VIRT_RUNNING;
 		break;
 	case VIR_DOMAIN_PAUSED:
-		*ret = PST_VIRT_PAUSED;
+		*ret = PST_VM_VIRT_PAUSED;
 		break;
 	case VIR_DOMAIN_SHUTDOWN:
-		*ret = PST_VIRT_ENDING;
+		*ret = PST_VM_VIRT_ENDING;
 		break;
 	case VIR_DOMAIN_SHUTOFF:
-		*ret = PST_VIRT_OFF;
+		*ret = PST_VM_VIRT_OFF;
 		break;
 	default:
-		*ret = PST_VIRT_CRASHED;
+		*ret = PST_VM_VIRT_CRASHED;
 		break;
 	}
 	return 0;
 }
 
-int pst_virt_state(struct pst_virt *v, const char *name,
-		   enum pst_virt_state *ret, struct pst_error *err)
+int pst_vm_virt_state(struct pst_vm_virt *v, const char *name,
+		      enum pst_vm_virt_state *ret, struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc;
 
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (read_state(dom, ret) < 0)
-		return pst_virt_error(err, "the state of %s", name);
+		return pst_vm_virt_error(err, "the state of %s", name);
 	return 0;
 }
 
 /* A domain may go while the list is made: then it is left out. */
-static bool fill_entry(virDomainPtr dom, struct pst_virt_entry *e,
+static bool fill_entry(virDomainPtr dom, struct pst_vm_virt_entry *e,
 		       struct pst_vm_info *info)
 {
-	PST_CLEANUP_FREE char *xml = xml_of(dom, PST_VIRT_DEFINED);
+	PST_CLEANUP_FREE char *xml = xml_of(dom, PST_VM_VIRT_DEFINED);
 	int autostart = 0;
 
 	if (!xml || read_state(dom, &e->state) < 0)
@@ -280,18 +286,18 @@ static bool fill_entry(virDomainPtr dom, struct pst_virt_entry *e,
 	return true;
 }
 
-int pst_virt_list(struct pst_virt *v, struct pst_virt_entry **ret,
-		  struct pst_error *err)
+int pst_vm_virt_list(struct pst_vm_virt *v, struct pst_vm_virt_entry **ret,
+		     struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
-	struct pst_virt_entry *list = NULL;
+	struct pst_vm_virt_entry *list = NULL;
 	virDomainPtr *doms = NULL;
 	int n, i, used = 0;
 
 	*ret = NULL;
 	n = virConnectListAllDomains(v->conn, &doms, 0);
 	if (n < 0)
-		return pst_virt_error(err, "cannot list the domains");
+		return pst_vm_virt_error(err, "cannot list the domains");
 	list = calloc((size_t)n + 1, sizeof(*list));
 	for (i = 0; i < n; i++) {
 		if (list && info && fill_entry(doms[i], &list[used], info))
@@ -307,17 +313,17 @@ int pst_virt_list(struct pst_virt *v, struct pst_virt_entry **ret,
 	return used;
 }
 
-int pst_virt_get_autostart(struct pst_virt *v, const char *name, bool *ret,
-			   struct pst_error *err)
+int pst_vm_virt_get_autostart(struct pst_vm_virt *v, const char *name,
+			      bool *ret, struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc, on = 0;
 
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (virDomainGetAutostart(dom, &on) < 0)
-		return pst_virt_error(err, "autostart of %s", name);
+		return pst_vm_virt_error(err, "autostart of %s", name);
 	*ret = on != 0;
 	return 0;
 }

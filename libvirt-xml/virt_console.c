@@ -109,43 +109,43 @@ static void on_typed(int watch, int fd, int events, void *arg)
 		set_events(c);
 }
 
-static int run(struct pst_virt *v, struct console *c, struct pst_error *err)
+static int run(struct pst_vm_virt *v, struct console *c, struct pst_error *err)
 {
 	int rc = 0;
 
 	if (virStreamEventAddCallback(c->stream, VIR_STREAM_EVENT_READABLE,
 				      on_stream, c, NULL) < 0)
-		return pst_virt_error(err, "the console's stream");
+		return pst_vm_virt_error(err, "the console's stream");
 	c->watch = virEventAddHandle(c->in_fd, VIR_EVENT_HANDLE_READABLE,
 				     on_typed, c, NULL);
 	if (c->watch < 0)
 		rc = pst_error_set(err, -EINVAL,
 				   "the console's input cannot be waited for");
 	while (rc == 0 && !c->over)
-		rc = pst_virt_tick(v, err);
+		rc = pst_vm_virt_tick(v, err);
 	if (c->watch >= 0)
 		virEventRemoveHandle(c->watch);
 	virStreamEventRemoveCallback(c->stream);
 	return rc;
 }
 
-int pst_virt_console(struct pst_virt *v, const char *name, int in_fd,
-		     int out_fd, struct pst_error *err)
+int pst_vm_virt_console(struct pst_vm_virt *v, const char *name, int in_fd,
+			int out_fd, struct pst_error *err)
 {
 	struct console c = {.in_fd = in_fd, .out_fd = out_fd, .watch = -1};
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc;
 
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (virDomainIsActive(dom) != 1)
 		return pst_error_set(err, -EALREADY, "%s does not run", name);
 	c.stream = virStreamNew(v->conn, VIR_STREAM_NONBLOCK);
 	if (!c.stream)
-		return pst_virt_error(err, "the console of %s", name);
+		return pst_vm_virt_error(err, "the console of %s", name);
 	if (virDomainOpenConsole(dom, NULL, c.stream, 0) < 0)
-		rc = pst_virt_error(err, "the console of %s", name);
+		rc = pst_vm_virt_error(err, "the console of %s", name);
 	else
 		rc = run(v, &c, err);
 	virStreamAbort(c.stream);

@@ -16,22 +16,22 @@ static int set_uuid(const char *xml, const char *uuid, char **ret,
 	xmlNode *domain, *node;
 	int rc;
 
-	rc = pst_xml_parse(xml, strlen(xml), &doc, err);
+	rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
 	if (rc)
 		return rc;
 	domain = xmlDocGetRootElement(doc);
-	node = pst_xml_child(domain, "uuid");
+	node = pst_vm_xml_child(domain, "uuid");
 	if (node)
 		xmlNodeSetContent(node, BAD_CAST uuid);
 	else
-		node = pst_xml_text(domain, "uuid", "%s", uuid);
-	*ret = node ? pst_xml_dump(doc) : NULL;
+		node = pst_vm_xml_text(domain, "uuid", "%s", uuid);
+	*ret = node ? pst_vm_xml_dump(doc) : NULL;
 	return *ret ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
 }
 
 /* Whether xml may take the place of what is there. *ret_uuid: its UUID, empty
  * when nothing is there. */
-static int may_replace(struct pst_virt *v, const char *name, bool any,
+static int may_replace(struct pst_vm_virt *v, const char *name, bool any,
 		       char ret_uuid[40], struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
@@ -40,7 +40,7 @@ static int may_replace(struct pst_virt *v, const char *name, bool any,
 	ret_uuid[0] = '\0';
 	if (!info)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_virt_info(v, name, false, info, err);
+	rc = pst_vm_virt_info(v, name, false, info, err);
 	if (rc == -ENOENT)
 		return 0;
 	if (rc && !info->ours)
@@ -55,8 +55,8 @@ static int may_replace(struct pst_virt *v, const char *name, bool any,
 	return 0;
 }
 
-int pst_virt_define(struct pst_virt *v, const char *xml, bool any,
-		    struct pst_error *err)
+int pst_vm_virt_define(struct pst_vm_virt *v, const char *xml, bool any,
+		       struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
 	PST_CLEANUP_FREE char *text = NULL;
@@ -81,13 +81,13 @@ int pst_virt_define(struct pst_virt *v, const char *xml, bool any,
 	if (!dom && virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
 		dom = virDomainDefineXML(v->conn, xml);
 	if (!dom)
-		return pst_virt_error(err, "libvirt does not define %s",
-				      info->name);
+		return pst_vm_virt_error(err, "libvirt does not define %s",
+					 info->name);
 	return 0;
 }
 
-int pst_virt_undefine(struct pst_virt *v, const char *name, bool with_nvram,
-		      struct pst_error *err)
+int pst_vm_virt_undefine(struct pst_vm_virt *v, const char *name,
+			 bool with_nvram, struct pst_error *err)
 {
 	unsigned int flags = with_nvram ? VIR_DOMAIN_UNDEFINE_NVRAM
 					: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
@@ -97,7 +97,7 @@ int pst_virt_undefine(struct pst_virt *v, const char *name, bool with_nvram,
 
 	if (!info)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_virt_info(v, name, false, info, err);
+	rc = pst_vm_virt_info(v, name, false, info, err);
 	if (rc && !info->ours)
 		return rc;
 	if (!info->ours)
@@ -105,7 +105,7 @@ int pst_virt_undefine(struct pst_virt *v, const char *name, bool with_nvram,
 				     "domain \"%s\" is not Penstock's: it is "
 				     "left as it is; virsh undefine %s",
 				     name, name);
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (virDomainIsActive(dom) == 1)
@@ -116,38 +116,39 @@ int pst_virt_undefine(struct pst_virt *v, const char *name, bool with_nvram,
 	if (virDomainUndefineFlags(dom, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
 						(info->nvram[0] ? flags : 0)) <
 	    0)
-		return pst_virt_error(err, "cannot undefine %s", name);
+		return pst_vm_virt_error(err, "cannot undefine %s", name);
 	return 0;
 }
 
-int pst_virt_set_autostart(struct pst_virt *v, const char *name, bool on,
-			   struct pst_error *err)
+int pst_vm_virt_set_autostart(struct pst_vm_virt *v, const char *name, bool on,
+			      struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc;
 
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (virDomainSetAutostart(dom, on) < 0)
-		return pst_virt_error(err, "autostart of %s", name);
+		return pst_vm_virt_error(err, "autostart of %s", name);
 	return 0;
 }
 
 /* ---- Life --------------------------------------------------------------- */
 
-int pst_virt_start(struct pst_virt *v, const char *name, struct pst_error *err)
+int pst_vm_virt_start(struct pst_vm_virt *v, const char *name,
+		      struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc;
 
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (virDomainIsActive(dom) == 1)
 		return pst_error_set(err, -EALREADY, "%s runs already", name);
 	if (virDomainCreate(dom) < 0)
-		return pst_virt_error(err, "%s does not start", name);
+		return pst_vm_virt_error(err, "%s does not start", name);
 	return 0;
 }
 
@@ -161,38 +162,38 @@ static int not_running(const char *name, struct pst_error *err)
 static int failed(virDomainPtr dom, const char *what, const char *name,
 		  struct pst_error *err)
 {
-	int rc = pst_virt_error(err, "cannot %s %s", what, name);
+	int rc = pst_vm_virt_error(err, "cannot %s %s", what, name);
 
 	return virDomainIsActive(dom) == 0 ? not_running(name, err) : rc;
 }
 
-int pst_virt_shutdown(struct pst_virt *v, const char *name,
-		      enum pst_virt_how *ret, struct pst_error *err)
+int pst_vm_virt_shutdown(struct pst_vm_virt *v, const char *name,
+			 enum pst_vm_virt_how *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	enum pst_virt_state state;
+	enum pst_vm_virt_state state;
 	int rc;
 
 	if (!info)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (virDomainIsActive(dom) != 1)
 		return not_running(name, err);
-	if (pst_virt_state(v, name, &state, err) == 0 &&
-	    state == PST_VIRT_PAUSED)
+	if (pst_vm_virt_state(v, name, &state, err) == 0 &&
+	    state == PST_VM_VIRT_PAUSED)
 		return pst_error_set(err, -EBUSY,
 				     "%s is paused and hears nothing: virsh "
 				     "resume %s",
 				     name, name);
-	*ret = PST_VIRT_BY_AGENT;
-	if (pst_virt_info(v, name, true, info, NULL) == 0 &&
+	*ret = PST_VM_VIRT_BY_AGENT;
+	if (pst_vm_virt_info(v, name, true, info, NULL) == 0 &&
 	    info->agent_connected &&
 	    virDomainShutdownFlags(dom, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT) == 0)
 		return 0;
-	*ret = PST_VIRT_BY_ACPI;
+	*ret = PST_VM_VIRT_BY_ACPI;
 	if (virDomainShutdownFlags(dom, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) ==
 		    0 ||
 	    virDomainShutdown(dom) == 0)
@@ -200,13 +201,13 @@ int pst_virt_shutdown(struct pst_virt *v, const char *name,
 	return failed(dom, "shut down", name, err);
 }
 
-int pst_virt_destroy(struct pst_virt *v, const char *name,
-		     struct pst_error *err)
+int pst_vm_virt_destroy(struct pst_vm_virt *v, const char *name,
+			struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int rc;
 
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	if (virDomainDestroy(dom) == 0)
@@ -227,15 +228,16 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event,
 	return 0;
 }
 
-int pst_virt_wait_off(struct pst_virt *v, const char *name, uint64_t timeout_ns,
-		      bool (*stop)(void *arg), void *arg, struct pst_error *err)
+int pst_vm_virt_wait_off(struct pst_vm_virt *v, const char *name,
+			 uint64_t timeout_ns, bool (*stop)(void *arg),
+			 void *arg, struct pst_error *err)
 {
 	uint64_t deadline = pst_now_ns() + timeout_ns;
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	bool ended = false;
 	int rc, id;
 
-	rc = pst_virt_find(v, name, &dom, err);
+	rc = pst_vm_virt_find(v, name, &dom, err);
 	if (rc)
 		return rc;
 	/* Registered before the look: what comes in between is an event. */
@@ -253,7 +255,7 @@ int pst_virt_wait_off(struct pst_virt *v, const char *name, uint64_t timeout_ns,
 					   (unsigned long long)(timeout_ns /
 								PST_NS_PER_S));
 		else
-			rc = pst_virt_tick(v, err);
+			rc = pst_vm_virt_tick(v, err);
 		/* A driver without events is asked instead. */
 		if (rc == 0 && id < 0 && virDomainIsActive(dom) == 0)
 			ended = true;

@@ -10,21 +10,22 @@
 /* A domain's XML is some KiB; libvirt itself takes at most 4 MiB of a text. */
 #define TEXT_MAX (4U << 20)
 
-xmlNode *pst_xml_add(xmlNode *parent, const char *name)
+xmlNode *pst_vm_xml_add(xmlNode *parent, const char *name)
 {
 	if (!parent)
 		return NULL;
 	return xmlNewChild(parent, NULL, BAD_CAST name, NULL);
 }
 
-xmlNode *pst_xml_add_ns(xmlNode *parent, xmlNs *ns, const char *name)
+xmlNode *pst_vm_xml_add_ns(xmlNode *parent, xmlNs *ns, const char *name)
 {
 	if (!parent || !ns)
 		return NULL;
 	return xmlNewChild(parent, ns, BAD_CAST name, NULL);
 }
 
-xmlNode *pst_xml_text(xmlNode *parent, const char *name, const char *fmt, ...)
+xmlNode *pst_vm_xml_text(xmlNode *parent, const char *name, const char *fmt,
+			 ...)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	va_list ap;
@@ -43,7 +44,7 @@ xmlNode *pst_xml_text(xmlNode *parent, const char *name, const char *fmt, ...)
 	return xmlNewTextChild(parent, NULL, BAD_CAST name, BAD_CAST text);
 }
 
-xmlNode *pst_xml_attr(xmlNode *node, const char *name, const char *fmt, ...)
+xmlNode *pst_vm_xml_attr(xmlNode *node, const char *name, const char *fmt, ...)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	va_list ap;
@@ -61,15 +62,16 @@ xmlNode *pst_xml_attr(xmlNode *node, const char *name, const char *fmt, ...)
 	return node;
 }
 
-xmlNode *pst_xml_kib(xmlNode *parent, const char *name, uint64_t bytes)
+xmlNode *pst_vm_xml_kib(xmlNode *parent, const char *name, uint64_t bytes)
 {
-	return pst_xml_attr(pst_xml_text(parent, name, "%llu",
-					 (unsigned long long)(bytes >> 10)),
-			    "unit", "KiB");
+	return pst_vm_xml_attr(
+		pst_vm_xml_text(parent, name, "%llu",
+				(unsigned long long)(bytes >> 10)),
+		"unit", "KiB");
 }
 
-int pst_xml_parse(const char *text, size_t n, xmlDoc **ret,
-		  struct pst_error *err)
+int pst_vm_xml_parse(const char *text, size_t n, xmlDoc **ret,
+		     struct pst_error *err)
 {
 	const xmlError *why;
 	xmlDoc *doc;
@@ -110,7 +112,7 @@ static bool is_structure(const xmlNode *node)
 	return elements;
 }
 
-void pst_xml_strip(xmlNode *node)
+void pst_vm_xml_strip(xmlNode *node)
 {
 	xmlNode *n, *next;
 
@@ -119,7 +121,7 @@ void pst_xml_strip(xmlNode *node)
 	for (n = node->children; n; n = next) {
 		next = n->next;
 		if (n->type == XML_ELEMENT_NODE) {
-			pst_xml_strip(n);
+			pst_vm_xml_strip(n);
 		} else if (n->type == XML_TEXT_NODE) {
 			xmlUnlinkNode(n);
 			xmlFreeNode(n);
@@ -127,7 +129,7 @@ void pst_xml_strip(xmlNode *node)
 	}
 }
 
-char *pst_xml_dump(xmlDoc *doc)
+char *pst_vm_xml_dump(xmlDoc *doc)
 {
 	xmlBuffer *buf = xmlBufferCreate();
 	char *text = NULL, *cut;
@@ -156,17 +158,17 @@ static xmlNode *from(xmlNode *node, const char *name)
 	return NULL;
 }
 
-xmlNode *pst_xml_child(const xmlNode *parent, const char *name)
+xmlNode *pst_vm_xml_child(const xmlNode *parent, const char *name)
 {
 	return parent ? from(parent->children, name) : NULL;
 }
 
-xmlNode *pst_xml_next(const xmlNode *node, const char *name)
+xmlNode *pst_vm_xml_next(const xmlNode *node, const char *name)
 {
 	return node ? from(node->next, name) : NULL;
 }
 
-xmlNode *pst_xml_at(const xmlNode *root, const char *path)
+xmlNode *pst_vm_xml_at(const xmlNode *root, const char *path)
 {
 	const char *end;
 	const xmlNode *node = root;
@@ -175,13 +177,13 @@ xmlNode *pst_xml_at(const xmlNode *root, const char *path)
 	while (node && *path) {
 		end = strchrnul(path, '/');
 		snprintf(name, sizeof(name), "%.*s", (int)(end - path), path);
-		node = pst_xml_child(node, name);
+		node = pst_vm_xml_child(node, name);
 		path = *end ? end + 1 : end;
 	}
 	return (xmlNode *)node;
 }
 
-bool pst_xml_in_ns(const xmlNode *node, const char *uri)
+bool pst_vm_xml_in_ns(const xmlNode *node, const char *uri)
 {
 	return node && node->ns && node->ns->href &&
 	       strcmp((const char *)node->ns->href, uri) == 0;
@@ -197,14 +199,14 @@ static bool copy(xmlChar *s, char *ret, size_t size)
 	return true;
 }
 
-bool pst_xml_get_attr(const xmlNode *node, const char *name, char *ret,
-		      size_t size)
+bool pst_vm_xml_get_attr(const xmlNode *node, const char *name, char *ret,
+			 size_t size)
 {
 	*ret = '\0';
 	return node && copy(xmlGetNoNsProp(node, BAD_CAST name), ret, size);
 }
 
-bool pst_xml_get_text(const xmlNode *node, char *ret, size_t size)
+bool pst_vm_xml_get_text(const xmlNode *node, char *ret, size_t size)
 {
 	*ret = '\0';
 	return node && copy(xmlNodeGetContent(node), ret, size);

@@ -24,7 +24,7 @@ const struct pst_vm_api *pst_cmd_vm_api(const struct pst_cmd_ctx *ctx,
  * and returns another code. */
 int pst_cmd_vm_connect(const struct pst_cmd_ctx *ctx, const char *uri,
 		       const struct pst_vm_api **ret_api,
-		       struct pst_virt **ret);
+		       struct pst_vm_virt **ret);
 
 /* Whether uri (NULL: the default) is of a libvirt on this machine, where the
  * region and the files are. Prints the usage error itself. */

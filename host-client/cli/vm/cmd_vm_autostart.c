@@ -6,7 +6,7 @@
 #include "host-client/cli/vm/cmd_vm.h"
 
 static int autostart(const struct pst_cmd_ctx *ctx,
-		     const struct pst_vm_api *api, struct pst_virt *virt,
+		     const struct pst_vm_api *api, struct pst_vm_virt *virt,
 		     const char *name, const char *set)
 {
 	struct pst_error err;
@@ -27,7 +27,7 @@ static int autostart(const struct pst_cmd_ctx *ctx,
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	const struct pst_vm_api *api;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	const char *uri = NULL, *set;
 	int rc;
 

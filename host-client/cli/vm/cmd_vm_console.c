@@ -8,7 +8,7 @@
 #include "host-client/cli/vm/cmd_vm.h"
 
 static int console(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
-		   struct pst_virt *virt, const char *name)
+		   struct pst_vm_virt *virt, const char *name)
 {
 	bool terminal = isatty(STDIN_FILENO);
 	struct termios old, raw;
@@ -32,7 +32,7 @@ static int console(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	const struct pst_vm_api *api;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	const char *uri = NULL;
 	int rc;
 

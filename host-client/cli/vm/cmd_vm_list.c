@@ -8,7 +8,7 @@
 enum { OPT_ALL = PST_OPT_OWN };
 
 static json_t *view_of(const struct pst_vm_api *api,
-		       const struct pst_virt_entry *e)
+		       const struct pst_vm_virt_entry *e)
 {
 	return json_pack("{s:s, s:s, s:b, s:b, s:I}", "name", e->name, "state",
 			 api->virt_state_name(e->state), "ours", e->ours,
@@ -16,7 +16,7 @@ static json_t *view_of(const struct pst_vm_api *api,
 }
 
 static void print_entry(const struct pst_vm_api *api,
-			const struct pst_virt_entry *e)
+			const struct pst_vm_virt_entry *e)
 {
 	char cid[16] = "-";
 
@@ -28,9 +28,9 @@ static void print_entry(const struct pst_vm_api *api,
 }
 
 static int list(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
-		struct pst_virt *virt, bool all, bool json)
+		struct pst_vm_virt *virt, bool all, bool json)
 {
-	PST_CLEANUP_FREE struct pst_virt_entry *v = NULL;
+	PST_CLEANUP_FREE struct pst_vm_virt_entry *v = NULL;
 	json_t *domains = json_array();
 	struct pst_error err;
 	int n, i;
@@ -54,7 +54,7 @@ static int list(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	const struct pst_vm_api *api;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	const char *uri = NULL;
 	bool all = false, json = false;
 	int opt, rc;

@@ -92,7 +92,8 @@ const struct pst_vm_api *pst_cmd_vm_api(const struct pst_cmd_ctx *ctx,
 }
 
 int pst_cmd_vm_connect(const struct pst_cmd_ctx *ctx, const char *uri,
-		       const struct pst_vm_api **ret_api, struct pst_virt **ret)
+		       const struct pst_vm_api **ret_api,
+		       struct pst_vm_virt **ret)
 {
 	struct pst_error err;
 	int rc;

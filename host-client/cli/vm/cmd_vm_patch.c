@@ -41,13 +41,13 @@ static int read_domain(struct patch *p)
 {
 	const struct pst_vm_api *api;
 	struct pst_error err;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	int rc;
 
 	rc = pst_cmd_vm_connect(p->ctx, p->ask.uri, &api, &virt);
 	if (rc)
 		return rc;
-	rc = api->virt_xml(virt, p->ask.q.name, PST_VIRT_DEFINED, &p->xml,
+	rc = api->virt_xml(virt, p->ask.q.name, PST_VM_VIRT_DEFINED, &p->xml,
 			   &err);
 	api->virt_close(virt);
 	return rc ? pst_cmd_fail(p->ctx, "%s", err.text) : PST_EXIT_OK;

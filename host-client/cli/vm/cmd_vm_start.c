@@ -18,7 +18,7 @@ enum { OPT_WAIT = PST_OPT_OWN, OPT_TIMEOUT };
 struct start {
 	const struct pst_cmd_ctx *ctx;
 	const struct pst_vm_api *api;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	struct pst_vm_info info;
 	struct pst_region_pulse pulse;
 	bool wait, json;
@@ -104,13 +104,13 @@ static int fail_start(const struct start *s, const struct pst_error *err)
 static int start(struct start *s, const char *name)
 {
 	uint64_t begin = pst_now_ns();
-	enum pst_virt_state state;
+	enum pst_vm_virt_state state;
 	struct pst_error err;
 	int rc;
 
 	rc = s->api->virt_state(s->virt, name, &state, &err);
 	if (rc == 0)
-		rc = s->api->virt_info(s->virt, name, state != PST_VIRT_OFF,
+		rc = s->api->virt_info(s->virt, name, state != PST_VM_VIRT_OFF,
 				       &s->info, &err);
 	if (rc == 0 && !s->info.ours)
 		rc = pst_error_set(&err, -EPERM,

@@ -17,9 +17,9 @@
 struct status {
 	const struct pst_cmd_ctx *ctx;
 	const struct pst_vm_api *api;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	struct pst_vm_info info;
-	enum pst_virt_state state;
+	enum pst_vm_virt_state state;
 	bool autostart;
 	bool json;
 };
@@ -77,7 +77,7 @@ static json_t *agent_view(const struct status *s)
 	struct pst_error err = {0};
 	json_t *health = NULL;
 
-	if (s->state != PST_VIRT_RUNNING)
+	if (s->state != PST_VM_VIRT_RUNNING)
 		pst_error_set(&err, -ENOENT, "the domain is %s",
 			      s->api->virt_state_name(s->state));
 	else if (has_pulse(s->info.region.path, &err) &&
@@ -92,11 +92,11 @@ static json_t *agent_view(const struct status *s)
 
 static int exit_of(const struct status *s, const json_t *agent)
 {
-	if (s->state == PST_VIRT_OFF)
+	if (s->state == PST_VM_VIRT_OFF)
 		return PST_EXIT_OK;
 	if (s->info.ours && !json_is_true(json_object_get(agent, "reachable")))
 		return PST_EXIT_UNREACHABLE;
-	return s->state == PST_VIRT_RUNNING &&
+	return s->state == PST_VM_VIRT_RUNNING &&
 			       (!s->info.ours ||
 				json_is_true(json_object_get(agent, "healthy")))
 		       ? PST_EXIT_OK
@@ -112,8 +112,9 @@ static int status(struct status *s, const char *name)
 	/* One that runs may have been defined anew: its own view counts. */
 	rc = s->api->virt_state(s->virt, name, &s->state, &err);
 	if (rc == 0)
-		rc = s->api->virt_info(s->virt, name, s->state != PST_VIRT_OFF,
-				       &s->info, &err);
+		rc = s->api->virt_info(s->virt, name,
+				       s->state != PST_VM_VIRT_OFF, &s->info,
+				       &err);
 	if (rc == 0)
 		rc = s->api->virt_get_autostart(s->virt, name, &s->autostart,
 						&err);

@@ -14,7 +14,7 @@ enum { OPT_FORCE = PST_OPT_OWN, OPT_TIMEOUT };
 struct stop {
 	const struct pst_cmd_ctx *ctx;
 	const struct pst_vm_api *api;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	const char *name;
 	uint64_t timeout_ns;
 	bool force, json;
@@ -53,7 +53,7 @@ static int destroy(const struct stop *s, const char *words, uint64_t begin)
 
 static int stop(const struct stop *s)
 {
-	enum pst_virt_how how = PST_VIRT_BY_ACPI;
+	enum pst_vm_virt_how how = PST_VM_VIRT_BY_ACPI;
 	uint64_t begin = pst_now_ns();
 	struct pst_error err;
 	int rc;
@@ -72,15 +72,15 @@ static int stop(const struct stop *s)
 		return pst_cmd_vm_exit(rc);
 	}
 	fprintf(stderr, "%s: asked by %s, waiting up to %llu s\n", s->ctx->path,
-		how == PST_VIRT_BY_AGENT ? "the guest agent"
-					 : "the ACPI power button",
+		how == PST_VM_VIRT_BY_AGENT ? "the guest agent"
+					    : "the ACPI power button",
 		(unsigned long long)(s->timeout_ns / PST_NS_PER_S));
 	rc = s->api->virt_wait_off(s->virt, s->name, s->timeout_ns, NULL, NULL,
 				   &err);
 	if (rc == 0)
-		return report(s,
-			      how == PST_VIRT_BY_AGENT ? "guest agent" : "acpi",
-			      "has ended", begin);
+		return report(
+			s, how == PST_VM_VIRT_BY_AGENT ? "guest agent" : "acpi",
+			"has ended", begin);
 	if (rc == -ETIMEDOUT && s->force)
 		return destroy(
 			s, "did not end by itself in time, and was destroyed",

@@ -34,7 +34,7 @@ static void remove_conf(struct undefine *u, const char *sub)
 
 /* Of the domain, or of one that virsh undefined before: of its files. */
 static int undefine(struct undefine *u, const struct pst_vm_api *api,
-		    struct pst_virt *virt)
+		    struct pst_vm_virt *virt)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = calloc(1, sizeof(*info));
 	struct pst_error err;
@@ -72,7 +72,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	struct undefine u = {.ctx = ctx, .dir = PST_VM_CONF_DIR};
 	const struct pst_vm_api *api;
-	struct pst_virt *virt;
+	struct pst_vm_virt *virt;
 	const char *uri = NULL;
 	int opt, rc;
 

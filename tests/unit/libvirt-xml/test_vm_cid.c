@@ -6,7 +6,7 @@
 #include "libvirt-xml/cid.h"
 #include "tests/fixtures/unit.h"
 
-static const struct pst_virt_entry list[] = {
+static const struct pst_vm_virt_entry list[] = {
 	{.name = "a", .cid = 3},
 	{.name = "b", .cid = 5},
 	{.name = "none", .cid = 0},

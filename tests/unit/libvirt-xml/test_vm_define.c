@@ -17,7 +17,7 @@
 /* ---- libvirt: the domains are lines "NAME CID" of a file ------------------
  */
 
-static int list(struct pst_virt *v, struct pst_virt_entry **ret,
+static int list(struct pst_vm_virt *v, struct pst_vm_virt_entry **ret,
 		struct pst_error *err)
 {
 	FILE *f = fopen(tmpdir_path("domains"), "r");
@@ -32,12 +32,12 @@ static int list(struct pst_virt *v, struct pst_virt_entry **ret,
 	return n;
 }
 
-static unsigned long version(struct pst_virt *v)
+static unsigned long version(struct pst_vm_virt *v)
 {
 	return 0;
 }
 
-static int info(struct pst_virt *v, const char *name, bool live,
+static int info(struct pst_vm_virt *v, const char *name, bool live,
 		struct pst_vm_info *ret, struct pst_error *err)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -57,7 +57,7 @@ static int schema_check(const char *xml, const char *schema,
 	return -ENOENT;
 }
 
-static int define(struct pst_virt *v, const char *xml, bool any,
+static int define(struct pst_vm_virt *v, const char *xml, bool any,
 		  struct pst_error *err)
 {
 	const struct timespec pause = {.tv_nsec = DEFINE_NS};
@@ -114,7 +114,7 @@ static struct pst_vm_ask ask_for(const char *name)
 		.lock = lock,
 		.talk = {.note = say, .fail = say, .arg = said},
 		.api = &api,
-		.virt = (struct pst_virt *)&api,
+		.virt = (struct pst_vm_virt *)&api,
 	};
 }
 
@@ -139,7 +139,7 @@ static void define_one(const char *name)
 
 START_TEST(domains_that_are_defined_at_once_get_different_cids)
 {
-	struct pst_virt_entry *v;
+	struct pst_vm_virt_entry *v;
 	char name[16];
 	int i, j, n, status;
 
