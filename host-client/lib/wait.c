@@ -350,9 +350,7 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 		adapt(c, rec->state != PST_RECORD_PENDING);
 		return r;
 	}
-	r = spin(c, rec, w, now, plan.spin_until_ns, err);
-	pst_pace_met(&c->queue.pace, key, rec->state != PST_RECORD_PENDING);
-	return r;
+	return spin(c, rec, w, now, plan.spin_until_ns, err);
 }
 
 int pst_wait_done(struct pst *c, struct pst_record *rec,
