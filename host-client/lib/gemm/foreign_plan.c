@@ -20,9 +20,6 @@
 #define K_PIECE 512U
 /* A slot's alignment. */
 #define LINE 64U
-/* Sides of the first part and rows of the last, of operands copied whole. */
-#define HEAD 128U
-#define TAIL 64U
 
 static uint64_t parts_of(uint64_t total, uint64_t piece)
 {
@@ -154,28 +151,4 @@ int pst_foreign_plan(const struct pst_foreign_job *job, uint64_t budget,
 					      pst_foreign_traffic(job, ret)))
 		*ret = split;
 	return whole_ok || split_ok ? 0 : -ENOSPC;
-}
-
-unsigned int pst_foreign_cut(uint64_t m, uint64_t n,
-			     struct pst_foreign_rect ret[PST_FOREIGN_RECTS])
-{
-	const uint64_t half = pst_round_up((m - HEAD - TAIL + 1) / 2, GRAIN);
-	const uint64_t rest = m - HEAD - TAIL;
-	unsigned int k = 0;
-
-	if (n > 2 * (uint64_t)HEAD) {
-		ret[k++] = (struct pst_foreign_rect){0, 0, HEAD, HEAD};
-		ret[k++] = (struct pst_foreign_rect){0, HEAD, HEAD, n - HEAD};
-	} else {
-		ret[k++] = (struct pst_foreign_rect){0, 0, HEAD, n};
-	}
-	if (half < rest && half >= 2 * (uint64_t)HEAD) {
-		ret[k++] = (struct pst_foreign_rect){HEAD, 0, half, n};
-		ret[k++] = (struct pst_foreign_rect){HEAD + half, 0,
-						     rest - half, n};
-	} else {
-		ret[k++] = (struct pst_foreign_rect){HEAD, 0, rest, n};
-	}
-	ret[k++] = (struct pst_foreign_rect){m - TAIL, 0, TAIL, n};
-	return k;
 }

@@ -50,21 +50,4 @@ PST_MUST_USE int pst_foreign_plan(const struct pst_foreign_job *job,
 uint64_t pst_foreign_traffic(const struct pst_foreign_job *job,
 			     const struct pst_foreign_plan *plan);
 
-/* A part of C. */
-struct pst_foreign_rect {
-	uint64_t i, j, m, n;
-};
-
-#define PST_FOREIGN_RECTS 5U
-
-/*
- * Cuts an m x n product (m at least 256) whose operands fit whole: a small
- * corner first, which needs little of A and B, so that the rest is copied
- * while it computes; then few large parts; at last a narrow one, so that
- * little of C is left to copy. Parts cover C once, in an order in which rows
- * of A and columns of B are first needed from 0 on. Returns their number.
- */
-unsigned int pst_foreign_cut(uint64_t m, uint64_t n,
-			     struct pst_foreign_rect ret[PST_FOREIGN_RECTS]);
-
 #endif

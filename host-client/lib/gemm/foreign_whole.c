@@ -3,8 +3,9 @@
  * and go. */
 #include "host-client/lib/gemm/foreign_int.h"
 
-/* Products of fewer rows have too little to overlap. */
+/* Products of fewer rows or terms have too little to overlap. */
 #define MIN_M 256U
+#define MIN_K 256U
 /* Terms of the sums that are computed first, while the others are copied: a
  * small part of A and B, and enough work for that time. */
 #define HEAD_K 64U
@@ -21,8 +22,9 @@ uint64_t pst_foreign_whole_bytes(const struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
 
-	if (g->batch > 1 || t->k == 0 || g->m < MIN_M || g->a_tensor ||
-	    g->b_tensor || g->c_tensor || g->bias_tensor)
+	/* Sums of 16-bit elements are not kept in 16 bits. */
+	if (g->batch > 1 || t->k < MIN_K || g->m < MIN_M || t->elem_c <= 2 ||
+	    g->a_tensor || g->b_tensor || g->c_tensor || g->bias_tensor)
 		return 0;
 	/* check() has seen that none of these overflows. */
 	return (t->copy_a ? pst_round_up(g->m * t->k * t->elem_ab, 64) : 0) +
@@ -104,9 +106,14 @@ static const void *place(const struct pst_foreign *t, const struct operand *x,
 		.at;
 }
 
+/* A part of C. */
+struct rect {
+	uint64_t i, j, m, n;
+};
+
 /* Starts a part of C, with the terms of the sums from l on. */
-static int start(struct pst_foreign *t, const struct pst_foreign_rect *r,
-		 uint64_t l, uint64_t terms, const struct operand *a,
+static int start(struct pst_foreign *t, const struct rect *r, uint64_t l,
+		 uint64_t terms, const struct operand *a,
 		 const struct operand *b, const struct operand *c)
 {
 	const uint8_t *bias = t->bias ? t->bias : t->g->bias;
@@ -134,7 +141,7 @@ static int start(struct pst_foreign *t, const struct pst_foreign_rect *r,
 
 /* A part of C for some terms of the sums. */
 struct part {
-	struct pst_foreign_rect rect;
+	struct rect rect;
 	uint64_t l, terms;
 };
 
@@ -149,7 +156,7 @@ struct part {
 static unsigned int cut(const struct pst_gemm *g, uint64_t k,
 			struct part ret[MAX_PARTS])
 {
-	const struct pst_foreign_rect all = {0, 0, g->m, g->n};
+	const struct rect all = {0, 0, g->m, g->n};
 	const bool by_cols = g->order == PST_COL_MAJOR;
 	const uint64_t lines = by_cols ? g->n : g->m;
 	const uint64_t tail = lines / TAIL_PART / GRAIN * GRAIN;
@@ -194,41 +201,6 @@ static int move_head(struct pst_foreign *t, const struct operand *a,
 }
 
 /* All terms of A and B are moved once, and all of C. */
-static int run_by_terms(struct pst_foreign *t, const struct operand *a,
-			const struct operand *b, const struct operand *c)
-{
-	const struct pst_gemm *g = t->g;
-	struct part parts[MAX_PARTS], *x;
-	const unsigned int n = cut(g, t->k, parts);
-	uint64_t there = HEAD_K, number[MAX_PARTS];
-	unsigned int i;
-	int r;
-
-	if (g->beta != 0)
-		move(t, c, 0, 0, g->m, g->n, false);
-	r = move_head(t, a, b);
-	for (i = 0; i < n && r == 0; i++) {
-		x = &parts[i];
-		if (x->l == there) {
-			move(t, b, x->l, 0, x->terms, g->n, false);
-			move(t, a, 0, x->l, g->m, x->terms, false);
-			there += x->terms;
-		}
-		r = start(t, &x->rect, x->l, x->terms, a, b, c);
-		number[i] = t->submitted;
-	}
-	for (i = 0; i < n && r == 0; i++) {
-		x = &parts[i];
-		if (x->l + x->terms < t->k)
-			continue;
-		r = pst_foreign_wait(t, number[i]);
-		if (r == 0)
-			move(t, c, x->rect.i, x->rect.j, x->rect.m, x->rect.n,
-			     true);
-	}
-	return r;
-}
-
 int pst_foreign_whole_run(struct pst_foreign *t)
 {
 	const struct pst_gemm *g = t->g;
@@ -241,37 +213,33 @@ int pst_foreign_whole_run(struct pst_foreign *t)
 	const struct operand c =
 		operand(t, g->c, g->ldc, t->copy_c, t->s[0].mem, false, g->m,
 			g->n, t->elem_c);
-	struct pst_foreign_rect rects[PST_FOREIGN_RECTS], *x;
-	const unsigned int n = pst_foreign_cut(g->m, g->n, rects);
-	uint64_t rows = 0, cols = 0; /* of A and B, there already */
+	struct part parts[MAX_PARTS], *x;
+	const unsigned int n = cut(g, t->k, parts);
+	uint64_t there = HEAD_K, number[MAX_PARTS];
 	unsigned int i;
 	int r;
 
-	/* Sums of 16-bit elements are not kept in 16 bits. */
-	if (t->k >= 4 * (uint64_t)HEAD_K && t->elem_c > 2)
-		return run_by_terms(t, &a, &b, &c);
-	for (i = 0; i < n; i++) {
-		x = &rects[i];
-		if (x->i + x->m > rows) {
-			move(t, &a, rows, 0, x->i + x->m - rows, t->k, false);
-			rows = x->i + x->m;
+	if (g->beta != 0)
+		move(t, &c, 0, 0, g->m, g->n, false);
+	r = move_head(t, &a, &b);
+	for (i = 0; i < n && r == 0; i++) {
+		x = &parts[i];
+		if (x->l == there) {
+			move(t, &b, x->l, 0, x->terms, g->n, false);
+			move(t, &a, 0, x->l, g->m, x->terms, false);
+			there += x->terms;
 		}
-		if (x->j + x->n > cols) {
-			move(t, &b, 0, cols, t->k, x->j + x->n - cols, false);
-			cols = x->j + x->n;
-		}
-		if (g->beta != 0)
-			move(t, &c, x->i, x->j, x->m, x->n, false);
-		r = start(t, x, 0, t->k, &a, &b, &c);
-		if (r < 0)
-			return r;
+		r = start(t, &x->rect, x->l, x->terms, &a, &b, &c);
+		number[i] = t->submitted;
 	}
-	for (i = 0; i < n; i++) {
-		x = &rects[i];
-		r = pst_foreign_wait(t, i + 1);
-		if (r < 0)
-			return r;
-		move(t, &c, x->i, x->j, x->m, x->n, true);
+	for (i = 0; i < n && r == 0; i++) {
+		x = &parts[i];
+		if (x->l + x->terms < t->k)
+			continue;
+		r = pst_foreign_wait(t, number[i]);
+		if (r == 0)
+			move(t, &c, x->rect.i, x->rect.j, x->rect.m, x->rect.n,
+			     true);
 	}
-	return 0;
+	return r;
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "transport/dtype.h"
+
 static uint64_t double_bits(double d)
 {
 	uint64_t bits;
@@ -15,9 +17,7 @@ static uint64_t double_bits(double d)
 
 uint32_t pst_gemm_dtype_c(const struct pst_gemm *g)
 {
-	if (g->dtype_c)
-		return g->dtype_c;
-	return g->dtype == PST_I8 ? PST_I32 : g->dtype;
+	return g->dtype_c ? g->dtype_c : pst_dtype_of_c(g->dtype);
 }
 
 static void gemm_sqe(const struct pst_gemm *g, struct pst_wire_sqe *s)

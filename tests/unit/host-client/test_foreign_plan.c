@@ -158,32 +158,6 @@ START_TEST(a_budget_below_the_smallest_pieces_is_refused)
 }
 END_TEST
 
-START_TEST(parts_of_what_fits_cover_it_once_and_in_order)
-{
-	static const uint64_t sides[] = {1, 200, 256, 257, 600, 1024, 5000};
-	struct pst_foreign_rect x[PST_FOREIGN_RECTS];
-	uint64_t i, m, n, area, rows, cols;
-	unsigned int parts, k;
-
-	for (i = 0; i < 49; i++) {
-		m = sides[i % 7] < 256 ? 300 : sides[i % 7];
-		n = sides[i / 7];
-		parts = pst_foreign_cut(m, n, x);
-		ck_assert_uint_le(parts, PST_FOREIGN_RECTS);
-		area = rows = cols = 0;
-		for (k = 0; k < parts; k++) {
-			ck_assert(x[k].m > 0 && x[k].n > 0);
-			ck_assert_uint_le(x[k].i, rows);
-			ck_assert_uint_le(x[k].j, cols);
-			rows = rows > x[k].i + x[k].m ? rows : x[k].i + x[k].m;
-			cols = cols > x[k].j + x[k].n ? cols : x[k].j + x[k].n;
-			area += x[k].m * x[k].n;
-		}
-		ck_assert(rows == m && cols == n && area == m * n);
-	}
-}
-END_TEST
-
 START_TEST(every_way_of_copying_copies_just_that)
 {
 	static const uint64_t lengths[] = {0, 1, 63, 64, 1000, 4096, 70001};
@@ -235,7 +209,6 @@ static void add(TCase *tc)
 	tcase_add_test(tc, what_fits_is_copied_once_and_in_parts);
 	tcase_add_test(tc, what_does_not_fit_is_copied_few_times);
 	tcase_add_test(tc, a_budget_below_the_smallest_pieces_is_refused);
-	tcase_add_test(tc, parts_of_what_fits_cover_it_once_and_in_order);
 	tcase_add_test(tc, every_way_of_copying_copies_just_that);
 	tcase_add_test(tc, lines_keep_what_is_between_them);
 }
