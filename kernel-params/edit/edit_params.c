@@ -291,9 +291,11 @@ static const char *one_count(const char *p, int *ret_node, uint64_t *ret)
 static int pool_value(const char *is, const struct pst_params *want, char **ret)
 {
 	bool by_node = want->pool_node >= 0 && want->n_nodes > 1;
-	PST_CLEANUP_FREE char *others = calloc(1, is ? strlen(is) + 2 : 1);
+	const size_t size = is ? strlen(is) + 2 : 1;
+	PST_CLEANUP_FREE char *others = calloc(1, size);
 	const char *p = is, *end;
 	uint64_t pages;
+	size_t n = 0;
 	int node;
 
 	*ret = NULL;
@@ -318,8 +320,8 @@ static int pool_value(const char *is, const struct pst_params *want, char **ret)
 		    pages >= want->pool_pages)
 			return 0;
 		if (by_node && node != want->pool_node)
-			sprintf(others + strlen(others), "%.*s,",
-				(int)(end - p), p);
+			n += (size_t)snprintf(others + n, size - n, "%.*s,",
+					      (int)(end - p), p);
 	}
 	if (!by_node)
 		node = asprintf(ret, "%" PRIu64, want->pool_pages);

@@ -155,7 +155,10 @@ static int want_pool(struct pst_plan *p, struct pst_error *err)
 				     "--region is no multiple of 2 MiB, the "
 				     "size of its pages");
 	if (r->vm_memory > 1ULL << 60 || r->region > 1ULL << 60)
-		return pst_error_set(err, -EINVAL, "that is too much memory");
+		return pst_error_set(err, -EINVAL,
+				     "a pool of more than 2^60 bytes is not "
+				     "possible: take less --vm-memory or "
+				     "--region");
 	bytes = r->region + pst_round_up(r->vm_memory, PST_HUGE_2M);
 	p->params.pool_pages = bytes / PST_HUGE_2M;
 	p->pool_by_cmdline =

@@ -51,7 +51,7 @@ refuse "the host's only display" 1 "--i-know" plan
 expect "bytes that are no UTF-8 become U+FFFD" 0 \
 	'# Gr\uFFFD\uFFFDe \u00FC\nGRUB' plan --i-know --json
 look() {
-	expect "an apply without options knows too" 0 "so already" \
+	expect "an apply without options knows too" 0 "Nothing to change" \
 		"$penstock" host apply --root "$tree"
 	check "the other bytes are as they were" grep -qF \
 		"$(printf '# Gr\374\337e')" "$tree/etc/default/grub"

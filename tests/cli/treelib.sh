@@ -90,7 +90,7 @@ round() {
 	check "$tree: patch made the same files" \
 		diff -r --no-dereference "$tree.applied" "$tree.patched"
 	look
-	expect "$tree: a second apply does nothing" 0 "so already" \
+	expect "$tree: a second apply does nothing" 0 "Nothing to change" \
 		"$penstock" host apply --root "$tree" "$@"
 	expect "$tree: verify sees the files" 3 "as it was written" \
 		"$penstock" host verify --root "$tree"

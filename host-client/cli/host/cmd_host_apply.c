@@ -22,9 +22,12 @@ static int report(const struct pst_host_job *job, size_t changed)
 
 	if (job->json) {
 		o = pst_host_job_json(job);
-		if (o && json_object_set_new(o, "changed",
-					     json_integer((json_int_t)changed)))
-			json_decref(o), o = NULL;
+		if (o &&
+		    json_object_set_new(o, "changed",
+					json_integer((json_int_t)changed))) {
+			json_decref(o);
+			o = NULL;
+		}
 		return pst_cmd_print_json(job->ctx, o);
 	}
 	for (i = 0; i < p->n_files; i++) {
@@ -40,11 +43,11 @@ static int report(const struct pst_host_job *job, size_t changed)
 	for (i = 0; i < p->notes.n; i++)
 		printf("note: %s\n", p->notes.line[i]);
 	if (!changed)
-		puts("Every file is so already.");
+		puts("Nothing to change.");
 	pst_host_print_commands(&p->commands);
 	if (changed)
-		puts("penstock host verify looks whether it came to be; "
-		     "penstock host undo takes it back.");
+		puts("Check with `penstock host verify`, revert with `penstock "
+		     "host undo`.");
 	return PST_EXIT_OK;
 }
 

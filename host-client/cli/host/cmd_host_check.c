@@ -187,7 +187,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 const struct pst_cmd pst_cmd_host_check = {
 	.name = "check",
 	.args = "",
-	.summary = "Look whether this host can give a card to a guest",
+	.summary = "Check whether this host can give a card to a guest",
 	.help = "One line a finding: PASS, WARN or FAIL, its name, what was "
 		"seen, why it matters, what\nto do. Nothing is changed. Of a "
 		"copied tree (--root) everything is read from files;\nwhat only "

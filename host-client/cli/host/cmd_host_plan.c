@@ -46,7 +46,7 @@ static int show(const struct pst_host_job *job)
 	if (pst_host_print_diffs(p, stdout) < 0)
 		return pst_cmd_fail(job->ctx, "out of memory");
 	if (pst_plan_changes(p) == 0)
-		puts("Every file is so already.");
+		puts("Nothing to change.");
 	else
 		putchar('\n');
 	pst_host_print_commands(&p->commands);

@@ -74,11 +74,11 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 const struct pst_cmd pst_cmd_host_verify = {
 	.name = "verify",
 	.args = "",
-	.summary = "Look whether what was applied came to be",
-	.help = "To be run after the reboot: compares files, command line, "
-		"drivers, hugepages and\nmodules with what penstock host apply "
-		"wanted, or with what the options say. One\nline each; exit 3 "
-		"where something differs.\n",
+	.summary = "Check that the host is as it was applied",
+	.help = "Run it after the reboot. It compares files, command line, "
+		"drivers, hugepages and\nmodules with the last penstock host "
+		"apply, or with the options. One line each;\nexit 3 where "
+		"something differs.\n",
 	.opts = opts,
 	.run = run,
 };
