@@ -85,7 +85,7 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 				    json_string(why));
 	pst_measure_cure(r, &a->facts.measure, cure);
 	if (cure[0])
-		json_object_set_new(root, "cure", json_string(cure));
+		json_object_set_new(root, "remedy", json_string(cure));
 	pst_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		json_object_set_new(root, "dma_warning", json_string(high));

@@ -57,7 +57,7 @@ struct pst_npyfile_data {
  * Reads the file into a new buffer of c, without a copy on the way; big-endian
  * elements are swapped in place. *ret is zeroed on failure. Returns 0, what
  * pst_alloc() and pst_fileread() return; -ENOSPC's sentence has the sizes and
- * the cure.
+ * the remedy.
  */
 PST_MUST_USE int pst_npyfile_load(struct pst *c, const struct pst_npyfile *f,
 				  struct pst_npyfile_data *ret,

@@ -261,7 +261,7 @@ def info_health_and_stats_say_what_they_must(start):
     assert health["read_gbps"] > 0 and health["write_gbps"] > 0, health
     assert info["gpu_registration"] == "none", info
     assert info["gpu"] is None and health["gpu"] is None
-    assert info["caching"] == "WB" and "cure" not in info, info
+    assert info["caching"] == "WB" and "remedy" not in info, info
     assert health["uptime_s"] > 0 and health["sessions"] == 1
     time.sleep(0.3)
     assert c.query(HEALTH)["heartbeat"] > health["heartbeat"]

@@ -87,7 +87,7 @@ def case_unbind():
                "another agent answers")
     health = query("health")
     assert health["caching"] == "WC" and health["page_size"] == 4096, health
-    assert "penstock_bar" in health["cure"], health
+    assert "penstock_bar" in health["remedy"], health
 
 
 def case_bind():

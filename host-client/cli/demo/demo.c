@@ -199,7 +199,7 @@ static int ping(struct demo *d, struct pst_error *err)
 /* Keys of INFO that go into the report as they are, if they are there. */
 static const char *const mapping_keys[] = {
 	"caching",    "page_size",        "read_gbps",
-	"write_gbps", "gpu_registration", "cure",
+	"write_gbps", "gpu_registration", "remedy",
 };
 
 static json_t *take_mapping(const json_t *info)

@@ -200,7 +200,7 @@ struct pst_demo_files {
  * Each fills its own fields: from $PENSTOCK_GUEST_IMAGE (a directory),
  * $PENSTOCK_QEMU and $PENSTOCK_VHOST_VSOCK if set, else from the build tree
  * that this program lies in, else as installed, else from $PATH. Returns 0 or
- * -ENOENT with the cure.
+ * -ENOENT with the remedy.
  */
 PST_MUST_USE int pst_demo_find_image(struct pst_demo_files *f,
 				     struct pst_error *err);
