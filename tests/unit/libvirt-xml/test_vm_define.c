@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "libvirt-xml/define.h"
@@ -98,6 +99,8 @@ static struct pst_vm_ask ask_for(const char *name)
 	static char lock[PATH_MAX];
 
 	snprintf(lock, sizeof(lock), "%s", tmpdir_path("lock"));
+	/* What makes a folder the root of a host. */
+	mkdir(tmpdir_path("proc"), 0755);
 	return (struct pst_vm_ask){
 		.q =
 			{
