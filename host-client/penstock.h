@@ -679,7 +679,7 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
  *
  * Since: 1.0
  */
-int pst_why(struct pst *c, uint64_t tag, char *buf, size_t size);
+int pst_failure(struct pst *c, uint64_t tag, char *buf, size_t size);
 
 /*
  * Asks the agent to cancel an operation. Does not wait. The operation completes

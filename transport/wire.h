@@ -339,7 +339,7 @@ enum pst_wire_frame_type {
 	PST_WIRE_BYE = 11,      /* none -> none, then the agent closes */
 	PST_WIRE_ERROR = 12,    /* agent: status and sentence, then it closes */
 	/* pst_wire_cancel -> the sentence of an operation that failed */
-	PST_WIRE_WHY = 13,
+	PST_WIRE_FAILURE = 13,
 	PST_WIRE_TENSOR_CREATE = 14,  /* pst_wire_tensor, size -> handle */
 	PST_WIRE_TENSOR_DESTROY = 15, /* pst_wire_tensor, handle -> none */
 	/* pst_wire_tensor, handle: 0 or the last one seen -> up to

@@ -256,7 +256,7 @@ static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
 			break;
 		on_cancel(s, f, cancel.tag);
 		return;
-	case PST_WIRE_WHY:
+	case PST_WIRE_FAILURE:
 	case PST_WIRE_TENSOR_CREATE:
 	case PST_WIRE_TENSOR_DESTROY:
 	case PST_WIRE_TENSOR_LIST:

@@ -102,7 +102,7 @@ void pst_session_fail(struct pst_session *s, const struct pst_frame *to,
 		      uint32_t status, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* WHY and TENSOR_*. Returns 0 when it was answered, -EPROTO with a sentence
+/* FAILURE and TENSOR_*. Returns 0 when it was answered, -EPROTO with a sentence
  * for a payload that ends the session. */
 PST_MUST_USE int pst_session_tensor(struct pst_session *s,
 				    const struct pst_frame *f,

@@ -72,7 +72,7 @@ int pst_session_tensor(struct pst_session *s, const struct pst_frame *f,
 	struct pst_wire_tensor t;
 	int r;
 
-	if (f->type == PST_WIRE_WHY)
+	if (f->type == PST_WIRE_FAILURE)
 		r = pst_frame_cancel(f, &tag, err);
 	else
 		r = pst_frame_tensor(f, &t, err);
@@ -80,7 +80,7 @@ int pst_session_tensor(struct pst_session *s, const struct pst_frame *f,
 		return r;
 	if (s->lane == NO_LANE)
 		pst_session_fail(s, f, PST_WIRE_EINVAL, "%s", no_lane);
-	else if (f->type == PST_WIRE_WHY)
+	else if (f->type == PST_WIRE_FAILURE)
 		why(s, f, tag.tag);
 	else if (f->type == PST_WIRE_TENSOR_CREATE)
 		create(s, f, t.size);

@@ -247,7 +247,7 @@ int pst_call_finish(struct pst *c, struct pst_record *rec,
 		pst_error_set(err, r, "the operation was lost: %s",
 			      c->session.lost.text);
 	else if (r < 0)
-		pst_why_failed(c, tag, r, w->deadline_ns, err);
+		pst_failure_explain(c, tag, r, w->deadline_ns, err);
 	return r;
 }
 

@@ -303,8 +303,8 @@ PST_MUST_USE int pst_tensor_create_until(struct pst *c, uint64_t size,
 /* The sentence of an operation that the agent completed with status r: asks
  * for it until deadline_ns at most, and not longer than a control call may
  * take (unlocks); a general one if that fails. */
-void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
-		    struct pst_error *err);
+void pst_failure_explain(struct pst *c, uint64_t tag, int r,
+			 uint64_t deadline_ns, struct pst_error *err);
 
 /* ---- info.c ---- */
 

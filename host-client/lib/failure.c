@@ -12,11 +12,11 @@ static int ask(struct pst *c, uint64_t tag, uint64_t deadline_ns, char *buf,
 {
 	const struct pst_wire_cancel w = {.tag = tag};
 	PST_CLEANUP_FREE uint8_t *payload = NULL;
-	struct pst_frame f = {.type = PST_WIRE_WHY, .reply = true};
+	struct pst_frame f = {.type = PST_WIRE_FAILURE, .reply = true};
 	int r;
 
-	r = pst_request(c, PST_WIRE_WHY, &w, sizeof(w), deadline_ns, &payload,
-			&f.length, err);
+	r = pst_request(c, PST_WIRE_FAILURE, &w, sizeof(w), deadline_ns,
+			&payload, &f.length, err);
 	if (r < 0)
 		return r;
 	f.payload = payload;
@@ -24,8 +24,8 @@ static int ask(struct pst *c, uint64_t tag, uint64_t deadline_ns, char *buf,
 	return 0;
 }
 
-void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
-		    struct pst_error *err)
+void pst_failure_explain(struct pst *c, uint64_t tag, int r,
+			 uint64_t deadline_ns, struct pst_error *err)
 {
 	const uint64_t max = pst_deadline(pst_now_ns(), c->conf.timeout_ns);
 	char text[sizeof(err->text)] = "";
@@ -41,7 +41,7 @@ void pst_why_failed(struct pst *c, uint64_t tag, int r, uint64_t deadline_ns,
 			      pst_errno_text(r));
 }
 
-int pst_why(struct pst *c, uint64_t tag, char *buf, size_t size)
+int pst_failure(struct pst *c, uint64_t tag, char *buf, size_t size)
 {
 	struct pst_error err = {0};
 	int r;

@@ -32,13 +32,13 @@ enum call {
 	LIST_TENSORS,
 	UPLOAD, /* which, offset, size (2) */
 	DOWNLOAD,
-	MODEL, /* what, name */
-	INFER, /* how, rows, in, out */
-	ASK,   /* what */
-	TAKE,  /* which, size (2) */
-	WHY,   /* tag */
-	AGENT, /* turns */
-	SLEEP, /* tens of ms */
+	MODEL,   /* what, name */
+	INFER,   /* how, rows, in, out */
+	ASK,     /* what */
+	TAKE,    /* which, size (2) */
+	FAILURE, /* tag */
+	AGENT,   /* turns */
+	SLEEP,   /* tens of ms */
 	WATCH,
 	REOPEN, /* how */
 	N_CALLS
@@ -465,8 +465,8 @@ static void step(void)
 	case ASK:
 		ask();
 		break;
-	case WHY:
-		(void)!pst_why(c, tag(), text, sizeof(text));
+	case FAILURE:
+		(void)!pst_failure(c, tag(), text, sizeof(text));
 		break;
 	case AGENT:
 		for (i = script_u8() % 8 + 1; i > 0; i--)

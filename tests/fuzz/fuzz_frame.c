@@ -133,7 +133,7 @@ static void read_payload(const struct pst_frame *f, struct pst_error *err)
 		else if (pst_frame_tensor(f, &p.tensor, err) == 0)
 			check_tensor(f, &p.tensor);
 		break;
-	case PST_WIRE_WHY:
+	case PST_WIRE_FAILURE:
 		check_text(f);
 		break;
 	case PST_WIRE_MODEL_LOAD:

@@ -32,7 +32,7 @@ enum tensor_action {
 	CREATE,  /* operand bytes; the handle gets the next number */
 	DESTROY, /* the handle of that number */
 	LIST,    /* behind the handle of that number */
-	WHY,     /* of that tag */
+	FAILURE, /* of that tag */
 	N_TENSOR_ACTIONS
 };
 
@@ -215,7 +215,7 @@ static void tensor(struct input *in, unsigned int i)
 {
 	static const uint16_t types[N_TENSOR_ACTIONS] = {
 		PST_WIRE_TENSOR_CREATE, PST_WIRE_TENSOR_DESTROY,
-		PST_WIRE_TENSOR_LIST, PST_WIRE_WHY};
+		PST_WIRE_TENSOR_LIST, PST_WIRE_FAILURE};
 	const unsigned int action = take_u8(in) % N_TENSOR_ACTIONS;
 	const uint16_t v = take_u16(in);
 	struct pst_wire_tensor t = {0};
@@ -224,10 +224,10 @@ static void tensor(struct input *in, unsigned int i)
 	if (action == CREATE)
 		t.size = v;
 	else
-		t.handle = action == WHY ? v : handles[i][v % N_HANDLES];
+		t.handle = action == FAILURE ? v : handles[i][v % N_HANDLES];
 	drain(&peers[i]);
 	fixture_feed(&peers[i], types[action], 1, &t,
-		     action == WHY ? 8 : sizeof(t), now_ns);
+		     action == FAILURE ? 8 : sizeof(t), now_ns);
 	/* Behind half a frame it may have been anything. */
 	if (action == CREATE && fixture_recv(&peers[i], &f) > 0 && f.reply &&
 	    f.type == PST_WIRE_TENSOR_CREATE && f.status == PST_WIRE_OK &&

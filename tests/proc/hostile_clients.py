@@ -18,7 +18,7 @@ from agentlib import CANCEL, CHECKSUM, CONTROL_ONLY, Closed, Conn, ERROR, \
     Skip, UNIT, WAKE, run
 
 BATCHED, COPY, INFER = 5, 6, 7
-WHY, TENSOR_CREATE, TENSOR_DESTROY, TENSOR_LIST = range(13, 17)
+FAILURE, TENSOR_CREATE, TENSOR_DESTROY, TENSOR_LIST = range(13, 17)
 MODEL_LOAD, MODEL_OPEN, MODEL_UNLOAD, MODEL_LIST = range(17, 21)
 BYTES = ("op", "order", "trans", "flags", "dtype", "dtype_c", "compute",
          "epilogue")
@@ -194,10 +194,10 @@ class Client(Conn):
             del Client.models[:-6]
 
     def ask(self):
-        t = r.choice([INFO, HEALTH, STATS, MODEL_LIST, WHY, CANCEL,
+        t = r.choice([INFO, HEALTH, STATS, MODEL_LIST, FAILURE, CANCEL,
                       MODEL_OPEN, MODEL_UNLOAD, MODEL_UNLOAD])
         p = b""
-        if t in (WHY, CANCEL):
+        if t in (FAILURE, CANCEL):
             p = struct.pack("<Q", r.getrandbits(8))
         elif t in (MODEL_OPEN, MODEL_UNLOAD):
             p = struct.pack("<64s40x", r.choice(NAMES))

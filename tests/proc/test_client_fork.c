@@ -147,7 +147,7 @@ static int call_everything(uint8_t *in_region, uint64_t tag, uint64_t tensor)
 	REFUSED(pst_poll(c, &done, 1));
 	REFUSED(pst_wait(c, tag, PST_FOREVER, &done));
 	REFUSED(pst_cancel(c, tag));
-	REFUSED(pst_why(c, tag, text, sizeof(text)));
+	REFUSED(pst_failure(c, tag, text, sizeof(text)));
 	REFUSED(pst_fd(c));
 	REFUSED(pst_arm(c));
 	REFUSED(pst_tensor_create(c, 64, &n));

@@ -120,10 +120,10 @@ START_TEST(a_polled_failure_can_be_asked_about)
 		usleep(1000);
 	ck_assert_int_eq(done.status, -EOPNOTSUPP);
 	ck_assert_uint_eq(fake.whys, 0);
-	ck_assert_int_eq(pst_why(c, tag, why, sizeof(why)), 0);
+	ck_assert_int_eq(pst_failure(c, tag, why, sizeof(why)), 0);
 	ck_assert_str_eq(why, "it b");
 	fake.why = NULL;
-	ck_assert_int_eq(pst_why(c, tag, why, sizeof(why)), -ENOENT);
+	ck_assert_int_eq(pst_failure(c, tag, why, sizeof(why)), -ENOENT);
 	ck_assert_str_eq(why, "");
 }
 END_TEST

@@ -189,8 +189,8 @@ START_TEST(a_session_without_a_lane_has_no_tensors_and_no_failures)
 	expect_frame(0, PST_WIRE_TENSOR_CREATE, PST_WIRE_EINVAL);
 	ask_tensor(0, PST_WIRE_TENSOR_LIST, 0, 0);
 	expect_frame(0, PST_WIRE_TENSOR_LIST, PST_WIRE_EINVAL);
-	fixture_feed(&peer[0], PST_WIRE_WHY, 1, &tag, sizeof(tag), S);
-	expect_frame(0, PST_WIRE_WHY, PST_WIRE_EINVAL);
+	fixture_feed(&peer[0], PST_WIRE_FAILURE, 1, &tag, sizeof(tag), S);
+	expect_frame(0, PST_WIRE_FAILURE, PST_WIRE_EINVAL);
 }
 END_TEST
 
@@ -207,14 +207,14 @@ START_TEST(a_failed_operations_sentence_can_be_asked_for)
 	submit_into(0, l.off, 42, 1);
 	while (pst_executor_run(fix.agent.executor))
 		;
-	fixture_feed(&peer[0], PST_WIRE_WHY, 1, &tag, sizeof(tag), S);
+	fixture_feed(&peer[0], PST_WIRE_FAILURE, 1, &tag, sizeof(tag), S);
 	ck_assert_int_gt(fixture_recv(&peer[0], &f), 0);
 	ck_assert_uint_eq(f.status, PST_WIRE_OK);
 	pst_frame_text(&f, text, sizeof(text));
 	ck_assert_str_eq(text, "c: the session has no tensor 0x2a");
 	tag.tag = 43;
-	fixture_feed(&peer[0], PST_WIRE_WHY, 1, &tag, sizeof(tag), S);
-	expect_frame(0, PST_WIRE_WHY, PST_WIRE_ENOENT);
+	fixture_feed(&peer[0], PST_WIRE_FAILURE, 1, &tag, sizeof(tag), S);
+	expect_frame(0, PST_WIRE_FAILURE, PST_WIRE_ENOENT);
 }
 END_TEST
 

@@ -136,7 +136,7 @@ static const struct {
 	{PST_WIRE_WAKE, true, true, false, 0, 0},
 	{PST_WIRE_BYE, true, false, true, 0, 0},
 	{PST_WIRE_ERROR, false, true, false, 0, 0},
-	{PST_WIRE_WHY, true, false, true, 8, 0},
+	{PST_WIRE_FAILURE, true, false, true, 8, 0},
 	{PST_WIRE_TENSOR_CREATE, true, false, true, 16, 16},
 	{PST_WIRE_TENSOR_DESTROY, true, false, true, 16, 0},
 	{PST_WIRE_TENSOR_LIST, true, false, true, 16, 0},
@@ -508,7 +508,7 @@ END_TEST
 
 START_TEST(text_is_cut_to_fit_and_made_printable)
 {
-	struct pst_frame f = frame_of(PST_WIRE_WHY, true, "a\033b\0cd", 6);
+	struct pst_frame f = frame_of(PST_WIRE_FAILURE, true, "a\033b\0cd", 6);
 	char text[8], tiny[3];
 
 	ck_assert_uint_eq(pst_frame_text(&f, text, sizeof(text)), 6);
