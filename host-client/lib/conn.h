@@ -39,7 +39,7 @@ struct pst_waiter {
 	uint64_t wake_ns; /* look again then, though nothing came; 0: never */
 	/* Until wake_ns completions are of no interest: they make no wake-ups,
 	 * which cost the agent a system call each. */
-	bool deaf;
+	bool unarmed;
 };
 
 /* The session: whose, and whether it lives. */
@@ -193,7 +193,7 @@ static inline struct timespec pst_timespec(uint64_t ns)
 void pst_wait_cond(struct pst *c, uint64_t until_ns);
 
 /* Sleeps for ns, whatever happens (unlocks). */
-void pst_nap(struct pst *c, uint64_t ns);
+void pst_sleep(struct pst *c, uint64_t ns);
 
 /* Wakes all threads that sleep on cond. */
 static inline void pst_wake_followers(struct pst_sleepers *s)
@@ -234,9 +234,9 @@ PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
  * is not armed. */
 bool pst_wait_arm(struct pst *c);
 
-/* Before another thread relies on the leader: arms the lane if it is deaf. True
+/* Before another thread relies on the leader: arms the lane unless it is. True
  * as pst_wait_arm(). */
-bool pst_wait_hear(struct pst *c);
+bool pst_wait_arm_leader(struct pst *c);
 
 /* Arms the lane for the application: by pst_wait_arm(), or by the thread that
  * sleeps on the socket. True as pst_wait_arm(). */

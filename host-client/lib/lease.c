@@ -109,7 +109,7 @@ static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
 		r = lease(c, need, deadline_ns, err);
 		if (r != -ENOSPC)
 			break;
-		pst_nap(c, LEASE_RETRY_NS);
+		pst_sleep(c, LEASE_RETRY_NS);
 	}
 	return r;
 }

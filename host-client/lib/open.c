@@ -216,7 +216,7 @@ static int open_session(struct pst *c, struct pst_error *err)
 		wait = pause / 2 + random % pause;
 		if (wait >= deadline || pst_now_ns() >= deadline - wait)
 			return r;
-		pst_nap(c, wait);
+		pst_sleep(c, wait);
 		pause = pause < PAUSE_MOST_NS / 2 ? 2 * pause : PAUSE_MOST_NS;
 	}
 }

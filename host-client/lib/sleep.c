@@ -4,7 +4,7 @@
 
 #include "host-client/lib/conn.h"
 
-void pst_nap(struct pst *c, uint64_t ns)
+void pst_sleep(struct pst *c, uint64_t ns)
 {
 	struct timespec ts = pst_timespec(ns);
 

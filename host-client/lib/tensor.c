@@ -61,7 +61,7 @@ static int create(struct pst *c, uint64_t size, uint64_t deadline_ns,
 		return r;
 	r = ask_tensor(c, size, deadline, ret_id, err);
 	for (i = 0; i < CREATE_RETRIES && r == -EBUSY; i++) {
-		pst_nap(c, CREATE_RETRY_NS);
+		pst_sleep(c, CREATE_RETRY_NS);
 		r = ask_tensor(c, size, deadline, ret_id, err);
 	}
 	return r;

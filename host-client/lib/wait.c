@@ -16,8 +16,8 @@
 /* After so many wake-ups in a row for nothing, each costs a sleep. An honest
  * agent comes nowhere near: a reply that nobody waits for counts as something,
  * and so does a completion that another thread took. */
-#define IDLE_MAX    16
-#define IDLE_NAP_NS PST_NS_PER_MS
+#define IDLE_MAX      16
+#define IDLE_SLEEP_NS PST_NS_PER_MS
 /* Spinning that was in vain gets shorter, down to this part of spin_ns. */
 #define SPIN_MIN_PART 8
 /* An agent that runs ends a cancelled operation with its slice. */
@@ -97,7 +97,7 @@ bool pst_wait_arm(struct pst *c)
 	return true;
 }
 
-bool pst_wait_hear(struct pst *c)
+bool pst_wait_arm_leader(struct pst *c)
 {
 	if (!c->sleepers.leader || !c->sleepers.unarmed)
 		return false;
@@ -128,12 +128,12 @@ static void rest_if_idle(struct pst *c, const struct progress *before)
 	    now.unanswered != before->unanswered)
 		c->sleepers.n_idle = 0;
 	else if (++c->sleepers.n_idle > IDLE_MAX)
-		pst_nap(c, IDLE_NAP_NS);
+		pst_sleep(c, IDLE_SLEEP_NS);
 }
 
 /* Sleeps on the socket for all (unlocks). */
-static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
-		 uint64_t until)
+static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
+			    uint64_t now, uint64_t until)
 {
 	const struct progress before = progress(c);
 	struct pollfd p = {
@@ -144,7 +144,7 @@ static void lead(struct pst *c, const struct pst_waiter *w, uint64_t now,
 	uint64_t serial = c->session.serial;
 	int n = 0;
 
-	c->sleepers.unarmed = w->deaf && w->wake_ns &&
+	c->sleepers.unarmed = w->unarmed && w->wake_ns &&
 			      !c->sleepers.n_followers && !c->events.armed;
 	if (c->sleepers.unarmed || !pst_wait_arm(c)) {
 		c->sleepers.leader = true;
@@ -212,8 +212,8 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 		until = w->wake_ns;
 	}
 	if (!c->sleepers.leader)
-		lead(c, w, now, until);
-	else if (!pst_wait_hear(c))
+		sleep_on_socket(c, w, now, until);
+	else if (!pst_wait_arm_leader(c))
 		pst_wait_cond(c, until);
 	pst_settle(c);
 	return 0;
@@ -240,7 +240,7 @@ static uint64_t spin_on(const uint64_t *seq, uint64_t want, uint64_t until)
 }
 
 /* The time to spin follows what came of it. */
-static void adapt(struct pst *c, bool success)
+static void adapt_spin(struct pst *c, bool success)
 {
 	uint64_t min = c->conf.spin_ns / SPIN_MIN_PART;
 
@@ -296,18 +296,17 @@ static int spin(struct pst *c, const struct pst_record *rec,
 
 /* Sleeps until a time unless the record is done before (unlocks). 0 or
  * -ETIMEDOUT. */
-static int doze(struct pst *c, const struct pst_record *rec,
-		const struct pst_waiter *w, uint64_t until_ns,
-		struct pst_error *err)
+static int sleep_until(struct pst *c, const struct pst_record *rec,
+		       const struct pst_waiter *w, uint64_t until_ns,
+		       struct pst_error *err)
 {
-	struct pst_waiter nap = *w;
+	struct pst_waiter timed = *w;
 	uint64_t now;
 	int r = 0;
 
-	nap.wake_ns = until_ns;
-	nap.deaf = w->deaf;
+	timed.wake_ns = until_ns;
 	for (;;) {
-		r = pst_wait_step(c, &nap, err);
+		r = pst_wait_step(c, &timed, err);
 		if (rec->state != PST_RECORD_PENDING || r)
 			break;
 		now = pst_now_ns();
@@ -340,14 +339,14 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 		pst_pace_plan(&c->queue.pace, key, &start, c->conf.spin_ns,
 			      &plan);
 	if (plan.sleep_until_ns)
-		r = doze(c, rec, w, plan.sleep_until_ns, err);
+		r = sleep_until(c, rec, w, plan.sleep_until_ns, err);
 	if (rec->state != PST_RECORD_PENDING || r)
 		return r;
 	now = pst_now_ns();
 	if (!plan.spin_until_ns) {
 		r = spin(c, rec, w, now,
 			 pst_deadline(now, c->sleepers.spin_now_ns), err);
-		adapt(c, rec->state != PST_RECORD_PENDING);
+		adapt_spin(c, rec->state != PST_RECORD_PENDING);
 		return r;
 	}
 	return spin(c, rec, w, now, plan.spin_until_ns, err);
@@ -416,7 +415,7 @@ bool pst_fd_arm(struct pst *c)
 {
 	/* A thread asleep on the socket notices and tells; its generation
 	 * must stay as it is. */
-	return c->sleepers.leader ? pst_wait_hear(c) : pst_wait_arm(c);
+	return c->sleepers.leader ? pst_wait_arm_leader(c) : pst_wait_arm(c);
 }
 
 void pst_fd_rearm(struct pst *c)

@@ -66,7 +66,7 @@ static int wait_for_place(struct pst_foreign *t, unsigned int tries)
 	if (tries == PLACE_TRIES || time_left(t) == 0)
 		return -EAGAIN;
 	pst_lock(t->c);
-	pst_nap(t->c, PLACE_NS);
+	pst_sleep(t->c, PLACE_NS);
 	pst_unlock(t->c);
 	return 0;
 }

@@ -38,7 +38,7 @@ int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	struct pst_record *rec;
 	int r = 0;
 
-	w.deaf = true;
+	w.unarmed = true;
 	pst_lock(c);
 	rec = pst_optab_find(&c->queue.ops, tag);
 	if (rec)
