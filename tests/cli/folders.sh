@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Every folder with C files has a README.md, and its table names each file there.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+cd "$PST_TOP_SRCDIR" || exit 99
+git ls-files >/dev/null 2>&1 || {
+	echo "the source is no checkout: its files cannot be listed"
+	exit 77
+}
+
+# named FOLDER: what the first column of the table in its README.md names.
+named() {
+	sed -n 's/^| \(`[^|]*\) | .*/\1/p' "$1/README.md" 2>/dev/null |
+		tr -d '` ' | tr ',' '\n' | LC_ALL=C sort
+}
+
+# held FOLDER: its files, and the folders in it with a slash behind them.
+held() {
+	sed -n "s|^$1/||p" "$tmp/files" | sed 's|/.*|/|' |
+		grep -vx README.md | LC_ALL=C sort -u
+}
+
+# A file that somebody has just removed or added counts as removed or added.
+git ls-files --cached --others --exclude-standard | while read -r f; do
+	[ ! -e "$f" ] || echo "$f"
+done | sort -u >"$tmp/files"
+grep -v '^tests/' "$tmp/files" |
+	sed -n -e 's,/[^/]*\.\(c\|h\|cc\|cu\)$,,p' -e 's,/README\.md$,,p' |
+	sort -u >"$tmp/folders"
+check "there are folders" [ "$(wc -l <"$tmp/folders")" -gt 30 ]
+while read -r folder; do
+	held "$folder" >"$tmp/held"
+	named "$folder" >"$tmp/named"
+	check "$folder/README.md names its files and no others" \
+		cmp -s "$tmp/held" "$tmp/named"
+	diff "$tmp/held" "$tmp/named" | sed -n -e 's/^</  not named:/p' \
+		-e 's/^>/  not there:/p'
+	top=${folder%%/*}
+	check "$folder/README.md is distributed" grep -qF -e \
+		"%D%${folder#"$top"}/README.md" "$top/subdir.am"
+done <"$tmp/folders"
+finish
