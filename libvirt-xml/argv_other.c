@@ -91,7 +91,7 @@ void pst_vm_argv_memmap(const struct pst_vm_config *c, char ret[64])
 int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 				 struct pst_vm_argv *ret, struct pst_error *err)
 {
-	char address[PST_PCI_ADDR_LEN], memmap[64];
+	char address[PST_HOST_PCI_ADDR_LEN], memmap[64];
 	uint32_t i;
 	int rc;
 
@@ -122,7 +122,7 @@ int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 		    c->disk_backing ? ",backing_files=on" : "");
 	}
 	for (i = 0; i < c->n_gpu; i++) {
-		pst_pci_addr_format(&c->gpu[i].addr, address);
+		pst_host_pci_addr_format(&c->gpu[i].addr, address);
 		if (i == 0)
 			add(ret, "--device");
 		add(ret, "path=/sys/bus/pci/devices/%s/", address);

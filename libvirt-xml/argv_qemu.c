@@ -219,11 +219,11 @@ static void add_boot(struct pst_vm_argv *a, const struct pst_vm_config *c)
 
 static void add_gpu(struct pst_vm_argv *a, const struct pst_vm_config *c)
 {
-	char address[PST_PCI_ADDR_LEN], path[2 * PATH_MAX];
+	char address[PST_HOST_PCI_ADDR_LEN], path[2 * PATH_MAX];
 	uint32_t i;
 
 	for (i = 0; i < c->n_gpu; i++) {
-		pst_pci_addr_format(&c->gpu[i].addr, address);
+		pst_host_pci_addr_format(&c->gpu[i].addr, address);
 		add(a, "-device");
 		add(a, "pcie-root-port,id=port%u,chassis=%u,slot=%u,addr=0x%x",
 		    i, i + 1, i + 1, FIRST_PORT + i);

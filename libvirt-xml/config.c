@@ -194,7 +194,7 @@ static int check_vendor_id(const char *id, struct pst_error *err)
 static int check_sizes(const struct pst_vm_config *c, struct pst_error *err)
 {
 	if (c->memory < MEMORY_MIN || c->memory > MEMORY_MAX ||
-	    c->memory % PST_HUGE_2M)
+	    c->memory % PST_HOST_HUGE_2M)
 		return pst_error_set(err, -EINVAL,
 				     "%" PRIu64
 				     " bytes are no memory for a guest: a "

@@ -46,7 +46,7 @@ enum pst_vm_memory {
 
 /* One function of the card, by its address on the host. */
 struct pst_vm_pci {
-	struct pst_pci_addr addr;
+	struct pst_host_pci_addr addr;
 	uint64_t bars; /* bytes of all its memory BARs */
 };
 
@@ -71,8 +71,8 @@ struct pst_vm_firmware {
 struct pst_vm_pin {
 	uint32_t n; /* 0: no pinning; else as many as vCPUs */
 	uint16_t cpu[PST_VM_MAX_VCPUS];
-	struct pst_cpuset emulator; /* where QEMU's own threads may run */
-	uint32_t threads;           /* SMT threads of a guest's core */
+	struct pst_host_cpuset emulator; /* where QEMU's own threads may run */
+	uint32_t threads;                /* SMT threads of a guest's core */
 };
 
 /* Strings are borrowed; NULL or empty: not wanted. */
@@ -87,7 +87,7 @@ struct pst_vm_config {
 	bool disk_is_block;              /* a block device, else a file */
 	const char *disk_backing;        /* the file under it */
 	const char *disk_backing_format; /* likewise */
-	struct pst_vm_pci gpu[PST_PCI_MAX_FN];
+	struct pst_vm_pci gpu[PST_HOST_PCI_MAX_FN];
 	uint32_t n_gpu;
 	const char *rom; /* the card's, of its first function */
 	bool hide_kvm;

@@ -153,7 +153,7 @@ static int read_host(struct pst_vm_draft *d, struct pst_error *err)
 {
 	const struct pst_host_request request = {.gpu = d->ask.q.gpu};
 	struct pst_host *h;
-	int r = pst_root_open(d->ask.root, &d->root, err);
+	int r = pst_host_root_open(d->ask.root, &d->root, err);
 
 	if (r)
 		return r;
@@ -197,7 +197,7 @@ void pst_vm_draft_done(struct pst_vm_draft *d)
 	if (d->host)
 		pst_host_done(d->host);
 	free(d->host);
-	pst_root_close(&d->root);
+	pst_host_root_close(&d->root);
 }
 
 int pst_vm_draft_xml(const struct pst_vm_draft *d, char **ret,

@@ -34,7 +34,7 @@ struct pst_vm_ask {
 struct pst_vm_draft {
 	struct pst_vm_config config;
 	struct pst_vm_ask ask;
-	struct pst_root root;
+	struct pst_host_root root;
 	struct pst_host *host;
 	unsigned long libvirt_version; /* 0: unknown */
 	int lock_fd;

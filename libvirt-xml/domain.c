@@ -38,7 +38,7 @@ static xmlNode *own(xmlNode *parent, const char *name)
 xmlNode *pst_vm_domain_add_metadata(xmlNode *metadata,
 				    const struct pst_vm_config *c)
 {
-	char uri[2 * PATH_MAX], address[PST_PCI_ADDR_LEN];
+	char uri[2 * PATH_MAX], address[PST_HOST_PCI_ADDR_LEN];
 	struct pst_error err;
 	xmlNode *node, *part;
 	xmlNs *ns;
@@ -66,7 +66,7 @@ xmlNode *pst_vm_domain_add_metadata(xmlNode *metadata,
 	if (part)
 		part = pst_vm_xml_attr(own(node, "endpoint"), "uri", "%s", uri);
 	for (i = 0; i < c->n_gpu && part; i++) {
-		pst_pci_addr_format(&c->gpu[i].addr, address);
+		pst_host_pci_addr_format(&c->gpu[i].addr, address);
 		part = pst_vm_xml_attr(own(node, "gpu"), "address", "%s",
 				       address);
 	}
@@ -126,7 +126,7 @@ static xmlNode *add_cputune(xmlNode *domain, const struct pst_vm_config *c)
 				       "%u", i);
 		node = pst_vm_xml_attr(node, "cpuset", "%u", c->pin.cpu[i]);
 	}
-	pst_cpuset_format(&c->pin.emulator, set, sizeof(set));
+	pst_host_cpuset_format(&c->pin.emulator, set, sizeof(set));
 	if (node)
 		node = pst_vm_xml_attr(pst_vm_xml_add(tune, "emulatorpin"),
 				       "cpuset", "%s", set);

@@ -50,7 +50,7 @@ static xmlNode *add_disk(xmlNode *devices, const struct pst_vm_config *c)
 xmlNode *pst_vm_domain_add_hostdev(xmlNode *devices,
 				   const struct pst_vm_config *c, uint32_t i)
 {
-	const struct pst_pci_addr *p = &c->gpu[i].addr;
+	const struct pst_host_pci_addr *p = &c->gpu[i].addr;
 	xmlNode *dev = pst_vm_xml_add(devices, "hostdev"), *node;
 
 	dev = pst_vm_xml_attr(dev, "mode", "subsystem");

@@ -135,7 +135,7 @@ int pst_vm_firmware_parse(const char *text, size_t n,
 /* ---- All of a host ------------------------------------------------------ */
 
 struct entry {
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t name; /* where the file's name begins */
 };
 
@@ -154,22 +154,22 @@ static bool is_hidden(const struct files *f, const char *name)
 	return false;
 }
 
-static void add_dir(const struct pst_root *root, const char *dir,
+static void add_dir(const struct pst_host_root *root, const char *dir,
 		    struct files *f)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	struct entry *e;
 	const char *dot;
 	size_t i;
 
-	if (pst_root_list(root, dir, &names) < 0)
+	if (pst_host_root_list(root, dir, &names) < 0)
 		return;
 	for (i = 0; i < names.n && f->n < MAX_FILES; i++) {
 		dot = strrchr(names.name[i], '.');
 		e = &f->v[f->n];
 		if (!dot || strcmp(dot, ".json") != 0 ||
 		    is_hidden(f, names.name[i]) ||
-		    pst_path(e->path, "%s/%s", dir, names.name[i]) < 0)
+		    pst_host_path(e->path, "%s/%s", dir, names.name[i]) < 0)
 			continue;
 		e->name = (size_t)(strrchr(e->path, '/') + 1 - e->path);
 		f->n++;
@@ -184,21 +184,22 @@ static int by_name(const void *a, const void *b)
 }
 
 /* 1: this one it is. An empty file hides others and is nothing itself. */
-static int try_file(const struct pst_root *root, const char *path,
+static int try_file(const struct pst_host_root *root, const char *path,
 		    struct pst_vm_firmware *ret)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t n;
 
-	if (pst_root_read(root, path, DESCRIPTOR_MAX, &text, &n) < 0)
+	if (pst_host_root_read(root, path, DESCRIPTOR_MAX, &text, &n) < 0)
 		return 0;
 	return pst_vm_firmware_parse(text, n, ret, NULL) == 1 &&
-	       pst_root_exists(root, ret->code) &&
-	       pst_root_exists(root, ret->vars_template);
+	       pst_host_root_exists(root, ret->code) &&
+	       pst_host_root_exists(root, ret->vars_template);
 }
 
 /* Where distributions put the plain variant. */
-static int try_places(const struct pst_root *root, struct pst_vm_firmware *ret)
+static int try_places(const struct pst_host_root *root,
+		      struct pst_vm_firmware *ret)
 {
 	static const char *const places[][2] = {
 		/* Arch */
@@ -223,8 +224,8 @@ static int try_places(const struct pst_root *root, struct pst_vm_firmware *ret)
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(places); i++) {
-		if (!pst_root_exists(root, places[i][0]) ||
-		    !pst_root_exists(root, places[i][1]))
+		if (!pst_host_root_exists(root, places[i][0]) ||
+		    !pst_host_root_exists(root, places[i][1]))
 			continue;
 		strcpy(ret->code, places[i][0]);
 		strcpy(ret->vars_template, places[i][1]);
@@ -234,17 +235,19 @@ static int try_places(const struct pst_root *root, struct pst_vm_firmware *ret)
 	return 0;
 }
 
-int pst_vm_firmware_find(const struct pst_root *root, const char *config_dir,
-			 struct pst_vm_firmware *ret, struct pst_error *err)
+int pst_vm_firmware_find(const struct pst_host_root *root,
+			 const char *config_dir, struct pst_vm_firmware *ret,
+			 struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct entry *v = calloc(MAX_FILES, sizeof(*v));
 	struct files f = {.v = v};
-	char user[PST_ROOT_PATH_MAX];
+	char user[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
 
 	if (!v)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	if (config_dir && pst_path(user, "%s/qemu/firmware", config_dir) == 0)
+	if (config_dir &&
+	    pst_host_path(user, "%s/qemu/firmware", config_dir) == 0)
 		add_dir(root, user, &f);
 	add_dir(root, ETC_DIR, &f);
 	add_dir(root, USR_DIR, &f);

@@ -29,7 +29,7 @@ PST_MUST_USE int pst_vm_firmware_parse(const char *text, size_t n,
  * are passed over. *ret gets uefi and, when nothing was found, by_libvirt.
  * Returns 0 (found), 1 (not found), -ENOMEM.
  */
-PST_MUST_USE int pst_vm_firmware_find(const struct pst_root *root,
+PST_MUST_USE int pst_vm_firmware_find(const struct pst_host_root *root,
 				      const char *config_dir,
 				      struct pst_vm_firmware *ret,
 				      struct pst_error *err);

@@ -66,7 +66,7 @@ static void take_hostdev(const xmlNode *dev, struct pst_vm_info *info)
 	if (!number(a, "bus", 255, &bus) || !number(a, "slot", 31, &slot) ||
 	    !number(a, "function", 7, &function))
 		return;
-	info->hostdev[info->n_hostdevs++] = (struct pst_pci_addr){
+	info->hostdev[info->n_hostdevs++] = (struct pst_host_pci_addr){
 		.domain = (uint32_t)domain,
 		.bus = (uint8_t)bus,
 		.dev = (uint8_t)slot,

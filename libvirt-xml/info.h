@@ -25,7 +25,7 @@ struct pst_vm_info {
 	bool agent_connected; /* and somebody in the guest has it open */
 	bool uefi;            /* boots by OVMF */
 	char nvram[PATH_MAX]; /* empty: none */
-	struct pst_pci_addr hostdev[PST_VM_INFO_MAX_HOSTDEVS];
+	struct pst_host_pci_addr hostdev[PST_VM_INFO_MAX_HOSTDEVS];
 	uint32_t n_hostdevs;
 };
 

@@ -183,12 +183,13 @@ static bool add_vsock(const struct patch *p)
 	       pst_vm_domain_add_vsock(p->devices, p->c) != NULL;
 }
 
-static bool has_hostdev(const struct patch *p, const struct pst_pci_addr *a)
+static bool has_hostdev(const struct patch *p,
+			const struct pst_host_pci_addr *a)
 {
 	uint32_t i;
 
 	for (i = 0; i < p->info->n_hostdevs; i++)
-		if (pst_pci_addr_cmp(a, &p->info->hostdev[i]) == 0)
+		if (pst_host_pci_addr_cmp(a, &p->info->hostdev[i]) == 0)
 			return true;
 	return false;
 }

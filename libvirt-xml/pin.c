@@ -7,7 +7,7 @@
 
 static int by_core(const void *a, const void *b)
 {
-	const struct pst_cpu_thread *x = a, *y = b;
+	const struct pst_host_cpu_thread *x = a, *y = b;
 
 	if (x->first_sibling != y->first_sibling)
 		return x->first_sibling < y->first_sibling ? -1 : 1;
@@ -15,10 +15,11 @@ static int by_core(const void *a, const void *b)
 }
 
 /* The CPUs of a node, core by core. Owned by the caller; NULL: no memory. */
-static struct pst_cpu_thread *of_node(const struct pst_cpu_thread *cpus,
-				      size_t n, int node, size_t *ret_n)
+static struct pst_host_cpu_thread *
+of_node(const struct pst_host_cpu_thread *cpus, size_t n, int node,
+	size_t *ret_n)
 {
-	struct pst_cpu_thread *v = calloc(n ? n : 1, sizeof(*v));
+	struct pst_host_cpu_thread *v = calloc(n ? n : 1, sizeof(*v));
 	size_t i;
 
 	*ret_n = 0;
@@ -31,7 +32,7 @@ static struct pst_cpu_thread *of_node(const struct pst_cpu_thread *cpus,
 }
 
 /* CPUs of the core that begins at v[i]. */
-static size_t core_size(const struct pst_cpu_thread *v, size_t n, size_t i)
+static size_t core_size(const struct pst_host_cpu_thread *v, size_t n, size_t i)
 {
 	size_t k = 1;
 
@@ -41,22 +42,22 @@ static size_t core_size(const struct pst_cpu_thread *v, size_t n, size_t i)
 }
 
 /* What v has besides the vCPUs' own; theirs when that is nothing. */
-static void set_emulator(struct pst_vm_pin *pin, const struct pst_cpu_thread *v,
-			 size_t n)
+static void set_emulator(struct pst_vm_pin *pin,
+			 const struct pst_host_cpu_thread *v, size_t n)
 {
-	struct pst_cpuset own = {0};
+	struct pst_host_cpuset own = {0};
 	size_t i;
 
 	for (i = 0; i < pin->n; i++)
-		pst_cpuset_add(&own, pin->cpu[i]);
+		pst_host_cpuset_add(&own, pin->cpu[i]);
 	for (i = 0; i < n; i++)
-		if (!pst_cpuset_has(&own, v[i].cpu))
-			pst_cpuset_add(&pin->emulator, v[i].cpu);
-	if (pst_cpuset_count(&pin->emulator) == 0)
+		if (!pst_host_cpuset_has(&own, v[i].cpu))
+			pst_host_cpuset_add(&pin->emulator, v[i].cpu);
+	if (pst_host_cpuset_count(&pin->emulator) == 0)
 		pin->emulator = own;
 }
 
-static int check_args(const struct pst_cpu_thread *cpus, size_t n,
+static int check_args(const struct pst_host_cpu_thread *cpus, size_t n,
 		      uint32_t vcpus, struct pst_error *err)
 {
 	size_t i;
@@ -65,7 +66,7 @@ static int check_args(const struct pst_cpu_thread *cpus, size_t n,
 		return pst_error_set(err, -EINVAL, "%u vCPUs cannot be pinned",
 				     vcpus);
 	for (i = 0; i < n; i++)
-		if (cpus[i].cpu >= PST_CPU_MAX)
+		if (cpus[i].cpu >= PST_HOST_CPU_MAX)
 			return pst_error_set(err, -EINVAL,
 					     "CPU %u is beyond what can be "
 					     "pinned",
@@ -75,7 +76,7 @@ static int check_args(const struct pst_cpu_thread *cpus, size_t n,
 
 /* Threads of a guest's core: those of the host's, when all used ones have as
  * many and the vCPUs fill whole cores. */
-static uint32_t guest_threads(const struct pst_cpu_thread *v, size_t n,
+static uint32_t guest_threads(const struct pst_host_cpu_thread *v, size_t n,
 			      size_t first, uint32_t vcpus)
 {
 	size_t size = core_size(v, n, first), i;
@@ -88,11 +89,11 @@ static uint32_t guest_threads(const struct pst_cpu_thread *v, size_t n,
 	return (uint32_t)size;
 }
 
-int pst_vm_pin_choose(const struct pst_cpu_thread *cpus, size_t n, int node,
-		      uint32_t vcpus, struct pst_vm_pin *ret,
+int pst_vm_pin_choose(const struct pst_host_cpu_thread *cpus, size_t n,
+		      int node, uint32_t vcpus, struct pst_vm_pin *ret,
 		      struct pst_error *err)
 {
-	PST_CLEANUP_FREE struct pst_cpu_thread *v = NULL;
+	PST_CLEANUP_FREE struct pst_host_cpu_thread *v = NULL;
 	size_t n_v, left, i;
 	int rc;
 
@@ -134,11 +135,11 @@ static bool number(const char **p, unsigned long *ret)
 	errno = 0;
 	*ret = strtoul(*p, &end, 10);
 	*p = end;
-	return !errno && *ret < PST_CPU_MAX;
+	return !errno && *ret < PST_HOST_CPU_MAX;
 }
 
-static const struct pst_cpu_thread *find(const struct pst_cpu_thread *cpus,
-					 size_t n, unsigned long id)
+static const struct pst_host_cpu_thread *
+find(const struct pst_host_cpu_thread *cpus, size_t n, unsigned long id)
 {
 	size_t i;
 
@@ -150,7 +151,7 @@ static const struct pst_cpu_thread *find(const struct pst_cpu_thread *cpus,
 
 /* Neighbours in the list that are siblings, when all of it is in such groups of
  * one size: the guest's scheduler then knows what shares a core. */
-static uint32_t listed_threads(const struct pst_cpu_thread *cpus, size_t n,
+static uint32_t listed_threads(const struct pst_host_cpu_thread *cpus, size_t n,
 			       const struct pst_vm_pin *pin)
 {
 	uint32_t size = 1, i;
@@ -168,29 +169,29 @@ static uint32_t listed_threads(const struct pst_cpu_thread *cpus, size_t n,
 }
 
 /* One more CPU of the list. */
-static int take(const struct pst_cpu_thread *cpus, size_t n, unsigned long id,
-		uint32_t vcpus, struct pst_cpuset *seen, struct pst_vm_pin *ret,
-		struct pst_error *err)
+static int take(const struct pst_host_cpu_thread *cpus, size_t n,
+		unsigned long id, uint32_t vcpus, struct pst_host_cpuset *seen,
+		struct pst_vm_pin *ret, struct pst_error *err)
 {
 	if (!find(cpus, n, id))
 		return pst_error_set(err, -ENOENT,
 				     "--pin: CPU %lu is not online here", id);
-	if (pst_cpuset_has(seen, (unsigned int)id))
+	if (pst_host_cpuset_has(seen, (unsigned int)id))
 		return pst_error_set(err, -EINVAL, "--pin names CPU %lu twice",
 				     id);
-	pst_cpuset_add(seen, (unsigned int)id);
+	pst_host_cpuset_add(seen, (unsigned int)id);
 	if (ret->n < vcpus)
 		ret->cpu[ret->n++] = (uint16_t)id;
 	return 0;
 }
 
-int pst_vm_pin_list(const struct pst_cpu_thread *cpus, size_t n,
+int pst_vm_pin_list(const struct pst_host_cpu_thread *cpus, size_t n,
 		    const char *list, uint32_t vcpus, struct pst_vm_pin *ret,
 		    struct pst_error *err)
 {
 	unsigned long from = 0, to;
 	const char *p = list;
-	struct pst_cpuset seen = {0};
+	struct pst_host_cpuset seen = {0};
 	bool good;
 	int rc;
 

@@ -14,7 +14,7 @@
  * Returns 0 and *ret, -ENOSPC (the node has too few cores; the sentence says
  * how many), -ENOENT (no CPU on that node), -EINVAL, -ENOMEM.
  */
-PST_MUST_USE int pst_vm_pin_choose(const struct pst_cpu_thread *threads,
+PST_MUST_USE int pst_vm_pin_choose(const struct pst_host_cpu_thread *threads,
 				   size_t n, int node, uint32_t vcpus,
 				   struct pst_vm_pin *ret,
 				   struct pst_error *err);
@@ -25,8 +25,8 @@ PST_MUST_USE int pst_vm_pin_choose(const struct pst_cpu_thread *threads,
  * through are threads of one core to the guest. Returns 0, -EINVAL (no list, a
  * number twice, fewer than vCPUs), -ENOENT (one that is not online).
  */
-PST_MUST_USE int pst_vm_pin_list(const struct pst_cpu_thread *threads, size_t n,
-				 const char *list, uint32_t vcpus,
+PST_MUST_USE int pst_vm_pin_list(const struct pst_host_cpu_thread *threads,
+				 size_t n, const char *list, uint32_t vcpus,
 				 struct pst_vm_pin *ret, struct pst_error *err);
 
 #endif

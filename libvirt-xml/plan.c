@@ -24,7 +24,7 @@ static bool has_group(const struct pst_host *h, const char *name)
 	size_t n, len = strlen(name);
 	const char *p;
 
-	if (pst_root_read(h->root, "/etc/group", TABLE_MAX, &text, &n) < 0)
+	if (pst_host_root_read(h->root, "/etc/group", TABLE_MAX, &text, &n) < 0)
 		return false;
 	for (p = text; p; p = strchr(p, '\n')) {
 		p += *p == '\n';
@@ -38,14 +38,15 @@ static int plan_region(const struct pst_vm_request *q, const struct pst_host *h,
 		       struct pst_vm_config *c, struct pst_error *err)
 {
 	struct pst_vm_region *r = &c->region;
-	const struct pst_hugetlbfs *huge = pst_mounts_2m(&h->files.mounts);
+	const struct pst_host_hugetlbfs *huge =
+		pst_host_mounts_2m(&h->files.mounts);
 	const char *group = q->group, *dir = huge ? huge->path : HUGE_DIR;
 	gid_t gid;
 	int n;
 
 	r->via = q->via;
 	if (r->via == PST_VM_VIA_AUTO)
-		r->via = pst_vm_via_choose(h->cpu.vendor == PST_CPU_AMD,
+		r->via = pst_vm_via_choose(h->cpu.vendor == PST_HOST_CPU_AMD,
 					   c->firmware.uefi);
 	r->size = q->region_size;
 	r->node = c->node;
@@ -88,11 +89,11 @@ static int check_pool(const struct pst_vm_request *q, const struct pst_host *h,
 		      const struct pst_vm_config *c, struct pst_vm_notes *notes,
 		      struct pst_error *err)
 {
-	const struct pst_hugepool *pool =
-		pst_memory_pool(&h->memory, PST_HUGE_2M, -1);
-	const struct pst_hugepool *own =
-		pst_memory_pool(&h->memory, PST_HUGE_2M, c->node);
-	uint64_t have = pst_hugepool_size(pool), memory, region, more;
+	const struct pst_host_hugepool *pool =
+		pst_host_memory_pool(&h->memory, PST_HOST_HUGE_2M, -1);
+	const struct pst_host_hugepool *own =
+		pst_host_memory_pool(&h->memory, PST_HOST_HUGE_2M, c->node);
+	uint64_t have = pst_host_hugepool_size(pool), memory, region, more;
 
 	pool_wants(c, &memory, &region);
 	if (q->pool == PST_VM_POOL_NOW && memory > have)
@@ -113,7 +114,7 @@ static int check_pool(const struct pst_vm_request *q, const struct pst_host *h,
 			    "(vm.nr_hugepages, or penstock host plan)",
 			    more >> PAGE_SHIFT, have >> PAGE_SHIFT,
 			    (more - have) >> PAGE_SHIFT);
-	else if (c->node >= 0 && own && more > pst_hugepool_size(own) &&
+	else if (c->node >= 0 && own && more > pst_host_hugepool_size(own) &&
 		 q->pool != PST_VM_POOL_LATER)
 		pst_vm_note(notes,
 			    "NUMA node %d, the card's, has %" PRIu64
@@ -140,7 +141,7 @@ static int plan_pin(const struct pst_vm_request *q, const struct pst_host *h,
 		    struct pst_vm_config *c, struct pst_vm_notes *notes,
 		    struct pst_error *err)
 {
-	const struct pst_cpu *cpu = &h->cpu;
+	const struct pst_host_cpu *cpu = &h->cpu;
 	const bool wanted = q->pin && strcmp(q->pin, "auto") == 0;
 	int rc;
 
@@ -237,15 +238,15 @@ static void note_devices(const struct pst_vm_request *q,
 	const char *const files[] = {q->rom, q->kernel, q->initrd};
 	size_t i;
 
-	if (!q->emulated && !pst_root_exists(h->root, "/dev/kvm"))
+	if (!q->emulated && !pst_host_root_exists(h->root, "/dev/kvm"))
 		pst_vm_note(notes, "there is no /dev/kvm: the processor's "
 				   "virtualisation is off, or modprobe "
 				   "kvm_intel or kvm_amd");
 	for (i = 0; i < PST_ARRAY_SIZE(files); i++)
 		if (files[i] && files[i][0] == '/' &&
-		    !pst_root_exists(h->root, files[i]))
+		    !pst_host_root_exists(h->root, files[i]))
 			pst_vm_note(notes, "%s is not there", files[i]);
-	if (!q->vsock_uds && !pst_root_exists(h->root, "/dev/vhost-vsock"))
+	if (!q->vsock_uds && !pst_host_root_exists(h->root, "/dev/vhost-vsock"))
 		pst_vm_note(notes, "there is no /dev/vhost-vsock: modprobe "
 				   "vhost_vsock before the domain starts");
 }
@@ -300,7 +301,7 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_host *h,
 	if (rc == 0)
 		rc = plan_pin(q, h, c, notes, err);
 	/* QEMU's "host" leaves it out: [qemu: target/i386/cpu.c, TOPOEXT]. */
-	c->topoext = h->cpu.vendor == PST_CPU_AMD && !q->emulated &&
+	c->topoext = h->cpu.vendor == PST_HOST_CPU_AMD && !q->emulated &&
 		     c->pin.threads > 1;
 	return rc;
 }

@@ -23,7 +23,7 @@ static const char *format_of_name(const char *path)
 static ssize_t read_head(const struct pst_host *h, const char *path,
 			 uint8_t head[PST_VM_DISK_HEAD])
 {
-	PST_CLEANUP_FD int fd = pst_root_open_file(h->root, path);
+	PST_CLEANUP_FD int fd = pst_host_root_open_file(h->root, path);
 	size_t n = 0;
 	ssize_t got;
 
@@ -168,7 +168,7 @@ int pst_vm_plan_disk(const struct pst_vm_request *q, const struct pst_host *h,
 			"the disk %s: format \"%s\" is neither raw "
 			"nor qcow2 (--disk-format)",
 			q->disk, c->disk_format);
-	if (pst_root_stat(h->root, q->disk, &st) < 0) {
+	if (pst_host_root_stat(h->root, q->disk, &st) < 0) {
 		if (!c->disk_is_block)
 			pst_vm_note(notes,
 				    "the disk %s is not there yet: qemu-img "

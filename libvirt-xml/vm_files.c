@@ -74,11 +74,11 @@ static int path_of(const char *sub, const char *name, char *ret, size_t size,
 }
 
 /* Its text, NULL: there is none. One that is too long is not ours. */
-static int read_file(const struct pst_root *root, const char *path, char **ret,
-		     struct pst_error *err)
+static int read_file(const struct pst_host_root *root, const char *path,
+		     char **ret, struct pst_error *err)
 {
 	size_t n;
-	int r = pst_root_read(root, path, PST_VM_FILE_MAX - 1, ret, &n);
+	int r = pst_host_root_read(root, path, PST_VM_FILE_MAX - 1, ret, &n);
 
 	if (r == 0)
 		return 0;
@@ -92,30 +92,30 @@ static int read_file(const struct pst_root *root, const char *path, char **ret,
 	return pst_error_set_errno(err, -r, "cannot read %s", path);
 }
 
-static int write_text(const struct pst_root *root, const char *path,
+static int write_text(const struct pst_host_root *root, const char *path,
 		      const char *text, struct pst_error *err)
 {
-	struct pst_hostfile f;
+	struct pst_host_file f;
 	int r;
 
-	r = pst_hostfile_open(root, path, &f, err);
+	r = pst_host_file_open(root, path, &f, err);
 	if (r)
 		return r;
-	r = pst_hostfile_write(&f, text, 0644, err);
+	r = pst_host_file_write(&f, text, 0644, err);
 	if (r == 0)
-		r = pst_hostfile_commit(&f, err);
-	pst_hostfile_close(&f);
+		r = pst_host_file_commit(&f, err);
+	pst_host_file_close(&f);
 	return r;
 }
 
-static int write_below(const struct pst_root *root, const char *sub,
+static int write_below(const struct pst_host_root *root, const char *sub,
 		       const char *path, const char *text,
 		       struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *have = NULL;
 	int r;
 
-	r = pst_hostfile_mkdir(root, sub, err);
+	r = pst_host_file_mkdir(root, sub, err);
 	if (r == 0)
 		r = read_file(root, path, &have, err);
 	if (r || (have && strcmp(have, text) == 0))
@@ -131,8 +131,8 @@ static int write_below(const struct pst_root *root, const char *sub,
 int pst_vm_files_write(const char *dir, const char *sub, const char *name,
 		       const char *text, struct pst_error *err)
 {
-	char path[PST_ROOT_PATH_MAX];
-	struct pst_root root;
+	char path[PST_HOST_ROOT_PATH_MAX];
+	struct pst_host_root root;
 	int r;
 
 	r = path_of(sub, name, path, sizeof(path), err);
@@ -140,19 +140,19 @@ int pst_vm_files_write(const char *dir, const char *sub, const char *name,
 		return r;
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return pst_error_set_errno(err, errno, "cannot make %s", dir);
-	r = pst_root_open(dir, &root, err);
+	r = pst_host_root_open(dir, &root, err);
 	if (r)
 		return r;
 	r = write_below(&root, sub, path, text, err);
-	pst_root_close(&root);
+	pst_host_root_close(&root);
 	return r;
 }
 
-static int remove_below(const struct pst_root *root, const char *path,
+static int remove_below(const struct pst_host_root *root, const char *path,
 			struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *have = NULL;
-	struct pst_hostfile f;
+	struct pst_host_file f;
 	int r;
 
 	r = read_file(root, path, &have, err);
@@ -160,29 +160,29 @@ static int remove_below(const struct pst_root *root, const char *path,
 		return r;
 	if (!is_ours(have))
 		return 1;
-	r = pst_hostfile_open(root, path, &f, err);
+	r = pst_host_file_open(root, path, &f, err);
 	if (r)
 		return r;
-	r = pst_hostfile_remove(&f, err);
-	pst_hostfile_close(&f);
+	r = pst_host_file_remove(&f, err);
+	pst_host_file_close(&f);
 	return r;
 }
 
 int pst_vm_files_remove(const char *dir, const char *sub, const char *name,
 			struct pst_error *err)
 {
-	char path[PST_ROOT_PATH_MAX];
-	struct pst_root root;
+	char path[PST_HOST_ROOT_PATH_MAX];
+	struct pst_host_root root;
 	int r;
 
 	r = path_of(sub, name, path, sizeof(path), err);
 	if (r)
 		return r;
-	r = pst_root_open(dir, &root, err);
+	r = pst_host_root_open(dir, &root, err);
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	r = remove_below(&root, path, err);
-	pst_root_close(&root);
+	pst_host_root_close(&root);
 	return r;
 }
 
@@ -204,13 +204,13 @@ int pst_vm_files_left(const char *dir, const char *name,
 		      char ret_region[PATH_MAX])
 {
 	static const char *const subs[] = {"regions.d", "endpoints.d"};
-	char path[PST_ROOT_PATH_MAX];
-	struct pst_root root;
+	char path[PST_HOST_ROOT_PATH_MAX];
+	struct pst_host_root root;
 	size_t i;
 	int n = 0;
 
 	*ret_region = '\0';
-	if (pst_root_open(dir, &root, NULL))
+	if (pst_host_root_open(dir, &root, NULL))
 		return 0;
 	for (i = 0; i < PST_ARRAY_SIZE(subs); i++) {
 		PST_CLEANUP_FREE char *text = NULL;
@@ -223,7 +223,7 @@ int pst_vm_files_left(const char *dir, const char *name,
 		if (i == 0)
 			region_of_unit(text, name, ret_region, PATH_MAX);
 	}
-	pst_root_close(&root);
+	pst_host_root_close(&root);
 	return n;
 }
 

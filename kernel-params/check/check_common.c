@@ -4,47 +4,51 @@
 
 #include "kernel-params/check/check_int.h"
 
-void pst_fix_cmdline(const struct pst_host *h, const char *params,
-		     const char *plan, struct pst_text *ret)
+void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
+			  const char *plan, struct pst_host_text *ret)
 {
 	if (strcmp(h->os_id, "nixos") == 0)
-		pst_text_add(ret, "add %s to boot.kernelParams and rebuild",
-			     params);
+		pst_host_text_add(
+			ret, "add %s to boot.kernelParams and rebuild", params);
 	else if (h->files.ostree)
-		pst_text_add(
+		pst_host_text_add(
 			ret,
 			"rpm-ostree kargs --append-if-missing=... for each "
 			"of %s, and reboot",
 			params);
 	else if (h->files.kernelstub)
-		pst_text_add(ret, "kernelstub --add-options \"%s\" and reboot",
-			     params);
+		pst_host_text_add(ret,
+				  "kernelstub --add-options \"%s\" and reboot",
+				  params);
 	else if (h->files.grub)
-		pst_text_add(ret,
-			     "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
-			     "/etc/default/grub, make grub.cfg anew and reboot",
-			     params);
+		pst_host_text_add(
+			ret,
+			"add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
+			"/etc/default/grub, make grub.cfg anew and reboot",
+			params);
 	else if (h->files.kernel_cmdline)
-		pst_text_add(ret,
-			     "add %s to /etc/kernel/cmdline, make the boot "
-			     "entries anew and reboot",
-			     params);
+		pst_host_text_add(
+			ret,
+			"add %s to /etc/kernel/cmdline, make the boot "
+			"entries anew and reboot",
+			params);
 	else if (h->files.loader)
-		pst_text_add(ret,
-			     "add %s to the options of the entry in "
-			     "/%s/loader/entries and reboot",
-			     params, h->files.loader);
+		pst_host_text_add(ret,
+				  "add %s to the options of the entry in "
+				  "/%s/loader/entries and reboot",
+				  params, h->files.loader);
 	else
-		pst_text_add(ret,
-			     "add %s to the kernel's command line and "
-			     "reboot",
-			     params);
+		pst_host_text_add(ret,
+				  "add %s to the kernel's command line and "
+				  "reboot",
+				  params);
 	if (h->gpu)
-		pst_text_add(ret, "; penstock host plan --gpu %s%s shows it",
-			     h->gpu->name, plan);
+		pst_host_text_add(ret,
+				  "; penstock host plan --gpu %s%s shows it",
+				  h->gpu->name, plan);
 }
 
-uint64_t pst_wanted_bytes(const struct pst_host *h)
+uint64_t pst_host_wanted_bytes(const struct pst_host *h)
 {
 	uint64_t sum;
 

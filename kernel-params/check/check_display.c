@@ -4,18 +4,20 @@
 
 #include "kernel-params/check/check_int.h"
 
-PST_CHECK(boot_display)
+PST_HOST_CHECK(boot_display)
 {
-	const struct pst_pci_dev *g = h->gpu, *boot = pst_boot_function(h);
-	const bool used = h->use.kind == PST_CARD_DISPLAY;
+	const struct pst_host_pci_dev *g = h->gpu,
+				      *boot = pst_host_boot_function(h);
+	const bool used = h->use.kind == PST_HOST_CARD_DISPLAY;
 
 	if (!boot && !used)
-		pst_finding_add(out, PST_PASS, NULL,
-				"%s is not what the host boots on", g->name);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "%s is not what the host boots on",
+				     g->name);
 	else
-		pst_finding_add(
-			out, PST_WARN,
-			pst_other_display(h, 0)
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			pst_host_other_display(h, 0)
 				? "make the other card the first display in "
 				  "the firmware's setup and plug the screen in "
 				  "there"
@@ -27,66 +29,70 @@ PST_CHECK(boot_display)
 			used ? ": " : "", used ? h->use.why : "");
 }
 
-PST_CHECK(host_use)
+PST_HOST_CHECK(host_use)
 {
-	const struct pst_card_use *u = &h->use;
+	const struct pst_host_card_use *u = &h->use;
 
-	if (u->kind == PST_CARD_DISK || u->kind == PST_CARD_NETWORK)
-		pst_finding_add(out, PST_FAIL,
-				u->kind == PST_CARD_DISK
-					? "name another card, or move what is "
-					  "mounted to another disk"
-					: "name another card, or have the "
-					  "route lead through another one",
-				"%s: %s", u->fn->name, u->why);
-	else if (u->kind == PST_CARD_NO_GPU)
-		pst_finding_add(out, PST_WARN, "name the graphics card (lspci)",
-				"%s is neither a display nor an accelerator: "
-				"%s",
-				h->gpu->name, u->why);
+	if (u->kind == PST_HOST_CARD_DISK || u->kind == PST_HOST_CARD_NETWORK)
+		pst_host_finding_add(
+			out, PST_HOST_FAIL,
+			u->kind == PST_HOST_CARD_DISK
+				? "name another card, or move what is "
+				  "mounted to another disk"
+				: "name another card, or have the "
+				  "route lead through another one",
+			"%s: %s", u->fn->name, u->why);
+	else if (u->kind == PST_HOST_CARD_NO_GPU)
+		pst_host_finding_add(
+			out, PST_HOST_WARN, "name the graphics card (lspci)",
+			"%s is neither a display nor an accelerator: "
+			"%s",
+			h->gpu->name, u->why);
 	else
-		pst_finding_add(out, PST_PASS, NULL,
-				"no mounted file system and no default route "
-				"of the host on %s",
-				h->gpu->name);
+		pst_host_finding_add(
+			out, PST_HOST_PASS, NULL,
+			"no mounted file system and no default route "
+			"of the host on %s",
+			h->gpu->name);
 }
 
 static const char fb_fix[] =
 	"turn it off: initcall_blacklist=sysfb_init on the command line "
 	"(video=efifb:off before Linux 5.15), or boot on another card";
 
-PST_CHECK(framebuffer)
+PST_HOST_CHECK(framebuffer)
 {
-	struct pst_fb fb;
+	struct pst_host_fb fb;
 
-	pst_fb_judge(h, &fb);
+	pst_host_fb_judge(h, &fb);
 	if (fb.range)
-		pst_finding_add(out, PST_FAIL, fb_fix,
-				"%s holds %#" PRIx64 "-%#" PRIx64
-				" in BAR %u of %s",
-				fb.range->name, fb.range->start, fb.range->end,
-				fb.bar, fb.fn->name);
-	else if (fb.state == PST_FB_NONE)
-		pst_finding_add(out, PST_PASS, NULL,
-				"no framebuffer of the firmware is left");
-	else if (fb.state == PST_FB_ON_CARD)
-		pst_finding_add(out, PST_FAIL, fb_fix,
-				"%s, and %s is the firmware's display", fb.name,
-				fb.fn->name);
-	else if (fb.state == PST_FB_UNSEEN)
-		pst_finding_add(out, PST_WARN, fb_fix,
-				"%s; where it lies was not seen (/proc/iomem "
-				"is for root)",
-				fb.name);
+		pst_host_finding_add(out, PST_HOST_FAIL, fb_fix,
+				     "%s holds %#" PRIx64 "-%#" PRIx64
+				     " in BAR %u of %s",
+				     fb.range->name, fb.range->start,
+				     fb.range->end, fb.bar, fb.fn->name);
+	else if (fb.state == PST_HOST_FB_NONE)
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "no framebuffer of the firmware is left");
+	else if (fb.state == PST_HOST_FB_ON_CARD)
+		pst_host_finding_add(out, PST_HOST_FAIL, fb_fix,
+				     "%s, and %s is the firmware's display",
+				     fb.name, fb.fn->name);
+	else if (fb.state == PST_HOST_FB_UNSEEN)
+		pst_host_finding_add(
+			out, PST_HOST_WARN, fb_fix,
+			"%s; where it lies was not seen (/proc/iomem "
+			"is for root)",
+			fb.name);
 	else
-		pst_finding_add(out, PST_PASS, NULL,
-				"%s, not in the memory of %s", fb.name,
-				h->gpu->name);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "%s, not in the memory of %s", fb.name,
+				     h->gpu->name);
 }
 
 /* A module that is not wanted and so explains a card without a driver. */
 static const char *kept_out(const struct pst_host *h,
-			    const struct pst_pci_dev *d)
+			    const struct pst_host_pci_dev *d)
 {
 	static const char *const nvidia[] = {"nvidia", "nouveau", NULL};
 	static const char *const amd[] = {"amdgpu", "radeon", NULL};
@@ -94,7 +100,7 @@ static const char *kept_out(const struct pst_host *h,
 	const char *const *m;
 
 	switch (d->vendor) {
-	case PST_PCI_NVIDIA:
+	case PST_HOST_PCI_NVIDIA:
 		m = nvidia;
 		break;
 	case 0x1002:
@@ -107,98 +113,104 @@ static const char *kept_out(const struct pst_host *h,
 		return NULL;
 	}
 	for (; *m; m++)
-		if (pst_modconf_blacklisted(&h->modconf, *m) ||
-		    pst_modconf_disabled(&h->modconf, *m) ||
-		    pst_cmdline_has(&h->cmdline, "modprobe.blacklist", *m) ||
-		    pst_cmdline_has(&h->cmdline, "module_blacklist", *m))
+		if (pst_host_modconf_blacklisted(&h->modconf, *m) ||
+		    pst_host_modconf_disabled(&h->modconf, *m) ||
+		    pst_host_cmdline_has(&h->cmdline, "modprobe.blacklist",
+					 *m) ||
+		    pst_host_cmdline_has(&h->cmdline, "module_blacklist", *m))
 			return *m;
 	return NULL;
 }
 
-PST_CHECK(host_gpu)
+PST_HOST_CHECK(host_gpu)
 {
-	const struct pst_pci_dev *d;
-	struct pst_text seen = {0};
+	const struct pst_host_pci_dev *d;
+	struct pst_host_text seen = {0};
 	size_t i, working = 0, n = 0;
 
-	for (i = 0; (d = pst_other_display(h, i)); i++) {
+	for (i = 0; (d = pst_host_other_display(h, i)); i++) {
 		const char *out_of = *d->driver ? NULL : kept_out(h, d);
 
 		n++;
-		working += *d->driver && !pst_pci_on_vfio(d);
-		pst_text_add(&seen, "%s%s [%04x:%04x] %s%s%s", i ? ", " : "",
-			     d->name, d->vendor, d->device,
-			     *d->driver ? d->driver : "no driver",
-			     out_of ? ", blacklisted: " : "",
-			     out_of ? out_of : "");
+		working += *d->driver && !pst_host_pci_on_vfio(d);
+		pst_host_text_add(&seen, "%s%s [%04x:%04x] %s%s%s",
+				  i ? ", " : "", d->name, d->vendor, d->device,
+				  *d->driver ? d->driver : "no driver",
+				  out_of ? ", blacklisted: " : "",
+				  out_of ? out_of : "");
 	}
 	if (!n)
-		pst_finding_add(out, PST_WARN,
-				"have ssh or a serial console to the host "
-				"before the card goes",
-				"no other display: the host will be headless");
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"have ssh or a serial console to the host "
+			"before the card goes",
+			"no other display: the host will be headless");
 	else if (working == n)
-		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s", seen.buf);
 	else if (working)
-		pst_finding_add(out, PST_WARN,
-				"see that each card that stays has its driver, "
-				"not vfio-pci",
-				"%s", seen.buf);
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"see that each card that stays has its driver, "
+			"not vfio-pci",
+			"%s", seen.buf);
 	else
-		pst_finding_add(out, PST_FAIL,
-				"give a card that stays its driver back: no "
-				"blacklist of it, no ids that match it",
-				"%s", seen.buf);
+		pst_host_finding_add(
+			out, PST_HOST_FAIL,
+			"give a card that stays its driver back: no "
+			"blacklist of it, no ids that match it",
+			"%s", seen.buf);
 }
 
 /* The NVIDIA card that stays on the host, or NULL. */
-static const struct pst_pci_dev *staying_nvidia(const struct pst_host *h)
+static const struct pst_host_pci_dev *staying_nvidia(const struct pst_host *h)
 {
-	const struct pst_pci_dev *d;
+	const struct pst_host_pci_dev *d;
 	size_t i;
 
-	for (i = 0; (d = pst_other_display(h, i)); i++)
-		if (d->vendor == PST_PCI_NVIDIA && !pst_pci_on_vfio(d))
+	for (i = 0; (d = pst_host_other_display(h, i)); i++)
+		if (d->vendor == PST_HOST_PCI_NVIDIA &&
+		    !pst_host_pci_on_vfio(d))
 			return d;
 	return NULL;
 }
 
-PST_CHECK(nvidia_modules)
+PST_HOST_CHECK(nvidia_modules)
 {
 	static const char *const names[] = {"nvidia",     "nvidia_modeset",
 					    "nvidia_uvm", "nvidia_drm",
 					    "nouveau",    "nvidiafb"};
-	const struct pst_pci_dev *stays = staying_nvidia(h);
-	struct pst_text seen = {0};
+	const struct pst_host_pci_dev *stays = staying_nvidia(h);
+	struct pst_host_text seen = {0};
 	size_t i;
 
-	if (h->gpu->vendor != PST_PCI_NVIDIA)
+	if (h->gpu->vendor != PST_HOST_PCI_NVIDIA)
 		return;
 	for (i = 0; i < PST_ARRAY_SIZE(names); i++)
-		if (pst_module_is_in(&h->modules, names[i]))
-			pst_text_add(&seen, "%s%s", seen.len ? " " : "",
-				     names[i]);
+		if (pst_host_module_is_in(&h->modules, names[i]))
+			pst_host_text_add(&seen, "%s%s", seen.len ? " " : "",
+					  names[i]);
 	if (!seen.len)
-		pst_finding_add(out, PST_PASS, NULL,
-				"no NVIDIA module is loaded");
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "no NVIDIA module is loaded");
 	else if (stays)
-		pst_finding_add(out, PST_PASS, NULL, "%s for %s, which stays",
-				seen.buf, stays->name);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "%s for %s, which stays", seen.buf,
+				     stays->name);
 	else
-		pst_finding_add(out, PST_WARN,
-				"blacklist them: no NVIDIA card stays on this "
-				"host",
-				"%s loaded, and no NVIDIA card stays",
-				seen.buf);
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"blacklist them: no NVIDIA card stays on this "
+			"host",
+			"%s loaded, and no NVIDIA card stays", seen.buf);
 }
 
 static bool option_on(const struct pst_host *h, const char *param,
 		      const char **where)
 {
 	PST_CLEANUP_FREE char *conf =
-		pst_modconf_option(&h->modconf, "nvidia-drm", param);
-	const struct pst_param *p =
-		pst_cmdline_module(&h->cmdline, "nvidia-drm", param);
+		pst_host_modconf_option(&h->modconf, "nvidia-drm", param);
+	const struct pst_host_param *p =
+		pst_host_cmdline_module(&h->cmdline, "nvidia-drm", param);
 
 	*where = p ? "the command line" : "modprobe.d";
 	if (p)
@@ -206,30 +218,32 @@ static bool option_on(const struct pst_host *h, const char *param,
 	return conf && strchr("1yY", *conf);
 }
 
-PST_CHECK(nvidia_modeset)
+PST_HOST_CHECK(nvidia_modeset)
 {
-	const struct pst_pci_dev *stays = staying_nvidia(h);
+	const struct pst_host_pci_dev *stays = staying_nvidia(h);
 	static const char *const params[] = {"modeset", "fbdev"};
-	struct pst_text seen = {0};
+	struct pst_host_text seen = {0};
 	size_t i;
 
-	if (h->gpu->vendor != PST_PCI_NVIDIA)
+	if (h->gpu->vendor != PST_HOST_PCI_NVIDIA)
 		return;
 	for (i = 0; i < PST_ARRAY_SIZE(params); i++) {
 		const char *where;
 
 		if (option_on(h, params[i], &where))
-			pst_text_add(&seen, "%snvidia-drm.%s in %s",
-				     seen.len ? ", " : "", params[i], where);
+			pst_host_text_add(&seen, "%snvidia-drm.%s in %s",
+					  seen.len ? ", " : "", params[i],
+					  where);
 	}
 	if (!seen.len)
-		pst_finding_add(out, PST_PASS, NULL, "not asked for");
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "not asked for");
 	else if (stays)
-		pst_finding_add(out, PST_PASS, NULL, "%s, for %s, which stays",
-				seen.buf, stays->name);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "%s, for %s, which stays", seen.buf,
+				     stays->name);
 	else
-		pst_finding_add(
-			out, PST_WARN,
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
 			"take it off: no NVIDIA card stays on this host",
 			"%s, and no NVIDIA card stays", seen.buf);
 }

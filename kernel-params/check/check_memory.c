@@ -8,88 +8,96 @@
 #define LOCK_EXTRA (1ULL << 30)
 
 /* Short where sizes were asked for, else only worth a word. */
-static enum pst_finding_status short_of(const struct pst_host *h)
+static enum pst_host_finding_status short_of(const struct pst_host *h)
 {
-	return h->request.sizes_given ? PST_FAIL : PST_WARN;
+	return h->request.sizes_given ? PST_HOST_FAIL : PST_HOST_WARN;
 }
 
-static void wanted_text(const struct pst_host *h, struct pst_text *t)
+static void wanted_text(const struct pst_host *h, struct pst_host_text *t)
 {
-	pst_text_add(t, "%.4g GiB for the guest and %.4g for the region",
-		     pst_gib(h->request.vm_memory), pst_gib(h->request.region));
+	pst_host_text_add(t, "%.4g GiB for the guest and %.4g for the region",
+			  pst_host_gib(h->request.vm_memory),
+			  pst_host_gib(h->request.region));
 }
 
-PST_CHECK(memory_total)
+PST_HOST_CHECK(memory_total)
 {
-	uint64_t want = pst_wanted_bytes(h);
-	struct pst_text t = {0};
+	uint64_t want = pst_host_wanted_bytes(h);
+	struct pst_host_text t = {0};
 
 	wanted_text(h, &t);
 	if (!h->memory.total)
-		pst_finding_add(out, PST_WARN, "look into /proc/meminfo there",
-				"proc/meminfo was not seen");
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "look into /proc/meminfo there",
+				     "proc/meminfo was not seen");
 	else if (want > h->memory.total)
-		pst_finding_add(out, short_of(h), "give the guest less",
-				"%.4g GiB are there, %s are wanted",
-				pst_gib(h->memory.total), t.buf);
+		pst_host_finding_add(out, short_of(h), "give the guest less",
+				     "%.4g GiB are there, %s are wanted",
+				     pst_host_gib(h->memory.total), t.buf);
 	else if (want > h->memory.total / 8 * 7)
-		pst_finding_add(out, PST_WARN,
-				"leave the host an eighth of the memory",
-				"%.4g GiB are there, %s leave little",
-				pst_gib(h->memory.total), t.buf);
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "leave the host an eighth of the memory",
+				     "%.4g GiB are there, %s leave little",
+				     pst_host_gib(h->memory.total), t.buf);
 	else
-		pst_finding_add(out, PST_PASS, NULL, "%.4g GiB",
-				pst_gib(h->memory.total));
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%.4g GiB",
+				     pst_host_gib(h->memory.total));
 }
 
 /* Whether pools of a node (-1: all) hold guest and region; by free or by size.
  */
 static bool pools_hold(const struct pst_host *h, int node,
-		       uint64_t (*bytes)(const struct pst_hugepool *))
+		       uint64_t (*bytes)(const struct pst_host_hugepool *))
 {
-	uint64_t small = bytes(pst_memory_pool(&h->memory, PST_HUGE_2M, node));
-	uint64_t large = bytes(pst_memory_pool(&h->memory, PST_HUGE_1G, node));
+	uint64_t small =
+		bytes(pst_host_memory_pool(&h->memory, PST_HOST_HUGE_2M, node));
+	uint64_t large =
+		bytes(pst_host_memory_pool(&h->memory, PST_HOST_HUGE_1G, node));
 
 	/* The region cannot use pages of 1 GiB, the guest can. */
-	return small >= pst_wanted_bytes(h) ||
+	return small >= pst_host_wanted_bytes(h) ||
 	       (small >= h->request.region && large >= h->request.vm_memory);
 }
 
-static void pools_text(const struct pst_host *h, int node, struct pst_text *t)
+static void pools_text(const struct pst_host *h, int node,
+		       struct pst_host_text *t)
 {
 	size_t i;
 
 	for (i = 0; i < h->memory.n_pools; i++) {
-		const struct pst_hugepool *p = &h->memory.pool[i];
+		const struct pst_host_hugepool *p = &h->memory.pool[i];
 
-		if (p->node != node || (!p->nr && p->page_size != PST_HUGE_2M))
+		if (p->node != node ||
+		    (!p->nr && p->page_size != PST_HOST_HUGE_2M))
 			continue;
-		pst_text_add(t,
-			     "%s%" PRIu64 " pages of %" PRIu64 " MiB, %" PRIu64
-			     " free",
-			     t->len ? "; " : "", p->nr, p->page_size >> 20,
-			     p->free);
+		pst_host_text_add(t,
+				  "%s%" PRIu64 " pages of %" PRIu64
+				  " MiB, %" PRIu64 " free",
+				  t->len ? "; " : "", p->nr, p->page_size >> 20,
+				  p->free);
 	}
 	if (!t->len)
-		pst_text_add(t, "no pool of hugepages");
+		pst_host_text_add(t, "no pool of hugepages");
 }
 
-static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
+static void fix_pages(const struct pst_host *h, int node,
+		      struct pst_host_text *fix)
 {
-	uint64_t pages = pst_wanted_bytes(h) / PST_HUGE_2M;
+	uint64_t pages = pst_host_wanted_bytes(h) / PST_HOST_HUGE_2M;
 	char params[96], plan[96], where[16] = "";
 
 	if (node >= 0) {
-		pst_text_add(fix,
-			     "write %" PRIu64
-			     " to /sys/devices/system/node/node%d/hugepages/"
-			     "hugepages-2048kB/nr_hugepages, or at boot "
-			     "hugepages=%d:%" PRIu64,
-			     pages, node, node, pages);
+		pst_host_text_add(
+			fix,
+			"write %" PRIu64
+			" to /sys/devices/system/node/node%d/hugepages/"
+			"hugepages-2048kB/nr_hugepages, or at boot "
+			"hugepages=%d:%" PRIu64,
+			pages, node, node, pages);
 		return;
 	}
 	/* As the plan does it; the older kernels know no nodes. */
-	if (pst_cpuset_count(&h->cpu.nodes) > 1 && h->gpu &&
+	if (pst_host_cpuset_count(&h->cpu.nodes) > 1 && h->gpu &&
 	    h->gpu->numa_node >= 0 && pst_host_knows_pool_nodes(h))
 		snprintf(where, sizeof(where), "%d:", h->gpu->numa_node);
 	snprintf(params, sizeof(params), "hugepagesz=2M hugepages=%s%" PRIu64,
@@ -97,67 +105,71 @@ static void fix_pages(const struct pst_host *h, int node, struct pst_text *fix)
 	snprintf(plan, sizeof(plan),
 		 " --region %" PRIu64 "M --vm-memory %" PRIu64 "M",
 		 h->request.region >> 20, h->request.vm_memory >> 20);
-	pst_fix_cmdline(h, params, plan, fix);
+	pst_host_fix_cmdline(h, params, plan, fix);
 }
 
-PST_CHECK(hugepages_pool)
+PST_HOST_CHECK(hugepages_pool)
 {
-	const struct pst_hugepool *p =
-		pst_memory_pool(&h->memory, PST_HUGE_2M, -1);
-	struct pst_text seen = {0}, want = {0}, fix = {0};
+	const struct pst_host_hugepool *p =
+		pst_host_memory_pool(&h->memory, PST_HOST_HUGE_2M, -1);
+	struct pst_host_text seen = {0}, want = {0}, fix = {0};
 
 	pools_text(h, -1, &seen);
 	wanted_text(h, &want);
 	fix_pages(h, -1, &fix);
 	if (!h->memory.n_pools && !h->files.has_sys)
-		pst_finding_add(out, PST_WARN, "copy sys/kernel/mm too",
-				"sys/kernel was not seen in this tree");
-	else if (pst_hugepool_size(p) < h->request.region)
-		pst_finding_add(out, PST_FAIL, fix.buf,
-				"%s; the region alone takes %.4g GiB in pages "
-				"of 2 MiB",
-				seen.buf, pst_gib(h->request.region));
-	else if (!pools_hold(h, -1, pst_hugepool_size))
-		pst_finding_add(out, short_of(h), fix.buf,
-				"%s; %s would want "
-				"more",
-				seen.buf, want.buf);
-	else if (!pools_hold(h, -1, pst_hugepool_unused))
-		pst_finding_add(out, PST_WARN,
-				"see who holds them (grep -l hugepages "
-				"/proc/*/maps); a region that is there counts",
-				"%s; %s are wanted", seen.buf, want.buf);
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "copy sys/kernel/mm too",
+				     "sys/kernel was not seen in this tree");
+	else if (pst_host_hugepool_size(p) < h->request.region)
+		pst_host_finding_add(
+			out, PST_HOST_FAIL, fix.buf,
+			"%s; the region alone takes %.4g GiB in pages "
+			"of 2 MiB",
+			seen.buf, pst_host_gib(h->request.region));
+	else if (!pools_hold(h, -1, pst_host_hugepool_size))
+		pst_host_finding_add(out, short_of(h), fix.buf,
+				     "%s; %s would want "
+				     "more",
+				     seen.buf, want.buf);
+	else if (!pools_hold(h, -1, pst_host_hugepool_unused))
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"see who holds them (grep -l hugepages "
+			"/proc/*/maps); a region that is there counts",
+			"%s; %s are wanted", seen.buf, want.buf);
 	else
-		pst_finding_add(out, PST_PASS, NULL, "%s", seen.buf);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s", seen.buf);
 }
 
-PST_CHECK(hugepages_node)
+PST_HOST_CHECK(hugepages_node)
 {
 	int node = h->gpu->numa_node;
-	struct pst_text seen = {0}, want = {0}, fix = {0};
+	struct pst_host_text seen = {0}, want = {0}, fix = {0};
 
-	if (pst_cpuset_count(&h->cpu.nodes) < 2) {
-		pst_finding_add(out, PST_PASS, NULL, "one NUMA node");
+	if (pst_host_cpuset_count(&h->cpu.nodes) < 2) {
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "one NUMA node");
 		return;
 	}
 	if (node < 0) {
-		pst_finding_add(out, PST_WARN,
-				"see the board's manual for the slot's "
-				"processor",
-				"the host has nodes, but %s tells none",
-				h->gpu->name);
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "see the board's manual for the slot's "
+				     "processor",
+				     "the host has nodes, but %s tells none",
+				     h->gpu->name);
 		return;
 	}
 	pools_text(h, node, &seen);
 	wanted_text(h, &want);
 	fix_pages(h, node, &fix);
-	if (pools_hold(h, node, pst_hugepool_size))
-		pst_finding_add(out, PST_PASS, NULL, "node %d: %s", node,
-				seen.buf);
+	if (pools_hold(h, node, pst_host_hugepool_size))
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "node %d: %s",
+				     node, seen.buf);
 	else
-		pst_finding_add(out, PST_WARN, fix.buf,
-				"node %d, where the card is: %s; %s are wanted",
-				node, seen.buf, want.buf);
+		pst_host_finding_add(
+			out, PST_HOST_WARN, fix.buf,
+			"node %d, where the card is: %s; %s are wanted", node,
+			seen.buf, want.buf);
 }
 
 /* The counts of "2048" or "0:1024,1:1024" together; as far as it goes. */
@@ -181,120 +193,127 @@ static uint64_t sum_counts(const char *value)
  * hugepagesz= before it, or to the default size. */
 static uint64_t pages_of_cmdline(const struct pst_host *h)
 {
-	const struct pst_param *d =
-		pst_cmdline_get(&h->cmdline, "default_hugepagesz");
-	uint64_t size = PST_HUGE_2M, sum = 0;
+	const struct pst_host_param *d =
+		pst_host_cmdline_get(&h->cmdline, "default_hugepagesz");
+	uint64_t size = PST_HOST_HUGE_2M, sum = 0;
 	size_t i;
 
 	if (d && (!d->value || pst_parse_size(d->value, &size) < 0))
 		size = 0;
 	for (i = 0; i < h->cmdline.n; i++) {
-		const struct pst_param *p = &h->cmdline.param[i];
+		const struct pst_host_param *p = &h->cmdline.param[i];
 
 		if (p->value && strcmp(p->name, "hugepagesz") == 0 &&
 		    pst_parse_size(p->value, &size) < 0)
 			size = 0;
 		if (p->value && strcmp(p->name, "hugepages") == 0 &&
-		    size == PST_HUGE_2M)
+		    size == PST_HOST_HUGE_2M)
 			sum += sum_counts(p->value);
 	}
 	return sum;
 }
 
-PST_CHECK(hugepages_boot)
+PST_HOST_CHECK(hugepages_boot)
 {
-	const struct pst_param *p = pst_cmdline_get(&h->cmdline, "hugepages");
-	const struct pst_hugepool *pool =
-		pst_memory_pool(&h->memory, PST_HUGE_2M, -1);
+	const struct pst_host_param *p =
+		pst_host_cmdline_get(&h->cmdline, "hugepages");
+	const struct pst_host_hugepool *pool =
+		pst_host_memory_pool(&h->memory, PST_HOST_HUGE_2M, -1);
 	uint64_t pages = pages_of_cmdline(h);
-	uint64_t region = h->request.region / PST_HUGE_2M;
-	struct pst_text fix = {0};
+	uint64_t region = h->request.region / PST_HOST_HUGE_2M;
+	struct pst_host_text fix = {0};
 
 	if (p && pages >= region) {
-		pst_finding_add(out, PST_PASS, NULL,
-				"%" PRIu64 " pages of 2 MiB by the command "
-				"line",
-				pages);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "%" PRIu64
+				     " pages of 2 MiB by the command "
+				     "line",
+				     pages);
 		return;
 	}
 	if (*h->files.nr_hugepages) {
-		pst_finding_add(out, PST_PASS, NULL, "%s",
-				h->files.nr_hugepages);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s",
+				     h->files.nr_hugepages);
 		return;
 	}
 	fix_pages(h, -1, &fix);
 	if (p)
-		pst_finding_add(out, PST_WARN, fix.buf,
-				"the command line sets %" PRIu64
-				" pages of 2 MiB aside, the region alone takes "
-				"%" PRIu64,
-				pages, region);
+		pst_host_finding_add(
+			out, PST_HOST_WARN, fix.buf,
+			"the command line sets %" PRIu64
+			" pages of 2 MiB aside, the region alone takes "
+			"%" PRIu64,
+			pages, region);
 	else
-		pst_finding_add(
-			out, PST_WARN, fix.buf,
+		pst_host_finding_add(
+			out, PST_HOST_WARN, fix.buf,
 			pool && pool->nr
 				? "nothing sets the pages aside at boot: those "
 				  "of now are gone then"
 				: "nothing sets hugepages aside at boot");
 }
 
-PST_CHECK(hugetlbfs)
+PST_HOST_CHECK(hugetlbfs)
 {
-	const struct pst_mounts *m = &h->files.mounts;
-	const struct pst_hugetlbfs *at = pst_mounts_2m(m);
+	const struct pst_host_mounts *m = &h->files.mounts;
+	const struct pst_host_hugetlbfs *at = pst_host_mounts_2m(m);
 	static const char fix[] =
 		"mount -t hugetlbfs -o pagesize=2M none /dev/hugepages "
 		"(systemd: dev-hugepages.mount)";
 
 	if (at)
-		pst_finding_add(out, PST_PASS, NULL, "%s, pages of 2 MiB",
-				at->path);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "%s, pages of 2 MiB", at->path);
 	else if (!m->seen)
-		pst_finding_add(out, PST_WARN, "look into /proc/mounts there",
-				"proc/mounts was not seen");
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "look into /proc/mounts there",
+				     "proc/mounts was not seen");
 	else if (m->n)
-		pst_finding_add(out, PST_FAIL, fix,
-				"%s has pages of %" PRIu64
-				" MiB, which the region cannot use",
-				m->mount[0].path, m->mount[0].page_size >> 20);
+		pst_host_finding_add(out, PST_HOST_FAIL, fix,
+				     "%s has pages of %" PRIu64
+				     " MiB, which the region cannot use",
+				     m->mount[0].path,
+				     m->mount[0].page_size >> 20);
 	else
-		pst_finding_add(out, PST_FAIL, fix, "no hugetlbfs is mounted");
+		pst_host_finding_add(out, PST_HOST_FAIL, fix,
+				     "no hugetlbfs is mounted");
 }
 
 /* What is wrong with a region's file; NULL: nothing. */
 static const char *region_fault(const struct pst_host *h,
-				const struct pst_region_entry *e,
-				enum pst_finding_status *ret)
+				const struct pst_host_region_entry *e,
+				enum pst_host_finding_status *ret)
 {
-	*ret = PST_FAIL;
+	*ret = PST_HOST_FAIL;
 	if (e->mode & 02)
 		return "chmod o-w: whoever writes it can change every matrix";
 	if (e->conf_size && e->conf_size != e->size)
 		return "its SIZE in /etc/penstock/regions.d is another: stop the "
 		       "guest, and penstock host region create NAME --replace";
-	*ret = PST_WARN;
+	*ret = PST_HOST_WARN;
 	if (h->request.sizes_given && e->size != h->request.region &&
 	    strstr(e->path, "/penstock-"))
 		return "if it is this guest's: penstock host region create NAME "
 		       "--replace";
-	*ret = PST_PASS;
+	*ret = PST_HOST_PASS;
 	return NULL;
 }
 
-PST_CHECK(region_file)
+PST_HOST_CHECK(region_file)
 {
 	const struct pst_host_files *f = &h->files;
-	enum pst_finding_status status = PST_PASS, one;
-	struct pst_text seen = {0};
+	enum pst_host_finding_status status = PST_HOST_PASS, one;
+	struct pst_host_text seen = {0};
 	const char *fix = NULL, *fault;
 	size_t i;
 
 	for (i = 0; i < f->n_regions; i++) {
-		const struct pst_region_entry *e = &f->region[i];
+		const struct pst_host_region_entry *e = &f->region[i];
 
-		pst_text_add(&seen, "%s%s: %.4g GiB, mode %04o, owner %u:%u",
-			     i ? ", " : "", e->path, pst_gib(e->size), e->mode,
-			     e->uid, e->gid);
+		pst_host_text_add(&seen,
+				  "%s%s: %.4g GiB, mode %04o, owner %u:%u",
+				  i ? ", " : "", e->path, pst_host_gib(e->size),
+				  e->mode, e->uid, e->gid);
 		fault = region_fault(h, e, &one);
 		if (one > status) {
 			status = one;
@@ -302,23 +321,24 @@ PST_CHECK(region_file)
 		}
 	}
 	if (*f->no_region)
-		pst_text_add(&seen,
-			     "%s%s of /etc/penstock/regions.d has no file",
-			     seen.len ? "; " : "", f->no_region);
-	if (*f->no_region && status == PST_PASS)
-		pst_finding_add(out, PST_WARN,
-				"systemctl enable --now penstock-region@NAME",
-				"%s", seen.buf);
+		pst_host_text_add(&seen,
+				  "%s%s of /etc/penstock/regions.d has no file",
+				  seen.len ? "; " : "", f->no_region);
+	if (*f->no_region && status == PST_HOST_PASS)
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"systemctl enable --now penstock-region@NAME", "%s",
+			seen.buf);
 	else if (!f->n_regions)
-		pst_finding_add(
-			out, PST_WARN,
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
 			"penstock host region create NAME --size 4G, or "
 			"the unit penstock-region@NAME",
 			"no region file in %s",
 			f->mounts.n ? f->mounts.mount[0].path
 				    : "any hugetlbfs");
 	else
-		pst_finding_add(out, status, fix, "%s", seen.buf);
+		pst_host_finding_add(out, status, fix, "%s", seen.buf);
 }
 
 /* Whether a line of limits.conf(5), with its path before it, allows as much:
@@ -340,7 +360,7 @@ static bool line_allows(const char *line, uint64_t want)
 	       kib << 10 >= want;
 }
 
-PST_CHECK(memlock)
+PST_HOST_CHECK(memlock)
 {
 	static const char fix[] =
 		"penstock vm xml writes a hard_limit, by which libvirt raises "
@@ -348,25 +368,25 @@ PST_CHECK(memlock)
 		"unlimited";
 	uint64_t want;
 
-	if (pst_add_overflow(pst_wanted_bytes(h), LOCK_EXTRA, &want))
+	if (pst_add_overflow(pst_host_wanted_bytes(h), LOCK_EXTRA, &want))
 		want = UINT64_MAX;
 	if (!h->live.tested)
-		pst_finding_add(out,
-				line_allows(h->files.memlock, want) ? PST_PASS
-								    : PST_WARN,
-				fix, "%s",
-				*h->files.memlock
-					? h->files.memlock
-					: "no limit was seen in this tree");
+		pst_host_finding_add(
+			out,
+			line_allows(h->files.memlock, want) ? PST_HOST_PASS
+							    : PST_HOST_WARN,
+			fix, "%s",
+			*h->files.memlock ? h->files.memlock
+					  : "no limit was seen in this tree");
 	else if (h->live.memlock == UINT64_MAX)
-		pst_finding_add(out, PST_PASS, NULL, "unlimited");
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "unlimited");
 	else if (h->live.memlock >= want)
-		pst_finding_add(out, PST_PASS, NULL, "%" PRIu64 " MiB",
-				h->live.memlock >> 20);
+		pst_host_finding_add(out, PST_HOST_PASS, NULL,
+				     "%" PRIu64 " MiB", h->live.memlock >> 20);
 	else
-		pst_finding_add(out, PST_WARN, fix,
-				"%" PRIu64
-				" KiB for this process, %.4g GiB are "
-				"needed",
-				h->live.memlock >> 10, pst_gib(want));
+		pst_host_finding_add(out, PST_HOST_WARN, fix,
+				     "%" PRIu64
+				     " KiB for this process, %.4g GiB are "
+				     "needed",
+				     h->live.memlock >> 10, pst_host_gib(want));
 }

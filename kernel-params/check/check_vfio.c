@@ -4,84 +4,93 @@
 
 #include "kernel-params/check/check_int.h"
 
-PST_CHECK(vfio_module)
+PST_HOST_CHECK(vfio_module)
 {
-	enum pst_module_state pci = pst_module_state(&h->modules, "vfio_pci");
-	enum pst_module_state type1 =
-		pst_module_state(&h->modules, "vfio_iommu_type1");
-	bool iommufd = pst_module_is_in(&h->modules, "iommufd");
-	struct pst_text seen = {0};
+	enum pst_host_module_state pci =
+		pst_host_module_state(&h->modules, "vfio_pci");
+	enum pst_host_module_state type1 =
+		pst_host_module_state(&h->modules, "vfio_iommu_type1");
+	bool iommufd = pst_host_module_is_in(&h->modules, "iommufd");
+	struct pst_host_text seen = {0};
 
-	pst_text_add(&seen, "vfio-pci %s, vfio_iommu_type1 %s%s",
-		     pst_module_state_text(pci), pst_module_state_text(type1),
-		     iommufd ? ", iommufd" : "");
-	if (pci >= PST_MODULE_BUILTIN &&
-	    (type1 >= PST_MODULE_BUILTIN || iommufd))
-		pst_finding_add(out, PST_PASS, NULL, "%s%s", seen.buf,
-				h->files.dev_vfio ? ", /dev/vfio/vfio" : "");
-	else if (pci == PST_MODULE_ABSENT)
-		pst_finding_add(out, PST_FAIL,
-				"use a kernel with CONFIG_VFIO_PCI", "%s",
-				seen.buf);
-	else if (pci >= PST_MODULE_BUILTIN)
-		pst_finding_add(out, PST_WARN,
-				"modprobe vfio_iommu_type1; QEMU's start does "
-				"it too where modules can be loaded",
-				"%s", seen.buf);
+	pst_host_text_add(&seen, "vfio-pci %s, vfio_iommu_type1 %s%s",
+			  pst_host_module_state_text(pci),
+			  pst_host_module_state_text(type1),
+			  iommufd ? ", iommufd" : "");
+	if (pci >= PST_HOST_MODULE_BUILTIN &&
+	    (type1 >= PST_HOST_MODULE_BUILTIN || iommufd))
+		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s%s", seen.buf,
+				     h->files.dev_vfio ? ", /dev/vfio/vfio"
+						       : "");
+	else if (pci == PST_HOST_MODULE_ABSENT)
+		pst_host_finding_add(out, PST_HOST_FAIL,
+				     "use a kernel with CONFIG_VFIO_PCI", "%s",
+				     seen.buf);
+	else if (pci >= PST_HOST_MODULE_BUILTIN)
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"modprobe vfio_iommu_type1; QEMU's start does "
+			"it too where modules can be loaded",
+			"%s", seen.buf);
 	else
-		pst_finding_add(out, PST_WARN,
-				"have vfio-pci loaded at boot, before the "
-				"card's driver",
-				"%s", seen.buf);
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "have vfio-pci loaded at boot, before the "
+				     "card's driver",
+				     "%s", seen.buf);
 }
 
-static const char *how_text(enum pst_vfio_how how)
+static const char *how_text(enum pst_host_vfio_how how)
 {
 	switch (how) {
-	case PST_VFIO_NO:
+	case PST_HOST_VFIO_NO:
 		break;
-	case PST_VFIO_IDS_CMDLINE:
+	case PST_HOST_VFIO_IDS_CMDLINE:
 		return "ids on the command line";
-	case PST_VFIO_IDS_MODPROBE:
+	case PST_HOST_VFIO_IDS_MODPROBE:
 		return "ids in modprobe.d";
-	case PST_VFIO_OVERRIDE:
+	case PST_HOST_VFIO_OVERRIDE:
 		return "its address";
 	}
 	return "nothing";
 }
 
-PST_CHECK(vfio_ids)
+PST_HOST_CHECK(vfio_ids)
 {
-	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
-	size_t n = pst_pci_card(&h->pci, h->gpu, fn), i, covered = 0;
-	bool builtin =
-		pst_module_state(&h->modules, "vfio_pci") == PST_MODULE_BUILTIN;
-	struct pst_text seen = {0}, fix = {0};
+	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
+	size_t n = pst_host_pci_card(&h->pci, h->gpu, fn), i, covered = 0;
+	bool builtin = pst_host_module_state(&h->modules, "vfio_pci") ==
+		       PST_HOST_MODULE_BUILTIN;
+	struct pst_host_text seen = {0}, fix = {0};
 
 	for (i = 0; i < n; i++) {
-		enum pst_vfio_how how = pst_vfio_conf_how(&h->vfio, fn[i]);
-		bool lost = builtin && how == PST_VFIO_IDS_MODPROBE;
+		enum pst_host_vfio_how how =
+			pst_host_vfio_conf_how(&h->vfio, fn[i]);
+		bool lost = builtin && how == PST_HOST_VFIO_IDS_MODPROBE;
 
-		covered += how != PST_VFIO_NO && !lost;
-		pst_text_add(&seen, "%s%s: %s%s", i ? ", " : "", fn[i]->name,
-			     how_text(how),
-			     lost ? ", which does not reach a vfio-pci that is "
-				    "built in"
-				  : "");
-		if (how == PST_VFIO_NO &&
+		covered += how != PST_HOST_VFIO_NO && !lost;
+		pst_host_text_add(
+			&seen, "%s%s: %s%s", i ? ", " : "", fn[i]->name,
+			how_text(how),
+			lost ? ", which does not reach a vfio-pci that is "
+			       "built in"
+			     : "");
+		if (how == PST_HOST_VFIO_NO &&
 		    strcmp(fn[i]->driver_override, "vfio-pci") == 0)
-			pst_text_add(&seen, " (driver_override is set now)");
+			pst_host_text_add(&seen,
+					  " (driver_override is set now)");
 	}
-	pst_text_add(&fix, "penstock host apply --gpu %s writes it",
-		     h->gpu->name);
-	if (strcmp(h->os_id, "nixos") == 0 && h->early.maker != PST_EARLY_NIXOS)
-		pst_text_add(&fix, "; what NixOS builds from was not seen");
-	pst_finding_add(out, covered == n ? PST_PASS : PST_WARN,
-			covered == n ? NULL : fix.buf, "%s", seen.buf);
+	pst_host_text_add(&fix, "penstock host apply --gpu %s writes it",
+			  h->gpu->name);
+	if (strcmp(h->os_id, "nixos") == 0 &&
+	    h->early.maker != PST_HOST_EARLY_NIXOS)
+		pst_host_text_add(&fix,
+				  "; what NixOS builds from was not seen");
+	pst_host_finding_add(out, covered == n ? PST_HOST_PASS : PST_HOST_WARN,
+			     covered == n ? NULL : fix.buf, "%s", seen.buf);
 }
 
 /* Drivers of the card's own function that may come before vfio-pci. */
-static const char *const *rivals(const struct pst_pci_dev *d)
+static const char *const *rivals(const struct pst_host_pci_dev *d)
 {
 	static const char *const nvidia[] = {"nvidia", "nouveau", "nvidia_drm",
 					     "nova_core", NULL};
@@ -90,7 +99,7 @@ static const char *const *rivals(const struct pst_pci_dev *d)
 	static const char *const none[] = {NULL};
 
 	switch (d->vendor) {
-	case PST_PCI_NVIDIA:
+	case PST_HOST_PCI_NVIDIA:
 		return nvidia;
 	case 0x1002:
 		return amd;
@@ -102,11 +111,13 @@ static const char *const *rivals(const struct pst_pci_dev *d)
 
 static bool never_loads(const struct pst_host *h, const char *module)
 {
-	return pst_modconf_disabled(&h->modconf, module) ||
-	       pst_modconf_blacklisted(&h->modconf, module) ||
-	       pst_cmdline_has(&h->cmdline, "module_blacklist", module) ||
-	       pst_cmdline_has(&h->cmdline, "modprobe.blacklist", module) ||
-	       pst_module_state(&h->modules, module) == PST_MODULE_ABSENT;
+	return pst_host_modconf_disabled(&h->modconf, module) ||
+	       pst_host_modconf_blacklisted(&h->modconf, module) ||
+	       pst_host_cmdline_has(&h->cmdline, "module_blacklist", module) ||
+	       pst_host_cmdline_has(&h->cmdline, "modprobe.blacklist",
+				    module) ||
+	       pst_host_module_state(&h->modules, module) ==
+		       PST_HOST_MODULE_ABSENT;
 }
 
 /*
@@ -120,7 +131,7 @@ static const char *free_rival(const struct pst_host *h)
 	if (!*m)
 		return "its driver";
 	for (; *m; m++) {
-		bool in = pst_module_is_in(&h->modules, *m);
+		bool in = pst_host_module_is_in(&h->modules, *m);
 
 		/* It loads nvidia first, which is looked at itself. */
 		if (strcmp(*m, "nvidia_drm") == 0)
@@ -129,7 +140,7 @@ static const char *free_rival(const struct pst_host *h)
 		if (strcmp(*m, "nova_core") == 0 && !in)
 			continue;
 		if (never_loads(h, *m) ||
-		    pst_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
+		    pst_host_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
 			continue;
 		if (in)
 			return *m;
@@ -144,65 +155,71 @@ static const char *early_rival(const struct pst_host *h, int place)
 	const char *const *m = rivals(h->gpu);
 
 	for (; *m; m++) {
-		int r = pst_early_place(&h->early, *m);
+		int r = pst_host_early_place(&h->early, *m);
 
 		if (r >= 0 && (place < 0 || r < place) &&
-		    !pst_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
+		    !pst_host_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
 			return *m;
 	}
 	return NULL;
 }
 
 /* What makes vfio-pci come first, "" when nothing does. */
-static void first_by(const struct pst_host *h, struct pst_text *t)
+static void first_by(const struct pst_host *h, struct pst_host_text *t)
 {
-	int place = pst_early_place(&h->early, "vfio_pci");
+	int place = pst_host_early_place(&h->early, "vfio_pci");
 
-	if (pst_module_state(&h->modules, "vfio_pci") == PST_MODULE_BUILTIN)
-		pst_text_add(t, "vfio-pci is built in");
+	if (pst_host_module_state(&h->modules, "vfio_pci") ==
+	    PST_HOST_MODULE_BUILTIN)
+		pst_host_text_add(t, "vfio-pci is built in");
 	/* Only dracut reads it. */
-	else if (pst_cmdline_has(&h->cmdline, "rd.driver.pre", "vfio-pci") &&
-		 (h->early.maker == PST_EARLY_DRACUT ||
-		  h->early.maker == PST_EARLY_NONE))
-		pst_text_add(t, "rd.driver.pre=vfio-pci");
+	else if (pst_host_cmdline_has(&h->cmdline, "rd.driver.pre",
+				      "vfio-pci") &&
+		 (h->early.maker == PST_HOST_EARLY_DRACUT ||
+		  h->early.maker == PST_HOST_EARLY_NONE))
+		pst_host_text_add(t, "rd.driver.pre=vfio-pci");
 	else if (place >= 0 && !early_rival(h, place))
-		pst_text_add(t, "%s loads vfio_pci early (%s)",
-			     pst_early_maker_name(h->early.maker),
-			     h->early.file);
+		pst_host_text_add(t, "%s loads vfio_pci early (%s)",
+				  pst_host_early_maker_name(h->early.maker),
+				  h->early.file);
 	else if (!early_rival(h, place) && !free_rival(h))
-		pst_text_add(t, "softdep or blacklist of the other drivers");
+		pst_host_text_add(t,
+				  "softdep or blacklist of the other drivers");
 }
 
-PST_CHECK(vfio_early)
+PST_HOST_CHECK(vfio_early)
 {
-	int place = pst_early_place(&h->early, "vfio_pci");
+	int place = pst_host_early_place(&h->early, "vfio_pci");
 	const char *rival = early_rival(h, place);
-	struct pst_text by = {0}, seen = {0};
+	struct pst_host_text by = {0}, seen = {0};
 
 	first_by(h, &by);
 	if (h->early.stray[0])
-		pst_text_add(&seen,
-			     "; dracut ignores %s, which does not end "
-			     "in .conf",
-			     h->early.stray);
+		pst_host_text_add(&seen,
+				  "; dracut ignores %s, which does not end "
+				  "in .conf",
+				  h->early.stray);
 	if (by.len) {
-		pst_finding_add(out, seen.len ? PST_WARN : PST_PASS,
-				seen.len ? "rename that file" : NULL, "%s%s",
-				by.buf, seen.buf);
+		pst_host_finding_add(out,
+				     seen.len ? PST_HOST_WARN : PST_HOST_PASS,
+				     seen.len ? "rename that file" : NULL,
+				     "%s%s", by.buf, seen.buf);
 		return;
 	}
 	if (rival)
-		pst_finding_add(
-			out, pst_pci_on_vfio(h->gpu) ? PST_WARN : PST_FAIL,
+		pst_host_finding_add(
+			out,
+			pst_host_pci_on_vfio(h->gpu) ? PST_HOST_WARN
+						     : PST_HOST_FAIL,
 			"put vfio_pci vfio vfio_iommu_type1 before it "
 			"and make the initramfs anew",
 			"%s loads %s%s (%s)%s",
-			pst_early_maker_name(h->early.maker), rival,
+			pst_host_early_maker_name(h->early.maker), rival,
 			place < 0 ? " and not vfio_pci" : " before vfio_pci",
 			h->early.file, seen.buf);
 	else
-		pst_finding_add(
-			out, PST_WARN,
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
 			"a softdep for each of them, or vfio_pci in the "
 			"initramfs: penstock host apply writes both",
 			"%s may load before vfio-pci%s%s%s", free_rival(h),

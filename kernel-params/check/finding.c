@@ -18,10 +18,11 @@ static char *printable(char *s)
 	return s;
 }
 
-void pst_finding_add(struct pst_findings *fs, enum pst_finding_status status,
-		     const char *fix, const char *seen_fmt, ...)
+void pst_host_finding_add(struct pst_host_findings *fs,
+			  enum pst_host_finding_status status, const char *fix,
+			  const char *seen_fmt, ...)
 {
-	struct pst_finding f = {
+	struct pst_host_finding f = {
 		.id = fs->id,
 		.status = status,
 		.why = fs->why,
@@ -34,7 +35,7 @@ void pst_finding_add(struct pst_findings *fs, enum pst_finding_status status,
 	va_end(ap);
 	f.fix = printable(strdup(fix ? fix : ""));
 	printable(f.seen);
-	if (!f.seen || !f.fix || fs->n == PST_FINDINGS_MAX) {
+	if (!f.seen || !f.fix || fs->n == PST_HOST_FINDINGS_MAX) {
 		free(f.seen);
 		free(f.fix);
 		fs->no_memory = true;
@@ -43,8 +44,8 @@ void pst_finding_add(struct pst_findings *fs, enum pst_finding_status status,
 	fs->f[fs->n++] = f;
 }
 
-size_t pst_findings_count(const struct pst_findings *fs,
-			  enum pst_finding_status status)
+size_t pst_host_findings_count(const struct pst_host_findings *fs,
+			       enum pst_host_finding_status status)
 {
 	size_t i, n = 0;
 
@@ -53,8 +54,8 @@ size_t pst_findings_count(const struct pst_findings *fs,
 	return n;
 }
 
-const struct pst_finding *pst_findings_get(const struct pst_findings *fs,
-					   const char *id)
+const struct pst_host_finding *
+pst_host_findings_get(const struct pst_host_findings *fs, const char *id)
 {
 	size_t i;
 
@@ -64,7 +65,7 @@ const struct pst_finding *pst_findings_get(const struct pst_findings *fs,
 	return NULL;
 }
 
-void pst_findings_done(struct pst_findings *fs)
+void pst_host_findings_done(struct pst_host_findings *fs)
 {
 	size_t i;
 
@@ -72,17 +73,17 @@ void pst_findings_done(struct pst_findings *fs)
 		free(fs->f[i].seen);
 		free(fs->f[i].fix);
 	}
-	*fs = (struct pst_findings){0};
+	*fs = (struct pst_host_findings){0};
 }
 
-const char *pst_finding_status_name(enum pst_finding_status s)
+const char *pst_host_finding_status_name(enum pst_host_finding_status s)
 {
 	static const char *const names[] = {"PASS", "WARN", "FAIL"};
 
 	return names[s];
 }
 
-void pst_text_add(struct pst_text *t, const char *fmt, ...)
+void pst_host_text_add(struct pst_host_text *t, const char *fmt, ...)
 {
 	size_t room = sizeof(t->buf) - t->len;
 	va_list ap;

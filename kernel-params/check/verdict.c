@@ -2,15 +2,16 @@
 /* May a card go to a guest? */
 #include "kernel-params/check/verdict.h"
 
-int pst_card_use_refuse(const struct pst_card_use *use,
-			const struct pst_pci_dev *dev, struct pst_error *err)
+int pst_host_card_use_refuse(const struct pst_host_card_use *use,
+			     const struct pst_host_pci_dev *dev,
+			     struct pst_error *err)
 {
 	static const char *const uses[] = {
-		[PST_CARD_FREE] = "free",
-		[PST_CARD_DISPLAY] = "the display of this host",
-		[PST_CARD_DISK] = "a disk of this host",
-		[PST_CARD_NETWORK] = "the network of this host",
-		[PST_CARD_NO_GPU] = "neither a display nor an accelerator",
+		[PST_HOST_CARD_FREE] = "free",
+		[PST_HOST_CARD_DISPLAY] = "the display of this host",
+		[PST_HOST_CARD_DISK] = "a disk of this host",
+		[PST_HOST_CARD_NETWORK] = "the network of this host",
+		[PST_HOST_CARD_NO_GPU] = "neither a display nor an accelerator",
 	};
 	const bool other = use->fn != dev;
 
@@ -20,15 +21,16 @@ int pst_card_use_refuse(const struct pst_card_use *use,
 		"same",
 		dev->name, uses[use->kind], other ? use->fn->name : "",
 		other ? ": " : "", use->why,
-		use->kind == PST_CARD_NO_GPU ? "" : ": the host would lose it");
+		use->kind == PST_HOST_CARD_NO_GPU ? ""
+						  : ": the host would lose it");
 }
 
 /* ---- The group ---------------------------------------------------------- */
 
 /* Classes of the PCI Code and ID Assignment specification, section 1. */
-bool pst_group_needs(const struct pst_pci_dev *dev)
+bool pst_host_group_needs(const struct pst_host_pci_dev *dev)
 {
-	if (!pst_pci_is_held(dev))
+	if (!pst_host_pci_is_held(dev))
 		return false;
 	switch (dev->class >> 16) {
 	case 0x04: /* multimedia */
@@ -46,57 +48,61 @@ bool pst_group_needs(const struct pst_pci_dev *dev)
 }
 
 /* What one member makes of the group of gpu. */
-static enum pst_group_state state_of(const struct pst_pci_dev *gpu,
-				     const struct pst_pci_dev *dev)
+static enum pst_host_group_state state_of(const struct pst_host_pci_dev *gpu,
+					  const struct pst_host_pci_dev *dev)
 {
-	if (pst_pci_same_card(dev, gpu))
-		return dev->iommu_group < 0 ? PST_GROUP_NONE : PST_GROUP_ALONE;
-	if (pst_pci_is_bridge(dev))
-		return PST_GROUP_ALONE;
-	if (pst_group_needs(dev))
-		return PST_GROUP_VITAL;
-	return pst_pci_is_held(dev) ? PST_GROUP_HELD : PST_GROUP_IDLE;
+	if (pst_host_pci_same_card(dev, gpu))
+		return dev->iommu_group < 0 ? PST_HOST_GROUP_NONE
+					    : PST_HOST_GROUP_ALONE;
+	if (pst_host_pci_is_bridge(dev))
+		return PST_HOST_GROUP_ALONE;
+	if (pst_host_group_needs(dev))
+		return PST_HOST_GROUP_VITAL;
+	return pst_host_pci_is_held(dev) ? PST_HOST_GROUP_HELD
+					 : PST_HOST_GROUP_IDLE;
 }
 
-void pst_group_judge(const struct pst_host *h, struct pst_group *ret)
+void pst_host_group_judge(const struct pst_host *h, struct pst_host_group *ret)
 {
-	enum pst_group_state one;
+	enum pst_host_group_state one;
 	size_t i;
 
-	*ret = (struct pst_group){.state = PST_GROUP_ALONE};
-	ret->n = pst_iommu_closure(&h->pci, h->gpu, ret->member, PST_GROUP_MAX);
-	if (ret->n > PST_GROUP_MAX)
-		ret->n = PST_GROUP_MAX;
+	*ret = (struct pst_host_group){.state = PST_HOST_GROUP_ALONE};
+	ret->n = pst_host_iommu_closure(&h->pci, h->gpu, ret->member,
+					PST_HOST_GROUP_MAX);
+	if (ret->n > PST_HOST_GROUP_MAX)
+		ret->n = PST_HOST_GROUP_MAX;
 	for (i = 0; i < ret->n; i++) {
 		one = state_of(h->gpu, ret->member[i]);
 		/* Without a group nothing else matters. */
-		if (ret->state != PST_GROUP_NONE &&
-		    (one == PST_GROUP_NONE || one > ret->state)) {
+		if (ret->state != PST_HOST_GROUP_NONE &&
+		    (one == PST_HOST_GROUP_NONE || one > ret->state)) {
 			ret->state = one;
 			ret->fn = ret->member[i];
 		}
 	}
 	if (!h->iommu.n_groups)
-		ret->state = PST_GROUP_OFF;
+		ret->state = PST_HOST_GROUP_OFF;
 }
 
-int pst_group_refuse(const struct pst_host *h, const struct pst_pci_dev *fn,
-		     struct pst_error *err)
+int pst_host_group_refuse(const struct pst_host *h,
+			  const struct pst_host_pci_dev *fn,
+			  struct pst_error *err)
 {
 	return pst_error_set(err, -EBUSY,
 			     "%s shares IOMMU group %d with %s (%s, driver "
 			     "%s), which the host needs: put the card into "
 			     "another slot",
 			     h->gpu->name, fn->iommu_group, fn->name,
-			     pst_pci_kind(fn), fn->driver);
+			     pst_host_pci_kind(fn), fn->driver);
 }
 
 /* ---- The display -------------------------------------------------------- */
 
-const struct pst_pci_dev *pst_boot_function(const struct pst_host *h)
+const struct pst_host_pci_dev *pst_host_boot_function(const struct pst_host *h)
 {
-	const struct pst_pci_dev *card[PST_PCI_MAX_FN];
-	const size_t n = pst_pci_card(&h->pci, h->gpu, card);
+	const struct pst_host_pci_dev *card[PST_HOST_PCI_MAX_FN];
+	const size_t n = pst_host_pci_card(&h->pci, h->gpu, card);
 	size_t i;
 
 	for (i = 0; i < n; i++)
@@ -105,15 +111,16 @@ const struct pst_pci_dev *pst_boot_function(const struct pst_host *h)
 	return NULL;
 }
 
-const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n)
+const struct pst_host_pci_dev *pst_host_other_display(const struct pst_host *h,
+						      size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < h->pci.n; i++) {
-		const struct pst_pci_dev *d = &h->pci.dev[i];
+		const struct pst_host_pci_dev *d = &h->pci.dev[i];
 
-		if (!pst_pci_is_display(d) ||
-		    (h->gpu && pst_pci_same_card(d, h->gpu)))
+		if (!pst_host_pci_is_display(d) ||
+		    (h->gpu && pst_host_pci_same_card(d, h->gpu)))
 			continue;
 		if (n-- == 0)
 			return d;
@@ -121,28 +128,28 @@ const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n)
 	return NULL;
 }
 
-void pst_fb_judge(const struct pst_host *h, struct pst_fb *ret)
+void pst_host_fb_judge(const struct pst_host *h, struct pst_host_fb *ret)
 {
-	const struct pst_display *d = &h->display;
-	const struct pst_pci_dev *card[PST_PCI_MAX_FN];
-	const size_t n = pst_pci_card(&h->pci, h->gpu, card);
+	const struct pst_host_display *d = &h->display;
+	const struct pst_host_pci_dev *card[PST_HOST_PCI_MAX_FN];
+	const size_t n = pst_host_pci_card(&h->pci, h->gpu, card);
 	size_t i;
 
-	*ret = (struct pst_fb){.name = *d->fb ? d->fb : d->platform};
+	*ret = (struct pst_host_fb){.name = *d->fb ? d->fb : d->platform};
 	for (i = 0; i < n && !ret->range; i++) {
 		ret->fn = card[i];
-		ret->range = pst_display_in_bar(d, card[i], &ret->bar);
+		ret->range = pst_host_display_in_bar(d, card[i], &ret->bar);
 	}
 	if (!ret->range)
-		ret->fn = pst_boot_function(h);
+		ret->fn = pst_host_boot_function(h);
 	if (ret->range)
-		ret->state = PST_FB_ON_CARD;
+		ret->state = PST_HOST_FB_ON_CARD;
 	else if (!*ret->name)
-		ret->state = PST_FB_NONE;
+		ret->state = PST_HOST_FB_NONE;
 	else if (ret->fn && (d->hidden || !d->n_ranges))
-		ret->state = PST_FB_ON_CARD;
-	else if (d->hidden && !pst_other_display(h, 0))
-		ret->state = PST_FB_UNSEEN;
+		ret->state = PST_HOST_FB_ON_CARD;
+	else if (d->hidden && !pst_host_other_display(h, 0))
+		ret->state = PST_HOST_FB_UNSEEN;
 	else
-		ret->state = PST_FB_ELSEWHERE;
+		ret->state = PST_HOST_FB_ELSEWHERE;
 }

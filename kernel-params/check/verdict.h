@@ -6,67 +6,71 @@
 #include "kernel-params/scan/host.h"
 
 /* The sentence that refuses the card of dev, which names --i-know, for a use
- * other than PST_CARD_FREE. Returns -EBUSY. */
-int pst_card_use_refuse(const struct pst_card_use *use,
-			const struct pst_pci_dev *dev, struct pst_error *err);
+ * other than PST_HOST_CARD_FREE. Returns -EBUSY. */
+int pst_host_card_use_refuse(const struct pst_host_card_use *use,
+			     const struct pst_host_pci_dev *dev,
+			     struct pst_error *err);
 
 /* What else is in the IOMMU groups of the chosen card. */
-enum pst_group_state {
-	PST_GROUP_OFF,   /* there are no groups: the IOMMU is off */
-	PST_GROUP_NONE,  /* a function of the card is in none */
-	PST_GROUP_ALONE, /* nothing but bridges, which stay */
-	PST_GROUP_IDLE,  /* others that no driver of the host has */
-	PST_GROUP_HELD,  /* others that it has and can do without */
-	PST_GROUP_VITAL, /* others that it needs */
+enum pst_host_group_state {
+	PST_HOST_GROUP_OFF,   /* there are no groups: the IOMMU is off */
+	PST_HOST_GROUP_NONE,  /* a function of the card is in none */
+	PST_HOST_GROUP_ALONE, /* nothing but bridges, which stay */
+	PST_HOST_GROUP_IDLE,  /* others that no driver of the host has */
+	PST_HOST_GROUP_HELD,  /* others that it has and can do without */
+	PST_HOST_GROUP_VITAL, /* others that it needs */
 };
 
-#define PST_GROUP_MAX 256
+#define PST_HOST_GROUP_MAX 256
 
-struct pst_group {
-	enum pst_group_state state;
-	const struct pst_pci_dev *fn; /* that makes it so: NONE, HELD, VITAL */
+struct pst_host_group {
+	enum pst_host_group_state state;
+	const struct pst_host_pci_dev
+		*fn; /* that makes it so: NONE, HELD, VITAL */
 	/* All of it by address, bridges and the card's own functions too. */
-	const struct pst_pci_dev *member[PST_GROUP_MAX];
+	const struct pst_host_pci_dev *member[PST_HOST_GROUP_MAX];
 	size_t n;
 };
 
 /* Judges the groups of h->gpu, which is not NULL. */
-void pst_group_judge(const struct pst_host *h, struct pst_group *ret);
+void pst_host_group_judge(const struct pst_host *h, struct pst_host_group *ret);
 
 /* Whether the host needs a function: a driver of it has it, and it is more than
  * sound, a serial port, a modem or an accelerator. */
-bool pst_group_needs(const struct pst_pci_dev *dev);
+bool pst_host_group_needs(const struct pst_host_pci_dev *dev);
 
 /* The sentence that refuses h->gpu for a function that the host needs. Returns
  * -EBUSY. */
-int pst_group_refuse(const struct pst_host *h, const struct pst_pci_dev *fn,
-		     struct pst_error *err);
+int pst_host_group_refuse(const struct pst_host *h,
+			  const struct pst_host_pci_dev *fn,
+			  struct pst_error *err);
 
 /* Whether a framebuffer of the firmware lies in the memory of the card. */
-enum pst_fb_state {
-	PST_FB_NONE,      /* there is none any more */
-	PST_FB_ELSEWHERE, /* not in the card */
-	PST_FB_UNSEEN,    /* it may: /proc/iomem was read without root */
-	PST_FB_ON_CARD,
+enum pst_host_fb_state {
+	PST_HOST_FB_NONE,      /* there is none any more */
+	PST_HOST_FB_ELSEWHERE, /* not in the card */
+	PST_HOST_FB_UNSEEN,    /* it may: /proc/iomem was read without root */
+	PST_HOST_FB_ON_CARD,
 };
 
-struct pst_fb {
-	enum pst_fb_state state;
+struct pst_host_fb {
+	enum pst_host_fb_state state;
 	const char *name; /* of the framebuffer, "" for none */
 	/* ON_CARD: the function and, where it was seen, range and BAR. */
-	const struct pst_pci_dev *fn;
-	const struct pst_fb_range *range;
+	const struct pst_host_pci_dev *fn;
+	const struct pst_host_fb_range *range;
 	unsigned int bar;
 };
 
 /* Judges all functions of h->gpu, which is not NULL. */
-void pst_fb_judge(const struct pst_host *h, struct pst_fb *ret);
+void pst_host_fb_judge(const struct pst_host *h, struct pst_host_fb *ret);
 
 /* The function of h->gpu's card that the firmware shows its picture by, or
  * NULL. */
-const struct pst_pci_dev *pst_boot_function(const struct pst_host *h);
+const struct pst_host_pci_dev *pst_host_boot_function(const struct pst_host *h);
 
 /* The n-th (from 0) display card other than the chosen one, or NULL. */
-const struct pst_pci_dev *pst_other_display(const struct pst_host *h, size_t n);
+const struct pst_host_pci_dev *pst_host_other_display(const struct pst_host *h,
+						      size_t n);
 
 #endif

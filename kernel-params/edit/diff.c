@@ -26,7 +26,7 @@ struct marks {
 	bool *a, *b;
 };
 
-bool pst_text_same(const char *a, const char *b)
+bool pst_host_text_same(const char *a, const char *b)
 {
 	if (!a || !b)
 		return a == b;
@@ -70,7 +70,8 @@ static int mark_middle(const struct lines *a, size_t a0, size_t a1,
 	uint32_t *len;
 	uint64_t cells;
 
-	if (pst_mul_overflow(rows, cols, &cells) || cells > PST_DIFF_MAX_CELLS)
+	if (pst_mul_overflow(rows, cols, &cells) ||
+	    cells > PST_HOST_DIFF_MAX_CELLS)
 		return 0;
 	len = calloc(cells, sizeof(*len));
 	if (!len)
@@ -212,7 +213,8 @@ static void put(FILE *to, const char *path, const struct lines *a,
 		put_hunk(to, a, b, m, &h);
 }
 
-int pst_diff_unified(const char *path, const char *a, const char *b, char **ret)
+int pst_host_diff_unified(const char *path, const char *a, const char *b,
+			  char **ret)
 {
 	struct lines la = {0}, lb = {0};
 	struct marks m = {0};
@@ -220,7 +222,7 @@ int pst_diff_unified(const char *path, const char *a, const char *b, char **ret)
 	FILE *to;
 	int rc = -ENOMEM;
 
-	if (pst_text_same(a, b)) {
+	if (pst_host_text_same(a, b)) {
 		*ret = strdup("");
 		return *ret ? 0 : -ENOMEM;
 	}

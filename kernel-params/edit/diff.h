@@ -12,17 +12,17 @@
  * What makes b of a, with three lines around each change. a or b NULL: there
  * is no such file, and its name becomes /dev/null. path is written after "a/"
  * and "b/", without the slash it may begin with: `patch -p1` finds it. Texts
- * that are equal give an empty string. Beyond PST_DIFF_MAX_CELLS pairs of lines
- * that differ, everything between the first and the last change is one change:
- * still right, only longer.
- * Returns 0 with *ret to be freed by the caller, or -ENOMEM.
+ * that are equal give an empty string. Beyond PST_HOST_DIFF_MAX_CELLS pairs of
+ * lines that differ, everything between the first and the last change is one
+ * change: still right, only longer. Returns 0 with *ret to be freed by the
+ * caller, or -ENOMEM.
  */
-PST_MUST_USE int pst_diff_unified(const char *path, const char *a,
-				  const char *b, char **ret);
+PST_MUST_USE int pst_host_diff_unified(const char *path, const char *a,
+				       const char *b, char **ret);
 
-#define PST_DIFF_MAX_CELLS (4U << 20)
+#define PST_HOST_DIFF_MAX_CELLS (4U << 20)
 
 /* Whether two texts, each possibly NULL (no file), are the same. */
-bool pst_text_same(const char *a, const char *b);
+bool pst_host_text_same(const char *a, const char *b);
 
 #endif

@@ -9,9 +9,9 @@
 
 #include "kernel-params/edit/edit_grub.h"
 
-#define HEAD PST_EDIT_MARK "; undo: penstock host undo\n"
+#define HEAD PST_HOST_EDIT_MARK "; undo: penstock host undo\n"
 
-const char *const pst_vfio_modules[] = {
+const char *const pst_host_vfio_modules[] = {
 	"vfio_pci",
 	"vfio",
 	"vfio_iommu_type1",
@@ -35,7 +35,7 @@ static void put_list(FILE *f, const char *const *list, const char *between)
 		fprintf(f, "%s%s", p == list ? "" : between, *p);
 }
 
-char *pst_dropin_mkinitcpio(const char *const *files)
+char *pst_host_dropin_mkinitcpio(const char *const *files)
 {
 	char *text = NULL;
 	size_t size;
@@ -44,7 +44,7 @@ char *pst_dropin_mkinitcpio(const char *const *files)
 	if (!f)
 		return NULL;
 	fputs(HEAD "MODULES=(", f);
-	put_list(f, pst_vfio_modules, " ");
+	put_list(f, pst_host_vfio_modules, " ");
 	fputs(" \"${MODULES[@]}\")\n", f);
 	if (*files) {
 		fputs("FILES+=(", f);
@@ -54,7 +54,7 @@ char *pst_dropin_mkinitcpio(const char *const *files)
 	return finish(f, &text);
 }
 
-char *pst_dropin_dracut(const char *const *files)
+char *pst_host_dropin_dracut(const char *const *files)
 {
 	char *text = NULL;
 	size_t size;
@@ -63,7 +63,7 @@ char *pst_dropin_dracut(const char *const *files)
 	if (!f)
 		return NULL;
 	fputs(HEAD "force_drivers+=\" ", f);
-	put_list(f, pst_vfio_modules, " ");
+	put_list(f, pst_host_vfio_modules, " ");
 	fputs(" \"\n", f);
 	if (*files) {
 		fputs("install_items+=\" ", f);
@@ -73,23 +73,24 @@ char *pst_dropin_dracut(const char *const *files)
 	return finish(f, &text);
 }
 
-char *pst_dropin_initramfs_hook(void)
+char *pst_host_dropin_initramfs_hook(void)
 {
 	return strdup("#!/bin/sh\n" HEAD "if [ \"$1\" = prereqs ]; then\n"
 		      "\texit 0\n"
 		      "fi\n"
 		      ". /usr/share/initramfs-tools/hook-functions\n"
 		      "mkdir -p \"$DESTDIR/etc/udev/rules.d\"\n"
-		      "cp -p " PST_UDEV_FILE " \"$DESTDIR/etc/udev/rules.d/\"\n"
+		      "cp -p " PST_HOST_UDEV_FILE
+		      " \"$DESTDIR/etc/udev/rules.d/\"\n"
 		      "manual_add_modules vfio_pci\n");
 }
 
-char *pst_dropin_modules_load(void)
+char *pst_host_dropin_modules_load(void)
 {
 	return strdup(HEAD "vfio-pci\nvhost_vsock\n");
 }
 
-char *pst_dropin_sysctl(uint64_t pages)
+char *pst_host_dropin_sysctl(uint64_t pages)
 {
 	char *text;
 
@@ -98,7 +99,7 @@ char *pst_dropin_sysctl(uint64_t pages)
 	return text;
 }
 
-char *pst_dropin_tmpfiles(int node, uint64_t pages)
+char *pst_host_dropin_tmpfiles(int node, uint64_t pages)
 {
 	char where[64] = "kernel/mm";
 	char *text;
@@ -114,7 +115,7 @@ char *pst_dropin_tmpfiles(int node, uint64_t pages)
 	return text;
 }
 
-char *pst_dropin_mount(void)
+char *pst_host_dropin_mount(void)
 {
 	return strdup(HEAD "[Unit]\n"
 			   "Description=Hugepages of 2 MiB for Penstock\n"
@@ -147,7 +148,7 @@ static void put_udev(FILE *f, const char *const *addresses, const char *indent)
 			indent, *addresses);
 }
 
-char *pst_dropin_udev(const char *const *addresses)
+char *pst_host_dropin_udev(const char *const *addresses)
 {
 	char *text = NULL;
 	size_t size;
@@ -171,7 +172,7 @@ static void put_nix_list(FILE *f, const char *option, const char *before,
 	fputs(" ];\n", f);
 }
 
-char *pst_dropin_nixos(const struct pst_nixos *want)
+char *pst_host_dropin_nixos(const struct pst_host_nixos *want)
 {
 	static const char *const load[] = {"vhost_vsock", NULL};
 	const char *const *p;
@@ -184,7 +185,7 @@ char *pst_dropin_nixos(const struct pst_nixos *want)
 	fputs(HEAD "{ lib, ... }:\n\n{\n", f);
 	put_nix_list(f, "boot.kernelParams", "", want->params);
 	put_nix_list(f, "boot.initrd.kernelModules", "lib.mkBefore ",
-		     pst_vfio_modules);
+		     pst_host_vfio_modules);
 	put_nix_list(f, "boot.kernelModules", "", load);
 	put_nix_list(f, "boot.blacklistedKernelModules", "", want->blacklist);
 	fputs("  boot.extraModprobeConfig = ''\n", f);

@@ -24,7 +24,7 @@ struct array {
 	struct word word[MAX_WORDS];
 };
 
-bool pst_module_is_rival(const char *name)
+bool pst_host_module_is_rival(const char *name)
 {
 	static const char *const rivals[] = {
 		"nvidia",         "nvidia_drm", "nvidia_modeset",
@@ -38,7 +38,7 @@ bool pst_module_is_rival(const char *name)
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(rivals); i++)
-		if (pst_param_name_eq(name, rivals[i]))
+		if (pst_host_param_name_eq(name, rivals[i]))
 			return true;
 	return false;
 }
@@ -139,7 +139,7 @@ static const struct word *find_word(const struct array *a, const char *word)
 	size_t i;
 
 	for (i = 0; i < a->n; i++)
-		if (pst_param_name_eq(a->word[i].text, word))
+		if (pst_host_param_name_eq(a->word[i].text, word))
 			return &a->word[i];
 	return NULL;
 }
@@ -166,7 +166,7 @@ static bool satisfied(const struct array *a, const char *const *words,
 static bool is_ours(const struct word *w, const char *const *words)
 {
 	for (; *words; words++)
-		if (pst_param_name_eq(w->text, *words))
+		if (pst_host_param_name_eq(w->text, *words))
 			return true;
 	return false;
 }
@@ -233,19 +233,20 @@ static char *new_line(const char *old, const char *var,
 	for (i = 0; words[i]; i++)
 		fprintf(f, "%s%s", i ? " " : "", words[i]);
 	fputs(")\n", f);
-	ret = fclose(f) == 0 ? pst_text_append(old, line) : NULL;
+	ret = fclose(f) == 0 ? pst_host_text_append(old, line) : NULL;
 	free(line);
 	return ret;
 }
 
-int pst_edit_array(const char *old, const char *path, const char *var,
-		   const char *const *words, bool (*rival)(const char *word),
-		   char **ret, struct pst_error *err)
+int pst_host_edit_array(const char *old, const char *path, const char *var,
+			const char *const *words,
+			bool (*rival)(const char *word), char **ret,
+			struct pst_error *err)
 {
 	struct array *a = calloc(1, sizeof(*a));
 	int rc = a ? find_array(old, var, a) : -ENOMEM;
 
-	if (rc == 0 && pst_shell_goes_on(old))
+	if (rc == 0 && pst_host_shell_goes_on(old))
 		rc = -EINVAL;
 	if (rc == -EINVAL) {
 		free(a);
@@ -263,7 +264,7 @@ int pst_edit_array(const char *old, const char *path, const char *var,
 	return 0;
 }
 
-bool pst_array_has_rival(const char *text, const char *var)
+bool pst_host_array_has_rival(const char *text, const char *var)
 {
 	struct array *a = calloc(1, sizeof(*a));
 	bool has = false;
@@ -271,7 +272,7 @@ bool pst_array_has_rival(const char *text, const char *var)
 
 	if (a && find_array(text, var, a) > 0)
 		for (i = 0; i < a->n; i++)
-			has |= pst_module_is_rival(a->word[i].text);
+			has |= pst_host_module_is_rival(a->word[i].text);
 	free(a);
 	return has;
 }
@@ -302,15 +303,15 @@ static size_t find_line(const char *text, const char *module,
 	for (line = text; *line;
 	     line = strchrnul(line, '\n'), line += *line == '\n') {
 		line_module(line, name);
-		if (*name &&
-		    (module ? pst_param_name_eq(name, module) : rival(name)))
+		if (*name && (module ? pst_host_param_name_eq(name, module)
+				     : rival(name)))
 			return (size_t)(line - text);
 	}
 	return SIZE_MAX;
 }
 
-int pst_edit_module_list(const char *old, const char *const *words,
-			 bool (*rival)(const char *word), char **ret)
+int pst_host_edit_module_list(const char *old, const char *const *words,
+			      bool (*rival)(const char *word), char **ret)
 {
 	PST_CLEANUP_FREE char *add = calloc(1, WORD_MAX * 8);
 	size_t at = old ? find_line(old, NULL, rival) : SIZE_MAX, is, i;
@@ -325,8 +326,8 @@ int pst_edit_module_list(const char *old, const char *const *words,
 	if (!*add)
 		*ret = strdup(old ? old : "");
 	else if (at == SIZE_MAX)
-		*ret = pst_text_append(old, add);
+		*ret = pst_host_text_append(old, add);
 	else
-		*ret = pst_text_replace(old, at, 0, add);
+		*ret = pst_host_text_replace(old, at, 0, add);
 	return *ret ? 0 : -ENOMEM;
 }

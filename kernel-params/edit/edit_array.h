@@ -17,24 +17,25 @@
  * sentences. 0 with *ret to be freed, or -errno with a sentence: -EINVAL (it
  * cannot be edited safely), -ENOMEM.
  */
-PST_MUST_USE int pst_edit_array(const char *old, const char *path,
-				const char *var, const char *const *words,
-				bool (*rival)(const char *word), char **ret,
-				struct pst_error *err);
+PST_MUST_USE int pst_host_edit_array(const char *old, const char *path,
+				     const char *var, const char *const *words,
+				     bool (*rival)(const char *word),
+				     char **ret, struct pst_error *err);
 
 /*
  * The same for initramfs-tools' list of modules, one a line with options
  * behind it. old may be NULL. 0 with *ret to be freed, or -ENOMEM.
  */
-PST_MUST_USE int pst_edit_module_list(const char *old, const char *const *words,
-				      bool (*rival)(const char *word),
-				      char **ret);
+PST_MUST_USE int pst_host_edit_module_list(const char *old,
+					   const char *const *words,
+					   bool (*rival)(const char *word),
+					   char **ret);
 
 /* Whether such an array, if it can be read, has a word that is a rival. */
-bool pst_array_has_rival(const char *text, const char *var);
+bool pst_host_array_has_rival(const char *text, const char *var);
 
 /* Whether a module drives graphics, sound or USB cards, so that vfio-pci has
  * to be loaded before it. "-" and "_" are equal. */
-bool pst_module_is_rival(const char *name);
+bool pst_host_module_is_rival(const char *name);
 
 #endif

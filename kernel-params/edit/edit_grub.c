@@ -14,12 +14,12 @@
 
 struct place {
 	size_t file;
-	struct pst_shell_assign a;
+	struct pst_host_shell_assign a;
 };
 
 struct places {
 	struct place place[MAX_PLACES];
-	struct pst_params_part part[MAX_PLACES + 1];
+	struct pst_host_params_part part[MAX_PLACES + 1];
 	size_t n;
 };
 
@@ -27,18 +27,19 @@ struct places {
  * Collects the assignments of one variable that are in force: a plain one
  * puts the earlier ones out of it. must: an unclear line is an error.
  */
-static int collect(const struct pst_edit_file *file, size_t n, const char *name,
-		   bool must, struct places *p, struct pst_error *err)
+static int collect(const struct pst_host_edit_file *file, size_t n,
+		   const char *name, bool must, struct places *p,
+		   struct pst_error *err)
 {
 	size_t first = p->n, i;
 
 	for (i = 0; i < n; i++) {
-		struct pst_shell_assign a;
+		struct pst_host_shell_assign a;
 		unsigned int line = 0;
 		size_t pos = 0;
 
-		while (file[i].text &&
-		       pst_shell_next(file[i].text, name, &pos, &line, &a)) {
+		while (file[i].text && pst_host_shell_next(file[i].text, name,
+							   &pos, &line, &a)) {
 			if (!a.clear && must)
 				return pst_error_set(
 					err, -EINVAL,
@@ -61,7 +62,7 @@ static int collect(const struct pst_edit_file *file, size_t n, const char *name,
 	return 0;
 }
 
-static int take_parts(const struct pst_edit_file *file, struct places *p)
+static int take_parts(const struct pst_host_edit_file *file, struct places *p)
 {
 	size_t i;
 
@@ -89,7 +90,7 @@ static char *quoted(const struct place *l, const char *text)
 }
 
 /* Puts the changed parts of a file back, the last first. */
-static int put_parts(struct pst_edit_file *file, size_t i,
+static int put_parts(struct pst_host_edit_file *file, size_t i,
 		     const struct places *p, char **ret)
 {
 	char *text = strdup(file[i].text), *value, *next;
@@ -110,7 +111,8 @@ static int put_parts(struct pst_edit_file *file, size_t i,
 			break;
 		behind = l->a.off;
 		value = quoted(l, p->part[at].text);
-		next = value ? pst_text_replace(text, l->a.off, l->a.len, value)
+		next = value ? pst_host_text_replace(text, l->a.off, l->a.len,
+						     value)
 			     : NULL;
 		free(value);
 		free(text);
@@ -128,7 +130,7 @@ static char *new_line(const char *old, const char *words, bool own)
 
 	if (own)
 		rc = asprintf(&line,
-			      PST_EDIT_MARK
+			      PST_HOST_EDIT_MARK
 			      "; undo: penstock host undo\n" DEFAULT
 			      "=\"${" DEFAULT "} %s\"\n",
 			      words);
@@ -136,11 +138,11 @@ static char *new_line(const char *old, const char *words, bool own)
 		rc = asprintf(&line, DEFAULT "=\"%s\"\n", words);
 	if (rc < 0)
 		return NULL;
-	return pst_text_append(own ? NULL : old, line);
+	return pst_host_text_append(own ? NULL : old, line);
 }
 
 /* All new texts are made before the first is taken over. */
-static int write_all(struct pst_edit_file *file, size_t n, size_t own,
+static int write_all(struct pst_host_edit_file *file, size_t n, size_t own,
 		     const struct places *p)
 {
 	char **text = calloc(n, sizeof(*text));
@@ -170,8 +172,9 @@ static int write_all(struct pst_edit_file *file, size_t n, size_t own,
 	return rc;
 }
 
-int pst_edit_grub(struct pst_edit_file *file, size_t n, size_t own,
-		  const struct pst_params *want, struct pst_error *err)
+int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
+		       const struct pst_host_params *want,
+		       struct pst_error *err)
 {
 	struct places *p = calloc(1, sizeof(*p));
 	size_t n_read = own < n ? own : n, n_linux, i, add_to;
@@ -188,9 +191,10 @@ int pst_edit_grub(struct pst_edit_file *file, size_t n, size_t own,
 		rc = take_parts(file, p);
 	add_to = own < n || p->n == n_linux ? p->n : p->n - 1;
 	if (rc == 0)
-		rc = pst_params_merge(p->part, p->n + 1, add_to, want, err);
+		rc = pst_host_params_merge(p->part, p->n + 1, add_to, want,
+					   err);
 	if (rc == 0 && own >= n && *p->part[p->n].text && file[0].text &&
-	    pst_shell_goes_on(file[0].text))
+	    pst_host_shell_goes_on(file[0].text))
 		rc = pst_error_set(err, -EINVAL,
 				   "the last line of %s goes on, and nothing "
 				   "can be put behind it",

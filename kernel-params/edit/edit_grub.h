@@ -7,10 +7,10 @@
 
 /* What marks a file that is ours from its first line on; as a comment in all
  * of shell, systemd's formats, udev and Nix. */
-#define PST_EDIT_MARK "# Written by penstock host apply"
+#define PST_HOST_EDIT_MARK "# Written by penstock host apply"
 
 /* A file whose text is edited; text is owned, NULL when there is no file. */
-struct pst_edit_file {
+struct pst_host_edit_file {
 	const char *path; /* for sentences, and for whoever writes it */
 	char *text;
 };
@@ -25,8 +25,9 @@ struct pst_edit_file {
  * 0, or -errno with a sentence and no text changed: -EINVAL (a line cannot be
  * edited safely), -EMSGSIZE, -ENOMEM.
  */
-PST_MUST_USE int pst_edit_grub(struct pst_edit_file *file, size_t n, size_t own,
-			       const struct pst_params *want,
-			       struct pst_error *err);
+PST_MUST_USE int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n,
+				    size_t own,
+				    const struct pst_host_params *want,
+				    struct pst_error *err);
 
 #endif

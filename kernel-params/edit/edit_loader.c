@@ -12,7 +12,7 @@
 
 struct spans {
 	size_t off[MAX_LINES], len[MAX_LINES];
-	struct pst_params_part part[MAX_LINES];
+	struct pst_host_params_part part[MAX_LINES];
 	size_t n;
 };
 
@@ -32,7 +32,7 @@ static const char *value_at(const char *line, const char *end, const char *key)
 	return line;
 }
 
-bool pst_entry_is_linux(const char *text)
+bool pst_host_entry_is_linux(const char *text)
 {
 	const char *p, *end;
 	bool options = false, efi = false;
@@ -79,8 +79,8 @@ static int put_spans(const char *old, const struct spans *s, char **ret)
 	size_t i;
 
 	for (i = s->n; text && i-- > 0;) {
-		next = pst_text_replace(text, s->off[i], s->len[i],
-					s->part[i].text);
+		next = pst_host_text_replace(text, s->off[i], s->len[i],
+					     s->part[i].text);
 		free(text);
 		text = next;
 	}
@@ -90,28 +90,29 @@ static int put_spans(const char *old, const struct spans *s, char **ret)
 
 /* A new line "key words" at the end. */
 static int add_line(const char *old, const char *key,
-		    const struct pst_params *want, char **ret,
+		    const struct pst_host_params *want, char **ret,
 		    struct pst_error *err)
 {
-	struct pst_params_part part = {.text = strdup("")};
+	struct pst_host_params_part part = {.text = strdup("")};
 	PST_CLEANUP_FREE char *line = NULL;
 	int rc = -ENOMEM;
 
 	if (part.text)
-		rc = pst_params_merge(&part, 1, 0, want, err);
+		rc = pst_host_params_merge(&part, 1, 0, want, err);
 	if (rc == 0 && !*part.text) {
 		*ret = strdup(old);
 	} else if (rc == 0) {
 		if (asprintf(&line, "%s %s\n", key, part.text) < 0)
 			line = NULL;
-		*ret = line ? pst_text_append(old, line) : NULL;
+		*ret = line ? pst_host_text_append(old, line) : NULL;
 	}
 	free(part.text);
 	return rc < 0 ? rc : *ret ? 0 : -ENOMEM;
 }
 
-static int edit(const char *old, const char *key, const struct pst_params *want,
-		char **ret, struct pst_error *err)
+static int edit(const char *old, const char *key,
+		const struct pst_host_params *want, char **ret,
+		struct pst_error *err)
 {
 	struct spans *s = calloc(1, sizeof(*s));
 	int rc = s ? find_spans(old, key, s) : -ENOMEM;
@@ -127,7 +128,7 @@ static int edit(const char *old, const char *key, const struct pst_params *want,
 				   "the machine needs to boot (root=) is not "
 				   "known");
 	else if (rc == 0)
-		rc = pst_params_merge(s->part, s->n, s->n - 1, want, err);
+		rc = pst_host_params_merge(s->part, s->n, s->n - 1, want, err);
 	if (rc == 0 && s->n > 0)
 		rc = put_spans(old, s, ret);
 	while (s && s->n > 0)
@@ -136,14 +137,15 @@ static int edit(const char *old, const char *key, const struct pst_params *want,
 	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
 }
 
-int pst_edit_entry(const char *old, const struct pst_params *want, char **ret,
-		   struct pst_error *err)
+int pst_host_edit_entry(const char *old, const struct pst_host_params *want,
+			char **ret, struct pst_error *err)
 {
 	return edit(old, "options", want, ret, err);
 }
 
-int pst_edit_kernel_cmdline(const char *old, const struct pst_params *want,
-			    char **ret, struct pst_error *err)
+int pst_host_edit_kernel_cmdline(const char *old,
+				 const struct pst_host_params *want, char **ret,
+				 struct pst_error *err)
 {
 	return edit(old ? old : "", NULL, want, ret, err);
 }

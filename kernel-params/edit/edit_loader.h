@@ -7,23 +7,25 @@
 
 /* Whether the text of a loader entry boots a Linux kernel (has a line "linux",
  * or "uki"-less "efi" with options); others have no kernel parameters. */
-bool pst_entry_is_linux(const char *text);
+bool pst_host_entry_is_linux(const char *text);
 
 /*
  * Brings want into the "options" lines of an entry; a new line is added where
  * there is none. 0 with *ret to be freed, or -errno with a sentence as
- * pst_params_merge().
+ * pst_host_params_merge().
  */
-PST_MUST_USE int pst_edit_entry(const char *old, const struct pst_params *want,
-				char **ret, struct pst_error *err);
+PST_MUST_USE int pst_host_edit_entry(const char *old,
+				     const struct pst_host_params *want,
+				     char **ret, struct pst_error *err);
 
 /*
  * The same for /etc/kernel/cmdline: every line that is no comment is part of
  * the command line. old NULL or empty is -EINVAL: what else the machine needs
  * to boot (root=) is not known then.
  */
-PST_MUST_USE int pst_edit_kernel_cmdline(const char *old,
-					 const struct pst_params *want,
-					 char **ret, struct pst_error *err);
+PST_MUST_USE int
+pst_host_edit_kernel_cmdline(const char *old,
+			     const struct pst_host_params *want, char **ret,
+			     struct pst_error *err);
 
 #endif

@@ -18,30 +18,31 @@ static const char *ids_in(const char *text)
 	return NULL;
 }
 
-const struct pst_modconf_line *
-pst_modprobe_ids_line(const struct pst_modconf *now)
+const struct pst_host_modconf_line *
+pst_host_modprobe_ids_line(const struct pst_host_modconf *now)
 {
 	size_t i;
 
 	for (i = now->n; i-- > 0;) {
-		const struct pst_modconf_line *l = &now->line[i];
+		const struct pst_host_modconf_line *l = &now->line[i];
 
-		if (l->kind == PST_MODCONF_OPTIONS &&
-		    pst_param_name_eq(l->module, "vfio-pci") && ids_in(l->text))
+		if (l->kind == PST_HOST_MODCONF_OPTIONS &&
+		    pst_host_param_name_eq(l->module, "vfio-pci") &&
+		    ids_in(l->text))
 			return l;
 	}
 	return NULL;
 }
 
 /* The first softdep line of a module, or NULL. */
-static const struct pst_modconf_line *softdep_of(const struct pst_modconf *now,
-						 const char *module)
+static const struct pst_host_modconf_line *
+softdep_of(const struct pst_host_modconf *now, const char *module)
 {
 	size_t i;
 
 	for (i = 0; i < now->n; i++)
-		if (now->line[i].kind == PST_MODCONF_SOFTDEP &&
-		    pst_param_name_eq(now->line[i].module, module))
+		if (now->line[i].kind == PST_HOST_MODCONF_SOFTDEP &&
+		    pst_host_param_name_eq(now->line[i].module, module))
 			return &now->line[i];
 	return NULL;
 }
@@ -67,8 +68,9 @@ static bool has_vfio_pre(const char *text)
 	return false;
 }
 
-int pst_edit_modprobe(const struct pst_modconf *now,
-		      const struct pst_modprobe_want *want, char **ret)
+int pst_host_edit_modprobe(const struct pst_host_modconf *now,
+			   const struct pst_host_modprobe_want *want,
+			   char **ret)
 {
 	char *text = NULL;
 	size_t size, i;
@@ -77,13 +79,13 @@ int pst_edit_modprobe(const struct pst_modconf *now,
 
 	if (!f)
 		return -ENOMEM;
-	fputs(PST_EDIT_MARK "; undo: penstock host undo\n", f);
-	if (want->ids && !pst_modprobe_ids_line(now)) {
+	fputs(PST_HOST_EDIT_MARK "; undo: penstock host undo\n", f);
+	if (want->ids && !pst_host_modprobe_ids_line(now)) {
 		fprintf(f, "options vfio-pci ids=%s\n", want->ids);
 		any = true;
 	}
 	for (i = 0; want->modules[i]; i++) {
-		const struct pst_modconf_line *l =
+		const struct pst_host_modconf_line *l =
 			softdep_of(now, want->modules[i]);
 
 		if (l && has_vfio_pre(l->text))
@@ -118,8 +120,10 @@ static const char *line_at(const char *text, unsigned int n)
 	return text;
 }
 
-int pst_edit_modprobe_ids(const char *old, const struct pst_modconf_line *line,
-			  const char *ids, char **ret, struct pst_error *err)
+int pst_host_edit_modprobe_ids(const char *old,
+			       const struct pst_host_modconf_line *line,
+			       const char *ids, char **ret,
+			       struct pst_error *err)
 {
 	const char *p = line_at(old, line->line), *v, *end = strchrnul(p, '\n');
 	PST_CLEANUP_FREE char *raw = strndup(p, (size_t)(end - p));
@@ -144,16 +148,16 @@ int pst_edit_modprobe_ids(const char *old, const struct pst_modconf_line *line,
 
 		snprintf(id, sizeof(id), "%.*s", (int)n, ids);
 		ids += n + (ids[n] == ',');
-		if (pst_list_has(value, id))
+		if (pst_host_list_has(value, id))
 			continue;
 		if (asprintf(&next, "%s%s%s", value, *value ? "," : "", id) < 0)
 			next = NULL;
 		free(value);
 		value = next;
 	}
-	*ret = value ? pst_text_replace(old,
-					(size_t)(p - old) + (size_t)(v - raw),
-					len, value)
+	*ret = value ? pst_host_text_replace(
+			       old, (size_t)(p - old) + (size_t)(v - raw), len,
+			       value)
 		     : NULL;
 	return *ret ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
 }

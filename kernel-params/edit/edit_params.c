@@ -30,12 +30,12 @@ static const struct rule {
 	{"vfio-pci.ids", KIND_UNION, NULL},
 };
 
-int pst_params_add(struct pst_params *p, const char *fmt, ...)
+int pst_host_params_add(struct pst_host_params *p, const char *fmt, ...)
 {
 	va_list ap;
 	int rc;
 
-	if (p->n == PST_PARAMS_MAX)
+	if (p->n == PST_HOST_PARAMS_MAX)
 		return -EOVERFLOW;
 	va_start(ap, fmt);
 	rc = vasprintf(&p->word[p->n], fmt, ap);
@@ -46,7 +46,7 @@ int pst_params_add(struct pst_params *p, const char *fmt, ...)
 	return 0;
 }
 
-void pst_params_done(struct pst_params *p)
+void pst_host_params_done(struct pst_host_params *p)
 {
 	while (p->n > 0)
 		free(p->word[--p->n]);
@@ -123,7 +123,7 @@ static bool drop_elements(const char *list, const char *against, char *to)
 /* ---- The kinds ------------------------------------------------------------
  */
 
-static int merge_list(struct pst_words *w, const struct rule *r,
+static int merge_list(struct pst_host_words *w, const struct rule *r,
 		      const char *value)
 {
 	PST_CLEANUP_FREE char *rest = NULL;
@@ -144,10 +144,10 @@ static int merge_list(struct pst_words *w, const struct rule *r,
 		if (!drop_elements(v, r->against, rest)) {
 			last = i;
 		} else if (!*rest && (!*value || there || last != SIZE_MAX)) {
-			pst_words_remove(w, i--);
+			pst_host_words_remove(w, i--);
 		} else {
-			rc = pst_words_set(w, i, "%s=%s", r->key,
-					   *rest ? rest : value);
+			rc = pst_host_words_set(w, i, "%s=%s", r->key,
+						*rest ? rest : value);
 			if (rc < 0)
 				return rc;
 			there |= !*rest;
@@ -157,13 +157,14 @@ static int merge_list(struct pst_words *w, const struct rule *r,
 	if (!*value || there)
 		return 0;
 	if (last == SIZE_MAX)
-		return pst_words_add(w, "%s=%s", r->key, value);
+		return pst_host_words_add(w, "%s=%s", r->key, value);
 	v = value_of(w->word[last].text, r->key);
-	return pst_words_set(w, last, "%s=%s%s%s", r->key, value, *v ? "," : "",
-			     v);
+	return pst_host_words_set(w, last, "%s=%s%s%s", r->key, value,
+				  *v ? "," : "", v);
 }
 
-static int merge_union(struct pst_words *w, const char *key, const char *value)
+static int merge_union(struct pst_host_words *w, const char *key,
+		       const char *value)
 {
 	size_t i, last = SIZE_MAX, len;
 	const char *p, *v;
@@ -173,21 +174,22 @@ static int merge_union(struct pst_words *w, const char *key, const char *value)
 		if (value_of(w->word[i].text, key))
 			last = i;
 	if (last == SIZE_MAX)
-		return pst_words_add(w, "%s=%s", key, value);
+		return pst_host_words_add(w, "%s=%s", key, value);
 	for (p = value; *p; p += len + (p[len] == ',')) {
 		len = strcspn(p, ",");
 		v = value_of(w->word[last].text, key);
 		if (has_element(v, p, len))
 			continue;
-		rc = pst_words_set(w, last, "%s%s%.*s", w->word[last].text,
-				   *v ? "," : "", (int)len, p);
+		rc = pst_host_words_set(w, last, "%s%s%.*s", w->word[last].text,
+					*v ? "," : "", (int)len, p);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
-static int merge_multi(struct pst_words *w, const char *key, const char *value)
+static int merge_multi(struct pst_host_words *w, const char *key,
+		       const char *value)
 {
 	const char *v;
 	size_t i;
@@ -197,10 +199,11 @@ static int merge_multi(struct pst_words *w, const char *key, const char *value)
 		if (v && has_element(v, value, strlen(value)))
 			return 0;
 	}
-	return pst_words_add(w, "%s=%s", key, value);
+	return pst_host_words_add(w, "%s=%s", key, value);
 }
 
-static int merge_set(struct pst_words *w, const char *key, const char *value)
+static int merge_set(struct pst_host_words *w, const char *key,
+		     const char *value)
 {
 	size_t i, last = SIZE_MAX;
 
@@ -208,13 +211,13 @@ static int merge_set(struct pst_words *w, const char *key, const char *value)
 		if (value_of(w->word[i].text, key))
 			last = i;
 	if (last == SIZE_MAX)
-		return pst_words_add(w, "%s=%s", key, value);
+		return pst_host_words_add(w, "%s=%s", key, value);
 	if (strcmp(value_of(w->word[last].text, key), value) == 0)
 		return 0;
-	return pst_words_set(w, last, "%s=%s", key, value);
+	return pst_host_words_set(w, last, "%s=%s", key, value);
 }
 
-static int merge_word(struct pst_words *w, const char *word)
+static int merge_word(struct pst_host_words *w, const char *word)
 {
 	PST_CLEANUP_FREE char *key = strdup(word);
 	const struct rule *r = NULL;
@@ -288,7 +291,8 @@ static const char *one_count(const char *p, int *ret_node, uint64_t *ret)
  * that is there (may be NULL) has it already. Counts of other nodes are kept;
  * one that cannot be read is replaced.
  */
-static int pool_value(const char *is, const struct pst_params *want, char **ret)
+static int pool_value(const char *is, const struct pst_host_params *want,
+		      char **ret)
 {
 	bool by_node = want->pool_node >= 0 && want->n_nodes > 1;
 	const size_t size = is ? strlen(is) + 2 : 1;
@@ -336,7 +340,7 @@ static int pool_value(const char *is, const struct pst_params *want, char **ret)
  * that is 2 MiB unless default_hugepagesz= says otherwise. Finds the count of
  * 2 MiB pages (*ret_count) and a hugepagesz= that has none (*ret_size).
  */
-static void find_pool(const struct pst_words *w, size_t *ret_count,
+static void find_pool(const struct pst_host_words *w, size_t *ret_count,
 		      size_t *ret_size)
 {
 	uint64_t now = TWO_MIB;
@@ -362,7 +366,8 @@ static void find_pool(const struct pst_words *w, size_t *ret_count,
 	}
 }
 
-static int merge_pool(struct pst_words *w, const struct pst_params *want)
+static int merge_pool(struct pst_host_words *w,
+		      const struct pst_host_params *want)
 {
 	PST_CLEANUP_FREE char *value = NULL;
 	const char *is = NULL;
@@ -378,57 +383,57 @@ static int merge_pool(struct pst_words *w, const struct pst_params *want)
 	if (rc < 0 || !value)
 		return rc;
 	if (count != SIZE_MAX)
-		return pst_words_set(w, count, "hugepages=%s", value);
+		return pst_host_words_set(w, count, "hugepages=%s", value);
 	if (size != SIZE_MAX)
-		return pst_words_set(w, size, "hugepagesz=2M hugepages=%s",
-				     value);
-	rc = pst_words_add(w, "hugepagesz=2M");
-	return rc < 0 ? rc : pst_words_add(w, "hugepages=%s", value);
+		return pst_host_words_set(w, size, "hugepagesz=2M hugepages=%s",
+					  value);
+	rc = pst_host_words_add(w, "hugepagesz=2M");
+	return rc < 0 ? rc : pst_host_words_add(w, "hugepages=%s", value);
 }
 
-void pst_params_pool_text(const struct pst_params *want, char *buf)
+void pst_host_params_pool_text(const struct pst_host_params *want, char *buf)
 {
 	if (!want->pool_pages)
 		*buf = '\0';
 	else if (want->pool_node >= 0 && want->n_nodes > 1)
-		snprintf(buf, PST_PARAMS_POOL_LEN,
+		snprintf(buf, PST_HOST_PARAMS_POOL_LEN,
 			 "hugepagesz=2M hugepages=%d:%" PRIu64, want->pool_node,
 			 want->pool_pages);
 	else
-		snprintf(buf, PST_PARAMS_POOL_LEN,
+		snprintf(buf, PST_HOST_PARAMS_POOL_LEN,
 			 "hugepagesz=2M hugepages=%" PRIu64, want->pool_pages);
 }
 
 /* ---- All ------------------------------------------------------------------
  */
 
-int pst_params_merge(struct pst_params_part *part, size_t n_parts,
-		     size_t add_to, const struct pst_params *want,
-		     struct pst_error *err)
+int pst_host_params_merge(struct pst_host_params_part *part, size_t n_parts,
+			  size_t add_to, const struct pst_host_params *want,
+			  struct pst_error *err)
 {
-	struct pst_words w;
+	struct pst_host_words w;
 	size_t i;
 	int rc;
 
-	rc = pst_words_init(&w, part, n_parts, add_to, err);
+	rc = pst_host_words_init(&w, part, n_parts, add_to, err);
 	for (i = 0; rc == 0 && i < want->n; i++)
 		rc = merge_word(&w, want->word[i]);
 	if (rc == 0)
 		rc = merge_pool(&w, want);
 	if (rc == 0)
-		rc = pst_words_write(&w, part);
+		rc = pst_host_words_write(&w, part);
 	else if (rc != -EINVAL && rc != -EMSGSIZE)
 		pst_error_set(err, rc, "out of memory");
-	pst_words_done(&w);
+	pst_host_words_done(&w);
 	return rc;
 }
 
-int pst_params_holds(const char *cmdline, const struct pst_params *want,
-		     size_t i)
+int pst_host_params_holds(const char *cmdline,
+			  const struct pst_host_params *want, size_t i)
 {
-	struct pst_params_part part = {.text = strdup(cmdline)};
-	struct pst_params one = {.pool_node = want->pool_node,
-				 .n_nodes = want->n_nodes};
+	struct pst_host_params_part part = {.text = strdup(cmdline)};
+	struct pst_host_params one = {.pool_node = want->pool_node,
+				      .n_nodes = want->n_nodes};
 	int rc = -ENOMEM;
 
 	if (i < want->n) {
@@ -438,7 +443,7 @@ int pst_params_holds(const char *cmdline, const struct pst_params *want,
 		one.pool_pages = want->pool_pages;
 	}
 	if (part.text)
-		rc = pst_params_merge(&part, 1, 0, &one, NULL);
+		rc = pst_host_params_merge(&part, 1, 0, &one, NULL);
 	free(part.text);
 	return rc < 0 ? rc : !part.changed;
 }

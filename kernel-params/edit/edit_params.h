@@ -11,9 +11,9 @@
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 
-#define PST_PARAMS_MAX 32
+#define PST_HOST_PARAMS_MAX 32
 /* Words of one command line at most; the kernel's own limit is far below. */
-#define PST_PARAMS_MAX_WORDS 1024
+#define PST_HOST_PARAMS_MAX_WORDS 1024
 
 /*
  * What a command line shall hold. A word is KEY=VALUE; what that means depends
@@ -22,8 +22,8 @@
  * may come several times; vfio-pci.ids is a list to which VALUE is added; any
  * other parameter gets VALUE instead of the one it has.
  */
-struct pst_params {
-	char *word[PST_PARAMS_MAX];
+struct pst_host_params {
+	char *word[PST_HOST_PARAMS_MAX];
 	size_t n;
 	/* Hugepages of 2 MiB; 0: the plan wants none on the command line. */
 	uint64_t pool_pages;
@@ -31,16 +31,16 @@ struct pst_params {
 	unsigned int n_nodes; /* NUMA nodes that have memory */
 };
 
-/* Adds a word. 0, -ENOMEM, or -EOVERFLOW for more than PST_PARAMS_MAX. */
-PST_MUST_USE int pst_params_add(struct pst_params *p, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-void pst_params_done(struct pst_params *p);
+/* Adds a word. 0, -ENOMEM, or -EOVERFLOW for more than PST_HOST_PARAMS_MAX. */
+PST_MUST_USE int pst_host_params_add(struct pst_host_params *p, const char *fmt,
+				     ...) __attribute__((format(printf, 2, 3)));
+void pst_host_params_done(struct pst_host_params *p);
 
 /*
  * A piece of a command line that somebody keeps apart: a variable, an options
  * line. The kernel sees the pieces in their order, joined by spaces.
  */
-struct pst_params_part {
+struct pst_host_params_part {
 	char *text; /* from malloc(); the owner frees it */
 	bool changed;
 };
@@ -53,18 +53,20 @@ struct pst_params_part {
  * "--" ends the kernel's part before add_to, or a quote is not closed),
  * -EMSGSIZE (too many words), -ENOMEM.
  */
-PST_MUST_USE int pst_params_merge(struct pst_params_part *part, size_t n_parts,
-				  size_t add_to, const struct pst_params *want,
-				  struct pst_error *err);
+PST_MUST_USE int pst_host_params_merge(struct pst_host_params_part *part,
+				       size_t n_parts, size_t add_to,
+				       const struct pst_host_params *want,
+				       struct pst_error *err);
 
 /* Whether a command line holds want->word[i] already, or with i == want->n the
  * pool. 1, 0 or -errno. */
-PST_MUST_USE int pst_params_holds(const char *cmdline,
-				  const struct pst_params *want, size_t i);
+PST_MUST_USE int pst_host_params_holds(const char *cmdline,
+				       const struct pst_host_params *want,
+				       size_t i);
 
 /* The words that give the pool, "hugepagesz=2M hugepages=1:2048"; "" for none.
- * buf takes PST_PARAMS_POOL_LEN bytes. */
-#define PST_PARAMS_POOL_LEN 64
-void pst_params_pool_text(const struct pst_params *want, char *buf);
+ * buf takes PST_HOST_PARAMS_POOL_LEN bytes. */
+#define PST_HOST_PARAMS_POOL_LEN 64
+void pst_host_params_pool_text(const struct pst_host_params *want, char *buf);
 
 #endif

@@ -23,11 +23,11 @@ static size_t word_len(const char *p, bool *ret_open)
 }
 
 /* Puts a word at place i; takes text and lead, also when it fails. */
-static int insert(struct pst_words *w, size_t i, size_t part, char *lead,
+static int insert(struct pst_host_words *w, size_t i, size_t part, char *lead,
 		  char *text)
 {
 	size_t cap = w->cap ? 2 * w->cap : 32;
-	struct pst_word *grown;
+	struct pst_host_word *grown;
 
 	if (lead && text && w->n == w->cap) {
 		grown = reallocarray(w->word, cap, sizeof(*w->word));
@@ -42,7 +42,7 @@ static int insert(struct pst_words *w, size_t i, size_t part, char *lead,
 		return -ENOMEM;
 	}
 	memmove(&w->word[i + 1], &w->word[i], (w->n - i) * sizeof(*w->word));
-	w->word[i] = (struct pst_word){
+	w->word[i] = (struct pst_host_word){
 		.lead = lead,
 		.text = text,
 		.part = part,
@@ -52,7 +52,7 @@ static int insert(struct pst_words *w, size_t i, size_t part, char *lead,
 }
 
 /* One piece; 1 when a "--" is in it, from which on it is all tail. */
-static int take_part(struct pst_words *w, const char *p, size_t part)
+static int take_part(struct pst_host_words *w, const char *p, size_t part)
 {
 	size_t lead, len;
 	bool open;
@@ -65,7 +65,7 @@ static int take_part(struct pst_words *w, const char *p, size_t part)
 			return -EINVAL;
 		if (len == 0 || (len == 2 && strncmp(p + lead, "--", 2) == 0))
 			break;
-		if (w->n == PST_PARAMS_MAX_WORDS)
+		if (w->n == PST_HOST_PARAMS_MAX_WORDS)
 			return -EMSGSIZE;
 		rc = insert(w, w->n, part, strndup(p, lead),
 			    strndup(p + lead, len));
@@ -79,14 +79,15 @@ static int take_part(struct pst_words *w, const char *p, size_t part)
 	return len != 0;
 }
 
-int pst_words_init(struct pst_words *w, const struct pst_params_part *part,
-		   size_t n_parts, size_t add_to, struct pst_error *err)
+int pst_host_words_init(struct pst_host_words *w,
+			const struct pst_host_params_part *part, size_t n_parts,
+			size_t add_to, struct pst_error *err)
 {
 	bool ended = false;
 	size_t i;
 	int rc;
 
-	*w = (struct pst_words){.n_parts = n_parts, .add_to = add_to};
+	*w = (struct pst_host_words){.n_parts = n_parts, .add_to = add_to};
 	w->tail = calloc(n_parts, sizeof(*w->tail));
 	if (!w->tail)
 		return -ENOMEM;
@@ -101,7 +102,7 @@ int pst_words_init(struct pst_words *w, const struct pst_params_part *part,
 			return pst_error_set(
 				err, rc,
 				"more than %d words on the command line",
-				PST_PARAMS_MAX_WORDS);
+				PST_HOST_PARAMS_MAX_WORDS);
 		if (rc == -EINVAL)
 			return pst_error_set(err, rc,
 					     "a double quote on the command "
@@ -119,7 +120,7 @@ int pst_words_init(struct pst_words *w, const struct pst_params_part *part,
 	return 0;
 }
 
-void pst_words_done(struct pst_words *w)
+void pst_host_words_done(struct pst_host_words *w)
 {
 	size_t i;
 
@@ -133,7 +134,7 @@ void pst_words_done(struct pst_words *w)
 	free(w->tail);
 }
 
-int pst_words_add(struct pst_words *w, const char *fmt, ...)
+int pst_host_words_add(struct pst_host_words *w, const char *fmt, ...)
 {
 	bool first = true;
 	size_t i, at = 0;
@@ -154,7 +155,7 @@ int pst_words_add(struct pst_words *w, const char *fmt, ...)
 	return insert(w, at, w->add_to, strdup(first ? "" : " "), text);
 }
 
-int pst_words_set(struct pst_words *w, size_t i, const char *fmt, ...)
+int pst_host_words_set(struct pst_host_words *w, size_t i, const char *fmt, ...)
 {
 	va_list ap;
 	char *text;
@@ -170,9 +171,9 @@ int pst_words_set(struct pst_words *w, size_t i, const char *fmt, ...)
 	return 0;
 }
 
-void pst_words_remove(struct pst_words *w, size_t i)
+void pst_host_words_remove(struct pst_host_words *w, size_t i)
 {
-	struct pst_word *next = &w->word[i + 1];
+	struct pst_host_word *next = &w->word[i + 1];
 
 	/* The first word's place in its piece goes to the next one. */
 	if (!*w->word[i].lead && i + 1 < w->n &&
@@ -188,7 +189,7 @@ void pst_words_remove(struct pst_words *w, size_t i)
 }
 
 /* The text of one piece, or NULL. */
-static char *join(const struct pst_words *w, size_t part)
+static char *join(const struct pst_host_words *w, size_t part)
 {
 	char *text = NULL;
 	size_t size, i;
@@ -209,7 +210,8 @@ static char *join(const struct pst_words *w, size_t part)
 	return NULL;
 }
 
-int pst_words_write(const struct pst_words *w, struct pst_params_part *part)
+int pst_host_words_write(const struct pst_host_words *w,
+			 struct pst_host_params_part *part)
 {
 	char **all = calloc(w->n_parts, sizeof(*all));
 	size_t i;

@@ -64,7 +64,7 @@ static bool names_itself(const char *p, size_t len, const char *name)
 
 /* Reads the value at p; false unless it is one clear word. */
 static bool read_value(const char *text, const char *p, const char *end,
-		       struct pst_shell_assign *a)
+		       struct pst_host_shell_assign *a)
 {
 	const char *from = p, *to;
 
@@ -88,7 +88,7 @@ static bool read_value(const char *text, const char *p, const char *end,
 
 /* An assignment in the line [p, end)? */
 static bool read_line(const char *text, const char *line, const char *end,
-		      const char *name, struct pst_shell_assign *ret)
+		      const char *name, struct pst_host_shell_assign *ret)
 {
 	const char *p = line, *eq = NULL, *q;
 	size_t len = strlen(name);
@@ -104,7 +104,7 @@ static bool read_line(const char *text, const char *line, const char *end,
 			eq = q;
 	if (!eq)
 		return false;
-	*ret = (struct pst_shell_assign){.adds = eq[len] == '+'};
+	*ret = (struct pst_host_shell_assign){.adds = eq[len] == '+'};
 	if (strncmp(line, "export ", 7) == 0)
 		line += 7;
 	ret->clear =
@@ -115,8 +115,8 @@ static bool read_line(const char *text, const char *line, const char *end,
 	return true;
 }
 
-bool pst_shell_next(const char *text, const char *name, size_t *pos,
-		    unsigned int *line, struct pst_shell_assign *ret)
+bool pst_host_shell_next(const char *text, const char *name, size_t *pos,
+			 unsigned int *line, struct pst_host_shell_assign *ret)
 {
 	bool continued = false;
 
@@ -138,7 +138,7 @@ bool pst_shell_next(const char *text, const char *name, size_t *pos,
 	return false;
 }
 
-bool pst_shell_goes_on(const char *text)
+bool pst_host_shell_goes_on(const char *text)
 {
 	size_t n = strlen(text);
 
@@ -147,7 +147,8 @@ bool pst_shell_goes_on(const char *text)
 	return n && text[n - 1] == '\\';
 }
 
-char *pst_text_replace(const char *text, size_t off, size_t len, const char *by)
+char *pst_host_text_replace(const char *text, size_t off, size_t len,
+			    const char *by)
 {
 	char *ret;
 
@@ -157,7 +158,7 @@ char *pst_text_replace(const char *text, size_t off, size_t len, const char *by)
 	return ret;
 }
 
-char *pst_text_append(const char *text, const char *more)
+char *pst_host_text_append(const char *text, const char *more)
 {
 	size_t n = text ? strlen(text) : 0;
 	char *ret;

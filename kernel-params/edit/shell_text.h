@@ -13,7 +13,7 @@
  * word for sure: continued lines, conditions, several quotes, a command
  * behind it. Such a line must not be edited; off and len mean nothing then.
  */
-struct pst_shell_assign {
+struct pst_host_shell_assign {
 	size_t off, len;
 	unsigned int line; /* counted from 1 */
 	char quote;        /* '"', '\'' or 0 */
@@ -26,20 +26,20 @@ struct pst_shell_assign {
  * False when there is none. *line counts along; both begin at 0. Comments are
  * no assignments.
  */
-bool pst_shell_next(const char *text, const char *name, size_t *pos,
-		    unsigned int *line, struct pst_shell_assign *ret);
+bool pst_host_shell_next(const char *text, const char *name, size_t *pos,
+			 unsigned int *line, struct pst_host_shell_assign *ret);
 
 /* Whether the last line goes on, so that none can be put behind it. */
-bool pst_shell_goes_on(const char *text);
+bool pst_host_shell_goes_on(const char *text);
 
 /*
  * text with len bytes at off replaced by by; to be freed. NULL: out of memory.
  */
-char *pst_text_replace(const char *text, size_t off, size_t len,
-		       const char *by);
+char *pst_host_text_replace(const char *text, size_t off, size_t len,
+			    const char *by);
 
 /* text (NULL: nothing) and more lines behind it, a missing newline put between;
  * to be freed. NULL: out of memory. */
-char *pst_text_append(const char *text, const char *more);
+char *pst_host_text_append(const char *text, const char *more);
 
 #endif

@@ -7,7 +7,7 @@
 #include "kernel-params/journal/journal_int.h"
 #include "kernel-params/root/hostfile.h"
 
-#define FILE_PATH PST_JOURNAL_FILE
+#define FILE_PATH PST_HOST_JOURNAL_FILE
 
 /* A file to be edited is at most that long. */
 #define TEXT_MAX (1U << 20)
@@ -15,8 +15,8 @@
 /* ---- The journal's file ---------------------------------------------------
  */
 
-int pst_journal_step(const struct pst_journal *j, const char *what,
-		     struct pst_error *err)
+int pst_host_journal_step(const struct pst_host_journal *j, const char *what,
+			  struct pst_error *err)
 {
 	int rc = j->hook.step ? j->hook.step(j->hook.ctx, what) : 0;
 
@@ -24,80 +24,81 @@ int pst_journal_step(const struct pst_journal *j, const char *what,
 }
 
 /* Every directory above path, outermost first, that is missing. */
-int pst_journal_each_missing(const struct pst_journal *j, const char *path,
-			     int (*act)(const struct pst_journal *j,
-					const char *dir, void *arg,
-					struct pst_error *err),
-			     void *arg, struct pst_error *err)
+int pst_host_journal_each_missing(const struct pst_host_journal *j,
+				  const char *path,
+				  int (*act)(const struct pst_host_journal *j,
+					     const char *dir, void *arg,
+					     struct pst_error *err),
+				  void *arg, struct pst_error *err)
 {
-	char dir[PST_ROOT_PATH_MAX];
+	char dir[PST_HOST_ROOT_PATH_MAX];
 	const char *p = path;
 	int rc = 0;
 
 	while (rc == 0 && (p = strchr(p + 1, '/'))) {
-		rc = pst_path(dir, "%.*s", (int)(p - path), path);
+		rc = pst_host_path(dir, "%.*s", (int)(p - path), path);
 		if (rc < 0)
 			return pst_error_set(err, rc, "%s is too long", path);
-		if (!pst_root_exists(j->root, dir))
+		if (!pst_host_root_exists(j->root, dir))
 			rc = act(j, dir, arg, err);
 	}
 	return rc;
 }
 
 /* Notes a directory that will be made, once, in the journal arg. */
-int pst_journal_note_dir(const struct pst_journal *j, const char *dir,
-			 void *arg, struct pst_error *err)
+int pst_host_journal_note_dir(const struct pst_host_journal *j, const char *dir,
+			      void *arg, struct pst_error *err)
 {
-	struct pst_journal *to = arg;
+	struct pst_host_journal *to = arg;
 	size_t i;
 	int rc;
 
 	for (i = 0; i < to->n_dirs; i++)
 		if (strcmp(to->dir[i], dir) == 0)
 			return 0;
-	rc = pst_journal_add_dir(to, dir);
+	rc = pst_host_journal_add_dir(to, dir);
 	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
 }
 
-int pst_journal_make_dir(const struct pst_journal *j, const char *dir,
-			 void *arg, struct pst_error *err)
+int pst_host_journal_make_dir(const struct pst_host_journal *j, const char *dir,
+			      void *arg, struct pst_error *err)
 {
-	int rc = pst_journal_step(j, "make a directory", err);
+	int rc = pst_host_journal_step(j, "make a directory", err);
 
-	return rc < 0 ? rc : pst_hostfile_mkdir(j->root, dir, err);
+	return rc < 0 ? rc : pst_host_file_mkdir(j->root, dir, err);
 }
 
 /* No journal: an empty one, whose directories are ours if nobody uses them. */
-static int begin(struct pst_journal *j, struct pst_error *err)
+static int begin(struct pst_host_journal *j, struct pst_error *err)
 {
-	static char ours[] = "/" PST_JOURNAL_DIR;
+	static char ours[] = "/" PST_HOST_JOURNAL_DIR;
 	char *slash = strrchr(ours, '/');
 	int rc;
 
 	j->request = strdup("");
 	*slash = '\0';
-	rc = pst_journal_note_dir(j, ours, j, err);
+	rc = pst_host_journal_note_dir(j, ours, j, err);
 	*slash = '/';
 	if (rc == 0)
-		rc = pst_journal_note_dir(j, ours, j, err);
+		rc = pst_host_journal_note_dir(j, ours, j, err);
 	if (rc < 0 || !j->request)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	return 0;
 }
 
-static int load(struct pst_journal *j, struct pst_error *err)
+static int load(struct pst_host_journal *j, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *bytes = NULL;
 	size_t len;
-	int rc = pst_root_read(j->root, FILE_PATH, PST_JOURNAL_MAX, &bytes,
-			       &len);
+	int rc = pst_host_root_read(j->root, FILE_PATH, PST_HOST_JOURNAL_MAX,
+				    &bytes, &len);
 
 	if (rc == -ENOENT || rc == -ENOTDIR)
 		return begin(j, err);
 	if (rc < 0)
 		return pst_error_set_errno(err, -rc, "cannot read %s",
 					   FILE_PATH);
-	rc = pst_journal_parse(bytes, len, j);
+	rc = pst_host_journal_parse(bytes, len, j);
 	if (rc == -EPROTO)
 		pst_error_set(err, rc,
 			      "%s is damaged: put the files right by hand, "
@@ -108,61 +109,61 @@ static int load(struct pst_journal *j, struct pst_error *err)
 	return rc;
 }
 
-int pst_journal_save(const struct pst_journal *j, const char *what,
-		     struct pst_error *err)
+int pst_host_journal_save(const struct pst_host_journal *j, const char *what,
+			  struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *bytes = NULL;
-	struct pst_hostfile f;
+	struct pst_host_file f;
 	size_t len;
-	int rc = pst_journal_format(j, &bytes, &len);
+	int rc = pst_host_journal_format(j, &bytes, &len);
 
 	if (rc < 0)
 		return pst_error_set(err, rc, "out of memory");
-	rc = pst_hostfile_open(j->root, FILE_PATH, &f, err);
+	rc = pst_host_file_open(j->root, FILE_PATH, &f, err);
 	if (rc < 0)
 		return rc;
-	rc = pst_journal_step(j, what, err);
+	rc = pst_host_journal_step(j, what, err);
 	if (rc == 0)
-		rc = pst_hostfile_write(&f, bytes, 0600, err);
+		rc = pst_host_file_write(&f, bytes, 0600, err);
 	if (rc == 0)
-		rc = pst_journal_step(j, "put the journal in place", err);
+		rc = pst_host_journal_step(j, "put the journal in place", err);
 	if (rc == 0)
-		rc = pst_hostfile_commit(&f, err);
+		rc = pst_host_file_commit(&f, err);
 	if (rc < 0)
-		pst_hostfile_discard(&f);
-	pst_hostfile_close(&f);
+		pst_host_file_discard(&f);
+	pst_host_file_close(&f);
 	return rc;
 }
 
 /* Whether the directory that is locked is the one that others will open: one
  * that an undo has removed in between locks nobody out. */
-static bool is_in_place(const struct pst_journal *j)
+static bool is_in_place(const struct pst_host_journal *j)
 {
 	struct stat locked, there;
 
 	return fstat(j->lock, &locked) == 0 &&
-	       pst_root_stat(j->root, PST_JOURNAL_DIR, &there) == 0 &&
+	       pst_host_root_stat(j->root, PST_HOST_JOURNAL_DIR, &there) == 0 &&
 	       locked.st_dev == there.st_dev && locked.st_ino == there.st_ino;
 }
 
 /* As lock(); -ENOENT when the directory goes at that moment. */
-static int try_lock(struct pst_journal *j, struct pst_error *err)
+static int try_lock(struct pst_host_journal *j, struct pst_error *err)
 {
-	struct pst_hostfile f;
-	int rc = pst_journal_each_missing(j, FILE_PATH, pst_journal_note_dir, j,
-					  err);
+	struct pst_host_file f;
+	int rc = pst_host_journal_each_missing(
+		j, FILE_PATH, pst_host_journal_note_dir, j, err);
 
 	if (rc == 0)
-		rc = pst_journal_each_missing(j, FILE_PATH,
-					      pst_journal_make_dir, NULL, err);
+		rc = pst_host_journal_each_missing(
+			j, FILE_PATH, pst_host_journal_make_dir, NULL, err);
 	if (rc == 0)
-		rc = pst_hostfile_open(j->root, FILE_PATH, &f, err);
+		rc = pst_host_file_open(j->root, FILE_PATH, &f, err);
 	if (rc < 0)
 		return rc;
 	j->lock = f.dir;
 	if (j->lock < 0)
 		return pst_error_set(err, -ENOENT, "/%s is gone",
-				     PST_JOURNAL_DIR);
+				     PST_HOST_JOURNAL_DIR);
 	if (flock(j->lock, LOCK_EX | LOCK_NB) < 0)
 		return pst_error_set(err, -EBUSY,
 				     "another penstock host changes the files "
@@ -171,15 +172,15 @@ static int try_lock(struct pst_journal *j, struct pst_error *err)
 		pst_close_fd(j->lock);
 		j->lock = -1;
 		return pst_error_set(err, -ENOENT, "/%s is gone",
-				     PST_JOURNAL_DIR);
+				     PST_HOST_JOURNAL_DIR);
 	}
 	/* Left over from what was cut off. */
-	pst_hostfile_discard(&f);
+	pst_host_file_discard(&f);
 	return 0;
 }
 
 /* An undo that ends takes the directory away: then once more. */
-static int lock(struct pst_journal *j, struct pst_error *err)
+static int lock(struct pst_host_journal *j, struct pst_error *err)
 {
 	int rc = -ENOENT, tries;
 
@@ -188,54 +189,54 @@ static int lock(struct pst_journal *j, struct pst_error *err)
 	return rc;
 }
 
-int pst_journal_open(const struct pst_root *root, bool write,
-		     struct pst_journal *ret, struct pst_error *err)
+int pst_host_journal_open(const struct pst_host_root *root, bool write,
+			  struct pst_host_journal *ret, struct pst_error *err)
 {
-	struct pst_journal made = {.root = root, .lock = -1};
+	struct pst_host_journal made = {.root = root, .lock = -1};
 	size_t i;
 	int rc;
 
-	*ret = (struct pst_journal){.root = root, .lock = -1};
+	*ret = (struct pst_host_journal){.root = root, .lock = -1};
 	rc = write ? lock(&made, err) : 0;
 	ret->lock = made.lock;
 	/* Those of a first time, outermost first; a journal that is there
 	 * knows its own. */
 	for (i = 0; rc == 0 && i < made.n_dirs; i++)
-		rc = pst_journal_note_dir(ret, made.dir[i], ret, err);
+		rc = pst_host_journal_note_dir(ret, made.dir[i], ret, err);
 	if (rc == 0)
 		rc = load(ret, err);
-	pst_journal_clear(&made);
+	pst_host_journal_clear(&made);
 	if (rc < 0)
-		pst_journal_close(ret);
+		pst_host_journal_close(ret);
 	return rc;
 }
 
 /* The directories we made go if nothing is in them any more. */
-void pst_journal_remove_dirs(const struct pst_journal *j)
+void pst_host_journal_remove_dirs(const struct pst_host_journal *j)
 {
 	size_t i;
 
 	for (i = j->n_dirs; i-- > 0;)
-		pst_hostfile_rmdir(j->root, j->dir[i]);
+		pst_host_file_rmdir(j->root, j->dir[i]);
 }
 
-void pst_journal_close(struct pst_journal *j)
+void pst_host_journal_close(struct pst_host_journal *j)
 {
-	if (j->lock >= 0 && j->state == PST_JOURNAL_NONE)
-		pst_journal_remove_dirs(j);
+	if (j->lock >= 0 && j->state == PST_HOST_JOURNAL_NONE)
+		pst_host_journal_remove_dirs(j);
 	pst_close_fd(j->lock);
 	j->lock = -1;
-	pst_journal_clear(j);
+	pst_host_journal_clear(j);
 }
 
 /* ---- Reading --------------------------------------------------------------
  */
 
-int pst_journal_read(const struct pst_root *root, const char *path, char **ret,
-		     struct pst_error *err)
+int pst_host_journal_read(const struct pst_host_root *root, const char *path,
+			  char **ret, struct pst_error *err)
 {
 	size_t len;
-	int rc = pst_root_read(root, path, TEXT_MAX, ret, &len);
+	int rc = pst_host_root_read(root, path, TEXT_MAX, ret, &len);
 
 	if (rc == -ENOENT || rc == -ENOTDIR) {
 		*ret = NULL;
@@ -256,8 +257,8 @@ int pst_journal_read(const struct pst_root *root, const char *path, char **ret,
 			     path);
 }
 
-const struct pst_journal_entry *pst_journal_find(const struct pst_journal *j,
-						 const char *path)
+const struct pst_host_journal_entry *
+pst_host_journal_find(const struct pst_host_journal *j, const char *path)
 {
 	size_t i;
 
@@ -268,23 +269,26 @@ const struct pst_journal_entry *pst_journal_find(const struct pst_journal *j,
 }
 
 /* Whether a file holds what the journal knows of. */
-bool pst_journal_known(const struct pst_journal *j,
-		       const struct pst_journal_entry *e, const char *now)
+bool pst_host_journal_known(const struct pst_host_journal *j,
+			    const struct pst_host_journal_entry *e,
+			    const char *now)
 {
-	return pst_text_same(now, e->text) || pst_text_same(now, e->former) ||
-	       (j->state == PST_JOURNAL_PENDING && pst_text_same(now, e->prev));
+	return pst_host_text_same(now, e->text) ||
+	       pst_host_text_same(now, e->former) ||
+	       (j->state == PST_HOST_JOURNAL_PENDING &&
+		pst_host_text_same(now, e->prev));
 }
 
-int pst_journal_base(const struct pst_journal *j, const char *path, char **ret,
-		     bool *ret_edited, struct pst_error *err)
+int pst_host_journal_base(const struct pst_host_journal *j, const char *path,
+			  char **ret, bool *ret_edited, struct pst_error *err)
 {
-	const struct pst_journal_entry *e = pst_journal_find(j, path);
+	const struct pst_host_journal_entry *e = pst_host_journal_find(j, path);
 	bool edited;
-	int rc = pst_journal_read(j->root, path, ret, err);
+	int rc = pst_host_journal_read(j->root, path, ret, err);
 
 	if (rc < 0)
 		return rc;
-	edited = e && !pst_journal_known(j, e, *ret);
+	edited = e && !pst_host_journal_known(j, e, *ret);
 	if (ret_edited)
 		*ret_edited = edited;
 	if (!e || edited)

@@ -7,16 +7,16 @@
 #include "kernel-params/root/root.h"
 
 /* Below the root. */
-#define PST_JOURNAL_DIR "var/lib/penstock/host-plan"
+#define PST_HOST_JOURNAL_DIR "var/lib/penstock/host-plan"
 /* Files in one journal, and bytes of it. */
-#define PST_JOURNAL_MAX_FILES 256
-#define PST_JOURNAL_MAX       (16U << 20)
+#define PST_HOST_JOURNAL_MAX_FILES 256
+#define PST_HOST_JOURNAL_MAX       (16U << 20)
 
-enum pst_journal_state {
-	PST_JOURNAL_NONE,    /* nothing is applied */
-	PST_JOURNAL_PENDING, /* an apply was cut off */
-	PST_JOURNAL_APPLIED,
-	PST_JOURNAL_UNDOING, /* an undo was cut off */
+enum pst_host_journal_state {
+	PST_HOST_JOURNAL_NONE,    /* nothing is applied */
+	PST_HOST_JOURNAL_PENDING, /* an apply was cut off */
+	PST_HOST_JOURNAL_APPLIED,
+	PST_HOST_JOURNAL_UNDOING, /* an undo was cut off */
 };
 
 /*
@@ -24,7 +24,7 @@ enum pst_journal_state {
  * former: before penstock ever touched it; prev: before the change that is
  * pending; text: after it.
  */
-struct pst_journal_entry {
+struct pst_host_journal_entry {
 	char *path;
 	char *former, *prev, *text;
 	unsigned int mode; /* of a file that is new */
@@ -35,17 +35,17 @@ struct pst_journal_entry {
  * Called before each step that changes something, with what it will be. It may
  * return -errno, and the step fails with that; or never return (tests).
  */
-struct pst_journal_hook {
+struct pst_host_journal_hook {
 	int (*step)(void *ctx, const char *what);
 	void *ctx;
 };
 
-struct pst_journal {
-	const struct pst_root *root; /* borrowed */
-	struct pst_journal_hook hook;
-	enum pst_journal_state state;
+struct pst_host_journal {
+	const struct pst_host_root *root; /* borrowed */
+	struct pst_host_journal_hook hook;
+	enum pst_host_journal_state state;
 	char *request; /* what the caller said at the apply; "" at first */
-	struct pst_journal_entry *entry;
+	struct pst_host_journal_entry *entry;
 	size_t n;
 	char **dir; /* directories we made, outermost first */
 	size_t n_dirs;
@@ -53,7 +53,7 @@ struct pst_journal {
 };
 
 /* A file as a plan wants it. */
-struct pst_journal_want {
+struct pst_host_journal_want {
 	const char *path;  /* "/etc/default/grub" */
 	const char *text;  /* NULL: no such file */
 	unsigned int mode; /* if it is new; one that is there keeps its own */
@@ -61,14 +61,14 @@ struct pst_journal_want {
 
 /*
  * Reads the journal. write: makes its directory and locks it until
- * pst_journal_close(). 0, or -errno with a sentence: -EBUSY (somebody else
+ * pst_host_journal_close(). 0, or -errno with a sentence: -EBUSY (somebody else
  * holds the lock), -EPROTO (it is damaged), -EROFS, -EACCES, -ENOSPC, -EIO,
  * -ENOMEM.
  */
-PST_MUST_USE int pst_journal_open(const struct pst_root *root, bool write,
-				  struct pst_journal *ret,
-				  struct pst_error *err);
-void pst_journal_close(struct pst_journal *j);
+PST_MUST_USE int pst_host_journal_open(const struct pst_host_root *root,
+				       bool write, struct pst_host_journal *ret,
+				       struct pst_error *err);
+void pst_host_journal_close(struct pst_host_journal *j);
 
 /*
  * The text that a plan begins with: the former one where the file holds what
@@ -77,13 +77,14 @@ void pst_journal_close(struct pst_journal *j);
  * caller frees it. 0, or -errno with a sentence: -EINVAL (not a regular file,
  * or not a text), -EMSGSIZE, -EACCES, -EIO, -ENOMEM.
  */
-PST_MUST_USE int pst_journal_base(const struct pst_journal *j, const char *path,
-				  char **ret, bool *ret_edited,
-				  struct pst_error *err);
+PST_MUST_USE int pst_host_journal_base(const struct pst_host_journal *j,
+				       const char *path, char **ret,
+				       bool *ret_edited, struct pst_error *err);
 
 /* What a file holds now; as above. */
-PST_MUST_USE int pst_journal_read(const struct pst_root *root, const char *path,
-				  char **ret, struct pst_error *err);
+PST_MUST_USE int pst_host_journal_read(const struct pst_host_root *root,
+				       const char *path, char **ret,
+				       struct pst_error *err);
 
 /*
  * Makes the files so. Those of an earlier apply that are not wanted any more
@@ -93,46 +94,48 @@ PST_MUST_USE int pst_journal_read(const struct pst_root *root, const char *path,
  * error nothing has changed, except where the sentence says that it has; the
  * journal then knows and an undo or apply ends it. -EEXIST: a file that has to
  * change was edited since the last apply, *ret_diff (to be freed) shows how.
- * Else -errno as pst_journal_open(), -EINVAL as pst_journal_base() and for a
- * symbolic link.
+ * Else -errno as pst_host_journal_open(), -EINVAL as pst_host_journal_base()
+ * and for a symbolic link.
  */
-PST_MUST_USE int pst_journal_apply(struct pst_journal *j, const char *request,
-				   const struct pst_journal_want *want,
-				   size_t n, size_t *ret_changed,
-				   char **ret_diff, struct pst_error *err);
+PST_MUST_USE int
+pst_host_journal_apply(struct pst_host_journal *j, const char *request,
+		       const struct pst_host_journal_want *want, size_t n,
+		       size_t *ret_changed, char **ret_diff,
+		       struct pst_error *err);
 
 /*
  * Gives every file its former bytes and ends the journal. -EEXIST with a
  * sentence when files were edited since: nothing is changed then, and
  * *ret_diff (to be freed) shows what was done to each. keep_edited: those files
  * keep their edits, are left_alone in their entries, and the others change.
- * *ret_changed: how many files changed. Else as pst_journal_apply().
+ * *ret_changed: how many files changed. Else as pst_host_journal_apply().
  */
-PST_MUST_USE int pst_journal_undo(struct pst_journal *j, bool keep_edited,
-				  size_t *ret_changed, char **ret_diff,
-				  struct pst_error *err);
+PST_MUST_USE int pst_host_journal_undo(struct pst_host_journal *j,
+				       bool keep_edited, size_t *ret_changed,
+				       char **ret_diff, struct pst_error *err);
 
 /* The entry of a path, or NULL. */
-const struct pst_journal_entry *pst_journal_find(const struct pst_journal *j,
-						 const char *path);
+const struct pst_host_journal_entry *
+pst_host_journal_find(const struct pst_host_journal *j, const char *path);
 
 /* ---- The journal as bytes (pure) ------------------------------------------
  */
 
 /* Writes state, request, entries and dirs. 0 with *ret to be freed; -ENOMEM. */
-PST_MUST_USE int pst_journal_format(const struct pst_journal *j, char **ret,
-				    size_t *ret_len);
+PST_MUST_USE int pst_host_journal_format(const struct pst_host_journal *j,
+					 char **ret, size_t *ret_len);
 
 /* Fills them from bytes. 0, -EPROTO (damaged) or -ENOMEM; j is to be emptied
- * with pst_journal_clear() also after an error. */
-PST_MUST_USE int pst_journal_parse(const char *bytes, size_t len,
-				   struct pst_journal *j);
-void pst_journal_clear(struct pst_journal *j);
+ * with pst_host_journal_clear() also after an error. */
+PST_MUST_USE int pst_host_journal_parse(const char *bytes, size_t len,
+					struct pst_host_journal *j);
+void pst_host_journal_clear(struct pst_host_journal *j);
 
 /* A new, empty entry for path. NULL: out of memory, or too many. */
-struct pst_journal_entry *pst_journal_add(struct pst_journal *j,
-					  const char *path);
+struct pst_host_journal_entry *pst_host_journal_add(struct pst_host_journal *j,
+						    const char *path);
 /* Notes a directory we made. 0 or -ENOMEM. */
-PST_MUST_USE int pst_journal_add_dir(struct pst_journal *j, const char *path);
+PST_MUST_USE int pst_host_journal_add_dir(struct pst_host_journal *j,
+					  const char *path);
 
 #endif

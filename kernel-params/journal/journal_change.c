@@ -12,7 +12,7 @@
 
 /* Each entry's file, its text now, and the one it shall have. */
 struct change {
-	struct pst_hostfile f;
+	struct pst_host_file f;
 	char *now;
 	const char *to;
 	bool differs, written, done;
@@ -23,14 +23,14 @@ static void end_changes(struct change *c, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		pst_hostfile_close(&c[i].f);
+		pst_host_file_close(&c[i].f);
 		free(c[i].now);
 	}
 	free(c);
 }
 
 /* What there is to do; to_former: an undo. *ret is always to be ended. */
-static int find_changes(struct pst_journal *j, bool to_former,
+static int find_changes(struct pst_host_journal *j, bool to_former,
 			struct change **ret, struct pst_error *err)
 {
 	struct change *c = calloc(j->n + 1, sizeof(*c));
@@ -43,26 +43,27 @@ static int find_changes(struct pst_journal *j, bool to_former,
 	for (i = 0; i < j->n; i++)
 		c[i].f.dir = -1;
 	for (i = 0; rc == 0 && i < j->n; i++) {
-		const struct pst_journal_entry *e = &j->entry[i];
+		const struct pst_host_journal_entry *e = &j->entry[i];
 
 		c[i].to = to_former ? e->former : e->text;
-		rc = pst_journal_read(j->root, e->path, &c[i].now, err);
-		c[i].differs =
-			!e->left_alone && !pst_text_same(c[i].now, c[i].to);
+		rc = pst_host_journal_read(j->root, e->path, &c[i].now, err);
+		c[i].differs = !e->left_alone &&
+			       !pst_host_text_same(c[i].now, c[i].to);
 		if (rc == 0 && c[i].differs && c[i].to)
-			rc = pst_journal_each_missing(
-				j, e->path, pst_journal_make_dir, NULL, err);
+			rc = pst_host_journal_each_missing(
+				j, e->path, pst_host_journal_make_dir, NULL,
+				err);
 		if (rc == 0)
-			rc = pst_hostfile_open(j->root, e->path, &c[i].f, err);
+			rc = pst_host_file_open(j->root, e->path, &c[i].f, err);
 		/* Left over from what was cut off. */
 		if (rc == 0)
-			pst_hostfile_discard(&c[i].f);
+			pst_host_file_discard(&c[i].f);
 	}
 	return rc;
 }
 
 /* All new files beside the old ones. */
-static int write_changes(struct pst_journal *j, struct change *c,
+static int write_changes(struct pst_host_journal *j, struct change *c,
 			 struct pst_error *err)
 {
 	size_t i;
@@ -71,17 +72,17 @@ static int write_changes(struct pst_journal *j, struct change *c,
 	for (i = 0; rc == 0 && i < j->n; i++) {
 		if (!c[i].differs || !c[i].to)
 			continue;
-		rc = pst_journal_step(j, "write a new file beside the old one",
-				      err);
+		rc = pst_host_journal_step(
+			j, "write a new file beside the old one", err);
 		if (rc == 0)
-			rc = pst_hostfile_write(&c[i].f, c[i].to,
-						j->entry[i].mode, err);
+			rc = pst_host_file_write(&c[i].f, c[i].to,
+						 j->entry[i].mode, err);
 		c[i].written = rc == 0;
 	}
 	return rc;
 }
 
-static int commit_changes(struct pst_journal *j, struct change *c,
+static int commit_changes(struct pst_host_journal *j, struct change *c,
 			  size_t *ret_changed, struct pst_error *err)
 {
 	size_t i;
@@ -90,11 +91,11 @@ static int commit_changes(struct pst_journal *j, struct change *c,
 	for (i = 0; rc == 0 && i < j->n; i++) {
 		if (!c[i].differs)
 			continue;
-		rc = pst_journal_step(j, "replace a file", err);
+		rc = pst_host_journal_step(j, "replace a file", err);
 		if (rc == 0 && c[i].to)
-			rc = pst_hostfile_commit(&c[i].f, err);
+			rc = pst_host_file_commit(&c[i].f, err);
 		else if (rc == 0)
-			rc = pst_hostfile_remove(&c[i].f, err);
+			rc = pst_host_file_remove(&c[i].f, err);
 		c[i].done = rc == 0;
 		*ret_changed += rc == 0;
 	}
@@ -102,39 +103,39 @@ static int commit_changes(struct pst_journal *j, struct change *c,
 }
 
 /* Puts back what was there before this change. 0, or -errno: some stayed. */
-static int roll_back(struct pst_journal *j, struct change *c)
+static int roll_back(struct pst_host_journal *j, struct change *c)
 {
 	size_t i;
 	int rc = 0;
 
 	for (i = j->n; i-- > 0;) {
-		pst_hostfile_discard(&c[i].f);
+		pst_host_file_discard(&c[i].f);
 		if (!c[i].done)
 			continue;
 		if (!c[i].now)
-			rc = pst_hostfile_remove(&c[i].f, NULL);
+			rc = pst_host_file_remove(&c[i].f, NULL);
 		else
-			rc = pst_hostfile_write(&c[i].f, c[i].now,
-						j->entry[i].mode, NULL);
+			rc = pst_host_file_write(&c[i].f, c[i].now,
+						 j->entry[i].mode, NULL);
 		if (rc == 0 && c[i].now)
-			rc = pst_hostfile_commit(&c[i].f, NULL);
+			rc = pst_host_file_commit(&c[i].f, NULL);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
-static int remove_journal(struct pst_journal *j, struct pst_error *err)
+static int remove_journal(struct pst_host_journal *j, struct pst_error *err)
 {
-	struct pst_hostfile f;
-	int rc = pst_hostfile_open(j->root, PST_JOURNAL_FILE, &f, err);
+	struct pst_host_file f;
+	int rc = pst_host_file_open(j->root, PST_HOST_JOURNAL_FILE, &f, err);
 
 	if (rc < 0)
 		return rc;
-	rc = pst_journal_step(j, "remove the journal", err);
+	rc = pst_host_journal_step(j, "remove the journal", err);
 	if (rc == 0)
-		rc = pst_hostfile_remove(&f, err);
-	pst_hostfile_close(&f);
+		rc = pst_host_file_remove(&f, err);
+	pst_host_file_close(&f);
 	return rc;
 }
 
@@ -155,30 +156,32 @@ static char *copy(const char *text, int *rc)
  * is wanted, or without one the former text. A file that was edited since is
  * left alone; when it would have to change, -EEXIST.
  */
-static int add_entry(struct pst_journal *new, const struct pst_journal *old,
-		     const struct pst_journal_want *w, bool wanted,
+static int add_entry(struct pst_host_journal *new,
+		     const struct pst_host_journal *old,
+		     const struct pst_host_journal_want *w, bool wanted,
 		     struct pst_error *err)
 {
-	const struct pst_journal_entry *o = pst_journal_find(old, w->path);
+	const struct pst_host_journal_entry *o =
+		pst_host_journal_find(old, w->path);
 	PST_CLEANUP_FREE char *now = NULL;
 	const char *text = wanted || !o ? w->text : o->former;
-	struct pst_journal_entry *e;
+	struct pst_host_journal_entry *e;
 	bool edited;
-	int rc = pst_journal_read(new->root, w->path, &now, err);
+	int rc = pst_host_journal_read(new->root, w->path, &now, err);
 
 	if (rc < 0)
 		return rc;
-	edited = o && !pst_journal_known(old, o, now);
-	if (edited && wanted && !pst_text_same(now, text))
+	edited = o && !pst_host_journal_known(old, o, now);
+	if (edited && wanted && !pst_host_text_same(now, text))
 		return -EEXIST;
 	/* Neither ours before nor changed now. */
-	if (!o && pst_text_same(now, text))
+	if (!o && pst_host_text_same(now, text))
 		return 0;
-	e = pst_journal_add(new, w->path);
+	e = pst_host_journal_add(new, w->path);
 	if (!e)
 		return pst_error_set(err, -ENOMEM,
 				     "out of memory, or more than %d files",
-				     PST_JOURNAL_MAX_FILES);
+				     PST_HOST_JOURNAL_MAX_FILES);
 	e->mode = w->mode;
 	e->left_alone = edited;
 	e->former = copy(o ? o->former : now, &rc);
@@ -186,24 +189,26 @@ static int add_entry(struct pst_journal *new, const struct pst_journal *old,
 	e->prev = copy(now, &rc);
 	if (rc < 0)
 		return pst_error_set(err, rc, "out of memory");
-	return e->text ? pst_journal_each_missing(
-				 new, e->path, pst_journal_note_dir, new, err)
+	return e->text ? pst_host_journal_each_missing(
+				 new, e->path, pst_host_journal_note_dir, new,
+				 err)
 		       : 0;
 }
 
-static int make_entries(struct pst_journal *new, const struct pst_journal *old,
-			const struct pst_journal_want *want, size_t n,
+static int make_entries(struct pst_host_journal *new,
+			const struct pst_host_journal *old,
+			const struct pst_host_journal_want *want, size_t n,
 			struct pst_error *err)
 {
 	size_t i, k;
 	int rc = 0;
 
 	for (i = 0; rc == 0 && i < old->n_dirs; i++)
-		rc = pst_journal_add_dir(new, old->dir[i]);
+		rc = pst_host_journal_add_dir(new, old->dir[i]);
 	for (i = 0; rc == 0 && i < n; i++)
 		rc = add_entry(new, old, &want[i], true, err);
 	for (i = 0; rc == 0 && i < old->n; i++) {
-		const struct pst_journal_want gone = {
+		const struct pst_host_journal_want gone = {
 			.path = old->entry[i].path,
 			.mode = old->entry[i].mode,
 		};
@@ -218,36 +223,36 @@ static int make_entries(struct pst_journal *new, const struct pst_journal *old,
 }
 
 /* Whether the applied journal says the same already. */
-static bool same_journal(const struct pst_journal *a,
-			 const struct pst_journal *b)
+static bool same_journal(const struct pst_host_journal *a,
+			 const struct pst_host_journal *b)
 {
 	size_t i;
 
-	if (a->state != PST_JOURNAL_APPLIED || a->n != b->n ||
+	if (a->state != PST_HOST_JOURNAL_APPLIED || a->n != b->n ||
 	    strcmp(a->request, b->request) != 0)
 		return false;
 	for (i = 0; i < a->n; i++) {
-		const struct pst_journal_entry *e =
-			pst_journal_find(b, a->entry[i].path);
+		const struct pst_host_journal_entry *e =
+			pst_host_journal_find(b, a->entry[i].path);
 
-		if (!e || !pst_text_same(a->entry[i].text, e->text) ||
-		    !pst_text_same(a->entry[i].former, e->former))
+		if (!e || !pst_host_text_same(a->entry[i].text, e->text) ||
+		    !pst_host_text_same(a->entry[i].former, e->former))
 			return false;
 	}
 	return true;
 }
 
 /* Drops entries that are what they were before penstock. */
-static void settle(struct pst_journal *j)
+static void settle(struct pst_host_journal *j)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < j->n; i++) {
-		struct pst_journal_entry *e = &j->entry[i];
+		struct pst_host_journal_entry *e = &j->entry[i];
 
 		free(e->prev);
 		e->prev = NULL;
-		if (!e->left_alone && pst_text_same(e->former, e->text)) {
+		if (!e->left_alone && pst_host_text_same(e->former, e->text)) {
 			free(e->path);
 			free(e->former);
 			free(e->text);
@@ -256,20 +261,20 @@ static void settle(struct pst_journal *j)
 		j->entry[n++] = *e;
 	}
 	j->n = n;
-	j->state = PST_JOURNAL_APPLIED;
+	j->state = PST_HOST_JOURNAL_APPLIED;
 }
 
 /* The change failed: everything back, and the old journal. */
-static int give_up(struct pst_journal *j, struct pst_journal *old,
+static int give_up(struct pst_host_journal *j, struct pst_host_journal *old,
 		   struct change *c, int rc, struct pst_error *err)
 {
 	struct pst_error why = err ? *err : (struct pst_error){0};
 	int back = c ? roll_back(j, c) : 0;
 
 	if (back == 0)
-		back = old->state == PST_JOURNAL_NONE
+		back = old->state == PST_HOST_JOURNAL_NONE
 			       ? remove_journal(j, NULL)
-			       : pst_journal_save(old, "", NULL);
+			       : pst_host_journal_save(old, "", NULL);
 	if (back < 0)
 		return pst_error_set(err, rc,
 				     "%s; some files have changed already and "
@@ -277,23 +282,23 @@ static int give_up(struct pst_journal *j, struct pst_journal *old,
 				     "again when that is cured",
 				     why.text);
 	/* The old journal does not know those that were made for this. */
-	pst_journal_remove_dirs(j);
-	if (old->state == PST_JOURNAL_NONE)
-		j->state = PST_JOURNAL_NONE;
+	pst_host_journal_remove_dirs(j);
+	if (old->state == PST_HOST_JOURNAL_NONE)
+		j->state = PST_HOST_JOURNAL_NONE;
 	return rc;
 }
 
-static int carry_out(struct pst_journal *j, struct pst_journal *old,
+static int carry_out(struct pst_host_journal *j, struct pst_host_journal *old,
 		     size_t *ret_changed, struct pst_error *err)
 {
 	struct change *c = NULL;
 	int rc;
 
-	j->state = PST_JOURNAL_PENDING;
-	rc = pst_journal_save(j, "write the journal", err);
+	j->state = PST_HOST_JOURNAL_PENDING;
+	rc = pst_host_journal_save(j, "write the journal", err);
 	if (rc < 0) {
-		if (old->state == PST_JOURNAL_NONE)
-			j->state = PST_JOURNAL_NONE;
+		if (old->state == PST_HOST_JOURNAL_NONE)
+			j->state = PST_HOST_JOURNAL_NONE;
 		return rc;
 	}
 	rc = find_changes(j, false, &c, err);
@@ -310,26 +315,27 @@ static int carry_out(struct pst_journal *j, struct pst_journal *old,
 	if (rc < 0)
 		return rc;
 	settle(j);
-	return pst_journal_save(j, "write that it is applied", err);
+	return pst_host_journal_save(j, "write that it is applied", err);
 }
 
 /* What was done to files behind our back; "" for nothing. Notes it in
  * left_alone. */
-static int find_edits(struct pst_journal *j, char **ret, struct pst_error *err)
+static int find_edits(struct pst_host_journal *j, char **ret,
+		      struct pst_error *err)
 {
 	size_t size, i;
 	FILE *f = open_memstream(ret, &size);
 	int rc = f ? 0 : -ENOMEM;
 
 	for (i = 0; rc == 0 && i < j->n; i++) {
-		struct pst_journal_entry *e = &j->entry[i];
+		struct pst_host_journal_entry *e = &j->entry[i];
 		PST_CLEANUP_FREE char *now = NULL, *diff = NULL;
 
-		rc = pst_journal_read(j->root, e->path, &now, err);
-		e->left_alone = rc == 0 && !pst_journal_known(j, e, now);
+		rc = pst_host_journal_read(j->root, e->path, &now, err);
+		e->left_alone = rc == 0 && !pst_host_journal_known(j, e, now);
 		if (rc < 0 || !e->left_alone)
 			continue;
-		rc = pst_diff_unified(e->path, e->text, now, &diff);
+		rc = pst_host_diff_unified(e->path, e->text, now, &diff);
 		if (rc == 0)
 			fputs(diff, f);
 	}
@@ -352,23 +358,24 @@ static int refuse_edited(const char *but, struct pst_error *err)
 }
 
 /* Whether every file holds what the journal says. */
-static bool nothing_to_do(const struct pst_journal *j)
+static bool nothing_to_do(const struct pst_host_journal *j)
 {
 	size_t i;
 
 	for (i = 0; i < j->n; i++)
 		if (!j->entry[i].left_alone &&
-		    !pst_text_same(j->entry[i].prev, j->entry[i].text))
+		    !pst_host_text_same(j->entry[i].prev, j->entry[i].text))
 			return false;
 	return true;
 }
 
-int pst_journal_apply(struct pst_journal *j, const char *request,
-		      const struct pst_journal_want *want, size_t n,
-		      size_t *ret_changed, char **ret_diff,
-		      struct pst_error *err)
+int pst_host_journal_apply(struct pst_host_journal *j, const char *request,
+			   const struct pst_host_journal_want *want, size_t n,
+			   size_t *ret_changed, char **ret_diff,
+			   struct pst_error *err)
 {
-	struct pst_journal new = {.root = j->root, .hook = j->hook, .lock = -1};
+	struct pst_host_journal new = {
+		.root = j->root, .hook = j->hook, .lock = -1};
 	int rc;
 
 	*ret_changed = 0;
@@ -382,18 +389,18 @@ int pst_journal_apply(struct pst_journal *j, const char *request,
 		rc = rc < 0 ? rc : refuse_edited("", err);
 	}
 	if (rc == 0 && same_journal(j, &new) && nothing_to_do(&new)) {
-		pst_journal_clear(&new);
+		pst_host_journal_clear(&new);
 		return 0;
 	}
 	if (rc == 0)
 		rc = carry_out(&new, j, ret_changed, err);
 	/* After a failure an old journal is in force again. */
-	if (rc < 0 && j->state != PST_JOURNAL_NONE) {
-		pst_journal_clear(&new);
+	if (rc < 0 && j->state != PST_HOST_JOURNAL_NONE) {
+		pst_host_journal_clear(&new);
 		return rc;
 	}
 	new.lock = j->lock;
-	pst_journal_clear(j);
+	pst_host_journal_clear(j);
 	*j = new;
 	return rc;
 }
@@ -401,9 +408,9 @@ int pst_journal_apply(struct pst_journal *j, const char *request,
 /* ---- Undo -----------------------------------------------------------------
  */
 
-int pst_journal_undo(struct pst_journal *j, bool keep_edited,
-		     size_t *ret_changed, char **ret_diff,
-		     struct pst_error *err)
+int pst_host_journal_undo(struct pst_host_journal *j, bool keep_edited,
+			  size_t *ret_changed, char **ret_diff,
+			  struct pst_error *err)
 {
 	struct change *c = NULL;
 	bool was_applied;
@@ -412,7 +419,7 @@ int pst_journal_undo(struct pst_journal *j, bool keep_edited,
 
 	*ret_changed = 0;
 	*ret_diff = NULL;
-	if (j->state == PST_JOURNAL_NONE)
+	if (j->state == PST_HOST_JOURNAL_NONE)
 		return 0;
 	rc = find_edits(j, ret_diff, err);
 	if (rc == 0 && **ret_diff && !keep_edited)
@@ -423,10 +430,10 @@ int pst_journal_undo(struct pst_journal *j, bool keep_edited,
 		return rc;
 	/* From here on only forward: an undo that is cut off is gone on with.
 	 */
-	was_applied = j->state == PST_JOURNAL_APPLIED;
+	was_applied = j->state == PST_HOST_JOURNAL_APPLIED;
 	if (was_applied) {
-		j->state = PST_JOURNAL_UNDOING;
-		rc = pst_journal_save(j, "write the journal", err);
+		j->state = PST_HOST_JOURNAL_UNDOING;
+		rc = pst_host_journal_save(j, "write the journal", err);
 	}
 	if (rc == 0)
 		rc = find_changes(j, true, &c, err);
@@ -436,20 +443,20 @@ int pst_journal_undo(struct pst_journal *j, bool keep_edited,
 		rc = commit_changes(j, c, ret_changed, err);
 	if (rc < 0 && c)
 		for (i = 0; i < j->n; i++)
-			pst_hostfile_discard(&c[i].f);
+			pst_host_file_discard(&c[i].f);
 	if (c)
 		end_changes(c, j->n);
 	if (rc < 0 && was_applied && *ret_changed == 0) {
 		/* Nothing happened; should this fail, an undo goes on. */
-		j->state = PST_JOURNAL_APPLIED;
-		(void)!pst_journal_save(j, "write the journal", NULL);
+		j->state = PST_HOST_JOURNAL_APPLIED;
+		(void)!pst_host_journal_save(j, "write the journal", NULL);
 	}
 	/* While the journal still knows them. */
 	if (rc == 0)
-		pst_journal_remove_dirs(j);
+		pst_host_journal_remove_dirs(j);
 	if (rc == 0)
 		rc = remove_journal(j, err);
 	if (rc == 0)
-		j->state = PST_JOURNAL_NONE;
+		j->state = PST_HOST_JOURNAL_NONE;
 	return rc;
 }

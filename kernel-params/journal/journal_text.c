@@ -9,10 +9,10 @@
 #define MAGIC "penstock host plan 1\n"
 
 static const char *const state_names[] = {
-	[PST_JOURNAL_NONE] = "none",
-	[PST_JOURNAL_PENDING] = "pending",
-	[PST_JOURNAL_APPLIED] = "applied",
-	[PST_JOURNAL_UNDOING] = "undoing",
+	[PST_HOST_JOURNAL_NONE] = "none",
+	[PST_HOST_JOURNAL_PENDING] = "pending",
+	[PST_HOST_JOURNAL_APPLIED] = "applied",
+	[PST_HOST_JOURNAL_UNDOING] = "undoing",
 };
 
 static void put(FILE *f, const char *key, const char *text)
@@ -23,7 +23,8 @@ static void put(FILE *f, const char *key, const char *text)
 		fprintf(f, "%s -\n", key);
 }
 
-int pst_journal_format(const struct pst_journal *j, char **ret, size_t *ret_len)
+int pst_host_journal_format(const struct pst_host_journal *j, char **ret,
+			    size_t *ret_len)
 {
 	FILE *f = open_memstream(ret, ret_len);
 	char mode[16];
@@ -37,7 +38,7 @@ int pst_journal_format(const struct pst_journal *j, char **ret, size_t *ret_len)
 	for (i = 0; i < j->n_dirs; i++)
 		put(f, "dir", j->dir[i]);
 	for (i = 0; i < j->n; i++) {
-		const struct pst_journal_entry *e = &j->entry[i];
+		const struct pst_host_journal_entry *e = &j->entry[i];
 
 		put(f, "file", e->path);
 		snprintf(mode, sizeof(mode), "%o", e->mode);
@@ -82,7 +83,7 @@ static int next_record(const char **p, const char *end, struct record *r)
 	r->len = 0;
 	if (strcmp(number, "-") == 0)
 		return 0;
-	if (pst_parse_u64(number, 0, PST_JOURNAL_MAX, &len) < 0 ||
+	if (pst_parse_u64(number, 0, PST_HOST_JOURNAL_MAX, &len) < 0 ||
 	    len >= (size_t)(end - *p) || (*p)[len] != '\n' ||
 	    memchr(*p, '\0', len))
 		return -EPROTO;
@@ -92,13 +93,13 @@ static int next_record(const char **p, const char *end, struct record *r)
 	return 0;
 }
 
-struct pst_journal_entry *pst_journal_add(struct pst_journal *j,
-					  const char *path)
+struct pst_host_journal_entry *pst_host_journal_add(struct pst_host_journal *j,
+						    const char *path)
 {
-	struct pst_journal_entry *grown;
+	struct pst_host_journal_entry *grown;
 	char *copy;
 
-	if (j->n == PST_JOURNAL_MAX_FILES)
+	if (j->n == PST_HOST_JOURNAL_MAX_FILES)
 		return NULL;
 	copy = strdup(path);
 	grown = reallocarray(j->entry, j->n + 1, sizeof(*grown));
@@ -108,14 +109,14 @@ struct pst_journal_entry *pst_journal_add(struct pst_journal *j,
 		free(copy);
 		return NULL;
 	}
-	j->entry[j->n] = (struct pst_journal_entry){
+	j->entry[j->n] = (struct pst_host_journal_entry){
 		.path = copy,
 		.mode = 0644,
 	};
 	return &j->entry[j->n++];
 }
 
-int pst_journal_add_dir(struct pst_journal *j, const char *path)
+int pst_host_journal_add_dir(struct pst_host_journal *j, const char *path)
 {
 	char **grown = reallocarray(j->dir, j->n_dirs + 1, sizeof(*grown));
 	char *copy = strdup(path);
@@ -135,18 +136,18 @@ int pst_journal_add_dir(struct pst_journal *j, const char *path)
 	return 0;
 }
 
-/* A path that pst_root takes, without steps that lead elsewhere. */
+/* A path that pst_host_root takes, without steps that lead elsewhere. */
 static bool good_path(const char *p)
 {
-	return strlen(p) < PST_ROOT_PATH_MAX && !strstr(p, "/../") &&
+	return strlen(p) < PST_HOST_ROOT_PATH_MAX && !strstr(p, "/../") &&
 	       !strstr(p, "//");
 }
 
 /* Takes text over, which is owned. 0, -EPROTO or -ENOMEM. */
-static int take_in_file(struct pst_journal *j, const struct record *r,
+static int take_in_file(struct pst_host_journal *j, const struct record *r,
 			char **text)
 {
-	struct pst_journal_entry *e = j->n ? &j->entry[j->n - 1] : NULL;
+	struct pst_host_journal_entry *e = j->n ? &j->entry[j->n - 1] : NULL;
 	char **to = NULL;
 
 	if (!e)
@@ -174,7 +175,7 @@ static int take_in_file(struct pst_journal *j, const struct record *r,
 	return 0;
 }
 
-static int take(struct pst_journal *j, const struct record *r)
+static int take(struct pst_host_journal *j, const struct record *r)
 {
 	PST_CLEANUP_FREE char *text = r->text ? strndup(r->text, r->len) : NULL;
 	size_t i;
@@ -184,8 +185,8 @@ static int take(struct pst_journal *j, const struct record *r)
 	if (strcmp(r->key, "state") == 0) {
 		for (i = 0; i < PST_ARRAY_SIZE(state_names); i++)
 			if (text && strcmp(text, state_names[i]) == 0)
-				j->state = (enum pst_journal_state)i;
-		return j->state == PST_JOURNAL_NONE ? -EPROTO : 0;
+				j->state = (enum pst_host_journal_state)i;
+		return j->state == PST_HOST_JOURNAL_NONE ? -EPROTO : 0;
 	}
 	if (strcmp(r->key, "request") == 0) {
 		free(j->request);
@@ -197,15 +198,16 @@ static int take(struct pst_journal *j, const struct record *r)
 		if (!text || !good_path(text))
 			return -EPROTO;
 		if (r->key[0] == 'd')
-			return pst_journal_add_dir(j, text);
-		if (j->n == PST_JOURNAL_MAX_FILES)
+			return pst_host_journal_add_dir(j, text);
+		if (j->n == PST_HOST_JOURNAL_MAX_FILES)
 			return -EPROTO;
-		return pst_journal_add(j, text) ? 0 : -ENOMEM;
+		return pst_host_journal_add(j, text) ? 0 : -ENOMEM;
 	}
 	return take_in_file(j, r, &text);
 }
 
-int pst_journal_parse(const char *bytes, size_t len, struct pst_journal *j)
+int pst_host_journal_parse(const char *bytes, size_t len,
+			   struct pst_host_journal *j)
 {
 	const char *p = bytes, *end = bytes + len;
 	struct record r;
@@ -224,14 +226,15 @@ int pst_journal_parse(const char *bytes, size_t len, struct pst_journal *j)
 		if (rc < 0)
 			return rc;
 	}
-	return p == end && j->state != PST_JOURNAL_NONE && j->request ? 0
-								      : -EPROTO;
+	return p == end && j->state != PST_HOST_JOURNAL_NONE && j->request
+		       ? 0
+		       : -EPROTO;
 }
 
-void pst_journal_clear(struct pst_journal *j)
+void pst_host_journal_clear(struct pst_host_journal *j)
 {
 	while (j->n > 0) {
-		struct pst_journal_entry *e = &j->entry[--j->n];
+		struct pst_host_journal_entry *e = &j->entry[--j->n];
 
 		free(e->path);
 		free(e->former);
@@ -246,5 +249,5 @@ void pst_journal_clear(struct pst_journal *j)
 	j->dir = NULL;
 	free(j->request);
 	j->request = NULL;
-	j->state = PST_JOURNAL_NONE;
+	j->state = PST_HOST_JOURNAL_NONE;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int pst_lines_vadd(struct pst_lines *l, const char *fmt, va_list ap)
+int pst_host_lines_vadd(struct pst_host_lines *l, const char *fmt, va_list ap)
 {
 	char **grown, *line;
 	size_t i;
@@ -30,25 +30,25 @@ int pst_lines_vadd(struct pst_lines *l, const char *fmt, va_list ap)
 	return 0;
 }
 
-int pst_lines_add(struct pst_lines *l, const char *fmt, ...)
+int pst_host_lines_add(struct pst_host_lines *l, const char *fmt, ...)
 {
 	va_list ap;
 	int rc;
 
 	va_start(ap, fmt);
-	rc = pst_lines_vadd(l, fmt, ap);
+	rc = pst_host_lines_vadd(l, fmt, ap);
 	va_end(ap);
 	return rc;
 }
 
-const char *const *pst_lines_list(const struct pst_lines *l)
+const char *const *pst_host_lines_list(const struct pst_host_lines *l)
 {
 	static const char *const none[] = {NULL};
 
 	return l->n ? (const char *const *)l->line : none;
 }
 
-void pst_lines_done(struct pst_lines *l)
+void pst_host_lines_done(struct pst_host_lines *l)
 {
 	while (l->n > 0)
 		free(l->line[--l->n]);

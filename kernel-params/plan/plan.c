@@ -6,24 +6,24 @@
 
 #include "kernel-params/edit/diff.h"
 
-size_t pst_plan_changes(const struct pst_plan *p)
+size_t pst_host_plan_changes(const struct pst_host_plan *p)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < p->n_files; i++)
-		n += !pst_text_same(p->file[i].now, p->file[i].text);
+		n += !pst_host_text_same(p->file[i].now, p->file[i].text);
 	return n;
 }
 
 /* Files of the last apply that this plan has not become what they were. */
-static int take_back(struct pst_plan *p, const struct pst_journal *j,
+static int take_back(struct pst_host_plan *p, const struct pst_host_journal *j,
 		     struct pst_error *err)
 {
 	size_t i, k;
 	int rc = 0;
 
 	for (i = 0; rc == 0 && i < j->n; i++) {
-		const struct pst_journal_entry *e = &j->entry[i];
+		const struct pst_host_journal_entry *e = &j->entry[i];
 		PST_CLEANUP_FREE char *base = NULL;
 		bool edited;
 
@@ -32,17 +32,17 @@ static int take_back(struct pst_plan *p, const struct pst_journal *j,
 				break;
 		if (k < p->n_files)
 			continue;
-		rc = pst_journal_base(j, e->path, &base, &edited, err);
+		rc = pst_host_journal_base(j, e->path, &base, &edited, err);
 		if (rc == 0 && !edited) {
-			rc = pst_plan_file(p, j, 0, e->path, base, e->mode,
-					   false, err);
+			rc = pst_host_plan_file(p, j, 0, e->path, base, e->mode,
+						false, err);
 			base = NULL;
 		}
 	}
 	return rc;
 }
 
-static int find_commands(struct pst_plan *p, struct pst_error *err)
+static int find_commands(struct pst_host_plan *p, struct pst_error *err)
 {
 	const char **path = calloc(p->n_files + 1, sizeof(*path));
 	size_t i, n = 0;
@@ -51,63 +51,68 @@ static int find_commands(struct pst_plan *p, struct pst_error *err)
 	if (!path)
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	for (i = 0; i < p->n_files; i++)
-		if (!pst_text_same(p->file[i].now, p->file[i].text))
+		if (!pst_host_text_same(p->file[i].now, p->file[i].text))
 			path[n++] = p->file[i].path;
-	rc = pst_plan_commands(p->host->root, path, n, false, &p->commands);
+	rc = pst_host_plan_commands(p->host->root, path, n, false,
+				    &p->commands);
 	free(path);
 	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
 }
 
-static int note_journal(struct pst_plan *p, const struct pst_journal *j,
-			struct pst_error *err)
+static int note_journal(struct pst_host_plan *p,
+			const struct pst_host_journal *j, struct pst_error *err)
 {
 	size_t i;
 	int rc = 0;
 
-	if (j->state == PST_JOURNAL_PENDING || j->state == PST_JOURNAL_UNDOING)
-		rc = pst_plan_note(p, err,
-				   "an apply or undo was cut off: apply ends "
-				   "it, undo goes back");
+	if (j->state == PST_HOST_JOURNAL_PENDING ||
+	    j->state == PST_HOST_JOURNAL_UNDOING)
+		rc = pst_host_plan_note(
+			p, err,
+			"an apply or undo was cut off: apply ends "
+			"it, undo goes back");
 	for (i = 0; rc == 0 && i < p->n_files; i++)
-		if (!pst_text_same(p->file[i].now, p->file[i].text) &&
-		    pst_root_is_link(p->host->root, p->file[i].path))
-			rc = pst_plan_note(p, err,
-					   "%s is a symbolic link, which apply "
-					   "does not replace: change what it "
-					   "leads to by hand",
-					   p->file[i].path);
+		if (!pst_host_text_same(p->file[i].now, p->file[i].text) &&
+		    pst_host_root_is_link(p->host->root, p->file[i].path))
+			rc = pst_host_plan_note(
+				p, err,
+				"%s is a symbolic link, which apply "
+				"does not replace: change what it "
+				"leads to by hand",
+				p->file[i].path);
 	for (i = 0; rc == 0 && i < p->n_files; i++)
 		if (p->file[i].edited)
-			rc = pst_plan_note(p, err,
-					   "%s was edited since the last apply",
-					   p->file[i].path);
+			rc = pst_host_plan_note(
+				p, err, "%s was edited since the last apply",
+				p->file[i].path);
 	return rc;
 }
 
-int pst_plan_make(struct pst_plan *p, const struct pst_host *h,
-		  const struct pst_journal *j,
-		  const struct pst_plan_request *request, struct pst_error *err)
+int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
+		       const struct pst_host_journal *j,
+		       const struct pst_host_plan_request *request,
+		       struct pst_error *err)
 {
 	int rc;
 
-	*p = (struct pst_plan){
+	*p = (struct pst_host_plan){
 		.request = *request,
 		.host = h,
-		.has = pst_plan_detect(h->root),
+		.has = pst_host_plan_detect(h->root),
 	};
-	rc = pst_plan_find(p, err);
+	rc = pst_host_plan_find(p, err);
 	if (rc == 0)
-		rc = pst_plan_want(p, err);
+		rc = pst_host_plan_want(p, err);
 	if (rc == 0)
-		rc = pst_plan_loader(p, j, err);
+		rc = pst_host_plan_loader(p, j, err);
 	if (rc == 0)
-		rc = pst_plan_modules(p, j, err);
+		rc = pst_host_plan_modules(p, j, err);
 	if (rc == 0)
-		rc = pst_plan_initramfs(p, j, err);
+		rc = pst_host_plan_initramfs(p, j, err);
 	if (rc == 0)
-		rc = pst_plan_memory(p, j, err);
+		rc = pst_host_plan_memory(p, j, err);
 	if (rc == 0)
-		rc = pst_plan_nixos(p, j, err);
+		rc = pst_host_plan_nixos(p, j, err);
 	if (rc == 0)
 		rc = take_back(p, j, err);
 	if (rc == 0)
@@ -115,11 +120,11 @@ int pst_plan_make(struct pst_plan *p, const struct pst_host *h,
 	if (rc == 0)
 		rc = find_commands(p, err);
 	if (rc < 0)
-		pst_plan_done(p);
+		pst_host_plan_done(p);
 	return rc;
 }
 
-void pst_plan_done(struct pst_plan *p)
+void pst_host_plan_done(struct pst_host_plan *p)
 {
 	size_t i;
 
@@ -131,11 +136,11 @@ void pst_plan_done(struct pst_plan *p)
 	free(p->file);
 	p->file = NULL;
 	p->n_files = 0;
-	pst_lines_done(&p->commands);
-	pst_lines_done(&p->notes);
-	pst_lines_done(&p->modules);
-	pst_lines_done(&p->addresses);
-	pst_params_done(&p->params);
+	pst_host_lines_done(&p->commands);
+	pst_host_lines_done(&p->notes);
+	pst_host_lines_done(&p->modules);
+	pst_host_lines_done(&p->addresses);
+	pst_host_params_done(&p->params);
 	free(p->ids);
 	p->ids = NULL;
 }

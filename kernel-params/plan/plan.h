@@ -10,32 +10,33 @@
 #include "kernel-params/scan/host.h"
 
 /* What files are written for. */
-enum pst_target {
-	PST_TARGET_GRUB = 1U << 0,
-	PST_TARGET_SYSTEMD_BOOT = 1U << 1,
-	PST_TARGET_MODPROBE = 1U << 2,
-	PST_TARGET_MKINITCPIO = 1U << 3,
-	PST_TARGET_DRACUT = 1U << 4,
-	PST_TARGET_INITRAMFS_TOOLS = 1U << 5,
-	PST_TARGET_SYSCTL = 1U << 6,
-	PST_TARGET_TMPFILES = 1U << 7,
-	PST_TARGET_UDEV = 1U << 8,
-	PST_TARGET_NIXOS = 1U << 9,
+enum pst_host_target {
+	PST_HOST_TARGET_GRUB = 1U << 0,
+	PST_HOST_TARGET_SYSTEMD_BOOT = 1U << 1,
+	PST_HOST_TARGET_MODPROBE = 1U << 2,
+	PST_HOST_TARGET_MKINITCPIO = 1U << 3,
+	PST_HOST_TARGET_DRACUT = 1U << 4,
+	PST_HOST_TARGET_INITRAMFS_TOOLS = 1U << 5,
+	PST_HOST_TARGET_SYSCTL = 1U << 6,
+	PST_HOST_TARGET_TMPFILES = 1U << 7,
+	PST_HOST_TARGET_UDEV = 1U << 8,
+	PST_HOST_TARGET_NIXOS = 1U << 9,
 };
 
 /* Those that have the kernel's command line. */
-#define PST_TARGETS_LOADER                                                     \
-	(PST_TARGET_GRUB | PST_TARGET_SYSTEMD_BOOT | PST_TARGET_NIXOS)
+#define PST_HOST_TARGETS_LOADER                                                \
+	(PST_HOST_TARGET_GRUB | PST_HOST_TARGET_SYSTEMD_BOOT |                 \
+	 PST_HOST_TARGET_NIXOS)
 
 /*
  * Reads "auto" (0) or names in commas, "grub,modprobe". 0 or -EINVAL.
  */
-PST_MUST_USE int pst_targets_parse(const char *text, unsigned int *ret);
+PST_MUST_USE int pst_host_targets_parse(const char *text, unsigned int *ret);
 /* The name of one target. A static string. */
-const char *pst_target_name(unsigned int target);
+const char *pst_host_target_name(unsigned int target);
 
 /* What is wanted. Texts are borrowed. */
-struct pst_plan_request {
+struct pst_host_plan_request {
 	const char *gpu;            /* an address; "auto" or NULL: the one */
 	uint64_t region, vm_memory; /* bytes for the pool, 0: none */
 	const char *isolate_cpus;   /* "2-5", or NULL */
@@ -44,7 +45,7 @@ struct pst_plan_request {
 	bool look_only;             /* refuse nothing: to compare, not to do */
 };
 
-struct pst_plan_file {
+struct pst_host_plan_file {
 	char *path;
 	char *now;  /* what it holds, NULL: there is none */
 	char *text; /* what it shall hold */
@@ -53,123 +54,135 @@ struct pst_plan_file {
 	bool edited; /* since the last apply */
 };
 
-#define PST_PLAN_MAX_FN 32
+#define PST_HOST_PLAN_MAX_FN 32
 
-struct pst_plan {
-	struct pst_plan_request request;
+struct pst_host_plan {
+	struct pst_host_plan_request request;
 	const struct pst_host *host; /* borrowed */
 	unsigned int has;            /* targets that the host has */
 	/* What is wanted of it. */
-	const struct pst_pci_dev *fn[PST_PLAN_MAX_FN]; /* for vfio-pci */
+	const struct pst_host_pci_dev
+		*fn[PST_HOST_PLAN_MAX_FN]; /* for vfio-pci */
 	size_t n_fn;
 	bool by_address; /* another device has the same ids */
 	bool pool_by_cmdline;
 	char *ids; /* of fn, in commas */
 	unsigned int targets;
-	struct pst_params params;
-	struct pst_lines modules;   /* to be loaded after vfio-pci */
-	struct pst_lines addresses; /* of fn */
+	struct pst_host_params params;
+	struct pst_host_lines modules;   /* to be loaded after vfio-pci */
+	struct pst_host_lines addresses; /* of fn */
 	/* The result. */
-	struct pst_plan_file *file;
+	struct pst_host_plan_file *file;
 	size_t n_files;
-	struct pst_lines commands; /* to be run after the files changed */
-	struct pst_lines notes;
+	struct pst_host_lines commands; /* to be run after the files changed */
+	struct pst_host_lines notes;
 };
 
 /*
  * Plans for the card of h, which p borrows; h->request names the same card as
  * request. Nothing is changed. j is the journal of h's root, of which the
  * former texts are what the plan begins with. p is large: take it from the
- * heap. 0 (to be ended with pst_plan_done()) or -errno with a sentence: -EINVAL
- * (the request, or a file that cannot be edited safely), -ENODEV, -EBUSY (the
- * card cannot be taken: a display, or a group shared with something vital),
- * -ENOSPC (the pool does not fit the memory), -EEXIST (a file of our name is
- * not ours), -EACCES, -EIO, -EMSGSIZE, -ENOMEM.
+ * heap. 0 (to be ended with pst_host_plan_done()) or -errno with a sentence:
+ * -EINVAL (the request, or a file that cannot be edited safely), -ENODEV,
+ * -EBUSY (the card cannot be taken: a display, or a group shared with something
+ * vital), -ENOSPC (the pool does not fit the memory), -EEXIST (a file of our
+ * name is not ours), -EACCES, -EIO, -EMSGSIZE, -ENOMEM.
  */
-PST_MUST_USE int pst_plan_make(struct pst_plan *p, const struct pst_host *h,
-			       const struct pst_journal *j,
-			       const struct pst_plan_request *request,
-			       struct pst_error *err);
-void pst_plan_done(struct pst_plan *p);
+PST_MUST_USE int pst_host_plan_make(struct pst_host_plan *p,
+				    const struct pst_host *h,
+				    const struct pst_host_journal *j,
+				    const struct pst_host_plan_request *request,
+				    struct pst_error *err);
+void pst_host_plan_done(struct pst_host_plan *p);
 
 /* How many files do not hold yet what they shall. */
-size_t pst_plan_changes(const struct pst_plan *p);
+size_t pst_host_plan_changes(const struct pst_host_plan *p);
 
 /*
  * The commands after these paths have changed (or were undone), in order; the
  * reboot is the last, and not there when none of them needs it. 0 or -ENOMEM.
  */
-PST_MUST_USE int pst_plan_commands(const struct pst_root *root,
-				   const char *const *path, size_t n,
-				   bool undone, struct pst_lines *ret);
+PST_MUST_USE int pst_host_plan_commands(const struct pst_host_root *root,
+					const char *const *path, size_t n,
+					bool undone,
+					struct pst_host_lines *ret);
 
 /* The request as the journal keeps it, and back. *ret_text is what
  * request->gpu and others then point into; to be freed. 0, -EPROTO, -ENOMEM. */
-PST_MUST_USE int pst_plan_request_format(const struct pst_plan *p, char **ret);
-PST_MUST_USE int pst_plan_request_parse(const char *text,
-					struct pst_plan_request *ret,
-					char **ret_text);
+PST_MUST_USE int pst_host_plan_request_format(const struct pst_host_plan *p,
+					      char **ret);
+PST_MUST_USE int pst_host_plan_request_parse(const char *text,
+					     struct pst_host_plan_request *ret,
+					     char **ret_text);
 
 /* One thing that verify has compared. */
-struct pst_verdict {
+struct pst_host_verdict {
 	char *id; /* "file", "parameter", "driver", "pool", "module", ... */
 	char *what;
 	bool good;
 };
 
-struct pst_verdicts {
-	struct pst_verdict *verdict;
+struct pst_host_verdicts {
+	struct pst_host_verdict *verdict;
 	size_t n;
 };
 
 /*
  * Compares a plan with its host and with the journal's files. 0 (to be ended
- * with pst_verdicts_done()) or -errno with a sentence.
+ * with pst_host_verdicts_done()) or -errno with a sentence.
  */
-PST_MUST_USE int pst_plan_verify(const struct pst_plan *p,
-				 const struct pst_journal *j,
-				 struct pst_verdicts *ret,
-				 struct pst_error *err);
-void pst_verdicts_done(struct pst_verdicts *v);
+PST_MUST_USE int pst_host_plan_verify(const struct pst_host_plan *p,
+				      const struct pst_host_journal *j,
+				      struct pst_host_verdicts *ret,
+				      struct pst_error *err);
+void pst_host_verdicts_done(struct pst_host_verdicts *v);
 
-/* ---- Parts of pst_plan_make(), for plan*.c alone -------------------------
+/* ---- Parts of pst_host_plan_make(), for plan*.c alone
+ * -------------------------
  */
 
 /* The targets that a host has, told by its files. */
-unsigned int pst_plan_detect(const struct pst_root *root);
+unsigned int pst_host_plan_detect(const struct pst_host_root *root);
 /* Whether mkinitcpio takes the command line from etc/cmdline.d. */
-bool pst_plan_has_snippets(const struct pst_root *root);
+bool pst_host_plan_has_snippets(const struct pst_host_root *root);
 /*
  * Whether grub2-mkconfig writes the options of boot/loader/entries by
  * etc/default/grub (GRUB_ENABLE_BLSCFG, as on Fedora), so that nobody else
  * should.
  */
-bool pst_plan_grub_entries(const struct pst_root *root);
+bool pst_host_plan_grub_entries(const struct pst_host_root *root);
 /* Fills fn, or refuses. */
-int pst_plan_find(struct pst_plan *p, struct pst_error *err);
+int pst_host_plan_find(struct pst_host_plan *p, struct pst_error *err);
 /* Fills what is wanted besides. */
-int pst_plan_want(struct pst_plan *p, struct pst_error *err);
+int pst_host_plan_want(struct pst_host_plan *p, struct pst_error *err);
 /* Add files of their targets. */
-int pst_plan_loader(struct pst_plan *p, const struct pst_journal *j,
-		    struct pst_error *err);
-int pst_plan_initramfs(struct pst_plan *p, const struct pst_journal *j,
-		       struct pst_error *err);
-int pst_plan_modules(struct pst_plan *p, const struct pst_journal *j,
-		     struct pst_error *err);
-int pst_plan_memory(struct pst_plan *p, const struct pst_journal *j,
-		    struct pst_error *err);
-int pst_plan_nixos(struct pst_plan *p, const struct pst_journal *j,
-		   struct pst_error *err);
+int pst_host_plan_loader(struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
+			 struct pst_error *err);
+int pst_host_plan_initramfs(struct pst_host_plan *p,
+			    const struct pst_host_journal *j,
+			    struct pst_error *err);
+int pst_host_plan_modules(struct pst_host_plan *p,
+			  const struct pst_host_journal *j,
+			  struct pst_error *err);
+int pst_host_plan_memory(struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
+			 struct pst_error *err);
+int pst_host_plan_nixos(struct pst_host_plan *p,
+			const struct pst_host_journal *j,
+			struct pst_error *err);
 
 /*
  * Adds a file; takes text (NULL: out of memory if ours, else no file). own: it
  * is ours alone, and one of that name that is not is -EEXIST.
  */
-int pst_plan_file(struct pst_plan *p, const struct pst_journal *j,
-		  unsigned int target, const char *path, char *text,
-		  unsigned int mode, bool own, struct pst_error *err);
+int pst_host_plan_file(struct pst_host_plan *p,
+		       const struct pst_host_journal *j, unsigned int target,
+		       const char *path, char *text, unsigned int mode,
+		       bool own, struct pst_error *err);
 /* Adds a note. 0 or -ENOMEM with a sentence. */
-int pst_plan_note(struct pst_plan *p, struct pst_error *err, const char *fmt,
-		  ...) __attribute__((format(printf, 3, 4)));
+int pst_host_plan_note(struct pst_host_plan *p, struct pst_error *err,
+		       const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -51,67 +51,70 @@ static unsigned int parts_of(const char *path)
 }
 
 /* " --update-bls-cmdline" where entries get the command line only so. */
-static const char *bls_option(const struct pst_root *root)
+static const char *bls_option(const struct pst_host_root *root)
 {
 	static const char option[] = " --update-bls-cmdline";
 	static const char *const programs[] = {"usr/sbin/grub2-mkconfig",
 					       "usr/bin/grub2-mkconfig"};
 	size_t i, len;
 
-	if (!pst_plan_grub_entries(root))
+	if (!pst_host_plan_grub_entries(root))
 		return "";
 	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 
 		/* Before Fedora 37 and RHEL 9.3 it did so unasked. */
-		if (pst_root_read(root, programs[i], PST_ROOT_TEXT_MAX, &text,
-				  &len) == 0)
+		if (pst_host_root_read(root, programs[i],
+				       PST_HOST_ROOT_TEXT_MAX, &text,
+				       &len) == 0)
 			return strstr(text, option + 1) ? option : "";
 	}
 	return option;
 }
 
-static int add_grub(const struct pst_root *root, struct pst_lines *ret)
+static int add_grub(const struct pst_host_root *root,
+		    struct pst_host_lines *ret)
 {
-	if (pst_root_exists(root, "usr/sbin/update-grub"))
-		return pst_lines_add(ret, "update-grub");
-	if (!pst_root_exists(root, "boot/grub2"))
-		return pst_lines_add(ret,
-				     "grub-mkconfig -o /boot/grub/grub.cfg");
-	return pst_lines_add(ret, "grub2-mkconfig -o /boot/grub2/grub.cfg%s",
-			     bls_option(root));
+	if (pst_host_root_exists(root, "usr/sbin/update-grub"))
+		return pst_host_lines_add(ret, "update-grub");
+	if (!pst_host_root_exists(root, "boot/grub2"))
+		return pst_host_lines_add(
+			ret, "grub-mkconfig -o /boot/grub/grub.cfg");
+	return pst_host_lines_add(ret,
+				  "grub2-mkconfig -o /boot/grub2/grub.cfg%s",
+				  bls_option(root));
 }
 
 /* What makes this host's initramfs, as parts. */
-static unsigned int makers(const struct pst_root *root)
+static unsigned int makers(const struct pst_host_root *root)
 {
-	const unsigned int has = pst_plan_detect(root);
+	const unsigned int has = pst_host_plan_detect(root);
 
-	return (has & PST_TARGET_MKINITCPIO ? PART_MKINITCPIO : 0) |
-	       (has & PST_TARGET_DRACUT ? PART_DRACUT : 0) |
-	       (has & PST_TARGET_INITRAMFS_TOOLS ? PART_TOOLS : 0);
+	return (has & PST_HOST_TARGET_MKINITCPIO ? PART_MKINITCPIO : 0) |
+	       (has & PST_HOST_TARGET_DRACUT ? PART_DRACUT : 0) |
+	       (has & PST_HOST_TARGET_INITRAMFS_TOOLS ? PART_TOOLS : 0);
 }
 
-static int add_initramfs(const struct pst_root *root, unsigned int parts,
-			 bool undone, struct pst_lines *ret)
+static int add_initramfs(const struct pst_host_root *root, unsigned int parts,
+			 bool undone, struct pst_host_lines *ret)
 {
 	int rc = 0;
 
 	/* It comes with the image, unless it is asked to make its own. */
-	if (parts & PART_DRACUT && pst_root_exists(root, "ostree"))
-		return pst_lines_add(ret, "rpm-ostree initramfs --%s",
-				     undone ? "disable" : "enable");
+	if (parts & PART_DRACUT && pst_host_root_exists(root, "ostree"))
+		return pst_host_lines_add(ret, "rpm-ostree initramfs --%s",
+					  undone ? "disable" : "enable");
 	if (parts & PART_MKINITCPIO)
-		rc = pst_lines_add(ret, "mkinitcpio -P");
+		rc = pst_host_lines_add(ret, "mkinitcpio -P");
 	if (rc == 0 && parts & PART_DRACUT)
-		rc = pst_lines_add(ret, "dracut -f --regenerate-all");
+		rc = pst_host_lines_add(ret, "dracut -f --regenerate-all");
 	if (rc == 0 && parts & PART_TOOLS)
-		rc = pst_lines_add(ret, "update-initramfs -u -k all");
+		rc = pst_host_lines_add(ret, "update-initramfs -u -k all");
 	return rc;
 }
 
 /* Whether a kernel with its command line inside lies on the ESP. */
-static bool has_unified(const struct pst_root *root)
+static bool has_unified(const struct pst_host_root *root)
 {
 	static const char *const places[] = {
 		"boot/EFI/Linux",
@@ -121,9 +124,9 @@ static bool has_unified(const struct pst_root *root)
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(places); i++) {
-		PST_CLEANUP_NAMES struct pst_names names = {0};
+		PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 
-		if (pst_root_list(root, places[i], &names) == 0 && names.n)
+		if (pst_host_root_list(root, places[i], &names) == 0 && names.n)
 			return true;
 	}
 	return false;
@@ -131,20 +134,21 @@ static bool has_unified(const struct pst_root *root)
 
 /* Entries were edited as well, or GRUB makes them; else they have to be made
  * from it. */
-static int add_cmdline(const struct pst_root *root, bool entries,
-		       struct pst_lines *ret)
+static int add_cmdline(const struct pst_host_root *root, bool entries,
+		       struct pst_host_lines *ret)
 {
-	if (pst_root_exists(root, "etc/kernel/proxmox-boot-uuids"))
-		return pst_lines_add(ret, "proxmox-boot-tool refresh");
-	if ((entries || pst_plan_grub_entries(root)) && !has_unified(root))
+	if (pst_host_root_exists(root, "etc/kernel/proxmox-boot-uuids"))
+		return pst_host_lines_add(ret, "proxmox-boot-tool refresh");
+	if ((entries || pst_host_plan_grub_entries(root)) && !has_unified(root))
 		return 0;
-	if (pst_root_exists(root, "etc/mkinitcpio.conf"))
-		return pst_lines_add(ret, "mkinitcpio -P");
-	return pst_lines_add(ret, "kernel-install add-all");
+	if (pst_host_root_exists(root, "etc/mkinitcpio.conf"))
+		return pst_host_lines_add(ret, "mkinitcpio -P");
+	return pst_host_lines_add(ret, "kernel-install add-all");
 }
 
-int pst_plan_commands(const struct pst_root *root, const char *const *path,
-		      size_t n, bool undone, struct pst_lines *ret)
+int pst_host_plan_commands(const struct pst_host_root *root,
+			   const char *const *path, size_t n, bool undone,
+			   struct pst_host_lines *ret)
 {
 	unsigned int parts = 0;
 	size_t i;
@@ -161,20 +165,20 @@ int pst_plan_commands(const struct pst_root *root, const char *const *path,
 	if (rc == 0 && parts & PART_CMDLINE)
 		rc = add_cmdline(root, parts & PART_ENTRY, ret);
 	if (rc == 0 && parts & PART_SYSCTL)
-		rc = pst_lines_add(ret, "sysctl --system");
+		rc = pst_host_lines_add(ret, "sysctl --system");
 	if (rc == 0 && parts & PART_TMPFILES)
-		rc = pst_lines_add(ret, "systemd-tmpfiles --create");
+		rc = pst_host_lines_add(ret, "systemd-tmpfiles --create");
 	if (rc == 0 && parts & PART_MOUNT)
-		rc = pst_lines_add(ret, "systemctl daemon-reload");
+		rc = pst_host_lines_add(ret, "systemctl daemon-reload");
 	if (rc == 0 && parts & PART_MOUNT)
-		rc = pst_lines_add(ret, "systemctl %s",
-				   undone ? "disable dev-hugepages2M.mount"
-					  : "enable --now "
-					    "dev-hugepages2M.mount");
+		rc = pst_host_lines_add(ret, "systemctl %s",
+					undone ? "disable dev-hugepages2M.mount"
+					       : "enable --now "
+						 "dev-hugepages2M.mount");
 	if (rc == 0 && parts & PART_NIXOS)
-		rc = pst_lines_add(ret, "nixos-rebuild boot");
+		rc = pst_host_lines_add(ret, "nixos-rebuild boot");
 	if (rc == 0 &&
 	    parts & ~(unsigned int)(PART_SYSCTL | PART_TMPFILES | PART_MOUNT))
-		rc = pst_lines_add(ret, "reboot");
+		rc = pst_host_lines_add(ret, "reboot");
 	return rc;
 }

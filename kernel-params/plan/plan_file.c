@@ -6,13 +6,13 @@
 #include "kernel-params/plan/plan.h"
 
 /* One of our name that somebody else wrote is not replaced. */
-static int check_own(const struct pst_journal *j, const char *path,
+static int check_own(const struct pst_host_journal *j, const char *path,
 		     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *former = NULL;
-	int rc = pst_journal_base(j, path, &former, NULL, err);
+	int rc = pst_host_journal_base(j, path, &former, NULL, err);
 
-	if (rc < 0 || !former || strstr(former, PST_EDIT_MARK))
+	if (rc < 0 || !former || strstr(former, PST_HOST_EDIT_MARK))
 		return rc;
 	return pst_error_set(err, -EEXIST,
 			     "%s is there, but not written by penstock: move "
@@ -20,22 +20,24 @@ static int check_own(const struct pst_journal *j, const char *path,
 			     path);
 }
 
-int pst_plan_file(struct pst_plan *p, const struct pst_journal *j,
-		  unsigned int target, const char *path, char *text,
-		  unsigned int mode, bool own, struct pst_error *err)
+int pst_host_plan_file(struct pst_host_plan *p,
+		       const struct pst_host_journal *j, unsigned int target,
+		       const char *path, char *text, unsigned int mode,
+		       bool own, struct pst_error *err)
 {
-	struct pst_plan_file f = {.text = text, .mode = mode, .target = target};
-	const struct pst_journal_entry *e = pst_journal_find(j, path);
+	struct pst_host_plan_file f = {
+		.text = text, .mode = mode, .target = target};
+	const struct pst_host_journal_entry *e = pst_host_journal_find(j, path);
 	PST_CLEANUP_FREE char *base = NULL;
-	struct pst_plan_file *grown;
+	struct pst_host_plan_file *grown;
 	int rc = 0;
 
 	if (own && text && !p->request.look_only)
 		rc = check_own(j, path, err);
 	if (rc == 0)
-		rc = pst_journal_base(j, path, &base, &f.edited, err);
+		rc = pst_host_journal_base(j, path, &base, &f.edited, err);
 	if (rc == 0)
-		rc = pst_journal_read(p->host->root, path, &f.now, err);
+		rc = pst_host_journal_read(p->host->root, path, &f.now, err);
 	/* A file that there is not and need not be. */
 	if (rc < 0 || (!e && !text && !f.now)) {
 		free(text);
@@ -56,14 +58,14 @@ int pst_plan_file(struct pst_plan *p, const struct pst_journal *j,
 	return 0;
 }
 
-int pst_plan_note(struct pst_plan *p, struct pst_error *err, const char *fmt,
-		  ...)
+int pst_host_plan_note(struct pst_host_plan *p, struct pst_error *err,
+		       const char *fmt, ...)
 {
 	va_list ap;
 	int rc;
 
 	va_start(ap, fmt);
-	rc = pst_lines_vadd(&p->notes, fmt, ap);
+	rc = pst_host_lines_vadd(&p->notes, fmt, ap);
 	va_end(ap);
 	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
 }

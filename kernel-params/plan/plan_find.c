@@ -7,65 +7,66 @@
 #include "kernel-params/plan/plan.h"
 
 /* What the host itself uses is not given away by mistake. */
-static int check_use(struct pst_plan *p, struct pst_error *err)
+static int check_use(struct pst_host_plan *p, struct pst_error *err)
 {
-	const struct pst_card_use *use = &p->host->use;
+	const struct pst_host_card_use *use = &p->host->use;
 
 	if (p->request.i_know || p->request.look_only ||
-	    use->kind == PST_CARD_FREE)
+	    use->kind == PST_HOST_CARD_FREE)
 		return 0;
-	return pst_card_use_refuse(use, p->host->gpu, err);
+	return pst_host_card_use_refuse(use, p->host->gpu, err);
 }
 
 /* The vfio-pci of newer kernels takes it away by itself. */
-static int note_framebuffer(struct pst_plan *p, struct pst_error *err)
+static int note_framebuffer(struct pst_host_plan *p, struct pst_error *err)
 {
-	struct pst_fb fb;
+	struct pst_host_fb fb;
 
-	pst_fb_judge(p->host, &fb);
-	if (fb.state != PST_FB_ON_CARD && fb.state != PST_FB_UNSEEN)
+	pst_host_fb_judge(p->host, &fb);
+	if (fb.state != PST_HOST_FB_ON_CARD && fb.state != PST_HOST_FB_UNSEEN)
 		return 0;
-	return pst_plan_note(p, err,
-			     "the firmware's framebuffer %s in the memory of "
-			     "%s: where the guest does not start for it, "
-			     "add initcall_blacklist=sysfb_init to the "
-			     "kernel's command line (video=efifb:off before "
-			     "Linux 5.15)",
-			     fb.state == PST_FB_ON_CARD ? "lies" : "may lie",
-			     p->host->gpu->name);
+	return pst_host_plan_note(
+		p, err,
+		"the firmware's framebuffer %s in the memory of "
+		"%s: where the guest does not start for it, "
+		"add initcall_blacklist=sysfb_init to the "
+		"kernel's command line (video=efifb:off before "
+		"Linux 5.15)",
+		fb.state == PST_HOST_FB_ON_CARD ? "lies" : "may lie",
+		p->host->gpu->name);
 }
 
-static int add_fn(struct pst_plan *p, const struct pst_pci_dev *dev,
+static int add_fn(struct pst_host_plan *p, const struct pst_host_pci_dev *dev,
 		  struct pst_error *err)
 {
-	if (p->n_fn == PST_PLAN_MAX_FN)
+	if (p->n_fn == PST_HOST_PLAN_MAX_FN)
 		return pst_error_set(err, -EBUSY,
 				     "more than %d functions are in the IOMMU "
 				     "group of %s",
-				     PST_PLAN_MAX_FN, p->host->gpu->name);
+				     PST_HOST_PLAN_MAX_FN, p->host->gpu->name);
 	p->fn[p->n_fn++] = dev;
 	return 0;
 }
 
-static int add_member(struct pst_plan *p, const struct pst_pci_dev *dev,
-		      struct pst_error *err)
+static int add_member(struct pst_host_plan *p,
+		      const struct pst_host_pci_dev *dev, struct pst_error *err)
 {
 	/* VFIO minds only what a driver of the host holds. */
-	if (pst_pci_is_bridge(dev) ||
+	if (pst_host_pci_is_bridge(dev) ||
 	    (!*dev->driver && dev->class >> 16 != 0x04))
 		return 0;
-	if (pst_plan_note(p, err,
-			  "%s (%s) is in the card's IOMMU group: the host "
-			  "loses it too",
-			  dev->name, pst_pci_kind(dev)) < 0)
+	if (pst_host_plan_note(p, err,
+			       "%s (%s) is in the card's IOMMU group: the host "
+			       "loses it too",
+			       dev->name, pst_host_pci_kind(dev)) < 0)
 		return -ENOMEM;
 	return add_fn(p, dev, err);
 }
 
-int pst_plan_find(struct pst_plan *p, struct pst_error *err)
+int pst_host_plan_find(struct pst_host_plan *p, struct pst_error *err)
 {
 	const struct pst_host *h = p->host;
-	struct pst_group g;
+	struct pst_host_group g;
 	size_t i;
 	int rc;
 
@@ -77,24 +78,26 @@ int pst_plan_find(struct pst_plan *p, struct pst_error *err)
 		rc = note_framebuffer(p, err);
 	if (rc < 0)
 		return rc;
-	pst_group_judge(h, &g);
-	if (g.state == PST_GROUP_VITAL && !p->request.look_only)
-		return pst_group_refuse(h, g.fn, err);
+	pst_host_group_judge(h, &g);
+	if (g.state == PST_HOST_GROUP_VITAL && !p->request.look_only)
+		return pst_host_group_refuse(h, g.fn, err);
 	for (i = 0; rc == 0 && i < g.n; i++)
-		rc = pst_pci_same_card(g.member[i], h->gpu)
+		rc = pst_host_pci_same_card(g.member[i], h->gpu)
 			     ? add_fn(p, g.member[i], err)
 			     : add_member(p, g.member[i], err);
 	for (i = 0; i < p->n_fn; i++)
-		p->by_address |= pst_pci_twin(&h->pci, p->fn[i], NULL) != NULL;
-	if (rc == 0 && g.state == PST_GROUP_OFF)
-		rc = pst_plan_note(p, err,
-				   "the IOMMU is off: what else is in the "
-				   "card's group is known after the reboot "
-				   "(penstock host check)");
-	if (rc == 0 && g.state == PST_GROUP_NONE)
-		rc = pst_plan_note(p, err,
-				   "%s is in no IOMMU group: it cannot be "
-				   "passed through from this slot",
-				   g.fn->name);
+		p->by_address |=
+			pst_host_pci_twin(&h->pci, p->fn[i], NULL) != NULL;
+	if (rc == 0 && g.state == PST_HOST_GROUP_OFF)
+		rc = pst_host_plan_note(
+			p, err,
+			"the IOMMU is off: what else is in the "
+			"card's group is known after the reboot "
+			"(penstock host check)");
+	if (rc == 0 && g.state == PST_HOST_GROUP_NONE)
+		rc = pst_host_plan_note(p, err,
+					"%s is in no IOMMU group: it cannot be "
+					"passed through from this slot",
+					g.fn->name);
 	return rc;
 }

@@ -18,21 +18,22 @@
 
 /* Whether a preset names its configuration: mkinitcpio reads no drop-ins then.
  */
-static bool preset_names_config(const struct pst_plan *p)
+static bool preset_names_config(const struct pst_host_plan *p)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i, len;
 
-	if (pst_root_list(p->host->root, "etc/mkinitcpio.d", &names) < 0)
+	if (pst_host_root_list(p->host->root, "etc/mkinitcpio.d", &names) < 0)
 		return false;
 	for (i = 0; i < names.n; i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 		const char *line, *eq;
 
-		if (pst_path(path, "etc/mkinitcpio.d/%s", names.name[i]) < 0 ||
-		    pst_root_read(p->host->root, path, PST_ROOT_TEXT_MAX, &text,
-				  &len) < 0)
+		if (pst_host_path(path, "etc/mkinitcpio.d/%s", names.name[i]) <
+			    0 ||
+		    pst_host_root_read(p->host->root, path,
+				       PST_HOST_ROOT_TEXT_MAX, &text, &len) < 0)
 			continue;
 		for (line = text; *line;
 		     line = strchrnul(line, '\n'), line += *line == '\n') {
@@ -61,7 +62,7 @@ static bool has_modconf(const char *conf)
 
 /* Whether the plan writes a file; an image cannot take one that is not there.
  */
-static bool writes(const struct pst_plan *p, const char *path)
+static bool writes(const struct pst_host_plan *p, const char *path)
 {
 	size_t i;
 
@@ -72,15 +73,15 @@ static bool writes(const struct pst_plan *p, const char *path)
 }
 
 /* Files that the image lacks without being told; at most two and NULL. */
-static void extra_files(const struct pst_plan *p, bool modprobe,
+static void extra_files(const struct pst_host_plan *p, bool modprobe,
 			const char *ret[3])
 {
 	size_t n = 0;
 
-	if (modprobe && writes(p, PST_MODPROBE_FILE))
-		ret[n++] = PST_MODPROBE_FILE;
-	if (writes(p, PST_UDEV_FILE))
-		ret[n++] = PST_UDEV_FILE;
+	if (modprobe && writes(p, PST_HOST_MODPROBE_FILE))
+		ret[n++] = PST_HOST_MODPROBE_FILE;
+	if (writes(p, PST_HOST_UDEV_FILE))
+		ret[n++] = PST_HOST_UDEV_FILE;
 	ret[n] = NULL;
 }
 
@@ -89,42 +90,46 @@ static int edit_main(const char *old, const char *const *files, char **ret,
 		     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	int rc = pst_edit_array(old, MKINITCPIO, "MODULES", pst_vfio_modules,
-				pst_module_is_rival, &text, err);
+	int rc = pst_host_edit_array(old, MKINITCPIO, "MODULES",
+				     pst_host_vfio_modules,
+				     pst_host_module_is_rival, &text, err);
 
 	if (rc < 0 || !*files) {
 		*ret = text;
 		text = NULL;
 		return rc;
 	}
-	return pst_edit_array(text, MKINITCPIO, "FILES", files, NULL, ret, err);
+	return pst_host_edit_array(text, MKINITCPIO, "FILES", files, NULL, ret,
+				   err);
 }
 
-static int plan_mkinitcpio(struct pst_plan *p, const struct pst_journal *j,
+static int plan_mkinitcpio(struct pst_host_plan *p,
+			   const struct pst_host_journal *j,
 			   struct pst_error *err)
 {
-	bool drop_in = pst_root_exists(p->host->root, MKINITCPIO_DIR) &&
+	bool drop_in = pst_host_root_exists(p->host->root, MKINITCPIO_DIR) &&
 		       !preset_names_config(p);
 	PST_CLEANUP_FREE char *old = NULL;
 	const char *files[3];
 	char *text = NULL;
-	int rc = pst_journal_base(j, MKINITCPIO, &old, NULL, err);
+	int rc = pst_host_journal_base(j, MKINITCPIO, &old, NULL, err);
 
 	if (rc == 0 && !old)
 		return pst_error_set(err, -EINVAL, "there is no " MKINITCPIO);
 	if (rc < 0)
 		return rc;
 	extra_files(p, !has_modconf(old), files);
-	if (p->by_address && pst_array_has_rival(old, "MODULES") &&
-	    pst_plan_note(p, err,
-			  "MODULES in " MKINITCPIO " loads a driver before "
-			  "udev's rules can tell equal devices apart: take it "
-			  "out of there") < 0)
+	if (p->by_address && pst_host_array_has_rival(old, "MODULES") &&
+	    pst_host_plan_note(
+		    p, err,
+		    "MODULES in " MKINITCPIO " loads a driver before "
+		    "udev's rules can tell equal devices apart: take it "
+		    "out of there") < 0)
 		return -ENOMEM;
 	rc = edit_main(old, files, &text, err);
 	if (rc == 0 && !drop_in)
-		return pst_plan_file(p, j, PST_TARGET_MKINITCPIO, MKINITCPIO,
-				     text, 0644, false, err);
+		return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
+					  MKINITCPIO, text, 0644, false, err);
 	/* The drop-in works with any main file, so also with an unclear one. */
 	if (rc == 0 && strcmp(text, old) == 0) {
 		free(text);
@@ -133,82 +138,85 @@ static int plan_mkinitcpio(struct pst_plan *p, const struct pst_journal *j,
 	free(text);
 	if (rc == -ENOMEM || (rc < 0 && !drop_in))
 		return rc;
-	text = pst_dropin_mkinitcpio(files);
+	text = pst_host_dropin_mkinitcpio(files);
 	if (!text)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	return pst_plan_file(p, j, PST_TARGET_MKINITCPIO,
-			     MKINITCPIO_DIR "/zz-penstock.conf", text, 0644,
-			     true, err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
+				  MKINITCPIO_DIR "/zz-penstock.conf", text,
+				  0644, true, err);
 }
 
 /* ---- The others -----------------------------------------------------------
  */
 
-static int plan_dracut(struct pst_plan *p, const struct pst_journal *j,
-		       struct pst_error *err)
+static int plan_dracut(struct pst_host_plan *p,
+		       const struct pst_host_journal *j, struct pst_error *err)
 {
 	const char *files[3];
 	char *text;
 
 	extra_files(p, true, files);
-	text = pst_dropin_dracut(files);
+	text = pst_host_dropin_dracut(files);
 	if (!text)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	return pst_plan_file(p, j, PST_TARGET_DRACUT, DRACUT_FILE, text, 0644,
-			     true, err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_DRACUT, DRACUT_FILE,
+				  text, 0644, true, err);
 }
 
-static int plan_initramfs_tools(struct pst_plan *p, const struct pst_journal *j,
+static int plan_initramfs_tools(struct pst_host_plan *p,
+				const struct pst_host_journal *j,
 				struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *old = NULL;
 	char *text = NULL;
-	int rc = pst_journal_base(j, TOOLS_LIST, &old, NULL, err);
+	int rc = pst_host_journal_base(j, TOOLS_LIST, &old, NULL, err);
 
 	if (rc < 0)
 		return rc;
-	if (pst_edit_module_list(old, pst_vfio_modules, pst_module_is_rival,
-				 &text) < 0)
+	if (pst_host_edit_module_list(old, pst_host_vfio_modules,
+				      pst_host_module_is_rival, &text) < 0)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_plan_file(p, j, PST_TARGET_INITRAMFS_TOOLS, TOOLS_LIST, text,
-			   0644, false, err);
-	if (rc < 0 || !writes(p, PST_UDEV_FILE))
+	rc = pst_host_plan_file(p, j, PST_HOST_TARGET_INITRAMFS_TOOLS,
+				TOOLS_LIST, text, 0644, false, err);
+	if (rc < 0 || !writes(p, PST_HOST_UDEV_FILE))
 		return rc;
-	text = pst_dropin_initramfs_hook();
+	text = pst_host_dropin_initramfs_hook();
 	if (!text)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	return pst_plan_file(p, j, PST_TARGET_INITRAMFS_TOOLS, TOOLS_HOOK, text,
-			     0755, true, err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_INITRAMFS_TOOLS,
+				  TOOLS_HOOK, text, 0755, true, err);
 }
 
 /* Alpine's, Gentoo's and other makers are not known here. */
-static int note_other_maker(struct pst_plan *p, struct pst_error *err)
+static int note_other_maker(struct pst_host_plan *p, struct pst_error *err)
 {
-	const unsigned int known = PST_TARGET_MKINITCPIO | PST_TARGET_DRACUT |
-				   PST_TARGET_INITRAMFS_TOOLS |
-				   PST_TARGET_NIXOS;
+	const unsigned int known =
+		PST_HOST_TARGET_MKINITCPIO | PST_HOST_TARGET_DRACUT |
+		PST_HOST_TARGET_INITRAMFS_TOOLS | PST_HOST_TARGET_NIXOS;
 
 	if (p->request.targets || p->targets & known ||
-	    pst_module_state(&p->host->modules, "vfio-pci") ==
-		    PST_MODULE_BUILTIN)
+	    pst_host_module_state(&p->host->modules, "vfio-pci") ==
+		    PST_HOST_MODULE_BUILTIN)
 		return 0;
-	return pst_plan_note(p, err,
-			     "no settings of mkinitcpio, dracut or "
-			     "initramfs-tools were found: where something else "
-			     "makes the initramfs, have it load vfio_pci vfio "
-			     "vfio_iommu_type1 before any other driver");
+	return pst_host_plan_note(
+		p, err,
+		"no settings of mkinitcpio, dracut or "
+		"initramfs-tools were found: where something else "
+		"makes the initramfs, have it load vfio_pci vfio "
+		"vfio_iommu_type1 before any other driver");
 }
 
-int pst_plan_initramfs(struct pst_plan *p, const struct pst_journal *j,
-		       struct pst_error *err)
+int pst_host_plan_initramfs(struct pst_host_plan *p,
+			    const struct pst_host_journal *j,
+			    struct pst_error *err)
 {
 	int rc = note_other_maker(p, err);
 
-	if (rc == 0 && p->targets & PST_TARGET_MKINITCPIO)
+	if (rc == 0 && p->targets & PST_HOST_TARGET_MKINITCPIO)
 		rc = plan_mkinitcpio(p, j, err);
-	if (rc == 0 && p->targets & PST_TARGET_DRACUT)
+	if (rc == 0 && p->targets & PST_HOST_TARGET_DRACUT)
 		rc = plan_dracut(p, j, err);
-	if (rc == 0 && p->targets & PST_TARGET_INITRAMFS_TOOLS)
+	if (rc == 0 && p->targets & PST_HOST_TARGET_INITRAMFS_TOOLS)
 		rc = plan_initramfs_tools(p, j, err);
 	return rc;
 }

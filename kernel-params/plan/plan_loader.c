@@ -18,13 +18,13 @@
 #define MAX_FILES 64
 
 struct grub {
-	struct pst_edit_file file[MAX_FILES];
-	char path[MAX_FILES][PST_ROOT_PATH_MAX];
+	struct pst_host_edit_file file[MAX_FILES];
+	char path[MAX_FILES][PST_HOST_ROOT_PATH_MAX];
 	size_t n, own;
 };
 
 /* Debian's grub-mkconfig reads the directory, upstream's does not. */
-static bool reads_drop_ins(const struct pst_plan *p)
+static bool reads_drop_ins(const struct pst_host_plan *p)
 {
 	static const char *const programs[] = {
 		"usr/sbin/grub-mkconfig",
@@ -33,19 +33,20 @@ static bool reads_drop_ins(const struct pst_plan *p)
 	};
 	size_t i, len;
 
-	if (!pst_root_exists(p->host->root, GRUB_DIR))
+	if (!pst_host_root_exists(p->host->root, GRUB_DIR))
 		return false;
 	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 
-		if (pst_root_read(p->host->root, programs[i], PST_ROOT_TEXT_MAX,
-				  &text, &len) == 0)
+		if (pst_host_root_read(p->host->root, programs[i],
+				       PST_HOST_ROOT_TEXT_MAX, &text,
+				       &len) == 0)
 			return strstr(text, "default/grub.d") != NULL;
 	}
 	return true;
 }
 
-static int grub_file(struct pst_plan *p, const struct pst_journal *j,
+static int grub_file(struct pst_host_plan *p, const struct pst_host_journal *j,
 		     struct grub *g, const char *dir, const char *name,
 		     struct pst_error *err)
 {
@@ -55,24 +56,25 @@ static int grub_file(struct pst_plan *p, const struct pst_journal *j,
 		return pst_error_set(err, -EINVAL,
 				     "more than %d files are in " GRUB_DIR,
 				     MAX_FILES);
-	if (pst_path(g->path[i], "%s%s", dir, name) < 0)
+	if (pst_host_path(g->path[i], "%s%s", dir, name) < 0)
 		return pst_error_set(err, -EINVAL, "%s is too long", name);
 	g->file[i].path = g->path[i];
 	g->n++;
-	return pst_journal_base(j, g->path[i], &g->file[i].text, NULL, err);
+	return pst_host_journal_base(j, g->path[i], &g->file[i].text, NULL,
+				     err);
 }
 
-static int grub_files(struct pst_plan *p, const struct pst_journal *j,
+static int grub_files(struct pst_host_plan *p, const struct pst_host_journal *j,
 		      struct grub *g, struct pst_error *err)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	size_t i, len;
 	int rc = grub_file(p, j, g, GRUB_FILE, "", err);
 
 	g->own = SIZE_MAX;
 	if (rc < 0 || !reads_drop_ins(p))
 		return rc;
-	rc = pst_root_list(p->host->root, GRUB_DIR, &names);
+	rc = pst_host_root_list(p->host->root, GRUB_DIR, &names);
 	if (rc < 0)
 		return pst_error_set_errno(err, -rc, "cannot read " GRUB_DIR);
 	for (i = 0; rc == 0 && i < names.n; i++) {
@@ -89,7 +91,7 @@ static int grub_files(struct pst_plan *p, const struct pst_journal *j,
 	return rc;
 }
 
-static int plan_grub(struct pst_plan *p, const struct pst_journal *j,
+static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
 		     struct pst_error *err)
 {
 	struct grub *g = calloc(1, sizeof(*g));
@@ -98,10 +100,11 @@ static int plan_grub(struct pst_plan *p, const struct pst_journal *j,
 		   : pst_error_set(err, -ENOMEM, "out of memory");
 
 	if (rc == 0)
-		rc = pst_edit_grub(g->file, g->n, g->own, &p->params, err);
+		rc = pst_host_edit_grub(g->file, g->n, g->own, &p->params, err);
 	for (i = 0; rc == 0 && i < g->n; i++) {
-		rc = pst_plan_file(p, j, PST_TARGET_GRUB, g->path[i],
-				   g->file[i].text, 0644, i == g->own, err);
+		rc = pst_host_plan_file(p, j, PST_HOST_TARGET_GRUB, g->path[i],
+					g->file[i].text, 0644, i == g->own,
+					err);
 		g->file[i].text = NULL;
 	}
 	for (i = 0; g && i < g->n; i++)
@@ -113,38 +116,39 @@ static int plan_grub(struct pst_plan *p, const struct pst_journal *j,
 /* ---- systemd-boot ---------------------------------------------------------
  */
 
-static int plan_entry(struct pst_plan *p, const struct pst_journal *j,
+static int plan_entry(struct pst_host_plan *p, const struct pst_host_journal *j,
 		      const char *path, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *old = NULL;
 	char *text = NULL;
-	int rc = pst_journal_base(j, path, &old, NULL, err);
+	int rc = pst_host_journal_base(j, path, &old, NULL, err);
 
-	if (rc < 0 || !old || !pst_entry_is_linux(old))
+	if (rc < 0 || !old || !pst_host_entry_is_linux(old))
 		return rc;
-	rc = pst_edit_entry(old, &p->params, &text, err);
+	rc = pst_host_edit_entry(old, &p->params, &text, err);
 	if (rc < 0)
 		return rc;
-	return pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT, path, text, 0644,
-			     false, err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT, path,
+				  text, 0644, false, err);
 }
 
-static int plan_entries(struct pst_plan *p, const struct pst_journal *j,
-			const char *dir, struct pst_error *err)
+static int plan_entries(struct pst_host_plan *p,
+			const struct pst_host_journal *j, const char *dir,
+			struct pst_error *err)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i, len;
 	int rc = 0;
 
-	if (pst_root_list(p->host->root, dir, &names) < 0)
+	if (pst_host_root_list(p->host->root, dir, &names) < 0)
 		return 0;
 	for (i = 0; rc == 0 && i < names.n; i++) {
 		len = strlen(names.name[i]);
 		if (names.name[i][0] == '.' || len < 6 ||
 		    strcmp(names.name[i] + len - 5, ".conf") != 0)
 			continue;
-		if (pst_path(path, "%s/%s", dir, names.name[i]) < 0)
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
 			return pst_error_set(err, -EINVAL, "%s is too long",
 					     names.name[i]);
 		rc = plan_entry(p, j, path, err);
@@ -153,12 +157,13 @@ static int plan_entries(struct pst_plan *p, const struct pst_journal *j,
 }
 
 /* The words of a file of mkinitcpio's for unified kernels, added to f. */
-static int add_snippet(struct pst_plan *p, const struct pst_journal *j,
-		       const char *path, FILE *f, struct pst_error *err)
+static int add_snippet(struct pst_host_plan *p,
+		       const struct pst_host_journal *j, const char *path,
+		       FILE *f, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	const char *line, *end;
-	int rc = pst_journal_base(j, path, &text, NULL, err);
+	int rc = pst_host_journal_base(j, path, &text, NULL, err);
 
 	for (line = text; rc == 0 && line && *line;
 	     line = end + (*end == '\n')) {
@@ -170,20 +175,22 @@ static int add_snippet(struct pst_plan *p, const struct pst_journal *j,
 }
 
 /* All of them but ours, as one line. */
-static int read_snippets(struct pst_plan *p, const struct pst_journal *j,
-			 char **ret, struct pst_error *err)
+static int read_snippets(struct pst_host_plan *p,
+			 const struct pst_host_journal *j, char **ret,
+			 struct pst_error *err)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i, len, size;
 	FILE *f = open_memstream(ret, &size);
-	int rc = f ? pst_root_list(p->host->root, SNIPPETS, &names) : -ENOMEM;
+	int rc = f ? pst_host_root_list(p->host->root, SNIPPETS, &names)
+		   : -ENOMEM;
 
 	for (i = 0; rc == 0 && i < names.n; i++) {
 		len = strlen(names.name[i]);
 		if (len < 6 || strcmp(names.name[i] + len - 5, ".conf") != 0 ||
 		    strcmp(names.name[i], SNIPPET_OWN) == 0 ||
-		    pst_path(path, SNIPPETS "/%s", names.name[i]) < 0)
+		    pst_host_path(path, SNIPPETS "/%s", names.name[i]) < 0)
 			continue;
 		rc = add_snippet(p, j, path, f, err);
 	}
@@ -197,17 +204,19 @@ static int read_snippets(struct pst_plan *p, const struct pst_journal *j,
 }
 
 /* mkinitcpio builds /etc/cmdline.d into unified kernels, if there is any. */
-static int plan_snippets(struct pst_plan *p, const struct pst_journal *j,
+static int plan_snippets(struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
 			 struct pst_error *err)
 {
-	struct pst_params_part part[2] = {{.text = NULL}};
+	struct pst_host_params_part part[2] = {{.text = NULL}};
 	char *text = NULL;
 	int rc = read_snippets(p, j, &part[0].text, err);
 
 	part[1].text = strdup("");
 	if (rc == 0)
 		rc = part[1].text
-			     ? pst_params_merge(part, 2, 1, &p->params, err)
+			     ? pst_host_params_merge(part, 2, 1, &p->params,
+						     err)
 			     : pst_error_set(err, -ENOMEM, "out of memory");
 	if (rc == 0 && part[0].changed)
 		rc = pst_error_set(err, -EINVAL,
@@ -216,73 +225,78 @@ static int plan_snippets(struct pst_plan *p, const struct pst_journal *j,
 				   "hand (wanted: %s)",
 				   part[0].text);
 	if (rc == 0 && *part[1].text &&
-	    asprintf(&text, PST_EDIT_MARK "; undo: penstock host undo\n%s\n",
+	    asprintf(&text,
+		     PST_HOST_EDIT_MARK "; undo: penstock host undo\n%s\n",
 		     part[1].text) < 0)
 		rc = pst_error_set(err, -ENOMEM, "out of memory");
 	if (rc == 0)
-		rc = pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT,
-				   SNIPPETS "/" SNIPPET_OWN, text, 0644, true,
-				   err);
+		rc = pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT,
+					SNIPPETS "/" SNIPPET_OWN, text, 0644,
+					true, err);
 	free(part[0].text);
 	free(part[1].text);
 	return rc;
 }
 
 /* All that is wanted, as one line. */
-static int wanted_words(struct pst_plan *p, char **ret, struct pst_error *err)
+static int wanted_words(struct pst_host_plan *p, char **ret,
+			struct pst_error *err)
 {
-	struct pst_params_part part = {.text = strdup("")};
+	struct pst_host_params_part part = {.text = strdup("")};
 	int rc;
 
 	if (!part.text)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_params_merge(&part, 1, 0, &p->params, err);
+	rc = pst_host_params_merge(&part, 1, 0, &p->params, err);
 	*ret = part.text;
 	return rc;
 }
 
-static int note_kernelstub(struct pst_plan *p, struct pst_error *err)
+static int note_kernelstub(struct pst_host_plan *p, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *words = NULL;
 	int rc = wanted_words(p, &words, err);
 
 	if (rc < 0 || !*words)
 		return rc;
-	return pst_plan_note(p, err,
-			     "kernelstub writes the entries anew at the next "
-			     "update, tell it too: kernelstub --add-options "
-			     "\"%s\" (before an undo: --delete-options)",
-			     words);
+	return pst_host_plan_note(
+		p, err,
+		"kernelstub writes the entries anew at the next "
+		"update, tell it too: kernelstub --add-options "
+		"\"%s\" (before an undo: --delete-options)",
+		words);
 }
 
-static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
+static int plan_systemd_boot(struct pst_host_plan *p,
+			     const struct pst_host_journal *j,
 			     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *old = NULL;
 	char *text = NULL;
 	size_t before = p->n_files;
-	int rc = pst_journal_base(j, CMDLINE, &old, NULL, err);
+	int rc = pst_host_journal_base(j, CMDLINE, &old, NULL, err);
 
 	/* Behind /etc/default/grub: grub2-mkconfig replaces one that is older.
 	 */
 	if (rc == 0 && old) {
-		rc = pst_edit_kernel_cmdline(old, &p->params, &text, err);
+		rc = pst_host_edit_kernel_cmdline(old, &p->params, &text, err);
 		if (rc == 0)
-			rc = pst_plan_file(p, j, PST_TARGET_SYSTEMD_BOOT,
-					   CMDLINE, text, 0644, false, err);
+			rc = pst_host_plan_file(
+				p, j, PST_HOST_TARGET_SYSTEMD_BOOT, CMDLINE,
+				text, 0644, false, err);
 	}
-	if (rc == 0 && pst_plan_has_snippets(p->host->root))
+	if (rc == 0 && pst_host_plan_has_snippets(p->host->root))
 		rc = plan_snippets(p, j, err);
 	/* On request those that GRUB's settings make, too. */
 	if (rc == 0 &&
-	    (p->request.targets || !pst_plan_grub_entries(p->host->root)))
+	    (p->request.targets || !pst_host_plan_grub_entries(p->host->root)))
 		rc = plan_entries(p, j, "/boot/loader/entries", err);
 	if (rc == 0)
 		rc = plan_entries(p, j, "/efi/loader/entries", err);
 	if (rc == 0)
 		rc = plan_entries(p, j, "/boot/efi/loader/entries", err);
 	if (rc == 0 &&
-	    pst_root_exists(p->host->root, "etc/kernelstub/configuration"))
+	    pst_host_root_exists(p->host->root, "etc/kernelstub/configuration"))
 		rc = note_kernelstub(p, err);
 	if (rc == 0 && p->n_files == before)
 		rc = pst_error_set(err, -EINVAL,
@@ -293,47 +307,50 @@ static int plan_systemd_boot(struct pst_plan *p, const struct pst_journal *j,
 }
 
 /* The command that adds the words, which it takes apart. */
-static int note_ostree(struct pst_plan *p, char *words, struct pst_error *err)
+static int note_ostree(struct pst_host_plan *p, char *words,
+		       struct pst_error *err)
 {
-	struct pst_text args = {0};
+	struct pst_host_text args = {0};
 	char *word, *rest;
 
 	for (word = strtok_r(words, " ", &rest); word;
 	     word = strtok_r(NULL, " ", &rest))
-		pst_text_add(&args, " --append-if-missing=%s", word);
-	return pst_plan_note(p, err,
-			     "ostree keeps the kernel's command line: "
-			     "rpm-ostree kargs%s (before an undo: "
-			     "--delete-if-present=...)",
-			     args.buf);
+		pst_host_text_add(&args, " --append-if-missing=%s", word);
+	return pst_host_plan_note(p, err,
+				  "ostree keeps the kernel's command line: "
+				  "rpm-ostree kargs%s (before an undo: "
+				  "--delete-if-present=...)",
+				  args.buf);
 }
 
 /* What to add by hand where no settings were found. */
-static int plan_by_hand(struct pst_plan *p, struct pst_error *err)
+static int plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *words = NULL;
 	int rc = wanted_words(p, &words, err);
 
 	if (rc < 0)
 		return rc;
-	if (pst_root_exists(p->host->root, "ostree"))
+	if (pst_host_root_exists(p->host->root, "ostree"))
 		return note_ostree(p, words, err);
-	return pst_plan_note(p, err,
-			     "no settings of GRUB or systemd-boot were found: "
-			     "add to the kernel's command line: %s",
-			     words);
+	return pst_host_plan_note(
+		p, err,
+		"no settings of GRUB or systemd-boot were found: "
+		"add to the kernel's command line: %s",
+		words);
 }
 
-int pst_plan_loader(struct pst_plan *p, const struct pst_journal *j,
-		    struct pst_error *err)
+int pst_host_plan_loader(struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
+			 struct pst_error *err)
 {
 	int rc = 0;
 
-	if (p->targets & PST_TARGET_GRUB)
+	if (p->targets & PST_HOST_TARGET_GRUB)
 		rc = plan_grub(p, j, err);
-	if (rc == 0 && p->targets & PST_TARGET_SYSTEMD_BOOT)
+	if (rc == 0 && p->targets & PST_HOST_TARGET_SYSTEMD_BOOT)
 		rc = plan_systemd_boot(p, j, err);
-	if (rc == 0 && !(p->targets & PST_TARGETS_LOADER) &&
+	if (rc == 0 && !(p->targets & PST_HOST_TARGETS_LOADER) &&
 	    !p->request.targets)
 		rc = plan_by_hand(p, err);
 	return rc;

@@ -10,43 +10,46 @@
 #define TMPFILES_FILE "/etc/tmpfiles.d/penstock.conf"
 #define MOUNT_FILE    "/etc/systemd/system/dev-hugepages2M.mount"
 
-static int add(struct pst_plan *p, const struct pst_journal *j,
+static int add(struct pst_host_plan *p, const struct pst_host_journal *j,
 	       unsigned int target, const char *path, char *text,
 	       struct pst_error *err)
 {
 	if (!text)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	return pst_plan_file(p, j, target, path, text, 0644, true, err);
+	return pst_host_plan_file(p, j, target, path, text, 0644, true, err);
 }
 
 /* /dev/hugepages has pages of the default size. */
-static int plan_mount(struct pst_plan *p, const struct pst_journal *j,
+static int plan_mount(struct pst_host_plan *p, const struct pst_host_journal *j,
 		      struct pst_error *err)
 {
-	if (p->host->memory.default_hugepage <= PST_HUGE_2M ||
+	if (p->host->memory.default_hugepage <= PST_HOST_HUGE_2M ||
 	    !p->request.region)
 		return 0;
-	if (pst_plan_note(p, err,
-			  "the default hugepage is larger than 2 MiB, which a "
-			  "region file cannot use: it gets a mount of its own, "
-			  "/dev/hugepages2M") < 0)
+	if (pst_host_plan_note(
+		    p, err,
+		    "the default hugepage is larger than 2 MiB, which a "
+		    "region file cannot use: it gets a mount of its own, "
+		    "/dev/hugepages2M") < 0)
 		return -ENOMEM;
-	return add(p, j, PST_TARGET_TMPFILES, MOUNT_FILE, pst_dropin_mount(),
-		   err);
+	return add(p, j, PST_HOST_TARGET_TMPFILES, MOUNT_FILE,
+		   pst_host_dropin_mount(), err);
 }
 
-int pst_plan_memory(struct pst_plan *p, const struct pst_journal *j,
-		    struct pst_error *err)
+int pst_host_plan_memory(struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
+			 struct pst_error *err)
 {
-	const struct pst_params *w = &p->params;
-	bool loader = p->targets & PST_TARGETS_LOADER && p->pool_by_cmdline;
+	const struct pst_host_params *w = &p->params;
+	bool loader =
+		p->targets & PST_HOST_TARGETS_LOADER && p->pool_by_cmdline;
 	bool by_node = w->pool_node >= 0;
 	unsigned int targets = p->targets;
 	int rc;
 
-	if (!w->pool_pages || p->targets & PST_TARGET_NIXOS)
+	if (!w->pool_pages || p->targets & PST_HOST_TARGET_NIXOS)
 		return 0;
-	if (targets & PST_TARGET_SYSCTL && by_node)
+	if (targets & PST_HOST_TARGET_SYSCTL && by_node)
 		return pst_error_set(err, -EINVAL,
 				     "sysctl spreads hugepages over all NUMA "
 				     "nodes, and the card is on node %d: "
@@ -54,15 +57,18 @@ int pst_plan_memory(struct pst_plan *p, const struct pst_journal *j,
 				     w->pool_node);
 	/* By itself it is only for what the command line cannot give. */
 	if (!loader && !p->request.targets)
-		targets |= by_node ? PST_TARGET_TMPFILES : PST_TARGET_SYSCTL;
+		targets |= by_node ? PST_HOST_TARGET_TMPFILES
+				   : PST_HOST_TARGET_SYSCTL;
 	rc = 0;
-	if (targets & PST_TARGET_SYSCTL)
-		rc = add(p, j, PST_TARGET_SYSCTL, SYSCTL_FILE,
-			 pst_dropin_sysctl(w->pool_pages), err);
-	if (rc == 0 && targets & PST_TARGET_TMPFILES)
-		rc = add(p, j, PST_TARGET_TMPFILES, TMPFILES_FILE,
-			 pst_dropin_tmpfiles(w->pool_node, w->pool_pages), err);
-	if (rc == 0 && (targets & PST_TARGET_TMPFILES || !p->request.targets))
+	if (targets & PST_HOST_TARGET_SYSCTL)
+		rc = add(p, j, PST_HOST_TARGET_SYSCTL, SYSCTL_FILE,
+			 pst_host_dropin_sysctl(w->pool_pages), err);
+	if (rc == 0 && targets & PST_HOST_TARGET_TMPFILES)
+		rc = add(p, j, PST_HOST_TARGET_TMPFILES, TMPFILES_FILE,
+			 pst_host_dropin_tmpfiles(w->pool_node, w->pool_pages),
+			 err);
+	if (rc == 0 &&
+	    (targets & PST_HOST_TARGET_TMPFILES || !p->request.targets))
 		rc = plan_mount(p, j, err);
 	return rc;
 }

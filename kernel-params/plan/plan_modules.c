@@ -11,67 +11,71 @@
 
 /* modprobe.d without our own file. The lines stay the host's, ret->line is to
  * be freed. */
-static int without_ours(const struct pst_modconf *c, struct pst_modconf *ret)
+static int without_ours(const struct pst_host_modconf *c,
+			struct pst_host_modconf *ret)
 {
 	size_t i;
 
-	*ret = (struct pst_modconf){
+	*ret = (struct pst_host_modconf){
 		.line = calloc(c->n + 1, sizeof(*ret->line)),
 	};
 	if (!ret->line)
 		return -ENOMEM;
 	for (i = 0; i < c->n; i++)
-		if (strcmp(c->line[i].file, &PST_MODPROBE_FILE[1]) != 0)
+		if (strcmp(c->line[i].file, &PST_HOST_MODPROBE_FILE[1]) != 0)
 			ret->line[ret->n++] = c->line[i];
 	return 0;
 }
 
 /* Our ids come into the line that has some already. */
-static int extend_ids(struct pst_plan *p, const struct pst_modconf *conf,
-		      const struct pst_journal *j, struct pst_error *err)
+static int extend_ids(struct pst_host_plan *p,
+		      const struct pst_host_modconf *conf,
+		      const struct pst_host_journal *j, struct pst_error *err)
 {
-	const struct pst_modconf_line *line = pst_modprobe_ids_line(conf);
+	const struct pst_host_modconf_line *line =
+		pst_host_modprobe_ids_line(conf);
 	PST_CLEANUP_FREE char *old = NULL;
-	char path[PST_ROOT_PATH_MAX], *text = NULL;
+	char path[PST_HOST_ROOT_PATH_MAX], *text = NULL;
 	int rc;
 
 	if (!line)
 		return 0;
-	if (pst_path(path, "/%s", line->file) < 0)
+	if (pst_host_path(path, "/%s", line->file) < 0)
 		return pst_error_set(err, -EINVAL, "%s is too long",
 				     line->file);
-	rc = pst_journal_base(j, path, &old, NULL, err);
+	rc = pst_host_journal_base(j, path, &old, NULL, err);
 	if (rc < 0 || !old)
 		return rc;
-	rc = pst_edit_modprobe_ids(old, line, p->ids, &text, err);
+	rc = pst_host_edit_modprobe_ids(old, line, p->ids, &text, err);
 	if (rc < 0)
 		return rc;
-	return pst_plan_file(p, j, PST_TARGET_MODPROBE, path, text, 0644, false,
-			     err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE, path, text,
+				  0644, false, err);
 }
 
 /* The first function that the ids take together with an equal one that stays,
  * or NULL. */
-static const struct pst_pci_dev *takes_twin(const struct pst_plan *p,
-					    const char *ids)
+static const struct pst_host_pci_dev *takes_twin(const struct pst_host_plan *p,
+						 const char *ids)
 {
 	size_t i;
 
 	for (i = 0; ids && i < p->n_fn; i++)
-		if (pst_vfio_ids_cover(ids, p->fn[i]) &&
-		    pst_pci_twin(&p->host->pci, p->fn[i], NULL))
+		if (pst_host_vfio_ids_cover(ids, p->fn[i]) &&
+		    pst_host_pci_twin(&p->host->pci, p->fn[i], NULL))
 			return p->fn[i];
 	return NULL;
 }
 
 /* Ids that somebody gives vfio-pci would take the card that stays, too. */
-static int check_ids(struct pst_plan *p, const struct pst_modconf *conf,
-		     struct pst_error *err)
+static int check_ids(struct pst_host_plan *p,
+		     const struct pst_host_modconf *conf, struct pst_error *err)
 {
-	const struct pst_modconf_line *line = pst_modprobe_ids_line(conf);
+	const struct pst_host_modconf_line *line =
+		pst_host_modprobe_ids_line(conf);
 	PST_CLEANUP_FREE char *ids =
-		pst_modconf_option(conf, "vfio-pci", "ids");
-	const struct pst_pci_dev *fn = takes_twin(p, ids), *on_line;
+		pst_host_modconf_option(conf, "vfio-pci", "ids");
+	const struct pst_host_pci_dev *fn = takes_twin(p, ids), *on_line;
 
 	if (fn && line && !p->request.look_only)
 		return pst_error_set(err, -EINVAL,
@@ -83,25 +87,28 @@ static int check_ids(struct pst_plan *p, const struct pst_modconf *conf,
 	on_line = takes_twin(p, p->host->vfio.cmdline_ids);
 	if (!on_line)
 		return 0;
-	return pst_plan_note(p, err,
-			     "the running kernel has vfio-pci.ids= with "
-			     "%04x:%04x, which another device that stays has "
-			     "too: take it off the command line",
-			     on_line->vendor, on_line->device);
+	return pst_host_plan_note(
+		p, err,
+		"the running kernel has vfio-pci.ids= with "
+		"%04x:%04x, which another device that stays has "
+		"too: take it off the command line",
+		on_line->vendor, on_line->device);
 }
 
-static int plan_modprobe(struct pst_plan *p, const struct pst_modconf *conf,
-			 const struct pst_journal *j, struct pst_error *err)
+static int plan_modprobe(struct pst_host_plan *p,
+			 const struct pst_host_modconf *conf,
+			 const struct pst_host_journal *j,
+			 struct pst_error *err)
 {
-	const struct pst_modprobe_want want = {
+	const struct pst_host_modprobe_want want = {
 		.ids = p->by_address ? NULL : p->ids,
-		.modules = pst_lines_list(&p->modules),
+		.modules = pst_host_lines_list(&p->modules),
 	};
 	char *text;
 	int rc = 0;
 
-	if ((pst_modconf_disabled(conf, "vfio-pci") ||
-	     pst_modconf_blacklisted(conf, "vfio-pci")) &&
+	if ((pst_host_modconf_disabled(conf, "vfio-pci") ||
+	     pst_host_modconf_blacklisted(conf, "vfio-pci")) &&
 	    !p->request.look_only)
 		return pst_error_set(err, -EINVAL,
 				     "modprobe.d keeps vfio-pci from being "
@@ -111,48 +118,50 @@ static int plan_modprobe(struct pst_plan *p, const struct pst_modconf *conf,
 		rc = extend_ids(p, conf, j, err);
 	if (rc < 0)
 		return rc;
-	if (pst_edit_modprobe(conf, &want, &text) < 0)
+	if (pst_host_edit_modprobe(conf, &want, &text) < 0)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_plan_file(p, j, PST_TARGET_MODPROBE, PST_MODPROBE_FILE, text,
-			   0644, true, err);
+	rc = pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE,
+				PST_HOST_MODPROBE_FILE, text, 0644, true, err);
 	if (rc < 0)
 		return rc;
-	text = pst_dropin_modules_load();
+	text = pst_host_dropin_modules_load();
 	if (!text)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	return pst_plan_file(p, j, PST_TARGET_MODPROBE, LOAD_FILE, text, 0644,
-			     true, err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE, LOAD_FILE,
+				  text, 0644, true, err);
 }
 
-static int plan_udev(struct pst_plan *p, const struct pst_journal *j,
+static int plan_udev(struct pst_host_plan *p, const struct pst_host_journal *j,
 		     struct pst_error *err)
 {
-	char *text = pst_dropin_udev(pst_lines_list(&p->addresses));
+	char *text = pst_host_dropin_udev(pst_host_lines_list(&p->addresses));
 
 	if (!text)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	return pst_plan_file(p, j, PST_TARGET_UDEV, PST_UDEV_FILE, text, 0644,
-			     true, err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_UDEV,
+				  PST_HOST_UDEV_FILE, text, 0644, true, err);
 }
 
-int pst_plan_modules(struct pst_plan *p, const struct pst_journal *j,
-		     struct pst_error *err)
+int pst_host_plan_modules(struct pst_host_plan *p,
+			  const struct pst_host_journal *j,
+			  struct pst_error *err)
 {
-	struct pst_modconf conf;
+	struct pst_host_modconf conf;
 	int rc = without_ours(&p->host->modconf, &conf);
 
 	if (rc < 0)
 		return pst_error_set(err, rc, "out of memory");
 	if (p->by_address)
 		rc = check_ids(p, &conf, err);
-	if (rc == 0 && p->by_address && p->targets & PST_TARGET_MODPROBE &&
-	    !(p->targets & PST_TARGET_UDEV))
-		rc = pst_plan_note(p, err,
-				   "another device has the same ids: only a "
-				   "udev rule (--for udev) tells them apart");
-	if (rc == 0 && p->targets & PST_TARGET_MODPROBE)
+	if (rc == 0 && p->by_address && p->targets & PST_HOST_TARGET_MODPROBE &&
+	    !(p->targets & PST_HOST_TARGET_UDEV))
+		rc = pst_host_plan_note(
+			p, err,
+			"another device has the same ids: only a "
+			"udev rule (--for udev) tells them apart");
+	if (rc == 0 && p->targets & PST_HOST_TARGET_MODPROBE)
 		rc = plan_modprobe(p, &conf, j, err);
-	if (rc == 0 && p->targets & PST_TARGET_UDEV)
+	if (rc == 0 && p->targets & PST_HOST_TARGET_UDEV)
 		rc = plan_udev(p, j, err);
 	free(conf.line);
 	return rc;

@@ -9,22 +9,23 @@
 #define NIXOS_FILE "/etc/nixos/penstock.nix"
 
 /* Whether a device that stays with the host needs a module. */
-static bool stays(const struct pst_plan *p, const char *module)
+static bool stays(const struct pst_host_plan *p, const char *module)
 {
 	size_t i, k;
 
 	for (i = 0; i < p->host->pci.n; i++) {
-		const struct pst_pci_dev *d = &p->host->pci.dev[i];
+		const struct pst_host_pci_dev *d = &p->host->pci.dev[i];
 
 		for (k = 0; k < p->n_fn && p->fn[k] != d; k++)
 			;
 		if (k < p->n_fn)
 			continue;
-		if (*d->driver && pst_param_name_eq(d->driver, module))
+		if (*d->driver && pst_host_param_name_eq(d->driver, module))
 			return true;
 		/* Another card of the vendor may need any of its modules, and
 		 * sound and USB are everywhere. */
-		if (d->vendor == p->host->gpu->vendor && pst_pci_is_display(d))
+		if (d->vendor == p->host->gpu->vendor &&
+		    pst_host_pci_is_display(d))
 			return true;
 	}
 	return strcmp(module, "snd_hda_intel") == 0 ||
@@ -32,59 +33,61 @@ static bool stays(const struct pst_plan *p, const char *module)
 }
 
 /* The words of the command line, as a list. */
-static int param_words(struct pst_plan *p, struct pst_lines *ret,
+static int param_words(struct pst_host_plan *p, struct pst_host_lines *ret,
 		       struct pst_error *err)
 {
-	struct pst_params_part part = {.text = strdup("")};
+	struct pst_host_params_part part = {.text = strdup("")};
 	char *word, *rest;
 	int rc = -ENOMEM;
 
 	if (part.text)
-		rc = pst_params_merge(&part, 1, 0, &p->params, err);
+		rc = pst_host_params_merge(&part, 1, 0, &p->params, err);
 	for (word = part.text; rc == 0 && (word = strtok_r(word, " ", &rest));
 	     word = NULL)
-		rc = pst_lines_add(ret, "%s", word);
+		rc = pst_host_lines_add(ret, "%s", word);
 	free(part.text);
 	return rc;
 }
 
-int pst_plan_nixos(struct pst_plan *p, const struct pst_journal *j,
-		   struct pst_error *err)
+int pst_host_plan_nixos(struct pst_host_plan *p,
+			const struct pst_host_journal *j, struct pst_error *err)
 {
-	struct pst_lines words = {0}, blacklist = {0};
-	struct pst_nixos want = {
+	struct pst_host_lines words = {0}, blacklist = {0};
+	struct pst_host_nixos want = {
 		.ids = p->by_address ? NULL : p->ids,
-		.softdeps = pst_lines_list(&p->modules),
+		.softdeps = pst_host_lines_list(&p->modules),
 	};
 	char *text = NULL;
 	size_t i;
 	int rc;
 
-	if (!(p->targets & PST_TARGET_NIXOS))
+	if (!(p->targets & PST_HOST_TARGET_NIXOS))
 		return 0;
 	rc = param_words(p, &words, err);
 	for (i = 0; rc == 0 && i < p->modules.n; i++)
 		if (!stays(p, p->modules.line[i]))
-			rc = pst_lines_add(&blacklist, "%s",
-					   p->modules.line[i]);
+			rc = pst_host_lines_add(&blacklist, "%s",
+						p->modules.line[i]);
 	if (rc == 0) {
-		want.params = pst_lines_list(&words);
-		want.blacklist = pst_lines_list(&blacklist);
-		want.addresses =
-			p->by_address ? pst_lines_list(&p->addresses) : NULL;
-		text = pst_dropin_nixos(&want);
+		want.params = pst_host_lines_list(&words);
+		want.blacklist = pst_host_lines_list(&blacklist);
+		want.addresses = p->by_address
+					 ? pst_host_lines_list(&p->addresses)
+					 : NULL;
+		text = pst_host_dropin_nixos(&want);
 		rc = text ? 0 : -ENOMEM;
 	}
-	pst_lines_done(&words);
-	pst_lines_done(&blacklist);
+	pst_host_lines_done(&words);
+	pst_host_lines_done(&blacklist);
 	if (rc < 0)
 		return pst_error_set(err, rc, "out of memory");
-	if (pst_plan_note(p, err,
-			  "NixOS: have configuration.nix import the module: "
-			  "imports = [ ./penstock.nix ];") < 0) {
+	if (pst_host_plan_note(
+		    p, err,
+		    "NixOS: have configuration.nix import the module: "
+		    "imports = [ ./penstock.nix ];") < 0) {
 		free(text);
 		return -ENOMEM;
 	}
-	return pst_plan_file(p, j, PST_TARGET_NIXOS, NIXOS_FILE, text, 0644,
-			     true, err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_NIXOS, NIXOS_FILE, text,
+				  0644, true, err);
 }

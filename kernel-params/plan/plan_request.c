@@ -9,19 +9,19 @@ static const struct {
 	unsigned int target;
 	const char *name;
 } target_names[] = {
-	{PST_TARGET_GRUB, "grub"},
-	{PST_TARGET_SYSTEMD_BOOT, "systemd-boot"},
-	{PST_TARGET_MODPROBE, "modprobe"},
-	{PST_TARGET_MKINITCPIO, "mkinitcpio"},
-	{PST_TARGET_DRACUT, "dracut"},
-	{PST_TARGET_INITRAMFS_TOOLS, "initramfs-tools"},
-	{PST_TARGET_SYSCTL, "sysctl"},
-	{PST_TARGET_TMPFILES, "tmpfiles"},
-	{PST_TARGET_UDEV, "udev"},
-	{PST_TARGET_NIXOS, "nixos"},
+	{PST_HOST_TARGET_GRUB, "grub"},
+	{PST_HOST_TARGET_SYSTEMD_BOOT, "systemd-boot"},
+	{PST_HOST_TARGET_MODPROBE, "modprobe"},
+	{PST_HOST_TARGET_MKINITCPIO, "mkinitcpio"},
+	{PST_HOST_TARGET_DRACUT, "dracut"},
+	{PST_HOST_TARGET_INITRAMFS_TOOLS, "initramfs-tools"},
+	{PST_HOST_TARGET_SYSCTL, "sysctl"},
+	{PST_HOST_TARGET_TMPFILES, "tmpfiles"},
+	{PST_HOST_TARGET_UDEV, "udev"},
+	{PST_HOST_TARGET_NIXOS, "nixos"},
 };
 
-int pst_targets_parse(const char *text, unsigned int *ret)
+int pst_host_targets_parse(const char *text, unsigned int *ret)
 {
 	unsigned int got = 0;
 	size_t i, len;
@@ -45,7 +45,7 @@ int pst_targets_parse(const char *text, unsigned int *ret)
 	return 0;
 }
 
-const char *pst_target_name(unsigned int target)
+const char *pst_host_target_name(unsigned int target)
 {
 	size_t i;
 
@@ -55,9 +55,9 @@ const char *pst_target_name(unsigned int target)
 	return "auto";
 }
 
-int pst_plan_request_format(const struct pst_plan *p, char **ret)
+int pst_host_plan_request_format(const struct pst_host_plan *p, char **ret)
 {
-	const struct pst_plan_request *r = &p->request;
+	const struct pst_host_plan_request *r = &p->request;
 	char name[256] = "";
 	size_t i;
 
@@ -76,7 +76,8 @@ int pst_plan_request_format(const struct pst_plan *p, char **ret)
 	return 0;
 }
 
-static int take_line(struct pst_plan_request *r, const char *key, char *value)
+static int take_line(struct pst_host_plan_request *r, const char *key,
+		     char *value)
 {
 	if (strcmp(key, "gpu") == 0)
 		r->gpu = value;
@@ -89,16 +90,17 @@ static int take_line(struct pst_plan_request *r, const char *key, char *value)
 	else if (strcmp(key, "i-know") == 0)
 		r->i_know = true;
 	else if (strcmp(key, "for") == 0)
-		return pst_targets_parse(value, &r->targets);
+		return pst_host_targets_parse(value, &r->targets);
 	return 0;
 }
 
-int pst_plan_request_parse(const char *text, struct pst_plan_request *ret,
-			   char **ret_text)
+int pst_host_plan_request_parse(const char *text,
+				struct pst_host_plan_request *ret,
+				char **ret_text)
 {
 	char *copy = strdup(text), *line, *rest, *eq;
 
-	*ret = (struct pst_plan_request){0};
+	*ret = (struct pst_host_plan_request){0};
 	if (!copy)
 		return -ENOMEM;
 	for (line = strtok_r(copy, "\n", &rest); line;

@@ -31,7 +31,8 @@ static const char *module_of(const char *driver, char *buf, size_t size)
 }
 
 /* Modules that may take a function: those that know its kind. */
-static int add_modules(struct pst_lines *l, const struct pst_pci_dev *dev)
+static int add_modules(struct pst_host_lines *l,
+		       const struct pst_host_pci_dev *dev)
 {
 	/* clang-format off */
 	static const struct {
@@ -39,10 +40,10 @@ static int add_modules(struct pst_lines *l, const struct pst_pci_dev *dev)
 		uint16_t vendor; /* 0: any */
 		const char *modules[8];
 	} known[] = {
-		{0x0300, PST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
+		{0x0300, PST_HOST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
 			"nvidia_uvm", "nvidia_peermem", "nouveau", "nvidiafb",
 			"nova_core"}},
-		{0x0302, PST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
+		{0x0302, PST_HOST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
 			"nvidia_uvm", "nvidia_peermem", "nouveau", "nova_core"}},
 		{0x0300, 0x1002, {"amdgpu", "radeon"}},
 		{0x0380, 0x1002, {"amdgpu", "radeon"}},
@@ -50,7 +51,7 @@ static int add_modules(struct pst_lines *l, const struct pst_pci_dev *dev)
 		{0x0380, 0x8086, {"i915", "xe"}},
 		{0x0403, 0, {"snd_hda_intel"}},
 		{0x0c03, 0, {"xhci_pci"}},
-		{0x0c80, PST_PCI_NVIDIA, {"i2c_nvidia_gpu"}},
+		{0x0c80, PST_HOST_PCI_NVIDIA, {"i2c_nvidia_gpu"}},
 	};
 	/* clang-format on */
 	char buf[64];
@@ -62,16 +63,16 @@ static int add_modules(struct pst_lines *l, const struct pst_pci_dev *dev)
 		    (known[i].vendor && known[i].vendor != dev->vendor))
 			continue;
 		for (k = 0; rc == 0 && k < 8 && known[i].modules[k]; k++)
-			rc = pst_lines_add(l, "%s", known[i].modules[k]);
+			rc = pst_host_lines_add(l, "%s", known[i].modules[k]);
 	}
-	if (rc == 0 && *dev->driver && !(dev->bad & PST_PCI_BAD_DRIVER) &&
-	    !pst_pci_on_vfio(dev))
-		rc = pst_lines_add(l, "%s",
-				   module_of(dev->driver, buf, sizeof(buf)));
+	if (rc == 0 && *dev->driver && !(dev->bad & PST_HOST_PCI_BAD_DRIVER) &&
+	    !pst_host_pci_on_vfio(dev))
+		rc = pst_host_lines_add(
+			l, "%s", module_of(dev->driver, buf, sizeof(buf)));
 	return rc;
 }
 
-static int want_modules(struct pst_plan *p)
+static int want_modules(struct pst_host_plan *p)
 {
 	size_t i, size;
 	char id[16];
@@ -84,9 +85,9 @@ static int want_modules(struct pst_plan *p)
 		fflush(f);
 		snprintf(id, sizeof(id), "%04x:%04x", p->fn[i]->vendor,
 			 p->fn[i]->device);
-		if (!pst_list_has(p->ids, id))
+		if (!pst_host_list_has(p->ids, id))
 			fprintf(f, "%s%s", *p->ids ? "," : "", id);
-		rc = pst_lines_add(&p->addresses, "%s", p->fn[i]->name);
+		rc = pst_host_lines_add(&p->addresses, "%s", p->fn[i]->name);
 		if (rc == 0)
 			rc = add_modules(&p->modules, p->fn[i]);
 	}
@@ -97,18 +98,18 @@ static int want_modules(struct pst_plan *p)
  */
 
 /* Bytes of a node's memory, 0: unknown. */
-static uint64_t node_total(const struct pst_plan *p, int node)
+static uint64_t node_total(const struct pst_host_plan *p, int node)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	uint64_t kib = 0;
 	const char *at;
 	size_t len;
 
-	if (pst_path(path, "sys/devices/system/node/node%d/meminfo", node) <
-		    0 ||
-	    pst_root_read(p->host->root, path, PST_ROOT_TEXT_MAX, &text, &len) <
-		    0)
+	if (pst_host_path(path, "sys/devices/system/node/node%d/meminfo",
+			  node) < 0 ||
+	    pst_host_root_read(p->host->root, path, PST_HOST_ROOT_TEXT_MAX,
+			       &text, &len) < 0)
 		return 0;
 	at = strstr(text, "MemTotal:");
 	if (!at || sscanf(at + 9, "%" SCNu64, &kib) != 1 || kib >> 50)
@@ -117,7 +118,7 @@ static uint64_t node_total(const struct pst_plan *p, int node)
 }
 
 /* An eighth has to stay for the host, of each node and of all. */
-static int check_fits(const struct pst_plan *p, uint64_t bytes,
+static int check_fits(const struct pst_host_plan *p, uint64_t bytes,
 		      struct pst_error *err)
 {
 	uint64_t total = p->host->memory.total;
@@ -142,15 +143,15 @@ static int check_fits(const struct pst_plan *p, uint64_t bytes,
 			     bytes >> 20, where, total >> 20);
 }
 
-static int want_pool(struct pst_plan *p, struct pst_error *err)
+static int want_pool(struct pst_host_plan *p, struct pst_error *err)
 {
-	const struct pst_plan_request *r = &p->request;
+	const struct pst_host_plan_request *r = &p->request;
 	uint64_t bytes;
-	unsigned int nodes = pst_cpuset_count(&p->host->cpu.nodes);
+	unsigned int nodes = pst_host_cpuset_count(&p->host->cpu.nodes);
 
 	p->params.n_nodes = nodes ? nodes : 1;
 	p->params.pool_node = nodes > 1 ? p->host->gpu->numa_node : -1;
-	if (r->region % PST_HUGE_2M)
+	if (r->region % PST_HOST_HUGE_2M)
 		return pst_error_set(err, -EINVAL,
 				     "--region is no multiple of 2 MiB, the "
 				     "size of its pages");
@@ -159,19 +160,19 @@ static int want_pool(struct pst_plan *p, struct pst_error *err)
 				     "a pool of more than 2^60 bytes is not "
 				     "possible: take less --vm-memory or "
 				     "--region");
-	bytes = r->region + pst_round_up(r->vm_memory, PST_HUGE_2M);
-	p->params.pool_pages = bytes / PST_HUGE_2M;
+	bytes = r->region + pst_round_up(r->vm_memory, PST_HOST_HUGE_2M);
+	p->params.pool_pages = bytes / PST_HOST_HUGE_2M;
 	p->pool_by_cmdline =
 		p->params.pool_node < 0 || pst_host_knows_pool_nodes(p->host);
 	if (!bytes)
-		return pst_plan_note(p, err,
-				     "no --region and no --vm-memory: no "
-				     "hugepages are reserved");
+		return pst_host_plan_note(p, err,
+					  "no --region and no --vm-memory: no "
+					  "hugepages are reserved");
 	if (nodes > 1 && p->params.pool_node < 0 &&
-	    pst_plan_note(p, err,
-			  "the card's NUMA node is not known: the pool is "
-			  "spread over all %u nodes",
-			  nodes) < 0)
+	    pst_host_plan_note(p, err,
+			       "the card's NUMA node is not known: the pool is "
+			       "spread over all %u nodes",
+			       nodes) < 0)
 		return -ENOMEM;
 	return check_fits(p, bytes, err);
 }
@@ -179,94 +180,98 @@ static int want_pool(struct pst_plan *p, struct pst_error *err)
 /* ---- Kernel parameters ----------------------------------------------------
  */
 
-static int want_iommu(struct pst_plan *p, struct pst_error *err)
+static int want_iommu(struct pst_host_plan *p, struct pst_error *err)
 {
 	bool intel = p->host->iommu.has_dmar;
 	int rc = 0;
 
 	if (!p->host->iommu.has_dmar && !p->host->iommu.has_ivrs) {
-		if (p->host->cpu.vendor != PST_CPU_INTEL &&
-		    p->host->cpu.vendor != PST_CPU_AMD && !p->request.look_only)
+		if (p->host->cpu.vendor != PST_HOST_CPU_INTEL &&
+		    p->host->cpu.vendor != PST_HOST_CPU_AMD &&
+		    !p->request.look_only)
 			return pst_error_set(err, -ENODEV,
 					     "the processor is neither Intel's "
 					     "nor AMD's: nothing is known of "
 					     "its IOMMU");
-		intel = p->host->cpu.vendor == PST_CPU_INTEL;
-		rc = pst_plan_note(p, err,
-				   "the firmware tells of no IOMMU: turn on %s "
-				   "in its setup",
-				   intel ? "VT-d" : "IOMMU (AMD-Vi)");
+		intel = p->host->cpu.vendor == PST_HOST_CPU_INTEL;
+		rc = pst_host_plan_note(
+			p, err,
+			"the firmware tells of no IOMMU: turn on %s "
+			"in its setup",
+			intel ? "VT-d" : "IOMMU (AMD-Vi)");
 	}
 	/* AMD's is on by itself; amd_iommu=on does not exist. */
 	if (rc == 0)
-		rc = pst_params_add(&p->params, "%s",
-				    intel ? "intel_iommu=on" : "amd_iommu=");
+		rc = pst_host_params_add(&p->params, "%s",
+					 intel ? "intel_iommu=on"
+					       : "amd_iommu=");
 	if (rc == 0)
-		rc = pst_params_add(&p->params, "iommu=pt");
+		rc = pst_host_params_add(&p->params, "iommu=pt");
 	return rc;
 }
 
-static int want_isolation(struct pst_plan *p, struct pst_error *err)
+static int want_isolation(struct pst_host_plan *p, struct pst_error *err)
 {
 	const char *list = p->request.isolate_cpus;
-	struct pst_cpuset set;
+	struct pst_host_cpuset set;
 	unsigned int cpu, left = 0;
 	int rc;
 
 	if (!list)
 		return 0;
-	if (pst_cpuset_parse(list, &set) < 0 || pst_cpuset_count(&set) == 0)
+	if (pst_host_cpuset_parse(list, &set) < 0 ||
+	    pst_host_cpuset_count(&set) == 0)
 		return pst_error_set(err, -EINVAL,
 				     "--isolate-cpus %s is no list of CPUs "
 				     "like 2-5,8",
 				     list);
-	for (cpu = 0; cpu < PST_CPU_MAX; cpu++) {
-		bool online = pst_cpuset_has(&p->host->cpu.online, cpu);
+	for (cpu = 0; cpu < PST_HOST_CPU_MAX; cpu++) {
+		bool online = pst_host_cpuset_has(&p->host->cpu.online, cpu);
 
-		if (pst_cpuset_has(&set, cpu) && !online &&
-		    pst_cpuset_count(&p->host->cpu.online))
+		if (pst_host_cpuset_has(&set, cpu) && !online &&
+		    pst_host_cpuset_count(&p->host->cpu.online))
 			return pst_error_set(err, -EINVAL,
 					     "--isolate-cpus: there is no CPU "
 					     "%u here",
 					     cpu);
-		left += online && !pst_cpuset_has(&set, cpu);
+		left += online && !pst_host_cpuset_has(&set, cpu);
 	}
-	if (!left && pst_cpuset_count(&p->host->cpu.online))
+	if (!left && pst_host_cpuset_count(&p->host->cpu.online))
 		return pst_error_set(err, -EINVAL,
 				     "--isolate-cpus leaves no CPU to the "
 				     "host");
-	rc = pst_params_add(&p->params, "isolcpus=%s", list);
+	rc = pst_host_params_add(&p->params, "isolcpus=%s", list);
 	if (rc == 0)
-		rc = pst_params_add(&p->params, "nohz_full=%s", list);
+		rc = pst_host_params_add(&p->params, "nohz_full=%s", list);
 	if (rc == 0)
-		rc = pst_params_add(&p->params, "rcu_nocbs=%s", list);
+		rc = pst_host_params_add(&p->params, "rcu_nocbs=%s", list);
 	return rc;
 }
 
-int pst_plan_want(struct pst_plan *p, struct pst_error *err)
+int pst_host_plan_want(struct pst_host_plan *p, struct pst_error *err)
 {
 	int rc = want_modules(p);
 
 	if (rc < 0)
 		return no_memory(err);
 	p->targets = p->request.targets ? p->request.targets : p->has;
-	if (p->targets & PST_TARGET_UDEV)
+	if (p->targets & PST_HOST_TARGET_UDEV)
 		p->by_address = true;
 	else if (p->by_address && !p->request.targets &&
-		 !(p->has & PST_TARGET_NIXOS))
-		p->targets |= PST_TARGET_UDEV;
+		 !(p->has & PST_HOST_TARGET_NIXOS))
+		p->targets |= PST_HOST_TARGET_UDEV;
 	rc = want_pool(p, err);
 	if (rc == 0)
 		rc = want_iommu(p, err);
-	if (rc == 0 && p->targets & PST_TARGET_DRACUT)
-		rc = pst_params_add(&p->params, "rd.driver.pre=vfio-pci");
+	if (rc == 0 && p->targets & PST_HOST_TARGET_DRACUT)
+		rc = pst_host_params_add(&p->params, "rd.driver.pre=vfio-pci");
 	/* Modprobe's options do not reach what is built in, and those of the
 	 * command line come after them. */
 	if (rc == 0 && !p->by_address &&
-	    (pst_module_state(&p->host->modules, "vfio-pci") ==
-		     PST_MODULE_BUILTIN ||
+	    (pst_host_module_state(&p->host->modules, "vfio-pci") ==
+		     PST_HOST_MODULE_BUILTIN ||
 	     p->host->vfio.cmdline_ids))
-		rc = pst_params_add(&p->params, "vfio-pci.ids=%s", p->ids);
+		rc = pst_host_params_add(&p->params, "vfio-pci.ids=%s", p->ids);
 	if (rc == 0)
 		rc = want_isolation(p, err);
 	return rc == -ENOMEM || rc == -EOVERFLOW ? no_memory(err) : rc;

@@ -9,11 +9,12 @@
 #include "kernel-params/scan/cmdline.h"
 
 __attribute__((format(printf, 4, 5))) static int
-add(struct pst_verdicts *v, const char *id, bool good, const char *fmt, ...)
+add(struct pst_host_verdicts *v, const char *id, bool good, const char *fmt,
+    ...)
 {
-	struct pst_verdict *grown =
+	struct pst_host_verdict *grown =
 		reallocarray(v->verdict, v->n + 1, sizeof(*grown));
-	struct pst_verdict one = {.good = good};
+	struct pst_host_verdict one = {.good = good};
 	va_list ap;
 	int rc;
 
@@ -34,7 +35,7 @@ add(struct pst_verdicts *v, const char *id, bool good, const char *fmt, ...)
 	return 0;
 }
 
-void pst_verdicts_done(struct pst_verdicts *v)
+void pst_host_verdicts_done(struct pst_host_verdicts *v)
 {
 	while (v->n > 0) {
 		free(v->verdict[--v->n].id);
@@ -44,27 +45,29 @@ void pst_verdicts_done(struct pst_verdicts *v)
 	v->verdict = NULL;
 }
 
-static int check_journal(const struct pst_journal *j, struct pst_verdicts *v,
-			 struct pst_error *err)
+static int check_journal(const struct pst_host_journal *j,
+			 struct pst_host_verdicts *v, struct pst_error *err)
 {
 	size_t i;
 	int rc = 0;
 
-	if (j->state == PST_JOURNAL_PENDING || j->state == PST_JOURNAL_UNDOING)
-		rc = add(v, "journal", false,
-			 "an %s was cut off: run penstock host %s",
-			 j->state == PST_JOURNAL_PENDING ? "apply" : "undo",
-			 j->state == PST_JOURNAL_PENDING ? "apply (or undo)"
-							 : "undo");
+	if (j->state == PST_HOST_JOURNAL_PENDING ||
+	    j->state == PST_HOST_JOURNAL_UNDOING)
+		rc = add(
+			v, "journal", false,
+			"an %s was cut off: run penstock host %s",
+			j->state == PST_HOST_JOURNAL_PENDING ? "apply" : "undo",
+			j->state == PST_HOST_JOURNAL_PENDING ? "apply (or undo)"
+							     : "undo");
 	for (i = 0; rc == 0 && i < j->n; i++) {
-		const struct pst_journal_entry *e = &j->entry[i];
+		const struct pst_host_journal_entry *e = &j->entry[i];
 		PST_CLEANUP_FREE char *now = NULL;
 		bool same;
 
-		rc = pst_journal_read(j->root, e->path, &now, err);
+		rc = pst_host_journal_read(j->root, e->path, &now, err);
 		if (rc < 0)
 			return rc;
-		same = pst_text_same(now, e->text);
+		same = pst_host_text_same(now, e->text);
 		rc = add(v, "file", same, "%s %s", e->path,
 			 same  ? "is as it was written"
 			 : now ? "was edited since"
@@ -73,21 +76,23 @@ static int check_journal(const struct pst_journal *j, struct pst_verdicts *v,
 	return rc;
 }
 
-static int check_params(const struct pst_plan *p, struct pst_verdicts *v)
+static int check_params(const struct pst_host_plan *p,
+			struct pst_host_verdicts *v)
 {
-	char pool[PST_PARAMS_POOL_LEN];
+	char pool[PST_HOST_PARAMS_POOL_LEN];
 	size_t i, n = p->params.n;
 	int rc = 0, holds;
 
-	if (p->request.targets && !(p->targets & PST_TARGETS_LOADER))
+	if (p->request.targets && !(p->targets & PST_HOST_TARGETS_LOADER))
 		return 0;
-	pst_params_pool_text(&p->params, pool);
-	if (*pool && p->pool_by_cmdline && p->targets & PST_TARGETS_LOADER)
+	pst_host_params_pool_text(&p->params, pool);
+	if (*pool && p->pool_by_cmdline && p->targets & PST_HOST_TARGETS_LOADER)
 		n++;
 	for (i = 0; rc == 0 && i < n; i++) {
 		const char *word = i < p->params.n ? p->params.word[i] : pool;
 
-		holds = pst_params_holds(p->host->cmdline_text, &p->params, i);
+		holds = pst_host_params_holds(p->host->cmdline_text, &p->params,
+					      i);
 		if (holds < 0)
 			return holds;
 		/* "amd_iommu=" only says what must not be there. */
@@ -99,17 +104,19 @@ static int check_params(const struct pst_plan *p, struct pst_verdicts *v)
 	return rc;
 }
 
-static int check_drivers(const struct pst_plan *p, struct pst_verdicts *v)
+static int check_drivers(const struct pst_host_plan *p,
+			 struct pst_host_verdicts *v)
 {
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; rc == 0 && i < p->n_fn; i++) {
-		const struct pst_pci_dev *d = p->fn[i];
-		bool good = pst_pci_on_vfio(d);
+		const struct pst_host_pci_dev *d = p->fn[i];
+		bool good = pst_host_pci_on_vfio(d);
 
 		rc = add(v, "driver", good, "%s (%s) is bound to %s", d->name,
-			 pst_pci_kind(d), *d->driver ? d->driver : "nothing");
+			 pst_host_pci_kind(d),
+			 *d->driver ? d->driver : "nothing");
 	}
 	if (rc == 0)
 		rc = add(v, "group", p->host->gpu->iommu_group >= 0,
@@ -120,11 +127,12 @@ static int check_drivers(const struct pst_plan *p, struct pst_verdicts *v)
 	return rc;
 }
 
-static int check_pool(const struct pst_plan *p, struct pst_verdicts *v)
+static int check_pool(const struct pst_host_plan *p,
+		      struct pst_host_verdicts *v)
 {
-	const struct pst_params *w = &p->params;
-	const struct pst_hugepool *pool =
-		pst_memory_pool(&p->host->memory, PST_HUGE_2M, w->pool_node);
+	const struct pst_host_params *w = &p->params;
+	const struct pst_host_hugepool *pool = pst_host_memory_pool(
+		&p->host->memory, PST_HOST_HUGE_2M, w->pool_node);
 	char where[32] = "this host";
 	uint64_t have = pool ? pool->nr : 0;
 
@@ -137,21 +145,23 @@ static int check_pool(const struct pst_plan *p, struct pst_verdicts *v)
 		   where, have, w->pool_pages);
 }
 
-static int check_module(const struct pst_plan *p, const char *name,
-			struct pst_verdicts *v)
+static int check_module(const struct pst_host_plan *p, const char *name,
+			struct pst_host_verdicts *v)
 {
-	enum pst_module_state state = pst_module_state(&p->host->modules, name);
+	enum pst_host_module_state state =
+		pst_host_module_state(&p->host->modules, name);
 
-	return add(v, "module", pst_module_is_in(&p->host->modules, name),
-		   "%s is %s", name, pst_module_state_text(state));
+	return add(v, "module", pst_host_module_is_in(&p->host->modules, name),
+		   "%s is %s", name, pst_host_module_state_text(state));
 }
 
-int pst_plan_verify(const struct pst_plan *p, const struct pst_journal *j,
-		    struct pst_verdicts *ret, struct pst_error *err)
+int pst_host_plan_verify(const struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
+			 struct pst_host_verdicts *ret, struct pst_error *err)
 {
 	int rc;
 
-	*ret = (struct pst_verdicts){0};
+	*ret = (struct pst_host_verdicts){0};
 	rc = check_journal(j, ret, err);
 	if (rc == 0)
 		rc = check_params(p, ret);
@@ -161,9 +171,10 @@ int pst_plan_verify(const struct pst_plan *p, const struct pst_journal *j,
 		rc = check_pool(p, ret);
 	if (rc == 0)
 		rc = check_module(p, "vfio_pci", ret);
-	if (rc == 0 && p->targets & (PST_TARGET_MODPROBE | PST_TARGET_NIXOS))
+	if (rc == 0 &&
+	    p->targets & (PST_HOST_TARGET_MODPROBE | PST_HOST_TARGET_NIXOS))
 		rc = check_module(p, "vhost_vsock", ret);
 	if (rc < 0)
-		pst_verdicts_done(ret);
+		pst_host_verdicts_done(ret);
 	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
 }

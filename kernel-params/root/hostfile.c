@@ -11,7 +11,7 @@
 #define XATTR_VALUE_MAX 65536
 
 /* "dir/name" of path, without the slash it begins with. */
-static int split(const char *path, char dir[PST_ROOT_PATH_MAX], char *name,
+static int split(const char *path, char dir[PST_HOST_ROOT_PATH_MAX], char *name,
 		 size_t size)
 {
 	const char *slash;
@@ -21,32 +21,33 @@ static int split(const char *path, char dir[PST_ROOT_PATH_MAX], char *name,
 	if (snprintf(name, size, "%s", slash ? slash + 1 : path) >= (int)size ||
 	    !*name)
 		return -EMSGSIZE;
-	return pst_path(dir, "%.*s", slash ? (int)(slash - path) : 1,
-			slash ? path : ".");
+	return pst_host_path(dir, "%.*s", slash ? (int)(slash - path) : 1,
+			     slash ? path : ".");
 }
 
 /* The directory without any link in its path, each followed below the root. */
-static int resolve(const struct pst_root *root, const char *dir,
-		   char real[PST_ROOT_PATH_MAX])
+static int resolve(const struct pst_host_root *root, const char *dir,
+		   char real[PST_HOST_ROOT_PATH_MAX])
 {
-	char next[PST_ROOT_PATH_MAX];
+	char next[PST_HOST_ROOT_PATH_MAX];
 	size_t len;
 	int rc = 0;
 
 	*real = '\0';
 	for (; rc == 0 && *dir; dir += len + (dir[len] == '/')) {
 		len = strcspn(dir, "/");
-		rc = pst_path(next, "%s/%.*s", real, (int)len, dir);
+		rc = pst_host_path(next, "%s/%.*s", real, (int)len, dir);
 		if (rc == 0)
-			rc = pst_root_dir(root, next, real, PST_ROOT_PATH_MAX);
+			rc = pst_host_root_dir(root, next, real,
+					       PST_HOST_ROOT_PATH_MAX);
 	}
 	return rc;
 }
 
 /* Opens it step by step, so that a link that comes in between is no way out. */
-static int open_dir(const struct pst_root *root, const char *dir)
+static int open_dir(const struct pst_host_root *root, const char *dir)
 {
-	char real[PST_ROOT_PATH_MAX], *p = real;
+	char real[PST_HOST_ROOT_PATH_MAX], *p = real;
 	int rc = resolve(root, dir, real), fd, next;
 
 	if (rc < 0)
@@ -68,13 +69,13 @@ static int open_dir(const struct pst_root *root, const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
-int pst_hostfile_open(const struct pst_root *root, const char *path,
-		      struct pst_hostfile *ret, struct pst_error *err)
+int pst_host_file_open(const struct pst_host_root *root, const char *path,
+		       struct pst_host_file *ret, struct pst_error *err)
 {
-	char dir[PST_ROOT_PATH_MAX];
+	char dir[PST_HOST_ROOT_PATH_MAX];
 	int rc;
 
-	*ret = (struct pst_hostfile){.dir = -1, .path = path};
+	*ret = (struct pst_host_file){.dir = -1, .path = path};
 	/* Room for the hidden name. */
 	rc = split(path, dir, ret->name, sizeof(ret->name) - 16);
 	if (rc < 0)
@@ -88,25 +89,25 @@ int pst_hostfile_open(const struct pst_root *root, const char *path,
 	return 0;
 }
 
-void pst_hostfile_close(struct pst_hostfile *f)
+void pst_host_file_close(struct pst_host_file *f)
 {
 	pst_close_fd(f->dir);
 	f->dir = -1;
 }
 
 /* All that was missing has been made, but for what a link leads to. */
-static int no_dir(const struct pst_hostfile *f, struct pst_error *err)
+static int no_dir(const struct pst_host_file *f, struct pst_error *err)
 {
 	return pst_error_set(err, -ENOENT,
 			     "cannot make %s: a link in its way leads nowhere",
 			     f->path);
 }
 
-int pst_hostfile_mkdir(const struct pst_root *root, const char *path,
-		       struct pst_error *err)
+int pst_host_file_mkdir(const struct pst_host_root *root, const char *path,
+			struct pst_error *err)
 {
-	struct pst_hostfile f;
-	int rc = pst_hostfile_open(root, path, &f, err);
+	struct pst_host_file f;
+	int rc = pst_host_file_open(root, path, &f, err);
 
 	if (rc < 0)
 		return rc;
@@ -120,22 +121,22 @@ int pst_hostfile_mkdir(const struct pst_root *root, const char *path,
 		rc = pst_error_set_errno(err, errno, "cannot make %s", path);
 	else if (fsync(f.dir) < 0)
 		rc = pst_error_set_errno(err, errno, "cannot write %s", path);
-	pst_hostfile_close(&f);
+	pst_host_file_close(&f);
 	return rc;
 }
 
-void pst_hostfile_rmdir(const struct pst_root *root, const char *path)
+void pst_host_file_rmdir(const struct pst_host_root *root, const char *path)
 {
-	struct pst_hostfile f;
+	struct pst_host_file f;
 
-	if (pst_hostfile_open(root, path, &f, NULL) < 0)
+	if (pst_host_file_open(root, path, &f, NULL) < 0)
 		return;
 	if (f.dir >= 0)
 		(void)unlinkat(f.dir, f.name, AT_REMOVEDIR);
-	pst_hostfile_close(&f);
+	pst_host_file_close(&f);
 }
 
-static void temp_name(const struct pst_hostfile *f, char buf[272])
+static void temp_name(const struct pst_host_file *f, char buf[272])
 {
 	snprintf(buf, 272, ".%s.penstock", f->name);
 }
@@ -165,7 +166,7 @@ static int copy_xattrs(int from, int to)
 }
 
 /* Gives the file to what the one that is there has. 0, 1 (none), -errno. */
-static int copy_metadata(const struct pst_hostfile *f, int to)
+static int copy_metadata(const struct pst_host_file *f, int to)
 {
 	PST_CLEANUP_FD int from =
 		openat(f->dir, f->name,
@@ -204,8 +205,8 @@ static int write_all(int fd, const char *p)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int pst_hostfile_write(const struct pst_hostfile *f, const char *text,
-		       unsigned int mode, struct pst_error *err)
+int pst_host_file_write(const struct pst_host_file *f, const char *text,
+			unsigned int mode, struct pst_error *err)
 {
 	PST_CLEANUP_FD int fd = -1;
 	char temp[272];
@@ -214,7 +215,7 @@ int pst_hostfile_write(const struct pst_hostfile *f, const char *text,
 	if (f->dir < 0)
 		return no_dir(f, err);
 	temp_name(f, temp);
-	pst_hostfile_discard(f);
+	pst_host_file_discard(f);
 	fd = openat(f->dir, temp,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -227,7 +228,7 @@ int pst_hostfile_write(const struct pst_hostfile *f, const char *text,
 		rc = write_all(fd, text);
 	if (rc == 0)
 		return 0;
-	pst_hostfile_discard(f);
+	pst_host_file_discard(f);
 	if (rc == -EINVAL)
 		return pst_error_set(err, rc,
 				     "%s is a symbolic link or no regular "
@@ -236,7 +237,7 @@ int pst_hostfile_write(const struct pst_hostfile *f, const char *text,
 	return pst_error_set_errno(err, -rc, "cannot write %s", f->path);
 }
 
-int pst_hostfile_commit(const struct pst_hostfile *f, struct pst_error *err)
+int pst_host_file_commit(const struct pst_host_file *f, struct pst_error *err)
 {
 	char temp[272];
 
@@ -247,7 +248,7 @@ int pst_hostfile_commit(const struct pst_hostfile *f, struct pst_error *err)
 	return 0;
 }
 
-void pst_hostfile_discard(const struct pst_hostfile *f)
+void pst_host_file_discard(const struct pst_host_file *f)
 {
 	char temp[272];
 
@@ -256,7 +257,7 @@ void pst_hostfile_discard(const struct pst_hostfile *f)
 		(void)unlinkat(f->dir, temp, 0);
 }
 
-int pst_hostfile_remove(const struct pst_hostfile *f, struct pst_error *err)
+int pst_host_file_remove(const struct pst_host_file *f, struct pst_error *err)
 {
 	if (f->dir < 0)
 		return 0;

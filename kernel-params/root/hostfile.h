@@ -6,7 +6,7 @@
 #include "kernel-params/root/root.h"
 
 /* A place for a file: its directory, open, and its name there. */
-struct pst_hostfile {
+struct pst_host_file {
 	int dir; /* -1: the directory is missing */
 	char name[256];
 	const char *path; /* borrowed, for sentences */
@@ -14,21 +14,21 @@ struct pst_hostfile {
 
 /*
  * Finds the directory of path; links in its way stay below the root. A missing
- * one is no error, dir is -1 then. 0 (to be ended with pst_hostfile_close()) or
- * -errno with a sentence.
+ * one is no error, dir is -1 then. 0 (to be ended with pst_host_file_close())
+ * or -errno with a sentence.
  */
-PST_MUST_USE int pst_hostfile_open(const struct pst_root *root,
-				   const char *path, struct pst_hostfile *ret,
-				   struct pst_error *err);
-void pst_hostfile_close(struct pst_hostfile *f);
+PST_MUST_USE int pst_host_file_open(const struct pst_host_root *root,
+				    const char *path, struct pst_host_file *ret,
+				    struct pst_error *err);
+void pst_host_file_close(struct pst_host_file *f);
 
 /* Makes one directory, 0755; its parent is there. 0 (also when it is there),
  * or -errno with a sentence. */
-PST_MUST_USE int pst_hostfile_mkdir(const struct pst_root *root,
-				    const char *path, struct pst_error *err);
+PST_MUST_USE int pst_host_file_mkdir(const struct pst_host_root *root,
+				     const char *path, struct pst_error *err);
 
 /* Removes an empty directory; anything else is left as it is. */
-void pst_hostfile_rmdir(const struct pst_root *root, const char *path);
+void pst_host_file_rmdir(const struct pst_host_root *root, const char *path);
 
 /*
  * Writes text beside the file, to disk, under a hidden name of ours: with
@@ -37,19 +37,19 @@ void pst_hostfile_rmdir(const struct pst_root *root, const char *path);
  * -errno with a sentence, and nothing left behind: -EROFS, -EACCES, -EPERM,
  * -ENOSPC, -EIO.
  */
-PST_MUST_USE int pst_hostfile_write(const struct pst_hostfile *f,
-				    const char *text, unsigned int mode,
-				    struct pst_error *err);
+PST_MUST_USE int pst_host_file_write(const struct pst_host_file *f,
+				     const char *text, unsigned int mode,
+				     struct pst_error *err);
 
 /* Gives what was written its name; the file is then the new one, for good. */
-PST_MUST_USE int pst_hostfile_commit(const struct pst_hostfile *f,
-				     struct pst_error *err);
+PST_MUST_USE int pst_host_file_commit(const struct pst_host_file *f,
+				      struct pst_error *err);
 
 /* Removes what was written and not committed, if it is there. */
-void pst_hostfile_discard(const struct pst_hostfile *f);
+void pst_host_file_discard(const struct pst_host_file *f);
 
 /* Removes the file, for good; a missing one is no error. */
-PST_MUST_USE int pst_hostfile_remove(const struct pst_hostfile *f,
-				     struct pst_error *err);
+PST_MUST_USE int pst_host_file_remove(const struct pst_host_file *f,
+				      struct pst_error *err);
 
 #endif

@@ -12,32 +12,33 @@
 /* As many links as the kernel follows in one path (path_resolution(7)). */
 #define MAX_LINKS 40
 
-int pst_path(char ret[PST_ROOT_PATH_MAX], const char *fmt, ...)
+int pst_host_path(char ret[PST_HOST_ROOT_PATH_MAX], const char *fmt, ...)
 {
 	va_list ap;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(ret, PST_ROOT_PATH_MAX, fmt, ap);
+	n = vsnprintf(ret, PST_HOST_ROOT_PATH_MAX, fmt, ap);
 	va_end(ap);
-	return n < 0 || n >= PST_ROOT_PATH_MAX ? -EMSGSIZE : 0;
+	return n < 0 || n >= PST_HOST_ROOT_PATH_MAX ? -EMSGSIZE : 0;
 }
 
-int pst_root_open(const char *dir, struct pst_root *ret, struct pst_error *err)
+int pst_host_root_open(const char *dir, struct pst_host_root *ret,
+		       struct pst_error *err)
 {
 	struct stat own, slash;
 	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return pst_error_set_errno(err, errno, "cannot open %s", dir);
-	*ret = (struct pst_root){.fd = fd};
+	*ret = (struct pst_host_root){.fd = fd};
 	if (fstat(fd, &own) == 0 && stat("/", &slash) == 0)
 		ret->live = own.st_dev == slash.st_dev &&
 			    own.st_ino == slash.st_ino;
 	return 0;
 }
 
-void pst_root_close(struct pst_root *r)
+void pst_host_root_close(struct pst_host_root *r)
 {
 	if (!r)
 		return;
@@ -67,7 +68,7 @@ static int push(char *path, const char *name, size_t n)
 		pop(path);
 		return 0;
 	}
-	if (len + n + 2 > PST_ROOT_PATH_MAX)
+	if (len + n + 2 > PST_HOST_ROOT_PATH_MAX)
 		return -EMSGSIZE;
 	if (len)
 		path[len++] = '/';
@@ -93,7 +94,7 @@ static int push_all(char *path, const char *text)
 	return r;
 }
 
-static int at(const struct pst_root *r, const char *path, int flags)
+static int at(const struct pst_host_root *r, const char *path, int flags)
 {
 	int fd = openat(r->fd, *path ? path : ".", flags | O_CLOEXEC);
 
@@ -104,10 +105,10 @@ static int at(const struct pst_root *r, const char *path, int flags)
  * One step of walk(): done holds no link; takes the first component of rest,
  * of which a link's text becomes the beginning.
  */
-static int walk_step(const struct pst_root *r, char *done, char *rest,
+static int walk_step(const struct pst_host_root *r, char *done, char *rest,
 		     bool keep_last, unsigned int *links)
 {
-	char link[PST_ROOT_PATH_MAX], tail[PST_ROOT_PATH_MAX];
+	char link[PST_HOST_ROOT_PATH_MAX], tail[PST_HOST_ROOT_PATH_MAX];
 	size_t n = strcspn(rest, "/");
 	ssize_t len;
 	int rc;
@@ -128,23 +129,23 @@ static int walk_step(const struct pst_root *r, char *done, char *rest,
 		*done = '\0';
 	else
 		pop(done);
-	return pst_path(rest, "%s/%s", link, tail);
+	return pst_host_path(rest, "%s/%s", link, tail);
 }
 
 /* What openat2() with RESOLVE_IN_ROOT does, for kernels that deny it. */
-static int walk(const struct pst_root *r, const char *path, int flags)
+static int walk(const struct pst_host_root *r, const char *path, int flags)
 {
-	char done[PST_ROOT_PATH_MAX] = "", rest[PST_ROOT_PATH_MAX];
+	char done[PST_HOST_ROOT_PATH_MAX] = "", rest[PST_HOST_ROOT_PATH_MAX];
 	bool keep_last = flags & O_NOFOLLOW;
 	unsigned int links = 0;
-	int rc = pst_path(rest, "%s", path);
+	int rc = pst_host_path(rest, "%s", path);
 
 	while (rc == 0 && *rest)
 		rc = walk_step(r, done, rest, keep_last, &links);
 	return rc < 0 ? rc : at(r, done, flags | O_NOFOLLOW);
 }
 
-static int resolve(const struct pst_root *r, const char *path, int flags)
+static int resolve(const struct pst_host_root *r, const char *path, int flags)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned int)(flags | O_CLOEXEC),
@@ -153,7 +154,7 @@ static int resolve(const struct pst_root *r, const char *path, int flags)
 	long fd;
 	int tries;
 
-	if (strlen(path) >= PST_ROOT_PATH_MAX)
+	if (strlen(path) >= PST_HOST_ROOT_PATH_MAX)
 		return -EMSGSIZE;
 	/* EAGAIN: something was renamed meanwhile (openat2(2)). */
 	for (tries = 0; !r->own_walk && tries < 8; tries++) {
@@ -169,7 +170,8 @@ static int resolve(const struct pst_root *r, const char *path, int flags)
 	return walk(r, path, flags);
 }
 
-int pst_root_stat(const struct pst_root *r, const char *path, struct stat *ret)
+int pst_host_root_stat(const struct pst_host_root *r, const char *path,
+		       struct stat *ret)
 {
 	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH);
 
@@ -178,14 +180,14 @@ int pst_root_stat(const struct pst_root *r, const char *path, struct stat *ret)
 	return fstat(fd, ret) < 0 ? -errno : 0;
 }
 
-bool pst_root_exists(const struct pst_root *r, const char *path)
+bool pst_host_root_exists(const struct pst_host_root *r, const char *path)
 {
 	struct stat st;
 
-	return pst_root_stat(r, path, &st) == 0;
+	return pst_host_root_stat(r, path, &st) == 0;
 }
 
-bool pst_root_is_link(const struct pst_root *r, const char *path)
+bool pst_host_root_is_link(const struct pst_host_root *r, const char *path)
 {
 	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH | O_NOFOLLOW);
 	struct stat st;
@@ -193,10 +195,10 @@ bool pst_root_is_link(const struct pst_root *r, const char *path)
 	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-int pst_root_open_file(const struct pst_root *r, const char *path)
+int pst_host_root_open_file(const struct pst_host_root *r, const char *path)
 {
 	struct stat st;
-	int fd, rc = pst_root_stat(r, path, &st);
+	int fd, rc = pst_host_root_stat(r, path, &st);
 
 	/* Looked at before it is opened: opening a device may act. */
 	if (rc < 0)
@@ -231,10 +233,10 @@ static ssize_t read_up_to(int fd, char *buf, size_t size)
 	return (ssize_t)done;
 }
 
-int pst_root_read(const struct pst_root *r, const char *path, size_t max,
-		  char **ret, size_t *ret_len)
+int pst_host_root_read(const struct pst_host_root *r, const char *path,
+		       size_t max, char **ret, size_t *ret_len)
 {
-	PST_CLEANUP_FD int fd = pst_root_open_file(r, path);
+	PST_CLEANUP_FD int fd = pst_host_root_open_file(r, path);
 	/* procfs and sysfs do not tell a size, so it grows as it is read. */
 	size_t size = 4096 < max ? 4096 : max, len = 0;
 	PST_CLEANUP_FREE char *buf = NULL;
@@ -265,10 +267,10 @@ int pst_root_read(const struct pst_root *r, const char *path, size_t max,
 	return 0;
 }
 
-int pst_root_read_text(const struct pst_root *r, const char *path, char *buf,
-		       size_t size)
+int pst_host_root_read_text(const struct pst_host_root *r, const char *path,
+			    char *buf, size_t size)
 {
-	PST_CLEANUP_FD int fd = pst_root_open_file(r, path);
+	PST_CLEANUP_FD int fd = pst_host_root_open_file(r, path);
 	ssize_t n;
 
 	if (fd < 0)
@@ -286,12 +288,12 @@ int pst_root_read_text(const struct pst_root *r, const char *path, char *buf,
 	return (int)n;
 }
 
-int pst_root_read_u64(const struct pst_root *r, const char *path,
-		      unsigned int base, uint64_t *ret)
+int pst_host_root_read_u64(const struct pst_host_root *r, const char *path,
+			   unsigned int base, uint64_t *ret)
 {
 	char buf[64], *end;
 	unsigned long long v;
-	int n = pst_root_read_text(r, path, buf, sizeof(buf));
+	int n = pst_host_root_read_text(r, path, buf, sizeof(buf));
 
 	if (n < 0)
 		return n == -EMSGSIZE ? -EPROTO : n;
@@ -305,8 +307,8 @@ int pst_root_read_u64(const struct pst_root *r, const char *path,
 	return 0;
 }
 
-int pst_root_readlink(const struct pst_root *r, const char *path, char *buf,
-		      size_t size)
+int pst_host_root_readlink(const struct pst_host_root *r, const char *path,
+			   char *buf, size_t size)
 {
 	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH | O_NOFOLLOW);
 	struct stat st;
@@ -328,7 +330,7 @@ int pst_root_readlink(const struct pst_root *r, const char *path, char *buf,
 	}
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	len = pst_root_read_text(r, path, buf, size);
+	len = pst_host_root_read_text(r, path, buf, size);
 	if (len < 0)
 		return len == -EPROTO ? -EINVAL : len;
 	/* One relative path with a slash, on one line. */
@@ -337,12 +339,12 @@ int pst_root_readlink(const struct pst_root *r, const char *path, char *buf,
 	return len;
 }
 
-int pst_root_link_name(const struct pst_root *r, const char *path, char *buf,
-		       size_t size)
+int pst_host_root_link_name(const struct pst_host_root *r, const char *path,
+			    char *buf, size_t size)
 {
-	char text[PST_ROOT_PATH_MAX];
+	char text[PST_HOST_ROOT_PATH_MAX];
 	const char *name;
-	int n = pst_root_readlink(r, path, text, sizeof(text));
+	int n = pst_host_root_readlink(r, path, text, sizeof(text));
 
 	if (n < 0)
 		return n;
@@ -359,18 +361,18 @@ int pst_root_link_name(const struct pst_root *r, const char *path, char *buf,
 	return n;
 }
 
-int pst_root_dir(const struct pst_root *r, const char *path, char *ret,
-		 size_t size)
+int pst_host_root_dir(const struct pst_host_root *r, const char *path,
+		      char *ret, size_t size)
 {
-	char cur[PST_ROOT_PATH_MAX] = "", link[PST_ROOT_PATH_MAX];
+	char cur[PST_HOST_ROOT_PATH_MAX] = "", link[PST_HOST_ROOT_PATH_MAX];
 	struct stat st;
 	unsigned int links;
 	int rc = push_all(cur, path);
 
 	for (links = 0; rc == 0 && links < MAX_LINKS; links++) {
-		rc = pst_root_readlink(r, cur, link, sizeof(link));
+		rc = pst_host_root_readlink(r, cur, link, sizeof(link));
 		if (rc == -EINVAL) { /* no link: the end of the chain */
-			rc = pst_root_stat(r, cur, &st);
+			rc = pst_host_root_stat(r, cur, &st);
 			if (rc == 0 && !S_ISDIR(st.st_mode))
 				rc = -ENOTDIR;
 			if (rc == 0 && strlen(cur) >= size)
@@ -392,7 +394,7 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int list_add(struct pst_names *l, const char *name)
+static int list_add(struct pst_host_names *l, const char *name)
 {
 	char **more;
 
@@ -410,10 +412,10 @@ static int list_add(struct pst_names *l, const char *name)
 	return 0;
 }
 
-int pst_root_list(const struct pst_root *r, const char *path,
-		  struct pst_names *ret)
+int pst_host_root_list(const struct pst_host_root *r, const char *path,
+		       struct pst_host_names *ret)
 {
-	PST_CLEANUP_NAMES struct pst_names l = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names l = {0};
 	struct dirent *e;
 	int rc = 0, fd = resolve(r, path, O_RDONLY | O_DIRECTORY);
 	DIR *d;
@@ -429,7 +431,7 @@ int pst_root_list(const struct pst_root *r, const char *path,
 	while (rc == 0 && (e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		l.truncated = l.n == PST_ROOT_MAX_ENTRIES;
+		l.truncated = l.n == PST_HOST_ROOT_MAX_ENTRIES;
 		if (l.truncated)
 			break;
 		rc = list_add(&l, e->d_name);
@@ -440,16 +442,16 @@ int pst_root_list(const struct pst_root *r, const char *path,
 	if (l.n)
 		qsort(l.name, l.n, sizeof(*l.name), by_bytes);
 	*ret = l;
-	l = (struct pst_names){0};
+	l = (struct pst_host_names){0};
 	return 0;
 }
 
-void pst_names_done(struct pst_names *n)
+void pst_host_names_done(struct pst_host_names *n)
 {
 	size_t i;
 
 	for (i = 0; i < n->n; i++)
 		free(n->name[i]);
 	free(n->name);
-	*n = (struct pst_names){0};
+	*n = (struct pst_host_names){0};
 }

@@ -21,23 +21,24 @@
 #define ROUTE_REJECT 0x0200U
 
 struct search {
-	const struct pst_root *root;
-	const struct pst_pci_dev *fn[PST_PCI_MAX_FN]; /* that the host holds */
+	const struct pst_host_root *root;
+	const struct pst_host_pci_dev
+		*fn[PST_HOST_PCI_MAX_FN]; /* that the host holds */
 	size_t n;
-	struct pst_card_use *use;
+	struct pst_host_card_use *use;
 };
 
-static void found(const struct search *s, enum pst_card_use_kind kind,
-		  const struct pst_pci_dev *fn, const char *fmt, ...)
+static void found(const struct search *s, enum pst_host_card_use_kind kind,
+		  const struct pst_host_pci_dev *fn, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* The first reason counts. */
-static void found(const struct search *s, enum pst_card_use_kind kind,
-		  const struct pst_pci_dev *fn, const char *fmt, ...)
+static void found(const struct search *s, enum pst_host_card_use_kind kind,
+		  const struct pst_host_pci_dev *fn, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (s->use->kind != PST_CARD_FREE)
+	if (s->use->kind != PST_HOST_CARD_FREE)
 		return;
 	s->use->kind = kind;
 	s->use->fn = fn;
@@ -47,7 +48,8 @@ static void found(const struct search *s, enum pst_card_use_kind kind,
 }
 
 /* The function of the card below which a directory lies, or NULL. */
-static const struct pst_pci_dev *above(const struct search *s, const char *dir)
+static const struct pst_host_pci_dev *above(const struct search *s,
+					    const char *dir)
 {
 	const char *p;
 	size_t i, len;
@@ -72,29 +74,31 @@ static bool is_name(const char *name)
 /* ---- Displays ----------------------------------------------------------- */
 
 /* A connector that this function's DRM driver lights. */
-static bool is_lit(const struct pst_root *root, const struct pst_pci_dev *fn,
-		   char ret[NAME_SIZE])
+static bool is_lit(const struct pst_host_root *root,
+		   const struct pst_host_pci_dev *fn, char ret[NAME_SIZE])
 {
-	PST_CLEANUP_NAMES struct pst_names cards = {0};
-	char dir[PST_ROOT_PATH_MAX], path[PST_ROOT_PATH_MAX], text[32];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names cards = {0};
+	char dir[PST_HOST_ROOT_PATH_MAX], path[PST_HOST_ROOT_PATH_MAX],
+		text[32];
 	bool lit = false;
 	size_t i, k;
 
-	if (pst_path(dir, "%s/drm", fn->path) < 0 ||
-	    pst_root_list(root, dir, &cards) < 0)
+	if (pst_host_path(dir, "%s/drm", fn->path) < 0 ||
+	    pst_host_root_list(root, dir, &cards) < 0)
 		return false;
 	for (i = 0; i < cards.n && !lit; i++) {
-		PST_CLEANUP_NAMES struct pst_names parts = {0};
+		PST_HOST_CLEANUP_NAMES struct pst_host_names parts = {0};
 
 		if (strncmp(cards.name[i], "card", 4) != 0 ||
-		    pst_path(path, "%s/%s", dir, cards.name[i]) < 0 ||
-		    pst_root_list(root, path, &parts) < 0)
+		    pst_host_path(path, "%s/%s", dir, cards.name[i]) < 0 ||
+		    pst_host_root_list(root, path, &parts) < 0)
 			continue;
 		for (k = 0; k < parts.n && !lit; k++) {
-			lit = pst_path(path, "%s/%s/%s/enabled", dir,
-				       cards.name[i], parts.name[k]) == 0 &&
-			      pst_root_read_text(root, path, text,
-						 sizeof(text)) > 0 &&
+			lit = pst_host_path(path, "%s/%s/%s/enabled", dir,
+					    cards.name[i],
+					    parts.name[k]) == 0 &&
+			      pst_host_root_read_text(root, path, text,
+						      sizeof(text)) > 0 &&
 			      strcmp(text, "enabled") == 0;
 			if (lit)
 				snprintf(ret, NAME_SIZE, "%s", parts.name[k]);
@@ -103,22 +107,25 @@ static bool is_lit(const struct pst_root *root, const struct pst_pci_dev *fn,
 	return lit;
 }
 
-static void find_display(const struct search *s, const struct pst_display *d)
+static void find_display(const struct search *s,
+			 const struct pst_host_display *d)
 {
-	const struct pst_pci_dev *fn;
+	const struct pst_host_pci_dev *fn;
 	char name[NAME_SIZE];
 	size_t i;
 
 	for (i = 0; i < s->n; i++) {
 		fn = s->fn[i];
 		if (is_lit(s->root, fn, name))
-			found(s, PST_CARD_DISPLAY, fn, "it lights %s", name);
+			found(s, PST_HOST_CARD_DISPLAY, fn, "it lights %s",
+			      name);
 		else if (*d->connected &&
-			 pst_pci_addr_cmp(&fn->addr, &d->connected_addr) == 0)
-			found(s, PST_CARD_DISPLAY, fn, "it lights %s",
+			 pst_host_pci_addr_cmp(&fn->addr, &d->connected_addr) ==
+				 0)
+			found(s, PST_HOST_CARD_DISPLAY, fn, "it lights %s",
 			      d->connected);
 		else if (fn->boot_vga)
-			found(s, PST_CARD_DISPLAY, fn,
+			found(s, PST_HOST_CARD_DISPLAY, fn,
 			      "the firmware shows its picture there");
 	}
 }
@@ -133,25 +140,27 @@ static void follow_paths(const struct search *s, const char *dir,
 			 const char *what, const char *name)
 {
 	const char *sub = strstr(dir, "/nvme-subsys");
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX], to[PST_ROOT_PATH_MAX];
-	const struct pst_pci_dev *fn;
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX], to[PST_HOST_ROOT_PATH_MAX];
+	const struct pst_host_pci_dev *fn;
 	size_t i;
 
-	if (!sub ||
-	    pst_path(path, "%.*s", (int)(strrchr(dir, '/') - dir), dir) < 0)
+	if (!sub || pst_host_path(path, "%.*s", (int)(strrchr(dir, '/') - dir),
+				  dir) < 0)
 		return;
-	if (pst_root_list(s->root, path, &names) < 0)
+	if (pst_host_root_list(s->root, path, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++) {
 		if (strncmp(names.name[i], "nvme", 4) != 0 ||
-		    pst_path(path, "%.*s/%s", (int)(strrchr(dir, '/') - dir),
-			     dir, names.name[i]) < 0 ||
-		    pst_root_dir(s->root, path, to, sizeof(to)) < 0)
+		    pst_host_path(path, "%.*s/%s",
+				  (int)(strrchr(dir, '/') - dir), dir,
+				  names.name[i]) < 0 ||
+		    pst_host_root_dir(s->root, path, to, sizeof(to)) < 0)
 			continue;
 		fn = above(s, to);
 		if (fn)
-			found(s, PST_CARD_DISK, fn, "%s on %s", what, name);
+			found(s, PST_HOST_CARD_DISK, fn, "%s on %s", what,
+			      name);
 	}
 }
 
@@ -159,12 +168,12 @@ static void follow_paths(const struct search *s, const char *dir,
 static void follow_parts(const struct search *s, const char *name,
 			 const char *what, int depth)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
 
-	if (pst_path(path, SYS_BLOCK "/%s/slaves", name) < 0 ||
-	    pst_root_list(s->root, path, &names) < 0)
+	if (pst_host_path(path, SYS_BLOCK "/%s/slaves", name) < 0 ||
+	    pst_host_root_list(s->root, path, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++)
 		follow_disk(s, names.name[i], what, depth + 1);
@@ -173,23 +182,24 @@ static void follow_parts(const struct search *s, const char *name,
 static void follow_disk(const struct search *s, const char *name,
 			const char *what, int depth)
 {
-	char path[PST_ROOT_PATH_MAX], dir[PST_ROOT_PATH_MAX], *end;
-	const struct pst_pci_dev *fn;
+	char path[PST_HOST_ROOT_PATH_MAX], dir[PST_HOST_ROOT_PATH_MAX], *end;
+	const struct pst_host_pci_dev *fn;
 
 	if (depth > MAX_DEPTH || !is_name(name) ||
-	    pst_path(path, SYS_BLOCK "/%s", name) < 0 ||
-	    pst_root_dir(s->root, path, dir, sizeof(dir)) < 0)
+	    pst_host_path(path, SYS_BLOCK "/%s", name) < 0 ||
+	    pst_host_root_dir(s->root, path, dir, sizeof(dir)) < 0)
 		return;
 	fn = above(s, dir);
 	if (fn) {
-		found(s, PST_CARD_DISK, fn, "%s on %s", what, name);
+		found(s, PST_HOST_CARD_DISK, fn, "%s on %s", what, name);
 		return;
 	}
 	follow_parts(s, name, what, depth);
 	/* A partition's directory lies in its disk's. */
 	end = strrchr(dir, '/');
-	if (end && pst_path(path, "%.*s/slaves", (int)(end - dir), dir) == 0 &&
-	    pst_root_exists(s->root, path)) {
+	if (end &&
+	    pst_host_path(path, "%.*s/slaves", (int)(end - dir), dir) == 0 &&
+	    pst_host_root_exists(s->root, path)) {
 		*end = '\0';
 		end = strrchr(dir, '/');
 		follow_parts(s, end ? end + 1 : dir, what, depth);
@@ -203,17 +213,18 @@ static void follow_disk(const struct search *s, const char *name,
 static void follow_mapper(const struct search *s, const char *name,
 			  const char *what)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX], text[256];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX], text[256];
 	size_t i;
 
-	if (pst_root_list(s->root, SYS_BLOCK, &names) < 0)
+	if (pst_host_root_list(s->root, SYS_BLOCK, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++)
 		if (strncmp(names.name[i], "dm-", 3) == 0 &&
-		    pst_path(path, SYS_BLOCK "/%s/dm/name", names.name[i]) ==
+		    pst_host_path(path, SYS_BLOCK "/%s/dm/name",
+				  names.name[i]) == 0 &&
+		    pst_host_root_read_text(s->root, path, text, sizeof(text)) >
 			    0 &&
-		    pst_root_read_text(s->root, path, text, sizeof(text)) > 0 &&
 		    strcmp(text, name) == 0)
 			follow_disk(s, names.name[i], what, 0);
 }
@@ -222,24 +233,24 @@ static void follow_mapper(const struct search *s, const char *name,
 static void follow_source(const struct search *s, const char *source,
 			  const char *what)
 {
-	char name[256], path[PST_ROOT_PATH_MAX];
+	char name[256], path[PST_HOST_ROOT_PATH_MAX];
 	struct stat st;
 
 	if (strncmp(source, "/dev/", 5) != 0)
 		return;
 	/* What the kernel mounted itself has a name that is nowhere. */
 	if (strcmp(source, "/dev/root") == 0 && s->root->live &&
-	    pst_root_stat(s->root, what, &st) == 0 &&
-	    pst_path(path, "sys/dev/block/%u:%u", major(st.st_dev),
-		     minor(st.st_dev)) == 0 &&
-	    pst_root_link_name(s->root, path, name, sizeof(name)) > 0) {
+	    pst_host_root_stat(s->root, what, &st) == 0 &&
+	    pst_host_path(path, "sys/dev/block/%u:%u", major(st.st_dev),
+			  minor(st.st_dev)) == 0 &&
+	    pst_host_root_link_name(s->root, path, name, sizeof(name)) > 0) {
 		follow_disk(s, name, what, 0);
 		return;
 	}
 	if (strncmp(source, "/dev/mapper/", 12) == 0)
 		follow_mapper(s, source + 12, what);
 	/* /dev/disk/by-uuid/..., /dev/vg/lv, /dev/root. */
-	if (pst_root_link_name(s->root, source, name, sizeof(name)) > 0)
+	if (pst_host_root_link_name(s->root, source, name, sizeof(name)) > 0)
 		follow_disk(s, name, what, 0);
 	else
 		follow_disk(s, source + 5, what, 0);
@@ -248,17 +259,18 @@ static void follow_source(const struct search *s, const char *source,
 /* Further disks of a btrfs, of which the mount table names one. */
 static void find_btrfs(const struct search *s)
 {
-	PST_CLEANUP_NAMES struct pst_names fs = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names fs = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i, k;
 
-	if (pst_root_list(s->root, "sys/fs/btrfs", &fs) < 0)
+	if (pst_host_root_list(s->root, "sys/fs/btrfs", &fs) < 0)
 		return;
 	for (i = 0; i < fs.n; i++) {
-		PST_CLEANUP_NAMES struct pst_names disks = {0};
+		PST_HOST_CLEANUP_NAMES struct pst_host_names disks = {0};
 
-		if (pst_path(path, "sys/fs/btrfs/%s/devices", fs.name[i]) < 0 ||
-		    pst_root_list(s->root, path, &disks) < 0)
+		if (pst_host_path(path, "sys/fs/btrfs/%s/devices", fs.name[i]) <
+			    0 ||
+		    pst_host_root_list(s->root, path, &disks) < 0)
 			continue;
 		for (k = 0; k < disks.n; k++)
 			follow_disk(s, disks.name[k], "a mounted btrfs", 0);
@@ -268,10 +280,10 @@ static void find_btrfs(const struct search *s)
 /* Any disk of the card, for pools whose members are not shown. */
 static void find_any_disk(const struct search *s, const char *what)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	size_t i;
 
-	if (pst_root_list(s->root, SYS_BLOCK, &names) < 0)
+	if (pst_host_root_list(s->root, SYS_BLOCK, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++)
 		follow_disk(s, names.name[i], what, MAX_DEPTH);
@@ -283,8 +295,8 @@ static void find_mounts(const struct search *s)
 	char *line, *save, source[512], where[100], type[32], what[120];
 	size_t len;
 
-	if (pst_root_read(s->root, "proc/mounts", PST_ROOT_TEXT_MAX, &text,
-			  &len) < 0)
+	if (pst_host_root_read(s->root, "proc/mounts", PST_HOST_ROOT_TEXT_MAX,
+			       &text, &len) < 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
@@ -304,8 +316,8 @@ static void find_swaps(const struct search *s)
 	char *line, *save, source[512];
 	size_t len;
 
-	if (pst_root_read(s->root, "proc/swaps", PST_ROOT_TEXT_MAX, &text,
-			  &len) < 0)
+	if (pst_host_root_read(s->root, "proc/swaps", PST_HOST_ROOT_TEXT_MAX,
+			       &text, &len) < 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save))
@@ -318,30 +330,30 @@ static void find_swaps(const struct search *s)
 static void follow_interface(const struct search *s, const char *name,
 			     const char *route, int depth)
 {
-	char path[PST_ROOT_PATH_MAX], dir[PST_ROOT_PATH_MAX];
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	const struct pst_pci_dev *fn;
+	char path[PST_HOST_ROOT_PATH_MAX], dir[PST_HOST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	const struct pst_host_pci_dev *fn;
 	size_t i;
 
 	if (depth > MAX_DEPTH || !is_name(name))
 		return;
-	if (pst_path(path, SYS_NET "/%s", name) == 0 &&
-	    pst_root_dir(s->root, path, dir, sizeof(dir)) == 0) {
+	if (pst_host_path(path, SYS_NET "/%s", name) == 0 &&
+	    pst_host_root_dir(s->root, path, dir, sizeof(dir)) == 0) {
 		fn = above(s, dir);
 		if (fn)
-			found(s, PST_CARD_NETWORK, fn,
+			found(s, PST_HOST_CARD_NETWORK, fn,
 			      "the default route (%s) by %s", route, name);
 	}
 	/* Of a tree whose interfaces are no links. */
-	if (pst_path(path, SYS_NET "/%s/device", name) == 0 &&
-	    pst_root_dir(s->root, path, dir, sizeof(dir)) == 0) {
+	if (pst_host_path(path, SYS_NET "/%s/device", name) == 0 &&
+	    pst_host_root_dir(s->root, path, dir, sizeof(dir)) == 0) {
 		fn = above(s, dir);
 		if (fn)
-			found(s, PST_CARD_NETWORK, fn,
+			found(s, PST_HOST_CARD_NETWORK, fn,
 			      "the default route (%s) by %s", route, name);
 	}
-	if (pst_path(path, SYS_NET "/%s", name) < 0 ||
-	    pst_root_list(s->root, path, &names) < 0)
+	if (pst_host_path(path, SYS_NET "/%s", name) < 0 ||
+	    pst_host_root_list(s->root, path, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++)
 		if (strncmp(names.name[i], "lower_", 6) == 0)
@@ -358,8 +370,8 @@ static void find_route4(const struct search *s)
 	uint32_t to, mask;
 	size_t len;
 
-	if (pst_root_read(s->root, "proc/net/route", PST_ROOT_TEXT_MAX, &text,
-			  &len) < 0)
+	if (pst_host_root_read(s->root, "proc/net/route",
+			       PST_HOST_ROOT_TEXT_MAX, &text, &len) < 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save))
@@ -379,8 +391,8 @@ static void find_route6(const struct search *s)
 	unsigned int bits, flags;
 	size_t len;
 
-	if (pst_root_read(s->root, "proc/net/ipv6_route", PST_ROOT_TEXT_MAX,
-			  &text, &len) < 0)
+	if (pst_host_root_read(s->root, "proc/net/ipv6_route",
+			       PST_HOST_ROOT_TEXT_MAX, &text, &len) < 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save))
@@ -393,27 +405,29 @@ static void find_route6(const struct search *s)
 
 /* ---- All of it ---------------------------------------------------------- */
 
-static bool is_gpu(const struct pst_pci_dev *fn)
+static bool is_gpu(const struct pst_host_pci_dev *fn)
 {
 	/* PCI Code and ID Assignment specification, section 1: display
 	 * controllers, processing accelerators. */
-	return pst_pci_is_display(fn) || fn->class >> 16 == 0x12;
+	return pst_host_pci_is_display(fn) || fn->class >> 16 == 0x12;
 }
 
-void pst_card_use_find(const struct pst_root *root, const struct pst_pci *pci,
-		       const struct pst_display *display,
-		       const struct pst_pci_dev *dev, struct pst_card_use *ret)
+void pst_host_card_use_find(const struct pst_host_root *root,
+			    const struct pst_host_pci *pci,
+			    const struct pst_host_display *display,
+			    const struct pst_host_pci_dev *dev,
+			    struct pst_host_card_use *ret)
 {
-	const struct pst_pci_dev *card[PST_PCI_MAX_FN];
+	const struct pst_host_pci_dev *card[PST_HOST_PCI_MAX_FN];
 	struct search s = {.root = root, .use = ret};
-	const size_t n = pst_pci_card(pci, dev, card);
+	const size_t n = pst_host_pci_card(pci, dev, card);
 	bool gpu = false;
 	size_t i;
 
-	*ret = (struct pst_card_use){.kind = PST_CARD_FREE};
+	*ret = (struct pst_host_card_use){.kind = PST_HOST_CARD_FREE};
 	for (i = 0; i < n; i++) {
 		gpu |= is_gpu(card[i]);
-		if (!pst_pci_is_given(card[i]))
+		if (!pst_host_pci_is_given(card[i]))
 			s.fn[s.n++] = card[i];
 	}
 	find_mounts(&s);
@@ -423,6 +437,7 @@ void pst_card_use_find(const struct pst_root *root, const struct pst_pci *pci,
 	find_route6(&s);
 	find_display(&s, display);
 	if (!gpu)
-		found(&s, PST_CARD_NO_GPU, dev, "its kind is %s (class %06x)",
-		      pst_pci_kind(dev), (unsigned int)dev->class);
+		found(&s, PST_HOST_CARD_NO_GPU, dev,
+		      "its kind is %s (class %06x)", pst_host_pci_kind(dev),
+		      (unsigned int)dev->class);
 }

@@ -5,18 +5,18 @@
 
 #include "kernel-params/scan/display.h"
 
-enum pst_card_use_kind {
-	PST_CARD_FREE,    /* nothing speaks against it */
-	PST_CARD_DISPLAY, /* the host's screens hang on it */
-	PST_CARD_DISK,    /* a mounted file system or swap lies behind it */
-	PST_CARD_NETWORK, /* a default route leads through it */
-	PST_CARD_NO_GPU,  /* neither a display nor an accelerator */
+enum pst_host_card_use_kind {
+	PST_HOST_CARD_FREE,    /* nothing speaks against it */
+	PST_HOST_CARD_DISPLAY, /* the host's screens hang on it */
+	PST_HOST_CARD_DISK, /* a mounted file system or swap lies behind it */
+	PST_HOST_CARD_NETWORK, /* a default route leads through it */
+	PST_HOST_CARD_NO_GPU,  /* neither a display nor an accelerator */
 };
 
-struct pst_card_use {
-	enum pst_card_use_kind kind;
-	const struct pst_pci_dev *fn; /* the function that is used */
-	char why[160];                /* "/boot on nvme0n1p1"; "" when free */
+struct pst_host_card_use {
+	enum pst_host_card_use_kind kind;
+	const struct pst_host_pci_dev *fn; /* the function that is used */
+	char why[160]; /* "/boot on nvme0n1p1"; "" when free */
 };
 
 /*
@@ -26,8 +26,10 @@ struct pst_card_use {
  * bonds, bridges and VLANs. What lies in a ZFS pool cannot be seen: a card with
  * any disk counts as used where one is mounted.
  */
-void pst_card_use_find(const struct pst_root *root, const struct pst_pci *pci,
-		       const struct pst_display *display,
-		       const struct pst_pci_dev *dev, struct pst_card_use *ret);
+void pst_host_card_use_find(const struct pst_host_root *root,
+			    const struct pst_host_pci *pci,
+			    const struct pst_host_display *display,
+			    const struct pst_host_pci_dev *dev,
+			    struct pst_host_card_use *ret);
 
 #endif

@@ -10,7 +10,7 @@
  * A quote toggles anywhere, but is only taken off at the ends, as the kernel
  * does it.
  */
-static char *next(char *p, struct pst_param *ret)
+static char *next(char *p, struct pst_host_param *ret)
 {
 	bool in_quote = false, quoted = *p == '"';
 	char *equals = NULL, *end;
@@ -44,12 +44,13 @@ static char *next(char *p, struct pst_param *ret)
 	return p;
 }
 
-int pst_cmdline_parse(const char *text, size_t len, struct pst_cmdline *ret)
+int pst_host_cmdline_parse(const char *text, size_t len,
+			   struct pst_host_cmdline *ret)
 {
-	struct pst_cmdline c = {0};
+	struct pst_host_cmdline c = {0};
 	char *p;
 
-	if (len > PST_CMDLINE_MAX)
+	if (len > PST_HOST_CMDLINE_MAX)
 		return -EMSGSIZE;
 	if (memchr(text, '\0', len))
 		return -EPROTO;
@@ -57,7 +58,7 @@ int pst_cmdline_parse(const char *text, size_t len, struct pst_cmdline *ret)
 	c.param = calloc(len / 2 + 1, sizeof(*c.param));
 	c.text = strndup(text, len);
 	if (!c.param || !c.text) {
-		pst_cmdline_done(&c);
+		pst_host_cmdline_done(&c);
 		return -ENOMEM;
 	}
 	for (p = c.text;;) {
@@ -74,21 +75,22 @@ int pst_cmdline_parse(const char *text, size_t len, struct pst_cmdline *ret)
 	return 0;
 }
 
-int pst_cmdline_read(const struct pst_root *root, struct pst_cmdline *ret)
+int pst_host_cmdline_read(const struct pst_host_root *root,
+			  struct pst_host_cmdline *ret)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t len;
-	int rc = pst_root_read(root, "proc/cmdline", PST_CMDLINE_MAX, &text,
-			       &len);
+	int rc = pst_host_root_read(root, "proc/cmdline", PST_HOST_CMDLINE_MAX,
+				    &text, &len);
 
-	return rc < 0 ? rc : pst_cmdline_parse(text, len, ret);
+	return rc < 0 ? rc : pst_host_cmdline_parse(text, len, ret);
 }
 
-void pst_cmdline_done(struct pst_cmdline *c)
+void pst_host_cmdline_done(struct pst_host_cmdline *c)
 {
 	free(c->param);
 	free(c->text);
-	*c = (struct pst_cmdline){0};
+	*c = (struct pst_host_cmdline){0};
 }
 
 static bool name_eq_n(const char *a, size_t n, const char *b)
@@ -105,35 +107,35 @@ static bool name_eq_n(const char *a, size_t n, const char *b)
 	return !b[n];
 }
 
-bool pst_param_name_eq(const char *a, const char *b)
+bool pst_host_param_name_eq(const char *a, const char *b)
 {
 	return name_eq_n(a, strlen(a), b);
 }
 
-const struct pst_param *pst_cmdline_get(const struct pst_cmdline *c,
-					const char *name)
+const struct pst_host_param *
+pst_host_cmdline_get(const struct pst_host_cmdline *c, const char *name)
 {
 	size_t i;
 
 	for (i = c->n; i-- > 0;)
-		if (pst_param_name_eq(c->param[i].name, name))
+		if (pst_host_param_name_eq(c->param[i].name, name))
 			return &c->param[i];
 	return NULL;
 }
 
-const struct pst_param *pst_cmdline_module(const struct pst_cmdline *c,
-					   const char *module,
-					   const char *param)
+const struct pst_host_param *
+pst_host_cmdline_module(const struct pst_host_cmdline *c, const char *module,
+			const char *param)
 {
 	char name[128];
 	int n = snprintf(name, sizeof(name), "%s.%s", module, param);
 
 	if (n < 0 || (size_t)n >= sizeof(name))
 		return NULL;
-	return pst_cmdline_get(c, name);
+	return pst_host_cmdline_get(c, name);
 }
 
-bool pst_list_has(const char *list, const char *word)
+bool pst_host_list_has(const char *list, const char *word)
 {
 	while (*list) {
 		size_t n = strcspn(list, ",");
@@ -146,15 +148,15 @@ bool pst_list_has(const char *list, const char *word)
 	return false;
 }
 
-bool pst_cmdline_has(const struct pst_cmdline *c, const char *name,
-		     const char *word)
+bool pst_host_cmdline_has(const struct pst_host_cmdline *c, const char *name,
+			  const char *word)
 {
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
 		if (c->param[i].value &&
-		    pst_param_name_eq(c->param[i].name, name) &&
-		    pst_list_has(c->param[i].value, word))
+		    pst_host_param_name_eq(c->param[i].name, name) &&
+		    pst_host_list_has(c->param[i].value, word))
 			return true;
 	return false;
 }

@@ -6,15 +6,15 @@
 #include "kernel-params/root/root.h"
 
 /* COMMAND_LINE_SIZE is 2048 on x86; others have more. */
-#define PST_CMDLINE_MAX 16384
+#define PST_HOST_CMDLINE_MAX 16384
 
-struct pst_param {
+struct pst_host_param {
 	char *name;
 	char *value; /* NULL when there was no '=' */
 };
 
-struct pst_cmdline {
-	struct pst_param *param; /* in order */
+struct pst_host_cmdline {
+	struct pst_host_param *param; /* in order */
 	size_t n;
 	char *text; /* what names and values point into */
 };
@@ -23,37 +23,37 @@ struct pst_cmdline {
  * Splits len bytes: white space separates, quotes keep it, a quote around a
  * value or a whole parameter is taken off, "--" ends what is the kernel's
  * (parse_args(), next_arg() of Linux's kernel/params.c and lib/cmdline.c).
- * 0 (to be ended with pst_cmdline_done()), -EMSGSIZE, -EPROTO (a NUL byte),
- * -ENOMEM.
+ * 0 (to be ended with pst_host_cmdline_done()), -EMSGSIZE, -EPROTO (a NUL
+ * byte), -ENOMEM.
  */
-PST_MUST_USE int pst_cmdline_parse(const char *text, size_t len,
-				   struct pst_cmdline *ret);
+PST_MUST_USE int pst_host_cmdline_parse(const char *text, size_t len,
+					struct pst_host_cmdline *ret);
 
 /* Reads and splits proc/cmdline. As above, or -errno of reading. */
-PST_MUST_USE int pst_cmdline_read(const struct pst_root *root,
-				  struct pst_cmdline *ret);
-void pst_cmdline_done(struct pst_cmdline *c);
+PST_MUST_USE int pst_host_cmdline_read(const struct pst_host_root *root,
+				       struct pst_host_cmdline *ret);
+void pst_host_cmdline_done(struct pst_host_cmdline *c);
 
 /* Whether two names mean the same: '-' and '_' are equal to the kernel. */
-bool pst_param_name_eq(const char *a, const char *b);
+bool pst_host_param_name_eq(const char *a, const char *b);
 
 /* The last parameter of that name (the one that counts), or NULL. */
-const struct pst_param *pst_cmdline_get(const struct pst_cmdline *c,
-					const char *name);
+const struct pst_host_param *
+pst_host_cmdline_get(const struct pst_host_cmdline *c, const char *name);
 
 /* As above for the parameter of a module: "vfio-pci", "ids". */
-const struct pst_param *pst_cmdline_module(const struct pst_cmdline *c,
-					   const char *module,
-					   const char *param);
+const struct pst_host_param *
+pst_host_cmdline_module(const struct pst_host_cmdline *c, const char *module,
+			const char *param);
 
 /*
  * Whether word is in a comma-separated value of any parameter of that name:
  * ("intel_iommu", "on"), ("modprobe.blacklist", "nouveau").
  */
-bool pst_cmdline_has(const struct pst_cmdline *c, const char *name,
-		     const char *word);
+bool pst_host_cmdline_has(const struct pst_host_cmdline *c, const char *name,
+			  const char *word);
 
 /* Whether word is in the comma-separated list; '-' and '_' are equal. */
-bool pst_list_has(const char *list, const char *word);
+bool pst_host_list_has(const char *list, const char *word);
 
 #endif

@@ -7,7 +7,7 @@
 
 #define IOMEM_MAX (4U << 20)
 
-bool pst_display_is_firmware_fb(const char *name)
+bool pst_host_display_is_firmware_fb(const char *name)
 {
 	/* Of proc/fb, graphics/fbN/name, and resources in proc/iomem. */
 	static const char *const names[] = {
@@ -55,14 +55,14 @@ static bool iomem_line(const char *line, uint64_t *start, uint64_t *end,
 	return *end >= *start;
 }
 
-void pst_display_parse_iomem(const char *text, struct pst_display *d)
+void pst_host_display_parse_iomem(const char *text, struct pst_host_display *d)
 {
 	bool any = false, address = false;
 
 	while (*text) {
 		size_t n = strcspn(text, "\n");
 		char line[256], *end;
-		struct pst_fb_range r = {0};
+		struct pst_host_fb_range r = {0};
 		const char *name;
 
 		if (n < sizeof(line)) {
@@ -74,8 +74,8 @@ void pst_display_parse_iomem(const char *text, struct pst_display *d)
 				any = true;
 				address = address || r.end;
 				snprintf(r.name, sizeof(r.name), "%s", name);
-				if (pst_display_is_firmware_fb(name) &&
-				    d->n_ranges < PST_FB_RANGES)
+				if (pst_host_display_is_firmware_fb(name) &&
+				    d->n_ranges < PST_HOST_FB_RANGES)
 					d->range[d->n_ranges++] = r;
 			}
 		}
@@ -86,51 +86,55 @@ void pst_display_parse_iomem(const char *text, struct pst_display *d)
 }
 
 /* proc/fb: "0 EFI VGA". */
-static void read_proc_fb(const struct pst_root *root, struct pst_display *d)
+static void read_proc_fb(const struct pst_host_root *root,
+			 struct pst_host_display *d)
 {
 	char text[1024], *p, *save;
 
-	if (pst_root_read_text(root, "proc/fb", text, sizeof(text)) <= 0)
+	if (pst_host_root_read_text(root, "proc/fb", text, sizeof(text)) <= 0)
 		return;
 	for (p = strtok_r(text, "\n", &save); p;
 	     p = strtok_r(NULL, "\n", &save)) {
 		p += strspn(p, "0123456789");
 		p += strspn(p, " ");
-		if (pst_display_is_firmware_fb(p))
+		if (pst_host_display_is_firmware_fb(p))
 			add_name(d->fb, sizeof(d->fb), p);
 	}
 }
 
-static void read_graphics(const struct pst_root *root, struct pst_display *d)
+static void read_graphics(const struct pst_host_root *root,
+			  struct pst_host_display *d)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX], dir[PST_ROOT_PATH_MAX], text[64];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX], dir[PST_HOST_ROOT_PATH_MAX],
+		text[64];
 	size_t i;
 
-	if (pst_root_list(root, "sys/class/graphics", &names) < 0)
+	if (pst_host_root_list(root, "sys/class/graphics", &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++) {
-		if (pst_path(path, "sys/class/graphics/%s", names.name[i]) <
-			    0 ||
-		    pst_root_dir(root, path, dir, sizeof(dir)) < 0 ||
-		    pst_path(path, "%s/name", dir) < 0 ||
-		    pst_root_read_text(root, path, text, sizeof(text)) <= 0)
+		if (pst_host_path(path, "sys/class/graphics/%s",
+				  names.name[i]) < 0 ||
+		    pst_host_root_dir(root, path, dir, sizeof(dir)) < 0 ||
+		    pst_host_path(path, "%s/name", dir) < 0 ||
+		    pst_host_root_read_text(root, path, text, sizeof(text)) <=
+			    0)
 			continue;
-		if (pst_display_is_firmware_fb(text))
+		if (pst_host_display_is_firmware_fb(text))
 			add_name(d->fb, sizeof(d->fb), text);
 	}
 }
 
 /* sysfb's devices in a directory; a GPU driver that takes over removes them. */
-static void add_platform(const struct pst_root *root, const char *dir,
-			 struct pst_display *d)
+static void add_platform(const struct pst_host_root *root, const char *dir,
+			 struct pst_host_display *d)
 {
 	static const char *const prefixes[] = {
 		"simple-framebuffer.", "efi-framebuffer.", "vesa-framebuffer."};
-	PST_CLEANUP_NAMES struct pst_names names = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	size_t i, k;
 
-	if (pst_root_list(root, dir, &names) < 0)
+	if (pst_host_root_list(root, dir, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++)
 		for (k = 0; k < PST_ARRAY_SIZE(prefixes); k++)
@@ -141,7 +145,8 @@ static void add_platform(const struct pst_root *root, const char *dir,
 }
 
 /* A copied tree may have any one of these. */
-static void read_platform(const struct pst_root *root, struct pst_display *d)
+static void read_platform(const struct pst_host_root *root,
+			  struct pst_host_display *d)
 {
 	static const char *const dirs[] = {
 		"sys/bus/platform/devices",
@@ -156,60 +161,64 @@ static void read_platform(const struct pst_root *root, struct pst_display *d)
 		add_platform(root, dirs[i], d);
 }
 
-static bool attr_is(const struct pst_root *root, const char *dir,
+static bool attr_is(const struct pst_host_root *root, const char *dir,
 		    const char *attr, const char *value)
 {
-	char path[PST_ROOT_PATH_MAX], text[32];
+	char path[PST_HOST_ROOT_PATH_MAX], text[32];
 
-	return pst_path(path, "%s/%s", dir, attr) == 0 &&
-	       pst_root_read_text(root, path, text, sizeof(text)) > 0 &&
+	return pst_host_path(path, "%s/%s", dir, attr) == 0 &&
+	       pst_host_root_read_text(root, path, text, sizeof(text)) > 0 &&
 	       strcmp(text, value) == 0;
 }
 
 /* The PCI address in a path like .../0000:01:00.0/drm/card0/card0-DP-1. */
-static bool addr_in_path(const char *path, struct pst_pci_addr *ret)
+static bool addr_in_path(const char *path, struct pst_host_pci_addr *ret)
 {
-	char copy[PST_ROOT_PATH_MAX], *p, *save;
+	char copy[PST_HOST_ROOT_PATH_MAX], *p, *save;
 	bool found = false;
 
 	snprintf(copy, sizeof(copy), "%s", path);
 	for (p = strtok_r(copy, "/", &save); p; p = strtok_r(NULL, "/", &save))
-		if (strlen(p) >= 12 && pst_pci_addr_parse(p, ret) == 0)
+		if (strlen(p) >= 12 && pst_host_pci_addr_parse(p, ret) == 0)
 			found = true;
 	return found;
 }
 
-static void read_connectors(const struct pst_root *root, struct pst_display *d)
+static void read_connectors(const struct pst_host_root *root,
+			    struct pst_host_display *d)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX], dir[PST_ROOT_PATH_MAX];
-	char addr[PST_PCI_ADDR_LEN];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX], dir[PST_HOST_ROOT_PATH_MAX];
+	char addr[PST_HOST_PCI_ADDR_LEN];
 	size_t i;
 
-	if (pst_root_list(root, "sys/class/drm", &names) < 0)
+	if (pst_host_root_list(root, "sys/class/drm", &names) < 0)
 		return;
 	for (i = 0; i < names.n && !*d->connected; i++) {
 		if (!strchr(names.name[i], '-') ||
-		    pst_path(path, "sys/class/drm/%s", names.name[i]) < 0 ||
-		    pst_root_dir(root, path, dir, sizeof(dir)) < 0 ||
+		    pst_host_path(path, "sys/class/drm/%s", names.name[i]) <
+			    0 ||
+		    pst_host_root_dir(root, path, dir, sizeof(dir)) < 0 ||
 		    !attr_is(root, dir, "status", "connected") ||
 		    !attr_is(root, dir, "enabled", "enabled") ||
 		    !addr_in_path(dir, &d->connected_addr))
 			continue;
 		snprintf(d->connected, sizeof(d->connected), "%.60s of %s",
 			 names.name[i],
-			 pst_pci_addr_format(&d->connected_addr, addr));
+			 pst_host_pci_addr_format(&d->connected_addr, addr));
 	}
 }
 
-void pst_display_scan(const struct pst_root *root, struct pst_display *ret)
+void pst_host_display_scan(const struct pst_host_root *root,
+			   struct pst_host_display *ret)
 {
 	PST_CLEANUP_FREE char *iomem = NULL;
-	struct pst_display d = {.hidden = true};
+	struct pst_host_display d = {.hidden = true};
 	size_t len;
 
-	if (pst_root_read(root, "proc/iomem", IOMEM_MAX, &iomem, &len) == 0)
-		pst_display_parse_iomem(iomem, &d);
+	if (pst_host_root_read(root, "proc/iomem", IOMEM_MAX, &iomem, &len) ==
+	    0)
+		pst_host_display_parse_iomem(iomem, &d);
 	read_proc_fb(root, &d);
 	read_graphics(root, &d);
 	read_platform(root, &d);
@@ -217,16 +226,17 @@ void pst_display_scan(const struct pst_root *root, struct pst_display *ret)
 	*ret = d;
 }
 
-const struct pst_fb_range *pst_display_in_bar(const struct pst_display *d,
-					      const struct pst_pci_dev *dev,
-					      unsigned int *ret_bar)
+const struct pst_host_fb_range *
+pst_host_display_in_bar(const struct pst_host_display *d,
+			const struct pst_host_pci_dev *dev,
+			unsigned int *ret_bar)
 {
 	unsigned int b;
 	size_t i;
 
 	for (i = 0; i < d->n_ranges; i++)
-		for (b = 0; b < PST_PCI_BARS; b++) {
-			const struct pst_pci_bar *bar = &dev->bar[b];
+		for (b = 0; b < PST_HOST_PCI_BARS; b++) {
+			const struct pst_host_pci_bar *bar = &dev->bar[b];
 
 			if (!bar->start || d->range[i].end < bar->start ||
 			    d->range[i].start > bar->end)

@@ -6,34 +6,36 @@
 #include "kernel-params/scan/pci.h"
 
 /* A range of proc/iomem that a firmware framebuffer has reserved. */
-struct pst_fb_range {
+struct pst_host_fb_range {
 	char name[32]; /* "BOOTFB", "efifb", ... */
 	uint64_t start, end;
 };
 
-#define PST_FB_RANGES 4
+#define PST_HOST_FB_RANGES 4
 
-struct pst_display {
-	struct pst_fb_range range[PST_FB_RANGES];
+struct pst_host_display {
+	struct pst_host_fb_range range[PST_HOST_FB_RANGES];
 	size_t n_ranges;
 	bool hidden;        /* proc/iomem shows no addresses (not root) */
 	char fb[96];        /* firmware framebuffers in proc/fb and sysfs */
 	char platform[64];  /* platform device of sysfb, "efi-framebuffer.0" */
 	char connected[96]; /* "card0-DP-1 of 0000:01:00.0", the first one */
-	struct pst_pci_addr connected_addr;
+	struct pst_host_pci_addr connected_addr;
 };
 
-void pst_display_scan(const struct pst_root *root, struct pst_display *ret);
+void pst_host_display_scan(const struct pst_host_root *root,
+			   struct pst_host_display *ret);
 
 /* Parses the text of proc/iomem for framebuffers; fills range and hidden. */
-void pst_display_parse_iomem(const char *text, struct pst_display *d);
+void pst_host_display_parse_iomem(const char *text, struct pst_host_display *d);
 
 /* Whether a name of proc/fb or sysfs is a firmware framebuffer's driver. */
-bool pst_display_is_firmware_fb(const char *name);
+bool pst_host_display_is_firmware_fb(const char *name);
 
 /* The range that overlaps a BAR of dev, or NULL; *ret_bar is its number. */
-const struct pst_fb_range *pst_display_in_bar(const struct pst_display *d,
-					      const struct pst_pci_dev *dev,
-					      unsigned int *ret_bar);
+const struct pst_host_fb_range *
+pst_host_display_in_bar(const struct pst_host_display *d,
+			const struct pst_host_pci_dev *dev,
+			unsigned int *ret_bar);
 
 #endif

@@ -5,7 +5,7 @@
 #include "kernel-params/scan/gpu_arch.h"
 #include "kernel-params/scan/pci.h"
 
-static const struct pst_gpu_arch fermi = {
+static const struct pst_host_gpu_arch fermi = {
 	.name = "Fermi",
 	.sm = "2.x",
 	.last_branch = 390,
@@ -13,7 +13,7 @@ static const struct pst_gpu_arch fermi = {
 	.last_cuda = "8",
 	.dma_bits = 40,
 };
-static const struct pst_gpu_arch kepler = {
+static const struct pst_host_gpu_arch kepler = {
 	.name = "Kepler",
 	.sm = "3.x",
 	.last_branch = 470,
@@ -21,7 +21,7 @@ static const struct pst_gpu_arch kepler = {
 	.last_cuda = "11",
 	.dma_bits = 40,
 };
-static const struct pst_gpu_arch maxwell = {
+static const struct pst_host_gpu_arch maxwell = {
 	.name = "Maxwell",
 	.sm = "5.x",
 	.last_branch = 580,
@@ -29,7 +29,7 @@ static const struct pst_gpu_arch maxwell = {
 	.last_cuda = "12",
 	.dma_bits = 40,
 };
-static const struct pst_gpu_arch pascal = {
+static const struct pst_host_gpu_arch pascal = {
 	.name = "Pascal",
 	.sm = "6.x",
 	.last_branch = 580,
@@ -37,7 +37,7 @@ static const struct pst_gpu_arch pascal = {
 	.last_cuda = "12",
 	.dma_bits = 47,
 };
-static const struct pst_gpu_arch volta = {
+static const struct pst_host_gpu_arch volta = {
 	.name = "Volta",
 	.sm = "7.0",
 	.last_branch = 580,
@@ -45,7 +45,7 @@ static const struct pst_gpu_arch volta = {
 	.last_cuda = "12",
 	.dma_bits = 47,
 };
-static const struct pst_gpu_arch turing = {
+static const struct pst_host_gpu_arch turing = {
 	.name = "Turing",
 	.sm = "7.5",
 	.first_branch = 410,
@@ -53,7 +53,7 @@ static const struct pst_gpu_arch turing = {
 	.open_possible = true,
 	.dma_bits = 47,
 };
-static const struct pst_gpu_arch ampere = {
+static const struct pst_host_gpu_arch ampere = {
 	.name = "Ampere",
 	.sm = "8.0 or 8.6",
 	.first_branch = 450,
@@ -61,7 +61,7 @@ static const struct pst_gpu_arch ampere = {
 	.open_possible = true,
 	.dma_bits = 47,
 };
-static const struct pst_gpu_arch ada = {
+static const struct pst_host_gpu_arch ada = {
 	.name = "Ada Lovelace",
 	.sm = "8.9",
 	.first_branch = 525,
@@ -69,7 +69,7 @@ static const struct pst_gpu_arch ada = {
 	.open_possible = true,
 	.dma_bits = 47,
 };
-static const struct pst_gpu_arch hopper = {
+static const struct pst_host_gpu_arch hopper = {
 	.name = "Hopper",
 	.sm = "9.0",
 	.first_branch = 525,
@@ -77,7 +77,7 @@ static const struct pst_gpu_arch hopper = {
 	.open_possible = true,
 	.dma_bits = 47,
 };
-static const struct pst_gpu_arch blackwell = {
+static const struct pst_host_gpu_arch blackwell = {
 	.name = "Blackwell",
 	.sm = "10.x or 12.x",
 	.first_branch = 570,
@@ -90,7 +90,7 @@ static const struct pst_gpu_arch blackwell = {
 /* Blocks that NVIDIA gives to one chip each; sorted. */
 static const struct {
 	uint16_t first, last;
-	const struct pst_gpu_arch *arch;
+	const struct pst_host_gpu_arch *arch;
 } ranges[] = {
 	{0x06c0, 0x06df, &fermi},     /* GF100 */
 	{0x0dc0, 0x0dff, &fermi},     /* GF106, GF108 */
@@ -128,11 +128,12 @@ static const struct {
 	{0x3200, 0x327f, &blackwell}, /* GB112 */
 };
 
-const struct pst_gpu_arch *pst_gpu_arch_find(uint16_t vendor, uint16_t device)
+const struct pst_host_gpu_arch *pst_host_gpu_arch_find(uint16_t vendor,
+						       uint16_t device)
 {
 	size_t i;
 
-	if (vendor != PST_PCI_NVIDIA)
+	if (vendor != PST_HOST_PCI_NVIDIA)
 		return NULL;
 	for (i = 0; i < PST_ARRAY_SIZE(ranges); i++)
 		if (device >= ranges[i].first && device <= ranges[i].last)

@@ -15,7 +15,7 @@
  * addressing", 40 bits) and /proc/driver/nvidia of newer cards (47); they are
  * lower bounds, the card itself may reach further.
  */
-struct pst_gpu_arch {
+struct pst_host_gpu_arch {
 	const char *name;          /* "Maxwell" */
 	const char *sm;            /* compute capabilities, "5.x" */
 	unsigned int first_branch; /* oldest driver branch, 0: before 390 */
@@ -31,6 +31,7 @@ struct pst_gpu_arch {
  * The architecture of an NVIDIA display function. NULL for an id that is not in
  * the table: say so, and assume nothing.
  */
-const struct pst_gpu_arch *pst_gpu_arch_find(uint16_t vendor, uint16_t device);
+const struct pst_host_gpu_arch *pst_host_gpu_arch_find(uint16_t vendor,
+						       uint16_t device);
 
 #endif

@@ -5,43 +5,44 @@
 #include "kernel-params/scan/host.h"
 
 /* ID= of os-release, quotes taken off. */
-static void read_os(const struct pst_root *root, struct pst_host *h)
+static void read_os(const struct pst_host_root *root, struct pst_host *h)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	struct pst_cmdline vars;
-	const struct pst_param *id;
+	struct pst_host_cmdline vars;
+	const struct pst_host_param *id;
 	size_t len;
 
 	/* There os-release is a link into a store that may not be here. */
-	if (pst_root_exists(root, "etc/NIXOS"))
+	if (pst_host_root_exists(root, "etc/NIXOS"))
 		strcpy(h->os_id, "nixos");
-	if (pst_root_read(root, "etc/os-release", 4096, &text, &len) < 0 &&
-	    pst_root_read(root, "usr/lib/os-release", 4096, &text, &len) < 0)
+	if (pst_host_root_read(root, "etc/os-release", 4096, &text, &len) < 0 &&
+	    pst_host_root_read(root, "usr/lib/os-release", 4096, &text, &len) <
+		    0)
 		return;
 	/* Assignments in quotes, one a line: the same rules do. */
-	if (pst_cmdline_parse(text, len, &vars) < 0)
+	if (pst_host_cmdline_parse(text, len, &vars) < 0)
 		return;
-	id = pst_cmdline_get(&vars, "ID");
+	id = pst_host_cmdline_get(&vars, "ID");
 	if (id && id->value)
 		snprintf(h->os_id, sizeof(h->os_id), "%s", id->value);
-	pst_cmdline_done(&vars);
+	pst_host_cmdline_done(&vars);
 }
 
 /*
  * The upstream version behind a distribution's release: Debian's proc/version
  * ends in "Debian 6.1.55-1", Ubuntu's version_signature in it. True if found.
  */
-static bool read_upstream(const struct pst_root *root, struct pst_host *h)
+static bool read_upstream(const struct pst_host_root *root, struct pst_host *h)
 {
 	static const char mark[] = " Debian ";
 	char text[512];
 	const char *p = NULL;
 
-	if (pst_root_read_text(root, "proc/version_signature", text,
-			       sizeof(text)) > 0)
+	if (pst_host_root_read_text(root, "proc/version_signature", text,
+				    sizeof(text)) > 0)
 		p = strrchr(text, ' ');
-	else if (pst_root_read_text(root, "proc/version", text, sizeof(text)) >
-		 0) {
+	else if (pst_host_root_read_text(root, "proc/version", text,
+					 sizeof(text)) > 0) {
 		/* The compiler's version has such a word too; the last counts.
 		 */
 		const char *next = text;
@@ -51,81 +52,83 @@ static bool read_upstream(const struct pst_root *root, struct pst_host *h)
 			next = p;
 		}
 	}
-	return p && pst_kernel_version_parse(p + 1, &h->version) == 0;
+	return p && pst_host_kernel_version_parse(p + 1, &h->version) == 0;
 }
 
 /* osrelease, or the third word of proc/version. */
-static void read_release(const struct pst_root *root, struct pst_host *h)
+static void read_release(const struct pst_host_root *root, struct pst_host *h)
 {
 	static const char prefix[] = "Linux version ";
 	char text[512];
 
-	if (pst_root_read_text(root, "proc/sys/kernel/osrelease", h->release,
-			       sizeof(h->release)) <= 0)
+	if (pst_host_root_read_text(root, "proc/sys/kernel/osrelease",
+				    h->release, sizeof(h->release)) <= 0)
 		*h->release = '\0';
 	if (!*h->release &&
-	    pst_root_read_text(root, "proc/version", text, sizeof(text)) > 0 &&
+	    pst_host_root_read_text(root, "proc/version", text, sizeof(text)) >
+		    0 &&
 	    strncmp(text, prefix, strlen(prefix)) == 0) {
 		text[strlen(prefix) + strcspn(text + strlen(prefix), " ")] = 0;
 		snprintf(h->release, sizeof(h->release), "%.90s",
 			 text + strlen(prefix));
 	}
-	h->has_version = read_upstream(root, h) ||
-			 pst_kernel_version_parse(h->release, &h->version) == 0;
+	h->has_version =
+		read_upstream(root, h) ||
+		pst_host_kernel_version_parse(h->release, &h->version) == 0;
 }
 
-static int scan_devices(const struct pst_root *root, struct pst_host *h,
+static int scan_devices(const struct pst_host_root *root, struct pst_host *h,
 			struct pst_error *err)
 {
-	int rc = pst_pci_scan(root, &h->pci, err);
+	int rc = pst_host_pci_scan(root, &h->pci, err);
 
 	if (rc == 0)
-		rc = pst_iommu_scan(root, &h->pci, &h->iommu, err);
+		rc = pst_host_iommu_scan(root, &h->pci, &h->iommu, err);
 	if (rc == 0)
-		rc = pst_cpu_scan(root, &h->cpu, err);
+		rc = pst_host_cpu_scan(root, &h->cpu, err);
 	if (rc == 0)
-		rc = pst_memory_scan(root, &h->memory, err);
+		rc = pst_host_memory_scan(root, &h->memory, err);
 	return rc;
 }
 
 /* Splits it, and keeps it whole. */
-static int read_cmdline(const struct pst_root *root, struct pst_host *h)
+static int read_cmdline(const struct pst_host_root *root, struct pst_host *h)
 {
 	size_t len;
-	int rc = pst_root_read(root, "proc/cmdline", PST_CMDLINE_MAX,
-			       &h->cmdline_text, &len);
+	int rc = pst_host_root_read(root, "proc/cmdline", PST_HOST_CMDLINE_MAX,
+				    &h->cmdline_text, &len);
 
 	if (rc == 0)
-		rc = pst_cmdline_parse(h->cmdline_text, len, &h->cmdline);
+		rc = pst_host_cmdline_parse(h->cmdline_text, len, &h->cmdline);
 	else
 		h->cmdline_text = strdup("");
 	return rc;
 }
 
-static int scan_configuration(const struct pst_root *root, struct pst_host *h,
-			      struct pst_error *err)
+static int scan_configuration(const struct pst_host_root *root,
+			      struct pst_host *h, struct pst_error *err)
 {
 	int rc;
 
 	h->cmdline_rc = read_cmdline(root, h);
 	rc = h->cmdline_text ? 0 : -ENOMEM;
 	if (rc == 0)
-		rc = pst_modconf_read(root, &h->modconf);
+		rc = pst_host_modconf_read(root, &h->modconf);
 	if (rc == 0)
-		rc = pst_early_scan(root, &h->early);
+		rc = pst_host_early_scan(root, &h->early);
 	if (rc == 0)
-		rc = pst_vfio_conf_scan(root, &h->cmdline, &h->modconf,
-					&h->vfio);
+		rc = pst_host_vfio_conf_scan(root, &h->cmdline, &h->modconf,
+					     &h->vfio);
 	if (rc < 0)
 		return pst_error_set_errno(err, -rc,
 					   "cannot take in the configuration");
-	pst_modules_scan(root, h->release, &h->modules);
-	pst_display_scan(root, &h->display);
-	pst_software_scan(root, &h->software);
+	pst_host_modules_scan(root, h->release, &h->modules);
+	pst_host_display_scan(root, &h->display);
+	pst_host_software_scan(root, &h->software);
 	return 0;
 }
 
-int pst_host_scan(const struct pst_root *root,
+int pst_host_scan(const struct pst_host_root *root,
 		  const struct pst_host_request *request, struct pst_host *ret,
 		  struct pst_error *err)
 {
@@ -135,7 +138,8 @@ int pst_host_scan(const struct pst_root *root,
 	memset(h, 0, sizeof(*h));
 	h->root = root;
 	h->request = *request;
-	if (!pst_root_exists(root, "proc") && !pst_root_exists(root, "sys"))
+	if (!pst_host_root_exists(root, "proc") &&
+	    !pst_host_root_exists(root, "sys"))
 		return pst_error_set(err, -ENOENT,
 				     "neither proc nor sys is there: this is "
 				     "no host's root");
@@ -148,10 +152,12 @@ int pst_host_scan(const struct pst_root *root,
 		pst_host_done(h);
 		return rc;
 	}
-	if (pst_pci_select_gpu(&h->pci, request->gpu, &h->gpu, &h->gpu_err) ==
-	    0) {
-		h->arch = pst_gpu_arch_find(h->gpu->vendor, h->gpu->device);
-		pst_card_use_find(root, &h->pci, &h->display, h->gpu, &h->use);
+	if (pst_host_pci_select_gpu(&h->pci, request->gpu, &h->gpu,
+				    &h->gpu_err) == 0) {
+		h->arch =
+			pst_host_gpu_arch_find(h->gpu->vendor, h->gpu->device);
+		pst_host_card_use_find(root, &h->pci, &h->display, h->gpu,
+				       &h->use);
 	}
 	pst_host_scan_files(root, h);
 	if (root->live)
@@ -161,23 +167,23 @@ int pst_host_scan(const struct pst_root *root,
 
 bool pst_host_knows_pool_nodes(const struct pst_host *h)
 {
-	static const struct pst_kernel_version first = {5, 16, 0};
+	static const struct pst_host_kernel_version first = {5, 16, 0};
 
 	return !h->has_version ||
-	       pst_kernel_version_cmp(&h->version, &first) >= 0;
+	       pst_host_kernel_version_cmp(&h->version, &first) >= 0;
 }
 
 void pst_host_done(struct pst_host *h)
 {
-	pst_pci_done(&h->pci);
-	pst_iommu_done(&h->iommu);
-	pst_cpu_done(&h->cpu);
-	pst_memory_done(&h->memory);
-	pst_cmdline_done(&h->cmdline);
+	pst_host_pci_done(&h->pci);
+	pst_host_iommu_done(&h->iommu);
+	pst_host_cpu_done(&h->cpu);
+	pst_host_memory_done(&h->memory);
+	pst_host_cmdline_done(&h->cmdline);
 	free(h->cmdline_text);
 	h->cmdline_text = NULL;
-	pst_modconf_done(&h->modconf);
-	pst_modules_done(&h->modules);
-	pst_early_done(&h->early);
-	pst_vfio_conf_done(&h->vfio);
+	pst_host_modconf_done(&h->modconf);
+	pst_host_modules_done(&h->modules);
+	pst_host_early_done(&h->early);
+	pst_host_vfio_conf_done(&h->vfio);
 }

@@ -36,7 +36,7 @@ struct pst_host_live {
 };
 
 /* A file in such a mount. */
-struct pst_region_entry {
+struct pst_host_region_entry {
 	char path[256];
 	uint64_t size;
 	uint64_t conf_size; /* SIZE in its regions.d file, 0: none */
@@ -49,8 +49,8 @@ struct pst_host_files {
 	bool has_dev, has_acpi;
 	bool has_sys; /* sys/kernel */
 	bool dev_kvm, dev_vfio, dev_vhost_vsock;
-	struct pst_mounts mounts;
-	struct pst_region_entry region[PST_HOST_REGIONS];
+	struct pst_host_mounts mounts;
+	struct pst_host_region_entry region[PST_HOST_REGIONS];
 	size_t n_regions;
 	char no_region[64];     /* a name of regions.d without a file, or "" */
 	char lockdown[32];      /* "none", "integrity", ...; "" not seen */
@@ -69,30 +69,31 @@ struct pst_host_files {
 };
 
 struct pst_host {
-	const struct pst_root *root; /* borrowed */
+	const struct pst_host_root *root; /* borrowed */
 	struct pst_host_request request;
 	struct pst_host_live live;
 	struct pst_host_files files;
-	struct pst_pci pci;
-	struct pst_iommu iommu;
-	struct pst_cpu cpu;
-	struct pst_memory memory;
-	struct pst_cmdline cmdline;
+	struct pst_host_pci pci;
+	struct pst_host_iommu iommu;
+	struct pst_host_cpu cpu;
+	struct pst_host_memory memory;
+	struct pst_host_cmdline cmdline;
 	char *cmdline_text; /* as it is written, "" not seen */
 	int cmdline_rc;     /* of reading it */
-	struct pst_modconf modconf;
-	struct pst_modules modules;
-	struct pst_early early;
-	struct pst_vfio_conf vfio;
-	struct pst_display display;
-	struct pst_card_use use; /* of gpu */
-	struct pst_software software;
+	struct pst_host_modconf modconf;
+	struct pst_host_modules modules;
+	struct pst_host_early early;
+	struct pst_host_vfio_conf vfio;
+	struct pst_host_display display;
+	struct pst_host_card_use use; /* of gpu */
+	struct pst_host_software software;
 	char release[96]; /* of the kernel, "" not seen */
 	bool has_version;
-	struct pst_kernel_version version; /* upstream's, where it is told */
-	char os_id[32];                    /* of os-release, "" not seen */
-	const struct pst_pci_dev *gpu;     /* NULL: gpu_err says why */
-	const struct pst_gpu_arch *arch;   /* of gpu, NULL: unknown */
+	struct pst_host_kernel_version
+		version;                      /* upstream's, where it is told */
+	char os_id[32];                       /* of os-release, "" not seen */
+	const struct pst_host_pci_dev *gpu;   /* NULL: gpu_err says why */
+	const struct pst_host_gpu_arch *arch; /* of gpu, NULL: unknown */
 	struct pst_error gpu_err;
 };
 
@@ -101,9 +102,9 @@ struct pst_host {
  * machine is asked only when root is its own. ret is large: take it from the
  * heap. 0 (to be ended with pst_host_done()), or
  * with a sentence: -ENOENT (neither proc nor sys is there: no host), -ENOMEM,
- * or what pst_pci_scan() returns.
+ * or what pst_host_pci_scan() returns.
  */
-PST_MUST_USE int pst_host_scan(const struct pst_root *root,
+PST_MUST_USE int pst_host_scan(const struct pst_host_root *root,
 			       const struct pst_host_request *request,
 			       struct pst_host *ret, struct pst_error *err);
 void pst_host_done(struct pst_host *h);
@@ -113,7 +114,7 @@ void pst_host_done(struct pst_host *h);
 bool pst_host_knows_pool_nodes(const struct pst_host *h);
 
 /* The parts of it; for host.c alone. */
-void pst_host_scan_files(const struct pst_root *root, struct pst_host *h);
+void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h);
 void pst_host_scan_live(struct pst_host_live *ret);
 
 #endif

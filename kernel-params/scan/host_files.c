@@ -6,23 +6,23 @@
 #include "kernel-params/scan/host.h"
 
 /* Regular files in a directory whose names begin so. */
-static void add_regions(const struct pst_root *root, const char *dir,
+static void add_regions(const struct pst_host_root *root, const char *dir,
 			const char *prefix, struct pst_host_files *f)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	struct stat st;
 	size_t i;
 
-	if (pst_root_list(root, dir, &names) < 0)
+	if (pst_host_root_list(root, dir, &names) < 0)
 		return;
 	for (i = 0; i < names.n && f->n_regions < PST_HOST_REGIONS; i++) {
-		struct pst_region_entry *e = &f->region[f->n_regions];
+		struct pst_host_region_entry *e = &f->region[f->n_regions];
 
 		if (names.name[i][0] == '.' ||
 		    strncmp(names.name[i], prefix, strlen(prefix)) != 0 ||
-		    pst_path(path, "%s/%s", dir, names.name[i]) < 0 ||
-		    pst_root_stat(root, path, &st) < 0 ||
+		    pst_host_path(path, "%s/%s", dir, names.name[i]) < 0 ||
+		    pst_host_root_stat(root, path, &st) < 0 ||
 		    !S_ISREG(st.st_mode) || strlen(path) >= sizeof(e->path))
 			continue;
 		strcpy(e->path, path);
@@ -35,26 +35,26 @@ static void add_regions(const struct pst_root *root, const char *dir,
 }
 
 /* SIZE= of a file that penstock-region@.service reads; 0: none. */
-static uint64_t conf_size(const struct pst_root *root, const char *path)
+static uint64_t conf_size(const struct pst_host_root *root, const char *path)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	const struct pst_param *p;
-	struct pst_cmdline vars;
+	const struct pst_host_param *p;
+	struct pst_host_cmdline vars;
 	uint64_t size = 0;
 	size_t len;
 
-	if (pst_root_read(root, path, 4096, &text, &len) < 0 ||
-	    pst_cmdline_parse(text, len, &vars) < 0)
+	if (pst_host_root_read(root, path, 4096, &text, &len) < 0 ||
+	    pst_host_cmdline_parse(text, len, &vars) < 0)
 		return 0;
-	p = pst_cmdline_get(&vars, "SIZE");
+	p = pst_host_cmdline_get(&vars, "SIZE");
 	if (!p || !p->value || pst_parse_size(p->value, &size) < 0)
 		size = 0;
-	pst_cmdline_done(&vars);
+	pst_host_cmdline_done(&vars);
 	return size;
 }
 
-static struct pst_region_entry *find_region(struct pst_host_files *f,
-					    const char *name, size_t n)
+static struct pst_host_region_entry *find_region(struct pst_host_files *f,
+						 const char *name, size_t n)
 {
 	static const char prefix[] = "penstock-";
 	size_t i, k = strlen(prefix);
@@ -71,24 +71,24 @@ static struct pst_region_entry *find_region(struct pst_host_files *f,
 }
 
 /* What etc/penstock/regions.d says of them. */
-static void read_region_confs(const struct pst_root *root,
+static void read_region_confs(const struct pst_host_root *root,
 			      struct pst_host_files *f)
 {
 	static const char dir[] = "etc/penstock/regions.d", ext[] = ".conf";
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
 
-	if (pst_root_list(root, dir, &names) < 0)
+	if (pst_host_root_list(root, dir, &names) < 0)
 		return;
-	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++) {
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
 		const char *name = names.name[i];
-		struct pst_region_entry *e;
+		struct pst_host_region_entry *e;
 		size_t n = strlen(name);
 
 		if (n <= strlen(ext) ||
 		    strcmp(name + n - strlen(ext), ext) != 0 ||
-		    pst_path(path, "%s/%s", dir, name) < 0)
+		    pst_host_path(path, "%s/%s", dir, name) < 0)
 			continue;
 		n -= strlen(ext);
 		e = find_region(f, name, n);
@@ -100,7 +100,8 @@ static void read_region_confs(const struct pst_root *root,
 }
 
 /* Whatever lies at the top of the mounts, and ours in /dev/shm. */
-static void read_regions(const struct pst_root *root, struct pst_host_files *f)
+static void read_regions(const struct pst_host_root *root,
+			 struct pst_host_files *f)
 {
 	size_t m;
 
@@ -111,12 +112,13 @@ static void read_regions(const struct pst_root *root, struct pst_host_files *f)
 }
 
 /* "none [integrity] confidentiality": the word in brackets. */
-static void read_lockdown(const struct pst_root *root, struct pst_host_files *f)
+static void read_lockdown(const struct pst_host_root *root,
+			  struct pst_host_files *f)
 {
 	char text[128], *open, *close;
 
-	if (pst_root_read_text(root, "sys/kernel/security/lockdown", text,
-			       sizeof(text)) <= 0)
+	if (pst_host_root_read_text(root, "sys/kernel/security/lockdown", text,
+				    sizeof(text)) <= 0)
 		return;
 	open = strchr(text, '[');
 	close = open ? strchr(open, ']') : NULL;
@@ -127,23 +129,23 @@ static void read_lockdown(const struct pst_root *root, struct pst_host_files *f)
 }
 
 /* Four bytes of attributes, then 1 or 0 (UEFI specification, 3.3). */
-static void read_secure_boot(const struct pst_root *root,
+static void read_secure_boot(const struct pst_host_root *root,
 			     struct pst_host_files *f)
 {
 	PST_CLEANUP_FREE char *var = NULL;
 	size_t len;
 
 	f->secure_boot = -1;
-	if (pst_root_read(root,
-			  "sys/firmware/efi/efivars/SecureBoot-"
-			  "8be4df61-93ca-11d2-aa0d-00e098032b8c",
-			  64, &var, &len) == 0 &&
+	if (pst_host_root_read(root,
+			       "sys/firmware/efi/efivars/SecureBoot-"
+			       "8be4df61-93ca-11d2-aa0d-00e098032b8c",
+			       64, &var, &len) == 0 &&
 	    len == 5)
 		f->secure_boot = var[4] == 1;
 }
 
 /* The first line of a file that has both words outside of comments. */
-static bool line_with(const struct pst_root *root, const char *path,
+static bool line_with(const struct pst_host_root *root, const char *path,
 		      const char *word, const char *other, char *ret,
 		      size_t size)
 {
@@ -151,7 +153,8 @@ static bool line_with(const struct pst_root *root, const char *path,
 	char *line, *save;
 	size_t len;
 
-	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0)
+	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
+			       &len) < 0)
 		return false;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
@@ -169,55 +172,56 @@ static bool line_with(const struct pst_root *root, const char *path,
 }
 
 /* The same in a file, or any file of a directory. */
-static void find_line(const struct pst_root *root, const char *file,
+static void find_line(const struct pst_host_root *root, const char *file,
 		      const char *dir, const char *word, const char *other,
 		      char *ret, size_t size)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
 
 	if (line_with(root, file, word, other, ret, size) ||
-	    pst_root_list(root, dir, &names) < 0)
+	    pst_host_root_list(root, dir, &names) < 0)
 		return;
-	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++)
-		if (pst_path(path, "%s/%s", dir, names.name[i]) == 0 &&
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++)
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) == 0 &&
 		    line_with(root, path, word, other, ret, size))
 			return;
 }
 
 /* "Y" or "1" of a module's parameter, or set for its next loading. */
-static bool param_on(const struct pst_root *root, const struct pst_host *h,
+static bool param_on(const struct pst_host_root *root, const struct pst_host *h,
 		     const char *module, const char *name)
 {
 	PST_CLEANUP_FREE char *option = NULL;
-	const struct pst_param *p =
-		pst_cmdline_module(&h->cmdline, module, name);
-	char path[PST_ROOT_PATH_MAX], text[16] = "";
+	const struct pst_host_param *p =
+		pst_host_cmdline_module(&h->cmdline, module, name);
+	char path[PST_HOST_ROOT_PATH_MAX], text[16] = "";
 
-	if (pst_path(path, "sys/module/%s/parameters/%s", module, name) == 0 &&
-	    pst_root_read_text(root, path, text, sizeof(text)) > 0)
+	if (pst_host_path(path, "sys/module/%s/parameters/%s", module, name) ==
+		    0 &&
+	    pst_host_root_read_text(root, path, text, sizeof(text)) > 0)
 		return strchr("Yy1", *text) != NULL;
 	if (p)
 		return !p->value || strchr("Yy1", *p->value);
-	option = pst_modconf_option(&h->modconf, module, name);
+	option = pst_host_modconf_option(&h->modconf, module, name);
 	return option && strchr("Yy1", *option);
 }
 
 /* "DMA Size:  47 bits" of the host's NVIDIA driver. */
-static unsigned int nvidia_dma(const struct pst_root *root,
-			       const struct pst_pci_dev *gpu)
+static unsigned int nvidia_dma(const struct pst_host_root *root,
+			       const struct pst_host_pci_dev *gpu)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	unsigned int bits;
 	const char *p;
 	size_t len;
 
 	if (!gpu ||
-	    pst_path(path, "proc/driver/nvidia/gpus/%s/information",
-		     gpu->name) < 0 ||
-	    pst_root_read(root, path, 4096, &text, &len) < 0)
+	    pst_host_path(path, "proc/driver/nvidia/gpus/%s/information",
+			  gpu->name) < 0 ||
+	    pst_host_root_read(root, path, 4096, &text, &len) < 0)
 		return 0;
 	p = strstr(text, "DMA Size:");
 	if (!p || sscanf(p, "DMA Size: %2u bits", &bits) != 1 || bits < 32 ||
@@ -226,7 +230,7 @@ static unsigned int nvidia_dma(const struct pst_root *root,
 	return bits;
 }
 
-void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
+void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 {
 	static const struct {
 		const char *file, *dir;
@@ -239,28 +243,29 @@ void pst_host_scan_files(const struct pst_root *root, struct pst_host *h)
 	uint64_t v;
 	size_t i;
 
-	f->has_sys = pst_root_exists(root, "sys/kernel");
-	f->has_dev = pst_root_exists(root, "dev");
-	f->has_acpi = pst_root_exists(root, "sys/firmware/acpi/tables");
-	f->dev_kvm = pst_root_exists(root, "dev/kvm");
-	f->dev_vfio = pst_root_exists(root, "dev/vfio/vfio");
-	f->dev_vhost_vsock = pst_root_exists(root, "dev/vhost-vsock");
-	f->grub = pst_root_exists(root, "etc/default/grub");
-	f->loader = pst_root_exists(root, "boot/loader/entries")  ? "boot"
-		    : pst_root_exists(root, "efi/loader/entries") ? "efi"
-		    : pst_root_exists(root, "boot/efi/loader/entries")
+	f->has_sys = pst_host_root_exists(root, "sys/kernel");
+	f->has_dev = pst_host_root_exists(root, "dev");
+	f->has_acpi = pst_host_root_exists(root, "sys/firmware/acpi/tables");
+	f->dev_kvm = pst_host_root_exists(root, "dev/kvm");
+	f->dev_vfio = pst_host_root_exists(root, "dev/vfio/vfio");
+	f->dev_vhost_vsock = pst_host_root_exists(root, "dev/vhost-vsock");
+	f->grub = pst_host_root_exists(root, "etc/default/grub");
+	f->loader = pst_host_root_exists(root, "boot/loader/entries")  ? "boot"
+		    : pst_host_root_exists(root, "efi/loader/entries") ? "efi"
+		    : pst_host_root_exists(root, "boot/efi/loader/entries")
 			    ? "boot/efi"
 			    : NULL;
-	f->ostree = pst_root_exists(root, "ostree");
-	f->kernelstub = pst_root_exists(root, "etc/kernelstub/configuration");
-	f->kernel_cmdline = pst_root_exists(root, "etc/kernel/cmdline");
-	pst_mounts_read(root, h->memory.default_hugepage, &f->mounts);
+	f->ostree = pst_host_root_exists(root, "ostree");
+	f->kernelstub =
+		pst_host_root_exists(root, "etc/kernelstub/configuration");
+	f->kernel_cmdline = pst_host_root_exists(root, "etc/kernel/cmdline");
+	pst_host_mounts_read(root, h->memory.default_hugepage, &f->mounts);
 	read_regions(root, f);
 	read_lockdown(root, f);
 	read_secure_boot(root, f);
 	f->io_uring_disabled = -1;
-	if (pst_root_read_u64(root, "proc/sys/kernel/io_uring_disabled", 10,
-			      &v) == 0 &&
+	if (pst_host_root_read_u64(root, "proc/sys/kernel/io_uring_disabled",
+				   10, &v) == 0 &&
 	    v <= 2)
 		f->io_uring_disabled = (int)v;
 	find_line(root, "etc/security/limits.conf", "etc/security/limits.d",

@@ -14,14 +14,14 @@
 /* Of one pool: more would be more bytes than 2^63 with pages of 2 MiB. */
 #define MAX_PAGES (1ULL << 40)
 
-static uint64_t count(const struct pst_root *root, const char *dir,
+static uint64_t count(const struct pst_host_root *root, const char *dir,
 		      const char *attr)
 {
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	uint64_t v;
 
-	if (pst_path(path, "%s/%s", dir, attr) < 0 ||
-	    pst_root_read_u64(root, path, 10, &v) < 0 || v > MAX_PAGES)
+	if (pst_host_path(path, "%s/%s", dir, attr) < 0 ||
+	    pst_host_root_read_u64(root, path, 10, &v) < 0 || v > MAX_PAGES)
 		return UINT64_MAX;
 	return v;
 }
@@ -52,15 +52,15 @@ static uint64_t size_of_name(const char *name)
 	return kib << 10;
 }
 
-static int read_pools(const struct pst_root *root, const char *dir, int node,
-		      struct pst_memory *m)
+static int read_pools(const struct pst_host_root *root, const char *dir,
+		      int node, struct pst_host_memory *m)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	struct pst_hugepool *more;
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	struct pst_host_hugepool *more;
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
 
-	if (pst_root_list(root, dir, &names) < 0)
+	if (pst_host_root_list(root, dir, &names) < 0)
 		return 0;
 	more = realloc(m->pool, (m->n_pools + MAX_SIZES) * sizeof(*more));
 	if (!more)
@@ -68,13 +68,13 @@ static int read_pools(const struct pst_root *root, const char *dir, int node,
 	m->pool = more;
 	for (i = 0; i < names.n && i < MAX_SIZES && m->n_pools < MAX_POOLS;
 	     i++) {
-		struct pst_hugepool p = {
+		struct pst_host_hugepool p = {
 			.page_size = size_of_name(names.name[i]),
 			.node = node,
 		};
 
 		if (!p.page_size ||
-		    pst_path(path, "%s/%s", dir, names.name[i]) < 0)
+		    pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
 			continue;
 		p.nr = count(root, path, "nr_hugepages");
 		p.free = count(root, path, "free_hugepages");
@@ -87,22 +87,23 @@ static int read_pools(const struct pst_root *root, const char *dir, int node,
 	return 0;
 }
 
-static int read_nodes(const struct pst_root *root, struct pst_memory *m)
+static int read_nodes(const struct pst_host_root *root,
+		      struct pst_host_memory *m)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	uint64_t node;
 	size_t i;
 	int rc = 0;
 
-	if (pst_root_list(root, "sys/devices/system/node", &names) < 0)
+	if (pst_host_root_list(root, "sys/devices/system/node", &names) < 0)
 		return 0;
 	for (i = 0; i < names.n && i < MAX_NODES && rc == 0; i++) {
 		if (strncmp(names.name[i], "node", 4) != 0 ||
-		    pst_parse_u64(names.name[i] + 4, 0, PST_CPU_MAX - 1,
+		    pst_parse_u64(names.name[i] + 4, 0, PST_HOST_CPU_MAX - 1,
 				  &node) < 0 ||
-		    pst_path(path, "sys/devices/system/node/%s/hugepages",
-			     names.name[i]) < 0)
+		    pst_host_path(path, "sys/devices/system/node/%s/hugepages",
+				  names.name[i]) < 0)
 			continue;
 		rc = read_pools(root, path, (int)node, m);
 	}
@@ -130,16 +131,16 @@ static uint64_t meminfo(const char *text, const char *key)
 	return 0;
 }
 
-int pst_memory_scan(const struct pst_root *root, struct pst_memory *ret,
-		    struct pst_error *err)
+int pst_host_memory_scan(const struct pst_host_root *root,
+			 struct pst_host_memory *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	struct pst_memory m = {0};
+	struct pst_host_memory m = {0};
 	size_t len;
 	int rc;
 
-	if (pst_root_read(root, "proc/meminfo", PST_ROOT_TEXT_MAX, &text,
-			  &len) == 0) {
+	if (pst_host_root_read(root, "proc/meminfo", PST_HOST_ROOT_TEXT_MAX,
+			       &text, &len) == 0) {
 		m.total = meminfo(text, "MemTotal");
 		m.available = meminfo(text, "MemAvailable");
 		m.default_hugepage = meminfo(text, "Hugepagesize");
@@ -148,21 +149,22 @@ int pst_memory_scan(const struct pst_root *root, struct pst_memory *ret,
 	if (rc == 0)
 		rc = read_nodes(root, &m);
 	if (rc < 0) {
-		pst_memory_done(&m);
+		pst_host_memory_done(&m);
 		return pst_error_set(err, rc, "out of memory");
 	}
 	*ret = m;
 	return 0;
 }
 
-void pst_memory_done(struct pst_memory *m)
+void pst_host_memory_done(struct pst_host_memory *m)
 {
 	free(m->pool);
-	*m = (struct pst_memory){0};
+	*m = (struct pst_host_memory){0};
 }
 
-const struct pst_hugepool *pst_memory_pool(const struct pst_memory *m,
-					   uint64_t page_size, int node)
+const struct pst_host_hugepool *
+pst_host_memory_pool(const struct pst_host_memory *m, uint64_t page_size,
+		     int node)
 {
 	size_t i;
 
@@ -180,14 +182,14 @@ static uint64_t times(uint64_t n, uint64_t page_size)
 	return pst_mul_overflow(n, page_size, &bytes) ? UINT64_MAX : bytes;
 }
 
-uint64_t pst_hugepool_unused(const struct pst_hugepool *p)
+uint64_t pst_host_hugepool_unused(const struct pst_host_hugepool *p)
 {
 	if (!p || p->free <= p->resv)
 		return 0;
 	return times(p->free - p->resv, p->page_size);
 }
 
-uint64_t pst_hugepool_size(const struct pst_hugepool *p)
+uint64_t pst_host_hugepool_size(const struct pst_host_hugepool *p)
 {
 	return p ? times(p->nr, p->page_size) : 0;
 }

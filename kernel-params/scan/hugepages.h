@@ -5,40 +5,42 @@
 
 #include "kernel-params/root/root.h"
 
-#define PST_HUGE_2M (2ULL << 20)
-#define PST_HUGE_1G (1ULL << 30)
+#define PST_HOST_HUGE_2M (2ULL << 20)
+#define PST_HOST_HUGE_1G (1ULL << 30)
 
-struct pst_hugepool {
+struct pst_host_hugepool {
 	uint64_t page_size; /* bytes */
 	int node;           /* -1: the whole machine */
 	uint64_t nr, free, surplus;
 	uint64_t resv; /* of the whole machine only */
 };
 
-struct pst_memory {
+struct pst_host_memory {
 	uint64_t total, available; /* bytes; 0: unknown */
 	uint64_t default_hugepage; /* bytes; 0: unknown */
-	struct pst_hugepool *pool;
+	struct pst_host_hugepool *pool;
 	size_t n_pools;
 };
 
 /*
  * Reads proc/meminfo, sys/kernel/mm/hugepages and the nodes' hugepages; pools
- * that cannot be read are left out. 0 (to be ended with pst_memory_done()) or
- * -ENOMEM with a sentence.
+ * that cannot be read are left out. 0 (to be ended with pst_host_memory_done())
+ * or -ENOMEM with a sentence.
  */
-PST_MUST_USE int pst_memory_scan(const struct pst_root *root,
-				 struct pst_memory *ret, struct pst_error *err);
-void pst_memory_done(struct pst_memory *m);
+PST_MUST_USE int pst_host_memory_scan(const struct pst_host_root *root,
+				      struct pst_host_memory *ret,
+				      struct pst_error *err);
+void pst_host_memory_done(struct pst_host_memory *m);
 
 /* The pool of that page size on that node (-1: the whole machine), or NULL. */
-const struct pst_hugepool *pst_memory_pool(const struct pst_memory *m,
-					   uint64_t page_size, int node);
+const struct pst_host_hugepool *
+pst_host_memory_pool(const struct pst_host_memory *m, uint64_t page_size,
+		     int node);
 
 /* Bytes of a pool that nobody holds or has reserved; 0 for NULL. */
-uint64_t pst_hugepool_unused(const struct pst_hugepool *p);
+uint64_t pst_host_hugepool_unused(const struct pst_host_hugepool *p);
 
 /* All bytes of a pool; 0 for NULL. */
-uint64_t pst_hugepool_size(const struct pst_hugepool *p);
+uint64_t pst_host_hugepool_size(const struct pst_host_hugepool *p);
 
 #endif

@@ -8,7 +8,7 @@
 
 #define MAX_WORDS 2000
 
-static int add_word(struct pst_names *l, const char *word, size_t n)
+static int add_word(struct pst_host_names *l, const char *word, size_t n)
 {
 	char **more;
 
@@ -30,7 +30,8 @@ static int add_word(struct pst_names *l, const char *word, size_t n)
 }
 
 /* Words up to the character end, past comments. Sets *p behind it. */
-static int list_words(const char **p, const char *end, struct pst_names *words)
+static int list_words(const char **p, const char *end,
+		      struct pst_host_names *words)
 {
 	int rc = 0;
 
@@ -73,7 +74,7 @@ static bool wanted(const char *name, size_t n, const char *const *names)
 }
 
 /* What follows a wanted name: an optional '+', '=' and a list. */
-static int value_words(const char **p, struct pst_names *words)
+static int value_words(const char **p, struct pst_host_names *words)
 {
 	size_t n;
 
@@ -104,8 +105,8 @@ static int value_words(const char **p, struct pst_names *words)
 	return list_words(p, " \t\n;", words);
 }
 
-int pst_early_words(const char *text, const char *const *names,
-		    struct pst_names *words)
+int pst_host_early_words(const char *text, const char *const *names,
+			 struct pst_host_names *words)
 {
 	const char *p = text;
 	int rc = 0;
@@ -134,7 +135,7 @@ int pst_early_words(const char *text, const char *const *names,
 }
 
 struct maker {
-	enum pst_early_maker maker;
+	enum pst_host_early_maker maker;
 	const char *file;       /* or NULL */
 	const char *dir;        /* or NULL */
 	const char *ext;        /* of files in dir */
@@ -143,25 +144,25 @@ struct maker {
 };
 
 static const struct maker makers[] = {
-	{PST_EARLY_NIXOS,
+	{PST_HOST_EARLY_NIXOS,
 	 "etc/nixos/configuration.nix",
 	 "etc/nixos",
 	 ".nix",
 	 {"initrd.kernelModules", "kernelModules"},
 	 {NULL}},
-	{PST_EARLY_MKINITCPIO,
+	{PST_HOST_EARLY_MKINITCPIO,
 	 "etc/mkinitcpio.conf",
 	 "etc/mkinitcpio.conf.d",
 	 ".conf",
 	 {"MODULES"},
 	 {"usr/bin/mkinitcpio"}},
-	{PST_EARLY_DRACUT,
+	{PST_HOST_EARLY_DRACUT,
 	 "etc/dracut.conf",
 	 "etc/dracut.conf.d",
 	 ".conf",
 	 {"force_drivers"},
 	 {"usr/bin/dracut", "usr/sbin/dracut"}},
-	{PST_EARLY_INITRAMFS_TOOLS,
+	{PST_HOST_EARLY_INITRAMFS_TOOLS,
 	 "etc/initramfs-tools/modules",
 	 NULL,
 	 NULL,
@@ -177,7 +178,7 @@ static bool has_ext(const char *name, const char *ext)
 }
 
 /* initramfs-tools: one module a line, its parameters behind it. */
-static int line_words(const char *text, struct pst_names *words)
+static int line_words(const char *text, struct pst_host_names *words)
 {
 	int rc = 0;
 
@@ -193,109 +194,116 @@ static int line_words(const char *text, struct pst_names *words)
 	return rc;
 }
 
-static int read_conf(const struct pst_root *root, const struct maker *m,
-		     const char *path, struct pst_early *e)
+static int read_conf(const struct pst_host_root *root, const struct maker *m,
+		     const char *path, struct pst_host_early *e)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	static const char *const hooks[] = {"HOOKS", NULL};
-	struct pst_names hook = {0};
+	struct pst_host_names hook = {0};
 	size_t len, i;
 	int rc;
 
-	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0)
+	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
+			       &len) < 0)
 		return 0;
 	e->maker = m->maker;
 	if (!*e->file && strlen(path) < sizeof(e->file))
 		strcpy(e->file, path);
 	if (!m->names[0])
 		return line_words(text, &e->words);
-	rc = pst_early_words(text, m->names, &e->words);
-	if (rc == 0 && m->maker == PST_EARLY_MKINITCPIO)
-		rc = pst_early_words(text, hooks, &hook);
+	rc = pst_host_early_words(text, m->names, &e->words);
+	if (rc == 0 && m->maker == PST_HOST_EARLY_MKINITCPIO)
+		rc = pst_host_early_words(text, hooks, &hook);
 	for (i = 0; i < hook.n; i++)
 		e->kms_hook = e->kms_hook || strcmp(hook.name[i], "kms") == 0;
-	pst_names_done(&hook);
+	pst_host_names_done(&hook);
 	return rc;
 }
 
 /* A file of dracut.conf.d that dracut never reads for want of ".conf". */
-static void find_stray(const struct pst_root *root, const char *path,
-		       struct pst_early *e)
+static void find_stray(const struct pst_host_root *root, const char *path,
+		       struct pst_host_early *e)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t len;
 
-	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) == 0 &&
+	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
+			       &len) == 0 &&
 	    strstr(text, "vfio") && strlen(path) < sizeof(e->stray))
 		strcpy(e->stray, path);
 }
 
-static int read_maker(const struct pst_root *root, const struct maker *m,
-		      struct pst_early *e)
+static int read_maker(const struct pst_host_root *root, const struct maker *m,
+		      struct pst_host_early *e)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
 	int rc = read_conf(root, m, m->file, e);
 
-	if (rc < 0 || !m->dir || pst_root_list(root, m->dir, &names) < 0)
+	if (rc < 0 || !m->dir || pst_host_root_list(root, m->dir, &names) < 0)
 		return rc;
-	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES && rc == 0; i++) {
-		if (pst_path(path, "%s/%s", m->dir, names.name[i]) < 0 ||
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && rc == 0;
+	     i++) {
+		if (pst_host_path(path, "%s/%s", m->dir, names.name[i]) < 0 ||
 		    strcmp(path, m->file) == 0)
 			continue;
 		if (has_ext(names.name[i], m->ext))
 			rc = read_conf(root, m, path, e);
-		else if (m->maker == PST_EARLY_DRACUT)
+		else if (m->maker == PST_HOST_EARLY_DRACUT)
 			find_stray(root, path, e);
 	}
 	return rc;
 }
 
-static void read_modules_load(const struct pst_root *root, struct pst_early *e)
+static void read_modules_load(const struct pst_host_root *root,
+			      struct pst_host_early *e)
 {
 	static const char *const dirs[] = {"etc/modules-load.d",
 					   "usr/lib/modules-load.d"};
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t d, i, k, len;
 
 	for (d = 0; d < PST_ARRAY_SIZE(dirs); d++) {
-		PST_CLEANUP_NAMES struct pst_names names = {0};
+		PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 
-		if (pst_root_list(root, dirs[d], &names) < 0)
+		if (pst_host_root_list(root, dirs[d], &names) < 0)
 			continue;
-		for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++) {
-			PST_CLEANUP_NAMES struct pst_names words = {0};
+		for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
+			PST_HOST_CLEANUP_NAMES struct pst_host_names words = {
+				0};
 			PST_CLEANUP_FREE char *text = NULL;
 
 			if (!has_ext(names.name[i], ".conf") ||
-			    pst_path(path, "%s/%s", dirs[d], names.name[i]) <
-				    0 ||
-			    pst_root_read(root, path, PST_ROOT_CONF_MAX, &text,
-					  &len) < 0 ||
+			    pst_host_path(path, "%s/%s", dirs[d],
+					  names.name[i]) < 0 ||
+			    pst_host_root_read(root, path,
+					       PST_HOST_ROOT_CONF_MAX, &text,
+					       &len) < 0 ||
 			    line_words(text, &words) < 0)
 				continue;
 			for (k = 0; k < words.n; k++)
-				if (pst_param_name_eq(words.name[k],
-						      "vfio_pci"))
+				if (pst_host_param_name_eq(words.name[k],
+							   "vfio_pci"))
 					e->loads_late = true;
 		}
 	}
 }
 
-static bool has_program(const struct pst_root *root, const struct maker *m)
+static bool has_program(const struct pst_host_root *root, const struct maker *m)
 {
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(m->program); i++)
-		if (m->program[i] && pst_root_exists(root, m->program[i]))
+		if (m->program[i] && pst_host_root_exists(root, m->program[i]))
 			return true;
 	return false;
 }
 
-int pst_early_scan(const struct pst_root *root, struct pst_early *ret)
+int pst_host_early_scan(const struct pst_host_root *root,
+			struct pst_host_early *ret)
 {
-	struct pst_early e = {0};
+	struct pst_host_early e = {0};
 	bool any = false;
 	size_t i;
 	int rc = 0;
@@ -308,7 +316,7 @@ int pst_early_scan(const struct pst_root *root, struct pst_early *ret)
 		    has_program(root, &makers[i]))
 			rc = read_maker(root, &makers[i], &e);
 	if (rc < 0) {
-		pst_early_done(&e);
+		pst_host_early_done(&e);
 		return rc;
 	}
 	read_modules_load(root, &e);
@@ -316,30 +324,30 @@ int pst_early_scan(const struct pst_root *root, struct pst_early *ret)
 	return 0;
 }
 
-void pst_early_done(struct pst_early *e)
+void pst_host_early_done(struct pst_host_early *e)
 {
-	pst_names_done(&e->words);
-	*e = (struct pst_early){0};
+	pst_host_names_done(&e->words);
+	*e = (struct pst_host_early){0};
 }
 
-int pst_early_place(const struct pst_early *e, const char *module)
+int pst_host_early_place(const struct pst_host_early *e, const char *module)
 {
 	size_t i;
 
 	for (i = 0; i < e->words.n; i++)
-		if (pst_param_name_eq(e->words.name[i], module))
+		if (pst_host_param_name_eq(e->words.name[i], module))
 			return (int)i;
 	return -1;
 }
 
-const char *pst_early_maker_name(enum pst_early_maker m)
+const char *pst_host_early_maker_name(enum pst_host_early_maker m)
 {
 	static const char *const names[] = {
-		[PST_EARLY_NONE] = "",
-		[PST_EARLY_MKINITCPIO] = "mkinitcpio",
-		[PST_EARLY_DRACUT] = "dracut",
-		[PST_EARLY_INITRAMFS_TOOLS] = "initramfs-tools",
-		[PST_EARLY_NIXOS] = "NixOS",
+		[PST_HOST_EARLY_NONE] = "",
+		[PST_HOST_EARLY_MKINITCPIO] = "mkinitcpio",
+		[PST_HOST_EARLY_DRACUT] = "dracut",
+		[PST_HOST_EARLY_INITRAMFS_TOOLS] = "initramfs-tools",
+		[PST_HOST_EARLY_NIXOS] = "NixOS",
 	};
 
 	return names[m];

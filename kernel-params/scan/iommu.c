@@ -11,7 +11,7 @@
 /* Both tables begin with the 36 bytes of every ACPI table. */
 #define TABLE_INFO_OFF 36
 
-unsigned int pst_iommu_intel_width(uint64_t cap)
+unsigned int pst_host_iommu_intel_width(uint64_t cap)
 {
 	unsigned int mgaw = (unsigned int)(cap >> 16 & 0x3f) + 1;
 	unsigned int sagaw = (unsigned int)(cap >> 8 & 0x1f), level = 0;
@@ -28,7 +28,7 @@ unsigned int pst_iommu_intel_width(uint64_t cap)
 	return mgaw < level ? mgaw : level;
 }
 
-unsigned int pst_iommu_amd_width(uint64_t efr)
+unsigned int pst_host_iommu_amd_width(uint64_t efr)
 {
 	/* HATS: four, five or six levels of host page tables. */
 	static const unsigned int bits[] = {48, 57, 64, 0};
@@ -41,14 +41,14 @@ static bool table_is(const void *table, size_t len, const char *name)
 	return len >= TABLE_INFO_OFF + 4 && memcmp(table, name, 4) == 0;
 }
 
-unsigned int pst_iommu_dmar_width(const void *table, size_t len)
+unsigned int pst_host_iommu_dmar_width(const void *table, size_t len)
 {
 	const uint8_t *t = table;
 
 	return table_is(t, len, "DMAR") ? t[TABLE_INFO_OFF] + 1U : 0;
 }
 
-unsigned int pst_iommu_ivrs_width(const void *table, size_t len)
+unsigned int pst_host_iommu_ivrs_width(const void *table, size_t len)
 {
 	const uint8_t *t = table;
 
@@ -57,17 +57,17 @@ unsigned int pst_iommu_ivrs_width(const void *table, size_t len)
 }
 
 /* Whether the table is there; its width when it can be read. */
-static bool read_table(const struct pst_root *root, const char *path,
+static bool read_table(const struct pst_host_root *root, const char *path,
 		       unsigned int (*width)(const void *, size_t),
-		       struct pst_iommu *iommu)
+		       struct pst_host_iommu *iommu)
 {
 	PST_CLEANUP_FREE char *table = NULL;
 	size_t len;
 	unsigned int bits;
 
-	if (!pst_root_exists(root, path))
+	if (!pst_host_root_exists(root, path))
 		return false;
-	if (pst_root_read(root, path, TABLE_MAX, &table, &len) < 0) {
+	if (pst_host_root_read(root, path, TABLE_MAX, &table, &len) < 0) {
 		iommu->table_unreadable = true;
 		return true;
 	}
@@ -79,46 +79,48 @@ static bool read_table(const struct pst_root *root, const char *path,
 }
 
 /* EFR is "efr" or, since Linux 5.12, "efr:efr2", without 0x. */
-static unsigned int unit_width(const struct pst_root *root, const char *unit,
-			       enum pst_iommu_kind kind)
+static unsigned int unit_width(const struct pst_host_root *root,
+			       const char *unit, enum pst_host_iommu_kind kind)
 {
-	const char *attr = kind == PST_IOMMU_INTEL ? "intel-iommu/cap"
-						   : "amd-iommu/features";
-	char path[PST_ROOT_PATH_MAX], dir[PST_ROOT_PATH_MAX], text[64], *end;
+	const char *attr = kind == PST_HOST_IOMMU_INTEL ? "intel-iommu/cap"
+							: "amd-iommu/features";
+	char path[PST_HOST_ROOT_PATH_MAX], dir[PST_HOST_ROOT_PATH_MAX],
+		text[64], *end;
 	uint64_t v;
 
-	if (kind == PST_IOMMU_OTHER ||
-	    pst_path(path, "sys/class/iommu/%s", unit) < 0 ||
-	    pst_root_dir(root, path, dir, sizeof(dir)) < 0 ||
-	    pst_path(path, "%s/%s", dir, attr) < 0 ||
-	    pst_root_read_text(root, path, text, sizeof(text)) <= 0)
+	if (kind == PST_HOST_IOMMU_OTHER ||
+	    pst_host_path(path, "sys/class/iommu/%s", unit) < 0 ||
+	    pst_host_root_dir(root, path, dir, sizeof(dir)) < 0 ||
+	    pst_host_path(path, "%s/%s", dir, attr) < 0 ||
+	    pst_host_root_read_text(root, path, text, sizeof(text)) <= 0)
 		return 0;
 	errno = 0;
 	v = strtoull(text, &end, 16);
 	if (errno || end == text || (*end && *end != ':'))
 		return 0;
-	return kind == PST_IOMMU_INTEL ? pst_iommu_intel_width(v)
-				       : pst_iommu_amd_width(v);
+	return kind == PST_HOST_IOMMU_INTEL ? pst_host_iommu_intel_width(v)
+					    : pst_host_iommu_amd_width(v);
 }
 
-static void read_units(const struct pst_root *root, struct pst_iommu *iommu)
+static void read_units(const struct pst_host_root *root,
+		       struct pst_host_iommu *iommu)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	size_t i;
 
-	if (pst_root_list(root, "sys/class/iommu", &names) < 0)
+	if (pst_host_root_list(root, "sys/class/iommu", &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++) {
 		const char *name = names.name[i];
-		enum pst_iommu_kind kind = PST_IOMMU_OTHER;
+		enum pst_host_iommu_kind kind = PST_HOST_IOMMU_OTHER;
 		unsigned int bits;
 
 		if (*name == '.')
 			continue;
 		if (strncmp(name, "dmar", 4) == 0)
-			kind = PST_IOMMU_INTEL;
+			kind = PST_HOST_IOMMU_INTEL;
 		else if (strncmp(name, "ivhd", 4) == 0)
-			kind = PST_IOMMU_AMD;
+			kind = PST_HOST_IOMMU_AMD;
 		bits = unit_width(root, name, kind);
 		if (bits && (!iommu->width_bits || bits < iommu->width_bits))
 			iommu->width_bits = bits;
@@ -129,36 +131,39 @@ static void read_units(const struct pst_root *root, struct pst_iommu *iommu)
 
 static int by_addr(const void *key, const void *member)
 {
-	const struct pst_pci_dev *d = member;
+	const struct pst_host_pci_dev *d = member;
 
-	return pst_pci_addr_cmp(key, &d->addr);
+	return pst_host_pci_addr_cmp(key, &d->addr);
 }
 
-static struct pst_pci_dev *find_by_name(struct pst_pci *pci, const char *name)
+static struct pst_host_pci_dev *find_by_name(struct pst_host_pci *pci,
+					     const char *name)
 {
-	struct pst_pci_addr a;
+	struct pst_host_pci_addr a;
 
-	if (pst_pci_addr_parse(name, &a) < 0)
+	if (pst_host_pci_addr_parse(name, &a) < 0)
 		return NULL;
 	return bsearch(&a, pci->dev, pci->n, sizeof(*pci->dev), by_addr);
 }
 
 /* Returns how many members there are. */
-static size_t read_group(const struct pst_root *root, const char *name,
-			 struct pst_pci *pci, struct pst_iommu_group *g)
+static size_t read_group(const struct pst_host_root *root, const char *name,
+			 struct pst_host_pci *pci,
+			 struct pst_host_iommu_group *g)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
 
-	if (pst_path(path, "sys/kernel/iommu_groups/%s/type", name) < 0 ||
-	    pst_root_read_text(root, path, g->type, sizeof(g->type)) < 0)
+	if (pst_host_path(path, "sys/kernel/iommu_groups/%s/type", name) < 0 ||
+	    pst_host_root_read_text(root, path, g->type, sizeof(g->type)) < 0)
 		*g->type = '\0';
-	if (pst_path(path, "sys/kernel/iommu_groups/%s/devices", name) < 0 ||
-	    pst_root_list(root, path, &names) < 0)
+	if (pst_host_path(path, "sys/kernel/iommu_groups/%s/devices", name) <
+		    0 ||
+	    pst_host_root_list(root, path, &names) < 0)
 		return 0;
 	for (i = 0; i < names.n; i++) {
-		struct pst_pci_dev *d = find_by_name(pci, names.name[i]);
+		struct pst_host_pci_dev *d = find_by_name(pci, names.name[i]);
 
 		if (!d)
 			g->n_others += names.name[i][0] != '.';
@@ -170,13 +175,14 @@ static size_t read_group(const struct pst_root *root, const char *name,
 
 static int by_id(const void *a, const void *b)
 {
-	const struct pst_iommu_group *x = a, *y = b;
+	const struct pst_host_iommu_group *x = a, *y = b;
 
 	return (x->id > y->id) - (x->id < y->id);
 }
 
 /* Groups that only the functions' own links tell of. */
-static void add_linked(const struct pst_pci *pci, struct pst_iommu *iommu)
+static void add_linked(const struct pst_host_pci *pci,
+		       struct pst_host_iommu *iommu)
 {
 	size_t i, k, listed = iommu->n_groups;
 
@@ -192,15 +198,15 @@ static void add_linked(const struct pst_pci *pci, struct pst_iommu *iommu)
 	}
 }
 
-static int read_groups(const struct pst_root *root, struct pst_pci *pci,
-		       struct pst_iommu *iommu)
+static int read_groups(const struct pst_host_root *root,
+		       struct pst_host_pci *pci, struct pst_host_iommu *iommu)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	size_t i, members = 0;
 	uint64_t id;
 
-	if (pst_root_list(root, "sys/kernel/iommu_groups", &names) < 0)
-		names = (struct pst_names){0};
+	if (pst_host_root_list(root, "sys/kernel/iommu_groups", &names) < 0)
+		names = (struct pst_host_names){0};
 	iommu->group = calloc(names.n + pci->n + 1, sizeof(*iommu->group));
 	if (!iommu->group)
 		return -ENOMEM;
@@ -216,16 +222,17 @@ static int read_groups(const struct pst_root *root, struct pst_pci *pci,
 	return 0;
 }
 
-int pst_iommu_scan(const struct pst_root *root, struct pst_pci *pci,
-		   struct pst_iommu *ret, struct pst_error *err)
+int pst_host_iommu_scan(const struct pst_host_root *root,
+			struct pst_host_pci *pci, struct pst_host_iommu *ret,
+			struct pst_error *err)
 {
-	struct pst_iommu iommu = {0};
+	struct pst_host_iommu iommu = {0};
 	int rc;
 
 	iommu.has_dmar = read_table(root, "sys/firmware/acpi/tables/DMAR",
-				    pst_iommu_dmar_width, &iommu);
+				    pst_host_iommu_dmar_width, &iommu);
 	iommu.has_ivrs = read_table(root, "sys/firmware/acpi/tables/IVRS",
-				    pst_iommu_ivrs_width, &iommu);
+				    pst_host_iommu_ivrs_width, &iommu);
 	read_units(root, &iommu);
 	rc = read_groups(root, pci, &iommu);
 	if (rc < 0)
@@ -234,14 +241,14 @@ int pst_iommu_scan(const struct pst_root *root, struct pst_pci *pci,
 	return 0;
 }
 
-void pst_iommu_done(struct pst_iommu *iommu)
+void pst_host_iommu_done(struct pst_host_iommu *iommu)
 {
 	free(iommu->group);
-	*iommu = (struct pst_iommu){0};
+	*iommu = (struct pst_host_iommu){0};
 }
 
-const struct pst_iommu_group *pst_iommu_find(const struct pst_iommu *iommu,
-					     int id)
+const struct pst_host_iommu_group *
+pst_host_iommu_find(const struct pst_host_iommu *iommu, int id)
 {
 	size_t i;
 
@@ -251,31 +258,31 @@ const struct pst_iommu_group *pst_iommu_find(const struct pst_iommu *iommu,
 	return NULL;
 }
 
-const char *pst_iommu_kind_name(enum pst_iommu_kind kind)
+const char *pst_host_iommu_kind_name(enum pst_host_iommu_kind kind)
 {
 	switch (kind) {
-	case PST_IOMMU_NONE:
+	case PST_HOST_IOMMU_NONE:
 		break;
-	case PST_IOMMU_INTEL:
+	case PST_HOST_IOMMU_INTEL:
 		return "Intel VT-d";
-	case PST_IOMMU_AMD:
+	case PST_HOST_IOMMU_AMD:
 		return "AMD-Vi";
-	case PST_IOMMU_OTHER:
+	case PST_HOST_IOMMU_OTHER:
 		return "IOMMU";
 	}
 	return "none";
 }
 
-size_t pst_iommu_closure(const struct pst_pci *pci,
-			 const struct pst_pci_dev *dev,
-			 const struct pst_pci_dev **ret, size_t max)
+size_t pst_host_iommu_closure(const struct pst_host_pci *pci,
+			      const struct pst_host_pci_dev *dev,
+			      const struct pst_host_pci_dev **ret, size_t max)
 {
-	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
-	size_t n_fn = pst_pci_card(pci, dev, fn), i, k, n = 0;
+	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
+	size_t n_fn = pst_host_pci_card(pci, dev, fn), i, k, n = 0;
 
 	for (i = 0; i < pci->n; i++) {
-		const struct pst_pci_dev *d = &pci->dev[i];
-		bool in = pst_pci_same_card(d, dev);
+		const struct pst_host_pci_dev *d = &pci->dev[i];
+		bool in = pst_host_pci_same_card(d, dev);
 
 		for (k = 0; k < n_fn && !in; k++)
 			in = d->iommu_group >= 0 &&

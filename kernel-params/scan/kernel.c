@@ -5,10 +5,10 @@
 
 #include "kernel-params/scan/kernel.h"
 
-int pst_kernel_version_parse(const char *release,
-			     struct pst_kernel_version *ret)
+int pst_host_kernel_version_parse(const char *release,
+				  struct pst_host_kernel_version *ret)
 {
-	struct pst_kernel_version v = {0};
+	struct pst_host_kernel_version v = {0};
 	int n;
 
 	/* Bounded, since sscanf() does not say that a number is too large. */
@@ -19,8 +19,8 @@ int pst_kernel_version_parse(const char *release,
 	return 0;
 }
 
-int pst_kernel_version_cmp(const struct pst_kernel_version *a,
-			   const struct pst_kernel_version *b)
+int pst_host_kernel_version_cmp(const struct pst_host_kernel_version *a,
+				const struct pst_host_kernel_version *b)
 {
 	if (a->major != b->major)
 		return a->major < b->major ? -1 : 1;
@@ -35,9 +35,9 @@ int pst_kernel_version_cmp(const struct pst_kernel_version *a,
  * the last is the mainline release. Series between them never got it.
  */
 static const struct {
-	struct pst_vsock_fix fix;
-	struct pst_kernel_version since;
-	struct pst_kernel_version fixed[9];
+	struct pst_host_vsock_fix fix;
+	struct pst_host_kernel_version since;
+	struct pst_host_kernel_version fixed[9];
 } fixes[] = {
 	{{"CVE-2021-26708", "a local user becomes root"},
 	 {5, 5, 0},
@@ -69,23 +69,24 @@ static const struct {
 	 {{6, 6, 140}, {6, 12, 90}, {6, 18, 32}, {7, 0, 9}, {7, 1, 0}}},
 };
 
-static bool lacks(const struct pst_kernel_version *v, size_t f)
+static bool lacks(const struct pst_host_kernel_version *v, size_t f)
 {
-	const struct pst_kernel_version *fixed = fixes[f].fixed, *last = fixed;
+	const struct pst_host_kernel_version *fixed = fixes[f].fixed,
+					     *last = fixed;
 	size_t i;
 
-	if (pst_kernel_version_cmp(v, &fixes[f].since) < 0)
+	if (pst_host_kernel_version_cmp(v, &fixes[f].since) < 0)
 		return false;
 	for (i = 0; i < PST_ARRAY_SIZE(fixes[f].fixed) && fixed[i].major; i++) {
 		if (fixed[i].major == v->major && fixed[i].minor == v->minor)
 			return v->patch < fixed[i].patch;
 		last = &fixed[i];
 	}
-	return pst_kernel_version_cmp(v, last) < 0;
+	return pst_host_kernel_version_cmp(v, last) < 0;
 }
 
-const struct pst_vsock_fix *
-pst_vsock_fix_missing(const struct pst_kernel_version *v, size_t i)
+const struct pst_host_vsock_fix *
+pst_host_vsock_fix_missing(const struct pst_host_kernel_version *v, size_t i)
 {
 	size_t f;
 

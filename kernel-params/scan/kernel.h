@@ -8,20 +8,21 @@
 
 #include "transport/base/util.h"
 
-struct pst_kernel_version {
+struct pst_host_kernel_version {
 	unsigned int major, minor, patch;
 };
 
 /* Parses the beginning of "6.12.7-arch1-1". 0 or -EINVAL. */
-PST_MUST_USE int pst_kernel_version_parse(const char *release,
-					  struct pst_kernel_version *ret);
+PST_MUST_USE int
+pst_host_kernel_version_parse(const char *release,
+			      struct pst_host_kernel_version *ret);
 
 /* As strcmp(). */
-int pst_kernel_version_cmp(const struct pst_kernel_version *a,
-			   const struct pst_kernel_version *b);
+int pst_host_kernel_version_cmp(const struct pst_host_kernel_version *a,
+				const struct pst_host_kernel_version *b);
 
 /* One of the fixes, in the order of the versions that have it. */
-struct pst_vsock_fix {
+struct pst_host_vsock_fix {
 	const char *cve;
 	const char *what;
 };
@@ -30,7 +31,7 @@ struct pst_vsock_fix {
  * The i-th fix (from 0) that upstream's version v lacks, or NULL when there are
  * no more. A distribution's kernel may have it all the same.
  */
-const struct pst_vsock_fix *
-pst_vsock_fix_missing(const struct pst_kernel_version *v, size_t i);
+const struct pst_host_vsock_fix *
+pst_host_vsock_fix_missing(const struct pst_host_kernel_version *v, size_t i);
 
 #endif

@@ -6,23 +6,23 @@
 #include "kernel-params/scan/modprobe_conf.h"
 
 static const char *const words[] = {
-	[PST_MODCONF_OPTIONS] = "options",
-	[PST_MODCONF_BLACKLIST] = "blacklist",
-	[PST_MODCONF_SOFTDEP] = "softdep",
-	[PST_MODCONF_WEAKDEP] = "weakdep",
-	[PST_MODCONF_INSTALL] = "install",
-	[PST_MODCONF_REMOVE] = "remove",
-	[PST_MODCONF_ALIAS] = "alias",
+	[PST_HOST_MODCONF_OPTIONS] = "options",
+	[PST_HOST_MODCONF_BLACKLIST] = "blacklist",
+	[PST_HOST_MODCONF_SOFTDEP] = "softdep",
+	[PST_HOST_MODCONF_WEAKDEP] = "weakdep",
+	[PST_HOST_MODCONF_INSTALL] = "install",
+	[PST_HOST_MODCONF_REMOVE] = "remove",
+	[PST_HOST_MODCONF_ALIAS] = "alias",
 };
 
-static enum pst_modconf_kind kind_of(const char *word)
+static enum pst_host_modconf_kind kind_of(const char *word)
 {
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(words); i++)
 		if (strcmp(words[i], word) == 0)
-			return (enum pst_modconf_kind)i;
-	return PST_MODCONF_OTHER;
+			return (enum pst_host_modconf_kind)i;
+	return PST_HOST_MODCONF_OTHER;
 }
 
 /* The next word of *p, cut off with a NUL; "" at the end. */
@@ -51,15 +51,15 @@ static char *trim(char *s)
 	return s;
 }
 
-static int add_line(struct pst_modconf *c, char *text, const char *file,
+static int add_line(struct pst_host_modconf *c, char *text, const char *file,
 		    unsigned int number)
 {
-	struct pst_modconf_line l = {.line = number}, *more;
+	struct pst_host_modconf_line l = {.line = number}, *more;
 	char *word = take_word(&text), *module;
 
 	if (!*word || *word == '#')
 		return 0;
-	if (c->n >= PST_MODCONF_MAX_LINES)
+	if (c->n >= PST_HOST_MODCONF_MAX_LINES)
 		return -EMSGSIZE;
 	if (c->n % 64 == 0) {
 		more = realloc(c->line, (c->n + 64) * sizeof(*more));
@@ -76,8 +76,8 @@ static int add_line(struct pst_modconf *c, char *text, const char *file,
 	return l.module && l.text && l.file ? 0 : -ENOMEM;
 }
 
-int pst_modconf_parse(const char *text, size_t len, const char *file,
-		      struct pst_modconf *c)
+int pst_host_modconf_parse(const char *text, size_t len, const char *file,
+			   struct pst_host_modconf *c)
 {
 	PST_CLEANUP_FREE char *copy = malloc(len + 1);
 	unsigned int number = 1, first = 1;
@@ -134,20 +134,20 @@ static bool is_conf(const char *name)
 }
 
 /* left: bytes that files may still have. */
-static int read_one(const struct pst_root *root, const struct source *s,
-		    struct pst_modconf *c, size_t *left)
+static int read_one(const struct pst_host_root *root, const struct source *s,
+		    struct pst_host_modconf *c, size_t *left)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t len;
-	int rc = pst_path(path, "%s/%s", dirs[s->dir], s->name);
+	int rc = pst_host_path(path, "%s/%s", dirs[s->dir], s->name);
 
 	if (rc == 0)
-		rc = pst_root_read(root, path,
-				   *left < PST_MODCONF_FILE_MAX
-					   ? *left
-					   : PST_MODCONF_FILE_MAX,
-				   &text, &len);
+		rc = pst_host_root_read(root, path,
+					*left < PST_HOST_MODCONF_FILE_MAX
+						? *left
+						: PST_HOST_MODCONF_FILE_MAX,
+					&text, &len);
 	if (rc < 0) {
 		/* A link to nowhere or to /dev/null masks a file. */
 		if (!c->unread && rc != -ENOENT && rc != -EINVAL)
@@ -156,7 +156,7 @@ static int read_one(const struct pst_root *root, const struct source *s,
 	}
 	*left -= len;
 	c->n_files++;
-	rc = pst_modconf_parse(text, len, path, c);
+	rc = pst_host_modconf_parse(text, len, path, c);
 	if (rc != -EMSGSIZE)
 		return rc;
 	/* What came before is worth something all the same. */
@@ -165,7 +165,7 @@ static int read_one(const struct pst_root *root, const struct source *s,
 	return 0;
 }
 
-static int add_sources(const struct pst_names *names, size_t dir,
+static int add_sources(const struct pst_host_names *names, size_t dir,
 		       struct source **list, size_t *n)
 {
 	struct source *more =
@@ -183,33 +183,34 @@ static int add_sources(const struct pst_names *names, size_t dir,
 	return 0;
 }
 
-int pst_modconf_read(const struct pst_root *root, struct pst_modconf *ret)
+int pst_host_modconf_read(const struct pst_host_root *root,
+			  struct pst_host_modconf *ret)
 {
-	struct pst_names names[PST_ARRAY_SIZE(dirs)] = {0};
+	struct pst_host_names names[PST_ARRAY_SIZE(dirs)] = {0};
 	PST_CLEANUP_FREE struct source *list = NULL;
-	struct pst_modconf c = {0};
-	size_t i, n = 0, left = PST_MODCONF_ALL_MAX;
+	struct pst_host_modconf c = {0};
+	size_t i, n = 0, left = PST_HOST_MODCONF_ALL_MAX;
 	int rc = 0;
 
 	for (i = 0; i < PST_ARRAY_SIZE(dirs) && rc == 0; i++)
-		if (pst_root_list(root, dirs[i], &names[i]) == 0)
+		if (pst_host_root_list(root, dirs[i], &names[i]) == 0)
 			rc = add_sources(&names[i], i, &list, &n);
 	if (n)
 		qsort(list, n, sizeof(*list), by_name);
-	for (i = 0; i < n && rc == 0 && left && c.n < PST_MODCONF_MAX_LINES;
-	     i++)
+	for (i = 0;
+	     i < n && rc == 0 && left && c.n < PST_HOST_MODCONF_MAX_LINES; i++)
 		if (i == 0 || strcmp(list[i].name, list[i - 1].name) != 0)
 			rc = read_one(root, &list[i], &c, &left);
 	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
-		pst_names_done(&names[i]);
+		pst_host_names_done(&names[i]);
 	if (rc < 0)
-		pst_modconf_done(&c);
+		pst_host_modconf_done(&c);
 	else
 		*ret = c;
 	return rc;
 }
 
-void pst_modconf_done(struct pst_modconf *c)
+void pst_host_modconf_done(struct pst_host_modconf *c)
 {
 	size_t i;
 
@@ -220,30 +221,32 @@ void pst_modconf_done(struct pst_modconf *c)
 	}
 	free(c->line);
 	free(c->unread);
-	*c = (struct pst_modconf){0};
+	*c = (struct pst_host_modconf){0};
 }
 
-bool pst_modconf_blacklisted(const struct pst_modconf *c, const char *module)
+bool pst_host_modconf_blacklisted(const struct pst_host_modconf *c,
+				  const char *module)
 {
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
-		if (c->line[i].kind == PST_MODCONF_BLACKLIST &&
-		    pst_param_name_eq(c->line[i].module, module))
+		if (c->line[i].kind == PST_HOST_MODCONF_BLACKLIST &&
+		    pst_host_param_name_eq(c->line[i].module, module))
 			return true;
 	return false;
 }
 
-bool pst_modconf_disabled(const struct pst_modconf *c, const char *module)
+bool pst_host_modconf_disabled(const struct pst_host_modconf *c,
+			       const char *module)
 {
 	size_t i, n;
 
 	for (i = 0; i < c->n; i++) {
-		const struct pst_modconf_line *l = &c->line[i];
+		const struct pst_host_modconf_line *l = &c->line[i];
 		const char *base;
 
-		if (l->kind != PST_MODCONF_INSTALL ||
-		    !pst_param_name_eq(l->module, module))
+		if (l->kind != PST_HOST_MODCONF_INSTALL ||
+		    !pst_host_param_name_eq(l->module, module))
 			continue;
 		n = strcspn(l->text, " \t;");
 		base = memrchr(l->text, '/', n);
@@ -256,8 +259,8 @@ bool pst_modconf_disabled(const struct pst_modconf *c, const char *module)
 	return false;
 }
 
-bool pst_modconf_softdep_pre(const struct pst_modconf *c, const char *module,
-			     const char *dep)
+bool pst_host_modconf_softdep_pre(const struct pst_host_modconf *c,
+				  const char *module, const char *dep)
 {
 	size_t i;
 
@@ -266,8 +269,8 @@ bool pst_modconf_softdep_pre(const struct pst_modconf *c, const char *module,
 		bool pre = false;
 		char *p, *word;
 
-		if (c->line[i].kind != PST_MODCONF_SOFTDEP ||
-		    !pst_param_name_eq(c->line[i].module, module))
+		if (c->line[i].kind != PST_HOST_MODCONF_SOFTDEP ||
+		    !pst_host_param_name_eq(c->line[i].module, module))
 			continue;
 		copy = p = strdup(c->line[i].text);
 		if (!p)
@@ -277,33 +280,33 @@ bool pst_modconf_softdep_pre(const struct pst_modconf *c, const char *module,
 				pre = true;
 			else if (strcmp(word, "post:") == 0)
 				pre = false;
-			else if (pre && pst_param_name_eq(word, dep))
+			else if (pre && pst_host_param_name_eq(word, dep))
 				return true;
 		}
 	}
 	return false;
 }
 
-char *pst_modconf_option(const struct pst_modconf *c, const char *module,
-			 const char *name)
+char *pst_host_modconf_option(const struct pst_host_modconf *c,
+			      const char *module, const char *name)
 {
 	size_t i, k;
 
 	for (i = c->n; i-- > 0;) {
-		struct pst_cmdline args;
+		struct pst_host_cmdline args;
 		char *found = NULL;
 
-		if (c->line[i].kind != PST_MODCONF_OPTIONS ||
-		    !pst_param_name_eq(c->line[i].module, module) ||
-		    pst_cmdline_parse(c->line[i].text, strlen(c->line[i].text),
-				      &args) < 0)
+		if (c->line[i].kind != PST_HOST_MODCONF_OPTIONS ||
+		    !pst_host_param_name_eq(c->line[i].module, module) ||
+		    pst_host_cmdline_parse(c->line[i].text,
+					   strlen(c->line[i].text), &args) < 0)
 			continue;
 		for (k = args.n; k-- > 0 && !found;)
-			if (pst_param_name_eq(args.param[k].name, name))
+			if (pst_host_param_name_eq(args.param[k].name, name))
 				found = strdup(args.param[k].value
 						       ? args.param[k].value
 						       : "");
-		pst_cmdline_done(&args);
+		pst_host_cmdline_done(&args);
 		if (found)
 			return found;
 	}

@@ -6,69 +6,73 @@
 
 #include "kernel-params/scan/cmdline.h"
 
-enum pst_modconf_kind {
-	PST_MODCONF_OPTIONS,   /* options MODULE TEXT */
-	PST_MODCONF_BLACKLIST, /* blacklist MODULE */
-	PST_MODCONF_SOFTDEP,   /* softdep MODULE TEXT */
-	PST_MODCONF_WEAKDEP,   /* weakdep MODULE TEXT */
-	PST_MODCONF_INSTALL,   /* install MODULE COMMAND */
-	PST_MODCONF_REMOVE,    /* remove MODULE COMMAND */
-	PST_MODCONF_ALIAS,     /* alias PATTERN MODULE: text is the module */
-	PST_MODCONF_OTHER,     /* a word that modprobe.d(5) does not have */
+enum pst_host_modconf_kind {
+	PST_HOST_MODCONF_OPTIONS,   /* options MODULE TEXT */
+	PST_HOST_MODCONF_BLACKLIST, /* blacklist MODULE */
+	PST_HOST_MODCONF_SOFTDEP,   /* softdep MODULE TEXT */
+	PST_HOST_MODCONF_WEAKDEP,   /* weakdep MODULE TEXT */
+	PST_HOST_MODCONF_INSTALL,   /* install MODULE COMMAND */
+	PST_HOST_MODCONF_REMOVE,    /* remove MODULE COMMAND */
+	PST_HOST_MODCONF_ALIAS, /* alias PATTERN MODULE: text is the module */
+	PST_HOST_MODCONF_OTHER, /* a word that modprobe.d(5) does not have */
 };
 
-struct pst_modconf_line {
-	enum pst_modconf_kind kind;
-	char *module; /* as written; compare with pst_param_name_eq() */
+struct pst_host_modconf_line {
+	enum pst_host_modconf_kind kind;
+	char *module; /* as written; compare with pst_host_param_name_eq() */
 	char *text; /* what follows, blanks at its ends taken off; "" if none */
 	char *file; /* path below the root */
 	unsigned int line; /* its first line, counted from 1 */
 };
 
-struct pst_modconf {
-	struct pst_modconf_line *line; /* in modprobe's order */
+struct pst_host_modconf {
+	struct pst_host_modconf_line *line; /* in modprobe's order */
 	size_t n;
 	size_t n_files;
 	char *unread; /* first file that could not be read whole, or NULL */
 };
 
-#define PST_MODCONF_FILE_MAX  (256U << 10)
-#define PST_MODCONF_ALL_MAX   (2U << 20)
-#define PST_MODCONF_MAX_LINES 20000
+#define PST_HOST_MODCONF_FILE_MAX  (256U << 10)
+#define PST_HOST_MODCONF_ALL_MAX   (2U << 20)
+#define PST_HOST_MODCONF_MAX_LINES 20000
 
 /*
  * Adds the lines of one file's text. Comments begin with '#', a backslash at a
  * line's end joins the next (modprobe.d(5)). file is copied. 0, -ENOMEM,
  * -EMSGSIZE (too many lines); c stays valid.
  */
-PST_MUST_USE int pst_modconf_parse(const char *text, size_t len,
-				   const char *file, struct pst_modconf *c);
+PST_MUST_USE int pst_host_modconf_parse(const char *text, size_t len,
+					const char *file,
+					struct pst_host_modconf *c);
 
 /*
  * Reads *.conf of etc, run, usr/local/lib, usr/lib and lib /modprobe.d, in the
  * order of their names; of two with one name the former directory's counts
- * (modprobe.d(5)). 0 (to be ended with pst_modconf_done()) or -ENOMEM,
+ * (modprobe.d(5)). 0 (to be ended with pst_host_modconf_done()) or -ENOMEM,
  * -EMSGSIZE.
  */
-PST_MUST_USE int pst_modconf_read(const struct pst_root *root,
-				  struct pst_modconf *ret);
-void pst_modconf_done(struct pst_modconf *c);
+PST_MUST_USE int pst_host_modconf_read(const struct pst_host_root *root,
+				       struct pst_host_modconf *ret);
+void pst_host_modconf_done(struct pst_host_modconf *c);
 
 /* Whether a blacklist line names module. */
-bool pst_modconf_blacklisted(const struct pst_modconf *c, const char *module);
+bool pst_host_modconf_blacklisted(const struct pst_host_modconf *c,
+				  const char *module);
 
 /* Whether `install module` runs /bin/false or /bin/true: never loaded. */
-bool pst_modconf_disabled(const struct pst_modconf *c, const char *module);
+bool pst_host_modconf_disabled(const struct pst_host_modconf *c,
+			       const char *module);
 
 /* Whether a softdep of module has dep after "pre:". */
-bool pst_modconf_softdep_pre(const struct pst_modconf *c, const char *module,
-			     const char *dep);
+bool pst_host_modconf_softdep_pre(const struct pst_host_modconf *c,
+				  const char *module, const char *dep);
 
 /*
  * The value of "name=value" in the last options line of module that has it, as
  * a new string the caller frees ("" when written without '='); NULL: none.
  */
-PST_MUST_USE char *pst_modconf_option(const struct pst_modconf *c,
-				      const char *module, const char *name);
+PST_MUST_USE char *pst_host_modconf_option(const struct pst_host_modconf *c,
+					   const char *module,
+					   const char *name);
 
 #endif

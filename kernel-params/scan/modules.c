@@ -8,46 +8,47 @@
 /* modules.dep of a distribution's kernel has about 1 MiB. */
 #define LIST_MAX (16U << 20)
 
-static char *read_list(const struct pst_root *root, const char *release,
+static char *read_list(const struct pst_host_root *root, const char *release,
 		       const char *name)
 {
 	static const char *const dirs[] = {
 		"lib/modules", "usr/lib/modules",
 		"run/booted-system/kernel-modules/lib/modules"};
-	char path[PST_ROOT_PATH_MAX], *text;
+	char path[PST_HOST_ROOT_PATH_MAX], *text;
 	size_t i, len;
 
 	if (!*release || strchr(release, '/'))
 		return NULL;
 	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
-		if (pst_path(path, "%s/%s/%s", dirs[i], release, name) == 0 &&
-		    pst_root_read(root, path, LIST_MAX, &text, &len) == 0)
+		if (pst_host_path(path, "%s/%s/%s", dirs[i], release, name) ==
+			    0 &&
+		    pst_host_root_read(root, path, LIST_MAX, &text, &len) == 0)
 			return text;
 	return NULL;
 }
 
-void pst_modules_scan(const struct pst_root *root, const char *release,
-		      struct pst_modules *ret)
+void pst_host_modules_scan(const struct pst_host_root *root,
+			   const char *release, struct pst_host_modules *ret)
 {
-	struct pst_modules m = {0};
+	struct pst_host_modules m = {0};
 	size_t len;
 
-	if (pst_root_read(root, "proc/modules", PST_ROOT_TEXT_MAX, &m.loaded,
-			  &len) < 0)
+	if (pst_host_root_read(root, "proc/modules", PST_HOST_ROOT_TEXT_MAX,
+			       &m.loaded, &len) < 0)
 		m.loaded = NULL;
-	m.has_sys = pst_root_list(root, "sys/module", &m.sys) == 0;
+	m.has_sys = pst_host_root_list(root, "sys/module", &m.sys) == 0;
 	m.builtin = read_list(root, release, "modules.builtin");
 	m.dep = read_list(root, release, "modules.dep");
 	*ret = m;
 }
 
-void pst_modules_done(struct pst_modules *m)
+void pst_host_modules_done(struct pst_host_modules *m)
 {
 	free(m->loaded);
 	free(m->builtin);
 	free(m->dep);
-	pst_names_done(&m->sys);
-	*m = (struct pst_modules){0};
+	pst_host_names_done(&m->sys);
+	*m = (struct pst_host_modules){0};
 }
 
 /* Whether the first n bytes of text are the module's name. */
@@ -59,7 +60,7 @@ static bool is_name(const char *text, size_t n, const char *name)
 		return false;
 	memcpy(buf, text, n);
 	buf[n] = '\0';
-	return pst_param_name_eq(buf, name);
+	return pst_host_param_name_eq(buf, name);
 }
 
 /* Whether a line begins with the name as a word (proc/modules). */
@@ -92,53 +93,55 @@ static bool in_paths(const char *text, const char *name)
 	return false;
 }
 
-static bool in_sys(const struct pst_modules *m, const char *name)
+static bool in_sys(const struct pst_host_modules *m, const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < m->sys.n; i++)
-		if (pst_param_name_eq(m->sys.name[i], name))
+		if (pst_host_param_name_eq(m->sys.name[i], name))
 			return true;
 	return false;
 }
 
-enum pst_module_state pst_module_state(const struct pst_modules *m,
-				       const char *name)
+enum pst_host_module_state
+pst_host_module_state(const struct pst_host_modules *m, const char *name)
 {
 	if (in_lines(m->loaded, name))
-		return PST_MODULE_LOADED;
+		return PST_HOST_MODULE_LOADED;
 	if (in_paths(m->builtin, name))
-		return PST_MODULE_BUILTIN;
+		return PST_HOST_MODULE_BUILTIN;
 	/* Of what is built in, only what has parameters is in sys/module. */
 	if (in_sys(m, name))
-		return m->loaded ? PST_MODULE_BUILTIN : PST_MODULE_LOADED;
+		return m->loaded ? PST_HOST_MODULE_BUILTIN
+				 : PST_HOST_MODULE_LOADED;
 	if (in_paths(m->dep, name))
-		return PST_MODULE_AVAILABLE;
+		return PST_HOST_MODULE_AVAILABLE;
 	if (m->dep && m->builtin)
-		return PST_MODULE_ABSENT;
-	return m->loaded || m->has_sys ? PST_MODULE_OUT : PST_MODULE_UNKNOWN;
+		return PST_HOST_MODULE_ABSENT;
+	return m->loaded || m->has_sys ? PST_HOST_MODULE_OUT
+				       : PST_HOST_MODULE_UNKNOWN;
 }
 
-bool pst_module_is_in(const struct pst_modules *m, const char *name)
+bool pst_host_module_is_in(const struct pst_host_modules *m, const char *name)
 {
-	enum pst_module_state s = pst_module_state(m, name);
+	enum pst_host_module_state s = pst_host_module_state(m, name);
 
-	return s == PST_MODULE_LOADED || s == PST_MODULE_BUILTIN;
+	return s == PST_HOST_MODULE_LOADED || s == PST_HOST_MODULE_BUILTIN;
 }
 
-const char *pst_module_state_text(enum pst_module_state s)
+const char *pst_host_module_state_text(enum pst_host_module_state s)
 {
 	switch (s) {
-	case PST_MODULE_UNKNOWN:
+	case PST_HOST_MODULE_UNKNOWN:
 		break;
-	case PST_MODULE_ABSENT:
+	case PST_HOST_MODULE_ABSENT:
 		return "not there";
-	case PST_MODULE_OUT:
-	case PST_MODULE_AVAILABLE:
+	case PST_HOST_MODULE_OUT:
+	case PST_HOST_MODULE_AVAILABLE:
 		return "not loaded";
-	case PST_MODULE_BUILTIN:
+	case PST_HOST_MODULE_BUILTIN:
 		return "built in";
-	case PST_MODULE_LOADED:
+	case PST_HOST_MODULE_LOADED:
 		return "loaded";
 	}
 	return "not seen";

@@ -43,7 +43,7 @@ static void unescape(char *s)
 }
 
 /* What is mounted at a path hides what was mounted there. */
-static void hide(struct pst_mounts *m, const char *path)
+static void hide(struct pst_host_mounts *m, const char *path)
 {
 	size_t i, n = 0;
 
@@ -53,14 +53,15 @@ static void hide(struct pst_mounts *m, const char *path)
 	m->n = n;
 }
 
-void pst_mounts_parse(char *text, uint64_t default_size, struct pst_mounts *ret)
+void pst_host_mounts_parse(char *text, uint64_t default_size,
+			   struct pst_host_mounts *ret)
 {
 	char *line, *save;
 
-	*ret = (struct pst_mounts){.seen = true};
+	*ret = (struct pst_host_mounts){.seen = true};
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
-		struct pst_hugetlbfs m = {0};
+		struct pst_host_hugetlbfs m = {0};
 		char type[32] = "", opts[512] = "";
 
 		if (sscanf(line, "%*s %255s %31s %511s", m.path, type, opts) <
@@ -68,31 +69,33 @@ void pst_mounts_parse(char *text, uint64_t default_size, struct pst_mounts *ret)
 			continue;
 		unescape(m.path);
 		hide(ret, m.path);
-		if (strcmp(type, "hugetlbfs") != 0 || ret->n == PST_MOUNTS_MAX)
+		if (strcmp(type, "hugetlbfs") != 0 ||
+		    ret->n == PST_HOST_MOUNTS_MAX)
 			continue;
 		m.page_size = page_size_of(opts, default_size);
 		ret->mount[ret->n++] = m;
 	}
 }
 
-void pst_mounts_read(const struct pst_root *root, uint64_t default_size,
-		     struct pst_mounts *ret)
+void pst_host_mounts_read(const struct pst_host_root *root,
+			  uint64_t default_size, struct pst_host_mounts *ret)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t len;
 
-	*ret = (struct pst_mounts){0};
-	if (pst_root_read(root, "proc/mounts", PST_ROOT_TEXT_MAX, &text,
-			  &len) == 0)
-		pst_mounts_parse(text, default_size, ret);
+	*ret = (struct pst_host_mounts){0};
+	if (pst_host_root_read(root, "proc/mounts", PST_HOST_ROOT_TEXT_MAX,
+			       &text, &len) == 0)
+		pst_host_mounts_parse(text, default_size, ret);
 }
 
-const struct pst_hugetlbfs *pst_mounts_2m(const struct pst_mounts *m)
+const struct pst_host_hugetlbfs *
+pst_host_mounts_2m(const struct pst_host_mounts *m)
 {
 	size_t i;
 
 	for (i = 0; i < m->n; i++)
-		if (m->mount[i].page_size == PST_HUGE_2M)
+		if (m->mount[i].page_size == PST_HOST_HUGE_2M)
 			return &m->mount[i];
 	return NULL;
 }

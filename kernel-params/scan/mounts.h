@@ -5,32 +5,33 @@
 
 #include "kernel-params/root/root.h"
 
-struct pst_hugetlbfs {
+struct pst_host_hugetlbfs {
 	char path[256];     /* as mounted, with its slash */
 	uint64_t page_size; /* bytes, 0: unknown */
 };
 
-#define PST_MOUNTS_MAX 8
+#define PST_HOST_MOUNTS_MAX 8
 
-struct pst_mounts {
+struct pst_host_mounts {
 	bool seen; /* the table was there */
-	struct pst_hugetlbfs mount[PST_MOUNTS_MAX];
+	struct pst_host_hugetlbfs mount[PST_HOST_MOUNTS_MAX];
 	size_t n;
 };
 
 /*
  * Parses the text of proc/mounts, in which it writes. A later mount hides
  * one at the same path. default_size: bytes of a page where the options name
- * none (struct pst_memory), 0: unknown.
+ * none (struct pst_host_memory), 0: unknown.
  */
-void pst_mounts_parse(char *text, uint64_t default_size,
-		      struct pst_mounts *ret);
+void pst_host_mounts_parse(char *text, uint64_t default_size,
+			   struct pst_host_mounts *ret);
 
 /* Reads proc/mounts. */
-void pst_mounts_read(const struct pst_root *root, uint64_t default_size,
-		     struct pst_mounts *ret);
+void pst_host_mounts_read(const struct pst_host_root *root,
+			  uint64_t default_size, struct pst_host_mounts *ret);
 
 /* The first hugetlbfs with pages of 2 MiB, which a region needs, or NULL. */
-const struct pst_hugetlbfs *pst_mounts_2m(const struct pst_mounts *m);
+const struct pst_host_hugetlbfs *
+pst_host_mounts_2m(const struct pst_host_mounts *m);
 
 #endif

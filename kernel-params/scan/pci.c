@@ -19,7 +19,7 @@ static bool hex(const char **p, size_t min, size_t max, uint64_t *ret)
 	return true;
 }
 
-int pst_pci_addr_parse(const char *text, struct pst_pci_addr *ret)
+int pst_host_pci_addr_parse(const char *text, struct pst_host_pci_addr *ret)
 {
 	uint64_t v[4] = {0};
 	const char *p = text;
@@ -31,7 +31,7 @@ int pst_pci_addr_parse(const char *text, struct pst_pci_addr *ret)
 	if (!hex(&p, 1, 2, &v[1]) || *p++ != ':' || !hex(&p, 1, 2, &v[2]) ||
 	    *p++ != '.' || !hex(&p, 1, 1, &v[3]) || *p || v[2] > 31 || v[3] > 7)
 		return -EINVAL;
-	*ret = (struct pst_pci_addr){
+	*ret = (struct pst_host_pci_addr){
 		.domain = (uint32_t)v[0],
 		.bus = (uint8_t)v[1],
 		.dev = (uint8_t)v[2],
@@ -40,15 +40,16 @@ int pst_pci_addr_parse(const char *text, struct pst_pci_addr *ret)
 	return 0;
 }
 
-const char *pst_pci_addr_format(const struct pst_pci_addr *a,
-				char buf[PST_PCI_ADDR_LEN])
+const char *pst_host_pci_addr_format(const struct pst_host_pci_addr *a,
+				     char buf[PST_HOST_PCI_ADDR_LEN])
 {
-	snprintf(buf, PST_PCI_ADDR_LEN, "%04x:%02x:%02x.%x", a->domain, a->bus,
-		 a->dev, a->fn);
+	snprintf(buf, PST_HOST_PCI_ADDR_LEN, "%04x:%02x:%02x.%x", a->domain,
+		 a->bus, a->dev, a->fn);
 	return buf;
 }
 
-int pst_pci_addr_cmp(const struct pst_pci_addr *a, const struct pst_pci_addr *b)
+int pst_host_pci_addr_cmp(const struct pst_host_pci_addr *a,
+			  const struct pst_host_pci_addr *b)
 {
 	if (a->domain != b->domain)
 		return a->domain < b->domain ? -1 : 1;
@@ -74,15 +75,15 @@ static bool resource_number(const char **p, char end, uint64_t *ret)
 	return end == ' ' || *(*p)++ == end;
 }
 
-int pst_pci_resource_parse(const char *text,
-			   struct pst_pci_bar ret[PST_PCI_BARS])
+int pst_host_pci_resource_parse(const char *text,
+				struct pst_host_pci_bar ret[PST_HOST_PCI_BARS])
 {
-	struct pst_pci_bar bar[PST_PCI_BARS] = {0};
+	struct pst_host_pci_bar bar[PST_HOST_PCI_BARS] = {0};
 	const char *p = text;
 	size_t i;
 
 	/* Bridge windows and SR-IOV follow; they are nobody's concern here. */
-	for (i = 0; i < PST_PCI_BARS && *p; i++) {
+	for (i = 0; i < PST_HOST_PCI_BARS && *p; i++) {
 		if (!resource_number(&p, ' ', &bar[i].start) ||
 		    !resource_number(&p, ' ', &bar[i].end) ||
 		    !resource_number(&p, '\n', &bar[i].flags) ||
@@ -94,13 +95,13 @@ int pst_pci_resource_parse(const char *text,
 }
 
 struct reader {
-	const struct pst_root *root;
-	struct pst_pci_dev *dev;
+	const struct pst_host_root *root;
+	struct pst_host_pci_dev *dev;
 };
 
 static int attr_path(const struct reader *r, const char *attr, char *path)
 {
-	return pst_path(path, "%s/%s", r->dev->path, attr);
+	return pst_host_path(path, "%s/%s", r->dev->path, attr);
 }
 
 /* A number of the device; ret keeps its value when it is not there. */
@@ -108,12 +109,12 @@ static void attr_u64(const struct reader *r, const char *attr,
 		     unsigned int base, uint64_t max, uint64_t *ret,
 		     unsigned int bad)
 {
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	uint64_t v;
 	int rc = attr_path(r, attr, path);
 
 	if (rc == 0)
-		rc = pst_root_read_u64(r->root, path, base, &v);
+		rc = pst_host_root_read_u64(r->root, path, base, &v);
 	if (rc == 0 && v <= max)
 		*ret = v;
 	else if (rc != -ENOENT)
@@ -123,11 +124,11 @@ static void attr_u64(const struct reader *r, const char *attr,
 static int attr_text(const struct reader *r, const char *attr, char *buf,
 		     size_t size)
 {
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	int rc = attr_path(r, attr, path);
 
 	if (rc == 0)
-		rc = pst_root_read_text(r->root, path, buf, size);
+		rc = pst_host_root_read_text(r->root, path, buf, size);
 	if (rc < 0)
 		*buf = '\0';
 	return rc;
@@ -136,11 +137,11 @@ static int attr_text(const struct reader *r, const char *attr, char *buf,
 static int attr_link(const struct reader *r, const char *attr, char *buf,
 		     size_t size)
 {
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	int rc = attr_path(r, attr, path);
 
 	if (rc == 0)
-		rc = pst_root_link_name(r->root, path, buf, size);
+		rc = pst_host_root_link_name(r->root, path, buf, size);
 	if (rc < 0)
 		*buf = '\0';
 	return rc;
@@ -148,22 +149,23 @@ static int attr_link(const struct reader *r, const char *attr, char *buf,
 
 static bool attr_exists(const struct reader *r, const char *attr)
 {
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 
-	return attr_path(r, attr, path) == 0 && pst_root_exists(r->root, path);
+	return attr_path(r, attr, path) == 0 &&
+	       pst_host_root_exists(r->root, path);
 }
 
 static void read_ids(const struct reader *r)
 {
-	struct pst_pci_dev *d = r->dev;
+	struct pst_host_pci_dev *d = r->dev;
 	uint64_t vendor = UINT64_MAX, device = UINT64_MAX, class = UINT64_MAX;
 	uint64_t sub_vendor = 0, sub_device = 0, revision = 0;
 
-	attr_u64(r, "vendor", 16, 0xffff, &vendor, PST_PCI_BAD_IDS);
-	attr_u64(r, "device", 16, 0xffff, &device, PST_PCI_BAD_IDS);
-	attr_u64(r, "class", 16, 0xffffff, &class, PST_PCI_BAD_IDS);
+	attr_u64(r, "vendor", 16, 0xffff, &vendor, PST_HOST_PCI_BAD_IDS);
+	attr_u64(r, "device", 16, 0xffff, &device, PST_HOST_PCI_BAD_IDS);
+	attr_u64(r, "class", 16, 0xffffff, &class, PST_HOST_PCI_BAD_IDS);
 	if (vendor == UINT64_MAX || device == UINT64_MAX || class == UINT64_MAX)
-		d->bad |= PST_PCI_BAD_IDS;
+		d->bad |= PST_HOST_PCI_BAD_IDS;
 	attr_u64(r, "subsystem_vendor", 16, 0xffff, &sub_vendor, 0);
 	attr_u64(r, "subsystem_device", 16, 0xffff, &sub_device, 0);
 	attr_u64(r, "revision", 16, 0xff, &revision, 0);
@@ -188,14 +190,14 @@ static void read_numa(const struct reader *r)
 	if (rc > 0 && pst_parse_u64(buf, 0, 65535, &v) == 0)
 		r->dev->numa_node = (int)v;
 	else
-		r->dev->bad |= PST_PCI_BAD_NUMA;
+		r->dev->bad |= PST_HOST_PCI_BAD_NUMA;
 }
 
 /* The link may be lost in a copied tree; the line of uevent is not. */
 static void driver_of_uevent(const struct reader *r)
 {
 	static const char key[] = "DRIVER=";
-	struct pst_pci_dev *d = r->dev;
+	struct pst_host_pci_dev *d = r->dev;
 	char text[2048], *p, *save;
 
 	if (attr_text(r, "uevent", text, sizeof(text)) < 0)
@@ -208,20 +210,20 @@ static void driver_of_uevent(const struct reader *r)
 }
 
 /* It gets into configuration files, where it must not mean anything else. */
-static void clean_driver(struct pst_pci_dev *d)
+static void clean_driver(struct pst_host_pci_dev *d)
 {
 	char *p;
 
 	for (p = d->driver; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("-_.+", *p)) {
 			*p = '?';
-			d->bad |= PST_PCI_BAD_DRIVER;
+			d->bad |= PST_HOST_PCI_BAD_DRIVER;
 		}
 }
 
 static void read_links(const struct reader *r)
 {
-	struct pst_pci_dev *d = r->dev;
+	struct pst_host_pci_dev *d = r->dev;
 	char buf[16];
 	uint64_t v;
 	int rc = attr_link(r, "driver", d->driver, sizeof(d->driver));
@@ -229,7 +231,7 @@ static void read_links(const struct reader *r)
 	if (rc == -ENOENT)
 		driver_of_uevent(r);
 	else if (rc < 0)
-		d->bad |= PST_PCI_BAD_DRIVER;
+		d->bad |= PST_HOST_PCI_BAD_DRIVER;
 	clean_driver(d);
 	rc = attr_link(r, "physfn", buf, sizeof(buf));
 	/* A copy may have the directory itself in the link's place. */
@@ -239,12 +241,12 @@ static void read_links(const struct reader *r)
 	if (rc > 0 && pst_parse_u64(buf, 0, INT32_MAX, &v) == 0)
 		d->iommu_group = (int)v;
 	else if (rc != -ENOENT)
-		d->bad |= PST_PCI_BAD_GROUP;
+		d->bad |= PST_HOST_PCI_BAD_GROUP;
 }
 
 static void read_rest(const struct reader *r)
 {
-	struct pst_pci_dev *d = r->dev;
+	struct pst_host_pci_dev *d = r->dev;
 	char text[4096];
 	uint64_t boot_vga = 0, enabled = 0, mask = 0;
 	int rc;
@@ -264,31 +266,32 @@ static void read_rest(const struct reader *r)
 		       sizeof(d->reset_method));
 	d->knows_reset_method = rc >= 0;
 	if (rc < 0 && rc != -ENOENT)
-		d->bad |= PST_PCI_BAD_RESET;
+		d->bad |= PST_HOST_PCI_BAD_RESET;
 	rc = attr_text(r, "resource", text, sizeof(text));
 	if (rc >= 0)
-		rc = pst_pci_resource_parse(text, d->bar);
+		rc = pst_host_pci_resource_parse(text, d->bar);
 	if (rc < 0 && rc != -ENOENT)
-		d->bad |= PST_PCI_BAD_RESOURCE;
+		d->bad |= PST_HOST_PCI_BAD_RESOURCE;
 }
 
 /* Reads the function that an entry of the directory names. */
-static int read_dev(const struct pst_root *root, const char *entry,
-		    struct pst_pci_dev *ret)
+static int read_dev(const struct pst_host_root *root, const char *entry,
+		    struct pst_host_pci_dev *ret)
 {
 	struct reader r = {root, ret};
-	char path[PST_ROOT_PATH_MAX];
+	char path[PST_HOST_ROOT_PATH_MAX];
 	int rc;
 
-	*ret = (struct pst_pci_dev){0};
-	if (pst_pci_addr_parse(entry, &ret->addr) < 0)
+	*ret = (struct pst_host_pci_dev){0};
+	if (pst_host_pci_addr_parse(entry, &ret->addr) < 0)
 		return -EINVAL;
-	pst_pci_addr_format(&ret->addr, ret->name);
+	pst_host_pci_addr_format(&ret->addr, ret->name);
 	if (strcmp(ret->name, entry) != 0)
 		return -EINVAL;
-	rc = pst_path(path, "sys/bus/pci/devices/%s", entry);
+	rc = pst_host_path(path, "sys/bus/pci/devices/%s", entry);
 	if (rc == 0)
-		rc = pst_root_dir(root, path, ret->path, sizeof(ret->path));
+		rc = pst_host_root_dir(root, path, ret->path,
+				       sizeof(ret->path));
 	if (rc < 0)
 		return rc;
 	read_ids(&r);
@@ -300,18 +303,18 @@ static int read_dev(const struct pst_root *root, const char *entry,
 
 static int by_addr(const void *a, const void *b)
 {
-	const struct pst_pci_dev *x = a, *y = b;
+	const struct pst_host_pci_dev *x = a, *y = b;
 
-	return pst_pci_addr_cmp(&x->addr, &y->addr);
+	return pst_host_pci_addr_cmp(&x->addr, &y->addr);
 }
 
-int pst_pci_scan(const struct pst_root *root, struct pst_pci *ret,
-		 struct pst_error *err)
+int pst_host_pci_scan(const struct pst_host_root *root,
+		      struct pst_host_pci *ret, struct pst_error *err)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	struct pst_pci pci = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	struct pst_host_pci pci = {0};
 	size_t i;
-	int rc = pst_root_list(root, "sys/bus/pci/devices", &names);
+	int rc = pst_host_root_list(root, "sys/bus/pci/devices", &names);
 
 	*ret = pci;
 	if (rc == -ENOENT)
@@ -333,8 +336,8 @@ int pst_pci_scan(const struct pst_root *root, struct pst_pci *ret,
 	return 0;
 }
 
-void pst_pci_done(struct pst_pci *pci)
+void pst_host_pci_done(struct pst_host_pci *pci)
 {
 	free(pci->dev);
-	*pci = (struct pst_pci){0};
+	*pci = (struct pst_host_pci){0};
 }

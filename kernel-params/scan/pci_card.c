@@ -6,46 +6,50 @@
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/pci.h"
 
-const struct pst_pci_dev *pst_pci_find(const struct pst_pci *pci,
-				       const struct pst_pci_addr *a)
+const struct pst_host_pci_dev *
+pst_host_pci_find(const struct pst_host_pci *pci,
+		  const struct pst_host_pci_addr *a)
 {
 	size_t i;
 
 	for (i = 0; i < pci->n; i++)
-		if (pst_pci_addr_cmp(&pci->dev[i].addr, a) == 0)
+		if (pst_host_pci_addr_cmp(&pci->dev[i].addr, a) == 0)
 			return &pci->dev[i];
 	return NULL;
 }
 
-bool pst_pci_same_card(const struct pst_pci_dev *a, const struct pst_pci_dev *b)
+bool pst_host_pci_same_card(const struct pst_host_pci_dev *a,
+			    const struct pst_host_pci_dev *b)
 {
 	return a->addr.domain == b->addr.domain && a->addr.bus == b->addr.bus &&
 	       a->addr.dev == b->addr.dev &&
 	       (a->addr.fn == b->addr.fn || (!a->is_vf && !b->is_vf));
 }
 
-size_t pst_pci_card(const struct pst_pci *pci, const struct pst_pci_dev *dev,
-		    const struct pst_pci_dev *ret[PST_PCI_MAX_FN])
+size_t
+pst_host_pci_card(const struct pst_host_pci *pci,
+		  const struct pst_host_pci_dev *dev,
+		  const struct pst_host_pci_dev *ret[PST_HOST_PCI_MAX_FN])
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < pci->n && n < PST_PCI_MAX_FN; i++)
-		if (pst_pci_same_card(&pci->dev[i], dev))
+	for (i = 0; i < pci->n && n < PST_HOST_PCI_MAX_FN; i++)
+		if (pst_host_pci_same_card(&pci->dev[i], dev))
 			ret[n++] = &pci->dev[i];
 	return n;
 }
 
-bool pst_pci_is_bridge(const struct pst_pci_dev *dev)
+bool pst_host_pci_is_bridge(const struct pst_host_pci_dev *dev)
 {
 	return dev->class >> 16 == 0x06;
 }
 
-bool pst_pci_is_display(const struct pst_pci_dev *dev)
+bool pst_host_pci_is_display(const struct pst_host_pci_dev *dev)
 {
 	return dev->class >> 16 == 0x03;
 }
 
-const char *pst_pci_kind(const struct pst_pci_dev *dev)
+const char *pst_host_pci_kind(const struct pst_host_pci_dev *dev)
 {
 	/* Base class and subclass (PCI Code and ID Assignment, section 1). */
 	static const struct {
@@ -61,9 +65,9 @@ const char *pst_pci_kind(const struct pst_pci_dev *dev)
 	};
 	size_t i;
 
-	if (pst_pci_is_bridge(dev))
+	if (pst_host_pci_is_bridge(dev))
 		return "bridge";
-	if (dev->vendor == PST_PCI_NVIDIA && dev->class >> 8 == 0x0c80)
+	if (dev->vendor == PST_HOST_PCI_NVIDIA && dev->class >> 8 == 0x0c80)
 		return "UCSI";
 	for (i = 0; i < PST_ARRAY_SIZE(kinds); i++)
 		if (kinds[i].class == dev->class >> 8)
@@ -71,40 +75,43 @@ const char *pst_pci_kind(const struct pst_pci_dev *dev)
 	return "device";
 }
 
-bool pst_pci_on_vfio(const struct pst_pci_dev *dev)
+bool pst_host_pci_on_vfio(const struct pst_host_pci_dev *dev)
 {
 	const size_t n = strlen(dev->driver), k = strlen("vfio-pci");
 
 	/* Variants are named mlx5_vfio_pci, nvgrace-gpu-vfio-pci and so on. */
-	return n >= k && pst_param_name_eq(dev->driver + n - k, "vfio-pci");
+	return n >= k &&
+	       pst_host_param_name_eq(dev->driver + n - k, "vfio-pci");
 }
 
-bool pst_pci_is_given(const struct pst_pci_dev *dev)
+bool pst_host_pci_is_given(const struct pst_host_pci_dev *dev)
 {
-	return pst_pci_on_vfio(dev) || strcmp(dev->driver, "pci-stub") == 0;
+	return pst_host_pci_on_vfio(dev) ||
+	       strcmp(dev->driver, "pci-stub") == 0;
 }
 
-bool pst_pci_is_held(const struct pst_pci_dev *dev)
+bool pst_host_pci_is_held(const struct pst_host_pci_dev *dev)
 {
-	return *dev->driver && !pst_pci_is_given(dev);
+	return *dev->driver && !pst_host_pci_is_given(dev);
 }
 
-const struct pst_pci_dev *pst_pci_twin(const struct pst_pci *pci,
-				       const struct pst_pci_dev *dev,
-				       const struct pst_pci_dev *after)
+const struct pst_host_pci_dev *
+pst_host_pci_twin(const struct pst_host_pci *pci,
+		  const struct pst_host_pci_dev *dev,
+		  const struct pst_host_pci_dev *after)
 {
 	size_t i = after ? (size_t)(after - pci->dev) + 1 : 0;
 
 	for (; i < pci->n; i++)
 		if (pci->dev[i].vendor == dev->vendor &&
 		    pci->dev[i].device == dev->device &&
-		    !pst_pci_same_card(&pci->dev[i], dev))
+		    !pst_host_pci_same_card(&pci->dev[i], dev))
 			return &pci->dev[i];
 	return NULL;
 }
 
 /* Displays that are never passed through: of a BMC, of a CPU, of a VM. */
-static bool is_fixed_display(const struct pst_pci_dev *dev)
+static bool is_fixed_display(const struct pst_host_pci_dev *dev)
 {
 	switch (dev->vendor) {
 	case 0x1a03: /* ASPEED */
@@ -121,27 +128,27 @@ static bool is_fixed_display(const struct pst_pci_dev *dev)
 	return false;
 }
 
-static bool is_prepared(const struct pst_pci_dev *dev)
+static bool is_prepared(const struct pst_host_pci_dev *dev)
 {
-	return pst_pci_on_vfio(dev) ||
+	return pst_host_pci_on_vfio(dev) ||
 	       strcmp(dev->driver_override, "vfio-pci") == 0;
 }
 
 /* How strongly a display says that it is the one; 0: it is not. */
-static int wish(const struct pst_pci_dev *dev)
+static int wish(const struct pst_host_pci_dev *dev)
 {
-	if (!pst_pci_is_display(dev))
+	if (!pst_host_pci_is_display(dev))
 		return 0;
 	if (is_prepared(dev))
 		return 5;
 	if (dev->is_vf || is_fixed_display(dev))
 		return 0;
-	if (dev->vendor == PST_PCI_NVIDIA)
+	if (dev->vendor == PST_HOST_PCI_NVIDIA)
 		return dev->boot_vga ? 3 : 4;
 	return dev->boot_vga ? 1 : 2;
 }
 
-static int ambiguous(const struct pst_pci *pci, int level,
+static int ambiguous(const struct pst_host_pci *pci, int level,
 		     struct pst_error *err)
 {
 	char list[200] = "";
@@ -160,20 +167,21 @@ static int ambiguous(const struct pst_pci *pci, int level,
 			     list);
 }
 
-static int select_auto(const struct pst_pci *pci,
-		       const struct pst_pci_dev **ret, struct pst_error *err)
+static int select_auto(const struct pst_host_pci *pci,
+		       const struct pst_host_pci_dev **ret,
+		       struct pst_error *err)
 {
-	const struct pst_pci_dev *best = NULL;
+	const struct pst_host_pci_dev *best = NULL;
 	bool tie = false;
 	size_t i;
 
 	for (i = 0; i < pci->n; i++) {
-		const struct pst_pci_dev *d = &pci->dev[i];
+		const struct pst_host_pci_dev *d = &pci->dev[i];
 
 		if (!wish(d) || (best && wish(d) < wish(best)))
 			continue;
 		if (best && wish(d) == wish(best)) {
-			tie = tie || !pst_pci_same_card(d, best);
+			tie = tie || !pst_host_pci_same_card(d, best);
 			continue;
 		}
 		tie = false;
@@ -189,25 +197,26 @@ static int select_auto(const struct pst_pci *pci,
 	return 0;
 }
 
-int pst_pci_select_gpu(const struct pst_pci *pci, const char *text,
-		       const struct pst_pci_dev **ret, struct pst_error *err)
+int pst_host_pci_select_gpu(const struct pst_host_pci *pci, const char *text,
+			    const struct pst_host_pci_dev **ret,
+			    struct pst_error *err)
 {
-	const struct pst_pci_dev *dev;
-	struct pst_pci_addr a;
+	const struct pst_host_pci_dev *dev;
+	struct pst_host_pci_addr a;
 
 	if (!text || strcmp(text, "auto") == 0)
 		return select_auto(pci, ret, err);
-	if (pst_pci_addr_parse(text, &a) < 0)
+	if (pst_host_pci_addr_parse(text, &a) < 0)
 		return pst_error_set(err, -EINVAL,
 				     "%s is not a PCI address like "
 				     "0000:01:00.0",
 				     text);
-	dev = pst_pci_find(pci, &a);
+	dev = pst_host_pci_find(pci, &a);
 	if (!dev)
 		return pst_error_set(err, -ENODEV,
 				     "there is no PCI device %s on this host",
 				     text);
-	if (pst_pci_is_bridge(dev))
+	if (pst_host_pci_is_bridge(dev))
 		return pst_error_set(err, -ENODEV,
 				     "%s is a bridge, which cannot be passed "
 				     "through",

@@ -62,7 +62,7 @@ static const char *const ovmf_paths[] = {
 };
 static const char *const ovmf_packages[] = {"ovmf", "edk2-ovmf", NULL};
 
-void pst_version_upstream(const char *text, char *ret, size_t size)
+void pst_host_version_upstream(const char *text, char *ret, size_t size)
 {
 	size_t n = strcspn(text, ": \n/");
 
@@ -75,10 +75,10 @@ void pst_version_upstream(const char *text, char *ret, size_t size)
 	ret[n] = '\0';
 }
 
-static bool set_version(struct pst_program *p, const char *text)
+static bool set_version(struct pst_host_program *p, const char *text)
 {
 	p->minor = 0;
-	pst_version_upstream(text, p->version, sizeof(p->version));
+	pst_host_version_upstream(text, p->version, sizeof(p->version));
 	/* Of EDK II there is "202408" as well as "2022.11". */
 	if (sscanf(p->version, "%6u.%4u", &p->major, &p->minor) >= 1)
 		return true;
@@ -89,7 +89,7 @@ static bool set_version(struct pst_program *p, const char *text)
 
 /* "Version:" in the paragraph "Package: NAME" that is installed. */
 static bool dpkg_version(const char *status, const char *package,
-			 struct pst_program *p)
+			 struct pst_host_program *p)
 {
 	char key[96];
 	const char *at = status, *end, *version;
@@ -110,8 +110,8 @@ static bool dpkg_version(const char *status, const char *package,
 }
 
 /* "NAME-8.2.1-1" of pacman's directories. */
-static bool pacman_version(const struct pst_names *local, const char *package,
-			   struct pst_program *p)
+static bool pacman_version(const struct pst_host_names *local,
+			   const char *package, struct pst_host_program *p)
 {
 	size_t i, n = strlen(package);
 
@@ -126,7 +126,7 @@ static bool pacman_version(const struct pst_names *local, const char *package,
 }
 
 /* "/nix/store/HASH-qemu-8.2.1/bin/..." that a profile's link leads to. */
-static bool nix_version(const char *target, struct pst_program *p)
+static bool nix_version(const char *target, struct pst_host_program *p)
 {
 	const char *store = strstr(target, "nix/store/"), *c;
 
@@ -140,7 +140,8 @@ static bool nix_version(const char *target, struct pst_program *p)
 }
 
 static void find_version(const struct wanted *w, const char *status,
-			 const struct pst_names *local, struct pst_program *ret)
+			 const struct pst_host_names *local,
+			 struct pst_host_program *ret)
 {
 	const char *const *s;
 
@@ -150,19 +151,20 @@ static void find_version(const struct wanted *w, const char *status,
 			return;
 }
 
-static void find_program(const struct pst_root *root, const struct wanted *w,
-			 const char *status, const struct pst_names *local,
-			 struct pst_program *ret)
+static void find_program(const struct pst_host_root *root,
+			 const struct wanted *w, const char *status,
+			 const struct pst_host_names *local,
+			 struct pst_host_program *ret)
 {
-	char target[PST_ROOT_PATH_MAX];
+	char target[PST_HOST_ROOT_PATH_MAX];
 	const char *const *s;
 
 	for (s = w->paths; *s && !*ret->path; s++) {
 		/* On NixOS the link leads into a store that may not be here. */
-		bool link =
-			pst_root_readlink(root, *s, target, sizeof(target)) > 0;
+		bool link = pst_host_root_readlink(root, *s, target,
+						   sizeof(target)) > 0;
 
-		if (!pst_root_exists(root, *s) && !link)
+		if (!pst_host_root_exists(root, *s) && !link)
 			continue;
 		strcpy(ret->path, *s);
 		if (link && nix_version(target, ret))
@@ -173,8 +175,8 @@ static void find_program(const struct pst_root *root, const struct wanted *w,
 }
 
 /* libvirt.so.0.9003.0 is 9.3.0: major times 1000 and minor, then the third. */
-static void libvirt_by_library(const struct pst_root *root,
-			       struct pst_program *p)
+static void libvirt_by_library(const struct pst_host_root *root,
+			       struct pst_host_program *p)
 {
 	static const char *const dirs[] = {"usr/lib/x86_64-linux-gnu",
 					   "usr/lib64", "usr/lib"};
@@ -184,9 +186,9 @@ static void libvirt_by_library(const struct pst_root *root,
 	size_t d, i;
 
 	for (d = 0; d < PST_ARRAY_SIZE(dirs) && !*p->version; d++) {
-		PST_CLEANUP_NAMES struct pst_names names = {0};
+		PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 
-		if (pst_root_list(root, dirs[d], &names) < 0)
+		if (pst_host_root_list(root, dirs[d], &names) < 0)
 			continue;
 		for (i = 0; i < names.n && !*p->version; i++) {
 			if (strncmp(names.name[i], prefix, strlen(prefix)) !=
@@ -202,28 +204,28 @@ static void libvirt_by_library(const struct pst_root *root,
 }
 
 /* A descriptor for UEFI on x86_64 that needs no secure boot. */
-static bool firmware_dir(const struct pst_root *root, const char *dir)
+static bool firmware_dir(const struct pst_host_root *root, const char *dir)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i, len;
 
-	if (pst_root_list(root, dir, &names) < 0)
+	if (pst_host_root_list(root, dir, &names) < 0)
 		return false;
-	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES; i++) {
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 
-		if (pst_path(path, "%s/%s", dir, names.name[i]) == 0 &&
-		    pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) ==
-			    0 &&
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) == 0 &&
+		    pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX,
+				       &text, &len) == 0 &&
 		    strstr(text, "\"uefi\"") && strstr(text, "\"x86_64\""))
 			return true;
 	}
 	return false;
 }
 
-static void find_descriptors(const struct pst_root *root,
-			     struct pst_software *s)
+static void find_descriptors(const struct pst_host_root *root,
+			     struct pst_host_software *s)
 {
 	static const char *const dirs[] = {
 		"etc/qemu/firmware", "usr/share/qemu/firmware",
@@ -234,28 +236,29 @@ static void find_descriptors(const struct pst_root *root,
 		s->ovmf_descriptors = firmware_dir(root, dirs[i]);
 }
 
-void pst_software_scan(const struct pst_root *root, struct pst_software *ret)
+void pst_host_software_scan(const struct pst_host_root *root,
+			    struct pst_host_software *ret)
 {
 	static const struct wanted qemu = {qemu_paths, qemu_packages};
 	static const struct wanted libvirt = {libvirt_paths, libvirt_packages};
 	static const struct wanted ovmf = {ovmf_paths, ovmf_packages};
-	PST_CLEANUP_NAMES struct pst_names local = {0};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names local = {0};
 	PST_CLEANUP_FREE char *status = NULL;
-	struct pst_software s = {0};
+	struct pst_host_software s = {0};
 	size_t len;
 
-	if (pst_root_read(root, "var/lib/dpkg/status", STATUS_MAX, &status,
-			  &len) < 0)
+	if (pst_host_root_read(root, "var/lib/dpkg/status", STATUS_MAX, &status,
+			       &len) < 0)
 		status = NULL;
-	if (pst_root_list(root, "var/lib/pacman/local", &local) < 0)
-		local = (struct pst_names){0};
+	if (pst_host_root_list(root, "var/lib/pacman/local", &local) < 0)
+		local = (struct pst_host_names){0};
 	find_program(root, &qemu, status, &local, &s.qemu);
 	find_program(root, &libvirt, status, &local, &s.libvirt);
 	if (*s.libvirt.path && !*s.libvirt.version)
 		libvirt_by_library(root, &s.libvirt);
 	find_program(root, &ovmf, status, &local, &s.ovmf);
 	find_descriptors(root, &s);
-	s.has_usr = pst_root_exists(root, "usr/bin") ||
-		    pst_root_exists(root, "run/current-system/sw");
+	s.has_usr = pst_host_root_exists(root, "usr/bin") ||
+		    pst_host_root_exists(root, "run/current-system/sw");
 	*ret = s;
 }

@@ -6,17 +6,17 @@
 #include "kernel-params/root/root.h"
 
 /* A program and its version as the package's records tell it. */
-struct pst_program {
+struct pst_host_program {
 	char path[256];            /* below the root, "" when it is not there */
 	char version[64];          /* upstream's, "8.2.1"; "" when not seen */
 	unsigned int major, minor; /* of version */
 };
 
-struct pst_software {
-	struct pst_program qemu, libvirt;
-	struct pst_program ovmf; /* firmware image for x86_64 */
-	bool ovmf_descriptors;   /* found through QEMU's descriptors */
-	bool has_usr;            /* usr/bin or NixOS's place is in the tree */
+struct pst_host_software {
+	struct pst_host_program qemu, libvirt;
+	struct pst_host_program ovmf; /* firmware image for x86_64 */
+	bool ovmf_descriptors;        /* found through QEMU's descriptors */
+	bool has_usr; /* usr/bin or NixOS's place is in the tree */
 };
 
 /*
@@ -24,13 +24,14 @@ struct pst_software {
  * database, the names in /nix/store and of libvirt's library. No program is
  * run.
  */
-void pst_software_scan(const struct pst_root *root, struct pst_software *ret);
+void pst_host_software_scan(const struct pst_host_root *root,
+			    struct pst_host_software *ret);
 
 /*
  * The upstream part of the version that text begins with: no epoch before ':',
  * no revision after '-', '+' or '~', nothing after a blank or slash; cut off at
  * size.
  */
-void pst_version_upstream(const char *text, char *ret, size_t size);
+void pst_host_version_upstream(const char *text, char *ret, size_t size);
 
 #endif

@@ -26,7 +26,7 @@ static bool field(const char **p, const char *end, unsigned long *ret)
 }
 
 static bool id_covers(const char *p, const char *end,
-		      const struct pst_pci_dev *dev)
+		      const struct pst_host_pci_dev *dev)
 {
 	unsigned long v[6] = {0};
 	int n = 0;
@@ -42,7 +42,8 @@ static bool id_covers(const char *p, const char *end,
 	return n < 6 || ((v[4] ^ dev->class) & v[5]) == 0;
 }
 
-bool pst_vfio_ids_cover(const char *ids, const struct pst_pci_dev *dev)
+bool pst_host_vfio_ids_cover(const char *ids,
+			     const struct pst_host_pci_dev *dev)
 {
 	while (*ids) {
 		size_t n = strcspn(ids, ",");
@@ -73,15 +74,16 @@ static int append(char **text, const char *more, size_t n)
 }
 
 /* Lines that mention vfio-pci, and those in files that do so as a whole. */
-static int add_file(const struct pst_root *root, const char *path,
-		    struct pst_vfio_conf *c)
+static int add_file(const struct pst_host_root *root, const char *path,
+		    struct pst_host_vfio_conf *c)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	const char *p;
 	size_t len;
 	int rc = 0;
 
-	if (pst_root_read(root, path, PST_ROOT_CONF_MAX, &text, &len) < 0 ||
+	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
+			       &len) < 0 ||
 	    (!strstr(text, "vfio-pci") && !strstr(text, "vfio_pci")))
 		return 0;
 	for (p = text; *p && rc == 0;) {
@@ -95,23 +97,24 @@ static int add_file(const struct pst_root *root, const char *path,
 	return rc;
 }
 
-static int add_dir(const struct pst_root *root, const char *dir,
-		   bool name_is_address, struct pst_vfio_conf *c)
+static int add_dir(const struct pst_host_root *root, const char *dir,
+		   bool name_is_address, struct pst_host_vfio_conf *c)
 {
-	PST_CLEANUP_NAMES struct pst_names names = {0};
-	char path[PST_ROOT_PATH_MAX], text[64];
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX], text[64];
 	size_t i;
 	int rc = 0;
 
-	if (pst_root_list(root, dir, &names) < 0)
+	if (pst_host_root_list(root, dir, &names) < 0)
 		return 0;
-	for (i = 0; i < names.n && i < PST_ROOT_CONF_FILES && rc == 0; i++) {
-		if (pst_path(path, "%s/%s", dir, names.name[i]) < 0)
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && rc == 0;
+	     i++) {
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
 			continue;
 		if (!name_is_address)
 			rc = add_file(root, path, c);
-		else if (pst_root_read_text(root, path, text, sizeof(text)) >
-				 0 &&
+		else if (pst_host_root_read_text(root, path, text,
+						 sizeof(text)) > 0 &&
 			 strcmp(text, "vfio-pci") == 0)
 			rc = append(&c->rules, names.name[i],
 				    strlen(names.name[i]));
@@ -120,19 +123,19 @@ static int add_dir(const struct pst_root *root, const char *dir,
 }
 
 /* Scripts that an install line runs usually name the addresses. */
-static int add_install(const struct pst_root *root,
-		       const struct pst_modconf *modconf,
-		       struct pst_vfio_conf *c)
+static int add_install(const struct pst_host_root *root,
+		       const struct pst_host_modconf *modconf,
+		       struct pst_host_vfio_conf *c)
 {
 	size_t i, n;
 	int rc = 0;
 
 	for (i = 0; i < modconf->n && rc == 0; i++) {
-		const struct pst_modconf_line *l = &modconf->line[i];
-		char path[PST_ROOT_PATH_MAX];
+		const struct pst_host_modconf_line *l = &modconf->line[i];
+		char path[PST_HOST_ROOT_PATH_MAX];
 
-		if (l->kind != PST_MODCONF_INSTALL ||
-		    !pst_param_name_eq(l->module, "vfio-pci"))
+		if (l->kind != PST_HOST_MODCONF_INSTALL ||
+		    !pst_host_param_name_eq(l->module, "vfio-pci"))
 			continue;
 		n = strcspn(l->text, " \t;");
 		if (n < sizeof(path)) {
@@ -144,21 +147,21 @@ static int add_install(const struct pst_root *root,
 	return rc;
 }
 
-int pst_vfio_conf_scan(const struct pst_root *root,
-		       const struct pst_cmdline *cmdline,
-		       const struct pst_modconf *modconf,
-		       struct pst_vfio_conf *ret)
+int pst_host_vfio_conf_scan(const struct pst_host_root *root,
+			    const struct pst_host_cmdline *cmdline,
+			    const struct pst_host_modconf *modconf,
+			    struct pst_host_vfio_conf *ret)
 {
-	const struct pst_param *p =
-		pst_cmdline_module(cmdline, "vfio-pci", "ids");
-	struct pst_vfio_conf c = {0};
+	const struct pst_host_param *p =
+		pst_host_cmdline_module(cmdline, "vfio-pci", "ids");
+	struct pst_host_vfio_conf c = {0};
 	int rc = 0;
 
 	if (p && p->value) {
 		c.cmdline_ids = strdup(p->value);
 		rc = c.cmdline_ids ? 0 : -ENOMEM;
 	}
-	c.modprobe_ids = pst_modconf_option(modconf, "vfio-pci", "ids");
+	c.modprobe_ids = pst_host_modconf_option(modconf, "vfio-pci", "ids");
 	if (rc == 0)
 		rc = add_dir(root, "etc/udev/rules.d", false, &c);
 	if (rc == 0)
@@ -168,33 +171,35 @@ int pst_vfio_conf_scan(const struct pst_root *root,
 	if (rc == 0)
 		rc = add_install(root, modconf, &c);
 	if (rc < 0)
-		pst_vfio_conf_done(&c);
+		pst_host_vfio_conf_done(&c);
 	else
 		*ret = c;
 	return rc;
 }
 
-void pst_vfio_conf_done(struct pst_vfio_conf *c)
+void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c)
 {
 	free(c->cmdline_ids);
 	free(c->modprobe_ids);
 	free(c->rules);
-	*c = (struct pst_vfio_conf){0};
+	*c = (struct pst_host_vfio_conf){0};
 }
 
-enum pst_vfio_how pst_vfio_conf_how(const struct pst_vfio_conf *c,
-				    const struct pst_pci_dev *dev)
+enum pst_host_vfio_how
+pst_host_vfio_conf_how(const struct pst_host_vfio_conf *c,
+		       const struct pst_host_pci_dev *dev)
 {
 	char id[16];
 
-	if (c->cmdline_ids && pst_vfio_ids_cover(c->cmdline_ids, dev))
-		return PST_VFIO_IDS_CMDLINE;
-	if (c->modprobe_ids && pst_vfio_ids_cover(c->modprobe_ids, dev))
-		return PST_VFIO_IDS_MODPROBE;
+	if (c->cmdline_ids && pst_host_vfio_ids_cover(c->cmdline_ids, dev))
+		return PST_HOST_VFIO_IDS_CMDLINE;
+	if (c->modprobe_ids && pst_host_vfio_ids_cover(c->modprobe_ids, dev))
+		return PST_HOST_VFIO_IDS_MODPROBE;
 	if (!c->rules)
-		return PST_VFIO_NO;
+		return PST_HOST_VFIO_NO;
 	if (strstr(c->rules, dev->name))
-		return PST_VFIO_OVERRIDE;
+		return PST_HOST_VFIO_OVERRIDE;
 	snprintf(id, sizeof(id), "%04x:%04x", dev->vendor, dev->device);
-	return strstr(c->rules, id) ? PST_VFIO_IDS_MODPROBE : PST_VFIO_NO;
+	return strstr(c->rules, id) ? PST_HOST_VFIO_IDS_MODPROBE
+				    : PST_HOST_VFIO_NO;
 }

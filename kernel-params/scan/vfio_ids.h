@@ -10,16 +10,17 @@
  * Whether a list of vfio-pci's ids parameter covers dev: comma-separated
  * VENDOR:DEVICE[:SUBVENDOR:SUBDEVICE[:CLASS:MASK]], hexadecimal (vfio_pci.c).
  */
-bool pst_vfio_ids_cover(const char *ids, const struct pst_pci_dev *dev);
+bool pst_host_vfio_ids_cover(const char *ids,
+			     const struct pst_host_pci_dev *dev);
 
-enum pst_vfio_how {
-	PST_VFIO_NO,
-	PST_VFIO_IDS_CMDLINE,  /* vfio-pci.ids= on the command line */
-	PST_VFIO_IDS_MODPROBE, /* options vfio-pci ids= */
-	PST_VFIO_OVERRIDE,     /* a rule or file that names its address */
+enum pst_host_vfio_how {
+	PST_HOST_VFIO_NO,
+	PST_HOST_VFIO_IDS_CMDLINE,  /* vfio-pci.ids= on the command line */
+	PST_HOST_VFIO_IDS_MODPROBE, /* options vfio-pci ids= */
+	PST_HOST_VFIO_OVERRIDE,     /* a rule or file that names its address */
 };
 
-struct pst_vfio_conf {
+struct pst_host_vfio_conf {
 	char *cmdline_ids;  /* NULL: none */
 	char *modprobe_ids; /* NULL: none */
 	char *rules; /* udev rules, driverctl files, Nix, install lines */
@@ -27,17 +28,18 @@ struct pst_vfio_conf {
 
 /*
  * Gathers them from command line, modprobe.d, etc/udev/rules.d,
- * etc/driverctl.d, etc/nixos. 0 (to be ended with pst_vfio_conf_done()) or
+ * etc/driverctl.d, etc/nixos. 0 (to be ended with pst_host_vfio_conf_done()) or
  * -ENOMEM.
  */
-PST_MUST_USE int pst_vfio_conf_scan(const struct pst_root *root,
-				    const struct pst_cmdline *cmdline,
-				    const struct pst_modconf *modconf,
-				    struct pst_vfio_conf *ret);
-void pst_vfio_conf_done(struct pst_vfio_conf *c);
+PST_MUST_USE int pst_host_vfio_conf_scan(const struct pst_host_root *root,
+					 const struct pst_host_cmdline *cmdline,
+					 const struct pst_host_modconf *modconf,
+					 struct pst_host_vfio_conf *ret);
+void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c);
 
 /* What of it would give dev to vfio-pci at the next boot. */
-enum pst_vfio_how pst_vfio_conf_how(const struct pst_vfio_conf *c,
-				    const struct pst_pci_dev *dev);
+enum pst_host_vfio_how
+pst_host_vfio_conf_how(const struct pst_host_vfio_conf *c,
+		       const struct pst_host_pci_dev *dev);
 
 #endif

@@ -55,9 +55,7 @@ END
 cat >"$tmp/known-names" <<'END'
 pst_backend
 pst_compute
-pst_journal_format
 pst_lines
-pst_memory
 pst_options
 pst_session
 pst_tensor_create

@@ -21,38 +21,38 @@ static bool came(int rc, const char *text, const struct pst_error *err)
 	return rc == 0;
 }
 
-static void fill(struct pst_params *want)
+static void fill(struct pst_host_params *want)
 {
-	*want = (struct pst_params){
+	*want = (struct pst_host_params){
 		.pool_pages = 5,
 		.pool_node = 1,
 		.n_nodes = 2,
 	};
-	FUZZ_CHECK(pst_params_add(want, "intel_iommu=on") == 0);
-	FUZZ_CHECK(pst_params_add(want, "iommu=pt") == 0);
-	FUZZ_CHECK(pst_params_add(want, "amd_iommu=") == 0);
-	FUZZ_CHECK(pst_params_add(want, "rd.driver.pre=vfio-pci") == 0);
-	FUZZ_CHECK(pst_params_add(want, "vfio-pci.ids=1:2,3:4") == 0);
-	FUZZ_CHECK(pst_params_add(want, "isolcpus=2-3") == 0);
+	FUZZ_CHECK(pst_host_params_add(want, "intel_iommu=on") == 0);
+	FUZZ_CHECK(pst_host_params_add(want, "iommu=pt") == 0);
+	FUZZ_CHECK(pst_host_params_add(want, "amd_iommu=") == 0);
+	FUZZ_CHECK(pst_host_params_add(want, "rd.driver.pre=vfio-pci") == 0);
+	FUZZ_CHECK(pst_host_params_add(want, "vfio-pci.ids=1:2,3:4") == 0);
+	FUZZ_CHECK(pst_host_params_add(want, "isolcpus=2-3") == 0);
 }
 
-static void fuzz_grub(const char *text, const struct pst_params *want)
+static void fuzz_grub(const char *text, const struct pst_host_params *want)
 {
-	struct pst_edit_file f[2] = {{"/etc/default/grub", strdup(text)},
-				     {"/etc/default/grub.d/zz.cfg", NULL}};
+	struct pst_host_edit_file f[2] = {{"/etc/default/grub", strdup(text)},
+					  {"/etc/default/grub.d/zz.cfg", NULL}};
 	struct pst_error err = {0};
 	char *once;
-	int rc = pst_edit_grub(f, 1, SIZE_MAX, want, &err);
+	int rc = pst_host_edit_grub(f, 1, SIZE_MAX, want, &err);
 
 	if (came(rc, f[0].text, &err)) {
 		once = strdup(f[0].text);
-		FUZZ_CHECK(pst_edit_grub(f, 1, SIZE_MAX, want, &err) == 0);
+		FUZZ_CHECK(pst_host_edit_grub(f, 1, SIZE_MAX, want, &err) == 0);
 		FUZZ_CHECK(strcmp(once, f[0].text) == 0);
 		free(once);
 	} else {
 		FUZZ_CHECK(strcmp(text, f[0].text) == 0);
 	}
-	rc = pst_edit_grub(f, 2, 1, want, &err);
+	rc = pst_host_edit_grub(f, 2, 1, want, &err);
 	came(rc, f[0].text, &err);
 	free(f[0].text);
 	free(f[1].text);
@@ -62,13 +62,15 @@ static void fuzz_array(const char *text)
 {
 	struct pst_error err = {0};
 	char *once = NULL, *twice = NULL;
-	int rc = pst_edit_array(text, "x", "MODULES", pst_vfio_modules,
-				pst_module_is_rival, &once, &err);
+	int rc =
+		pst_host_edit_array(text, "x", "MODULES", pst_host_vfio_modules,
+				    pst_host_module_is_rival, &once, &err);
 
-	(void)pst_array_has_rival(text, "MODULES");
+	(void)pst_host_array_has_rival(text, "MODULES");
 	if (came(rc, once, &err)) {
-		rc = pst_edit_array(once, "x", "MODULES", pst_vfio_modules,
-				    pst_module_is_rival, &twice, &err);
+		rc = pst_host_edit_array(
+			once, "x", "MODULES", pst_host_vfio_modules,
+			pst_host_module_is_rival, &twice, &err);
 		FUZZ_CHECK(rc == 0 && strcmp(once, twice) == 0);
 	}
 	free(once);
@@ -79,25 +81,27 @@ static void fuzz_list(const char *text)
 {
 	char *once = NULL, *twice = NULL;
 
-	FUZZ_CHECK(pst_edit_module_list(text, pst_vfio_modules,
-					pst_module_is_rival, &once) == 0);
-	FUZZ_CHECK(pst_edit_module_list(once, pst_vfio_modules,
-					pst_module_is_rival, &twice) == 0);
+	FUZZ_CHECK(pst_host_edit_module_list(text, pst_host_vfio_modules,
+					     pst_host_module_is_rival,
+					     &once) == 0);
+	FUZZ_CHECK(pst_host_edit_module_list(once, pst_host_vfio_modules,
+					     pst_host_module_is_rival,
+					     &twice) == 0);
 	FUZZ_CHECK(strcmp(once, twice) == 0);
 	free(once);
 	free(twice);
 }
 
-static void fuzz_loader(const char *text, const struct pst_params *want,
+static void fuzz_loader(const char *text, const struct pst_host_params *want,
 			int (*edit)(const char *old,
-				    const struct pst_params *want, char **ret,
-				    struct pst_error *err))
+				    const struct pst_host_params *want,
+				    char **ret, struct pst_error *err))
 {
 	struct pst_error err = {0};
 	char *once = NULL, *twice = NULL;
 	int rc;
 
-	(void)pst_entry_is_linux(text);
+	(void)pst_host_entry_is_linux(text);
 	rc = edit(text, want, &once, &err);
 	if (came(rc, once, &err)) {
 		FUZZ_CHECK(edit(once, want, &twice, &err) == 0);
@@ -110,42 +114,42 @@ static void fuzz_loader(const char *text, const struct pst_params *want,
 static void fuzz_modprobe(const char *text)
 {
 	static const char *const modules[] = {"nvidia", "nouveau", NULL};
-	const struct pst_modprobe_want want = {"1:2,3:4", modules};
-	const struct pst_modconf_line *line;
-	struct pst_modconf conf = {0};
+	const struct pst_host_modprobe_want want = {"1:2,3:4", modules};
+	const struct pst_host_modconf_line *line;
+	struct pst_host_modconf conf = {0};
 	struct pst_error err = {0};
 	char *out = NULL;
 	int rc;
 
-	if (pst_modconf_parse(text, strlen(text), "x", &conf) == 0) {
-		FUZZ_CHECK(pst_edit_modprobe(&conf, &want, &out) == 0);
+	if (pst_host_modconf_parse(text, strlen(text), "x", &conf) == 0) {
+		FUZZ_CHECK(pst_host_edit_modprobe(&conf, &want, &out) == 0);
 		free(out);
 		out = NULL;
-		line = pst_modprobe_ids_line(&conf);
+		line = pst_host_modprobe_ids_line(&conf);
 		if (line) {
-			rc = pst_edit_modprobe_ids(text, line, want.ids, &out,
-						   &err);
+			rc = pst_host_edit_modprobe_ids(text, line, want.ids,
+							&out, &err);
 			came(rc, out, &err);
 		}
 		free(out);
 	}
-	pst_modconf_done(&conf);
+	pst_host_modconf_done(&conf);
 }
 
 static void fuzz_journal(const char *bytes, size_t len)
 {
-	struct pst_journal j = {0}, again = {0};
+	struct pst_host_journal j = {0}, again = {0};
 	char *out;
 	size_t n;
 
-	if (pst_journal_parse(bytes, len, &j) == 0) {
-		FUZZ_CHECK(pst_journal_format(&j, &out, &n) == 0);
-		FUZZ_CHECK(pst_journal_parse(out, n, &again) == 0);
+	if (pst_host_journal_parse(bytes, len, &j) == 0) {
+		FUZZ_CHECK(pst_host_journal_format(&j, &out, &n) == 0);
+		FUZZ_CHECK(pst_host_journal_parse(out, n, &again) == 0);
 		FUZZ_CHECK(again.n == j.n && again.n_dirs == j.n_dirs);
 		free(out);
 	}
-	pst_journal_clear(&j);
-	pst_journal_clear(&again);
+	pst_host_journal_clear(&j);
+	pst_host_journal_clear(&again);
 }
 
 /* Two texts with a byte 1 between them. */
@@ -155,24 +159,24 @@ static void fuzz_diff(char *text)
 
 	if (b)
 		*b++ = '\0';
-	FUZZ_CHECK(pst_diff_unified("x", text, b, &out) == 0);
-	FUZZ_CHECK(!*out == pst_text_same(text, b));
+	FUZZ_CHECK(pst_host_diff_unified("x", text, b, &out) == 0);
+	FUZZ_CHECK(!*out == pst_host_text_same(text, b));
 	free(out);
 }
 
 static void fuzz_request(const char *text)
 {
-	struct pst_plan_request r;
+	struct pst_host_plan_request r;
 	char *copy;
 
-	if (pst_plan_request_parse(text, &r, &copy) == 0)
+	if (pst_host_plan_request_parse(text, &r, &copy) == 0)
 		free(copy);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *text = calloc(1, n + 1);
-	struct pst_params want;
+	struct pst_host_params want;
 
 	FUZZ_CHECK(text);
 	if (n > 1)
@@ -189,10 +193,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		fuzz_list(text);
 		break;
 	case 'E':
-		fuzz_loader(text, &want, pst_edit_entry);
+		fuzz_loader(text, &want, pst_host_edit_entry);
 		break;
 	case 'K':
-		fuzz_loader(text, &want, pst_edit_kernel_cmdline);
+		fuzz_loader(text, &want, pst_host_edit_kernel_cmdline);
 		break;
 	case 'M':
 		fuzz_modprobe(text);
@@ -207,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		fuzz_request(text);
 		break;
 	}
-	pst_params_done(&want);
+	pst_host_params_done(&want);
 	free(text);
 	return 0;
 }

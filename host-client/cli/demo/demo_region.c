@@ -33,35 +33,37 @@ struct huge {
 	char mount[PST_DEMO_PATH_MAX / 2]; /* "": none */
 };
 
-static bool is_usable(const struct pst_hugetlbfs *at, size_t size)
+static bool is_usable(const struct pst_host_hugetlbfs *at, size_t size)
 {
-	return at->page_size == PST_HUGE_2M && strlen(at->path) < size &&
+	return at->page_size == PST_HOST_HUGE_2M && strlen(at->path) < size &&
 	       access(at->path, W_OK | X_OK) == 0;
 }
 
 static void find_huge(struct huge *ret)
 {
-	const struct pst_hugepool *pool;
-	struct pst_memory memory;
-	struct pst_mounts mounts;
-	struct pst_root root;
+	const struct pst_host_hugepool *pool;
+	struct pst_host_memory memory;
+	struct pst_host_mounts mounts;
+	struct pst_host_root root;
 	struct pst_error err;
 	size_t i;
 
 	memset(ret, 0, sizeof(*ret));
-	if (pst_root_open("/", &root, &err) < 0)
+	if (pst_host_root_open("/", &root, &err) < 0)
 		return;
-	if (pst_memory_scan(&root, &memory, &err) == 0) {
-		pool = pst_memory_pool(&memory, PST_HUGE_2M, -1);
-		ret->free_pages = pst_hugepool_unused(pool) / PST_HUGE_2M;
-		ret->all_pages = pst_hugepool_size(pool) / PST_HUGE_2M;
-		pst_mounts_read(&root, memory.default_hugepage, &mounts);
+	if (pst_host_memory_scan(&root, &memory, &err) == 0) {
+		pool = pst_host_memory_pool(&memory, PST_HOST_HUGE_2M, -1);
+		ret->free_pages =
+			pst_host_hugepool_unused(pool) / PST_HOST_HUGE_2M;
+		ret->all_pages =
+			pst_host_hugepool_size(pool) / PST_HOST_HUGE_2M;
+		pst_host_mounts_read(&root, memory.default_hugepage, &mounts);
 		for (i = 0; i < mounts.n && !ret->mount[0]; i++)
 			if (is_usable(&mounts.mount[i], sizeof(ret->mount)))
 				strcpy(ret->mount, mounts.mount[i].path);
-		pst_memory_done(&memory);
+		pst_host_memory_done(&memory);
 	}
-	pst_root_close(&root);
+	pst_host_root_close(&root);
 }
 
 /* Makes parent/NAME; the state file knows of it before it is there. */

@@ -16,7 +16,7 @@ static const struct pst_cmd_opt opts[] = {
 
 static int report(const struct pst_host_job *job, size_t changed)
 {
-	const struct pst_plan *p = job->plan;
+	const struct pst_host_plan *p = job->plan;
 	json_t *o;
 	size_t i;
 
@@ -31,9 +31,9 @@ static int report(const struct pst_host_job *job, size_t changed)
 		return pst_cmd_print_json(job->ctx, o);
 	}
 	for (i = 0; i < p->n_files; i++) {
-		const struct pst_plan_file *f = &p->file[i];
+		const struct pst_host_plan_file *f = &p->file[i];
 
-		if (!pst_text_same(f->now, f->text))
+		if (!pst_host_text_same(f->now, f->text))
 			printf("%s  %s\n",
 			       !f->now    ? "created"
 			       : !f->text ? "removed"
@@ -54,15 +54,16 @@ static int report(const struct pst_host_job *job, size_t changed)
 /* A system whose files are made elsewhere gets the text to paste there. */
 static int paste(const struct pst_host_job *job, const struct pst_error *err)
 {
-	const struct pst_plan *p = job->plan;
+	const struct pst_host_plan *p = job->plan;
 	size_t i;
 
 	if (job->json)
 		(void)pst_cmd_print_json(job->ctx, pst_host_job_json(job));
 	for (i = 0; i < p->n_files && !job->json; i++)
-		if (p->file[i].target == PST_TARGET_NIXOS && p->file[i].text)
+		if (p->file[i].target == PST_HOST_TARGET_NIXOS &&
+		    p->file[i].text)
 			fputs(p->file[i].text, stdout);
-	if (!(p->targets & PST_TARGET_NIXOS) && !job->json)
+	if (!(p->targets & PST_HOST_TARGET_NIXOS) && !job->json)
 		(void)pst_host_print_diffs(p, stdout);
 	return pst_cmd_fail(job->ctx,
 			    "%s; nothing is changed: put what is printed above "
@@ -72,26 +73,27 @@ static int paste(const struct pst_host_job *job, const struct pst_error *err)
 
 static int apply(struct pst_host_job *job)
 {
-	const struct pst_plan *p = job->plan;
+	const struct pst_host_plan *p = job->plan;
 	PST_CLEANUP_FREE char *request = NULL, *diff = NULL;
-	struct pst_journal_want *want = calloc(p->n_files + 1, sizeof(*want));
+	struct pst_host_journal_want *want =
+		calloc(p->n_files + 1, sizeof(*want));
 	struct pst_error err = {0};
 	size_t changed = 0, i;
-	int rc = want ? pst_plan_request_format(p, &request) : -ENOMEM;
+	int rc = want ? pst_host_plan_request_format(p, &request) : -ENOMEM;
 
 	for (i = 0; rc == 0 && i < p->n_files; i++)
-		want[i] = (struct pst_journal_want){
+		want[i] = (struct pst_host_journal_want){
 			.path = p->file[i].path,
 			.text = p->file[i].text,
 			.mode = p->file[i].mode,
 		};
 	/* A NixOS whose configuration is kept elsewhere. */
-	if (rc == 0 && p->targets & PST_TARGET_NIXOS &&
-	    !pst_root_exists(&job->root, "etc/nixos"))
+	if (rc == 0 && p->targets & PST_HOST_TARGET_NIXOS &&
+	    !pst_host_root_exists(&job->root, "etc/nixos"))
 		rc = pst_error_set(&err, -EROFS, "there is no /etc/nixos");
 	if (rc == 0)
-		rc = pst_journal_apply(&job->journal, request, want, p->n_files,
-				       &changed, &diff, &err);
+		rc = pst_host_journal_apply(&job->journal, request, want,
+					    p->n_files, &changed, &diff, &err);
 	else if (!*err.text)
 		pst_error_set(&err, rc, "out of memory");
 	free(want);

@@ -37,9 +37,10 @@ struct request {
 
 static bool arg_gpu(const struct pst_cmd_ctx *ctx, struct request *r)
 {
-	struct pst_pci_addr a;
+	struct pst_host_pci_addr a;
 
-	if (strcmp(optarg, "auto") != 0 && pst_pci_addr_parse(optarg, &a) < 0) {
+	if (strcmp(optarg, "auto") != 0 &&
+	    pst_host_pci_addr_parse(optarg, &a) < 0) {
 		pst_cmd_usage(ctx,
 			      "--gpu %s is neither auto nor an address "
 			      "like 0000:01:00.0",
@@ -84,17 +85,17 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 }
 
 static int print_json(const struct pst_cmd_ctx *ctx,
-		      const struct pst_findings *fs)
+		      const struct pst_host_findings *fs)
 {
 	json_t *list = json_array();
 	size_t i;
 
 	for (i = 0; i < fs->n; i++) {
-		const struct pst_finding *f = &fs->f[i];
+		const struct pst_host_finding *f = &fs->f[i];
 		json_t *o = json_pack(
 			"{s:s, s:s, s:s, s:s, s:s}", "id", f->id, "status",
-			pst_finding_status_name(f->status), "seen", f->seen,
-			"why", f->why, "fix", f->fix);
+			pst_host_finding_status_name(f->status), "seen",
+			f->seen, "why", f->why, "fix", f->fix);
 
 		if (json_array_append_new(list, o) < 0) {
 			json_decref(list);
@@ -105,7 +106,7 @@ static int print_json(const struct pst_cmd_ctx *ctx,
 		ctx, json_pack("{s:i, s:o}", "schema", 1, "findings", list));
 }
 
-static void print_text(const struct pst_findings *fs)
+static void print_text(const struct pst_host_findings *fs)
 {
 	/* Green, yellow, red; on a terminal only. */
 	static const char *const colours[] = {"32", "33", "31"};
@@ -113,8 +114,8 @@ static void print_text(const struct pst_findings *fs)
 	size_t i;
 
 	for (i = 0; i < fs->n; i++) {
-		const struct pst_finding *f = &fs->f[i];
-		const char *name = pst_finding_status_name(f->status);
+		const struct pst_host_finding *f = &fs->f[i];
+		const char *name = pst_host_finding_status_name(f->status);
 
 		if (colour)
 			printf("\033[%sm%s\033[0m", colours[f->status], name);
@@ -127,15 +128,15 @@ static void print_text(const struct pst_findings *fs)
 	}
 	fflush(stdout);
 	fprintf(stderr, "%zu PASS, %zu WARN, %zu FAIL\n",
-		pst_findings_count(fs, PST_PASS),
-		pst_findings_count(fs, PST_WARN),
-		pst_findings_count(fs, PST_FAIL));
+		pst_host_findings_count(fs, PST_HOST_PASS),
+		pst_host_findings_count(fs, PST_HOST_WARN),
+		pst_host_findings_count(fs, PST_HOST_FAIL));
 }
 
 static int check(const struct pst_cmd_ctx *ctx, const struct request *r,
-		 const struct pst_root *root, struct pst_host *h)
+		 const struct pst_host_root *root, struct pst_host *h)
 {
-	struct pst_findings *fs = calloc(1, sizeof(*fs));
+	struct pst_host_findings *fs = calloc(1, sizeof(*fs));
 	struct pst_error err;
 	int rc = PST_EXIT_OK;
 
@@ -145,16 +146,16 @@ static int check(const struct pst_cmd_ctx *ctx, const struct request *r,
 		free(fs);
 		return pst_cmd_fail(ctx, "%s: %s", r->root, err.text);
 	}
-	pst_checks_run(h, fs);
+	pst_host_checks_run(h, fs);
 	if (fs->no_memory)
 		rc = pst_cmd_fail(ctx, "out of memory");
 	else if (r->json)
 		rc = print_json(ctx, fs);
 	else
 		print_text(fs);
-	if (rc == PST_EXIT_OK && pst_findings_count(fs, PST_FAIL))
+	if (rc == PST_EXIT_OK && pst_host_findings_count(fs, PST_HOST_FAIL))
 		rc = PST_EXIT_FINDINGS;
-	pst_findings_done(fs);
+	pst_host_findings_done(fs);
 	pst_host_done(h);
 	free(fs);
 	return rc;
@@ -168,19 +169,19 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		.root = "/",
 	};
 	struct pst_host *h;
-	struct pst_root root;
+	struct pst_host_root root;
 	struct pst_error err;
 	int opt, rc;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
 		if (!parse_option(ctx, opt, &r))
 			return PST_EXIT_USAGE;
-	if (pst_root_open(r.root, &root, &err) < 0)
+	if (pst_host_root_open(r.root, &root, &err) < 0)
 		return pst_cmd_fail(ctx, "%s", err.text);
 	h = calloc(1, sizeof(*h));
 	rc = h ? check(ctx, &r, &root, h) : pst_cmd_fail(ctx, "out of memory");
 	free(h);
-	pst_root_close(&root);
+	pst_host_root_close(&root);
 	return rc;
 }
 

@@ -14,14 +14,14 @@ static const struct pst_cmd_opt opts[] = {
 	{0, NULL, NULL, NULL},
 };
 
-static void print_card(const struct pst_plan *p)
+static void print_card(const struct pst_host_plan *p)
 {
 	size_t i;
 
 	for (i = 0; i < p->n_fn; i++)
 		printf("%s  %04x:%04x  %-8s for vfio-pci%s%s%s\n",
 		       p->fn[i]->name, p->fn[i]->vendor, p->fn[i]->device,
-		       pst_pci_kind(p->fn[i]),
+		       pst_host_pci_kind(p->fn[i]),
 		       *p->fn[i]->driver ? ", now " : "", p->fn[i]->driver,
 		       p->by_address ? ", by its address" : "");
 	if (!p->params.pool_pages)
@@ -34,7 +34,7 @@ static void print_card(const struct pst_plan *p)
 
 static int show(const struct pst_host_job *job)
 {
-	const struct pst_plan *p = job->plan;
+	const struct pst_host_plan *p = job->plan;
 	size_t i;
 
 	if (job->json)
@@ -45,7 +45,7 @@ static int show(const struct pst_host_job *job)
 	putchar('\n');
 	if (pst_host_print_diffs(p, stdout) < 0)
 		return pst_cmd_fail(job->ctx, "out of memory");
-	if (pst_plan_changes(p) == 0)
+	if (pst_host_plan_changes(p) == 0)
 		puts("Nothing to change.");
 	else
 		putchar('\n');

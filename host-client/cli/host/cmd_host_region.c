@@ -137,24 +137,24 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 /* Mount point of a hugetlbfs with pages of 2 MiB, the first of the table. */
 static bool find_hugetlbfs(char *ret, size_t size)
 {
-	const struct pst_hugetlbfs *at;
-	struct pst_memory memory;
-	struct pst_mounts mounts;
-	struct pst_root root;
+	const struct pst_host_hugetlbfs *at;
+	struct pst_host_memory memory;
+	struct pst_host_mounts mounts;
+	struct pst_host_root root;
 	struct pst_error err;
 
-	if (pst_root_open("/", &root, &err) < 0)
+	if (pst_host_root_open("/", &root, &err) < 0)
 		return false;
-	if (pst_memory_scan(&root, &memory, &err) < 0) {
-		pst_root_close(&root);
+	if (pst_host_memory_scan(&root, &memory, &err) < 0) {
+		pst_host_root_close(&root);
 		return false;
 	}
-	pst_mounts_read(&root, memory.default_hugepage, &mounts);
-	at = pst_mounts_2m(&mounts);
+	pst_host_mounts_read(&root, memory.default_hugepage, &mounts);
+	at = pst_host_mounts_2m(&mounts);
 	if (at)
 		snprintf(ret, size, "%s", at->path);
-	pst_memory_done(&memory);
-	pst_root_close(&root);
+	pst_host_memory_done(&memory);
+	pst_host_root_close(&root);
 	return at;
 }
 

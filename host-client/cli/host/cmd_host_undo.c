@@ -13,9 +13,10 @@ static const struct pst_cmd_opt opts[] = {
 	{0, NULL, NULL, NULL},
 };
 
-static int report(const struct pst_host_job *job, const struct pst_lines *files,
-		  const struct pst_lines *kept,
-		  const struct pst_lines *commands, size_t changed)
+static int report(const struct pst_host_job *job,
+		  const struct pst_host_lines *files,
+		  const struct pst_host_lines *kept,
+		  const struct pst_host_lines *commands, size_t changed)
 {
 	size_t i;
 
@@ -43,22 +44,23 @@ static int report(const struct pst_host_job *job, const struct pst_lines *files,
 
 static int undo(struct pst_host_job *job)
 {
-	struct pst_lines files = {0}, kept = {0}, commands = {0};
+	struct pst_host_lines files = {0}, kept = {0}, commands = {0};
 	PST_CLEANUP_FREE char *diff = NULL;
 	struct pst_error err = {0};
 	size_t changed = 0, i;
-	int rc = pst_journal_undo(&job->journal, job->keep_edited, &changed,
-				  &diff, &err);
+	int rc = pst_host_journal_undo(&job->journal, job->keep_edited,
+				       &changed, &diff, &err);
 
 	for (i = 0; rc == 0 && i < job->journal.n; i++) {
-		const struct pst_journal_entry *e = &job->journal.entry[i];
+		const struct pst_host_journal_entry *e = &job->journal.entry[i];
 
-		rc = pst_lines_add(e->left_alone ? &kept : &files, "%s",
-				   e->path);
+		rc = pst_host_lines_add(e->left_alone ? &kept : &files, "%s",
+					e->path);
 	}
 	if (rc == 0)
-		rc = pst_plan_commands(&job->root, pst_lines_list(&files),
-				       files.n, true, &commands);
+		rc = pst_host_plan_commands(&job->root,
+					    pst_host_lines_list(&files),
+					    files.n, true, &commands);
 	if (rc == 0) {
 		rc = report(job, &files, &kept, &commands, changed);
 	} else {
@@ -67,9 +69,9 @@ static int undo(struct pst_host_job *job)
 		rc = pst_cmd_fail(job->ctx, "%s",
 				  *err.text ? err.text : "out of memory");
 	}
-	pst_lines_done(&files);
-	pst_lines_done(&kept);
-	pst_lines_done(&commands);
+	pst_host_lines_done(&files);
+	pst_host_lines_done(&kept);
+	pst_host_lines_done(&commands);
 	return rc;
 }
 

@@ -12,7 +12,7 @@ static const struct pst_cmd_opt opts[] = {
 	{0, NULL, NULL, NULL},
 };
 
-static json_t *to_json(const struct pst_verdicts *v, bool good)
+static json_t *to_json(const struct pst_host_verdicts *v, bool good)
 {
 	json_t *list = json_array();
 	size_t i;
@@ -34,11 +34,11 @@ static json_t *to_json(const struct pst_verdicts *v, bool good)
 
 static int verify(const struct pst_host_job *job)
 {
-	struct pst_verdicts v;
+	struct pst_host_verdicts v;
 	struct pst_error err = {0};
 	bool good = true;
 	size_t i;
-	int rc = pst_plan_verify(job->plan, &job->journal, &v, &err);
+	int rc = pst_host_plan_verify(job->plan, &job->journal, &v, &err);
 
 	if (rc < 0)
 		return pst_cmd_fail(job->ctx, "%s", err.text);
@@ -52,7 +52,7 @@ static int verify(const struct pst_host_job *job)
 	rc = PST_EXIT_OK;
 	if (job->json)
 		rc = pst_cmd_print_json(job->ctx, to_json(&v, good));
-	pst_verdicts_done(&v);
+	pst_host_verdicts_done(&v);
 	return rc == PST_EXIT_OK && !good ? PST_EXIT_FINDINGS : rc;
 }
 

@@ -9,15 +9,15 @@
 
 static bool take_option(struct pst_host_job *job, int opt)
 {
-	struct pst_plan_request *r = &job->request;
-	struct pst_pci_addr addr;
+	struct pst_host_plan_request *r = &job->request;
+	struct pst_host_pci_addr addr;
 
 	job->has_request |= opt < PST_OPT_I_KNOW && opt != PST_OPT_JSON;
 	switch (opt) {
 	case PST_OPT_GPU:
 		r->gpu = optarg;
 		if (strcmp(optarg, "auto") == 0 ||
-		    pst_pci_addr_parse(optarg, &addr) == 0)
+		    pst_host_pci_addr_parse(optarg, &addr) == 0)
 			return true;
 		pst_cmd_usage(job->ctx,
 			      "--gpu %s is neither auto nor a PCI address like "
@@ -34,7 +34,7 @@ static bool take_option(struct pst_host_job *job, int opt)
 		r->isolate_cpus = optarg;
 		return true;
 	case PST_OPT_FOR:
-		if (pst_targets_parse(optarg, &r->targets) == 0)
+		if (pst_host_targets_parse(optarg, &r->targets) == 0)
 			return true;
 		pst_cmd_usage(job->ctx, "--for: '%s' is not known", optarg);
 		return false;
@@ -78,8 +78,8 @@ static int recall(struct pst_host_job *job)
 
 	if (job->has_request || !*job->journal.request)
 		return 0;
-	if (pst_plan_request_parse(job->journal.request, &job->request,
-				   &job->text) < 0)
+	if (pst_host_plan_request_parse(job->journal.request, &job->request,
+					&job->text) < 0)
 		return -EPROTO;
 	job->request.i_know |= i_know;
 	return 0;
@@ -89,7 +89,7 @@ static int make_plan(struct pst_host_job *job, struct pst_error *err)
 {
 	const struct pst_host_request request = {.gpu = job->request.gpu};
 	struct pst_host *h = calloc(1, sizeof(*h));
-	struct pst_plan *p = calloc(1, sizeof(*p));
+	struct pst_host_plan *p = calloc(1, sizeof(*p));
 	int rc = h && p ? pst_host_scan(&job->root, &request, h, err)
 			: pst_error_set(err, -ENOMEM, "out of memory");
 
@@ -99,7 +99,7 @@ static int make_plan(struct pst_host_job *job, struct pst_error *err)
 		return rc;
 	}
 	job->host = h;
-	rc = pst_plan_make(p, h, &job->journal, &job->request, err);
+	rc = pst_host_plan_make(p, h, &job->journal, &job->request, err);
 	if (rc == 0)
 		job->plan = p;
 	else
@@ -111,10 +111,11 @@ int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 {
 	struct pst_error err = {0};
 	bool look_only = job->request.look_only;
-	int rc = pst_root_open(job->root_dir, &job->root, &err);
+	int rc = pst_host_root_open(job->root_dir, &job->root, &err);
 
 	if (rc == 0)
-		rc = pst_journal_open(&job->root, write, &job->journal, &err);
+		rc = pst_host_journal_open(&job->root, write, &job->journal,
+					   &err);
 	if (rc < 0 && write && (rc == -EROFS || rc == -EACCES))
 		return pst_cmd_fail(job->ctx, "%s; nothing is changed%s",
 				    err.text,
@@ -138,14 +139,14 @@ int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 void pst_host_job_close(struct pst_host_job *job)
 {
 	if (job->plan)
-		pst_plan_done(job->plan);
+		pst_host_plan_done(job->plan);
 	free(job->plan);
 	if (job->host)
 		pst_host_done(job->host);
 	free(job->host);
-	pst_journal_close(&job->journal);
+	pst_host_journal_close(&job->journal);
 	free(job->text);
-	pst_root_close(&job->root);
+	pst_host_root_close(&job->root);
 }
 
 /* ---- How a plan is shown --------------------------------------------------
@@ -179,7 +180,7 @@ json_t *pst_host_text_json(const char *text)
 	return clean ? json_string(clean) : NULL;
 }
 
-json_t *pst_host_lines_json(const struct pst_lines *lines)
+json_t *pst_host_lines_json(const struct pst_host_lines *lines)
 {
 	json_t *list = json_array();
 	size_t i;
@@ -193,15 +194,15 @@ json_t *pst_host_lines_json(const struct pst_lines *lines)
 	return list;
 }
 
-static json_t *file_json(const struct pst_plan_file *f)
+static json_t *file_json(const struct pst_host_plan_file *f)
 {
 	PST_CLEANUP_FREE char *diff = NULL;
 	const char *action = "edit";
 	char mode[16];
 
-	if (pst_diff_unified(f->path, f->now, f->text, &diff) < 0)
+	if (pst_host_diff_unified(f->path, f->now, f->text, &diff) < 0)
 		return NULL;
-	if (pst_text_same(f->now, f->text))
+	if (pst_host_text_same(f->now, f->text))
 		action = "none";
 	else if (!f->now)
 		action = "create";
@@ -210,16 +211,16 @@ static json_t *file_json(const struct pst_plan_file *f)
 	snprintf(mode, sizeof(mode), "%04o", f->mode);
 	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}", "path",
 			 pst_host_text_json(f->path), "for",
-			 pst_target_name(f->target), "action", action, "mode",
-			 mode, "text", pst_host_text_json(f->text), "diff",
-			 pst_host_text_json(diff));
+			 pst_host_target_name(f->target), "action", action,
+			 "mode", mode, "text", pst_host_text_json(f->text),
+			 "diff", pst_host_text_json(diff));
 }
 
 json_t *pst_host_job_json(const struct pst_host_job *job)
 {
-	const struct pst_plan *p = job->plan;
+	const struct pst_host_plan *p = job->plan;
 	json_t *files = json_array(), *words = json_array();
-	char pool[PST_PARAMS_POOL_LEN];
+	char pool[PST_HOST_PARAMS_POOL_LEN];
 	size_t i;
 	int rc = 0;
 
@@ -230,7 +231,7 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 		if (p->params.word[i][strlen(p->params.word[i]) - 1] != '=')
 			rc |= json_array_append_new(
 				words, json_string(p->params.word[i]));
-	pst_params_pool_text(&p->params, pool);
+	pst_host_params_pool_text(&p->params, pool);
 	if (*pool && p->pool_by_cmdline)
 		rc |= json_array_append_new(words, json_string(pool));
 	if (rc) {
@@ -248,7 +249,7 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 			 "notes", pst_host_lines_json(&p->notes));
 }
 
-void pst_host_print_commands(const struct pst_lines *commands)
+void pst_host_print_commands(const struct pst_host_lines *commands)
 {
 	size_t i;
 
@@ -258,15 +259,15 @@ void pst_host_print_commands(const struct pst_lines *commands)
 		printf("    %s\n", commands->line[i]);
 }
 
-int pst_host_print_diffs(const struct pst_plan *plan, FILE *to)
+int pst_host_print_diffs(const struct pst_host_plan *plan, FILE *to)
 {
 	size_t i;
 
 	for (i = 0; i < plan->n_files; i++) {
-		const struct pst_plan_file *f = &plan->file[i];
+		const struct pst_host_plan_file *f = &plan->file[i];
 		PST_CLEANUP_FREE char *diff = NULL;
 
-		if (pst_diff_unified(f->path, f->now, f->text, &diff) < 0)
+		if (pst_host_diff_unified(f->path, f->now, f->text, &diff) < 0)
 			return -ENOMEM;
 		fputs(diff, to);
 	}

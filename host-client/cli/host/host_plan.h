@@ -44,15 +44,15 @@ enum {
 struct pst_host_job {
 	const struct pst_cmd_ctx *ctx;
 	const char *root_dir;
-	struct pst_plan_request request;
+	struct pst_host_plan_request request;
 	bool has_request; /* an option gave a part of it */
 	bool json;
 	bool keep_edited; /* of undo */
-	struct pst_root root;
-	struct pst_journal journal;
-	char *text;            /* of the journal's request */
-	struct pst_host *host; /* NULL: not read yet */
-	struct pst_plan *plan; /* NULL: none yet */
+	struct pst_host_root root;
+	struct pst_host_journal journal;
+	char *text;                 /* of the journal's request */
+	struct pst_host *host;      /* NULL: not read yet */
+	struct pst_host_plan *plan; /* NULL: none yet */
 };
 
 /* Reads the options. Returns PST_EXIT_OK or PST_EXIT_USAGE. */
@@ -76,12 +76,12 @@ json_t *pst_host_job_json(const struct pst_host_job *job);
 json_t *pst_host_text_json(const char *text);
 
 /* A list of lines as JSON. NULL: out of memory. */
-json_t *pst_host_lines_json(const struct pst_lines *lines);
+json_t *pst_host_lines_json(const struct pst_host_lines *lines);
 
 /* "Then run:" and the commands, if there are any. */
-void pst_host_print_commands(const struct pst_lines *commands);
+void pst_host_print_commands(const struct pst_host_lines *commands);
 
 /* The differences of all files that change. 0 or -ENOMEM. */
-int pst_host_print_diffs(const struct pst_plan *plan, FILE *to);
+int pst_host_print_diffs(const struct pst_host_plan *plan, FILE *to);
 
 #endif

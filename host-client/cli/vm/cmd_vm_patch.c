@@ -62,8 +62,8 @@ static void suit(struct patch *p)
 	q->pin = "none";
 	q->vcpus = 1;
 	q->pool = PST_VM_POOL_LATER;
-	q->memory =
-		pst_round_up(p->info.memory ? p->info.memory : 1, PST_HUGE_2M);
+	q->memory = pst_round_up(p->info.memory ? p->info.memory : 1,
+				 PST_HOST_HUGE_2M);
 	if (!q->firmware)
 		q->firmware = p->info.uefi ? "auto" : "bios";
 	if (!q->cid)
@@ -96,7 +96,7 @@ static int patch(const struct patch *p, const struct pst_vm_draft *d)
 	if (p->ask.api->patch(p->xml, &d->config, &before, &after, &err))
 		return pst_cmd_fail(p->ctx, "%s", err.text);
 	snprintf(name, sizeof(name), "%s.xml", d->config.name);
-	if (pst_diff_unified(name, before, after, &diff))
+	if (pst_host_diff_unified(name, before, after, &diff))
 		return pst_cmd_fail(p->ctx, "out of memory");
 	fputs(diff, stdout);
 	if (!*diff)

@@ -15,9 +15,9 @@
 #define PCI    "sys/devices/pci0000:00"
 
 static const char *const card[] = {VGA, AUDIO, USB, UCSI};
-static struct pst_pci pci;
-static struct pst_display display;
-static struct pst_card_use use;
+static struct pst_host_pci pci;
+static struct pst_host_display display;
+static struct pst_host_card_use use;
 
 static void add(const char *addr, const char *class, const char *driver)
 {
@@ -41,23 +41,24 @@ static void setup(void)
 
 static void teardown(void)
 {
-	pst_pci_done(&pci);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 
-static enum pst_card_use_kind use_of(const char *addr)
+static enum pst_host_card_use_kind use_of(const char *addr)
 {
-	const struct pst_pci_dev *dev;
+	const struct pst_host_pci_dev *dev;
 	struct pst_error err;
 
-	pst_pci_done(&pci);
-	pci = (struct pst_pci){0};
-	ck_assert_int_eq(pst_pci_scan(&tree, &pci, &err), 0);
-	pst_display_scan(&tree, &display);
-	ck_assert_int_eq(pst_pci_select_gpu(&pci, addr, &dev, &err), 0);
-	pst_card_use_find(&tree, &pci, &display, dev, &use);
-	if (use.kind != PST_CARD_FREE) {
-		ck_assert_int_eq(pst_card_use_refuse(&use, dev, &err), -EBUSY);
+	pst_host_pci_done(&pci);
+	pci = (struct pst_host_pci){0};
+	ck_assert_int_eq(pst_host_pci_scan(&tree, &pci, &err), 0);
+	pst_host_display_scan(&tree, &display);
+	ck_assert_int_eq(pst_host_pci_select_gpu(&pci, addr, &dev, &err), 0);
+	pst_host_card_use_find(&tree, &pci, &display, dev, &use);
+	if (use.kind != PST_HOST_CARD_FREE) {
+		ck_assert_int_eq(pst_host_card_use_refuse(&use, dev, &err),
+				 -EBUSY);
 		ck_assert_ptr_nonnull(strstr(err.text, "--i-know"));
 		ck_assert_ptr_nonnull(strstr(err.text, use.why));
 		ck_assert_ptr_nonnull(strstr(err.text, use.fn->name));
@@ -114,8 +115,8 @@ START_TEST(a_card_that_nobody_uses_is_free_by_each_function)
 	size_t i;
 
 	for (i = 0; i < 4; i++)
-		ck_assert_int_eq(use_of(card[i]), PST_CARD_FREE);
-	ck_assert_int_eq(use_of(DPU_AI), PST_CARD_FREE);
+		ck_assert_int_eq(use_of(card[i]), PST_HOST_CARD_FREE);
+	ck_assert_int_eq(use_of(DPU_AI), PST_HOST_CARD_FREE);
 }
 END_TEST
 
@@ -125,15 +126,15 @@ START_TEST(the_firmwares_display_is_told_by_each_function)
 
 	tree_attr(VGA, "boot_vga", "1\n");
 	for (i = 0; i < 4; i++) {
-		ck_assert_int_eq(use_of(card[i]), PST_CARD_DISPLAY);
+		ck_assert_int_eq(use_of(card[i]), PST_HOST_CARD_DISPLAY);
 		ck_assert_str_eq(use.fn->name, VGA);
 	}
 	tree_driver(VGA, NULL);
-	ck_assert_int_eq(use_of(USB), PST_CARD_DISPLAY);
+	ck_assert_int_eq(use_of(USB), PST_HOST_CARD_DISPLAY);
 	/* Nothing of the host's is shown there any more. */
 	tree_driver(VGA, "vfio-pci");
 	for (i = 0; i < 4; i++)
-		ck_assert_int_eq(use_of(card[i]), PST_CARD_FREE);
+		ck_assert_int_eq(use_of(card[i]), PST_HOST_CARD_FREE);
 }
 END_TEST
 
@@ -143,20 +144,20 @@ START_TEST(a_screen_that_is_lit_is_told_by_each_function)
 
 	tree_attr(VGA, "drm/card1/card1-DP-2/enabled", "enabled\n");
 	for (i = 0; i < 4; i++) {
-		ck_assert_int_eq(use_of(card[i]), PST_CARD_DISPLAY);
+		ck_assert_int_eq(use_of(card[i]), PST_HOST_CARD_DISPLAY);
 		ck_assert_ptr_nonnull(strstr(use.why, "card1-DP-2"));
 	}
 	tree_attr(VGA, "drm/card1/card1-DP-2/enabled", "disabled\n");
-	ck_assert_int_eq(use_of(AUDIO), PST_CARD_FREE);
+	ck_assert_int_eq(use_of(AUDIO), PST_HOST_CARD_FREE);
 }
 END_TEST
 
 START_TEST(what_is_no_gpu_is_not_taken_for_one)
 {
-	ck_assert_int_eq(use_of(NVME), PST_CARD_NO_GPU);
-	ck_assert_int_eq(use_of(NIC), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NIC), PST_HOST_CARD_NO_GPU);
 	tree_driver(NIC, "vfio-pci");
-	ck_assert_int_eq(use_of(NIC), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NIC), PST_HOST_CARD_NO_GPU);
 }
 END_TEST
 
@@ -185,14 +186,14 @@ START_TEST(a_mounted_disk_is_found_below_what_it_is_mounted_by)
 	tree_link("dev/disk/by-uuid/1-2", "../../nvme0n1p2");
 	for (i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
 		mount(sources[i], "ext4");
-		ck_assert_int_eq(use_of(NVME), PST_CARD_DISK);
+		ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_DISK);
 		ck_assert_ptr_nonnull(strstr(use.why, "/srv"));
-		ck_assert_int_eq(use_of(VGA), PST_CARD_FREE);
+		ck_assert_int_eq(use_of(VGA), PST_HOST_CARD_FREE);
 	}
 	mount("/dev/sda1", "ext4");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_NO_GPU);
 	mount("/dev/../../../etc", "ext4");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_NO_GPU);
 }
 END_TEST
 
@@ -201,18 +202,18 @@ START_TEST(swap_pools_and_further_disks_of_a_file_system_count)
 	disk(NVME, "nvme0n1", "nvme0n1p2");
 	tree_file("proc/swaps", "Filename Type Size Used Priority\n"
 				"/dev/nvme0n1p2 partition 100 0 -2\n");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_DISK);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_DISK);
 	tree_file("proc/swaps", "Filename Type Size Used Priority\n");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_NO_GPU);
 	tree_link("sys/fs/btrfs/1-2/devices/nvme0n1p2",
 		  "../../../../class/block/nvme0n1p2");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_DISK);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_DISK);
 	tree_unlink("sys/fs/btrfs/1-2/devices/nvme0n1p2");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_NO_GPU);
 	mount("rpool/ROOT", "zfs");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_DISK);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_DISK);
 	ck_assert_ptr_nonnull(strstr(use.why, "ZFS"));
-	ck_assert_int_eq(use_of(VGA), PST_CARD_FREE);
+	ck_assert_int_eq(use_of(VGA), PST_HOST_CARD_FREE);
 }
 END_TEST
 
@@ -232,9 +233,9 @@ START_TEST(a_disk_with_several_paths_is_found)
 		  "../../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/"
 		  "nvme0n1p1");
 	mount("/dev/nvme0n1", "xfs");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_DISK);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_DISK);
 	mount("/dev/nvme0n1p1", "xfs");
-	ck_assert_int_eq(use_of(NVME), PST_CARD_DISK);
+	ck_assert_int_eq(use_of(NVME), PST_HOST_CARD_DISK);
 }
 END_TEST
 
@@ -288,16 +289,16 @@ START_TEST(a_default_route_is_followed_to_its_card)
 	made_interface("br0", "vlan7");
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		route(names[i], "00000000", "0003", "00000000");
-		ck_assert_int_eq(use_of(NIC), PST_CARD_NETWORK);
-		ck_assert_int_eq(use_of(VGA), PST_CARD_FREE);
+		ck_assert_int_eq(use_of(NIC), PST_HOST_CARD_NETWORK);
+		ck_assert_int_eq(use_of(VGA), PST_HOST_CARD_FREE);
 	}
 	/* A network of its own, one that is down, one that leads nowhere. */
 	route("eth0", "0001A8C0", "0001", "00FFFFFF");
-	ck_assert_int_eq(use_of(NIC), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NIC), PST_HOST_CARD_NO_GPU);
 	route("eth0", "00000000", "0002", "00000000");
-	ck_assert_int_eq(use_of(NIC), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NIC), PST_HOST_CARD_NO_GPU);
 	route("eth0", "00000000", "0201", "00000000");
-	ck_assert_int_eq(use_of(NIC), PST_CARD_NO_GPU);
+	ck_assert_int_eq(use_of(NIC), PST_HOST_CARD_NO_GPU);
 }
 END_TEST
 
@@ -309,7 +310,7 @@ START_TEST(so_is_one_of_ipv6_and_one_by_a_function_beside_the_gpus)
 		  "00000000000000000000000000000000 00 "
 		  "fe800000000000000000000000000001 00000400 00000001 00000000 "
 		  "00000003     eth0\n");
-	ck_assert_int_eq(use_of(DPU_AI), PST_CARD_NETWORK);
+	ck_assert_int_eq(use_of(DPU_AI), PST_HOST_CARD_NETWORK);
 	ck_assert_str_eq(use.fn->name, DPU);
 	/* What the kernel puts there for addresses without a route. */
 	tree_file("proc/net/ipv6_route",
@@ -317,7 +318,7 @@ START_TEST(so_is_one_of_ipv6_and_one_by_a_function_beside_the_gpus)
 		  "00000000000000000000000000000000 00 "
 		  "00000000000000000000000000000000 ffffffff 00000001 00000000 "
 		  "00200200     eth0\n");
-	ck_assert_int_eq(use_of(DPU_AI), PST_CARD_FREE);
+	ck_assert_int_eq(use_of(DPU_AI), PST_HOST_CARD_FREE);
 }
 END_TEST
 
@@ -329,11 +330,11 @@ START_TEST(trees_made_to_lead_in_circles_end)
 	made_interface("br1", "br0");
 	mount("/dev/dm-1", "ext4");
 	route("br0", "00000000", "0003", "00000000");
-	ck_assert_int_eq(use_of(VGA), PST_CARD_FREE);
+	ck_assert_int_eq(use_of(VGA), PST_HOST_CARD_FREE);
 	tree_file("proc/mounts", "\n \n/dev/ / x\n/dev/.. / ext4\n");
 	tree_file("proc/net/route", "a b c\n\n../.. 00000000 0 0003 0 0 0 0\n");
 	tree_file("proc/net/ipv6_route", "0\n\n");
-	ck_assert_int_eq(use_of(VGA), PST_CARD_FREE);
+	ck_assert_int_eq(use_of(VGA), PST_HOST_CARD_FREE);
 }
 END_TEST
 

@@ -11,7 +11,7 @@ START_TEST(an_iommu_that_is_off_fails)
 	size_t i;
 
 	make_good();
-	finding("iommu.firmware", PST_PASS, "IVRS");
+	finding("iommu.firmware", PST_HOST_PASS, "IVRS");
 	ck_assert_int_eq(rename(tmpdir_path("sys/kernel/iommu_groups"),
 				tmpdir_path("gone")),
 			 0);
@@ -20,26 +20,26 @@ START_TEST(an_iommu_that_is_off_fails)
 			 "sys/devices/pci0000:00/%s/iommu_group", devs[i]);
 		tree_unlink(path);
 	}
-	finding("iommu.group", PST_FAIL, "in no IOMMU group");
-	finding("iommu.enabled", PST_FAIL, "no IOMMU groups");
+	finding("iommu.group", PST_HOST_FAIL, "in no IOMMU group");
+	finding("iommu.enabled", PST_HOST_FAIL, "no IOMMU groups");
 	tree_file("proc/cmdline", "amd_iommu=off\n");
-	finding("iommu.enabled", PST_FAIL, "turns it off");
+	finding("iommu.enabled", PST_HOST_FAIL, "turns it off");
 	tree_file("proc/cmdline", "quiet\n");
-	finding("iommu.enabled", PST_FAIL, "comes on by itself");
-	ck_assert_ptr_null(pst_findings_get(&fs, "iommu.interrupts"));
+	finding("iommu.enabled", PST_HOST_FAIL, "comes on by itself");
+	ck_assert_ptr_null(pst_host_findings_get(&fs, "iommu.interrupts"));
 	tree_unlink("sys/firmware/acpi/tables/IVRS");
-	finding("iommu.firmware", PST_FAIL, "AMD-Vi");
-	finding("iommu.enabled", PST_FAIL, "firmware's setup first");
+	finding("iommu.firmware", PST_HOST_FAIL, "AMD-Vi");
+	finding("iommu.enabled", PST_HOST_FAIL, "firmware's setup first");
 	/* Intel's is asked for, which does not help where it is already. */
 	tree_file("sys/firmware/acpi/tables/DMAR", "DMAR");
 	tree_file("proc/cpuinfo", "vendor_id : GenuineIntel\n");
-	finding("iommu.enabled", PST_FAIL, "add intel_iommu=on");
+	finding("iommu.enabled", PST_HOST_FAIL, "add intel_iommu=on");
 	tree_file("proc/cmdline", "intel_iommu=on\n");
-	finding("iommu.enabled", PST_FAIL, "DMAR in dmesg");
+	finding("iommu.enabled", PST_HOST_FAIL, "DMAR in dmesg");
 	ck_assert_int_eq(
 		rename(tmpdir_path("sys/kernel"), tmpdir_path("kernel")), 0);
-	finding("iommu.enabled", PST_WARN, "not seen");
-	finding("iommu.group", PST_WARN, "not seen");
+	finding("iommu.enabled", PST_HOST_WARN, "not seen");
+	finding("iommu.group", PST_HOST_WARN, "not seen");
 	done();
 }
 END_TEST
@@ -50,10 +50,10 @@ START_TEST(groups_of_vfios_mode_without_an_iommu_isolate_nothing)
 	tree_unlink("sys/class/iommu/ivhd0/amd-iommu/features");
 	ck_assert_int_eq(
 		rename(tmpdir_path("sys/class/iommu"), tmpdir_path("gone")), 0);
-	finding("iommu.enabled", PST_PASS, "IOMMU, 4 groups");
+	finding("iommu.enabled", PST_HOST_PASS, "IOMMU, 4 groups");
 	tree_file("sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
 		  "Y\n");
-	finding("iommu.enabled", PST_FAIL, "no IOMMU drives the groups");
+	finding("iommu.enabled", PST_HOST_FAIL, "no IOMMU drives the groups");
 	done();
 }
 END_TEST
@@ -63,13 +63,14 @@ START_TEST(a_shared_group_is_listed_with_what_is_lost)
 	make_good();
 	tree_group("0000:03:00.0", 11);
 	tree_group("0000:00:01.1", 11);
-	finding("iommu.group", PST_FAIL,
+	finding("iommu.group", PST_HOST_FAIL,
 		"0000:03:00.0 NVMe (nvme): the host loses its disks");
-	finding("iommu.group", PST_FAIL, "bridges, which stay: 0000:00:01.1");
+	finding("iommu.group", PST_HOST_FAIL,
+		"bridges, which stay: 0000:00:01.1");
 	tree_driver("0000:03:00.0", NULL);
-	finding("iommu.group", PST_WARN, "0000:03:00.0 NVMe (-)");
+	finding("iommu.group", PST_HOST_WARN, "0000:03:00.0 NVMe (-)");
 	tree_group("0000:03:00.0", 14);
-	finding("iommu.group", PST_PASS, "has the card alone; bridges");
+	finding("iommu.group", PST_HOST_PASS, "has the card alone; bridges");
 	done();
 }
 END_TEST
@@ -85,7 +86,7 @@ START_TEST(each_function_of_the_card_needs_a_group)
 	snprintf(path, sizeof(path), "sys/kernel/iommu_groups/11/devices/%s",
 		 AUDIO);
 	ck_assert_int_eq(unlink(tmpdir_path(path)), 0);
-	finding("iommu.group", PST_FAIL, AUDIO " is in no IOMMU group");
+	finding("iommu.group", PST_HOST_FAIL, AUDIO " is in no IOMMU group");
 	done();
 }
 END_TEST
@@ -95,13 +96,13 @@ START_TEST(what_the_host_can_do_without_is_told_from_what_it_needs)
 	make_good();
 	tree_pci(&(struct tree_pci){"0000:06:00.0", "0x1102", "0x0012",
 				    "0x040100", "snd_emu10k1", 11, NULL});
-	finding("iommu.group", PST_FAIL, "gives them to vfio-pci");
+	finding("iommu.group", PST_HOST_FAIL, "gives them to vfio-pci");
 	tree_driver("0000:06:00.0", "emu_vfio_pci");
-	finding("iommu.group", PST_WARN, "nobody holds them");
+	finding("iommu.group", PST_HOST_WARN, "nobody holds them");
 	tree_group("0000:03:00.0", 11);
-	finding("iommu.group", PST_FAIL, "put the card into another slot");
-	ck_assert_ptr_null(strstr(pst_findings_get(&fs, "iommu.group")->fix,
-				  "do without"));
+	finding("iommu.group", PST_HOST_FAIL, "put the card into another slot");
+	ck_assert_ptr_null(strstr(
+		pst_host_findings_get(&fs, "iommu.group")->fix, "do without"));
 	done();
 }
 END_TEST
@@ -112,7 +113,7 @@ START_TEST(acs_override_is_a_warning)
 	tree_file("proc/cmdline",
 		  "iommu=pt pcie_acs_override=downstream,multifunction "
 		  "hugepages=10240\n");
-	finding("iommu.acs", PST_WARN, "downstream,multifunction");
+	finding("iommu.acs", PST_HOST_WARN, "downstream,multifunction");
 	done();
 }
 END_TEST
@@ -123,7 +124,7 @@ START_TEST(unsafe_interrupts_are_a_warning)
 	tree_file("sys/module/vfio_iommu_type1/parameters/"
 		  "allow_unsafe_interrupts",
 		  "Y\n");
-	finding("iommu.interrupts", PST_WARN, "allow_unsafe_interrupts");
+	finding("iommu.interrupts", PST_HOST_WARN, "allow_unsafe_interrupts");
 	done();
 }
 END_TEST
@@ -132,19 +133,20 @@ START_TEST(a_function_that_another_driver_holds_fails)
 {
 	make_good();
 	tree_driver(AUDIO, "snd_hda_intel");
-	finding("gpu.functions", PST_FAIL, AUDIO " audio: snd_hda_intel");
+	finding("gpu.functions", PST_HOST_FAIL, AUDIO " audio: snd_hda_intel");
 	tree_driver(AUDIO, NULL);
-	finding("gpu.functions", PST_WARN, AUDIO " audio: no driver");
+	finding("gpu.functions", PST_HOST_WARN, AUDIO " audio: no driver");
 	tree_driver(AUDIO, "vfio-pci");
 	tree_driver(GPU, "nvidia");
 	request.gpu = GPU;
-	finding("gpu.functions", PST_FAIL, GPU " VGA: nvidia");
+	finding("gpu.functions", PST_HOST_FAIL, GPU " VGA: nvidia");
 	tree_pci(&(struct tree_pci){"0000:01:00.3", "0x10de", "0x1ad7",
 				    "0x0c8000", "nvidia-gpu", 11, NULL});
-	finding("gpu.functions", PST_FAIL, "0000:01:00.3 UCSI: nvidia-gpu");
+	finding("gpu.functions", PST_HOST_FAIL,
+		"0000:01:00.3 UCSI: nvidia-gpu");
 	tree_pci(&(struct tree_pci){"0000:01:00.2", "0x10de", "0x1ad6",
 				    "0x0c0330", "xhci_hcd", 11, NULL});
-	finding("gpu.functions", PST_FAIL, "managed='yes'");
+	finding("gpu.functions", PST_HOST_FAIL, "managed='yes'");
 	done();
 }
 END_TEST
@@ -153,17 +155,17 @@ START_TEST(ids_that_take_an_equal_card_fail)
 {
 	make_good();
 	second_card("nvidia");
-	finding("gpu.twins", PST_FAIL,
+	finding("gpu.twins", PST_HOST_FAIL,
 		GPU " and 0000:05:00.0 are both 10de:2204");
 	tree_file("etc/modprobe.d/vfio.conf", "");
-	finding("gpu.twins", PST_WARN, "driver_override");
+	finding("gpu.twins", PST_HOST_WARN, "driver_override");
 	/* By address all is well. */
 	tree_file("etc/udev/rules.d/10-vfio.rules",
 		  "KERNEL==\"" GPU "\", ATTR{driver_override}=\"vfio-pci\"\n"
 		  "KERNEL==\"" AUDIO "\", "
 		  "ATTR{driver_override}=\"vfio-pci\"\n");
-	finding("gpu.twins", PST_PASS, "by its address");
-	finding("vfio.ids", PST_PASS, "its address");
+	finding("gpu.twins", PST_HOST_PASS, "by its address");
+	finding("vfio.ids", PST_HOST_PASS, "its address");
 	done();
 }
 END_TEST
@@ -172,11 +174,11 @@ START_TEST(two_equal_cards_without_a_choice_are_named)
 {
 	make_good();
 	second_card("vfio-pci");
-	finding("gpu.selected", PST_FAIL, "several cards");
-	finding("gpu.twins", PST_WARN, "0000:05:00.0");
-	ck_assert_ptr_null(pst_findings_get(&fs, "gpu.functions"));
+	finding("gpu.selected", PST_HOST_FAIL, "several cards");
+	finding("gpu.twins", PST_HOST_WARN, "0000:05:00.0");
+	ck_assert_ptr_null(pst_host_findings_get(&fs, "gpu.functions"));
 	request.gpu = "0000:05:00.0";
-	finding("gpu.selected", PST_PASS, "0000:05:00.0");
+	finding("gpu.selected", PST_HOST_PASS, "0000:05:00.0");
 	done();
 }
 END_TEST
@@ -185,10 +187,10 @@ START_TEST(the_display_of_the_firmware_is_a_warning)
 {
 	make_good();
 	tree_attr(GPU, "boot_vga", "1\n");
-	finding("gpu.boot_display", PST_WARN, "firmware");
+	finding("gpu.boot_display", PST_HOST_WARN, "firmware");
 	tree_unlink("sys/bus/pci/devices/0000:30:00.0");
-	finding("gpu.boot_display", PST_WARN, "no screen");
-	finding("host.gpu", PST_WARN, "headless");
+	finding("gpu.boot_display", PST_HOST_WARN, "no screen");
+	finding("host.gpu", PST_HOST_WARN, "headless");
 	done();
 }
 END_TEST
@@ -198,23 +200,23 @@ START_TEST(a_framebuffer_in_the_bar_fails)
 	make_good();
 	tree_file("proc/iomem", "e000000000-e00fffffff : 0000:01:00.0\n"
 				"  e000000000-e0002fffff : BOOTFB\n");
-	finding("gpu.framebuffer", PST_FAIL, "BAR 1 of " GPU);
+	finding("gpu.framebuffer", PST_HOST_FAIL, "BAR 1 of " GPU);
 	request.gpu = AUDIO;
-	finding("gpu.framebuffer", PST_FAIL, "BAR 1 of " GPU);
+	finding("gpu.framebuffer", PST_HOST_FAIL, "BAR 1 of " GPU);
 	request.gpu = NULL;
 	/* The same elsewhere is none of the card's. */
 	tree_file("proc/iomem", "d0000000-d02fffff : BOOTFB\n");
 	tree_file("proc/fb", "0 EFI VGA\n");
-	finding("gpu.framebuffer", PST_PASS, "not in the memory");
+	finding("gpu.framebuffer", PST_HOST_PASS, "not in the memory");
 	/* Without addresses the firmware's display is believed to hold it. */
 	tree_file("proc/iomem", "00000000-00000000 : BOOTFB\n");
-	finding("gpu.framebuffer", PST_PASS, "not in the memory");
+	finding("gpu.framebuffer", PST_HOST_PASS, "not in the memory");
 	tree_attr(GPU, "boot_vga", "1\n");
-	finding("gpu.framebuffer", PST_FAIL, "firmware's display");
+	finding("gpu.framebuffer", PST_HOST_FAIL, "firmware's display");
 	tree_file("proc/fb", "0 amdgpudrmfb\n");
-	finding("gpu.framebuffer", PST_PASS, "no framebuffer");
+	finding("gpu.framebuffer", PST_HOST_PASS, "no framebuffer");
 	tree_dir("sys/bus/platform/devices/simple-framebuffer.0");
-	finding("gpu.framebuffer", PST_FAIL, "simple-framebuffer.0");
+	finding("gpu.framebuffer", PST_HOST_FAIL, "simple-framebuffer.0");
 	done();
 }
 END_TEST
@@ -223,12 +225,12 @@ START_TEST(a_card_that_stays_needs_its_driver)
 {
 	make_good();
 	tree_driver("0000:30:00.0", NULL);
-	finding("host.gpu", PST_FAIL, "no driver");
+	finding("host.gpu", PST_HOST_FAIL, "no driver");
 	tree_file("etc/modprobe.d/b.conf", "blacklist amdgpu\n");
-	finding("host.gpu", PST_FAIL, "blacklisted: amdgpu");
+	finding("host.gpu", PST_HOST_FAIL, "blacklisted: amdgpu");
 	second_card("nvidia");
 	request.gpu = GPU;
-	finding("host.gpu", PST_WARN, "0000:05:00.0 [10de:2204] nvidia");
+	finding("host.gpu", PST_HOST_WARN, "0000:05:00.0 [10de:2204] nvidia");
 	done();
 }
 END_TEST
@@ -238,16 +240,17 @@ START_TEST(nvidia_modules_need_a_card_that_stays)
 	make_good();
 	tree_file("sys/module/nvidia_drm/refcnt", "0\n");
 	tree_file("etc/modprobe.d/nv.conf", "options nvidia-drm modeset=1\n");
-	finding("nvidia.modules", PST_WARN, "nvidia_drm loaded");
-	finding("nvidia.modeset", PST_WARN, "nvidia-drm.modeset in modprobe.d");
+	finding("nvidia.modules", PST_HOST_WARN, "nvidia_drm loaded");
+	finding("nvidia.modeset", PST_HOST_WARN,
+		"nvidia-drm.modeset in modprobe.d");
 	tree_file("proc/cmdline", "iommu=pt nvidia_drm.modeset=0\n");
-	finding("nvidia.modeset", PST_PASS, "not asked for");
+	finding("nvidia.modeset", PST_HOST_PASS, "not asked for");
 	tree_file("proc/cmdline", "iommu=pt nvidia-drm.modeset=1\n");
-	finding("nvidia.modeset", PST_WARN, "the command line");
+	finding("nvidia.modeset", PST_HOST_WARN, "the command line");
 	second_card("nvidia");
 	request.gpu = GPU;
-	finding("nvidia.modules", PST_PASS, "0000:05:00.0, which stays");
-	finding("nvidia.modeset", PST_PASS, "0000:05:00.0, which stays");
+	finding("nvidia.modules", PST_HOST_PASS, "0000:05:00.0, which stays");
+	finding("nvidia.modeset", PST_HOST_PASS, "0000:05:00.0, which stays");
 	done();
 }
 END_TEST
@@ -255,20 +258,20 @@ END_TEST
 START_TEST(addresses_have_to_fit_into_the_dma_width)
 {
 	make_good();
-	finding("gpu.dma_width", PST_PASS, "IOMMU 57 bits, card 47");
+	finding("gpu.dma_width", PST_HOST_PASS, "IOMMU 57 bits, card 47");
 	tree_file("sys/class/iommu/ivhd0/amd-iommu/features", "nonsense\n");
-	finding("gpu.dma_width", PST_WARN, "width not seen");
+	finding("gpu.dma_width", PST_HOST_WARN, "width not seen");
 	tree_unlink("sys/class/iommu/ivhd0/amd-iommu/features");
 	tree_file("sys/class/iommu/dmar0/intel-iommu/cap", "260206\n");
-	finding("gpu.dma_width", PST_WARN, "limit='39'");
+	finding("gpu.dma_width", PST_HOST_WARN, "limit='39'");
 	request.vm_memory = 1ULL << 40;
-	finding("gpu.dma_width", PST_FAIL, "would need 41");
+	finding("gpu.dma_width", PST_HOST_FAIL, "would need 41");
 	request.vm_memory = UINT64_MAX;
-	finding("gpu.dma_width", PST_FAIL, "would need 64");
+	finding("gpu.dma_width", PST_HOST_FAIL, "would need 64");
 	request.vm_memory = 16ULL << 30;
 	tree_file("proc/driver/nvidia/gpus/" GPU "/information",
 		  "Model: x\nDMA Size: \t 36 bits\n");
-	finding("gpu.dma_width", PST_WARN, "card 36,");
+	finding("gpu.dma_width", PST_HOST_WARN, "card 36,");
 	done();
 }
 END_TEST
@@ -277,19 +280,19 @@ START_TEST(a_card_that_cannot_be_reset_is_a_warning)
 {
 	make_good();
 	tree_attr(GPU, "reset_method", "pm bus\n");
-	finding("gpu.reset", PST_WARN, "by the bus");
+	finding("gpu.reset", PST_HOST_WARN, "by the bus");
 	tree_attr(GPU, "reset_method", "device_specific\n");
-	finding("gpu.reset", PST_PASS, "device_specific");
+	finding("gpu.reset", PST_HOST_PASS, "device_specific");
 	tree_attr(GPU, "reset_method", "\n");
-	finding("gpu.reset", PST_WARN, "methods: none");
+	finding("gpu.reset", PST_HOST_WARN, "methods: none");
 	tree_unlink("sys/devices/pci0000:00/" GPU "/reset_method");
-	finding("gpu.reset", PST_WARN, "neither reset nor reset_method");
+	finding("gpu.reset", PST_HOST_WARN, "neither reset nor reset_method");
 	tree_attr(GPU, "reset", "");
-	finding("gpu.reset", PST_WARN, "before 5.15");
-	finding("gpu.reset", PST_WARN,
+	finding("gpu.reset", PST_HOST_WARN, "before 5.15");
+	finding("gpu.reset", PST_HOST_WARN,
 		"/sys/devices/pci0000:00/" GPU "/remove");
 	tree_attr(GPU, "vendor", "0x1002\n");
-	finding("gpu.reset", PST_WARN, "vendor-reset");
+	finding("gpu.reset", PST_HOST_WARN, "vendor-reset");
 	done();
 }
 END_TEST
@@ -300,17 +303,17 @@ START_TEST(a_blackwell_wants_the_open_module)
 	tree_attr(GPU, "device", "0x2bb1\n");
 	tree_attr(GPU, "resource",
 		  "0x0 0x0 0x0\n0x8000000000 0x9fffffffff 0x14220c\n");
-	finding("gpu.driver", PST_WARN, "open kernel module");
-	finding("gpu.driver", PST_WARN, "570");
-	finding("gpu.bars", PST_WARN, "131072 MiB");
+	finding("gpu.driver", PST_HOST_WARN, "open kernel module");
+	finding("gpu.driver", PST_HOST_WARN, "570");
+	finding("gpu.bars", PST_HOST_WARN, "131072 MiB");
 	tree_attr(GPU, "device", "0x17c2\n");
-	finding("gpu.driver", PST_WARN, "branch 580");
+	finding("gpu.driver", PST_HOST_WARN, "branch 580");
 	tree_attr(GPU, "device", "0x0001\n");
-	finding("gpu.driver", PST_WARN, "not in penstock's table");
+	finding("gpu.driver", PST_HOST_WARN, "not in penstock's table");
 	tree_attr(GPU, "vendor", "0x1002\n");
-	finding("gpu.driver", PST_WARN, "not NVIDIA");
+	finding("gpu.driver", PST_HOST_WARN, "not NVIDIA");
 	tree_attr(GPU, "resource", "garbage");
-	finding("gpu.bars", PST_WARN, "make no sense");
+	finding("gpu.bars", PST_HOST_WARN, "make no sense");
 	done();
 }
 END_TEST
@@ -321,8 +324,8 @@ START_TEST(a_stand_in_device_may_be_checked)
 	tree_pci(&(struct tree_pci){"0000:00:04.0", "0x1234", "0x11e8",
 				    "0x00ff00", "vfio-pci", 4, resource});
 	request.gpu = "00:04.0";
-	finding("gpu.selected", PST_WARN, "no display");
-	ck_assert_uint_eq(pst_findings_count(&fs, PST_FAIL), 0);
+	finding("gpu.selected", PST_HOST_WARN, "no display");
+	ck_assert_uint_eq(pst_host_findings_count(&fs, PST_HOST_FAIL), 0);
 	done();
 }
 END_TEST
@@ -338,7 +341,7 @@ START_TEST(a_long_list_is_cut_off)
 		tree_pci(&(struct tree_pci){addr, "0x8086", "0x1533",
 					    "0x020000", "igb", 11, NULL});
 	}
-	finding("iommu.group", PST_FAIL,
+	finding("iommu.group", PST_HOST_FAIL,
 		"0000:41:1b.0 network (igb): the host loses its "
 		"network and 20 more");
 	done();

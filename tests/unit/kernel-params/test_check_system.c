@@ -10,10 +10,10 @@ START_TEST(a_host_in_order_passes_but_for_what_is_live)
 	make_good();
 	check();
 	for (i = 0; i < fs.n; i++)
-		ck_assert_msg(fs.f[i].status == PST_PASS ||
+		ck_assert_msg(fs.f[i].status == PST_HOST_PASS ||
 				      strcmp(fs.f[i].id, "kvm.open") == 0,
 			      "%s: %s", fs.f[i].id, fs.f[i].seen);
-	finding("kvm.open", PST_WARN, "cannot be opened from here");
+	finding("kvm.open", PST_HOST_WARN, "cannot be opened from here");
 	done();
 }
 END_TEST
@@ -27,9 +27,10 @@ START_TEST(each_name_is_given_once)
 	for (i = 0; i < fs.n; i++)
 		for (k = i + 1; k < fs.n; k++)
 			ck_assert_str_ne(fs.f[i].id, fs.f[k].id);
-	for (i = 0; pst_checks[i].id; i++)
-		ck_assert_msg(pst_findings_get(&fs, pst_checks[i].id) != NULL,
-			      "%s has nothing to say", pst_checks[i].id);
+	for (i = 0; pst_host_checks[i].id; i++)
+		ck_assert_msg(pst_host_findings_get(
+				      &fs, pst_host_checks[i].id) != NULL,
+			      "%s has nothing to say", pst_host_checks[i].id);
 	done();
 }
 END_TEST
@@ -39,12 +40,12 @@ START_TEST(a_processor_without_virtualisation_fails)
 	make_good();
 	tree_file("proc/cpuinfo",
 		  "vendor_id : GenuineIntel\nmodel name : Atom\nflags : fpu\n");
-	finding("cpu.virtualization", PST_FAIL, "neither vmx nor svm");
+	finding("cpu.virtualization", PST_HOST_FAIL, "neither vmx nor svm");
 	tree_unlink("proc/cpuinfo");
-	finding("cpu.virtualization", PST_WARN, "not seen");
+	finding("cpu.virtualization", PST_HOST_WARN, "not seen");
 	tree_unlink("dev/kvm");
 	tree_file("proc/modules", "x 1 0 - Live 0x0\n");
-	finding("kvm.open", PST_FAIL, "neither dev/kvm");
+	finding("kvm.open", PST_HOST_FAIL, "neither dev/kvm");
 	done();
 }
 END_TEST
@@ -53,25 +54,25 @@ START_TEST(vfio_has_to_be_there)
 {
 	make_good();
 	tree_file("proc/modules", "kvm_amd 1 0 - Live 0x0\n");
-	finding("vfio.module", PST_WARN, "vfio-pci not loaded");
+	finding("vfio.module", PST_HOST_WARN, "vfio-pci not loaded");
 	tree_file("lib/modules/7.1.3-generic/modules.builtin", "");
 	tree_file("lib/modules/7.1.3-generic/modules.dep",
 		  "kernel/drivers/vfio/pci/vfio-pci.ko.zst:\n");
-	finding("vfio.module", PST_WARN, "vfio-pci not loaded");
+	finding("vfio.module", PST_HOST_WARN, "vfio-pci not loaded");
 	tree_file("lib/modules/7.1.3-generic/modules.dep", "x.ko:\n");
-	finding("vfio.module", PST_FAIL, "vfio-pci not there");
-	finding("vsock.vhost", PST_PASS, "/dev/vhost-vsock");
+	finding("vfio.module", PST_HOST_FAIL, "vfio-pci not there");
+	finding("vsock.vhost", PST_HOST_PASS, "/dev/vhost-vsock");
 	tree_unlink("dev/vhost-vsock");
-	finding("vsock.vhost", PST_FAIL, "no vhost_vsock");
+	finding("vsock.vhost", PST_HOST_FAIL, "no vhost_vsock");
 	tree_file("lib/modules/7.1.3-generic/modules.builtin",
 		  "kernel/drivers/vfio/pci/vfio-pci.ko\n"
 		  "kernel/drivers/vfio/vfio_iommu_type1.ko\n");
-	finding("vfio.module", PST_PASS, "vfio-pci built in");
-	finding("vfio.early", PST_PASS, "built in");
+	finding("vfio.module", PST_HOST_PASS, "vfio-pci built in");
+	finding("vfio.early", PST_HOST_PASS, "built in");
 	/* Which knows only the ids of the command line. */
-	finding("vfio.ids", PST_WARN, "does not reach");
+	finding("vfio.ids", PST_HOST_WARN, "does not reach");
 	tree_file("proc/cmdline", "vfio-pci.ids=10de:2204,10de:1aef\n");
-	finding("vfio.ids", PST_PASS, "command line");
+	finding("vfio.ids", PST_HOST_PASS, "command line");
 	done();
 }
 END_TEST
@@ -80,33 +81,33 @@ START_TEST(every_rival_has_to_wait_or_stay_away)
 {
 	make_good();
 	tree_file("etc/modprobe.d/vfio.conf", "");
-	finding("vfio.early", PST_WARN, "nvidia may load before");
+	finding("vfio.early", PST_HOST_WARN, "nvidia may load before");
 	tree_dir("sys/module/nouveau");
 	tree_file("proc/modules", "nouveau 1 0 - Live 0x0\n");
-	finding("vfio.early", PST_WARN, "nouveau may load before");
+	finding("vfio.early", PST_HOST_WARN, "nouveau may load before");
 	tree_file("proc/cmdline", "rd.driver.pre=vfio-pci\n");
 	tree_file("etc/mkinitcpio.conf", "MODULES=()\n");
-	finding("vfio.early", PST_WARN, "nouveau may load before");
+	finding("vfio.early", PST_HOST_WARN, "nouveau may load before");
 	tree_unlink("etc/mkinitcpio.conf");
-	finding("vfio.early", PST_PASS, "rd.driver.pre=vfio-pci");
+	finding("vfio.early", PST_HOST_PASS, "rd.driver.pre=vfio-pci");
 	tree_file("proc/cmdline", "quiet\n");
 	tree_file("etc/modprobe.d/vfio.conf",
 		  "options vfio-pci ids=10de:2204\nsoftdep nvidia pre: "
 		  "vfio-pci\n");
-	finding("vfio.ids", PST_WARN, AUDIO ": nothing");
-	finding("vfio.early", PST_WARN, "nouveau may load before");
+	finding("vfio.ids", PST_HOST_WARN, AUDIO ": nothing");
+	finding("vfio.early", PST_HOST_WARN, "nouveau may load before");
 	tree_file("etc/modprobe.d/no.conf", "blacklist nouveau\n");
-	finding("vfio.early", PST_PASS, "softdep or blacklist");
+	finding("vfio.early", PST_HOST_PASS, "softdep or blacklist");
 	/* An initramfs loads by name, whatever is blacklisted. */
 	tree_file("etc/mkinitcpio.conf", "MODULES=(nouveau)\n");
-	finding("vfio.early", PST_WARN, "loads nouveau and not vfio_pci");
+	finding("vfio.early", PST_HOST_WARN, "loads nouveau and not vfio_pci");
 	tree_file("etc/mkinitcpio.conf", "MODULES=(vfio_pci nouveau)\n");
-	finding("vfio.early", PST_PASS, "mkinitcpio loads vfio_pci early");
+	finding("vfio.early", PST_HOST_PASS, "mkinitcpio loads vfio_pci early");
 	tree_file("etc/mkinitcpio.conf", "MODULES=(nouveau vfio_pci)\n");
-	finding("vfio.early", PST_WARN, "loads nouveau before vfio_pci");
+	finding("vfio.early", PST_HOST_WARN, "loads nouveau before vfio_pci");
 	tree_driver(GPU, "nouveau");
 	request.gpu = GPU;
-	finding("vfio.early", PST_FAIL, "loads nouveau before vfio_pci");
+	finding("vfio.early", PST_HOST_FAIL, "loads nouveau before vfio_pci");
 	done();
 }
 END_TEST
@@ -115,12 +116,12 @@ START_TEST(a_dracut_file_without_conf_is_named)
 {
 	make_good();
 	tree_file("etc/dracut.conf.d/vfio", "force_drivers+=\" vfio_pci \"\n");
-	finding("vfio.early", PST_WARN, "softdep");
-	finding("vfio.early", PST_WARN, "dracut ignores");
+	finding("vfio.early", PST_HOST_WARN, "softdep");
+	finding("vfio.early", PST_HOST_WARN, "dracut ignores");
 	tree_file("etc/modprobe.d/vfio.conf", "");
 	tree_file("proc/cmdline", "rd.driver.pre=vfio-pci\n");
 	tree_unlink("etc/dracut.conf.d/vfio");
-	finding("vfio.early", PST_PASS, "rd.driver.pre");
+	finding("vfio.early", PST_HOST_PASS, "rd.driver.pre");
 	done();
 }
 END_TEST
@@ -135,28 +136,28 @@ START_TEST(nixos_is_told_in_its_own_words)
 		  "boot.kernelParams = [ \"vfio-pci.ids=10de:2204,10de:1aef\" "
 		  "]; }\n");
 	tree_file("proc/cmdline", "quiet\n");
-	finding("iommu.mode", PST_WARN, "boot.kernelParams");
-	finding("vfio.early", PST_PASS, "NixOS loads vfio_pci early");
-	finding("vfio.ids", PST_PASS, GPU);
+	finding("iommu.mode", PST_HOST_WARN, "boot.kernelParams");
+	finding("vfio.early", PST_HOST_PASS, "NixOS loads vfio_pci early");
+	finding("vfio.ids", PST_HOST_PASS, GPU);
 	tree_file("etc/nixos/configuration.nix", "{ }\n");
-	finding("vfio.ids", PST_WARN, "nothing");
-	ck_assert_ptr_null(
-		strstr(pst_findings_get(&fs, "vfio.ids")->fix, "not seen"));
+	finding("vfio.ids", PST_HOST_WARN, "nothing");
+	ck_assert_ptr_null(strstr(pst_host_findings_get(&fs, "vfio.ids")->fix,
+				  "not seen"));
 	tree_unlink("etc/os-release");
 	tree_file("etc/NIXOS", "");
-	finding("iommu.mode", PST_WARN, "boot.kernelParams");
+	finding("iommu.mode", PST_HOST_WARN, "boot.kernelParams");
 	tree_unlink("etc/NIXOS");
 	tree_dir("boot/loader/entries");
-	finding("iommu.mode", PST_WARN, "/boot/loader/entries");
+	finding("iommu.mode", PST_HOST_WARN, "/boot/loader/entries");
 	tree_file("etc/kernel/cmdline", "");
-	finding("iommu.mode", PST_WARN, "/etc/kernel/cmdline");
+	finding("iommu.mode", PST_HOST_WARN, "/etc/kernel/cmdline");
 	tree_file("etc/default/grub", "");
-	finding("iommu.mode", PST_WARN, "/etc/default/grub");
+	finding("iommu.mode", PST_HOST_WARN, "/etc/default/grub");
 	tree_file("etc/kernelstub/configuration", "{}");
-	finding("iommu.mode", PST_WARN,
+	finding("iommu.mode", PST_HOST_WARN,
 		"kernelstub --add-options \"iommu=pt\"");
 	tree_dir("ostree");
-	finding("iommu.mode", PST_WARN, "rpm-ostree kargs");
+	finding("iommu.mode", PST_HOST_WARN, "rpm-ostree kargs");
 	done();
 }
 END_TEST
@@ -165,41 +166,41 @@ START_TEST(hugepages_have_to_be_enough)
 {
 	make_good();
 	pages("sys/kernel/mm/hugepages", "4096\n");
-	finding("hugepages.pool", PST_WARN, "would want more");
+	finding("hugepages.pool", PST_HOST_WARN, "would want more");
 	request.sizes_given = true;
-	finding("hugepages.pool", PST_FAIL, "would want more");
+	finding("hugepages.pool", PST_HOST_FAIL, "would want more");
 	pages("sys/kernel/mm/hugepages", "2047\n");
 	request.sizes_given = false;
-	finding("hugepages.pool", PST_FAIL, "the region alone");
+	finding("hugepages.pool", PST_HOST_FAIL, "the region alone");
 	pages("sys/kernel/mm/hugepages", "2048\n");
 	tree_file("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages",
 		  "16");
 	tree_file("sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages",
 		  "16");
-	finding("hugepages.pool", PST_PASS, "16 pages of 1024 MiB");
+	finding("hugepages.pool", PST_HOST_PASS, "16 pages of 1024 MiB");
 	pages("sys/kernel/mm/hugepages", "10240\n");
 	tree_file("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
 		  "10");
-	finding("hugepages.pool", PST_WARN, "10 free");
-	finding("hugepages.boot", PST_PASS, "10240 pages of 2 MiB");
+	finding("hugepages.pool", PST_HOST_WARN, "10 free");
+	finding("hugepages.boot", PST_HOST_PASS, "10240 pages of 2 MiB");
 	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16\n");
-	finding("hugepages.boot", PST_WARN, "sets 0 pages of 2 MiB aside");
+	finding("hugepages.boot", PST_HOST_WARN, "sets 0 pages of 2 MiB aside");
 	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16 hugepagesz=2M "
 				  "hugepages=0:1024,1:1024\n");
-	finding("hugepages.boot", PST_PASS, "2048 pages of 2 MiB");
+	finding("hugepages.boot", PST_HOST_PASS, "2048 pages of 2 MiB");
 	tree_file("proc/cmdline", "default_hugepagesz=1G hugepages=4096\n");
-	finding("hugepages.boot", PST_WARN, "2048");
+	finding("hugepages.boot", PST_HOST_WARN, "2048");
 	tree_file("proc/cmdline", "iommu=pt\n");
-	finding("hugepages.boot", PST_WARN, "gone then");
+	finding("hugepages.boot", PST_HOST_WARN, "gone then");
 	tree_file("etc/sysctl.d/h.conf", "vm.nr_hugepages = 10240\n");
-	finding("hugepages.boot", PST_PASS, "h.conf");
+	finding("hugepages.boot", PST_HOST_PASS, "h.conf");
 	tree_unlink("etc/sysctl.d/h.conf");
 	tree_file("etc/tmpfiles.d/h.conf",
 		  "w /sys/devices/system/node/node0/hugepages/"
 		  "hugepages-2048kB/nr_hugepages - - - - 10240\n");
-	finding("hugepages.boot", PST_PASS, "tmpfiles.d");
+	finding("hugepages.boot", PST_HOST_PASS, "tmpfiles.d");
 	request.vm_memory = 80ULL << 30;
-	finding("memory.total", PST_WARN, "80 GiB for the guest");
+	finding("memory.total", PST_HOST_WARN, "80 GiB for the guest");
 	done();
 }
 END_TEST
@@ -210,16 +211,18 @@ START_TEST(hugepages_belong_on_the_cards_node)
 	tree_file("sys/devices/system/node/online", "0-1\n");
 	pages("sys/devices/system/node/node0/hugepages", "10240\n");
 	pages("sys/devices/system/node/node1/hugepages", "0\n");
-	finding("hugepages.node", PST_PASS, "node 0");
+	finding("hugepages.node", PST_HOST_PASS, "node 0");
 	tree_attr(GPU, "numa_node", "1\n");
-	finding("hugepages.node", PST_WARN, "node1/hugepages");
+	finding("hugepages.node", PST_HOST_WARN, "node1/hugepages");
 	/* What the others advise is the same. */
 	tree_file("proc/cmdline", "iommu=pt\n");
-	finding("hugepages.boot", PST_WARN, "hugepagesz=2M hugepages=1:10240");
+	finding("hugepages.boot", PST_HOST_WARN,
+		"hugepagesz=2M hugepages=1:10240");
 	tree_file("proc/sys/kernel/osrelease", "5.10.0\n");
-	finding("hugepages.boot", PST_WARN, "hugepagesz=2M hugepages=10240");
+	finding("hugepages.boot", PST_HOST_WARN,
+		"hugepagesz=2M hugepages=10240");
 	tree_attr(GPU, "numa_node", "-1\n");
-	finding("hugepages.node", PST_WARN, "tells none");
+	finding("hugepages.node", PST_HOST_WARN, "tells none");
 	done();
 }
 END_TEST
@@ -230,36 +233,38 @@ START_TEST(the_region_lies_on_pages_of_2_mib)
 	tree_file("proc/mounts",
 		  "none /mnt/h\\040p hugetlbfs rw,pagesize=1024M "
 		  "0 0\n");
-	finding("hugetlbfs.mount", PST_FAIL, "/mnt/h p has pages of 1024 MiB");
-	finding("region.file", PST_WARN, "no region file");
+	finding("hugetlbfs.mount", PST_HOST_FAIL,
+		"/mnt/h p has pages of 1024 MiB");
+	finding("region.file", PST_HOST_WARN, "no region file");
 	tree_file("proc/mounts", "proc /proc proc rw 0 0\n");
-	finding("hugetlbfs.mount", PST_FAIL, "no hugetlbfs");
+	finding("hugetlbfs.mount", PST_HOST_FAIL, "no hugetlbfs");
 	tree_unlink("proc/mounts");
-	finding("hugetlbfs.mount", PST_WARN, "not seen");
+	finding("hugetlbfs.mount", PST_HOST_WARN, "not seen");
 	/* Without an option it has the default size. */
 	tree_file("proc/mounts", "h /dev/hugepages hugetlbfs rw 0 0\n");
-	finding("hugetlbfs.mount", PST_PASS, "/dev/hugepages");
-	finding("region.file", PST_PASS, "penstock-vm");
+	finding("hugetlbfs.mount", PST_HOST_PASS, "/dev/hugepages");
+	finding("region.file", PST_HOST_PASS, "penstock-vm");
 	chmod(tmpdir_path("dev/hugepages/penstock-vm"), 0666);
-	finding("region.file", PST_FAIL, "mode 0666");
+	finding("region.file", PST_HOST_FAIL, "mode 0666");
 	chmod(tmpdir_path("dev/hugepages/penstock-vm"), 0660);
 	request.sizes_given = true;
-	finding("region.file", PST_WARN, "--replace");
+	finding("region.file", PST_HOST_WARN, "--replace");
 	request.sizes_given = false;
 	tree_file("etc/penstock/regions.d/vm.conf", "# x\nSIZE=4G\nNODE=0\n");
-	finding("region.file", PST_FAIL, "its SIZE");
+	finding("region.file", PST_HOST_FAIL, "its SIZE");
 	ck_assert_int_eq(
 		truncate(tmpdir_path("dev/hugepages/penstock-vm"), 4LL << 30),
 		0);
-	finding("region.file", PST_PASS, "4 GiB, mode 0660");
+	finding("region.file", PST_HOST_PASS, "4 GiB, mode 0660");
 	tree_file("etc/penstock/regions.d/other.conf", "SIZE=1G\n");
-	finding("region.file", PST_WARN, "other of /etc/penstock/regions.d");
+	finding("region.file", PST_HOST_WARN,
+		"other of /etc/penstock/regions.d");
 	tree_unlink("dev/hugepages/penstock-vm");
 	tree_file("dev/shm/penstock-other", "");
 	tree_file("dev/shm/elsewhere", "");
 	tree_file("etc/penstock/regions.d/other.conf", "SIZE=none\n");
 	tree_unlink("etc/penstock/regions.d/vm.conf");
-	finding("region.file", PST_PASS, "dev/shm/penstock-other");
+	finding("region.file", PST_HOST_PASS, "dev/shm/penstock-other");
 	done();
 }
 END_TEST
@@ -270,16 +275,16 @@ START_TEST(programs_are_found_by_their_files)
 	tree_file("var/lib/dpkg/status",
 		  "Package: qemu-system-x86\nVersion: 1:5.2\n\n"
 		  "Package: libvirt-daemon\nVersion: 9.0.0-4\n");
-	finding("qemu.version", PST_WARN, "5.2");
-	finding("libvirt.version", PST_WARN, "9.3");
+	finding("qemu.version", PST_HOST_WARN, "5.2");
+	finding("libvirt.version", PST_HOST_WARN, "9.3");
 	tree_unlink("var/lib/dpkg/status");
-	finding("qemu.version", PST_WARN, "not seen");
+	finding("qemu.version", PST_HOST_WARN, "not seen");
 	tree_unlink("usr/bin/qemu-system-x86_64");
-	finding("qemu.version", PST_FAIL, "no qemu-system-x86_64");
+	finding("qemu.version", PST_HOST_FAIL, "no qemu-system-x86_64");
 	tree_unlink("usr/sbin/libvirtd");
-	finding("libvirt.version", PST_WARN, "neither libvirtd");
+	finding("libvirt.version", PST_HOST_WARN, "neither libvirtd");
 	tree_unlink("usr/share/OVMF/OVMF_CODE_4M.fd");
-	finding("ovmf.files", PST_WARN, "no OVMF");
+	finding("ovmf.files", PST_HOST_WARN, "no OVMF");
 	done();
 }
 END_TEST
@@ -294,57 +299,57 @@ START_TEST(lockdown_versions_and_sysctls_are_warnings)
 		   on, sizeof(on));
 	tree_file("sys/kernel/security/lockdown",
 		  "none [integrity] confidentiality\n");
-	finding("kernel.lockdown", PST_WARN, "integrity; Secure Boot on");
+	finding("kernel.lockdown", PST_HOST_WARN, "integrity; Secure Boot on");
 	tree_file("proc/sys/kernel/osrelease", "6.12.7\n");
-	finding("kernel.version", PST_WARN, "CVE-2025-21756");
+	finding("kernel.version", PST_HOST_WARN, "CVE-2025-21756");
 	tree_file("proc/sys/kernel/io_uring_disabled", "2\n");
-	finding("kernel.io_uring", PST_WARN, "is 2");
+	finding("kernel.io_uring", PST_HOST_WARN, "is 2");
 	tree_unlink("proc/sys/kernel/io_uring_disabled");
-	finding("kernel.io_uring", PST_WARN, "not seen");
+	finding("kernel.io_uring", PST_HOST_WARN, "not seen");
 	tree_unlink("proc/sys/kernel/osrelease");
-	finding("kernel.version", PST_WARN, "not seen");
+	finding("kernel.version", PST_HOST_WARN, "not seen");
 	tree_file("proc/version", "Linux version 5.4.0-1 (x) #1\n");
-	finding("kernel.io_uring", PST_PASS, "no sysctl");
+	finding("kernel.io_uring", PST_HOST_PASS, "no sysctl");
 	tree_unlink("etc/security/limits.d/kvm.conf");
-	finding("memory.lock", PST_WARN, "no limit was seen");
+	finding("memory.lock", PST_HOST_WARN, "no limit was seen");
 	tree_unlink("sys/kernel/security/lockdown");
 	tree_file("proc/cmdline", "lockdown=confidentiality\n");
-	finding("kernel.lockdown", PST_WARN, "asks for confidentiality");
+	finding("kernel.lockdown", PST_HOST_WARN, "asks for confidentiality");
 	done();
 }
 END_TEST
 
 /* What the running machine would answer, put into what was read. */
-static void live(const char *id, enum pst_finding_status status,
+static void live(const char *id, enum pst_host_finding_status status,
 		 const char *words)
 {
-	const struct pst_finding *f;
+	const struct pst_host_finding *f;
 
-	pst_findings_done(&fs);
+	pst_host_findings_done(&fs);
 	host.live.tested = true;
-	pst_checks_run(&host, &fs);
-	f = pst_findings_get(&fs, id);
+	pst_host_checks_run(&host, &fs);
+	f = pst_host_findings_get(&fs, id);
 	ck_assert_ptr_nonnull(f);
 	ck_assert_msg(f->status == status && strstr(f->seen, words),
-		      "%s %s: %s", pst_finding_status_name(f->status), id,
+		      "%s %s: %s", pst_host_finding_status_name(f->status), id,
 		      f->seen);
 }
 
 START_TEST(the_limits_of_a_tree_have_to_be_high_enough)
 {
 	make_good();
-	finding("memory.lock", PST_PASS, "unlimited");
+	finding("memory.lock", PST_HOST_PASS, "unlimited");
 	tree_file("etc/security/limits.d/kvm.conf", "* soft memlock 64 \n");
-	finding("memory.lock", PST_WARN, "memlock 64");
+	finding("memory.lock", PST_HOST_WARN, "memlock 64");
 	tree_file("etc/security/limits.d/kvm.conf", "*\t-\tmemlock\t67108864");
-	finding("memory.lock", PST_PASS, "67108864");
+	finding("memory.lock", PST_HOST_PASS, "67108864");
 	tree_file("etc/security/limits.conf", "* hard memlock 64\n# x\n"
 					      "@kvm - memlock unlimited\r\n");
-	finding("memory.lock", PST_PASS, "unlimited");
+	finding("memory.lock", PST_HOST_PASS, "unlimited");
 	tree_file("proc/cmdline", "iommu.passthrough=0\n");
-	finding("iommu.mode", PST_WARN, "no iommu=pt");
+	finding("iommu.mode", PST_HOST_WARN, "no iommu=pt");
 	tree_file("proc/cmdline", "iommu.passthrough=1\n");
-	finding("iommu.mode", PST_PASS, "iommu=pt");
+	finding("iommu.mode", PST_HOST_PASS, "iommu=pt");
 	done();
 }
 END_TEST
@@ -355,26 +360,26 @@ START_TEST(the_running_machines_answers_are_told_apart)
 	tree_file("proc/cpuinfo", "vendor_id : AuthenticAMD\nflags : fpu\n");
 	check();
 	host.live.kvm_api = 12;
-	live("kvm.open", PST_PASS, "API version 12");
-	live("cpu.virtualization", PST_PASS, "KVM answers");
+	live("kvm.open", PST_HOST_PASS, "API version 12");
+	live("cpu.virtualization", PST_HOST_PASS, "KVM answers");
 	host.live.kvm_api = 11;
-	live("kvm.open", PST_FAIL, "API version 11");
+	live("kvm.open", PST_HOST_FAIL, "API version 11");
 	host.live.kvm_error = EACCES;
-	live("kvm.open", PST_FAIL, "Permission denied");
-	live("cpu.virtualization", PST_WARN, "may not be asked");
+	live("kvm.open", PST_HOST_FAIL, "Permission denied");
+	live("cpu.virtualization", PST_HOST_WARN, "may not be asked");
 	host.live.kvm_error = ENOENT;
-	live("kvm.open", PST_FAIL, "no /dev/kvm");
-	live("cpu.virtualization", PST_FAIL, "neither vmx nor svm");
+	live("kvm.open", PST_HOST_FAIL, "no /dev/kvm");
+	live("cpu.virtualization", PST_HOST_FAIL, "neither vmx nor svm");
 	host.live.kvm_error = ENXIO;
-	live("kvm.open", PST_FAIL, "does not answer");
-	live("vsock.vhost", PST_PASS, "/dev/vhost-vsock");
+	live("kvm.open", PST_HOST_FAIL, "does not answer");
+	live("vsock.vhost", PST_HOST_PASS, "/dev/vhost-vsock");
 	host.live.vhost_error = EACCES;
-	live("vsock.vhost", PST_WARN, "Permission denied");
-	live("memory.lock", PST_WARN, "0 KiB");
+	live("vsock.vhost", PST_HOST_WARN, "Permission denied");
+	live("memory.lock", PST_HOST_WARN, "0 KiB");
 	host.live.memlock = 21ULL << 30;
-	live("memory.lock", PST_PASS, "21504 MiB");
+	live("memory.lock", PST_HOST_PASS, "21504 MiB");
 	host.live.memlock = UINT64_MAX;
-	live("memory.lock", PST_PASS, "unlimited");
+	live("memory.lock", PST_HOST_PASS, "unlimited");
 	done();
 }
 END_TEST
@@ -383,36 +388,37 @@ START_TEST(distributions_tell_the_version_behind_theirs)
 {
 	make_good();
 	tree_file("proc/sys/kernel/osrelease", "6.1.0-13-amd64\n");
-	finding("kernel.version", PST_WARN, "6.1.0 lacks");
+	finding("kernel.version", PST_HOST_WARN, "6.1.0 lacks");
 	tree_file(
 		"proc/version",
 		"Linux version 6.1.0-13-amd64 (debian-kernel@lists.debian.org) "
 		"(gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld 2.40) #1 SMP "
 		"PREEMPT_DYNAMIC Debian 6.1.164-1 (2026-02-01)\n");
-	finding("kernel.version", PST_WARN, "6.1.164 lacks CVE-2026-46214");
+	finding("kernel.version", PST_HOST_WARN,
+		"6.1.164 lacks CVE-2026-46214");
 	tree_file("proc/version_signature", "Ubuntu 7.0.0-4.4-generic 7.1.2\n");
-	finding("kernel.version", PST_PASS, "6.1.0-13-amd64");
+	finding("kernel.version", PST_HOST_PASS, "6.1.0-13-amd64");
 	tree_file("proc/version_signature", "Ubuntu x\n");
-	finding("kernel.version", PST_WARN, "6.1.0 lacks");
+	finding("kernel.version", PST_HOST_WARN, "6.1.0 lacks");
 	done();
 }
 END_TEST
 
 START_TEST(garbage_is_reported_and_made_printable)
 {
-	const struct pst_finding *f;
+	const struct pst_host_finding *f;
 	const char *p;
 
 	make_good();
 	tree_attr(GPU, "numa_node", "9999999999999999999999\n");
 	tree_bytes("proc/cmdline", "a\0b", 3);
 	tree_file("sys/bus/pci/devices/0000:77:00.0", "x");
-	finding("tree.readable", PST_WARN, "proc/cmdline");
-	finding("tree.readable", PST_WARN, "1 entries");
-	finding("tree.readable", PST_WARN, GPU " make no sense");
+	finding("tree.readable", PST_HOST_WARN, "proc/cmdline");
+	finding("tree.readable", PST_HOST_WARN, "1 entries");
+	finding("tree.readable", PST_HOST_WARN, GPU " make no sense");
 	tree_file("proc/cmdline", "pcie_acs_override=\033[2J\377x\n");
-	finding("iommu.acs", PST_WARN, "=?[2J?x");
-	f = pst_findings_get(&fs, "iommu.acs");
+	finding("iommu.acs", PST_HOST_WARN, "=?[2J?x");
+	f = pst_host_findings_get(&fs, "iommu.acs");
 	for (p = f->seen; *p; p++)
 		ck_assert(*p >= ' ' && *p <= '~');
 	done();
@@ -426,13 +432,13 @@ START_TEST(an_empty_tree_is_no_host)
 	ck_assert_ptr_nonnull(strstr(err.text, "neither proc nor sys"));
 	tree_dir("proc");
 	request.gpu = NULL;
-	finding("gpu.selected", PST_FAIL, "no PCI device was seen");
+	finding("gpu.selected", PST_HOST_FAIL, "no PCI device was seen");
 	tree_pci(&(struct tree_pci){"0000:03:00.0", "0x144d", "0xa80a",
 				    "0x010802", "nvme", -1, NULL});
-	finding("gpu.selected", PST_FAIL, "no graphics card");
-	finding("iommu.enabled", PST_WARN, "not seen");
-	finding("hugepages.pool", PST_WARN, "not seen");
-	finding("kvm.open", PST_WARN, "not seen");
+	finding("gpu.selected", PST_HOST_FAIL, "no graphics card");
+	finding("iommu.enabled", PST_HOST_WARN, "not seen");
+	finding("hugepages.pool", PST_HOST_WARN, "not seen");
+	finding("kvm.open", PST_HOST_WARN, "not seen");
 	done();
 }
 END_TEST

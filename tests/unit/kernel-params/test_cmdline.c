@@ -4,17 +4,17 @@
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_cmdline c;
+static struct pst_host_cmdline c;
 
 static void parse(const char *text)
 {
-	pst_cmdline_done(&c);
-	ck_assert_int_eq(pst_cmdline_parse(text, strlen(text), &c), 0);
+	pst_host_cmdline_done(&c);
+	ck_assert_int_eq(pst_host_cmdline_parse(text, strlen(text), &c), 0);
 }
 
 static const char *value(const char *name)
 {
-	const struct pst_param *p = pst_cmdline_get(&c, name);
+	const struct pst_host_param *p = pst_host_cmdline_get(&c, name);
 
 	return !p ? "(none)" : p->value ? p->value : "(no value)";
 }
@@ -29,7 +29,7 @@ START_TEST(parameters_are_apart_by_blanks)
 	ck_assert_str_eq(value("b"), "(none)");
 	parse("");
 	ck_assert_uint_eq(c.n, 0);
-	pst_cmdline_done(&c);
+	pst_host_cmdline_done(&c);
 }
 END_TEST
 
@@ -46,7 +46,7 @@ START_TEST(quotes_keep_blanks_and_come_off_at_the_ends)
 	ck_assert_str_eq(value("a"), " b=");
 	parse("a=\"");
 	ck_assert_str_eq(value("a"), "");
-	pst_cmdline_done(&c);
+	pst_host_cmdline_done(&c);
 }
 END_TEST
 
@@ -54,13 +54,13 @@ START_TEST(the_last_one_counts_and_dash_is_underscore)
 {
 	parse("vfio-pci.ids=10de:1 vfio_pci.ids=10de:2 IOMMU=pt =x=y");
 	ck_assert_str_eq(value("vfio-pci.ids"), "10de:2");
-	ck_assert_str_eq(pst_cmdline_module(&c, "vfio_pci", "ids")->value,
+	ck_assert_str_eq(pst_host_cmdline_module(&c, "vfio_pci", "ids")->value,
 			 "10de:2");
 	ck_assert_str_eq(value("iommu"), "(none)");
-	ck_assert_ptr_null(pst_cmdline_module(&c, "vfio", "ids"));
+	ck_assert_ptr_null(pst_host_cmdline_module(&c, "vfio", "ids"));
 	/* The kernel takes no '=' at the beginning for one. */
 	ck_assert_str_eq(value("=x"), "y");
-	pst_cmdline_done(&c);
+	pst_host_cmdline_done(&c);
 }
 END_TEST
 
@@ -68,16 +68,16 @@ START_TEST(words_of_any_of_several_lists_are_found)
 {
 	parse("modprobe.blacklist=nouveau,nvidia_drm modprobe.blacklist=a "
 	      "intel_iommu=on,sm_on quiet");
-	ck_assert(pst_cmdline_has(&c, "modprobe.blacklist", "nouveau"));
-	ck_assert(pst_cmdline_has(&c, "modprobe.blacklist", "nvidia-drm"));
-	ck_assert(pst_cmdline_has(&c, "modprobe.blacklist", "a"));
-	ck_assert(!pst_cmdline_has(&c, "modprobe.blacklist", "nvidia"));
-	ck_assert(pst_cmdline_has(&c, "intel_iommu", "on"));
-	ck_assert(!pst_cmdline_has(&c, "quiet", ""));
-	ck_assert(!pst_list_has("", "a"));
-	ck_assert(!pst_list_has(",,", ""));
-	ck_assert(pst_list_has(",a", "a"));
-	pst_cmdline_done(&c);
+	ck_assert(pst_host_cmdline_has(&c, "modprobe.blacklist", "nouveau"));
+	ck_assert(pst_host_cmdline_has(&c, "modprobe.blacklist", "nvidia-drm"));
+	ck_assert(pst_host_cmdline_has(&c, "modprobe.blacklist", "a"));
+	ck_assert(!pst_host_cmdline_has(&c, "modprobe.blacklist", "nvidia"));
+	ck_assert(pst_host_cmdline_has(&c, "intel_iommu", "on"));
+	ck_assert(!pst_host_cmdline_has(&c, "quiet", ""));
+	ck_assert(!pst_host_list_has("", "a"));
+	ck_assert(!pst_host_list_has(",,", ""));
+	ck_assert(pst_host_list_has(",a", "a"));
+	pst_host_cmdline_done(&c);
 }
 END_TEST
 
@@ -86,27 +86,29 @@ START_TEST(what_follows_two_dashes_is_not_the_kernels)
 	parse("a=1 -- a=2 b=3");
 	ck_assert_str_eq(value("a"), "1");
 	ck_assert_str_eq(value("b"), "(none)");
-	pst_cmdline_done(&c);
+	pst_host_cmdline_done(&c);
 }
 END_TEST
 
 START_TEST(what_is_no_text_is_refused)
 {
-	char *big = malloc(PST_CMDLINE_MAX + 1);
+	char *big = malloc(PST_HOST_CMDLINE_MAX + 1);
 
-	memset(big, 'a', PST_CMDLINE_MAX + 1);
-	ck_assert_int_eq(pst_cmdline_parse("a\0b", 3, &c), -EPROTO);
-	ck_assert_int_eq(pst_cmdline_parse(big, PST_CMDLINE_MAX + 1, &c),
-			 -EMSGSIZE);
-	ck_assert_int_eq(pst_cmdline_parse(big, PST_CMDLINE_MAX, &c), 0);
-	pst_cmdline_done(&c);
+	memset(big, 'a', PST_HOST_CMDLINE_MAX + 1);
+	ck_assert_int_eq(pst_host_cmdline_parse("a\0b", 3, &c), -EPROTO);
+	ck_assert_int_eq(
+		pst_host_cmdline_parse(big, PST_HOST_CMDLINE_MAX + 1, &c),
+		-EMSGSIZE);
+	ck_assert_int_eq(pst_host_cmdline_parse(big, PST_HOST_CMDLINE_MAX, &c),
+			 0);
+	pst_host_cmdline_done(&c);
 	free(big);
 	tree_make();
-	ck_assert_int_eq(pst_cmdline_read(&tree, &c), -ENOENT);
+	ck_assert_int_eq(pst_host_cmdline_read(&tree, &c), -ENOENT);
 	tree_file("proc/cmdline", "iommu=pt\n");
-	ck_assert_int_eq(pst_cmdline_read(&tree, &c), 0);
+	ck_assert_int_eq(pst_host_cmdline_read(&tree, &c), 0);
 	ck_assert_str_eq(value("iommu"), "pt");
-	pst_cmdline_done(&c);
+	pst_host_cmdline_done(&c);
 	tree_remove();
 }
 END_TEST

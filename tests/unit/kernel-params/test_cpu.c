@@ -9,30 +9,30 @@ START_TEST(a_set_is_a_list_of_ranges)
 	static const char *const bad[] = {"a",    "1-",     "-1",   "3-1",
 					  "1,,2", "1,",     "4096", "0-4096",
 					  "1 2",  "999999", "1;2"};
-	struct pst_cpuset s;
+	struct pst_host_cpuset s;
 	char buf[64];
 	size_t i;
 
-	ck_assert_int_eq(pst_cpuset_parse("0-3,8,10-11", &s), 0);
-	ck_assert_uint_eq(pst_cpuset_count(&s), 7);
-	ck_assert(pst_cpuset_has(&s, 8) && !pst_cpuset_has(&s, 9));
-	ck_assert(!pst_cpuset_has(&s, 100000));
-	ck_assert_str_eq(pst_cpuset_format(&s, buf, sizeof(buf)),
+	ck_assert_int_eq(pst_host_cpuset_parse("0-3,8,10-11", &s), 0);
+	ck_assert_uint_eq(pst_host_cpuset_count(&s), 7);
+	ck_assert(pst_host_cpuset_has(&s, 8) && !pst_host_cpuset_has(&s, 9));
+	ck_assert(!pst_host_cpuset_has(&s, 100000));
+	ck_assert_str_eq(pst_host_cpuset_format(&s, buf, sizeof(buf)),
 			 "0-3,8,10-11");
-	ck_assert_str_eq(pst_cpuset_format(&s, buf, 4), "0-3");
-	ck_assert_int_eq(pst_cpuset_parse("", &s), 0);
-	ck_assert_uint_eq(pst_cpuset_count(&s), 0);
-	ck_assert_int_eq(pst_cpuset_parse("4095", &s), 0);
-	ck_assert_str_eq(pst_cpuset_format(&s, buf, sizeof(buf)), "4095");
+	ck_assert_str_eq(pst_host_cpuset_format(&s, buf, 4), "0-3");
+	ck_assert_int_eq(pst_host_cpuset_parse("", &s), 0);
+	ck_assert_uint_eq(pst_host_cpuset_count(&s), 0);
+	ck_assert_int_eq(pst_host_cpuset_parse("4095", &s), 0);
+	ck_assert_str_eq(pst_host_cpuset_format(&s, buf, sizeof(buf)), "4095");
 	for (i = 0; i < PST_ARRAY_SIZE(bad); i++)
-		ck_assert_msg(pst_cpuset_parse(bad[i], &s) == -EINVAL,
+		ck_assert_msg(pst_host_cpuset_parse(bad[i], &s) == -EINVAL,
 			      "\"%s\" was taken", bad[i]);
 }
 END_TEST
 
 START_TEST(a_processor_is_read)
 {
-	struct pst_cpu cpu;
+	struct pst_host_cpu cpu;
 	struct pst_error err;
 
 	tree_make();
@@ -47,8 +47,8 @@ START_TEST(a_processor_is_read)
 	tree_file("sys/devices/system/cpu/cpu5/topology/core_id", "2\n");
 	tree_file("sys/devices/system/cpu/cpu5/topology/thread_siblings_list",
 		  "1,5\n");
-	ck_assert_int_eq(pst_cpu_scan(&tree, &cpu, &err), 0);
-	ck_assert_int_eq(cpu.vendor, PST_CPU_AMD);
+	ck_assert_int_eq(pst_host_cpu_scan(&tree, &cpu, &err), 0);
+	ck_assert_int_eq(cpu.vendor, PST_HOST_CPU_AMD);
 	ck_assert(cpu.svm && !cpu.vmx && !cpu.hypervisor);
 	ck_assert_uint_eq(cpu.phys_bits, 48);
 	ck_assert_uint_eq(cpu.n_threads, 4);
@@ -58,25 +58,25 @@ START_TEST(a_processor_is_read)
 	ck_assert_int_eq(cpu.thread[3].first_sibling, 1);
 	ck_assert_int_eq(cpu.thread[0].node, -1);
 	ck_assert_int_eq(cpu.thread[0].first_sibling, 0);
-	pst_cpu_done(&cpu);
+	pst_host_cpu_done(&cpu);
 	tree_remove();
 }
 END_TEST
 
 START_TEST(a_part_of_a_word_is_no_flag)
 {
-	struct pst_cpu cpu;
+	struct pst_host_cpu cpu;
 	struct pst_error err;
 
 	tree_make();
 	tree_file("proc/cpuinfo",
 		  "flags : vmxx xvmx svm_lock\naddress sizes : 999999 bits\n");
 	tree_file("sys/devices/system/cpu/online", "0-99999\n");
-	ck_assert_int_eq(pst_cpu_scan(&tree, &cpu, &err), 0);
+	ck_assert_int_eq(pst_host_cpu_scan(&tree, &cpu, &err), 0);
 	ck_assert(!cpu.vmx && !cpu.svm);
 	ck_assert_uint_eq(cpu.phys_bits, 0);
 	ck_assert_uint_eq(cpu.n_threads, 0);
-	pst_cpu_done(&cpu);
+	pst_host_cpu_done(&cpu);
 	tree_remove();
 }
 END_TEST

@@ -13,7 +13,7 @@ static void diff_is(const char *a, const char *b, const char *want)
 {
 	char *got;
 
-	ck_assert_int_eq(pst_diff_unified("/etc/x", a, b, &got), 0);
+	ck_assert_int_eq(pst_host_diff_unified("/etc/x", a, b, &got), 0);
 	ck_assert_str_eq(got, want);
 	free(got);
 }
@@ -22,7 +22,7 @@ START_TEST(equal_texts_have_no_difference)
 {
 	diff_is("a\n", "a\n", "");
 	diff_is(NULL, NULL, "");
-	ck_assert(!pst_text_same(NULL, ""));
+	ck_assert(!pst_host_text_same(NULL, ""));
 }
 END_TEST
 
@@ -68,7 +68,7 @@ static void patch_makes(const char *a, const char *b)
 	char *diff;
 	FILE *f;
 
-	ck_assert_int_eq(pst_diff_unified("x", a, b, &diff), 0);
+	ck_assert_int_eq(pst_host_diff_unified("x", a, b, &diff), 0);
 	put("d", diff);
 	if (a)
 		put("x", a);
@@ -140,7 +140,7 @@ START_TEST(large_texts_are_one_change_and_still_right)
 		p += sprintf(p, "a%d\n", i);
 		q += sprintf(q, "b%d\n", i);
 	}
-	ck_assert_int_eq(pst_diff_unified("x", a, b, &diff), 0);
+	ck_assert_int_eq(pst_host_diff_unified("x", a, b, &diff), 0);
 	ck_assert_ptr_nonnull(strstr(diff, "@@ -1,5000 +1,5000 @@"));
 	free(diff);
 	free(a);

@@ -4,42 +4,44 @@
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_display d;
+static struct pst_host_display d;
 
 START_TEST(a_framebuffer_is_found_in_a_bar)
 {
-	struct pst_pci_dev dev = {0};
+	struct pst_host_pci_dev dev = {0};
 	unsigned int bar = 9;
 
-	d = (struct pst_display){0};
-	dev.bar[1] = (struct pst_pci_bar){0xe0000000, 0xefffffff, 0x14220c};
-	pst_display_parse_iomem("00000000-00000fff : Reserved\n"
-				"e0000000-efffffff : PCI Bus 0000:01\n"
-				"  e0000000-e0ffffff : 0000:01:00.0\n"
-				"    e0000000-e02fffff : BOOTFB\n",
-				&d);
+	d = (struct pst_host_display){0};
+	dev.bar[1] =
+		(struct pst_host_pci_bar){0xe0000000, 0xefffffff, 0x14220c};
+	pst_host_display_parse_iomem("00000000-00000fff : Reserved\n"
+				     "e0000000-efffffff : PCI Bus 0000:01\n"
+				     "  e0000000-e0ffffff : 0000:01:00.0\n"
+				     "    e0000000-e02fffff : BOOTFB\n",
+				     &d);
 	ck_assert(!d.hidden);
 	ck_assert_uint_eq(d.n_ranges, 1);
 	ck_assert_str_eq(d.range[0].name, "BOOTFB");
-	ck_assert_ptr_eq(pst_display_in_bar(&d, &dev, &bar), &d.range[0]);
+	ck_assert_ptr_eq(pst_host_display_in_bar(&d, &dev, &bar), &d.range[0]);
 	ck_assert_uint_eq(bar, 1);
-	dev.bar[1] = (struct pst_pci_bar){0xd0000000, 0xdfffffff, 0x14220c};
-	ck_assert_ptr_null(pst_display_in_bar(&d, &dev, &bar));
+	dev.bar[1] =
+		(struct pst_host_pci_bar){0xd0000000, 0xdfffffff, 0x14220c};
+	ck_assert_ptr_null(pst_host_display_in_bar(&d, &dev, &bar));
 }
 END_TEST
 
 START_TEST(zeros_and_garbage_hide_addresses)
 {
-	d = (struct pst_display){0};
-	pst_display_parse_iomem("00000000-00000000 : System RAM\n"
-				"00000000-00000000 : efifb\n",
-				&d);
+	d = (struct pst_host_display){0};
+	pst_host_display_parse_iomem("00000000-00000000 : System RAM\n"
+				     "00000000-00000000 : efifb\n",
+				     &d);
 	ck_assert(d.hidden);
-	pst_display_parse_iomem("", &d);
+	pst_host_display_parse_iomem("", &d);
 	ck_assert(d.hidden);
-	d = (struct pst_display){0};
-	pst_display_parse_iomem("x-y : efifb\n5-3 : efifb\n1- : efifb\n-:\n",
-				&d);
+	d = (struct pst_host_display){0};
+	pst_host_display_parse_iomem(
+		"x-y : efifb\n5-3 : efifb\n1- : efifb\n-:\n", &d);
 	ck_assert(d.hidden);
 	ck_assert_uint_eq(d.n_ranges, 0);
 }
@@ -48,23 +50,23 @@ END_TEST
 START_TEST(only_the_firmwares_framebuffers_count)
 {
 	tree_make();
-	pst_display_scan(&tree, &d);
+	pst_host_display_scan(&tree, &d);
 	ck_assert_str_eq(d.fb, "");
 	tree_file("proc/fb", "0 i915drmfb\n");
-	pst_display_scan(&tree, &d);
+	pst_host_display_scan(&tree, &d);
 	ck_assert_str_eq(d.fb, "");
 	tree_file("proc/fb", "0 EFI VGA\n1 nvidia-drmdrmfb\n");
 	tree_file("sys/devices/virtual/graphics/fb0/name", "EFI VGA\n");
 	tree_link("sys/class/graphics/fb0",
 		  "../../devices/virtual/graphics/fb0");
 	tree_dir("sys/bus/platform/devices/simple-framebuffer.0");
-	pst_display_scan(&tree, &d);
+	pst_host_display_scan(&tree, &d);
 	ck_assert_str_eq(d.fb, "EFI VGA");
 	ck_assert_str_eq(d.platform, "simple-framebuffer.0");
 	tree_file("sys/bus/platform/drivers/efi-framebuffer/"
 		  "efi-framebuffer.0",
 		  "");
-	pst_display_scan(&tree, &d);
+	pst_host_display_scan(&tree, &d);
 	ck_assert_str_eq(d.platform, "simple-framebuffer.0, efi-framebuffer.0");
 	tree_remove();
 }
@@ -85,11 +87,11 @@ START_TEST(a_screen_in_use_is_found_with_its_card)
 	snprintf(path, sizeof(path), "../../../%s", dir);
 	tree_link("sys/class/drm/card1-DP-1", path);
 	tree_dir("sys/class/drm/card1");
-	pst_display_scan(&tree, &d);
+	pst_host_display_scan(&tree, &d);
 	ck_assert_str_eq(d.connected, "");
 	snprintf(path, sizeof(path), "%s/enabled", dir);
 	tree_file(path, "enabled\n");
-	pst_display_scan(&tree, &d);
+	pst_host_display_scan(&tree, &d);
 	ck_assert_str_eq(d.connected, "card1-DP-1 of 0000:01:00.0");
 	ck_assert_uint_eq(d.connected_addr.bus, 1);
 	tree_remove();

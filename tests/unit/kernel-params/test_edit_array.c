@@ -13,13 +13,14 @@ static void edited(const char *from, const char *to)
 {
 	struct pst_error err = {0};
 	char *got, *again;
-	int rc = pst_edit_array(from, "/etc/mkinitcpio.conf", "MODULES", vfio,
-				pst_module_is_rival, &got, &err);
+	int rc =
+		pst_host_edit_array(from, "/etc/mkinitcpio.conf", "MODULES",
+				    vfio, pst_host_module_is_rival, &got, &err);
 
 	ck_assert_msg(rc == 0, "%s", err.text);
 	ck_assert_str_eq(got, to);
-	rc = pst_edit_array(got, "/etc/mkinitcpio.conf", "MODULES", vfio,
-			    pst_module_is_rival, &again, &err);
+	rc = pst_host_edit_array(got, "/etc/mkinitcpio.conf", "MODULES", vfio,
+				 pst_host_module_is_rival, &again, &err);
 	ck_assert_int_eq(rc, 0);
 	ck_assert_str_eq(again, got);
 	free(got);
@@ -107,8 +108,9 @@ START_TEST(what_is_not_clear_is_refused)
 		struct pst_error err = {0};
 		char *got;
 
-		ck_assert_int_eq(pst_edit_array(bad[i], "/etc/x", "MODULES",
-						vfio, NULL, &got, &err),
+		ck_assert_int_eq(pst_host_edit_array(bad[i], "/etc/x",
+						     "MODULES", vfio, NULL,
+						     &got, &err),
 				 -EINVAL);
 		ck_assert_ptr_nonnull(strstr(err.text, "by hand"));
 	}
@@ -122,8 +124,8 @@ START_TEST(files_need_no_order)
 	struct pst_error err = {0};
 	char *got;
 
-	ck_assert_int_eq(pst_edit_array("FILES=(/etc/y)\n", "x", "FILES", rule,
-					NULL, &got, &err),
+	ck_assert_int_eq(pst_host_edit_array("FILES=(/etc/y)\n", "x", "FILES",
+					     rule, NULL, &got, &err),
 			 0);
 	ck_assert_str_eq(got, "FILES=(/etc/udev/rules.d/10-x.rules /etc/y)\n");
 	free(got);
@@ -134,12 +136,13 @@ static void listed(const char *from, const char *to)
 {
 	char *got, *again;
 
-	ck_assert_int_eq(
-		pst_edit_module_list(from, vfio, pst_module_is_rival, &got), 0);
+	ck_assert_int_eq(pst_host_edit_module_list(
+				 from, vfio, pst_host_module_is_rival, &got),
+			 0);
 	ck_assert_str_eq(got, to);
-	ck_assert_int_eq(
-		pst_edit_module_list(got, vfio, pst_module_is_rival, &again),
-		0);
+	ck_assert_int_eq(pst_host_edit_module_list(
+				 got, vfio, pst_host_module_is_rival, &again),
+			 0);
 	ck_assert_str_eq(again, got);
 	free(got);
 	free(again);

@@ -7,17 +7,19 @@
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_params want;
-static struct pst_edit_file file[3];
+static struct pst_host_params want;
+static struct pst_host_edit_file file[3];
 
 static void setup(void)
 {
 	tmpdir_make();
-	want = (struct pst_params){.pool_node = -1, .n_nodes = 1};
-	ck_assert_int_eq(pst_params_add(&want, "iommu=pt"), 0);
-	file[0] = (struct pst_edit_file){"/etc/default/grub", NULL};
-	file[1] = (struct pst_edit_file){"/etc/default/grub.d/50.cfg", NULL};
-	file[2] = (struct pst_edit_file){"/etc/default/grub.d/zz.cfg", NULL};
+	want = (struct pst_host_params){.pool_node = -1, .n_nodes = 1};
+	ck_assert_int_eq(pst_host_params_add(&want, "iommu=pt"), 0);
+	file[0] = (struct pst_host_edit_file){"/etc/default/grub", NULL};
+	file[1] =
+		(struct pst_host_edit_file){"/etc/default/grub.d/50.cfg", NULL};
+	file[2] =
+		(struct pst_host_edit_file){"/etc/default/grub.d/zz.cfg", NULL};
 }
 
 static void teardown(void)
@@ -26,7 +28,7 @@ static void teardown(void)
 
 	for (i = 0; i < 3; i++)
 		free(file[i].text);
-	pst_params_done(&want);
+	pst_host_params_done(&want);
 	tmpdir_remove();
 }
 
@@ -65,10 +67,10 @@ static void in_place(const char *from, const char *to)
 	int rc;
 
 	set(0, from);
-	rc = pst_edit_grub(file, 1, SIZE_MAX, &want, &err);
+	rc = pst_host_edit_grub(file, 1, SIZE_MAX, &want, &err);
 	ck_assert_msg(rc == 0, "%s", err.text);
 	ck_assert_str_eq(file[0].text, to);
-	ck_assert_int_eq(pst_edit_grub(file, 1, SIZE_MAX, &want, &err), 0);
+	ck_assert_int_eq(pst_host_edit_grub(file, 1, SIZE_MAX, &want, &err), 0);
 	ck_assert_str_eq(file[0].text, to);
 }
 
@@ -77,7 +79,7 @@ static void refused(const char *from, const char *words)
 	struct pst_error err = {0};
 
 	set(0, from);
-	ck_assert_int_eq(pst_edit_grub(file, 1, SIZE_MAX, &want, &err),
+	ck_assert_int_eq(pst_host_edit_grub(file, 1, SIZE_MAX, &want, &err),
 			 -EINVAL);
 	ck_assert_msg(strstr(err.text, words), "%s", err.text);
 	ck_assert_str_eq(file[0].text, from);
@@ -157,20 +159,20 @@ START_TEST(a_drop_in_takes_what_is_missing_and_only_that)
 {
 	struct pst_error err = {0};
 
-	ck_assert_int_eq(pst_params_add(&want, "intel_iommu=on"), 0);
+	ck_assert_int_eq(pst_host_params_add(&want, "intel_iommu=on"), 0);
 	set(0, "GRUB_CMDLINE_LINUX_DEFAULT=\"a \\\nb\"\n");
 	set(1, "GRUB_CMDLINE_LINUX=\"iommu=pt\"\n");
 	set(2, "something old\n");
-	ck_assert_int_eq(pst_edit_grub(file, 3, 2, &want, &err), 0);
+	ck_assert_int_eq(pst_host_edit_grub(file, 3, 2, &want, &err), 0);
 	ck_assert_str_eq(file[0].text,
 			 "GRUB_CMDLINE_LINUX_DEFAULT=\"a \\\nb\"\n");
-	ck_assert_str_eq(file[2].text, PST_EDIT_MARK
+	ck_assert_str_eq(file[2].text, PST_HOST_EDIT_MARK
 			 "; undo: penstock host undo\n"
 			 "GRUB_CMDLINE_LINUX_DEFAULT="
 			 "\"${GRUB_CMDLINE_LINUX_DEFAULT} intel_iommu=on\"\n");
 	shell_says("iommu=pt a b intel_iommu=on");
 	set(1, "GRUB_CMDLINE_LINUX=\"iommu=pt intel_iommu=on\"\n");
-	ck_assert_int_eq(pst_edit_grub(file, 3, 2, &want, &err), 0);
+	ck_assert_int_eq(pst_host_edit_grub(file, 3, 2, &want, &err), 0);
 	ck_assert_ptr_null(file[2].text);
 }
 END_TEST

@@ -7,9 +7,9 @@
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_modconf conf;
+static struct pst_host_modconf conf;
 static const char *const modules[] = {"nvidia", "snd_hda_intel", NULL};
-static const struct pst_modprobe_want want = {
+static const struct pst_host_modprobe_want want = {
 	.ids = "10de:17c2,10de:0fb0",
 	.modules = modules,
 };
@@ -17,26 +17,27 @@ static const struct pst_modprobe_want want = {
 static void setup(void)
 {
 	tmpdir_make();
-	conf = (struct pst_modconf){0};
+	conf = (struct pst_host_modconf){0};
 }
 
 static void teardown(void)
 {
-	pst_modconf_done(&conf);
+	pst_host_modconf_done(&conf);
 	tmpdir_remove();
 }
 
 static void others(const char *text)
 {
-	ck_assert_int_eq(
-		pst_modconf_parse(text, strlen(text), "/etc/x.conf", &conf), 0);
+	ck_assert_int_eq(pst_host_modconf_parse(text, strlen(text),
+						"/etc/x.conf", &conf),
+			 0);
 }
 
 static void drop_in_is(const char *lines)
 {
 	char *text;
 
-	ck_assert_int_eq(pst_edit_modprobe(&conf, &want, &text), 0);
+	ck_assert_int_eq(pst_host_edit_modprobe(&conf, &want, &text), 0);
 	if (!lines) {
 		ck_assert_ptr_null(text);
 		return;
@@ -76,21 +77,22 @@ END_TEST
 START_TEST(ids_come_into_the_line_that_has_some)
 {
 	struct pst_error err = {0};
-	const struct pst_modconf_line *line;
+	const struct pst_host_modconf_line *line;
 	static const char text[] = "# x\noptions vfio-pci ids=1:2 "
 				   "disable_vga=1 # y\n";
 	char *got;
 
 	others(text);
-	line = pst_modprobe_ids_line(&conf);
+	line = pst_host_modprobe_ids_line(&conf);
 	ck_assert_ptr_nonnull(line);
 	ck_assert_int_eq(
-		pst_edit_modprobe_ids(text, line, want.ids, &got, &err), 0);
+		pst_host_edit_modprobe_ids(text, line, want.ids, &got, &err),
+		0);
 	ck_assert_str_eq(got, "# x\noptions vfio-pci ids=1:2,10de:17c2,"
 			      "10de:0fb0 disable_vga=1 # y\n");
 	free(got);
-	ck_assert_int_eq(pst_edit_modprobe_ids(text, line, "1:2", &got, &err),
-			 0);
+	ck_assert_int_eq(
+		pst_host_edit_modprobe_ids(text, line, "1:2", &got, &err), 0);
 	ck_assert_str_eq(got, text);
 	free(got);
 }
@@ -103,9 +105,9 @@ START_TEST(ids_in_a_continued_line_are_refused)
 	char *got;
 
 	others(text);
-	ck_assert_int_eq(pst_edit_modprobe_ids(text,
-					       pst_modprobe_ids_line(&conf),
-					       "3:4", &got, &err),
+	ck_assert_int_eq(pst_host_edit_modprobe_ids(
+				 text, pst_host_modprobe_ids_line(&conf), "3:4",
+				 &got, &err),
 			 -EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "by hand"));
 }
@@ -122,7 +124,7 @@ START_TEST(modprobe_reads_the_drop_in)
 		printf("# no modprobe here: nothing was tried\n");
 		return;
 	}
-	ck_assert_int_eq(pst_edit_modprobe(&conf, &want, &text), 0);
+	ck_assert_int_eq(pst_host_edit_modprobe(&conf, &want, &text), 0);
 	f = fopen(tmpdir_path("00-penstock.conf"), "w");
 	fputs(text, f);
 	fclose(f);

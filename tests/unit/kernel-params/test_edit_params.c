@@ -7,36 +7,36 @@
 #include "kernel-params/edit/edit_loader.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_params want;
+static struct pst_host_params want;
 
 static void setup(void)
 {
-	want = (struct pst_params){.pool_node = -1, .n_nodes = 1};
+	want = (struct pst_host_params){.pool_node = -1, .n_nodes = 1};
 }
 
 static void teardown(void)
 {
-	pst_params_done(&want);
+	pst_host_params_done(&want);
 }
 
 static void merged(const char *from, const char *to)
 {
-	struct pst_params_part part = {.text = strdup(from)};
+	struct pst_host_params_part part = {.text = strdup(from)};
 	struct pst_error err = {0};
-	int rc = pst_params_merge(&part, 1, 0, &want, &err);
+	int rc = pst_host_params_merge(&part, 1, 0, &want, &err);
 
 	ck_assert_msg(rc == 0, "%s", err.text);
 	ck_assert_str_eq(part.text, to);
 	ck_assert_int_eq(part.changed, strcmp(from, to) != 0);
 	/* What it made, it leaves alone. */
-	ck_assert_int_eq(pst_params_merge(&part, 1, 0, &want, &err), 0);
+	ck_assert_int_eq(pst_host_params_merge(&part, 1, 0, &want, &err), 0);
 	ck_assert(!part.changed);
 	free(part.text);
 }
 
 static void need(const char *word)
 {
-	ck_assert_int_eq(pst_params_add(&want, "%s", word), 0);
+	ck_assert_int_eq(pst_host_params_add(&want, "%s", word), 0);
 }
 
 START_TEST(missing_words_come_at_the_end_and_nothing_else_changes)
@@ -100,14 +100,15 @@ END_TEST
 
 START_TEST(what_is_behind_two_dashes_is_not_the_kernels)
 {
-	struct pst_params_part part[2] = {{.text = strdup("a -- b")},
-					  {.text = strdup("c")}};
+	struct pst_host_params_part part[2] = {{.text = strdup("a -- b")},
+					       {.text = strdup("c")}};
 	struct pst_error err = {0};
 
 	need("iommu=pt");
 	merged("quiet -- iommu=pt", "quiet iommu=pt -- iommu=pt");
 	merged("-- x", "iommu=pt -- x");
-	ck_assert_int_eq(pst_params_merge(part, 2, 1, &want, &err), -EINVAL);
+	ck_assert_int_eq(pst_host_params_merge(part, 2, 1, &want, &err),
+			 -EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "--"));
 	free(part[0].text);
 	free(part[1].text);
@@ -156,10 +157,10 @@ START_TEST(a_command_line_is_asked_word_by_word)
 	need("intel_iommu=on");
 	need("iommu=pt");
 	want.pool_pages = 4;
-	ck_assert_int_eq(pst_params_holds("iommu=pt", &want, 0), 0);
-	ck_assert_int_eq(pst_params_holds("iommu=pt", &want, 1), 1);
-	ck_assert_int_eq(pst_params_holds("hugepages=3", &want, 2), 0);
-	ck_assert_int_eq(pst_params_holds("hugepages=4", &want, 2), 1);
+	ck_assert_int_eq(pst_host_params_holds("iommu=pt", &want, 0), 0);
+	ck_assert_int_eq(pst_host_params_holds("iommu=pt", &want, 1), 1);
+	ck_assert_int_eq(pst_host_params_holds("hugepages=3", &want, 2), 0);
+	ck_assert_int_eq(pst_host_params_holds("hugepages=4", &want, 2), 1);
 }
 END_TEST
 
@@ -191,7 +192,7 @@ START_TEST(any_command_line_is_merged_once)
 	want.pool_pages = 7;
 	srandom(5);
 	for (i = 0; i < 3000; i++) {
-		struct pst_params_part part;
+		struct pst_host_params_part part;
 		char line[512] = "", *p;
 		int rc;
 
@@ -200,14 +201,15 @@ START_TEST(any_command_line_is_merged_once)
 				bits[random() % PST_ARRAY_SIZE(bits)],
 				random() % 3 ? " " : "");
 		part.text = strdup(line);
-		rc = pst_params_merge(&part, 1, 0, &want, NULL);
+		rc = pst_host_params_merge(&part, 1, 0, &want, NULL);
 		for (k = 0, p = line; *p; p++)
 			k += *p == '"';
 		/* An open quote behind "--" does not matter. */
 		ck_assert(rc == 0 || (rc == -EINVAL && k % 2));
 		if (rc == 0)
 			ck_assert_int_eq(
-				pst_params_merge(&part, 1, 0, &want, NULL), 0);
+				pst_host_params_merge(&part, 1, 0, &want, NULL),
+				0);
 		ck_assert_msg(!part.changed, "'%s' -> '%s'", line, part.text);
 		free(part.text);
 	}
@@ -221,7 +223,7 @@ static void entry(const char *from, const char *to)
 	struct pst_error err = {0};
 	char *got;
 
-	ck_assert_int_eq(pst_edit_entry(from, &want, &got, &err), 0);
+	ck_assert_int_eq(pst_host_edit_entry(from, &want, &got, &err), 0);
 	ck_assert_str_eq(got, to);
 	free(got);
 }
@@ -240,10 +242,12 @@ END_TEST
 
 START_TEST(entries_of_other_systems_are_known)
 {
-	ck_assert(pst_entry_is_linux("title x\nlinux /vmlinuz\n"));
-	ck_assert(pst_entry_is_linux("efi /vmlinuz.efi\noptions root=x\n"));
-	ck_assert(!pst_entry_is_linux("title Windows\nefi /bootmgfw.efi\n"));
-	ck_assert(!pst_entry_is_linux("# linux x\n"));
+	ck_assert(pst_host_entry_is_linux("title x\nlinux /vmlinuz\n"));
+	ck_assert(
+		pst_host_entry_is_linux("efi /vmlinuz.efi\noptions root=x\n"));
+	ck_assert(
+		!pst_host_entry_is_linux("title Windows\nefi /bootmgfw.efi\n"));
+	ck_assert(!pst_host_entry_is_linux("# linux x\n"));
 }
 END_TEST
 
@@ -253,13 +257,15 @@ START_TEST(a_kernel_cmdline_keeps_its_comments_and_is_not_invented)
 	char *got;
 
 	need("iommu=pt");
-	ck_assert_int_eq(pst_edit_kernel_cmdline("# mine\nroot=x\n\nquiet\n",
-						 &want, &got, &err),
-			 0);
+	ck_assert_int_eq(
+		pst_host_edit_kernel_cmdline("# mine\nroot=x\n\nquiet\n", &want,
+					     &got, &err),
+		0);
 	ck_assert_str_eq(got, "# mine\nroot=x\n\nquiet iommu=pt\n");
 	free(got);
-	ck_assert_int_eq(pst_edit_kernel_cmdline("# \n \n", &want, &got, &err),
-			 -EINVAL);
+	ck_assert_int_eq(
+		pst_host_edit_kernel_cmdline("# \n \n", &want, &got, &err),
+		-EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "root="));
 }
 END_TEST

@@ -6,33 +6,34 @@
 #include "kernel-params/check/finding.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_findings fs;
+static struct pst_host_findings fs;
 
 START_TEST(findings_are_counted_and_found_by_name)
 {
-	fs = (struct pst_findings){.id = "a.b", .why = "because"};
-	pst_finding_add(&fs, PST_PASS, NULL, "%d seen", 1);
+	fs = (struct pst_host_findings){.id = "a.b", .why = "because"};
+	pst_host_finding_add(&fs, PST_HOST_PASS, NULL, "%d seen", 1);
 	fs.id = "c.d";
-	pst_finding_add(&fs, PST_FAIL, "do it", "x");
-	ck_assert_uint_eq(pst_findings_count(&fs, PST_PASS), 1);
-	ck_assert_uint_eq(pst_findings_count(&fs, PST_WARN), 0);
-	ck_assert_uint_eq(pst_findings_count(&fs, PST_FAIL), 1);
-	ck_assert_str_eq(pst_findings_get(&fs, "a.b")->seen, "1 seen");
-	ck_assert_str_eq(pst_findings_get(&fs, "a.b")->fix, "");
-	ck_assert_str_eq(pst_findings_get(&fs, "c.d")->why, "because");
-	ck_assert_ptr_null(pst_findings_get(&fs, "a"));
-	pst_findings_done(&fs);
+	pst_host_finding_add(&fs, PST_HOST_FAIL, "do it", "x");
+	ck_assert_uint_eq(pst_host_findings_count(&fs, PST_HOST_PASS), 1);
+	ck_assert_uint_eq(pst_host_findings_count(&fs, PST_HOST_WARN), 0);
+	ck_assert_uint_eq(pst_host_findings_count(&fs, PST_HOST_FAIL), 1);
+	ck_assert_str_eq(pst_host_findings_get(&fs, "a.b")->seen, "1 seen");
+	ck_assert_str_eq(pst_host_findings_get(&fs, "a.b")->fix, "");
+	ck_assert_str_eq(pst_host_findings_get(&fs, "c.d")->why, "because");
+	ck_assert_ptr_null(pst_host_findings_get(&fs, "a"));
+	pst_host_findings_done(&fs);
 	ck_assert_uint_eq(fs.n, 0);
 }
 END_TEST
 
 START_TEST(texts_are_made_printable)
 {
-	fs = (struct pst_findings){.id = "a", .why = ""};
-	pst_finding_add(&fs, PST_WARN, "a\nb\033[1m", "\t\377\177 ok~");
+	fs = (struct pst_host_findings){.id = "a", .why = ""};
+	pst_host_finding_add(&fs, PST_HOST_WARN, "a\nb\033[1m",
+			     "\t\377\177 ok~");
 	ck_assert_str_eq(fs.f[0].seen, "??? ok~");
 	ck_assert_str_eq(fs.f[0].fix, "a?b?[1m");
-	pst_findings_done(&fs);
+	pst_host_findings_done(&fs);
 }
 END_TEST
 
@@ -40,30 +41,30 @@ START_TEST(a_finding_too_many_is_not_lost_silently)
 {
 	int i;
 
-	fs = (struct pst_findings){.id = "a", .why = ""};
-	for (i = 0; i < PST_FINDINGS_MAX; i++)
-		pst_finding_add(&fs, PST_PASS, NULL, "x");
+	fs = (struct pst_host_findings){.id = "a", .why = ""};
+	for (i = 0; i < PST_HOST_FINDINGS_MAX; i++)
+		pst_host_finding_add(&fs, PST_HOST_PASS, NULL, "x");
 	ck_assert(!fs.no_memory);
-	pst_finding_add(&fs, PST_FAIL, NULL, "x");
+	pst_host_finding_add(&fs, PST_HOST_FAIL, NULL, "x");
 	ck_assert(fs.no_memory);
-	ck_assert_uint_eq(fs.n, PST_FINDINGS_MAX);
-	pst_findings_done(&fs);
+	ck_assert_uint_eq(fs.n, PST_HOST_FINDINGS_MAX);
+	pst_host_findings_done(&fs);
 }
 END_TEST
 
 START_TEST(a_text_ends_in_dots_where_it_is_full)
 {
-	struct pst_text t = {0};
+	struct pst_host_text t = {0};
 	int i;
 
-	pst_text_add(&t, "%s %d", "a", 1);
+	pst_host_text_add(&t, "%s %d", "a", 1);
 	ck_assert_str_eq(t.buf, "a 1");
 	for (i = 0; i < 500; i++)
-		pst_text_add(&t, "0123456789");
+		pst_host_text_add(&t, "0123456789");
 	ck_assert_uint_eq(t.len, sizeof(t.buf) - 1);
 	ck_assert_uint_eq(strlen(t.buf), t.len);
 	ck_assert_str_eq(t.buf + t.len - 3, "...");
-	pst_text_add(&t, "%s", "");
+	pst_host_text_add(&t, "%s", "");
 	ck_assert_str_eq(t.buf + t.len - 3, "...");
 }
 END_TEST

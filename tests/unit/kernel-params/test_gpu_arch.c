@@ -27,8 +27,8 @@ START_TEST(cards_are_known_by_their_ids)
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		const struct pst_gpu_arch *a =
-			pst_gpu_arch_find(0x10de, known[i].device);
+		const struct pst_host_gpu_arch *a =
+			pst_host_gpu_arch_find(0x10de, known[i].device);
 
 		ck_assert_msg(a != NULL, "%04x is unknown", known[i].device);
 		ck_assert_str_eq(a->name, known[i].name);
@@ -38,17 +38,18 @@ END_TEST
 
 START_TEST(limits_are_those_of_the_architecture)
 {
-	const struct pst_gpu_arch *a = pst_gpu_arch_find(0x10de, 0x17c2);
+	const struct pst_host_gpu_arch *a =
+		pst_host_gpu_arch_find(0x10de, 0x17c2);
 
 	ck_assert_uint_eq(a->last_branch, 580);
 	ck_assert_str_eq(a->last_cuda, "12");
 	ck_assert_uint_eq(a->dma_bits, 40);
 	ck_assert(!a->open_possible);
-	a = pst_gpu_arch_find(0x10de, 0x2bb1);
+	a = pst_host_gpu_arch_find(0x10de, 0x2bb1);
 	ck_assert(a->open_only);
 	ck_assert_uint_eq(a->first_branch, 570);
 	ck_assert_str_eq(a->first_cuda, "12.8");
-	a = pst_gpu_arch_find(0x10de, 0x1e02);
+	a = pst_host_gpu_arch_find(0x10de, 0x1e02);
 	ck_assert_uint_eq(a->last_branch, 0);
 	ck_assert(!a->open_only && a->open_possible);
 }
@@ -56,10 +57,10 @@ END_TEST
 
 START_TEST(nothing_is_said_of_ids_that_are_not_in_the_table)
 {
-	ck_assert_ptr_null(pst_gpu_arch_find(0x10de, 0x0000));
-	ck_assert_ptr_null(pst_gpu_arch_find(0x10de, 0x2a00));
-	ck_assert_ptr_null(pst_gpu_arch_find(0x10de, 0xffff));
-	ck_assert_ptr_null(pst_gpu_arch_find(0x1002, 0x17c2));
+	ck_assert_ptr_null(pst_host_gpu_arch_find(0x10de, 0x0000));
+	ck_assert_ptr_null(pst_host_gpu_arch_find(0x10de, 0x2a00));
+	ck_assert_ptr_null(pst_host_gpu_arch_find(0x10de, 0xffff));
+	ck_assert_ptr_null(pst_host_gpu_arch_find(0x1002, 0x17c2));
 }
 END_TEST
 

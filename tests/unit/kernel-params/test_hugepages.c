@@ -16,9 +16,9 @@ static void pool(const char *dir, const char *nr, const char *free_pages)
 
 START_TEST(pools_are_read_by_size_and_node)
 {
-	struct pst_memory m;
+	struct pst_host_memory m;
 	struct pst_error err;
-	const struct pst_hugepool *p;
+	const struct pst_host_hugepool *p;
 
 	tree_make();
 	tree_file("proc/meminfo",
@@ -31,25 +31,25 @@ START_TEST(pools_are_read_by_size_and_node)
 	pool("sys/kernel/mm/hugepages/hugepages-huge", "1", "1");
 	pool("sys/devices/system/node/node1/hugepages/hugepages-2048kB", "4096",
 	     "4096");
-	ck_assert_int_eq(pst_memory_scan(&tree, &m, &err), 0);
+	ck_assert_int_eq(pst_host_memory_scan(&tree, &m, &err), 0);
 	ck_assert_uint_eq(m.total, 192ULL << 30);
-	ck_assert_uint_eq(m.default_hugepage, PST_HUGE_2M);
+	ck_assert_uint_eq(m.default_hugepage, PST_HOST_HUGE_2M);
 	ck_assert_uint_eq(m.n_pools, 3);
-	p = pst_memory_pool(&m, PST_HUGE_2M, -1);
-	ck_assert_uint_eq(pst_hugepool_size(p), 16ULL << 30);
-	ck_assert_uint_eq(pst_hugepool_unused(p), 60 * PST_HUGE_2M);
-	p = pst_memory_pool(&m, PST_HUGE_2M, 1);
+	p = pst_host_memory_pool(&m, PST_HOST_HUGE_2M, -1);
+	ck_assert_uint_eq(pst_host_hugepool_size(p), 16ULL << 30);
+	ck_assert_uint_eq(pst_host_hugepool_unused(p), 60 * PST_HOST_HUGE_2M);
+	p = pst_host_memory_pool(&m, PST_HOST_HUGE_2M, 1);
 	ck_assert_uint_eq(p->nr, 4096);
-	ck_assert_ptr_null(pst_memory_pool(&m, PST_HUGE_2M, 0));
-	ck_assert_uint_eq(pst_hugepool_size(NULL), 0);
-	pst_memory_done(&m);
+	ck_assert_ptr_null(pst_host_memory_pool(&m, PST_HOST_HUGE_2M, 0));
+	ck_assert_uint_eq(pst_host_hugepool_size(NULL), 0);
+	pst_host_memory_done(&m);
 	tree_remove();
 }
 END_TEST
 
 START_TEST(garbage_makes_no_pool)
 {
-	struct pst_memory m;
+	struct pst_host_memory m;
 	struct pst_error err;
 
 	tree_make();
@@ -62,10 +62,10 @@ START_TEST(garbage_makes_no_pool)
 	pool("sys/kernel/mm/hugepages/hugepages-2048kBx", "1", "1");
 	pool("sys/devices/system/node/node/hugepages/hugepages-2048kB", "1",
 	     "1");
-	ck_assert_int_eq(pst_memory_scan(&tree, &m, &err), 0);
+	ck_assert_int_eq(pst_host_memory_scan(&tree, &m, &err), 0);
 	ck_assert_uint_eq(m.total, 0);
 	ck_assert_uint_eq(m.n_pools, 0);
-	pst_memory_done(&m);
+	pst_host_memory_done(&m);
 	tree_remove();
 }
 END_TEST

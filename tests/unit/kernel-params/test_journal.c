@@ -12,7 +12,7 @@
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_root root;
+static struct pst_host_root root;
 
 static void put(const char *name, const char *text)
 {
@@ -30,12 +30,10 @@ static const char *get(const char *name)
 	static unsigned int next;
 	char *b = buf[next++ % 4];
 	FILE *f = fopen(tmpdir_path(name), "r");
-	size_t n;
 
 	if (!f)
 		return "(none)";
-	n = fread(b, 1, 1023, f);
-	b[n] = '\0';
+	b[fread(b, 1, 1023, f)] = '\0';
 	fclose(f);
 	return b;
 }
@@ -66,21 +64,21 @@ static void setup(void)
 	put("etc/a", "old a\n");
 	put("etc/b", "old b");
 	ck_assert_int_eq(chmod(tmpdir_path("etc/b"), 0600), 0);
-	ck_assert_int_eq(pst_root_open(tmpdir, &root, NULL), 0);
+	ck_assert_int_eq(pst_host_root_open(tmpdir, &root, NULL), 0);
 }
 
 static void teardown(void)
 {
-	pst_root_close(&root);
+	pst_host_root_close(&root);
 	tmpdir_remove();
 }
 
-static const struct pst_journal_want first[] = {
+static const struct pst_host_journal_want first[] = {
 	{"/etc/a", "new a\n", 0644},
 	{"/etc/b", "new b", 0644},
 	{"/etc/new.d/c", "new c\n", 0750},
 };
-static const struct pst_journal_want second[] = {
+static const struct pst_host_journal_want second[] = {
 	{"/etc/a", "newer a\n", 0644},
 	{"/etc/d", "new d\n", 0644},
 };
@@ -104,20 +102,21 @@ static int tick(void *ctx, const char *what)
 
 static struct bomb quiet = {.at = -1};
 
-static int apply(const struct pst_journal_want *want, size_t n,
+static int apply(const struct pst_host_journal_want *want, size_t n,
 		 struct bomb *bomb, size_t *ret_changed, struct pst_error *err)
 {
-	struct pst_journal j;
+	struct pst_host_journal j;
 	char *diff = NULL;
-	int rc = pst_journal_open(&root, true, &j, err);
+	int rc = pst_host_journal_open(&root, true, &j, err);
 
 	*ret_changed = 0;
 	if (rc < 0)
 		return rc;
-	j.hook = (struct pst_journal_hook){tick, bomb};
-	rc = pst_journal_apply(&j, "gpu 1\n", want, n, ret_changed, &diff, err);
+	j.hook = (struct pst_host_journal_hook){tick, bomb};
+	rc = pst_host_journal_apply(&j, "gpu 1\n", want, n, ret_changed, &diff,
+				    err);
 	free(diff);
-	pst_journal_close(&j);
+	pst_host_journal_close(&j);
 	return rc;
 }
 
@@ -127,17 +126,17 @@ static bool keep_edited;
 static int undo(struct bomb *bomb, size_t *ret_changed, char **ret_diff,
 		struct pst_error *err)
 {
-	struct pst_journal j;
-	int rc = pst_journal_open(&root, true, &j, err);
+	struct pst_host_journal j;
+	int rc = pst_host_journal_open(&root, true, &j, err);
 
 	ck_assert_int_eq(rc, 0);
-	j.hook = (struct pst_journal_hook){tick, bomb};
-	rc = pst_journal_undo(&j, keep_edited, ret_changed, ret_diff, err);
-	pst_journal_close(&j);
+	j.hook = (struct pst_host_journal_hook){tick, bomb};
+	rc = pst_host_journal_undo(&j, keep_edited, ret_changed, ret_diff, err);
+	pst_host_journal_close(&j);
 	return rc;
 }
 
-static void apply_well(const struct pst_journal_want *want, size_t n,
+static void apply_well(const struct pst_host_journal_want *want, size_t n,
 		       size_t changed)
 {
 	struct pst_error err = {0};
@@ -159,14 +158,14 @@ static void undo_well(void)
 	ck_assert_ptr_null(diff);
 }
 
-static enum pst_journal_state state(void)
+static enum pst_host_journal_state state(void)
 {
-	struct pst_journal j;
-	enum pst_journal_state s;
+	struct pst_host_journal j;
+	enum pst_host_journal_state s;
 
-	ck_assert_int_eq(pst_journal_open(&root, false, &j, NULL), 0);
+	ck_assert_int_eq(pst_host_journal_open(&root, false, &j, NULL), 0);
 	s = j.state;
-	pst_journal_close(&j);
+	pst_host_journal_close(&j);
 	return s;
 }
 
@@ -184,7 +183,7 @@ START_TEST(apply_writes_and_undo_restores_every_byte)
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	ck_assert_int_eq(stat(tmpdir_path("etc/new.d/c"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0750);
-	ck_assert_int_eq(state(), PST_JOURNAL_APPLIED);
+	ck_assert_int_eq(state(), PST_HOST_JOURNAL_APPLIED);
 	undo_well();
 	tree(after, sizeof(after));
 	ck_assert_str_eq(before, after);
@@ -252,27 +251,28 @@ END_TEST
 
 START_TEST(a_plan_begins_with_the_former_text)
 {
-	struct pst_journal j;
+	struct pst_host_journal j;
 	bool edited;
 	char *text;
 
 	apply_well(first, 3, 3);
-	ck_assert_int_eq(pst_journal_open(&root, false, &j, NULL), 0);
-	ck_assert_int_eq(pst_journal_base(&j, "/etc/a", &text, &edited, NULL),
-			 0);
+	ck_assert_int_eq(pst_host_journal_open(&root, false, &j, NULL), 0);
+	ck_assert_int_eq(
+		pst_host_journal_base(&j, "/etc/a", &text, &edited, NULL), 0);
 	ck_assert_str_eq(text, "old a\n");
 	ck_assert(!edited);
 	free(text);
 	ck_assert_int_eq(
-		pst_journal_base(&j, "/etc/new.d/c", &text, &edited, NULL), 0);
+		pst_host_journal_base(&j, "/etc/new.d/c", &text, &edited, NULL),
+		0);
 	ck_assert_ptr_null(text);
 	put("etc/a", "mine\n");
-	ck_assert_int_eq(pst_journal_base(&j, "/etc/a", &text, &edited, NULL),
-			 0);
+	ck_assert_int_eq(
+		pst_host_journal_base(&j, "/etc/a", &text, &edited, NULL), 0);
 	ck_assert_str_eq(text, "mine\n");
 	ck_assert(edited);
 	free(text);
-	pst_journal_close(&j);
+	pst_host_journal_close(&j);
 }
 END_TEST
 
@@ -314,7 +314,7 @@ START_TEST(undo_may_leave_edited_files_alone)
 	ck_assert_uint_eq(changed, 2);
 	ck_assert_str_eq(get("etc/a"), "new a\nand mine\n");
 	ck_assert_str_eq(get("etc/b"), "old b");
-	ck_assert_int_eq(state(), PST_JOURNAL_NONE);
+	ck_assert_int_eq(state(), PST_HOST_JOURNAL_NONE);
 }
 END_TEST
 
@@ -327,13 +327,13 @@ START_TEST(a_folder_that_is_a_link_to_nowhere_is_said)
 	ck_assert_int_eq(apply(first, 3, &quiet, &changed, &err), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(err.text, "leads nowhere"));
 	ck_assert_str_eq(get("etc/a"), "old a\n");
-	ck_assert_int_eq(state(), PST_JOURNAL_NONE);
+	ck_assert_int_eq(state(), PST_HOST_JOURNAL_NONE);
 }
 END_TEST
 
 START_TEST(an_edit_that_the_plan_agrees_with_is_kept)
 {
-	struct pst_journal_want want[3];
+	struct pst_host_journal_want want[3];
 	struct pst_error err = {0};
 	size_t changed;
 	char *diff;
@@ -427,7 +427,7 @@ START_TEST(a_crash_at_any_step_is_replayed)
 				apply(second, 2, &quiet, &changed, &err) == 0,
 				"step %d: %s", at, err.text);
 			is_second();
-			ck_assert_int_eq(state(), PST_JOURNAL_APPLIED);
+			ck_assert_int_eq(state(), PST_HOST_JOURNAL_APPLIED);
 			apply_well(second, 2, 0);
 			undo_well();
 			ck_assert_str_eq(get("etc/new.d/c"), "(none)");
@@ -480,7 +480,7 @@ START_TEST(a_full_disk_at_any_step_leaves_everything_as_it_was)
 			if (rc == 0)
 				break;
 			/* After the files: they are changed, and known. */
-			if (state() == PST_JOURNAL_PENDING) {
+			if (state() == PST_HOST_JOURNAL_PENDING) {
 				is_second();
 				ck_assert_int_eq(rc, -ENOSPC);
 				apply_well(second, 2, 0);
@@ -500,7 +500,7 @@ END_TEST
 
 START_TEST(folders_of_a_failed_apply_go)
 {
-	static const struct pst_journal_want third[] = {
+	static const struct pst_host_journal_want third[] = {
 		{"/etc/a", "new a\n", 0644},
 		{"/etc/newer.d/e", "new e\n", 0644},
 	};
@@ -530,13 +530,13 @@ START_TEST(a_link_is_not_replaced_and_nothing_else_is_either)
 	ck_assert_int_eq(apply(first, 3, &quiet, &changed, &err), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "symbolic link"));
 	ck_assert_str_eq(get("etc/a"), "old a\n");
-	ck_assert_int_eq(state(), PST_JOURNAL_NONE);
+	ck_assert_int_eq(state(), PST_HOST_JOURNAL_NONE);
 }
 END_TEST
 
 START_TEST(directories_that_are_links_stay_below_the_root)
 {
-	static const struct pst_journal_want want[] = {
+	static const struct pst_host_journal_want want[] = {
 		{"/boot/loader/x.conf", "x\n", 0644},
 	};
 
@@ -566,12 +566,12 @@ END_TEST
 
 START_TEST(two_at_a_time_are_refused)
 {
-	struct pst_journal a, b;
+	struct pst_host_journal a, b;
 	struct pst_error err = {0};
 
-	ck_assert_int_eq(pst_journal_open(&root, true, &a, &err), 0);
-	ck_assert_int_eq(pst_journal_open(&root, true, &b, &err), -EBUSY);
-	pst_journal_close(&a);
+	ck_assert_int_eq(pst_host_journal_open(&root, true, &a, &err), 0);
+	ck_assert_int_eq(pst_host_journal_open(&root, true, &b, &err), -EBUSY);
+	pst_host_journal_close(&a);
 	ck_assert_int_eq(access(tmpdir_path("var/lib/penstock"), F_OK), -1);
 }
 END_TEST
@@ -587,19 +587,19 @@ END_TEST
 START_TEST(a_damaged_journal_is_told_from_none)
 {
 	struct pst_error err = {0};
-	struct pst_journal j = {0};
+	struct pst_host_journal j = {0};
 	char *bytes, *cut;
 	size_t len, i;
 
 	apply_well(first, 3, 3);
-	ck_assert_int_eq(pst_journal_open(&root, false, &j, NULL), 0);
-	ck_assert_int_eq(pst_journal_format(&j, &bytes, &len), 0);
-	pst_journal_close(&j);
+	ck_assert_int_eq(pst_host_journal_open(&root, false, &j, NULL), 0);
+	ck_assert_int_eq(pst_host_journal_format(&j, &bytes, &len), 0);
+	pst_host_journal_close(&j);
 	for (i = 0; i < len; i++) {
 		cut = malloc(i + 1);
 		memcpy(cut, bytes, i);
-		ck_assert_int_eq(pst_journal_parse(cut, i, &j), -EPROTO);
-		pst_journal_clear(&j);
+		ck_assert_int_eq(pst_host_journal_parse(cut, i, &j), -EPROTO);
+		pst_host_journal_clear(&j);
 		free(cut);
 	}
 	/* Any one byte changed: an error or a journal, never a crash. */
@@ -607,13 +607,13 @@ START_TEST(a_damaged_journal_is_told_from_none)
 		char was = bytes[i];
 
 		bytes[i] ^= 0x11;
-		(void)!pst_journal_parse(bytes, len, &j);
-		pst_journal_clear(&j);
+		(void)!pst_host_journal_parse(bytes, len, &j);
+		pst_host_journal_clear(&j);
 		bytes[i] = was;
 	}
 	free(bytes);
 	put("var/lib/penstock/host-plan/journal", "penstock host plan 1\n");
-	ck_assert_int_eq(pst_journal_open(&root, true, &j, &err), -EPROTO);
+	ck_assert_int_eq(pst_host_journal_open(&root, true, &j, &err), -EPROTO);
 	ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
 }
 END_TEST

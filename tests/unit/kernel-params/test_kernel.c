@@ -9,13 +9,13 @@
 static const char *missing(const char *release)
 {
 	static char list[256];
-	struct pst_kernel_version v;
-	const struct pst_vsock_fix *f;
+	struct pst_host_kernel_version v;
+	const struct pst_host_vsock_fix *f;
 	size_t i;
 
 	*list = '\0';
-	ck_assert_int_eq(pst_kernel_version_parse(release, &v), 0);
-	for (i = 0; (f = pst_vsock_fix_missing(&v, i)); i++) {
+	ck_assert_int_eq(pst_host_kernel_version_parse(release, &v), 0);
+	for (i = 0; (f = pst_host_vsock_fix_missing(&v, i)); i++) {
 		strcat(list, i ? " " : "");
 		strcat(list, f->cve + strlen("CVE-"));
 	}
@@ -24,16 +24,17 @@ static const char *missing(const char *release)
 
 START_TEST(a_release_begins_with_its_version)
 {
-	struct pst_kernel_version v;
+	struct pst_host_kernel_version v;
 
-	ck_assert_int_eq(pst_kernel_version_parse("6.12.7-arch1-1", &v), 0);
+	ck_assert_int_eq(pst_host_kernel_version_parse("6.12.7-arch1-1", &v),
+			 0);
 	ck_assert(v.major == 6 && v.minor == 12 && v.patch == 7);
-	ck_assert_int_eq(pst_kernel_version_parse("7.1-rc1", &v), 0);
+	ck_assert_int_eq(pst_host_kernel_version_parse("7.1-rc1", &v), 0);
 	ck_assert(v.major == 7 && v.minor == 1 && v.patch == 0);
-	ck_assert_int_eq(pst_kernel_version_parse("", &v), -EINVAL);
-	ck_assert_int_eq(pst_kernel_version_parse("six", &v), -EINVAL);
-	ck_assert_int_eq(pst_kernel_version_parse("-6.1", &v), -EINVAL);
-	ck_assert_int_eq(pst_kernel_version_parse("6", &v), -EINVAL);
+	ck_assert_int_eq(pst_host_kernel_version_parse("", &v), -EINVAL);
+	ck_assert_int_eq(pst_host_kernel_version_parse("six", &v), -EINVAL);
+	ck_assert_int_eq(pst_host_kernel_version_parse("-6.1", &v), -EINVAL);
+	ck_assert_int_eq(pst_host_kernel_version_parse("6", &v), -EINVAL);
 }
 END_TEST
 

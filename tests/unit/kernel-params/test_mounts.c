@@ -5,18 +5,18 @@
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_mounts m;
+static struct pst_host_mounts m;
 
 /* The path of the first one with pages of 2 MiB, "" for none. */
 static const char *first(const char *table, uint64_t default_size)
 {
-	const struct pst_hugetlbfs *at;
+	const struct pst_host_hugetlbfs *at;
 	char text[1024];
 
 	snprintf(text, sizeof(text), "%s", table);
-	pst_mounts_parse(text, default_size, &m);
+	pst_host_mounts_parse(text, default_size, &m);
 	ck_assert(m.seen);
-	at = pst_mounts_2m(&m);
+	at = pst_host_mounts_2m(&m);
 	return at ? at->path : "";
 }
 
@@ -26,10 +26,10 @@ START_TEST(the_first_with_pages_of_2_mib_is_taken)
 			       "none /huge1G hugetlbfs rw,pagesize=1024M 0 0\n"
 			       "none /huge hugetlbfs rw,pagesize=2M 0 0\n"
 			       "none /other hugetlbfs rw,pagesize=2M 0 0\n",
-			       PST_HUGE_1G),
+			       PST_HOST_HUGE_1G),
 			 "/huge");
 	ck_assert_uint_eq(m.n, 3);
-	ck_assert_uint_eq(m.mount[0].page_size, PST_HUGE_1G);
+	ck_assert_uint_eq(m.mount[0].page_size, PST_HOST_HUGE_1G);
 	ck_assert_str_eq(first("none /h hugetlbfs rw,pagesize=2048k 0 0\n", 0),
 			 "/h");
 	ck_assert_str_eq(first("none /h hugetlbfs rw,pagesize=20M 0 0\n", 0),
@@ -41,8 +41,8 @@ START_TEST(without_an_option_pages_are_of_the_default_size)
 {
 	static const char table[] = "none /h hugetlbfs rw,relatime 0 0\n";
 
-	ck_assert_str_eq(first(table, PST_HUGE_2M), "/h");
-	ck_assert_str_eq(first(table, PST_HUGE_1G), "");
+	ck_assert_str_eq(first(table, PST_HOST_HUGE_2M), "/h");
+	ck_assert_str_eq(first(table, PST_HOST_HUGE_1G), "");
 	ck_assert_str_eq(first(table, 0), "");
 }
 END_TEST
@@ -69,12 +69,12 @@ END_TEST
 START_TEST(a_tree_without_the_table_has_none)
 {
 	tree_make();
-	pst_mounts_read(&tree, PST_HUGE_2M, &m);
+	pst_host_mounts_read(&tree, PST_HOST_HUGE_2M, &m);
 	ck_assert(!m.seen);
-	ck_assert_ptr_null(pst_mounts_2m(&m));
+	ck_assert_ptr_null(pst_host_mounts_2m(&m));
 	tree_file("proc/mounts", "none /h hugetlbfs rw 0 0\n");
-	pst_mounts_read(&tree, PST_HUGE_2M, &m);
-	ck_assert_str_eq(pst_mounts_2m(&m)->path, "/h");
+	pst_host_mounts_read(&tree, PST_HOST_HUGE_2M, &m);
+	ck_assert_str_eq(pst_host_mounts_2m(&m)->path, "/h");
 	tree_remove();
 }
 END_TEST

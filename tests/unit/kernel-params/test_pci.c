@@ -4,9 +4,9 @@
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 
-static struct pst_pci pci;
+static struct pst_host_pci pci;
 static struct pst_error err;
-static const struct pst_pci_dev *gpu;
+static const struct pst_host_pci_dev *gpu;
 
 START_TEST(an_address_is_hexadecimal_and_whole)
 {
@@ -28,45 +28,47 @@ START_TEST(an_address_is_hexadecimal_and_whole)
 		"01:.0",
 		"01:00.",
 	};
-	struct pst_pci_addr a;
-	char buf[PST_PCI_ADDR_LEN];
+	struct pst_host_pci_addr a;
+	char buf[PST_HOST_PCI_ADDR_LEN];
 	size_t i;
 
-	ck_assert_int_eq(pst_pci_addr_parse("0000:99:1f.7", &a), 0);
-	ck_assert_str_eq(pst_pci_addr_format(&a, buf), "0000:99:1f.7");
-	ck_assert_int_eq(pst_pci_addr_parse("1:0.0", &a), 0);
-	ck_assert_str_eq(pst_pci_addr_format(&a, buf), "0000:01:00.0");
-	ck_assert_int_eq(pst_pci_addr_parse("10000:E1:00.0", &a), 0);
-	ck_assert_str_eq(pst_pci_addr_format(&a, buf), "10000:e1:00.0");
+	ck_assert_int_eq(pst_host_pci_addr_parse("0000:99:1f.7", &a), 0);
+	ck_assert_str_eq(pst_host_pci_addr_format(&a, buf), "0000:99:1f.7");
+	ck_assert_int_eq(pst_host_pci_addr_parse("1:0.0", &a), 0);
+	ck_assert_str_eq(pst_host_pci_addr_format(&a, buf), "0000:01:00.0");
+	ck_assert_int_eq(pst_host_pci_addr_parse("10000:E1:00.0", &a), 0);
+	ck_assert_str_eq(pst_host_pci_addr_format(&a, buf), "10000:e1:00.0");
 	for (i = 0; i < PST_ARRAY_SIZE(bad); i++)
-		ck_assert_msg(pst_pci_addr_parse(bad[i], &a) == -EINVAL,
+		ck_assert_msg(pst_host_pci_addr_parse(bad[i], &a) == -EINVAL,
 			      "\"%s\" was taken", bad[i]);
 }
 END_TEST
 
 START_TEST(resources_are_numbers_or_nothing)
 {
-	struct pst_pci_bar bar[PST_PCI_BARS];
+	struct pst_host_pci_bar bar[PST_HOST_PCI_BARS];
 
-	ck_assert_int_eq(
-		pst_pci_resource_parse("0x00000000fa000000 0x00000000faffffff "
-				       "0x0000000000040200\n"
-				       "0x0 0x0 0x0\n"
-				       "0x38c000000000 0x38c00fffffff 0x14220c",
-				       bar),
-		0);
+	ck_assert_int_eq(pst_host_pci_resource_parse(
+				 "0x00000000fa000000 0x00000000faffffff "
+				 "0x0000000000040200\n"
+				 "0x0 0x0 0x0\n"
+				 "0x38c000000000 0x38c00fffffff 0x14220c",
+				 bar),
+			 0);
 	ck_assert_uint_eq(bar[0].end, 0xfaffffff);
 	ck_assert_uint_eq(bar[2].start, 0x38c000000000);
 	ck_assert_uint_eq(bar[3].flags, 0);
 	bar[0].start = 1;
-	ck_assert_int_eq(pst_pci_resource_parse("0x1 0x0 0x0\n", bar), -EPROTO);
-	ck_assert_int_eq(pst_pci_resource_parse("1 2 3\n", bar), -EPROTO);
-	ck_assert_int_eq(pst_pci_resource_parse("0x0 0x1\n", bar), -EPROTO);
+	ck_assert_int_eq(pst_host_pci_resource_parse("0x1 0x0 0x0\n", bar),
+			 -EPROTO);
+	ck_assert_int_eq(pst_host_pci_resource_parse("1 2 3\n", bar), -EPROTO);
+	ck_assert_int_eq(pst_host_pci_resource_parse("0x0 0x1\n", bar),
+			 -EPROTO);
 	ck_assert_int_eq(
-		pst_pci_resource_parse("0x0 0x00000000000000001 0x0", bar),
+		pst_host_pci_resource_parse("0x0 0x00000000000000001 0x0", bar),
 		-EPROTO);
 	ck_assert_uint_eq(bar[0].start, 1);
-	ck_assert_int_eq(pst_pci_resource_parse("", bar), 0);
+	ck_assert_int_eq(pst_host_pci_resource_parse("", bar), 0);
 }
 END_TEST
 
@@ -88,16 +90,16 @@ static int select_of(const char *text)
 {
 	int rc;
 
-	pst_pci_done(&pci);
-	ck_assert_int_eq(pst_pci_scan(&tree, &pci, &err), 0);
+	pst_host_pci_done(&pci);
+	ck_assert_int_eq(pst_host_pci_scan(&tree, &pci, &err), 0);
 	gpu = NULL;
-	rc = pst_pci_select_gpu(&pci, text, &gpu, &err);
+	rc = pst_host_pci_select_gpu(&pci, text, &gpu, &err);
 	return rc;
 }
 
 START_TEST(functions_are_read_with_their_links)
 {
-	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
+	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
 
 	tree_make();
 	card("01", "0x10de\n", "0x17c2\n", "nouveau");
@@ -113,10 +115,10 @@ START_TEST(functions_are_read_with_their_links)
 	ck_assert(gpu->boot_vga);
 	ck_assert_str_eq(gpu->reset_method, "flr bus");
 	ck_assert_uint_eq(gpu->bad, 0);
-	ck_assert_uint_eq(pst_pci_card(&pci, gpu, fn), 2);
-	ck_assert_str_eq(pst_pci_kind(fn[0]), "VGA");
-	ck_assert_str_eq(pst_pci_kind(fn[1]), "audio");
-	pst_pci_done(&pci);
+	ck_assert_uint_eq(pst_host_pci_card(&pci, gpu, fn), 2);
+	ck_assert_str_eq(pst_host_pci_kind(fn[0]), "VGA");
+	ck_assert_str_eq(pst_host_pci_kind(fn[1]), "audio");
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -129,7 +131,7 @@ START_TEST(the_driver_comes_from_uevent_where_the_link_is_lost)
 		  "PCI_CLASS=30000\nDRIVER=vfio-pci\n");
 	ck_assert_int_eq(select_of("auto"), 0);
 	ck_assert_str_eq(gpu->driver, "vfio-pci");
-	pst_pci_done(&pci);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -145,14 +147,15 @@ START_TEST(garbage_in_attributes_is_marked)
 	tree_file("sys/bus/pci/devices/nonsense", "");
 	tree_link("sys/bus/pci/devices/0000:03:00.0", "/etc");
 	ck_assert_int_eq(select_of("auto"), 0);
-	ck_assert_uint_eq(gpu->bad, PST_PCI_BAD_NUMA | PST_PCI_BAD_RESOURCE);
+	ck_assert_uint_eq(gpu->bad,
+			  PST_HOST_PCI_BAD_NUMA | PST_HOST_PCI_BAD_RESOURCE);
 	ck_assert_int_eq(gpu->numa_node, -1);
 	ck_assert_uint_eq(gpu->bar[0].end, 0);
-	ck_assert_uint_eq(pci.dev[1].bad, PST_PCI_BAD_IDS);
+	ck_assert_uint_eq(pci.dev[1].bad, PST_HOST_PCI_BAD_IDS);
 	ck_assert_uint_eq(pci.dev[1].vendor, 0);
 	ck_assert_uint_eq(pci.n, 2);
 	ck_assert_uint_eq(pci.n_skipped, 3);
-	pst_pci_done(&pci);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -175,7 +178,7 @@ START_TEST(auto_takes_the_card_that_the_host_does_not_boot_on)
 	ck_assert_str_eq(gpu->name, "0000:02:00.0");
 	tree_attr("0000:01:00.0", "driver_override", "vfio-pci\n");
 	ck_assert_int_eq(select_of("auto"), -EBUSY);
-	pst_pci_done(&pci);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -188,9 +191,10 @@ START_TEST(three_cards_stay_ambiguous_whatever_their_functions)
 	tree_pci(&(struct tree_pci){"0000:02:00.2", "0x10de", "0x1234",
 				    "0x030200", NULL, -1, NULL});
 	ck_assert_int_eq(select_of("auto"), -EBUSY);
-	ck_assert_ptr_eq(pst_pci_twin(&pci, &pci.dev[0], NULL), &pci.dev[2]);
-	ck_assert_ptr_null(pst_pci_twin(&pci, &pci.dev[0], &pci.dev[2]));
-	pst_pci_done(&pci);
+	ck_assert_ptr_eq(pst_host_pci_twin(&pci, &pci.dev[0], NULL),
+			 &pci.dev[2]);
+	ck_assert_ptr_null(pst_host_pci_twin(&pci, &pci.dev[0], &pci.dev[2]));
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -207,7 +211,7 @@ START_TEST(displays_of_board_and_cpu_are_not_meant)
 	ck_assert_int_eq(select_of("auto"), 0);
 	ck_assert_str_eq(gpu->name, "0000:01:00.0");
 	ck_assert_int_eq(select_of("05:00.0"), 0);
-	pst_pci_done(&pci);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -226,7 +230,7 @@ START_TEST(a_named_device_has_to_be_there_and_no_bridge)
 	ck_assert_ptr_nonnull(strstr(err.text, "bridge"));
 	ck_assert_int_eq(select_of("titan"), -EINVAL);
 	ck_assert_int_eq(select_of("00:03.0"), 0);
-	pst_pci_done(&pci);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -237,7 +241,7 @@ START_TEST(a_host_without_pci_has_no_functions)
 	ck_assert_int_eq(select_of("auto"), -ENODEV);
 	ck_assert_uint_eq(pci.n, 0);
 	tree_file("sys/bus/pci/devices", "a file");
-	ck_assert_int_eq(pst_pci_scan(&tree, &pci, &err), -ENOTDIR);
+	ck_assert_int_eq(pst_host_pci_scan(&tree, &pci, &err), -ENOTDIR);
 	ck_assert_ptr_nonnull(strstr(err.text, "sys/bus/pci/devices"));
 	tree_remove();
 }
@@ -245,7 +249,7 @@ END_TEST
 
 START_TEST(a_virtual_function_is_a_card_of_its_own)
 {
-	const struct pst_pci_dev *fn[PST_PCI_MAX_FN];
+	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
 
 	tree_make();
 	tree_pci(&(struct tree_pci){"0000:00:02.0", "0x8086", "0x4680",
@@ -260,12 +264,12 @@ START_TEST(a_virtual_function_is_a_card_of_its_own)
 	ck_assert_int_eq(select_of("auto"), -ENODEV);
 	ck_assert_int_eq(select_of("00:02.1"), 0);
 	ck_assert(gpu->is_vf);
-	ck_assert_uint_eq(pst_pci_card(&pci, gpu, fn), 1);
+	ck_assert_uint_eq(pst_host_pci_card(&pci, gpu, fn), 1);
 	ck_assert_ptr_eq(fn[0], gpu);
-	ck_assert_ptr_eq(pst_pci_twin(&pci, gpu, NULL), &pci.dev[0]);
-	ck_assert_uint_eq(pst_pci_card(&pci, &pci.dev[0], fn), 1);
+	ck_assert_ptr_eq(pst_host_pci_twin(&pci, gpu, NULL), &pci.dev[0]);
+	ck_assert_uint_eq(pst_host_pci_card(&pci, &pci.dev[0], fn), 1);
 	ck_assert(!pci.dev[0].is_vf && pci.dev[2].is_vf);
-	pst_pci_done(&pci);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST
@@ -276,8 +280,8 @@ START_TEST(a_drivers_name_has_no_character_that_means_something)
 	card("01", "0x10de\n", "0x17c2\n", "a\ninstall b /bin/c\033[31m");
 	ck_assert_int_eq(select_of("auto"), 0);
 	ck_assert_ptr_null(strpbrk(gpu->driver, "\n \033["));
-	ck_assert_uint_eq(gpu->bad, PST_PCI_BAD_DRIVER);
-	pst_pci_done(&pci);
+	ck_assert_uint_eq(gpu->bad, PST_HOST_PCI_BAD_DRIVER);
+	pst_host_pci_done(&pci);
 	tree_remove();
 }
 END_TEST

@@ -4,7 +4,7 @@
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 
-static const struct pst_pci_dev card = {
+static const struct pst_host_pci_dev card = {
 	.name = "0000:01:00.0",
 	.vendor = 0x10de,
 	.device = 0x17c2,
@@ -38,55 +38,59 @@ START_TEST(ids_are_matched_field_by_field)
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(yes); i++)
-		ck_assert_msg(pst_vfio_ids_cover(yes[i], &card), "%s", yes[i]);
+		ck_assert_msg(pst_host_vfio_ids_cover(yes[i], &card), "%s",
+			      yes[i]);
 	for (i = 0; i < PST_ARRAY_SIZE(no); i++)
-		ck_assert_msg(!pst_vfio_ids_cover(no[i], &card), "%s", no[i]);
+		ck_assert_msg(!pst_host_vfio_ids_cover(no[i], &card), "%s",
+			      no[i]);
 }
 END_TEST
 
-static enum pst_vfio_how how(const char *cmdline)
+static enum pst_host_vfio_how how(const char *cmdline)
 {
-	struct pst_cmdline line;
-	struct pst_modconf conf;
-	struct pst_vfio_conf c;
-	enum pst_vfio_how r;
+	struct pst_host_cmdline line;
+	struct pst_host_modconf conf;
+	struct pst_host_vfio_conf c;
+	enum pst_host_vfio_how r;
 
-	ck_assert_int_eq(pst_cmdline_parse(cmdline, strlen(cmdline), &line), 0);
-	ck_assert_int_eq(pst_modconf_read(&tree, &conf), 0);
-	ck_assert_int_eq(pst_vfio_conf_scan(&tree, &line, &conf, &c), 0);
-	r = pst_vfio_conf_how(&c, &card);
-	pst_vfio_conf_done(&c);
-	pst_modconf_done(&conf);
-	pst_cmdline_done(&line);
+	ck_assert_int_eq(
+		pst_host_cmdline_parse(cmdline, strlen(cmdline), &line), 0);
+	ck_assert_int_eq(pst_host_modconf_read(&tree, &conf), 0);
+	ck_assert_int_eq(pst_host_vfio_conf_scan(&tree, &line, &conf, &c), 0);
+	r = pst_host_vfio_conf_how(&c, &card);
+	pst_host_vfio_conf_done(&c);
+	pst_host_modconf_done(&conf);
+	pst_host_cmdline_done(&line);
 	return r;
 }
 
 START_TEST(every_way_of_configuring_it_is_seen)
 {
 	tree_make();
-	ck_assert_int_eq(how("quiet"), PST_VFIO_NO);
-	ck_assert_int_eq(how("vfio-pci.ids"), PST_VFIO_NO);
-	ck_assert_int_eq(how("vfio-pci.ids=10de:17c2"), PST_VFIO_IDS_CMDLINE);
+	ck_assert_int_eq(how("quiet"), PST_HOST_VFIO_NO);
+	ck_assert_int_eq(how("vfio-pci.ids"), PST_HOST_VFIO_NO);
+	ck_assert_int_eq(how("vfio-pci.ids=10de:17c2"),
+			 PST_HOST_VFIO_IDS_CMDLINE);
 	tree_file("etc/modprobe.d/a.conf", "options vfio_pci ids=10de:17c2\n");
-	ck_assert_int_eq(how(""), PST_VFIO_IDS_MODPROBE);
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_IDS_MODPROBE);
 	tree_unlink("etc/modprobe.d/a.conf");
 	tree_file("etc/driverctl.d/0000:01:00.0", "vfio-pci\n");
-	ck_assert_int_eq(how(""), PST_VFIO_OVERRIDE);
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_OVERRIDE);
 	tree_file("etc/driverctl.d/0000:01:00.0", "nvidia\n");
-	ck_assert_int_eq(how(""), PST_VFIO_NO);
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_NO);
 	tree_file("etc/udev/rules.d/10.rules",
 		  "#KERNEL==\"0000:01:00.0\" driver_override vfio-pci\n");
-	ck_assert_int_eq(how(""), PST_VFIO_NO);
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_NO);
 	tree_file("etc/udev/rules.d/10.rules",
 		  "KERNEL==\"0000:01:00.0\", ATTR{driver_override}="
 		  "\"vfio-pci\"\n");
-	ck_assert_int_eq(how(""), PST_VFIO_OVERRIDE);
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_OVERRIDE);
 	tree_unlink("etc/udev/rules.d/10.rules");
 	tree_file("etc/modprobe.d/b.conf",
 		  "install vfio-pci /usr/local/bin/override.sh\n");
 	tree_file("usr/local/bin/override.sh",
 		  "for d in 0000:01:00.0; do\n echo vfio-pci > x; done\n");
-	ck_assert_int_eq(how(""), PST_VFIO_OVERRIDE);
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_OVERRIDE);
 	tree_remove();
 }
 END_TEST
@@ -97,7 +101,7 @@ START_TEST(nix_files_may_hold_ids)
 	tree_file("etc/nixos/gpu.nix",
 		  "boot.extraModprobeConfig = ''\n options vfio-pci "
 		  "ids=10de:17c2\n'';\n");
-	ck_assert_int_eq(how(""), PST_VFIO_IDS_MODPROBE);
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_IDS_MODPROBE);
 	tree_remove();
 }
 END_TEST

@@ -45,12 +45,12 @@ static void put(const char *path, const char *text)
 
 static int find(struct pst_vm_firmware *ret)
 {
-	struct pst_root root;
+	struct pst_host_root root;
 	int rc;
 
-	ck_assert_int_eq(pst_root_open(tmpdir, &root, NULL), 0);
+	ck_assert_int_eq(pst_host_root_open(tmpdir, &root, NULL), 0);
 	rc = pst_vm_firmware_find(&root, "/home/u/.config", ret, NULL);
-	pst_root_close(&root);
+	pst_host_root_close(&root);
 	return rc;
 }
 

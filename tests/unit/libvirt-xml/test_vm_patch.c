@@ -64,7 +64,7 @@ static char *patched(const char *xml, const struct pst_vm_config *c)
 	ck_assert_msg(rc == 0, "%s", err.text);
 	rc = pst_vm_schema_check(after, PST_VM_SCHEMA, &err);
 	ck_assert_msg(rc == 0 || rc == -ENOENT, "%s\n%s", err.text, after);
-	ck_assert_int_eq(pst_diff_unified("win", before, after, &diff), 0);
+	ck_assert_int_eq(pst_host_diff_unified("win", before, after, &diff), 0);
 	ck_assert_ptr_null(strstr(diff, "\n-    <"));
 	ck_assert_ptr_null(strstr(diff, "\n-      <"));
 	free(diff);

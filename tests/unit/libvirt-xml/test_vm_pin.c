@@ -6,12 +6,12 @@
 #include "tests/fixtures/unit.h"
 
 /* Two nodes of four cores with two threads each: CPUs n and n + 8. */
-static size_t two_nodes(struct pst_cpu_thread *t)
+static size_t two_nodes(struct pst_host_cpu_thread *t)
 {
 	unsigned int i;
 
 	for (i = 0; i < 16; i++)
-		t[i] = (struct pst_cpu_thread){
+		t[i] = (struct pst_host_cpu_thread){
 			.cpu = i,
 			.node = (int)(i % 8 / 4),
 			.package = (int)(i % 8 / 4),
@@ -25,12 +25,12 @@ static const char *emulator(const struct pst_vm_pin *pin)
 {
 	static char text[256];
 
-	return pst_cpuset_format(&pin->emulator, text, sizeof(text));
+	return pst_host_cpuset_format(&pin->emulator, text, sizeof(text));
 }
 
 START_TEST(siblings_are_neighbours_and_the_first_core_is_the_hosts)
 {
-	struct pst_cpu_thread t[16];
+	struct pst_host_cpu_thread t[16];
 	struct pst_vm_pin pin;
 	size_t n = two_nodes(t);
 
@@ -47,7 +47,7 @@ END_TEST
 
 START_TEST(an_odd_number_of_vcpus_has_cores_of_one_thread)
 {
-	struct pst_cpu_thread t[16];
+	struct pst_host_cpu_thread t[16];
 	struct pst_vm_pin pin;
 	size_t n = two_nodes(t);
 
@@ -61,7 +61,7 @@ END_TEST
 
 START_TEST(a_whole_node_is_too_much)
 {
-	struct pst_cpu_thread t[16];
+	struct pst_host_cpu_thread t[16];
 	struct pst_error err = {0};
 	struct pst_vm_pin pin;
 	size_t n = two_nodes(t);
@@ -82,12 +82,12 @@ START_TEST(cores_of_different_sizes_are_shown_as_single_threads)
 {
 	/* A hybrid CPU: two cores with two threads, four with one. */
 	static const int sibling[] = {0, 0, 2, 2, 4, 5, 6, 7};
-	struct pst_cpu_thread t[8];
+	struct pst_host_cpu_thread t[8];
 	struct pst_vm_pin pin;
 	unsigned int i;
 
 	for (i = 0; i < 8; i++)
-		t[i] = (struct pst_cpu_thread){
+		t[i] = (struct pst_host_cpu_thread){
 			.cpu = i,
 			.node = 0,
 			.first_sibling = sibling[i],
@@ -101,7 +101,7 @@ END_TEST
 
 START_TEST(a_list_is_taken_in_its_order)
 {
-	struct pst_cpu_thread t[16];
+	struct pst_host_cpu_thread t[16];
 	struct pst_vm_pin pin;
 	size_t n = two_nodes(t);
 
@@ -124,7 +124,7 @@ START_TEST(siblings_that_are_neighbours_in_a_list_are_a_core)
 		{"5,6,13,14", 4, 1}, {"5,13,6,7", 4, 1}, {"6,5,13,7", 4, 1},
 		{"5", 1, 1},
 	};
-	struct pst_cpu_thread t[16];
+	struct pst_host_cpu_thread t[16];
 	struct pst_vm_pin pin;
 	size_t n = two_nodes(t), i;
 
@@ -143,7 +143,7 @@ START_TEST(lists_that_are_none_are_refused)
 	static const char *const bad[] = {
 		"",   "x",   "1,",    ",1", "3-1",         "1-",  "1,,2",
 		"1 ", "2,2", "1-3,2", "-1", "99999999999", "0x1", "1;2"};
-	struct pst_cpu_thread t[16];
+	struct pst_host_cpu_thread t[16];
 	struct pst_error err = {0};
 	struct pst_vm_pin pin;
 	size_t n = two_nodes(t), i;

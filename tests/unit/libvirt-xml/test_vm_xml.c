@@ -39,7 +39,7 @@ static struct pst_vm_config titan(enum pst_vm_via via)
 			     .format = "raw"},
 	};
 
-	pst_cpuset_add(&c.pin.emulator, 4);
+	pst_host_cpuset_add(&c.pin.emulator, 4);
 	return c;
 }
 
