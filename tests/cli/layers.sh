@@ -51,7 +51,8 @@ END
 cat >"$tmp/known-circles" <<'END'
 END
 
-# Functions and types that are defined twice.
+# Functions and types that are defined twice. Each backend completes the type
+# pst_backend of guest-agent/exec/backend.h in its own way.
 cat >"$tmp/known-names" <<'END'
 pst_backend
 pst_compute
