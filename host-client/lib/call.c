@@ -291,3 +291,38 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 	}
 	return 0;
 }
+
+int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,
+		  uint64_t timeout_ns, struct pst_completion *done)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	struct pst_call call = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = prepare(c, arg, &call, &err);
+	if (!r)
+		r = pst_call_run(c, &call, &w, done, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_call_async(struct pst *c, pst_prepare_fn *prepare, const void *arg,
+		   uint64_t *ret_tag)
+{
+	struct pst_error err = {0};
+	struct pst_call call = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = prepare(c, arg, &call, &err);
+	if (!r)
+		r = pst_call_run_async(c, &call, false, ret_tag, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}

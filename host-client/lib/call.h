@@ -104,6 +104,18 @@ PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,
 				    bool claimed, uint64_t *ret_tag,
 				    struct pst_error *err);
 
+/* Fills in a descriptor from a call's arguments and checks it; the lock is
+ * held. */
+typedef int pst_prepare_fn(struct pst *c, const void *arg,
+			   struct pst_call *call, struct pst_error *err);
+
+/* Whole public calls of one operation, without the lock: prepare it, submit it,
+ * and wait for it. */
+int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,
+		  uint64_t timeout_ns, struct pst_completion *done);
+int pst_call_async(struct pst *c, pst_prepare_fn *prepare, const void *arg,
+		   uint64_t *ret_tag);
+
 /* A wait that begins now. */
 static inline struct pst_waiter pst_waiter_new(uint64_t timeout_ns)
 {

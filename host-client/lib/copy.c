@@ -40,37 +40,20 @@ int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
 	return pst_call_check(c, call, &op, err);
 }
 
+static int prepare(struct pst *c, const void *copy, struct pst_call *call,
+		   struct pst_error *err)
+{
+	return pst_copy_prepare(c, copy, call, err);
+}
+
 int pst_copy(struct pst *c, const struct pst_copy *copy, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = pst_copy_prepare(c, copy, &call, &err);
-	if (!r)
-		r = pst_call_run(c, &call, &w, done, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_sync(c, prepare, copy, timeout_ns, done);
 }
 
 int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
 		    uint64_t *ret_tag)
 {
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = pst_copy_prepare(c, copy, &call, &err);
-	if (!r)
-		r = pst_call_run_async(c, &call, false, ret_tag, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_async(c, prepare, copy, ret_tag);
 }

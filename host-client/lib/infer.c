@@ -50,9 +50,10 @@ static int check_epoch(const struct pst *c, const struct pst_infer *f,
 }
 
 /* The descriptor for rows that lie in buffers. */
-static int prepare(struct pst *c, const struct pst_infer *f,
-		   struct pst_call *call, struct pst_error *err)
+static int prepare(struct pst *c, const void *arg, struct pst_call *call,
+		   struct pst_error *err)
 {
+	const struct pst_infer *f = arg;
 	struct pst_wire_sqe *s = &call->sqe;
 	struct pst_op op;
 	int r;
@@ -88,18 +89,7 @@ static int prepare(struct pst *c, const struct pst_infer *f,
 int pst_submit_infer(struct pst *c, const struct pst_infer *f,
 		     uint64_t *ret_tag)
 {
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = prepare(c, f, &call, &err);
-	if (!r)
-		r = pst_call_run_async(c, &call, false, ret_tag, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_async(c, prepare, f, ret_tag);
 }
 
 /* One operation, and its times added to done's. */

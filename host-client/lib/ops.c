@@ -4,31 +4,39 @@
 
 #include "host-client/lib/call.h"
 
-/* Either; elem is FILL's pattern size, 0 for CHECKSUM. */
-static int prepare_span(struct pst *c, const void *ptr, size_t n,
-			uint64_t pattern, unsigned int elem,
-			struct pst_call *call, struct pst_error *err)
+/* Either's arguments. */
+struct span {
+	const void *ptr;
+	size_t n;
+	bool fill;
+	uint64_t pattern;
+	unsigned int elem; /* the pattern's size */
+};
+
+static int prepare_span(struct pst *c, const void *arg, struct pst_call *call,
+			struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
-	bool fill = call->writes;
+	const struct span *x = arg;
 	struct pst_op op;
 	int r;
 
-	if (fill && elem != 1 && elem != 4 && elem != 8)
+	if (x->fill && x->elem != 1 && x->elem != 4 && x->elem != 8)
 		return pst_error_set(err, -EINVAL,
 				     "a pattern of %u bytes; it has 1, 4 or 8",
-				     elem);
+				     x->elem);
+	call->writes = x->fill;
 	*s = (struct pst_wire_sqe){
-		.op = fill ? PST_WIRE_OP_FILL : PST_WIRE_OP_CHECKSUM,
-		.length = n,
+		.op = x->fill ? PST_WIRE_OP_FILL : PST_WIRE_OP_CHECKSUM,
+		.length = x->n,
 	};
-	if (fill) {
-		s->alpha = pattern;
-		s->dtype = elem == 8   ? PST_WIRE_F64
-			   : elem == 4 ? PST_WIRE_F32
-				       : PST_WIRE_I8;
+	if (x->fill) {
+		s->alpha = x->pattern;
+		s->dtype = x->elem == 8   ? PST_WIRE_F64
+			   : x->elem == 4 ? PST_WIRE_F32
+					  : PST_WIRE_I8;
 	}
-	r = pst_call_operand(c, call, PST_SLOT_A, "the span", ptr, &s->off_a,
+	r = pst_call_operand(c, call, PST_SLOT_A, "the span", x->ptr, &s->off_a,
 			     err);
 	return r < 0 ? r : pst_call_check(c, call, &op, err);
 }
@@ -37,71 +45,33 @@ int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	     unsigned int pattern_size, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_call call = {.writes = true};
-	struct pst_error err = {0};
-	int r;
+	const struct span x = {dst, n, true, pattern, pattern_size};
 
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = prepare_span(c, dst, n, pattern, pattern_size, &call, &err);
-	if (!r)
-		r = pst_call_run(c, &call, &w, done, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_sync(c, prepare_span, &x, timeout_ns, done);
 }
 
 int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 		 struct pst_completion *done)
 {
-	const struct pst_waiter w = pst_waiter_new(timeout_ns);
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
+	const struct span x = {.ptr = src, .n = n};
 
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = prepare_span(c, src, n, 0, 0, &call, &err);
-	if (!r)
-		r = pst_call_run(c, &call, &w, done, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_sync(c, prepare_span, &x, timeout_ns, done);
 }
 
 int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 		    unsigned int pattern_size, uint64_t *ret_tag)
 {
-	struct pst_call call = {.writes = true};
-	struct pst_error err = {0};
-	int r;
+	const struct span x = {dst, n, true, pattern, pattern_size};
 
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = prepare_span(c, dst, n, pattern, pattern_size, &call, &err);
-	if (!r)
-		r = pst_call_run_async(c, &call, false, ret_tag, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_async(c, prepare_span, &x, ret_tag);
 }
 
 int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 			uint64_t *ret_tag)
 {
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
+	const struct span x = {.ptr = src, .n = n};
 
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = prepare_span(c, src, n, 0, 0, &call, &err);
-	if (!r)
-		r = pst_call_run_async(c, &call, false, ret_tag, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_async(c, prepare_span, &x, ret_tag);
 }
 
 /* A NOP needs no buffer, so it may open a new session (unlocks). */

@@ -52,18 +52,13 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 	return r;
 }
 
+static int prepare_one(struct pst *c, const void *g, struct pst_call *call,
+		       struct pst_error *err)
+{
+	return pst_gemm_prepare(c, g, call, err);
+}
+
 int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
 {
-	struct pst_error err = {0};
-	struct pst_call call = {0};
-	int r;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
-	r = pst_gemm_prepare(c, g, &call, &err);
-	if (!r)
-		r = pst_call_run_async(c, &call, false, ret_tag, &err);
-	pst_unlock(c);
-	return pst_fail(c, r, &err);
+	return pst_call_async(c, prepare_one, g, ret_tag);
 }
