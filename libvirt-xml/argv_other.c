@@ -116,7 +116,7 @@ int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 	}
 	if (c->disk) {
 		add(ret, "--disk");
-		/* It would look at the bytes itself, which the guest writes. */
+		/* Else it probes the bytes, which the guest writes. */
 		add(ret, "path=%s,image_type=%s%s", c->disk,
 		    c->disk_format ? c->disk_format : "raw",
 		    c->disk_backing ? ",backing_files=on" : "");

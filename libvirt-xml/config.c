@@ -62,7 +62,7 @@ static int check_name(const char *name, struct pst_error *err)
 	    !strchr(".-_", name[0]))
 		return 0;
 	return pst_error_set(err, -EINVAL,
-			     "\"%.80s\" is no name for a domain: 1 to %u "
+			     "\"%.80s\" is not a valid domain name: 1 to %u "
 			     "letters, digits, \"-\", \"_\" and \".\", a "
 			     "letter or digit first",
 			     name ? name : "", PST_VM_NAME_MAX);
@@ -197,8 +197,8 @@ static int check_sizes(const struct pst_vm_config *c, struct pst_error *err)
 	    c->memory % PST_HOST_HUGE_2M)
 		return pst_error_set(err, -EINVAL,
 				     "%" PRIu64
-				     " bytes are no memory for a guest: a "
-				     "multiple of 2 MiB, 64 MiB at least",
+				     " bytes of guest memory: it has to be a "
+				     "multiple of 2 MiB, and 64 MiB at least",
 				     c->memory);
 	if (c->vcpus < 1 || c->vcpus > PST_VM_MAX_VCPUS)
 		return pst_error_set(err, -EINVAL,

@@ -19,7 +19,8 @@
 #define PST_VM_NAME_MAX 64
 /* hyperv vendor_id, [libvirt: formatdomain, Hypervisor features]. */
 #define PST_VM_VENDOR_ID_MAX 12
-/* A region's size is a multiple of it, PST_WIRE_UNIT; who knows both compares.
+/* A region's size is a multiple of it, PST_WIRE_UNIT; the command compares the
+ * two.
  */
 #define PST_VM_REGION_UNIT (2ULL << 20)
 /* CIDs 0 to 2 are the hypervisor's, loopback's and the host's, vsock(7). */
@@ -86,7 +87,7 @@ struct pst_vm_config {
 	const char *disk_format;         /* "raw", "qcow2" */
 	bool disk_is_block;              /* a block device, else a file */
 	const char *disk_backing;        /* the file under it */
-	const char *disk_backing_format; /* likewise */
+	const char *disk_backing_format; /* of disk_backing */
 	struct pst_vm_pci gpu[PST_HOST_PCI_MAX_FN];
 	uint32_t n_gpu;
 	const char *rom; /* the card's, of its first function */

@@ -24,7 +24,7 @@ struct pst_vm_ask {
 	struct pst_vm_request q; /* its cid is 0: choose one */
 	const char *root;        /* of the host's files */
 	const char *lock;        /* PST_VM_LOCK; NULL: nothing is defined */
-	const char *uri;         /* libvirt's, for who connects; NULL: any */
+	const char *uri;         /* of virt; NULL: the default */
 	struct pst_vm_talk talk;
 	const struct pst_vm_api *api; /* NULL: the module was not loaded */
 	struct pst_vm_virt *virt;     /* NULL: not connected */
@@ -42,7 +42,7 @@ struct pst_vm_draft {
 };
 
 /*
- * Looks at the host and, as far as there is one, at libvirt; chooses a CID,
+ * Asks the host and, if connected, libvirt; chooses a CID,
  * refuses the region of another domain, and makes the configuration. With
  * ask->lock, no other draft is made until this one is done: libvirt finds two
  * domains of one CID only when the second one starts. Borrows *ask's strings.

@@ -119,7 +119,7 @@ static int check_pool(const struct pst_vm_request *q, const struct pst_host *h,
 		pst_vm_note(notes,
 			    "NUMA node %d, the card's, has %" PRIu64
 			    " of the %" PRIu64 " hugepages that memory and "
-			    "region want: the rest will be far away",
+			    "region want: the rest comes from other nodes",
 			    c->node, own->nr, more >> PAGE_SHIFT);
 	return 0;
 }
@@ -245,7 +245,7 @@ static void note_devices(const struct pst_vm_request *q,
 	for (i = 0; i < PST_ARRAY_SIZE(files); i++)
 		if (files[i] && files[i][0] == '/' &&
 		    !pst_host_root_exists(h->root, files[i]))
-			pst_vm_note(notes, "%s is not there", files[i]);
+			pst_vm_note(notes, "%s does not exist", files[i]);
 	if (!q->vsock_uds && !pst_host_root_exists(h->root, "/dev/vhost-vsock"))
 		pst_vm_note(notes, "there is no /dev/vhost-vsock: modprobe "
 				   "vhost_vsock before the domain starts");

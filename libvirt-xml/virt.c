@@ -102,7 +102,7 @@ static int register_loop(void)
 	return 0;
 }
 
-/* Whoever may not, is told who may. */
+/* Names the users who may, if this one may not. */
 static void open_error(const char *uri, struct pst_error *err)
 {
 	const virError *e = virGetLastError();

@@ -31,7 +31,7 @@ const char *pst_vm_virt_state_name(enum pst_vm_virt_state s);
  */
 
 /*
- * Connects to uri, at most 30 s without a sign of life from there on. Returns
+ * Connects to uri, at most 30 s without an answer from then on. Returns
  * 0 and *ret, to be ended with pst_vm_virt_close().
  */
 PST_MUST_USE int pst_vm_virt_open(const char *uri, struct pst_vm_virt **ret,

@@ -185,7 +185,7 @@ int pst_vm_virt_shutdown(struct pst_vm_virt *v, const char *name,
 	if (pst_vm_virt_state(v, name, &state, err) == 0 &&
 	    state == PST_VM_VIRT_PAUSED)
 		return pst_error_set(err, -EBUSY,
-				     "%s is paused and hears nothing: virsh "
+				     "%s is paused and cannot react: virsh "
 				     "resume %s",
 				     name, name);
 	*ret = PST_VM_VIRT_BY_AGENT;

@@ -31,7 +31,7 @@ static inline void pst_vm_xml_free_cleanup(xmlChar **s)
 /*
  * Builders: everything is escaped by libxml2. parent is borrowed, the result
  * belongs to the tree; NULL parent or no memory gives NULL, which every one of
- * them takes, so that only the last result of a chain is looked at.
+ * them takes, so only the last result of a chain has to be checked.
  */
 xmlNode *pst_vm_xml_add(xmlNode *parent, const char *name);
 /* With text in it, formatted. */

@@ -43,7 +43,7 @@ refuse "an unknown format is refused" 2 "vbox" \
 	"$penstock" vm xml titan --format vbox
 refuse "memory is needed" 2 "--memory and --vcpus" \
 	"$penstock" vm xml titan --vcpus 2 --format qemu
-refuse "a name is no path" 2 "no name" \
+refuse "a name is no path" 2 "not a valid domain name" \
 	"$penstock" vm xml ../t --memory 4G --vcpus 2 --disk /d --format qemu
 refuse "no such root" 1 "$tmp/none" "$penstock" vm xml t --memory 4G \
 	--vcpus 2 --disk /d --format qemu --root "$tmp/none"

@@ -107,7 +107,7 @@ static int prepare_inputs(struct demo *d, struct pst_error *err)
 	return rc;
 }
 
-/* Looks at the files before a guest is started for nothing. */
+/* Checks the files before a guest is started in vain. */
 static int size_region(struct demo *d, struct pst_error *err)
 {
 	struct pst_npyfile a = {0}, b = {0};

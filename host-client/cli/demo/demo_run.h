@@ -8,7 +8,7 @@
 
 struct pst_demo_options {
 	uint64_t n;     /* of square matrices, when a is NULL */
-	uint32_t dtype; /* enum pst_dtype, likewise */
+	uint32_t dtype; /* enum pst_dtype of those matrices */
 	const char *a;  /* .npy files, both or none */
 	const char *b;
 	uint64_t region_size; /* bytes at least; 0: by the matrices */

@@ -210,7 +210,7 @@ static int wait_life(struct start *st)
 	}
 	if (rc == -ETIMEDOUT)
 		pst_error_set(st->err, rc,
-			      "the guest gives no sign of life in %d s",
+			      "the guest wrote nothing to its console in %d s",
 			      (int)(LIFE_NS / PST_NS_PER_S));
 	return rc;
 }

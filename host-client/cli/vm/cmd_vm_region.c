@@ -32,7 +32,7 @@ static int check_region(const struct pst_vm_region *r, struct pst_error *err)
 	rc = pst_region_map_open(r->path, &m, &why);
 	if (rc == -ENOENT)
 		return rc;
-	/* Who may start domains need not be one who may use the region. */
+	/* A user may start domains without the right to use the region. */
 	if (rc == -EACCES && stat(r->path, &st) == 0 && S_ISREG(st.st_mode) &&
 	    (uint64_t)st.st_size == r->size)
 		return 0;

@@ -62,7 +62,7 @@ static int stop(const struct stop *s)
 	if (rc == -EALREADY)
 		return report(s, "was off", "does not run", begin);
 	if (rc && rc != -ECONNREFUSED && s->force) {
-		/* A guest that is paused hears nothing. */
+		/* A guest that is paused cannot react. */
 		fprintf(stderr, "%s: %s\n", s->ctx->path, err.text);
 		return destroy(s, "could not be asked, and was destroyed",
 			       begin);

@@ -83,10 +83,10 @@ START_TEST(names_that_are_paths_or_options_are_refused)
 
 	for (i = 0; i < PST_ARRAY_SIZE(names); i++) {
 		c.name = names[i];
-		refused(&c, "no name");
+		refused(&c, "not a valid domain name");
 	}
 	c.name = NULL;
-	refused(&c, "no name");
+	refused(&c, "not a valid domain name");
 }
 END_TEST
 
