@@ -247,17 +247,6 @@ void pst_host_iommu_done(struct pst_host_iommu *iommu)
 	*iommu = (struct pst_host_iommu){0};
 }
 
-const struct pst_host_iommu_group *
-pst_host_iommu_find(const struct pst_host_iommu *iommu, int id)
-{
-	size_t i;
-
-	for (i = 0; i < iommu->n_groups; i++)
-		if (iommu->group[i].id == id)
-			return &iommu->group[i];
-	return NULL;
-}
-
 const char *pst_host_iommu_kind_name(enum pst_host_iommu_kind kind)
 {
 	switch (kind) {

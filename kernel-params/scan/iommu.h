@@ -42,9 +42,6 @@ PST_MUST_USE int pst_host_iommu_scan(const struct pst_host_root *root,
 				     struct pst_error *err);
 void pst_host_iommu_done(struct pst_host_iommu *iommu);
 
-const struct pst_host_iommu_group *
-pst_host_iommu_find(const struct pst_host_iommu *iommu, int id);
-
 /* "Intel VT-d", "AMD-Vi", "IOMMU", "none". A static string. */
 const char *pst_host_iommu_kind_name(enum pst_host_iommu_kind kind);
 
