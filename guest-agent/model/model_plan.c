@@ -39,11 +39,6 @@ static const struct {
 	[PST_LAYER_ADD] = {"add", KEY_FROM},
 };
 
-const char *pst_layer_name(enum pst_layer_type type)
-{
-	return types[type].name;
-}
-
 /* The plan while it grows. */
 struct build {
 	const struct pst_safetensors *st;

@@ -36,7 +36,4 @@ PST_MUST_USE int pst_model_plan_parse(const struct pst_safetensors *st,
 /* Does nothing for a zeroed one. */
 void pst_model_plan_done(struct pst_model_plan *plan);
 
-/* A type's name in the list, "linear". */
-const char *pst_layer_name(enum pst_layer_type type);
-
 #endif

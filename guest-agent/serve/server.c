@@ -70,7 +70,7 @@ struct pst_server {
 	struct listener listeners[PST_SERVER_MAX_LISTENS];
 	int stop_fd;
 	struct pst_source *stop_src;
-	bool once; /* ends with its last connection */
+	bool once; /* one client, on this kernel: ends with its connection */
 	enum phase phase;
 	uint64_t drain_ns;
 	uint64_t drain_due_ns; /* operations are given up at that time */
@@ -413,7 +413,8 @@ static uint64_t tick(struct pst_server *s, uint64_t now_ns)
 	}
 	if (due > s->next_ping_ns)
 		due = s->next_ping_ns;
-	pst_aside_look(&s->aside, now_ns);
+	if (s->once)
+		pst_aside_look(&s->aside, now_ns);
 	pst_agent_settle_late(&s->agent);
 	s->next_tick_ns = late;
 	s->put_off = 0;
@@ -458,7 +459,7 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	if (!waits &&
 	    pst_spin_slept(&s->spin, s->last_poll_ns, s->last_poll_ns - now_ns,
 			   pst_executor_ready(a->executor)) &&
-	    pst_aside_leave(&s->aside, s->last_poll_ns))
+	    s->once && pst_aside_leave(&s->aside, s->last_poll_ns))
 		pst_spin_moved(&s->spin);
 	return r < 0 ? r : 0;
 }
