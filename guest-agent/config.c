@@ -10,9 +10,9 @@ struct parser {
 	const char *file;
 	unsigned int line;
 	const char *section; /* of the keys that follow; NULL: none yet */
-	const struct pst_config_key *keys;
+	const struct pst_agent_config_key *keys;
 	size_t n_keys;
-	struct pst_config_value *ret;
+	struct pst_agent_config_value *ret;
 	struct pst_error *err;
 };
 
@@ -65,7 +65,7 @@ static int open_section(struct parser *p, char *s, char *end)
 
 static int set_value(struct parser *p, const char *key, char *value)
 {
-	struct pst_config_value *v;
+	struct pst_agent_config_value *v;
 	size_t i;
 
 	if (!p->section)
@@ -117,9 +117,10 @@ static int parse_line(struct parser *p, char *s, char *end)
 	return set_value(p, trim(s, equals), trim(equals + 1, end));
 }
 
-int pst_config_parse(const char *file, char *text, size_t n,
-		     const struct pst_config_key *keys, size_t n_keys,
-		     struct pst_config_value *ret, struct pst_error *err)
+int pst_agent_config_parse(const char *file, char *text, size_t n,
+			   const struct pst_agent_config_key *keys,
+			   size_t n_keys, struct pst_agent_config_value *ret,
+			   struct pst_error *err)
 {
 	struct parser p = {
 		.file = file,
@@ -134,7 +135,7 @@ int pst_config_parse(const char *file, char *text, size_t n,
 	int r;
 
 	for (i = 0; i < n_keys; i++)
-		ret[i] = (struct pst_config_value){0};
+		ret[i] = (struct pst_agent_config_value){0};
 	while (text < end) {
 		p.line++;
 		newline = memchr(text, '\n', (size_t)(end - text));

@@ -8,15 +8,15 @@
 #include "transport/base/error.h"
 
 /* Largest file, in bytes. */
-#define PST_CONFIG_MAX (64U << 10)
+#define PST_AGENT_CONFIG_MAX (64U << 10)
 
 /* A key that a file may have, once. */
-struct pst_config_key {
+struct pst_agent_config_key {
 	const char *section;
 	const char *name;
 };
 
-struct pst_config_value {
+struct pst_agent_config_value {
 	char *text;        /* never empty; NULL: the file has it not */
 	unsigned int line; /* from 1 */
 };
@@ -34,8 +34,9 @@ struct pst_config_value {
  * (tabs between words are none), a line that is neither of these, an unknown
  * section or key, a key before any section, without value, or a second time.
  */
-int pst_config_parse(const char *file, char *text, size_t n,
-		     const struct pst_config_key *keys, size_t n_keys,
-		     struct pst_config_value *ret, struct pst_error *err);
+int pst_agent_config_parse(const char *file, char *text, size_t n,
+			   const struct pst_agent_config_key *keys,
+			   size_t n_keys, struct pst_agent_config_value *ret,
+			   struct pst_error *err);
 
 #endif

@@ -46,47 +46,51 @@ static int catch_signals(struct pst_error *err)
 	return 0;
 }
 
-static int serve(const struct pst_server_config *config, struct pst_error *err)
+static int serve(const struct pst_agent_server_config *config,
+		 struct pst_error *err)
 {
-	struct pst_server *server;
+	struct pst_agent_server *server;
 	int r;
 
 	r = catch_signals(err);
 	if (r < 0)
 		return r;
-	r = pst_server_open(config, &server, err);
+	r = pst_agent_server_open(config, &server, err);
 	if (r < 0)
 		return r;
-	r = pst_server_watch_stop(server, stop_fd, err);
+	r = pst_agent_server_watch_stop(server, stop_fd, err);
 	if (r == 0) {
-		if (pst_notify("READY=1") < 0)
-			pst_log(PST_LOG_WARNING, "cannot tell the service "
-						 "manager that we are ready");
-		r = pst_server_run(server, err);
-		pst_notify("STOPPING=1");
+		if (pst_agent_notify("READY=1") < 0)
+			pst_agent_log(PST_AGENT_LOG_WARNING,
+				      "cannot tell the service "
+				      "manager that we are ready");
+		r = pst_agent_server_run(server, err);
+		pst_agent_notify("STOPPING=1");
 	}
-	pst_server_close(server);
+	pst_agent_server_close(server);
 	return r;
 }
 
 /* What the service manager hands over: sockets, and a watchdog. */
-static int take_service(struct pst_server_config *c, struct pst_error *err)
+static int take_service(struct pst_agent_server_config *c,
+			struct pst_error *err)
 {
 	int r;
 
-	r = pst_activation_take(c->passed, PST_SERVER_MAX_LISTENS, err);
+	r = pst_agent_activation_take(c->passed, PST_AGENT_SERVER_MAX_LISTENS,
+				      err);
 	if (r < 0)
 		return r;
 	c->n_passed = (unsigned int)r;
-	return pst_notify_watchdog(getenv("WATCHDOG_USEC"),
-				   getenv("WATCHDOG_PID"), getpid(),
-				   &c->watchdog_ns, err);
+	return pst_agent_notify_watchdog(getenv("WATCHDOG_USEC"),
+					 getenv("WATCHDOG_PID"), getpid(),
+					 &c->watchdog_ns, err);
 }
 
 /* What an agent without privileges needs: before it starts, as root. */
-static int grant(const struct pst_options *o, struct pst_error *err)
+static int grant(const struct pst_agent_options *o, struct pst_error *err)
 {
-	const struct pst_server_config *c = &o->server;
+	const struct pst_agent_server_config *c = &o->server;
 	gid_t gid = (gid_t)-1;
 	int r;
 
@@ -98,33 +102,34 @@ static int grant(const struct pst_options *o, struct pst_error *err)
 	r = pst_region_grant(c->region, c->sysfs, gid, err);
 	if (r < 0)
 		return r;
-	pst_log(PST_LOG_INFO, "%d %s of region %s given to group %s", r,
-		r == 1 ? "device" : "devices", c->region, o->grant);
+	pst_agent_log(PST_AGENT_LOG_INFO,
+		      "%d %s of region %s given to group %s", r,
+		      r == 1 ? "device" : "devices", c->region, o->grant);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct pst_options options;
+	struct pst_agent_options options;
 	struct pst_error err = {0};
 	int r;
 
-	pst_log_open(PST_JOURNAL_SOCKET);
-	r = pst_options_parse(argc, argv, &options, &err);
+	pst_agent_log_open(PST_AGENT_JOURNAL_SOCKET);
+	r = pst_agent_options_parse(argc, argv, &options, &err);
 	if (r == 0)
 		r = take_service(&options.server, &err);
 	if (r < 0)
-		pst_log(PST_LOG_ERROR, "%s", err.text);
+		pst_agent_log(PST_AGENT_LOG_ERROR, "%s", err.text);
 	if (r) {
-		pst_options_done(&options);
+		pst_agent_options_done(&options);
 		return r < 0 ? 2 : 0;
 	}
-	pst_log_set_level(options.log_level);
-	pst_settings_listen(&options.server);
+	pst_agent_log_set_level(options.log_level);
+	pst_agent_settings_listen(&options.server);
 	r = options.grant ? grant(&options, &err)
 			  : serve(&options.server, &err);
 	if (r < 0)
-		pst_log(PST_LOG_ERROR, "%s", err.text);
-	pst_options_done(&options);
+		pst_agent_log(PST_AGENT_LOG_ERROR, "%s", err.text);
+	pst_agent_options_done(&options);
 	return r < 0;
 }

@@ -19,7 +19,7 @@
 
 /* What the command line has. */
 struct command {
-	bool has[PST_N_SETTINGS];
+	bool has[PST_AGENT_N_SETTINGS];
 	const char *config; /* NULL: no --config */
 };
 
@@ -31,11 +31,13 @@ static void print_help(void)
 	printf("Usage: penstock-agent [OPTION]...\n"
 	       "Serves matrix products on a region of memory that host and "
 	       "guest share.\n\n");
-	for (i = 0; i < PST_N_SETTINGS; i++) {
-		snprintf(left, sizeof(left), "--%s%s%s", pst_settings[i].name,
-			 pst_settings[i].arg ? " " : "",
-			 pst_settings[i].arg ? pst_settings[i].arg : "");
-		printf("  %-22s %s\n", left, pst_settings[i].help);
+	for (i = 0; i < PST_AGENT_N_SETTINGS; i++) {
+		snprintf(left, sizeof(left), "--%s%s%s",
+			 pst_agent_settings[i].name,
+			 pst_agent_settings[i].arg ? " " : "",
+			 pst_agent_settings[i].arg ? pst_agent_settings[i].arg
+						   : "");
+		printf("  %-22s %s\n", left, pst_agent_settings[i].help);
 	}
 	printf("\nSee penstock-agent(8).\n");
 }
@@ -49,52 +51,52 @@ static int usage(char **argv, int c, struct pst_error *err)
 			     c == ':' ? "needs an argument" : "unknown option");
 }
 
-static int take_option(struct pst_options *o, struct command *cmd,
-		       enum pst_setting s, const char *arg,
+static int take_option(struct pst_agent_options *o, struct command *cmd,
+		       enum pst_agent_setting s, const char *arg,
 		       struct pst_error *err)
 {
 	char where[WHERE_SIZE];
 
 	cmd->has[s] = true;
-	if (s == PST_SET_CONFIG) {
+	if (s == PST_AGENT_SET_CONFIG) {
 		cmd->config = arg;
 		return 0;
 	}
-	if (s == PST_SET_GRANT) {
+	if (s == PST_AGENT_SET_GRANT) {
 		o->grant = arg;
 		return 0;
 	}
-	snprintf(where, sizeof(where), "--%s %.128s", pst_settings[s].name,
-		 arg);
-	return pst_setting_apply(o, s, where, arg, err);
+	snprintf(where, sizeof(where), "--%s %.128s",
+		 pst_agent_settings[s].name, arg);
+	return pst_agent_setting_apply(o, s, where, arg, err);
 }
 
-static int parse_command(int argc, char **argv, struct pst_options *o,
+static int parse_command(int argc, char **argv, struct pst_agent_options *o,
 			 struct command *cmd, struct pst_error *err)
 {
-	struct option longopts[PST_N_SETTINGS + 1] = {{0}};
+	struct option longopts[PST_AGENT_N_SETTINGS + 1] = {{0}};
 	int c, i, r;
 
-	for (i = 0; i < PST_N_SETTINGS; i++)
+	for (i = 0; i < PST_AGENT_N_SETTINGS; i++)
 		longopts[i] = (struct option){
-			.name = pst_settings[i].name,
-			.has_arg = pst_settings[i].arg ? required_argument
-						       : no_argument,
+			.name = pst_agent_settings[i].name,
+			.has_arg = pst_agent_settings[i].arg ? required_argument
+							     : no_argument,
 			.val = FIRST_VAL + i,
 		};
 	optind = 1;
 	while ((c = getopt_long(argc, argv, ":h", longopts, NULL)) != -1) {
 		if (c == '?' || c == ':')
 			return usage(argv, c, err);
-		if (c == 'h' || c == FIRST_VAL + PST_SET_HELP) {
+		if (c == 'h' || c == FIRST_VAL + PST_AGENT_SET_HELP) {
 			print_help();
 			return 1;
 		}
-		if (c == FIRST_VAL + PST_SET_VERSION) {
+		if (c == FIRST_VAL + PST_AGENT_SET_VERSION) {
 			printf("penstock-agent %s\n", PACKAGE_VERSION);
 			return 1;
 		}
-		r = take_option(o, cmd, (enum pst_setting)(c - FIRST_VAL),
+		r = take_option(o, cmd, (enum pst_agent_setting)(c - FIRST_VAL),
 				optarg, err);
 		if (r < 0)
 			return r;
@@ -111,7 +113,7 @@ static int parse_command(int argc, char **argv, struct pst_options *o,
 static int read_file(const char *path, bool must_exist, char **ret,
 		     size_t *ret_n, struct pst_error *err)
 {
-	PST_CLEANUP_FREE char *text = malloc(PST_CONFIG_MAX + 2);
+	PST_CLEANUP_FREE char *text = malloc(PST_AGENT_CONFIG_MAX + 2);
 	PST_CLEANUP_FD int fd = -1;
 	size_t n = 0;
 	ssize_t r;
@@ -126,8 +128,8 @@ static int read_file(const char *path, bool must_exist, char **ret,
 		return 0;
 	if (fd < 0)
 		return pst_error_set_errno(err, errno, "cannot open %s", path);
-	while (n <= PST_CONFIG_MAX) {
-		r = read(fd, text + n, PST_CONFIG_MAX + 1 - n);
+	while (n <= PST_AGENT_CONFIG_MAX) {
+		r = read(fd, text + n, PST_AGENT_CONFIG_MAX + 1 - n);
 		if (r < 0)
 			return pst_error_set_errno(err, errno, "cannot read %s",
 						   path);
@@ -135,10 +137,10 @@ static int read_file(const char *path, bool must_exist, char **ret,
 			break;
 		n += (size_t)r;
 	}
-	if (n > PST_CONFIG_MAX)
+	if (n > PST_AGENT_CONFIG_MAX)
 		return pst_error_set(err, -EMSGSIZE,
 				     "%s is larger than %u bytes", path,
-				     PST_CONFIG_MAX);
+				     PST_AGENT_CONFIG_MAX);
 	*ret = text;
 	*ret_n = n;
 	text = NULL;
@@ -146,48 +148,48 @@ static int read_file(const char *path, bool must_exist, char **ret,
 }
 
 /* One key of the file; a list's words one by one. */
-static int take_value(struct pst_options *o, enum pst_setting s,
-		      const char *path, const struct pst_config_value *v,
+static int take_value(struct pst_agent_options *o, enum pst_agent_setting s,
+		      const char *path, const struct pst_agent_config_value *v,
 		      struct pst_error *err)
 {
 	char where[WHERE_SIZE], *word, *rest = v->text;
 	int r = 0;
 
-	if (pst_settings[s].kind == PST_SETTING_KEY) {
+	if (pst_agent_settings[s].kind == PST_AGENT_SETTING_KEY) {
 		snprintf(where, sizeof(where), "%s:%u: %s = %.128s", path,
-			 v->line, pst_settings[s].name, v->text);
-		return pst_setting_apply(o, s, where, v->text, err);
+			 v->line, pst_agent_settings[s].name, v->text);
+		return pst_agent_setting_apply(o, s, where, v->text, err);
 	}
 	while (r == 0 && (word = strsep(&rest, " \t"))) {
 		if (!*word)
 			continue;
 		snprintf(where, sizeof(where), "%s:%u: %s = %.128s", path,
-			 v->line, pst_settings[s].name, word);
-		r = pst_setting_apply(o, s, where, word, err);
+			 v->line, pst_agent_settings[s].name, word);
+		r = pst_agent_setting_apply(o, s, where, word, err);
 	}
 	return r;
 }
 
 static int parse_file(const char *path, char *text, size_t n,
-		      struct pst_options *o, const struct command *cmd,
+		      struct pst_agent_options *o, const struct command *cmd,
 		      struct pst_error *err)
 {
-	struct pst_config_key keys[PST_N_SETTINGS];
-	struct pst_config_value values[PST_N_SETTINGS];
-	enum pst_setting which[PST_N_SETTINGS];
-	struct pst_options scratch;
+	struct pst_agent_config_key keys[PST_AGENT_N_SETTINGS];
+	struct pst_agent_config_value values[PST_AGENT_N_SETTINGS];
+	enum pst_agent_setting which[PST_AGENT_N_SETTINGS];
+	struct pst_agent_options scratch;
 	size_t i, n_keys = 0;
 	int r;
 
-	for (i = 0; i < PST_N_SETTINGS; i++) {
-		if (pst_settings[i].kind == PST_SETTING_COMMAND)
+	for (i = 0; i < PST_AGENT_N_SETTINGS; i++) {
+		if (pst_agent_settings[i].kind == PST_AGENT_SETTING_COMMAND)
 			continue;
-		which[n_keys] = (enum pst_setting)i;
-		keys[n_keys++] =
-			(struct pst_config_key){SECTION, pst_settings[i].name};
+		which[n_keys] = (enum pst_agent_setting)i;
+		keys[n_keys++] = (struct pst_agent_config_key){
+			SECTION, pst_agent_settings[i].name};
 	}
-	r = pst_config_parse(path, text, n, keys, n_keys, values, err);
-	pst_settings_default(&scratch);
+	r = pst_agent_config_parse(path, text, n, keys, n_keys, values, err);
+	pst_agent_settings_default(&scratch);
 	for (i = 0; r == 0 && i < n_keys; i++)
 		if (values[i].text)
 			/* What the command line has anew is only checked. */
@@ -196,19 +198,20 @@ static int parse_file(const char *path, char *text, size_t n,
 	return r;
 }
 
-int pst_options_parse(int argc, char **argv, struct pst_options *ret,
-		      struct pst_error *err)
+int pst_agent_options_parse(int argc, char **argv,
+			    struct pst_agent_options *ret,
+			    struct pst_error *err)
 {
 	struct command cmd = {.config = NULL};
-	const char *path = PST_OPTIONS_FILE;
+	const char *path = PST_AGENT_OPTIONS_FILE;
 	size_t n;
 	int r;
 
-	pst_settings_default(ret);
+	pst_agent_settings_default(ret);
 	r = parse_command(argc, argv, ret, &cmd, err);
 	if (r)
 		return r;
-	if (cmd.has[PST_SET_SERVE_FD] && !cmd.config)
+	if (cmd.has[PST_AGENT_SET_SERVE_FD] && !cmd.config)
 		return 0;
 	if (cmd.config)
 		path = cmd.config;
@@ -218,7 +221,7 @@ int pst_options_parse(int argc, char **argv, struct pst_options *ret,
 	return parse_file(path, ret->file_text, n, ret, &cmd, err);
 }
 
-void pst_options_done(struct pst_options *o)
+void pst_agent_options_done(struct pst_agent_options *o)
 {
 	free(o->file_text);
 	o->file_text = NULL;

@@ -26,63 +26,74 @@
 #define MAX_NODE            1023U
 #define DEFAULT_PORT        7070U
 
-const struct pst_setting_desc pst_settings[PST_N_SETTINGS] = {
-	[PST_SET_LISTEN] = {"listen", PST_SETTING_LIST, "WHERE",
-			    "vsock:PORT or unix:PATH, may be repeated "
-			    "[vsock:7070]"},
-	[PST_SET_REGION] = {"region", PST_SETTING_KEY, "SPEC",
-			    "auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
-			    "memfd:SIZE, fd:N or sparse:N [auto]"},
-	[PST_SET_BACKEND] = {"backend", PST_SETTING_KEY, "NAME",
-			     "auto, cpu or cuda [auto]"},
-	[PST_SET_THREADS] = {"threads", PST_SETTING_KEY, "N",
-			     "threads of the backend [all CPUs]"},
-	[PST_SET_NUMA_NODE] = {"numa-node", PST_SETTING_KEY, "N",
-			       "run on this node's CPUs only, or any [any]"},
-	[PST_SET_SPIN] = {"spin", PST_SETTING_KEY, "DURATION",
-			  "spin before sleeping [50us]"},
-	[PST_SET_ALLOW_CID] = {"allow-cid", PST_SETTING_LIST, "CID",
-			       "accept this vsock peer beside the host, may be "
-			       "repeated"},
-	[PST_SET_MAX_CLIENTS] = {"max-clients", PST_SETTING_KEY, "N",
-				 "lanes, 1 to 31 [16]"},
-	[PST_SET_MAX_DIM] = {"max-dim", PST_SETTING_KEY, "N",
-			     "largest m, n, k, leading dimension [1048576]"},
-	[PST_SET_MAX_ELEMS] = {"max-elems", PST_SETTING_KEY, "N",
-			       "most elements of one operand [4294967296]"},
-	[PST_SET_MAX_LEASE] = {"max-lease", PST_SETTING_KEY, "SIZE",
-			       "most bytes leased to one client [the arena]"},
-	[PST_SET_MAX_TENSOR_BYTES] = {"max-tensor-bytes", PST_SETTING_KEY,
-				      "SIZE",
-				      "most bytes of one client's resident "
-				      "tensors [by the memory there is]"},
-	[PST_SET_MAX_TENSORS] = {"max-tensors", PST_SETTING_KEY, "N",
-				 "most resident tensors of one client [4096]"},
-	[PST_SET_MAX_MODEL_BYTES] = {"max-model-bytes", PST_SETTING_KEY, "SIZE",
-				     "most bytes of all loaded models' weights "
-				     "[as max-tensor-bytes]"},
-	[PST_SET_MAX_MODELS] = {"max-models", PST_SETTING_KEY, "N",
-				"most loaded models [64]"},
-	[PST_SET_SCRUB] = {"scrub", PST_SETTING_KEY, "yes|no",
-			   "zero released memory before others get it [no]"},
-	[PST_SET_SYSFS] = {"sysfs", PST_SETTING_KEY, "DIR",
-			   "where sysfs is mounted [/sys]"},
-	[PST_SET_LOOP] = {"loop", PST_SETTING_KEY, "KIND",
-			  "auto, uring or poll [auto]"},
-	[PST_SET_LOG_LEVEL] = {"log-level", PST_SETTING_KEY, "LEVEL",
-			       "error, warning, info or debug [info]"},
-	[PST_SET_SERVE_FD] =
-		{"serve-fd", PST_SETTING_COMMAND, "N",
+const struct pst_agent_setting_desc pst_agent_settings[PST_AGENT_N_SETTINGS] = {
+	[PST_AGENT_SET_LISTEN] = {"listen", PST_AGENT_SETTING_LIST, "WHERE",
+				  "vsock:PORT or unix:PATH, may be repeated "
+				  "[vsock:7070]"},
+	[PST_AGENT_SET_REGION] =
+		{"region", PST_AGENT_SETTING_KEY, "SPEC",
+		 "auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
+		 "memfd:SIZE, fd:N or sparse:N [auto]"},
+	[PST_AGENT_SET_BACKEND] = {"backend", PST_AGENT_SETTING_KEY, "NAME",
+				   "auto, cpu or cuda [auto]"},
+	[PST_AGENT_SET_THREADS] = {"threads", PST_AGENT_SETTING_KEY, "N",
+				   "threads of the backend [all CPUs]"},
+	[PST_AGENT_SET_NUMA_NODE] =
+		{"numa-node", PST_AGENT_SETTING_KEY, "N",
+		 "run on this node's CPUs only, or any [any]"},
+	[PST_AGENT_SET_SPIN] = {"spin", PST_AGENT_SETTING_KEY, "DURATION",
+				"spin before sleeping [50us]"},
+	[PST_AGENT_SET_ALLOW_CID] =
+		{"allow-cid", PST_AGENT_SETTING_LIST, "CID",
+		 "accept this vsock peer beside the host, may be "
+		 "repeated"},
+	[PST_AGENT_SET_MAX_CLIENTS] = {"max-clients", PST_AGENT_SETTING_KEY,
+				       "N", "lanes, 1 to 31 [16]"},
+	[PST_AGENT_SET_MAX_DIM] =
+		{"max-dim", PST_AGENT_SETTING_KEY, "N",
+		 "largest m, n, k, leading dimension [1048576]"},
+	[PST_AGENT_SET_MAX_ELEMS] =
+		{"max-elems", PST_AGENT_SETTING_KEY, "N",
+		 "most elements of one operand [4294967296]"},
+	[PST_AGENT_SET_MAX_LEASE] =
+		{"max-lease", PST_AGENT_SETTING_KEY, "SIZE",
+		 "most bytes leased to one client [the arena]"},
+	[PST_AGENT_SET_MAX_TENSOR_BYTES] =
+		{"max-tensor-bytes", PST_AGENT_SETTING_KEY, "SIZE",
+		 "most bytes of one client's resident "
+		 "tensors [by the memory there is]"},
+	[PST_AGENT_SET_MAX_TENSORS] =
+		{"max-tensors", PST_AGENT_SETTING_KEY, "N",
+		 "most resident tensors of one client [4096]"},
+	[PST_AGENT_SET_MAX_MODEL_BYTES] =
+		{"max-model-bytes", PST_AGENT_SETTING_KEY, "SIZE",
+		 "most bytes of all loaded models' weights "
+		 "[as max-tensor-bytes]"},
+	[PST_AGENT_SET_MAX_MODELS] = {"max-models", PST_AGENT_SETTING_KEY, "N",
+				      "most loaded models [64]"},
+	[PST_AGENT_SET_SCRUB] =
+		{"scrub", PST_AGENT_SETTING_KEY, "yes|no",
+		 "zero released memory before others get it [no]"},
+	[PST_AGENT_SET_SYSFS] = {"sysfs", PST_AGENT_SETTING_KEY, "DIR",
+				 "where sysfs is mounted [/sys]"},
+	[PST_AGENT_SET_LOOP] = {"loop", PST_AGENT_SETTING_KEY, "KIND",
+				"auto, uring or poll [auto]"},
+	[PST_AGENT_SET_LOG_LEVEL] = {"log-level", PST_AGENT_SETTING_KEY,
+				     "LEVEL",
+				     "error, warning, info or debug [info]"},
+	[PST_AGENT_SET_SERVE_FD] =
+		{"serve-fd", PST_AGENT_SETTING_COMMAND, "N",
 		 "serve the connected socket N, exit when it closes"},
-	[PST_SET_GRANT] = {"grant", PST_SETTING_COMMAND, "GROUP",
-			   "give the region's device files to GROUP and exit"},
-	[PST_SET_CONFIG] = {"config", PST_SETTING_COMMAND, "FILE",
-			    "read settings from FILE "
-			    "[/etc/penstock/agent.conf]"},
-	[PST_SET_HELP] = {"help", PST_SETTING_COMMAND, NULL,
-			  "print this and exit"},
-	[PST_SET_VERSION] = {"version", PST_SETTING_COMMAND, NULL,
-			     "print the version and exit"},
+	[PST_AGENT_SET_GRANT] =
+		{"grant", PST_AGENT_SETTING_COMMAND, "GROUP",
+		 "give the region's device files to GROUP and exit"},
+	[PST_AGENT_SET_CONFIG] = {"config", PST_AGENT_SETTING_COMMAND, "FILE",
+				  "read settings from FILE "
+				  "[/etc/penstock/agent.conf]"},
+	[PST_AGENT_SET_HELP] = {"help", PST_AGENT_SETTING_COMMAND, NULL,
+				"print this and exit"},
+	[PST_AGENT_SET_VERSION] = {"version", PST_AGENT_SETTING_COMMAND, NULL,
+				   "print the version and exit"},
 };
 
 /* A value on its way into the options. */
@@ -128,12 +139,12 @@ static int too_many(const struct given *g, unsigned int max)
 			     g->where, max);
 }
 
-static int add_listen(const struct given *g, struct pst_server_config *c)
+static int add_listen(const struct given *g, struct pst_agent_server_config *c)
 {
 	struct pst_error why;
 
-	if (c->n_listens == PST_SERVER_MAX_LISTENS)
-		return too_many(g, PST_SERVER_MAX_LISTENS);
+	if (c->n_listens == PST_AGENT_SERVER_MAX_LISTENS)
+		return too_many(g, PST_AGENT_SERVER_MAX_LISTENS);
 	if (pst_listen_parse(g->value, &c->listens[c->n_listens], &why) < 0)
 		return pst_error_set(g->err, -EINVAL, "%s: %s", g->where,
 				     why.text);
@@ -141,12 +152,12 @@ static int add_listen(const struct given *g, struct pst_server_config *c)
 	return 0;
 }
 
-static int add_cid(const struct given *g, struct pst_server_config *c)
+static int add_cid(const struct given *g, struct pst_agent_server_config *c)
 {
 	int r;
 
-	if (c->n_cids == PST_CONN_MAX_CIDS)
-		return too_many(g, PST_CONN_MAX_CIDS);
+	if (c->n_cids == PST_AGENT_CONN_MAX_CIDS)
+		return too_many(g, PST_AGENT_CONN_MAX_CIDS);
 	r = number32(g, 0, UINT32_MAX - 1, &c->cids[c->n_cids]);
 	if (r == 0)
 		c->n_cids++;
@@ -236,80 +247,80 @@ static int parse_tensor_bytes(const struct given *g, uint64_t *ret)
 	return 0;
 }
 
-static int parse_level(const struct given *g, enum pst_log_level *ret)
+static int parse_level(const struct given *g, enum pst_agent_log_level *ret)
 {
-	return pst_log_level_parse(g->value, ret)
+	return pst_agent_log_level_parse(g->value, ret)
 		       ? 0
 		       : bad(g, "error, warning, info or debug");
 }
 
 /* The settings that shape the server's limits. */
-static int parse_limit(const struct given *g, enum pst_setting setting,
+static int parse_limit(const struct given *g, enum pst_agent_setting setting,
 		       struct pst_wire_limits *l)
 {
 	switch (setting) {
-	case PST_SET_MAX_CLIENTS:
+	case PST_AGENT_SET_MAX_CLIENTS:
 		return number32(g, 1, PST_WIRE_MAX_LANES, &l->max_clients);
-	case PST_SET_MAX_DIM:
+	case PST_AGENT_SET_MAX_DIM:
 		/* A BLAS takes dimensions as int. */
 		return number32(g, 1, INT_MAX, &l->max_dim);
-	case PST_SET_MAX_ELEMS:
+	case PST_AGENT_SET_MAX_ELEMS:
 		return number(g, 1, PST_WIRE_MAX_FILE, &l->max_elems);
-	case PST_SET_MAX_TENSOR_BYTES:
+	case PST_AGENT_SET_MAX_TENSOR_BYTES:
 		return parse_tensor_bytes(g, &l->max_tensor_bytes);
-	case PST_SET_MAX_TENSORS:
+	case PST_AGENT_SET_MAX_TENSORS:
 		return number32(g, 1, MAX_TENSORS, &l->max_tensors);
 	default:
 		return parse_lease(g, &l->max_lease);
 	}
 }
 
-int pst_setting_apply(struct pst_options *o, enum pst_setting setting,
-		      const char *where, const char *value,
-		      struct pst_error *err)
+int pst_agent_setting_apply(struct pst_agent_options *o,
+			    enum pst_agent_setting setting, const char *where,
+			    const char *value, struct pst_error *err)
 {
 	const struct given g = {where, value, err};
-	struct pst_server_config *c = &o->server;
+	struct pst_agent_server_config *c = &o->server;
 
 	switch (setting) {
-	case PST_SET_LISTEN:
+	case PST_AGENT_SET_LISTEN:
 		return add_listen(&g, c);
-	case PST_SET_REGION:
+	case PST_AGENT_SET_REGION:
 		return parse_region(&g, &c->region);
-	case PST_SET_SYSFS:
+	case PST_AGENT_SET_SYSFS:
 		c->sysfs = value;
 		return 0;
-	case PST_SET_BACKEND:
+	case PST_AGENT_SET_BACKEND:
 		return parse_backend(&g, &c->backend);
-	case PST_SET_THREADS:
+	case PST_AGENT_SET_THREADS:
 		return number32(&g, 1, MAX_THREADS, &c->threads);
-	case PST_SET_NUMA_NODE:
+	case PST_AGENT_SET_NUMA_NODE:
 		return parse_node(&g, &c->numa_node);
-	case PST_SET_SPIN:
+	case PST_AGENT_SET_SPIN:
 		return parse_spin(&g, &c->spin_ns);
-	case PST_SET_ALLOW_CID:
+	case PST_AGENT_SET_ALLOW_CID:
 		return add_cid(&g, c);
-	case PST_SET_MAX_MODEL_BYTES:
+	case PST_AGENT_SET_MAX_MODEL_BYTES:
 		return parse_tensor_bytes(&g, &c->max_model_bytes);
-	case PST_SET_MAX_MODELS:
-		return number32(&g, 0, PST_MODELS_MAX, &c->max_models);
-	case PST_SET_SCRUB:
+	case PST_AGENT_SET_MAX_MODELS:
+		return number32(&g, 0, PST_AGENT_MODELS_MAX, &c->max_models);
+	case PST_AGENT_SET_SCRUB:
 		return parse_bool(&g, &c->scrub);
-	case PST_SET_LOOP:
+	case PST_AGENT_SET_LOOP:
 		return parse_loop(&g, &c->loop);
-	case PST_SET_LOG_LEVEL:
+	case PST_AGENT_SET_LOG_LEVEL:
 		return parse_level(&g, &o->log_level);
-	case PST_SET_SERVE_FD:
+	case PST_AGENT_SET_SERVE_FD:
 		return parse_fd(&g, &c->serve_fd);
 	default:
 		return parse_limit(&g, setting, &c->limits);
 	}
 }
 
-void pst_settings_default(struct pst_options *ret)
+void pst_agent_settings_default(struct pst_agent_options *ret)
 {
-	*ret = (struct pst_options){
-		.log_level = PST_LOG_INFO,
+	*ret = (struct pst_agent_options){
+		.log_level = PST_AGENT_LOG_INFO,
 		.server =
 			{
 				.serve_fd = -1,
@@ -334,7 +345,7 @@ void pst_settings_default(struct pst_options *ret)
 	};
 }
 
-void pst_settings_listen(struct pst_server_config *c)
+void pst_agent_settings_listen(struct pst_agent_server_config *c)
 {
 	if (c->n_listens || c->n_passed || c->serve_fd >= 0)
 		return;

@@ -6,63 +6,64 @@
 #include "guest-agent/options.h"
 
 /* In the order of --help. */
-enum pst_setting {
-	PST_SET_LISTEN,
-	PST_SET_REGION,
-	PST_SET_BACKEND,
-	PST_SET_THREADS,
-	PST_SET_NUMA_NODE,
-	PST_SET_SPIN,
-	PST_SET_ALLOW_CID,
-	PST_SET_MAX_CLIENTS,
-	PST_SET_MAX_DIM,
-	PST_SET_MAX_ELEMS,
-	PST_SET_MAX_LEASE,
-	PST_SET_MAX_TENSOR_BYTES,
-	PST_SET_MAX_TENSORS,
-	PST_SET_MAX_MODEL_BYTES,
-	PST_SET_MAX_MODELS,
-	PST_SET_SCRUB,
-	PST_SET_SYSFS,
-	PST_SET_LOOP,
-	PST_SET_LOG_LEVEL,
-	PST_SET_SERVE_FD,
-	PST_SET_GRANT,
-	PST_SET_CONFIG,
-	PST_SET_HELP,
-	PST_SET_VERSION,
-	PST_N_SETTINGS
+enum pst_agent_setting {
+	PST_AGENT_SET_LISTEN,
+	PST_AGENT_SET_REGION,
+	PST_AGENT_SET_BACKEND,
+	PST_AGENT_SET_THREADS,
+	PST_AGENT_SET_NUMA_NODE,
+	PST_AGENT_SET_SPIN,
+	PST_AGENT_SET_ALLOW_CID,
+	PST_AGENT_SET_MAX_CLIENTS,
+	PST_AGENT_SET_MAX_DIM,
+	PST_AGENT_SET_MAX_ELEMS,
+	PST_AGENT_SET_MAX_LEASE,
+	PST_AGENT_SET_MAX_TENSOR_BYTES,
+	PST_AGENT_SET_MAX_TENSORS,
+	PST_AGENT_SET_MAX_MODEL_BYTES,
+	PST_AGENT_SET_MAX_MODELS,
+	PST_AGENT_SET_SCRUB,
+	PST_AGENT_SET_SYSFS,
+	PST_AGENT_SET_LOOP,
+	PST_AGENT_SET_LOG_LEVEL,
+	PST_AGENT_SET_SERVE_FD,
+	PST_AGENT_SET_GRANT,
+	PST_AGENT_SET_CONFIG,
+	PST_AGENT_SET_HELP,
+	PST_AGENT_SET_VERSION,
+	PST_AGENT_N_SETTINGS
 };
 
 /* Where a setting may be given, beside --NAME. */
-enum pst_setting_kind {
-	PST_SETTING_KEY,     /* a key of agent.conf */
-	PST_SETTING_LIST,    /* a key with several words; --NAME for each */
-	PST_SETTING_COMMAND, /* nowhere */
+enum pst_agent_setting_kind {
+	PST_AGENT_SETTING_KEY,  /* a key of agent.conf */
+	PST_AGENT_SETTING_LIST, /* a key with several words; --NAME for each */
+	PST_AGENT_SETTING_COMMAND, /* nowhere */
 };
 
-struct pst_setting_desc {
+struct pst_agent_setting_desc {
 	const char *name; /* of the option and the key */
-	enum pst_setting_kind kind;
+	enum pst_agent_setting_kind kind;
 	const char *arg; /* NULL: none */
 	const char *help;
 };
 
-extern const struct pst_setting_desc pst_settings[PST_N_SETTINGS];
+extern const struct pst_agent_setting_desc
+	pst_agent_settings[PST_AGENT_N_SETTINGS];
 
 /* Every setting's default; no list has an entry. */
-void pst_settings_default(struct pst_options *ret);
+void pst_agent_settings_default(struct pst_agent_options *ret);
 
 /* Adds the default listener, vsock:7070, where there is nothing to serve. */
-void pst_settings_listen(struct pst_server_config *c);
+void pst_agent_settings_listen(struct pst_agent_server_config *c);
 
 /*
  * Takes one value of a setting that has one (not CONFIG, GRANT, HELP, VERSION).
  * where: how it was given, for the sentence: "--threads 0". Strings are
  * borrowed. Returns 0 or -EINVAL.
  */
-int pst_setting_apply(struct pst_options *o, enum pst_setting setting,
-		      const char *where, const char *value,
-		      struct pst_error *err);
+int pst_agent_setting_apply(struct pst_agent_options *o,
+			    enum pst_agent_setting setting, const char *where,
+			    const char *value, struct pst_error *err);
 
 #endif

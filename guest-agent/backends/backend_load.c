@@ -84,8 +84,8 @@ static int open_auto(uint8_t *base, uint64_t size, uint32_t threads,
 			      "there is neither " DEVICE " nor " DRIVER);
 	else if (open_cuda(base, size, threads, ret_ops, ret, err) == 0)
 		return 0;
-	pst_log(PST_LOG_INFO, "computing on the cpu, not on a GPU: %s",
-		err->text);
+	pst_agent_log(PST_AGENT_LOG_INFO,
+		      "computing on the cpu, not on a GPU: %s", err->text);
 	*ret_ops = &pst_backend_cpu;
 	return pst_backend_cpu.open(base, size, threads, ret, err);
 }

@@ -40,7 +40,7 @@ enum kind { SINGLE, DOUBLE, CONVERTED, N_KINDS };
 enum shape { FAT, THINNER, N_SHAPES };
 
 struct pst_backend {
-	struct pst_hostmem mem;
+	struct pst_agent_hostmem mem;
 	uint8_t *base;
 	uint32_t threads;
 	uint64_t slice_ns;
@@ -50,7 +50,7 @@ struct pst_backend {
 	void *spare_scratch;
 };
 
-static_assert(sizeof(struct pst_gemm_cursor) <=
+static_assert(sizeof(struct pst_agent_gemm_cursor) <=
 		      sizeof(((struct pst_backend_op *)NULL)->cursor),
 	      "the cursor lies in the operation");
 
@@ -59,7 +59,7 @@ static double *rate_of(struct pst_backend *b, const struct pst_op *op)
 	const bool thin = op->m < THIN || op->n < THIN || op->k < THIN;
 	enum kind kind = SINGLE;
 
-	if (pst_convert_needed(op))
+	if (pst_agent_convert_needed(op))
 		kind = CONVERTED;
 	else if (op->dtype == PST_WIRE_F64)
 		kind = DOUBLE;
@@ -94,7 +94,7 @@ static int probe(struct pst_backend *b, struct pst_error *err)
 		.c = {.off = 2 * elems * sizeof(float)},
 	};
 	PST_CLEANUP_FREE float *mem = calloc(3 * elems, sizeof(float));
-	struct pst_gemm_cursor cur;
+	struct pst_agent_gemm_cursor cur;
 	uint64_t start;
 	double rate = 1e9;
 	bool done;
@@ -105,7 +105,8 @@ static int probe(struct pst_backend *b, struct pst_error *err)
 	for (i = 0; i < 2; i++) {
 		memset(&cur, 0, sizeof(cur));
 		start = pst_now_ns();
-		pst_gemm_slice(&op, (uint8_t *)mem, &cur, 1e18, NULL, &done);
+		pst_agent_gemm_slice(&op, (uint8_t *)mem, &cur, 1e18, NULL,
+				     &done);
 		rate = pst_op_flops(&op) * (double)PST_NS_PER_S /
 		       (double)(pst_now_ns() - start + 1);
 	}
@@ -124,10 +125,10 @@ static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
 
 	if (!b)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	pst_hostmem_init(&b->mem, "");
+	pst_agent_hostmem_init(&b->mem, "");
 	b->base = base;
 	b->slice_ns = SLICE_NS;
-	b->threads = pst_blas_set_threads(threads);
+	b->threads = pst_agent_blas_set_threads(threads);
 	r = probe(b, err);
 	if (r < 0) {
 		free(b);
@@ -139,7 +140,7 @@ static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
 
 static void cpu_close(struct pst_backend *b)
 {
-	pst_hostmem_done(&b->mem);
+	pst_agent_hostmem_done(&b->mem);
 	free(b->spare_scratch);
 	free(b);
 }
@@ -151,7 +152,7 @@ void pst_backend_cpu_set_slice(struct pst_backend *b, uint64_t slice_ns)
 
 static void cpu_describe(struct pst_backend *b, char *buf, size_t size)
 {
-	snprintf(buf, size, "cpu: %s, %u thread%s", pst_blas_library(),
+	snprintf(buf, size, "cpu: %s, %u thread%s", pst_agent_blas_library(),
 		 b->threads, b->threads == 1 ? "" : "s");
 }
 
@@ -160,10 +161,11 @@ static uint32_t cpu_threads(struct pst_backend *b)
 	return b->threads;
 }
 
-static bool cpu_can(struct pst_backend *b, const struct pst_gemm_kind *kind,
+static bool cpu_can(struct pst_backend *b,
+		    const struct pst_agent_gemm_kind *kind,
 		    struct pst_error *why)
 {
-	if (!pst_blas_exists()) {
+	if (!pst_agent_blas_exists()) {
 		pst_error_set(why, -EOPNOTSUPP,
 			      "the agent was built without a CBLAS");
 		return false;
@@ -174,7 +176,7 @@ static bool cpu_can(struct pst_backend *b, const struct pst_gemm_kind *kind,
 		return true;
 	pst_error_set(why, -EOPNOTSUPP,
 		      "the cpu backend (%s) has no gelu of integers",
-		      pst_blas_library());
+		      pst_agent_blas_library());
 	return false;
 }
 
@@ -182,12 +184,14 @@ static bool cpu_can(struct pst_backend *b, const struct pst_gemm_kind *kind,
 static int begin_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 		      struct pst_error *err)
 {
-	if (!pst_convert_needed(&bop->op) || pst_gemm_is_scale(&bop->op))
+	if (!pst_agent_convert_needed(&bop->op) ||
+	    pst_agent_gemm_is_scale(&bop->op))
 		return 0;
 	bop->priv = b->spare_scratch;
 	b->spare_scratch = NULL;
 	if (!bop->priv)
-		bop->priv = aligned_alloc(PST_WIRE_LINE, PST_CONVERT_SCRATCH);
+		bop->priv =
+			aligned_alloc(PST_WIRE_LINE, PST_AGENT_CONVERT_SCRATCH);
 	return bop->priv ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
 }
 
@@ -211,9 +215,9 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
 		return begin_gemm(b, bop, err);
 	case PST_WIRE_OP_INFER:
-		return pst_infer_begin(bop->op.model, &bop->op, b->base,
-				       (struct pst_infer_run **)&bop->priv,
-				       err);
+		return pst_agent_infer_begin(
+			bop->op.model, &bop->op, b->base,
+			(struct pst_agent_infer_run **)&bop->priv, err);
 	default:
 		break;
 	}
@@ -225,24 +229,25 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 		     uint64_t start_ns, double *ret_flops)
 {
-	struct pst_gemm_cursor *cur = (struct pst_gemm_cursor *)bop->cursor;
+	struct pst_agent_gemm_cursor *cur =
+		(struct pst_agent_gemm_cursor *)bop->cursor;
 	const double *rate = rate_of(b, &bop->op);
 	double want, flops = 0;
 	bool done;
 
 	if (bop->op.m == 0 || bop->op.n == 0)
 		return 1;
-	if (pst_gemm_is_scale(&bop->op))
-		return pst_gemm_scale(&bop->op, b->base, cur,
-				      start_ns + b->slice_ns);
+	if (pst_agent_gemm_is_scale(&bop->op))
+		return pst_agent_gemm_scale(&bop->op, b->base, cur,
+					    start_ns + b->slice_ns);
 	want = *rate * (double)b->slice_ns / (double)PST_NS_PER_S;
 	if (bop->alone)
 		want *= ALONE;
 	/* Slices of a large product take the whole time, the many products of
 	 * a batch little of it. */
 	do {
-		flops += pst_gemm_slice(&bop->op, b->base, cur, want, bop->priv,
-					&done);
+		flops += pst_agent_gemm_slice(&bop->op, b->base, cur, want,
+					      bop->priv, &done);
 	} while (!done && pst_now_ns() - start_ns < b->slice_ns / 2);
 	*ret_flops = flops;
 	return done;
@@ -305,7 +310,7 @@ static void forget(struct pst_backend *b, struct pst_backend_op *bop)
 	if (bop->op.op == PST_WIRE_OP_CHECKSUM) {
 		XXH3_freeState(bop->priv);
 	} else if (bop->op.op == PST_WIRE_OP_INFER) {
-		pst_infer_end(bop->priv);
+		pst_agent_infer_end(bop->priv);
 	} else if (!b->spare_scratch) {
 		b->spare_scratch = bop->priv;
 	} else {
@@ -336,11 +341,11 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 		r = step_checksum(b, bop, start + b->slice_ns);
 		break;
 	case PST_WIRE_OP_COPY:
-		r = pst_copy_slice(&bop->op, b->base, bop->cursor,
-				   start + b->slice_ns);
+		r = pst_agent_copy_slice(&bop->op, b->base, bop->cursor,
+					 start + b->slice_ns);
 		break;
 	case PST_WIRE_OP_INFER:
-		r = pst_infer_step(bop->priv, b->slice_ns);
+		r = pst_agent_infer_step(bop->priv, b->slice_ns);
 		break;
 	default:
 		/* begin() let nothing else in. */
@@ -367,7 +372,7 @@ static uint64_t cpu_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 	double s = (double)(op->a.size + op->b.size + op->c.size) / BYTES_PER_S;
 
 	if (op->op == PST_WIRE_OP_INFER)
-		return pst_infer_estimate_ns(op->model, op->m);
+		return pst_agent_infer_estimate_ns(op->model, op->m);
 	if (pst_op_flops(op) > 0)
 		s += pst_op_flops(op) / *rate_of(b, op);
 	return (uint64_t)(s * (double)PST_NS_PER_S);
@@ -376,28 +381,29 @@ static uint64_t cpu_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 static int cpu_alloc(struct pst_backend *b, uint64_t size, void **ret,
 		     struct pst_error *err)
 {
-	return pst_hostmem_alloc(&b->mem, size, ret, err);
+	return pst_agent_hostmem_alloc(&b->mem, size, ret, err);
 }
 
 static void cpu_release(struct pst_backend *b, void *mem)
 {
-	pst_hostmem_release(&b->mem, mem);
+	pst_agent_hostmem_release(&b->mem, mem);
 }
 
 static int cpu_model_new(struct pst_backend *b,
-			 const struct pst_model_plan *plan, void *weights,
+			 const struct pst_agent_model_plan *plan, void *weights,
 			 void **ret, struct pst_error *err)
 {
-	return pst_infer_model_new(plan, weights, &b->mem,
-				   (struct pst_infer_model **)ret, err);
+	return pst_agent_infer_model_new(plan, weights, &b->mem,
+					 (struct pst_agent_infer_model **)ret,
+					 err);
 }
 
 static void cpu_model_free(struct pst_backend *b, void *model)
 {
-	void *weights = pst_infer_model_weights(model);
+	void *weights = pst_agent_infer_model_weights(model);
 
-	pst_infer_model_free(model);
-	pst_hostmem_release(&b->mem, weights);
+	pst_agent_infer_model_free(model);
+	pst_agent_hostmem_release(&b->mem, weights);
 }
 
 const struct pst_backend_ops pst_backend_cpu = {

@@ -24,7 +24,7 @@ char *bli_info_get_version_str(void);
 
 #ifdef HAVE_CBLAS
 
-bool pst_blas_exists(void)
+bool pst_agent_blas_exists(void)
 {
 	return true;
 }
@@ -39,8 +39,8 @@ static enum CBLAS_TRANSPOSE cblas_trans(bool trans)
 	return trans ? CblasTrans : CblasNoTrans;
 }
 
-void pst_blas_gemm_f32(const struct pst_blas_gemm *g, const float *a,
-		       const float *b, float *c)
+void pst_agent_blas_gemm_f32(const struct pst_agent_blas_gemm *g,
+			     const float *a, const float *b, float *c)
 {
 	cblas_sgemm(cblas_order(g->col_major), cblas_trans(g->transa),
 		    cblas_trans(g->transb), (int)g->m, (int)g->n, (int)g->k,
@@ -48,8 +48,8 @@ void pst_blas_gemm_f32(const struct pst_blas_gemm *g, const float *a,
 		    (float)g->beta, c, (int)g->ldc);
 }
 
-void pst_blas_gemm_f64(const struct pst_blas_gemm *g, const double *a,
-		       const double *b, double *c)
+void pst_agent_blas_gemm_f64(const struct pst_agent_blas_gemm *g,
+			     const double *a, const double *b, double *c)
 {
 	cblas_dgemm(cblas_order(g->col_major), cblas_trans(g->transa),
 		    cblas_trans(g->transb), (int)g->m, (int)g->n, (int)g->k,
@@ -57,14 +57,14 @@ void pst_blas_gemm_f64(const struct pst_blas_gemm *g, const double *a,
 		    (int)g->ldc);
 }
 
-void pst_blas_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
-		       float beta, float *y)
+void pst_agent_blas_gemv_f32(uint64_t m, uint64_t n, const float *a,
+			     const float *x, float beta, float *y)
 {
 	cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)m, (int)n, 1, a, (int)n,
 		    x, 1, beta, y, 1);
 }
 
-const char *pst_blas_library(void)
+const char *pst_agent_blas_library(void)
 {
 	static char name[48];
 
@@ -88,34 +88,34 @@ const char *pst_blas_library(void)
 
 #else
 
-bool pst_blas_exists(void)
+bool pst_agent_blas_exists(void)
 {
 	return false;
 }
 
-void pst_blas_gemm_f32(const struct pst_blas_gemm *g, const float *a,
-		       const float *b, float *c)
+void pst_agent_blas_gemm_f32(const struct pst_agent_blas_gemm *g,
+			     const float *a, const float *b, float *c)
 {
 }
 
-void pst_blas_gemm_f64(const struct pst_blas_gemm *g, const double *a,
-		       const double *b, double *c)
+void pst_agent_blas_gemm_f64(const struct pst_agent_blas_gemm *g,
+			     const double *a, const double *b, double *c)
 {
 }
 
-void pst_blas_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
-		       float beta, float *y)
+void pst_agent_blas_gemv_f32(uint64_t m, uint64_t n, const float *a,
+			     const float *x, float beta, float *y)
 {
 }
 
-const char *pst_blas_library(void)
+const char *pst_agent_blas_library(void)
 {
 	return "none";
 }
 
 #endif
 
-uint32_t pst_blas_set_threads(uint32_t threads)
+uint32_t pst_agent_blas_set_threads(uint32_t threads)
 {
 	cpu_set_t cpus;
 

@@ -8,7 +8,7 @@
 
 /* C = alpha op(A) op(B) + beta C; leading dimensions in elements. F32 takes
  * alpha and beta rounded to it. */
-struct pst_blas_gemm {
+struct pst_agent_blas_gemm {
 	bool col_major, transa, transb;
 	uint64_t m, n, k;
 	uint64_t lda, ldb, ldc;
@@ -16,23 +16,23 @@ struct pst_blas_gemm {
 };
 
 /* Whether there is one. */
-bool pst_blas_exists(void);
+bool pst_agent_blas_exists(void);
 
-void pst_blas_gemm_f32(const struct pst_blas_gemm *g, const float *a,
-		       const float *b, float *c);
-void pst_blas_gemm_f64(const struct pst_blas_gemm *g, const double *a,
-		       const double *b, double *c);
+void pst_agent_blas_gemm_f32(const struct pst_agent_blas_gemm *g,
+			     const float *a, const float *b, float *c);
+void pst_agent_blas_gemm_f64(const struct pst_agent_blas_gemm *g,
+			     const double *a, const double *b, double *c);
 
 /* y = A x + beta y, A m x n in rows one behind the other: for one row a
  * product of matrices takes several times as long. */
-void pst_blas_gemv_f32(uint64_t m, uint64_t n, const float *a, const float *x,
-		       float beta, float *y);
+void pst_agent_blas_gemv_f32(uint64_t m, uint64_t n, const float *a,
+			     const float *x, float beta, float *y);
 
 /* Its name and version, "none" when built without. */
-const char *pst_blas_library(void);
+const char *pst_agent_blas_library(void);
 
 /* Sets its threads; 0: as many as there are CPUs to run on. Returns the
  * number. Call it before any product. */
-uint32_t pst_blas_set_threads(uint32_t threads);
+uint32_t pst_agent_blas_set_threads(uint32_t threads);
 
 #endif

@@ -15,8 +15,8 @@ static uint8_t *place(const struct pst_operand *x, uint8_t *base)
 	return (x->mem ? (uint8_t *)x->mem : base) + x->off;
 }
 
-int pst_copy_slice(const struct pst_op *op, uint8_t *base, uint64_t *done,
-		   uint64_t deadline_ns)
+int pst_agent_copy_slice(const struct pst_op *op, uint8_t *base, uint64_t *done,
+			 uint64_t deadline_ns)
 {
 	const uint8_t *src = place(&op->a, base);
 	uint8_t *dst = place(&op->c, base);

@@ -13,7 +13,7 @@
  * tensor is a CPU pointer. Stops at deadline_ns (pst_now_ns()), at least one
  * piece further. Returns 1 when all is copied, 0 when there is more to do.
  */
-int pst_copy_slice(const struct pst_op *op, uint8_t *base, uint64_t *done,
-		   uint64_t deadline_ns);
+int pst_agent_copy_slice(const struct pst_op *op, uint8_t *base, uint64_t *done,
+			 uint64_t deadline_ns);
 
 #endif

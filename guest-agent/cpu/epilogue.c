@@ -10,7 +10,7 @@
 #define GELU_SCALE 0.79788456080286535588
 #define GELU_CUBE  0.044715
 
-bool pst_epilogue_needed(const struct pst_op *op)
+bool pst_agent_epilogue_needed(const struct pst_op *op)
 {
 	return op->has_bias || op->act != PST_WIRE_ACT_NONE;
 }
@@ -47,8 +47,8 @@ static double act_f64(enum pst_wire_act act, double x)
 	}
 }
 
-void pst_epilogue_f32(enum pst_wire_act act, float *x, uint64_t n,
-		      const float *bias, unsigned int step)
+void pst_agent_epilogue_f32(enum pst_wire_act act, float *x, uint64_t n,
+			    const float *bias, unsigned int step)
 {
 	uint64_t i;
 
@@ -60,8 +60,8 @@ void pst_epilogue_f32(enum pst_wire_act act, float *x, uint64_t n,
 			x[i] = act_f32(act, x[i]);
 }
 
-void pst_epilogue_f64(enum pst_wire_act act, double *x, uint64_t n,
-		      const double *bias, unsigned int step)
+void pst_agent_epilogue_f64(enum pst_wire_act act, double *x, uint64_t n,
+			    const double *bias, unsigned int step)
 {
 	uint64_t i;
 
@@ -73,18 +73,18 @@ void pst_epilogue_f64(enum pst_wire_act act, double *x, uint64_t n,
 			x[i] = act_f64(act, x[i]);
 }
 
-void pst_epilogue_line(const struct pst_op *op, void *c, const void *bias,
-		       uint64_t i, uint64_t j, uint64_t n)
+void pst_agent_epilogue_line(const struct pst_op *op, void *c, const void *bias,
+			     uint64_t i, uint64_t j, uint64_t n)
 {
 	const uint64_t at = op->col_major ? j * op->ldc + i : i * op->ldc + j;
 	const unsigned int step = op->col_major ? 0 : 1;
 
 	if (op->dtype_c == PST_WIRE_F32)
-		pst_epilogue_f32(op->act, (float *)c + at, n,
-				 op->has_bias ? (const float *)bias + j : NULL,
-				 step);
+		pst_agent_epilogue_f32(
+			op->act, (float *)c + at, n,
+			op->has_bias ? (const float *)bias + j : NULL, step);
 	else
-		pst_epilogue_f64(op->act, (double *)c + at, n,
-				 op->has_bias ? (const double *)bias + j : NULL,
-				 step);
+		pst_agent_epilogue_f64(
+			op->act, (double *)c + at, n,
+			op->has_bias ? (const double *)bias + j : NULL, step);
 }

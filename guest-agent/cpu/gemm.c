@@ -42,13 +42,14 @@ static uint64_t even(uint64_t total, double want)
 			   pst_round_up((total + parts - 1) / parts, GRAIN));
 }
 
-void pst_gemm_plan(uint64_t m, uint64_t n, uint64_t k, unsigned int elem_size,
-		   double flops, struct pst_gemm_tile *ret)
+void pst_agent_gemm_plan(uint64_t m, uint64_t n, uint64_t k,
+			 unsigned int elem_size, double flops,
+			 struct pst_agent_gemm_tile *ret)
 {
 	const uint64_t k_block = K_BYTES / elem_size;
 	double side, area, kb;
 
-	*ret = (struct pst_gemm_tile){m, n, k};
+	*ret = (struct pst_agent_gemm_tile){m, n, k};
 	if (2.0 * (double)m * (double)n * (double)k <= SLACK * flops)
 		return;
 	/* The whole of C with a part of the sum, if that part is not short. */
@@ -74,7 +75,7 @@ void pst_gemm_plan(uint64_t m, uint64_t n, uint64_t k, unsigned int elem_size,
 		ret->k = even(k, fmax(kb, MIN_K));
 }
 
-bool pst_gemm_is_scale(const struct pst_op *op)
+bool pst_agent_gemm_is_scale(const struct pst_op *op)
 {
 	return !pst_op_reads_ab(op);
 }
@@ -92,13 +93,13 @@ static uint8_t *place(uint8_t *base, const struct pst_operand *x,
 }
 
 /* The operands of product number batch. */
-static struct pst_gemm_data data(const struct pst_op *op, uint8_t *base,
-				 uint64_t batch)
+static struct pst_agent_gemm_data data(const struct pst_op *op, uint8_t *base,
+				       uint64_t batch)
 {
 	const unsigned int elem = pst_dtype_size(op->dtype);
 	const unsigned int elem_c = pst_dtype_size(op->dtype_c);
 
-	return (struct pst_gemm_data){
+	return (struct pst_agent_gemm_data){
 		.a = place(base, &op->a, batch * op->stride_a, elem),
 		.b = place(base, &op->b, batch * op->stride_b, elem),
 		.c = place(base, &op->c, batch * op->stride_c, elem_c),
@@ -107,9 +108,9 @@ static struct pst_gemm_data data(const struct pst_op *op, uint8_t *base,
 }
 
 /* Calls the BLAS for one slice at the cursor. */
-static void call(const struct pst_op *op, const struct pst_gemm_data *d,
-		 const struct pst_gemm_cursor *cur,
-		 const struct pst_gemm_tile *t)
+static void call(const struct pst_op *op, const struct pst_agent_gemm_data *d,
+		 const struct pst_agent_gemm_cursor *cur,
+		 const struct pst_agent_gemm_tile *t)
 {
 	const bool cm = op->col_major;
 	const uint64_t a = op->transa ? at(cm, cur->l, cur->i, op->lda)
@@ -117,7 +118,7 @@ static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 	const uint64_t b = op->transb ? at(cm, cur->j, cur->l, op->ldb)
 				      : at(cm, cur->l, cur->j, op->ldb);
 	const uint64_t c = at(cm, cur->i, cur->j, op->ldc);
-	const struct pst_blas_gemm g = {
+	const struct pst_agent_blas_gemm g = {
 		.col_major = cm,
 		.transa = op->transa,
 		.transb = op->transb,
@@ -134,35 +135,38 @@ static void call(const struct pst_op *op, const struct pst_gemm_data *d,
 	};
 
 	if (op->dtype == PST_WIRE_F32)
-		pst_blas_gemm_f32(&g, (const float *)d->a + a,
-				  (const float *)d->b + b, (float *)d->c + c);
+		pst_agent_blas_gemm_f32(&g, (const float *)d->a + a,
+					(const float *)d->b + b,
+					(float *)d->c + c);
 	else
-		pst_blas_gemm_f64(&g, (const double *)d->a + a,
-				  (const double *)d->b + b, (double *)d->c + c);
+		pst_agent_blas_gemm_f64(&g, (const double *)d->a + a,
+					(const double *)d->b + b,
+					(double *)d->c + c);
 }
 
 /* The size of the next slice; a panel's is chosen with its first one. */
-static struct pst_gemm_tile next_tile(const struct pst_op *op,
-				      struct pst_gemm_cursor *cur, double flops,
-				      uint64_t max_side)
+static struct pst_agent_gemm_tile next_tile(const struct pst_op *op,
+					    struct pst_agent_gemm_cursor *cur,
+					    double flops, uint64_t max_side)
 {
 	const uint64_t m = pst_min_u64(op->m - cur->i, max_side);
 	const uint64_t n = pst_min_u64(op->n - cur->j, max_side);
 	const uint64_t k = pst_min_u64(op->k - cur->l, max_side);
 	unsigned int elem = pst_dtype_size(op->dtype);
-	struct pst_gemm_tile t;
+	struct pst_agent_gemm_tile t;
 
 	if (max_side != UINT64_MAX)
 		elem = sizeof(float);
 	if (cur->l == 0) {
 		/* A panel keeps its size until its sum is whole, a row of
 		 * panels its height until it is. */
-		pst_gemm_plan(cur->j ? cur->mb : m, n, k, elem, flops, &t);
+		pst_agent_gemm_plan(cur->j ? cur->mb : m, n, k, elem, flops,
+				    &t);
 		if (cur->j == 0)
 			cur->mb = t.m;
 		cur->nb = t.n;
 	} else {
-		pst_gemm_plan(cur->mb, cur->nb, k, elem, flops, &t);
+		pst_agent_gemm_plan(cur->mb, cur->nb, k, elem, flops, &t);
 	}
 	t.m = cur->mb;
 	t.n = cur->nb;
@@ -171,35 +175,37 @@ static struct pst_gemm_tile next_tile(const struct pst_op *op,
 }
 
 /* A panel's sum is whole. */
-static void finish_panel(const struct pst_op *op, const struct pst_gemm_data *d,
-			 const struct pst_gemm_cursor *cur,
-			 const struct pst_gemm_tile *t, const void *scratch)
+static void finish_panel(const struct pst_op *op,
+			 const struct pst_agent_gemm_data *d,
+			 const struct pst_agent_gemm_cursor *cur,
+			 const struct pst_agent_gemm_tile *t,
+			 const void *scratch)
 {
 	uint64_t q;
 
 	if (scratch) {
-		pst_convert_finish(op, d, cur, t, scratch);
+		pst_agent_convert_finish(op, d, cur, t, scratch);
 		return;
 	}
-	if (!pst_epilogue_needed(op))
+	if (!pst_agent_epilogue_needed(op))
 		return;
 	for (q = 0; q < (op->col_major ? t->n : t->m); q++)
-		pst_epilogue_line(op, d->c, d->bias,
-				  cur->i + (op->col_major ? 0 : q),
-				  cur->j + (op->col_major ? q : 0),
-				  op->col_major ? t->m : t->n);
+		pst_agent_epilogue_line(op, d->c, d->bias,
+					cur->i + (op->col_major ? 0 : q),
+					cur->j + (op->col_major ? q : 0),
+					op->col_major ? t->m : t->n);
 }
 
-double pst_gemm_slice(const struct pst_op *op, uint8_t *base,
-		      struct pst_gemm_cursor *cur, double flops, void *scratch,
-		      bool *ret_done)
+double pst_agent_gemm_slice(const struct pst_op *op, uint8_t *base,
+			    struct pst_agent_gemm_cursor *cur, double flops,
+			    void *scratch, bool *ret_done)
 {
-	const struct pst_gemm_data d = data(op, base, cur->batch);
-	const struct pst_gemm_tile t = next_tile(
-		op, cur, flops, scratch ? PST_CONVERT_SIDE : UINT64_MAX);
+	const struct pst_agent_gemm_data d = data(op, base, cur->batch);
+	const struct pst_agent_gemm_tile t = next_tile(
+		op, cur, flops, scratch ? PST_AGENT_CONVERT_SIDE : UINT64_MAX);
 
 	if (scratch)
-		pst_convert_slice(op, &d, cur, &t, scratch);
+		pst_agent_convert_slice(op, &d, cur, &t, scratch);
 	else
 		call(op, &d, cur, &t);
 	cur->l += t.k;
@@ -243,33 +249,35 @@ static void scale_f64(double *c, uint64_t n, double beta)
 }
 
 /* n elements from (i, j) on along a line. */
-static void scale_line(const struct pst_op *op, const struct pst_gemm_data *d,
-		       uint64_t i, uint64_t j, uint64_t n)
+static void scale_line(const struct pst_op *op,
+		       const struct pst_agent_gemm_data *d, uint64_t i,
+		       uint64_t j, uint64_t n)
 {
 	const uint64_t off = at(op->col_major, i, j, op->ldc);
 
-	if (pst_convert_needed(op)) {
-		pst_convert_line(op, d, i, j, n, NULL);
+	if (pst_agent_convert_needed(op)) {
+		pst_agent_convert_line(op, d, i, j, n, NULL);
 		return;
 	}
 	if (op->dtype == PST_WIRE_F32)
 		scale_f32((float *)d->c + off, n, (float)op->beta);
 	else
 		scale_f64((double *)d->c + off, n, op->beta);
-	if (pst_epilogue_needed(op))
-		pst_epilogue_line(op, d->c, d->bias, i, j, n);
+	if (pst_agent_epilogue_needed(op))
+		pst_agent_epilogue_line(op, d->c, d->bias, i, j, n);
 }
 
-bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
-		    struct pst_gemm_cursor *cur, uint64_t deadline_ns)
+bool pst_agent_gemm_scale(const struct pst_op *op, uint8_t *base,
+			  struct pst_agent_gemm_cursor *cur,
+			  uint64_t deadline_ns)
 {
 	const uint64_t lines = op->col_major ? op->n : op->m;
 	const uint64_t length = op->col_major ? op->m : op->n;
-	struct pst_gemm_data d = data(op, base, cur->batch);
+	struct pst_agent_gemm_data d = data(op, base, cur->batch);
 	uint64_t n, done = 0;
 
 	if (lines == 0 || length == 0 ||
-	    (op->beta == 1 && !pst_epilogue_needed(op)))
+	    (op->beta == 1 && !pst_agent_epilogue_needed(op)))
 		return true;
 	while (cur->batch < op->batch) {
 		n = pst_min_u64(length - cur->j, SCALE_ELEMS);

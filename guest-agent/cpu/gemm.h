@@ -13,14 +13,14 @@
  * of one panel into parts: (i, j) is the panel's first element, l the first
  * of the sum's terms still to add. Zero at start.
  */
-struct pst_gemm_cursor {
+struct pst_agent_gemm_cursor {
 	uint64_t i, j, l;
 	uint64_t mb, nb;
 	uint64_t batch; /* of the product in the batch */
 };
 
 /* Where one product of a batch has its operands: their first elements. */
-struct pst_gemm_data {
+struct pst_agent_gemm_data {
 	const uint8_t *a;
 	const uint8_t *b;
 	uint8_t *c;
@@ -28,7 +28,7 @@ struct pst_gemm_data {
 };
 
 /* Size of one slice. */
-struct pst_gemm_tile {
+struct pst_agent_gemm_tile {
 	uint64_t m, n, k;
 };
 
@@ -40,30 +40,32 @@ struct pst_gemm_tile {
  * sum's order in memory traffic stays the same; then rows and columns.
  * elem_size: 4 or 8.
  */
-void pst_gemm_plan(uint64_t m, uint64_t n, uint64_t k, unsigned int elem_size,
-		   double flops, struct pst_gemm_tile *ret);
+void pst_agent_gemm_plan(uint64_t m, uint64_t n, uint64_t k,
+			 unsigned int elem_size, double flops,
+			 struct pst_agent_gemm_tile *ret);
 
 /* Whether act(beta C + bias) is all there is to do: k or alpha is 0. A and B
  * are not read. */
-bool pst_gemm_is_scale(const struct pst_op *op);
+bool pst_agent_gemm_is_scale(const struct pst_op *op);
 
 /*
  * Does the next slice, of about flops operations, of a product (or a batch)
  * that is no scale, with bias and activation on what it completes. base: wire
- * offset 0. scratch: for pst_convert_slice(), NULL if pst_convert_needed() is
- * false. Returns the operations done; *ret_done tells whether that was the
- * last slice. Built without a CBLAS it does nothing.
+ * offset 0. scratch: for pst_agent_convert_slice(), NULL if
+ * pst_agent_convert_needed() is false. Returns the operations done; *ret_done
+ * tells whether that was the last slice. Built without a CBLAS it does nothing.
  */
-double pst_gemm_slice(const struct pst_op *op, uint8_t *base,
-		      struct pst_gemm_cursor *cur, double flops, void *scratch,
-		      bool *ret_done);
+double pst_agent_gemm_slice(const struct pst_op *op, uint8_t *base,
+			    struct pst_agent_gemm_cursor *cur, double flops,
+			    void *scratch, bool *ret_done);
 
 /*
  * Makes C act(beta C + bias), line by line, until deadline_ns (pst_now_ns()
  * clock); beta = 0 does not read C. Between ldc's lines nothing is touched.
  * Returns whether all is done.
  */
-bool pst_gemm_scale(const struct pst_op *op, uint8_t *base,
-		    struct pst_gemm_cursor *cur, uint64_t deadline_ns);
+bool pst_agent_gemm_scale(const struct pst_op *op, uint8_t *base,
+			  struct pst_agent_gemm_cursor *cur,
+			  uint64_t deadline_ns);
 
 #endif

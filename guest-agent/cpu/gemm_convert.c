@@ -9,7 +9,7 @@
 #include "guest-agent/cpu/epilogue.h"
 #include "transport/dtype.h"
 
-#define PANEL ((uint64_t)PST_CONVERT_SIDE * PST_CONVERT_SIDE)
+#define PANEL ((uint64_t)PST_AGENT_CONVERT_SIDE * PST_AGENT_CONVERT_SIDE)
 
 /* The parts of a scratch. */
 struct scratch {
@@ -18,9 +18,9 @@ struct scratch {
 	float product[PANEL]; /* I8: of one slice; others: their sum */
 	int32_t sum[PANEL];   /* I8 */
 };
-static_assert(sizeof(struct scratch) == PST_CONVERT_SCRATCH, "");
+static_assert(sizeof(struct scratch) == PST_AGENT_CONVERT_SCRATCH, "");
 
-bool pst_convert_needed(const struct pst_op *op)
+bool pst_agent_convert_needed(const struct pst_op *op)
 {
 	return op->compute != PST_WIRE_COMPUTE_DEFAULT ||
 	       (op->dtype != PST_WIRE_F32 && op->dtype != PST_WIRE_F64);
@@ -72,13 +72,14 @@ static void add_products(int32_t *sum, const float *product, uint64_t n)
 				   (uint32_t)(int32_t)product[i]);
 }
 
-void pst_convert_slice(const struct pst_op *op, const struct pst_gemm_data *d,
-		       const struct pst_gemm_cursor *cur,
-		       const struct pst_gemm_tile *t, void *scratch)
+void pst_agent_convert_slice(const struct pst_op *op,
+			     const struct pst_agent_gemm_data *d,
+			     const struct pst_agent_gemm_cursor *cur,
+			     const struct pst_agent_gemm_tile *t, void *scratch)
 {
 	struct scratch *s = scratch;
 	const bool i8 = op->dtype == PST_WIRE_I8;
-	const struct pst_blas_gemm f = {
+	const struct pst_agent_blas_gemm f = {
 		.col_major = op->col_major,
 		.transa = op->transa,
 		.transb = op->transb,
@@ -94,7 +95,7 @@ void pst_convert_slice(const struct pst_op *op, const struct pst_gemm_data *d,
 		.beta = cur->l && !i8 ? 1 : 0,
 	};
 
-	pst_blas_gemm_f32(&f, s->a, s->b, s->product);
+	pst_agent_blas_gemm_f32(&f, s->a, s->b, s->product);
 	if (!i8)
 		return;
 	if (cur->l == 0)
@@ -123,12 +124,12 @@ static void line_i32(const struct pst_op *op, int32_t *c, uint64_t n,
 	}
 }
 
-/* At most PST_CONVERT_SIDE elements. */
+/* At most PST_AGENT_CONVERT_SIDE elements. */
 static void line_float(const struct pst_op *op, uint8_t *c, uint64_t n,
 		       const uint8_t *bias, unsigned int step, const float *sum)
 {
 	const float alpha = (float)op->alpha, beta = (float)op->beta;
-	float v[PST_CONVERT_SIDE], x[PST_CONVERT_SIDE];
+	float v[PST_AGENT_CONVERT_SIDE], x[PST_AGENT_CONVERT_SIDE];
 	uint64_t i;
 
 	for (i = 0; i < n; i++)
@@ -140,12 +141,13 @@ static void line_float(const struct pst_op *op, uint8_t *c, uint64_t n,
 	}
 	if (bias)
 		pst_floats_load(x, bias, op->dtype_c, step ? n : 1);
-	pst_epilogue_f32(op->act, v, n, bias ? x : NULL, step);
+	pst_agent_epilogue_f32(op->act, v, n, bias ? x : NULL, step);
 	pst_floats_store(c, op->dtype_c, v, n);
 }
 
-void pst_convert_line(const struct pst_op *op, const struct pst_gemm_data *d,
-		      uint64_t i, uint64_t j, uint64_t n, const void *sum)
+void pst_agent_convert_line(const struct pst_op *op,
+			    const struct pst_agent_gemm_data *d, uint64_t i,
+			    uint64_t j, uint64_t n, const void *sum)
 {
 	const unsigned int elem = pst_dtype_size(op->dtype_c);
 	const unsigned int step = op->col_major ? 0 : 1;
@@ -153,8 +155,9 @@ void pst_convert_line(const struct pst_op *op, const struct pst_gemm_data *d,
 	uint64_t done, part, b;
 
 	for (done = 0; done < n; done += part) {
-		part = n - done < PST_CONVERT_SIDE ? n - done
-						   : PST_CONVERT_SIDE;
+		part = n - done < PST_AGENT_CONVERT_SIDE
+			       ? n - done
+			       : PST_AGENT_CONVERT_SIDE;
 		b = (j + done * step) * elem;
 		if (op->dtype == PST_WIRE_I8)
 			line_i32(op, (int32_t *)d->c + at + done, part,
@@ -169,9 +172,11 @@ void pst_convert_line(const struct pst_op *op, const struct pst_gemm_data *d,
 	}
 }
 
-void pst_convert_finish(const struct pst_op *op, const struct pst_gemm_data *d,
-			const struct pst_gemm_cursor *cur,
-			const struct pst_gemm_tile *t, const void *scratch)
+void pst_agent_convert_finish(const struct pst_op *op,
+			      const struct pst_agent_gemm_data *d,
+			      const struct pst_agent_gemm_cursor *cur,
+			      const struct pst_agent_gemm_tile *t,
+			      const void *scratch)
 {
 	const struct scratch *s = scratch;
 	const uint64_t lines = op->col_major ? t->n : t->m;
@@ -179,7 +184,7 @@ void pst_convert_finish(const struct pst_op *op, const struct pst_gemm_data *d,
 	uint64_t q;
 
 	for (q = 0; q < lines; q++)
-		pst_convert_line(
+		pst_agent_convert_line(
 			op, d, cur->i + (op->col_major ? 0 : q),
 			cur->j + (op->col_major ? q : 0), length,
 			op->dtype == PST_WIRE_I8

@@ -28,33 +28,33 @@ struct head {
 };
 static_assert(sizeof(struct head) <= ALIGN, "the head lies before the piece");
 
-void pst_hostmem_init(struct pst_hostmem *h, const char *root)
+void pst_agent_hostmem_init(struct pst_agent_hostmem *h, const char *root)
 {
-	*h = (struct pst_hostmem){.root = root};
+	*h = (struct pst_agent_hostmem){.root = root};
 	/* Unknown counts as 0: then more seems touched than is, and the next
 	 * line of defence is the reserve. */
-	if (pst_memory_resident(root, &h->resident0) < 0)
+	if (pst_agent_memory_resident(root, &h->resident0) < 0)
 		h->resident0 = 0;
 }
 
 /* Bytes that were promised and do not show in the kernel's figures yet. */
-static uint64_t untouched(const struct pst_hostmem *h)
+static uint64_t untouched(const struct pst_agent_hostmem *h)
 {
 	uint64_t resident, touched;
 
-	if (pst_memory_resident(h->root, &resident) < 0)
+	if (pst_agent_memory_resident(h->root, &resident) < 0)
 		return h->promised;
 	touched = resident > h->resident0 ? resident - h->resident0 : 0;
 	return h->promised > touched ? h->promised - touched : 0;
 }
 
-static int check_room(const struct pst_hostmem *h, uint64_t size,
+static int check_room(const struct pst_agent_hostmem *h, uint64_t size,
 		      struct pst_error *err)
 {
 	uint64_t available, taken;
 
 	/* Without figures only the kernel can say no. */
-	if (pst_memory_available(h->root, &available) < 0)
+	if (pst_agent_memory_available(h->root, &available) < 0)
 		return 0;
 	available -= available / RESERVE_PART;
 	taken = untouched(h);
@@ -91,8 +91,8 @@ static struct head *map_piece(uint64_t size)
 	return head;
 }
 
-int pst_hostmem_alloc(struct pst_hostmem *h, uint64_t size, void **ret,
-		      struct pst_error *err)
+int pst_agent_hostmem_alloc(struct pst_agent_hostmem *h, uint64_t size,
+			    void **ret, struct pst_error *err)
 {
 	struct head *head = NULL;
 	int r = check_room(h, size, err);
@@ -118,16 +118,16 @@ int pst_hostmem_alloc(struct pst_hostmem *h, uint64_t size, void **ret,
 }
 
 /* Whether another thread will unmap a piece. */
-static bool hand_over(struct pst_hostmem *h, struct head *head)
+static bool hand_over(struct pst_agent_hostmem *h, struct head *head)
 {
 	if (head->mapped < REAP_FROM)
 		return false;
-	if (!h->reaper && pst_reaper_start(&h->reaper) < 0)
+	if (!h->reaper && pst_agent_reaper_start(&h->reaper) < 0)
 		return false;
-	return pst_reaper_give(h->reaper, head, head->mapped) == 0;
+	return pst_agent_reaper_give(h->reaper, head, head->mapped) == 0;
 }
 
-void pst_hostmem_release(struct pst_hostmem *h, void *mem)
+void pst_agent_hostmem_release(struct pst_agent_hostmem *h, void *mem)
 {
 	struct head *head = (struct head *)((uint8_t *)mem - ALIGN);
 
@@ -138,8 +138,8 @@ void pst_hostmem_release(struct pst_hostmem *h, void *mem)
 		munmap(head, head->mapped);
 }
 
-void pst_hostmem_done(struct pst_hostmem *h)
+void pst_agent_hostmem_done(struct pst_agent_hostmem *h)
 {
-	pst_reaper_stop(h->reaper);
+	pst_agent_reaper_stop(h->reaper);
 	h->reaper = NULL;
 }

@@ -14,29 +14,31 @@
  * promises more than it has: so each is weighed against what is available less
  * what was promised before. One thread.
  */
-struct pst_hostmem {
+struct pst_agent_hostmem {
 	const char *root;   /* of proc and sys: "" but in tests */
 	uint64_t promised;  /* bytes of all pieces */
 	uint64_t resident0; /* what the process had touched before the first */
-	struct pst_reaper *reaper; /* unmaps large pieces; NULL until needed */
+	struct pst_agent_reaper
+		*reaper; /* unmaps large pieces; NULL until needed */
 };
 
 /* No piece is there yet. Borrows root. */
-void pst_hostmem_init(struct pst_hostmem *h, const char *root);
+void pst_agent_hostmem_init(struct pst_agent_hostmem *h, const char *root);
 
 /*
  * A piece of size bytes (> 0): zeroed, aligned to 256, in huge pages where it
  * is large and the kernel has some. Costs no more than zeroing 1 MiB. Returns
  * 0, or -ENOMEM with a sentence that says how much there is.
  */
-PST_MUST_USE int pst_hostmem_alloc(struct pst_hostmem *h, uint64_t size,
-				   void **ret, struct pst_error *err);
+PST_MUST_USE int pst_agent_hostmem_alloc(struct pst_agent_hostmem *h,
+					 uint64_t size, void **ret,
+					 struct pst_error *err);
 
 /* Gives a piece back. A large one is unmapped by a thread of its own: that
  * takes up to half a second a GiB, for which nobody should wait. */
-void pst_hostmem_release(struct pst_hostmem *h, void *mem);
+void pst_agent_hostmem_release(struct pst_agent_hostmem *h, void *mem);
 
 /* All pieces are given back; returns when they are unmapped. */
-void pst_hostmem_done(struct pst_hostmem *h);
+void pst_agent_hostmem_done(struct pst_agent_hostmem *h);
 
 #endif

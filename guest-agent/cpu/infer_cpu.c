@@ -34,7 +34,7 @@
 
 /* A layer with its weights as floats. */
 struct layer {
-	struct pst_layer l;
+	struct pst_agent_layer l;
 	const float *weight, *bias; /* or NULL */
 	uint64_t save; /* where in a run's memory, times rows, the output is
 			  kept for a later ADD; NOT_SAVED */
@@ -50,11 +50,11 @@ struct convert {
 	uint64_t n;
 };
 
-struct pst_infer_model {
+struct pst_agent_infer_model {
 	void *weights;
 	uint32_t n_in, n_out, max_width, n_layers;
 	struct layer *layers;
-	struct pst_hostmem *mem;
+	struct pst_agent_hostmem *mem;
 	void *converted; /* of mem, or NULL */
 	unsigned int n_converts;
 	struct convert *converts;
@@ -65,11 +65,11 @@ struct pst_infer_model {
 	double flops;            /* of one row */
 	double rate;             /* of them, a second */
 	/* One kept for the next INFER. */
-	struct pst_infer_run *spare;
+	struct pst_agent_infer_run *spare;
 };
 
-struct pst_infer_run {
-	struct pst_infer_model *model;
+struct pst_agent_infer_run {
+	struct pst_agent_infer_model *model;
 	uint32_t max_rows; /* that mem has room for */
 	float *mem;
 	/* Of this INFER. */
@@ -85,18 +85,18 @@ struct pst_infer_run {
 	float *x, *y;
 };
 
-static uint64_t weight_elems(const struct pst_layer *l)
+static uint64_t weight_elems(const struct pst_agent_layer *l)
 {
-	if (l->weight == PST_MODEL_NONE)
+	if (l->weight == PST_AGENT_MODEL_NONE)
 		return 0;
-	return l->type == PST_LAYER_LINEAR ? (uint64_t)l->n_out * l->n_in
-					   : l->n_out;
+	return l->type == PST_AGENT_LAYER_LINEAR ? (uint64_t)l->n_out * l->n_in
+						 : l->n_out;
 }
 
 /* Elements that have to be converted. */
-static uint64_t convert_elems(const struct pst_model_plan *plan)
+static uint64_t convert_elems(const struct pst_agent_model_plan *plan)
 {
-	const struct pst_layer *l;
+	const struct pst_agent_layer *l;
 	uint64_t n = 0;
 	uint32_t i;
 
@@ -104,19 +104,20 @@ static uint64_t convert_elems(const struct pst_model_plan *plan)
 		l = &plan->layers[i];
 		if (l->weight_dtype != PST_WIRE_F32)
 			n += weight_elems(l);
-		if (l->bias != PST_MODEL_NONE && l->bias_dtype != PST_WIRE_F32)
+		if (l->bias != PST_AGENT_MODEL_NONE &&
+		    l->bias_dtype != PST_WIRE_F32)
 			n += l->n_out;
 	}
 	return n;
 }
 
 /* The floats of a tensor: where they lie, or where they will be. */
-static const float *place(struct pst_infer_model *m, uint64_t off,
+static const float *place(struct pst_agent_infer_model *m, uint64_t off,
 			  enum pst_wire_dtype dtype, uint64_t n, float **next)
 {
 	const void *src;
 
-	if (off == PST_MODEL_NONE)
+	if (off == PST_AGENT_MODEL_NONE)
 		return NULL;
 	src = (const uint8_t *)m->weights + off;
 	if (dtype == PST_WIRE_F32)
@@ -126,11 +127,11 @@ static const float *place(struct pst_infer_model *m, uint64_t off,
 	return *next - n;
 }
 
-static void place_layers(struct pst_infer_model *m,
-			 const struct pst_model_plan *plan)
+static void place_layers(struct pst_agent_infer_model *m,
+			 const struct pst_agent_model_plan *plan)
 {
 	float *next = m->converted;
-	const struct pst_layer *l;
+	const struct pst_agent_layer *l;
 	uint32_t i;
 
 	for (i = 0; i < m->n_layers; i++) {
@@ -143,13 +144,13 @@ static void place_layers(struct pst_infer_model *m,
 				      &next),
 			.save = NOT_SAVED,
 		};
-		if (l->type == PST_LAYER_LINEAR)
+		if (l->type == PST_AGENT_LAYER_LINEAR)
 			m->flops += 2.0 * l->n_in * l->n_out;
 	}
 }
 
 /* Gives every output that an ADD wants a place of its own. */
-static void place_saved(struct pst_infer_model *m)
+static void place_saved(struct pst_agent_infer_model *m)
 {
 	uint64_t *save;
 	uint32_t i, from;
@@ -157,11 +158,11 @@ static void place_saved(struct pst_infer_model *m)
 	m->save_input = NOT_SAVED;
 	m->row_elems = 2ULL * m->max_width;
 	for (i = 0; i < m->n_layers; i++) {
-		if (m->layers[i].l.type != PST_LAYER_ADD)
+		if (m->layers[i].l.type != PST_AGENT_LAYER_ADD)
 			continue;
 		from = m->layers[i].l.from;
-		save = from == PST_MODEL_INPUT ? &m->save_input
-					       : &m->layers[from].save;
+		save = from == PST_AGENT_MODEL_INPUT ? &m->save_input
+						     : &m->layers[from].save;
 		if (*save != NOT_SAVED)
 			continue;
 		*save = m->row_elems;
@@ -169,8 +170,9 @@ static void place_saved(struct pst_infer_model *m)
 	}
 }
 
-static int allocate(struct pst_infer_model *m,
-		    const struct pst_model_plan *plan, struct pst_error *err)
+static int allocate(struct pst_agent_infer_model *m,
+		    const struct pst_agent_model_plan *plan,
+		    struct pst_error *err)
 {
 	const uint64_t n = convert_elems(plan);
 
@@ -178,19 +180,20 @@ static int allocate(struct pst_infer_model *m,
 	m->converts = calloc(2ULL * plan->n_layers, sizeof(*m->converts));
 	if (!m->layers || !m->converts)
 		return pst_error_set(err, -ENOMEM, "out of memory");
-	return n ? pst_hostmem_alloc(m->mem, n * sizeof(float), &m->converted,
-				     err)
+	return n ? pst_agent_hostmem_alloc(m->mem, n * sizeof(float),
+					   &m->converted, err)
 		 : 0;
 }
 
-int pst_infer_model_new(const struct pst_model_plan *plan, void *weights,
-			struct pst_hostmem *mem, struct pst_infer_model **ret,
-			struct pst_error *err)
+int pst_agent_infer_model_new(const struct pst_agent_model_plan *plan,
+			      void *weights, struct pst_agent_hostmem *mem,
+			      struct pst_agent_infer_model **ret,
+			      struct pst_error *err)
 {
-	struct pst_infer_model *m;
+	struct pst_agent_infer_model *m;
 	int r;
 
-	if (!pst_blas_exists())
+	if (!pst_agent_blas_exists())
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "the agent was built without a CBLAS, "
 				     "which models need on the cpu backend");
@@ -200,7 +203,7 @@ int pst_infer_model_new(const struct pst_model_plan *plan, void *weights,
 	m->mem = mem;
 	r = allocate(m, plan, err);
 	if (r < 0) {
-		pst_infer_model_free(m);
+		pst_agent_infer_model_free(m);
 		return r;
 	}
 	m->weights = weights;
@@ -220,20 +223,20 @@ int pst_infer_model_new(const struct pst_model_plan *plan, void *weights,
 				  "elements, above %u",
 				  (unsigned long long)m->row_elems, ROW_ELEMS);
 	if (r < 0)
-		pst_infer_model_free(m);
+		pst_agent_infer_model_free(m);
 	else
 		*ret = m;
 	return r;
 }
 
-static void free_run(struct pst_infer_run *run)
+static void free_run(struct pst_agent_infer_run *run)
 {
 	if (run)
 		free(run->mem);
 	free(run);
 }
 
-void pst_infer_model_free(struct pst_infer_model *m)
+void pst_agent_infer_model_free(struct pst_agent_infer_model *m)
 {
 	if (!m)
 		return;
@@ -241,26 +244,28 @@ void pst_infer_model_free(struct pst_infer_model *m)
 	free(m->layers);
 	free(m->converts);
 	if (m->converted)
-		pst_hostmem_release(m->mem, m->converted);
+		pst_agent_hostmem_release(m->mem, m->converted);
 	free(m);
 }
 
-void *pst_infer_model_weights(const struct pst_infer_model *m)
+void *pst_agent_infer_model_weights(const struct pst_agent_infer_model *m)
 {
 	return m->weights;
 }
 
-uint64_t pst_infer_estimate_ns(const struct pst_infer_model *m, uint32_t rows)
+uint64_t pst_agent_infer_estimate_ns(const struct pst_agent_infer_model *m,
+				     uint32_t rows)
 {
 	return (uint64_t)(m->flops * rows / m->rate * (double)PST_NS_PER_S);
 }
 
-int pst_infer_begin(struct pst_infer_model *m, const struct pst_op *op,
-		    uint8_t *base, struct pst_infer_run **ret,
-		    struct pst_error *err)
+int pst_agent_infer_begin(struct pst_agent_infer_model *m,
+			  const struct pst_op *op, uint8_t *base,
+			  struct pst_agent_infer_run **ret,
+			  struct pst_error *err)
 {
 	const uint32_t rows = (uint32_t)pst_min_u64(op->m, m->block);
-	struct pst_infer_run *run = m->spare;
+	struct pst_agent_infer_run *run = m->spare;
 
 	m->spare = NULL;
 	if (run && run->max_rows < rows) {
@@ -292,7 +297,7 @@ int pst_infer_begin(struct pst_infer_model *m, const struct pst_op *op,
 	return 0;
 }
 
-void pst_infer_end(struct pst_infer_run *run)
+void pst_agent_infer_end(struct pst_agent_infer_run *run)
 {
 	if (!run)
 		return;
@@ -303,7 +308,7 @@ void pst_infer_end(struct pst_infer_run *run)
 }
 
 /* Converts weights until the deadline. Returns whether all are. */
-static bool convert_some(struct pst_infer_model *m, uint64_t deadline_ns)
+static bool convert_some(struct pst_agent_infer_model *m, uint64_t deadline_ns)
 {
 	struct convert *c;
 	uint64_t n;
@@ -325,18 +330,18 @@ static bool convert_some(struct pst_infer_model *m, uint64_t deadline_ns)
 
 /* Some columns of a linear layer, for all rows of the block. Returns whether
  * they were the last. */
-static bool linear(struct pst_infer_run *run, const struct layer *layer,
+static bool linear(struct pst_agent_infer_run *run, const struct layer *layer,
 		   uint64_t slice_ns)
 {
-	struct pst_infer_model *m = run->model;
-	const struct pst_layer *l = &layer->l;
+	struct pst_agent_infer_model *m = run->model;
+	const struct pst_agent_layer *l = &layer->l;
 	const double want = m->rate * (double)slice_ns / 4 / PST_NS_PER_S;
 	const double column = 2.0 * run->rows * l->n_in;
 	const uint64_t left = l->n_out - run->at;
 	const uint64_t cols = (double)left <= fmax(want / column, MIN_COLS)
 				      ? left
 				      : (uint64_t)fmax(want / column, MIN_COLS);
-	const struct pst_blas_gemm g = {
+	const struct pst_agent_blas_gemm g = {
 		.transb = true,
 		.m = run->rows,
 		.n = cols,
@@ -356,13 +361,14 @@ static bool linear(struct pst_infer_run *run, const struct layer *layer,
 		memcpy(run->y + (uint64_t)i * l->n_out + run->at,
 		       layer->bias + run->at, cols * sizeof(float));
 	for (i = 0; few && i < run->rows; i++)
-		pst_blas_gemv_f32(cols, l->n_in,
-				  layer->weight + run->at * l->n_in,
-				  run->x + (uint64_t)i * l->n_in, (float)g.beta,
-				  run->y + (uint64_t)i * l->n_out + run->at);
+		pst_agent_blas_gemv_f32(
+			cols, l->n_in, layer->weight + run->at * l->n_in,
+			run->x + (uint64_t)i * l->n_in, (float)g.beta,
+			run->y + (uint64_t)i * l->n_out + run->at);
 	if (!few)
-		pst_blas_gemm_f32(&g, run->x, layer->weight + run->at * l->n_in,
-				  run->y + run->at);
+		pst_agent_blas_gemm_f32(&g, run->x,
+					layer->weight + run->at * l->n_in,
+					run->y + run->at);
 	ns = pst_now_ns() - start;
 	if (column * (double)cols >= MIN_RATED_FLOPS && ns)
 		m->rate += NEWEST *
@@ -373,29 +379,29 @@ static bool linear(struct pst_infer_run *run, const struct layer *layer,
 }
 
 /* An activation of n elements, in place. */
-static void activate(enum pst_layer_type type, float *x, uint64_t n)
+static void activate(enum pst_agent_layer_type type, float *x, uint64_t n)
 {
 	uint64_t i;
 
 	switch (type) {
-	case PST_LAYER_RELU:
-		pst_epilogue_f32(PST_WIRE_ACT_RELU, x, n, NULL, 0);
+	case PST_AGENT_LAYER_RELU:
+		pst_agent_epilogue_f32(PST_WIRE_ACT_RELU, x, n, NULL, 0);
 		break;
-	case PST_LAYER_GELU:
-		pst_epilogue_f32(PST_WIRE_ACT_GELU_ERF, x, n, NULL, 0);
+	case PST_AGENT_LAYER_GELU:
+		pst_agent_epilogue_f32(PST_WIRE_ACT_GELU_ERF, x, n, NULL, 0);
 		break;
-	case PST_LAYER_GELU_TANH:
-		pst_epilogue_f32(PST_WIRE_ACT_GELU_TANH, x, n, NULL, 0);
+	case PST_AGENT_LAYER_GELU_TANH:
+		pst_agent_epilogue_f32(PST_WIRE_ACT_GELU_TANH, x, n, NULL, 0);
 		break;
-	case PST_LAYER_SILU:
+	case PST_AGENT_LAYER_SILU:
 		for (i = 0; i < n; i++)
 			x[i] /= 1 + expf(-x[i]);
 		break;
-	case PST_LAYER_TANH:
+	case PST_AGENT_LAYER_TANH:
 		for (i = 0; i < n; i++)
 			x[i] = tanhf(x[i]);
 		break;
-	default: /* PST_LAYER_SIGMOID */
+	default: /* PST_AGENT_LAYER_SIGMOID */
 		for (i = 0; i < n; i++)
 			x[i] = 1 / (1 + expf(-x[i]));
 	}
@@ -441,13 +447,13 @@ static void layernorm(const struct layer *layer, float *x, uint64_t n)
 }
 
 /* Some rows of a layer that works on whole ones. */
-static bool by_rows(struct pst_infer_run *run, const struct layer *layer)
+static bool by_rows(struct pst_agent_infer_run *run, const struct layer *layer)
 {
 	const uint64_t width = layer->l.n_out;
 	uint64_t n = pst_min_u64(run->rows - run->at, PIECE / width + 1);
 
 	for (; n; n--, run->at++) {
-		if (layer->l.type == PST_LAYER_SOFTMAX)
+		if (layer->l.type == PST_AGENT_LAYER_SOFTMAX)
 			softmax(run->x + run->at * width, width);
 		else
 			layernorm(layer, run->x + run->at * width, width);
@@ -455,13 +461,14 @@ static bool by_rows(struct pst_infer_run *run, const struct layer *layer)
 	return run->at == run->rows;
 }
 
-static float *saved(struct pst_infer_run *run, uint64_t save)
+static float *saved(struct pst_agent_infer_run *run, uint64_t save)
 {
 	return run->mem + save * run->max_rows;
 }
 
 /* Some elements of a layer that works on each alone. */
-static bool by_elements(struct pst_infer_run *run, const struct layer *layer)
+static bool by_elements(struct pst_agent_infer_run *run,
+			const struct layer *layer)
 {
 	const uint64_t all = (uint64_t)run->rows * layer->l.n_out;
 	const uint64_t n = pst_min_u64(all - run->at, PIECE);
@@ -469,9 +476,9 @@ static bool by_elements(struct pst_infer_run *run, const struct layer *layer)
 	const float *other;
 	uint64_t i;
 
-	if (layer->l.type == PST_LAYER_ADD) {
+	if (layer->l.type == PST_AGENT_LAYER_ADD) {
 		other = saved(run,
-			      layer->l.from == PST_MODEL_INPUT
+			      layer->l.from == PST_AGENT_MODEL_INPUT
 				      ? run->model->save_input
 				      : run->model->layers[layer->l.from].save);
 		for (i = 0; i < n; i++)
@@ -483,16 +490,17 @@ static bool by_elements(struct pst_infer_run *run, const struct layer *layer)
 	return run->at == all;
 }
 
-static void save(struct pst_infer_run *run, uint64_t where, uint64_t width)
+static void save(struct pst_agent_infer_run *run, uint64_t where,
+		 uint64_t width)
 {
 	if (where != NOT_SAVED)
 		memcpy(saved(run, where), run->x,
 		       run->rows * width * sizeof(float));
 }
 
-static void begin_block(struct pst_infer_run *run)
+static void begin_block(struct pst_agent_infer_run *run)
 {
-	const struct pst_infer_model *m = run->model;
+	const struct pst_agent_infer_model *m = run->model;
 	uint32_t i;
 
 	run->rows = (uint32_t)pst_min_u64(run->m - run->row, run->max_rows);
@@ -507,9 +515,9 @@ static void begin_block(struct pst_infer_run *run)
 	run->at = 0;
 }
 
-static void end_block(struct pst_infer_run *run)
+static void end_block(struct pst_agent_infer_run *run)
 {
-	const struct pst_infer_model *m = run->model;
+	const struct pst_agent_infer_model *m = run->model;
 	uint32_t i;
 
 	for (i = 0; i < run->rows; i++)
@@ -521,22 +529,22 @@ static void end_block(struct pst_infer_run *run)
 }
 
 /* A few milliseconds of the current layer at most. */
-static void step_layer(struct pst_infer_run *run, uint64_t slice_ns)
+static void step_layer(struct pst_agent_infer_run *run, uint64_t slice_ns)
 {
 	const struct layer *layer = &run->model->layers[run->layer];
 	float *x = run->x;
 	bool done;
 
 	switch (layer->l.type) {
-	case PST_LAYER_LINEAR:
+	case PST_AGENT_LAYER_LINEAR:
 		done = linear(run, layer, slice_ns);
 		if (done) {
 			run->x = run->y;
 			run->y = x;
 		}
 		break;
-	case PST_LAYER_SOFTMAX:
-	case PST_LAYER_LAYERNORM:
+	case PST_AGENT_LAYER_SOFTMAX:
+	case PST_AGENT_LAYER_LAYERNORM:
 		done = by_rows(run, layer);
 		break;
 	default:
@@ -549,7 +557,7 @@ static void step_layer(struct pst_infer_run *run, uint64_t slice_ns)
 	run->at = 0;
 }
 
-bool pst_infer_step(struct pst_infer_run *run, uint64_t slice_ns)
+bool pst_agent_infer_step(struct pst_agent_infer_run *run, uint64_t slice_ns)
 {
 	const uint64_t deadline_ns = pst_now_ns() + slice_ns;
 

@@ -16,7 +16,7 @@ struct mapping {
 	uint64_t size;
 };
 
-struct pst_reaper {
+struct pst_agent_reaper {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -27,7 +27,7 @@ struct pst_reaper {
 
 static void *reap(void *arg)
 {
-	struct pst_reaper *r = arg;
+	struct pst_agent_reaper *r = arg;
 	struct mapping m;
 
 	pthread_mutex_lock(&r->lock);
@@ -45,9 +45,9 @@ static void *reap(void *arg)
 	return NULL;
 }
 
-int pst_reaper_start(struct pst_reaper **ret)
+int pst_agent_reaper_start(struct pst_agent_reaper **ret)
 {
-	struct pst_reaper *r = calloc(1, sizeof(*r));
+	struct pst_agent_reaper *r = calloc(1, sizeof(*r));
 	int err;
 
 	if (!r)
@@ -65,7 +65,7 @@ int pst_reaper_start(struct pst_reaper **ret)
 	return 0;
 }
 
-int pst_reaper_give(struct pst_reaper *r, void *mem, uint64_t size)
+int pst_agent_reaper_give(struct pst_agent_reaper *r, void *mem, uint64_t size)
 {
 	int ret = -EAGAIN;
 
@@ -79,7 +79,7 @@ int pst_reaper_give(struct pst_reaper *r, void *mem, uint64_t size)
 	return ret;
 }
 
-void pst_reaper_stop(struct pst_reaper *r)
+void pst_agent_reaper_stop(struct pst_agent_reaper *r)
 {
 	if (!r)
 		return;

@@ -27,8 +27,8 @@ static void lane_free(struct pst_cuda_lane *l)
 {
 	if (!l)
 		return;
-	pst_flight_done(&l->flight);
-	pst_mover_done(&l->mover);
+	pst_cuda_flight_done(&l->flight);
+	pst_cuda_mover_done(&l->mover);
 	if (l->stream)
 		cudaStreamDestroy(l->stream);
 	if (l->workspace)
@@ -51,14 +51,14 @@ static int lane_get(struct pst_backend *b, uint32_t index,
 		return pst_error_set(err, -ENOMEM, "out of memory");
 	l->index = index;
 	if ((r = pst_cuda_stream(&l->stream, err)) < 0 ||
-	    (r = pst_flight_init(&l->flight, err)) < 0 ||
+	    (r = pst_cuda_flight_init(&l->flight, err)) < 0 ||
 	    (r = pst_cuda_ok(cudaMalloc(&l->workspace, b->workspace_size),
 			     "allocating a workspace", err)) < 0) {
 		lane_free(l);
 		return r;
 	}
-	pst_mover_init(&l->mover, &b->region, l->stream, b->device.max_pitch,
-		       LANE_STAGED);
+	pst_cuda_mover_init(&l->mover, &b->region, l->stream,
+			    b->device.max_pitch, LANE_STAGED);
 	b->lanes[index] = l;
 	*ret = l;
 	return 0;
@@ -101,7 +101,7 @@ static void lane_end(struct pst_backend *b, struct pst_cuda_lane *l)
 {
 	l->flight.n = 0;
 	l->other = NULL;
-	pst_pipe_release(&b->pipe, l->index);
+	pst_cuda_pipe_release(&b->pipe, l->index);
 }
 
 static uint64_t tiles_memory(const struct pst_backend *b)
@@ -110,30 +110,30 @@ static uint64_t tiles_memory(const struct pst_backend *b)
 	uint64_t size = b->options.memory;
 
 	if (size)
-		return size & ~(uint64_t)(PST_TILES_ALIGN - 1);
+		return size & ~(uint64_t)(PST_CUDA_TILES_ALIGN - 1);
 	if (cudaMemGetInfo(&free_bytes, &total) != cudaSuccess)
 		cudaGetLastError();
 	size = free_bytes / 3;
 	if (size > TILES_MOST)
 		size = TILES_MOST;
-	return size & ~(uint64_t)(PST_TILES_ALIGN - 1);
+	return size & ~(uint64_t)(PST_CUDA_TILES_ALIGN - 1);
 }
 
 static int open_libraries(struct pst_backend *b, struct pst_error *err)
 {
 	int v = 0, r;
 
-	r = pst_cublas_ok(cublasCreate(&b->blas), "opening cuBLAS", err);
+	r = pst_cuda_cublas_ok(cublasCreate(&b->blas), "opening cuBLAS", err);
 	if (r < 0)
 		return r;
-	r = pst_cublas_ok(cublasGetVersion(b->blas, &v),
-			  "asking for cuBLAS's version", err);
+	r = pst_cuda_cublas_ok(cublasGetVersion(b->blas, &v),
+			       "asking for cuBLAS's version", err);
 	if (r < 0)
 		return r;
 	snprintf(b->cublas_text, sizeof(b->cublas_text), "%d.%d.%d", v / 10000,
 		 v / 100 % 100, v % 100);
 	/* F32 stays F32 and sums of F16 are not rounded to it on the way. */
-	r = pst_cublas_ok(
+	r = pst_cuda_cublas_ok(
 		cublasSetMathMode(
 			b->blas,
 			CUBLAS_DEFAULT_MATH |
@@ -141,7 +141,8 @@ static int open_libraries(struct pst_backend *b, struct pst_error *err)
 		"setting cuBLAS's mode", err);
 	if (r < 0)
 		return r;
-	return pst_cublas_ok(cublasLtCreate(&b->lt), "opening cuBLASLt", err);
+	return pst_cuda_cublas_ok(cublasLtCreate(&b->lt), "opening cuBLASLt",
+				  err);
 }
 
 static int open_device(struct pst_backend *b, struct pst_error *err)
@@ -157,10 +158,10 @@ static int open_device(struct pst_backend *b, struct pst_error *err)
 	    (r = pst_cuda_event(&b->mem_ready, err)) < 0 ||
 	    (r = open_libraries(b, err)) < 0)
 		return r;
-	pst_registration_open(b->base, b->size, b->options.registration,
-			      &b->region);
-	r = pst_pipe_init(&b->pipe, &b->region, tiles_memory(b),
-			  b->workspace_size, b->device.max_pitch, err);
+	pst_cuda_registration_open(b->base, b->size, b->options.registration,
+				   &b->region);
+	r = pst_cuda_pipe_init(&b->pipe, &b->region, tiles_memory(b),
+			       b->workspace_size, b->device.max_pitch, err);
 	if (r < 0)
 		return r;
 	return pst_cuda_calibrate(b, err);
@@ -172,7 +173,7 @@ static void free_all(struct pst_backend *b)
 
 	for (i = 0; i < PST_WIRE_MAX_LANES; i++)
 		lane_free(b->lanes[i]);
-	pst_pipe_done(&b->pipe);
+	pst_cuda_pipe_done(&b->pipe);
 	if (b->lt)
 		cublasLtDestroy(b->lt);
 	if (b->blas)
@@ -181,7 +182,7 @@ static void free_all(struct pst_backend *b)
 		cudaEventDestroy(b->mem_ready);
 	if (b->mem_stream)
 		cudaStreamDestroy(b->mem_stream);
-	pst_registration_close(&b->region);
+	pst_cuda_registration_close(&b->region);
 	cudaGetLastError();
 	free(b);
 }
@@ -205,7 +206,7 @@ static int cuda_open(uint8_t *base, uint64_t size, uint32_t threads,
 		free_all(b);
 		return r;
 	}
-	b->nvml = pst_nvml_open(pst_nvml_library(), b->device.pci);
+	b->nvml = pst_cuda_nvml_open(pst_cuda_nvml_library(), b->device.pci);
 	*ret = b;
 	return 0;
 }
@@ -244,7 +245,7 @@ static bool all_idle(struct pst_backend *b)
 
 static void cuda_close(struct pst_backend *b)
 {
-	pst_nvml_close(b->nvml);
+	pst_cuda_nvml_close(b->nvml);
 	b->nvml = NULL;
 	/* Freeing waits for the device. One that hangs, or is gone, would
 	 * keep the agent from ending: the process's end frees everything. */
@@ -255,12 +256,12 @@ static void cuda_close(struct pst_backend *b)
 static void cuda_describe(struct pst_backend *b, char *buf, size_t size)
 {
 	snprintf(buf, size, "cuda: %s, cuBLAS %s, %s", b->device.name,
-		 b->cublas_text, pst_registration_name(b->region.how));
+		 b->cublas_text, pst_cuda_registration_name(b->region.how));
 }
 
 static const char *cuda_registration(struct pst_backend *b)
 {
-	return pst_registration_name(b->region.how);
+	return pst_cuda_registration_name(b->region.how);
 }
 
 static const char *cuda_registration_why(struct pst_backend *b)
@@ -299,9 +300,9 @@ static int cuda_device_info(struct pst_backend *b,
 	ret->sm_minor = d->minor;
 	ret->multiprocessors = d->multiprocessors;
 	ret->mem_total = d->mem_total;
-	ret->known = PST_DEVICE_SM | PST_DEVICE_MULTIPROCESSORS |
-		     PST_DEVICE_MEM_TOTAL;
-	pst_nvml_read(b->nvml, ret);
+	ret->known = PST_AGENT_DEVICE_SM | PST_AGENT_DEVICE_MULTIPROCESSORS |
+		     PST_AGENT_DEVICE_MEM_TOTAL;
+	pst_cuda_nvml_read(b->nvml, ret);
 	if (b->lost)
 		return pst_error_set(err, -EIO, "%s", b->why.text);
 	return 0;
@@ -314,14 +315,15 @@ static bool cuda_lost(struct pst_backend *b, struct pst_error *why)
 	return b->lost;
 }
 
-static bool cuda_can(struct pst_backend *b, const struct pst_gemm_kind *kind,
+static bool cuda_can(struct pst_backend *b,
+		     const struct pst_agent_gemm_kind *kind,
 		     struct pst_error *why)
 {
 	const struct pst_op op = {.dtype = kind->dtype,
 				  .compute = kind->compute};
 	const char *what = NULL;
 
-	if (b->no_rate[pst_rate_of(&op)])
+	if (b->no_rate[pst_cuda_rate_of(&op)])
 		what = "has no such products";
 	else if (kind->dtype_c == PST_WIRE_I32 && kind->act > PST_WIRE_ACT_RELU)
 		what = "has no GELU of i32";
@@ -345,12 +347,12 @@ static int begin_pieces(struct pst_backend *b, struct pst_cuda_lane *l,
 	switch (op->op) {
 	case PST_WIRE_OP_GEMM:
 	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
-		return pst_gemm_begin(b, l, op, &l->count, err);
+		return pst_cuda_gemm_begin(b, l, op, &l->count, err);
 	case PST_WIRE_OP_COPY:
-		l->count = pst_copy_pieces(op);
+		l->count = pst_cuda_copy_pieces(op);
 		return 0;
 	case PST_WIRE_OP_INFER:
-		return pst_infer_cuda_begin(b, l, op, &l->count, err);
+		return pst_cuda_infer_begin(b, l, op, &l->count, err);
 	default:
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "the cuda backend has no such operation");
@@ -365,8 +367,8 @@ static int cuda_begin(struct pst_backend *b, struct pst_backend_op *bop,
 
 	if (b->lost)
 		return pst_error_set(err, -EIO, "%s", b->why.text);
-	if (pst_host_has(&bop->op))
-		return pst_host_begin(bop, err);
+	if (pst_cuda_host_has(&bop->op))
+		return pst_cuda_host_begin(bop, err);
 	r = lane_get(b, bop->lane, &l, err);
 	if (r < 0)
 		goto failed;
@@ -392,11 +394,11 @@ static int issue_one(struct pst_backend *b, struct pst_cuda_lane *l,
 {
 	switch (op->op) {
 	case PST_WIRE_OP_COPY:
-		return pst_copy_issue(b, l, op, l->next, err);
+		return pst_cuda_copy_issue(b, l, op, l->next, err);
 	case PST_WIRE_OP_INFER:
-		return pst_infer_cuda_issue(b, l, op, l->next, err);
+		return pst_cuda_infer_issue(b, l, op, l->next, err);
 	default:
-		return pst_gemm_issue(b, l, l->next, err);
+		return pst_cuda_gemm_issue(b, l, l->next, err);
 	}
 }
 
@@ -406,7 +408,8 @@ static int issue(struct pst_backend *b, struct pst_cuda_lane *l,
 {
 	int r = 1;
 
-	while (r > 0 && l->next < l->count && l->flight.n < PST_FLIGHT_MAX) {
+	while (r > 0 && l->next < l->count &&
+	       l->flight.n < PST_CUDA_FLIGHT_MAX) {
 		r = issue_one(b, l, op, err);
 		if (r > 0)
 			l->next++;
@@ -432,7 +435,7 @@ static int step_device(struct pst_backend *b, struct pst_backend_op *bop,
 	int r;
 
 	if (!l->failed) {
-		r = pst_flight_poll(&l->flight, err);
+		r = pst_cuda_flight_poll(&l->flight, err);
 		if (r >= 0)
 			r = issue(b, l, &bop->op, err);
 		if (r < 0)
@@ -440,16 +443,16 @@ static int step_device(struct pst_backend *b, struct pst_backend_op *bop,
 	}
 	if (l->failed) {
 		if (!lane_idle(b, l))
-			return PST_STEP_WAIT;
+			return PST_AGENT_STEP_WAIT;
 		*err = l->why;
 		lane_end(b, l);
 		return l->failed;
 	}
 	if (l->next < l->count || l->flight.n)
-		return PST_STEP_WAIT;
+		return PST_AGENT_STEP_WAIT;
 	lane_end(b, l);
 	bop->compute_ns += pst_now_ns() - l->begun_ns;
-	return PST_STEP_DONE;
+	return PST_AGENT_STEP_DONE;
 }
 
 static int cuda_step(struct pst_backend *b, struct pst_backend_op *bop,
@@ -458,13 +461,13 @@ static int cuda_step(struct pst_backend *b, struct pst_backend_op *bop,
 	uint64_t start;
 	int r;
 
-	if (!pst_host_has(&bop->op))
+	if (!pst_cuda_host_has(&bop->op))
 		return step_device(b, bop, err);
 	start = pst_now_ns();
-	r = pst_host_step(b, bop);
+	r = pst_cuda_host_step(b, bop);
 	bop->compute_ns += pst_now_ns() - start;
-	if (r == PST_STEP_DONE)
-		pst_host_end(bop);
+	if (r == PST_AGENT_STEP_DONE)
+		pst_cuda_host_end(bop);
 	return r;
 }
 
@@ -472,8 +475,8 @@ static int cuda_cancel(struct pst_backend *b, struct pst_backend_op *bop)
 {
 	struct pst_cuda_lane *l;
 
-	if (pst_host_has(&bop->op)) {
-		pst_host_end(bop);
+	if (pst_cuda_host_has(&bop->op)) {
+		pst_cuda_host_end(bop);
 		return 1;
 	}
 	l = b->lanes[bop->lane];
@@ -490,9 +493,9 @@ static uint64_t cuda_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 
 	if (op->op == PST_WIRE_OP_GEMM ||
 	    op->op == PST_WIRE_OP_GEMM_STRIDED_BATCHED)
-		return (uint64_t)pst_cost_pipelined(&b->calibration, op);
+		return (uint64_t)pst_cuda_cost_pipelined(&b->calibration, op);
 	if (op->op == PST_WIRE_OP_INFER)
-		return pst_infer_cuda_estimate(b, op);
+		return pst_cuda_infer_estimate(b, op);
 	return (uint64_t)(s * (double)PST_NS_PER_S);
 }
 

@@ -60,8 +60,9 @@ static int time_of(const struct probe *p, probe_fn *fn, uint64_t *ret_ns,
 
 static int launch(const struct probe *p, struct pst_error *err)
 {
-	return pst_cuda_ok(pst_k_convert(p->s, p->b->pipe.mem, PST_WIRE_F32,
-					 p->b->pipe.mem, PST_WIRE_F32, 1),
+	return pst_cuda_ok(pst_cuda_k_convert(p->s, p->b->pipe.mem,
+					      PST_WIRE_F32, p->b->pipe.mem,
+					      PST_WIRE_F32, 1),
 			   "starting a kernel", err);
 }
 
@@ -75,7 +76,7 @@ static int copy_small(const struct probe *p, struct pst_error *err)
 /* From the region itself: its memory may be slower than other memory. */
 static int copy_in(const struct probe *p, struct pst_error *err)
 {
-	const struct pst_lines l = {
+	const struct pst_cuda_lines l = {
 		.off = p->b->size - p->bytes,
 		.pitch = p->bytes,
 		.dev = p->b->pipe.mem,
@@ -85,7 +86,7 @@ static int copy_in(const struct probe *p, struct pst_error *err)
 		.to_device = true,
 	};
 
-	return pst_mover_copy(&p->b->pipe.in, &l, err);
+	return pst_cuda_mover_copy(&p->b->pipe.in, &l, err);
 }
 
 /* Not into the region, which may be someone's. */
@@ -106,9 +107,10 @@ static int read_mapped(const struct probe *p, struct pst_error *err)
 	const struct pst_backend *b = p->b;
 
 	return pst_cuda_ok(
-		pst_k_convert(p->s, b->pipe.mem, PST_WIRE_F32,
-			      b->region.mapped + b->size - mapped_bytes(p),
-			      PST_WIRE_F32, mapped_bytes(p) / sizeof(float)),
+		pst_cuda_k_convert(p->s, b->pipe.mem, PST_WIRE_F32,
+				   b->region.mapped + b->size - mapped_bytes(p),
+				   PST_WIRE_F32,
+				   mapped_bytes(p) / sizeof(float)),
 		"reading the region in place", err);
 }
 
@@ -129,7 +131,7 @@ static double rate(double amount, uint64_t ns)
 
 static int measure_paths(struct probe *p, struct pst_error *err)
 {
-	struct pst_calibration *c = &p->b->calibration;
+	struct pst_cuda_calibration *c = &p->b->calibration;
 	const double bytes = (double)p->bytes;
 	uint64_t ns;
 	int r;
@@ -157,21 +159,21 @@ static int measure_paths(struct probe *p, struct pst_error *err)
 	return 0;
 }
 
-static struct pst_product product_of(const struct probe *p, enum pst_rate which,
-				     uint32_t n)
+static struct pst_cuda_product product_of(const struct probe *p,
+					  enum pst_cuda_rate which, uint32_t n)
 {
-	static const enum pst_wire_dtype types[PST_N_RATES] = {
-		[PST_RATE_F64] = PST_WIRE_F64,
-		[PST_RATE_F32] = PST_WIRE_F32,
-		[PST_RATE_TF32] = PST_WIRE_F32,
-		[PST_RATE_FAST_F16] = PST_WIRE_F32,
-		[PST_RATE_F16] = PST_WIRE_F16,
-		[PST_RATE_BF16] = PST_WIRE_BF16,
-		[PST_RATE_I8] = PST_WIRE_I8,
+	static const enum pst_wire_dtype types[PST_CUDA_N_RATES] = {
+		[PST_CUDA_RATE_F64] = PST_WIRE_F64,
+		[PST_CUDA_RATE_F32] = PST_WIRE_F32,
+		[PST_CUDA_RATE_TF32] = PST_WIRE_F32,
+		[PST_CUDA_RATE_FAST_F16] = PST_WIRE_F32,
+		[PST_CUDA_RATE_F16] = PST_WIRE_F16,
+		[PST_CUDA_RATE_BF16] = PST_WIRE_BF16,
+		[PST_CUDA_RATE_I8] = PST_WIRE_I8,
 	};
 	const enum pst_wire_dtype t = types[which];
 	const uint64_t third = p->b->pipe.size / 3 & ~(uint64_t)255;
-	struct pst_product q = {
+	struct pst_cuda_product q = {
 		.dtype = t,
 		.dtype_c = t == PST_WIRE_I8 ? PST_WIRE_I32 : t,
 		.m = n,
@@ -187,16 +189,16 @@ static struct pst_product product_of(const struct probe *p, enum pst_rate which,
 		.c = p->b->pipe.mem + 2 * third,
 	};
 
-	if (which == PST_RATE_TF32)
+	if (which == PST_CUDA_RATE_TF32)
 		q.compute = PST_WIRE_COMPUTE_TF32;
-	else if (which == PST_RATE_FAST_F16)
+	else if (which == PST_CUDA_RATE_FAST_F16)
 		q.compute = PST_WIRE_COMPUTE_FAST_F16;
 	return q;
 }
 
-static struct pst_product_env env_of(const struct probe *p)
+static struct pst_cuda_product_env env_of(const struct probe *p)
 {
-	return (struct pst_product_env){
+	return (struct pst_cuda_product_env){
 		.blas = p->b->blas,
 		.lt = p->b->lt,
 		.stream = p->s,
@@ -205,17 +207,17 @@ static struct pst_product_env env_of(const struct probe *p)
 	};
 }
 
-static int time_product(const struct probe *p, const struct pst_product *q,
+static int time_product(const struct probe *p, const struct pst_cuda_product *q,
 			uint64_t *ret_ns, struct pst_error *err)
 {
-	const struct pst_product_env env = env_of(p);
+	const struct pst_cuda_product_env env = env_of(p);
 	uint64_t start;
 	int i, r;
 
 	*ret_ns = UINT64_MAX;
 	for (i = 0; i < 2; i++) {
 		start = pst_now_ns();
-		r = pst_product_run(&env, q, err);
+		r = pst_cuda_product_run(&env, q, err);
 		if (r == 0)
 			r = pst_cuda_ok(cudaStreamSynchronize(p->s),
 					"waiting for a measurement", err);
@@ -229,11 +231,11 @@ static int time_product(const struct probe *p, const struct pst_product *q,
 
 /* Rates by the largest product that fits and is not slow; what the library
  * refuses is remembered. */
-static int measure_rate(const struct probe *p, enum pst_rate which,
+static int measure_rate(const struct probe *p, enum pst_cuda_rate which,
 			struct pst_error *err)
 {
 	struct pst_backend *b = p->b;
-	struct pst_product q;
+	struct pst_cuda_product q;
 	uint64_t ns;
 	uint32_t n;
 	int r;
@@ -269,8 +271,8 @@ static int measure_rate(const struct probe *p, enum pst_rate which,
 static int probe_gelu(const struct probe *p, struct pst_error *err)
 {
 	const uint64_t bytes = (uint64_t)GELU_SIDE * GELU_SIDE * sizeof(float);
-	struct pst_product q = product_of(p, PST_RATE_F32, GELU_SIDE);
-	const struct pst_product_env env = env_of(p);
+	struct pst_cuda_product q = product_of(p, PST_CUDA_RATE_F32, GELU_SIDE);
+	const struct pst_cuda_product_env env = env_of(p);
 	float *x = (float *)(void *)p->pinned;
 	double want, worst = 0;
 	uint32_t i;
@@ -290,7 +292,7 @@ static int probe_gelu(const struct probe *p, struct pst_error *err)
 					cudaMemcpyHostToDevice, p->s),
 			"copying to the device", err);
 	if (r == 0)
-		r = pst_lt_run(&env, &q, err);
+		r = pst_cuda_lt_run(&env, &q, err);
 	if (r <= 0)
 		return r;
 	x += GELU_SIDE * GELU_SIDE * 2;
@@ -311,13 +313,13 @@ static int probe_gelu(const struct probe *p, struct pst_error *err)
 	return r;
 }
 
-static bool too_old(const struct pst_backend *b, enum pst_rate which)
+static bool too_old(const struct pst_backend *b, enum pst_cuda_rate which)
 {
 	const uint32_t cc = b->device.major * 10 + b->device.minor;
 
 	/* The library computes without them there, in F32. */
-	return (which == PST_RATE_TF32 && cc < 80) ||
-	       (which == PST_RATE_FAST_F16 && cc < 70);
+	return (which == PST_CUDA_RATE_TF32 && cc < 80) ||
+	       (which == PST_CUDA_RATE_FAST_F16 && cc < 70);
 }
 
 static int measure(struct probe *p, struct pst_error *err)
@@ -330,13 +332,14 @@ static int measure(struct probe *p, struct pst_error *err)
 			"zeroing device memory", err);
 	if (r == 0)
 		r = measure_paths(p, err);
-	for (i = 0; i < PST_N_RATES && r == 0; i++) {
-		if (too_old(b, (enum pst_rate)i))
+	for (i = 0; i < PST_CUDA_N_RATES && r == 0; i++) {
+		if (too_old(b, (enum pst_cuda_rate)i))
 			b->no_rate[i] = true;
 		else
-			r = measure_rate(p, (enum pst_rate)i, err);
+			r = measure_rate(p, (enum pst_cuda_rate)i, err);
 	}
-	return r == 0 && !b->no_rate[PST_RATE_F32] ? probe_gelu(p, err) : r;
+	return r == 0 && !b->no_rate[PST_CUDA_RATE_F32] ? probe_gelu(p, err)
+							: r;
 }
 
 /* Neither kernels nor cuBLAS have code for the card: names both versions. */
@@ -375,7 +378,7 @@ int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 	if (cudaStreamSynchronize(p.s) != cudaSuccess)
 		cudaGetLastError();
 	cudaFreeHost(p.pinned);
-	if (r == 0 && b->no_rate[PST_RATE_F32])
+	if (r == 0 && b->no_rate[PST_CUDA_RATE_F32])
 		return no_code(b, "it has no products of f32", err);
 	if (r != -ENODEV)
 		return r;

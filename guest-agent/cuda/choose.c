@@ -14,25 +14,25 @@
 /* Copies that even the smallest pipelined product makes. */
 #define COPIES 3.0
 
-enum pst_rate pst_rate_of(const struct pst_op *op)
+enum pst_cuda_rate pst_cuda_rate_of(const struct pst_op *op)
 {
 	switch (op->dtype) {
 	case PST_WIRE_F64:
-		return PST_RATE_F64;
+		return PST_CUDA_RATE_F64;
 	case PST_WIRE_F16:
-		return PST_RATE_F16;
+		return PST_CUDA_RATE_F16;
 	case PST_WIRE_BF16:
-		return PST_RATE_BF16;
+		return PST_CUDA_RATE_BF16;
 	case PST_WIRE_I8:
-		return PST_RATE_I8;
+		return PST_CUDA_RATE_I8;
 	default:
 		break;
 	}
 	if (op->compute == PST_WIRE_COMPUTE_TF32)
-		return PST_RATE_TF32;
+		return PST_CUDA_RATE_TF32;
 	if (op->compute == PST_WIRE_COMPUTE_FAST_F16)
-		return PST_RATE_FAST_F16;
-	return PST_RATE_F32;
+		return PST_CUDA_RATE_FAST_F16;
+	return PST_CUDA_RATE_F32;
 }
 
 static double seconds(double amount, double rate)
@@ -51,10 +51,10 @@ static double resident_bytes(const struct pst_operand *x)
 	return x->mem ? (double)x->size : 0;
 }
 
-static double compute_s(const struct pst_calibration *c,
+static double compute_s(const struct pst_cuda_calibration *c,
 			const struct pst_op *op)
 {
-	double s = seconds(pst_op_flops(op), c->flops[pst_rate_of(op)]);
+	double s = seconds(pst_op_flops(op), c->flops[pst_cuda_rate_of(op)]);
 	double mem = seconds(resident_bytes(&op->a) + resident_bytes(&op->b) +
 				     resident_bytes(&op->c),
 			     c->device);
@@ -69,7 +69,8 @@ static double c_read(const struct pst_op *op)
 	return (op->beta != 0 ? region_bytes(&op->c) : 0);
 }
 
-double pst_cost_mapped(const struct pst_calibration *c, const struct pst_op *op)
+double pst_cuda_cost_mapped(const struct pst_cuda_calibration *c,
+			    const struct pst_op *op)
 {
 	double in = region_bytes(&op->a) * ceil(op->n / BLOCK) +
 		    region_bytes(&op->b) * ceil(op->m / BLOCK) + c_read(op) +
@@ -85,8 +86,8 @@ double pst_cost_mapped(const struct pst_calibration *c, const struct pst_op *op)
 			  fmax(seconds(in, c->mapped), seconds(out, c->d2h)));
 }
 
-double pst_cost_pipelined(const struct pst_calibration *c,
-			  const struct pst_op *op)
+double pst_cuda_cost_pipelined(const struct pst_cuda_calibration *c,
+			       const struct pst_op *op)
 {
 	double in = seconds(region_bytes(&op->a) + region_bytes(&op->b) +
 				    c_read(op),
@@ -102,8 +103,8 @@ double pst_cost_pipelined(const struct pst_calibration *c,
 	       1e9 * (longest + alone * (in + out + work - longest));
 }
 
-double pst_cost_resident(const struct pst_calibration *c,
-			 const struct pst_op *op)
+double pst_cuda_cost_resident(const struct pst_cuda_calibration *c,
+			      const struct pst_op *op)
 {
 	return c->launch_ns + 1e9 * compute_s(c, op);
 }
@@ -113,36 +114,36 @@ static bool in_region(const struct pst_operand *x)
 	return x->size && !x->mem;
 }
 
-enum pst_strategy pst_choose(const struct pst_calibration *c,
-			     const struct pst_op *op, bool can_map,
-			     enum pst_strategy forced)
+enum pst_cuda_strategy pst_cuda_choose(const struct pst_cuda_calibration *c,
+				       const struct pst_op *op, bool can_map,
+				       enum pst_cuda_strategy forced)
 {
 	if (!in_region(&op->a) && !in_region(&op->b) && !in_region(&op->c) &&
 	    (can_map || !in_region(&op->bias)))
-		return PST_STRATEGY_RESIDENT;
-	if (!can_map || forced == PST_STRATEGY_PIPELINED)
-		return PST_STRATEGY_PIPELINED;
-	if (forced == PST_STRATEGY_MAPPED)
-		return PST_STRATEGY_MAPPED;
-	return pst_cost_mapped(c, op) <= pst_cost_pipelined(c, op)
-		       ? PST_STRATEGY_MAPPED
-		       : PST_STRATEGY_PIPELINED;
+		return PST_CUDA_STRATEGY_RESIDENT;
+	if (!can_map || forced == PST_CUDA_STRATEGY_PIPELINED)
+		return PST_CUDA_STRATEGY_PIPELINED;
+	if (forced == PST_CUDA_STRATEGY_MAPPED)
+		return PST_CUDA_STRATEGY_MAPPED;
+	return pst_cuda_cost_mapped(c, op) <= pst_cuda_cost_pipelined(c, op)
+		       ? PST_CUDA_STRATEGY_MAPPED
+		       : PST_CUDA_STRATEGY_PIPELINED;
 }
 
 static const char *const names[] = {"auto", "mapped", "pipelined", "resident"};
 
-const char *pst_strategy_name(enum pst_strategy s)
+const char *pst_cuda_strategy_name(enum pst_cuda_strategy s)
 {
 	return names[s];
 }
 
-int pst_strategy_parse(const char *name, enum pst_strategy *ret)
+int pst_cuda_strategy_parse(const char *name, enum pst_cuda_strategy *ret)
 {
 	unsigned int i;
 
-	for (i = 0; i < PST_STRATEGY_RESIDENT; i++) {
+	for (i = 0; i < PST_CUDA_STRATEGY_RESIDENT; i++) {
 		if (strcmp(name, names[i]) == 0) {
-			*ret = (enum pst_strategy)i;
+			*ret = (enum pst_cuda_strategy)i;
 			return 0;
 		}
 	}

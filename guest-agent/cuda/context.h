@@ -21,8 +21,8 @@
 
 /* From the environment; see penstock-agent(8). */
 struct pst_cuda_options {
-	enum pst_strategy strategy;
-	enum pst_registration_how registration;
+	enum pst_cuda_strategy strategy;
+	enum pst_cuda_registration_how registration;
 	uint64_t memory; /* bytes of device memory for tiles; 0: chosen */
 };
 
@@ -31,31 +31,31 @@ struct pst_cuda_options {
 struct pst_cuda_lane {
 	uint32_t index;
 	cudaStream_t stream;
-	struct pst_flight flight;
+	struct pst_cuda_flight flight;
 	void *workspace;
-	struct pst_mover mover;
+	struct pst_cuda_mover mover;
 	/* Of the running operation: */
 	cudaStream_t other; /* a model's, too; NULL: none */
 	uint64_t begun_ns;
 	uint64_t next, count; /* pieces */
 	int failed;           /* -errno: end it when the device is idle */
 	struct pst_error why;
-	struct pst_gemm_job gemm;
+	struct pst_cuda_gemm_job gemm;
 };
 
-struct pst_nvml;
+struct pst_cuda_nvml;
 
 struct pst_backend {
 	uint8_t *base;
 	uint64_t size;
 	struct pst_cuda_options options;
 	struct pst_cuda_device device;
-	struct pst_registration region;
-	struct pst_calibration calibration;
+	struct pst_cuda_registration region;
+	struct pst_cuda_calibration calibration;
 	cublasHandle_t blas;
 	cublasLtHandle_t lt;
 	char cublas_text[32];
-	struct pst_pipe pipe;
+	struct pst_cuda_pipe pipe;
 	uint64_t workspace_size;
 	struct pst_cuda_lane *lanes[PST_WIRE_MAX_LANES];
 	/* Resident tensors: made and zeroed on a stream of their own. */
@@ -64,10 +64,10 @@ struct pst_backend {
 	bool has_memory; /* mem_ready was recorded */
 	/* Kinds of products that the library refused at start, by rate, and
 	 * F32 results of F16 and BF16. */
-	bool no_rate[PST_N_RATES];
-	bool rough_gelu;       /* cuBLASLt's is less precise than ours */
-	struct pst_nvml *nvml; /* NULL: there is none */
-	bool lost;             /* the context is gone: nothing works any more */
+	bool no_rate[PST_CUDA_N_RATES];
+	bool rough_gelu;            /* cuBLASLt's is less precise than ours */
+	struct pst_cuda_nvml *nvml; /* NULL: there is none */
+	bool lost; /* the context is gone: nothing works any more */
 	struct pst_error why;
 };
 

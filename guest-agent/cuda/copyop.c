@@ -15,23 +15,24 @@
 #define HOST_PIECE (256ULL << 10)
 #define SLICE_NS   (10 * PST_NS_PER_MS)
 
-uint64_t pst_copy_pieces(const struct pst_op *op)
+uint64_t pst_cuda_copy_pieces(const struct pst_op *op)
 {
 	return (op->a.size + COPY_PIECE - 1) / COPY_PIECE;
 }
 
-int pst_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
-		   const struct pst_op *op, uint64_t u, struct pst_error *err)
+int pst_cuda_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+			const struct pst_op *op, uint64_t u,
+			struct pst_error *err)
 {
 	const uint64_t at = u * COPY_PIECE;
 	const uint64_t left = op->a.size - at;
 	const uint64_t n = left < COPY_PIECE ? left : COPY_PIECE;
 	const bool up = !op->a.mem;
-	struct pst_lines l = {.pitch = n,
-			      .dev_pitch = n,
-			      .width = n,
-			      .n = 1,
-			      .to_device = up};
+	struct pst_cuda_lines l = {.pitch = n,
+				   .dev_pitch = n,
+				   .width = n,
+				   .n = 1,
+				   .to_device = up};
 	int r;
 
 	if (op->a.mem && op->c.mem) {
@@ -45,14 +46,14 @@ int pst_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 		l.off = (up ? op->a.off : op->c.off) + at;
 		l.dev = up ? (uint8_t *)op->c.mem + op->c.off + at
 			   : (uint8_t *)op->a.mem + op->a.off + at;
-		r = pst_mover_copy(&lane->mover, &l, err);
+		r = pst_cuda_mover_copy(&lane->mover, &l, err);
 	}
 	if (r == 0)
-		r = pst_flight_mark(&lane->flight, lane->stream, err);
+		r = pst_cuda_flight_mark(&lane->flight, lane->stream, err);
 	return r < 0 ? r : 1;
 }
 
-bool pst_host_has(const struct pst_op *op)
+bool pst_cuda_host_has(const struct pst_op *op)
 {
 	switch (op->op) {
 	case PST_WIRE_OP_FILL:
@@ -65,7 +66,7 @@ bool pst_host_has(const struct pst_op *op)
 	}
 }
 
-int pst_host_begin(struct pst_backend_op *bop, struct pst_error *err)
+int pst_cuda_host_begin(struct pst_backend_op *bop, struct pst_error *err)
 {
 	if (bop->op.op != PST_WIRE_OP_CHECKSUM)
 		return 0;
@@ -76,7 +77,7 @@ int pst_host_begin(struct pst_backend_op *bop, struct pst_error *err)
 	return 0;
 }
 
-void pst_host_end(struct pst_backend_op *bop)
+void pst_cuda_host_end(struct pst_backend_op *bop)
 {
 	XXH3_freeState(bop->priv);
 	bop->priv = NULL;
@@ -95,7 +96,7 @@ static void fill(uint8_t *dst, uint64_t n, const struct pst_op *op)
 	memcpy(dst + i, line, n - i);
 }
 
-int pst_host_step(struct pst_backend *b, struct pst_backend_op *bop)
+int pst_cuda_host_step(struct pst_backend *b, struct pst_backend_op *bop)
 {
 	const uint64_t deadline = pst_now_ns() + SLICE_NS;
 	const struct pst_op *op = &bop->op;
@@ -118,8 +119,8 @@ int pst_host_step(struct pst_backend *b, struct pst_backend_op *bop)
 			break;
 	}
 	if (*at < op->a.size)
-		return PST_STEP_MORE;
+		return PST_AGENT_STEP_MORE;
 	if (op->op == PST_WIRE_OP_CHECKSUM)
 		bop->result = XXH3_64bits_digest(bop->priv);
-	return PST_STEP_DONE;
+	return PST_AGENT_STEP_DONE;
 }

@@ -8,21 +8,22 @@
 struct pst_cuda_lane;
 
 /* Pieces of a COPY that has a tensor at one end. */
-uint64_t pst_copy_pieces(const struct pst_op *op);
+uint64_t pst_cuda_copy_pieces(const struct pst_op *op);
 
 /* Puts piece u of it on the device and marks lane->flight. 1 or -errno. */
-int pst_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
-		   const struct pst_op *op, uint64_t u, struct pst_error *err);
+int pst_cuda_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+			const struct pst_op *op, uint64_t u,
+			struct pst_error *err);
 
 /* Whether the CPU does it: FILL, CHECKSUM, COPY within the region. */
-bool pst_host_has(const struct pst_op *op);
+bool pst_cuda_host_has(const struct pst_op *op);
 
 /* The CPU's operations, as a backend's: about 10 ms of it. host_begin returns
- * 0 or -ENOMEM, host_step PST_STEP_MORE or PST_STEP_DONE. */
-int pst_host_begin(struct pst_backend_op *bop, struct pst_error *err);
-int pst_host_step(struct pst_backend *b, struct pst_backend_op *bop);
+ * 0 or -ENOMEM, host_step PST_AGENT_STEP_MORE or PST_AGENT_STEP_DONE. */
+int pst_cuda_host_begin(struct pst_backend_op *bop, struct pst_error *err);
+int pst_cuda_host_step(struct pst_backend *b, struct pst_backend_op *bop);
 
 /* Frees what host_begin took. */
-void pst_host_end(struct pst_backend_op *bop);
+void pst_cuda_host_end(struct pst_backend_op *bop);
 
 #endif

@@ -206,7 +206,8 @@ int pst_cuda_ok(cudaError_t e, const char *what, struct pst_error *err)
 			     cudaGetErrorString(e), cudaGetErrorName(e));
 }
 
-int pst_cublas_ok(cublasStatus_t s, const char *what, struct pst_error *err)
+int pst_cuda_cublas_ok(cublasStatus_t s, const char *what,
+		       struct pst_error *err)
 {
 	int code;
 

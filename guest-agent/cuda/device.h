@@ -50,6 +50,7 @@ int pst_cuda_check_versions(int driver, int runtime, const char *card,
 int pst_cuda_ok(cudaError_t e, const char *what, struct pst_error *err);
 
 /* The same for cuBLAS; -EOPNOTSUPP where it has no such product. */
-int pst_cublas_ok(cublasStatus_t s, const char *what, struct pst_error *err);
+int pst_cuda_cublas_ok(cublasStatus_t s, const char *what,
+		       struct pst_error *err);
 
 #endif

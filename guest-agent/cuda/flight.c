@@ -18,21 +18,21 @@ int pst_cuda_stream(cudaStream_t *ret, struct pst_error *err)
 		"making a stream", err);
 }
 
-int pst_flight_init(struct pst_flight *f, struct pst_error *err)
+int pst_cuda_flight_init(struct pst_cuda_flight *f, struct pst_error *err)
 {
 	unsigned int i;
 	int r = 0;
 
-	for (i = 0; i < PST_FLIGHT_MAX && r == 0; i++)
+	for (i = 0; i < PST_CUDA_FLIGHT_MAX && r == 0; i++)
 		r = pst_cuda_event(&f->event[i], err);
 	return r;
 }
 
-void pst_flight_done(struct pst_flight *f)
+void pst_cuda_flight_done(struct pst_cuda_flight *f)
 {
 	unsigned int i;
 
-	for (i = 0; i < PST_FLIGHT_MAX; i++) {
+	for (i = 0; i < PST_CUDA_FLIGHT_MAX; i++) {
 		if (f->event[i])
 			cudaEventDestroy(f->event[i]);
 		f->event[i] = NULL;
@@ -40,9 +40,10 @@ void pst_flight_done(struct pst_flight *f)
 	f->n = 0;
 }
 
-int pst_flight_mark(struct pst_flight *f, cudaStream_t s, struct pst_error *err)
+int pst_cuda_flight_mark(struct pst_cuda_flight *f, cudaStream_t s,
+			 struct pst_error *err)
 {
-	unsigned int i = (f->first + f->n) % PST_FLIGHT_MAX;
+	unsigned int i = (f->first + f->n) % PST_CUDA_FLIGHT_MAX;
 	int r;
 
 	r = pst_cuda_ok(cudaEventRecord(f->event[i], s), "recording an event",
@@ -52,7 +53,7 @@ int pst_flight_mark(struct pst_flight *f, cudaStream_t s, struct pst_error *err)
 	return r;
 }
 
-int pst_flight_poll(struct pst_flight *f, struct pst_error *err)
+int pst_cuda_flight_poll(struct pst_cuda_flight *f, struct pst_error *err)
 {
 	cudaError_t e;
 	int r;
@@ -64,7 +65,7 @@ int pst_flight_poll(struct pst_flight *f, struct pst_error *err)
 		r = pst_cuda_ok(e, "the device's work", err);
 		if (r < 0)
 			return r;
-		f->first = (f->first + 1) % PST_FLIGHT_MAX;
+		f->first = (f->first + 1) % PST_CUDA_FLIGHT_MAX;
 		f->n--;
 	}
 	return (int)f->n;

@@ -9,11 +9,11 @@
 
 /* Pieces of one operation on the device at once: enough that it never idles
  * between two looks of the executor. */
-#define PST_FLIGHT_MAX 4U
+#define PST_CUDA_FLIGHT_MAX 4U
 
 /* Marks behind pieces, oldest first. */
-struct pst_flight {
-	cudaEvent_t event[PST_FLIGHT_MAX];
+struct pst_cuda_flight {
+	cudaEvent_t event[PST_CUDA_FLIGHT_MAX];
 	unsigned int first, n;
 };
 
@@ -24,16 +24,16 @@ int pst_cuda_event(cudaEvent_t *ret, struct pst_error *err);
 int pst_cuda_stream(cudaStream_t *ret, struct pst_error *err);
 
 /* After a failure, done() frees what there is; so for a zeroed one. */
-int pst_flight_init(struct pst_flight *f, struct pst_error *err);
-void pst_flight_done(struct pst_flight *f);
+int pst_cuda_flight_init(struct pst_cuda_flight *f, struct pst_error *err);
+void pst_cuda_flight_done(struct pst_cuda_flight *f);
 
-/* Marks all that is on the stream now. n < PST_FLIGHT_MAX. 0 or -EIO. */
-int pst_flight_mark(struct pst_flight *f, cudaStream_t s,
-		    struct pst_error *err);
+/* Marks all that is on the stream now. n < PST_CUDA_FLIGHT_MAX. 0 or -EIO. */
+int pst_cuda_flight_mark(struct pst_cuda_flight *f, cudaStream_t s,
+			 struct pst_error *err);
 
 /* Forgets marks that the device has passed. Returns how many are left, or
  * -EIO. */
-int pst_flight_poll(struct pst_flight *f, struct pst_error *err);
+int pst_cuda_flight_poll(struct pst_cuda_flight *f, struct pst_error *err);
 
 /* Makes stream then wait for what is on stream first now, by the event. 0 or
  * -EIO. */

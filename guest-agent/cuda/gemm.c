@@ -34,13 +34,13 @@ struct place {
 
 /* One piece: the extent of its tile. */
 struct piece {
-	struct pst_unit u;
+	struct pst_cuda_unit u;
 	uint64_t i0, j0, l0, b0;
 	uint64_t mt, nt, kt, products;
 };
 
-void pst_gemm_view(const struct pst_op *op, struct pst_op *ret,
-		   bool *ret_bias_of_rows)
+void pst_cuda_gemm_view(const struct pst_op *op, struct pst_op *ret,
+			bool *ret_bias_of_rows)
 {
 	struct pst_op v = *op;
 
@@ -77,7 +77,7 @@ void pst_gemm_view(const struct pst_op *op, struct pst_op *ret,
 static bool wants_wide(const struct pst_backend *b, const struct pst_op *v,
 		       bool bias_of_rows)
 {
-	struct pst_product p = {
+	struct pst_cuda_product p = {
 		.dtype = v->dtype,
 		.act = v->act,
 		.bias_of_rows = bias_of_rows,
@@ -91,17 +91,17 @@ static bool wants_wide(const struct pst_backend *b, const struct pst_op *v,
 		p.bias = v->bias.mem || b->region.mapped
 				 ? pst_cuda_address(b, &v->bias)
 				 : b->pipe.mem;
-	return !v->k || !pst_lt_has(&p);
+	return !v->k || !pst_cuda_lt_has(&p);
 }
 
 static void plan_problem(const struct pst_backend *b,
-			 const struct pst_gemm_job *g,
-			 struct pst_tiles_problem *p)
+			 const struct pst_cuda_gemm_job *g,
+			 struct pst_cuda_tiles_problem *p)
 {
 	const struct pst_op *v = &g->op;
-	const double rate = b->calibration.flops[pst_rate_of(v)];
+	const double rate = b->calibration.flops[pst_cuda_rate_of(v)];
 
-	*p = (struct pst_tiles_problem){
+	*p = (struct pst_cuda_tiles_problem){
 		.m = v->m,
 		.n = v->n,
 		.k = v->k ? v->k : 1,
@@ -121,36 +121,37 @@ static void plan_problem(const struct pst_backend *b,
 	};
 }
 
-int pst_gemm_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
-		   const struct pst_op *op, uint64_t *ret_pieces,
-		   struct pst_error *err)
+int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+			const struct pst_op *op, uint64_t *ret_pieces,
+			struct pst_error *err)
 {
-	struct pst_gemm_job *g = &lane->gemm;
-	struct pst_tiles_problem p;
+	struct pst_cuda_gemm_job *g = &lane->gemm;
+	struct pst_cuda_tiles_problem p;
 	bool through;
 
-	*g = (struct pst_gemm_job){.strategy = PST_STRATEGY_AUTO};
+	*g = (struct pst_cuda_gemm_job){.strategy = PST_CUDA_STRATEGY_AUTO};
 	*ret_pieces = 0;
 	if (op->c.size == 0)
 		return 0;
-	pst_gemm_view(op, &g->op, &g->bias_of_rows);
-	g->strategy = pst_choose(&b->calibration, &g->op, b->region.mapped,
-				 b->options.strategy);
+	pst_cuda_gemm_view(op, &g->op, &g->bias_of_rows);
+	g->strategy = pst_cuda_choose(&b->calibration, &g->op, b->region.mapped,
+				      b->options.strategy);
 	g->wide = wants_wide(b, &g->op, g->bias_of_rows);
 	if (g->wide)
-		g->strategy = PST_STRATEGY_PIPELINED;
-	through = g->strategy == PST_STRATEGY_PIPELINED;
+		g->strategy = PST_CUDA_STRATEGY_PIPELINED;
+	through = g->strategy == PST_CUDA_STRATEGY_PIPELINED;
 	g->copy_a = through && g->op.k && !g->op.a.mem;
 	g->copy_b = through && g->op.k && !g->op.b.mem;
 	g->copy_c = through && !g->op.c.mem;
 	if (through && g->op.bias.size && !g->op.bias.mem)
-		g->bias_bytes = pst_round_up(g->op.bias.size, PST_TILES_ALIGN);
+		g->bias_bytes =
+			pst_round_up(g->op.bias.size, PST_CUDA_TILES_ALIGN);
 	if (g->bias_bytes > b->pipe.size / 2)
 		goto too_large;
 	plan_problem(b, g, &p);
-	if (pst_tiles_plan(&p, &g->tiles) < 0)
+	if (pst_cuda_tiles_plan(&p, &g->tiles) < 0)
 		goto too_large;
-	*ret_pieces = pst_tiles_count(&g->tiles);
+	*ret_pieces = pst_cuda_tiles_count(&g->tiles);
 	return 0;
 too_large:
 	return pst_error_set(err, -ENOMEM,
@@ -166,11 +167,12 @@ static uint64_t extent(uint64_t total, uint64_t tile, uint64_t index,
 	return total - *ret_start < tile ? total - *ret_start : tile;
 }
 
-static void piece_of(const struct pst_gemm_job *g, uint64_t u, struct piece *p)
+static void piece_of(const struct pst_cuda_gemm_job *g, uint64_t u,
+		     struct piece *p)
 {
-	const struct pst_tiles *t = &g->tiles;
+	const struct pst_cuda_tiles *t = &g->tiles;
 
-	pst_tiles_unit(t, u, &p->u);
+	pst_cuda_tiles_unit(t, u, &p->u);
 	p->mt = extent(g->op.m, t->mt, p->u.i, &p->i0);
 	p->nt = extent(g->op.n, t->nt, p->u.j, &p->j0);
 	p->kt = g->op.k ? extent(g->op.k, t->kt, p->u.l, &p->l0) : 0;
@@ -218,7 +220,7 @@ static uint64_t slot_pitch(const struct part *p)
 
 	return p->pitch == p->width && !odd
 		       ? p->width
-		       : pst_tiles_pitch(p->width / p->elem, p->elem);
+		       : pst_cuda_tiles_pitch(p->width / p->elem, p->elem);
 }
 
 static void place_slot(uint8_t *mem, const struct part *p, struct place *ret)
@@ -228,11 +230,11 @@ static void place_slot(uint8_t *mem, const struct part *p, struct place *ret)
 	ret->stride = p->stride ? slot_pitch(p) * p->lines / p->elem : 0;
 }
 
-static int copy_part(struct pst_mover *m, const struct part *p, uint8_t *mem,
-		     bool to_device, struct pst_error *err)
+static int copy_part(struct pst_cuda_mover *m, const struct part *p,
+		     uint8_t *mem, bool to_device, struct pst_error *err)
 {
 	const uint64_t dev_pitch = slot_pitch(p);
-	struct pst_lines l = {
+	struct pst_cuda_lines l = {
 		.off = p->x->off + p->off,
 		.pitch = p->pitch,
 		.dev = mem,
@@ -246,10 +248,10 @@ static int copy_part(struct pst_mover *m, const struct part *p, uint8_t *mem,
 
 	if (p->stride == p->pitch * p->lines || p->products == 1) {
 		l.n = p->lines * p->products;
-		return pst_mover_copy(m, &l, err);
+		return pst_cuda_mover_copy(m, &l, err);
 	}
 	for (i = 0; i < p->products && r == 0; i++) {
-		r = pst_mover_copy(m, &l, err);
+		r = pst_cuda_mover_copy(m, &l, err);
 		l.off += p->stride;
 		l.dev += dev_pitch * p->lines;
 	}
@@ -268,22 +270,22 @@ static int record(cudaEvent_t e, cudaStream_t s, struct pst_error *err)
 }
 
 /* The part's tile is in device memory before the compute stream goes on. */
-static int fetch(struct pst_backend *b, struct pst_pipe_side *side,
+static int fetch(struct pst_backend *b, struct pst_cuda_pipe_side *side,
 		 uint64_t key, const struct part *p, struct place *ret,
-		 struct pst_pipe_slot **ret_slot, struct pst_error *err)
+		 struct pst_cuda_pipe_slot **ret_slot, struct pst_error *err)
 {
-	struct pst_pipe *pipe = &b->pipe;
-	struct pst_pipe_slot *slot;
+	struct pst_cuda_pipe *pipe = &b->pipe;
+	struct pst_cuda_pipe_slot *slot;
 	uint32_t i;
 	bool hit;
 	int r;
 
-	i = pst_tile_cache_get(&side->cache, key, &hit);
+	i = pst_cuda_tile_cache_get(&side->cache, key, &hit);
 	slot = &side->slot[i];
 	place_slot(side->mem + i * side->bytes, p, ret);
 	*ret_slot = slot;
 	if (!hit) {
-		r = pst_pipe_slot_ready(slot, err);
+		r = pst_cuda_pipe_slot_ready(slot, err);
 		if (r == 0 && slot->in_use)
 			r = stream_wait(pipe->h2d, slot->used, err);
 		if (r == 0)
@@ -297,14 +299,14 @@ static int fetch(struct pst_backend *b, struct pst_pipe_side *side,
 }
 
 /* The C tile: its slot is free, and holds C where that is read. */
-static int prepare_c(struct pst_backend *b, struct pst_gemm_job *g,
-		     struct pst_pipe_slot *slot, const struct part *p,
+static int prepare_c(struct pst_backend *b, struct pst_cuda_gemm_job *g,
+		     struct pst_cuda_pipe_slot *slot, const struct part *p,
 		     uint8_t *mem, struct pst_error *err)
 {
-	struct pst_pipe *pipe = &b->pipe;
+	struct pst_cuda_pipe *pipe = &b->pipe;
 	int r;
 
-	r = pst_pipe_slot_ready(slot, err);
+	r = pst_cuda_pipe_slot_ready(slot, err);
 	if (r < 0)
 		return r;
 	if (g->op.beta == 0)
@@ -323,10 +325,10 @@ static int prepare_c(struct pst_backend *b, struct pst_gemm_job *g,
 }
 
 /* The C tile goes home. */
-static int return_c(struct pst_backend *b, struct pst_pipe_slot *slot,
+static int return_c(struct pst_backend *b, struct pst_cuda_pipe_slot *slot,
 		    const struct part *p, uint8_t *mem, struct pst_error *err)
 {
-	struct pst_pipe *pipe = &b->pipe;
+	struct pst_cuda_pipe *pipe = &b->pipe;
 	int r;
 
 	r = pst_cuda_after(pipe->compute, pipe->turn, pipe->d2h, err);
@@ -342,20 +344,20 @@ static int return_c(struct pst_backend *b, struct pst_pipe_slot *slot,
 struct issue {
 	struct pst_backend *b;
 	struct pst_cuda_lane *lane;
-	struct pst_gemm_job *g;
+	struct pst_cuda_gemm_job *g;
 	struct piece p;
 	struct part a, b_, c;
 	struct place at_a, at_b, at_c;
-	struct pst_pipe_slot *slot_a, *slot_b, *slot_c;
-	struct pst_product_env env;
+	struct pst_cuda_pipe_slot *slot_a, *slot_b, *slot_c;
+	struct pst_cuda_product_env env;
 	float *wide; /* sums of parts; NULL: in C itself */
 };
 
 static int place_inputs(struct issue *s, struct pst_error *err)
 {
-	struct pst_gemm_job *g = s->g;
-	const struct pst_unit *u = &s->p.u;
-	const struct pst_tiles *t = &g->tiles;
+	struct pst_cuda_gemm_job *g = s->g;
+	const struct pst_cuda_unit *u = &s->p.u;
+	const struct pst_cuda_tiles *t = &g->tiles;
 	const uint64_t ga = g->op.stride_a ? u->g : 0;
 	const uint64_t gb = g->op.stride_b ? u->g : 0;
 	int r = 0;
@@ -377,10 +379,10 @@ static int place_inputs(struct issue *s, struct pst_error *err)
 
 static int place_output(struct issue *s, struct pst_error *err)
 {
-	struct pst_gemm_job *g = s->g;
-	const struct pst_tiles *t = &g->tiles;
-	struct pst_pipe *pipe = &s->b->pipe;
-	const struct pst_unit *u = &s->p.u;
+	struct pst_cuda_gemm_job *g = s->g;
+	const struct pst_cuda_tiles *t = &g->tiles;
+	struct pst_cuda_pipe *pipe = &s->b->pipe;
+	const struct pst_cuda_unit *u = &s->p.u;
 	uint64_t i = 0;
 
 	if (t->n_c)
@@ -399,7 +401,7 @@ static int place_output(struct issue *s, struct pst_error *err)
 
 static const void *bias_at(const struct issue *s)
 {
-	const struct pst_gemm_job *g = s->g;
+	const struct pst_cuda_gemm_job *g = s->g;
 	const struct pst_operand *x = &g->op.bias;
 	const uint8_t *bias;
 
@@ -414,7 +416,7 @@ static int convert(const struct issue *s, bool back, double scale,
 		   struct pst_error *err)
 {
 	const struct pst_op *v = &s->g->op;
-	struct pst_k_finish f = {
+	struct pst_cuda_k_finish f = {
 		.dst = back ? (void *)s->at_c.mem : s->wide,
 		.src = back ? (const void *)s->wide : s->at_c.mem,
 		.bias = back ? bias_at(s) : NULL,
@@ -432,16 +434,16 @@ static int convert(const struct issue *s, bool back, double scale,
 		.scale = scale,
 	};
 
-	return pst_cuda_ok(pst_k_finish(s->env.stream, &f),
+	return pst_cuda_ok(pst_cuda_k_finish(s->env.stream, &f),
 			   "starting a conversion", err);
 }
 
 static int compute(const struct issue *s, struct pst_error *err)
 {
 	const struct pst_op *v = &s->g->op;
-	const struct pst_unit *u = &s->p.u;
+	const struct pst_cuda_unit *u = &s->p.u;
 	const bool finish = u->last && !s->wide;
-	struct pst_product p = {
+	struct pst_cuda_product p = {
 		.dtype = v->dtype,
 		.dtype_c = s->wide ? PST_WIRE_F32 : v->dtype_c,
 		.compute = v->compute,
@@ -474,14 +476,14 @@ static int compute(const struct issue *s, struct pst_error *err)
 		p.beta = 1;
 	}
 	if (r == 0)
-		r = pst_product_run(&s->env, &p, err);
+		r = pst_cuda_product_run(&s->env, &p, err);
 	if (r == 0 && s->wide && u->last)
 		r = convert(s, true, 1, err);
 	return r;
 }
 
 /* Slots may be filled again when this piece has been computed. */
-static int used(struct pst_pipe_slot *slot, cudaStream_t s,
+static int used(struct pst_cuda_pipe_slot *slot, cudaStream_t s,
 		struct pst_error *err)
 {
 	if (!slot)
@@ -491,11 +493,11 @@ static int used(struct pst_pipe_slot *slot, cudaStream_t s,
 }
 
 /* From here on the pipe is this operation's. */
-static int enter_pipe(struct pst_backend *b, struct pst_gemm_job *g,
+static int enter_pipe(struct pst_backend *b, struct pst_cuda_gemm_job *g,
 		      struct pst_error *err)
 {
-	struct pst_pipe *pipe = &b->pipe;
-	const struct pst_lines bias = {
+	struct pst_cuda_pipe *pipe = &b->pipe;
+	const struct pst_cuda_lines bias = {
 		.off = g->op.bias.off,
 		.pitch = g->op.bias.size,
 		.dev_pitch = g->op.bias.size,
@@ -503,16 +505,16 @@ static int enter_pipe(struct pst_backend *b, struct pst_gemm_job *g,
 		.n = 1,
 		.to_device = true,
 	};
-	struct pst_lines l = bias;
+	struct pst_cuda_lines l = bias;
 	int r;
 
-	pst_pipe_enter(pipe, &g->tiles, g->bias_bytes);
+	pst_cuda_pipe_enter(pipe, &g->tiles, g->bias_bytes);
 	g->in_pipe = true;
 	r = pst_cuda_wait_memory(b, pipe->compute, err);
 	if (r < 0 || !g->bias_bytes)
 		return r;
 	l.dev = pipe->bias_mem;
-	r = pst_mover_copy(&pipe->in, &l, err);
+	r = pst_cuda_mover_copy(&pipe->in, &l, err);
 	return r < 0 ? r
 		     : pst_cuda_after(pipe->h2d, pipe->turn, pipe->compute,
 				      err);
@@ -520,22 +522,22 @@ static int enter_pipe(struct pst_backend *b, struct pst_gemm_job *g,
 
 /* Returns 1 when pieces can be put on the device, 0 to wait. */
 static int get_pipe(struct pst_backend *b, struct pst_cuda_lane *lane,
-		    const struct pst_unit *u, struct pst_error *err)
+		    const struct pst_cuda_unit *u, struct pst_error *err)
 {
-	struct pst_gemm_job *g = &lane->gemm;
+	struct pst_cuda_gemm_job *g = &lane->gemm;
 	const uint64_t now = pst_now_ns();
 	int r;
 
 	if (g->in_pipe) {
 		/* Between two tiles of C others may have it. */
-		if (!u->first || !pst_pipe_wanted(&b->pipe, now))
+		if (!u->first || !pst_cuda_pipe_wanted(&b->pipe, now))
 			return 1;
 		if (lane->flight.n)
 			return 0;
-		pst_pipe_release(&b->pipe, lane->index);
+		pst_cuda_pipe_release(&b->pipe, lane->index);
 		g->in_pipe = false;
 	}
-	if (!pst_pipe_acquire(&b->pipe, lane->index, now))
+	if (!pst_cuda_pipe_acquire(&b->pipe, lane->index, now))
 		return 0;
 	r = enter_pipe(b, g, err);
 	return r < 0 ? r : 1;
@@ -548,7 +550,7 @@ static void issue_init(struct issue *s, bool piped)
 	const unsigned int e = pst_dtype_size(v->dtype);
 	const struct piece *p = &s->p;
 
-	s->env = (struct pst_product_env){
+	s->env = (struct pst_cuda_product_env){
 		.blas = b->blas,
 		.lt = b->lt,
 		.stream = piped ? b->pipe.compute : s->lane->stream,
@@ -565,10 +567,10 @@ static void issue_init(struct issue *s, bool piped)
 	s->c.products = p->products;
 }
 
-int pst_gemm_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
-		   uint64_t u, struct pst_error *err)
+int pst_cuda_gemm_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+			uint64_t u, struct pst_error *err)
 {
-	const bool piped = lane->gemm.strategy == PST_STRATEGY_PIPELINED;
+	const bool piped = lane->gemm.strategy == PST_CUDA_STRATEGY_PIPELINED;
 	struct issue s = {.b = b, .lane = lane, .g = &lane->gemm};
 	cudaStream_t end;
 	int r = 1;
@@ -590,6 +592,6 @@ int pst_gemm_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 		end = b->pipe.d2h;
 	}
 	if (r == 0)
-		r = pst_flight_mark(&lane->flight, end, err);
+		r = pst_cuda_flight_mark(&lane->flight, end, err);
 	return r < 0 ? r : 1;
 }

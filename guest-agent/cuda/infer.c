@@ -28,13 +28,15 @@ static uint64_t grain(uint64_t n)
 }
 
 /* Parameters of a layer that are converted, in floats. */
-static uint64_t params_of(const struct pst_layer *l)
+static uint64_t params_of(const struct pst_agent_layer *l)
 {
-	uint64_t n = l->bias != PST_MODEL_NONE ? grain(l->n_out) : 0;
+	uint64_t n = l->bias != PST_AGENT_MODEL_NONE ? grain(l->n_out) : 0;
 
-	if (l->type == PST_LAYER_LAYERNORM && l->weight != PST_MODEL_NONE)
+	if (l->type == PST_AGENT_LAYER_LAYERNORM &&
+	    l->weight != PST_AGENT_MODEL_NONE)
 		n += grain(l->n_out);
-	return l->type == PST_LAYER_LINEAR || l->type == PST_LAYER_LAYERNORM
+	return l->type == PST_AGENT_LAYER_LINEAR ||
+			       l->type == PST_AGENT_LAYER_LAYERNORM
 		       ? n
 		       : 0;
 }
@@ -46,11 +48,11 @@ static int convert(struct pst_cuda_model *m, uint64_t off,
 {
 	int r;
 
-	if (off == PST_MODEL_NONE)
+	if (off == PST_AGENT_MODEL_NONE)
 		return 0;
-	r = pst_cuda_ok(pst_k_convert(m->stream, *at, PST_WIRE_F32,
-				      (const uint8_t *)m->weights + off,
-				      (int)dtype, n),
+	r = pst_cuda_ok(pst_cuda_k_convert(m->stream, *at, PST_WIRE_F32,
+					   (const uint8_t *)m->weights + off,
+					   (int)dtype, n),
 			"converting weights", err);
 	*ret = *at;
 	*at += grain(n);
@@ -68,7 +70,7 @@ static int convert_params(struct pst_cuda_model *m, struct pst_error *err)
 		c = &m->layers[i];
 		if (!params_of(&c->l))
 			continue;
-		if (c->l.type == PST_LAYER_LAYERNORM)
+		if (c->l.type == PST_AGENT_LAYER_LAYERNORM)
 			r = convert(m, c->l.weight, c->l.weight_dtype,
 				    c->l.n_out, &at, &c->weight, err);
 		if (r == 0)
@@ -79,8 +81,8 @@ static int convert_params(struct pst_cuda_model *m, struct pst_error *err)
 }
 
 static int take_memory(struct pst_backend *b, struct pst_cuda_model *m,
-		       const struct pst_model_plan *plan, uint64_t row_elems,
-		       struct pst_error *err)
+		       const struct pst_agent_model_plan *plan,
+		       uint64_t row_elems, struct pst_error *err)
 {
 	const uint64_t halves = (uint64_t)plan->max_width * 2;
 	const uint64_t row = row_elems * sizeof(float) + halves;
@@ -108,19 +110,19 @@ static int take_memory(struct pst_backend *b, struct pst_cuda_model *m,
 	return pst_cuda_alloc_scratch(b, b->workspace_size, &m->workspace, err);
 }
 
-static double flops_of(const struct pst_model_plan *plan)
+static double flops_of(const struct pst_agent_model_plan *plan)
 {
 	double n = 0;
 	uint32_t i;
 
 	for (i = 0; i < plan->n_layers; i++)
-		if (plan->layers[i].type == PST_LAYER_LINEAR)
+		if (plan->layers[i].type == PST_AGENT_LAYER_LINEAR)
 			n += 2.0 * plan->layers[i].n_in * plan->layers[i].n_out;
 	return n;
 }
 
 static int model_init(struct pst_backend *b, struct pst_cuda_model *m,
-		      const struct pst_model_plan *plan, void *weights,
+		      const struct pst_agent_model_plan *plan, void *weights,
 		      struct pst_error *err)
 {
 	uint64_t row_elems;
@@ -139,8 +141,8 @@ static int model_init(struct pst_backend *b, struct pst_cuda_model *m,
 	r = pst_cuda_stream(&m->stream, err);
 	if (r < 0)
 		return r;
-	pst_mover_init(&m->mover, &b->region, m->stream, b->device.max_pitch,
-		       STAGED_SIZE);
+	pst_cuda_mover_init(&m->mover, &b->region, m->stream,
+			    b->device.max_pitch, STAGED_SIZE);
 	r = take_memory(b, m, plan, row_elems, err);
 	if (r == 0)
 		r = pst_cuda_wait_memory(b, m->stream, err);
@@ -179,7 +181,7 @@ static void model_done(struct pst_backend *b, struct pst_cuda_model *m)
 	if (b->lost || (m->stream && !is_idle(m)))
 		return;
 	graphs_free(m);
-	pst_mover_done(&m->mover);
+	pst_cuda_mover_done(&m->mover);
 	if (m->memory)
 		pst_cuda_release(b, m->memory);
 	if (m->params)
@@ -194,14 +196,15 @@ static void model_done(struct pst_backend *b, struct pst_cuda_model *m)
 }
 
 static bool has_types(const struct pst_backend *b,
-		      const struct pst_model_plan *plan, struct pst_error *err)
+		      const struct pst_agent_model_plan *plan,
+		      struct pst_error *err)
 {
 	uint32_t i;
 
 	for (i = 0; i < plan->n_layers; i++) {
-		if (plan->layers[i].type != PST_LAYER_LINEAR ||
+		if (plan->layers[i].type != PST_AGENT_LAYER_LINEAR ||
 		    plan->layers[i].weight_dtype != PST_WIRE_BF16 ||
-		    !b->no_rate[PST_RATE_BF16])
+		    !b->no_rate[PST_CUDA_RATE_BF16])
 			continue;
 		pst_error_set(err, -EOPNOTSUPP,
 			      "layer %u has weights of bf16, which %s (compute "
@@ -213,8 +216,9 @@ static bool has_types(const struct pst_backend *b,
 	return true;
 }
 
-int pst_cuda_model_new(struct pst_backend *b, const struct pst_model_plan *plan,
-		       void *weights, void **ret, struct pst_error *err)
+int pst_cuda_model_new(struct pst_backend *b,
+		       const struct pst_agent_model_plan *plan, void *weights,
+		       void **ret, struct pst_error *err)
 {
 	struct pst_cuda_model *m;
 	int r;
@@ -246,7 +250,7 @@ void pst_cuda_model_free(struct pst_backend *b, void *model)
 	model_done(b, m);
 }
 
-int pst_infer_cuda_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_infer_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
 			 const struct pst_op *op, uint64_t *ret_pieces,
 			 struct pst_error *err)
 {
@@ -264,7 +268,7 @@ static int copy_rows(struct pst_cuda_model *m, const struct pst_operand *x,
 {
 	const uint64_t pitch = ld * sizeof(float),
 		       dense = width * sizeof(float);
-	const struct pst_lines l = {
+	const struct pst_cuda_lines l = {
 		.off = x->off + first * pitch,
 		.pitch = pitch,
 		.dev = (uint8_t *)buffer,
@@ -276,7 +280,7 @@ static int copy_rows(struct pst_cuda_model *m, const struct pst_operand *x,
 	uint8_t *mem;
 
 	if (!x->mem)
-		return pst_mover_copy(&m->mover, &l, err);
+		return pst_cuda_mover_copy(&m->mover, &l, err);
 	mem = (uint8_t *)x->mem + l.off;
 	return pst_cuda_ok(
 		cudaMemcpy2DAsync(in ? l.dev : mem, in ? dense : pitch,
@@ -360,7 +364,7 @@ static int run_layers(struct pst_backend *b, struct pst_cuda_model *m,
 			   "starting a model's graph", err);
 }
 
-int pst_infer_cuda_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 			 const struct pst_op *op, uint64_t u,
 			 struct pst_error *err)
 {
@@ -378,15 +382,15 @@ int pst_infer_cuda_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 		r = copy_rows(m, &op->c, first, rows, op->ldc, m->n_out,
 			      pst_cuda_buffer(m, m->out), false, err);
 	if (r == 0)
-		r = pst_flight_mark(&lane->flight, m->stream, err);
+		r = pst_cuda_flight_mark(&lane->flight, m->stream, err);
 	return r < 0 ? r : 1;
 }
 
-uint64_t pst_infer_cuda_estimate(const struct pst_backend *b,
+uint64_t pst_cuda_infer_estimate(const struct pst_backend *b,
 				 const struct pst_op *op)
 {
 	const struct pst_cuda_model *m = op->model;
-	const double rate = b->calibration.flops[PST_RATE_F32];
+	const double rate = b->calibration.flops[PST_CUDA_RATE_F32];
 
 	return (uint64_t)(b->calibration.launch_ns +
 			  (rate > 0 ? m->flops * op->m / rate * 1e9 : 0));

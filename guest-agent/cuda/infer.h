@@ -16,23 +16,24 @@ struct pst_cuda_lane;
  * they have 16 bits the input of their product is rounded to that type, too.
  * See model_new and model_free of struct pst_backend_ops.
  */
-int pst_cuda_model_new(struct pst_backend *b, const struct pst_model_plan *plan,
-		       void *weights, void **ret, struct pst_error *err);
+int pst_cuda_model_new(struct pst_backend *b,
+		       const struct pst_agent_model_plan *plan, void *weights,
+		       void **ret, struct pst_error *err);
 void pst_cuda_model_free(struct pst_backend *b, void *model);
 
 /* Prepares lane for a checked INFER; *ret_pieces is what issue is to be called
  * for. 0 or -EIO. */
-int pst_infer_cuda_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_infer_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
 			 const struct pst_op *op, uint64_t *ret_pieces,
 			 struct pst_error *err);
 
 /* Puts piece u of it on the device and marks lane->flight. 1 or -errno. */
-int pst_infer_cuda_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 			 const struct pst_op *op, uint64_t u,
 			 struct pst_error *err);
 
 /* Nanoseconds of so many rows, roughly. */
-uint64_t pst_infer_cuda_estimate(const struct pst_backend *b,
+uint64_t pst_cuda_infer_estimate(const struct pst_backend *b,
 				 const struct pst_op *op);
 
 #endif

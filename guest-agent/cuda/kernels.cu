@@ -100,7 +100,7 @@ template <typename W> __device__ static W activate(W x, int act)
 }
 
 template <typename D, typename S>
-__global__ static void finish_kernel(struct pst_k_finish f)
+__global__ static void finish_kernel(struct pst_cuda_k_finish f)
 {
 	typedef typename work<D>::type W;
 	const uint64_t step = (uint64_t)gridDim.x * blockDim.x;
@@ -127,7 +127,7 @@ __global__ static void finish_kernel(struct pst_k_finish f)
 	}
 }
 
-__global__ static void finish_i32(struct pst_k_finish f)
+__global__ static void finish_i32(struct pst_cuda_k_finish f)
 {
 	const uint64_t step = (uint64_t)gridDim.x * blockDim.x;
 	const uint64_t all = f.rows * f.cols * f.batch;
@@ -155,7 +155,7 @@ __global__ static void finish_i32(struct pst_k_finish f)
 }
 
 template <typename D>
-static cudaError_t finish_to(cudaStream_t s, const struct pst_k_finish *f)
+static cudaError_t finish_to(cudaStream_t s, const struct pst_cuda_k_finish *f)
 {
 	const unsigned int n = blocks_for(f->rows * f->cols * f->batch);
 
@@ -178,8 +178,8 @@ static cudaError_t finish_to(cudaStream_t s, const struct pst_k_finish *f)
 	return cudaGetLastError();
 }
 
-extern "C" cudaError_t pst_k_finish(cudaStream_t s,
-				    const struct pst_k_finish *f)
+extern "C" cudaError_t pst_cuda_k_finish(cudaStream_t s,
+				    const struct pst_cuda_k_finish *f)
 {
 	switch (f->dst_dtype) {
 	case F64:
@@ -205,7 +205,7 @@ extern "C" cudaError_t pst_k_finish(cudaStream_t s,
 
 #define SIDE 16
 
-__global__ static void gemm_i8_kernel(struct pst_k_gemm_i8 g)
+__global__ static void gemm_i8_kernel(struct pst_cuda_k_gemm_i8 g)
 {
 	__shared__ int8_t a[SIDE][SIDE + 4], b[SIDE][SIDE + 4];
 	const uint64_t col = (uint64_t)blockIdx.y * SIDE + threadIdx.y;
@@ -245,12 +245,12 @@ __global__ static void gemm_i8_kernel(struct pst_k_gemm_i8 g)
 	}
 }
 
-extern "C" cudaError_t pst_k_gemm_i8(cudaStream_t s,
-				     const struct pst_k_gemm_i8 *g)
+extern "C" cudaError_t pst_cuda_k_gemm_i8(cudaStream_t s,
+				     const struct pst_cuda_k_gemm_i8 *g)
 {
 	/* The second side of a grid is short: columns in bands. */
 	const uint64_t band = (uint64_t)MAX_BLOCKS * SIDE;
-	struct pst_k_gemm_i8 p = *g;
+	struct pst_cuda_k_gemm_i8 p = *g;
 	uint64_t col;
 	cudaError_t e;
 
@@ -271,10 +271,10 @@ extern "C" cudaError_t pst_k_gemm_i8(cudaStream_t s,
 	return cudaSuccess;
 }
 
-extern "C" cudaError_t pst_k_convert(cudaStream_t s, void *dst, int dst_dtype,
+extern "C" cudaError_t pst_cuda_k_convert(cudaStream_t s, void *dst, int dst_dtype,
 				     const void *src, int src_dtype, uint64_t n)
 {
-	struct pst_k_finish f = {};
+	struct pst_cuda_k_finish f = {};
 
 	f.dst = dst;
 	f.src = src;
@@ -283,28 +283,28 @@ extern "C" cudaError_t pst_k_convert(cudaStream_t s, void *dst, int dst_dtype,
 	f.rows = f.ld_dst = f.ld_src = n;
 	f.cols = f.batch = 1;
 	f.scale = 1;
-	return pst_k_finish(s, &f);
+	return pst_cuda_k_finish(s, &f);
 }
 
-__device__ static float unary(enum pst_k_unary f, float x)
+__device__ static float unary(enum pst_cuda_k_unary f, float x)
 {
 	switch (f) {
-	case PST_K_RELU:
+	case PST_CUDA_K_RELU:
 		return x < 0 ? 0 : x;
-	case PST_K_GELU_ERF:
+	case PST_CUDA_K_GELU_ERF:
 		return gelu_erf(x);
-	case PST_K_GELU_TANH:
+	case PST_CUDA_K_GELU_TANH:
 		return gelu_tanh(x);
-	case PST_K_SILU:
+	case PST_CUDA_K_SILU:
 		return x / (1 + expf(-x));
-	case PST_K_TANH:
+	case PST_CUDA_K_TANH:
 		return tanhf(x);
 	default:
 		return 1 / (1 + expf(-x));
 	}
 }
 
-__global__ static void unary_kernel(enum pst_k_unary f, float *y,
+__global__ static void unary_kernel(enum pst_cuda_k_unary f, float *y,
 				    const float *x, uint64_t n)
 {
 	const uint64_t step = (uint64_t)gridDim.x * blockDim.x;
@@ -314,7 +314,7 @@ __global__ static void unary_kernel(enum pst_k_unary f, float *y,
 		y[i] = unary(f, x[i]);
 }
 
-extern "C" cudaError_t pst_k_unary(cudaStream_t s, enum pst_k_unary f, float *y,
+extern "C" cudaError_t pst_cuda_k_unary(cudaStream_t s, enum pst_cuda_k_unary f, float *y,
 				   const float *x, uint64_t n)
 {
 	unary_kernel<<<blocks_for(n), THREADS, 0, s>>>(f, y, x, n);
@@ -331,7 +331,7 @@ __global__ static void add_kernel(float *y, const float *x, const float *z,
 		y[i] = x[i] + z[i];
 }
 
-extern "C" cudaError_t pst_k_add(cudaStream_t s, float *y, const float *x,
+extern "C" cudaError_t pst_cuda_k_add(cudaStream_t s, float *y, const float *x,
 				 const float *z, uint64_t n)
 {
 	add_kernel<<<blocks_for(n), THREADS, 0, s>>>(y, x, z, n);
@@ -381,7 +381,7 @@ __global__ static void softmax_kernel(float *y, const float *x, uint64_t rows,
 	}
 }
 
-extern "C" cudaError_t pst_k_softmax(cudaStream_t s, float *y, const float *x,
+extern "C" cudaError_t pst_cuda_k_softmax(cudaStream_t s, float *y, const float *x,
 				     uint64_t rows, uint64_t n)
 {
 	softmax_kernel<<<(unsigned int)(rows < MAX_BLOCKS ? rows : MAX_BLOCKS),
@@ -417,7 +417,7 @@ __global__ static void layernorm_kernel(float *y, const float *x,
 	}
 }
 
-extern "C" cudaError_t pst_k_layernorm(cudaStream_t s, float *y, const float *x,
+extern "C" cudaError_t pst_cuda_k_layernorm(cudaStream_t s, float *y, const float *x,
 				       const float *w, const float *b,
 				       double eps, uint64_t rows, uint64_t n)
 {

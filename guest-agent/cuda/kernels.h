@@ -19,7 +19,7 @@ extern "C" {
  */
 
 /* dst = act(scale src + bias), rows x cols, batch times. */
-struct pst_k_finish {
+struct pst_cuda_k_finish {
 	void *dst;
 	const void *src;          /* may be dst; not read when scale is 0 */
 	const void *bias;         /* of dst's type; NULL: none */
@@ -30,11 +30,12 @@ struct pst_k_finish {
 	uint64_t ld_dst, ld_src, stride_dst, stride_src;
 	double scale;
 };
-cudaError_t pst_k_finish(cudaStream_t s, const struct pst_k_finish *f);
+cudaError_t pst_cuda_k_finish(cudaStream_t s,
+			      const struct pst_cuda_k_finish *f);
 
 /* C = alpha op(A) op(B) + beta C, i8 to i32 modulo 2^32, where cuBLAS has no
  * such product or wants other alignments. C is not read when beta is 0. */
-struct pst_k_gemm_i8 {
+struct pst_cuda_k_gemm_i8 {
 	const int8_t *a, *b;
 	int32_t *c;
 	int transa, transb;
@@ -42,37 +43,38 @@ struct pst_k_gemm_i8 {
 	uint64_t lda, ldb, ldc, stride_a, stride_b, stride_c;
 	int32_t alpha, beta;
 };
-cudaError_t pst_k_gemm_i8(cudaStream_t s, const struct pst_k_gemm_i8 *g);
+cudaError_t pst_cuda_k_gemm_i8(cudaStream_t s,
+			       const struct pst_cuda_k_gemm_i8 *g);
 
 /* n elements from one of F32, F16, BF16 to another, one after the other. */
-cudaError_t pst_k_convert(cudaStream_t s, void *dst, int dst_dtype,
-			  const void *src, int src_dtype, uint64_t n);
+cudaError_t pst_cuda_k_convert(cudaStream_t s, void *dst, int dst_dtype,
+			       const void *src, int src_dtype, uint64_t n);
 
 /* Functions of one value, for models; numbers of their own. */
-enum pst_k_unary {
-	PST_K_RELU,
-	PST_K_GELU_ERF,
-	PST_K_GELU_TANH,
-	PST_K_SILU,
-	PST_K_TANH,
-	PST_K_SIGMOID,
+enum pst_cuda_k_unary {
+	PST_CUDA_K_RELU,
+	PST_CUDA_K_GELU_ERF,
+	PST_CUDA_K_GELU_TANH,
+	PST_CUDA_K_SILU,
+	PST_CUDA_K_TANH,
+	PST_CUDA_K_SIGMOID,
 };
 /* y[i] = f(x[i]), F32; y may be x. */
-cudaError_t pst_k_unary(cudaStream_t s, enum pst_k_unary f, float *y,
-			const float *x, uint64_t n);
+cudaError_t pst_cuda_k_unary(cudaStream_t s, enum pst_cuda_k_unary f, float *y,
+			     const float *x, uint64_t n);
 
 /* y[i] = x[i] + z[i], F32; y may be x. */
-cudaError_t pst_k_add(cudaStream_t s, float *y, const float *x, const float *z,
-		      uint64_t n);
+cudaError_t pst_cuda_k_add(cudaStream_t s, float *y, const float *x,
+			   const float *z, uint64_t n);
 
 /* Each of rows rows of n F32 (row-major, close together); y may be x. */
-cudaError_t pst_k_softmax(cudaStream_t s, float *y, const float *x,
-			  uint64_t rows, uint64_t n);
+cudaError_t pst_cuda_k_softmax(cudaStream_t s, float *y, const float *x,
+			       uint64_t rows, uint64_t n);
 
 /* Likewise (x - mean) / sqrt(var + eps) * w + b; w, b NULL: 1, 0. */
-cudaError_t pst_k_layernorm(cudaStream_t s, float *y, const float *x,
-			    const float *w, const float *b, double eps,
-			    uint64_t rows, uint64_t n);
+cudaError_t pst_cuda_k_layernorm(cudaStream_t s, float *y, const float *x,
+				 const float *w, const float *b, double eps,
+				 uint64_t rows, uint64_t n);
 
 #ifdef __cplusplus
 }

@@ -7,33 +7,33 @@
 enum { INPUT, PING, PONG, FIRST_SAVED };
 
 /* Whether a later layer adds the output of layer i. */
-static bool is_saved(const struct pst_model_plan *p, uint32_t i)
+static bool is_saved(const struct pst_agent_model_plan *p, uint32_t i)
 {
 	uint32_t j;
 
 	for (j = i + 1; j < p->n_layers; j++)
-		if (p->layers[j].type == PST_LAYER_ADD &&
+		if (p->layers[j].type == PST_AGENT_LAYER_ADD &&
 		    p->layers[j].from == i)
 			return true;
 	return false;
 }
 
 /* The activation that a product can do with its bias. */
-static enum pst_wire_act act_of(enum pst_layer_type t)
+static enum pst_wire_act act_of(enum pst_agent_layer_type t)
 {
 	switch (t) {
-	case PST_LAYER_RELU:
+	case PST_AGENT_LAYER_RELU:
 		return PST_WIRE_ACT_RELU;
-	case PST_LAYER_GELU:
+	case PST_AGENT_LAYER_GELU:
 		return PST_WIRE_ACT_GELU_ERF;
-	case PST_LAYER_GELU_TANH:
+	case PST_AGENT_LAYER_GELU_TANH:
 		return PST_WIRE_ACT_GELU_TANH;
 	default:
 		return PST_WIRE_ACT_NONE;
 	}
 }
 
-uint64_t pst_cuda_layers_plan(const struct pst_model_plan *plan,
+uint64_t pst_cuda_layers_plan(const struct pst_agent_model_plan *plan,
 			      struct pst_cuda_model *m)
 {
 	uint64_t at = (uint64_t)3 * plan->max_width;
@@ -49,7 +49,7 @@ uint64_t pst_cuda_layers_plan(const struct pst_model_plan *plan,
 		c->in = in;
 		c->out = in == PING ? PONG : PING;
 		c->act = PST_WIRE_ACT_NONE;
-		if (i && m->layers[i - 1].l.type == PST_LAYER_LINEAR &&
+		if (i && m->layers[i - 1].l.type == PST_AGENT_LAYER_LINEAR &&
 		    act_of(c->l.type) && !is_saved(plan, i - 1)) {
 			/* Written where this layer's output goes. */
 			c->skip = true;
@@ -63,8 +63,8 @@ uint64_t pst_cuda_layers_plan(const struct pst_model_plan *plan,
 			if (c->skip)
 				m->layers[i - 1].out = c->out;
 		}
-		if (c->l.type == PST_LAYER_ADD)
-			c->addend = c->l.from == PST_MODEL_INPUT
+		if (c->l.type == PST_AGENT_LAYER_ADD)
+			c->addend = c->l.from == PST_AGENT_MODEL_INPUT
 					    ? INPUT
 					    : m->layers[c->l.from].out;
 		in = c->out;
@@ -77,7 +77,7 @@ static int linear(struct pst_backend *b, const struct pst_cuda_model *m,
 		  const struct pst_cuda_layer *c, uint32_t rows,
 		  struct pst_error *err)
 {
-	const struct pst_product_env env = {
+	const struct pst_cuda_product_env env = {
 		.blas = b->blas,
 		.lt = b->lt,
 		.stream = m->stream,
@@ -86,7 +86,7 @@ static int linear(struct pst_backend *b, const struct pst_cuda_model *m,
 	};
 	const bool f32 = c->l.weight_dtype == PST_WIRE_F32;
 	/* Rows of W, row-major, are columns here: y' = W' x'. */
-	const struct pst_product p = {
+	const struct pst_cuda_product p = {
 		.dtype = c->l.weight_dtype,
 		.dtype_c = PST_WIRE_F32,
 		.act = c->act,
@@ -109,33 +109,33 @@ static int linear(struct pst_backend *b, const struct pst_cuda_model *m,
 	int r;
 
 	if (!f32) {
-		r = pst_cuda_ok(pst_k_convert(m->stream, m->halves,
-					      (int)c->l.weight_dtype,
-					      pst_cuda_buffer(m, c->in),
-					      PST_WIRE_F32,
-					      (uint64_t)rows * c->l.n_in),
+		r = pst_cuda_ok(pst_cuda_k_convert(m->stream, m->halves,
+						   (int)c->l.weight_dtype,
+						   pst_cuda_buffer(m, c->in),
+						   PST_WIRE_F32,
+						   (uint64_t)rows * c->l.n_in),
 				"starting a conversion", err);
 		if (r < 0)
 			return r;
 	}
-	return pst_product_run(&env, &p, err);
+	return pst_cuda_product_run(&env, &p, err);
 }
 
-static enum pst_k_unary unary_of(enum pst_layer_type t)
+static enum pst_cuda_k_unary unary_of(enum pst_agent_layer_type t)
 {
 	switch (t) {
-	case PST_LAYER_RELU:
-		return PST_K_RELU;
-	case PST_LAYER_GELU:
-		return PST_K_GELU_ERF;
-	case PST_LAYER_GELU_TANH:
-		return PST_K_GELU_TANH;
-	case PST_LAYER_SILU:
-		return PST_K_SILU;
-	case PST_LAYER_TANH:
-		return PST_K_TANH;
+	case PST_AGENT_LAYER_RELU:
+		return PST_CUDA_K_RELU;
+	case PST_AGENT_LAYER_GELU:
+		return PST_CUDA_K_GELU_ERF;
+	case PST_AGENT_LAYER_GELU_TANH:
+		return PST_CUDA_K_GELU_TANH;
+	case PST_AGENT_LAYER_SILU:
+		return PST_CUDA_K_SILU;
+	case PST_AGENT_LAYER_TANH:
+		return PST_CUDA_K_TANH;
 	default:
-		return PST_K_SIGMOID;
+		return PST_CUDA_K_SIGMOID;
 	}
 }
 
@@ -147,16 +147,17 @@ static cudaError_t elementwise(const struct pst_cuda_model *m,
 	float *y = pst_cuda_buffer(m, c->out);
 
 	switch (c->l.type) {
-	case PST_LAYER_SOFTMAX:
-		return pst_k_softmax(m->stream, y, x, rows, c->l.n_out);
-	case PST_LAYER_LAYERNORM:
-		return pst_k_layernorm(m->stream, y, x, c->weight, c->bias,
-				       c->l.eps, rows, c->l.n_out);
-	case PST_LAYER_ADD:
-		return pst_k_add(m->stream, y, x, pst_cuda_buffer(m, c->addend),
-				 n);
+	case PST_AGENT_LAYER_SOFTMAX:
+		return pst_cuda_k_softmax(m->stream, y, x, rows, c->l.n_out);
+	case PST_AGENT_LAYER_LAYERNORM:
+		return pst_cuda_k_layernorm(m->stream, y, x, c->weight, c->bias,
+					    c->l.eps, rows, c->l.n_out);
+	case PST_AGENT_LAYER_ADD:
+		return pst_cuda_k_add(m->stream, y, x,
+				      pst_cuda_buffer(m, c->addend), n);
 	default:
-		return pst_k_unary(m->stream, unary_of(c->l.type), y, x, n);
+		return pst_cuda_k_unary(m->stream, unary_of(c->l.type), y, x,
+					n);
 	}
 }
 
@@ -171,7 +172,7 @@ int pst_cuda_layers_run(struct pst_backend *b, const struct pst_cuda_model *m,
 		c = &m->layers[i];
 		if (c->skip)
 			continue;
-		if (c->l.type == PST_LAYER_LINEAR)
+		if (c->l.type == PST_AGENT_LAYER_LINEAR)
 			r = linear(b, m, c, rows, err);
 		else
 			r = pst_cuda_ok(elementwise(m, c, rows),

@@ -31,7 +31,8 @@ static void lt_done(struct lt *t)
 /* The epilogue; false when cuBLASLt has none for this. Its bias is one for
  * each row of a column-major result, which is what a row-major C wants; its
  * GELU is the one by tanh. */
-static bool epilogue_of(const struct pst_product *p, cublasLtEpilogue_t *ret)
+static bool epilogue_of(const struct pst_cuda_product *p,
+			cublasLtEpilogue_t *ret)
 {
 	const bool bias = p->bias;
 
@@ -58,7 +59,7 @@ static bool epilogue_of(const struct pst_product *p, cublasLtEpilogue_t *ret)
 	}
 }
 
-bool pst_lt_has(const struct pst_product *p)
+bool pst_cuda_lt_has(const struct pst_cuda_product *p)
 {
 	cublasLtEpilogue_t e;
 
@@ -88,7 +89,7 @@ static cublasStatus_t make_layout(cublasLtMatrixLayout_t *ret,
 		sizeof(offset));
 }
 
-static cublasStatus_t make_desc(const struct pst_product *p,
+static cublasStatus_t make_desc(const struct pst_cuda_product *p,
 				cublasLtEpilogue_t epilogue, struct lt *t)
 {
 	const cublasOperation_t ta = p->transa ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -113,7 +114,8 @@ static cublasStatus_t make_desc(const struct pst_product *p,
 	return s;
 }
 
-static cublasStatus_t make_layouts(const struct pst_product *p, struct lt *t)
+static cublasStatus_t make_layouts(const struct pst_cuda_product *p,
+				   struct lt *t)
 {
 	const cudaDataType_t type = pst_cuda_dtype(p->dtype);
 	cublasStatus_t s;
@@ -137,8 +139,9 @@ static uint32_t alignment_of(const void *p)
 	return low == 0 || low > 256 ? 256 : (uint32_t)low;
 }
 
-static cublasStatus_t make_preference(const struct pst_product_env *env,
-				      const struct pst_product *p, struct lt *t)
+static cublasStatus_t make_preference(const struct pst_cuda_product_env *env,
+				      const struct pst_cuda_product *p,
+				      struct lt *t)
 {
 	const uint32_t align[3] = {alignment_of(p->a), alignment_of(p->b),
 				   alignment_of(p->c)};
@@ -165,10 +168,11 @@ static cublasStatus_t make_preference(const struct pst_product_env *env,
 	return s;
 }
 
-static cublasStatus_t launch(const struct pst_product_env *env,
-			     const struct pst_product *p, const struct lt *t)
+static cublasStatus_t launch(const struct pst_cuda_product_env *env,
+			     const struct pst_cuda_product *p,
+			     const struct lt *t)
 {
-	const struct pst_product_scale scale = pst_product_scale(p);
+	const struct pst_cuda_product_scale scale = pst_cuda_product_scale(p);
 	cublasLtMatmulHeuristicResult_t h;
 	cublasStatus_t s;
 	int n = 0;
@@ -185,8 +189,8 @@ static cublasStatus_t launch(const struct pst_product_env *env,
 			      env->stream);
 }
 
-int pst_lt_run(const struct pst_product_env *env, const struct pst_product *p,
-	       struct pst_error *err)
+int pst_cuda_lt_run(const struct pst_cuda_product_env *env,
+		    const struct pst_cuda_product *p, struct pst_error *err)
 {
 	cublasLtEpilogue_t epilogue;
 	struct lt t = {0};
@@ -207,7 +211,7 @@ int pst_lt_run(const struct pst_product_env *env, const struct pst_product *p,
 	    s == CUBLAS_STATUS_INVALID_VALUE)
 		return 0;
 	if (s != CUBLAS_STATUS_SUCCESS)
-		return pst_cublas_ok(s, "starting a product with epilogue",
-				     err);
+		return pst_cuda_cublas_ok(s, "starting a product with epilogue",
+					  err);
 	return 1;
 }

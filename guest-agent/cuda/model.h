@@ -14,7 +14,7 @@
 
 /* A layer, and where its input and output lie. */
 struct pst_cuda_layer {
-	struct pst_layer l;
+	struct pst_agent_layer l;
 	bool skip;                /* done by the product before it */
 	enum pst_wire_act act;    /* LINEAR: done with it */
 	uint32_t in, out, addend; /* buffers */
@@ -29,7 +29,7 @@ struct pst_cuda_model {
 	uint32_t rows; /* of one piece */
 	double flops;  /* of one row */
 	cudaStream_t stream;
-	struct pst_mover mover;
+	struct pst_cuda_mover mover;
 	void *workspace;
 	float *params;    /* biases and the like, converted */
 	float *memory;    /* buffers, then halves */
@@ -59,7 +59,7 @@ int pst_cuda_layers_run(struct pst_backend *b, const struct pst_cuda_model *m,
 /* layers.c: chooses buffers and what is done with the product before it. Fills
  * m->layers, m->out, m->buffer, m->n_buffers; returns elements of a row in all
  * buffers. m->buffer has room for n_layers + 3. */
-uint64_t pst_cuda_layers_plan(const struct pst_model_plan *plan,
+uint64_t pst_cuda_layers_plan(const struct pst_agent_model_plan *plan,
 			      struct pst_cuda_model *m);
 
 #endif

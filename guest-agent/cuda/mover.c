@@ -12,19 +12,20 @@
 #include "transport/base/util.h"
 
 /* What a host function copies, in the order of the stream. */
-struct pst_mover_job {
-	struct pst_mover_job *next;
+struct pst_cuda_mover_job {
+	struct pst_cuda_mover_job *next;
 	atomic_bool busy; /* from putting it on the stream to its end there */
 	uint8_t *dst;
 	const uint8_t *src;
 	uint64_t dst_pitch, src_pitch, width, n;
 };
 
-void pst_mover_init(struct pst_mover *m, const struct pst_registration *region,
-		    cudaStream_t stream, uint64_t max_pitch,
-		    uint64_t staged_size)
+void pst_cuda_mover_init(struct pst_cuda_mover *m,
+			 const struct pst_cuda_registration *region,
+			 cudaStream_t stream, uint64_t max_pitch,
+			 uint64_t staged_size)
 {
-	*m = (struct pst_mover){
+	*m = (struct pst_cuda_mover){
 		.region = region,
 		.stream = stream,
 		.max_pitch = max_pitch,
@@ -32,9 +33,9 @@ void pst_mover_init(struct pst_mover *m, const struct pst_registration *region,
 	};
 }
 
-void pst_mover_done(struct pst_mover *m)
+void pst_cuda_mover_done(struct pst_cuda_mover *m)
 {
-	struct pst_mover_job *j;
+	struct pst_cuda_mover_job *j;
 
 	if (m->pinned)
 		cudaFreeHost(m->pinned);
@@ -48,7 +49,7 @@ void pst_mover_done(struct pst_mover *m)
 /* Runs on a thread of the driver: no CUDA call is allowed there. */
 static void CUDART_CB copy_lines(void *arg)
 {
-	struct pst_mover_job *j = arg;
+	struct pst_cuda_mover_job *j = arg;
 	uint64_t i;
 
 	for (i = 0; i < j->n; i++)
@@ -60,9 +61,9 @@ static void CUDART_CB copy_lines(void *arg)
 
 /* A job that no stream has; the list is as long as the most that ever were on
  * the stream at once. */
-static struct pst_mover_job *job_get(struct pst_mover *m)
+static struct pst_cuda_mover_job *job_get(struct pst_cuda_mover *m)
 {
-	struct pst_mover_job *j;
+	struct pst_cuda_mover_job *j;
 
 	for (j = m->jobs; j; j = j->next)
 		/* Partner: the release in copy_lines(). */
@@ -78,10 +79,11 @@ static struct pst_mover_job *job_get(struct pst_mover *m)
 	return j;
 }
 
-static int host_copy(struct pst_mover *m, const struct pst_mover_job *what,
+static int host_copy(struct pst_cuda_mover *m,
+		     const struct pst_cuda_mover_job *what,
 		     struct pst_error *err)
 {
-	struct pst_mover_job *j = job_get(m);
+	struct pst_cuda_mover_job *j = job_get(m);
 	int r;
 
 	if (!j)
@@ -101,10 +103,10 @@ static int host_copy(struct pst_mover *m, const struct pst_mover_job *what,
 }
 
 /* Lines that fit the pinned memory. */
-static int stage(struct pst_mover *m, const struct pst_lines *l,
+static int stage(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
 		 struct pst_error *err)
 {
-	struct pst_mover_job j = {.width = l->width, .n = l->n};
+	struct pst_cuda_mover_job j = {.width = l->width, .n = l->n};
 	uint8_t *const region = m->region->base + l->off;
 	int r;
 
@@ -136,10 +138,10 @@ static int stage(struct pst_mover *m, const struct pst_lines *l,
 }
 
 /* One line longer than the pinned memory, in pieces. */
-static int stage_line(struct pst_mover *m, const struct pst_lines *l,
+static int stage_line(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
 		      struct pst_error *err)
 {
-	struct pst_lines piece = *l;
+	struct pst_cuda_lines piece = *l;
 	uint64_t at;
 	int r = 0;
 
@@ -155,10 +157,10 @@ static int stage_line(struct pst_mover *m, const struct pst_lines *l,
 	return r;
 }
 
-static int copy_staged(struct pst_mover *m, const struct pst_lines *l,
+static int copy_staged(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
 		       struct pst_error *err)
 {
-	struct pst_lines part = *l;
+	struct pst_cuda_lines part = *l;
 	const uint64_t fit = m->pinned_size / l->width;
 	uint64_t i, n;
 	int r = 0;
@@ -183,7 +185,7 @@ static int copy_staged(struct pst_mover *m, const struct pst_lines *l,
 	return r;
 }
 
-static int copy_1d(struct pst_mover *m, uint8_t *dev, uint64_t off,
+static int copy_1d(struct pst_cuda_mover *m, uint8_t *dev, uint64_t off,
 		   uint64_t bytes, bool to_device, struct pst_error *err)
 {
 	uint8_t *host = m->region->base + off;
@@ -198,7 +200,7 @@ static int copy_1d(struct pst_mover *m, uint8_t *dev, uint64_t off,
 			   "copying from the device", err);
 }
 
-static int copy_2d(struct pst_mover *m, const struct pst_lines *l,
+static int copy_2d(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
 		   struct pst_error *err)
 {
 	uint8_t *host = m->region->base + l->off;
@@ -215,8 +217,8 @@ static int copy_2d(struct pst_mover *m, const struct pst_lines *l,
 			   "copying from the device", err);
 }
 
-int pst_mover_copy(struct pst_mover *m, const struct pst_lines *l,
-		   struct pst_error *err)
+int pst_cuda_mover_copy(struct pst_cuda_mover *m,
+			const struct pst_cuda_lines *l, struct pst_error *err)
 {
 	uint64_t i;
 	int r = 0;

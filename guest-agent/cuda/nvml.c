@@ -34,7 +34,7 @@ struct calls {
 	int (*utilization)(device_t d, struct utilization *ret);
 };
 
-struct pst_nvml {
+struct pst_cuda_nvml {
 	void *library;
 	struct calls call;
 	device_t device;
@@ -45,7 +45,7 @@ struct pst_nvml {
 	struct pst_backend_device last;
 };
 
-const char *pst_nvml_library(void)
+const char *pst_cuda_nvml_library(void)
 {
 	const char *name = secure_getenv("PENSTOCK_NVML");
 
@@ -73,7 +73,7 @@ static bool find_calls(void *l, struct calls *c)
 	       find(l, "nvmlDeviceGetHandleByPciBusId_v2", &c->by_pci);
 }
 
-static void read_card(struct pst_nvml *n, struct pst_backend_device *d)
+static void read_card(struct pst_cuda_nvml *n, struct pst_backend_device *d)
 {
 	const struct calls *c = &n->call;
 	struct utilization u;
@@ -85,26 +85,26 @@ static void read_card(struct pst_nvml *n, struct pst_backend_device *d)
 		d->driver[0] = '\0';
 	if (c->memory && c->memory(n->device, &m) == SUCCESS) {
 		d->mem_free = m.free;
-		d->known |= PST_DEVICE_MEM_FREE;
+		d->known |= PST_AGENT_DEVICE_MEM_FREE;
 	}
 	if (c->temperature &&
 	    c->temperature(n->device, TEMPERATURE_GPU, &v) == SUCCESS) {
 		d->temperature_c = (int32_t)v;
-		d->known |= PST_DEVICE_TEMPERATURE;
+		d->known |= PST_AGENT_DEVICE_TEMPERATURE;
 	}
 	if (c->power && c->power(n->device, &v) == SUCCESS) {
 		d->power_w = v / 1000.0;
-		d->known |= PST_DEVICE_POWER;
+		d->known |= PST_AGENT_DEVICE_POWER;
 	}
 	if (c->utilization && c->utilization(n->device, &u) == SUCCESS) {
 		d->utilisation_pct = u.gpu;
-		d->known |= PST_DEVICE_UTILISATION;
+		d->known |= PST_AGENT_DEVICE_UTILISATION;
 	}
 }
 
 static void *watch(void *arg)
 {
-	struct pst_nvml *n = arg;
+	struct pst_cuda_nvml *n = arg;
 	struct pst_backend_device d;
 	struct timespec until;
 	uint64_t ns;
@@ -125,7 +125,7 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-static bool start_thread(struct pst_nvml *n)
+static bool start_thread(struct pst_cuda_nvml *n)
 {
 	pthread_condattr_t attr;
 	bool ok;
@@ -144,9 +144,9 @@ static bool start_thread(struct pst_nvml *n)
 	return ok;
 }
 
-struct pst_nvml *pst_nvml_open(const char *library, const char *pci)
+struct pst_cuda_nvml *pst_cuda_nvml_open(const char *library, const char *pci)
 {
-	struct pst_nvml *n = calloc(1, sizeof(*n));
+	struct pst_cuda_nvml *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return NULL;
@@ -167,7 +167,7 @@ no_library:
 	return NULL;
 }
 
-void pst_nvml_read(struct pst_nvml *n, struct pst_backend_device *ret)
+void pst_cuda_nvml_read(struct pst_cuda_nvml *n, struct pst_backend_device *ret)
 {
 	if (!n)
 		return;
@@ -182,7 +182,7 @@ void pst_nvml_read(struct pst_nvml *n, struct pst_backend_device *ret)
 	pthread_mutex_unlock(&n->lock);
 }
 
-void pst_nvml_close(struct pst_nvml *n)
+void pst_cuda_nvml_close(struct pst_cuda_nvml *n)
 {
 	if (!n)
 		return;

@@ -11,12 +11,13 @@
 /* With less there are no tiles worth the name. */
 #define LEAST_MEMORY (256ULL << 10)
 
-static int read_registration(const char *v, enum pst_registration_how *ret)
+static int read_registration(const char *v, enum pst_cuda_registration_how *ret)
 {
 	int i;
 
-	for (i = PST_REGISTERED_PLAIN; i <= PST_REGISTERED_STAGED; i++) {
-		if (strcmp(v, pst_registration_name(i)) == 0) {
+	for (i = PST_CUDA_REGISTERED_PLAIN; i <= PST_CUDA_REGISTERED_STAGED;
+	     i++) {
+		if (strcmp(v, pst_cuda_registration_name(i)) == 0) {
 			*ret = i;
 			return 0;
 		}
@@ -28,9 +29,9 @@ int pst_cuda_options_read(struct pst_cuda_options *ret, struct pst_error *err)
 {
 	const char *v;
 
-	*ret = (struct pst_cuda_options){.strategy = PST_STRATEGY_AUTO};
+	*ret = (struct pst_cuda_options){.strategy = PST_CUDA_STRATEGY_AUTO};
 	v = secure_getenv("PENSTOCK_CUDA_STRATEGY");
-	if (v && pst_strategy_parse(v, &ret->strategy) < 0)
+	if (v && pst_cuda_strategy_parse(v, &ret->strategy) < 0)
 		return pst_error_set(err, -EINVAL,
 				     "PENSTOCK_CUDA_STRATEGY=%s is not auto, "
 				     "mapped or pipelined",

@@ -17,7 +17,8 @@
 /* With less there is no point. */
 #define LEAST_SIZE (256ULL << 10)
 
-static int take_memory(struct pst_pipe *p, uint64_t size, struct pst_error *err)
+static int take_memory(struct pst_cuda_pipe *p, uint64_t size,
+		       struct pst_error *err)
 {
 	int r;
 
@@ -26,15 +27,16 @@ static int take_memory(struct pst_pipe *p, uint64_t size, struct pst_error *err)
 				"allocating device memory for tiles", err);
 		if (r == 0)
 			p->size = size;
-		size = size / 2 & ~(uint64_t)(PST_TILES_ALIGN - 1);
+		size = size / 2 & ~(uint64_t)(PST_CUDA_TILES_ALIGN - 1);
 		if (r != -ENOMEM || size < LEAST_SIZE)
 			return r;
 	}
 }
 
-int pst_pipe_init(struct pst_pipe *p, const struct pst_registration *region,
-		  uint64_t size, uint64_t workspace_size, uint64_t max_pitch,
-		  struct pst_error *err)
+int pst_cuda_pipe_init(struct pst_cuda_pipe *p,
+		       const struct pst_cuda_registration *region,
+		       uint64_t size, uint64_t workspace_size,
+		       uint64_t max_pitch, struct pst_error *err)
 {
 	int r;
 
@@ -44,8 +46,8 @@ int pst_pipe_init(struct pst_pipe *p, const struct pst_registration *region,
 	    (r = pst_cuda_stream(&p->d2h, err)) < 0 ||
 	    (r = pst_cuda_event(&p->turn, err)) < 0)
 		return r;
-	pst_mover_init(&p->in, region, p->h2d, max_pitch, STAGED_SIZE);
-	pst_mover_init(&p->out, region, p->d2h, max_pitch, STAGED_SIZE);
+	pst_cuda_mover_init(&p->in, region, p->h2d, max_pitch, STAGED_SIZE);
+	pst_cuda_mover_init(&p->out, region, p->d2h, max_pitch, STAGED_SIZE);
 	r = pst_cuda_ok(cudaMalloc(&p->workspace, workspace_size),
 			"allocating a workspace", err);
 	if (r < 0)
@@ -53,7 +55,7 @@ int pst_pipe_init(struct pst_pipe *p, const struct pst_registration *region,
 	return take_memory(p, size, err);
 }
 
-static void slots_done(struct pst_pipe_slot *s, unsigned int n)
+static void slots_done(struct pst_cuda_pipe_slot *s, unsigned int n)
 {
 	unsigned int i;
 
@@ -62,17 +64,17 @@ static void slots_done(struct pst_pipe_slot *s, unsigned int n)
 			cudaEventDestroy(s[i].loaded);
 		if (s[i].used)
 			cudaEventDestroy(s[i].used);
-		s[i] = (struct pst_pipe_slot){0};
+		s[i] = (struct pst_cuda_pipe_slot){0};
 	}
 }
 
-void pst_pipe_done(struct pst_pipe *p)
+void pst_cuda_pipe_done(struct pst_cuda_pipe *p)
 {
-	slots_done(p->a.slot, PST_TILES_MAX_SLOTS);
-	slots_done(p->b.slot, PST_TILES_MAX_SLOTS);
-	slots_done(p->c, PST_PIPE_MAX_C);
-	pst_mover_done(&p->in);
-	pst_mover_done(&p->out);
+	slots_done(p->a.slot, PST_CUDA_TILES_MAX_SLOTS);
+	slots_done(p->b.slot, PST_CUDA_TILES_MAX_SLOTS);
+	slots_done(p->c, PST_CUDA_PIPE_MAX_C);
+	pst_cuda_mover_done(&p->in);
+	pst_cuda_mover_done(&p->out);
 	if (p->turn)
 		cudaEventDestroy(p->turn);
 	if (p->h2d)
@@ -87,7 +89,8 @@ void pst_pipe_done(struct pst_pipe *p)
 		cudaFree(p->workspace);
 }
 
-bool pst_pipe_acquire(struct pst_pipe *p, uint32_t lane, uint64_t now_ns)
+bool pst_cuda_pipe_acquire(struct pst_cuda_pipe *p, uint32_t lane,
+			   uint64_t now_ns)
 {
 	unsigned int i;
 
@@ -104,14 +107,14 @@ bool pst_pipe_acquire(struct pst_pipe *p, uint32_t lane, uint64_t now_ns)
 	return true;
 }
 
-void pst_pipe_release(struct pst_pipe *p, uint32_t lane)
+void pst_cuda_pipe_release(struct pst_cuda_pipe *p, uint32_t lane)
 {
 	p->ticket[lane] = 0;
 	if (p->owner == (int)lane)
 		p->owner = -1;
 }
 
-bool pst_pipe_wanted(const struct pst_pipe *p, uint64_t now_ns)
+bool pst_cuda_pipe_wanted(const struct pst_cuda_pipe *p, uint64_t now_ns)
 {
 	unsigned int i;
 
@@ -123,20 +126,20 @@ bool pst_pipe_wanted(const struct pst_pipe *p, uint64_t now_ns)
 	return false;
 }
 
-static void side_enter(struct pst_pipe_side *s, uint8_t *mem, uint64_t bytes,
-		       uint32_t n)
+static void side_enter(struct pst_cuda_pipe_side *s, uint8_t *mem,
+		       uint64_t bytes, uint32_t n)
 {
 	uint32_t i;
 
 	s->mem = mem;
 	s->bytes = bytes;
-	pst_tile_cache_init(&s->cache, n);
-	for (i = 0; i < PST_TILES_MAX_SLOTS; i++)
+	pst_cuda_tile_cache_init(&s->cache, n);
+	for (i = 0; i < PST_CUDA_TILES_MAX_SLOTS; i++)
 		s->slot[i].in_use = false;
 }
 
-void pst_pipe_enter(struct pst_pipe *p, const struct pst_tiles *t,
-		    uint64_t bias_bytes)
+void pst_cuda_pipe_enter(struct pst_cuda_pipe *p,
+			 const struct pst_cuda_tiles *t, uint64_t bias_bytes)
 {
 	uint8_t *at = p->mem;
 	unsigned int i;
@@ -150,11 +153,12 @@ void pst_pipe_enter(struct pst_pipe *p, const struct pst_tiles *t,
 	p->wide_mem = at;
 	at += t->n_c * t->wide_bytes;
 	p->bias_mem = bias_bytes ? at : NULL;
-	for (i = 0; i < PST_PIPE_MAX_C; i++)
+	for (i = 0; i < PST_CUDA_PIPE_MAX_C; i++)
 		p->c[i].in_use = false;
 }
 
-int pst_pipe_slot_ready(struct pst_pipe_slot *s, struct pst_error *err)
+int pst_cuda_pipe_slot_ready(struct pst_cuda_pipe_slot *s,
+			     struct pst_error *err)
 {
 	int r = 0;
 

@@ -14,32 +14,32 @@
 #include "transport/wire.h"
 
 /* C tiles on the way at once. */
-#define PST_PIPE_MAX_C 2U
+#define PST_CUDA_PIPE_MAX_C 2U
 
 /* Events of a slot: copies wait for used, computing waits for loaded. They are
  * made when first needed. */
-struct pst_pipe_slot {
+struct pst_cuda_pipe_slot {
 	cudaEvent_t loaded;
 	cudaEvent_t used;
 	bool in_use; /* used was recorded since the pipe was entered */
 };
 
 /* Slots of one operand. */
-struct pst_pipe_side {
+struct pst_cuda_pipe_side {
 	uint8_t *mem;
 	uint64_t bytes; /* of a slot */
-	struct pst_tile_cache cache;
-	struct pst_pipe_slot slot[PST_TILES_MAX_SLOTS];
+	struct pst_cuda_tile_cache cache;
+	struct pst_cuda_pipe_slot slot[PST_CUDA_TILES_MAX_SLOTS];
 };
 
-struct pst_pipe {
+struct pst_cuda_pipe {
 	cudaStream_t h2d, compute, d2h;
-	struct pst_mover in, out;
+	struct pst_cuda_mover in, out;
 	uint8_t *mem;
 	uint64_t size;
 	void *workspace;
-	struct pst_pipe_side a, b;
-	struct pst_pipe_slot c[PST_PIPE_MAX_C];
+	struct pst_cuda_pipe_side a, b;
+	struct pst_cuda_pipe_slot c[PST_CUDA_PIPE_MAX_C];
 	uint8_t *c_mem, *wide_mem, *bias_mem;
 	cudaEvent_t turn; /* orders two streams once */
 	int owner;        /* a lane, -1: nobody */
@@ -53,28 +53,31 @@ struct pst_pipe {
  * Makes streams and takes device memory: size bytes, or half of that and so on
  * where there is less. Returns 0, -ENOMEM, -EIO; done() frees what there is.
  */
-int pst_pipe_init(struct pst_pipe *p, const struct pst_registration *region,
-		  uint64_t size, uint64_t workspace_size, uint64_t max_pitch,
-		  struct pst_error *err);
+int pst_cuda_pipe_init(struct pst_cuda_pipe *p,
+		       const struct pst_cuda_registration *region,
+		       uint64_t size, uint64_t workspace_size,
+		       uint64_t max_pitch, struct pst_error *err);
 
 /* The streams are idle. A zeroed one is fine. */
-void pst_pipe_done(struct pst_pipe *p);
+void pst_cuda_pipe_done(struct pst_cuda_pipe *p);
 
 /* Whether the lane has the pipe from now on; otherwise it waits in line. */
-bool pst_pipe_acquire(struct pst_pipe *p, uint32_t lane, uint64_t now_ns);
+bool pst_cuda_pipe_acquire(struct pst_cuda_pipe *p, uint32_t lane,
+			   uint64_t now_ns);
 
 /* The lane neither has it nor waits for it any more. Its streams are idle. */
-void pst_pipe_release(struct pst_pipe *p, uint32_t lane);
+void pst_cuda_pipe_release(struct pst_cuda_pipe *p, uint32_t lane);
 
 /* Whether others wait, and the owner has had it for its share. */
-bool pst_pipe_wanted(const struct pst_pipe *p, uint64_t now_ns);
+bool pst_cuda_pipe_wanted(const struct pst_cuda_pipe *p, uint64_t now_ns);
 
 /* Divides the memory by the plan; all slots are empty. The plan's bytes and
  * bias_bytes fit. */
-void pst_pipe_enter(struct pst_pipe *p, const struct pst_tiles *t,
-		    uint64_t bias_bytes);
+void pst_cuda_pipe_enter(struct pst_cuda_pipe *p,
+			 const struct pst_cuda_tiles *t, uint64_t bias_bytes);
 
 /* Makes the slot's events unless they are there. 0, -ENOMEM, -EIO. */
-int pst_pipe_slot_ready(struct pst_pipe_slot *s, struct pst_error *err);
+int pst_cuda_pipe_slot_ready(struct pst_cuda_pipe_slot *s,
+			     struct pst_error *err);
 
 #endif

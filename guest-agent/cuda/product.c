@@ -10,11 +10,11 @@
 
 /* act(scale C + bias) in place: what remains to do after a product without
  * epilogue, or all of one that reads neither A nor B. */
-static int finish(const struct pst_product_env *env,
-		  const struct pst_product *p, double scale,
+static int finish(const struct pst_cuda_product_env *env,
+		  const struct pst_cuda_product *p, double scale,
 		  struct pst_error *err)
 {
-	const struct pst_k_finish f = {
+	const struct pst_cuda_k_finish f = {
 		.dst = p->c,
 		.src = p->c,
 		.bias = p->bias,
@@ -32,14 +32,14 @@ static int finish(const struct pst_product_env *env,
 		.scale = scale,
 	};
 
-	return pst_cuda_ok(pst_k_finish(env->stream, &f),
+	return pst_cuda_ok(pst_cuda_k_finish(env->stream, &f),
 			   "starting a bias or activation", err);
 }
 
-static int run_i8(const struct pst_product_env *env,
-		  const struct pst_product *p, struct pst_error *err)
+static int run_i8(const struct pst_cuda_product_env *env,
+		  const struct pst_cuda_product *p, struct pst_error *err)
 {
-	const struct pst_k_gemm_i8 g = {
+	const struct pst_cuda_k_gemm_i8 g = {
 		.a = p->a,
 		.b = p->b,
 		.c = p->c,
@@ -59,13 +59,13 @@ static int run_i8(const struct pst_product_env *env,
 		.beta = (int32_t)p->beta,
 	};
 
-	return pst_cuda_ok(pst_k_gemm_i8(env->stream, &g),
+	return pst_cuda_ok(pst_cuda_k_gemm_i8(env->stream, &g),
 			   "starting a product of i8", err);
 }
 
 /* cuBLAS: products of i8 want operands and columns that begin at multiples of
  * 4 bytes. */
-static bool aligned_for_i8(const struct pst_product *p)
+static bool aligned_for_i8(const struct pst_cuda_product *p)
 {
 	return (uintptr_t)p->a % 4 == 0 && (uintptr_t)p->b % 4 == 0 &&
 	       p->lda % 4 == 0 && p->ldb % 4 == 0 &&
@@ -73,10 +73,10 @@ static bool aligned_for_i8(const struct pst_product *p)
 		(p->stride_a % 4 == 0 && p->stride_b % 4 == 0));
 }
 
-static cublasStatus_t gemm(const struct pst_product_env *env,
-			   const struct pst_product *p)
+static cublasStatus_t gemm(const struct pst_cuda_product_env *env,
+			   const struct pst_cuda_product *p)
 {
-	const struct pst_product_scale s = pst_product_scale(p);
+	const struct pst_cuda_product_scale s = pst_cuda_product_scale(p);
 	const cublasOperation_t ta = p->transa ? CUBLAS_OP_T : CUBLAS_OP_N;
 	const cublasOperation_t tb = p->transb ? CUBLAS_OP_T : CUBLAS_OP_N;
 	const cudaDataType_t t = pst_cuda_dtype(p->dtype);
@@ -96,8 +96,8 @@ static cublasStatus_t gemm(const struct pst_product_env *env,
 		pst_cuda_compute(p), CUBLAS_GEMM_DEFAULT);
 }
 
-static int plain(const struct pst_product_env *env, const struct pst_product *p,
-		 struct pst_error *err)
+static int plain(const struct pst_cuda_product_env *env,
+		 const struct pst_cuda_product *p, struct pst_error *err)
 {
 	const bool i8 = p->dtype == PST_WIRE_I8;
 	cublasStatus_t s;
@@ -118,11 +118,12 @@ static int plain(const struct pst_product_env *env, const struct pst_product *p,
 		cudaGetLastError();
 		return run_i8(env, p, err);
 	}
-	return pst_cublas_ok(s, "starting a product", err);
+	return pst_cuda_cublas_ok(s, "starting a product", err);
 }
 
-int pst_product_run(const struct pst_product_env *env,
-		    const struct pst_product *p, struct pst_error *err)
+int pst_cuda_product_run(const struct pst_cuda_product_env *env,
+			 const struct pst_cuda_product *p,
+			 struct pst_error *err)
 {
 	int r;
 
@@ -131,7 +132,7 @@ int pst_product_run(const struct pst_product_env *env,
 	if (p->k == 0 || p->alpha == 0)
 		return finish(env, p, p->beta, err);
 	if (p->act || p->bias) {
-		r = pst_lt_run(env, p, err);
+		r = pst_cuda_lt_run(env, p, err);
 		if (r)
 			return r < 0 ? r : 0;
 	}

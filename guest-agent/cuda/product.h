@@ -16,7 +16,7 @@
 
 /* D = act(alpha op(A) op(B) + beta C + bias), column-major, D in C's place;
  * batch times. Sizes and leading dimensions are at most INT32_MAX. */
-struct pst_product {
+struct pst_cuda_product {
 	enum pst_wire_dtype dtype, dtype_c;
 	enum pst_wire_compute compute;
 	enum pst_wire_act act;
@@ -33,7 +33,7 @@ struct pst_product {
 };
 
 /* Where it runs. */
-struct pst_product_env {
+struct pst_cuda_product_env {
 	cublasHandle_t blas;
 	cublasLtHandle_t lt;
 	cudaStream_t stream;
@@ -48,33 +48,35 @@ struct pst_product_env {
  * to its type. Returns 0, -EOPNOTSUPP (neither library nor kernels have it),
  * -EIO, -ENOMEM; after an error C may be written in part.
  */
-int pst_product_run(const struct pst_product_env *env,
-		    const struct pst_product *p, struct pst_error *err);
+int pst_cuda_product_run(const struct pst_cuda_product_env *env,
+			 const struct pst_cuda_product *p,
+			 struct pst_error *err);
 
 /* The library's name of a type and of a compute mode. */
 cudaDataType_t pst_cuda_dtype(enum pst_wire_dtype t);
-cublasComputeType_t pst_cuda_compute(const struct pst_product *p);
+cublasComputeType_t pst_cuda_compute(const struct pst_cuda_product *p);
 
 /* alpha and beta in the type that cuBLAS wants them in. */
-struct pst_product_scale {
+struct pst_cuda_product_scale {
 	union {
 		float f32;
 		double f64;
 		int32_t i32;
 	} alpha, beta;
 };
-struct pst_product_scale pst_product_scale(const struct pst_product *p);
+struct pst_cuda_product_scale
+pst_cuda_product_scale(const struct pst_cuda_product *p);
 
 /* lt.c: whether cuBLASLt has such an epilogue; it may refuse it all the same.
  */
-bool pst_lt_has(const struct pst_product *p);
+bool pst_cuda_lt_has(const struct pst_cuda_product *p);
 
 /*
  * lt.c: the product with its epilogue in one kernel of cuBLASLt. Returns 1
  * when it was put on the stream, 0 when cuBLASLt has no such thing (nothing was
  * done), -EIO.
  */
-int pst_lt_run(const struct pst_product_env *env, const struct pst_product *p,
-	       struct pst_error *err);
+int pst_cuda_lt_run(const struct pst_cuda_product_env *env,
+		    const struct pst_cuda_product *p, struct pst_error *err);
 
 #endif

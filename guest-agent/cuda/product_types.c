@@ -20,7 +20,7 @@ cudaDataType_t pst_cuda_dtype(enum pst_wire_dtype t)
 	}
 }
 
-cublasComputeType_t pst_cuda_compute(const struct pst_product *p)
+cublasComputeType_t pst_cuda_compute(const struct pst_cuda_product *p)
 {
 	if (p->dtype == PST_WIRE_F64)
 		return CUBLAS_COMPUTE_64F;
@@ -34,9 +34,10 @@ cublasComputeType_t pst_cuda_compute(const struct pst_product *p)
 	return CUBLAS_COMPUTE_32F;
 }
 
-struct pst_product_scale pst_product_scale(const struct pst_product *p)
+struct pst_cuda_product_scale
+pst_cuda_product_scale(const struct pst_cuda_product *p)
 {
-	struct pst_product_scale s = {{0}, {0}};
+	struct pst_cuda_product_scale s = {{0}, {0}};
 
 	if (p->dtype == PST_WIRE_F64) {
 		s.alpha.f64 = p->alpha;

@@ -11,13 +11,13 @@
 
 static const char *const names[] = {"plain", "iomemory", "staged"};
 
-const char *pst_registration_name(enum pst_registration_how how)
+const char *pst_cuda_registration_name(enum pst_cuda_registration_how how)
 {
 	return names[how];
 }
 
-static void note(struct pst_registration *r, enum pst_registration_how how,
-		 cudaError_t e)
+static void note(struct pst_cuda_registration *r,
+		 enum pst_cuda_registration_how how, cudaError_t e)
 {
 	size_t n = strlen(r->why);
 
@@ -25,15 +25,15 @@ static void note(struct pst_registration *r, enum pst_registration_how how,
 		 names[how], cudaGetErrorString(e), cudaGetErrorName(e));
 }
 
-static bool try_register(struct pst_registration *r,
-			 enum pst_registration_how how)
+static bool try_register(struct pst_cuda_registration *r,
+			 enum pst_cuda_registration_how how)
 {
 	unsigned int flags = cudaHostRegisterPortable | cudaHostRegisterMapped;
 	uint64_t skip = 0;
 	void *mapped = NULL;
 	cudaError_t e;
 
-	if (how == PST_REGISTERED_IOMEMORY) {
+	if (how == PST_CUDA_REGISTERED_IOMEMORY) {
 		flags |= cudaHostRegisterIoMemory;
 		skip = PST_WIRE_CTL_SIZE;
 	}
@@ -56,23 +56,23 @@ static bool try_register(struct pst_registration *r,
 	return true;
 }
 
-void pst_registration_open(uint8_t *base, uint64_t size,
-			   enum pst_registration_how force,
-			   struct pst_registration *ret)
+void pst_cuda_registration_open(uint8_t *base, uint64_t size,
+				enum pst_cuda_registration_how force,
+				struct pst_cuda_registration *ret)
 {
-	*ret = (struct pst_registration){
-		.how = PST_REGISTERED_STAGED,
+	*ret = (struct pst_cuda_registration){
+		.how = PST_CUDA_REGISTERED_STAGED,
 		.base = base,
 		.size = size,
 	};
-	if (force <= PST_REGISTERED_PLAIN &&
-	    try_register(ret, PST_REGISTERED_PLAIN))
+	if (force <= PST_CUDA_REGISTERED_PLAIN &&
+	    try_register(ret, PST_CUDA_REGISTERED_PLAIN))
 		return;
-	if (force <= PST_REGISTERED_IOMEMORY && size > PST_WIRE_CTL_SIZE)
-		try_register(ret, PST_REGISTERED_IOMEMORY);
+	if (force <= PST_CUDA_REGISTERED_IOMEMORY && size > PST_WIRE_CTL_SIZE)
+		try_register(ret, PST_CUDA_REGISTERED_IOMEMORY);
 }
 
-void pst_registration_close(struct pst_registration *r)
+void pst_cuda_registration_close(struct pst_cuda_registration *r)
 {
 	if (!r->mapped)
 		return;

@@ -26,9 +26,9 @@ static uint64_t div_up(uint64_t a, uint64_t b)
 	return a / b + (a % b != 0);
 }
 
-uint64_t pst_tiles_pitch(uint64_t rows, unsigned int elem)
+uint64_t pst_cuda_tiles_pitch(uint64_t rows, unsigned int elem)
 {
-	return pst_round_up(rows * elem, PST_TILES_ALIGN);
+	return pst_round_up(rows * elem, PST_CUDA_TILES_ALIGN);
 }
 
 static uint64_t side(uint64_t total)
@@ -50,13 +50,14 @@ static uint64_t half(uint64_t s)
 /* Bytes of a tile that may lie either way round: the larger of both. */
 static uint64_t tile_bytes(uint64_t rows, uint64_t cols, unsigned int elem)
 {
-	uint64_t a = pst_tiles_pitch(rows, elem) * cols;
-	uint64_t b = pst_tiles_pitch(cols, elem) * rows;
+	uint64_t a = pst_cuda_tiles_pitch(rows, elem) * cols;
+	uint64_t b = pst_cuda_tiles_pitch(cols, elem) * rows;
 
-	return pst_round_up(a > b ? a : b, PST_TILES_ALIGN);
+	return pst_round_up(a > b ? a : b, PST_CUDA_TILES_ALIGN);
 }
 
-static void slot_sizes(const struct pst_tiles_problem *p, struct pst_tiles *t)
+static void slot_sizes(const struct pst_cuda_tiles_problem *p,
+		       struct pst_cuda_tiles *t)
 {
 	uint64_t g = t->group;
 
@@ -80,20 +81,21 @@ static void slot_sizes(const struct pst_tiles_problem *p, struct pst_tiles *t)
 }
 
 /* Tiles of A: of all groups when each has its own. */
-static uint64_t total_a(const struct pst_tiles_problem *p,
-			const struct pst_tiles *t)
+static uint64_t total_a(const struct pst_cuda_tiles_problem *p,
+			const struct pst_cuda_tiles *t)
 {
 	return t->n_i * t->n_l * (p->shared_a ? 1 : t->n_g);
 }
 
-static uint64_t total_b(const struct pst_tiles_problem *p,
-			const struct pst_tiles *t)
+static uint64_t total_b(const struct pst_cuda_tiles_problem *p,
+			const struct pst_cuda_tiles *t)
 {
 	return t->n_j * t->n_l * (p->shared_b ? 1 : t->n_g);
 }
 
 /* The fewest slots that overlap copies and computing. */
-static void least_slots(const struct pst_tiles_problem *p, struct pst_tiles *t)
+static void least_slots(const struct pst_cuda_tiles_problem *p,
+			struct pst_cuda_tiles *t)
 {
 	slot_sizes(p, t);
 	t->n_a = p->copy_a ? (uint32_t)pst_min_u64(2, total_a(p, t)) : 0;
@@ -109,7 +111,7 @@ static void least_slots(const struct pst_tiles_problem *p, struct pst_tiles *t)
 
 /* Halves the longest side that is above its least. Returns false when there
  * is none. */
-static bool shrink(struct pst_tiles *t, uint64_t least, bool cut_k)
+static bool shrink(struct pst_cuda_tiles *t, uint64_t least, bool cut_k)
 {
 	uint64_t *s = &t->mt;
 
@@ -124,12 +126,12 @@ static bool shrink(struct pst_tiles *t, uint64_t least, bool cut_k)
 }
 
 /* How many more slots of this size fit. */
-static uint32_t more(struct pst_tiles *t, uint64_t budget, uint64_t size,
+static uint32_t more(struct pst_cuda_tiles *t, uint64_t budget, uint64_t size,
 		     uint64_t have, uint64_t want)
 {
 	uint64_t n;
 
-	want = pst_min_u64(want, PST_TILES_MAX_SLOTS);
+	want = pst_min_u64(want, PST_CUDA_TILES_MAX_SLOTS);
 	if (have == 0 || want <= have)
 		return 0;
 	n = pst_min_u64(want - have, (budget - t->bytes) / size);
@@ -137,14 +139,15 @@ static uint32_t more(struct pst_tiles *t, uint64_t budget, uint64_t size,
 	return (uint32_t)n;
 }
 
-static double unit_flops(const struct pst_tiles *t)
+static double unit_flops(const struct pst_cuda_tiles *t)
 {
 	return 2.0 * (double)t->mt * (double)t->nt * (double)t->kt *
 	       (double)t->group;
 }
 
 /* As many whole products in one unit as time and memory allow. */
-static void plan_group(const struct pst_tiles_problem *p, struct pst_tiles *t)
+static void plan_group(const struct pst_cuda_tiles_problem *p,
+		       struct pst_cuda_tiles *t)
 {
 	uint64_t g =
 		pst_min_u64(p->batch, p->scattered ? MAX_SCATTERED : MAX_GROUP);
@@ -161,10 +164,11 @@ static void plan_group(const struct pst_tiles_problem *p, struct pst_tiles *t)
 	}
 }
 
-int pst_tiles_plan(const struct pst_tiles_problem *p, struct pst_tiles *ret)
+int pst_cuda_tiles_plan(const struct pst_cuda_tiles_problem *p,
+			struct pst_cuda_tiles *ret)
 {
 	const bool copies = p->copy_a || p->copy_b;
-	struct pst_tiles t = {.group = 1};
+	struct pst_cuda_tiles t = {.group = 1};
 
 	t.mt = copies || p->copy_c ? side(p->m) : p->m;
 	t.nt = copies || p->copy_c ? side(p->n) : p->n;
@@ -187,12 +191,13 @@ int pst_tiles_plan(const struct pst_tiles_problem *p, struct pst_tiles *ret)
 	return 0;
 }
 
-uint64_t pst_tiles_count(const struct pst_tiles *t)
+uint64_t pst_cuda_tiles_count(const struct pst_cuda_tiles *t)
 {
 	return t->n_g * t->n_i * t->n_j * t->n_l;
 }
 
-void pst_tiles_unit(const struct pst_tiles *t, uint64_t u, struct pst_unit *ret)
+void pst_cuda_tiles_unit(const struct pst_cuda_tiles *t, uint64_t u,
+			 struct pst_cuda_unit *ret)
 {
 	uint64_t l = u % t->n_l;
 	uint64_t ij = u / t->n_l;
@@ -207,14 +212,14 @@ void pst_tiles_unit(const struct pst_tiles *t, uint64_t u, struct pst_unit *ret)
 	ret->g = gi / t->n_i;
 }
 
-void pst_tile_cache_init(struct pst_tile_cache *c, uint32_t n_slots)
+void pst_cuda_tile_cache_init(struct pst_cuda_tile_cache *c, uint32_t n_slots)
 {
 	memset(c, 0, sizeof(*c));
 	c->n_slots = n_slots;
 }
 
-uint32_t pst_tile_cache_get(struct pst_tile_cache *c, uint64_t key,
-			    bool *ret_hit)
+uint32_t pst_cuda_tile_cache_get(struct pst_cuda_tile_cache *c, uint64_t key,
+				 bool *ret_hit)
 {
 	uint32_t i, oldest = 0;
 

@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 /* Slots of one operand's tiles at most. */
-#define PST_TILES_MAX_SLOTS 256U
+#define PST_CUDA_TILES_MAX_SLOTS 256U
 /* Columns of a tile begin at multiples of this many bytes. */
-#define PST_TILES_ALIGN 256U
+#define PST_CUDA_TILES_ALIGN 256U
 
 /* A column-major product C = op(A) op(B), batch times. */
-struct pst_tiles_problem {
+struct pst_cuda_tiles_problem {
 	uint64_t m, n, k, batch;   /* each at least 1 */
 	unsigned int elem, elem_c; /* bytes of an element of A and B, of C */
 	/* Which operands go through device memory; the others are used where
@@ -30,7 +30,7 @@ struct pst_tiles_problem {
 	double max_flops; /* what one unit should not exceed by far */
 };
 
-struct pst_tiles {
+struct pst_cuda_tiles {
 	uint64_t mt, nt, kt; /* size of a tile; the last ones are smaller */
 	uint64_t group;      /* products in one unit; above 1 the tile is all of
 			      * a product */
@@ -42,7 +42,7 @@ struct pst_tiles {
 
 /* One piece of work: tile (i, j) of C, part l of the sum, of the products of
  * group g. */
-struct pst_unit {
+struct pst_cuda_unit {
 	uint64_t g, i, j, l;
 	bool first, last; /* part of the tile's sum */
 };
@@ -54,38 +54,39 @@ struct pst_unit {
  * tiles need not be copied again: first one row of A's, then B's, then the
  * other A's. Returns 0, or -ENOMEM when not even two tiles of 32 x 32 fit.
  */
-int pst_tiles_plan(const struct pst_tiles_problem *p, struct pst_tiles *ret);
+int pst_cuda_tiles_plan(const struct pst_cuda_tiles_problem *p,
+			struct pst_cuda_tiles *ret);
 
 /* Units of the plan, g * i * j * l; does not overflow for sizes that passed
  * pst_op_check(). */
-uint64_t pst_tiles_count(const struct pst_tiles *t);
+uint64_t pst_cuda_tiles_count(const struct pst_cuda_tiles *t);
 
 /*
  * The u-th unit. Rows of tiles one after the other; along n and k the way back
  * and forth, so that the tiles used last are used again.
  */
-void pst_tiles_unit(const struct pst_tiles *t, uint64_t u,
-		    struct pst_unit *ret);
+void pst_cuda_tiles_unit(const struct pst_cuda_tiles *t, uint64_t u,
+			 struct pst_cuda_unit *ret);
 
 /* Bytes of one column of a tile, rows elements long, with its padding. */
-uint64_t pst_tiles_pitch(uint64_t rows, unsigned int elem);
+uint64_t pst_cuda_tiles_pitch(uint64_t rows, unsigned int elem);
 
 /* Which tile lies in which slot; the one used longest ago is replaced. */
-struct pst_tile_cache {
+struct pst_cuda_tile_cache {
 	uint32_t n_slots;
 	uint64_t clock;
 	struct {
 		uint64_t key;  /* 0: empty */
 		uint64_t used; /* clock */
-	} slot[PST_TILES_MAX_SLOTS];
+	} slot[PST_CUDA_TILES_MAX_SLOTS];
 };
 
-/* Empties it. n_slots <= PST_TILES_MAX_SLOTS. */
-void pst_tile_cache_init(struct pst_tile_cache *c, uint32_t n_slots);
+/* Empties it. n_slots <= PST_CUDA_TILES_MAX_SLOTS. */
+void pst_cuda_tile_cache_init(struct pst_cuda_tile_cache *c, uint32_t n_slots);
 
 /* The slot of the tile with this key (not 0); *ret_hit: it lies there,
  * otherwise it is to be copied there now. n_slots must not be 0. */
-uint32_t pst_tile_cache_get(struct pst_tile_cache *c, uint64_t key,
-			    bool *ret_hit);
+uint32_t pst_cuda_tile_cache_get(struct pst_cuda_tile_cache *c, uint64_t key,
+				 bool *ret_hit);
 
 #endif

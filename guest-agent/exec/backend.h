@@ -11,7 +11,7 @@
 #include "transport/op.h"
 
 struct pst_backend;
-struct pst_model_plan;
+struct pst_agent_model_plan;
 
 /* Of struct pst_backend_ops; a loadable backend of another one is refused. */
 #define PST_BACKEND_ABI 3U
@@ -30,19 +30,19 @@ struct pst_backend_op {
 
 /* Bits of pst_backend_device.known: the numbers that could be found out. A
  * text that could not be found out is empty. */
-enum pst_device_known {
-	PST_DEVICE_SM = 1U << 0,
-	PST_DEVICE_MULTIPROCESSORS = 1U << 1,
-	PST_DEVICE_MEM_TOTAL = 1U << 2,
-	PST_DEVICE_MEM_FREE = 1U << 3,
-	PST_DEVICE_TEMPERATURE = 1U << 4,
-	PST_DEVICE_POWER = 1U << 5,
-	PST_DEVICE_UTILISATION = 1U << 6,
+enum pst_agent_device_known {
+	PST_AGENT_DEVICE_SM = 1U << 0,
+	PST_AGENT_DEVICE_MULTIPROCESSORS = 1U << 1,
+	PST_AGENT_DEVICE_MEM_TOTAL = 1U << 2,
+	PST_AGENT_DEVICE_MEM_FREE = 1U << 3,
+	PST_AGENT_DEVICE_TEMPERATURE = 1U << 4,
+	PST_AGENT_DEVICE_POWER = 1U << 5,
+	PST_AGENT_DEVICE_UTILISATION = 1U << 6,
 };
 
 /* A GPU, for INFO and HEALTH. */
 struct pst_backend_device {
-	uint32_t known; /* enum pst_device_known */
+	uint32_t known; /* enum pst_agent_device_known */
 	char name[128]; /* the card's, "NVIDIA GeForce GTX TITAN X" */
 	char uuid[48];  /* the driver's name for it, "GPU-..." */
 	char pci[32];   /* its address in this kernel, "0000:01:00.0" */
@@ -60,7 +60,7 @@ struct pst_backend_device {
 };
 
 /* A kind of product, for the table of what there is. */
-struct pst_gemm_kind {
+struct pst_agent_gemm_kind {
 	enum pst_wire_dtype dtype, dtype_c;
 	enum pst_wire_compute compute;
 	enum pst_wire_act act;
@@ -69,9 +69,10 @@ struct pst_gemm_kind {
 
 /* What step returns, or -errno: it failed. */
 enum pst_backend_step {
-	PST_STEP_MORE = 0, /* the thread worked on it, and it is not done */
-	PST_STEP_DONE = 1,
-	PST_STEP_WAIT = 2, /* the device works on it: look again later */
+	PST_AGENT_STEP_MORE =
+		0, /* the thread worked on it, and it is not done */
+	PST_AGENT_STEP_DONE = 1,
+	PST_AGENT_STEP_WAIT = 2, /* the device works on it: look again later */
 };
 
 struct pst_backend_ops {
@@ -121,7 +122,8 @@ struct pst_backend_ops {
 	/* Whether begin takes products of this kind. If not, why gets what to
 	 * say, with the card's or library's name (may be NULL). NULL: begin
 	 * decides. */
-	bool (*can)(struct pst_backend *b, const struct pst_gemm_kind *kind,
+	bool (*can)(struct pst_backend *b,
+		    const struct pst_agent_gemm_kind *kind,
 		    struct pst_error *why);
 
 	/*
@@ -164,7 +166,7 @@ struct pst_backend_ops {
 	 * Returns 0, -ENOMEM, -EOPNOTSUPP, -errno.
 	 */
 	int (*model_new)(struct pst_backend *b,
-			 const struct pst_model_plan *plan, void *weights,
+			 const struct pst_agent_model_plan *plan, void *weights,
 			 void **ret, struct pst_error *err);
 	void (*model_free)(struct pst_backend *b, void *model);
 };

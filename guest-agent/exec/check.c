@@ -14,7 +14,7 @@ static_assert(offsetof(struct pst_wire_sqe, seq) < BODY &&
 	      "all else is compared");
 
 struct holder {
-	const struct pst_executor_config *config;
+	const struct pst_agent_executor_config *config;
 	uint64_t owner;
 };
 
@@ -22,7 +22,7 @@ static bool holds(void *arg, const struct pst_span *span)
 {
 	const struct holder *h = arg;
 
-	return pst_extents_holds(h->config->extents, h->owner, span);
+	return pst_agent_extents_holds(h->config->extents, h->owner, span);
 }
 
 static int find_tensor(void *arg, uint64_t handle, void **ret_mem,
@@ -42,26 +42,26 @@ static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
 }
 
 /* Whether the backend has products of this kind at all. */
-static int check_kind(const struct pst_executor_config *config,
+static int check_kind(const struct pst_agent_executor_config *config,
 		      const struct pst_op *op, struct pst_error *err)
 {
-	struct pst_gemm_kind kind;
+	struct pst_agent_gemm_kind kind;
 
 	if (!config->ops->can || (op->op != PST_WIRE_OP_GEMM &&
 				  op->op != PST_WIRE_OP_GEMM_STRIDED_BATCHED))
 		return 0;
-	kind = (struct pst_gemm_kind){
+	kind = (struct pst_agent_gemm_kind){
 		.dtype = op->dtype,
 		.dtype_c = op->dtype_c,
 		.compute = op->compute,
 		.act = op->act,
 		.has_bias = op->has_bias,
 	};
-	pst_check_no_reason(err);
+	pst_agent_check_no_reason(err);
 	return config->ops->can(config->backend, &kind, err) ? 0 : -EOPNOTSUPP;
 }
 
-static bool is_known(const struct pst_check_memo *memo,
+static bool is_known(const struct pst_agent_check_memo *memo,
 		     const struct pst_wire_sqe *sqe, uint64_t changes)
 {
 	return memo->valid && memo->changes == changes &&
@@ -69,8 +69,9 @@ static bool is_known(const struct pst_check_memo *memo,
 		      sizeof(*sqe) - BODY) == 0;
 }
 
-static void keep(struct pst_check_memo *memo, const struct pst_wire_sqe *sqe,
-		 const struct pst_op *op, uint64_t changes)
+static void keep(struct pst_agent_check_memo *memo,
+		 const struct pst_wire_sqe *sqe, const struct pst_op *op,
+		 uint64_t changes)
 {
 	/* flags say which operands are tensors. */
 	memo->valid = sqe->op == PST_WIRE_OP_GEMM && sqe->flags == 0;
@@ -81,9 +82,10 @@ static void keep(struct pst_check_memo *memo, const struct pst_wire_sqe *sqe,
 	memo->op = *op;
 }
 
-int pst_check(const struct pst_executor_config *config, uint64_t owner,
-	      struct pst_check_memo *memo, const struct pst_wire_sqe *sqe,
-	      struct pst_op *ret, struct pst_error *err)
+int pst_agent_check(const struct pst_agent_executor_config *config,
+		    uint64_t owner, struct pst_agent_check_memo *memo,
+		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
+		    struct pst_error *err)
 {
 	struct holder holder = {config, owner};
 	const struct pst_op_env env = {
@@ -93,7 +95,7 @@ int pst_check(const struct pst_executor_config *config, uint64_t owner,
 		.model = config->model ? find_model : NULL,
 		.arg = &holder,
 	};
-	const uint64_t changes = pst_extents_changes(config->extents);
+	const uint64_t changes = pst_agent_extents_changes(config->extents);
 	int r;
 
 	if (is_known(memo, sqe, changes)) {
@@ -109,7 +111,7 @@ int pst_check(const struct pst_executor_config *config, uint64_t owner,
 	return r;
 }
 
-void pst_check_no_reason(struct pst_error *err)
+void pst_agent_check_no_reason(struct pst_error *err)
 {
 	static const char text[] = "the backend gave no reason";
 

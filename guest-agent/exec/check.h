@@ -18,9 +18,9 @@
  * the same. Kept are products whose operands are all in the arena; tensors
  * come and go by themselves. Zeroed, it knows nothing.
  */
-struct pst_check_memo {
+struct pst_agent_check_memo {
 	bool valid;
-	uint64_t changes; /* pst_extents_changes() when it was checked */
+	uint64_t changes; /* pst_agent_extents_changes() when it was checked */
 	struct pst_wire_sqe sqe;
 	struct pst_op op;
 };
@@ -30,12 +30,13 @@ struct pst_check_memo {
  * and asks the backend whether it has such products. Fills ret; 0, or an errno
  * of pst_op_check() and a sentence.
  */
-int pst_check(const struct pst_executor_config *config, uint64_t owner,
-	      struct pst_check_memo *memo, const struct pst_wire_sqe *sqe,
-	      struct pst_op *ret, struct pst_error *err);
+int pst_agent_check(const struct pst_agent_executor_config *config,
+		    uint64_t owner, struct pst_agent_check_memo *memo,
+		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
+		    struct pst_error *err);
 
 /* The sentence of a backend that fails without one. Not formatted: this is on
  * the way of every operation. */
-void pst_check_no_reason(struct pst_error *err);
+void pst_agent_check_no_reason(struct pst_error *err);
 
 #endif

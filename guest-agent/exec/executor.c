@@ -20,10 +20,10 @@
  * for so many, in case none of them comes to a step. */
 #define STARTS_A_CLOCK 16U
 
-int pst_executor_new(const struct pst_executor_config *config,
-		     struct pst_executor **ret)
+int pst_agent_executor_new(const struct pst_agent_executor_config *config,
+			   struct pst_agent_executor **ret)
 {
-	struct pst_executor *ex = calloc(1, sizeof(*ex));
+	struct pst_agent_executor *ex = calloc(1, sizeof(*ex));
 
 	if (!ex)
 		return -ENOMEM;
@@ -35,13 +35,13 @@ int pst_executor_new(const struct pst_executor_config *config,
 	return 0;
 }
 
-void pst_executor_free(struct pst_executor *ex)
+void pst_agent_executor_free(struct pst_agent_executor *ex)
 {
 	free(ex);
 }
 
-void pst_executor_attach(struct pst_executor *ex, uint32_t lane,
-			 struct pst_wire_lane *shared, uint64_t owner)
+void pst_agent_executor_attach(struct pst_agent_executor *ex, uint32_t lane,
+			       struct pst_wire_lane *shared, uint64_t owner)
 {
 	struct lane *l = &ex->lanes[lane];
 
@@ -53,7 +53,7 @@ void pst_executor_attach(struct pst_executor *ex, uint32_t lane,
 	ex->active[ex->n_active++] = l;
 }
 
-static void remove_lane(struct pst_executor *ex, struct lane *l)
+static void remove_lane(struct pst_agent_executor *ex, struct lane *l)
 {
 	unsigned int i;
 
@@ -70,7 +70,7 @@ static void remove_lane(struct pst_executor *ex, struct lane *l)
 	ex->config.hooks.gone(ex->config.arg, l->index);
 }
 
-void pst_executor_detach(struct pst_executor *ex, uint32_t lane)
+void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 {
 	struct lane *l = &ex->lanes[lane];
 
@@ -88,7 +88,7 @@ void pst_executor_detach(struct pst_executor *ex, uint32_t lane)
 		remove_lane(ex, l);
 }
 
-static void wake(struct pst_executor *ex, struct lane *l)
+static void wake(struct pst_agent_executor *ex, struct lane *l)
 {
 	if (pst_lane_agent_must_wake(&l->ring))
 		ex->config.hooks.wake(ex->config.arg, l->index);
@@ -106,8 +106,9 @@ static void publish(struct lane *l, const struct pst_wire_cqe *cqe)
 }
 
 /* A completion of an operation that did not run, or not to its end. */
-static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
-			uint32_t status, const struct pst_error *err)
+static void post_failed(struct pst_agent_executor *ex, struct lane *l,
+			uint64_t tag, uint32_t status,
+			const struct pst_error *err)
 {
 	const struct pst_wire_cqe cqe = {
 		.tag = tag,
@@ -118,7 +119,7 @@ static void post_failed(struct pst_executor *ex, struct lane *l, uint64_t tag,
 
 	l->stats.errors++;
 	if (err)
-		pst_lane_keep_why(l, tag, err);
+		pst_agent_lane_keep_why(l, tag, err);
 	publish(l, &cqe);
 	wake(ex, l);
 }
@@ -136,8 +137,9 @@ static void post_done(struct lane *l)
 	publish(l, &cqe);
 }
 
-static __attribute__((noinline)) void
-break_lane(struct pst_executor *ex, struct lane *l, int code, const char *why)
+static __attribute__((noinline)) void break_lane(struct pst_agent_executor *ex,
+						 struct lane *l, int code,
+						 const char *why)
 {
 	struct pst_error err;
 
@@ -146,20 +148,20 @@ break_lane(struct pst_executor *ex, struct lane *l, int code, const char *why)
 	ex->config.hooks.broken(ex->config.arg, l->index, &err);
 }
 
-static void look_at_clock(struct pst_executor *ex)
+static void look_at_clock(struct pst_agent_executor *ex)
 {
 	ex->now_ns = ex->config.clock();
 	ex->fresh = true;
 }
 
-void pst_executor_away(struct pst_executor *ex)
+void pst_agent_executor_away(struct pst_agent_executor *ex)
 {
 	ex->fresh = false;
 }
 
 /* Takes entries as far as there is room. Returns false when the lane broke,
  * and may be gone. */
-static bool take(struct pst_executor *ex, struct lane *l)
+static bool take(struct pst_agent_executor *ex, struct lane *l)
 {
 	struct taken *t;
 	int r;
@@ -185,7 +187,7 @@ static bool take(struct pst_executor *ex, struct lane *l)
 			look_at_clock(ex);
 		t->taken_ns = ex->now_ns;
 		t->cancelled = l->n_marked &&
-			       pst_lane_take_mark(l, l->ring.sq_head - 1);
+			       pst_agent_lane_take_mark(l, l->ring.sq_head - 1);
 		l->n_taken++;
 	}
 	return true;
@@ -197,7 +199,7 @@ static bool has_work(const struct lane *l)
 }
 
 /* Everybody's share of the next round; who has no work keeps no debt. */
-static void new_round(struct pst_executor *ex)
+static void new_round(struct pst_agent_executor *ex)
 {
 	struct lane *l;
 	unsigned int i;
@@ -211,7 +213,7 @@ static void new_round(struct pst_executor *ex)
 }
 
 /* Alone there is nobody to pay a debt to. */
-static void begin_sharing(struct pst_executor *ex)
+static void begin_sharing(struct pst_agent_executor *ex)
 {
 	unsigned int i;
 
@@ -221,7 +223,7 @@ static void begin_sharing(struct pst_executor *ex)
 }
 
 /* The next lane that may work, of at least one that has work. */
-static struct lane *next_lane(struct pst_executor *ex)
+static struct lane *next_lane(struct pst_agent_executor *ex)
 {
 	struct lane *l;
 	unsigned int i;
@@ -240,7 +242,7 @@ static struct lane *next_lane(struct pst_executor *ex)
 
 /* The lane whose turn it is, NULL when no lane has work. A turn is much shorter
  * than a share: who comes with little to do does not wait for shares. */
-static struct lane *pick(struct pst_executor *ex)
+static struct lane *pick(struct pst_agent_executor *ex)
 {
 	unsigned int i, with_work = 0, last = 0;
 	struct lane *l;
@@ -266,7 +268,8 @@ static struct lane *pick(struct pst_executor *ex)
 	return next_lane(ex);
 }
 
-static void charge(struct pst_executor *ex, struct lane *l, uint64_t used_ns)
+static void charge(struct pst_agent_executor *ex, struct lane *l,
+		   uint64_t used_ns)
 {
 	ex->turn_ns += used_ns;
 	if (used_ns > (uint64_t)MAX_DEBT_NS)
@@ -278,7 +281,7 @@ static void charge(struct pst_executor *ex, struct lane *l, uint64_t used_ns)
 
 /* Starts the first waiting operation; what cannot start completes here. The
  * check is made now, not when it was taken: leases may have changed. */
-static void start(struct pst_executor *ex, struct lane *l)
+static void start(struct pst_agent_executor *ex, struct lane *l)
 {
 	const struct taken *t = &l->taken[l->first];
 	const uint64_t tag = t->sqe.tag;
@@ -300,8 +303,8 @@ static void start(struct pst_executor *ex, struct lane *l)
 	}
 	l->bop.compute_ns = 0;
 	l->bop.result = 0;
-	r = pst_check(&ex->config, l->owner, &l->memo, &t->sqe, &l->bop.op,
-		      &err);
+	r = pst_agent_check(&ex->config, l->owner, &l->memo, &t->sqe,
+			    &l->bop.op, &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
 		post_done(l);
 		wake(ex, l);
@@ -311,7 +314,7 @@ static void start(struct pst_executor *ex, struct lane *l)
 		l->bop.lane = l->index;
 		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
 		l->bop.priv = NULL;
-		pst_check_no_reason(&err);
+		pst_agent_check_no_reason(&err);
 		r = ex->config.ops->begin(ex->config.backend, &l->bop, &err);
 	}
 	if (r < 0) {
@@ -322,20 +325,20 @@ static void start(struct pst_executor *ex, struct lane *l)
 	l->n_begun++;
 }
 
-static void step(struct pst_executor *ex, struct lane *l)
+static void step(struct pst_agent_executor *ex, struct lane *l)
 {
 	const uint64_t before_ns = l->bop.compute_ns;
 	struct pst_error err;
 	int r;
 
-	pst_check_no_reason(&err);
+	pst_agent_check_no_reason(&err);
 	l->bop.alone = ex->n_active == 1;
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
-	if (r == PST_STEP_DONE)
+	if (r == PST_AGENT_STEP_DONE)
 		post_done(l);
 	ex->slice_ns = l->bop.compute_ns - before_ns;
-	l->waiting = r == PST_STEP_WAIT;
-	if (r == PST_STEP_DONE)
+	l->waiting = r == PST_AGENT_STEP_WAIT;
+	if (r == PST_AGENT_STEP_DONE)
 		wake(ex, l);
 	else if (r < 0)
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
@@ -345,7 +348,7 @@ static void step(struct pst_executor *ex, struct lane *l)
 }
 
 /* Asks the backend once more to give up the running operation. */
-static void give_up(struct pst_executor *ex, struct lane *l)
+static void give_up(struct pst_agent_executor *ex, struct lane *l)
 {
 	/* The caller's clock must go on, however long this takes. */
 	ex->now_ns = ex->config.clock();
@@ -359,7 +362,7 @@ static void give_up(struct pst_executor *ex, struct lane *l)
 
 /* Looks after the operations that a device runs. Returns whether one of them
  * ended. */
-static bool look_after(struct pst_executor *ex)
+static bool look_after(struct pst_agent_executor *ex)
 {
 	struct lane *l;
 	unsigned int i;
@@ -378,7 +381,7 @@ static bool look_after(struct pst_executor *ex)
 	return ended;
 }
 
-bool pst_executor_waits(const struct pst_executor *ex)
+bool pst_agent_executor_waits(const struct pst_agent_executor *ex)
 {
 	unsigned int i;
 
@@ -388,7 +391,7 @@ bool pst_executor_waits(const struct pst_executor *ex)
 	return false;
 }
 
-static void work(struct pst_executor *ex, struct lane *l)
+static void work(struct pst_agent_executor *ex, struct lane *l)
 {
 	if (!l->running)
 		start(ex, l);
@@ -402,7 +405,7 @@ static void work(struct pst_executor *ex, struct lane *l)
 
 /* What a lane uses of the thread counts, a wake-up of its client and a
  * refusal's sentence too; a backend may know of more. */
-static void work_and_charge(struct pst_executor *ex, struct lane *l)
+static void work_and_charge(struct pst_agent_executor *ex, struct lane *l)
 {
 	uint64_t start_ns, used_ns;
 
@@ -415,7 +418,7 @@ static void work_and_charge(struct pst_executor *ex, struct lane *l)
 	charge(ex, l, used_ns > ex->slice_ns ? used_ns : ex->slice_ns);
 }
 
-int pst_executor_run(struct pst_executor *ex)
+int pst_agent_executor_run(struct pst_agent_executor *ex)
 {
 	struct lane *l;
 	unsigned int i;
@@ -426,7 +429,7 @@ int pst_executor_run(struct pst_executor *ex)
 		if (!l->broken && !l->detached && !take(ex, l))
 			return 1;
 	}
-	ended = pst_executor_waits(ex) && look_after(ex);
+	ended = pst_agent_executor_waits(ex) && look_after(ex);
 	ex->slice_ns = 0;
 	l = pick(ex);
 	if (!l) {
@@ -441,7 +444,7 @@ int pst_executor_run(struct pst_executor *ex)
 	return 1;
 }
 
-bool pst_executor_ready(const struct pst_executor *ex)
+bool pst_agent_executor_ready(const struct pst_agent_executor *ex)
 {
 	const struct lane *l;
 	unsigned int i;
@@ -457,12 +460,12 @@ bool pst_executor_ready(const struct pst_executor *ex)
 	return false;
 }
 
-uint64_t pst_executor_slice(const struct pst_executor *ex)
+uint64_t pst_agent_executor_slice(const struct pst_agent_executor *ex)
 {
 	return ex->slice_ns;
 }
 
-uint64_t pst_executor_now(const struct pst_executor *ex)
+uint64_t pst_agent_executor_now(const struct pst_agent_executor *ex)
 {
 	return ex->now_ns;
 }

@@ -15,43 +15,44 @@
  * One thread, the serving thread, calls everything here. Operations of one
  * lane run strictly in order, one at a time; lanes share by deficit round
  * robin over the time they used, in turns of less than 1 ms where operations
- * are short. Each call of pst_executor_run() does at most one slice (about 10
- * ms) of one operation.
+ * are short. Each call of pst_agent_executor_run() does at most one slice
+ * (about 10 ms) of one operation.
  */
-struct pst_executor;
+struct pst_agent_executor;
 
 /* Failed operations of a lane whose sentences are kept. */
-#define PST_EXECUTOR_WHYS 16U
+#define PST_AGENT_EXECUTOR_WHYS 16U
 
 /* Called from inside the executor's functions. They may attach and detach
  * lanes. */
-struct pst_executor_hooks {
+struct pst_agent_executor_hooks {
 	/* A completion was posted and the client sleeps. */
 	void (*wake)(void *arg, uint32_t lane);
 	/* The lane's shared state is impossible; it is no longer scanned. */
 	void (*broken)(void *arg, uint32_t lane, const struct pst_error *err);
-	/* After pst_executor_detach(): nothing of the lane runs any more. */
+	/* After pst_agent_executor_detach(): nothing of the lane runs any more.
+	 */
 	void (*gone)(void *arg, uint32_t lane);
 };
 
-struct pst_executor_config {
+struct pst_agent_executor_config {
 	const struct pst_backend_ops *ops;
 	struct pst_backend *backend;
 	struct pst_wire_limits limits;
-	const struct pst_extents *extents;
+	const struct pst_agent_extents *extents;
 	/* Operands that are handles, of operations of the session owner, and
 	 * models: as pst_op_tensor_fn, pst_op_model_fn. NULL: there are none.
 	 */
 	int (*tensor)(void *arg, uint64_t owner, uint64_t handle,
 		      void **ret_mem, uint64_t *ret_size);
 	pst_op_model_fn *model;
-	struct pst_executor_hooks hooks;
+	struct pst_agent_executor_hooks hooks;
 	void *arg;               /* for all of these */
 	uint64_t (*clock)(void); /* NULL: pst_now_ns() */
 };
 
 /* What a lane has done since it was attached. */
-struct pst_lane_stats {
+struct pst_agent_lane_stats {
 	uint64_t ops;    /* completed, errors included */
 	uint64_t errors; /* completed with another status than OK */
 	uint64_t compute_ns;
@@ -59,85 +60,89 @@ struct pst_lane_stats {
 };
 
 /* Returns 0 or -ENOMEM. Borrows ops, backend and extents. */
-int pst_executor_new(const struct pst_executor_config *config,
-		     struct pst_executor **ret);
+int pst_agent_executor_new(const struct pst_agent_executor_config *config,
+			   struct pst_agent_executor **ret);
 
 /* All lanes must be gone. NULL does nothing. */
-void pst_executor_free(struct pst_executor *ex);
+void pst_agent_executor_free(struct pst_agent_executor *ex);
 
 /* Zeroes the lane and serves it from now on, for a session that holds the
  * extents of owner. lane < PST_WIRE_MAX_LANES, not attached. */
-void pst_executor_attach(struct pst_executor *ex, uint32_t lane,
-			 struct pst_wire_lane *shared, uint64_t owner);
+void pst_agent_executor_attach(struct pst_agent_executor *ex, uint32_t lane,
+			       struct pst_wire_lane *shared, uint64_t owner);
 
 /* Gives up the lane's operations without completing them, and calls gone()
  * as soon as nothing of them can write: now, or in a later run. */
-void pst_executor_detach(struct pst_executor *ex, uint32_t lane);
+void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane);
 
 /*
  * The operation with this tag completes with ECANCELED, if it is running,
  * waiting, or still in the ring. Returns 0, -ENOENT (no such tag: it has
  * completed, or never was).
  */
-int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag);
+int pst_agent_executor_cancel(struct pst_agent_executor *ex, uint32_t lane,
+			      uint64_t tag);
 
 /*
  * Takes what lanes hold and does at most one slice of one operation. Returns
  * 1 when it did something, 0 when there is nothing to do.
  */
-int pst_executor_run(struct pst_executor *ex);
+int pst_agent_executor_run(struct pst_agent_executor *ex);
 
 /* The pst_now_ns() time of the executor's last look at the clock; when run
  * has just returned 0, that was now. Saves the caller a second look. */
-uint64_t pst_executor_now(const struct pst_executor *ex);
+uint64_t pst_agent_executor_now(const struct pst_agent_executor *ex);
 
-/* The backend's time in what the last pst_executor_run() did; 0 for an
+/* The backend's time in what the last pst_agent_executor_run() did; 0 for an
  * operation that does not reach it. */
-uint64_t pst_executor_slice(const struct pst_executor *ex);
+uint64_t pst_agent_executor_slice(const struct pst_agent_executor *ex);
 
 /* The caller did something that takes time (it slept, or served sockets): the
  * executor's last look at the clock is no longer of now. */
-void pst_executor_away(struct pst_executor *ex);
+void pst_agent_executor_away(struct pst_agent_executor *ex);
 
 /* Whether run would find something: a look at every lane. */
-bool pst_executor_ready(const struct pst_executor *ex);
+bool pst_agent_executor_ready(const struct pst_agent_executor *ex);
 
 /* Whether a device works on an operation: its end wakes nobody, so whoever
  * sleeps looks again soon. */
-bool pst_executor_waits(const struct pst_executor *ex);
+bool pst_agent_executor_waits(const struct pst_agent_executor *ex);
 
 /*
  * The operation of the lane that runs in the backend, so that memory the
  * session has just released may still be written: a number that no other
  * operation of the lane has, or 0 when none runs.
  */
-uint64_t pst_executor_running(const struct pst_executor *ex, uint32_t lane);
+uint64_t pst_agent_executor_running(const struct pst_agent_executor *ex,
+				    uint32_t lane);
 
 /* Whether an operation that runs in the backend, of any lane, has mem (memory
  * of alloc()) as an operand or as its model. */
-bool pst_executor_uses(const struct pst_executor *ex, const void *mem);
+bool pst_agent_executor_uses(const struct pst_agent_executor *ex,
+			     const void *mem);
 
 /* The sentence of the lane's operation with this tag, one of the last
- * PST_EXECUTOR_WHYS that failed; NULL when there is none. Valid until the next
- * call. */
-const char *pst_executor_why(const struct pst_executor *ex, uint32_t lane,
-			     uint64_t tag);
+ * PST_AGENT_EXECUTOR_WHYS that failed; NULL when there is none. Valid until the
+ * next call. */
+const char *pst_agent_executor_why(const struct pst_agent_executor *ex,
+				   uint32_t lane, uint64_t tag);
 
 /* From now on every operation that has not started completes with
  * ESHUTDOWN. */
-void pst_executor_drain(struct pst_executor *ex);
+void pst_agent_executor_drain(struct pst_agent_executor *ex);
 
 /* Whether no operation runs. */
-bool pst_executor_drained(const struct pst_executor *ex);
+bool pst_agent_executor_drained(const struct pst_agent_executor *ex);
 
 /*
  * The pst_now_ns() time since which the backend has not given up a cancelled
  * operation, the oldest one; 0 when there is none. Past a limit only a new
  * process (with a new device context) helps.
  */
-uint64_t pst_executor_stuck_since(const struct pst_executor *ex);
+uint64_t pst_agent_executor_stuck_since(const struct pst_agent_executor *ex);
 
-void pst_executor_lane_stats(const struct pst_executor *ex, uint32_t lane,
-			     struct pst_lane_stats *ret);
+void pst_agent_executor_lane_stats(const struct pst_agent_executor *ex,
+				   uint32_t lane,
+				   struct pst_agent_lane_stats *ret);
 
 #endif

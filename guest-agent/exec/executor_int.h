@@ -44,14 +44,14 @@ struct lane {
 	/* Entries still in the ring that were cancelled, by slot. */
 	unsigned int n_marked;
 	uint64_t marked[PST_WIRE_SLOTS / 64];
-	struct pst_check_memo memo;
-	struct pst_lane_stats stats;
+	struct pst_agent_check_memo memo;
+	struct pst_agent_lane_stats stats;
 	uint64_t n_whys; /* written so far, round and round */
-	struct why whys[PST_EXECUTOR_WHYS];
+	struct why whys[PST_AGENT_EXECUTOR_WHYS];
 };
 
-struct pst_executor {
-	struct pst_executor_config config;
+struct pst_agent_executor {
+	struct pst_agent_executor_config config;
 	bool draining;
 	uint64_t now_ns;   /* of the last look at the clock */
 	uint64_t slice_ns; /* of the backend, in this run */
@@ -66,10 +66,10 @@ struct pst_executor {
 };
 
 /* Keeps the sentence of an operation that failed. */
-void pst_lane_keep_why(struct lane *l, uint64_t tag,
-		       const struct pst_error *err);
+void pst_agent_lane_keep_why(struct lane *l, uint64_t tag,
+			     const struct pst_error *err);
 
 /* Whether an entry was cancelled before it was taken; it is not any more. */
-bool pst_lane_take_mark(struct lane *l, uint64_t entry);
+bool pst_agent_lane_take_mark(struct lane *l, uint64_t entry);
 
 #endif

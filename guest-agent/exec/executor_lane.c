@@ -8,10 +8,10 @@
 
 #include "transport/base/util.h"
 
-void pst_lane_keep_why(struct lane *l, uint64_t tag,
-		       const struct pst_error *err)
+void pst_agent_lane_keep_why(struct lane *l, uint64_t tag,
+			     const struct pst_error *err)
 {
-	struct why *w = &l->whys[l->n_whys++ % PST_EXECUTOR_WHYS];
+	struct why *w = &l->whys[l->n_whys++ % PST_AGENT_EXECUTOR_WHYS];
 
 	w->tag = tag;
 	memcpy(w->text, err->text, sizeof(w->text));
@@ -20,9 +20,9 @@ void pst_lane_keep_why(struct lane *l, uint64_t tag,
 /* The n-th last one, from 0 on; NULL when there were not so many. */
 static const struct why *nth_why(const struct lane *l, unsigned int n)
 {
-	if (n >= l->n_whys || n >= PST_EXECUTOR_WHYS)
+	if (n >= l->n_whys || n >= PST_AGENT_EXECUTOR_WHYS)
 		return NULL;
-	return &l->whys[(l->n_whys - 1 - n) % PST_EXECUTOR_WHYS];
+	return &l->whys[(l->n_whys - 1 - n) % PST_AGENT_EXECUTOR_WHYS];
 }
 
 static bool is_marked(const struct lane *l, uint64_t entry)
@@ -42,7 +42,7 @@ static void mark(struct lane *l, uint64_t entry)
 	l->n_marked++;
 }
 
-bool pst_lane_take_mark(struct lane *l, uint64_t entry)
+bool pst_agent_lane_take_mark(struct lane *l, uint64_t entry)
 {
 	uint64_t slot = entry % PST_WIRE_SLOTS;
 
@@ -73,7 +73,8 @@ static int cancel_in_ring(struct lane *l, uint64_t tag)
 	return -ENOENT;
 }
 
-int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag)
+int pst_agent_executor_cancel(struct pst_agent_executor *ex, uint32_t lane,
+			      uint64_t tag)
 {
 	struct lane *l = &ex->lanes[lane];
 	struct taken *t;
@@ -100,7 +101,8 @@ int pst_executor_cancel(struct pst_executor *ex, uint32_t lane, uint64_t tag)
 	return cancel_in_ring(l, tag);
 }
 
-uint64_t pst_executor_running(const struct pst_executor *ex, uint32_t lane)
+uint64_t pst_agent_executor_running(const struct pst_agent_executor *ex,
+				    uint32_t lane)
 {
 	const struct lane *l = &ex->lanes[lane];
 
@@ -113,7 +115,8 @@ static bool uses(const struct pst_op *op, const void *mem)
 	       op->bias.mem == mem || op->model == mem;
 }
 
-bool pst_executor_uses(const struct pst_executor *ex, const void *mem)
+bool pst_agent_executor_uses(const struct pst_agent_executor *ex,
+			     const void *mem)
 {
 	unsigned int i;
 
@@ -123,8 +126,8 @@ bool pst_executor_uses(const struct pst_executor *ex, const void *mem)
 	return false;
 }
 
-const char *pst_executor_why(const struct pst_executor *ex, uint32_t lane,
-			     uint64_t tag)
+const char *pst_agent_executor_why(const struct pst_agent_executor *ex,
+				   uint32_t lane, uint64_t tag)
 {
 	const struct why *w;
 	unsigned int n;
@@ -135,12 +138,12 @@ const char *pst_executor_why(const struct pst_executor *ex, uint32_t lane,
 	return NULL;
 }
 
-void pst_executor_drain(struct pst_executor *ex)
+void pst_agent_executor_drain(struct pst_agent_executor *ex)
 {
 	ex->draining = true;
 }
 
-bool pst_executor_drained(const struct pst_executor *ex)
+bool pst_agent_executor_drained(const struct pst_agent_executor *ex)
 {
 	unsigned int i;
 
@@ -150,7 +153,7 @@ bool pst_executor_drained(const struct pst_executor *ex)
 	return true;
 }
 
-uint64_t pst_executor_stuck_since(const struct pst_executor *ex)
+uint64_t pst_agent_executor_stuck_since(const struct pst_agent_executor *ex)
 {
 	const struct lane *l;
 	uint64_t oldest = 0;
@@ -164,8 +167,9 @@ uint64_t pst_executor_stuck_since(const struct pst_executor *ex)
 	return oldest;
 }
 
-void pst_executor_lane_stats(const struct pst_executor *ex, uint32_t lane,
-			     struct pst_lane_stats *ret)
+void pst_agent_executor_lane_stats(const struct pst_agent_executor *ex,
+				   uint32_t lane,
+				   struct pst_agent_lane_stats *ret)
 {
 	const struct why *last = nth_why(&ex->lanes[lane], 0);
 

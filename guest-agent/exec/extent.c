@@ -21,7 +21,7 @@ struct unit {
 /* No session's: has to be scrubbed. */
 #define DIRTY UINT64_MAX
 
-struct pst_extents {
+struct pst_agent_extents {
 	uint64_t off;
 	uint64_t n;
 	uint64_t n_dirty;
@@ -29,9 +29,10 @@ struct pst_extents {
 	struct unit unit[];
 };
 
-int pst_extents_new(uint64_t off, uint64_t size, struct pst_extents **ret)
+int pst_agent_extents_new(uint64_t off, uint64_t size,
+			  struct pst_agent_extents **ret)
 {
-	struct pst_extents *e;
+	struct pst_agent_extents *e;
 	uint64_t n = size / PST_WIRE_UNIT;
 
 	if (off % PST_WIRE_UNIT || size % PST_WIRE_UNIT || n == 0 ||
@@ -46,12 +47,12 @@ int pst_extents_new(uint64_t off, uint64_t size, struct pst_extents **ret)
 	return 0;
 }
 
-void pst_extents_free(struct pst_extents *e)
+void pst_agent_extents_free(struct pst_agent_extents *e)
 {
 	free(e);
 }
 
-static void set_run(struct pst_extents *e, uint64_t at, uint64_t n,
+static void set_run(struct pst_agent_extents *e, uint64_t at, uint64_t n,
 		    uint64_t owner)
 {
 	uint64_t i;
@@ -63,8 +64,8 @@ static void set_run(struct pst_extents *e, uint64_t at, uint64_t n,
 		};
 }
 
-int pst_extents_lease(struct pst_extents *e, uint64_t owner, uint64_t size,
-		      struct pst_span *ret)
+int pst_agent_extents_lease(struct pst_agent_extents *e, uint64_t owner,
+			    uint64_t size, struct pst_span *ret)
 {
 	uint64_t want, run = 0, i;
 
@@ -89,7 +90,7 @@ int pst_extents_lease(struct pst_extents *e, uint64_t owner, uint64_t size,
 }
 
 /* Units of the extent that starts at unit i. */
-static uint64_t extent_units(const struct pst_extents *e, uint64_t i)
+static uint64_t extent_units(const struct pst_agent_extents *e, uint64_t i)
 {
 	uint64_t n = 1;
 
@@ -99,7 +100,7 @@ static uint64_t extent_units(const struct pst_extents *e, uint64_t i)
 	return n;
 }
 
-static void quarantine(struct pst_extents *e, uint64_t at, uint64_t n)
+static void quarantine(struct pst_agent_extents *e, uint64_t at, uint64_t n)
 {
 	uint64_t i;
 
@@ -108,8 +109,8 @@ static void quarantine(struct pst_extents *e, uint64_t at, uint64_t n)
 		e->unit[at + i].quarantined = true;
 }
 
-int pst_extents_release(struct pst_extents *e, uint64_t owner,
-			const struct pst_span *span)
+int pst_agent_extents_release(struct pst_agent_extents *e, uint64_t owner,
+			      const struct pst_span *span)
 {
 	uint64_t i;
 
@@ -125,7 +126,8 @@ int pst_extents_release(struct pst_extents *e, uint64_t owner,
 	return 0;
 }
 
-uint64_t pst_extents_release_owner(struct pst_extents *e, uint64_t owner)
+uint64_t pst_agent_extents_release_owner(struct pst_agent_extents *e,
+					 uint64_t owner)
 {
 	uint64_t i, moved = 0;
 
@@ -142,7 +144,7 @@ uint64_t pst_extents_release_owner(struct pst_extents *e, uint64_t owner)
 }
 
 /* Owner becomes nobody, or DIRTY. */
-static void settle(struct pst_extents *e, uint64_t owner, uint64_t next)
+static void settle(struct pst_agent_extents *e, uint64_t owner, uint64_t next)
 {
 	uint64_t i;
 
@@ -159,18 +161,18 @@ static void settle(struct pst_extents *e, uint64_t owner, uint64_t next)
 	}
 }
 
-void pst_extents_settle(struct pst_extents *e, uint64_t owner)
+void pst_agent_extents_settle(struct pst_agent_extents *e, uint64_t owner)
 {
 	settle(e, owner, 0);
 }
 
-void pst_extents_settle_dirty(struct pst_extents *e, uint64_t owner)
+void pst_agent_extents_settle_dirty(struct pst_agent_extents *e, uint64_t owner)
 {
 	settle(e, owner, DIRTY);
 }
 
-bool pst_extents_dirty(const struct pst_extents *e, uint64_t max,
-		       struct pst_span *ret)
+bool pst_agent_extents_dirty(const struct pst_agent_extents *e, uint64_t max,
+			     struct pst_span *ret)
 {
 	uint64_t i, n = 0;
 
@@ -188,7 +190,8 @@ bool pst_extents_dirty(const struct pst_extents *e, uint64_t max,
 	return true;
 }
 
-void pst_extents_scrubbed(struct pst_extents *e, const struct pst_span *span)
+void pst_agent_extents_scrubbed(struct pst_agent_extents *e,
+				const struct pst_span *span)
 {
 	const uint64_t at = (span->off - e->off) / PST_WIRE_UNIT;
 	const uint64_t n = span->size / PST_WIRE_UNIT;
@@ -199,8 +202,8 @@ void pst_extents_scrubbed(struct pst_extents *e, const struct pst_span *span)
 	e->n_dirty -= n;
 }
 
-bool pst_extents_holds(const struct pst_extents *e, uint64_t owner,
-		       const struct pst_span *span)
+bool pst_agent_extents_holds(const struct pst_agent_extents *e, uint64_t owner,
+			     const struct pst_span *span)
 {
 	uint64_t i, end;
 
@@ -215,12 +218,13 @@ bool pst_extents_holds(const struct pst_extents *e, uint64_t owner,
 	return true;
 }
 
-uint64_t pst_extents_changes(const struct pst_extents *e)
+uint64_t pst_agent_extents_changes(const struct pst_agent_extents *e)
 {
 	return e->changes;
 }
 
-uint64_t pst_extents_leased(const struct pst_extents *e, uint64_t owner)
+uint64_t pst_agent_extents_leased(const struct pst_agent_extents *e,
+				  uint64_t owner)
 {
 	uint64_t i, n = 0;
 
@@ -230,12 +234,12 @@ uint64_t pst_extents_leased(const struct pst_extents *e, uint64_t owner)
 	return n * PST_WIRE_UNIT;
 }
 
-void pst_extents_stats(const struct pst_extents *e,
-		       struct pst_extents_stats *ret)
+void pst_agent_extents_stats(const struct pst_agent_extents *e,
+			     struct pst_agent_extents_stats *ret)
 {
 	uint64_t i, run = 0, longest = 0;
 
-	*ret = (struct pst_extents_stats){.total = e->n * PST_WIRE_UNIT};
+	*ret = (struct pst_agent_extents_stats){.total = e->n * PST_WIRE_UNIT};
 	for (i = 0; i < e->n; i++) {
 		if (!e->unit[i].owner) {
 			if (++run > longest)

@@ -9,9 +9,9 @@
 
 #include "transport/op.h"
 
-struct pst_extents;
+struct pst_agent_extents;
 
-struct pst_extents_stats {
+struct pst_agent_extents_stats {
 	uint64_t total; /* bytes of the arena */
 	uint64_t leased;
 	uint64_t quarantined;
@@ -22,56 +22,61 @@ struct pst_extents_stats {
  * For an arena at wire offset off, size bytes, both multiples of
  * PST_WIRE_UNIT. Returns 0, -EINVAL, -ENOMEM.
  */
-int pst_extents_new(uint64_t off, uint64_t size, struct pst_extents **ret);
-void pst_extents_free(struct pst_extents *e);
+int pst_agent_extents_new(uint64_t off, uint64_t size,
+			  struct pst_agent_extents **ret);
+void pst_agent_extents_free(struct pst_agent_extents *e);
 
 /*
  * Leases size bytes, rounded up to units, contiguous, to owner (not 0).
  * Returns 0, -EINVAL (size 0), -ENOSPC (no run that long), -ENOMEM.
  */
-int pst_extents_lease(struct pst_extents *e, uint64_t owner, uint64_t size,
-		      struct pst_span *ret);
+int pst_agent_extents_lease(struct pst_agent_extents *e, uint64_t owner,
+			    uint64_t size, struct pst_span *ret);
 
 /*
  * Takes an extent back into quarantine; it is leased to nobody until
- * pst_extents_settle(). Returns 0, or -ENOENT unless owner holds exactly this
- * extent, offset and size.
+ * pst_agent_extents_settle(). Returns 0, or -ENOENT unless owner holds exactly
+ * this extent, offset and size.
  */
-int pst_extents_release(struct pst_extents *e, uint64_t owner,
-			const struct pst_span *span);
+int pst_agent_extents_release(struct pst_agent_extents *e, uint64_t owner,
+			      const struct pst_span *span);
 
 /* All of owner's extents into quarantine. Returns the bytes moved. */
-uint64_t pst_extents_release_owner(struct pst_extents *e, uint64_t owner);
+uint64_t pst_agent_extents_release_owner(struct pst_agent_extents *e,
+					 uint64_t owner);
 
 /* Quarantined units that were owner's become free: nothing can write to them
  * any more. */
-void pst_extents_settle(struct pst_extents *e, uint64_t owner);
+void pst_agent_extents_settle(struct pst_agent_extents *e, uint64_t owner);
 
 /* The same, but they have to be scrubbed first: they are nobody's, and stay in
- * quarantine until pst_extents_scrubbed(). */
-void pst_extents_settle_dirty(struct pst_extents *e, uint64_t owner);
+ * quarantine until pst_agent_extents_scrubbed(). */
+void pst_agent_extents_settle_dirty(struct pst_agent_extents *e,
+				    uint64_t owner);
 
 /* A run of units that have to be scrubbed, of at most max bytes (a multiple of
  * PST_WIRE_UNIT). Returns false when there are none. */
-bool pst_extents_dirty(const struct pst_extents *e, uint64_t max,
-		       struct pst_span *ret);
+bool pst_agent_extents_dirty(const struct pst_agent_extents *e, uint64_t max,
+			     struct pst_span *ret);
 
 /* Such a run becomes free. */
-void pst_extents_scrubbed(struct pst_extents *e, const struct pst_span *span);
+void pst_agent_extents_scrubbed(struct pst_agent_extents *e,
+				const struct pst_span *span);
 
 /* Whether owner's live extents cover all of span (it may cross from one
  * extent into an adjacent one of the same owner). */
-bool pst_extents_holds(const struct pst_extents *e, uint64_t owner,
-		       const struct pst_span *span);
+bool pst_agent_extents_holds(const struct pst_agent_extents *e, uint64_t owner,
+			     const struct pst_span *span);
 
 /* Grows whenever something is taken from an owner: what was held at one value
  * is held as long as the value is the same. */
-uint64_t pst_extents_changes(const struct pst_extents *e);
+uint64_t pst_agent_extents_changes(const struct pst_agent_extents *e);
 
 /* Bytes leased to owner. */
-uint64_t pst_extents_leased(const struct pst_extents *e, uint64_t owner);
+uint64_t pst_agent_extents_leased(const struct pst_agent_extents *e,
+				  uint64_t owner);
 
-void pst_extents_stats(const struct pst_extents *e,
-		       struct pst_extents_stats *ret);
+void pst_agent_extents_stats(const struct pst_agent_extents *e,
+			     struct pst_agent_extents_stats *ret);
 
 #endif

@@ -14,56 +14,56 @@ struct entry {
 	struct pst_wire_model wire;
 };
 
-struct pst_models {
-	struct pst_models_config config;
+struct pst_agent_models {
+	struct pst_agent_models_config config;
 	uint32_t gen; /* of the next handle */
 	uint32_t n;
 	uint32_t n_dying;
 	uint64_t bytes;
-	struct entry entries[PST_MODELS_MAX];
+	struct entry entries[PST_AGENT_MODELS_MAX];
 };
 
-int pst_models_new(const struct pst_models_config *config,
-		   struct pst_models **ret)
+int pst_agent_models_new(const struct pst_agent_models_config *config,
+			 struct pst_agent_models **ret)
 {
-	struct pst_models *m = calloc(1, sizeof(*m));
+	struct pst_agent_models *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return -ENOMEM;
 	m->config = *config;
-	if (m->config.max_models > PST_MODELS_MAX)
-		m->config.max_models = PST_MODELS_MAX;
+	if (m->config.max_models > PST_AGENT_MODELS_MAX)
+		m->config.max_models = PST_AGENT_MODELS_MAX;
 	m->gen = (uint32_t)(config->epoch ^ config->epoch >> 32);
 	*ret = m;
 	return 0;
 }
 
-static void drop(struct pst_models *m, struct entry *e)
+static void drop(struct pst_agent_models *m, struct entry *e)
 {
 	m->config.ops->model_free(m->config.backend, e->model);
 	m->bytes -= e->wire.size;
 	*e = (struct entry){0};
 }
 
-void pst_models_free(struct pst_models *m)
+void pst_agent_models_free(struct pst_agent_models *m)
 {
 	uint32_t i;
 
 	if (!m)
 		return;
-	for (i = 0; i < PST_MODELS_MAX; i++)
+	for (i = 0; i < PST_AGENT_MODELS_MAX; i++)
 		if (m->entries[i].model)
 			drop(m, &m->entries[i]);
 	free(m);
 }
 
-static const struct entry *find_name(const struct pst_models *m,
+static const struct entry *find_name(const struct pst_agent_models *m,
 				     const char *name)
 {
 	const struct entry *e;
 	uint32_t i;
 
-	for (i = 0; i < PST_MODELS_MAX; i++) {
+	for (i = 0; i < PST_AGENT_MODELS_MAX; i++) {
 		e = &m->entries[i];
 		if (e->model && !e->dying && strcmp(e->wire.name, name) == 0)
 			return e;
@@ -71,19 +71,19 @@ static const struct entry *find_name(const struct pst_models *m,
 	return NULL;
 }
 
-static struct entry *find_free(struct pst_models *m)
+static struct entry *find_free(struct pst_agent_models *m)
 {
 	uint32_t i;
 
-	for (i = 0; i < PST_MODELS_MAX; i++)
+	for (i = 0; i < PST_AGENT_MODELS_MAX; i++)
 		if (!m->entries[i].model)
 			return &m->entries[i];
 	return NULL;
 }
 
 /* Whether there is room for one more, in number and in bytes. */
-static int check_room(struct pst_models *m, const char *name, uint64_t size,
-		      struct pst_error *err)
+static int check_room(struct pst_agent_models *m, const char *name,
+		      uint64_t size, struct pst_error *err)
 {
 	uint64_t bytes;
 
@@ -112,31 +112,31 @@ static int check_room(struct pst_models *m, const char *name, uint64_t size,
 }
 
 static int parse(const uint8_t *header, size_t n, uint64_t size,
-		 struct pst_model_plan *ret, struct pst_error *err)
+		 struct pst_agent_model_plan *ret, struct pst_error *err)
 {
-	struct pst_safetensors st;
+	struct pst_agent_safetensors st;
 	int r;
 
-	r = pst_safetensors_parse(header, n, size, &st, err);
+	r = pst_agent_safetensors_parse(header, n, size, &st, err);
 	if (r < 0)
 		return r;
-	r = pst_model_plan_parse(&st, ret, err);
-	pst_safetensors_done(&st);
+	r = pst_agent_model_plan_parse(&st, ret, err);
+	pst_agent_safetensors_done(&st);
 	return r;
 }
 
 /* Never 0: the low half is the place + 1. */
-static uint64_t new_handle(struct pst_models *m, const struct entry *e)
+static uint64_t new_handle(struct pst_agent_models *m, const struct entry *e)
 {
 	return (uint64_t)m->gen++ << 32 | (uint64_t)(e - m->entries + 1);
 }
 
-int pst_models_load(struct pst_models *m, const char *name,
-		    const uint8_t *header, size_t n, void *weights,
-		    uint64_t size, struct pst_wire_model *ret,
-		    struct pst_error *err)
+int pst_agent_models_load(struct pst_agent_models *m, const char *name,
+			  const uint8_t *header, size_t n, void *weights,
+			  uint64_t size, struct pst_wire_model *ret,
+			  struct pst_error *err)
 {
-	struct pst_model_plan plan;
+	struct pst_agent_model_plan plan;
 	struct entry *e = find_free(m);
 	void *model;
 	int r;
@@ -154,7 +154,7 @@ int pst_models_load(struct pst_models *m, const char *name,
 			.size = size,
 			.n_in = plan.n_in,
 			.n_out = plan.n_out,
-			.max_batch = pst_model_max_batch(&plan),
+			.max_batch = pst_agent_model_max_batch(&plan),
 			.n_layers = plan.n_layers,
 			.dtype = plan.dtype,
 		};
@@ -163,7 +163,7 @@ int pst_models_load(struct pst_models *m, const char *name,
 		m->bytes += size;
 		*ret = e->wire;
 	}
-	pst_model_plan_done(&plan);
+	pst_agent_model_plan_done(&plan);
 	return r;
 }
 
@@ -172,8 +172,8 @@ static int unknown(const char *name, struct pst_error *err)
 	return pst_error_set(err, -ENOENT, "no model named %s is loaded", name);
 }
 
-int pst_models_open(const struct pst_models *m, const char *name,
-		    struct pst_wire_model *ret, struct pst_error *err)
+int pst_agent_models_open(const struct pst_agent_models *m, const char *name,
+			  struct pst_wire_model *ret, struct pst_error *err)
 {
 	const struct entry *e = find_name(m, name);
 
@@ -183,8 +183,8 @@ int pst_models_open(const struct pst_models *m, const char *name,
 	return 0;
 }
 
-int pst_models_unload(struct pst_models *m, const char *name,
-		      struct pst_error *err)
+int pst_agent_models_unload(struct pst_agent_models *m, const char *name,
+			    struct pst_error *err)
 {
 	const struct entry *found = find_name(m, name);
 
@@ -193,17 +193,17 @@ int pst_models_unload(struct pst_models *m, const char *name,
 	m->entries[found - m->entries].dying = true;
 	m->n--;
 	m->n_dying++;
-	pst_models_settle(m);
+	pst_agent_models_settle(m);
 	return 0;
 }
 
-int pst_models_find(const struct pst_models *m, uint64_t handle,
-		    struct pst_op_model *ret)
+int pst_agent_models_find(const struct pst_agent_models *m, uint64_t handle,
+			  struct pst_op_model *ret)
 {
 	const uint64_t place = handle & UINT32_MAX;
 	const struct entry *e;
 
-	if (place == 0 || place > PST_MODELS_MAX)
+	if (place == 0 || place > PST_AGENT_MODELS_MAX)
 		return -ENOENT;
 	e = &m->entries[place - 1];
 	if (!e->model || e->dying || e->wire.handle != handle)
@@ -217,12 +217,12 @@ int pst_models_find(const struct pst_models *m, uint64_t handle,
 	return 0;
 }
 
-void pst_models_settle(struct pst_models *m)
+void pst_agent_models_settle(struct pst_agent_models *m)
 {
 	struct entry *e;
 	uint32_t i;
 
-	for (i = 0; m->n_dying && i < PST_MODELS_MAX; i++) {
+	for (i = 0; m->n_dying && i < PST_AGENT_MODELS_MAX; i++) {
 		e = &m->entries[i];
 		if (!e->dying || m->config.in_use(m->config.arg, e->model))
 			continue;
@@ -238,26 +238,28 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-uint32_t pst_models_list(const struct pst_models *m,
-			 struct pst_wire_model ret[PST_MODELS_MAX])
+uint32_t pst_agent_models_list(const struct pst_agent_models *m,
+			       struct pst_wire_model ret[PST_AGENT_MODELS_MAX])
 {
 	uint32_t i, n = 0;
 
-	for (i = 0; i < PST_MODELS_MAX; i++)
+	for (i = 0; i < PST_AGENT_MODELS_MAX; i++)
 		if (m->entries[i].model && !m->entries[i].dying)
 			ret[n++] = m->entries[i].wire;
 	qsort(ret, n, sizeof(ret[0]), by_name);
 	return n;
 }
 
-void pst_models_usage(const struct pst_models *m, struct pst_models_usage *ret)
+void pst_agent_models_usage(const struct pst_agent_models *m,
+			    struct pst_agent_models_usage *ret)
 {
-	*ret = (struct pst_models_usage){.n = m->n, .bytes = m->bytes};
+	*ret = (struct pst_agent_models_usage){.n = m->n, .bytes = m->bytes};
 }
 
-void pst_models_limits(const struct pst_models *m, struct pst_models_usage *ret)
+void pst_agent_models_limits(const struct pst_agent_models *m,
+			     struct pst_agent_models_usage *ret)
 {
-	*ret = (struct pst_models_usage){
+	*ret = (struct pst_agent_models_usage){
 		.n = m->config.max_models,
 		.bytes = m->config.max_bytes,
 	};

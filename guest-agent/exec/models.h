@@ -13,19 +13,19 @@
 #include "transport/wire.h"
 
 /* So many fit one MODEL_LIST. */
-#define PST_MODELS_MAX 128U
+#define PST_AGENT_MODELS_MAX 128U
 
 /*
  * Models belong to the agent and outlive the session that loaded them. What
  * was unloaded is found by nobody, but counts, and the backend keeps it, as
  * long as an operation uses it. One thread calls everything here.
  */
-struct pst_models;
+struct pst_agent_models;
 
-struct pst_models_config {
+struct pst_agent_models_config {
 	const struct pst_backend_ops *ops;
 	struct pst_backend *backend;
-	uint32_t max_models; /* at most PST_MODELS_MAX */
+	uint32_t max_models; /* at most PST_AGENT_MODELS_MAX */
 	uint64_t max_bytes;  /* of all models' weights */
 	/* Where generations begin, so that a handle of a former agent is none
 	 * of this one's: the epoch. */
@@ -35,17 +35,18 @@ struct pst_models_config {
 	void *arg;
 };
 
-struct pst_models_usage {
+struct pst_agent_models_usage {
 	uint32_t n;     /* loaded */
 	uint64_t bytes; /* of weights, with those of unloaded ones in use */
 };
 
 /* Borrows ops and backend. Returns 0, -ENOMEM. */
-PST_MUST_USE int pst_models_new(const struct pst_models_config *config,
-				struct pst_models **ret);
+PST_MUST_USE int
+pst_agent_models_new(const struct pst_agent_models_config *config,
+		     struct pst_agent_models **ret);
 
 /* Ends all models; no operation may use one. NULL does nothing. */
-void pst_models_free(struct pst_models *m);
+void pst_agent_models_free(struct pst_agent_models *m);
 
 /*
  * Makes a model. name: valid (pst_frame_model_load()). header: the file's, n
@@ -54,42 +55,47 @@ void pst_models_free(struct pst_models *m);
  * caller's when it does not.
  *
  * Returns 0, or with a sentence: -EBUSY (the name is taken), -EINVAL, -ENODATA,
- * -EOVERFLOW (pst_safetensors_parse(), pst_model_plan_parse()), -EMSGSIZE (a
- * bound, max_models or max_bytes), -EOPNOTSUPP (the backend has no models, or
- * not such), -ENOMEM.
+ * -EOVERFLOW (pst_agent_safetensors_parse(), pst_agent_model_plan_parse()),
+ * -EMSGSIZE (a bound, max_models or max_bytes), -EOPNOTSUPP (the backend has no
+ * models, or not such), -ENOMEM.
  */
-PST_MUST_USE int pst_models_load(struct pst_models *m, const char *name,
-				 const uint8_t *header, size_t n, void *weights,
-				 uint64_t size, struct pst_wire_model *ret,
-				 struct pst_error *err);
+PST_MUST_USE int pst_agent_models_load(struct pst_agent_models *m,
+				       const char *name, const uint8_t *header,
+				       size_t n, void *weights, uint64_t size,
+				       struct pst_wire_model *ret,
+				       struct pst_error *err);
 
 /* What is loaded under a name. Returns 0, -ENOENT with a sentence. */
-PST_MUST_USE int pst_models_open(const struct pst_models *m, const char *name,
-				 struct pst_wire_model *ret,
-				 struct pst_error *err);
+PST_MUST_USE int pst_agent_models_open(const struct pst_agent_models *m,
+				       const char *name,
+				       struct pst_wire_model *ret,
+				       struct pst_error *err);
 
 /* Takes a name and its handle out of use. Returns 0, -ENOENT with a sentence.
  */
-PST_MUST_USE int pst_models_unload(struct pst_models *m, const char *name,
-				   struct pst_error *err);
+PST_MUST_USE int pst_agent_models_unload(struct pst_agent_models *m,
+					 const char *name,
+					 struct pst_error *err);
 
 /* What INFER is checked against. Returns 0, -ENOENT. */
-PST_MUST_USE int pst_models_find(const struct pst_models *m, uint64_t handle,
-				 struct pst_op_model *ret);
+PST_MUST_USE int pst_agent_models_find(const struct pst_agent_models *m,
+				       uint64_t handle,
+				       struct pst_op_model *ret);
 
 /* Gives unloaded models that are no longer in use back to the backend; after
  * each slice. */
-void pst_models_settle(struct pst_models *m);
+void pst_agent_models_settle(struct pst_agent_models *m);
 
-/* Fills ret with the loaded models, at most PST_MODELS_MAX, by name. Returns
- * their number. */
-uint32_t pst_models_list(const struct pst_models *m,
-			 struct pst_wire_model ret[PST_MODELS_MAX]);
+/* Fills ret with the loaded models, at most PST_AGENT_MODELS_MAX, by name.
+ * Returns their number. */
+uint32_t pst_agent_models_list(const struct pst_agent_models *m,
+			       struct pst_wire_model ret[PST_AGENT_MODELS_MAX]);
 
-void pst_models_usage(const struct pst_models *m, struct pst_models_usage *ret);
+void pst_agent_models_usage(const struct pst_agent_models *m,
+			    struct pst_agent_models_usage *ret);
 
 /* What the same may be at most. */
-void pst_models_limits(const struct pst_models *m,
-		       struct pst_models_usage *ret);
+void pst_agent_models_limits(const struct pst_agent_models *m,
+			     struct pst_agent_models_usage *ret);
 
 #endif

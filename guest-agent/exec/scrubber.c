@@ -16,7 +16,7 @@
 /* Where CPUs are few, clients come first: a tenth of a busy one is left. */
 #define NICE 10
 
-struct pst_scrubber {
+struct pst_agent_scrubber {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -28,7 +28,7 @@ struct pst_scrubber {
 
 static void *scrub(void *arg)
 {
-	struct pst_scrubber *s = arg;
+	struct pst_agent_scrubber *s = arg;
 	uint64_t n;
 
 	/* Of this thread alone, in Linux; a sandbox may deny it. */
@@ -52,9 +52,9 @@ static void *scrub(void *arg)
 	return NULL;
 }
 
-int pst_scrubber_start(struct pst_scrubber **ret)
+int pst_agent_scrubber_start(struct pst_agent_scrubber **ret)
 {
-	struct pst_scrubber *s = calloc(1, sizeof(*s));
+	struct pst_agent_scrubber *s = calloc(1, sizeof(*s));
 	int err;
 
 	if (!s)
@@ -72,7 +72,8 @@ int pst_scrubber_start(struct pst_scrubber **ret)
 	return 0;
 }
 
-void pst_scrubber_give(struct pst_scrubber *s, void *mem, uint64_t size)
+void pst_agent_scrubber_give(struct pst_agent_scrubber *s, void *mem,
+			     uint64_t size)
 {
 	pthread_mutex_lock(&s->lock);
 	s->mem = mem;
@@ -81,7 +82,7 @@ void pst_scrubber_give(struct pst_scrubber *s, void *mem, uint64_t size)
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool pst_scrubber_done(struct pst_scrubber *s)
+bool pst_agent_scrubber_done(struct pst_agent_scrubber *s)
 {
 	bool done;
 
@@ -91,7 +92,7 @@ bool pst_scrubber_done(struct pst_scrubber *s)
 	return done;
 }
 
-void pst_scrubber_stop(struct pst_scrubber *s)
+void pst_agent_scrubber_stop(struct pst_agent_scrubber *s)
 {
 	if (!s)
 		return;

@@ -40,10 +40,10 @@ struct list {
 struct owner {
 	uint64_t id;
 	struct list alive, quarantined;
-	struct pst_tensor_usage usage;
+	struct pst_agent_tensor_usage usage;
 };
 
-struct pst_tensors {
+struct pst_agent_tensors {
 	const struct pst_backend_ops *ops;
 	struct pst_backend *backend;
 	uint64_t max_bytes;
@@ -54,14 +54,14 @@ struct pst_tensors {
 	struct place *places;
 	uint32_t n_owners, size_owners;
 	struct owner *owners;
-	struct pst_tensor_usage usage; /* of all */
+	struct pst_agent_tensor_usage usage; /* of all */
 };
 
-int pst_tensors_new(const struct pst_backend_ops *ops,
-		    struct pst_backend *backend, uint64_t max_bytes,
-		    uint32_t max_tensors, struct pst_tensors **ret)
+int pst_agent_tensors_new(const struct pst_backend_ops *ops,
+			  struct pst_backend *backend, uint64_t max_bytes,
+			  uint32_t max_tensors, struct pst_agent_tensors **ret)
 {
-	struct pst_tensors *t = calloc(1, sizeof(*t));
+	struct pst_agent_tensors *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
@@ -74,7 +74,7 @@ int pst_tensors_new(const struct pst_backend_ops *ops,
 	return 0;
 }
 
-void pst_tensors_free(struct pst_tensors *t)
+void pst_agent_tensors_free(struct pst_agent_tensors *t)
 {
 	uint32_t i;
 
@@ -88,7 +88,7 @@ void pst_tensors_free(struct pst_tensors *t)
 	free(t);
 }
 
-static struct owner *find_owner(const struct pst_tensors *t, uint64_t id)
+static struct owner *find_owner(const struct pst_agent_tensors *t, uint64_t id)
 {
 	uint32_t i;
 
@@ -99,7 +99,7 @@ static struct owner *find_owner(const struct pst_tensors *t, uint64_t id)
 }
 
 /* NULL: out of memory. */
-static struct owner *need_owner(struct pst_tensors *t, uint64_t id)
+static struct owner *need_owner(struct pst_agent_tensors *t, uint64_t id)
 {
 	struct owner *o = find_owner(t, id);
 	uint32_t size;
@@ -123,13 +123,13 @@ static struct owner *need_owner(struct pst_tensors *t, uint64_t id)
 	return o;
 }
 
-static void forget_if_empty(struct pst_tensors *t, struct owner *o)
+static void forget_if_empty(struct pst_agent_tensors *t, struct owner *o)
 {
 	if (o->usage.n + o->usage.quarantined_n == 0)
 		*o = t->owners[--t->n_owners];
 }
 
-static void append(struct pst_tensors *t, struct list *l, struct place *p)
+static void append(struct pst_agent_tensors *t, struct list *l, struct place *p)
 {
 	const uint32_t i = (uint32_t)(p - t->places);
 
@@ -142,7 +142,7 @@ static void append(struct pst_tensors *t, struct list *l, struct place *p)
 	l->last = i;
 }
 
-static void take_out(struct pst_tensors *t, struct list *l,
+static void take_out(struct pst_agent_tensors *t, struct list *l,
 		     const struct place *p)
 {
 	if (p->prev == NO_PLACE)
@@ -155,13 +155,14 @@ static void take_out(struct pst_tensors *t, struct list *l,
 		t->places[p->next].prev = p->prev;
 }
 
-static void count_alive(struct pst_tensor_usage *u, uint64_t size, bool more)
+static void count_alive(struct pst_agent_tensor_usage *u, uint64_t size,
+			bool more)
 {
 	u->bytes += more ? size : 0 - size;
 	u->n += more ? 1 : UINT64_MAX;
 }
 
-static void count_quarantined(struct pst_tensor_usage *u, uint64_t size,
+static void count_quarantined(struct pst_agent_tensor_usage *u, uint64_t size,
 			      bool more)
 {
 	u->quarantined_bytes += more ? size : 0 - size;
@@ -169,7 +170,7 @@ static void count_quarantined(struct pst_tensor_usage *u, uint64_t size,
 }
 
 /* Of a live tensor. */
-static void put_into_quarantine(struct pst_tensors *t, struct owner *o,
+static void put_into_quarantine(struct pst_agent_tensors *t, struct owner *o,
 				struct place *p)
 {
 	take_out(t, &o->alive, p);
@@ -182,7 +183,7 @@ static void put_into_quarantine(struct pst_tensors *t, struct owner *o,
 }
 
 /* The place of owner's live tensor, NULL when there is none. */
-static struct place *find(const struct pst_tensors *t, uint64_t owner,
+static struct place *find(const struct pst_agent_tensors *t, uint64_t owner,
 			  uint64_t handle)
 {
 	/* Place 0 - 1 wraps and is too large. */
@@ -198,7 +199,7 @@ static struct place *find(const struct pst_tensors *t, uint64_t owner,
 }
 
 /* Makes room for more places. */
-static int grow(struct pst_tensors *t)
+static int grow(struct pst_agent_tensors *t)
 {
 	uint32_t n = t->n_places ? 2 * t->n_places : FIRST_PLACES;
 	struct place *places;
@@ -219,15 +220,15 @@ static int grow(struct pst_tensors *t)
 	return 0;
 }
 
-static void make_free(struct pst_tensors *t, struct place *p)
+static void make_free(struct pst_agent_tensors *t, struct place *p)
 {
 	*p = (struct place){.next = t->first_free};
 	t->first_free = (uint32_t)(p - t->places);
 }
 
 /* never: not even alone. waits: destroyed ones stand in the way. */
-static int above_quota(const struct pst_tensor_usage *u, bool never, bool waits,
-		       struct pst_error *err, const char *sentence)
+static int above_quota(const struct pst_agent_tensor_usage *u, bool never,
+		       bool waits, struct pst_error *err, const char *sentence)
 {
 	if (waits)
 		return pst_error_set(err, -EBUSY,
@@ -239,13 +240,13 @@ static int above_quota(const struct pst_tensor_usage *u, bool never, bool waits,
 }
 
 /* Whether owner may have size bytes more, in one more tensor. */
-static int check_quota(const struct pst_tensors *t, uint64_t owner,
+static int check_quota(const struct pst_agent_tensors *t, uint64_t owner,
 		       uint64_t size, struct pst_error *err)
 {
-	struct pst_tensor_usage u;
+	struct pst_agent_tensor_usage u;
 	char text[160];
 
-	pst_tensors_usage(t, owner, &u);
+	pst_agent_tensors_usage(t, owner, &u);
 	if (u.n + u.quarantined_n >= t->max_tensors) {
 		snprintf(text, sizeof(text),
 			 "the session has %llu tensors, the limit "
@@ -269,8 +270,9 @@ static int check_quota(const struct pst_tensors *t, uint64_t owner,
 	return 0;
 }
 
-int pst_tensor_create(struct pst_tensors *t, uint64_t owner, uint64_t size,
-		      uint64_t *ret_handle, struct pst_error *err)
+int pst_agent_tensor_create(struct pst_agent_tensors *t, uint64_t owner,
+			    uint64_t size, uint64_t *ret_handle,
+			    struct pst_error *err)
 {
 	struct owner *o;
 	struct place *p;
@@ -318,8 +320,8 @@ int pst_tensor_create(struct pst_tensors *t, uint64_t owner, uint64_t size,
 	return 0;
 }
 
-int pst_tensor_find(const struct pst_tensors *t, uint64_t owner,
-		    uint64_t handle, void **ret_mem, uint64_t *ret_size)
+int pst_agent_tensor_find(const struct pst_agent_tensors *t, uint64_t owner,
+			  uint64_t handle, void **ret_mem, uint64_t *ret_size)
 {
 	const struct place *p = find(t, owner, handle);
 
@@ -330,7 +332,8 @@ int pst_tensor_find(const struct pst_tensors *t, uint64_t owner,
 	return 0;
 }
 
-int pst_tensor_destroy(struct pst_tensors *t, uint64_t owner, uint64_t handle)
+int pst_agent_tensor_destroy(struct pst_agent_tensors *t, uint64_t owner,
+			     uint64_t handle)
 {
 	struct place *p = find(t, owner, handle);
 
@@ -340,8 +343,8 @@ int pst_tensor_destroy(struct pst_tensors *t, uint64_t owner, uint64_t handle)
 	return 0;
 }
 
-int pst_tensor_take(struct pst_tensors *t, uint64_t owner, uint64_t handle,
-		    void **ret_mem, uint64_t *ret_size)
+int pst_agent_tensor_take(struct pst_agent_tensors *t, uint64_t owner,
+			  uint64_t handle, void **ret_mem, uint64_t *ret_size)
 {
 	struct place *p = find(t, owner, handle);
 	struct owner *o;
@@ -359,9 +362,9 @@ int pst_tensor_take(struct pst_tensors *t, uint64_t owner, uint64_t handle,
 	return 0;
 }
 
-uint32_t pst_tensor_list(const struct pst_tensors *t, uint64_t owner,
-			 uint64_t after, struct pst_wire_tensor *ret,
-			 uint32_t max)
+uint32_t pst_agent_tensor_list(const struct pst_agent_tensors *t,
+			       uint64_t owner, uint64_t after,
+			       struct pst_wire_tensor *ret, uint32_t max)
 {
 	const struct owner *o = find_owner(t, owner);
 	const struct place *p;
@@ -383,7 +386,8 @@ uint32_t pst_tensor_list(const struct pst_tensors *t, uint64_t owner,
 	return n;
 }
 
-void pst_tensors_release_owner(struct pst_tensors *t, uint64_t owner)
+void pst_agent_tensors_release_owner(struct pst_agent_tensors *t,
+				     uint64_t owner)
 {
 	struct owner *o = find_owner(t, owner);
 
@@ -391,7 +395,7 @@ void pst_tensors_release_owner(struct pst_tensors *t, uint64_t owner)
 		put_into_quarantine(t, o, &t->places[o->alive.first]);
 }
 
-void pst_tensors_settle(struct pst_tensors *t, uint64_t owner)
+void pst_agent_tensors_settle(struct pst_agent_tensors *t, uint64_t owner)
 {
 	struct owner *o = find_owner(t, owner);
 	struct place *p;
@@ -409,13 +413,13 @@ void pst_tensors_settle(struct pst_tensors *t, uint64_t owner)
 	forget_if_empty(t, o);
 }
 
-void pst_tensors_usage(const struct pst_tensors *t, uint64_t owner,
-		       struct pst_tensor_usage *ret)
+void pst_agent_tensors_usage(const struct pst_agent_tensors *t, uint64_t owner,
+			     struct pst_agent_tensor_usage *ret)
 {
 	const struct owner *o = owner ? find_owner(t, owner) : NULL;
 
 	if (!owner)
 		*ret = t->usage;
 	else
-		*ret = o ? o->usage : (struct pst_tensor_usage){0};
+		*ret = o ? o->usage : (struct pst_agent_tensor_usage){0};
 }

@@ -26,24 +26,25 @@ static const struct {
 static const struct {
 	const char *name;
 	unsigned int keys;
-} types[PST_N_LAYERS] = {
-	[PST_LAYER_LINEAR] = {"linear", KEY_WEIGHT | KEY_BIAS},
-	[PST_LAYER_RELU] = {"relu", 0},
-	[PST_LAYER_GELU] = {"gelu", 0},
-	[PST_LAYER_GELU_TANH] = {"gelu_tanh", 0},
-	[PST_LAYER_SILU] = {"silu", 0},
-	[PST_LAYER_TANH] = {"tanh", 0},
-	[PST_LAYER_SIGMOID] = {"sigmoid", 0},
-	[PST_LAYER_SOFTMAX] = {"softmax", 0},
-	[PST_LAYER_LAYERNORM] = {"layernorm", KEY_WEIGHT | KEY_BIAS | KEY_EPS},
-	[PST_LAYER_ADD] = {"add", KEY_FROM},
+} types[PST_AGENT_N_LAYERS] = {
+	[PST_AGENT_LAYER_LINEAR] = {"linear", KEY_WEIGHT | KEY_BIAS},
+	[PST_AGENT_LAYER_RELU] = {"relu", 0},
+	[PST_AGENT_LAYER_GELU] = {"gelu", 0},
+	[PST_AGENT_LAYER_GELU_TANH] = {"gelu_tanh", 0},
+	[PST_AGENT_LAYER_SILU] = {"silu", 0},
+	[PST_AGENT_LAYER_TANH] = {"tanh", 0},
+	[PST_AGENT_LAYER_SIGMOID] = {"sigmoid", 0},
+	[PST_AGENT_LAYER_SOFTMAX] = {"softmax", 0},
+	[PST_AGENT_LAYER_LAYERNORM] = {"layernorm",
+				       KEY_WEIGHT | KEY_BIAS | KEY_EPS},
+	[PST_AGENT_LAYER_ADD] = {"add", KEY_FROM},
 };
 
 /* The plan while it grows. */
 struct build {
-	const struct pst_safetensors *st;
+	const struct pst_agent_safetensors *st;
 	const json_t *list;
-	struct pst_model_plan *plan;
+	struct pst_agent_model_plan *plan;
 	unsigned int at; /* the layer looked at */
 	struct pst_error *err;
 };
@@ -73,7 +74,7 @@ static int find_type(const char *name)
 {
 	int i;
 
-	for (i = 0; i < PST_N_LAYERS; i++)
+	for (i = 0; i < PST_AGENT_N_LAYERS; i++)
 		if (strcmp(types[i].name, name) == 0)
 			return i;
 	return -1;
@@ -81,7 +82,7 @@ static int find_type(const char *name)
 
 /* Whether the layer says only what its type knows. */
 static int check_keys(const struct build *b, json_t *layer,
-		      enum pst_layer_type type)
+		      enum pst_agent_layer_type type)
 {
 	const char *key;
 	json_t *value;
@@ -121,10 +122,10 @@ static int check_name(const struct build *b, const char *name)
 {
 	if (!name)
 		return 0;
-	if (!*name || strlen(name) > PST_MODEL_MAX_NAME)
+	if (!*name || strlen(name) > PST_AGENT_MODEL_MAX_NAME)
 		return layer_bad(b, -EINVAL, "a name has 1 to %u characters",
-				 PST_MODEL_MAX_NAME);
-	if (strcmp(name, PST_MODEL_INPUT_NAME) == 0)
+				 PST_AGENT_MODEL_MAX_NAME);
+	if (strcmp(name, PST_AGENT_MODEL_INPUT_NAME) == 0)
 		return layer_bad(b, -EINVAL,
 				 "this name means the model's input");
 	if (find_layer(b, name) >= 0)
@@ -135,14 +136,14 @@ static int check_name(const struct build *b, const char *name)
 /* The tensor at one of the layer's keys; *ret NULL: the layer does not have
  * the key. */
 static int find_tensor(const struct build *b, json_t *layer, const char *key,
-		       const struct pst_safetensor **ret)
+		       const struct pst_agent_safetensor **ret)
 {
 	const char *name = json_string_value(json_object_get(layer, key));
 
 	*ret = NULL;
 	if (!name)
 		return 0;
-	*ret = pst_safetensors_find(b->st, name);
+	*ret = pst_agent_safetensors_find(b->st, name);
 	if (!*ret)
 		return layer_bad(b, -EINVAL,
 				 "the file has no tensor \"%.64s\", its %s",
@@ -161,7 +162,7 @@ static int find_tensor(const struct build *b, json_t *layer, const char *key,
 
 /* A vector of n elements. */
 static int check_vector(const struct build *b, const char *what,
-			const struct pst_safetensor *t, uint32_t n)
+			const struct pst_agent_safetensor *t, uint32_t n)
 {
 	if (t->rank != 1)
 		return layer_bad(b, -EINVAL, "%s has %u dimensions, not 1",
@@ -173,15 +174,17 @@ static int check_vector(const struct build *b, const char *what,
 	return 0;
 }
 
-static void put_weight(struct pst_layer *l, const struct pst_safetensor *w)
+static void put_weight(struct pst_agent_layer *l,
+		       const struct pst_agent_safetensor *w)
 {
-	l->weight = w ? w->off : PST_MODEL_NONE;
+	l->weight = w ? w->off : PST_AGENT_MODEL_NONE;
 	l->weight_dtype = w ? w->dtype : 0;
 }
 
-static void put_bias(struct pst_layer *l, const struct pst_safetensor *bias)
+static void put_bias(struct pst_agent_layer *l,
+		     const struct pst_agent_safetensor *bias)
 {
-	l->bias = bias ? bias->off : PST_MODEL_NONE;
+	l->bias = bias ? bias->off : PST_AGENT_MODEL_NONE;
 	l->bias_dtype = bias ? bias->dtype : 0;
 }
 
@@ -189,16 +192,16 @@ static int check_width(const struct build *b, uint64_t n)
 {
 	if (n == 0)
 		return layer_bad(b, -EINVAL, "a dimension of its weight is 0");
-	if (n > PST_MODEL_MAX_WIDTH)
-		return layer_bad(b, -EMSGSIZE,
-				 "%llu elements in a row, above %u",
-				 (unsigned long long)n, PST_MODEL_MAX_WIDTH);
+	if (n > PST_AGENT_MODEL_MAX_WIDTH)
+		return layer_bad(
+			b, -EMSGSIZE, "%llu elements in a row, above %u",
+			(unsigned long long)n, PST_AGENT_MODEL_MAX_WIDTH);
 	return 0;
 }
 
-static int add_linear(struct build *b, json_t *layer, struct pst_layer *l)
+static int add_linear(struct build *b, json_t *layer, struct pst_agent_layer *l)
 {
-	const struct pst_safetensor *w, *bias;
+	const struct pst_agent_safetensor *w, *bias;
 	int r;
 
 	if ((r = find_tensor(b, layer, "weight", &w)) < 0 ||
@@ -224,9 +227,10 @@ static int add_linear(struct build *b, json_t *layer, struct pst_layer *l)
 	return bias ? check_vector(b, "bias", bias, l->n_out) : 0;
 }
 
-static int add_layernorm(struct build *b, json_t *layer, struct pst_layer *l)
+static int add_layernorm(struct build *b, json_t *layer,
+			 struct pst_agent_layer *l)
 {
-	const struct pst_safetensor *w, *bias;
+	const struct pst_agent_safetensor *w, *bias;
 	json_t *eps = json_object_get(layer, "eps");
 	int r;
 
@@ -247,7 +251,7 @@ static int add_layernorm(struct build *b, json_t *layer, struct pst_layer *l)
 	return 0;
 }
 
-static int add_add(struct build *b, json_t *layer, struct pst_layer *l)
+static int add_add(struct build *b, json_t *layer, struct pst_agent_layer *l)
 {
 	const char *from = json_string_value(json_object_get(layer, "from"));
 	uint32_t width = b->plan->n_in;
@@ -255,8 +259,8 @@ static int add_add(struct build *b, json_t *layer, struct pst_layer *l)
 
 	if (!from)
 		return layer_bad(b, -EINVAL, "it has no \"from\"");
-	l->from = PST_MODEL_INPUT;
-	if (strcmp(from, PST_MODEL_INPUT_NAME) != 0) {
+	l->from = PST_AGENT_MODEL_INPUT;
+	if (strcmp(from, PST_AGENT_MODEL_INPUT_NAME) != 0) {
 		at = find_layer(b, from);
 		if (at < 0)
 			return layer_bad(b, -EINVAL,
@@ -275,8 +279,8 @@ static int add_add(struct build *b, json_t *layer, struct pst_layer *l)
 
 static int add_layer(struct build *b, json_t *layer)
 {
-	struct pst_model_plan *plan = b->plan;
-	struct pst_layer *l = &plan->layers[b->at];
+	struct pst_agent_model_plan *plan = b->plan;
+	struct pst_agent_layer *l = &plan->layers[b->at];
 	const char *type = json_string_value(json_object_get(layer, "type"));
 	const int known = type ? find_type(type) : -1;
 	int r;
@@ -285,22 +289,22 @@ static int add_layer(struct build *b, json_t *layer)
 		return layer_bad(b, -EINVAL, "it is no object with a \"type\"");
 	if (known < 0)
 		return layer_bad(b, -EINVAL, "this type is unknown");
-	*l = (struct pst_layer){
-		.type = (enum pst_layer_type)known,
+	*l = (struct pst_agent_layer){
+		.type = (enum pst_agent_layer_type)known,
 		.n_in = b->at ? l[-1].n_out : plan->n_in,
-		.weight = PST_MODEL_NONE,
-		.bias = PST_MODEL_NONE,
+		.weight = PST_AGENT_MODEL_NONE,
+		.bias = PST_AGENT_MODEL_NONE,
 	};
 	l->n_out = l->n_in;
 	if ((r = check_keys(b, layer, l->type)) < 0 ||
 	    (r = check_name(
 		     b, json_string_value(json_object_get(layer, "name")))) < 0)
 		return r;
-	if (l->type == PST_LAYER_LINEAR)
+	if (l->type == PST_AGENT_LAYER_LINEAR)
 		r = add_linear(b, layer, l);
-	else if (l->type == PST_LAYER_LAYERNORM)
+	else if (l->type == PST_AGENT_LAYER_LAYERNORM)
 		r = add_layernorm(b, layer, l);
-	else if (l->type == PST_LAYER_ADD)
+	else if (l->type == PST_AGENT_LAYER_ADD)
 		r = add_add(b, layer, l);
 	if (r < 0)
 		return r;
@@ -312,14 +316,14 @@ static int add_layer(struct build *b, json_t *layer)
 /* Elements of the model's input: what the first layer with a weight takes. */
 static int find_input(struct build *b, uint32_t *ret)
 {
-	const struct pst_safetensor *w;
+	const struct pst_agent_safetensor *w;
 	const char *name;
 	json_t *layer;
 
 	for (b->at = 0; b->at < json_array_size(b->list); b->at++) {
 		layer = json_array_get(b->list, b->at);
 		name = json_string_value(json_object_get(layer, "weight"));
-		w = name ? pst_safetensors_find(b->st, name) : NULL;
+		w = name ? pst_agent_safetensors_find(b->st, name) : NULL;
 		if (!w || w->rank == 0)
 			continue;
 		*ret = (uint32_t)w->shape[w->rank - 1];
@@ -329,13 +333,13 @@ static int find_input(struct build *b, uint32_t *ret)
 }
 
 /* Of the first linear layer's weight; without one, of the first weight. */
-static enum pst_wire_dtype find_dtype(const struct pst_model_plan *plan)
+static enum pst_wire_dtype find_dtype(const struct pst_agent_model_plan *plan)
 {
 	enum pst_wire_dtype any = 0;
 	uint32_t i;
 
 	for (i = 0; i < plan->n_layers; i++) {
-		if (plan->layers[i].type == PST_LAYER_LINEAR)
+		if (plan->layers[i].type == PST_AGENT_LAYER_LINEAR)
 			return plan->layers[i].weight_dtype;
 		if (!any)
 			any = plan->layers[i].weight_dtype;
@@ -345,7 +349,7 @@ static enum pst_wire_dtype find_dtype(const struct pst_model_plan *plan)
 
 static int add_layers(struct build *b)
 {
-	struct pst_model_plan *plan = b->plan;
+	struct pst_agent_model_plan *plan = b->plan;
 	int r;
 
 	r = find_input(b, &plan->n_in);
@@ -364,28 +368,29 @@ static int add_layers(struct build *b)
 }
 
 /* The list of layers as JSON; the caller drops it. */
-static int load_list(const struct pst_safetensors *st, json_t **ret,
+static int load_list(const struct pst_agent_safetensors *st, json_t **ret,
 		     struct pst_error *err)
 {
-	const char *text = pst_safetensors_metadata(st, PST_MODEL_LAYERS);
+	const char *text =
+		pst_agent_safetensors_metadata(st, PST_AGENT_MODEL_LAYERS);
 	json_error_t why;
 
 	if (!text)
 		return pst_error_set(err, -EINVAL,
 				     "the file's __metadata__ has no "
-				     "\"" PST_MODEL_LAYERS
+				     "\"" PST_AGENT_MODEL_LAYERS
 				     "\": it is no model for Penstock");
-	if (!pst_json_is_small(text, strlen(text)))
+	if (!pst_agent_json_is_small(text, strlen(text)))
 		return pst_error_set(err, -EMSGSIZE,
-				     PST_MODEL_LAYERS
+				     PST_AGENT_MODEL_LAYERS
 				     " has more than %u commas, colons and "
 				     "brackets",
-				     PST_SAFETENSORS_MAX_TOKENS);
-	if (strlen(text) > PST_MODEL_MAX_LIST)
+				     PST_AGENT_SAFETENSORS_MAX_TOKENS);
+	if (strlen(text) > PST_AGENT_MODEL_MAX_LIST)
 		return pst_error_set(err, -EMSGSIZE,
-				     PST_MODEL_LAYERS
+				     PST_AGENT_MODEL_LAYERS
 				     " has %zu bytes, above %u",
-				     strlen(text), PST_MODEL_MAX_LIST);
+				     strlen(text), PST_AGENT_MODEL_MAX_LIST);
 	*ret = json_loads(text, JSON_REJECT_DUPLICATES, &why);
 	if (!*ret)
 		return pst_error_set(
@@ -393,15 +398,16 @@ static int load_list(const struct pst_safetensors *st, json_t **ret,
 			json_error_code(&why) == json_error_out_of_memory
 				? -ENOMEM
 				: -EINVAL,
-			PST_MODEL_LAYERS " is no JSON: %s (byte %d)", why.text,
-			why.position);
+			PST_AGENT_MODEL_LAYERS " is no JSON: %s (byte %d)",
+			why.text, why.position);
 	return 0;
 }
 
-int pst_model_plan_parse(const struct pst_safetensors *st,
-			 struct pst_model_plan *ret, struct pst_error *err)
+int pst_agent_model_plan_parse(const struct pst_agent_safetensors *st,
+			       struct pst_agent_model_plan *ret,
+			       struct pst_error *err)
 {
-	struct pst_model_plan plan = {.weights_size = st->data_size};
+	struct pst_agent_model_plan plan = {.weights_size = st->data_size};
 	struct build b = {.st = st, .plan = &plan, .err = err};
 	json_t *list = NULL;
 	size_t n;
@@ -412,11 +418,11 @@ int pst_model_plan_parse(const struct pst_safetensors *st,
 		return r;
 	b.list = list;
 	n = json_array_size(list);
-	if (!json_is_array(list) || n == 0 || n > PST_MODEL_MAX_LAYERS) {
+	if (!json_is_array(list) || n == 0 || n > PST_AGENT_MODEL_MAX_LAYERS) {
 		r = pst_error_set(err, n ? -EMSGSIZE : -EINVAL,
-				  PST_MODEL_LAYERS
+				  PST_AGENT_MODEL_LAYERS
 				  " is no list of 1 to %u layers",
-				  PST_MODEL_MAX_LAYERS);
+				  PST_AGENT_MODEL_MAX_LAYERS);
 	} else {
 		plan.n_layers = (uint32_t)n;
 		plan.layers = calloc(n, sizeof(*plan.layers));
@@ -425,14 +431,14 @@ int pst_model_plan_parse(const struct pst_safetensors *st,
 	}
 	json_decref(list);
 	if (r < 0)
-		pst_model_plan_done(&plan);
+		pst_agent_model_plan_done(&plan);
 	else
 		*ret = plan;
 	return r;
 }
 
-void pst_model_plan_done(struct pst_model_plan *plan)
+void pst_agent_model_plan_done(struct pst_agent_model_plan *plan)
 {
 	free(plan->layers);
-	*plan = (struct pst_model_plan){0};
+	*plan = (struct pst_agent_model_plan){0};
 }

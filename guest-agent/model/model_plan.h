@@ -9,12 +9,12 @@
 #include "transport/base/util.h"
 
 /* The key in __metadata__ whose string is the JSON list of layers. */
-#define PST_MODEL_LAYERS "penstock.layers"
+#define PST_AGENT_MODEL_LAYERS "penstock.layers"
 /* What "from" calls the model's input; no layer may have this name. */
-#define PST_MODEL_INPUT_NAME "input"
+#define PST_AGENT_MODEL_INPUT_NAME "input"
 /* Bytes of that list, and of a layer's name. */
-#define PST_MODEL_MAX_LIST (128U << 10)
-#define PST_MODEL_MAX_NAME 64U
+#define PST_AGENT_MODEL_MAX_LIST (128U << 10)
+#define PST_AGENT_MODEL_MAX_NAME 64U
 
 /*
  * Reads the list of layers and checks that each fits the one before it. A
@@ -24,16 +24,17 @@
  * layer or "input"; the others nothing. Every other key is an error.
  * Tensors of the file that no layer uses are allowed.
  *
- * The caller ends *ret with pst_model_plan_done(); it does not refer to st.
- * Returns 0, -EINVAL (malformed, unknown type or key, no such tensor or layer,
- * shapes that do not fit; the sentence names the layer), -EMSGSIZE (above a
- * bound), -ENOMEM.
+ * The caller ends *ret with pst_agent_model_plan_done(); it does not refer to
+ * st. Returns 0, -EINVAL (malformed, unknown type or key, no such tensor or
+ * layer, shapes that do not fit; the sentence names the layer), -EMSGSIZE
+ * (above a bound), -ENOMEM.
  */
-PST_MUST_USE int pst_model_plan_parse(const struct pst_safetensors *st,
-				      struct pst_model_plan *ret,
-				      struct pst_error *err);
+PST_MUST_USE int
+pst_agent_model_plan_parse(const struct pst_agent_safetensors *st,
+			   struct pst_agent_model_plan *ret,
+			   struct pst_error *err);
 
 /* Does nothing for a zeroed one. */
-void pst_model_plan_done(struct pst_model_plan *plan);
+void pst_agent_model_plan_done(struct pst_agent_model_plan *plan);
 
 #endif

@@ -68,7 +68,7 @@ static int check_metadata(json_t *map, struct pst_error *err)
 	return 0;
 }
 
-static int parse_dtype(json_t *value, struct pst_safetensor *t,
+static int parse_dtype(json_t *value, struct pst_agent_safetensor *t,
 		       struct pst_error *err)
 {
 	const char *name = json_string_value(value);
@@ -98,7 +98,7 @@ static bool get_size(json_t *value, uint64_t *ret)
 	return true;
 }
 
-static int parse_shape(json_t *value, struct pst_safetensor *t,
+static int parse_shape(json_t *value, struct pst_agent_safetensor *t,
 		       struct pst_error *err)
 {
 	const size_t rank = json_array_size(value);
@@ -108,11 +108,11 @@ static int parse_shape(json_t *value, struct pst_safetensor *t,
 
 	if (!json_is_array(value))
 		return bad(err, t->name, "its shape is missing or no list");
-	if (rank > PST_SAFETENSORS_MAX_RANK)
+	if (rank > PST_AGENT_SAFETENSORS_MAX_RANK)
 		return pst_error_set(
 			err, -EMSGSIZE,
 			"tensor \"%.*s\": %zu dimensions, above %u", SHOWN,
-			t->name, rank, PST_SAFETENSORS_MAX_RANK);
+			t->name, rank, PST_AGENT_SAFETENSORS_MAX_RANK);
 	t->rank = (unsigned int)rank;
 	for (i = 0; i < t->rank; i++) {
 		if (!get_size(json_array_get(value, i), &t->shape[i]))
@@ -134,7 +134,7 @@ static int parse_shape(json_t *value, struct pst_safetensor *t,
 }
 
 static int parse_offsets(json_t *value, uint64_t data_size,
-			 struct pst_safetensor *t, struct pst_error *err)
+			 struct pst_agent_safetensor *t, struct pst_error *err)
 {
 	uint64_t end;
 
@@ -164,11 +164,11 @@ static int parse_offsets(json_t *value, uint64_t data_size,
 }
 
 static int parse_tensor(const char *name, json_t *entry, uint64_t data_size,
-			struct pst_safetensor *t, struct pst_error *err)
+			struct pst_agent_safetensor *t, struct pst_error *err)
 {
 	int r;
 
-	*t = (struct pst_safetensor){.name = name};
+	*t = (struct pst_agent_safetensor){.name = name};
 	if (!is_plain(name))
 		return bad(err, name, "its name has control characters");
 	if (!json_is_object(entry))
@@ -187,7 +187,7 @@ static int parse_tensor(const char *name, json_t *entry, uint64_t data_size,
 /* By offset; empty ones before the one that begins there. */
 static int compare(const void *a, const void *b)
 {
-	const struct pst_safetensor *x = a, *y = b;
+	const struct pst_agent_safetensor *x = a, *y = b;
 
 	if (x->off != y->off)
 		return x->off < y->off ? -1 : 1;
@@ -195,9 +195,10 @@ static int compare(const void *a, const void *b)
 }
 
 /* Sorted tensors: each begins where the one before it ends. */
-static int check_cover(const struct pst_safetensors *st, struct pst_error *err)
+static int check_cover(const struct pst_agent_safetensors *st,
+		       struct pst_error *err)
 {
-	const struct pst_safetensor *t;
+	const struct pst_agent_safetensor *t;
 	uint64_t end = 0;
 	unsigned int i;
 
@@ -225,15 +226,16 @@ static int check_cover(const struct pst_safetensors *st, struct pst_error *err)
 	return 0;
 }
 
-static int parse_tensors(struct pst_safetensors *st, struct pst_error *err)
+static int parse_tensors(struct pst_agent_safetensors *st,
+			 struct pst_error *err)
 {
 	const char *key;
 	json_t *value;
 	int r;
 
-	if (json_object_size(st->root) > PST_SAFETENSORS_MAX_TENSORS)
+	if (json_object_size(st->root) > PST_AGENT_SAFETENSORS_MAX_TENSORS)
 		return pst_error_set(err, -EMSGSIZE, "more than %u tensors",
-				     PST_SAFETENSORS_MAX_TENSORS);
+				     PST_AGENT_SAFETENSORS_MAX_TENSORS);
 	st->tensors =
 		calloc(json_object_size(st->root) + 1, sizeof(*st->tensors));
 	if (!st->tensors)
@@ -252,16 +254,16 @@ static int parse_tensors(struct pst_safetensors *st, struct pst_error *err)
 	return check_cover(st, err);
 }
 
-bool pst_json_is_small(const char *text, size_t n)
+bool pst_agent_json_is_small(const char *text, size_t n)
 {
 	unsigned int tokens = 0;
 	size_t i;
 
 	/* Those within strings count, too: it is a bound. */
-	for (i = 0; i < n && tokens <= PST_SAFETENSORS_MAX_TOKENS; i++)
+	for (i = 0; i < n && tokens <= PST_AGENT_SAFETENSORS_MAX_TOKENS; i++)
 		tokens += text[i] == ',' || text[i] == ':' || text[i] == '{' ||
 			  text[i] == '[';
-	return tokens <= PST_SAFETENSORS_MAX_TOKENS;
+	return tokens <= PST_AGENT_SAFETENSORS_MAX_TOKENS;
 }
 
 /* The JSON's bytes as the length before them says. */
@@ -274,12 +276,13 @@ static int check_length(const uint8_t *buf, size_t n, struct pst_error *err)
 				     "no safetensors file: it has %zu bytes",
 				     n);
 	memcpy(&length, buf, sizeof(length));
-	if (length > PST_SAFETENSORS_MAX_JSON)
+	if (length > PST_AGENT_SAFETENSORS_MAX_JSON)
 		return pst_error_set(
 			err, -EMSGSIZE,
 			"no safetensors file, or a header of %llu bytes, above "
 			"%u",
-			(unsigned long long)length, PST_SAFETENSORS_MAX_JSON);
+			(unsigned long long)length,
+			PST_AGENT_SAFETENSORS_MAX_JSON);
 	if (length > n - LENGTH)
 		return pst_error_set(
 			err, -ENODATA,
@@ -297,21 +300,23 @@ static int check_length(const uint8_t *buf, size_t n, struct pst_error *err)
 	return 0;
 }
 
-int pst_safetensors_parse(const uint8_t *buf, size_t n, uint64_t data_size,
-			  struct pst_safetensors *ret, struct pst_error *err)
+int pst_agent_safetensors_parse(const uint8_t *buf, size_t n,
+				uint64_t data_size,
+				struct pst_agent_safetensors *ret,
+				struct pst_error *err)
 {
-	struct pst_safetensors st = {.data_size = data_size};
+	struct pst_agent_safetensors st = {.data_size = data_size};
 	json_error_t why;
 	int r;
 
 	r = check_length(buf, n, err);
 	if (r < 0)
 		return r;
-	if (!pst_json_is_small((const char *)buf + LENGTH, n - LENGTH))
+	if (!pst_agent_json_is_small((const char *)buf + LENGTH, n - LENGTH))
 		return pst_error_set(err, -EMSGSIZE,
 				     "the header has more than %u commas, "
 				     "colons and brackets",
-				     PST_SAFETENSORS_MAX_TOKENS);
+				     PST_AGENT_SAFETENSORS_MAX_TOKENS);
 	st.root = json_loadb((const char *)buf + LENGTH, n - LENGTH,
 			     JSON_REJECT_DUPLICATES, &why);
 	if (!st.root)
@@ -324,22 +329,23 @@ int pst_safetensors_parse(const uint8_t *buf, size_t n, uint64_t data_size,
 				     why.text, why.position);
 	r = parse_tensors(&st, err);
 	if (r < 0) {
-		pst_safetensors_done(&st);
+		pst_agent_safetensors_done(&st);
 		return r;
 	}
 	*ret = st;
 	return 0;
 }
 
-void pst_safetensors_done(struct pst_safetensors *st)
+void pst_agent_safetensors_done(struct pst_agent_safetensors *st)
 {
 	json_decref(st->root);
 	free(st->tensors);
-	*st = (struct pst_safetensors){0};
+	*st = (struct pst_agent_safetensors){0};
 }
 
-const struct pst_safetensor *
-pst_safetensors_find(const struct pst_safetensors *st, const char *name)
+const struct pst_agent_safetensor *
+pst_agent_safetensors_find(const struct pst_agent_safetensors *st,
+			   const char *name)
 {
 	unsigned int i;
 
@@ -349,8 +355,9 @@ pst_safetensors_find(const struct pst_safetensors *st, const char *name)
 	return NULL;
 }
 
-const char *pst_safetensors_metadata(const struct pst_safetensors *st,
-				     const char *key)
+const char *
+pst_agent_safetensors_metadata(const struct pst_agent_safetensors *st,
+			       const char *key)
 {
 	json_t *map = json_object_get(st->root, METADATA);
 

@@ -25,62 +25,66 @@
 
 /* JSON of at most this, where the format allows 100 MB: the agent parses it in
  * its serving thread. 256 layers need 80 KiB. */
-#define PST_SAFETENSORS_MAX_JSON (256U << 10)
+#define PST_AGENT_SAFETENSORS_MAX_JSON (256U << 10)
 /* Of commas, colons and opening brackets in a JSON text: what it takes time and
  * memory for, which its length alone would bound badly. */
-#define PST_SAFETENSORS_MAX_TOKENS 16384U
+#define PST_AGENT_SAFETENSORS_MAX_TOKENS 16384U
 /* The same with the 8 bytes of length before it. */
-#define PST_SAFETENSORS_MAX_HEADER  PST_WIRE_MODEL_HEADER
-#define PST_SAFETENSORS_MAX_TENSORS 1024U
-#define PST_SAFETENSORS_MAX_RANK    8U
+#define PST_AGENT_SAFETENSORS_MAX_HEADER  PST_WIRE_MODEL_HEADER
+#define PST_AGENT_SAFETENSORS_MAX_TENSORS 1024U
+#define PST_AGENT_SAFETENSORS_MAX_RANK    8U
 
-static_assert(PST_SAFETENSORS_MAX_HEADER == PST_SAFETENSORS_MAX_JSON + 8, "");
+static_assert(PST_AGENT_SAFETENSORS_MAX_HEADER ==
+		      PST_AGENT_SAFETENSORS_MAX_JSON + 8,
+	      "");
 
-struct pst_safetensor {
+struct pst_agent_safetensor {
 	const char *name;       /* without control characters, may be empty */
 	const char *dtype_name; /* as in the file, "BF16" */
 	uint32_t dtype;         /* enum pst_wire_dtype; 0: none of them */
 	unsigned int elem_size; /* bytes */
 	unsigned int rank;
-	uint64_t shape[PST_SAFETENSORS_MAX_RANK];
+	uint64_t shape[PST_AGENT_SAFETENSORS_MAX_RANK];
 	uint64_t off; /* into the data section */
 	uint64_t size;
 };
 
 /* A header after all checks. */
-struct pst_safetensors {
+struct pst_agent_safetensors {
 	json_t *root; /* owns the strings */
 	uint64_t data_size;
 	unsigned int n_tensors;
-	struct pst_safetensor *tensors; /* by offset */
+	struct pst_agent_safetensor *tensors; /* by offset */
 };
 
 /*
  * Reads [buf, +n): a file's header, the 8 bytes of length and exactly the JSON
  * behind them. data_size: bytes of the data section. The caller ends *ret with
- * pst_safetensors_done(); on failure there is nothing to end.
+ * pst_agent_safetensors_done(); on failure there is nothing to end.
  *
  * Returns 0, -EINVAL (malformed, or against a rule above; the sentence names
  * the tensor), -ENODATA (cut short), -EMSGSIZE (above a bound), -EOVERFLOW (a
  * shape's size wraps), -ENOMEM.
  */
-PST_MUST_USE int pst_safetensors_parse(const uint8_t *buf, size_t n,
-				       uint64_t data_size,
-				       struct pst_safetensors *ret,
-				       struct pst_error *err);
+PST_MUST_USE int pst_agent_safetensors_parse(const uint8_t *buf, size_t n,
+					     uint64_t data_size,
+					     struct pst_agent_safetensors *ret,
+					     struct pst_error *err);
 
-/* Whether a JSON text has no more than PST_SAFETENSORS_MAX_TOKENS. */
-bool pst_json_is_small(const char *text, size_t n);
+/* Whether a JSON text has no more than PST_AGENT_SAFETENSORS_MAX_TOKENS. */
+bool pst_agent_json_is_small(const char *text, size_t n);
 
 /* Does nothing for a zeroed one. */
-void pst_safetensors_done(struct pst_safetensors *st);
+void pst_agent_safetensors_done(struct pst_agent_safetensors *st);
 
 /* The tensor of that name, or NULL. */
-const struct pst_safetensor *
-pst_safetensors_find(const struct pst_safetensors *st, const char *name);
+const struct pst_agent_safetensor *
+pst_agent_safetensors_find(const struct pst_agent_safetensors *st,
+			   const char *name);
 
 /* The string at a key of "__metadata__", or NULL. */
-const char *pst_safetensors_metadata(const struct pst_safetensors *st,
-				     const char *key);
+const char *
+pst_agent_safetensors_metadata(const struct pst_agent_safetensors *st,
+			       const char *key);
 
 #endif

@@ -21,7 +21,7 @@
 /* Longest PCI address, with its NUL. */
 #define PCI_MAX 32U
 
-uint32_t pst_reach_parse_nvidia(const char *text)
+uint32_t pst_agent_reach_parse_nvidia(const char *text)
 {
 	const char *at = strstr(text, "DMA Size:");
 	unsigned int bits;
@@ -32,7 +32,7 @@ uint32_t pst_reach_parse_nvidia(const char *text)
 	return bits;
 }
 
-uint32_t pst_reach_parse_cap(const char *text)
+uint32_t pst_agent_reach_parse_cap(const char *text)
 {
 	char *end;
 	uint64_t cap;
@@ -60,7 +60,7 @@ static uint32_t ask_driver(const char *proc, const char *pci)
 		 proc, addr);
 	return pst_read_text(path, text, sizeof(text)) < 0
 		       ? 0
-		       : pst_reach_parse_nvidia(text);
+		       : pst_agent_reach_parse_nvidia(text);
 }
 
 /* The narrowest of this kernel's. */
@@ -82,7 +82,7 @@ static uint32_t ask_iommus(const char *sysfs)
 			 de->d_name);
 		if (pst_read_text(path, text, sizeof(text)) < 0)
 			continue;
-		bits = pst_reach_parse_cap(text);
+		bits = pst_agent_reach_parse_cap(text);
 		if (bits && (!least || bits < least))
 			least = bits;
 	}
@@ -90,11 +90,11 @@ static uint32_t ask_iommus(const char *sysfs)
 	return least;
 }
 
-void pst_reach_read(const char *sysfs, const char *proc,
-		    const struct pst_region *r, const char *pci,
-		    uint32_t sm_major, struct pst_reach *ret)
+void pst_agent_reach_read(const char *sysfs, const char *proc,
+			  const struct pst_region *r, const char *pci,
+			  uint32_t sm_major, struct pst_agent_reach *ret)
 {
-	*ret = (struct pst_reach){
+	*ret = (struct pst_agent_reach){
 		.phys = r->phys,
 		.size = r->size,
 		.is_dax = r->provider == PST_PROVIDER_DAX,
@@ -116,7 +116,8 @@ static bool is_above(uint64_t last, uint32_t bits)
 	return bits && bits < 64 && last >> bits;
 }
 
-void pst_reach_warning(const struct pst_reach *r, char ret[PST_REACH_WARNING])
+void pst_agent_reach_warning(const struct pst_agent_reach *r,
+			     char ret[PST_AGENT_REACH_WARNING])
 {
 	char cure[160];
 	uint64_t last;
@@ -144,7 +145,7 @@ void pst_reach_warning(const struct pst_reach *r, char ret[PST_REACH_WARNING])
 			"addresses of %u bits at most (<maxphysaddr limit='%u' "
 			"mode='passthrough'/>)",
 			bits, bits);
-	snprintf(ret, PST_REACH_WARNING,
+	snprintf(ret, PST_AGENT_REACH_WARNING,
 		 "the region lies at 0x%" PRIx64 " to 0x%" PRIx64
 		 ", above the %u bits that %s%s: %s",
 		 r->phys, last, device ? r->device_bits : r->iommu_bits,

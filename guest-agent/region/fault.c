@@ -35,16 +35,16 @@ static void on_bus(int sig, siginfo_t *info, void *context)
 		raise(sig);
 }
 
-int pst_fault_watch(const struct pst_region *r, struct pst_error *err)
+int pst_agent_fault_watch(const struct pst_region *r, struct pst_error *err)
 {
 	struct sigaction sa = {
 		.sa_sigaction = on_bus,
 		.sa_flags = SA_SIGINFO,
 	};
-	char prefix[PST_LOG_PREFIX];
+	char prefix[PST_AGENT_LOG_PREFIX];
 	int n;
 
-	pst_log_prefix(PST_LOG_ERROR, prefix);
+	pst_agent_log_prefix(PST_AGENT_LOG_ERROR, prefix);
 	watched.begin = (uintptr_t)r->base;
 	watched.end = watched.begin + r->size;
 	n = snprintf(watched.text, sizeof(watched.text),

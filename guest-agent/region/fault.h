@@ -11,6 +11,6 @@
  * short) writes one line and ends the process with status 1; any other ends it
  * as before. One region a process. Returns 0 or -errno.
  */
-int pst_fault_watch(const struct pst_region *r, struct pst_error *err);
+int pst_agent_fault_watch(const struct pst_region *r, struct pst_error *err);
 
 #endif

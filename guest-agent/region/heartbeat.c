@@ -11,7 +11,7 @@
 #include "transport/base/util.h"
 #include "transport/shm.h"
 
-struct pst_heartbeat {
+struct pst_agent_heartbeat {
 	struct pst_wire_word *word;
 	uint64_t period_ns;
 	uint64_t count; /* atomic */
@@ -23,7 +23,7 @@ struct pst_heartbeat {
 
 static void *beat(void *arg)
 {
-	struct pst_heartbeat *h = arg;
+	struct pst_agent_heartbeat *h = arg;
 	struct timespec ts;
 	uint64_t next = pst_now_ns();
 
@@ -60,10 +60,11 @@ static int init_cond(pthread_cond_t *cond)
 	return r;
 }
 
-int pst_heartbeat_start(struct pst_wire_word *word, uint32_t period_ms,
-			struct pst_heartbeat **ret, struct pst_error *err)
+int pst_agent_heartbeat_start(struct pst_wire_word *word, uint32_t period_ms,
+			      struct pst_agent_heartbeat **ret,
+			      struct pst_error *err)
 {
-	struct pst_heartbeat *h = calloc(1, sizeof(*h));
+	struct pst_agent_heartbeat *h = calloc(1, sizeof(*h));
 	int r;
 
 	if (!h)
@@ -87,12 +88,12 @@ free_h:
 	return pst_error_set_errno(err, r, "cannot start the heartbeat");
 }
 
-uint64_t pst_heartbeat_count(const struct pst_heartbeat *h)
+uint64_t pst_agent_heartbeat_count(const struct pst_agent_heartbeat *h)
 {
 	return __atomic_load_n(&h->count, __ATOMIC_RELAXED);
 }
 
-void pst_heartbeat_stop(struct pst_heartbeat *h)
+void pst_agent_heartbeat_stop(struct pst_agent_heartbeat *h)
 {
 	if (!h)
 		return;

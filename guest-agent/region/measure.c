@@ -65,12 +65,13 @@ static void run(uint8_t *at, struct best *ret)
 	}
 }
 
-void pst_measure_region(const struct pst_region *r, struct pst_measure *ret)
+void pst_agent_measure_region(const struct pst_region *r,
+			      struct pst_agent_measure *ret)
 {
 	PST_CLEANUP_FREE uint8_t *plain = calloc(1, MEASURE_BYTES);
 	struct best b;
 
-	*ret = (struct pst_measure){0};
+	*ret = (struct pst_agent_measure){0};
 	run(r->base + PST_WIRE_CTL_SIZE, &b);
 	ret->read_gbps = gbps(b.read_ns);
 	ret->write_gbps = gbps(b.write_ns);
@@ -80,8 +81,9 @@ void pst_measure_region(const struct pst_region *r, struct pst_measure *ret)
 	ret->plain_gbps = gbps(least(b.read_ns, b.write_ns));
 }
 
-void pst_measure_cure(const struct pst_region *r, const struct pst_measure *m,
-		      char ret[PST_MEASURE_CURE])
+void pst_agent_measure_cure(const struct pst_region *r,
+			    const struct pst_agent_measure *m,
+			    char ret[PST_AGENT_MEASURE_CURE])
 {
 	const bool uncached =
 		r->caching == PST_CACHING_UC || r->caching == PST_CACHING_WC;
@@ -98,7 +100,7 @@ void pst_measure_cure(const struct pst_region *r, const struct pst_measure *m,
 	else if (r->provider == PST_PROVIDER_IVSHMEM)
 		cure = "the processor obeys the firmware's MTRRs; give the "
 		       "guest the region as an nvdimm (dax)";
-	snprintf(ret, PST_MEASURE_CURE,
+	snprintf(ret, PST_AGENT_MEASURE_CURE,
 		 "the region is mapped %s, read at %.2f GB/s and written at "
 		 "%.2f, ordinary memory at %.2f: %s",
 		 pst_caching_name(r->caching), m->read_gbps, m->write_gbps,

@@ -8,11 +8,11 @@
 #include "transport/region/region.h"
 
 /* Longest cure, with its NUL. */
-#define PST_MEASURE_CURE 320
+#define PST_AGENT_MEASURE_CURE 320
 
 /* GB/s of copying 32 KiB out of the arena and into it, the fastest of many:
  * other work on the machine does not make a mapping slow. */
-struct pst_measure {
+struct pst_agent_measure {
 	double read_gbps;
 	double write_gbps;
 	double plain_gbps; /* the same with ordinary memory, to compare */
@@ -22,11 +22,13 @@ struct pst_measure {
  * Measures the arena's first MiB in at most 30 ms. What was there is written
  * back as it was; nobody may hold a lease meanwhile.
  */
-void pst_measure_region(const struct pst_region *r, struct pst_measure *ret);
+void pst_agent_measure_region(const struct pst_region *r,
+			      struct pst_agent_measure *ret);
 
 /* What would make a slow mapping fast, in one sentence; empty when it is not
  * slow. */
-void pst_measure_cure(const struct pst_region *r, const struct pst_measure *m,
-		      char ret[PST_MEASURE_CURE]);
+void pst_agent_measure_cure(const struct pst_region *r,
+			    const struct pst_agent_measure *m,
+			    char ret[PST_AGENT_MEASURE_CURE]);
 
 #endif

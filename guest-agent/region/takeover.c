@@ -49,13 +49,13 @@ static int watch(struct pst_region *r, const struct pst_wire_format *f,
 	return 0;
 }
 
-int pst_claim_region(struct pst_region *r, uint32_t n_lanes,
-		     const struct pst_wire_limits *limits,
-		     uint32_t heartbeat_ms, struct pst_claim *ret,
-		     struct pst_error *err)
+int pst_agent_claim_region(struct pst_region *r, uint32_t n_lanes,
+			   const struct pst_wire_limits *limits,
+			   uint32_t heartbeat_ms, struct pst_agent_claim *ret,
+			   struct pst_error *err)
 {
 	struct pst_wire_format f;
-	struct pst_claim claim = {0};
+	struct pst_agent_claim claim = {0};
 	bool taken_over;
 	int res;
 
@@ -73,8 +73,8 @@ int pst_claim_region(struct pst_region *r, uint32_t n_lanes,
 	/* Clients of the former epoch may still have its extents mapped and
 	 * be writing: give them the time to see the new epoch word. */
 	if (taken_over)
-		claim.settled_ns =
-			pst_now_ns() + PST_CLAIM_SETTLE_MS * PST_NS_PER_MS;
+		claim.settled_ns = pst_now_ns() +
+				   PST_AGENT_CLAIM_SETTLE_MS * PST_NS_PER_MS;
 	*ret = claim;
 	return 0;
 }

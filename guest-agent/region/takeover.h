@@ -11,9 +11,9 @@
 /* How long LEASE is held back after a region was taken over: the client
  * library looks at the epoch word every 200 ms, and takes its mapping away
  * when it changed. */
-#define PST_CLAIM_SETTLE_MS 500U
+#define PST_AGENT_CLAIM_SETTLE_MS 500U
 
-struct pst_claim {
+struct pst_agent_claim {
 	uint64_t epoch;
 	/* pst_now_ns() time before which nothing may be leased; 0: at once. */
 	uint64_t settled_ns;
@@ -28,9 +28,9 @@ struct pst_claim {
  * Returns 0, -EBUSY (such an agent; the sentence has its epoch and pid),
  * -errno of pst_region_format().
  */
-int pst_claim_region(struct pst_region *r, uint32_t n_lanes,
-		     const struct pst_wire_limits *limits,
-		     uint32_t heartbeat_ms, struct pst_claim *ret,
-		     struct pst_error *err);
+int pst_agent_claim_region(struct pst_region *r, uint32_t n_lanes,
+			   const struct pst_wire_limits *limits,
+			   uint32_t heartbeat_ms, struct pst_agent_claim *ret,
+			   struct pst_error *err);
 
 #endif

@@ -12,28 +12,28 @@
 static void on_wake(void *arg, uint32_t lane)
 {
 	const struct pst_agent *a = arg;
-	const struct pst_seat *seat = &a->seats.lanes[lane];
+	const struct pst_agent_seat *seat = &a->seats.lanes[lane];
 
-	if (seat->state == PST_SEAT_USED)
+	if (seat->state == PST_AGENT_SEAT_USED)
 		seat->peer.wake(seat->peer.arg);
 }
 
 static void on_broken(void *arg, uint32_t lane, const struct pst_error *err)
 {
 	const struct pst_agent *a = arg;
-	const struct pst_seat *seat = &a->seats.lanes[lane];
+	const struct pst_agent_seat *seat = &a->seats.lanes[lane];
 
-	if (seat->state == PST_SEAT_USED)
+	if (seat->state == PST_AGENT_SEAT_USED)
 		seat->peer.broken(seat->peer.arg, err->text);
 }
 
 static void on_gone(void *arg, uint32_t lane)
 {
 	struct pst_agent *a = arg;
-	struct pst_seat *seat = &a->seats.lanes[lane];
+	struct pst_agent_seat *seat = &a->seats.lanes[lane];
 
-	pst_holdings_settle(&a->holdings, seat->peer.owner);
-	*seat = (struct pst_seat){.state = PST_SEAT_FREE};
+	pst_agent_holdings_settle(&a->holdings, seat->peer.owner);
+	*seat = (struct pst_agent_seat){.state = PST_AGENT_SEAT_FREE};
 }
 
 static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
@@ -41,27 +41,27 @@ static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
 {
 	const struct pst_agent *a = arg;
 
-	return pst_tensor_find(a->holdings.tensors, owner, handle, ret_mem,
-			       ret_size);
+	return pst_agent_tensor_find(a->holdings.tensors, owner, handle,
+				     ret_mem, ret_size);
 }
 
 static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
 {
 	const struct pst_agent *a = arg;
 
-	return pst_models_find(a->models, handle, ret);
+	return pst_agent_models_find(a->models, handle, ret);
 }
 
 static bool model_in_use(void *arg, const void *model)
 {
 	const struct pst_agent *a = arg;
 
-	return pst_executor_uses(a->executor, model);
+	return pst_agent_executor_uses(a->executor, model);
 }
 
 static int new_models(struct pst_agent *a)
 {
-	const struct pst_models_config config = {
+	const struct pst_agent_models_config config = {
 		.ops = a->compute.ops,
 		.backend = a->compute.backend,
 		.max_models = a->config.max_models,
@@ -73,12 +73,12 @@ static int new_models(struct pst_agent *a)
 		.arg = a,
 	};
 
-	return pst_models_new(&config, &a->models);
+	return pst_agent_models_new(&config, &a->models);
 }
 
 static int new_executor(struct pst_agent *a)
 {
-	const struct pst_executor_config config = {
+	const struct pst_agent_executor_config config = {
 		.ops = a->compute.ops,
 		.backend = a->compute.backend,
 		.limits = a->config.limits,
@@ -89,7 +89,7 @@ static int new_executor(struct pst_agent *a)
 		.arg = a,
 	};
 
-	return pst_executor_new(&config, &a->executor);
+	return pst_agent_executor_new(&config, &a->executor);
 }
 
 /* Quotas that were not given: all of a card's memory, since only its driver
@@ -103,9 +103,9 @@ static void set_tensor_limits(struct pst_agent *a)
 		l->max_tensor_bytes = 0;
 		l->max_tensors = 0;
 	} else if (!l->max_tensor_bytes) {
-		if (a->facts.device.known & PST_DEVICE_MEM_TOTAL)
+		if (a->facts.device.known & PST_AGENT_DEVICE_MEM_TOTAL)
 			l->max_tensor_bytes = a->facts.device.mem_total;
-		else if (pst_memory_available("", &bytes) == 0)
+		else if (pst_agent_memory_available("", &bytes) == 0)
 			l->max_tensor_bytes = bytes / 2;
 	}
 	pst_shm_write(&pst_region_header(&a->region)->limits, l, sizeof(*l));
@@ -116,32 +116,33 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 {
 	int r;
 
-	r = pst_identity_read(sysfs, getenv("CREDENTIALS_DIRECTORY"),
-			      &a->facts.identity, err);
+	r = pst_agent_identity_read(sysfs, getenv("CREDENTIALS_DIRECTORY"),
+				    &a->facts.identity, err);
 	if (r < 0)
 		return r;
 	a->holdings.region = &a->region;
 	a->nonces.slots = pst_region_header(&a->region)->nonce;
-	r = pst_extents_new(PST_WIRE_CTL_SIZE,
-			    a->region.size - PST_WIRE_CTL_SIZE,
-			    &a->holdings.extents);
+	r = pst_agent_extents_new(PST_WIRE_CTL_SIZE,
+				  a->region.size - PST_WIRE_CTL_SIZE,
+				  &a->holdings.extents);
 	if (r < 0)
 		return pst_error_set(err, r, "cannot keep a map of the arena");
 	/* One that does not answer already shows in HEALTH. */
-	if (pst_compute_device(&a->compute, &a->facts.device, NULL) < 0)
+	if (pst_agent_compute_device(&a->compute, &a->facts.device, NULL) < 0)
 		a->facts.device = (struct pst_backend_device){0};
 	set_tensor_limits(a);
 	if (!a->turns.clock)
 		a->turns.clock = pst_now_ns;
-	r = pst_tensors_new(a->compute.ops, a->compute.backend,
-			    a->config.limits.max_tensor_bytes,
-			    a->config.limits.max_tensors, &a->holdings.tensors);
+	r = pst_agent_tensors_new(a->compute.ops, a->compute.backend,
+				  a->config.limits.max_tensor_bytes,
+				  a->config.limits.max_tensors,
+				  &a->holdings.tensors);
 	if (!r)
 		r = new_models(a);
 	if (!r)
 		r = new_executor(a);
 	if (!r && a->config.scrub)
-		r = pst_scrubber_start(&a->holdings.scrubber);
+		r = pst_agent_scrubber_start(&a->holdings.scrubber);
 	if (r < 0) {
 		pst_agent_done(a);
 		return pst_error_set(err, r, "out of memory or threads");
@@ -152,19 +153,21 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 	return 0;
 }
 
-const char *pst_compute_registration(const struct pst_compute *c)
+const char *pst_agent_compute_registration(const struct pst_agent_compute *c)
 {
 	return c->ops->registration ? c->ops->registration(c->backend) : "none";
 }
 
-const char *pst_compute_registration_why(const struct pst_compute *c)
+const char *
+pst_agent_compute_registration_why(const struct pst_agent_compute *c)
 {
 	return c->ops->registration_why ? c->ops->registration_why(c->backend)
 					: "";
 }
 
-int pst_compute_device(const struct pst_compute *c,
-		       struct pst_backend_device *ret, struct pst_error *err)
+int pst_agent_compute_device(const struct pst_agent_compute *c,
+			     struct pst_backend_device *ret,
+			     struct pst_error *err)
 {
 	int r;
 
@@ -177,30 +180,31 @@ int pst_compute_device(const struct pst_compute *c,
 
 void pst_agent_done(struct pst_agent *a)
 {
-	pst_executor_free(a->executor);
+	pst_agent_executor_free(a->executor);
 	a->executor = NULL;
 	free(a->texts.info);
 	free(a->texts.models);
 	a->texts = (struct pst_agent_texts){0};
-	pst_models_free(a->models);
+	pst_agent_models_free(a->models);
 	a->models = NULL;
-	pst_holdings_done(&a->holdings);
+	pst_agent_holdings_done(&a->holdings);
 }
 
-int pst_agent_lane_acquire(struct pst_agent *a, const struct pst_peer *peer)
+int pst_agent_lane_acquire(struct pst_agent *a,
+			   const struct pst_agent_peer *peer)
 {
 	uint32_t i;
 
 	for (i = 0; i < a->config.limits.max_clients; i++) {
-		if (a->seats.lanes[i].state != PST_SEAT_FREE)
+		if (a->seats.lanes[i].state != PST_AGENT_SEAT_FREE)
 			continue;
-		a->seats.lanes[i] = (struct pst_seat){
-			.state = PST_SEAT_USED,
+		a->seats.lanes[i] = (struct pst_agent_seat){
+			.state = PST_AGENT_SEAT_USED,
 			.peer = *peer,
 		};
-		pst_executor_attach(a->executor, i,
-				    pst_region_lane(a->region.base, i),
-				    peer->owner);
+		pst_agent_executor_attach(a->executor, i,
+					  pst_region_lane(a->region.base, i),
+					  peer->owner);
 		return (int)i;
 	}
 	return -EBUSY;
@@ -208,42 +212,43 @@ int pst_agent_lane_acquire(struct pst_agent *a, const struct pst_peer *peer)
 
 void pst_agent_lane_release(struct pst_agent *a, uint32_t lane)
 {
-	struct pst_seat *seat = &a->seats.lanes[lane];
-	struct pst_lane_stats stats;
+	struct pst_agent_seat *seat = &a->seats.lanes[lane];
+	struct pst_agent_lane_stats stats;
 
-	pst_executor_lane_stats(a->executor, lane, &stats);
+	pst_agent_executor_lane_stats(a->executor, lane, &stats);
 	a->counters.ops_ended += stats.ops;
 	a->counters.errors_ended += stats.errors;
 	a->counters.compute_ns_ended += stats.compute_ns;
-	pst_holdings_release(&a->holdings, seat->peer.owner);
-	seat->state = PST_SEAT_ENDING;
-	pst_executor_detach(a->executor, lane);
+	pst_agent_holdings_release(&a->holdings, seat->peer.owner);
+	seat->state = PST_AGENT_SEAT_ENDING;
+	pst_agent_executor_detach(a->executor, lane);
 }
 
 void pst_agent_settle(struct pst_agent *a, uint32_t lane)
 {
-	struct pst_seat *seat = &a->seats.lanes[lane];
+	struct pst_agent_seat *seat = &a->seats.lanes[lane];
 
-	seat->settle_after = pst_executor_running(a->executor, lane);
+	seat->settle_after = pst_agent_executor_running(a->executor, lane);
 	if (!seat->settle_after)
-		pst_holdings_settle(&a->holdings, seat->peer.owner);
+		pst_agent_holdings_settle(&a->holdings, seat->peer.owner);
 }
 
 void pst_agent_settle_late(struct pst_agent *a)
 {
-	struct pst_seat *seat;
+	struct pst_agent_seat *seat;
 	uint32_t i;
 
-	pst_models_settle(a->models);
-	pst_holdings_scrub(&a->holdings);
+	pst_agent_models_settle(a->models);
+	pst_agent_holdings_scrub(&a->holdings);
 	/* The next operation was checked when the memory was released already:
 	 * a lane that is never idle does not keep it. */
 	for (i = 0; i < a->config.limits.max_clients; i++) {
 		seat = &a->seats.lanes[i];
 		if (!seat->settle_after ||
-		    pst_executor_running(a->executor, i) == seat->settle_after)
+		    pst_agent_executor_running(a->executor, i) ==
+			    seat->settle_after)
 			continue;
 		seat->settle_after = 0;
-		pst_holdings_settle(&a->holdings, seat->peer.owner);
+		pst_agent_holdings_settle(&a->holdings, seat->peer.owner);
 	}
 }

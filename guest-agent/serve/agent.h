@@ -22,7 +22,7 @@
 #define PST_AGENT_HEARTBEAT_MS 100U
 
 /* Counters for STATS, since the agent started. */
-struct pst_counters {
+struct pst_agent_counters {
 	uint64_t connections;
 	uint64_t sessions_started;
 	uint64_t sessions_ended;
@@ -51,14 +51,15 @@ struct pst_counters {
 	uint64_t compute_ns_ended;
 };
 
-enum pst_seat_state {
-	PST_SEAT_FREE,
-	PST_SEAT_USED,
-	PST_SEAT_ENDING, /* its session is gone, the backend not yet done */
+enum pst_agent_seat_state {
+	PST_AGENT_SEAT_FREE,
+	PST_AGENT_SEAT_USED,
+	PST_AGENT_SEAT_ENDING, /* its session is gone, the backend not yet done
+				*/
 };
 
 /* Who holds a lane, as it says itself, and how to reach it. */
-struct pst_peer {
+struct pst_agent_peer {
 	uint64_t owner; /* session id; owner of extents */
 	uint32_t pid;
 	char name[sizeof(((struct pst_wire_hello *)NULL)->name) + 1];
@@ -70,11 +71,11 @@ struct pst_peer {
 };
 
 /* The agent's side of a lane. */
-struct pst_seat {
-	enum pst_seat_state state;
-	struct pst_peer peer;
+struct pst_agent_seat {
+	enum pst_agent_seat_state state;
+	struct pst_agent_peer peer;
 	/* Memory was released while this operation ran
-	 * (pst_executor_running()); 0: none was. */
+	 * (pst_agent_executor_running()); 0: none was. */
 	uint64_t settle_after;
 };
 
@@ -88,7 +89,7 @@ struct pst_agent_config {
 };
 
 /* What computes. */
-struct pst_compute {
+struct pst_agent_compute {
 	const struct pst_backend_ops *ops;
 	struct pst_backend *backend;
 };
@@ -96,10 +97,10 @@ struct pst_compute {
 /* What was found at the start. */
 struct pst_agent_facts {
 	uint64_t started_ns;
-	struct pst_identity identity;
+	struct pst_agent_identity identity;
 	struct pst_backend_device device; /* zero without a GPU */
-	struct pst_measure measure;       /* of the arena's mapping */
-	struct pst_reach reach;           /* of the GPU */
+	struct pst_agent_measure measure; /* of the arena's mapping */
+	struct pst_agent_reach reach;     /* of the GPU */
 	char backend_text[64];
 	char loop_text[160];
 };
@@ -111,8 +112,8 @@ struct pst_agent_texts {
 };
 
 /* Who has a session. */
-struct pst_seats {
-	struct pst_seat lanes[PST_WIRE_MAX_LANES];
+struct pst_agent_seats {
+	struct pst_agent_seat lanes[PST_WIRE_MAX_LANES];
 	uint64_t last_session;
 	unsigned int n_sessions; /* after HELLO */
 	unsigned int n_control;  /* of those, without a lane */
@@ -124,19 +125,19 @@ struct pst_agent {
 	uint64_t epoch;
 	uint64_t settled_ns; /* LEASE waits until then; 0: no more */
 	bool draining;
-	const struct pst_heartbeat *heartbeat; /* NULL in tests */
+	const struct pst_agent_heartbeat *heartbeat; /* NULL in tests */
 	struct pst_agent_config config;
-	struct pst_compute compute;
+	struct pst_agent_compute compute;
 	struct pst_agent_facts facts;
 	struct pst_agent_texts texts;
-	struct pst_holdings holdings;
-	struct pst_models *models;
+	struct pst_agent_holdings holdings;
+	struct pst_agent_models *models;
 	uint64_t load_due_ns; /* no model is loaded before */
-	struct pst_turns turns;
-	struct pst_executor *executor;
-	struct pst_seats seats;
-	struct pst_nonces nonces;
-	struct pst_counters counters;
+	struct pst_agent_turns turns;
+	struct pst_agent_executor *executor;
+	struct pst_agent_seats seats;
+	struct pst_agent_nonces nonces;
+	struct pst_agent_counters counters;
 	/* One frame on its way out. */
 	uint8_t scratch[sizeof(struct pst_wire_frame) + PST_WIRE_MAX_PAYLOAD];
 };
@@ -152,18 +153,20 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 
 /* How the GPU's driver has the region: "plain", "iomemory", "staged", or
  * "none". */
-const char *pst_compute_registration(const struct pst_compute *c);
+const char *pst_agent_compute_registration(const struct pst_agent_compute *c);
 
 /* Why that is not "plain", in the driver's words for each way that failed; ""
  * where none did, or there is no GPU. */
-const char *pst_compute_registration_why(const struct pst_compute *c);
+const char *
+pst_agent_compute_registration_why(const struct pst_agent_compute *c);
 
 /*
  * The GPU as it is now. Returns 1 and *ret, 0 when there is none, or -ENODEV,
  * -EIO with a sentence when it does not answer.
  */
-int pst_compute_device(const struct pst_compute *c,
-		       struct pst_backend_device *ret, struct pst_error *err);
+int pst_agent_compute_device(const struct pst_agent_compute *c,
+			     struct pst_backend_device *ret,
+			     struct pst_error *err);
 
 /* The sessions must be gone. */
 void pst_agent_done(struct pst_agent *a);
@@ -190,7 +193,8 @@ static inline uint64_t pst_agent_lease_each(const struct pst_wire_limits *l,
 
 /* Gives a free lane to a session, which is called back through peer until it
  * releases it. Returns its index, or -EBUSY. */
-int pst_agent_lane_acquire(struct pst_agent *a, const struct pst_peer *peer);
+int pst_agent_lane_acquire(struct pst_agent *a,
+			   const struct pst_agent_peer *peer);
 
 /* Ends the session's use of a lane: its extents and tensors go to quarantine,
  * and all become free once the backend has let go of them. */

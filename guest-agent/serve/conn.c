@@ -33,43 +33,43 @@
 /* Looks at a lingering connection; nothing tells when its queue is empty. */
 #define LINGER_LOOK_MS 10U
 
-struct pst_conn {
-	TAILQ_ENTRY(pst_conn) link; /* the oldest of its stage is first */
-	enum pst_conn_stage stage;
-	struct pst_door_place place; /* while WAITING */
-	struct pst_conns *conns;
+struct pst_agent_conn {
+	TAILQ_ENTRY(pst_agent_conn) link; /* the oldest of its stage is first */
+	enum pst_agent_conn_stage stage;
+	struct pst_agent_door_place place; /* while WAITING */
+	struct pst_agent_conns *conns;
 	int fd;
 	struct pst_source *src; /* NULL until it is in the loop */
-	struct pst_session *session;
+	struct pst_agent_session *session;
 	uint64_t linger_ns; /* closed at that time; 0: does not linger */
 	bool shut;          /* our side is closed */
 	bool lost;          /* the peer's side is closed, or failed */
 };
 
 #define conn_of(p)                                                             \
-	((struct pst_conn *)(void *)((char *)(p)-offsetof(struct pst_conn,     \
-							  place)))
+	((struct pst_agent_conn *)(void *)((char *)(p)-offsetof(               \
+		struct pst_agent_conn, place)))
 
-static const unsigned int stage_max[PST_CONN_STAGES] = {
-	[PST_CONN_WAITING] = UINT_MAX, /* the door sees to it */
-	[PST_CONN_OPEN] = UINT_MAX,    /* HELLO does */
-	[PST_CONN_ENDED] = MAX_ENDED,
-	[PST_CONN_REFUSED] = MAX_REFUSED,
+static const unsigned int stage_max[PST_AGENT_CONN_STAGES] = {
+	[PST_AGENT_CONN_WAITING] = UINT_MAX, /* the door sees to it */
+	[PST_AGENT_CONN_OPEN] = UINT_MAX,    /* HELLO does */
+	[PST_AGENT_CONN_ENDED] = MAX_ENDED,
+	[PST_AGENT_CONN_REFUSED] = MAX_REFUSED,
 };
 
-static void stage_leave(struct pst_conn *conn)
+static void stage_leave(struct pst_agent_conn *conn)
 {
-	struct pst_conns *c = conn->conns;
+	struct pst_agent_conns *c = conn->conns;
 
-	if (conn->stage == PST_CONN_WAITING)
-		pst_door_leave(&c->door, &conn->place);
+	if (conn->stage == PST_AGENT_CONN_WAITING)
+		pst_agent_door_leave(&c->door, &conn->place);
 	TAILQ_REMOVE(&c->stages[conn->stage], conn, link);
 	c->n_stage[conn->stage]--;
 }
 
-static void conn_close(struct pst_conn *conn)
+static void conn_close(struct pst_agent_conn *conn)
 {
-	pst_session_free(conn->session);
+	pst_agent_session_free(conn->session);
 	pst_loop_remove(conn->conns->loop, conn->src);
 	pst_close_fd(conn->fd);
 	stage_leave(conn);
@@ -78,9 +78,10 @@ static void conn_close(struct pst_conn *conn)
 }
 
 /* The oldest makes room: its last bytes had the most time. */
-static void stage_enter(struct pst_conn *conn, enum pst_conn_stage stage)
+static void stage_enter(struct pst_agent_conn *conn,
+			enum pst_agent_conn_stage stage)
 {
-	struct pst_conns *c = conn->conns;
+	struct pst_agent_conns *c = conn->conns;
 
 	if (c->n_stage[stage] >= stage_max[stage])
 		conn_close(TAILQ_FIRST(&c->stages[stage]));
@@ -91,7 +92,7 @@ static void stage_enter(struct pst_conn *conn, enum pst_conn_stage stage)
 
 static int conn_send(void *arg, const void *buf, size_t n, int fd)
 {
-	struct pst_conn *conn = arg;
+	struct pst_agent_conn *conn = arg;
 	int r;
 
 	if (conn->lost)
@@ -109,13 +110,13 @@ static int conn_send(void *arg, const void *buf, size_t n, int fd)
 
 static size_t conn_pending(void *arg)
 {
-	struct pst_conn *conn = arg;
+	struct pst_agent_conn *conn = arg;
 
 	return conn->src ? pst_loop_pending(conn->src) : 0;
 }
 
 /* Lets the last bytes out before the close, which could destroy them. */
-static void conn_linger(struct pst_conn *conn, uint64_t now_ns)
+static void conn_linger(struct pst_agent_conn *conn, uint64_t now_ns)
 {
 	/* What still comes is dropped, but its end has to be seen. */
 	pst_loop_hold(conn->conns->loop, conn->src, false);
@@ -129,70 +130,74 @@ static void conn_linger(struct pst_conn *conn, uint64_t now_ns)
 }
 
 /* Puts a connection where its session's state belongs. */
-static void conn_sort(struct pst_conn *conn, uint64_t now_ns)
+static void conn_sort(struct pst_agent_conn *conn, uint64_t now_ns)
 {
-	const enum pst_session_state state = pst_session_state(conn->session);
-	const enum pst_conn_stage was = conn->stage;
+	const enum pst_agent_session_state state =
+		pst_agent_session_state(conn->session);
+	const enum pst_agent_conn_stage was = conn->stage;
 
-	if (state == PST_SESSION_OPEN && was == PST_CONN_WAITING) {
+	if (state == PST_AGENT_SESSION_OPEN && was == PST_AGENT_CONN_WAITING) {
 		stage_leave(conn);
-		stage_enter(conn, PST_CONN_OPEN);
-	} else if (state == PST_SESSION_CLOSED && was < PST_CONN_ENDED) {
+		stage_enter(conn, PST_AGENT_CONN_OPEN);
+	} else if (state == PST_AGENT_SESSION_CLOSED &&
+		   was < PST_AGENT_CONN_ENDED) {
 		stage_leave(conn);
-		stage_enter(conn, was == PST_CONN_OPEN ? PST_CONN_ENDED
-						       : PST_CONN_REFUSED);
+		stage_enter(conn, was == PST_AGENT_CONN_OPEN
+					  ? PST_AGENT_CONN_ENDED
+					  : PST_AGENT_CONN_REFUSED);
 	}
-	if (state == PST_SESSION_CLOSED)
+	if (state == PST_AGENT_SESSION_CLOSED)
 		conn_linger(conn, now_ns);
 }
 
 /* What has come was handled, or some of it waits. */
 static void conn_turned(void *arg, bool more)
 {
-	struct pst_conn *conn = arg;
+	struct pst_agent_conn *conn = arg;
 
 	conn_sort(conn, pst_now_ns());
-	if (pst_session_state(conn->session) != PST_SESSION_CLOSED)
+	if (pst_agent_session_state(conn->session) != PST_AGENT_SESSION_CLOSED)
 		pst_loop_hold(conn->conns->loop, conn->src, more);
 }
 
 static void on_data(void *arg, const uint8_t *buf, int64_t n)
 {
-	struct pst_conn *conn = arg;
+	struct pst_agent_conn *conn = arg;
 
 	if (n <= 0)
 		conn_close(conn);
 	else
-		pst_session_input(conn->session, buf, (size_t)n);
+		pst_agent_session_input(conn->session, buf, (size_t)n);
 }
 
 /* Returns 0, or -errno; the descriptor is closed then. */
-static int conn_new(struct pst_conns *c, int fd,
+static int conn_new(struct pst_agent_conns *c, int fd,
 		    const struct pst_sock_peer *peer, uint64_t now_ns,
-		    struct pst_conn **ret)
+		    struct pst_agent_conn **ret)
 {
-	struct pst_conn *conn = calloc(1, sizeof(*conn));
-	struct pst_session_io io = {conn_send, conn_pending, conn_turned, conn};
+	struct pst_agent_conn *conn = calloc(1, sizeof(*conn));
+	struct pst_agent_session_io io = {conn_send, conn_pending, conn_turned,
+					  conn};
 
-	if (!conn ||
-	    pst_session_new(c->agent, &io, peer->is_unix, &conn->session) < 0) {
+	if (!conn || pst_agent_session_new(c->agent, &io, peer->is_unix,
+					   &conn->session) < 0) {
 		free(conn);
 		pst_close_fd(fd);
 		return -ENOMEM;
 	}
-	if (!pst_door_enter(&c->door, &conn->place, peer->is_unix, peer->uid,
-			    now_ns)) {
-		pst_session_free(conn->session);
+	if (!pst_agent_door_enter(&c->door, &conn->place, peer->is_unix,
+				  peer->uid, now_ns)) {
+		pst_agent_session_free(conn->session);
 		free(conn);
 		pst_close_fd(fd);
 		return -EBUSY;
 	}
 	conn->fd = fd;
 	conn->conns = c;
-	stage_enter(conn, PST_CONN_WAITING);
+	stage_enter(conn, PST_AGENT_CONN_WAITING);
 	c->n++;
 	c->agent->counters.connections++;
-	pst_session_challenge(conn->session, now_ns);
+	pst_agent_session_challenge(conn->session, now_ns);
 	conn->src = pst_loop_add_stream(c->loop, fd, on_data, conn);
 	if (!conn->src) {
 		conn_close(conn);
@@ -203,18 +208,19 @@ static int conn_new(struct pst_conns *c, int fd,
 }
 
 /* Until there is room for the newcomer. Returns when its listener goes on. */
-static uint64_t make_room(struct pst_conns *c, struct pst_conn *newcomer,
-			  uint64_t now_ns)
+static uint64_t make_room(struct pst_agent_conns *c,
+			  struct pst_agent_conn *newcomer, uint64_t now_ns)
 {
-	struct pst_door_place *out;
+	struct pst_agent_door_place *out;
 	uint64_t rest_ns;
 
-	while ((out = pst_door_show_out(&c->door, &newcomer->place, now_ns,
-					&rest_ns))) {
+	while ((out = pst_agent_door_show_out(&c->door, &newcomer->place,
+					      now_ns, &rest_ns))) {
 		c->agent->counters.rejected_full++;
-		pst_session_refuse(conn_of(out)->session, PST_WIRE_EBUSY,
-				   "too many connections wait for HELLO, this "
-				   "one waited longest");
+		pst_agent_session_refuse(
+			conn_of(out)->session, PST_WIRE_EBUSY,
+			"too many connections wait for HELLO, this "
+			"one waited longest");
 		conn_sort(conn_of(out), now_ns);
 	}
 	return rest_ns;
@@ -239,7 +245,7 @@ static void turn_away(int fd, uint32_t status, const char *sentence)
 	pst_close_fd(fd);
 }
 
-static bool cid_allowed(const struct pst_conns *c, uint32_t cid)
+static bool cid_allowed(const struct pst_agent_conns *c, uint32_t cid)
 {
 	unsigned int i;
 
@@ -253,9 +259,9 @@ static bool cid_allowed(const struct pst_conns *c, uint32_t cid)
 
 /* Whether the peer may connect at all; it is told if not. What cannot be
  * recognised may not. */
-static bool admit(struct pst_conns *c, int fd, struct pst_sock_peer *peer)
+static bool admit(struct pst_agent_conns *c, int fd, struct pst_sock_peer *peer)
 {
-	struct pst_log_about about = {0};
+	struct pst_agent_log_about about = {0};
 	char text[128];
 	int r = pst_sock_peer(fd, peer);
 
@@ -263,9 +269,10 @@ static bool admit(struct pst_conns *c, int fd, struct pst_sock_peer *peer)
 		return true;
 	c->agent->counters.rejected_cid++;
 	if (r < 0) {
-		pst_log_peer(PST_LOG_WARNING, NULL,
-			     "connection refused, its peer is unknown: %s",
-			     strerror(-r));
+		pst_agent_log_peer(
+			PST_AGENT_LOG_WARNING, NULL,
+			"connection refused, its peer is unknown: %s",
+			strerror(-r));
 		turn_away(fd, PST_WIRE_EAUTH, "the peer's address is unknown");
 		return false;
 	}
@@ -274,25 +281,25 @@ static bool admit(struct pst_conns *c, int fd, struct pst_sock_peer *peer)
 		 "(--allow-cid)",
 		 peer->cid);
 	about.cid = peer->cid;
-	pst_log_peer(PST_LOG_WARNING, &about, "connection from CID %u refused",
-		     peer->cid);
+	pst_agent_log_peer(PST_AGENT_LOG_WARNING, &about,
+			   "connection from CID %u refused", peer->cid);
 	turn_away(fd, PST_WIRE_EAUTH, text);
 	return false;
 }
 
-uint64_t pst_conns_accept(void *arg, int fd)
+uint64_t pst_agent_conns_accept(void *arg, int fd)
 {
 	const uint64_t now = pst_now_ns();
-	struct pst_conns *c = arg;
+	struct pst_agent_conns *c = arg;
 	struct pst_sock_peer peer;
-	struct pst_conn *conn;
+	struct pst_agent_conn *conn;
 	uint64_t rest_ns;
 
 	if (!admit(c, fd, &peer))
 		return 0;
 	if (conn_new(c, fd, &peer, now, &conn) < 0) {
-		pst_log_peer(PST_LOG_WARNING, NULL,
-			     "connection dropped: out of memory");
+		pst_agent_log_peer(PST_AGENT_LOG_WARNING, NULL,
+				   "connection dropped: out of memory");
 		return 0;
 	}
 	rest_ns = make_room(c, conn, now);
@@ -301,12 +308,13 @@ uint64_t pst_conns_accept(void *arg, int fd)
 	return rest_ns;
 }
 
-int pst_conns_serve(struct pst_conns *c, int fd, struct pst_error *err)
+int pst_agent_conns_serve(struct pst_agent_conns *c, int fd,
+			  struct pst_error *err)
 {
 	int type, flags = fcntl(fd, F_GETFL);
 	struct pst_sock_peer peer = {0};
 	socklen_t n = sizeof(type);
-	struct pst_conn *conn;
+	struct pst_agent_conn *conn;
 
 	if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0) {
 		pst_error_set_errno(err, errno, "--serve-fd %d", fd);
@@ -332,12 +340,12 @@ int pst_conns_serve(struct pst_conns *c, int fd, struct pst_error *err)
 	return 0;
 }
 
-static uint64_t tick(struct pst_conn *conn, uint64_t now_ns)
+static uint64_t tick(struct pst_agent_conn *conn, uint64_t now_ns)
 {
-	uint64_t due = pst_session_tick(conn->session, now_ns);
+	uint64_t due = pst_agent_session_tick(conn->session, now_ns);
 
 	conn_sort(conn, now_ns);
-	if (pst_session_state(conn->session) != PST_SESSION_CLOSED)
+	if (pst_agent_session_state(conn->session) != PST_AGENT_SESSION_CLOSED)
 		return due;
 	if (conn->lost || now_ns >= conn->linger_ns) {
 		conn_close(conn);
@@ -349,29 +357,29 @@ static uint64_t tick(struct pst_conn *conn, uint64_t now_ns)
 
 /* Those that wait say HELLO within the same time: nothing is due of any before
  * it is of the oldest. */
-static uint64_t tick_waiting(struct pst_conns *c, uint64_t now_ns)
+static uint64_t tick_waiting(struct pst_agent_conns *c, uint64_t now_ns)
 {
-	struct pst_conn *conn;
+	struct pst_agent_conn *conn;
 	uint64_t due;
 
-	while ((conn = TAILQ_FIRST(&c->stages[PST_CONN_WAITING]))) {
+	while ((conn = TAILQ_FIRST(&c->stages[PST_AGENT_CONN_WAITING]))) {
 		due = tick(conn, now_ns);
-		if (conn == TAILQ_FIRST(&c->stages[PST_CONN_WAITING]))
+		if (conn == TAILQ_FIRST(&c->stages[PST_AGENT_CONN_WAITING]))
 			return due;
 	}
 	return UINT64_MAX;
 }
 
-uint64_t pst_conns_tick(struct pst_conns *c, uint64_t now_ns)
+uint64_t pst_agent_conns_tick(struct pst_agent_conns *c, uint64_t now_ns)
 {
 	uint64_t due, first = tick_waiting(c, now_ns);
-	const uint64_t log_ns = pst_log_tick(now_ns);
-	struct pst_conn *conn, *next;
+	const uint64_t log_ns = pst_agent_log_tick(now_ns);
+	struct pst_agent_conn *conn, *next;
 	unsigned int i;
 
 	if (log_ns < first)
 		first = log_ns;
-	for (i = PST_CONN_OPEN; i < PST_CONN_STAGES; i++)
+	for (i = PST_AGENT_CONN_OPEN; i < PST_AGENT_CONN_STAGES; i++)
 		for (conn = TAILQ_FIRST(&c->stages[i]); conn; conn = next) {
 			next = TAILQ_NEXT(conn, link);
 			due = tick(conn, now_ns);
@@ -381,17 +389,18 @@ uint64_t pst_conns_tick(struct pst_conns *c, uint64_t now_ns)
 	return first;
 }
 
-void pst_conns_refuse_all(struct pst_conns *c, uint32_t status,
-			  const char *sentence)
+void pst_agent_conns_refuse_all(struct pst_agent_conns *c, uint32_t status,
+				const char *sentence)
 {
 	const uint64_t now = pst_now_ns();
-	struct pst_conn *conn, *next;
+	struct pst_agent_conn *conn, *next;
 	unsigned int i;
 
-	for (i = PST_CONN_WAITING; i <= PST_CONN_OPEN; i++)
+	for (i = PST_AGENT_CONN_WAITING; i <= PST_AGENT_CONN_OPEN; i++)
 		for (conn = TAILQ_FIRST(&c->stages[i]); conn; conn = next) {
 			next = TAILQ_NEXT(conn, link);
-			pst_session_refuse(conn->session, status, sentence);
+			pst_agent_session_refuse(conn->session, status,
+						 sentence);
 			conn_sort(conn, now);
 		}
 }
@@ -401,7 +410,7 @@ void pst_conns_refuse_all(struct pst_conns *c, uint32_t status,
 static unsigned int waiting_max(void)
 {
 	const rlim_t other = OTHER_FDS + MAX_ENDED + MAX_REFUSED +
-			     PST_WIRE_MAX_LANES + PST_SESSION_MAX_CONTROL;
+			     PST_WIRE_MAX_LANES + PST_AGENT_SESSION_MAX_CONTROL;
 	struct rlimit l;
 
 	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
@@ -421,29 +430,29 @@ static unsigned int waiting_max(void)
 		       : (unsigned int)(l.rlim_cur - other);
 }
 
-int pst_conns_init(struct pst_conns *c, struct pst_agent *a,
-		   struct pst_loop *loop)
+int pst_agent_conns_init(struct pst_agent_conns *c, struct pst_agent *a,
+			 struct pst_loop *loop)
 {
 	unsigned int i;
 	int r;
 
-	*c = (struct pst_conns){.agent = a, .loop = loop};
-	for (i = 0; i < PST_CONN_STAGES; i++)
+	*c = (struct pst_agent_conns){.agent = a, .loop = loop};
+	for (i = 0; i < PST_AGENT_CONN_STAGES; i++)
 		TAILQ_INIT(&c->stages[i]);
-	r = pst_door_init(&c->door, waiting_max());
+	r = pst_agent_door_init(&c->door, waiting_max());
 	c->agent = r < 0 ? NULL : a;
 	return r;
 }
 
-void pst_conns_done(struct pst_conns *c)
+void pst_agent_conns_done(struct pst_agent_conns *c)
 {
 	unsigned int i;
 
 	if (!c->agent)
 		return;
-	for (i = 0; i < PST_CONN_STAGES; i++)
+	for (i = 0; i < PST_AGENT_CONN_STAGES; i++)
 		while (!TAILQ_EMPTY(&c->stages[i]))
 			conn_close(TAILQ_FIRST(&c->stages[i]));
-	pst_door_done(&c->door);
+	pst_agent_door_done(&c->door);
 	c->agent = NULL;
 }

@@ -11,63 +11,64 @@
 #include "transport/base/error.h"
 #include "transport/loop/loop.h"
 
-#define PST_CONN_MAX_CIDS 16U
+#define PST_AGENT_CONN_MAX_CIDS 16U
 
-struct pst_conn;
+struct pst_agent_conn;
 
-TAILQ_HEAD(pst_conn_list, pst_conn);
+TAILQ_HEAD(pst_agent_conn_list, pst_agent_conn);
 
-enum pst_conn_stage {
-	PST_CONN_WAITING, /* for HELLO */
-	PST_CONN_OPEN,
+enum pst_agent_conn_stage {
+	PST_AGENT_CONN_WAITING, /* for HELLO */
+	PST_AGENT_CONN_OPEN,
 	/* What was sent last goes out, until the peer closes, 1 s, or too many
 	 * others do so too. */
-	PST_CONN_ENDED,   /* was OPEN */
-	PST_CONN_REFUSED, /* never was */
-	PST_CONN_STAGES
+	PST_AGENT_CONN_ENDED,   /* was OPEN */
+	PST_AGENT_CONN_REFUSED, /* never was */
+	PST_AGENT_CONN_STAGES
 };
 
-struct pst_conns {
+struct pst_agent_conns {
 	struct pst_agent *agent;
 	struct pst_loop *loop;
-	uint32_t cids[PST_CONN_MAX_CIDS]; /* allowed beside the host's */
+	uint32_t cids[PST_AGENT_CONN_MAX_CIDS]; /* allowed beside the host's */
 	unsigned int n_cids;
 	unsigned int n;
-	unsigned int n_stage[PST_CONN_STAGES];
-	struct pst_conn_list stages[PST_CONN_STAGES];
-	struct pst_door door;
+	unsigned int n_stage[PST_AGENT_CONN_STAGES];
+	struct pst_agent_conn_list stages[PST_AGENT_CONN_STAGES];
+	struct pst_agent_door door;
 };
 
 /* Raises the limit of descriptors to what it needs, if it may. Returns 0,
  * -ENOMEM. */
-int pst_conns_init(struct pst_conns *c, struct pst_agent *a,
-		   struct pst_loop *loop);
+int pst_agent_conns_init(struct pst_agent_conns *c, struct pst_agent *a,
+			 struct pst_loop *loop);
 
 /* Closes all connections at once. One of zeros is done already. */
-void pst_conns_done(struct pst_conns *c);
+void pst_agent_conns_done(struct pst_agent_conns *c);
 
 /*
- * A new connection (a pst_loop_accept_fn, arg is a struct pst_conns *): over
- * vsock only the host (CID 2) and the allowed ones stay, others get an ERROR
- * frame, as does who cannot be recognised. When too many wait for HELLO, the
- * oldest makes room (door.h).
+ * A new connection (a pst_loop_accept_fn, arg is a struct pst_agent_conns *):
+ * over vsock only the host (CID 2) and the allowed ones stay, others get an
+ * ERROR frame, as does who cannot be recognised. When too many wait for HELLO,
+ * the oldest makes room (door.h).
  */
-uint64_t pst_conns_accept(void *arg, int fd);
+uint64_t pst_agent_conns_accept(void *arg, int fd);
 
 /* Serves an already connected stream socket, which it owns from then on, also
  * on failure. Returns 0, -ENOMEM, -ENOTSOCK and such. */
-int pst_conns_serve(struct pst_conns *c, int fd, struct pst_error *err);
+int pst_agent_conns_serve(struct pst_agent_conns *c, int fd,
+			  struct pst_error *err);
 
 /*
  * What is due by time: late HELLOs, held leases, closing of connections whose
  * last bytes are out. Returns the pst_now_ns() time of the next such thing,
  * UINT64_MAX for none.
  */
-uint64_t pst_conns_tick(struct pst_conns *c, uint64_t now_ns);
+uint64_t pst_agent_conns_tick(struct pst_agent_conns *c, uint64_t now_ns);
 
 /* Ends all sessions with an ERROR frame; the connections go as their last
  * bytes do. */
-void pst_conns_refuse_all(struct pst_conns *c, uint32_t status,
-			  const char *sentence);
+void pst_agent_conns_refuse_all(struct pst_agent_conns *c, uint32_t status,
+				const char *sentence);
 
 #endif

@@ -15,7 +15,8 @@
 /* It may not have helped: everybody else may be where it went. */
 #define QUIET_NS (100 * PST_NS_PER_MS)
 
-bool pst_aside_due(struct pst_aside *a, uint64_t now_ns, uint64_t preempted)
+bool pst_agent_aside_due(struct pst_agent_aside *a, uint64_t now_ns,
+			 uint64_t preempted)
 {
 	const uint64_t n = preempted - a->last_preempted;
 	const uint64_t passed = now_ns - a->last_ns;
@@ -52,16 +53,16 @@ static bool move(void)
 	return true;
 }
 
-void pst_aside_look(struct pst_aside *a, uint64_t now_ns)
+void pst_agent_aside_look(struct pst_agent_aside *a, uint64_t now_ns)
 {
 	struct rusage usage;
 
 	if (getrusage(RUSAGE_THREAD, &usage) == 0 &&
-	    pst_aside_due(a, now_ns, (uint64_t)usage.ru_nivcsw))
+	    pst_agent_aside_due(a, now_ns, (uint64_t)usage.ru_nivcsw))
 		(void)move();
 }
 
-bool pst_aside_leave(struct pst_aside *a, uint64_t now_ns)
+bool pst_agent_aside_leave(struct pst_agent_aside *a, uint64_t now_ns)
 {
 	if (now_ns < a->quiet_until_ns)
 		return false;

@@ -17,7 +17,7 @@
  *
  * A pure state machine; zeroed, it has seen nothing.
  */
-struct pst_aside {
+struct pst_agent_aside {
 	uint64_t last_ns; /* when it last looked */
 	uint64_t last_preempted;
 	uint64_t quiet_until_ns; /* it has just moved */
@@ -25,15 +25,16 @@ struct pst_aside {
 
 /* preempted: how often the thread has been so far. True when it is to leave
  * its CPU now. Call it about every millisecond. */
-bool pst_aside_due(struct pst_aside *a, uint64_t now_ns, uint64_t preempted);
+bool pst_agent_aside_due(struct pst_agent_aside *a, uint64_t now_ns,
+			 uint64_t preempted);
 
 /* Looks, and moves the calling thread to another CPU that it may use if that
  * is due; where it may run stays as it was. */
-void pst_aside_look(struct pst_aside *a, uint64_t now_ns);
+void pst_agent_aside_look(struct pst_agent_aside *a, uint64_t now_ns);
 
 /* Moves the calling thread, which has found out by itself that it shares its
  * CPU with its client. False when there is no other CPU, or when it has moved
  * shortly before. */
-bool pst_aside_leave(struct pst_aside *a, uint64_t now_ns);
+bool pst_agent_aside_leave(struct pst_agent_aside *a, uint64_t now_ns);
 
 #endif

@@ -11,15 +11,15 @@
 /* One beyond max a listener, which rests then. */
 #define BEYOND 32U
 
-int pst_door_init(struct pst_door *d, unsigned int max)
+int pst_agent_door_init(struct pst_agent_door *d, unsigned int max)
 {
-	*d = (struct pst_door){.max = max};
+	*d = (struct pst_agent_door){.max = max};
 	TAILQ_INIT(&d->places);
 	d->groups = calloc(max + BEYOND, sizeof(*d->groups));
 	return d->groups ? 0 : -ENOMEM;
 }
 
-void pst_door_done(struct pst_door *d)
+void pst_agent_door_done(struct pst_agent_door *d)
 {
 	assert(d->n == 0);
 	free(d->groups);
@@ -27,10 +27,10 @@ void pst_door_done(struct pst_door *d)
 }
 
 /* There are as many groups as places, so one is free for who comes first. */
-static struct pst_door_group *find_group(struct pst_door *d, bool has_uid,
-					 uint32_t uid)
+static struct pst_agent_door_group *find_group(struct pst_agent_door *d,
+					       bool has_uid, uint32_t uid)
 {
-	struct pst_door_group *g, *unused = NULL;
+	struct pst_agent_door_group *g, *unused = NULL;
 	unsigned int i;
 
 	for (i = 0; i < d->n_groups; i++) {
@@ -48,8 +48,9 @@ static struct pst_door_group *find_group(struct pst_door *d, bool has_uid,
 	return unused;
 }
 
-bool pst_door_enter(struct pst_door *d, struct pst_door_place *p, bool has_uid,
-		    uint32_t uid, uint64_t now_ns)
+bool pst_agent_door_enter(struct pst_agent_door *d,
+			  struct pst_agent_door_place *p, bool has_uid,
+			  uint32_t uid, uint64_t now_ns)
 {
 	if (d->n >= d->max + BEYOND)
 		return false;
@@ -62,7 +63,8 @@ bool pst_door_enter(struct pst_door *d, struct pst_door_place *p, bool has_uid,
 	return true;
 }
 
-void pst_door_leave(struct pst_door *d, struct pst_door_place *p)
+void pst_agent_door_leave(struct pst_agent_door *d,
+			  struct pst_agent_door_place *p)
 {
 	TAILQ_REMOVE(&d->places, p, all);
 	TAILQ_REMOVE(&p->group->places, p, own);
@@ -72,12 +74,13 @@ void pst_door_leave(struct pst_door *d, struct pst_door_place *p)
 		d->n_groups--;
 }
 
-struct pst_door_place *pst_door_show_out(const struct pst_door *d,
-					 const struct pst_door_place *p,
-					 uint64_t now_ns, uint64_t *ret_rest_ns)
+struct pst_agent_door_place *
+pst_agent_door_show_out(const struct pst_agent_door *d,
+			const struct pst_agent_door_place *p, uint64_t now_ns,
+			uint64_t *ret_rest_ns)
 {
-	const struct pst_door_group *g = p->group;
-	struct pst_door_place *oldest = NULL;
+	const struct pst_agent_door_group *g = p->group;
+	struct pst_agent_door_place *oldest = NULL;
 	uint64_t due;
 
 	*ret_rest_ns = 0;
@@ -87,7 +90,7 @@ struct pst_door_place *pst_door_show_out(const struct pst_door *d,
 		oldest = TAILQ_FIRST(&d->places);
 	if (!oldest)
 		return NULL;
-	due = oldest->since_ns + PST_DOOR_PATIENCE_MS * PST_NS_PER_MS;
+	due = oldest->since_ns + PST_AGENT_DOOR_PATIENCE_MS * PST_NS_PER_MS;
 	if (now_ns >= due)
 		return oldest;
 	*ret_rest_ns = due;

@@ -8,25 +8,25 @@
 #include <sys/queue.h>
 
 /* Nobody is shown out before. A handshake takes less than one. */
-#define PST_DOOR_PATIENCE_MS 50U
+#define PST_AGENT_DOOR_PATIENCE_MS 50U
 
-struct pst_door_group;
+struct pst_agent_door_group;
 
 /* A connection before HELLO, as a part of it. */
-struct pst_door_place {
-	TAILQ_ENTRY(pst_door_place) all, own;
-	struct pst_door_group *group;
+struct pst_agent_door_place {
+	TAILQ_ENTRY(pst_agent_door_place) all, own;
+	struct pst_agent_door_group *group;
 	uint64_t since_ns;
 };
 
-TAILQ_HEAD(pst_door_list, pst_door_place);
+TAILQ_HEAD(pst_agent_door_list, pst_agent_door_place);
 
 /* Those of one uid, or of all whose uid nobody knows. */
-struct pst_door_group {
+struct pst_agent_door_group {
 	bool has_uid;
 	uint32_t uid;
 	unsigned int n; /* 0: free for another */
-	struct pst_door_list places;
+	struct pst_agent_door_list places;
 };
 
 /*
@@ -36,34 +36,36 @@ struct pst_door_group {
  * there is one. Nothing younger is ever dropped: it waits in the kernel, where
  * the queue is short, or is served.
  */
-struct pst_door {
+struct pst_agent_door {
 	unsigned int max, n;
-	struct pst_door_list places; /* in the order they came */
-	struct pst_door_group *groups;
+	struct pst_agent_door_list places; /* in the order they came */
+	struct pst_agent_door_group *groups;
 	unsigned int n_groups; /* looked at */
 };
 
 /* Returns 0, -ENOMEM. max: at least 2. */
-int pst_door_init(struct pst_door *d, unsigned int max);
+int pst_agent_door_init(struct pst_agent_door *d, unsigned int max);
 /* Everybody has left. */
-void pst_door_done(struct pst_door *d);
+void pst_agent_door_done(struct pst_agent_door *d);
 
 /* Lets a connection in. has_uid: the kernel says whose it is. Returns false
  * when more listeners went on than there may be; it is not let in then. */
-bool pst_door_enter(struct pst_door *d, struct pst_door_place *p, bool has_uid,
-		    uint32_t uid, uint64_t now_ns);
+bool pst_agent_door_enter(struct pst_agent_door *d,
+			  struct pst_agent_door_place *p, bool has_uid,
+			  uint32_t uid, uint64_t now_ns);
 
 /* It says HELLO, or is gone. */
-void pst_door_leave(struct pst_door *d, struct pst_door_place *p);
+void pst_agent_door_leave(struct pst_agent_door *d,
+			  struct pst_agent_door_place *p);
 
 /*
  * The one that has to leave for the newcomer p, NULL for none. *ret_rest_ns:
  * the time until which nobody is let in where p came from, since all that
  * could make room are too young; else 0.
  */
-struct pst_door_place *pst_door_show_out(const struct pst_door *d,
-					 const struct pst_door_place *p,
-					 uint64_t now_ns,
-					 uint64_t *ret_rest_ns);
+struct pst_agent_door_place *
+pst_agent_door_show_out(const struct pst_agent_door *d,
+			const struct pst_agent_door_place *p, uint64_t now_ns,
+			uint64_t *ret_rest_ns);
 
 #endif

@@ -14,29 +14,29 @@
 
 /* Released memory is in quarantine until no operation can use it any more, and
  * with a scrubber until it is zero. */
-struct pst_holdings {
+struct pst_agent_holdings {
 	struct pst_region *region;
-	struct pst_extents *extents;
-	struct pst_tensors *tensors;
-	struct pst_scrubber *scrubber; /* NULL: there is no scrub */
-	struct pst_span scrubbing;     /* that it works on; size 0: nothing */
+	struct pst_agent_extents *extents;
+	struct pst_agent_tensors *tensors;
+	struct pst_agent_scrubber *scrubber; /* NULL: there is no scrub */
+	struct pst_span scrubbing; /* that it works on; size 0: nothing */
 };
 
 /* Gives up the scrubber, then everything else. */
-void pst_holdings_done(struct pst_holdings *h);
+void pst_agent_holdings_done(struct pst_agent_holdings *h);
 
 /* Puts all that a session holds into quarantine. */
-void pst_holdings_release(struct pst_holdings *h, uint64_t owner);
+void pst_agent_holdings_release(struct pst_agent_holdings *h, uint64_t owner);
 
 /* No operation uses what a session has in quarantine: it becomes free, or is
  * scrubbed first. */
-void pst_holdings_settle(struct pst_holdings *h, uint64_t owner);
+void pst_agent_holdings_settle(struct pst_agent_holdings *h, uint64_t owner);
 
 /* Frees what has been scrubbed and scrubs the next piece; call it often. */
-void pst_holdings_scrub(struct pst_holdings *h);
+void pst_agent_holdings_scrub(struct pst_agent_holdings *h);
 
 /* Whether released memory is being scrubbed. */
-static inline bool pst_holdings_scrubs(const struct pst_holdings *h)
+static inline bool pst_agent_holdings_scrubs(const struct pst_agent_holdings *h)
 {
 	return h->scrubbing.size > 0;
 }
@@ -46,8 +46,8 @@ static inline bool pst_holdings_scrubs(const struct pst_holdings *h)
  * sparse. Returns 0, or -ENOSPC with a sentence: the machine, or this process's
  * control group, has no more.
  */
-PST_MUST_USE int pst_holdings_back(struct pst_holdings *h,
-				   const struct pst_span *span,
-				   struct pst_error *err);
+PST_MUST_USE int pst_agent_holdings_back(struct pst_agent_holdings *h,
+					 const struct pst_span *span,
+					 struct pst_error *err);
 
 #endif

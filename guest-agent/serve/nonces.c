@@ -9,9 +9,10 @@
 
 static_assert(PST_WIRE_NONCE_SLOTS <= 32, "a bit a slot");
 
-int pst_nonces_acquire(struct pst_nonces *n, uint8_t ret[PST_WIRE_NONCE_SIZE])
+int pst_agent_nonces_acquire(struct pst_agent_nonces *n,
+			     uint8_t ret[PST_WIRE_NONCE_SIZE])
 {
-	struct pst_nonce *nonce;
+	struct pst_agent_nonce *nonce;
 	uint32_t i;
 	int r;
 
@@ -39,13 +40,13 @@ int pst_nonces_acquire(struct pst_nonces *n, uint8_t ret[PST_WIRE_NONCE_SIZE])
 	return (int)i;
 }
 
-void pst_nonces_release(struct pst_nonces *n, uint32_t slot)
+void pst_agent_nonces_release(struct pst_agent_nonces *n, uint32_t slot)
 {
 	static const struct pst_wire_nonce zero;
 
 	if (--n->nonces[slot].n_users > 0)
 		return;
 	pst_shm_write(&n->slots[slot], &zero, sizeof(zero));
-	n->nonces[slot] = (struct pst_nonce){0};
+	n->nonces[slot] = (struct pst_agent_nonce){0};
 	n->used &= ~(1U << slot);
 }

@@ -7,16 +7,16 @@
 #include "transport/wire.h"
 
 /* A slot's bytes, and how many connections it was named to. */
-struct pst_nonce {
+struct pst_agent_nonce {
 	unsigned int n_users;
 	uint8_t bytes[PST_WIRE_NONCE_SIZE];
 };
 
-struct pst_nonces {
+struct pst_agent_nonces {
 	struct pst_wire_nonce *slots; /* the region header's */
 	uint32_t used;                /* bit a slot */
 	uint32_t last;                /* filled last */
-	struct pst_nonce nonces[PST_WIRE_NONCE_SLOTS];
+	struct pst_agent_nonce nonces[PST_WIRE_NONCE_SLOTS];
 };
 
 /*
@@ -26,10 +26,10 @@ struct pst_nonces {
  * users, another is free once its users are gone, and no bytes stay longer than
  * two handshakes may take. Returns its index, -errno of getrandom.
  */
-PST_MUST_USE int pst_nonces_acquire(struct pst_nonces *n,
-				    uint8_t ret[PST_WIRE_NONCE_SIZE]);
+PST_MUST_USE int pst_agent_nonces_acquire(struct pst_agent_nonces *n,
+					  uint8_t ret[PST_WIRE_NONCE_SIZE]);
 
 /* One user less; the last one wipes the slot. */
-void pst_nonces_release(struct pst_nonces *n, uint32_t slot);
+void pst_agent_nonces_release(struct pst_agent_nonces *n, uint32_t slot);
 
 #endif

@@ -66,8 +66,8 @@ static json_t *region(const struct pst_agent *a)
 static void add_mapping(const struct pst_agent *a, json_t *root)
 {
 	const struct pst_region *r = &a->region;
-	const char *why = pst_compute_registration_why(&a->compute);
-	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
+	const char *why = pst_agent_compute_registration_why(&a->compute);
+	char cure[PST_AGENT_MEASURE_CURE], high[PST_AGENT_REACH_WARNING];
 
 	json_object_set_new(root, "provider",
 			    json_string(pst_provider_name(r->provider)));
@@ -78,15 +78,16 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 			    json_real(a->facts.measure.read_gbps));
 	json_object_set_new(root, "write_gbps",
 			    json_real(a->facts.measure.write_gbps));
-	json_object_set_new(root, "gpu_registration",
-			    json_string(pst_compute_registration(&a->compute)));
+	json_object_set_new(
+		root, "gpu_registration",
+		json_string(pst_agent_compute_registration(&a->compute)));
 	if (why[0])
 		json_object_set_new(root, "gpu_registration_why",
 				    json_string(why));
-	pst_measure_cure(r, &a->facts.measure, cure);
+	pst_agent_measure_cure(r, &a->facts.measure, cure);
 	if (cure[0])
 		json_object_set_new(root, "remedy", json_string(cure));
-	pst_reach_warning(&a->facts.reach, high);
+	pst_agent_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		json_object_set_new(root, "dma_warning", json_string(high));
 }
@@ -100,7 +101,7 @@ static json_t *text_or_null(const char *s)
 }
 
 static json_t *known(const struct pst_backend_device *d,
-		     enum pst_device_known bit, json_t *v)
+		     enum pst_agent_device_known bit, json_t *v)
 {
 	if (d->known & bit && v)
 		return v;
@@ -110,10 +111,12 @@ static json_t *known(const struct pst_backend_device *d,
 
 static void add_memory(const struct pst_backend_device *d, json_t *gpu)
 {
-	json_object_set_new(gpu, "memory_total",
-			    known(d, PST_DEVICE_MEM_TOTAL, u64(d->mem_total)));
-	json_object_set_new(gpu, "memory_free",
-			    known(d, PST_DEVICE_MEM_FREE, u64(d->mem_free)));
+	json_object_set_new(
+		gpu, "memory_total",
+		known(d, PST_AGENT_DEVICE_MEM_TOTAL, u64(d->mem_total)));
+	json_object_set_new(
+		gpu, "memory_free",
+		known(d, PST_AGENT_DEVICE_MEM_FREE, u64(d->mem_free)));
 }
 
 /* The GPU in INFO: what it is. */
@@ -122,7 +125,7 @@ static json_t *gpu_info(const struct pst_agent *a)
 	struct pst_backend_device d;
 	json_t *gpu;
 
-	if (pst_compute_device(&a->compute, &d, NULL) <= 0)
+	if (pst_agent_compute_device(&a->compute, &d, NULL) <= 0)
 		return json_null();
 	gpu = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name",
 			text_or_null(d.name), "uuid", text_or_null(d.uuid),
@@ -131,11 +134,11 @@ static json_t *gpu_info(const struct pst_agent *a)
 			"cublas", text_or_null(d.cublas));
 	json_object_set_new(
 		gpu, "compute_capability",
-		known(&d, PST_DEVICE_SM,
+		known(&d, PST_AGENT_DEVICE_SM,
 		      json_sprintf("%u.%u", d.sm_major, d.sm_minor)));
-	json_object_set_new(
-		gpu, "multiprocessors",
-		known(&d, PST_DEVICE_MULTIPROCESSORS, u64(d.multiprocessors)));
+	json_object_set_new(gpu, "multiprocessors",
+			    known(&d, PST_AGENT_DEVICE_MULTIPROCESSORS,
+				  u64(d.multiprocessors)));
 	add_memory(&d, gpu);
 	return gpu;
 }
@@ -148,28 +151,29 @@ static json_t *gpu_health(const struct pst_agent *a, json_t *reasons)
 	json_t *gpu;
 	int r;
 
-	r = pst_compute_device(&a->compute, &d, &err);
+	r = pst_agent_compute_device(&a->compute, &d, &err);
 	if (r < 0)
 		json_array_append_new(reasons, json_string(err.text));
 	if (r <= 0)
 		return json_null();
-	gpu = json_pack(
-		"{s:o, s:o, s:o, s:o}", "name", text_or_null(d.name),
-		"temperature_c",
-		known(&d, PST_DEVICE_TEMPERATURE,
-		      json_integer(d.temperature_c)),
-		"power_w", known(&d, PST_DEVICE_POWER, json_real(d.power_w)),
-		"utilisation_pct",
-		known(&d, PST_DEVICE_UTILISATION, u64(d.utilisation_pct)));
+	gpu = json_pack("{s:o, s:o, s:o, s:o}", "name", text_or_null(d.name),
+			"temperature_c",
+			known(&d, PST_AGENT_DEVICE_TEMPERATURE,
+			      json_integer(d.temperature_c)),
+			"power_w",
+			known(&d, PST_AGENT_DEVICE_POWER, json_real(d.power_w)),
+			"utilisation_pct",
+			known(&d, PST_AGENT_DEVICE_UTILISATION,
+			      u64(d.utilisation_pct)));
 	add_memory(&d, gpu);
 	return gpu;
 }
 
 static json_t *limits(const struct pst_agent *a)
 {
-	struct pst_models_usage m;
+	struct pst_agent_models_usage m;
 
-	pst_models_limits(a->models, &m);
+	pst_agent_models_limits(a->models, &m);
 	return json_pack(
 		"{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:i}",
 		"max_dim", u64(a->config.limits.max_dim), "max_elems",
@@ -189,13 +193,13 @@ static json_t *model(const struct pst_wire_model *m)
 			 m->name, "inputs", u64(m->n_in), "outputs",
 			 u64(m->n_out), "layers", u64(m->n_layers), "bytes",
 			 u64(m->size), "max_batch", u64(m->max_batch), "dtype",
-			 pst_report_dtype(m->dtype));
+			 pst_agent_report_dtype(m->dtype));
 }
 
 static json_t *models(const struct pst_agent *a)
 {
-	struct pst_wire_model list[PST_MODELS_MAX];
-	const uint32_t n = pst_models_list(a->models, list);
+	struct pst_wire_model list[PST_AGENT_MODELS_MAX];
+	const uint32_t n = pst_agent_models_list(a->models, list);
 	json_t *ret = json_array();
 	uint32_t i;
 
@@ -204,7 +208,7 @@ static json_t *models(const struct pst_agent *a)
 	return ret;
 }
 
-/* The list's text, kept until pst_report_models_changed(); NULL: out of
+/* The list's text, kept until pst_agent_report_models_changed(); NULL: out of
  * memory. */
 static const char *models_text(struct pst_agent *a)
 {
@@ -213,13 +217,13 @@ static const char *models_text(struct pst_agent *a)
 	return a->texts.models;
 }
 
-void pst_report_models_changed(struct pst_agent *a)
+void pst_agent_report_models_changed(struct pst_agent *a)
 {
 	free(a->texts.models);
 	a->texts.models = NULL;
 }
 
-char *pst_report_models(struct pst_agent *a)
+char *pst_agent_report_models(struct pst_agent *a)
 {
 	const char *list = models_text(a);
 	char *text;
@@ -246,8 +250,8 @@ static json_t *constant(const struct pst_agent *a)
 			  "describe", a->facts.backend_text, "threads",
 			  (int)a->compute.ops->threads(a->compute.backend)));
 	json_object_set_new(root, "limits", limits(a));
-	json_object_set_new(root, "ops", pst_report_ops(&a->compute));
-	json_object_set_new(root, "gemm", pst_report_gemm(&a->compute));
+	json_object_set_new(root, "ops", pst_agent_report_ops(&a->compute));
+	json_object_set_new(root, "gemm", pst_agent_report_gemm(&a->compute));
 	json_object_set_new(root, "loop", json_string(a->facts.loop_text));
 	json_object_set_new(root, "scrub", json_boolean(a->config.scrub));
 	json_object_set_new(root, "kernel",
@@ -260,7 +264,7 @@ static json_t *constant(const struct pst_agent *a)
 	return root;
 }
 
-char *pst_report_info(struct pst_agent *a, uint64_t session)
+char *pst_agent_report_info(struct pst_agent *a, uint64_t session)
 {
 	const char *list = models_text(a);
 	json_t *gpu = gpu_info(a);
@@ -283,32 +287,32 @@ char *pst_report_info(struct pst_agent *a, uint64_t session)
 /* Slow is not ill: what it costs and its cure are said apart. */
 static json_t *notes(const struct pst_agent *a)
 {
-	const char *why = pst_compute_registration_why(&a->compute);
+	const char *why = pst_agent_compute_registration_why(&a->compute);
 	json_t *list = json_array();
-	char cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
+	char cure[PST_AGENT_MEASURE_CURE], high[PST_AGENT_REACH_WARNING];
 
 	if (why[0])
 		json_array_append_new(
-			list,
-			json_sprintf("the GPU's driver has the region "
-				     "%s, since %s",
-				     pst_compute_registration(&a->compute),
-				     why));
-	pst_measure_cure(&a->region, &a->facts.measure, cure);
+			list, json_sprintf("the GPU's driver has the region "
+					   "%s, since %s",
+					   pst_agent_compute_registration(
+						   &a->compute),
+					   why));
+	pst_agent_measure_cure(&a->region, &a->facts.measure, cure);
 	if (cure[0])
 		json_array_append_new(list, json_string(cure));
-	pst_reach_warning(&a->facts.reach, high);
+	pst_agent_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		json_array_append_new(list, json_string(high));
 	return list;
 }
 
-char *pst_report_health(const struct pst_agent *a)
+char *pst_agent_report_health(const struct pst_agent *a)
 {
 	const uint64_t now = pst_now_ns();
-	const uint64_t stuck = pst_executor_stuck_since(a->executor);
+	const uint64_t stuck = pst_agent_executor_stuck_since(a->executor);
 	const uint64_t beats =
-		a->heartbeat ? pst_heartbeat_count(a->heartbeat) : 0;
+		a->heartbeat ? pst_agent_heartbeat_count(a->heartbeat) : 0;
 	const uint64_t word =
 		pst_shm_load(&pst_region_header(&a->region)->heartbeat.value);
 	json_t *reasons = json_array(), *root = json_object();
@@ -345,18 +349,18 @@ char *pst_report_health(const struct pst_agent *a)
 }
 
 static json_t *client(const struct pst_agent *a, uint32_t lane,
-		      const struct pst_lane_stats *st)
+		      const struct pst_agent_lane_stats *st)
 {
-	const struct pst_peer *peer = &a->seats.lanes[lane].peer;
-	struct pst_tensor_usage t;
+	const struct pst_agent_peer *peer = &a->seats.lanes[lane].peer;
+	struct pst_agent_tensor_usage t;
 
-	pst_tensors_usage(a->holdings.tensors, peer->owner, &t);
+	pst_agent_tensors_usage(a->holdings.tensors, peer->owner, &t);
 	return json_pack(
 		"{s:o?, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, "
 		"s:o?, s:s}",
 		"session", u64(peer->owner), "name", peer->name, "pid",
 		u64(peer->pid), "lane", u64(lane), "leased_bytes",
-		u64(pst_extents_leased(a->holdings.extents, peer->owner)),
+		u64(pst_agent_extents_leased(a->holdings.extents, peer->owner)),
 		"tensor_bytes", u64(t.bytes), "tensors", u64(t.n), "ops",
 		u64(st->ops), "errors", u64(st->errors), "compute_ns",
 		u64(st->compute_ns), "last_error", st->last_error);
@@ -368,13 +372,13 @@ static void add_clients(const struct pst_agent *a, json_t *root)
 	uint64_t errors = a->counters.errors_ended;
 	uint64_t compute_ns = a->counters.compute_ns_ended;
 	json_t *list = json_array();
-	struct pst_lane_stats st;
+	struct pst_agent_lane_stats st;
 	uint32_t i;
 
 	for (i = 0; i < a->config.limits.max_clients; i++) {
-		if (a->seats.lanes[i].state != PST_SEAT_USED)
+		if (a->seats.lanes[i].state != PST_AGENT_SEAT_USED)
 			continue;
-		pst_executor_lane_stats(a->executor, i, &st);
+		pst_agent_executor_lane_stats(a->executor, i, &st);
 		ops += st.ops;
 		errors += st.errors;
 		compute_ns += st.compute_ns;
@@ -386,9 +390,9 @@ static void add_clients(const struct pst_agent *a, json_t *root)
 	json_object_set_new(root, "clients", list);
 }
 
-char *pst_report_stats(const struct pst_agent *a)
+char *pst_agent_report_stats(const struct pst_agent *a)
 {
-	const struct pst_counters *c = &a->counters;
+	const struct pst_agent_counters *c = &a->counters;
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -418,13 +422,13 @@ char *pst_report_stats(const struct pst_agent *a)
 		{"models_unloaded", c->models_unloaded},
 		{"wakes_sent", c->wakes_sent},
 	};
-	struct pst_extents_stats st;
-	struct pst_models_usage models;
-	struct pst_tensor_usage t;
+	struct pst_agent_extents_stats st;
+	struct pst_agent_models_usage models;
+	struct pst_agent_tensor_usage t;
 	json_t *root = json_object();
 	size_t i;
 
-	pst_extents_stats(a->holdings.extents, &st);
+	pst_agent_extents_stats(a->holdings.extents, &st);
 	json_object_set_new(root, "epoch", epoch(a));
 	json_object_set_new(root, "uptime_ns",
 			    u64(pst_now_ns() - a->facts.started_ns));
@@ -432,12 +436,12 @@ char *pst_report_stats(const struct pst_agent *a)
 	json_object_set_new(root, "leased_bytes", u64(st.leased));
 	json_object_set_new(root, "quarantined_bytes", u64(st.quarantined));
 	json_object_set_new(root, "largest_free_bytes", u64(st.largest_free));
-	pst_tensors_usage(a->holdings.tensors, 0, &t);
+	pst_agent_tensors_usage(a->holdings.tensors, 0, &t);
 	json_object_set_new(root, "tensors", u64(t.n));
 	json_object_set_new(root, "tensor_bytes", u64(t.bytes));
 	json_object_set_new(root, "tensor_quarantined_bytes",
 			    u64(t.quarantined_bytes));
-	pst_models_usage(a->models, &models);
+	pst_agent_models_usage(a->models, &models);
 	json_object_set_new(root, "models", u64(models.n));
 	json_object_set_new(root, "model_bytes", u64(models.bytes));
 	for (i = 0; i < PST_ARRAY_SIZE(counters); i++)

@@ -9,12 +9,12 @@
 
 /* Each returns a JSON object as text that the caller frees with free(), NULL
  * when memory is out. session: the one that asks. */
-char *pst_report_info(struct pst_agent *a, uint64_t session);
-char *pst_report_health(const struct pst_agent *a);
-char *pst_report_stats(const struct pst_agent *a);
+char *pst_agent_report_info(struct pst_agent *a, uint64_t session);
+char *pst_agent_report_health(const struct pst_agent *a);
+char *pst_agent_report_stats(const struct pst_agent *a);
 /* MODEL_LIST: {"models": [...]}, by name. */
-char *pst_report_models(struct pst_agent *a);
+char *pst_agent_report_models(struct pst_agent *a);
 /* A model was loaded or unloaded. */
-void pst_report_models_changed(struct pst_agent *a);
+void pst_agent_report_models_changed(struct pst_agent *a);
 
 #endif

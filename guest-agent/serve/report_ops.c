@@ -24,7 +24,7 @@ static const char *const act_names[] = {
 };
 static_assert(PST_ARRAY_SIZE(act_names) == PST_WIRE_N_ACTS, "");
 
-const char *pst_report_dtype(uint32_t dtype)
+const char *pst_agent_report_dtype(uint32_t dtype)
 {
 	return dtype < PST_ARRAY_SIZE(dtype_names) && dtype_names[dtype]
 		       ? dtype_names[dtype]
@@ -48,8 +48,8 @@ static const struct {
 };
 
 /* The activations of one kind. */
-static json_t *acts(const struct pst_compute *c, struct pst_gemm_kind kind,
-		    bool has_bias)
+static json_t *acts(const struct pst_agent_compute *c,
+		    struct pst_agent_gemm_kind kind, bool has_bias)
 {
 	json_t *list = json_array();
 	unsigned int i;
@@ -63,14 +63,14 @@ static json_t *acts(const struct pst_compute *c, struct pst_gemm_kind kind,
 	return list;
 }
 
-json_t *pst_report_gemm(const struct pst_compute *c)
+json_t *pst_agent_report_gemm(const struct pst_agent_compute *c)
 {
 	json_t *list = json_array(), *plain;
-	struct pst_gemm_kind kind;
+	struct pst_agent_gemm_kind kind;
 	size_t i;
 
 	for (i = 0; c->ops->can && i < PST_ARRAY_SIZE(kinds); i++) {
-		kind = (struct pst_gemm_kind){
+		kind = (struct pst_agent_gemm_kind){
 			.dtype = kinds[i].dtype,
 			.dtype_c = kinds[i].dtype_c,
 			.compute = kinds[i].compute,
@@ -92,10 +92,10 @@ json_t *pst_report_gemm(const struct pst_compute *c)
 }
 
 /* Element types of products, each once. */
-static json_t *gemm_dtypes(const struct pst_compute *c)
+static json_t *gemm_dtypes(const struct pst_agent_compute *c)
 {
 	json_t *list = json_array();
-	struct pst_gemm_kind kind = {0};
+	struct pst_agent_gemm_kind kind = {0};
 	size_t i;
 
 	for (i = 0; c->ops->can && i < PST_ARRAY_SIZE(kinds); i++) {
@@ -110,7 +110,7 @@ static json_t *gemm_dtypes(const struct pst_compute *c)
 	return list;
 }
 
-json_t *pst_report_ops(const struct pst_compute *c)
+json_t *pst_agent_report_ops(const struct pst_agent_compute *c)
 {
 	json_t *list = json_array(), *dtypes = gemm_dtypes(c);
 

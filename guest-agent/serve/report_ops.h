@@ -8,7 +8,7 @@
 #include "guest-agent/serve/agent.h"
 
 /* "ops": a list of {"op", "dtypes"}. NULL when out of memory. */
-json_t *pst_report_ops(const struct pst_compute *c);
+json_t *pst_agent_report_ops(const struct pst_agent_compute *c);
 
 /*
  * "gemm": a list of {"dtype", "dtype_c", "compute", "epilogues",
@@ -16,9 +16,9 @@ json_t *pst_report_ops(const struct pst_compute *c);
  * backend has any product; epilogues are the activations it puts on it, alone
  * and with a bias.
  */
-json_t *pst_report_gemm(const struct pst_compute *c);
+json_t *pst_agent_report_gemm(const struct pst_agent_compute *c);
 
 /* An element type's name, "f32"; "?" for an unknown one. */
-const char *pst_report_dtype(uint32_t dtype);
+const char *pst_agent_report_dtype(uint32_t dtype);
 
 #endif

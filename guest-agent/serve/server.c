@@ -58,16 +58,16 @@ struct listener {
 	struct pst_source *src;
 };
 
-struct pst_server {
+struct pst_agent_server {
 	struct pst_agent agent;
-	struct pst_conns conns;
+	struct pst_agent_conns conns;
 	struct pst_loop *loop;
-	struct pst_heartbeat *heartbeat;
-	struct pst_spin spin;
-	struct pst_aside aside;
+	struct pst_agent_heartbeat *heartbeat;
+	struct pst_agent_spin spin;
+	struct pst_agent_aside aside;
 	uint64_t wake_gen; /* private copy of header.agent_wake */
 	unsigned int n_listeners;
-	struct listener listeners[PST_SERVER_MAX_LISTENS];
+	struct listener listeners[PST_AGENT_SERVER_MAX_LISTENS];
 	int stop_fd;
 	struct pst_source *stop_src;
 	bool once; /* one client, on this kernel: ends with its connection */
@@ -85,11 +85,12 @@ struct pst_server {
 	uint64_t next_ping_ns; /* UINT64_MAX: none */
 };
 
-static int open_region(struct pst_server *s, const struct pst_server_config *c,
+static int open_region(struct pst_agent_server *s,
+		       const struct pst_agent_server_config *c,
 		       struct pst_error *err)
 {
 	struct pst_agent *a = &s->agent;
-	struct pst_claim claim;
+	struct pst_agent_claim claim;
 	uint64_t arena;
 	int r;
 
@@ -103,9 +104,9 @@ static int open_region(struct pst_server *s, const struct pst_server_config *c,
 			pst_agent_lease_each(&a->config.limits, arena);
 	if (!a->config.limits.max_lease || a->config.limits.max_lease > arena)
 		a->config.limits.max_lease = arena;
-	r = pst_claim_region(&a->region, a->config.limits.max_clients,
-			     &a->config.limits, PST_AGENT_HEARTBEAT_MS, &claim,
-			     err);
+	r = pst_agent_claim_region(&a->region, a->config.limits.max_clients,
+				   &a->config.limits, PST_AGENT_HEARTBEAT_MS,
+				   &claim, err);
 	if (r < 0) {
 		pst_region_close(&a->region);
 		return r;
@@ -115,11 +116,12 @@ static int open_region(struct pst_server *s, const struct pst_server_config *c,
 	a->config.max_models = c->max_models;
 	a->config.max_model_bytes = c->max_model_bytes;
 	a->config.scrub = c->scrub;
-	pst_measure_region(&a->region, &a->facts.measure);
-	return pst_fault_watch(&a->region, err);
+	pst_agent_measure_region(&a->region, &a->facts.measure);
+	return pst_agent_fault_watch(&a->region, err);
 }
 
-static int open_backend(struct pst_server *s, const struct pst_server_config *c,
+static int open_backend(struct pst_agent_server *s,
+			const struct pst_agent_server_config *c,
 			struct pst_error *err)
 {
 	struct pst_agent *a = &s->agent;
@@ -134,13 +136,13 @@ static int open_backend(struct pst_server *s, const struct pst_server_config *c,
 	if (r < 0)
 		a->compute.ops->close(a->compute.backend);
 	else
-		pst_reach_read(c->sysfs, "/proc", &a->region,
-			       a->facts.device.pci, a->facts.device.sm_major,
-			       &a->facts.reach);
+		pst_agent_reach_read(c->sysfs, "/proc", &a->region,
+				     a->facts.device.pci,
+				     a->facts.device.sm_major, &a->facts.reach);
 	return r;
 }
 
-static void close_listeners(struct pst_server *s)
+static void close_listeners(struct pst_agent_server *s)
 {
 	unsigned int i;
 
@@ -156,26 +158,26 @@ static void close_listeners(struct pst_server *s)
 
 /* fd is the listener's, also after a failure. path: NULL, or what to unlink
  * at the end. */
-static int add_listener(struct pst_server *s, int fd, const char *path,
+static int add_listener(struct pst_agent_server *s, int fd, const char *path,
 			struct pst_error *err)
 {
 	struct listener *l;
 
-	if (s->n_listeners == PST_SERVER_MAX_LISTENS) {
+	if (s->n_listeners == PST_AGENT_SERVER_MAX_LISTENS) {
 		pst_close_fd(fd);
 		return pst_error_set(err, -EINVAL, "more than %u listeners",
-				     PST_SERVER_MAX_LISTENS);
+				     PST_AGENT_SERVER_MAX_LISTENS);
 	}
 	l = &s->listeners[s->n_listeners++];
 	l->fd = fd;
 	snprintf(l->path, sizeof(l->path), "%s", path ? path : "");
-	l->src =
-		pst_loop_add_listener(s->loop, fd, pst_conns_accept, &s->conns);
+	l->src = pst_loop_add_listener(s->loop, fd, pst_agent_conns_accept,
+				       &s->conns);
 	return l->src ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
 }
 
-static int open_listeners(struct pst_server *s,
-			  const struct pst_server_config *c,
+static int open_listeners(struct pst_agent_server *s,
+			  const struct pst_agent_server_config *c,
 			  struct pst_error *err)
 {
 	const struct pst_listen *l;
@@ -202,7 +204,8 @@ static int open_listeners(struct pst_server *s,
 	return 0;
 }
 
-static int open_loop(struct pst_server *s, const struct pst_server_config *c,
+static int open_loop(struct pst_agent_server *s,
+		     const struct pst_agent_server_config *c,
 		     struct pst_error *err)
 {
 	struct pst_agent *a = &s->agent;
@@ -216,7 +219,7 @@ static int open_loop(struct pst_server *s, const struct pst_server_config *c,
 	snprintf(a->facts.loop_text, sizeof(a->facts.loop_text), "%s%s%s",
 		 pst_loop_kind(s->loop) == PST_LOOP_URING ? "io_uring" : "poll",
 		 why[0] ? ": " : "", why);
-	r = pst_conns_init(&s->conns, a, s->loop);
+	r = pst_agent_conns_init(&s->conns, a, s->loop);
 	if (r < 0)
 		return pst_error_set(err, r, "out of memory");
 	memcpy(s->conns.cids, c->cids, sizeof(s->conns.cids));
@@ -225,7 +228,7 @@ static int open_loop(struct pst_server *s, const struct pst_server_config *c,
 }
 
 /* " vsock:7070 unix:/path" of all that listens. */
-static void describe_listeners(const struct pst_server *s, char *buf,
+static void describe_listeners(const struct pst_agent_server *s, char *buf,
 			       size_t size)
 {
 	char one[128];
@@ -234,18 +237,21 @@ static void describe_listeners(const struct pst_server *s, char *buf,
 
 	buf[0] = '\0';
 	for (i = 0; i < s->n_listeners && n < size; i++) {
-		pst_activation_describe(s->listeners[i].fd, one, sizeof(one));
+		pst_agent_activation_describe(s->listeners[i].fd, one,
+					      sizeof(one));
 		n += (size_t)snprintf(buf + n, size - n, " %s", one);
 	}
 }
 
-static void log_start(const struct pst_server *s)
+static void log_start(const struct pst_agent_server *s)
 {
 	const struct pst_agent *a = &s->agent;
-	char where[512], cure[PST_MEASURE_CURE], high[PST_REACH_WARNING];
+	char where[512], cure[PST_AGENT_MEASURE_CURE],
+		high[PST_AGENT_REACH_WARNING];
 
 	describe_listeners(s, where, sizeof(where));
-	pst_log(PST_LOG_INFO,
+	pst_agent_log(
+		PST_AGENT_LOG_INFO,
 		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, read "
 		"%.2f and written %.2f GB/s, GPU registration %s; %s; listens "
 		"on%s; loop %s; epoch %016llx",
@@ -254,23 +260,24 @@ static void log_start(const struct pst_server *s)
 		(unsigned long long)(a->region.size - PST_WIRE_CTL_SIZE) >> 20,
 		a->region.page_size >> 10, pst_caching_name(a->region.caching),
 		a->facts.measure.read_gbps, a->facts.measure.write_gbps,
-		pst_compute_registration(&a->compute), a->facts.backend_text,
-		where[0] ? where : " a passed socket", a->facts.loop_text,
-		(unsigned long long)a->epoch);
-	if (pst_compute_registration_why(&a->compute)[0])
-		pst_log(PST_LOG_WARNING,
-			"the GPU's driver has the region %s, since %s",
-			pst_compute_registration(&a->compute),
-			pst_compute_registration_why(&a->compute));
-	pst_measure_cure(&a->region, &a->facts.measure, cure);
+		pst_agent_compute_registration(&a->compute),
+		a->facts.backend_text, where[0] ? where : " a passed socket",
+		a->facts.loop_text, (unsigned long long)a->epoch);
+	if (pst_agent_compute_registration_why(&a->compute)[0])
+		pst_agent_log(PST_AGENT_LOG_WARNING,
+			      "the GPU's driver has the region %s, since %s",
+			      pst_agent_compute_registration(&a->compute),
+			      pst_agent_compute_registration_why(&a->compute));
+	pst_agent_measure_cure(&a->region, &a->facts.measure, cure);
 	if (cure[0])
-		pst_log(PST_LOG_WARNING, "%s", cure);
-	pst_reach_warning(&a->facts.reach, high);
+		pst_agent_log(PST_AGENT_LOG_WARNING, "%s", cure);
+	pst_agent_reach_warning(&a->facts.reach, high);
 	if (high[0])
-		pst_log(PST_LOG_WARNING, "%s", high);
+		pst_agent_log(PST_AGENT_LOG_WARNING, "%s", high);
 }
 
-static int open_all(struct pst_server *s, const struct pst_server_config *c,
+static int open_all(struct pst_agent_server *s,
+		    const struct pst_agent_server_config *c,
 		    struct pst_error *err)
 {
 	struct pst_agent *a = &s->agent;
@@ -287,8 +294,9 @@ static int open_all(struct pst_server *s, const struct pst_server_config *c,
 	r = open_region(s, c, err);
 	if (r < 0)
 		return r;
-	r = pst_heartbeat_start(&pst_region_header(&a->region)->heartbeat,
-				PST_AGENT_HEARTBEAT_MS, &s->heartbeat, err);
+	r = pst_agent_heartbeat_start(&pst_region_header(&a->region)->heartbeat,
+				      PST_AGENT_HEARTBEAT_MS, &s->heartbeat,
+				      err);
 	if (r < 0)
 		return r;
 	a->heartbeat = s->heartbeat;
@@ -301,7 +309,7 @@ static int open_all(struct pst_server *s, const struct pst_server_config *c,
 	r = open_listeners(s, c, err);
 	if (r < 0 || serve_fd < 0)
 		return r;
-	return pst_conns_serve(&s->conns, serve_fd, err);
+	return pst_agent_conns_serve(&s->conns, serve_fd, err);
 }
 
 /* Who started an agent for itself hears why it does not serve. */
@@ -320,16 +328,16 @@ static void tell_failure(int fd, int r, const struct pst_error *err)
 		(void)send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void watch_dog(struct pst_server *s, uint64_t watchdog_ns)
+static void watch_dog(struct pst_agent_server *s, uint64_t watchdog_ns)
 {
 	s->ping_ns = watchdog_ns / PINGS;
 	s->next_ping_ns = watchdog_ns ? 0 : UINT64_MAX;
 }
 
-int pst_server_open(const struct pst_server_config *config,
-		    struct pst_server **ret, struct pst_error *err)
+int pst_agent_server_open(const struct pst_agent_server_config *config,
+			  struct pst_agent_server **ret, struct pst_error *err)
 {
-	struct pst_server *s = calloc(1, sizeof(*s));
+	struct pst_agent_server *s = calloc(1, sizeof(*s));
 	int r;
 
 	if (!s)
@@ -337,13 +345,13 @@ int pst_server_open(const struct pst_server_config *config,
 	s->stop_fd = -1;
 	s->once = config->n_listens == 0 && config->n_passed == 0;
 	s->drain_ns = config->drain_ns;
-	pst_spin_init(&s->spin, config->spin_ns);
+	pst_agent_spin_init(&s->spin, config->spin_ns);
 	watch_dog(s, config->watchdog_ns);
 	r = open_all(s, config, err);
 	if (r < 0) {
 		if (config->serve_fd >= 0 && s->conns.n == 0)
 			tell_failure(config->serve_fd, r, err);
-		pst_server_close(s);
+		pst_agent_server_close(s);
 		return r;
 	}
 	log_start(s);
@@ -351,7 +359,7 @@ int pst_server_open(const struct pst_server_config *config,
 	return 0;
 }
 
-void pst_server_close(struct pst_server *s)
+void pst_agent_server_close(struct pst_agent_server *s)
 {
 	struct pst_agent *a;
 
@@ -359,7 +367,7 @@ void pst_server_close(struct pst_server *s)
 		return;
 	a = &s->agent;
 	if (s->loop) {
-		pst_conns_done(&s->conns);
+		pst_agent_conns_done(&s->conns);
 		close_listeners(s);
 		pst_loop_remove(s->loop, s->stop_src);
 		pst_loop_close(s->loop);
@@ -368,7 +376,7 @@ void pst_server_close(struct pst_server *s)
 		pst_agent_done(a);
 		a->compute.ops->close(a->compute.backend);
 	}
-	pst_heartbeat_stop(s->heartbeat);
+	pst_agent_heartbeat_stop(s->heartbeat);
 	if (a->region.base)
 		pst_region_close(&a->region);
 	free(s);
@@ -376,22 +384,22 @@ void pst_server_close(struct pst_server *s)
 
 static void on_stop(void *arg)
 {
-	struct pst_server *s = arg;
+	struct pst_agent_server *s = arg;
 	uint64_t v;
 
 	/* Emptied, so that the loop does not report it again and again. */
 	if (read(s->stop_fd, &v, sizeof(v)) < 0 || s->phase != SERVING)
 		return;
-	pst_log(PST_LOG_INFO, "stopping");
+	pst_agent_log(PST_AGENT_LOG_INFO, "stopping");
 	s->phase = DRAINING;
 	s->drain_due_ns = pst_now_ns() + s->drain_ns;
 	s->agent.draining = true;
-	pst_executor_drain(s->agent.executor);
+	pst_agent_executor_drain(s->agent.executor);
 	close_listeners(s);
 }
 
-int pst_server_watch_stop(struct pst_server *s, int stop_fd,
-			  struct pst_error *err)
+int pst_agent_server_watch_stop(struct pst_agent_server *s, int stop_fd,
+				struct pst_error *err)
 {
 	s->stop_fd = stop_fd;
 	s->stop_src = pst_loop_add_ready(s->loop, stop_fd, on_stop, s);
@@ -401,37 +409,38 @@ int pst_server_watch_stop(struct pst_server *s, int stop_fd,
 }
 
 /* Timed things. Returns the time of the next one. */
-static uint64_t tick(struct pst_server *s, uint64_t now_ns)
+static uint64_t tick(struct pst_agent_server *s, uint64_t now_ns)
 {
 	const uint64_t late = now_ns + TICK_NS;
-	uint64_t due = pst_conns_tick(&s->conns, now_ns);
+	uint64_t due = pst_agent_conns_tick(&s->conns, now_ns);
 
 	/* Here and by no other thread: it is this one that must not hang. */
 	if (now_ns >= s->next_ping_ns) {
-		pst_notify("WATCHDOG=1");
+		pst_agent_notify("WATCHDOG=1");
 		s->next_ping_ns = now_ns + s->ping_ns;
 	}
 	if (due > s->next_ping_ns)
 		due = s->next_ping_ns;
 	if (s->once)
-		pst_aside_look(&s->aside, now_ns);
+		pst_agent_aside_look(&s->aside, now_ns);
 	pst_agent_settle_late(&s->agent);
 	s->next_tick_ns = late;
 	s->put_off = 0;
 	/* While draining, while a device does not give up an operation, and
 	 * while memory is scrubbed, nothing comes that would wake the thread.
 	 */
-	if (s->phase != SERVING || pst_holdings_scrubs(&s->agent.holdings) ||
-	    pst_executor_stuck_since(s->agent.executor))
+	if (s->phase != SERVING ||
+	    pst_agent_holdings_scrubs(&s->agent.holdings) ||
+	    pst_agent_executor_stuck_since(s->agent.executor))
 		return due < late ? due : late;
 	return due;
 }
 
-static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
+static int sleep_until_work(struct pst_agent_server *s, uint64_t now_ns)
 {
 	struct pst_agent *a = &s->agent;
 	struct pst_wire_word *word = &pst_region_header(&a->region)->agent_wake;
-	const bool waits = pst_executor_waits(a->executor);
+	const bool waits = pst_agent_executor_waits(a->executor);
 	uint64_t due = tick(s, now_ns), wait = 0;
 	int r = 0;
 
@@ -444,28 +453,29 @@ static int sleep_until_work(struct pst_server *s, uint64_t now_ns)
 	if (s->once && s->conns.n == 0)
 		wait = 0;
 	/* Nor has it let a rest end without a look at the frames. */
-	if (pst_turns_wait(&a->turns))
+	if (pst_agent_turns_wait(&a->turns))
 		wait = 0;
 	pst_agent_wake_arm(word, &s->wake_gen);
 	/* Every lane again: what was submitted before the word was seen armed
 	 * sends no WAKE. */
-	if (!pst_executor_ready(a->executor))
+	if (!pst_agent_executor_ready(a->executor))
 		r = pst_loop_run(s->loop, wait);
 	pst_agent_wake_disarm(word, &s->wake_gen);
-	pst_executor_away(a->executor);
+	pst_agent_executor_away(a->executor);
 	s->slept = true;
 	s->last_poll_ns = pst_now_ns();
 	/* A nap beside a device says nothing of clients. */
 	if (!waits &&
-	    pst_spin_slept(&s->spin, s->last_poll_ns, s->last_poll_ns - now_ns,
-			   pst_executor_ready(a->executor)) &&
-	    s->once && pst_aside_leave(&s->aside, s->last_poll_ns))
-		pst_spin_moved(&s->spin);
+	    pst_agent_spin_slept(&s->spin, s->last_poll_ns,
+				 s->last_poll_ns - now_ns,
+				 pst_agent_executor_ready(a->executor)) &&
+	    s->once && pst_agent_aside_leave(&s->aside, s->last_poll_ns))
+		pst_agent_spin_moved(&s->spin);
 	return r < 0 ? r : 0;
 }
 
 /* Whether the thread should sleep instead of spinning on. */
-static bool spun_enough(struct pst_server *s, uint64_t now_ns)
+static bool spun_enough(struct pst_agent_server *s, uint64_t now_ns)
 {
 	if (!s->idle_since_ns)
 		s->idle_since_ns = now_ns;
@@ -473,12 +483,12 @@ static bool spun_enough(struct pst_server *s, uint64_t now_ns)
 }
 
 /* Whether no operation follows the last one at once. */
-static bool is_quiet(const struct pst_server *s, uint64_t now_ns)
+static bool is_quiet(const struct pst_agent_server *s, uint64_t now_ns)
 {
 	return s->idle_since_ns && now_ns - s->idle_since_ns >= BETWEEN_NS;
 }
 
-static bool poll_is_due(const struct pst_server *s, uint64_t now_ns)
+static bool poll_is_due(const struct pst_agent_server *s, uint64_t now_ns)
 {
 	/* The executor's clock may be behind the last look. */
 	if (now_ns <= s->last_poll_ns || now_ns - s->last_poll_ns < POLL_NS)
@@ -489,7 +499,8 @@ static bool poll_is_due(const struct pst_server *s, uint64_t now_ns)
 /* Whether timed things are looked at now. After a product of 20 ms they are
  * due, and with cold caches take longer than all else between it and the next,
  * which the client has submitted meanwhile. */
-static bool tick_is_due(struct pst_server *s, bool worked, uint64_t now_ns)
+static bool tick_is_due(struct pst_agent_server *s, bool worked,
+			uint64_t now_ns)
 {
 	if (now_ns < s->next_tick_ns)
 		return false;
@@ -500,30 +511,32 @@ static bool tick_is_due(struct pst_server *s, bool worked, uint64_t now_ns)
 
 /* What ran has ended, and what waited behind it was answered; a client that
  * goes on submitting does not hold the end up for long. */
-static bool drain_is_over(struct pst_server *s, bool worked, uint64_t now_ns)
+static bool drain_is_over(struct pst_agent_server *s, bool worked,
+			  uint64_t now_ns)
 {
 	if (now_ns >= s->drain_due_ns)
 		return true;
-	if (!pst_executor_drained(s->agent.executor))
+	if (!pst_agent_executor_drained(s->agent.executor))
 		return false;
 	if (!s->drain_late_ns)
 		s->drain_late_ns = now_ns + LATE_NS;
 	return !worked || now_ns >= s->drain_late_ns;
 }
 
-static void part(struct pst_server *s)
+static void part(struct pst_agent_server *s)
 {
 	s->phase = PARTING;
-	pst_conns_refuse_all(&s->conns, PST_WIRE_ESHUTDOWN,
-			     "the agent is shutting down");
+	pst_agent_conns_refuse_all(&s->conns, PST_WIRE_ESHUTDOWN,
+				   "the agent is shutting down");
 }
 
 /* The end, step by step. Returns 1 when it is reached, 0, or -ETIMEDOUT. */
-static int advance(struct pst_server *s, bool worked, struct pst_error *err)
+static int advance(struct pst_agent_server *s, bool worked,
+		   struct pst_error *err)
 {
-	struct pst_executor *ex = s->agent.executor;
-	const uint64_t now = pst_executor_now(ex);
-	const uint64_t stuck = pst_executor_stuck_since(ex);
+	struct pst_agent_executor *ex = s->agent.executor;
+	const uint64_t now = pst_agent_executor_now(ex);
+	const uint64_t stuck = pst_agent_executor_stuck_since(ex);
 	const struct pst_agent *a = &s->agent;
 	struct pst_error why;
 
@@ -542,45 +555,45 @@ static int advance(struct pst_server *s, bool worked, struct pst_error *err)
 }
 
 /* A part of the spin. */
-static void look_out(const struct pst_executor *ex)
+static void look_out(const struct pst_agent_executor *ex)
 {
 	int i;
 
 	for (i = 0; i < LOOKS_A_CLOCK; i++) {
 		pst_cpu_relax();
-		if (pst_executor_ready(ex))
+		if (pst_agent_executor_ready(ex))
 			return;
 	}
 }
 
 /* Where lanes have work as well, frames get as much time as the slice before
  * took; but one frame is always handled. */
-static void handle_frames(struct pst_server *s)
+static void handle_frames(struct pst_agent_server *s)
 {
-	struct pst_executor *ex = s->agent.executor;
+	struct pst_agent_executor *ex = s->agent.executor;
 
-	pst_turns_run(&s->agent, pst_executor_slice(ex));
-	pst_executor_away(ex);
+	pst_agent_turns_run(&s->agent, pst_agent_executor_slice(ex));
+	pst_agent_executor_away(ex);
 }
 
-int pst_server_run(struct pst_server *s, struct pst_error *err)
+int pst_agent_server_run(struct pst_agent_server *s, struct pst_error *err)
 {
-	struct pst_executor *ex = s->agent.executor;
+	struct pst_agent_executor *ex = s->agent.executor;
 	uint64_t now;
 	bool worked, ticked;
 	int r = 0, end;
 
 	for (;;) {
 		ticked = false;
-		worked = pst_executor_run(ex);
-		now = pst_executor_now(ex);
+		worked = pst_agent_executor_run(ex);
+		now = pst_agent_executor_now(ex);
 		if (worked) {
 			if (s->idle_since_ns && !s->slept)
-				pst_spin_found(&s->spin);
+				pst_agent_spin_found(&s->spin);
 			s->idle_since_ns = 0;
 			s->slept = false;
 		} else if (spun_enough(s, now) &&
-			   !pst_turns_wait(&s->agent.turns)) {
+			   !pst_agent_turns_wait(&s->agent.turns)) {
 			r = sleep_until_work(s, now);
 			ticked = true;
 		} else {
@@ -588,12 +601,12 @@ int pst_server_run(struct pst_server *s, struct pst_error *err)
 		}
 		if (poll_is_due(s, now)) {
 			r = pst_loop_run(s->loop, 0);
-			pst_executor_away(ex);
+			pst_agent_executor_away(ex);
 			s->last_poll_ns = now;
 		}
 		if (r < 0)
 			return pst_error_set_errno(err, r, "event loop");
-		if (pst_turns_wait(&s->agent.turns))
+		if (pst_agent_turns_wait(&s->agent.turns))
 			handle_frames(s);
 		if (!ticked && tick_is_due(s, worked, now)) {
 			tick(s, now);

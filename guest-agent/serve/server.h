@@ -12,12 +12,12 @@
 #include "transport/sock.h"
 #include "transport/wire.h"
 
-#define PST_SERVER_MAX_LISTENS 8U
+#define PST_AGENT_SERVER_MAX_LISTENS 8U
 
-struct pst_server_config {
-	struct pst_listen listens[PST_SERVER_MAX_LISTENS];
+struct pst_agent_server_config {
+	struct pst_listen listens[PST_AGENT_SERVER_MAX_LISTENS];
 	unsigned int n_listens;
-	int passed[PST_SERVER_MAX_LISTENS]; /* listening sockets */
+	int passed[PST_AGENT_SERVER_MAX_LISTENS]; /* listening sockets */
 	unsigned int n_passed;
 	int serve_fd;       /* a connected socket, or -1 */
 	const char *region; /* pst_region_open() */
@@ -28,9 +28,9 @@ struct pst_server_config {
 	uint64_t spin_ns;
 	uint64_t drain_ns; /* for operations in flight at the end */
 	/* The serving thread gives a sign of life well within that time
-	 * (pst_notify("WATCHDOG=1")); 0: none is wanted. */
+	 * (pst_agent_notify("WATCHDOG=1")); 0: none is wanted. */
 	uint64_t watchdog_ns;
-	uint32_t cids[PST_CONN_MAX_CIDS];
+	uint32_t cids[PST_AGENT_CONN_MAX_CIDS];
 	unsigned int n_cids;
 	/* max_lease 0: the arena's size; max_tensor_bytes 0: by the memory
 	 * there is. */
@@ -41,7 +41,7 @@ struct pst_server_config {
 	enum pst_loop_kind loop;
 };
 
-struct pst_server;
+struct pst_agent_server;
 
 /*
  * Opens the region, claims and formats it, opens backend, loop and listeners,
@@ -49,22 +49,22 @@ struct pst_server;
  * serve_fd and the passed sockets are the server's from then on. Returns 0, or
  * the -errno of what failed with a sentence.
  */
-int pst_server_open(const struct pst_server_config *config,
-		    struct pst_server **ret, struct pst_error *err);
+int pst_agent_server_open(const struct pst_agent_server_config *config,
+			  struct pst_agent_server **ret, struct pst_error *err);
 
 /* Ends all sessions without a word. NULL does nothing. */
-void pst_server_close(struct pst_server *s);
+void pst_agent_server_close(struct pst_agent_server *s);
 
 /* Runs stop_fd's handler: when that descriptor becomes readable, the server
  * drains. 0, -ENOMEM. */
-int pst_server_watch_stop(struct pst_server *s, int stop_fd,
-			  struct pst_error *err);
+int pst_agent_server_watch_stop(struct pst_agent_server *s, int stop_fd,
+				struct pst_error *err);
 
 /*
  * Serves until it was told to stop, or the connection of serve_fd ended and
  * nothing listens. Returns 0, -ETIMEDOUT (the backend did not let go of an
  * operation; only a new process helps), -errno of the loop.
  */
-int pst_server_run(struct pst_server *s, struct pst_error *err);
+int pst_agent_server_run(struct pst_agent_server *s, struct pst_error *err);
 
 #endif

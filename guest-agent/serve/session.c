@@ -15,10 +15,11 @@
 /* looking this often. */
 #define SCRUB_LOOK_NS PST_NS_PER_MS
 
-int pst_session_new(struct pst_agent *a, const struct pst_session_io *io,
-		    bool pass_fd, struct pst_session **ret)
+int pst_agent_session_new(struct pst_agent *a,
+			  const struct pst_agent_session_io *io, bool pass_fd,
+			  struct pst_agent_session **ret)
 {
-	struct pst_session *s = calloc(1, sizeof(*s));
+	struct pst_agent_session *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
@@ -31,21 +32,22 @@ int pst_session_new(struct pst_agent *a, const struct pst_session_io *io,
 	return 0;
 }
 
-void pst_session_free(struct pst_session *s)
+void pst_agent_session_free(struct pst_agent_session *s)
 {
 	if (!s)
 		return;
-	pst_session_end(s);
+	pst_agent_session_end(s);
 	free(s->in);
 	free(s);
 }
 
-enum pst_session_state pst_session_state(const struct pst_session *s)
+enum pst_agent_session_state
+pst_agent_session_state(const struct pst_agent_session *s)
 {
 	return s->state;
 }
 
-void pst_session_challenge(struct pst_session *s, uint64_t now_ns)
+void pst_agent_session_challenge(struct pst_agent_session *s, uint64_t now_ns)
 {
 	struct pst_agent *a = s->agent;
 	const bool pass =
@@ -61,58 +63,61 @@ void pst_session_challenge(struct pst_session *s, uint64_t now_ns)
 		.payload = (const uint8_t *)&c,
 		.length = sizeof(c),
 	};
-	int slot = pst_nonces_acquire(&a->nonces, s->nonce);
+	int slot = pst_agent_nonces_acquire(&a->nonces, s->nonce);
 
 	if (slot < 0) {
-		pst_session_refuse(s, PST_WIRE_EIO,
-				   "no random bytes for a nonce");
+		pst_agent_session_refuse(s, PST_WIRE_EIO,
+					 "no random bytes for a nonce");
 		return;
 	}
 	s->slot = c.nonce_slot = (uint32_t)slot;
-	s->state = PST_SESSION_WAITING;
-	s->hello_due_ns = now_ns + PST_SESSION_HELLO_MS * PST_NS_PER_MS;
-	pst_session_send(s, &f, pass ? a->region.fd : -1);
+	s->state = PST_AGENT_SESSION_WAITING;
+	s->hello_due_ns = now_ns + PST_AGENT_SESSION_HELLO_MS * PST_NS_PER_MS;
+	pst_agent_session_send(s, &f, pass ? a->region.fd : -1);
 }
 
 /* An extent that is leased to the session; it gets its memory now, where it
  * has none yet. */
-static void hand_out(struct pst_session *s, const struct pst_frame *to,
+static void hand_out(struct pst_agent_session *s, const struct pst_frame *to,
 		     const struct pst_span *span)
 {
 	const struct pst_wire_lease l = {span->off, span->size};
 	struct pst_agent *a = s->agent;
 	struct pst_error err;
 
-	if (pst_holdings_back(&a->holdings, span, &err) < 0) {
-		(void)pst_extents_release(a->holdings.extents, s->id, span);
+	if (pst_agent_holdings_back(&a->holdings, span, &err) < 0) {
+		(void)pst_agent_extents_release(a->holdings.extents, s->id,
+						span);
 		pst_agent_settle(a, s->lane);
-		pst_session_fail(s, to, PST_WIRE_ENOSPC, "%s", err.text);
+		pst_agent_session_fail(s, to, PST_WIRE_ENOSPC, "%s", err.text);
 		return;
 	}
 	a->counters.leases++;
-	pst_session_reply(s, to, &l, sizeof(l));
+	pst_agent_session_reply(s, to, &l, sizeof(l));
 }
 
-static void no_room(struct pst_session *s, const struct pst_frame *to,
+static void no_room(struct pst_agent_session *s, const struct pst_frame *to,
 		    uint64_t size)
 {
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 
-	pst_extents_stats(s->agent->holdings.extents, &st);
-	pst_session_fail(s, to, PST_WIRE_ENOSPC,
-			 "no room for %llu bytes: the arena has %llu, the "
-			 "longest free run is %llu",
-			 (unsigned long long)size, (unsigned long long)st.total,
-			 (unsigned long long)st.largest_free);
+	pst_agent_extents_stats(s->agent->holdings.extents, &st);
+	pst_agent_session_fail(
+		s, to, PST_WIRE_ENOSPC,
+		"no room for %llu bytes: the arena has %llu, the "
+		"longest free run is %llu",
+		(unsigned long long)size, (unsigned long long)st.total,
+		(unsigned long long)st.largest_free);
 }
 
 /* Answers LEASE. Returns false when it has to wait for what is being
  * scrubbed. */
-static bool lease(struct pst_session *s, const struct pst_frame *to,
+static bool lease(struct pst_agent_session *s, const struct pst_frame *to,
 		  uint64_t size, bool may_wait)
 {
 	struct pst_agent *a = s->agent;
-	const uint64_t held = pst_extents_leased(a->holdings.extents, s->id);
+	const uint64_t held =
+		pst_agent_extents_leased(a->holdings.extents, s->id);
 	struct pst_span span;
 	bool never =
 		size > PST_WIRE_MAX_FILE ||
@@ -120,7 +125,7 @@ static bool lease(struct pst_session *s, const struct pst_frame *to,
 
 	if (never || held + pst_round_up(size, PST_WIRE_UNIT) >
 			     a->config.limits.max_lease) {
-		pst_session_fail(
+		pst_agent_session_fail(
 			s, to, never ? PST_WIRE_ELIMIT : PST_WIRE_ENOSPC,
 			"%llu bytes more than the %llu held are above "
 			"the limit of %llu for one session (--max-lease)",
@@ -128,30 +133,32 @@ static bool lease(struct pst_session *s, const struct pst_frame *to,
 			(unsigned long long)a->config.limits.max_lease);
 		return true;
 	}
-	switch (pst_extents_lease(a->holdings.extents, s->id, size, &span)) {
+	switch (pst_agent_extents_lease(a->holdings.extents, s->id, size,
+					&span)) {
 	case 0:
 		hand_out(s, to, &span);
 		return true;
 	case -EINVAL:
-		pst_session_fail(s, to, PST_WIRE_EINVAL,
-				 "a lease of 0 bytes was asked for");
+		pst_agent_session_fail(s, to, PST_WIRE_EINVAL,
+				       "a lease of 0 bytes was asked for");
 		return true;
 	default:
-		if (may_wait && pst_holdings_scrubs(&a->holdings))
+		if (may_wait && pst_agent_holdings_scrubs(&a->holdings))
 			return false;
 		no_room(s, to, size);
 		return true;
 	}
 }
 
-static void on_lease(struct pst_session *s, const struct pst_frame *f,
+static void on_lease(struct pst_agent_session *s, const struct pst_frame *f,
 		     const struct pst_wire_lease *l, uint64_t now_ns)
 {
 	const uint64_t settled_ns = s->agent->settled_ns;
 
 	if (s->lane == NO_LANE) {
-		pst_session_fail(s, f, PST_WIRE_EINVAL,
-				 "a control-only session holds no extents");
+		pst_agent_session_fail(
+			s, f, PST_WIRE_EINVAL,
+			"a control-only session holds no extents");
 		return;
 	}
 	if (now_ns >= settled_ns && s->n_held == 0 &&
@@ -160,10 +167,11 @@ static void on_lease(struct pst_session *s, const struct pst_frame *f,
 	/* Clients of the former epoch may still write (takeover.h), or memory
 	 * is being scrubbed. */
 	if (s->n_held == N_HELD) {
-		pst_session_fail(s, f, PST_WIRE_EBUSY,
-				 "%u leases wait already for the arena to "
-				 "settle",
-				 N_HELD);
+		pst_agent_session_fail(
+			s, f, PST_WIRE_EBUSY,
+			"%u leases wait already for the arena to "
+			"settle",
+			N_HELD);
 		return;
 	}
 	s->held[s->n_held++] = (struct held){
@@ -174,58 +182,61 @@ static void on_lease(struct pst_session *s, const struct pst_frame *f,
 	};
 }
 
-static void on_release(struct pst_session *s, const struct pst_frame *f,
+static void on_release(struct pst_agent_session *s, const struct pst_frame *f,
 		       const struct pst_wire_lease *l)
 {
 	const struct pst_span span = {l->off, l->size};
 
 	if (s->lane == NO_LANE ||
-	    pst_extents_release(s->agent->holdings.extents, s->id, &span) < 0) {
-		pst_session_fail(s, f, PST_WIRE_ENOENT,
-				 "the session holds no extent of %llu bytes at "
-				 "offset %llu",
-				 (unsigned long long)l->size,
-				 (unsigned long long)l->off);
+	    pst_agent_extents_release(s->agent->holdings.extents, s->id,
+				      &span) < 0) {
+		pst_agent_session_fail(
+			s, f, PST_WIRE_ENOENT,
+			"the session holds no extent of %llu bytes at "
+			"offset %llu",
+			(unsigned long long)l->size,
+			(unsigned long long)l->off);
 		return;
 	}
 	s->agent->counters.releases++;
 	pst_agent_settle(s->agent, s->lane);
-	pst_session_reply(s, f, NULL, 0);
+	pst_agent_session_reply(s, f, NULL, 0);
 }
 
-static void on_cancel(struct pst_session *s, const struct pst_frame *f,
+static void on_cancel(struct pst_agent_session *s, const struct pst_frame *f,
 		      uint64_t tag)
 {
 	s->agent->counters.cancels++;
 	if (s->lane == NO_LANE ||
-	    pst_executor_cancel(s->agent->executor, s->lane, tag) < 0)
-		pst_session_fail(s, f, PST_WIRE_ENOENT,
-				 "no operation with tag %llu is outstanding",
-				 (unsigned long long)tag);
+	    pst_agent_executor_cancel(s->agent->executor, s->lane, tag) < 0)
+		pst_agent_session_fail(
+			s, f, PST_WIRE_ENOENT,
+			"no operation with tag %llu is outstanding",
+			(unsigned long long)tag);
 	else
-		pst_session_reply(s, f, NULL, 0);
+		pst_agent_session_reply(s, f, NULL, 0);
 }
 
-static void on_query(struct pst_session *s, const struct pst_frame *f)
+static void on_query(struct pst_agent_session *s, const struct pst_frame *f)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t n;
 
 	if (f->type == PST_WIRE_INFO)
-		text = pst_report_info(s->agent, s->id);
+		text = pst_agent_report_info(s->agent, s->id);
 	else if (f->type == PST_WIRE_HEALTH)
-		text = pst_report_health(s->agent);
+		text = pst_agent_report_health(s->agent);
 	else
-		text = pst_report_stats(s->agent);
+		text = pst_agent_report_stats(s->agent);
 	n = text ? strlen(text) : 0;
 	if (!text || n > PST_WIRE_MAX_PAYLOAD)
-		pst_session_fail(s, f, PST_WIRE_ENOMEM, "out of memory");
+		pst_agent_session_fail(s, f, PST_WIRE_ENOMEM, "out of memory");
 	else
-		pst_session_reply(s, f, text, n);
+		pst_agent_session_reply(s, f, text, n);
 }
 
-static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
-			  uint64_t now_ns)
+static void on_open_frame(struct pst_agent_session *s,
+			  const struct pst_frame *f, uint64_t now_ns)
 {
 	struct pst_wire_cancel cancel;
 	struct pst_wire_lease l;
@@ -234,7 +245,7 @@ static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
 	err.text[0] = '\0';
 	switch (f->type) {
 	case PST_WIRE_PING:
-		pst_session_reply(s, f, f->payload, f->length);
+		pst_agent_session_reply(s, f, f->payload, f->length);
 		return;
 	case PST_WIRE_INFO:
 	case PST_WIRE_HEALTH:
@@ -260,48 +271,48 @@ static void on_open_frame(struct pst_session *s, const struct pst_frame *f,
 	case PST_WIRE_TENSOR_CREATE:
 	case PST_WIRE_TENSOR_DESTROY:
 	case PST_WIRE_TENSOR_LIST:
-		if (pst_session_tensor(s, f, &err) < 0)
+		if (pst_agent_session_tensor(s, f, &err) < 0)
 			break;
 		return;
 	case PST_WIRE_MODEL_LOAD:
 	case PST_WIRE_MODEL_OPEN:
 	case PST_WIRE_MODEL_UNLOAD:
 	case PST_WIRE_MODEL_LIST:
-		if (pst_session_model(s, f, now_ns, &err) < 0)
+		if (pst_agent_session_model(s, f, now_ns, &err) < 0)
 			break;
 		return;
 	case PST_WIRE_WAKE:
 		/* It has done its work: the serving thread is awake. */
 		return;
 	case PST_WIRE_BYE:
-		pst_session_reply(s, f, NULL, 0);
-		pst_session_end(s);
+		pst_agent_session_reply(s, f, NULL, 0);
+		pst_agent_session_end(s);
 		return;
 	default:
 		pst_error_set(&err, -EPROTO, "%s after HELLO",
 			      pst_frame_name(f->type));
 	}
-	pst_session_break(s, PST_WIRE_EPROTO, err.text);
+	pst_agent_session_break(s, PST_WIRE_EPROTO, err.text);
 }
 
-void pst_session_frame(struct pst_session *s, const struct pst_frame *f,
-		       uint64_t now_ns)
+void pst_agent_session_frame(struct pst_agent_session *s,
+			     const struct pst_frame *f, uint64_t now_ns)
 {
 	struct pst_error err;
 
 	s->agent->counters.frames++;
-	if (s->state == PST_SESSION_OPEN) {
+	if (s->state == PST_AGENT_SESSION_OPEN) {
 		on_open_frame(s, f, now_ns);
 	} else if (f->type == PST_WIRE_HELLO) {
-		pst_session_hello(s, f);
+		pst_agent_session_hello(s, f);
 	} else {
 		pst_error_set(&err, -EPROTO, "%s before HELLO",
 			      pst_frame_name(f->type));
-		pst_session_break(s, PST_WIRE_EPROTO, err.text);
+		pst_agent_session_break(s, PST_WIRE_EPROTO, err.text);
 	}
 }
 
-static uint64_t tick_leases(struct pst_session *s, uint64_t now_ns)
+static uint64_t tick_leases(struct pst_agent_session *s, uint64_t now_ns)
 {
 	struct pst_frame to = {.type = PST_WIRE_LEASE};
 	struct held next;
@@ -322,22 +333,22 @@ static uint64_t tick_leases(struct pst_session *s, uint64_t now_ns)
 	return UINT64_MAX;
 }
 
-uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns)
+uint64_t pst_agent_session_tick(struct pst_agent_session *s, uint64_t now_ns)
 {
 	uint64_t due_ns, load_ns, turn_ns;
 
-	if (s->state == PST_SESSION_WAITING) {
+	if (s->state == PST_AGENT_SESSION_WAITING) {
 		if (now_ns < s->hello_due_ns)
 			return s->hello_due_ns;
 		s->agent->counters.rejected_late++;
-		pst_session_refuse(s, PST_WIRE_ETIMEDOUT,
-				   "HELLO did not come within 1 s");
+		pst_agent_session_refuse(s, PST_WIRE_ETIMEDOUT,
+					 "HELLO did not come within 1 s");
 		return UINT64_MAX;
 	}
 	due_ns = tick_leases(s, now_ns);
-	load_ns = pst_session_model_tick(s, now_ns);
+	load_ns = pst_agent_session_model_tick(s, now_ns);
 	if (load_ns < due_ns)
 		due_ns = load_ns;
-	turn_ns = pst_turns_tick(s, now_ns);
+	turn_ns = pst_agent_turns_tick(s, now_ns);
 	return turn_ns < due_ns ? turn_ns : due_ns;
 }

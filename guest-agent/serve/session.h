@@ -12,21 +12,21 @@
 #include "transport/wire.h"
 
 /* A connection says HELLO within this time. */
-#define PST_SESSION_HELLO_MS 1000U
+#define PST_AGENT_SESSION_HELLO_MS 1000U
 /* Sessions without a lane, in all. */
-#define PST_SESSION_MAX_CONTROL 32U
+#define PST_AGENT_SESSION_MAX_CONTROL 32U
 
-enum pst_session_state {
-	PST_SESSION_NEW,     /* no CHALLENGE yet */
-	PST_SESSION_WAITING, /* for HELLO */
-	PST_SESSION_OPEN,
+enum pst_agent_session_state {
+	PST_AGENT_SESSION_NEW,     /* no CHALLENGE yet */
+	PST_AGENT_SESSION_WAITING, /* for HELLO */
+	PST_AGENT_SESSION_OPEN,
 	/* Everything it held is given back. What was sent last goes out, what
 	 * still comes in is dropped, then the connection is closed. */
-	PST_SESSION_CLOSED,
+	PST_AGENT_SESSION_CLOSED,
 };
 
 /* How a session reaches its peer. */
-struct pst_session_io {
+struct pst_agent_session_io {
 	/* Queues bytes; 0, or -errno when the connection is of no use any
 	 * more. fd >= 0 goes along (SCM_RIGHTS). */
 	int (*send)(void *arg, const void *buf, size_t n, int fd);
@@ -38,41 +38,44 @@ struct pst_session_io {
 	void *arg;
 };
 
-struct pst_session;
+struct pst_agent_session;
 
 /* pass_fd: the peer is on this kernel and can be sent the region's memfd.
  * Returns 0, -ENOMEM. */
-int pst_session_new(struct pst_agent *a, const struct pst_session_io *io,
-		    bool pass_fd, struct pst_session **ret);
+int pst_agent_session_new(struct pst_agent *a,
+			  const struct pst_agent_session_io *io, bool pass_fd,
+			  struct pst_agent_session **ret);
 
 /* Ends it if need be. NULL does nothing. */
-void pst_session_free(struct pst_session *s);
+void pst_agent_session_free(struct pst_agent_session *s);
 
-enum pst_session_state pst_session_state(const struct pst_session *s);
+enum pst_agent_session_state
+pst_agent_session_state(const struct pst_agent_session *s);
 
 /* Fills a nonce slot and sends CHALLENGE; without random bytes ERROR, and the
  * session is CLOSED. */
-void pst_session_challenge(struct pst_session *s, uint64_t now_ns);
+void pst_agent_session_challenge(struct pst_agent_session *s, uint64_t now_ns);
 
 /* Bytes from the peer, in any portions; kept until the session's turn
- * (pst_turns_run()). */
-void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n);
+ * (pst_agent_turns_run()). */
+void pst_agent_session_input(struct pst_agent_session *s, const uint8_t *buf,
+			     size_t n);
 
 /*
  * What is due by time: HELLO too late, leases that were held back. Returns
  * the pst_now_ns() time of the next such thing, UINT64_MAX for none.
  */
-uint64_t pst_session_tick(struct pst_session *s, uint64_t now_ns);
+uint64_t pst_agent_session_tick(struct pst_agent_session *s, uint64_t now_ns);
 
 /* Ends the session with an ERROR frame. */
-void pst_session_refuse(struct pst_session *s, uint32_t status,
-			const char *sentence);
+void pst_agent_session_refuse(struct pst_agent_session *s, uint32_t status,
+			      const char *sentence);
 
 /* The same for a peer that broke the protocol, counted and logged. */
-void pst_session_break(struct pst_session *s, uint32_t status,
-		       const char *sentence);
+void pst_agent_session_break(struct pst_agent_session *s, uint32_t status,
+			     const char *sentence);
 
 /* Ends the session without a word: the connection is gone. */
-void pst_session_end(struct pst_session *s);
+void pst_agent_session_end(struct pst_agent_session *s);
 
 #endif

@@ -8,7 +8,7 @@
 #include "guest-agent/service/log.h"
 
 /* Takes as long wherever the first difference is. */
-static bool nonce_matches(const struct pst_session *s,
+static bool nonce_matches(const struct pst_agent_session *s,
 			  const struct pst_wire_hello *h)
 {
 	volatile uint8_t diff = 0;
@@ -20,7 +20,7 @@ static bool nonce_matches(const struct pst_session *s,
 }
 
 /* Returns the status for a HELLO, and counts and explains a refusal. */
-static uint32_t judge_hello(struct pst_session *s,
+static uint32_t judge_hello(struct pst_agent_session *s,
 			    const struct pst_wire_hello *h,
 			    struct pst_error *why)
 {
@@ -63,24 +63,24 @@ static uint32_t lanes_of(const struct pst_agent *a, uint32_t pid)
 	uint32_t i, n = 0;
 
 	for (i = 0; i < a->config.limits.max_clients; i++)
-		n += a->seats.lanes[i].state == PST_SEAT_USED &&
+		n += a->seats.lanes[i].state == PST_AGENT_SEAT_USED &&
 		     a->seats.lanes[i].peer.pid == pid;
 	return n;
 }
 
 static void on_wake(void *arg)
 {
-	pst_session_wake(arg);
+	pst_agent_session_wake(arg);
 }
 
 static void on_broken(void *arg, const char *sentence)
 {
-	pst_session_break(arg, PST_WIRE_EPROTO, sentence);
+	pst_agent_session_break(arg, PST_WIRE_EPROTO, sentence);
 }
 
-static int take_lane(struct pst_session *s)
+static int take_lane(struct pst_agent_session *s)
 {
-	struct pst_peer peer = {
+	struct pst_agent_peer peer = {
 		.owner = s->agent->seats.last_session + 1,
 		.pid = s->pid,
 		.wake = on_wake,
@@ -93,7 +93,7 @@ static int take_lane(struct pst_session *s)
 }
 
 /* A lane for the session, or its place among those without. */
-static uint32_t assign_lane(struct pst_session *s,
+static uint32_t assign_lane(struct pst_agent_session *s,
 			    const struct pst_wire_hello *h,
 			    struct pst_error *why)
 {
@@ -102,7 +102,7 @@ static uint32_t assign_lane(struct pst_session *s,
 	int lane;
 
 	if (h->flags & PST_WIRE_HELLO_CONTROL_ONLY) {
-		if (a->seats.n_control >= PST_SESSION_MAX_CONTROL) {
+		if (a->seats.n_control >= PST_AGENT_SESSION_MAX_CONTROL) {
 			a->counters.rejected_full++;
 			pst_error_set(why, 0,
 				      "%u sessions without a lane are open "
@@ -139,7 +139,7 @@ static void copy_text(char *dst, size_t size, const char *src)
 	snprintf(dst, size, "%s", src);
 }
 
-static void welcome(struct pst_session *s, const struct pst_frame *f)
+static void welcome(struct pst_agent_session *s, const struct pst_frame *f)
 {
 	const struct pst_agent *a = s->agent;
 	struct pst_wire_welcome w = {
@@ -167,37 +167,39 @@ static void welcome(struct pst_session *s, const struct pst_frame *f)
 	copy_text(w.driver, sizeof(w.driver), a->facts.device.driver);
 	copy_text(w.cuda, sizeof(w.cuda), a->facts.device.runtime);
 	copy_text(w.cublas, sizeof(w.cublas), a->facts.device.cublas);
-	pst_session_reply(s, f, &w, sizeof(w));
+	pst_agent_session_reply(s, f, &w, sizeof(w));
 }
 
-void pst_session_hello(struct pst_session *s, const struct pst_frame *f)
+void pst_agent_session_hello(struct pst_agent_session *s,
+			     const struct pst_frame *f)
 {
 	struct pst_wire_hello h;
 	struct pst_error why;
 	uint32_t status;
 
 	if (pst_frame_hello(f, &h, &why) < 0) {
-		pst_session_break(s, PST_WIRE_EPROTO, why.text);
+		pst_agent_session_break(s, PST_WIRE_EPROTO, why.text);
 		return;
 	}
 	s->pid = h.pid;
 	snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(h.name), h.name);
 	status = judge_hello(s, &h, &why);
-	pst_session_wipe_nonce(s);
+	pst_agent_session_wipe_nonce(s);
 	if (status == PST_WIRE_OK)
 		status = assign_lane(s, &h, &why);
 	if (status != PST_WIRE_OK) {
-		pst_log_peer(PST_LOG_INFO, NULL, "HELLO refused: %s", why.text);
-		pst_session_send_sentence(s, PST_WIRE_HELLO, true, f->seq,
-					  status, why.text);
-		pst_session_end(s);
+		pst_agent_log_peer(PST_AGENT_LOG_INFO, NULL,
+				   "HELLO refused: %s", why.text);
+		pst_agent_session_send_sentence(s, PST_WIRE_HELLO, true, f->seq,
+						status, why.text);
+		pst_agent_session_end(s);
 		return;
 	}
-	s->state = PST_SESSION_OPEN;
+	s->state = PST_AGENT_SESSION_OPEN;
 	s->agent->seats.n_sessions++;
 	s->agent->counters.sessions_started++;
-	pst_session_log(s, PST_LOG_DEBUG, "session %llu: %s, pid %u, lane %d",
-			(unsigned long long)s->id, s->name, s->pid,
-			(int)s->lane);
+	pst_agent_session_log(
+		s, PST_AGENT_LOG_DEBUG, "session %llu: %s, pid %u, lane %d",
+		(unsigned long long)s->id, s->name, s->pid, (int)s->lane);
 	welcome(s, f);
 }

@@ -19,13 +19,13 @@
 #define ALL_REST 2U
 #define ONE_REST 8U
 
-static void fail(struct pst_session *s, const struct pst_frame *f, int r,
+static void fail(struct pst_agent_session *s, const struct pst_frame *f, int r,
 		 const struct pst_error *err)
 {
 	/* A file that is cut short is a malformed argument here. */
 	if (r == -ENODATA)
 		r = -EINVAL;
-	pst_session_fail(s, f, pst_status_from_errno(r), "%s", err->text);
+	pst_agent_session_fail(s, f, pst_status_from_errno(r), "%s", err->text);
 }
 
 /*
@@ -33,7 +33,7 @@ static void fail(struct pst_session *s, const struct pst_frame *f, int r,
  * not change any more. Words beyond its end are the session's too, since
  * extents end at larger units.
  */
-static int copy_header(struct pst_session *s,
+static int copy_header(struct pst_agent_session *s,
 		       const struct pst_wire_model_load *l, uint8_t **ret,
 		       struct pst_error *err)
 {
@@ -45,7 +45,7 @@ static int copy_header(struct pst_session *s,
 		return pst_error_set(err, -EINVAL,
 				     "a model's header of 0 bytes");
 
-	if (!pst_extents_holds(s->agent->holdings.extents, s->id, &span))
+	if (!pst_agent_extents_holds(s->agent->holdings.extents, s->id, &span))
 		return pst_error_set(err, -EFAULT,
 				     "the model's header lies outside the "
 				     "session's extents");
@@ -58,22 +58,22 @@ static int copy_header(struct pst_session *s,
 }
 
 /* The tensor's memory, which no operation under way may still write. */
-static int find_data(struct pst_session *s, uint64_t handle, void **ret_mem,
-		     uint64_t *ret_size, struct pst_error *err)
+static int find_data(struct pst_agent_session *s, uint64_t handle,
+		     void **ret_mem, uint64_t *ret_size, struct pst_error *err)
 {
-	if (pst_tensor_find(s->agent->holdings.tensors, s->id, handle, ret_mem,
-			    ret_size) < 0)
+	if (pst_agent_tensor_find(s->agent->holdings.tensors, s->id, handle,
+				  ret_mem, ret_size) < 0)
 		return pst_error_set(err, -ENOENT,
 				     "the session has no tensor %#llx",
 				     (unsigned long long)handle);
-	if (pst_executor_uses(s->agent->executor, *ret_mem))
+	if (pst_agent_executor_uses(s->agent->executor, *ret_mem))
 		return pst_error_set(err, -EBUSY,
 				     "an operation still uses the tensor of "
 				     "the model's data");
 	return 0;
 }
 
-static void load(struct pst_session *s, const struct pst_frame *f,
+static void load(struct pst_agent_session *s, const struct pst_frame *f,
 		 const struct pst_wire_model_load *l)
 {
 	struct pst_agent *a = s->agent;
@@ -86,72 +86,75 @@ static void load(struct pst_session *s, const struct pst_frame *f,
 
 	if ((r = find_data(s, l->data, &mem, &size, &err)) < 0 ||
 	    (r = copy_header(s, l, &header, &err)) < 0 ||
-	    (r = pst_models_load(a->models, l->name, header, l->header_size,
-				 mem, size, &model, &err)) < 0) {
+	    (r = pst_agent_models_load(a->models, l->name, header,
+				       l->header_size, mem, size, &model,
+				       &err)) < 0) {
 		fail(s, f, r, &err);
 		return;
 	}
 	/* Found above, by this thread: it is there. */
-	if (pst_tensor_take(a->holdings.tensors, s->id, l->data, &mem, &size) <
-	    0)
-		pst_log(PST_LOG_ERROR, "a model's tensor was not there");
+	if (pst_agent_tensor_take(a->holdings.tensors, s->id, l->data, &mem,
+				  &size) < 0)
+		pst_agent_log(PST_AGENT_LOG_ERROR,
+			      "a model's tensor was not there");
 	a->counters.models_loaded++;
-	pst_report_models_changed(a);
-	pst_log_peer(
-		PST_LOG_INFO, NULL,
+	pst_agent_report_models_changed(a);
+	pst_agent_log_peer(
+		PST_AGENT_LOG_INFO, NULL,
 		"session %llu loaded model %s: %u to %u elements, %u layers, "
 		"%llu bytes",
 		(unsigned long long)s->id, model.name, model.n_in, model.n_out,
 		model.n_layers, (unsigned long long)model.size);
-	pst_session_reply(s, f, &model, sizeof(model));
+	pst_agent_session_reply(s, f, &model, sizeof(model));
 }
 
-static void open_model(struct pst_session *s, const struct pst_frame *f,
+static void open_model(struct pst_agent_session *s, const struct pst_frame *f,
 		       const char *name)
 {
 	struct pst_wire_model model;
 	struct pst_error err;
-	int r = pst_models_open(s->agent->models, name, &model, &err);
+	int r = pst_agent_models_open(s->agent->models, name, &model, &err);
 
 	if (r < 0)
 		fail(s, f, r, &err);
 	else
-		pst_session_reply(s, f, &model, sizeof(model));
+		pst_agent_session_reply(s, f, &model, sizeof(model));
 }
 
-static void unload(struct pst_session *s, const struct pst_frame *f,
+static void unload(struct pst_agent_session *s, const struct pst_frame *f,
 		   const char *name)
 {
 	struct pst_error err;
-	int r = pst_models_unload(s->agent->models, name, &err);
+	int r = pst_agent_models_unload(s->agent->models, name, &err);
 
 	if (r < 0) {
 		fail(s, f, r, &err);
 		return;
 	}
 	s->agent->counters.models_unloaded++;
-	pst_report_models_changed(s->agent);
-	pst_log_peer(PST_LOG_INFO, NULL, "session %llu unloaded model %s",
-		     (unsigned long long)s->id, name);
-	pst_session_reply(s, f, NULL, 0);
+	pst_agent_report_models_changed(s->agent);
+	pst_agent_log_peer(PST_AGENT_LOG_INFO, NULL,
+			   "session %llu unloaded model %s",
+			   (unsigned long long)s->id, name);
+	pst_agent_session_reply(s, f, NULL, 0);
 }
 
-static void list(struct pst_session *s, const struct pst_frame *f)
+static void list(struct pst_agent_session *s, const struct pst_frame *f)
 {
-	PST_CLEANUP_FREE char *text = pst_report_models(s->agent);
+	PST_CLEANUP_FREE char *text = pst_agent_report_models(s->agent);
 
 	if (!text || strlen(text) > PST_WIRE_MAX_PAYLOAD)
-		pst_session_fail(s, f, PST_WIRE_ENOMEM, "out of memory");
+		pst_agent_session_fail(s, f, PST_WIRE_ENOMEM, "out of memory");
 	else
-		pst_session_reply(s, f, text, strlen(text));
+		pst_agent_session_reply(s, f, text, strlen(text));
 }
 
-static bool may_load(const struct pst_session *s, uint64_t now_ns)
+static bool may_load(const struct pst_agent_session *s, uint64_t now_ns)
 {
 	return now_ns >= s->load_due_ns && now_ns >= s->agent->load_due_ns;
 }
 
-static void load_now(struct pst_session *s, const struct pst_frame *f,
+static void load_now(struct pst_agent_session *s, const struct pst_frame *f,
 		     const struct pst_wire_model_load *l, uint64_t now_ns)
 {
 	const uint64_t start_ns = pst_now_ns();
@@ -163,20 +166,21 @@ static void load_now(struct pst_session *s, const struct pst_frame *f,
 	s->load_due_ns = now_ns + took_ns * ONE_REST;
 }
 
-static void load_or_wait(struct pst_session *s, const struct pst_frame *f,
+static void load_or_wait(struct pst_agent_session *s, const struct pst_frame *f,
 			 const struct pst_wire_model_load *l, uint64_t now_ns)
 {
 	if (s->n_loads == 0 && may_load(s, now_ns))
 		load_now(s, f, l, now_ns);
 	else if (s->n_loads == N_LOADS)
-		pst_session_fail(s, f, PST_WIRE_EBUSY,
-				 "%u models wait already to be loaded",
-				 N_LOADS);
+		pst_agent_session_fail(s, f, PST_WIRE_EBUSY,
+				       "%u models wait already to be loaded",
+				       N_LOADS);
 	else
 		s->loads[s->n_loads++] = (struct held_load){f->seq, *l};
 }
 
-uint64_t pst_session_model_tick(struct pst_session *s, uint64_t now_ns)
+uint64_t pst_agent_session_model_tick(struct pst_agent_session *s,
+				      uint64_t now_ns)
 {
 	const uint64_t *const all_ns = &s->agent->load_due_ns;
 	struct pst_frame to = {.type = PST_WIRE_MODEL_LOAD};
@@ -195,8 +199,9 @@ uint64_t pst_session_model_tick(struct pst_session *s, uint64_t now_ns)
 	return s->load_due_ns > *all_ns ? s->load_due_ns : *all_ns;
 }
 
-int pst_session_model(struct pst_session *s, const struct pst_frame *f,
-		      uint64_t now_ns, struct pst_error *err)
+int pst_agent_session_model(struct pst_agent_session *s,
+			    const struct pst_frame *f, uint64_t now_ns,
+			    struct pst_error *err)
 {
 	struct pst_wire_model_load l;
 	struct pst_wire_model m;
@@ -215,18 +220,21 @@ int pst_session_model(struct pst_session *s, const struct pst_frame *f,
 	else if (f->type == PST_WIRE_MODEL_UNLOAD)
 		unload(s, f, m.name);
 	else if (s->lane == NO_LANE)
-		pst_session_fail(s, f, PST_WIRE_EINVAL,
-				 "a control-only session loads no models");
-	else if (l.header_size > PST_SAFETENSORS_MAX_HEADER)
-		pst_session_fail(s, f, PST_WIRE_ELIMIT,
-				 "a model's header of %llu bytes is above the "
-				 "limit of %u",
-				 (unsigned long long)l.header_size,
-				 PST_SAFETENSORS_MAX_HEADER);
+		pst_agent_session_fail(
+			s, f, PST_WIRE_EINVAL,
+			"a control-only session loads no models");
+	else if (l.header_size > PST_AGENT_SAFETENSORS_MAX_HEADER)
+		pst_agent_session_fail(
+			s, f, PST_WIRE_ELIMIT,
+			"a model's header of %llu bytes is above the "
+			"limit of %u",
+			(unsigned long long)l.header_size,
+			PST_AGENT_SAFETENSORS_MAX_HEADER);
 	else if (!pst_model_name_is_valid(l.name))
-		pst_session_fail(s, f, PST_WIRE_EINVAL,
-				 "a model's name is made of A-Z a-z 0-9 . _ "
-				 "and -");
+		pst_agent_session_fail(
+			s, f, PST_WIRE_EINVAL,
+			"a model's name is made of A-Z a-z 0-9 . _ "
+			"and -");
 	else
 		load_or_wait(s, f, &l, now_ns);
 	return 0;

@@ -10,18 +10,19 @@
 #include "transport/base/util.h"
 #include "transport/frame.h"
 
-void pst_session_wipe_nonce(struct pst_session *s)
+void pst_agent_session_wipe_nonce(struct pst_agent_session *s)
 {
 	if (s->slot == NO_SLOT)
 		return;
-	pst_nonces_release(&s->agent->nonces, s->slot);
+	pst_agent_nonces_release(&s->agent->nonces, s->slot);
 	s->slot = NO_SLOT;
 	memset(s->nonce, 0, sizeof(s->nonce));
 }
 
-struct pst_log_about pst_session_about(const struct pst_session *s)
+struct pst_agent_log_about
+pst_agent_session_about(const struct pst_agent_session *s)
 {
-	return (struct pst_log_about){
+	return (struct pst_agent_log_about){
 		.session = s->id,
 		.has_lane = s->lane != NO_LANE,
 		.lane = s->lane,
@@ -30,16 +31,16 @@ struct pst_log_about pst_session_about(const struct pst_session *s)
 	};
 }
 
-void pst_session_end(struct pst_session *s)
+void pst_agent_session_end(struct pst_agent_session *s)
 {
 	struct pst_agent *a = s->agent;
-	const bool was_open = s->state == PST_SESSION_OPEN;
+	const bool was_open = s->state == PST_AGENT_SESSION_OPEN;
 
-	s->state = PST_SESSION_CLOSED;
-	pst_session_wipe_nonce(s);
+	s->state = PST_AGENT_SESSION_CLOSED;
+	pst_agent_session_wipe_nonce(s);
 	s->n_held = 0;
 	s->n_loads = 0;
-	pst_turns_leave(s);
+	pst_agent_turns_leave(s);
 	if (!was_open)
 		return;
 	a->seats.n_sessions--;
@@ -48,11 +49,12 @@ void pst_session_end(struct pst_session *s)
 		a->seats.n_control--;
 	else
 		pst_agent_lane_release(a, s->lane);
-	pst_session_log(s, PST_LOG_DEBUG, "session %llu ended",
-			(unsigned long long)s->id);
+	pst_agent_session_log(s, PST_AGENT_LOG_DEBUG, "session %llu ended",
+			      (unsigned long long)s->id);
 }
 
-void pst_session_send(struct pst_session *s, const struct pst_frame *f, int fd)
+void pst_agent_session_send(struct pst_agent_session *s,
+			    const struct pst_frame *f, int fd)
 {
 	uint8_t *buf = s->agent->scratch;
 	int64_t n;
@@ -60,18 +62,20 @@ void pst_session_send(struct pst_session *s, const struct pst_frame *f, int fd)
 
 	n = pst_frame_encode(f, buf, sizeof(s->agent->scratch));
 	r = n < 0 ? (int)n : s->io.send(s->io.arg, buf, (size_t)n, fd);
-	if (r == 0 || s->state == PST_SESSION_CLOSED)
+	if (r == 0 || s->state == PST_AGENT_SESSION_CLOSED)
 		return;
 	/* A client that closes does not wait for the last replies. */
-	pst_session_log(s, r == -EMSGSIZE ? PST_LOG_INFO : PST_LOG_DEBUG,
-			"session %llu: %s", (unsigned long long)s->id,
-			r == -EMSGSIZE ? "ended, it does not read its replies"
-				       : "connection lost");
-	pst_session_end(s);
+	pst_agent_session_log(
+		s, r == -EMSGSIZE ? PST_AGENT_LOG_INFO : PST_AGENT_LOG_DEBUG,
+		"session %llu: %s", (unsigned long long)s->id,
+		r == -EMSGSIZE ? "ended, it does not read its replies"
+			       : "connection lost");
+	pst_agent_session_end(s);
 }
 
-void pst_session_reply(struct pst_session *s, const struct pst_frame *to,
-		       const void *payload, size_t n)
+void pst_agent_session_reply(struct pst_agent_session *s,
+			     const struct pst_frame *to, const void *payload,
+			     size_t n)
 {
 	const struct pst_frame f = {
 		.type = to->type,
@@ -81,12 +85,12 @@ void pst_session_reply(struct pst_session *s, const struct pst_frame *to,
 		.length = (uint32_t)n,
 	};
 
-	pst_session_send(s, &f, -1);
+	pst_agent_session_send(s, &f, -1);
 }
 
-void pst_session_send_sentence(struct pst_session *s, uint16_t type,
-			       bool is_reply, uint32_t seq, uint32_t status,
-			       const char *sentence)
+void pst_agent_session_send_sentence(struct pst_agent_session *s, uint16_t type,
+				     bool is_reply, uint32_t seq,
+				     uint32_t status, const char *sentence)
 {
 	const struct pst_frame f = {
 		.type = type,
@@ -97,11 +101,12 @@ void pst_session_send_sentence(struct pst_session *s, uint16_t type,
 		.length = (uint32_t)strlen(sentence),
 	};
 
-	pst_session_send(s, &f, -1);
+	pst_agent_session_send(s, &f, -1);
 }
 
-void pst_session_fail(struct pst_session *s, const struct pst_frame *to,
-		      uint32_t status, const char *fmt, ...)
+void pst_agent_session_fail(struct pst_agent_session *s,
+			    const struct pst_frame *to, uint32_t status,
+			    const char *fmt, ...)
 {
 	struct pst_error err;
 	char text[sizeof(err.text)];
@@ -111,44 +116,46 @@ void pst_session_fail(struct pst_session *s, const struct pst_frame *to,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	pst_error_set(&err, -EINVAL, "%s", text);
-	pst_session_send_sentence(s, to->type, true, to->seq, status, err.text);
+	pst_agent_session_send_sentence(s, to->type, true, to->seq, status,
+					err.text);
 }
 
-void pst_session_refuse(struct pst_session *s, uint32_t status,
-			const char *sentence)
+void pst_agent_session_refuse(struct pst_agent_session *s, uint32_t status,
+			      const char *sentence)
 {
-	if (s->state == PST_SESSION_CLOSED)
+	if (s->state == PST_AGENT_SESSION_CLOSED)
 		return;
-	pst_session_send_sentence(s, PST_WIRE_ERROR, false, 0, status,
-				  sentence);
-	pst_session_end(s);
+	pst_agent_session_send_sentence(s, PST_WIRE_ERROR, false, 0, status,
+					sentence);
+	pst_agent_session_end(s);
 }
 
-void pst_session_break(struct pst_session *s, uint32_t status,
-		       const char *sentence)
+void pst_agent_session_break(struct pst_agent_session *s, uint32_t status,
+			     const char *sentence)
 {
-	if (s->state == PST_SESSION_CLOSED)
+	if (s->state == PST_AGENT_SESSION_CLOSED)
 		return;
-	if (s->state == PST_SESSION_OPEN) {
+	if (s->state == PST_AGENT_SESSION_OPEN) {
 		s->agent->counters.broken++;
-		pst_session_log(
-			s, PST_LOG_WARNING,
+		pst_agent_session_log(
+			s, PST_AGENT_LOG_WARNING,
 			"session %llu (%s, pid %u) broke the protocol: %s",
 			(unsigned long long)s->id, s->name, s->pid, sentence);
 	} else {
 		s->agent->counters.rejected_frames++;
-		pst_log_peer(PST_LOG_INFO, NULL,
-			     "a connection broke the protocol: %s", sentence);
+		pst_agent_log_peer(PST_AGENT_LOG_INFO, NULL,
+				   "a connection broke the protocol: %s",
+				   sentence);
 	}
-	pst_session_refuse(s, status, sentence);
+	pst_agent_session_refuse(s, status, sentence);
 }
 
-void pst_session_wake(struct pst_session *s)
+void pst_agent_session_wake(struct pst_agent_session *s)
 {
 	const struct pst_frame f = {.type = PST_WIRE_WAKE};
 
-	if (s->state != PST_SESSION_OPEN || s->io.pending(s->io.arg) > 0)
+	if (s->state != PST_AGENT_SESSION_OPEN || s->io.pending(s->io.arg) > 0)
 		return;
 	s->agent->counters.wakes_sent++;
-	pst_session_send(s, &f, -1);
+	pst_agent_session_send(s, &f, -1);
 }

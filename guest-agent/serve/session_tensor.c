@@ -9,64 +9,68 @@
 static const char no_lane[] = "a control-only session has no operations and "
 			      "no tensors";
 
-static void create(struct pst_session *s, const struct pst_frame *f,
+static void create(struct pst_agent_session *s, const struct pst_frame *f,
 		   uint64_t size)
 {
 	struct pst_wire_tensor t = {.size = size};
 	struct pst_error err;
 	int r;
 
-	r = pst_tensor_create(s->agent->holdings.tensors, s->id, size,
-			      &t.handle, &err);
+	r = pst_agent_tensor_create(s->agent->holdings.tensors, s->id, size,
+				    &t.handle, &err);
 	if (r < 0) {
-		pst_session_fail(s, f, pst_status_from_errno(r), "%s",
-				 err.text);
+		pst_agent_session_fail(s, f, pst_status_from_errno(r), "%s",
+				       err.text);
 		return;
 	}
 	s->agent->counters.tensors_created++;
-	pst_session_reply(s, f, &t, sizeof(t));
+	pst_agent_session_reply(s, f, &t, sizeof(t));
 }
 
-static void destroy(struct pst_session *s, const struct pst_frame *f,
+static void destroy(struct pst_agent_session *s, const struct pst_frame *f,
 		    uint64_t handle)
 {
-	if (pst_tensor_destroy(s->agent->holdings.tensors, s->id, handle) < 0) {
-		pst_session_fail(s, f, PST_WIRE_ENOENT,
-				 "the session has no tensor %#llx",
-				 (unsigned long long)handle);
+	if (pst_agent_tensor_destroy(s->agent->holdings.tensors, s->id,
+				     handle) < 0) {
+		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
+				       "the session has no tensor %#llx",
+				       (unsigned long long)handle);
 		return;
 	}
 	s->agent->counters.tensors_destroyed++;
 	pst_agent_settle(s->agent, s->lane);
-	pst_session_reply(s, f, NULL, 0);
+	pst_agent_session_reply(s, f, NULL, 0);
 }
 
-static void list(struct pst_session *s, const struct pst_frame *f,
+static void list(struct pst_agent_session *s, const struct pst_frame *f,
 		 uint64_t after)
 {
 	struct pst_wire_tensor t[PST_WIRE_LIST_MAX];
-	const uint32_t n = pst_tensor_list(s->agent->holdings.tensors, s->id,
-					   after, t, PST_WIRE_LIST_MAX);
+	const uint32_t n = pst_agent_tensor_list(
+		s->agent->holdings.tensors, s->id, after, t, PST_WIRE_LIST_MAX);
 
-	pst_session_reply(s, f, t, n * sizeof(t[0]));
+	pst_agent_session_reply(s, f, t, n * sizeof(t[0]));
 }
 
-static void why(struct pst_session *s, const struct pst_frame *f, uint64_t tag)
+static void why(struct pst_agent_session *s, const struct pst_frame *f,
+		uint64_t tag)
 {
-	const char *text = pst_executor_why(s->agent->executor, s->lane, tag);
+	const char *text =
+		pst_agent_executor_why(s->agent->executor, s->lane, tag);
 
 	s->agent->counters.whys++;
 	if (text)
-		pst_session_reply(s, f, text, strlen(text));
+		pst_agent_session_reply(s, f, text, strlen(text));
 	else
-		pst_session_fail(s, f, PST_WIRE_ENOENT,
-				 "nothing is kept of an operation with tag "
-				 "%llu",
-				 (unsigned long long)tag);
+		pst_agent_session_fail(
+			s, f, PST_WIRE_ENOENT,
+			"nothing is kept of an operation with tag "
+			"%llu",
+			(unsigned long long)tag);
 }
 
-int pst_session_tensor(struct pst_session *s, const struct pst_frame *f,
-		       struct pst_error *err)
+int pst_agent_session_tensor(struct pst_agent_session *s,
+			     const struct pst_frame *f, struct pst_error *err)
 {
 	struct pst_wire_cancel tag;
 	struct pst_wire_tensor t;
@@ -79,7 +83,7 @@ int pst_session_tensor(struct pst_session *s, const struct pst_frame *f,
 	if (r < 0)
 		return r;
 	if (s->lane == NO_LANE)
-		pst_session_fail(s, f, PST_WIRE_EINVAL, "%s", no_lane);
+		pst_agent_session_fail(s, f, PST_WIRE_EINVAL, "%s", no_lane);
 	else if (f->type == PST_WIRE_FAILURE)
 		why(s, f, tag.tag);
 	else if (f->type == PST_WIRE_TENSOR_CREATE)

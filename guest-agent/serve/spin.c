@@ -19,25 +19,25 @@
 /* The client or this thread may be elsewhere after that. */
 #define REST_NS (100 * PST_NS_PER_MS)
 
-void pst_spin_init(struct pst_spin *s, uint64_t max_ns)
+void pst_agent_spin_init(struct pst_agent_spin *s, uint64_t max_ns)
 {
-	*s = (struct pst_spin){.max_ns = max_ns, .now_ns = max_ns};
+	*s = (struct pst_agent_spin){.max_ns = max_ns, .now_ns = max_ns};
 }
 
-void pst_spin_moved(struct pst_spin *s)
+void pst_agent_spin_moved(struct pst_agent_spin *s)
 {
-	pst_spin_init(s, s->max_ns);
+	pst_agent_spin_init(s, s->max_ns);
 }
 
-void pst_spin_found(struct pst_spin *s)
+void pst_agent_spin_found(struct pst_agent_spin *s)
 {
 	s->in_vain = 0;
 	s->hindered = 0;
 }
 
 /* What a sleep without a spin before it tells. */
-static bool end_try(struct pst_spin *s, uint64_t now_ns, uint64_t slept_ns,
-		    bool woken)
+static bool end_try(struct pst_agent_spin *s, uint64_t now_ns,
+		    uint64_t slept_ns, bool woken)
 {
 	const bool hinders = woken && slept_ns < s->tried_ns;
 
@@ -56,15 +56,15 @@ static bool end_try(struct pst_spin *s, uint64_t now_ns, uint64_t slept_ns,
 }
 
 /* One spin and one try more decide whether to go on resting. */
-static void end_rest(struct pst_spin *s)
+static void end_rest(struct pst_agent_spin *s)
 {
 	s->rest_until_ns = 0;
 	s->now_ns = s->max_ns;
 	s->hindered = TRIES - 1;
 }
 
-bool pst_spin_slept(struct pst_spin *s, uint64_t now_ns, uint64_t slept_ns,
-		    bool woken)
+bool pst_agent_spin_slept(struct pst_agent_spin *s, uint64_t now_ns,
+			  uint64_t slept_ns, bool woken)
 {
 	if (!s->max_ns)
 		return false;

@@ -18,7 +18,7 @@
  * than the spin in vain was long, the spin was what kept it away. When several
  * tries in a row say so, the spin hinders: there is no window for a while.
  */
-struct pst_spin {
+struct pst_agent_spin {
 	uint64_t max_ns;
 	uint64_t now_ns;        /* the current window; 0: sleep at once */
 	uint64_t tried_ns;      /* the window that a try left out; 0: no try */
@@ -28,18 +28,18 @@ struct pst_spin {
 	unsigned int skip;     /* spins in vain until the next try */
 };
 
-void pst_spin_init(struct pst_spin *s, uint64_t max_ns);
+void pst_agent_spin_init(struct pst_agent_spin *s, uint64_t max_ns);
 
 /* Work came within the window. */
-void pst_spin_found(struct pst_spin *s);
+void pst_agent_spin_found(struct pst_agent_spin *s);
 
 /* The window passed in vain, the thread slept slept_ns until now_ns, and then
  * there was work in a lane (woken) or not. True when it has just become known
  * that spinning hinders: the thread had better be on another CPU. */
-bool pst_spin_slept(struct pst_spin *s, uint64_t now_ns, uint64_t slept_ns,
-		    bool woken);
+bool pst_agent_spin_slept(struct pst_agent_spin *s, uint64_t now_ns,
+			  uint64_t slept_ns, bool woken);
 
 /* The thread is on another CPU: what was learnt of the last one is over. */
-void pst_spin_moved(struct pst_spin *s);
+void pst_agent_spin_moved(struct pst_agent_spin *s);
 
 #endif

@@ -29,7 +29,7 @@
 #define OUT_LOOK_NS (10 * PST_NS_PER_MS)
 
 /* Gives the buffer back, unless it is small and will be used again. */
-static void empty(struct pst_session *s)
+static void empty(struct pst_agent_session *s)
 {
 	s->in_off = s->in_len = 0;
 	if (s->in_size <= KEEP_SIZE)
@@ -40,7 +40,7 @@ static void empty(struct pst_session *s)
 }
 
 /* Room for n bytes more. */
-static bool reserve(struct pst_session *s, size_t n)
+static bool reserve(struct pst_agent_session *s, size_t n)
 {
 	size_t size = s->in_size ? s->in_size : FIRST_SIZE;
 	uint8_t *in;
@@ -60,22 +60,23 @@ static bool reserve(struct pst_session *s, size_t n)
 	return true;
 }
 
-void pst_session_input(struct pst_session *s, const uint8_t *buf, size_t n)
+void pst_agent_session_input(struct pst_agent_session *s, const uint8_t *buf,
+			     size_t n)
 {
-	if (s->state == PST_SESSION_CLOSED)
+	if (s->state == PST_AGENT_SESSION_CLOSED)
 		return;
 	/* More than one callback's bytes are not kept of anybody. */
 	if (s->queued || s->rest_until_ns)
 		s->io.turned(s->io.arg, true);
 	if (!reserve(s, n)) {
-		pst_session_refuse(s, PST_WIRE_ENOMEM, "out of memory");
+		pst_agent_session_refuse(s, PST_WIRE_ENOMEM, "out of memory");
 		s->io.turned(s->io.arg, false);
 		return;
 	}
 	memcpy(s->in + s->in_off + s->in_len, buf, n);
 	s->in_len += n;
 	if (!s->rest_until_ns)
-		pst_turns_join(s);
+		pst_agent_turns_join(s);
 }
 
 /* These are rare, or have a rule of their own. */
@@ -85,41 +86,42 @@ static bool is_exempt(uint16_t type)
 }
 
 /* Whether a peer has left too many replies unread; not for long. */
-static bool reads_nothing(struct pst_session *s, uint64_t now_ns)
+static bool reads_nothing(struct pst_agent_session *s, uint64_t now_ns)
 {
-	if (s->io.pending(s->io.arg) <= PST_TURNS_OUT) {
+	if (s->io.pending(s->io.arg) <= PST_AGENT_TURNS_OUT) {
 		s->unread_ns = 0;
 		return false;
 	}
 	if (!s->unread_ns)
 		s->unread_ns = now_ns;
-	if (now_ns - s->unread_ns >= PST_TURNS_UNREAD_NS) {
-		pst_session_log(s, PST_LOG_INFO,
-				"session %llu: ended, it does not read its "
-				"replies",
-				(unsigned long long)s->id);
-		pst_session_end(s);
+	if (now_ns - s->unread_ns >= PST_AGENT_TURNS_UNREAD_NS) {
+		pst_agent_session_log(
+			s, PST_AGENT_LOG_INFO,
+			"session %llu: ended, it does not read its "
+			"replies",
+			(unsigned long long)s->id);
+		pst_agent_session_end(s);
 	}
 	return true;
 }
 
 /* Until when the next frame has to wait, 0: it has not. */
-static uint64_t must_wait(const struct pst_session *s, uint16_t type,
+static uint64_t must_wait(const struct pst_agent_session *s, uint16_t type,
 			  uint64_t now_ns)
 {
-	const struct pst_turns *t = &s->agent->turns;
+	const struct pst_agent_turns *t = &s->agent->turns;
 
-	if (!is_exempt(type) && t->cost_ns[type] > PST_TURNS_CHEAP_NS &&
+	if (!is_exempt(type) && t->cost_ns[type] > PST_AGENT_TURNS_CHEAP_NS &&
 	    now_ns < t->costly_due_ns)
 		return t->costly_due_ns;
 	return 0;
 }
 
 /* What a frame took: now it and others may have to wait. */
-static void account(struct pst_session *s, uint16_t type, uint64_t start_ns,
-		    uint64_t now_ns)
+static void account(struct pst_agent_session *s, uint16_t type,
+		    uint64_t start_ns, uint64_t now_ns)
 {
-	struct pst_turns *t = &s->agent->turns;
+	struct pst_agent_turns *t = &s->agent->turns;
 	uint64_t took_ns = now_ns - start_ns;
 
 	if (is_exempt(type))
@@ -127,15 +129,16 @@ static void account(struct pst_session *s, uint16_t type, uint64_t start_ns,
 	if (took_ns > MAX_COST_NS)
 		took_ns = MAX_COST_NS;
 	t->cost_ns[type] += took_ns / NEWEST - t->cost_ns[type] / NEWEST;
-	if (took_ns <= PST_TURNS_CHEAP_NS || s->agent->seats.n_sessions <= 1)
+	if (took_ns <= PST_AGENT_TURNS_CHEAP_NS ||
+	    s->agent->seats.n_sessions <= 1)
 		return;
 	t->costly_due_ns = now_ns + took_ns * (ALL_REST - 1);
-	if (s->state == PST_SESSION_OPEN)
+	if (s->state == PST_AGENT_SESSION_OPEN)
 		s->rest_until_ns = now_ns + took_ns * (ONE_REST - 1);
 }
 
 /* Handles the next frame. Returns whether another one may follow. */
-static bool next_frame(struct pst_session *s, uint64_t *now_ns)
+static bool next_frame(struct pst_agent_session *s, uint64_t *now_ns)
 {
 	const uint64_t start_ns = *now_ns;
 	struct pst_error err;
@@ -145,11 +148,13 @@ static bool next_frame(struct pst_session *s, uint64_t *now_ns)
 	r = pst_frame_decode(s->in + s->in_off, s->in_len, PST_READER_AGENT, &f,
 			     &err);
 	if (r < 0)
-		pst_session_break(s, pst_status_from_errno((int)r), err.text);
-	else if (r == 0 && s->state == PST_SESSION_WAITING &&
+		pst_agent_session_break(s, pst_status_from_errno((int)r),
+					err.text);
+	else if (r == 0 && s->state == PST_AGENT_SESSION_WAITING &&
 		 s->in_len >= HELLO_FRAME)
-		pst_session_break(s, PST_WIRE_EPROTO,
-				  "a frame longer than HELLO before HELLO");
+		pst_agent_session_break(
+			s, PST_WIRE_EPROTO,
+			"a frame longer than HELLO before HELLO");
 	if (r <= 0)
 		return false;
 	s->rest_until_ns = reads_nothing(s, start_ns)
@@ -159,39 +164,39 @@ static bool next_frame(struct pst_session *s, uint64_t *now_ns)
 		return false;
 	s->in_off += (size_t)r;
 	s->in_len -= (size_t)r;
-	pst_session_frame(s, &f, start_ns);
+	pst_agent_session_frame(s, &f, start_ns);
 	*now_ns = s->agent->turns.clock();
 	account(s, f.type, start_ns, *now_ns);
-	return s->state != PST_SESSION_CLOSED && !s->rest_until_ns &&
+	return s->state != PST_AGENT_SESSION_CLOSED && !s->rest_until_ns &&
 	       s->in_len > 0;
 }
 
 static bool is_over(const struct pst_agent *a, uint64_t spent_ns,
 		    uint64_t share_ns)
 {
-	return spent_ns >= PST_TURNS_ROUND_NS ||
-	       (spent_ns >= share_ns && pst_executor_ready(a->executor));
+	return spent_ns >= PST_AGENT_TURNS_ROUND_NS ||
+	       (spent_ns >= share_ns && pst_agent_executor_ready(a->executor));
 }
 
-void pst_turns_run(struct pst_agent *a, uint64_t share_ns)
+void pst_agent_turns_run(struct pst_agent *a, uint64_t share_ns)
 {
-	struct pst_turns *t = &a->turns;
+	struct pst_agent_turns *t = &a->turns;
 	const uint64_t start_ns = t->clock();
 	uint64_t now_ns = start_ns;
-	struct pst_session *s;
+	struct pst_agent_session *s;
 	bool over = false, more;
 	unsigned int n;
 
 	while ((s = t->first) && !over) {
-		pst_turns_unqueue(s);
+		pst_agent_turns_unqueue(s);
 		n = 0;
 		do {
 			more = next_frame(s, &now_ns);
 			over = is_over(a, now_ns - start_ns, share_ns);
 		} while (more && !over &&
-			 (++n < PST_TURNS_FRAMES || !t->first));
+			 (++n < PST_AGENT_TURNS_FRAMES || !t->first));
 		if (more)
-			pst_turns_join(s);
+			pst_agent_turns_join(s);
 		else if (!s->in_len)
 			empty(s);
 		s->io.turned(s->io.arg,

@@ -2,9 +2,9 @@
 /* The sessions that wait for a turn, in the order they came. */
 #include "guest-agent/serve/session_int.h"
 
-void pst_turns_join(struct pst_session *s)
+void pst_agent_turns_join(struct pst_agent_session *s)
 {
-	struct pst_turns *t = &s->agent->turns;
+	struct pst_agent_turns *t = &s->agent->turns;
 
 	if (s->queued)
 		return;
@@ -17,10 +17,10 @@ void pst_turns_join(struct pst_session *s)
 	t->last = s;
 }
 
-void pst_turns_unqueue(struct pst_session *s)
+void pst_agent_turns_unqueue(struct pst_agent_session *s)
 {
-	struct pst_turns *t = &s->agent->turns;
-	struct pst_session *before = NULL, *at;
+	struct pst_agent_turns *t = &s->agent->turns;
+	struct pst_agent_session *before = NULL, *at;
 
 	if (!s->queued)
 		return;
@@ -35,15 +35,15 @@ void pst_turns_unqueue(struct pst_session *s)
 	s->queued = false;
 }
 
-void pst_turns_leave(struct pst_session *s)
+void pst_agent_turns_leave(struct pst_agent_session *s)
 {
-	pst_turns_unqueue(s);
+	pst_agent_turns_unqueue(s);
 	/* Not freed: a frame that is being handled lies there. */
 	s->in_off = s->in_len = 0;
 	s->rest_until_ns = 0;
 }
 
-uint64_t pst_turns_tick(struct pst_session *s, uint64_t now_ns)
+uint64_t pst_agent_turns_tick(struct pst_agent_session *s, uint64_t now_ns)
 {
 	if (!s->rest_until_ns)
 		return UINT64_MAX;
@@ -52,6 +52,6 @@ uint64_t pst_turns_tick(struct pst_session *s, uint64_t now_ns)
 	s->rest_until_ns = 0;
 	if (!s->in_len)
 		return UINT64_MAX;
-	pst_turns_join(s);
+	pst_agent_turns_join(s);
 	return now_ns;
 }

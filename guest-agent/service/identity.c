@@ -62,8 +62,9 @@ static int read_credential(const char *dir, uint8_t ret[16],
 	return 0;
 }
 
-int pst_identity_read(const char *sysfs, const char *credentials,
-		      struct pst_identity *ret, struct pst_error *err)
+int pst_agent_identity_read(const char *sysfs, const char *credentials,
+			    struct pst_agent_identity *ret,
+			    struct pst_error *err)
 {
 	static const uint8_t nil[16];
 	char path[PATH_MAX];

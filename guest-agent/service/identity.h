@@ -8,7 +8,7 @@
 
 #include "transport/base/error.h"
 
-struct pst_identity {
+struct pst_agent_identity {
 	uint8_t vm_uuid[16]; /* DMI product UUID; zeros when not known */
 	uint8_t boot_id[16];
 	char kernel[65]; /* release of uname(2) */
@@ -21,7 +21,8 @@ struct pst_identity {
  * it has the nil UUID ("not known"). What cannot be read stays empty. Returns
  * 0, -EINVAL: that file is there and holds no UUID, -errno: or cannot be read.
  */
-int pst_identity_read(const char *sysfs, const char *credentials,
-		      struct pst_identity *ret, struct pst_error *err);
+int pst_agent_identity_read(const char *sysfs, const char *credentials,
+			    struct pst_agent_identity *ret,
+			    struct pst_error *err);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "transport/base/util.h"
 
-bool pst_journal_is_stream(const char *journal_stream, int fd)
+bool pst_agent_journal_is_stream(const char *journal_stream, int fd)
 {
 	unsigned long long dev, ino;
 	struct stat st;
@@ -49,8 +49,9 @@ add(struct entry *e, const char *fmt, ...)
 	e->buf[e->n++] = '\n';
 }
 
-size_t pst_journal_format(char *buf, size_t size, int priority,
-			  const char *text, const struct pst_log_about *about)
+size_t pst_agent_journal_format(char *buf, size_t size, int priority,
+				const char *text,
+				const struct pst_agent_log_about *about)
 {
 	struct entry e = {buf, size, 0};
 
@@ -73,7 +74,7 @@ size_t pst_journal_format(char *buf, size_t size, int priority,
 	return e.n;
 }
 
-int pst_journal_send(const char *path, const char *entry, size_t n)
+int pst_agent_journal_send(const char *path, const char *entry, size_t n)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	PST_CLEANUP_FD int fd = -1;

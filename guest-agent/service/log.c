@@ -16,48 +16,50 @@ static const struct {
 	const char *name;
 	int syslog; /* priority of syslog(3) */
 } levels[] = {
-	[PST_LOG_ERROR] = {"error", 3},
-	[PST_LOG_WARNING] = {"warning", 4},
-	[PST_LOG_INFO] = {"info", 6},
-	[PST_LOG_DEBUG] = {"debug", 7},
+	[PST_AGENT_LOG_ERROR] = {"error", 3},
+	[PST_AGENT_LOG_WARNING] = {"warning", 4},
+	[PST_AGENT_LOG_INFO] = {"info", 6},
+	[PST_AGENT_LOG_DEBUG] = {"debug", 7},
 };
 
-static enum pst_log_level max_level = PST_LOG_INFO;
+static enum pst_agent_log_level max_level = PST_AGENT_LOG_INFO;
 /* The journal's socket; NULL: standard error is not the journal's. */
 static const char *journal_path;
-static struct pst_log_limit limit; /* of what peers cause */
+static struct pst_agent_log_limit limit; /* of what peers cause */
 
-bool pst_log_level_parse(const char *s, enum pst_log_level *ret)
+bool pst_agent_log_level_parse(const char *s, enum pst_agent_log_level *ret)
 {
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(levels); i++)
 		if (strcmp(s, levels[i].name) == 0) {
-			*ret = (enum pst_log_level)i;
+			*ret = (enum pst_agent_log_level)i;
 			return true;
 		}
 	return false;
 }
 
-void pst_log_set_level(enum pst_log_level level)
+void pst_agent_log_set_level(enum pst_agent_log_level level)
 {
 	max_level = level;
 }
 
-void pst_log_open(const char *journal)
+void pst_agent_log_open(const char *journal)
 {
-	journal_path =
-		pst_journal_is_stream(getenv("JOURNAL_STREAM"), STDERR_FILENO)
-			? journal
-			: NULL;
+	journal_path = pst_agent_journal_is_stream(getenv("JOURNAL_STREAM"),
+						   STDERR_FILENO)
+			       ? journal
+			       : NULL;
 }
 
-void pst_log_prefix(enum pst_log_level level, char ret[PST_LOG_PREFIX])
+void pst_agent_log_prefix(enum pst_agent_log_level level,
+			  char ret[PST_AGENT_LOG_PREFIX])
 {
 	if (journal_path)
-		snprintf(ret, PST_LOG_PREFIX, "<%d>", levels[level].syslog);
+		snprintf(ret, PST_AGENT_LOG_PREFIX, "<%d>",
+			 levels[level].syslog);
 	else
-		snprintf(ret, PST_LOG_PREFIX, "penstock-agent: ");
+		snprintf(ret, PST_AGENT_LOG_PREFIX, "penstock-agent: ");
 }
 
 /* What a peer sent must not forge lines or fields. */
@@ -68,11 +70,11 @@ static void clean(char *s)
 			*s = '?';
 }
 
-static int send_entry(enum pst_log_level level,
-		      const struct pst_log_about *about, const char *text)
+static int send_entry(enum pst_agent_log_level level,
+		      const struct pst_agent_log_about *about, const char *text)
 {
-	struct pst_log_about copy = *about;
-	char entry[PST_JOURNAL_ENTRY], client[64];
+	struct pst_agent_log_about copy = *about;
+	char entry[PST_AGENT_JOURNAL_ENTRY], client[64];
 	size_t n;
 
 	if (copy.client) {
@@ -80,28 +82,30 @@ static int send_entry(enum pst_log_level level,
 		clean(client);
 		copy.client = client;
 	}
-	n = pst_journal_format(entry, sizeof(entry), levels[level].syslog, text,
-			       &copy);
-	return pst_journal_send(journal_path, entry, n);
+	n = pst_agent_journal_format(entry, sizeof(entry), levels[level].syslog,
+				     text, &copy);
+	return pst_agent_journal_send(journal_path, entry, n);
 }
 
 __attribute__((format(printf, 3, 0))) static void
-write_message(enum pst_log_level level, const struct pst_log_about *about,
-	      const char *fmt, va_list ap)
+write_message(enum pst_agent_log_level level,
+	      const struct pst_agent_log_about *about, const char *fmt,
+	      va_list ap)
 {
-	char text[1024], prefix[PST_LOG_PREFIX];
+	char text[1024], prefix[PST_AGENT_LOG_PREFIX];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	clean(text);
 	if (journal_path && about && send_entry(level, about, text) == 0)
 		return;
-	pst_log_prefix(level, prefix);
+	pst_agent_log_prefix(level, prefix);
 	/* One write, so that lines of two threads do not mix. */
 	fprintf(stderr, "%s%s\n", prefix, text);
 }
 
-void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
-		   const char *fmt, ...)
+void pst_agent_log_about(enum pst_agent_log_level level,
+			 const struct pst_agent_log_about *about,
+			 const char *fmt, ...)
 {
 	va_list ap;
 
@@ -112,25 +116,27 @@ void pst_log_about(enum pst_log_level level, const struct pst_log_about *about,
 	va_end(ap);
 }
 
-void pst_log_peer(enum pst_log_level level, const struct pst_log_about *about,
-		  const char *fmt, ...)
+void pst_agent_log_peer(enum pst_agent_log_level level,
+			const struct pst_agent_log_about *about,
+			const char *fmt, ...)
 {
 	va_list ap;
 
-	if (level > max_level || !pst_log_limit_take(&limit, pst_now_ns()))
+	if (level > max_level ||
+	    !pst_agent_log_limit_take(&limit, pst_now_ns()))
 		return;
 	va_start(ap, fmt);
 	write_message(level, about, fmt, ap);
 	va_end(ap);
 }
 
-uint64_t pst_log_tick(uint64_t now_ns)
+uint64_t pst_agent_log_tick(uint64_t now_ns)
 {
-	uint64_t due_ns, n = pst_log_limit_count(&limit, now_ns, &due_ns);
+	uint64_t due_ns, n = pst_agent_log_limit_count(&limit, now_ns, &due_ns);
 
 	if (n)
-		pst_log(PST_LOG_WARNING,
-			"%llu more messages about clients were left out",
-			(unsigned long long)n);
+		pst_agent_log(PST_AGENT_LOG_WARNING,
+			      "%llu more messages about clients were left out",
+			      (unsigned long long)n);
 	return due_ns;
 }

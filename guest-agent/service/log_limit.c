@@ -5,20 +5,20 @@
 #include "transport/base/util.h"
 
 /* The time from which on a line may be written. */
-static uint64_t free_ns(const struct pst_log_limit *l)
+static uint64_t free_ns(const struct pst_agent_log_limit *l)
 {
 	const uint64_t oldest = l->at_ns[l->next];
 
 	return oldest ? oldest + PST_NS_PER_S : 0;
 }
 
-static void mark(struct pst_log_limit *l, uint64_t now_ns)
+static void mark(struct pst_agent_log_limit *l, uint64_t now_ns)
 {
 	l->at_ns[l->next] = now_ns;
-	l->next = (l->next + 1) % PST_LOG_LIMIT_LINES;
+	l->next = (l->next + 1) % PST_AGENT_LOG_LIMIT_LINES;
 }
 
-bool pst_log_limit_take(struct pst_log_limit *l, uint64_t now_ns)
+bool pst_agent_log_limit_take(struct pst_agent_log_limit *l, uint64_t now_ns)
 {
 	/* The count goes first. */
 	if (l->n_left_out == 0 && now_ns >= free_ns(l)) {
@@ -30,8 +30,8 @@ bool pst_log_limit_take(struct pst_log_limit *l, uint64_t now_ns)
 	return false;
 }
 
-uint64_t pst_log_limit_count(struct pst_log_limit *l, uint64_t now_ns,
-			     uint64_t *ret_due_ns)
+uint64_t pst_agent_log_limit_count(struct pst_agent_log_limit *l,
+				   uint64_t now_ns, uint64_t *ret_due_ns)
 {
 	const uint64_t n = l->n_left_out;
 	uint64_t due = l->since_ns + PST_NS_PER_S;

@@ -82,8 +82,8 @@ int fix_finish(struct pst_backend_op *bop, struct pst_error *err)
 		if (r < 0)
 			return r;
 		sched_yield();
-	} while (r != PST_STEP_DONE && pst_now_ns() < end);
-	ck_assert_int_eq(r, PST_STEP_DONE);
+	} while (r != PST_AGENT_STEP_DONE && pst_now_ns() < end);
+	ck_assert_int_eq(r, PST_AGENT_STEP_DONE);
 	return 0;
 }
 

@@ -16,8 +16,8 @@ static uint64_t span(uint64_t rows, uint64_t cols, uint64_t ld, uint64_t batch,
 	return (batch - 1) * stride + (cols - 1) * ld + rows;
 }
 
-static void finish_one(const struct pst_k_finish *f, uint64_t row, uint64_t col,
-		       uint64_t b)
+static void finish_one(const struct pst_cuda_k_finish *f, uint64_t row,
+		       uint64_t col, uint64_t b)
 {
 	const uint64_t src = b * f->stride_src + col * f->ld_src + row;
 	const uint64_t dst = b * f->stride_dst + col * f->ld_dst + row;
@@ -45,7 +45,7 @@ static void finish_one(const struct pst_k_finish *f, uint64_t row, uint64_t col,
 
 static void finish_item(const void *arg)
 {
-	const struct pst_k_finish *f = arg;
+	const struct pst_cuda_k_finish *f = arg;
 	const unsigned int d = pst_dtype_size((uint32_t)f->dst_dtype);
 	const unsigned int s = pst_dtype_size((uint32_t)f->src_dtype);
 	uint64_t row, col, b;
@@ -84,14 +84,14 @@ static cudaError_t launch(cudaStream_t s, fakecuda_fn *fn, const void *arg,
 	return e == cudaSuccess ? fakecuda_enqueue(s, fn, arg, size) : e;
 }
 
-cudaError_t pst_k_finish(cudaStream_t s, const struct pst_k_finish *f)
+cudaError_t pst_cuda_k_finish(cudaStream_t s, const struct pst_cuda_k_finish *f)
 {
 	return launch(s, finish_item, f, sizeof(*f));
 }
 
 static void i8_item(const void *arg)
 {
-	const struct pst_k_gemm_i8 *g = arg;
+	const struct pst_cuda_k_gemm_i8 *g = arg;
 	uint64_t z, i, j, l;
 	const int8_t *a, *b;
 	uint32_t sum, *c;
@@ -138,15 +138,16 @@ static void i8_item(const void *arg)
 	}
 }
 
-cudaError_t pst_k_gemm_i8(cudaStream_t s, const struct pst_k_gemm_i8 *g)
+cudaError_t pst_cuda_k_gemm_i8(cudaStream_t s,
+			       const struct pst_cuda_k_gemm_i8 *g)
 {
 	return launch(s, i8_item, g, sizeof(*g));
 }
 
-cudaError_t pst_k_convert(cudaStream_t s, void *dst, int dst_dtype,
-			  const void *src, int src_dtype, uint64_t n)
+cudaError_t pst_cuda_k_convert(cudaStream_t s, void *dst, int dst_dtype,
+			       const void *src, int src_dtype, uint64_t n)
 {
-	const struct pst_k_finish f = {
+	const struct pst_cuda_k_finish f = {
 		.dst = dst,
 		.src = src,
 		.dst_dtype = dst_dtype,
@@ -159,28 +160,28 @@ cudaError_t pst_k_convert(cudaStream_t s, void *dst, int dst_dtype,
 		.scale = 1,
 	};
 
-	return pst_k_finish(s, &f);
+	return pst_cuda_k_finish(s, &f);
 }
 
 struct unary {
-	enum pst_k_unary f;
+	enum pst_cuda_k_unary f;
 	float *y;
 	const float *x;
 	uint64_t n;
 };
 
-static double unary(enum pst_k_unary f, double x)
+static double unary(enum pst_cuda_k_unary f, double x)
 {
 	switch (f) {
-	case PST_K_RELU:
+	case PST_CUDA_K_RELU:
 		return number_act(x, PST_WIRE_ACT_RELU);
-	case PST_K_GELU_ERF:
+	case PST_CUDA_K_GELU_ERF:
 		return number_act(x, PST_WIRE_ACT_GELU_ERF);
-	case PST_K_GELU_TANH:
+	case PST_CUDA_K_GELU_TANH:
 		return number_act(x, PST_WIRE_ACT_GELU_TANH);
-	case PST_K_SILU:
+	case PST_CUDA_K_SILU:
 		return x / (1 + exp(-x));
-	case PST_K_TANH:
+	case PST_CUDA_K_TANH:
 		return tanh(x);
 	default:
 		return 1 / (1 + exp(-x));
@@ -199,8 +200,8 @@ static void unary_item(const void *arg)
 		u->y[i] = (float)unary(u->f, u->x[i]);
 }
 
-cudaError_t pst_k_unary(cudaStream_t s, enum pst_k_unary f, float *y,
-			const float *x, uint64_t n)
+cudaError_t pst_cuda_k_unary(cudaStream_t s, enum pst_cuda_k_unary f, float *y,
+			     const float *x, uint64_t n)
 {
 	const struct unary u = {f, y, x, n};
 
@@ -231,8 +232,8 @@ static void add_item(const void *arg)
 		r->y[i] = r->x[i] + r->z[i];
 }
 
-cudaError_t pst_k_add(cudaStream_t s, float *y, const float *x, const float *z,
-		      uint64_t n)
+cudaError_t pst_cuda_k_add(cudaStream_t s, float *y, const float *x,
+			   const float *z, uint64_t n)
 {
 	const struct rows r = {.y = y, .x = x, .z = z, .rows = 1, .n = n};
 
@@ -263,8 +264,8 @@ static void softmax_item(const void *arg)
 		softmax_row(r->y + i * r->n, r->x + i * r->n, r->n);
 }
 
-cudaError_t pst_k_softmax(cudaStream_t s, float *y, const float *x,
-			  uint64_t rows, uint64_t n)
+cudaError_t pst_cuda_k_softmax(cudaStream_t s, float *y, const float *x,
+			       uint64_t rows, uint64_t n)
 {
 	const struct rows r = {.y = y, .x = x, .rows = rows, .n = n};
 
@@ -301,9 +302,9 @@ static void norm_item(const void *arg)
 		norm_row(r, r->y + i * r->n, r->x + i * r->n);
 }
 
-cudaError_t pst_k_layernorm(cudaStream_t s, float *y, const float *x,
-			    const float *w, const float *b, double eps,
-			    uint64_t rows, uint64_t n)
+cudaError_t pst_cuda_k_layernorm(cudaStream_t s, float *y, const float *x,
+				 const float *w, const float *b, double eps,
+				 uint64_t rows, uint64_t n)
 {
 	const struct rows r = {y, x, b, w, eps, rows, n};
 

@@ -153,7 +153,7 @@ static void collect(void)
 
 	while (fixture_recv(&peer, &f) > 0)
 		send_frame(&f);
-	if (pst_session_state(peer.session) == PST_SESSION_CLOSED)
+	if (pst_agent_session_state(peer.session) == PST_AGENT_SESSION_CLOSED)
 		wire.closed = true;
 }
 
@@ -163,7 +163,7 @@ static void serve_frames(void)
 		return;
 	fixture_input(&peer, up, n_up, fuzz_now_ns);
 	n_up = 0;
-	pst_session_tick(peer.session, fuzz_now_ns);
+	pst_agent_session_tick(peer.session, fuzz_now_ns);
 	collect();
 }
 
@@ -171,7 +171,7 @@ static void serve_lanes(void)
 {
 	int i;
 
-	for (i = 0; i < 5000 && pst_executor_run(fix.agent.executor); i++)
+	for (i = 0; i < 5000 && pst_agent_executor_run(fix.agent.executor); i++)
 		;
 	pst_agent_settle_late(&fix.agent);
 	if (peer.session)
@@ -482,7 +482,7 @@ int fuzz_sock_connect(const struct pst_endpoint *ep, uint64_t timeout_ns,
 	bool silent = wire.silent;
 
 	wire.in_agent = true;
-	pst_session_free(peer.session);
+	pst_agent_session_free(peer.session);
 	peer.session = NULL;
 	serve_lanes();
 	memset(&wire, 0, sizeof(wire));
@@ -573,7 +573,7 @@ void agent_begin(void)
 void agent_end(void)
 {
 	wire.in_agent = true;
-	pst_session_free(peer.session);
+	pst_agent_session_free(peer.session);
 	peer.session = NULL;
 	serve_lanes();
 	pst_agent_done(&fix.agent);

@@ -10,7 +10,7 @@
 
 #define N_KEYS 4
 
-static const struct pst_config_key keys[N_KEYS] = {
+static const struct pst_agent_config_key keys[N_KEYS] = {
 	{"agent", "listen"},
 	{"agent", "region"},
 	{"agent", "threads"},
@@ -18,9 +18,9 @@ static const struct pst_config_key keys[N_KEYS] = {
 };
 
 /* The values as a file of their own, parsed again. */
-static void again(const struct pst_config_value *values, size_t size)
+static void again(const struct pst_agent_config_value *values, size_t size)
 {
-	struct pst_config_value copies[N_KEYS];
+	struct pst_agent_config_value copies[N_KEYS];
 	struct pst_error err = {0};
 	size_t n = 0, room = size + N_KEYS * 64;
 	char *text = malloc(room);
@@ -33,8 +33,8 @@ static void again(const struct pst_config_value *values, size_t size)
 				text + n, room - n, "[%s]\n%s = %s\n",
 				keys[i].section, keys[i].name, values[i].text);
 	FUZZ_CHECK(n < room);
-	FUZZ_CHECK(pst_config_parse("again", text, n, keys, N_KEYS, copies,
-				    &err) == 0);
+	FUZZ_CHECK(pst_agent_config_parse("again", text, n, keys, N_KEYS,
+					  copies, &err) == 0);
 	for (i = 0; i < N_KEYS; i++)
 		FUZZ_CHECK(values[i].text ? copies[i].text &&
 						    strcmp(values[i].text,
@@ -45,7 +45,7 @@ static void again(const struct pst_config_value *values, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct pst_config_value values[N_KEYS];
+	struct pst_agent_config_value values[N_KEYS];
 	struct pst_error err = {0};
 	/* Of exactly that size, so that a byte beyond is seen. */
 	char *text = malloc(size + 1);
@@ -54,13 +54,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(text);
 	memcpy(text, data, size);
 	text[size] = 'x';
-	r = pst_config_parse("f", text, size, keys, N_KEYS, values, &err);
+	r = pst_agent_config_parse("f", text, size, keys, N_KEYS, values, &err);
 	if (r < 0) {
 		FUZZ_CHECK(r == -EINVAL && err.code == r);
 		FUZZ_CHECK(strncmp(err.text, "f:", 2) == 0);
 	} else {
 		for (i = 0; i < N_KEYS; i++) {
-			const struct pst_config_value *v = &values[i];
+			const struct pst_agent_config_value *v = &values[i];
 
 			if (!v->text)
 				continue;

@@ -7,9 +7,9 @@
 #include "tests/fuzz/fuzz.h"
 #include "transport/op.h"
 
-static void check_tensors(const struct pst_safetensors *st)
+static void check_tensors(const struct pst_agent_safetensors *st)
 {
-	const struct pst_safetensor *t;
+	const struct pst_agent_safetensor *t;
 	unsigned __int128 bytes;
 	uint64_t end = 0;
 	unsigned int i, j;
@@ -23,54 +23,57 @@ static void check_tensors(const struct pst_safetensors *st)
 		FUZZ_CHECK(t->off == end && t->off % t->elem_size == 0);
 		end += t->size;
 		FUZZ_CHECK(end <= st->data_size);
-		FUZZ_CHECK(pst_safetensors_find(st, t->name) == t);
+		FUZZ_CHECK(pst_agent_safetensors_find(st, t->name) == t);
 	}
 	FUZZ_CHECK(end == st->data_size);
 }
 
 /* n elements at off lie in the data. */
-static void check_span(const struct pst_model_plan *p, uint64_t off,
+static void check_span(const struct pst_agent_model_plan *p, uint64_t off,
 		       uint32_t dtype, uint64_t n)
 {
 	const unsigned int elem = pst_dtype_size(dtype);
 
-	if (off == PST_MODEL_NONE)
+	if (off == PST_AGENT_MODEL_NONE)
 		return;
 	FUZZ_CHECK(elem == 2 || elem == 4);
 	FUZZ_CHECK(off % elem == 0 && off <= p->weights_size);
 	FUZZ_CHECK(n <= (p->weights_size - off) / elem);
 }
 
-static void check_plan(const struct pst_model_plan *p)
+static void check_plan(const struct pst_agent_model_plan *p)
 {
-	const struct pst_layer *l;
+	const struct pst_agent_layer *l;
 	uint32_t width = p->n_in, i;
 	uint64_t n;
 
-	FUZZ_CHECK(p->n_layers >= 1 && p->n_layers <= PST_MODEL_MAX_LAYERS);
+	FUZZ_CHECK(p->n_layers >= 1 &&
+		   p->n_layers <= PST_AGENT_MODEL_MAX_LAYERS);
 	for (i = 0; i < p->n_layers; i++) {
 		l = &p->layers[i];
-		FUZZ_CHECK(l->type < PST_N_LAYERS && l->n_in == width);
+		FUZZ_CHECK(l->type < PST_AGENT_N_LAYERS && l->n_in == width);
 		width = l->n_out;
 		FUZZ_CHECK(width >= 1 && width <= p->max_width);
-		n = l->type == PST_LAYER_LINEAR ? (uint64_t)l->n_in * width
-						: width;
+		n = l->type == PST_AGENT_LAYER_LINEAR
+			    ? (uint64_t)l->n_in * width
+			    : width;
 		check_span(p, l->weight, l->weight_dtype, n);
 		check_span(p, l->bias, l->bias_dtype, width);
-		FUZZ_CHECK(l->type != PST_LAYER_LINEAR ||
-			   l->weight != PST_MODEL_NONE);
-		FUZZ_CHECK(l->type != PST_LAYER_ADD ||
-			   l->from == PST_MODEL_INPUT || l->from < i);
+		FUZZ_CHECK(l->type != PST_AGENT_LAYER_LINEAR ||
+			   l->weight != PST_AGENT_MODEL_NONE);
+		FUZZ_CHECK(l->type != PST_AGENT_LAYER_ADD ||
+			   l->from == PST_AGENT_MODEL_INPUT || l->from < i);
 	}
-	FUZZ_CHECK(p->n_out == width && p->max_width <= PST_MODEL_MAX_WIDTH);
+	FUZZ_CHECK(p->n_out == width &&
+		   p->max_width <= PST_AGENT_MODEL_MAX_WIDTH);
 	FUZZ_CHECK(p->n_in >= 1 && p->dtype != 0);
-	FUZZ_CHECK(pst_model_max_batch(p) >= 256);
+	FUZZ_CHECK(pst_agent_model_max_batch(p) >= 256);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct pst_safetensors st;
-	struct pst_model_plan plan;
+	struct pst_agent_safetensors st;
+	struct pst_agent_model_plan plan;
 	struct pst_error err = {0};
 	uint64_t length = 0, n;
 
@@ -80,17 +83,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		memcpy(&length, data, sizeof(length));
 	n = length <= size && size - length >= 8 ? length + 8 : size;
-	if (pst_safetensors_parse(data, n, size - n, &st, &err) < 0) {
+	if (pst_agent_safetensors_parse(data, n, size - n, &st, &err) < 0) {
 		FUZZ_CHECK(err.code < 0 && err.text[0]);
 		return 0;
 	}
 	check_tensors(&st);
-	if (pst_model_plan_parse(&st, &plan, &err) < 0) {
+	if (pst_agent_model_plan_parse(&st, &plan, &err) < 0) {
 		FUZZ_CHECK(err.code < 0 && err.text[0]);
 	} else {
 		check_plan(&plan);
-		pst_model_plan_done(&plan);
+		pst_agent_model_plan_done(&plan);
 	}
-	pst_safetensors_done(&st);
+	pst_agent_safetensors_done(&st);
 	return 0;
 }

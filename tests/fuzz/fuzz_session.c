@@ -127,12 +127,12 @@ static void on_begin(const struct pst_op *op)
 static void on_release(const void *mem)
 {
 	FUZZ_CHECK(!fix.agent.executor ||
-		   !pst_executor_uses(fix.agent.executor, mem));
+		   !pst_agent_executor_uses(fix.agent.executor, mem));
 }
 
 static void run_executor(unsigned int n)
 {
-	while (n-- > 0 && pst_executor_run(fix.agent.executor))
+	while (n-- > 0 && pst_agent_executor_run(fix.agent.executor))
 		;
 	pst_agent_settle_late(&fix.agent);
 }
@@ -149,7 +149,7 @@ static void drain(struct fixture_peer *p)
 
 static void reconnect(unsigned int i)
 {
-	pst_session_free(peers[i].session);
+	pst_agent_session_free(peers[i].session);
 	peers[i].session = NULL;
 	lanes[i].lane = NULL;
 	FUZZ_CHECK(fixture_connect(&fix, &peers[i], now_ns) == 0);
@@ -158,7 +158,8 @@ static void reconnect(unsigned int i)
 static void hello(unsigned int i, uint32_t flags)
 {
 	fixture_hello(&fix, &peers[i], flags, now_ns);
-	if (pst_session_state(peers[i].session) != PST_SESSION_OPEN ||
+	if (pst_agent_session_state(peers[i].session) !=
+		    PST_AGENT_SESSION_OPEN ||
 	    lanes[i].lane)
 		return;
 	if (peers[i].session->lane != NO_LANE)
@@ -309,8 +310,8 @@ static void step(struct input *in)
 		break;
 	case WAIT:
 		now_ns += take_u8(in) * 10 * PST_NS_PER_MS;
-		pst_session_tick(peers[0].session, now_ns);
-		pst_session_tick(peers[1].session, now_ns);
+		pst_agent_session_tick(peers[0].session, now_ns);
+		pst_agent_session_tick(peers[1].session, now_ns);
 		break;
 	case CONNECT:
 		reconnect(i);
@@ -329,11 +330,11 @@ static void step(struct input *in)
 /* After the sessions nothing is held, once the device has let go. */
 static void check_empty(void)
 {
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 	uint32_t i;
 
 	run_executor(100000);
-	pst_extents_stats(fix.agent.holdings.extents, &st);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
 	FUZZ_CHECK(st.leased == 0);
 	FUZZ_CHECK(st.quarantined == 0);
 	FUZZ_CHECK(fix.backend.n_mem == fix.backend.n_models);
@@ -341,7 +342,8 @@ static void check_empty(void)
 	FUZZ_CHECK(fix.agent.seats.n_control == 0);
 	FUZZ_CHECK(fix.agent.nonces.used == 0);
 	for (i = 0; i < PST_WIRE_MAX_LANES; i++)
-		FUZZ_CHECK(fix.agent.seats.lanes[i].state == PST_SEAT_FREE);
+		FUZZ_CHECK(fix.agent.seats.lanes[i].state ==
+			   PST_AGENT_SEAT_FREE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -366,7 +368,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	while (in.n > 0)
 		step(&in);
 	for (i = 0; i < N_PEERS; i++) {
-		pst_session_free(peers[i].session);
+		pst_agent_session_free(peers[i].session);
 		peers[i].session = NULL;
 		lanes[i].lane = NULL;
 	}

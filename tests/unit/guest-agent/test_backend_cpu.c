@@ -271,7 +271,7 @@ START_TEST(slices_that_grow_and_shrink_between_steps_still_cover_all)
 			    .dtype = PST_WIRE_F64,
 			    .alpha = 1,
 			    .beta = 1};
-	struct pst_gemm_cursor cur = {0};
+	struct pst_agent_gemm_cursor cur = {0};
 	uint64_t i, j;
 	double flops = 0;
 	bool done = false;
@@ -281,9 +281,9 @@ START_TEST(slices_that_grow_and_shrink_between_steps_still_cover_all)
 	for (i = 0; i < op.c.size / 8; i++)
 		set(&op, &op.c, i, 0);
 	while (!done) {
-		flops += pst_gemm_slice(&op, mem, &cur,
-					n % 3 ? 1e6 * (n % 7) : 1e8, NULL,
-					&done);
+		flops += pst_agent_gemm_slice(&op, mem, &cur,
+					      n % 3 ? 1e6 * (n % 7) : 1e8, NULL,
+					      &done);
 		ck_assert_int_lt(++n, 10000);
 	}
 	ck_assert_double_eq_tol(flops, pst_op_flops(&op), 1);
@@ -481,7 +481,7 @@ END_TEST
 
 START_TEST(what_it_cannot_do_is_said_with_the_librarys_name)
 {
-	struct pst_gemm_kind kind = {
+	struct pst_agent_gemm_kind kind = {
 		.dtype = PST_WIRE_I8,
 		.dtype_c = PST_WIRE_I32,
 		.act = PST_WIRE_ACT_GELU_ERF,
@@ -490,7 +490,7 @@ START_TEST(what_it_cannot_do_is_said_with_the_librarys_name)
 
 	ck_assert(!ops->can(backend, &kind, &err));
 	ck_assert_int_eq(err.code, -EOPNOTSUPP);
-	ck_assert_ptr_nonnull(strstr(err.text, pst_blas_library()));
+	ck_assert_ptr_nonnull(strstr(err.text, pst_agent_blas_library()));
 	kind.act = PST_WIRE_ACT_RELU;
 	ck_assert(ops->can(backend, &kind, &err));
 }
@@ -500,7 +500,7 @@ START_TEST(plans_fit_the_budget_and_keep_panels_useful)
 {
 	static const uint64_t sides[] = {1, 63, 64, 500, 1024, 4096, 100000};
 	static const double budgets[] = {1, 1e6, 1e7, 9e8, 2e10};
-	struct pst_gemm_tile t;
+	struct pst_agent_gemm_tile t;
 	size_t a, b, c, d;
 	uint64_t m, n, k;
 	double flops;
@@ -512,8 +512,8 @@ START_TEST(plans_fit_the_budget_and_keep_panels_useful)
 					m = sides[a];
 					n = sides[b];
 					k = sides[c];
-					pst_gemm_plan(m, n, k, 4, budgets[d],
-						      &t);
+					pst_agent_gemm_plan(m, n, k, 4,
+							    budgets[d], &t);
 					ck_assert(t.m >= 1 && t.m <= m);
 					ck_assert(t.n >= 1 && t.n <= n);
 					ck_assert(t.k >= 1 && t.k <= k);
@@ -562,7 +562,7 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	if (strcmp(pst_blas_library(), "none") == 0) {
+	if (strcmp(pst_agent_blas_library(), "none") == 0) {
 		printf("1..0 # SKIP built without a CBLAS\n");
 		return 0;
 	}

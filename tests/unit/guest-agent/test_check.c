@@ -12,20 +12,20 @@
 #define OWNER 7U
 #define N     16U
 
-static struct pst_extents *extents;
+static struct pst_agent_extents *extents;
 static struct pst_span span;
-static struct pst_check_memo memo;
-static struct pst_executor_config config;
+static struct pst_agent_check_memo memo;
+static struct pst_agent_executor_config config;
 static struct pst_op op;
 static struct pst_error err;
 
 static void setup(void)
 {
 	memset(&memo, 0, sizeof(memo));
-	ck_assert_int_eq(pst_extents_new(PST_WIRE_CTL_SIZE, ARENA, &extents),
-			 0);
-	ck_assert_int_eq(pst_extents_lease(extents, OWNER, 1, &span), 0);
-	config = (struct pst_executor_config){
+	ck_assert_int_eq(
+		pst_agent_extents_new(PST_WIRE_CTL_SIZE, ARENA, &extents), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(extents, OWNER, 1, &span), 0);
+	config = (struct pst_agent_executor_config){
 		.ops = &pst_backend_cpu,
 		.extents = extents,
 		.limits = {.max_dim = 1024, .max_elems = 1U << 20},
@@ -34,7 +34,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	pst_extents_free(extents);
+	pst_agent_extents_free(extents);
 }
 
 /* A product within the span. */
@@ -65,7 +65,7 @@ static struct pst_wire_sqe product(uint64_t tag)
 static int check(const struct pst_wire_sqe *s)
 {
 	memset(&op, 0xee, sizeof(op));
-	return pst_check(&config, OWNER, &memo, s, &op, &err);
+	return pst_agent_check(&config, OWNER, &memo, s, &op, &err);
 }
 
 START_TEST(the_same_product_again_comes_out_the_same_but_for_its_tag)
@@ -92,7 +92,7 @@ START_TEST(a_product_is_refused_once_its_memory_was_released)
 	struct pst_wire_sqe s = product(1);
 
 	ck_assert_int_eq(check(&s), 0);
-	ck_assert_int_eq(pst_extents_release(extents, OWNER, &span), 0);
+	ck_assert_int_eq(pst_agent_extents_release(extents, OWNER, &span), 0);
 	ck_assert_int_eq(check(&s), -EFAULT);
 	ck_assert_int_eq(check(&s), -EFAULT);
 }
@@ -103,11 +103,12 @@ START_TEST(a_product_is_refused_once_its_owners_memory_was_taken)
 	struct pst_wire_sqe s = product(1);
 
 	ck_assert_int_eq(check(&s), 0);
-	pst_extents_release_owner(extents, OWNER);
+	pst_agent_extents_release_owner(extents, OWNER);
 	ck_assert_int_eq(check(&s), -EFAULT);
-	pst_extents_settle(extents, OWNER);
+	pst_agent_extents_settle(extents, OWNER);
 	/* The same memory for somebody else. */
-	ck_assert_int_eq(pst_extents_lease(extents, OWNER + 1, 1, &span), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(extents, OWNER + 1, 1, &span),
+			 0);
 	ck_assert_int_eq(check(&s), -EFAULT);
 }
 END_TEST
@@ -160,16 +161,16 @@ END_TEST
 
 START_TEST(changes_are_counted_when_something_is_taken)
 {
-	uint64_t before = pst_extents_changes(extents);
+	uint64_t before = pst_agent_extents_changes(extents);
 	struct pst_span other;
 
-	ck_assert_int_eq(pst_extents_lease(extents, OWNER, 1, &other), 0);
-	ck_assert_uint_eq(pst_extents_changes(extents), before);
-	ck_assert_int_eq(pst_extents_release(extents, OWNER, &other), 0);
-	ck_assert_uint_gt(pst_extents_changes(extents), before);
-	before = pst_extents_changes(extents);
-	pst_extents_release_owner(extents, OWNER);
-	ck_assert_uint_gt(pst_extents_changes(extents), before);
+	ck_assert_int_eq(pst_agent_extents_lease(extents, OWNER, 1, &other), 0);
+	ck_assert_uint_eq(pst_agent_extents_changes(extents), before);
+	ck_assert_int_eq(pst_agent_extents_release(extents, OWNER, &other), 0);
+	ck_assert_uint_gt(pst_agent_extents_changes(extents), before);
+	before = pst_agent_extents_changes(extents);
+	pst_agent_extents_release_owner(extents, OWNER);
+	ck_assert_uint_gt(pst_agent_extents_changes(extents), before);
 }
 END_TEST
 

@@ -12,22 +12,22 @@
 #include "tests/fixtures/unit.h"
 #include "transport/base/util.h"
 
-static const struct pst_config_key keys[] = {
+static const struct pst_agent_config_key keys[] = {
 	{"agent", "listen"}, {"agent", "threads"}, {"other", "threads"}};
 #define N_KEYS PST_ARRAY_SIZE(keys)
 
-static struct pst_config_value values[N_KEYS];
+static struct pst_agent_config_value values[N_KEYS];
 static struct pst_error err;
 static char text[512];
 static char path[128];
-static struct pst_options options;
+static struct pst_agent_options options;
 
 static int parse_n(const char *s, size_t n)
 {
 	ck_assert_uint_lt(n, sizeof(text));
 	memcpy(text, s, n);
 	err = (struct pst_error){0};
-	return pst_config_parse("f", text, n, keys, N_KEYS, values, &err);
+	return pst_agent_config_parse("f", text, n, keys, N_KEYS, values, &err);
 }
 
 static int parse(const char *s)
@@ -117,7 +117,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	pst_options_done(&options);
+	pst_agent_options_done(&options);
 	tmpdir_remove();
 }
 
@@ -135,14 +135,17 @@ static int load(const char *s, const char *arg1, const char *arg2)
 	ck_assert_ptr_nonnull(f);
 	ck_assert_int_ge(fputs(s, f), 0);
 	ck_assert_int_eq(fclose(f), 0);
-	pst_options_done(&options);
+	pst_agent_options_done(&options);
 	err = (struct pst_error){0};
-	return pst_options_parse(arg2 ? 5 : arg1 ? 4 : 3, argv, &options, &err);
+	return pst_agent_options_parse(arg2   ? 5
+				       : arg1 ? 4
+					      : 3,
+				       argv, &options, &err);
 }
 
 START_TEST(every_setting_has_a_key)
 {
-	const struct pst_server_config *c = &options.server;
+	const struct pst_agent_server_config *c = &options.server;
 
 	ck_assert_msg(
 		load("[agent]\nlisten = vsock:1 unix:/x\nregion = dax\n"
@@ -175,7 +178,7 @@ START_TEST(every_setting_has_a_key)
 	ck_assert(c->scrub);
 	ck_assert_str_eq(c->sysfs, "/s");
 	ck_assert_int_eq(c->loop, PST_LOOP_POLL);
-	ck_assert_int_eq(options.log_level, PST_LOG_DEBUG);
+	ck_assert_int_eq(options.log_level, PST_AGENT_LOG_DEBUG);
 }
 END_TEST
 
@@ -248,17 +251,19 @@ START_TEST(a_file_that_is_named_must_be_readable_and_small)
 			NULL};
 	int fd;
 
-	ck_assert_int_eq(pst_options_parse(3, argv, &options, &err), -ENOENT);
+	ck_assert_int_eq(pst_agent_options_parse(3, argv, &options, &err),
+			 -ENOENT);
 	ck_assert_ptr_nonnull(strstr(err.text, path));
 	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(ftruncate(fd, PST_CONFIG_MAX + 1), 0);
+	ck_assert_int_eq(ftruncate(fd, PST_AGENT_CONFIG_MAX + 1), 0);
 	close(fd);
-	ck_assert_int_eq(pst_options_parse(3, argv, &options, &err), -EMSGSIZE);
+	ck_assert_int_eq(pst_agent_options_parse(3, argv, &options, &err),
+			 -EMSGSIZE);
 	/* One that nobody writes to is empty, and does not hold the start. */
 	unlink(path);
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	ck_assert_int_eq(pst_options_parse(3, argv, &options, &err), 0);
+	ck_assert_int_eq(pst_agent_options_parse(3, argv, &options, &err), 0);
 }
 END_TEST
 

@@ -38,7 +38,8 @@ START_TEST(bytes_go_from_the_region_to_a_tensor_and_back)
 	};
 	uint64_t done = 0;
 
-	ck_assert_int_eq(pst_copy_slice(&op, region, &done, UINT64_MAX), 1);
+	ck_assert_int_eq(pst_agent_copy_slice(&op, region, &done, UINT64_MAX),
+			 1);
 	ck_assert_uint_eq(done, N - 99);
 	ck_assert_int_eq(memcmp(tensor + 9, region + 5, N - 99), 0);
 	ck_assert_uint_eq(tensor[8], 0xee);
@@ -46,7 +47,8 @@ START_TEST(bytes_go_from_the_region_to_a_tensor_and_back)
 	op.a = op.c;
 	op.c = (struct pst_operand){.off = N + 8, .size = N - 99};
 	done = 0;
-	ck_assert_int_eq(pst_copy_slice(&op, region, &done, UINT64_MAX), 1);
+	ck_assert_int_eq(pst_agent_copy_slice(&op, region, &done, UINT64_MAX),
+			 1);
 	ck_assert_int_eq(memcmp(region + N + 8, region + 5, N - 99), 0);
 }
 END_TEST
@@ -63,7 +65,7 @@ START_TEST(a_slice_ends_at_its_time_and_goes_on_where_it_stopped)
 
 	do {
 		before = done;
-		r = pst_copy_slice(&op, region, &done, 0);
+		r = pst_agent_copy_slice(&op, region, &done, 0);
 		ck_assert_uint_gt(done, before);
 		ck_assert_uint_eq(tensor[1 + done], 0xee);
 		slices++;

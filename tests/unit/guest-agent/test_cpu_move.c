@@ -5,12 +5,12 @@
 
 #define MS 1000000ULL
 
-static struct pst_aside a;
+static struct pst_agent_aside a;
 static uint64_t now, preempted;
 
 static void setup(void)
 {
-	a = (struct pst_aside){0};
+	a = (struct pst_agent_aside){0};
 	now = 1000 * MS;
 	preempted = 100000;
 }
@@ -20,7 +20,7 @@ static bool passes(uint64_t n)
 {
 	now += MS;
 	preempted += n;
-	return pst_aside_due(&a, now, preempted);
+	return pst_agent_aside_due(&a, now, preempted);
 }
 
 START_TEST(what_happened_before_the_first_look_does_not_count)
@@ -57,9 +57,9 @@ END_TEST
 START_TEST(a_look_too_soon_counts_nothing_and_loses_nothing)
 {
 	passes(0);
-	ck_assert(!pst_aside_due(&a, now + MS / 2, preempted + 30));
+	ck_assert(!pst_agent_aside_due(&a, now + MS / 2, preempted + 30));
 	now += MS;
-	ck_assert(pst_aside_due(&a, now, preempted + 60));
+	ck_assert(pst_agent_aside_due(&a, now, preempted + 60));
 }
 END_TEST
 
@@ -68,7 +68,7 @@ START_TEST(many_over_a_long_time_are_not_many)
 	passes(0);
 	now += 1000 * MS;
 	preempted += 100;
-	ck_assert(!pst_aside_due(&a, now, preempted));
+	ck_assert(!pst_agent_aside_due(&a, now, preempted));
 }
 END_TEST
 

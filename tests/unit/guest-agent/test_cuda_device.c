@@ -102,8 +102,8 @@ END_TEST
 START_TEST(what_the_card_cannot_is_refused_with_its_name)
 {
 	struct fakecuda_config c = fakecuda_default();
-	struct pst_gemm_kind k = {.dtype = PST_WIRE_F32,
-				  .dtype_c = PST_WIRE_F32};
+	struct pst_agent_gemm_kind k = {.dtype = PST_WIRE_F32,
+					.dtype_c = PST_WIRE_F32};
 
 	c.major = 7;
 	c.minor = 5;
@@ -115,12 +115,12 @@ START_TEST(what_the_card_cannot_is_refused_with_its_name)
 	ck_assert(!fix_ops->can(fix_backend, &k, &err));
 	ck_assert_ptr_nonnull(strstr(err.text, "Fake GPU 9000"));
 	ck_assert_ptr_nonnull(strstr(err.text, "7.5"));
-	k = (struct pst_gemm_kind){.dtype = PST_WIRE_BF16,
-				   .dtype_c = PST_WIRE_F32};
+	k = (struct pst_agent_gemm_kind){.dtype = PST_WIRE_BF16,
+					 .dtype_c = PST_WIRE_F32};
 	ck_assert(!fix_ops->can(fix_backend, &k, &err));
-	k = (struct pst_gemm_kind){.dtype = PST_WIRE_I8,
-				   .dtype_c = PST_WIRE_I32,
-				   .act = PST_WIRE_ACT_GELU_ERF};
+	k = (struct pst_agent_gemm_kind){.dtype = PST_WIRE_I8,
+					 .dtype_c = PST_WIRE_I32,
+					 .act = PST_WIRE_ACT_GELU_ERF};
 	ck_assert(!fix_ops->can(fix_backend, &k, NULL));
 	fix_close();
 }
@@ -143,7 +143,7 @@ START_TEST(the_card_is_described)
 	ck_assert_uint_eq(d.multiprocessors, 4);
 	ck_assert_uint_eq(d.mem_total, c.memory);
 	/* No NVML here: that is no error. */
-	ck_assert(!(d.known & PST_DEVICE_TEMPERATURE));
+	ck_assert(!(d.known & PST_AGENT_DEVICE_TEMPERATURE));
 	fix_close();
 }
 END_TEST
@@ -152,25 +152,26 @@ START_TEST(health_comes_from_nvml_where_it_is)
 {
 	const char *top = getenv("PST_TOP_BUILDDIR");
 	struct pst_backend_device d = {0};
-	struct pst_nvml *n;
+	struct pst_cuda_nvml *n;
 	char path[4096];
 
 	snprintf(path, sizeof(path), "%s/tests/fakecuda/.libs/fakenvml.so",
 		 top ? top : ".");
-	n = pst_nvml_open(path, "0000:01:00.0");
+	n = pst_cuda_nvml_open(path, "0000:01:00.0");
 	ck_assert_ptr_nonnull(n);
-	pst_nvml_read(n, &d);
+	pst_cuda_nvml_read(n, &d);
 	ck_assert_int_eq(d.temperature_c, 61);
 	ck_assert_uint_eq(d.mem_free, 700 << 20);
 	ck_assert_str_eq(d.driver, "580.95.05");
 	/* Neither what the library lacks nor what the card does not tell. */
-	ck_assert_uint_eq(d.known,
-			  PST_DEVICE_MEM_FREE | PST_DEVICE_TEMPERATURE);
-	pst_nvml_close(n);
-	ck_assert_ptr_null(pst_nvml_open(path, "0000:02:00.0"));
-	ck_assert_ptr_null(pst_nvml_open("libpst-none.so", "0000:01:00.0"));
-	pst_nvml_read(NULL, &d);
-	pst_nvml_close(NULL);
+	ck_assert_uint_eq(d.known, PST_AGENT_DEVICE_MEM_FREE |
+					   PST_AGENT_DEVICE_TEMPERATURE);
+	pst_cuda_nvml_close(n);
+	ck_assert_ptr_null(pst_cuda_nvml_open(path, "0000:02:00.0"));
+	ck_assert_ptr_null(
+		pst_cuda_nvml_open("libpst-none.so", "0000:01:00.0"));
+	pst_cuda_nvml_read(NULL, &d);
+	pst_cuda_nvml_close(NULL);
 }
 END_TEST
 

@@ -247,8 +247,8 @@ END_TEST
 /* A GTX Titan X, for which cuBLAS has no products of integers. */
 START_TEST(an_old_card_multiplies_integers_by_our_kernel)
 {
-	const struct pst_gemm_kind kind = {.dtype = PST_WIRE_I8,
-					   .dtype_c = PST_WIRE_I32};
+	const struct pst_agent_gemm_kind kind = {.dtype = PST_WIRE_I8,
+						 .dtype_c = PST_WIRE_I32};
 	struct fakecuda_config c = fakecuda_default();
 	struct pst_op op = {
 		.dtype = PST_WIRE_I8,
@@ -405,9 +405,9 @@ START_TEST(lanes_that_share_the_pipeline_do_not_mix)
 	for (i = 0; i < 2; i++)
 		ck_assert_int_eq(fix_begin(&bop[i], (uint32_t)i, &op[i], &err),
 				 0);
-	while (r[0] != PST_STEP_DONE || r[1] != PST_STEP_DONE) {
+	while (r[0] != PST_AGENT_STEP_DONE || r[1] != PST_AGENT_STEP_DONE) {
 		for (i = 0; i < 2; i++) {
-			if (r[i] == PST_STEP_DONE)
+			if (r[i] == PST_AGENT_STEP_DONE)
 				continue;
 			r[i] = fix_ops->step(fix_backend, &bop[i], &err);
 			ck_assert_int_ge(r[i], 0);
@@ -449,15 +449,15 @@ START_TEST(a_long_product_lets_a_short_one_through)
 		ck_assert_int_eq(fix_begin(&bop[i], (uint32_t)i, &op[i], &err),
 				 0);
 	}
-	while (r[0] != PST_STEP_DONE) {
+	while (r[0] != PST_AGENT_STEP_DONE) {
 		for (i = 0; i < 2; i++) {
-			if (r[i] != PST_STEP_DONE)
+			if (r[i] != PST_AGENT_STEP_DONE)
 				r[i] = fix_ops->step(fix_backend, &bop[i],
 						     &err);
 			ck_assert_int_ge(r[i], 0);
 		}
 	}
-	ck_assert_int_eq(r[1], PST_STEP_DONE);
+	ck_assert_int_eq(r[1], PST_AGENT_STEP_DONE);
 	for (i = 0; i < 2; i++) {
 		fix_compare(&op[i], want[i], bound[i]);
 		free(want[i]);
@@ -479,7 +479,8 @@ START_TEST(a_cancelled_product_ends_when_the_device_is_idle)
 	lay_out(&op, 0);
 	ck_assert_int_eq(fix_begin(&bop, 0, &op, &err), 0);
 	fakecuda_hang(true);
-	ck_assert_int_eq(fix_ops->step(fix_backend, &bop, &err), PST_STEP_WAIT);
+	ck_assert_int_eq(fix_ops->step(fix_backend, &bop, &err),
+			 PST_AGENT_STEP_WAIT);
 	for (n = 0; n < 100; n++)
 		ck_assert_int_eq(fix_ops->cancel(fix_backend, &bop), 0);
 	fakecuda_hang(false);
@@ -512,7 +513,8 @@ START_TEST(closing_waits_for_what_ends_soon)
 	lay_out(&op, 0);
 	ck_assert_int_eq(fix_begin(&bop, 0, &op, &err), 0);
 	fakecuda_hang(true);
-	ck_assert_int_eq(fix_ops->step(fix_backend, &bop, &err), PST_STEP_WAIT);
+	ck_assert_int_eq(fix_ops->step(fix_backend, &bop, &err),
+			 PST_AGENT_STEP_WAIT);
 	ck_assert_int_eq(pthread_create(&thread, NULL, go_on, NULL), 0);
 	fix_close();
 	pthread_join(thread, NULL);
@@ -531,7 +533,8 @@ START_TEST(closing_does_not_wait_for_a_device_that_hangs)
 	lay_out(&op, 0);
 	ck_assert_int_eq(fix_begin(&bop, 0, &op, &err), 0);
 	fakecuda_hang(true);
-	ck_assert_int_eq(fix_ops->step(fix_backend, &bop, &err), PST_STEP_WAIT);
+	ck_assert_int_eq(fix_ops->step(fix_backend, &bop, &err),
+			 PST_AGENT_STEP_WAIT);
 	start = pst_now_ns();
 	left = fix_backend;
 	fix_ops->close(fix_backend);

@@ -19,8 +19,8 @@
 #define MAX_WIDTH   64U
 
 static struct pst_error err;
-static struct pst_layer layers[32];
-static struct pst_model_plan plan;
+static struct pst_agent_layer layers[32];
+static struct pst_agent_model_plan plan;
 static uint64_t n_weights;
 
 /* n weights of a type in the region; where they lie in the file. */
@@ -36,16 +36,17 @@ static uint64_t weights(enum pst_wire_dtype t, uint64_t n, double scale)
 	return off;
 }
 
-static struct pst_layer *add(enum pst_layer_type type, uint32_t n_out)
+static struct pst_agent_layer *add(enum pst_agent_layer_type type,
+				   uint32_t n_out)
 {
-	struct pst_layer *l = &layers[plan.n_layers++];
+	struct pst_agent_layer *l = &layers[plan.n_layers++];
 
-	*l = (struct pst_layer){
+	*l = (struct pst_agent_layer){
 		.type = type,
 		.n_in = plan.n_out,
 		.n_out = n_out ? n_out : plan.n_out,
-		.weight = PST_MODEL_NONE,
-		.bias = PST_MODEL_NONE,
+		.weight = PST_AGENT_MODEL_NONE,
+		.bias = PST_AGENT_MODEL_NONE,
 	};
 	plan.n_out = l->n_out;
 	if (l->n_out > plan.max_width)
@@ -55,7 +56,7 @@ static struct pst_layer *add(enum pst_layer_type type, uint32_t n_out)
 
 static void linear(uint32_t n_out, enum pst_wire_dtype t, bool bias)
 {
-	struct pst_layer *l = add(PST_LAYER_LINEAR, n_out);
+	struct pst_agent_layer *l = add(PST_AGENT_LAYER_LINEAR, n_out);
 
 	l->weight_dtype = t;
 	l->weight = weights(t, (uint64_t)n_out * l->n_in, 0.3);
@@ -66,7 +67,7 @@ static void linear(uint32_t n_out, enum pst_wire_dtype t, bool bias)
 
 static void norm(enum pst_wire_dtype t, bool weight)
 {
-	struct pst_layer *l = add(PST_LAYER_LAYERNORM, 0);
+	struct pst_agent_layer *l = add(PST_AGENT_LAYER_LAYERNORM, 0);
 
 	l->eps = 1e-5;
 	l->weight_dtype = l->bias_dtype = t;
@@ -79,7 +80,7 @@ static void new_plan(uint32_t n_in)
 {
 	memset(layers, 0, sizeof(layers));
 	n_weights = 0;
-	plan = (struct pst_model_plan){
+	plan = (struct pst_agent_model_plan){
 		.n_in = n_in,
 		.n_out = n_in,
 		.max_width = n_in,
@@ -93,58 +94,59 @@ static void everything(enum pst_wire_dtype t)
 {
 	new_plan(24);
 	linear(40, t, true);
-	add(PST_LAYER_RELU, 0);
+	add(PST_AGENT_LAYER_RELU, 0);
 	linear(40, t, true);
-	add(PST_LAYER_GELU_TANH, 0);
-	add(PST_LAYER_ADD, 0)->from = 1;
+	add(PST_AGENT_LAYER_GELU_TANH, 0);
+	add(PST_AGENT_LAYER_ADD, 0)->from = 1;
 	norm(t, true);
 	linear(24, t, false);
-	add(PST_LAYER_GELU, 0);
-	add(PST_LAYER_ADD, 0)->from = PST_MODEL_INPUT;
+	add(PST_AGENT_LAYER_GELU, 0);
+	add(PST_AGENT_LAYER_ADD, 0)->from = PST_AGENT_MODEL_INPUT;
 	linear(24, t, true);
-	add(PST_LAYER_RELU, 0);
-	add(PST_LAYER_ADD, 0)->from = 9;
-	add(PST_LAYER_SILU, 0);
+	add(PST_AGENT_LAYER_RELU, 0);
+	add(PST_AGENT_LAYER_ADD, 0)->from = 9;
+	add(PST_AGENT_LAYER_SILU, 0);
 	norm(t, false);
-	add(PST_LAYER_TANH, 0);
+	add(PST_AGENT_LAYER_TANH, 0);
 	linear(17, t, true);
-	add(PST_LAYER_SIGMOID, 0);
-	add(PST_LAYER_SOFTMAX, 0);
+	add(PST_AGENT_LAYER_SIGMOID, 0);
+	add(PST_AGENT_LAYER_SOFTMAX, 0);
 	plan.dtype = t;
 	plan.weights_size = n_weights;
 }
 
 static double weight(uint64_t off, enum pst_wire_dtype t, uint64_t i)
 {
-	return off == PST_MODEL_NONE
+	return off == PST_AGENT_MODEL_NONE
 		       ? 0
 		       : number_get(fix_mem + OFF_WEIGHTS + off, t, i);
 }
 
-static double unary(enum pst_layer_type t, double x)
+static double unary(enum pst_agent_layer_type t, double x)
 {
 	switch (t) {
-	case PST_LAYER_RELU:
+	case PST_AGENT_LAYER_RELU:
 		return number_act(x, PST_WIRE_ACT_RELU);
-	case PST_LAYER_GELU:
+	case PST_AGENT_LAYER_GELU:
 		return number_act(x, PST_WIRE_ACT_GELU_ERF);
-	case PST_LAYER_GELU_TANH:
+	case PST_AGENT_LAYER_GELU_TANH:
 		return number_act(x, PST_WIRE_ACT_GELU_TANH);
-	case PST_LAYER_SILU:
+	case PST_AGENT_LAYER_SILU:
 		return x / (1 + exp(-x));
-	case PST_LAYER_TANH:
+	case PST_AGENT_LAYER_TANH:
 		return tanh(x);
 	default:
 		return 1 / (1 + exp(-x));
 	}
 }
 
-static void row_layer(const struct pst_layer *l, const double *x, double *y)
+static void row_layer(const struct pst_agent_layer *l, const double *x,
+		      double *y)
 {
 	double sum = 0, var = 0;
 	uint32_t i;
 
-	if (l->type == PST_LAYER_SOFTMAX) {
+	if (l->type == PST_AGENT_LAYER_SOFTMAX) {
 		for (i = 0; i < l->n_out; i++)
 			sum += exp(x[i]);
 		for (i = 0; i < l->n_out; i++)
@@ -157,7 +159,7 @@ static void row_layer(const struct pst_layer *l, const double *x, double *y)
 		var += (x[i] - sum) * (x[i] - sum) / l->n_out;
 	for (i = 0; i < l->n_out; i++)
 		y[i] = (x[i] - sum) / sqrt(var + l->eps) *
-			       (l->weight == PST_MODEL_NONE
+			       (l->weight == PST_AGENT_MODEL_NONE
 					? 1
 					: weight(l->weight, l->weight_dtype,
 						 i)) +
@@ -168,7 +170,7 @@ static void row_layer(const struct pst_layer *l, const double *x, double *y)
 static void reference(const float *in, double *ret)
 {
 	static double out[32][MAX_WIDTH], input[MAX_WIDTH];
-	const struct pst_layer *l;
+	const struct pst_agent_layer *l;
 	const double *x = input, *z;
 	uint32_t i, j, k;
 
@@ -176,7 +178,7 @@ static void reference(const float *in, double *ret)
 		input[i] = (double)in[i];
 	for (k = 0; k < plan.n_layers; k++, x = out[k - 1]) {
 		l = &layers[k];
-		if (l->type == PST_LAYER_LINEAR) {
+		if (l->type == PST_AGENT_LAYER_LINEAR) {
 			for (j = 0; j < l->n_out; j++) {
 				out[k][j] = weight(l->bias, l->bias_dtype, j);
 				for (i = 0; i < l->n_in; i++)
@@ -187,12 +189,13 @@ static void reference(const float *in, double *ret)
 						       (uint64_t)j * l->n_in +
 							       i);
 			}
-		} else if (l->type == PST_LAYER_ADD) {
-			z = l->from == PST_MODEL_INPUT ? input : out[l->from];
+		} else if (l->type == PST_AGENT_LAYER_ADD) {
+			z = l->from == PST_AGENT_MODEL_INPUT ? input
+							     : out[l->from];
 			for (i = 0; i < l->n_out; i++)
 				out[k][i] = x[i] + z[i];
-		} else if (l->type == PST_LAYER_SOFTMAX ||
-			   l->type == PST_LAYER_LAYERNORM) {
+		} else if (l->type == PST_AGENT_LAYER_SOFTMAX ||
+			   l->type == PST_AGENT_LAYER_LAYERNORM) {
 			row_layer(l, x, out[k]);
 		} else {
 			for (i = 0; i < l->n_out; i++)
@@ -331,9 +334,9 @@ START_TEST(two_clients_of_a_model_do_not_mix)
 		ck_assert_int_eq(fix_begin(&bop[i], (uint32_t)i, &op[i], &err),
 				 0);
 	}
-	while (r[0] != PST_STEP_DONE || r[1] != PST_STEP_DONE) {
+	while (r[0] != PST_AGENT_STEP_DONE || r[1] != PST_AGENT_STEP_DONE) {
 		for (i = 0; i < 2; i++) {
-			if (r[i] != PST_STEP_DONE)
+			if (r[i] != PST_AGENT_STEP_DONE)
 				r[i] = fix_ops->step(fix_backend, &bop[i],
 						     &err);
 			ck_assert_int_ge(r[i], 0);

@@ -18,12 +18,12 @@ static uint64_t below(uint64_t n)
 	return rng % n;
 }
 
-static struct pst_tiles_problem random_problem(void)
+static struct pst_cuda_tiles_problem random_problem(void)
 {
 	static const unsigned int elems[] = {1, 2, 4, 8};
 	const uint64_t most = 1 + below(6000);
 
-	return (struct pst_tiles_problem){
+	return (struct pst_cuda_tiles_problem){
 		.m = 1 + below(most),
 		.n = 1 + below(most),
 		.k = 1 + below(most),
@@ -45,14 +45,14 @@ static struct pst_tiles_problem random_problem(void)
 
 START_TEST(plans_fit_the_memory_and_cover_the_product)
 {
-	struct pst_tiles_problem p;
-	struct pst_tiles t;
+	struct pst_cuda_tiles_problem p;
+	struct pst_cuda_tiles t;
 	uint64_t need;
 	int i, n = 0;
 
 	for (i = 0; i < 20000; i++) {
 		p = random_problem();
-		if (pst_tiles_plan(&p, &t) < 0)
+		if (pst_cuda_tiles_plan(&p, &t) < 0)
 			continue;
 		n++;
 		ck_assert_uint_le(t.bytes, p.budget);
@@ -66,11 +66,12 @@ START_TEST(plans_fit_the_memory_and_cover_the_product)
 		ck_assert_uint_ge(t.n_g * t.group, p.batch);
 		ck_assert(!p.copy_a == !t.n_a && !p.copy_b == !t.n_b);
 		ck_assert(!p.copy_c || (t.n_c && t.c_bytes));
-		ck_assert_uint_le(t.n_a, PST_TILES_MAX_SLOTS);
+		ck_assert_uint_le(t.n_a, PST_CUDA_TILES_MAX_SLOTS);
 		/* A tile, whichever way round, fits its slot. */
 		if (p.copy_a)
 			ck_assert_uint_ge(t.a_bytes,
-					  pst_tiles_pitch(t.kt, p.elem) * t.mt);
+					  pst_cuda_tiles_pitch(t.kt, p.elem) *
+						  t.mt);
 		if (p.copy_a || p.copy_b)
 			continue;
 		ck_assert_uint_eq(t.n_l, 1);
@@ -81,7 +82,7 @@ END_TEST
 
 START_TEST(a_product_too_large_for_the_memory_is_refused)
 {
-	const struct pst_tiles_problem p = {
+	const struct pst_cuda_tiles_problem p = {
 		.m = 4096,
 		.n = 4096,
 		.k = 4096,
@@ -94,32 +95,32 @@ START_TEST(a_product_too_large_for_the_memory_is_refused)
 		.budget = 16384,
 		.max_flops = 1e12,
 	};
-	struct pst_tiles t;
+	struct pst_cuda_tiles t;
 
-	ck_assert_int_eq(pst_tiles_plan(&p, &t), -ENOMEM);
+	ck_assert_int_eq(pst_cuda_tiles_plan(&p, &t), -ENOMEM);
 }
 END_TEST
 
 START_TEST(every_part_of_every_tile_is_done_once_and_in_order)
 {
-	struct pst_tiles_problem p;
-	struct pst_tiles t;
-	struct pst_unit u, last;
+	struct pst_cuda_tiles_problem p;
+	struct pst_cuda_tiles t;
+	struct pst_cuda_unit u, last;
 	uint8_t *seen;
 	uint64_t i, n, at;
 	int k;
 
 	for (k = 0; k < 300; k++) {
 		p = random_problem();
-		if (pst_tiles_plan(&p, &t) < 0)
+		if (pst_cuda_tiles_plan(&p, &t) < 0)
 			continue;
-		n = pst_tiles_count(&t);
+		n = pst_cuda_tiles_count(&t);
 		if (n > 100000)
 			continue;
 		seen = calloc(n, 1);
 		for (i = 0; i < n; i++) {
 			last = u;
-			pst_tiles_unit(&t, i, &u);
+			pst_cuda_tiles_unit(&t, i, &u);
 			ck_assert(u.g < t.n_g && u.i < t.n_i && u.j < t.n_j &&
 				  u.l < t.n_l);
 			at = ((u.g * t.n_i + u.i) * t.n_j + u.j) * t.n_l + u.l;
@@ -137,22 +138,23 @@ START_TEST(every_part_of_every_tile_is_done_once_and_in_order)
 END_TEST
 
 /* Copies that the caches of a plan make. */
-static void copies(const struct pst_tiles_problem *p, const struct pst_tiles *t,
-		   uint64_t *ret_a, uint64_t *ret_b)
+static void copies(const struct pst_cuda_tiles_problem *p,
+		   const struct pst_cuda_tiles *t, uint64_t *ret_a,
+		   uint64_t *ret_b)
 {
-	static struct pst_tile_cache a, b;
-	struct pst_unit u;
+	static struct pst_cuda_tile_cache a, b;
+	struct pst_cuda_unit u;
 	uint64_t i;
 	bool hit;
 
-	pst_tile_cache_init(&a, t->n_a);
-	pst_tile_cache_init(&b, t->n_b);
+	pst_cuda_tile_cache_init(&a, t->n_a);
+	pst_cuda_tile_cache_init(&b, t->n_b);
 	*ret_a = *ret_b = 0;
-	for (i = 0; i < pst_tiles_count(t); i++) {
-		pst_tiles_unit(t, i, &u);
-		pst_tile_cache_get(&a, 1 + u.i * t->n_l + u.l, &hit);
+	for (i = 0; i < pst_cuda_tiles_count(t); i++) {
+		pst_cuda_tiles_unit(t, i, &u);
+		pst_cuda_tile_cache_get(&a, 1 + u.i * t->n_l + u.l, &hit);
 		*ret_a += !hit;
-		pst_tile_cache_get(&b, 1 + u.j * t->n_l + u.l, &hit);
+		pst_cuda_tile_cache_get(&b, 1 + u.j * t->n_l + u.l, &hit);
 		*ret_b += !hit;
 	}
 	(void)p;
@@ -160,7 +162,7 @@ static void copies(const struct pst_tiles_problem *p, const struct pst_tiles *t,
 
 START_TEST(what_fits_is_copied_once)
 {
-	struct pst_tiles_problem p = {
+	struct pst_cuda_tiles_problem p = {
 		.m = 8192,
 		.n = 8192,
 		.k = 8192,
@@ -173,10 +175,10 @@ START_TEST(what_fits_is_copied_once)
 		.budget = 2ULL << 30,
 		.max_flops = 5e11,
 	};
-	struct pst_tiles t;
+	struct pst_cuda_tiles t;
 	uint64_t a, b;
 
-	ck_assert_int_eq(pst_tiles_plan(&p, &t), 0);
+	ck_assert_int_eq(pst_cuda_tiles_plan(&p, &t), 0);
 	/* Enough tiles that copies and computing overlap. */
 	ck_assert_uint_ge(t.n_i * t.n_j, 16);
 	copies(&p, &t, &a, &b);
@@ -184,7 +186,7 @@ START_TEST(what_fits_is_copied_once)
 	ck_assert_uint_eq(b, t.n_j * t.n_l);
 	/* With less, A still once, and B at most once a row of tiles. */
 	p.budget = 400ULL << 20;
-	ck_assert_int_eq(pst_tiles_plan(&p, &t), 0);
+	ck_assert_int_eq(pst_cuda_tiles_plan(&p, &t), 0);
 	copies(&p, &t, &a, &b);
 	ck_assert_uint_eq(a, t.n_i * t.n_l);
 	ck_assert_uint_le(b, t.n_i * t.n_j * t.n_l);
@@ -194,33 +196,33 @@ END_TEST
 
 START_TEST(the_tile_used_longest_ago_is_replaced)
 {
-	struct pst_tile_cache c;
+	struct pst_cuda_tile_cache c;
 	uint32_t one, two;
 	bool hit;
 
-	pst_tile_cache_init(&c, 2);
-	one = pst_tile_cache_get(&c, 1, &hit);
+	pst_cuda_tile_cache_init(&c, 2);
+	one = pst_cuda_tile_cache_get(&c, 1, &hit);
 	ck_assert(!hit);
-	two = pst_tile_cache_get(&c, 2, &hit);
+	two = pst_cuda_tile_cache_get(&c, 2, &hit);
 	ck_assert(!hit && one != two);
-	ck_assert_uint_eq(pst_tile_cache_get(&c, 1, &hit), one);
+	ck_assert_uint_eq(pst_cuda_tile_cache_get(&c, 1, &hit), one);
 	ck_assert(hit);
-	ck_assert_uint_eq(pst_tile_cache_get(&c, 3, &hit), two);
+	ck_assert_uint_eq(pst_cuda_tile_cache_get(&c, 3, &hit), two);
 	ck_assert(!hit);
-	ck_assert_uint_eq(pst_tile_cache_get(&c, 1, &hit), one);
+	ck_assert_uint_eq(pst_cuda_tile_cache_get(&c, 1, &hit), one);
 	ck_assert(hit);
 }
 END_TEST
 
 /* Numbers as of a card on PCIe 4. */
-static const struct pst_calibration card = {
+static const struct pst_cuda_calibration card = {
 	.h2d = 24e9,
 	.d2h = 24e9,
 	.mapped = 12e9,
 	.launch_ns = 8000,
 	.copy_ns = 10000,
 	.device = 900e9,
-	.flops = {[PST_RATE_F32] = 20e12, [PST_RATE_F64] = 0.3e12},
+	.flops = {[PST_CUDA_RATE_F32] = 20e12, [PST_CUDA_RATE_F64] = 0.3e12},
 };
 
 static struct pst_op product(uint32_t m, uint32_t n, uint32_t k)
@@ -246,11 +248,13 @@ START_TEST(small_and_thin_products_are_read_in_place)
 {
 	struct pst_op op = product(64, 64, 64);
 
-	ck_assert_int_eq(pst_choose(&card, &op, true, PST_STRATEGY_AUTO),
-			 PST_STRATEGY_MAPPED);
+	ck_assert_int_eq(
+		pst_cuda_choose(&card, &op, true, PST_CUDA_STRATEGY_AUTO),
+		PST_CUDA_STRATEGY_MAPPED);
 	op = product(1, 1, 1);
-	ck_assert_int_eq(pst_choose(&card, &op, true, PST_STRATEGY_AUTO),
-			 PST_STRATEGY_MAPPED);
+	ck_assert_int_eq(
+		pst_cuda_choose(&card, &op, true, PST_CUDA_STRATEGY_AUTO),
+		PST_CUDA_STRATEGY_MAPPED);
 }
 END_TEST
 
@@ -258,11 +262,13 @@ START_TEST(large_products_are_pipelined)
 {
 	struct pst_op op = product(4096, 4096, 4096);
 
-	ck_assert_int_eq(pst_choose(&card, &op, true, PST_STRATEGY_AUTO),
-			 PST_STRATEGY_PIPELINED);
+	ck_assert_int_eq(
+		pst_cuda_choose(&card, &op, true, PST_CUDA_STRATEGY_AUTO),
+		PST_CUDA_STRATEGY_PIPELINED);
 	/* Even in place where it is forced. */
-	ck_assert_int_eq(pst_choose(&card, &op, true, PST_STRATEGY_MAPPED),
-			 PST_STRATEGY_MAPPED);
+	ck_assert_int_eq(
+		pst_cuda_choose(&card, &op, true, PST_CUDA_STRATEGY_MAPPED),
+		PST_CUDA_STRATEGY_MAPPED);
 }
 END_TEST
 
@@ -272,25 +278,28 @@ START_TEST(what_lies_on_the_card_stays_there)
 	char tensor[1];
 
 	op.a.mem = op.b.mem = op.c.mem = tensor;
-	ck_assert_int_eq(pst_choose(&card, &op, true, PST_STRATEGY_MAPPED),
-			 PST_STRATEGY_RESIDENT);
-	ck_assert_int_eq(pst_choose(&card, &op, false, PST_STRATEGY_AUTO),
-			 PST_STRATEGY_RESIDENT);
-	ck_assert(pst_cost_resident(&card, &op) <
-		  pst_cost_pipelined(&card,
-				     &(struct pst_op){.op = op.op,
-						      .dtype = op.dtype,
-						      .m = op.m,
-						      .n = op.n,
-						      .k = op.k,
-						      .batch = 1,
-						      .a.size = op.a.size,
-						      .b.size = op.b.size,
-						      .c.size = op.c.size}));
+	ck_assert_int_eq(
+		pst_cuda_choose(&card, &op, true, PST_CUDA_STRATEGY_MAPPED),
+		PST_CUDA_STRATEGY_RESIDENT);
+	ck_assert_int_eq(
+		pst_cuda_choose(&card, &op, false, PST_CUDA_STRATEGY_AUTO),
+		PST_CUDA_STRATEGY_RESIDENT);
+	ck_assert(pst_cuda_cost_resident(&card, &op) <
+		  pst_cuda_cost_pipelined(
+			  &card, &(struct pst_op){.op = op.op,
+						  .dtype = op.dtype,
+						  .m = op.m,
+						  .n = op.n,
+						  .k = op.k,
+						  .batch = 1,
+						  .a.size = op.a.size,
+						  .b.size = op.b.size,
+						  .c.size = op.c.size}));
 	/* One operand in the region, and no mapping of it. */
 	op.b.mem = NULL;
-	ck_assert_int_eq(pst_choose(&card, &op, false, PST_STRATEGY_MAPPED),
-			 PST_STRATEGY_PIPELINED);
+	ck_assert_int_eq(
+		pst_cuda_choose(&card, &op, false, PST_CUDA_STRATEGY_MAPPED),
+		PST_CUDA_STRATEGY_PIPELINED);
 }
 END_TEST
 
@@ -301,20 +310,20 @@ START_TEST(overlap_makes_the_pipeline_cheaper_than_its_parts)
 	const double out = 4.0 * 8192 * 8192 / 24e9 * 1e9;
 	const double work = 2.0 * 8192 * 8192 * 8192 / 20e12 * 1e9;
 
-	ck_assert(pst_cost_pipelined(&card, &op) < in + out + work);
-	ck_assert(pst_cost_pipelined(&card, &op) > work);
+	ck_assert(pst_cuda_cost_pipelined(&card, &op) < in + out + work);
+	ck_assert(pst_cuda_cost_pipelined(&card, &op) > work);
 }
 END_TEST
 
 START_TEST(strategies_have_names_both_ways)
 {
-	enum pst_strategy s;
+	enum pst_cuda_strategy s;
 
-	ck_assert_int_eq(pst_strategy_parse("pipelined", &s), 0);
-	ck_assert_int_eq(s, PST_STRATEGY_PIPELINED);
-	ck_assert_str_eq(pst_strategy_name(s), "pipelined");
-	ck_assert_int_eq(pst_strategy_parse("resident", &s), -EINVAL);
-	ck_assert_int_eq(pst_strategy_parse("", &s), -EINVAL);
+	ck_assert_int_eq(pst_cuda_strategy_parse("pipelined", &s), 0);
+	ck_assert_int_eq(s, PST_CUDA_STRATEGY_PIPELINED);
+	ck_assert_str_eq(pst_cuda_strategy_name(s), "pipelined");
+	ck_assert_int_eq(pst_cuda_strategy_parse("resident", &s), -EINVAL);
+	ck_assert_int_eq(pst_cuda_strategy_parse("", &s), -EINVAL);
 }
 END_TEST
 

@@ -34,9 +34,9 @@ static void reset(bool refuse_plain, bool refuse_iomemory)
 	fakecuda_reset(&c);
 }
 
-static void end(struct pst_registration *r)
+static void end(struct pst_cuda_registration *r)
 {
-	pst_registration_close(r);
+	pst_cuda_registration_close(r);
 	ck_assert_uint_eq(fakecuda_leaks(), 0);
 	ck_assert_msg(fakecuda_problems() == 0, "%s", fakecuda_problem());
 	munmap(mem, SIZE);
@@ -44,12 +44,12 @@ static void end(struct pst_registration *r)
 
 START_TEST(pinned_pages_are_the_whole_region)
 {
-	struct pst_registration r;
+	struct pst_cuda_registration r;
 
 	reset(false, true);
 	map(_i);
-	pst_registration_open(mem, SIZE, PST_REGISTERED_PLAIN, &r);
-	ck_assert_int_eq(r.how, PST_REGISTERED_PLAIN);
+	pst_cuda_registration_open(mem, SIZE, PST_CUDA_REGISTERED_PLAIN, &r);
+	ck_assert_int_eq(r.how, PST_CUDA_REGISTERED_PLAIN);
 	ck_assert_ptr_eq(r.mapped, mem);
 	ck_assert_str_eq(r.why, "");
 	ck_assert(fakecuda_touch(mem, SIZE, "the region"));
@@ -59,12 +59,12 @@ END_TEST
 
 START_TEST(a_devices_memory_is_the_arena_alone)
 {
-	struct pst_registration r;
+	struct pst_cuda_registration r;
 
 	reset(true, false);
 	map(_i);
-	pst_registration_open(mem, SIZE, PST_REGISTERED_PLAIN, &r);
-	ck_assert_int_eq(r.how, PST_REGISTERED_IOMEMORY);
+	pst_cuda_registration_open(mem, SIZE, PST_CUDA_REGISTERED_PLAIN, &r);
+	ck_assert_int_eq(r.how, PST_CUDA_REGISTERED_IOMEMORY);
 	/* Addresses count from wire offset 0 all the same. */
 	ck_assert_ptr_eq(r.mapped, mem);
 	ck_assert(fakecuda_touch(mem + PST_WIRE_CTL_SIZE,
@@ -75,12 +75,12 @@ END_TEST
 
 START_TEST(what_failed_is_kept_in_words_and_cleared)
 {
-	struct pst_registration r;
+	struct pst_cuda_registration r;
 
 	reset(true, true);
 	map(_i);
-	pst_registration_open(mem, SIZE, PST_REGISTERED_PLAIN, &r);
-	ck_assert_int_eq(r.how, PST_REGISTERED_STAGED);
+	pst_cuda_registration_open(mem, SIZE, PST_CUDA_REGISTERED_PLAIN, &r);
+	ck_assert_int_eq(r.how, PST_CUDA_REGISTERED_STAGED);
 	ck_assert_ptr_null(r.mapped);
 	ck_assert_str_eq(r.why,
 			 "plain: operation not supported "

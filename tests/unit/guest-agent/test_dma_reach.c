@@ -11,21 +11,21 @@
 
 #define GIB (1ULL << 30)
 
-static char warning[PST_REACH_WARNING];
+static char warning[PST_AGENT_REACH_WARNING];
 
-static const char *warn(const struct pst_reach *r)
+static const char *warn(const struct pst_agent_reach *r)
 {
 	memset(warning, 'x', sizeof(warning));
-	pst_reach_warning(r, warning);
+	pst_agent_reach_warning(r, warning);
 	return warning;
 }
 
 START_TEST(a_region_within_reach_needs_no_warning)
 {
-	struct pst_reach r = {.phys = (1ULL << 40) - GIB,
-			      .size = GIB,
-			      .device_bits = 40,
-			      .iommu_bits = 48};
+	struct pst_agent_reach r = {.phys = (1ULL << 40) - GIB,
+				    .size = GIB,
+				    .device_bits = 40,
+				    .iommu_bits = 48};
 
 	ck_assert_str_eq(warn(&r), "");
 	r.phys = 1ULL << 46;
@@ -40,10 +40,10 @@ END_TEST
 
 START_TEST(one_byte_above_the_gpus_width_is_too_high)
 {
-	const struct pst_reach r = {.phys = (1ULL << 40) - GIB + 1,
-				    .size = GIB,
-				    .device_bits = 40,
-				    .iommu_bits = 48};
+	const struct pst_agent_reach r = {.phys = (1ULL << 40) - GIB + 1,
+					  .size = GIB,
+					  .device_bits = 40,
+					  .iommu_bits = 48};
 
 	ck_assert_str_eq(
 		warn(&r),
@@ -56,10 +56,10 @@ END_TEST
 
 START_TEST(the_iommus_width_counts_as_well)
 {
-	struct pst_reach r = {.phys = 1ULL << 39,
-			      .size = GIB,
-			      .device_bits = 47,
-			      .iommu_bits = 39};
+	struct pst_agent_reach r = {.phys = 1ULL << 39,
+				    .size = GIB,
+				    .device_bits = 47,
+				    .iommu_bits = 39};
 
 	ck_assert_ptr_nonnull(
 		strstr(warn(&r), "above the 39 bits that the IOMMU takes"));
@@ -74,11 +74,11 @@ END_TEST
 
 START_TEST(a_guess_is_called_one_and_device_dax_has_another_cure)
 {
-	const struct pst_reach r = {.phys = 1ULL << 40,
-				    .size = GIB,
-				    .device_bits = 40,
-				    .device_guessed = true,
-				    .is_dax = true};
+	const struct pst_agent_reach r = {.phys = 1ULL << 40,
+					  .size = GIB,
+					  .device_bits = 40,
+					  .device_guessed = true,
+					  .is_dax = true};
 
 	ck_assert_ptr_nonnull(strstr(warn(&r), "by its compute capability"));
 	ck_assert_ptr_nonnull(strstr(warning, "less memory"));
@@ -88,12 +88,12 @@ END_TEST
 
 START_TEST(what_is_not_known_gives_no_warning)
 {
-	struct pst_reach r = {.phys = 1ULL << 50, .size = GIB};
+	struct pst_agent_reach r = {.phys = 1ULL << 50, .size = GIB};
 
 	ck_assert_str_eq(warn(&r), "");
-	r = (struct pst_reach){.size = GIB, .device_bits = 40};
+	r = (struct pst_agent_reach){.size = GIB, .device_bits = 40};
 	ck_assert_str_eq(warn(&r), "");
-	r = (struct pst_reach){
+	r = (struct pst_agent_reach){
 		.phys = UINT64_MAX, .size = GIB, .device_bits = 40};
 	ck_assert_str_eq(warn(&r), "");
 }
@@ -101,31 +101,35 @@ END_TEST
 
 START_TEST(the_drivers_text_is_read_by_its_line)
 {
-	ck_assert_uint_eq(pst_reach_parse_nvidia(
+	ck_assert_uint_eq(pst_agent_reach_parse_nvidia(
 				  "Model: \t\t Tesla K80\nIRQ:   \t\t 33\n"
 				  "Bus Type: \t PCI\nDMA Size: \t 40 bits\n"
 				  "DMA Mask: \t 0xffffffffff\n"),
 			  40);
-	ck_assert_uint_eq(pst_reach_parse_nvidia("DMA Size: 47 bits"), 47);
-	ck_assert_uint_eq(pst_reach_parse_nvidia("Model: DMA Size: 40 bits\n"),
+	ck_assert_uint_eq(pst_agent_reach_parse_nvidia("DMA Size: 47 bits"),
+			  47);
+	ck_assert_uint_eq(
+		pst_agent_reach_parse_nvidia("Model: DMA Size: 40 bits\n"), 0);
+	ck_assert_uint_eq(pst_agent_reach_parse_nvidia("DMA Size: \t bits\n"),
 			  0);
-	ck_assert_uint_eq(pst_reach_parse_nvidia("DMA Size: \t bits\n"), 0);
-	ck_assert_uint_eq(pst_reach_parse_nvidia("DMA Size: 65 bits\n"), 0);
-	ck_assert_uint_eq(pst_reach_parse_nvidia("DMA Size: -1 bits\n"), 0);
-	ck_assert_uint_eq(pst_reach_parse_nvidia(""), 0);
+	ck_assert_uint_eq(pst_agent_reach_parse_nvidia("DMA Size: 65 bits\n"),
+			  0);
+	ck_assert_uint_eq(pst_agent_reach_parse_nvidia("DMA Size: -1 bits\n"),
+			  0);
+	ck_assert_uint_eq(pst_agent_reach_parse_nvidia(""), 0);
 }
 END_TEST
 
 START_TEST(the_capability_register_has_the_iommus_width)
 {
 	/* QEMU's intel-iommu with 39 and 48 bits, and a Skylake's. */
-	ck_assert_uint_eq(pst_reach_parse_cap("d2008c22260206"), 39);
-	ck_assert_uint_eq(pst_reach_parse_cap("d2008c222f0606"), 48);
-	ck_assert_uint_eq(pst_reach_parse_cap("1c0000c40660462"), 39);
-	ck_assert_uint_eq(pst_reach_parse_cap(""), 0);
-	ck_assert_uint_eq(pst_reach_parse_cap("0"), 0);
-	ck_assert_uint_eq(pst_reach_parse_cap("none"), 0);
-	ck_assert_uint_eq(pst_reach_parse_cap("d2008c22260206000"), 0);
+	ck_assert_uint_eq(pst_agent_reach_parse_cap("d2008c22260206"), 39);
+	ck_assert_uint_eq(pst_agent_reach_parse_cap("d2008c222f0606"), 48);
+	ck_assert_uint_eq(pst_agent_reach_parse_cap("1c0000c40660462"), 39);
+	ck_assert_uint_eq(pst_agent_reach_parse_cap(""), 0);
+	ck_assert_uint_eq(pst_agent_reach_parse_cap("0"), 0);
+	ck_assert_uint_eq(pst_agent_reach_parse_cap("none"), 0);
+	ck_assert_uint_eq(pst_agent_reach_parse_cap("d2008c22260206000"), 0);
 }
 END_TEST
 
@@ -150,12 +154,12 @@ static void put(const char *path, const char *text)
 }
 
 static const struct pst_region region = {.phys = 1ULL << 40, .size = GIB};
-static struct pst_reach reach;
+static struct pst_agent_reach reach;
 
 static void look(const char *pci, uint32_t sm_major)
 {
-	pst_reach_read(tmpdir_path("sys"), tmpdir_path("proc"), &region, pci,
-		       sm_major, &reach);
+	pst_agent_reach_read(tmpdir_path("sys"), tmpdir_path("proc"), &region,
+			     pci, sm_major, &reach);
 }
 
 START_TEST(the_drivers_word_goes_before_a_guess)

@@ -10,19 +10,19 @@
 #define MAX 8U
 #define N   2000U
 
-static struct pst_door door;
-static struct pst_door_place place[N];
+static struct pst_agent_door door;
+static struct pst_agent_door_place place[N];
 static bool in[N];
 static unsigned int n_dropped, youngest_ms;
 
 static void setup(void)
 {
-	ck_assert_int_eq(pst_door_init(&door, MAX), 0);
+	ck_assert_int_eq(pst_agent_door_init(&door, MAX), 0);
 }
 
 static void leave(unsigned int i)
 {
-	pst_door_leave(&door, &place[i]);
+	pst_agent_door_leave(&door, &place[i]);
 	in[i] = false;
 }
 
@@ -33,19 +33,20 @@ static void teardown(void)
 	for (i = 0; i < N; i++)
 		if (in[i])
 			leave(i);
-	pst_door_done(&door);
+	pst_agent_door_done(&door);
 }
 
 /* One comes, as a listener does it. Returns how long that rests. */
 static uint64_t come(unsigned int i, bool has_uid, uint32_t uid,
 		     uint64_t now_ns)
 {
-	struct pst_door_place *out;
+	struct pst_agent_door_place *out;
 	uint64_t rest_ns, age_ms;
 
-	ck_assert(pst_door_enter(&door, &place[i], has_uid, uid, now_ns));
+	ck_assert(pst_agent_door_enter(&door, &place[i], has_uid, uid, now_ns));
 	in[i] = true;
-	while ((out = pst_door_show_out(&door, &place[i], now_ns, &rest_ns))) {
+	while ((out = pst_agent_door_show_out(&door, &place[i], now_ns,
+					      &rest_ns))) {
 		ck_assert_ptr_ne(out, &place[i]);
 		age_ms = (now_ns - out->since_ns) / MS;
 		if (!n_dropped++ || age_ms < youngest_ms)
@@ -108,7 +109,7 @@ START_TEST(nobody_young_is_dropped_however_fast_they_come)
 		served++;
 	}
 	ck_assert_uint_gt(n_dropped, N / 2);
-	ck_assert_uint_ge(youngest_ms, PST_DOOR_PATIENCE_MS);
+	ck_assert_uint_ge(youngest_ms, PST_AGENT_DOOR_PATIENCE_MS);
 	ck_assert_uint_eq(served, N / 10 - 1);
 	ck_assert_uint_le(door.n, MAX + 1);
 }
@@ -119,7 +120,7 @@ START_TEST(more_listeners_than_there_may_be_overflow_nothing)
 	unsigned int i;
 
 	for (i = 0; i < N; i++)
-		in[i] = pst_door_enter(&door, &place[i], true, i, 0);
+		in[i] = pst_agent_door_enter(&door, &place[i], true, i, 0);
 	ck_assert_uint_lt(door.n, MAX + 100);
 	ck_assert(!in[N - 1]);
 }

@@ -26,7 +26,7 @@ START_TEST(a_long_operation_of_one_lane_does_not_let_its_next_one_start)
 	submit(0, 1, STEPS(5));
 	submit_nop(0, 2);
 	for (int i = 0; i < 4; i++)
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	expect_none(0);
 	run_all();
 	expect(0, 1, PST_WIRE_OK);
@@ -59,7 +59,7 @@ START_TEST(waiting_behind_another_lanes_operation_counts_as_queue_time)
 	submit(0, 1, STEPS(2));
 	submit(0, 2, STEPS(1));
 	/* Both are taken, the first is half done. */
-	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	nanosleep(&ts, NULL);
 	run_all();
 	ck_assert_int_eq(pst_lane_client_reap(&client[0], &cqe), 1);
@@ -75,7 +75,7 @@ START_TEST(idle_time_before_a_submission_is_no_queue_time)
 	struct timespec ts = {.tv_nsec = 20000000};
 	struct pst_wire_cqe cqe;
 
-	ck_assert_int_eq(pst_executor_run(ex), 0);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 0);
 	nanosleep(&ts, NULL);
 	submit(0, 1, STEPS(1));
 	run_all();
@@ -90,11 +90,11 @@ START_TEST(a_greedy_lane_leaves_every_second_slice_to_another)
 
 	submit(0, 100, STEPS(400));
 	for (i = 0; i < 10; i++)
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	submit(1, 200, STEPS(20));
 	backend.n_log = 0;
 	for (i = 0; i < 40; i++)
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	for (i = 0; i < backend.n_log; i++)
 		mine += backend.log[i] == 200;
 	ck_assert_uint_ge(mine, 19);
@@ -106,11 +106,11 @@ START_TEST(a_short_operation_waits_for_one_slice_of_a_long_one_only)
 {
 	submit(0, 100, STEPS(1000));
 	for (int i = 0; i < 50; i++)
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	submit(1, 1, STEPS(1));
 	submit_nop(2, 2);
 	for (int i = 0; i < 4; i++)
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	expect(1, 1, PST_WIRE_OK);
 	expect(2, 2, PST_WIRE_OK);
 }
@@ -124,7 +124,7 @@ START_TEST(many_short_operations_do_not_starve_a_long_one)
 	for (i = 0; i < 200; i++)
 		submit(1, 1000 + i, STEPS(1));
 	for (i = 0; i < 24; i++)
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	expect(0, 100, PST_WIRE_OK);
 }
 END_TEST
@@ -137,7 +137,7 @@ static unsigned int done_before_the_other(void)
 
 	submit_nop(1, 1);
 	for (i = 0; i < 10000; i++) {
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 		if (pst_lane_client_reap(&client[1], &cqe) == 1)
 			return n;
 		n += pst_lane_client_reap(&client[0], &cqe) == 1;
@@ -156,7 +156,7 @@ START_TEST(a_turn_of_short_operations_ends_when_another_lane_has_work)
 		else
 			submit_nop(0, i);
 	}
-	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	/* Half a millisecond for each of two. */
 	look_ns = 10 * PST_NS_PER_US;
 	ck_assert_uint_le(done_before_the_other(), 52);
@@ -171,7 +171,7 @@ START_TEST(a_wake_up_counts_as_its_lanes_time)
 		submit_nop(0, i);
 	look_ns = PST_NS_PER_US;
 	wake_ns = PST_NS_PER_MS;
-	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	ck_assert(pst_lane_client_arm(&client[0]));
 	ck_assert_uint_le(done_before_the_other(), 3);
 }
@@ -193,7 +193,7 @@ START_TEST(short_and_long_operations_get_the_same_time)
 						      .op = PST_WIRE_OP_NOP,
 					      }) == 0)
 			;
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	}
 	ck_assert_uint_ge(backend.n_log, 30);
 	ck_assert_uint_ge(n, 8 * backend.n_log);
@@ -210,14 +210,14 @@ START_TEST(an_operation_outside_the_lease_completes_with_EBOUNDS)
 		.off_a = unit_off(1),
 		.length = 4096,
 	};
-	struct pst_lane_stats st;
+	struct pst_agent_lane_stats st;
 
 	submit_sqe(0, &sqe);
 	submit(0, 6, STEPS(1));
 	run_all();
 	expect(0, 5, PST_WIRE_EBOUNDS);
 	expect(0, 6, PST_WIRE_OK);
-	pst_executor_lane_stats(ex, 0, &st);
+	pst_agent_executor_lane_stats(ex, 0, &st);
 	ck_assert_uint_eq(st.ops, 2);
 	ck_assert_uint_eq(st.errors, 1);
 	ck_assert_ptr_nonnull(strstr(st.last_error, "outside"));
@@ -228,8 +228,8 @@ START_TEST(a_lease_released_before_an_operation_starts_is_out_of_bounds)
 {
 	submit(0, 1, STEPS(3));
 	submit(0, 2, STEPS(1));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	pst_extents_release_owner(extents, 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	pst_agent_extents_release_owner(extents, 1);
 	run_all();
 	expect(0, 1, PST_WIRE_OK);
 	expect(0, 2, PST_WIRE_EBOUNDS);
@@ -252,7 +252,7 @@ END_TEST
 
 START_TEST(a_backend_that_fails_to_begin_or_to_step_is_reported)
 {
-	struct pst_lane_stats st;
+	struct pst_agent_lane_stats st;
 
 	submit(0, 1, FAIL_BEGIN);
 	submit(0, 2, FAIL_STEP);
@@ -261,7 +261,7 @@ START_TEST(a_backend_that_fails_to_begin_or_to_step_is_reported)
 	expect(0, 1, PST_WIRE_ENOTSUP);
 	expect(0, 2, PST_WIRE_EIO);
 	expect(0, 3, PST_WIRE_OK);
-	pst_executor_lane_stats(ex, 0, &st);
+	pst_agent_executor_lane_stats(ex, 0, &st);
 	ck_assert_str_eq(st.last_error, "it burns");
 	ck_assert_uint_eq(st.errors, 2);
 }
@@ -271,20 +271,20 @@ START_TEST(a_lane_that_waits_for_the_device_stops_nobody)
 {
 	submit(0, 1, DEVICE | STEPS(5));
 	submit(0, 2, STEPS(1));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert(pst_executor_waits(ex));
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert(pst_agent_executor_waits(ex));
 	submit(1, 3, STEPS(2));
 	/* Lane 1 is served between looks at the device. */
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	expect(1, 3, PST_WIRE_OK);
 	/* Nothing to do but to wait: the thread may sleep, although lane 0 has
 	 * more. */
-	ck_assert_int_eq(pst_executor_run(ex), 0);
-	ck_assert(!pst_executor_ready(ex));
-	ck_assert(!pst_executor_drained(ex));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert(!pst_executor_waits(ex));
+	ck_assert_int_eq(pst_agent_executor_run(ex), 0);
+	ck_assert(!pst_agent_executor_ready(ex));
+	ck_assert(!pst_agent_executor_drained(ex));
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert(!pst_agent_executor_waits(ex));
 	expect(0, 1, PST_WIRE_OK);
 	run_all();
 	expect(0, 2, PST_WIRE_OK);
@@ -294,10 +294,10 @@ END_TEST
 START_TEST(an_operation_that_waits_for_the_device_can_be_cancelled)
 {
 	submit(0, 1, DEVICE | STEPS(100) | STUBBORN(2));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert_int_eq(pst_executor_run(ex), 0);
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 1), 0);
-	ck_assert(!pst_executor_waits(ex));
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 0);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 1), 0);
+	ck_assert(!pst_agent_executor_waits(ex));
 	run_all();
 	ck_assert_uint_eq(backend.cancels, 3);
 	expect(0, 1, PST_WIRE_ECANCELED);
@@ -320,7 +320,7 @@ START_TEST(a_lane_with_an_impossible_head_is_broken_and_others_go_on)
 	ck_assert_uint_eq(broken[0], 1);
 	ck_assert_uint_eq(gone[0], 1);
 	expect(1, 1, PST_WIRE_OK);
-	ck_assert(!pst_executor_ready(ex));
+	ck_assert(!pst_agent_executor_ready(ex));
 }
 END_TEST
 
@@ -337,7 +337,7 @@ START_TEST(more_submissions_than_slots_break_the_lane_and_do_not_spin)
 	run_all();
 	ck_assert_uint_eq(broken[0], 1);
 	ck_assert_ptr_nonnull(strstr(broken_text, "outstanding"));
-	ck_assert(!pst_executor_ready(ex));
+	ck_assert(!pst_agent_executor_ready(ex));
 }
 END_TEST
 
@@ -355,13 +355,13 @@ END_TEST
 
 START_TEST(ready_tells_of_entries_and_of_operations_in_hand)
 {
-	ck_assert(!pst_executor_ready(ex));
+	ck_assert(!pst_agent_executor_ready(ex));
 	submit(0, 1, STEPS(2));
-	ck_assert(pst_executor_ready(ex));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert(pst_executor_ready(ex));
+	ck_assert(pst_agent_executor_ready(ex));
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert(pst_agent_executor_ready(ex));
 	run_all();
-	ck_assert(!pst_executor_ready(ex));
+	ck_assert(!pst_agent_executor_ready(ex));
 }
 END_TEST
 

@@ -6,8 +6,8 @@ START_TEST(a_running_operation_can_be_cancelled)
 {
 	submit(0, 1, STEPS(100));
 	submit(0, 2, STEPS(1));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 1), 0);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 1), 0);
 	run_all();
 	ck_assert_uint_eq(backend.cancels, 1);
 	expect(0, 1, PST_WIRE_ECANCELED);
@@ -18,17 +18,17 @@ END_TEST
 START_TEST(a_backend_may_refuse_a_cancel_until_its_device_has_stopped)
 {
 	submit(0, 1, STEPS(100) | STUBBORN(3));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert_uint_eq(pst_executor_stuck_since(ex), 0);
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 1), 0);
-	ck_assert_uint_ne(pst_executor_stuck_since(ex), 0);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_uint_eq(pst_agent_executor_stuck_since(ex), 0);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 1), 0);
+	ck_assert_uint_ne(pst_agent_executor_stuck_since(ex), 0);
 	for (int i = 0; i < 3; i++) {
-		ck_assert_int_eq(pst_executor_run(ex), 1);
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 		expect_none(0);
 	}
-	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	expect(0, 1, PST_WIRE_ECANCELED);
-	ck_assert_uint_eq(pst_executor_stuck_since(ex), 0);
+	ck_assert_uint_eq(pst_agent_executor_stuck_since(ex), 0);
 }
 END_TEST
 
@@ -36,8 +36,8 @@ START_TEST(a_waiting_operation_can_be_cancelled_without_running)
 {
 	submit(0, 1, STEPS(2));
 	submit(0, 2, STEPS(1));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 2), 0);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 2), 0);
 	run_all();
 	expect(0, 1, PST_WIRE_OK);
 	expect(0, 2, PST_WIRE_ECANCELED);
@@ -52,9 +52,9 @@ START_TEST(an_operation_still_in_the_ring_can_be_cancelled)
 	/* More than the executor takes ahead. */
 	for (i = 0; i < 100; i++)
 		submit(0, i, STEPS(1));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 90), 0);
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 90), 0);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 90), 0);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 90), 0);
 	run_all();
 	for (i = 0; i < 100; i++)
 		expect(0, i, i == 90 ? PST_WIRE_ECANCELED : PST_WIRE_OK);
@@ -69,13 +69,13 @@ END_TEST
 
 START_TEST(an_unknown_tag_cannot_be_cancelled)
 {
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 1), -ENOENT);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 1), -ENOENT);
 	submit(0, 1, STEPS(1));
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 2), -ENOENT);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 2), -ENOENT);
 	/* Another lane's tags are not this one's. */
-	ck_assert_int_eq(pst_executor_cancel(ex, 1, 1), -ENOENT);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 1, 1), -ENOENT);
 	run_all();
-	ck_assert_int_eq(pst_executor_cancel(ex, 0, 1), -ENOENT);
+	ck_assert_int_eq(pst_agent_executor_cancel(ex, 0, 1), -ENOENT);
 	expect(0, 1, PST_WIRE_OK);
 }
 END_TEST
@@ -110,31 +110,31 @@ START_TEST(a_running_operation_has_a_number_of_its_own)
 {
 	uint64_t first;
 
-	ck_assert_uint_eq(pst_executor_running(ex, 0), 0);
+	ck_assert_uint_eq(pst_agent_executor_running(ex, 0), 0);
 	submit(0, 3, STEPS(2));
 	submit(0, 4, STEPS(2));
-	pst_executor_run(ex);
-	first = pst_executor_running(ex, 0);
+	pst_agent_executor_run(ex);
+	first = pst_agent_executor_running(ex, 0);
 	ck_assert_uint_ne(first, 0);
-	pst_executor_run(ex);
-	pst_executor_run(ex);
-	ck_assert_uint_ne(pst_executor_running(ex, 0), 0);
-	ck_assert_uint_ne(pst_executor_running(ex, 0), first);
+	pst_agent_executor_run(ex);
+	pst_agent_executor_run(ex);
+	ck_assert_uint_ne(pst_agent_executor_running(ex, 0), 0);
+	ck_assert_uint_ne(pst_agent_executor_running(ex, 0), first);
 	run_all();
-	ck_assert_uint_eq(pst_executor_running(ex, 0), 0);
+	ck_assert_uint_eq(pst_agent_executor_running(ex, 0), 0);
 }
 END_TEST
 
 START_TEST(what_a_running_operation_uses_is_known)
 {
 	submit_copy(0, 1 | COPY_STEPS, 7, 8);
-	ck_assert(!pst_executor_uses(ex, &tensor_mem[0]));
-	pst_executor_run(ex);
-	ck_assert(pst_executor_uses(ex, &tensor_mem[0]));
-	ck_assert(pst_executor_uses(ex, &tensor_mem[1]));
-	ck_assert(!pst_executor_uses(ex, shared));
+	ck_assert(!pst_agent_executor_uses(ex, &tensor_mem[0]));
+	pst_agent_executor_run(ex);
+	ck_assert(pst_agent_executor_uses(ex, &tensor_mem[0]));
+	ck_assert(pst_agent_executor_uses(ex, &tensor_mem[1]));
+	ck_assert(!pst_agent_executor_uses(ex, shared));
 	run_all();
-	ck_assert(!pst_executor_uses(ex, &tensor_mem[0]));
+	ck_assert(!pst_agent_executor_uses(ex, &tensor_mem[0]));
 	expect(0, 1 | COPY_STEPS, PST_WIRE_OK);
 }
 END_TEST
@@ -143,20 +143,20 @@ START_TEST(the_sentences_of_the_last_failures_are_kept)
 {
 	uint64_t i;
 
-	ck_assert_ptr_null(pst_executor_why(ex, 0, 0));
-	for (i = 1; i <= PST_EXECUTOR_WHYS + 2; i++)
+	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 0));
+	for (i = 1; i <= PST_AGENT_EXECUTOR_WHYS + 2; i++)
 		submit(0, i, STEPS(1) | (i % 2 ? FAIL_STEP : FAIL_BEGIN));
 	submit(0, 99, STEPS(1));
 	submit(1, 5, STEPS(1) | FAIL_STEP);
 	run_all();
-	ck_assert_ptr_null(pst_executor_why(ex, 0, 1));
-	ck_assert_ptr_null(pst_executor_why(ex, 0, 2));
-	for (i = 3; i <= PST_EXECUTOR_WHYS + 2; i++)
-		ck_assert_str_eq(pst_executor_why(ex, 0, i),
+	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 1));
+	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 2));
+	for (i = 3; i <= PST_AGENT_EXECUTOR_WHYS + 2; i++)
+		ck_assert_str_eq(pst_agent_executor_why(ex, 0, i),
 				 i % 2 ? "it burns" : "no such thing");
-	ck_assert_ptr_null(pst_executor_why(ex, 0, 99));
-	ck_assert_str_eq(pst_executor_why(ex, 1, 5), "it burns");
-	ck_assert_ptr_null(pst_executor_why(ex, 1, 6));
+	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 99));
+	ck_assert_str_eq(pst_agent_executor_why(ex, 1, 5), "it burns");
+	ck_assert_ptr_null(pst_agent_executor_why(ex, 1, 6));
 }
 END_TEST
 
@@ -165,7 +165,7 @@ START_TEST(a_tag_used_again_has_its_last_sentence)
 	submit(0, 1, STEPS(1) | FAIL_STEP);
 	submit(0, 1, STEPS(1) | FAIL_BEGIN);
 	run_all();
-	ck_assert_str_eq(pst_executor_why(ex, 0, 1), "no such thing");
+	ck_assert_str_eq(pst_agent_executor_why(ex, 0, 1), "no such thing");
 }
 END_TEST
 
@@ -173,13 +173,13 @@ START_TEST(draining_ends_what_runs_and_refuses_what_waits)
 {
 	submit(0, 1, STEPS(3));
 	submit(0, 2, STEPS(1));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	submit(1, 3, STEPS(1));
 	submit(1, 4, STEPS(1));
-	ck_assert(!pst_executor_drained(ex));
-	pst_executor_drain(ex);
+	ck_assert(!pst_agent_executor_drained(ex));
+	pst_agent_executor_drain(ex);
 	run_all();
-	ck_assert(pst_executor_drained(ex));
+	ck_assert(pst_agent_executor_drained(ex));
 	expect(0, 1, PST_WIRE_OK);
 	expect(0, 2, PST_WIRE_ESHUTDOWN);
 	expect(1, 3, PST_WIRE_ESHUTDOWN);
@@ -193,7 +193,7 @@ END_TEST
 START_TEST(a_detached_lane_is_gone_at_once_when_nothing_runs)
 {
 	submit(0, 1, STEPS(1));
-	pst_executor_detach(ex, 0);
+	pst_agent_executor_detach(ex, 0);
 	ck_assert_uint_eq(gone[0], 1);
 	run_all();
 	ck_assert_uint_eq(backend.n_log, 0);
@@ -209,17 +209,17 @@ START_TEST(a_detached_lane_is_gone_when_the_backend_has_let_go)
 {
 	submit(0, 1, STEPS(100) | STUBBORN(3));
 	submit(0, 2, STEPS(1));
-	ck_assert_int_eq(pst_executor_run(ex), 1);
-	ck_assert(pst_executor_running(ex, 0) != 0);
-	pst_executor_detach(ex, 0);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert(pst_agent_executor_running(ex, 0) != 0);
+	pst_agent_executor_detach(ex, 0);
 	ck_assert_uint_eq(gone[0], 0);
-	pst_executor_detach(ex, 0);
+	pst_agent_executor_detach(ex, 0);
 	run_all();
 	ck_assert_uint_eq(gone[0], 1);
-	ck_assert_uint_eq(pst_executor_running(ex, 0), 0);
+	ck_assert_uint_eq(pst_agent_executor_running(ex, 0), 0);
 	/* Nothing was posted into a lane that may be another's by now. */
 	expect_none(0);
-	pst_executor_attach(ex, 0, &shared[0], 1);
+	pst_agent_executor_attach(ex, 0, &shared[0], 1);
 	pst_lane_client_init(&client[0], &shared[0], &agent_word);
 	submit(0, 3, STEPS(1));
 	run_all();

@@ -9,26 +9,27 @@
 
 #define U ((uint64_t)PST_WIRE_UNIT)
 
-static struct pst_extents *e;
+static struct pst_agent_extents *e;
 
 static void setup(void)
 {
-	ck_assert_int_eq(pst_extents_new(U, 8 * U, &e), 0);
+	ck_assert_int_eq(pst_agent_extents_new(U, 8 * U, &e), 0);
 }
 
 static void teardown(void)
 {
-	pst_extents_free(e);
+	pst_agent_extents_free(e);
 }
 
 START_TEST(bad_arenas_are_refused)
 {
-	struct pst_extents *x = NULL;
+	struct pst_agent_extents *x = NULL;
 
-	ck_assert_int_eq(pst_extents_new(U, 0, &x), -EINVAL);
-	ck_assert_int_eq(pst_extents_new(U, U + 1, &x), -EINVAL);
-	ck_assert_int_eq(pst_extents_new(1, U, &x), -EINVAL);
-	ck_assert_int_eq(pst_extents_new(U, UINT64_MAX - U + 1, &x), -EINVAL);
+	ck_assert_int_eq(pst_agent_extents_new(U, 0, &x), -EINVAL);
+	ck_assert_int_eq(pst_agent_extents_new(U, U + 1, &x), -EINVAL);
+	ck_assert_int_eq(pst_agent_extents_new(1, U, &x), -EINVAL);
+	ck_assert_int_eq(pst_agent_extents_new(U, UINT64_MAX - U + 1, &x),
+			 -EINVAL);
 	ck_assert_ptr_null(x);
 }
 END_TEST
@@ -37,36 +38,37 @@ START_TEST(a_lease_is_rounded_up_and_never_overlaps)
 {
 	struct pst_span a, b;
 
-	ck_assert_int_eq(pst_extents_lease(e, 1, 1, &a), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 1, &a), 0);
 	ck_assert_uint_eq(a.size, U);
-	ck_assert_int_eq(pst_extents_lease(e, 2, U + 1, &b), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 2, U + 1, &b), 0);
 	ck_assert_uint_eq(b.size, 2 * U);
 	ck_assert(a.off + a.size <= b.off || b.off + b.size <= a.off);
-	ck_assert(pst_extents_holds(e, 1, &a));
-	ck_assert(!pst_extents_holds(e, 2, &a));
-	ck_assert_int_eq(pst_extents_lease(e, 1, 0, &a), -EINVAL);
-	ck_assert_int_eq(pst_extents_lease(e, 0, U, &a), -EINVAL);
-	ck_assert_int_eq(pst_extents_lease(e, 1, UINT64_MAX, &a), -ENOSPC);
+	ck_assert(pst_agent_extents_holds(e, 1, &a));
+	ck_assert(!pst_agent_extents_holds(e, 2, &a));
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 0, &a), -EINVAL);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 0, U, &a), -EINVAL);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, UINT64_MAX, &a),
+			 -ENOSPC);
 }
 END_TEST
 
 START_TEST(a_full_arena_says_so_and_leases_again_only_after_settling)
 {
 	struct pst_span all, one;
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 
-	ck_assert_int_eq(pst_extents_lease(e, 1, 8 * U, &all), 0);
-	ck_assert_int_eq(pst_extents_lease(e, 2, 1, &one), -ENOSPC);
-	ck_assert_int_eq(pst_extents_release(e, 1, &all), 0);
-	ck_assert_int_eq(pst_extents_lease(e, 2, 1, &one), -ENOSPC);
-	ck_assert(!pst_extents_holds(e, 1, &all));
-	pst_extents_stats(e, &st);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 8 * U, &all), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 1, &one), -ENOSPC);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &all), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 1, &one), -ENOSPC);
+	ck_assert(!pst_agent_extents_holds(e, 1, &all));
+	pst_agent_extents_stats(e, &st);
 	ck_assert_uint_eq(st.quarantined, 8 * U);
 	ck_assert_uint_eq(st.leased, 0);
-	pst_extents_settle(e, 2);
-	ck_assert_int_eq(pst_extents_lease(e, 2, 1, &one), -ENOSPC);
-	pst_extents_settle(e, 1);
-	ck_assert_int_eq(pst_extents_lease(e, 2, 8 * U, &one), 0);
+	pst_agent_extents_settle(e, 2);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 1, &one), -ENOSPC);
+	pst_agent_extents_settle(e, 1);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 8 * U, &one), 0);
 }
 END_TEST
 
@@ -74,18 +76,18 @@ START_TEST(only_the_holder_releases_and_only_the_whole_extent)
 {
 	struct pst_span s, part;
 
-	ck_assert_int_eq(pst_extents_lease(e, 1, 3 * U, &s), 0);
-	ck_assert_int_eq(pst_extents_release(e, 2, &s), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 3 * U, &s), 0);
+	ck_assert_int_eq(pst_agent_extents_release(e, 2, &s), -ENOENT);
 	part = (struct pst_span){s.off, U};
-	ck_assert_int_eq(pst_extents_release(e, 1, &part), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
 	part = (struct pst_span){s.off + U, 2 * U};
-	ck_assert_int_eq(pst_extents_release(e, 1, &part), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
 	part.off = UINT64_MAX - U + 1;
-	ck_assert_int_eq(pst_extents_release(e, 1, &part), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
 	part.off = s.off + 1;
-	ck_assert_int_eq(pst_extents_release(e, 1, &part), -ENOENT);
-	ck_assert_int_eq(pst_extents_release(e, 1, &s), 0);
-	ck_assert_int_eq(pst_extents_release(e, 1, &s), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &s), 0);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &s), -ENOENT);
 }
 END_TEST
 
@@ -93,50 +95,50 @@ START_TEST(holding_means_every_byte)
 {
 	struct pst_span a, b, s;
 
-	ck_assert_int_eq(pst_extents_lease(e, 1, U, &a), 0);
-	ck_assert_int_eq(pst_extents_lease(e, 1, U, &b), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, U, &a), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, U, &b), 0);
 	s = (struct pst_span){a.off + U - 8, 16};
-	ck_assert(pst_extents_holds(e, 1, &s));
+	ck_assert(pst_agent_extents_holds(e, 1, &s));
 	s = (struct pst_span){b.off + U - 8, 9};
-	ck_assert(!pst_extents_holds(e, 1, &s));
+	ck_assert(!pst_agent_extents_holds(e, 1, &s));
 	s = (struct pst_span){a.off, UINT64_MAX};
-	ck_assert(!pst_extents_holds(e, 1, &s));
+	ck_assert(!pst_agent_extents_holds(e, 1, &s));
 	s = (struct pst_span){a.off - 1, 2};
-	ck_assert(!pst_extents_holds(e, 1, &s));
+	ck_assert(!pst_agent_extents_holds(e, 1, &s));
 	s = (struct pst_span){a.off, 0};
-	ck_assert(!pst_extents_holds(e, 1, &s));
-	ck_assert_int_eq(pst_extents_release(e, 1, &b), 0);
+	ck_assert(!pst_agent_extents_holds(e, 1, &s));
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &b), 0);
 	s = (struct pst_span){a.off + U - 8, 16};
-	ck_assert(!pst_extents_holds(e, 1, &s));
+	ck_assert(!pst_agent_extents_holds(e, 1, &s));
 }
 END_TEST
 
 START_TEST(what_a_dead_owner_had_is_nobodys_until_it_is_scrubbed)
 {
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 	uint64_t scrubbed = 0;
 	struct pst_span s;
 
-	ck_assert_int_eq(pst_extents_lease(e, 1, U, &s), 0);
-	ck_assert_int_eq(pst_extents_lease(e, 2, U, &s), 0);
-	ck_assert_int_eq(pst_extents_lease(e, 1, 2 * U, &s), 0);
-	ck_assert_uint_eq(pst_extents_leased(e, 1), 3 * U);
-	ck_assert_uint_eq(pst_extents_release_owner(e, 1), 3 * U);
-	ck_assert_uint_eq(pst_extents_leased(e, 1), 0);
-	ck_assert(!pst_extents_dirty(e, 2 * U, &s));
-	pst_extents_settle_dirty(e, 1);
-	pst_extents_settle(e, 1);
-	pst_extents_stats(e, &st);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, U, &s), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 2, U, &s), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 2 * U, &s), 0);
+	ck_assert_uint_eq(pst_agent_extents_leased(e, 1), 3 * U);
+	ck_assert_uint_eq(pst_agent_extents_release_owner(e, 1), 3 * U);
+	ck_assert_uint_eq(pst_agent_extents_leased(e, 1), 0);
+	ck_assert(!pst_agent_extents_dirty(e, 2 * U, &s));
+	pst_agent_extents_settle_dirty(e, 1);
+	pst_agent_extents_settle(e, 1);
+	pst_agent_extents_stats(e, &st);
 	ck_assert_uint_eq(st.quarantined, 3 * U);
-	while (pst_extents_dirty(e, U, &s)) {
+	while (pst_agent_extents_dirty(e, U, &s)) {
 		ck_assert_uint_eq(s.size, U);
-		ck_assert(!pst_extents_holds(e, UINT64_MAX, &s));
-		pst_extents_scrubbed(e, &s);
+		ck_assert(!pst_agent_extents_holds(e, UINT64_MAX, &s));
+		pst_agent_extents_scrubbed(e, &s);
 		scrubbed += s.size;
 	}
 	ck_assert_uint_eq(scrubbed, 3 * U);
-	ck_assert_uint_eq(pst_extents_leased(e, 2), U);
-	pst_extents_stats(e, &st);
+	ck_assert_uint_eq(pst_agent_extents_leased(e, 2), U);
+	pst_agent_extents_stats(e, &st);
 	ck_assert_uint_eq(st.quarantined, 0);
 	ck_assert_uint_eq(st.leased, U);
 }
@@ -154,7 +156,8 @@ START_TEST(random_leases_agree_with_a_plain_model)
 		o = 1 + (uint64_t)rand() % 3;
 		want = 1 + (uint64_t)rand() % 3;
 		if (n < 64 && rand() % 2) {
-			if (pst_extents_lease(e, o, want * U, &held[n]) < 0)
+			if (pst_agent_extents_lease(e, o, want * U, &held[n]) <
+			    0)
 				continue;
 			for (i = 0; i < want; i++) {
 				j = (unsigned int)(held[n].off / U - 1 + i);
@@ -164,10 +167,10 @@ START_TEST(random_leases_agree_with_a_plain_model)
 			held_owner[n++] = o;
 		} else if (n > 0) {
 			i = (unsigned int)rand() % n;
-			ck_assert_int_eq(
-				pst_extents_release(e, held_owner[i], &held[i]),
-				0);
-			pst_extents_settle(e, held_owner[i]);
+			ck_assert_int_eq(pst_agent_extents_release(
+						 e, held_owner[i], &held[i]),
+					 0);
+			pst_agent_extents_settle(e, held_owner[i]);
 			for (j = 0; j < held[i].size / U; j++)
 				owner[held[i].off / U - 1 + j] = 0;
 			held[i] = held[--n];

@@ -78,13 +78,14 @@ static unsigned int longest_free(const struct model *m)
 	return longest;
 }
 
-static void lease(struct pst_extents *e, struct model *m, const struct act *a)
+static void lease(struct pst_agent_extents *e, struct model *m,
+		  const struct act *a)
 {
 	unsigned int i, at;
 	struct pst_span s;
 	/* Sizes are rounded up. */
 	const uint64_t size = a->n * PST_WIRE_UNIT - (a->n & 1);
-	const int r = pst_extents_lease(e, a->owner, size, &s);
+	const int r = pst_agent_extents_lease(e, a->owner, size, &s);
 
 	if (a->n > longest_free(m)) {
 		PST_MUST(r == -ENOSPC);
@@ -100,19 +101,21 @@ static void lease(struct pst_extents *e, struct model *m, const struct act *a)
 	m->at[at].n = a->n;
 }
 
-static void release(struct pst_extents *e, struct model *m, const struct act *a)
+static void release(struct pst_agent_extents *e, struct model *m,
+		    const struct act *a)
 {
 	const struct pst_span s = span_of(a->at, a->n);
 	const bool held = a->at < UNITS && m->at[a->at].n == a->n &&
 			  m->at[a->at].owner == a->owner &&
 			  !m->at[a->at].quarantined;
 
-	PST_MUST(pst_extents_release(e, a->owner, &s) == (held ? 0 : -ENOENT));
+	PST_MUST(pst_agent_extents_release(e, a->owner, &s) ==
+		 (held ? 0 : -ENOENT));
 	if (held)
 		m->at[a->at].quarantined = 1;
 }
 
-static void release_owner(struct pst_extents *e, struct model *m,
+static void release_owner(struct pst_agent_extents *e, struct model *m,
 			  const struct act *a)
 {
 	uint64_t moved = 0;
@@ -125,32 +128,34 @@ static void release_owner(struct pst_extents *e, struct model *m,
 		m->at[i].quarantined = 1;
 		moved += m->at[i].n * PST_WIRE_UNIT;
 	}
-	PST_MUST(pst_extents_release_owner(e, a->owner) == moved);
+	PST_MUST(pst_agent_extents_release_owner(e, a->owner) == moved);
 }
 
-static void settle(struct pst_extents *e, struct model *m, const struct act *a)
+static void settle(struct pst_agent_extents *e, struct model *m,
+		   const struct act *a)
 {
 	unsigned int i;
 
-	pst_extents_settle(e, a->owner);
+	pst_agent_extents_settle(e, a->owner);
 	for (i = 0; i < UNITS; i++)
 		if (m->at[i].owner == a->owner && m->at[i].quarantined)
 			memset(&m->at[i], 0, sizeof(m->at[i]));
 }
 
-static void perform(struct pst_extents *e, struct model *m, const struct act *a)
+static void perform(struct pst_agent_extents *e, struct model *m,
+		    const struct act *a)
 {
-	static void (*const by_kind[])(struct pst_extents *, struct model *,
-				       const struct act *) = {
+	static void (*const by_kind[])(struct pst_agent_extents *,
+				       struct model *, const struct act *) = {
 		lease, release, release_owner, settle};
 
 	by_kind[a->kind](e, m, a);
 }
 
 /* Every question about a map, also about bytes that end within a unit. */
-static void compare(const struct pst_extents *e, const struct model *m)
+static void compare(const struct pst_agent_extents *e, const struct model *m)
 {
-	struct pst_extents_stats stats;
+	struct pst_agent_extents_stats stats;
 	uint64_t leased[OWNERS + 1] = {0}, quarantined = 0;
 	unsigned int i, at, n, owner, unit;
 	struct pst_span s;
@@ -162,14 +167,14 @@ static void compare(const struct pst_extents *e, const struct model *m)
 		else
 			leased[m->at[i].owner] += m->at[i].n * PST_WIRE_UNIT;
 	}
-	pst_extents_stats(e, &stats);
+	pst_agent_extents_stats(e, &stats);
 	PST_MUST(stats.total == UNITS * PST_WIRE_UNIT);
 	PST_MUST(stats.leased == leased[1] + leased[2]);
 	PST_MUST(stats.quarantined == quarantined);
 	PST_MUST(stats.largest_free == longest_free(m) * PST_WIRE_UNIT);
-	PST_MUST(pst_extents_leased(e, 0) == 0);
+	PST_MUST(pst_agent_extents_leased(e, 0) == 0);
 	for (owner = 1; owner <= OWNERS; owner++) {
-		PST_MUST(pst_extents_leased(e, owner) == leased[owner]);
+		PST_MUST(pst_agent_extents_leased(e, owner) == leased[owner]);
 		for (at = 0; at < UNITS; at++)
 			for (n = 1; n <= PLACES; n++) {
 				held = at + n <= UNITS;
@@ -180,12 +185,12 @@ static void compare(const struct pst_extents *e, const struct model *m)
 					       !m->at[i].quarantined;
 				}
 				s = span_of(at, n);
-				PST_MUST(pst_extents_holds(e, owner, &s) ==
-					 held);
+				PST_MUST(pst_agent_extents_holds(e, owner,
+								 &s) == held);
 				s.off++;
 				s.size -= 2;
-				PST_MUST(pst_extents_holds(e, owner, &s) ==
-					 held);
+				PST_MUST(pst_agent_extents_holds(e, owner,
+								 &s) == held);
 			}
 	}
 }
@@ -220,7 +225,7 @@ static void note(const struct model *m, const struct found *from,
 START_TEST(every_act_in_every_state_does_what_a_list_says)
 {
 	struct model m = {0};
-	struct pst_extents *e;
+	struct pst_agent_extents *e;
 	unsigned int i, j, p;
 	struct act a;
 
@@ -228,8 +233,8 @@ START_TEST(every_act_in_every_state_does_what_a_list_says)
 	for (i = 0; i < n_found; i++) {
 		for (j = 0; j < ACTS; j++) {
 			memset(&m, 0, sizeof(m));
-			PST_MUST(pst_extents_new(OFF, UNITS * PST_WIRE_UNIT,
-						 &e) == 0);
+			PST_MUST(pst_agent_extents_new(
+					 OFF, UNITS * PST_WIRE_UNIT, &e) == 0);
 			for (p = 0; p < found[i].n_path; p++) {
 				a = act_of(found[i].path[p]);
 				perform(e, &m, &a);
@@ -239,7 +244,7 @@ START_TEST(every_act_in_every_state_does_what_a_list_says)
 			perform(e, &m, &a);
 			compare(e, &m);
 			note(&m, &found[i], j);
-			pst_extents_free(e);
+			pst_agent_extents_free(e);
 		}
 	}
 	/* s(n) = s(n - 1) + 4 (s(n - 1) + ... + s(0)): the first unit is free,

@@ -202,8 +202,8 @@ static double expected(const struct pst_op *op, uint64_t p, uint64_t i,
 static void run(struct pst_op *op)
 {
 	struct pst_backend_op bop = {.op = *op};
-	struct pst_gemm_kind kind = {op->dtype, op->dtype_c, op->compute,
-				     op->act, op->has_bias};
+	struct pst_agent_gemm_kind kind = {op->dtype, op->dtype_c, op->compute,
+					   op->act, op->has_bias};
 	struct pst_error err = {.text = ""};
 	int r, steps = 0;
 
@@ -215,7 +215,7 @@ static void run(struct pst_op *op)
 		r = ops->step(backend, &bop, &err);
 		ck_assert_int_ge(r, 0);
 		ck_assert_int_lt(++steps, 100000);
-	} while (r != PST_STEP_DONE);
+	} while (r != PST_AGENT_STEP_DONE);
 }
 
 /* Runs it; checks every element, and that nothing else has changed. */
@@ -454,7 +454,7 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	if (strcmp(pst_blas_library(), "none") == 0) {
+	if (strcmp(pst_agent_blas_library(), "none") == 0) {
 		printf("1..0 # SKIP built without a CBLAS\n");
 		return 0;
 	}

@@ -67,7 +67,7 @@ static uint64_t ask(void)
 {
 	uint64_t v = 0;
 
-	ck_assert_int_eq(pst_memory_available(tmpdir, &v), 0);
+	ck_assert_int_eq(pst_agent_memory_available(tmpdir, &v), 0);
 	return v;
 }
 
@@ -76,12 +76,12 @@ START_TEST(meminfo_and_status_are_read)
 	uint64_t v;
 
 	ck_assert_uint_eq(ask(), GIB);
-	ck_assert_int_eq(pst_memory_resident(tmpdir, &v), 0);
+	ck_assert_int_eq(pst_agent_memory_resident(tmpdir, &v), 0);
 	ck_assert_uint_eq(v, 1000 * KIB);
 	write_file("proc/meminfo", "MemTotal: 5 kB\n");
-	ck_assert_int_eq(pst_memory_available(tmpdir, &v), -EINVAL);
+	ck_assert_int_eq(pst_agent_memory_available(tmpdir, &v), -EINVAL);
 	unlink(tmpdir_path("proc/meminfo"));
-	ck_assert_int_eq(pst_memory_available(tmpdir, &v), -ENOENT);
+	ck_assert_int_eq(pst_agent_memory_available(tmpdir, &v), -ENOENT);
 }
 END_TEST
 
@@ -130,52 +130,56 @@ START_TEST(pieces_of_every_size_are_zeroed_and_aligned)
 {
 	static const uint64_t sizes[] = {1,       255, 256,       4096,
 					 MIB - 1, MIB, MIB + 257, 5 * MIB + 3};
-	struct pst_hostmem h;
+	struct pst_agent_hostmem h;
 	uint8_t *mem[2];
 	void *p;
 	size_t i, j;
 
-	pst_hostmem_init(&h, "");
+	pst_agent_hostmem_init(&h, "");
 	for (i = 0; i < PST_ARRAY_SIZE(sizes); i++) {
 		for (j = 0; j < 2; j++) {
 			ck_assert_int_eq(
-				pst_hostmem_alloc(&h, sizes[i], &p, &err), 0);
+				pst_agent_hostmem_alloc(&h, sizes[i], &p, &err),
+				0);
 			mem[j] = p;
 			ck_assert_uint_eq((uintptr_t)p % 256, 0);
 			ck_assert(is_zero(mem[j], sizes[i]));
 			memset(mem[j], 0xff, sizes[i]);
 		}
 		ck_assert_uint_eq(h.promised, 2 * sizes[i]);
-		pst_hostmem_release(&h, mem[0]);
-		pst_hostmem_release(&h, mem[1]);
+		pst_agent_hostmem_release(&h, mem[0]);
+		pst_agent_hostmem_release(&h, mem[1]);
 		ck_assert_uint_eq(h.promised, 0);
 	}
-	pst_hostmem_done(&h);
+	pst_agent_hostmem_done(&h);
 }
 END_TEST
 
 START_TEST(what_is_promised_but_not_touched_counts)
 {
-	struct pst_hostmem h;
+	struct pst_agent_hostmem h;
 	void *a, *b;
 
-	pst_hostmem_init(&h, tmpdir);
+	pst_agent_hostmem_init(&h, tmpdir);
 	/* 7/8 of 1 GiB are 896 MiB. */
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 897 * MIB, &a, &err), -ENOMEM);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 897 * MIB, &a, &err),
+			 -ENOMEM);
 	ck_assert_ptr_nonnull(strstr(err.text, "has 939524096 to give"));
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 500 * MIB, &a, &err), 0);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 500 * MIB, &a, &err), 0);
 	/* The kernel still shows 1 GiB. */
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 397 * MIB, &b, &err), -ENOMEM);
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 396 * MIB, &b, &err), 0);
-	pst_hostmem_release(&h, b);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 397 * MIB, &b, &err),
+			 -ENOMEM);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 396 * MIB, &b, &err), 0);
+	pst_agent_hostmem_release(&h, b);
 	/* Now the first one is touched, and missing there. */
 	resident(1000 + 500 * 1024);
 	available(524 * 1024);
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 459 * MIB, &b, &err), -ENOMEM);
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 458 * MIB, &b, &err), 0);
-	pst_hostmem_release(&h, b);
-	pst_hostmem_release(&h, a);
-	pst_hostmem_done(&h);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 459 * MIB, &b, &err),
+			 -ENOMEM);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 458 * MIB, &b, &err), 0);
+	pst_agent_hostmem_release(&h, b);
+	pst_agent_hostmem_release(&h, a);
+	pst_agent_hostmem_done(&h);
 }
 END_TEST
 
@@ -189,24 +193,25 @@ static bool is_mapped(void *p)
 
 START_TEST(large_pieces_are_unmapped_behind_ones_back_and_at_last)
 {
-	struct pst_hostmem h;
+	struct pst_agent_hostmem h;
 	void *mem[20];
 	size_t i;
 
-	pst_hostmem_init(&h, "");
+	pst_agent_hostmem_init(&h, "");
 	for (i = 0; i < 20; i++) {
-		ck_assert_int_eq(pst_hostmem_alloc(&h, 64 * MIB, &mem[i], &err),
-				 0);
+		ck_assert_int_eq(
+			pst_agent_hostmem_alloc(&h, 64 * MIB, &mem[i], &err),
+			0);
 		*(char *)mem[i] = 1;
 	}
 	ck_assert_ptr_null(h.reaper);
 	for (i = 0; i < 20; i++)
-		pst_hostmem_release(&h, mem[i]);
+		pst_agent_hostmem_release(&h, mem[i]);
 	ck_assert_ptr_nonnull(h.reaper);
 	ck_assert_uint_eq(h.promised, 0);
 	for (i = 0; i < 1000 && is_mapped(mem[0]); i++)
 		usleep(10000);
-	pst_hostmem_done(&h);
+	pst_agent_hostmem_done(&h);
 	for (i = 0; i < 20; i++)
 		ck_assert(!is_mapped(mem[i]));
 }
@@ -214,18 +219,22 @@ END_TEST
 
 START_TEST(impossible_sizes_are_refused)
 {
-	struct pst_hostmem h;
+	struct pst_agent_hostmem h;
 	void *a;
 
-	pst_hostmem_init(&h, "");
-	ck_assert_int_eq(pst_hostmem_alloc(&h, UINT64_MAX, &a, &err), -ENOMEM);
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 1ULL << 62, &a, &err), -ENOMEM);
+	pst_agent_hostmem_init(&h, "");
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, UINT64_MAX, &a, &err),
+			 -ENOMEM);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 1ULL << 62, &a, &err),
+			 -ENOMEM);
 	/* Without figures the kernel says no. */
-	pst_hostmem_init(&h, "/nonexistent");
-	ck_assert_int_eq(pst_hostmem_alloc(&h, UINT64_MAX, &a, &err), -ENOMEM);
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 1ULL << 62, &a, &err), -ENOMEM);
-	ck_assert_int_eq(pst_hostmem_alloc(&h, 10, &a, &err), 0);
-	pst_hostmem_release(&h, a);
+	pst_agent_hostmem_init(&h, "/nonexistent");
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, UINT64_MAX, &a, &err),
+			 -ENOMEM);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 1ULL << 62, &a, &err),
+			 -ENOMEM);
+	ck_assert_int_eq(pst_agent_hostmem_alloc(&h, 10, &a, &err), 0);
+	pst_agent_hostmem_release(&h, a);
 }
 END_TEST
 

@@ -13,7 +13,7 @@
 #define DMI        "0123abcd-0000-4000-8000-000000000002"
 #define NIL        "00000000-0000-0000-0000-000000000000"
 
-static struct pst_identity id;
+static struct pst_agent_identity id;
 static struct pst_error err;
 static char sysfs[PATH_MAX], credentials[PATH_MAX];
 
@@ -50,7 +50,7 @@ static void expect(const char *dir, const char *want)
 {
 	char text[37];
 
-	ck_assert_msg(pst_identity_read(sysfs, dir, &id, &err) == 0, "%s",
+	ck_assert_msg(pst_agent_identity_read(sysfs, dir, &id, &err) == 0, "%s",
 		      err.text);
 	pst_uuid_format(id.vm_uuid, text);
 	ck_assert_str_eq(text, want);
@@ -96,7 +96,8 @@ START_TEST(a_credential_that_is_no_uuid_is_an_error)
 	for (i = 0; i < PST_ARRAY_SIZE(bad); i++) {
 		write_file("cred/vm-uuid", bad[i]);
 		ck_assert_int_lt(
-			pst_identity_read(sysfs, credentials, &id, &err), 0);
+			pst_agent_identity_read(sysfs, credentials, &id, &err),
+			0);
 		ck_assert_ptr_nonnull(strstr(err.text, "cred/vm-uuid"));
 	}
 }

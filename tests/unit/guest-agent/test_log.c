@@ -20,7 +20,7 @@ static void setup(void)
 {
 	tmpdir_make();
 	snprintf(path, sizeof(path), "%s/socket", tmpdir);
-	pst_log_set_level(PST_LOG_INFO);
+	pst_agent_log_set_level(PST_AGENT_LOG_INFO);
 }
 
 static void teardown(void)
@@ -57,7 +57,7 @@ static int take_stderr(bool named)
 	ck_assert_int_eq(setenv("JOURNAL_STREAM", text, 1), 0);
 	ck_assert_int_ge(dup2(fd, STDERR_FILENO), 0);
 	close(fd);
-	pst_log_open(path);
+	pst_agent_log_open(path);
 	return saved;
 }
 
@@ -90,7 +90,7 @@ static const char *entry(void)
 
 START_TEST(an_entry_has_a_field_for_each_thing_it_is_about)
 {
-	const struct pst_log_about about = {
+	const struct pst_agent_log_about about = {
 		.session = 7,
 		.has_lane = true,
 		.lane = 0,
@@ -98,8 +98,9 @@ START_TEST(an_entry_has_a_field_for_each_thing_it_is_about)
 		.client_pid = 4711,
 		.cid = 42,
 	};
-	char buf[PST_JOURNAL_ENTRY];
-	size_t n = pst_journal_format(buf, sizeof(buf), 4, "It broke", &about);
+	char buf[PST_AGENT_JOURNAL_ENTRY];
+	size_t n = pst_agent_journal_format(buf, sizeof(buf), 4, "It broke",
+					    &about);
 
 	buf[n] = '\0';
 	ck_assert_str_eq(buf, "PRIORITY=4\nSYSLOG_IDENTIFIER=penstock-agent\n"
@@ -111,13 +112,14 @@ END_TEST
 
 START_TEST(what_does_not_fit_is_left_out_as_a_whole)
 {
-	const struct pst_log_about about = {.session = 7, .client = "bench"};
-	char buf[PST_JOURNAL_ENTRY];
+	const struct pst_agent_log_about about = {.session = 7,
+						  .client = "bench"};
+	char buf[PST_AGENT_JOURNAL_ENTRY];
 	size_t size, n;
 
 	for (size = 0; size < 150; size++) {
 		memset(buf, 'x', sizeof(buf));
-		n = pst_journal_format(buf, size, 4, "It broke", &about);
+		n = pst_agent_journal_format(buf, size, 4, "It broke", &about);
 		ck_assert_uint_le(n, size);
 		ck_assert(n == 0 || buf[n - 1] == '\n');
 		ck_assert_int_eq(buf[size], 'x');
@@ -134,28 +136,28 @@ START_TEST(the_journals_stream_is_known_by_device_and_inode)
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
 		 (unsigned long long)st.st_ino);
-	ck_assert(pst_journal_is_stream(text, fd));
+	ck_assert(pst_agent_journal_is_stream(text, fd));
 	strcat(text, "x");
-	ck_assert(!pst_journal_is_stream(text, fd));
-	ck_assert(!pst_journal_is_stream("1:2", fd));
-	ck_assert(!pst_journal_is_stream("", fd));
-	ck_assert(!pst_journal_is_stream(NULL, fd));
-	ck_assert(!pst_journal_is_stream(text, -1));
+	ck_assert(!pst_agent_journal_is_stream(text, fd));
+	ck_assert(!pst_agent_journal_is_stream("1:2", fd));
+	ck_assert(!pst_agent_journal_is_stream("", fd));
+	ck_assert(!pst_agent_journal_is_stream(NULL, fd));
+	ck_assert(!pst_agent_journal_is_stream(text, -1));
 	close(fd);
 }
 END_TEST
 
 START_TEST(messages_about_something_are_entries_of_the_journal)
 {
-	const struct pst_log_about about = {.session = 9,
-					    .client = "a\nPRIORITY=0"};
+	const struct pst_agent_log_about about = {.session = 9,
+						  .client = "a\nPRIORITY=0"};
 	int saved;
 
 	start_journal();
 	saved = take_stderr(true);
-	pst_log(PST_LOG_WARNING, "one\n<0>two %d", 3);
-	pst_log_about(PST_LOG_INFO, &about, "four\nMESSAGE=five");
-	pst_log_about(PST_LOG_DEBUG, &about, "not wanted");
+	pst_agent_log(PST_AGENT_LOG_WARNING, "one\n<0>two %d", 3);
+	pst_agent_log_about(PST_AGENT_LOG_INFO, &about, "four\nMESSAGE=five");
+	pst_agent_log_about(PST_AGENT_LOG_DEBUG, &about, "not wanted");
 	/* No peer adds lines. */
 	ck_assert_str_eq(give_back(saved), "<4>one?<0>two 3\n");
 	ck_assert_str_eq(entry(), "PRIORITY=6\n"
@@ -169,11 +171,11 @@ END_TEST
 
 START_TEST(a_journal_that_takes_none_gets_lines_with_their_priority)
 {
-	const struct pst_log_about about = {.session = 9};
+	const struct pst_agent_log_about about = {.session = 9};
 	int saved = take_stderr(true);
 
-	pst_log_about(PST_LOG_ERROR, &about, "bad");
-	pst_log(PST_LOG_INFO, "good");
+	pst_agent_log_about(PST_AGENT_LOG_ERROR, &about, "bad");
+	pst_agent_log(PST_AGENT_LOG_INFO, "good");
 	ck_assert_str_eq(give_back(saved), "<3>bad\n"
 					   "<6>good\n");
 }
@@ -185,7 +187,7 @@ START_TEST(another_stderr_gets_plain_lines)
 
 	start_journal();
 	saved = take_stderr(false);
-	pst_log(PST_LOG_ERROR, "bad\x1b[31m");
+	pst_agent_log(PST_AGENT_LOG_ERROR, "bad\x1b[31m");
 	ck_assert_str_eq(give_back(saved), "penstock-agent: bad?[31m\n");
 	ck_assert_int_lt(recv(journal, got, sizeof(got), 0), 0);
 }

@@ -9,44 +9,46 @@
 
 START_TEST(ten_lines_go_and_then_one_with_the_count)
 {
-	struct pst_log_limit l = {0};
+	struct pst_agent_log_limit l = {0};
 	uint64_t due;
 	unsigned int i, n = 0;
 
 	for (i = 0; i < 100; i++)
-		n += pst_log_limit_take(&l, T0 + i);
-	ck_assert_uint_eq(n, PST_LOG_LIMIT_LINES);
-	ck_assert_uint_eq(pst_log_limit_count(&l, T0 + 500 * MS, &due), 0);
-	ck_assert_uint_eq(due, T0 + 1000 * MS + PST_LOG_LIMIT_LINES);
-	ck_assert_uint_eq(pst_log_limit_count(&l, due, &due), 90);
-	ck_assert_uint_eq(pst_log_limit_count(&l, T0 + 9000 * MS, &due), 0);
+		n += pst_agent_log_limit_take(&l, T0 + i);
+	ck_assert_uint_eq(n, PST_AGENT_LOG_LIMIT_LINES);
+	ck_assert_uint_eq(pst_agent_log_limit_count(&l, T0 + 500 * MS, &due),
+			  0);
+	ck_assert_uint_eq(due, T0 + 1000 * MS + PST_AGENT_LOG_LIMIT_LINES);
+	ck_assert_uint_eq(pst_agent_log_limit_count(&l, due, &due), 90);
+	ck_assert_uint_eq(pst_agent_log_limit_count(&l, T0 + 9000 * MS, &due),
+			  0);
 	ck_assert_uint_eq(due, UINT64_MAX);
-	ck_assert(pst_log_limit_take(&l, T0 + 9000 * MS));
+	ck_assert(pst_agent_log_limit_take(&l, T0 + 9000 * MS));
 }
 END_TEST
 
 START_TEST(no_second_has_more_and_none_is_uncounted)
 {
 	static uint64_t at[1000];
-	struct pst_log_limit l = {0};
+	struct pst_agent_log_limit l = {0};
 	uint64_t now, due, counted = 0, written = 0, n_at = 0, came = 0, n;
 
 	for (now = T0; now < T0 + 10000 * MS; now += MS / 3) {
 		came++;
-		if (pst_log_limit_take(&l, now)) {
+		if (pst_agent_log_limit_take(&l, now)) {
 			written++;
 			at[n_at++] = now;
 		}
-		n = pst_log_limit_count(&l, now, &due);
+		n = pst_agent_log_limit_count(&l, now, &due);
 		counted += n;
 		if (n)
 			at[n_at++] = now;
 	}
-	counted += pst_log_limit_count(&l, now + 2000 * MS, &due);
+	counted += pst_agent_log_limit_count(&l, now + 2000 * MS, &due);
 	ck_assert_uint_eq(written + counted, came);
 	ck_assert_uint_gt(n_at, 50);
-	for (n = PST_LOG_LIMIT_LINES; n < n_at; n++)
-		ck_assert_uint_ge(at[n] - at[n - PST_LOG_LIMIT_LINES],
+	for (n = PST_AGENT_LOG_LIMIT_LINES; n < n_at; n++)
+		ck_assert_uint_ge(at[n] - at[n - PST_AGENT_LOG_LIMIT_LINES],
 				  PST_NS_PER_S);
 }
 END_TEST

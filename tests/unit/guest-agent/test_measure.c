@@ -18,14 +18,14 @@ static struct pst_error err;
 START_TEST(both_directions_are_measured_and_the_arena_stays_as_it_was)
 {
 	const char *line = "left by somebody";
-	struct pst_measure m = {0};
+	struct pst_agent_measure m = {0};
 	struct pst_region r;
 	char *arena;
 
 	ck_assert_int_eq(pst_region_open("memfd:8M", "/sys", &r, &err), 0);
 	arena = (char *)r.base + PST_WIRE_CTL_SIZE;
 	strcpy(arena + 4096, line);
-	pst_measure_region(&r, &m);
+	pst_agent_measure_region(&r, &m);
 	ck_assert(m.read_gbps > 0);
 	ck_assert(m.write_gbps > 0);
 	ck_assert(m.plain_gbps > 0);
@@ -38,16 +38,16 @@ END_TEST
 static const char *cure(enum pst_provider p, enum pst_caching c, double read,
 			double write)
 {
-	const struct pst_measure m = {
+	const struct pst_agent_measure m = {
 		.read_gbps = read,
 		.write_gbps = write,
 		.plain_gbps = 10,
 	};
 	const struct pst_region r = {.provider = p, .caching = c};
-	static char text[PST_MEASURE_CURE];
+	static char text[PST_AGENT_MEASURE_CURE];
 
 	memset(text, 'x', sizeof(text));
-	pst_measure_cure(&r, &m, text);
+	pst_agent_measure_cure(&r, &m, text);
 	return text;
 }
 
@@ -94,7 +94,7 @@ static int in_child(void (*fn)(struct pst_region *r), char *text, size_t size)
 	if (pid == 0) {
 		dup2(pipe_fd[1], STDERR_FILENO);
 		if (pst_region_open("memfd:8M", "/sys", &r, &err) < 0 ||
-		    pst_fault_watch(&r, &err) < 0)
+		    pst_agent_fault_watch(&r, &err) < 0)
 			_exit(99);
 		fn(&r);
 		_exit(98);
@@ -126,10 +126,10 @@ static void touch_region(struct pst_region *r)
 /* The agent's other thread is often the first to find out. */
 static void beat_in_region(struct pst_region *r)
 {
-	struct pst_heartbeat *h;
+	struct pst_agent_heartbeat *h;
 
-	if (pst_heartbeat_start(&pst_region_header(r)->heartbeat, 10, &h,
-				&err) < 0)
+	if (pst_agent_heartbeat_start(&pst_region_header(r)->heartbeat, 10, &h,
+				      &err) < 0)
 		_exit(96);
 	take_away(r->base);
 	sleep(5);

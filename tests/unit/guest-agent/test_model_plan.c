@@ -7,8 +7,8 @@
 #include "tests/fixtures/st_file.h"
 #include "tests/fixtures/unit.h"
 
-static uint8_t file[PST_SAFETENSORS_MAX_HEADER];
-static struct pst_model_plan plan;
+static uint8_t file[PST_AGENT_SAFETENSORS_MAX_HEADER];
+static struct pst_agent_model_plan plan;
 static struct pst_error err;
 
 #define T(name, dtype, shape, begin, end)                                      \
@@ -34,32 +34,33 @@ static struct pst_error err;
 
 static int parse_with(const char *layers, const char *tensors, uint64_t data)
 {
-	struct pst_safetensors st;
+	struct pst_agent_safetensors st;
 	size_t n = st_model(file, sizeof(file), layers, tensors);
 	int r;
 
 	memset(&err, 0, sizeof(err));
 	ck_assert_uint_gt(n, 0);
-	ck_assert_int_eq(pst_safetensors_parse(file, n, data, &st, &err), 0);
-	r = pst_model_plan_parse(&st, &plan, &err);
-	pst_safetensors_done(&st);
+	ck_assert_int_eq(pst_agent_safetensors_parse(file, n, data, &st, &err),
+			 0);
+	r = pst_agent_model_plan_parse(&st, &plan, &err);
+	pst_agent_safetensors_done(&st);
 	return r;
 }
 
 /* layers as they are in the header, escapes and all. */
 static int parse_escaped(const char *layers)
 {
-	static char json[PST_SAFETENSORS_MAX_JSON];
-	struct pst_safetensors st;
+	static char json[PST_AGENT_SAFETENSORS_MAX_JSON];
+	struct pst_agent_safetensors st;
 	size_t n;
 	int r;
 
 	snprintf(json, sizeof(json),
 		 "{\"__metadata__\":{\"penstock.layers\":\"%s\"}}", layers);
 	n = st_header(file, json);
-	ck_assert_int_eq(pst_safetensors_parse(file, n, 0, &st, &err), 0);
-	r = pst_model_plan_parse(&st, &plan, &err);
-	pst_safetensors_done(&st);
+	ck_assert_int_eq(pst_agent_safetensors_parse(file, n, 0, &st, &err), 0);
+	r = pst_agent_model_plan_parse(&st, &plan, &err);
+	pst_agent_safetensors_done(&st);
 	return r;
 }
 
@@ -81,11 +82,13 @@ static void refused(const char *layers, const char *words)
 
 START_TEST(a_list_of_every_type_becomes_a_plan)
 {
-	static const enum pst_layer_type want[] = {
-		PST_LAYER_TANH,      PST_LAYER_LINEAR,  PST_LAYER_RELU,
-		PST_LAYER_GELU,      PST_LAYER_SILU,    PST_LAYER_SIGMOID,
-		PST_LAYER_LAYERNORM, PST_LAYER_ADD,     PST_LAYER_GELU_TANH,
-		PST_LAYER_LINEAR,    PST_LAYER_SOFTMAX,
+	static const enum pst_agent_layer_type want[] = {
+		PST_AGENT_LAYER_TANH,      PST_AGENT_LAYER_LINEAR,
+		PST_AGENT_LAYER_RELU,      PST_AGENT_LAYER_GELU,
+		PST_AGENT_LAYER_SILU,      PST_AGENT_LAYER_SIGMOID,
+		PST_AGENT_LAYER_LAYERNORM, PST_AGENT_LAYER_ADD,
+		PST_AGENT_LAYER_GELU_TANH, PST_AGENT_LAYER_LINEAR,
+		PST_AGENT_LAYER_SOFTMAX,
 	};
 	uint32_t i;
 
@@ -115,9 +118,10 @@ START_TEST(a_list_of_every_type_becomes_a_plan)
 	ck_assert_uint_eq(plan.layers[9].weight, 144);
 	ck_assert_uint_eq(plan.layers[9].weight_dtype, PST_WIRE_F16);
 	ck_assert_uint_eq(plan.layers[9].bias_dtype, PST_WIRE_BF16);
-	ck_assert_uint_eq(pst_model_max_batch(&plan), PST_MODEL_MAX_BATCH);
-	pst_model_plan_done(&plan);
-	pst_model_plan_done(&plan);
+	ck_assert_uint_eq(pst_agent_model_max_batch(&plan),
+			  PST_AGENT_MODEL_MAX_BATCH);
+	pst_agent_model_plan_done(&plan);
+	pst_agent_model_plan_done(&plan);
 }
 END_TEST
 
@@ -129,12 +133,12 @@ START_TEST(what_may_be_left_out_is)
 			       "{\"type\":\"layernorm\",\"weight\":\"b0\","
 			       "\"eps\":0}]"),
 			 0);
-	ck_assert_uint_eq(plan.layers[0].weight, PST_MODEL_NONE);
+	ck_assert_uint_eq(plan.layers[0].weight, PST_AGENT_MODEL_NONE);
 	ck_assert_double_eq(plan.layers[0].eps, 1e-5);
-	ck_assert_uint_eq(plan.layers[1].bias, PST_MODEL_NONE);
-	ck_assert_uint_eq(plan.layers[2].from, PST_MODEL_INPUT);
+	ck_assert_uint_eq(plan.layers[1].bias, PST_AGENT_MODEL_NONE);
+	ck_assert_uint_eq(plan.layers[2].from, PST_AGENT_MODEL_INPUT);
 	ck_assert_double_eq(plan.layers[3].eps, 0);
-	pst_model_plan_done(&plan);
+	pst_agent_model_plan_done(&plan);
 }
 END_TEST
 
@@ -144,7 +148,7 @@ START_TEST(a_layernorm_alone_says_how_wide_the_input_is)
 			 0);
 	ck_assert_uint_eq(plan.n_in, 4);
 	ck_assert_uint_eq(plan.dtype, PST_WIRE_F32);
-	pst_model_plan_done(&plan);
+	pst_agent_model_plan_done(&plan);
 }
 END_TEST
 
@@ -242,8 +246,8 @@ END_TEST
 
 START_TEST(the_list_is_a_json_list_of_a_bounded_length)
 {
-	static char many[64 * PST_MODEL_MAX_LAYERS];
-	static char wide[PST_MODEL_MAX_LIST + 2];
+	static char many[64 * PST_AGENT_MODEL_MAX_LAYERS];
+	static char wide[PST_AGENT_MODEL_MAX_LIST + 2];
 	size_t n = 0;
 	int i;
 
@@ -253,18 +257,18 @@ START_TEST(the_list_is_a_json_list_of_a_bounded_length)
 	refused("[]", "no list of 1 to 256");
 	refused("{}", "no list of 1 to 256");
 	n += (size_t)sprintf(many, "[" FC0);
-	for (i = 0; i < (int)PST_MODEL_MAX_LAYERS - 1; i++)
+	for (i = 0; i < (int)PST_AGENT_MODEL_MAX_LAYERS - 1; i++)
 		n += (size_t)sprintf(many + n, ",{\"type\":\"relu\"}");
 	strcpy(many + n, "]");
 	ck_assert_int_eq(parse(many), 0);
-	ck_assert_uint_eq(plan.n_layers, PST_MODEL_MAX_LAYERS);
-	pst_model_plan_done(&plan);
+	ck_assert_uint_eq(plan.n_layers, PST_AGENT_MODEL_MAX_LAYERS);
+	pst_agent_model_plan_done(&plan);
 	strcpy(many + n, ",{\"type\":\"relu\"}]");
 	ck_assert_int_eq(parse(many), -EMSGSIZE);
 	memset(wide, ' ', sizeof(wide) - 1);
 	ck_assert_int_eq(parse(wide), -EMSGSIZE);
 	/* Written with escapes, it is as long to read. */
-	for (n = 0; n < (PST_SAFETENSORS_MAX_TOKENS + 1) * 6; n += 6)
+	for (n = 0; n < (PST_AGENT_SAFETENSORS_MAX_TOKENS + 1) * 6; n += 6)
 		memcpy(wide + n, "\\u002c", 6);
 	wide[n] = '\0';
 	ck_assert_int_eq(parse_escaped(wide), -EMSGSIZE);
@@ -274,13 +278,13 @@ END_TEST
 
 START_TEST(a_file_without_a_list_is_no_model)
 {
-	struct pst_safetensors st;
+	struct pst_agent_safetensors st;
 	size_t n = st_header(file, "{" T("w", "F32", "[1,1]", 0, 4) "}");
 
-	ck_assert_int_eq(pst_safetensors_parse(file, n, 4, &st, &err), 0);
-	ck_assert_int_eq(pst_model_plan_parse(&st, &plan, &err), -EINVAL);
+	ck_assert_int_eq(pst_agent_safetensors_parse(file, n, 4, &st, &err), 0);
+	ck_assert_int_eq(pst_agent_model_plan_parse(&st, &plan, &err), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "penstock.layers"));
-	pst_safetensors_done(&st);
+	pst_agent_safetensors_done(&st);
 }
 END_TEST
 
@@ -296,8 +300,8 @@ START_TEST(rows_that_are_too_wide_are_refused)
 				    T("w", "F32", "[1048576]", 0, 4194304),
 				    4194304),
 			 0);
-	ck_assert_uint_eq(pst_model_max_batch(&plan), 256);
-	pst_model_plan_done(&plan);
+	ck_assert_uint_eq(pst_agent_model_max_batch(&plan), 256);
+	pst_agent_model_plan_done(&plan);
 }
 END_TEST
 

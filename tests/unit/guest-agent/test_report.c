@@ -33,10 +33,11 @@ static void setup(void)
 	f.agent.compute.ops = &ops;
 	answer = 0;
 	card = (struct pst_backend_device){
-		.known = PST_DEVICE_SM | PST_DEVICE_MULTIPROCESSORS |
-			 PST_DEVICE_MEM_TOTAL | PST_DEVICE_MEM_FREE |
-			 PST_DEVICE_TEMPERATURE | PST_DEVICE_POWER |
-			 PST_DEVICE_UTILISATION,
+		.known =
+			PST_AGENT_DEVICE_SM | PST_AGENT_DEVICE_MULTIPROCESSORS |
+			PST_AGENT_DEVICE_MEM_TOTAL | PST_AGENT_DEVICE_MEM_FREE |
+			PST_AGENT_DEVICE_TEMPERATURE | PST_AGENT_DEVICE_POWER |
+			PST_AGENT_DEVICE_UTILISATION,
 		.name = "Card",
 		.uuid = "GPU-1",
 		.pci = "0000:01:00.0",
@@ -83,9 +84,9 @@ static void expect_gpu(const char *want)
 
 START_TEST(without_a_gpu_there_is_none_and_all_is_well)
 {
-	ask(pst_report_info(&f.agent, 1));
+	ask(pst_agent_report_info(&f.agent, 1));
 	expect_gpu("null");
-	ask(pst_report_health(&f.agent));
+	ask(pst_agent_report_health(&f.agent));
 	expect_gpu("null");
 	ck_assert(json_is_true(json_object_get(json, "healthy")));
 }
@@ -94,7 +95,7 @@ END_TEST
 START_TEST(info_says_what_the_gpu_is)
 {
 	ops.device_info = device_info;
-	ask(pst_report_info(&f.agent, 1));
+	ask(pst_agent_report_info(&f.agent, 1));
 	expect_gpu("{\"name\":\"Card\",\"uuid\":\"GPU-1\","
 		   "\"pci\":\"0000:01:00.0\",\"driver\":\"580.1\","
 		   "\"cuda\":\"12.9\",\"cublas\":\"12.9.1\","
@@ -106,7 +107,7 @@ END_TEST
 START_TEST(health_says_how_the_gpu_is)
 {
 	ops.device_info = device_info;
-	ask(pst_report_health(&f.agent));
+	ask(pst_agent_report_health(&f.agent));
 	expect_gpu("{\"name\":\"Card\",\"temperature_c\":-3,\"power_w\":71.5,"
 		   "\"utilisation_pct\":0,\"memory_total\":12884901888,"
 		   "\"memory_free\":12000000000}");
@@ -117,14 +118,15 @@ END_TEST
 START_TEST(what_is_not_known_is_null_and_never_zero)
 {
 	ops.device_info = device_info;
-	card = (struct pst_backend_device){
-		.known = PST_DEVICE_POWER, .power_w = NAN, .name = "\xff"};
-	ask(pst_report_info(&f.agent, 1));
+	card = (struct pst_backend_device){.known = PST_AGENT_DEVICE_POWER,
+					   .power_w = NAN,
+					   .name = "\xff"};
+	ask(pst_agent_report_info(&f.agent, 1));
 	expect_gpu("{\"name\":null,\"uuid\":null,\"pci\":null,\"driver\":null,"
 		   "\"cuda\":null,\"cublas\":null,\"compute_capability\":null,"
 		   "\"multiprocessors\":null,\"memory_total\":null,"
 		   "\"memory_free\":null}");
-	ask(pst_report_health(&f.agent));
+	ask(pst_agent_report_health(&f.agent));
 	expect_gpu("{\"name\":null,\"temperature_c\":null,\"power_w\":null,"
 		   "\"utilisation_pct\":null,\"memory_total\":null,"
 		   "\"memory_free\":null}");
@@ -137,13 +139,13 @@ START_TEST(a_gpu_that_does_not_answer_is_a_reason)
 
 	ops.device_info = device_info;
 	answer = -ENODEV;
-	ask(pst_report_health(&f.agent));
+	ask(pst_agent_report_health(&f.agent));
 	expect_gpu("null");
 	ck_assert(json_is_false(json_object_get(json, "healthy")));
 	reason = json_string_value(
 		json_array_get(json_object_get(json, "reasons"), 0));
 	ck_assert_str_eq(reason, "the GPU fell off the bus");
-	ask(pst_report_info(&f.agent, 1));
+	ask(pst_agent_report_info(&f.agent, 1));
 	expect_gpu("null");
 }
 END_TEST
@@ -158,8 +160,8 @@ START_TEST(welcome_names_driver_and_libraries)
 	ck_assert_int_eq(fixture_init(&f, base), 0);
 	ops.device_info = device_info;
 	f.agent.compute.ops = &ops;
-	ck_assert_int_eq(pst_compute_device(&f.agent.compute,
-					    &f.agent.facts.device, NULL),
+	ck_assert_int_eq(pst_agent_compute_device(&f.agent.compute,
+						  &f.agent.facts.device, NULL),
 			 1);
 	ck_assert_int_eq(fixture_connect(&f, &p, 0), 0);
 	fixture_hello(&f, &p, 0, 0);
@@ -168,7 +170,7 @@ START_TEST(welcome_names_driver_and_libraries)
 	ck_assert_str_eq(w.driver, "580.1");
 	ck_assert_str_eq(w.cuda, "12.9");
 	ck_assert_str_eq(w.cublas, "12.9.1");
-	pst_session_free(p.session);
+	pst_agent_session_free(p.session);
 }
 END_TEST
 
@@ -186,7 +188,7 @@ START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
 {
 	const char *text;
 
-	ask(pst_report_info(&f.agent, 1));
+	ask(pst_agent_report_info(&f.agent, 1));
 	ck_assert_ptr_null(json_object_get(json, "gpu_registration_why"));
 	ops.registration = staged;
 	ops.registration_why = why_staged;
@@ -194,11 +196,11 @@ START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
 	/* As another agent, where it is so from the start. */
 	free(f.agent.texts.info);
 	f.agent.texts.info = NULL;
-	ask(pst_report_info(&f.agent, 1));
+	ask(pst_agent_report_info(&f.agent, 1));
 	ck_assert_str_eq(json_string_value(
 				 json_object_get(json, "gpu_registration_why")),
 			 why_staged(NULL));
-	ask(pst_report_health(&f.agent));
+	ask(pst_agent_report_health(&f.agent));
 	text = json_string_value(
 		json_array_get(json_object_get(json, "notes"), 0));
 	ck_assert_ptr_nonnull(strstr(text, "staged, since plain: invalid"));
@@ -218,8 +220,8 @@ START_TEST(what_stays_the_same_in_info_is_made_once)
 {
 	ops.threads = count_threads;
 	f.agent.compute.ops = &ops;
-	ask(pst_report_info(&f.agent, 1));
-	ask(pst_report_info(&f.agent, 2));
+	ask(pst_agent_report_info(&f.agent, 1));
+	ask(pst_agent_report_info(&f.agent, 2));
 	ck_assert_uint_eq(n_threads_calls, 1);
 	ck_assert_int_eq(json_integer_value(json_object_get(json, "session")),
 			 2);
@@ -231,22 +233,23 @@ START_TEST(a_region_out_of_the_gpus_reach_is_a_note_with_its_cure)
 	const char *text;
 
 	f.agent.region.phys = 1ULL << 40;
-	f.agent.facts.reach = (struct pst_reach){.phys = 1ULL << 40,
-						 .size = f.agent.region.size,
-						 .device_bits = 40};
-	ask(pst_report_info(&f.agent, 1));
+	f.agent.facts.reach =
+		(struct pst_agent_reach){.phys = 1ULL << 40,
+					 .size = f.agent.region.size,
+					 .device_bits = 40};
+	ask(pst_agent_report_info(&f.agent, 1));
 	text = json_string_value(json_object_get(json, "dma_warning"));
 	ck_assert_ptr_nonnull(text);
 	ck_assert_ptr_nonnull(strstr(text, "above the 40 bits"));
 	ck_assert_str_eq(json_string_value(json_object_get(
 				 json_object_get(json, "region"), "phys")),
 			 "0x10000000000");
-	ask(pst_report_health(&f.agent));
+	ask(pst_agent_report_health(&f.agent));
 	ck_assert_ptr_nonnull(json_object_get(json, "dma_warning"));
 	ck_assert_uint_eq(json_array_size(json_object_get(json, "notes")), 1);
 	ck_assert(json_is_true(json_object_get(json, "healthy")));
 	f.agent.facts.reach.device_bits = 47;
-	ask(pst_report_health(&f.agent));
+	ask(pst_agent_report_health(&f.agent));
 	ck_assert_ptr_null(json_object_get(json, "dma_warning"));
 }
 END_TEST

@@ -7,15 +7,15 @@
 #include "tests/fixtures/unit.h"
 #include "transport/wire.h"
 
-static uint8_t file[PST_SAFETENSORS_MAX_HEADER + 64];
-static char json[PST_SAFETENSORS_MAX_JSON + 64];
-static struct pst_safetensors st;
+static uint8_t file[PST_AGENT_SAFETENSORS_MAX_HEADER + 64];
+static char json[PST_AGENT_SAFETENSORS_MAX_JSON + 64];
+static struct pst_agent_safetensors st;
 static struct pst_error err;
 
 static int parse_bytes(size_t n, uint64_t data_size)
 {
 	memset(&err, 0, sizeof(err));
-	return pst_safetensors_parse(file, n, data_size, &st, &err);
+	return pst_agent_safetensors_parse(file, n, data_size, &st, &err);
 }
 
 static int parse(const char *text, uint64_t data_size)
@@ -39,7 +39,7 @@ static void refused(const char *text, uint64_t data_size, int code,
 
 START_TEST(tensors_and_metadata_are_found)
 {
-	const struct pst_safetensor *t;
+	const struct pst_agent_safetensor *t;
 
 	ck_assert_int_eq(
 		parse("{\"__metadata__\":{\"a\":\"b\"},"
@@ -49,7 +49,7 @@ START_TEST(tensors_and_metadata_are_found)
 		      28),
 		0);
 	ck_assert_uint_eq(st.n_tensors, 2);
-	t = pst_safetensors_find(&st, "w");
+	t = pst_agent_safetensors_find(&st, "w");
 	ck_assert_ptr_nonnull(t);
 	ck_assert_uint_eq(t->dtype, PST_WIRE_F32);
 	ck_assert_uint_eq(t->rank, 2);
@@ -57,14 +57,14 @@ START_TEST(tensors_and_metadata_are_found)
 	ck_assert_uint_eq(t->shape[1], 3);
 	ck_assert_uint_eq(t->off, 4);
 	ck_assert_uint_eq(t->size, 24);
-	t = pst_safetensors_find(&st, "h");
+	t = pst_agent_safetensors_find(&st, "h");
 	ck_assert_ptr_nonnull(t);
 	ck_assert_uint_eq(t->dtype, PST_WIRE_BF16);
-	ck_assert_ptr_null(pst_safetensors_find(&st, "__metadata__"));
-	ck_assert_ptr_null(pst_safetensors_find(&st, "x"));
-	ck_assert_str_eq(pst_safetensors_metadata(&st, "a"), "b");
-	ck_assert_ptr_null(pst_safetensors_metadata(&st, "b"));
-	pst_safetensors_done(&st);
+	ck_assert_ptr_null(pst_agent_safetensors_find(&st, "__metadata__"));
+	ck_assert_ptr_null(pst_agent_safetensors_find(&st, "x"));
+	ck_assert_str_eq(pst_agent_safetensors_metadata(&st, "a"), "b");
+	ck_assert_ptr_null(pst_agent_safetensors_metadata(&st, "b"));
+	pst_agent_safetensors_done(&st);
 }
 END_TEST
 
@@ -72,8 +72,8 @@ START_TEST(a_file_without_tensors_is_read)
 {
 	ck_assert_int_eq(parse("{}", 0), 0);
 	ck_assert_uint_eq(st.n_tensors, 0);
-	ck_assert_ptr_null(pst_safetensors_metadata(&st, "a"));
-	pst_safetensors_done(&st);
+	ck_assert_ptr_null(pst_agent_safetensors_metadata(&st, "a"));
+	pst_agent_safetensors_done(&st);
 }
 END_TEST
 
@@ -88,9 +88,9 @@ START_TEST(scalars_and_empty_tensors_are_allowed)
 							      8) "}",
 		      8),
 		0);
-	ck_assert_uint_eq(pst_safetensors_find(&st, "s")->size, 4);
-	ck_assert_uint_eq(pst_safetensors_find(&st, "e")->size, 0);
-	pst_safetensors_done(&st);
+	ck_assert_uint_eq(pst_agent_safetensors_find(&st, "s")->size, 4);
+	ck_assert_uint_eq(pst_agent_safetensors_find(&st, "e")->size, 0);
+	pst_agent_safetensors_done(&st);
 }
 END_TEST
 
@@ -104,7 +104,7 @@ START_TEST(every_cut_of_a_header_is_refused)
 		ck_assert_int_eq(parse_bytes(i, 8), -ENODATA);
 	ck_assert_int_eq(parse_bytes(n + 1, 8), -EINVAL);
 	ck_assert_int_eq(parse_bytes(n, 8), 0);
-	pst_safetensors_done(&st);
+	pst_agent_safetensors_done(&st);
 	/* And each shorter text that says its own length. */
 	for (i = 0; i < strlen(text); i++) {
 		memcpy(json, text, i);
@@ -116,8 +116,8 @@ END_TEST
 
 START_TEST(a_huge_header_is_refused)
 {
-	const uint64_t lengths[] = {PST_SAFETENSORS_MAX_JSON + 1, 1ULL << 32,
-				    UINT64_MAX, UINT64_MAX - 7};
+	const uint64_t lengths[] = {PST_AGENT_SAFETENSORS_MAX_JSON + 1,
+				    1ULL << 32, UINT64_MAX, UINT64_MAX - 7};
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(lengths); i++) {
@@ -125,12 +125,12 @@ START_TEST(a_huge_header_is_refused)
 		ck_assert_int_eq(parse_bytes(sizeof(file), 8), -EMSGSIZE);
 	}
 	/* The longest one is read. */
-	memset(json, ' ', PST_SAFETENSORS_MAX_JSON);
+	memset(json, ' ', PST_AGENT_SAFETENSORS_MAX_JSON);
 	json[0] = '{';
 	json[1] = '}';
-	json[PST_SAFETENSORS_MAX_JSON] = '\0';
+	json[PST_AGENT_SAFETENSORS_MAX_JSON] = '\0';
 	ck_assert_int_eq(parse(json, 0), 0);
-	pst_safetensors_done(&st);
+	pst_agent_safetensors_done(&st);
 }
 END_TEST
 
@@ -299,7 +299,7 @@ START_TEST(too_many_tensors_are_refused)
 	unsigned int i;
 
 	json[0] = '{';
-	for (i = 0; i <= PST_SAFETENSORS_MAX_TENSORS; i++)
+	for (i = 0; i <= PST_AGENT_SAFETENSORS_MAX_TENSORS; i++)
 		n += (size_t)sprintf(json + n,
 				     "%s\"%u\":" T("F32", "[0]", 0, 0),
 				     i ? "," : "", i);
@@ -313,13 +313,13 @@ START_TEST(a_header_that_takes_long_to_read_is_refused)
 	size_t n = (size_t)sprintf(json, "{\"w\":[");
 	unsigned int i;
 
-	for (i = 0; i < PST_SAFETENSORS_MAX_TOKENS / 2; i++)
+	for (i = 0; i < PST_AGENT_SAFETENSORS_MAX_TOKENS / 2; i++)
 		n += (size_t)sprintf(json + n, "[],");
 	strcpy(json + n, "1]}");
 	refused(json, 0, -EMSGSIZE, "brackets");
 	/* The same in keys. */
 	n = (size_t)sprintf(json, "{\"__metadata__\":{");
-	for (i = 0; i < PST_SAFETENSORS_MAX_TOKENS / 2; i++)
+	for (i = 0; i < PST_AGENT_SAFETENSORS_MAX_TOKENS / 2; i++)
 		n += (size_t)sprintf(json + n, "\"%u\":\"\",", i);
 	strcpy(json + n, "\"\":\"\"}}");
 	refused(json, 0, -EMSGSIZE, "brackets");

@@ -19,7 +19,7 @@
 
 static struct pst_backend_ops ops;
 static uint8_t *region; /* as the backend was given it */
-static struct pst_server *server;
+static struct pst_agent_server *server;
 static int sock = -1, stop_fd = -1;
 static struct pst_lane_client lane;
 static pthread_t thread;
@@ -38,7 +38,7 @@ static int open_backend(uint8_t *base, uint64_t size, uint32_t threads,
 /* i: 0 for io_uring where there is one, 1 for poll. */
 static void start_server(int i)
 {
-	struct pst_server_config config = {
+	struct pst_agent_server_config config = {
 		.region = "memfd:6M",
 		.sysfs = "/nonexistent",
 		.backend = &ops,
@@ -53,7 +53,7 @@ static void start_server(int i)
 	struct pst_error err = {0};
 	int fds[2];
 
-	pst_log_set_level(PST_LOG_ERROR);
+	pst_agent_log_set_level(PST_AGENT_LOG_ERROR);
 	ops = fixture_ops;
 	ops.open = open_backend;
 	ck_assert_int_eq(
@@ -62,21 +62,21 @@ static void start_server(int i)
 	config.serve_fd = fds[1];
 	stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ck_assert_int_ge(stop_fd, 0);
-	ck_assert_msg(pst_server_open(&config, &server, &err) == 0, "%s",
+	ck_assert_msg(pst_agent_server_open(&config, &server, &err) == 0, "%s",
 		      err.text);
-	ck_assert_int_eq(pst_server_watch_stop(server, stop_fd, &err), 0);
+	ck_assert_int_eq(pst_agent_server_watch_stop(server, stop_fd, &err), 0);
 }
 
 static void teardown(void)
 {
-	pst_server_close(server);
+	pst_agent_server_close(server);
 	close(stop_fd);
 	pst_close_fd(sock);
 }
 
 static void *serve(void *arg)
 {
-	result = pst_server_run(server, &result_err);
+	result = pst_agent_server_run(server, &result_err);
 	return NULL;
 }
 
@@ -85,7 +85,7 @@ static void run_server(void)
 	ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
 }
 
-/* Joins within 5 s; returns what pst_server_run() did. */
+/* Joins within 5 s; returns what pst_agent_server_run() did. */
 static int server_ends(void)
 {
 	struct timespec ts;
@@ -450,7 +450,7 @@ START_TEST(without_a_watchdog_it_says_nothing)
 	pst_close_fd(sock);
 	sock = -1;
 	ck_assert_int_eq(server_ends(), 0);
-	pst_server_close(server);
+	pst_agent_server_close(server);
 	close(stop_fd);
 	signs(PST_NS_PER_MS);
 	watchdog_ns = 0;

@@ -27,22 +27,25 @@ START_TEST(hello_may_come_byte_by_byte)
 			       .length = sizeof(h)};
 	n = pst_frame_encode(&f, buf, sizeof(buf));
 	for (i = 0; i < n; i++) {
-		ck_assert_int_eq(pst_session_state(peer[0].session),
-				 PST_SESSION_WAITING);
+		ck_assert_int_eq(pst_agent_session_state(peer[0].session),
+				 PST_AGENT_SESSION_WAITING);
 		fixture_input(&peer[0], &buf[i], 1, S);
 	}
-	ck_assert_int_eq(pst_session_state(peer[0].session), PST_SESSION_OPEN);
+	ck_assert_int_eq(pst_agent_session_state(peer[0].session),
+			 PST_AGENT_SESSION_OPEN);
 }
 END_TEST
 
 START_TEST(time_to_say_hello_is_one_second)
 {
 	ck_assert_int_eq(fixture_connect(&fix, &peer[0], 5 * S), 0);
-	ck_assert_uint_eq(pst_session_tick(peer[0].session, 5 * S), 6 * S);
-	ck_assert_uint_eq(pst_session_tick(peer[0].session, 6 * S - 1), 6 * S);
-	pst_session_tick(peer[0].session, 6 * S);
-	ck_assert_int_eq(pst_session_state(peer[0].session),
-			 PST_SESSION_CLOSED);
+	ck_assert_uint_eq(pst_agent_session_tick(peer[0].session, 5 * S),
+			  6 * S);
+	ck_assert_uint_eq(pst_agent_session_tick(peer[0].session, 6 * S - 1),
+			  6 * S);
+	pst_agent_session_tick(peer[0].session, 6 * S);
+	ck_assert_int_eq(pst_agent_session_state(peer[0].session),
+			 PST_AGENT_SESSION_CLOSED);
 	expect_frame(0, PST_WIRE_CHALLENGE, PST_WIRE_OK);
 	expect_frame(0, PST_WIRE_ERROR, PST_WIRE_ETIMEDOUT);
 	expect_empty();
@@ -60,9 +63,10 @@ START_TEST(leases_wait_for_an_arena_that_settles_and_then_come_in_order)
 	ask_lease(0, 7, 1, 9 * S);
 	ask_lease(0, 8, 1, 9 * S);
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
-	ck_assert_uint_eq(pst_session_tick(peer[0].session, 9 * S), 10 * S);
+	ck_assert_uint_eq(pst_agent_session_tick(peer[0].session, 9 * S),
+			  10 * S);
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
-	ck_assert_uint_eq(pst_session_tick(peer[0].session, 10 * S),
+	ck_assert_uint_eq(pst_agent_session_tick(peer[0].session, 10 * S),
 			  UINT64_MAX);
 	a = get_lease(0);
 	b = get_lease(0);
@@ -80,7 +84,7 @@ END_TEST
 START_TEST(an_extent_for_which_there_is_no_memory_is_not_handed_out)
 {
 	static uint8_t backed[FIXTURE_ARENA / PST_WIRE_UNIT + 1];
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 	int fd = fix.agent.region.fd;
 
 	open_session(0, 0);
@@ -89,7 +93,7 @@ START_TEST(an_extent_for_which_there_is_no_memory_is_not_handed_out)
 	fix.agent.region.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	ask_lease(0, 1, 1, S);
 	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_ENOSPC);
-	pst_extents_stats(fix.agent.holdings.extents, &st);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.leased + st.quarantined, 0);
 	close(fix.agent.region.fd);
 	fix.agent.region.fd = fd;
@@ -99,25 +103,25 @@ END_TEST
 
 START_TEST(what_runs_keeps_released_memory_in_quarantine)
 {
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 	struct pst_wire_lease l;
 
 	open_session(0, 0);
 	ask_lease(0, 1, 1, S);
 	l = get_lease(0);
 	submit_gemm(0, l.off, 3, 1);
-	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
 	fixture_feed(&peer[0], PST_WIRE_RELEASE, 2, &l, sizeof(l), S);
 	expect_frame(0, PST_WIRE_RELEASE, PST_WIRE_OK);
-	pst_extents_stats(fix.agent.holdings.extents, &st);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, PST_WIRE_UNIT);
 	pst_agent_settle_late(&fix.agent);
-	pst_extents_stats(fix.agent.holdings.extents, &st);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, PST_WIRE_UNIT);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
 	pst_agent_settle_late(&fix.agent);
-	pst_extents_stats(fix.agent.holdings.extents, &st);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, 0);
 	ck_assert_uint_eq(st.leased, 0);
 }
@@ -127,35 +131,38 @@ START_TEST(released_memory_is_scrubbed_by_another_thread_and_leased_then)
 {
 	const struct timespec nap = {.tv_nsec = 1000000};
 	const uint64_t size = FIXTURE_ARENA - PST_WIRE_UNIT;
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 	struct pst_wire_lease l;
 	struct pst_frame f;
 	uint64_t i, bad = 0;
 	int looks;
 
-	ck_assert_int_eq(pst_scrubber_start(&fix.agent.holdings.scrubber), 0);
+	ck_assert_int_eq(pst_agent_scrubber_start(&fix.agent.holdings.scrubber),
+			 0);
 	open_session(0, 0);
 	open_session(1, 0);
 	ask_lease(0, 1, size, S);
 	l = get_lease(0);
 	memset(base + l.off, 0xff, l.size);
 	if (_i) {
-		pst_session_end(peer[0].session);
+		pst_agent_session_end(peer[0].session);
 	} else {
 		fixture_feed(&peer[0], PST_WIRE_RELEASE, 2, &l, sizeof(l), S);
 		expect_frame(0, PST_WIRE_RELEASE, PST_WIRE_OK);
 	}
 	/* Whatever the thread does: this one has not waited for it. */
-	pst_extents_stats(fix.agent.holdings.extents, &st);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, l.size);
 	ask_lease(1, 1, size, S);
 	ck_assert_int_eq(fixture_recv(&peer[1], &f), 0);
-	for (looks = 0; pst_holdings_scrubs(&fix.agent.holdings); looks++) {
+	for (looks = 0; pst_agent_holdings_scrubs(&fix.agent.holdings);
+	     looks++) {
 		ck_assert_int_lt(looks, 10000);
 		nanosleep(&nap, NULL);
 		pst_agent_settle_late(&fix.agent);
 	}
-	ck_assert_uint_eq(pst_session_tick(peer[1].session, S + 1), UINT64_MAX);
+	ck_assert_uint_eq(pst_agent_session_tick(peer[1].session, S + 1),
+			  UINT64_MAX);
 	l = get_lease(1);
 	for (i = 0; i < l.size; i++)
 		bad += base[l.off + i] != 0;
@@ -178,10 +185,10 @@ START_TEST(a_lease_waits_for_scrubbed_memory_no_longer_than_five_seconds)
 	(void)get_lease(1);
 	ask_lease(0, 3, PST_WIRE_UNIT, S);
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
-	ck_assert_uint_lt(pst_session_tick(peer[0].session, 6 * S - 1),
+	ck_assert_uint_lt(pst_agent_session_tick(peer[0].session, 6 * S - 1),
 			  6 * S + S);
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
-	pst_session_tick(peer[0].session, 6 * S);
+	pst_agent_session_tick(peer[0].session, 6 * S);
 	expect_frame(0, PST_WIRE_LEASE, PST_WIRE_ENOSPC);
 	fix.agent.holdings.scrubbing.size = 0;
 }
@@ -189,25 +196,25 @@ END_TEST
 
 START_TEST(a_dead_sessions_memory_is_nobodys_until_the_device_lets_go)
 {
-	struct pst_extents_stats st;
+	struct pst_agent_extents_stats st;
 	struct pst_wire_lease l;
 
 	open_session(0, 0);
 	ask_lease(0, 1, 1, S);
 	l = get_lease(0);
 	submit_gemm(0, l.off, 900, 3);
-	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
-	pst_session_end(peer[0].session);
-	pst_extents_stats(fix.agent.holdings.extents, &st);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
+	pst_agent_session_end(peer[0].session);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
 	ck_assert_uint_eq(st.quarantined, PST_WIRE_UNIT);
 	/* Another session gets another lane and other memory. */
 	open_session(1, 0);
 	ask_lease(1, 1, 1, S);
 	ck_assert_uint_ne(get_lease(1).off, l.off);
 	ck_assert_ptr_ne(lane[1].lane, lane[0].lane);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
-	pst_session_end(peer[1].session);
+	pst_agent_session_end(peer[1].session);
 	expect_empty();
 }
 END_TEST
@@ -222,7 +229,7 @@ START_TEST(a_peer_that_dies_at_any_send_leaves_nothing_behind)
 		fix.agent.seats.last_session = (uint64_t)n * 100;
 		ck_assert_int_eq(fixture_connect(&fix, &peer[0], S), 0);
 		if (n == 0) {
-			pst_session_free(peer[0].session);
+			pst_agent_session_free(peer[0].session);
 			peer[0].session = NULL;
 			continue;
 		}
@@ -231,12 +238,12 @@ START_TEST(a_peer_that_dies_at_any_send_leaves_nothing_behind)
 		fixture_feed(&peer[0], PST_WIRE_LEASE, 1, &l, sizeof(l), S);
 		fixture_feed(&peer[0], PST_WIRE_PING, 2, "abc", 3, S);
 		fixture_feed(&peer[0], PST_WIRE_INFO, 3, NULL, 0, S);
-		pst_session_wake(peer[0].session);
+		pst_agent_session_wake(peer[0].session);
 		fixture_feed(&peer[0], PST_WIRE_BYE, 4, NULL, 0, S);
-		ck_assert_int_eq(pst_session_state(peer[0].session),
-				 PST_SESSION_CLOSED);
+		ck_assert_int_eq(pst_agent_session_state(peer[0].session),
+				 PST_AGENT_SESSION_CLOSED);
 		expect_empty();
-		pst_session_free(peer[0].session);
+		pst_agent_session_free(peer[0].session);
 		peer[0].session = NULL;
 	}
 }
@@ -254,10 +261,10 @@ START_TEST(a_peer_that_dies_when_it_is_woken_does_not_hurt_the_executor)
 	ck_assert_int_eq(pst_lane_client_submit(&lane[0], &nop), 0);
 	ck_assert_int_eq(pst_lane_client_submit(&lane[0], &nop), 0);
 	ck_assert_int_eq(pst_lane_client_submit(&lane[1], &nop), 0);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
-	ck_assert_int_eq(pst_session_state(peer[0].session),
-			 PST_SESSION_CLOSED);
+	ck_assert_int_eq(pst_agent_session_state(peer[0].session),
+			 PST_AGENT_SESSION_CLOSED);
 	ck_assert_uint_eq(fix.agent.seats.n_sessions, 1);
 	ck_assert_int_eq(pst_lane_client_reap(&lane[1], &cqe), 1);
 }
@@ -269,10 +276,10 @@ START_TEST(no_wake_goes_behind_bytes_that_wake_anyway)
 
 	open_session(0, 0);
 	peer[0].pending = 1;
-	pst_session_wake(peer[0].session);
+	pst_agent_session_wake(peer[0].session);
 	ck_assert_int_eq(fixture_recv(&peer[0], &f), 0);
 	peer[0].pending = 0;
-	pst_session_wake(peer[0].session);
+	pst_agent_session_wake(peer[0].session);
 	expect_frame(0, PST_WIRE_WAKE, PST_WIRE_OK);
 }
 END_TEST
@@ -286,13 +293,13 @@ START_TEST(a_broken_lane_ends_its_session_with_a_sentence)
 	open_session(0, 0);
 	for (i = 0; i < (int)PST_WIRE_SLOTS; i++) {
 		ck_assert_int_eq(pst_lane_client_submit(&lane[0], &nop), 0);
-		while (pst_executor_run(fix.agent.executor))
+		while (pst_agent_executor_run(fix.agent.executor))
 			;
 		ck_assert_int_eq(pst_lane_client_reap(&lane[0], &cqe), 1);
 	}
 	lane[0].lane->client_cq_head.value = UINT64_MAX;
 	ck_assert_int_eq(pst_lane_client_submit(&lane[0], &nop), 0);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
 	expect_frame(0, PST_WIRE_ERROR, PST_WIRE_EPROTO);
 	ck_assert_uint_eq(fix.agent.counters.broken, 1);
@@ -326,7 +333,7 @@ START_TEST(session_ids_are_never_used_twice)
 		open_session(0, i % 2 ? PST_WIRE_HELLO_CONTROL_ONLY : 0);
 		ck_assert_uint_gt(peer[0].session->id, last);
 		last = peer[0].session->id;
-		pst_session_free(peer[0].session);
+		pst_agent_session_free(peer[0].session);
 		peer[0].session = NULL;
 	}
 }

@@ -55,8 +55,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	pst_session_free(peer[0].session);
-	pst_session_free(peer[1].session);
+	pst_agent_session_free(peer[0].session);
+	pst_agent_session_free(peer[1].session);
 	pst_agent_done(&fix.agent);
 	ck_assert_uint_eq(fix.backend.n_mem, 0);
 	ck_assert_uint_eq(fix.backend.n_models, 0);
@@ -150,7 +150,7 @@ static void infer(unsigned int i, uint64_t tag, uint64_t handle, uint32_t rows)
 
 static void run(unsigned int n)
 {
-	while (n-- > 0 && pst_executor_run(fix.agent.executor))
+	while (n-- > 0 && pst_agent_executor_run(fix.agent.executor))
 		;
 	pst_agent_settle_late(&fix.agent);
 }
@@ -177,7 +177,7 @@ START_TEST(a_model_is_loaded_opened_listed_and_unloaded)
 	ck_assert_uint_eq(first.n_layers, 2);
 	ck_assert_uint_eq(first.size, DATA);
 	ck_assert_uint_eq(first.dtype, PST_WIRE_F32);
-	ck_assert_uint_eq(first.max_batch, PST_MODEL_MAX_BATCH);
+	ck_assert_uint_eq(first.max_batch, PST_AGENT_MODEL_MAX_BATCH);
 	/* Another session sees the same. */
 	ck_assert_uint_eq(by_name(1, PST_WIRE_MODEL_OPEN, "digits-1.0_a"),
 			  PST_WIRE_OK);
@@ -213,7 +213,7 @@ START_TEST(a_loaded_models_tensor_is_the_sessions_no_more)
 			  PST_WIRE_ENOENT);
 	expect_words("no tensor");
 	/* The model outlives its session. */
-	pst_session_end(peer[0].session);
+	pst_agent_session_end(peer[0].session);
 	ck_assert_uint_eq(fix.backend.n_models, 1);
 	open_session(1, 0);
 	ck_assert_uint_eq(by_name(1, PST_WIRE_MODEL_OPEN, "m"), PST_WIRE_OK);
@@ -243,7 +243,7 @@ START_TEST(a_model_that_is_refused_leaves_the_tensor_to_the_session)
 	l.header_size = 0;
 	ck_assert_uint_eq(ask(0, PST_WIRE_MODEL_LOAD, &l, sizeof(l)),
 			  PST_WIRE_EINVAL);
-	l.header_size = PST_SAFETENSORS_MAX_HEADER + 1;
+	l.header_size = PST_AGENT_SAFETENSORS_MAX_HEADER + 1;
 	ck_assert_uint_eq(ask(0, PST_WIRE_MODEL_LOAD, &l, sizeof(l)),
 			  PST_WIRE_ELIMIT);
 	l.header_size = UINT64_MAX;
@@ -281,7 +281,7 @@ static uint32_t wait_reply(unsigned int i)
 	int n;
 
 	for (n = 0; n < 100; n++) {
-		due = pst_session_tick(peer[i].session, now_ns);
+		due = pst_agent_session_tick(peer[i].session, now_ns);
 		if (fixture_recv(&peer[i], &reply) > 0)
 			return reply.seq;
 		ck_assert_uint_gt(due, now_ns);
@@ -327,9 +327,10 @@ START_TEST(models_that_come_at_once_are_loaded_one_by_one)
 	for (i = 0; i < 4; i++)
 		ck_assert_uint_eq(wait_reply(0), 10 + i);
 	/* With the session the rest goes. */
-	pst_session_end(peer[0].session);
-	ck_assert_uint_eq(pst_session_tick(peer[0].session, UINT64_MAX - 1),
-			  UINT64_MAX);
+	pst_agent_session_end(peer[0].session);
+	ck_assert_uint_eq(
+		pst_agent_session_tick(peer[0].session, UINT64_MAX - 1),
+		UINT64_MAX);
 	ck_assert_int_eq(fixture_recv(&peer[0], &reply), 0);
 }
 END_TEST
@@ -426,7 +427,7 @@ START_TEST(an_infer_finds_its_model_and_no_other)
 	infer(0, 4, 0, 3);
 	infer(0, 5, UINT64_MAX, 3);
 	infer(0, 6, handle, 0);
-	infer(0, 7, handle, PST_MODEL_MAX_BATCH + 1);
+	infer(0, 7, handle, PST_AGENT_MODEL_MAX_BATCH + 1);
 	run(100);
 	expect_done(0, 1, PST_WIRE_OK);
 	expect_done(0, 2, PST_WIRE_ENOENT);
@@ -472,7 +473,7 @@ START_TEST(a_model_outlives_a_client_that_dies_in_an_infer)
 	ck_assert_uint_eq(load(0, "m"), PST_WIRE_OK);
 	infer(0, 1, model.handle, 10);
 	run(3);
-	pst_session_end(peer[0].session);
+	pst_agent_session_end(peer[0].session);
 	run(100);
 	ck_assert_uint_eq(fix.backend.n_models, 1);
 	open_session(1, 0);
@@ -517,7 +518,8 @@ START_TEST(a_session_without_a_lane_loads_nothing)
 	open_session(1, PST_WIRE_HELLO_CONTROL_ONLY);
 	ck_assert_uint_eq(ask(1, PST_WIRE_MODEL_LOAD, &l, sizeof(l)),
 			  PST_WIRE_EINVAL);
-	ck_assert_int_eq(pst_session_state(peer[1].session), PST_SESSION_OPEN);
+	ck_assert_int_eq(pst_agent_session_state(peer[1].session),
+			 PST_AGENT_SESSION_OPEN);
 }
 END_TEST
 
@@ -554,12 +556,13 @@ START_TEST(a_bad_model_frame_ends_the_session)
 		else
 			ask(1, PST_WIRE_MODEL_OPEN, &also, sizeof(also));
 		ck_assert_uint_eq(reply.type, PST_WIRE_ERROR);
-		ck_assert_int_eq(pst_session_state(peer[1].session),
-				 PST_SESSION_CLOSED);
-		pst_session_free(peer[1].session);
+		ck_assert_int_eq(pst_agent_session_state(peer[1].session),
+				 PST_AGENT_SESSION_CLOSED);
+		pst_agent_session_free(peer[1].session);
 		peer[1].session = NULL;
 	}
-	ck_assert_int_eq(pst_session_state(peer[0].session), PST_SESSION_OPEN);
+	ck_assert_int_eq(pst_agent_session_state(peer[0].session),
+			 PST_AGENT_SESSION_OPEN);
 }
 END_TEST
 

@@ -84,8 +84,8 @@ START_TEST(tensors_are_made_listed_and_destroyed)
 	expect_frame(0, PST_WIRE_TENSOR_DESTROY, PST_WIRE_ENOENT);
 	ck_assert_uint_eq(count_tensors(0), 1);
 	ck_assert_uint_eq(fix.backend.n_mem, 1);
-	pst_session_end(peer[0].session);
-	pst_session_end(peer[1].session);
+	pst_agent_session_end(peer[0].session);
+	pst_agent_session_end(peer[1].session);
 	expect_empty();
 }
 END_TEST
@@ -105,8 +105,8 @@ START_TEST(quotas_of_tensors_are_each_sessions_own)
 	ask_tensor(0, PST_WIRE_TENSOR_CREATE, 0, 1);
 	expect_frame(0, PST_WIRE_TENSOR_CREATE, PST_WIRE_ENOSPC);
 	new_tensor(1, FIXTURE_TENSOR_BYTES);
-	pst_session_end(peer[0].session);
-	pst_session_end(peer[1].session);
+	pst_agent_session_end(peer[0].session);
+	pst_agent_session_end(peer[1].session);
 	expect_empty();
 }
 END_TEST
@@ -122,15 +122,15 @@ START_TEST(a_destroyed_tensor_stays_while_an_operation_writes_to_it)
 	h = new_tensor(0, 4000);
 	submit_into(0, l.off, h, 3);
 	submit_into(0, l.off, h, 3);
-	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
 	ask_tensor(0, PST_WIRE_TENSOR_DESTROY, h, 0);
 	expect_frame(0, PST_WIRE_TENSOR_DESTROY, PST_WIRE_OK);
 	pst_agent_settle_late(&fix.agent);
 	ck_assert_uint_eq(fix.backend.n_mem, 1);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
 	/* The second one found no such tensor any more. */
-	ck_assert_ptr_nonnull(pst_executor_why(fix.agent.executor, 0, h));
+	ck_assert_ptr_nonnull(pst_agent_executor_why(fix.agent.executor, 0, h));
 	pst_agent_settle_late(&fix.agent);
 	ck_assert_uint_eq(fix.backend.n_mem, 0);
 }
@@ -148,12 +148,12 @@ START_TEST(a_lane_that_is_never_idle_gives_memory_back_all_the_same)
 	other = new_tensor(0, 4000);
 	submit_into(0, l.off, h, 2);
 	submit_into(0, l.off, other, 900);
-	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
 	ask_tensor(0, PST_WIRE_TENSOR_DESTROY, h, 0);
 	expect_frame(0, PST_WIRE_TENSOR_DESTROY, PST_WIRE_OK);
-	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
-	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
-	ck_assert_uint_ne(pst_executor_running(fix.agent.executor, 0), 0);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
+	ck_assert_uint_ne(pst_agent_executor_running(fix.agent.executor, 0), 0);
 	pst_agent_settle_late(&fix.agent);
 	ck_assert_uint_eq(fix.backend.n_mem, 1);
 }
@@ -171,10 +171,10 @@ START_TEST(a_dead_sessions_tensors_stay_until_the_device_lets_go)
 	new_tensor(0, 1);
 	submit_into(0, l.off, h, 900);
 	/* Cancels of the fixture are refused k times: once. */
-	ck_assert_int_eq(pst_executor_run(fix.agent.executor), 1);
-	pst_session_end(peer[0].session);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
+	pst_agent_session_end(peer[0].session);
 	ck_assert_uint_eq(fix.backend.n_mem, 2);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
 	expect_empty();
 }
@@ -205,7 +205,7 @@ START_TEST(a_failed_operations_sentence_can_be_asked_for)
 	ask_lease(0, 1, 1, S);
 	l = get_lease(0);
 	submit_into(0, l.off, 42, 1);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
 	fixture_feed(&peer[0], PST_WIRE_FAILURE, 1, &tag, sizeof(tag), S);
 	ck_assert_int_gt(fixture_recv(&peer[0], &f), 0);

@@ -7,15 +7,15 @@
 
 START_TEST(spins_in_vain_shrink_the_window_to_a_floor_that_is_not_zero)
 {
-	struct pst_spin s;
+	struct pst_agent_spin s;
 	int i;
 
-	pst_spin_init(&s, MAX);
+	pst_agent_spin_init(&s, MAX);
 	ck_assert_uint_eq(s.now_ns, MAX);
-	pst_spin_slept(&s, 0, 1000000000, false);
+	pst_agent_spin_slept(&s, 0, 1000000000, false);
 	ck_assert_uint_eq(s.now_ns, MAX);
 	for (i = 0; i < 1000; i++)
-		pst_spin_slept(&s, 0, 1000000000, false);
+		pst_agent_spin_slept(&s, 0, 1000000000, false);
 	ck_assert_uint_lt(s.now_ns, MAX / 8);
 	ck_assert_uint_gt(s.now_ns, 0);
 }
@@ -23,13 +23,13 @@ END_TEST
 
 START_TEST(work_within_the_window_keeps_it)
 {
-	struct pst_spin s;
+	struct pst_agent_spin s;
 	int i;
 
-	pst_spin_init(&s, MAX);
+	pst_agent_spin_init(&s, MAX);
 	for (i = 0; i < 1000; i++) {
-		pst_spin_slept(&s, 0, 1000000000, true);
-		pst_spin_found(&s);
+		pst_agent_spin_slept(&s, 0, 1000000000, true);
+		pst_agent_spin_found(&s);
 	}
 	ck_assert_uint_eq(s.now_ns, MAX);
 }
@@ -37,70 +37,70 @@ END_TEST
 
 START_TEST(a_short_sleep_brings_the_whole_window_back)
 {
-	struct pst_spin s;
+	struct pst_agent_spin s;
 	int i;
 
-	pst_spin_init(&s, MAX);
+	pst_agent_spin_init(&s, MAX);
 	for (i = 0; i < 1000; i++)
-		pst_spin_slept(&s, 0, 1000000000, true);
+		pst_agent_spin_slept(&s, 0, 1000000000, true);
 	ck_assert_uint_lt(s.now_ns, MAX);
 	/* Short, but nothing came: no reason to spin. */
-	pst_spin_slept(&s, 0, 1000, false);
+	pst_agent_spin_slept(&s, 0, 1000, false);
 	ck_assert_uint_lt(s.now_ns, MAX);
-	pst_spin_slept(&s, 0, MAX, true);
+	pst_agent_spin_slept(&s, 0, MAX, true);
 	/* A try without a spin comes first; the client was not kept away. */
 	ck_assert_uint_eq(s.now_ns, 0);
-	pst_spin_slept(&s, 0, MAX, true);
+	pst_agent_spin_slept(&s, 0, MAX, true);
 	ck_assert_uint_eq(s.now_ns, MAX);
 }
 END_TEST
 
 START_TEST(without_spinning_there_is_no_window)
 {
-	struct pst_spin s;
+	struct pst_agent_spin s;
 	int i;
 
-	pst_spin_init(&s, 0);
+	pst_agent_spin_init(&s, 0);
 	for (i = 0; i < 10; i++)
-		pst_spin_slept(&s, 0, 0, true);
+		pst_agent_spin_slept(&s, 0, 0, true);
 	ck_assert_uint_eq(s.now_ns, 0);
 }
 END_TEST
 
 /* A client on the CPU of this thread: nothing comes while it spins, and work_ns
  * after it sleeps there is work. Returns how long it spun for n operations. */
-static uint64_t same_cpu(struct pst_spin *s, uint64_t *now, uint64_t work_ns,
-			 int n)
+static uint64_t same_cpu(struct pst_agent_spin *s, uint64_t *now,
+			 uint64_t work_ns, int n)
 {
 	uint64_t spun = 0;
 
 	while (n-- > 0) {
 		spun += s->now_ns;
 		*now += s->now_ns + work_ns;
-		pst_spin_slept(s, *now, work_ns, true);
+		pst_agent_spin_slept(s, *now, work_ns, true);
 	}
 	return spun;
 }
 
 /* A client elsewhere, whose work comes gap_ns after the last. Returns how often
  * the thread slept. */
-static int other_cpu(struct pst_spin *s, uint64_t *now, uint64_t gap_ns)
+static int other_cpu(struct pst_agent_spin *s, uint64_t *now, uint64_t gap_ns)
 {
 	*now += gap_ns;
 	if (gap_ns < s->now_ns) {
-		pst_spin_found(s);
+		pst_agent_spin_found(s);
 		return 0;
 	}
-	pst_spin_slept(s, *now, gap_ns - s->now_ns, true);
+	pst_agent_spin_slept(s, *now, gap_ns - s->now_ns, true);
 	return 1;
 }
 
 START_TEST(a_client_on_the_same_cpu_soon_meets_no_spin)
 {
 	uint64_t now = 1, spun;
-	struct pst_spin s;
+	struct pst_agent_spin s;
 
-	pst_spin_init(&s, MAX);
+	pst_agent_spin_init(&s, MAX);
 	same_cpu(&s, &now, 10000, 6);
 	ck_assert_uint_eq(s.now_ns, 0);
 	/* A second of it: one spin in vain for each rest. */
@@ -113,16 +113,16 @@ END_TEST
 START_TEST(it_is_told_once_that_another_cpu_would_be_better)
 {
 	uint64_t now = 1;
-	struct pst_spin s;
+	struct pst_agent_spin s;
 	int i, n = 0;
 
-	pst_spin_init(&s, MAX);
+	pst_agent_spin_init(&s, MAX);
 	for (i = 0; i < 1000; i++) {
 		now += s.now_ns + 10000;
-		n += pst_spin_slept(&s, now, 10000, true);
+		n += pst_agent_spin_slept(&s, now, 10000, true);
 	}
 	ck_assert_int_eq(n, 1);
-	pst_spin_moved(&s);
+	pst_agent_spin_moved(&s);
 	ck_assert_uint_eq(s.now_ns, MAX);
 }
 END_TEST
@@ -130,10 +130,10 @@ END_TEST
 START_TEST(a_client_that_leaves_the_cpu_is_spun_for_again)
 {
 	uint64_t now = 1;
-	struct pst_spin s;
+	struct pst_agent_spin s;
 	int i;
 
-	pst_spin_init(&s, MAX);
+	pst_agent_spin_init(&s, MAX);
 	same_cpu(&s, &now, 10000, 100);
 	ck_assert_uint_eq(s.now_ns, 0);
 	for (i = 0; i < 10001; i++)
@@ -146,10 +146,10 @@ END_TEST
 START_TEST(longer_pauses_than_the_window_are_not_taken_for_a_shared_cpu)
 {
 	uint64_t now = 1;
-	struct pst_spin s;
+	struct pst_agent_spin s;
 	int i;
 
-	pst_spin_init(&s, MAX);
+	pst_agent_spin_init(&s, MAX);
 	for (i = 0; i < 1000; i++)
 		other_cpu(&s, &now, MAX + MAX / 2);
 	ck_assert_uint_eq(s.rest_until_ns, 0);

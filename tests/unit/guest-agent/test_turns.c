@@ -51,7 +51,7 @@ static void teardown(void)
 	unsigned int i;
 
 	for (i = 0; i < PEERS; i++) {
-		pst_session_free(peer[i].session);
+		pst_agent_session_free(peer[i].session);
 		peer[i].session = NULL;
 	}
 	pst_agent_done(&fix.agent);
@@ -68,7 +68,7 @@ static void feed(unsigned int i, uint16_t type, unsigned int n)
 	while (n-- > 0)
 		used += (size_t)pst_frame_encode(&f, buf + used,
 						 sizeof(buf) - used);
-	pst_session_input(peer[i].session, buf, used);
+	pst_agent_session_input(peer[i].session, buf, used);
 }
 
 static unsigned int replies(unsigned int i)
@@ -83,7 +83,7 @@ static unsigned int replies(unsigned int i)
 
 static void run(uint64_t share_ns)
 {
-	pst_turns_run(&fix.agent, share_ns);
+	pst_agent_turns_run(&fix.agent, share_ns);
 }
 
 START_TEST(a_round_ends_and_what_is_left_waits)
@@ -91,12 +91,13 @@ START_TEST(a_round_ends_and_what_is_left_waits)
 	step_ns = 10 * US;
 	feed(0, PST_WIRE_PING, MANY);
 	run(UINT64_MAX);
-	ck_assert_uint_eq(replies(0), PST_TURNS_ROUND_NS / step_ns);
+	ck_assert_uint_eq(replies(0), PST_AGENT_TURNS_ROUND_NS / step_ns);
 	ck_assert(peer[0].held);
-	ck_assert(pst_turns_wait(&fix.agent.turns));
-	while (pst_turns_wait(&fix.agent.turns))
+	ck_assert(pst_agent_turns_wait(&fix.agent.turns));
+	while (pst_agent_turns_wait(&fix.agent.turns))
 		run(UINT64_MAX);
-	ck_assert_uint_eq(replies(0), MANY - PST_TURNS_ROUND_NS / step_ns);
+	ck_assert_uint_eq(replies(0),
+			  MANY - PST_AGENT_TURNS_ROUND_NS / step_ns);
 	ck_assert(!peer[0].held);
 }
 END_TEST
@@ -120,7 +121,7 @@ START_TEST(sessions_that_wait_are_served_in_turn)
 
 	open_session(1);
 	open_session(2);
-	step_ns = PST_TURNS_CHEAP_NS;
+	step_ns = PST_AGENT_TURNS_CHEAP_NS;
 	for (i = 0; i < PEERS; i++)
 		feed(i, PST_WIRE_PING, 60);
 	/* 10 frames a round, and none begins where the last one began. */
@@ -145,10 +146,10 @@ START_TEST(a_lane_with_work_waits_for_one_frame_or_its_slices_length)
 	ck_assert_uint_eq(replies(0), 1);
 	run(50 * US);
 	ck_assert_uint_eq(replies(0), 5);
-	while (pst_executor_run(fix.agent.executor))
+	while (pst_agent_executor_run(fix.agent.executor))
 		;
 	run(0);
-	ck_assert_uint_eq(replies(0), PST_TURNS_ROUND_NS / step_ns);
+	ck_assert_uint_eq(replies(0), PST_AGENT_TURNS_ROUND_NS / step_ns);
 }
 END_TEST
 
@@ -162,8 +163,8 @@ START_TEST(after_a_costly_frame_its_session_rests)
 	run(UINT64_MAX);
 	ck_assert_uint_eq(replies(0), 1);
 	ck_assert(peer[0].held);
-	ck_assert(!pst_turns_wait(&fix.agent.turns));
-	due = pst_session_tick(peer[0].session, now_ns);
+	ck_assert(!pst_agent_turns_wait(&fix.agent.turns));
+	due = pst_agent_session_tick(peer[0].session, now_ns);
 	ck_assert_uint_eq(due, now_ns + 700 * US);
 	/* Cheap ones of another session do not wait, costly ones do. */
 	step_ns = US;
@@ -173,11 +174,11 @@ START_TEST(after_a_costly_frame_its_session_rests)
 	feed(1, PST_WIRE_INFO, 1);
 	run(UINT64_MAX);
 	ck_assert_uint_eq(replies(1), 0);
-	ck_assert_uint_le(pst_session_tick(peer[1].session, now_ns),
+	ck_assert_uint_le(pst_agent_session_tick(peer[1].session, now_ns),
 			  now_ns + 100 * US);
 	now_ns = due;
-	pst_session_tick(peer[0].session, now_ns);
-	pst_session_tick(peer[1].session, now_ns);
+	pst_agent_session_tick(peer[0].session, now_ns);
+	pst_agent_session_tick(peer[1].session, now_ns);
 	run(UINT64_MAX);
 	ck_assert_uint_eq(replies(0), 1);
 	ck_assert_uint_eq(replies(1), 1);
@@ -199,16 +200,16 @@ START_TEST(frames_of_who_does_not_read_wait)
 {
 	uint64_t due;
 
-	peer[0].pending = PST_TURNS_OUT + 1;
+	peer[0].pending = PST_AGENT_TURNS_OUT + 1;
 	feed(0, PST_WIRE_PING, 3);
 	run(UINT64_MAX);
 	ck_assert_uint_eq(replies(0), 0);
 	ck_assert(peer[0].held);
-	ck_assert(!pst_turns_wait(&fix.agent.turns));
+	ck_assert(!pst_agent_turns_wait(&fix.agent.turns));
 	peer[0].pending = 0;
-	due = pst_session_tick(peer[0].session, now_ns);
+	due = pst_agent_session_tick(peer[0].session, now_ns);
 	ck_assert_uint_gt(due, now_ns);
-	pst_session_tick(peer[0].session, due);
+	pst_agent_session_tick(peer[0].session, due);
 	run(UINT64_MAX);
 	ck_assert_uint_eq(replies(0), 3);
 	ck_assert(!peer[0].held);
@@ -220,16 +221,17 @@ START_TEST(who_does_not_read_for_long_is_ended)
 	uint64_t due;
 	int i;
 
-	peer[0].pending = PST_TURNS_OUT + 1;
+	peer[0].pending = PST_AGENT_TURNS_OUT + 1;
 	feed(0, PST_WIRE_PING, 1);
 	for (i = 0; i < 1000; i++) {
 		run(UINT64_MAX);
-		if (pst_session_state(peer[0].session) == PST_SESSION_CLOSED)
+		if (pst_agent_session_state(peer[0].session) ==
+		    PST_AGENT_SESSION_CLOSED)
 			break;
-		due = pst_session_tick(peer[0].session, now_ns);
+		due = pst_agent_session_tick(peer[0].session, now_ns);
 		ck_assert_uint_le(due, now_ns + 10 * PST_NS_PER_MS);
 		now_ns = due;
-		pst_session_tick(peer[0].session, now_ns);
+		pst_agent_session_tick(peer[0].session, now_ns);
 	}
 	ck_assert_uint_ge(now_ns, 2 * PST_NS_PER_S);
 	ck_assert_uint_le(now_ns, 3 * PST_NS_PER_S);
@@ -244,11 +246,11 @@ START_TEST(a_session_that_ends_leaves_its_turn)
 	feed(0, PST_WIRE_PING, 1);
 	feed(1, PST_WIRE_PING, 1);
 	feed(2, PST_WIRE_PING, 1);
-	pst_session_end(peer[1].session);
-	pst_session_free(peer[2].session);
+	pst_agent_session_end(peer[1].session);
+	pst_agent_session_free(peer[2].session);
 	peer[2].session = NULL;
 	run(UINT64_MAX);
-	ck_assert(!pst_turns_wait(&fix.agent.turns));
+	ck_assert(!pst_agent_turns_wait(&fix.agent.turns));
 	ck_assert_uint_eq(replies(0), 1);
 	ck_assert_uint_eq(replies(1), 0);
 	feed(0, PST_WIRE_PING, 1);
