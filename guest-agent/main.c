@@ -77,8 +77,7 @@ static int take_service(struct pst_agent_server_config *c,
 {
 	int r;
 
-	r = pst_agent_activation_take(c->passed, PST_AGENT_SERVER_MAX_LISTENS,
-				      err);
+	r = pst_agent_activation_take(c->passed, PST_AGENT_MAX_LISTENERS, err);
 	if (r < 0)
 		return r;
 	c->n_passed = (unsigned int)r;

@@ -143,8 +143,8 @@ static int add_listen(const struct given *g, struct pst_agent_server_config *c)
 {
 	struct pst_error why;
 
-	if (c->n_listens == PST_AGENT_SERVER_MAX_LISTENS)
-		return too_many(g, PST_AGENT_SERVER_MAX_LISTENS);
+	if (c->n_listens == PST_AGENT_MAX_LISTENERS)
+		return too_many(g, PST_AGENT_MAX_LISTENERS);
 	if (pst_listen_parse(g->value, &c->listens[c->n_listens], &why) < 0)
 		return pst_error_set(g->err, -EINVAL, "%s: %s", g->where,
 				     why.text);

@@ -15,7 +15,6 @@
 #include "guest-agent/serve/agent.h"
 #include "guest-agent/serve/cpu_move.h"
 #include "guest-agent/serve/spin.h"
-#include "guest-agent/service/listen_fds.h"
 #include "guest-agent/service/log.h"
 #include "guest-agent/service/notify.h"
 #include "transport/base/util.h"
@@ -52,12 +51,6 @@ enum phase {
 	PARTING,  /* sessions have got ERROR, their sockets close */
 };
 
-struct listener {
-	int fd;
-	char path[sizeof(((struct pst_listen *)NULL)->path)]; /* of UNIX */
-	struct pst_source *src;
-};
-
 struct pst_agent_server {
 	struct pst_agent agent;
 	struct pst_agent_conns conns;
@@ -66,8 +59,7 @@ struct pst_agent_server {
 	struct pst_agent_spin spin;
 	struct pst_agent_aside aside;
 	uint64_t wake_gen; /* private copy of header.agent_wake */
-	unsigned int n_listeners;
-	struct listener listeners[PST_AGENT_SERVER_MAX_LISTENS];
+	struct pst_agent_listeners listeners;
 	int stop_fd;
 	struct pst_source *stop_src;
 	bool once; /* one client, on this kernel: ends with its connection */
@@ -142,66 +134,20 @@ static int open_backend(struct pst_agent_server *s,
 	return r;
 }
 
-static void close_listeners(struct pst_agent_server *s)
-{
-	unsigned int i;
-
-	for (i = 0; i < s->n_listeners; i++) {
-		pst_loop_remove(s->loop, s->listeners[i].src);
-		/* Still ours: nobody replaces a socket that is served. */
-		if (s->listeners[i].path[0])
-			unlink(s->listeners[i].path);
-		pst_close_fd(s->listeners[i].fd);
-	}
-	s->n_listeners = 0;
-}
-
-/* fd is the listener's, also after a failure. path: NULL, or what to unlink
- * at the end. */
-static int add_listener(struct pst_agent_server *s, int fd, const char *path,
-			struct pst_error *err)
-{
-	struct listener *l;
-
-	if (s->n_listeners == PST_AGENT_SERVER_MAX_LISTENS) {
-		pst_close_fd(fd);
-		return pst_error_set(err, -EINVAL, "more than %u listeners",
-				     PST_AGENT_SERVER_MAX_LISTENS);
-	}
-	l = &s->listeners[s->n_listeners++];
-	l->fd = fd;
-	snprintf(l->path, sizeof(l->path), "%s", path ? path : "");
-	l->src = pst_loop_add_listener(s->loop, fd, pst_agent_conns_accept,
-				       &s->conns);
-	return l->src ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
-}
-
 static int open_listeners(struct pst_agent_server *s,
 			  const struct pst_agent_server_config *c,
 			  struct pst_error *err)
 {
-	const struct pst_listen *l;
 	unsigned int i;
-	int fd, r;
+	int r = 0;
 
-	/* A passed socket's file is the service manager's. */
-	for (i = 0; i < c->n_passed; i++) {
-		r = add_listener(s, c->passed[i], NULL, err);
-		if (r < 0)
-			return r;
-	}
-	for (i = 0; i < c->n_listens; i++) {
-		l = &c->listens[i];
-		fd = pst_sock_listen(l, err);
-		if (fd < 0)
-			return fd;
-		r = add_listener(s, fd,
-				 l->scheme == PST_SCHEME_UNIX ? l->path : NULL,
-				 err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (i = 0; r == 0 && i < c->n_passed; i++)
+		r = pst_agent_listeners_add(&s->listeners, s->loop, &s->conns,
+					    c->passed[i], NULL, err);
+	for (i = 0; r == 0 && i < c->n_listens; i++)
+		r = pst_agent_listeners_open(&s->listeners, s->loop, &s->conns,
+					     &c->listens[i], err);
+	return r;
 }
 
 static int open_loop(struct pst_agent_server *s,
@@ -227,29 +173,13 @@ static int open_loop(struct pst_agent_server *s,
 	return 0;
 }
 
-/* " vsock:7070 unix:/path" of all that listens. */
-static void describe_listeners(const struct pst_agent_server *s, char *buf,
-			       size_t size)
-{
-	char one[128];
-	size_t n = 0;
-	unsigned int i;
-
-	buf[0] = '\0';
-	for (i = 0; i < s->n_listeners && n < size; i++) {
-		pst_agent_activation_describe(s->listeners[i].fd, one,
-					      sizeof(one));
-		n += (size_t)snprintf(buf + n, size - n, " %s", one);
-	}
-}
-
 static void log_start(const struct pst_agent_server *s)
 {
 	const struct pst_agent *a = &s->agent;
 	char where[512], cure[PST_AGENT_MEASURE_CURE],
 		high[PST_AGENT_REACH_WARNING];
 
-	describe_listeners(s, where, sizeof(where));
+	pst_agent_listeners_describe(&s->listeners, where, sizeof(where));
 	pst_agent_log(
 		PST_AGENT_LOG_INFO,
 		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, read "
@@ -368,7 +298,7 @@ void pst_agent_server_close(struct pst_agent_server *s)
 	a = &s->agent;
 	if (s->loop) {
 		pst_agent_conns_done(&s->conns);
-		close_listeners(s);
+		pst_agent_listeners_close(&s->listeners, s->loop);
 		pst_loop_remove(s->loop, s->stop_src);
 		pst_loop_close(s->loop);
 	}
@@ -395,7 +325,7 @@ static void on_stop(void *arg)
 	s->drain_due_ns = pst_now_ns() + s->drain_ns;
 	s->agent.draining = true;
 	pst_agent_executor_drain(s->agent.executor);
-	close_listeners(s);
+	pst_agent_listeners_close(&s->listeners, s->loop);
 }
 
 int pst_agent_server_watch_stop(struct pst_agent_server *s, int stop_fd,

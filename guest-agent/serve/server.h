@@ -7,17 +7,16 @@
 #include <stdint.h>
 
 #include "guest-agent/serve/conn.h"
+#include "guest-agent/serve/listeners.h"
 #include "transport/base/error.h"
 #include "transport/loop/loop.h"
 #include "transport/sock.h"
 #include "transport/wire.h"
 
-#define PST_AGENT_SERVER_MAX_LISTENS 8U
-
 struct pst_agent_server_config {
-	struct pst_listen listens[PST_AGENT_SERVER_MAX_LISTENS];
+	struct pst_listen listens[PST_AGENT_MAX_LISTENERS];
 	unsigned int n_listens;
-	int passed[PST_AGENT_SERVER_MAX_LISTENS]; /* listening sockets */
+	int passed[PST_AGENT_MAX_LISTENERS]; /* listening sockets */
 	unsigned int n_passed;
 	int serve_fd;       /* a connected socket, or -1 */
 	const char *region; /* pst_region_open() */
