@@ -55,7 +55,6 @@ END
 # pst_backend of guest-agent/exec/backend.h in its own way.
 cat >"$tmp/known-names" <<'END'
 pst_backend
-pst_lines
 END
 
 # rule SENTENCE LIST: the breaches in $tmp/LIST are those of $tmp/known-LIST.
