@@ -10,7 +10,7 @@
 #include "transport/wire.h"
 
 /* Durations remembered of each shape. */
-#define PST_PACE_SEEN 8U
+#define PST_PACE_SEEN 16U
 /* Shapes remembered at a time; one that comes again takes another's place. */
 #define PST_PACE_SHAPES 64U
 
@@ -18,13 +18,18 @@ struct pst_pace_shape {
 	uint64_t key;                    /* 0: empty */
 	uint64_t n;                      /* seen so far */
 	uint64_t seen_ns[PST_PACE_SEEN]; /* the backend's time, the last ones */
-	uint64_t last_ns;                /* the last one */
+	unsigned int faster; /* in a row that took far less than all before */
+	unsigned int misses; /* plans in a row that came to nothing */
+	unsigned int skip;   /* calls to come that are not planned for that */
 };
 
-/* All zero: no samples yet. Pure data; the caller serialises. */
+/* Zeroed, it knows nothing. Pure data; the caller serialises. */
 struct pst_pace {
 	struct pst_pace_shape shapes[PST_PACE_SHAPES];
-	uint64_t late_ns; /* by which timed sleeps end late; 0: not known */
+	uint64_t
+		late_ns; /* by which timed sleeps end late, and its deviation */
+	uint64_t late_dev_ns;
+	bool late_known;
 	/* When what was submitted so far has ended, at the earliest and latest.
 	 */
 	uint64_t free_early_ns, free_late_ns;
@@ -40,7 +45,7 @@ struct pst_pace_start {
 
 /*
  * How to wait: sleep until sleep_until_ns (0: not at all), then spin until
- * spin_until_ns. Both are 0 when too little is known.
+ * spin_until_ns. Both are 0 when nothing is known or it proved wrong lately.
  */
 struct pst_pace_plan {
 	uint64_t sleep_until_ns;
@@ -51,6 +56,11 @@ struct pst_pace_plan {
  * worth it. */
 uint64_t pst_pace_key(const struct pst_wire_sqe *sqe);
 
+/* Whether pst_pace_start() is worth a look at the clock for an operation that
+ * is submitted now: it, or one that it waits behind, takes longer than the
+ * spin. */
+bool pst_pace_matters(struct pst_pace *p, uint64_t key, uint64_t spin_ns);
+
 /* For an operation that is submitted at now_ns: it starts behind what was
  * submitted before by this call. */
 void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
@@ -58,11 +68,7 @@ void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
 
 /* What was submitted so far is over, was given up or is lost: the next one
  * starts at once. */
-static inline void pst_pace_forget(struct pst_pace *p)
-{
-	p->free_early_ns = p->free_late_ns = 0;
-	p->seen_ns = 0;
-}
+void pst_pace_forget(struct pst_pace *p);
 
 /* Whether something started by pst_pace_start() may wait behind others. */
 static inline bool pst_pace_waits(const struct pst_pace *p)
@@ -70,22 +76,8 @@ static inline bool pst_pace_waits(const struct pst_pace *p)
 	return p->free_late_ns != 0;
 }
 
-/* Whether pst_pace_start() is worth a look at the clock for an operation that
- * is submitted now: it, or one that it waits behind, takes longer than the
- * spin. */
-static inline bool pst_pace_matters(const struct pst_pace *p, uint64_t key,
-				    uint64_t spin_ns)
-{
-	const struct pst_pace_shape *s = &p->shapes[key % PST_PACE_SHAPES];
-
-	return pst_pace_waits(p) || (s->key == key && s->last_ns > spin_ns);
-}
-
 /* At now_ns an operation was seen to have ended that others wait behind. */
-static inline void pst_pace_seen(struct pst_pace *p, uint64_t now_ns)
-{
-	p->seen_ns = now_ns;
-}
+void pst_pace_seen(struct pst_pace *p, uint64_t now_ns);
 
 /* Nothing is left of what was submitted before that operation: it started when
  * the last of it ended, as far as that was seen. */
@@ -98,6 +90,9 @@ void pst_pace_plan(struct pst_pace *p, uint64_t key,
 
 /* An operation of that key took the backend so long. */
 void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns);
+
+/* Whether the end came within a plan's spin (or was slept past). */
+void pst_pace_met(struct pst_pace *p, uint64_t key, bool met);
 
 /* A sleep until until_ns ended at now_ns, by its timer. */
 void pst_pace_slept(struct pst_pace *p, uint64_t until_ns, uint64_t now_ns);

@@ -349,7 +349,9 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 		adapt_spin(c, rec->state != PST_RECORD_PENDING);
 		return r;
 	}
-	return spin(c, rec, w, now, plan.spin_until_ns, err);
+	r = spin(c, rec, w, now, plan.spin_until_ns, err);
+	pst_pace_met(&c->queue.pace, key, rec->state != PST_RECORD_PENDING);
+	return r;
 }
 
 int pst_wait_done(struct pst *c, struct pst_record *rec,

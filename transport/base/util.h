@@ -36,11 +36,6 @@ static inline uint64_t pst_min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static inline uint64_t pst_max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* a rounded up to a multiple of unit, a power of two; a is at most 2^63. */
 static inline uint64_t pst_round_up(uint64_t a, uint64_t unit)
 {
