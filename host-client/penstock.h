@@ -473,7 +473,8 @@ enum pst_act {
  * and larger than the arena: pieces are copied through leased room while others
  * are computed. Sums of 16-bit elements that are cut along k are kept in F32
  * until they are complete. The first such call of a process measures ways to
- * copy, which takes about 20 ms. pst_submit_gemm() refuses such operands with
+ * copy, which takes about 20 ms. Each operand is aligned to its elements, or
+ * the call fails with EINVAL. pst_submit_gemm() refuses such operands with
  * EFAULT.
  *
  * A structure of zeros with the needed fields set is a plain product.
