@@ -189,28 +189,21 @@ static uint64_t sum_counts(const char *value)
 	return sum;
 }
 
-/* Pages of 2 MiB that the command line asks for: hugepages= belongs to the
- * hugepagesz= before it, or to the default size. */
+/* Pages of 2 MiB that the command line asks for. */
 static uint64_t pages_of_cmdline(const struct pst_host *h)
 {
-	const struct pst_host_param *d =
+	const struct pst_host_param *p =
 		pst_host_cmdline_get(&h->cmdline, "default_hugepagesz");
-	uint64_t size = PST_HOST_HUGE_2M, sum = 0;
+	struct pst_host_pool_reader reader;
 	size_t i;
 
-	if (d && (!d->value || pst_parse_size(d->value, &size) < 0))
-		size = 0;
+	pst_host_pool_begin(&reader, p ? p->value : NULL);
 	for (i = 0; i < h->cmdline.n; i++) {
-		const struct pst_host_param *p = &h->cmdline.param[i];
-
-		if (p->value && strcmp(p->name, "hugepagesz") == 0 &&
-		    pst_parse_size(p->value, &size) < 0)
-			size = 0;
-		if (p->value && strcmp(p->name, "hugepages") == 0 &&
-		    size == PST_HOST_HUGE_2M)
-			sum += sum_counts(p->value);
+		p = &h->cmdline.param[i];
+		if (pst_host_pool_next(&reader, p->name, p->value))
+			return sum_counts(p->value);
 	}
-	return sum;
+	return 0;
 }
 
 PST_HOST_CHECK(hugepages_boot)

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "kernel-params/edit/param_words.h"
+#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/hugepages.h"
 
 /* How a wanted value and one that is there go together. */
 enum kind {
@@ -248,16 +250,6 @@ static int merge_word(struct pst_host_words *w, const char *word)
 /* ---- The pool -------------------------------------------------------------
  */
 
-#define TWO_MIB (2ULL << 20)
-
-/* A size as the kernel reads it: 2M, 2048k, 2097152. 0: none. */
-static uint64_t size_of(const char *text)
-{
-	uint64_t n = 0;
-
-	return pst_parse_size(text, &n) == 0 ? n : 0;
-}
-
 /* Reads "NODE:PAGES" or "PAGES" (*ret_node: -1) at p; the end, or NULL. */
 static const char *one_count(const char *p, int *ret_node, uint64_t *ret)
 {
@@ -335,34 +327,29 @@ static int pool_value(const char *is, const struct pst_host_params *want,
 	return node < 0 ? -ENOMEM : 0;
 }
 
-/*
- * hugepages= belongs to the hugepagesz= before it, or to the default size, and
- * that is 2 MiB unless default_hugepagesz= says otherwise. Finds the count of
- * 2 MiB pages (*ret_count) and a hugepagesz= that has none (*ret_size).
- */
+/* Finds the count of 2 MiB pages (*ret_count) and a hugepagesz= for one
+ * (*ret_size). */
 static void find_pool(const struct pst_host_words *w, size_t *ret_count,
 		      size_t *ret_size)
 {
-	uint64_t now = TWO_MIB;
-	const char *v;
+	struct pst_host_pool_reader reader;
+	const char *size = NULL, *v;
 	size_t i;
 
 	*ret_count = *ret_size = SIZE_MAX;
 	for (i = 0; i < w->n; i++) {
 		v = value_of(w->word[i].text, "default_hugepagesz");
-		if (v)
-			now = size_of(v);
+		size = v ? v : size;
 	}
+	pst_host_pool_begin(&reader, size);
 	for (i = 0; i < w->n; i++) {
 		v = value_of(w->word[i].text, "hugepagesz");
-		if (v) {
-			now = size_of(v);
-			if (now == TWO_MIB)
-				*ret_size = i;
-		} else if (value_of(w->word[i].text, "hugepages") &&
-			   now == TWO_MIB) {
+		(void)pst_host_pool_next(&reader, "hugepagesz", v);
+		if (v && reader.size == PST_HOST_HUGE_2M)
+			*ret_size = i;
+		v = value_of(w->word[i].text, "hugepages");
+		if (pst_host_pool_next(&reader, "hugepages", v))
 			*ret_count = i;
-		}
 	}
 }
 

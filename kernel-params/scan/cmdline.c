@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/hugepages.h"
 
 /*
  * Takes one parameter from p, which it writes NULs into. Returns what follows.
@@ -133,6 +134,35 @@ pst_host_cmdline_module(const struct pst_host_cmdline *c, const char *module,
 	if (n < 0 || (size_t)n >= sizeof(name))
 		return NULL;
 	return pst_host_cmdline_get(c, name);
+}
+
+/* A size as the kernel reads it: 2M, 2048k, 2097152. 0: none. */
+static uint64_t page_size(const char *text)
+{
+	uint64_t n = 0;
+
+	return pst_parse_size(text, &n) == 0 ? n : 0;
+}
+
+void pst_host_pool_begin(struct pst_host_pool_reader *r,
+			 const char *default_size)
+{
+	r->size = default_size ? page_size(default_size) : PST_HOST_HUGE_2M;
+	r->counted = false;
+}
+
+bool pst_host_pool_next(struct pst_host_pool_reader *r, const char *name,
+			const char *value)
+{
+	if (!value)
+		return false;
+	if (strcmp(name, "hugepagesz") == 0)
+		r->size = page_size(value);
+	if (strcmp(name, "hugepages") != 0 || r->size != PST_HOST_HUGE_2M ||
+	    r->counted)
+		return false;
+	r->counted = true;
+	return true;
 }
 
 bool pst_host_list_has(const char *list, const char *word)

@@ -3,6 +3,9 @@
 #ifndef PST_KERNEL_PARAMS_SCAN_CMDLINE_H
 #define PST_KERNEL_PARAMS_SCAN_CMDLINE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "kernel-params/root/root.h"
 
 /* COMMAND_LINE_SIZE is 2048 on x86; others have more. */
@@ -52,6 +55,26 @@ pst_host_cmdline_module(const struct pst_host_cmdline *c, const char *module,
  */
 bool pst_host_cmdline_has(const struct pst_host_cmdline *c, const char *name,
 			  const char *word);
+
+/*
+ * Follows hugepagesz= and hugepages= through a command line. A count belongs to
+ * the size before it, or to the default size; the first count of a size is the
+ * one that the kernel takes (hugepages_setup(), hugepagesz_setup() and
+ * hugetlb_init() of Linux's mm/hugetlb.c).
+ */
+struct pst_host_pool_reader {
+	uint64_t size; /* that a count would belong to; 0: no valid one */
+	bool counted;
+};
+
+/* default_size: the value of default_hugepagesz=, NULL: there is none. */
+void pst_host_pool_begin(struct pst_host_pool_reader *r,
+			 const char *default_size);
+
+/* Takes the next parameter. Returns whether its value is the count of pages of
+ * 2 MiB. */
+bool pst_host_pool_next(struct pst_host_pool_reader *r, const char *name,
+			const char *value);
 
 /* Whether word is in the comma-separated list; '-' and '_' are equal. */
 bool pst_host_list_has(const char *list, const char *word);

@@ -188,6 +188,8 @@ START_TEST(hugepages_have_to_be_enough)
 	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16 hugepagesz=2M "
 				  "hugepages=0:1024,1:1024\n");
 	finding("hugepages.boot", PST_HOST_PASS, "2048 pages of 2 MiB");
+	tree_file("proc/cmdline", "hugepagesz=2M hugepages=7 hugepages=4096\n");
+	finding("hugepages.boot", PST_HOST_WARN, "sets 7 pages of 2 MiB aside");
 	tree_file("proc/cmdline", "default_hugepagesz=1G hugepages=4096\n");
 	finding("hugepages.boot", PST_HOST_WARN, "2048");
 	tree_file("proc/cmdline", "iommu=pt\n");

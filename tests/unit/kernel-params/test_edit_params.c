@@ -135,6 +135,11 @@ START_TEST(a_pool_grows_but_never_shrinks)
 	merged("hugepagesz=2048k hugepages=9 hugepagesz=1G hugepages=2",
 	       "hugepagesz=2048k hugepages=512 hugepagesz=1G hugepages=2");
 	merged("hugepages=junk", "hugepages=512");
+	/* The kernel takes the first count of a size. */
+	merged("hugepagesz=2M hugepages=9 hugepages=600",
+	       "hugepagesz=2M hugepages=512 hugepages=600");
+	merged("hugepages=600 hugepagesz=2M hugepages=9",
+	       "hugepages=600 hugepagesz=2M hugepages=9");
 }
 END_TEST
 
