@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "transport/base/error.h"
 #include "transport/op.h"
@@ -170,6 +171,16 @@ struct pst_backend_ops {
 			 void **ret, struct pst_error *err);
 	void (*model_free)(struct pst_backend *b, void *model);
 };
+
+/* The sentence of a failure for which a backend sets none. Called before each
+ * operation, so it formats nothing. */
+static inline void pst_backend_no_reason(struct pst_error *err)
+{
+	static const char text[] = "the backend gave no reason";
+
+	err->code = 0;
+	memcpy(err->text, text, sizeof(text));
+}
 
 /* Name of a backend: "auto", "cpu", "cuda". Returns NULL for an unknown one.
  * What pst_backend_open() opens: of "auto" and "cuda" only the name is there.

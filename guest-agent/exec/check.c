@@ -57,7 +57,7 @@ static int check_kind(const struct pst_agent_executor_config *config,
 		.act = op->act,
 		.has_bias = op->has_bias,
 	};
-	pst_agent_check_no_reason(err);
+	pst_backend_no_reason(err);
 	return config->ops->can(config->backend, &kind, err) ? 0 : -EOPNOTSUPP;
 }
 
@@ -109,12 +109,4 @@ int pst_agent_check(const struct pst_agent_executor_config *config,
 	if (r == 0 && sqe->op != PST_WIRE_OP_NOP)
 		keep(memo, sqe, ret, changes);
 	return r;
-}
-
-void pst_agent_check_no_reason(struct pst_error *err)
-{
-	static const char text[] = "the backend gave no reason";
-
-	err->code = 0;
-	memcpy(err->text, text, sizeof(text));
 }

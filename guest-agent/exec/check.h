@@ -35,8 +35,4 @@ int pst_agent_check(const struct pst_agent_executor_config *config,
 		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
 		    struct pst_error *err);
 
-/* The sentence of a backend that fails without one. Not formatted: this is on
- * the way of every operation. */
-void pst_agent_check_no_reason(struct pst_error *err);
-
 #endif

@@ -314,7 +314,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 		l->bop.lane = l->index;
 		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
 		l->bop.priv = NULL;
-		pst_agent_check_no_reason(&err);
+		pst_backend_no_reason(&err);
 		r = ex->config.ops->begin(ex->config.backend, &l->bop, &err);
 	}
 	if (r < 0) {
@@ -331,7 +331,7 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	struct pst_error err;
 	int r;
 
-	pst_agent_check_no_reason(&err);
+	pst_backend_no_reason(&err);
 	l->bop.alone = ex->n_active == 1;
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	if (r == PST_AGENT_STEP_DONE)

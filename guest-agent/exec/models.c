@@ -144,7 +144,7 @@ int pst_agent_models_load(struct pst_agent_models *m, const char *name,
 	if ((r = check_room(m, name, size, err)) < 0 ||
 	    (r = parse(header, n, size, &plan, err)) < 0)
 		return r;
-	pst_error_set(err, 0, "the backend gave no reason");
+	pst_backend_no_reason(err);
 	r = m->config.ops->model_new(m->config.backend, &plan, weights, &model,
 				     err);
 	if (r == 0) {

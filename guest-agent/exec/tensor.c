@@ -297,7 +297,7 @@ int pst_agent_tensor_create(struct pst_agent_tensors *t, uint64_t owner,
 	if (!o)
 		return pst_error_set(err, -ENOMEM,
 				     "no room for another tensor");
-	pst_error_set(err, 0, "the backend gave no reason");
+	pst_backend_no_reason(err);
 	r = t->ops->alloc(t->backend, size, &mem, err);
 	if (r < 0) {
 		forget_if_empty(t, o);
