@@ -103,12 +103,6 @@ double pst_cuda_cost_pipelined(const struct pst_cuda_calibration *c,
 	       1e9 * (longest + alone * (in + out + work - longest));
 }
 
-double pst_cuda_cost_resident(const struct pst_cuda_calibration *c,
-			      const struct pst_op *op)
-{
-	return c->launch_ns + 1e9 * compute_s(c, op);
-}
-
 static bool in_region(const struct pst_operand *x)
 {
 	return x->size && !x->mem;
@@ -131,11 +125,6 @@ enum pst_cuda_strategy pst_cuda_choose(const struct pst_cuda_calibration *c,
 }
 
 static const char *const names[] = {"auto", "mapped", "pipelined", "resident"};
-
-const char *pst_cuda_strategy_name(enum pst_cuda_strategy s)
-{
-	return names[s];
-}
 
 int pst_cuda_strategy_parse(const char *name, enum pst_cuda_strategy *ret)
 {

@@ -47,9 +47,6 @@ double pst_cuda_cost_mapped(const struct pst_cuda_calibration *c,
 			    const struct pst_op *op);
 double pst_cuda_cost_pipelined(const struct pst_cuda_calibration *c,
 			       const struct pst_op *op);
-/* Without copies: all operands in device memory. */
-double pst_cuda_cost_resident(const struct pst_cuda_calibration *c,
-			      const struct pst_op *op);
 
 /*
  * Chooses. RESIDENT when no operand that is read or written lies in the
@@ -60,8 +57,8 @@ enum pst_cuda_strategy pst_cuda_choose(const struct pst_cuda_calibration *c,
 				       const struct pst_op *op, bool can_map,
 				       enum pst_cuda_strategy forced);
 
-/* Name of a strategy, "auto", "mapped" ..., and back: -EINVAL for another. */
-const char *pst_cuda_strategy_name(enum pst_cuda_strategy s);
+/* The strategy of a name: "auto", "mapped" or "pipelined"; -EINVAL for
+ * another. */
 int pst_cuda_strategy_parse(const char *name, enum pst_cuda_strategy *ret);
 
 #endif
