@@ -30,7 +30,7 @@ int pst_call_tensor(struct pst *c, struct pst_call *call,
 	r = pst_tensor_lookup(&c->mem, what, id, &e, err);
 	if (r < 0)
 		return r;
-	call->tensors[slot] = pst_tentab_place(&c->mem.tensors, e) + 1;
+	call->tensors[slot] = pst_tensor_table_place(&c->mem.tensors, e) + 1;
 	*ret_handle = e->handle;
 	return 0;
 }
@@ -70,7 +70,7 @@ static bool is_memory(void *arg, const struct pst_span *span)
 }
 
 struct lookup {
-	const struct pst_tentab *tensors;
+	const struct pst_tensor_table *tensors;
 	const struct pst_call *call;
 };
 
@@ -186,14 +186,14 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 				     "only");
 	if (!c->session.live)
 		return pst_session_gone(&c->session, err);
-	rec = pst_optab_new(&c->queue.ops, claimed);
+	rec = pst_pending_new(&c->queue.ops, claimed);
 	if (!rec) {
 		/* Completions of abandoned operations make room. */
 		pst_reap(c);
 		pst_settle(c);
 		if (!c->session.live)
 			return pst_session_gone(&c->session, err);
-		rec = pst_optab_new(&c->queue.ops, claimed);
+		rec = pst_pending_new(&c->queue.ops, claimed);
 	}
 	if (!rec)
 		return pst_error_set(err, -EAGAIN,
@@ -201,7 +201,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 				     PST_WIRE_SLOTS);
 	call->sqe.tag = rec->done.tag;
 	if (pst_lane_client_submit(&c->queue.lane, &call->sqe) < 0) {
-		pst_optab_put(&c->queue.ops, rec);
+		pst_pending_put(&c->queue.ops, rec);
 		return pst_error_set(err, -EAGAIN,
 				     "%u operations are outstanding",
 				     PST_WIRE_SLOTS);
@@ -210,7 +210,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	/* Who always spins, or never does, expects nothing. */
 	rec->key = 0;
 	if (c->conf.spin_ns && c->conf.spin_ns != UINT64_MAX)
-		rec->key = pst_pace_key(&call->sqe);
+		rec->key = pst_forecast_key(&call->sqe);
 	rec->start.asked_ns = 0;
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
 		rec->blocks[i] = call->blocks[i];
@@ -242,7 +242,7 @@ int pst_call_finish(struct pst *c, struct pst_record *rec,
 	r = rec->done.status;
 	tag = rec->done.tag;
 	lost = rec->lost;
-	pst_optab_put(&c->queue.ops, rec);
+	pst_pending_put(&c->queue.ops, rec);
 	if (r < 0 && lost)
 		pst_error_set(err, r, "the operation was lost: %s",
 			      c->session.lost.text);
@@ -283,11 +283,11 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 	if (r)
 		return r;
 	*ret_tag = rec->done.tag;
-	if (rec->key &&
-	    pst_pace_matters(&c->queue.pace, rec->key, c->conf.spin_ns)) {
+	if (rec->key && pst_forecast_matters(&c->queue.forecast, rec->key,
+					     c->conf.spin_ns)) {
 		rec->order = c->queue.lane.sq_tail - 1;
-		pst_pace_start(&c->queue.pace, rec->key, pst_now_ns(),
-			       &rec->start);
+		pst_forecast_start(&c->queue.forecast, rec->key, pst_now_ns(),
+				   &rec->start);
 	}
 	return 0;
 }

@@ -71,8 +71,8 @@ struct pst_sleepers {
 /* Operations: on their way, and what is known of earlier ones. */
 struct pst_queue {
 	struct pst_lane_client lane;
-	struct pst_optab ops;
-	struct pst_pace pace;
+	struct pst_pending ops;
+	struct pst_forecast forecast;
 	struct pst_call_memo *memo; /* or NULL */
 };
 

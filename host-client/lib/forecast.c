@@ -14,7 +14,7 @@
 /* A longer one is not worth it, and the agent's word cannot be relied upon. */
 #define MAX_NS (60 * PST_NS_PER_S)
 /* So many of those seen last count twice: the pace may have changed. */
-#define NEWEST (PST_PACE_SEEN / 2)
+#define NEWEST (PST_FORECAST_SEEN / 2)
 /* So many in a row that took less than all before, by more than this part, are
  * a new pace: who sleeps through such an operation would wake too late. */
 #define FASTER      2U
@@ -27,7 +27,7 @@
 /* After misses in a row, at most 2^this calls go by without a plan. */
 #define MAX_BACKOFF 6U
 
-uint64_t pst_pace_key(const struct pst_wire_sqe *sqe)
+uint64_t pst_forecast_key(const struct pst_wire_sqe *sqe)
 {
 	const uint64_t words[] = {
 		(uint64_t)sqe->op << 32 | (uint64_t)sqe->order << 24 |
@@ -50,9 +50,9 @@ uint64_t pst_pace_key(const struct pst_wire_sqe *sqe)
 	return h ? h : 1;
 }
 
-static struct pst_pace_shape *shape_of(struct pst_pace *p, uint64_t key)
+static struct pst_forecast_shape *shape_of(struct pst_forecast *p, uint64_t key)
 {
-	return &p->shapes[key % PST_PACE_SHAPES];
+	return &p->shapes[key % PST_FORECAST_SHAPES];
 }
 
 static uint64_t distance(uint64_t a, uint64_t b)
@@ -72,32 +72,33 @@ static uint64_t faster_than(uint64_t ns)
 }
 
 /* Whether one took far less than all before. */
-static bool is_faster(const struct pst_pace_shape *s, uint64_t compute_ns)
+static bool is_faster(const struct pst_forecast_shape *s, uint64_t compute_ns)
 {
-	uint64_t n = s->n < PST_PACE_SEEN ? s->n : PST_PACE_SEEN, i;
+	uint64_t n = s->n < PST_FORECAST_SEEN ? s->n : PST_FORECAST_SEEN, i;
 
 	/* The last one may have been the first of a new pace. */
 	for (i = s->faster; i < n; i++)
 		if (compute_ns >=
-		    faster_than(s->seen_ns[(s->n - 1 - i) % PST_PACE_SEEN]))
+		    faster_than(s->seen_ns[(s->n - 1 - i) % PST_FORECAST_SEEN]))
 			return false;
 	return n > s->faster;
 }
 
-void pst_pace_done(struct pst_pace *p, uint64_t key, uint64_t compute_ns)
+void pst_forecast_done(struct pst_forecast *p, uint64_t key,
+		       uint64_t compute_ns)
 {
-	struct pst_pace_shape *s = shape_of(p, key);
+	struct pst_forecast_shape *s = shape_of(p, key);
 
 	if (!key || compute_ns > MAX_NS)
 		return;
 	if (s->key != key)
-		*s = (struct pst_pace_shape){.key = key};
+		*s = (struct pst_forecast_shape){.key = key};
 	s->faster = is_faster(s, compute_ns) ? s->faster + 1 : 0;
 	if (s->faster == FASTER) {
 		s->faster = 0;
 		s->n = 0;
 	}
-	s->seen_ns[s->n++ % PST_PACE_SEEN] = compute_ns;
+	s->seen_ns[s->n++ % PST_FORECAST_SEEN] = compute_ns;
 }
 
 struct sample {
@@ -106,17 +107,17 @@ struct sample {
 };
 
 /* What was seen, from the shortest to the longest. Returns how many. */
-static unsigned int sort_seen(const struct pst_pace_shape *s,
-			      struct sample ret[PST_PACE_SEEN])
+static unsigned int sort_seen(const struct pst_forecast_shape *s,
+			      struct sample ret[PST_FORECAST_SEEN])
 {
-	const unsigned int n =
-		s->n < PST_PACE_SEEN ? (unsigned int)s->n : PST_PACE_SEEN;
+	const unsigned int n = s->n < PST_FORECAST_SEEN ? (unsigned int)s->n
+							: PST_FORECAST_SEEN;
 	struct sample x;
 	unsigned int i, j;
 
 	/* From the newest on. */
 	for (i = 0; i < n; i++) {
-		x.ns = s->seen_ns[(s->n - 1 - i) % PST_PACE_SEEN];
+		x.ns = s->seen_ns[(s->n - 1 - i) % PST_FORECAST_SEEN];
 		x.weight = i < NEWEST ? 2 : 1;
 		for (j = i; j > 0 && ret[j - 1].ns > x.ns; j--)
 			ret[j] = ret[j - 1];
@@ -155,9 +156,9 @@ static bool densest(const struct sample *v, unsigned int n, uint64_t most_ns,
 }
 
 /* The longest that was seen: no sorting, for operations of a microsecond. */
-static uint64_t longest(const struct pst_pace_shape *s)
+static uint64_t longest(const struct pst_forecast_shape *s)
 {
-	const uint64_t n = s->n < PST_PACE_SEEN ? s->n : PST_PACE_SEEN;
+	const uint64_t n = s->n < PST_FORECAST_SEEN ? s->n : PST_FORECAST_SEEN;
 	uint64_t most = 0, i;
 
 	for (i = 0; i < n; i++)
@@ -166,21 +167,22 @@ static uint64_t longest(const struct pst_pace_shape *s)
 	return most;
 }
 
-bool pst_pace_matters(struct pst_pace *p, uint64_t key, uint64_t spin_ns)
+bool pst_forecast_matters(struct pst_forecast *p, uint64_t key,
+			  uint64_t spin_ns)
 {
-	const struct pst_pace_shape *s = shape_of(p, key);
+	const struct pst_forecast_shape *s = shape_of(p, key);
 
-	return pst_pace_waits(p) || (s->key == key && longest(s) > spin_ns);
+	return pst_forecast_waits(p) || (s->key == key && longest(s) > spin_ns);
 }
 
-void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
-		    struct pst_pace_start *ret)
+void pst_forecast_start(struct pst_forecast *p, uint64_t key, uint64_t now_ns,
+			struct pst_forecast_start *ret)
 {
-	const struct pst_pace_shape *s = shape_of(p, key);
-	struct sample seen[PST_PACE_SEEN];
+	const struct pst_forecast_shape *s = shape_of(p, key);
+	struct sample seen[PST_FORECAST_SEEN];
 	uint64_t low = 0, high = 0;
 
-	*ret = (struct pst_pace_start){now_ns, now_ns, now_ns};
+	*ret = (struct pst_forecast_start){now_ns, now_ns, now_ns};
 	if (p->free_early_ns > now_ns)
 		ret->early_ns = p->free_early_ns;
 	if (p->free_late_ns > now_ns)
@@ -191,18 +193,19 @@ void pst_pace_start(struct pst_pace *p, uint64_t key, uint64_t now_ns,
 	p->free_late_ns = ret->late_ns + high;
 }
 
-void pst_pace_forget(struct pst_pace *p)
+void pst_forecast_forget(struct pst_forecast *p)
 {
 	p->free_early_ns = p->free_late_ns = 0;
 	p->seen_ns = 0;
 }
 
-void pst_pace_seen(struct pst_pace *p, uint64_t now_ns)
+void pst_forecast_seen(struct pst_forecast *p, uint64_t now_ns)
 {
 	p->seen_ns = now_ns;
 }
 
-void pst_pace_next(const struct pst_pace *p, struct pst_pace_start *start)
+void pst_forecast_next(const struct pst_forecast *p,
+		       struct pst_forecast_start *start)
 {
 	if (!p->seen_ns)
 		return;
@@ -213,9 +216,9 @@ void pst_pace_next(const struct pst_pace *p, struct pst_pace_start *start)
 		start->early_ns = start->asked_ns;
 }
 
-void pst_pace_met(struct pst_pace *p, uint64_t key, bool met)
+void pst_forecast_met(struct pst_forecast *p, uint64_t key, bool met)
 {
-	struct pst_pace_shape *s = shape_of(p, key);
+	struct pst_forecast_shape *s = shape_of(p, key);
 
 	if (s->key != key)
 		return;
@@ -229,7 +232,8 @@ void pst_pace_met(struct pst_pace *p, uint64_t key, bool met)
 	s->skip = s->misses > 1 ? 1U << s->misses : 0;
 }
 
-void pst_pace_slept(struct pst_pace *p, uint64_t until_ns, uint64_t now_ns)
+void pst_forecast_slept(struct pst_forecast *p, uint64_t until_ns,
+			uint64_t now_ns)
 {
 	uint64_t late = now_ns > until_ns ? now_ns - until_ns : 0;
 
@@ -246,17 +250,17 @@ void pst_pace_slept(struct pst_pace *p, uint64_t until_ns, uint64_t now_ns)
 	p->late_ns = towards(p->late_ns, late, 8);
 }
 
-void pst_pace_plan(struct pst_pace *p, uint64_t key,
-		   const struct pst_pace_start *start, uint64_t spin_ns,
-		   struct pst_pace_plan *ret)
+void pst_forecast_plan(struct pst_forecast *p, uint64_t key,
+		       const struct pst_forecast_start *start, uint64_t spin_ns,
+		       struct pst_forecast_plan *ret)
 {
 	const uint64_t unsure = start->late_ns - start->early_ns;
-	struct pst_pace_shape *s = shape_of(p, key);
-	struct sample seen[PST_PACE_SEEN];
+	struct pst_forecast_shape *s = shape_of(p, key);
+	struct sample seen[PST_FORECAST_SEEN];
 	uint64_t low, high, most, margin, beyond, end;
 	unsigned int n;
 
-	*ret = (struct pst_pace_plan){0};
+	*ret = (struct pst_forecast_plan){0};
 	if (!key || s->key != key || s->n < MIN_SEEN)
 		return;
 	if (s->skip) {

@@ -117,7 +117,7 @@ void pst_forked_close(struct pst *c)
 	/* Nothing of the region is mapped here: what lies at its addresses by
 	 * now is somebody else's. */
 	pst_heap_done(&c->mem.heap);
-	pst_tentab_done(&c->mem.tensors);
+	pst_tensor_table_done(&c->mem.tensors);
 	free(c->channel.req.payload);
 	free(c->channel.rx.buf);
 	free(c->queue.memo);

@@ -26,7 +26,7 @@ struct pst_memory {
 	uint64_t serial; /* of the session whose memory it is; 0: none */
 	const struct pst_error *lost; /* why the last one ended */
 	struct pst_heap heap;
-	struct pst_tentab tensors;
+	struct pst_tensor_table tensors;
 	bool leasing; /* a thread is extending the heap */
 	/* Something may be free that the agent does not know of: pst_settle()
 	 * tells it. spare: the empty extent that is kept, if it is there. */

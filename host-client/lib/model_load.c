@@ -195,9 +195,9 @@ static int request(struct load *l, struct pst_block *header,
 	if (!c->session.live || c->session.serial != serial)
 		return pst_session_gone(&c->session, err);
 	/* It is the agent's now. */
-	e = pst_tentab_find(&c->mem.tensors, l->tensor);
+	e = pst_tensor_table_find(&c->mem.tensors, l->tensor);
 	if (e)
-		pst_tentab_remove(&c->mem.tensors, e);
+		pst_tensor_table_remove(&c->mem.tensors, e);
 	l->tensor = 0;
 	return pst_model_reply(c, PST_WIRE_MODEL_LOAD, l->name, payload, n, ret,
 			       err);

@@ -117,7 +117,7 @@ static void done_memory(struct pst *c)
 		munmap(c->mem.heap.extents[i]->addr,
 		       c->mem.heap.extents[i]->size);
 	pst_heap_done(&c->mem.heap);
-	pst_tentab_done(&c->mem.tensors);
+	pst_tensor_table_done(&c->mem.tensors);
 	munmap(c->mem.ctl, PST_WIRE_CTL_SIZE);
 }
 
@@ -132,7 +132,7 @@ static struct pst *conn_new(struct pst_error *err)
 		goto free_conn;
 	c->channel.sock = c->events.epfd = c->events.notice = -1;
 	c->conf.id = atomic_fetch_add(&ids, 1) + 1;
-	pst_optab_init(&c->queue.ops);
+	pst_pending_init(&c->queue.ops);
 	c->mem.lost = &c->session.lost;
 	c->channel.rx.buf = malloc(PST_RX_SIZE);
 	if (!c->channel.rx.buf)

@@ -16,7 +16,7 @@ static void unlink_record(struct pst_record_list *list, struct pst_record *rec)
 	rec->link.tqe_prev = NULL;
 }
 
-void pst_optab_init(struct pst_optab *t)
+void pst_pending_init(struct pst_pending *t)
 {
 	uint32_t i;
 
@@ -29,7 +29,7 @@ void pst_optab_init(struct pst_optab *t)
 	}
 }
 
-struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed)
+struct pst_record *pst_pending_new(struct pst_pending *t, bool claimed)
 {
 	struct pst_record *rec = TAILQ_FIRST(&t->free);
 
@@ -51,7 +51,7 @@ struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed)
 	return rec;
 }
 
-void pst_optab_put(struct pst_optab *t, struct pst_record *rec)
+void pst_pending_put(struct pst_pending *t, struct pst_record *rec)
 {
 	if (rec->state == PST_RECORD_DONE && !rec->claimed)
 		unlink_record(&t->done, rec);
@@ -61,7 +61,7 @@ void pst_optab_put(struct pst_optab *t, struct pst_record *rec)
 	TAILQ_INSERT_HEAD(&t->free, rec, link);
 }
 
-static struct pst_record *by_tag(struct pst_optab *t, uint64_t tag)
+static struct pst_record *by_tag(struct pst_pending *t, uint64_t tag)
 {
 	uint32_t index = (uint32_t)tag;
 	struct pst_record *rec;
@@ -72,7 +72,7 @@ static struct pst_record *by_tag(struct pst_optab *t, uint64_t tag)
 	return rec->gen == (uint32_t)(tag >> GEN_SHIFT) ? rec : NULL;
 }
 
-struct pst_record *pst_optab_find(struct pst_optab *t, uint64_t tag)
+struct pst_record *pst_pending_find(struct pst_pending *t, uint64_t tag)
 {
 	struct pst_record *rec = by_tag(t, tag);
 
@@ -82,7 +82,7 @@ struct pst_record *pst_optab_find(struct pst_optab *t, uint64_t tag)
 	return rec;
 }
 
-struct pst_record *pst_optab_match(struct pst_optab *t, uint64_t tag)
+struct pst_record *pst_pending_match(struct pst_pending *t, uint64_t tag)
 {
 	struct pst_record *rec = by_tag(t, tag);
 
@@ -92,7 +92,7 @@ struct pst_record *pst_optab_match(struct pst_optab *t, uint64_t tag)
 	return rec;
 }
 
-void pst_optab_complete(struct pst_optab *t, struct pst_record *rec)
+void pst_pending_complete(struct pst_pending *t, struct pst_record *rec)
 {
 	rec->state = PST_RECORD_DONE;
 	assert(!rec->link.tqe_prev);
@@ -100,7 +100,7 @@ void pst_optab_complete(struct pst_optab *t, struct pst_record *rec)
 		TAILQ_INSERT_TAIL(&t->done, rec, link);
 }
 
-void pst_optab_claim(struct pst_optab *t, struct pst_record *rec)
+void pst_pending_claim(struct pst_pending *t, struct pst_record *rec)
 {
 	if (rec->state == PST_RECORD_DONE && !rec->claimed)
 		unlink_record(&t->done, rec);

@@ -33,7 +33,7 @@ struct pst_record {
 	bool lost;    /* its session ended; done.status says how */
 	uint64_t key; /* of its duration, see forecast.h */
 	/* Expected; asked_ns 0: when one began to wait for it. */
-	struct pst_pace_start start;
+	struct pst_forecast_start start;
 	uint64_t order; /* in the lane, when start is set */
 	struct pst_block *blocks[PST_RECORD_BLOCKS]; /* busy by it, or NULL */
 	/* Places of tensors + 1, busy by it, or 0. */
@@ -43,23 +43,23 @@ struct pst_record {
 
 TAILQ_HEAD(pst_record_list, pst_record);
 
-struct pst_optab {
+struct pst_pending {
 	struct pst_record rec[PST_WIRE_SLOTS];
 	struct pst_record_list free;
 	struct pst_record_list done; /* unclaimed, in the order completed */
 };
 
-void pst_optab_init(struct pst_optab *t);
+void pst_pending_init(struct pst_pending *t);
 
 /* A record, PENDING with a new tag in done.tag; NULL when all are in use. */
-struct pst_record *pst_optab_new(struct pst_optab *t, bool claimed);
+struct pst_record *pst_pending_new(struct pst_pending *t, bool claimed);
 
 /* Takes a record back, in whatever state. */
-void pst_optab_put(struct pst_optab *t, struct pst_record *rec);
+void pst_pending_put(struct pst_pending *t, struct pst_record *rec);
 
 /* The record of a tag that the application may still name (PENDING or DONE);
  * NULL for none. */
-struct pst_record *pst_optab_find(struct pst_optab *t, uint64_t tag);
+struct pst_record *pst_pending_find(struct pst_pending *t, uint64_t tag);
 
 /*
  * The record a completion belongs to, PENDING or ABANDONED; NULL for a tag
@@ -67,12 +67,12 @@ struct pst_record *pst_optab_find(struct pst_optab *t, uint64_t tag);
  * a lost session are over, as many completions as submissions leave nothing
  * PENDING or ABANDONED.
  */
-struct pst_record *pst_optab_match(struct pst_optab *t, uint64_t tag);
+struct pst_record *pst_pending_match(struct pst_pending *t, uint64_t tag);
 
 /* PENDING to DONE; queues it for pst_poll() unless it is claimed. */
-void pst_optab_complete(struct pst_optab *t, struct pst_record *rec);
+void pst_pending_complete(struct pst_pending *t, struct pst_record *rec);
 
 /* A thread waits for this one from now on; and no longer. */
-void pst_optab_claim(struct pst_optab *t, struct pst_record *rec);
+void pst_pending_claim(struct pst_pending *t, struct pst_record *rec);
 
 #endif

@@ -36,7 +36,7 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	c->events.lost_unseen = false;
 	while (n < max && (rec = TAILQ_FIRST(&c->queue.ops.done))) {
 		ret[n++] = rec->done;
-		pst_optab_put(&c->queue.ops, rec);
+		pst_pending_put(&c->queue.ops, rec);
 	}
 	pst_unlock(c);
 	return n;
@@ -52,7 +52,7 @@ int pst_cancel(struct pst *c, uint64_t tag)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	rec = pst_optab_find(&c->queue.ops, tag);
+	rec = pst_pending_find(&c->queue.ops, tag);
 	if (!rec)
 		r = pst_error_set(&err, -ENOENT,
 				  "no operation of this tag is outstanding");
@@ -148,12 +148,12 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	rec = pst_optab_find(&c->queue.ops, tag);
+	rec = pst_pending_find(&c->queue.ops, tag);
 	if (!rec || rec->claimed) {
 		r = pst_error_set(&err, -ENOENT,
 				  "no operation of this tag is outstanding");
 	} else {
-		pst_optab_claim(&c->queue.ops, rec);
+		pst_pending_claim(&c->queue.ops, rec);
 		r = pst_call_finish(c, rec, &w, ret, &err);
 	}
 	pst_unlock(c);

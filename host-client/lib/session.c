@@ -30,7 +30,7 @@ static void end_operations(struct pst *c, int code)
 		case PST_RECORD_PENDING:
 			rec->done.status = code;
 			rec->lost = true;
-			pst_optab_complete(&c->queue.ops, rec);
+			pst_pending_complete(&c->queue.ops, rec);
 			pst_record_unref(&c->mem, rec);
 			break;
 		case PST_RECORD_DONE:
@@ -40,7 +40,7 @@ static void end_operations(struct pst *c, int code)
 			}
 			break;
 		case PST_RECORD_ABANDONED:
-			pst_optab_put(&c->queue.ops, rec);
+			pst_pending_put(&c->queue.ops, rec);
 			pst_record_unref(&c->mem, rec);
 			break;
 		case PST_RECORD_FREE:
@@ -65,7 +65,7 @@ void pst_session_lose(struct pst *c)
 	end_operations(c, code);
 	/* What they used: the agent, who is gone, is not told. */
 	pst_memory_give_back(&c->mem, &c->channel);
-	pst_pace_forget(&c->queue.pace);
+	pst_forecast_forget(&c->queue.forecast);
 	c->events.lost_unseen = true;
 	pst_events_notify(&c->events);
 	pst_wake_followers(&c->sleepers);

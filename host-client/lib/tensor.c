@@ -29,13 +29,14 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	f.payload = payload;
 	r = pst_frame_tensor(&f, &t, err);
 	if (r < 0 || t.size != size ||
-	    pst_tentab_by_handle(&c->mem.tensors, serial, t.handle)) {
+	    pst_tensor_table_by_handle(&c->mem.tensors, serial, t.handle)) {
 		pst_channel_fail(&c->channel, -EPROTO,
 				 "the agent made an impossible tensor");
 		return pst_error_set(err, -EPROTO, "%s",
 				     c->channel.failure.text);
 	}
-	r = pst_tentab_add(&c->mem.tensors, serial, t.handle, size, ret_id);
+	r = pst_tensor_table_add(&c->mem.tensors, serial, t.handle, size,
+				 ret_id);
 	if (r < 0) {
 		t.size = 0;
 		(void)pst_post(&c->channel, PST_WIRE_TENSOR_DESTROY, &t,
@@ -95,7 +96,7 @@ int pst_tensor_destroy(struct pst *c, uint64_t tensor)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	e = pst_tentab_find(&c->mem.tensors, tensor);
+	e = pst_tensor_table_find(&c->mem.tensors, tensor);
 	if (!e) {
 		r = pst_error_set(&err, -ENOENT,
 				  "the connection has no tensor %#llx",
@@ -140,7 +141,8 @@ static int append(const struct pst *c, uint64_t serial,
 	int i;
 
 	for (i = 0; i < n; i++) {
-		e = pst_tentab_by_handle(&c->mem.tensors, serial, t[i].handle);
+		e = pst_tensor_table_by_handle(&c->mem.tensors, serial,
+					       t[i].handle);
 		if (!e || e->freed)
 			continue;
 		if (have < max)

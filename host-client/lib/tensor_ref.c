@@ -7,7 +7,7 @@
 int pst_tensor_lookup(const struct pst_memory *m, const char *what, uint64_t id,
 		      struct pst_tentry **ret, struct pst_error *err)
 {
-	struct pst_tentry *e = pst_tentab_find(&m->tensors, id);
+	struct pst_tentry *e = pst_tensor_table_find(&m->tensors, id);
 
 	if (!e)
 		return pst_error_set(err, -ENOENT,
@@ -23,7 +23,7 @@ int pst_tensor_lookup(const struct pst_memory *m, const char *what, uint64_t id,
 
 void pst_tensor_free(struct pst_memory *m, struct pst_tentry *e)
 {
-	pst_tentab_free(&m->tensors, e);
+	pst_tensor_table_free(&m->tensors, e);
 	if (!e->busy)
 		m->due = true;
 }
@@ -54,6 +54,6 @@ void pst_tensors_destroy(struct pst_memory *m, struct pst_channel *ch)
 			m->due = true;
 			return;
 		}
-		pst_tentab_remove(&m->tensors, e);
+		pst_tensor_table_remove(&m->tensors, e);
 	}
 }

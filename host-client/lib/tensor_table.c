@@ -10,13 +10,13 @@
 /* More than an agent lets a session have. */
 #define MAX_PLACES (1U << 24)
 
-void pst_tentab_done(struct pst_tentab *t)
+void pst_tensor_table_done(struct pst_tensor_table *t)
 {
 	free(t->entry);
-	*t = (struct pst_tentab){0};
+	*t = (struct pst_tensor_table){0};
 }
 
-static int grow(struct pst_tentab *t)
+static int grow(struct pst_tensor_table *t)
 {
 	uint32_t n = t->n ? 2 * t->n : FIRST_PLACES, i;
 	struct pst_tentry *entry;
@@ -36,8 +36,8 @@ static int grow(struct pst_tentab *t)
 	return 0;
 }
 
-int pst_tentab_add(struct pst_tentab *t, uint64_t serial, uint64_t handle,
-		   uint64_t size, uint64_t *ret_id)
+int pst_tensor_table_add(struct pst_tensor_table *t, uint64_t serial,
+			 uint64_t handle, uint64_t size, uint64_t *ret_id)
 {
 	struct pst_tentry *e;
 
@@ -47,7 +47,7 @@ int pst_tentab_add(struct pst_tentab *t, uint64_t serial, uint64_t handle,
 	t->first_free = e->next_free;
 	*e = (struct pst_tentry){
 		.id = (uint64_t)++t->generation << 32 |
-		      (pst_tentab_place(t, e) + 1),
+		      (pst_tensor_table_place(t, e) + 1),
 		.serial = serial,
 		.handle = handle,
 		.size = size,
@@ -56,7 +56,8 @@ int pst_tentab_add(struct pst_tentab *t, uint64_t serial, uint64_t handle,
 	return 0;
 }
 
-struct pst_tentry *pst_tentab_find(const struct pst_tentab *t, uint64_t id)
+struct pst_tentry *pst_tensor_table_find(const struct pst_tensor_table *t,
+					 uint64_t id)
 {
 	/* Place 0 - 1 wraps and is too large. */
 	const uint32_t place = (uint32_t)id - 1;
@@ -66,8 +67,8 @@ struct pst_tentry *pst_tentab_find(const struct pst_tentab *t, uint64_t id)
 	return &t->entry[place];
 }
 
-struct pst_tentry *pst_tentab_by_handle(const struct pst_tentab *t,
-					uint64_t serial, uint64_t handle)
+struct pst_tentry *pst_tensor_table_by_handle(const struct pst_tensor_table *t,
+					      uint64_t serial, uint64_t handle)
 {
 	uint32_t i;
 
@@ -78,15 +79,15 @@ struct pst_tentry *pst_tentab_by_handle(const struct pst_tentab *t,
 	return NULL;
 }
 
-void pst_tentab_free(struct pst_tentab *t, struct pst_tentry *e)
+void pst_tensor_table_free(struct pst_tensor_table *t, struct pst_tentry *e)
 {
 	e->freed = true;
 	t->n_freed++;
 }
 
-void pst_tentab_remove(struct pst_tentab *t, struct pst_tentry *e)
+void pst_tensor_table_remove(struct pst_tensor_table *t, struct pst_tentry *e)
 {
 	t->n_freed -= e->freed;
 	*e = (struct pst_tentry){.next_free = t->first_free};
-	t->first_free = pst_tentab_place(t, e) + 1;
+	t->first_free = pst_tensor_table_place(t, e) + 1;
 }

@@ -24,7 +24,7 @@ struct pst_tentry {
 	uint32_t next_free;
 };
 
-struct pst_tentab {
+struct pst_tensor_table {
 	struct pst_tentry *entry;
 	uint32_t n;
 	uint32_t first_free; /* place + 1, 0: none */
@@ -33,33 +33,34 @@ struct pst_tentab {
 };
 
 /* Forgets everything. */
-void pst_tentab_done(struct pst_tentab *t);
+void pst_tensor_table_done(struct pst_tensor_table *t);
 
 /* A new entry. Returns 0 and its id, which no earlier one had, or -ENOMEM. */
-PST_MUST_USE int pst_tentab_add(struct pst_tentab *t, uint64_t serial,
-				uint64_t handle, uint64_t size,
-				uint64_t *ret_id);
+PST_MUST_USE int pst_tensor_table_add(struct pst_tensor_table *t,
+				      uint64_t serial, uint64_t handle,
+				      uint64_t size, uint64_t *ret_id);
 
 /* The entry of an id, not a freed one; NULL for none. Valid until the next
  * add. */
-struct pst_tentry *pst_tentab_find(const struct pst_tentab *t, uint64_t id);
+struct pst_tentry *pst_tensor_table_find(const struct pst_tensor_table *t,
+					 uint64_t id);
 
 /* The entry that a session's agent knows by a handle, freed or not; NULL for
  * none. */
-struct pst_tentry *pst_tentab_by_handle(const struct pst_tentab *t,
-					uint64_t serial, uint64_t handle);
+struct pst_tentry *pst_tensor_table_by_handle(const struct pst_tensor_table *t,
+					      uint64_t serial, uint64_t handle);
 
 /* Where an entry is, for records, which outlive the next add. */
-static inline uint32_t pst_tentab_place(const struct pst_tentab *t,
-					const struct pst_tentry *e)
+static inline uint32_t pst_tensor_table_place(const struct pst_tensor_table *t,
+					      const struct pst_tentry *e)
 {
 	return (uint32_t)(e - t->entry);
 }
 
 /* Its owner gives it up. */
-void pst_tentab_free(struct pst_tentab *t, struct pst_tentry *e);
+void pst_tensor_table_free(struct pst_tensor_table *t, struct pst_tentry *e);
 
 /* Forgets an entry that nothing uses. */
-void pst_tentab_remove(struct pst_tentab *t, struct pst_tentry *e);
+void pst_tensor_table_remove(struct pst_tensor_table *t, struct pst_tentry *e);
 
 #endif

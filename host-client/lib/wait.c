@@ -28,7 +28,7 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 {
 	struct pst_record *rec;
 
-	rec = pst_optab_match(&c->queue.ops, cqe->tag);
+	rec = pst_pending_match(&c->queue.ops, cqe->tag);
 	if (!rec || c->queue.lane.cq_head > c->queue.lane.sq_tail ||
 	    cqe->flags || cqe->reserved0[0] || cqe->reserved0[1]) {
 		pst_channel_fail(&c->channel, -EPROTO,
@@ -37,7 +37,7 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	}
 	/* The record is done with before anything of it is given back. */
 	if (rec->state == PST_RECORD_ABANDONED) {
-		pst_optab_put(&c->queue.ops, rec);
+		pst_pending_put(&c->queue.ops, rec);
 		pst_record_unref(&c->mem, rec);
 		return;
 	}
@@ -46,8 +46,9 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	rec->done.queue_ns = cqe->queue_ns;
 	rec->done.result = cqe->result;
 	if (rec->key && cqe->status == PST_WIRE_OK)
-		pst_pace_done(&c->queue.pace, rec->key, cqe->compute_ns);
-	pst_optab_complete(&c->queue.ops, rec);
+		pst_forecast_done(&c->queue.forecast, rec->key,
+				  cqe->compute_ns);
+	pst_pending_complete(&c->queue.ops, rec);
 	pst_record_unref(&c->mem, rec);
 }
 
@@ -65,9 +66,9 @@ void pst_reap(struct pst *c)
 	if (!any)
 		return;
 	if (c->queue.lane.cq_head == c->queue.lane.sq_tail)
-		pst_pace_forget(&c->queue.pace);
-	else if (pst_pace_waits(&c->queue.pace))
-		pst_pace_seen(&c->queue.pace, pst_now_ns());
+		pst_forecast_forget(&c->queue.forecast);
+	else if (pst_forecast_waits(&c->queue.forecast))
+		pst_forecast_seen(&c->queue.forecast, pst_now_ns());
 	pst_wake_followers(&c->sleepers);
 	if (c->events.armed && !TAILQ_EMPTY(&c->queue.ops.done))
 		pst_events_notify(&c->events);
@@ -311,7 +312,7 @@ static int sleep_until(struct pst *c, const struct pst_record *rec,
 			break;
 		now = pst_now_ns();
 		if (now >= until_ns) {
-			pst_pace_slept(&c->queue.pace, until_ns, now);
+			pst_forecast_slept(&c->queue.forecast, until_ns, now);
 			break;
 		}
 	}
@@ -324,20 +325,20 @@ static int sleep_until(struct pst *c, const struct pst_record *rec,
 static int wait_awake(struct pst *c, const struct pst_record *rec,
 		      const struct pst_waiter *w, struct pst_error *err)
 {
-	struct pst_pace_start start = rec->start;
-	struct pst_pace_plan plan = {0};
+	struct pst_forecast_start start = rec->start;
+	struct pst_forecast_plan plan = {0};
 	const uint64_t key = rec->key;
 	uint64_t now;
 	int r = 0;
 
 	if (!start.asked_ns)
-		start = (struct pst_pace_start){w->start_ns, w->start_ns,
-						w->start_ns};
+		start = (struct pst_forecast_start){w->start_ns, w->start_ns,
+						    w->start_ns};
 	else if (rec->order == c->queue.lane.cq_head)
-		pst_pace_next(&c->queue.pace, &start);
+		pst_forecast_next(&c->queue.forecast, &start);
 	if (key)
-		pst_pace_plan(&c->queue.pace, key, &start, c->conf.spin_ns,
-			      &plan);
+		pst_forecast_plan(&c->queue.forecast, key, &start,
+				  c->conf.spin_ns, &plan);
 	if (plan.sleep_until_ns)
 		r = sleep_until(c, rec, w, plan.sleep_until_ns, err);
 	if (rec->state != PST_RECORD_PENDING || r)
@@ -350,7 +351,8 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 		return r;
 	}
 	r = spin(c, rec, w, now, plan.spin_until_ns, err);
-	pst_pace_met(&c->queue.pace, key, rec->state != PST_RECORD_PENDING);
+	pst_forecast_met(&c->queue.forecast, key,
+			 rec->state != PST_RECORD_PENDING);
 	return r;
 }
 
@@ -377,11 +379,11 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 void pst_wait_give_up(struct pst *c, struct pst_record *rec)
 {
 	if (rec->state == PST_RECORD_DONE) {
-		pst_optab_put(&c->queue.ops, rec);
+		pst_pending_put(&c->queue.ops, rec);
 		return;
 	}
 	rec->state = PST_RECORD_ABANDONED;
-	pst_pace_forget(&c->queue.pace);
+	pst_forecast_forget(&c->queue.forecast);
 }
 
 /* Asks for an operation's end, and waits for that a little: a caller that was

@@ -40,7 +40,7 @@ int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 
 	w.unarmed = true;
 	pst_lock(c);
-	rec = pst_optab_find(&c->queue.ops, tag);
+	rec = pst_pending_find(&c->queue.ops, tag);
 	if (rec)
 		r = pst_wait_done(c, rec, &w, err);
 	pst_unlock(c);
@@ -55,7 +55,7 @@ int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	int r;
 
 	pst_lock(c);
-	rec = pst_optab_find(&c->queue.ops, tag);
+	rec = pst_pending_find(&c->queue.ops, tag);
 	if (rec)
 		r = pst_wait_done(c, rec, &w, err);
 	else
@@ -73,7 +73,7 @@ void pst_subop_abandon(struct pst *c, uint64_t tag)
 
 	(void)pst_cancel(c, tag);
 	pst_lock(c);
-	rec = pst_optab_find(&c->queue.ops, tag);
+	rec = pst_pending_find(&c->queue.ops, tag);
 	if (rec)
 		pst_wait_give_up(c, rec);
 	pst_unlock(c);

@@ -11,25 +11,25 @@
 /* An arbitrary time of submission. */
 #define START (1000 * MS)
 
-static struct pst_pace p;
-static struct pst_pace_plan plan;
+static struct pst_forecast p;
+static struct pst_forecast_plan plan;
 
 static void setup(void)
 {
-	p = (struct pst_pace){0};
+	p = (struct pst_forecast){0};
 }
 
 static void seen(uint64_t ns, int times)
 {
 	while (times-- > 0)
-		pst_pace_done(&p, KEY, ns);
+		pst_forecast_done(&p, KEY, ns);
 }
 
-static const struct pst_pace_start at_once = {START, START, START};
+static const struct pst_forecast_start at_once = {START, START, START};
 
 static void make_plan(void)
 {
-	pst_pace_plan(&p, KEY, &at_once, SPIN, &plan);
+	pst_forecast_plan(&p, KEY, &at_once, SPIN, &plan);
 }
 
 START_TEST(nothing_is_expected_of_what_was_not_seen)
@@ -39,7 +39,7 @@ START_TEST(nothing_is_expected_of_what_was_not_seen)
 	seen(10 * MS, 1);
 	make_plan();
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
-	pst_pace_plan(&p, 0, &at_once, SPIN, &plan);
+	pst_forecast_plan(&p, 0, &at_once, SPIN, &plan);
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
 }
 END_TEST
@@ -56,20 +56,21 @@ START_TEST(a_long_operation_is_slept_through_and_its_end_met_awake)
 }
 END_TEST
 
-static struct pst_pace_start start_at(uint64_t key, uint64_t now_ns, bool idle)
+static struct pst_forecast_start start_at(uint64_t key, uint64_t now_ns,
+					  bool idle)
 {
-	struct pst_pace_start s;
+	struct pst_forecast_start s;
 
 	if (idle)
-		pst_pace_forget(&p);
-	pst_pace_start(&p, key, now_ns, &s);
+		pst_forecast_forget(&p);
+	pst_forecast_start(&p, key, now_ns, &s);
 	ck_assert_uint_eq(s.asked_ns, now_ns);
 	return s;
 }
 
 START_TEST(what_waits_behind_others_starts_when_they_have_ended)
 {
-	struct pst_pace_start s;
+	struct pst_forecast_start s;
 
 	seen(10 * MS, 4);
 	seen(11 * MS, 4);
@@ -93,50 +94,50 @@ END_TEST
 
 START_TEST(short_operations_cost_no_look_at_the_clock)
 {
-	ck_assert(!pst_pace_matters(&p, KEY, SPIN));
+	ck_assert(!pst_forecast_matters(&p, KEY, SPIN));
 	seen(SPIN / 2, 16);
-	ck_assert(!pst_pace_matters(&p, KEY, SPIN));
-	ck_assert(!pst_pace_waits(&p));
+	ck_assert(!pst_forecast_matters(&p, KEY, SPIN));
+	ck_assert(!pst_forecast_waits(&p));
 	seen(10 * MS, 8);
-	ck_assert(pst_pace_matters(&p, KEY, SPIN));
-	ck_assert(!pst_pace_matters(&p, KEY + 1, SPIN));
+	ck_assert(pst_forecast_matters(&p, KEY, SPIN));
+	ck_assert(!pst_forecast_matters(&p, KEY + 1, SPIN));
 	/* What waits behind a long one is another matter. */
 	(void)start_at(KEY, START, true);
-	ck_assert(pst_pace_matters(&p, KEY + 1, SPIN));
-	ck_assert(pst_pace_waits(&p));
-	pst_pace_forget(&p);
-	ck_assert(!pst_pace_matters(&p, KEY + 1, SPIN));
+	ck_assert(pst_forecast_matters(&p, KEY + 1, SPIN));
+	ck_assert(pst_forecast_waits(&p));
+	pst_forecast_forget(&p);
+	ck_assert(!pst_forecast_matters(&p, KEY + 1, SPIN));
 }
 END_TEST
 
 START_TEST(what_was_seen_to_end_says_when_the_next_one_starts)
 {
-	struct pst_pace_start s, next;
+	struct pst_forecast_start s, next;
 	int i;
 
 	seen(10 * MS, 8);
 	for (i = 0; i < 50; i++)
-		pst_pace_slept(&p, START, START + 10 * US);
+		pst_forecast_slept(&p, START, START + 10 * US);
 	(void)start_at(KEY, START, true);
 	s = start_at(KEY, START + MS, false);
 	next = s;
 	/* Nothing has ended yet. */
-	pst_pace_next(&p, &next);
+	pst_forecast_next(&p, &next);
 	ck_assert_uint_eq(next.early_ns, s.early_ns);
 	ck_assert_uint_eq(next.late_ns, s.late_ns);
 	/* The first took two milliseconds more. */
-	pst_pace_seen(&p, START + 12 * MS);
-	pst_pace_next(&p, &next);
+	pst_forecast_seen(&p, START + 12 * MS);
+	pst_forecast_next(&p, &next);
 	ck_assert_uint_eq(next.late_ns, START + 12 * MS);
 	ck_assert_uint_le(next.early_ns, START + 12 * MS - 10 * US);
 	ck_assert_uint_gt(next.early_ns, START + 12 * MS - 50 * US);
-	pst_pace_plan(&p, KEY, &next, SPIN, &plan);
+	pst_forecast_plan(&p, KEY, &next, SPIN, &plan);
 	ck_assert_uint_gt(plan.sleep_until_ns, START + 21 * MS);
 	ck_assert_uint_lt(plan.sleep_until_ns, START + 22 * MS);
 	ck_assert_uint_ge(plan.spin_until_ns, START + 22 * MS + SPIN);
 	/* What was seen before all was idle says nothing. */
 	s = next = start_at(KEY, START + 50 * MS, true);
-	pst_pace_next(&p, &next);
+	pst_forecast_next(&p, &next);
 	ck_assert_uint_eq(next.early_ns, s.early_ns);
 	ck_assert_uint_eq(next.late_ns, s.late_ns);
 }
@@ -144,18 +145,18 @@ END_TEST
 
 START_TEST(a_start_that_nobody_knows_is_not_relied_upon)
 {
-	struct pst_pace_start s = {START, START + 20 * MS, START + 20 * MS};
+	struct pst_forecast_start s = {START, START + 20 * MS, START + 20 * MS};
 
 	seen(MS, 8);
 	/* A short one after a long time: by that time's measure. */
 	s.late_ns += 500 * US;
-	pst_pace_plan(&p, KEY, &s, SPIN, &plan);
+	pst_forecast_plan(&p, KEY, &s, SPIN, &plan);
 	ck_assert_uint_ne(plan.sleep_until_ns, 0);
 	ck_assert_uint_lt(plan.sleep_until_ns, START + 21 * MS);
 	ck_assert_uint_ge(plan.spin_until_ns,
 			  START + 21 * MS + 500 * US + SPIN);
 	s.late_ns += MS;
-	pst_pace_plan(&p, KEY, &s, SPIN, &plan);
+	pst_forecast_plan(&p, KEY, &s, SPIN, &plan);
 	ck_assert_uint_eq(plan.sleep_until_ns, 0);
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
 }
@@ -173,7 +174,7 @@ END_TEST
 
 START_TEST(one_accident_changes_nothing)
 {
-	struct pst_pace_plan before;
+	struct pst_forecast_plan before;
 
 	seen(10 * MS, 8);
 	make_plan();
@@ -256,10 +257,10 @@ END_TEST
 START_TEST(shapes_are_told_apart)
 {
 	seen(10 * MS, 8);
-	pst_pace_plan(&p, KEY + 1, &at_once, SPIN, &plan);
+	pst_forecast_plan(&p, KEY + 1, &at_once, SPIN, &plan);
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
 	/* The same place: the newer one has it. */
-	pst_pace_done(&p, KEY + PST_PACE_SHAPES, MS);
+	pst_forecast_done(&p, KEY + PST_FORECAST_SHAPES, MS);
 	make_plan();
 	ck_assert_uint_eq(plan.spin_until_ns, 0);
 }
@@ -272,16 +273,16 @@ START_TEST(timers_that_are_late_are_set_earlier)
 
 	seen(100 * MS, 8);
 	for (i = 0; i < 50; i++)
-		pst_pace_slept(&p, START, START + 10 * US);
+		pst_forecast_slept(&p, START, START + 10 * US);
 	make_plan();
 	prompt = plan.sleep_until_ns;
 	for (i = 0; i < 50; i++)
-		pst_pace_slept(&p, START, START + 400 * US);
+		pst_forecast_slept(&p, START, START + 400 * US);
 	make_plan();
 	late = plan.sleep_until_ns;
 	ck_assert_uint_lt(late + 300 * US, prompt);
 	/* A time slice lost to others is no lateness of the timer. */
-	pst_pace_slept(&p, START, START + 50 * MS);
+	pst_forecast_slept(&p, START, START + 50 * MS);
 	make_plan();
 	ck_assert_uint_eq(plan.sleep_until_ns, late);
 }
@@ -302,18 +303,18 @@ START_TEST(plans_that_fail_again_and_again_are_made_less_often)
 	int n, last = 0, i;
 
 	seen(10 * MS, 8);
-	pst_pace_met(&p, KEY, false);
+	pst_forecast_met(&p, KEY, false);
 	ck_assert_int_eq(calls_without_a_plan(), 0);
 	for (i = 0; i < 20; i++) {
-		pst_pace_met(&p, KEY, false);
+		pst_forecast_met(&p, KEY, false);
 		n = calls_without_a_plan();
 		ck_assert_int_ge(n, last);
 		last = n;
 	}
 	ck_assert_int_gt(last, 10);
 	ck_assert_int_lt(last, 1000);
-	pst_pace_met(&p, KEY, true);
-	pst_pace_met(&p, KEY, false);
+	pst_forecast_met(&p, KEY, true);
+	pst_forecast_met(&p, KEY, false);
 	ck_assert_int_eq(calls_without_a_plan(), 0);
 }
 END_TEST
@@ -330,15 +331,15 @@ START_TEST(a_key_says_what_decides_on_the_duration)
 
 	b.off_a = 4096;
 	b.tag = 9;
-	ck_assert_uint_ne(pst_pace_key(&a), 0);
-	ck_assert_uint_eq(pst_pace_key(&a), pst_pace_key(&b));
+	ck_assert_uint_ne(pst_forecast_key(&a), 0);
+	ck_assert_uint_eq(pst_forecast_key(&a), pst_forecast_key(&b));
 	b.k = 65;
-	ck_assert_uint_ne(pst_pace_key(&a), pst_pace_key(&b));
+	ck_assert_uint_ne(pst_forecast_key(&a), pst_forecast_key(&b));
 	b = a;
 	b.dtype = PST_WIRE_F64;
-	ck_assert_uint_ne(pst_pace_key(&a), pst_pace_key(&b));
+	ck_assert_uint_ne(pst_forecast_key(&a), pst_forecast_key(&b));
 	b.op = PST_WIRE_OP_NOP;
-	ck_assert_uint_eq(pst_pace_key(&b), 0);
+	ck_assert_uint_eq(pst_forecast_key(&b), 0);
 }
 END_TEST
 
