@@ -21,7 +21,7 @@ struct pst_agent_options {
  * Parses argv and the configuration file into ret, which borrows strings from
  * argv; the caller ends with pst_agent_options_done(), also after a failure.
  * What argv has goes before what the file has, a list as a whole; the file is
- * checked all the same. An agent with --serve-fd is somebody's own and reads
+ * checked even then. An agent with --serve-fd is somebody's own and reads
  * no file unless --config names one.
  *
  * Returns 0; 1 when --help or --version has been printed; -EINVAL with one

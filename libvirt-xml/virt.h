@@ -70,7 +70,7 @@ PST_MUST_USE int pst_vm_virt_xml(struct pst_vm_virt *v, const char *name,
 				 enum pst_vm_virt_text which, char **ret,
 				 struct pst_error *err);
 
-/* The same, read; *ret is zeroed where there is none, and has ours where our
+/* The same, read; *ret is zero if there is none, and has ours where our
  * settings are damaged. */
 PST_MUST_USE int pst_vm_virt_info(struct pst_vm_virt *v, const char *name,
 				  bool live, struct pst_vm_info *ret,

@@ -25,7 +25,7 @@ struct pst_agent_infer_run;
 
 /*
  * weights: plan->weights_size bytes, aligned to 4, borrowed for the model's
- * life. mem: where converted weights come from, borrowed likewise. Returns 0,
+ * life. mem: gives memory for converted weights; borrowed too. Returns 0,
  * -EMSGSIZE (one row's activations are above 64 MiB), -ENOMEM, -EOPNOTSUPP
  * (built without a CBLAS).
  */

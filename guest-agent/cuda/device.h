@@ -22,7 +22,7 @@ struct pst_cuda_device {
 	uint64_t max_pitch; /* bytes between the lines of a 2D copy */
 	bool pools;         /* cudaMallocAsync */
 	int driver;         /* newest CUDA the driver knows, 13000 for 13.0 */
-	int runtime;        /* likewise, of the library */
+	int runtime;        /* CUDA version of the runtime library */
 	char driver_text[32];
 };
 

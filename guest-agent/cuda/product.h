@@ -67,7 +67,7 @@ struct pst_cuda_product_scale {
 struct pst_cuda_product_scale
 pst_cuda_product_scale(const struct pst_cuda_product *p);
 
-/* lt.c: whether cuBLASLt has such an epilogue; it may refuse it all the same.
+/* lt.c: whether cuBLASLt has such an epilogue. It may still refuse a product.
  */
 bool pst_cuda_lt_has(const struct pst_cuda_product *p);
 

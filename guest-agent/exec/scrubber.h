@@ -8,7 +8,7 @@
 
 #include "transport/base/util.h"
 
-/* Most that is zeroed before the caller hears of it. */
+/* Bytes zeroed at most between two reports to the caller. */
 #define PST_AGENT_SCRUBBER_PIECE (32U << 20)
 
 struct pst_agent_scrubber;

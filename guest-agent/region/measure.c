@@ -49,7 +49,7 @@ static void run(uint8_t *at, struct best *ret)
 		for (n = 0; n < MEASURE_BYTES; n += sizeof(buf)) {
 			t0 = pst_now_ns();
 			memcpy(buf, at + n, sizeof(buf));
-			/* The copy is wanted though nobody looks at it. */
+			/* Keeps the compiler from dropping the copy. */
 			__asm__ volatile("" : : "r"(buf) : "memory");
 			t1 = pst_now_ns();
 			memcpy(at + n, buf, sizeof(buf));

@@ -242,7 +242,7 @@ static int open_all(struct pst_agent_server *s,
 	return pst_agent_conns_serve(&s->conns, serve_fd, err);
 }
 
-/* Who started an agent for itself hears why it does not serve. */
+/* Tells the program that started this agent why it does not serve. */
 static void tell_failure(int fd, int r, const struct pst_error *err)
 {
 	const struct pst_frame f = {

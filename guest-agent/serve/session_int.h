@@ -114,7 +114,7 @@ PST_MUST_USE int pst_agent_session_tensor(struct pst_agent_session *s,
 					  const struct pst_frame *f,
 					  struct pst_error *err);
 
-/* MODEL_*, likewise. A MODEL_LOAD whose turn it is not waits for
+/* The same for MODEL_*. A MODEL_LOAD whose turn it is not waits for
  * pst_agent_session_model_tick(). */
 PST_MUST_USE int pst_agent_session_model(struct pst_agent_session *s,
 					 const struct pst_frame *f,

@@ -67,8 +67,8 @@ void pst_agent_log_peer(enum pst_agent_log_level level,
 			const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Writes that count when it is due. Returns the pst_now_ns() time to call
- * again, UINT64_MAX for none. */
+/* Writes the count of left-out messages once its second is over. Returns the
+ * pst_now_ns() time to call again, UINT64_MAX for none. */
 uint64_t pst_agent_log_tick(uint64_t now_ns);
 
 #define pst_agent_log(level, ...) pst_agent_log_about(level, NULL, __VA_ARGS__)

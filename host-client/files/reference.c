@@ -28,7 +28,7 @@ struct kind {
 	double u;     /* unit roundoff of the sums; the reference's is less */
 	double tiny;  /* smallest normal number of the sums */
 	double u_c;   /* of C, where it is narrower than the sums, else 0 */
-	double min_c; /* half of C's smallest number, likewise */
+	double min_c; /* half of C's smallest number, else 0 */
 	double max_c; /* C's largest */
 };
 

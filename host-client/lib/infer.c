@@ -117,7 +117,7 @@ static int run(struct pst *c, const struct pst_infer *f,
 struct stage {
 	uint32_t most, rows;      /* at once: wanted, and what there is */
 	uint64_t row_in, row_out; /* bytes; 0: the caller's is in a buffer */
-	uint8_t *in, *out;        /* NULL likewise */
+	uint8_t *in, *out;        /* NULL: the caller's is in a buffer */
 };
 
 static bool in_buffer(struct pst *c, const void *ptr)

@@ -30,7 +30,7 @@ struct pst_host_findings {
 	size_t n;
 	bool no_memory;  /* one was lost: no result may be claimed */
 	const char *id;  /* of the check that runs */
-	const char *why; /* likewise */
+	const char *why; /* of that check */
 };
 
 /*

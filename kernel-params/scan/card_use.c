@@ -11,7 +11,7 @@
 
 #include "kernel-params/scan/pci.h"
 
-/* Disks below disks below disks, likewise interfaces. */
+/* Disks, or interfaces, that are made of others. */
 #define MAX_DEPTH 8
 #define NAME_SIZE 64
 #define SYS_BLOCK "sys/class/block"

@@ -29,7 +29,7 @@ struct pst_host_vsock_fix {
 
 /*
  * The i-th fix (from 0) that upstream's version v lacks, or NULL when there are
- * no more. A distribution's kernel may have it all the same.
+ * no more. A distribution's kernel may have it nevertheless.
  */
 const struct pst_host_vsock_fix *
 pst_host_vsock_fix_missing(const struct pst_host_kernel_version *v, size_t i);

@@ -159,7 +159,7 @@ static int read_one(const struct pst_host_root *root, const struct source *s,
 	rc = pst_host_modconf_parse(text, len, path, c);
 	if (rc != -EMSGSIZE)
 		return rc;
-	/* What came before is worth something all the same. */
+	/* What was read before stays. */
 	if (!c->unread)
 		c->unread = strdup(path);
 	return 0;

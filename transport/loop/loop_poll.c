@@ -63,7 +63,7 @@ static void poll_remove(struct pst_loop *loop, struct pst_source *src)
 	p->n_added--;
 }
 
-/* The next round looks at all that by itself. */
+/* The next round polls all sources anyway. */
 static void poll_nothing(struct pst_loop *loop, struct pst_source *src)
 {
 }

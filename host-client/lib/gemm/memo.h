@@ -11,7 +11,7 @@
 /*
  * With the lock held. True and *call when g is that product, in the same
  * session, and no buffer was given back since. The agent checks what it gets
- * all the same.
+ * anyway.
  */
 bool pst_memo_find(const struct pst *c, const struct pst_gemm *g,
 		   struct pst_call *call);

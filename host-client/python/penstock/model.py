@@ -41,7 +41,7 @@ class Model:
             self._description = found
         except (OSError, ValueError, LookupError, TypeError,
                 AttributeError) as e:
-            # infer() works all the same.
+            # infer() needs no such file.
             self._why = f"{path} does not say what its outputs are: {e}"
 
     def __repr__(self):
