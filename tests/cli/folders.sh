@@ -3,11 +3,6 @@
 # Every folder with C files has a README.md, and its table names each file there.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 cd "$PST_TOP_SRCDIR" || exit 99
-git ls-files >/dev/null 2>&1 || {
-	echo "the source is no checkout: its files cannot be listed"
-	exit 77
-}
-
 # named FOLDER: what the first column of the table in its README.md names.
 named() {
 	sed -n 's/^| \(`[^|]*\) | .*/\1/p' "$1/README.md" 2>/dev/null |
@@ -20,10 +15,7 @@ held() {
 		grep -vx README.md | LC_ALL=C sort -u
 }
 
-# A file that somebody has just removed or added counts as removed or added.
-git ls-files --cached --others --exclude-standard | while read -r f; do
-	[ ! -e "$f" ] || echo "$f"
-done | sort -u >"$tmp/files"
+sources '*' >"$tmp/files"
 grep -v '^tests/' "$tmp/files" |
 	sed -n -e 's,/[^/]*\.\(c\|h\|cc\|cu\)$,,p' -e 's,/README\.md$,,p' |
 	sort -u >"$tmp/folders"

@@ -32,6 +32,21 @@ copy_for_all() {
 	chmod -R a+rX "$tmp/all"
 }
 
+# sources PATTERN...: the files below the folders of the source whose names match,
+# in order. Git need not be there, nor the source a checkout.
+sources() (
+	cd "$PST_TOP_SRCDIR" || exit 1
+	set -f
+	names=
+	for pattern; do
+		names="$names ${names:+-o} -name $pattern"
+	done
+	# shellcheck disable=SC2086 # several words
+	find transport guest-agent host-client kernel-params libvirt-xml bench \
+		tests -name __pycache__ -prune -o -type f ! -path bench/REVISION \
+		\( $names \) -print | LC_ALL=C sort
+)
+
 # ok SENTENCE, not_ok SENTENCE [WHY...]
 ok() {
 	echo "ok - $1"
