@@ -75,7 +75,9 @@ int pst_vm_cid_choose(int vhost_fd, uint32_t wanted, const char *name,
 {
 	const struct pst_vm_virt_entry *owner =
 		owner_of(list, n_list, wanted, name);
+	const uint32_t n = (uint32_t)n_list + N_CIDS;
 	uint32_t own = own_cid(list, n_list, name);
+	int r;
 
 	*ret = wanted ? wanted : own;
 	if (wanted && owner)
@@ -86,9 +88,13 @@ int pst_vm_cid_choose(int vhost_fd, uint32_t wanted, const char *name,
 	if (wanted && wanted != own && try_cid(vhost_fd, wanted) == -EADDRINUSE)
 		return pst_error_set(err, -EADDRINUSE,
 				     "CID %u is a running guest's", wanted);
-	if (*ret ||
-	    pst_vm_cid_find(vhost_fd, PST_VM_FIRST_CID,
-			    (uint32_t)n_list + N_CIDS, list, n_list, ret) == 0)
+	if (*ret)
+		return 0;
+	r = pst_vm_cid_find(vhost_fd, PST_VM_FIRST_CID, n, list, n_list, ret);
+	/* A kernel that cannot say: libvirt's domains are what is known. */
+	if (r < 0 && r != -EADDRINUSE)
+		r = pst_vm_cid_find(-1, PST_VM_FIRST_CID, n, list, n_list, ret);
+	if (r == 0)
 		return 0;
 	return pst_error_set(err, -EADDRINUSE,
 			     "no CID is free: name one with --cid");

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The CID of a domain: its own, the wanted one, or the first free one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "libvirt-xml/cid.h"
 #include "tests/fixtures/unit.h"
@@ -59,12 +61,27 @@ START_TEST(a_range_that_is_taken_has_none)
 }
 END_TEST
 
+START_TEST(a_kernel_that_cannot_say_keeps_nobody_from_a_cid)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	uint32_t cid = 0;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_lt(pst_vm_cid_find(fd, 3, 9, list, N, &cid), 0);
+	ck_assert_int_eq(pst_vm_cid_choose(fd, 0, "new", list, N, &cid, &err),
+			 0);
+	ck_assert_uint_eq(cid, 4);
+	close(fd);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(
 		tc, a_domain_keeps_its_cid_and_a_new_one_gets_the_first_free);
 	tcase_add_test(tc, a_wanted_cid_is_refused_when_another_domain_has_it);
 	tcase_add_test(tc, a_range_that_is_taken_has_none);
+	tcase_add_test(tc, a_kernel_that_cannot_say_keeps_nobody_from_a_cid);
 }
 
 int main(void)
