@@ -54,6 +54,9 @@ static void add_blockdev(struct pst_vm_argv *a, const struct pst_vm_config *c)
 	if (c->disk_backing) {
 		under = layer(c->disk_backing_format, "file", c->disk_backing,
 			      NULL);
+		/* Without it the guest would see zeros in its place. */
+		if (!under)
+			a->failed = true;
 		json_object_set_new(under, "read-only", json_true());
 	}
 	disk = layer(c->disk_format ? c->disk_format : "raw",
