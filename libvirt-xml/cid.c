@@ -79,6 +79,9 @@ int pst_vm_cid_choose(int vhost_fd, uint32_t wanted, const char *name,
 	uint32_t own = own_cid(list, n_list, name);
 	int r;
 
+	/* One that another domain has as well is not kept. */
+	if (own && owner_of(list, n_list, own, name))
+		own = 0;
 	*ret = wanted ? wanted : own;
 	if (wanted && owner)
 		return pst_error_set(err, -EADDRINUSE,

@@ -36,6 +36,19 @@ START_TEST(a_domain_keeps_its_cid_and_a_new_one_gets_the_first_free)
 }
 END_TEST
 
+START_TEST(a_cid_that_another_domain_has_too_is_not_kept)
+{
+	static const struct pst_vm_virt_entry both[] = {
+		{.name = "a", .cid = 3},
+		{.name = "b", .cid = 3},
+	};
+	uint32_t cid;
+
+	ck_assert_int_eq(pst_vm_cid_choose(-1, 0, "a", both, 2, &cid, &err), 0);
+	ck_assert_uint_eq(cid, 4);
+}
+END_TEST
+
 START_TEST(a_wanted_cid_is_refused_when_another_domain_has_it)
 {
 	uint32_t cid;
@@ -80,6 +93,7 @@ static void add(TCase *tc)
 	tcase_add_test(
 		tc, a_domain_keeps_its_cid_and_a_new_one_gets_the_first_free);
 	tcase_add_test(tc, a_wanted_cid_is_refused_when_another_domain_has_it);
+	tcase_add_test(tc, a_cid_that_another_domain_has_too_is_not_kept);
 	tcase_add_test(tc, a_range_that_is_taken_has_none);
 	tcase_add_test(tc, a_kernel_that_cannot_say_keeps_nobody_from_a_cid);
 }
