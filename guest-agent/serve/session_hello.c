@@ -181,12 +181,15 @@ void pst_agent_session_hello(struct pst_agent_session *s,
 		pst_agent_session_break(s, PST_WIRE_EPROTO, why.text);
 		return;
 	}
-	s->pid = h.pid;
-	snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(h.name), h.name);
 	status = judge_hello(s, &h, &why);
 	pst_agent_session_wipe_nonce(s);
-	if (status == PST_WIRE_OK)
+	if (status == PST_WIRE_OK) {
+		/* The lane's seat shows them. */
+		s->pid = h.pid;
+		snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(h.name),
+			 h.name);
 		status = assign_lane(s, &h, &why);
+	}
 	if (status != PST_WIRE_OK) {
 		pst_agent_log_peer(PST_AGENT_LOG_INFO, NULL,
 				   "HELLO refused: %s", why.text);
