@@ -8,16 +8,23 @@
 /*
  * After -ENOSPC: waits until memory was given back since seen (unlocks). 0: try
  * again; -ENOSPC when no other call holds any, the deadline passed, or the
- * agent is silent.
+ * agent is silent; -EINTR (pst_interrupt_ask()).
  */
-static int wait_for_room(struct pst *c, uint64_t seen, uint64_t deadline_ns)
+static int wait_for_room(struct pst *c, uint64_t seen, uint64_t deadline_ns,
+			 struct pst_error *err)
 {
 	uint64_t now, until;
 	struct timespec ts;
+	int r;
 
 	/* A thread that sleeps on the socket is relied upon by whoever waits
 	 * for an operation: it is none of these. */
 	while (c->session.live && c->mem.heap.changes == seen) {
+		r = pst_interrupt_ask(c, err);
+		if (r < 0)
+			return r;
+		if (r)
+			continue;
 		now = pst_now_ns();
 		if (c->mem.heap.n_staged == 0 || now >= deadline_ns ||
 		    c->session.silence_ns >= c->session.dead_ns)
@@ -63,13 +70,17 @@ int pst_stage(struct pst *c, pst_stage_size_fn *size, void *arg,
 {
 	struct pst_block *b;
 	uint64_t seen;
-	int r;
+	int r, waited;
 
 	pst_lock(c);
 	do {
 		seen = c->mem.heap.changes;
 		r = try_sizes(c, size, arg, deadline_ns, &b, err);
-	} while (r == -ENOSPC && wait_for_room(c, seen, deadline_ns) == 0);
+		waited = r == -ENOSPC ? wait_for_room(c, seen, deadline_ns, err)
+				      : r;
+	} while (r == -ENOSPC && waited == 0);
+	if (waited == -EINTR)
+		r = waited;
 	if (r == 0) {
 		b->staged = true;
 		c->mem.heap.n_staged++;
