@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <time.h>
 
-#define PST_BENCH_US 1000ULL
-#define PST_BENCH_MS 1000000ULL
-#define PST_BENCH_S  1000000000ULL
+#define PST_BENCH_US UINT64_C(1000)
+#define PST_BENCH_MS UINT64_C(1000000)
+#define PST_BENCH_S  UINT64_C(1000000000)
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 static inline uint64_t pst_bench_now_ns(void)

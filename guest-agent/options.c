@@ -121,7 +121,7 @@ static int read_file(const char *path, bool must_exist, char **ret,
 	*ret = NULL;
 	*ret_n = 0;
 	if (!text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	/* A FIFO without a writer ends at once. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT && !must_exist)

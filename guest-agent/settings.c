@@ -2,6 +2,7 @@
 /* The agent's settings: names, help and meaning of each. */
 #include "guest-agent/settings.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 
@@ -117,8 +118,8 @@ static int number(const struct given *g, uint64_t min, uint64_t max,
 
 	if (pst_parse_u64(g->value, min, max, ret) == 0)
 		return 0;
-	snprintf(text, sizeof(text), "a number from %llu to %llu",
-		 (unsigned long long)min, (unsigned long long)max);
+	snprintf(text, sizeof(text), "a number from %" PRIu64 " to %" PRIu64,
+		 min, max);
 	return bad(g, text);
 }
 

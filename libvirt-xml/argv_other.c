@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A configuration as Cloud Hypervisor's command line; Firecracker. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "libvirt-xml/argv.h"
@@ -9,7 +10,7 @@
 /* Guest memory goes up to 3 GiB and on from 4 GiB [cloud-hypervisor:
  * arch/src/x86_64/layout.rs, MEM_32BIT_RESERVED_START]. */
 #define CH_LOW_END (3ULL << 30)
-#define CH_HOLE    (1ULL << 30)
+#define CH_HOLE    (UINT64_C(1) << 30)
 
 #define add pst_vm_argv_add
 
@@ -75,17 +76,16 @@ static void add_zones(struct pst_vm_argv *a, const struct pst_vm_config *c)
 	add(a, "size=0");
 	/* One option with several values. */
 	add(a, "--memory-zone");
-	add(a, "id=ram,size=%llu%s%s", (unsigned long long)c->memory,
+	add(a, "id=ram,size=%" PRIu64 "%s%s", c->memory,
 	    huge ? ",shared=on,hugepages=on,hugepage_size=2M" : "", node);
-	add(a, "id=region,size=%llu,file=%s,shared=on%s",
-	    (unsigned long long)c->region.size, c->region.path, own);
+	add(a, "id=region,size=%" PRIu64 ",file=%s,shared=on%s", c->region.size,
+	    c->region.path, own);
 }
 
 void pst_vm_argv_memmap(const struct pst_vm_config *c, char ret[64])
 {
-	snprintf(ret, 64, "memmap=%lluM!%lluM",
-		 (unsigned long long)(c->region.size >> 20),
-		 (unsigned long long)((c->memory + CH_HOLE) >> 20));
+	snprintf(ret, 64, "memmap=%" PRIu64 "M!%" PRIu64 "M",
+		 c->region.size >> 20, (c->memory + CH_HOLE) >> 20);
 }
 
 int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
@@ -93,12 +93,12 @@ int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 {
 	char address[PST_HOST_PCI_ADDR_LEN], memmap[64];
 	uint32_t i;
-	int rc;
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	rc = check_ch(c, err);
-	if (rc)
-		return rc;
+	r = check_ch(c, err);
+	if (r)
+		return r;
 	add(ret, "cloud-hypervisor");
 	add_cpus(ret, c);
 	add_zones(ret, c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A configuration as QEMU's command line. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -81,8 +82,8 @@ static void add_region_object(struct pst_vm_argv *a,
 	/* Over shared pages only, and never more than the file has. */
 	add(a,
 	    "memory-backend-file,id=penstock-region,share=on,mem-path=%s,"
-	    "size=%llu%s",
-	    quote(a, c->region.path, path), (unsigned long long)c->region.size,
+	    "size=%" PRIu64 "%s",
+	    quote(a, c->region.path, path), c->region.size,
 	    c->region.via == PST_VM_VIA_NVDIMM ? ",align=2M" : "");
 }
 

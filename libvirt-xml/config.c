@@ -121,12 +121,12 @@ static int check_texts(const struct pst_vm_config *c, struct pst_error *err)
 		{"--vsock-uds", c->vsock_uds, true},
 	};
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; i < PST_ARRAY_SIZE(texts) && rc == 0; i++)
-		rc = check_text(texts[i].what, texts[i].text, texts[i].is_path,
-				err);
-	return rc;
+	for (i = 0; i < PST_ARRAY_SIZE(texts) && r == 0; i++)
+		r = check_text(texts[i].what, texts[i].text, texts[i].is_path,
+			       err);
+	return r;
 }
 
 /* It is a word of the unit's settings too. */
@@ -222,27 +222,27 @@ static int check_sizes(const struct pst_vm_config *c, struct pst_error *err)
 
 int pst_vm_config_check(const struct pst_vm_config *c, struct pst_error *err)
 {
-	int rc;
+	int r;
 
-	rc = check_name(c->name, err);
-	if (rc == 0)
-		rc = check_texts(c, err);
-	if (rc == 0)
-		rc = check_sizes(c, err);
-	if (rc == 0)
-		rc = check_region(&c->region, err);
-	if (rc == 0)
-		rc = check_group(c->region.group, err);
-	if (rc == 0)
-		rc = check_vendor_id(c->vendor_id, err);
-	if (rc == 0 && (c->initrd || c->append) && !c->kernel)
-		rc = pst_error_set(err, -EINVAL,
-				   "--initrd and --append go with --kernel");
-	if (rc == 0 && c->vsock_socket && !c->vsock_uds)
-		rc = pst_error_set(err, -EINVAL,
-				   "a vhost-user vsock device needs the "
-				   "socket on the host too: --vsock-uds");
-	return rc;
+	r = check_name(c->name, err);
+	if (r == 0)
+		r = check_texts(c, err);
+	if (r == 0)
+		r = check_sizes(c, err);
+	if (r == 0)
+		r = check_region(&c->region, err);
+	if (r == 0)
+		r = check_group(c->region.group, err);
+	if (r == 0)
+		r = check_vendor_id(c->vendor_id, err);
+	if (r == 0 && (c->initrd || c->append) && !c->kernel)
+		r = pst_error_set(err, -EINVAL,
+				  "--initrd and --append go with --kernel");
+	if (r == 0 && c->vsock_socket && !c->vsock_uds)
+		r = pst_error_set(err, -EINVAL,
+				  "a vhost-user vsock device needs the "
+				  "socket on the host too: --vsock-uds");
+	return r;
 }
 
 uint64_t pst_vm_memlock(const struct pst_vm_config *c)

@@ -141,7 +141,7 @@ static int plan(struct pst_vm_draft *d, struct pst_error *err)
 	int r;
 
 	if (!notes)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	r = pst_vm_plan(&d->ask.q, d->host, &d->config, notes, err);
 	/* Wrong by itself: then notes on the host only distract. */
 	for (i = 0; r != -EINVAL && i < notes->n; i++)
@@ -158,8 +158,7 @@ static int read_host(struct pst_vm_draft *d, struct pst_error *err)
 	if (r)
 		return r;
 	h = calloc(1, sizeof(*h));
-	r = h ? pst_host_scan(&d->root, &request, h, err)
-	      : pst_error_set(err, -ENOMEM, "out of memory");
+	r = h ? pst_host_scan(&d->root, &request, h, err) : pst_oom(err);
 	if (r == 0)
 		d->host = h;
 	else
@@ -382,7 +381,7 @@ int pst_vm_define(const struct pst_vm_draft *d, const char *conf_dir,
 
 	memset(ret, 0, sizeof(*ret));
 	if (!old)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	r = pst_vm_draft_xml(d, &xml, err);
 	if (r)
 		return r;

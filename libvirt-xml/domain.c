@@ -2,6 +2,7 @@
 /* A configuration as libvirt's domain XML: all but the devices. */
 #include "libvirt-xml/domain.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "libvirt-xml/domain_int.h"
@@ -57,8 +58,7 @@ xmlNode *pst_vm_domain_add_metadata(xmlNode *metadata,
 	part = pst_vm_xml_attr(part, "via", "%s",
 			       pst_vm_via_name(c->region.via));
 	part = pst_vm_xml_attr(part, "path", "%s", c->region.path);
-	part = pst_vm_xml_attr(part, "size", "%llu",
-			       (unsigned long long)c->region.size);
+	part = pst_vm_xml_attr(part, "size", "%" PRIu64, c->region.size);
 	if (c->region.node >= 0)
 		part = pst_vm_xml_attr(part, "node", "%d", c->region.node);
 	if (c->region.group[0])
@@ -228,8 +228,7 @@ xmlNode *pst_vm_domain_add_cell(xmlNode *cpu, const struct pst_vm_config *c)
 	cell = c->vcpus > 1
 		       ? pst_vm_xml_attr(cell, "cpus", "0-%u", c->vcpus - 1)
 		       : pst_vm_xml_attr(cell, "cpus", "0");
-	cell = pst_vm_xml_attr(cell, "memory", "%llu",
-			       (unsigned long long)(c->memory >> 10));
+	cell = pst_vm_xml_attr(cell, "memory", "%" PRIu64, c->memory >> 10);
 	return pst_vm_xml_attr(cell, "unit", "KiB");
 }
 
@@ -320,7 +319,7 @@ int pst_vm_domain_xml(const struct pst_vm_config *c,
 	*ret = NULL;
 	if (!doc || !domain) {
 		xmlFreeNode(domain);
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	}
 	xmlDocSetRootElement(doc, domain);
 	if (pst_vm_domain_needs_qemu(c))

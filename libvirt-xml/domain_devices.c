@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A configuration as libvirt's domain XML: the devices. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "libvirt-xml/argv.h"
@@ -108,11 +109,9 @@ xmlNode *pst_vm_domain_add_shmem(xmlNode *devices,
 	node = pst_vm_xml_attr(pst_vm_xml_add(dev, "model"), "type",
 			       "ivshmem-plain");
 	if (node)
-		node = pst_vm_xml_attr(
-			pst_vm_xml_text(dev, "size", "%llu",
-					(unsigned long long)c->region.size >>
-						20),
-			"unit", "M");
+		node = pst_vm_xml_attr(pst_vm_xml_text(dev, "size", "%" PRIu64,
+						       c->region.size >> 20),
+				       "unit", "M");
 	return node ? dev : NULL;
 }
 

@@ -107,7 +107,7 @@ int pst_vm_firmware_parse(const char *text, size_t n,
 	const char *format;
 	json_error_t why;
 	json_t *d, *mapping;
-	int rc = 0;
+	int r = 0;
 
 	d = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
 	if (!json_is_object(d)) {
@@ -126,10 +126,10 @@ int pst_vm_firmware_parse(const char *text, size_t n,
 		ret->uefi = true;
 		snprintf(ret->format, sizeof(ret->format), "%s",
 			 format ? format : "raw");
-		rc = 1;
+		r = 1;
 	}
 	json_decref(d);
-	return rc;
+	return r;
 }
 
 /* ---- All of a host ------------------------------------------------------ */
@@ -245,7 +245,7 @@ int pst_vm_firmware_find(const struct pst_host_root *root,
 	size_t i;
 
 	if (!v)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	if (config_dir &&
 	    pst_host_path(user, "%s/qemu/firmware", config_dir) == 0)
 		add_dir(root, user, &f);

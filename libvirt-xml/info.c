@@ -183,13 +183,13 @@ int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 {
 	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	const xmlNode *domain, *n;
-	int rc;
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->region.node = -1;
-	rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
-	if (rc)
-		return rc;
+	r = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
+	if (r)
+		return r;
 	domain = xmlDocGetRootElement(doc);
 	if (strcmp((const char *)domain->name, "domain") != 0)
 		return pst_error_set(err, -EINVAL,

@@ -269,19 +269,19 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	PST_CLEANUP_FREE char *before = NULL;
 	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	struct patch p = {.c = c, .info = info};
-	int rc;
+	int r;
 
 	*ret = NULL;
 	*ret_before = NULL;
 	if (!info)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_vm_info_parse(xml, info, err);
-	if (rc == 0)
-		rc = check(c, info, err);
-	if (rc == 0)
-		rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
-	if (rc)
-		return rc;
+		return pst_oom(err);
+	r = pst_vm_info_parse(xml, info, err);
+	if (r == 0)
+		r = check(c, info, err);
+	if (r == 0)
+		r = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
+	if (r)
+		return r;
 	p.domain = xmlDocGetRootElement(doc);
 	pst_vm_xml_strip(p.domain);
 	before = pst_vm_xml_dump(doc);
@@ -289,7 +289,7 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	if (before && p.devices && add_all(&p))
 		*ret = pst_vm_xml_dump(doc);
 	if (!*ret)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	*ret_before = before;
 	before = NULL;
 	return 0;

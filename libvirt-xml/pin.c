@@ -95,14 +95,14 @@ int pst_vm_pin_choose(const struct pst_host_cpu_thread *cpus, size_t n,
 {
 	PST_CLEANUP_FREE struct pst_host_cpu_thread *v = NULL;
 	size_t n_v, left, i;
-	int rc;
+	int r;
 
-	rc = check_args(cpus, n, vcpus, err);
-	if (rc)
-		return rc;
+	r = check_args(cpus, n, vcpus, err);
+	if (r)
+		return r;
 	v = of_node(cpus, n, node, &n_v);
 	if (!v)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	if (n_v == 0)
 		return pst_error_set(err, -ENOENT,
 				     "no CPU is online on NUMA node %d", node);
@@ -193,11 +193,11 @@ int pst_vm_pin_list(const struct pst_host_cpu_thread *cpus, size_t n,
 	const char *p = list;
 	struct pst_host_cpuset seen = {0};
 	bool good;
-	int rc;
+	int r;
 
-	rc = check_args(cpus, n, vcpus, err);
-	if (rc)
-		return rc;
+	r = check_args(cpus, n, vcpus, err);
+	if (r)
+		return r;
 	memset(ret, 0, sizeof(*ret));
 	ret->threads = 1;
 	for (;;) {
@@ -209,10 +209,10 @@ int pst_vm_pin_list(const struct pst_host_cpu_thread *cpus, size_t n,
 		}
 		if (!good)
 			break;
-		for (; from <= to && rc == 0; from++)
-			rc = take(cpus, n, from, vcpus, &seen, ret, err);
-		if (rc)
-			return rc;
+		for (; from <= to && r == 0; from++)
+			r = take(cpus, n, from, vcpus, &seen, ret, err);
+		if (r)
+			return r;
 		if (*p != ',')
 			break;
 		p++;

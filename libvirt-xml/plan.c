@@ -143,7 +143,7 @@ static int plan_pin(const struct pst_vm_request *q, const struct pst_host *h,
 {
 	const struct pst_host_cpu *cpu = &h->cpu;
 	const bool wanted = q->pin && strcmp(q->pin, "auto") == 0;
-	int rc;
+	int r;
 
 	c->pin.threads = 1;
 	if (cpu->n_threads && q->vcpus > cpu->n_threads)
@@ -156,10 +156,10 @@ static int plan_pin(const struct pst_vm_request *q, const struct pst_host *h,
 				       q->vcpus, &c->pin, err);
 	if (!q->gpu && !wanted)
 		return 0;
-	rc = pst_vm_pin_choose(cpu->thread, cpu->n_threads, c->node, q->vcpus,
-			       &c->pin, err);
-	if (rc == 0 || wanted || rc == -EINVAL)
-		return rc;
+	r = pst_vm_pin_choose(cpu->thread, cpu->n_threads, c->node, q->vcpus,
+			      &c->pin, err);
+	if (r == 0 || wanted || r == -EINVAL)
+		return r;
 	/* Nobody asked: unpinned vCPUs work too. */
 	pst_vm_note(notes, "vCPUs are not pinned: %s", err->text);
 	return 0;
@@ -192,7 +192,7 @@ static int plan_firmware(const struct pst_vm_request *q,
 	struct pst_vm_firmware *f = &c->firmware;
 	const char *what = q->firmware;
 	char config[256] = "";
-	int rc = 0;
+	int r = 0;
 
 	/* A kernel that QEMU loads itself needs no boot loader. */
 	if (!what)
@@ -202,12 +202,12 @@ static int plan_firmware(const struct pst_vm_request *q,
 	if (home && strlen(home) < 200)
 		snprintf(config, sizeof(config), "%s/.config", home);
 	if (strcmp(what, "auto") != 0)
-		rc = named_firmware(what, f, err);
+		r = named_firmware(what, f, err);
 	else
-		rc = pst_vm_firmware_find(h->root, *config ? config : NULL, f,
-					  err);
-	if (rc < 0)
-		return rc;
+		r = pst_vm_firmware_find(h->root, *config ? config : NULL, f,
+					 err);
+	if (r < 0)
+		return r;
 	/* libvirt 9 then defines a domain without a loader, which does not
 	 * boot, and later ones speak of a configuration. */
 	if (f->by_libvirt && q->is_final)
@@ -256,7 +256,7 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_host *h,
 		struct pst_error *err)
 {
 	struct pst_vm_config *c = ret;
-	int rc;
+	int r;
 
 	*c = (struct pst_vm_config){
 		.name = q->name,
@@ -285,23 +285,23 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_host *h,
 				     "nothing to boot from: --disk (or "
 				     "--kernel) is needed");
 	note_devices(q, h, notes);
-	rc = pst_vm_plan_disk(q, h, c, notes, err);
-	if (rc == 0)
-		rc = pst_vm_plan_gpu(q, h, c, notes, err);
-	if (rc == 0)
-		rc = plan_firmware(q, h, c, notes, err);
-	if (rc == 0)
-		rc = plan_region(q, h, c, err);
-	if (rc == 0)
-		rc = pst_vm_config_check(c, err);
-	if (rc == 0)
-		rc = check_memory(h, c, err);
-	if (rc == 0)
-		rc = check_pool(q, h, c, notes, err);
-	if (rc == 0)
-		rc = plan_pin(q, h, c, notes, err);
+	r = pst_vm_plan_disk(q, h, c, notes, err);
+	if (r == 0)
+		r = pst_vm_plan_gpu(q, h, c, notes, err);
+	if (r == 0)
+		r = plan_firmware(q, h, c, notes, err);
+	if (r == 0)
+		r = plan_region(q, h, c, err);
+	if (r == 0)
+		r = pst_vm_config_check(c, err);
+	if (r == 0)
+		r = check_memory(h, c, err);
+	if (r == 0)
+		r = check_pool(q, h, c, notes, err);
+	if (r == 0)
+		r = plan_pin(q, h, c, notes, err);
 	/* QEMU's "host" leaves it out: [qemu: target/i386/cpu.c, TOPOEXT]. */
 	c->topoext = h->cpu.vendor == PST_HOST_CPU_AMD && !q->emulated &&
 		     c->pin.threads > 1;
-	return rc;
+	return r;
 }

@@ -130,7 +130,7 @@ static int check_file(const struct pst_host *h, const char *path,
 	ssize_t n;
 
 	if (!head)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	n = read_head(h, path, head);
 	if (n >= 0)
 		return check_bytes(path, format, given, backing, head,
@@ -152,7 +152,7 @@ int pst_vm_plan_disk(const struct pst_vm_request *q, const struct pst_host *h,
 		q->disk_format ? q->disk_format : q->known_disk_format;
 	const char *name = q->disk_backing;
 	struct stat st;
-	int rc;
+	int r;
 
 	c->disk = q->disk;
 	c->disk_format = "raw";
@@ -175,9 +175,9 @@ int pst_vm_plan_disk(const struct pst_vm_request *q, const struct pst_host *h,
 				    "create -f %s %s 40G",
 				    q->disk, c->disk_format, q->disk);
 	} else if (!c->disk_is_block || strcmp(c->disk_format, "raw") != 0) {
-		rc = check_file(h, q->disk, c->disk_format, known, name, err);
-		if (rc < 0)
-			return rc;
+		r = check_file(h, q->disk, c->disk_format, known, name, err);
+		if (r < 0)
+			return r;
 	}
 	if (!name)
 		return 0;

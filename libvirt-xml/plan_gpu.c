@@ -116,7 +116,7 @@ int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_host *h,
 {
 	const struct pst_host_pci_dev *dev = h->gpu, *card[PST_HOST_PCI_MAX_FN];
 	size_t n, i;
-	int rc;
+	int r;
 
 	c->node = -1;
 	if (!q->gpu)
@@ -125,11 +125,11 @@ int pst_vm_plan_gpu(const struct pst_vm_request *q, const struct pst_host *h,
 		return pst_error_set(err, h->gpu_err.code, "%s",
 				     h->gpu_err.text);
 	n = pst_host_pci_card(&h->pci, dev, card);
-	rc = check_use(q, h, dev, notes, err);
-	if (rc == 0)
-		rc = check_group(q, h, notes, err);
-	if (rc)
-		return rc;
+	r = check_use(q, h, dev, notes, err);
+	if (r == 0)
+		r = check_group(q, h, notes, err);
+	if (r)
+		return r;
 	for (i = 0; i < n; i++)
 		c->gpu[i] = (struct pst_vm_pci){
 			.addr = card[i]->addr,

@@ -27,14 +27,14 @@ static void keep_first(void *arg, const xmlError *e)
 static int validate(xmlRelaxNG *rng, xmlDoc *doc, struct pst_error *why)
 {
 	xmlRelaxNGValidCtxt *ctx = xmlRelaxNGNewValidCtxt(rng);
-	int rc;
+	int r;
 
 	if (!ctx)
 		return -ENOMEM;
 	xmlRelaxNGSetValidStructuredErrors(ctx, KEEP_FIRST, why);
-	rc = xmlRelaxNGValidateDoc(ctx, doc);
+	r = xmlRelaxNGValidateDoc(ctx, doc);
 	xmlRelaxNGFreeValidCtxt(ctx);
-	return rc == 0 ? 0 : rc > 0 ? -EINVAL : -EPROTO;
+	return r == 0 ? 0 : r > 0 ? -EINVAL : -EPROTO;
 }
 
 int pst_vm_schema_check(const char *xml, const char *schema,
@@ -44,14 +44,14 @@ int pst_vm_schema_check(const char *xml, const char *schema,
 	struct pst_error why = {0};
 	xmlRelaxNGParserCtxt *ctx;
 	xmlRelaxNG *rng = NULL;
-	int rc;
+	int r;
 
 	if (access(schema, R_OK) < 0)
 		return pst_error_set(err, -ENOENT, "no schema of libvirt in %s",
 				     schema);
-	rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
-	if (rc)
-		return rc;
+	r = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
+	if (r)
+		return r;
 	ctx = xmlRelaxNGNewParserCtxt(schema);
 	if (ctx) {
 		xmlRelaxNGSetParserStructuredErrors(ctx, KEEP_FIRST, &why);
@@ -61,10 +61,10 @@ int pst_vm_schema_check(const char *xml, const char *schema,
 	if (!rng)
 		return pst_error_set(err, -EPROTO, "%s is no schema: %s",
 				     schema, why.text);
-	rc = validate(rng, doc, &why);
+	r = validate(rng, doc, &why);
 	xmlRelaxNGFree(rng);
-	if (rc)
-		return pst_error_set(err, rc,
+	if (r)
+		return pst_error_set(err, r,
 				     "libvirt's schema refuses this domain: %s",
 				     why.code ? why.text : "no reason given");
 	return 0;

@@ -126,7 +126,7 @@ int pst_vm_virt_open(const char *uri, struct pst_vm_virt **ret,
 		return pst_vm_virt_error(err, "libvirt does not start");
 	v = calloc(1, sizeof(*v));
 	if (!v)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	v->timer = -1;
 	v->conn = virConnectOpen(uri ? uri : PST_VM_VIRT_URI);
 	if (!v->conn) {
@@ -172,15 +172,15 @@ unsigned long pst_vm_virt_library_version(void)
 int pst_vm_virt_find(struct pst_vm_virt *v, const char *name, virDomainPtr *ret,
 		     struct pst_error *err)
 {
-	int rc;
+	int r;
 
 	*ret = virDomainLookupByName(v->conn, name);
 	if (*ret)
 		return 0;
-	rc = pst_vm_virt_error(err, "domain %s", name);
-	if (rc == -ENOENT)
-		pst_error_set(err, rc, "there is no domain \"%s\"", name);
-	return rc;
+	r = pst_vm_virt_error(err, "domain %s", name);
+	if (r == -ENOENT)
+		pst_error_set(err, r, "there is no domain \"%s\"", name);
+	return r;
 }
 
 static char *xml_of(virDomainPtr dom, enum pst_vm_virt_text which)
@@ -200,12 +200,12 @@ int pst_vm_virt_xml(struct pst_vm_virt *v, const char *name,
 		    struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc;
+	int r;
 
 	*ret = NULL;
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	*ret = xml_of(dom, which);
 	return *ret ? 0 : pst_vm_virt_error(err, "the XML of %s", name);
 }
@@ -214,13 +214,13 @@ int pst_vm_virt_info(struct pst_vm_virt *v, const char *name, bool live,
 		     struct pst_vm_info *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *xml = NULL;
-	int rc;
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	rc = pst_vm_virt_xml(v, name,
-			     live ? PST_VM_VIRT_LIVE : PST_VM_VIRT_DEFINED,
-			     &xml, err);
-	return rc ? rc : pst_vm_info_parse(xml, ret, err);
+	r = pst_vm_virt_xml(v, name,
+			    live ? PST_VM_VIRT_LIVE : PST_VM_VIRT_DEFINED, &xml,
+			    err);
+	return r ? r : pst_vm_info_parse(xml, ret, err);
 }
 
 static int read_state(virDomainPtr dom, enum pst_vm_virt_state *ret)
@@ -255,11 +255,11 @@ int pst_vm_virt_state(struct pst_vm_virt *v, const char *name,
 		      enum pst_vm_virt_state *ret, struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc;
+	int r;
 
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (read_state(dom, ret) < 0)
 		return pst_vm_virt_error(err, "the state of %s", name);
 	return 0;
@@ -307,7 +307,7 @@ int pst_vm_virt_list(struct pst_vm_virt *v, struct pst_vm_virt_entry **ret,
 	free(doms);
 	if (!list || !info) {
 		free(list);
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	}
 	*ret = list;
 	return used;
@@ -317,11 +317,11 @@ int pst_vm_virt_get_autostart(struct pst_vm_virt *v, const char *name,
 			      bool *ret, struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc, on = 0;
+	int r, on = 0;
 
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (virDomainGetAutostart(dom, &on) < 0)
 		return pst_vm_virt_error(err, "autostart of %s", name);
 	*ret = on != 0;

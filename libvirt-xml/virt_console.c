@@ -111,7 +111,7 @@ static void on_typed(int watch, int fd, int events, void *arg)
 
 static int run(struct pst_vm_virt *v, struct console *c, struct pst_error *err)
 {
-	int rc = 0;
+	int r = 0;
 
 	if (virStreamEventAddCallback(c->stream, VIR_STREAM_EVENT_READABLE,
 				      on_stream, c, NULL) < 0)
@@ -119,14 +119,14 @@ static int run(struct pst_vm_virt *v, struct console *c, struct pst_error *err)
 	c->watch = virEventAddHandle(c->in_fd, VIR_EVENT_HANDLE_READABLE,
 				     on_typed, c, NULL);
 	if (c->watch < 0)
-		rc = pst_error_set(err, -EINVAL,
-				   "the console's input cannot be waited for");
-	while (rc == 0 && !c->over)
-		rc = pst_vm_virt_tick(v, err);
+		r = pst_error_set(err, -EINVAL,
+				  "the console's input cannot be waited for");
+	while (r == 0 && !c->over)
+		r = pst_vm_virt_tick(v, err);
 	if (c->watch >= 0)
 		virEventRemoveHandle(c->watch);
 	virStreamEventRemoveCallback(c->stream);
-	return rc;
+	return r;
 }
 
 int pst_vm_virt_console(struct pst_vm_virt *v, const char *name, int in_fd,
@@ -134,21 +134,21 @@ int pst_vm_virt_console(struct pst_vm_virt *v, const char *name, int in_fd,
 {
 	struct console c = {.in_fd = in_fd, .out_fd = out_fd, .watch = -1};
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc;
+	int r;
 
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (virDomainIsActive(dom) != 1)
 		return pst_error_set(err, -EALREADY, "%s does not run", name);
 	c.stream = virStreamNew(v->conn, VIR_STREAM_NONBLOCK);
 	if (!c.stream)
 		return pst_vm_virt_error(err, "the console of %s", name);
 	if (virDomainOpenConsole(dom, NULL, c.stream, 0) < 0)
-		rc = pst_vm_virt_error(err, "the console of %s", name);
+		r = pst_vm_virt_error(err, "the console of %s", name);
 	else
-		rc = run(v, &c, err);
+		r = run(v, &c, err);
 	virStreamAbort(c.stream);
 	virStreamFree(c.stream);
-	return rc;
+	return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A domain's definition and life through libvirt, and its events. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "libvirt-xml/virt.h"
@@ -14,11 +15,11 @@ static int set_uuid(const char *xml, const char *uuid, char **ret,
 {
 	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	xmlNode *domain, *node;
-	int rc;
+	int r;
 
-	rc = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
-	if (rc)
-		return rc;
+	r = pst_vm_xml_parse(xml, strlen(xml), &doc, err);
+	if (r)
+		return r;
 	domain = xmlDocGetRootElement(doc);
 	node = pst_vm_xml_child(domain, "uuid");
 	if (node)
@@ -26,7 +27,7 @@ static int set_uuid(const char *xml, const char *uuid, char **ret,
 	else
 		node = pst_vm_xml_text(domain, "uuid", "%s", uuid);
 	*ret = node ? pst_vm_xml_dump(doc) : NULL;
-	return *ret ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
+	return *ret ? 0 : pst_oom(err);
 }
 
 /* Whether xml may take the place of what is there. *ret_uuid: its UUID, empty
@@ -35,16 +36,16 @@ static int may_replace(struct pst_vm_virt *v, const char *name, bool any,
 		       char ret_uuid[40], struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
-	int rc;
+	int r;
 
 	ret_uuid[0] = '\0';
 	if (!info)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_vm_virt_info(v, name, false, info, err);
-	if (rc == -ENOENT)
+		return pst_oom(err);
+	r = pst_vm_virt_info(v, name, false, info, err);
+	if (r == -ENOENT)
 		return 0;
-	if (rc && !info->ours)
-		return rc;
+	if (r && !info->ours)
+		return r;
 	if (!info->ours && !any)
 		return pst_error_set(err, -EEXIST,
 				     "there is a domain \"%s\" that is not "
@@ -62,19 +63,19 @@ int pst_vm_virt_define(struct pst_vm_virt *v, const char *xml, bool any,
 	PST_CLEANUP_FREE char *text = NULL;
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	char uuid[40];
-	int rc;
+	int r;
 
 	if (!info)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_vm_info_parse(xml, info, err);
-	if (rc == 0)
-		rc = may_replace(v, info->name, any, uuid, err);
-	if (rc)
-		return rc;
+		return pst_oom(err);
+	r = pst_vm_info_parse(xml, info, err);
+	if (r == 0)
+		r = may_replace(v, info->name, any, uuid, err);
+	if (r)
+		return r;
 	if (uuid[0]) {
-		rc = set_uuid(xml, uuid, &text, err);
-		if (rc)
-			return rc;
+		r = set_uuid(xml, uuid, &text, err);
+		if (r)
+			return r;
 		xml = text;
 	}
 	dom = virDomainDefineXMLFlags(v->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
@@ -93,21 +94,21 @@ int pst_vm_virt_undefine(struct pst_vm_virt *v, const char *name,
 					: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc;
+	int r;
 
 	if (!info)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_vm_virt_info(v, name, false, info, err);
-	if (rc && !info->ours)
-		return rc;
+		return pst_oom(err);
+	r = pst_vm_virt_info(v, name, false, info, err);
+	if (r && !info->ours)
+		return r;
 	if (!info->ours)
 		return pst_error_set(err, -EPERM,
 				     "domain \"%s\" is not Penstock's: it is "
 				     "left as it is; virsh undefine %s",
 				     name, name);
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (virDomainIsActive(dom) == 1)
 		return pst_error_set(err, -EBUSY,
 				     "%s runs: penstock vm stop %s first", name,
@@ -124,11 +125,11 @@ int pst_vm_virt_set_autostart(struct pst_vm_virt *v, const char *name, bool on,
 			      struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc;
+	int r;
 
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (virDomainSetAutostart(dom, on) < 0)
 		return pst_vm_virt_error(err, "autostart of %s", name);
 	return 0;
@@ -140,11 +141,11 @@ int pst_vm_virt_start(struct pst_vm_virt *v, const char *name,
 		      struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc;
+	int r;
 
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (virDomainIsActive(dom) == 1)
 		return pst_error_set(err, -EALREADY, "%s runs already", name);
 	if (virDomainCreate(dom) < 0)
@@ -162,9 +163,9 @@ static int not_running(const char *name, struct pst_error *err)
 static int failed(virDomainPtr dom, const char *what, const char *name,
 		  struct pst_error *err)
 {
-	int rc = pst_vm_virt_error(err, "cannot %s %s", what, name);
+	int r = pst_vm_virt_error(err, "cannot %s %s", what, name);
 
-	return virDomainIsActive(dom) == 0 ? not_running(name, err) : rc;
+	return virDomainIsActive(dom) == 0 ? not_running(name, err) : r;
 }
 
 int pst_vm_virt_shutdown(struct pst_vm_virt *v, const char *name,
@@ -173,13 +174,13 @@ int pst_vm_virt_shutdown(struct pst_vm_virt *v, const char *name,
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	enum pst_vm_virt_state state;
-	int rc;
+	int r;
 
 	if (!info)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+		return pst_oom(err);
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (virDomainIsActive(dom) != 1)
 		return not_running(name, err);
 	if (pst_vm_virt_state(v, name, &state, err) == 0 &&
@@ -205,11 +206,11 @@ int pst_vm_virt_destroy(struct pst_vm_virt *v, const char *name,
 			struct pst_error *err)
 {
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
-	int rc;
+	int r;
 
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	if (virDomainDestroy(dom) == 0)
 		return 0;
 	return failed(dom, "end", name, err);
@@ -235,32 +236,31 @@ int pst_vm_virt_wait_off(struct pst_vm_virt *v, const char *name,
 	uint64_t deadline = pst_now_ns() + timeout_ns;
 	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	bool ended = false;
-	int rc, id;
+	int r, id;
 
-	rc = pst_vm_virt_find(v, name, &dom, err);
-	if (rc)
-		return rc;
+	r = pst_vm_virt_find(v, name, &dom, err);
+	if (r)
+		return r;
 	/* Registered before the look: what comes in between is an event. */
 	id = virConnectDomainEventRegisterAny(
 		v->conn, dom, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), &ended, NULL);
 	if (virDomainIsActive(dom) == 0)
 		ended = true;
-	while (rc == 0 && !ended) {
+	while (r == 0 && !ended) {
 		if (stop && stop(arg))
-			rc = -ECANCELED;
+			r = -ECANCELED;
 		else if (pst_now_ns() >= deadline)
-			rc = pst_error_set(err, -ETIMEDOUT,
-					   "%s did not end in %llu s", name,
-					   (unsigned long long)(timeout_ns /
-								PST_NS_PER_S));
+			r = pst_error_set(err, -ETIMEDOUT,
+					  "%s did not end in %" PRIu64 " s",
+					  name, timeout_ns / PST_NS_PER_S);
 		else
-			rc = pst_vm_virt_tick(v, err);
+			r = pst_vm_virt_tick(v, err);
 		/* A driver without events is asked instead. */
-		if (rc == 0 && id < 0 && virDomainIsActive(dom) == 0)
+		if (r == 0 && id < 0 && virDomainIsActive(dom) == 0)
 			ended = true;
 	}
 	if (id >= 0)
 		virConnectDomainEventDeregisterAny(v->conn, id);
-	return rc;
+	return r;
 }

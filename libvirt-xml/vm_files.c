@@ -239,7 +239,7 @@ int pst_vm_files_systemctl(const char *dir, const char *verb, const char *name,
 			unit,
 			NULL,
 			NULL};
-	int status, rc;
+	int status, r;
 	pid_t pid;
 
 	if (strcmp(dir, PST_VM_CONF_DIR) != 0 ||
@@ -249,9 +249,9 @@ int pst_vm_files_systemctl(const char *dir, const char *verb, const char *name,
 	/* It stays active after it made the region. */
 	if (strcmp(verb, "disable") == 0)
 		argv[4] = (char *)"--now";
-	rc = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
-	if (rc)
-		return pst_error_set_errno(err, rc, "cannot run systemctl");
+	r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	if (r)
+		return pst_error_set_errno(err, r, "cannot run systemctl");
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return pst_error_set_errno(err, errno, "systemctl");

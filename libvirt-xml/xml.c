@@ -2,6 +2,7 @@
 /* Small words for building and reading XML trees with libxml2. */
 #include "libvirt-xml/xml.h"
 
+#include <inttypes.h>
 #include <libxml/parser.h>
 #include <libxml/xmlerror.h>
 #include <stdarg.h>
@@ -65,9 +66,8 @@ xmlNode *pst_vm_xml_attr(xmlNode *node, const char *name, const char *fmt, ...)
 xmlNode *pst_vm_xml_kib(xmlNode *parent, const char *name, uint64_t bytes)
 {
 	return pst_vm_xml_attr(
-		pst_vm_xml_text(parent, name, "%llu",
-				(unsigned long long)(bytes >> 10)),
-		"unit", "KiB");
+		pst_vm_xml_text(parent, name, "%" PRIu64, bytes >> 10), "unit",
+		"KiB");
 }
 
 int pst_vm_xml_parse(const char *text, size_t n, xmlDoc **ret,

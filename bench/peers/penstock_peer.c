@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 {
 	char endpoint[64], text[256] = "";
 	struct client c = {0};
-	int rc = 1;
+	int r = 1;
 
 	if (argc != 6)
 		return 2;
@@ -109,8 +109,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (pst_bench_cpus_pin(atoi(argv[4])) == 0 && set_up(&c))
-		rc = peer_measure(c.test, c.size, atof(argv[3]), once, &c);
+		r = peer_measure(c.test, c.size, atof(argv[3]), once, &c);
 	pst_close(c.c);
 	free(c.own);
-	return rc;
+	return r;
 }

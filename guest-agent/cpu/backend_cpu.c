@@ -101,7 +101,7 @@ static int probe(struct pst_backend *b, struct pst_error *err)
 	int i;
 
 	if (!mem)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	for (i = 0; i < 2; i++) {
 		memset(&cur, 0, sizeof(cur));
 		start = pst_now_ns();
@@ -124,7 +124,7 @@ static int cpu_open(uint8_t *base, uint64_t size, uint32_t threads,
 	int r;
 
 	if (!b)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	pst_agent_hostmem_init(&b->mem, "");
 	b->base = base;
 	b->slice_ns = SLICE_NS;
@@ -192,7 +192,7 @@ static int begin_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 	if (!bop->priv)
 		bop->priv =
 			aligned_alloc(PST_WIRE_LINE, PST_AGENT_CONVERT_SCRATCH);
-	return bop->priv ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
+	return bop->priv ? 0 : pst_oom(err);
 }
 
 static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
@@ -208,7 +208,7 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 			return 0;
 		bop->priv = XXH3_createState();
 		if (!bop->priv)
-			return pst_error_set(err, -ENOMEM, "out of memory");
+			return pst_oom(err);
 		XXH3_64bits_reset(bop->priv);
 		return 0;
 	case PST_WIRE_OP_GEMM:

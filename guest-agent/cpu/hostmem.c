@@ -3,6 +3,7 @@
 #include "guest-agent/cpu/hostmem.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,10 +63,10 @@ static int check_room(const struct pst_agent_hostmem *h, uint64_t size,
 	if (size <= available)
 		return 0;
 	return pst_error_set(err, -ENOMEM,
-			     "no memory for a tensor of %llu bytes: the agent "
-			     "has %llu to give",
-			     (unsigned long long)size,
-			     (unsigned long long)available);
+			     "no memory for a tensor of %" PRIu64
+			     " bytes: the agent "
+			     "has %" PRIu64 " to give",
+			     size, available);
 }
 
 /* Whole huge pages as far as they go, at an address that suits them. */
@@ -109,8 +110,8 @@ int pst_agent_hostmem_alloc(struct pst_agent_hostmem *h, uint64_t size,
 	if (!head)
 		return pst_error_set(err, -ENOMEM,
 				     "the kernel has no memory for a tensor of "
-				     "%llu bytes",
-				     (unsigned long long)size);
+				     "%" PRIu64 " bytes",
+				     size);
 	head->size = size;
 	h->promised += size;
 	*ret = (uint8_t *)head + ALIGN;

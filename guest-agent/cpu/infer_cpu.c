@@ -3,6 +3,7 @@
 #include "guest-agent/cpu/infer_cpu.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -179,7 +180,7 @@ static int allocate(struct pst_agent_infer_model *m,
 	m->layers = calloc(plan->n_layers, sizeof(*m->layers));
 	m->converts = calloc(2ULL * plan->n_layers, sizeof(*m->converts));
 	if (!m->layers || !m->converts)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return n ? pst_agent_hostmem_alloc(m->mem, n * sizeof(float),
 					   &m->converted, err)
 		 : 0;
@@ -199,7 +200,7 @@ int pst_agent_infer_model_new(const struct pst_agent_model_plan *plan,
 				     "which models need on the cpu backend");
 	m = calloc(1, sizeof(*m));
 	if (!m)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	m->mem = mem;
 	r = allocate(m, plan, err);
 	if (r < 0) {
@@ -219,9 +220,9 @@ int pst_agent_infer_model_new(const struct pst_agent_model_plan *plan,
 	m->block = (uint32_t)pst_min_u64(m->block, ROW_ELEMS / m->row_elems);
 	if (m->block == 0)
 		r = pst_error_set(err, -EMSGSIZE,
-				  "the activations of one row need %llu "
+				  "the activations of one row need %" PRIu64 " "
 				  "elements, above %u",
-				  (unsigned long long)m->row_elems, ROW_ELEMS);
+				  m->row_elems, ROW_ELEMS);
 	if (r < 0)
 		pst_agent_infer_model_free(m);
 	else

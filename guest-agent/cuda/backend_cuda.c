@@ -48,7 +48,7 @@ static int lane_get(struct pst_backend *b, uint32_t index,
 	}
 	l = calloc(1, sizeof(*l));
 	if (!l)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	l->index = index;
 	if ((r = pst_cuda_stream(&l->stream, err)) < 0 ||
 	    (r = pst_cuda_flight_init(&l->flight, err)) < 0 ||
@@ -195,7 +195,7 @@ static int cuda_open(uint8_t *base, uint64_t size, uint32_t threads,
 
 	(void)threads;
 	if (!b)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	b->base = base;
 	b->size = size;
 	b->pipe.owner = -1;

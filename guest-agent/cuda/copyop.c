@@ -72,7 +72,7 @@ int pst_cuda_host_begin(struct pst_backend_op *bop, struct pst_error *err)
 		return 0;
 	bop->priv = XXH3_createState();
 	if (!bop->priv)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	XXH3_64bits_reset(bop->priv);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "guest-agent/cuda/gemm.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "guest-agent/cuda/context.h"
 #include "guest-agent/cuda/kernels.h"
@@ -155,9 +156,10 @@ int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
 	return 0;
 too_large:
 	return pst_error_set(err, -ENOMEM,
-			     "the %llu MiB of device memory for tiles are too "
+			     "the %" PRIu64
+			     " MiB of device memory for tiles are too "
 			     "few for this product",
-			     (unsigned long long)(b->pipe.size >> 20));
+			     b->pipe.size >> 20);
 }
 
 static uint64_t extent(uint64_t total, uint64_t tile, uint64_t index,

@@ -131,7 +131,7 @@ static int model_init(struct pst_backend *b, struct pst_cuda_model *m,
 	m->layers = calloc(plan->n_layers, sizeof(*m->layers));
 	m->buffer = calloc(plan->n_layers + 3ULL, sizeof(*m->buffer));
 	if (!m->layers || !m->buffer)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	m->weights = weights;
 	m->n_in = plan->n_in;
 	m->n_out = plan->n_out;
@@ -229,7 +229,7 @@ int pst_cuda_model_new(struct pst_backend *b,
 		return -EOPNOTSUPP;
 	m = calloc(1, sizeof(*m));
 	if (!m)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	r = model_init(b, m, plan, weights, err);
 	if (r < 0) {
 		pst_cuda_check_lost(b, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Device memory of resident tensors. */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "guest-agent/cuda/context.h"
 
@@ -11,12 +12,12 @@ static int no_memory(struct pst_backend *b, uint64_t size,
 
 	if (cudaMemGetInfo(&free_bytes, &total) != cudaSuccess)
 		cudaGetLastError();
-	return pst_error_set(
-		err, -ENOMEM,
-		"%s has %zu MiB of %zu MiB free, not the %llu MiB "
-		"asked for",
-		b->device.name, free_bytes >> 20, total >> 20,
-		(unsigned long long)((size + (1U << 20) - 1) >> 20));
+	return pst_error_set(err, -ENOMEM,
+			     "%s has %zu MiB of %zu MiB free, not the %" PRIu64
+			     " MiB "
+			     "asked for",
+			     b->device.name, free_bytes >> 20, total >> 20,
+			     (size + (1U << 20) - 1) >> 20);
 }
 
 static int take(struct pst_backend *b, uint64_t size, bool zero, void **ret,

@@ -87,7 +87,7 @@ static int host_copy(struct pst_cuda_mover *m,
 	int r;
 
 	if (!j)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	j->dst = what->dst;
 	j->src = what->src;
 	j->dst_pitch = what->dst_pitch;

@@ -3,6 +3,7 @@
 #include "guest-agent/exec/models.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "guest-agent/model/model_plan.h"
@@ -104,10 +105,10 @@ static int check_room(struct pst_agent_models *m, const char *name,
 	    bytes > m->config.max_bytes)
 		return pst_error_set(
 			err, size > m->config.max_bytes ? -EMSGSIZE : -ENOSPC,
-			"%llu bytes more than the %llu of loaded models are "
-			"above the limit of %llu (--max-model-bytes)",
-			(unsigned long long)size, (unsigned long long)m->bytes,
-			(unsigned long long)m->config.max_bytes);
+			"%" PRIu64 " bytes more than the %" PRIu64
+			" of loaded models are "
+			"above the limit of %" PRIu64 " (--max-model-bytes)",
+			size, m->bytes, m->config.max_bytes);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /* Resident tensors: which session has which of the backend's memory. */
 #include "guest-agent/exec/tensor.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -232,10 +233,10 @@ static int above_quota(const struct pst_agent_tensor_usage *u, bool never,
 {
 	if (waits)
 		return pst_error_set(err, -EBUSY,
-				     "%s; %llu bytes of destroyed ones are "
+				     "%s; %" PRIu64
+				     " bytes of destroyed ones are "
 				     "still in use",
-				     sentence,
-				     (unsigned long long)u->quarantined_bytes);
+				     sentence, u->quarantined_bytes);
 	return pst_error_set(err, never ? -EMSGSIZE : -ENOSPC, "%s", sentence);
 }
 
@@ -249,19 +250,20 @@ static int check_quota(const struct pst_agent_tensors *t, uint64_t owner,
 	pst_agent_tensors_usage(t, owner, &u);
 	if (u.n + u.quarantined_n >= t->max_tensors) {
 		snprintf(text, sizeof(text),
-			 "the session has %llu tensors, the limit "
+			 "the session has %" PRIu64 " tensors, the limit "
 			 "(--max-tensors)",
-			 (unsigned long long)u.n);
+			 u.n);
 		return above_quota(&u, t->max_tensors == 0,
 				   u.n < t->max_tensors, err, text);
 	}
 	if (size > t->max_bytes ||
 	    u.bytes + u.quarantined_bytes > t->max_bytes - size) {
 		snprintf(text, sizeof(text),
-			 "%llu bytes more than the session's %llu in tensors "
-			 "are above the limit of %llu (--max-tensor-bytes)",
-			 (unsigned long long)size, (unsigned long long)u.bytes,
-			 (unsigned long long)t->max_bytes);
+			 "%" PRIu64 " bytes more than the session's %" PRIu64
+			 " in tensors "
+			 "are above the limit of %" PRIu64
+			 " (--max-tensor-bytes)",
+			 size, u.bytes, t->max_bytes);
 		return above_quota(&u, size > t->max_bytes,
 				   size <= t->max_bytes &&
 					   u.bytes <= t->max_bytes - size,

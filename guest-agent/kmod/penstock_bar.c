@@ -86,16 +86,16 @@ static struct file_system_type bar_fs = {
 
 static int bar_make_inode(struct bar *b)
 {
-	int rc = simple_pin_fs(&bar_fs, &bar_mount, &bar_mount_count);
+	int r = simple_pin_fs(&bar_fs, &bar_mount, &bar_mount_count);
 
-	if (rc)
-		return rc;
+	if (r)
+		return r;
 	b->inode = alloc_anon_inode(bar_mount->mnt_sb);
 	if (IS_ERR(b->inode)) {
-		rc = PTR_ERR(b->inode);
+		r = PTR_ERR(b->inode);
 		b->inode = NULL;
 		simple_release_fs(&bar_mount, &bar_mount_count);
-		return rc;
+		return r;
 	}
 	b->inode->i_mode = S_IFCHR | 0600;
 	/* Since 6.18, and stable kernels of that time, the core maps no large
@@ -345,7 +345,7 @@ static int bar_take_pages(struct bar *b)
 static struct bar *bar_new(struct pci_dev *pdev)
 {
 	struct bar *b = kzalloc(sizeof(*b), GFP_KERNEL);
-	int rc;
+	int r;
 
 	if (!b)
 		return ERR_PTR(-ENOMEM);
@@ -355,10 +355,10 @@ static struct bar *bar_new(struct pci_dev *pdev)
 	b->start = pci_resource_start(pdev, BAR_INDEX);
 	b->size = pci_resource_len(pdev, BAR_INDEX);
 	b->id = ida_alloc(&bar_ids, GFP_KERNEL);
-	rc = b->id < 0 ? b->id : bar_make_inode(b);
-	if (rc) {
+	r = b->id < 0 ? b->id : bar_make_inode(b);
+	if (r) {
 		kref_put(&b->kref, bar_release);
-		return ERR_PTR(rc);
+		return ERR_PTR(r);
 	}
 	snprintf(b->name, sizeof(b->name), "penstock%d", b->id);
 	b->misc.minor = MISC_DYNAMIC_MINOR;
@@ -375,15 +375,15 @@ static int bar_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	const u64 start = pci_resource_start(pdev, BAR_INDEX);
 	const u64 len = pci_resource_len(pdev, BAR_INDEX);
 	struct bar *b;
-	int rc;
+	int r;
 
 	if (!(pci_resource_flags(pdev, BAR_INDEX) & IORESOURCE_MEM) ||
 	    len < MIN_SIZE || !IS_ALIGNED(len, PMD_SIZE) ||
 	    !IS_ALIGNED(start, PMD_SIZE))
 		return -ENODEV;
-	rc = pcim_enable_device(pdev);
-	if (rc)
-		return rc;
+	r = pcim_enable_device(pdev);
+	if (r)
+		return r;
 	/* Others use such devices too, with programs of their own. */
 	if (!unstamped && !bar_is_stamped(pdev)) {
 		pci_info(pdev, "no Penstock region, left alone\n");
@@ -394,12 +394,12 @@ static int bar_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	b = bar_new(pdev);
 	if (IS_ERR(b))
 		return PTR_ERR(b);
-	rc = bar_take_pages(b);
-	if (rc == 0)
-		rc = misc_register(&b->misc);
-	if (rc) {
+	r = bar_take_pages(b);
+	if (r == 0)
+		r = misc_register(&b->misc);
+	if (r) {
 		kref_put(&b->kref, bar_release);
-		return rc;
+		return r;
 	}
 	pci_set_drvdata(pdev, b);
 	pci_info(pdev, "%s: %llu MiB, pages of %lu KiB, kernel mapping %s\n",

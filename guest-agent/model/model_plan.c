@@ -3,6 +3,7 @@
 #include "guest-agent/model/model_plan.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -169,8 +170,9 @@ static int check_vector(const struct build *b, const char *what,
 				 what, t->rank);
 	if (t->shape[0] != n)
 		return layer_bad(b, -EINVAL,
-				 "%s has %llu elements, the layer's output %u",
-				 what, (unsigned long long)t->shape[0], n);
+				 "%s has %" PRIu64
+				 " elements, the layer's output %u",
+				 what, t->shape[0], n);
 	return 0;
 }
 
@@ -193,9 +195,9 @@ static int check_width(const struct build *b, uint64_t n)
 	if (n == 0)
 		return layer_bad(b, -EINVAL, "a dimension of its weight is 0");
 	if (n > PST_AGENT_MODEL_MAX_WIDTH)
-		return layer_bad(
-			b, -EMSGSIZE, "%llu elements in a row, above %u",
-			(unsigned long long)n, PST_AGENT_MODEL_MAX_WIDTH);
+		return layer_bad(b, -EMSGSIZE,
+				 "%" PRIu64 " elements in a row, above %u", n,
+				 PST_AGENT_MODEL_MAX_WIDTH);
 	return 0;
 }
 
@@ -216,11 +218,10 @@ static int add_linear(struct build *b, json_t *layer, struct pst_agent_layer *l)
 	    (r = check_width(b, w->shape[1])) < 0)
 		return r;
 	if (w->shape[1] != l->n_in)
-		return layer_bad(
-			b, -EINVAL,
-			"weight is %llu x %llu, its input has %u elements",
-			(unsigned long long)w->shape[0],
-			(unsigned long long)w->shape[1], l->n_in);
+		return layer_bad(b, -EINVAL,
+				 "weight is %" PRIu64 " x %" PRIu64
+				 ", its input has %u elements",
+				 w->shape[0], w->shape[1], l->n_in);
 	l->n_out = (uint32_t)w->shape[0];
 	put_weight(l, w);
 	put_bias(l, bias);
@@ -426,8 +427,7 @@ int pst_agent_model_plan_parse(const struct pst_agent_safetensors *st,
 	} else {
 		plan.n_layers = (uint32_t)n;
 		plan.layers = calloc(n, sizeof(*plan.layers));
-		r = plan.layers ? add_layers(&b)
-				: pst_error_set(err, -ENOMEM, "out of memory");
+		r = plan.layers ? add_layers(&b) : pst_oom(err);
 	}
 	json_decref(list);
 	if (r < 0)

@@ -3,6 +3,7 @@
 #include "guest-agent/model/safetensors.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "transport/wire.h"
@@ -145,19 +146,18 @@ static int parse_offsets(json_t *value, uint64_t data_size,
 			err, t->name,
 			"its data_offsets are no pair of a begin and an end");
 	if (end > data_size)
-		return pst_error_set(
-			err, -EINVAL,
-			"tensor \"%.*s\" ends at byte %llu of the data, which "
-			"has %llu (is the file cut short?)",
-			SHOWN, t->name, (unsigned long long)end,
-			(unsigned long long)data_size);
+		return pst_error_set(err, -EINVAL,
+				     "tensor \"%.*s\" ends at byte %" PRIu64
+				     " of the data, which "
+				     "has %" PRIu64 " (is the file cut short?)",
+				     SHOWN, t->name, end, data_size);
 	if (end - t->off != t->size)
 		return pst_error_set(
 			err, -EINVAL,
-			"tensor \"%.*s\": its offsets span %llu bytes, its "
-			"shape and dtype need %llu",
-			SHOWN, t->name, (unsigned long long)(end - t->off),
-			(unsigned long long)t->size);
+			"tensor \"%.*s\": its offsets span %" PRIu64
+			" bytes, its "
+			"shape and dtype need %" PRIu64,
+			SHOWN, t->name, end - t->off, t->size);
 	if (t->off % t->elem_size)
 		return bad(err, t->name, "it is not aligned to its elements");
 	return 0;
@@ -212,17 +212,18 @@ static int check_cover(const struct pst_agent_safetensors *st,
 		if (t->off > end)
 			return pst_error_set(
 				err, -EINVAL,
-				"%llu bytes before tensor \"%.*s\" belong to "
+				"%" PRIu64
+				" bytes before tensor \"%.*s\" belong to "
 				"none",
-				(unsigned long long)(t->off - end), SHOWN,
-				t->name);
+				t->off - end, SHOWN, t->name);
 		end = t->off + t->size;
 	}
 	if (end != st->data_size)
 		return pst_error_set(
 			err, -EINVAL,
-			"%llu bytes at the end of the data belong to no tensor",
-			(unsigned long long)(st->data_size - end));
+			"%" PRIu64
+			" bytes at the end of the data belong to no tensor",
+			st->data_size - end);
 	return 0;
 }
 
@@ -239,7 +240,7 @@ static int parse_tensors(struct pst_agent_safetensors *st,
 	st->tensors =
 		calloc(json_object_size(st->root) + 1, sizeof(*st->tensors));
 	if (!st->tensors)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	json_object_foreach(st->root, key, value)
 	{
 		if (strcmp(key, METADATA) == 0)
@@ -279,20 +280,20 @@ static int check_length(const uint8_t *buf, size_t n, struct pst_error *err)
 	if (length > PST_AGENT_SAFETENSORS_MAX_JSON)
 		return pst_error_set(
 			err, -EMSGSIZE,
-			"no safetensors file, or a header of %llu bytes, above "
+			"no safetensors file, or a header of %" PRIu64
+			" bytes, above "
 			"%u",
-			(unsigned long long)length,
-			PST_AGENT_SAFETENSORS_MAX_JSON);
+			length, PST_AGENT_SAFETENSORS_MAX_JSON);
 	if (length > n - LENGTH)
-		return pst_error_set(
-			err, -ENODATA,
-			"cut short: the header has %llu bytes, %zu are there",
-			(unsigned long long)length, n - LENGTH);
+		return pst_error_set(err, -ENODATA,
+				     "cut short: the header has %" PRIu64
+				     " bytes, %zu are there",
+				     length, n - LENGTH);
 	if (length < n - LENGTH)
 		return pst_error_set(
 			err, -EINVAL,
-			"%zu bytes were given as the header, it has %llu",
-			n - LENGTH, (unsigned long long)length);
+			"%zu bytes were given as the header, it has %" PRIu64,
+			n - LENGTH, length);
 	if (length == 0 || buf[LENGTH] != '{')
 		return pst_error_set(err, -EINVAL,
 				     "no safetensors file: its header does not "

@@ -68,7 +68,7 @@ int pst_agent_heartbeat_start(struct pst_wire_word *word, uint32_t period_ms,
 	int r;
 
 	if (!h)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	h->word = word;
 	h->period_ns = period_ms * PST_NS_PER_MS;
 	r = init_cond(&h->cond);

@@ -2,6 +2,7 @@
 /* Taking a region over: nobody else alive on it, then a new epoch. */
 #include "guest-agent/region/takeover.h"
 
+#include <inttypes.h>
 #include <time.h>
 
 #include "transport/base/util.h"
@@ -41,10 +42,10 @@ static int watch(struct pst_region *r, const struct pst_wire_format *f,
 			return pst_error_set(
 				err, -EBUSY,
 				"region %s is served by another agent: epoch "
-				"%016llx, pid %u in its own machine; its "
+				"%016" PRIx64
+				", pid %u in its own machine; its "
 				"heartbeat moves",
-				r->name, (unsigned long long)f->epoch,
-				f->agent_pid);
+				r->name, f->epoch, f->agent_pid);
 	}
 	return 0;
 }

@@ -336,7 +336,7 @@ int pst_agent_conns_serve(struct pst_agent_conns *c, int fd,
 	if (pst_sock_peer(fd, &peer) < 0)
 		peer.is_unix = false;
 	if (conn_new(c, fd, &peer, pst_now_ns(), &conn) < 0)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "guest-agent/serve/holdings.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "guest-agent/exec/memory.h"
 
@@ -59,11 +60,11 @@ int pst_agent_holdings_back(struct pst_agent_holdings *h,
 		return 0;
 	/* Filling it where there is no room calls the OOM killer. */
 	if (pst_agent_memory_available("", &room) == 0 && n > room)
-		return pst_error_set(
-			err, -ENOSPC,
-			"%llu MiB of memory are wanted, %llu MiB are available",
-			(unsigned long long)n >> 20,
-			(unsigned long long)room >> 20);
+		return pst_error_set(err, -ENOSPC,
+				     "%" PRIu64
+				     " MiB of memory are wanted, %" PRIu64
+				     " MiB are available",
+				     n >> 20, room >> 20);
 	if (pst_region_back(h->region, span, &why) < 0)
 		return pst_error_set(err, -ENOSPC, "%s", why.text);
 	return 0;

@@ -24,7 +24,7 @@ int pst_agent_listeners_add(struct pst_agent_listeners *l,
 	one->fd = fd;
 	snprintf(one->path, sizeof(one->path), "%s", path ? path : "");
 	one->src = pst_loop_add_listener(loop, fd, pst_agent_conns_accept, c);
-	return one->src ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
+	return one->src ? 0 : pst_oom(err);
 }
 
 int pst_agent_listeners_open(struct pst_agent_listeners *l,

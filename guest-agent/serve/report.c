@@ -2,6 +2,7 @@
 /* INFO, HEALTH, STATS and MODEL_LIST as JSON text. */
 #include "guest-agent/serve/report.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,7 @@ static json_t *epoch(const struct pst_agent *a)
 {
 	char text[17];
 
-	snprintf(text, sizeof(text), "%016llx", (unsigned long long)a->epoch);
+	snprintf(text, sizeof(text), "%016" PRIx64, a->epoch);
 	return json_string(text);
 }
 
@@ -47,7 +48,7 @@ static json_t *phys(const struct pst_region *r)
 {
 	if (!r->phys)
 		return json_null();
-	return json_sprintf("0x%llx", (unsigned long long)r->phys);
+	return json_sprintf("0x%" PRIx64, r->phys);
 }
 
 static json_t *region(const struct pst_agent *a)
@@ -277,9 +278,9 @@ char *pst_agent_report_info(struct pst_agent *a, uint64_t session)
 		a->texts.info = dump(constant(a));
 	/* One object: the constant one's members follow. */
 	if (!list || !gpu_text || !a->texts.info ||
-	    asprintf(&text, "{\"session\":%llu,\"gpu\":%s,\"models\":%s,%s",
-		     (unsigned long long)session, gpu_text, list,
-		     a->texts.info + 1) < 0)
+	    asprintf(&text,
+		     "{\"session\":%" PRIu64 ",\"gpu\":%s,\"models\":%s,%s",
+		     session, gpu_text, list, a->texts.info + 1) < 0)
 		return NULL;
 	return text;
 }
@@ -325,8 +326,8 @@ char *pst_agent_report_health(const struct pst_agent *a)
 	if (stuck && now - stuck > PST_NS_PER_S) {
 		snprintf(text, sizeof(text),
 			 "the backend has not given up a cancelled operation "
-			 "for %llu s",
-			 (unsigned long long)((now - stuck) / PST_NS_PER_S));
+			 "for %" PRIu64 " s",
+			 (now - stuck) / PST_NS_PER_S);
 		json_array_append_new(reasons, json_string(text));
 	}
 	/* One beat may lie between the two reads. */

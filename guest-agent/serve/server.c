@@ -2,6 +2,7 @@
 /* The serving thread: sets the agent up, serves lanes and sockets, drains. */
 #include "guest-agent/serve/server.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,17 +183,17 @@ static void log_start(const struct pst_agent_server *s)
 	pst_agent_listeners_describe(&s->listeners, where, sizeof(where));
 	pst_agent_log(
 		PST_AGENT_LOG_INFO,
-		"%s: region %s %s, %llu MiB arena, %u KiB pages, %s, read "
+		"%s: region %s %s, %" PRIu64
+		" MiB arena, %u KiB pages, %s, read "
 		"%.2f and written %.2f GB/s, GPU registration %s; %s; listens "
-		"on%s; loop %s; epoch %016llx",
+		"on%s; loop %s; epoch %016" PRIx64,
 		PACKAGE_VERSION, pst_provider_name(a->region.provider),
-		a->region.name,
-		(unsigned long long)(a->region.size - PST_WIRE_CTL_SIZE) >> 20,
+		a->region.name, (a->region.size - PST_WIRE_CTL_SIZE) >> 20,
 		a->region.page_size >> 10, pst_caching_name(a->region.caching),
 		a->facts.measure.read_gbps, a->facts.measure.write_gbps,
 		pst_agent_compute_registration(&a->compute),
 		a->facts.backend_text, where[0] ? where : " a passed socket",
-		a->facts.loop_text, (unsigned long long)a->epoch);
+		a->facts.loop_text, a->epoch);
 	if (pst_agent_compute_registration_why(&a->compute)[0])
 		pst_agent_log(PST_AGENT_LOG_WARNING,
 			      "the GPU's driver has the region %s, since %s",
@@ -271,7 +272,7 @@ int pst_agent_server_open(const struct pst_agent_server_config *config,
 	int r;
 
 	if (!s)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	s->stop_fd = -1;
 	s->once = config->n_listens == 0 && config->n_passed == 0;
 	s->drain_ns = config->drain_ns;
@@ -334,7 +335,7 @@ int pst_agent_server_watch_stop(struct pst_agent_server *s, int stop_fd,
 	s->stop_fd = stop_fd;
 	s->stop_src = pst_loop_add_ready(s->loop, stop_fd, on_stop, s);
 	if (!s->stop_src)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return 0;
 }
 

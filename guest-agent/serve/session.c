@@ -2,6 +2,7 @@
 /* One connection, from CHALLENGE to its end, as a state machine over bytes. */
 #include "guest-agent/serve/session_int.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,12 +103,11 @@ static void no_room(struct pst_agent_session *s, const struct pst_frame *to,
 	struct pst_agent_extents_stats st;
 
 	pst_agent_extents_stats(s->agent->holdings.extents, &st);
-	pst_agent_session_fail(
-		s, to, PST_WIRE_ENOSPC,
-		"no room for %llu bytes: the arena has %llu, the "
-		"longest free run is %llu",
-		(unsigned long long)size, (unsigned long long)st.total,
-		(unsigned long long)st.largest_free);
+	pst_agent_session_fail(s, to, PST_WIRE_ENOSPC,
+			       "no room for %" PRIu64
+			       " bytes: the arena has %" PRIu64 ", the "
+			       "longest free run is %" PRIu64,
+			       size, st.total, st.largest_free);
 }
 
 /* Answers LEASE. Returns false when it has to wait for what is being
@@ -127,10 +127,11 @@ static bool lease(struct pst_agent_session *s, const struct pst_frame *to,
 			     a->config.limits.max_lease) {
 		pst_agent_session_fail(
 			s, to, never ? PST_WIRE_ELIMIT : PST_WIRE_ENOSPC,
-			"%llu bytes more than the %llu held are above "
-			"the limit of %llu for one session (--max-lease)",
-			(unsigned long long)size, (unsigned long long)held,
-			(unsigned long long)a->config.limits.max_lease);
+			"%" PRIu64 " bytes more than the %" PRIu64
+			" held are above "
+			"the limit of %" PRIu64
+			" for one session (--max-lease)",
+			size, held, a->config.limits.max_lease);
 		return true;
 	}
 	switch (pst_agent_extents_lease(a->holdings.extents, s->id, size,
@@ -190,12 +191,11 @@ static void on_release(struct pst_agent_session *s, const struct pst_frame *f,
 	if (s->lane == NO_LANE ||
 	    pst_agent_extents_release(s->agent->holdings.extents, s->id,
 				      &span) < 0) {
-		pst_agent_session_fail(
-			s, f, PST_WIRE_ENOENT,
-			"the session holds no extent of %llu bytes at "
-			"offset %llu",
-			(unsigned long long)l->size,
-			(unsigned long long)l->off);
+		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
+				       "the session holds no extent of %" PRIu64
+				       " bytes at "
+				       "offset %" PRIu64,
+				       l->size, l->off);
 		return;
 	}
 	s->agent->counters.releases++;
@@ -209,10 +209,10 @@ static void on_cancel(struct pst_agent_session *s, const struct pst_frame *f,
 	s->agent->counters.cancels++;
 	if (s->lane == NO_LANE ||
 	    pst_agent_executor_cancel(s->agent->executor, s->lane, tag) < 0)
-		pst_agent_session_fail(
-			s, f, PST_WIRE_ENOENT,
-			"no operation with tag %llu is outstanding",
-			(unsigned long long)tag);
+		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
+				       "no operation with tag %" PRIu64
+				       " is outstanding",
+				       tag);
 	else
 		pst_agent_session_reply(s, f, NULL, 0);
 }

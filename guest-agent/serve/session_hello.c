@@ -2,6 +2,7 @@
 /* HELLO: who may have a session, and what it is told. */
 #include "guest-agent/serve/session_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,10 +38,10 @@ static uint32_t judge_hello(struct pst_agent_session *s,
 	if (h->epoch != a->epoch) {
 		a->counters.rejected_epoch++;
 		pst_error_set(why, 0,
-			      "HELLO echoes epoch %016llx, the agent's is "
-			      "%016llx",
-			      (unsigned long long)h->epoch,
-			      (unsigned long long)a->epoch);
+			      "HELLO echoes epoch %016" PRIx64
+			      ", the agent's is "
+			      "%016" PRIx64,
+			      h->epoch, a->epoch);
 		return PST_WIRE_EPROTO;
 	}
 	if (!nonce_matches(s, h)) {
@@ -201,8 +202,8 @@ void pst_agent_session_hello(struct pst_agent_session *s,
 	s->state = PST_AGENT_SESSION_OPEN;
 	s->agent->seats.n_sessions++;
 	s->agent->counters.sessions_started++;
-	pst_agent_session_log(
-		s, PST_AGENT_LOG_DEBUG, "session %llu: %s, pid %u, lane %d",
-		(unsigned long long)s->id, s->name, s->pid, (int)s->lane);
+	pst_agent_session_log(s, PST_AGENT_LOG_DEBUG,
+			      "session %" PRIu64 ": %s, pid %u, lane %d", s->id,
+			      s->name, s->pid, (int)s->lane);
 	welcome(s, f);
 }

@@ -2,6 +2,7 @@
 /* The models that a session loads, names and ends: frames. */
 #include "guest-agent/serve/session_int.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "guest-agent/model/safetensors.h"
@@ -51,7 +52,7 @@ static int copy_header(struct pst_agent_session *s,
 				     "session's extents");
 	copy = malloc(span.size);
 	if (!copy)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	pst_shm_read(copy, s->agent->region.base + span.off, span.size);
 	*ret = copy;
 	return 0;
@@ -64,8 +65,8 @@ static int find_data(struct pst_agent_session *s, uint64_t handle,
 	if (pst_agent_tensor_find(s->agent->holdings.tensors, s->id, handle,
 				  ret_mem, ret_size) < 0)
 		return pst_error_set(err, -ENOENT,
-				     "the session has no tensor %#llx",
-				     (unsigned long long)handle);
+				     "the session has no tensor %#" PRIx64,
+				     handle);
 	if (pst_agent_executor_uses(s->agent->executor, *ret_mem))
 		return pst_error_set(err, -EBUSY,
 				     "an operation still uses the tensor of "
@@ -99,12 +100,12 @@ static void load(struct pst_agent_session *s, const struct pst_frame *f,
 			      "a model's tensor was not there");
 	a->counters.models_loaded++;
 	pst_agent_report_models_changed(a);
-	pst_agent_log_peer(
-		PST_AGENT_LOG_INFO, NULL,
-		"session %llu loaded model %s: %u to %u elements, %u layers, "
-		"%llu bytes",
-		(unsigned long long)s->id, model.name, model.n_in, model.n_out,
-		model.n_layers, (unsigned long long)model.size);
+	pst_agent_log_peer(PST_AGENT_LOG_INFO, NULL,
+			   "session %" PRIu64
+			   " loaded model %s: %u to %u elements, %u layers, "
+			   "%" PRIu64 " bytes",
+			   s->id, model.name, model.n_in, model.n_out,
+			   model.n_layers, model.size);
 	pst_agent_session_reply(s, f, &model, sizeof(model));
 }
 
@@ -134,8 +135,8 @@ static void unload(struct pst_agent_session *s, const struct pst_frame *f,
 	s->agent->counters.models_unloaded++;
 	pst_agent_report_models_changed(s->agent);
 	pst_agent_log_peer(PST_AGENT_LOG_INFO, NULL,
-			   "session %llu unloaded model %s",
-			   (unsigned long long)s->id, name);
+			   "session %" PRIu64 " unloaded model %s", s->id,
+			   name);
 	pst_agent_session_reply(s, f, NULL, 0);
 }
 
@@ -226,10 +227,9 @@ int pst_agent_session_model(struct pst_agent_session *s,
 	else if (l.header_size > PST_AGENT_SAFETENSORS_MAX_HEADER)
 		pst_agent_session_fail(
 			s, f, PST_WIRE_ELIMIT,
-			"a model's header of %llu bytes is above the "
+			"a model's header of %" PRIu64 " bytes is above the "
 			"limit of %u",
-			(unsigned long long)l.header_size,
-			PST_AGENT_SAFETENSORS_MAX_HEADER);
+			l.header_size, PST_AGENT_SAFETENSORS_MAX_HEADER);
 	else if (!pst_model_name_is_valid(l.name))
 		pst_agent_session_fail(
 			s, f, PST_WIRE_EINVAL,

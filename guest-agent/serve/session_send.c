@@ -2,6 +2,7 @@
 /* What a session sends, and its end: a connection that takes no more. */
 #include "guest-agent/serve/session_int.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,8 +50,8 @@ void pst_agent_session_end(struct pst_agent_session *s)
 		a->seats.n_control--;
 	else
 		pst_agent_lane_release(a, s->lane);
-	pst_agent_session_log(s, PST_AGENT_LOG_DEBUG, "session %llu ended",
-			      (unsigned long long)s->id);
+	pst_agent_session_log(s, PST_AGENT_LOG_DEBUG,
+			      "session %" PRIu64 " ended", s->id);
 }
 
 void pst_agent_session_send(struct pst_agent_session *s,
@@ -67,7 +68,7 @@ void pst_agent_session_send(struct pst_agent_session *s,
 	/* A client that closes does not wait for the last replies. */
 	pst_agent_session_log(
 		s, r == -EMSGSIZE ? PST_AGENT_LOG_INFO : PST_AGENT_LOG_DEBUG,
-		"session %llu: %s", (unsigned long long)s->id,
+		"session %" PRIu64 ": %s", s->id,
 		r == -EMSGSIZE ? "ended, it does not read its replies"
 			       : "connection lost");
 	pst_agent_session_end(s);
@@ -137,10 +138,10 @@ void pst_agent_session_break(struct pst_agent_session *s, uint32_t status,
 		return;
 	if (s->state == PST_AGENT_SESSION_OPEN) {
 		s->agent->counters.broken++;
-		pst_agent_session_log(
-			s, PST_AGENT_LOG_WARNING,
-			"session %llu (%s, pid %u) broke the protocol: %s",
-			(unsigned long long)s->id, s->name, s->pid, sentence);
+		pst_agent_session_log(s, PST_AGENT_LOG_WARNING,
+				      "session %" PRIu64
+				      " (%s, pid %u) broke the protocol: %s",
+				      s->id, s->name, s->pid, sentence);
 	} else {
 		s->agent->counters.rejected_frames++;
 		pst_agent_log_peer(PST_AGENT_LOG_INFO, NULL,

@@ -2,6 +2,7 @@
 /* A session's resident tensors, and why its operations failed: frames. */
 #include "guest-agent/serve/session_int.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "transport/status.h"
@@ -33,8 +34,8 @@ static void destroy(struct pst_agent_session *s, const struct pst_frame *f,
 	if (pst_agent_tensor_destroy(s->agent->holdings.tensors, s->id,
 				     handle) < 0) {
 		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
-				       "the session has no tensor %#llx",
-				       (unsigned long long)handle);
+				       "the session has no tensor %#" PRIx64,
+				       handle);
 		return;
 	}
 	s->agent->counters.tensors_destroyed++;
@@ -65,8 +66,8 @@ static void why(struct pst_agent_session *s, const struct pst_frame *f,
 		pst_agent_session_fail(
 			s, f, PST_WIRE_ENOENT,
 			"nothing is kept of an operation with tag "
-			"%llu",
-			(unsigned long long)tag);
+			"%" PRIu64,
+			tag);
 }
 
 int pst_agent_session_tensor(struct pst_agent_session *s,

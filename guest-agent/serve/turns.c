@@ -2,6 +2,7 @@
 /* Whose frames are handled when: sessions in turn, each within a budget. */
 #include "guest-agent/serve/turns.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,11 +96,11 @@ static bool reads_nothing(struct pst_agent_session *s, uint64_t now_ns)
 	if (!s->unread_ns)
 		s->unread_ns = now_ns;
 	if (now_ns - s->unread_ns >= PST_AGENT_TURNS_UNREAD_NS) {
-		pst_agent_session_log(
-			s, PST_AGENT_LOG_INFO,
-			"session %llu: ended, it does not read its "
-			"replies",
-			(unsigned long long)s->id);
+		pst_agent_session_log(s, PST_AGENT_LOG_INFO,
+				      "session %" PRIu64
+				      ": ended, it does not read its "
+				      "replies",
+				      s->id);
 		pst_agent_session_end(s);
 	}
 	return true;

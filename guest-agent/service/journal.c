@@ -3,6 +3,7 @@
 #include "guest-agent/service/journal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,8 +62,7 @@ size_t pst_agent_journal_format(char *buf, size_t size, int priority,
 	if (!about)
 		return e.n;
 	if (about->session)
-		add(&e, "PENSTOCK_SESSION=%llu",
-		    (unsigned long long)about->session);
+		add(&e, "PENSTOCK_SESSION=%" PRIu64, about->session);
 	if (about->has_lane)
 		add(&e, "PENSTOCK_LANE=%u", about->lane);
 	if (about->client && about->client[0])

@@ -2,6 +2,7 @@
 /* The agent's log: the journal, or one line a message on standard error. */
 #include "guest-agent/service/log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,7 +137,8 @@ uint64_t pst_agent_log_tick(uint64_t now_ns)
 
 	if (n)
 		pst_agent_log(PST_AGENT_LOG_WARNING,
-			      "%llu more messages about clients were left out",
-			      (unsigned long long)n);
+			      "%" PRIu64
+			      " more messages about clients were left out",
+			      n);
 	return due_ns;
 }

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -63,15 +64,15 @@ int pst_cmd_fail(const struct pst_cmd_ctx *ctx, const char *fmt, ...)
 
 int pst_cmd_print_json(const struct pst_cmd_ctx *ctx, json_t *object)
 {
-	int rc = -1;
+	int r = -1;
 
 	if (object)
 		/* UTF-8 has terminal controls too (U+009B), and text of the
 		 * agent is in there. */
-		rc = json_dumpf(object, stdout,
-				JSON_COMPACT | JSON_ENSURE_ASCII);
+		r = json_dumpf(object, stdout,
+			       JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(object);
-	if (rc)
+	if (r)
 		return pst_cmd_fail(ctx, "cannot write the JSON result");
 	putchar('\n');
 	return PST_EXIT_OK;
@@ -221,9 +222,10 @@ bool pst_cmd_arg_u64(const struct pst_cmd_ctx *ctx, const char *what,
 {
 	if (pst_parse_u64(text, min, max, ret) == 0)
 		return true;
-	pst_cmd_usage(ctx, "%s: '%s' is not a whole number from %llu to %llu",
-		      what, text, (unsigned long long)min,
-		      (unsigned long long)max);
+	pst_cmd_usage(ctx,
+		      "%s: '%s' is not a whole number from %" PRIu64
+		      " to %" PRIu64,
+		      what, text, min, max);
 	return false;
 }
 
@@ -329,13 +331,13 @@ int pst_cmd_main(const struct pst_cmd *root, int argc, char **argv)
 	const struct pst_cmd *sub;
 	char path[PATH_SIZE];
 	size_t len;
-	int rc;
+	int r;
 
 	snprintf(path, sizeof(path), "%s", root->name);
 	ctx.path = path;
 	for (;;) {
-		if (read_common(&ctx, argc, argv, &rc))
-			return rc;
+		if (read_common(&ctx, argc, argv, &r))
+			return r;
 		if (!ctx.cmd->sub)
 			return run_leaf(&ctx, argc, argv);
 		argc -= optind;

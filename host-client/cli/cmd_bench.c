@@ -151,14 +151,14 @@ static int try_endpoint(const struct pst_cmd_ctx *ctx)
 {
 	const char *endpoint = pst_cmd_endpoint(ctx);
 	struct pst *c;
-	int rc;
+	int r;
 
 	if (endpoint && strncmp(endpoint, "spawn:", 6) == 0)
 		return PST_EXIT_OK;
-	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
-	if (!rc)
+	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (!r)
 		pst_close(c);
-	return rc;
+	return r;
 }
 
 static int bench(const struct pst_cmd_ctx *ctx, struct job *job)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock gemm: the product of two .npy files. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
@@ -98,9 +99,8 @@ static void print_result(const struct pst_gemmfile *job,
 {
 	const struct pst_reference *ref = &r->reference;
 
-	printf("product    %llu x %llu x %llu, %s\n", (unsigned long long)r->m,
-	       (unsigned long long)r->n, (unsigned long long)r->k,
-	       pst_gemmfile_dtype(r->dtype));
+	printf("product    %" PRIu64 " x %" PRIu64 " x %" PRIu64 ", %s\n", r->m,
+	       r->n, r->k, pst_gemmfile_dtype(r->dtype));
 	printf("time       %.6f s, %.2f GFLOP/s\n",
 	       (double)r->call_ns / PST_NS_PER_S, pst_gemmfile_gflops(r));
 	printf("overhead   %.1f us of it outside the backend\n",
@@ -140,11 +140,10 @@ static int gemm(const struct pst_cmd_ctx *ctx, const struct pst_gemmfile *job,
 		print_result(job, &r);
 	if (job->verify && !r.reference.verified)
 		return pst_cmd_fail(ctx,
-				    "C(%llu, %llu) is not what the reference "
+				    "C(%" PRIu64 ", %" PRIu64
+				    ") is not what the reference "
 				    "says; %s was not written",
-				    (unsigned long long)r.reference.row,
-				    (unsigned long long)r.reference.col,
-				    job->out);
+				    r.reference.row, r.reference.col, job->out);
 	return rc;
 }
 

@@ -8,30 +8,30 @@
 #include "host-client/cli/cmds.h"
 
 /* Reports an agent that gives no answer; text is why. */
-static int unreachable(const struct pst_cmd_ctx *ctx, bool json, int rc,
+static int unreachable(const struct pst_cmd_ctx *ctx, bool json, int r,
 		       const char *text)
 {
 	pst_cmd_fail(ctx, "%s", text);
-	if (json && rc == PST_EXIT_UNREACHABLE)
+	if (json && r == PST_EXIT_UNREACHABLE)
 		pst_cmd_print_json(ctx, json_pack("{s:b, s:b, s:o}", "healthy",
 						  0, "reachable", 0, "reason",
 						  pst_cmd_text(text)));
-	return rc;
+	return r;
 }
 
 static int report(const struct pst_cmd_ctx *ctx, json_t *health, bool json)
 {
 	bool well = json_is_true(json_object_get(health, "healthy"));
-	int rc = PST_EXIT_OK;
+	int r = PST_EXIT_OK;
 
 	if (json) {
 		json_object_set_new(health, "reachable", json_true());
-		rc = pst_cmd_print_json(ctx, json_incref(health));
+		r = pst_cmd_print_json(ctx, json_incref(health));
 	} else {
 		pst_cmd_print_object(health);
 	}
-	if (rc)
-		return rc;
+	if (r)
+		return r;
 	return well ? PST_EXIT_OK : PST_EXIT_FAILED;
 }
 
@@ -42,33 +42,32 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	bool json = false;
 	json_t *health;
 	struct pst *c;
-	int rc;
+	int r;
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
 		json = true;
-	rc = pst_cmd_connect(ctx, PST_OPEN_CONTROL_ONLY, &c, text,
-			     sizeof(text));
-	if (rc)
-		return unreachable(ctx, json, rc, text);
-	rc = pst_query(c, PST_QUERY_HEALTH, &answer);
-	if (rc < 0)
+	r = pst_cmd_connect(ctx, PST_OPEN_CONTROL_ONLY, &c, text, sizeof(text));
+	if (r)
+		return unreachable(ctx, json, r, text);
+	r = pst_query(c, PST_QUERY_HEALTH, &answer);
+	if (r < 0)
 		pst_last_error(c, text, sizeof(text));
 	pst_close(c);
-	if (rc < 0)
+	if (r < 0)
 		return unreachable(ctx, json,
-				   rc == -ETIMEDOUT || rc == -ECONNRESET
+				   r == -ETIMEDOUT || r == -ECONNRESET
 					   ? PST_EXIT_UNREACHABLE
 					   : PST_EXIT_FAILED,
-				   *text ? text : pst_strerror(rc));
+				   *text ? text : pst_strerror(r));
 	health = json_loads(answer, JSON_REJECT_DUPLICATES, NULL);
 	free(answer);
 	if (json_is_object(health))
-		rc = report(ctx, health, json);
+		r = report(ctx, health, json);
 	else
-		rc = pst_cmd_fail(ctx, "the agent's answer is not a JSON "
-				       "object");
+		r = pst_cmd_fail(ctx, "the agent's answer is not a JSON "
+				      "object");
 	json_decref(health);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

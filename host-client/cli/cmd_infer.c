@@ -2,6 +2,7 @@
 /* penstock infer: rows of a .npy file through a loaded model. */
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,12 +49,12 @@ static void print_result(const struct job *job, const struct pst_model *m,
 
 	printf("model      %s, %u to %u elements\n", job->name, m->n_in,
 	       m->n_out);
-	printf("input      %llu rows of %s%s\n", (unsigned long long)r->rows,
+	printf("input      %" PRIu64 " rows of %s%s\n", r->rows,
 	       pst_gemmfile_dtype(r->dtype),
 	       r->dtype == PST_F32 ? "" : ", converted to float32");
-	printf("time       %.6f s in %llu batches of %u rows, %.0f rows/s\n", s,
-	       (unsigned long long)r->batches, r->batch,
-	       s > 0 ? (double)r->rows / s : 0);
+	printf("time       %.6f s in %" PRIu64
+	       " batches of %u rows, %.0f rows/s\n",
+	       s, r->batches, r->batch, s > 0 ? (double)r->rows / s : 0);
 	printf("written    %s\n", job->files.out);
 }
 

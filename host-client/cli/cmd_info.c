@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock info: what the agent, its region and this connection are. */
 #include <getopt.h>
+#include <inttypes.h>
 
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmds.h"
@@ -9,7 +10,7 @@
 /* Numbers of 64 bits that are names, not quantities. */
 static json_t *hex(uint64_t v)
 {
-	return json_sprintf("%016llx", (unsigned long long)v);
+	return json_sprintf("%016" PRIx64, v);
 }
 
 /* What the connection knows. Text of the agent may be no UTF-8: then the
@@ -45,24 +46,24 @@ static int info(const struct pst_cmd_ctx *ctx, struct pst *c, bool stats,
 {
 	struct pst_info i = {.size = sizeof(i)};
 	json_t *agent, *counters;
-	int rc;
+	int r;
 
-	rc = pst_get_info(c, &i);
-	if (rc < 0)
-		return pst_cmd_fail_call(ctx, c, rc);
+	r = pst_get_info(c, &i);
+	if (r < 0)
+		return pst_cmd_fail_call(ctx, c, r);
 	json_object_set_new(root, "endpoint",
 			    pst_cmd_text(pst_cmd_endpoint(ctx)));
 	json_object_set_new(root, "client_version", json_string(pst_version()));
 	json_object_set_new(root, "session", session_object(&i));
-	rc = pst_cmd_query(ctx, c, PST_QUERY_INFO, &agent);
-	if (rc)
-		return rc;
+	r = pst_cmd_query(ctx, c, PST_QUERY_INFO, &agent);
+	if (r)
+		return r;
 	json_object_set_new(root, "agent", agent);
 	if (!stats)
 		return PST_EXIT_OK;
-	rc = pst_cmd_query(ctx, c, PST_QUERY_STATS, &counters);
-	if (rc)
-		return rc;
+	r = pst_cmd_query(ctx, c, PST_QUERY_STATS, &counters);
+	if (r)
+		return r;
 	json_object_set_new(root, "stats", counters);
 	return PST_EXIT_OK;
 }
@@ -72,7 +73,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	bool json = false, stats = false;
 	json_t *root;
 	struct pst *c;
-	int opt, rc;
+	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == PST_OPT_JSON)
@@ -81,15 +82,15 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			stats = true;
 	}
 	/* Questions need no lane: they are answered when all are taken. */
-	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
-	if (rc)
-		return rc;
+	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (r)
+		return r;
 	root = json_object();
-	rc = info(ctx, c, stats, root);
+	r = info(ctx, c, stats, root);
 	pst_close(c);
-	if (rc) {
+	if (r) {
 		json_decref(root);
-		return rc;
+		return r;
 	}
 	if (json)
 		return pst_cmd_print_json(ctx, root);

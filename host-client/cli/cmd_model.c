@@ -54,7 +54,7 @@ static int run_load(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	bool json = false;
 	struct pst_model m;
 	struct pst *c;
-	int opt, rc;
+	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == PST_OPT_JSON)
@@ -63,14 +63,13 @@ static int run_load(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 					       &timeout_ns))
 			return PST_EXIT_USAGE;
 	}
-	rc = pst_cmd_open(ctx, 0, &c);
-	if (rc)
-		return rc;
-	rc = pst_model_load(c, argv[optind], argv[optind + 1], timeout_ns, &m);
-	rc = rc < 0 ? pst_cmd_fail_named(ctx, c, rc)
-		    : print_loaded(ctx, &m, json);
+	r = pst_cmd_open(ctx, 0, &c);
+	if (r)
+		return r;
+	r = pst_model_load(c, argv[optind], argv[optind + 1], timeout_ns, &m);
+	r = r < 0 ? pst_cmd_fail_named(ctx, c, r) : print_loaded(ctx, &m, json);
 	pst_close(c);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt load_opts[] = {
@@ -135,17 +134,17 @@ static int print_models(const struct pst_cmd_ctx *ctx, const char *text,
 			bool json)
 {
 	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	int rc = PST_EXIT_OK;
+	int r = PST_EXIT_OK;
 
 	if (!json_is_array(json_object_get(root, "models")))
-		rc = pst_cmd_fail(ctx, "the agent's answer is no list of "
-				       "models");
+		r = pst_cmd_fail(ctx, "the agent's answer is no list of "
+				      "models");
 	else if (json)
-		rc = pst_cmd_print_json(ctx, json_incref(root));
+		r = pst_cmd_print_json(ctx, json_incref(root));
 	else
 		print_list(json_object_get(root, "models"));
 	json_decref(root);
-	return rc;
+	return r;
 }
 
 static int run_list(const struct pst_cmd_ctx *ctx, int argc, char **argv)
@@ -153,18 +152,18 @@ static int run_list(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	PST_CLEANUP_FREE char *text = NULL;
 	bool json = false;
 	struct pst *c;
-	int rc;
+	int r;
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
 		json = true;
-	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
-	if (rc)
-		return rc;
-	rc = pst_model_list(c, &text);
-	rc = rc < 0 ? pst_cmd_fail_named(ctx, c, rc)
-		    : print_models(ctx, text, json);
+	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (r)
+		return r;
+	r = pst_model_list(c, &text);
+	r = r < 0 ? pst_cmd_fail_named(ctx, c, r)
+		  : print_models(ctx, text, json);
 	pst_close(c);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt list_opts[] = {
@@ -185,17 +184,17 @@ static const struct pst_cmd list = {
 static int run_unload(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	struct pst *c;
-	int rc;
+	int r;
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
 		;
-	rc = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
-	if (rc)
-		return rc;
-	rc = pst_model_unload(c, argv[optind]);
-	rc = rc < 0 ? pst_cmd_fail_named(ctx, c, rc) : PST_EXIT_OK;
+	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (r)
+		return r;
+	r = pst_model_unload(c, argv[optind]);
+	r = r < 0 ? pst_cmd_fail_named(ctx, c, r) : PST_EXIT_OK;
 	pst_close(c);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd unload = {

@@ -41,7 +41,7 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		.name = "penstock",
 	};
 	const char *endpoint = pst_cmd_endpoint(ctx);
-	int rc;
+	int r;
 
 	*ret = NULL;
 	if (!endpoint) {
@@ -53,23 +53,23 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 	/* What is no endpoint is wrong usage; what it leads to is not. */
 	if (pst_endpoint_check(endpoint, text, size) == -EINVAL)
 		return PST_EXIT_USAGE;
-	rc = pst_open(endpoint, &options, ret, text, size);
-	if (rc == 0)
+	r = pst_open(endpoint, &options, ret, text, size);
+	if (r == 0)
 		return PST_EXIT_OK;
 	if (!*text)
-		snprintf(text, size, "%s", pst_strerror(rc));
-	return pst_cmd_exit_of(rc);
+		snprintf(text, size, "%s", pst_strerror(r));
+	return pst_cmd_exit_of(r);
 }
 
 int pst_cmd_open(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		 struct pst **ret)
 {
 	char text[PST_CMD_TEXT] = "";
-	int rc = pst_cmd_connect(ctx, flags, ret, text, sizeof(text));
+	int r = pst_cmd_connect(ctx, flags, ret, text, sizeof(text));
 
-	if (rc)
+	if (r)
 		pst_cmd_fail(ctx, "%s", text);
-	return rc;
+	return r;
 }
 
 int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
@@ -83,9 +83,9 @@ int pst_cmd_fail_call(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
 
 int pst_cmd_fail_named(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
 {
-	const int rc = pst_cmd_fail_call(ctx, c, err);
+	const int r = pst_cmd_fail_call(ctx, c, err);
 
-	return err == -ENOENT ? PST_EXIT_FAILED : rc;
+	return err == -ENOENT ? PST_EXIT_FAILED : r;
 }
 
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,
@@ -93,12 +93,12 @@ int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,
 {
 	json_error_t why;
 	char *text = NULL;
-	int rc;
+	int r;
 
 	*ret = NULL;
-	rc = pst_query(c, what, &text);
-	if (rc < 0)
-		return pst_cmd_fail_call(ctx, c, rc);
+	r = pst_query(c, what, &text);
+	if (r < 0)
+		return pst_cmd_fail_call(ctx, c, r);
 	*ret = json_loads(text, JSON_REJECT_DUPLICATES, &why);
 	free(text);
 	if (json_is_object(*ret))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock ping: round trips over the control socket and through the ring. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,18 +30,18 @@ static int measure(const struct pst_cmd_ctx *ctx, struct pst *c,
 		   struct times *control, struct times *ring)
 {
 	uint64_t i, start;
-	int rc;
+	int r;
 
 	for (i = 0; i < control->n; i++) {
-		rc = pst_ping(c, &control->ns[i]);
-		if (rc < 0)
-			return pst_cmd_fail_call(ctx, c, rc);
+		r = pst_ping(c, &control->ns[i]);
+		if (r < 0)
+			return pst_cmd_fail_call(ctx, c, r);
 	}
 	for (i = 0; i < ring->n; i++) {
 		start = pst_now_ns();
-		rc = pst_nop(c, NOP_TIMEOUT_NS, NULL);
-		if (rc < 0)
-			return pst_cmd_fail_call(ctx, c, rc);
+		r = pst_nop(c, NOP_TIMEOUT_NS, NULL);
+		if (r < 0)
+			return pst_cmd_fail_call(ctx, c, r);
 		ring->ns[i] = pst_now_ns() - start;
 	}
 	qsort(control->ns, control->n, sizeof(*control->ns), by_value);
@@ -73,8 +74,8 @@ static int report(const struct pst_cmd_ctx *ctx, const struct times *control,
 				  (json_int_t)control->n, "control_us", "min",
 				  c[0], "median", c[1], "max", c[2], "ring_us",
 				  "min", r[0], "median", r[1], "max", r[2]));
-	printf("%llu round trips, us      min     median        max\n",
-	       (unsigned long long)control->n);
+	printf("%" PRIu64 " round trips, us      min     median        max\n",
+	       control->n);
 	printf("control socket    %10.1f %10.1f %10.1f\n", c[0], c[1], c[2]);
 	printf("ring (NOP)        %10.2f %10.2f %10.2f\n", r[0], r[1], r[2]);
 	return PST_EXIT_OK;
@@ -85,7 +86,7 @@ static int ping(const struct pst_cmd_ctx *ctx, uint64_t count, bool json)
 	PST_CLEANUP_FREE uint64_t *control_ns = NULL, *ring_ns = NULL;
 	struct times control, ring;
 	struct pst *c;
-	int rc;
+	int r;
 
 	control_ns = calloc(count, sizeof(*control_ns));
 	ring_ns = calloc(count, sizeof(*ring_ns));
@@ -93,12 +94,12 @@ static int ping(const struct pst_cmd_ctx *ctx, uint64_t count, bool json)
 		return pst_cmd_fail(ctx, "out of memory");
 	control = (struct times){control_ns, count};
 	ring = (struct times){ring_ns, count};
-	rc = pst_cmd_open(ctx, 0, &c);
-	if (rc)
-		return rc;
-	rc = measure(ctx, c, &control, &ring);
+	r = pst_cmd_open(ctx, 0, &c);
+	if (r)
+		return r;
+	r = measure(ctx, c, &control, &ring);
 	pst_close(c);
-	return rc ? rc : report(ctx, &control, &ring, json);
+	return r ? r : report(ctx, &control, &ring, json);
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)

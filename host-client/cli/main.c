@@ -70,15 +70,15 @@ static void find_built_agent(void)
 
 int main(int argc, char **argv)
 {
-	int rc;
+	int r;
 
 	find_built_agent();
-	rc = pst_cmd_main(&root, argc, argv);
+	r = pst_cmd_main(&root, argc, argv);
 	/* A full disk behind a redirection must not look like success. */
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("penstock: standard output");
-		if (rc == PST_EXIT_OK)
-			rc = PST_EXIT_FAILED;
+		if (r == PST_EXIT_OK)
+			r = PST_EXIT_FAILED;
 	}
-	return rc;
+	return r;
 }

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -253,8 +254,8 @@ int pst_fileread(int fd, void *dst, uint64_t size, enum pst_fileread_how how,
 		used++;
 	}
 	if (r == -ENODATA)
-		return pst_error_set(err, r, "the file ended before byte %llu",
-				     (unsigned long long)size);
+		return pst_error_set(
+			err, r, "the file ended before byte %" PRIu64, size);
 	if (r < 0)
 		return pst_error_set_errno(err, -r, "reading the file");
 	if (ret_how)

@@ -339,7 +339,7 @@ static int verify(struct run *r, struct pst_gemmfile_result *ret,
 
 	r->c_copy = malloc(r->c_size + 1);
 	if (!r->c_copy)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	if (r->foreign) {
 		memcpy(r->c_copy, r->g.c, r->c_size);
 	} else if (r->c_size) {

@@ -3,6 +3,7 @@
 #include "host-client/files/inferfile.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,12 +34,12 @@ static int check(const struct work *w, struct pst_error *err)
 	const struct pst_npy *npy = &w->file.npy;
 
 	if (npy->cols != w->m->n_in)
-		return pst_error_set(
-			err, -EINVAL,
-			"%.160s has rows of %llu elements, model %.63s takes "
-			"%u",
-			w->file.path, (unsigned long long)npy->cols, w->m->name,
-			w->m->n_in);
+		return pst_error_set(err, -EINVAL,
+				     "%.160s has rows of %" PRIu64
+				     " elements, model %.63s takes "
+				     "%u",
+				     w->file.path, npy->cols, w->m->name,
+				     w->m->n_in);
 	if (w->job->batch > w->m->max_batch)
 		return pst_error_set(err, -EMSGSIZE,
 				     "a batch of %u rows; model %.63s takes at "

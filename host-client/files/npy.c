@@ -118,14 +118,14 @@ static int take_dim(struct text *t, uint64_t *ret)
 static int take_shape(struct text *t, struct fields *f)
 {
 	uint64_t v = 0;
-	int rc;
+	int r;
 
 	if (!take(t, '('))
 		return malformed(t, "the shape is no tuple");
 	while (!take(t, ')')) {
-		rc = take_dim(t, &v);
-		if (rc < 0)
-			return rc;
+		r = take_dim(t, &v);
+		if (r < 0)
+			return r;
 		if (f->n_dims < PST_ARRAY_SIZE(f->dims))
 			f->dims[f->n_dims] = v;
 		if (++f->n_dims > MAX_DIMS)
@@ -163,11 +163,11 @@ static int take_item(struct text *t, struct fields *f)
 {
 	char key[MAX_WORD];
 	bool *have;
-	int rc;
+	int r;
 
-	rc = take_string(t, key);
-	if (rc < 0)
-		return rc;
+	r = take_string(t, key);
+	if (r < 0)
+		return r;
 	if (strcmp(key, "descr") == 0)
 		have = &f->have_descr;
 	else if (strcmp(key, "fortran_order") == 0)
@@ -191,14 +191,14 @@ static int take_item(struct text *t, struct fields *f)
 /* The whole dictionary, and nothing but space behind it. */
 static int take_dict(struct text *t, struct fields *f)
 {
-	int rc;
+	int r;
 
 	if (!take(t, '{'))
 		return malformed(t, "it does not begin with a brace");
 	while (!take(t, '}')) {
-		rc = take_item(t, f);
-		if (rc < 0)
-			return rc;
+		r = take_item(t, f);
+		if (r < 0)
+			return r;
 		if (take(t, ','))
 			continue;
 		if (!take(t, '}'))
@@ -318,20 +318,20 @@ int pst_npy_parse(const void *buf, size_t n, struct pst_npy *ret,
 	struct text t = {.err = err};
 	struct fields f = {0};
 	struct pst_npy npy = {0};
-	int rc;
+	int r;
 
-	rc = read_frame(buf, n, &t, &npy);
-	if (rc < 0)
-		return rc;
-	rc = take_dict(&t, &f);
-	if (rc < 0)
-		return rc;
-	rc = read_descr(&f, &npy, err);
-	if (rc < 0)
-		return rc;
-	rc = read_shape(&f, &npy, err);
-	if (rc < 0)
-		return rc;
+	r = read_frame(buf, n, &t, &npy);
+	if (r < 0)
+		return r;
+	r = take_dict(&t, &f);
+	if (r < 0)
+		return r;
+	r = read_descr(&f, &npy, err);
+	if (r < 0)
+		return r;
+	r = read_shape(&f, &npy, err);
+	if (r < 0)
+		return r;
 	*ret = npy;
 	return 0;
 }

@@ -89,11 +89,11 @@ static int parse(struct pst_npyfile *f, const uint8_t *buf, uint64_t n,
 		 struct pst_error *err)
 {
 	struct pst_error why = {0};
-	int rc;
+	int r;
 
-	rc = pst_npy_parse(buf, n, &f->npy, &why);
-	if (rc < 0)
-		return pst_error_set(err, rc, "%.160s: %s", f->path, why.text);
+	r = pst_npy_parse(buf, n, &f->npy, &why);
+	if (r < 0)
+		return pst_error_set(err, r, "%.160s: %s", f->path, why.text);
 	return check_size(f, err);
 }
 
@@ -102,7 +102,7 @@ static int read_header(struct pst_npyfile *f, struct pst_error *err)
 	PST_CLEANUP_FREE uint8_t *buf = NULL;
 	struct stat st;
 	uint64_t n;
-	int rc;
+	int r;
 
 	if (fstat(f->fd, &st) < 0)
 		return pst_error_set_errno(err, errno, "%.200s", f->path);
@@ -113,26 +113,26 @@ static int read_header(struct pst_npyfile *f, struct pst_error *err)
 	n = f->size < PST_NPY_MAX_HEADER ? f->size : PST_NPY_MAX_HEADER;
 	buf = malloc(PST_NPY_MAX_HEADER);
 	if (!buf)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = read_at(f, buf, n, 0, err);
-	return rc < 0 ? rc : parse(f, buf, n, err);
+		return pst_oom(err);
+	r = read_at(f, buf, n, 0, err);
+	return r < 0 ? r : parse(f, buf, n, err);
 }
 
 int pst_npyfile_open(const char *path, struct pst_npyfile *ret,
 		     struct pst_error *err)
 {
 	struct pst_npyfile f = {.path = path};
-	int rc;
+	int r;
 
 	*ret = (struct pst_npyfile){.fd = -1};
 	/* Not blocked by a FIFO, which is refused. */
 	f.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (f.fd < 0)
 		return pst_error_set_errno(err, errno, "%.200s", path);
-	rc = read_header(&f, err);
-	if (rc < 0) {
+	r = read_header(&f, err);
+	if (r < 0) {
 		pst_close_fd(f.fd);
-		return rc;
+		return r;
 	}
 	*ret = f;
 	return 0;
@@ -141,43 +141,43 @@ int pst_npyfile_open(const char *path, struct pst_npyfile *ret,
 static int read_head(struct pst_npyfile *f, struct pst_error *err)
 {
 	uint64_t n;
-	int rc;
+	int r;
 
 	f->head = malloc(PST_NPY_MAX_HEADER);
 	if (!f->head)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = read_stream(f, f->head, PST_NPY_MAX_HEADER, &n, err);
-	if (rc < 0)
-		return rc;
+		return pst_oom(err);
+	r = read_stream(f, f->head, PST_NPY_MAX_HEADER, &n, err);
+	if (r < 0)
+		return r;
 	f->n_head = n;
 	f->size = n < PST_NPY_MAX_HEADER ? n : PST_NPYFILE_ENDLESS;
-	rc = parse(f, f->head, n, err);
-	if (rc == 0 && f->npy.fortran)
+	r = parse(f, f->head, n, err);
+	if (r == 0 && f->npy.fortran)
 		return pst_error_set(
 			err, -EOPNOTSUPP,
 			"%.160s: in Fortran order, of which only a "
 			"file can be read row by row",
 			f->path);
 	f->head_off = f->npy.data_off;
-	return rc;
+	return r;
 }
 
 int pst_npyfile_open_stream(int fd, const char *name, struct pst_npyfile *ret,
 			    struct pst_error *err)
 {
 	struct pst_npyfile f = {.path = name};
-	int rc;
+	int r;
 
 	*ret = (struct pst_npyfile){.fd = -1};
 	f.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (f.fd < 0)
 		return pst_error_set_errno(err, errno, "%.200s", name);
-	rc = read_head(&f, err);
-	if (rc < 0)
+	r = read_head(&f, err);
+	if (r < 0)
 		pst_npyfile_close(&f);
 	else
 		*ret = f;
-	return rc;
+	return r;
 }
 
 void pst_npyfile_close(struct pst_npyfile *f)
@@ -200,21 +200,21 @@ int pst_npyfile_load(struct pst *c, const struct pst_npyfile *f,
 	struct pst_npyfile_data d = {0};
 	struct pst_error why = {0};
 	uint8_t *start;
-	int rc;
+	int r;
 
 	*ret = d;
-	rc = pst_alloc(c, pst_npyfile_room(f), &d.buffer);
-	if (rc < 0) {
+	r = pst_alloc(c, pst_npyfile_room(f), &d.buffer);
+	if (r < 0) {
 		pst_last_error(c, why.text, sizeof(why.text));
-		return pst_error_set(err, rc, "no memory for %.120s: %s",
+		return pst_error_set(err, r, "no memory for %.120s: %s",
 				     f->path, why.text);
 	}
 	start = (uint8_t *)pst_round_up((uintptr_t)d.buffer, DIRECT_ALIGN);
-	rc = pst_fileread(f->fd, start, f->size, PST_FILEREAD_AUTO, &d.how,
-			  &why);
-	if (rc < 0) {
+	r = pst_fileread(f->fd, start, f->size, PST_FILEREAD_AUTO, &d.how,
+			 &why);
+	if (r < 0) {
 		pst_free(c, d.buffer);
-		return pst_error_set(err, rc, "%.160s: %s", f->path, why.text);
+		return pst_error_set(err, r, "%.160s: %s", f->path, why.text);
 	}
 	d.data = start + npy->data_off;
 	/* numpy aligns its data to 64; other writers need not. */
@@ -234,11 +234,11 @@ static int stream_rows(struct pst_npyfile *f, uint64_t row, uint64_t n,
 {
 	const uint64_t bytes = f->npy.cols * f->npy.elem_size;
 	uint64_t got;
-	int rc;
+	int r;
 
-	rc = read_stream(f, buf, n * bytes, &got, err);
-	if (rc < 0 || got == n * bytes)
-		return rc;
+	r = read_stream(f, buf, n * bytes, &got, err);
+	if (r < 0 || got == n * bytes)
+		return r;
 	f->size = f->npy.data_off + row * bytes + got;
 	return check_size(f, err);
 }
@@ -253,14 +253,14 @@ static int file_rows(const struct pst_npyfile *f, uint64_t row, uint64_t n,
 	const uint64_t piece = (pieces ? 1 : npy->cols) * n * npy->elem_size;
 	const uint64_t step = npy->rows * npy->elem_size;
 	uint64_t off, i;
-	int rc;
+	int r;
 
 	off = npy->data_off + row * (pieces ? 1 : npy->cols) * npy->elem_size;
 	for (i = 0; i < n_pieces; i++) {
-		rc = read_at(f, (char *)buf + i * piece, piece, off + i * step,
-			     err);
-		if (rc < 0)
-			return rc;
+		r = read_at(f, (char *)buf + i * piece, piece, off + i * step,
+			    err);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -268,24 +268,24 @@ static int file_rows(const struct pst_npyfile *f, uint64_t row, uint64_t n,
 int pst_npyfile_rows(struct pst_npyfile *f, uint64_t row, uint64_t n, void *buf,
 		     struct pst_error *err)
 {
-	int rc = f->head ? stream_rows(f, row, n, buf, err)
-			 : file_rows(f, row, n, buf, err);
+	int r = f->head ? stream_rows(f, row, n, buf, err)
+			: file_rows(f, row, n, buf, err);
 
-	if (rc == 0 && f->npy.big_endian)
+	if (r == 0 && f->npy.big_endian)
 		pst_npy_swap(buf, n * f->npy.cols, f->npy.elem_size);
-	return rc;
+	return r;
 }
 
 int pst_npyfile_end(struct pst_npyfile *f, struct pst_error *err)
 {
 	uint64_t n = 0;
 	uint8_t byte;
-	int rc = 0;
+	int r = 0;
 
 	if (f->size == PST_NPYFILE_ENDLESS)
-		rc = read_stream(f, &byte, 1, &n, err);
-	if (rc < 0 || n == 0)
-		return rc;
+		r = read_stream(f, &byte, 1, &n, err);
+	if (r < 0 || n == 0)
+		return r;
 	return pst_error_set(err, -EMSGSIZE,
 			     "%.160s goes on behind its %" PRIu64 " x %" PRIu64
 			     " matrix; one matrix a file can be read",
@@ -296,16 +296,16 @@ int pst_npyfile_copy(struct pst_npyfile *f, void **ret, struct pst_error *err)
 {
 	const struct pst_npy *npy = &f->npy;
 	PST_CLEANUP_FREE void *buf = NULL;
-	int rc;
+	int r;
 
 	/* One more, for an empty matrix. */
 	buf = malloc(npy->data_size + 1);
 	if (!buf)
 		return pst_error_set(err, -ENOMEM,
 				     "no memory for a copy of %.160s", f->path);
-	rc = pst_npyfile_rows(f, 0, npy->rows, buf, err);
-	if (rc < 0)
-		return rc;
+	r = pst_npyfile_rows(f, 0, npy->rows, buf, err);
+	if (r < 0)
+		return r;
 	*ret = buf;
 	buf = NULL;
 	return 0;

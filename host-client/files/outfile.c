@@ -3,6 +3,7 @@
 #include "host-client/files/outfile.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,29 +114,29 @@ static int follow_all(const char *path, char **ret)
 {
 	char *at = strdup(path), *dir, *name, *next;
 	unsigned int i;
-	int rc = at ? 0 : -ENOMEM;
+	int r = at ? 0 : -ENOMEM;
 
-	for (i = 0; rc == 0; i++) {
+	for (i = 0; r == 0; i++) {
 		next = NULL;
-		rc = split(at, &dir, &name);
-		if (rc == 0)
-			rc = i < MAX_LINKS
-				     ? follow(dir, *name ? name : ".", &next)
-				     : -ELOOP;
+		r = split(at, &dir, &name);
+		if (r == 0)
+			r = i < MAX_LINKS
+				    ? follow(dir, *name ? name : ".", &next)
+				    : -ELOOP;
 		free(dir);
 		free(name);
-		if (rc == 0) {
+		if (r == 0) {
 			free(at);
 			at = next;
 		}
 	}
-	if (rc == 1) {
+	if (r == 1) {
 		*ret = at;
 		return 0;
 	}
 	free(at);
 	/* A link that leads nowhere is no name to make a file under. */
-	return rc == -ENOENT && i == 1 ? 1 : rc;
+	return r == -ENOENT && i == 1 ? 1 : r;
 }
 
 /* The name that will be replaced: path, or what its link points to. */
@@ -143,20 +144,20 @@ static int resolve(const char *path, char **ret, struct pst_error *err)
 {
 	struct stat st;
 	char *real = NULL;
-	int rc;
+	int r;
 
-	rc = follow_all(path, &real);
-	if (rc == 1) {
+	r = follow_all(path, &real);
+	if (r == 1) {
 		*ret = strdup(path);
 		return *ret ? 0 : -ENOMEM;
 	}
-	if (rc == -EACCES && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-		return pst_error_set(err, rc,
+	if (r == -EACCES && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		return pst_error_set(err, r,
 				     "%.200s is a symbolic link that somebody "
 				     "else has put there",
 				     path);
-	if (rc < 0)
-		return pst_error_set_errno(err, rc, "%.200s", path);
+	if (r < 0)
+		return pst_error_set_errno(err, r, "%.200s", path);
 	*ret = real;
 	if (lstat(real, &st) < 0)
 		return pst_error_set_errno(err, errno, "%.200s", path);
@@ -179,7 +180,7 @@ static int choose_temp(struct pst_outfile *o, char dir[PATH_MAX])
 	const char *base = slash ? slash + 1 : o->path;
 	int n = (int)(base - o->path);
 	uint64_t random;
-	int rc;
+	int r;
 
 	if (!*base)
 		return *o->path ? -EISDIR : -ENOENT;
@@ -189,11 +190,11 @@ static int choose_temp(struct pst_outfile *o, char dir[PATH_MAX])
 		snprintf(dir, PATH_MAX, "%.*s", n, o->path);
 	else
 		strcpy(dir, ".");
-	rc = pst_random(&random, sizeof(random));
-	if (rc < 0)
-		return rc;
-	if (asprintf(&o->temp, "%s/.%.200s.%016llx", dir, base,
-		     (unsigned long long)random) < 0) {
+	r = pst_random(&random, sizeof(random));
+	if (r < 0)
+		return r;
+	if (asprintf(&o->temp, "%s/.%.200s.%016" PRIx64, dir, base, random) <
+	    0) {
 		o->temp = NULL;
 		return -ENOMEM;
 	}
@@ -203,11 +204,11 @@ static int choose_temp(struct pst_outfile *o, char dir[PATH_MAX])
 static int create(struct pst_outfile *o, struct pst_error *err)
 {
 	char dir[PATH_MAX];
-	int rc;
+	int r;
 
-	rc = choose_temp(o, dir);
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc, "%.200s", o->path);
+	r = choose_temp(o, dir);
+	if (r < 0)
+		return pst_error_set_errno(err, -r, "%.200s", o->path);
 	/* Without a name nothing can be left behind, whatever kills us; it
 	 * gets one through /proc. */
 	if (access("/proc/self/fd", X_OK) == 0) {
@@ -221,29 +222,29 @@ static int create(struct pst_outfile *o, struct pst_error *err)
 	o->fd = open(o->temp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
 	if (o->fd >= 0)
 		return 0;
-	rc = errno;
+	r = errno;
 	doomed[0] = '\0';
-	return pst_error_set_errno(err, rc, "cannot write %.200s", o->path);
+	return pst_error_set_errno(err, r, "cannot write %.200s", o->path);
 }
 
 int pst_outfile_open(const char *path, struct pst_outfile *ret,
 		     struct pst_error *err)
 {
 	struct pst_outfile o = {.fd = -1};
-	int rc;
+	int r;
 
 	*ret = (struct pst_outfile){.fd = -1};
-	rc = resolve(path, &o.path, err);
-	if (rc == 0) {
+	r = resolve(path, &o.path, err);
+	if (r == 0) {
 		catch_signals();
-		rc = create(&o, err);
-		if (rc < 0)
+		r = create(&o, err);
+		if (r < 0)
 			release_signals();
 	}
-	if (rc < 0) {
+	if (r < 0) {
 		free(o.path);
 		free(o.temp);
-		return rc;
+		return r;
 	}
 	*ret = o;
 	return 0;
@@ -288,7 +289,7 @@ void pst_outfile_abandon(struct pst_outfile *o)
 int pst_outfile_commit(struct pst_outfile *o, struct pst_error *err)
 {
 	char proc[64];
-	int rc;
+	int r;
 
 	if (fsync(o->fd) < 0)
 		goto failed;
@@ -305,7 +306,7 @@ int pst_outfile_commit(struct pst_outfile *o, struct pst_error *err)
 	end(o);
 	return 0;
 failed:
-	rc = pst_error_set_errno(err, errno, "cannot write %.200s", o->path);
+	r = pst_error_set_errno(err, errno, "cannot write %.200s", o->path);
 	end(o);
-	return rc;
+	return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who holds the memory of buffers: operations, the application, the peer. */
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 
 #include "host-client/lib/memory.h"
@@ -14,11 +15,11 @@ int pst_buffer_find(const struct pst_memory *m, const char *what,
 	if (!ptr)
 		return pst_error_set(err, -EFAULT, "%s is NULL", what);
 	if (!b && n)
-		return pst_error_set(
-			err, -EFAULT,
-			"%s (%llu bytes) does not lie in a buffer of the "
-			"connection",
-			what, (unsigned long long)n);
+		return pst_error_set(err, -EFAULT,
+				     "%s (%" PRIu64
+				     " bytes) does not lie in a buffer of the "
+				     "connection",
+				     what, n);
 	if (!b)
 		return pst_error_set(
 			err, -EFAULT,

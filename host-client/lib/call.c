@@ -3,6 +3,7 @@
 #include "host-client/lib/call.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 int pst_call_operand(struct pst *c, struct pst_call *call,
 		     enum pst_operand_slot slot, const char *what,
@@ -46,11 +47,10 @@ static int operand_fits(const char *what, const struct pst_block *b,
 		return 0;
 	at = span->off - start;
 	if (span->size > b->size - at)
-		return pst_error_set(
-			err, -EFAULT,
-			"%s has %llu bytes, its buffer ends after %llu", what,
-			(unsigned long long)span->size,
-			(unsigned long long)(b->size - at));
+		return pst_error_set(err, -EFAULT,
+				     "%s has %" PRIu64
+				     " bytes, its buffer ends after %" PRIu64,
+				     what, span->size, b->size - at);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,7 +189,7 @@ static void take_reply(struct pst_channel *ch, const struct pst_frame *f)
 	q->length = f->length;
 	q->payload = malloc((size_t)f->length + 1);
 	if (!q->payload) {
-		q->result = pst_error_set(&q->err, -ENOMEM, "out of memory");
+		q->result = pst_oom(&q->err);
 	} else {
 		if (f->length)
 			memcpy(q->payload, f->payload, f->length);
@@ -212,10 +213,10 @@ static void take_frame(struct pst_channel *ch, const struct pst_frame *f,
 				 pst_frame_name(f->type));
 	} else if (++ch->n_wakes > n_ops + WAKES_SPARE) {
 		pst_channel_fail(ch, -EPROTO,
-				 "the agent sent %llu wake-ups for %llu "
+				 "the agent sent %" PRIu64
+				 " wake-ups for %" PRIu64 " "
 				 "operations",
-				 (unsigned long long)ch->n_wakes,
-				 (unsigned long long)n_ops);
+				 ch->n_wakes, n_ops);
 	}
 }
 

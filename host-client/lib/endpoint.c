@@ -175,7 +175,7 @@ int pst_endpoint_lookup(const char *name, const char *const *dirs,
 	text = malloc(PST_ENDPOINT_CONF_MAX + 1);
 	uri = malloc(URI_MAX);
 	if (!text || !uri)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	for (i = 0; dirs[i]; i++) {
 		r = snprintf(path, sizeof(path), "%s/%s.conf", dirs[i], name);
 		if (r < 0 || (size_t)r >= sizeof(path))

@@ -340,7 +340,7 @@ int pst_handshake(const struct pst_conf *conf, struct pst_channel *ch,
 	return 0;
 undo:
 	if (h.mapped && pst_region_map_detach(ctl, PST_WIRE_CTL_SIZE) < 0)
-		r = pst_error_set(err, -ENOMEM, "out of memory");
+		r = pst_oom(err);
 	if (h.have_map)
 		pst_region_map_close(&h.s.map);
 	pst_close_fd(h.peer_fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Buffers for the application: leasing extents, alloc, free, take. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -137,11 +138,10 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 		    size > c->session.welcome.limits.max_lease)
 			return pst_error_set(
 				err, -EMSGSIZE,
-				"%zu bytes are above the agent's limit of %llu "
+				"%zu bytes are above the agent's limit of %" PRIu64
+				" "
 				"for one session",
-				size,
-				(unsigned long long)
-					c->session.welcome.limits.max_lease);
+				size, c->session.welcome.limits.max_lease);
 		r = pst_heap_alloc(&c->mem.heap, size, ret);
 		if (r != -ENOSPC)
 			return r < 0 ? pst_error_set(err, r, "out of memory")

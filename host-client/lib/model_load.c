@@ -2,6 +2,7 @@
 /* Loading a model: from its file to a tensor, and that to a model. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -61,10 +62,11 @@ static int measure(struct load *l, uint64_t size, struct pst_error *err)
 	int r;
 
 	if (size < LENGTH + 1)
-		return pst_error_set(err, -ENODATA,
-				     "%s is no safetensors file: it has %llu "
-				     "bytes",
-				     l->path, (unsigned long long)size);
+		return pst_error_set(
+			err, -ENODATA,
+			"%s is no safetensors file: it has %" PRIu64 " "
+			"bytes",
+			l->path, size);
 	if ((r = read_all(l, &length, sizeof(length), 0, err)) < 0 ||
 	    (r = read_all(l, &first, 1, LENGTH, err)) < 0)
 		return r;
@@ -76,16 +78,16 @@ static int measure(struct load *l, uint64_t size, struct pst_error *err)
 	if (length > PST_WIRE_MODEL_HEADER - LENGTH)
 		return pst_error_set(
 			err, -EMSGSIZE,
-			"%s is no safetensors file, or its header of %llu "
-			"bytes is above the limit of %llu",
-			l->path, (unsigned long long)length,
-			(unsigned long long)(PST_WIRE_MODEL_HEADER - LENGTH));
+			"%s is no safetensors file, or its header of %" PRIu64
+			" "
+			"bytes is above the limit of %" PRIu64,
+			l->path, length, PST_WIRE_MODEL_HEADER - LENGTH);
 	if (length > size - LENGTH)
 		return pst_error_set(err, -ENODATA,
-				     "%s is cut short: its header has %llu "
-				     "bytes, %llu are there",
-				     l->path, (unsigned long long)length,
-				     (unsigned long long)(size - LENGTH));
+				     "%s is cut short: its header has %" PRIu64
+				     " "
+				     "bytes, %" PRIu64 " are there",
+				     l->path, length, size - LENGTH);
 	l->header_size = LENGTH + length;
 	l->data_size = size - l->header_size;
 	if (l->data_size == 0)
@@ -137,7 +139,7 @@ static int read_header(struct load *l, struct pst_error *err)
 {
 	l->read = malloc(l->header_size);
 	if (!l->read)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return read_all(l, l->read, l->header_size, 0, err);
 }
 
@@ -149,7 +151,7 @@ static int load_data(struct load *l, struct pst_error *err)
 	int r;
 
 	if (!buf)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	r = failed(l,
 		   pst_tensor_create_until(l->c, l->data_size, l->deadline_ns,
 					   &l->tensor),

@@ -153,7 +153,7 @@ free_conn:
 	free(c->queue.memo);
 	free(c);
 nothing:
-	pst_error_set(err, -ENOMEM, "out of memory");
+	pst_oom(err);
 	return NULL;
 }
 

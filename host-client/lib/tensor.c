@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Resident tensors: create, destroy, list. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/lib/conn.h"
@@ -99,8 +100,8 @@ int pst_tensor_destroy(struct pst *c, uint64_t tensor)
 	e = pst_tensor_table_find(&c->mem.tensors, tensor);
 	if (!e) {
 		r = pst_error_set(&err, -ENOENT,
-				  "the connection has no tensor %#llx",
-				  (unsigned long long)tensor);
+				  "the connection has no tensor %#" PRIx64,
+				  tensor);
 	} else {
 		pst_tensor_free(&c->mem, e);
 		/* A completion of long ago may be what keeps it. */
@@ -165,7 +166,7 @@ static int list(struct pst *c, struct pst_tensor *ret, int max,
 		return pst_session_gone(&c->session, err);
 	t = malloc(PST_WIRE_LIST_MAX * sizeof(*t));
 	if (!t)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	/* The agent's word on how many there can be bounds the questions. */
 	steps = c->session.welcome.limits.max_tensors / PST_WIRE_LIST_MAX + 1;
 	for (i = 0; i < steps; i++) {

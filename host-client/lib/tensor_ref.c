@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Resident tensors: looking one up, ending its uses, having it destroyed. */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "host-client/lib/memory.h"
 
@@ -10,9 +11,9 @@ int pst_tensor_lookup(const struct pst_memory *m, const char *what, uint64_t id,
 	struct pst_tentry *e = pst_tensor_table_find(&m->tensors, id);
 
 	if (!e)
-		return pst_error_set(err, -ENOENT,
-				     "%s: the connection has no tensor %#llx",
-				     what, (unsigned long long)id);
+		return pst_error_set(
+			err, -ENOENT,
+			"%s: the connection has no tensor %#" PRIx64, what, id);
 	if (e->serial != m->serial)
 		return pst_error_set(err, -ESTALE,
 				     "%s is a tensor of a lost session: %s",

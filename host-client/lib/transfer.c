@@ -2,6 +2,7 @@
 /* Copies between any memory and a resident tensor, through two halves of a
  * leased buffer. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/lib/call.h"
@@ -165,11 +166,10 @@ static int check(struct transfer *t, struct pst_error *err)
 			      t->tensor, &e, err);
 	if (!r && (t->off > e->size || t->n > e->size - t->off))
 		r = pst_error_set(err, -EFAULT,
-				  "%llu bytes from %llu on end behind the "
-				  "tensor's %llu",
-				  (unsigned long long)t->n,
-				  (unsigned long long)t->off,
-				  (unsigned long long)e->size);
+				  "%" PRIu64 " bytes from %" PRIu64
+				  " on end behind the "
+				  "tensor's %" PRIu64,
+				  t->n, t->off, e->size);
 	pst_unlock(t->c);
 	return r;
 }

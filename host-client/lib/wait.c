@@ -2,6 +2,7 @@
 /* Waiting: take completions, spin, then sleep; one thread on the socket, the
  * others behind it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <time.h>
 
@@ -180,9 +181,9 @@ static int check_time(struct pst *c, const struct pst_waiter *w, uint64_t now,
 	if (silence >= c->session.dead_ns)
 		return pst_error_set(
 			err, -ETIMEDOUT,
-			"the agent has given no sign of life for %llu ms",
-			(unsigned long long)(c->session.silence_ns /
-					     PST_NS_PER_MS));
+			"the agent has given no sign of life for %" PRIu64
+			" ms",
+			c->session.silence_ns / PST_NS_PER_MS);
 	until = c->session.dead_ns - silence;
 	until = now + (until < PST_TICK_NS ? until : PST_TICK_NS);
 	*ret_until = until < w->deadline_ns ? until : w->deadline_ns;

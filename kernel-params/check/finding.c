@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Collects findings. */
+#include "kernel-params/check/finding.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "kernel-params/check/finding.h"
 
 /* Texts come out of a tree that anybody could have made. */
 static char *printable(char *s)

@@ -220,7 +220,7 @@ int pst_host_diff_unified(const char *path, const char *a, const char *b,
 	struct marks m = {0};
 	size_t size;
 	FILE *to;
-	int rc = -ENOMEM;
+	int r = -ENOMEM;
 
 	if (pst_host_text_same(a, b)) {
 		*ret = strdup("");
@@ -236,13 +236,13 @@ int pst_host_diff_unified(const char *path, const char *a, const char *b,
 	if (!to)
 		goto out;
 	put(to, path, &la, &lb, &m, a, b);
-	rc = fclose(to) ? -ENOMEM : 0;
-	if (rc)
+	r = fclose(to) ? -ENOMEM : 0;
+	if (r)
 		free(*ret);
 out:
 	free(m.a);
 	free(m.b);
 	free(la.line);
 	free(lb.line);
-	return rc;
+	return r;
 }

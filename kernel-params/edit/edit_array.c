@@ -244,23 +244,23 @@ int pst_host_edit_array(const char *old, const char *path, const char *var,
 			struct pst_error *err)
 {
 	struct array *a = calloc(1, sizeof(*a));
-	int rc = a ? find_array(old, var, a) : -ENOMEM;
+	int r = a ? find_array(old, var, a) : -ENOMEM;
 
-	if (rc == 0 && pst_host_shell_goes_on(old))
-		rc = -EINVAL;
-	if (rc == -EINVAL) {
+	if (r == 0 && pst_host_shell_goes_on(old))
+		r = -EINVAL;
+	if (r == -EINVAL) {
 		free(a);
 		return unsafe(path, var, err);
 	}
-	if (rc == 0)
+	if (r == 0)
 		*ret = new_line(old, var, words);
-	else if (rc > 0 && satisfied(a, words, rival))
+	else if (r > 0 && satisfied(a, words, rival))
 		*ret = strdup(old);
-	else if (rc > 0)
+	else if (r > 0)
 		*ret = rewrite(old, a, words);
 	free(a);
-	if (rc < 0 || !*ret)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+	if (r < 0 || !*ret)
+		return pst_oom(err);
 	return 0;
 }
 

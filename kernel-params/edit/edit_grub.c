@@ -126,17 +126,17 @@ static int put_parts(struct pst_host_edit_file *file, size_t i,
 static char *new_line(const char *old, const char *words, bool own)
 {
 	PST_CLEANUP_FREE char *line = NULL;
-	int rc;
+	int r;
 
 	if (own)
-		rc = asprintf(&line,
-			      PST_HOST_EDIT_MARK
-			      "; undo: penstock host undo\n" DEFAULT
-			      "=\"${" DEFAULT "} %s\"\n",
-			      words);
+		r = asprintf(&line,
+			     PST_HOST_EDIT_MARK
+			     "; undo: penstock host undo\n" DEFAULT
+			     "=\"${" DEFAULT "} %s\"\n",
+			     words);
 	else
-		rc = asprintf(&line, DEFAULT "=\"%s\"\n", words);
-	if (rc < 0)
+		r = asprintf(&line, DEFAULT "=\"%s\"\n", words);
+	if (r < 0)
 		return NULL;
 	return pst_host_text_append(own ? NULL : old, line);
 }
@@ -148,20 +148,20 @@ static int write_all(struct pst_host_edit_file *file, size_t n, size_t own,
 	char **text = calloc(n, sizeof(*text));
 	const char *rest = p->part[p->n].text;
 	size_t i, to = own < n ? own : 0;
-	int rc = text ? 0 : -ENOMEM;
+	int r = text ? 0 : -ENOMEM;
 
-	for (i = 0; rc == 0 && i < n; i++)
+	for (i = 0; r == 0 && i < n; i++)
 		if (file[i].text && i != own)
-			rc = put_parts(file, i, p, &text[i]);
-	if (rc == 0 && *rest) {
+			r = put_parts(file, i, p, &text[i]);
+	if (r == 0 && *rest) {
 		char *made = new_line(text[to], rest, own < n);
 
 		free(text[to]);
 		text[to] = made;
-		rc = made ? 0 : -ENOMEM;
+		r = made ? 0 : -ENOMEM;
 	}
 	for (i = 0; text && i < n; i++) {
-		if (rc == 0) {
+		if (r == 0) {
 			free(file[i].text);
 			file[i].text = text[i];
 		} else {
@@ -169,7 +169,7 @@ static int write_all(struct pst_host_edit_file *file, size_t n, size_t own,
 		}
 	}
 	free(text);
-	return rc;
+	return r;
 }
 
 int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
@@ -178,32 +178,31 @@ int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
 {
 	struct places *p = calloc(1, sizeof(*p));
 	size_t n_read = own < n ? own : n, n_linux, i, add_to;
-	int rc = -ENOMEM;
+	int r = -ENOMEM;
 
 	if (!p)
 		goto out;
 	/* GRUB_CMDLINE_LINUX comes first on the kernel's command line. */
-	rc = collect(file, n_read, LINUX, false, p, err);
+	r = collect(file, n_read, LINUX, false, p, err);
 	n_linux = p->n;
-	if (rc == 0)
-		rc = collect(file, n_read, DEFAULT, own >= n, p, err);
-	if (rc == 0)
-		rc = take_parts(file, p);
+	if (r == 0)
+		r = collect(file, n_read, DEFAULT, own >= n, p, err);
+	if (r == 0)
+		r = take_parts(file, p);
 	add_to = own < n || p->n == n_linux ? p->n : p->n - 1;
-	if (rc == 0)
-		rc = pst_host_params_merge(p->part, p->n + 1, add_to, want,
-					   err);
-	if (rc == 0 && own >= n && *p->part[p->n].text && file[0].text &&
+	if (r == 0)
+		r = pst_host_params_merge(p->part, p->n + 1, add_to, want, err);
+	if (r == 0 && own >= n && *p->part[p->n].text && file[0].text &&
 	    pst_host_shell_goes_on(file[0].text))
-		rc = pst_error_set(err, -EINVAL,
-				   "the last line of %s goes on, and nothing "
-				   "can be put behind it",
-				   file[0].path);
-	if (rc == 0)
-		rc = write_all(file, n, own, p);
+		r = pst_error_set(err, -EINVAL,
+				  "the last line of %s goes on, and nothing "
+				  "can be put behind it",
+				  file[0].path);
+	if (r == 0)
+		r = write_all(file, n, own, p);
 	for (i = 0; i <= p->n; i++)
 		free(p->part[i].text);
 	free(p);
 out:
-	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
 }

@@ -95,19 +95,19 @@ static int add_line(const char *old, const char *key,
 {
 	struct pst_host_params_part part = {.text = strdup("")};
 	PST_CLEANUP_FREE char *line = NULL;
-	int rc = -ENOMEM;
+	int r = -ENOMEM;
 
 	if (part.text)
-		rc = pst_host_params_merge(&part, 1, 0, want, err);
-	if (rc == 0 && !*part.text) {
+		r = pst_host_params_merge(&part, 1, 0, want, err);
+	if (r == 0 && !*part.text) {
 		*ret = strdup(old);
-	} else if (rc == 0) {
+	} else if (r == 0) {
 		if (asprintf(&line, "%s %s\n", key, part.text) < 0)
 			line = NULL;
 		*ret = line ? pst_host_text_append(old, line) : NULL;
 	}
 	free(part.text);
-	return rc < 0 ? rc : *ret ? 0 : -ENOMEM;
+	return r < 0 ? r : *ret ? 0 : -ENOMEM;
 }
 
 static int edit(const char *old, const char *key,
@@ -115,26 +115,26 @@ static int edit(const char *old, const char *key,
 		struct pst_error *err)
 {
 	struct spans *s = calloc(1, sizeof(*s));
-	int rc = s ? find_spans(old, key, s) : -ENOMEM;
+	int r = s ? find_spans(old, key, s) : -ENOMEM;
 
-	if (rc == -EMSGSIZE)
-		pst_error_set(err, rc, "more than %d lines of parameters",
+	if (r == -EMSGSIZE)
+		pst_error_set(err, r, "more than %d lines of parameters",
 			      MAX_LINES);
-	else if (rc == 0 && s->n == 0 && key)
-		rc = add_line(old, key, want, ret, err);
-	else if (rc == 0 && s->n == 0)
-		rc = pst_error_set(err, -EINVAL,
-				   "/etc/kernel/cmdline is empty: what else "
-				   "the machine needs to boot (root=) is not "
-				   "known");
-	else if (rc == 0)
-		rc = pst_host_params_merge(s->part, s->n, s->n - 1, want, err);
-	if (rc == 0 && s->n > 0)
-		rc = put_spans(old, s, ret);
+	else if (r == 0 && s->n == 0 && key)
+		r = add_line(old, key, want, ret, err);
+	else if (r == 0 && s->n == 0)
+		r = pst_error_set(err, -EINVAL,
+				  "/etc/kernel/cmdline is empty: what else "
+				  "the machine needs to boot (root=) is not "
+				  "known");
+	else if (r == 0)
+		r = pst_host_params_merge(s->part, s->n, s->n - 1, want, err);
+	if (r == 0 && s->n > 0)
+		r = put_spans(old, s, ret);
 	while (s && s->n > 0)
 		free(s->part[--s->n].text);
 	free(s);
-	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
 }
 
 int pst_host_edit_entry(const char *old, const struct pst_host_params *want,

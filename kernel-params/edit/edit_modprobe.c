@@ -132,7 +132,7 @@ int pst_host_edit_modprobe_ids(const char *old,
 	char *next;
 
 	if (!raw)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	v = ids_in(raw);
 	if (!v || strpbrk(raw, "\\\"'"))
 		return pst_error_set(err, -EINVAL,
@@ -159,5 +159,5 @@ int pst_host_edit_modprobe_ids(const char *old,
 			       old, (size_t)(p - old) + (size_t)(v - raw), len,
 			       value)
 		     : NULL;
-	return *ret ? 0 : pst_error_set(err, -ENOMEM, "out of memory");
+	return *ret ? 0 : pst_oom(err);
 }

@@ -35,14 +35,14 @@ static const struct rule {
 int pst_host_params_add(struct pst_host_params *p, const char *fmt, ...)
 {
 	va_list ap;
-	int rc;
+	int r;
 
 	if (p->n == PST_HOST_PARAMS_MAX)
 		return -EOVERFLOW;
 	va_start(ap, fmt);
-	rc = vasprintf(&p->word[p->n], fmt, ap);
+	r = vasprintf(&p->word[p->n], fmt, ap);
 	va_end(ap);
-	if (rc < 0)
+	if (r < 0)
 		return -ENOMEM;
 	p->n++;
 	return 0;
@@ -170,7 +170,7 @@ static int merge_union(struct pst_host_words *w, const char *key,
 {
 	size_t i, last = SIZE_MAX, len;
 	const char *p, *v;
-	int rc;
+	int r;
 
 	for (i = 0; i < w->n; i++)
 		if (value_of(w->word[i].text, key))
@@ -182,10 +182,10 @@ static int merge_union(struct pst_host_words *w, const char *key,
 		v = value_of(w->word[last].text, key);
 		if (has_element(v, p, len))
 			continue;
-		rc = pst_host_words_set(w, last, "%s%s%.*s", w->word[last].text,
-					*v ? "," : "", (int)len, p);
-		if (rc < 0)
-			return rc;
+		r = pst_host_words_set(w, last, "%s%s%.*s", w->word[last].text,
+				       *v ? "," : "", (int)len, p);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -359,23 +359,23 @@ static int merge_pool(struct pst_host_words *w,
 	PST_CLEANUP_FREE char *value = NULL;
 	const char *is = NULL;
 	size_t count, size;
-	int rc;
+	int r;
 
 	if (!want->pool_pages)
 		return 0;
 	find_pool(w, &count, &size);
 	if (count != SIZE_MAX)
 		is = value_of(w->word[count].text, "hugepages");
-	rc = pool_value(is, want, &value);
-	if (rc < 0 || !value)
-		return rc;
+	r = pool_value(is, want, &value);
+	if (r < 0 || !value)
+		return r;
 	if (count != SIZE_MAX)
 		return pst_host_words_set(w, count, "hugepages=%s", value);
 	if (size != SIZE_MAX)
 		return pst_host_words_set(w, size, "hugepagesz=2M hugepages=%s",
 					  value);
-	rc = pst_host_words_add(w, "hugepagesz=2M");
-	return rc < 0 ? rc : pst_host_words_add(w, "hugepages=%s", value);
+	r = pst_host_words_add(w, "hugepagesz=2M");
+	return r < 0 ? r : pst_host_words_add(w, "hugepages=%s", value);
 }
 
 void pst_host_params_pool_text(const struct pst_host_params *want, char *buf)
@@ -400,19 +400,19 @@ int pst_host_params_merge(struct pst_host_params_part *part, size_t n_parts,
 {
 	struct pst_host_words w;
 	size_t i;
-	int rc;
+	int r;
 
-	rc = pst_host_words_init(&w, part, n_parts, add_to, err);
-	for (i = 0; rc == 0 && i < want->n; i++)
-		rc = merge_word(&w, want->word[i]);
-	if (rc == 0)
-		rc = merge_pool(&w, want);
-	if (rc == 0)
-		rc = pst_host_words_write(&w, part);
-	else if (rc != -EINVAL && rc != -EMSGSIZE)
-		pst_error_set(err, rc, "out of memory");
+	r = pst_host_words_init(&w, part, n_parts, add_to, err);
+	for (i = 0; r == 0 && i < want->n; i++)
+		r = merge_word(&w, want->word[i]);
+	if (r == 0)
+		r = merge_pool(&w, want);
+	if (r == 0)
+		r = pst_host_words_write(&w, part);
+	else if (r != -EINVAL && r != -EMSGSIZE)
+		pst_error_set(err, r, "out of memory");
 	pst_host_words_done(&w);
-	return rc;
+	return r;
 }
 
 int pst_host_params_holds(const char *cmdline,
@@ -421,7 +421,7 @@ int pst_host_params_holds(const char *cmdline,
 	struct pst_host_params_part part = {.text = strdup(cmdline)};
 	struct pst_host_params one = {.pool_node = want->pool_node,
 				      .n_nodes = want->n_nodes};
-	int rc = -ENOMEM;
+	int r = -ENOMEM;
 
 	if (i < want->n) {
 		one.word[0] = want->word[i];
@@ -430,7 +430,7 @@ int pst_host_params_holds(const char *cmdline,
 		one.pool_pages = want->pool_pages;
 	}
 	if (part.text)
-		rc = pst_host_params_merge(&part, 1, 0, &one, NULL);
+		r = pst_host_params_merge(&part, 1, 0, &one, NULL);
 	free(part.text);
-	return rc < 0 ? rc : !part.changed;
+	return r < 0 ? r : !part.changed;
 }

@@ -56,7 +56,7 @@ static int take_part(struct pst_host_words *w, const char *p, size_t part)
 {
 	size_t lead, len;
 	bool open;
-	int rc;
+	int r;
 
 	for (;;) {
 		lead = strspn(p, white);
@@ -67,10 +67,10 @@ static int take_part(struct pst_host_words *w, const char *p, size_t part)
 			break;
 		if (w->n == PST_HOST_PARAMS_MAX_WORDS)
 			return -EMSGSIZE;
-		rc = insert(w, w->n, part, strndup(p, lead),
-			    strndup(p + lead, len));
-		if (rc < 0)
-			return rc;
+		r = insert(w, w->n, part, strndup(p, lead),
+			   strndup(p + lead, len));
+		if (r < 0)
+			return r;
 		p += lead + len;
 	}
 	w->tail[part] = strdup(p);
@@ -85,7 +85,7 @@ int pst_host_words_init(struct pst_host_words *w,
 {
 	bool ended = false;
 	size_t i;
-	int rc;
+	int r;
 
 	*w = (struct pst_host_words){.n_parts = n_parts, .add_to = add_to};
 	w->tail = calloc(n_parts, sizeof(*w->tail));
@@ -94,28 +94,28 @@ int pst_host_words_init(struct pst_host_words *w,
 	for (i = 0; i < n_parts; i++) {
 		if (ended) {
 			w->tail[i] = strdup(part[i].text);
-			rc = w->tail[i] ? 0 : -ENOMEM;
+			r = w->tail[i] ? 0 : -ENOMEM;
 		} else {
-			rc = take_part(w, part[i].text, i);
+			r = take_part(w, part[i].text, i);
 		}
-		if (rc == -EMSGSIZE)
+		if (r == -EMSGSIZE)
 			return pst_error_set(
-				err, rc,
+				err, r,
 				"more than %d words on the command line",
 				PST_HOST_PARAMS_MAX_WORDS);
-		if (rc == -EINVAL)
-			return pst_error_set(err, rc,
+		if (r == -EINVAL)
+			return pst_error_set(err, r,
 					     "a double quote on the command "
 					     "line is not closed");
-		if (rc < 0)
-			return rc;
-		if (rc > 0 && i < add_to)
+		if (r < 0)
+			return r;
+		if (r > 0 && i < add_to)
 			return pst_error_set(
 				err, -EINVAL,
 				"\"--\" on the kernel's command line gives "
 				"what follows to init: parameters cannot be "
 				"added behind it");
-		ended |= rc > 0;
+		ended |= r > 0;
 	}
 	return 0;
 }
@@ -140,7 +140,7 @@ int pst_host_words_add(struct pst_host_words *w, const char *fmt, ...)
 	size_t i, at = 0;
 	va_list ap;
 	char *text;
-	int rc;
+	int r;
 
 	for (i = 0; i < w->n; i++) {
 		if (w->word[i].part <= w->add_to)
@@ -148,9 +148,9 @@ int pst_host_words_add(struct pst_host_words *w, const char *fmt, ...)
 		first &= w->word[i].part != w->add_to;
 	}
 	va_start(ap, fmt);
-	rc = vasprintf(&text, fmt, ap);
+	r = vasprintf(&text, fmt, ap);
 	va_end(ap);
-	if (rc < 0)
+	if (r < 0)
 		return -ENOMEM;
 	return insert(w, at, w->add_to, strdup(first ? "" : " "), text);
 }
@@ -159,12 +159,12 @@ int pst_host_words_set(struct pst_host_words *w, size_t i, const char *fmt, ...)
 {
 	va_list ap;
 	char *text;
-	int rc;
+	int r;
 
 	va_start(ap, fmt);
-	rc = vasprintf(&text, fmt, ap);
+	r = vasprintf(&text, fmt, ap);
 	va_end(ap);
-	if (rc < 0)
+	if (r < 0)
 		return -ENOMEM;
 	free(w->word[i].text);
 	w->word[i].text = text;

@@ -18,9 +18,9 @@
 int pst_host_journal_step(const struct pst_host_journal *j, const char *what,
 			  struct pst_error *err)
 {
-	int rc = j->hook.step ? j->hook.step(j->hook.ctx, what) : 0;
+	int r = j->hook.step ? j->hook.step(j->hook.ctx, what) : 0;
 
-	return rc < 0 ? pst_error_set_errno(err, -rc, "cannot %s", what) : 0;
+	return r < 0 ? pst_error_set_errno(err, -r, "cannot %s", what) : 0;
 }
 
 /* Every directory above path, outermost first, that is missing. */
@@ -33,16 +33,16 @@ int pst_host_journal_each_missing(const struct pst_host_journal *j,
 {
 	char dir[PST_HOST_ROOT_PATH_MAX];
 	const char *p = path;
-	int rc = 0;
+	int r = 0;
 
-	while (rc == 0 && (p = strchr(p + 1, '/'))) {
-		rc = pst_host_path(dir, "%.*s", (int)(p - path), path);
-		if (rc < 0)
-			return pst_error_set(err, rc, "%s is too long", path);
+	while (r == 0 && (p = strchr(p + 1, '/'))) {
+		r = pst_host_path(dir, "%.*s", (int)(p - path), path);
+		if (r < 0)
+			return pst_error_set(err, r, "%s is too long", path);
 		if (!pst_host_root_exists(j->root, dir))
-			rc = act(j, dir, arg, err);
+			r = act(j, dir, arg, err);
 	}
-	return rc;
+	return r;
 }
 
 /* Notes a directory that will be made, once, in the journal arg. */
@@ -51,21 +51,21 @@ int pst_host_journal_note_dir(const struct pst_host_journal *j, const char *dir,
 {
 	struct pst_host_journal *to = arg;
 	size_t i;
-	int rc;
+	int r;
 
 	for (i = 0; i < to->n_dirs; i++)
 		if (strcmp(to->dir[i], dir) == 0)
 			return 0;
-	rc = pst_host_journal_add_dir(to, dir);
-	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
+	r = pst_host_journal_add_dir(to, dir);
+	return r < 0 ? pst_error_set(err, r, "out of memory") : 0;
 }
 
 int pst_host_journal_make_dir(const struct pst_host_journal *j, const char *dir,
 			      void *arg, struct pst_error *err)
 {
-	int rc = pst_host_journal_step(j, "make a directory", err);
+	int r = pst_host_journal_step(j, "make a directory", err);
 
-	return rc < 0 ? rc : pst_host_file_mkdir(j->root, dir, err);
+	return r < 0 ? r : pst_host_file_mkdir(j->root, dir, err);
 }
 
 /* No journal: an empty one, whose directories are ours if nobody uses them. */
@@ -73,16 +73,16 @@ static int begin(struct pst_host_journal *j, struct pst_error *err)
 {
 	static char ours[] = "/" PST_HOST_JOURNAL_DIR;
 	char *slash = strrchr(ours, '/');
-	int rc;
+	int r;
 
 	j->request = strdup("");
 	*slash = '\0';
-	rc = pst_host_journal_note_dir(j, ours, j, err);
+	r = pst_host_journal_note_dir(j, ours, j, err);
 	*slash = '/';
-	if (rc == 0)
-		rc = pst_host_journal_note_dir(j, ours, j, err);
-	if (rc < 0 || !j->request)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = pst_host_journal_note_dir(j, ours, j, err);
+	if (r < 0 || !j->request)
+		return pst_oom(err);
 	return 0;
 }
 
@@ -90,23 +90,23 @@ static int load(struct pst_host_journal *j, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *bytes = NULL;
 	size_t len;
-	int rc = pst_host_root_read(j->root, FILE_PATH, PST_HOST_JOURNAL_MAX,
-				    &bytes, &len);
+	int r = pst_host_root_read(j->root, FILE_PATH, PST_HOST_JOURNAL_MAX,
+				   &bytes, &len);
 
-	if (rc == -ENOENT || rc == -ENOTDIR)
+	if (r == -ENOENT || r == -ENOTDIR)
 		return begin(j, err);
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc, "cannot read %s",
+	if (r < 0)
+		return pst_error_set_errno(err, -r, "cannot read %s",
 					   FILE_PATH);
-	rc = pst_host_journal_parse(bytes, len, j);
-	if (rc == -EPROTO)
-		pst_error_set(err, rc,
+	r = pst_host_journal_parse(bytes, len, j);
+	if (r == -EPROTO)
+		pst_error_set(err, r,
 			      "%s is damaged: put the files right by hand, "
 			      "then remove it",
 			      FILE_PATH);
-	else if (rc < 0)
-		pst_error_set(err, rc, "out of memory");
-	return rc;
+	else if (r < 0)
+		pst_error_set(err, r, "out of memory");
+	return r;
 }
 
 int pst_host_journal_save(const struct pst_host_journal *j, const char *what,
@@ -115,24 +115,24 @@ int pst_host_journal_save(const struct pst_host_journal *j, const char *what,
 	PST_CLEANUP_FREE char *bytes = NULL;
 	struct pst_host_file f;
 	size_t len;
-	int rc = pst_host_journal_format(j, &bytes, &len);
+	int r = pst_host_journal_format(j, &bytes, &len);
 
-	if (rc < 0)
-		return pst_error_set(err, rc, "out of memory");
-	rc = pst_host_file_open(j->root, FILE_PATH, &f, err);
-	if (rc < 0)
-		return rc;
-	rc = pst_host_journal_step(j, what, err);
-	if (rc == 0)
-		rc = pst_host_file_write(&f, bytes, 0600, err);
-	if (rc == 0)
-		rc = pst_host_journal_step(j, "put the journal in place", err);
-	if (rc == 0)
-		rc = pst_host_file_commit(&f, err);
-	if (rc < 0)
+	if (r < 0)
+		return pst_error_set(err, r, "out of memory");
+	r = pst_host_file_open(j->root, FILE_PATH, &f, err);
+	if (r < 0)
+		return r;
+	r = pst_host_journal_step(j, what, err);
+	if (r == 0)
+		r = pst_host_file_write(&f, bytes, 0600, err);
+	if (r == 0)
+		r = pst_host_journal_step(j, "put the journal in place", err);
+	if (r == 0)
+		r = pst_host_file_commit(&f, err);
+	if (r < 0)
 		pst_host_file_discard(&f);
 	pst_host_file_close(&f);
-	return rc;
+	return r;
 }
 
 /* Whether the directory that is locked is the one that others will open: one
@@ -150,16 +150,16 @@ static bool is_in_place(const struct pst_host_journal *j)
 static int try_lock(struct pst_host_journal *j, struct pst_error *err)
 {
 	struct pst_host_file f;
-	int rc = pst_host_journal_each_missing(
+	int r = pst_host_journal_each_missing(
 		j, FILE_PATH, pst_host_journal_note_dir, j, err);
 
-	if (rc == 0)
-		rc = pst_host_journal_each_missing(
+	if (r == 0)
+		r = pst_host_journal_each_missing(
 			j, FILE_PATH, pst_host_journal_make_dir, NULL, err);
-	if (rc == 0)
-		rc = pst_host_file_open(j->root, FILE_PATH, &f, err);
-	if (rc < 0)
-		return rc;
+	if (r == 0)
+		r = pst_host_file_open(j->root, FILE_PATH, &f, err);
+	if (r < 0)
+		return r;
 	j->lock = f.dir;
 	if (j->lock < 0)
 		return pst_error_set(err, -ENOENT, "/%s is gone",
@@ -182,11 +182,11 @@ static int try_lock(struct pst_host_journal *j, struct pst_error *err)
 /* An undo that ends takes the directory away: then once more. */
 static int lock(struct pst_host_journal *j, struct pst_error *err)
 {
-	int rc = -ENOENT, tries;
+	int r = -ENOENT, tries;
 
-	for (tries = 0; rc == -ENOENT && tries < 16; tries++)
-		rc = try_lock(j, err);
-	return rc;
+	for (tries = 0; r == -ENOENT && tries < 16; tries++)
+		r = try_lock(j, err);
+	return r;
 }
 
 int pst_host_journal_open(const struct pst_host_root *root, bool write,
@@ -194,21 +194,21 @@ int pst_host_journal_open(const struct pst_host_root *root, bool write,
 {
 	struct pst_host_journal made = {.root = root, .lock = -1};
 	size_t i;
-	int rc;
+	int r;
 
 	*ret = (struct pst_host_journal){.root = root, .lock = -1};
-	rc = write ? lock(&made, err) : 0;
+	r = write ? lock(&made, err) : 0;
 	ret->lock = made.lock;
 	/* Those of a first time, outermost first; a journal that is there
 	 * knows its own. */
-	for (i = 0; rc == 0 && i < made.n_dirs; i++)
-		rc = pst_host_journal_note_dir(ret, made.dir[i], ret, err);
-	if (rc == 0)
-		rc = load(ret, err);
+	for (i = 0; r == 0 && i < made.n_dirs; i++)
+		r = pst_host_journal_note_dir(ret, made.dir[i], ret, err);
+	if (r == 0)
+		r = load(ret, err);
 	pst_host_journal_clear(&made);
-	if (rc < 0)
+	if (r < 0)
 		pst_host_journal_close(ret);
-	return rc;
+	return r;
 }
 
 /* The directories we made go if nothing is in them any more. */
@@ -236,19 +236,19 @@ int pst_host_journal_read(const struct pst_host_root *root, const char *path,
 			  char **ret, struct pst_error *err)
 {
 	size_t len;
-	int rc = pst_host_root_read(root, path, TEXT_MAX, ret, &len);
+	int r = pst_host_root_read(root, path, TEXT_MAX, ret, &len);
 
-	if (rc == -ENOENT || rc == -ENOTDIR) {
+	if (r == -ENOENT || r == -ENOTDIR) {
 		*ret = NULL;
 		return 0;
 	}
-	if (rc == -EINVAL)
-		return pst_error_set(err, rc, "%s is no regular file", path);
-	if (rc == -EMSGSIZE)
-		return pst_error_set(err, rc, "%s is larger than %u KiB", path,
+	if (r == -EINVAL)
+		return pst_error_set(err, r, "%s is no regular file", path);
+	if (r == -EMSGSIZE)
+		return pst_error_set(err, r, "%s is larger than %u KiB", path,
 				     TEXT_MAX >> 10);
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc, "cannot read %s", path);
+	if (r < 0)
+		return pst_error_set_errno(err, -r, "cannot read %s", path);
 	if (strlen(*ret) == len)
 		return 0;
 	free(*ret);
@@ -284,10 +284,10 @@ int pst_host_journal_base(const struct pst_host_journal *j, const char *path,
 {
 	const struct pst_host_journal_entry *e = pst_host_journal_find(j, path);
 	bool edited;
-	int rc = pst_host_journal_read(j->root, path, ret, err);
+	int r = pst_host_journal_read(j->root, path, ret, err);
 
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	edited = e && !pst_host_journal_known(j, e, *ret);
 	if (ret_edited)
 		*ret_edited = edited;
@@ -296,6 +296,6 @@ int pst_host_journal_base(const struct pst_host_journal *j, const char *path,
 	free(*ret);
 	*ret = e->former ? strdup(e->former) : NULL;
 	if (e->former && !*ret)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return 0;
 }

@@ -35,31 +35,31 @@ static int find_changes(struct pst_host_journal *j, bool to_former,
 {
 	struct change *c = calloc(j->n + 1, sizeof(*c));
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	*ret = c;
 	if (!c)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	for (i = 0; i < j->n; i++)
 		c[i].f.dir = -1;
-	for (i = 0; rc == 0 && i < j->n; i++) {
+	for (i = 0; r == 0 && i < j->n; i++) {
 		const struct pst_host_journal_entry *e = &j->entry[i];
 
 		c[i].to = to_former ? e->former : e->text;
-		rc = pst_host_journal_read(j->root, e->path, &c[i].now, err);
+		r = pst_host_journal_read(j->root, e->path, &c[i].now, err);
 		c[i].differs = !e->left_alone &&
 			       !pst_host_text_same(c[i].now, c[i].to);
-		if (rc == 0 && c[i].differs && c[i].to)
-			rc = pst_host_journal_each_missing(
+		if (r == 0 && c[i].differs && c[i].to)
+			r = pst_host_journal_each_missing(
 				j, e->path, pst_host_journal_make_dir, NULL,
 				err);
-		if (rc == 0)
-			rc = pst_host_file_open(j->root, e->path, &c[i].f, err);
+		if (r == 0)
+			r = pst_host_file_open(j->root, e->path, &c[i].f, err);
 		/* Left over from what was cut off. */
-		if (rc == 0)
+		if (r == 0)
 			pst_host_file_discard(&c[i].f);
 	}
-	return rc;
+	return r;
 }
 
 /* All new files beside the old ones. */
@@ -67,60 +67,60 @@ static int write_changes(struct pst_host_journal *j, struct change *c,
 			 struct pst_error *err)
 {
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; rc == 0 && i < j->n; i++) {
+	for (i = 0; r == 0 && i < j->n; i++) {
 		if (!c[i].differs || !c[i].to)
 			continue;
-		rc = pst_host_journal_step(
+		r = pst_host_journal_step(
 			j, "write a new file beside the old one", err);
-		if (rc == 0)
-			rc = pst_host_file_write(&c[i].f, c[i].to,
-						 j->entry[i].mode, err);
-		c[i].written = rc == 0;
+		if (r == 0)
+			r = pst_host_file_write(&c[i].f, c[i].to,
+						j->entry[i].mode, err);
+		c[i].written = r == 0;
 	}
-	return rc;
+	return r;
 }
 
 static int commit_changes(struct pst_host_journal *j, struct change *c,
 			  size_t *ret_changed, struct pst_error *err)
 {
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; rc == 0 && i < j->n; i++) {
+	for (i = 0; r == 0 && i < j->n; i++) {
 		if (!c[i].differs)
 			continue;
-		rc = pst_host_journal_step(j, "replace a file", err);
-		if (rc == 0 && c[i].to)
-			rc = pst_host_file_commit(&c[i].f, err);
-		else if (rc == 0)
-			rc = pst_host_file_remove(&c[i].f, err);
-		c[i].done = rc == 0;
-		*ret_changed += rc == 0;
+		r = pst_host_journal_step(j, "replace a file", err);
+		if (r == 0 && c[i].to)
+			r = pst_host_file_commit(&c[i].f, err);
+		else if (r == 0)
+			r = pst_host_file_remove(&c[i].f, err);
+		c[i].done = r == 0;
+		*ret_changed += r == 0;
 	}
-	return rc;
+	return r;
 }
 
 /* Puts back what was there before this change. 0, or -errno: some stayed. */
 static int roll_back(struct pst_host_journal *j, struct change *c)
 {
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	for (i = j->n; i-- > 0;) {
 		pst_host_file_discard(&c[i].f);
 		if (!c[i].done)
 			continue;
 		if (!c[i].now)
-			rc = pst_host_file_remove(&c[i].f, NULL);
+			r = pst_host_file_remove(&c[i].f, NULL);
 		else
-			rc = pst_host_file_write(&c[i].f, c[i].now,
-						 j->entry[i].mode, NULL);
-		if (rc == 0 && c[i].now)
-			rc = pst_host_file_commit(&c[i].f, NULL);
-		if (rc < 0)
-			return rc;
+			r = pst_host_file_write(&c[i].f, c[i].now,
+						j->entry[i].mode, NULL);
+		if (r == 0 && c[i].now)
+			r = pst_host_file_commit(&c[i].f, NULL);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -128,15 +128,15 @@ static int roll_back(struct pst_host_journal *j, struct change *c)
 static int remove_journal(struct pst_host_journal *j, struct pst_error *err)
 {
 	struct pst_host_file f;
-	int rc = pst_host_file_open(j->root, PST_HOST_JOURNAL_FILE, &f, err);
+	int r = pst_host_file_open(j->root, PST_HOST_JOURNAL_FILE, &f, err);
 
-	if (rc < 0)
-		return rc;
-	rc = pst_host_journal_step(j, "remove the journal", err);
-	if (rc == 0)
-		rc = pst_host_file_remove(&f, err);
+	if (r < 0)
+		return r;
+	r = pst_host_journal_step(j, "remove the journal", err);
+	if (r == 0)
+		r = pst_host_file_remove(&f, err);
 	pst_host_file_close(&f);
-	return rc;
+	return r;
 }
 
 /* ---- Apply ----------------------------------------------------------------
@@ -167,10 +167,10 @@ static int add_entry(struct pst_host_journal *new,
 	const char *text = wanted || !o ? w->text : o->former;
 	struct pst_host_journal_entry *e;
 	bool edited;
-	int rc = pst_host_journal_read(new->root, w->path, &now, err);
+	int r = pst_host_journal_read(new->root, w->path, &now, err);
 
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	edited = o && !pst_host_journal_known(old, o, now);
 	if (edited && wanted && !pst_host_text_same(now, text))
 		return -EEXIST;
@@ -184,11 +184,11 @@ static int add_entry(struct pst_host_journal *new,
 				     PST_HOST_JOURNAL_MAX_FILES);
 	e->mode = w->mode;
 	e->left_alone = edited;
-	e->former = copy(o ? o->former : now, &rc);
-	e->text = copy(edited ? o->text : text, &rc);
-	e->prev = copy(now, &rc);
-	if (rc < 0)
-		return pst_error_set(err, rc, "out of memory");
+	e->former = copy(o ? o->former : now, &r);
+	e->text = copy(edited ? o->text : text, &r);
+	e->prev = copy(now, &r);
+	if (r < 0)
+		return pst_error_set(err, r, "out of memory");
 	return e->text ? pst_host_journal_each_missing(
 				 new, e->path, pst_host_journal_note_dir, new,
 				 err)
@@ -201,13 +201,13 @@ static int make_entries(struct pst_host_journal *new,
 			struct pst_error *err)
 {
 	size_t i, k;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; rc == 0 && i < old->n_dirs; i++)
-		rc = pst_host_journal_add_dir(new, old->dir[i]);
-	for (i = 0; rc == 0 && i < n; i++)
-		rc = add_entry(new, old, &want[i], true, err);
-	for (i = 0; rc == 0 && i < old->n; i++) {
+	for (i = 0; r == 0 && i < old->n_dirs; i++)
+		r = pst_host_journal_add_dir(new, old->dir[i]);
+	for (i = 0; r == 0 && i < n; i++)
+		r = add_entry(new, old, &want[i], true, err);
+	for (i = 0; r == 0 && i < old->n; i++) {
 		const struct pst_host_journal_want gone = {
 			.path = old->entry[i].path,
 			.mode = old->entry[i].mode,
@@ -217,9 +217,9 @@ static int make_entries(struct pst_host_journal *new,
 			if (strcmp(want[k].path, gone.path) == 0)
 				break;
 		if (k == n)
-			rc = add_entry(new, old, &gone, false, err);
+			r = add_entry(new, old, &gone, false, err);
 	}
-	return rc;
+	return r;
 }
 
 /* Whether the applied journal says the same already. */
@@ -266,7 +266,7 @@ static void settle(struct pst_host_journal *j)
 
 /* The change failed: everything back, and the old journal. */
 static int give_up(struct pst_host_journal *j, struct pst_host_journal *old,
-		   struct change *c, int rc, struct pst_error *err)
+		   struct change *c, int r, struct pst_error *err)
 {
 	struct pst_error why = err ? *err : (struct pst_error){0};
 	int back = c ? roll_back(j, c) : 0;
@@ -276,7 +276,7 @@ static int give_up(struct pst_host_journal *j, struct pst_host_journal *old,
 			       ? remove_journal(j, NULL)
 			       : pst_host_journal_save(old, "", NULL);
 	if (back < 0)
-		return pst_error_set(err, rc,
+		return pst_error_set(err, r,
 				     "%s; some files have changed already and "
 				     "could not be put back: undo or apply "
 				     "again when that is cured",
@@ -285,35 +285,35 @@ static int give_up(struct pst_host_journal *j, struct pst_host_journal *old,
 	pst_host_journal_remove_dirs(j);
 	if (old->state == PST_HOST_JOURNAL_NONE)
 		j->state = PST_HOST_JOURNAL_NONE;
-	return rc;
+	return r;
 }
 
 static int carry_out(struct pst_host_journal *j, struct pst_host_journal *old,
 		     size_t *ret_changed, struct pst_error *err)
 {
 	struct change *c = NULL;
-	int rc;
+	int r;
 
 	j->state = PST_HOST_JOURNAL_PENDING;
-	rc = pst_host_journal_save(j, "write the journal", err);
-	if (rc < 0) {
+	r = pst_host_journal_save(j, "write the journal", err);
+	if (r < 0) {
 		if (old->state == PST_HOST_JOURNAL_NONE)
 			j->state = PST_HOST_JOURNAL_NONE;
-		return rc;
+		return r;
 	}
-	rc = find_changes(j, false, &c, err);
-	if (rc == 0)
-		rc = write_changes(j, c, err);
-	if (rc == 0)
-		rc = commit_changes(j, c, ret_changed, err);
-	if (rc < 0) {
+	r = find_changes(j, false, &c, err);
+	if (r == 0)
+		r = write_changes(j, c, err);
+	if (r == 0)
+		r = commit_changes(j, c, ret_changed, err);
+	if (r < 0) {
 		*ret_changed = 0;
-		rc = give_up(j, old, c, rc, err);
+		r = give_up(j, old, c, r, err);
 	}
 	if (c)
 		end_changes(c, j->n);
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	settle(j);
 	return pst_host_journal_save(j, "write that it is applied", err);
 }
@@ -325,27 +325,27 @@ static int find_edits(struct pst_host_journal *j, char **ret,
 {
 	size_t size, i;
 	FILE *f = open_memstream(ret, &size);
-	int rc = f ? 0 : -ENOMEM;
+	int r = f ? 0 : -ENOMEM;
 
-	for (i = 0; rc == 0 && i < j->n; i++) {
+	for (i = 0; r == 0 && i < j->n; i++) {
 		struct pst_host_journal_entry *e = &j->entry[i];
 		PST_CLEANUP_FREE char *now = NULL, *diff = NULL;
 
-		rc = pst_host_journal_read(j->root, e->path, &now, err);
-		e->left_alone = rc == 0 && !pst_host_journal_known(j, e, now);
-		if (rc < 0 || !e->left_alone)
+		r = pst_host_journal_read(j->root, e->path, &now, err);
+		e->left_alone = r == 0 && !pst_host_journal_known(j, e, now);
+		if (r < 0 || !e->left_alone)
 			continue;
-		rc = pst_host_diff_unified(e->path, e->text, now, &diff);
-		if (rc == 0)
+		r = pst_host_diff_unified(e->path, e->text, now, &diff);
+		if (r == 0)
 			fputs(diff, f);
 	}
 	if (f && fclose(f))
-		rc = -ENOMEM;
-	if (rc < 0 && f) {
+		r = -ENOMEM;
+	if (r < 0 && f) {
 		free(*ret);
 		*ret = NULL;
 	}
-	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
 }
 
 static int refuse_edited(const char *but, struct pst_error *err)
@@ -376,33 +376,33 @@ int pst_host_journal_apply(struct pst_host_journal *j, const char *request,
 {
 	struct pst_host_journal new = {
 		.root = j->root, .hook = j->hook, .lock = -1};
-	int rc;
+	int r;
 
 	*ret_changed = 0;
 	*ret_diff = NULL;
 	new.request = strdup(request);
-	rc = new.request ? make_entries(&new, j, want, n, err) : -ENOMEM;
-	if (rc == -ENOMEM)
-		pst_error_set(err, rc, "out of memory");
-	if (rc == -EEXIST) {
-		rc = find_edits(j, ret_diff, err);
-		rc = rc < 0 ? rc : refuse_edited("", err);
+	r = new.request ? make_entries(&new, j, want, n, err) : -ENOMEM;
+	if (r == -ENOMEM)
+		pst_error_set(err, r, "out of memory");
+	if (r == -EEXIST) {
+		r = find_edits(j, ret_diff, err);
+		r = r < 0 ? r : refuse_edited("", err);
 	}
-	if (rc == 0 && same_journal(j, &new) && nothing_to_do(&new)) {
+	if (r == 0 && same_journal(j, &new) && nothing_to_do(&new)) {
 		pst_host_journal_clear(&new);
 		return 0;
 	}
-	if (rc == 0)
-		rc = carry_out(&new, j, ret_changed, err);
+	if (r == 0)
+		r = carry_out(&new, j, ret_changed, err);
 	/* After a failure an old journal is in force again. */
-	if (rc < 0 && j->state != PST_HOST_JOURNAL_NONE) {
+	if (r < 0 && j->state != PST_HOST_JOURNAL_NONE) {
 		pst_host_journal_clear(&new);
-		return rc;
+		return r;
 	}
 	new.lock = j->lock;
 	pst_host_journal_clear(j);
 	*j = new;
-	return rc;
+	return r;
 }
 
 /* ---- Undo -----------------------------------------------------------------
@@ -415,48 +415,48 @@ int pst_host_journal_undo(struct pst_host_journal *j, bool keep_edited,
 	struct change *c = NULL;
 	bool was_applied;
 	size_t i;
-	int rc;
+	int r;
 
 	*ret_changed = 0;
 	*ret_diff = NULL;
 	if (j->state == PST_HOST_JOURNAL_NONE)
 		return 0;
-	rc = find_edits(j, ret_diff, err);
-	if (rc == 0 && **ret_diff && !keep_edited)
+	r = find_edits(j, ret_diff, err);
+	if (r == 0 && **ret_diff && !keep_edited)
 		return refuse_edited("; or keep them: --keep-edited", err);
 	free(*ret_diff);
 	*ret_diff = NULL;
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	/* From here on only forward: an undo that is cut off is gone on with.
 	 */
 	was_applied = j->state == PST_HOST_JOURNAL_APPLIED;
 	if (was_applied) {
 		j->state = PST_HOST_JOURNAL_UNDOING;
-		rc = pst_host_journal_save(j, "write the journal", err);
+		r = pst_host_journal_save(j, "write the journal", err);
 	}
-	if (rc == 0)
-		rc = find_changes(j, true, &c, err);
-	if (rc == 0)
-		rc = write_changes(j, c, err);
-	if (rc == 0)
-		rc = commit_changes(j, c, ret_changed, err);
-	if (rc < 0 && c)
+	if (r == 0)
+		r = find_changes(j, true, &c, err);
+	if (r == 0)
+		r = write_changes(j, c, err);
+	if (r == 0)
+		r = commit_changes(j, c, ret_changed, err);
+	if (r < 0 && c)
 		for (i = 0; i < j->n; i++)
 			pst_host_file_discard(&c[i].f);
 	if (c)
 		end_changes(c, j->n);
-	if (rc < 0 && was_applied && *ret_changed == 0) {
+	if (r < 0 && was_applied && *ret_changed == 0) {
 		/* Nothing happened; should this fail, an undo goes on. */
 		j->state = PST_HOST_JOURNAL_APPLIED;
 		(void)!pst_host_journal_save(j, "write the journal", NULL);
 	}
 	/* While the journal still knows them. */
-	if (rc == 0)
+	if (r == 0)
 		pst_host_journal_remove_dirs(j);
-	if (rc == 0)
-		rc = remove_journal(j, err);
-	if (rc == 0)
+	if (r == 0)
+		r = remove_journal(j, err);
+	if (r == 0)
 		j->state = PST_HOST_JOURNAL_NONE;
-	return rc;
+	return r;
 }

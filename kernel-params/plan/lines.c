@@ -33,12 +33,12 @@ int pst_host_lines_vadd(struct pst_host_lines *l, const char *fmt, va_list ap)
 int pst_host_lines_add(struct pst_host_lines *l, const char *fmt, ...)
 {
 	va_list ap;
-	int rc;
+	int r;
 
 	va_start(ap, fmt);
-	rc = pst_host_lines_vadd(l, fmt, ap);
+	r = pst_host_lines_vadd(l, fmt, ap);
 	va_end(ap);
-	return rc;
+	return r;
 }
 
 const char *const *pst_host_lines_list(const struct pst_host_lines *l)

@@ -20,9 +20,9 @@ static int take_back(struct pst_host_plan *p, const struct pst_host_journal *j,
 		     struct pst_error *err)
 {
 	size_t i, k;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; rc == 0 && i < j->n; i++) {
+	for (i = 0; r == 0 && i < j->n; i++) {
 		const struct pst_host_journal_entry *e = &j->entry[i];
 		PST_CLEANUP_FREE char *base = NULL;
 		bool edited;
@@ -32,60 +32,59 @@ static int take_back(struct pst_host_plan *p, const struct pst_host_journal *j,
 				break;
 		if (k < p->n_files)
 			continue;
-		rc = pst_host_journal_base(j, e->path, &base, &edited, err);
-		if (rc == 0 && !edited) {
-			rc = pst_host_plan_file(p, j, 0, e->path, base, e->mode,
-						false, err);
+		r = pst_host_journal_base(j, e->path, &base, &edited, err);
+		if (r == 0 && !edited) {
+			r = pst_host_plan_file(p, j, 0, e->path, base, e->mode,
+					       false, err);
 			base = NULL;
 		}
 	}
-	return rc;
+	return r;
 }
 
 static int find_commands(struct pst_host_plan *p, struct pst_error *err)
 {
 	const char **path = calloc(p->n_files + 1, sizeof(*path));
 	size_t i, n = 0;
-	int rc;
+	int r;
 
 	if (!path)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	for (i = 0; i < p->n_files; i++)
 		if (!pst_host_text_same(p->file[i].now, p->file[i].text))
 			path[n++] = p->file[i].path;
-	rc = pst_host_plan_commands(p->host->root, path, n, false,
-				    &p->commands);
+	r = pst_host_plan_commands(p->host->root, path, n, false, &p->commands);
 	free(path);
-	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
+	return r < 0 ? pst_error_set(err, r, "out of memory") : 0;
 }
 
 static int note_journal(struct pst_host_plan *p,
 			const struct pst_host_journal *j, struct pst_error *err)
 {
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	if (j->state == PST_HOST_JOURNAL_PENDING ||
 	    j->state == PST_HOST_JOURNAL_UNDOING)
-		rc = pst_host_plan_note(
+		r = pst_host_plan_note(
 			p, err,
 			"an apply or undo was cut off: apply ends "
 			"it, undo goes back");
-	for (i = 0; rc == 0 && i < p->n_files; i++)
+	for (i = 0; r == 0 && i < p->n_files; i++)
 		if (!pst_host_text_same(p->file[i].now, p->file[i].text) &&
 		    pst_host_root_is_link(p->host->root, p->file[i].path))
-			rc = pst_host_plan_note(
+			r = pst_host_plan_note(
 				p, err,
 				"%s is a symbolic link, which apply "
 				"does not replace: change what it "
 				"leads to by hand",
 				p->file[i].path);
-	for (i = 0; rc == 0 && i < p->n_files; i++)
+	for (i = 0; r == 0 && i < p->n_files; i++)
 		if (p->file[i].edited)
-			rc = pst_host_plan_note(
+			r = pst_host_plan_note(
 				p, err, "%s was edited since the last apply",
 				p->file[i].path);
-	return rc;
+	return r;
 }
 
 int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
@@ -93,35 +92,35 @@ int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
 		       const struct pst_host_plan_request *request,
 		       struct pst_error *err)
 {
-	int rc;
+	int r;
 
 	*p = (struct pst_host_plan){
 		.request = *request,
 		.host = h,
 		.has = pst_host_plan_detect(h->root),
 	};
-	rc = pst_host_plan_find(p, err);
-	if (rc == 0)
-		rc = pst_host_plan_want(p, err);
-	if (rc == 0)
-		rc = pst_host_plan_loader(p, j, err);
-	if (rc == 0)
-		rc = pst_host_plan_modules(p, j, err);
-	if (rc == 0)
-		rc = pst_host_plan_initramfs(p, j, err);
-	if (rc == 0)
-		rc = pst_host_plan_memory(p, j, err);
-	if (rc == 0)
-		rc = pst_host_plan_nixos(p, j, err);
-	if (rc == 0)
-		rc = take_back(p, j, err);
-	if (rc == 0)
-		rc = note_journal(p, j, err);
-	if (rc == 0)
-		rc = find_commands(p, err);
-	if (rc < 0)
+	r = pst_host_plan_find(p, err);
+	if (r == 0)
+		r = pst_host_plan_want(p, err);
+	if (r == 0)
+		r = pst_host_plan_loader(p, j, err);
+	if (r == 0)
+		r = pst_host_plan_modules(p, j, err);
+	if (r == 0)
+		r = pst_host_plan_initramfs(p, j, err);
+	if (r == 0)
+		r = pst_host_plan_memory(p, j, err);
+	if (r == 0)
+		r = pst_host_plan_nixos(p, j, err);
+	if (r == 0)
+		r = take_back(p, j, err);
+	if (r == 0)
+		r = note_journal(p, j, err);
+	if (r == 0)
+		r = find_commands(p, err);
+	if (r < 0)
 		pst_host_plan_done(p);
-	return rc;
+	return r;
 }
 
 void pst_host_plan_done(struct pst_host_plan *p)

@@ -98,19 +98,19 @@ static unsigned int makers(const struct pst_host_root *root)
 static int add_initramfs(const struct pst_host_root *root, unsigned int parts,
 			 bool undone, struct pst_host_lines *ret)
 {
-	int rc = 0;
+	int r = 0;
 
 	/* It comes with the image, unless it is asked to make its own. */
 	if (parts & PART_DRACUT && pst_host_root_exists(root, "ostree"))
 		return pst_host_lines_add(ret, "rpm-ostree initramfs --%s",
 					  undone ? "disable" : "enable");
 	if (parts & PART_MKINITCPIO)
-		rc = pst_host_lines_add(ret, "mkinitcpio -P");
-	if (rc == 0 && parts & PART_DRACUT)
-		rc = pst_host_lines_add(ret, "dracut -f --regenerate-all");
-	if (rc == 0 && parts & PART_TOOLS)
-		rc = pst_host_lines_add(ret, "update-initramfs -u -k all");
-	return rc;
+		r = pst_host_lines_add(ret, "mkinitcpio -P");
+	if (r == 0 && parts & PART_DRACUT)
+		r = pst_host_lines_add(ret, "dracut -f --regenerate-all");
+	if (r == 0 && parts & PART_TOOLS)
+		r = pst_host_lines_add(ret, "update-initramfs -u -k all");
+	return r;
 }
 
 /* Whether a kernel with its command line inside lies on the ESP. */
@@ -152,33 +152,33 @@ int pst_host_plan_commands(const struct pst_host_root *root,
 {
 	unsigned int parts = 0;
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	for (i = 0; i < n; i++)
 		parts |= parts_of(path[i]);
 	if (parts & PART_INITRAMFS)
 		parts |= makers(root);
 	if (parts & PART_GRUB)
-		rc = add_grub(root, ret);
-	if (rc == 0)
-		rc = add_initramfs(root, parts, undone, ret);
-	if (rc == 0 && parts & PART_CMDLINE)
-		rc = add_cmdline(root, parts & PART_ENTRY, ret);
-	if (rc == 0 && parts & PART_SYSCTL)
-		rc = pst_host_lines_add(ret, "sysctl --system");
-	if (rc == 0 && parts & PART_TMPFILES)
-		rc = pst_host_lines_add(ret, "systemd-tmpfiles --create");
-	if (rc == 0 && parts & PART_MOUNT)
-		rc = pst_host_lines_add(ret, "systemctl daemon-reload");
-	if (rc == 0 && parts & PART_MOUNT)
-		rc = pst_host_lines_add(ret, "systemctl %s",
-					undone ? "disable dev-hugepages2M.mount"
-					       : "enable --now "
-						 "dev-hugepages2M.mount");
-	if (rc == 0 && parts & PART_NIXOS)
-		rc = pst_host_lines_add(ret, "nixos-rebuild boot");
-	if (rc == 0 &&
+		r = add_grub(root, ret);
+	if (r == 0)
+		r = add_initramfs(root, parts, undone, ret);
+	if (r == 0 && parts & PART_CMDLINE)
+		r = add_cmdline(root, parts & PART_ENTRY, ret);
+	if (r == 0 && parts & PART_SYSCTL)
+		r = pst_host_lines_add(ret, "sysctl --system");
+	if (r == 0 && parts & PART_TMPFILES)
+		r = pst_host_lines_add(ret, "systemd-tmpfiles --create");
+	if (r == 0 && parts & PART_MOUNT)
+		r = pst_host_lines_add(ret, "systemctl daemon-reload");
+	if (r == 0 && parts & PART_MOUNT)
+		r = pst_host_lines_add(ret, "systemctl %s",
+				       undone ? "disable dev-hugepages2M.mount"
+					      : "enable --now "
+						"dev-hugepages2M.mount");
+	if (r == 0 && parts & PART_NIXOS)
+		r = pst_host_lines_add(ret, "nixos-rebuild boot");
+	if (r == 0 &&
 	    parts & ~(unsigned int)(PART_SYSCTL | PART_TMPFILES | PART_MOUNT))
-		rc = pst_host_lines_add(ret, "reboot");
-	return rc;
+		r = pst_host_lines_add(ret, "reboot");
+	return r;
 }

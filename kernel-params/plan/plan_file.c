@@ -10,10 +10,10 @@ static int check_own(const struct pst_host_journal *j, const char *path,
 		     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *former = NULL;
-	int rc = pst_host_journal_base(j, path, &former, NULL, err);
+	int r = pst_host_journal_base(j, path, &former, NULL, err);
 
-	if (rc < 0 || !former || strstr(former, PST_HOST_EDIT_MARK))
-		return rc;
+	if (r < 0 || !former || strstr(former, PST_HOST_EDIT_MARK))
+		return r;
 	return pst_error_set(err, -EEXIST,
 			     "%s is there, but not written by penstock: move "
 			     "it away first",
@@ -30,19 +30,19 @@ int pst_host_plan_file(struct pst_host_plan *p,
 	const struct pst_host_journal_entry *e = pst_host_journal_find(j, path);
 	PST_CLEANUP_FREE char *base = NULL;
 	struct pst_host_plan_file *grown;
-	int rc = 0;
+	int r = 0;
 
 	if (own && text && !p->request.look_only)
-		rc = check_own(j, path, err);
-	if (rc == 0)
-		rc = pst_host_journal_base(j, path, &base, &f.edited, err);
-	if (rc == 0)
-		rc = pst_host_journal_read(p->host->root, path, &f.now, err);
+		r = check_own(j, path, err);
+	if (r == 0)
+		r = pst_host_journal_base(j, path, &base, &f.edited, err);
+	if (r == 0)
+		r = pst_host_journal_read(p->host->root, path, &f.now, err);
 	/* A file that there is not and need not be. */
-	if (rc < 0 || (!e && !text && !f.now)) {
+	if (r < 0 || (!e && !text && !f.now)) {
 		free(text);
 		free(f.now);
-		return rc;
+		return r;
 	}
 	f.path = strdup(path);
 	grown = reallocarray(p->file, p->n_files + 1, sizeof(*grown));
@@ -52,7 +52,7 @@ int pst_host_plan_file(struct pst_host_plan *p,
 		free(f.path);
 		free(f.now);
 		free(text);
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	}
 	p->file[p->n_files++] = f;
 	return 0;
@@ -62,10 +62,10 @@ int pst_host_plan_note(struct pst_host_plan *p, struct pst_error *err,
 		       const char *fmt, ...)
 {
 	va_list ap;
-	int rc;
+	int r;
 
 	va_start(ap, fmt);
-	rc = pst_host_lines_vadd(&p->notes, fmt, ap);
+	r = pst_host_lines_vadd(&p->notes, fmt, ap);
 	va_end(ap);
-	return rc < 0 ? pst_error_set(err, rc, "out of memory") : 0;
+	return r < 0 ? pst_error_set(err, r, "out of memory") : 0;
 }

@@ -68,36 +68,35 @@ int pst_host_plan_find(struct pst_host_plan *p, struct pst_error *err)
 	const struct pst_host *h = p->host;
 	struct pst_host_group g;
 	size_t i;
-	int rc;
+	int r;
 
 	if (!h->gpu)
 		return pst_error_set(err, h->gpu_err.code, "%s",
 				     h->gpu_err.text);
-	rc = check_use(p, err);
-	if (rc == 0)
-		rc = note_framebuffer(p, err);
-	if (rc < 0)
-		return rc;
+	r = check_use(p, err);
+	if (r == 0)
+		r = note_framebuffer(p, err);
+	if (r < 0)
+		return r;
 	pst_host_group_judge(h, &g);
 	if (g.state == PST_HOST_GROUP_VITAL && !p->request.look_only)
 		return pst_host_group_refuse(h, g.fn, err);
-	for (i = 0; rc == 0 && i < g.n; i++)
-		rc = pst_host_pci_same_card(g.member[i], h->gpu)
-			     ? add_fn(p, g.member[i], err)
-			     : add_member(p, g.member[i], err);
+	for (i = 0; r == 0 && i < g.n; i++)
+		r = pst_host_pci_same_card(g.member[i], h->gpu)
+			    ? add_fn(p, g.member[i], err)
+			    : add_member(p, g.member[i], err);
 	for (i = 0; i < p->n_fn; i++)
 		p->by_address |=
 			pst_host_pci_twin(&h->pci, p->fn[i], NULL) != NULL;
-	if (rc == 0 && g.state == PST_HOST_GROUP_OFF)
-		rc = pst_host_plan_note(
-			p, err,
-			"the IOMMU is off: what else is in the "
-			"card's group is known after the reboot "
-			"(penstock host check)");
-	if (rc == 0 && g.state == PST_HOST_GROUP_NONE)
-		rc = pst_host_plan_note(p, err,
-					"%s is in no IOMMU group: it cannot be "
-					"passed through from this slot",
-					g.fn->name);
-	return rc;
+	if (r == 0 && g.state == PST_HOST_GROUP_OFF)
+		r = pst_host_plan_note(p, err,
+				       "the IOMMU is off: what else is in the "
+				       "card's group is known after the reboot "
+				       "(penstock host check)");
+	if (r == 0 && g.state == PST_HOST_GROUP_NONE)
+		r = pst_host_plan_note(p, err,
+				       "%s is in no IOMMU group: it cannot be "
+				       "passed through from this slot",
+				       g.fn->name);
+	return r;
 }

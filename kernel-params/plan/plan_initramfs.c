@@ -90,14 +90,14 @@ static int edit_main(const char *old, const char *const *files, char **ret,
 		     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	int rc = pst_host_edit_array(old, MKINITCPIO, "MODULES",
-				     pst_host_vfio_modules,
-				     pst_host_module_is_rival, &text, err);
+	int r = pst_host_edit_array(old, MKINITCPIO, "MODULES",
+				    pst_host_vfio_modules,
+				    pst_host_module_is_rival, &text, err);
 
-	if (rc < 0 || !*files) {
+	if (r < 0 || !*files) {
 		*ret = text;
 		text = NULL;
-		return rc;
+		return r;
 	}
 	return pst_host_edit_array(text, MKINITCPIO, "FILES", files, NULL, ret,
 				   err);
@@ -112,12 +112,12 @@ static int plan_mkinitcpio(struct pst_host_plan *p,
 	PST_CLEANUP_FREE char *old = NULL;
 	const char *files[3];
 	char *text = NULL;
-	int rc = pst_host_journal_base(j, MKINITCPIO, &old, NULL, err);
+	int r = pst_host_journal_base(j, MKINITCPIO, &old, NULL, err);
 
-	if (rc == 0 && !old)
+	if (r == 0 && !old)
 		return pst_error_set(err, -EINVAL, "there is no " MKINITCPIO);
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	extra_files(p, !has_modconf(old), files);
 	if (p->by_address && pst_host_array_has_rival(old, "MODULES") &&
 	    pst_host_plan_note(
@@ -126,21 +126,21 @@ static int plan_mkinitcpio(struct pst_host_plan *p,
 		    "udev's rules can tell equal devices apart: take it "
 		    "out of there") < 0)
 		return -ENOMEM;
-	rc = edit_main(old, files, &text, err);
-	if (rc == 0 && !drop_in)
+	r = edit_main(old, files, &text, err);
+	if (r == 0 && !drop_in)
 		return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
 					  MKINITCPIO, text, 0644, false, err);
 	/* The drop-in works with any main file, so also with an unclear one. */
-	if (rc == 0 && strcmp(text, old) == 0) {
+	if (r == 0 && strcmp(text, old) == 0) {
 		free(text);
 		return 0;
 	}
 	free(text);
-	if (rc == -ENOMEM || (rc < 0 && !drop_in))
-		return rc;
+	if (r == -ENOMEM || (r < 0 && !drop_in))
+		return r;
 	text = pst_host_dropin_mkinitcpio(files);
 	if (!text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
 				  MKINITCPIO_DIR "/zz-penstock.conf", text,
 				  0644, true, err);
@@ -158,7 +158,7 @@ static int plan_dracut(struct pst_host_plan *p,
 	extra_files(p, true, files);
 	text = pst_host_dropin_dracut(files);
 	if (!text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_DRACUT, DRACUT_FILE,
 				  text, 0644, true, err);
 }
@@ -169,20 +169,20 @@ static int plan_initramfs_tools(struct pst_host_plan *p,
 {
 	PST_CLEANUP_FREE char *old = NULL;
 	char *text = NULL;
-	int rc = pst_host_journal_base(j, TOOLS_LIST, &old, NULL, err);
+	int r = pst_host_journal_base(j, TOOLS_LIST, &old, NULL, err);
 
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	if (pst_host_edit_module_list(old, pst_host_vfio_modules,
 				      pst_host_module_is_rival, &text) < 0)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_host_plan_file(p, j, PST_HOST_TARGET_INITRAMFS_TOOLS,
-				TOOLS_LIST, text, 0644, false, err);
-	if (rc < 0 || !writes(p, PST_HOST_UDEV_FILE))
-		return rc;
+		return pst_oom(err);
+	r = pst_host_plan_file(p, j, PST_HOST_TARGET_INITRAMFS_TOOLS,
+			       TOOLS_LIST, text, 0644, false, err);
+	if (r < 0 || !writes(p, PST_HOST_UDEV_FILE))
+		return r;
 	text = pst_host_dropin_initramfs_hook();
 	if (!text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_INITRAMFS_TOOLS,
 				  TOOLS_HOOK, text, 0755, true, err);
 }
@@ -210,13 +210,13 @@ int pst_host_plan_initramfs(struct pst_host_plan *p,
 			    const struct pst_host_journal *j,
 			    struct pst_error *err)
 {
-	int rc = note_other_maker(p, err);
+	int r = note_other_maker(p, err);
 
-	if (rc == 0 && p->targets & PST_HOST_TARGET_MKINITCPIO)
-		rc = plan_mkinitcpio(p, j, err);
-	if (rc == 0 && p->targets & PST_HOST_TARGET_DRACUT)
-		rc = plan_dracut(p, j, err);
-	if (rc == 0 && p->targets & PST_HOST_TARGET_INITRAMFS_TOOLS)
-		rc = plan_initramfs_tools(p, j, err);
-	return rc;
+	if (r == 0 && p->targets & PST_HOST_TARGET_MKINITCPIO)
+		r = plan_mkinitcpio(p, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_DRACUT)
+		r = plan_dracut(p, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_INITRAMFS_TOOLS)
+		r = plan_initramfs_tools(p, j, err);
+	return r;
 }

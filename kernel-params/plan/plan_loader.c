@@ -69,26 +69,26 @@ static int grub_files(struct pst_host_plan *p, const struct pst_host_journal *j,
 {
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	size_t i, len;
-	int rc = grub_file(p, j, g, GRUB_FILE, "", err);
+	int r = grub_file(p, j, g, GRUB_FILE, "", err);
 
 	g->own = SIZE_MAX;
-	if (rc < 0 || !reads_drop_ins(p))
-		return rc;
-	rc = pst_host_root_list(p->host->root, GRUB_DIR, &names);
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc, "cannot read " GRUB_DIR);
-	for (i = 0; rc == 0 && i < names.n; i++) {
+	if (r < 0 || !reads_drop_ins(p))
+		return r;
+	r = pst_host_root_list(p->host->root, GRUB_DIR, &names);
+	if (r < 0)
+		return pst_error_set_errno(err, -r, "cannot read " GRUB_DIR);
+	for (i = 0; r == 0 && i < names.n; i++) {
 		len = strlen(names.name[i]);
 		if (len > 4 && names.name[i][0] != '.' &&
 		    strcmp(names.name[i] + len - 4, ".cfg") == 0 &&
 		    strcmp(names.name[i], GRUB_OWN) != 0)
-			rc = grub_file(p, j, g, GRUB_DIR "/", names.name[i],
-				       err);
+			r = grub_file(p, j, g, GRUB_DIR "/", names.name[i],
+				      err);
 	}
-	if (rc == 0)
-		rc = grub_file(p, j, g, GRUB_DIR "/", GRUB_OWN, err);
+	if (r == 0)
+		r = grub_file(p, j, g, GRUB_DIR "/", GRUB_OWN, err);
 	g->own = g->n - 1;
-	return rc;
+	return r;
 }
 
 static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
@@ -96,21 +96,19 @@ static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
 {
 	struct grub *g = calloc(1, sizeof(*g));
 	size_t i;
-	int rc = g ? grub_files(p, j, g, err)
-		   : pst_error_set(err, -ENOMEM, "out of memory");
+	int r = g ? grub_files(p, j, g, err) : pst_oom(err);
 
-	if (rc == 0)
-		rc = pst_host_edit_grub(g->file, g->n, g->own, &p->params, err);
-	for (i = 0; rc == 0 && i < g->n; i++) {
-		rc = pst_host_plan_file(p, j, PST_HOST_TARGET_GRUB, g->path[i],
-					g->file[i].text, 0644, i == g->own,
-					err);
+	if (r == 0)
+		r = pst_host_edit_grub(g->file, g->n, g->own, &p->params, err);
+	for (i = 0; r == 0 && i < g->n; i++) {
+		r = pst_host_plan_file(p, j, PST_HOST_TARGET_GRUB, g->path[i],
+				       g->file[i].text, 0644, i == g->own, err);
 		g->file[i].text = NULL;
 	}
 	for (i = 0; g && i < g->n; i++)
 		free(g->file[i].text);
 	free(g);
-	return rc;
+	return r;
 }
 
 /* ---- systemd-boot ---------------------------------------------------------
@@ -121,13 +119,13 @@ static int plan_entry(struct pst_host_plan *p, const struct pst_host_journal *j,
 {
 	PST_CLEANUP_FREE char *old = NULL;
 	char *text = NULL;
-	int rc = pst_host_journal_base(j, path, &old, NULL, err);
+	int r = pst_host_journal_base(j, path, &old, NULL, err);
 
-	if (rc < 0 || !old || !pst_host_entry_is_linux(old))
-		return rc;
-	rc = pst_host_edit_entry(old, &p->params, &text, err);
-	if (rc < 0)
-		return rc;
+	if (r < 0 || !old || !pst_host_entry_is_linux(old))
+		return r;
+	r = pst_host_edit_entry(old, &p->params, &text, err);
+	if (r < 0)
+		return r;
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT, path,
 				  text, 0644, false, err);
 }
@@ -139,11 +137,11 @@ static int plan_entries(struct pst_host_plan *p,
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i, len;
-	int rc = 0;
+	int r = 0;
 
 	if (pst_host_root_list(p->host->root, dir, &names) < 0)
 		return 0;
-	for (i = 0; rc == 0 && i < names.n; i++) {
+	for (i = 0; r == 0 && i < names.n; i++) {
 		len = strlen(names.name[i]);
 		if (names.name[i][0] == '.' || len < 6 ||
 		    strcmp(names.name[i] + len - 5, ".conf") != 0)
@@ -151,9 +149,9 @@ static int plan_entries(struct pst_host_plan *p,
 		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
 			return pst_error_set(err, -EINVAL, "%s is too long",
 					     names.name[i]);
-		rc = plan_entry(p, j, path, err);
+		r = plan_entry(p, j, path, err);
 	}
-	return rc;
+	return r;
 }
 
 /* The words of a file of mkinitcpio's for unified kernels, added to f. */
@@ -163,15 +161,15 @@ static int add_snippet(struct pst_host_plan *p,
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	const char *line, *end;
-	int rc = pst_host_journal_base(j, path, &text, NULL, err);
+	int r = pst_host_journal_base(j, path, &text, NULL, err);
 
-	for (line = text; rc == 0 && line && *line;
+	for (line = text; r == 0 && line && *line;
 	     line = end + (*end == '\n')) {
 		end = strchrnul(line, '\n');
 		if (*line != '#')
 			fprintf(f, "%.*s ", (int)(end - line), line);
 	}
-	return rc;
+	return r;
 }
 
 /* All of them but ours, as one line. */
@@ -183,24 +181,24 @@ static int read_snippets(struct pst_host_plan *p,
 	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i, len, size;
 	FILE *f = open_memstream(ret, &size);
-	int rc = f ? pst_host_root_list(p->host->root, SNIPPETS, &names)
-		   : -ENOMEM;
+	int r = f ? pst_host_root_list(p->host->root, SNIPPETS, &names)
+		  : -ENOMEM;
 
-	for (i = 0; rc == 0 && i < names.n; i++) {
+	for (i = 0; r == 0 && i < names.n; i++) {
 		len = strlen(names.name[i]);
 		if (len < 6 || strcmp(names.name[i] + len - 5, ".conf") != 0 ||
 		    strcmp(names.name[i], SNIPPET_OWN) == 0 ||
 		    pst_host_path(path, SNIPPETS "/%s", names.name[i]) < 0)
 			continue;
-		rc = add_snippet(p, j, path, f, err);
+		r = add_snippet(p, j, path, f, err);
 	}
 	if (f && fclose(f))
-		rc = -ENOMEM;
-	if (rc < 0 && f) {
+		r = -ENOMEM;
+	if (r < 0 && f) {
 		free(*ret);
 		*ret = NULL;
 	}
-	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
 }
 
 /* mkinitcpio builds /etc/cmdline.d into unified kernels, if there is any. */
@@ -210,32 +208,31 @@ static int plan_snippets(struct pst_host_plan *p,
 {
 	struct pst_host_params_part part[2] = {{.text = NULL}};
 	char *text = NULL;
-	int rc = read_snippets(p, j, &part[0].text, err);
+	int r = read_snippets(p, j, &part[0].text, err);
 
 	part[1].text = strdup("");
-	if (rc == 0)
-		rc = part[1].text
-			     ? pst_host_params_merge(part, 2, 1, &p->params,
-						     err)
-			     : pst_error_set(err, -ENOMEM, "out of memory");
-	if (rc == 0 && part[0].changed)
-		rc = pst_error_set(err, -EINVAL,
-				   "a file in " SNIPPETS " has a parameter "
-				   "that contradicts the plan: correct it by "
-				   "hand (wanted: %s)",
-				   part[0].text);
-	if (rc == 0 && *part[1].text &&
+	if (r == 0)
+		r = part[1].text
+			    ? pst_host_params_merge(part, 2, 1, &p->params, err)
+			    : pst_oom(err);
+	if (r == 0 && part[0].changed)
+		r = pst_error_set(err, -EINVAL,
+				  "a file in " SNIPPETS " has a parameter "
+				  "that contradicts the plan: correct it by "
+				  "hand (wanted: %s)",
+				  part[0].text);
+	if (r == 0 && *part[1].text &&
 	    asprintf(&text,
 		     PST_HOST_EDIT_MARK "; undo: penstock host undo\n%s\n",
 		     part[1].text) < 0)
-		rc = pst_error_set(err, -ENOMEM, "out of memory");
-	if (rc == 0)
-		rc = pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT,
-					SNIPPETS "/" SNIPPET_OWN, text, 0644,
-					true, err);
+		r = pst_oom(err);
+	if (r == 0)
+		r = pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT,
+				       SNIPPETS "/" SNIPPET_OWN, text, 0644,
+				       true, err);
 	free(part[0].text);
 	free(part[1].text);
-	return rc;
+	return r;
 }
 
 /* All that is wanted, as one line. */
@@ -243,22 +240,22 @@ static int wanted_words(struct pst_host_plan *p, char **ret,
 			struct pst_error *err)
 {
 	struct pst_host_params_part part = {.text = strdup("")};
-	int rc;
+	int r;
 
 	if (!part.text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_host_params_merge(&part, 1, 0, &p->params, err);
+		return pst_oom(err);
+	r = pst_host_params_merge(&part, 1, 0, &p->params, err);
 	*ret = part.text;
-	return rc;
+	return r;
 }
 
 static int note_kernelstub(struct pst_host_plan *p, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *words = NULL;
-	int rc = wanted_words(p, &words, err);
+	int r = wanted_words(p, &words, err);
 
-	if (rc < 0 || !*words)
-		return rc;
+	if (r < 0 || !*words)
+		return r;
 	return pst_host_plan_note(
 		p, err,
 		"kernelstub writes the entries anew at the next "
@@ -274,36 +271,36 @@ static int plan_systemd_boot(struct pst_host_plan *p,
 	PST_CLEANUP_FREE char *old = NULL;
 	char *text = NULL;
 	size_t before = p->n_files;
-	int rc = pst_host_journal_base(j, CMDLINE, &old, NULL, err);
+	int r = pst_host_journal_base(j, CMDLINE, &old, NULL, err);
 
 	/* Behind /etc/default/grub: grub2-mkconfig replaces one that is older.
 	 */
-	if (rc == 0 && old) {
-		rc = pst_host_edit_kernel_cmdline(old, &p->params, &text, err);
-		if (rc == 0)
-			rc = pst_host_plan_file(
-				p, j, PST_HOST_TARGET_SYSTEMD_BOOT, CMDLINE,
-				text, 0644, false, err);
+	if (r == 0 && old) {
+		r = pst_host_edit_kernel_cmdline(old, &p->params, &text, err);
+		if (r == 0)
+			r = pst_host_plan_file(p, j,
+					       PST_HOST_TARGET_SYSTEMD_BOOT,
+					       CMDLINE, text, 0644, false, err);
 	}
-	if (rc == 0 && pst_host_plan_has_snippets(p->host->root))
-		rc = plan_snippets(p, j, err);
+	if (r == 0 && pst_host_plan_has_snippets(p->host->root))
+		r = plan_snippets(p, j, err);
 	/* On request those that GRUB's settings make, too. */
-	if (rc == 0 &&
+	if (r == 0 &&
 	    (p->request.targets || !pst_host_plan_grub_entries(p->host->root)))
-		rc = plan_entries(p, j, "/boot/loader/entries", err);
-	if (rc == 0)
-		rc = plan_entries(p, j, "/efi/loader/entries", err);
-	if (rc == 0)
-		rc = plan_entries(p, j, "/boot/efi/loader/entries", err);
-	if (rc == 0 &&
+		r = plan_entries(p, j, "/boot/loader/entries", err);
+	if (r == 0)
+		r = plan_entries(p, j, "/efi/loader/entries", err);
+	if (r == 0)
+		r = plan_entries(p, j, "/boot/efi/loader/entries", err);
+	if (r == 0 &&
 	    pst_host_root_exists(p->host->root, "etc/kernelstub/configuration"))
-		rc = note_kernelstub(p, err);
-	if (rc == 0 && p->n_files == before)
-		rc = pst_error_set(err, -EINVAL,
-				   "there is neither " CMDLINE
-				   " nor an entry of systemd-boot that boots "
-				   "Linux");
-	return rc;
+		r = note_kernelstub(p, err);
+	if (r == 0 && p->n_files == before)
+		r = pst_error_set(err, -EINVAL,
+				  "there is neither " CMDLINE
+				  " nor an entry of systemd-boot that boots "
+				  "Linux");
+	return r;
 }
 
 /* The command that adds the words, which it takes apart. */
@@ -327,10 +324,10 @@ static int note_ostree(struct pst_host_plan *p, char *words,
 static int plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *words = NULL;
-	int rc = wanted_words(p, &words, err);
+	int r = wanted_words(p, &words, err);
 
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	if (pst_host_root_exists(p->host->root, "ostree"))
 		return note_ostree(p, words, err);
 	return pst_host_plan_note(
@@ -344,14 +341,14 @@ int pst_host_plan_loader(struct pst_host_plan *p,
 			 const struct pst_host_journal *j,
 			 struct pst_error *err)
 {
-	int rc = 0;
+	int r = 0;
 
 	if (p->targets & PST_HOST_TARGET_GRUB)
-		rc = plan_grub(p, j, err);
-	if (rc == 0 && p->targets & PST_HOST_TARGET_SYSTEMD_BOOT)
-		rc = plan_systemd_boot(p, j, err);
-	if (rc == 0 && !(p->targets & PST_HOST_TARGETS_LOADER) &&
+		r = plan_grub(p, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_SYSTEMD_BOOT)
+		r = plan_systemd_boot(p, j, err);
+	if (r == 0 && !(p->targets & PST_HOST_TARGETS_LOADER) &&
 	    !p->request.targets)
-		rc = plan_by_hand(p, err);
-	return rc;
+		r = plan_by_hand(p, err);
+	return r;
 }

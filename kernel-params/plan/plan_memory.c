@@ -15,7 +15,7 @@ static int add(struct pst_host_plan *p, const struct pst_host_journal *j,
 	       struct pst_error *err)
 {
 	if (!text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return pst_host_plan_file(p, j, target, path, text, 0644, true, err);
 }
 
@@ -45,7 +45,7 @@ int pst_host_plan_memory(struct pst_host_plan *p,
 		p->targets & PST_HOST_TARGETS_LOADER && p->pool_by_cmdline;
 	bool by_node = w->pool_node >= 0;
 	unsigned int targets = p->targets;
-	int rc;
+	int r;
 
 	if (!w->pool_pages || p->targets & PST_HOST_TARGET_NIXOS)
 		return 0;
@@ -59,16 +59,16 @@ int pst_host_plan_memory(struct pst_host_plan *p,
 	if (!loader && !p->request.targets)
 		targets |= by_node ? PST_HOST_TARGET_TMPFILES
 				   : PST_HOST_TARGET_SYSCTL;
-	rc = 0;
+	r = 0;
 	if (targets & PST_HOST_TARGET_SYSCTL)
-		rc = add(p, j, PST_HOST_TARGET_SYSCTL, SYSCTL_FILE,
-			 pst_host_dropin_sysctl(w->pool_pages), err);
-	if (rc == 0 && targets & PST_HOST_TARGET_TMPFILES)
-		rc = add(p, j, PST_HOST_TARGET_TMPFILES, TMPFILES_FILE,
-			 pst_host_dropin_tmpfiles(w->pool_node, w->pool_pages),
-			 err);
-	if (rc == 0 &&
+		r = add(p, j, PST_HOST_TARGET_SYSCTL, SYSCTL_FILE,
+			pst_host_dropin_sysctl(w->pool_pages), err);
+	if (r == 0 && targets & PST_HOST_TARGET_TMPFILES)
+		r = add(p, j, PST_HOST_TARGET_TMPFILES, TMPFILES_FILE,
+			pst_host_dropin_tmpfiles(w->pool_node, w->pool_pages),
+			err);
+	if (r == 0 &&
 	    (targets & PST_HOST_TARGET_TMPFILES || !p->request.targets))
-		rc = plan_mount(p, j, err);
-	return rc;
+		r = plan_mount(p, j, err);
+	return r;
 }

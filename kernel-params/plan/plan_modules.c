@@ -36,19 +36,19 @@ static int extend_ids(struct pst_host_plan *p,
 		pst_host_modprobe_ids_line(conf);
 	PST_CLEANUP_FREE char *old = NULL;
 	char path[PST_HOST_ROOT_PATH_MAX], *text = NULL;
-	int rc;
+	int r;
 
 	if (!line)
 		return 0;
 	if (pst_host_path(path, "/%s", line->file) < 0)
 		return pst_error_set(err, -EINVAL, "%s is too long",
 				     line->file);
-	rc = pst_host_journal_base(j, path, &old, NULL, err);
-	if (rc < 0 || !old)
-		return rc;
-	rc = pst_host_edit_modprobe_ids(old, line, p->ids, &text, err);
-	if (rc < 0)
-		return rc;
+	r = pst_host_journal_base(j, path, &old, NULL, err);
+	if (r < 0 || !old)
+		return r;
+	r = pst_host_edit_modprobe_ids(old, line, p->ids, &text, err);
+	if (r < 0)
+		return r;
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE, path, text,
 				  0644, false, err);
 }
@@ -105,7 +105,7 @@ static int plan_modprobe(struct pst_host_plan *p,
 		.modules = pst_host_lines_list(&p->modules),
 	};
 	char *text;
-	int rc = 0;
+	int r = 0;
 
 	if ((pst_host_modconf_disabled(conf, "vfio-pci") ||
 	     pst_host_modconf_blacklisted(conf, "vfio-pci")) &&
@@ -115,18 +115,18 @@ static int plan_modprobe(struct pst_host_plan *p,
 				     "loaded (blacklist or install): take that "
 				     "out first");
 	if (!p->by_address)
-		rc = extend_ids(p, conf, j, err);
-	if (rc < 0)
-		return rc;
+		r = extend_ids(p, conf, j, err);
+	if (r < 0)
+		return r;
 	if (pst_host_edit_modprobe(conf, &want, &text) < 0)
-		return pst_error_set(err, -ENOMEM, "out of memory");
-	rc = pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE,
-				PST_HOST_MODPROBE_FILE, text, 0644, true, err);
-	if (rc < 0)
-		return rc;
+		return pst_oom(err);
+	r = pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE,
+			       PST_HOST_MODPROBE_FILE, text, 0644, true, err);
+	if (r < 0)
+		return r;
 	text = pst_host_dropin_modules_load();
 	if (!text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE, LOAD_FILE,
 				  text, 0644, true, err);
 }
@@ -137,7 +137,7 @@ static int plan_udev(struct pst_host_plan *p, const struct pst_host_journal *j,
 	char *text = pst_host_dropin_udev(pst_host_lines_list(&p->addresses));
 
 	if (!text)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_UDEV,
 				  PST_HOST_UDEV_FILE, text, 0644, true, err);
 }
@@ -147,22 +147,22 @@ int pst_host_plan_modules(struct pst_host_plan *p,
 			  struct pst_error *err)
 {
 	struct pst_host_modconf conf;
-	int rc = without_ours(&p->host->modconf, &conf);
+	int r = without_ours(&p->host->modconf, &conf);
 
-	if (rc < 0)
-		return pst_error_set(err, rc, "out of memory");
+	if (r < 0)
+		return pst_error_set(err, r, "out of memory");
 	if (p->by_address)
-		rc = check_ids(p, &conf, err);
-	if (rc == 0 && p->by_address && p->targets & PST_HOST_TARGET_MODPROBE &&
+		r = check_ids(p, &conf, err);
+	if (r == 0 && p->by_address && p->targets & PST_HOST_TARGET_MODPROBE &&
 	    !(p->targets & PST_HOST_TARGET_UDEV))
-		rc = pst_host_plan_note(
+		r = pst_host_plan_note(
 			p, err,
 			"another device has the same ids: only a "
 			"udev rule (--for udev) tells them apart");
-	if (rc == 0 && p->targets & PST_HOST_TARGET_MODPROBE)
-		rc = plan_modprobe(p, &conf, j, err);
-	if (rc == 0 && p->targets & PST_HOST_TARGET_UDEV)
-		rc = plan_udev(p, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_MODPROBE)
+		r = plan_modprobe(p, &conf, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_UDEV)
+		r = plan_udev(p, j, err);
 	free(conf.line);
-	return rc;
+	return r;
 }

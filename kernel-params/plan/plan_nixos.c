@@ -38,15 +38,15 @@ static int param_words(struct pst_host_plan *p, struct pst_host_lines *ret,
 {
 	struct pst_host_params_part part = {.text = strdup("")};
 	char *word, *rest;
-	int rc = -ENOMEM;
+	int r = -ENOMEM;
 
 	if (part.text)
-		rc = pst_host_params_merge(&part, 1, 0, &p->params, err);
-	for (word = part.text; rc == 0 && (word = strtok_r(word, " ", &rest));
+		r = pst_host_params_merge(&part, 1, 0, &p->params, err);
+	for (word = part.text; r == 0 && (word = strtok_r(word, " ", &rest));
 	     word = NULL)
-		rc = pst_host_lines_add(ret, "%s", word);
+		r = pst_host_lines_add(ret, "%s", word);
 	free(part.text);
-	return rc;
+	return r;
 }
 
 int pst_host_plan_nixos(struct pst_host_plan *p,
@@ -59,28 +59,28 @@ int pst_host_plan_nixos(struct pst_host_plan *p,
 	};
 	char *text = NULL;
 	size_t i;
-	int rc;
+	int r;
 
 	if (!(p->targets & PST_HOST_TARGET_NIXOS))
 		return 0;
-	rc = param_words(p, &words, err);
-	for (i = 0; rc == 0 && i < p->modules.n; i++)
+	r = param_words(p, &words, err);
+	for (i = 0; r == 0 && i < p->modules.n; i++)
 		if (!stays(p, p->modules.line[i]))
-			rc = pst_host_lines_add(&blacklist, "%s",
-						p->modules.line[i]);
-	if (rc == 0) {
+			r = pst_host_lines_add(&blacklist, "%s",
+					       p->modules.line[i]);
+	if (r == 0) {
 		want.params = pst_host_lines_list(&words);
 		want.blacklist = pst_host_lines_list(&blacklist);
 		want.addresses = p->by_address
 					 ? pst_host_lines_list(&p->addresses)
 					 : NULL;
 		text = pst_host_dropin_nixos(&want);
-		rc = text ? 0 : -ENOMEM;
+		r = text ? 0 : -ENOMEM;
 	}
 	pst_host_lines_done(&words);
 	pst_host_lines_done(&blacklist);
-	if (rc < 0)
-		return pst_error_set(err, rc, "out of memory");
+	if (r < 0)
+		return pst_error_set(err, r, "out of memory");
 	if (pst_host_plan_note(
 		    p, err,
 		    "NixOS: have configuration.nix import the module: "

@@ -8,7 +8,7 @@
 
 static int no_memory(struct pst_error *err)
 {
-	return pst_error_set(err, -ENOMEM, "out of memory");
+	return pst_oom(err);
 }
 
 /* ---- Modules --------------------------------------------------------------
@@ -56,20 +56,20 @@ static int add_modules(struct pst_host_lines *l,
 	/* clang-format on */
 	char buf[64];
 	size_t i, k;
-	int rc = 0;
+	int r = 0;
 
 	for (i = 0; i < PST_ARRAY_SIZE(known); i++) {
 		if (known[i].class != dev->class >> 8 ||
 		    (known[i].vendor && known[i].vendor != dev->vendor))
 			continue;
-		for (k = 0; rc == 0 && k < 8 && known[i].modules[k]; k++)
-			rc = pst_host_lines_add(l, "%s", known[i].modules[k]);
+		for (k = 0; r == 0 && k < 8 && known[i].modules[k]; k++)
+			r = pst_host_lines_add(l, "%s", known[i].modules[k]);
 	}
-	if (rc == 0 && *dev->driver && !(dev->bad & PST_HOST_PCI_BAD_DRIVER) &&
+	if (r == 0 && *dev->driver && !(dev->bad & PST_HOST_PCI_BAD_DRIVER) &&
 	    !pst_host_pci_on_vfio(dev))
-		rc = pst_host_lines_add(
+		r = pst_host_lines_add(
 			l, "%s", module_of(dev->driver, buf, sizeof(buf)));
-	return rc;
+	return r;
 }
 
 static int want_modules(struct pst_host_plan *p)
@@ -77,21 +77,21 @@ static int want_modules(struct pst_host_plan *p)
 	size_t i, size;
 	char id[16];
 	FILE *f = open_memstream(&p->ids, &size);
-	int rc = 0;
+	int r = 0;
 
 	if (!f)
 		return -ENOMEM;
-	for (i = 0; rc == 0 && i < p->n_fn; i++) {
+	for (i = 0; r == 0 && i < p->n_fn; i++) {
 		fflush(f);
 		snprintf(id, sizeof(id), "%04x:%04x", p->fn[i]->vendor,
 			 p->fn[i]->device);
 		if (!pst_host_list_has(p->ids, id))
 			fprintf(f, "%s%s", *p->ids ? "," : "", id);
-		rc = pst_host_lines_add(&p->addresses, "%s", p->fn[i]->name);
-		if (rc == 0)
-			rc = add_modules(&p->modules, p->fn[i]);
+		r = pst_host_lines_add(&p->addresses, "%s", p->fn[i]->name);
+		if (r == 0)
+			r = add_modules(&p->modules, p->fn[i]);
 	}
-	return fclose(f) ? -ENOMEM : rc;
+	return fclose(f) ? -ENOMEM : r;
 }
 
 /* ---- The pool -------------------------------------------------------------
@@ -183,7 +183,7 @@ static int want_pool(struct pst_host_plan *p, struct pst_error *err)
 static int want_iommu(struct pst_host_plan *p, struct pst_error *err)
 {
 	bool intel = p->host->iommu.has_dmar;
-	int rc = 0;
+	int r = 0;
 
 	if (!p->host->iommu.has_dmar && !p->host->iommu.has_ivrs) {
 		if (p->host->cpu.vendor != PST_HOST_CPU_INTEL &&
@@ -194,20 +194,20 @@ static int want_iommu(struct pst_host_plan *p, struct pst_error *err)
 					     "nor AMD's: nothing is known of "
 					     "its IOMMU");
 		intel = p->host->cpu.vendor == PST_HOST_CPU_INTEL;
-		rc = pst_host_plan_note(
+		r = pst_host_plan_note(
 			p, err,
 			"the firmware tells of no IOMMU: turn on %s "
 			"in its setup",
 			intel ? "VT-d" : "IOMMU (AMD-Vi)");
 	}
 	/* AMD's is on by itself; amd_iommu=on does not exist. */
-	if (rc == 0)
-		rc = pst_host_params_add(&p->params, "%s",
-					 intel ? "intel_iommu=on"
-					       : "amd_iommu=");
-	if (rc == 0)
-		rc = pst_host_params_add(&p->params, "iommu=pt");
-	return rc;
+	if (r == 0)
+		r = pst_host_params_add(&p->params, "%s",
+					intel ? "intel_iommu=on"
+					      : "amd_iommu=");
+	if (r == 0)
+		r = pst_host_params_add(&p->params, "iommu=pt");
+	return r;
 }
 
 static int want_isolation(struct pst_host_plan *p, struct pst_error *err)
@@ -215,7 +215,7 @@ static int want_isolation(struct pst_host_plan *p, struct pst_error *err)
 	const char *list = p->request.isolate_cpus;
 	struct pst_host_cpuset set;
 	unsigned int cpu, left = 0;
-	int rc;
+	int r;
 
 	if (!list)
 		return 0;
@@ -240,19 +240,19 @@ static int want_isolation(struct pst_host_plan *p, struct pst_error *err)
 		return pst_error_set(err, -EINVAL,
 				     "--isolate-cpus leaves no CPU to the "
 				     "host");
-	rc = pst_host_params_add(&p->params, "isolcpus=%s", list);
-	if (rc == 0)
-		rc = pst_host_params_add(&p->params, "nohz_full=%s", list);
-	if (rc == 0)
-		rc = pst_host_params_add(&p->params, "rcu_nocbs=%s", list);
-	return rc;
+	r = pst_host_params_add(&p->params, "isolcpus=%s", list);
+	if (r == 0)
+		r = pst_host_params_add(&p->params, "nohz_full=%s", list);
+	if (r == 0)
+		r = pst_host_params_add(&p->params, "rcu_nocbs=%s", list);
+	return r;
 }
 
 int pst_host_plan_want(struct pst_host_plan *p, struct pst_error *err)
 {
-	int rc = want_modules(p);
+	int r = want_modules(p);
 
-	if (rc < 0)
+	if (r < 0)
 		return no_memory(err);
 	p->targets = p->request.targets ? p->request.targets : p->has;
 	if (p->targets & PST_HOST_TARGET_UDEV)
@@ -260,19 +260,19 @@ int pst_host_plan_want(struct pst_host_plan *p, struct pst_error *err)
 	else if (p->by_address && !p->request.targets &&
 		 !(p->has & PST_HOST_TARGET_NIXOS))
 		p->targets |= PST_HOST_TARGET_UDEV;
-	rc = want_pool(p, err);
-	if (rc == 0)
-		rc = want_iommu(p, err);
-	if (rc == 0 && p->targets & PST_HOST_TARGET_DRACUT)
-		rc = pst_host_params_add(&p->params, "rd.driver.pre=vfio-pci");
+	r = want_pool(p, err);
+	if (r == 0)
+		r = want_iommu(p, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_DRACUT)
+		r = pst_host_params_add(&p->params, "rd.driver.pre=vfio-pci");
 	/* Modprobe's options do not reach what is built in, and those of the
 	 * command line come after them. */
-	if (rc == 0 && !p->by_address &&
+	if (r == 0 && !p->by_address &&
 	    (pst_host_module_state(&p->host->modules, "vfio-pci") ==
 		     PST_HOST_MODULE_BUILTIN ||
 	     p->host->vfio.cmdline_ids))
-		rc = pst_host_params_add(&p->params, "vfio-pci.ids=%s", p->ids);
-	if (rc == 0)
-		rc = want_isolation(p, err);
-	return rc == -ENOMEM || rc == -EOVERFLOW ? no_memory(err) : rc;
+		r = pst_host_params_add(&p->params, "vfio-pci.ids=%s", p->ids);
+	if (r == 0)
+		r = want_isolation(p, err);
+	return r == -ENOMEM || r == -EOVERFLOW ? no_memory(err) : r;
 }

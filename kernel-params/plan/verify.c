@@ -16,15 +16,15 @@ add(struct pst_host_verdicts *v, const char *id, bool good, const char *fmt,
 		reallocarray(v->verdict, v->n + 1, sizeof(*grown));
 	struct pst_host_verdict one = {.good = good};
 	va_list ap;
-	int rc;
+	int r;
 
 	if (!grown)
 		return -ENOMEM;
 	v->verdict = grown;
 	va_start(ap, fmt);
-	rc = vasprintf(&one.what, fmt, ap);
+	r = vasprintf(&one.what, fmt, ap);
 	va_end(ap);
-	if (rc < 0)
+	if (r < 0)
 		return -ENOMEM;
 	one.id = strdup(id);
 	if (!one.id) {
@@ -49,31 +49,30 @@ static int check_journal(const struct pst_host_journal *j,
 			 struct pst_host_verdicts *v, struct pst_error *err)
 {
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	if (j->state == PST_HOST_JOURNAL_PENDING ||
 	    j->state == PST_HOST_JOURNAL_UNDOING)
-		rc = add(
-			v, "journal", false,
+		r = add(v, "journal", false,
 			"an %s was cut off: run penstock host %s",
 			j->state == PST_HOST_JOURNAL_PENDING ? "apply" : "undo",
 			j->state == PST_HOST_JOURNAL_PENDING ? "apply (or undo)"
 							     : "undo");
-	for (i = 0; rc == 0 && i < j->n; i++) {
+	for (i = 0; r == 0 && i < j->n; i++) {
 		const struct pst_host_journal_entry *e = &j->entry[i];
 		PST_CLEANUP_FREE char *now = NULL;
 		bool same;
 
-		rc = pst_host_journal_read(j->root, e->path, &now, err);
-		if (rc < 0)
-			return rc;
+		r = pst_host_journal_read(j->root, e->path, &now, err);
+		if (r < 0)
+			return r;
 		same = pst_host_text_same(now, e->text);
-		rc = add(v, "file", same, "%s %s", e->path,
-			 same  ? "is as it was written"
-			 : now ? "was edited since"
-			       : "is gone");
+		r = add(v, "file", same, "%s %s", e->path,
+			same  ? "is as it was written"
+			: now ? "was edited since"
+			      : "is gone");
 	}
-	return rc;
+	return r;
 }
 
 static int check_params(const struct pst_host_plan *p,
@@ -81,14 +80,14 @@ static int check_params(const struct pst_host_plan *p,
 {
 	char pool[PST_HOST_PARAMS_POOL_LEN];
 	size_t i, n = p->params.n;
-	int rc = 0, holds;
+	int r = 0, holds;
 
 	if (p->request.targets && !(p->targets & PST_HOST_TARGETS_LOADER))
 		return 0;
 	pst_host_params_pool_text(&p->params, pool);
 	if (*pool && p->pool_by_cmdline && p->targets & PST_HOST_TARGETS_LOADER)
 		n++;
-	for (i = 0; rc == 0 && i < n; i++) {
+	for (i = 0; r == 0 && i < n; i++) {
 		const char *word = i < p->params.n ? p->params.word[i] : pool;
 
 		holds = pst_host_params_holds(p->host->cmdline_text, &p->params,
@@ -98,33 +97,33 @@ static int check_params(const struct pst_host_plan *p,
 		/* "amd_iommu=" only says what must not be there. */
 		if (word[strlen(word) - 1] == '=' && holds)
 			continue;
-		rc = add(v, "parameter", holds, "%s %s the command line", word,
-			 holds ? "is on" : "is not on");
+		r = add(v, "parameter", holds, "%s %s the command line", word,
+			holds ? "is on" : "is not on");
 	}
-	return rc;
+	return r;
 }
 
 static int check_drivers(const struct pst_host_plan *p,
 			 struct pst_host_verdicts *v)
 {
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; rc == 0 && i < p->n_fn; i++) {
+	for (i = 0; r == 0 && i < p->n_fn; i++) {
 		const struct pst_host_pci_dev *d = p->fn[i];
 		bool good = pst_host_pci_on_vfio(d);
 
-		rc = add(v, "driver", good, "%s (%s) is bound to %s", d->name,
-			 pst_host_pci_kind(d),
-			 *d->driver ? d->driver : "nothing");
+		r = add(v, "driver", good, "%s (%s) is bound to %s", d->name,
+			pst_host_pci_kind(d),
+			*d->driver ? d->driver : "nothing");
 	}
-	if (rc == 0)
-		rc = add(v, "group", p->host->gpu->iommu_group >= 0,
-			 p->host->gpu->iommu_group >= 0
-				 ? "%s is in IOMMU group %d"
-				 : "%s is in no IOMMU group: the IOMMU is off",
-			 p->host->gpu->name, p->host->gpu->iommu_group);
-	return rc;
+	if (r == 0)
+		r = add(v, "group", p->host->gpu->iommu_group >= 0,
+			p->host->gpu->iommu_group >= 0
+				? "%s is in IOMMU group %d"
+				: "%s is in no IOMMU group: the IOMMU is off",
+			p->host->gpu->name, p->host->gpu->iommu_group);
+	return r;
 }
 
 static int check_pool(const struct pst_host_plan *p,
@@ -159,22 +158,22 @@ int pst_host_plan_verify(const struct pst_host_plan *p,
 			 const struct pst_host_journal *j,
 			 struct pst_host_verdicts *ret, struct pst_error *err)
 {
-	int rc;
+	int r;
 
 	*ret = (struct pst_host_verdicts){0};
-	rc = check_journal(j, ret, err);
-	if (rc == 0)
-		rc = check_params(p, ret);
-	if (rc == 0)
-		rc = check_drivers(p, ret);
-	if (rc == 0)
-		rc = check_pool(p, ret);
-	if (rc == 0)
-		rc = check_module(p, "vfio_pci", ret);
-	if (rc == 0 &&
+	r = check_journal(j, ret, err);
+	if (r == 0)
+		r = check_params(p, ret);
+	if (r == 0)
+		r = check_drivers(p, ret);
+	if (r == 0)
+		r = check_pool(p, ret);
+	if (r == 0)
+		r = check_module(p, "vfio_pci", ret);
+	if (r == 0 &&
 	    p->targets & (PST_HOST_TARGET_MODPROBE | PST_HOST_TARGET_NIXOS))
-		rc = check_module(p, "vhost_vsock", ret);
-	if (rc < 0)
+		r = check_module(p, "vhost_vsock", ret);
+	if (r < 0)
 		pst_host_verdicts_done(ret);
-	return rc == -ENOMEM ? pst_error_set(err, rc, "out of memory") : rc;
+	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
 }

@@ -31,27 +31,27 @@ static int resolve(const struct pst_host_root *root, const char *dir,
 {
 	char next[PST_HOST_ROOT_PATH_MAX];
 	size_t len;
-	int rc = 0;
+	int r = 0;
 
 	*real = '\0';
-	for (; rc == 0 && *dir; dir += len + (dir[len] == '/')) {
+	for (; r == 0 && *dir; dir += len + (dir[len] == '/')) {
 		len = strcspn(dir, "/");
-		rc = pst_host_path(next, "%s/%.*s", real, (int)len, dir);
-		if (rc == 0)
-			rc = pst_host_root_dir(root, next, real,
-					       PST_HOST_ROOT_PATH_MAX);
+		r = pst_host_path(next, "%s/%.*s", real, (int)len, dir);
+		if (r == 0)
+			r = pst_host_root_dir(root, next, real,
+					      PST_HOST_ROOT_PATH_MAX);
 	}
-	return rc;
+	return r;
 }
 
 /* Opens it step by step, so that a link that comes in between is no way out. */
 static int open_dir(const struct pst_host_root *root, const char *dir)
 {
 	char real[PST_HOST_ROOT_PATH_MAX], *p = real;
-	int rc = resolve(root, dir, real), fd, next;
+	int r = resolve(root, dir, real), fd, next;
 
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	fd = openat(root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	while (fd >= 0 && *p) {
 		char *name = p;
@@ -73,19 +73,19 @@ int pst_host_file_open(const struct pst_host_root *root, const char *path,
 		       struct pst_host_file *ret, struct pst_error *err)
 {
 	char dir[PST_HOST_ROOT_PATH_MAX];
-	int rc;
+	int r;
 
 	*ret = (struct pst_host_file){.dir = -1, .path = path};
 	/* Room for the hidden name. */
-	rc = split(path, dir, ret->name, sizeof(ret->name) - 16);
-	if (rc < 0)
-		return pst_error_set(err, rc, "the path %s is too long", path);
-	rc = open_dir(root, dir);
-	if (rc == -ENOENT)
+	r = split(path, dir, ret->name, sizeof(ret->name) - 16);
+	if (r < 0)
+		return pst_error_set(err, r, "the path %s is too long", path);
+	r = open_dir(root, dir);
+	if (r == -ENOENT)
 		return 0;
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc, "cannot open /%s", dir);
-	ret->dir = rc;
+	if (r < 0)
+		return pst_error_set_errno(err, -r, "cannot open /%s", dir);
+	ret->dir = r;
 	return 0;
 }
 
@@ -107,10 +107,10 @@ int pst_host_file_mkdir(const struct pst_host_root *root, const char *path,
 			struct pst_error *err)
 {
 	struct pst_host_file f;
-	int rc = pst_host_file_open(root, path, &f, err);
+	int r = pst_host_file_open(root, path, &f, err);
 
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	if (f.dir < 0)
 		return no_dir(&f, err);
 	/* Whatever the umask is: others than root have to read what is in it.
@@ -118,11 +118,11 @@ int pst_host_file_mkdir(const struct pst_host_root *root, const char *path,
 	if (mkdirat(f.dir, f.name, 0755) < 0
 		    ? errno != EEXIST
 		    : fchmodat(f.dir, f.name, 0755, 0) < 0)
-		rc = pst_error_set_errno(err, errno, "cannot make %s", path);
+		r = pst_error_set_errno(err, errno, "cannot make %s", path);
 	else if (fsync(f.dir) < 0)
-		rc = pst_error_set_errno(err, errno, "cannot write %s", path);
+		r = pst_error_set_errno(err, errno, "cannot write %s", path);
 	pst_host_file_close(&f);
-	return rc;
+	return r;
 }
 
 void pst_host_file_rmdir(const struct pst_host_root *root, const char *path)
@@ -210,7 +210,7 @@ int pst_host_file_write(const struct pst_host_file *f, const char *text,
 {
 	PST_CLEANUP_FD int fd = -1;
 	char temp[272];
-	int rc;
+	int r;
 
 	if (f->dir < 0)
 		return no_dir(f, err);
@@ -221,20 +221,20 @@ int pst_host_file_write(const struct pst_host_file *f, const char *text,
 	if (fd < 0)
 		return pst_error_set_errno(err, errno, "cannot write beside %s",
 					   f->path);
-	rc = copy_metadata(f, fd);
-	if (rc == 1)
-		rc = fchmod(fd, mode) < 0 ? -errno : 0;
-	if (rc == 0)
-		rc = write_all(fd, text);
-	if (rc == 0)
+	r = copy_metadata(f, fd);
+	if (r == 1)
+		r = fchmod(fd, mode) < 0 ? -errno : 0;
+	if (r == 0)
+		r = write_all(fd, text);
+	if (r == 0)
 		return 0;
 	pst_host_file_discard(f);
-	if (rc == -EINVAL)
-		return pst_error_set(err, rc,
+	if (r == -EINVAL)
+		return pst_error_set(err, r,
 				     "%s is a symbolic link or no regular "
 				     "file: something else manages it",
 				     f->path);
-	return pst_error_set_errno(err, -rc, "cannot write %s", f->path);
+	return pst_error_set_errno(err, -r, "cannot write %s", f->path);
 }
 
 int pst_host_file_commit(const struct pst_host_file *f, struct pst_error *err)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Files, links and directories below a root: by openat2(2), or step by step. */
+#include "kernel-params/root/root.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
-
-#include "kernel-params/root/root.h"
 
 /* As many links as the kernel follows in one path (path_resolution(7)). */
 #define MAX_LINKS 40

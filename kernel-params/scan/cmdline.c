@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Splits a kernel command line. */
+#include "kernel-params/scan/cmdline.h"
+
 #include <ctype.h>
 #include <string.h>
 
-#include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/hugepages.h"
 
 /*
@@ -81,10 +82,10 @@ int pst_host_cmdline_read(const struct pst_host_root *root,
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t len;
-	int rc = pst_host_root_read(root, "proc/cmdline", PST_HOST_CMDLINE_MAX,
-				    &text, &len);
+	int r = pst_host_root_read(root, "proc/cmdline", PST_HOST_CMDLINE_MAX,
+				   &text, &len);
 
-	return rc < 0 ? rc : pst_host_cmdline_parse(text, len, ret);
+	return r < 0 ? r : pst_host_cmdline_parse(text, len, ret);
 }
 
 void pst_host_cmdline_done(struct pst_host_cmdline *c)

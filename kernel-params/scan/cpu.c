@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads cpuinfo and the topology below sys/devices/system. */
-#include <string.h>
-
 #include "kernel-params/scan/cpu.h"
+
+#include <string.h>
 
 /* 4096 processors of 4 KiB each would be 16 MiB; the first one is enough. */
 #define CPUINFO_MAX (64U << 20)
@@ -250,7 +250,7 @@ int pst_host_cpu_scan(const struct pst_host_root *root,
 	if (!read_set(root, "sys/devices/system/cpu/online", &cpu.online))
 		cpu.online = (struct pst_host_cpuset){0};
 	if (read_threads(root, &cpu) < 0)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	read_nodes(root, &cpu);
 	*ret = cpu;
 	return 0;

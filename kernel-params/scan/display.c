@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Looks for framebuffers of the firmware and for screens in use. */
+#include "kernel-params/scan/display.h"
+
 #include <ctype.h>
 #include <string.h>
-
-#include "kernel-params/scan/display.h"
 
 #define IOMEM_MAX (4U << 20)
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of NVIDIA device ids. */
+#include "kernel-params/scan/gpu_arch.h"
+
 #include <stddef.h>
 
-#include "kernel-params/scan/gpu_arch.h"
 #include "kernel-params/scan/pci.h"
 
 static const struct pst_host_gpu_arch fermi = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads a whole host. */
-#include <string.h>
-
 #include "kernel-params/scan/host.h"
+
+#include <string.h>
 
 /* ID= of os-release, quotes taken off. */
 static void read_os(const struct pst_host_root *root, struct pst_host *h)
@@ -80,47 +80,47 @@ static void read_release(const struct pst_host_root *root, struct pst_host *h)
 static int scan_devices(const struct pst_host_root *root, struct pst_host *h,
 			struct pst_error *err)
 {
-	int rc = pst_host_pci_scan(root, &h->pci, err);
+	int r = pst_host_pci_scan(root, &h->pci, err);
 
-	if (rc == 0)
-		rc = pst_host_iommu_scan(root, &h->pci, &h->iommu, err);
-	if (rc == 0)
-		rc = pst_host_cpu_scan(root, &h->cpu, err);
-	if (rc == 0)
-		rc = pst_host_memory_scan(root, &h->memory, err);
-	return rc;
+	if (r == 0)
+		r = pst_host_iommu_scan(root, &h->pci, &h->iommu, err);
+	if (r == 0)
+		r = pst_host_cpu_scan(root, &h->cpu, err);
+	if (r == 0)
+		r = pst_host_memory_scan(root, &h->memory, err);
+	return r;
 }
 
 /* Splits it, and keeps it whole. */
 static int read_cmdline(const struct pst_host_root *root, struct pst_host *h)
 {
 	size_t len;
-	int rc = pst_host_root_read(root, "proc/cmdline", PST_HOST_CMDLINE_MAX,
-				    &h->cmdline_text, &len);
+	int r = pst_host_root_read(root, "proc/cmdline", PST_HOST_CMDLINE_MAX,
+				   &h->cmdline_text, &len);
 
-	if (rc == 0)
-		rc = pst_host_cmdline_parse(h->cmdline_text, len, &h->cmdline);
+	if (r == 0)
+		r = pst_host_cmdline_parse(h->cmdline_text, len, &h->cmdline);
 	else
 		h->cmdline_text = strdup("");
-	return rc;
+	return r;
 }
 
 static int scan_configuration(const struct pst_host_root *root,
 			      struct pst_host *h, struct pst_error *err)
 {
-	int rc;
+	int r;
 
 	h->cmdline_rc = read_cmdline(root, h);
-	rc = h->cmdline_text ? 0 : -ENOMEM;
-	if (rc == 0)
-		rc = pst_host_modconf_read(root, &h->modconf);
-	if (rc == 0)
-		rc = pst_host_early_scan(root, &h->early);
-	if (rc == 0)
-		rc = pst_host_vfio_conf_scan(root, &h->cmdline, &h->modconf,
-					     &h->vfio);
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc,
+	r = h->cmdline_text ? 0 : -ENOMEM;
+	if (r == 0)
+		r = pst_host_modconf_read(root, &h->modconf);
+	if (r == 0)
+		r = pst_host_early_scan(root, &h->early);
+	if (r == 0)
+		r = pst_host_vfio_conf_scan(root, &h->cmdline, &h->modconf,
+					    &h->vfio);
+	if (r < 0)
+		return pst_error_set_errno(err, -r,
 					   "cannot take in the configuration");
 	pst_host_modules_scan(root, h->release, &h->modules);
 	pst_host_display_scan(root, &h->display);
@@ -133,7 +133,7 @@ int pst_host_scan(const struct pst_host_root *root,
 		  struct pst_error *err)
 {
 	struct pst_host *h = ret;
-	int rc;
+	int r;
 
 	memset(h, 0, sizeof(*h));
 	h->root = root;
@@ -145,12 +145,12 @@ int pst_host_scan(const struct pst_host_root *root,
 				     "no host's root");
 	read_os(root, h);
 	read_release(root, h);
-	rc = scan_devices(root, h, err);
-	if (rc == 0)
-		rc = scan_configuration(root, h, err);
-	if (rc < 0) {
+	r = scan_devices(root, h, err);
+	if (r == 0)
+		r = scan_configuration(root, h, err);
+	if (r < 0) {
 		pst_host_done(h);
-		return rc;
+		return r;
 	}
 	if (pst_host_pci_select_gpu(&h->pci, request->gpu, &h->gpu,
 				    &h->gpu_err) == 0) {

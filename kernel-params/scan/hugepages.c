@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads hugepage pools and meminfo. */
+#include "kernel-params/scan/hugepages.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "kernel-params/scan/cpu.h"
-#include "kernel-params/scan/hugepages.h"
 
 /* Nodes and pools that are looked at; no machine has as many. */
 #define MAX_NODES 1024
@@ -94,20 +95,20 @@ static int read_nodes(const struct pst_host_root *root,
 	char path[PST_HOST_ROOT_PATH_MAX];
 	uint64_t node;
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	if (pst_host_root_list(root, "sys/devices/system/node", &names) < 0)
 		return 0;
-	for (i = 0; i < names.n && i < MAX_NODES && rc == 0; i++) {
+	for (i = 0; i < names.n && i < MAX_NODES && r == 0; i++) {
 		if (strncmp(names.name[i], "node", 4) != 0 ||
 		    pst_parse_u64(names.name[i] + 4, 0, PST_HOST_CPU_MAX - 1,
 				  &node) < 0 ||
 		    pst_host_path(path, "sys/devices/system/node/%s/hugepages",
 				  names.name[i]) < 0)
 			continue;
-		rc = read_pools(root, path, (int)node, m);
+		r = read_pools(root, path, (int)node, m);
 	}
-	return rc;
+	return r;
 }
 
 /* "MemTotal:  123 kB" in bytes; 0 when the line is not there. */
@@ -137,7 +138,7 @@ int pst_host_memory_scan(const struct pst_host_root *root,
 	PST_CLEANUP_FREE char *text = NULL;
 	struct pst_host_memory m = {0};
 	size_t len;
-	int rc;
+	int r;
 
 	if (pst_host_root_read(root, "proc/meminfo", PST_HOST_ROOT_TEXT_MAX,
 			       &text, &len) == 0) {
@@ -145,12 +146,12 @@ int pst_host_memory_scan(const struct pst_host_root *root,
 		m.available = meminfo(text, "MemAvailable");
 		m.default_hugepage = meminfo(text, "Hugepagesize");
 	}
-	rc = read_pools(root, "sys/kernel/mm/hugepages", -1, &m);
-	if (rc == 0)
-		rc = read_nodes(root, &m);
-	if (rc < 0) {
+	r = read_pools(root, "sys/kernel/mm/hugepages", -1, &m);
+	if (r == 0)
+		r = read_nodes(root, &m);
+	if (r < 0) {
 		pst_host_memory_done(&m);
-		return pst_error_set(err, rc, "out of memory");
+		return pst_error_set(err, r, "out of memory");
 	}
 	*ret = m;
 	return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads what initramfs makers are told to load. */
+#include "kernel-params/scan/initramfs.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #include "kernel-params/scan/cmdline.h"
-#include "kernel-params/scan/initramfs.h"
 
 #define MAX_WORDS 2000
 
@@ -33,9 +34,9 @@ static int add_word(struct pst_host_names *l, const char *word, size_t n)
 static int list_words(const char **p, const char *end,
 		      struct pst_host_names *words)
 {
-	int rc = 0;
+	int r = 0;
 
-	while (**p && !strchr(end, **p) && rc == 0) {
+	while (**p && !strchr(end, **p) && r == 0) {
 		size_t n;
 
 		if (**p == '#') {
@@ -44,14 +45,14 @@ static int list_words(const char **p, const char *end,
 		}
 		n = strcspn(*p, " \t\r\n\"'()[];#");
 		if (n)
-			rc = add_word(words, *p, n);
+			r = add_word(words, *p, n);
 		*p += n;
 		if (!n && **p && !strchr(end, **p))
 			(*p)++;
 	}
 	if (**p)
 		(*p)++;
-	return rc;
+	return r;
 }
 
 static bool is_ident(char c)
@@ -109,9 +110,9 @@ int pst_host_early_words(const char *text, const char *const *names,
 			 struct pst_host_names *words)
 {
 	const char *p = text;
-	int rc = 0;
+	int r = 0;
 
-	while (*p && rc == 0) {
+	while (*p && r == 0) {
 		size_t n = 0;
 
 		if (*p == '#') {
@@ -126,12 +127,12 @@ int pst_host_early_words(const char *text, const char *const *names,
 		}
 		if (wanted(p, n, names)) {
 			p += n;
-			rc = value_words(&p, words);
+			r = value_words(&p, words);
 		} else {
 			p += n;
 		}
 	}
-	return rc;
+	return r;
 }
 
 struct maker {
@@ -180,18 +181,18 @@ static bool has_ext(const char *name, const char *ext)
 /* initramfs-tools: one module a line, its parameters behind it. */
 static int line_words(const char *text, struct pst_host_names *words)
 {
-	int rc = 0;
+	int r = 0;
 
-	while (*text && rc == 0) {
+	while (*text && r == 0) {
 		const char *word = text + strspn(text, " \t");
 		size_t n = strcspn(word, " \t\r\n#");
 
 		if (n)
-			rc = add_word(words, word, n);
+			r = add_word(words, word, n);
 		text += strcspn(text, "\n");
 		text += *text == '\n';
 	}
-	return rc;
+	return r;
 }
 
 static int read_conf(const struct pst_host_root *root, const struct maker *m,
@@ -201,7 +202,7 @@ static int read_conf(const struct pst_host_root *root, const struct maker *m,
 	static const char *const hooks[] = {"HOOKS", NULL};
 	struct pst_host_names hook = {0};
 	size_t len, i;
-	int rc;
+	int r;
 
 	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
 			       &len) < 0)
@@ -211,13 +212,13 @@ static int read_conf(const struct pst_host_root *root, const struct maker *m,
 		strcpy(e->file, path);
 	if (!m->names[0])
 		return line_words(text, &e->words);
-	rc = pst_host_early_words(text, m->names, &e->words);
-	if (rc == 0 && m->maker == PST_HOST_EARLY_MKINITCPIO)
-		rc = pst_host_early_words(text, hooks, &hook);
+	r = pst_host_early_words(text, m->names, &e->words);
+	if (r == 0 && m->maker == PST_HOST_EARLY_MKINITCPIO)
+		r = pst_host_early_words(text, hooks, &hook);
 	for (i = 0; i < hook.n; i++)
 		e->kms_hook = e->kms_hook || strcmp(hook.name[i], "kms") == 0;
 	pst_host_names_done(&hook);
-	return rc;
+	return r;
 }
 
 /* A file of dracut.conf.d that dracut never reads for want of ".conf". */
@@ -239,21 +240,21 @@ static int read_maker(const struct pst_host_root *root, const struct maker *m,
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t i;
-	int rc = read_conf(root, m, m->file, e);
+	int r = read_conf(root, m, m->file, e);
 
-	if (rc < 0 || !m->dir || pst_host_root_list(root, m->dir, &names) < 0)
-		return rc;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && rc == 0;
+	if (r < 0 || !m->dir || pst_host_root_list(root, m->dir, &names) < 0)
+		return r;
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
 	     i++) {
 		if (pst_host_path(path, "%s/%s", m->dir, names.name[i]) < 0 ||
 		    strcmp(path, m->file) == 0)
 			continue;
 		if (has_ext(names.name[i], m->ext))
-			rc = read_conf(root, m, path, e);
+			r = read_conf(root, m, path, e);
 		else if (m->maker == PST_HOST_EARLY_DRACUT)
 			find_stray(root, path, e);
 	}
-	return rc;
+	return r;
 }
 
 static void read_modules_load(const struct pst_host_root *root,
@@ -306,18 +307,18 @@ int pst_host_early_scan(const struct pst_host_root *root,
 	struct pst_host_early e = {0};
 	bool any = false;
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	/* Settings of one that is gone may be left. */
 	for (i = 0; i < PST_ARRAY_SIZE(makers); i++)
 		any |= has_program(root, &makers[i]);
-	for (i = 0; i < PST_ARRAY_SIZE(makers) && rc == 0 && !e.maker; i++)
+	for (i = 0; i < PST_ARRAY_SIZE(makers) && r == 0 && !e.maker; i++)
 		if (!any || !makers[i].program[0] ||
 		    has_program(root, &makers[i]))
-			rc = read_maker(root, &makers[i], &e);
-	if (rc < 0) {
+			r = read_maker(root, &makers[i], &e);
+	if (r < 0) {
 		pst_host_early_done(&e);
-		return rc;
+		return r;
 	}
 	read_modules_load(root, &e);
 	*ret = e;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* IOMMU units, groups and widths. */
-#include <string.h>
-
 #include "kernel-params/scan/iommu.h"
+
+#include <string.h>
 
 /* Of an ACPI table that is read at most; real ones have a few KiB. */
 #define TABLE_MAX (256U << 10)
@@ -227,16 +227,16 @@ int pst_host_iommu_scan(const struct pst_host_root *root,
 			struct pst_error *err)
 {
 	struct pst_host_iommu iommu = {0};
-	int rc;
+	int r;
 
 	iommu.has_dmar = read_table(root, "sys/firmware/acpi/tables/DMAR",
 				    pst_host_iommu_dmar_width, &iommu);
 	iommu.has_ivrs = read_table(root, "sys/firmware/acpi/tables/IVRS",
 				    pst_host_iommu_ivrs_width, &iommu);
 	read_units(root, &iommu);
-	rc = read_groups(root, pci, &iommu);
-	if (rc < 0)
-		return pst_error_set(err, rc, "out of memory");
+	r = read_groups(root, pci, &iommu);
+	if (r < 0)
+		return pst_error_set(err, r, "out of memory");
 	*ret = iommu;
 	return 0;
 }

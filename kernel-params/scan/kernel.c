@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernel versions and the table of vsock fixes. */
+#include "kernel-params/scan/kernel.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "kernel-params/scan/kernel.h"
 
 int pst_host_kernel_version_parse(const char *release,
 				  struct pst_host_kernel_version *ret)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Parses modprobe.d and answers questions about it. */
+#include "kernel-params/scan/modprobe_conf.h"
+
 #include <ctype.h>
 #include <string.h>
-
-#include "kernel-params/scan/modprobe_conf.h"
 
 static const char *const words[] = {
 	[PST_HOST_MODCONF_OPTIONS] = "options",
@@ -82,14 +82,14 @@ int pst_host_modconf_parse(const char *text, size_t len, const char *file,
 	PST_CLEANUP_FREE char *copy = malloc(len + 1);
 	unsigned int number = 1, first = 1;
 	char *start, *p, *end;
-	int rc = 0;
+	int r = 0;
 
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	end = copy + len;
-	for (start = p = copy; p < end && rc == 0; p++) {
+	for (start = p = copy; p < end && r == 0; p++) {
 		if (*p == '\0')
 			*p = '?';
 		if (*p != '\n')
@@ -101,11 +101,11 @@ int pst_host_modconf_parse(const char *text, size_t len, const char *file,
 			continue;
 		}
 		*p = '\0';
-		rc = add_line(c, start, file, first);
+		r = add_line(c, start, file, first);
 		start = p + 1;
 		first = number;
 	}
-	return rc < 0 || start >= end ? rc : add_line(c, start, file, first);
+	return r < 0 || start >= end ? r : add_line(c, start, file, first);
 }
 
 static const char *const dirs[] = {
@@ -140,25 +140,25 @@ static int read_one(const struct pst_host_root *root, const struct source *s,
 	PST_CLEANUP_FREE char *text = NULL;
 	char path[PST_HOST_ROOT_PATH_MAX];
 	size_t len;
-	int rc = pst_host_path(path, "%s/%s", dirs[s->dir], s->name);
+	int r = pst_host_path(path, "%s/%s", dirs[s->dir], s->name);
 
-	if (rc == 0)
-		rc = pst_host_root_read(root, path,
-					*left < PST_HOST_MODCONF_FILE_MAX
-						? *left
-						: PST_HOST_MODCONF_FILE_MAX,
-					&text, &len);
-	if (rc < 0) {
+	if (r == 0)
+		r = pst_host_root_read(root, path,
+				       *left < PST_HOST_MODCONF_FILE_MAX
+					       ? *left
+					       : PST_HOST_MODCONF_FILE_MAX,
+				       &text, &len);
+	if (r < 0) {
 		/* A link to nowhere or to /dev/null masks a file. */
-		if (!c->unread && rc != -ENOENT && rc != -EINVAL)
+		if (!c->unread && r != -ENOENT && r != -EINVAL)
 			c->unread = strdup(path);
 		return 0;
 	}
 	*left -= len;
 	c->n_files++;
-	rc = pst_host_modconf_parse(text, len, path, c);
-	if (rc != -EMSGSIZE)
-		return rc;
+	r = pst_host_modconf_parse(text, len, path, c);
+	if (r != -EMSGSIZE)
+		return r;
 	/* What was read before stays. */
 	if (!c->unread)
 		c->unread = strdup(path);
@@ -190,24 +190,24 @@ int pst_host_modconf_read(const struct pst_host_root *root,
 	PST_CLEANUP_FREE struct source *list = NULL;
 	struct pst_host_modconf c = {0};
 	size_t i, n = 0, left = PST_HOST_MODCONF_ALL_MAX;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; i < PST_ARRAY_SIZE(dirs) && rc == 0; i++)
+	for (i = 0; i < PST_ARRAY_SIZE(dirs) && r == 0; i++)
 		if (pst_host_root_list(root, dirs[i], &names[i]) == 0)
-			rc = add_sources(&names[i], i, &list, &n);
+			r = add_sources(&names[i], i, &list, &n);
 	if (n)
 		qsort(list, n, sizeof(*list), by_name);
-	for (i = 0;
-	     i < n && rc == 0 && left && c.n < PST_HOST_MODCONF_MAX_LINES; i++)
+	for (i = 0; i < n && r == 0 && left && c.n < PST_HOST_MODCONF_MAX_LINES;
+	     i++)
 		if (i == 0 || strcmp(list[i].name, list[i - 1].name) != 0)
-			rc = read_one(root, &list[i], &c, &left);
+			r = read_one(root, &list[i], &c, &left);
 	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
 		pst_host_names_done(&names[i]);
-	if (rc < 0)
+	if (r < 0)
 		pst_host_modconf_done(&c);
 	else
 		*ret = c;
-	return rc;
+	return r;
 }
 
 void pst_host_modconf_done(struct pst_host_modconf *c)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads the kernel's lists of modules. */
+#include "kernel-params/scan/modules.h"
+
 #include <string.h>
 
 #include "kernel-params/scan/cmdline.h"
-#include "kernel-params/scan/modules.h"
 
 /* modules.dep of a distribution's kernel has about 1 MiB. */
 #define LIST_MAX (16U << 20)

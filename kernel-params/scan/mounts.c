@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Where hugetlbfs is mounted, by the mount table. */
+#include "kernel-params/scan/mounts.h"
+
 #include <string.h>
 
 #include "kernel-params/scan/hugepages.h"
-#include "kernel-params/scan/mounts.h"
 
 /* "pagesize=2M" of mount options in bytes, or fallback. */
 static uint64_t page_size_of(const char *opts, uint64_t fallback)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI functions from sysfs. */
+#include "kernel-params/scan/pci.h"
+
 #include <ctype.h>
 #include <string.h>
-
-#include "kernel-params/scan/pci.h"
 
 /* Hexadecimal digits, min to max of them, no sign, no prefix. */
 static bool hex(const char **p, size_t min, size_t max, uint64_t *ret)
@@ -314,17 +314,17 @@ int pst_host_pci_scan(const struct pst_host_root *root,
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	struct pst_host_pci pci = {0};
 	size_t i;
-	int rc = pst_host_root_list(root, "sys/bus/pci/devices", &names);
+	int r = pst_host_root_list(root, "sys/bus/pci/devices", &names);
 
 	*ret = pci;
-	if (rc == -ENOENT)
+	if (r == -ENOENT)
 		return 0;
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc,
+	if (r < 0)
+		return pst_error_set_errno(err, -r,
 					   "cannot list sys/bus/pci/devices");
 	pci.dev = calloc(names.n ? names.n : 1, sizeof(*pci.dev));
 	if (!pci.dev)
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	for (i = 0; i < names.n; i++) {
 		if (read_dev(root, names.name[i], &pci.dev[pci.n]) == 0)
 			pci.n++;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds programs and their versions without running them. */
-#include <string.h>
-
 #include "kernel-params/scan/software.h"
+
+#include <string.h>
 
 /* dpkg's status file of a large installation has 10 MiB. */
 #define STATUS_MAX (64U << 20)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds out what would give a function to vfio-pci. */
-#include <string.h>
-
 #include "kernel-params/scan/vfio_ids.h"
+
+#include <string.h>
 
 #define RULES_MAX (1U << 20)
 
@@ -80,21 +80,21 @@ static int add_file(const struct pst_host_root *root, const char *path,
 	PST_CLEANUP_FREE char *text = NULL;
 	const char *p;
 	size_t len;
-	int rc = 0;
+	int r = 0;
 
 	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
 			       &len) < 0 ||
 	    (!strstr(text, "vfio-pci") && !strstr(text, "vfio_pci")))
 		return 0;
-	for (p = text; *p && rc == 0;) {
+	for (p = text; *p && r == 0;) {
 		size_t n = strcspn(p, "\n");
 
 		if (p[strspn(p, " \t")] != '#')
-			rc = append(&c->rules, p, n);
+			r = append(&c->rules, p, n);
 		p += n;
 		p += *p == '\n';
 	}
-	return rc;
+	return r;
 }
 
 static int add_dir(const struct pst_host_root *root, const char *dir,
@@ -103,23 +103,23 @@ static int add_dir(const struct pst_host_root *root, const char *dir,
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	char path[PST_HOST_ROOT_PATH_MAX], text[64];
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	if (pst_host_root_list(root, dir, &names) < 0)
 		return 0;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && rc == 0;
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
 	     i++) {
 		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
 			continue;
 		if (!name_is_address)
-			rc = add_file(root, path, c);
+			r = add_file(root, path, c);
 		else if (pst_host_root_read_text(root, path, text,
 						 sizeof(text)) > 0 &&
 			 strcmp(text, "vfio-pci") == 0)
-			rc = append(&c->rules, names.name[i],
-				    strlen(names.name[i]));
+			r = append(&c->rules, names.name[i],
+				   strlen(names.name[i]));
 	}
-	return rc;
+	return r;
 }
 
 /* Scripts that an install line runs usually name the addresses. */
@@ -128,9 +128,9 @@ static int add_install(const struct pst_host_root *root,
 		       struct pst_host_vfio_conf *c)
 {
 	size_t i, n;
-	int rc = 0;
+	int r = 0;
 
-	for (i = 0; i < modconf->n && rc == 0; i++) {
+	for (i = 0; i < modconf->n && r == 0; i++) {
 		const struct pst_host_modconf_line *l = &modconf->line[i];
 		char path[PST_HOST_ROOT_PATH_MAX];
 
@@ -141,10 +141,10 @@ static int add_install(const struct pst_host_root *root,
 		if (n < sizeof(path)) {
 			memcpy(path, l->text, n);
 			path[n] = '\0';
-			rc = add_file(root, path, c);
+			r = add_file(root, path, c);
 		}
 	}
-	return rc;
+	return r;
 }
 
 int pst_host_vfio_conf_scan(const struct pst_host_root *root,
@@ -155,26 +155,26 @@ int pst_host_vfio_conf_scan(const struct pst_host_root *root,
 	const struct pst_host_param *p =
 		pst_host_cmdline_module(cmdline, "vfio-pci", "ids");
 	struct pst_host_vfio_conf c = {0};
-	int rc = 0;
+	int r = 0;
 
 	if (p && p->value) {
 		c.cmdline_ids = strdup(p->value);
-		rc = c.cmdline_ids ? 0 : -ENOMEM;
+		r = c.cmdline_ids ? 0 : -ENOMEM;
 	}
 	c.modprobe_ids = pst_host_modconf_option(modconf, "vfio-pci", "ids");
-	if (rc == 0)
-		rc = add_dir(root, "etc/udev/rules.d", false, &c);
-	if (rc == 0)
-		rc = add_dir(root, "etc/driverctl.d", true, &c);
-	if (rc == 0)
-		rc = add_dir(root, "etc/nixos", false, &c);
-	if (rc == 0)
-		rc = add_install(root, modconf, &c);
-	if (rc < 0)
+	if (r == 0)
+		r = add_dir(root, "etc/udev/rules.d", false, &c);
+	if (r == 0)
+		r = add_dir(root, "etc/driverctl.d", true, &c);
+	if (r == 0)
+		r = add_dir(root, "etc/nixos", false, &c);
+	if (r == 0)
+		r = add_install(root, modconf, &c);
+	if (r < 0)
 		pst_host_vfio_conf_done(&c);
 	else
 		*ret = c;
-	return rc;
+	return r;
 }
 
 void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c)

@@ -3,6 +3,7 @@
 #include "tests/fakecuda/fixture.h"
 
 #include <check.h>
+#include <inttypes.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
@@ -120,19 +121,17 @@ void fix_apart(void (*session)(uint64_t n, struct fix_outcome *out), uint64_t n,
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(!WIFSIGNALED(status) || WTERMSIG(status) != SIGALRM,
-		      "call %llu: no end within a minute",
-		      (unsigned long long)n);
-	ck_assert_msg(!WIFSIGNALED(status), "call %llu: signal %d",
-		      (unsigned long long)n, WTERMSIG(status));
+		      "call %" PRIu64 ": no end within a minute", n);
+	ck_assert_msg(!WIFSIGNALED(status), "call %" PRIu64 ": signal %d", n,
+		      WTERMSIG(status));
 	ck_assert_msg(WEXITSTATUS(status) == EXIT_SUCCESS,
-		      "call %llu: the session's process ended with %d",
-		      (unsigned long long)n, WEXITSTATUS(status));
+		      "call %" PRIu64 ": the session's process ended with %d",
+		      n, WEXITSTATUS(status));
 	*ret = *out;
 	munmap(out, sizeof(*out));
-	ck_assert_msg(!ret->problems, "call %llu: %s", (unsigned long long)n,
-		      ret->problem);
-	ck_assert_msg(ret->r == 0 || ret->text[0], "call %llu: no sentence",
-		      (unsigned long long)n);
+	ck_assert_msg(!ret->problems, "call %" PRIu64 ": %s", n, ret->problem);
+	ck_assert_msg(ret->r == 0 || ret->text[0],
+		      "call %" PRIu64 ": no sentence", n);
 }
 
 uint64_t fix_calls(void (*session)(uint64_t n, struct fix_outcome *out))
@@ -283,10 +282,10 @@ void fix_compare(const struct pst_op *op, const double *want,
 		/* Each assertion is a write to a file. */
 		if (fabs(got - want[i]) <= (bound ? bound[i] : 0))
 			continue;
-		ck_abort_msg("element %llu of c (%u x %u x %u, batch %u, types "
+		ck_abort_msg("element %" PRIu64
+			     " of c (%u x %u x %u, batch %u, types "
 			     "%u %u): %.17g, not %.17g within %g",
-			     (unsigned long long)i, op->m, op->n, op->k,
-			     op->batch, op->dtype, op->dtype_c, got, want[i],
-			     bound ? bound[i] : 0);
+			     i, op->m, op->n, op->k, op->batch, op->dtype,
+			     op->dtype_c, got, want[i], bound ? bound[i] : 0);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target: the host library against an agent that follows a script, in
  * virtual time, with shared words that lie. */
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -486,9 +487,9 @@ static void step(void)
 		break;
 	}
 	if (fuzz_now_ns - start > allowed_ns + LATE_NS)
-		fprintf(stderr, "call %d took %llu us of %llu\n", (int)what,
-			(unsigned long long)((fuzz_now_ns - start) / 1000),
-			(unsigned long long)(allowed_ns / 1000));
+		fprintf(stderr, "call %d took %" PRIu64 " us of %" PRIu64 "\n",
+			(int)what, (fuzz_now_ns - start) / 1000,
+			allowed_ns / 1000);
 	FUZZ_CHECK(fuzz_now_ns - start <= allowed_ns + LATE_NS);
 }
 

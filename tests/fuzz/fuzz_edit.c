@@ -14,11 +14,11 @@
 #include "tests/fuzz/fuzz.h"
 
 /* A failure says why; success gives a text. */
-static bool came(int rc, const char *text, const struct pst_error *err)
+static bool came(int r, const char *text, const struct pst_error *err)
 {
-	FUZZ_CHECK(rc == 0 || (rc == -EINVAL || rc == -EMSGSIZE));
-	FUZZ_CHECK(rc == 0 ? text != NULL : err->code == rc && err->text[0]);
-	return rc == 0;
+	FUZZ_CHECK(r == 0 || (r == -EINVAL || r == -EMSGSIZE));
+	FUZZ_CHECK(r == 0 ? text != NULL : err->code == r && err->text[0]);
+	return r == 0;
 }
 
 static void fill(struct pst_host_params *want)
@@ -42,9 +42,9 @@ static void fuzz_grub(const char *text, const struct pst_host_params *want)
 					  {"/etc/default/grub.d/zz.cfg", NULL}};
 	struct pst_error err = {0};
 	char *once;
-	int rc = pst_host_edit_grub(f, 1, SIZE_MAX, want, &err);
+	int r = pst_host_edit_grub(f, 1, SIZE_MAX, want, &err);
 
-	if (came(rc, f[0].text, &err)) {
+	if (came(r, f[0].text, &err)) {
 		once = strdup(f[0].text);
 		FUZZ_CHECK(pst_host_edit_grub(f, 1, SIZE_MAX, want, &err) == 0);
 		FUZZ_CHECK(strcmp(once, f[0].text) == 0);
@@ -52,8 +52,8 @@ static void fuzz_grub(const char *text, const struct pst_host_params *want)
 	} else {
 		FUZZ_CHECK(strcmp(text, f[0].text) == 0);
 	}
-	rc = pst_host_edit_grub(f, 2, 1, want, &err);
-	came(rc, f[0].text, &err);
+	r = pst_host_edit_grub(f, 2, 1, want, &err);
+	came(r, f[0].text, &err);
 	free(f[0].text);
 	free(f[1].text);
 }
@@ -62,16 +62,15 @@ static void fuzz_array(const char *text)
 {
 	struct pst_error err = {0};
 	char *once = NULL, *twice = NULL;
-	int rc =
-		pst_host_edit_array(text, "x", "MODULES", pst_host_vfio_modules,
+	int r = pst_host_edit_array(text, "x", "MODULES", pst_host_vfio_modules,
 				    pst_host_module_is_rival, &once, &err);
 
 	(void)pst_host_array_has_rival(text, "MODULES");
-	if (came(rc, once, &err)) {
-		rc = pst_host_edit_array(
-			once, "x", "MODULES", pst_host_vfio_modules,
-			pst_host_module_is_rival, &twice, &err);
-		FUZZ_CHECK(rc == 0 && strcmp(once, twice) == 0);
+	if (came(r, once, &err)) {
+		r = pst_host_edit_array(once, "x", "MODULES",
+					pst_host_vfio_modules,
+					pst_host_module_is_rival, &twice, &err);
+		FUZZ_CHECK(r == 0 && strcmp(once, twice) == 0);
 	}
 	free(once);
 	free(twice);
@@ -99,11 +98,11 @@ static void fuzz_loader(const char *text, const struct pst_host_params *want,
 {
 	struct pst_error err = {0};
 	char *once = NULL, *twice = NULL;
-	int rc;
+	int r;
 
 	(void)pst_host_entry_is_linux(text);
-	rc = edit(text, want, &once, &err);
-	if (came(rc, once, &err)) {
+	r = edit(text, want, &once, &err);
+	if (came(r, once, &err)) {
 		FUZZ_CHECK(edit(once, want, &twice, &err) == 0);
 		FUZZ_CHECK(strcmp(once, twice) == 0);
 	}
@@ -119,7 +118,7 @@ static void fuzz_modprobe(const char *text)
 	struct pst_host_modconf conf = {0};
 	struct pst_error err = {0};
 	char *out = NULL;
-	int rc;
+	int r;
 
 	if (pst_host_modconf_parse(text, strlen(text), "x", &conf) == 0) {
 		FUZZ_CHECK(pst_host_edit_modprobe(&conf, &want, &out) == 0);
@@ -127,9 +126,9 @@ static void fuzz_modprobe(const char *text)
 		out = NULL;
 		line = pst_host_modprobe_ids_line(&conf);
 		if (line) {
-			rc = pst_host_edit_modprobe_ids(text, line, want.ids,
-							&out, &err);
-			came(rc, out, &err);
+			r = pst_host_edit_modprobe_ids(text, line, want.ids,
+						       &out, &err);
+			came(r, out, &err);
 		}
 		free(out);
 	}

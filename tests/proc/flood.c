@@ -2,6 +2,7 @@
 /* Strangers at an agent's door: how many newcomers get in beside them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 
 #define MAX_ATTACKERS 16
 #define MAX_HELD      4000
-#define MS            1000000ULL
+#define MS            UINT64_C(1000000)
 /* A newcomer's time in all, and between two. */
 #define LIMIT_MS 1000U
 #define PAUSE_MS 10U
@@ -185,10 +186,9 @@ int main(int argc, char **argv)
 	}
 	qsort(took, n, sizeof(took[0]), by_value);
 	printf("%s x %u: %u of %u newcomers within %u ms, %u tries, p50 %.1f "
-	       "p99 %.1f ms; %llu connections a second\n",
+	       "p99 %.1f ms; %" PRIu64 " connections a second\n",
 	       kinds[kind], n_attackers, good, n, LIMIT_MS, total,
 	       (double)took[n / 2] / 1e6, (double)took[n * 99 / 100] / 1e6,
-	       (unsigned long long)(*n_connects * 1000 * MS /
-				    (start + 300 * MS)));
+	       *n_connects * 1000 * MS / (start + 300 * MS));
 	return good * 100 < n * (kind < FAST ? 99 : 90);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The library and a real agent process: work, deadlines, death, restart. */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -453,8 +454,7 @@ START_TEST(ten_thousand_calls_grow_neither_side)
 	for (i = 0; i < 1000; i++)
 		ck_assert_int_eq(pst_nop(c, 5000 * MS, NULL), 0);
 	total = pst_now_ns() - start;
-	printf("# NOP: %llu ns, mean of 1000\n",
-	       (unsigned long long)(total / 1000));
+	printf("# NOP: %" PRIu64 " ns, mean of 1000\n", total / 1000);
 }
 END_TEST
 

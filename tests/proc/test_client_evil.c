@@ -2,6 +2,7 @@
 /* Whatever an agent does, no call of the library exceeds its deadline, and none
  * is kept awake: the same calls against many kinds of misbehaviour. */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -330,8 +331,8 @@ static void over(const char *call, uint64_t allowed_ns)
 	if (ns > allowed_ns && ns - allowed_ns > worst_ns) {
 		worst_ns = ns - allowed_ns;
 	}
-	ck_assert_msg(ns < allowed_ns + GUARD_NS, "%s: %s took %llu ms", name,
-		      call, (unsigned long long)(ns / MS));
+	ck_assert_msg(ns < allowed_ns + GUARD_NS, "%s: %s took %" PRIu64 " ms",
+		      name, call, ns / MS);
 	ck_assert_msg(n_sleeps <= SLEEPS + ns / MS, "%s: %s slept %u times",
 		      name, call, n_sleeps);
 }
@@ -425,8 +426,7 @@ static void attack(const struct evil *e)
 START_TEST(no_call_exceeds_its_deadline_or_is_kept_awake)
 {
 	attack(&evils[_i]);
-	printf("# %s: at most %llu us late\n", name,
-	       (unsigned long long)(worst_ns / 1000));
+	printf("# %s: at most %" PRIu64 " us late\n", name, worst_ns / 1000);
 }
 END_TEST
 

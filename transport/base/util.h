@@ -14,9 +14,9 @@
 #define PST_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define PST_MUST_USE      __attribute__((warn_unused_result))
 
-#define PST_NS_PER_US 1000ULL
-#define PST_NS_PER_MS 1000000ULL
-#define PST_NS_PER_S  1000000000ULL
+#define PST_NS_PER_US UINT64_C(1000)
+#define PST_NS_PER_MS UINT64_C(1000000)
+#define PST_NS_PER_S  UINT64_C(1000000000)
 
 /* True when the sum or product does not fit; *ret is written otherwise. */
 static inline PST_MUST_USE bool pst_add_overflow(uint64_t a, uint64_t b,

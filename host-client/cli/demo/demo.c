@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The demo's flow: inputs, guest, one product, check, report, end. */
+#include "host-client/cli/demo/demo.h"
+
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <string.h>
 
 #include <jansson.h>
 
-#include "host-client/cli/demo/demo.h"
 #include "host-client/cli/demo/demo_run.h"
 #include "host-client/files/gemmfile.h"
 
@@ -92,7 +94,7 @@ static int write_random(const char *path, uint32_t dtype, uint64_t n,
 static int prepare_inputs(struct demo *d, struct pst_error *err)
 {
 	const struct pst_demo_options *o = d->o;
-	int rc = 0;
+	int r = 0;
 
 	if (o->a) {
 		snprintf(d->a, sizeof(d->a), "%s", o->a);
@@ -101,10 +103,10 @@ static int prepare_inputs(struct demo *d, struct pst_error *err)
 	}
 	pst_demo_state_path(&d->state, "A.npy", d->a);
 	pst_demo_state_path(&d->state, "B.npy", d->b);
-	rc = write_random(d->a, o->dtype, o->n, SEED_A, err);
-	if (rc == 0)
-		rc = write_random(d->b, o->dtype, o->n, SEED_B, err);
-	return rc;
+	r = write_random(d->a, o->dtype, o->n, SEED_A, err);
+	if (r == 0)
+		r = write_random(d->b, o->dtype, o->n, SEED_B, err);
+	return r;
 }
 
 /* Checks the files before a guest is started in vain. */
@@ -113,17 +115,17 @@ static int size_region(struct demo *d, struct pst_error *err)
 	struct pst_npyfile a = {0}, b = {0};
 	uint64_t bytes = 0, c = 0;
 	bool over = false;
-	int rc;
+	int r;
 
-	rc = pst_npyfile_open(d->a, &a, err);
-	if (rc == 0)
-		rc = pst_npyfile_open(d->b, &b, err);
-	if (rc == 0 && a.npy.cols != b.npy.rows)
-		rc = pst_error_set(err, -EINVAL,
-				   "%s has %llu columns, but %s has %llu rows",
-				   d->a, (unsigned long long)a.npy.cols, d->b,
-				   (unsigned long long)b.npy.rows);
-	if (rc == 0) {
+	r = pst_npyfile_open(d->a, &a, err);
+	if (r == 0)
+		r = pst_npyfile_open(d->b, &b, err);
+	if (r == 0 && a.npy.cols != b.npy.rows)
+		r = pst_error_set(err, -EINVAL,
+				  "%s has %" PRIu64
+				  " columns, but %s has %" PRIu64 " rows",
+				  d->a, a.npy.cols, d->b, b.npy.rows);
+	if (r == 0) {
 		over = pst_mul_overflow(a.npy.rows, b.npy.cols, &c) ||
 		       pst_mul_overflow(c, a.npy.elem_size, &c) ||
 		       pst_add_overflow(pst_npyfile_room(&a),
@@ -133,12 +135,12 @@ static int size_region(struct demo *d, struct pst_error *err)
 		if (d->region_size < d->o->region_size)
 			d->region_size = d->o->region_size;
 		if (over || !d->region_size)
-			rc = pst_error_set(err, -EOVERFLOW,
-					   "matrices too large");
+			r = pst_error_set(err, -EOVERFLOW,
+					  "matrices too large");
 	}
 	pst_npyfile_close(&a);
 	pst_npyfile_close(&b);
-	return rc;
+	return r;
 }
 
 /* ---- The agent ---------------------------------------------------------- */
@@ -146,12 +148,12 @@ static int size_region(struct demo *d, struct pst_error *err)
 static int open_spawned(struct demo *d, struct pst_error *err)
 {
 	char text[sizeof(err->text)];
-	int rc;
+	int r;
 
-	snprintf(d->endpoint, sizeof(d->endpoint), "spawn:?size=%llu",
-		 (unsigned long long)d->region_size);
-	rc = pst_open(d->endpoint, NULL, &d->c, text, sizeof(text));
-	return rc ? pst_error_set(err, rc, "%s", text) : 0;
+	snprintf(d->endpoint, sizeof(d->endpoint), "spawn:?size=%" PRIu64,
+		 d->region_size);
+	r = pst_open(d->endpoint, NULL, &d->c, text, sizeof(text));
+	return r ? pst_error_set(err, r, "%s", text) : 0;
 }
 
 static int open_guest(struct demo *d, struct pst_error *err)
@@ -164,36 +166,36 @@ static int open_guest(struct demo *d, struct pst_error *err)
 		.append = d->o->append,
 		.debug_console = d->o->debug_console,
 	};
-	int rc;
+	int r;
 
-	rc = pst_demo_vm_start(&d->state, &o, &d->vm, &d->c, err);
+	r = pst_demo_vm_start(&d->state, &o, &d->vm, &d->c, err);
 	strcpy(d->endpoint, d->state.endpoint);
-	return rc;
+	return r;
 }
 
-static int last_error(struct demo *d, int rc, struct pst_error *err)
+static int last_error(struct demo *d, int r, struct pst_error *err)
 {
 	char text[sizeof(err->text)];
 
-	if (rc == 0)
+	if (r == 0)
 		return 0;
 	pst_last_error(d->c, text, sizeof(text));
-	return pst_error_set(err, rc, "%s", *text ? text : pst_strerror(rc));
+	return pst_error_set(err, r, "%s", *text ? text : pst_strerror(r));
 }
 
 /* The fastest of a few: the first one may find the guest still busy. */
 static int ping(struct demo *d, struct pst_error *err)
 {
 	uint64_t ns;
-	int i, rc = 0;
+	int i, r = 0;
 
 	d->ping_ns = UINT64_MAX;
-	for (i = 0; rc == 0 && i < PINGS; i++) {
-		rc = pst_ping(d->c, &ns);
-		if (rc == 0 && ns < d->ping_ns)
+	for (i = 0; r == 0 && i < PINGS; i++) {
+		r = pst_ping(d->c, &ns);
+		if (r == 0 && ns < d->ping_ns)
 			d->ping_ns = ns;
 	}
-	return last_error(d, rc, err);
+	return last_error(d, r, err);
 }
 
 /* Keys of INFO that go into the report as they are, if they are there. */
@@ -220,14 +222,14 @@ static int info(struct demo *d, struct pst_error *err)
 	const char *kernel;
 	json_t *o;
 	char *text;
-	int rc;
+	int r;
 
 	d->info.size = sizeof(d->info);
-	rc = pst_get_info(d->c, &d->info);
-	if (rc == 0)
-		rc = pst_query(d->c, PST_QUERY_INFO, &text);
-	if (rc)
-		return last_error(d, rc, err);
+	r = pst_get_info(d->c, &d->info);
+	if (r == 0)
+		r = pst_query(d->c, PST_QUERY_INFO, &text);
+	if (r)
+		return last_error(d, r, err);
 	o = json_loads(text, 0, NULL);
 	free(text);
 	if (!json_is_object(o)) {
@@ -285,9 +287,8 @@ static void print_guest(const struct demo *d)
 		printf("%-10s %.1f s from QEMU's start to HELLO\n", "boot",
 		       (double)d->vm.boot_ns / PST_NS_PER_S);
 	}
-	printf("%-10s %s, %llu MiB%s%s\n", "region", d->info.provider,
-	       (unsigned long long)(d->info.region_size >> 20),
-	       d->o->no_vm ? "" : " on ",
+	printf("%-10s %s, %" PRIu64 " MiB%s%s\n", "region", d->info.provider,
+	       d->info.region_size >> 20, d->o->no_vm ? "" : " on ",
 	       d->o->no_vm ? "" : d->vm.region.where);
 	printf("%-10s %s\n", "backend", d->info.backend);
 	printf("%-10s %s\n", "endpoint", d->endpoint);
@@ -311,10 +312,10 @@ static void print_table(const struct demo *d)
 	print_mapping(d);
 	printf("%-10s %.0f us, a round trip over the control socket\n", "ping",
 	       (double)d->ping_ns / PST_NS_PER_US);
-	printf("%-10s %s: (%llu x %llu) times (%llu x %llu) from .npy files\n",
-	       "product", r->dtype == PST_F32 ? "float32" : "float64",
-	       (unsigned long long)r->m, (unsigned long long)r->k,
-	       (unsigned long long)r->k, (unsigned long long)r->n);
+	printf("%-10s %s: (%" PRIu64 " x %" PRIu64 ") times (%" PRIu64
+	       " x %" PRIu64 ") from .npy files\n",
+	       "product", r->dtype == PST_F32 ? "float32" : "float64", r->m,
+	       r->k, r->k, r->n);
 	printf("%-10s %.3f ms, %.2f GFLOP/s\n", "time", r->call_ns / 1e6,
 	       pst_gemmfile_gflops(&d->result));
 	printf("%-10s %.1f us of that outside the backend\n", "overhead",
@@ -369,37 +370,37 @@ static int print_json(const struct demo *d)
 static int run(struct demo *d, struct pst_error *err)
 {
 	uint64_t begin = pst_now_ns();
-	int rc;
+	int r;
 
-	rc = pst_demo_state_create(&d->state, d->o->keep, err);
-	if (rc == 0)
-		rc = prepare_inputs(d, err);
-	if (rc == 0)
-		rc = size_region(d, err);
-	if (rc == 0)
-		rc = d->o->no_vm ? open_spawned(d, err) : open_guest(d, err);
-	if (rc == 0)
-		rc = ping(d, err);
-	if (rc == 0)
-		rc = info(d, err);
-	if (rc == 0)
-		rc = multiply(d, err);
+	r = pst_demo_state_create(&d->state, d->o->keep, err);
+	if (r == 0)
+		r = prepare_inputs(d, err);
+	if (r == 0)
+		r = size_region(d, err);
+	if (r == 0)
+		r = d->o->no_vm ? open_spawned(d, err) : open_guest(d, err);
+	if (r == 0)
+		r = ping(d, err);
+	if (r == 0)
+		r = info(d, err);
+	if (r == 0)
+		r = multiply(d, err);
 	d->took_ns = pst_now_ns() - begin;
-	return rc;
+	return r;
 }
 
 static int report(const struct demo *d)
 {
-	int rc = PST_EXIT_OK;
+	int r = PST_EXIT_OK;
 
 	if (!d->o->json) {
 		print_table(d);
 		if (d->o->keep && d->result.reference.verified)
 			print_kept(d);
 	} else {
-		rc = print_json(d);
+		r = print_json(d);
 	}
-	return d->result.reference.verified ? rc : PST_EXIT_FAILED;
+	return d->result.reference.verified ? r : PST_EXIT_FAILED;
 }
 
 /* Dies of the signal that ended the demo, as a shell expects. */
@@ -414,32 +415,32 @@ int pst_demo_run(const struct pst_cmd_ctx *ctx,
 {
 	struct demo d = {.ctx = ctx, .o = o};
 	struct pst_error err = {0}, end_err = {0};
-	int rc, sig;
+	int r, sig;
 
 	pst_demo_signals_init();
 	pst_demo_state_sweep();
-	rc = run(&d, &err);
+	r = run(&d, &err);
 	sig = pst_demo_signals_seen();
-	if (rc && !sig) {
+	if (r && !sig) {
 		pst_demo_vm_tail(&d.state);
-		rc = pst_cmd_fail(ctx, "%s", err.text);
-	} else if (rc == 0) {
-		rc = report(&d);
+		r = pst_cmd_fail(ctx, "%s", err.text);
+	} else if (r == 0) {
+		r = report(&d);
 	}
 	pst_close(d.c);
 	json_decref(d.mapping);
 	pst_demo_signals_watch(0);
-	if (!o->keep || rc != PST_EXIT_OK || sig) {
+	if (!o->keep || r != PST_EXIT_OK || sig) {
 		if (pst_demo_state_end(&d.state, &end_err)) {
 			pst_cmd_fail(ctx, "%s", end_err.text);
-			rc = PST_EXIT_FAILED;
+			r = PST_EXIT_FAILED;
 		}
 	}
 	if (sig) {
 		fflush(stdout);
 		die_of(sig);
 	}
-	return rc;
+	return r;
 }
 
 int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir, bool json)

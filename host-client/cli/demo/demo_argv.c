@@ -44,7 +44,7 @@ int pst_demo_argv(const struct pst_demo_guest *g, struct pst_vm_argv *ret,
 		     g->debug_console ? " penstock.debug=1" : "",
 		     c.append ? " " : "", c.append ? c.append : "") < 0) {
 		words = NULL;
-		return pst_error_set(err, -ENOMEM, "out of memory");
+		return pst_oom(err);
 	}
 	c.append = words;
 	r = pst_vm_argv_qemu(&c, ret, err);

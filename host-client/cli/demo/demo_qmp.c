@@ -84,27 +84,27 @@ int pst_demo_qmp_open(const char *path, uint64_t timeout_ns,
 	uint64_t deadline_ns = pst_now_ns() + timeout_ns;
 	struct pst_endpoint ep = {.scheme = PST_SCHEME_UNIX};
 	json_t *greeting, *qmp;
-	int rc;
+	int r;
 
 	ret->fd = -1;
 	ret->len = 0;
 	if (strlen(path) >= sizeof(ep.path))
 		return pst_error_set(err, -EINVAL, "%s: path too long", path);
 	strcpy(ep.path, path);
-	rc = pst_sock_connect(&ep, timeout_ns, err);
-	if (rc < 0)
-		return rc;
-	ret->fd = rc;
-	rc = read_object(ret, deadline_ns, &greeting, err);
-	if (rc == 0) {
+	r = pst_sock_connect(&ep, timeout_ns, err);
+	if (r < 0)
+		return r;
+	ret->fd = r;
+	r = read_object(ret, deadline_ns, &greeting, err);
+	if (r == 0) {
 		qmp = json_object_get(greeting, "QMP");
 		json_decref(greeting);
-		rc = qmp ? run(ret, "qmp_capabilities", deadline_ns, err)
-			 : pst_error_set(err, -EPROTO, "%s: not QMP", path);
+		r = qmp ? run(ret, "qmp_capabilities", deadline_ns, err)
+			: pst_error_set(err, -EPROTO, "%s: not QMP", path);
 	}
-	if (rc)
+	if (r)
 		pst_demo_qmp_close(ret);
-	return rc;
+	return r;
 }
 
 void pst_demo_qmp_close(struct pst_demo_qmp *q)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the demo's region goes: hugepages if there are any, else not. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -81,35 +82,35 @@ static int make_file(struct pst_demo_state *s, const char *parent,
 		.prefault = true,
 	};
 	uint8_t uuid[16];
-	int rc;
+	int r;
 
 	snprintf(s->region, sizeof(s->region), "%s%s", parent,
 		 strrchr(s->dir, '/'));
-	rc = pst_demo_state_write(s, err);
-	if (rc == 0)
-		rc = pst_region_create_file(s->region, &create, uuid, err);
-	if (rc == 0)
+	r = pst_demo_state_write(s, err);
+	if (r == 0)
+		r = pst_region_create_file(s->region, &create, uuid, err);
+	if (r == 0)
 		strcpy(ret->path, s->region);
 	else
 		s->region[0] = '\0';
-	return rc;
+	return r;
 }
 
 static int make_memfd(uint64_t size, struct pst_demo_region *ret,
 		      struct pst_error *err)
 {
 	bool huge;
-	int rc;
+	int r;
 
-	rc = pst_region_create_memfd(size, &ret->fd, &huge, err);
-	if (rc)
-		return rc;
+	r = pst_region_create_memfd(size, &ret->fd, &huge, err);
+	if (r)
+		return r;
 	/* Born open to all, and a client refuses such a region. */
 	if (fchmod(ret->fd, 0600)) {
-		rc = -errno;
+		r = -errno;
 		close(ret->fd);
 		ret->fd = -1;
-		return pst_error_set_errno(err, -rc, "memfd");
+		return pst_error_set_errno(err, -r, "memfd");
 	}
 	/* QEMU, which inherits it, and its number in there. */
 	snprintf(ret->path, sizeof(ret->path), "/proc/self/fd/%d", ret->fd);
@@ -138,14 +139,13 @@ int pst_demo_region_make(struct pst_demo_state *s, uint64_t size,
 	if (have >= need && !mounted && make_memfd(size, ret, err) == 0)
 		return 0;
 	snprintf(ret->note, sizeof(ret->note),
-		 "the region gets ordinary pages: %s (%llu of %llu 2 MiB "
+		 "the region gets ordinary pages: %s (%" PRIu64 " of %" PRIu64
+		 " 2 MiB "
 		 "hugepages free). For hugepages, as root: sysctl "
-		 "vm.nr_hugepages=%llu; mount -t hugetlbfs none "
+		 "vm.nr_hugepages=%" PRIu64 "; mount -t hugetlbfs none "
 		 "/dev/hugepages",
 		 mounted ? "the pool is too small" : "no writable hugetlbfs",
-		 (unsigned long long)have, (unsigned long long)need,
-		 (unsigned long long)(huge.all_pages + need -
-				      (have < need ? have : 0)));
+		 have, need, huge.all_pages + need - (have < need ? have : 0));
 	ret->where = "/dev/shm, 4 KiB pages";
 	if (make_file(s, "/dev/shm", size, ret, err) == 0)
 		return 0;

@@ -53,7 +53,7 @@ int pst_demo_state_write(const struct pst_demo_state *s, struct pst_error *err)
 {
 	char path[PST_DEMO_PATH_MAX], tmp[PST_DEMO_PATH_MAX];
 	json_t *o;
-	int rc;
+	int r;
 
 	pst_demo_state_path(s, STATE_FILE, path);
 	pst_demo_state_path(s, STATE_FILE ".tmp", tmp);
@@ -62,9 +62,9 @@ int pst_demo_state_write(const struct pst_demo_state *s, struct pst_error *err)
 		      s->endpoint, "kept", s->kept, "maker",
 		      proc_to_json(&s->maker), "qemu", proc_to_json(&s->qemu),
 		      "vsock", proc_to_json(&s->vsock));
-	rc = o ? json_dump_file(o, tmp, JSON_COMPACT) : -1;
+	r = o ? json_dump_file(o, tmp, JSON_COMPACT) : -1;
 	json_decref(o);
-	if (rc || rename(tmp, path))
+	if (r || rename(tmp, path))
 		return pst_error_set_errno(err, errno, "cannot write %s", path);
 	return 0;
 }
@@ -126,7 +126,7 @@ int pst_demo_state_read(const char *dir, struct pst_demo_state *ret,
 	char text[8192], path[PST_DEMO_PATH_MAX];
 	struct stat st;
 	json_t *o;
-	int fd, rc;
+	int fd, r;
 
 	memset(ret, 0, sizeof(*ret));
 	if (strlen(dir) >= sizeof(ret->dir))
@@ -138,14 +138,14 @@ int pst_demo_state_read(const char *dir, struct pst_demo_state *ret,
 		return fd;
 	close(fd);
 	pst_demo_state_path(ret, STATE_FILE, path);
-	rc = pst_read_text(path, text, sizeof(text));
-	if (rc < 0)
-		return pst_error_set_errno(err, -rc, "cannot read %s", path);
+	r = pst_read_text(path, text, sizeof(text));
+	if (r < 0)
+		return pst_error_set_errno(err, -r, "cannot read %s", path);
 	o = json_loads(text, 0, NULL);
-	rc = o ? state_from_json(o, ret) : -EPROTO;
+	r = o ? state_from_json(o, ret) : -EPROTO;
 	json_decref(o);
-	if (rc)
-		return pst_error_set(err, rc, "%s is damaged", path);
+	if (r)
+		return pst_error_set(err, r, "%s is damaged", path);
 	return 0;
 }
 
@@ -228,45 +228,45 @@ static int end_qemu(struct pst_demo_state *s, struct pst_error *err)
 {
 	char path[PST_DEMO_PATH_MAX];
 	struct pst_demo_qmp *q;
-	int rc;
+	int r;
 
 	/* One that was killed a moment ago is not alive but may not be gone. */
 	q = pst_demo_proc_alive(&s->qemu) ? malloc(sizeof(*q)) : NULL;
 	if (q && pst_demo_qmp_open(pst_demo_state_path(s, "qmp.sock", path),
 				   QUIT_NS, q, NULL) == 0) {
 		/* QEMU may close before it answers: what counts is its end. */
-		rc = pst_demo_qmp_run(q, "quit", QUIT_NS, NULL);
+		r = pst_demo_qmp_run(q, "quit", QUIT_NS, NULL);
 		pst_demo_qmp_close(q);
-		if (rc == 0 || rc == -ECONNRESET)
+		if (r == 0 || r == -ECONNRESET)
 			pst_demo_proc_end(&s->qemu, 0, QUIT_NS);
 	}
 	free(q);
-	rc = pst_demo_proc_end(&s->qemu, SIGKILL, KILL_NS);
-	if (rc)
-		return pst_error_set(err, rc, "QEMU (pid %d) does not end",
+	r = pst_demo_proc_end(&s->qemu, SIGKILL, KILL_NS);
+	if (r)
+		return pst_error_set(err, r, "QEMU (pid %d) does not end",
 				     (int)s->qemu.pid);
 	return 0;
 }
 
 int pst_demo_state_end(struct pst_demo_state *s, struct pst_error *err)
 {
-	int rc, rc2;
+	int r, rc2;
 
 	if (!s->dir[0])
 		return 0;
-	rc = end_qemu(s, err);
+	r = end_qemu(s, err);
 	rc2 = pst_demo_proc_end(&s->vsock, SIGKILL, KILL_NS);
-	if (!rc && rc2)
-		rc = pst_error_set(err, rc2,
-				   "vhost-device-vsock (pid %d) does not end",
-				   (int)s->vsock.pid);
-	if (s->region[0] && unlink(s->region) && errno != ENOENT && !rc)
-		rc = pst_error_set_errno(err, errno, "cannot remove %s",
-					 s->region);
+	if (!r && rc2)
+		r = pst_error_set(err, rc2,
+				  "vhost-device-vsock (pid %d) does not end",
+				  (int)s->vsock.pid);
+	if (s->region[0] && unlink(s->region) && errno != ENOENT && !r)
+		r = pst_error_set_errno(err, errno, "cannot remove %s",
+					s->region);
 	/* While something runs the directory is what --stop finds it by. */
-	if (!rc)
-		rc = remove_dir(s->dir, err);
-	return rc;
+	if (!r)
+		r = remove_dir(s->dir, err);
+	return r;
 }
 
 /* ---- All of them -------------------------------------------------------- */
@@ -279,7 +279,7 @@ static int each_below(const char *parent,
 	char dir[PST_DEMO_DIR_MAX];
 	struct dirent *e;
 	struct stat st;
-	int n = 0, rc = 0, one;
+	int n = 0, r = 0, one;
 	DIR *d = opendir(parent);
 
 	if (!d)
@@ -295,10 +295,10 @@ static int each_below(const char *parent,
 		if (one > 0)
 			n += one;
 		else if (one < 0)
-			rc = one;
+			r = one;
 	}
 	closedir(d);
-	return rc ? rc : n;
+	return r ? r : n;
 }
 
 static int each(int (*fn)(const char *dir, struct pst_error *err),
@@ -317,13 +317,13 @@ static int each(int (*fn)(const char *dir, struct pst_error *err),
 static int stop_one(const char *dir, struct pst_error *err)
 {
 	struct pst_demo_state s;
-	int rc;
+	int r;
 
 	if (pst_demo_state_read(dir, &s, NULL) || !s.kept ||
 	    pst_demo_proc_alive(&s.maker))
 		return 0;
-	rc = pst_demo_state_end(&s, err);
-	return rc ? rc : 1;
+	r = pst_demo_state_end(&s, err);
+	return r ? r : 1;
 }
 
 int pst_demo_state_stop_all(struct pst_error *err)
@@ -335,10 +335,10 @@ static int sweep_one(const char *dir, struct pst_error *err)
 {
 	struct pst_demo_state s;
 	struct stat st;
-	int fd, rc;
+	int fd, r;
 
-	rc = pst_demo_state_read(dir, &s, NULL);
-	if (rc == -ENOENT) {
+	r = pst_demo_state_read(dir, &s, NULL);
+	if (r == -ENOENT) {
 		fd = open_own_dir(dir, &st, NULL);
 		if (fd < 0)
 			return 0;
@@ -347,7 +347,7 @@ static int sweep_one(const char *dir, struct pst_error *err)
 			remove_dir(dir, NULL);
 		return 0;
 	}
-	if (rc || pst_demo_proc_alive(&s.maker) ||
+	if (r || pst_demo_proc_alive(&s.maker) ||
 	    (s.kept && pst_demo_proc_alive(&s.qemu)))
 		return 0;
 	return pst_demo_state_end(&s, err);

@@ -74,16 +74,16 @@ static int start_vsock_daemon(struct start *st)
 		st->uds,         NULL,
 	};
 	uint64_t deadline = pst_now_ns() + VSOCK_START_NS;
-	int rc;
+	int r;
 
 	pst_demo_state_path(st->s, "vsock.log", log);
 	unlink(st->vhost);
 	unlink(st->uds);
-	rc = pst_demo_proc_start(argv, log, !st->s->kept, &st->s->vsock,
-				 st->err);
-	if (rc == 0)
-		rc = pst_demo_state_write(st->s, st->err);
-	while (rc == 0 && access(st->vhost, F_OK)) {
+	r = pst_demo_proc_start(argv, log, !st->s->kept, &st->s->vsock,
+				st->err);
+	if (r == 0)
+		r = pst_demo_state_write(st->s, st->err);
+	while (r == 0 && access(st->vhost, F_OK)) {
 		if (pst_demo_proc_ended(&st->s->vsock))
 			return pst_error_set(st->err, -ECHILD,
 					     "%s ended at once",
@@ -95,7 +95,7 @@ static int start_vsock_daemon(struct start *st)
 		if (pst_demo_signals_sleep(LOOK_NS / 5))
 			return -ECANCELED;
 	}
-	return rc;
+	return r;
 }
 
 /* By the kernel, or else by a daemon. */
@@ -103,7 +103,7 @@ static int start_vsock(struct start *st)
 {
 	PST_CLEANUP_FD int fd = pst_vm_cid_open();
 	struct pst_vm_config *c = &st->guest.config;
-	int rc = 0;
+	int r = 0;
 
 	c->vsock_socket = c->vsock_uds = NULL;
 	if (fd >= 0 && find_cid(fd, &c->cid) == 0)
@@ -111,8 +111,8 @@ static int start_vsock(struct start *st)
 	c->vsock_socket = pst_demo_state_path(st->s, "vhost.sock", st->vhost);
 	c->vsock_uds = pst_demo_state_path(st->s, "vsock", st->uds);
 	if (!st->files.vsock[0])
-		rc = pst_demo_find_vsock(&st->files, st->err);
-	return rc ? rc : start_vsock_daemon(st);
+		r = pst_demo_find_vsock(&st->files, st->err);
+	return r ? r : start_vsock_daemon(st);
 }
 
 /* ---- QEMU --------------------------------------------------------------- */
@@ -163,7 +163,7 @@ static int start_qemu(struct start *st, enum pst_demo_accel accel,
 	struct pst_vm_config *c = &st->guest.config;
 	char log[PST_DEMO_PATH_MAX];
 	struct pst_vm_argv argv;
-	int rc;
+	int r;
 
 	c->emulated = accel == PST_DEMO_TCG;
 	c->cpu = cpu;
@@ -172,16 +172,16 @@ static int start_qemu(struct start *st, enum pst_demo_accel accel,
 	pst_demo_state_path(st->s, "qemu.log", log);
 	unlink(st->serial);
 	unlink(log);
-	rc = pst_demo_argv(&st->guest, &argv, st->err);
-	if (rc == 0 && st->vm->region.fd >= 0 &&
+	r = pst_demo_argv(&st->guest, &argv, st->err);
+	if (r == 0 && st->vm->region.fd >= 0 &&
 	    fcntl(st->vm->region.fd, F_SETFD, 0))
-		rc = pst_error_set_errno(st->err, errno, "memfd");
-	if (rc == 0)
-		rc = pst_demo_proc_start(argv.v, log, !st->s->kept,
-					 &st->s->qemu, st->err);
+		r = pst_error_set_errno(st->err, errno, "memfd");
+	if (r == 0)
+		r = pst_demo_proc_start(argv.v, log, !st->s->kept, &st->s->qemu,
+					st->err);
 	pst_vm_argv_done(&argv);
-	if (rc)
-		return rc;
+	if (r)
+		return r;
 	pst_demo_signals_watch(st->s->qemu.pid);
 	return write_endpoint(st);
 }
@@ -202,44 +202,44 @@ static int wait_life(struct start *st)
 {
 	uint64_t deadline = pst_now_ns() + LIFE_NS;
 	struct stat sb;
-	int rc = 0;
+	int r = 0;
 
-	while (rc == 0 && (stat(st->serial, &sb) || sb.st_size == 0)) {
+	while (r == 0 && (stat(st->serial, &sb) || sb.st_size == 0)) {
 		pst_demo_signals_sleep(LOOK_NS);
-		rc = look(st, deadline);
+		r = look(st, deadline);
 	}
-	if (rc == -ETIMEDOUT)
-		pst_error_set(st->err, rc,
+	if (r == -ETIMEDOUT)
+		pst_error_set(st->err, r,
 			      "the guest wrote nothing to its console in %d s",
 			      (int)(LIFE_NS / PST_NS_PER_S));
-	return rc;
+	return r;
 }
 
 /* An attempt with KVM may have left a heartbeat that stands still. */
 static int wait_heartbeat(struct start *st, uint64_t deadline)
 {
 	struct pst_region_pulse pulse;
-	int rc;
+	int r;
 
-	rc = pst_region_pulse_open(st->vm->region.path, &pulse, st->err);
-	if (rc)
-		return rc;
-	while (rc == 0 && !pst_region_pulse_beats(&pulse)) {
+	r = pst_region_pulse_open(st->vm->region.path, &pulse, st->err);
+	if (r)
+		return r;
+	while (r == 0 && !pst_region_pulse_beats(&pulse)) {
 		pst_demo_signals_sleep(LOOK_NS);
-		rc = look(st, deadline);
+		r = look(st, deadline);
 	}
 	pst_region_pulse_close(&pulse);
-	if (rc == -ETIMEDOUT)
-		pst_error_set(st->err, rc,
+	if (r == -ETIMEDOUT)
+		pst_error_set(st->err, r,
 			      "the agent in the guest does not start in time");
-	return rc;
+	return r;
 }
 
 /* Errors that no waiting cures. */
-static bool is_final(int rc)
+static bool is_final(int r)
 {
-	return rc == -EINVAL || rc == -EACCES || rc == -EPERM ||
-	       rc == -EPROTONOSUPPORT || rc == -ENOMEM;
+	return r == -EINVAL || r == -EACCES || r == -EPERM ||
+	       r == -EPROTONOSUPPORT || r == -ENOMEM;
 }
 
 static int wait_hello(struct start *st, uint64_t deadline, struct pst **ret_c)
@@ -250,20 +250,20 @@ static int wait_hello(struct start *st, uint64_t deadline, struct pst **ret_c)
 		.name = "penstock demo",
 	};
 	char text[300];
-	int rc, open_rc;
+	int r, open_rc;
 
 	for (;;) {
 		open_rc = pst_open(st->s->endpoint, &o, ret_c, text,
 				   sizeof(text));
 		if (open_rc == 0)
 			return 0;
-		rc = look(st, deadline);
-		if (rc == -ETIMEDOUT || (rc == 0 && is_final(open_rc)))
-			return pst_error_set(st->err, rc ? rc : open_rc,
+		r = look(st, deadline);
+		if (r == -ETIMEDOUT || (r == 0 && is_final(open_rc)))
+			return pst_error_set(st->err, r ? r : open_rc,
 					     "the agent does not answer: %s",
 					     text);
-		if (rc)
-			return rc;
+		if (r)
+			return r;
 		pst_demo_signals_sleep(LOOK_NS);
 	}
 }
@@ -280,20 +280,20 @@ static int attempt(struct start *st, enum pst_demo_accel accel, const char *cpu,
 		   uint64_t boot_ns, struct pst **ret_c)
 {
 	uint64_t begin;
-	int rc;
+	int r;
 
-	rc = start_vsock(st);
+	r = start_vsock(st);
 	begin = pst_now_ns();
-	if (rc == 0)
-		rc = start_qemu(st, accel, cpu);
-	if (rc == 0 && accel == PST_DEMO_KVM)
-		rc = wait_life(st);
-	if (rc == 0)
-		rc = wait_heartbeat(st, begin + boot_ns);
-	if (rc == 0)
-		rc = wait_hello(st, begin + boot_ns, ret_c);
-	if (rc)
-		return rc;
+	if (r == 0)
+		r = start_qemu(st, accel, cpu);
+	if (r == 0 && accel == PST_DEMO_KVM)
+		r = wait_life(st);
+	if (r == 0)
+		r = wait_heartbeat(st, begin + boot_ns);
+	if (r == 0)
+		r = wait_hello(st, begin + boot_ns, ret_c);
+	if (r)
+		return r;
 	st->vm->accel = accel;
 	st->vm->boot_ns = pst_now_ns() - begin;
 	return 0;
@@ -304,15 +304,15 @@ static int attempt_kvm(struct start *st, uint64_t boot_ns, struct pst **ret_c)
 {
 	/* Nested and para-virtual hosts often refuse one MSR of host's. */
 	static const char *const cpus[] = {NULL, "host,arch-capabilities=off"};
-	int rc = -ECHILD;
+	int r = -ECHILD;
 	size_t i;
 
-	for (i = 0; i < PST_ARRAY_SIZE(cpus) && rc == -ECHILD; i++) {
+	for (i = 0; i < PST_ARRAY_SIZE(cpus) && r == -ECHILD; i++) {
 		if (i)
 			end_attempt(st);
-		rc = attempt(st, PST_DEMO_KVM, cpus[i], boot_ns, ret_c);
+		r = attempt(st, PST_DEMO_KVM, cpus[i], boot_ns, ret_c);
 	}
-	return rc;
+	return r;
 }
 
 static bool kvm_opens(void)
@@ -327,16 +327,16 @@ static int run_attempts(struct start *st, struct pst **ret_c)
 {
 	uint64_t boot_ns = st->o->boot_timeout_ns;
 	bool is_auto = st->o->accel == PST_DEMO_AUTO;
-	int rc;
+	int r;
 
 	if (st->o->accel == PST_DEMO_KVM)
 		return attempt_kvm(st, boot_ns, ret_c);
 	if (is_auto && kvm_opens()) {
-		rc = attempt_kvm(st,
-				 boot_ns < KVM_BOOT_NS ? boot_ns : KVM_BOOT_NS,
-				 ret_c);
-		if (rc != -ETIMEDOUT && rc != -ECHILD)
-			return rc;
+		r = attempt_kvm(st,
+				boot_ns < KVM_BOOT_NS ? boot_ns : KVM_BOOT_NS,
+				ret_c);
+		if (r != -ETIMEDOUT && r != -ECHILD)
+			return r;
 		fprintf(stderr,
 			"penstock demo: KVM opens here, but %s: using TCG "
 			"(emulation)\n",
@@ -355,26 +355,26 @@ int pst_demo_vm_start(struct pst_demo_state *s,
 		      struct pst_error *err)
 {
 	struct start st = {.s = s, .o = o, .vm = ret, .err = err};
-	int rc;
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->state = s;
 	ret->region.fd = -1;
-	rc = pst_demo_find_image(&st.files, err);
-	if (rc == 0)
-		rc = pst_demo_find_qemu(&st.files, err);
-	if (rc == 0)
-		rc = pst_demo_region_make(s, o->region_size, &ret->region, err);
-	if (rc)
-		return rc;
+	r = pst_demo_find_image(&st.files, err);
+	if (r == 0)
+		r = pst_demo_find_qemu(&st.files, err);
+	if (r == 0)
+		r = pst_demo_region_make(s, o->region_size, &ret->region, err);
+	if (r)
+		return r;
 	if (ret->region.note[0])
 		fprintf(stderr, "penstock demo: %s\n", ret->region.note);
 	describe(&st);
-	rc = run_attempts(&st, ret_c);
+	r = run_attempts(&st, ret_c);
 	/* QEMU has its own copy, and the client has mapped it. */
 	pst_close_fd(ret->region.fd);
 	ret->region.fd = -1;
-	return rc;
+	return r;
 }
 
 static void tail_file(const char *path)

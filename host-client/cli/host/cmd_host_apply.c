@@ -79,29 +79,29 @@ static int apply(struct pst_host_job *job)
 		calloc(p->n_files + 1, sizeof(*want));
 	struct pst_error err = {0};
 	size_t changed = 0, i;
-	int rc = want ? pst_host_plan_request_format(p, &request) : -ENOMEM;
+	int r = want ? pst_host_plan_request_format(p, &request) : -ENOMEM;
 
-	for (i = 0; rc == 0 && i < p->n_files; i++)
+	for (i = 0; r == 0 && i < p->n_files; i++)
 		want[i] = (struct pst_host_journal_want){
 			.path = p->file[i].path,
 			.text = p->file[i].text,
 			.mode = p->file[i].mode,
 		};
 	/* A NixOS whose configuration is kept elsewhere. */
-	if (rc == 0 && p->targets & PST_HOST_TARGET_NIXOS &&
+	if (r == 0 && p->targets & PST_HOST_TARGET_NIXOS &&
 	    !pst_host_root_exists(&job->root, "etc/nixos"))
-		rc = pst_error_set(&err, -EROFS, "there is no /etc/nixos");
-	if (rc == 0)
-		rc = pst_host_journal_apply(&job->journal, request, want,
-					    p->n_files, &changed, &diff, &err);
+		r = pst_error_set(&err, -EROFS, "there is no /etc/nixos");
+	if (r == 0)
+		r = pst_host_journal_apply(&job->journal, request, want,
+					   p->n_files, &changed, &diff, &err);
 	else if (!*err.text)
-		pst_error_set(&err, rc, "out of memory");
+		pst_error_set(&err, r, "out of memory");
 	free(want);
-	if (rc == 0)
+	if (r == 0)
 		return report(job, changed);
 	if (diff)
 		fputs(diff, stdout);
-	if (rc == -EROFS)
+	if (r == -EROFS)
 		return paste(job, &err);
 	return pst_cmd_fail(job->ctx, "%s", err.text);
 }
@@ -109,15 +109,15 @@ static int apply(struct pst_host_job *job)
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	struct pst_host_job job;
-	int rc = pst_host_job_options(&job, ctx, argc, argv);
+	int r = pst_host_job_options(&job, ctx, argc, argv);
 
-	if (rc != PST_EXIT_OK)
-		return rc;
-	rc = pst_host_job_open(&job, true, true);
-	if (rc == PST_EXIT_OK)
-		rc = apply(&job);
+	if (r != PST_EXIT_OK)
+		return r;
+	r = pst_host_job_open(&job, true, true);
+	if (r == PST_EXIT_OK)
+		r = apply(&job);
 	pst_host_job_close(&job);
-	return rc;
+	return r;
 }
 
 const struct pst_cmd pst_cmd_host_apply = {

@@ -56,15 +56,15 @@ static int show(const struct pst_host_job *job)
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	struct pst_host_job job;
-	int rc = pst_host_job_options(&job, ctx, argc, argv);
+	int r = pst_host_job_options(&job, ctx, argc, argv);
 
-	if (rc != PST_EXIT_OK)
-		return rc;
-	rc = pst_host_job_open(&job, false, true);
-	if (rc == PST_EXIT_OK)
-		rc = show(&job);
+	if (r != PST_EXIT_OK)
+		return r;
+	r = pst_host_job_open(&job, false, true);
+	if (r == PST_EXIT_OK)
+		r = show(&job);
 	pst_host_job_close(&job);
-	return rc;
+	return r;
 }
 
 const struct pst_cmd pst_cmd_host_plan = {

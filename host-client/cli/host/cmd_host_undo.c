@@ -48,45 +48,45 @@ static int undo(struct pst_host_job *job)
 	PST_CLEANUP_FREE char *diff = NULL;
 	struct pst_error err = {0};
 	size_t changed = 0, i;
-	int rc = pst_host_journal_undo(&job->journal, job->keep_edited,
-				       &changed, &diff, &err);
+	int r = pst_host_journal_undo(&job->journal, job->keep_edited, &changed,
+				      &diff, &err);
 
-	for (i = 0; rc == 0 && i < job->journal.n; i++) {
+	for (i = 0; r == 0 && i < job->journal.n; i++) {
 		const struct pst_host_journal_entry *e = &job->journal.entry[i];
 
-		rc = pst_host_lines_add(e->left_alone ? &kept : &files, "%s",
-					e->path);
+		r = pst_host_lines_add(e->left_alone ? &kept : &files, "%s",
+				       e->path);
 	}
-	if (rc == 0)
-		rc = pst_host_plan_commands(&job->root,
-					    pst_host_lines_list(&files),
-					    files.n, true, &commands);
-	if (rc == 0) {
-		rc = report(job, &files, &kept, &commands, changed);
+	if (r == 0)
+		r = pst_host_plan_commands(&job->root,
+					   pst_host_lines_list(&files), files.n,
+					   true, &commands);
+	if (r == 0) {
+		r = report(job, &files, &kept, &commands, changed);
 	} else {
 		if (diff)
 			fputs(diff, stdout);
-		rc = pst_cmd_fail(job->ctx, "%s",
-				  *err.text ? err.text : "out of memory");
+		r = pst_cmd_fail(job->ctx, "%s",
+				 *err.text ? err.text : "out of memory");
 	}
 	pst_host_lines_done(&files);
 	pst_host_lines_done(&kept);
 	pst_host_lines_done(&commands);
-	return rc;
+	return r;
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	struct pst_host_job job;
-	int rc = pst_host_job_options(&job, ctx, argc, argv);
+	int r = pst_host_job_options(&job, ctx, argc, argv);
 
-	if (rc != PST_EXIT_OK)
-		return rc;
-	rc = pst_host_job_open(&job, true, false);
-	if (rc == PST_EXIT_OK)
-		rc = undo(&job);
+	if (r != PST_EXIT_OK)
+		return r;
+	r = pst_host_job_open(&job, true, false);
+	if (r == PST_EXIT_OK)
+		r = undo(&job);
 	pst_host_job_close(&job);
-	return rc;
+	return r;
 }
 
 const struct pst_cmd pst_cmd_host_undo = {

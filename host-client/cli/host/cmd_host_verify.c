@@ -38,9 +38,9 @@ static int verify(const struct pst_host_job *job)
 	struct pst_error err = {0};
 	bool good = true;
 	size_t i;
-	int rc = pst_host_plan_verify(job->plan, &job->journal, &v, &err);
+	int r = pst_host_plan_verify(job->plan, &job->journal, &v, &err);
 
-	if (rc < 0)
+	if (r < 0)
 		return pst_cmd_fail(job->ctx, "%s", err.text);
 	for (i = 0; i < v.n; i++) {
 		good &= v.verdict[i].good;
@@ -49,26 +49,26 @@ static int verify(const struct pst_host_job *job)
 			       v.verdict[i].good ? "OK" : "FAIL",
 			       v.verdict[i].id, v.verdict[i].what);
 	}
-	rc = PST_EXIT_OK;
+	r = PST_EXIT_OK;
 	if (job->json)
-		rc = pst_cmd_print_json(job->ctx, to_json(&v, good));
+		r = pst_cmd_print_json(job->ctx, to_json(&v, good));
 	pst_host_verdicts_done(&v);
-	return rc == PST_EXIT_OK && !good ? PST_EXIT_FINDINGS : rc;
+	return r == PST_EXIT_OK && !good ? PST_EXIT_FINDINGS : r;
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	struct pst_host_job job;
-	int rc = pst_host_job_options(&job, ctx, argc, argv);
+	int r = pst_host_job_options(&job, ctx, argc, argv);
 
-	if (rc != PST_EXIT_OK)
-		return rc;
+	if (r != PST_EXIT_OK)
+		return r;
 	job.request.look_only = true;
-	rc = pst_host_job_open(&job, false, true);
-	if (rc == PST_EXIT_OK)
-		rc = verify(&job);
+	r = pst_host_job_open(&job, false, true);
+	if (r == PST_EXIT_OK)
+		r = verify(&job);
 	pst_host_job_close(&job);
-	return rc;
+	return r;
 }
 
 const struct pst_cmd pst_cmd_host_verify = {

@@ -90,50 +90,50 @@ static int make_plan(struct pst_host_job *job, struct pst_error *err)
 	const struct pst_host_request request = {.gpu = job->request.gpu};
 	struct pst_host *h = calloc(1, sizeof(*h));
 	struct pst_host_plan *p = calloc(1, sizeof(*p));
-	int rc = h && p ? pst_host_scan(&job->root, &request, h, err)
-			: pst_error_set(err, -ENOMEM, "out of memory");
+	int r = h && p ? pst_host_scan(&job->root, &request, h, err)
+		       : pst_oom(err);
 
-	if (rc < 0) {
+	if (r < 0) {
 		free(h);
 		free(p);
-		return rc;
+		return r;
 	}
 	job->host = h;
-	rc = pst_host_plan_make(p, h, &job->journal, &job->request, err);
-	if (rc == 0)
+	r = pst_host_plan_make(p, h, &job->journal, &job->request, err);
+	if (r == 0)
 		job->plan = p;
 	else
 		free(p);
-	return rc;
+	return r;
 }
 
 int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 {
 	struct pst_error err = {0};
 	bool look_only = job->request.look_only;
-	int rc = pst_host_root_open(job->root_dir, &job->root, &err);
+	int r = pst_host_root_open(job->root_dir, &job->root, &err);
 
-	if (rc == 0)
-		rc = pst_host_journal_open(&job->root, write, &job->journal,
-					   &err);
-	if (rc < 0 && write && (rc == -EROFS || rc == -EACCES))
+	if (r == 0)
+		r = pst_host_journal_open(&job->root, write, &job->journal,
+					  &err);
+	if (r < 0 && write && (r == -EROFS || r == -EACCES))
 		return pst_cmd_fail(job->ctx, "%s; nothing is changed%s",
 				    err.text,
-				    rc == -EACCES ? ": run it as root"
-				    : plan ? ". penstock host plan shows "
-					     "what to paste"
-					   : "");
-	if (rc == 0 && plan) {
-		rc = recall(job);
+				    r == -EACCES ? ": run it as root"
+				    : plan       ? ". penstock host plan shows "
+						   "what to paste"
+						 : "");
+	if (r == 0 && plan) {
+		r = recall(job);
 		job->request.look_only = look_only;
-		if (rc < 0)
-			pst_error_set(&err, rc,
+		if (r < 0)
+			pst_error_set(&err, r,
 				      "the last apply's request cannot be "
 				      "read: give the options again");
 	}
-	if (rc == 0 && plan)
-		rc = make_plan(job, &err);
-	return rc < 0 ? pst_cmd_fail(job->ctx, "%s", err.text) : PST_EXIT_OK;
+	if (r == 0 && plan)
+		r = make_plan(job, &err);
+	return r < 0 ? pst_cmd_fail(job->ctx, "%s", err.text) : PST_EXIT_OK;
 }
 
 void pst_host_job_close(struct pst_host_job *job)
@@ -222,19 +222,19 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 	json_t *files = json_array(), *words = json_array();
 	char pool[PST_HOST_PARAMS_POOL_LEN];
 	size_t i;
-	int rc = 0;
+	int r = 0;
 
 	for (i = 0; i < p->n_files; i++)
-		rc |= json_array_append_new(files, file_json(&p->file[i]));
+		r |= json_array_append_new(files, file_json(&p->file[i]));
 	for (i = 0; i < p->params.n; i++)
 		/* "amd_iommu=" only says what must not be there. */
 		if (p->params.word[i][strlen(p->params.word[i]) - 1] != '=')
-			rc |= json_array_append_new(
+			r |= json_array_append_new(
 				words, json_string(p->params.word[i]));
 	pst_host_params_pool_text(&p->params, pool);
 	if (*pool && p->pool_by_cmdline)
-		rc |= json_array_append_new(words, json_string(pool));
-	if (rc) {
+		r |= json_array_append_new(words, json_string(pool));
+	if (r) {
 		json_decref(files);
 		json_decref(words);
 		return NULL;

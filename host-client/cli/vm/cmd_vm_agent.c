@@ -16,20 +16,20 @@ int pst_cmd_vm_health(const char *uri, uint64_t timeout_ns, json_t **ret,
 	PST_CLEANUP_FREE char *answer = NULL;
 	char text[300] = "";
 	struct pst *c;
-	int rc;
+	int r;
 
 	*ret = NULL;
-	rc = pst_open(uri, &o, &c, text, sizeof(text));
-	if (rc)
-		return pst_error_set(err, rc, "%s",
-				     *text ? text : pst_strerror(rc));
-	rc = pst_query(c, PST_QUERY_HEALTH, &answer);
-	if (rc < 0)
+	r = pst_open(uri, &o, &c, text, sizeof(text));
+	if (r)
+		return pst_error_set(err, r, "%s",
+				     *text ? text : pst_strerror(r));
+	r = pst_query(c, PST_QUERY_HEALTH, &answer);
+	if (r < 0)
 		pst_last_error(c, text, sizeof(text));
 	pst_close(c);
-	if (rc < 0)
-		return pst_error_set(err, rc, "%s",
-				     *text ? text : pst_strerror(rc));
+	if (r < 0)
+		return pst_error_set(err, r, "%s",
+				     *text ? text : pst_strerror(r));
 	*ret = json_loads(answer, JSON_REJECT_DUPLICATES, NULL);
 	if (json_is_object(*ret))
 		return 0;

@@ -11,14 +11,14 @@ static int autostart(const struct pst_cmd_ctx *ctx,
 {
 	struct pst_error err;
 	bool on = false;
-	int rc = 0;
+	int r = 0;
 
 	if (set)
-		rc = api->virt_set_autostart(virt, name, strcmp(set, "on") == 0,
-					     &err);
-	if (rc == 0)
-		rc = api->virt_get_autostart(virt, name, &on, &err);
-	if (rc)
+		r = api->virt_set_autostart(virt, name, strcmp(set, "on") == 0,
+					    &err);
+	if (r == 0)
+		r = api->virt_get_autostart(virt, name, &on, &err);
+	if (r)
 		return pst_cmd_fail(ctx, "%s", err.text);
 	printf("%s: autostart %s\n", name, on ? "on" : "off");
 	return PST_EXIT_OK;
@@ -29,19 +29,19 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	const struct pst_vm_api *api;
 	struct pst_vm_virt *virt;
 	const char *uri = NULL, *set;
-	int rc;
+	int r;
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
 		uri = optarg;
 	set = argc - optind > 1 ? argv[optind + 1] : NULL;
 	if (set && strcmp(set, "on") != 0 && strcmp(set, "off") != 0)
 		return pst_cmd_usage(ctx, "\"%s\" is neither on nor off", set);
-	rc = pst_cmd_vm_connect(ctx, uri, &api, &virt);
-	if (rc)
-		return rc;
-	rc = autostart(ctx, api, virt, argv[optind], set);
+	r = pst_cmd_vm_connect(ctx, uri, &api, &virt);
+	if (r)
+		return r;
+	r = autostart(ctx, api, virt, argv[optind], set);
 	api->virt_close(virt);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

@@ -13,7 +13,7 @@ static int console(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
 	bool terminal = isatty(STDIN_FILENO);
 	struct termios old, raw;
 	struct pst_error err;
-	int rc;
+	int r;
 
 	if (terminal && tcgetattr(STDIN_FILENO, &old) < 0)
 		terminal = false;
@@ -23,10 +23,10 @@ static int console(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
 		cfmakeraw(&raw);
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
-	rc = api->virt_console(virt, name, STDIN_FILENO, STDOUT_FILENO, &err);
+	r = api->virt_console(virt, name, STDIN_FILENO, STDOUT_FILENO, &err);
 	if (terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &old);
-	return rc ? pst_cmd_fail(ctx, "%s", err.text) : PST_EXIT_OK;
+	return r ? pst_cmd_fail(ctx, "%s", err.text) : PST_EXIT_OK;
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
@@ -34,16 +34,16 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	const struct pst_vm_api *api;
 	struct pst_vm_virt *virt;
 	const char *uri = NULL;
-	int rc;
+	int r;
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
 		uri = optarg;
-	rc = pst_cmd_vm_connect(ctx, uri, &api, &virt);
-	if (rc)
-		return rc;
-	rc = console(ctx, api, virt, argv[optind]);
+	r = pst_cmd_vm_connect(ctx, uri, &api, &virt);
+	if (r)
+		return r;
+	r = console(ctx, api, virt, argv[optind]);
 	api->virt_close(virt);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

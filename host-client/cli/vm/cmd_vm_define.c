@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm define: the domain, its region's unit, its endpoint. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
@@ -20,10 +21,9 @@ static int report(const struct pst_cmd_ctx *ctx, const struct pst_vm_config *c,
 	if (!c->vsock_socket)
 		snprintf(cid, sizeof(cid), "CID %u, ", c->cid);
 	if (!json) {
-		printf("%s is defined: %sregion %s (%llu MiB, %s)\n"
+		printf("%s is defined: %sregion %s (%" PRIu64 " MiB, %s)\n"
 		       "penstock vm start --wait %s, then penstock -e %s info\n",
-		       c->name, cid, c->region.path,
-		       (unsigned long long)(c->region.size >> 20),
+		       c->name, cid, c->region.path, c->region.size >> 20,
 		       pst_vm_via_name(c->region.via), c->name, c->name);
 	} else if (pst_vm_config_endpoint(c, uri, sizeof(uri), &err) < 0 ||
 		   pst_cmd_print_json(

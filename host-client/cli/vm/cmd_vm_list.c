@@ -57,7 +57,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	struct pst_vm_virt *virt;
 	const char *uri = NULL;
 	bool all = false, json = false;
-	int opt, rc;
+	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_ALL)
@@ -67,12 +67,12 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		else
 			uri = optarg;
 	}
-	rc = pst_cmd_vm_connect(ctx, uri, &api, &virt);
-	if (rc)
-		return rc;
-	rc = list(ctx, api, virt, all, json);
+	r = pst_cmd_vm_connect(ctx, uri, &api, &virt);
+	if (r)
+		return r;
+	r = list(ctx, api, virt, all, json);
 	api->virt_close(virt);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

@@ -96,17 +96,17 @@ int pst_cmd_vm_connect(const struct pst_cmd_ctx *ctx, const char *uri,
 		       struct pst_vm_virt **ret)
 {
 	struct pst_error err;
-	int rc;
+	int r;
 
 	*ret = NULL;
 	*ret_api = pst_cmd_vm_api(ctx, true);
 	if (!*ret_api)
 		return PST_EXIT_FAILED;
-	rc = (*ret_api)->virt_open(uri, ret, &err);
-	if (rc == 0)
+	r = (*ret_api)->virt_open(uri, ret, &err);
+	if (r == 0)
 		return PST_EXIT_OK;
 	pst_cmd_fail(ctx, "%s", err.text);
-	return pst_cmd_vm_exit(rc);
+	return pst_cmd_vm_exit(r);
 }
 
 bool pst_cmd_vm_is_local(const struct pst_cmd_ctx *ctx, const char *uri)
@@ -123,9 +123,9 @@ bool pst_cmd_vm_is_local(const struct pst_cmd_ctx *ctx, const char *uri)
 	return false;
 }
 
-int pst_cmd_vm_exit(int rc)
+int pst_cmd_vm_exit(int r)
 {
-	switch (rc) {
+	switch (r) {
 	case 0:
 		return PST_EXIT_OK;
 	case -EINVAL:

@@ -42,15 +42,15 @@ static int read_domain(struct patch *p)
 	const struct pst_vm_api *api;
 	struct pst_error err;
 	struct pst_vm_virt *virt;
-	int rc;
+	int r;
 
-	rc = pst_cmd_vm_connect(p->ctx, p->ask.uri, &api, &virt);
-	if (rc)
-		return rc;
-	rc = api->virt_xml(virt, p->ask.q.name, PST_VM_VIRT_DEFINED, &p->xml,
-			   &err);
+	r = pst_cmd_vm_connect(p->ctx, p->ask.uri, &api, &virt);
+	if (r)
+		return r;
+	r = api->virt_xml(virt, p->ask.q.name, PST_VM_VIRT_DEFINED, &p->xml,
+			  &err);
 	api->virt_close(virt);
-	return rc ? pst_cmd_fail(p->ctx, "%s", err.text) : PST_EXIT_OK;
+	return r ? pst_cmd_fail(p->ctx, "%s", err.text) : PST_EXIT_OK;
 }
 
 /* What the domain has decides what was not asked for. */
@@ -133,7 +133,7 @@ static int run_patch(struct patch *p)
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE struct patch *p = calloc(1, sizeof(*p));
-	int opt, rc;
+	int opt, r;
 
 	if (!p)
 		return pst_cmd_fail(ctx, "out of memory");
@@ -154,9 +154,9 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (p->file && p->ask.lock)
 		return pst_cmd_usage(ctx, "--xml and --apply exclude each "
 					  "other");
-	rc = run_patch(p);
+	r = run_patch(p);
 	free(p->xml);
-	return rc;
+	return r;
 }
 
 /* Of the options of a domain, those of what is added. */

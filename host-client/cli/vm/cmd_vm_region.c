@@ -12,10 +12,10 @@
 int pst_cmd_vm_region_remove(const char *path, struct pst_error *err)
 {
 	struct pst_region_map m;
-	int rc = pst_region_map_open(path, &m, err);
+	int r = pst_region_map_open(path, &m, err);
 
-	if (rc)
-		return rc == -EACCES || rc == -EPERM ? rc : 0;
+	if (r)
+		return r == -EACCES || r == -EPERM ? r : 0;
 	pst_region_map_close(&m);
 	if (unlink(path) == 0 || errno == ENOENT)
 		return 0;

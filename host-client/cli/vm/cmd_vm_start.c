@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm start: the region if it is missing, then the domain. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmds.h"
@@ -47,25 +48,25 @@ static bool agent_answers(void *arg)
 static int wait_agent(struct start *s)
 {
 	struct pst_error err;
-	int rc;
+	int r;
 
-	rc = s->api->virt_wait_off(s->virt, s->info.name, s->timeout_ns,
-				   agent_answers, s, &err);
-	if (rc == -ECANCELED)
+	r = s->api->virt_wait_off(s->virt, s->info.name, s->timeout_ns,
+				  agent_answers, s, &err);
+	if (r == -ECANCELED)
 		return PST_EXIT_OK;
-	if (rc == 0)
+	if (r == 0)
 		return pst_cmd_fail(s->ctx,
 				    "%s ended before its agent answered: %s",
 				    s->info.name, s->why.text);
-	if (rc != -ETIMEDOUT) {
+	if (r != -ETIMEDOUT) {
 		pst_cmd_fail(s->ctx, "%s", err.text);
-		return pst_cmd_vm_exit(rc);
+		return pst_cmd_vm_exit(r);
 	}
 	pst_cmd_fail(s->ctx,
-		     "%s runs, but its agent does not answer within %llu s: "
+		     "%s runs, but its agent does not answer within %" PRIu64
+		     " s: "
 		     "%s",
-		     s->info.name,
-		     (unsigned long long)(s->timeout_ns / PST_NS_PER_S),
+		     s->info.name, s->timeout_ns / PST_NS_PER_S,
 		     s->why.code ? s->why.text : "no reason");
 	return PST_EXIT_UNREACHABLE;
 }
@@ -106,41 +107,41 @@ static int start(struct start *s, const char *name)
 	uint64_t begin = pst_now_ns();
 	enum pst_vm_virt_state state;
 	struct pst_error err;
-	int rc;
+	int r;
 
-	rc = s->api->virt_state(s->virt, name, &state, &err);
-	if (rc == 0)
-		rc = s->api->virt_info(s->virt, name, state != PST_VM_VIRT_OFF,
-				       &s->info, &err);
-	if (rc == 0 && !s->info.ours)
-		rc = pst_error_set(&err, -EPERM,
-				   "domain \"%s\" is not Penstock's: virsh "
-				   "start %s, or penstock vm patch",
-				   name, name);
-	if (rc == 0)
-		rc = pst_cmd_vm_region_make(&s->info.region, &s->created, &err);
-	if (rc)
+	r = s->api->virt_state(s->virt, name, &state, &err);
+	if (r == 0)
+		r = s->api->virt_info(s->virt, name, state != PST_VM_VIRT_OFF,
+				      &s->info, &err);
+	if (r == 0 && !s->info.ours)
+		r = pst_error_set(&err, -EPERM,
+				  "domain \"%s\" is not Penstock's: virsh "
+				  "start %s, or penstock vm patch",
+				  name, name);
+	if (r == 0)
+		r = pst_cmd_vm_region_make(&s->info.region, &s->created, &err);
+	if (r)
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	/* Before the start: the first beat is one that it has not yet. */
 	if (s->wait &&
 	    pst_region_pulse_open(s->info.region.path, &s->pulse, &err))
 		return pst_cmd_fail(s->ctx, "%s", err.text);
-	rc = s->api->virt_start(s->virt, name, &err);
-	if (rc == -EALREADY && s->wait)
-		rc = 0;
-	if (rc)
+	r = s->api->virt_start(s->virt, name, &err);
+	if (r == -EALREADY && s->wait)
+		r = 0;
+	if (r)
 		return fail_start(s, &err);
 	if (pst_cmd_vm_region_regroup(&s->info.region, &err) < 0)
 		fprintf(stderr, "%s: note: %s\n", s->ctx->path, err.text);
-	rc = s->wait ? wait_agent(s) : PST_EXIT_OK;
-	return rc ? rc : report(s, begin);
+	r = s->wait ? wait_agent(s) : PST_EXIT_OK;
+	return r ? r : report(s, begin);
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE struct start *s = calloc(1, sizeof(*s));
 	const char *uri = NULL;
-	int opt, rc;
+	int opt, r;
 
 	if (!s)
 		return pst_cmd_fail(ctx, "out of memory");
@@ -159,14 +160,14 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	}
 	if (!pst_cmd_vm_is_local(ctx, uri))
 		return PST_EXIT_USAGE;
-	rc = pst_cmd_vm_connect(ctx, uri, &s->api, &s->virt);
-	if (rc)
-		return rc;
-	rc = start(s, argv[optind]);
+	r = pst_cmd_vm_connect(ctx, uri, &s->api, &s->virt);
+	if (r)
+		return r;
+	r = start(s, argv[optind]);
 	pst_region_pulse_close(&s->pulse);
 	json_decref(s->health);
 	s->api->virt_close(s->virt);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm status: the domain, its region and its agent in one view. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
@@ -36,11 +37,11 @@ static json_t *region_view(const struct pst_vm_region *r)
 	if (rc == 0) {
 		pst_uuid_format(m.uuid, uuid);
 		if (m.file_size != r->size)
-			rc = pst_error_set(
-				&err, -EEXIST,
-				"its size is %llu MiB: remove it, "
-				"vm start makes it anew",
-				(unsigned long long)(m.file_size >> 20));
+			rc = pst_error_set(&err, -EEXIST,
+					   "its size is %" PRIu64
+					   " MiB: remove it, "
+					   "vm start makes it anew",
+					   m.file_size >> 20);
 		pst_region_map_close(&m);
 	}
 	v = json_pack("{s:o, s:s, s:I, s:b, s:b}", "path",
@@ -107,18 +108,18 @@ static int status(struct status *s, const char *name)
 {
 	json_t *view, *agent = NULL;
 	struct pst_error err;
-	int rc, code;
+	int r, code;
 
 	/* One that runs may have been defined anew: its own view counts. */
-	rc = s->api->virt_state(s->virt, name, &s->state, &err);
-	if (rc == 0)
-		rc = s->api->virt_info(s->virt, name,
-				       s->state != PST_VM_VIRT_OFF, &s->info,
-				       &err);
-	if (rc == 0)
-		rc = s->api->virt_get_autostart(s->virt, name, &s->autostart,
-						&err);
-	if (rc)
+	r = s->api->virt_state(s->virt, name, &s->state, &err);
+	if (r == 0)
+		r = s->api->virt_info(s->virt, name,
+				      s->state != PST_VM_VIRT_OFF, &s->info,
+				      &err);
+	if (r == 0)
+		r = s->api->virt_get_autostart(s->virt, name, &s->autostart,
+					       &err);
+	if (r)
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	view = json_pack("{s:s, s:s, s:b, s:b}", "name", s->info.name, "state",
 			 s->api->virt_state_name(s->state), "autostart",
@@ -146,7 +147,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE struct status *s = calloc(1, sizeof(*s));
 	const char *uri = NULL;
-	int opt, rc;
+	int opt, r;
 
 	if (!s)
 		return pst_cmd_fail(ctx, "out of memory");
@@ -157,12 +158,12 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		else
 			uri = optarg;
 	}
-	rc = pst_cmd_vm_connect(ctx, uri, &s->api, &s->virt);
-	if (rc)
-		return rc;
-	rc = status(s, argv[optind]);
+	r = pst_cmd_vm_connect(ctx, uri, &s->api, &s->virt);
+	if (r)
+		return r;
+	r = status(s, argv[optind]);
 	s->api->virt_close(s->virt);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

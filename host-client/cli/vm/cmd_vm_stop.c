@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm stop: asks the guest to end, and may end it. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmds.h"
@@ -37,16 +38,16 @@ static int report(const struct stop *s, const char *how, const char *words,
 static int destroy(const struct stop *s, const char *words, uint64_t begin)
 {
 	struct pst_error err;
-	int rc;
+	int r;
 
-	rc = s->api->virt_destroy(s->virt, s->name, &err);
+	r = s->api->virt_destroy(s->virt, s->name, &err);
 	/* It may have ended just now. */
-	if (rc == -EALREADY)
-		rc = 0;
-	if (rc == 0)
-		rc = s->api->virt_wait_off(s->virt, s->name, DESTROY_NS, NULL,
-					   NULL, &err);
-	if (rc)
+	if (r == -EALREADY)
+		r = 0;
+	if (r == 0)
+		r = s->api->virt_wait_off(s->virt, s->name, DESTROY_NS, NULL,
+					  NULL, &err);
+	if (r)
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	return report(s, "destroyed", words, begin);
 }
@@ -56,46 +57,47 @@ static int stop(const struct stop *s)
 	enum pst_vm_virt_how how = PST_VM_VIRT_BY_ACPI;
 	uint64_t begin = pst_now_ns();
 	struct pst_error err;
-	int rc;
+	int r;
 
-	rc = s->api->virt_shutdown(s->virt, s->name, &how, &err);
-	if (rc == -EALREADY)
+	r = s->api->virt_shutdown(s->virt, s->name, &how, &err);
+	if (r == -EALREADY)
 		return report(s, "was off", "does not run", begin);
-	if (rc && rc != -ECONNREFUSED && s->force) {
+	if (r && r != -ECONNREFUSED && s->force) {
 		/* A guest that is paused cannot react. */
 		fprintf(stderr, "%s: %s\n", s->ctx->path, err.text);
 		return destroy(s, "could not be asked, and was destroyed",
 			       begin);
 	}
-	if (rc) {
+	if (r) {
 		pst_cmd_fail(s->ctx, "%s", err.text);
-		return pst_cmd_vm_exit(rc);
+		return pst_cmd_vm_exit(r);
 	}
-	fprintf(stderr, "%s: asked by %s, waiting up to %llu s\n", s->ctx->path,
+	fprintf(stderr, "%s: asked by %s, waiting up to %" PRIu64 " s\n",
+		s->ctx->path,
 		how == PST_VM_VIRT_BY_AGENT ? "the guest agent"
 					    : "the ACPI power button",
-		(unsigned long long)(s->timeout_ns / PST_NS_PER_S));
-	rc = s->api->virt_wait_off(s->virt, s->name, s->timeout_ns, NULL, NULL,
-				   &err);
-	if (rc == 0)
+		s->timeout_ns / PST_NS_PER_S);
+	r = s->api->virt_wait_off(s->virt, s->name, s->timeout_ns, NULL, NULL,
+				  &err);
+	if (r == 0)
 		return report(
 			s, how == PST_VM_VIRT_BY_AGENT ? "guest agent" : "acpi",
 			"has ended", begin);
-	if (rc == -ETIMEDOUT && s->force)
+	if (r == -ETIMEDOUT && s->force)
 		return destroy(
 			s, "did not end by itself in time, and was destroyed",
 			begin);
 	pst_cmd_fail(s->ctx, "%s%s", err.text,
-		     rc == -ETIMEDOUT ? " and runs on; --force destroys it then"
-				      : "");
-	return pst_cmd_vm_exit(rc);
+		     r == -ETIMEDOUT ? " and runs on; --force destroys it then"
+				     : "");
+	return pst_cmd_vm_exit(r);
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	struct stop s = {.ctx = ctx, .timeout_ns = DEFAULT_TIMEOUT_NS};
 	const char *uri = NULL;
-	int opt, rc;
+	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_FORCE)
@@ -109,12 +111,12 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			return PST_EXIT_USAGE;
 	}
 	s.name = argv[optind];
-	rc = pst_cmd_vm_connect(ctx, uri, &s.api, &s.virt);
-	if (rc)
-		return rc;
-	rc = stop(&s);
+	r = pst_cmd_vm_connect(ctx, uri, &s.api, &s.virt);
+	if (r)
+		return r;
+	r = stop(&s);
 	s.api->virt_close(s.virt);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

@@ -20,13 +20,13 @@ struct undefine {
 static void remove_conf(struct undefine *u, const char *sub)
 {
 	struct pst_error err;
-	int rc = pst_vm_files_remove(u->dir, sub, u->name, &err);
+	int r = pst_vm_files_remove(u->dir, sub, u->name, &err);
 
-	if (rc > 0)
+	if (r > 0)
 		fprintf(stderr,
 			"%s: note: %s/%s/%s.conf is not Penstock's and stays\n",
 			u->ctx->path, u->dir, sub, u->name);
-	if (rc < 0) {
+	if (r < 0) {
 		u->failed = true;
 		pst_cmd_fail(u->ctx, "%s", err.text);
 	}
@@ -39,17 +39,17 @@ static int undefine(struct undefine *u, const struct pst_vm_api *api,
 	PST_CLEANUP_FREE struct pst_vm_info *info = calloc(1, sizeof(*info));
 	struct pst_error err;
 	bool gone = false;
-	int rc;
+	int r;
 
 	if (!info)
 		return pst_cmd_fail(u->ctx, "out of memory");
-	rc = api->virt_info(virt, u->name, false, info, &err);
-	if (rc == 0 || info->ours)
-		rc = api->virt_undefine(virt, u->name, !u->keep_nvram, &err);
-	else if (rc == -ENOENT)
+	r = api->virt_info(virt, u->name, false, info, &err);
+	if (r == 0 || info->ours)
+		r = api->virt_undefine(virt, u->name, !u->keep_nvram, &err);
+	else if (r == -ENOENT)
 		gone = pst_vm_files_left(u->dir, u->name, info->region.path) >
 		       0;
-	if (rc && !gone)
+	if (r && !gone)
 		return pst_cmd_fail(u->ctx, "%s", err.text);
 	if (pst_vm_files_systemctl(u->dir, "disable", u->name, &err) < 0)
 		fprintf(stderr, "%s: note: %s\n", u->ctx->path, err.text);
@@ -74,7 +74,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	const struct pst_vm_api *api;
 	struct pst_vm_virt *virt;
 	const char *uri = NULL;
-	int opt, rc;
+	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_CONF_DIR)
@@ -89,12 +89,12 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (!pst_cmd_vm_is_local(ctx, uri))
 		return PST_EXIT_USAGE;
 	u.name = argv[optind];
-	rc = pst_cmd_vm_connect(ctx, uri, &api, &virt);
-	if (rc)
-		return rc;
-	rc = undefine(&u, api, virt);
+	r = pst_cmd_vm_connect(ctx, uri, &api, &virt);
+	if (r)
+		return r;
+	r = undefine(&u, api, virt);
 	api->virt_close(virt);
-	return rc;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm xml: prints a domain, for libvirt or another one's command line.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmds.h"
@@ -63,8 +64,7 @@ static void say_create(const struct pst_vm_config *c)
 
 	fprintf(stderr, "penstock host region create ");
 	pst_vm_argv_print_word(name, stderr);
-	fprintf(stderr, " --size %lluM --path ",
-		(unsigned long long)(c->region.size >> 20));
+	fprintf(stderr, " --size %" PRIu64 "M --path ", c->region.size >> 20);
 	pst_vm_argv_print_word(dir ? dir : "", stderr);
 	if (fits)
 		return;
@@ -127,13 +127,13 @@ static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 {
 	struct pst_vm_argv argv = {0};
 	struct pst_error err;
-	int rc;
+	int r;
 
 	if (format == QEMU)
-		rc = pst_vm_argv_qemu(c, &argv, &err);
+		r = pst_vm_argv_qemu(c, &argv, &err);
 	else
-		rc = pst_vm_argv_cloud_hypervisor(c, &argv, &err);
-	if (rc == 0) {
+		r = pst_vm_argv_cloud_hypervisor(c, &argv, &err);
+	if (r == 0) {
 		say_region(ctx, c);
 		if (format == CLOUD_HYPERVISOR)
 			say_memmap(ctx, c);
@@ -142,10 +142,10 @@ static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 		pst_vm_argv_print(&argv, stdout);
 	}
 	pst_vm_argv_done(&argv);
-	if (rc == 0)
+	if (r == 0)
 		return PST_EXIT_OK;
-	return rc == -EINVAL ? pst_cmd_usage(ctx, "%s", err.text)
-			     : pst_cmd_fail(ctx, "%s", err.text);
+	return r == -EINVAL ? pst_cmd_usage(ctx, "%s", err.text)
+			    : pst_cmd_fail(ctx, "%s", err.text);
 }
 
 /* Cloud Hypervisor boots without QEMU's firmware, and maps the region as

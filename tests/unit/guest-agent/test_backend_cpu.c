@@ -2,6 +2,7 @@
 /* The cpu backend against sums in double precision: every order, transpose
  * and scaling, whole and in slices, with padding that must stay. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,11 +182,11 @@ static int verify(struct pst_op *op, uint32_t pad, double c0)
 			      (fabs(op->alpha) * (op->k + 2.0) + fabs(old));
 			/* Not a ck_assert: millions of those take minutes. */
 			if (!(fabs(got - want) <= tol))
-				ck_abort_msg("%u x %u x %u: C(%llu, %llu) is "
+				ck_abort_msg("%u x %u x %u: C(%" PRIu64
+					     ", %" PRIu64 ") is "
 					     "%g, not %g",
-					     op->m, op->n, op->k,
-					     (unsigned long long)i,
-					     (unsigned long long)j, got, want);
+					     op->m, op->n, op->k, i, j, got,
+					     want);
 		}
 	check_padding(op, before);
 	free(before);
@@ -526,14 +527,12 @@ START_TEST(plans_fit_the_budget_and_keep_panels_useful)
 							(t.m <= 128 &&
 							 t.n <= 128 &&
 							 t.k <= 512),
-						"%llu x %llu x %llu with %g: %llu x %llu x %llu",
-						(unsigned long long)m,
-						(unsigned long long)n,
-						(unsigned long long)k,
-						budgets[d],
-						(unsigned long long)t.m,
-						(unsigned long long)t.n,
-						(unsigned long long)t.k);
+						"%" PRIu64 " x %" PRIu64
+						" x %" PRIu64
+						" with %g: %" PRIu64
+						" x %" PRIu64 " x %" PRIu64,
+						m, n, k, budgets[d], t.m, t.n,
+						t.k);
 					ck_assert(t.m == m || t.m >= 64);
 					ck_assert(t.n == n || t.n >= 64);
 					ck_assert(t.k == k || t.k >= 256);

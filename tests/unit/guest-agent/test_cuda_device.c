@@ -2,6 +2,7 @@
 /* The cuda backend around its products: versions, registration, tensors,
  * copies, health, and every call of CUDA failing once or for good. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,7 +420,7 @@ START_TEST(a_card_may_be_lost_at_any_call)
 	for (i = 1; i <= n; i++) {
 		fix_apart(session, i, &out);
 		ck_assert_msg(out.r < 0 || i > out.closing_at || i > out.calls,
-			      "call %llu: no error", (unsigned long long)i);
+			      "call %" PRIu64 ": no error", i);
 	}
 }
 END_TEST

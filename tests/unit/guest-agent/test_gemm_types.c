@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every kind of product of the cpu backend against one in double precision:
  * types, compute modes, epilogues, orders, batches, and operands in tensors. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -236,13 +237,11 @@ static void check(struct pst_op *op, const char *what)
 				got = get(c, op->dtype_c, x);
 				/* Each assertion is a write to a file. */
 				if (!(fabs(got - want) <= tol))
-					ck_abort_msg("%s: %llu (%llu, %llu): "
+					ck_abort_msg("%s: %" PRIu64 " (%" PRIu64
+						     ", %" PRIu64 "): "
 						     "%g, not %g within %g",
-						     what,
-						     (unsigned long long)p,
-						     (unsigned long long)i,
-						     (unsigned long long)j, got,
-						     want, tol);
+						     what, p, i, j, got, want,
+						     tol);
 				/* So that only what is between is left. */
 				memcpy(c + x * ec,
 				       where(before, &op->c) + x * ec, ec);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages: as the journal's entries, and as lines where it takes none. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,8 +53,8 @@ static int take_stderr(bool named)
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(fstat(fd, &st), 0);
-	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
-		 (unsigned long long)st.st_ino + (named ? 0 : 1));
+	snprintf(text, sizeof(text), "%" PRIu64 ":%" PRIu64, st.st_dev,
+		 st.st_ino + (named ? 0 : 1));
 	ck_assert_int_eq(setenv("JOURNAL_STREAM", text, 1), 0);
 	ck_assert_int_ge(dup2(fd, STDERR_FILENO), 0);
 	close(fd);
@@ -134,8 +135,8 @@ START_TEST(the_journals_stream_is_known_by_device_and_inode)
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	ck_assert_int_eq(fstat(fd, &st), 0);
-	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
-		 (unsigned long long)st.st_ino);
+	snprintf(text, sizeof(text), "%" PRIu64 ":%" PRIu64, st.st_dev,
+		 st.st_ino);
 	ck_assert(pst_agent_journal_is_stream(text, fd));
 	strcat(text, "x");
 	ck_assert(!pst_agent_journal_is_stream(text, fd));

@@ -134,12 +134,12 @@ static void set_up(void)
 /* Runs; whatever came of it, nothing may stay allocated. */
 static int run(void)
 {
-	int rc = pst_gemmfile_run(NULL, &job, &result, &err);
+	int r = pst_gemmfile_run(NULL, &job, &result, &err);
 
 	ck_assert_int_eq(lib.n_buffers, 0);
-	if (rc < 0)
+	if (r < 0)
 		ck_assert_str_ne(err.text, "");
-	return rc;
+	return r;
 }
 
 /* The written product, of 2 x 2. */

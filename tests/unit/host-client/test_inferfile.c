@@ -189,12 +189,12 @@ static void expect_rows(uint32_t rows)
 }
 
 /* It failed as it should, and the old output is there. */
-static void expect_failure(int rc, int want, const char *words)
+static void expect_failure(int r, int want, const char *words)
 {
 	char text[8] = "";
 	FILE *f = fopen(out_path, "r");
 
-	ck_assert_int_eq(rc, want);
+	ck_assert_int_eq(r, want);
 	ck_assert_msg(strstr(err.text, words), "%s", err.text);
 	ck_assert_ptr_nonnull(f);
 	ck_assert_uint_eq(fread(text, 1, sizeof(text) - 1, f), 3);
@@ -315,15 +315,15 @@ START_TEST(an_output_that_cannot_grow_keeps_the_old_one)
 {
 	const struct rlimit small = {1200, RLIM_INFINITY};
 	struct rlimit before;
-	int rc;
+	int r;
 
 	save(ROWS, false);
 	signal(SIGXFSZ, SIG_IGN);
 	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-	rc = run(false);
+	r = run(false);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-	expect_failure(rc, -EFBIG, "cannot write");
+	expect_failure(r, -EFBIG, "cannot write");
 	ck_assert_uint_eq(lib.n_calls, 5);
 }
 END_TEST

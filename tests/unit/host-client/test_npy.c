@@ -36,11 +36,11 @@ static int parse(size_t n)
 
 static int parse_dict(const char *dict)
 {
-	int rc = parse(make(1, dict));
+	int r = parse(make(1, dict));
 
-	if (rc < 0)
+	if (r < 0)
 		ck_assert_str_ne(err.text, "");
-	return rc;
+	return r;
 }
 
 #define DICT(descr, order, shape)                                              \

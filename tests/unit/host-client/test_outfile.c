@@ -244,15 +244,15 @@ START_TEST(a_full_disk_is_an_error_and_leaves_nothing)
 {
 	const char *path = tmpdir_path("out");
 	static char block[4096];
-	int rc = 0, i;
+	int r = 0, i;
 
 	ck_assert_int_eq(begin(path), 0);
 	/* A descriptor that cannot be written stands for the disk. */
 	ck_assert_int_ge(i = open("/dev/full", O_WRONLY | O_CLOEXEC), 0);
 	ck_assert_int_eq(dup3(i, out.fd, O_CLOEXEC), out.fd);
 	close(i);
-	rc = pst_outfile_write(&out, block, sizeof(block), &err);
-	ck_assert_int_eq(rc, -ENOSPC);
+	r = pst_outfile_write(&out, block, sizeof(block), &err);
+	ck_assert_int_eq(r, -ENOSPC);
 	pst_outfile_abandon(&out);
 	ck_assert_int_eq(n_entries(), 0);
 }

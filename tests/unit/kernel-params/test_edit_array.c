@@ -13,15 +13,14 @@ static void edited(const char *from, const char *to)
 {
 	struct pst_error err = {0};
 	char *got, *again;
-	int rc =
-		pst_host_edit_array(from, "/etc/mkinitcpio.conf", "MODULES",
+	int r = pst_host_edit_array(from, "/etc/mkinitcpio.conf", "MODULES",
 				    vfio, pst_host_module_is_rival, &got, &err);
 
-	ck_assert_msg(rc == 0, "%s", err.text);
+	ck_assert_msg(r == 0, "%s", err.text);
 	ck_assert_str_eq(got, to);
-	rc = pst_host_edit_array(got, "/etc/mkinitcpio.conf", "MODULES", vfio,
-				 pst_host_module_is_rival, &again, &err);
-	ck_assert_int_eq(rc, 0);
+	r = pst_host_edit_array(got, "/etc/mkinitcpio.conf", "MODULES", vfio,
+				pst_host_module_is_rival, &again, &err);
+	ck_assert_int_eq(r, 0);
 	ck_assert_str_eq(again, got);
 	free(got);
 	free(again);

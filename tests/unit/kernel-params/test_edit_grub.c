@@ -64,11 +64,11 @@ static void shell_says(const char *words)
 static void in_place(const char *from, const char *to)
 {
 	struct pst_error err = {0};
-	int rc;
+	int r;
 
 	set(0, from);
-	rc = pst_host_edit_grub(file, 1, SIZE_MAX, &want, &err);
-	ck_assert_msg(rc == 0, "%s", err.text);
+	r = pst_host_edit_grub(file, 1, SIZE_MAX, &want, &err);
+	ck_assert_msg(r == 0, "%s", err.text);
 	ck_assert_str_eq(file[0].text, to);
 	ck_assert_int_eq(pst_host_edit_grub(file, 1, SIZE_MAX, &want, &err), 0);
 	ck_assert_str_eq(file[0].text, to);

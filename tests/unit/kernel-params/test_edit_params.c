@@ -23,9 +23,9 @@ static void merged(const char *from, const char *to)
 {
 	struct pst_host_params_part part = {.text = strdup(from)};
 	struct pst_error err = {0};
-	int rc = pst_host_params_merge(&part, 1, 0, &want, &err);
+	int r = pst_host_params_merge(&part, 1, 0, &want, &err);
 
-	ck_assert_msg(rc == 0, "%s", err.text);
+	ck_assert_msg(r == 0, "%s", err.text);
 	ck_assert_str_eq(part.text, to);
 	ck_assert_int_eq(part.changed, strcmp(from, to) != 0);
 	/* What it made, it leaves alone. */
@@ -199,19 +199,19 @@ START_TEST(any_command_line_is_merged_once)
 	for (i = 0; i < 3000; i++) {
 		struct pst_host_params_part part;
 		char line[512] = "", *p;
-		int rc;
+		int r;
 
 		for (k = random() % 12; k > 0; k--)
 			sprintf(line + strlen(line), "%s%s",
 				bits[random() % PST_ARRAY_SIZE(bits)],
 				random() % 3 ? " " : "");
 		part.text = strdup(line);
-		rc = pst_host_params_merge(&part, 1, 0, &want, NULL);
+		r = pst_host_params_merge(&part, 1, 0, &want, NULL);
 		for (k = 0, p = line; *p; p++)
 			k += *p == '"';
 		/* An open quote behind "--" does not matter. */
-		ck_assert(rc == 0 || (rc == -EINVAL && k % 2));
-		if (rc == 0)
+		ck_assert(r == 0 || (r == -EINVAL && k % 2));
+		if (r == 0)
 			ck_assert_int_eq(
 				pst_host_params_merge(&part, 1, 0, &want, NULL),
 				0);

@@ -107,17 +107,17 @@ static int apply(const struct pst_host_journal_want *want, size_t n,
 {
 	struct pst_host_journal j;
 	char *diff = NULL;
-	int rc = pst_host_journal_open(&root, true, &j, err);
+	int r = pst_host_journal_open(&root, true, &j, err);
 
 	*ret_changed = 0;
-	if (rc < 0)
-		return rc;
+	if (r < 0)
+		return r;
 	j.hook = (struct pst_host_journal_hook){tick, bomb};
-	rc = pst_host_journal_apply(&j, "gpu 1\n", want, n, ret_changed, &diff,
-				    err);
+	r = pst_host_journal_apply(&j, "gpu 1\n", want, n, ret_changed, &diff,
+				   err);
 	free(diff);
 	pst_host_journal_close(&j);
-	return rc;
+	return r;
 }
 
 /* Whether undo() keeps edits. */
@@ -127,13 +127,13 @@ static int undo(struct bomb *bomb, size_t *ret_changed, char **ret_diff,
 		struct pst_error *err)
 {
 	struct pst_host_journal j;
-	int rc = pst_host_journal_open(&root, true, &j, err);
+	int r = pst_host_journal_open(&root, true, &j, err);
 
-	ck_assert_int_eq(rc, 0);
+	ck_assert_int_eq(r, 0);
 	j.hook = (struct pst_host_journal_hook){tick, bomb};
-	rc = pst_host_journal_undo(&j, keep_edited, ret_changed, ret_diff, err);
+	r = pst_host_journal_undo(&j, keep_edited, ret_changed, ret_diff, err);
 	pst_host_journal_close(&j);
-	return rc;
+	return r;
 }
 
 static void apply_well(const struct pst_host_journal_want *want, size_t n,
@@ -141,9 +141,9 @@ static void apply_well(const struct pst_host_journal_want *want, size_t n,
 {
 	struct pst_error err = {0};
 	size_t got;
-	int rc = apply(want, n, &quiet, &got, &err);
+	int r = apply(want, n, &quiet, &got, &err);
 
-	ck_assert_msg(rc == 0, "%s", err.text);
+	ck_assert_msg(r == 0, "%s", err.text);
 	ck_assert_uint_eq(got, changed);
 }
 
@@ -152,9 +152,9 @@ static void undo_well(void)
 	struct pst_error err = {0};
 	size_t changed;
 	char *diff;
-	int rc = undo(&quiet, &changed, &diff, &err);
+	int r = undo(&quiet, &changed, &diff, &err);
 
-	ck_assert_msg(rc == 0, "%s", err.text);
+	ck_assert_msg(r == 0, "%s", err.text);
 	ck_assert_ptr_null(diff);
 }
 
@@ -475,20 +475,20 @@ START_TEST(a_full_disk_at_any_step_leaves_everything_as_it_was)
 			struct bomb bomb = {.at = at};
 			struct pst_error err = {0};
 			size_t changed;
-			int rc = apply(second, 2, &bomb, &changed, &err);
+			int r = apply(second, 2, &bomb, &changed, &err);
 
-			if (rc == 0)
+			if (r == 0)
 				break;
 			/* After the files: they are changed, and known. */
 			if (state() == PST_HOST_JOURNAL_PENDING) {
 				is_second();
-				ck_assert_int_eq(rc, -ENOSPC);
+				ck_assert_int_eq(r, -ENOSPC);
 				apply_well(second, 2, 0);
 				undo_well();
 				if (with_first)
 					apply_well(first, 3, 3);
 			}
-			ck_assert_int_eq(rc, -ENOSPC);
+			ck_assert_int_eq(r, -ENOSPC);
 			tree(after, sizeof(after));
 			ck_assert_str_eq(before, after);
 		}

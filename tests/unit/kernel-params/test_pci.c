@@ -88,13 +88,13 @@ static void card(const char *bus, const char *vendor, const char *device,
 
 static int select_of(const char *text)
 {
-	int rc;
+	int r;
 
 	pst_host_pci_done(&pci);
 	ck_assert_int_eq(pst_host_pci_scan(&tree, &pci, &err), 0);
 	gpu = NULL;
-	rc = pst_host_pci_select_gpu(&pci, text, &gpu, &err);
-	return rc;
+	r = pst_host_pci_select_gpu(&pci, text, &gpu, &err);
+	return r;
 }
 
 START_TEST(functions_are_read_with_their_links)

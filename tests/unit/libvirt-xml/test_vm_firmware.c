@@ -46,12 +46,12 @@ static void put(const char *path, const char *text)
 static int find(struct pst_vm_firmware *ret)
 {
 	struct pst_host_root root;
-	int rc;
+	int r;
 
 	ck_assert_int_eq(pst_host_root_open(tmpdir, &root, NULL), 0);
-	rc = pst_vm_firmware_find(&root, "/home/u/.config", ret, NULL);
+	r = pst_vm_firmware_find(&root, "/home/u/.config", ret, NULL);
 	pst_host_root_close(&root);
-	return rc;
+	return r;
 }
 
 START_TEST(what_is_signed_or_for_others_is_passed_over)

@@ -58,12 +58,12 @@ static char *patched(const char *xml, const struct pst_vm_config *c)
 {
 	struct pst_error err = {0};
 	char *before, *after, *diff;
-	int rc;
+	int r;
 
-	rc = pst_vm_patch(xml, c, &before, &after, &err);
-	ck_assert_msg(rc == 0, "%s", err.text);
-	rc = pst_vm_schema_check(after, PST_VM_SCHEMA, &err);
-	ck_assert_msg(rc == 0 || rc == -ENOENT, "%s\n%s", err.text, after);
+	r = pst_vm_patch(xml, c, &before, &after, &err);
+	ck_assert_msg(r == 0, "%s", err.text);
+	r = pst_vm_schema_check(after, PST_VM_SCHEMA, &err);
+	ck_assert_msg(r == 0 || r == -ENOENT, "%s\n%s", err.text, after);
 	ck_assert_int_eq(pst_host_diff_unified("win", before, after, &diff), 0);
 	ck_assert_ptr_null(strstr(diff, "\n-    <"));
 	ck_assert_ptr_null(strstr(diff, "\n-      <"));

@@ -48,14 +48,13 @@ static char *xml_of(const struct pst_vm_config *c, unsigned long version)
 {
 	struct pst_error err = {0};
 	char *xml;
-	int rc;
+	int r;
 
 	ck_assert_int_eq(pst_vm_config_check(c, NULL), 0);
 	ck_assert_int_eq(pst_vm_domain_xml(c, version, &xml, &err), 0);
 	if (version == OLD) {
-		rc = pst_vm_schema_check(xml, PST_VM_SCHEMA, &err);
-		ck_assert_msg(rc == 0 || rc == -ENOENT, "%s\n%s", err.text,
-			      xml);
+		r = pst_vm_schema_check(xml, PST_VM_SCHEMA, &err);
+		ck_assert_msg(r == 0 || r == -ENOENT, "%s\n%s", err.text, xml);
 	}
 	return xml;
 }
@@ -350,12 +349,12 @@ END_TEST
 START_TEST(the_schema_refuses_what_is_no_domain)
 {
 	struct pst_error err = {0};
-	int rc;
+	int r;
 
-	rc = pst_vm_schema_check("<domain type='kvm'><name>x</name>"
-				 "<memory>1024</memory><bogus/></domain>",
-				 PST_VM_SCHEMA, &err);
-	ck_assert(rc == -EINVAL || rc == -ENOENT);
+	r = pst_vm_schema_check("<domain type='kvm'><name>x</name>"
+				"<memory>1024</memory><bogus/></domain>",
+				PST_VM_SCHEMA, &err);
+	ck_assert(r == -EINVAL || r == -ENOENT);
 	ck_assert_int_eq(pst_vm_schema_check("<domain/>", "/nowhere.rng", &err),
 			 -ENOENT);
 }

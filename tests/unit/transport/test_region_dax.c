@@ -2,6 +2,7 @@
 /* The dax provider against a made-up sysfs tree with files as devices. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -30,7 +31,7 @@ static void put_number(const char *dir, const char *file, uint64_t n)
 {
 	char text[32];
 
-	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)n);
+	snprintf(text, sizeof(text), "%" PRIu64 "\n", n);
 	put(dir, file, text);
 }
 
