@@ -43,13 +43,23 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-/* What is mounted at a path hides what was mounted there. */
+/* Whether path is at or below top. What is mounted at "/" may stand behind what
+ * an initramfs has mounted before, and hides none of it. */
+static bool lies_in(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	return n > 1 && strncmp(path, top, n) == 0 &&
+	       (!path[n] || path[n] == '/');
+}
+
+/* What is mounted at a path hides what was mounted there and below. */
 static void hide(struct pst_host_mounts *m, const char *path)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < m->n; i++)
-		if (strcmp(m->mount[i].path, path) != 0)
+		if (!lies_in(m->mount[i].path, path))
 			m->mount[n++] = m->mount[i];
 	m->n = n;
 }
@@ -57,24 +67,27 @@ static void hide(struct pst_host_mounts *m, const char *path)
 void pst_host_mounts_parse(char *text, uint64_t default_size,
 			   struct pst_host_mounts *ret)
 {
-	char *line, *save;
+	struct pst_host_hugetlbfs *m;
+	char *line, *path, *type, *opts;
 
 	*ret = (struct pst_host_mounts){.seen = true};
-	for (line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		struct pst_host_hugetlbfs m = {0};
-		char type[32] = "", opts[512] = "";
-
-		if (sscanf(line, "%*s %255s %31s %511s", m.path, type, opts) <
-		    2)
+	while ((line = strsep(&text, "\n"))) {
+		/* The first is the device. */
+		strsep(&line, " ");
+		path = strsep(&line, " ");
+		type = strsep(&line, " ");
+		opts = strsep(&line, " ");
+		if (!type)
 			continue;
-		unescape(m.path);
-		hide(ret, m.path);
+		unescape(path);
+		hide(ret, path);
 		if (strcmp(type, "hugetlbfs") != 0 ||
-		    ret->n == PST_HOST_MOUNTS_MAX)
+		    ret->n == PST_HOST_MOUNTS_MAX ||
+		    strlen(path) >= sizeof(m->path))
 			continue;
-		m.page_size = page_size_of(opts, default_size);
-		ret->mount[ret->n++] = m;
+		m = &ret->mount[ret->n++];
+		strcpy(m->path, path);
+		m->page_size = page_size_of(opts ? opts : "", default_size);
 	}
 }
 

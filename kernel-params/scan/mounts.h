@@ -20,8 +20,9 @@ struct pst_host_mounts {
 
 /*
  * Parses the text of proc/mounts, in which it writes. A later mount hides
- * one at the same path. default_size: bytes of a page where the options name
- * none (struct pst_host_memory), 0: unknown.
+ * those at its path and below. A path that does not fit is left out.
+ * default_size: bytes of a page where the options name none (struct
+ * pst_host_memory), 0: unknown.
  */
 void pst_host_mounts_parse(char *text, uint64_t default_size,
 			   struct pst_host_mounts *ret);

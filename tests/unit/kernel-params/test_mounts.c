@@ -66,6 +66,37 @@ START_TEST(a_later_mount_hides_what_was_there)
 }
 END_TEST
 
+START_TEST(a_later_mount_hides_what_was_below)
+{
+	ck_assert_str_eq(first("none /mnt/a/b hugetlbfs pagesize=2M 0 0\n"
+			       "none /mnt/c hugetlbfs pagesize=2M 0 0\n"
+			       "none /mnt/a tmpfs rw 0 0\n",
+			       0),
+			 "/mnt/c");
+	/* The root's line may stand behind those that an initramfs made. */
+	ck_assert_str_eq(first("none /dev/hugepages hugetlbfs pagesize=2M\n"
+			       "/dev/sda1 / ext4 rw 0 0\n",
+			       0),
+			 "/dev/hugepages");
+}
+END_TEST
+
+START_TEST(a_long_path_is_left_out_and_none_other)
+{
+	char table[1024], path[300];
+
+	memset(path, 'p', sizeof(path));
+	path[0] = '/';
+	path[255] = '\0';
+	snprintf(table, sizeof(table),
+		 "none %s hugetlbfs pagesize=2M 0 0\n"
+		 "none %sx hugetlbfs pagesize=2M 0 0\n",
+		 path, path);
+	ck_assert_str_eq(first(table, 0), path);
+	ck_assert_uint_eq(m.n, 1);
+}
+END_TEST
+
 START_TEST(a_tree_without_the_table_has_none)
 {
 	tree_make();
@@ -85,6 +116,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, without_an_option_pages_are_of_the_default_size);
 	tcase_add_test(tc, blanks_of_a_path_are_written_as_octal);
 	tcase_add_test(tc, a_later_mount_hides_what_was_there);
+	tcase_add_test(tc, a_later_mount_hides_what_was_below);
+	tcase_add_test(tc, a_long_path_is_left_out_and_none_other);
 	tcase_add_test(tc, a_tree_without_the_table_has_none);
 }
 
