@@ -66,7 +66,6 @@ static void add_blockdev(struct pst_vm_argv *a, const struct pst_vm_config *c)
 	json_object_set_new(disk, "discard", json_string("unmap"));
 	text = json_dumps(disk, JSON_COMPACT);
 	json_decref(disk);
-	/* A path that is no UTF-8. */
 	if (!text)
 		a->failed = true;
 	add(a, "-blockdev");

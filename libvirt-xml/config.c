@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel-params/scan/hugepages.h"
+#include "transport/base/text.h"
 #include "transport/base/uri.h"
 
 /* A guest with a kernel in it, and one that libvirt counts in KiB. */
@@ -53,22 +54,17 @@ enum pst_vm_via pst_vm_via_choose(bool amd, bool uefi)
 
 static int check_name(const char *name, struct pst_error *err)
 {
-	static const char set[] = "abcdefghijklmnopqrstuvwxyz"
-				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "0123456789._-";
-	size_t n = name ? strnlen(name, PST_VM_NAME_MAX + 1) : 0;
-
-	if (n && n <= PST_VM_NAME_MAX && strspn(name, set) == n &&
-	    !strchr(".-_", name[0]))
+	if (name && pst_name_is_good(name))
 		return 0;
 	return pst_error_set(err, -EINVAL,
 			     "\"%.80s\" is not a valid domain name: 1 to %u "
 			     "letters, digits, \"-\", \"_\" and \".\", a "
 			     "letter or digit first",
-			     name ? name : "", PST_VM_NAME_MAX);
+			     name ? name : "", PST_NAME_MAX);
 }
 
-/* XML 1.0 has no control characters, and QEMU's options no line breaks. */
+/* XML 1.0 has no control characters, and QEMU's options no line breaks. XML,
+ * JSON and systemd take no text that is no UTF-8. */
 static int check_text(const char *what, const char *text, bool is_path,
 		      struct pst_error *err)
 {
@@ -83,6 +79,9 @@ static int check_text(const char *what, const char *text, bool is_path,
 			return pst_error_set(err, -EINVAL,
 					     "%s has a control character: %s",
 					     what, text);
+	if (!pst_utf8_is_valid(text))
+		return pst_error_set(err, -EINVAL, "%s is not UTF-8: %s", what,
+				     text);
 	if (is_path && text[0] != '/')
 		return pst_error_set(err, -EINVAL,
 				     "%s has to be an absolute path, not "

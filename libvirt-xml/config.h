@@ -15,8 +15,6 @@
 
 /* More need an emulated IOMMU with extended interrupt mode. */
 #define PST_VM_MAX_VCPUS 255
-/* Characters of a domain's name; it is part of file and unit names. */
-#define PST_VM_NAME_MAX 64
 /* hyperv vendor_id, [libvirt: formatdomain, Hypervisor features]. */
 #define PST_VM_VENDOR_ID_MAX 12
 /* A region's size is a multiple of it, PST_WIRE_UNIT; the command compares the

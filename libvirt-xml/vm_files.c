@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "kernel-params/root/hostfile.h"
+#include "transport/base/text.h"
 
 extern char **environ;
 
@@ -232,7 +233,7 @@ int pst_vm_files_left(const char *dir, const char *name,
 int pst_vm_files_systemctl(const char *dir, const char *verb, const char *name,
 			   struct pst_error *err)
 {
-	char unit[PST_VM_NAME_MAX + 64];
+	char unit[PST_NAME_MAX + 64];
 	char *argv[] = {(char *)"systemctl",
 			(char *)"--quiet",
 			(char *)verb,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock host region create: makes a region file, on hugepages by default. */
-#include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
@@ -12,11 +11,9 @@
 #include "kernel-params/scan/hugepages.h"
 #include "kernel-params/scan/mounts.h"
 #include "transport/base/group.h"
+#include "transport/base/text.h"
 #include "transport/base/util.h"
 #include "transport/region/region.h"
-
-/* Longest NAME; it is part of a file's and of a unit's name. */
-#define NAME_MAX_LEN 64
 
 enum {
 	OPT_SIZE = PST_OPT_OWN,
@@ -52,18 +49,6 @@ struct request {
 	bool if_missing;
 	bool json;
 };
-
-static bool good_name(const char *name)
-{
-	const char *p;
-
-	if (!isalnum((unsigned char)name[0]) || strlen(name) > NAME_MAX_LEN)
-		return false;
-	for (p = name; *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
-			return false;
-	return true;
-}
 
 static bool arg_mode(const struct pst_cmd_ctx *ctx, const char *text,
 		     mode_t *ret)
@@ -208,7 +193,7 @@ static int report(const struct pst_cmd_ctx *ctx, const struct request *r,
 
 static int create(const struct pst_cmd_ctx *ctx, const struct request *r)
 {
-	char dir[PATH_MAX], path[PATH_MAX + NAME_MAX_LEN + 16];
+	char dir[PATH_MAX], path[PATH_MAX + PST_NAME_MAX + 16];
 	struct pst_error err;
 	uint8_t uuid[16];
 	int rc;
@@ -254,11 +239,12 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			return PST_EXIT_USAGE;
 	r.name = argv[optind];
 	size = r.create.file_size;
-	if (!good_name(r.name))
+	if (!pst_name_is_good(r.name))
 		return pst_cmd_usage(ctx,
-				     "\"%s\" is no name: letters, digits, "
-				     "\"-\", \"_\" and \".\", at most %d",
-				     r.name, NAME_MAX_LEN);
+				     "\"%s\" is no name: 1 to %u letters, "
+				     "digits, \"-\", \"_\" and \".\", a letter "
+				     "or digit first",
+				     r.name, PST_NAME_MAX);
 	if (!size)
 		return pst_cmd_usage(ctx, "--size is needed");
 	if (r.create.replace && r.if_missing)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel-params/edit/diff.h"
+#include "transport/base/text.h"
 
 static bool take_option(struct pst_host_job *job, int opt)
 {
@@ -154,30 +155,9 @@ void pst_host_job_close(struct pst_host_job *job)
 
 json_t *pst_host_text_json(const char *text)
 {
-	static const char unknown[] = "\xef\xbf\xbd";
-	PST_CLEANUP_FREE char *clean = NULL;
-	json_t *ret = text ? json_string(text) : json_null();
-	char *to;
-	size_t n;
+	PST_CLEANUP_FREE char *clean = text ? pst_utf8_copy(text) : NULL;
 
-	if (ret)
-		return ret;
-	clean = to = malloc(strlen(text) * strlen(unknown) + 1);
-	for (; clean && *text; text += n) {
-		/* A character is what jansson takes of one to four bytes. */
-		json_t *one = NULL;
-
-		for (n = 1; n <= 4 && !one && memchr(text, '\0', n) == NULL;
-		     n++)
-			one = json_stringn(text, n);
-		json_decref(one);
-		n = one ? n - 1 : 1;
-		to = mempcpy(to, one ? text : unknown,
-			     one ? n : strlen(unknown));
-	}
-	if (clean)
-		*to = '\0';
-	return clean ? json_string(clean) : NULL;
+	return text ? json_string(clean) : json_null();
 }
 
 json_t *pst_host_lines_json(const struct pst_host_lines *lines)

@@ -6,6 +6,7 @@
 #include "host-client/cli/vm/cmd_vm.h"
 #include "kernel-params/edit/diff.h"
 #include "libvirt-xml/vm_files.h"
+#include "transport/base/text.h"
 
 enum { OPT_XML = PST_OPT_VM_END, OPT_APPLY, OPT_CONF_DIR };
 
@@ -90,7 +91,7 @@ static int apply(const struct patch *p, const struct pst_vm_draft *d)
 static int patch(const struct patch *p, const struct pst_vm_draft *d)
 {
 	PST_CLEANUP_FREE char *before = NULL, *after = NULL, *diff = NULL;
-	char name[PST_VM_NAME_MAX + 8];
+	char name[PST_NAME_MAX + 8];
 	struct pst_error err;
 
 	if (p->ask.api->patch(p->xml, &d->config, &before, &after, &err))

@@ -74,6 +74,32 @@ START_TEST(shmem_lies_in_dev_shm_only)
 }
 END_TEST
 
+START_TEST(texts_that_are_no_utf8_are_refused)
+{
+	static const char latin1[] = "/disks/\xe4.img";
+	struct pst_vm_config c = good();
+	struct pst_vm_argv argv = {0};
+
+	c.disk_backing = latin1;
+	refused(&c, "--disk-backing is not UTF-8");
+	c = good();
+	c.disk = latin1;
+	refused(&c, "--disk is not UTF-8");
+	c = good();
+	strcpy(c.region.path, latin1);
+	refused(&c, "the region's file is not UTF-8");
+	/* Nor does QEMU's line leave out what it cannot say. */
+	c = good();
+	c.disk_backing = latin1;
+	c.disk_backing_format = "raw";
+	ck_assert_int_lt(pst_vm_argv_qemu(&c, &argv, NULL), 0);
+	pst_vm_argv_done(&argv);
+	c = good();
+	strcpy(c.region.path, "/disks/\xc3\xa4.img");
+	ck_assert_int_eq(pst_vm_config_check(&c, NULL), 0);
+}
+END_TEST
+
 START_TEST(names_that_are_paths_or_options_are_refused)
 {
 	static const char *const names[] = {"",      "../x", "a b",     "-a",
@@ -375,6 +401,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_whole_configuration_passes);
 	tcase_add_test(tc, a_bar_is_a_power_of_two_and_an_nvdimm_need_not_be);
 	tcase_add_test(tc, shmem_lies_in_dev_shm_only);
+	tcase_add_test(tc, texts_that_are_no_utf8_are_refused);
 	tcase_add_test(tc, names_that_are_paths_or_options_are_refused);
 	tcase_add_test(tc, control_characters_and_relative_paths_are_refused);
 	tcase_add_test(tc, empty_paths_and_odd_groups_are_refused);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* What a name and a text may consist of. */
+#include "transport/base/text.h"
+
+#include <string.h>
+
+#define ALNUM                                                                  \
+	"abcdefghijklmnopqrstuvwxyz"                                           \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"                                           \
+	"0123456789"
+
+bool pst_name_is_good(const char *text)
+{
+	size_t n = strnlen(text, PST_NAME_MAX + 1);
+
+	return n && n <= PST_NAME_MAX && strchr(ALNUM, text[0]) &&
+	       strspn(text, ALNUM "-_.") == n;
+}
+
+/* Bytes of the character at s, 1 to 4; 0: there is none, or s ends. */
+static size_t utf8_next(const char *s)
+{
+	/* By length: the marks of a first byte, and the least code. */
+	static const struct {
+		unsigned char mask, mark;
+		uint32_t least;
+	} forms[] = {
+		{0x80, 0x00, 0x1},
+		{0xe0, 0xc0, 0x80},
+		{0xf0, 0xe0, 0x800},
+		{0xf8, 0xf0, 0x10000},
+	};
+	unsigned char first = (unsigned char)s[0];
+	uint32_t code;
+	size_t n, i;
+
+	for (n = 0; n < PST_ARRAY_SIZE(forms); n++)
+		if ((first & forms[n].mask) == forms[n].mark)
+			break;
+	if (n == PST_ARRAY_SIZE(forms))
+		return 0;
+	code = first & (unsigned char)~forms[n].mask;
+	for (i = 1; i <= n; i++) {
+		if (((unsigned char)s[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | ((unsigned char)s[i] & 0x3f);
+	}
+	/* No other form of a shorter one, no surrogate, none above the last. */
+	if (code < forms[n].least || (code >= 0xd800 && code <= 0xdfff) ||
+	    code > 0x10ffff)
+		return 0;
+	return n + 1;
+}
+
+bool pst_utf8_is_valid(const char *text)
+{
+	size_t n;
+
+	for (; *text; text += n) {
+		n = utf8_next(text);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
+char *pst_utf8_copy(const char *text)
+{
+	static const char unknown[] = "\xef\xbf\xbd";
+	char *ret = malloc(strlen(text) * strlen(unknown) + 1), *to = ret;
+	size_t n;
+
+	if (!ret)
+		return NULL;
+	for (; *text; text += n ? n : 1) {
+		n = utf8_next(text);
+		to = mempcpy(to, n ? text : unknown, n ? n : strlen(unknown));
+	}
+	*to = '\0';
+	return ret;
+}

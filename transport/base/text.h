@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What a name and a text may consist of. */
+#ifndef PST_TRANSPORT_BASE_TEXT_H
+#define PST_TRANSPORT_BASE_TEXT_H
+
+#include <stddef.h>
+
+#include "transport/base/util.h"
+
+/* Bytes of the name of a domain or a region at most. */
+#define PST_NAME_MAX 64U
+
+/*
+ * Whether text is such a name: letters, digits, "-", "_" and ".", a letter or a
+ * digit first. So it can be a part of the name of a file or a unit.
+ */
+bool pst_name_is_good(const char *text);
+
+/* Whether text is UTF-8 (RFC 3629), as XML, JSON and systemd want it. */
+bool pst_utf8_is_valid(const char *text);
+
+/* A copy in UTF-8 for the caller to free, with U+FFFD for each byte that is
+ * none. NULL: out of memory. */
+char *pst_utf8_copy(const char *text);
+
+#endif
