@@ -172,20 +172,19 @@ PST_HOST_CHECK(hugepages_node)
 			seen.buf, want.buf);
 }
 
-/* The counts of "2048" or "0:1024,1:1024" together; as far as it goes. */
-static uint64_t sum_counts(const char *value)
+/* Pages of 2 MiB that a value of hugepages= gives. */
+static uint64_t pages_of(const struct pst_host *h, const char *value)
 {
-	uint64_t sum = 0, n;
-	const char *p;
+	struct pst_host_pool_count count[PST_HOST_POOL_COUNTS];
+	int n = pst_host_pool_counts(value, count), i;
+	uint64_t sum = 0;
 
-	for (p = value; *p; p += *p == ',') {
-		size_t colon = strcspn(p, ":,");
-
-		p += p[colon] == ':' ? colon + 1 : 0;
-		if (sscanf(p, "%12" SCNu64, &n) == 1)
-			sum += n;
-		p += strcspn(p, ",");
-	}
+	/* Older kernels read no further than the node, as a count. */
+	if (n > 0 && count[0].node >= 0 && !pst_host_knows_pool_nodes(h))
+		return (uint64_t)count[0].node;
+	for (i = 0; i < n; i++)
+		if (pst_add_overflow(sum, count[i].pages, &sum))
+			return UINT64_MAX;
 	return sum;
 }
 
@@ -201,7 +200,7 @@ static uint64_t pages_of_cmdline(const struct pst_host *h)
 	for (i = 0; i < h->cmdline.n; i++) {
 		p = &h->cmdline.param[i];
 		if (pst_host_pool_next(&reader, p->name, p->value))
-			return sum_counts(p->value);
+			return pages_of(h, p->value);
 	}
 	return 0;
 }

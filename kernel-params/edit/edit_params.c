@@ -250,81 +250,45 @@ static int merge_word(struct pst_host_words *w, const char *word)
 /* ---- The pool -------------------------------------------------------------
  */
 
-/* Reads "NODE:PAGES" or "PAGES" (*ret_node: -1) at p; the end, or NULL. */
-static const char *one_count(const char *p, int *ret_node, uint64_t *ret)
-{
-	uint64_t v[2];
-	int i;
-
-	*ret_node = -1;
-	for (i = 0; i < 2; i++) {
-		size_t len = strspn(p, "0123456789");
-		char digits[20];
-
-		if (len == 0 || len >= sizeof(digits))
-			return NULL;
-		memcpy(digits, p, len);
-		digits[len] = '\0';
-		v[i] = strtoull(digits, NULL, 10);
-		p += len;
-		if (i == 0 && *p == ':' && v[0] < 1024) {
-			*ret_node = (int)v[0];
-			p++;
-			continue;
-		}
-		*ret = v[i];
-		return *p == ',' || !*p ? p : NULL;
-	}
-	return NULL;
-}
-
 /*
  * The value of hugepages= that has what is wanted too, or NULL when the one
  * that is there (may be NULL) has it already. Counts of other nodes are kept;
- * one that cannot be read is replaced.
+ * a value that the kernel drops is replaced.
  */
 static int pool_value(const char *is, const struct pst_host_params *want,
 		      char **ret)
 {
-	bool by_node = want->pool_node >= 0 && want->n_nodes > 1;
-	const size_t size = is ? strlen(is) + 2 : 1;
-	PST_CLEANUP_FREE char *others = calloc(1, size);
-	const char *p = is, *end;
-	uint64_t pages;
-	size_t n = 0;
-	int node;
+	const bool by_node = want->pool_node >= 0 && want->n_nodes > 1;
+	struct pst_host_pool_count count[PST_HOST_POOL_COUNTS];
+	char others[PST_HOST_POOL_COUNTS * 32] = "";
+	int n = is ? pst_host_pool_counts(is, count) : 0, i;
+	uint64_t have = 0;
+	size_t len = 0;
 
-	*ret = NULL;
-	if (!others)
-		return -ENOMEM;
-	for (; p && *p; p = end + (*end == ',')) {
-		end = one_count(p, &node, &pages);
-		if (!end) {
-			*others = '\0';
-			break;
-		}
-		if (node < 0) {
-			/* The kernel spreads a plain number over the nodes. */
-			uint64_t share =
-				by_node ? pages / want->n_nodes : pages;
-
-			if (share >= want->pool_pages)
-				return 0;
-			continue;
-		}
-		if ((!by_node || node == want->pool_node) &&
-		    pages >= want->pool_pages)
-			return 0;
-		if (by_node && node != want->pool_node)
-			n += (size_t)snprintf(others + n, size - n, "%.*s,",
-					      (int)(end - p), p);
+	for (i = 0; i < n; i++) {
+		/* The kernel spreads a plain number over the nodes. */
+		if (by_node && count[i].node < 0)
+			have += count[i].pages / want->n_nodes;
+		else if (!by_node || count[i].node == want->pool_node)
+			have += count[i].pages;
+		else
+			len += (size_t)snprintf(others + len,
+						sizeof(others) - len,
+						"%d:%" PRIu64 ",",
+						count[i].node, count[i].pages);
 	}
-	if (!by_node)
-		node = asprintf(ret, "%" PRIu64, want->pool_pages);
+	*ret = NULL;
+	if (have >= want->pool_pages)
+		return 0;
+	if (by_node)
+		n = asprintf(ret, "%s%d:%" PRIu64, others, want->pool_node,
+			     want->pool_pages);
 	else
-		node = asprintf(ret, "%s%d:%" PRIu64, others, want->pool_node,
-				want->pool_pages);
-	return node < 0 ? -ENOMEM : 0;
+		n = asprintf(ret, "%" PRIu64, want->pool_pages);
+	if (n >= 0)
+		return 0;
+	*ret = NULL;
+	return -ENOMEM;
 }
 
 /* Finds the count of 2 MiB pages (*ret_count) and a hugepagesz= for one

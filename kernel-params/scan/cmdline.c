@@ -7,6 +7,9 @@
 
 #include "kernel-params/scan/hugepages.h"
 
+/* Linux has at most as many (CONFIG_NODES_SHIFT). */
+#define MAX_NODES 1024
+
 /*
  * Takes one parameter from p, which it writes NULs into. Returns what follows.
  * A quote toggles anywhere, but is only taken off at the ends, as the kernel
@@ -164,6 +167,44 @@ bool pst_host_pool_next(struct pst_host_pool_reader *r, const char *name,
 		return false;
 	r->counted = true;
 	return true;
+}
+
+/* Reads a number at *p, which is then behind it. */
+static bool number(const char **p, uint64_t *ret)
+{
+	char digits[20] = "";
+	size_t n = strspn(*p, "0123456789");
+
+	if (n >= sizeof(digits))
+		return false;
+	memcpy(digits, *p, n);
+	*p += n;
+	return pst_parse_u64(digits, 0, UINT64_MAX, ret) == 0;
+}
+
+int pst_host_pool_counts(const char *value,
+			 struct pst_host_pool_count ret[PST_HOST_POOL_COUNTS])
+{
+	const char *p = value;
+	uint64_t first;
+	int n = 0;
+
+	do {
+		if (n == PST_HOST_POOL_COUNTS || !number(&p, &first))
+			return -EINVAL;
+		ret[n].node = -1;
+		ret[n].pages = first;
+		if (*p == ':' && first < MAX_NODES) {
+			p++;
+			ret[n].node = (int)first;
+			if (!number(&p, &ret[n].pages))
+				return -EINVAL;
+		} else if (n || *p == ':') {
+			return -EINVAL;
+		}
+		n++;
+	} while (ret[n - 1].node >= 0 && *p++ == ',' && *p);
+	return n;
 }
 
 bool pst_host_list_has(const char *list, const char *word)

@@ -76,6 +76,25 @@ void pst_host_pool_begin(struct pst_host_pool_reader *r,
 bool pst_host_pool_next(struct pst_host_pool_reader *r, const char *name,
 			const char *value);
 
+/* Pages of a NUMA node; -1: of all together. */
+struct pst_host_pool_count {
+	int node;
+	uint64_t pages;
+};
+
+/* Counts of one value at most. */
+#define PST_HOST_POOL_COUNTS 64
+
+/*
+ * Reads such a value: "2048", or "0:1024,1:512" (since Linux 5.16), as
+ * hugepages_setup() of Linux's mm/hugetlb.c does. What follows a count and is
+ * no comma is not looked at. Returns how many there are, or -EINVAL: the kernel
+ * drops the whole value, or it has more than fit.
+ */
+PST_MUST_USE int
+pst_host_pool_counts(const char *value,
+		     struct pst_host_pool_count ret[PST_HOST_POOL_COUNTS]);
+
 /* Whether word is in the comma-separated list; '-' and '_' are equal. */
 bool pst_host_list_has(const char *list, const char *word);
 

@@ -188,6 +188,10 @@ START_TEST(hugepages_have_to_be_enough)
 	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16 hugepagesz=2M "
 				  "hugepages=0:1024,1:1024\n");
 	finding("hugepages.boot", PST_HOST_PASS, "2048 pages of 2 MiB");
+	tree_file("proc/cmdline", "hugepages=0:2048,1:x\n");
+	finding("hugepages.boot", PST_HOST_WARN, "sets 0 pages of 2 MiB aside");
+	tree_file("proc/cmdline", "hugepages=7,4096\n");
+	finding("hugepages.boot", PST_HOST_WARN, "sets 7 pages of 2 MiB aside");
 	tree_file("proc/cmdline", "hugepagesz=2M hugepages=7 hugepages=4096\n");
 	finding("hugepages.boot", PST_HOST_WARN, "sets 7 pages of 2 MiB aside");
 	tree_file("proc/cmdline", "default_hugepagesz=1G hugepages=4096\n");
@@ -223,6 +227,9 @@ START_TEST(hugepages_belong_on_the_cards_node)
 	tree_file("proc/sys/kernel/osrelease", "5.10.0\n");
 	finding("hugepages.boot", PST_HOST_WARN,
 		"hugepagesz=2M hugepages=10240");
+	/* Which take the node for the count. */
+	tree_file("proc/cmdline", "hugepages=1:10240\n");
+	finding("hugepages.boot", PST_HOST_WARN, "sets 1 pages of 2 MiB aside");
 	tree_attr(GPU, "numa_node", "-1\n");
 	finding("hugepages.node", PST_HOST_WARN, "tells none");
 	done();

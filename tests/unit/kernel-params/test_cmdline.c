@@ -113,6 +113,45 @@ START_TEST(what_is_no_text_is_refused)
 }
 END_TEST
 
+/* The counts of a value, as the kernel would be told them. */
+static const char *counts(const char *value)
+{
+	struct pst_host_pool_count v[PST_HOST_POOL_COUNTS];
+	static char text[1024];
+	int n = pst_host_pool_counts(value, v), i;
+	size_t len = 0;
+
+	strcpy(text, n < 0 ? "dropped" : "");
+	for (i = 0; i < n; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"%d:%llu ", v[i].node,
+					(unsigned long long)v[i].pages);
+	return text;
+}
+
+START_TEST(counts_of_hugepages_are_read_as_the_kernel_does)
+{
+	char many[64 * 5 + 8] = "";
+	int i;
+
+	ck_assert_str_eq(counts("2048"), "-1:2048 ");
+	ck_assert_str_eq(counts("0:1024,1:512"), "0:1024 1:512 ");
+	ck_assert_str_eq(counts("3:1,"), "3:1 ");
+	ck_assert_str_eq(counts("0:5x,1:6"), "0:5 ");
+	ck_assert_str_eq(counts("100,600"), "-1:100 ");
+	ck_assert_str_eq(counts("18446744073709551615"), "dropped");
+	ck_assert_str_eq(counts(""), "dropped");
+	ck_assert_str_eq(counts("x"), "dropped");
+	ck_assert_str_eq(counts("1:"), "dropped");
+	ck_assert_str_eq(counts("0:5,7"), "dropped");
+	ck_assert_str_eq(counts("0:5,x"), "dropped");
+	ck_assert_str_eq(counts("1024:5"), "dropped");
+	for (i = 0; i < 65; i++)
+		strcat(many, "1:1,");
+	ck_assert_str_eq(counts(many), "dropped");
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, parameters_are_apart_by_blanks);
@@ -121,6 +160,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, words_of_any_of_several_lists_are_found);
 	tcase_add_test(tc, what_follows_two_dashes_is_not_the_kernels);
 	tcase_add_test(tc, what_is_no_text_is_refused);
+	tcase_add_test(tc, counts_of_hugepages_are_read_as_the_kernel_does);
 }
 
 int main(void)

@@ -135,6 +135,10 @@ START_TEST(a_pool_grows_but_never_shrinks)
 	merged("hugepagesz=2048k hugepages=9 hugepagesz=1G hugepages=2",
 	       "hugepagesz=2048k hugepages=512 hugepagesz=1G hugepages=2");
 	merged("hugepages=junk", "hugepages=512");
+	merged("hugepages=0:600,junk", "hugepages=512");
+	merged("hugepages=0:600", "hugepages=0:600");
+	/* Behind a plain number the kernel reads nothing. */
+	merged("hugepages=100,600", "hugepages=512");
 	/* The kernel takes the first count of a size. */
 	merged("hugepagesz=2M hugepages=9 hugepages=600",
 	       "hugepagesz=2M hugepages=512 hugepages=600");
@@ -154,6 +158,9 @@ START_TEST(on_several_nodes_the_cards_node_gets_the_pool)
 	merged("hugepages=0:64,1:100", "hugepages=0:64,1:512");
 	merged("hugepages=0:64", "hugepages=0:64,1:512");
 	merged("hugepages=0:64,1:512,2:8", "hugepages=0:64,1:512,2:8");
+	merged("hugepages=0:64,1:512,8", "hugepages=1:512");
+	want.pool_node = -1;
+	merged("hugepages=0:256,1:256", "hugepages=0:256,1:256");
 }
 END_TEST
 
