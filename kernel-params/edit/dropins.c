@@ -27,50 +27,48 @@ static char *finish(FILE *f, char **text)
 	return NULL;
 }
 
-static void put_list(FILE *f, const char *const *list, const char *between)
+static void put_list(FILE *f, const char *begin, const char *const *list,
+		     const char *end)
 {
 	const char *const *p;
 
+	fputs(begin, f);
 	for (p = list; *p; p++)
-		fprintf(f, "%s%s", p == list ? "" : between, *p);
+		fprintf(f, "%s%s", p == list ? "" : " ", *p);
+	fputs(end, f);
+}
+
+/* Two lists with what stands around them. No files: no second list. */
+static char *modules_and_files(const char *const around[4],
+			       const char *const *files)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	fputs(HEAD, f);
+	put_list(f, around[0], pst_host_vfio_modules, around[1]);
+	if (*files)
+		put_list(f, around[2], files, around[3]);
+	return finish(f, &text);
 }
 
 char *pst_host_dropin_mkinitcpio(const char *const *files)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	static const char *const around[] = {
+		"MODULES=(", " \"${MODULES[@]}\")\n", "FILES+=(", ")\n"};
 
-	if (!f)
-		return NULL;
-	fputs(HEAD "MODULES=(", f);
-	put_list(f, pst_host_vfio_modules, " ");
-	fputs(" \"${MODULES[@]}\")\n", f);
-	if (*files) {
-		fputs("FILES+=(", f);
-		put_list(f, files, " ");
-		fputs(")\n", f);
-	}
-	return finish(f, &text);
+	return modules_and_files(around, files);
 }
 
 char *pst_host_dropin_dracut(const char *const *files)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	static const char *const around[] = {"force_drivers+=\" ", " \"\n",
+					     "install_items+=\" ", " \"\n"};
 
-	if (!f)
-		return NULL;
-	fputs(HEAD "force_drivers+=\" ", f);
-	put_list(f, pst_host_vfio_modules, " ");
-	fputs(" \"\n", f);
-	if (*files) {
-		fputs("install_items+=\" ", f);
-		put_list(f, files, " ");
-		fputs(" \"\n", f);
-	}
-	return finish(f, &text);
+	return modules_and_files(around, files);
 }
 
 char *pst_host_dropin_initramfs_hook(void)
