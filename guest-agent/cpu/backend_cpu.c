@@ -10,7 +10,6 @@
 #include "guest-agent/cpu/copy.h"
 #include "guest-agent/cpu/gemm.h"
 #include "guest-agent/cpu/gemm_convert.h"
-#include "guest-agent/cpu/hostmem.h"
 #include "guest-agent/cpu/infer_cpu.h"
 #include "transport/base/util.h"
 
@@ -39,17 +38,9 @@
 enum kind { SINGLE, DOUBLE, CONVERTED, N_KINDS };
 enum shape { FAT, THINNER, N_SHAPES };
 
-struct pst_backend {
-	struct pst_agent_hostmem mem;
-	uint8_t *base;
-	uint32_t threads;
-	uint64_t slice_ns;
-	double rate[N_KINDS][N_SHAPES]; /* operations a second */
-	/* One kept for the next operation that needs it: they are large, and
-	 * fresh memory costs more than a small product. */
-	void *spare_scratch;
-};
-
+static_assert((int)N_KINDS == PST_AGENT_CPU_KINDS &&
+		      (int)N_SHAPES == PST_AGENT_CPU_SHAPES,
+	      "there is a rate of each");
 static_assert(sizeof(struct pst_agent_gemm_cursor) <=
 		      sizeof(((struct pst_backend_op *)NULL)->cursor),
 	      "the cursor lies in the operation");
@@ -143,11 +134,6 @@ static void cpu_close(struct pst_backend *b)
 	pst_agent_hostmem_done(&b->mem);
 	free(b->spare_scratch);
 	free(b);
-}
-
-void pst_backend_cpu_set_slice(struct pst_backend *b, uint64_t slice_ns)
-{
-	b->slice_ns = slice_ns;
 }
 
 static void cpu_describe(struct pst_backend *b, char *buf, size_t size)

@@ -54,17 +54,6 @@ size_t pst_host_findings_count(const struct pst_host_findings *fs,
 	return n;
 }
 
-const struct pst_host_finding *
-pst_host_findings_get(const struct pst_host_findings *fs, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < fs->n; i++)
-		if (strcmp(fs->f[i].id, id) == 0)
-			return &fs->f[i];
-	return NULL;
-}
-
 void pst_host_findings_done(struct pst_host_findings *fs)
 {
 	size_t i;

@@ -46,10 +46,6 @@ void pst_host_finding_add(struct pst_host_findings *fs,
 size_t pst_host_findings_count(const struct pst_host_findings *fs,
 			       enum pst_host_finding_status status);
 
-/* The finding of that id, or NULL. */
-const struct pst_host_finding *
-pst_host_findings_get(const struct pst_host_findings *fs, const char *id);
-
 void pst_host_findings_done(struct pst_host_findings *fs);
 
 /* "PASS", "WARN", "FAIL". Static. */

@@ -80,17 +80,6 @@ int pst_host_cmdline_parse(const char *text, size_t len,
 	return 0;
 }
 
-int pst_host_cmdline_read(const struct pst_host_root *root,
-			  struct pst_host_cmdline *ret)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	size_t len;
-	int r = pst_host_root_read(root, "proc/cmdline", PST_HOST_CMDLINE_MAX,
-				   &text, &len);
-
-	return r < 0 ? r : pst_host_cmdline_parse(text, len, ret);
-}
-
 void pst_host_cmdline_done(struct pst_host_cmdline *c)
 {
 	free(c->param);

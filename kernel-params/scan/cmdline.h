@@ -31,10 +31,6 @@ struct pst_host_cmdline {
  */
 PST_MUST_USE int pst_host_cmdline_parse(const char *text, size_t len,
 					struct pst_host_cmdline *ret);
-
-/* Reads and splits proc/cmdline. As above, or -errno of reading. */
-PST_MUST_USE int pst_host_cmdline_read(const struct pst_host_root *root,
-				       struct pst_host_cmdline *ret);
 void pst_host_cmdline_done(struct pst_host_cmdline *c);
 
 /* Whether two names mean the same: '-' and '_' are equal to the kernel. */

@@ -238,7 +238,7 @@ START_TEST(products_cut_into_slices_match_whole_ones)
 	size_t s;
 
 	/* Shorter than any slice can be: the smallest panels. */
-	pst_backend_cpu_set_slice(backend, 1);
+	backend->slice_ns = 1;
 	for (s = 0; s < PST_ARRAY_SIZE(big); s++)
 		for (bits = 0; bits < 16; bits++) {
 			op = (struct pst_op){
@@ -370,7 +370,7 @@ START_TEST(scaling_a_large_C_is_sliced)
 	lay_out(&op, 0);
 	for (i = 0; i < 4000000; i++)
 		set(&op, &op.c, i, 8);
-	pst_backend_cpu_set_slice(backend, 1);
+	backend->slice_ns = 1;
 	bop.op = op;
 	ck_assert_int_gt(finish(&bop), 10);
 	for (i = 0; i < 4000000; i++)
@@ -437,7 +437,7 @@ START_TEST(fill_writes_its_pattern_and_nothing_beside_it)
 			     PST_WIRE_F32);
 			fill(4096 + 3, sizes[i] + 5, 0xa5, 1, PST_WIRE_I8);
 		}
-		pst_backend_cpu_set_slice(backend, 1);
+		backend->slice_ns = 1;
 	}
 }
 END_TEST
@@ -461,7 +461,7 @@ START_TEST(checksum_is_XXH3_whole_and_in_slices)
 			ck_assert_uint_eq(bop.result,
 					  XXH3_64bits(mem + 64, sizes[i]));
 		}
-		pst_backend_cpu_set_slice(backend, 1);
+		backend->slice_ns = 1;
 	}
 }
 END_TEST
@@ -472,7 +472,7 @@ START_TEST(a_cancelled_operation_has_let_go_at_once)
 					    .a = {.off = 64, .size = 5000000}}};
 	struct pst_error err;
 
-	pst_backend_cpu_set_slice(backend, 1);
+	backend->slice_ns = 1;
 	ck_assert_int_eq(ops->begin(backend, &bop, &err), 0);
 	ck_assert_int_eq(ops->step(backend, &bop, &err), 0);
 	ck_assert_int_eq(ops->cancel(backend, &bop), 1);

@@ -328,7 +328,7 @@ START_TEST(large_products_are_right_however_they_are_sliced)
 {
 	struct pst_op op = kind_of((size_t)_i);
 
-	pst_backend_cpu_set_slice(backend, 50000);
+	backend->slice_ns = 50000;
 	op.m = 150;
 	op.n = 530;
 	op.k = 1100;

@@ -26,7 +26,7 @@ START_TEST(an_iommu_that_is_off_fails)
 	finding("iommu.enabled", PST_HOST_FAIL, "turns it off");
 	tree_file("proc/cmdline", "quiet\n");
 	finding("iommu.enabled", PST_HOST_FAIL, "comes on by itself");
-	ck_assert_ptr_null(pst_host_findings_get(&fs, "iommu.interrupts"));
+	ck_assert_ptr_null(find("iommu.interrupts"));
 	tree_unlink("sys/firmware/acpi/tables/IVRS");
 	finding("iommu.firmware", PST_HOST_FAIL, "AMD-Vi");
 	finding("iommu.enabled", PST_HOST_FAIL, "firmware's setup first");
@@ -101,8 +101,7 @@ START_TEST(what_the_host_can_do_without_is_told_from_what_it_needs)
 	finding("iommu.group", PST_HOST_WARN, "nobody holds them");
 	tree_group("0000:03:00.0", 11);
 	finding("iommu.group", PST_HOST_FAIL, "put the card into another slot");
-	ck_assert_ptr_null(strstr(
-		pst_host_findings_get(&fs, "iommu.group")->fix, "do without"));
+	ck_assert_ptr_null(strstr(find("iommu.group")->fix, "do without"));
 	done();
 }
 END_TEST
@@ -176,7 +175,7 @@ START_TEST(two_equal_cards_without_a_choice_are_named)
 	second_card("vfio-pci");
 	finding("gpu.selected", PST_HOST_FAIL, "several cards");
 	finding("gpu.twins", PST_HOST_WARN, "0000:05:00.0");
-	ck_assert_ptr_null(pst_host_findings_get(&fs, "gpu.functions"));
+	ck_assert_ptr_null(find("gpu.functions"));
 	request.gpu = "0000:05:00.0";
 	finding("gpu.selected", PST_HOST_PASS, "0000:05:00.0");
 	done();

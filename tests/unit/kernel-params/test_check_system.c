@@ -28,8 +28,7 @@ START_TEST(each_name_is_given_once)
 		for (k = i + 1; k < fs.n; k++)
 			ck_assert_str_ne(fs.f[i].id, fs.f[k].id);
 	for (i = 0; pst_host_checks[i].id; i++)
-		ck_assert_msg(pst_host_findings_get(
-				      &fs, pst_host_checks[i].id) != NULL,
+		ck_assert_msg(find(pst_host_checks[i].id) != NULL,
 			      "%s has nothing to say", pst_host_checks[i].id);
 	done();
 }
@@ -141,8 +140,7 @@ START_TEST(nixos_is_told_in_its_own_words)
 	finding("vfio.ids", PST_HOST_PASS, GPU);
 	tree_file("etc/nixos/configuration.nix", "{ }\n");
 	finding("vfio.ids", PST_HOST_WARN, "nothing");
-	ck_assert_ptr_null(strstr(pst_host_findings_get(&fs, "vfio.ids")->fix,
-				  "not seen"));
+	ck_assert_ptr_null(strstr(find("vfio.ids")->fix, "not seen"));
 	tree_unlink("etc/os-release");
 	tree_file("etc/NIXOS", "");
 	finding("iommu.mode", PST_HOST_WARN, "boot.kernelParams");
@@ -337,7 +335,7 @@ static void live(const char *id, enum pst_host_finding_status status,
 	pst_host_findings_done(&fs);
 	host.live.tested = true;
 	pst_host_checks_run(&host, &fs);
-	f = pst_host_findings_get(&fs, id);
+	f = find(id);
 	ck_assert_ptr_nonnull(f);
 	ck_assert_msg(f->status == status && strstr(f->seen, words),
 		      "%s %s: %s", pst_host_finding_status_name(f->status), id,
@@ -427,7 +425,7 @@ START_TEST(garbage_is_reported_and_made_printable)
 	finding("tree.readable", PST_HOST_WARN, GPU " make no sense");
 	tree_file("proc/cmdline", "pcie_acs_override=\033[2J\377x\n");
 	finding("iommu.acs", PST_HOST_WARN, "=?[2J?x");
-	f = pst_host_findings_get(&fs, "iommu.acs");
+	f = find("iommu.acs");
 	for (p = f->seen; *p; p++)
 		ck_assert(*p >= ' ' && *p <= '~');
 	done();

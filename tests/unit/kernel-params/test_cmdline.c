@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's command line, by the kernel's rules. */
 #include "kernel-params/scan/cmdline.h"
-#include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 
 static struct pst_host_cmdline c;
@@ -103,13 +102,6 @@ START_TEST(what_is_no_text_is_refused)
 			 0);
 	pst_host_cmdline_done(&c);
 	free(big);
-	tree_make();
-	ck_assert_int_eq(pst_host_cmdline_read(&tree, &c), -ENOENT);
-	tree_file("proc/cmdline", "iommu=pt\n");
-	ck_assert_int_eq(pst_host_cmdline_read(&tree, &c), 0);
-	ck_assert_str_eq(value("iommu"), "pt");
-	pst_host_cmdline_done(&c);
-	tree_remove();
 }
 END_TEST
 
