@@ -27,18 +27,6 @@ static bool has_name(const struct pst_host_root *root, const char *dir,
 	return false;
 }
 
-static bool is_nixos(const struct pst_host_root *root)
-{
-	char text[4096];
-
-	if (there(root, "etc/NIXOS"))
-		return true;
-	if (pst_host_root_read_text(root, "etc/os-release", text,
-				    sizeof(text)) < 0)
-		return false;
-	return strncmp(text, "ID=nixos", 8) == 0 || strstr(text, "\nID=nixos");
-}
-
 bool pst_host_plan_has_snippets(const struct pst_host_root *root)
 {
 	return has_name(root, "etc/cmdline.d", ".conf");
@@ -106,7 +94,10 @@ static unsigned int initramfs(const struct pst_host_root *root)
 
 unsigned int pst_host_plan_detect(const struct pst_host_root *root)
 {
-	if (is_nixos(root))
+	char id[PST_HOST_OS_ID_MAX];
+
+	pst_host_os_read(root, id);
+	if (strcmp(id, "nixos") == 0)
 		return PST_HOST_TARGET_NIXOS;
 	return PST_HOST_TARGET_MODPROBE | loaders(root) | initramfs(root);
 }

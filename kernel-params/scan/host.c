@@ -4,17 +4,20 @@
 
 #include <string.h>
 
-/* ID= of os-release, quotes taken off. */
-static void read_os(const struct pst_host_root *root, struct pst_host *h)
+void pst_host_os_read(const struct pst_host_root *root,
+		      char ret[PST_HOST_OS_ID_MAX])
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	struct pst_host_cmdline vars;
 	const struct pst_host_param *id;
 	size_t len;
 
+	*ret = '\0';
 	/* There os-release is a link into a store that may not be here. */
-	if (pst_host_root_exists(root, "etc/NIXOS"))
-		strcpy(h->os_id, "nixos");
+	if (pst_host_root_exists(root, "etc/NIXOS")) {
+		strcpy(ret, "nixos");
+		return;
+	}
 	if (pst_host_root_read(root, "etc/os-release", 4096, &text, &len) < 0 &&
 	    pst_host_root_read(root, "usr/lib/os-release", 4096, &text, &len) <
 		    0)
@@ -24,7 +27,7 @@ static void read_os(const struct pst_host_root *root, struct pst_host *h)
 		return;
 	id = pst_host_cmdline_get(&vars, "ID");
 	if (id && id->value)
-		snprintf(h->os_id, sizeof(h->os_id), "%s", id->value);
+		snprintf(ret, PST_HOST_OS_ID_MAX, "%s", id->value);
 	pst_host_cmdline_done(&vars);
 }
 
@@ -143,7 +146,7 @@ int pst_host_scan(const struct pst_host_root *root,
 		return pst_error_set(err, -ENOENT,
 				     "neither proc nor sys is there: this is "
 				     "no host's root");
-	read_os(root, h);
+	pst_host_os_read(root, h->os_id);
 	read_release(root, h);
 	r = scan_devices(root, h, err);
 	if (r == 0)

@@ -68,6 +68,8 @@ struct pst_host_files {
 	bool kernelstub;    /* Pop!_OS's, which writes those entries */
 };
 
+#define PST_HOST_OS_ID_MAX 32
+
 struct pst_host {
 	const struct pst_host_root *root; /* borrowed */
 	struct pst_host_request request;
@@ -91,7 +93,7 @@ struct pst_host {
 	bool has_version;
 	struct pst_host_kernel_version
 		version;                      /* upstream's, where it is told */
-	char os_id[32];                       /* of os-release, "" not seen */
+	char os_id[PST_HOST_OS_ID_MAX];       /* of os-release, "" not seen */
 	const struct pst_host_pci_dev *gpu;   /* NULL: gpu_err says why */
 	const struct pst_host_gpu_arch *arch; /* of gpu, NULL: unknown */
 	struct pst_error gpu_err;
@@ -108,6 +110,11 @@ PST_MUST_USE int pst_host_scan(const struct pst_host_root *root,
 			       const struct pst_host_request *request,
 			       struct pst_host *ret, struct pst_error *err);
 void pst_host_done(struct pst_host *h);
+
+/* Which system a root is of: ID= of its os-release without quotes, "" not
+ * seen. */
+void pst_host_os_read(const struct pst_host_root *root,
+		      char ret[PST_HOST_OS_ID_MAX]);
 
 /* Whether its kernel takes hugepages=NODE:PAGES (since Linux 5.16); true of one
  * that is not known. */

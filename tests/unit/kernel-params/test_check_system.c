@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Findings about a host in order, and about its system: one fault at a time. */
+#include "kernel-params/plan/plan.h"
 #include "tests/fixtures/hostgood.h"
 #include "tests/fixtures/unit.h"
 
@@ -128,7 +129,10 @@ END_TEST
 START_TEST(nixos_is_told_in_its_own_words)
 {
 	make_good();
-	tree_file("etc/os-release", "ID=nixos\n");
+	tree_file("etc/os-release", "ID=nixosish\n");
+	ck_assert_uint_ne(pst_host_plan_detect(&tree), PST_HOST_TARGET_NIXOS);
+	tree_file("etc/os-release", "NAME=NixOS\nID=\"nixos\"\n");
+	ck_assert_uint_eq(pst_host_plan_detect(&tree), PST_HOST_TARGET_NIXOS);
 	tree_file("etc/modprobe.d/vfio.conf", "");
 	tree_file("etc/nixos/configuration.nix",
 		  "{ boot.initrd.kernelModules = [ \"vfio_pci\" ];\n"
