@@ -98,6 +98,13 @@ void pst_host_plan_done(struct pst_host_plan *p);
 /* How many files do not hold yet what they shall. */
 size_t pst_host_plan_changes(const struct pst_host_plan *p);
 
+/* What becomes of a file: "create", "remove", "edit", or "none". Static. */
+const char *pst_host_plan_action(const struct pst_host_plan_file *f);
+
+/* Prints the differences of all files that change. 0 or -ENOMEM. */
+PST_MUST_USE int pst_host_plan_print_diffs(const struct pst_host_plan *p,
+					   FILE *to);
+
 /*
  * The commands after these paths have changed (or were undone), in order; the
  * reboot is the last, and not there when none of them needs it. 0 or -ENOMEM.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts files and notes into a plan. */
+/* Files and notes of a plan: put in, and shown. */
 #include <string.h>
 
+#include "kernel-params/edit/diff.h"
 #include "kernel-params/edit/edit_grub.h"
 #include "kernel-params/plan/plan.h"
 
@@ -68,4 +69,28 @@ int pst_host_plan_note(struct pst_host_plan *p, struct pst_error *err,
 	r = pst_host_lines_vadd(&p->notes, fmt, ap);
 	va_end(ap);
 	return r < 0 ? pst_error_set(err, r, "out of memory") : 0;
+}
+
+const char *pst_host_plan_action(const struct pst_host_plan_file *f)
+{
+	if (pst_host_text_same(f->now, f->text))
+		return "none";
+	if (!f->now)
+		return "create";
+	return f->text ? "edit" : "remove";
+}
+
+int pst_host_plan_print_diffs(const struct pst_host_plan *p, FILE *to)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_files; i++) {
+		const struct pst_host_plan_file *f = &p->file[i];
+		PST_CLEANUP_FREE char *diff = NULL;
+
+		if (pst_host_diff_unified(f->path, f->now, f->text, &diff) < 0)
+			return -ENOMEM;
+		fputs(diff, to);
+	}
+	return 0;
 }

@@ -4,15 +4,6 @@
 
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/host/host_plan.h"
-#include "kernel-params/edit/diff.h"
-
-static const struct pst_cmd_opt opts[] = {
-	PST_HOST_PLAN_OPTS,
-	{PST_OPT_I_KNOW, "i-know", NULL, "take the host's own display too"},
-	PST_HOST_ROOT_OPT,
-	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
-};
 
 static int report(const struct pst_host_job *job, size_t changed)
 {
@@ -31,14 +22,14 @@ static int report(const struct pst_host_job *job, size_t changed)
 		return pst_cmd_print_json(job->ctx, o);
 	}
 	for (i = 0; i < p->n_files; i++) {
-		const struct pst_host_plan_file *f = &p->file[i];
+		const char *action = pst_host_plan_action(&p->file[i]);
 
-		if (!pst_host_text_same(f->now, f->text))
+		if (strcmp(action, "none") != 0)
 			printf("%s  %s\n",
-			       !f->now    ? "created"
-			       : !f->text ? "removed"
-					  : "changed",
-			       f->path);
+			       strcmp(action, "create") == 0   ? "created"
+			       : strcmp(action, "remove") == 0 ? "removed"
+							       : "changed",
+			       p->file[i].path);
 	}
 	for (i = 0; i < p->notes.n; i++)
 		printf("note: %s\n", p->notes.line[i]);
@@ -63,8 +54,9 @@ static int paste(const struct pst_host_job *job, const struct pst_error *err)
 		if (p->file[i].target == PST_HOST_TARGET_NIXOS &&
 		    p->file[i].text)
 			fputs(p->file[i].text, stdout);
-	if (!(p->targets & PST_HOST_TARGET_NIXOS) && !job->json)
-		(void)pst_host_print_diffs(p, stdout);
+	if (!(p->targets & PST_HOST_TARGET_NIXOS) && !job->json &&
+	    pst_host_plan_print_diffs(p, stdout) < 0)
+		return pst_cmd_fail(job->ctx, "out of memory");
 	return pst_cmd_fail(job->ctx,
 			    "%s; nothing is changed: put what is printed above "
 			    "where this system's files are made",
@@ -108,16 +100,8 @@ static int apply(struct pst_host_job *job)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct pst_host_job job;
-	int r = pst_host_job_options(&job, ctx, argc, argv);
-
-	if (r != PST_EXIT_OK)
-		return r;
-	r = pst_host_job_open(&job, true, true);
-	if (r == PST_EXIT_OK)
-		r = apply(&job);
-	pst_host_job_close(&job);
-	return r;
+	return pst_host_job_run(ctx, argc, argv,
+				PST_HOST_JOB_WRITE | PST_HOST_JOB_PLAN, apply);
 }
 
 const struct pst_cmd pst_cmd_host_apply = {
@@ -129,6 +113,6 @@ const struct pst_cmd pst_cmd_host_apply = {
 		"options it does what it did the last time: that\nends an "
 		"apply which was cut off. Runs no commands and does not "
 		"reboot.\n",
-	.opts = opts,
+	.opts = pst_host_plan_opts,
 	.run = run,
 };

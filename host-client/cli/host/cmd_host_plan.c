@@ -6,14 +6,6 @@
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/host/host_plan.h"
 
-static const struct pst_cmd_opt opts[] = {
-	PST_HOST_PLAN_OPTS,
-	{PST_OPT_I_KNOW, "i-know", NULL, "take the host's own display too"},
-	PST_HOST_ROOT_OPT,
-	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
-};
-
 static void print_card(const struct pst_host_plan *p)
 {
 	size_t i;
@@ -32,7 +24,7 @@ static void print_card(const struct pst_host_plan *p)
 	putchar('\n');
 }
 
-static int show(const struct pst_host_job *job)
+static int show(struct pst_host_job *job)
 {
 	const struct pst_host_plan *p = job->plan;
 	size_t i;
@@ -43,7 +35,7 @@ static int show(const struct pst_host_job *job)
 	for (i = 0; i < p->notes.n; i++)
 		printf("note: %s\n", p->notes.line[i]);
 	putchar('\n');
-	if (pst_host_print_diffs(p, stdout) < 0)
+	if (pst_host_plan_print_diffs(p, stdout) < 0)
 		return pst_cmd_fail(job->ctx, "out of memory");
 	if (pst_host_plan_changes(p) == 0)
 		puts("Nothing to change.");
@@ -55,16 +47,7 @@ static int show(const struct pst_host_job *job)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct pst_host_job job;
-	int r = pst_host_job_options(&job, ctx, argc, argv);
-
-	if (r != PST_EXIT_OK)
-		return r;
-	r = pst_host_job_open(&job, false, true);
-	if (r == PST_EXIT_OK)
-		r = show(&job);
-	pst_host_job_close(&job);
-	return r;
+	return pst_host_job_run(ctx, argc, argv, PST_HOST_JOB_PLAN, show);
 }
 
 const struct pst_cmd pst_cmd_host_plan = {
@@ -75,6 +58,6 @@ const struct pst_cmd pst_cmd_host_plan = {
 		"takes it, and the\ncommands to run afterwards: kernel "
 		"parameters, modules in order, hugepages.\nChanges nothing. "
 		"penstock-host(8) has the details.\n",
-	.opts = opts,
+	.opts = pst_host_plan_opts,
 	.run = run,
 };

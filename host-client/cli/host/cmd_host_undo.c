@@ -77,16 +77,7 @@ static int undo(struct pst_host_job *job)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct pst_host_job job;
-	int r = pst_host_job_options(&job, ctx, argc, argv);
-
-	if (r != PST_EXIT_OK)
-		return r;
-	r = pst_host_job_open(&job, true, false);
-	if (r == PST_EXIT_OK)
-		r = undo(&job);
-	pst_host_job_close(&job);
-	return r;
+	return pst_host_job_run(ctx, argc, argv, PST_HOST_JOB_WRITE, undo);
 }
 
 const struct pst_cmd pst_cmd_host_undo = {

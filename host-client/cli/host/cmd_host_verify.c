@@ -32,7 +32,7 @@ static json_t *to_json(const struct pst_host_verdicts *v, bool good)
 			 list);
 }
 
-static int verify(const struct pst_host_job *job)
+static int verify(struct pst_host_job *job)
 {
 	struct pst_host_verdicts v;
 	struct pst_error err = {0};
@@ -58,17 +58,9 @@ static int verify(const struct pst_host_job *job)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct pst_host_job job;
-	int r = pst_host_job_options(&job, ctx, argc, argv);
-
-	if (r != PST_EXIT_OK)
-		return r;
-	job.request.look_only = true;
-	r = pst_host_job_open(&job, false, true);
-	if (r == PST_EXIT_OK)
-		r = verify(&job);
-	pst_host_job_close(&job);
-	return r;
+	return pst_host_job_run(ctx, argc, argv,
+				PST_HOST_JOB_PLAN | PST_HOST_JOB_LOOK_ONLY,
+				verify);
 }
 
 const struct pst_cmd pst_cmd_host_verify = {

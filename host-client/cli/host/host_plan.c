@@ -8,6 +8,14 @@
 #include "kernel-params/edit/diff.h"
 #include "transport/base/text.h"
 
+const struct pst_cmd_opt pst_host_plan_opts[] = {
+	PST_HOST_PLAN_OPTS,
+	{PST_OPT_I_KNOW, "i-know", NULL, "take the host's own display too"},
+	PST_HOST_ROOT_OPT,
+	PST_CMD_OPT_JSON,
+	{0, NULL, NULL, NULL},
+};
+
 static bool take_option(struct pst_host_job *job, int opt)
 {
 	struct pst_host_plan_request *r = &job->request;
@@ -55,8 +63,8 @@ static bool take_option(struct pst_host_job *job, int opt)
 	return false;
 }
 
-int pst_host_job_options(struct pst_host_job *job,
-			 const struct pst_cmd_ctx *ctx, int argc, char **argv)
+static int read_options(struct pst_host_job *job, const struct pst_cmd_ctx *ctx,
+			int argc, char **argv)
 {
 	int opt;
 
@@ -108,10 +116,11 @@ static int make_plan(struct pst_host_job *job, struct pst_error *err)
 	return r;
 }
 
-int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
+static int open_job(struct pst_host_job *job, unsigned int flags)
 {
+	const bool write = flags & PST_HOST_JOB_WRITE;
+	const bool plan = flags & PST_HOST_JOB_PLAN;
 	struct pst_error err = {0};
-	bool look_only = job->request.look_only;
 	int r = pst_host_root_open(job->root_dir, &job->root, &err);
 
 	if (r == 0)
@@ -126,7 +135,7 @@ int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 						 : "");
 	if (r == 0 && plan) {
 		r = recall(job);
-		job->request.look_only = look_only;
+		job->request.look_only = flags & PST_HOST_JOB_LOOK_ONLY;
 		if (r < 0)
 			pst_error_set(&err, r,
 				      "the last apply's request cannot be "
@@ -137,7 +146,7 @@ int pst_host_job_open(struct pst_host_job *job, bool write, bool plan)
 	return r < 0 ? pst_cmd_fail(job->ctx, "%s", err.text) : PST_EXIT_OK;
 }
 
-void pst_host_job_close(struct pst_host_job *job)
+static void close_job(struct pst_host_job *job)
 {
 	if (job->plan)
 		pst_host_plan_done(job->plan);
@@ -148,6 +157,21 @@ void pst_host_job_close(struct pst_host_job *job)
 	pst_host_journal_close(&job->journal);
 	free(job->text);
 	pst_host_root_close(&job->root);
+}
+
+int pst_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
+		     unsigned int flags, int (*run)(struct pst_host_job *job))
+{
+	struct pst_host_job job;
+	int r = read_options(&job, ctx, argc, argv);
+
+	if (r != PST_EXIT_OK)
+		return r;
+	r = open_job(&job, flags);
+	if (r == PST_EXIT_OK)
+		r = run(&job);
+	close_job(&job);
+	return r;
 }
 
 /* ---- How a plan is shown --------------------------------------------------
@@ -177,23 +201,17 @@ json_t *pst_host_lines_json(const struct pst_host_lines *lines)
 static json_t *file_json(const struct pst_host_plan_file *f)
 {
 	PST_CLEANUP_FREE char *diff = NULL;
-	const char *action = "edit";
 	char mode[16];
 
 	if (pst_host_diff_unified(f->path, f->now, f->text, &diff) < 0)
 		return NULL;
-	if (pst_host_text_same(f->now, f->text))
-		action = "none";
-	else if (!f->now)
-		action = "create";
-	else if (!f->text)
-		action = "remove";
 	snprintf(mode, sizeof(mode), "%04o", f->mode);
 	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}", "path",
 			 pst_host_text_json(f->path), "for",
-			 pst_host_target_name(f->target), "action", action,
-			 "mode", mode, "text", pst_host_text_json(f->text),
-			 "diff", pst_host_text_json(diff));
+			 pst_host_target_name(f->target), "action",
+			 pst_host_plan_action(f), "mode", mode, "text",
+			 pst_host_text_json(f->text), "diff",
+			 pst_host_text_json(diff));
 }
 
 json_t *pst_host_job_json(const struct pst_host_job *job)
@@ -237,19 +255,4 @@ void pst_host_print_commands(const struct pst_host_lines *commands)
 		puts("Then run:");
 	for (i = 0; i < commands->n; i++)
 		printf("    %s\n", commands->line[i]);
-}
-
-int pst_host_print_diffs(const struct pst_host_plan *plan, FILE *to)
-{
-	size_t i;
-
-	for (i = 0; i < plan->n_files; i++) {
-		const struct pst_host_plan_file *f = &plan->file[i];
-		PST_CLEANUP_FREE char *diff = NULL;
-
-		if (pst_host_diff_unified(f->path, f->now, f->text, &diff) < 0)
-			return -ENOMEM;
-		fputs(diff, to);
-	}
-	return 0;
 }

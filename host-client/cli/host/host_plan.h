@@ -17,6 +17,9 @@ enum {
 	PST_OPT_KEEP_EDITED,
 };
 
+/* The options of plan and apply. */
+extern const struct pst_cmd_opt pst_host_plan_opts[];
+
 /* The options of a request, for a command's table. */
 #define PST_HOST_PLAN_OPTS                                                     \
 	{PST_OPT_GPU, "gpu", "ADDR",                                           \
@@ -55,17 +58,19 @@ struct pst_host_job {
 	struct pst_host_plan *plan; /* NULL: none yet */
 };
 
-/* Reads the options. Returns PST_EXIT_OK or PST_EXIT_USAGE. */
-int pst_host_job_options(struct pst_host_job *job,
-			 const struct pst_cmd_ctx *ctx, int argc, char **argv);
+enum {
+	PST_HOST_JOB_WRITE = 1U << 0, /* the journal is to be changed */
+	PST_HOST_JOB_PLAN = 1U << 1,
+	PST_HOST_JOB_LOOK_ONLY = 1U << 2, /* a plan that refuses nothing */
+};
 
 /*
- * Opens root and journal (write: to change it), and plans if plan is true: what
- * the options say, or without any what the last apply did. Prints failures.
- * Returns PST_EXIT_OK or PST_EXIT_FAILED; the job is always to be ended.
+ * Reads the options, opens root and journal, plans what the options say or,
+ * without any, what the last apply did, and calls run. Prints failures. Returns
+ * what run does, or another exit code.
  */
-int pst_host_job_open(struct pst_host_job *job, bool write, bool plan);
-void pst_host_job_close(struct pst_host_job *job);
+int pst_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
+		     unsigned int flags, int (*run)(struct pst_host_job *job));
 
 /* {"files": [...], "commands": [...], "notes": [...], ...} of the plan, to be
  * completed. NULL: out of memory. */
@@ -80,8 +85,5 @@ json_t *pst_host_lines_json(const struct pst_host_lines *lines);
 
 /* "Then run:" and the commands, if there are any. */
 void pst_host_print_commands(const struct pst_host_lines *commands);
-
-/* The differences of all files that change. 0 or -ENOMEM. */
-int pst_host_print_diffs(const struct pst_host_plan *plan, FILE *to);
 
 #endif
