@@ -27,7 +27,10 @@ guest-agent/cuda: transport/ guest-agent/model/model.h guest-agent/exec/backend.
 guest-agent/backends: transport/ guest-agent/service/ guest-agent/exec/ guest-agent/cpu/ guest-agent/backends/
 guest-agent/serve: transport/ guest-agent/service/ guest-agent/region/ guest-agent/model/ guest-agent/exec/ guest-agent/backends/ guest-agent/serve/
 guest-agent: transport/ guest-agent/
-host-client/lib: transport/ host-client/penstock.h host-client/lib/
+host-client/lib/plain: transport/ host-client/penstock.h host-client/lib/plain/
+host-client/lib/session: transport/ host-client/penstock.h host-client/lib/plain/ host-client/lib/session/
+host-client/lib/ops: transport/ host-client/penstock.h host-client/lib/plain/ host-client/lib/session/ host-client/lib/ops/
+host-client/lib/gemm: transport/ host-client/penstock.h host-client/lib/
 host-client/files: transport/base/ transport/dtype.h host-client/penstock.h host-client/files/
 host-client/cli: $cli
 host-client/cli/demo: $cli transport/sock.h

@@ -9,7 +9,7 @@
 #define FUZZ_CALLER
 #include "tests/fuzz/client_sys.h"
 
-#include "host-client/lib/call.h"
+#include "host-client/lib/ops/call.h"
 #include "tests/fixtures/st_file.h"
 #include "tests/fuzz/client_agent.h"
 #include "tests/fuzz/fuzz.h"

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/session/conn.h"
 #include "tests/fixtures/agent_proc.h"
 #include "tests/fixtures/unit.h"
 #include "tests/fixtures/write_old.h"

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/session/conn.h"
 #include "tests/fixtures/fake_agent.h"
 #include "tests/fixtures/unit.h"
 #include "transport/shm.h"

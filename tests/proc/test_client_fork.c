@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/session/conn.h"
 #include "tests/fixtures/agent_proc.h"
 #include "tests/fixtures/unit.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/session/conn.h"
 #include "tests/fixtures/fake_agent.h"
 #include "tests/fixtures/unit.h"
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "host-client/lib/conn.h"
 #include "host-client/lib/gemm/subop.h"
+#include "host-client/lib/session/conn.h"
 #include "tests/fixtures/fake_agent.h"
 #include "tests/fixtures/unit.h"
 

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/session/conn.h"
 #include "tests/fixtures/agent_proc.h"
 #include "tests/fixtures/unit.h"
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/session/conn.h"
 #include "tests/fixtures/agent_proc.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"

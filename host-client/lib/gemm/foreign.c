@@ -10,7 +10,7 @@
 #include "host-client/lib/gemm/foreign_int.h"
 #include "host-client/lib/gemm/gemm_op.h"
 #include "host-client/lib/gemm/subop.h"
-#include "host-client/lib/staging.h"
+#include "host-client/lib/ops/staging.h"
 #include "transport/dtype.h"
 #include "transport/op.h"
 

@@ -3,7 +3,7 @@
 #ifndef PST_HOST_CLIENT_LIB_GEMM_GEMM_OP_H
 #define PST_HOST_CLIENT_LIB_GEMM_GEMM_OP_H
 
-#include "host-client/lib/call.h"
+#include "host-client/lib/ops/call.h"
 
 /* Where an operand lies. */
 enum pst_operand_kind {

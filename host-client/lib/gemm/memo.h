@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#include "host-client/lib/call.h"
-#include "host-client/lib/conn.h"
+#include "host-client/lib/ops/call.h"
+#include "host-client/lib/session/conn.h"
 
 /*
  * With the lock held. True and *call when g is that product, in the same

@@ -4,7 +4,7 @@
 #ifndef PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
 #define PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
 
-#include "host-client/lib/conn.h"
+#include "host-client/lib/session/conn.h"
 
 /* All without the lock. Each one that was submitted must be waited for, or
  * abandoned. */

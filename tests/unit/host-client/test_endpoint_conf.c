@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "host-client/lib/endpoint.h"
+#include "host-client/lib/plain/endpoint.h"
 #include "host-client/penstock.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is expected of an operation's end, and when it is not relied upon. */
-#include "host-client/lib/forecast.h"
+#include "host-client/lib/plain/forecast.h"
 
 #include "tests/fixtures/unit.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/lib/heap.h"
+#include "host-client/lib/plain/heap.h"
 #include "tests/fixtures/unit.h"
 #include "transport/wire.h"
 

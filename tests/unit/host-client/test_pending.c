@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tags and generations of outstanding operations. */
 
-#include "host-client/lib/pending.h"
+#include "host-client/lib/plain/pending.h"
 #include "tests/fixtures/unit.h"
 
 static struct pst_pending t;

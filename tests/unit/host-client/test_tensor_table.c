@@ -2,7 +2,7 @@
 /* The library's table of tensors: ids, sessions, what was freed. */
 #include <errno.h>
 
-#include "host-client/lib/tensor_table.h"
+#include "host-client/lib/plain/tensor_table.h"
 #include "tests/fixtures/unit.h"
 
 static struct pst_tensor_table t;

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* An operation on its way to the lane: what the kinds of calls share. */
+#ifndef PST_HOST_CLIENT_LIB_OPS_CALL_H
+#define PST_HOST_CLIENT_LIB_OPS_CALL_H
+
+#include "host-client/lib/session/conn.h"
+#include "transport/op.h"
+
+/* Operands, by their place in a call and in a record. */
+enum pst_operand_slot {
+	PST_SLOT_A,
+	PST_SLOT_B,
+	PST_SLOT_C,
+	PST_SLOT_BIAS,
+};
+static_assert(PST_SLOT_BIAS + 1 == PST_RECORD_BLOCKS, "");
+
+/* Zero at first. */
+struct pst_call {
+	struct pst_wire_sqe sqe;
+	/* Each operand's buffer, NULL when it is none. */
+	struct pst_block *blocks[PST_RECORD_BLOCKS];
+	/* Each operand's place in c->mem.tensors + 1, 0 when it is none. */
+	uint32_t tensors[PST_RECORD_BLOCKS];
+	bool writes;
+	bool submitted; /* the agent has it, or had */
+};
+
+/* All with the lock held. */
+
+/* Resolves an operand's pointer into its buffer and wire offset; the size is
+ * checked by pst_call_check(). -EFAULT, -ESTALE. */
+PST_MUST_USE int pst_call_operand(struct pst *c, struct pst_call *call,
+				  enum pst_operand_slot slot, const char *what,
+				  const void *ptr, uint64_t *ret_off,
+				  struct pst_error *err);
+
+/* Resolves an operand's tensor into the agent's handle; id 0 does nothing.
+ * -ENOENT (no such tensor, destroyed), -ESTALE (of a lost session). */
+PST_MUST_USE int pst_call_tensor(struct pst *c, struct pst_call *call,
+				 enum pst_operand_slot slot, const char *what,
+				 uint64_t id, uint64_t *ret_handle,
+				 struct pst_error *err);
+
+/* Where a pointer into a buffer lies in the region. */
+static inline uint64_t pst_block_wire_off(const struct pst_block *b,
+					  const void *ptr)
+{
+	return b->extent->off +
+	       (uint64_t)((const uint8_t *)ptr - b->extent->addr);
+}
+
+/* Checks the descriptor as the agent will, and that each operand ends within
+ * its buffer or tensor. Errors of pst_op_check(). */
+PST_MUST_USE int pst_call_check(struct pst *c, const struct pst_call *call,
+				struct pst_op *ret, struct pst_error *err);
+
+/*
+ * The same of a call that is larger than one operation: its operands that are
+ * no tensors may lie in no buffer, so addresses are in the place of offsets,
+ * and the agent's limits are those of its pieces.
+ */
+PST_MUST_USE int pst_call_check_whole(struct pst *c,
+				      const struct pst_call *call,
+				      struct pst_error *err);
+
+/* Fills in a COPY's descriptor and checks it. */
+PST_MUST_USE int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
+				  struct pst_call *call, struct pst_error *err);
+
+/*
+ * Hands a prepared call to the agent. claimed: the caller will wait for *ret
+ * with pst_call_finish(), and pst_poll() does not see it. -EAGAIN (too many
+ * are outstanding), -ESTALE (no session), -EINVAL (a control-only connection).
+ */
+PST_MUST_USE int pst_call_submit(struct pst *c, struct pst_call *call,
+				 bool claimed, struct pst_record **ret,
+				 struct pst_error *err);
+
+/* Waits for a claimed record and gives it back (unlocks). Returns the
+ * operation's own error or the transport's; done may be NULL. */
+PST_MUST_USE int pst_call_finish(struct pst *c, struct pst_record *rec,
+				 const struct pst_waiter *w,
+				 struct pst_completion *done,
+				 struct pst_error *err);
+
+/* Submits a prepared call and waits for it (unlocks). The operation's own
+ * error or the transport's. */
+PST_MUST_USE int pst_call_run(struct pst *c, struct pst_call *call,
+			      const struct pst_waiter *w,
+			      struct pst_completion *done,
+			      struct pst_error *err);
+
+/* The same, within timeout_ns from when the agent has it: the clock is read
+ * while that works. */
+PST_MUST_USE int pst_call_run_for(struct pst *c, struct pst_call *call,
+				  uint64_t timeout_ns,
+				  struct pst_completion *done,
+				  struct pst_error *err);
+
+/* Submits it; *ret_tag names it from then on. claimed: see
+ * pst_call_submit(). */
+PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,
+				    bool claimed, uint64_t *ret_tag,
+				    struct pst_error *err);
+
+/* Fills in a descriptor from a call's arguments and checks it; the lock is
+ * held. */
+typedef int pst_prepare_fn(struct pst *c, const void *arg,
+			   struct pst_call *call, struct pst_error *err);
+
+/* Whole public calls of one operation, without the lock: prepare it, submit it,
+ * and wait for it. */
+int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,
+		  uint64_t timeout_ns, struct pst_completion *done);
+int pst_call_async(struct pst *c, pst_prepare_fn *prepare, const void *arg,
+		   uint64_t *ret_tag);
+
+/* A wait that begins now. */
+static inline struct pst_waiter pst_waiter_new(uint64_t timeout_ns)
+{
+	uint64_t now = pst_now_ns();
+
+	return (struct pst_waiter){
+		.start_ns = now,
+		.deadline_ns = pst_deadline(now, timeout_ns),
+	};
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Completions: waiting for one, or taking what is there; and a descriptor that
+ * tells when there are some. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "host-client/lib/ops/call.h"
+
+/* Replies that nobody waits for are read at least so often: a socket holds a
+ * few hundred frames. */
+#define POSTS_MAX 64
+/* Looks of pst_arm() while completions for other threads keep coming in. */
+#define ARM_TRIES 8
+
+int pst_poll(struct pst *c, struct pst_completion *ret, int max)
+{
+	struct pst_record *rec;
+	int n = 0;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	pst_events_clear(&c->events);
+	/* Only an armed lane puts bytes into the socket: a loop that polls
+	 * without pst_arm() makes no system call. */
+	if (c->events.armed && !c->sleepers.leader) {
+		if (c->session.live && !c->conf.control_only)
+			pst_lane_client_disarm(&c->queue.lane);
+		pst_reap(c);
+		pst_socket_service(c);
+	}
+	c->events.armed = false;
+	pst_reap(c);
+	pst_settle(c);
+	c->events.lost_unseen = false;
+	while (n < max && (rec = TAILQ_FIRST(&c->queue.ops.done))) {
+		ret[n++] = rec->done;
+		pst_pending_put(&c->queue.ops, rec);
+	}
+	pst_unlock(c);
+	return n;
+}
+
+int pst_cancel(struct pst *c, uint64_t tag)
+{
+	const struct pst_wire_cancel cancel = {.tag = tag};
+	struct pst_error err = {0};
+	struct pst_record *rec;
+	int r = 0;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	rec = pst_pending_find(&c->queue.ops, tag);
+	if (!rec)
+		r = pst_error_set(&err, -ENOENT,
+				  "no operation of this tag is outstanding");
+	else if (rec->state == PST_RECORD_PENDING)
+		r = pst_post(&c->channel, PST_WIRE_CANCEL, &cancel,
+			     sizeof(cancel));
+	/* An application that never sleeps reads the socket nowhere else. */
+	if (c->channel.n_posts >= POSTS_MAX && !c->sleepers.leader)
+		pst_socket_service(c);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+/* Makes epfd and the eventfd in it; later calls find them. */
+static int open_fd(struct pst *c, struct pst_error *err)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	PST_CLEANUP_FD int notice = -1;
+	PST_CLEANUP_FD int epfd = -1;
+
+	if (c->events.epfd >= 0)
+		return c->events.epfd;
+	notice = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	ev.data.fd = notice;
+	if (notice < 0 || epfd < 0 ||
+	    epoll_ctl(epfd, EPOLL_CTL_ADD, notice, &ev) < 0)
+		return pst_error_set_errno(err, errno,
+					   "cannot make an event descriptor");
+	c->events.epfd = epfd;
+	c->events.notice = notice;
+	epfd = notice = -1;
+	if (c->session.live)
+		pst_events_attach(&c->events, c->channel.sock);
+	return c->events.epfd;
+}
+
+int pst_fd(struct pst *c)
+{
+	struct pst_error err = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = open_fd(c, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_arm(struct pst *c)
+{
+	struct pst_error err = {0};
+	int r, i;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	r = open_fd(c, &err);
+	if (r < 0)
+		goto out;
+	r = 1;
+	for (i = 0; i < ARM_TRIES; i++) {
+		pst_events_clear(&c->events);
+		pst_reap(c);
+		/* Wake-ups of earlier generations would keep the descriptor
+		 * readable. */
+		if (!c->sleepers.leader)
+			pst_socket_service(c);
+		pst_settle(c);
+		if (!TAILQ_EMPTY(&c->queue.ops.done) || c->events.lost_unseen)
+			break;
+		c->events.armed = true;
+		if (!c->session.live || !pst_fd_arm(c)) {
+			r = 0;
+			break;
+		}
+		c->events.armed = false;
+	}
+out:
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
+	     struct pst_completion *ret)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	struct pst_record *rec;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	rec = pst_pending_find(&c->queue.ops, tag);
+	if (!rec || rec->claimed) {
+		r = pst_error_set(&err, -ENOENT,
+				  "no operation of this tag is outstanding");
+	} else {
+		pst_pending_claim(&c->queue.ops, rec);
+		r = pst_call_finish(c, rec, &w, ret, &err);
+	}
+	pst_unlock(c);
+	if (pst_fail(c, r, &err) < 0)
+		pst_fail_touched(c);
+	return r;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* What an application names as its endpoint: a URI, or a name in the
+ * configuration. */
+#include "host-client/lib/plain/endpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CONF_DIR "/etc/penstock/endpoints.d"
+/* A URI with a socket path, a region path and an agent path. */
+#define URI_MAX (3 * PATH_MAX)
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Cuts comment and white space off [*p, *end). */
+static void trim_line(const char **p, const char **end)
+{
+	const char *s;
+
+	for (s = *p; s < *end; s++) {
+		if (*s == '#' && (s == *p || is_blank(s[-1]))) {
+			*end = s;
+			break;
+		}
+	}
+	while (*p < *end && is_blank(**p))
+		++*p;
+	while (*p < *end && is_blank((*end)[-1]))
+		--*end;
+}
+
+/* One trimmed line that is not empty: its value into ret. */
+static int parse_line(const char *p, const char *end, unsigned int line,
+		      char *ret, size_t size, struct pst_error *err)
+{
+	static const char key[] = "endpoint";
+	const char *eq = memchr(p, '=', (size_t)(end - p));
+	const char *key_end = eq;
+
+	if (!eq)
+		return pst_error_set(err, -EINVAL,
+				     "line %u is not `endpoint = URI`", line);
+	while (key_end > p && is_blank(key_end[-1]))
+		key_end--;
+	if ((size_t)(key_end - p) != sizeof(key) - 1 ||
+	    memcmp(p, key, sizeof(key) - 1) != 0)
+		return pst_error_set(err, -EINVAL, "line %u has an unknown key",
+				     line);
+	if (*ret)
+		return pst_error_set(err, -EINVAL,
+				     "line %u names a second endpoint", line);
+	for (p = eq + 1; p < end && is_blank(*p); p++)
+		;
+	if (p == end)
+		return pst_error_set(err, -EINVAL, "line %u names no endpoint",
+				     line);
+	if ((size_t)(end - p) >= size)
+		return pst_error_set(err, -EMSGSIZE,
+				     "the endpoint in line %u is too long",
+				     line);
+	memcpy(ret, p, (size_t)(end - p));
+	ret[end - p] = '\0';
+	return 0;
+}
+
+int pst_endpoint_conf_parse(const char *text, size_t n, char *ret, size_t size,
+			    struct pst_error *err)
+{
+	const char *end = text + n, *p, *next, *line_end;
+	unsigned int line = 0;
+	size_t i;
+	int r;
+
+	*ret = '\0';
+	for (p = text; p < end; p = next) {
+		line++;
+		line_end = memchr(p, '\n', (size_t)(end - p));
+		next = line_end ? line_end + 1 : end;
+		if (!line_end)
+			line_end = end;
+		for (i = 0; p + i < line_end; i++)
+			if (((unsigned char)p[i] < ' ' && !is_blank(p[i])) ||
+			    p[i] == 0x7f)
+				return pst_error_set(
+					err, -EINVAL,
+					"line %u has a control character",
+					line);
+		trim_line(&p, &line_end);
+		if (p == line_end)
+			continue;
+		r = parse_line(p, line_end, line, ret, size, err);
+		if (r < 0)
+			return r;
+	}
+	if (!*ret)
+		return pst_error_set(err, -EINVAL,
+				     "there is no `endpoint = URI` line");
+	return 0;
+}
+
+int pst_endpoint_name_check(const char *name, struct pst_error *err)
+{
+	static const char set[] = "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789._-";
+	size_t n = strnlen(name, PST_ENDPOINT_NAME_MAX + 1);
+
+	if (n == 0 || n > PST_ENDPOINT_NAME_MAX || name[0] == '.' ||
+	    strspn(name, set) != n)
+		return pst_error_set(
+			err, -EINVAL,
+			"\"%.80s\" is neither a URI nor a name: a name has 1 "
+			"to %u letters, digits, '.', '_' or '-'",
+			name, PST_ENDPOINT_NAME_MAX);
+	return 0;
+}
+
+/* Reads a configuration file: its length, -ENOENT, -EPERM, -errno. */
+static ssize_t read_conf(const char *path, char *buf, size_t size,
+			 struct pst_error *err)
+{
+	PST_CLEANUP_FD int fd = -1;
+	size_t have = 0;
+	struct stat st;
+	ssize_t n;
+
+	/* O_NONBLOCK: a FIFO in its place must not stop the caller. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return -ENOENT;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return pst_error_set_errno(err, errno, "cannot read %s", path);
+	if (!S_ISREG(st.st_mode))
+		return pst_error_set(err, -EINVAL, "%s is not a regular file",
+				     path);
+	/* It may name a program to run. */
+	if (st.st_mode & S_IWOTH)
+		return pst_error_set(err, -EPERM,
+				     "%s is writable for everybody", path);
+	while (have < size && (n = read(fd, buf + have, size - have)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return pst_error_set_errno(err, errno, "cannot read %s",
+						   path);
+		have += (size_t)n;
+	}
+	if (have == size)
+		return pst_error_set(err, -EMSGSIZE,
+				     "%s is longer than %u bytes", path,
+				     PST_ENDPOINT_CONF_MAX);
+	return (ssize_t)have;
+}
+
+int pst_endpoint_lookup(const char *name, const char *const *dirs,
+			struct pst_endpoint *ret, struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *text = NULL, *uri = NULL;
+	struct pst_error why = {0};
+	char path[PATH_MAX];
+	ssize_t n;
+	int r, i;
+
+	r = pst_endpoint_name_check(name, err);
+	if (r < 0)
+		return r;
+	text = malloc(PST_ENDPOINT_CONF_MAX + 1);
+	uri = malloc(URI_MAX);
+	if (!text || !uri)
+		return pst_oom(err);
+	for (i = 0; dirs[i]; i++) {
+		r = snprintf(path, sizeof(path), "%s/%s.conf", dirs[i], name);
+		if (r < 0 || (size_t)r >= sizeof(path))
+			continue;
+		n = read_conf(path, text, PST_ENDPOINT_CONF_MAX + 1, err);
+		if (n == -ENOENT)
+			continue;
+		if (n < 0)
+			return (int)n;
+		r = pst_endpoint_conf_parse(text, (size_t)n, uri, URI_MAX,
+					    &why);
+		if (!r)
+			r = pst_endpoint_parse(uri, ret, &why);
+		if (r < 0)
+			return pst_error_set(err, r, "%s: %s", path, why.text);
+		return 0;
+	}
+	return pst_error_set(
+		err, -ENOENT,
+		"there is no endpoint \"%s\": no %s.conf in %s%s%s", name, name,
+		dirs[0], dirs[0] && dirs[1] ? ", " : "",
+		dirs[0] && dirs[1] ? dirs[1] : "");
+}
+
+/* The user's directory, "" when there is none. */
+static void user_dir(char *ret, size_t size)
+{
+	const char *xdg = secure_getenv("XDG_CONFIG_HOME");
+	const char *home = secure_getenv("HOME");
+	int n = 0;
+
+	/* XDG Base Directory Specification: a relative path is ignored. */
+	if (xdg && xdg[0] == '/')
+		n = snprintf(ret, size, "%s/penstock/endpoints.d", xdg);
+	else if (home && home[0] == '/')
+		n = snprintf(ret, size, "%s/.config/penstock/endpoints.d",
+			     home);
+	if (n <= 0 || (size_t)n >= size)
+		*ret = '\0';
+}
+
+int pst_endpoint_resolve(const char *endpoint, struct pst_endpoint *ret,
+			 struct pst_error *err)
+{
+	char user[PATH_MAX];
+	const char *dirs[3] = {CONF_DIR, NULL, NULL};
+
+	if (!endpoint) {
+		endpoint = secure_getenv("PENSTOCK_ENDPOINT");
+		if (!endpoint || !*endpoint)
+			return pst_error_set(err, -ENOENT,
+					     "no endpoint was given and "
+					     "$PENSTOCK_ENDPOINT is not set");
+	}
+	if (strchr(endpoint, ':'))
+		return pst_endpoint_parse(endpoint, ret, err);
+	user_dir(user, sizeof(user));
+	if (*user)
+		dirs[1] = user;
+	return pst_endpoint_lookup(endpoint, dirs, ret, err);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of operations that were submitted and not yet handed back. */
+#include "host-client/lib/plain/pending.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define GEN_SHIFT 32
+
+/* A record is in one list at most: its link says so, and a second insertion is
+ * found when it happens. */
+static void unlink_record(struct pst_record_list *list, struct pst_record *rec)
+{
+	assert(rec->link.tqe_prev);
+	TAILQ_REMOVE(list, rec, link);
+	rec->link.tqe_prev = NULL;
+}
+
+void pst_pending_init(struct pst_pending *t)
+{
+	uint32_t i;
+
+	memset(t, 0, sizeof(*t));
+	TAILQ_INIT(&t->free);
+	TAILQ_INIT(&t->done);
+	for (i = 0; i < PST_WIRE_SLOTS; i++) {
+		t->rec[i].index = i;
+		TAILQ_INSERT_TAIL(&t->free, &t->rec[i], link);
+	}
+}
+
+struct pst_record *pst_pending_new(struct pst_pending *t, bool claimed)
+{
+	struct pst_record *rec = TAILQ_FIRST(&t->free);
+
+	if (!rec)
+		return NULL;
+	unlink_record(&t->free, rec);
+	/* Generation 0 would make a tag of 0 possible. */
+	if (++rec->gen == 0)
+		rec->gen = 1;
+	rec->state = PST_RECORD_PENDING;
+	rec->claimed = claimed;
+	rec->writes = false;
+	rec->lost = false;
+	memset(rec->blocks, 0, sizeof(rec->blocks));
+	memset(rec->tensors, 0, sizeof(rec->tensors));
+	rec->done = (struct pst_completion){
+		.tag = (uint64_t)rec->gen << GEN_SHIFT | rec->index,
+	};
+	return rec;
+}
+
+void pst_pending_put(struct pst_pending *t, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE && !rec->claimed)
+		unlink_record(&t->done, rec);
+	rec->state = PST_RECORD_FREE;
+	assert(!rec->link.tqe_prev);
+	/* The record used last is the one in the cache. */
+	TAILQ_INSERT_HEAD(&t->free, rec, link);
+}
+
+static struct pst_record *by_tag(struct pst_pending *t, uint64_t tag)
+{
+	uint32_t index = (uint32_t)tag;
+	struct pst_record *rec;
+
+	if (index >= PST_WIRE_SLOTS)
+		return NULL;
+	rec = &t->rec[index];
+	return rec->gen == (uint32_t)(tag >> GEN_SHIFT) ? rec : NULL;
+}
+
+struct pst_record *pst_pending_find(struct pst_pending *t, uint64_t tag)
+{
+	struct pst_record *rec = by_tag(t, tag);
+
+	if (!rec ||
+	    (rec->state != PST_RECORD_PENDING && rec->state != PST_RECORD_DONE))
+		return NULL;
+	return rec;
+}
+
+struct pst_record *pst_pending_match(struct pst_pending *t, uint64_t tag)
+{
+	struct pst_record *rec = by_tag(t, tag);
+
+	if (!rec || (rec->state != PST_RECORD_PENDING &&
+		     rec->state != PST_RECORD_ABANDONED))
+		return NULL;
+	return rec;
+}
+
+void pst_pending_complete(struct pst_pending *t, struct pst_record *rec)
+{
+	rec->state = PST_RECORD_DONE;
+	assert(!rec->link.tqe_prev);
+	if (!rec->claimed)
+		TAILQ_INSERT_TAIL(&t->done, rec, link);
+}
+
+void pst_pending_claim(struct pst_pending *t, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE && !rec->claimed)
+		unlink_record(&t->done, rec);
+	rec->claimed = true;
+}

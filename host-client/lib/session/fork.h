@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Knowing a process from its forked child. */
+#ifndef PST_HOST_CLIENT_LIB_SESSION_FORK_H
+#define PST_HOST_CLIENT_LIB_SESSION_FORK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The number of this process among those that its forebears and it are: other
+ * than zero and any of theirs. The word that ret points to has it for as long
+ * as the process lives; a child made by fork() finds zero there, until it asks
+ * for a number itself. Returns 0, or -ENOMEM.
+ */
+int pst_process_number(const atomic_uint_least64_t **ret_word,
+		       uint64_t *ret_number);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing a connection. */
+#include "host-client/lib/session/conn.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "host-client/lib/plain/endpoint.h"
+#include "host-client/lib/plain/spawn.h"
+
+/* How long an agent of spawn: may take to end before it is killed. */
+#define REAP_NS (2 * PST_NS_PER_S)
+
+/* Between tries to open: at first, at most, give or take a half. */
+#define PAUSE_FIRST_NS (5 * PST_NS_PER_MS)
+#define PAUSE_MOST_NS  (200 * PST_NS_PER_MS)
+/* On vsock nobody who listens and a full backlog look the same. */
+#define REFUSED_NS (500 * PST_NS_PER_MS)
+
+/* The options a caller of an older header has set, the rest zero. */
+static int take_options(const struct pst_options *options,
+			struct pst_options *ret, struct pst_error *err)
+{
+	const size_t first = offsetof(struct pst_options, timeout_ns);
+
+	memset(ret, 0, sizeof(*ret));
+	if (!options)
+		return 0;
+	if (options->size < first || options->size > 4096)
+		return pst_error_set(err, -EINVAL, "options.size is not set");
+	memcpy(ret, options,
+	       options->size < sizeof(*ret) ? options->size : sizeof(*ret));
+	if (ret->flags & ~(PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN))
+		return pst_error_set(err, -EINVAL,
+				     "options.flags has an unknown bit");
+	if (ret->reserved)
+		return pst_error_set(err, -EINVAL,
+				     "options.reserved is not zero");
+	return 0;
+}
+
+static void apply_options(struct pst *c, const struct pst_options *o)
+{
+	const char *name = o->name ? o->name : program_invocation_short_name;
+	size_t i;
+
+	c->conf.timeout_ns = o->timeout_ns ? o->timeout_ns : PST_TIMEOUT_NS;
+	c->conf.open_ns = c->conf.timeout_ns;
+	if (c->conf.ep.scheme == PST_SCHEME_SPAWN &&
+	    (!o->timeout_ns || o->timeout_ns > PST_SPAWN_OPEN_NS))
+		c->conf.open_ns = PST_SPAWN_OPEN_NS;
+	c->conf.dead_opt_ns = o->dead_ns;
+	c->conf.spin_ns = o->spin_ns ? o->spin_ns : PST_SPIN_NS;
+	if (o->flags & PST_OPEN_NO_SPIN)
+		c->conf.spin_ns = 0;
+	c->sleepers.spin_now_ns = c->conf.spin_ns;
+	c->conf.control_only = o->flags & PST_OPEN_CONTROL_ONLY;
+	for (i = 0; i < sizeof(c->conf.name) - 1 && name[i]; i++)
+		c->conf.name[i] =
+			name[i] > ' ' && name[i] < 0x7f ? name[i] : '_';
+}
+
+/* Private memory where the control area will be, at an address that fits any
+ * page size up to PST_WIRE_UNIT. */
+static uint8_t *reserve_ctl(void)
+{
+	uint64_t skip;
+	uint8_t *p;
+
+	p = mmap(NULL, PST_WIRE_CTL_SIZE + PST_WIRE_UNIT,
+		 PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	skip = pst_round_up((uintptr_t)p, PST_WIRE_UNIT) - (uintptr_t)p;
+	if (skip)
+		munmap(p, skip);
+	if (skip < PST_WIRE_UNIT)
+		munmap(p + skip + PST_WIRE_CTL_SIZE, PST_WIRE_UNIT - skip);
+	return p + skip;
+}
+
+static int init_locks(struct pst *c)
+{
+	pthread_condattr_t attr;
+	int r;
+
+	r = pthread_condattr_init(&attr);
+	if (r)
+		return -r;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	r = pthread_cond_init(&c->sleepers.cond, &attr);
+	if (!r) {
+		r = pthread_cond_init(&c->mem.room, &attr);
+		if (r)
+			pthread_cond_destroy(&c->sleepers.cond);
+	}
+	pthread_condattr_destroy(&attr);
+	if (r)
+		return -r;
+	r = pthread_mutex_init(&c->lock, NULL);
+	if (r)
+		pthread_cond_destroy(&c->mem.room);
+	if (r)
+		pthread_cond_destroy(&c->sleepers.cond);
+	return -r;
+}
+
+static void done_memory(struct pst *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->mem.heap.n; i++)
+		munmap(c->mem.heap.extents[i]->addr,
+		       c->mem.heap.extents[i]->size);
+	pst_heap_done(&c->mem.heap);
+	pst_tensor_table_done(&c->mem.tensors);
+	munmap(c->mem.ctl, PST_WIRE_CTL_SIZE);
+}
+
+static struct pst *conn_new(struct pst_error *err)
+{
+	static atomic_uint_least64_t ids;
+	struct pst *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		goto nothing;
+	if (pst_process_number(&c->conf.process, &c->conf.process_number) < 0)
+		goto free_conn;
+	c->channel.sock = c->events.epfd = c->events.notice = -1;
+	c->conf.id = atomic_fetch_add(&ids, 1) + 1;
+	pst_pending_init(&c->queue.ops);
+	c->mem.lost = &c->session.lost;
+	c->channel.rx.buf = malloc(PST_RX_SIZE);
+	if (!c->channel.rx.buf)
+		goto free_conn;
+	c->mem.ctl = reserve_ctl();
+	if (!c->mem.ctl)
+		goto free_rx;
+	c->watcher.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->watcher.fd < 0 || init_locks(c) < 0)
+		goto unmap_ctl;
+	return c;
+unmap_ctl:
+	pst_close_fd(c->watcher.fd);
+	munmap(c->mem.ctl, PST_WIRE_CTL_SIZE);
+free_rx:
+	free(c->channel.rx.buf);
+free_conn:
+	free(c->queue.memo);
+	free(c);
+nothing:
+	pst_oom(err);
+	return NULL;
+}
+
+void pst_close(struct pst *c)
+{
+	if (!c)
+		return;
+	if (pst_is_forked(c)) {
+		pst_forked_close(c);
+		return;
+	}
+	pst_lock(c);
+	c->session.closing = true;
+	/* A courtesy; the socket's end says the same. */
+	if (c->session.live)
+		(void)pst_post(&c->channel, PST_WIRE_BYE, NULL, 0);
+	pst_unlock(c);
+	pst_watch_stop(&c->watcher);
+	/* Unmapped before the agent can lease it to others. */
+	done_memory(c);
+	if (c->session.live)
+		pst_region_map_close(&c->mem.map);
+	pst_close_fd(c->events.epfd);
+	pst_close_fd(c->events.notice);
+	pst_close_fd(c->watcher.fd);
+	pst_close_fd(c->channel.sock);
+	pst_spawn_reap(c->session.child, REAP_NS);
+	pthread_cond_destroy(&c->mem.room);
+	pthread_cond_destroy(&c->sleepers.cond);
+	pthread_mutex_destroy(&c->lock);
+	free(c->channel.rx.buf);
+	free(c->queue.memo);
+	free(c);
+}
+
+/* Whether another try may do: the agent was full, or had no time. */
+static bool may_heal(const struct pst *c, int r, uint64_t since_ns)
+{
+	if (c->conf.ep.scheme == PST_SCHEME_SPAWN)
+		return false;
+	if (r == -ECONNREFUSED && c->conf.ep.scheme == PST_SCHEME_VSOCK)
+		return pst_now_ns() - since_ns < REFUSED_NS;
+	return r == -EBUSY || r == -ECONNRESET;
+}
+
+/* The first session (unlocks). */
+static int open_session(struct pst *c, struct pst_error *err)
+{
+	const uint64_t since = pst_now_ns(), deadline = pst_control_deadline(c);
+	uint64_t pause = PAUSE_FIRST_NS, random = 0, wait;
+	int r;
+
+	for (;;) {
+		r = pst_session_ensure(c, deadline, err);
+		if (!r || !may_heal(c, r, since))
+			return r;
+		/* Or all that were refused come at once again. */
+		if (pst_random(&random, sizeof(random)) < 0)
+			random = pst_now_ns();
+		wait = pause / 2 + random % pause;
+		if (wait >= deadline || pst_now_ns() >= deadline - wait)
+			return r;
+		pst_sleep(c, wait);
+		pause = pause < PAUSE_MOST_NS / 2 ? 2 * pause : PAUSE_MOST_NS;
+	}
+}
+
+static int conn_open(struct pst *c, const char *endpoint,
+		     const struct pst_options *options, struct pst_error *err)
+{
+	struct pst_options o;
+	int r;
+
+	if ((r = take_options(options, &o, err)) < 0 ||
+	    (r = pst_endpoint_resolve(endpoint, &c->conf.ep, err)) < 0)
+		return r;
+	apply_options(c, &o);
+	pst_lock(c);
+	r = open_session(c, err);
+	pst_unlock(c);
+	/* Without extents there is nothing to protect from a lost session. */
+	if (!r && !c->conf.control_only)
+		r = pst_watch_start(c, err);
+	return r;
+}
+
+static void say(const struct pst_error *err, int code, char *text, size_t size)
+{
+	if (text && size)
+		snprintf(text, size, "%s",
+			 err->text[0] ? err->text : pst_errno_text(code));
+}
+
+int pst_endpoint_check(const char *endpoint, char *error_text,
+		       size_t error_size)
+{
+	struct pst_error err = {0};
+	struct pst_endpoint ep;
+	int r = pst_endpoint_resolve(endpoint, &ep, &err);
+
+	if (r < 0)
+		say(&err, r, error_text, error_size);
+	return r;
+}
+
+int pst_open(const char *endpoint, const struct pst_options *options,
+	     struct pst **ret, char *error_text, size_t error_size)
+{
+	struct pst_error err = {0};
+	struct pst *c;
+	int r;
+
+	*ret = NULL;
+	c = conn_new(&err);
+	r = c ? conn_open(c, endpoint, options, &err) : -ENOMEM;
+	if (r < 0) {
+		pst_close(c);
+		say(&err, r, error_text, error_size);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a session is alive: looked at, and ended when it is lost. */
+#include <errno.h>
+#include <string.h>
+
+#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/handshake.h"
+#include "transport/shm.h"
+
+/* A gap between two looks longer than this was not watched: this process was
+ * stopped, or its machine. It counts as this long only. */
+#define LOOK_GAP_NS (2 * PST_TICK_NS)
+
+int pst_session_gone(const struct pst_liveness *s, struct pst_error *err)
+{
+	return pst_error_set(err, -ESTALE, "the session is lost: %s",
+			     s->lost.text);
+}
+
+/* Pending operations complete with code; so do those that are done but whose
+ * results, not seen yet, have just been taken from under them. */
+static void end_operations(struct pst *c, int code)
+{
+	struct pst_record *rec;
+	uint32_t i;
+
+	for (i = 0; i < PST_WIRE_SLOTS; i++) {
+		rec = &c->queue.ops.rec[i];
+		switch (rec->state) {
+		case PST_RECORD_PENDING:
+			rec->done.status = code;
+			rec->lost = true;
+			pst_pending_complete(&c->queue.ops, rec);
+			pst_record_unref(&c->mem, rec);
+			break;
+		case PST_RECORD_DONE:
+			if (rec->writes && !rec->done.status) {
+				rec->done.status = code;
+				rec->lost = true;
+			}
+			break;
+		case PST_RECORD_ABANDONED:
+			pst_pending_put(&c->queue.ops, rec);
+			pst_record_unref(&c->mem, rec);
+			break;
+		case PST_RECORD_FREE:
+			break;
+		}
+	}
+}
+
+/* Pending operations complete with the failure's code, buffers become stale
+ * and private, sleepers wake. */
+void pst_session_lose(struct pst *c)
+{
+	const int code = c->channel.failed;
+
+	c->session.lost = c->channel.failure;
+	c->session.lost_code = code;
+	c->session.live = false;
+	/* First of all nothing may reach the peer any more. */
+	pst_memory_detach(&c->mem);
+	pst_events_detach(&c->events, c->channel.sock);
+	pst_channel_shut(&c->channel);
+	end_operations(c, code);
+	/* What they used: the agent, who is gone, is not told. */
+	pst_memory_give_back(&c->mem, &c->channel);
+	pst_forecast_forget(&c->queue.forecast);
+	c->events.lost_unseen = true;
+	pst_events_notify(&c->events);
+	pst_wake_followers(&c->sleepers);
+}
+
+void pst_session_look(struct pst *c, uint64_t now_ns)
+{
+	const struct pst_wire_header *hdr = pst_ctl_header(c->mem.ctl);
+	uint64_t beat, gap;
+
+	if (c->session.live &&
+	    pst_shm_load(&hdr->format.epoch) != c->session.welcome.epoch)
+		pst_channel_fail(&c->channel, -ESTALE,
+				 "another agent has taken the region");
+	pst_settle(c);
+	if (!c->session.live)
+		return;
+	/* The caller may have read the clock before another thread did that
+	 * has looked already. */
+	if (now_ns < c->session.look_ns)
+		now_ns = c->session.look_ns;
+	beat = pst_shm_load(&hdr->heartbeat.value);
+	gap = now_ns - c->session.look_ns;
+	if (beat != c->session.beat)
+		c->session.silence_ns = 0;
+	else
+		c->session.silence_ns += gap < LOOK_GAP_NS ? gap : LOOK_GAP_NS;
+	c->session.beat = beat;
+	c->session.look_ns = now_ns;
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting: take completions, spin, then sleep; one thread on the socket, the
+ * others behind it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <time.h>
+
+#include "host-client/lib/session/conn.h"
+#include "transport/shm.h"
+#include "transport/status.h"
+
+/* A clock reading costs about as much as this many pauses. */
+#define SPINS_PER_CLOCK 32
+/* Without a limit to spinning, state is looked at this often. */
+#define SPIN_SLICE_NS PST_NS_PER_MS
+/* After so many wake-ups in a row for nothing, each costs a sleep. An honest
+ * agent comes nowhere near: a reply that nobody waits for counts as something,
+ * and so does a completion that another thread took. */
+#define IDLE_MAX      16
+#define IDLE_SLEEP_NS PST_NS_PER_MS
+/* Spinning that was in vain gets shorter, down to this part of spin_ns. */
+#define SPIN_MIN_PART 8
+/* An agent that runs ends a cancelled operation with its slice. */
+#define CALL_OFF_NS (20 * PST_NS_PER_MS)
+
+/* One completion, already private. */
+static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
+{
+	struct pst_record *rec;
+
+	rec = pst_pending_match(&c->queue.ops, cqe->tag);
+	if (!rec || c->queue.lane.cq_head > c->queue.lane.sq_tail ||
+	    cqe->flags || cqe->reserved0[0] || cqe->reserved0[1]) {
+		pst_channel_fail(&c->channel, -EPROTO,
+				 "the agent completed what was not asked for");
+		return;
+	}
+	/* The record is done with before anything of it is given back. */
+	if (rec->state == PST_RECORD_ABANDONED) {
+		pst_pending_put(&c->queue.ops, rec);
+		pst_record_unref(&c->mem, rec);
+		return;
+	}
+	rec->done.status = pst_status_to_errno(cqe->status);
+	rec->done.compute_ns = cqe->compute_ns;
+	rec->done.queue_ns = cqe->queue_ns;
+	rec->done.result = cqe->result;
+	if (rec->key && cqe->status == PST_WIRE_OK)
+		pst_forecast_done(&c->queue.forecast, rec->key,
+				  cqe->compute_ns);
+	pst_pending_complete(&c->queue.ops, rec);
+	pst_record_unref(&c->mem, rec);
+}
+
+void pst_reap(struct pst *c)
+{
+	struct pst_wire_cqe cqe;
+	bool any = false;
+
+	/* At most as many as are outstanding: one more breaks the session. */
+	while (c->session.live && !c->channel.failed && !c->conf.control_only &&
+	       pst_lane_client_reap(&c->queue.lane, &cqe)) {
+		any = true;
+		take_completion(c, &cqe);
+	}
+	if (!any)
+		return;
+	if (c->queue.lane.cq_head == c->queue.lane.sq_tail)
+		pst_forecast_forget(&c->queue.forecast);
+	else if (pst_forecast_waits(&c->queue.forecast))
+		pst_forecast_seen(&c->queue.forecast, pst_now_ns());
+	pst_wake_followers(&c->sleepers);
+	if (c->events.armed && !TAILQ_EMPTY(&c->queue.ops.done))
+		pst_events_notify(&c->events);
+}
+
+void pst_socket_service(struct pst *c)
+{
+	if (pst_channel_service(&c->channel, c->queue.lane.sq_tail))
+		pst_wake_followers(&c->sleepers);
+}
+
+bool pst_wait_arm(struct pst *c)
+{
+	const uint64_t head = c->queue.lane.cq_head;
+
+	if (c->conf.control_only)
+		return false;
+	pst_lane_client_disarm(&c->queue.lane);
+	if (!pst_lane_client_arm(&c->queue.lane))
+		return false;
+	pst_lane_client_disarm(&c->queue.lane);
+	pst_reap(c);
+	/* It would keep us from sleeping for ever. */
+	if (c->queue.lane.cq_head == head)
+		pst_channel_fail(&c->channel, -EPROTO,
+				 "a completion was there and went away");
+	return true;
+}
+
+bool pst_wait_arm_leader(struct pst *c)
+{
+	if (!c->sleepers.leader || !c->sleepers.unarmed)
+		return false;
+	c->sleepers.unarmed = pst_wait_arm(c);
+	return c->sleepers.unarmed;
+}
+
+/* What the agent can move. */
+struct progress {
+	uint64_t head;
+	uint32_t unanswered;
+	size_t unsent;
+};
+
+static struct progress progress(const struct pst *c)
+{
+	return (struct progress){c->queue.lane.cq_head, c->channel.unanswered,
+				 c->channel.tx_n};
+}
+
+/* The socket has woken us: an agent that does so again and again for nothing
+ * may not keep us awake (unlocks). */
+static void rest_if_idle(struct pst *c, const struct progress *before)
+{
+	const struct progress now = progress(c);
+
+	if (now.head != before->head || now.unsent != before->unsent ||
+	    now.unanswered != before->unanswered)
+		c->sleepers.n_idle = 0;
+	else if (++c->sleepers.n_idle > IDLE_MAX)
+		pst_sleep(c, IDLE_SLEEP_NS);
+}
+
+/* Sleeps on the socket for all (unlocks). */
+static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
+			    uint64_t now, uint64_t until)
+{
+	const struct progress before = progress(c);
+	struct pollfd p = {
+		.fd = c->channel.sock,
+		.events = (short)(POLLIN | (c->channel.tx_n ? POLLOUT : 0)),
+	};
+	struct timespec ts = pst_timespec(until - now);
+	uint64_t serial = c->session.serial;
+	int n = 0;
+
+	c->sleepers.unarmed = w->unarmed && w->wake_ns &&
+			      !c->sleepers.n_followers && !c->events.armed;
+	if (c->sleepers.unarmed || !pst_wait_arm(c)) {
+		c->sleepers.leader = true;
+		pst_unlock(c);
+		/* A signal only makes the step shorter. */
+		n = ppoll(&p, 1, &ts, NULL);
+		pst_lock(c);
+		c->sleepers.leader = false;
+		if (!c->session.live || c->session.serial != serial)
+			return;
+		if (!c->conf.control_only)
+			pst_lane_client_disarm(&c->queue.lane);
+	}
+	/* Completions before a loss that the socket may tell of. */
+	pst_reap(c);
+	pst_socket_service(c);
+	pst_fd_rearm(c);
+	if (n > 0)
+		rest_if_idle(c, &before);
+}
+
+/* 0 and until when to sleep, or -ETIMEDOUT. */
+static int check_time(struct pst *c, const struct pst_waiter *w, uint64_t now,
+		      uint64_t *ret_until, struct pst_error *err)
+{
+	uint64_t silence = now - w->start_ns, until;
+
+	if (now >= w->deadline_ns)
+		return pst_error_set(err, -ETIMEDOUT, "the deadline passed");
+	if (silence > c->session.silence_ns)
+		silence = c->session.silence_ns;
+	if (silence >= c->session.dead_ns)
+		return pst_error_set(
+			err, -ETIMEDOUT,
+			"the agent has given no sign of life for %" PRIu64
+			" ms",
+			c->session.silence_ns / PST_NS_PER_MS);
+	until = c->session.dead_ns - silence;
+	until = now + (until < PST_TICK_NS ? until : PST_TICK_NS);
+	*ret_until = until < w->deadline_ns ? until : w->deadline_ns;
+	return 0;
+}
+
+int pst_wait_step(struct pst *c, const struct pst_waiter *w,
+		  struct pst_error *err)
+{
+	uint64_t now, until, ask;
+	int r = pst_interrupt_ask(c, err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	now = pst_now_ns();
+	pst_session_look(c, now);
+	if (!c->session.live)
+		return 0;
+	r = check_time(c, w, now, &until, err);
+	if (r < 0)
+		return r;
+	ask = pst_interrupt_next();
+	if (ask < until)
+		until = ask > now ? ask : now;
+	if (w->wake_ns && w->wake_ns < until) {
+		if (w->wake_ns <= now)
+			return 0;
+		until = w->wake_ns;
+	}
+	if (!c->sleepers.leader)
+		sleep_on_socket(c, w, now, until);
+	else if (!pst_wait_arm_leader(c))
+		pst_wait_cond(c, until);
+	pst_settle(c);
+	return 0;
+}
+
+/* Spins until the slot's entry is there or time is up, without the lock. Any
+ * later entry of the slot says that too. Returns the time. */
+static uint64_t spin_on(const uint64_t *seq, uint64_t want, uint64_t until)
+{
+	uint64_t now;
+	int i;
+
+	for (;;) {
+		for (i = 0; i < SPINS_PER_CLOCK; i++) {
+			/* Only a hint; pst_lane_client_ready() acquires. */
+			if ((int64_t)(pst_shm_load(seq) - want) >= 0)
+				return 0;
+			pst_cpu_relax();
+		}
+		now = pst_now_ns();
+		if (now >= until)
+			return now;
+	}
+}
+
+/* The time to spin follows what came of it. */
+static void adapt_spin(struct pst *c, bool success)
+{
+	uint64_t min = c->conf.spin_ns / SPIN_MIN_PART;
+
+	if (c->conf.spin_ns == UINT64_MAX)
+		return;
+	if (success)
+		c->sleepers.spin_now_ns *= 2;
+	else
+		c->sleepers.spin_now_ns /= 2;
+	if (c->sleepers.spin_now_ns > c->conf.spin_ns)
+		c->sleepers.spin_now_ns = c->conf.spin_ns;
+	if (c->sleepers.spin_now_ns < min)
+		c->sleepers.spin_now_ns = min;
+}
+
+/* Spins for a record until end (unlocks). 0 or -ETIMEDOUT. */
+static int spin(struct pst *c, const struct pst_record *rec,
+		const struct pst_waiter *w, uint64_t now, uint64_t end,
+		struct pst_error *err)
+{
+	uint64_t ignored, slice, want;
+	const uint64_t *seq;
+	int r;
+
+	if (end > w->deadline_ns)
+		end = w->deadline_ns;
+	while (rec->state == PST_RECORD_PENDING && now < end) {
+		slice = now + SPIN_SLICE_NS < end ? now + SPIN_SLICE_NS : end;
+		want = c->queue.lane.cq_head + 1;
+		seq = &c->queue.lane.lane
+			       ->cq[c->queue.lane.cq_head % PST_WIRE_SLOTS]
+			       .seq;
+		pst_unlock(c);
+		now = spin_on(seq, want, slice);
+		pst_lock(c);
+		pst_reap(c);
+		if (rec->state != PST_RECORD_PENDING)
+			break;
+		r = pst_interrupt_ask(c, err);
+		if (r < 0)
+			return r;
+		if (now == 0)
+			now = pst_now_ns();
+		pst_session_look(c, now);
+		if (c->session.live) {
+			r = check_time(c, w, now, &ignored, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* Sleeps until a time unless the record is done before (unlocks). 0 or
+ * -ETIMEDOUT. */
+static int sleep_until(struct pst *c, const struct pst_record *rec,
+		       const struct pst_waiter *w, uint64_t until_ns,
+		       struct pst_error *err)
+{
+	struct pst_waiter timed = *w;
+	uint64_t now;
+	int r = 0;
+
+	timed.wake_ns = until_ns;
+	for (;;) {
+		r = pst_wait_step(c, &timed, err);
+		if (rec->state != PST_RECORD_PENDING || r)
+			break;
+		now = pst_now_ns();
+		if (now >= until_ns) {
+			pst_forecast_slept(&c->queue.forecast, until_ns, now);
+			break;
+		}
+	}
+	pst_wait_end(&c->sleepers);
+	return r;
+}
+
+/* The part of a wait that is to end awake: by what is known of such an
+ * operation, else by what came of spinning so far. */
+static int wait_awake(struct pst *c, const struct pst_record *rec,
+		      const struct pst_waiter *w, struct pst_error *err)
+{
+	struct pst_forecast_start start = rec->start;
+	struct pst_forecast_plan plan = {0};
+	const uint64_t key = rec->key;
+	uint64_t now;
+	int r = 0;
+
+	if (!start.asked_ns)
+		start = (struct pst_forecast_start){w->start_ns, w->start_ns,
+						    w->start_ns};
+	else if (rec->order == c->queue.lane.cq_head)
+		pst_forecast_next(&c->queue.forecast, &start);
+	if (key)
+		pst_forecast_plan(&c->queue.forecast, key, &start,
+				  c->conf.spin_ns, &plan);
+	if (plan.sleep_until_ns)
+		r = sleep_until(c, rec, w, plan.sleep_until_ns, err);
+	if (rec->state != PST_RECORD_PENDING || r)
+		return r;
+	now = pst_now_ns();
+	if (!plan.spin_until_ns) {
+		r = spin(c, rec, w, now,
+			 pst_deadline(now, c->sleepers.spin_now_ns), err);
+		adapt_spin(c, rec->state != PST_RECORD_PENDING);
+		return r;
+	}
+	r = spin(c, rec, w, now, plan.spin_until_ns, err);
+	pst_forecast_met(&c->queue.forecast, key,
+			 rec->state != PST_RECORD_PENDING);
+	return r;
+}
+
+int pst_wait_done(struct pst *c, struct pst_record *rec,
+		  const struct pst_waiter *w, struct pst_error *err)
+{
+	int r = pst_interrupt_ask(c, err);
+
+	if (r < 0)
+		return r;
+	/* Asked or not. */
+	r = 0;
+	pst_reap(c);
+	if (rec->state == PST_RECORD_PENDING && c->sleepers.spin_now_ns)
+		r = wait_awake(c, rec, w, err);
+	if (rec->state == PST_RECORD_PENDING && !r) {
+		while (rec->state == PST_RECORD_PENDING && !r)
+			r = pst_wait_step(c, w, err);
+		pst_wait_end(&c->sleepers);
+	}
+	return rec->state == PST_RECORD_DONE ? 0 : r;
+}
+
+void pst_wait_give_up(struct pst *c, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE) {
+		pst_pending_put(&c->queue.ops, rec);
+		return;
+	}
+	rec->state = PST_RECORD_ABANDONED;
+	pst_forecast_forget(&c->queue.forecast);
+}
+
+/* Asks for an operation's end, and waits for that a little: a caller that was
+ * interrupted should not see C change later. */
+static void call_off(struct pst *c, struct pst_record *rec)
+{
+	const struct pst_wire_cancel cancel = {.tag = rec->done.tag};
+	struct pst_waiter w = {.start_ns = pst_now_ns()};
+	struct pst_error ignored = {0};
+
+	if (rec->state != PST_RECORD_PENDING ||
+	    pst_post(&c->channel, PST_WIRE_CANCEL, &cancel, sizeof(cancel)) < 0)
+		return;
+	w.deadline_ns = w.start_ns + CALL_OFF_NS;
+	pst_interrupt_hold(true);
+	(void)!pst_wait_done(c, rec, &w, &ignored);
+	pst_interrupt_hold(false);
+}
+
+int pst_wait_record(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_error *err)
+{
+	int r = pst_wait_done(c, rec, w, err);
+
+	if (r == -EINTR)
+		call_off(c, rec);
+	if (r < 0)
+		pst_wait_give_up(c, rec);
+	return r;
+}
+
+bool pst_fd_arm(struct pst *c)
+{
+	/* A thread asleep on the socket notices and tells; its generation
+	 * must stay as it is. */
+	return c->sleepers.leader ? pst_wait_arm_leader(c) : pst_wait_arm(c);
+}
+
+void pst_fd_rearm(struct pst *c)
+{
+	if (c->session.live && c->events.armed && pst_fd_arm(c))
+		pst_events_notify(&c->events);
+}
