@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/wait.h"
 #include "tests/fixtures/fake_agent.h"
 #include "tests/fixtures/unit.h"
 #include "tests/fixtures/write_old.h"

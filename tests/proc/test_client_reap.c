@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/wait.h"
 #include "tests/fixtures/fake_agent.h"
 #include "tests/fixtures/unit.h"
 

@@ -11,6 +11,7 @@
 #include "host-client/lib/gemm/gemm_op.h"
 #include "host-client/lib/gemm/subop.h"
 #include "host-client/lib/ops/staging.h"
+#include "host-client/lib/session/session_open.h"
 #include "transport/dtype.h"
 #include "transport/op.h"
 

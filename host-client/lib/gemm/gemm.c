@@ -6,6 +6,7 @@
 #include "host-client/lib/gemm/foreign.h"
 #include "host-client/lib/gemm/gemm_op.h"
 #include "host-client/lib/gemm/memo.h"
+#include "host-client/lib/ops/call.h"
 
 /* What was just checked is taken as it was. */
 static int prepare(struct pst *c, const struct pst_gemm *g,

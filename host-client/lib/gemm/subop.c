@@ -5,6 +5,8 @@
 #include <errno.h>
 
 #include "host-client/lib/gemm/gemm_op.h"
+#include "host-client/lib/ops/call.h"
+#include "host-client/lib/session/wait.h"
 
 int pst_subop_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag,
 		   struct pst_error *err)

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "host-client/lib/ops/failure.h"
+
 int pst_call_operand(struct pst *c, struct pst_call *call,
 		     enum pst_operand_slot slot, const char *what,
 		     const void *ptr, uint64_t *ret_off, struct pst_error *err)

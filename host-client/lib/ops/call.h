@@ -3,7 +3,7 @@
 #ifndef PST_HOST_CLIENT_LIB_OPS_CALL_H
 #define PST_HOST_CLIENT_LIB_OPS_CALL_H
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/wait.h"
 #include "transport/op.h"
 
 /* Operands, by their place in a call and in a record. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Why an operation failed: the backend's own sentence, from the agent. */
+#include "host-client/lib/ops/failure.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/request.h"
 
 /* Asks for a tag's sentence (unlocks). Returns 0 and the text, or an errno of
  * pst_request(). */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What the agent says of itself: its description and its answers. */
+#include "host-client/lib/ops/info.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/request.h"
+#include "host-client/lib/session/session_open.h"
 
 int pst_c_touched(struct pst *c)
 {

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Buffers for the application: leasing extents, alloc, free, take. */
+#include "host-client/lib/ops/lease.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/request.h"
+#include "host-client/lib/session/session_open.h"
+#include "host-client/lib/session/wait.h"
 
 /* An extent grows with what is leased already, up to this. */
 #define LEASE_MAX_GROWTH (64ULL << 20)

@@ -5,6 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host-client/lib/ops/info.h"
+#include "host-client/lib/session/request.h"
+#include "host-client/lib/session/session_open.h"
+
 int pst_model_name_check(const char *name, struct pst_error *err)
 {
 	if (name && pst_model_name_is_valid(name))

@@ -9,6 +9,8 @@
 #include "host-client/lib/ops/call.h"
 #include "host-client/lib/ops/model.h"
 #include "host-client/lib/ops/staging.h"
+#include "host-client/lib/ops/tensor.h"
+#include "host-client/lib/session/request.h"
 
 /* The length before the JSON. */
 #define LENGTH sizeof(uint64_t)

@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "host-client/lib/ops/call.h"
+#include "host-client/lib/session/session_open.h"
+#include "host-client/lib/session/wait.h"
 
 /* Either's arguments. */
 struct span {

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include "host-client/lib/ops/call.h"
+#include "host-client/lib/session/wait.h"
 
 /* Replies that nobody waits for are read at least so often: a socket holds a
  * few hundred frames. */

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host-client/lib/ops/lease.h"
+#include "host-client/lib/session/wait.h"
+
 /*
  * After -ENOSPC: waits until memory was given back since seen (unlocks). 0: try
  * again; -ENOSPC when no other call holds any, the deadline passed, or the

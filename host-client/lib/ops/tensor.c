@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Resident tensors: create, destroy, list. */
+#include "host-client/lib/ops/tensor.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/request.h"
+#include "host-client/lib/session/session_open.h"
+#include "host-client/lib/session/wait.h"
 
 /* The agent has a destroyed tensor's memory back only once nothing can use
  * it: ask again, this often, this far apart. */

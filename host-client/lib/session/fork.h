@@ -16,4 +16,12 @@
 int pst_process_number(const atomic_uint_least64_t **ret_word,
 		       uint64_t *ret_number);
 
+struct pst;
+
+/* What every call answers in a forked child: -EBADF. Without the lock. */
+int pst_forked(struct pst *c);
+
+/* pst_close() in a forked child: frees what is the child's own. */
+void pst_forked_close(struct pst *c);
+
 #endif

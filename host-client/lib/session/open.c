@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing a connection. */
-#include "host-client/lib/session/conn.h"
-
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 
 #include "host-client/lib/plain/endpoint.h"
 #include "host-client/lib/plain/spawn.h"
+#include "host-client/lib/session/session_open.h"
 
 /* How long an agent of spawn: may take to end before it is killed. */
 #define REAP_NS (2 * PST_NS_PER_S)

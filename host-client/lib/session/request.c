@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* One request to the agent and its reply. */
+#include "host-client/lib/session/request.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/wait.h"
 
 /* Gets the one request slot (unlocks). */
 static int request_begin(struct pst *c, const struct pst_waiter *w,

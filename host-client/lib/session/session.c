@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a session is alive: looked at, and ended when it is lost. */
+#include "host-client/lib/session/session.h"
+
 #include <errno.h>
 #include <string.h>
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening a session when one is needed. */
+#include "host-client/lib/session/session_open.h"
+
 #include <errno.h>
 #include <unistd.h>
 
+#include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/plain/spawn.h"
-#include "host-client/lib/session/conn.h"
 #include "host-client/lib/session/handshake.h"
 #include "transport/shm.h"
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* How threads sleep, and how one of them is woken to take the socket. */
+#include "host-client/lib/session/sleep.h"
+
 #include <time.h>
 
+#include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/session/conn.h"
 
 void pst_sleep(struct pst *c, uint64_t ns)

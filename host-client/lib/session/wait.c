@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting: take completions, spin, then sleep; one thread on the socket, the
  * others behind it. */
+#include "host-client/lib/session/wait.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <time.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/plain/interrupt.h"
 #include "transport/shm.h"
 #include "transport/status.h"
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The connection's thread: notices the end of a session though the application
  * makes no call, so that its old pointers reach nobody. */
+#include "host-client/lib/session/watch.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "host-client/lib/session/conn.h"
+#include "host-client/lib/session/wait.h"
 #include "transport/base/thread.h"
 
 /* Enough for poll() and mmap(); the library has no deep calls here. The host

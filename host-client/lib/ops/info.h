@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* What the agent says of itself: its description and its answers. */
+#ifndef PST_HOST_CLIENT_LIB_OPS_INFO_H
+#define PST_HOST_CLIENT_LIB_OPS_INFO_H
+
+#include <stdint.h>
+
+#include "host-client/lib/session/conn.h"
+
+/* Asks for a JSON object (without the lock), as pst_query(); also the calling
+ * thread's last error. */
+PST_MUST_USE int pst_query_text(struct pst *c, uint16_t type, char **ret_json);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a session is alive: looked at, and ended when it is lost. */
+#ifndef PST_HOST_CLIENT_LIB_SESSION_SESSION_H
+#define PST_HOST_CLIENT_LIB_SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "transport/base/error.h"
+#include "transport/wire.h"
+
+/* The session: whose, and whether it lives. */
+struct pst_liveness {
+	bool live;
+	bool connecting;
+	bool closing;
+	int lost_code; /* why the last session ended */
+	struct pst_error lost;
+	uint64_t serial; /* grows with each session */
+	pid_t child;
+	struct pst_wire_welcome welcome;
+	uint64_t dead_ns;
+	uint64_t beat;       /* heartbeat when last looked at */
+	uint64_t look_ns;    /* when that was */
+	uint64_t silence_ns; /* for how long it has not moved */
+};
+
+struct pst;
+
+/* Settles, and looks at epoch and heartbeat; a new epoch ends the session. */
+void pst_session_look(struct pst *c, uint64_t now_ns);
+
+/* The sentence for a call that needs a live session and finds none; returns
+ * -ESTALE. */
+int pst_session_gone(const struct pst_liveness *s, struct pst_error *err);
+
+/* Ends a session that has failed. */
+void pst_session_lose(struct pst *c);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting: take completions, spin, then sleep. With the connection's lock. */
+#ifndef PST_HOST_CLIENT_LIB_SESSION_WAIT_H
+#define PST_HOST_CLIENT_LIB_SESSION_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host-client/lib/session/conn.h"
+
+/* When a waiting call began, and when it must end (pst_now_ns() clock). */
+struct pst_waiter {
+	uint64_t start_ns;
+	uint64_t deadline_ns;
+	uint64_t wake_ns; /* look again then, though nothing came; 0: never */
+	/* Until wake_ns completions are of no interest: they make no wake-ups,
+	 * which cost the agent a system call each. */
+	bool unarmed;
+};
+
+/* Takes all completions from the lane; the session may fail. */
+void pst_reap(struct pst *c);
+
+/* pst_channel_service(), and wakes who waits for the reply. Not while a leader
+ * sleeps on the socket: it would sleep on after its bytes are gone. */
+void pst_socket_service(struct pst *c);
+
+/*
+ * Sleeps until something may have changed (unlocks): a completion, a frame, a
+ * loss, wake_ns, at most PST_TICK_NS. Returns 0, or -ETIMEDOUT: the deadline
+ * passed, or the agent has been silent for dead_ns of this wait; or -EINTR
+ * (pst_interrupt_ask()). After the last step call pst_wait_end().
+ */
+PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
+			       struct pst_error *err);
+
+/* Arms the lane for a sleeper, in a new generation: the old one may have been
+ * woken already. True when completions were there: they were taken, the lane
+ * is not armed. */
+bool pst_wait_arm(struct pst *c);
+
+/* Before another thread relies on the leader: arms the lane unless it is. True
+ * as pst_wait_arm(). */
+bool pst_wait_arm_leader(struct pst *c);
+
+/* Arms the lane for the application: by pst_wait_arm(), or by the thread that
+ * sleeps on the socket. True as pst_wait_arm(). */
+bool pst_fd_arm(struct pst *c);
+
+/* Arms the lane again for the application after a leader has disarmed it. */
+void pst_fd_rearm(struct pst *c);
+
+/*
+ * Waits for a claimed record (unlocks), spinning first. Returns 0 when it is
+ * DONE, -ETIMEDOUT when the wait is over.
+ */
+PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
+			       const struct pst_waiter *w,
+			       struct pst_error *err);
+
+/* Nobody waits for a claimed record any more: it is free if it is DONE, else
+ * ABANDONED. */
+void pst_wait_give_up(struct pst *c, struct pst_record *rec);
+
+/* Waits for one record; after -ETIMEDOUT or -EINTR the record has been given
+ * up, and is no longer the caller's. What -EINTR ended is cancelled. */
+PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
+				 const struct pst_waiter *w,
+				 struct pst_error *err);
+
+#endif

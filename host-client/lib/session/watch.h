@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection's thread: notices a lost session while the application makes
+ * no call. */
+#ifndef PST_HOST_CLIENT_LIB_SESSION_WATCH_H
+#define PST_HOST_CLIENT_LIB_SESSION_WATCH_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "transport/base/error.h"
+#include "transport/base/util.h"
+
+/* The connection's own thread. */
+struct pst_watcher {
+	pthread_t thread;
+	bool runs;
+	int fd; /* eventfd: sessions changed, or stop */
+};
+
+struct pst;
+
+/* Starts the connection's thread (without the lock). 0 or -errno. */
+PST_MUST_USE int pst_watch_start(struct pst *c, struct pst_error *err);
+/* Makes it look at the connection anew. */
+void pst_watch_kick(struct pst_watcher *w);
+/* Ends it (without the lock; closing is set). */
+void pst_watch_stop(struct pst_watcher *w);
+
+#endif
