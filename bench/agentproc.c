@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An agent of our own on a Unix socket, with options that spawn: has not. */
+/* Starts an agent on a Unix socket, with options that spawn: lacks. */
 #include "bench/agentproc.h"
 
 #include <dirent.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An agent of our own on a Unix socket, with options that spawn: has not. */
+/* Starts an agent on a Unix socket, with options that spawn: lacks. */
 #ifndef PST_BENCH_AGENTPROC_H
 #define PST_BENCH_AGENTPROC_H
 

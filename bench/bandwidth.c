@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock bench bandwidth: the region's memory from both ends, beside what
- * the machine can copy. */
+/* penstock bench bandwidth: copies into and out of the region from both ends,
+ * beside the machine's best copy. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

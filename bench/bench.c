@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all benchmarks share: connecting, describing, measuring in turn. */
+/* Common to all benchmarks: connect, describe, measure in turn. */
 #include "bench/bench.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The CBLAS that the cpu backend uses, in this process, to compare with. */
+/* Loads the CBLAS of the cpu backend into this process, as a reference. */
 #include "bench/blas.h"
 
 #include <dlfcn.h>

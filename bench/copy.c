@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ways to copy memory, whose best is what any transport can reach. */
+/* Copies memory in several ways. The fastest is the bound for any transport. */
 #include "bench/copy.h"
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which two CPUs a benchmark runs on, and pinning to them. */
+/* Chooses the two CPUs of a benchmark, and pins to them. */
 #include "bench/cpus.h"
 
 #include <errno.h>

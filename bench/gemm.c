@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock bench gemm: products through the agent, beside the same in this
- * process. */
+/* penstock bench gemm: products through the agent, beside the same products in
+ * this process. */
 #include <errno.h>
 
 #include "bench/bench.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock bench infer: a small network on 1, 8 and 64 rows at a time. */
+/* penstock bench infer: a small network, on 1, 8 and 64 rows at a time. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>

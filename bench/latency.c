@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock bench latency: round trips, beside what the machine itself takes. */
+/* penstock bench latency: round trips, beside those of the machine itself. */
 #include <errno.h>
 
 #include "bench/bench.h"

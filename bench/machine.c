@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine that a result belongs to. */
+/* Describes the machine that a result was measured on. */
 #include "bench/machine.h"
 
 #include <dirent.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plots of results: gnuplot scripts with their data, and SVGs made by it. */
+/* Plots results: writes gnuplot scripts with data, and has gnuplot make
+ * SVGs. */
 #ifndef PST_BENCH_PLOT_H
 #define PST_BENCH_PLOT_H
 

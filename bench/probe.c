@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the machine itself takes for a round trip between two processes. */
+/* Measures the machine's own round trip between two processes. */
 #include "bench/probe.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the machine itself takes for a round trip between two processes. */
+/* Measures the machine's own round trip between two processes. */
 #ifndef PST_BENCH_PROBE_H
 #define PST_BENCH_PROBE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What penstock-vm.so, the part that needs libvirt and libxml2, offers. */
+/* The interface of penstock-vm.so, the part that needs libvirt and libxml2. */
 #ifndef PST_LIBVIRT_XML_API_H
 #define PST_LIBVIRT_XML_API_H
 

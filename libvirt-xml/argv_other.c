@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration as Cloud Hypervisor's command line; Firecracker. */
+/* Writes a configuration as Cloud Hypervisor's command line; refuses
+ * Firecracker. */
 #include <inttypes.h>
 #include <string.h>
 

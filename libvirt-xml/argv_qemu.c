@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration as QEMU's command line. */
+/* Writes a configuration as QEMU's command line. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The vsock address of a guest: one that no other guest has. */
+/* Chooses the vsock address of a guest: one that no other guest has. */
 #include "libvirt-xml/cid.h"
 
 #include <fcntl.h>

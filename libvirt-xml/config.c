@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All that decides a virtual machine, whoever it is written for. */
+/* The configuration of a virtual machine, for any VMM. */
 #include "libvirt-xml/config.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All that decides a virtual machine, whoever it is written for. */
+/* The configuration of a virtual machine, for any VMM. */
 #ifndef PST_LIBVIRT_XML_CONFIG_H
 #define PST_LIBVIRT_XML_CONFIG_H
 

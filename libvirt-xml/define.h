@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From what a user asks for to a defined domain with its files. */
+/* Turns a user's request into a defined domain with its files. */
 #ifndef PST_LIBVIRT_XML_DEFINE_H
 #define PST_LIBVIRT_XML_DEFINE_H
 

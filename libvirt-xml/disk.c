@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A disk image's first bytes: what they claim to be, and which files they name.
+/* Reads the format that a disk image's first bytes claim, and the files that
+ * they name.
  */
 #include "libvirt-xml/disk.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration as libvirt's domain XML: all but the devices. */
+/* Writes a configuration as libvirt's domain XML: all but the devices. */
 #include "libvirt-xml/domain.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration as libvirt's domain XML. */
+/* Writes a configuration as libvirt's domain XML. */
 #ifndef PST_LIBVIRT_XML_DOMAIN_H
 #define PST_LIBVIRT_XML_DOMAIN_H
 

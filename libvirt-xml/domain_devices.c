@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration as libvirt's domain XML: the devices. */
+/* Writes a configuration as libvirt's domain XML: the devices. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which UEFI firmware a q35 domain gets. */
+/* Chooses the UEFI firmware of a q35 domain. */
 #include "libvirt-xml/firmware.h"
 
 #include <fnmatch.h>

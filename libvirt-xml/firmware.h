@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which UEFI firmware a q35 domain gets. */
+/* Chooses the UEFI firmware of a q35 domain. */
 #ifndef PST_LIBVIRT_XML_FIRMWARE_H
 #define PST_LIBVIRT_XML_FIRMWARE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What to do about the usual failures of a start. */
+/* Hints for the usual failures of a start. */
 #include "libvirt-xml/hint.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What to do about the usual failures of a start. */
+/* Hints for the usual failures of a start. */
 #ifndef PST_LIBVIRT_XML_HINT_H
 #define PST_LIBVIRT_XML_HINT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What Penstock wants to know of a domain, out of its XML. */
+/* Reads from a domain's XML what Penstock needs. */
 #ifndef PST_LIBVIRT_XML_INFO_H
 #define PST_LIBVIRT_XML_INFO_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Adds to an existing domain what Penstock needs and it does not have. */
+/* Adds to an existing domain what it lacks for Penstock. */
 #include "libvirt-xml/patch.h"
 
 #include <string.h>

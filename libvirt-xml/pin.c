@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which host CPUs the vCPUs and QEMU's own threads get. */
+/* Chooses the host CPUs of vCPUs and of QEMU's own threads. */
 #include "libvirt-xml/pin.h"
 
 #include <ctype.h>

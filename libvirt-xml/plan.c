@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From what a user asks for and what a host has to a configuration. */
+/* Turns a user's request and a host's state into a configuration. */
 #include "libvirt-xml/plan.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The disk of a configuration: its format, and that it names no file unasked.
+/* Plans the disk: its format, and that it names no file that the user did not.
  */
 #include <fcntl.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The card of a domain: all its functions, its group, its reach. */
+/* Plans the card: all its functions, its IOMMU group, its address width. */
 #include <string.h>
 
 #include "kernel-params/check/verdict.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libvirt's own RELAX NG schema, asked in process. */
+/* Validates XML by libvirt's RELAX NG schema, in process. */
 #include "libvirt-xml/schema.h"
 
 #include <libxml/relaxng.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libvirt's own RELAX NG schema, asked in process. */
+/* Validates XML by libvirt's RELAX NG schema, in process. */
 #ifndef PST_LIBVIRT_XML_SCHEMA_H
 #define PST_LIBVIRT_XML_SCHEMA_H
 

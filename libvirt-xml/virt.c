@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The connection to libvirt, and what is asked there. */
+/* The connection to libvirt, and its queries. */
 #include "libvirt-xml/virt.h"
 
 #include <stdarg.h>

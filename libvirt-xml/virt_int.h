@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of virt.h share. */
+/* Common declarations of the files virt*.c. */
 #ifndef PST_LIBVIRT_XML_VIRT_INT_H
 #define PST_LIBVIRT_XML_VIRT_INT_H
 

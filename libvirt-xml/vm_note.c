@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sentences that a user should read. */
+/* Formats and collects notes for the user. */
 #include <stdarg.h>
 #include <stdio.h>
 

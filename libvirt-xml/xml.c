@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Small words for building and reading XML trees with libxml2. */
+/* Helpers for building and reading XML trees with libxml2. */
 #include "libvirt-xml/xml.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of 16 bits to floats and back: IEEE 754 binary16, and bfloat16. */
+/* Converts elements of 16 bits to floats and back: IEEE 754 binary16,
+ * bfloat16. */
 #include "transport/dtype.h"
 
 #include <stddef.h>

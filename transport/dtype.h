@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Types of elements; those of 16 bits to floats and back: IEEE 754 binary16,
- * and bfloat16. */
+/* Types of elements, and conversion of 16-bit ones: IEEE 754 binary16,
+ * bfloat16. */
 #ifndef PST_TRANSPORT_DTYPE_H
 #define PST_TRANSPORT_DTYPE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The check of an operation's descriptor: pure functions, both ends use them.
+/* Checks an operation's descriptor: pure functions that both ends use.
  */
 #include "transport/op.h"
 

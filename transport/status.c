@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The protocol's status as errno, and back. */
+/* Converts the protocol's status to an errno and back. */
 #include "transport/status.h"
 
 #include <errno.h>

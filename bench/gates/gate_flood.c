@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The gate's figures on floods: what eight sessions that only want to be in the
- * way do to a ninth one's NOP. */
+/* The gate's figures on floods: a client's NOP while eight other sessions flood
+ * the agent. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

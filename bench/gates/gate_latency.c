@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The gate's figures on round trips, and on what waiting costs. */
+/* The gate's figures on round trips, and on the cost of waiting. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

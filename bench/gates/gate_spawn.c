@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The gate's figures on spawn: what a private agent costs to start and end,
- * beside a program that does nothing. */
+/* The gate's figures on spawn: the start and end of a private agent, beside a
+ * program that does nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>

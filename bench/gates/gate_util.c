@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the gate's groups share: agents, connections, timed calls. */
+/* Common to the gate's groups: agents, connections, timed calls. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a figure is within its bound: pure functions over pairs. */
+/* Decides whether a figure is within its bound: pure functions over pairs. */
 #include "bench/gates/judge.h"
 
 #include <math.h>

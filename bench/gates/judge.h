@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a figure is within its bound: pure functions over pairs. */
+/* Decides whether a figure is within its bound: pure functions over pairs. */
 #ifndef PST_BENCH_GATES_JUDGE_H
 #define PST_BENCH_GATES_JUDGE_H
 

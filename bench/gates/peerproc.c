@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One measurement of a peer, by the script that runs them. */
+/* Measures a peer once, by the script bench/peers/run. */
 #include "bench/gates/peerproc.h"
 
 #include <errno.h>

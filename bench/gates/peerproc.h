@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One measurement of a peer, by the script that runs them. */
+/* Measures a peer once, by the script bench/peers/run. */
 #ifndef PST_BENCH_GATES_PEERPROC_H
 #define PST_BENCH_GATES_PEERPROC_H
 

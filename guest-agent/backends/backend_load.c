@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a backend that may be a module beside the agent. */
+/* Opens a backend, from a module if need be. */
 #include "guest-agent/backends/backend_load.h"
 
 #include <dlfcn.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a backend that may be a module beside the agent. */
+/* Opens a backend, from a module if need be. */
 #ifndef PST_GUEST_AGENT_BACKENDS_BACKEND_LOAD_H
 #define PST_GUEST_AGENT_BACKENDS_BACKEND_LOAD_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the cpu backend keeps. */
+/* The cpu backend's state, for backend_cpu.c and tests. */
 #ifndef PST_GUEST_AGENT_CPU_BACKEND_CPU_H
 #define PST_GUEST_AGENT_CPU_BACKEND_CPU_H
 

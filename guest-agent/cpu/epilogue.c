@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is done to a product's elements at last: bias and activation. */
+/* Epilogues: adds a bias to the elements of a product, and applies an
+ * activation. */
 #include "guest-agent/cpu/epilogue.h"
 
 #include <math.h>

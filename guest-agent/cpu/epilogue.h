@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is done to a product's elements at last: bias and activation. */
+/* Epilogues: adds a bias to the elements of a product, and applies an
+ * activation. */
 #ifndef PST_GUEST_AGENT_CPU_EPILOGUE_H
 #define PST_GUEST_AGENT_CPU_EPILOGUE_H
 

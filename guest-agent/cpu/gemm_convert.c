@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Products of types that no CBLAS has: panels of them, converted to F32. */
+/* Products of types that no CBLAS has: converts them to F32, panel by panel. */
 #include "guest-agent/cpu/gemm_convert.h"
 
 #include <assert.h>

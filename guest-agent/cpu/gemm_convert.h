@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Products of types that no CBLAS has: panels of them, converted to F32. */
+/* Products of types that no CBLAS has: converts them to F32, panel by panel. */
 #ifndef PST_GUEST_AGENT_CPU_GEMM_CONVERT_H
 #define PST_GUEST_AGENT_CPU_GEMM_CONVERT_H
 

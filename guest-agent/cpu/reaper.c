@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that unmaps memory, so that the serving one need not. */
+/* A thread that unmaps memory for the serving thread. */
 #include "guest-agent/cpu/reaper.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that unmaps memory, so that the serving one need not. */
+/* A thread that unmaps memory for the serving thread. */
 #ifndef PST_GUEST_AGENT_CPU_REAPER_H
 #define PST_GUEST_AGENT_CPU_REAPER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The cuda backend: opening, operations from begin to end, what it tells. */
+/* The cuda backend: opening, operations from begin to end, description. */
 #include "guest-agent/cuda/context.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the card, the bus and the library do: measured once, at start. */
+/* Measures the rates of card, bus and library once, at start. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>

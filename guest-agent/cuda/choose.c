@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which way a product takes to the device: a pure cost model. */
+/* Chooses the way of a product to the device, by a pure cost model. */
 #include "guest-agent/cuda/choose.h"
 
 #include <errno.h>

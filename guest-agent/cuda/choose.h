@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which way a product takes to the device: a pure cost model. */
+/* Chooses the way of a product to the device, by a pure cost model. */
 #ifndef PST_GUEST_AGENT_CUDA_CHOOSE_H
 #define PST_GUEST_AGENT_CUDA_CHOOSE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the device's context is still there. */
+/* Checks whether the device's context is lost. */
 #include "guest-agent/cuda/context.h"
 
 #include <errno.h>

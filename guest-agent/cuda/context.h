@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The cuda backend: what its files share. */
+/* Common declarations of the cuda backend's files. */
 #ifndef PST_GUEST_AGENT_CUDA_CONTEXT_H
 #define PST_GUEST_AGENT_CUDA_CONTEXT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The card and its driver: versions, what goes together, errors in words. */
+/* The card and its driver: versions, their compatibility, texts of errors. */
 #ifndef PST_GUEST_AGENT_CUDA_DEVICE_H
 #define PST_GUEST_AGENT_CUDA_DEVICE_H
 

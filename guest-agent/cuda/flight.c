@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a device has been given and has not finished yet. */
+/* Counts the pieces of work that a device has not finished. */
 #include "guest-agent/cuda/flight.h"
 
 #include "guest-agent/cuda/device.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a device has been given and has not finished yet. */
+/* Counts the pieces of work that a device has not finished. */
 #ifndef PST_GUEST_AGENT_CUDA_FLIGHT_H
 #define PST_GUEST_AGENT_CUDA_FLIGHT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A product as pieces of work for the device: in place or through the
+/* Cuts a product into pieces of work for the device: in place or through the
  * pipeline. */
 #include "guest-agent/cuda/gemm.h"
 

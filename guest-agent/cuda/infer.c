@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Models on the device: layers as work for one stream, a graph for each batch
- * that comes again. */
+/* Runs models on the device: layers as work for one stream, and a graph for
+ * each repeated batch size. */
 #include "guest-agent/cuda/infer.h"
 
 #include <errno.h>

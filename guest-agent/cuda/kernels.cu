@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What cuBLAS lacks, on the device. */
+/* Kernels for what cuBLAS lacks. */
 #include "guest-agent/cuda/kernels.h"
 
 #include <cuda_bf16.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A model's layers as kernels and products on its stream. */
+/* Puts a model's layers on its stream, as kernels and products. */
 #include "guest-agent/cuda/kernels.h"
 #include "guest-agent/cuda/model.h"
 

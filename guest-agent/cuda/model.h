@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A model in device memory: what infer.c and layers.c share. */
+/* A model in device memory: declarations for infer.c and layers.c. */
 #ifndef PST_GUEST_AGENT_CUDA_MODEL_H
 #define PST_GUEST_AGENT_CUDA_MODEL_H
 

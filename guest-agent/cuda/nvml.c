@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The card's health by NVML, which is loaded where it is there. */
+/* Reads the card's health through NVML, if that can be loaded. */
 #include "guest-agent/cuda/nvml.h"
 
 #include <dlfcn.h>

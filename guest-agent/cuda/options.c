@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the environment may force. */
+/* Reads the environment's settings of the cuda backend. */
 #include "guest-agent/cuda/options.h"
 
 #include <errno.h>

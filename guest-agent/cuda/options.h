@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the environment may force. */
+/* Reads the environment's settings of the cuda backend. */
 #ifndef PST_GUEST_AGENT_CUDA_OPTIONS_H
 #define PST_GUEST_AGENT_CUDA_OPTIONS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A product's types in the words of cuBLAS. */
+/* Translates a product's types to those of cuBLAS. */
 #include "guest-agent/cuda/product.h"
 
 cudaDataType_t pst_cuda_dtype(enum pst_wire_dtype t)

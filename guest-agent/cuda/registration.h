@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How the driver gets at the region: a ladder of three ways. */
+/* Registers the region with the driver: tries three ways in order. */
 #ifndef PST_GUEST_AGENT_CUDA_REGISTRATION_H
 #define PST_GUEST_AGENT_CUDA_REGISTRATION_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a product is cut into tiles that fit a device: pure functions. */
+/* Cuts a product into tiles that fit a device: pure functions. */
 #ifndef PST_GUEST_AGENT_CUDA_TILES_H
 #define PST_GUEST_AGENT_CUDA_TILES_H
 

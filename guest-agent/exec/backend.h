@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What computes: the interface between the agent and a backend. */
+/* The interface between the agent and a backend. */
 #ifndef PST_GUEST_AGENT_EXEC_BACKEND_H
 #define PST_GUEST_AGENT_EXEC_BACKEND_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a session's operation may run: the check before it starts. */
+/* Checks an operation of a session before it starts. */
 #include "guest-agent/exec/check.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a session's operation may run: the check before it starts. */
+/* Checks an operation of a session before it starts. */
 #ifndef PST_GUEST_AGENT_EXEC_CHECK_H
 #define PST_GUEST_AGENT_EXEC_CHECK_H
 

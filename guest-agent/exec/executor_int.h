@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the executor share. */
+/* Common declarations of the executor's files. */
 #ifndef PST_GUEST_AGENT_EXEC_EXECUTOR_INT_H
 #define PST_GUEST_AGENT_EXEC_EXECUTOR_INT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the executor knows of its lanes beside their turns: what was cancelled,
- * why operations failed, what runs. */
+/* The executor's lanes: cancelled operations, reasons of failures, running
+ * operations. */
 #include "guest-agent/exec/executor_int.h"
 
 #include <errno.h>

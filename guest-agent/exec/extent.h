@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which 2 MiB units of the arena are leased to whom: the agent's private map.
+/* The agent's private map of the arena: which session leases which 2 MiB units.
  */
 #ifndef PST_GUEST_AGENT_EXEC_EXTENT_H
 #define PST_GUEST_AGENT_EXEC_EXTENT_H

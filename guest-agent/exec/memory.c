@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How much memory there is to be had, by what the kernel says. */
+/* Reads from the kernel how much memory is available. */
 #include "guest-agent/exec/memory.h"
 
 #include <limits.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loaded models: which names there are, and what the backend has of them. */
+/* The table of loaded models: names, handles, and the backend's state. */
 #include "guest-agent/exec/models.h"
 
 #include <errno.h>

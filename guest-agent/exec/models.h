@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loaded models: which names there are, and what the backend has of them. */
+/* The table of loaded models: names, handles, and the backend's state. */
 #ifndef PST_GUEST_AGENT_EXEC_MODELS_H
 #define PST_GUEST_AGENT_EXEC_MODELS_H
 

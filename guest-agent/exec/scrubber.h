@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that zeroes memory, so that the serving one need not. */
+/* A thread that zeroes memory for the serving thread. */
 #ifndef PST_GUEST_AGENT_EXEC_SCRUBBER_H
 #define PST_GUEST_AGENT_EXEC_SCRUBBER_H
 

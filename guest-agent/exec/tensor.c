@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Resident tensors: which session has which of the backend's memory. */
+/* The table of resident tensors: which session owns which memory of the
+ * backend. */
 #include "guest-agent/exec/tensor.h"
 
 #include <inttypes.h>

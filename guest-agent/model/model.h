@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A model as a checked list of layers: what a backend is given to run. */
+/* A model as a checked list of layers, ready for a backend. */
 #ifndef PST_GUEST_AGENT_MODEL_MODEL_H
 #define PST_GUEST_AGENT_MODEL_MODEL_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From a safetensors header with "penstock.layers" to a checked plan. */
+/* Turns a safetensors header with "penstock.layers" into a checked plan. */
 #include "guest-agent/model/model_plan.h"
 
 #include <errno.h>

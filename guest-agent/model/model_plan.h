@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From a safetensors header with "penstock.layers" to a checked plan. */
+/* Turns a safetensors header with "penstock.layers" into a checked plan. */
 #ifndef PST_GUEST_AGENT_MODEL_MODEL_PLAN_H
 #define PST_GUEST_AGENT_MODEL_MODEL_PLAN_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The header of a safetensors file: a strict, pure reader over bytes. */
+/* Reads the header of a safetensors file: strict, pure functions over bytes. */
 #include "guest-agent/model/safetensors.h"
 
 #include <errno.h>

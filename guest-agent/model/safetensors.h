@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The header of a safetensors file: a strict, pure reader over bytes. */
+/* Reads the header of a safetensors file: strict, pure functions over bytes. */
 #ifndef PST_GUEST_AGENT_MODEL_SAFETENSORS_H
 #define PST_GUEST_AGENT_MODEL_SAFETENSORS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a GPU's DMA reaches as high as the region lies. */
+/* Checks whether a GPU's DMA can reach the region's addresses. */
 #include "guest-agent/region/dma_reach.h"
 
 #include <ctype.h>

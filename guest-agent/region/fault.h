@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ends the agent with a sentence when the region's memory is taken away. */
+/* Ends the agent with a message when the region's memory is taken away. */
 #ifndef PST_GUEST_AGENT_REGION_FAULT_H
 #define PST_GUEST_AGENT_REGION_FAULT_H
 

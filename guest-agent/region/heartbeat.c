@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread that shows the agent's kernel to be alive. */
+/* The thread that increments the heartbeat in the region's header. */
 #include "guest-agent/region/heartbeat.h"
 
 #include <pthread.h>

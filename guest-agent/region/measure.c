@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Times copies between the arena and ordinary memory. */
+/* Measures copies between the arena and ordinary memory. */
 #include "guest-agent/region/measure.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How fast the region's mapping is, and what to do when it is slow. */
+/* Measures how fast the region's mapping is, and names the remedy if it is
+ * slow. */
 #ifndef PST_GUEST_AGENT_REGION_MEASURE_H
 #define PST_GUEST_AGENT_REGION_MEASURE_H
 

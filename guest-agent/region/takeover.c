@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking a region over: nobody else alive on it, then a new epoch. */
+/* Takes a region over: checks that no other agent serves it, then writes a new
+ * epoch. */
 #include "guest-agent/region/takeover.h"
 
 #include <inttypes.h>

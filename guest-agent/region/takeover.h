@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking a region over: nobody else alive on it, then a new epoch. */
+/* Takes a region over: checks that no other agent serves it, then writes a new
+ * epoch. */
 #ifndef PST_GUEST_AGENT_REGION_TAKEOVER_H
 #define PST_GUEST_AGENT_REGION_TAKEOVER_H
 

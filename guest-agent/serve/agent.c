@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all sessions of one agent share. */
+/* The state that all sessions of one agent share. */
 #include "guest-agent/serve/agent.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all sessions of one agent share. */
+/* The state that all sessions of one agent share. */
 #ifndef PST_GUEST_AGENT_SERVE_AGENT_H
 #define PST_GUEST_AGENT_SERVE_AGENT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Leaving a CPU that the serving thread shares with the client it serves. */
+/* Moves the serving thread away from a CPU that it shares with its client. */
 #include "guest-agent/serve/cpu_move.h"
 
 #include <sched.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Leaving a CPU that the serving thread shares with the client it serves. */
+/* Moves the serving thread away from a CPU that it shares with its client. */
 #ifndef PST_GUEST_AGENT_SERVE_CPU_MOVE_H
 #define PST_GUEST_AGENT_SERVE_CPU_MOVE_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who waits before HELLO, and who has to make room for others. */
+/* Connections before HELLO: how many may wait, and which one makes room for a
+ * new one. */
 #include "guest-agent/serve/door.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory that sessions hold, and its way back to being free. */
+/* The memory that sessions hold, from lease to quarantine to free. */
 #ifndef PST_GUEST_AGENT_SERVE_HOLDINGS_H
 #define PST_GUEST_AGENT_SERVE_HOLDINGS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What operations there are, and of which kinds, for INFO. */
+/* Lists operations and kinds of products for INFO. */
 #include "guest-agent/serve/report_ops.h"
 
 #include "transport/base/util.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What operations there are, and of which kinds, for INFO. */
+/* Lists operations and kinds of products for INFO. */
 #ifndef PST_GUEST_AGENT_SERVE_REPORT_OPS_H
 #define PST_GUEST_AGENT_SERVE_REPORT_OPS_H
 

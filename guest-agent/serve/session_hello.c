@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HELLO: who may have a session, and what it is told. */
+/* HELLO: checks the client, gives it a lane, and answers WELCOME. */
 #include "guest-agent/serve/session_int.h"
 
 #include <inttypes.h>

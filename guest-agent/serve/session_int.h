@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of a session share. */
+/* Common declarations of the session's files. */
 #ifndef PST_GUEST_AGENT_SERVE_SESSION_INT_H
 #define PST_GUEST_AGENT_SERVE_SESSION_INT_H
 

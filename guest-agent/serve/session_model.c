@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The models that a session loads, names and ends: frames. */
+/* Handles a session's frames about models: load, list, unload. */
 #include "guest-agent/serve/session_int.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a session sends, and its end: a connection that takes no more. */
+/* Sends a session's frames, and ends a session. */
 #include "guest-agent/serve/session_int.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A session's resident tensors, and why its operations failed: frames. */
+/* Handles a session's frames about tensors, and about the reasons of
+ * failures. */
 #include "guest-agent/serve/session_int.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How long the serving thread spins before it sleeps. */
+/* Decides how long the serving thread spins before it sleeps. */
 #include "guest-agent/serve/spin.h"
 
 #include "transport/base/util.h"

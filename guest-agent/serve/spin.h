@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How long the serving thread spins before it sleeps. */
+/* Decides how long the serving thread spins before it sleeps. */
 #ifndef PST_GUEST_AGENT_SERVE_SPIN_H
 #define PST_GUEST_AGENT_SERVE_SPIN_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose frames are handled when: sessions in turn, each within a budget. */
+/* Schedules the frames of sessions: round robin, each within a budget. */
 #ifndef PST_GUEST_AGENT_SERVE_TURNS_H
 #define PST_GUEST_AGENT_SERVE_TURNS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sessions that wait for a turn, in the order they came. */
+/* The queue of sessions that wait for a turn. */
 #include "guest-agent/serve/session_int.h"
 
 void pst_agent_turns_join(struct pst_agent_session *s)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who this machine is: what WELCOME and INFO say of it. */
+/* Identifies this machine for WELCOME and INFO. */
 #include "guest-agent/service/identity.h"
 
 #include <limits.h>

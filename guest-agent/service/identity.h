@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who this machine is: what WELCOME and INFO say of it. */
+/* Identifies this machine for WELCOME and INFO. */
 #ifndef PST_GUEST_AGENT_SERVICE_IDENTITY_H
 #define PST_GUEST_AGENT_SERVICE_IDENTITY_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How many lines of the log peers may cause. */
+/* Limits the log lines that peers can cause. */
 #include "guest-agent/service/log_limit.h"
 
 #include "transport/base/util.h"

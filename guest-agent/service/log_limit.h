@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How many lines of the log peers may cause. */
+/* Limits the log lines that peers can cause. */
 #ifndef PST_GUEST_AGENT_SERVICE_LOG_LIMIT_H
 #define PST_GUEST_AGENT_SERVICE_LOG_LIMIT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Talking to systemd as its sd_notify(3) does, without linking its library. */
+/* Notifies systemd as sd_notify(3) does, without its library. */
 #include "guest-agent/service/notify.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock bench: what the link gives, beside what the machine could. */
+/* penstock bench: measures the link, beside the machine's own limits. */
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the subcommands that talk to an agent share. */
+/* Common to the subcommands that talk to an agent. */
 #include "host-client/cli/cmd_open.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the subcommands that talk to an agent share. */
+/* Common to the subcommands that talk to an agent. */
 #ifndef PST_HOST_CLIENT_CLI_CMD_OPEN_H
 #define PST_HOST_CLIENT_CLI_CMD_OPEN_H
 

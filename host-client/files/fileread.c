@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a file straight into the region, without a bounce copy. */
+/* Reads a file straight into the region, without a bounce copy. */
 #include "host-client/files/fileread.h"
 
 #include <assert.h>

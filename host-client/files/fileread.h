@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a file straight into the region, without a bounce copy. */
+/* Reads a file straight into the region, without a bounce copy. */
 #ifndef PST_HOST_CLIENT_FILES_FILEREAD_H
 #define PST_HOST_CLIENT_FILES_FILEREAD_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A product of two .npy files, from the disk through the region to the disk.
+/* Multiplies two .npy files, from the disk through the region to the disk.
  */
 #ifndef PST_HOST_CLIENT_FILES_GEMMFILE_H
 #define PST_HOST_CLIENT_FILES_GEMMFILE_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows of a .npy file through a model, batch after batch, to another file. */
+/* Runs the rows of a .npy file through a model, batch by batch, to another
+ * file. */
 #include "host-client/files/inferfile.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The header of a .npy file that holds one matrix: pure functions over bytes.
+/* Reads and writes the header of a .npy file of one matrix: pure functions over
+ * bytes.
  */
 #include "host-client/files/npy.h"
 

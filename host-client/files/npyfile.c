@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading .npy files: into the region, and into private memory, whole or some
- * rows at a time. */
+/* Reads .npy files into the region or into private memory, whole or some rows
+ * at a time. */
 #include "host-client/files/npyfile.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What several checks need. */
+/* Helpers that several checks share. */
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"

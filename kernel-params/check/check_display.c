@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of who draws where, and of drivers that would interfere. */
+/* Checks of displays, and of drivers that would interfere. */
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"

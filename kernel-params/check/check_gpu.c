@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of the card: its functions, doubles, driver, reset, BARs and width. */
+/* Checks of the card: functions, cards of the same model, driver, reset, BARs,
+ * address width. */
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The check functions of check.c's table, and what they share. */
+/* The check functions of check.c's table, and their helpers. */
 #ifndef PST_KERNEL_PARAMS_CHECK_CHECK_INT_H
 #define PST_KERNEL_PARAMS_CHECK_CHECK_INT_H
 

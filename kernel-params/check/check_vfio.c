@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of vfio-pci: that it is there, knows its card, and comes first. */
+/* Checks of vfio-pci: present, bound to the card, loaded first. */
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"

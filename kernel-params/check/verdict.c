@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* May a card go to a guest? */
+/* Decides whether a card may go to a guest. */
 #include "kernel-params/check/verdict.h"
 
 int pst_host_card_use_refuse(const struct pst_host_card_use *use,

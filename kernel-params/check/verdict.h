@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* May a card go to a guest? The rules that check, plan and vm share. */
+/* Decides whether a card may go to a guest: the rules of check, plan and vm. */
 #ifndef PST_KERNEL_PARAMS_CHECK_VERDICT_H
 #define PST_KERNEL_PARAMS_CHECK_VERDICT_H
 

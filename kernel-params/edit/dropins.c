@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Texts of files that are ours alone. */
+/* Texts of files that belong to Penstock alone. */
 #include "kernel-params/edit/dropins.h"
 
 #include <inttypes.h>

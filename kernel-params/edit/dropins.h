@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Texts of files that are ours alone: drop-ins, and a NixOS module. */
+/* Texts of files that belong to Penstock alone: drop-ins, and a NixOS
+ * module. */
 #ifndef PST_KERNEL_PARAMS_EDIT_DROPINS_H
 #define PST_KERNEL_PARAMS_EDIT_DROPINS_H
 

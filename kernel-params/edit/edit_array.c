@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Arrays of shell files: a lexer for what stands between the brackets. */
+/* Edits arrays of shell files, with a lexer for their words. */
 #include "kernel-params/edit/edit_array.h"
 
 #include <ctype.h>

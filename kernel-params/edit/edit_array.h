@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Arrays of shell configuration files: words that shall stand first in them. */
+/* Edits arrays of shell configuration files: puts words first. */
 #ifndef PST_KERNEL_PARAMS_EDIT_EDIT_ARRAY_H
 #define PST_KERNEL_PARAMS_EDIT_EDIT_ARRAY_H
 

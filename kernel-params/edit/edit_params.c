@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel parameters: what each key means, and where a word is put. */
+/* Merges kernel parameters into command lines, by the meaning of each key. */
 #include "kernel-params/edit/edit_params.h"
 
 #include <assert.h>

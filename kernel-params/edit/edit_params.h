@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel parameters: bringing wanted ones into a command line that has others.
+/* Merges wanted kernel parameters into a command line.
  */
 #ifndef PST_KERNEL_PARAMS_EDIT_EDIT_PARAMS_H
 #define PST_KERNEL_PARAMS_EDIT_EDIT_PARAMS_H

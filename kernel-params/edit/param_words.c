@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The words of a command line: taken apart so that putting them together again
- * gives the same bytes. */
+/* Splits a command line into words, and joins them to the same bytes again. */
 #include "kernel-params/edit/param_words.h"
 
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds assignments in shell files, and says which are simple enough. */
+/* Finds assignments in shell files, and tells which ones can be edited
+ * safely. */
 #include "kernel-params/edit/shell_text.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a shell file assigns a variable, for files that are edited in place. */
+/* Finds where a shell file assigns a variable, for editing in place. */
 #ifndef PST_KERNEL_PARAMS_EDIT_SHELL_TEXT_H
 #define PST_KERNEL_PARAMS_EDIT_SHELL_TEXT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The journal's file and lock, and what it knows of other files. */
+/* The journal's file and lock, and its records of other files. */
 #include <string.h>
 #include <sys/file.h>
 

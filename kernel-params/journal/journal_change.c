@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Applying and undoing: the journal says what is about to happen before it
- * does, and that it is done when it is. */
+/* Applies and undoes changes. The journal records each step before it is done,
+ * and when it is done. */
 #include <string.h>
 
 #include "kernel-params/edit/diff.h"

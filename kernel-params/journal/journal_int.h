@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the journal's own files share. */
+/* Common declarations of the journal's files. */
 #ifndef PST_KERNEL_PARAMS_JOURNAL_JOURNAL_INT_H
 #define PST_KERNEL_PARAMS_JOURNAL_JOURNAL_INT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A plan from its request to its files. */
+/* Makes a plan: from the request to the changed files. */
 #include "kernel-params/plan/plan.h"
 
 #include <string.h>

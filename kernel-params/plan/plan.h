@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What has to change on a host so that a card can be passed through: files,
- * commands, and what was noticed. */
+/* A plan: the files to change and the commands to run on a host before it can
+ * pass a card through, with notes. */
 #ifndef PST_KERNEL_PARAMS_PLAN_PLAN_H
 #define PST_KERNEL_PARAMS_PLAN_PLAN_H
 

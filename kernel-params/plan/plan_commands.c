@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What has to be run after files have changed, told by their paths. */
+/* Lists the commands to run after files have changed, by their paths. */
 #include <string.h>
 
 #include "kernel-params/plan/plan.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a host boots with, told by the files that it has. */
+/* Detects a host's boot loader and initramfs generator by their files. */
 #include <string.h>
 
 #include "kernel-params/edit/shell_text.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions that vfio-pci shall have, and whether the host can do without
- * them. */
+/* Finds the functions for vfio-pci, and checks that the host can spare them. */
 #include <string.h>
 
 #include "kernel-params/check/verdict.h"

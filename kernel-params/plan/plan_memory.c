@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool where the command line does not give it, and a place to mount it. */
+/* Plans the pool of hugepages without the command line, and its mount. */
 #include <string.h>
 
 #include "kernel-params/edit/dropins.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A NixOS module that says all of it. */
+/* Writes the whole plan as a NixOS module. */
 #include <string.h>
 
 #include "kernel-params/edit/dropins.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a plan is asked for, as text and back; names of targets. */
+/* Writes a plan's request as text, and reads it back; names of targets. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a plan wants: kernel parameters, modules in order, the pool. */
+/* Derives what a plan wants: kernel parameters, modules in order, the pool. */
 #include <inttypes.h>
 #include <string.h>
 

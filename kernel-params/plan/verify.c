@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A plan compared with what the machine has become. */
+/* Compares a plan with the running machine. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One file replaced: temporary file, fsync, rename, fsync of the directory. */
+/* Replaces a file: temporary file, fsync, rename, fsync of the directory. */
 #include "kernel-params/root/hostfile.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One file below a root replaced by another, whole or not at all. */
+/* Replaces a file below a root, whole or not at all. */
 #ifndef PST_KERNEL_PARAMS_ROOT_HOSTFILE_H
 #define PST_KERNEL_PARAMS_ROOT_HOSTFILE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a host's files below a root directory that nobody vouches for. */
+/* Reads a host's files below an untrusted root directory. */
 #ifndef PST_KERNEL_PARAMS_ROOT_ROOT_H
 #define PST_KERNEL_PARAMS_ROOT_ROOT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a host itself uses a card for. */
+/* Finds out what a host itself uses a card for. */
 #include "kernel-params/scan/card_use.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a host itself uses a card for. */
+/* Finds out what a host itself uses a card for. */
 #ifndef PST_KERNEL_PARAMS_SCAN_CARD_USE_H
 #define PST_KERNEL_PARAMS_SCAN_CARD_USE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Processors of a host: virtualisation, address width, topology. */
+/* A host's processors: virtualisation, address width, topology. */
 #ifndef PST_KERNEL_PARAMS_SCAN_CPU_H
 #define PST_KERNEL_PARAMS_SCAN_CPU_H
 

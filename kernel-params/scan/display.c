@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks for framebuffers of the firmware and for screens in use. */
+/* Finds framebuffers of the firmware, and displays in use. */
 #include "kernel-params/scan/display.h"
 
 #include <ctype.h>

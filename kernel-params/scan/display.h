@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who draws on a host's screens: firmware framebuffers, DRM connectors. */
+/* A host's displays: firmware framebuffers, DRM connectors. */
 #ifndef PST_KERNEL_PARAMS_SCAN_DISPLAY_H
 #define PST_KERNEL_PARAMS_SCAN_DISPLAY_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From an NVIDIA device id to its architecture, drivers, CUDA and DMA width. */
+/* Maps an NVIDIA device id to architecture, drivers, CUDA and DMA width. */
 #ifndef PST_KERNEL_PARAMS_SCAN_GPU_ARCH_H
 #define PST_KERNEL_PARAMS_SCAN_GPU_ARCH_H
 

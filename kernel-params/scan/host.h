@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything the checks look at, read from a root once. */
+/* Everything that checks need of a host, read from a root once. */
 #ifndef PST_KERNEL_PARAMS_SCAN_HOST_H
 #define PST_KERNEL_PARAMS_SCAN_HOST_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The single files of a host that checks look at. */
+/* Reads single files of a host. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads what initramfs makers are told to load. */
+/* Reads which modules initramfs generators are configured to load. */
 #include "kernel-params/scan/initramfs.h"
 
 #include <ctype.h>

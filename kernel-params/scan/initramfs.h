@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is loaded early at boot: configuration of initramfs makers. */
+/* Modules loaded early at boot, by the configuration of initramfs
+ * generators. */
 #ifndef PST_KERNEL_PARAMS_SCAN_INITRAMFS_H
 #define PST_KERNEL_PARAMS_SCAN_INITRAMFS_H
 

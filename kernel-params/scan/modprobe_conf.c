@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Parses modprobe.d and answers questions about it. */
+/* Parses modprobe.d, and queries it. */
 #include "kernel-params/scan/modprobe_conf.h"
 
 #include <ctype.h>

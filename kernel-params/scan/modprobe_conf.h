@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What modprobe.d says: options, blacklist, softdep, install and alias lines.
+/* The contents of modprobe.d: options, blacklist, softdep, install and alias
+ * lines.
  */
 #ifndef PST_KERNEL_PARAMS_SCAN_MODPROBE_CONF_H
 #define PST_KERNEL_PARAMS_SCAN_MODPROBE_CONF_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel modules of a host: loaded, built in, there to be loaded. */
+/* A host's kernel modules: loaded, built in, available. */
 #ifndef PST_KERNEL_PARAMS_SCAN_MODULES_H
 #define PST_KERNEL_PARAMS_SCAN_MODULES_H
 

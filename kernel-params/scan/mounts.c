@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where hugetlbfs is mounted, by the mount table. */
+/* Finds where hugetlbfs is mounted, from the mount table. */
 #include "kernel-params/scan/mounts.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where hugetlbfs is mounted, by the mount table. */
+/* Finds where hugetlbfs is mounted, from the mount table. */
 #ifndef PST_KERNEL_PARAMS_SCAN_MOUNTS_H
 #define PST_KERNEL_PARAMS_SCAN_MOUNTS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PCI functions of a host as its sysfs shows them, and which one is the GPU. */
+/* A host's PCI functions, as sysfs shows them. */
 #ifndef PST_KERNEL_PARAMS_SCAN_PCI_H
 #define PST_KERNEL_PARAMS_SCAN_PCI_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What belongs together on the PCI bus, and which card is meant by "auto". */
+/* Groups PCI functions into cards, and chooses the card of "auto". */
 #include <stdarg.h>
 #include <string.h>
 

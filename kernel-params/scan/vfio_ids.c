@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds out what would give a function to vfio-pci. */
+/* Finds the settings that bind a function to vfio-pci. */
 #include "kernel-params/scan/vfio_ids.h"
 
 #include <string.h>

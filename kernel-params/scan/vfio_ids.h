@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a host says which functions are vfio-pci's: ids, overrides. */
+/* A host's settings that bind functions to vfio-pci: ids, overrides. */
 #ifndef PST_KERNEL_PARAMS_SCAN_VFIO_IDS_H
 #define PST_KERNEL_PARAMS_SCAN_VFIO_IDS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A group's number. */
+/* Looks up a group's number. */
 #include "transport/base/group.h"
 
 #include <grp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A group's number. */
+/* Looks up a group's number. */
 #ifndef PST_TRANSPORT_BASE_GROUP_H
 #define PST_TRANSPORT_BASE_GROUP_H
 

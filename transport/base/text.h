@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a name and a text may consist of. */
+/* Checks the characters of names and texts. */
 #ifndef PST_TRANSPORT_BASE_TEXT_H
 #define PST_TRANSPORT_BASE_TEXT_H
 

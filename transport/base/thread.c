@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that leave signals to the rest of the process. */
+/* Starts threads with all signals blocked but SIGBUS. */
 #include "transport/base/thread.h"
 
 #include <signal.h>

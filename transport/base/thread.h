@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that leave signals to the rest of the process. */
+/* Starts threads with all signals blocked but SIGBUS. */
 #ifndef PST_TRANSPORT_BASE_THREAD_H
 #define PST_TRANSPORT_BASE_THREAD_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside of the event loop: what its two implementations share. */
+/* Common declarations of the event loop's two implementations. */
 #ifndef PST_TRANSPORT_LOOP_LOOP_IMPL_H
 #define PST_TRANSPORT_LOOP_LOOP_IMPL_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The event loop over poll(2), for where io_uring is denied. */
+/* The event loop over poll(2), used if io_uring is denied. */
 #include <errno.h>
 #include <poll.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The event loop over io_uring: multishot receive where the kernel has it,
- * one-shot polls where it does not, and for listeners. */
+/* The event loop over io_uring: multishot receive if the kernel has it, else
+ * one-shot polls, and for listeners always. */
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>

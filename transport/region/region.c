@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A region's names in words, and the memory of one that began without. */
+/* Names of providers and mappings, and memory for sparse regions. */
 #include "transport/region/region.h"
 
 #include <fcntl.h>

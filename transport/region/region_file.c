@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What both sides do with a region's backing file: inspect, lock, map. */
+/* Inspects, locks and maps a region's backing file, for both sides. */
 #include "transport/region/region_int.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Chooses the one device of a guest that is a region, whatever its kind. */
+/* Finds the one device of a guest that is a region, of any kind. */
 #include "transport/region/region_int.h"
 
 #include <inttypes.h>

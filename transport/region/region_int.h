@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the region*.c files share among themselves; nobody else includes it. */
+/* Common declarations of the region*.c files, for these alone. */
 #ifndef PST_TRANSPORT_REGION_REGION_INT_H
 #define PST_TRANSPORT_REGION_REGION_INT_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The client's side of a region: open without creating, map in pieces. */
+/* The client's side of a region: opens it without creating, maps it in
+ * pieces. */
 #include "transport/region/region.h"
 
 #include <fcntl.h>

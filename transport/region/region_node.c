@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Device files: opened, and given to a group. */
+/* Opens device files, and gives them to a group. */
 #include "transport/region/region_int.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether something moves the heartbeat in a region's header. */
+/* Checks whether the heartbeat in a region's header moves. */
 #include "transport/region/region_pulse.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether something moves the heartbeat in a region's header. */
+/* Checks whether the heartbeat in a region's header moves. */
 #ifndef PST_TRANSPORT_REGION_REGION_PULSE_H
 #define PST_TRANSPORT_REGION_REGION_PULSE_H
 

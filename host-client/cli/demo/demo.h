@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The throw-away guest of "penstock demo": its processes, files and flow. */
+/* Common declarations of the demo's files: processes, files, flow. */
 #ifndef PST_HOST_CLIENT_CLI_DEMO_DEMO_H
 #define PST_HOST_CLIENT_CLI_DEMO_DEMO_H
 

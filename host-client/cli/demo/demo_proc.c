@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The demo's processes: started, told apart from others, ended. */
+/* Starts, recognises and ends the demo's processes. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

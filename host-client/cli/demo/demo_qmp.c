@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As much of QMP as ends, stops and continues a guest. */
+/* Speaks QMP: ends, stops and continues a guest. */
 #include <string.h>
 
 #include <jansson.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the demo's region goes: hugepages if there are any, else not. */
+/* Places the demo's region: on hugepages if there are any, else on ordinary
+ * pages. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>

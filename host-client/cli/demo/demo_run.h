@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What "penstock demo" may be told, and its two entries. */
+/* The options of "penstock demo", and its two entry points. */
 #ifndef PST_HOST_CLIENT_CLI_DEMO_DEMO_RUN_H
 #define PST_HOST_CLIENT_CLI_DEMO_DEMO_RUN_H
 

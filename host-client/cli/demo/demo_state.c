@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A demo's directory and state file; ending, stopping and sweeping demos. */
+/* A demo's directory and state file: ends, stops and sweeps demos. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>

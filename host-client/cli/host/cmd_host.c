@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock host: the group of what is done to the host itself. */
+/* penstock host: the group of commands for the host itself. */
 #include "host-client/cli/cmd.h"
 #include "host-client/cli/cmds.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock host plan: what would change on this host, and nothing changes. */
+/* penstock host plan: shows what would change on this host. */
 #include <inttypes.h>
 #include <string.h>
 

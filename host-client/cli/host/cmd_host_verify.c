@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock host verify: compares the plan with what the host has become. */
+/* penstock host verify: compares the plan with the host after the reboot. */
 #include <string.h>
 
 #include "host-client/cli/cmds.h"

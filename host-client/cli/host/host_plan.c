@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What penstock host plan, apply, verify and undo share: options, opening, and
- * how a plan is shown. */
+/* Common to penstock host plan, apply, verify and undo: options, opening,
+ * printing a plan. */
 #include "host-client/cli/host/host_plan.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What penstock host plan, apply, verify and undo share. */
+/* Common to penstock host plan, apply, verify and undo. */
 #ifndef PST_HOST_CLIENT_CLI_HOST_HOST_PLAN_H
 #define PST_HOST_CLIENT_CLI_HOST_HOST_PLAN_H
 

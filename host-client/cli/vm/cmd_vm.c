@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock vm: the group of what defines and runs a guest. */
+/* penstock vm: the group of commands that define and run a guest. */
 #include "host-client/cli/cmd.h"
 #include "host-client/cli/cmds.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the subcommands of "penstock vm" share. */
+/* Common to the subcommands of "penstock vm". */
 #ifndef PST_HOST_CLIENT_CLI_VM_CMD_VM_H
 #define PST_HOST_CLIENT_CLI_VM_CMD_VM_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The health of the agent in a domain. */
+/* Asks for the health of the agent in a domain. */
 #include "host-client/cli/vm/cmd_vm_agent.h"
 
 #include "host-client/penstock.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The health of the agent in a domain. */
+/* Asks for the health of the agent in a domain. */
 #ifndef PST_HOST_CLIENT_CLI_VM_CMD_VM_AGENT_H
 #define PST_HOST_CLIENT_CLI_VM_CMD_VM_AGENT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file of a domain's region: made, given its group, removed. */
+/* Makes and removes the file of a domain's region, and gives it its group. */
 #include "host-client/cli/vm/cmd_vm_region.h"
 
 #include <inttypes.h>

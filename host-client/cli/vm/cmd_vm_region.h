@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file of a domain's region: made, given its group, removed. */
+/* Makes and removes the file of a domain's region, and gives it its group. */
 #ifndef PST_HOST_CLIENT_CLI_VM_CMD_VM_REGION_H
 #define PST_HOST_CLIENT_CLI_VM_CMD_VM_REGION_H
 
