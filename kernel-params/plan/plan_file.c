@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and notes of a plan: put in, and shown. */
+/* Puts files and notes into a plan, and shows them. */
 #include <string.h>
 
 #include "kernel-params/edit/diff.h"
