@@ -73,14 +73,17 @@ static int open_state(struct pst_bench_gate *g, void **ret, uint64_t arena,
 
 static int write_open(struct pst_bench_gate *g, void **ret)
 {
-	int r = open_state(g, ret, WRITE_SIZE + (2U << 20), 2, WRITE_SIZE);
+	/* The agent keeps a part of the arena for others' sessions. */
+	int r = open_state(g, ret, WRITE_SIZE * 2, 2, WRITE_SIZE);
 	struct state *s = *ret;
+	char text[256];
 
 	if (!r) {
 		r = pst_alloc(s->c, WRITE_SIZE, &s->region);
-		if (r < 0)
-			return pst_bench_gate_why(g, r,
-						  "no room in the region");
+		if (r < 0) {
+			pst_last_error(s->c, text, sizeof(text));
+			return pst_bench_gate_why(g, r, "%s", text);
+		}
 		memset(s->region, 1, WRITE_SIZE);
 	}
 	return r;
