@@ -69,9 +69,9 @@ static bool is_known(const struct pst_agent_check_memo *memo,
 		      sizeof(*sqe) - BODY) == 0;
 }
 
-static void keep(struct pst_agent_check_memo *memo,
-		 const struct pst_wire_sqe *sqe, const struct pst_op *op,
-		 uint64_t changes)
+static void stash(struct pst_agent_check_memo *memo,
+		  const struct pst_wire_sqe *sqe, const struct pst_op *op,
+		  uint64_t changes)
 {
 	/* flags say which operands are tensors. */
 	memo->valid = sqe->op == PST_WIRE_OP_GEMM && sqe->flags == 0;
@@ -107,6 +107,6 @@ int pst_agent_check(const struct pst_agent_executor_config *config,
 	if (r == 0)
 		r = check_kind(config, ret, err);
 	if (r == 0 && sqe->op != PST_WIRE_OP_NOP)
-		keep(memo, sqe, ret, changes);
+		stash(memo, sqe, ret, changes);
 	return r;
 }

@@ -119,7 +119,7 @@ static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 
 	l->stats.errors++;
 	if (err)
-		pst_agent_lane_keep_why(l, tag, err);
+		pst_agent_lane_stash_why(l, tag, err);
 	publish(l, &cqe);
 	wake(ex, l);
 }
@@ -148,7 +148,7 @@ static __attribute__((noinline)) void break_lane(struct pst_agent_executor *ex,
 	ex->config.hooks.broken(ex->config.arg, l->index, &err);
 }
 
-static void look_at_clock(struct pst_agent_executor *ex)
+static void read_clock(struct pst_agent_executor *ex)
 {
 	ex->now_ns = ex->config.clock();
 	ex->fresh = true;
@@ -184,7 +184,7 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 			return false;
 		}
 		if (!ex->fresh && t->sqe.op != PST_WIRE_OP_NOP)
-			look_at_clock(ex);
+			read_clock(ex);
 		t->taken_ns = ex->now_ns;
 		t->cancelled = l->n_marked &&
 			       pst_agent_lane_take_mark(l, l->ring.sq_head - 1);
@@ -344,7 +344,7 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
 			    &err);
 	/* After the completion, for which a client may be waiting. */
-	look_at_clock(ex);
+	read_clock(ex);
 }
 
 /* Asks the backend once more to give up the running operation. */
@@ -362,7 +362,7 @@ static void give_up(struct pst_agent_executor *ex, struct lane *l)
 
 /* Looks after the operations that a device runs. Returns whether one of them
  * ended. */
-static bool look_after(struct pst_agent_executor *ex)
+static bool step_waiting(struct pst_agent_executor *ex)
 {
 	struct lane *l;
 	unsigned int i;
@@ -410,10 +410,10 @@ static void work_and_charge(struct pst_agent_executor *ex, struct lane *l)
 	uint64_t start_ns, used_ns;
 
 	if (!ex->fresh)
-		look_at_clock(ex);
+		read_clock(ex);
 	start_ns = ex->now_ns;
 	work(ex, l);
-	look_at_clock(ex);
+	read_clock(ex);
 	used_ns = ex->now_ns - start_ns;
 	charge(ex, l, used_ns > ex->slice_ns ? used_ns : ex->slice_ns);
 }
@@ -429,12 +429,12 @@ int pst_agent_executor_run(struct pst_agent_executor *ex)
 		if (!l->broken && !l->detached && !take(ex, l))
 			return 1;
 	}
-	ended = pst_agent_executor_waits(ex) && look_after(ex);
+	ended = pst_agent_executor_waits(ex) && step_waiting(ex);
 	ex->slice_ns = 0;
 	l = pick(ex);
 	if (!l) {
 		/* Idle: the next operation's waiting counts from here. */
-		look_at_clock(ex);
+		read_clock(ex);
 		return ended;
 	}
 	if (ex->shared)

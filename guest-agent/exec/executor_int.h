@@ -66,8 +66,8 @@ struct pst_agent_executor {
 };
 
 /* Keeps the sentence of an operation that failed. */
-void pst_agent_lane_keep_why(struct lane *l, uint64_t tag,
-			     const struct pst_error *err);
+void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
+			      const struct pst_error *err);
 
 /* Whether an entry was cancelled before it was taken; it is not any more. */
 bool pst_agent_lane_take_mark(struct lane *l, uint64_t entry);

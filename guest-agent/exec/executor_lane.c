@@ -8,8 +8,8 @@
 
 #include "transport/base/util.h"
 
-void pst_agent_lane_keep_why(struct lane *l, uint64_t tag,
-			     const struct pst_error *err)
+void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
+			      const struct pst_error *err)
 {
 	struct why *w = &l->whys[l->n_whys++ % PST_AGENT_EXECUTOR_WHYS];
 

@@ -11,7 +11,7 @@
  * kernel's own time slices are milliseconds long. */
 #define TOO_MANY 10U
 /* Between two looks at least, so that they count something. */
-#define LOOK_NS PST_NS_PER_MS
+#define CHECK_NS PST_NS_PER_MS
 /* It may not have helped: everybody else may be where it went. */
 #define QUIET_NS (100 * PST_NS_PER_MS)
 
@@ -22,7 +22,7 @@ bool pst_agent_aside_due(struct pst_agent_aside *a, uint64_t now_ns,
 	const uint64_t passed = now_ns - a->last_ns;
 	const bool first = a->last_ns == 0;
 
-	if (!first && passed < LOOK_NS)
+	if (!first && passed < CHECK_NS)
 		return false;
 	a->last_ns = now_ns;
 	a->last_preempted = preempted;
@@ -53,7 +53,7 @@ static bool move(void)
 	return true;
 }
 
-void pst_agent_aside_look(struct pst_agent_aside *a, uint64_t now_ns)
+void pst_agent_aside_check(struct pst_agent_aside *a, uint64_t now_ns)
 {
 	struct rusage usage;
 

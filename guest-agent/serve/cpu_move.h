@@ -30,7 +30,7 @@ bool pst_agent_aside_due(struct pst_agent_aside *a, uint64_t now_ns,
 
 /* Looks, and moves the calling thread to another CPU that it may use if that
  * is due; where it may run stays as it was. */
-void pst_agent_aside_look(struct pst_agent_aside *a, uint64_t now_ns);
+void pst_agent_aside_check(struct pst_agent_aside *a, uint64_t now_ns);
 
 /* Moves the calling thread, which has found out by itself that it shares its
  * CPU with its client. False when there is no other CPU, or when it has moved

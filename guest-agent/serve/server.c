@@ -32,7 +32,7 @@
 /* The same while a device works, whose end wakes nobody. */
 #define DEVICE_NS (50 * PST_NS_PER_US)
 /* Looks at the lanes between two at the clock, which costs more than one. */
-#define LOOKS_A_CLOCK 8
+#define POLLS_A_CLOCK 8
 /* Timed things are looked at this often while the thread is busy. */
 #define TICK_NS PST_NS_PER_MS
 /* What is due after an operation waits so long for the next one of a client
@@ -48,8 +48,8 @@
 
 enum phase {
 	SERVING,
-	DRAINING, /* operations in flight end, others get ESHUTDOWN */
-	PARTING,  /* sessions have got ERROR, their sockets close */
+	DRAINING,      /* operations in flight end, others get ESHUTDOWN */
+	DISCONNECTING, /* sessions have got ERROR, their sockets close */
 };
 
 struct pst_agent_server {
@@ -353,7 +353,7 @@ static uint64_t tick(struct pst_agent_server *s, uint64_t now_ns)
 	if (due > s->next_ping_ns)
 		due = s->next_ping_ns;
 	if (s->once)
-		pst_agent_aside_look(&s->aside, now_ns);
+		pst_agent_aside_check(&s->aside, now_ns);
 	pst_agent_settle_late(&s->agent);
 	s->next_tick_ns = late;
 	s->put_off = 0;
@@ -454,9 +454,9 @@ static bool drain_is_over(struct pst_agent_server *s, bool worked,
 	return !worked || now_ns >= s->drain_late_ns;
 }
 
-static void part(struct pst_agent_server *s)
+static void disconnect(struct pst_agent_server *s)
 {
-	s->phase = PARTING;
+	s->phase = DISCONNECTING;
 	pst_agent_conns_refuse_all(&s->conns, PST_WIRE_ESHUTDOWN,
 				   "the agent is shutting down");
 }
@@ -481,16 +481,16 @@ static int advance(struct pst_agent_server *s, bool worked,
 	if (s->once && s->conns.n == 0 && s->phase == SERVING)
 		return 1;
 	if (s->phase == DRAINING && drain_is_over(s, worked, now))
-		part(s);
-	return s->phase == PARTING && s->conns.n == 0;
+		disconnect(s);
+	return s->phase == DISCONNECTING && s->conns.n == 0;
 }
 
 /* A part of the spin. */
-static void look_out(const struct pst_agent_executor *ex)
+static void poll_lanes(const struct pst_agent_executor *ex)
 {
 	int i;
 
-	for (i = 0; i < LOOKS_A_CLOCK; i++) {
+	for (i = 0; i < POLLS_A_CLOCK; i++) {
 		pst_cpu_relax();
 		if (pst_agent_executor_ready(ex))
 			return;
@@ -528,7 +528,7 @@ int pst_agent_server_run(struct pst_agent_server *s, struct pst_error *err)
 			r = sleep_until_work(s, now);
 			ticked = true;
 		} else {
-			look_out(ex);
+			poll_lanes(ex);
 		}
 		if (poll_is_due(s, now)) {
 			r = pst_loop_run(s->loop, 0);

@@ -27,7 +27,7 @@
 /* Weight of the newest cost: a part. */
 #define NEWEST 4
 /* How often to look whether a peer has read its replies; nothing tells. */
-#define OUT_LOOK_NS (10 * PST_NS_PER_MS)
+#define REPLY_POLL_NS (10 * PST_NS_PER_MS)
 
 /* Gives the buffer back, unless it is small and will be used again. */
 static void empty(struct pst_agent_session *s)
@@ -159,7 +159,7 @@ static bool next_frame(struct pst_agent_session *s, uint64_t *now_ns)
 	if (r <= 0)
 		return false;
 	s->rest_until_ns = reads_nothing(s, start_ns)
-				   ? start_ns + OUT_LOOK_NS
+				   ? start_ns + REPLY_POLL_NS
 				   : must_wait(s, f.type, start_ns);
 	if (s->rest_until_ns)
 		return false;
