@@ -102,7 +102,7 @@ static int open_dax(const char *sysfs, const char *name, uint64_t *ret_size,
 	return r;
 }
 
-static void look_at(const char *sysfs, struct pst_region_device *d)
+static void check_device(const char *sysfs, struct pst_region_device *d)
 {
 	struct pst_region_head head;
 	PST_CLEANUP_FD int fd = -1;
@@ -141,7 +141,7 @@ int pst_region_list_dax(const char *sysfs, struct pst_region_devices *all,
 		d = &all->list[all->n++];
 		*d = (struct pst_region_device){.provider = PST_PROVIDER_DAX};
 		memcpy(d->name, de->d_name, strlen(de->d_name) + 1);
-		look_at(sysfs, d);
+		check_device(sysfs, d);
 	}
 	closedir(dir);
 	return 0;

@@ -205,7 +205,7 @@ static int open_bar(const char *sysfs, const char *addr,
 	return open_sysfs(sysfs, addr, ret->size, ret_head, err);
 }
 
-static void look_at(const char *sysfs, struct pst_region_device *d)
+static void check_device(const char *sysfs, struct pst_region_device *d)
 {
 	struct pst_region_head head;
 	PST_CLEANUP_FD int fd = -1;
@@ -249,7 +249,7 @@ int pst_region_list_ivshmem(const char *sysfs, struct pst_region_devices *all,
 			.provider = PST_PROVIDER_IVSHMEM,
 		};
 		memcpy(d->name, addr, sizeof(addr));
-		look_at(sysfs, d);
+		check_device(sysfs, d);
 	}
 	closedir(dir);
 	return 0;
