@@ -161,7 +161,7 @@ struct pst_bench_row *pst_bench_new_row(struct pst_bench *b, const char *bench,
 	return row;
 }
 
-static void nap(uint64_t ns)
+static void sleep_ns(uint64_t ns)
 {
 	const struct timespec ts = {
 		.tv_sec = (time_t)(ns / PST_BENCH_S),
@@ -186,7 +186,7 @@ static int measure(struct pst_bench *b, struct pst_bench_task *t,
 			return pst_bench_failed(b, NULL, r);
 	}
 	while (!t->probe) {
-		nap(t->before_ns);
+		sleep_ns(t->before_ns);
 		r = t->once(t, &ns, &extra);
 		if (r < 0)
 			return pst_bench_failed(b, t->c, r);

@@ -14,8 +14,8 @@
 #include "bench/revision.h"
 
 #define PATH_SIZE 256
-/* Looks at the clock in one batch. */
-#define CLOCK_LOOKS   1000U
+/* Readings of the clock in one batch. */
+#define CLOCK_READS   1000U
 #define CLOCK_BATCHES 16U
 
 const char *pst_bench_revision(void)
@@ -149,20 +149,20 @@ static void read_cpu(struct pst_bench_machine *m, const char *root,
 	read_line(root, path, m->governor, sizeof(m->governor));
 }
 
-/* What a look at the clock takes: the best of some batches. */
-static double clock_look(void)
+/* The time that reading the clock takes: the best of some batches. */
+static double read_cost(void)
 {
 	uint64_t start, now = 0, best = UINT64_MAX;
 	unsigned int i, j;
 
 	for (i = 0; i < CLOCK_BATCHES; i++) {
 		start = pst_bench_now_ns();
-		for (j = 0; j < CLOCK_LOOKS; j++)
+		for (j = 0; j < CLOCK_READS; j++)
 			now = pst_bench_now_ns();
 		if (now - start < best)
 			best = now - start;
 	}
-	return (double)best / CLOCK_LOOKS;
+	return (double)best / CLOCK_READS;
 }
 
 void pst_bench_machine_read(struct pst_bench_machine *m, const char *root,
@@ -196,5 +196,5 @@ void pst_bench_machine_read(struct pst_bench_machine *m, const char *root,
 		  "/sys/devices/system/clocksource/clocksource0/"
 		  "current_clocksource",
 		  m->clock, sizeof(m->clock));
-	m->clock_ns = clock_look();
+	m->clock_ns = read_cost();
 }

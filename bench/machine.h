@@ -32,7 +32,7 @@ struct pst_bench_machine {
 	uint64_t page;     /* base page size */
 	double load;       /* of one minute, when the run began */
 	char clock[32];    /* the kernel's source of time */
-	double clock_ns;   /* a look at the clock of all benchmarks */
+	double clock_ns;   /* reading the clock of all benchmarks */
 	unsigned int n_pools;
 	struct pst_bench_machine_pool pools[PST_BENCH_MACHINE_POOLS];
 };

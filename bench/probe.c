@@ -20,9 +20,9 @@
 /* What one side sends over the socket. */
 #define MESSAGE 64
 /* Polls of the other's line between two checks that it is alive. */
-#define LOOKS 100000000ULL
+#define POLLS 100000000ULL
 /* Looks of the child until it sees that the run is over. */
-#define IDLE_LOOKS 1000
+#define IDLE_POLLS 1000
 /* Round trips before the timed ones: the child has to wake up first. */
 #define WARM 3
 
@@ -68,13 +68,13 @@ static void futex_wake(uint32_t *word)
 /* The child: answers until it is killed. */
 static void serve_lines(struct shared *s)
 {
-	uint32_t seq = 0, looks = 0;
+	uint32_t seq = 0, polls = 0;
 
 	for (;;) {
 		while (__atomic_load_n(&s->ask, __ATOMIC_ACQUIRE) == seq) {
 			pst_bench_relax();
 			/* Between runs the CPU belongs to others. */
-			if (++looks % IDLE_LOOKS == 0 &&
+			if (++polls % IDLE_POLLS == 0 &&
 			    !__atomic_load_n(&s->running, __ATOMIC_ACQUIRE))
 				futex_wait(&s->running, 0);
 		}
@@ -176,13 +176,13 @@ static bool alive(struct pst_bench_probe *p)
 static bool trip_lines(struct pst_bench_probe *p)
 {
 	struct shared *s = p->shared;
-	uint64_t looks = 0;
+	uint64_t polls = 0;
 
 	p->seq++;
 	__atomic_store_n(&s->ask, p->seq, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&s->answer, __ATOMIC_ACQUIRE) != p->seq) {
 		pst_bench_relax();
-		if (++looks % LOOKS == 0 && !alive(p))
+		if (++polls % POLLS == 0 && !alive(p))
 			return false;
 	}
 	return true;

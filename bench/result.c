@@ -158,7 +158,7 @@ static void print_machine(const struct pst_bench_result *r, FILE *to)
 		snprintf(text, sizeof(text),
 			 "unknown: one CPU is all there is to use");
 	print_pair("distance", text, to);
-	snprintf(text, sizeof(text), "%s; a look at it takes %.0f ns", m->clock,
+	snprintf(text, sizeof(text), "%s; reading it takes %.0f ns", m->clock,
 		 m->clock_ns);
 	print_pair("clock", text, to);
 	for (i = 0; i < m->n_pools; i++) {

@@ -48,7 +48,7 @@ static json_t *machine_object(const struct pst_bench_result *r)
 		m->n_nodes, "memory", number(m->memory), "page_size",
 		number(m->page), "hugepages", pools, "transparent_hugepages",
 		text(m->thp), "load", m->load, "clock", "source",
-		text(m->clock), "look_ns", m->clock_ns, "client_cpu",
+		text(m->clock), "read_ns", m->clock_ns, "client_cpu",
 		json_integer(r->cpus.client), "distance", distance_object(r));
 }
 
