@@ -99,14 +99,14 @@ static bool drop_elements(const char *list, const char *against, char *to)
 {
 	bool first = true, dropped = false;
 	const char *p, *end;
-	char look[64];
+	char name[64];
 	size_t n = 0, len;
 
 	for (p = list;; p = end + 1) {
 		end = strchrnul(p, ',');
 		len = (size_t)(end - p);
-		snprintf(look, sizeof(look), ",%.*s,", (int)len, p);
-		if (len && strstr(against, look)) {
+		snprintf(name, sizeof(name), ",%.*s,", (int)len, p);
+		if (len && strstr(against, name)) {
 			dropped = true;
 		} else {
 			if (!first)

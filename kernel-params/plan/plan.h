@@ -42,7 +42,7 @@ struct pst_host_plan_request {
 	const char *isolate_cpus;   /* "2-5", or NULL */
 	unsigned int targets;       /* 0: what the host has */
 	bool i_know;                /* the host's own display too */
-	bool look_only;             /* refuse nothing: to compare, not to do */
+	bool compare_only;          /* refuse nothing: to compare, not to do */
 };
 
 struct pst_host_plan_file {

@@ -33,7 +33,7 @@ int pst_host_plan_file(struct pst_host_plan *p,
 	struct pst_host_plan_file *grown;
 	int r = 0;
 
-	if (own && text && !p->request.look_only)
+	if (own && text && !p->request.compare_only)
 		r = check_own(j, path, err);
 	if (r == 0)
 		r = pst_host_journal_base(j, path, &base, &f.edited, err);

@@ -10,7 +10,7 @@ static int check_use(struct pst_host_plan *p, struct pst_error *err)
 {
 	const struct pst_host_card_use *use = &p->host->use;
 
-	if (p->request.i_know || p->request.look_only ||
+	if (p->request.i_know || p->request.compare_only ||
 	    use->kind == PST_HOST_CARD_FREE)
 		return 0;
 	return pst_host_card_use_refuse(use, p->host->gpu, err);
@@ -78,7 +78,7 @@ int pst_host_plan_find(struct pst_host_plan *p, struct pst_error *err)
 	if (r < 0)
 		return r;
 	pst_host_group_judge(h, &g);
-	if (g.state == PST_HOST_GROUP_VITAL && !p->request.look_only)
+	if (g.state == PST_HOST_GROUP_VITAL && !p->request.compare_only)
 		return pst_host_group_refuse(h, g.fn, err);
 	for (i = 0; r == 0 && i < g.n; i++)
 		r = pst_host_pci_same_card(g.member[i], h->gpu)

@@ -77,7 +77,7 @@ static int check_ids(struct pst_host_plan *p,
 		pst_host_modconf_option(conf, "vfio-pci", "ids");
 	const struct pst_host_pci_dev *fn = takes_twin(p, ids), *on_line;
 
-	if (fn && line && !p->request.look_only)
+	if (fn && line && !p->request.compare_only)
 		return pst_error_set(err, -EINVAL,
 				     "%s line %u gives vfio-pci the id "
 				     "%04x:%04x, which another device that "
@@ -109,7 +109,7 @@ static int plan_modprobe(struct pst_host_plan *p,
 
 	if ((pst_host_modconf_disabled(conf, "vfio-pci") ||
 	     pst_host_modconf_blacklisted(conf, "vfio-pci")) &&
-	    !p->request.look_only)
+	    !p->request.compare_only)
 		return pst_error_set(err, -EINVAL,
 				     "modprobe.d keeps vfio-pci from being "
 				     "loaded (blacklist or install): take that "

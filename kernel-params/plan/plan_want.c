@@ -133,7 +133,7 @@ static int check_fits(const struct pst_host_plan *p, uint64_t bytes,
 				 p->params.pool_node);
 		}
 	}
-	if (p->request.look_only || !total || bytes <= total - total / 8)
+	if (p->request.compare_only || !total || bytes <= total - total / 8)
 		return 0;
 	return pst_error_set(err, -ENOSPC,
 			     "%" PRIu64 " MiB of hugepages are wanted, but %s "
@@ -188,7 +188,7 @@ static int want_iommu(struct pst_host_plan *p, struct pst_error *err)
 	if (!p->host->iommu.has_dmar && !p->host->iommu.has_ivrs) {
 		if (p->host->cpu.vendor != PST_HOST_CPU_INTEL &&
 		    p->host->cpu.vendor != PST_HOST_CPU_AMD &&
-		    !p->request.look_only)
+		    !p->request.compare_only)
 			return pst_error_set(err, -ENODEV,
 					     "the processor is neither Intel's "
 					     "nor AMD's: nothing is known of "

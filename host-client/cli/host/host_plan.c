@@ -135,7 +135,7 @@ static int open_job(struct pst_host_job *job, unsigned int flags)
 						 : "");
 	if (r == 0 && plan) {
 		r = recall(job);
-		job->request.look_only = flags & PST_HOST_JOB_LOOK_ONLY;
+		job->request.compare_only = flags & PST_HOST_JOB_LOOK_ONLY;
 		if (r < 0)
 			pst_error_set(&err, r,
 				      "the last apply's request cannot be "
