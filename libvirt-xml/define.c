@@ -13,7 +13,7 @@
 
 /* How long another definition may take. */
 #define LOCK_NS (30 * PST_NS_PER_S)
-#define LOOK_NS (100 * PST_NS_PER_MS)
+#define POLL_NS (100 * PST_NS_PER_MS)
 
 /* ---- Words -------------------------------------------------------------- */
 
@@ -48,7 +48,7 @@ fail(const struct pst_vm_talk *t, const char *fmt, ...)
 
 static int lock(const struct pst_vm_ask *ask)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_NS};
+	const struct timespec pause = {.tv_nsec = POLL_NS};
 	uint64_t deadline = pst_now_ns() + LOCK_NS;
 	int fd = open(ask->lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
 		      0600);
@@ -100,7 +100,7 @@ static int choose_cid(struct pst_vm_ask *ask,
 	return pst_vm_cid_choose(fd, q->cid, q->name, list, n, &q->cid, err);
 }
 
-static int look_at_libvirt(struct pst_vm_draft *d, struct pst_error *err)
+static int ask_libvirt(struct pst_vm_draft *d, struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_virt_entry *list = NULL;
 	const struct pst_vm_api *api = d->ask.api;
@@ -120,7 +120,7 @@ static int look_at_libvirt(struct pst_vm_draft *d, struct pst_error *err)
 
 /* A guest can write anything into a raw disk: one that is defined already keeps
  * its format. */
-static void keep_format(struct pst_vm_draft *d)
+static void reuse_format(struct pst_vm_draft *d)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = calloc(1, sizeof(*info));
 	struct pst_vm_request *q = &d->ask.q;
@@ -180,9 +180,9 @@ int pst_vm_draft_make(const struct pst_vm_ask *ask, struct pst_vm_draft *ret,
 	if (r == 0 && ask->lock)
 		d->lock_fd = lock(ask);
 	if (r == 0)
-		r = look_at_libvirt(d, err);
+		r = ask_libvirt(d, err);
 	if (r == 0) {
-		keep_format(d);
+		reuse_format(d);
 		r = plan(d, err);
 	}
 	if (r)

@@ -9,7 +9,7 @@
 #include "libvirt-xml/xml.h"
 
 /* Keeps the first thing that is said; what follows are consequences. */
-static void keep_first(void *arg, const xmlError *e)
+static void stash_first(void *arg, const xmlError *e)
 {
 	struct pst_error *first = arg;
 	char text[256];
@@ -22,7 +22,7 @@ static void keep_first(void *arg, const xmlError *e)
 }
 
 /* The callback's argument lost its const before libxml2 2.12. */
-#define KEEP_FIRST ((xmlStructuredErrorFunc)(void (*)(void))keep_first)
+#define STASH_FIRST ((xmlStructuredErrorFunc)(void (*)(void))stash_first)
 
 static int validate(xmlRelaxNG *rng, xmlDoc *doc, struct pst_error *why)
 {
@@ -31,7 +31,7 @@ static int validate(xmlRelaxNG *rng, xmlDoc *doc, struct pst_error *why)
 
 	if (!ctx)
 		return -ENOMEM;
-	xmlRelaxNGSetValidStructuredErrors(ctx, KEEP_FIRST, why);
+	xmlRelaxNGSetValidStructuredErrors(ctx, STASH_FIRST, why);
 	r = xmlRelaxNGValidateDoc(ctx, doc);
 	xmlRelaxNGFreeValidCtxt(ctx);
 	return r == 0 ? 0 : r > 0 ? -EINVAL : -EPROTO;
@@ -54,7 +54,7 @@ int pst_vm_schema_check(const char *xml, const char *schema,
 		return r;
 	ctx = xmlRelaxNGNewParserCtxt(schema);
 	if (ctx) {
-		xmlRelaxNGSetParserStructuredErrors(ctx, KEEP_FIRST, &why);
+		xmlRelaxNGSetParserStructuredErrors(ctx, STASH_FIRST, &why);
 		rng = xmlRelaxNGParse(ctx);
 		xmlRelaxNGFreeParserCtxt(ctx);
 	}

@@ -15,7 +15,7 @@
 /* Field 22 counts from 1; the state is field 3, the first behind the name. */
 #define FIELDS_FROM_STATE_TO_START 19
 /* How often a process is looked at where pidfd is missing. */
-#define LOOK_NS (20 * PST_NS_PER_MS)
+#define POLL_NS (20 * PST_NS_PER_MS)
 
 static volatile sig_atomic_t seen_signal;
 static volatile pid_t watched;
@@ -117,7 +117,7 @@ int pst_demo_proc_end(struct pst_demo_proc *p, int sig, uint64_t timeout_ns)
 {
 	PST_CLEANUP_FD int pidfd = -1;
 	uint64_t deadline = pst_now_ns() + timeout_ns;
-	struct timespec look = {.tv_nsec = LOOK_NS};
+	struct timespec pause = {.tv_nsec = POLL_NS};
 	struct pollfd pfd;
 
 	if (p->pid <= 0)
@@ -132,9 +132,9 @@ int pst_demo_proc_end(struct pst_demo_proc *p, int sig, uint64_t timeout_ns)
 			return -ETIMEDOUT;
 		pfd = (struct pollfd){.fd = pidfd, .events = POLLIN};
 		if (pidfd >= 0)
-			ppoll(&pfd, 1, &look, NULL);
+			ppoll(&pfd, 1, &pause, NULL);
 		else
-			nanosleep(&look, NULL);
+			nanosleep(&pause, NULL);
 	}
 	*p = (struct pst_demo_proc){0};
 	return 0;

@@ -19,7 +19,7 @@
 #define KVM_BOOT_NS    (20 * PST_NS_PER_S)
 #define VSOCK_START_NS (5 * PST_NS_PER_S)
 #define CONNECT_NS     (2 * PST_NS_PER_S)
-#define LOOK_NS        (50 * PST_NS_PER_MS)
+#define POLL_NS        (50 * PST_NS_PER_MS)
 #define END_NS         (5 * PST_NS_PER_S)
 #define N_CIDS         64
 /* CIDs of demos: out of the way of those people write by hand. */
@@ -92,7 +92,7 @@ static int start_vsock_daemon(struct start *st)
 			return pst_error_set(st->err, -ETIMEDOUT,
 					     "%s makes no socket",
 					     st->files.vsock);
-		if (pst_demo_signals_sleep(LOOK_NS / 5))
+		if (pst_demo_signals_sleep(POLL_NS / 5))
 			return -ECANCELED;
 	}
 	return r;
@@ -187,7 +187,7 @@ static int start_qemu(struct start *st, enum pst_demo_accel accel,
 }
 
 /* 0, or why there is no point in waiting any longer. */
-static int look(struct start *st, uint64_t deadline)
+static int check_start(struct start *st, uint64_t deadline)
 {
 	if (pst_demo_signals_seen())
 		return -ECANCELED;
@@ -205,8 +205,8 @@ static int wait_life(struct start *st)
 	int r = 0;
 
 	while (r == 0 && (stat(st->serial, &sb) || sb.st_size == 0)) {
-		pst_demo_signals_sleep(LOOK_NS);
-		r = look(st, deadline);
+		pst_demo_signals_sleep(POLL_NS);
+		r = check_start(st, deadline);
 	}
 	if (r == -ETIMEDOUT)
 		pst_error_set(st->err, r,
@@ -225,8 +225,8 @@ static int wait_heartbeat(struct start *st, uint64_t deadline)
 	if (r)
 		return r;
 	while (r == 0 && !pst_region_pulse_beats(&pulse)) {
-		pst_demo_signals_sleep(LOOK_NS);
-		r = look(st, deadline);
+		pst_demo_signals_sleep(POLL_NS);
+		r = check_start(st, deadline);
 	}
 	pst_region_pulse_close(&pulse);
 	if (r == -ETIMEDOUT)
@@ -257,14 +257,14 @@ static int wait_hello(struct start *st, uint64_t deadline, struct pst **ret_c)
 				   sizeof(text));
 		if (open_rc == 0)
 			return 0;
-		r = look(st, deadline);
+		r = check_start(st, deadline);
 		if (r == -ETIMEDOUT || (r == 0 && is_final(open_rc)))
 			return pst_error_set(st->err, r ? r : open_rc,
 					     "the agent does not answer: %s",
 					     text);
 		if (r)
 			return r;
-		pst_demo_signals_sleep(LOOK_NS);
+		pst_demo_signals_sleep(POLL_NS);
 	}
 }
 

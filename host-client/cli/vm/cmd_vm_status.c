@@ -12,7 +12,7 @@
 
 /* A heartbeat comes several times a second. */
 #define PULSE_NS (1500 * PST_NS_PER_MS)
-#define LOOK_NS  (50 * PST_NS_PER_MS)
+#define POLL_NS  (50 * PST_NS_PER_MS)
 #define ASK_NS   (3 * PST_NS_PER_S)
 
 struct status {
@@ -58,14 +58,14 @@ static json_t *region_view(const struct pst_vm_region *r)
 /* Whether something in the guest moves the region's heartbeat. */
 static bool has_pulse(const char *region, struct pst_error *err)
 {
-	const struct timespec look = {.tv_nsec = LOOK_NS};
+	const struct timespec pause = {.tv_nsec = POLL_NS};
 	uint64_t deadline = pst_now_ns() + PULSE_NS;
 	struct pst_region_pulse p;
 
 	if (pst_region_pulse_open(region, &p, err))
 		return false;
 	while (!pst_region_pulse_beats(&p) && pst_now_ns() < deadline)
-		nanosleep(&look, NULL);
+		nanosleep(&pause, NULL);
 	pst_region_pulse_close(&p);
 	if (!p.beats)
 		pst_error_set(err, -ETIMEDOUT,
