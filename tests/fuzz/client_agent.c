@@ -187,7 +187,7 @@ static void forge(void)
 	struct agent_sight see;
 	uint64_t at;
 
-	if (!client || !client->look(which, &see))
+	if (!client || !client->inspect(which, &see))
 		return;
 	at = see.cq_head + (how >> 5 & 3);
 	slot = &pst_region_lane(region.base, see.lane)->cq[at % PST_WIRE_SLOTS];
@@ -215,7 +215,7 @@ static void say(void)
 	};
 
 	if (client)
-		(void)client->look(0, &see);
+		(void)client->inspect(0, &see);
 	f.seq = see.seq + 1 - seq % 8;
 	if (pst_frame_encode(&f, (uint8_t[512]){0}, 512) > 0)
 		send_frame(&f);

@@ -38,7 +38,7 @@ struct agent_sight {
  * neither sees the other's headers. */
 struct agent_peer {
 	/* False without a lane. */
-	bool (*look)(unsigned int record, struct agent_sight *ret);
+	bool (*inspect)(unsigned int record, struct agent_sight *ret);
 	/* Lets the library's thread end, or not. */
 	void (*stop)(bool yes);
 };

@@ -79,7 +79,7 @@ static uint64_t tag(void)
 	return tags[script_u8() % N_TAGS];
 }
 
-static void keep_tag(int r, uint64_t t)
+static void stash_tag(int r, uint64_t t)
 {
 	if (r == 0)
 		tags[n_tags++ % N_TAGS] = t;
@@ -137,7 +137,7 @@ static void copy(uint8_t how)
 	if (how & 1)
 		(void)!pst_copy(c, &p, timeout(), NULL);
 	else
-		keep_tag(pst_submit_copy(c, &p, &t), t);
+		stash_tag(pst_submit_copy(c, &p, &t), t);
 }
 
 /* Dimensions that are small, and some that do not fit into one piece. */
@@ -184,7 +184,7 @@ static void gemm(uint8_t how)
 	if (how & 1)
 		(void)!pst_gemm(c, &g, timeout(), NULL);
 	else
-		keep_tag(pst_submit_gemm(c, &g, &t), t);
+		stash_tag(pst_submit_gemm(c, &g, &t), t);
 }
 
 /* A file with a model of 4 to 2 elements. */
@@ -249,7 +249,7 @@ static void infer(uint8_t how)
 	if (how & 1)
 		(void)!pst_infer(c, &f, timeout(), NULL);
 	else
-		keep_tag(pst_submit_infer(c, &f, &t), t);
+		stash_tag(pst_submit_infer(c, &f, &t), t);
 }
 
 static void ask(void)
@@ -276,7 +276,7 @@ static void ask(void)
 	}
 }
 
-static bool look(unsigned int record, struct agent_sight *ret)
+static bool inspect(unsigned int record, struct agent_sight *ret)
 {
 	ret->seq = c->channel.seq;
 	ret->cq_head = c->queue.lane.cq_head;
@@ -299,7 +299,7 @@ static void reopen(uint8_t how)
 		.dead_ns = how & 8 ? 150 * PST_NS_PER_MS : 0,
 		.name = "fuzz",
 	};
-	static const struct agent_peer peer = {look, stop};
+	static const struct agent_peer peer = {inspect, stop};
 	static const char *const uris[] = {
 		"unix:///fuzz?region=/nonexistent",
 		"vsock://3:5000?region=/nonexistent",
@@ -353,7 +353,7 @@ static void submit_span(enum call what, uint8_t how)
 	else
 		r = pst_submit_checksum(c, p, n, &t);
 	if (!(how & 1))
-		keep_tag(r, t);
+		stash_tag(r, t);
 }
 
 static void nop(uint8_t how)
@@ -363,7 +363,7 @@ static void nop(uint8_t how)
 	if (how & 1)
 		(void)!pst_nop(c, timeout(), NULL);
 	else
-		keep_tag(pst_submit_nop(c, &t), t);
+		stash_tag(pst_submit_nop(c, &t), t);
 }
 
 static void poll_all(void)

@@ -27,7 +27,7 @@ static void took(struct pst_wire_cqe *cqe)
 	cqe->compute_ns = took_ns;
 }
 
-static void nap(uint64_t ns)
+static void sleep_ns(uint64_t ns)
 {
 	const struct timespec ts = {.tv_nsec = (long)ns};
 
@@ -125,7 +125,7 @@ START_TEST(nobody_is_woken_before_the_end_is_near)
 	pthread_t t;
 
 	pthread_create(&t, NULL, expect, &tag);
-	nap(50 * MS);
+	sleep_ns(50 * MS);
 	ck_assert(!is_armed());
 	fake.hold = false;
 	join(t);
@@ -142,10 +142,10 @@ START_TEST(a_thread_that_waits_beside_it_is_woken)
 	pthread_t t, nop;
 
 	pthread_create(&t, NULL, expect, &tag);
-	nap(20 * MS);
+	sleep_ns(20 * MS);
 	ck_assert(!is_armed());
 	pthread_create(&nop, NULL, call_nop, NULL);
-	nap(30 * MS);
+	sleep_ns(30 * MS);
 	ck_assert(is_armed());
 	start = pst_now_ns();
 	fake.hold = false;
@@ -163,7 +163,7 @@ START_TEST(an_event_loop_beside_it_is_told)
 	pthread_t t;
 
 	pthread_create(&t, NULL, expect, &tag);
-	nap(20 * MS);
+	sleep_ns(20 * MS);
 	ck_assert(!is_armed());
 	ck_assert_int_ge(pst_fd(c), 0);
 	ck_assert_int_eq(pst_submit_nop(c, &own), 0);
@@ -172,7 +172,7 @@ START_TEST(an_event_loop_beside_it_is_told)
 	fake.hold = false;
 	join(t);
 	while (pst_poll(c, done, 4) == 0)
-		nap(MS);
+		sleep_ns(MS);
 	ck_assert_uint_eq(done[0].tag, own);
 	end(tag);
 }
@@ -189,7 +189,7 @@ static void run_small(uint64_t tag)
 	ck_assert_int_eq(pst_subop_nop(c, &nop, &err), 0);
 	ck_assert_int_eq(pst_subop_gemm(c, &small, &tag, &err), 0);
 	pthread_create(&t, NULL, expect, &tag);
-	nap(30 * MS);
+	sleep_ns(30 * MS);
 	start = pst_now_ns();
 	fake.hold = false;
 	join(t);
@@ -247,7 +247,7 @@ START_TEST(a_call_that_gives_up_cancels_all_its_parts)
 	product.c = x[2];
 	ck_assert_int_eq(pst_gemm(c, &product, 50 * MS, NULL), -ETIMEDOUT);
 	for (i = 0; i < 1000 && fake.cancels == 0; i++)
-		nap(MS);
+		sleep_ns(MS);
 	ck_assert_uint_eq(fake.cancels, 1);
 	end(tag);
 }

@@ -58,10 +58,10 @@ static void answer_and_deafen(void)
 {
 	int i;
 
-	fake.deafen = true;
-	for (i = 0; i < 10000 && fake.deafen; i++)
+	fake.stop_reading = true;
+	for (i = 0; i < 10000 && fake.stop_reading; i++)
 		usleep(1000);
-	ck_assert(!fake.deafen);
+	ck_assert(!fake.stop_reading);
 }
 
 /* All completions there are; a loop that goes on until there is none ends. */

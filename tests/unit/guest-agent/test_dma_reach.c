@@ -156,7 +156,7 @@ static void put(const char *path, const char *text)
 static const struct pst_region region = {.phys = 1ULL << 40, .size = GIB};
 static struct pst_agent_reach reach;
 
-static void look(const char *pci, uint32_t sm_major)
+static void check_reach(const char *pci, uint32_t sm_major)
 {
 	pst_agent_reach_read(tmpdir_path("sys"), tmpdir_path("proc"), &region,
 			     pci, sm_major, &reach);
@@ -166,15 +166,15 @@ START_TEST(the_drivers_word_goes_before_a_guess)
 {
 	put("proc/driver/nvidia/gpus/0000:0a:00.0/information",
 	    "Model: \t\t A card\nDMA Size: \t 49 bits\n");
-	look("0000:0A:00.0", 5);
+	check_reach("0000:0A:00.0", 5);
 	ck_assert_uint_eq(reach.device_bits, 49);
 	ck_assert(!reach.device_guessed);
 	ck_assert_uint_eq(reach.phys, region.phys);
 	ck_assert_uint_eq(reach.size, region.size);
-	look("0000:0b:00.0", 5);
+	check_reach("0000:0b:00.0", 5);
 	ck_assert_uint_eq(reach.device_bits, 40);
 	ck_assert(reach.device_guessed);
-	look("0000:0b:00.0", 6);
+	check_reach("0000:0b:00.0", 6);
 	ck_assert_uint_eq(reach.device_bits, 47);
 }
 END_TEST
@@ -183,22 +183,22 @@ START_TEST(an_address_that_is_none_leads_nowhere)
 {
 	put("proc/driver/nvidia/0000:0a:00.0/information",
 	    "DMA Size: \t 49 bits\n");
-	look("../0000:0a:00.0", 0);
+	check_reach("../0000:0a:00.0", 0);
 	ck_assert_uint_eq(reach.device_bits, 0);
 	put("proc/driver/nvidia/information", "DMA Size: \t 49 bits\n");
-	look("..", 0);
+	check_reach("..", 0);
 	ck_assert_uint_eq(reach.device_bits, 0);
 }
 END_TEST
 
 START_TEST(the_narrowest_iommu_counts)
 {
-	look("", 9);
+	check_reach("", 9);
 	ck_assert_uint_eq(reach.iommu_bits, 0);
 	put("sys/class/iommu/dmar0/intel-iommu/cap", "d2008c222f0606\n");
 	put("sys/class/iommu/dmar1/intel-iommu/cap", "d2008c22260206\n");
 	put("sys/class/iommu/ivhd0/amd-iommu/cap", "0\n");
-	look("", 9);
+	check_reach("", 9);
 	ck_assert_uint_eq(reach.iommu_bits, 39);
 	ck_assert_ptr_nonnull(
 		strstr(warn(&reach), "39 bits that the IOMMU takes"));
@@ -208,7 +208,7 @@ END_TEST
 START_TEST(without_a_gpu_nothing_needs_to_reach)
 {
 	put("sys/class/iommu/dmar0/intel-iommu/cap", "d2008c22260206\n");
-	look("", 0);
+	check_reach("", 0);
 	ck_assert_uint_eq(reach.iommu_bits, 0);
 	ck_assert_uint_eq(reach.device_bits, 0);
 	ck_assert_str_eq(warn(&reach), "");

@@ -158,7 +158,7 @@ START_TEST(a_turn_of_short_operations_ends_when_another_lane_has_work)
 	}
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	/* Half a millisecond for each of two. */
-	look_ns = 10 * PST_NS_PER_US;
+	read_ns = 10 * PST_NS_PER_US;
 	ck_assert_uint_le(done_before_the_other(), 52);
 }
 END_TEST
@@ -169,7 +169,7 @@ START_TEST(a_wake_up_counts_as_its_lanes_time)
 
 	for (i = 0; i < 200; i++)
 		submit_nop(0, i);
-	look_ns = PST_NS_PER_US;
+	read_ns = PST_NS_PER_US;
 	wake_ns = PST_NS_PER_MS;
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	ck_assert(pst_lane_client_arm(&client[0]));
@@ -183,7 +183,7 @@ START_TEST(short_and_long_operations_get_the_same_time)
 	unsigned int i, n = 0;
 
 	/* A NOP takes 1 ms here, a step of the other 10. */
-	look_ns = PST_NS_PER_MS;
+	read_ns = PST_NS_PER_MS;
 	submit(1, 7, STEPS(100));
 	for (i = 0; i < 400; i++) {
 		while (pst_lane_client_reap(&client[0], &cqe) == 1)

@@ -205,7 +205,7 @@ START_TEST(passwords_are_only_in_what_is_to_be_defined_again)
 }
 END_TEST
 
-static bool third_look(void *arg)
+static bool third_check(void *arg)
 {
 	return ++*(int *)arg >= 3;
 }
@@ -220,7 +220,7 @@ START_TEST(a_wait_is_bounded_and_can_be_ended)
 			 -ETIMEDOUT);
 	ck_assert_uint_ge(pst_now_ns() - begin, 300 * PST_NS_PER_MS);
 	ck_assert_int_eq(pst_vm_virt_wait_off(virt, "test", 60 * PST_NS_PER_S,
-					      third_look, &looks, &err),
+					      third_check, &looks, &err),
 			 -ECANCELED);
 	ck_assert_int_eq(looks, 3);
 	ck_assert_uint_lt(pst_now_ns() - begin, 10 * PST_NS_PER_S);

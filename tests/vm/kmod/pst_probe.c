@@ -8,7 +8,7 @@
 
 #include "pst_probe.h"
 
-static void look(struct pst_probe *p)
+static void probe(struct pst_probe *p)
 {
 	const unsigned long addr = p->addr;
 	pgd_t *pgd = pgd_offset(current->mm, addr);
@@ -54,7 +54,7 @@ static long probe_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	p.entry = 0;
 	p.shift = 0;
 	mmap_read_lock(current->mm);
-	look(&p);
+	probe(&p);
 	mmap_read_unlock(current->mm);
 	p.pinned = pin_user_pages_fast(p.addr, 1, FOLL_WRITE | FOLL_LONGTERM,
 				       &page);
