@@ -76,7 +76,7 @@ struct pst_bench_task {
 	const void *src, *src2;
 	void *dst;
 	size_t n;
-	struct pst_gemm gemm;
+	struct pst_gemm_args gemm;
 };
 
 /*

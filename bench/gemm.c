@@ -53,7 +53,7 @@ static int once_call(struct pst_bench_task *t, uint64_t *ret_ns,
 static int once_blas(struct pst_bench_task *t, uint64_t *ret_ns,
 		     uint64_t *ret_extra_ns)
 {
-	const struct pst_gemm *g = &t->gemm;
+	const struct pst_gemm_args *g = &t->gemm;
 	uint64_t start;
 
 	if (t->cpus)
@@ -66,9 +66,11 @@ static int once_blas(struct pst_bench_task *t, uint64_t *ret_ns,
 	return 0;
 }
 
-static struct pst_gemm product(const struct shape *s, const struct places *p)
+static struct pst_gemm_args product(const struct shape *s,
+				    const struct places *p)
 {
-	return (struct pst_gemm){
+	return (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = s->m,
 		.n = s->n,
@@ -134,7 +136,7 @@ static int probe_foreign(struct pst_bench *b, struct gemm *g)
 {
 	const struct shape s = {MIN_N, MIN_N, MIN_N};
 	const struct places own = {g->mem[0].ptr, g->mem[1].ptr, g->mem[2].ptr};
-	struct pst_gemm p = product(&s, &own);
+	struct pst_gemm_args p = product(&s, &own);
 	int r = pst_gemm(b->c, &p, PST_BENCH_TIMEOUT_NS, NULL);
 
 	g->no_foreign = r == -EFAULT;

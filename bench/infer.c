@@ -156,7 +156,8 @@ static bool is_interrupted(void)
 static int once(struct pst_bench_task *t, uint64_t *ret_ns,
 		uint64_t *ret_extra_ns)
 {
-	const struct pst_infer f = {
+	const struct pst_infer_args f = {
+		.size = sizeof(struct pst_infer_args),
 		.model = t->src2,
 		.in = t->src,
 		.out = t->dst,

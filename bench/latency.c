@@ -114,9 +114,10 @@ static int add_probes(struct pst_bench *b, struct latency *l)
 }
 
 /* No terms, and C stays as it is: nobody touches memory. */
-static struct pst_gemm nothing(void *line)
+static struct pst_gemm_args nothing(void *line)
 {
-	return (struct pst_gemm){
+	return (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = 4,
 		.n = 4,

@@ -64,6 +64,12 @@ extern "C" {
  * made by fork() each call with it returns EBADF and does nothing else. Buffers
  * are not mapped there: a pointer into one is SIGSEGV. See pst_after_fork().
  *
+ * Structures that the caller fills in begin with their size, which their
+ * PST_*_INIT sets, with the plainest values for the rest: begin with it, then
+ * set members. The library takes a structure of an older header, and of a newer
+ * one if its new members are zero; else EINVAL. Structures that the library
+ * fills in have room for new members in "reserved", which is zero.
+ *
  * "Since" names the first version of the library that has a function.
  */
 
@@ -118,7 +124,8 @@ struct pst_options {
 	uint64_t spin_ns;    /* a wait spins so long before it sleeps. 0: 50 us;
 				UINT64_MAX: it never sleeps */
 	uint32_t flags;      /* PST_OPEN_* */
-	uint32_t reserved;   /* 0 */
+	uint32_t queues;     /* ordered queues of operations. 0: 1, which is
+				the maximum of this version */
 	const char *name; /* of this client in the agent's statistics; NULL: the
 			     name of the program */
 };
@@ -129,7 +136,6 @@ struct pst_options {
 #define PST_OPEN_CONTROL_ONLY 1U
 /* Sleep at once, without spinning; spin_ns is ignored. */
 #define PST_OPEN_NO_SPIN 2U
-
 /*
  * Connects to an agent and stores the connection in *ret, which the caller ends
  * with pst_close(). endpoint is a URI or a name (penstock(1), ENDPOINTS), or
@@ -265,7 +271,8 @@ struct pst_info {
  */
 int pst_get_info(struct pst *c, struct pst_info *info);
 
-enum pst_query {
+/* What pst_query() asks for. */
+enum pst_topic {
 	PST_QUERY_INFO,   /* the agent's description of itself */
 	PST_QUERY_HEALTH, /* "healthy": true or false, and the reasons */
 	PST_QUERY_STATS,  /* counters */
@@ -281,7 +288,7 @@ enum pst_query {
  *
  * Since: 1.0
  */
-int pst_query(struct pst *c, enum pst_query what, char **ret_json);
+int pst_query(struct pst *c, enum pst_topic what, char **ret_json);
 
 /*
  * Sends a message over the control socket and waits for its echo. Stores the
@@ -375,6 +382,7 @@ int pst_tensor_destroy(struct pst *c, uint64_t tensor);
 struct pst_tensor {
 	uint64_t tensor; /* id */
 	uint64_t size;   /* bytes */
+	uint64_t reserved[2];
 };
 
 /*
@@ -477,14 +485,16 @@ enum pst_act {
  * the call fails with EINVAL. pst_submit_gemm() refuses such operands with
  * EFAULT.
  *
- * A structure of zeros with the needed fields set is a plain product.
+ * With PST_GEMM_INIT it is a plain product, C = A B: dtype, m, n, k and the
+ * operands have to be set. A leading dimension of 0 means a packed matrix.
  */
-struct pst_gemm {
+struct pst_gemm_args {
+	size_t size;             /* sizeof(struct pst_gemm_args) */
 	uint32_t dtype;          /* enum pst_dtype */
 	uint32_t order;          /* enum pst_order */
 	uint32_t transa, transb; /* 0 or 1 */
 	uint32_t m, n, k;
-	uint32_t lda, ldb, ldc; /* elements */
+	uint32_t lda, ldb, ldc; /* elements, or 0 */
 	double alpha, beta;
 	const void *a;
 	const void *b;
@@ -503,21 +513,25 @@ struct pst_gemm {
  * place is a pointer into a buffer of the connection, or a tensor and a byte
  * offset in it, with a NULL pointer.
  */
-struct pst_copy {
+struct pst_copy_args {
+	size_t size; /* sizeof(struct pst_copy_args) */
 	const void *src;
 	void *dst;
+	uint64_t n; /* not 0 */
 	uint64_t src_tensor, src_off;
 	uint64_t dst_tensor, dst_off;
-	uint64_t n; /* not 0 */
 };
 
 /* The end of an operation. */
 struct pst_completion {
 	uint64_t tag;
-	int status;          /* 0 or a negative errno */
+	uint64_t user_data; /* as submitted; 0 of synchronous calls */
+	int32_t status;     /* 0 or a negative errno */
+	uint32_t reserved0;
 	uint64_t compute_ns; /* the backend's own time */
 	uint64_t queue_ns;   /* from the agent's receipt to its start */
 	uint64_t result;     /* of pst_checksum(), else 0 */
+	uint64_t reserved[2];
 };
 
 /* No deadline. */
@@ -547,8 +561,8 @@ struct pst_completion {
 int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done);
 
 /*
- * Computes a product, or a batch of products; see struct pst_gemm. After an
- * error pst_c_touched() says whether C was written to.
+ * Computes a product, or a batch of products; see struct pst_gemm_args. After
+ * an error pst_c_touched() says whether C was written to.
  *
  * Errors: EINVAL (an argument that CBLAS would refuse, an unknown type, C
  * overlaps an operand), EMSGSIZE (above max_dim, max_elems or max_batch),
@@ -558,7 +572,7 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done);
  *
  * Since: 1.0
  */
-int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
+int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	     struct pst_completion *done);
 
 /*
@@ -574,15 +588,15 @@ int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	     struct pst_completion *done);
 
 /*
- * Copies between buffers and tensors; see struct pst_copy.
+ * Copies between buffers and tensors; see struct pst_copy_args.
  *
  * Errors: EINVAL (n is 0, or the places overlap), ENOENT (no such tensor),
  * EFAULT (beyond the end of a tensor or buffer).
  *
  * Since: 1.0
  */
-int pst_copy(struct pst *c, const struct pst_copy *copy, uint64_t timeout_ns,
-	     struct pst_completion *done);
+int pst_copy(struct pst *c, const struct pst_copy_args *copy,
+	     uint64_t timeout_ns, struct pst_completion *done);
 
 /*
  * Computes the XXH3 checksum (64 bits, seed 0) of n bytes of a buffer from src
@@ -596,10 +610,11 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 		 struct pst_completion *done);
 
 /*
- * Asynchronous calls: submit an operation and return at once. *ret_tag names
- * the operation until pst_wait() or pst_poll() has returned its completion.
- * Operands must lie in buffers of the connection or in tensors, else EFAULT,
- * and stay allocated until then.
+ * Asynchronous calls: submit an operation and return at once. Its completion
+ * carries user_data and a tag. *ret_tag (ret_tag may be NULL) names the
+ * operation until pst_wait() or pst_poll() has returned its
+ * completion. Arguments are copied. Operands lie in buffers of the connection
+ * or in tensors, else EFAULT, and stay allocated until then.
  *
  * Errors of all: EAGAIN (n_slots operations are outstanding, among them those
  * given up and those not yet collected: collect some and try again, see
@@ -613,14 +628,15 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
  *
  * Since: 1.0
  */
-int pst_submit_nop(struct pst *c, uint64_t *ret_tag);
+int pst_submit_nop(struct pst *c, uint64_t user_data, uint64_t *ret_tag);
 
 /*
- * Submits pst_gemm(). *g is copied; operands lie in buffers or tensors.
+ * Submits pst_gemm().
  *
  * Since: 1.0
  */
-int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag);
+int pst_submit_gemm(struct pst *c, const struct pst_gemm_args *g,
+		    uint64_t user_data, uint64_t *ret_tag);
 
 /*
  * Submits pst_fill().
@@ -628,7 +644,8 @@ int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag);
  * Since: 1.0
  */
 int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
-		    unsigned int pattern_size, uint64_t *ret_tag);
+		    unsigned int pattern_size, uint64_t user_data,
+		    uint64_t *ret_tag);
 
 /*
  * Submits pst_checksum(). The checksum is the completion's result.
@@ -636,15 +653,15 @@ int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
  * Since: 1.0
  */
 int pst_submit_checksum(struct pst *c, const void *src, size_t n,
-			uint64_t *ret_tag);
+			uint64_t user_data, uint64_t *ret_tag);
 
 /*
- * Submits pst_copy(). *copy is copied.
+ * Submits pst_copy().
  *
  * Since: 1.0
  */
-int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
-		    uint64_t *ret_tag);
+int pst_submit_copy(struct pst *c, const struct pst_copy_args *copy,
+		    uint64_t user_data, uint64_t *ret_tag);
 
 /*
  * Collects at most max completions into ret, an array of max elements, and
@@ -658,11 +675,11 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max);
 
 /*
  * Waits for one operation, at most timeout_ns, and returns its status. Stores
- * its completion in *ret, which may be NULL.
+ * its completion in *ret, which may be NULL. After ETIMEDOUT and EINTR, which
+ * also cancels it, the operation is still outstanding: wait again.
  *
  * Errors: ENOENT (no such tag, its completion was collected before, or another
- * thread waits for it), ETIMEDOUT, EINTR (the tag is given up, and its late
- * completion is dropped), and those of the synchronous call.
+ * thread waits for it), ETIMEDOUT, EINTR, and those of the synchronous call.
  *
  * Since: 1.0
  */
@@ -731,8 +748,9 @@ struct pst_model {
 	uint32_t max_batch; /* rows of one operation */
 	uint32_t n_layers;
 	uint32_t dtype; /* of the weights, enum pst_dtype */
-	uint32_t reserved;
+	uint32_t reserved0;
 	char name[64];
+	uint64_t reserved[4];
 };
 
 /*
@@ -785,12 +803,14 @@ int pst_model_list(struct pst *c, char **ret_json);
 /* Rows of input: rows rows of model->n_in elements at in, ld_in elements apart,
  * give as many rows of model->n_out elements at out, ld_out elements apart. An
  * ld of 0 means packed rows. */
-struct pst_infer {
+struct pst_infer_args {
+	size_t size; /* sizeof(struct pst_infer_args) */
 	const struct pst_model *model;
 	const float *in;
 	float *out;
 	uint32_t rows;
 	uint32_t ld_in, ld_out;
+	uint32_t reserved; /* 0 */
 };
 
 /*
@@ -806,17 +826,33 @@ struct pst_infer {
  *
  * Since: 1.0
  */
-int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
-	      struct pst_completion *done);
+int pst_infer(struct pst *c, const struct pst_infer_args *f,
+	      uint64_t timeout_ns, struct pst_completion *done);
 
 /*
- * Submits pst_infer(). *f is copied. rows is at most max_batch, else EMSGSIZE;
- * in and out lie in buffers of c.
+ * Submits pst_infer(). rows is at most max_batch, else EMSGSIZE; in and out lie
+ * in buffers of c. *f and the model are copied.
  *
  * Since: 1.0
  */
-int pst_submit_infer(struct pst *c, const struct pst_infer *f,
-		     uint64_t *ret_tag);
+int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
+		     uint64_t user_data, uint64_t *ret_tag);
+
+/* ---- Initialisers ------------------------------------------------------- */
+
+/* clang-format off */
+#define PST_OPTIONS_INIT {sizeof(struct pst_options), 0, 0, 0, 0, 0, NULL}
+#define PST_INFO_INIT \
+	{sizeof(struct pst_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, \
+	 {0}, {0}, {0}, {0}, {0}, {0}, {0}, 0, 0, 0}
+#define PST_GEMM_INIT \
+	{sizeof(struct pst_gemm_args), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, NULL, \
+	 NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0}
+#define PST_COPY_INIT \
+	{sizeof(struct pst_copy_args), NULL, NULL, 0, 0, 0, 0, 0}
+#define PST_INFER_INIT \
+	{sizeof(struct pst_infer_args), NULL, NULL, NULL, 0, 0, 0, 0}
+/* clang-format on */
 
 #pragma GCC visibility pop
 

@@ -101,19 +101,20 @@ int pst_bench_gate_nops(struct pst_bench_gate *g, struct pst *c,
 
 /* One product: how long the call took, in us. */
 int pst_bench_gate_product_once(struct pst_bench_gate *g, struct pst *c,
-				const struct pst_gemm *gemm, double *ret_us);
+				const struct pst_gemm_args *gemm,
+				double *ret_us);
 
 /* Products for duration_ns, at least three. */
 int pst_bench_gate_products(struct pst_bench_gate *g, struct pst *c,
-			    const struct pst_gemm *gemm, uint64_t duration_ns,
-			    struct pst_bench_times *ret);
+			    const struct pst_gemm_args *gemm,
+			    uint64_t duration_ns, struct pst_bench_times *ret);
 
 /* n x n matrices of f32 in buffers of c, filled. */
 int pst_bench_gate_square(struct pst_bench_gate *g, struct pst *c, uint32_t n,
-			  struct pst_gemm *ret);
+			  struct pst_gemm_args *ret);
 
 /* A product of n x n at given places; fills a and b. */
-struct pst_gemm pst_bench_gate_product(uint32_t n, float *a, float *b,
-				       float *c);
+struct pst_gemm_args pst_bench_gate_product(uint32_t n, float *a, float *b,
+					    float *c);
 
 #endif

@@ -40,7 +40,7 @@ struct state {
 	struct pst *victim;
 };
 
-static int query(struct pst *c, enum pst_query what)
+static int query(struct pst *c, enum pst_topic what)
 {
 	char *text;
 	int r = pst_query(c, what, &text);
@@ -127,7 +127,7 @@ static int nops(struct pst *c)
 	struct pst_completion done[64];
 	uint64_t tag;
 
-	while (pst_submit_nop(c, &tag) == 0)
+	while (pst_submit_nop(c, 0, &tag) == 0)
 		;
 	return pst_poll(c, done, 64) < 0;
 }
@@ -155,7 +155,8 @@ static int refused(struct pst *c)
 		.n_out = 4,
 		.max_batch = 1,
 	};
-	const struct pst_infer f = {
+	const struct pst_infer_args f = {
+		.size = sizeof(struct pst_infer_args),
 		.model = &gone,
 		.rows = 1,
 		.in = refused_mem,
@@ -166,7 +167,7 @@ static int refused(struct pst *c)
 	struct pst_completion done[64];
 	uint64_t tag;
 
-	while (pst_submit_infer(c, &f, &tag) == 0)
+	while (pst_submit_infer(c, &f, 0, &tag) == 0)
 		;
 	return pst_poll(c, done, 64) < 0;
 }

@@ -25,7 +25,7 @@
 struct state {
 	struct pst_bench_agentproc agent;
 	struct pst *c;
-	struct pst_gemm gemm[2];
+	struct pst_gemm_args gemm[2];
 	struct pst_bench_probe *unix_probe;
 };
 

@@ -26,7 +26,7 @@ struct state {
 	struct pst *c;
 	void *region;
 	struct pst_bench_mem mem[6];
-	struct pst_gemm in_region, foreign;
+	struct pst_gemm_args in_region, foreign;
 };
 
 static void close_state(struct pst_bench_gate *g, void *arg)

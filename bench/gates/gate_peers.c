@@ -10,7 +10,7 @@
 struct state {
 	struct pst_bench_agentproc agent;
 	struct pst *c;
-	struct pst_gemm gemm;
+	struct pst_gemm_args gemm;
 };
 
 static void close_state(struct pst_bench_gate *g, void *arg)

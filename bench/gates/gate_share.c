@@ -21,7 +21,7 @@
 
 struct client {
 	struct pst *c;
-	struct pst_gemm gemm[DEPTH];
+	struct pst_gemm_args gemm[DEPTH];
 	pthread_t thread;
 	uint64_t done;
 	int result;
@@ -32,7 +32,7 @@ struct state {
 	struct pst_bench_agentproc agent;
 	struct client clients[CLIENTS];
 	struct pst *sleeping;
-	struct pst_gemm gemm;
+	struct pst_gemm_args gemm;
 	uint64_t until_ns;
 };
 
@@ -84,13 +84,13 @@ static void *client_run(void *arg)
 	int r = 0;
 
 	for (i = 0; i < DEPTH && !r; i++)
-		r = pst_submit_gemm(k->c, &k->gemm[i], &tags[i]);
+		r = pst_submit_gemm(k->c, &k->gemm[i], 0, &tags[i]);
 	while (!r && pst_bench_now_ns() < *k->until_ns) {
 		i = n % DEPTH;
 		r = pst_wait(k->c, tags[i], TIMEOUT_NS, &done);
 		n++;
 		if (!r)
-			r = pst_submit_gemm(k->c, &k->gemm[i], &tags[i]);
+			r = pst_submit_gemm(k->c, &k->gemm[i], 0, &tags[i]);
 	}
 	k->done = n;
 	for (i = 0; i < DEPTH && !r; i++)

@@ -136,7 +136,8 @@ int pst_bench_gate_nops(struct pst_bench_gate *g, struct pst *c,
 }
 
 int pst_bench_gate_product_once(struct pst_bench_gate *g, struct pst *c,
-				const struct pst_gemm *gemm, double *ret_us)
+				const struct pst_gemm_args *gemm,
+				double *ret_us)
 {
 	const uint64_t start = pst_bench_now_ns();
 	int r = pst_gemm(c, gemm, TIMEOUT_NS, NULL);
@@ -146,8 +147,8 @@ int pst_bench_gate_product_once(struct pst_bench_gate *g, struct pst *c,
 }
 
 int pst_bench_gate_products(struct pst_bench_gate *g, struct pst *c,
-			    const struct pst_gemm *gemm, uint64_t duration_ns,
-			    struct pst_bench_times *ret)
+			    const struct pst_gemm_args *gemm,
+			    uint64_t duration_ns, struct pst_bench_times *ret)
 {
 	const uint64_t begin = pst_bench_now_ns();
 	struct pst_completion done;
@@ -181,7 +182,8 @@ int pst_bench_gate_products(struct pst_bench_gate *g, struct pst *c,
 	return 0;
 }
 
-struct pst_gemm pst_bench_gate_product(uint32_t n, float *a, float *b, float *c)
+struct pst_gemm_args pst_bench_gate_product(uint32_t n, float *a, float *b,
+					    float *c)
 {
 	const uint64_t elems = (uint64_t)n * n;
 	uint64_t i;
@@ -192,7 +194,8 @@ struct pst_gemm pst_bench_gate_product(uint32_t n, float *a, float *b, float *c)
 		b[i] = (float)(i % 5) - 2;
 		c[i] = 0;
 	}
-	return (struct pst_gemm){
+	return (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = n,
 		.n = n,
@@ -208,7 +211,7 @@ struct pst_gemm pst_bench_gate_product(uint32_t n, float *a, float *b, float *c)
 }
 
 int pst_bench_gate_square(struct pst_bench_gate *g, struct pst *c, uint32_t n,
-			  struct pst_gemm *ret)
+			  struct pst_gemm_args *ret)
 {
 	const uint64_t size = 4ULL * n * n;
 	void *p[3] = {NULL};

@@ -160,7 +160,8 @@ static void give(struct side *s)
 
 static void by_penstock(const struct side *s, int resident)
 {
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.dtype_c = PST_F32,
 		.m = s->n,

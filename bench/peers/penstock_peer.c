@@ -8,7 +8,7 @@
 
 struct client {
 	struct pst *c;
-	struct pst_gemm gemm;
+	struct pst_gemm_args gemm;
 	uint64_t size;
 	void *region;
 	char *own; /* what is written into the region */
@@ -62,7 +62,8 @@ static bool set_up(struct client *c)
 				return false;
 			memset(p[i], 0, bytes);
 		}
-		c->gemm = (struct pst_gemm){
+		c->gemm = (struct pst_gemm_args){
+			.size = sizeof(struct pst_gemm_args),
 			.dtype = PST_F32,
 			.m = (uint32_t)c->size,
 			.n = (uint32_t)c->size,

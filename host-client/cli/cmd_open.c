@@ -89,7 +89,7 @@ int pst_cmd_fail_named(const struct pst_cmd_ctx *ctx, struct pst *c, int err)
 }
 
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,
-		  enum pst_query what, json_t **ret)
+		  enum pst_topic what, json_t **ret)
 {
 	json_error_t why;
 	char *text = NULL;

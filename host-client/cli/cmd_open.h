@@ -39,7 +39,7 @@ int pst_cmd_fail_named(const struct pst_cmd_ctx *ctx, struct pst *c, int err);
 /* Asks the agent. Returns PST_EXIT_OK and an object that the caller releases
  * with json_decref(), or prints why not. */
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,
-		  enum pst_query what, json_t **ret);
+		  enum pst_topic what, json_t **ret);
 
 /* A number, or null for one that JSON does not have. */
 json_t *pst_cmd_real(double v);

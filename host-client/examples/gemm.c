@@ -35,6 +35,7 @@ static float *new_matrix(struct pst *c, size_t n)
 int main(int argc, char **argv)
 {
 	uint32_t n = argc > 1 ? (uint32_t)atoi(argv[1]) : 256;
+	struct pst_gemm_args g = PST_GEMM_INIT;
 	struct pst_completion done;
 	char sentence[256];
 	double expected = 0;
@@ -58,21 +59,11 @@ int main(int argc, char **argv)
 		b[i] = (float)(i % 5);
 	}
 
-	struct pst_gemm g = {
-		.dtype = PST_F32,
-		.order = PST_ROW_MAJOR,
-		.m = n,
-		.n = n,
-		.k = n,
-		.lda = n,
-		.ldb = n,
-		.ldc = n,
-		.alpha = 1,
-		.beta = 0,
-		.a = a,
-		.b = b,
-		.c = ab,
-	};
+	g.dtype = PST_F32;
+	g.m = g.n = g.k = n;
+	g.a = a;
+	g.b = b;
+	g.c = ab;
 	r = pst_gemm(c, &g, TIMEOUT_NS, &done);
 	if (r < 0)
 		die(c, "pst_gemm", r);

@@ -22,7 +22,7 @@ struct run {
 	/* The matrices are in private memory: their data has no buffer. */
 	bool foreign;
 	struct pst_outfile out;
-	struct pst_gemm g;
+	struct pst_gemm_args g;
 	uint64_t c_size; /* bytes of the result */
 	void *c_copy;    /* the result in private memory, when verified */
 };
@@ -225,7 +225,8 @@ static void describe(struct run *r, const struct pst_gemmfile_result *ret)
 	bool col = r->job->c0 && r->file[C].npy.fortran;
 	uint64_t ldc = col ? ret->m : ret->n;
 
-	r->g = (struct pst_gemm){
+	r->g = (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = ret->dtype,
 		.dtype_c = ret->dtype_c,
 		.compute = r->job->compute,
@@ -334,7 +335,7 @@ static int verify(struct run *r, struct pst_gemmfile_result *ret,
 		  struct pst_error *err)
 {
 	PST_CLEANUP_FREE void *a = NULL, *b = NULL, *c0 = NULL, *bias = NULL;
-	struct pst_gemm g = r->g;
+	struct pst_gemm_args g = r->g;
 	int rc;
 
 	r->c_copy = malloc(r->c_size + 1);

@@ -115,7 +115,8 @@ static void load_rows(const struct work *w, uint64_t row, uint32_t n)
 static int run_batch(struct work *w, uint64_t row, uint32_t n,
 		     struct pst_inferfile_result *res, struct pst_error *err)
 {
-	const struct pst_infer f = {
+	const struct pst_infer_args f = {
+		.size = sizeof(struct pst_infer_args),
 		.model = w->m,
 		.in = w->x,
 		.out = w->y,

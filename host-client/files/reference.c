@@ -54,7 +54,7 @@ struct tile {
 };
 
 struct work {
-	const struct pst_gemm *g;
+	const struct pst_gemm_args *g;
 	struct operand a, b, c, c0, bias;
 	const struct kind *kind;
 	double *row_norm; /* of op(A), m of them */
@@ -83,7 +83,7 @@ static double get(const struct operand *o, size_t i, size_t j)
 	}
 }
 
-static struct operand operand(const struct pst_gemm *g, uint32_t dtype,
+static struct operand operand(const struct pst_gemm_args *g, uint32_t dtype,
 			      const void *data, uint32_t ld, bool trans)
 {
 	bool by_rows = (g->order == PST_ROW_MAJOR) != trans;
@@ -99,7 +99,7 @@ static struct operand operand(const struct pst_gemm *g, uint32_t dtype,
 /* Adds the product of one pair of panels to the tile of C at (i0, j0). */
 static void add_panels(struct work *w, size_t i0, size_t j0, size_t k0)
 {
-	const struct pst_gemm *g = w->g;
+	const struct pst_gemm_args *g = w->g;
 	struct tile *t = w->t;
 	size_t i, j, k;
 
@@ -158,7 +158,7 @@ static double activated(uint32_t act, double x)
  * below 2^53. */
 static double wanted_i32(const struct work *w, size_t i, size_t j, double sum)
 {
-	const struct pst_gemm *g = w->g;
+	const struct pst_gemm_args *g = w->g;
 	uint32_t v = (uint32_t)(int32_t)g->alpha * (uint32_t)(int64_t)sum;
 
 	if (g->beta != 0)
@@ -173,7 +173,7 @@ static double wanted_i32(const struct work *w, size_t i, size_t j, double sum)
 static double wanted(const struct work *w, size_t i, size_t j, double sum,
 		     double *ret_bound)
 {
-	const struct pst_gemm *g = w->g;
+	const struct pst_gemm_args *g = w->g;
 	const struct kind *kind = w->kind;
 	double want = 0, scale = 0, bound = 0, c0;
 
@@ -231,7 +231,7 @@ static void compare(struct work *w, size_t i, size_t j, double sum)
 
 static void do_tile(struct work *w, size_t i0, size_t j0)
 {
-	const struct pst_gemm *g = w->g;
+	const struct pst_gemm_args *g = w->g;
 	size_t i, j, k;
 
 	memset(w->t->c, 0, sizeof(w->t->c));
@@ -245,7 +245,7 @@ static void do_tile(struct work *w, size_t i0, size_t j0)
 
 /* n u / (1 - n u) with n = k + 5 roundings: k products and sums, alpha, beta,
  * bias and their sums. */
-static double gamma_of(const struct pst_gemm *g, const struct kind *kind)
+static double gamma_of(const struct pst_gemm_args *g, const struct kind *kind)
 {
 	double nu = (g->k + 5.0) * kind->u;
 
@@ -254,12 +254,12 @@ static double gamma_of(const struct pst_gemm *g, const struct kind *kind)
 
 /* Relative error of a product of two inputs rounded to 11 bits. What F16
  * cannot hold becomes infinite or zero, which is not bounded here. */
-static double inputs_of(const struct pst_gemm *g)
+static double inputs_of(const struct pst_gemm_args *g)
 {
 	return g->compute == PST_COMPUTE_DEFAULT ? 0 : 2 * 0x1p-11 + 0x1p-22;
 }
 
-static const struct kind *kind_of(const struct pst_gemm *g)
+static const struct kind *kind_of(const struct pst_gemm_args *g)
 {
 	uint32_t dtype_c = g->dtype_c;
 	size_t i;
@@ -275,7 +275,7 @@ static const struct kind *kind_of(const struct pst_gemm *g)
 /* Euclidean norms of the rows of a and the columns of b. */
 static void norms(struct work *w)
 {
-	const struct pst_gemm *g = w->g;
+	const struct pst_gemm_args *g = w->g;
 	size_t i, j, k;
 	double v;
 
@@ -297,7 +297,7 @@ static void norms(struct work *w)
 		w->col_norm[j] = sqrt(w->col_norm[j]);
 }
 
-int pst_reference_check(const struct pst_gemm *g, const void *c0,
+int pst_reference_check(const struct pst_gemm_args *g, const void *c0,
 			struct pst_reference *ret)
 {
 	PST_CLEANUP_FREE double *row_norm = NULL, *col_norm = NULL;

@@ -35,7 +35,7 @@ struct pst_reference {
  *
  * Returns 0 and *ret, or -ENOMEM, -EINVAL (types).
  */
-PST_MUST_USE int pst_reference_check(const struct pst_gemm *g, const void *c0,
-				     struct pst_reference *ret);
+PST_MUST_USE int pst_reference_check(const struct pst_gemm_args *g,
+				     const void *c0, struct pst_reference *ret);
 
 #endif

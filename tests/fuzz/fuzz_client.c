@@ -126,7 +126,7 @@ static void operand(const void **ptr, uint64_t *id, unsigned int i)
 
 static void copy(uint8_t how)
 {
-	struct pst_copy p = {0};
+	struct pst_copy_args p = PST_COPY_INIT;
 	const void *dst;
 	uint64_t t;
 
@@ -137,7 +137,7 @@ static void copy(uint8_t how)
 	if (how & 1)
 		(void)!pst_copy(c, &p, timeout(), NULL);
 	else
-		stash_tag(pst_submit_copy(c, &p, &t), t);
+		stash_tag(pst_submit_copy(c, &p, 0, &t), t);
 }
 
 /* Dimensions that are small, and some that do not fit into one piece. */
@@ -149,7 +149,8 @@ static uint32_t dim(uint8_t v)
 static void gemm(uint8_t how)
 {
 	const uint8_t kind = script_u8();
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = kind % 6,
 		.order = kind >> 3 & 1,
 		.transa = kind >> 4 & 1,
@@ -184,7 +185,7 @@ static void gemm(uint8_t how)
 	if (how & 1)
 		(void)!pst_gemm(c, &g, timeout(), NULL);
 	else
-		stash_tag(pst_submit_gemm(c, &g, &t), t);
+		stash_tag(pst_submit_gemm(c, &g, 0, &t), t);
 }
 
 /* A file with a model of 4 to 2 elements. */
@@ -231,7 +232,8 @@ static void use_model(void)
 
 static void infer(uint8_t how)
 {
-	struct pst_infer f = {
+	struct pst_infer_args f = {
+		.size = sizeof(struct pst_infer_args),
 		.model = &model,
 		.rows = script_u8() % 32,
 		.ld_in = 4,
@@ -249,7 +251,7 @@ static void infer(uint8_t how)
 	if (how & 1)
 		(void)!pst_infer(c, &f, timeout(), NULL);
 	else
-		stash_tag(pst_submit_infer(c, &f, &t), t);
+		stash_tag(pst_submit_infer(c, &f, 0, &t), t);
 }
 
 static void ask(void)
@@ -271,7 +273,7 @@ static void ask(void)
 		FUZZ_CHECK(pst_strerror(-what) && pst_version());
 		break;
 	default:
-		(void)!pst_query(c, (enum pst_query)(what >> 2 & 3), &json);
+		(void)!pst_query(c, (enum pst_topic)(what >> 2 & 3), &json);
 		free(json);
 	}
 }
@@ -349,9 +351,9 @@ static void submit_span(enum call what, uint8_t how)
 	else if (how & 1)
 		r = pst_checksum(c, p, n, timeout(), NULL);
 	else if (what == FILL)
-		r = pst_submit_fill(c, p, n, 7, 4, &t);
+		r = pst_submit_fill(c, p, n, 7, 4, 0, &t);
 	else
-		r = pst_submit_checksum(c, p, n, &t);
+		r = pst_submit_checksum(c, p, n, 0, &t);
 	if (!(how & 1))
 		stash_tag(r, t);
 }
@@ -363,7 +365,7 @@ static void nop(uint8_t how)
 	if (how & 1)
 		(void)!pst_nop(c, timeout(), NULL);
 	else
-		stash_tag(pst_submit_nop(c, &t), t);
+		stash_tag(pst_submit_nop(c, 0, &t), t);
 }
 
 static void poll_all(void)

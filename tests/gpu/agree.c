@@ -80,7 +80,7 @@ static size_t at(uint32_t order, int trans, size_t row, size_t col, size_t ld)
 }
 
 /* One element as it should be, and how far off it may be. */
-static double expect(const struct pst_gemm *g, const struct kind *k,
+static double expect(const struct pst_gemm_args *g, const struct kind *k,
 		     const void *c0, size_t i, size_t j, double *ret_bound)
 {
 	double sum = 0, size = 0, v, x;
@@ -116,7 +116,7 @@ static double expect(const struct pst_gemm *g, const struct kind *k,
 }
 
 /* The worst element, as a part of what it may be off. */
-static double worst(const struct pst_gemm *g, const struct kind *k,
+static double worst(const struct pst_gemm_args *g, const struct kind *k,
 		    const void *c0)
 {
 	double bound, want, got, ratio = 0;
@@ -136,7 +136,8 @@ static double worst(const struct pst_gemm *g, const struct kind *k,
 
 static void try(const struct kind *k, unsigned int v, uint32_t side)
 {
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = k->t,
 		.dtype_c = k->tc,
 		.compute = k->compute,

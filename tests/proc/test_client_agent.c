@@ -61,9 +61,11 @@ static void *get(struct pst *conn, size_t size)
 	return p;
 }
 
-static struct pst_gemm square(uint32_t n, const void *a, const void *b, void *d)
+static struct pst_gemm_args square(uint32_t n, const void *a, const void *b,
+				   void *d)
 {
-	return (struct pst_gemm){
+	return (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F64,
 		.m = n,
 		.n = n,
@@ -85,7 +87,7 @@ static int multiply(struct pst *conn, uint32_t n, double x, double y)
 	size_t size = (size_t)n * n * sizeof(double), i;
 	double *a, *b, *d;
 	void *p[3];
-	struct pst_gemm g;
+	struct pst_gemm_args g;
 	int r;
 
 	for (i = 0; i < 3; i++) {
@@ -113,7 +115,7 @@ static int multiply(struct pst *conn, uint32_t n, double x, double y)
 }
 
 /* A product that is under way for about a second. */
-static struct pst_gemm big_product(void **ret_a, void **ret_c)
+static struct pst_gemm_args big_product(void **ret_a, void **ret_c)
 {
 	size_t size = (size_t)BIG * BIG * sizeof(double);
 
@@ -231,7 +233,7 @@ START_TEST(an_event_loop_collects_products)
 {
 	struct pollfd p = {.fd = pst_fd(c), .events = POLLIN};
 	struct pst_completion done[8];
-	struct pst_gemm g;
+	struct pst_gemm_args g;
 	int i, got = 0;
 	uint64_t tag;
 	void *a, *d;
@@ -241,7 +243,7 @@ START_TEST(an_event_loop_collects_products)
 	memset(a, 0, 200 * 200 * 8);
 	g = square(200, a, a, d);
 	for (i = 0; i < 100; i++)
-		ck_assert_int_eq(pst_submit_gemm(c, &g, &tag), 0);
+		ck_assert_int_eq(pst_submit_gemm(c, &g, 0, &tag), 0);
 	while (got < 100) {
 		if (pst_arm(c) == 0)
 			ck_assert_int_eq(poll(&p, 1, 5000), 1);
@@ -255,7 +257,7 @@ START_TEST(an_event_loop_collects_products)
 END_TEST
 
 struct big_call {
-	struct pst_gemm g;
+	struct pst_gemm_args g;
 	int result;
 	uint64_t end_ns;
 };
@@ -360,7 +362,7 @@ END_TEST
 
 START_TEST(a_deadline_keeps_the_buffers_until_the_product_is_done)
 {
-	struct pst_gemm g;
+	struct pst_gemm_args g;
 	uint64_t start;
 	void *a, *d;
 
@@ -379,13 +381,13 @@ END_TEST
 
 START_TEST(a_cancelled_product_in_the_queue_is_not_computed)
 {
-	struct pst_gemm g;
+	struct pst_gemm_args g;
 	uint64_t tag[2];
 	void *a, *d;
 
 	g = big_product(&a, &d);
-	ck_assert_int_eq(pst_submit_gemm(c, &g, &tag[0]), 0);
-	ck_assert_int_eq(pst_submit_gemm(c, &g, &tag[1]), 0);
+	ck_assert_int_eq(pst_submit_gemm(c, &g, 0, &tag[0]), 0);
+	ck_assert_int_eq(pst_submit_gemm(c, &g, 0, &tag[1]), 0);
 	ck_assert_int_eq(pst_cancel(c, tag[1]), 0);
 	ck_assert_int_eq(pst_wait(c, tag[1], 20 * PST_NS_PER_S, NULL),
 			 -ECANCELED);
@@ -471,7 +473,7 @@ START_TEST(answers_that_nobody_waits_for_do_not_pile_up)
 	 * queue hold. A loop that only submits, cancels and polls never waits
 	 * on the socket. */
 	for (n = 0; n < (SANITIZED ? 5000 : 50000); n++) {
-		ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+		ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 		/* An agent without CPU time lets the socket fill for a while;
 		 * for good is what the test is about. */
 		until = pst_now_ns() + 5000 * MS;

@@ -74,13 +74,13 @@ START_TEST(a_session_that_breaks_while_room_is_looked_for_is_lost)
 	ck_assert_int_eq(pst_alloc(c, 64, &p), 0);
 	fake.hold = true;
 	for (i = 0; i < (int)PST_WIRE_SLOTS; i++)
-		ck_assert_int_eq(pst_submit_checksum(c, p, 64, &tag), 0);
-	ck_assert_int_eq(pst_submit_checksum(c, p, 64, &tag), -EAGAIN);
+		ck_assert_int_eq(pst_submit_checksum(c, p, 64, 0, &tag), 0);
+	ck_assert_int_eq(pst_submit_checksum(c, p, 64, 0, &tag), -EAGAIN);
 	fake.complete = cqe_zero;
 	fake.hold = false;
 	usleep(100 * 1000);
 	/* No room comes of asking again: EAGAIN would be a lie. */
-	ck_assert_int_eq(pst_submit_checksum(c, p, 64, &tag), -ESTALE);
+	ck_assert_int_eq(pst_submit_checksum(c, p, 64, 0, &tag), -ESTALE);
 	end();
 }
 END_TEST
@@ -127,7 +127,7 @@ START_TEST(a_completion_that_comes_again_ends_the_session)
 	fake.complete = cqe_again;
 	begin();
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
-	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	/* Dropped, it would leave the operation waiting for ever. */
 	ck_assert_int_eq(pst_wait(c, tag, PST_FOREVER, &done), -EPROTO);
 	ck_assert(!c->session.live);

@@ -347,7 +347,8 @@ static void over(const char *call, uint64_t allowed_ns)
 static void make_calls(void)
 {
 	static float memory[64];
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = 4,
 		.n = 4,
@@ -374,7 +375,7 @@ static void make_calls(void)
 	CALL(pst_query(c, PST_QUERY_STATS, &json));
 	free(json);
 	CALL(pst_ping(c, NULL));
-	CALL(pst_submit_nop(c, &tag));
+	CALL(pst_submit_nop(c, 0, &tag));
 	CALL(pst_wait(c, tag, CALL_NS, NULL));
 	CALL(pst_cancel(c, tag));
 	CALL(pst_tensor_create(c, 64, &tensor));

@@ -38,7 +38,7 @@ static struct pst *open_conn(void)
 	return c;
 }
 
-static struct pst_gemm square(struct pst *c, uint32_t n)
+static struct pst_gemm_args square(struct pst *c, uint32_t n)
 {
 	const size_t size = (size_t)n * n * sizeof(float);
 	void *a = NULL, *d = NULL;
@@ -46,7 +46,8 @@ static struct pst_gemm square(struct pst *c, uint32_t n)
 	ck_assert_int_eq(pst_alloc(c, size, &a), 0);
 	ck_assert_int_eq(pst_alloc(c, size, &d), 0);
 	memset(a, 0, size);
-	return (struct pst_gemm){
+	return (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = n,
 		.n = n,
@@ -65,7 +66,7 @@ static struct pst_gemm square(struct pst *c, uint32_t n)
 struct greedy {
 	pthread_t thread;
 	struct pst *conn;
-	struct pst_gemm g;
+	struct pst_gemm_args g;
 	atomic_bool stop;
 	atomic_ullong compute_ns;
 	atomic_uint ops;
@@ -81,7 +82,7 @@ static void *be_greedy(void *arg)
 
 	while (!w->stop && !w->result) {
 		for (; queued < QUEUE && !w->result; queued++)
-			w->result = pst_submit_gemm(w->conn, &w->g, &tag);
+			w->result = pst_submit_gemm(w->conn, &w->g, 0, &tag);
 		n = pst_poll(w->conn, done, 16);
 		if (n == 0)
 			usleep(200);
@@ -130,7 +131,7 @@ static int by_value(const void *a, const void *b)
 /* The median of the times that small calls took. */
 static uint64_t small_calls(struct pst *c)
 {
-	struct pst_gemm g = square(c, 16);
+	struct pst_gemm_args g = square(c, 16);
 	uint64_t ns[CALLS], start;
 	int i;
 

@@ -107,7 +107,8 @@ END_TEST
 START_TEST(parts_of_one_matrix_are_told_apart)
 {
 	enum { LD = 301, N = 300, K = 20 };
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F64,
 		.order = PST_COL_MAJOR,
 		.m = N - K,

@@ -6,7 +6,8 @@
 START_TEST(bad_arguments_are_refused_before_anything_is_touched)
 {
 	static float a[100], b[100], d[200];
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = 10,
 		.n = 10,
@@ -22,7 +23,7 @@ START_TEST(bad_arguments_are_refused_before_anything_is_touched)
 	uint64_t tag;
 
 	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), 0);
-	ck_assert_int_eq(pst_submit_gemm(c, &g, &tag), -EFAULT);
+	ck_assert_int_eq(pst_submit_gemm(c, &g, 0, &tag), -EFAULT);
 	g.lda = 9;
 	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EINVAL);
 	g.lda = 10;
@@ -41,14 +42,16 @@ START_TEST(bad_arguments_are_refused_before_anything_is_touched)
 	g.stride_a = g.stride_c = UINT64_MAX / 2;
 	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EOVERFLOW);
 	ck_assert_int_eq(pst_gemm(c,
-				  &(struct pst_gemm){.dtype = PST_F32,
-						     .m = 1,
-						     .n = 1,
-						     .k = 1,
-						     .lda = 1,
-						     .ldb = 1,
-						     .ldc = 1,
-						     .alpha = 1},
+				  &(struct pst_gemm_args){
+					  .size = sizeof(struct pst_gemm_args),
+					  .dtype = PST_F32,
+					  .m = 1,
+					  .n = 1,
+					  .k = 1,
+					  .lda = 1,
+					  .ldb = 1,
+					  .ldc = 1,
+					  .alpha = 1},
 				  1000 * MS, NULL),
 			 -EFAULT);
 }
@@ -58,7 +61,8 @@ END_TEST
 START_TEST(checks_are_those_of_operations_in_place)
 {
 	static float x[64], b[16], d[16];
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = 4,
 		.n = 4,
@@ -93,7 +97,8 @@ END_TEST
 START_TEST(a_buffer_that_ends_early_is_found_before_c_is_touched)
 {
 	static float b[16 * 16], d[8 * 16 * 16];
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = 16,
 		.n = 16,
@@ -125,7 +130,8 @@ START_TEST(the_first_product_of_a_new_session_knows_the_limits)
 	struct pst_info info = {.size = sizeof(info)};
 	static int8_t a[TERMS], b[TERMS];
 	int32_t d = 0;
-	const struct pst_gemm g = {
+	const struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_I8,
 		.m = 1,
 		.n = 1,
@@ -224,7 +230,8 @@ static void *many(void *arg)
 	const struct many *w = arg;
 	const uint32_t n = w->n;
 	float *a = calloc(3, sizeof(float) * n * n);
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = n,
 		.n = n,
@@ -288,7 +295,7 @@ START_TEST(a_thread_that_polls_gets_nothing_of_it)
 
 	pthread_create(&t, NULL, many, &w);
 	while (pthread_tryjoin_np(t, &why) != 0) {
-		r = pst_submit_nop(c, &tag);
+		r = pst_submit_nop(c, 0, &tag);
 		ck_assert_int_eq(r, 0);
 		do {
 			n = pst_poll(c, done, 8);

@@ -100,19 +100,27 @@ static int call_everything(uint8_t *in_region, uint64_t tag, uint64_t tensor)
 {
 	static float own[64];
 	const struct pst_model m = {.n_in = 1, .n_out = 1, .max_batch = 1};
-	struct pst_infer f = {.model = &m, .in = own, .out = own, .rows = 1};
-	struct pst_gemm g = {.dtype = PST_F32,
-			     .m = 4,
-			     .n = 4,
-			     .k = 4,
-			     .lda = 4,
-			     .ldb = 4,
-			     .ldc = 4,
-			     .alpha = 1,
-			     .a = in_region,
-			     .b = in_region,
-			     .c = in_region};
-	struct pst_copy copy = {.src = in_region, .dst = in_region, .n = 1};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .in = own,
+				   .out = own,
+				   .rows = 1};
+	struct pst_gemm_args g = {.size = sizeof(struct pst_gemm_args),
+				  .dtype = PST_F32,
+				  .m = 4,
+				  .n = 4,
+				  .k = 4,
+				  .lda = 4,
+				  .ldb = 4,
+				  .ldc = 4,
+				  .alpha = 1,
+				  .a = in_region,
+				  .b = in_region,
+				  .c = in_region};
+	struct pst_copy_args copy = {.size = sizeof(struct pst_copy_args),
+				     .src = in_region,
+				     .dst = in_region,
+				     .n = 1};
 	struct pst_info info = {.size = sizeof(info)};
 	struct pst_completion done;
 	struct pst_tensor t;
@@ -138,12 +146,12 @@ static int call_everything(uint8_t *in_region, uint64_t tag, uint64_t tensor)
 	REFUSED(pst_checksum(c, in_region, 4, PST_FOREVER, &done));
 	REFUSED(pst_copy(c, &copy, PST_FOREVER, &done));
 	REFUSED(pst_infer(c, &f, PST_FOREVER, &done));
-	REFUSED(pst_submit_nop(c, &n));
-	REFUSED(pst_submit_gemm(c, &g, &n));
-	REFUSED(pst_submit_fill(c, in_region, 4, 1, 1, &n));
-	REFUSED(pst_submit_checksum(c, in_region, 4, &n));
-	REFUSED(pst_submit_copy(c, &copy, &n));
-	REFUSED(pst_submit_infer(c, &f, &n));
+	REFUSED(pst_submit_nop(c, 0, &n));
+	REFUSED(pst_submit_gemm(c, &g, 0, &n));
+	REFUSED(pst_submit_fill(c, in_region, 4, 1, 1, 0, &n));
+	REFUSED(pst_submit_checksum(c, in_region, 4, 0, &n));
+	REFUSED(pst_submit_copy(c, &copy, 0, &n));
+	REFUSED(pst_submit_infer(c, &f, 0, &n));
 	REFUSED(pst_poll(c, &done, 1));
 	REFUSED(pst_wait(c, tag, PST_FOREVER, &done));
 	REFUSED(pst_cancel(c, tag));
@@ -207,7 +215,7 @@ static void run_children(pid_t (*make)(void), bool close_it)
 	ck_assert_int_eq(pst_alloc(c, 4096, &mem), 0);
 	ck_assert_int_eq(pst_tensor_create(c, 4096, &tensor), 0);
 	ck_assert_int_ge(pst_fd(c), 0);
-	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	/* Its lock may be held in the child for ever. */
 	atomic_store(&stop, false);
 	ck_assert_int_eq(pthread_create(&thread, NULL, keep_calling, NULL), 0);

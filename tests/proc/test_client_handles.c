@@ -57,7 +57,7 @@ START_TEST(a_failed_call_has_the_agents_own_sentence)
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -EOPNOTSUPP);
 	ck_assert_str_eq(last_error(), "not supported by ?[1mthe card");
 	fake.why = "another";
-	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	ck_assert_int_eq(pst_wait(c, tag, 1000 * MS, NULL), -EOPNOTSUPP);
 	ck_assert_str_eq(last_error(), "another");
 	ck_assert_uint_eq(fake.whys, 2);
@@ -115,7 +115,7 @@ START_TEST(a_polled_failure_can_be_asked_about)
 
 	fake.complete = cqe_notsup;
 	fake.why = "it burns";
-	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	for (i = 0; i < 1000 && !pst_poll(c, &done, 1); i++)
 		usleep(1000);
 	ck_assert_int_eq(done.status, -EOPNOTSUPP);
@@ -214,7 +214,7 @@ END_TEST
 
 START_TEST(a_tensor_of_a_lost_session_is_never_named_to_the_next)
 {
-	struct pst_copy p = {.n = 7};
+	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args), .n = 7};
 	uint64_t old, id;
 	unsigned int taken;
 	void *buf;
@@ -250,7 +250,7 @@ END_TEST
 
 START_TEST(a_tensor_in_use_is_destroyed_when_that_is_over)
 {
-	struct pst_copy p = {.n = 7};
+	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args), .n = 7};
 	uint64_t id, tag;
 	void *buf;
 
@@ -259,7 +259,7 @@ START_TEST(a_tensor_in_use_is_destroyed_when_that_is_over)
 	p.src = buf;
 	p.dst_tensor = id;
 	fake.hold = true;
-	ck_assert_int_eq(pst_submit_copy(c, &p, &tag), 0);
+	ck_assert_int_eq(pst_submit_copy(c, &p, 0, &tag), 0);
 	ck_assert_int_eq(pst_tensor_destroy(c, id), 0);
 	ck_assert_int_eq(pst_copy(c, &p, 1000 * MS, NULL), -ENOENT);
 	ck_assert_int_eq(pst_ping(c, NULL), 0);

@@ -231,8 +231,8 @@ START_TEST(a_result_that_was_taken_away_unseen_is_not_reported_as_there)
 	uint64_t fill, nop;
 	int i;
 
-	ck_assert_int_eq(pst_submit_fill(c, p, 64, 1, 1, &fill), 0);
-	ck_assert_int_eq(pst_submit_nop(c, &nop), 0);
+	ck_assert_int_eq(pst_submit_fill(c, p, 64, 1, 1, 0, &fill), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &nop), 0);
 	wait_taken(2);
 	/* Completed and known to the library, not yet to the application. */
 	for (i = 0; i < 20; i++) {
@@ -255,7 +255,7 @@ START_TEST(an_event_loop_hears_of_a_loss_once)
 	uint64_t tag;
 
 	fake.hold = true;
-	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	ck_assert_int_eq(pst_arm(c), 0);
 	fake.hang_up = true;
 	ck_assert_int_eq(poll(&p, 1, 2000), 1);
@@ -267,7 +267,7 @@ START_TEST(an_event_loop_hears_of_a_loss_once)
 	ck_assert_int_eq(poll(&p, 1, 50), 0);
 	/* The same descriptor serves the next session. */
 	fake.hold = false;
-	ck_assert_int_eq(pst_submit_nop(c, &tag), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	while (pst_poll(c, done, 2) == 0)
 		if (pst_arm(c) == 0)
 			ck_assert_int_eq(poll(&p, 1, 2000), 1);
@@ -444,7 +444,8 @@ static void *storm(void *arg)
 			break;
 		case 3:
 			if (buf[k])
-				r = pst_submit_fill(c, buf[k], 1, 1, 1, &tag);
+				r = pst_submit_fill(c, buf[k], 1, 1, 1, 0,
+						    &tag);
 			break;
 		case 4:
 			r = pst_poll(c, done, 4);

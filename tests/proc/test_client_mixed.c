@@ -12,7 +12,7 @@ enum { A, B, C, BIAS, N_OPERANDS };
 
 static double *mem[N_OPERANDS], *was_c;
 static uint64_t size[N_OPERANDS];
-static struct pst_gemm g;
+static struct pst_gemm_args g;
 
 static void setup_small(void)
 {
@@ -26,7 +26,8 @@ static void prepare(uint32_t m, uint32_t n, uint32_t k, unsigned int v)
 	uint64_t i;
 	int x;
 
-	g = (struct pst_gemm){
+	g = (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F64,
 		.order = v & 1,
 		.transa = v >> 1 & 1,
@@ -86,7 +87,7 @@ static double element(int x, bool trans, uint64_t row, uint64_t col,
 
 static void compare(void)
 {
-	const struct pst_gemm *q = &g;
+	const struct pst_gemm_args *q = &g;
 	uint64_t i, j, l, at;
 	double want;
 
@@ -156,7 +157,7 @@ END_TEST
 
 START_TEST(what_cannot_be_cut_beside_a_tensor_is_refused_in_words)
 {
-	struct pst_gemm q;
+	struct pst_gemm_args q;
 
 	/* C is 8 MB, in a tensor; neither A nor B fits whole. */
 	prepare(1000, 1000, 1000, 0);

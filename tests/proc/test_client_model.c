@@ -122,7 +122,9 @@ END_TEST
 
 START_TEST(rows_lie_anywhere)
 {
-	struct pst_infer f = {.model = &m, .rows = ROWS};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .rows = ROWS};
 	struct pst_completion done;
 	static float out[ROWS * OUT];
 	float *bx = buffer(ROWS * IN), *by = buffer(ROWS * OUT);
@@ -146,8 +148,11 @@ END_TEST
 START_TEST(rows_may_lie_apart)
 {
 	const uint32_t ld = 70, ld_out = 12;
-	struct pst_infer f = {
-		.model = &m, .rows = 100, .ld_in = ld, .ld_out = ld_out};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .rows = 100,
+				   .ld_in = ld,
+				   .ld_out = ld_out};
 	float *in = malloc(100 * ld * sizeof(float));
 	float *out = malloc(100 * ld_out * sizeof(float));
 	uint32_t i;
@@ -171,7 +176,8 @@ END_TEST
 START_TEST(many_are_under_way_at_once)
 {
 	float *bx = buffer(ROWS * IN), *by = buffer(ROWS * OUT);
-	struct pst_infer f = {.model = &m, .rows = 3};
+	struct pst_infer_args f = {
+		.size = sizeof(struct pst_infer_args), .model = &m, .rows = 3};
 	struct pst_completion done;
 	uint64_t tags[ROWS / 3];
 	uint32_t i;
@@ -180,7 +186,7 @@ START_TEST(many_are_under_way_at_once)
 	for (i = 0; i < ROWS / 3; i++) {
 		f.in = bx + (size_t)i * 3 * IN;
 		f.out = by + (size_t)i * 3 * OUT;
-		fails(pst_submit_infer(c, &f, &tags[i]), 0, "");
+		fails(pst_submit_infer(c, &f, 0, &tags[i]), 0, "");
 	}
 	for (i = 0; i < ROWS / 3; i++)
 		ck_assert_int_eq(pst_wait(c, tags[i], 5000 * MS, &done), 0);
@@ -193,7 +199,10 @@ END_TEST
 START_TEST(an_unload_amid_calls_loses_none_and_ends_the_rest)
 {
 	float *bx = buffer(ROWS * IN), *by = buffer(100 * ROWS * OUT);
-	struct pst_infer f = {.model = &m, .in = bx, .rows = ROWS};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .in = bx,
+				   .rows = ROWS};
 	struct pst_completion done;
 	uint64_t tags[100];
 	int i, r, good = 0;
@@ -202,7 +211,7 @@ START_TEST(an_unload_amid_calls_loses_none_and_ends_the_rest)
 	memcpy(bx, x, sizeof(x));
 	for (i = 0; i < 100; i++) {
 		f.out = by + (size_t)i * ROWS * OUT;
-		fails(pst_submit_infer(c, &f, &tags[i]), 0, "");
+		fails(pst_submit_infer(c, &f, 0, &tags[i]), 0, "");
 	}
 	ck_assert_int_eq(pst_model_unload(c, "digits"), 0);
 	for (i = 0; i < 100; i++) {
@@ -225,40 +234,44 @@ END_TEST
 START_TEST(bad_arguments_end_with_their_call)
 {
 	float *bx = buffer(ROWS * IN), *by = buffer(ROWS * OUT);
-	struct pst_infer f = {.model = &m, .in = bx, .out = by, .rows = 0};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .in = bx,
+				   .out = by,
+				   .rows = 0};
 	struct pst_model none = {0};
 	uint64_t tag;
 
 	fails(pst_infer(c, &f, MS, NULL), -EINVAL, "0 rows");
-	fails(pst_submit_infer(c, &f, &tag), -EINVAL, "0 rows");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EINVAL, "0 rows");
 	f.rows = ROWS;
 	f.in = NULL;
 	fails(pst_infer(c, &f, MS, NULL), -EFAULT, "the input is NULL");
-	fails(pst_submit_infer(c, &f, &tag), -EFAULT, "the input is NULL");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EFAULT, "the input is NULL");
 	f.in = bx;
 	f.out = NULL;
 	fails(pst_infer(c, &f, MS, NULL), -EFAULT, "the output is NULL");
 	f.out = by;
 	f.rows = m.max_batch + 1;
-	fails(pst_submit_infer(c, &f, &tag), -EMSGSIZE, "at most 65536");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EMSGSIZE, "at most 65536");
 	f.rows = ROWS;
 	f.in = by;
 	f.out = bx;
-	fails(pst_submit_infer(c, &f, &tag), -EFAULT, "the input has");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EFAULT, "the input has");
 	f.in = bx;
 	f.out = by + 1;
-	fails(pst_submit_infer(c, &f, &tag), -EFAULT, "the output");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EFAULT, "the output");
 	f.out = bx + 5;
-	fails(pst_submit_infer(c, &f, &tag), -EINVAL, "overlap");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EINVAL, "overlap");
 	f.out = by;
 	f.in = x;
-	fails(pst_submit_infer(c, &f, &tag), -EFAULT, "the input");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EFAULT, "the input");
 	f.in = (float *)((char *)bx + 2);
 	f.rows = 1;
-	fails(pst_submit_infer(c, &f, &tag), -EINVAL, "aligned");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EINVAL, "aligned");
 	f.in = bx;
 	f.ld_in = IN - 1;
-	fails(pst_submit_infer(c, &f, &tag), -EINVAL, "apart");
+	fails(pst_submit_infer(c, &f, 0, &tag), -EINVAL, "apart");
 	f.ld_in = 0;
 	f.model = &none;
 	fails(pst_infer(c, &f, MS, NULL), -EINVAL, "no model");
@@ -276,7 +289,11 @@ END_TEST
 START_TEST(an_unknown_handle_is_told_by_the_agent)
 {
 	static float out[OUT];
-	struct pst_infer f = {.model = &m, .in = x, .out = out, .rows = 1};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .in = x,
+				   .out = out,
+				   .rows = 1};
 	struct pst_model other = m;
 
 	f.model = &other;
@@ -299,7 +316,11 @@ END_TEST
 START_TEST(a_model_is_stale_once_its_agent_is_gone)
 {
 	static float out[OUT];
-	struct pst_infer f = {.model = &m, .in = x, .out = out, .rows = 1};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .in = x,
+				   .out = out,
+				   .rows = 1};
 	int r;
 
 	agent_kill(&agent);
@@ -320,7 +341,11 @@ START_TEST(another_client_uses_what_one_has_loaded)
 {
 	struct pst *first = c;
 	static float out[ROWS * OUT];
-	struct pst_infer f = {.model = &m, .in = x, .out = out, .rows = ROWS};
+	struct pst_infer_args f = {.size = sizeof(struct pst_infer_args),
+				   .model = &m,
+				   .in = x,
+				   .out = out,
+				   .rows = ROWS};
 
 	connect_to(agent.uri);
 	ck_assert_int_eq(pst_model_open(c, "digits", &m), 0);

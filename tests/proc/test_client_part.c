@@ -18,7 +18,7 @@
 
 static struct fake fake;
 static struct pst *c;
-static struct pst_gemm product, small;
+static struct pst_gemm_args product, small;
 static _Atomic uint64_t took_ns;
 static _Thread_local struct pst_error err;
 
@@ -34,7 +34,7 @@ static void sleep_ns(uint64_t ns)
 	nanosleep(&ts, NULL);
 }
 
-static void learn(const struct pst_gemm *g, uint64_t ns)
+static void learn(const struct pst_gemm_args *g, uint64_t ns)
 {
 	struct pst_completion done;
 	uint64_t tag;
@@ -63,7 +63,8 @@ static uint64_t begin(void)
 	r = pst_open(fake.uri, NULL, &c, text, sizeof(text));
 	ck_assert_msg(r == 0, "%s", text);
 	ck_assert_int_eq(pst_alloc(c, 4096, &mem), 0);
-	product = (struct pst_gemm){
+	product = (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = 8,
 		.n = 8,
@@ -166,7 +167,7 @@ START_TEST(an_event_loop_beside_it_is_told)
 	sleep_ns(20 * MS);
 	ck_assert(!is_armed());
 	ck_assert_int_ge(pst_fd(c), 0);
-	ck_assert_int_eq(pst_submit_nop(c, &own), 0);
+	ck_assert_int_eq(pst_submit_nop(c, 0, &own), 0);
 	ck_assert_int_eq(pst_arm(c), 0);
 	ck_assert(is_armed());
 	fake.hold = false;

@@ -161,10 +161,13 @@ static void freed_buffers(void)
 
 	get_buffers(p, 4);
 	for (i = 0; i < 4; i += 2) {
-		const struct pst_copy copy = {
-			.src = p[i], .dst = p[i + 1], .n = 64};
+		const struct pst_copy_args copy = {
+			.size = sizeof(struct pst_copy_args),
+			.src = p[i],
+			.dst = p[i + 1],
+			.n = 64};
 
-		ck_assert_int_eq(pst_submit_copy(c, &copy, &tag), 0);
+		ck_assert_int_eq(pst_submit_copy(c, &copy, 0, &tag), 0);
 	}
 	for (i = 0; i < 4; i++)
 		ck_assert_int_eq(pst_free(c, p[i]), 0);
@@ -187,10 +190,13 @@ static void destroyed_tensors(void)
 	for (i = 0; i < 4; i++)
 		ck_assert_int_eq(pst_tensor_create(c, 4096, &t[i]), 0);
 	for (i = 0; i < 4; i += 2) {
-		const struct pst_copy copy = {
-			.src_tensor = t[i], .dst_tensor = t[i + 1], .n = 64};
+		const struct pst_copy_args copy = {
+			.size = sizeof(struct pst_copy_args),
+			.src_tensor = t[i],
+			.dst_tensor = t[i + 1],
+			.n = 64};
 
-		ck_assert_int_eq(pst_submit_copy(c, &copy, &tag), 0);
+		ck_assert_int_eq(pst_submit_copy(c, &copy, 0, &tag), 0);
 	}
 	for (i = 0; i < 4; i++)
 		ck_assert_int_eq(pst_tensor_destroy(c, t[i]), 0);
@@ -238,10 +244,13 @@ static void by_free(void)
 	get_buffers(p, 3);
 	ck_assert_int_eq(pst_tensor_create(c, 4096, &t), 0);
 	for (i = 0; i < 3; i++) {
-		const struct pst_copy copy = {
-			.src = p[i], .dst_tensor = t, .n = 64};
+		const struct pst_copy_args copy = {
+			.size = sizeof(struct pst_copy_args),
+			.src = p[i],
+			.dst_tensor = t,
+			.n = 64};
 
-		ck_assert_int_eq(pst_submit_copy(c, &copy, &tag), 0);
+		ck_assert_int_eq(pst_submit_copy(c, &copy, 0, &tag), 0);
 	}
 	ck_assert_int_eq(pst_free(c, p[0]), 0);
 	ck_assert_int_eq(pst_free(c, p[1]), 0);
@@ -266,13 +275,14 @@ static void by_submit(void)
 
 	get_buffers(p, 3);
 	for (i = 0; i < (int)PST_WIRE_SLOTS; i++)
-		ck_assert_int_eq(pst_submit_checksum(c, p[i % 3], 64, &tag), 0);
+		ck_assert_int_eq(pst_submit_checksum(c, p[i % 3], 64, 0, &tag),
+				 0);
 	for (i = 0; i < 2; i++)
 		ck_assert_int_eq(pst_free(c, p[i]), 0);
 	wait_taken(PST_WIRE_SLOTS);
 	answer_and_deafen();
 	/* It takes completions to find room. */
-	r = pst_submit_checksum(c, p[2], 64, &tag);
+	r = pst_submit_checksum(c, p[2], 64, 0, &tag);
 	ck_assert_msg(r == -EAGAIN || r == -ESTALE, "%d", r);
 	ck_assert_int_eq(drain(), (int)PST_WIRE_SLOTS);
 	ck_assert_int_eq(pst_free(c, p[2]), 0);
@@ -289,7 +299,8 @@ END_TEST
 START_TEST(taking_completions_sends_nothing)
 {
 	const uint64_t end = pst_now_ns() + 10 * PST_NS_PER_S;
-	struct pst_copy copy = {.n = 64};
+	struct pst_copy_args copy = {.size = sizeof(struct pst_copy_args),
+				     .n = 64};
 	uint64_t t[2], tag;
 	uint32_t first, seq;
 	void *p[3];
@@ -302,7 +313,7 @@ START_TEST(taking_completions_sends_nothing)
 	for (i = 0; i < 2; i++) {
 		copy.src = p[i];
 		copy.dst_tensor = t[i];
-		ck_assert_int_eq(pst_submit_copy(c, &copy, &tag), 0);
+		ck_assert_int_eq(pst_submit_copy(c, &copy, 0, &tag), 0);
 	}
 	for (i = 0; i < 2; i++) {
 		ck_assert_int_eq(pst_free(c, p[i]), 0);

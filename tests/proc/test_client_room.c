@@ -49,17 +49,18 @@ END_TEST
 START_TEST(room_that_no_call_holds_is_not_waited_for)
 {
 	static float x[64], y[64], z[64];
-	struct pst_gemm g = {.dtype = PST_F32,
-			     .m = 8,
-			     .n = 8,
-			     .k = 8,
-			     .lda = 8,
-			     .ldb = 8,
-			     .ldc = 8,
-			     .alpha = 1,
-			     .a = x,
-			     .b = y,
-			     .c = z};
+	struct pst_gemm_args g = {.size = sizeof(struct pst_gemm_args),
+				  .dtype = PST_F32,
+				  .m = 8,
+				  .n = 8,
+				  .k = 8,
+				  .lda = 8,
+				  .ldb = 8,
+				  .ldc = 8,
+				  .alpha = 1,
+				  .a = x,
+				  .b = y,
+				  .c = z};
 	uint64_t tensor;
 	void *all;
 
@@ -83,7 +84,8 @@ struct job {
 static int multiply(struct job *j, float *x)
 {
 	float *const y = x + (size_t)j->n * j->n, *z = y + (size_t)j->n * j->n;
-	const struct pst_gemm g = {
+	const struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = j->n,
 		.n = j->n,

@@ -8,9 +8,15 @@ START_TEST(a_new_tensor_is_zero_and_keeps_what_it_is_given)
 {
 	uint8_t *buf = get(1000), want[1000];
 	uint64_t t = make(1000);
-	struct pst_copy in = {
-		.src = buf, .dst_tensor = t, .dst_off = 100, .n = 900};
-	struct pst_copy out = {.src_tensor = t, .dst = buf, .n = 1000};
+	struct pst_copy_args in = {.size = sizeof(struct pst_copy_args),
+				   .src = buf,
+				   .dst_tensor = t,
+				   .dst_off = 100,
+				   .n = 900};
+	struct pst_copy_args out = {.size = sizeof(struct pst_copy_args),
+				    .src_tensor = t,
+				    .dst = buf,
+				    .n = 1000};
 
 	memset(buf, 1, 1000);
 	ok(pst_copy(c, &out, S, NULL));
@@ -29,7 +35,10 @@ START_TEST(bad_copies_are_refused_with_a_sentence)
 {
 	uint8_t *buf = get(4096), own[16];
 	uint64_t t = make(100);
-	struct pst_copy p = {.src = buf, .dst_tensor = t, .n = 101};
+	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args),
+				  .src = buf,
+				  .dst_tensor = t,
+				  .n = 101};
 
 	fails(pst_copy(c, &p, S, NULL), -EFAULT, "100");
 	p.n = 1;
@@ -72,7 +81,8 @@ START_TEST(a_tensor_does_not_overlap_the_region)
 	const uint32_t n = 2048;
 	uint64_t a = make((uint64_t)n * n * 4);
 	float *d = get((size_t)n * 4);
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = n,
 		.n = 1,
@@ -102,10 +112,18 @@ START_TEST(operations_see_what_earlier_ones_wrote)
 	enum { N = 24, ROUNDS = 40, DEPTH = 5 };
 	const size_t size = N * N * sizeof(double);
 	uint64_t a = make(size), b = make(size), d = make(size), tag;
-	struct pst_copy in = {.dst_tensor = a, .n = size};
-	struct pst_copy also = {.src_tensor = a, .dst_tensor = b, .n = size};
-	struct pst_copy out = {.src_tensor = d, .n = size};
-	struct pst_gemm g = {
+	struct pst_copy_args in = {.size = sizeof(struct pst_copy_args),
+				   .dst_tensor = a,
+				   .n = size};
+	struct pst_copy_args also = {.size = sizeof(struct pst_copy_args),
+				     .src_tensor = a,
+				     .dst_tensor = b,
+				     .n = size};
+	struct pst_copy_args out = {.size = sizeof(struct pst_copy_args),
+				    .src_tensor = d,
+				    .n = size};
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F64,
 		.m = N,
 		.n = N,
@@ -130,10 +148,10 @@ START_TEST(operations_see_what_earlier_ones_wrote)
 			}
 			in.src = x + i * N * N;
 			out.dst = y + i * N * N;
-			ok(pst_submit_copy(c, &in, &tag));
-			ok(pst_submit_copy(c, &also, &tag));
-			ok(pst_submit_gemm(c, &g, &tag));
-			ok(pst_submit_copy(c, &out, &tag));
+			ok(pst_submit_copy(c, &in, 0, &tag));
+			ok(pst_submit_copy(c, &also, 0, &tag));
+			ok(pst_submit_gemm(c, &g, 0, &tag));
+			ok(pst_submit_copy(c, &out, 0, &tag));
 		}
 		ok(pst_nop(c, 20 * S, NULL));
 		for (got = 0; pst_poll(c, &done, 1) > 0; got++)
@@ -231,7 +249,8 @@ END_TEST
 static uint64_t submit_long(uint32_t n)
 {
 	uint64_t a = make((uint64_t)n * n * 8), d = make((uint64_t)n * n * 8);
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F64,
 		.m = n,
 		.n = n,
@@ -246,7 +265,7 @@ static uint64_t submit_long(uint32_t n)
 	};
 	uint64_t tag;
 
-	ok(pst_submit_gemm(c, &g, &tag));
+	ok(pst_submit_gemm(c, &g, 0, &tag));
 	ok(pst_tensor_destroy(c, a));
 	ok(pst_tensor_destroy(c, d));
 	return tag;
@@ -266,17 +285,20 @@ END_TEST
 START_TEST(a_copy_can_be_cancelled_in_the_queue_and_on_its_way)
 {
 	uint64_t a = make(256 * MIB), b = make(256 * MIB), tag, gemm;
-	struct pst_copy p = {.src_tensor = a, .dst_tensor = b, .n = 256 * MIB};
+	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args),
+				  .src_tensor = a,
+				  .dst_tensor = b,
+				  .n = 256 * MIB};
 	int r, i;
 
 	gemm = submit_long(1200);
-	ok(pst_submit_copy(c, &p, &tag));
+	ok(pst_submit_copy(c, &p, 0, &tag));
 	ok(pst_cancel(c, tag));
 	ck_assert_int_eq(pst_wait(c, tag, 30 * S, NULL), -ECANCELED);
 	ok(pst_wait(c, gemm, 30 * S, NULL));
 	/* On its way: too late in a round, not in every one. */
 	for (i = 0, r = 0; i < 20 && r != -ECANCELED; i++) {
-		ok(pst_submit_copy(c, &p, &tag));
+		ok(pst_submit_copy(c, &p, 0, &tag));
 		usleep(2000);
 		r = pst_cancel(c, tag);
 		ck_assert(r == 0 || r == -ENOENT);
@@ -339,8 +361,12 @@ START_TEST(a_tensor_of_an_agent_that_was_restarted_is_stale)
 	uint64_t old = make(64), id;
 	struct pst_tensor list[2];
 	uint8_t *buf = get(64);
-	struct pst_copy p = {.src = buf, .dst_tensor = old, .n = 64};
-	struct pst_gemm g = {
+	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args),
+				  .src = buf,
+				  .dst_tensor = old,
+				  .n = 64};
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = 1,
 		.n = 1,
@@ -378,7 +404,8 @@ END_TEST
 START_TEST(a_failed_operation_says_why_in_the_agents_words)
 {
 	uint8_t *buf = get(64);
-	struct pst_gemm g = {
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_I8,
 		.act = PST_ACT_GELU_ERF,
 		.m = 1,

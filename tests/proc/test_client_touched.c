@@ -52,9 +52,10 @@ static void teardown(void)
 	free(before);
 }
 
-static struct pst_gemm product(uint32_t dtype, void *to)
+static struct pst_gemm_args product(uint32_t dtype, void *to)
 {
-	return (struct pst_gemm){
+	return (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = dtype,
 		.m = M,
 		.n = N,
@@ -85,7 +86,7 @@ static int check_failed(int r)
 
 START_TEST(what_is_refused_has_touched_nothing)
 {
-	struct pst_gemm g = product(PST_F32, mine);
+	struct pst_gemm_args g = product(PST_F32, mine);
 
 	g.ldb = 1;
 	ck_assert_int_eq(check_failed(pst_gemm(c, &g, 1000 * MS, NULL)), 0);
@@ -104,7 +105,7 @@ END_TEST
 
 START_TEST(c_in_a_buffer_is_the_agents_from_the_start)
 {
-	struct pst_gemm g = product(PST_F32, NULL);
+	struct pst_gemm_args g = product(PST_F32, NULL);
 	struct pst_completion done;
 	uint64_t tag;
 	void *mem;
@@ -117,7 +118,7 @@ START_TEST(c_in_a_buffer_is_the_agents_from_the_start)
 	fake.hold = true;
 	ck_assert_int_eq(pst_gemm(c, &g, 100 * MS, NULL), -ETIMEDOUT);
 	ck_assert_int_eq(pst_c_touched(c), 1);
-	ck_assert_int_eq(pst_submit_gemm(c, &g, &tag), 0);
+	ck_assert_int_eq(pst_submit_gemm(c, &g, 0, &tag), 0);
 	fake.hang_up = true;
 	ck_assert_int_eq(pst_wait(c, tag, 10000 * MS, &done), -ECONNRESET);
 	ck_assert_int_eq(pst_c_touched(c), 1);
@@ -129,7 +130,7 @@ END_TEST
 
 START_TEST(nothing_is_touched_before_the_first_piece_is_there)
 {
-	struct pst_gemm g = product(_i % 2 ? PST_F16 : PST_F32, mine);
+	struct pst_gemm_args g = product(_i % 2 ? PST_F16 : PST_F32, mine);
 
 	if (_i < 2) {
 		fake.hold = true;
@@ -159,7 +160,7 @@ static void count(struct pst_wire_cqe *cqe)
 /* However far it came, what is said to be untouched is. */
 START_TEST(an_agent_that_fails_at_any_stage_leaves_what_is_called_untouched)
 {
-	struct pst_gemm g = product(_i % 2 ? PST_F16 : PST_F32, mine);
+	struct pst_gemm_args g = product(_i % 2 ? PST_F16 : PST_F32, mine);
 	unsigned int said[2] = {0, 0};
 	int i, r;
 

@@ -14,14 +14,19 @@ ROW, COL = 0, 1
 DTYPES = {F32: numpy.float32, F64: numpy.float64}
 
 
-class Options(ctypes.Structure):
+class Sized(ctypes.Structure):
+    def __init__(self, **members):
+        super().__init__(size=ctypes.sizeof(self), **members)
+
+
+class Options(Sized):
     _fields_ = [("size", ctypes.c_size_t), ("timeout_ns", ctypes.c_uint64),
                 ("dead_ns", ctypes.c_uint64), ("spin_ns", ctypes.c_uint64),
-                ("flags", ctypes.c_uint32), ("reserved", ctypes.c_uint32),
+                ("flags", ctypes.c_uint32), ("queues", ctypes.c_uint32),
                 ("name", ctypes.c_char_p)]
 
 
-class Info(ctypes.Structure):
+class Info(Sized):
     _fields_ = [("size", ctypes.c_size_t), ("epoch", ctypes.c_uint64),
                 ("session", ctypes.c_uint64), ("arena_size", ctypes.c_uint64),
                 ("region_size", ctypes.c_uint64),
@@ -40,8 +45,9 @@ class Info(ctypes.Structure):
                 ("region_path", ctypes.c_char * 256)]
 
 
-class Gemm(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint32) for name in
+class Gemm(Sized):
+    _fields_ = [("size", ctypes.c_size_t)] + [
+                (name, ctypes.c_uint32) for name in
                 ("dtype", "order", "transa", "transb", "m", "n", "k", "lda",
                  "ldb", "ldc")] + [
                 ("alpha", ctypes.c_double), ("beta", ctypes.c_double),
@@ -55,9 +61,11 @@ class Gemm(ctypes.Structure):
 
 
 class Completion(ctypes.Structure):
-    _fields_ = [("tag", ctypes.c_uint64), ("status", ctypes.c_int),
+    _fields_ = [("tag", ctypes.c_uint64), ("user_data", ctypes.c_uint64),
+                ("status", ctypes.c_int32), ("reserved0", ctypes.c_uint32),
                 ("compute_ns", ctypes.c_uint64),
-                ("queue_ns", ctypes.c_uint64), ("result", ctypes.c_uint64)]
+                ("queue_ns", ctypes.c_uint64), ("result", ctypes.c_uint64),
+                ("reserved", ctypes.c_uint64 * 2)]
 
 
 def load(path):
@@ -76,7 +84,8 @@ def load(path):
         "pst_nop": [ptr, u64, ctypes.POINTER(Completion)],
         "pst_gemm": [ptr, ctypes.POINTER(Gemm), u64,
                      ctypes.POINTER(Completion)],
-        "pst_submit_gemm": [ptr, ctypes.POINTER(Gemm), ctypes.POINTER(u64)],
+        "pst_submit_gemm": [ptr, ctypes.POINTER(Gemm), u64,
+                            ctypes.POINTER(u64)],
         "pst_poll": [ptr, ctypes.POINTER(Completion), ctypes.c_int],
         "pst_wait": [ptr, u64, u64, ctypes.POINTER(Completion)],
     }
@@ -102,7 +111,7 @@ class Connection:
     def __init__(self, lib, endpoint, name="test", **options):
         self.lib = lib
         self.c = ctypes.c_void_p()
-        o = Options(size=ctypes.sizeof(Options), name=name.encode(),
+        o = Options(name=name.encode(),
                     **options)
         text = ctypes.create_string_buffer(384)
         rc = lib.pst_open(endpoint.encode(), ctypes.byref(o),
@@ -131,7 +140,7 @@ class Connection:
         return rc
 
     def info(self):
-        info = Info(size=ctypes.sizeof(Info))
+        info = Info()
         self.check(self.lib.pst_get_info(self.c, ctypes.byref(info)))
         return info
 
@@ -175,7 +184,7 @@ class Connection:
 
     def submit(self, g):
         tag = ctypes.c_uint64()
-        self.check(self.lib.pst_submit_gemm(self.c, ctypes.byref(g),
+        self.check(self.lib.pst_submit_gemm(self.c, ctypes.byref(g), 0,
                                             ctypes.byref(tag)))
         return tag.value
 

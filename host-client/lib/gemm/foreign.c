@@ -30,7 +30,7 @@ static void abandon(struct pst_foreign *t)
 }
 
 /* What no piece can be told. */
-static int check_batch(const struct pst_gemm *g, struct pst_error *err)
+static int check_batch(const struct pst_gemm_args *g, struct pst_error *err)
 {
 	if (g->batch > 1 && (g->c_tensor || (g->a_tensor && g->stride_a) ||
 			     (g->b_tensor && g->stride_b)))
@@ -133,7 +133,7 @@ static uint64_t smaller_plan(void *arg, unsigned int tries)
 /* A plan and its room, as large as the arena gives. */
 static int acquire(struct pst_foreign *t)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	struct pst_wire_limits limits;
 	struct room m = {
 		.t = t,
@@ -189,7 +189,7 @@ static int still_there(struct pst_foreign *t)
 			 : 0;
 }
 
-int pst_foreign_gemm(struct pst *c, const struct pst_gemm *g,
+int pst_foreign_gemm(struct pst *c, const struct pst_gemm_args *g,
 		     const struct pst_gemm_places *places, uint64_t timeout_ns,
 		     struct pst_completion *done, bool *touched,
 		     struct pst_error *err)

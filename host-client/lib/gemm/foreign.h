@@ -13,7 +13,7 @@
  * pst_gemm(), pst_alloc(). *touched: C may have been written. done (may be
  * NULL) gets the sums of the pieces' times.
  */
-PST_MUST_USE int pst_foreign_gemm(struct pst *c, const struct pst_gemm *g,
+PST_MUST_USE int pst_foreign_gemm(struct pst *c, const struct pst_gemm_args *g,
 				  const struct pst_gemm_places *places,
 				  uint64_t timeout_ns,
 				  struct pst_completion *done, bool *touched,

@@ -35,7 +35,7 @@ struct pst_foreign_piece {
 /* One call on its way. Operations are numbered from 1. */
 struct pst_foreign {
 	struct pst *c;
-	const struct pst_gemm *g;
+	const struct pst_gemm_args *g;
 	struct pst_error *err;
 	bool *touched; /* C may have been written, in whatever part */
 	bool copy_a, copy_b, copy_c, copy_bias; /* foreign ones */
@@ -79,14 +79,15 @@ static inline void pst_foreign_touch(struct pst_foreign *t)
 int pst_foreign_wait(struct pst_foreign *t, uint64_t n);
 
 /* Hands over one operation, number t->submitted from then on. */
-int pst_foreign_submit(struct pst_foreign *t, const struct pst_gemm *piece);
+int pst_foreign_submit(struct pst_foreign *t,
+		       const struct pst_gemm_args *piece);
 
 /* Hands over an operation that does nothing, so that the agent is awake when
  * the first that does something comes. */
 int pst_foreign_wake(struct pst_foreign *t);
 
 /* rows x cols of op(X) from (row, col) on, of a matrix at x. */
-struct pst_foreign_lines pst_foreign_lines(const struct pst_gemm *g,
+struct pst_foreign_lines pst_foreign_lines(const struct pst_gemm_args *g,
 					   const void *x, uint64_t ld,
 					   bool trans, unsigned int elem,
 					   uint64_t row, uint64_t col,

@@ -72,7 +72,7 @@ static int wait_for_place(struct pst_foreign *t, unsigned int tries)
 }
 
 /* Starts a piece, or a NOP. */
-static int start(struct pst_foreign *t, const struct pst_gemm *piece)
+static int start(struct pst_foreign *t, const struct pst_gemm_args *piece)
 {
 	unsigned int tries;
 	uint64_t *tag;
@@ -99,7 +99,7 @@ static int start(struct pst_foreign *t, const struct pst_gemm *piece)
 	}
 }
 
-int pst_foreign_submit(struct pst_foreign *t, const struct pst_gemm *piece)
+int pst_foreign_submit(struct pst_foreign *t, const struct pst_gemm_args *piece)
 {
 	return start(t, piece);
 }
@@ -112,7 +112,7 @@ int pst_foreign_wake(struct pst_foreign *t)
 /* ---- Copies ------------------------------------------------------------ */
 
 /* rows x cols of op(X) from (row, col) on. */
-struct pst_foreign_lines pst_foreign_lines(const struct pst_gemm *g,
+struct pst_foreign_lines pst_foreign_lines(const struct pst_gemm_args *g,
 					   const void *x, uint64_t ld,
 					   bool trans, unsigned int elem,
 					   uint64_t row, uint64_t col,

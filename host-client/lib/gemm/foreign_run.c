@@ -106,9 +106,9 @@ static int finish_piece(struct pst_foreign *t, struct pst_foreign_piece *p)
 
 /* Fills in what all pieces of k have in common. */
 static void fill_in(const struct pst_foreign *t,
-		    const struct pst_foreign_piece *p, struct pst_gemm *q)
+		    const struct pst_foreign_piece *p, struct pst_gemm_args *q)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	const bool sums = t->plan.elem_c != t->elem_c;
 
 	*q = *g;
@@ -127,9 +127,9 @@ static void fill_in(const struct pst_foreign *t,
 static int run_terms(struct pst_foreign *t, struct pst_foreign_piece *p,
 		     uint64_t l, uint64_t terms)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	struct pst_foreign_slot *sa = NULL, *sb = NULL;
-	struct pst_gemm q;
+	struct pst_gemm_args q;
 	struct pst_foreign_lines pa, pb;
 	int r;
 
@@ -174,7 +174,7 @@ static int run_terms(struct pst_foreign *t, struct pst_foreign_piece *p,
 static int run_piece(struct pst_foreign *t, struct pst_foreign_piece *p,
 		     struct pst_foreign_piece *before)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	uint64_t l = 0, terms;
 	int r;
 
@@ -201,7 +201,7 @@ static int run_piece(struct pst_foreign *t, struct pst_foreign_piece *p,
  * first, or the end, to finish. */
 static int run_product(struct pst_foreign *t)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	const struct pst_foreign_plan *plan = &t->plan;
 	struct pst_foreign_piece *p;
 	uint64_t i, j;
@@ -227,7 +227,7 @@ static int run_product(struct pst_foreign *t)
 
 int pst_foreign_run(struct pst_foreign *t)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	const uint64_t batch = g->batch ? g->batch : 1;
 	uint64_t q;
 	unsigned int i;

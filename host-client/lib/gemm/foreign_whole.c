@@ -20,7 +20,7 @@
 
 uint64_t pst_foreign_whole_bytes(const struct pst_foreign *t)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 
 	/* Sums of 16-bit elements are not kept in 16 bits. */
 	if (g->batch > 1 || t->k < MIN_K || g->m < MIN_M || t->elem_c <= 2 ||
@@ -35,7 +35,7 @@ uint64_t pst_foreign_whole_bytes(const struct pst_foreign *t)
 
 uint8_t *pst_foreign_whole_place(struct pst_foreign *t)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	uint8_t *at = t->mem;
 
 	t->a[0].mem = at;
@@ -117,7 +117,7 @@ static int start(struct pst_foreign *t, const struct rect *r, uint64_t l,
 		 const struct operand *b, const struct operand *c)
 {
 	const uint8_t *bias = t->bias ? t->bias : t->g->bias;
-	struct pst_gemm q = *t->g;
+	struct pst_gemm_args q = *t->g;
 
 	q.batch = 0;
 	q.m = (uint32_t)r->m;
@@ -153,7 +153,7 @@ struct part {
  * for the lines left, while the others are copied out. All that a BLAS packs
  * again for a part of C is the last terms of one operand. Returns how many.
  */
-static unsigned int cut(const struct pst_gemm *g, uint64_t k,
+static unsigned int cut(const struct pst_gemm_args *g, uint64_t k,
 			struct part ret[MAX_PARTS])
 {
 	const struct rect all = {0, 0, g->m, g->n};
@@ -187,7 +187,7 @@ static unsigned int cut(const struct pst_gemm *g, uint64_t k,
 static int move_head(struct pst_foreign *t, const struct operand *a,
 		     const struct operand *b)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	int r = pst_foreign_wake(t);
 	uint64_t i, rows;
 
@@ -203,7 +203,7 @@ static int move_head(struct pst_foreign *t, const struct operand *a,
 /* All terms of A and B are moved once, and all of C. */
 int pst_foreign_whole_run(struct pst_foreign *t)
 {
-	const struct pst_gemm *g = t->g;
+	const struct pst_gemm_args *g = t->g;
 	const struct operand a =
 		operand(t, g->a, g->lda, t->copy_a, t->a[0].mem, g->transa,
 			g->m, t->k, t->elem_ab);

@@ -8,10 +8,10 @@
 #include "host-client/lib/gemm/memo.h"
 #include "host-client/lib/ops/call.h"
 
-/* What was just checked is taken as it was. */
-static int prepare(struct pst *c, const struct pst_gemm *g,
-		   struct pst_call *call, struct pst_gemm_places *places,
-		   struct pst_error *err)
+/* What was just checked is taken as it was; else *own is what was taken. */
+static int prepare(struct pst *c, const struct pst_gemm_args *g,
+		   struct pst_gemm_args *own, struct pst_call *call,
+		   struct pst_gemm_places *places, struct pst_error *err)
 {
 	int r;
 
@@ -19,7 +19,8 @@ static int prepare(struct pst *c, const struct pst_gemm *g,
 		places->foreign = false;
 		return 0;
 	}
-	if ((r = pst_gemm_resolve(c, g, call, places, err)) < 0 ||
+	if ((r = pst_gemm_take(g, own, err)) < 0 ||
+	    (r = pst_gemm_resolve(c, own, call, places, err)) < 0 ||
 	    (r = pst_gemm_check(c, call, places, err)) < 0)
 		return r;
 	if (!places->foreign)
@@ -27,11 +28,12 @@ static int prepare(struct pst *c, const struct pst_gemm *g,
 	return 0;
 }
 
-int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
+int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
 	struct pst_gemm_places places;
 	struct pst_call call = {0};
+	struct pst_gemm_args own;
 	struct pst_error err;
 	bool touched;
 	int r;
@@ -40,14 +42,14 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 		return pst_forked(c);
 	pst_error_clear(&err);
 	pst_lock(c);
-	r = prepare(c, g, &call, &places, &err);
+	r = prepare(c, g, &own, &call, &places, &err);
 	if (!r && !places.foreign)
 		r = pst_call_run_for(c, &call, timeout_ns, done, &err);
 	pst_unlock(c);
 	touched = call.submitted;
 	if (!r && places.foreign)
-		r = pst_foreign_gemm(c, g, &places, timeout_ns, done, &touched,
-				     &err);
+		r = pst_foreign_gemm(c, &own, &places, timeout_ns, done,
+				     &touched, &err);
 	if (pst_fail(c, r, &err) < 0 && touched)
 		pst_fail_touched(c);
 	return r;
@@ -56,10 +58,14 @@ int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
 static int prepare_one(struct pst *c, const void *g, struct pst_call *call,
 		       struct pst_error *err)
 {
-	return pst_gemm_prepare(c, g, call, err);
+	struct pst_gemm_args own;
+	int r = pst_gemm_take(g, &own, err);
+
+	return r < 0 ? r : pst_gemm_prepare(c, &own, call, err);
 }
 
-int pst_submit_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag)
+int pst_submit_gemm(struct pst *c, const struct pst_gemm_args *g,
+		    uint64_t user_data, uint64_t *ret_tag)
 {
-	return pst_call_async(c, prepare_one, g, ret_tag);
+	return pst_call_async(c, prepare_one, g, user_data, ret_tag);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host-client/lib/plain/args.h"
 #include "transport/dtype.h"
 
 static uint64_t double_bits(double d)
@@ -15,12 +16,42 @@ static uint64_t double_bits(double d)
 	return bits;
 }
 
-uint32_t pst_gemm_dtype_c(const struct pst_gemm *g)
+uint32_t pst_gemm_dtype_c(const struct pst_gemm_args *g)
 {
 	return g->dtype_c ? g->dtype_c : pst_dtype_of_c(g->dtype);
 }
 
-static void gemm_sqe(const struct pst_gemm *g, struct pst_wire_sqe *s)
+/* Of a packed matrix, stored as rows x cols. */
+static void pack(uint32_t *ld, const struct pst_gemm_args *g, uint32_t rows,
+		 uint32_t cols)
+{
+	const uint32_t line = g->order == PST_COL_MAJOR ? rows : cols;
+
+	if (!*ld)
+		*ld = line ? line : 1;
+}
+
+int pst_gemm_take(const struct pst_gemm_args *args, struct pst_gemm_args *ret,
+		  struct pst_error *err)
+{
+	static const struct pst_args_kind kind = {
+		.init = "PST_GEMM_INIT",
+		.size = sizeof(*ret),
+		.least = offsetof(struct pst_gemm_args, dtype_c),
+	};
+	int r = pst_args_take(&kind, args, ret, err);
+
+	if (r < 0)
+		return r;
+	pack(&ret->lda, ret, ret->transa ? ret->k : ret->m,
+	     ret->transa ? ret->m : ret->k);
+	pack(&ret->ldb, ret, ret->transb ? ret->n : ret->k,
+	     ret->transb ? ret->k : ret->n);
+	pack(&ret->ldc, ret, ret->m, ret->n);
+	return 0;
+}
+
+static void gemm_sqe(const struct pst_gemm_args *g, struct pst_wire_sqe *s)
 {
 	const uint32_t batch = g->batch ? g->batch : 1;
 	const bool bias = g->bias || g->bias_tensor;
@@ -56,8 +87,11 @@ static void gemm_sqe(const struct pst_gemm *g, struct pst_wire_sqe *s)
 }
 
 /* Fields that would not survive the descriptor's narrower ones. */
-static int check_gemm_enums(const struct pst_gemm *g, struct pst_error *err)
+static int check_gemm_enums(const struct pst_gemm_args *g,
+			    struct pst_error *err)
 {
+	if (!g->dtype)
+		return pst_error_set(err, -EINVAL, "dtype is not set");
 	if (g->dtype > UINT8_MAX || g->dtype_c > UINT8_MAX ||
 	    g->order > PST_COL_MAJOR)
 		return pst_error_set(err, -EINVAL,
@@ -110,7 +144,7 @@ static int find(struct pst *c, struct pst_call *call,
 }
 
 /* As the agent will see it. */
-static bool reads_ab(const struct pst_gemm *g)
+static bool reads_ab(const struct pst_gemm_args *g)
 {
 	const struct pst_op op = {
 		.dtype = g->dtype,
@@ -123,7 +157,7 @@ static bool reads_ab(const struct pst_gemm *g)
 	return pst_op_reads_ab(&op);
 }
 
-int pst_gemm_resolve(struct pst *c, const struct pst_gemm *g,
+int pst_gemm_resolve(struct pst *c, const struct pst_gemm_args *g,
 		     struct pst_call *call, struct pst_gemm_places *ret,
 		     struct pst_error *err)
 {
@@ -177,7 +211,7 @@ int pst_gemm_check(struct pst *c, const struct pst_call *call,
 }
 
 /* A foreign operand where none may be. */
-static int refuse(struct pst *c, const struct pst_gemm *g,
+static int refuse(struct pst *c, const struct pst_gemm_args *g,
 		  const struct pst_gemm_places *places, struct pst_error *err)
 {
 	static const char *const names[] = {"a", "b", "c", "bias"};
@@ -190,7 +224,7 @@ static int refuse(struct pst *c, const struct pst_gemm *g,
 	return pst_buffer_find(&c->mem, names[i], ptr[i], 0, &b, err);
 }
 
-int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
+int pst_gemm_prepare(struct pst *c, const struct pst_gemm_args *g,
 		     struct pst_call *call, struct pst_error *err)
 {
 	struct pst_gemm_places places;

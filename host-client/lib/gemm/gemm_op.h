@@ -20,9 +20,14 @@ struct pst_gemm_places {
 };
 
 /* The type of C's elements, the natural one when none was given. */
-uint32_t pst_gemm_dtype_c(const struct pst_gemm *g);
+uint32_t pst_gemm_dtype_c(const struct pst_gemm_args *g);
 
-/* All with the lock held. */
+/* A caller's arguments: of any header, with leading dimensions. -EINVAL. */
+PST_MUST_USE int pst_gemm_take(const struct pst_gemm_args *args,
+			       struct pst_gemm_args *ret,
+			       struct pst_error *err);
+
+/* All with the lock held, and what was taken. */
 
 /*
  * Looks all operands up and fills in the descriptor: its words for operands
@@ -30,7 +35,7 @@ uint32_t pst_gemm_dtype_c(const struct pst_gemm *g);
  * handles. -EINVAL, -EFAULT (NULL), and of operands that are not there any more
  * -ENOENT, -ESTALE.
  */
-PST_MUST_USE int pst_gemm_resolve(struct pst *c, const struct pst_gemm *g,
+PST_MUST_USE int pst_gemm_resolve(struct pst *c, const struct pst_gemm_args *g,
 				  struct pst_call *call,
 				  struct pst_gemm_places *ret,
 				  struct pst_error *err);
@@ -41,7 +46,7 @@ PST_MUST_USE int pst_gemm_check(struct pst *c, const struct pst_call *call,
 				struct pst_error *err);
 
 /* Both, for one operation: -EFAULT when an operand is foreign. */
-PST_MUST_USE int pst_gemm_prepare(struct pst *c, const struct pst_gemm *g,
+PST_MUST_USE int pst_gemm_prepare(struct pst *c, const struct pst_gemm_args *g,
 				  struct pst_call *call, struct pst_error *err);
 
 #endif

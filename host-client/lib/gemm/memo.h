@@ -13,12 +13,12 @@
  * session, and no buffer was given back since. The agent checks what it gets
  * anyway.
  */
-bool pst_memo_find(const struct pst *c, const struct pst_gemm *g,
+bool pst_memo_find(const struct pst *c, const struct pst_gemm_args *g,
 		   struct pst_call *call);
 
 /* Remembers a product that passed every check; not one with tensors, which
  * come and go by themselves. */
-void pst_memo_keep(struct pst *c, const struct pst_gemm *g,
+void pst_memo_keep(struct pst *c, const struct pst_gemm_args *g,
 		   const struct pst_call *call);
 
 #endif

@@ -8,8 +8,8 @@
 #include "host-client/lib/ops/call.h"
 #include "host-client/lib/session/wait.h"
 
-int pst_subop_gemm(struct pst *c, const struct pst_gemm *g, uint64_t *ret_tag,
-		   struct pst_error *err)
+int pst_subop_gemm(struct pst *c, const struct pst_gemm_args *g,
+		   uint64_t *ret_tag, struct pst_error *err)
 {
 	struct pst_call call = {0};
 	int r;
@@ -64,7 +64,7 @@ int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 		r = pst_error_set(err, -ENOENT,
 				  "a part of the call is not known");
 	if (!r)
-		r = pst_call_finish(c, rec, &w, ret, err);
+		r = pst_call_collect(c, rec, &w, ret, err);
 	pst_unlock(c);
 	return r;
 }

@@ -10,7 +10,7 @@
  * abandoned. */
 
 /* As pst_submit_gemm(). */
-PST_MUST_USE int pst_subop_gemm(struct pst *c, const struct pst_gemm *g,
+PST_MUST_USE int pst_subop_gemm(struct pst *c, const struct pst_gemm_args *g,
 				uint64_t *ret_tag, struct pst_error *err);
 
 /* As pst_submit_nop(), but a lost session stays lost: -ESTALE. */

@@ -208,6 +208,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 				     "%u operations are outstanding",
 				     PST_WIRE_SLOTS);
 	}
+	rec->done.user_data = call->user_data;
 	rec->writes = call->writes;
 	/* Who always spins, or never does, expects nothing. */
 	rec->key = 0;
@@ -229,21 +230,16 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	return 0;
 }
 
-int pst_call_finish(struct pst *c, struct pst_record *rec,
-		    const struct pst_waiter *w, struct pst_completion *done,
-		    struct pst_error *err)
+int pst_call_collect(struct pst *c, struct pst_record *rec,
+		     const struct pst_waiter *w, struct pst_completion *done,
+		     struct pst_error *err)
 {
-	int r = pst_wait_record(c, rec, w, err);
-	uint64_t tag;
-	bool lost;
+	const int r = rec->done.status;
+	const uint64_t tag = rec->done.tag;
+	const bool lost = rec->lost;
 
-	if (r < 0)
-		return r;
 	if (done)
 		*done = rec->done;
-	r = rec->done.status;
-	tag = rec->done.tag;
-	lost = rec->lost;
 	pst_pending_put(&c->queue.ops, rec);
 	if (r < 0 && lost)
 		pst_error_set(err, r, "the operation was lost: %s",
@@ -251,6 +247,15 @@ int pst_call_finish(struct pst *c, struct pst_record *rec,
 	else if (r < 0)
 		pst_failure_explain(c, tag, r, w->deadline_ns, err);
 	return r;
+}
+
+int pst_call_finish(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_completion *done,
+		    struct pst_error *err)
+{
+	int r = pst_wait_record(c, rec, w, err);
+
+	return r < 0 ? r : pst_call_collect(c, rec, w, done, err);
 }
 
 int pst_call_run(struct pst *c, struct pst_call *call,
@@ -284,7 +289,8 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 
 	if (r)
 		return r;
-	*ret_tag = rec->done.tag;
+	if (ret_tag)
+		*ret_tag = rec->done.tag;
 	if (rec->key && pst_forecast_matters(&c->queue.forecast, rec->key,
 					     c->conf.spin_ns)) {
 		rec->order = c->queue.lane.sq_tail - 1;
@@ -313,10 +319,10 @@ int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,
 }
 
 int pst_call_async(struct pst *c, pst_prepare_fn *prepare, const void *arg,
-		   uint64_t *ret_tag)
+		   uint64_t user_data, uint64_t *ret_tag)
 {
 	struct pst_error err = {0};
-	struct pst_call call = {0};
+	struct pst_call call = {.user_data = user_data};
 	int r;
 
 	if (pst_is_forked(c))

@@ -22,6 +22,7 @@ struct pst_call {
 	struct pst_block *blocks[PST_RECORD_BLOCKS];
 	/* Each operand's place in c->mem.tensors + 1, 0 when it is none. */
 	uint32_t tensors[PST_RECORD_BLOCKS];
+	uint64_t user_data;
 	bool writes;
 	bool submitted; /* the agent has it, or had */
 };
@@ -65,7 +66,7 @@ PST_MUST_USE int pst_call_check_whole(struct pst *c,
 				      struct pst_error *err);
 
 /* Fills in a COPY's descriptor and checks it. */
-PST_MUST_USE int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
+PST_MUST_USE int pst_copy_prepare(struct pst *c, const struct pst_copy_args *p,
 				  struct pst_call *call, struct pst_error *err);
 
 /*
@@ -77,8 +78,14 @@ PST_MUST_USE int pst_call_submit(struct pst *c, struct pst_call *call,
 				 bool claimed, struct pst_record **ret,
 				 struct pst_error *err);
 
-/* Waits for a claimed record and gives it back (unlocks). Returns the
- * operation's own error or the transport's; done may be NULL. */
+/* Gives back a claimed record that is DONE (unlocks). Returns the operation's
+ * own error; done may be NULL. */
+PST_MUST_USE int pst_call_collect(struct pst *c, struct pst_record *rec,
+				  const struct pst_waiter *w,
+				  struct pst_completion *done,
+				  struct pst_error *err);
+
+/* Waits for a claimed record first. The same, or the transport's error. */
 PST_MUST_USE int pst_call_finish(struct pst *c, struct pst_record *rec,
 				 const struct pst_waiter *w,
 				 struct pst_completion *done,
@@ -98,7 +105,7 @@ PST_MUST_USE int pst_call_run_for(struct pst *c, struct pst_call *call,
 				  struct pst_completion *done,
 				  struct pst_error *err);
 
-/* Submits it; *ret_tag names it from then on. claimed: see
+/* Submits it; *ret_tag (or NULL) names it from then on. claimed: see
  * pst_call_submit(). */
 PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,
 				    bool claimed, uint64_t *ret_tag,
@@ -114,7 +121,7 @@ typedef int pst_prepare_fn(struct pst *c, const void *arg,
 int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,
 		  uint64_t timeout_ns, struct pst_completion *done);
 int pst_call_async(struct pst *c, pst_prepare_fn *prepare, const void *arg,
-		   uint64_t *ret_tag);
+		   uint64_t user_data, uint64_t *ret_tag);
 
 /* A wait that begins now. */
 static inline struct pst_waiter pst_waiter_new(uint64_t timeout_ns)

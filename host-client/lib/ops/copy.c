@@ -3,8 +3,9 @@
 #include <errno.h>
 
 #include "host-client/lib/ops/call.h"
+#include "host-client/lib/plain/args.h"
 
-int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
+int pst_copy_prepare(struct pst *c, const struct pst_copy_args *p,
 		     struct pst_call *call, struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
@@ -43,17 +44,25 @@ int pst_copy_prepare(struct pst *c, const struct pst_copy *p,
 static int prepare(struct pst *c, const void *copy, struct pst_call *call,
 		   struct pst_error *err)
 {
-	return pst_copy_prepare(c, copy, call, err);
+	static const struct pst_args_kind kind = {
+		.init = "PST_COPY_INIT",
+		.size = sizeof(struct pst_copy_args),
+		.least = offsetof(struct pst_copy_args, src_tensor),
+	};
+	struct pst_copy_args own;
+	int r = pst_args_take(&kind, copy, &own, err);
+
+	return r < 0 ? r : pst_copy_prepare(c, &own, call, err);
 }
 
-int pst_copy(struct pst *c, const struct pst_copy *copy, uint64_t timeout_ns,
-	     struct pst_completion *done)
+int pst_copy(struct pst *c, const struct pst_copy_args *copy,
+	     uint64_t timeout_ns, struct pst_completion *done)
 {
 	return pst_call_sync(c, prepare, copy, timeout_ns, done);
 }
 
-int pst_submit_copy(struct pst *c, const struct pst_copy *copy,
-		    uint64_t *ret_tag)
+int pst_submit_copy(struct pst *c, const struct pst_copy_args *copy,
+		    uint64_t user_data, uint64_t *ret_tag)
 {
-	return pst_call_async(c, prepare, copy, ret_tag);
+	return pst_call_async(c, prepare, copy, user_data, ret_tag);
 }

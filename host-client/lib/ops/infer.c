@@ -5,24 +5,29 @@
 
 #include "host-client/lib/ops/call.h"
 #include "host-client/lib/ops/staging.h"
+#include "host-client/lib/plain/args.h"
 
 /* Bytes of rows, in and out, that go through the region at once. */
 #define STAGE (4ULL << 20)
 
-static uint32_t ld_in(const struct pst_infer *f)
+static uint32_t ld_in(const struct pst_infer_args *f)
 {
 	return f->ld_in ? f->ld_in : f->model->n_in;
 }
 
-static uint32_t ld_out(const struct pst_infer *f)
+static uint32_t ld_out(const struct pst_infer_args *f)
 {
 	return f->ld_out ? f->ld_out : f->model->n_out;
 }
 
-static int check_args(const struct pst_infer *f, struct pst_error *err)
+static int check_args(const struct pst_infer_args *f, struct pst_error *err)
 {
 	if (!f->model || !f->model->handle)
 		return pst_error_set(err, -EINVAL, "no model was given");
+	if (f->reserved)
+		return pst_error_set(err, -EINVAL,
+				     "reserved of struct pst_infer_args is "
+				     "not 0");
 	if (f->rows == 0)
 		return pst_error_set(err, -EINVAL, "a batch of 0 rows");
 	if (!f->in || !f->out)
@@ -36,8 +41,22 @@ static int check_args(const struct pst_infer *f, struct pst_error *err)
 	return 0;
 }
 
+/* The arguments of a caller of any header. */
+static int take_args(const void *f, struct pst_infer_args *ret,
+		     struct pst_error *err)
+{
+	static const struct pst_args_kind kind = {
+		.init = "PST_INFER_INIT",
+		.size = sizeof(*ret),
+		.least = offsetof(struct pst_infer_args, ld_in),
+	};
+	int r = pst_args_take(&kind, f, ret, err);
+
+	return r < 0 ? r : check_args(ret, err);
+}
+
 /* Whether the model is one of the agent that is there now. */
-static int check_epoch(const struct pst *c, const struct pst_infer *f,
+static int check_epoch(const struct pst *c, const struct pst_infer_args *f,
 		       struct pst_error *err)
 {
 	if (c->session.live && f->model->epoch != c->session.welcome.epoch)
@@ -50,15 +69,15 @@ static int check_epoch(const struct pst *c, const struct pst_infer *f,
 }
 
 /* The descriptor for rows that lie in buffers. */
-static int prepare(struct pst *c, const void *arg, struct pst_call *call,
-		   struct pst_error *err)
+static int prepare(struct pst *c, const struct pst_infer_args *f,
+		   struct pst_call *call, struct pst_error *err)
 {
-	const struct pst_infer *f = arg;
 	struct pst_wire_sqe *s = &call->sqe;
 	struct pst_op op;
 	int r;
 
-	if ((r = check_args(f, err)) < 0 || (r = check_epoch(c, f, err)) < 0)
+	r = check_epoch(c, f, err);
+	if (r < 0)
 		return r;
 	if (f->rows > f->model->max_batch)
 		return pst_error_set(err, -EMSGSIZE,
@@ -86,14 +105,23 @@ static int prepare(struct pst *c, const void *arg, struct pst_call *call,
 	return pst_call_check(c, call, &op, err);
 }
 
-int pst_submit_infer(struct pst *c, const struct pst_infer *f,
-		     uint64_t *ret_tag)
+static int take_and_prepare(struct pst *c, const void *f, struct pst_call *call,
+			    struct pst_error *err)
 {
-	return pst_call_async(c, prepare, f, ret_tag);
+	struct pst_infer_args own;
+	int r = take_args(f, &own, err);
+
+	return r < 0 ? r : prepare(c, &own, call, err);
+}
+
+int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
+		     uint64_t user_data, uint64_t *ret_tag)
+{
+	return pst_call_async(c, take_and_prepare, f, user_data, ret_tag);
 }
 
 /* One operation, and its times added to done's. */
-static int run(struct pst *c, const struct pst_infer *f,
+static int run(struct pst *c, const struct pst_infer_args *f,
 	       const struct pst_waiter *w, struct pst_completion *done,
 	       struct pst_error *err)
 {
@@ -139,7 +167,7 @@ static uint64_t fewer_rows(void *arg, unsigned int tries)
 	return s->rows * (s->row_in + s->row_out);
 }
 
-static int open_stage(struct pst *c, const struct pst_infer *f,
+static int open_stage(struct pst *c, const struct pst_infer_args *f,
 		      uint64_t deadline_ns, struct stage *s,
 		      struct pst_error *err)
 {
@@ -170,7 +198,7 @@ static int open_stage(struct pst *c, const struct pst_infer *f,
 }
 
 /* n rows from row on. */
-static int run_rows(struct pst *c, const struct pst_infer *f,
+static int run_rows(struct pst *c, const struct pst_infer_args *f,
 		    const struct stage *s, uint32_t row, uint32_t n,
 		    const struct pst_waiter *w, struct pst_completion *done,
 		    struct pst_error *err)
@@ -179,7 +207,7 @@ static int run_rows(struct pst *c, const struct pst_infer *f,
 	const uint64_t step_out = ld_out(f) * sizeof(float);
 	const struct pst_lines in = {s->row_in, n, s->row_in, step_in};
 	const struct pst_lines out = {s->row_out, n, step_out, s->row_out};
-	struct pst_infer part = *f;
+	struct pst_infer_args part = *f;
 	int r;
 
 	part.rows = n;
@@ -201,9 +229,10 @@ static int run_rows(struct pst *c, const struct pst_infer *f,
 	return r;
 }
 
-int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
-	      struct pst_completion *done)
+int pst_infer(struct pst *c, const struct pst_infer_args *args,
+	      uint64_t timeout_ns, struct pst_completion *done)
 {
+	struct pst_infer_args own, *const f = &own;
 	const struct pst_waiter w = pst_waiter_new(timeout_ns);
 	struct pst_completion sum = {0};
 	struct pst_error err = {0};
@@ -213,7 +242,7 @@ int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
 
 	if (pst_is_forked(c))
 		return pst_forked(c);
-	r = check_args(f, &err);
+	r = take_args(args, f, &err);
 	if (!r) {
 		pst_lock(c);
 		r = check_epoch(c, f, &err);

@@ -139,7 +139,7 @@ int pst_query_text(struct pst *c, uint16_t type, char **ret_json)
 	return 0;
 }
 
-int pst_query(struct pst *c, enum pst_query what, char **ret_json)
+int pst_query(struct pst *c, enum pst_topic what, char **ret_json)
 {
 	static const uint16_t types[] = {
 		[PST_QUERY_INFO] = PST_WIRE_INFO,

@@ -61,19 +61,20 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 }
 
 int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
-		    unsigned int pattern_size, uint64_t *ret_tag)
+		    unsigned int pattern_size, uint64_t user_data,
+		    uint64_t *ret_tag)
 {
 	const struct span x = {dst, n, true, pattern, pattern_size};
 
-	return pst_call_async(c, prepare_span, &x, ret_tag);
+	return pst_call_async(c, prepare_span, &x, user_data, ret_tag);
 }
 
 int pst_submit_checksum(struct pst *c, const void *src, size_t n,
-			uint64_t *ret_tag)
+			uint64_t user_data, uint64_t *ret_tag)
 {
 	const struct span x = {.ptr = src, .n = n};
 
-	return pst_call_async(c, prepare_span, &x, ret_tag);
+	return pst_call_async(c, prepare_span, &x, user_data, ret_tag);
 }
 
 /* A NOP needs no buffer, so it may open a new session (unlocks). */
@@ -114,10 +115,10 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 	return pst_fail(c, r, &err);
 }
 
-int pst_submit_nop(struct pst *c, uint64_t *ret_tag)
+int pst_submit_nop(struct pst *c, uint64_t user_data, uint64_t *ret_tag)
 {
 	struct pst_error err = {0};
-	struct pst_call call = {0};
+	struct pst_call call = {.user_data = user_data};
 	int r;
 
 	if (pst_is_forked(c))

@@ -155,7 +155,11 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 				  "no operation of this tag is outstanding");
 	} else {
 		pst_pending_claim(&c->queue.ops, rec);
-		r = pst_call_finish(c, rec, &w, ret, &err);
+		r = pst_wait_kept(c, rec, &w, &err);
+		if (r < 0)
+			pst_pending_unclaim(&c->queue.ops, rec);
+		else
+			r = pst_call_collect(c, rec, &w, ret, &err);
 	}
 	pst_unlock(c);
 	if (pst_fail(c, r, &err) < 0)

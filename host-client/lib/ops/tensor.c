@@ -151,7 +151,10 @@ static int append(const struct pst *c, uint64_t serial,
 		if (!e || e->freed)
 			continue;
 		if (have < max)
-			ret[have] = (struct pst_tensor){e->id, t[i].size};
+			ret[have] = (struct pst_tensor){
+				.tensor = e->id,
+				.size = t[i].size,
+			};
 		have++;
 	}
 	return have;

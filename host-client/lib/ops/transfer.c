@@ -34,7 +34,8 @@ struct transfer {
 /* Submits the copy between a half and its place in the tensor. */
 static int submit_half(struct transfer *t, int i, struct pst_error *err)
 {
-	struct pst_copy p = {.n = t->len[i]};
+	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args),
+				  .n = t->len[i]};
 	struct pst_call call = {0};
 	int r;
 
@@ -132,7 +133,8 @@ static int stage(struct transfer *t, struct pst_error *err)
  * and was copied. */
 static int run_direct(struct transfer *t, struct pst_error *err)
 {
-	struct pst_copy p = {.n = t->n};
+	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args),
+				  .n = t->n};
 	struct pst_call call = {0};
 	int r = 0;
 

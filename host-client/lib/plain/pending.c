@@ -106,3 +106,10 @@ void pst_pending_claim(struct pst_pending *t, struct pst_record *rec)
 		unlink_record(&t->done, rec);
 	rec->claimed = true;
 }
+
+void pst_pending_unclaim(struct pst_pending *t, struct pst_record *rec)
+{
+	rec->claimed = false;
+	if (rec->state == PST_RECORD_DONE)
+		TAILQ_INSERT_TAIL(&t->done, rec, link);
+}

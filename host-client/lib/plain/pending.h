@@ -74,5 +74,6 @@ void pst_pending_complete(struct pst_pending *t, struct pst_record *rec);
 
 /* A thread waits for this one from now on; and no longer. */
 void pst_pending_claim(struct pst_pending *t, struct pst_record *rec);
+void pst_pending_unclaim(struct pst_pending *t, struct pst_record *rec);
 
 #endif

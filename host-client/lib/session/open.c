@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "host-client/lib/plain/args.h"
 #include "host-client/lib/plain/endpoint.h"
 #include "host-client/lib/plain/spawn.h"
 #include "host-client/lib/session/session_open.h"
@@ -19,25 +20,30 @@
 /* On vsock nobody who listens and a full backlog look the same. */
 #define REFUSED_NS (500 * PST_NS_PER_MS)
 
-/* The options a caller of an older header has set, the rest zero. */
 static int take_options(const struct pst_options *options,
 			struct pst_options *ret, struct pst_error *err)
 {
-	const size_t first = offsetof(struct pst_options, timeout_ns);
+	static const struct pst_args_kind kind = {
+		.init = "PST_OPTIONS_INIT",
+		.size = sizeof(*options),
+		.least = offsetof(struct pst_options, timeout_ns),
+	};
+	int r;
 
-	memset(ret, 0, sizeof(*ret));
+	*ret = (struct pst_options)PST_OPTIONS_INIT;
 	if (!options)
 		return 0;
-	if (options->size < first || options->size > 4096)
-		return pst_error_set(err, -EINVAL, "options.size is not set");
-	memcpy(ret, options,
-	       options->size < sizeof(*ret) ? options->size : sizeof(*ret));
+	r = pst_args_take(&kind, options, ret, err);
+	if (r < 0)
+		return r;
 	if (ret->flags & ~(PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN))
 		return pst_error_set(err, -EINVAL,
 				     "options.flags has an unknown bit");
-	if (ret->reserved)
+	if (ret->queues > 1)
 		return pst_error_set(err, -EINVAL,
-				     "options.reserved is not zero");
+				     "options.queues is %u; this version has "
+				     "one queue",
+				     ret->queues);
 	return 0;
 }
 

@@ -406,13 +406,21 @@ static void call_off(struct pst *c, struct pst_record *rec)
 	pst_interrupt_hold(false);
 }
 
-int pst_wait_record(struct pst *c, struct pst_record *rec,
-		    const struct pst_waiter *w, struct pst_error *err)
+int pst_wait_kept(struct pst *c, struct pst_record *rec,
+		  const struct pst_waiter *w, struct pst_error *err)
 {
 	int r = pst_wait_done(c, rec, w, err);
 
 	if (r == -EINTR)
 		call_off(c, rec);
+	return r;
+}
+
+int pst_wait_record(struct pst *c, struct pst_record *rec,
+		    const struct pst_waiter *w, struct pst_error *err)
+{
+	int r = pst_wait_kept(c, rec, w, err);
+
 	if (r < 0)
 		pst_wait_give_up(c, rec);
 	return r;

@@ -62,8 +62,13 @@ PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
  * ABANDONED. */
 void pst_wait_give_up(struct pst *c, struct pst_record *rec);
 
-/* Waits for one record; after -ETIMEDOUT or -EINTR the record has been given
- * up, and is no longer the caller's. What -EINTR ended is cancelled. */
+/* pst_wait_done(); what -EINTR ended is cancelled. */
+PST_MUST_USE int pst_wait_kept(struct pst *c, struct pst_record *rec,
+			       const struct pst_waiter *w,
+			       struct pst_error *err);
+
+/* The same; after -ETIMEDOUT or -EINTR the record has been given up, and is no
+ * longer the caller's. */
 PST_MUST_USE int pst_wait_record(struct pst *c, struct pst_record *rec,
 				 const struct pst_waiter *w,
 				 struct pst_error *err);

@@ -30,20 +30,28 @@ OPEN_CONTROL_ONLY, OPEN_NO_SPIN = 1, 2
 QUERY_INFO, QUERY_HEALTH, QUERY_STATS = 0, 1, 2
 
 
-class Options(Structure):
+class _Sized(Structure):
+    """A structure that begins with its size, for the library to know it by."""
+
+    def __init__(self, **members):
+        super().__init__(size=ctypes.sizeof(self), **members)
+
+
+class Options(_Sized):
     _fields_ = [("size", c_size_t), ("timeout_ns", c_uint64),
                 ("dead_ns", c_uint64), ("spin_ns", c_uint64),
-                ("flags", c_uint32), ("reserved", c_uint32),
+                ("flags", c_uint32), ("queues", c_uint32),
                 ("name", c_char_p)]
 
 
 # Its first fields; size says that there are no more.
-class Info(Structure):
+class Info(_Sized):
     _fields_ = [("size", c_size_t), ("epoch", c_uint64)]
 
 
-class Gemm(Structure):
-    _fields_ = [("dtype", c_uint32), ("order", c_uint32),
+class Gemm(_Sized):
+    _fields_ = [("size", c_size_t),
+                ("dtype", c_uint32), ("order", c_uint32),
                 ("transa", c_uint32), ("transb", c_uint32),
                 ("m", c_uint32), ("n", c_uint32), ("k", c_uint32),
                 ("lda", c_uint32), ("ldb", c_uint32), ("ldc", c_uint32),
@@ -62,13 +70,15 @@ class Model(Structure):
                 ("bytes", c_uint64), ("n_in", c_uint32),
                 ("n_out", c_uint32), ("max_batch", c_uint32),
                 ("n_layers", c_uint32), ("dtype", c_uint32),
-                ("reserved", c_uint32), ("name", c_char * 64)]
+                ("reserved0", c_uint32), ("name", c_char * 64),
+                ("reserved", c_uint64 * 4)]
 
 
-class Infer(Structure):
-    _fields_ = [("model", POINTER(Model)), ("input", c_void_p),
-                ("output", c_void_p), ("rows", c_uint32),
-                ("ld_in", c_uint32), ("ld_out", c_uint32)]
+class Infer(_Sized):
+    _fields_ = [("size", c_size_t), ("model", POINTER(Model)),
+                ("input", c_void_p), ("output", c_void_p),
+                ("rows", c_uint32), ("ld_in", c_uint32),
+                ("ld_out", c_uint32), ("reserved", c_uint32)]
 
 
 # Name, result, arguments; c_void_p stands for struct pst *.

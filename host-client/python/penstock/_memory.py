@@ -36,7 +36,7 @@ class Handle:
 
     @property
     def lost(self):
-        info = _library.Info(size=ctypes.sizeof(_library.Info))
+        info = _library.Info()
         with self._lock:
             if self._pointer is None or os.getpid() != self._pid:
                 return True

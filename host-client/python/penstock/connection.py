@@ -47,7 +47,6 @@ class Connection:
         if spin == 0:
             flags |= _library.OPEN_NO_SPIN
         options = _library.Options(
-            size=ctypes.sizeof(_library.Options),
             timeout_ns=_library.nanoseconds(timeout, 0),
             dead_ns=_library.nanoseconds(dead, 0),
             spin_ns=_library.nanoseconds(spin, 0),

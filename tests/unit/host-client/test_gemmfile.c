@@ -65,7 +65,7 @@ int pst_take(struct pst *c, void *dst, const void *src, size_t n)
 	return lib.take_result;
 }
 
-int pst_gemm(struct pst *c, const struct pst_gemm *g, uint64_t timeout_ns,
+int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	     struct pst_completion *done)
 {
 	const float *a = g->a, *b = g->b;

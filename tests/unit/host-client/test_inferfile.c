@@ -68,8 +68,8 @@ static void apply(const float *x, float y[2])
 	y[1] = (float)weighted;
 }
 
-int pst_infer(struct pst *c, const struct pst_infer *f, uint64_t timeout_ns,
-	      struct pst_completion *done)
+int pst_infer(struct pst *c, const struct pst_infer_args *f,
+	      uint64_t timeout_ns, struct pst_completion *done)
 {
 	uint32_t i;
 

@@ -30,7 +30,7 @@ static void fill(float *x)
 		x[i] = next();
 }
 
-static size_t at(const struct pst_gemm *g, bool trans, size_t ld, size_t i,
+static size_t at(const struct pst_gemm_args *g, bool trans, size_t ld, size_t i,
 		 size_t j)
 {
 	bool by_rows = (g->order == PST_ROW_MAJOR) != trans;
@@ -39,7 +39,7 @@ static size_t at(const struct pst_gemm *g, bool trans, size_t ld, size_t i,
 }
 
 /* The plain definition, in float, into c. */
-static void multiply(const struct pst_gemm *g)
+static void multiply(const struct pst_gemm_args *g)
 {
 	size_t i, j, k;
 	float sum;
@@ -57,9 +57,10 @@ static void multiply(const struct pst_gemm *g)
 		}
 }
 
-static struct pst_gemm gemm(uint32_t m, uint32_t n, uint32_t k)
+static struct pst_gemm_args gemm(uint32_t m, uint32_t n, uint32_t k)
 {
-	return (struct pst_gemm){
+	return (struct pst_gemm_args){
+		.size = sizeof(struct pst_gemm_args),
 		.dtype = PST_F32,
 		.m = m,
 		.n = n,
@@ -74,7 +75,7 @@ static struct pst_gemm gemm(uint32_t m, uint32_t n, uint32_t k)
 	};
 }
 
-static bool check(const struct pst_gemm *g)
+static bool check(const struct pst_gemm_args *g)
 {
 	ck_assert_int_eq(pst_reference_check(g, c0, &ref), 0);
 	return ref.verified;
@@ -82,7 +83,7 @@ static bool check(const struct pst_gemm *g)
 
 START_TEST(a_right_product_passes_in_every_layout)
 {
-	struct pst_gemm g = gemm(37, 70, 131);
+	struct pst_gemm_args g = gemm(37, 70, 131);
 
 	g.order = _i & 1 ? PST_COL_MAJOR : PST_ROW_MAJOR;
 	g.transa = !!(_i & 2);
@@ -105,7 +106,7 @@ END_TEST
 
 START_TEST(one_wrong_element_is_found_and_named)
 {
-	struct pst_gemm g = gemm(40, 70, 80);
+	struct pst_gemm_args g = gemm(40, 70, 80);
 
 	fill(a);
 	fill(b);
@@ -122,7 +123,7 @@ END_TEST
 
 START_TEST(one_product_left_out_is_found)
 {
-	struct pst_gemm g = gemm(40, 70, 80);
+	struct pst_gemm_args g = gemm(40, 70, 80);
 
 	fill(a);
 	fill(b);
@@ -137,7 +138,7 @@ END_TEST
 
 START_TEST(a_forgotten_factor_or_transpose_is_found)
 {
-	struct pst_gemm g = gemm(20, 20, 20);
+	struct pst_gemm_args g = gemm(20, 20, 20);
 
 	fill(a);
 	fill(b);
@@ -160,7 +161,7 @@ END_TEST
 
 START_TEST(nan_and_infinity_must_be_where_they_belong)
 {
-	struct pst_gemm g = gemm(3, 3, 3);
+	struct pst_gemm_args g = gemm(3, 3, 3);
 
 	fill(a);
 	fill(b);
@@ -190,7 +191,7 @@ END_TEST
 
 START_TEST(overflow_and_underflow_of_float_are_no_errors)
 {
-	struct pst_gemm g = gemm(1, 1, 1);
+	struct pst_gemm_args g = gemm(1, 1, 1);
 
 	a[0] = 1e30f;
 	b[0] = -1e30f;
@@ -210,7 +211,7 @@ END_TEST
 
 START_TEST(nothing_is_read_that_blas_does_not_read)
 {
-	struct pst_gemm g = gemm(4, 4, 4);
+	struct pst_gemm_args g = gemm(4, 4, 4);
 	size_t i;
 
 	for (i = 0; i < MAX; i++) {
@@ -237,7 +238,7 @@ END_TEST
 
 START_TEST(doubles_are_held_to_the_precision_of_doubles)
 {
-	struct pst_gemm g = gemm(30, 30, 30);
+	struct pst_gemm_args g = gemm(30, 30, 30);
 	size_t i, j, k;
 
 	g.dtype = PST_F64;
@@ -266,7 +267,7 @@ END_TEST
 START_TEST(epilogues_are_part_of_what_is_checked)
 {
 	static float bias[MAX];
-	struct pst_gemm g = gemm(20, 30, 40);
+	struct pst_gemm_args g = gemm(20, 30, 40);
 	size_t i, act;
 	double x;
 
@@ -300,7 +301,7 @@ START_TEST(integers_have_to_be_exact)
 {
 	static int8_t ia[600], ib[600];
 	static int32_t ic[400];
-	struct pst_gemm g = gemm(20, 20, 30);
+	struct pst_gemm_args g = gemm(20, 20, 30);
 	size_t i, j, k;
 
 	for (i = 0; i < 600; i++) {
