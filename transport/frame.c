@@ -26,6 +26,7 @@ enum {
 	LIST_MAX = PST_WIRE_LIST_MAX * sizeof(struct pst_wire_tensor),
 	MODEL_LOAD_SIZE = sizeof(struct pst_wire_model_load),
 	MODEL_SIZE = sizeof(struct pst_wire_model),
+	LANES_SIZE = sizeof(struct pst_wire_lanes),
 	TEXT_MAX = PST_WIRE_MAX_PAYLOAD,
 };
 
@@ -117,6 +118,10 @@ static const struct {
 				 TYPE_TO_AGENT | TYPE_REPLIED,
 				 {0, 0},
 				 {JSON_MIN, TEXT_MAX}},
+	[PST_WIRE_LANES] = {"LANES",
+			    TYPE_TO_AGENT | TYPE_REPLIED,
+			    {LANES_SIZE, LANES_SIZE},
+			    {LANES_SIZE, LANES_SIZE}},
 };
 
 const char *pst_frame_name(uint16_t type)

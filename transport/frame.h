@@ -57,6 +57,10 @@ int pst_frame_lease(const struct pst_frame *f, struct pst_wire_lease *ret,
 		    struct pst_error *err);
 int pst_frame_cancel(const struct pst_frame *f, struct pst_wire_cancel *ret,
 		     struct pst_error *err);
+/* LANES either way. The number asked for is the agent's to refuse; a reply
+ * lists different lanes below PST_WIRE_MAX_LANES. */
+int pst_frame_lanes(const struct pst_frame *f, struct pst_wire_lanes *ret,
+		    struct pst_error *err);
 /* TENSOR_CREATE either way, and the requests of TENSOR_DESTROY and
  * TENSOR_LIST. */
 int pst_frame_tensor(const struct pst_frame *f, struct pst_wire_tensor *ret,

@@ -188,6 +188,41 @@ int pst_frame_cancel(const struct pst_frame *f, struct pst_wire_cancel *ret,
 	return copy_out(f, ret, sizeof(*ret), err);
 }
 
+/* Whether the n lanes are different ones, and nothing is behind them. */
+static bool is_lane_list(const struct pst_wire_lanes *l)
+{
+	uint32_t seen = 0;
+	uint32_t i;
+
+	for (i = 0; i < l->n; i++) {
+		if (l->lane[i] >= PST_WIRE_MAX_LANES || seen >> l->lane[i] & 1)
+			return false;
+		seen |= 1U << l->lane[i];
+	}
+	return is_zero((const uint8_t *)(l->lane + i),
+		       sizeof(l->lane) - i * sizeof(l->lane[0]));
+}
+
+int pst_frame_lanes(const struct pst_frame *f, struct pst_wire_lanes *ret,
+		    struct pst_error *err)
+{
+	const char *name = pst_frame_name(f->type);
+	struct pst_wire_lanes l;
+
+	if (copy_out(f, &l, sizeof(l), err) < 0)
+		return -EPROTO;
+	if (l.reserved0)
+		return bad(name, "reserved field", err);
+	if (!f->reply && !is_zero((const uint8_t *)l.lane, sizeof(l.lane)))
+		return bad(name, "list of lanes", err);
+	if (f->reply && (l.n < 1 || l.n > PST_WIRE_SESSION_LANES))
+		return bad(name, "number of lanes", err);
+	if (f->reply && !is_lane_list(&l))
+		return bad(name, "list of lanes", err);
+	*ret = l;
+	return 0;
+}
+
 int pst_frame_tensor(const struct pst_frame *f, struct pst_wire_tensor *ret,
 		     struct pst_error *err)
 {

@@ -51,6 +51,8 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define PST_WIRE_LANE_STRIDE (64U << 10)
 #define PST_WIRE_MAX_LANES   31U
 #define PST_WIRE_SLOTS       256U
+/* Lanes of one session. */
+#define PST_WIRE_SESSION_LANES 8U
 /* Preamble, control area and one unit of arena. */
 #define PST_WIRE_MIN_FILE (6U << 20)
 /* Larger files are refused, so that no sum of offsets can wrap. */
@@ -63,8 +65,10 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define PST_WIRE_FORMAT_MAGIC 0x31544d4652545350ULL /* "PSTRFMT1" */
 #define PST_WIRE_FRAME_MAGIC  0x4b545350U           /* "PSTK" */
 
-/* Feature bits, in the format line, HELLO and WELCOME. None in version 1. */
-#define PST_WIRE_FEATURES 0U
+/* Feature bits: those that the agent knows in the format line, those that the
+ * client knows in HELLO, those that both know in WELCOME. */
+#define PST_WIRE_FEATURE_LANES 1U /* LANES */
+#define PST_WIRE_FEATURES      PST_WIRE_FEATURE_LANES
 
 /* Stamp: what makes a block of memory a Penstock region. */
 struct pst_wire_stamp {
@@ -97,7 +101,7 @@ static_assert(sizeof(struct pst_wire_format) == 64, "one line");
  * count. */
 struct pst_wire_limits {
 	uint32_t max_dim;     /* largest m, n, k, ld */
-	uint32_t max_clients; /* sessions with a lane */
+	uint32_t max_clients; /* lanes; a session has one or more */
 	uint64_t max_elems;   /* elements of one operand */
 	uint64_t max_lease;   /* bytes leased to one session */
 	/* Resident tensors of one session: bytes in all, and their number;
@@ -349,6 +353,7 @@ enum pst_wire_frame_type {
 	PST_WIRE_MODEL_OPEN = 18,   /* pst_wire_model, name -> all of it */
 	PST_WIRE_MODEL_UNLOAD = 19, /* pst_wire_model, name -> none */
 	PST_WIRE_MODEL_LIST = 20,   /* none -> JSON text */
+	PST_WIRE_LANES = 21,        /* pst_wire_lanes, n set -> all of it */
 	PST_WIRE_N_TYPES
 };
 
@@ -422,9 +427,19 @@ struct pst_wire_lease {
 static_assert(sizeof(struct pst_wire_lease) == 16, "");
 
 struct pst_wire_cancel {
-	uint64_t tag;
+	uint64_t tag; /* of an operation in any lane of the session */
 };
 static_assert(sizeof(struct pst_wire_cancel) == 8, "");
+
+/* The lanes of a session that has PST_WIRE_FEATURE_LANES: operations of one are
+ * in order, of two they are not. */
+struct pst_wire_lanes {
+	uint32_t n; /* wanted in all, 1..PST_WIRE_SESSION_LANES; reply: held */
+	uint32_t reserved0;
+	/* Reply: their indices, WELCOME's first, zeros behind them. */
+	uint32_t lane[PST_WIRE_SESSION_LANES];
+};
+static_assert(sizeof(struct pst_wire_lanes) == 40, "");
 
 /*
  * A resident tensor: bytes of the backend's own memory, zeroed at first, of

@@ -27,13 +27,33 @@ static void on_broken(void *arg, uint32_t lane, const struct pst_error *err)
 		seat->peer.broken(seat->peer.arg, err->text);
 }
 
+/* Whether a session has a lane yet; with settling, one whose running operation
+ * may use what was released. */
+static bool has_lane(const struct pst_agent *a, uint64_t owner, bool settling)
+{
+	const struct pst_agent_seat *seat;
+	uint32_t i;
+
+	for (i = 0; i < a->config.limits.max_clients; i++) {
+		seat = &a->seats.lanes[i];
+		if (seat->state != PST_AGENT_SEAT_FREE &&
+		    seat->peer.owner == owner &&
+		    (!settling || seat->settle_after))
+			return true;
+	}
+	return false;
+}
+
+/* What the session held is free once nothing runs in any of its lanes. */
 static void on_gone(void *arg, uint32_t lane)
 {
 	struct pst_agent *a = arg;
 	struct pst_agent_seat *seat = &a->seats.lanes[lane];
+	const uint64_t owner = seat->peer.owner;
 
-	pst_agent_holdings_settle(&a->holdings, seat->peer.owner);
 	*seat = (struct pst_agent_seat){.state = PST_AGENT_SEAT_FREE};
+	if (!has_lane(a, owner, false))
+		pst_agent_holdings_settle(&a->holdings, owner);
 }
 
 static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
@@ -221,16 +241,25 @@ void pst_agent_lane_release(struct pst_agent *a, uint32_t lane)
 	a->counters.compute_ns_ended += stats.compute_ns;
 	pst_agent_holdings_release(&a->holdings, seat->peer.owner);
 	seat->state = PST_AGENT_SEAT_ENDING;
+	/* Now its end counts, not that of one operation. */
+	seat->settle_after = 0;
 	pst_agent_executor_detach(a->executor, lane);
 }
 
-void pst_agent_settle(struct pst_agent *a, uint32_t lane)
+void pst_agent_settle(struct pst_agent *a, uint64_t owner)
 {
-	struct pst_agent_seat *seat = &a->seats.lanes[lane];
+	struct pst_agent_seat *seat;
+	uint32_t i;
 
-	seat->settle_after = pst_agent_executor_running(a->executor, lane);
-	if (!seat->settle_after)
-		pst_agent_holdings_settle(&a->holdings, seat->peer.owner);
+	for (i = 0; i < a->config.limits.max_clients; i++) {
+		seat = &a->seats.lanes[i];
+		if (seat->state == PST_AGENT_SEAT_USED &&
+		    seat->peer.owner == owner)
+			seat->settle_after =
+				pst_agent_executor_running(a->executor, i);
+	}
+	if (!has_lane(a, owner, true))
+		pst_agent_holdings_settle(&a->holdings, owner);
 }
 
 void pst_agent_settle_late(struct pst_agent *a)
@@ -249,6 +278,8 @@ void pst_agent_settle_late(struct pst_agent *a)
 			    seat->settle_after)
 			continue;
 		seat->settle_after = 0;
-		pst_agent_holdings_settle(&a->holdings, seat->peer.owner);
+		if (!has_lane(a, seat->peer.owner, true))
+			pst_agent_holdings_settle(&a->holdings,
+						  seat->peer.owner);
 	}
 }

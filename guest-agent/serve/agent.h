@@ -196,13 +196,14 @@ static inline uint64_t pst_agent_lease_each(const struct pst_wire_limits *l,
 int pst_agent_lane_acquire(struct pst_agent *a,
 			   const struct pst_agent_peer *peer);
 
-/* Ends the session's use of a lane: its extents and tensors go to quarantine,
- * and all become free once the backend has let go of them. */
+/* Ends the session's use of a lane, as of all its others at the same time: its
+ * extents and tensors go to quarantine. The lane is free once the backend has
+ * let go of it, and they are once it has of all. */
 void pst_agent_lane_release(struct pst_agent *a, uint32_t lane);
 
-/* Makes released extents and tensors of a lane free, now or as soon as no
- * operation that could still use them runs. */
-void pst_agent_settle(struct pst_agent *a, uint32_t lane);
+/* Makes released extents and tensors of a session with lanes free, now or as
+ * soon as no operation that could still use them runs in any lane of it. */
+void pst_agent_settle(struct pst_agent *a, uint64_t owner);
 
 /* The later part of pst_agent_settle(); after each slice. */
 void pst_agent_settle_late(struct pst_agent *a);

@@ -349,22 +349,52 @@ char *pst_agent_report_health(const struct pst_agent *a)
 	return dump(root);
 }
 
-static json_t *client(const struct pst_agent *a, uint32_t lane,
-		      const struct pst_agent_lane_stats *st)
+/* A session in the place of its lowest lane, with what all have done. */
+static json_t *client(const struct pst_agent *a, uint32_t first,
+		      struct pst_agent_lane_stats *ret_sum)
 {
-	const struct pst_agent_peer *peer = &a->seats.lanes[lane].peer;
+	const struct pst_agent_peer *peer = &a->seats.lanes[first].peer;
+	struct pst_agent_lane_stats st, sum = {.last_error = ""};
 	struct pst_agent_tensor_usage t;
+	json_t *lanes = json_array();
+	uint32_t i;
 
+	for (i = first; i < a->config.limits.max_clients; i++) {
+		if (a->seats.lanes[i].state != PST_AGENT_SEAT_USED ||
+		    a->seats.lanes[i].peer.owner != peer->owner)
+			continue;
+		pst_agent_executor_lane_stats(a->executor, i, &st);
+		sum.ops += st.ops;
+		sum.errors += st.errors;
+		sum.compute_ns += st.compute_ns;
+		if (!sum.last_error[0])
+			sum.last_error = st.last_error;
+		json_array_append_new(lanes, u64(i));
+	}
+	*ret_sum = sum;
 	pst_agent_tensors_usage(a->holdings.tensors, peer->owner, &t);
 	return json_pack(
 		"{s:o?, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, "
 		"s:o?, s:s}",
 		"session", u64(peer->owner), "name", peer->name, "pid",
-		u64(peer->pid), "lane", u64(lane), "leased_bytes",
+		u64(peer->pid), "lanes", lanes, "leased_bytes",
 		u64(pst_agent_extents_leased(a->holdings.extents, peer->owner)),
 		"tensor_bytes", u64(t.bytes), "tensors", u64(t.n), "ops",
-		u64(st->ops), "errors", u64(st->errors), "compute_ns",
-		u64(st->compute_ns), "last_error", st->last_error);
+		u64(sum.ops), "errors", u64(sum.errors), "compute_ns",
+		u64(sum.compute_ns), "last_error", sum.last_error);
+}
+
+/* Whether a lane is its session's lowest. */
+static bool is_lowest(const struct pst_agent_seats *seats, uint32_t lane)
+{
+	const uint64_t owner = seats->lanes[lane].peer.owner;
+	uint32_t i;
+
+	for (i = 0; i < lane; i++)
+		if (seats->lanes[i].state == PST_AGENT_SEAT_USED &&
+		    seats->lanes[i].peer.owner == owner)
+			return false;
+	return seats->lanes[lane].state == PST_AGENT_SEAT_USED;
 }
 
 static void add_clients(const struct pst_agent *a, json_t *root)
@@ -377,13 +407,12 @@ static void add_clients(const struct pst_agent *a, json_t *root)
 	uint32_t i;
 
 	for (i = 0; i < a->config.limits.max_clients; i++) {
-		if (a->seats.lanes[i].state != PST_AGENT_SEAT_USED)
+		if (!is_lowest(&a->seats, i))
 			continue;
-		pst_agent_executor_lane_stats(a->executor, i, &st);
+		json_array_append_new(list, client(a, i, &st));
 		ops += st.ops;
 		errors += st.errors;
 		compute_ns += st.compute_ns;
-		json_array_append_new(list, client(a, i, &st));
 	}
 	json_object_set_new(root, "ops", u64(ops));
 	json_object_set_new(root, "errors", u64(errors));

@@ -28,7 +28,6 @@ int pst_agent_session_new(struct pst_agent *a,
 	s->io = *io;
 	s->pass_fd = pass_fd;
 	s->slot = NO_SLOT;
-	s->lane = NO_LANE;
 	*ret = s;
 	return 0;
 }
@@ -89,7 +88,7 @@ static void hand_out(struct pst_agent_session *s, const struct pst_frame *to,
 	if (pst_agent_holdings_back(&a->holdings, span, &err) < 0) {
 		(void)pst_agent_extents_release(a->holdings.extents, s->id,
 						span);
-		pst_agent_settle(a, s->lane);
+		pst_agent_settle(a, s->id);
 		pst_agent_session_fail(s, to, PST_WIRE_ENOSPC, "%s", err.text);
 		return;
 	}
@@ -156,7 +155,7 @@ static void on_lease(struct pst_agent_session *s, const struct pst_frame *f,
 {
 	const uint64_t settled_ns = s->agent->settled_ns;
 
-	if (s->lane == NO_LANE) {
+	if (s->n_lanes == 0) {
 		pst_agent_session_fail(
 			s, f, PST_WIRE_EINVAL,
 			"a control-only session holds no extents");
@@ -188,7 +187,7 @@ static void on_release(struct pst_agent_session *s, const struct pst_frame *f,
 {
 	const struct pst_span span = {l->off, l->size};
 
-	if (s->lane == NO_LANE ||
+	if (s->n_lanes == 0 ||
 	    pst_agent_extents_release(s->agent->holdings.extents, s->id,
 				      &span) < 0) {
 		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
@@ -199,16 +198,21 @@ static void on_release(struct pst_agent_session *s, const struct pst_frame *f,
 		return;
 	}
 	s->agent->counters.releases++;
-	pst_agent_settle(s->agent, s->lane);
+	pst_agent_settle(s->agent, s->id);
 	pst_agent_session_reply(s, f, NULL, 0);
 }
 
 static void on_cancel(struct pst_agent_session *s, const struct pst_frame *f,
 		      uint64_t tag)
 {
+	unsigned int i = 0;
+
 	s->agent->counters.cancels++;
-	if (s->lane == NO_LANE ||
-	    pst_agent_executor_cancel(s->agent->executor, s->lane, tag) < 0)
+	while (i < s->n_lanes &&
+	       pst_agent_executor_cancel(s->agent->executor, s->lanes[i], tag) <
+		       0)
+		i++;
+	if (i == s->n_lanes)
 		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
 				       "no operation with tag %" PRIu64
 				       " is outstanding",
@@ -266,6 +270,10 @@ static void on_open_frame(struct pst_agent_session *s,
 		if (pst_frame_cancel(f, &cancel, &err) < 0)
 			break;
 		on_cancel(s, f, cancel.tag);
+		return;
+	case PST_WIRE_LANES:
+		if (pst_agent_session_lanes(s, f, &err) < 0)
+			break;
 		return;
 	case PST_WIRE_FAILURE:
 	case PST_WIRE_TENSOR_CREATE:

@@ -58,49 +58,13 @@ static uint32_t judge_hello(struct pst_agent_session *s,
 	return PST_WIRE_OK;
 }
 
-/* Lanes that sessions of one process hold, by the pid that they gave. */
-static uint32_t lanes_of(const struct pst_agent *a, uint32_t pid)
-{
-	uint32_t i, n = 0;
-
-	for (i = 0; i < a->config.limits.max_clients; i++)
-		n += a->seats.lanes[i].state == PST_AGENT_SEAT_USED &&
-		     a->seats.lanes[i].peer.pid == pid;
-	return n;
-}
-
-static void on_wake(void *arg)
-{
-	pst_agent_session_wake(arg);
-}
-
-static void on_broken(void *arg, const char *sentence)
-{
-	pst_agent_session_break(arg, PST_WIRE_EPROTO, sentence);
-}
-
-static int take_lane(struct pst_agent_session *s)
-{
-	struct pst_agent_peer peer = {
-		.owner = s->agent->seats.last_session + 1,
-		.pid = s->pid,
-		.wake = on_wake,
-		.broken = on_broken,
-		.arg = s,
-	};
-
-	memcpy(peer.name, s->name, sizeof(peer.name));
-	return pst_agent_lane_acquire(s->agent, &peer);
-}
-
 /* A lane for the session, or its place among those without. */
 static uint32_t assign_lane(struct pst_agent_session *s,
 			    const struct pst_wire_hello *h,
 			    struct pst_error *why)
 {
 	struct pst_agent *a = s->agent;
-	const uint32_t most = pst_agent_lanes_each(&a->config.limits);
-	int lane;
+	uint32_t status;
 
 	if (h->flags & PST_WIRE_HELLO_CONTROL_ONLY) {
 		if (a->seats.n_control >= PST_AGENT_SESSION_MAX_CONTROL) {
@@ -112,27 +76,12 @@ static uint32_t assign_lane(struct pst_agent_session *s,
 			return PST_WIRE_EBUSY;
 		}
 		a->seats.n_control++;
-	} else if (lanes_of(a, h->pid) >= most) {
-		a->counters.rejected_lanes++;
-		pst_error_set(
-			why, 0,
-			"process %u holds %u of %u lanes (--max-clients), the "
-			"others are for other processes",
-			h->pid, most, a->config.limits.max_clients);
-		return PST_WIRE_EBUSY;
-	} else {
-		lane = take_lane(s);
-		if (lane < 0) {
-			a->counters.rejected_lanes++;
-			pst_error_set(why, 0,
-				      "all %u lanes are leased (--max-clients)",
-				      a->config.limits.max_clients);
-			return PST_WIRE_EBUSY;
-		}
-		s->lane = (uint32_t)lane;
+		return PST_WIRE_OK;
 	}
-	s->id = ++a->seats.last_session;
-	return PST_WIRE_OK;
+	status = pst_agent_session_add_lane(s, why);
+	if (status != PST_WIRE_OK)
+		a->counters.rejected_lanes++;
+	return status;
 }
 
 static void copy_text(char *dst, size_t size, const char *src)
@@ -145,10 +94,10 @@ static void welcome(struct pst_agent_session *s, const struct pst_frame *f)
 	const struct pst_agent *a = s->agent;
 	struct pst_wire_welcome w = {
 		.version = PST_WIRE_VERSION,
-		.features = PST_WIRE_FEATURES,
+		.features = s->features,
 		.epoch = a->epoch,
 		.session = s->id,
-		.lane = s->lane,
+		.lane = s->n_lanes ? s->lanes[0] : NO_LANE,
 		.n_slots = PST_WIRE_SLOTS,
 		.arena_off = PST_WIRE_CTL_SIZE,
 		.arena_size = a->region.size - PST_WIRE_CTL_SIZE,
@@ -186,7 +135,9 @@ void pst_agent_session_hello(struct pst_agent_session *s,
 	pst_agent_session_wipe_nonce(s);
 	if (status == PST_WIRE_OK) {
 		/* The lane's seat shows them. */
+		s->id = ++s->agent->seats.last_session;
 		s->pid = h.pid;
+		s->features = h.features & PST_WIRE_FEATURES;
 		snprintf(s->name, sizeof(s->name), "%.*s", (int)sizeof(h.name),
 			 h.name);
 		status = assign_lane(s, &h, &why);
@@ -203,7 +154,7 @@ void pst_agent_session_hello(struct pst_agent_session *s,
 	s->agent->seats.n_sessions++;
 	s->agent->counters.sessions_started++;
 	pst_agent_session_log(s, PST_AGENT_LOG_DEBUG,
-			      "session %" PRIu64 ": %s, pid %u, lane %d", s->id,
-			      s->name, s->pid, (int)s->lane);
+			      "session %" PRIu64 ": %s, pid %u", s->id, s->name,
+			      s->pid);
 	welcome(s, f);
 }

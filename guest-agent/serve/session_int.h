@@ -36,7 +36,9 @@ struct pst_agent_session {
 	uint32_t slot;
 	uint8_t nonce[PST_WIRE_NONCE_SIZE];
 	uint64_t id;
-	uint32_t lane;
+	uint32_t features;    /* of HELLO, and known here */
+	unsigned int n_lanes; /* 0: none yet, or a control-only session */
+	uint32_t lanes[PST_WIRE_SESSION_LANES]; /* in the order they came */
 	uint32_t pid;
 	char name[sizeof(((struct pst_wire_hello *)NULL)->name) + 1];
 	unsigned int n_held;
@@ -69,6 +71,17 @@ void pst_agent_turns_leave(struct pst_agent_session *s);
 /* Lets a session whose rest is over wait for its turn. Returns when to call
  * next, UINT64_MAX: when something has come. */
 uint64_t pst_agent_turns_tick(struct pst_agent_session *s, uint64_t now_ns);
+
+/* One lane more, of at most PST_WIRE_SESSION_LANES. Returns PST_WIRE_OK, or
+ * PST_WIRE_EBUSY with a sentence. */
+uint32_t pst_agent_session_add_lane(struct pst_agent_session *s,
+				    struct pst_error *why);
+
+/* LANES. Returns 0 when it was answered, -EPROTO with a sentence for one that
+ * ends the session. */
+PST_MUST_USE int pst_agent_session_lanes(struct pst_agent_session *s,
+					 const struct pst_frame *f,
+					 struct pst_error *err);
 
 /* Answers HELLO with WELCOME, or refuses and ends the session. */
 void pst_agent_session_hello(struct pst_agent_session *s,

@@ -220,7 +220,7 @@ int pst_agent_session_model(struct pst_agent_session *s,
 		open_model(s, f, m.name);
 	else if (f->type == PST_WIRE_MODEL_UNLOAD)
 		unload(s, f, m.name);
-	else if (s->lane == NO_LANE)
+	else if (s->n_lanes == 0)
 		pst_agent_session_fail(
 			s, f, PST_WIRE_EINVAL,
 			"a control-only session loads no models");

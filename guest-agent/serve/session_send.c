@@ -25,8 +25,8 @@ pst_agent_session_about(const struct pst_agent_session *s)
 {
 	return (struct pst_agent_log_about){
 		.session = s->id,
-		.has_lane = s->lane != NO_LANE,
-		.lane = s->lane,
+		.has_lane = s->n_lanes > 0,
+		.lane = s->lanes[0],
 		.client = s->name,
 		.client_pid = s->pid,
 	};
@@ -36,6 +36,7 @@ void pst_agent_session_end(struct pst_agent_session *s)
 {
 	struct pst_agent *a = s->agent;
 	const bool was_open = s->state == PST_AGENT_SESSION_OPEN;
+	unsigned int i;
 
 	s->state = PST_AGENT_SESSION_CLOSED;
 	pst_agent_session_wipe_nonce(s);
@@ -46,10 +47,10 @@ void pst_agent_session_end(struct pst_agent_session *s)
 		return;
 	a->seats.n_sessions--;
 	a->counters.sessions_ended++;
-	if (s->lane == NO_LANE)
+	if (s->n_lanes == 0)
 		a->seats.n_control--;
-	else
-		pst_agent_lane_release(a, s->lane);
+	for (i = 0; i < s->n_lanes; i++)
+		pst_agent_lane_release(a, s->lanes[i]);
 	pst_agent_session_log(s, PST_AGENT_LOG_DEBUG,
 			      "session %" PRIu64 " ended", s->id);
 }

@@ -40,7 +40,7 @@ static void destroy(struct pst_agent_session *s, const struct pst_frame *f,
 		return;
 	}
 	s->agent->counters.tensors_destroyed++;
-	pst_agent_settle(s->agent, s->lane);
+	pst_agent_settle(s->agent, s->id);
 	pst_agent_session_reply(s, f, NULL, 0);
 }
 
@@ -57,9 +57,12 @@ static void list(struct pst_agent_session *s, const struct pst_frame *f,
 static void why(struct pst_agent_session *s, const struct pst_frame *f,
 		uint64_t tag)
 {
-	const char *text =
-		pst_agent_executor_why(s->agent->executor, s->lane, tag);
+	const char *text = NULL;
+	unsigned int i;
 
+	for (i = 0; i < s->n_lanes && !text; i++)
+		text = pst_agent_executor_why(s->agent->executor, s->lanes[i],
+					      tag);
 	s->agent->counters.whys++;
 	if (text)
 		pst_agent_session_reply(s, f, text, strlen(text));
@@ -84,7 +87,7 @@ int pst_agent_session_tensor(struct pst_agent_session *s,
 		r = pst_frame_tensor(f, &t, err);
 	if (r < 0)
 		return r;
-	if (s->lane == NO_LANE)
+	if (s->n_lanes == 0)
 		pst_agent_session_fail(s, f, PST_WIRE_EINVAL, "%s", no_lane);
 	else if (f->type == PST_WIRE_FAILURE)
 		why(s, f, tag.tag);

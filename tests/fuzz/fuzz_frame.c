@@ -12,6 +12,7 @@ union payload {
 	struct pst_wire_welcome welcome;
 	struct pst_wire_lease lease;
 	struct pst_wire_cancel cancel;
+	struct pst_wire_lanes lanes;
 	struct pst_wire_tensor tensor;
 	struct pst_wire_model_load model_load;
 	struct pst_wire_model model;
@@ -72,6 +73,22 @@ static void check_list(const struct pst_wire_tensor *list, int n)
 	for (i = 0; i < n; i++)
 		FUZZ_CHECK(list[i].size &&
 			   list[i].handle > (i ? list[i - 1].handle : 7));
+}
+
+static void check_lanes(const struct pst_frame *f,
+			const struct pst_wire_lanes *l)
+{
+	uint32_t i, k;
+
+	FUZZ_CHECK(!l->reserved0);
+	FUZZ_CHECK(!f->reply || (l->n >= 1 && l->n <= PST_WIRE_SESSION_LANES));
+	for (i = 0; i < PST_WIRE_SESSION_LANES; i++)
+		FUZZ_CHECK(f->reply && i < l->n
+				   ? l->lane[i] < PST_WIRE_MAX_LANES
+				   : !l->lane[i]);
+	for (i = 1; f->reply && i < l->n; i++)
+		for (k = 0; k < i; k++)
+			FUZZ_CHECK(l->lane[k] != l->lane[i]);
 }
 
 static void check_text(const struct pst_frame *f)
@@ -148,6 +165,10 @@ static void read_payload(const struct pst_frame *f, struct pst_error *err)
 	case PST_WIRE_MODEL_UNLOAD:
 		if (!f->reply || f->type == PST_WIRE_MODEL_OPEN)
 			check_model(f, &p.model, err);
+		break;
+	case PST_WIRE_LANES:
+		if (pst_frame_lanes(f, &p.lanes, err) == 0)
+			check_lanes(f, &p.lanes);
 		break;
 	case PST_WIRE_CANCEL:
 		FUZZ_CHECK(pst_frame_cancel(f, &p.cancel, err) ==

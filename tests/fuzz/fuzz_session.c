@@ -11,7 +11,8 @@
 
 /* The input is a program for two clients: a byte whose low bits are an
  * instruction and whose highest says which client, then its operands. With bit
- * 6 it is TENSOR instead, with bit 5 MODEL. */
+ * 6 it is TENSOR instead, with bit 5 MODEL. Bits 3 and 4 say which of its lanes
+ * SUBMIT and POKE use. */
 enum instruction {
 	FEED,    /* length (2), bytes: to the socket */
 	SUBMIT,  /* 128 bytes: the next SQE of the lane */
@@ -19,7 +20,7 @@ enum instruction {
 	RUN,     /* count (1): slices of the executor */
 	WAIT,    /* tens of milliseconds (1) */
 	CONNECT, /* a new connection in place of the old one */
-	HELLO,   /* flags (1): the proper one */
+	HELLO,   /* flags (1): the proper one; see hello() */
 	FAIL,    /* sends that still succeed (1) */
 	N_INSTRUCTIONS
 };
@@ -50,11 +51,12 @@ enum model_action {
 };
 
 #define N_PEERS 2
+#define N_LANES 4
 
 static uint8_t *base;
 static struct fixture fix;
 static struct fixture_peer peers[N_PEERS];
-static struct pst_lane_client lanes[N_PEERS];
+static struct pst_lane_client lanes[N_PEERS][N_LANES];
 static uint64_t now_ns;
 /* Tensors that a peer has made, the last ones; old handles too. */
 static uint64_t handles[N_PEERS][N_HANDLES];
@@ -151,22 +153,33 @@ static void reconnect(unsigned int i)
 {
 	pst_agent_session_free(peers[i].session);
 	peers[i].session = NULL;
-	lanes[i].lane = NULL;
+	memset(lanes[i], 0, sizeof(lanes[i]));
 	FUZZ_CHECK(fixture_connect(&fix, &peers[i], now_ns) == 0);
 }
 
-static void hello(unsigned int i, uint32_t flags)
+/* flags: bit 0 control-only, above it the lanes asked for; 0: the client knows
+ * nothing of LANES. */
+static void hello(unsigned int i, uint8_t flags)
 {
-	fixture_hello(&fix, &peers[i], flags, now_ns);
-	if (pst_agent_session_state(peers[i].session) !=
-		    PST_AGENT_SESSION_OPEN ||
-	    lanes[i].lane)
+	const struct pst_wire_lanes l = {.n = flags >> 1};
+	const struct pst_agent_session *s = peers[i].session;
+	unsigned int k;
+
+	peers[i].features = l.n ? PST_WIRE_FEATURE_LANES : 0;
+	fixture_hello(&fix, &peers[i], flags & PST_WIRE_HELLO_CONTROL_ONLY,
+		      now_ns);
+	if (l.n)
+		fixture_feed(&peers[i], PST_WIRE_LANES, 2, &l, sizeof(l),
+			     now_ns);
+	if (pst_agent_session_state(s) != PST_AGENT_SESSION_OPEN)
 		return;
-	if (peers[i].session->lane != NO_LANE)
-		pst_lane_client_init(
-			&lanes[i],
-			pst_region_lane(base, peers[i].session->lane),
-			&pst_region_header(&fix.agent.region)->agent_wake);
+	for (k = 0; k < s->n_lanes && k < N_LANES; k++)
+		if (!lanes[i][k].lane)
+			pst_lane_client_init(
+				&lanes[i][k],
+				pst_region_lane(base, s->lanes[k]),
+				&pst_region_header(&fix.agent.region)
+					 ->agent_wake);
 }
 
 static void feed(struct input *in, struct fixture_peer *p)
@@ -180,9 +193,8 @@ static void feed(struct input *in, struct fixture_peer *p)
 	in->n -= n;
 }
 
-static void submit(struct input *in, unsigned int i)
+static void submit(struct input *in, unsigned int i, struct pst_lane_client *l)
 {
-	struct pst_lane_client *l = &lanes[i];
 	struct pst_wire_sqe sqe;
 
 	take(in, &sqe, sizeof(sqe));
@@ -283,6 +295,7 @@ static void step(struct input *in)
 {
 	const uint8_t c = take_u8(in);
 	const unsigned int i = c >> 7;
+	struct pst_lane_client *l = &lanes[i][(c >> 3) % N_LANES];
 	struct fixture_peer *p = &peers[i];
 
 	if (c & TENSOR) {
@@ -300,10 +313,10 @@ static void step(struct input *in)
 		feed(in, p);
 		break;
 	case SUBMIT:
-		submit(in, i);
+		submit(in, i, l);
 		break;
 	case POKE:
-		poke(in, &lanes[i]);
+		poke(in, l);
 		break;
 	case RUN:
 		run_executor(take_u8(in));
@@ -317,7 +330,7 @@ static void step(struct input *in)
 		reconnect(i);
 		break;
 	case HELLO:
-		hello(i, take_u8(in) & PST_WIRE_HELLO_CONTROL_ONLY);
+		hello(i, take_u8(in));
 		break;
 	case FAIL:
 		p->fail_after = take_u8(in);
@@ -370,7 +383,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	for (i = 0; i < N_PEERS; i++) {
 		pst_agent_session_free(peers[i].session);
 		peers[i].session = NULL;
-		lanes[i].lane = NULL;
 	}
 	check_empty();
 	pst_agent_done(&fix.agent);

@@ -267,7 +267,7 @@ def info_health_and_stats_say_what_they_must(start):
     assert c.query(HEALTH)["heartbeat"] > health["heartbeat"]
     st = c.query(STATS)
     assert st["clients"] == [{
-        "session": c.session, "name": "reader", "pid": 4711, "lane": 0,
+        "session": c.session, "name": "reader", "pid": 4711, "lanes": [0],
         "leased_bytes": 0, "tensor_bytes": 0, "tensors": 0, "ops": 0,
         "errors": 0, "compute_ns": 0, "last_error": ""}], st["clients"]
 

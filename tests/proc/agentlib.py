@@ -22,12 +22,15 @@ MAGIC = 0x4B545350
 
 CHALLENGE, HELLO, PING, INFO, HEALTH, STATS, LEASE, RELEASE, CANCEL, WAKE, \
     BYE, ERROR = range(1, 13)
+LANES = 21
 REPLY = 0x8000
 NOP, GEMM, FILL, CHECKSUM = range(1, 5)
 OK, EINVAL, EBOUNDS, ELIMIT, ENOSPC, EBUSY, ENOTSUP, EVERSION, EAUTH, EPROTO, \
     ECANCELED, EIO, ENOENT, ENOMEM, ESHUTDOWN, ETIMEDOUT = range(16)
 F32, F64 = 1, 2
 CONTROL_ONLY = 1
+FEATURE_LANES = 1
+SESSION_LANES = 8
 
 FRAME = struct.Struct("<IHHIIIIQ")
 SQE = struct.Struct("<QQ8B8IQ8Q")
@@ -114,8 +117,70 @@ class Agent:
         self.proc.wait()
 
 
-class Conn:
-    """A connection: raw frames, and the steps of a session."""
+class Rings:
+    """A lane's two rings, and the arena. Has map, agent, send, lane, sq_tail
+    and cq_head."""
+
+    def lane_at(self, off):
+        return PREAMBLE + LANE0 + self.lane * LANE_STRIDE + off
+
+    def submit(self, tag=0, op=NOP, order=0, trans=0, flags=0, dtype=0,
+               dtype_c=0, compute=0, epilogue=0, m=0, n=0, k=0, batch=0,
+               lda=0, ldb=0, ldc=0, r0=0, a=0, b=0, c=0, bias=0, alpha=0,
+               beta=0, length=0, r1=0, r2=0, wake=True):
+        e = SQE.pack(0, tag, op, order, trans, flags, dtype, dtype_c, compute,
+                     epilogue, m, n, k, batch, lda, ldb, ldc, r0, a, b, c,
+                     bias, alpha, beta, length, r1, r2)
+        at = self.lane_at(256 + 128 * (self.sq_tail % SLOTS))
+        self.map[at + 8:at + 128] = e[8:]
+        self.sq_tail += 1
+        self.map[at:at + 8] = struct.pack("<Q", self.sq_tail)
+        if wake:
+            self.send(WAKE, seq=0)
+
+    def gemm(self, tag, a, b, c, n, dtype=F32, beta=0.0, m=None, k=None):
+        if not self.agent.has_gemm:
+            raise Skip("built without a CBLAS")
+        m = n if m is None else m
+        k = n if k is None else k
+        bits = lambda v: struct.unpack("<Q", struct.pack("<d", v))[0]
+        self.submit(tag, GEMM, dtype=dtype, dtype_c=dtype, m=m, n=n, k=k,
+                    batch=1, lda=max(k, 1), ldb=max(n, 1), ldc=max(n, 1), a=a,
+                    b=b, c=c, alpha=bits(1.0), beta=bits(beta))
+
+    def reap(self, timeout=5):
+        """Returns (tag, status, compute_ns, queue_ns, result)."""
+        at = self.lane_at(33024 + 64 * (self.cq_head % SLOTS))
+        deadline = time.monotonic() + timeout
+        while struct.unpack_from("<Q", self.map, at)[0] != self.cq_head + 1:
+            if time.monotonic() > deadline:
+                raise TimeoutError("no completion")
+            time.sleep(0.0005)
+        _, tag, status, flags, compute, queue, result = CQE.unpack_from(
+            self.map, at)
+        assert flags == 0
+        self.cq_head += 1
+        head = self.lane_at(0)
+        self.map[head:head + 8] = struct.pack("<Q", self.cq_head)
+        return tag, status, compute, queue, result
+
+    def read(self, off, size):
+        return bytes(self.map[PREAMBLE + off:PREAMBLE + off + size])
+
+    def write(self, off, data):
+        self.map[PREAMBLE + off:PREAMBLE + off + len(data)] = data
+
+
+class Lane(Rings):
+    """One more lane of a session."""
+
+    def __init__(self, conn, lane):
+        self.map, self.agent, self.send = conn.map, conn.agent, conn.send
+        self.lane, self.sq_tail, self.cq_head = lane, 0, 0
+
+
+class Conn(Rings):
+    """A connection: raw frames, the steps of a session, and its first lane."""
 
     def __init__(self, agent, challenge=True):
         self.agent = agent
@@ -187,9 +252,9 @@ class Conn:
         return bytes(self.map[at:at + 16])
 
     def hello_payload(self, version=1, epoch=None, slot=None, nonce=None,
-                      flags=0, pid=None, name=b"test"):
+                      flags=0, pid=None, name=b"test", features=0):
         return struct.pack(
-            "<IIQII16sII32s", version, 0,
+            "<IIQII16sII32s", version, features,
             self.epoch if epoch is None else epoch,
             self.slot if slot is None else slot, flags,
             self.nonce() if nonce is None else nonce,
@@ -209,6 +274,16 @@ class Conn:
         assert status == OK, p
         return self
 
+    def lanes(self, n):
+        """Asks for n lanes in all; returns the numbers of those it holds."""
+        status, p = self.call(LANES, struct.pack("<II32x", n, 0))
+        if status != OK:
+            return status, p
+        n, r0, *lane = struct.unpack("<II8I", p)
+        assert r0 == 0 and not any(lane[n:])
+        assert lane[0] == self.lane and len(set(lane[:n])) == n, lane
+        return status, lane[:n]
+
     def lease(self, size, timeout=5):
         status, p = self.call(LEASE, struct.pack("<QQ", 0, size), timeout)
         if status != OK:
@@ -217,57 +292,6 @@ class Conn:
 
     def release(self, off, size):
         return self.call(RELEASE, struct.pack("<QQ", off, size))
-
-    # The lane.
-
-    def lane_at(self, off):
-        return PREAMBLE + LANE0 + self.lane * LANE_STRIDE + off
-
-    def submit(self, tag=0, op=NOP, order=0, trans=0, flags=0, dtype=0,
-               dtype_c=0, compute=0, epilogue=0, m=0, n=0, k=0, batch=0,
-               lda=0, ldb=0, ldc=0, r0=0, a=0, b=0, c=0, bias=0, alpha=0,
-               beta=0, length=0, r1=0, r2=0, wake=True):
-        e = SQE.pack(0, tag, op, order, trans, flags, dtype, dtype_c, compute,
-                     epilogue, m, n, k, batch, lda, ldb, ldc, r0, a, b, c,
-                     bias, alpha, beta, length, r1, r2)
-        at = self.lane_at(256 + 128 * (self.sq_tail % SLOTS))
-        self.map[at + 8:at + 128] = e[8:]
-        self.sq_tail += 1
-        self.map[at:at + 8] = struct.pack("<Q", self.sq_tail)
-        if wake:
-            self.send(WAKE, seq=0)
-
-    def gemm(self, tag, a, b, c, n, dtype=F32, beta=0.0, m=None, k=None):
-        if not self.agent.has_gemm:
-            raise Skip("built without a CBLAS")
-        m = n if m is None else m
-        k = n if k is None else k
-        bits = lambda v: struct.unpack("<Q", struct.pack("<d", v))[0]
-        self.submit(tag, GEMM, dtype=dtype, dtype_c=dtype, m=m, n=n, k=k,
-                    batch=1, lda=max(k, 1), ldb=max(n, 1), ldc=max(n, 1), a=a,
-                    b=b, c=c, alpha=bits(1.0), beta=bits(beta))
-
-    def reap(self, timeout=5):
-        """Returns (tag, status, compute_ns, queue_ns, result)."""
-        at = self.lane_at(33024 + 64 * (self.cq_head % SLOTS))
-        deadline = time.monotonic() + timeout
-        while struct.unpack_from("<Q", self.map, at)[0] != self.cq_head + 1:
-            if time.monotonic() > deadline:
-                raise TimeoutError("no completion")
-            time.sleep(0.0005)
-        _, tag, status, flags, compute, queue, result = CQE.unpack_from(
-            self.map, at)
-        assert flags == 0
-        self.cq_head += 1
-        head = self.lane_at(0)
-        self.map[head:head + 8] = struct.pack("<Q", self.cq_head)
-        return tag, status, compute, queue, result
-
-    def read(self, off, size):
-        return bytes(self.map[PREAMBLE + off:PREAMBLE + off + size])
-
-    def write(self, off, data):
-        self.map[PREAMBLE + off:PREAMBLE + off + len(data)] = data
 
     def query(self, t):
         import json

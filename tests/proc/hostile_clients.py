@@ -14,8 +14,8 @@ import struct
 import time
 
 from agentlib import CANCEL, CHECKSUM, CONTROL_ONLY, Closed, Conn, ERROR, \
-    ESHUTDOWN, ETIMEDOUT, F64, FILL, GEMM, HEALTH, INFO, NOP, OK, STATS, \
-    Skip, UNIT, WAKE, run
+    ESHUTDOWN, ETIMEDOUT, F64, FEATURE_LANES, FILL, GEMM, HEALTH, INFO, LANES, \
+    Lane, NOP, OK, STATS, Skip, UNIT, WAKE, run
 
 BATCHED, COPY, INFER = 5, 6, 7
 FAILURE, TENSOR_CREATE, TENSOR_DESTROY, TENSOR_LIST = range(13, 17)
@@ -56,11 +56,17 @@ class Client(Conn):
 
     def __init__(self, agent):
         super().__init__(agent)
-        self.open(flags=CONTROL_ONLY if chance(0.05) else 0)
+        features = r.choice([0, 0, FEATURE_LANES, 0xFFFFFFFF])
+        self.open(flags=CONTROL_ONLY if chance(0.05) else 0,
+                  features=features)
         self.has_lane = self.lane != 0xFFFFFFFF
         self.extents = []
         self.tensors = []
-        self.outstanding = 0
+        self.rings = [self]
+        if self.has_lane and features:
+            numbers = self.lanes(r.choice([1, 2, 3]))[1]
+            self.rings += [Lane(self, lane) for lane in numbers[1:]]
+        self.outstanding = [0] * len(self.rings)
 
     def place(self):
         """An offset in an extent, or near, or anywhere."""
@@ -135,19 +141,22 @@ class Client(Conn):
         e.update(op=op, tag=r.getrandbits(8))
         if chance(0.05):
             e[r.choice(BYTES + WORDS + ("a", "b", "length", "r1"))] = word()
-        self.submit(**{k: v & ((1 << 64) - 1 if k not in BYTES + WORDS else
+        lane = r.randrange(len(self.rings))
+        self.rings[lane].submit(**{k: v & ((1 << 64) - 1 if k not in BYTES + WORDS else
                                0xFF if k in BYTES else 0xFFFFFFFF)
                        for k, v in e.items()})
-        self.outstanding += 1
-        if self.outstanding == 200 or chance(0.2):
+        self.outstanding[lane] += 1
+        if self.outstanding[lane] == 200 or chance(0.2):
             self.finish()
 
     def finish(self):
         """Every operation is answered, with a status that there is."""
-        for _ in range(self.outstanding):
-            status = self.reap(30)[1]
-            assert OK <= status <= ETIMEDOUT and status != ESHUTDOWN, status
-        self.outstanding = 0
+        for lane, n in enumerate(self.outstanding):
+            for _ in range(n):
+                status = self.rings[lane].reap(30)[1]
+                assert OK <= status <= ETIMEDOUT, status
+                assert status != ESHUTDOWN
+            self.outstanding[lane] = 0
 
     # Frames.
 
@@ -195,22 +204,25 @@ class Client(Conn):
 
     def ask(self):
         t = r.choice([INFO, HEALTH, STATS, MODEL_LIST, FAILURE, CANCEL,
-                      MODEL_OPEN, MODEL_UNLOAD, MODEL_UNLOAD])
+                      MODEL_OPEN, MODEL_UNLOAD, MODEL_UNLOAD, LANES])
         p = b""
         if t in (FAILURE, CANCEL):
             p = struct.pack("<Q", r.getrandbits(8))
         elif t in (MODEL_OPEN, MODEL_UNLOAD):
             p = struct.pack("<64s40x", r.choice(NAMES))
+        elif t == LANES:
+            p = struct.pack("<Q32x", r.choice([0, 1, 9, 0xFFFFFFFF]))
         self.call(t, p)
 
     def misbehave(self):
         """Ends the session, one way or another."""
         if self.has_lane and chance(0.3):
-            at = self.lane_at(8 * r.randrange(1 << 13))
+            at = r.choice(self.rings).lane_at(8 * r.randrange(1 << 13))
             self.map[at:at + 8] = struct.pack("<Q", word())
             self.send(WAKE, seq=0)
         elif chance(0.5):
-            self.send(r.randrange(24), os.urandom(r.choice([0, 8, 104, 384])))
+            self.send(r.randrange(24),
+                      os.urandom(r.choice([0, 8, 40, 104, 384])))
         raise Closed
 
     def act(self):

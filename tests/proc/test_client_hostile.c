@@ -36,7 +36,7 @@ static int try_open(const char *query)
 	}
 
 WELCOME(version, p->version = 2)
-WELCOME(features, p->features = 1)
+WELCOME(features, p->features = 1U << 31)
 WELCOME(epoch, p->epoch++)
 WELCOME(session, p->session = 0)
 WELCOME(lane_over, p->lane = PST_WIRE_MAX_LANES)

@@ -219,6 +219,34 @@ START_TEST(a_dead_sessions_memory_is_nobodys_until_the_device_lets_go)
 }
 END_TEST
 
+START_TEST(a_release_before_the_end_frees_nothing_that_is_still_written)
+{
+	struct pst_agent_extents_stats st;
+	struct pst_wire_lease a, b;
+
+	open_session(0, 0);
+	ask_lease(0, 1, 1, S);
+	a = get_lease(0);
+	ask_lease(0, 2, 1, S);
+	b = get_lease(0);
+	submit_gemm(0, a.off, 2, 0);
+	submit_gemm(0, b.off, 900, 3);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
+	fixture_feed(&peer[0], PST_WIRE_RELEASE, 3, &a, sizeof(a), S);
+	/* The first ends and the second begins, and then the client dies, all
+	 * before somebody looks at what was released. */
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
+	ck_assert_int_eq(pst_agent_executor_run(fix.agent.executor), 1);
+	pst_agent_session_end(peer[0].session);
+	pst_agent_settle_late(&fix.agent);
+	pst_agent_extents_stats(fix.agent.holdings.extents, &st);
+	ck_assert_uint_eq(st.quarantined, 2 * PST_WIRE_UNIT);
+	while (pst_agent_executor_run(fix.agent.executor))
+		;
+	expect_empty();
+}
+END_TEST
+
 START_TEST(a_peer_that_dies_at_any_send_leaves_nothing_behind)
 {
 	struct pst_wire_lease l = {.size = 1};
@@ -359,6 +387,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, what_runs_keeps_released_memory_in_quarantine);
 	tcase_add_test(
 		tc, a_dead_sessions_memory_is_nobodys_until_the_device_lets_go);
+	tcase_add_test(
+		tc,
+		a_release_before_the_end_frees_nothing_that_is_still_written);
 	tcase_add_test(tc, a_peer_that_dies_at_any_send_leaves_nothing_behind);
 	tcase_add_test(
 		tc,

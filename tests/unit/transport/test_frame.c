@@ -140,6 +140,7 @@ static const struct {
 	{PST_WIRE_TENSOR_CREATE, true, false, true, 16, 16},
 	{PST_WIRE_TENSOR_DESTROY, true, false, true, 16, 0},
 	{PST_WIRE_TENSOR_LIST, true, false, true, 16, 0},
+	{PST_WIRE_LANES, true, false, true, 40, 40},
 };
 
 START_TEST(each_end_gets_only_the_frames_meant_for_it)
@@ -396,7 +397,7 @@ START_TEST(every_field_of_a_welcome_is_checked)
 	none.lane = UINT32_MAX;
 	ck_assert_int_eq(check_welcome(&none), 0);
 	CHANGED(version, 2);
-	CHANGED(features, 1);
+	CHANGED(features, 1U << 31);
 	CHANGED(epoch, 0);
 	CHANGED(session, 0);
 	CHANGED(lane, 31);
@@ -506,6 +507,39 @@ START_TEST(a_list_of_tensors_grows_from_the_handle_asked_for)
 }
 END_TEST
 
+START_TEST(a_list_of_lanes_names_each_once_and_nothing_behind)
+{
+	const struct pst_wire_lanes good = {.n = 2, .lane = {30, 0}};
+	struct pst_wire_lanes l = good, ret;
+	struct pst_frame f = frame_of(PST_WIRE_LANES, true, &l, sizeof(l));
+
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), 0);
+	ck_assert_mem_eq(&ret, &good, sizeof(ret));
+	l.lane[1] = 30;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+	l.lane[1] = PST_WIRE_MAX_LANES;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+	l = good, l.lane[2] = 1;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+	l = good, l.reserved0 = 1;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+	l = good, l.n = 0;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+	for (l.n = 0; l.n < PST_WIRE_SESSION_LANES; l.n++)
+		l.lane[l.n] = l.n;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), 0);
+	l.n++;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+	/* The agent is asked for a number, whatever it is, and for no list. */
+	f.reply = false;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+	l = (struct pst_wire_lanes){.n = UINT32_MAX};
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), 0);
+	f.length--;
+	ck_assert_int_eq(pst_frame_lanes(&f, &ret, &err), -EPROTO);
+}
+END_TEST
+
 START_TEST(text_is_cut_to_fit_and_made_printable)
 {
 	struct pst_frame f = frame_of(PST_WIRE_FAILURE, true, "a\033b\0cd", 6);
@@ -601,6 +635,7 @@ static void add(TCase *t)
 	tcase_add_test(t, a_cancel_names_its_tag);
 	tcase_add_test(t, a_tensor_has_the_fields_that_its_frame_means);
 	tcase_add_test(t, a_list_of_tensors_grows_from_the_handle_asked_for);
+	tcase_add_test(t, a_list_of_lanes_names_each_once_and_nothing_behind);
 	tcase_add_test(t, text_is_cut_to_fit_and_made_printable);
 	tcase_add_test(t, a_payload_too_short_for_its_reader_is_refused);
 	tcase_add_test(t, a_refusal_becomes_an_error_with_the_peers_sentence);

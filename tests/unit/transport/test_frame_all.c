@@ -61,6 +61,7 @@ static const struct rule rules[] = {
 	{18, 1, 0, SIZE(model), SIZE(model), SIZE(model), SIZE(model)},
 	{19, 1, 0, SIZE(model), SIZE(model), 0, 0},
 	{20, 1, 0, 0, 0, 2, TEXT},
+	{21, 1, 0, SIZE(lanes), SIZE(lanes), SIZE(lanes), SIZE(lanes)},
 };
 
 #define N_RULES (sizeof(rules) / sizeof(*rules))
