@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernel-params/edit/edit_grub.h"
+#include "transport/base/text.h"
 
 #define HEAD PST_HOST_EDIT_MARK "; undo: penstock host undo\n"
 
@@ -90,27 +91,20 @@ char *pst_host_dropin_modules_load(void)
 
 char *pst_host_dropin_sysctl(uint64_t pages)
 {
-	char *text;
-
-	if (asprintf(&text, HEAD "vm.nr_hugepages = %" PRIu64 "\n", pages) < 0)
-		return NULL;
-	return text;
+	return pst_text_format(HEAD "vm.nr_hugepages = %" PRIu64 "\n", pages);
 }
 
 char *pst_host_dropin_tmpfiles(int node, uint64_t pages)
 {
 	char where[64] = "kernel/mm";
-	char *text;
 
 	if (node >= 0)
 		snprintf(where, sizeof(where), "devices/system/node/node%d",
 			 node);
-	if (asprintf(&text,
-		     HEAD "w /sys/%s/hugepages/hugepages-2048kB/nr_hugepages "
-			  "- - - - %" PRIu64 "\n",
-		     where, pages) < 0)
-		return NULL;
-	return text;
+	return pst_text_format(
+		HEAD "w /sys/%s/hugepages/hugepages-2048kB/nr_hugepages "
+		     "- - - - %" PRIu64 "\n",
+		where, pages);
 }
 
 char *pst_host_dropin_mount(void)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel-params/edit/shell_text.h"
+#include "transport/base/text.h"
 
 #define LINUX   "GRUB_CMDLINE_LINUX"
 #define DEFAULT "GRUB_CMDLINE_LINUX_DEFAULT"
@@ -82,11 +83,9 @@ static int take_parts(const struct pst_host_edit_file *file, struct places *p)
 /* The part as the shell's value; to be freed. */
 static char *quoted(const struct place *l, const char *text)
 {
-	char *ret;
-
 	if (l->a.quote || strcspn(text, " \t") == strlen(text))
 		return strdup(text);
-	return asprintf(&ret, "\"%s\"", text) < 0 ? NULL : ret;
+	return pst_text_format("\"%s\"", text);
 }
 
 /* Puts the changed parts of a file back, the last first. */
@@ -126,19 +125,14 @@ static int put_parts(struct pst_host_edit_file *file, size_t i,
 static char *new_line(const char *old, const char *words, bool own)
 {
 	PST_CLEANUP_FREE char *line = NULL;
-	int r;
 
 	if (own)
-		r = asprintf(&line,
-			     PST_HOST_EDIT_MARK
-			     "; undo: penstock host undo\n" DEFAULT
-			     "=\"${" DEFAULT "} %s\"\n",
-			     words);
-	else
-		r = asprintf(&line, DEFAULT "=\"%s\"\n", words);
-	if (r < 0)
-		return NULL;
-	return pst_host_text_append(own ? NULL : old, line);
+		return pst_text_format(PST_HOST_EDIT_MARK
+				       "; undo: penstock host undo\n" DEFAULT
+				       "=\"${" DEFAULT "} %s\"\n",
+				       words);
+	line = pst_text_format(DEFAULT "=\"%s\"\n", words);
+	return line ? pst_host_text_append(old, line) : NULL;
 }
 
 /* All new texts are made before the first is taken over. */

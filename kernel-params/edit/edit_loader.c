@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel-params/edit/shell_text.h"
+#include "transport/base/text.h"
 
 /* Lines with parameters in one file, at most. */
 #define MAX_LINES 64
@@ -102,8 +103,7 @@ static int add_line(const char *old, const char *key,
 	if (r == 0 && !*part.text) {
 		*ret = strdup(old);
 	} else if (r == 0) {
-		if (asprintf(&line, "%s %s\n", key, part.text) < 0)
-			line = NULL;
+		line = pst_text_format("%s %s\n", key, part.text);
 		*ret = line ? pst_host_text_append(old, line) : NULL;
 	}
 	free(part.text);

@@ -6,6 +6,7 @@
 
 #include "kernel-params/edit/edit_grub.h"
 #include "kernel-params/edit/shell_text.h"
+#include "transport/base/text.h"
 
 /* The value of ids= in an options text, to its end; NULL: none. */
 static const char *ids_in(const char *text)
@@ -150,8 +151,7 @@ int pst_host_edit_modprobe_ids(const char *old,
 		ids += n + (ids[n] == ',');
 		if (pst_host_list_has(value, id))
 			continue;
-		if (asprintf(&next, "%s%s%s", value, *value ? "," : "", id) < 0)
-			next = NULL;
+		next = pst_text_format("%s%s%s", value, *value ? "," : "", id);
 		free(value);
 		value = next;
 	}

@@ -11,6 +11,7 @@
 #include "kernel-params/edit/param_words.h"
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/hugepages.h"
+#include "transport/base/text.h"
 
 /* How a wanted value and one that is there go together. */
 enum kind {
@@ -280,15 +281,10 @@ static int pool_value(const char *is, const struct pst_host_params *want,
 	*ret = NULL;
 	if (have >= want->pool_pages)
 		return 0;
-	if (by_node)
-		n = asprintf(ret, "%s%d:%" PRIu64, others, want->pool_node,
-			     want->pool_pages);
-	else
-		n = asprintf(ret, "%" PRIu64, want->pool_pages);
-	if (n >= 0)
-		return 0;
-	*ret = NULL;
-	return -ENOMEM;
+	*ret = by_node ? pst_text_format("%s%d:%" PRIu64, others,
+					 want->pool_node, want->pool_pages)
+		       : pst_text_format("%" PRIu64, want->pool_pages);
+	return *ret ? 0 : -ENOMEM;
 }
 
 /* Finds the count of 2 MiB pages (*ret_count) and a hugepagesz= for one

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/base/text.h"
+
 /* What a bare word may hold without meaning something to the shell. */
 static bool bare_char(char c)
 {
@@ -151,21 +153,14 @@ bool pst_host_shell_goes_on(const char *text)
 char *pst_host_text_replace(const char *text, size_t off, size_t len,
 			    const char *by)
 {
-	char *ret;
-
-	if (asprintf(&ret, "%.*s%s%s", (int)off, text, by, text + off + len) <
-	    0)
-		return NULL;
-	return ret;
+	return pst_text_format("%.*s%s%s", (int)off, text, by,
+			       text + off + len);
 }
 
 char *pst_host_text_append(const char *text, const char *more)
 {
 	size_t n = text ? strlen(text) : 0;
-	char *ret;
 
-	if (asprintf(&ret, "%s%s%s", text ? text : "",
-		     n && text[n - 1] != '\n' ? "\n" : "", more) < 0)
-		return NULL;
-	return ret;
+	return pst_text_format("%s%s%s", text ? text : "",
+			       n && text[n - 1] != '\n' ? "\n" : "", more);
 }

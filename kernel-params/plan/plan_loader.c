@@ -6,6 +6,7 @@
 #include "kernel-params/edit/edit_grub.h"
 #include "kernel-params/edit/edit_loader.h"
 #include "kernel-params/plan/plan.h"
+#include "transport/base/text.h"
 
 #define GRUB_FILE   "/etc/default/grub"
 #define GRUB_DIR    "/etc/default/grub.d"
@@ -221,11 +222,12 @@ static int plan_snippets(struct pst_host_plan *p,
 				  "that contradicts the plan: correct it by "
 				  "hand (wanted: %s)",
 				  part[0].text);
-	if (r == 0 && *part[1].text &&
-	    asprintf(&text,
-		     PST_HOST_EDIT_MARK "; undo: penstock host undo\n%s\n",
-		     part[1].text) < 0)
-		r = pst_oom(err);
+	if (r == 0 && *part[1].text) {
+		text = pst_text_format(PST_HOST_EDIT_MARK
+				       "; undo: penstock host undo\n%s\n",
+				       part[1].text);
+		r = text ? 0 : pst_oom(err);
+	}
 	if (r == 0)
 		r = pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT,
 				       SNIPPETS "/" SNIPPET_OWN, text, 0644,

@@ -5,6 +5,8 @@
 
 #include "kernel-params/plan/plan.h"
 
+#include "transport/base/text.h"
+
 static const struct {
 	unsigned int target;
 	const char *name;
@@ -66,14 +68,13 @@ int pst_host_plan_request_format(const struct pst_host_plan *p, char **ret)
 			snprintf(name + strlen(name),
 				 sizeof(name) - strlen(name), "%s%s",
 				 *name ? "," : "", target_names[i].name);
-	if (asprintf(ret,
-		     "gpu=%s\nregion=%" PRIu64 "\nvm-memory=%" PRIu64
-		     "\nisolate-cpus=%s\nfor=%s\n%s",
-		     p->host->gpu->name, r->region, r->vm_memory,
-		     r->isolate_cpus ? r->isolate_cpus : "",
-		     *name ? name : "auto", r->i_know ? "i-know=1\n" : "") < 0)
-		return -ENOMEM;
-	return 0;
+	*ret = pst_text_format("gpu=%s\nregion=%" PRIu64 "\nvm-memory=%" PRIu64
+			       "\nisolate-cpus=%s\nfor=%s\n%s",
+			       p->host->gpu->name, r->region, r->vm_memory,
+			       r->isolate_cpus ? r->isolate_cpus : "",
+			       *name ? name : "auto",
+			       r->i_know ? "i-know=1\n" : "");
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int take_line(struct pst_host_plan_request *r, const char *key,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks the characters of names and texts. */
+/* Checks the characters of names and texts, and formats texts. */
 #include "transport/base/text.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #define ALNUM                                                                  \
@@ -78,4 +79,16 @@ char *pst_utf8_copy(const char *text)
 	}
 	*to = '\0';
 	return ret;
+}
+
+char *pst_text_format(const char *fmt, ...)
+{
+	va_list ap;
+	char *ret;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&ret, fmt, ap);
+	va_end(ap);
+	return n < 0 ? NULL : ret;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks the characters of names and texts. */
+/* Checks the characters of names and texts, and formats texts. */
 #ifndef PST_TRANSPORT_BASE_TEXT_H
 #define PST_TRANSPORT_BASE_TEXT_H
 
@@ -22,5 +22,9 @@ bool pst_utf8_is_valid(const char *text);
 /* A copy in UTF-8 for the caller to free, with U+FFFD for each byte that is
  * none. NULL: out of memory. */
 char *pst_utf8_copy(const char *text);
+
+/* A text made by printf(), for the caller to free. NULL: out of memory. */
+char *pst_text_format(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
 
 #endif
