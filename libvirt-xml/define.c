@@ -250,8 +250,7 @@ static void remove_unit(struct install *in)
 	pst_vm_files_left(in->dir, in->c->name, had);
 	if (!had[0])
 		return;
-	if (pst_vm_files_remove(in->dir, "regions.d", in->c->name, &err) < 0 ||
-	    pst_vm_files_systemctl(in->dir, "disable", in->c->name, &err) < 0) {
+	if (pst_vm_files_remove_unit(in->dir, in->c->name, &err) < 0) {
 		in->failed = true;
 		fail(in->talk, "%s", err.text);
 	}

@@ -260,3 +260,11 @@ int pst_vm_files_systemctl(const char *dir, const char *verb, const char *name,
 		return 0;
 	return pst_error_set(err, -EIO, "systemctl %s %s failed", verb, unit);
 }
+
+int pst_vm_files_remove_unit(const char *dir, const char *name,
+			     struct pst_error *err)
+{
+	int r = pst_vm_files_systemctl(dir, "disable", name, err);
+
+	return r < 0 ? r : pst_vm_files_remove(dir, "regions.d", name, err);
+}

@@ -53,4 +53,9 @@ PST_MUST_USE int pst_vm_files_systemctl(const char *dir, const char *verb,
 					const char *name,
 					struct pst_error *err);
 
+/* Disables and stops that unit, then removes its settings: while they are
+ * there, it can be tried again. Returns as pst_vm_files_remove(), or -EIO. */
+PST_MUST_USE int pst_vm_files_remove_unit(const char *dir, const char *name,
+					  struct pst_error *err);
+
 #endif

@@ -124,11 +124,65 @@ for verb in start undefine; do
 done
 refuse "define too" 2 "run penstock there" \
 	define far --uri qemu+ssh://host.invalid/system
+refuse "and by an alias, which may be of one" 2 "name the URI itself" \
+	define far --uri hail
 refuse "autostart is on or off" 2 "maybe" "$penstock" vm autostart test maybe
 for verb in status start stop undefine autostart console; do
 	refuse "$verb of no domain" 1 'no domain "none"' \
 		"$penstock" vm "$verb" none --uri test:///default
 done
+
+# The unit, with an /etc and a systemctl of the test's own.
+mkdir -p "$tmp/etc/penstock" "$tmp/bin"
+cp /etc/passwd /etc/group "$tmp/etc"
+cat >"$tmp/bin/systemctl" <<-END
+	#!/bin/sh
+	echo "\$*" >>"$tmp/units"
+	[ ! -e "$tmp/broken" ]
+END
+chmod +x "$tmp/bin/systemctl"
+cat >"$tmp/with-etc" <<-'END'
+	mount --bind "$1/etc" /etc && mount -t tmpfs none /run || exit 99
+	mkdir -p /run/systemd/system
+	PATH=$1/bin:$PATH
+	shift
+	exec "$@"
+END
+# with_etc VERB ARGUMENT...: penstock vm with those.
+# shellcheck disable=SC2317 # called through expect
+with_etc() {
+	verb=$1
+	shift
+	unshare -m sh "$tmp/with-etc" "$tmp" "$penstock" vm "$verb" titan \
+		--uri test:///default "$@"
+}
+# define_unit ARGUMENT...
+# shellcheck disable=SC2317 # called through expect
+define_unit() {
+	with_etc define --memory 4G --vcpus 2 --disk /var/t.qcow2 \
+		--root "$tmp/host" "$@"
+}
+unit=$tmp/etc/penstock/regions.d/titan.conf
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	expect "the unit is enabled" 0 "is defined" define_unit
+	check "by systemctl" grep -qx -e \
+		"--quiet enable penstock-region@titan.service" "$tmp/units"
+	: >"$tmp/broken"
+	expect "a unit that cannot be disabled is an error" 1 "failed" \
+		define_unit --region-path /mnt/huge/other
+	check "which leaves its settings, to try again" [ -e "$unit" ]
+	expect "also of undefine" 1 "failed" with_etc undefine
+	check "which leaves them too" [ -e "$unit" ]
+	rm "$tmp/broken"
+	expect "and the next one removes them" 0 "files are removed" \
+		with_etc undefine
+	check "with the unit" [ "$(tail -n 1 "$tmp/units")" = \
+		"--quiet disable penstock-region@titan.service --now" ]
+	check "and nothing is left" [ ! -e "$unit" ]
+else
+	echo "# no mount namespace: the unit was not tried"
+fi
+
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	copy_for_all
 	mkdir -m 700 "$tmp/shut"

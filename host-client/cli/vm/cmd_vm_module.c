@@ -114,12 +114,19 @@ bool pst_cmd_vm_is_local(const struct pst_cmd_ctx *ctx, const char *uri)
 	const char *host = uri ? strstr(uri, "://") : NULL;
 
 	/* qemu:///system, qemu+ssh://host/system */
-	if (!host || host[3] == '/' || !host[3])
+	if (!uri || (host && (host[3] == '/' || !host[3])))
 		return true;
-	pst_cmd_usage(ctx,
-		      "--uri: %s is of another machine, and the region would "
-		      "be on this one: run penstock there",
-		      uri);
+	if (!host)
+		pst_cmd_usage(ctx,
+			      "--uri: %s is an alias, which may be of another "
+			      "machine: name the URI itself",
+			      uri);
+	else
+		pst_cmd_usage(
+			ctx,
+			"--uri: %s is of another machine, and the region would "
+			"be on this one: run penstock there",
+			uri);
 	return false;
 }
 

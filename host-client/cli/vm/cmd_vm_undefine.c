@@ -17,18 +17,18 @@ struct undefine {
 	bool failed;
 };
 
-static void remove_conf(struct undefine *u, const char *sub)
+/* What became of the removal of a file: r is 1 if it is somebody else's, in
+ * sub. */
+static void say(struct undefine *u, const char *sub, int r,
+		const struct pst_error *err)
 {
-	struct pst_error err;
-	int r = pst_vm_files_remove(u->dir, sub, u->name, &err);
-
 	if (r > 0)
 		fprintf(stderr,
 			"%s: note: %s/%s/%s.conf is not Penstock's and stays\n",
 			u->ctx->path, u->dir, sub, u->name);
 	if (r < 0) {
 		u->failed = true;
-		pst_cmd_fail(u->ctx, "%s", err.text);
+		pst_cmd_fail(u->ctx, "%s", err->text);
 	}
 }
 
@@ -51,14 +51,13 @@ static int undefine(struct undefine *u, const struct pst_vm_api *api,
 		       0;
 	if (r && !gone)
 		return pst_cmd_fail(u->ctx, "%s", err.text);
-	if (pst_vm_files_systemctl(u->dir, "disable", u->name, &err) < 0)
-		fprintf(stderr, "%s: note: %s\n", u->ctx->path, err.text);
-	remove_conf(u, "regions.d");
-	remove_conf(u, "endpoints.d");
-	if (!u->keep_region && info->region.path[0] &&
-	    pst_cmd_vm_region_remove(info->region.path, &err) < 0) {
-		u->failed = true;
-		pst_cmd_fail(u->ctx, "%s", err.text);
+	r = pst_vm_files_remove_unit(u->dir, u->name, &err);
+	say(u, "regions.d", r, &err);
+	r = pst_vm_files_remove(u->dir, "endpoints.d", u->name, &err);
+	say(u, "endpoints.d", r, &err);
+	if (!u->keep_region && info->region.path[0]) {
+		r = pst_cmd_vm_region_remove(info->region.path, &err);
+		say(u, NULL, r, &err);
 	}
 	if (u->failed)
 		return PST_EXIT_FAILED;
