@@ -46,12 +46,11 @@ fail(const struct pst_vm_talk *t, const char *fmt, ...)
 
 /* ---- The draft ---------------------------------------------------------- */
 
-static int lock(const struct pst_vm_ask *ask)
+int pst_vm_lock(const char *path, const struct pst_vm_talk *talk)
 {
 	const struct timespec pause = {.tv_nsec = POLL_NS};
 	uint64_t deadline = pst_now_ns() + LOCK_NS;
-	int fd = open(ask->lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-		      0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r = fd < 0 ? -1 : 0;
 
 	while (r == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -61,10 +60,10 @@ static int lock(const struct pst_vm_ask *ask)
 			nanosleep(&pause, NULL);
 	}
 	if (r)
-		note(&ask->talk,
+		note(talk,
 		     "cannot lock %s: %s; another definition at the same time "
 		     "may choose the same CID",
-		     ask->lock, strerror(errno));
+		     path, strerror(errno));
 	return fd;
 }
 
@@ -175,10 +174,7 @@ int pst_vm_draft_make(const struct pst_vm_ask *ask, struct pst_vm_draft *ret,
 	memset(d, 0, sizeof(*d));
 	d->ask = *ask;
 	d->root.fd = -1;
-	d->lock_fd = -1;
 	r = read_host(d, err);
-	if (r == 0 && ask->lock)
-		d->lock_fd = lock(ask);
 	if (r == 0)
 		r = ask_libvirt(d, err);
 	if (r == 0) {
@@ -192,7 +188,6 @@ int pst_vm_draft_make(const struct pst_vm_ask *ask, struct pst_vm_draft *ret,
 
 void pst_vm_draft_done(struct pst_vm_draft *d)
 {
-	pst_close_fd(d->lock_fd);
 	if (d->host)
 		pst_host_done(d->host);
 	free(d->host);

@@ -23,12 +23,19 @@ struct pst_vm_talk {
 struct pst_vm_ask {
 	struct pst_vm_request q; /* its cid is 0: choose one */
 	const char *root;        /* of the host's files */
-	const char *lock;        /* PST_VM_LOCK; NULL: nothing is defined */
 	const char *uri;         /* of virt; NULL: the default */
 	struct pst_vm_talk talk;
 	const struct pst_vm_api *api; /* NULL: the module was not loaded */
 	struct pst_vm_virt *virt;     /* NULL: not connected */
 };
+
+/*
+ * Waits until nobody else defines a domain; path is PST_VM_LOCK. To be held
+ * from before the domains are looked at until one is defined: libvirt finds two
+ * domains of one CID only when the second one starts. Returns a descriptor to
+ * close, possibly -1; where it is not locked, a note says so.
+ */
+int pst_vm_lock(const char *path, const struct pst_vm_talk *talk);
 
 /* A configuration, and what it was made from. config borrows from the rest. */
 struct pst_vm_draft {
@@ -37,15 +44,13 @@ struct pst_vm_draft {
 	struct pst_host_root root;
 	struct pst_host *host;
 	unsigned long libvirt_version; /* 0: unknown */
-	int lock_fd;
-	char disk_format[16]; /* that the domain has already */
+	char disk_format[16];          /* that the domain has already */
 };
 
 /*
  * Asks the host and, if connected, libvirt; chooses a CID,
- * refuses the region of another domain, and makes the configuration. With
- * ask->lock, no other draft is made until this one is done: libvirt finds two
- * domains of one CID only when the second one starts. Borrows *ask's strings.
+ * refuses the region of another domain, and makes the configuration. Borrows
+ * *ask's strings.
  * Returns 0 (to be ended with pst_vm_draft_done()), -EADDRINUSE (a CID),
  * -EEXIST (a region), or -errno of pst_vm_plan() and pst_vm_virt_list().
  */

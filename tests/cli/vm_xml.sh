@@ -94,6 +94,7 @@ bad "memory larger than the machine's" 1 "more than the host has" \
 	--memory 64G --hugepages later
 expect "memory and region together are only noted" 0 "more are needed" \
 	xml --format qemu --memory 6G
+bad "a region of nothing" 2 "more than nothing" --region 0
 bad "a BAR that is no power of two" 2 "power of two" \
 	--region 3G --region-via ivshmem
 bad "more vCPUs than the node has, when asked for" 1 "do not fit" \
@@ -192,6 +193,24 @@ if command -v xmllint >/dev/null &&
 	check "libvirt: another validator agrees" xmllint --noout \
 		--relaxng /usr/share/libvirt/schemas/domain.rng "$tmp/stdout"
 fi
+cp "$tmp/stdout" "$tmp/titan.xml"
+# patch ARGUMENT...: of that domain, which is ours.
+# shellcheck disable=SC2317 # called through expect and refuse
+patch() {
+	"$penstock" vm patch titan --xml "$tmp/titan.xml" --root "$tmp/host" \
+		"$@"
+}
+expect "patch: a domain of ours has all" 0 "nothing is missing" patch
+expect "patch: nor does it miss the region that it has" 0 "nothing is missing" \
+	patch --region 4G --region-path /mnt/huge/penstock-titan \
+	--region-via nvdimm --group kvm
+for other in "--region 8G" "--region-path /mnt/huge/other" \
+	"--region-via ivshmem" "--group root"; do
+	# shellcheck disable=SC2086 # two words
+	refuse "patch: $other is not passed over" 1 \
+		"${other%% *}: titan has a region already, which stays" \
+		patch $other
+done
 expect "libvirt: SeaBIOS and Intel take the BAR" 0 \
 	'ivshmem-plain,id=penstock-shm' xml --firmware bios
 sed -i s/GenuineIntel/AuthenticAMD/ "$tmp/host/proc/cpuinfo"

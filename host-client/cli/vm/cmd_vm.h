@@ -131,25 +131,36 @@ enum {
 	{PST_OPT_VM_EMULATED, "emulated", NULL, "no KVM: to try it, slowly"}
 /* clang-format on */
 
+/* A region's size, unless --region names another. */
+#define PST_CMD_VM_REGION (4ULL << 30)
+
+/* One run of a command that describes a domain. */
+struct pst_cmd_vm {
+	const struct pst_cmd_ctx *ctx;
+	struct pst_vm_ask ask;
+	bool defines; /* what it describes, on this machine */
+	int lock_fd;
+};
+
 /* Before any of these options. */
-#define PST_CMD_VM_ASK                                                         \
-	{                                                                      \
-		.q = {.region_size = 4ULL << 30, .port = PST_VSOCK_PORT},      \
-		.root = "/"                                                    \
-	}
+void pst_cmd_vm_init(struct pst_cmd_vm *vm, const struct pst_cmd_ctx *ctx);
 
 /* Takes one of them, from optarg. Prints the usage error itself. */
 bool pst_cmd_vm_opt(const struct pst_cmd_ctx *ctx, int opt,
 		    struct pst_vm_ask *ask);
 
 /*
- * Connects to libvirt, as far as there is one (ask->lock, ask->uri: there has
- * to be one), and makes the draft. Notes are printed. Returns PST_EXIT_OK, *ret
- * to be ended with pst_cmd_vm_draft_done(), or prints why not.
+ * Connects to libvirt as far as there is one; if the domain is to be defined,
+ * if --uri was given, or if must is true, there has to be one. Takes the lock
+ * if the domain is to be defined. Returns PST_EXIT_OK, or prints why not; vm is
+ * always to be ended.
  */
-int pst_cmd_vm_draft(const struct pst_cmd_ctx *ctx, struct pst_vm_ask *ask,
-		     struct pst_vm_draft *ret);
-void pst_cmd_vm_draft_done(struct pst_vm_draft *d);
+int pst_cmd_vm_begin(struct pst_cmd_vm *vm, bool must);
+void pst_cmd_vm_end(struct pst_cmd_vm *vm);
+
+/* Makes the draft. Notes are printed. Returns PST_EXIT_OK, *ret to be ended
+ * with pst_vm_draft_done(), or prints why not. */
+int pst_cmd_vm_draft(const struct pst_cmd_vm *vm, struct pst_vm_draft *ret);
 
 /* The exit code for an -errno of a plan or of libvirt. */
 int pst_cmd_vm_exit(int rc);

@@ -57,29 +57,33 @@ static int define(const struct pst_cmd_ctx *ctx, const struct pst_vm_draft *d,
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
-	struct pst_vm_ask ask = PST_CMD_VM_ASK;
+	struct pst_cmd_vm vm;
 	const char *dir = PST_VM_CONF_DIR;
 	bool json = false;
 	int opt, r;
 
 	if (!d)
 		return pst_cmd_fail(ctx, "out of memory");
+	pst_cmd_vm_init(&vm, ctx);
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_CONF_DIR)
 			dir = optarg;
 		else if (opt == PST_OPT_JSON)
 			json = true;
-		else if (!pst_cmd_vm_opt(ctx, opt, &ask))
+		else if (!pst_cmd_vm_opt(ctx, opt, &vm.ask))
 			return PST_EXIT_USAGE;
 	}
-	ask.q.name = argv[optind];
-	ask.q.is_final = true;
-	ask.lock = PST_VM_LOCK;
-	r = pst_cmd_vm_draft(ctx, &ask, d);
-	if (r)
-		return r;
-	r = define(ctx, d, dir, json);
-	pst_cmd_vm_draft_done(d);
+	vm.ask.q.name = argv[optind];
+	vm.ask.q.is_final = true;
+	vm.defines = true;
+	r = pst_cmd_vm_begin(&vm, true);
+	if (r == PST_EXIT_OK)
+		r = pst_cmd_vm_draft(&vm, d);
+	if (r == PST_EXIT_OK) {
+		r = define(ctx, d, dir, json);
+		pst_vm_draft_done(d);
+	}
+	pst_cmd_vm_end(&vm);
 	return r;
 }
 

@@ -67,8 +67,12 @@ static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 	case PST_OPT_VM_MEMORY:
 		return pst_cmd_arg_size(ctx, "--memory", optarg, &q->memory);
 	case PST_OPT_VM_REGION:
-		return pst_cmd_arg_size(ctx, "--region", optarg,
-					&q->region_size);
+		if (!pst_cmd_arg_size(ctx, "--region", optarg, &q->region_size))
+			return false;
+		if (!q->region_size)
+			pst_cmd_usage(ctx,
+				      "--region has to be more than nothing");
+		return q->region_size;
 	case PST_OPT_VM_VCPUS:
 		if (!pst_cmd_arg_u64(ctx, "--vcpus", optarg, 1, MAX_VCPUS, &n))
 			return false;
@@ -160,56 +164,77 @@ static void say_failure(void *arg, const char *text)
 	pst_cmd_fail(arg, "%s", text);
 }
 
+void pst_cmd_vm_init(struct pst_cmd_vm *vm, const struct pst_cmd_ctx *ctx)
+{
+	*vm = (struct pst_cmd_vm){
+		.ctx = ctx,
+		.ask =
+			{
+				.q = {.port = PST_VSOCK_PORT},
+				.root = "/",
+				.talk = {.note = say_note,
+					 .fail = say_failure,
+					 .arg = (void *)ctx},
+			},
+		.lock_fd = -1,
+	};
+}
+
 /* Without --uri, and with another machine's files, a libvirt that is not there
  * is none. */
-static int connect_virt(const struct pst_cmd_ctx *ctx, struct pst_vm_ask *ask)
+static int connect_virt(struct pst_cmd_vm *vm, bool must)
 {
-	const bool wanted = ask->lock || ask->uri;
+	struct pst_vm_ask *ask = &vm->ask;
 	struct pst_error err;
 
-	if (wanted)
-		return pst_cmd_vm_connect(ctx, ask->uri, &ask->api, &ask->virt);
+	if (must || vm->defines || ask->uri)
+		return pst_cmd_vm_connect(vm->ctx, ask->uri, &ask->api,
+					  &ask->virt);
 	if (!ask->api || !ask->api->has_libvirt || strcmp(ask->root, "/") != 0)
 		return PST_EXIT_OK;
 	if (ask->api->virt_open(NULL, &ask->virt, &err))
 		fprintf(stderr,
 			"%s: note: %s; the CIDs of its domains are unknown\n",
-			ctx->path, err.text);
+			vm->ctx->path, err.text);
 	return PST_EXIT_OK;
 }
 
-int pst_cmd_vm_draft(const struct pst_cmd_ctx *ctx, struct pst_vm_ask *ask,
-		     struct pst_vm_draft *ret)
+int pst_cmd_vm_begin(struct pst_cmd_vm *vm, bool must)
 {
+	const struct pst_vm_request *q = &vm->ask.q;
+	int r;
+
+	if (vm->defines && !pst_cmd_vm_is_local(vm->ctx, vm->ask.uri))
+		return PST_EXIT_USAGE;
+	if (!q->is_part && (!q->memory || !q->vcpus))
+		return pst_cmd_usage(vm->ctx,
+				     "--memory and --vcpus are needed");
+	r = connect_virt(vm, must);
+	if (r == PST_EXIT_OK && vm->defines)
+		vm->lock_fd = pst_vm_lock(PST_VM_LOCK, &vm->ask.talk);
+	return r;
+}
+
+void pst_cmd_vm_end(struct pst_cmd_vm *vm)
+{
+	pst_close_fd(vm->lock_fd);
+	if (vm->ask.virt)
+		vm->ask.api->virt_close(vm->ask.virt);
+}
+
+int pst_cmd_vm_draft(const struct pst_cmd_vm *vm, struct pst_vm_draft *ret)
+{
+	struct pst_vm_ask ask = vm->ask;
 	struct pst_error err;
 	int r;
 
-	if (ask->lock && !pst_cmd_vm_is_local(ctx, ask->uri))
-		return PST_EXIT_USAGE;
-	if (!ask->q.memory || !ask->q.vcpus)
-		return pst_cmd_usage(ctx, "--memory and --vcpus are needed");
-	ask->talk = (struct pst_vm_talk){
-		.note = say_note,
-		.fail = say_failure,
-		.arg = (void *)ctx,
-	};
-	r = connect_virt(ctx, ask);
-	if (r)
-		return r;
-	r = pst_vm_draft_make(ask, ret, &err);
+	if (!ask.q.region_size)
+		ask.q.region_size = PST_CMD_VM_REGION;
+	r = pst_vm_draft_make(&ask, ret, &err);
 	if (r == 0)
 		return PST_EXIT_OK;
-	if (ask->virt)
-		ask->api->virt_close(ask->virt);
 	if (r == -EINVAL)
-		return pst_cmd_usage(ctx, "%s", err.text);
-	pst_cmd_fail(ctx, "%s", err.text);
+		return pst_cmd_usage(vm->ctx, "%s", err.text);
+	pst_cmd_fail(vm->ctx, "%s", err.text);
 	return pst_cmd_vm_exit(r);
-}
-
-void pst_cmd_vm_draft_done(struct pst_vm_draft *d)
-{
-	if (d->ask.virt)
-		d->ask.api->virt_close(d->ask.virt);
-	pst_vm_draft_done(d);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm patch: adds to a domain of others what Penstock needs. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmds.h"
@@ -14,8 +15,7 @@ enum { OPT_XML = PST_OPT_VM_END, OPT_APPLY, OPT_CONF_DIR };
 #define XML_MAX (4U << 20)
 
 struct patch {
-	const struct pst_cmd_ctx *ctx;
-	struct pst_vm_ask ask;
+	struct pst_cmd_vm vm;
 	const char *file; /* NULL: libvirt's */
 	const char *dir;
 	char *xml;
@@ -29,37 +29,72 @@ static int read_file(struct patch *p)
 
 	p->xml = malloc(XML_MAX + 1);
 	if (!f || !p->xml)
-		return pst_cmd_fail(p->ctx, "cannot read %s: %s", p->file,
+		return pst_cmd_fail(p->vm.ctx, "cannot read %s: %s", p->file,
 				    strerror(errno));
 	n = fread(p->xml, 1, XML_MAX + 1, f);
 	if (ferror(f) || n > XML_MAX)
-		return pst_cmd_fail(p->ctx, "%s is no domain's XML", p->file);
+		return pst_cmd_fail(p->vm.ctx, "%s is no domain's XML",
+				    p->file);
 	p->xml[n] = '\0';
 	return PST_EXIT_OK;
 }
 
 static int read_domain(struct patch *p)
 {
-	const struct pst_vm_api *api;
+	const struct pst_vm_ask *ask = &p->vm.ask;
 	struct pst_error err;
-	struct pst_vm_virt *virt;
-	int r;
 
-	r = pst_cmd_vm_connect(p->ctx, p->ask.uri, &api, &virt);
-	if (r)
-		return r;
-	r = api->virt_xml(virt, p->ask.q.name, PST_VM_VIRT_DEFINED, &p->xml,
-			  &err);
-	api->virt_close(virt);
-	return r ? pst_cmd_fail(p->ctx, "%s", err.text) : PST_EXIT_OK;
+	if (p->file)
+		return read_file(p);
+	if (ask->api->virt_xml(ask->virt, ask->q.name, PST_VM_VIRT_DEFINED,
+			       &p->xml, &err))
+		return pst_cmd_fail(p->vm.ctx, "%s", err.text);
+	return PST_EXIT_OK;
+}
+
+/* What was asked for of a region that is there already, and is not what it
+ * has: the option's name, or NULL. */
+static const char *other_region(const struct pst_vm_request *q,
+				const struct pst_vm_region *r)
+{
+	if (q->region_path && strcmp(q->region_path, r->path) != 0)
+		return "--region-path";
+	if (q->region_size && q->region_size != r->size)
+		return "--region";
+	if (q->via != PST_VM_VIA_AUTO && q->via != r->via)
+		return "--region-via";
+	if (q->group && strcmp(q->group, r->group) != 0)
+		return "--group";
+	return NULL;
+}
+
+static int keep_region(struct patch *p)
+{
+	const struct pst_vm_region *r = &p->info.region;
+	struct pst_vm_request *q = &p->vm.ask.q;
+	const char *other = other_region(q, r);
+
+	if (other)
+		return pst_cmd_fail(
+			p->vm.ctx,
+			"%s: %s has a region already, which stays: %s, %" PRIu64
+			" MiB, %s, group %s",
+			other, p->info.name, r->path, r->size >> 20,
+			pst_vm_via_name(r->via),
+			r->group[0] ? r->group : "unknown");
+	q->region_path = r->path;
+	q->region_size = r->size;
+	q->via = r->via;
+	if (r->group[0])
+		q->group = r->group;
+	return PST_EXIT_OK;
 }
 
 /* What the domain has decides what was not asked for. */
-static void suit(struct patch *p)
+static int suit(struct patch *p)
 {
-	struct pst_vm_request *q = &p->ask.q;
+	struct pst_vm_request *q = &p->vm.ask.q;
 
-	q->is_part = true;
 	q->pin = "none";
 	q->vcpus = 1;
 	q->pool = PST_VM_POOL_LATER;
@@ -69,13 +104,7 @@ static void suit(struct patch *p)
 		q->firmware = p->info.uefi ? "auto" : "bios";
 	if (!q->cid)
 		q->cid = p->info.cid;
-	if (!p->info.ours)
-		return;
-	q->region_path = p->info.region.path;
-	q->region_size = p->info.region.size;
-	q->via = p->info.region.via;
-	if (p->info.region.group[0])
-		q->group = p->info.region.group;
+	return p->info.ours ? keep_region(p) : PST_EXIT_OK;
 }
 
 static int apply(const struct patch *p, const struct pst_vm_draft *d)
@@ -84,7 +113,7 @@ static int apply(const struct patch *p, const struct pst_vm_draft *d)
 	struct pst_error err;
 
 	if (pst_vm_define_patch(d, p->dir, &defined, &err))
-		return pst_cmd_fail(p->ctx, "%s", err.text);
+		return pst_cmd_fail(p->vm.ctx, "%s", err.text);
 	return defined.complete ? PST_EXIT_OK : PST_EXIT_FAILED;
 }
 
@@ -94,40 +123,38 @@ static int patch(const struct patch *p, const struct pst_vm_draft *d)
 	char name[PST_NAME_MAX + 8];
 	struct pst_error err;
 
-	if (p->ask.api->patch(p->xml, &d->config, &before, &after, &err))
-		return pst_cmd_fail(p->ctx, "%s", err.text);
+	if (d->ask.api->patch(p->xml, &d->config, &before, &after, &err))
+		return pst_cmd_fail(p->vm.ctx, "%s", err.text);
 	snprintf(name, sizeof(name), "%s.xml", d->config.name);
 	if (pst_host_diff_unified(name, before, after, &diff))
-		return pst_cmd_fail(p->ctx, "out of memory");
+		return pst_cmd_fail(p->vm.ctx, "out of memory");
 	fputs(diff, stdout);
 	if (!*diff)
-		fprintf(stderr, "%s: nothing is missing\n", p->ctx->path);
-	return p->ask.lock ? apply(p, d) : PST_EXIT_OK;
+		fprintf(stderr, "%s: nothing is missing\n", p->vm.ctx->path);
+	return p->vm.defines ? apply(p, d) : PST_EXIT_OK;
 }
 
+/* With the lock, if any: what is read is still so when it is defined. */
 static int run_patch(struct patch *p)
 {
 	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
-	const struct pst_vm_api *api = pst_cmd_vm_api(p->ctx, false);
 	struct pst_error err;
 	int r;
 
 	if (!d)
-		return pst_cmd_fail(p->ctx, "out of memory");
-	if (!api)
-		return PST_EXIT_FAILED;
-	p->ask.api = api;
-	r = p->file ? read_file(p) : read_domain(p);
+		return pst_cmd_fail(p->vm.ctx, "out of memory");
+	r = read_domain(p);
 	if (r)
 		return r;
-	if (api->info_parse(p->xml, &p->info, &err))
-		return pst_cmd_fail(p->ctx, "%s", err.text);
-	suit(p);
-	r = pst_cmd_vm_draft(p->ctx, &p->ask, d);
+	if (p->vm.ask.api->info_parse(p->xml, &p->info, &err))
+		return pst_cmd_fail(p->vm.ctx, "%s", err.text);
+	r = suit(p);
+	if (r == PST_EXIT_OK)
+		r = pst_cmd_vm_draft(&p->vm, d);
 	if (r)
 		return r;
 	r = patch(p, d);
-	pst_cmd_vm_draft_done(d);
+	pst_vm_draft_done(d);
 	return r;
 }
 
@@ -138,24 +165,30 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 	if (!p)
 		return pst_cmd_fail(ctx, "out of memory");
-	p->ctx = ctx;
-	p->ask = (struct pst_vm_ask)PST_CMD_VM_ASK;
+	pst_cmd_vm_init(&p->vm, ctx);
+	p->vm.ask.q.is_part = true;
 	p->dir = PST_VM_CONF_DIR;
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_XML)
 			p->file = optarg;
 		else if (opt == OPT_APPLY)
-			p->ask.lock = PST_VM_LOCK;
+			p->vm.defines = true;
 		else if (opt == OPT_CONF_DIR)
 			p->dir = optarg;
-		else if (!pst_cmd_vm_opt(ctx, opt, &p->ask))
+		else if (!pst_cmd_vm_opt(ctx, opt, &p->vm.ask))
 			return PST_EXIT_USAGE;
 	}
-	p->ask.q.name = argv[optind];
-	if (p->file && p->ask.lock)
+	p->vm.ask.q.name = argv[optind];
+	if (p->file && p->vm.defines)
 		return pst_cmd_usage(ctx, "--xml and --apply exclude each "
 					  "other");
-	r = run_patch(p);
+	p->vm.ask.api = pst_cmd_vm_api(ctx, false);
+	if (!p->vm.ask.api)
+		return PST_EXIT_FAILED;
+	r = pst_cmd_vm_begin(&p->vm, !p->file);
+	if (r == PST_EXIT_OK)
+		r = run_patch(p);
+	pst_cmd_vm_end(&p->vm);
 	free(p->xml);
 	return r;
 }

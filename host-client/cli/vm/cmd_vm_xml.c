@@ -166,7 +166,7 @@ static void suit(enum format format, struct pst_vm_request *q, char *uds,
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
-	struct pst_vm_ask ask = PST_CMD_VM_ASK;
+	struct pst_cmd_vm vm;
 	enum format format = LIBVIRT;
 	struct pst_error err;
 	char uds[256];
@@ -174,27 +174,31 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 	if (!d)
 		return pst_cmd_fail(ctx, "out of memory");
+	pst_cmd_vm_init(&vm, ctx);
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
 		if (!(opt == OPT_FORMAT ? arg_format(ctx, &format)
-					: pst_cmd_vm_opt(ctx, opt, &ask)))
+					: pst_cmd_vm_opt(ctx, opt, &vm.ask)))
 			return PST_EXIT_USAGE;
-	ask.q.name = argv[optind];
+	vm.ask.q.name = argv[optind];
 	if (format == FIRECRACKER) {
 		pst_vm_argv_firecracker(&err);
 		return pst_cmd_fail(ctx, "%s", err.text);
 	}
-	suit(format, &ask.q, uds, sizeof(uds));
+	suit(format, &vm.ask.q, uds, sizeof(uds));
 	if (format == LIBVIRT) {
-		ask.api = pst_cmd_vm_api(ctx, false);
-		if (!ask.api)
+		vm.ask.api = pst_cmd_vm_api(ctx, false);
+		if (!vm.ask.api)
 			return PST_EXIT_FAILED;
 	}
-	r = pst_cmd_vm_draft(ctx, &ask, d);
-	if (r)
-		return r;
-	r = format == LIBVIRT ? print_xml(ctx, d)
-			      : print_argv(ctx, format, &d->config);
-	pst_cmd_vm_draft_done(d);
+	r = pst_cmd_vm_begin(&vm, false);
+	if (r == PST_EXIT_OK)
+		r = pst_cmd_vm_draft(&vm, d);
+	if (r == PST_EXIT_OK) {
+		r = format == LIBVIRT ? print_xml(ctx, d)
+				      : print_argv(ctx, format, &d->config);
+		pst_vm_draft_done(d);
+	}
+	pst_cmd_vm_end(&vm);
 	return r;
 }
 

@@ -94,11 +94,10 @@ static void say(void *arg, const char *text)
 	snprintf(to + n, sizeof(said) - n, "%s\n", text);
 }
 
+static const struct pst_vm_talk talk = {.note = say, .fail = say, .arg = said};
+
 static struct pst_vm_ask ask_for(const char *name)
 {
-	static char lock[PATH_MAX];
-
-	snprintf(lock, sizeof(lock), "%s", tmpdir_path("lock"));
 	/* What makes a folder the root of a host. */
 	mkdir(tmpdir_path("proc"), 0755);
 	return (struct pst_vm_ask){
@@ -114,8 +113,7 @@ static struct pst_vm_ask ask_for(const char *name)
 				.group = "0",
 			},
 		.root = tmpdir,
-		.lock = lock,
-		.talk = {.note = say, .fail = say, .arg = said},
+		.talk = talk,
 		.api = &api,
 		.virt = (struct pst_vm_virt *)&api,
 	};
@@ -127,6 +125,7 @@ static void define_one(const char *name)
 	struct pst_vm_ask ask = ask_for(name);
 	struct pst_vm_defined defined;
 	struct pst_error err = {0};
+	int fd = pst_vm_lock(tmpdir_path("lock"), &talk);
 
 	ck_assert_ptr_nonnull(d);
 	ck_assert_msg(pst_vm_draft_make(&ask, d, &err) == 0, "%s", err.text);
@@ -134,6 +133,7 @@ static void define_one(const char *name)
 			      0,
 		      "%s", err.text);
 	ck_assert_msg(defined.complete, "%s", said);
+	pst_close_fd(fd);
 	pst_vm_draft_done(d);
 	free(d);
 }
@@ -174,19 +174,14 @@ END_TEST
 
 START_TEST(only_its_owner_can_hold_the_lock)
 {
-	struct pst_vm_draft *d = calloc(1, sizeof(*d));
-	struct pst_vm_ask ask;
-	struct pst_error err;
 	struct stat st;
-	int status;
+	int fd, status;
 	pid_t pid;
 
 	tree_make();
-	tree_dir("proc");
-	ask = ask_for("d");
-	ck_assert_ptr_nonnull(d);
-	ck_assert_int_eq(pst_vm_draft_make(&ask, d, &err), 0);
-	ck_assert_int_eq(stat(ask.lock, &st), 0);
+	fd = pst_vm_lock(tmpdir_path("lock"), &talk);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
 	ck_assert_uint_eq(st.st_uid, geteuid());
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	ck_assert_int_eq(chmod(tmpdir, 0755), 0);
@@ -200,8 +195,7 @@ START_TEST(only_its_owner_can_hold_the_lock)
 		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 		ck_assert_int_eq(status, 0);
 	}
-	pst_vm_draft_done(d);
-	free(d);
+	close(fd);
 	tree_remove();
 }
 END_TEST
