@@ -10,7 +10,7 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 	if (strcmp(h->os_id, "nixos") == 0)
 		pst_host_text_add(
 			ret, "add %s to boot.kernelParams and rebuild", params);
-	else if (h->files.ostree)
+	else if (h->boot.ostree)
 		pst_host_text_add(
 			ret,
 			"rpm-ostree kargs --append-if-missing=... for each "
@@ -21,17 +21,14 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 				  "kernelstub --add-options \"%s\" and reboot",
 				  params);
 	else if (h->files.grub)
-		pst_host_text_add(
-			ret,
-			"add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
-			"/etc/default/grub, make grub.cfg anew and reboot",
-			params);
+		pst_host_text_add(ret,
+				  "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
+				  "/etc/default/grub, run %s and reboot",
+				  params, h->boot.grub);
 	else if (h->files.kernel_cmdline)
 		pst_host_text_add(
-			ret,
-			"add %s to /etc/kernel/cmdline, make the boot "
-			"entries anew and reboot",
-			params);
+			ret, "add %s to /etc/kernel/cmdline, run %s and reboot",
+			params, h->boot.entries);
 	else if (h->files.loader)
 		pst_host_text_add(ret,
 				  "add %s to the options of the entry in "

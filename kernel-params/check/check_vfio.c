@@ -187,11 +187,28 @@ static void first_by(const struct pst_host *h, struct pst_host_text *t)
 				  "softdep or blacklist of the other drivers");
 }
 
+/* "and run what makes the initramfs". */
+static void remake(const struct pst_host *h, struct pst_host_text *fix)
+{
+	static const unsigned int targets[] = {
+		[PST_HOST_EARLY_MKINITCPIO] = PST_HOST_TARGET_MKINITCPIO,
+		[PST_HOST_EARLY_DRACUT] = PST_HOST_TARGET_DRACUT,
+		[PST_HOST_EARLY_INITRAMFS_TOOLS] =
+			PST_HOST_TARGET_INITRAMFS_TOOLS,
+		[PST_HOST_EARLY_NIXOS] = PST_HOST_TARGET_NIXOS,
+	};
+	const char *command =
+		pst_host_boot_initramfs(&h->boot, targets[h->early.maker]);
+
+	pst_host_text_add(fix, " and run %s",
+			  command ? command : "nixos-rebuild boot");
+}
+
 PST_HOST_CHECK(vfio_early)
 {
 	int place = pst_host_early_place(&h->early, "vfio_pci");
 	const char *rival = early_rival(h, place);
-	struct pst_host_text by = {0}, seen = {0};
+	struct pst_host_text by = {0}, seen = {0}, fix = {0};
 
 	first_by(h, &by);
 	if (h->early.stray[0])
@@ -206,14 +223,14 @@ PST_HOST_CHECK(vfio_early)
 				     "%s%s", by.buf, seen.buf);
 		return;
 	}
+	pst_host_text_add(&fix, "put vfio_pci vfio vfio_iommu_type1 before it");
+	remake(h, &fix);
 	if (rival)
 		pst_host_finding_add(
 			out,
 			pst_host_pci_on_vfio(h->gpu) ? PST_HOST_WARN
 						     : PST_HOST_FAIL,
-			"put vfio_pci vfio vfio_iommu_type1 before it "
-			"and make the initramfs anew",
-			"%s loads %s%s (%s)%s",
+			fix.buf, "%s loads %s%s (%s)%s",
 			pst_host_early_maker_name(h->early.maker), rival,
 			place < 0 ? " and not vfio_pci" : " before vfio_pci",
 			h->early.file, seen.buf);

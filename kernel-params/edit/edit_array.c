@@ -5,8 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "kernel-params/edit/shell_text.h"
 #include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/shell_text.h"
 
 /* Words of one array, at most. */
 #define MAX_WORDS 512

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "kernel-params/edit/shell_text.h"
+#include "kernel-params/scan/shell_text.h"
 #include "transport/base/text.h"
 
 #define LINUX   "GRUB_CMDLINE_LINUX"

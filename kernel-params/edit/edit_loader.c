@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "kernel-params/edit/shell_text.h"
+#include "kernel-params/scan/shell_text.h"
 #include "transport/base/text.h"
 
 /* Lines with parameters in one file, at most. */

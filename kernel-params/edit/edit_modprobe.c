@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernel-params/edit/edit_grub.h"
-#include "kernel-params/edit/shell_text.h"
+#include "kernel-params/scan/shell_text.h"
 #include "transport/base/text.h"
 
 /* The value of ids= in an options text, to its end; NULL: none. */

@@ -97,7 +97,7 @@ int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
 	*p = (struct pst_host_plan){
 		.request = *request,
 		.host = h,
-		.has = pst_host_plan_detect(h->root),
+		.has = h->boot.has,
 	};
 	r = pst_host_plan_find(p, err);
 	if (r == 0)

@@ -9,25 +9,6 @@
 #include "kernel-params/plan/lines.h"
 #include "kernel-params/scan/host.h"
 
-/* What files are written for. */
-enum pst_host_target {
-	PST_HOST_TARGET_GRUB = 1U << 0,
-	PST_HOST_TARGET_SYSTEMD_BOOT = 1U << 1,
-	PST_HOST_TARGET_MODPROBE = 1U << 2,
-	PST_HOST_TARGET_MKINITCPIO = 1U << 3,
-	PST_HOST_TARGET_DRACUT = 1U << 4,
-	PST_HOST_TARGET_INITRAMFS_TOOLS = 1U << 5,
-	PST_HOST_TARGET_SYSCTL = 1U << 6,
-	PST_HOST_TARGET_TMPFILES = 1U << 7,
-	PST_HOST_TARGET_UDEV = 1U << 8,
-	PST_HOST_TARGET_NIXOS = 1U << 9,
-};
-
-/* Those that have the kernel's command line. */
-#define PST_HOST_TARGETS_LOADER                                                \
-	(PST_HOST_TARGET_GRUB | PST_HOST_TARGET_SYSTEMD_BOOT |                 \
-	 PST_HOST_TARGET_NIXOS)
-
 /*
  * Reads "auto" (0) or names in commas, "grub,modprobe". 0 or -EINVAL.
  */
@@ -148,16 +129,6 @@ void pst_host_verdicts_done(struct pst_host_verdicts *v);
  * -------------------------
  */
 
-/* The targets that a host has, told by its files. */
-unsigned int pst_host_plan_detect(const struct pst_host_root *root);
-/* Whether mkinitcpio takes the command line from etc/cmdline.d. */
-bool pst_host_plan_has_snippets(const struct pst_host_root *root);
-/*
- * Whether grub2-mkconfig writes the options of boot/loader/entries by
- * etc/default/grub (GRUB_ENABLE_BLSCFG, as on Fedora), so that nobody else
- * should.
- */
-bool pst_host_plan_grub_entries(const struct pst_host_root *root);
 /* Fills fn, or refuses. */
 int pst_host_plan_find(struct pst_host_plan *p, struct pst_error *err);
 /* Fills what is wanted besides. */

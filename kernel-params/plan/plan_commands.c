@@ -50,120 +50,64 @@ static unsigned int parts_of(const char *path)
 	return PART_BOOT;
 }
 
-/* " --update-bls-cmdline" where entries get the command line only so. */
-static const char *bls_option(const struct pst_host_root *root)
-{
-	static const char option[] = " --update-bls-cmdline";
-	static const char *const programs[] = {"usr/sbin/grub2-mkconfig",
-					       "usr/bin/grub2-mkconfig"};
-	size_t i, len;
-
-	if (!pst_host_plan_grub_entries(root))
-		return "";
-	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
-		PST_CLEANUP_FREE char *text = NULL;
-
-		/* Before Fedora 37 and RHEL 9.3 it did so unasked. */
-		if (pst_host_root_read(root, programs[i],
-				       PST_HOST_ROOT_TEXT_MAX, &text,
-				       &len) == 0)
-			return strstr(text, option + 1) ? option : "";
-	}
-	return option;
-}
-
-static int add_grub(const struct pst_host_root *root,
-		    struct pst_host_lines *ret)
-{
-	if (pst_host_root_exists(root, "usr/sbin/update-grub"))
-		return pst_host_lines_add(ret, "update-grub");
-	if (!pst_host_root_exists(root, "boot/grub2"))
-		return pst_host_lines_add(
-			ret, "grub-mkconfig -o /boot/grub/grub.cfg");
-	return pst_host_lines_add(ret,
-				  "grub2-mkconfig -o /boot/grub2/grub.cfg%s",
-				  bls_option(root));
-}
-
-/* What makes this host's initramfs, as parts. */
-static unsigned int makers(const struct pst_host_root *root)
-{
-	const unsigned int has = pst_host_plan_detect(root);
-
-	return (has & PST_HOST_TARGET_MKINITCPIO ? PART_MKINITCPIO : 0) |
-	       (has & PST_HOST_TARGET_DRACUT ? PART_DRACUT : 0) |
-	       (has & PST_HOST_TARGET_INITRAMFS_TOOLS ? PART_TOOLS : 0);
-}
-
-static int add_initramfs(const struct pst_host_root *root, unsigned int parts,
+static int add_initramfs(const struct pst_host_boot *b, unsigned int parts,
 			 bool undone, struct pst_host_lines *ret)
 {
-	int r = 0;
-
-	/* It comes with the image, unless it is asked to make its own. */
-	if (parts & PART_DRACUT && pst_host_root_exists(root, "ostree"))
-		return pst_host_lines_add(ret, "rpm-ostree initramfs --%s",
-					  undone ? "disable" : "enable");
-	if (parts & PART_MKINITCPIO)
-		r = pst_host_lines_add(ret, "mkinitcpio -P");
-	if (r == 0 && parts & PART_DRACUT)
-		r = pst_host_lines_add(ret, "dracut -f --regenerate-all");
-	if (r == 0 && parts & PART_TOOLS)
-		r = pst_host_lines_add(ret, "update-initramfs -u -k all");
-	return r;
-}
-
-/* Whether a kernel with its command line inside lies on the ESP. */
-static bool has_unified(const struct pst_host_root *root)
-{
-	static const char *const places[] = {
-		"boot/EFI/Linux",
-		"efi/EFI/Linux",
-		"boot/efi/EFI/Linux",
+	static const struct {
+		unsigned int part, target;
+	} makers[] = {
+		{PART_MKINITCPIO, PST_HOST_TARGET_MKINITCPIO},
+		{PART_DRACUT, PST_HOST_TARGET_DRACUT},
+		{PART_TOOLS, PST_HOST_TARGET_INITRAMFS_TOOLS},
 	};
 	size_t i;
+	int r = 0;
 
-	for (i = 0; i < PST_ARRAY_SIZE(places); i++) {
-		PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-
-		if (pst_host_root_list(root, places[i], &names) == 0 && names.n)
-			return true;
+	for (i = 0; r == 0 && i < PST_ARRAY_SIZE(makers); i++) {
+		if (!(parts & makers[i].part ||
+		      (parts & PART_INITRAMFS && b->has & makers[i].target)))
+			continue;
+		if (b->ostree && undone && makers[i].part == PART_DRACUT)
+			r = pst_host_lines_add(ret, "rpm-ostree initramfs "
+						    "--disable");
+		else
+			r = pst_host_lines_add(
+				ret, "%s",
+				pst_host_boot_initramfs(b, makers[i].target));
 	}
-	return false;
+	return r;
 }
 
 /* Entries were edited as well, or GRUB makes them; else they have to be made
  * from it. */
-static int add_cmdline(const struct pst_host_root *root, bool entries,
+static int add_cmdline(const struct pst_host_root *root,
+		       const struct pst_host_boot *b, bool edited,
 		       struct pst_host_lines *ret)
 {
-	if (pst_host_root_exists(root, "etc/kernel/proxmox-boot-uuids"))
-		return pst_host_lines_add(ret, "proxmox-boot-tool refresh");
-	if ((entries || pst_host_plan_grub_entries(root)) && !has_unified(root))
+	if (!pst_host_root_exists(root, "etc/kernel/proxmox-boot-uuids") &&
+	    (edited || b->grub_entries) && !b->unified)
 		return 0;
-	if (pst_host_root_exists(root, "etc/mkinitcpio.conf"))
-		return pst_host_lines_add(ret, "mkinitcpio -P");
-	return pst_host_lines_add(ret, "kernel-install add-all");
+	return pst_host_lines_add(ret, "%s", b->entries);
 }
 
 int pst_host_plan_commands(const struct pst_host_root *root,
 			   const char *const *path, size_t n, bool undone,
 			   struct pst_host_lines *ret)
 {
+	struct pst_host_boot boot;
 	unsigned int parts = 0;
 	size_t i;
 	int r = 0;
 
+	pst_host_boot_scan(root, &boot);
 	for (i = 0; i < n; i++)
 		parts |= parts_of(path[i]);
-	if (parts & PART_INITRAMFS)
-		parts |= makers(root);
 	if (parts & PART_GRUB)
-		r = add_grub(root, ret);
+		r = pst_host_lines_add(ret, "%s", boot.grub);
 	if (r == 0)
-		r = add_initramfs(root, parts, undone, ret);
+		r = add_initramfs(&boot, parts, undone, ret);
 	if (r == 0 && parts & PART_CMDLINE)
-		r = add_cmdline(root, parts & PART_ENTRY, ret);
+		r = add_cmdline(root, &boot, parts & PART_ENTRY, ret);
 	if (r == 0 && parts & PART_SYSCTL)
 		r = pst_host_lines_add(ret, "sysctl --system");
 	if (r == 0 && parts & PART_TMPFILES)

@@ -284,11 +284,10 @@ static int plan_systemd_boot(struct pst_host_plan *p,
 					       PST_HOST_TARGET_SYSTEMD_BOOT,
 					       CMDLINE, text, 0644, false, err);
 	}
-	if (r == 0 && pst_host_plan_has_snippets(p->host->root))
+	if (r == 0 && p->host->boot.snippets)
 		r = plan_snippets(p, j, err);
 	/* On request those that GRUB's settings make, too. */
-	if (r == 0 &&
-	    (p->request.targets || !pst_host_plan_grub_entries(p->host->root)))
+	if (r == 0 && (p->request.targets || !p->host->boot.grub_entries))
 		r = plan_entries(p, j, "/boot/loader/entries", err);
 	if (r == 0)
 		r = plan_entries(p, j, "/efi/loader/entries", err);
@@ -330,7 +329,7 @@ static int plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
 
 	if (r < 0)
 		return r;
-	if (pst_host_root_exists(p->host->root, "ostree"))
+	if (p->host->boot.ostree)
 		return note_ostree(p, words, err);
 	return pst_host_plan_note(
 		p, err,

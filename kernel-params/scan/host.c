@@ -4,33 +4,6 @@
 
 #include <string.h>
 
-void pst_host_os_read(const struct pst_host_root *root,
-		      char ret[PST_HOST_OS_ID_MAX])
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	struct pst_host_cmdline vars;
-	const struct pst_host_param *id;
-	size_t len;
-
-	*ret = '\0';
-	/* There os-release is a link into a store that may not be here. */
-	if (pst_host_root_exists(root, "etc/NIXOS")) {
-		strcpy(ret, "nixos");
-		return;
-	}
-	if (pst_host_root_read(root, "etc/os-release", 4096, &text, &len) < 0 &&
-	    pst_host_root_read(root, "usr/lib/os-release", 4096, &text, &len) <
-		    0)
-		return;
-	/* Assignments in quotes, one a line: the same rules do. */
-	if (pst_host_cmdline_parse(text, len, &vars) < 0)
-		return;
-	id = pst_host_cmdline_get(&vars, "ID");
-	if (id && id->value)
-		snprintf(ret, PST_HOST_OS_ID_MAX, "%s", id->value);
-	pst_host_cmdline_done(&vars);
-}
-
 /*
  * The upstream version behind a distribution's release: Debian's proc/version
  * ends in "Debian 6.1.55-1", Ubuntu's version_signature in it. True if found.
@@ -126,6 +99,7 @@ static int scan_configuration(const struct pst_host_root *root,
 		return pst_error_set_errno(err, -r,
 					   "cannot take in the configuration");
 	pst_host_modules_scan(root, h->release, &h->modules);
+	pst_host_boot_scan(root, &h->boot);
 	pst_host_display_scan(root, &h->display);
 	pst_host_software_scan(root, &h->software);
 	return 0;

@@ -3,6 +3,7 @@
 #ifndef PST_KERNEL_PARAMS_SCAN_HOST_H
 #define PST_KERNEL_PARAMS_SCAN_HOST_H
 
+#include "kernel-params/scan/boot.h"
 #include "kernel-params/scan/card_use.h"
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/cpu.h"
@@ -64,11 +65,8 @@ struct pst_host_files {
 	unsigned int nvidia_dma_bits; /* as the host's driver tells, 0: no */
 	bool grub, kernel_cmdline;    /* etc/default/grub, etc/kernel/cmdline */
 	const char *loader; /* what systemd-boot's entries are in, or NULL */
-	bool ostree;        /* which keeps the command line itself */
 	bool kernelstub;    /* Pop!_OS's, which writes those entries */
 };
-
-#define PST_HOST_OS_ID_MAX 32
 
 struct pst_host {
 	const struct pst_host_root *root; /* borrowed */
@@ -86,6 +84,7 @@ struct pst_host {
 	struct pst_host_modules modules;
 	struct pst_host_early early;
 	struct pst_host_vfio_conf vfio;
+	struct pst_host_boot boot;
 	struct pst_host_display display;
 	struct pst_host_card_use use; /* of gpu */
 	struct pst_host_software software;
@@ -110,11 +109,6 @@ PST_MUST_USE int pst_host_scan(const struct pst_host_root *root,
 			       const struct pst_host_request *request,
 			       struct pst_host *ret, struct pst_error *err);
 void pst_host_done(struct pst_host *h);
-
-/* Which system a root is of: ID= of its os-release without quotes, "" not
- * seen. */
-void pst_host_os_read(const struct pst_host_root *root,
-		      char ret[PST_HOST_OS_ID_MAX]);
 
 /* Whether its kernel takes hugepages=NODE:PAGES (since Linux 5.16); true of one
  * that is not known. */

@@ -255,7 +255,6 @@ void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 		    : pst_host_root_exists(root, "boot/efi/loader/entries")
 			    ? "boot/efi"
 			    : NULL;
-	f->ostree = pst_host_root_exists(root, "ostree");
 	f->kernelstub =
 		pst_host_root_exists(root, "etc/kernelstub/configuration");
 	f->kernel_cmdline = pst_host_root_exists(root, "etc/kernel/cmdline");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Findings about a host in order, and about its system: one fault at a time. */
-#include "kernel-params/plan/plan.h"
 #include "tests/fixtures/hostgood.h"
 #include "tests/fixtures/unit.h"
 
@@ -107,7 +106,7 @@ START_TEST(every_rival_has_to_wait_or_stay_away)
 	finding("vfio.early", PST_HOST_WARN, "loads nouveau before vfio_pci");
 	tree_driver(GPU, "nouveau");
 	request.gpu = GPU;
-	finding("vfio.early", PST_HOST_FAIL, "loads nouveau before vfio_pci");
+	finding("vfio.early", PST_HOST_FAIL, "before it and run mkinitcpio -P");
 	done();
 }
 END_TEST
@@ -128,11 +127,15 @@ END_TEST
 
 START_TEST(nixos_is_told_in_its_own_words)
 {
+	struct pst_host_boot boot;
+
 	make_good();
 	tree_file("etc/os-release", "ID=nixosish\n");
-	ck_assert_uint_ne(pst_host_plan_detect(&tree), PST_HOST_TARGET_NIXOS);
+	pst_host_boot_scan(&tree, &boot);
+	ck_assert_uint_ne(boot.has, PST_HOST_TARGET_NIXOS);
 	tree_file("etc/os-release", "NAME=NixOS\nID=\"nixos\"\n");
-	ck_assert_uint_eq(pst_host_plan_detect(&tree), PST_HOST_TARGET_NIXOS);
+	pst_host_boot_scan(&tree, &boot);
+	ck_assert_uint_eq(boot.has, PST_HOST_TARGET_NIXOS);
 	tree_file("etc/modprobe.d/vfio.conf", "");
 	tree_file("etc/nixos/configuration.nix",
 		  "{ boot.initrd.kernelModules = [ \"vfio_pci\" ];\n"
@@ -152,9 +155,15 @@ START_TEST(nixos_is_told_in_its_own_words)
 	tree_dir("boot/loader/entries");
 	finding("iommu.mode", PST_HOST_WARN, "/boot/loader/entries");
 	tree_file("etc/kernel/cmdline", "");
-	finding("iommu.mode", PST_HOST_WARN, "/etc/kernel/cmdline");
+	finding("iommu.mode", PST_HOST_WARN,
+		"/etc/kernel/cmdline, run kernel-install add-all and reboot");
 	tree_file("etc/default/grub", "");
-	finding("iommu.mode", PST_HOST_WARN, "/etc/default/grub");
+	finding("iommu.mode", PST_HOST_WARN,
+		"/etc/default/grub, run grub-mkconfig -o /boot/grub/grub.cfg "
+		"and");
+	tree_file("usr/sbin/update-grub", "");
+	finding("iommu.mode", PST_HOST_WARN,
+		"/etc/default/grub, run update-grub and reboot");
 	tree_file("etc/kernelstub/configuration", "{}");
 	finding("iommu.mode", PST_HOST_WARN,
 		"kernelstub --add-options \"iommu=pt\"");

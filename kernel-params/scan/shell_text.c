@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds assignments in shell files, and tells which ones can be edited
  * safely. */
-#include "kernel-params/edit/shell_text.h"
+#include "kernel-params/scan/shell_text.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds where a shell file assigns a variable, for editing in place. */
-#ifndef PST_KERNEL_PARAMS_EDIT_SHELL_TEXT_H
-#define PST_KERNEL_PARAMS_EDIT_SHELL_TEXT_H
+#ifndef PST_KERNEL_PARAMS_SCAN_SHELL_TEXT_H
+#define PST_KERNEL_PARAMS_SCAN_SHELL_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

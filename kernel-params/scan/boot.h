@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds what a host boots with, and the commands that make it from settings. */
+#ifndef PST_KERNEL_PARAMS_SCAN_BOOT_H
+#define PST_KERNEL_PARAMS_SCAN_BOOT_H
+
+#include "kernel-params/root/root.h"
+
+/* What files are written for. */
+enum pst_host_target {
+	PST_HOST_TARGET_GRUB = 1U << 0,
+	PST_HOST_TARGET_SYSTEMD_BOOT = 1U << 1,
+	PST_HOST_TARGET_MODPROBE = 1U << 2,
+	PST_HOST_TARGET_MKINITCPIO = 1U << 3,
+	PST_HOST_TARGET_DRACUT = 1U << 4,
+	PST_HOST_TARGET_INITRAMFS_TOOLS = 1U << 5,
+	PST_HOST_TARGET_SYSCTL = 1U << 6,
+	PST_HOST_TARGET_TMPFILES = 1U << 7,
+	PST_HOST_TARGET_UDEV = 1U << 8,
+	PST_HOST_TARGET_NIXOS = 1U << 9,
+};
+
+/* Those that have the kernel's command line. */
+#define PST_HOST_TARGETS_LOADER                                                \
+	(PST_HOST_TARGET_GRUB | PST_HOST_TARGET_SYSTEMD_BOOT |                 \
+	 PST_HOST_TARGET_NIXOS)
+
+#define PST_HOST_OS_ID_MAX 32
+
+/* Which system a root is of: ID= of its os-release without quotes, "" not
+ * seen. */
+void pst_host_os_read(const struct pst_host_root *root,
+		      char ret[PST_HOST_OS_ID_MAX]);
+
+struct pst_host_boot {
+	unsigned int has; /* targets that the host has, told by its files */
+	bool ostree;      /* which keeps the command line itself */
+	bool snippets; /* mkinitcpio takes the command line from etc/cmdline.d
+			*/
+	/* grub2-mkconfig writes the options of boot/loader/entries by
+	 * etc/default/grub (GRUB_ENABLE_BLSCFG, as on Fedora), so that nobody
+	 * else should. */
+	bool grub_entries;
+	bool unified; /* a kernel with its command line inside is on the ESP */
+	const char *grub;    /* makes grub.cfg */
+	const char *entries; /* makes entries or unified kernels */
+};
+
+/* Reads it. Texts are static. */
+void pst_host_boot_scan(const struct pst_host_root *root,
+			struct pst_host_boot *ret);
+
+/* The command that makes the initramfs by one target's settings; NULL: the
+ * target has none. Static. */
+const char *pst_host_boot_initramfs(const struct pst_host_boot *b,
+				    unsigned int target);
+
+#endif
