@@ -57,10 +57,20 @@ vhost_vsock 1 0 - Live 0x0"
 make_tree good
 expect "a host in order exits 0" 0 "PASS  gpu.functions" \
 	"$penstock" host check --root "$tree"
-check "it is told on stderr how many there are" \
-	grep -q ' PASS, .* WARN, 0 FAIL$' "$tmp/stderr"
+check "it is told first how many there are" sh -c "head -n 1 '$tmp/stdout' |
+	grep -q 'guest with 0000:01:00.0: 0 FAIL, .* WARN, .* PASS$'"
+check "and nothing on stderr" [ ! -s "$tmp/stderr" ]
+sed -i 1d "$tmp/stdout"
 check "there is one line a finding" \
 	sh -c "! grep -vE '^(PASS|WARN|FAIL)  [a-z_]+\.[a-z_]+ ' '$tmp/stdout'"
+check "the worst come first" sh -c "cut -c 1-4 '$tmp/stdout' | uniq |
+	tr '\\n' ' ' | grep -qx 'WARN PASS '"
+check "why is said of what does not pass" sh -c "! grep '^WARN' '$tmp/stdout' |
+	grep -v '\\. Why: '"
+check "and not of what does" sh -c "! grep '^PASS.*Why:' '$tmp/stdout'"
+expect "but with -v" 0 "" "$penstock" host check --root "$tree" -v
+check "of all" sh -c "! grep '^PASS' '$tmp/stdout' | grep -v '\\. Why: '"
+sed -i 1d "$tmp/stdout"
 check "of printable characters, so without colour" \
 	sh -c "! LC_ALL=C grep -q '[^ -~]' '$tmp/stdout'"
 
@@ -94,6 +104,8 @@ fi
 file sys/devices/pci0000:00/0000:01:00.0/driver ../../../bus/pci/drivers/nvidia
 expect "a card that its driver holds exits 3" 3 "FAIL  gpu.functions" \
 	"$penstock" host check --root "$tree"
+check "FAIL comes first, behind the summary" [ "$(head -n 2 "$tmp/stdout" |
+	cut -c 1-19 | tr '\n' '|')" = "A guest would not c|FAIL  gpu.functions|" ]
 expect "so it does with --json" 3 '"gpu.functions"' \
 	"$penstock" host check --root "$tree" --json
 expect "a card that is not there is a finding" 3 "there is no PCI device" \

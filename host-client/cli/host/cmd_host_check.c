@@ -25,6 +25,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_VM_MEMORY, "vm-memory", "S", "memory of the guest [16G]"},
 	{OPT_ROOT, "root", "DIR",
 	 "the root of a host, or a copy of another's /proc, /sys, /etc [/]"},
+	{'v', "verbose", NULL, "say of what passes, too, why it matters"},
 	PST_CMD_OPT_JSON,
 	{0, NULL, NULL, NULL},
 };
@@ -32,7 +33,7 @@ static const struct pst_cmd_opt opts[] = {
 struct request {
 	struct pst_host_request host;
 	const char *root;
-	bool json;
+	bool verbose, json;
 };
 
 static bool arg_gpu(const struct pst_cmd_ctx *ctx, struct request *r)
@@ -77,6 +78,9 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 	case OPT_ROOT:
 		r->root = optarg;
 		return true;
+	case 'v':
+		r->verbose = true;
+		return true;
 	case PST_OPT_JSON:
 		r->json = true;
 		return true;
@@ -106,31 +110,44 @@ static int print_json(const struct pst_cmd_ctx *ctx,
 		ctx, json_pack("{s:i, s:o}", "schema", 1, "findings", list));
 }
 
-static void print_text(const struct pst_host_findings *fs)
+static void print_finding(const struct pst_host_finding *f, bool why)
 {
 	/* Green, yellow, red; on a terminal only. */
 	static const char *const colours[] = {"32", "33", "31"};
-	bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	const char *name = pst_host_finding_status_name(f->status);
+
+	if (isatty(STDOUT_FILENO) && !getenv("NO_COLOR"))
+		printf("\033[%sm%s\033[0m", colours[f->status], name);
+	else
+		printf("%s", name);
+	printf("  %-18s  %s.", f->id, f->seen);
+	if (why)
+		printf(" Why: %s.", f->why);
+	if (*f->fix)
+		printf(" Fix: %s.", f->fix);
+	putchar('\n');
+}
+
+/* First what matters most: a sentence, then the worst. */
+static void print_text(const struct pst_host *h,
+		       const struct pst_host_findings *fs, bool verbose)
+{
+	const size_t n_fail = pst_host_findings_count(fs, PST_HOST_FAIL);
+	int status;
 	size_t i;
 
-	for (i = 0; i < fs->n; i++) {
-		const struct pst_host_finding *f = &fs->f[i];
-		const char *name = pst_host_finding_status_name(f->status);
-
-		if (colour)
-			printf("\033[%sm%s\033[0m", colours[f->status], name);
-		else
-			printf("%s", name);
-		printf("  %-18s  %s. Why: %s.", f->id, f->seen, f->why);
-		if (*f->fix)
-			printf(" Fix: %s.", f->fix);
-		putchar('\n');
-	}
-	fflush(stdout);
-	fprintf(stderr, "%zu PASS, %zu WARN, %zu FAIL\n",
-		pst_host_findings_count(fs, PST_HOST_PASS),
-		pst_host_findings_count(fs, PST_HOST_WARN),
-		pst_host_findings_count(fs, PST_HOST_FAIL));
+	printf("%s %s%s: %zu FAIL, %zu WARN, %zu PASS\n",
+	       n_fail ? "A guest would not come up"
+		      : "Nothing keeps this host from a guest",
+	       h->gpu ? "with " : "without a card", h->gpu ? h->gpu->name : "",
+	       n_fail, pst_host_findings_count(fs, PST_HOST_WARN),
+	       pst_host_findings_count(fs, PST_HOST_PASS));
+	for (status = PST_HOST_FAIL; status >= PST_HOST_PASS; status--)
+		for (i = 0; i < fs->n; i++)
+			if ((int)fs->f[i].status == status)
+				print_finding(&fs->f[i],
+					      verbose ||
+						      status != PST_HOST_PASS);
 }
 
 static int check(const struct pst_cmd_ctx *ctx, const struct request *r,
@@ -152,7 +169,7 @@ static int check(const struct pst_cmd_ctx *ctx, const struct request *r,
 	else if (r->json)
 		rc = print_json(ctx, fs);
 	else
-		print_text(fs);
+		print_text(h, fs, r->verbose);
 	if (rc == PST_EXIT_OK && pst_host_findings_count(fs, PST_HOST_FAIL))
 		rc = PST_EXIT_FINDINGS;
 	pst_host_findings_done(fs);
@@ -189,12 +206,12 @@ const struct pst_cmd pst_cmd_host_check = {
 	.name = "check",
 	.args = "",
 	.summary = "Check whether this host can give a card to a guest",
-	.help = "One line a finding: PASS, WARN or FAIL, its name, what was "
-		"seen, why it matters, what\nto do. Nothing is changed. Of a "
-		"copied tree (--root) everything is read from files;\nwhat only "
-		"the running machine could tell is a WARN. penstock-host(8) "
-		"lists the names.\nExits 0 without a FAIL, 3 with one, 1 when "
-		"there is nothing to look at.\n",
+	.help = "A summary, then one line a finding, FAIL first, then WARN and "
+		"PASS: its name, what was\nseen, why it matters, what to do. "
+		"Nothing is changed. Of a copied tree (--root)\neverything is "
+		"read from files; what only the running machine could tell is a "
+		"WARN.\npenstock-host(8) lists the names. Exits 0 without a "
+		"FAIL, 3 with one, 1 when there\nis nothing to look at.\n",
 	.opts = opts,
 	.run = run,
 };
