@@ -12,7 +12,7 @@
 
 /* A private agent first gives a large region its memory. */
 #define OPEN_NS (60 * PST_BENCH_S)
-/* One look at the probe. */
+/* One measurement of the probe. */
 #define DISTANCE_NS (20 * PST_BENCH_MS)
 
 int pst_bench_failed(struct pst_bench *b, struct pst *c, int r)
@@ -61,7 +61,7 @@ static bool can_pin_agent(const char *endpoint,
 	return !threads || strtoul(threads + 8, NULL, 10) == 1;
 }
 
-/* How far the two CPUs are from each other: one look at the probe. */
+/* The distance of the two CPUs: one measurement of the probe. */
 static int measure_distance(struct pst_bench *b)
 {
 	struct pst_bench_result *res = &b->result;

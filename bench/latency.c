@@ -86,7 +86,7 @@ static int add_probes(struct pst_bench *b, struct latency *l)
 	int kind, r;
 
 	for (kind = 0; kind < PST_BENCH_PROBE_N; kind++) {
-		/* On one CPU each look would cost a time slice. */
+		/* On one CPU each poll would cost a time slice. */
 		if (kind == PST_BENCH_PROBE_LINES &&
 		    cpus->client == cpus->peer) {
 			row = pst_bench_new_row(

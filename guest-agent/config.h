@@ -23,9 +23,9 @@ struct pst_agent_config_value {
 
 /*
  * Reads an INI text: "[section]" lines, "key = value" lines, empty lines, and
- * comments, which are whole lines that begin with '#' or ';'. Blanks around
- * key and value do not count; a value is taken as it stands otherwise: no
- * quotes, no escapes, no continuation. A section may be opened again.
+ * comments, which are whole lines that begin with '#' or ';'. Blanks around key
+ * and value do not count; nothing else of a value is changed: no quotes, no
+ * escapes, no continuation. A section may be opened again.
  *
  * file: a name for sentences, which begin with "FILE:LINE: ". text: n bytes
  * that are changed, and text[n], which is written: values point into it.

@@ -62,8 +62,8 @@ static int serve(const struct pst_agent_server_config *config,
 	if (r == 0) {
 		if (pst_agent_notify("READY=1") < 0)
 			pst_agent_log(PST_AGENT_LOG_WARNING,
-				      "cannot tell the service "
-				      "manager that we are ready");
+				      "cannot tell the service manager that "
+				      "the agent is ready");
 		r = pst_agent_server_run(server, err);
 		pst_agent_notify("STOPPING=1");
 	}

@@ -85,12 +85,13 @@ int pst_vm_cid_choose(int vhost_fd, uint32_t wanted, const char *name,
 	*ret = wanted ? wanted : own;
 	if (wanted && owner)
 		return pst_error_set(err, -EADDRINUSE,
-				     "CID %u is domain %s's already", wanted,
-				     owner->name);
+				     "CID %u already belongs to domain %s",
+				     wanted, owner->name);
 	/* A running domain has its own. */
 	if (wanted && wanted != own && try_cid(vhost_fd, wanted) == -EADDRINUSE)
 		return pst_error_set(err, -EADDRINUSE,
-				     "CID %u is a running guest's", wanted);
+				     "CID %u belongs to a running guest",
+				     wanted);
 	if (*ret)
 		return 0;
 	r = pst_vm_cid_find(vhost_fd, PST_VM_FIRST_CID, n, list, n_list, ret);

@@ -78,8 +78,8 @@ static int check_region(const struct pst_vm_request *q,
 		if (strcmp(list[i].name, q->name) != 0 &&
 		    strcmp(list[i].region, q->region_path) == 0)
 			return pst_error_set(err, -EEXIST,
-					     "the region %s is domain %s's "
-					     "already",
+					     "the region %s already belongs "
+					     "to domain %s",
 					     q->region_path, list[i].name);
 	return 0;
 }

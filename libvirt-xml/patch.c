@@ -245,7 +245,7 @@ static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
 				     info->name, c->name);
 	if (info->ours && strcmp(info->region.path, c->region.path) != 0)
 		return pst_error_set(err, -EEXIST,
-				     "%s has the region %s already, which "
+				     "%s already has the region %s, which "
 				     "stays",
 				     info->name, info->region.path);
 	if (!c->vsock_socket && info->vsock && !info->cid)
@@ -257,7 +257,7 @@ static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
 				     info->name, c->cid);
 	if (!c->vsock_socket && info->cid && info->cid != c->cid)
 		return pst_error_set(err, -EEXIST,
-				     "%s has CID %u already, which stays",
+				     "%s already has CID %u, which stays",
 				     info->name, info->cid);
 	return 0;
 }

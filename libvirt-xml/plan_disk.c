@@ -83,15 +83,15 @@ static int check_qcow2(const char *path, const char *backing,
 			path);
 	if (q.backing[0] && !(backing && is_named(q.backing, path, backing)))
 		return pst_error_set(err, -EPERM,
-				     "the disk %s lies over the file %.200s%s: "
-				     "--disk-backing PATH names it, if that is "
-				     "meant",
+				     "the disk %s has the backing file "
+				     "%.200s%s: name it by --disk-backing "
+				     "PATH if that is meant",
 				     path, q.backing,
 				     backing ? ", no other one" : "");
 	if (!q.backing[0] && backing)
 		return pst_error_set(err, -EINVAL,
-				     "--disk-backing: the disk %s lies over no "
-				     "other file",
+				     "--disk-backing: the disk %s has no "
+				     "backing file",
 				     path);
 	return 0;
 }
@@ -108,8 +108,8 @@ static int check_bytes(const char *path, const char *format, bool given,
 		return check_qcow2(path, backing, head, n, err);
 	if (backing)
 		return pst_error_set(err, -EINVAL,
-				     "--disk-backing: a raw disk lies over no "
-				     "other file");
+				     "--disk-backing: a raw disk has no "
+				     "backing file");
 	if (given || !like)
 		return 0;
 	return pst_error_set(err, -EPERM,

@@ -66,7 +66,7 @@ int pst_vm_virt_error(struct pst_error *err, const char *fmt, ...)
 	va_end(ap);
 	return pst_error_set(err, errno_of(e), "%s: %s", what,
 			     e && e->message ? e->message
-					     : "libvirt gives no reason");
+					     : "libvirt gave no reason");
 }
 
 /* ---- The connection ----------------------------------------------------- */
@@ -81,8 +81,7 @@ static void on_tick(int timer, void *arg)
 int pst_vm_virt_tick(struct pst_vm_virt *v, struct pst_error *err)
 {
 	if (virEventRunDefaultImpl() < 0)
-		return pst_vm_virt_error(err,
-					 "the event loop of libvirt fails");
+		return pst_vm_virt_error(err, "libvirt's event loop failed");
 	if (virConnectIsAlive(v->conn) == 1)
 		return 0;
 	return pst_error_set(err, -ECONNREFUSED,
@@ -123,7 +122,7 @@ int pst_vm_virt_open(const char *uri, struct pst_vm_virt **ret,
 
 	*ret = NULL;
 	if (register_loop() < 0)
-		return pst_vm_virt_error(err, "libvirt does not start");
+		return pst_vm_virt_error(err, "libvirt cannot be initialised");
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return pst_oom(err);

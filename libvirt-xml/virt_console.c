@@ -120,7 +120,7 @@ static int run(struct pst_vm_virt *v, struct console *c, struct pst_error *err)
 				     on_typed, c, NULL);
 	if (c->watch < 0)
 		r = pst_error_set(err, -EINVAL,
-				  "the console's input cannot be waited for");
+				  "cannot wait for the console's input");
 	while (r == 0 && !c->over)
 		r = pst_vm_virt_tick(v, err);
 	if (c->watch >= 0)

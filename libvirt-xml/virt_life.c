@@ -48,8 +48,8 @@ static int may_replace(struct pst_vm_virt *v, const char *name, bool any,
 		return r;
 	if (!info->ours && !any)
 		return pst_error_set(err, -EEXIST,
-				     "there is a domain \"%s\" that is not "
-				     "Penstock's: it is left as it is; choose "
+				     "the domain \"%s\" exists and is not "
+				     "Penstock's: it was not changed; choose "
 				     "another name, or see penstock vm patch",
 				     name);
 	snprintf(ret_uuid, 40, "%s", info->uuid);
@@ -82,7 +82,7 @@ int pst_vm_virt_define(struct pst_vm_virt *v, const char *xml, bool any,
 	if (!dom && virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
 		dom = virDomainDefineXML(v->conn, xml);
 	if (!dom)
-		return pst_vm_virt_error(err, "libvirt does not define %s",
+		return pst_vm_virt_error(err, "libvirt refused to define %s",
 					 info->name);
 	return 0;
 }
@@ -103,8 +103,8 @@ int pst_vm_virt_undefine(struct pst_vm_virt *v, const char *name,
 		return r;
 	if (!info->ours)
 		return pst_error_set(err, -EPERM,
-				     "domain \"%s\" is not Penstock's: it is "
-				     "left as it is; virsh undefine %s",
+				     "the domain \"%s\" is not Penstock's: it "
+				     "was not changed; virsh undefine %s",
 				     name, name);
 	r = pst_vm_virt_find(v, name, &dom, err);
 	if (r)

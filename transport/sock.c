@@ -253,8 +253,8 @@ static int vsock_failed(const struct pst_endpoint *ep, int err_no,
 	/* virtio answers a port where nobody listens with a reset. */
 	if (err_no == ECONNRESET || err_no == ECONNREFUSED)
 		return pst_error_set(err, -ECONNREFUSED,
-				     "nobody listens at CID %" PRIu32
-				     ", port %" PRIu32,
+				     "no agent listens at vsock://%" PRIu32
+				     ":%" PRIu32,
 				     ep->cid, ep->port);
 	if (err_no == ENODEV || err_no == EHOSTUNREACH || err_no == ENETUNREACH)
 		return pst_error_set(err, -ENODEV,
@@ -354,7 +354,9 @@ static int connect_unix(const char *path, uint64_t deadline_ns,
 	} while (r < 0 && errno == EINTR);
 	if (r < 0 && errno == EAGAIN)
 		return pst_error_set(err, -ETIMEDOUT,
-				     "%s: nobody accepts in time", path);
+				     "no agent accepted the connection at %s "
+				     "in time",
+				     path);
 	if (r < 0)
 		return pst_error_set_errno(err, errno, "connecting to %s",
 					   path);
@@ -382,7 +384,7 @@ static int read_ok(int fd, const struct pst_endpoint *ep, uint64_t deadline_ns,
 		/* How a hybrid says that the guest refused the port. */
 		if (r == -ECONNRESET)
 			return pst_error_set(err, -ECONNREFUSED,
-					     "%s: nobody listens at the "
+					     "%s: no agent listens at the "
 					     "guest's port %" PRIu32,
 					     ep->path, ep->port);
 		if (r < 0)
@@ -437,7 +439,9 @@ int pst_sock_connect(const struct pst_endpoint *ep, uint64_t timeout_ns,
 	case PST_SCHEME_SPAWN:
 		break;
 	}
-	return pst_error_set(err, -EINVAL, "spawn: is nothing to connect to");
+	return pst_error_set(err, -EINVAL,
+			     "spawn: names no socket to connect "
+			     "to");
 }
 
 /* Whether no process accepts on the socket file at path, so that it may be

@@ -147,8 +147,8 @@ static int foreign_open(struct pst_bench_gate *g, void **ret)
 	return r ? pst_bench_gate_why(g, r, "%s", pst_strerror(r)) : 0;
 }
 
-/* In turn call by call: what is looked for is a hundredth of a call, and the
- * machine changes by more from one second to the next. */
+/* In turn call by call: the figure is a hundredth of a call, and the machine
+ * changes by more from one second to the next. */
 static int foreign_pair(struct pst_bench_gate *g, void *arg,
 			struct pst_bench_sample *ret)
 {

@@ -10,7 +10,7 @@
 #include "bench/gates/gate.h"
 
 #define DEFAULT_ARENA (64ULL << 20)
-/* One look at the probe. */
+/* One measurement of the probe. */
 #define PROBE_NS (20 * PST_BENCH_MS)
 /* Of one operation. */
 #define TIMEOUT_NS (120 * PST_BENCH_S)

@@ -12,8 +12,8 @@
 
 #define MODULE "penstock-backend-cuda.so"
 #define SYMBOL "pst_backend_cuda_module"
-/* Made by the driver's tools where there is a card that it drives; on some
- * systems not before the first program asks CUDA for it. */
+/* The driver's tools create it if there is a card that it drives, on some
+ * systems only when the first program asks CUDA for it. */
 #define DEVICE "/dev/nvidiactl"
 #define DRIVER "/sys/module/nvidia"
 
@@ -24,7 +24,7 @@ static const char *module_dir(void)
 	return dir && *dir ? dir : NULL;
 }
 
-/* The module's table. The last failure of the loader is its own sentence. */
+/* The module's table, or NULL: then dlerror() has the reason. */
 static int load(const struct pst_backend_ops **ret, struct pst_error *err)
 {
 	const char *dir = module_dir();
@@ -36,7 +36,8 @@ static int load(const struct pst_backend_ops **ret, struct pst_error *err)
 		     dir ? dir : PST_PKGLIBDIR) >= (int)sizeof(path))
 		return pst_error_set(err, -ENODEV,
 				     "PENSTOCK_BACKEND_DIR is too long");
-	/* All symbols now: a library that is too old shows here, by name. */
+	/* RTLD_NOW: the loader names the first symbol that an old library
+	 * lacks. */
 	module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!module)
 		return pst_error_set(err, -ENODEV,

@@ -6,12 +6,12 @@
 #include "guest-agent/exec/backend.h"
 
 /*
- * Opens the backend want stands for: "cpu" itself; "cuda" from
+ * Opens the backend that want names: "cpu" itself; "cuda" from
  * penstock-backend-cuda.so in pkglibdir (or in $PENSTOCK_BACKEND_DIR, which a
- * program with more rights than its caller does not look at); "auto" the cuda
- * backend where there is a driver, else, with one line of log why not, the cpu
- * one. A module stays loaded until the process ends. The other arguments are
- * those of struct pst_backend_ops' open; *ret_ops is what runs.
+ * program with more rights than its caller ignores); "auto" the cuda backend if
+ * it opens, else the cpu one with a line of log that says why. A module stays
+ * loaded until the process ends. The other arguments are those of struct
+ * pst_backend_ops' open; *ret_ops is what runs.
  *
  * Returns 0; -ENODEV (no module, of another ABI, no device), -errno of open.
  */

@@ -13,23 +13,23 @@
 #include "guest-agent/cpu/infer_cpu.h"
 #include "transport/base/util.h"
 
-/* What a step aims at, so that one long operation does not stop others. */
+/* The time of a step. Other operations wait for no longer. */
 #define SLICE_NS (10 * PST_NS_PER_MS)
-/* Bytes filled or read between two looks at the clock: 10 us in cached
+/* Bytes filled or read between two readings of the clock: 10 us in cached
  * memory, a few ms in uncached. */
 #define PIECE (256U << 10)
 /* Longer slices while there is one lane only: a product of up to 30 ms stays
- * whole then, and the end of a slice costs 3 to 5 us. Who comes meanwhile waits
- * so long once. */
+ * whole then, and the end of a slice costs 3 to 5 us. A client that comes
+ * meanwhile waits for it once. */
 #define ALONE 2.0
 /* For the first estimates only. */
 #define BYTES_PER_S 4e9
-/* Below so many operations a slice's time says more of its overhead than of
- * the machine's rate. */
+/* Below this number of operations, a slice's time is mostly overhead and tells
+ * nothing about the rate. */
 #define MIN_RATED_FLOPS 2e6
 /* Weight of the newest measurement in the rate. */
 #define NEWEST 0.3
-/* A product with a side below this does not reach the rate of others. */
+/* A product with a shorter side than this runs at a lower rate. */
 #define THIN 48U
 /* Side of the product timed at start. */
 #define PROBE_N 192U
@@ -156,7 +156,7 @@ static bool cpu_can(struct pst_backend *b,
 			      "the agent was built without a CBLAS");
 		return false;
 	}
-	/* All that the descriptor's check lets through, but for this. */
+	/* The descriptor's check refuses all other kinds. */
 	if (kind->dtype != PST_WIRE_I8 || kind->act == PST_WIRE_ACT_NONE ||
 	    kind->act == PST_WIRE_ACT_RELU)
 		return true;
@@ -211,7 +211,7 @@ static int cpu_begin(struct pst_backend *b, struct pst_backend_op *bop,
 			     "the cpu backend has no such operation");
 }
 
-/* *ret_flops: what was done, when that says something of the rate. */
+/* *ret_flops: the operations done, if they count for the rate. */
 static int step_gemm(struct pst_backend *b, struct pst_backend_op *bop,
 		     uint64_t start_ns, double *ret_flops)
 {

@@ -20,8 +20,8 @@ struct pst_backend {
 	uint64_t slice_ns; /* what a step aims at */
 	/* Operations a second. */
 	double rate[PST_AGENT_CPU_KINDS][PST_AGENT_CPU_SHAPES];
-	/* One kept for the next operation that needs it: they are large, and
-	 * fresh memory costs more than a small product. */
+	/* Cached for the next operation: it is large, and fresh memory costs
+	 * more than a small product. */
 	void *spare_scratch;
 };
 

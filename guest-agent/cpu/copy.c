@@ -6,8 +6,8 @@
 
 #include "transport/base/util.h"
 
-/* Bytes copied between two looks at the clock: some 20 us in cached memory, a
- * few ms where the region is uncached. */
+/* Bytes copied between two readings of the clock: some 20 us in cached memory,
+ * a few ms where the region is uncached. */
 #define PIECE (256U << 10)
 
 static uint8_t *place(const struct pst_operand *x, uint8_t *base)

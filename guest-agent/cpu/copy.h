@@ -8,10 +8,10 @@
 #include "transport/op.h"
 
 /*
- * Goes on with a checked COPY where it stopped: *done bytes are copied, 0 at
- * first. base: wire offset 0, for operands that lie in the region; memory of a
- * tensor is a CPU pointer. Stops at deadline_ns (pst_now_ns()), at least one
- * piece further. Returns 1 when all is copied, 0 when there is more to do.
+ * Continues a checked COPY: *done bytes are copied, 0 at first. base: wire
+ * offset 0, for operands that lie in the region; memory of a tensor is a CPU
+ * pointer. Stops at deadline_ns (pst_now_ns()), at least one piece further.
+ * Returns 1 when all is copied, 0 when there is more to do.
  */
 int pst_agent_copy_slice(const struct pst_op *op, uint8_t *base, uint64_t *done,
 			 uint64_t deadline_ns);

@@ -19,10 +19,10 @@
 #define MIN_K   256U
 /* Panels are multiples of this, so that kernels see few ragged edges. */
 #define GRAIN 64U
-/* What may stay whole, as a part of the wanted size. */
+/* Sizes up to this multiple of the wanted one stay whole. */
 #define SLACK 1.5
 
-/* Elements scaled between two looks at the clock. */
+/* Elements scaled between two readings of the clock. */
 #define SCALE_ELEMS 65536U
 
 static uint64_t max_u64(uint64_t a, uint64_t b)
@@ -129,8 +129,8 @@ static void call(const struct pst_op *op, const struct pst_agent_gemm_data *d,
 		.ldb = op->ldb,
 		.ldc = op->ldc,
 		.alpha = op->alpha,
-		/* beta belongs to the first part of the sum, the rest adds to
-		 * it. */
+		/* beta is applied with the first part of the sum; the others
+		 * are added. */
 		.beta = cur->l ? 1.0 : op->beta,
 	};
 
@@ -158,8 +158,8 @@ static struct pst_agent_gemm_tile next_tile(const struct pst_op *op,
 	if (max_side != UINT64_MAX)
 		elem = sizeof(float);
 	if (cur->l == 0) {
-		/* A panel keeps its size until its sum is whole, a row of
-		 * panels its height until it is. */
+		/* A panel's size is fixed until its sum is complete, and the
+		 * height of a row of panels until the row is. */
 		pst_agent_gemm_plan(cur->j ? cur->mb : m, n, k, elem, flops,
 				    &t);
 		if (cur->j == 0)

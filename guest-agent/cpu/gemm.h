@@ -44,8 +44,8 @@ void pst_agent_gemm_plan(uint64_t m, uint64_t n, uint64_t k,
 			 unsigned int elem_size, double flops,
 			 struct pst_agent_gemm_tile *ret);
 
-/* Whether act(beta C + bias) is all there is to do: k or alpha is 0. A and B
- * are not read. */
+/* Whether the product is only act(beta C + bias), since k or alpha is 0. A and
+ * B are not read. */
 bool pst_agent_gemm_is_scale(const struct pst_op *op);
 
 /*

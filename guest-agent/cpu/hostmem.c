@@ -12,14 +12,14 @@
 #include "guest-agent/exec/memory.h"
 #include "transport/base/util.h"
 
-/* What operands may count on, and room for the head. */
+/* The alignment of operands, and room for the head. */
 #define ALIGN 256U
-/* From here on a piece is mapped, below it is zeroed at once. */
+/* Pieces of at least this size are mapped, smaller ones zeroed at once. */
 #define MAP_FROM  (1U << 20)
 #define HUGE_PAGE (2U << 20)
-/* From here on it is unmapped by another thread. */
+/* Pieces of at least this size are unmapped by another thread. */
 #define REAP_FROM (64U << 20)
-/* This part of what is available is left to others. */
+/* This fraction of the available memory is left to other processes. */
 #define RESERVE_PART 8U
 
 /* In front of each piece. */
@@ -32,13 +32,14 @@ static_assert(sizeof(struct head) <= ALIGN, "the head lies before the piece");
 void pst_agent_hostmem_init(struct pst_agent_hostmem *h, const char *root)
 {
 	*h = (struct pst_agent_hostmem){.root = root};
-	/* Unknown counts as 0: then more seems touched than is, and the next
-	 * line of defence is the reserve. */
+	/* If unknown, 0: then more memory seems touched than is. The reserve
+	 * covers the difference. */
 	if (pst_agent_memory_resident(root, &h->resident0) < 0)
 		h->resident0 = 0;
 }
 
-/* Bytes that were promised and do not show in the kernel's figures yet. */
+/* Bytes that were allocated and not touched, so the kernel does not count them
+ * yet. */
 static uint64_t untouched(const struct pst_agent_hostmem *h)
 {
 	uint64_t resident, touched;
@@ -69,7 +70,7 @@ static int check_room(const struct pst_agent_hostmem *h, uint64_t size,
 			     size, available);
 }
 
-/* Whole huge pages as far as they go, at an address that suits them. */
+/* Aligned, so that the kernel can use huge pages. */
 static struct head *map_piece(uint64_t size)
 {
 	const uint64_t need = pst_round_up(size + ALIGN, 4096);
@@ -86,7 +87,7 @@ static struct head *map_piece(uint64_t size)
 	if (skip < HUGE_PAGE)
 		munmap(p + skip + need, HUGE_PAGE - skip);
 	head = (struct head *)(p + skip);
-	/* Only faster: a kernel without them has small pages. */
+	/* Only an optimisation: without huge pages it works as well. */
 	(void)madvise(head, need, MADV_HUGEPAGE);
 	head->mapped = need;
 	return head;

@@ -10,9 +10,9 @@
 #include "transport/base/util.h"
 
 /*
- * Large pieces are only promised by the kernel until they are touched, and it
- * promises more than it has: so each is weighed against what is available less
- * what was promised before. One thread.
+ * The kernel overcommits: it hands out large pieces that it may not have when
+ * they are touched. So each piece is compared with the available memory less
+ * what was handed out and not touched. One thread calls this.
  */
 struct pst_agent_hostmem {
 	const char *root;   /* of proc and sys: "" but in tests */
@@ -34,11 +34,11 @@ PST_MUST_USE int pst_agent_hostmem_alloc(struct pst_agent_hostmem *h,
 					 uint64_t size, void **ret,
 					 struct pst_error *err);
 
-/* Gives a piece back. A large one is unmapped by a thread of its own: that
- * takes up to half a second a GiB, for which nobody should wait. */
+/* Frees a piece. A large one is unmapped by a thread of its own, since that
+ * takes up to half a second per GiB. */
 void pst_agent_hostmem_release(struct pst_agent_hostmem *h, void *mem);
 
-/* All pieces are given back; returns when they are unmapped. */
+/* All pieces have been freed. Returns when they are unmapped. */
 void pst_agent_hostmem_done(struct pst_agent_hostmem *h);
 
 #endif

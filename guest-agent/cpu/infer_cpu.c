@@ -12,19 +12,19 @@
 #include "transport/base/util.h"
 #include "transport/dtype.h"
 
-/* Elements converted or activated between two looks at the clock: 2 ms of
+/* Elements converted or activated between two readings of the clock: 2 ms of
  * tanh at worst. */
 #define PIECE 32768U
 /* Elements of a block's activations: 4 MiB, and few enough rows that the
  * weights of a small model are not read more often for it. */
 #define BLOCK_ELEMS (1U << 20)
 #define BLOCK_ROWS  1024U
-/* Elements that one row's activations may need. */
+/* The most elements that one row's activations may need. */
 #define ROW_ELEMS (1U << 24)
-/* Columns of a linear layer that are worth a call. */
+/* The least number of columns of a linear layer in one call. */
 #define MIN_COLS 16U
-/* So many rows one by one are faster than as a matrix (OpenBLAS, 64 to 4096
- * columns). */
+/* Up to this number, rows are faster one by one than as a matrix (OpenBLAS, 64
+ * to 4096 columns). */
 #define FEW_ROWS 3U
 /* Until one was timed. */
 #define FIRST_RATE 1e9
@@ -150,7 +150,7 @@ static void place_layers(struct pst_agent_infer_model *m,
 	}
 }
 
-/* Gives every output that an ADD wants a place of its own. */
+/* Gives every output that a later ADD reads a place of its own. */
 static void place_saved(struct pst_agent_infer_model *m)
 {
 	uint64_t *save;
@@ -329,8 +329,8 @@ static bool convert_some(struct pst_agent_infer_model *m, uint64_t deadline_ns)
 	return m->convert_at == m->n_converts;
 }
 
-/* Some columns of a linear layer, for all rows of the block. Returns whether
- * they were the last. */
+/* Computes some columns of a linear layer for all rows of the block. Returns
+ * whether the layer is complete. */
 static bool linear(struct pst_agent_infer_run *run, const struct layer *layer,
 		   uint64_t slice_ns)
 {
@@ -447,7 +447,7 @@ static void layernorm(const struct layer *layer, float *x, uint64_t n)
 	}
 }
 
-/* Some rows of a layer that works on whole ones. */
+/* Computes some rows of a layer that works row by row. */
 static bool by_rows(struct pst_agent_infer_run *run, const struct layer *layer)
 {
 	const uint64_t width = layer->l.n_out;
@@ -467,7 +467,7 @@ static float *saved(struct pst_agent_infer_run *run, uint64_t save)
 	return run->mem + save * run->max_rows;
 }
 
-/* Some elements of a layer that works on each alone. */
+/* Computes some elements of a layer that works element by element. */
 static bool by_elements(struct pst_agent_infer_run *run,
 			const struct layer *layer)
 {
@@ -529,7 +529,7 @@ static void end_block(struct pst_agent_infer_run *run)
 	run->rows = 0;
 }
 
-/* A few milliseconds of the current layer at most. */
+/* Computes the current layer for a few milliseconds at most. */
 static void step_layer(struct pst_agent_infer_run *run, uint64_t slice_ns)
 {
 	const struct layer *layer = &run->model->layers[run->layer];

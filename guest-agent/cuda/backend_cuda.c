@@ -16,7 +16,7 @@
 /* cuBLAS's advice: 32 MiB for Hopper, 4 MiB before. */
 #define WORKSPACE_LARGE (32ULL << 20)
 #define WORKSPACE_SMALL (4ULL << 20)
-/* Tiles: a third of the card's memory, and not more than helps. */
+/* Tiles: a third of the card's memory, up to a useful maximum. */
 #define TILES_MOST (8ULL << 30)
 /* Pinned memory of a lane whose region is not registered. */
 #define LANE_STAGED (2ULL << 20)
@@ -64,7 +64,7 @@ static int lane_get(struct pst_backend *b, uint32_t index,
 	return 0;
 }
 
-/* Whether nothing runs on a stream. 1, 0, or -EIO: nobody knows. */
+/* Whether a stream is idle: 1, 0, or -EIO if the driver cannot tell. */
 static int idle(cudaStream_t s)
 {
 	cudaError_t e = cudaStreamQuery(s);
@@ -77,8 +77,7 @@ static int idle(cudaStream_t s)
 	return -EIO;
 }
 
-/* Whether the lane's operation can write no more. A lost context writes
- * nothing either. */
+/* Whether the lane's operation cannot write any more. A lost context cannot. */
 static bool lane_idle(struct pst_backend *b, struct pst_cuda_lane *l)
 {
 	const bool piped = b->pipe.owner == (int)l->index;
@@ -211,8 +210,8 @@ static int cuda_open(uint8_t *base, uint64_t size, uint32_t threads,
 	return 0;
 }
 
-/* Whether it is idle before then. Memory that was given back is freed in the
- * order of a stream, which so may be busy for a moment. */
+/* Whether the stream becomes idle before the deadline. It may be busy for a
+ * moment, since memory is freed in the order of a stream. */
 static bool soon_idle(cudaStream_t s, uint64_t end_ns)
 {
 	int r;
@@ -247,8 +246,8 @@ static void cuda_close(struct pst_backend *b)
 {
 	pst_cuda_nvml_close(b->nvml);
 	b->nvml = NULL;
-	/* Freeing waits for the device. One that hangs, or is gone, would
-	 * keep the agent from ending: the process's end frees everything. */
+	/* Freeing waits for the device. If the device hangs or is lost, the
+	 * agent could not end. Then the process's end frees everything. */
 	if (all_idle(b))
 		free_all(b);
 }
@@ -402,7 +401,7 @@ static int issue_one(struct pst_backend *b, struct pst_cuda_lane *l,
 	}
 }
 
-/* Puts pieces on the device, as many as may be there. */
+/* Issues pieces to the device, up to the limit. */
 static int issue(struct pst_backend *b, struct pst_cuda_lane *l,
 		 const struct pst_op *op, struct pst_error *err)
 {
@@ -417,7 +416,7 @@ static int issue(struct pst_backend *b, struct pst_cuda_lane *l,
 	return r < 0 ? r : 0;
 }
 
-/* The first failure is kept; the operation ends when the device has stopped
+/* The first failure is stored. The operation ends when the device has stopped
  * writing. */
 static void fail(struct pst_backend *b, struct pst_cuda_lane *l, int r,
 		 const struct pst_error *why)

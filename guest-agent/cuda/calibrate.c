@@ -14,13 +14,13 @@
 #define MAPPED_BYTES (4ULL << 20)
 /* Runs of each measurement; the fastest counts. */
 #define RUNS 3
-/* A product's side grows until it takes so long. */
+/* The side of a product grows until one takes this long. */
 #define FIRST_SIDE 64U
 #define LAST_SIDE  4096U
 #define ENOUGH_NS  (500 * PST_NS_PER_US)
 
-/* Values whose GELU is looked at, and how far off it may be: what F32's
- * rounding makes of such x. */
+/* Number of values for the GELU test, and the allowed error: F32's rounding of
+ * such x. */
 #define GELU_SIDE  64U
 #define GELU_BOUND 2e-6
 
@@ -34,7 +34,7 @@ struct probe {
 /* One piece of work to be timed. */
 typedef int probe_fn(const struct probe *p, struct pst_error *err);
 
-/* Nanoseconds of the fastest of some runs, to the end on the device. */
+/* Nanoseconds of the fastest of several runs, until the device has finished. */
 static int time_of(const struct probe *p, probe_fn *fn, uint64_t *ret_ns,
 		   struct pst_error *err)
 {
@@ -51,7 +51,7 @@ static int time_of(const struct probe *p, probe_fn *fn, uint64_t *ret_ns,
 		if (r < 0)
 			return r;
 		ns = pst_now_ns() - start;
-		/* The first one is for the driver to set itself up. */
+		/* The first run includes the driver's set-up. */
 		if (i > 0 && ns < *ret_ns)
 			*ret_ns = ns ? ns : 1;
 	}
@@ -73,7 +73,7 @@ static int copy_small(const struct probe *p, struct pst_error *err)
 			   "copying to the device", err);
 }
 
-/* From the region itself: its memory may be slower than other memory. */
+/* From the region itself, whose memory may be slower than other memory. */
 static int copy_in(const struct probe *p, struct pst_error *err)
 {
 	const struct pst_cuda_lines l = {
@@ -229,8 +229,8 @@ static int time_product(const struct probe *p, const struct pst_cuda_product *q,
 	return 0;
 }
 
-/* Rates by the largest product that fits and is not slow; what the library
- * refuses is remembered. */
+/* Measures rates by the largest product that fits and is not slow. Kinds that
+ * the library refuses are recorded. */
 static int measure_rate(const struct probe *p, enum pst_cuda_rate which,
 			struct pst_error *err)
 {
@@ -327,7 +327,7 @@ static int measure(struct probe *p, struct pst_error *err)
 	struct pst_backend *b = p->b;
 	int i, r;
 
-	/* Numbers, so that nothing slow (denormals) or odd is measured. */
+	/* Fills with ordinary numbers, so that no denormals are measured. */
 	r = pst_cuda_ok(cudaMemsetAsync(b->pipe.mem, 0, b->pipe.size, p->s),
 			"zeroing device memory", err);
 	if (r == 0)
@@ -348,7 +348,7 @@ static int no_code(const struct pst_backend *b, const char *what,
 {
 	return pst_error_set(
 		err, -ENODEV,
-		"%s (compute capability %u.%u) does not go together with this "
+		"%s (compute capability %u.%u) does not work with this "
 		"backend's CUDA %d.%d and cuBLAS %s: %s",
 		b->device.name, b->device.major, b->device.minor,
 		b->device.runtime / 1000, b->device.runtime % 1000 / 10,
@@ -363,7 +363,7 @@ int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 
 	if (p.bytes > b->pipe.size)
 		p.bytes = b->pipe.size;
-	/* Of the arena: nothing else need be registered. */
+	/* From the arena, which alone needs registration. */
 	if (p.bytes > b->size - PST_WIRE_CTL_SIZE)
 		p.bytes = b->size - PST_WIRE_CTL_SIZE;
 	p.bytes &= ~(uint64_t)255;
@@ -374,7 +374,7 @@ int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 		return r;
 	memset(p.pinned, 0, p.bytes);
 	r = measure(&p, err);
-	/* After a failure something may still be copied there. */
+	/* After a failure a copy may still be running there. */
 	if (cudaStreamSynchronize(p.s) != cudaSuccess)
 		cudaGetLastError();
 	cudaFreeHost(p.pinned);

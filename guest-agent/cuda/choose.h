@@ -49,9 +49,9 @@ double pst_cuda_cost_pipelined(const struct pst_cuda_calibration *c,
 			       const struct pst_op *op);
 
 /*
- * Chooses. RESIDENT when no operand that is read or written lies in the
- * region, whatever is forced; else forced, when it is not AUTO; MAPPED only if
- * can_map; else the cheaper one.
+ * Chooses. RESIDENT when no operand that is read or written lies in the region,
+ * whatever is forced; else forced, when it is not AUTO; MAPPED only if can_map;
+ * else the cheaper one.
  */
 enum pst_cuda_strategy pst_cuda_choose(const struct pst_cuda_calibration *c,
 				       const struct pst_op *op, bool can_map,

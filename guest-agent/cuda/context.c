@@ -10,7 +10,7 @@ bool pst_cuda_check_lost(struct pst_backend *b, const struct pst_error *why)
 
 	if (b->lost)
 		return true;
-	/* In a context that lives a stream either works or is idle. */
+	/* In a living context a stream is either busy or idle. */
 	e = cudaStreamQuery(b->mem_stream);
 	if (e == cudaSuccess || e == cudaErrorNotReady)
 		return false;

@@ -16,7 +16,7 @@
 #include "guest-agent/cuda/registration.h"
 #include "guest-agent/exec/backend.h"
 
-/* What a piece of an operation on the device aims at. */
+/* The time of one piece of an operation on the device. */
 #define PST_CUDA_SLICE_S 0.01
 
 /* From the environment; see penstock-agent(8). */
@@ -72,8 +72,8 @@ struct pst_backend {
 };
 
 /*
- * Looks whether the context is gone for good after a failure, and remembers
- * that and why. Returns whether it is.
+ * After a failure, checks whether the context is lost, and records that with
+ * the reason. Returns whether it is.
  */
 bool pst_cuda_check_lost(struct pst_backend *b, const struct pst_error *why);
 

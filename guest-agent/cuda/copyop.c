@@ -9,9 +9,10 @@
 #include "guest-agent/cuda/context.h"
 #include "transport/base/util.h"
 
-/* One piece of a COPY: under 2 ms of a PCIe bus, so that others get in. */
+/* One piece of a COPY: under 2 ms of a PCIe bus, so that other copies get a
+ * turn. */
 #define COPY_PIECE (32ULL << 20)
-/* Bytes the CPU works on between two looks at the clock. */
+/* Bytes the CPU works on between two readings of the clock. */
 #define HOST_PIECE (256ULL << 10)
 #define SLICE_NS   (10 * PST_NS_PER_MS)
 

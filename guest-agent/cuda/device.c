@@ -59,7 +59,7 @@ int pst_cuda_check_versions(int driver, int runtime, const char *card,
 	return 0;
 }
 
-/* The driver's own version, "580.95.05"; empty where it is not to be found. */
+/* The driver's own version, such as "580.95.05"; empty if it cannot be read. */
 static void read_driver_text(char *buf, size_t size)
 {
 	char text[512], *p;
@@ -133,7 +133,7 @@ static int find_card(struct pst_cuda_device *d, struct pst_error *err)
 				     "card",
 				     MAJOR(d->driver), MINOR(d->driver));
 	}
-	/* It says so itself where the major versions do not. */
+	/* The driver reports it if the major versions differ. */
 	if (e == cudaErrorInsufficientDriver) {
 		cudaGetLastError();
 		return pst_error_set(err, -ENODEV,
@@ -190,7 +190,8 @@ int pst_cuda_ok(cudaError_t e, const char *what, struct pst_error *err)
 
 	if (e == cudaSuccess)
 		return 0;
-	/* What is sticky comes again at the next call and is seen there. */
+	/* A sticky error is returned by the next call as well, and is handled
+	 * there. */
 	cudaGetLastError();
 	if (e == cudaErrorMemoryAllocation)
 		code = -ENOMEM;

@@ -27,9 +27,9 @@ struct pst_cuda_device {
 };
 
 /*
- * Finds the first card, checks that it, the driver and the library go
- * together, and makes it the calling thread's. Returns 0; -ENODEV (no driver,
- * no card, too old or too new, with both versions in the sentence); -EIO.
+ * Finds the first card, checks that card, driver and library are compatible,
+ * and makes it the calling thread's. Returns 0; -ENODEV (no driver, no card,
+ * too old or too new, with both versions in the sentence); -EIO.
  */
 int pst_cuda_device_open(struct pst_cuda_device *ret, struct pst_error *err);
 

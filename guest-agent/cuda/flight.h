@@ -8,7 +8,7 @@
 #include "transport/base/error.h"
 
 /* Pieces of one operation on the device at once: enough that it never idles
- * between two looks of the executor. */
+ * between two polls of the executor. */
 #define PST_CUDA_FLIGHT_MAX 4U
 
 /* Marks behind pieces, oldest first. */

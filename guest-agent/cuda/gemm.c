@@ -10,7 +10,7 @@
 #include "guest-agent/cuda/kernels.h"
 #include "transport/base/util.h"
 
-/* Bytes of a line from which on it is worth a place of its own. */
+/* Lines of at least this many bytes are padded. */
 #define LEAST_PADDED 64U
 
 /* A part of an operand: lines of storage, the same of each product of the

@@ -10,7 +10,7 @@
 #include "guest-agent/cuda/model.h"
 #include "transport/base/util.h"
 
-/* Rows of one piece: enough for the card's rate, and bounded memory. */
+/* Rows of one piece: enough for the card's rate, few enough to bound memory. */
 #define PIECE_ROWS  1024U
 #define PIECE_BYTES (256ULL << 20)
 /* Parameters begin at multiples of this many floats. */
@@ -19,7 +19,7 @@
 #define STAGED_SIZE (1ULL << 20)
 /* How long freeing waits for conversions of weights. */
 #define IDLE_NS (2 * PST_NS_PER_S)
-/* A graph is made when a batch comes for this time. */
+/* A graph is captured when a batch size occurs for this number of times. */
 #define SEEN_OFTEN 2U
 
 static uint64_t grain(uint64_t n)
@@ -174,8 +174,8 @@ static bool is_idle(const struct pst_cuda_model *m)
 	return e == cudaSuccess;
 }
 
-/* All but the weights. What a lost or hanging card has is left to the end of
- * the process. */
+/* Frees all but the weights. Memory of a lost or hanging card is freed by the
+ * process's end. */
 static void model_done(struct pst_backend *b, struct pst_cuda_model *m)
 {
 	if (b->lost || (m->stream && !is_idle(m)))

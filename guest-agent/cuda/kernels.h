@@ -71,7 +71,8 @@ cudaError_t pst_cuda_k_add(cudaStream_t s, float *y, const float *x,
 cudaError_t pst_cuda_k_softmax(cudaStream_t s, float *y, const float *x,
 			       uint64_t rows, uint64_t n);
 
-/* Likewise (x - mean) / sqrt(var + eps) * w + b; w, b NULL: 1, 0. */
+/* Layernorm of each of rows rows: (x - mean) / sqrt(var + eps) * w + b; w, b
+ * NULL: 1, 0. */
 cudaError_t pst_cuda_k_layernorm(cudaStream_t s, float *y, const float *x,
 				 const float *w, const float *b, double eps,
 				 uint64_t rows, uint64_t n);

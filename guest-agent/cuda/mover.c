@@ -59,8 +59,8 @@ static void CUDART_CB copy_lines(void *arg)
 	atomic_store_explicit(&j->busy, false, memory_order_release);
 }
 
-/* A job that no stream has; the list is as long as the most that ever were on
- * the stream at once. */
+/* A free job. The list grows to the largest number that was on the stream at
+ * once. */
 static struct pst_cuda_mover_job *job_get(struct pst_cuda_mover *m)
 {
 	struct pst_cuda_mover_job *j;

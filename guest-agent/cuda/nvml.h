@@ -12,8 +12,8 @@ const char *pst_cuda_nvml_library(void);
 
 /*
  * Loads the library and reads the card at the PCI address once a second, on a
- * thread of its own: a reading takes milliseconds. Returns NULL where there is
- * no library, no such card or no memory: that is no error.
+ * thread of its own: a reading takes milliseconds. Returns NULL if the library,
+ * the card or memory is missing, which is no error.
  */
 struct pst_cuda_nvml *pst_cuda_nvml_open(const char *library, const char *pci);
 

@@ -51,7 +51,7 @@ struct pst_cuda_pipe {
 
 /*
  * Makes streams and takes device memory: size bytes, or half of that and so on
- * where there is less. Returns 0, -ENOMEM, -EIO; done() frees what there is.
+ * if the device has less. Returns 0, -ENOMEM, -EIO; done() frees what there is.
  */
 int pst_cuda_pipe_init(struct pst_cuda_pipe *p,
 		       const struct pst_cuda_registration *region,
@@ -61,14 +61,14 @@ int pst_cuda_pipe_init(struct pst_cuda_pipe *p,
 /* The streams are idle. A zeroed one is fine. */
 void pst_cuda_pipe_done(struct pst_cuda_pipe *p);
 
-/* Whether the lane has the pipe from now on; otherwise it waits in line. */
+/* Gives the lane the pipe. Returns false if it has to wait in line. */
 bool pst_cuda_pipe_acquire(struct pst_cuda_pipe *p, uint32_t lane,
 			   uint64_t now_ns);
 
-/* The lane neither has it nor waits for it any more. Its streams are idle. */
+/* Takes the lane off the pipe and its queue. Its streams are idle. */
 void pst_cuda_pipe_release(struct pst_cuda_pipe *p, uint32_t lane);
 
-/* Whether others wait, and the owner has had it for its share. */
+/* Whether the owner has had its share and others wait. */
 bool pst_cuda_pipe_wanted(const struct pst_cuda_pipe *p, uint64_t now_ns);
 
 /* Divides the memory by the plan; all slots are empty. The plan's bytes and

@@ -44,8 +44,8 @@ static bool try_register(struct pst_cuda_registration *r,
 			cudaHostUnregister(r->base + skip);
 	}
 	if (e != cudaSuccess) {
-		/* A failed registration sticks: the next call of anything
-		 * would report it. */
+		/* The error of a failed registration is sticky: the next call
+		 * of any kind would report it. */
 		cudaGetLastError();
 		note(r, how, e);
 		return false;

@@ -28,7 +28,7 @@ struct pst_cuda_registration {
  * Registers the region (wire offset 0 at base): plain, else IoMemory, else
  * staged, which cannot fail. IoMemory is for the arena alone: the driver wants
  * a single mapping for it, and through sysfs the control area has one of its
- * own. The control area is nobody's operand. Errors that the driver left behind
+ * own. No operand lies in the control area. Errors that the driver left behind
  * are cleared. force: how to begin, PST_CUDA_REGISTERED_PLAIN for the whole
  * ladder.
  */

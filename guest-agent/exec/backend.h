@@ -17,8 +17,8 @@ struct pst_agent_model_plan;
 /* Of struct pst_backend_ops; a loadable backend of another one is refused. */
 #define PST_BACKEND_ABI 3U
 
-/* State of one running operation, owned by the executor, zeroed by it before
- * begin; the backend keeps what it likes in it. */
+/* State of one running operation. The executor owns it and zeroes it before
+ * begin; the backend's fields are the backend's. */
 struct pst_backend_op {
 	struct pst_op op;
 	uint32_t lane;       /* operations of one lane run in order */
@@ -60,7 +60,7 @@ struct pst_backend_device {
 	uint32_t utilisation_pct;
 };
 
-/* A kind of product, for the table of what there is. */
+/* A kind of product, for the table of supported kinds. */
 struct pst_agent_gemm_kind {
 	enum pst_wire_dtype dtype, dtype_c;
 	enum pst_wire_compute compute;
@@ -91,37 +91,36 @@ struct pst_backend_ops {
 	/* One line for INFO: library, version, threads, kernel. */
 	void (*describe)(struct pst_backend *b, char *buf, size_t size);
 
-	/* How a GPU's driver has the region, for INFO: "plain", "iomemory",
-	 * "staged" or "none". NULL: there is no GPU. */
+	/* How the region is registered with a GPU's driver, for INFO: "plain",
+	 * "iomemory", "staged" or "none". NULL: there is no GPU. */
 	const char *(*registration)(struct pst_backend *b);
 
 	/* Why it is not "plain", in the driver's words for each way that
-	 * failed; "" where nothing did. NULL with registration only. */
+	 * failed; "" if none did. NULL together with registration only. */
 	const char *(*registration_why)(struct pst_backend *b);
 
 	/*
 	 * What the device is and how it is, for INFO and HEALTH; called by the
-	 * serving thread at each of them, once after open, and while
-	 * operations run: what takes more than about 1 ms to read is read
-	 * elsewhere and answered from the last reading. *ret is zero before.
-	 * Returns 0, or -ENODEV, -EIO when the device does not answer any
-	 * more; the sentence then is a reason of HEALTH. NULL: there is no
-	 * GPU.
+	 * serving thread at each of them, once after open, and while operations
+	 * run: what takes more than about 1 ms to read comes from the last
+	 * reading of another thread. *ret is zero before. Returns 0, or
+	 * -ENODEV, -EIO when the device does not answer any more; the sentence
+	 * then is a reason of HEALTH. NULL: there is no GPU.
 	 */
 	int (*device_info)(struct pst_backend *b,
 			   struct pst_backend_device *ret,
 			   struct pst_error *err);
 
-	/* Whether the device is gone for good, so that only a new process can
-	 * get it back: the agent then ends and its unit restarts it. *why (may
-	 * be NULL) gets the reason. A look at a variable. NULL: never. */
+	/* Whether the device is lost, so that only a new process can use it
+	 * again: the agent then ends and its unit restarts it. *why (may be
+	 * NULL) gets the reason. Only reads a variable. NULL: never. */
 	bool (*lost)(struct pst_backend *b, struct pst_error *why);
 
 	/* Threads that compute; for INFO. */
 	uint32_t (*threads)(struct pst_backend *b);
 
-	/* Whether begin takes products of this kind. If not, why gets what to
-	 * say, with the card's or library's name (may be NULL). NULL: begin
+	/* Whether begin takes products of this kind. If not, why (may be NULL)
+	 * gets a sentence with the card's or library's name. NULL: begin
 	 * decides. */
 	bool (*can)(struct pst_backend *b,
 		    const struct pst_agent_gemm_kind *kind,
@@ -135,7 +134,7 @@ struct pst_backend_ops {
 	int (*begin)(struct pst_backend *b, struct pst_backend_op *bop,
 		     struct pst_error *err);
 
-	/* Does at most about 10 ms of it (30 if alone), or looks whether the
+	/* Does at most about 10 ms of it (30 if alone), or checks whether the
 	 * device has finished. Returns enum pst_backend_step or -errno. */
 	int (*step)(struct pst_backend *b, struct pst_backend_op *bop,
 		    struct pst_error *err);

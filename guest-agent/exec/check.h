@@ -15,8 +15,8 @@
  * sends the same one again and again, and its check is a pure function of the
  * descriptor (our copy of it), of limits that do not change, and of what the
  * session holds: as long as nothing was taken from any session, the result is
- * the same. Kept are products whose operands are all in the arena; tensors
- * come and go by themselves. Zeroed, it knows nothing.
+ * the same. Only products with all operands in the arena are remembered, since
+ * tensors end independently of leases. All zero: nothing remembered.
  */
 struct pst_agent_check_memo {
 	bool valid;

@@ -10,14 +10,14 @@
 
 /* A lane's share of a round. */
 #define QUANTUM_NS (10 * PST_NS_PER_MS)
-/* Debt after slices that took too long is forgiven beyond this, which bounds
- * the search for a lane whose turn it is. */
+/* The most debt that a lane keeps after long slices. It bounds the search for
+ * the next lane. */
 #define MAX_DEBT_NS (100 * (int64_t)QUANTUM_NS)
 /* All lanes with work have had a turn after this time, where operations are
  * short. */
 #define ROTATION_NS PST_NS_PER_MS
-/* Starting an operation costs about as much as a look at the clock: one look
- * for so many, in case none of them comes to a step. */
+/* Starting an operation costs about as much as reading the clock: the clock is
+ * read once for this many, in case none of them comes to a step. */
 #define STARTS_A_CLOCK 16U
 
 int pst_agent_executor_new(const struct pst_agent_executor_config *config,
@@ -105,7 +105,7 @@ static void publish(struct lane *l, const struct pst_wire_cqe *cqe)
 	l->giving_up = false;
 }
 
-/* A completion of an operation that did not run, or not to its end. */
+/* Completes an operation that did not run, or not to its end. */
 static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 			uint64_t tag, uint32_t status,
 			const struct pst_error *err)
@@ -171,12 +171,13 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 		r = pst_lane_agent_take(&l->ring, &t->sqe);
 		if (r < 0) {
 			break_lane(ex, l, r,
-				   "the completion ring's head is impossible");
+				   "corrupt completion ring: the client's "
+				   "head is ahead of the tail, or went back");
 			return false;
 		}
 		/* The client stores its head before it submits again, so an
-		 * entry beyond the reserved completions is its mistake; left
-		 * alone it would keep this thread from ever sleeping. */
+		 * entry beyond the reserved completions is its mistake.
+		 * Ignored, it would keep this thread awake for ever. */
 		if (r == 0) {
 			break_lane(ex, l, -EPROTO,
 				   "more operations are outstanding than a "
@@ -198,7 +199,8 @@ static bool has_work(const struct lane *l)
 	return l->running ? !l->waiting : l->n_taken > 0;
 }
 
-/* Everybody's share of the next round; who has no work keeps no debt. */
+/* Adds every lane's share of the next round. A lane without work keeps no
+ * debt. */
 static void new_round(struct pst_agent_executor *ex)
 {
 	struct lane *l;
@@ -241,7 +243,7 @@ static struct lane *next_lane(struct pst_agent_executor *ex)
 }
 
 /* The lane whose turn it is, NULL when no lane has work. A turn is much shorter
- * than a share: who comes with little to do does not wait for shares. */
+ * than a share: a lane with a short operation does not wait for shares. */
 static struct lane *pick(struct pst_agent_executor *ex)
 {
 	unsigned int i, with_work = 0, last = 0;
@@ -290,7 +292,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 
 	l->first = (l->first + 1) % N_TAKEN;
 	l->n_taken--;
-	/* Taking it looked at the clock, and so did each step since. */
+	/* The clock was read when it was taken and after each step. */
 	if (++ex->n_started % STARTS_A_CLOCK == 0)
 		ex->now_ns = ex->config.clock();
 	l->queue_ns = ex->now_ns - t->taken_ns;
@@ -350,7 +352,7 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 /* Asks the backend once more to give up the running operation. */
 static void give_up(struct pst_agent_executor *ex, struct lane *l)
 {
-	/* The caller's clock must go on, however long this takes. */
+	/* The caller's clock must advance, however long this takes. */
 	ex->now_ns = ex->config.clock();
 	if (ex->config.ops->cancel(ex->config.backend, &l->bop) != 1)
 		return;
@@ -360,7 +362,7 @@ static void give_up(struct pst_agent_executor *ex, struct lane *l)
 		post_failed(ex, l, l->bop.op.tag, PST_WIRE_ECANCELED, NULL);
 }
 
-/* Looks after the operations that a device runs. Returns whether one of them
+/* Steps the operations that a device runs. Returns whether one of them
  * ended. */
 static bool step_waiting(struct pst_agent_executor *ex)
 {
@@ -403,8 +405,8 @@ static void work(struct pst_agent_executor *ex, struct lane *l)
 		step(ex, l);
 }
 
-/* What a lane uses of the thread counts, a wake-up of its client and a
- * refusal's sentence too; a backend may know of more. */
+/* A lane is charged for all time of the thread: also for waking its client, and
+ * for a refusal's sentence. A backend may charge more. */
 static void work_and_charge(struct pst_agent_executor *ex, struct lane *l)
 {
 	uint64_t start_ns, used_ns;

@@ -20,7 +20,7 @@
  */
 struct pst_agent_executor;
 
-/* Failed operations of a lane whose sentences are kept. */
+/* The number of a lane's failed operations whose reasons are stored. */
 #define PST_AGENT_EXECUTOR_WHYS 16U
 
 /* Called from inside the executor's functions. They may attach and detach
@@ -28,7 +28,7 @@ struct pst_agent_executor;
 struct pst_agent_executor_hooks {
 	/* A completion was posted and the client sleeps. */
 	void (*wake)(void *arg, uint32_t lane);
-	/* The lane's shared state is impossible; it is no longer scanned. */
+	/* The lane's shared state is corrupt; it is no longer scanned. */
 	void (*broken)(void *arg, uint32_t lane, const struct pst_error *err);
 	/* After pst_agent_executor_detach(): nothing of the lane runs any more.
 	 */
@@ -89,8 +89,8 @@ int pst_agent_executor_cancel(struct pst_agent_executor *ex, uint32_t lane,
  */
 int pst_agent_executor_run(struct pst_agent_executor *ex);
 
-/* The pst_now_ns() time of the executor's last look at the clock; when run
- * has just returned 0, that was now. Saves the caller a second look. */
+/* The pst_now_ns() time of the executor's last reading of the clock. After run
+ * has returned 0, it is the current time, which saves the caller a reading. */
 uint64_t pst_agent_executor_now(const struct pst_agent_executor *ex);
 
 /* The backend's time in what the last pst_agent_executor_run() did; 0 for an
@@ -98,14 +98,14 @@ uint64_t pst_agent_executor_now(const struct pst_agent_executor *ex);
 uint64_t pst_agent_executor_slice(const struct pst_agent_executor *ex);
 
 /* The caller did something that takes time (it slept, or served sockets): the
- * executor's last look at the clock is no longer of now. */
+ * executor's last reading of the clock is out of date. */
 void pst_agent_executor_away(struct pst_agent_executor *ex);
 
-/* Whether run would find something: a look at every lane. */
+/* Whether run would find something. Polls every lane. */
 bool pst_agent_executor_ready(const struct pst_agent_executor *ex);
 
-/* Whether a device works on an operation: its end wakes nobody, so whoever
- * sleeps looks again soon. */
+/* Whether a device works on an operation: its end wakes nobody, so a sleeping
+ * caller has to poll. */
 bool pst_agent_executor_waits(const struct pst_agent_executor *ex);
 
 /*

@@ -53,7 +53,7 @@ struct lane {
 struct pst_agent_executor {
 	struct pst_agent_executor_config config;
 	bool draining;
-	uint64_t now_ns;   /* of the last look at the clock */
+	uint64_t now_ns;   /* of the last reading of the clock */
 	uint64_t slice_ns; /* of the backend, in this run */
 	bool fresh;        /* nothing that takes time was done since */
 	uint64_t n_started;
@@ -65,7 +65,7 @@ struct pst_agent_executor {
 	struct lane lanes[PST_WIRE_MAX_LANES];
 };
 
-/* Keeps the sentence of an operation that failed. */
+/* Stores the reason of a failed operation. */
 void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
 			      const struct pst_error *err);
 

@@ -17,7 +17,7 @@ void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
 	memcpy(w->text, err->text, sizeof(w->text));
 }
 
-/* The n-th last one, from 0 on; NULL when there were not so many. */
+/* The n-th last reason, from 0 on; NULL if there are fewer. */
 static const struct why *nth_why(const struct lane *l, unsigned int n)
 {
 	if (n >= l->n_whys || n >= PST_AGENT_EXECUTOR_WHYS)
@@ -53,8 +53,8 @@ bool pst_agent_lane_take_mark(struct lane *l, uint64_t entry)
 	return true;
 }
 
-/* Looks for a tag among the entries not taken yet; what is found there is
- * only remembered, and read again when it is taken. */
+/* Searches the entries not taken yet for a tag. A hit is only marked, and read
+ * again when it is taken. */
 static int cancel_in_ring(struct lane *l, uint64_t tag)
 {
 	const struct pst_wire_sqe *slot;

@@ -7,7 +7,7 @@
 
 /* meminfo has 1.5 KiB, memory.stat 1 KiB, status 1.5 KiB. */
 #define TEXT_MAX 8192U
-/* Groups above one another; more are not looked at. */
+/* The most nested groups that are read. */
 #define MAX_DEPTH 32U
 
 /* Reads root + path, cut to the buffer. Returns 0, -errno. */
@@ -63,7 +63,7 @@ static int find_kib(const char *root, const char *path, const char *name,
 	return 0;
 }
 
-/* What one group's limit leaves; UINT64_MAX without a limit. */
+/* The bytes that one group's limit leaves; UINT64_MAX without a limit. */
 static uint64_t group_room(const char *root, const char *group)
 {
 	uint64_t max, used, inactive = 0, active = 0;

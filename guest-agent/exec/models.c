@@ -94,7 +94,7 @@ static int check_room(struct pst_agent_models *m, const char *name,
 				     m->config.ops->name);
 	if (find_name(m, name))
 		return pst_error_set(err, -EBUSY,
-				     "a model named %s is loaded already",
+				     "a model named %s is already loaded",
 				     name);
 	if (m->n >= m->config.max_models || !find_free(m))
 		return pst_error_set(err, -ENOSPC,

@@ -16,8 +16,8 @@
 #define PST_AGENT_MODELS_MAX 128U
 
 /*
- * Models belong to the agent and outlive the session that loaded them. What
- * was unloaded is found by nobody, but counts, and the backend keeps it, as
+ * Models belong to the agent and outlive the session that loaded them. An
+ * unloaded model is no longer found, but counts and stays with the backend as
  * long as an operation uses it. One thread calls everything here.
  */
 struct pst_agent_models;

@@ -11,9 +11,10 @@
 #include "transport/base/thread.h"
 #include "transport/shm.h"
 
-/* Zeroed between two looks at stop. */
+/* Bytes zeroed between two checks of stop. */
 #define STEP (2U << 20)
-/* Where CPUs are few, clients come first: a tenth of a busy one is left. */
+/* If CPUs are few, clients come first: on a busy CPU this thread gets a
+ * tenth. */
 #define NICE 10
 
 struct pst_agent_scrubber {

@@ -9,7 +9,7 @@
 
 #include "transport/base/util.h"
 
-/* Places at first; doubled when they do not suffice. */
+/* The number of places at first. It doubles when they do not suffice. */
 #define FIRST_PLACES 64U
 /* The low half of a handle is a place + 1. */
 #define MAX_PLACES   (1U << 24)
@@ -38,7 +38,7 @@ struct list {
 	uint32_t first, last; /* NO_PLACE: none */
 };
 
-/* Who has any tensors: as many as there are lanes, or sessions that end. */
+/* The owners of tensors: at most one a lane, and sessions that end. */
 struct owner {
 	uint64_t id;
 	struct list alive, quarantined;
@@ -228,7 +228,7 @@ static void make_free(struct pst_agent_tensors *t, struct place *p)
 	t->first_free = (uint32_t)(p - t->places);
 }
 
-/* never: not even alone. waits: destroyed ones stand in the way. */
+/* never: too large even alone. waits: only destroyed ones prevent it. */
 static int above_quota(const struct pst_agent_tensor_usage *u, bool never,
 		       bool waits, struct pst_error *err, const char *sentence)
 {

@@ -12,10 +12,10 @@
 #include "transport/wire.h"
 
 /*
- * A tensor is alive from create until destroy, take, or the end of its
- * session. What was destroyed is in quarantine, found by nobody but still
- * counted, until settle says that no operation can use it any more; only then
- * the backend gets its memory back. One thread calls everything here.
+ * A tensor is alive from create until destroy, take, or the end of its session.
+ * A destroyed tensor is in quarantine: it is not found but still counted. After
+ * settle no operation can use it, and the backend gets its memory back. One
+ * thread calls everything here.
  */
 struct pst_agent_tensors;
 

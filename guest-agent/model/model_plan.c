@@ -10,7 +10,7 @@
 
 #define DEFAULT_EPS 1e-5
 
-/* What a layer may say beside its type and name. */
+/* The keys of a layer beside its type and name. */
 #define KEY_WEIGHT (1U << 0)
 #define KEY_BIAS   (1U << 1)
 #define KEY_EPS    (1U << 2)
@@ -81,7 +81,7 @@ static int find_type(const char *name)
 	return -1;
 }
 
-/* Whether the layer says only what its type knows. */
+/* Whether the layer has only keys of its type. */
 static int check_keys(const struct build *b, json_t *layer,
 		      enum pst_agent_layer_type type)
 {
@@ -96,8 +96,8 @@ static int check_keys(const struct build *b, json_t *layer,
 				break;
 		if (i == PST_ARRAY_SIZE(keys) ||
 		    (keys[i].bit && !(types[type].keys & keys[i].bit)))
-			return layer_bad(b, -EINVAL,
-					 "it does not know \"%.64s\"", key);
+			return layer_bad(b, -EINVAL, "unknown key \"%.64s\"",
+					 key);
 		if (keys[i].bit != KEY_EPS && !json_is_string(value))
 			return layer_bad(b, -EINVAL, "its %s is no text", key);
 	}

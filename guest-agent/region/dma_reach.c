@@ -16,7 +16,7 @@
 #define BITS_BEFORE_PASCAL 40U
 #define BITS_SINCE_PASCAL  47U
 #define SM_PASCAL          6U
-/* Entries of a directory that are looked at. */
+/* The most entries of a directory that are read. */
 #define MAX_ENTRIES 256U
 /* Longest PCI address, with its NUL. */
 #define PCI_MAX 32U
@@ -50,7 +50,7 @@ static uint32_t ask_driver(const char *proc, const char *pci)
 	char path[PATH_MAX], text[4096], addr[PCI_MAX] = "";
 	size_t i;
 
-	/* Nothing that leads to another directory; CUDA writes capitals. */
+	/* Refuses a path to another directory. CUDA writes capitals. */
 	if (strspn(pci, "0123456789abcdefABCDEF:.") != strlen(pci) ||
 	    strstr(pci, ".."))
 		return 0;

@@ -32,8 +32,8 @@ void pst_agent_reach_read(const char *sysfs, const char *proc,
 			  const struct pst_region *r, const char *pci,
 			  uint32_t sm_major, struct pst_agent_reach *ret);
 
-/* One sentence with the cure when the region's end lies above a width, else
- * an empty one. A pure function. */
+/* One sentence with the remedy if the region's end lies above a width, else an
+ * empty one. A pure function. */
 void pst_agent_reach_warning(const struct pst_agent_reach *r,
 			     char ret[PST_AGENT_REACH_WARNING]);
 

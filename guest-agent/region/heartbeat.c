@@ -31,8 +31,8 @@ static void *beat(void *arg)
 	while (!h->stop) {
 		uint64_t n = __atomic_add_fetch(&h->count, 1, __ATOMIC_RELAXED);
 
-		/* The count is private: what others write into the word does
-		 * not make it jump. */
+		/* The count is private, so that a client's write into the word
+		 * does not change it. */
 		pst_shm_store(&h->word->value, n);
 		next += h->period_ns;
 		/* After a pause of the machine: no burst of late beats. */

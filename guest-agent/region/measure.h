@@ -26,8 +26,7 @@ struct pst_agent_measure {
 void pst_agent_measure_region(const struct pst_region *r,
 			      struct pst_agent_measure *ret);
 
-/* What would make a slow mapping fast, in one sentence; empty when it is not
- * slow. */
+/* The remedy for a slow mapping, in one sentence; empty if it is not slow. */
 void pst_agent_measure_cure(const struct pst_region *r,
 			    const struct pst_agent_measure *m,
 			    char ret[PST_AGENT_MEASURE_CURE]);

@@ -12,7 +12,7 @@
 /* Bounds of a period that a format line names; the line is not trusted. */
 #define MIN_PERIOD_MS 10U
 #define MAX_PERIOD_MS 1000U
-/* Looks at the heartbeat during the watch. */
+/* The number of readings of the heartbeat during the watch. */
 #define N_LOOKS 50U
 
 static void sleep_ns(uint64_t ns)

@@ -9,9 +9,9 @@
 #include "transport/base/error.h"
 #include "transport/region/region.h"
 
-/* How long LEASE is held back after a region was taken over: the client
- * library looks at the epoch word every 200 ms, and takes its mapping away
- * when it changed. */
+/* How long LEASE is held back after a region was taken over: the client library
+ * reads the epoch word every 200 ms, and removes its mapping when it has
+ * changed. */
 #define PST_AGENT_CLAIM_SETTLE_MS 500U
 
 struct pst_agent_claim {

@@ -58,14 +58,14 @@ enum pst_agent_seat_state {
 				*/
 };
 
-/* Who holds a lane, as it says itself, and how to reach it. */
+/* The client of a lane, by its own words, and how to reach its session. */
 struct pst_agent_peer {
 	uint64_t owner; /* session id; owner of extents */
 	uint32_t pid;
 	char name[sizeof(((struct pst_wire_hello *)NULL)->name) + 1];
 	/* A completion was posted, and the client sleeps. */
 	void (*wake)(void *arg);
-	/* The lane's shared state is impossible. */
+	/* The lane's shared state is corrupt. */
 	void (*broken)(void *arg, const char *sentence);
 	void *arg;
 };
@@ -151,8 +151,8 @@ struct pst_agent {
 int pst_agent_init(struct pst_agent *a, const char *sysfs,
 		   struct pst_error *err);
 
-/* How the GPU's driver has the region: "plain", "iomemory", "staged", or
- * "none". */
+/* How the region is registered with the GPU's driver: "plain", "iomemory",
+ * "staged", or "none". */
 const char *pst_agent_compute_registration(const struct pst_agent_compute *c);
 
 /* Why that is not "plain", in the driver's words for each way that failed; ""
@@ -172,8 +172,8 @@ int pst_agent_compute_device(const struct pst_agent_compute *c,
 void pst_agent_done(struct pst_agent *a);
 
 /* The most lanes that one process gets: a quarter of four and more is kept for
- * others. No protection from who lies about its pid, but from who forgets to
- * close. */
+ * others. This protects from clients that forget to close, not from clients
+ * that lie about their pid. */
 static inline uint32_t pst_agent_lanes_each(const struct pst_wire_limits *l)
 {
 	const uint32_t n = l->max_clients;

@@ -30,7 +30,8 @@
 #define OTHER_FDS 256U
 /* How long the last bytes have to go out. */
 #define LINGER_MS 1000U
-/* Looks at a lingering connection; nothing tells when its queue is empty. */
+/* The interval for polling a lingering connection: no event tells when its
+ * queue is empty. */
 #define LINGER_LOOK_MS 10U
 
 struct pst_agent_conn {
@@ -77,7 +78,7 @@ static void conn_close(struct pst_agent_conn *conn)
 	free(conn);
 }
 
-/* The oldest makes room: its last bytes had the most time. */
+/* The oldest makes room, since its last bytes have had the most time. */
 static void stage_enter(struct pst_agent_conn *conn,
 			enum pst_agent_conn_stage stage)
 {
@@ -118,7 +119,7 @@ static size_t conn_pending(void *arg)
 /* Lets the last bytes out before the close, which could destroy them. */
 static void conn_linger(struct pst_agent_conn *conn, uint64_t now_ns)
 {
-	/* What still comes is dropped, but its end has to be seen. */
+	/* Further bytes are dropped, but the end of the stream must be seen. */
 	pst_loop_hold(conn->conns->loop, conn->src, false);
 	if (!conn->linger_ns)
 		conn->linger_ns = now_ns + LINGER_MS * PST_NS_PER_MS;
@@ -219,8 +220,8 @@ static uint64_t make_room(struct pst_agent_conns *c,
 		c->agent->counters.rejected_full++;
 		pst_agent_session_refuse(
 			conn_of(out)->session, PST_WIRE_EBUSY,
-			"too many connections wait for HELLO, this "
-			"one waited longest");
+			"too many connections wait for HELLO, and this one "
+			"has waited longest");
 		conn_sort(conn_of(out), now_ns);
 	}
 	return rest_ns;
@@ -257,8 +258,8 @@ static bool cid_allowed(const struct pst_agent_conns *c, uint32_t cid)
 	return false;
 }
 
-/* Whether the peer may connect at all; it is told if not. What cannot be
- * recognised may not. */
+/* Whether the peer may connect; if not, it gets an ERROR frame. An unknown peer
+ * may not. */
 static bool admit(struct pst_agent_conns *c, int fd, struct pst_sock_peer *peer)
 {
 	struct pst_agent_log_about about = {0};
@@ -271,9 +272,12 @@ static bool admit(struct pst_agent_conns *c, int fd, struct pst_sock_peer *peer)
 	if (r < 0) {
 		pst_agent_log_peer(
 			PST_AGENT_LOG_WARNING, NULL,
-			"connection refused, its peer is unknown: %s",
+			"connection refused: cannot read the peer's address: "
+			"%s",
 			strerror(-r));
-		turn_away(fd, PST_WIRE_EAUTH, "the peer's address is unknown");
+		turn_away(fd, PST_WIRE_EAUTH,
+			  "the peer's address cannot be "
+			  "read");
 		return false;
 	}
 	snprintf(text, sizeof(text),
@@ -303,7 +307,7 @@ uint64_t pst_agent_conns_accept(void *arg, int fd)
 		return 0;
 	}
 	rest_ns = make_room(c, conn, now);
-	/* It may be gone already, then it needs no room. */
+	/* It may be closed already, and then needs no room. */
 	conn_sort(conn, now);
 	return rest_ns;
 }
@@ -332,7 +336,7 @@ int pst_agent_conns_serve(struct pst_agent_conns *c, int fd,
 		pst_close_fd(fd);
 		return err->code;
 	}
-	/* Whose it is was looked at by whoever passed it. */
+	/* The process that passed it has checked the peer. */
 	if (pst_sock_peer(fd, &peer) < 0)
 		peer.is_unix = false;
 	if (conn_new(c, fd, &peer, pst_now_ns(), &conn) < 0)

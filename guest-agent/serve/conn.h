@@ -49,8 +49,8 @@ void pst_agent_conns_done(struct pst_agent_conns *c);
 /*
  * A new connection (a pst_loop_accept_fn, arg is a struct pst_agent_conns *):
  * over vsock only the host (CID 2) and the allowed ones stay, others get an
- * ERROR frame, as does who cannot be recognised. When too many wait for HELLO,
- * the oldest makes room (door.h).
+ * ERROR frame, as does an unknown peer. When too many wait for HELLO, the
+ * oldest makes room (door.h).
  */
 uint64_t pst_agent_conns_accept(void *arg, int fd);
 

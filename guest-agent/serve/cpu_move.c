@@ -10,9 +10,9 @@
 /* Preemptions a millisecond that only a partner on the same CPU makes: the
  * kernel's own time slices are milliseconds long. */
 #define TOO_MANY 10U
-/* Between two looks at least, so that they count something. */
+/* The least time between two checks, so that they count something. */
 #define CHECK_NS PST_NS_PER_MS
-/* It may not have helped: everybody else may be where it went. */
+/* It may not have helped: the other threads may be there as well. */
 #define QUIET_NS (100 * PST_NS_PER_MS)
 
 bool pst_agent_aside_due(struct pst_agent_aside *a, uint64_t now_ns,

@@ -27,7 +27,7 @@ void pst_agent_door_done(struct pst_agent_door *d)
 	d->groups = NULL;
 }
 
-/* There are as many groups as places, so one is free for who comes first. */
+/* There are as many groups as places, so one is free for the first of a uid. */
 static struct pst_agent_door_group *find_group(struct pst_agent_door *d,
 					       bool has_uid, uint32_t uid)
 {

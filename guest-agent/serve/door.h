@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-/* Nobody is shown out before. A handshake takes less than one. */
+/* No connection makes room before this time. A handshake takes less than 1
+ * ms. */
 #define PST_AGENT_DOOR_PATIENCE_MS 50U
 
 struct pst_agent_door_group;
@@ -22,7 +23,7 @@ struct pst_agent_door_place {
 
 TAILQ_HEAD(pst_agent_door_list, pst_agent_door_place);
 
-/* Those of one uid, or of all whose uid nobody knows. */
+/* The connections of one uid, or of all whose uid is unknown. */
 struct pst_agent_door_group {
 	bool has_uid;
 	uint32_t uid;
@@ -31,11 +32,11 @@ struct pst_agent_door_group {
 };
 
 /*
- * At most max places, and for one uid half of them. Who comes is always let
- * in; while there are too many, the oldest that has waited its time makes room
- * (of the same uid, when that has too many), and nobody else is let in before
- * there is one. Nothing younger is ever dropped: it waits in the kernel, where
- * the queue is short, or is served.
+ * At most max places, and for one uid half of them. A new connection is always
+ * let in. While there are too many, the oldest that has waited its time makes
+ * room (of the same uid, if that has too many). Until there is one, the
+ * listener rests. Nothing younger is ever dropped: it waits in the kernel,
+ * where the queue is short, or is served.
  */
 struct pst_agent_door {
 	unsigned int max, n;
@@ -60,9 +61,9 @@ void pst_agent_door_leave(struct pst_agent_door *d,
 			  struct pst_agent_door_place *p);
 
 /*
- * The one that has to leave for the newcomer p, NULL for none. *ret_rest_ns:
- * the time until which nobody is let in where p came from, since all that
- * could make room are too young; else 0.
+ * The connection that makes room for the new one p, or NULL. *ret_rest_ns: the
+ * time until which p's listener rests, since all that could make room are too
+ * young; else 0.
  */
 struct pst_agent_door_place *
 pst_agent_door_show_out(const struct pst_agent_door *d,

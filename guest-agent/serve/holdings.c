@@ -58,7 +58,7 @@ int pst_agent_holdings_back(struct pst_agent_holdings *h,
 
 	if (!n)
 		return 0;
-	/* Filling it where there is no room calls the OOM killer. */
+	/* Filling more memory than is available calls the OOM killer. */
 	if (pst_agent_memory_available("", &room) == 0 && n > room)
 		return pst_error_set(err, -ENOSPC,
 				     "%" PRIu64

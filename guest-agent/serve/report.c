@@ -43,7 +43,7 @@ static json_t *epoch(const struct pst_agent *a)
 	return json_string(text);
 }
 
-/* Where it lies in this machine's address space. */
+/* Its place in this machine's address space. */
 static json_t *phys(const struct pst_region *r)
 {
 	if (!r->phys)
@@ -285,7 +285,7 @@ char *pst_agent_report_info(struct pst_agent *a, uint64_t session)
 	return text;
 }
 
-/* Slow is not ill: what it costs and its cure are said apart. */
+/* A slow mapping is no failure: its cost and remedy are reported apart. */
 static json_t *notes(const struct pst_agent *a)
 {
 	const char *why = pst_agent_compute_registration_why(&a->compute);
@@ -332,9 +332,9 @@ char *pst_agent_report_health(const struct pst_agent *a)
 	}
 	/* One beat may lie between the two reads. */
 	if (word > beats + 1 || word + 1 < beats)
-		json_array_append_new(
-			reasons, json_string("somebody else writes into the "
-					     "region's heartbeat"));
+		json_array_append_new(reasons,
+				      json_string("another process writes the "
+						  "region's heartbeat"));
 	json_object_set_new(root, "healthy",
 			    json_boolean(json_array_size(reasons) == 0));
 	json_object_set_new(root, "reasons", reasons);

@@ -24,21 +24,23 @@
 #include "transport/ring.h"
 #include "transport/status.h"
 
-/* While lanes keep the thread busy, sockets are looked at this often. */
+/* The interval for polling sockets while lanes keep the thread busy. */
 #define POLL_NS (50 * PST_NS_PER_US)
-/* A sleep without anything due. Wake-ups come as WAKE frames; this only
+/* The longest sleep if nothing is due. Wake-ups come as WAKE frames; this only
  * bounds the cost of a mistake. */
 #define MAX_SLEEP_NS PST_NS_PER_S
-/* The same while a device works, whose end wakes nobody. */
+/* The same while a device works, whose end wakes no thread. */
 #define DEVICE_NS (50 * PST_NS_PER_US)
-/* Looks at the lanes between two at the clock, which costs more than one. */
+/* Polls of the lanes between two readings of the clock, which costs more than
+ * one. */
 #define POLLS_A_CLOCK 8
-/* Timed things are looked at this often while the thread is busy. */
+/* The interval of housekeeping while the thread is busy. */
 #define TICK_NS PST_NS_PER_MS
-/* What is due after an operation waits so long for the next one of a client
- * that waits for each, */
+/* Housekeeping is deferred for at most this time while a client calls back to
+ * back, */
 #define BETWEEN_NS (20 * PST_NS_PER_US)
-/* and for so many operations; sockets are looked at again after this time. */
+/* and for at most this number of operations. Sockets are polled after this
+ * time. */
 #define PUT_OFF_MOST 8U
 #define POLL_LATE_NS PST_NS_PER_MS
 /* Signs of life within the service manager's time; one may be late. */
@@ -67,7 +69,7 @@ struct pst_agent_server {
 	enum phase phase;
 	uint64_t drain_ns;
 	uint64_t drain_due_ns; /* operations are given up at that time */
-	/* Until then operations are still answered; 0: one yet runs. */
+	/* Until then operations are still answered; 0: one is still running. */
 	uint64_t drain_late_ns;
 	uint64_t idle_since_ns; /* 0: not idle */
 	bool slept;             /* since then */
@@ -339,7 +341,7 @@ int pst_agent_server_watch_stop(struct pst_agent_server *s, int stop_fd,
 	return 0;
 }
 
-/* Timed things. Returns the time of the next one. */
+/* Does what is due by time. Returns the time of the next such thing. */
 static uint64_t tick(struct pst_agent_server *s, uint64_t now_ns)
 {
 	const uint64_t late = now_ns + TICK_NS;
@@ -383,7 +385,7 @@ static int sleep_until_work(struct pst_agent_server *s, uint64_t now_ns)
 	/* tick() may have closed the last connection. */
 	if (s->once && s->conns.n == 0)
 		wait = 0;
-	/* Nor has it let a rest end without a look at the frames. */
+	/* Nor has a rest ended without the frames being handled. */
 	if (pst_agent_turns_wait(&a->turns))
 		wait = 0;
 	pst_agent_wake_arm(word, &s->wake_gen);
@@ -395,7 +397,7 @@ static int sleep_until_work(struct pst_agent_server *s, uint64_t now_ns)
 	pst_agent_executor_away(a->executor);
 	s->slept = true;
 	s->last_poll_ns = pst_now_ns();
-	/* A nap beside a device says nothing of clients. */
+	/* A short sleep beside a busy device tells nothing about clients. */
 	if (!waits &&
 	    pst_agent_spin_slept(&s->spin, s->last_poll_ns,
 				 s->last_poll_ns - now_ns,
@@ -421,15 +423,15 @@ static bool is_quiet(const struct pst_agent_server *s, uint64_t now_ns)
 
 static bool poll_is_due(const struct pst_agent_server *s, uint64_t now_ns)
 {
-	/* The executor's clock may be behind the last look. */
+	/* The executor's clock may be older than the last poll. */
 	if (now_ns <= s->last_poll_ns || now_ns - s->last_poll_ns < POLL_NS)
 		return false;
 	return now_ns - s->last_poll_ns >= POLL_LATE_NS || is_quiet(s, now_ns);
 }
 
-/* Whether timed things are looked at now. After a product of 20 ms they are
- * due, and with cold caches take longer than all else between it and the next,
- * which the client has submitted meanwhile. */
+/* Whether housekeeping runs now. After every product of 20 ms it would be due,
+ * and with cold caches it would delay the next product, which the client has
+ * submitted meanwhile. */
 static bool tick_is_due(struct pst_agent_server *s, bool worked,
 			uint64_t now_ns)
 {
@@ -440,8 +442,8 @@ static bool tick_is_due(struct pst_agent_server *s, bool worked,
 	       is_quiet(s, now_ns);
 }
 
-/* What ran has ended, and what waited behind it was answered; a client that
- * goes on submitting does not hold the end up for long. */
+/* Whether running operations have ended and waiting ones were answered. A
+ * client that continues to submit delays the end only briefly. */
 static bool drain_is_over(struct pst_agent_server *s, bool worked,
 			  uint64_t now_ns)
 {
@@ -485,7 +487,7 @@ static int advance(struct pst_agent_server *s, bool worked,
 	return s->phase == DISCONNECTING && s->conns.n == 0;
 }
 
-/* A part of the spin. */
+/* Polls the lanes a few times, as a part of the spin. */
 static void poll_lanes(const struct pst_agent_executor *ex)
 {
 	int i;
@@ -497,8 +499,8 @@ static void poll_lanes(const struct pst_agent_executor *ex)
 	}
 }
 
-/* Where lanes have work as well, frames get as much time as the slice before
- * took; but one frame is always handled. */
+/* If lanes have work as well, frames get as much time as the last slice took.
+ * At least one frame is handled. */
 static void handle_frames(struct pst_agent_server *s)
 {
 	struct pst_agent_executor *ex = s->agent.executor;

@@ -8,7 +8,7 @@
 
 #include "guest-agent/service/log.h"
 
-/* Takes as long wherever the first difference is. */
+/* Takes the same time wherever the first difference is. */
 static bool nonce_matches(const struct pst_agent_session *s,
 			  const struct pst_wire_hello *h)
 {

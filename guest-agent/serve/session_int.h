@@ -46,7 +46,7 @@ struct pst_agent_session {
 	unsigned int n_loads;
 	struct held_load loads[N_LOADS]; /* oldest first */
 	uint64_t load_due_ns;            /* when the next one may be done */
-	/* What has come and was not handled: [in + in_off, +in_len). */
+	/* Received and not yet handled: [in + in_off, +in_len). */
 	uint8_t *in;
 	size_t in_off, in_len, in_size;
 	bool queued; /* waits for its turn */
@@ -65,7 +65,7 @@ void pst_agent_turns_join(struct pst_agent_session *s);
 /* Waits no longer. */
 void pst_agent_turns_unqueue(struct pst_agent_session *s);
 
-/* Drops what has come, and the turn it waits for. */
+/* Drops received bytes and their turn. */
 void pst_agent_turns_leave(struct pst_agent_session *s);
 
 /* Lets a session whose rest is over wait for its turn. Returns when to call

@@ -70,7 +70,8 @@ void pst_agent_session_send(struct pst_agent_session *s,
 	pst_agent_session_log(
 		s, r == -EMSGSIZE ? PST_AGENT_LOG_INFO : PST_AGENT_LOG_DEBUG,
 		"session %" PRIu64 ": %s", s->id,
-		r == -EMSGSIZE ? "ended, it does not read its replies"
+		r == -EMSGSIZE ? "ended, because the client does not read its "
+				 "replies"
 			       : "connection lost");
 	pst_agent_session_end(s);
 }

@@ -69,8 +69,7 @@ static void why(struct pst_agent_session *s, const struct pst_frame *f,
 	else
 		pst_agent_session_fail(
 			s, f, PST_WIRE_ENOENT,
-			"nothing is kept of an operation with tag "
-			"%" PRIu64,
+			"no reason is kept for an operation with tag %" PRIu64,
 			tag);
 }
 

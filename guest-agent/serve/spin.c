@@ -14,9 +14,9 @@
 /* Tries in a row. One or two also succeed when the pauses of a client on
  * another CPU are now longer, now shorter than the window. */
 #define TRIES 3U
-/* After a try that found nothing so many spins in vain go by. */
+/* The number of failed spins between two tries. */
 #define SKIP 16U
-/* The client or this thread may be elsewhere after that. */
+/* After this time the client or this thread may be on another CPU. */
 #define REST_NS (100 * PST_NS_PER_MS)
 
 void pst_agent_spin_init(struct pst_agent_spin *s, uint64_t max_ns)

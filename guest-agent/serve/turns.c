@@ -12,7 +12,7 @@
 #define FIRST_SIZE 512U
 /* An empty buffer above this size is given back. */
 #define KEEP_SIZE 4096U
-/* Who has not said HELLO keeps no more than that. */
+/* The same for a connection before HELLO. */
 #define HELLO_FRAME                                                            \
 	(sizeof(struct pst_wire_frame) + sizeof(struct pst_wire_hello))
 /*
@@ -22,11 +22,12 @@
  */
 #define ALL_REST 2U
 #define ONE_REST 8U
-/* What took longer was most likely the machine's doing. */
+/* A frame that took longer was probably interrupted by the machine. */
 #define MAX_COST_NS PST_NS_PER_MS
 /* Weight of the newest cost: a part. */
 #define NEWEST 4
-/* How often to look whether a peer has read its replies; nothing tells. */
+/* The interval for checking whether a peer has read its replies: no event
+ * tells. */
 #define REPLY_POLL_NS (10 * PST_NS_PER_MS)
 
 /* Gives the buffer back, unless it is small and will be used again. */
@@ -66,7 +67,7 @@ void pst_agent_session_input(struct pst_agent_session *s, const uint8_t *buf,
 {
 	if (s->state == PST_AGENT_SESSION_CLOSED)
 		return;
-	/* More than one callback's bytes are not kept of anybody. */
+	/* Of no client are more bytes kept than one callback gives. */
 	if (s->queued || s->rest_until_ns)
 		s->io.turned(s->io.arg, true);
 	if (!reserve(s, n)) {
@@ -98,8 +99,8 @@ static bool reads_nothing(struct pst_agent_session *s, uint64_t now_ns)
 	if (now_ns - s->unread_ns >= PST_AGENT_TURNS_UNREAD_NS) {
 		pst_agent_session_log(s, PST_AGENT_LOG_INFO,
 				      "session %" PRIu64
-				      ": ended, it does not read its "
-				      "replies",
+				      ": ended, because the client does not "
+				      "read its replies",
 				      s->id);
 		pst_agent_session_end(s);
 	}

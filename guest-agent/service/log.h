@@ -36,9 +36,9 @@ void pst_agent_log_set_level(enum pst_agent_log_level level);
  * messages about something go to the journal's socket, journal
  * (PST_AGENT_JOURNAL_SOCKET, which is borrowed), as entries with fields; to the
  * stream when it does not take them. Only the stream tells the journal reliably
- * whose a message is: of an entry it looks that up, too late when the process
- * has ended. Else, and before the first call, lines go to standard error as
- * they are. Before other threads log.
+ * whose a message is: for an entry it looks up the sender's pid, which is too
+ * late if the process has ended. Else, and before the first call, lines go to
+ * standard error as they are. Before other threads log.
  */
 void pst_agent_log_open(const char *journal);
 

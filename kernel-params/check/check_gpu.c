@@ -64,9 +64,9 @@ PST_HOST_CHECK(gpu_functions)
 		h->gpu->name);
 	if (xhci)
 		pst_host_text_add(&fix,
-				  "; an xhci_pci that is built in comes first "
-				  "all the same: managed='yes' has libvirt "
-				  "take the function over at start");
+				  "; a built-in xhci_pci still comes first: "
+				  "managed='yes' has libvirt take the "
+				  "function over at start");
 	if (held || !pst_host_pci_on_vfio(h->gpu))
 		pst_host_finding_add(out, PST_HOST_FAIL, fix.buf, "%s",
 				     seen.buf);
@@ -285,9 +285,9 @@ PST_HOST_CHECK(gpu_bars)
 			seen.len ? ", " : "", i, size >> 20, d->bar[i].start);
 	}
 	if (d->bad & PST_HOST_PCI_BAD_RESOURCE)
-		pst_host_finding_add(
-			out, PST_HOST_WARN, "read its resource file",
-			"the resources of %s make no sense", d->name);
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "read its resource file",
+				     "invalid resources of %s", d->name);
 	else if (!seen.len)
 		pst_host_finding_add(out, PST_HOST_WARN,
 				     "dmesg says why; Above 4G Decoding in the "

@@ -233,9 +233,9 @@ PST_HOST_CHECK(tree)
 				  seen.len ? "; " : "", h->pci.n_skipped);
 	for (i = 0; i < h->pci.n; i++)
 		if (h->pci.dev[i].bad && bad++ < 4)
-			pst_host_text_add(
-				&seen, "%sattributes of %s make no sense",
-				seen.len ? "; " : "", h->pci.dev[i].name);
+			pst_host_text_add(&seen, "%sinvalid attributes of %s",
+					  seen.len ? "; " : "",
+					  h->pci.dev[i].name);
 	if (bad > 4)
 		pst_host_text_add(&seen, " (%zu devices)", bad);
 	if (h->iommu.table_unreadable)

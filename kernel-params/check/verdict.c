@@ -16,9 +16,7 @@ int pst_host_card_use_refuse(const struct pst_host_card_use *use,
 	const bool other = use->fn != dev;
 
 	return pst_error_set(
-		err, -EBUSY,
-		"%s is %s (%s%s%s)%s; --i-know takes it all the "
-		"same",
+		err, -EBUSY, "%s is %s (%s%s%s)%s; --i-know takes it anyway",
 		dev->name, uses[use->kind], other ? use->fn->name : "",
 		other ? ": " : "", use->why,
 		use->kind == PST_HOST_CARD_NO_GPU ? ""

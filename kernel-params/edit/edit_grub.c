@@ -189,8 +189,8 @@ int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
 	if (r == 0 && own >= n && *p->part[p->n].text && file[0].text &&
 	    pst_host_shell_goes_on(file[0].text))
 		r = pst_error_set(err, -EINVAL,
-				  "the last line of %s goes on, and nothing "
-				  "can be put behind it",
+				  "the last line of %s ends with a backslash: "
+				  "no line can be added after it",
 				  file[0].path);
 	if (r == 0)
 		r = write_all(file, n, own, p);

@@ -166,8 +166,8 @@ static int try_lock(struct pst_host_journal *j, struct pst_error *err)
 				     PST_HOST_JOURNAL_DIR);
 	if (flock(j->lock, LOCK_EX | LOCK_NB) < 0)
 		return pst_error_set(err, -EBUSY,
-				     "another penstock host changes the files "
-				     "at the moment");
+				     "another penstock host is changing the "
+				     "files now");
 	if (!is_in_place(j)) {
 		pst_close_fd(j->lock);
 		j->lock = -1;
@@ -253,7 +253,7 @@ int pst_host_journal_read(const struct pst_host_root *root, const char *path,
 		return 0;
 	free(*ret);
 	*ret = NULL;
-	return pst_error_set(err, -EINVAL, "%s is no text: a NUL byte is in it",
+	return pst_error_set(err, -EINVAL, "%s is not text: it has a NUL byte",
 			     path);
 }
 

@@ -278,8 +278,8 @@ static int give_up(struct pst_host_journal *j, struct pst_host_journal *old,
 	if (back < 0)
 		return pst_error_set(err, r,
 				     "%s; some files have changed already and "
-				     "could not be put back: undo or apply "
-				     "again when that is cured",
+				     "could not be restored: mend that, then "
+				     "run undo or apply again",
 				     why.text);
 	/* The old journal does not know those that were made for this. */
 	pst_host_journal_remove_dirs(j);
@@ -352,7 +352,7 @@ static int refuse_edited(const char *but, struct pst_error *err)
 {
 	return pst_error_set(err, -EEXIST,
 			     "files were edited since the last apply, and "
-			     "nothing is changed: take the edits out, try "
+			     "nothing was changed: remove the edits, run this "
 			     "again, and make them again%s",
 			     but);
 }

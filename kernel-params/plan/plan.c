@@ -75,9 +75,8 @@ static int note_journal(struct pst_host_plan *p,
 		    pst_host_root_is_link(p->host->root, p->file[i].path))
 			r = pst_host_plan_note(
 				p, err,
-				"%s is a symbolic link, which apply "
-				"does not replace: change what it "
-				"leads to by hand",
+				"%s is a symbolic link, which apply does not "
+				"replace: change its target by hand",
 				p->file[i].path);
 	for (i = 0; r == 0 && i < p->n_files; i++)
 		if (p->file[i].edited)

@@ -16,7 +16,7 @@ static int check_own(const struct pst_host_journal *j, const char *path,
 	if (r < 0 || !former || strstr(former, PST_HOST_EDIT_MARK))
 		return r;
 	return pst_error_set(err, -EEXIST,
-			     "%s is there, but not written by penstock: move "
+			     "%s exists and was not written by Penstock: move "
 			     "it away first",
 			     path);
 }

@@ -89,9 +89,9 @@ int pst_host_plan_find(struct pst_host_plan *p, struct pst_error *err)
 			pst_host_pci_twin(&h->pci, p->fn[i], NULL) != NULL;
 	if (r == 0 && g.state == PST_HOST_GROUP_OFF)
 		r = pst_host_plan_note(p, err,
-				       "the IOMMU is off: what else is in the "
-				       "card's group is known after the reboot "
-				       "(penstock host check)");
+				       "the IOMMU is off: the other devices "
+				       "of the card's group are known after "
+				       "the reboot (penstock host check)");
 	if (r == 0 && g.state == PST_HOST_GROUP_NONE)
 		r = pst_host_plan_note(p, err,
 				       "%s is in no IOMMU group: it cannot be "

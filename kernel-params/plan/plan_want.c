@@ -190,14 +190,14 @@ static int want_iommu(struct pst_host_plan *p, struct pst_error *err)
 		    p->host->cpu.vendor != PST_HOST_CPU_AMD &&
 		    !p->request.compare_only)
 			return pst_error_set(err, -ENODEV,
-					     "the processor is neither Intel's "
-					     "nor AMD's: nothing is known of "
-					     "its IOMMU");
+					     "the processor is neither "
+					     "Intel's nor AMD's: its IOMMU is "
+					     "unknown");
 		intel = p->host->cpu.vendor == PST_HOST_CPU_INTEL;
 		r = pst_host_plan_note(
 			p, err,
-			"the firmware tells of no IOMMU: turn on %s "
-			"in its setup",
+			"the firmware reports no IOMMU: turn on %s in its "
+			"setup",
 			intel ? "VT-d" : "IOMMU (AMD-Vi)");
 	}
 	/* AMD's is on by itself; amd_iommu=on does not exist. */

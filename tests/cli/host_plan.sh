@@ -305,7 +305,7 @@ refuse "half a page" 1 "multiple of 2 MiB" plan --region 3M
 refuse "an unknown target" 2 "not known" plan --for lilo
 refuse "no such root" 1 "cannot open" "$penstock" host plan --root "$tmp/none"
 put etc/modprobe.d/00-penstock.conf 'options x y=1'
-refuse "a file of our name that is not ours" 1 "not written by penstock" plan
+refuse "a file of our name that is not ours" 1 "not written by Penstock" plan
 rm "$tree/etc/modprobe.d/00-penstock.conf"
 mv "$tree/etc/default/grub" "$tree/etc/default/real"
 ln -s real "$tree/etc/default/grub"

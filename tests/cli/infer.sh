@@ -135,7 +135,7 @@ load() {
 	refuse "$1" 1 "$2" "$penstock" model load "$3" "$4"
 }
 
-load "a name is taken once" "loaded already" digits \
+load "a name is taken once" "already loaded" digits \
 	"$data/digits.safetensors"
 load "the number of models is bounded" "--max-models" third \
 	"$data/cancer.safetensors"

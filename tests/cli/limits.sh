@@ -37,7 +37,7 @@ degraded() {
 	return 1
 }
 check "an agent that is not well is degraded, exit 1" degraded
-check "and says why" grep -q "somebody else writes" "$tmp/stdout"
+check "and says why" grep -q "another process writes" "$tmp/stdout"
 tries=0
 until "$penstock" health -e "$endpoint" >/dev/null || [ $tries -ge 100 ]; do
 	tries=$((tries + 1))

@@ -130,7 +130,7 @@ expect "a raw disk is one by its user's word" 0 '"driver":"raw"' \
 	xml --format qemu --disk /var/t.img --disk-format raw
 expect "and by that of Cloud Hypervisor" 0 "image_type=raw" \
 	xml --format cloud-hypervisor --disk /var/t.img --disk-format raw
-bad "a file under an image is refused" 1 "over the file /etc/shadow" \
+bad "a file under an image is refused" 1 "the backing file /etc/shadow" \
 	--disk /var/t.img --disk-format qcow2
 bad "and so is another than the header's" 1 "no other one" \
 	--disk /var/t.img --disk-format qcow2 --disk-backing /var/base.img

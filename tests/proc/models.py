@@ -374,7 +374,7 @@ class Failures(WithConnection):
                           self.c.load_model, "../m",
                           data("digits.safetensors"))
         self.load("m")
-        self.assert_fails(errno.EBUSY, "loaded already", self.load, "m")
+        self.assert_fails(errno.EBUSY, "already loaded", self.load, "m")
 
 
 class Exporter(WithConnection):

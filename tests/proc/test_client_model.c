@@ -363,7 +363,7 @@ START_TEST(a_load_leaves_nothing_behind)
 
 	fails(pst_model_load(c, "digits", data("digits.safetensors"), 5000 * MS,
 			     &m),
-	      -EBUSY, "loaded already");
+	      -EBUSY, "already loaded");
 	fails(pst_model_load(c, "m", NULL, 5000 * MS, &m), -EINVAL,
 	      "no model file");
 	fails(pst_model_load(c, NULL, "f", 5000 * MS, &m), -EINVAL,

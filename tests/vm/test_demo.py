@@ -149,7 +149,7 @@ def case_deadline():
     out = penstock("demo", "--accel", "tcg", "--n", "16", "--timeout", "8s",
                    "--append", "penstock.agent=0")
     assert out.returncode == 1, out.stdout
-    assert "does not start in time" in out.stderr, out.stderr
+    assert "did not start in time" in out.stderr, out.stderr
     assert_nothing_left()
 
 

@@ -65,8 +65,7 @@ int pst_region_inspect(int fd, const char *name, struct pst_region_file *ret,
 	/* A memfd has mode 0777 and is reached by descriptor only. */
 	if ((st.st_mode & S_IWOTH) && !f.memfd)
 		return pst_error_set(err, -EPERM,
-				     "%s may be written by everybody: take "
-				     "the right from others (chmod o-w)",
+				     "%s is writable by everybody: chmod o-w",
 				     name);
 	r = inspect_pages(fd, name, &f, err);
 	if (r < 0)

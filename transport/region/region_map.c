@@ -100,8 +100,8 @@ static int take_passed(int fd, const struct pst_region_sender *from,
 	if (f.hugetlb &&
 	    (!pst_region_trusts(from->uid) || !pst_region_trusts(f.uid)))
 		return pst_error_set(err, -EPERM,
-				     "%s is of hugepages, which another user "
-				     "could take away again: name its file by "
+				     "%s lies in hugepages, which its owner "
+				     "could free again: name its file by "
 				     "?region=PATH",
 				     name);
 	return take(fd, name, HOLES_REFUSE, &f, ret, err);

@@ -231,7 +231,7 @@ static int wait_heartbeat(struct start *st, uint64_t deadline)
 	pst_region_pulse_close(&pulse);
 	if (r == -ETIMEDOUT)
 		pst_error_set(st->err, r,
-			      "the agent in the guest does not start in time");
+			      "the agent in the guest did not start in time");
 	return r;
 }
 

@@ -37,7 +37,7 @@ static bool agent_answers(void *arg)
 
 	if (s->pulse.ctl && !pst_region_pulse_beats(&s->pulse)) {
 		pst_error_set(&s->why, -EAGAIN,
-			      "its heartbeat in the region does not begin");
+			      "its heartbeat in the region did not begin");
 		return false;
 	}
 	s->answered = pst_cmd_vm_health(s->info.endpoint, ASK_NS, &s->health,

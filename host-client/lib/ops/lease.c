@@ -34,7 +34,8 @@ static int add_extent(struct pst *c, const struct pst_wire_lease *lease,
 	    end > w->arena_off + w->arena_size ||
 	    pst_heap_overlaps(&c->mem.heap, &span))
 		return pst_error_set(err, -EPROTO,
-				     "the agent leased an impossible extent");
+				     "the agent leased an extent of a wrong "
+				     "offset or size");
 	r = pst_region_map_span(&c->mem.map, &span, NULL, &addr, err);
 	if (!r) {
 		r = pst_heap_add(&c->mem.heap, addr, &span);
@@ -74,7 +75,8 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 		r = add_extent(c, &got, want, err);
 	if (r == -EPROTO)
 		pst_channel_fail(&c->channel, r,
-				 "the agent leased an impossible extent");
+				 "the agent leased an extent of a wrong "
+				 "offset or size");
 	return r;
 }
 

@@ -35,8 +35,9 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	r = pst_frame_tensor(&f, &t, err);
 	if (r < 0 || t.size != size ||
 	    pst_tensor_table_by_handle(&c->mem.tensors, serial, t.handle)) {
-		pst_channel_fail(&c->channel, -EPROTO,
-				 "the agent made an impossible tensor");
+		pst_channel_fail(
+			&c->channel, -EPROTO,
+			"the agent created a tensor of a wrong size or handle");
 		return pst_error_set(err, -EPROTO, "%s",
 				     c->channel.failure.text);
 	}

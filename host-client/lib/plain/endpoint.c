@@ -144,7 +144,8 @@ static ssize_t read_conf(const char *path, char *buf, size_t size,
 	/* It may name a program to run. */
 	if (st.st_mode & S_IWOTH)
 		return pst_error_set(err, -EPERM,
-				     "%s is writable for everybody", path);
+				     "%s is writable by everybody: chmod o-w",
+				     path);
 	while (have < size && (n = read(fd, buf + have, size - have)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -222,8 +222,8 @@ void pst_spawn_reap(pid_t pid, uint64_t timeout_ns)
 
 int pst_spawn_ended(pid_t *pid, uint64_t timeout_ns, struct pst_error *err)
 {
-	static const char where[] = "$PENSTOCK_AGENT_LOG can name a file for "
-				    "its words";
+	static const char where[] = "set $PENSTOCK_AGENT_LOG to a file to "
+				    "keep its messages";
 	int status;
 
 	if (!wait_until(*pid, pst_now_ns() + timeout_ns, &status))

@@ -76,8 +76,8 @@ int pst_forked(struct pst *c)
 
 	return pst_fail(c,
 			pst_error_set(&err, -EBADF,
-				      "the connection is that of the process "
-				      "that this one was forked from"),
+				      "the connection belongs to the process "
+				      "that forked this one"),
 			&err);
 }
 

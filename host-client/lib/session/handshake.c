@@ -109,7 +109,8 @@ static int recv_frame(struct shake *h, struct pst_frame *ret, int64_t *ret_n)
 		}
 		if (rx->n == PST_RX_SIZE)
 			return pst_error_set(h->err, -EPROTO,
-					     "the agent's frame does not end");
+					     "the agent's frame is longer "
+					     "than any that a client gets");
 		fd = -1;
 		r = recv_some(h, &fd);
 		if (fd >= 0 && h->peer_fd < 0)

@@ -64,7 +64,8 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 			return r;
 		if (pst_now_ns() >= deadline_ns)
 			return pst_error_set(err, -ETIMEDOUT,
-					     "another thread still connects");
+					     "another thread is still "
+					     "connecting");
 		until = pst_interrupt_next();
 		if (r == 0)
 			pst_wait_cond(c, until < deadline_ns ? until

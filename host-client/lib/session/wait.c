@@ -35,7 +35,8 @@ static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
 	if (!rec || c->queue.lane.cq_head > c->queue.lane.sq_tail ||
 	    cqe->flags || cqe->reserved0[0] || cqe->reserved0[1]) {
 		pst_channel_fail(&c->channel, -EPROTO,
-				 "the agent completed what was not asked for");
+				 "the agent completed an operation that was "
+				 "not submitted");
 		return;
 	}
 	/* The record is done with before anything of it is given back. */
@@ -97,7 +98,7 @@ bool pst_wait_arm(struct pst *c)
 	/* It would keep us from sleeping for ever. */
 	if (c->queue.lane.cq_head == head)
 		pst_channel_fail(&c->channel, -EPROTO,
-				 "a completion was there and went away");
+				 "a completion disappeared from the ring");
 	return true;
 }
 

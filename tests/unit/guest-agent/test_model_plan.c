@@ -199,14 +199,14 @@ START_TEST(unknown_types_and_keys_are_errors)
 	refused("[1]", "layer 0 (?)");
 	refused("[{\"type\":1}]", "no object with a \"type\"");
 	refused("[" FC0 ",{\"type\":\"relu\",\"weight\":\"w0\"}]",
-		"layer 1 (relu): it does not know \"weight\"");
+		"layer 1 (relu): unknown key \"weight\"");
 	refused("[{\"type\":\"linear\",\"weight\":\"w0\",\"eps\":1}]",
-		"it does not know \"eps\"");
+		"unknown key \"eps\"");
 	refused("[{\"type\":\"linear\",\"weight\":\"w0\",\"dropout\":1}]",
-		"it does not know \"dropout\"");
+		"unknown key \"dropout\"");
 	refused("[{\"type\":\"linear\",\"weight\":7}]", "weight is no text");
 	refused("[" FC0 ",{\"type\":\"softmax\",\"from\":\"fc0\"}]",
-		"it does not know \"from\"");
+		"unknown key \"from\"");
 }
 END_TEST
 

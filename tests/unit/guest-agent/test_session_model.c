@@ -384,7 +384,7 @@ START_TEST(names_are_checked_and_taken_once)
 
 	ck_assert_uint_eq(load(0, "m"), PST_WIRE_OK);
 	ck_assert_uint_eq(load(0, "m"), PST_WIRE_EBUSY);
-	expect_words("loaded already");
+	expect_words("already loaded");
 	l = request(0, "a b", new_tensor(0, DATA));
 	ck_assert_uint_eq(ask(0, PST_WIRE_MODEL_LOAD, &l, sizeof(l)),
 			  PST_WIRE_EINVAL);

@@ -312,7 +312,7 @@ START_TEST(a_blackwell_wants_the_open_module)
 	tree_attr(GPU, "vendor", "0x1002\n");
 	finding("gpu.driver", PST_HOST_WARN, "not NVIDIA");
 	tree_attr(GPU, "resource", "garbage");
-	finding("gpu.bars", PST_HOST_WARN, "make no sense");
+	finding("gpu.bars", PST_HOST_WARN, "invalid resources");
 	done();
 }
 END_TEST

@@ -57,7 +57,7 @@ START_TEST(a_wanted_cid_is_refused_when_another_domain_has_it)
 	ck_assert_uint_eq(cid, 9);
 	ck_assert_int_eq(choose(3, "a", &cid), 0);
 	ck_assert_int_eq(choose(3, "b", &cid), -EADDRINUSE);
-	ck_assert_str_eq(err.text, "CID 3 is domain a's already");
+	ck_assert_str_eq(err.text, "CID 3 already belongs to domain a");
 }
 END_TEST
 
