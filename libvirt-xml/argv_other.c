@@ -147,8 +147,9 @@ int pst_vm_argv_cloud_hypervisor(const struct pst_vm_config *c,
 int pst_vm_argv_firecracker(struct pst_error *err)
 {
 	return pst_error_set(err, -EOPNOTSUPP,
-			     "Firecracker cannot pass a card through: it has "
-			     "no released VFIO; use QEMU (--format libvirt or "
-			     "qemu), or Cloud Hypervisor (--format "
-			     "cloud-hypervisor)");
+			     "nothing is written for Firecracker: it has no "
+			     "device that could be the region, and passes no "
+			     "card through (no released VFIO); use QEMU "
+			     "(--format libvirt or qemu), or Cloud Hypervisor "
+			     "(--format cloud-hypervisor)");
 }

@@ -85,8 +85,9 @@ expect "nor has a domain that had one" 0 "vm start makes it" \
 	define titan --region-path /mnt/huge/other
 check "any more" [ ! -e "$conf/regions.d/titan.conf" ]
 expect "and with its old name it has again" 0 "is defined" define titan
-expect "undefine cleans up after virsh undefine" 0 "its files are removed" \
-	"$penstock" vm undefine titan --conf-dir "$conf" --uri test:///default
+expect "undefine cleans up after virsh undefine" 0 '"domain":false' \
+	"$penstock" vm undefine titan --conf-dir "$conf" --json \
+	--uri test:///default
 check "the endpoint" [ ! -e "$conf/endpoints.d/titan.conf" ]
 check "and the unit's settings" [ ! -e "$conf/regions.d/titan.conf" ]
 refuse "once" 1 'no domain "titan"' \
@@ -104,8 +105,10 @@ expect "status of a domain of others" 0 '"ours":false' \
 	"$penstock" vm status test --json --uri test:///default
 expect "list shows it with --all only" 0 "test" \
 	"$penstock" vm list --all --uri test:///default
-check "list alone shows none" [ -z "$("$penstock" vm list \
-	--uri test:///default)" ]
+check "under a header" sh -c "head -n 1 '$tmp/stdout' |
+	grep -qx 'NAME  *STATE  *CID  *AUTOSTART'"
+check "list alone shows none" [ "$("$penstock" vm list \
+	--uri test:///default | wc -l)" -eq 1 ]
 expect "stop asks, waits and says how" 0 "ACPI" \
 	"$penstock" vm stop test --uri test:///default
 expect "stop --json says how" 0 '"how":"acpi"' \
@@ -114,6 +117,8 @@ expect "autostart is off" 0 "autostart off" \
 	"$penstock" vm autostart test --uri test:///default
 expect "patch shows what it lacks" 0 '+    <vsock model="virtio">' \
 	"$penstock" vm patch test --root "$tmp/host" --uri test:///default
+expect "and so in JSON" 0 '{"name":"test","autostart":false}' \
+	"$penstock" vm autostart test --json --uri test:///default
 refuse "start refuses a domain of others" 1 "not Penstock's" \
 	"$penstock" vm start test --uri test:///default
 refuse "undefine too" 1 "not Penstock's" \
@@ -126,6 +131,8 @@ refuse "define too" 2 "run penstock there" \
 	define far --uri qemu+ssh://host.invalid/system
 refuse "and by an alias, which may be of one" 2 "name the URI itself" \
 	define far --uri hail
+refuse "stop --force of no domain says so once" 1 'no domain "none"' \
+	"$penstock" vm stop none --force --uri test:///default
 refuse "autostart is on or off" 2 "maybe" "$penstock" vm autostart test maybe
 for verb in status start stop undefine autostart console; do
 	refuse "$verb of no domain" 1 'no domain "none"' \

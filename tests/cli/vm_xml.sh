@@ -36,8 +36,11 @@ printed "cloud-hypervisor: vsock is a Unix socket" \
 	"socket=/run/penstock/titan.vsock"
 check "cloud-hypervisor: what the guest has to do is said" grep -qF \
 	"memmap=4096M!5120M" "$tmp/stderr"
-refuse "firecracker: says why not, and what else" 1 "VFIO" \
-	xml --format firecracker
+refuse "firecracker: says why not, and what else" 1 \
+	"no device that could be the region" xml --format firecracker
+expect "qemu: --json has the words of the line" 0 \
+	'"argv":["qemu-system-x86_64",' xml --format qemu --json
+check "on one line" [ "$(wc -l <"$tmp/stdout")" -eq 1 ]
 
 refuse "an unknown format is refused" 2 "vbox" \
 	"$penstock" vm xml titan --format vbox
@@ -211,6 +214,7 @@ for other in "--region 8G" "--region-path /mnt/huge/other" \
 		"${other%% *}: titan has a region already, which stays" \
 		patch $other
 done
+expect "libvirt: --json has the XML" 0 '"xml":"<domain ' xml --json
 expect "libvirt: SeaBIOS and Intel take the BAR" 0 \
 	'ivshmem-plain,id=penstock-shm' xml --firmware bios
 sed -i s/GenuineIntel/AuthenticAMD/ "$tmp/host/proc/cpuinfo"

@@ -7,7 +7,7 @@
 
 static int autostart(const struct pst_cmd_ctx *ctx,
 		     const struct pst_vm_api *api, struct pst_vm_virt *virt,
-		     const char *name, const char *set)
+		     const char *name, const char *set, bool json)
 {
 	struct pst_error err;
 	bool on = false;
@@ -20,6 +20,10 @@ static int autostart(const struct pst_cmd_ctx *ctx,
 		r = api->virt_get_autostart(virt, name, &on, &err);
 	if (r)
 		return pst_cmd_fail(ctx, "%s", err.text);
+	if (json)
+		return pst_cmd_print_json(
+			ctx,
+			json_pack("{s:s, s:b}", "name", name, "autostart", on));
 	printf("%s: autostart %s\n", name, on ? "on" : "off");
 	return PST_EXIT_OK;
 }
@@ -29,23 +33,29 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	const struct pst_vm_api *api;
 	struct pst_vm_virt *virt;
 	const char *uri = NULL, *set;
-	int r;
+	bool json = false;
+	int opt, r;
 
-	while (pst_cmd_getopt(ctx, argc, argv) != -1)
-		uri = optarg;
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
+		if (opt == PST_OPT_JSON)
+			json = true;
+		else
+			uri = optarg;
+	}
 	set = argc - optind > 1 ? argv[optind + 1] : NULL;
 	if (set && strcmp(set, "on") != 0 && strcmp(set, "off") != 0)
 		return pst_cmd_usage(ctx, "\"%s\" is neither on nor off", set);
 	r = pst_cmd_vm_connect(ctx, uri, &api, &virt);
 	if (r)
 		return r;
-	r = autostart(ctx, api, virt, argv[optind], set);
+	r = autostart(ctx, api, virt, argv[optind], set, json);
 	api->virt_close(virt);
 	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {
 	PST_CMD_VM_OPT_URI,
+	PST_CMD_OPT_JSON,
 	{0, NULL, NULL, NULL},
 };
 

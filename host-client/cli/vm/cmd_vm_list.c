@@ -15,6 +15,8 @@ static json_t *view_of(const struct pst_vm_api *api,
 			 "autostart", e->autostart, "cid", (json_int_t)e->cid);
 }
 
+#define ROW "%-24s %-14s %-10s %s\n"
+
 static void print_entry(const struct pst_vm_api *api,
 			const struct pst_vm_virt_entry *e)
 {
@@ -22,9 +24,8 @@ static void print_entry(const struct pst_vm_api *api,
 
 	if (e->cid)
 		snprintf(cid, sizeof(cid), "%u", e->cid);
-	printf("%-24s %-14s %-10s %s\n", e->name,
-	       api->virt_state_name(e->state), cid,
-	       e->autostart ? "autostart" : "");
+	printf(ROW, e->name, api->virt_state_name(e->state), cid,
+	       e->autostart ? "on" : "off");
 }
 
 static int list(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
@@ -36,6 +37,8 @@ static int list(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
 	int n, i;
 
 	n = api->virt_list(virt, &v, &err);
+	if (n >= 0 && !json)
+		printf(ROW, "NAME", "STATE", "CID", "AUTOSTART");
 	for (i = 0; i < n; i++) {
 		if (!v[i].ours && !all)
 			continue;

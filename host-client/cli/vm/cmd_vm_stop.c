@@ -62,7 +62,7 @@ static int stop(const struct stop *s)
 	r = s->api->virt_shutdown(s->virt, s->name, &how, &err);
 	if (r == -EALREADY)
 		return report(s, "was off", "does not run", begin);
-	if (r && r != -ECONNREFUSED && s->force) {
+	if (r && r != -ECONNREFUSED && r != -ENOENT && s->force) {
 		/* A guest that is paused cannot react. */
 		fprintf(stderr, "%s: %s\n", s->ctx->path, err.text);
 		return destroy(s, "could not be asked, and was destroyed",

@@ -13,7 +13,7 @@ struct undefine {
 	const struct pst_cmd_ctx *ctx;
 	const char *name;
 	const char *dir;
-	bool keep_nvram, keep_region;
+	bool keep_nvram, keep_region, json;
 	bool failed;
 };
 
@@ -61,6 +61,10 @@ static int undefine(struct undefine *u, const struct pst_vm_api *api,
 	}
 	if (u->failed)
 		return PST_EXIT_FAILED;
+	if (u->json)
+		return pst_cmd_print_json(
+			u->ctx, json_pack("{s:s, s:b, s:b}", "name", u->name,
+					  "undefined", 1, "domain", !gone));
 	printf(gone ? "there is no domain %s, and its files are removed\n"
 		    : "%s is undefined\n",
 	       u->name);
@@ -82,6 +86,8 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			u.keep_nvram = true;
 		else if (opt == OPT_KEEP_REGION)
 			u.keep_region = true;
+		else if (opt == PST_OPT_JSON)
+			u.json = true;
 		else
 			uri = optarg;
 	}
@@ -102,6 +108,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_CONF_DIR, "conf-dir", "DIR",
 	 "where define wrote its files [/etc/penstock]"},
 	PST_CMD_VM_OPT_URI,
+	PST_CMD_OPT_JSON,
 	{0, NULL, NULL, NULL},
 };
 

@@ -15,18 +15,19 @@ enum { OPT_FORMAT = PST_OPT_VM_END };
 
 enum format { LIBVIRT, QEMU, CLOUD_HYPERVISOR, FIRECRACKER };
 
+static const char *const formats[] = {
+	[LIBVIRT] = "libvirt",
+	[QEMU] = "qemu",
+	[CLOUD_HYPERVISOR] = "cloud-hypervisor",
+	[FIRECRACKER] = "firecracker",
+};
+
 static bool arg_format(const struct pst_cmd_ctx *ctx, enum format *ret)
 {
-	static const char *const names[] = {
-		[LIBVIRT] = "libvirt",
-		[QEMU] = "qemu",
-		[CLOUD_HYPERVISOR] = "cloud-hypervisor",
-		[FIRECRACKER] = "firecracker",
-	};
 	size_t i;
 
-	for (i = 0; i < PST_ARRAY_SIZE(names); i++) {
-		if (strcmp(optarg, names[i]) == 0) {
+	for (i = 0; i < PST_ARRAY_SIZE(formats); i++) {
+		if (strcmp(optarg, formats[i]) == 0) {
 			*ret = (enum format)i;
 			return true;
 		}
@@ -39,13 +40,18 @@ static bool arg_format(const struct pst_cmd_ctx *ctx, enum format *ret)
 }
 
 static int print_xml(const struct pst_cmd_ctx *ctx,
-		     const struct pst_vm_draft *d)
+		     const struct pst_vm_draft *d, bool json)
 {
 	PST_CLEANUP_FREE char *xml = NULL;
 	struct pst_error err;
 
 	if (pst_vm_draft_xml(d, &xml, &err))
 		return pst_cmd_fail(ctx, "%s", err.text);
+	if (json)
+		return pst_cmd_print_json(
+			ctx,
+			json_pack("{s:s, s:s, s:s}", "name", d->config.name,
+				  "format", formats[LIBVIRT], "xml", xml));
 	fputs(xml, stdout);
 	return PST_EXIT_OK;
 }
@@ -122,8 +128,21 @@ static void say_memmap(const struct pst_cmd_ctx *ctx,
 			ctx->path, memmap);
 }
 
+static int print_argv_json(const struct pst_cmd_ctx *ctx, enum format format,
+			   const char *name, const struct pst_vm_argv *argv)
+{
+	json_t *words = json_array();
+	size_t i;
+
+	for (i = 0; i < argv->n; i++)
+		json_array_append_new(words, json_string(argv->v[i]));
+	return pst_cmd_print_json(
+		ctx, json_pack("{s:s, s:s, s:o}", "name", name, "format",
+			       formats[format], "argv", words));
+}
+
 static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
-		      const struct pst_vm_config *c)
+		      const struct pst_vm_config *c, bool json)
 {
 	struct pst_vm_argv argv = {0};
 	struct pst_error err;
@@ -139,7 +158,10 @@ static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 			say_memmap(ctx, c);
 		else
 			say_pins(ctx, c);
-		pst_vm_argv_print(&argv, stdout);
+		if (!json)
+			pst_vm_argv_print(&argv, stdout);
+		else if (print_argv_json(ctx, format, c->name, &argv))
+			r = -ENOMEM;
 	}
 	pst_vm_argv_done(&argv);
 	if (r == 0)
@@ -168,6 +190,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
 	struct pst_cmd_vm vm;
 	enum format format = LIBVIRT;
+	bool json = false;
 	struct pst_error err;
 	char uds[256];
 	int opt, r;
@@ -175,10 +198,14 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (!d)
 		return pst_cmd_fail(ctx, "out of memory");
 	pst_cmd_vm_init(&vm, ctx);
-	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
-		if (!(opt == OPT_FORMAT ? arg_format(ctx, &format)
-					: pst_cmd_vm_opt(ctx, opt, &vm.ask)))
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
+		if (opt == PST_OPT_JSON)
+			json = true;
+		else if (!(opt == OPT_FORMAT
+				   ? arg_format(ctx, &format)
+				   : pst_cmd_vm_opt(ctx, opt, &vm.ask)))
 			return PST_EXIT_USAGE;
+	}
 	vm.ask.q.name = argv[optind];
 	if (format == FIRECRACKER) {
 		pst_vm_argv_firecracker(&err);
@@ -194,8 +221,9 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (r == PST_EXIT_OK)
 		r = pst_cmd_vm_draft(&vm, d);
 	if (r == PST_EXIT_OK) {
-		r = format == LIBVIRT ? print_xml(ctx, d)
-				      : print_argv(ctx, format, &d->config);
+		r = format == LIBVIRT
+			    ? print_xml(ctx, d, json)
+			    : print_argv(ctx, format, &d->config, json);
 		pst_vm_draft_done(d);
 	}
 	pst_cmd_vm_end(&vm);
@@ -206,6 +234,7 @@ static const struct pst_cmd_opt opts[] = {
 	PST_CMD_VM_OPTS,
 	{OPT_FORMAT, "format", "libvirt|qemu|cloud-hypervisor|firecracker",
 	 "what it is printed for [libvirt]"},
+	PST_CMD_OPT_JSON,
 	{0, NULL, NULL, NULL},
 };
 
