@@ -3,6 +3,14 @@
 #include "tests/fixtures/hostgood.h"
 #include "tests/fixtures/unit.h"
 
+/* With that file the finding has that status and words. */
+static void given(const char *path, const char *text, const char *id,
+		  enum pst_host_finding_status status, const char *words)
+{
+	tree_file(path, text);
+	finding(id, status, words);
+}
+
 START_TEST(a_host_in_order_passes_but_for_what_is_live)
 {
 	size_t i;
@@ -37,14 +45,14 @@ END_TEST
 START_TEST(a_processor_without_virtualisation_fails)
 {
 	make_good();
-	tree_file("proc/cpuinfo",
-		  "vendor_id : GenuineIntel\nmodel name : Atom\nflags : fpu\n");
-	finding("cpu.virtualization", PST_HOST_FAIL, "neither vmx nor svm");
+	given("proc/cpuinfo",
+	      "vendor_id : GenuineIntel\nmodel name : Atom\nflags : fpu\n",
+	      "cpu.virtualization", PST_HOST_FAIL, "neither vmx nor svm");
 	tree_unlink("proc/cpuinfo");
 	finding("cpu.virtualization", PST_HOST_WARN, "not seen");
 	tree_unlink("dev/kvm");
-	tree_file("proc/modules", "x 1 0 - Live 0x0\n");
-	finding("kvm.open", PST_HOST_FAIL, "neither dev/kvm");
+	given("proc/modules", "x 1 0 - Live 0x0\n", "kvm.open", PST_HOST_FAIL,
+	      "neither dev/kvm");
 	done();
 }
 END_TEST
@@ -52,26 +60,26 @@ END_TEST
 START_TEST(vfio_has_to_be_there)
 {
 	make_good();
-	tree_file("proc/modules", "kvm_amd 1 0 - Live 0x0\n");
-	finding("vfio.module", PST_HOST_WARN, "vfio-pci not loaded");
+	given("proc/modules", "kvm_amd 1 0 - Live 0x0\n", "vfio.module",
+	      PST_HOST_WARN, "vfio-pci not loaded");
 	tree_file("lib/modules/7.1.3-generic/modules.builtin", "");
-	tree_file("lib/modules/7.1.3-generic/modules.dep",
-		  "kernel/drivers/vfio/pci/vfio-pci.ko.zst:\n");
-	finding("vfio.module", PST_HOST_WARN, "vfio-pci not loaded");
-	tree_file("lib/modules/7.1.3-generic/modules.dep", "x.ko:\n");
-	finding("vfio.module", PST_HOST_FAIL, "vfio-pci not there");
+	given("lib/modules/7.1.3-generic/modules.dep",
+	      "kernel/drivers/vfio/pci/vfio-pci.ko.zst:\n", "vfio.module",
+	      PST_HOST_WARN, "vfio-pci not loaded");
+	given("lib/modules/7.1.3-generic/modules.dep", "x.ko:\n", "vfio.module",
+	      PST_HOST_FAIL, "vfio-pci not there");
 	finding("vsock.vhost", PST_HOST_PASS, "/dev/vhost-vsock");
 	tree_unlink("dev/vhost-vsock");
 	finding("vsock.vhost", PST_HOST_FAIL, "no vhost_vsock");
-	tree_file("lib/modules/7.1.3-generic/modules.builtin",
-		  "kernel/drivers/vfio/pci/vfio-pci.ko\n"
-		  "kernel/drivers/vfio/vfio_iommu_type1.ko\n");
-	finding("vfio.module", PST_HOST_PASS, "vfio-pci built in");
+	given("lib/modules/7.1.3-generic/modules.builtin",
+	      "kernel/drivers/vfio/pci/vfio-pci.ko\n"
+	      "kernel/drivers/vfio/vfio_iommu_type1.ko\n",
+	      "vfio.module", PST_HOST_PASS, "vfio-pci built in");
 	finding("vfio.early", PST_HOST_PASS, "built in");
 	/* Which knows only the ids of the command line. */
 	finding("vfio.ids", PST_HOST_WARN, "does not reach");
-	tree_file("proc/cmdline", "vfio-pci.ids=10de:2204,10de:1aef\n");
-	finding("vfio.ids", PST_HOST_PASS, "command line");
+	given("proc/cmdline", "vfio-pci.ids=10de:2204,10de:1aef\n", "vfio.ids",
+	      PST_HOST_PASS, "command line");
 	done();
 }
 END_TEST
@@ -79,31 +87,31 @@ END_TEST
 START_TEST(every_rival_has_to_wait_or_stay_away)
 {
 	make_good();
-	tree_file("etc/modprobe.d/vfio.conf", "");
-	finding("vfio.early", PST_HOST_WARN, "nvidia may load before");
+	given("etc/modprobe.d/vfio.conf", "", "vfio.early", PST_HOST_WARN,
+	      "nvidia may load before");
 	tree_dir("sys/module/nouveau");
-	tree_file("proc/modules", "nouveau 1 0 - Live 0x0\n");
-	finding("vfio.early", PST_HOST_WARN, "nouveau may load before");
+	given("proc/modules", "nouveau 1 0 - Live 0x0\n", "vfio.early",
+	      PST_HOST_WARN, "nouveau may load before");
 	tree_file("proc/cmdline", "rd.driver.pre=vfio-pci\n");
-	tree_file("etc/mkinitcpio.conf", "MODULES=()\n");
-	finding("vfio.early", PST_HOST_WARN, "nouveau may load before");
+	given("etc/mkinitcpio.conf", "MODULES=()\n", "vfio.early",
+	      PST_HOST_WARN, "nouveau may load before");
 	tree_unlink("etc/mkinitcpio.conf");
 	finding("vfio.early", PST_HOST_PASS, "rd.driver.pre=vfio-pci");
 	tree_file("proc/cmdline", "quiet\n");
-	tree_file("etc/modprobe.d/vfio.conf",
-		  "options vfio-pci ids=10de:2204\nsoftdep nvidia pre: "
-		  "vfio-pci\n");
-	finding("vfio.ids", PST_HOST_WARN, AUDIO ": nothing");
+	given("etc/modprobe.d/vfio.conf",
+	      "options vfio-pci ids=10de:2204\nsoftdep nvidia pre: "
+	      "vfio-pci\n",
+	      "vfio.ids", PST_HOST_WARN, AUDIO ": nothing");
 	finding("vfio.early", PST_HOST_WARN, "nouveau may load before");
-	tree_file("etc/modprobe.d/no.conf", "blacklist nouveau\n");
-	finding("vfio.early", PST_HOST_PASS, "softdep or blacklist");
+	given("etc/modprobe.d/no.conf", "blacklist nouveau\n", "vfio.early",
+	      PST_HOST_PASS, "softdep or blacklist");
 	/* An initramfs loads by name, whatever is blacklisted. */
-	tree_file("etc/mkinitcpio.conf", "MODULES=(nouveau)\n");
-	finding("vfio.early", PST_HOST_WARN, "loads nouveau and not vfio_pci");
-	tree_file("etc/mkinitcpio.conf", "MODULES=(vfio_pci nouveau)\n");
-	finding("vfio.early", PST_HOST_PASS, "mkinitcpio loads vfio_pci early");
-	tree_file("etc/mkinitcpio.conf", "MODULES=(nouveau vfio_pci)\n");
-	finding("vfio.early", PST_HOST_WARN, "loads nouveau before vfio_pci");
+	given("etc/mkinitcpio.conf", "MODULES=(nouveau)\n", "vfio.early",
+	      PST_HOST_WARN, "loads nouveau and not vfio_pci");
+	given("etc/mkinitcpio.conf", "MODULES=(vfio_pci nouveau)\n",
+	      "vfio.early", PST_HOST_PASS, "mkinitcpio loads vfio_pci early");
+	given("etc/mkinitcpio.conf", "MODULES=(nouveau vfio_pci)\n",
+	      "vfio.early", PST_HOST_WARN, "loads nouveau before vfio_pci");
 	tree_driver(GPU, "nouveau");
 	request.gpu = GPU;
 	finding("vfio.early", PST_HOST_FAIL, "before it and run mkinitcpio -P");
@@ -114,8 +122,8 @@ END_TEST
 START_TEST(a_dracut_file_without_conf_is_named)
 {
 	make_good();
-	tree_file("etc/dracut.conf.d/vfio", "force_drivers+=\" vfio_pci \"\n");
-	finding("vfio.early", PST_HOST_WARN, "softdep");
+	given("etc/dracut.conf.d/vfio", "force_drivers+=\" vfio_pci \"\n",
+	      "vfio.early", PST_HOST_WARN, "softdep");
 	finding("vfio.early", PST_HOST_WARN, "dracut ignores");
 	tree_file("etc/modprobe.d/vfio.conf", "");
 	tree_file("proc/cmdline", "rd.driver.pre=vfio-pci\n");
@@ -141,32 +149,28 @@ START_TEST(nixos_is_told_in_its_own_words)
 		  "{ boot.initrd.kernelModules = [ \"vfio_pci\" ];\n"
 		  "boot.kernelParams = [ \"vfio-pci.ids=10de:2204,10de:1aef\" "
 		  "]; }\n");
-	tree_file("proc/cmdline", "quiet\n");
-	finding("iommu.mode", PST_HOST_WARN, "boot.kernelParams");
+	given("proc/cmdline", "quiet\n", "iommu.mode", PST_HOST_WARN,
+	      "boot.kernelParams");
 	finding("vfio.early", PST_HOST_PASS, "NixOS loads vfio_pci early");
 	finding("vfio.ids", PST_HOST_PASS, GPU);
-	tree_file("etc/nixos/configuration.nix", "{ }\n");
-	finding("vfio.ids", PST_HOST_WARN, "nothing");
+	given("etc/nixos/configuration.nix", "{ }\n", "vfio.ids", PST_HOST_WARN,
+	      "nothing");
 	ck_assert_ptr_null(strstr(find("vfio.ids")->fix, "not seen"));
 	tree_unlink("etc/os-release");
-	tree_file("etc/NIXOS", "");
-	finding("iommu.mode", PST_HOST_WARN, "boot.kernelParams");
+	given("etc/NIXOS", "", "iommu.mode", PST_HOST_WARN,
+	      "boot.kernelParams");
 	tree_unlink("etc/NIXOS");
 	tree_dir("boot/loader/entries");
 	finding("iommu.mode", PST_HOST_WARN, "/boot/loader/entries");
-	tree_file("etc/kernel/cmdline", "");
-	finding("iommu.mode", PST_HOST_WARN,
-		"/etc/kernel/cmdline, run kernel-install add-all and reboot");
-	tree_file("etc/default/grub", "");
-	finding("iommu.mode", PST_HOST_WARN,
-		"/etc/default/grub, run grub-mkconfig -o /boot/grub/grub.cfg "
-		"and");
-	tree_file("usr/sbin/update-grub", "");
-	finding("iommu.mode", PST_HOST_WARN,
-		"/etc/default/grub, run update-grub and reboot");
-	tree_file("etc/kernelstub/configuration", "{}");
-	finding("iommu.mode", PST_HOST_WARN,
-		"kernelstub --add-options \"iommu=pt\"");
+	given("etc/kernel/cmdline", "", "iommu.mode", PST_HOST_WARN,
+	      "/etc/kernel/cmdline, run kernel-install add-all and reboot");
+	given("etc/default/grub", "", "iommu.mode", PST_HOST_WARN,
+	      "/etc/default/grub, run grub-mkconfig -o /boot/grub/grub.cfg "
+	      "and");
+	given("usr/sbin/update-grub", "", "iommu.mode", PST_HOST_WARN,
+	      "/etc/default/grub, run update-grub and reboot");
+	given("etc/kernelstub/configuration", "{}", "iommu.mode", PST_HOST_WARN,
+	      "kernelstub --add-options \"iommu=pt\"");
 	tree_dir("ostree");
 	finding("iommu.mode", PST_HOST_WARN, "rpm-ostree kargs");
 	done();
@@ -186,36 +190,35 @@ START_TEST(hugepages_have_to_be_enough)
 	pages("sys/kernel/mm/hugepages", "2048\n");
 	tree_file("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages",
 		  "16");
-	tree_file("sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages",
-		  "16");
-	finding("hugepages.pool", PST_HOST_PASS, "16 pages of 1024 MiB");
+	given("sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages",
+	      "16", "hugepages.pool", PST_HOST_PASS, "16 pages of 1024 MiB");
 	pages("sys/kernel/mm/hugepages", "10240\n");
-	tree_file("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
-		  "10");
-	finding("hugepages.pool", PST_HOST_WARN, "10 free");
+	given("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "10",
+	      "hugepages.pool", PST_HOST_WARN, "10 free");
 	finding("hugepages.boot", PST_HOST_PASS, "10240 pages of 2 MiB");
-	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16\n");
-	finding("hugepages.boot", PST_HOST_WARN, "sets 0 pages of 2 MiB aside");
-	tree_file("proc/cmdline", "hugepagesz=1G hugepages=16 hugepagesz=2M "
-				  "hugepages=0:1024,1:1024\n");
-	finding("hugepages.boot", PST_HOST_PASS, "2048 pages of 2 MiB");
-	tree_file("proc/cmdline", "hugepages=0:2048,1:x\n");
-	finding("hugepages.boot", PST_HOST_WARN, "sets 0 pages of 2 MiB aside");
-	tree_file("proc/cmdline", "hugepages=7,4096\n");
-	finding("hugepages.boot", PST_HOST_WARN, "sets 7 pages of 2 MiB aside");
-	tree_file("proc/cmdline", "hugepagesz=2M hugepages=7 hugepages=4096\n");
-	finding("hugepages.boot", PST_HOST_WARN, "sets 7 pages of 2 MiB aside");
-	tree_file("proc/cmdline", "default_hugepagesz=1G hugepages=4096\n");
-	finding("hugepages.boot", PST_HOST_WARN, "2048");
-	tree_file("proc/cmdline", "iommu=pt\n");
-	finding("hugepages.boot", PST_HOST_WARN, "gone then");
-	tree_file("etc/sysctl.d/h.conf", "vm.nr_hugepages = 10240\n");
-	finding("hugepages.boot", PST_HOST_PASS, "h.conf");
+	given("proc/cmdline", "hugepagesz=1G hugepages=16\n", "hugepages.boot",
+	      PST_HOST_WARN, "sets 0 pages of 2 MiB aside");
+	given("proc/cmdline",
+	      "hugepagesz=1G hugepages=16 hugepagesz=2M "
+	      "hugepages=0:1024,1:1024\n",
+	      "hugepages.boot", PST_HOST_PASS, "2048 pages of 2 MiB");
+	given("proc/cmdline", "hugepages=0:2048,1:x\n", "hugepages.boot",
+	      PST_HOST_WARN, "sets 0 pages of 2 MiB aside");
+	given("proc/cmdline", "hugepages=7,4096\n", "hugepages.boot",
+	      PST_HOST_WARN, "sets 7 pages of 2 MiB aside");
+	given("proc/cmdline", "hugepagesz=2M hugepages=7 hugepages=4096\n",
+	      "hugepages.boot", PST_HOST_WARN, "sets 7 pages of 2 MiB aside");
+	given("proc/cmdline", "default_hugepagesz=1G hugepages=4096\n",
+	      "hugepages.boot", PST_HOST_WARN, "2048");
+	given("proc/cmdline", "iommu=pt\n", "hugepages.boot", PST_HOST_WARN,
+	      "gone then");
+	given("etc/sysctl.d/h.conf", "vm.nr_hugepages = 10240\n",
+	      "hugepages.boot", PST_HOST_PASS, "h.conf");
 	tree_unlink("etc/sysctl.d/h.conf");
-	tree_file("etc/tmpfiles.d/h.conf",
-		  "w /sys/devices/system/node/node0/hugepages/"
-		  "hugepages-2048kB/nr_hugepages - - - - 10240\n");
-	finding("hugepages.boot", PST_HOST_PASS, "tmpfiles.d");
+	given("etc/tmpfiles.d/h.conf",
+	      "w /sys/devices/system/node/node0/hugepages/"
+	      "hugepages-2048kB/nr_hugepages - - - - 10240\n",
+	      "hugepages.boot", PST_HOST_PASS, "tmpfiles.d");
 	request.vm_memory = 80ULL << 30;
 	finding("memory.total", PST_HOST_WARN, "80 GiB for the guest");
 	done();
@@ -232,15 +235,13 @@ START_TEST(hugepages_belong_on_the_cards_node)
 	tree_attr(GPU, "numa_node", "1\n");
 	finding("hugepages.node", PST_HOST_WARN, "node1/hugepages");
 	/* What the others advise is the same. */
-	tree_file("proc/cmdline", "iommu=pt\n");
-	finding("hugepages.boot", PST_HOST_WARN,
-		"hugepagesz=2M hugepages=1:10240");
-	tree_file("proc/sys/kernel/osrelease", "5.10.0\n");
-	finding("hugepages.boot", PST_HOST_WARN,
-		"hugepagesz=2M hugepages=10240");
+	given("proc/cmdline", "iommu=pt\n", "hugepages.boot", PST_HOST_WARN,
+	      "hugepagesz=2M hugepages=1:10240");
+	given("proc/sys/kernel/osrelease", "5.10.0\n", "hugepages.boot",
+	      PST_HOST_WARN, "hugepagesz=2M hugepages=10240");
 	/* Which take the node for the count. */
-	tree_file("proc/cmdline", "hugepages=1:10240\n");
-	finding("hugepages.boot", PST_HOST_WARN, "sets 1 pages of 2 MiB aside");
+	given("proc/cmdline", "hugepages=1:10240\n", "hugepages.boot",
+	      PST_HOST_WARN, "sets 1 pages of 2 MiB aside");
 	tree_attr(GPU, "numa_node", "-1\n");
 	finding("hugepages.node", PST_HOST_WARN, "tells none");
 	done();
@@ -250,19 +251,19 @@ END_TEST
 START_TEST(the_region_lies_on_pages_of_2_mib)
 {
 	make_good();
-	tree_file("proc/mounts",
-		  "none /mnt/h\\040p hugetlbfs rw,pagesize=1024M "
-		  "0 0\n");
-	finding("hugetlbfs.mount", PST_HOST_FAIL,
-		"/mnt/h p has pages of 1024 MiB");
+	given("proc/mounts",
+	      "none /mnt/h\\040p hugetlbfs rw,pagesize=1024M "
+	      "0 0\n",
+	      "hugetlbfs.mount", PST_HOST_FAIL,
+	      "/mnt/h p has pages of 1024 MiB");
 	finding("region.file", PST_HOST_WARN, "no region file");
-	tree_file("proc/mounts", "proc /proc proc rw 0 0\n");
-	finding("hugetlbfs.mount", PST_HOST_FAIL, "no hugetlbfs");
+	given("proc/mounts", "proc /proc proc rw 0 0\n", "hugetlbfs.mount",
+	      PST_HOST_FAIL, "no hugetlbfs");
 	tree_unlink("proc/mounts");
 	finding("hugetlbfs.mount", PST_HOST_WARN, "not seen");
 	/* Without an option it has the default size. */
-	tree_file("proc/mounts", "h /dev/hugepages hugetlbfs rw 0 0\n");
-	finding("hugetlbfs.mount", PST_HOST_PASS, "/dev/hugepages");
+	given("proc/mounts", "h /dev/hugepages hugetlbfs rw 0 0\n",
+	      "hugetlbfs.mount", PST_HOST_PASS, "/dev/hugepages");
 	finding("region.file", PST_HOST_PASS, "penstock-vm");
 	chmod(tmpdir_path("dev/hugepages/penstock-vm"), 0666);
 	finding("region.file", PST_HOST_FAIL, "mode 0666");
@@ -270,15 +271,14 @@ START_TEST(the_region_lies_on_pages_of_2_mib)
 	request.sizes_given = true;
 	finding("region.file", PST_HOST_WARN, "--replace");
 	request.sizes_given = false;
-	tree_file("etc/penstock/regions.d/vm.conf", "# x\nSIZE=4G\nNODE=0\n");
-	finding("region.file", PST_HOST_FAIL, "its SIZE");
+	given("etc/penstock/regions.d/vm.conf", "# x\nSIZE=4G\nNODE=0\n",
+	      "region.file", PST_HOST_FAIL, "its SIZE");
 	ck_assert_int_eq(
 		truncate(tmpdir_path("dev/hugepages/penstock-vm"), 4LL << 30),
 		0);
 	finding("region.file", PST_HOST_PASS, "4 GiB, mode 0660");
-	tree_file("etc/penstock/regions.d/other.conf", "SIZE=1G\n");
-	finding("region.file", PST_HOST_WARN,
-		"other of /etc/penstock/regions.d");
+	given("etc/penstock/regions.d/other.conf", "SIZE=1G\n", "region.file",
+	      PST_HOST_WARN, "other of /etc/penstock/regions.d");
 	tree_unlink("dev/hugepages/penstock-vm");
 	tree_file("dev/shm/penstock-other", "");
 	tree_file("dev/shm/elsewhere", "");
@@ -292,10 +292,10 @@ END_TEST
 START_TEST(programs_are_found_by_their_files)
 {
 	make_good();
-	tree_file("var/lib/dpkg/status",
-		  "Package: qemu-system-x86\nVersion: 1:5.2\n\n"
-		  "Package: libvirt-daemon\nVersion: 9.0.0-4\n");
-	finding("qemu.version", PST_HOST_WARN, "5.2");
+	given("var/lib/dpkg/status",
+	      "Package: qemu-system-x86\nVersion: 1:5.2\n\n"
+	      "Package: libvirt-daemon\nVersion: 9.0.0-4\n",
+	      "qemu.version", PST_HOST_WARN, "5.2");
 	finding("libvirt.version", PST_HOST_WARN, "9.3");
 	tree_unlink("var/lib/dpkg/status");
 	finding("qemu.version", PST_HOST_WARN, "not seen");
@@ -320,21 +320,21 @@ START_TEST(lockdown_versions_and_sysctls_are_warnings)
 	tree_file("sys/kernel/security/lockdown",
 		  "none [integrity] confidentiality\n");
 	finding("kernel.lockdown", PST_HOST_WARN, "integrity; Secure Boot on");
-	tree_file("proc/sys/kernel/osrelease", "6.12.7\n");
-	finding("kernel.version", PST_HOST_WARN, "CVE-2025-21756");
-	tree_file("proc/sys/kernel/io_uring_disabled", "2\n");
-	finding("kernel.io_uring", PST_HOST_WARN, "is 2");
+	given("proc/sys/kernel/osrelease", "6.12.7\n", "kernel.version",
+	      PST_HOST_WARN, "CVE-2025-21756");
+	given("proc/sys/kernel/io_uring_disabled", "2\n", "kernel.io_uring",
+	      PST_HOST_WARN, "is 2");
 	tree_unlink("proc/sys/kernel/io_uring_disabled");
 	finding("kernel.io_uring", PST_HOST_WARN, "not seen");
 	tree_unlink("proc/sys/kernel/osrelease");
 	finding("kernel.version", PST_HOST_WARN, "not seen");
-	tree_file("proc/version", "Linux version 5.4.0-1 (x) #1\n");
-	finding("kernel.io_uring", PST_HOST_PASS, "no sysctl");
+	given("proc/version", "Linux version 5.4.0-1 (x) #1\n",
+	      "kernel.io_uring", PST_HOST_PASS, "no sysctl");
 	tree_unlink("etc/security/limits.d/kvm.conf");
 	finding("memory.lock", PST_HOST_WARN, "no limit was seen");
 	tree_unlink("sys/kernel/security/lockdown");
-	tree_file("proc/cmdline", "lockdown=confidentiality\n");
-	finding("kernel.lockdown", PST_HOST_WARN, "asks for confidentiality");
+	given("proc/cmdline", "lockdown=confidentiality\n", "kernel.lockdown",
+	      PST_HOST_WARN, "asks for confidentiality");
 	done();
 }
 END_TEST
@@ -359,17 +359,18 @@ START_TEST(the_limits_of_a_tree_have_to_be_high_enough)
 {
 	make_good();
 	finding("memory.lock", PST_HOST_PASS, "unlimited");
-	tree_file("etc/security/limits.d/kvm.conf", "* soft memlock 64 \n");
-	finding("memory.lock", PST_HOST_WARN, "memlock 64");
-	tree_file("etc/security/limits.d/kvm.conf", "*\t-\tmemlock\t67108864");
-	finding("memory.lock", PST_HOST_PASS, "67108864");
-	tree_file("etc/security/limits.conf", "* hard memlock 64\n# x\n"
-					      "@kvm - memlock unlimited\r\n");
-	finding("memory.lock", PST_HOST_PASS, "unlimited");
-	tree_file("proc/cmdline", "iommu.passthrough=0\n");
-	finding("iommu.mode", PST_HOST_WARN, "no iommu=pt");
-	tree_file("proc/cmdline", "iommu.passthrough=1\n");
-	finding("iommu.mode", PST_HOST_PASS, "iommu=pt");
+	given("etc/security/limits.d/kvm.conf", "* soft memlock 64 \n",
+	      "memory.lock", PST_HOST_WARN, "memlock 64");
+	given("etc/security/limits.d/kvm.conf", "*\t-\tmemlock\t67108864",
+	      "memory.lock", PST_HOST_PASS, "67108864");
+	given("etc/security/limits.conf",
+	      "* hard memlock 64\n# x\n"
+	      "@kvm - memlock unlimited\r\n",
+	      "memory.lock", PST_HOST_PASS, "unlimited");
+	given("proc/cmdline", "iommu.passthrough=0\n", "iommu.mode",
+	      PST_HOST_WARN, "no iommu=pt");
+	given("proc/cmdline", "iommu.passthrough=1\n", "iommu.mode",
+	      PST_HOST_PASS, "iommu=pt");
 	done();
 }
 END_TEST
@@ -407,8 +408,8 @@ END_TEST
 START_TEST(distributions_tell_the_version_behind_theirs)
 {
 	make_good();
-	tree_file("proc/sys/kernel/osrelease", "6.1.0-13-amd64\n");
-	finding("kernel.version", PST_HOST_WARN, "6.1.0 lacks");
+	given("proc/sys/kernel/osrelease", "6.1.0-13-amd64\n", "kernel.version",
+	      PST_HOST_WARN, "6.1.0 lacks");
 	tree_file(
 		"proc/version",
 		"Linux version 6.1.0-13-amd64 (debian-kernel@lists.debian.org) "
@@ -416,10 +417,10 @@ START_TEST(distributions_tell_the_version_behind_theirs)
 		"PREEMPT_DYNAMIC Debian 6.1.164-1 (2026-02-01)\n");
 	finding("kernel.version", PST_HOST_WARN,
 		"6.1.164 lacks CVE-2026-46214");
-	tree_file("proc/version_signature", "Ubuntu 7.0.0-4.4-generic 7.1.2\n");
-	finding("kernel.version", PST_HOST_PASS, "6.1.0-13-amd64");
-	tree_file("proc/version_signature", "Ubuntu x\n");
-	finding("kernel.version", PST_HOST_WARN, "6.1.0 lacks");
+	given("proc/version_signature", "Ubuntu 7.0.0-4.4-generic 7.1.2\n",
+	      "kernel.version", PST_HOST_PASS, "6.1.0-13-amd64");
+	given("proc/version_signature", "Ubuntu x\n", "kernel.version",
+	      PST_HOST_WARN, "6.1.0 lacks");
 	done();
 }
 END_TEST
@@ -432,12 +433,12 @@ START_TEST(garbage_is_reported_and_made_printable)
 	make_good();
 	tree_attr(GPU, "numa_node", "9999999999999999999999\n");
 	tree_bytes("proc/cmdline", "a\0b", 3);
-	tree_file("sys/bus/pci/devices/0000:77:00.0", "x");
-	finding("tree.readable", PST_HOST_WARN, "proc/cmdline");
+	given("sys/bus/pci/devices/0000:77:00.0", "x", "tree.readable",
+	      PST_HOST_WARN, "proc/cmdline");
 	finding("tree.readable", PST_HOST_WARN, "1 entries");
 	finding("tree.readable", PST_HOST_WARN, "invalid attributes of " GPU);
-	tree_file("proc/cmdline", "pcie_acs_override=\033[2J\377x\n");
-	finding("iommu.acs", PST_HOST_WARN, "=?[2J?x");
+	given("proc/cmdline", "pcie_acs_override=\033[2J\377x\n", "iommu.acs",
+	      PST_HOST_WARN, "=?[2J?x");
 	f = find("iommu.acs");
 	for (p = f->seen; *p; p++)
 		ck_assert(*p >= ' ' && *p <= '~');
