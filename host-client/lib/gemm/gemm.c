@@ -20,8 +20,8 @@ static int prepare(struct pst *c, const struct pst_gemm_args *g,
 		return 0;
 	}
 	if ((r = pst_gemm_take(g, own, err)) < 0 ||
-	    (r = pst_gemm_resolve(c, own, call, places, err)) < 0 ||
-	    (r = pst_gemm_check(c, call, places, err)) < 0)
+	    (r = pst_gemm_resolve(&c->mem, own, call, places, err)) < 0 ||
+	    (r = pst_gemm_check(&c->mem, call, places, err)) < 0)
 		return r;
 	if (!places->foreign)
 		pst_memo_keep(c, g, call);
@@ -55,13 +55,13 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	return r;
 }
 
-static int prepare_one(struct pst *c, const void *g, struct pst_call *call,
-		       struct pst_error *err)
+static int prepare_one(const struct pst *c, const void *g,
+		       struct pst_call *call, struct pst_error *err)
 {
 	struct pst_gemm_args own;
 	int r = pst_gemm_take(g, &own, err);
 
-	return r < 0 ? r : pst_gemm_prepare(c, &own, call, err);
+	return r < 0 ? r : pst_gemm_prepare(&c->mem, &own, call, err);
 }
 
 int pst_submit_gemm(struct pst *c, const struct pst_gemm_args *g,

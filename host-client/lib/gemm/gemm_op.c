@@ -120,7 +120,7 @@ struct operand {
 
 /* Where it lies, and what uses it. A tensor is looked up though it is not read,
  * so that no handle of a lost session gets to the agent. */
-static int find(struct pst *c, struct pst_call *call,
+static int find(const struct pst_memory *m, struct pst_call *call,
 		enum pst_operand_slot slot, const struct operand *x, bool used,
 		enum pst_operand_kind *ret, struct pst_error *err)
 {
@@ -129,15 +129,15 @@ static int find(struct pst *c, struct pst_call *call,
 	*ret = PST_OPERAND_NONE;
 	if (x->tensor) {
 		*ret = PST_OPERAND_TENSOR;
-		return pst_call_tensor(c, call, slot, x->name, x->tensor,
+		return pst_call_tensor(m, call, slot, x->name, x->tensor,
 				       x->word, err);
 	}
 	if (!used)
 		return 0;
-	b = x->ptr ? pst_heap_find(&c->mem.heap, x->ptr, 0) : NULL;
+	b = x->ptr ? pst_heap_find(&m->heap, x->ptr, 0) : NULL;
 	/* This says what is wrong with it. */
 	if (!x->ptr || (b && b->extent->dead))
-		return pst_buffer_find(&c->mem, x->name, x->ptr, 0, &b, err);
+		return pst_buffer_find(m, x->name, x->ptr, 0, &b, err);
 	call->blocks[slot] = b;
 	*ret = b ? PST_OPERAND_REGION : PST_OPERAND_FOREIGN;
 	return 0;
@@ -157,7 +157,7 @@ static bool reads_ab(const struct pst_gemm_args *g)
 	return pst_op_reads_ab(&op);
 }
 
-int pst_gemm_resolve(struct pst *c, const struct pst_gemm_args *g,
+int pst_gemm_resolve(const struct pst_memory *m, const struct pst_gemm_args *g,
 		     struct pst_call *call, struct pst_gemm_places *ret,
 		     struct pst_error *err)
 {
@@ -185,7 +185,7 @@ int pst_gemm_resolve(struct pst *c, const struct pst_gemm_args *g,
 		used = i == PST_SLOT_C      ? writes
 		       : i == PST_SLOT_BIAS ? writes && g->bias
 					    : ret->reads_ab;
-		r = find(c, call, i, &operands[i], used, &ret->kind[i], err);
+		r = find(m, call, i, &operands[i], used, &ret->kind[i], err);
 		if (r < 0)
 			return r;
 		ret->foreign |= ret->kind[i] == PST_OPERAND_FOREIGN;
@@ -201,17 +201,17 @@ int pst_gemm_resolve(struct pst *c, const struct pst_gemm_args *g,
 	return 0;
 }
 
-int pst_gemm_check(struct pst *c, const struct pst_call *call,
+int pst_gemm_check(const struct pst_memory *m, const struct pst_call *call,
 		   const struct pst_gemm_places *places, struct pst_error *err)
 {
 	struct pst_op op;
 
-	return places->foreign ? pst_call_check_whole(c, call, err)
-			       : pst_call_check(c, call, &op, err);
+	return places->foreign ? pst_call_check_whole(m, call, err)
+			       : pst_call_check(m, call, &op, err);
 }
 
 /* A foreign operand where none may be. */
-static int refuse(struct pst *c, const struct pst_gemm_args *g,
+static int refuse(const struct pst_memory *m, const struct pst_gemm_args *g,
 		  const struct pst_gemm_places *places, struct pst_error *err)
 {
 	static const char *const names[] = {"a", "b", "c", "bias"};
@@ -221,17 +221,17 @@ static int refuse(struct pst *c, const struct pst_gemm_args *g,
 
 	while (places->kind[i] != PST_OPERAND_FOREIGN)
 		i++;
-	return pst_buffer_find(&c->mem, names[i], ptr[i], 0, &b, err);
+	return pst_buffer_find(m, names[i], ptr[i], 0, &b, err);
 }
 
-int pst_gemm_prepare(struct pst *c, const struct pst_gemm_args *g,
+int pst_gemm_prepare(const struct pst_memory *m, const struct pst_gemm_args *g,
 		     struct pst_call *call, struct pst_error *err)
 {
 	struct pst_gemm_places places;
-	int r = pst_gemm_resolve(c, g, call, &places, err);
+	int r = pst_gemm_resolve(m, g, call, &places, err);
 
 	if (r < 0)
 		return r;
-	return places.foreign ? refuse(c, g, &places, err)
-			      : pst_gemm_check(c, call, &places, err);
+	return places.foreign ? refuse(m, g, &places, err)
+			      : pst_gemm_check(m, call, &places, err);
 }

@@ -35,18 +35,21 @@ PST_MUST_USE int pst_gemm_take(const struct pst_gemm_args *args,
  * handles. -EINVAL, -EFAULT (NULL), and of operands that are not there any more
  * -ENOENT, -ESTALE.
  */
-PST_MUST_USE int pst_gemm_resolve(struct pst *c, const struct pst_gemm_args *g,
+PST_MUST_USE int pst_gemm_resolve(const struct pst_memory *m,
+				  const struct pst_gemm_args *g,
 				  struct pst_call *call,
 				  struct pst_gemm_places *ret,
 				  struct pst_error *err);
 
 /* Checks what was resolved. Errors of pst_op_check(). */
-PST_MUST_USE int pst_gemm_check(struct pst *c, const struct pst_call *call,
+PST_MUST_USE int pst_gemm_check(const struct pst_memory *m,
+				const struct pst_call *call,
 				const struct pst_gemm_places *places,
 				struct pst_error *err);
 
 /* Both, for one operation: -EFAULT when an operand is foreign. */
-PST_MUST_USE int pst_gemm_prepare(struct pst *c, const struct pst_gemm_args *g,
+PST_MUST_USE int pst_gemm_prepare(const struct pst_memory *m,
+				  const struct pst_gemm_args *g,
 				  struct pst_call *call, struct pst_error *err);
 
 #endif

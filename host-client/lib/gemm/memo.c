@@ -24,7 +24,7 @@ static_assert(offsetof(struct pst_gemm_args, alpha) ==
 bool pst_memo_find(const struct pst *c, const struct pst_gemm_args *g,
 		   struct pst_call *call)
 {
-	const struct pst_call_memo *m = c->queue.memo;
+	const struct pst_call_memo *m = c->memo;
 
 	if (!m || m->serial != c->session.serial ||
 	    m->changes != c->mem.heap.changes || g->size != sizeof(*g) ||
@@ -37,14 +37,14 @@ bool pst_memo_find(const struct pst *c, const struct pst_gemm_args *g,
 void pst_memo_keep(struct pst *c, const struct pst_gemm_args *g,
 		   const struct pst_call *call)
 {
-	struct pst_call_memo *m = c->queue.memo;
+	struct pst_call_memo *m = c->memo;
 
 	if (g->size != sizeof(*g) || g->a_tensor || g->b_tensor ||
 	    g->c_tensor || g->bias_tensor)
 		return;
 	/* Once a connection; without memory every call is checked. */
 	if (!m)
-		m = c->queue.memo = malloc(sizeof(*m));
+		m = c->memo = malloc(sizeof(*m));
 	if (!m)
 		return;
 	m->serial = c->session.serial;

@@ -15,7 +15,7 @@ int pst_subop_gemm(struct pst *c, const struct pst_gemm_args *g,
 	int r;
 
 	pst_lock(c);
-	r = pst_gemm_prepare(c, g, &call, err);
+	r = pst_gemm_prepare(&c->mem, g, &call, err);
 	if (!r)
 		r = pst_call_run_async(c, &call, true, ret_tag, err);
 	pst_unlock(c);
@@ -77,6 +77,6 @@ void pst_subop_abandon(struct pst *c, uint64_t tag)
 	pst_lock(c);
 	rec = pst_pending_find(&c->queue.ops, tag);
 	if (rec)
-		pst_wait_give_up(c, rec);
+		pst_queue_give_up(&c->queue, rec);
 	pst_unlock(c);
 }

@@ -7,12 +7,12 @@
 
 #include "host-client/lib/ops/failure.h"
 
-int pst_call_operand(struct pst *c, struct pst_call *call,
+int pst_call_operand(const struct pst_memory *m, struct pst_call *call,
 		     enum pst_operand_slot slot, const char *what,
 		     const void *ptr, uint64_t *ret_off, struct pst_error *err)
 {
 	struct pst_block *b;
-	int r = pst_buffer_find(&c->mem, what, ptr, 0, &b, err);
+	int r = pst_buffer_find(m, what, ptr, 0, &b, err);
 
 	if (r < 0)
 		return r;
@@ -21,7 +21,7 @@ int pst_call_operand(struct pst *c, struct pst_call *call,
 	return 0;
 }
 
-int pst_call_tensor(struct pst *c, struct pst_call *call,
+int pst_call_tensor(const struct pst_memory *m, struct pst_call *call,
 		    enum pst_operand_slot slot, const char *what, uint64_t id,
 		    uint64_t *ret_handle, struct pst_error *err)
 {
@@ -30,10 +30,10 @@ int pst_call_tensor(struct pst *c, struct pst_call *call,
 
 	if (!id)
 		return 0;
-	r = pst_tensor_lookup(&c->mem, what, id, &e, err);
+	r = pst_tensor_lookup(m, what, id, &e, err);
 	if (r < 0)
 		return r;
-	call->tensors[slot] = pst_tensor_table_place(&c->mem.tensors, e) + 1;
+	call->tensors[slot] = pst_tensor_table_place(&m->tensors, e) + 1;
 	*ret_handle = e->handle;
 	return 0;
 }
@@ -128,11 +128,11 @@ static const char *operand_name(const struct pst_call *call,
 	return "the span";
 }
 
-static int check(struct pst *c, const struct pst_call *call, bool by_address,
-		 const struct pst_wire_limits *limits, struct pst_op *ret,
-		 struct pst_error *err)
+static int check(const struct pst_memory *m, const struct pst_call *call,
+		 bool by_address, const struct pst_wire_limits *limits,
+		 struct pst_op *ret, struct pst_error *err)
 {
-	struct lookup lookup = {&c->mem.tensors, call};
+	struct lookup lookup = {&m->tensors, call};
 	const struct pst_op_env env = {
 		.limits = limits,
 		.holds = by_address ? is_memory : holds_any,
@@ -157,14 +157,14 @@ static int check(struct pst *c, const struct pst_call *call, bool by_address,
 	return r;
 }
 
-int pst_call_check(struct pst *c, const struct pst_call *call,
+int pst_call_check(const struct pst_memory *m, const struct pst_call *call,
 		   struct pst_op *ret, struct pst_error *err)
 {
-	return check(c, call, false, &c->session.welcome.limits, ret, err);
+	return check(m, call, false, m->limits, ret, err);
 }
 
-int pst_call_check_whole(struct pst *c, const struct pst_call *call,
-			 struct pst_error *err)
+int pst_call_check_whole(const struct pst_memory *m,
+			 const struct pst_call *call, struct pst_error *err)
 {
 	static const struct pst_wire_limits none = {
 		.max_elems = UINT64_MAX,
@@ -173,7 +173,7 @@ int pst_call_check_whole(struct pst *c, const struct pst_call *call,
 	};
 	struct pst_op op;
 
-	return check(c, call, true, &none, &op, err);
+	return check(m, call, true, &none, &op, err);
 }
 
 int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,

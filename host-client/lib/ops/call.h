@@ -20,7 +20,8 @@ struct pst_call {
 	struct pst_wire_sqe sqe;
 	/* Each operand's buffer, NULL when it is none. */
 	struct pst_block *blocks[PST_RECORD_BLOCKS];
-	/* Each operand's place in c->mem.tensors + 1, 0 when it is none. */
+	/* Each operand's place in the table of tensors + 1, 0 when it is none.
+	 */
 	uint32_t tensors[PST_RECORD_BLOCKS];
 	uint64_t user_data;
 	bool writes;
@@ -31,14 +32,16 @@ struct pst_call {
 
 /* Resolves an operand's pointer into its buffer and wire offset; the size is
  * checked by pst_call_check(). -EFAULT, -ESTALE. */
-PST_MUST_USE int pst_call_operand(struct pst *c, struct pst_call *call,
+PST_MUST_USE int pst_call_operand(const struct pst_memory *m,
+				  struct pst_call *call,
 				  enum pst_operand_slot slot, const char *what,
 				  const void *ptr, uint64_t *ret_off,
 				  struct pst_error *err);
 
 /* Resolves an operand's tensor into the agent's handle; id 0 does nothing.
  * -ENOENT (no such tensor, destroyed), -ESTALE (of a lost session). */
-PST_MUST_USE int pst_call_tensor(struct pst *c, struct pst_call *call,
+PST_MUST_USE int pst_call_tensor(const struct pst_memory *m,
+				 struct pst_call *call,
 				 enum pst_operand_slot slot, const char *what,
 				 uint64_t id, uint64_t *ret_handle,
 				 struct pst_error *err);
@@ -53,20 +56,22 @@ static inline uint64_t pst_block_wire_off(const struct pst_block *b,
 
 /* Checks the descriptor as the agent will, and that each operand ends within
  * its buffer or tensor. Errors of pst_op_check(). */
-PST_MUST_USE int pst_call_check(struct pst *c, const struct pst_call *call,
-				struct pst_op *ret, struct pst_error *err);
+PST_MUST_USE int pst_call_check(const struct pst_memory *m,
+				const struct pst_call *call, struct pst_op *ret,
+				struct pst_error *err);
 
 /*
  * The same of a call that is larger than one operation: its operands that are
  * no tensors may lie in no buffer, so addresses are in the place of offsets,
  * and the agent's limits are those of its pieces.
  */
-PST_MUST_USE int pst_call_check_whole(struct pst *c,
+PST_MUST_USE int pst_call_check_whole(const struct pst_memory *m,
 				      const struct pst_call *call,
 				      struct pst_error *err);
 
 /* Fills in a COPY's descriptor and checks it. */
-PST_MUST_USE int pst_copy_prepare(struct pst *c, const struct pst_copy_args *p,
+PST_MUST_USE int pst_copy_prepare(const struct pst_memory *m,
+				  const struct pst_copy_args *p,
 				  struct pst_call *call, struct pst_error *err);
 
 /*
@@ -113,7 +118,7 @@ PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,
 
 /* Fills in a descriptor from a call's arguments and checks it; the lock is
  * held. */
-typedef int pst_prepare_fn(struct pst *c, const void *arg,
+typedef int pst_prepare_fn(const struct pst *c, const void *arg,
 			   struct pst_call *call, struct pst_error *err);
 
 /* Whole public calls of one operation, without the lock: prepare it, submit it,

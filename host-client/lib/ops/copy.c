@@ -5,7 +5,7 @@
 #include "host-client/lib/ops/call.h"
 #include "host-client/lib/plain/args.h"
 
-int pst_copy_prepare(struct pst *c, const struct pst_copy_args *p,
+int pst_copy_prepare(const struct pst_memory *m, const struct pst_copy_args *p,
 		     struct pst_call *call, struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
@@ -28,20 +28,20 @@ int pst_copy_prepare(struct pst *c, const struct pst_copy_args *p,
 		.stride_c = p->dst_off,
 	};
 	call->writes = true;
-	if ((p->src && (r = pst_call_operand(c, call, PST_SLOT_A, "the source",
+	if ((p->src && (r = pst_call_operand(m, call, PST_SLOT_A, "the source",
 					     p->src, &s->off_a, err)) < 0) ||
 	    (p->dst &&
-	     (r = pst_call_operand(c, call, PST_SLOT_C, "the destination",
+	     (r = pst_call_operand(m, call, PST_SLOT_C, "the destination",
 				   p->dst, &s->off_c, err)) < 0) ||
-	    (r = pst_call_tensor(c, call, PST_SLOT_A, "the source",
+	    (r = pst_call_tensor(m, call, PST_SLOT_A, "the source",
 				 p->src_tensor, &s->off_a, err)) < 0 ||
-	    (r = pst_call_tensor(c, call, PST_SLOT_C, "the destination",
+	    (r = pst_call_tensor(m, call, PST_SLOT_C, "the destination",
 				 p->dst_tensor, &s->off_c, err)) < 0)
 		return r;
-	return pst_call_check(c, call, &op, err);
+	return pst_call_check(m, call, &op, err);
 }
 
-static int prepare(struct pst *c, const void *copy, struct pst_call *call,
+static int prepare(const struct pst *c, const void *copy, struct pst_call *call,
 		   struct pst_error *err)
 {
 	static const struct pst_args_kind kind = {
@@ -52,7 +52,7 @@ static int prepare(struct pst *c, const void *copy, struct pst_call *call,
 	struct pst_copy_args own;
 	int r = pst_args_take(&kind, copy, &own, err);
 
-	return r < 0 ? r : pst_copy_prepare(c, &own, call, err);
+	return r < 0 ? r : pst_copy_prepare(&c->mem, &own, call, err);
 }
 
 int pst_copy(struct pst *c, const struct pst_copy_args *copy,

@@ -69,7 +69,7 @@ static int check_epoch(const struct pst *c, const struct pst_infer_args *f,
 }
 
 /* The descriptor for rows that lie in buffers. */
-static int prepare(struct pst *c, const struct pst_infer_args *f,
+static int prepare(const struct pst *c, const struct pst_infer_args *f,
 		   struct pst_call *call, struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
@@ -97,16 +97,16 @@ static int prepare(struct pst *c, const struct pst_infer_args *f,
 		.off_b = f->model->handle,
 	};
 	call->writes = true;
-	if ((r = pst_call_operand(c, call, PST_SLOT_A, "the input", f->in,
+	if ((r = pst_call_operand(&c->mem, call, PST_SLOT_A, "the input", f->in,
 				  &s->off_a, err)) < 0 ||
-	    (r = pst_call_operand(c, call, PST_SLOT_C, "the output", f->out,
-				  &s->off_c, err)) < 0)
+	    (r = pst_call_operand(&c->mem, call, PST_SLOT_C, "the output",
+				  f->out, &s->off_c, err)) < 0)
 		return r;
-	return pst_call_check(c, call, &op, err);
+	return pst_call_check(&c->mem, call, &op, err);
 }
 
-static int take_and_prepare(struct pst *c, const void *f, struct pst_call *call,
-			    struct pst_error *err)
+static int take_and_prepare(const struct pst *c, const void *f,
+			    struct pst_call *call, struct pst_error *err)
 {
 	struct pst_infer_args own;
 	int r = take_args(f, &own, err);

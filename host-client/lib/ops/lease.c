@@ -19,10 +19,11 @@
 #define LEASE_RETRY_NS (10 * PST_NS_PER_MS)
 
 /* Checks what the agent leased and maps it. -EPROTO is the agent's fault. */
-static int add_extent(struct pst *c, const struct pst_wire_lease *lease,
-		      uint64_t want, struct pst_error *err)
+static int add_extent(struct pst_memory *m, struct pst_channel *ch,
+		      const struct pst_wire_welcome *w,
+		      const struct pst_wire_lease *lease, uint64_t want,
+		      struct pst_error *err)
 {
-	const struct pst_wire_welcome *w = &c->session.welcome;
 	const struct pst_span span = {.off = lease->off, .size = lease->size};
 	uint64_t end;
 	void *addr;
@@ -32,21 +33,20 @@ static int add_extent(struct pst *c, const struct pst_wire_lease *lease,
 	    span.off % PST_WIRE_UNIT || span.off < w->arena_off ||
 	    pst_add_overflow(span.off, span.size, &end) ||
 	    end > w->arena_off + w->arena_size ||
-	    pst_heap_overlaps(&c->mem.heap, &span))
+	    pst_heap_overlaps(&m->heap, &span))
 		return pst_error_set(err, -EPROTO,
 				     "the agent leased an extent of a wrong "
 				     "offset or size");
-	r = pst_region_map_span(&c->mem.map, &span, NULL, &addr, err);
+	r = pst_region_map_span(&m->map, &span, NULL, &addr, err);
 	if (!r) {
-		r = pst_heap_add(&c->mem.heap, addr, &span);
+		r = pst_heap_add(&m->heap, addr, &span);
 		if (r < 0) {
 			munmap(addr, span.size);
 			pst_error_set(err, r, "out of memory");
 		}
 	}
 	if (r < 0)
-		(void)pst_post(&c->channel, PST_WIRE_RELEASE, lease,
-			       sizeof(*lease));
+		(void)pst_post(ch, PST_WIRE_RELEASE, lease, sizeof(*lease));
 	return r;
 }
 
@@ -72,7 +72,8 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 		    ? pst_frame_lease(&f, &got, err)
 		    : pst_error_set(err, -EPROTO, "LEASE's reply is short");
 	if (!r)
-		r = add_extent(c, &got, want, err);
+		r = add_extent(&c->mem, &c->channel, &c->session.welcome, &got,
+			       want, err);
 	if (r == -EPROTO)
 		pst_channel_fail(&c->channel, r,
 				 "the agent leased an extent of a wrong "
@@ -82,17 +83,15 @@ static int lease(struct pst *c, uint64_t want, uint64_t deadline_ns,
 
 /* What to ask for: more than needed while there is little, so that small
  * buffers share an extent. */
-static uint64_t lease_size(const struct pst *c, uint64_t need)
+static uint64_t lease_size(const struct pst_memory *m, uint64_t need)
 {
-	uint64_t max = c->session.welcome.limits.max_lease,
-		 size = c->mem.heap.leased;
+	uint64_t max = m->limits->max_lease, size = m->heap.leased;
 
 	if (size > LEASE_MAX_GROWTH)
 		size = LEASE_MAX_GROWTH;
 	size = pst_round_up(size > need ? size : need, PST_WIRE_UNIT);
-	return max > c->mem.heap.leased && size <= max - c->mem.heap.leased
-		       ? size
-		       : need;
+	return max > m->heap.leased && size <= max - m->heap.leased ? size
+								    : need;
 }
 
 /* Leases room for size bytes (unlocks): generously, then just enough, then
@@ -101,7 +100,7 @@ static int extend(struct pst *c, uint64_t size, uint64_t deadline_ns,
 		  struct pst_error *err)
 {
 	uint64_t need = pst_round_up(pst_heap_room(size), PST_WIRE_UNIT);
-	uint64_t want = lease_size(c, need), leased = c->mem.heap.leased;
+	uint64_t want = lease_size(&c->mem, need), leased = c->mem.heap.leased;
 	int r, i;
 
 	r = lease(c, want, deadline_ns, err);

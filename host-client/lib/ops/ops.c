@@ -15,8 +15,8 @@ struct span {
 	unsigned int elem; /* the pattern's size */
 };
 
-static int prepare_span(struct pst *c, const void *arg, struct pst_call *call,
-			struct pst_error *err)
+static int prepare_span(const struct pst *c, const void *arg,
+			struct pst_call *call, struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
 	const struct span *x = arg;
@@ -38,9 +38,9 @@ static int prepare_span(struct pst *c, const void *arg, struct pst_call *call,
 			   : x->elem == 4 ? PST_WIRE_F32
 					  : PST_WIRE_I8;
 	}
-	r = pst_call_operand(c, call, PST_SLOT_A, "the span", x->ptr, &s->off_a,
-			     err);
-	return r < 0 ? r : pst_call_check(c, call, &op, err);
+	r = pst_call_operand(&c->mem, call, PST_SLOT_A, "the span", x->ptr,
+			     &s->off_a, err);
+	return r < 0 ? r : pst_call_check(&c->mem, call, &op, err);
 }
 
 int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,

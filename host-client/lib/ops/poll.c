@@ -26,7 +26,7 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	/* Only an armed lane puts bytes into the socket: a loop that polls
 	 * without pst_arm() makes no system call. */
 	if (c->events.armed && !c->sleepers.leader) {
-		if (c->session.live && !c->conf.control_only)
+		if (c->session.live)
 			pst_lane_client_disarm(&c->queue.lane);
 		pst_reap(c);
 		pst_socket_service(c);
@@ -67,15 +67,17 @@ int pst_cancel(struct pst *c, uint64_t tag)
 	return pst_fail(c, r, &err);
 }
 
-/* Makes epfd and the eventfd in it; later calls find them. */
-static int open_fd(struct pst *c, struct pst_error *err)
+/* Makes epfd and the eventfd in it; later calls find them. A live session's
+ * socket joins. */
+static int open_fd(struct pst_events *e, const struct pst_channel *ch,
+		   struct pst_error *err)
 {
 	struct epoll_event ev = {.events = EPOLLIN};
 	PST_CLEANUP_FD int notice = -1;
 	PST_CLEANUP_FD int epfd = -1;
 
-	if (c->events.epfd >= 0)
-		return c->events.epfd;
+	if (e->epfd >= 0)
+		return e->epfd;
 	notice = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	epfd = epoll_create1(EPOLL_CLOEXEC);
 	ev.data.fd = notice;
@@ -83,12 +85,12 @@ static int open_fd(struct pst *c, struct pst_error *err)
 	    epoll_ctl(epfd, EPOLL_CTL_ADD, notice, &ev) < 0)
 		return pst_error_set_errno(err, errno,
 					   "cannot make an event descriptor");
-	c->events.epfd = epfd;
-	c->events.notice = notice;
+	e->epfd = epfd;
+	e->notice = notice;
 	epfd = notice = -1;
-	if (c->session.live)
-		pst_events_attach(&c->events, c->channel.sock);
-	return c->events.epfd;
+	if (ch->open)
+		pst_events_attach(e, ch->sock);
+	return e->epfd;
 }
 
 int pst_fd(struct pst *c)
@@ -99,7 +101,7 @@ int pst_fd(struct pst *c)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	r = open_fd(c, &err);
+	r = open_fd(&c->events, &c->channel, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -112,7 +114,7 @@ int pst_arm(struct pst *c)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	r = open_fd(c, &err);
+	r = open_fd(&c->events, &c->channel, &err);
 	if (r < 0)
 		goto out;
 	r = 1;

@@ -139,7 +139,7 @@ static int ask_list(struct pst *c, uint64_t after, struct pst_wire_tensor *t,
 }
 
 /* Appends what the application knows of n tensors of the agent. */
-static int append(const struct pst *c, uint64_t serial,
+static int append(const struct pst_memory *m, uint64_t serial,
 		  const struct pst_wire_tensor *t, int n,
 		  struct pst_tensor *ret, int max, int have)
 {
@@ -147,7 +147,7 @@ static int append(const struct pst *c, uint64_t serial,
 	int i;
 
 	for (i = 0; i < n; i++) {
-		e = pst_tensor_table_by_handle(&c->mem.tensors, serial,
+		e = pst_tensor_table_by_handle(&m->tensors, serial,
 					       t[i].handle);
 		if (!e || e->freed)
 			continue;
@@ -183,7 +183,7 @@ static int list(struct pst *c, struct pst_tensor *ret, int max,
 			return r;
 		if (!c->session.live || c->session.serial != serial)
 			return pst_session_gone(&c->session, err);
-		have = append(c, serial, t, r, ret, max, have);
+		have = append(&c->mem, serial, t, r, ret, max, have);
 		if (r < (int)PST_WIRE_LIST_MAX)
 			break;
 		after = t[r - 1].handle;

@@ -49,7 +49,7 @@ static int submit_half(struct transfer *t, int i, struct pst_error *err)
 		p.dst = t->half[i];
 	}
 	pst_lock(t->c);
-	r = pst_copy_prepare(t->c, &p, &call, err);
+	r = pst_copy_prepare(&t->c->mem, &p, &call, err);
 	if (!r)
 		r = pst_call_submit(t->c, &call, true, &t->rec[i], err);
 	pst_unlock(t->c);
@@ -146,7 +146,7 @@ static int run_direct(struct transfer *t, struct pst_error *err)
 	p.dst_off = t->upload ? t->off : 0;
 	pst_lock(t->c);
 	if (pst_heap_find(&t->c->mem.heap, t->host, t->n)) {
-		r = pst_copy_prepare(t->c, &p, &call, err);
+		r = pst_copy_prepare(&t->c->mem, &p, &call, err);
 		if (!r)
 			r = pst_call_run(t->c, &call, &t->w, NULL, err);
 		if (!r)

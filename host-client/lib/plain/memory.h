@@ -24,7 +24,8 @@ struct pst_memory {
 	uint8_t *ctl; /* PST_WIRE_CTL_SIZE */
 	struct pst_region_map map;
 	uint64_t serial; /* of the session whose memory it is; 0: none */
-	const struct pst_error *lost; /* why the last one ended */
+	const struct pst_error *lost;         /* why the last one ended */
+	const struct pst_wire_limits *limits; /* of the agent, or the last */
 	struct pst_heap heap;
 	struct pst_tensor_table tensors;
 	bool leasing; /* a thread is extending the heap */

@@ -1,18 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations: on their way, and what is known of earlier ones. */
+/* Operations on one lane: on their way, and what is known of earlier ones. The
+ * caller serialises. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_QUEUE_H
 #define PST_HOST_CLIENT_LIB_PLAIN_QUEUE_H
 
+#include <stdbool.h>
+
+#include "host-client/lib/plain/channel.h"
 #include "host-client/lib/plain/forecast.h"
+#include "host-client/lib/plain/memory.h"
 #include "host-client/lib/plain/pending.h"
 #include "transport/ring.h"
 
-/* Operations: on their way, and what is known of earlier ones. */
 struct pst_queue {
+	/* Of the last session; lane.lane NULL: it had none. */
 	struct pst_lane_client lane;
 	struct pst_pending ops;
 	struct pst_forecast forecast;
-	struct pst_call_memo *memo; /* or NULL */
 };
+
+/* Takes all completions, unless the channel has failed; it may fail by one. Any
+ * record but an awaited one may be free then. Whether any was there. */
+bool pst_queue_reap(struct pst_queue *q, struct pst_memory *m,
+		    struct pst_channel *ch);
+
+/* Arms the lane for a sleeper, in a new generation: the old one may have been
+ * woken already. True when completions are there: the lane is not armed. */
+bool pst_queue_arm(struct pst_queue *q);
+
+/* Nobody waits for a claimed record any more: it is free if it is DONE, else
+ * ABANDONED. */
+void pst_queue_give_up(struct pst_queue *q, struct pst_record *rec);
+
+/* The session is lost. Operations on their way complete with code; so do those
+ * that are done but whose results, not seen yet, are lost with its memory. */
+void pst_queue_end(struct pst_queue *q, struct pst_memory *m, int code);
 
 #endif

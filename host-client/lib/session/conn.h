@@ -37,6 +37,7 @@ struct pst {
 	struct pst_channel channel;
 	struct pst_sleepers sleepers;
 	struct pst_queue queue;
+	struct pst_call_memo *memo; /* or NULL */
 	struct pst_memory mem;
 	struct pst_events events;
 	struct pst_watcher watcher;

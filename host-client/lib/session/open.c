@@ -114,16 +114,15 @@ static int init_locks(struct pst *c)
 	return -r;
 }
 
-static void done_memory(struct pst *c)
+static void done_memory(struct pst_memory *m)
 {
 	size_t i;
 
-	for (i = 0; i < c->mem.heap.n; i++)
-		munmap(c->mem.heap.extents[i]->addr,
-		       c->mem.heap.extents[i]->size);
-	pst_heap_done(&c->mem.heap);
-	pst_tensor_table_done(&c->mem.tensors);
-	munmap(c->mem.ctl, PST_WIRE_CTL_SIZE);
+	for (i = 0; i < m->heap.n; i++)
+		munmap(m->heap.extents[i]->addr, m->heap.extents[i]->size);
+	pst_heap_done(&m->heap);
+	pst_tensor_table_done(&m->tensors);
+	munmap(m->ctl, PST_WIRE_CTL_SIZE);
 }
 
 static struct pst *conn_new(struct pst_error *err)
@@ -139,6 +138,7 @@ static struct pst *conn_new(struct pst_error *err)
 	c->conf.id = atomic_fetch_add(&ids, 1) + 1;
 	pst_pending_init(&c->queue.ops);
 	c->mem.lost = &c->session.lost;
+	c->mem.limits = &c->session.welcome.limits;
 	c->channel.rx.buf = malloc(PST_RX_SIZE);
 	if (!c->channel.rx.buf)
 		goto free_conn;
@@ -155,7 +155,7 @@ unmap_ctl:
 free_rx:
 	free(c->channel.rx.buf);
 free_conn:
-	free(c->queue.memo);
+	free(c->memo);
 	free(c);
 nothing:
 	pst_oom(err);
@@ -178,7 +178,7 @@ void pst_close(struct pst *c)
 	pst_unlock(c);
 	pst_watch_stop(&c->watcher);
 	/* Unmapped before the agent can lease it to others. */
-	done_memory(c);
+	done_memory(&c->mem);
 	if (c->session.live)
 		pst_region_map_close(&c->mem.map);
 	pst_close_fd(c->events.epfd);
@@ -190,16 +190,16 @@ void pst_close(struct pst *c)
 	pthread_cond_destroy(&c->sleepers.cond);
 	pthread_mutex_destroy(&c->lock);
 	free(c->channel.rx.buf);
-	free(c->queue.memo);
+	free(c->memo);
 	free(c);
 }
 
 /* Whether another try may do: the agent was full, or had no time. */
-static bool may_heal(const struct pst *c, int r, uint64_t since_ns)
+static bool may_heal(enum pst_scheme scheme, int r, uint64_t since_ns)
 {
-	if (c->conf.ep.scheme == PST_SCHEME_SPAWN)
+	if (scheme == PST_SCHEME_SPAWN)
 		return false;
-	if (r == -ECONNREFUSED && c->conf.ep.scheme == PST_SCHEME_VSOCK)
+	if (r == -ECONNREFUSED && scheme == PST_SCHEME_VSOCK)
 		return pst_now_ns() - since_ns < REFUSED_NS;
 	return r == -EBUSY || r == -ECONNRESET;
 }
@@ -213,7 +213,7 @@ static int open_session(struct pst *c, struct pst_error *err)
 
 	for (;;) {
 		r = pst_session_ensure(c, deadline, err);
-		if (!r || !may_heal(c, r, since))
+		if (!r || !may_heal(c->conf.ep.scheme, r, since))
 			return r;
 		/* Or all that were refused come at once again. */
 		if (pst_random(&random, sizeof(random)) < 0)

@@ -24,11 +24,11 @@ static int request_begin(struct pst *c, const struct pst_waiter *w,
 	return 0;
 }
 
-static void request_end(struct pst *c)
+static void request_end(struct pst_channel *ch, struct pst_sleepers *s)
 {
-	free(c->channel.req.payload);
-	memset(&c->channel.req, 0, sizeof(c->channel.req));
-	pst_wake_followers(&c->sleepers);
+	free(ch->req.payload);
+	memset(&ch->req, 0, sizeof(ch->req));
+	pst_wake_followers(s);
 }
 
 /* Sends the request and waits for its reply (unlocks). */
@@ -85,6 +85,6 @@ int pst_request(struct pst *c, uint16_t type, const void *payload,
 		*ret_length = c->channel.req.length;
 		c->channel.req.payload = NULL;
 	}
-	request_end(c);
+	request_end(&c->channel, &c->sleepers);
 	return r;
 }

@@ -19,38 +19,6 @@ int pst_session_gone(const struct pst_liveness *s, struct pst_error *err)
 			     s->lost.text);
 }
 
-/* Pending operations complete with code; so do those that are done but whose
- * results, not seen yet, have just been taken from under them. */
-static void end_operations(struct pst *c, int code)
-{
-	struct pst_record *rec;
-	uint32_t i;
-
-	for (i = 0; i < PST_WIRE_SLOTS; i++) {
-		rec = &c->queue.ops.rec[i];
-		switch (rec->state) {
-		case PST_RECORD_PENDING:
-			rec->done.status = code;
-			rec->lost = true;
-			pst_pending_complete(&c->queue.ops, rec);
-			pst_record_unref(&c->mem, rec);
-			break;
-		case PST_RECORD_DONE:
-			if (rec->writes && !rec->done.status) {
-				rec->done.status = code;
-				rec->lost = true;
-			}
-			break;
-		case PST_RECORD_ABANDONED:
-			pst_pending_put(&c->queue.ops, rec);
-			pst_record_unref(&c->mem, rec);
-			break;
-		case PST_RECORD_FREE:
-			break;
-		}
-	}
-}
-
 /* Pending operations complete with the failure's code, buffers become stale
  * and private, sleepers wake. */
 void pst_session_lose(struct pst *c)
@@ -64,10 +32,9 @@ void pst_session_lose(struct pst *c)
 	pst_memory_detach(&c->mem);
 	pst_events_detach(&c->events, c->channel.sock);
 	pst_channel_shut(&c->channel);
-	end_operations(c, code);
+	pst_queue_end(&c->queue, &c->mem, code);
 	/* What they used: the agent, who is gone, is not told. */
 	pst_memory_give_back(&c->mem, &c->channel);
-	pst_forecast_forget(&c->queue.forecast);
 	c->events.lost_unseen = true;
 	pst_events_notify(&c->events);
 	pst_wake_followers(&c->sleepers);

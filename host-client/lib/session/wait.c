@@ -10,7 +10,6 @@
 
 #include "host-client/lib/plain/interrupt.h"
 #include "transport/shm.h"
-#include "transport/status.h"
 
 /* A clock reading costs about as much as this many pauses. */
 #define SPINS_PER_CLOCK 32
@@ -26,53 +25,10 @@
 /* An agent that runs ends a cancelled operation with its slice. */
 #define CALL_OFF_NS (20 * PST_NS_PER_MS)
 
-/* One completion, already private. */
-static void take_completion(struct pst *c, const struct pst_wire_cqe *cqe)
-{
-	struct pst_record *rec;
-
-	rec = pst_pending_match(&c->queue.ops, cqe->tag);
-	if (!rec || c->queue.lane.cq_head > c->queue.lane.sq_tail ||
-	    cqe->flags || cqe->reserved0[0] || cqe->reserved0[1]) {
-		pst_channel_fail(&c->channel, -EPROTO,
-				 "the agent completed an operation that was "
-				 "not submitted");
-		return;
-	}
-	/* The record is done with before anything of it is given back. */
-	if (rec->state == PST_RECORD_ABANDONED) {
-		pst_pending_put(&c->queue.ops, rec);
-		pst_record_unref(&c->mem, rec);
-		return;
-	}
-	rec->done.status = pst_status_to_errno(cqe->status);
-	rec->done.compute_ns = cqe->compute_ns;
-	rec->done.queue_ns = cqe->queue_ns;
-	rec->done.result = cqe->result;
-	if (rec->key && cqe->status == PST_WIRE_OK)
-		pst_forecast_done(&c->queue.forecast, rec->key,
-				  cqe->compute_ns);
-	pst_pending_complete(&c->queue.ops, rec);
-	pst_record_unref(&c->mem, rec);
-}
-
 void pst_reap(struct pst *c)
 {
-	struct pst_wire_cqe cqe;
-	bool any = false;
-
-	/* At most as many as are outstanding: one more breaks the session. */
-	while (c->session.live && !c->channel.failed && !c->conf.control_only &&
-	       pst_lane_client_reap(&c->queue.lane, &cqe)) {
-		any = true;
-		take_completion(c, &cqe);
-	}
-	if (!any)
+	if (!pst_queue_reap(&c->queue, &c->mem, &c->channel))
 		return;
-	if (c->queue.lane.cq_head == c->queue.lane.sq_tail)
-		pst_forecast_forget(&c->queue.forecast);
-	else if (pst_forecast_waits(&c->queue.forecast))
-		pst_forecast_seen(&c->queue.forecast, pst_now_ns());
 	pst_wake_followers(&c->sleepers);
 	if (c->events.armed && !TAILQ_EMPTY(&c->queue.ops.done))
 		pst_events_notify(&c->events);
@@ -88,12 +44,8 @@ bool pst_wait_arm(struct pst *c)
 {
 	const uint64_t head = c->queue.lane.cq_head;
 
-	if (c->conf.control_only)
+	if (!pst_queue_arm(&c->queue))
 		return false;
-	pst_lane_client_disarm(&c->queue.lane);
-	if (!pst_lane_client_arm(&c->queue.lane))
-		return false;
-	pst_lane_client_disarm(&c->queue.lane);
 	pst_reap(c);
 	/* It would keep us from sleeping for ever. */
 	if (c->queue.lane.cq_head == head)
@@ -117,17 +69,17 @@ struct progress {
 	size_t unsent;
 };
 
-static struct progress progress(const struct pst *c)
+static struct progress progress(const struct pst_queue *q,
+				const struct pst_channel *ch)
 {
-	return (struct progress){c->queue.lane.cq_head, c->channel.unanswered,
-				 c->channel.tx_n};
+	return (struct progress){q->lane.cq_head, ch->unanswered, ch->tx_n};
 }
 
 /* The socket has woken us: an agent that does so again and again for nothing
  * may not keep us awake (unlocks). */
 static void rest_if_idle(struct pst *c, const struct progress *before)
 {
-	const struct progress now = progress(c);
+	const struct progress now = progress(&c->queue, &c->channel);
 
 	if (now.head != before->head || now.unsent != before->unsent ||
 	    now.unanswered != before->unanswered)
@@ -140,7 +92,7 @@ static void rest_if_idle(struct pst *c, const struct progress *before)
 static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
 			    uint64_t now, uint64_t until)
 {
-	const struct progress before = progress(c);
+	const struct progress before = progress(&c->queue, &c->channel);
 	struct pollfd p = {
 		.fd = c->channel.sock,
 		.events = (short)(POLLIN | (c->channel.tx_n ? POLLOUT : 0)),
@@ -160,8 +112,7 @@ static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
 		c->sleepers.leader = false;
 		if (!c->session.live || c->session.serial != serial)
 			return;
-		if (!c->conf.control_only)
-			pst_lane_client_disarm(&c->queue.lane);
+		pst_lane_client_disarm(&c->queue.lane);
 	}
 	/* Completions before a loss that the socket may tell of. */
 	pst_reap(c);
@@ -172,22 +123,22 @@ static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
 }
 
 /* 0 and until when to sleep, or -ETIMEDOUT. */
-static int check_time(struct pst *c, const struct pst_waiter *w, uint64_t now,
-		      uint64_t *ret_until, struct pst_error *err)
+static int check_time(const struct pst_liveness *s, const struct pst_waiter *w,
+		      uint64_t now, uint64_t *ret_until, struct pst_error *err)
 {
 	uint64_t silence = now - w->start_ns, until;
 
 	if (now >= w->deadline_ns)
 		return pst_error_set(err, -ETIMEDOUT, "the deadline passed");
-	if (silence > c->session.silence_ns)
-		silence = c->session.silence_ns;
-	if (silence >= c->session.dead_ns)
+	if (silence > s->silence_ns)
+		silence = s->silence_ns;
+	if (silence >= s->dead_ns)
 		return pst_error_set(
 			err, -ETIMEDOUT,
 			"the agent has given no sign of life for %" PRIu64
 			" ms",
-			c->session.silence_ns / PST_NS_PER_MS);
-	until = c->session.dead_ns - silence;
+			s->silence_ns / PST_NS_PER_MS);
+	until = s->dead_ns - silence;
 	until = now + (until < PST_TICK_NS ? until : PST_TICK_NS);
 	*ret_until = until < w->deadline_ns ? until : w->deadline_ns;
 	return 0;
@@ -205,7 +156,7 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 	pst_session_look(c, now);
 	if (!c->session.live)
 		return 0;
-	r = check_time(c, w, now, &until, err);
+	r = check_time(&c->session, w, now, &until, err);
 	if (r < 0)
 		return r;
 	ask = pst_interrupt_next();
@@ -244,21 +195,21 @@ static uint64_t spin_on(const uint64_t *seq, uint64_t want, uint64_t until)
 	}
 }
 
-/* The time to spin follows what came of it. */
-static void adapt_spin(struct pst *c, bool success)
+/* The time to spin, at most max_ns, follows what came of it. */
+static void adapt_spin(struct pst_sleepers *s, uint64_t max_ns, bool success)
 {
-	uint64_t min = c->conf.spin_ns / SPIN_MIN_PART;
+	const uint64_t min = max_ns / SPIN_MIN_PART;
 
-	if (c->conf.spin_ns == UINT64_MAX)
+	if (max_ns == UINT64_MAX)
 		return;
 	if (success)
-		c->sleepers.spin_now_ns *= 2;
+		s->spin_now_ns *= 2;
 	else
-		c->sleepers.spin_now_ns /= 2;
-	if (c->sleepers.spin_now_ns > c->conf.spin_ns)
-		c->sleepers.spin_now_ns = c->conf.spin_ns;
-	if (c->sleepers.spin_now_ns < min)
-		c->sleepers.spin_now_ns = min;
+		s->spin_now_ns /= 2;
+	if (s->spin_now_ns > max_ns)
+		s->spin_now_ns = max_ns;
+	if (s->spin_now_ns < min)
+		s->spin_now_ns = min;
 }
 
 /* Spins for a record until end (unlocks). 0 or -ETIMEDOUT. */
@@ -291,7 +242,7 @@ static int spin(struct pst *c, const struct pst_record *rec,
 			now = pst_now_ns();
 		pst_session_look(c, now);
 		if (c->session.live) {
-			r = check_time(c, w, now, &ignored, err);
+			r = check_time(&c->session, w, now, &ignored, err);
 			if (r < 0)
 				return r;
 		}
@@ -351,7 +302,8 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 	if (!plan.spin_until_ns) {
 		r = spin(c, rec, w, now,
 			 pst_deadline(now, c->sleepers.spin_now_ns), err);
-		adapt_spin(c, rec->state != PST_RECORD_PENDING);
+		adapt_spin(&c->sleepers, c->conf.spin_ns,
+			   rec->state != PST_RECORD_PENDING);
 		return r;
 	}
 	r = spin(c, rec, w, now, plan.spin_until_ns, err);
@@ -378,16 +330,6 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 		pst_wait_end(&c->sleepers);
 	}
 	return rec->state == PST_RECORD_DONE ? 0 : r;
-}
-
-void pst_wait_give_up(struct pst *c, struct pst_record *rec)
-{
-	if (rec->state == PST_RECORD_DONE) {
-		pst_pending_put(&c->queue.ops, rec);
-		return;
-	}
-	rec->state = PST_RECORD_ABANDONED;
-	pst_forecast_forget(&c->queue.forecast);
 }
 
 /* Asks for an operation's end, and waits for that a little: a caller that was
@@ -423,7 +365,7 @@ int pst_wait_record(struct pst *c, struct pst_record *rec,
 	int r = pst_wait_kept(c, rec, w, err);
 
 	if (r < 0)
-		pst_wait_give_up(c, rec);
+		pst_queue_give_up(&c->queue, rec);
 	return r;
 }
 

@@ -58,10 +58,6 @@ PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
 			       const struct pst_waiter *w,
 			       struct pst_error *err);
 
-/* Nobody waits for a claimed record any more: it is free if it is DONE, else
- * ABANDONED. */
-void pst_wait_give_up(struct pst *c, struct pst_record *rec);
-
 /* pst_wait_done(); what -EINTR ended is cancelled. */
 PST_MUST_USE int pst_wait_kept(struct pst *c, struct pst_record *rec,
 			       const struct pst_waiter *w,

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on one lane: on their way, and what is known of earlier ones. */
+#include "host-client/lib/plain/queue.h"
+
+#include <errno.h>
+
+#include "transport/status.h"
+
+/* One completion, already private. */
+static void take_completion(struct pst_queue *q, struct pst_memory *m,
+			    struct pst_channel *ch,
+			    const struct pst_wire_cqe *cqe)
+{
+	struct pst_record *rec;
+
+	rec = pst_pending_match(&q->ops, cqe->tag);
+	if (!rec || q->lane.cq_head > q->lane.sq_tail || cqe->flags ||
+	    cqe->reserved0[0] || cqe->reserved0[1]) {
+		pst_channel_fail(ch, -EPROTO,
+				 "the agent completed an operation that was "
+				 "not submitted");
+		return;
+	}
+	/* The record is done with before anything of it is given back. */
+	if (rec->state == PST_RECORD_ABANDONED) {
+		pst_pending_put(&q->ops, rec);
+		pst_record_unref(m, rec);
+		return;
+	}
+	rec->done.status = pst_status_to_errno(cqe->status);
+	rec->done.compute_ns = cqe->compute_ns;
+	rec->done.queue_ns = cqe->queue_ns;
+	rec->done.result = cqe->result;
+	if (rec->key && cqe->status == PST_WIRE_OK)
+		pst_forecast_done(&q->forecast, rec->key, cqe->compute_ns);
+	pst_pending_complete(&q->ops, rec);
+	pst_record_unref(m, rec);
+}
+
+bool pst_queue_reap(struct pst_queue *q, struct pst_memory *m,
+		    struct pst_channel *ch)
+{
+	struct pst_wire_cqe cqe;
+	bool any = false;
+
+	/* At most as many as are outstanding: one more breaks the session. */
+	while (ch->open && !ch->failed && q->lane.lane &&
+	       pst_lane_client_reap(&q->lane, &cqe)) {
+		any = true;
+		take_completion(q, m, ch, &cqe);
+	}
+	if (!any)
+		return false;
+	if (q->lane.cq_head == q->lane.sq_tail)
+		pst_forecast_forget(&q->forecast);
+	else if (pst_forecast_waits(&q->forecast))
+		pst_forecast_seen(&q->forecast, pst_now_ns());
+	return true;
+}
+
+bool pst_queue_arm(struct pst_queue *q)
+{
+	if (!q->lane.lane)
+		return false;
+	pst_lane_client_disarm(&q->lane);
+	if (!pst_lane_client_arm(&q->lane))
+		return false;
+	pst_lane_client_disarm(&q->lane);
+	return true;
+}
+
+void pst_queue_give_up(struct pst_queue *q, struct pst_record *rec)
+{
+	if (rec->state == PST_RECORD_DONE) {
+		pst_pending_put(&q->ops, rec);
+		return;
+	}
+	rec->state = PST_RECORD_ABANDONED;
+	pst_forecast_forget(&q->forecast);
+}
+
+void pst_queue_end(struct pst_queue *q, struct pst_memory *m, int code)
+{
+	struct pst_record *rec;
+	uint32_t i;
+
+	for (i = 0; i < PST_WIRE_SLOTS; i++) {
+		rec = &q->ops.rec[i];
+		switch (rec->state) {
+		case PST_RECORD_PENDING:
+			rec->done.status = code;
+			rec->lost = true;
+			pst_pending_complete(&q->ops, rec);
+			pst_record_unref(m, rec);
+			break;
+		case PST_RECORD_DONE:
+			if (rec->writes && !rec->done.status) {
+				rec->done.status = code;
+				rec->lost = true;
+			}
+			break;
+		case PST_RECORD_ABANDONED:
+			pst_pending_put(&q->ops, rec);
+			pst_record_unref(m, rec);
+			break;
+		case PST_RECORD_FREE:
+			break;
+		}
+	}
+	pst_forecast_forget(&q->forecast);
+}
