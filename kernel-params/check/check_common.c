@@ -20,7 +20,12 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 		pst_host_text_add(ret,
 				  "kernelstub --add-options \"%s\" and reboot",
 				  params);
-	else if (h->files.grub)
+	else if (*h->boot.lost)
+		pst_host_text_add(
+			ret,
+			"grubby --update-kernel=ALL --args=\"%s\" and reboot",
+			params);
+	else if (h->files.grub && !(h->boot.by_stub && h->files.kernel_cmdline))
 		pst_host_text_add(ret,
 				  "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
 				  "/etc/default/grub, run %s and reboot",

@@ -112,6 +112,17 @@ static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
 	return r;
 }
 
+/* Its command would leave entries that may not find the root. */
+static int refuse_loss(struct pst_host_plan *p, struct pst_error *err)
+{
+	return pst_error_set(err, -EINVAL,
+			     "%s would take out of /boot/loader/entries what "
+			     "GRUB_CMDLINE_LINUX does not have: %s. Add it "
+			     "there first, or let the entries be edited: --for "
+			     "systemd-boot",
+			     p->host->boot.grub, p->host->boot.lost);
+}
+
 /* ---- systemd-boot ---------------------------------------------------------
  */
 
@@ -251,19 +262,47 @@ static int wanted_words(struct pst_host_plan *p, char **ret,
 	return r;
 }
 
-static int note_kernelstub(struct pst_host_plan *p, struct pst_error *err)
+/*
+ * Programs that write what boots from settings of their own: without a word
+ * there, ours are gone at the next update. *ret_n: how many there are.
+ */
+static int note_keepers(struct pst_host_plan *p, size_t *ret_n,
+			struct pst_error *err)
 {
+	static const struct {
+		const char *file, *begin, *end;
+	} keepers[] = {
+		{"etc/kernelstub/configuration",
+		 "kernelstub writes the entries again at the next update, tell "
+		 "it too: kernelstub --add-options \"",
+		 "\" (before an undo: --delete-options)"},
+		{"etc/sdboot-manage.conf",
+		 "sdboot-manage writes the entries again at the next update of "
+		 "a kernel: add to LINUX_OPTIONS in /etc/sdboot-manage.conf, "
+		 "too: ",
+		 ""},
+		{"etc/default/limine",
+		 "Limine's entries get KERNEL_CMDLINE[default] of "
+		 "/etc/default/limine: add there, and run limine-mkinitcpio: ",
+		 ""},
+		{"boot/refind_linux.conf",
+		 "rEFInd boots with the options of /boot/refind_linux.conf: add "
+		 "to those of its lines that you boot: ",
+		 ""},
+	};
 	PST_CLEANUP_FREE char *words = NULL;
+	size_t i;
 	int r = wanted_words(p, &words, err);
 
-	if (r < 0 || !*words)
-		return r;
-	return pst_host_plan_note(
-		p, err,
-		"kernelstub writes the entries anew at the next "
-		"update, tell it too: kernelstub --add-options "
-		"\"%s\" (before an undo: --delete-options)",
-		words);
+	*ret_n = 0;
+	for (i = 0; r == 0 && *words && i < PST_ARRAY_SIZE(keepers); i++) {
+		if (!pst_host_root_exists(p->host->root, keepers[i].file))
+			continue;
+		++*ret_n;
+		r = pst_host_plan_note(p, err, "%s%s%s", keepers[i].begin,
+				       words, keepers[i].end);
+	}
+	return r;
 }
 
 static int plan_systemd_boot(struct pst_host_plan *p,
@@ -287,15 +326,13 @@ static int plan_systemd_boot(struct pst_host_plan *p,
 	if (r == 0 && p->host->boot.snippets)
 		r = plan_snippets(p, j, err);
 	/* On request those that GRUB's settings make, too. */
-	if (r == 0 && (p->request.targets || !p->host->boot.grub_entries))
+	if (r == 0 && (p->request.targets || !p->host->boot.grub_entries ||
+		       *p->host->boot.lost))
 		r = plan_entries(p, j, "/boot/loader/entries", err);
 	if (r == 0)
 		r = plan_entries(p, j, "/efi/loader/entries", err);
 	if (r == 0)
 		r = plan_entries(p, j, "/boot/efi/loader/entries", err);
-	if (r == 0 &&
-	    pst_host_root_exists(p->host->root, "etc/kernelstub/configuration"))
-		r = note_kernelstub(p, err);
 	if (r == 0 && p->n_files == before)
 		r = pst_error_set(err, -EINVAL,
 				  "there is neither " CMDLINE
@@ -342,14 +379,28 @@ int pst_host_plan_loader(struct pst_host_plan *p,
 			 const struct pst_host_journal *j,
 			 struct pst_error *err)
 {
+	const struct pst_host_boot *b = &p->host->boot;
+	size_t n = 0;
 	int r = 0;
 
 	if (p->targets & PST_HOST_TARGET_GRUB)
-		r = plan_grub(p, j, err);
+		r = *b->lost && !p->request.compare_only ? refuse_loss(p, err)
+							 : plan_grub(p, j, err);
+	else if (*b->lost && p->targets & PST_HOST_TARGET_SYSTEMD_BOOT)
+		r = pst_host_plan_note(
+			p, err,
+			"a grub2-mkconfig of yours would take out of "
+			"/boot/loader/entries what GRUB_CMDLINE_LINUX does not "
+			"have: %s. So the entries are edited, and it is not "
+			"among the commands",
+			b->lost);
 	if (r == 0 && p->targets & PST_HOST_TARGET_SYSTEMD_BOOT)
 		r = plan_systemd_boot(p, j, err);
+	if (r == 0 &&
+	    (!p->request.targets || p->targets & PST_HOST_TARGET_SYSTEMD_BOOT))
+		r = note_keepers(p, &n, err);
 	if (r == 0 && !(p->targets & PST_HOST_TARGETS_LOADER) &&
-	    !p->request.targets)
+	    !p->request.targets && n == 0)
 		r = plan_by_hand(p, err);
 	return r;
 }

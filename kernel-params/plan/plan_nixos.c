@@ -82,9 +82,15 @@ int pst_host_plan_nixos(struct pst_host_plan *p,
 	if (r < 0)
 		return pst_error_set(err, r, "out of memory");
 	if (pst_host_plan_note(
-		    p, err,
-		    "NixOS: have configuration.nix import the module: "
-		    "imports = [ ./penstock.nix ];") < 0) {
+		    p, err, "%s",
+		    pst_host_root_exists(p->host->root, "etc/nixos/flake.nix")
+			    ? "NixOS by a flake: put ./penstock.nix among the "
+			      "modules in /etc/nixos/flake.nix, or into the "
+			      "imports of a file named there, and git add "
+			      "penstock.nix, since a flake does not see what "
+			      "git does not know"
+			    : "NixOS: have configuration.nix import the "
+			      "module: imports = [ ./penstock.nix ];") < 0) {
 		free(text);
 		return -ENOMEM;
 	}

@@ -6,6 +6,7 @@
 
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/shell_text.h"
+#include "transport/base/text.h"
 
 void pst_host_os_read(const struct pst_host_root *root,
 		      char ret[PST_HOST_OS_ID_MAX])
@@ -75,6 +76,132 @@ static bool has_grub_entries(const struct pst_host_root *root)
 	return bls;
 }
 
+/* What the kernel's command line and os-release tell of a host whose files may
+ * be copied in part. */
+static void read_booted(const struct pst_host_root *root,
+			struct pst_host_boot *b)
+{
+	static const char *const files[] = {"proc/cmdline", "etc/os-release",
+					    "usr/lib/os-release"};
+	size_t i, len;
+
+	b->ostree = there(root, "ostree");
+	for (i = 0; i < PST_ARRAY_SIZE(files); i++) {
+		PST_CLEANUP_FREE char *text = NULL;
+		const struct pst_host_param *p;
+		struct pst_host_cmdline vars;
+
+		if (pst_host_root_read(root, files[i], PST_HOST_CMDLINE_MAX,
+				       &text, &len) < 0 ||
+		    pst_host_cmdline_parse(text, len, &vars) < 0)
+			continue;
+		b->ostree |= pst_host_cmdline_get(&vars, "ostree") ||
+			     pst_host_cmdline_get(&vars, "OSTREE_VERSION");
+		/* systemd-boot and the like name it by the path of an ESP. */
+		p = pst_host_cmdline_get(&vars, "initrd");
+		b->by_stub |= p && p->value && *p->value == '\\';
+		pst_host_cmdline_done(&vars);
+	}
+}
+
+static bool has_word(const char *words, const char *word, size_t len)
+{
+	const char *p;
+
+	for (p = words; (p = strstr(p, word)); p++)
+		if ((p == words || p[-1] == ' ') && strchr(" ", p[len]))
+			return true;
+	return false;
+}
+
+/* The words of GRUB_CMDLINE_LINUX and its _DEFAULT, with blanks between. */
+static char *grub_words(const char *text)
+{
+	static const char *const names[] = {"GRUB_CMDLINE_LINUX",
+					    "GRUB_CMDLINE_LINUX_DEFAULT"};
+	char *all = strdup("");
+	size_t i;
+
+	for (i = 0; all && i < PST_ARRAY_SIZE(names); i++) {
+		PST_CLEANUP_FREE char *before = all;
+		struct pst_host_shell_assign a;
+		char *more, *value = strdup("");
+		unsigned int line = 0;
+		size_t pos = 0;
+
+		while (value &&
+		       pst_host_shell_next(text, names[i], &pos, &line, &a)) {
+			more = pst_text_format("%s %.*s", a.adds ? value : "",
+					       a.clear ? (int)a.len : 0,
+					       text + a.off);
+			free(value);
+			value = more;
+		}
+		all = value ? pst_text_format("%s %s", before, value) : NULL;
+		free(value);
+	}
+	return all;
+}
+
+/* Words that grub2-mkconfig itself puts in, or that stand for others. */
+static bool is_remade(const char *word)
+{
+	static const char *const begins[] = {"root=", "rootflags=", "$"};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(begins); i++)
+		if (strncmp(word, begins[i], strlen(begins[i])) == 0)
+			return true;
+	return strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0;
+}
+
+static void add_lost(struct pst_host_boot *b, const char *words, char *options)
+{
+	char *word, *rest;
+	size_t n;
+
+	for (word = strtok_r(options, " \t", &rest); word;
+	     word = strtok_r(NULL, " \t", &rest)) {
+		n = strlen(b->lost);
+		if (is_remade(word) || has_word(words, word, strlen(word)) ||
+		    has_word(b->lost, word, strlen(word)) ||
+		    n + strlen(word) + 2 > sizeof(b->lost))
+			continue;
+		snprintf(b->lost + n, sizeof(b->lost) - n, "%s%s", n ? " " : "",
+			 word);
+	}
+}
+
+static void find_lost(const struct pst_host_root *root, struct pst_host_boot *b)
+{
+	static const char dir[] = "boot/loader/entries", key[] = "options";
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	PST_CLEANUP_FREE char *text = NULL, *words = NULL;
+	char path[PST_HOST_ROOT_PATH_MAX], *line, *rest;
+	size_t i, len;
+
+	if (pst_host_root_read(root, "etc/default/grub", PST_HOST_ROOT_TEXT_MAX,
+			       &text, &len) == 0)
+		words = grub_words(text);
+	if (!words || pst_host_root_list(root, dir, &names) < 0)
+		return;
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
+		PST_CLEANUP_FREE char *entry = NULL;
+
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0 ||
+		    pst_host_root_read(root, path, PST_HOST_ROOT_TEXT_MAX,
+				       &entry, &len) < 0)
+			continue;
+		for (line = strtok_r(entry, "\n", &rest); line;
+		     line = strtok_r(NULL, "\n", &rest)) {
+			line += strspn(line, " \t");
+			if (strncmp(line, key, strlen(key)) == 0 &&
+			    strchr(" \t", line[strlen(key)]))
+				add_lost(b, words, line + strlen(key));
+		}
+	}
+}
+
 static unsigned int loaders(const struct pst_host_root *root,
 			    const struct pst_host_boot *b)
 {
@@ -83,7 +210,7 @@ static unsigned int loaders(const struct pst_host_root *root,
 	/* It writes entries of its own, and keeps no other settings. */
 	if (b->ostree)
 		return 0;
-	if (there(root, "etc/default/grub"))
+	if (there(root, "etc/default/grub") && !*b->lost)
 		has |= PST_HOST_TARGET_GRUB;
 	/* GRUB reads such entries too, with its own settings (Fedora). */
 	if (has_name(root, "efi/loader/entries", ".conf") ||
@@ -169,13 +296,29 @@ static const char *grub(const struct pst_host_root *root, bool entries)
 	return grub2(root, entries);
 }
 
-static const char *entries(const struct pst_host_root *root)
+static const char *entries(const struct pst_host_root *root,
+			   const struct pst_host_boot *b)
 {
 	if (there(root, "etc/kernel/proxmox-boot-uuids"))
 		return "proxmox-boot-tool refresh";
 	if (there(root, "etc/mkinitcpio.conf"))
-		return "mkinitcpio -P";
+		return b->initcpio;
 	return "kernel-install add-all";
+}
+
+/* dracut alone writes images under names that not every loader boots. */
+static const char *dracut(const struct pst_host_root *root,
+			  const struct pst_host_boot *b)
+{
+	/* It comes with the image, unless it is asked for. */
+	if (b->ostree)
+		return "rpm-ostree initramfs --enable";
+	/* EndeavourOS: with GRUB, and with systemd-boot. */
+	if (there(root, "usr/bin/dracut-rebuild"))
+		return "dracut-rebuild";
+	if (there(root, "usr/bin/reinstall-kernels"))
+		return "reinstall-kernels";
+	return "dracut -f --regenerate-all";
 }
 
 void pst_host_boot_scan(const struct pst_host_root *root,
@@ -184,13 +327,20 @@ void pst_host_boot_scan(const struct pst_host_root *root,
 	char id[PST_HOST_OS_ID_MAX];
 
 	*ret = (struct pst_host_boot){
-		.ostree = there(root, "ostree"),
 		.snippets = has_name(root, "etc/cmdline.d", ".conf"),
 		.grub_entries = has_grub_entries(root),
 		.unified = has_unified(root),
-		.entries = entries(root),
+		/* It writes the images that Limine boots. */
+		.initcpio = there(root, "usr/bin/limine-mkinitcpio")
+				    ? "limine-mkinitcpio"
+				    : "mkinitcpio -P",
 	};
+	read_booted(root, ret);
+	if (ret->grub_entries)
+		find_lost(root, ret);
 	ret->grub = grub(root, ret->grub_entries);
+	ret->entries = entries(root, ret);
+	ret->dracut = dracut(root, ret);
 	pst_host_os_read(root, id);
 	ret->has = strcmp(id, "nixos") == 0
 			   ? PST_HOST_TARGET_NIXOS
@@ -203,11 +353,9 @@ const char *pst_host_boot_initramfs(const struct pst_host_boot *b,
 {
 	switch (target) {
 	case PST_HOST_TARGET_MKINITCPIO:
-		return "mkinitcpio -P";
+		return b->initcpio;
 	case PST_HOST_TARGET_DRACUT:
-		/* It comes with the image, unless it is asked for. */
-		return b->ostree ? "rpm-ostree initramfs --enable"
-				 : "dracut -f --regenerate-all";
+		return b->dracut;
 	case PST_HOST_TARGET_INITRAMFS_TOOLS:
 		return "update-initramfs -u -k all";
 	}

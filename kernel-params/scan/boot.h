@@ -41,8 +41,15 @@ struct pst_host_boot {
 	 * else should. */
 	bool grub_entries;
 	bool unified; /* a kernel with its command line inside is on the ESP */
-	const char *grub;    /* makes grub.cfg */
-	const char *entries; /* makes entries or unified kernels */
+	/* Words of those entries that the command `grub` would take out, since
+	 * etc/default/grub does not have them; "" none. The entries are what
+	 * is edited then. */
+	char lost[256];
+	bool by_stub; /* booted by the kernel's own EFI stub, not by GRUB */
+	const char *initcpio; /* makes the initramfs by mkinitcpio */
+	const char *dracut;   /* by dracut */
+	const char *grub;     /* makes grub.cfg */
+	const char *entries;  /* makes entries or unified kernels */
 };
 
 /* Reads it. Texts are static. */
