@@ -118,8 +118,9 @@ static void take_slot(const xmlNode *dev, struct pst_vm_info *info)
 
 static void take_devices(const xmlNode *devices, struct pst_vm_info *info)
 {
-	const xmlNode *n;
+	const xmlNode *n, *node;
 	uint64_t cid;
+	char how[8];
 
 	for (n = pst_vm_xml_child(devices, NULL); n;
 	     n = pst_vm_xml_next(n, NULL))
@@ -134,27 +135,11 @@ static void take_devices(const xmlNode *devices, struct pst_vm_info *info)
 	     n = pst_vm_xml_next(n, "channel"))
 		take_channel(n, info);
 	info->vsock = pst_vm_xml_child(devices, "vsock") != NULL;
-	if (number(pst_vm_xml_at(devices, "vsock/cid"), "address", UINT32_MAX,
-		   &cid))
+	node = pst_vm_xml_at(devices, "vsock/cid");
+	if (number(node, "address", UINT32_MAX, &cid))
 		info->cid = (uint32_t)cid;
-}
-
-/* <memory unit='KiB'>, as libvirt always writes it; bytes units of texts that
- * libvirt has not seen yet. */
-static uint64_t memory_of(const xmlNode *domain)
-{
-	const xmlNode *node = pst_vm_xml_child(domain, "memory");
-	char text[32], unit[16], both[64];
-	uint64_t v;
-
-	if (!pst_vm_xml_get_text(node, text, sizeof(text)))
-		return 0;
-	if (!pst_vm_xml_get_attr(node, "unit", unit, sizeof(unit)))
-		strcpy(unit, "KiB");
-	snprintf(both, sizeof(both), "%s%s", text,
-		 strcmp(unit, "bytes") == 0 || strcmp(unit, "b") == 0 ? ""
-								      : unit);
-	return pst_parse_size(both, &v) == 0 ? v : 0;
+	info->cid_auto = pst_vm_xml_get_attr(node, "auto", how, sizeof(how)) &&
+			 strcmp(how, "yes") == 0;
 }
 
 static bool boots_uefi(const xmlNode *os)
@@ -204,7 +189,10 @@ int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 			    sizeof(ret->nvram));
 	ret->uefi = boots_uefi(pst_vm_xml_child(domain, "os"));
 	ret->i440fx = is_i440fx(pst_vm_xml_child(domain, "os"));
-	ret->memory = memory_of(domain);
+	ret->memory = pst_vm_xml_get_bytes(pst_vm_xml_child(domain, "memory"));
+	ret->hard_limit = pst_vm_xml_get_bytes(
+		pst_vm_xml_at(domain, "memtune/hard_limit"));
+	pst_vm_xml_get_attr(domain, "type", ret->type, sizeof(ret->type));
 	take_devices(pst_vm_xml_child(domain, "devices"), ret);
 	for (n = pst_vm_xml_at(domain, "metadata/domain"); n;
 	     n = pst_vm_xml_next(n, "domain"))

@@ -9,6 +9,7 @@
 #define PST_VM_INFO_MAX_HOSTDEVS 32
 
 struct pst_vm_info {
+	char type[16]; /* "kvm", "qemu", ...; empty: not said */
 	char name[256];
 	char uuid[40];
 	bool ours; /* it has our element in <metadata> */
@@ -20,7 +21,9 @@ struct pst_vm_info {
 	char disk_format[16]; /* device; empty: none */
 	bool i440fx;          /* its root bus is pci.0, not q35's pcie.0 */
 	uint32_t root_slots;  /* of the root bus that have an address, bits */
+	bool cid_auto;        /* another one at each start */
 	uint64_t memory;      /* bytes, <memory> */
+	uint64_t hard_limit;  /* bytes, of <memtune>; 0: none */
 	bool agent_channel;   /* org.qemu.guest_agent.0 is there */
 	bool agent_connected; /* and somebody in the guest has it open */
 	bool uefi;            /* boots by OVMF */

@@ -2,6 +2,7 @@
 /* Adds to an existing domain what it lacks for Penstock. */
 #include "libvirt-xml/patch.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "libvirt-xml/argv.h"
@@ -234,6 +235,18 @@ static bool add_all(const struct patch *p)
 	       pst_vm_domain_add_metadata(need(p->domain, "metadata"), p->c);
 }
 
+/* "test" is libvirt's driver that only pretends. */
+static bool runs_qemu(const char *type)
+{
+	static const char *const types[] = {"", "kvm", "qemu", "test"};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(types); i++)
+		if (strcmp(type, types[i]) == 0)
+			return true;
+	return false;
+}
+
 /* What is there already and speaks of something else. */
 static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
 		 struct pst_error *err)
@@ -243,12 +256,18 @@ static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
 				     "this is the XML of \"%s\", not of "
 				     "\"%s\"",
 				     info->name, c->name);
+	if (!runs_qemu(info->type))
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "%s is a domain of type %s, which has "
+				     "neither vfio nor an nvdimm nor arguments "
+				     "for QEMU",
+				     info->name, info->type);
 	if (info->ours && strcmp(info->region.path, c->region.path) != 0)
 		return pst_error_set(err, -EEXIST,
 				     "%s already has the region %s, which "
 				     "stays",
 				     info->name, info->region.path);
-	if (!c->vsock_socket && info->vsock && !info->cid)
+	if (!c->vsock_socket && info->vsock && (!info->cid || info->cid_auto))
 		return pst_error_set(err, -EEXIST,
 				     "%s gets another CID at each start (<cid "
 				     "auto='yes'/>), which no endpoint can "
@@ -259,6 +278,39 @@ static int check(const struct pst_vm_config *c, const struct pst_vm_info *info,
 		return pst_error_set(err, -EEXIST,
 				     "%s already has CID %u, which stays",
 				     info->name, info->cid);
+	return 0;
+}
+
+/* Whether an nvdimm that is to come finds its place in <maxMemory>. */
+static int check_slots(const struct patch *p, struct pst_error *err)
+{
+	const xmlNode *max = pst_vm_xml_child(p->domain, "maxMemory"), *n;
+	uint64_t slots = 0, used = 0, need;
+	char text[16];
+
+	if (!max || p->c->region.via != PST_VM_VIA_NVDIMM || has_nvdimm(p))
+		return 0;
+	if (pst_vm_xml_get_attr(max, "slots", text, sizeof(text)))
+		slots = strtoull(text, NULL, 10);
+	for (n = pst_vm_xml_child(p->devices, "memory"); n;
+	     n = pst_vm_xml_next(n, "memory"))
+		used += pst_vm_xml_get_attr(n, "model", text, sizeof(text)) &&
+			strstr(text, "dimm");
+	if (used >= slots)
+		return pst_error_set(err, -EEXIST,
+				     "all %" PRIu64
+				     " slots of <maxMemory> are taken, and the "
+				     "region as an nvdimm needs one: virsh "
+				     "edit, or --region-via ivshmem",
+				     slots);
+	if (pst_add_overflow(p->info->memory, p->c->region.size, &need) ||
+	    pst_vm_xml_get_bytes(max) < need)
+		return pst_error_set(err, -EEXIST,
+				     "<maxMemory> is less than memory and "
+				     "region together (%" PRIu64
+				     " MiB): virsh edit, or --region-via "
+				     "ivshmem",
+				     need >> 20);
 	return 0;
 }
 
@@ -286,6 +338,9 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	pst_vm_xml_strip(p.domain);
 	before = pst_vm_xml_dump(doc);
 	p.devices = need(p.domain, "devices");
+	r = p.devices ? check_slots(&p, err) : 0;
+	if (r)
+		return r;
 	if (before && p.devices && add_all(&p))
 		*ret = pst_vm_xml_dump(doc);
 	if (!*ret)

@@ -211,3 +211,18 @@ bool pst_vm_xml_get_text(const xmlNode *node, char *ret, size_t size)
 	*ret = '\0';
 	return node && copy(xmlNodeGetContent(node), ret, size);
 }
+
+uint64_t pst_vm_xml_get_bytes(const xmlNode *node)
+{
+	char text[32], unit[16], both[64];
+	uint64_t v;
+
+	if (!pst_vm_xml_get_text(node, text, sizeof(text)))
+		return 0;
+	if (!pst_vm_xml_get_attr(node, "unit", unit, sizeof(unit)))
+		strcpy(unit, "KiB");
+	snprintf(both, sizeof(both), "%s%s", text,
+		 strcmp(unit, "bytes") == 0 || strcmp(unit, "b") == 0 ? ""
+								      : unit);
+	return pst_parse_size(both, &v) == 0 ? v : 0;
+}

@@ -75,4 +75,8 @@ bool pst_vm_xml_get_attr(const xmlNode *node, const char *name, char *ret,
 			 size_t size);
 bool pst_vm_xml_get_text(const xmlNode *node, char *ret, size_t size);
 
+/* A size in an element's text, by its attribute unit: KiB, as libvirt writes
+ * it, if there is none. 0: no size, or no element. */
+uint64_t pst_vm_xml_get_bytes(const xmlNode *node);
+
 #endif

@@ -214,6 +214,9 @@ for other in "--region 8G" "--region-path /mnt/huge/other" \
 		"${other%% *}: titan has a region already, which stays" \
 		patch $other
 done
+sed 's/\(<hard_limit unit="KiB">\)[0-9]*/\14096/' "$tmp/titan.xml" >"$tmp/low.xml"
+expect "patch: a limit that is too low is noted" 0 "hard_limit (4 MiB) is too low" \
+	"$penstock" vm patch titan --xml "$tmp/low.xml" --root "$tmp/host"
 expect "libvirt: --json has the XML" 0 '"xml":"<domain ' xml --json
 expect "libvirt: SeaBIOS and Intel take the BAR" 0 \
 	'ivshmem-plain,id=penstock-shm' xml --firmware bios

@@ -102,7 +102,7 @@ static int suit(struct patch *p)
 				 PST_HOST_HUGE_2M);
 	if (!q->firmware)
 		q->firmware = p->info.uefi ? "auto" : "bios";
-	if (!q->cid)
+	if (!q->cid && !p->info.cid_auto)
 		q->cid = p->info.cid;
 	return p->info.ours ? keep_region(p) : PST_EXIT_OK;
 }
@@ -117,6 +117,25 @@ static int apply(const struct patch *p, const struct pst_vm_draft *d)
 	return defined.complete ? PST_EXIT_OK : PST_EXIT_FAILED;
 }
 
+/* A limit that the domain has stays, and QEMU may not start with it. */
+static void note_limit(const struct patch *p, const struct pst_vm_draft *d)
+{
+	struct pst_vm_config all = d->config;
+	uint64_t want;
+
+	all.memory = p->info.memory;
+	if (!all.n_gpu && p->info.n_hostdevs)
+		all.n_gpu = 1;
+	want = pst_vm_memlock(&all);
+	if (p->info.hard_limit && p->info.hard_limit < want)
+		fprintf(stderr,
+			"%s: note: the domain's hard_limit (%" PRIu64
+			" MiB) is too low for memory, region and BARs, which "
+			"need %" PRIu64
+			" MiB: QEMU will not start; raise it by virsh edit\n",
+			p->vm.ctx->path, p->info.hard_limit >> 20, want >> 20);
+}
+
 static int patch(const struct patch *p, const struct pst_vm_draft *d)
 {
 	PST_CLEANUP_FREE char *before = NULL, *after = NULL, *diff = NULL;
@@ -129,6 +148,7 @@ static int patch(const struct patch *p, const struct pst_vm_draft *d)
 	if (pst_host_diff_unified(name, before, after, &diff))
 		return pst_cmd_fail(p->vm.ctx, "out of memory");
 	fputs(diff, stdout);
+	note_limit(p, d);
 	if (!*diff)
 		fprintf(stderr, "%s: nothing is missing\n", p->vm.ctx->path);
 	return p->vm.defines ? apply(p, d) : PST_EXIT_OK;

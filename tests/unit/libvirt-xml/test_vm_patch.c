@@ -191,8 +191,9 @@ START_TEST(another_name_or_cid_is_refused)
 	struct pst_vm_config c = config(PST_VM_VIA_SHMEM);
 
 	refused(WITH_CID("auto='no' address='9'"), &c, -EEXIST, "CID 9");
-	/* One that changes at each start. */
+	/* One that changes at each start, whatever the last one was. */
 	refused(WITH_CID("auto='yes'"), &c, -EEXIST, "auto='no' address='7'");
+	refused(WITH_CID("auto='yes' address='7'"), &c, -EEXIST, "auto='no'");
 	c.name = "lin";
 	refused(win, &c, -EEXIST, "the XML of \"win\"");
 	refused("<x", &c, -EINVAL, "");
@@ -228,6 +229,48 @@ START_TEST(the_bar_goes_to_the_machines_own_bus_and_a_free_slot)
 }
 END_TEST
 
+/* A domain with a <maxMemory> and these devices. */
+#define WITH_MEMORY(max, devices)                                              \
+	"<domain type='kvm'><name>win</name>" max                              \
+	"<memory unit='GiB'>1</memory><os><type>hvm</type></os>"               \
+	"<devices>" devices "</devices></domain>"
+
+START_TEST(an_nvdimm_needs_a_free_slot)
+{
+	static const char dimm[] = WITH_MEMORY(
+		"<maxMemory slots='1' unit='GiB'>9</maxMemory>",
+		"<memory model='dimm'><target><size unit='MiB'>512</size>"
+		"<node>0</node></target></memory>");
+	struct pst_vm_config c = config(PST_VM_VIA_NVDIMM);
+
+	refused(dimm, &c, -EEXIST, "all 1 slots of <maxMemory> are taken");
+	refused(WITH_MEMORY("<maxMemory slots='2' unit='GiB'>4</maxMemory>",
+			    ""),
+		&c, -EEXIST, "memory and region together (5120 MiB)");
+	free(patched(
+		WITH_MEMORY("<maxMemory slots='1' unit='GiB'>5</maxMemory>",
+			    ""),
+		&c));
+	c.region.via = PST_VM_VIA_IVSHMEM;
+	free(patched(dimm, &c));
+}
+END_TEST
+
+START_TEST(a_domain_of_another_hypervisor_is_refused)
+{
+	static const char *const types[] = {"xen", "lxc", "bhyve"};
+	struct pst_vm_config c = config(PST_VM_VIA_SHMEM);
+	char xml[sizeof(win) + 8];
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(types); i++) {
+		snprintf(xml, sizeof(xml), "<domain type='%s'%s", types[i],
+			 strchr(win, '>'));
+		refused(xml, &c, -EOPNOTSUPP, types[i]);
+	}
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, what_is_missing_comes_and_what_is_there_stays);
@@ -237,6 +280,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_limit_that_is_there_stays);
 	tcase_add_test(tc, texts_with_white_space_are_kept);
 	tcase_add_test(tc, another_name_or_cid_is_refused);
+	tcase_add_test(tc, an_nvdimm_needs_a_free_slot);
+	tcase_add_test(tc, a_domain_of_another_hypervisor_is_refused);
 	tcase_add_test(tc,
 		       the_bar_goes_to_the_machines_own_bus_and_a_free_slot);
 }
