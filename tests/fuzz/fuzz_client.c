@@ -281,9 +281,9 @@ static void ask(void)
 static bool inspect(unsigned int record, struct agent_sight *ret)
 {
 	ret->seq = c->channel.seq;
-	ret->cq_head = c->queue.lane.cq_head;
+	ret->cq_head = c->queue[0].lane.cq_head;
 	ret->lane = c->session.welcome.lane;
-	ret->tag = c->queue.ops.rec[record % PST_WIRE_SLOTS].done.tag;
+	ret->tag = c->queue[0].ops.rec[record % PST_WIRE_SLOTS].done.tag;
 	return c->session.live && !c->conf.control_only;
 }
 
@@ -502,13 +502,13 @@ static void check_records(void)
 	struct pst_record *rec;
 
 	for (i = 0; i < PST_WIRE_SLOTS; i++)
-		n[c->queue.ops.rec[i].state]++;
-	TAILQ_FOREACH(rec, &c->queue.ops.free, link)
+		n[c->queue[0].ops.rec[i].state]++;
+	TAILQ_FOREACH(rec, &c->queue[0].ops.free, link)
 	{
 		FUZZ_CHECK(rec->state == PST_RECORD_FREE);
 		FUZZ_CHECK(n_free++ < PST_WIRE_SLOTS);
 	}
-	TAILQ_FOREACH(rec, &c->queue.ops.done, link)
+	TAILQ_FOREACH(rec, &c->queue[0].ops.done, link)
 	{
 		FUZZ_CHECK(rec->state == PST_RECORD_DONE && !rec->claimed);
 		FUZZ_CHECK(n_done++ < PST_WIRE_SLOTS);
@@ -521,7 +521,8 @@ static void check_records(void)
 		FUZZ_CHECK(n[PST_RECORD_PENDING] == 0 &&
 			   n[PST_RECORD_ABANDONED] == 0);
 	else if (!c->conf.control_only)
-		FUZZ_CHECK(c->queue.lane.sq_tail - c->queue.lane.cq_head ==
+		FUZZ_CHECK(c->queue[0].lane.sq_tail -
+				   c->queue[0].lane.cq_head ==
 			   n[PST_RECORD_PENDING] + n[PST_RECORD_ABANDONED]);
 }
 
@@ -533,8 +534,8 @@ static void check_empty(void)
 	for (i = 0; i < N_BUFFERS; i++)
 		FUZZ_CHECK(pst_free(c, buffers[i]) == 0);
 	for (i = 0; i < PST_WIRE_SLOTS; i++)
-		if (c->queue.ops.rec[i].state == PST_RECORD_PENDING ||
-		    c->queue.ops.rec[i].state == PST_RECORD_ABANDONED)
+		if (c->queue[0].ops.rec[i].state == PST_RECORD_PENDING ||
+		    c->queue[0].ops.rec[i].state == PST_RECORD_ABANDONED)
 			return;
 	for (i = 0; i < c->mem.heap.n; i++)
 		FUZZ_CHECK(c->mem.heap.extents[i]->n_blocks == 0);

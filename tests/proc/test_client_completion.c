@@ -145,9 +145,9 @@ START_TEST(more_completions_than_operations_end_the_session)
 	fake.hold = true;
 	usleep(20 * 1000);
 	/* The slot of an operation that nobody has submitted. */
-	cqe.seq = c->queue.lane.cq_head + 1;
+	cqe.seq = c->queue[0].lane.cq_head + 1;
 	memcpy(&pst_region_lane(fake.region.base, 1)
-			->cq[c->queue.lane.cq_head % PST_WIRE_SLOTS],
+			->cq[c->queue[0].lane.cq_head % PST_WIRE_SLOTS],
 	       &cqe, sizeof(cqe));
 	for (i = 0; i < 100 && c->session.live; i++)
 		pst_poll(c, NULL, 0);

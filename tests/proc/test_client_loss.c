@@ -496,7 +496,7 @@ START_TEST(everything_at_once_survives_losses_and_leaves_nothing)
 	while (pst_poll(c, done, 64) > 0)
 		;
 	for (i = 0; i < (int)PST_WIRE_SLOTS; i++)
-		ck_assert_int_eq(c->queue.ops.rec[i].state, PST_RECORD_FREE);
+		ck_assert_int_eq(c->queue[0].ops.rec[i].state, PST_RECORD_FREE);
 }
 END_TEST
 

@@ -84,8 +84,8 @@ static void check_records(void)
 	unsigned int n = 0;
 
 	pst_lock(c);
-	ck_assert(TAILQ_EMPTY(&c->queue.ops.done));
-	TAILQ_FOREACH(rec, &c->queue.ops.free, link)
+	ck_assert(TAILQ_EMPTY(&c->queue[0].ops.done));
+	TAILQ_FOREACH(rec, &c->queue[0].ops.free, link)
 	{
 		ck_assert_uint_lt(n++, PST_WIRE_SLOTS);
 		ck_assert_int_eq(rec->state, PST_RECORD_FREE);
@@ -321,13 +321,13 @@ START_TEST(taking_completions_sends_nothing)
 	}
 	first = c->channel.seq;
 	fake.hold = false;
-	while (c->queue.lane.cq_head < c->queue.lane.sq_tail) {
+	while (c->queue[0].lane.cq_head < c->queue[0].lane.sq_tail) {
 		ck_assert_uint_lt(pst_now_ns(), end);
 		pst_lock(c);
 		seq = c->channel.seq;
 		pst_reap(c);
 		ck_assert_uint_eq(c->channel.seq, seq);
-		if (c->queue.lane.cq_head == c->queue.lane.sq_tail)
+		if (c->queue[0].lane.cq_head == c->queue[0].lane.sq_tail)
 			ck_assert_uint_gt(c->mem.tensors.n_freed, 0);
 		pst_unlock(c);
 	}

@@ -43,10 +43,10 @@ START_TEST(own_memory_goes_up_and_comes_down_in_one_operation)
 	uint64_t t = make(n), before;
 
 	pattern(up, n, 1);
-	before = c->queue.lane.sq_tail;
+	before = c->queue[0].lane.sq_tail;
 	ok(pst_upload(c, t, 0, up, n, 10 * S));
 	ok(pst_download(c, down, t, 0, n, 10 * S));
-	ck_assert_uint_eq(c->queue.lane.sq_tail - before, 2);
+	ck_assert_uint_eq(c->queue[0].lane.sq_tail - before, 2);
 	ck_assert_int_eq(memcmp(up, down, n), 0);
 }
 END_TEST

@@ -42,7 +42,7 @@ int pst_subop_expect(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 
 	w.unarmed = true;
 	pst_lock(c);
-	rec = pst_pending_find(&c->queue.ops, tag);
+	rec = pst_record_find(c, tag);
 	if (rec)
 		r = pst_wait_done(c, rec, &w, err);
 	pst_unlock(c);
@@ -57,7 +57,7 @@ int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	int r;
 
 	pst_lock(c);
-	rec = pst_pending_find(&c->queue.ops, tag);
+	rec = pst_record_find(c, tag);
 	if (rec)
 		r = pst_wait_done(c, rec, &w, err);
 	else
@@ -75,8 +75,8 @@ void pst_subop_abandon(struct pst *c, uint64_t tag)
 
 	(void)pst_cancel(c, tag);
 	pst_lock(c);
-	rec = pst_pending_find(&c->queue.ops, tag);
+	rec = pst_record_find(c, tag);
 	if (rec)
-		pst_queue_give_up(&c->queue, rec);
+		pst_queue_give_up(pst_queue_of(c, rec), rec);
 	pst_unlock(c);
 }

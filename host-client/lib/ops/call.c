@@ -180,6 +180,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 		    struct pst_record **ret, struct pst_error *err)
 {
 	struct pst_record *rec;
+	struct pst_queue *q;
 	int i;
 
 	if (c->conf.control_only)
@@ -188,22 +189,23 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 				     "only");
 	if (!c->session.live)
 		return pst_session_gone(&c->session, err);
-	rec = pst_pending_new(&c->queue.ops, claimed);
+	q = &c->queue[call->queue % c->session.n_lanes];
+	rec = pst_pending_new(&q->ops, claimed);
 	if (!rec) {
 		/* Completions of abandoned operations make room. */
 		pst_reap(c);
 		pst_settle(c);
 		if (!c->session.live)
 			return pst_session_gone(&c->session, err);
-		rec = pst_pending_new(&c->queue.ops, claimed);
+		rec = pst_pending_new(&q->ops, claimed);
 	}
 	if (!rec)
 		return pst_error_set(err, -EAGAIN,
 				     "%u operations are outstanding",
 				     PST_WIRE_SLOTS);
 	call->sqe.tag = rec->done.tag;
-	if (pst_lane_client_submit(&c->queue.lane, &call->sqe) < 0) {
-		pst_pending_put(&c->queue.ops, rec);
+	if (pst_lane_client_submit(&q->lane, &call->sqe) < 0) {
+		pst_pending_put(&q->ops, rec);
 		return pst_error_set(err, -EAGAIN,
 				     "%u operations are outstanding",
 				     PST_WIRE_SLOTS);
@@ -225,7 +227,7 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	}
 	call->submitted = true;
 	*ret = rec;
-	if (pst_lane_client_must_wake(&c->queue.lane))
+	if (pst_lane_client_must_wake(&q->lane))
 		pst_channel_wake(&c->channel);
 	return 0;
 }
@@ -240,7 +242,7 @@ int pst_call_collect(struct pst *c, struct pst_record *rec,
 
 	if (done)
 		*done = rec->done;
-	pst_pending_put(&c->queue.ops, rec);
+	pst_pending_put(&pst_queue_of(c, rec)->ops, rec);
 	if (r < 0 && lost)
 		pst_error_set(err, r, "the operation was lost: %s",
 			      c->session.lost.text);
@@ -285,16 +287,18 @@ int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
 		       uint64_t *ret_tag, struct pst_error *err)
 {
 	struct pst_record *rec;
+	struct pst_queue *q;
 	int r = pst_call_submit(c, call, claimed, &rec, err);
 
 	if (r)
 		return r;
+	q = pst_queue_of(c, rec);
 	if (ret_tag)
 		*ret_tag = rec->done.tag;
-	if (rec->key && pst_forecast_matters(&c->queue.forecast, rec->key,
-					     c->conf.spin_ns)) {
-		rec->order = c->queue.lane.sq_tail - 1;
-		pst_forecast_start(&c->queue.forecast, rec->key, pst_now_ns(),
+	if (rec->key &&
+	    pst_forecast_matters(&q->forecast, rec->key, c->conf.spin_ns)) {
+		rec->order = q->lane.sq_tail - 1;
+		pst_forecast_start(&q->forecast, rec->key, pst_now_ns(),
 				   &rec->start);
 	}
 	return 0;

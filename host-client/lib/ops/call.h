@@ -24,6 +24,7 @@ struct pst_call {
 	 */
 	uint32_t tensors[PST_RECORD_BLOCKS];
 	uint64_t user_data;
+	uint32_t queue; /* below conf.n_queues */
 	bool writes;
 	bool submitted; /* the agent has it, or had */
 };

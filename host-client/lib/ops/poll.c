@@ -27,7 +27,7 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	 * without pst_arm() makes no system call. */
 	if (c->events.armed && !c->sleepers.leader) {
 		if (c->session.live)
-			pst_lane_client_disarm(&c->queue.lane);
+			pst_wait_disarm(c);
 		pst_reap(c);
 		pst_socket_service(c);
 	}
@@ -35,9 +35,9 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	pst_reap(c);
 	pst_settle(c);
 	c->events.lost_unseen = false;
-	while (n < max && (rec = TAILQ_FIRST(&c->queue.ops.done))) {
+	while (n < max && (rec = pst_wait_first(c))) {
 		ret[n++] = rec->done;
-		pst_pending_put(&c->queue.ops, rec);
+		pst_pending_put(&pst_queue_of(c, rec)->ops, rec);
 	}
 	pst_unlock(c);
 	return n;
@@ -53,7 +53,7 @@ int pst_cancel(struct pst *c, uint64_t tag)
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	rec = pst_pending_find(&c->queue.ops, tag);
+	rec = pst_record_find(c, tag);
 	if (!rec)
 		r = pst_error_set(&err, -ENOENT,
 				  "no operation of this tag is outstanding");
@@ -126,7 +126,7 @@ int pst_arm(struct pst *c)
 		if (!c->sleepers.leader)
 			pst_socket_service(c);
 		pst_settle(c);
-		if (!TAILQ_EMPTY(&c->queue.ops.done) || c->events.lost_unseen)
+		if (pst_wait_first(c) || c->events.lost_unseen)
 			break;
 		c->events.armed = true;
 		if (!c->session.live || !pst_fd_arm(c)) {
@@ -151,15 +151,15 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_lock(c);
-	rec = pst_pending_find(&c->queue.ops, tag);
+	rec = pst_record_find(c, tag);
 	if (!rec || rec->claimed) {
 		r = pst_error_set(&err, -ENOENT,
 				  "no operation of this tag is outstanding");
 	} else {
-		pst_pending_claim(&c->queue.ops, rec);
+		pst_pending_claim(&pst_queue_of(c, rec)->ops, rec);
 		r = pst_wait_kept(c, rec, &w, &err);
 		if (r < 0)
-			pst_pending_unclaim(&c->queue.ops, rec);
+			pst_pending_unclaim(&pst_queue_of(c, rec)->ops, rec);
 		else
 			r = pst_call_collect(c, rec, &w, ret, &err);
 	}

@@ -16,15 +16,16 @@ static void unlink_record(struct pst_record_list *list, struct pst_record *rec)
 	rec->link.tqe_prev = NULL;
 }
 
-void pst_pending_init(struct pst_pending *t)
+void pst_pending_init(struct pst_pending *t, uint32_t first)
 {
 	uint32_t i;
 
 	memset(t, 0, sizeof(*t));
+	t->first = first;
 	TAILQ_INIT(&t->free);
 	TAILQ_INIT(&t->done);
 	for (i = 0; i < PST_WIRE_SLOTS; i++) {
-		t->rec[i].index = i;
+		t->rec[i].index = first + i;
 		TAILQ_INSERT_TAIL(&t->free, &t->rec[i], link);
 	}
 }
@@ -63,7 +64,7 @@ void pst_pending_put(struct pst_pending *t, struct pst_record *rec)
 
 static struct pst_record *by_tag(struct pst_pending *t, uint64_t tag)
 {
-	uint32_t index = (uint32_t)tag;
+	const uint32_t index = (uint32_t)tag - t->first;
 	struct pst_record *rec;
 
 	if (index >= PST_WIRE_SLOTS)

@@ -44,12 +44,15 @@ struct pst_record {
 TAILQ_HEAD(pst_record_list, pst_record);
 
 struct pst_pending {
+	uint32_t first; /* index of rec[0], so that tags differ between tables
+			 */
 	struct pst_record rec[PST_WIRE_SLOTS];
 	struct pst_record_list free;
 	struct pst_record_list done; /* unclaimed, in the order completed */
 };
 
-void pst_pending_init(struct pst_pending *t);
+/* first: a multiple of PST_WIRE_SLOTS. */
+void pst_pending_init(struct pst_pending *t, uint32_t first);
 
 /* A record, PENDING with a new tag in done.tag; NULL when all are in use. */
 struct pst_record *pst_pending_new(struct pst_pending *t, bool claimed);

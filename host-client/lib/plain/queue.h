@@ -13,7 +13,7 @@
 #include "transport/ring.h"
 
 struct pst_queue {
-	/* Of the last session; lane.lane NULL: it had none. */
+	/* lane.lane NULL: the last session had none for it. */
 	struct pst_lane_client lane;
 	struct pst_pending ops;
 	struct pst_forecast forecast;
@@ -27,6 +27,12 @@ bool pst_queue_reap(struct pst_queue *q, struct pst_memory *m,
 /* Arms the lane for a sleeper, in a new generation: the old one may have been
  * woken already. True when completions are there: the lane is not armed. */
 bool pst_queue_arm(struct pst_queue *q);
+
+static inline void pst_queue_disarm(struct pst_queue *q)
+{
+	/* One that has no lane is not armed. */
+	pst_lane_client_disarm(&q->lane);
+}
 
 /* Nobody waits for a claimed record any more: it is free if it is DONE, else
  * ABANDONED. */

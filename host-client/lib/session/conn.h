@@ -36,7 +36,7 @@ struct pst {
 	struct pst_liveness session;
 	struct pst_channel channel;
 	struct pst_sleepers sleepers;
-	struct pst_queue queue;
+	struct pst_queue *queue;    /* conf.n_queues */
 	struct pst_call_memo *memo; /* or NULL */
 	struct pst_memory mem;
 	struct pst_events events;
@@ -49,6 +49,21 @@ static inline bool pst_is_forked(const struct pst *c)
 {
 	return atomic_load_explicit(c->conf.process, memory_order_relaxed) !=
 	       c->conf.process_number;
+}
+
+static inline struct pst_queue *pst_queue_of(struct pst *c,
+					     const struct pst_record *rec)
+{
+	return &c->queue[rec->index / PST_WIRE_SLOTS];
+}
+
+/* The record of a tag that the application may still name; NULL for none. */
+static inline struct pst_record *pst_record_find(struct pst *c, uint64_t tag)
+{
+	const uint32_t i = (uint32_t)tag / PST_WIRE_SLOTS;
+
+	return i < c->conf.n_queues ? pst_pending_find(&c->queue[i].ops, tag)
+				    : NULL;
 }
 
 static inline void pst_lock(struct pst *c)

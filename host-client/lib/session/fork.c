@@ -120,6 +120,7 @@ void pst_forked_close(struct pst *c)
 	pst_tensor_table_done(&c->mem.tensors);
 	free(c->channel.req.payload);
 	free(c->channel.rx.buf);
+	free(c->queue);
 	free(c->memo);
 	free(c);
 }

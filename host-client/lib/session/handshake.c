@@ -316,6 +316,71 @@ static int recv_welcome(struct shake *h)
 	return check_welcome(h);
 }
 
+/* Sends LANES for as many as there are queues. */
+static int send_lanes(struct shake *h)
+{
+	const struct pst_wire_lanes want = {.n = h->conf->n_queues};
+	const struct pst_frame f = {
+		.type = PST_WIRE_LANES,
+		.seq = ++h->ch->seq,
+		.payload = (const uint8_t *)&want,
+		.length = sizeof(want),
+	};
+	uint8_t buf[sizeof(struct pst_wire_frame) + sizeof(want)];
+	int64_t n = pst_frame_encode(&f, buf, sizeof(buf));
+
+	if (n < 0)
+		return (int)n;
+	return pst_sock_send(h->s.sock, buf, (size_t)n, -1, h->deadline_ns,
+			     h->err);
+}
+
+/* The lanes against WELCOME, the region and what was asked for. */
+static int check_lanes(const struct shake *h)
+{
+	const struct pst_wire_lanes *l = &h->s.lanes;
+	bool ok = l->n <= h->conf->n_queues && l->lane[0] == h->s.welcome.lane;
+	uint32_t i;
+
+	for (i = 0; i < l->n && ok; i++)
+		ok = l->lane[i] < h->format.n_lanes;
+	return ok ? 0
+		  : pst_error_set(h->err, -EPROTO,
+				  "the agent gave lanes that are not there or "
+				  "were not asked for");
+}
+
+/* The session's lanes: WELCOME's, and one for each further queue as far as the
+ * agent has them. */
+static int get_lanes(struct shake *h)
+{
+	struct pst_frame f;
+	int64_t n;
+	int r;
+
+	if (h->conf->control_only)
+		return 0;
+	h->s.lanes.n = 1;
+	h->s.lanes.lane[0] = h->s.welcome.lane;
+	if (h->conf->n_queues == 1 ||
+	    !(h->s.welcome.features & PST_WIRE_FEATURE_LANES))
+		return 0;
+	if ((r = send_lanes(h)) < 0 || (r = recv_frame(h, &f, &n)) < 0)
+		return r;
+	r = pst_frame_failure(&f, h->err);
+	if (r < 0)
+		return r;
+	if (f.type != PST_WIRE_LANES || !f.reply || f.seq != h->ch->seq)
+		return pst_error_set(h->err, -EPROTO,
+				     "the agent answered LANES with %s",
+				     pst_frame_name(f.type));
+	r = pst_frame_lanes(&f, &h->s.lanes, h->err);
+	if (r < 0)
+		return r;
+	consume(&h->ch->rx, n);
+	return check_lanes(h);
+}
+
 int pst_handshake(const struct pst_conf *conf, struct pst_channel *ch,
 		  uint8_t *ctl, uint64_t deadline_ns, struct pst_session *ret,
 		  struct pst_error *err)
@@ -334,7 +399,8 @@ int pst_handshake(const struct pst_conf *conf, struct pst_channel *ch,
 	ch->rx.n = 0;
 	if ((r = connect_agent(&h)) < 0 || (r = recv_challenge(&h)) < 0 ||
 	    (r = open_region(&h)) < 0 || (r = map_control(&h)) < 0 ||
-	    (r = send_hello(&h)) < 0 || (r = recv_welcome(&h)) < 0)
+	    (r = send_hello(&h)) < 0 || (r = recv_welcome(&h)) < 0 ||
+	    (r = get_lanes(&h)) < 0)
 		goto undo;
 	pst_close_fd(h.peer_fd);
 	*ret = h.s;

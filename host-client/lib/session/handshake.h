@@ -15,6 +15,7 @@ struct pst_session {
 	pid_t child; /* the agent of spawn:, or 0 */
 	struct pst_region_map map;
 	struct pst_wire_welcome welcome;
+	struct pst_wire_lanes lanes; /* n is 0 for a control-only session */
 };
 
 static inline struct pst_wire_header *pst_ctl_header(uint8_t *ctl)

@@ -39,11 +39,10 @@ static int take_options(const struct pst_options *options,
 	if (ret->flags & ~(PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN))
 		return pst_error_set(err, -EINVAL,
 				     "options.flags has an unknown bit");
-	if (ret->queues > 1)
+	if (ret->queues > PST_WIRE_SESSION_LANES)
 		return pst_error_set(err, -EINVAL,
-				     "options.queues is %u; this version has "
-				     "one queue",
-				     ret->queues);
+				     "options.queues is %u; the maximum is %u",
+				     ret->queues, PST_WIRE_SESSION_LANES);
 	return 0;
 }
 
@@ -136,7 +135,6 @@ static struct pst *conn_new(struct pst_error *err)
 		goto free_conn;
 	c->channel.sock = c->events.epfd = c->events.notice = -1;
 	c->conf.id = atomic_fetch_add(&ids, 1) + 1;
-	pst_pending_init(&c->queue.ops);
 	c->mem.lost = &c->session.lost;
 	c->mem.limits = &c->session.welcome.limits;
 	c->channel.rx.buf = malloc(PST_RX_SIZE);
@@ -155,7 +153,6 @@ unmap_ctl:
 free_rx:
 	free(c->channel.rx.buf);
 free_conn:
-	free(c->memo);
 	free(c);
 nothing:
 	pst_oom(err);
@@ -190,6 +187,7 @@ void pst_close(struct pst *c)
 	pthread_cond_destroy(&c->sleepers.cond);
 	pthread_mutex_destroy(&c->lock);
 	free(c->channel.rx.buf);
+	free(c->queue);
 	free(c->memo);
 	free(c);
 }
@@ -226,6 +224,21 @@ static int open_session(struct pst *c, struct pst_error *err)
 	}
 }
 
+static int make_queues(struct pst *c, const struct pst_options *o,
+		       struct pst_error *err)
+{
+	const uint32_t n = o->queues && !c->conf.control_only ? o->queues : 1;
+	uint32_t i;
+
+	c->queue = calloc(n, sizeof(*c->queue));
+	if (!c->queue)
+		return pst_oom(err);
+	for (i = 0; i < n; i++)
+		pst_pending_init(&c->queue[i].ops, i * PST_WIRE_SLOTS);
+	c->conf.n_queues = n;
+	return 0;
+}
+
 static int conn_open(struct pst *c, const char *endpoint,
 		     const struct pst_options *options, struct pst_error *err)
 {
@@ -236,6 +249,9 @@ static int conn_open(struct pst *c, const char *endpoint,
 	    (r = pst_endpoint_resolve(endpoint, &c->conf.ep, err)) < 0)
 		return r;
 	apply_options(c, &o);
+	r = make_queues(c, &o, err);
+	if (r < 0)
+		return r;
 	pst_lock(c);
 	r = open_session(c, err);
 	pst_unlock(c);

@@ -24,6 +24,7 @@ int pst_session_gone(const struct pst_liveness *s, struct pst_error *err)
 void pst_session_lose(struct pst *c)
 {
 	const int code = c->channel.failed;
+	uint32_t i;
 
 	c->session.lost = c->channel.failure;
 	c->session.lost_code = code;
@@ -32,7 +33,8 @@ void pst_session_lose(struct pst *c)
 	pst_memory_detach(&c->mem);
 	pst_events_detach(&c->events, c->channel.sock);
 	pst_channel_shut(&c->channel);
-	pst_queue_end(&c->queue, &c->mem, code);
+	for (i = 0; i < c->conf.n_queues; i++)
+		pst_queue_end(&c->queue[i], &c->mem, code);
 	/* What they used: the agent, who is gone, is not told. */
 	pst_memory_give_back(&c->mem, &c->channel);
 	c->events.lost_unseen = true;

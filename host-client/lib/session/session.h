@@ -20,6 +20,7 @@ struct pst_liveness {
 	uint64_t serial; /* grows with each session */
 	pid_t child;
 	struct pst_wire_welcome welcome;
+	uint32_t n_lanes; /* at most conf.n_queues, which share them */
 	uint64_t dead_ns;
 	uint64_t beat;       /* heartbeat when last looked at */
 	uint64_t look_ns;    /* when that was */

@@ -16,6 +16,7 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 	const struct pst_wire_welcome *w = &s->welcome;
 	struct pst_wire_header *hdr = pst_ctl_header(c->mem.ctl);
 	int r = pst_channel_open(&c->channel, s->sock, err);
+	uint32_t i;
 
 	if (r < 0)
 		return r;
@@ -26,10 +27,14 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 	if (!c->session.dead_ns)
 		c->session.dead_ns =
 			w->emulated ? PST_DEAD_EMULATED_NS : PST_DEAD_NS;
-	if (!c->conf.control_only)
-		pst_lane_client_init(&c->queue.lane,
-				     pst_region_lane(c->mem.ctl, w->lane),
-				     &hdr->agent_wake);
+	c->session.n_lanes = s->lanes.n;
+	for (i = 0; i < c->conf.n_queues; i++)
+		pst_lane_client_init(
+			&c->queue[i].lane,
+			i < s->lanes.n
+				? pst_region_lane(c->mem.ctl, s->lanes.lane[i])
+				: NULL,
+			&hdr->agent_wake);
 	c->session.beat = pst_shm_load(&hdr->heartbeat.value);
 	c->session.look_ns = pst_now_ns();
 	c->session.silence_ns = 0;

@@ -25,33 +25,70 @@
 /* An agent that runs ends a cancelled operation with its slice. */
 #define CALL_OFF_NS (20 * PST_NS_PER_MS)
 
+struct pst_record *pst_wait_first(const struct pst *c)
+{
+	struct pst_record *rec = NULL;
+	uint32_t i;
+
+	for (i = 0; i < c->conf.n_queues && !rec; i++)
+		rec = TAILQ_FIRST(&c->queue[i].ops.done);
+	return rec;
+}
+
 void pst_reap(struct pst *c)
 {
-	if (!pst_queue_reap(&c->queue, &c->mem, &c->channel))
+	bool any = false;
+	uint32_t i;
+
+	for (i = 0; i < c->conf.n_queues; i++)
+		any |= pst_queue_reap(&c->queue[i], &c->mem, &c->channel);
+	if (!any)
 		return;
 	pst_wake_followers(&c->sleepers);
-	if (c->events.armed && !TAILQ_EMPTY(&c->queue.ops.done))
+	if (c->events.armed && pst_wait_first(c))
 		pst_events_notify(&c->events);
 }
 
 void pst_socket_service(struct pst *c)
 {
-	if (pst_channel_service(&c->channel, c->queue.lane.sq_tail))
+	uint64_t n_ops = 0;
+	uint32_t i;
+
+	for (i = 0; i < c->conf.n_queues; i++)
+		n_ops += c->queue[i].lane.sq_tail;
+	if (pst_channel_service(&c->channel, n_ops))
 		pst_wake_followers(&c->sleepers);
 }
 
 bool pst_wait_arm(struct pst *c)
 {
-	const uint64_t head = c->queue.lane.cq_head;
+	struct pst_queue *q;
+	uint64_t head;
+	uint32_t i;
 
-	if (!pst_queue_arm(&c->queue))
-		return false;
-	pst_reap(c);
-	/* It would keep us from sleeping for ever. */
-	if (c->queue.lane.cq_head == head)
-		pst_channel_fail(&c->channel, -EPROTO,
-				 "a completion disappeared from the ring");
-	return true;
+	for (i = 0; i < c->conf.n_queues; i++) {
+		q = &c->queue[i];
+		head = q->lane.cq_head;
+		if (!pst_queue_arm(q))
+			continue;
+		pst_wait_disarm(c);
+		pst_reap(c);
+		/* It would keep us from sleeping for ever. */
+		if (q->lane.cq_head == head)
+			pst_channel_fail(&c->channel, -EPROTO,
+					 "a completion disappeared from the "
+					 "ring");
+		return true;
+	}
+	return false;
+}
+
+void pst_wait_disarm(struct pst *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->conf.n_queues; i++)
+		pst_queue_disarm(&c->queue[i]);
 }
 
 bool pst_wait_arm_leader(struct pst *c)
@@ -64,24 +101,29 @@ bool pst_wait_arm_leader(struct pst *c)
 
 /* What the agent can move. */
 struct progress {
-	uint64_t head;
+	uint64_t completed;
 	uint32_t unanswered;
 	size_t unsent;
 };
 
-static struct progress progress(const struct pst_queue *q,
-				const struct pst_channel *ch)
+static struct progress progress(const struct pst *c)
 {
-	return (struct progress){q->lane.cq_head, ch->unanswered, ch->tx_n};
+	struct progress p = {0, c->channel.unanswered, c->channel.tx_n};
+	uint32_t i;
+
+	for (i = 0; i < c->conf.n_queues; i++)
+		p.completed += c->queue[i].lane.cq_head;
+	return p;
 }
 
 /* The socket has woken us: an agent that does so again and again for nothing
  * may not keep us awake (unlocks). */
 static void rest_if_idle(struct pst *c, const struct progress *before)
 {
-	const struct progress now = progress(&c->queue, &c->channel);
+	const struct progress now = progress(c);
 
-	if (now.head != before->head || now.unsent != before->unsent ||
+	if (now.completed != before->completed ||
+	    now.unsent != before->unsent ||
 	    now.unanswered != before->unanswered)
 		c->sleepers.n_idle = 0;
 	else if (++c->sleepers.n_idle > IDLE_MAX)
@@ -92,7 +134,7 @@ static void rest_if_idle(struct pst *c, const struct progress *before)
 static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
 			    uint64_t now, uint64_t until)
 {
-	const struct progress before = progress(&c->queue, &c->channel);
+	const struct progress before = progress(c);
 	struct pollfd p = {
 		.fd = c->channel.sock,
 		.events = (short)(POLLIN | (c->channel.tx_n ? POLLOUT : 0)),
@@ -112,7 +154,7 @@ static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
 		c->sleepers.leader = false;
 		if (!c->session.live || c->session.serial != serial)
 			return;
-		pst_lane_client_disarm(&c->queue.lane);
+		pst_wait_disarm(c);
 	}
 	/* Completions before a loss that the socket may tell of. */
 	pst_reap(c);
@@ -217,6 +259,7 @@ static int spin(struct pst *c, const struct pst_record *rec,
 		const struct pst_waiter *w, uint64_t now, uint64_t end,
 		struct pst_error *err)
 {
+	const struct pst_lane_client *l = &pst_queue_of(c, rec)->lane;
 	uint64_t ignored, slice, want;
 	const uint64_t *seq;
 	int r;
@@ -225,10 +268,8 @@ static int spin(struct pst *c, const struct pst_record *rec,
 		end = w->deadline_ns;
 	while (rec->state == PST_RECORD_PENDING && now < end) {
 		slice = now + SPIN_SLICE_NS < end ? now + SPIN_SLICE_NS : end;
-		want = c->queue.lane.cq_head + 1;
-		seq = &c->queue.lane.lane
-			       ->cq[c->queue.lane.cq_head % PST_WIRE_SLOTS]
-			       .seq;
+		want = l->cq_head + 1;
+		seq = &l->lane->cq[l->cq_head % PST_WIRE_SLOTS].seq;
 		pst_unlock(c);
 		now = spin_on(seq, want, slice);
 		pst_lock(c);
@@ -267,7 +308,8 @@ static int sleep_until(struct pst *c, const struct pst_record *rec,
 			break;
 		now = pst_now_ns();
 		if (now >= until_ns) {
-			pst_forecast_slept(&c->queue.forecast, until_ns, now);
+			pst_forecast_slept(&pst_queue_of(c, rec)->forecast,
+					   until_ns, now);
 			break;
 		}
 	}
@@ -280,6 +322,7 @@ static int sleep_until(struct pst *c, const struct pst_record *rec,
 static int wait_awake(struct pst *c, const struct pst_record *rec,
 		      const struct pst_waiter *w, struct pst_error *err)
 {
+	struct pst_queue *q = pst_queue_of(c, rec);
 	struct pst_forecast_start start = rec->start;
 	struct pst_forecast_plan plan = {0};
 	const uint64_t key = rec->key;
@@ -289,11 +332,11 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 	if (!start.asked_ns)
 		start = (struct pst_forecast_start){w->start_ns, w->start_ns,
 						    w->start_ns};
-	else if (rec->order == c->queue.lane.cq_head)
-		pst_forecast_next(&c->queue.forecast, &start);
+	else if (rec->order == q->lane.cq_head)
+		pst_forecast_next(&q->forecast, &start);
 	if (key)
-		pst_forecast_plan(&c->queue.forecast, key, &start,
-				  c->conf.spin_ns, &plan);
+		pst_forecast_plan(&q->forecast, key, &start, c->conf.spin_ns,
+				  &plan);
 	if (plan.sleep_until_ns)
 		r = sleep_until(c, rec, w, plan.sleep_until_ns, err);
 	if (rec->state != PST_RECORD_PENDING || r)
@@ -307,8 +350,7 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 		return r;
 	}
 	r = spin(c, rec, w, now, plan.spin_until_ns, err);
-	pst_forecast_met(&c->queue.forecast, key,
-			 rec->state != PST_RECORD_PENDING);
+	pst_forecast_met(&q->forecast, key, rec->state != PST_RECORD_PENDING);
 	return r;
 }
 
@@ -365,7 +407,7 @@ int pst_wait_record(struct pst *c, struct pst_record *rec,
 	int r = pst_wait_kept(c, rec, w, err);
 
 	if (r < 0)
-		pst_queue_give_up(&c->queue, rec);
+		pst_queue_give_up(pst_queue_of(c, rec), rec);
 	return r;
 }
 

@@ -18,8 +18,12 @@ struct pst_waiter {
 	bool unarmed;
 };
 
-/* Takes all completions from the lane; the session may fail. */
+/* Takes all completions from the lanes; the session may fail. */
 void pst_reap(struct pst *c);
+
+/* The next completion that pst_poll() hands out, those of a queue in order;
+ * NULL for none. */
+struct pst_record *pst_wait_first(const struct pst *c);
 
 /* pst_channel_service(), and wakes who waits for the reply. Not while a leader
  * sleeps on the socket: it would sleep on after its bytes are gone. */
@@ -34,10 +38,10 @@ void pst_socket_service(struct pst *c);
 PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			       struct pst_error *err);
 
-/* Arms the lane for a sleeper, in a new generation: the old one may have been
- * woken already. True when completions were there: they were taken, the lane
- * is not armed. */
+/* Arms the lanes for a sleeper, see pst_queue_arm(). True when completions were
+ * there: they were taken, no lane is armed. */
 bool pst_wait_arm(struct pst *c);
+void pst_wait_disarm(struct pst *c);
 
 /* Before another thread relies on the leader: arms the lane unless it is. True
  * as pst_wait_arm(). */

@@ -8,7 +8,7 @@ static struct pst_pending t;
 
 static void setup(void)
 {
-	pst_pending_init(&t);
+	pst_pending_init(&t, 0);
 }
 
 START_TEST(tags_are_never_zero_and_never_used_twice)
