@@ -39,34 +39,55 @@ struct pst_cmd_opt {
 			"print one JSON object, the last line of stdout"       \
 	}
 
-/* Options of one command at most, -e and -h not counted. */
+/* -e and -h, of every command. */
+extern const struct pst_cmd_opt pst_cmd_common_opts[];
+
+/* Options of one command at most, those not counted. */
 #define PST_CMD_MAX_OPTS 32
 /* No bound on the number of operands. */
 #define PST_CMD_ANY 1000000
 
+/* Room for "penstock" and the names of a group's group's command. */
+#define PST_CMD_PATH 128
+/* Enough for any sentence of the library, and what is put before it. */
+#define PST_CMD_TEXT 1024
+
 struct pst_cmd_ctx;
+struct pst_cmd_said;
 
 /*
  * A subcommand: one file, one const object. A leaf has run; a group has sub, a
  * list that NULL ends. -e/--endpoint and -h/--help are added to every leaf,
- * and are dealt with before run is called, as are unknown options and a wrong
- * number of operands.
+ * and are dealt with before run is called, as are unknown options, one that is
+ * given twice with two values, a wrong number of operands, and empty ones.
+ *
+ * Where args or an option's arg is a list, "auto|kvm|tcg|FILE", completion
+ * offers its lower-case words.
  */
 struct pst_cmd {
 	const char *name;
+	const char *heading; /* of a part of penstock --help, or NULL */
 	const char *args;    /* operands and needed options, "A.npy B.npy" */
 	const char *summary; /* one line, no full stop */
 	const char *help;    /* further paragraphs, or NULL; ends with \n */
+	const char *example; /* command lines, each ends with \n */
 	const char *end;     /* a paragraph after the options, or NULL */
 	const struct pst_cmd_opt *opts; /* or NULL */
 	int min_args, max_args;         /* operands */
 	/* Returns an enum pst_exit. argv[0] is the subcommand's name. */
 	int (*run)(const struct pst_cmd_ctx *ctx, int argc, char **argv);
 	const struct pst_cmd *const *sub;
+	/* Of a group: prints what its commands call NAME and begins as typed,
+	 * as pst_cmd_complete() does; uri: of --uri before it, or NULL. Or
+	 * NULL. */
+	void (*print_names)(const struct pst_cmd_ctx *ctx, const char *uri,
+			    const char *typed);
 };
 
 struct pst_cmd_ctx {
 	const char *endpoint;       /* of -e, else NULL */
+	bool json;                  /* --json was given */
+	struct pst_cmd_said *said;  /* cmd_say.h */
 	const struct pst_cmd *root; /* the whole table */
 	const struct pst_cmd *cmd;  /* the one that runs */
 	const char *path;           /* "penstock host region create" */
@@ -78,33 +99,79 @@ int pst_cmd_main(const struct pst_cmd *root, int argc, char **argv);
 /* The help of one command whose full name is path. */
 void pst_cmd_print_help(const struct pst_cmd *cmd, const char *path, FILE *to);
 
+/* ---- cmd_opts.c ---- */
+
 /*
  * The next option's id, or -1 when only operands are left, from argv[optind].
  * The option's argument is in optarg.
  */
 int pst_cmd_getopt(const struct pst_cmd_ctx *ctx, int argc, char **argv);
 
-/* Prints "penstock CMD: sentence (see ...)", returns PST_EXIT_USAGE. */
+/* The same with -e, and with '?' and ':' for what getopt_long(3) refuses. */
+int pst_cmd_next_opt(const struct pst_cmd *cmd, int argc, char **argv);
+
+/* ---- cmd_find.c ---- */
+
+/*
+ * The command of group that is called name, or NULL. nearest: what is written
+ * like it, with the groups it is in, "host check", or "".
+ */
+const struct pst_cmd *pst_cmd_find(const struct pst_cmd *group,
+				   const char *name, char *nearest,
+				   size_t size);
+
+/* Usage errors: the group whose full name is given has no such command, nearest
+ * as pst_cmd_find() left it; ctx->cmd has no such option, or several that begin
+ * so. text: the whole word that option is, or is in. */
+int pst_cmd_no_command(const struct pst_cmd_ctx *ctx, const char *group,
+		       const char *name, const char *nearest);
+int pst_cmd_no_option(const struct pst_cmd_ctx *ctx, const char *option,
+		      const char *text);
+
+/* ---- cmd_say.c ---- */
+
+/* Prints "penstock CMD: sentence (see ...)", returns PST_EXIT_USAGE. For what
+ * the user wrote wrongly: options, values, an endpoint. */
 int pst_cmd_usage(const struct pst_cmd_ctx *ctx, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Prints "penstock CMD: sentence" on stderr, returns PST_EXIT_FAILED. */
+/* Prints "penstock CMD: sentence" on stderr, returns PST_EXIT_FAILED. With
+ * --json the first such sentence is the message of "error" on stdout. */
 int pst_cmd_fail(const struct pst_cmd_ctx *ctx, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Values of options. Print the usage error themselves and return false. */
+/*
+ * Takes a command's one JSON object, which is printed when the command has
+ * ended, with "schema" before and, when it failed, "error" behind; NULL (out of
+ * memory while it was built) fails. Returns PST_EXIT_OK or PST_EXIT_FAILED.
+ */
+int pst_cmd_print_json(const struct pst_cmd_ctx *ctx, json_t *object);
+
+/* A number, or null for one that JSON does not have. */
+json_t *pst_cmd_real(double v);
+
+/* A string, bytes that are no UTF-8 as U+FFFD, or null for NULL. NULL: out of
+ * memory. */
+json_t *pst_cmd_text(const char *s);
+
+/* ---- cmd_value.c: values of options; each prints the usage error itself and
+ * returns false ---- */
+
 bool pst_cmd_arg_u64(const struct pst_cmd_ctx *ctx, const char *what,
 		     const char *text, uint64_t min, uint64_t max,
 		     uint64_t *ret);
 bool pst_cmd_arg_double(const struct pst_cmd_ctx *ctx, const char *what,
 			const char *text, double *ret);
+
+/* Bytes. Few of them without a unit are a unit forgotten. */
 bool pst_cmd_arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 		      const char *text, uint64_t *ret);
 bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 			  const char *text, uint64_t *ret_ns);
 
-/* Prints one JSON object as one line and releases it; NULL (out of memory
- * while it was built) fails. Returns PST_EXIT_OK or PST_EXIT_FAILED. */
-int pst_cmd_print_json(const struct pst_cmd_ctx *ctx, json_t *object);
+/* One word of list, "none|relu|gelu-tanh": *ret is its place, from 0. '_' is
+ * read as '-', as the agent writes some of them. */
+bool pst_cmd_arg_word(const struct pst_cmd_ctx *ctx, const char *what,
+		      const char *list, const char *text, uint32_t *ret);
 
 #endif

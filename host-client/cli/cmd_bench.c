@@ -9,6 +9,7 @@
 #include "bench/bench.h"
 #include "bench/plot.h"
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "host-client/files/outfile.h"
 #include "transport/base/util.h"
@@ -17,11 +18,13 @@
 #define MAX_SECONDS     3600
 
 enum {
-	OPT_JSON_FILE = PST_OPT_OWN,
-	OPT_CSV,
+	OPT_CSV = PST_OPT_OWN,
 	OPT_PLOT,
 	OPT_SECONDS,
 };
+
+/* In the order of benches[]. */
+#define WHAT "latency|bandwidth|gemm|infer|all"
 
 static const struct {
 	const char *name;
@@ -34,32 +37,19 @@ static const struct {
 };
 
 struct job {
-	const char *what;
-	const char *json;
+	const struct pst_cmd_ctx *ctx;
+	uint32_t what; /* its place in WHAT */
+	const char *out;
 	const char *plot;
 	bool csv;
 	uint64_t seconds;
-	bool terminal; /* progress is shown */
 };
 
-/* One line on a terminal that the next one replaces. */
 static void progress(void *arg, const char *text)
 {
 	const struct job *job = arg;
 
-	if (job->terminal)
-		fprintf(stderr, "\r\033[K%s", text);
-}
-
-static void end_progress(const struct job *job)
-{
-	if (job->terminal)
-		fputs("\r\033[K", stderr);
-}
-
-static bool is_wanted(const struct job *job, const char *name)
-{
-	return strcmp(job->what, "all") == 0 || strcmp(job->what, name) == 0;
+	pst_cmd_progress(job->ctx, text);
 }
 
 static int measure(const struct pst_cmd_ctx *ctx, const struct job *job,
@@ -69,32 +59,29 @@ static int measure(const struct pst_cmd_ctx *ctx, const struct job *job,
 	int r;
 
 	for (i = 0; i < PST_ARRAY_SIZE(benches); i++) {
-		if (!is_wanted(job, benches[i].name))
+		if (job->what != i && job->what != PST_ARRAY_SIZE(benches))
 			continue;
 		r = benches[i].run(b);
 		if (r == 0)
 			continue;
-		end_progress(job);
 		pst_cmd_fail(ctx, "%s: %s", benches[i].name, b->error);
 		return pst_cmd_exit_of(r);
 	}
-	end_progress(job);
+	pst_cmd_progress(ctx, NULL);
 	return PST_EXIT_OK;
 }
 
 /* The whole result, in the file that was opened before. */
-static int write_json(const struct pst_cmd_ctx *ctx, const struct pst_bench *b,
+static int write_json(const struct pst_cmd_ctx *ctx, const json_t *o,
 		      struct pst_outfile *out)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	json_t *o = pst_bench_result_json(&b->result);
 	struct pst_error err = {0};
 	int r;
 
 	if (o)
 		text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII |
 					     JSON_REAL_PRECISION(9));
-	json_decref(o);
 	if (!text)
 		return pst_cmd_fail(ctx, "cannot make the JSON result");
 	r = pst_outfile_write(out, text, strlen(text), &err);
@@ -106,17 +93,22 @@ static int write_json(const struct pst_cmd_ctx *ctx, const struct pst_bench *b,
 }
 
 static int report(const struct pst_cmd_ctx *ctx, const struct job *job,
-		  const struct pst_bench *b, struct pst_outfile *json)
+		  const struct pst_bench *b, struct pst_outfile *out)
 {
+	json_t *o = pst_bench_result_json(&b->result);
 	char text[PST_CMD_TEXT] = "";
 	int rc = PST_EXIT_OK, r;
 
 	if (job->csv)
 		pst_bench_result_print_csv(&b->result, stdout);
-	else
+	else if (!ctx->json)
 		pst_bench_result_print(&b->result, stdout);
-	if (job->json)
-		rc = write_json(ctx, b, json);
+	if (job->out)
+		rc = write_json(ctx, o, out);
+	if (ctx->json && !rc)
+		rc = pst_cmd_print_json(ctx, o);
+	else
+		json_decref(o);
 	if (!job->plot)
 		return rc;
 	r = pst_bench_plot(&b->result, job->plot, text, sizeof(text));
@@ -131,7 +123,7 @@ static int report(const struct pst_cmd_ctx *ctx, const struct job *job,
 /* Opens what results go to first: nobody wants to learn of a wrong name after
  * minutes. */
 static int open_outputs(const struct pst_cmd_ctx *ctx, const struct job *job,
-			struct pst_outfile *json)
+			struct pst_outfile *out)
 {
 	struct pst_error err = {0};
 	struct stat st;
@@ -140,8 +132,8 @@ static int open_outputs(const struct pst_cmd_ctx *ctx, const struct job *job,
 			  access(job->plot, W_OK | X_OK) < 0))
 		return pst_cmd_fail(ctx, "--plot: %s is no folder to write to",
 				    job->plot);
-	if (job->json && pst_outfile_open(job->json, json, &err) < 0)
-		return pst_cmd_fail(ctx, "--json: %s", err.text);
+	if (job->out && pst_outfile_open(job->out, out, &err) < 0)
+		return pst_cmd_fail(ctx, "--output: %s", err.text);
 	return PST_EXIT_OK;
 }
 
@@ -163,7 +155,7 @@ static int try_endpoint(const struct pst_cmd_ctx *ctx)
 
 static int bench(const struct pst_cmd_ctx *ctx, struct job *job)
 {
-	struct pst_outfile json = {.fd = -1};
+	struct pst_outfile out = {.fd = -1};
 	struct pst_bench b = {
 		.endpoint = pst_cmd_endpoint(ctx),
 		.budget_ns = job->seconds * PST_NS_PER_S,
@@ -174,7 +166,7 @@ static int bench(const struct pst_cmd_ctx *ctx, struct job *job)
 
 	rc = try_endpoint(ctx);
 	if (!rc)
-		rc = open_outputs(ctx, job, &json);
+		rc = open_outputs(ctx, job, &out);
 	if (rc)
 		return rc;
 	r = pst_bench_open(&b);
@@ -185,51 +177,41 @@ static int bench(const struct pst_cmd_ctx *ctx, struct job *job)
 		rc = measure(ctx, job, &b);
 	}
 	if (!rc)
-		rc = report(ctx, job, &b, &json);
-	pst_outfile_abandon(&json);
+		rc = report(ctx, job, &b, &out);
+	pst_outfile_abandon(&out);
 	pst_bench_close(&b);
 	return rc;
 }
 
-static bool is_known(const char *what)
-{
-	size_t i;
-
-	for (i = 0; i < PST_ARRAY_SIZE(benches); i++)
-		if (strcmp(what, benches[i].name) == 0)
-			return true;
-	return strcmp(what, "all") == 0;
-}
-
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct job job = {
-		.seconds = DEFAULT_SECONDS,
-		.terminal = isatty(STDERR_FILENO),
-	};
+	struct job job = {.ctx = ctx, .seconds = DEFAULT_SECONDS};
 	int opt;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
-		if (opt == OPT_JSON_FILE)
-			job.json = optarg;
+		if (opt == 'o')
+			job.out = optarg;
 		else if (opt == OPT_CSV)
 			job.csv = true;
 		else if (opt == OPT_PLOT)
 			job.plot = optarg;
-		else if (!pst_cmd_arg_u64(ctx, "--seconds", optarg, 1,
+		else if (opt == OPT_SECONDS &&
+			 !pst_cmd_arg_u64(ctx, "--seconds", optarg, 1,
 					  MAX_SECONDS, &job.seconds))
 			return PST_EXIT_USAGE;
 	}
-	job.what = argv[optind];
-	if (!is_known(job.what))
-		return pst_cmd_usage(ctx, "there is no benchmark '%s'",
-				     job.what);
+	if (!pst_cmd_arg_word(ctx, "the benchmark", WHAT, argv[optind],
+			      &job.what))
+		return PST_EXIT_USAGE;
+	if (job.csv && ctx->json)
+		return pst_cmd_usage(ctx,
+				     "--csv and --json exclude each other");
 	return bench(ctx, &job);
 }
 
 static const struct pst_cmd_opt opts[] = {
-	{OPT_JSON_FILE, "json", "FILE",
-	 "write all results to FILE as one JSON object"},
+	{'o', "output", "FILE", "write all results to FILE as one JSON object"},
+	PST_CMD_OPT_JSON,
 	{OPT_CSV, "csv", NULL, "print CSV instead of a table"},
 	{OPT_PLOT, "plot", "DIR",
 	 "write plots to the folder DIR: gnuplot scripts, and\n"
@@ -241,11 +223,12 @@ static const struct pst_cmd_opt opts[] = {
 
 const struct pst_cmd pst_cmd_bench = {
 	.name = "bench",
-	.args = "latency|bandwidth|gemm|infer|all",
+	.args = WHAT,
 	.summary = "Measure the link beside what the machine could do",
 	.help = "Round trips, bandwidth of the region, matrix products and a small "
 		"network,\neach at least five times, in turn with what the "
 		"machine itself takes for the\nsame: see penstock-bench(1).\n",
+	.example = "penstock -e spawn: bench latency --seconds 1\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock gemm: the product of two .npy files. */
+#include <assert.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "host-client/files/gemmfile.h"
 
@@ -22,29 +24,15 @@ enum {
 	OPT_COMPUTE,
 };
 
-/* Words of options, by their values. */
-static const char *const act_names[] = {
-	[PST_ACT_NONE] = "none",
-	[PST_ACT_RELU] = "relu",
-	[PST_ACT_GELU_TANH] = "gelu-tanh",
-	[PST_ACT_GELU_ERF] = "gelu-erf",
-};
-
-static const char *const compute_names[] = {
-	[PST_COMPUTE_DEFAULT] = "default",
-	[PST_COMPUTE_TF32] = "tf32",
-	[PST_COMPUTE_FAST_F16] = "fast-f16",
-};
-
-static bool read_name(const struct pst_cmd_ctx *ctx, const char *opt,
-		      const char *const *names, uint32_t n, uint32_t *ret)
-{
-	for (*ret = 0; *ret < n; ++*ret)
-		if (strcmp(optarg, names[*ret]) == 0)
-			return true;
-	(void)pst_cmd_usage(ctx, "%s: '%s' is not known", opt, optarg);
-	return false;
-}
+/* Words of options, in the order of their values. */
+#define ACTS     "none|relu|gelu-tanh|gelu-erf"
+#define COMPUTES "default|tf32|fast-f16"
+static_assert(PST_ACT_NONE == 0 && PST_ACT_RELU == 1 &&
+		      PST_ACT_GELU_TANH == 2 && PST_ACT_GELU_ERF == 3,
+	      "ACTS");
+static_assert(PST_COMPUTE_DEFAULT == 0 && PST_COMPUTE_TF32 == 1 &&
+		      PST_COMPUTE_FAST_F16 == 2,
+	      "COMPUTES");
 
 static const char *how_name(enum pst_fileread_how how)
 {
@@ -119,8 +107,12 @@ static void print_result(const struct pst_gemmfile *job,
 		printf("written    %s\n", job->out);
 }
 
-static int gemm(const struct pst_cmd_ctx *ctx, const struct pst_gemmfile *job,
-		bool json)
+static void step(void *arg, const char *what)
+{
+	pst_cmd_progress(arg, what);
+}
+
+static int gemm(const struct pst_cmd_ctx *ctx, const struct pst_gemmfile *job)
 {
 	struct pst_gemmfile_result r;
 	struct pst_error err = {0};
@@ -131,10 +123,11 @@ static int gemm(const struct pst_cmd_ctx *ctx, const struct pst_gemmfile *job,
 	if (rc)
 		return rc;
 	rc = pst_gemmfile_run(c, job, &r, &err);
+	pst_cmd_progress(ctx, NULL);
 	pst_close(c);
 	if (rc < 0)
 		return pst_cmd_fail(ctx, "%s", err.text);
-	if (json)
+	if (ctx->json)
 		rc = pst_cmd_print_json(ctx, result_object(ctx, job, &r));
 	else
 		print_result(job, &r);
@@ -149,7 +142,7 @@ static int gemm(const struct pst_cmd_ctx *ctx, const struct pst_gemmfile *job,
 
 /* Reads one option. False: the usage error was printed. */
 static bool read_opt(const struct pst_cmd_ctx *ctx, int opt,
-		     struct pst_gemmfile *job, bool *beta, bool *json)
+		     struct pst_gemmfile *job, bool *beta)
 {
 	switch (opt) {
 	case 'o':
@@ -179,13 +172,11 @@ static bool read_opt(const struct pst_cmd_ctx *ctx, int opt,
 		job->bias = optarg;
 		return true;
 	case OPT_ACT:
-		return read_name(ctx, "--act", act_names,
-				 PST_ARRAY_SIZE(act_names), &job->act);
+		return pst_cmd_arg_word(ctx, "--act", ACTS, optarg, &job->act);
 	case OPT_COMPUTE:
-		return read_name(ctx, "--compute", compute_names,
-				 PST_ARRAY_SIZE(compute_names), &job->compute);
+		return pst_cmd_arg_word(ctx, "--compute", COMPUTES, optarg,
+					&job->compute);
 	default:
-		*json = true;
 		return true;
 	}
 }
@@ -196,12 +187,14 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		.alpha = 1,
 		.beta = 1,
 		.timeout_ns = DEFAULT_TIMEOUT_NS,
+		.step = step,
+		.arg = (void *)ctx,
 	};
-	bool beta = false, json = false;
+	bool beta = false;
 	int opt;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
-		if (!read_opt(ctx, opt, &job, &beta, &json))
+		if (!read_opt(ctx, opt, &job, &beta))
 			return PST_EXIT_USAGE;
 	job.a = argv[optind];
 	job.b = argv[optind + 1];
@@ -209,7 +202,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		return pst_cmd_usage(ctx, "needs -o C.npy");
 	if (beta && job.beta != 0 && !job.c0)
 		return pst_cmd_usage(ctx, "--beta needs an input C (-c)");
-	return gemm(ctx, &job, json);
+	return gemm(ctx, &job);
 }
 
 static const struct pst_cmd_opt opts[] = {
@@ -220,10 +213,9 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_ALPHA, "alpha", "X", "factor of the product [1]"},
 	{OPT_BETA, "beta", "X", "factor of C0 [1]"},
 	{OPT_BIAS, "bias", "BIAS.npy", "1 x n, added to every row of C"},
-	{OPT_ACT, "act", "NAME",
-	 "none, relu, gelu-tanh or gelu-erf, applied to C at last [none]"},
-	{OPT_COMPUTE, "compute", "MODE",
-	 "of float32: default, tf32 or fast-f16 (inputs rounded) [default]"},
+	{OPT_ACT, "act", ACTS, "applied to each element of C at last [none]"},
+	{OPT_COMPUTE, "compute", COMPUTES,
+	 "of f32; tf32 and fast-f16 round its inputs [default]"},
 	{OPT_TIMEOUT, "timeout", "TIME",
 	 "give the product up after TIME [10m]"},
 	{OPT_VERIFY, "verify", NULL,
@@ -235,13 +227,15 @@ static const struct pst_cmd_opt opts[] = {
 
 const struct pst_cmd pst_cmd_gemm = {
 	.name = "gemm",
+	.heading = "that compute",
 	.args = "A.npy B.npy -o C.npy",
 	.summary = "Multiply two matrices in .npy files",
 	.help = "C = act(alpha A B + beta C0 + bias). The files hold one matrix "
-		"of float16,\nfloat32, float64 or int8 each, in C or Fortran "
-		"order; C0, the bias and C are of\nthe same type, int32 for "
-		"int8. What does not fit into the region is copied\nthrough it "
-		"in pieces.\n",
+		"of f16, f32, f64\nor i8 each (numpy's float16, float32, "
+		"float64, int8), in C or Fortran order; C0,\nthe bias and C "
+		"are of the same type, i32 for i8. What does not fit into "
+		"the\nregion is copied through it in pieces.\n",
+	.example = "penstock -e spawn: gemm a.npy b.npy -o c.npy --verify\n",
 	.opts = opts,
 	.min_args = 2,
 	.max_args = 2,

@@ -8,30 +8,26 @@
 #include "host-client/cli/cmds.h"
 
 /* Reports an agent that gives no answer; text is why. */
-static int unreachable(const struct pst_cmd_ctx *ctx, bool json, int r,
-		       const char *text)
+static int unreachable(const struct pst_cmd_ctx *ctx, int r, const char *text)
 {
 	pst_cmd_fail(ctx, "%s", text);
-	if (json && r == PST_EXIT_UNREACHABLE)
+	if (ctx->json && r == PST_EXIT_UNREACHABLE)
 		pst_cmd_print_json(ctx, json_pack("{s:b, s:b, s:o}", "healthy",
 						  0, "reachable", 0, "reason",
 						  pst_cmd_text(text)));
 	return r;
 }
 
-static int report(const struct pst_cmd_ctx *ctx, json_t *health, bool json)
+static int report(const struct pst_cmd_ctx *ctx, json_t *health)
 {
 	bool well = json_is_true(json_object_get(health, "healthy"));
-	int r = PST_EXIT_OK;
 
-	if (json) {
+	if (ctx->json) {
 		json_object_set_new(health, "reachable", json_true());
-		r = pst_cmd_print_json(ctx, json_incref(health));
+		pst_cmd_print_json(ctx, json_incref(health));
 	} else {
 		pst_cmd_print_object(health);
 	}
-	if (r)
-		return r;
 	return well ? PST_EXIT_OK : PST_EXIT_FAILED;
 }
 
@@ -39,22 +35,21 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	char text[PST_CMD_TEXT] = "";
 	char *answer = NULL;
-	bool json = false;
 	json_t *health;
 	struct pst *c;
 	int r;
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
-		json = true;
+		;
 	r = pst_cmd_connect(ctx, PST_OPEN_CONTROL_ONLY, &c, text, sizeof(text));
 	if (r)
-		return unreachable(ctx, json, r, text);
+		return unreachable(ctx, r, text);
 	r = pst_query(c, PST_QUERY_HEALTH, &answer);
 	if (r < 0)
 		pst_last_error(c, text, sizeof(text));
 	pst_close(c);
 	if (r < 0)
-		return unreachable(ctx, json,
+		return unreachable(ctx,
 				   r == -ETIMEDOUT || r == -ECONNRESET
 					   ? PST_EXIT_UNREACHABLE
 					   : PST_EXIT_FAILED,
@@ -62,7 +57,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	health = json_loads(answer, JSON_REJECT_DUPLICATES, NULL);
 	free(answer);
 	if (json_is_object(health))
-		r = report(ctx, health, json);
+		r = report(ctx, health);
 	else
 		r = pst_cmd_fail(ctx, "the agent's answer is not a JSON "
 				      "object");
@@ -78,8 +73,10 @@ static const struct pst_cmd_opt opts[] = {
 const struct pst_cmd pst_cmd_health = {
 	.name = "health",
 	.args = "",
-	.summary = "Say whether the agent is well: exit 0, 1 degraded, 4 "
-		   "unreachable",
+	.summary = "Say whether the agent is well",
+	.help = "Exits 0 when it is, 1 when it is degraded, 4 when nobody "
+		"answers.\n",
+	.example = "penstock -e spawn: health\n",
 	.opts = opts,
 	.run = run,
 };

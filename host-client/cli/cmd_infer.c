@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "host-client/files/gemmfile.h"
 #include "host-client/files/inferfile.h"
@@ -24,7 +25,6 @@ struct job {
 	struct pst_inferfile files;
 	const char *name;
 	const char *load; /* a model file for this command alone, or NULL */
-	bool json;
 };
 
 static json_t *result_object(const struct pst_cmd_ctx *ctx,
@@ -51,11 +51,20 @@ static void print_result(const struct job *job, const struct pst_model *m,
 	       m->n_out);
 	printf("input      %" PRIu64 " rows of %s%s\n", r->rows,
 	       pst_gemmfile_dtype(r->dtype),
-	       r->dtype == PST_F32 ? "" : ", converted to float32");
+	       r->dtype == PST_F32 ? "" : ", converted to f32");
 	printf("time       %.6f s in %" PRIu64
 	       " batches of %u rows, %.0f rows/s\n",
 	       s, r->batches, r->batch, s > 0 ? (double)r->rows / s : 0);
 	printf("written    %s\n", job->files.out);
+}
+
+static void step(void *arg, uint64_t done, uint64_t rows)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "%" PRIu64 " of %" PRIu64 " rows", done,
+		 rows);
+	pst_cmd_progress(arg, what);
 }
 
 static int infer(const struct pst_cmd_ctx *ctx, const struct job *job)
@@ -69,6 +78,7 @@ static int infer(const struct pst_cmd_ctx *ctx, const struct job *job)
 	rc = pst_cmd_open(ctx, 0, &c);
 	if (rc)
 		return rc;
+	pst_cmd_progress(ctx, "loading the model");
 	rc = job->load ? pst_model_load(c, job->name, job->load,
 					job->files.timeout_ns, &m)
 		       : pst_model_open(c, job->name, &m);
@@ -78,12 +88,13 @@ static int infer(const struct pst_cmd_ctx *ctx, const struct job *job)
 		return rc;
 	}
 	rc = pst_inferfile_run(c, &m, &job->files, &r, &err);
+	pst_cmd_progress(ctx, NULL);
 	if (job->load)
 		(void)pst_model_unload(c, job->name);
 	pst_close(c);
 	if (rc < 0)
 		return pst_cmd_fail(ctx, "%s", err.text);
-	if (job->json)
+	if (ctx->json)
 		return pst_cmd_print_json(ctx, result_object(ctx, job, &r));
 	print_result(job, &m, &r);
 	return PST_EXIT_OK;
@@ -110,14 +121,15 @@ static bool read_opt(const struct pst_cmd_ctx *ctx, int opt, struct job *job)
 		return pst_cmd_arg_duration(ctx, "--timeout", optarg,
 					    &job->files.timeout_ns);
 	default:
-		job->json = true;
 		return true;
 	}
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct job job = {.files = {.timeout_ns = DEFAULT_TIMEOUT_NS}};
+	struct job job = {.files = {.timeout_ns = DEFAULT_TIMEOUT_NS,
+				    .step = step,
+				    .arg = (void *)ctx}};
 	int opt;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
@@ -149,8 +161,10 @@ const struct pst_cmd pst_cmd_infer = {
 	.args = "NAME IN.npy -o OUT.npy",
 	.summary = "Run a loaded model on the rows of a .npy file",
 	.help = "The file holds one matrix, a row for each input; - is "
-		"standard input. Other\ntypes than float32 are converted to "
-		"it; the result is float32.\n",
+		"standard input. Other\ntypes than f32 are converted to it; "
+		"the result is f32.\n",
+	.example = "penstock -e spawn: infer net rows.npy -o out.npy "
+		   "--load net.safetensors\n",
 	.opts = opts,
 	.min_args = 2,
 	.max_args = 2,

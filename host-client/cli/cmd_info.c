@@ -2,10 +2,13 @@
 /* penstock info: what the agent, its region and this connection are. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmds.h"
 #include "transport/base/util.h"
+
+enum { OPT_STATS = PST_OPT_OWN };
 
 /* Numbers of 64 bits that are names, not quantities. */
 static json_t *hex(uint64_t v)
@@ -13,16 +16,15 @@ static json_t *hex(uint64_t v)
 	return json_sprintf("%016" PRIx64, v);
 }
 
-/* What the connection knows. Text of the agent may be no UTF-8: then the
- * field is null. */
+/* What the connection knows. */
 static json_t *session_object(const struct pst_info *i)
 {
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+		"{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
 		"s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, "
 		"s:I}",
-		"epoch", hex(i->epoch), "session", hex(i->session), "vm_uuid",
-		pst_cmd_text(i->vm_uuid), "region_uuid",
+		"epoch", hex(i->epoch), "session", (json_int_t)i->session,
+		"vm_uuid", pst_cmd_text(i->vm_uuid), "region_uuid",
 		pst_cmd_text(i->region_uuid), "boot_id",
 		pst_cmd_text(i->boot_id), "agent_version",
 		pst_cmd_text(i->agent_version), "provider",
@@ -41,20 +43,19 @@ static json_t *session_object(const struct pst_info *i)
 		(json_int_t)i->page_size);
 }
 
-static int info(const struct pst_cmd_ctx *ctx, struct pst *c, bool stats,
-		json_t *root)
+static int ask(const struct pst_cmd_ctx *ctx, struct pst *c, bool stats,
+	       struct pst_info *i, json_t *root)
 {
-	struct pst_info i = {.size = sizeof(i)};
 	json_t *agent, *counters;
 	int r;
 
-	r = pst_get_info(c, &i);
+	r = pst_get_info(c, i);
 	if (r < 0)
 		return pst_cmd_fail_call(ctx, c, r);
 	json_object_set_new(root, "endpoint",
 			    pst_cmd_text(pst_cmd_endpoint(ctx)));
 	json_object_set_new(root, "client_version", json_string(pst_version()));
-	json_object_set_new(root, "session", session_object(&i));
+	json_object_set_new(root, "session", session_object(i));
 	r = pst_cmd_query(ctx, c, PST_QUERY_INFO, &agent);
 	if (r)
 		return r;
@@ -68,39 +69,175 @@ static int info(const struct pst_cmd_ctx *ctx, struct pst *c, bool stats,
 	return PST_EXIT_OK;
 }
 
+/* ---- For people --------------------------------------------------------- */
+
+/* What is at path, "agent.region.caching", or NULL. */
+static const json_t *at(const json_t *o, const char *path)
+{
+	char key[32];
+	size_t n;
+
+	for (; o && *path; path += n + (path[n] == '.')) {
+		n = strcspn(path, ".");
+		snprintf(key, sizeof(key), "%.*s", (int)n, path);
+		o = json_object_get(o, key);
+	}
+	return o;
+}
+
+/* The agent's text, of at most 60 characters that cannot steer a terminal. */
+static const char *text_at(const json_t *root, const char *path, char ret[64])
+{
+	const char *s = json_string_value(at(root, path));
+	size_t i;
+
+	for (i = 0; s && s[i] && i < 60; i++)
+		ret[i] = s[i] >= ' ' && s[i] <= '~' ? s[i] : '?';
+	ret[i] = '\0';
+	return ret;
+}
+
+static double number_at(const json_t *root, const char *path)
+{
+	return json_number_value(at(root, path));
+}
+
+static void print_gpu(const json_t *root)
+{
+	char name[64], driver[64], cuda[64];
+
+	if (!json_is_object(at(root, "agent.gpu"))) {
+		puts("GPU        none");
+		return;
+	}
+	printf("GPU        %s, driver %s, CUDA %s\n",
+	       text_at(root, "agent.gpu.name", name),
+	       text_at(root, "agent.gpu.driver", driver),
+	       text_at(root, "agent.gpu.cuda", cuda));
+}
+
+/* The types that GEMM takes. */
+static void print_types(const json_t *root)
+{
+	const json_t *op, *type;
+	char word[64];
+	size_t i, j;
+
+	json_array_foreach(at(root, "agent.ops"), i, op)
+	{
+		if (strcmp(text_at(op, "op", word), "GEMM") != 0)
+			continue;
+		printf("products   of");
+		json_array_foreach(json_object_get(op, "dtypes"), j, type)
+			printf(" %s", text_at(type, "", word));
+		printf(", sides to %.0f\n",
+		       number_at(root, "agent.limits.max_dim"));
+	}
+}
+
+static void print_models(const json_t *root)
+{
+	const json_t *list = at(root, "agent.models"), *model;
+	char name[64];
+	size_t i;
+
+	printf("models     %zu", json_array_size(list));
+	json_array_foreach(list, i, model)
+	{
+		if (i == 4) {
+			printf(", ...");
+			break;
+		}
+		printf("%s %s", i ? "," : ":", text_at(model, "name", name));
+	}
+	putchar('\n');
+}
+
+/* A line that is only there when there is something to say. */
+static void print_if(const json_t *root, const char *title, const char *path)
+{
+	char text[64];
+
+	if (*text_at(root, path, text))
+		printf("%-10s %s\n", title,
+		       json_string_length(at(root, path)) > 60 ? "see --json"
+							       : text);
+}
+
+static void print_short(const json_t *root, const struct pst_info *i)
+{
+	char a[64], b[64], c[64];
+
+	printf("endpoint   %s\n", text_at(root, "endpoint", a));
+	printf("agent      version %s on Linux %s%s\n",
+	       text_at(root, "agent.version", a),
+	       text_at(root, "agent.kernel", b),
+	       json_is_true(at(root, "agent.emulated")) ? ", emulated" : "");
+	printf("backend    %s\n", text_at(root, "agent.backend.describe", a));
+	print_gpu(root);
+	printf("region     %s, %" PRIu64 " MiB, of which %" PRIu64
+	       " MiB at once\n",
+	       text_at(root, "agent.provider", a), i->region_size >> 20,
+	       i->max_lease >> 20);
+	print_if(root, "file", "session.region_path");
+	printf("mapping    %s, pages of %u KiB, GPU: %s\n",
+	       text_at(root, "agent.caching", a),
+	       (unsigned int)(i->page_size >> 10),
+	       text_at(root, "agent.gpu_registration", c));
+	printf("speed      reads %.1f GB/s, writes %.1f GB/s\n",
+	       number_at(root, "agent.read_gbps"),
+	       number_at(root, "agent.write_gbps"));
+	print_if(root, "slow:", "agent.remedy");
+	print_if(root, "warning", "agent.dma_warning");
+	if (strcmp(text_at(root, "agent.loop", a), "io_uring") != 0)
+		printf("loop       %s\n", a);
+	print_types(root);
+	print_models(root);
+	printf("session    %" PRIu64 ", %u operations outstanding at most\n",
+	       i->session, i->n_slots);
+}
+
+static int report(const struct pst_cmd_ctx *ctx, json_t *root,
+		  const struct pst_info *i, bool verbose)
+{
+	if (ctx->json)
+		return pst_cmd_print_json(ctx, json_incref(root));
+	if (verbose)
+		pst_cmd_print_object(root);
+	else
+		print_short(root, i);
+	return PST_EXIT_OK;
+}
+
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	bool json = false, stats = false;
+	struct pst_info i = {.size = sizeof(i)};
+	bool stats = false, verbose = false;
 	json_t *root;
 	struct pst *c;
 	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
-		if (opt == PST_OPT_JSON)
-			json = true;
-		else
-			stats = true;
+		stats |= opt == OPT_STATS;
+		/* Counters are a program's, or an expert's. */
+		verbose |= opt == 'v' || opt == OPT_STATS;
 	}
 	/* Questions need no lane: they are answered when all are taken. */
 	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
 	if (r)
 		return r;
 	root = json_object();
-	r = info(ctx, c, stats, root);
+	r = ask(ctx, c, stats, &i, root);
 	pst_close(c);
-	if (r) {
-		json_decref(root);
-		return r;
-	}
-	if (json)
-		return pst_cmd_print_json(ctx, root);
-	pst_cmd_print_object(root);
+	if (!r)
+		r = report(ctx, root, &i, verbose);
 	json_decref(root);
-	return PST_EXIT_OK;
+	return r;
 }
 
 static const struct pst_cmd_opt opts[] = {
-	{PST_OPT_OWN, "stats", NULL, "also the agent's counters"},
+	{'v', "verbose", NULL, "all that is known, a line for each"},
+	{OPT_STATS, "stats", NULL, "that, and the agent's counters"},
 	PST_CMD_OPT_JSON,
 	{0},
 };
@@ -109,6 +246,7 @@ const struct pst_cmd pst_cmd_info = {
 	.name = "info",
 	.args = "",
 	.summary = "Describe the agent, its backend and its region",
+	.example = "penstock -e spawn: info\n",
 	.opts = opts,
 	.run = run,
 };

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "host-client/cli/cmd_open.h"
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
+#include "host-client/files/gemmfile.h"
 #include "transport/base/util.h"
 
 #define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)
@@ -14,22 +16,10 @@ enum { OPT_TIMEOUT = PST_OPT_OWN };
 
 /* ---- load ---- */
 
-static const char *dtype_name(uint32_t dtype)
-{
-	switch (dtype) {
-	case PST_F16:
-		return "f16";
-	case PST_BF16:
-		return "bf16";
-	default:
-		return "f32";
-	}
-}
-
 static int print_loaded(const struct pst_cmd_ctx *ctx,
-			const struct pst_model *m, bool json)
+			const struct pst_model *m)
 {
-	if (json)
+	if (ctx->json)
 		return pst_cmd_print_json(
 			ctx,
 			json_pack("{s:o, s:s, s:I, s:I, s:I, s:s, s:I, s:I}",
@@ -38,36 +28,35 @@ static int print_loaded(const struct pst_cmd_ctx *ctx,
 				  m->name, "inputs", (json_int_t)m->n_in,
 				  "outputs", (json_int_t)m->n_out, "layers",
 				  (json_int_t)m->n_layers, "dtype",
-				  dtype_name(m->dtype), "bytes",
+				  pst_gemmfile_dtype(m->dtype), "bytes",
 				  (json_int_t)m->bytes, "max_batch",
 				  (json_int_t)m->max_batch));
 	printf("loaded     %s: %u to %u elements, %u layers, %" PRIu64
 	       " bytes of %s\n",
 	       m->name, m->n_in, m->n_out, m->n_layers, m->bytes,
-	       dtype_name(m->dtype));
+	       pst_gemmfile_dtype(m->dtype));
 	return PST_EXIT_OK;
 }
 
 static int run_load(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	uint64_t timeout_ns = DEFAULT_TIMEOUT_NS;
-	bool json = false;
 	struct pst_model m;
 	struct pst *c;
 	int opt, r;
 
-	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
-		if (opt == PST_OPT_JSON)
-			json = true;
-		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,
-					       &timeout_ns))
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
+		if (opt == OPT_TIMEOUT &&
+		    !pst_cmd_arg_duration(ctx, "--timeout", optarg,
+					  &timeout_ns))
 			return PST_EXIT_USAGE;
-	}
 	r = pst_cmd_open(ctx, 0, &c);
 	if (r)
 		return r;
+	pst_cmd_progress(ctx, "loading the model");
 	r = pst_model_load(c, argv[optind], argv[optind + 1], timeout_ns, &m);
-	r = r < 0 ? pst_cmd_fail_named(ctx, c, r) : print_loaded(ctx, &m, json);
+	pst_cmd_progress(ctx, NULL);
+	r = r < 0 ? pst_cmd_fail_named(ctx, c, r) : print_loaded(ctx, &m);
 	pst_close(c);
 	return r;
 }
@@ -84,6 +73,7 @@ static const struct pst_cmd load = {
 	.summary = "Load a model file into the agent",
 	.help = "The model stays until it is unloaded or the agent ends, and "
 		"every client\nof the agent may use it.\n",
+	.example = "penstock model load net net.safetensors\n",
 	.opts = load_opts,
 	.min_args = 2,
 	.max_args = 2,
@@ -130,8 +120,7 @@ static void print_list(const json_t *list)
 	}
 }
 
-static int print_models(const struct pst_cmd_ctx *ctx, const char *text,
-			bool json)
+static int print_models(const struct pst_cmd_ctx *ctx, const char *text)
 {
 	json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	int r = PST_EXIT_OK;
@@ -139,7 +128,7 @@ static int print_models(const struct pst_cmd_ctx *ctx, const char *text,
 	if (!json_is_array(json_object_get(root, "models")))
 		r = pst_cmd_fail(ctx, "the agent's answer is no list of "
 				      "models");
-	else if (json)
+	else if (ctx->json)
 		r = pst_cmd_print_json(ctx, json_incref(root));
 	else
 		print_list(json_object_get(root, "models"));
@@ -150,23 +139,21 @@ static int print_models(const struct pst_cmd_ctx *ctx, const char *text,
 static int run_list(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	bool json = false;
 	struct pst *c;
 	int r;
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
-		json = true;
+		;
 	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
 	if (r)
 		return r;
 	r = pst_model_list(c, &text);
-	r = r < 0 ? pst_cmd_fail_named(ctx, c, r)
-		  : print_models(ctx, text, json);
+	r = r < 0 ? pst_cmd_fail_named(ctx, c, r) : print_models(ctx, text);
 	pst_close(c);
 	return r;
 }
 
-static const struct pst_cmd_opt list_opts[] = {
+static const struct pst_cmd_opt json_opts[] = {
 	PST_CMD_OPT_JSON,
 	{0},
 };
@@ -175,11 +162,24 @@ static const struct pst_cmd list = {
 	.name = "list",
 	.args = "",
 	.summary = "List the models that the agent has loaded",
-	.opts = list_opts,
+	.example = "penstock -e spawn: model list\n",
+	.opts = json_opts,
 	.run = run_list,
 };
 
 /* ---- unload ---- */
+
+static int print_unloaded(const struct pst_cmd_ctx *ctx, const char *name)
+{
+	if (ctx->json)
+		return pst_cmd_print_json(
+			ctx,
+			json_pack("{s:o, s:o, s:b}", "endpoint",
+				  pst_cmd_text(pst_cmd_endpoint(ctx)), "name",
+				  pst_cmd_text(name), "unloaded", 1));
+	printf("unloaded   %s\n", name);
+	return PST_EXIT_OK;
+}
 
 static int run_unload(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
@@ -192,7 +192,8 @@ static int run_unload(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (r)
 		return r;
 	r = pst_model_unload(c, argv[optind]);
-	r = r < 0 ? pst_cmd_fail_named(ctx, c, r) : PST_EXIT_OK;
+	r = r < 0 ? pst_cmd_fail_named(ctx, c, r)
+		  : print_unloaded(ctx, argv[optind]);
 	pst_close(c);
 	return r;
 }
@@ -201,6 +202,8 @@ static const struct pst_cmd unload = {
 	.name = "unload",
 	.args = "NAME",
 	.summary = "End a model, whoever loaded it",
+	.example = "penstock model unload net\n",
+	.opts = json_opts,
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_unload,

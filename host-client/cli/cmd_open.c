@@ -3,9 +3,10 @@
 #include "host-client/cli/cmd_open.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host-client/cli/cmd_progress.h"
 
 const char *pst_cmd_endpoint(const struct pst_cmd_ctx *ctx)
 {
@@ -51,14 +52,17 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		return PST_EXIT_USAGE;
 	}
 	/* What is no endpoint is wrong usage; what it leads to is not. */
-	if (pst_endpoint_check(endpoint, text, size) == -EINVAL)
+	if (pst_endpoint_check(endpoint, text, size) < 0)
 		return PST_EXIT_USAGE;
+	pst_cmd_progress(ctx, "connecting");
 	r = pst_open(endpoint, &options, ret, text, size);
+	pst_cmd_progress(ctx, NULL);
 	if (r == 0)
 		return PST_EXIT_OK;
 	if (!*text)
 		snprintf(text, size, "%s", pst_strerror(r));
-	return pst_cmd_exit_of(r);
+	/* Such as one without the region that it needs. */
+	return r == -EINVAL ? PST_EXIT_USAGE : pst_cmd_exit_of(r);
 }
 
 int pst_cmd_open(const struct pst_cmd_ctx *ctx, uint32_t flags,
@@ -106,18 +110,6 @@ int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,
 	json_decref(*ret);
 	*ret = NULL;
 	return pst_cmd_fail(ctx, "the agent's answer is not a JSON object");
-}
-
-json_t *pst_cmd_real(double v)
-{
-	return isfinite(v) ? json_real(v) : json_null();
-}
-
-json_t *pst_cmd_text(const char *s)
-{
-	json_t *v = s ? json_string(s) : NULL;
-
-	return v ? v : json_null();
 }
 
 /* The agent's text goes to a terminal: nothing in it may steer that. */

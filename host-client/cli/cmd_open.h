@@ -7,9 +7,6 @@
 
 #include "host-client/cli/cmd.h"
 
-/* Enough for any sentence of the library. */
-#define PST_CMD_TEXT 512
-
 /* The endpoint of -e or $PENSTOCK_ENDPOINT; NULL when neither is set. */
 const char *pst_cmd_endpoint(const struct pst_cmd_ctx *ctx);
 
@@ -40,12 +37,6 @@ int pst_cmd_fail_named(const struct pst_cmd_ctx *ctx, struct pst *c, int err);
  * with json_decref(), or prints why not. */
 int pst_cmd_query(const struct pst_cmd_ctx *ctx, struct pst *c,
 		  enum pst_topic what, json_t **ret);
-
-/* A number, or null for one that JSON does not have. */
-json_t *pst_cmd_real(double v);
-
-/* A string, or null for NULL and for what is no UTF-8. */
-json_t *pst_cmd_text(const char *s);
 
 /* Prints an object as lines of "key.key   value", a list of words as one value.
  * Control characters in it come out as '?'. */

@@ -12,16 +12,16 @@
 /* In the order in which help shows them; one a line, as they come and go. */
 /* clang-format off */
 static const struct pst_cmd *const commands[] = {
-	&pst_cmd_ping,
-	&pst_cmd_info,
-	&pst_cmd_health,
 	&pst_cmd_gemm,
 	&pst_cmd_model,
 	&pst_cmd_infer,
+	&pst_cmd_ping,
+	&pst_cmd_info,
+	&pst_cmd_health,
 	&pst_cmd_bench,
+	&pst_cmd_demo,
 	&pst_cmd_host,
 	&pst_cmd_vm,
-	&pst_cmd_demo,
 	&pst_cmd_completion,
 	&pst_cmd_help,
 	NULL,
@@ -37,8 +37,19 @@ static const struct pst_cmd root = {
 	.name = "penstock",
 	.summary = "Matrix products in a virtual machine's GPU, through memory "
 		   "that both share",
-	.end = "Exit codes: 0 ok, 1 failed or degraded, 2 usage, 3 findings, "
-	       "4 unreachable.\nThe manual is penstock(1).\n",
+	.end = "Try first; nothing has to be prepared for it:\n"
+	       "  penstock demo --no-vm   a product by this machine's "
+	       "processors\n"
+	       "  penstock demo           the same through a throw-away guest "
+	       "in QEMU\n"
+	       "  penstock -e spawn: gemm A.npy B.npy -o C.npy\n"
+	       "                          your own matrices (numpy.save), "
+	       "without a guest\n"
+	       "  penstock host check     what this host lacks to give its card "
+	       "to a guest\n\n"
+	       "penstock COMMAND --help shows a command's options and an "
+	       "example. Exit codes: 0 ok,\n1 failed or degraded, 2 usage, 3 "
+	       "findings, 4 unreachable. The manual: penstock(1).\n",
 	.opts = root_opts,
 	.sub = commands,
 };

@@ -61,15 +61,17 @@ const char *pst_gemmfile_dtype(uint32_t dtype)
 {
 	switch (dtype) {
 	case PST_F16:
-		return "float16";
+		return "f16";
 	case PST_F32:
-		return "float32";
+		return "f32";
 	case PST_F64:
-		return "float64";
+		return "f64";
+	case PST_BF16:
+		return "bf16";
 	case PST_I8:
-		return "int8";
+		return "i8";
 	default:
-		return "int32";
+		return "i32";
 	}
 }
 
@@ -95,8 +97,8 @@ static int open_inputs(struct run *r, struct pst_error *err)
 		want = i >= C ? dtype_c_of(r) : r->file[A].npy.dtype;
 		if (want == PST_I32 && i < C)
 			return pst_error_set(err, -EOPNOTSUPP,
-					     "%.160s holds int32; integers "
-					     "that are multiplied are int8",
+					     "%.160s holds i32; integers "
+					     "that are multiplied are i8",
 					     path[i]);
 		if (r->file[i].npy.dtype != want)
 			return pst_error_set(
@@ -381,6 +383,12 @@ static int save(struct run *r, struct pst_error *err)
 	return pst_outfile_commit(&r->out, err);
 }
 
+static void say_step(const struct run *r, const char *what)
+{
+	if (r->job->step)
+		r->job->step(r->job->arg, what);
+}
+
 static int steps(struct run *r, struct pst_gemmfile_result *ret,
 		 struct pst_error *err)
 {
@@ -394,16 +402,20 @@ static int steps(struct run *r, struct pst_gemmfile_result *ret,
 	/* Before the work, so that none is done in vain. */
 	if (rc == 0 && r->job->out)
 		rc = pst_outfile_open(r->job->out, &r->out, err);
+	say_step(r, "reading");
 	if (rc == 0)
 		rc = load(r, ret, err);
+	say_step(r, "multiplying");
 	if (rc == 0)
 		rc = multiply(r, ret, err);
+	say_step(r, "verifying");
 	if (rc == 0 && r->job->verify)
 		rc = verify(r, ret, err);
 	if (rc < 0 || !r->job->out)
 		return rc;
 	if (r->job->verify && !ret->reference.verified)
 		return 0;
+	say_step(r, "writing");
 	return save(r, err);
 }
 

@@ -18,6 +18,9 @@ struct pst_gemmfile {
 	uint32_t compute, act; /* enum pst_compute, pst_act */
 	uint64_t timeout_ns;   /* of the product itself */
 	bool verify;
+	/* Called before each step with its name, "multiplying"; or NULL. */
+	void (*step)(void *arg, const char *what);
+	void *arg;
 };
 
 struct pst_gemmfile_result {
@@ -48,7 +51,7 @@ PST_MUST_USE int pst_gemmfile_run(struct pst *c, const struct pst_gemmfile *job,
 				  struct pst_gemmfile_result *ret,
 				  struct pst_error *err);
 
-/* A type's name in numpy, "float32". */
+/* The name of an enum pst_dtype, "f32". */
 const char *pst_gemmfile_dtype(uint32_t dtype);
 
 /* 2 m n k over the time of the call; 0 when there was none. */

@@ -150,6 +150,8 @@ static int run_block(struct work *w, uint64_t row,
 	r = pst_npyfile_rows(&w->file, row, w->n_rows, w->block, err);
 	for (at = 0; !r && at < w->n_rows; at += n) {
 		n = w->n_rows - at < res->batch ? w->n_rows - at : res->batch;
+		if (w->job->step)
+			w->job->step(w->job->arg, row + at, res->rows);
 		r = run_batch(w, at, (uint32_t)n, res, err);
 	}
 	return r;

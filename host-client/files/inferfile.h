@@ -12,6 +12,9 @@ struct pst_inferfile {
 	const char *in, *out; /* paths; "-" as the input: standard input */
 	uint32_t batch;       /* rows of one operation; 0: by their size */
 	uint64_t timeout_ns;  /* of one batch */
+	/* Called before each batch with the rows that are done; or NULL. */
+	void (*step)(void *arg, uint64_t done, uint64_t rows);
+	void *arg;
 };
 
 struct pst_inferfile_result {

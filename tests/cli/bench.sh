@@ -21,8 +21,10 @@ refuse "bench without an endpoint names the variable" 2 PENSTOCK_ENDPOINT \
 	"$penstock" bench latency
 refuse "bench exits 4 when there is no socket" 4 "$tmp/none" \
 	"$penstock" bench latency -e "unix://$tmp/none"
-refuse "a result that cannot be written is refused at once" 1 "--json" \
-	"$penstock" bench all -e "$e" --json "$tmp/none/result.json"
+refuse "a result that cannot be written is refused at once" 1 "--output" \
+	"$penstock" bench all -e "$e" -o "$tmp/none/result.json"
+refuse "a table is CSV or JSON" 2 "exclude" \
+	"$penstock" bench latency -e "$e" --csv --json
 refuse "plots need a folder" 1 "--plot" \
 	"$penstock" bench all -e "$e" --plot "$tmp/none"
 : >"$tmp/file"
@@ -86,7 +88,7 @@ END
 mkdir "$tmp/empty"
 for name in latency bandwidth gemm infer; do
 	expect "$name runs" 0 "$name" env TMPDIR="$tmp/empty" "$penstock" \
-		bench "$name" -e "$e" --seconds 1 --json "$tmp/$name.json"
+		bench "$name" -e "$e" --seconds 1 -o "$tmp/$name.json"
 	check "$name prints no progress outside a terminal" \
 		[ ! -s "$tmp/stderr" ]
 	check "$name prints the machine and its noise" \
@@ -94,12 +96,16 @@ for name in latency bandwidth gemm infer; do
 	check "$name writes valid JSON" valid "$tmp/$name.json" "$name"
 done
 
+expect "--json prints what -o writes" 0 '{"schema":1,' \
+	"$penstock" bench latency -e "$e" --seconds 1 --json
+check "and nothing else" [ "$(wc -l <"$tmp/stdout")" -eq 1 ]
+check "it is valid" valid "$tmp/stdout" latency
 check "they leave no temporary file" [ -z "$(ls -A "$tmp/empty")" ]
 
 mkdir "$tmp/plots"
 expect "all runs, with CSV and plots" 0 "bench,name" \
 	"$penstock" bench all -e "$e" --seconds 1 --csv \
-	--json "$tmp/all.json" --plot "$tmp/plots"
+	-o "$tmp/all.json" --plot "$tmp/plots"
 check "all is valid JSON" valid "$tmp/all.json" latency bandwidth gemm infer
 # shellcheck disable=SC2317 # check calls it
 same_rows() {

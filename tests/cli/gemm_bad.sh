@@ -61,7 +61,7 @@ bad "three dimensions are refused" "3 dimensions" "$tmp/x.npy" "$tmp/b.npy"
 npy "$tmp/x.npy" "'<f4'" False "(12,)" 48
 bad "a vector is refused with advice" "reshape" "$tmp/x.npy" "$tmp/b.npy"
 npy "$tmp/x.npy" "'<f8'" False "(3, 2)" 48
-bad "two types are refused by name" "float64" "$tmp/a.npy" "$tmp/x.npy"
+bad "two types are refused by name" "f64" "$tmp/a.npy" "$tmp/x.npy"
 bad "shapes that do not fit are told" "A is 4 x 3, B is 4 x 3" \
 	"$tmp/a.npy" "$tmp/a.npy"
 bad "transposed shapes are told as such" "B is 3 x 2, transposed" \
@@ -83,7 +83,7 @@ npy "$tmp/x.npy" "'<f4'" False "(1024, 4096)" $((4 << 22))
 expect "so do matrices larger than the region" 0 "in pieces" \
 	"$penstock" gemm "$tmp/x.npy" "$tmp/x.npy" --transb -o "$tmp/c.npy"
 npy "$tmp/x.npy" "'<i4'" False "(3, 3)" 36
-bad "32-bit integers are not multiplied" "int8" "$tmp/x.npy" "$tmp/x.npy"
+bad "32-bit integers are not multiplied" "i8" "$tmp/x.npy" "$tmp/x.npy"
 npy "$tmp/x.npy" "'<f4'" False "(1, 3)" 12
 bad "a bias of another length is told" "the bias is 1 x 3" \
 	"$tmp/a.npy" "$tmp/b.npy" --bias "$tmp/x.npy"

@@ -56,7 +56,7 @@ for how in f8 i4 i1 f2 fortran big; do
 		"$tmp/x.npy" -o "$tmp/y.npy" --batch 50
 	case $how in
 	fortran | big) ;;
-	*) check "with a word" grep -q "converted to float32" "$tmp/stdout" ;;
+	*) check "with a word" grep -q "converted to f32" "$tmp/stdout" ;;
 	esac
 	check "and come out right" "$PST_PYTHON" "$compare" "$tmp/y.npy" \
 		"$data/digits-y.npy" 1e-5
@@ -72,7 +72,7 @@ repeat() {
 mkfifo "$tmp/rows"
 repeat "$data/digits-x.npy" >"$tmp/rows" &
 pids="$pids $!"
-expect "a pipe's rows are taken" 0 "144000 rows of float64" \
+expect "a pipe's rows are taken" 0 "144000 rows of f64" \
 	"$penstock" infer digits - -o "$tmp/y.npy" <"$tmp/rows"
 "$PST_PYTHON" "$compare" --repeat "$data/digits-y.npy" 400 f4 >"$tmp/want.npy"
 check "and come out right" "$PST_PYTHON" "$compare" "$tmp/y.npy" \
@@ -139,7 +139,8 @@ load "a name is taken once" "already loaded" digits \
 	"$data/digits.safetensors"
 load "the number of models is bounded" "--max-models" third \
 	"$data/cancer.safetensors"
-check "a model is unloaded" "$penstock" model unload diabetes
+expect "a model is unloaded" 0 '"unloaded":true' \
+	"$penstock" model unload diabetes --json
 refuse "only once" 1 "no model named diabetes" \
 	"$penstock" model unload diabetes
 bad "and is unknown from then on" "no model named diabetes" \

@@ -98,6 +98,18 @@ refuse() {
 		not_ok "$1" "stderr is not one line: $(cat "$tmp/stderr")"
 }
 
+# unless OPTION VALUE ARGUMENT...: OPTION and VALUE, unless the arguments have
+# that option: two values would be refused.
+unless() {
+	option=$1
+	value=$2
+	shift 2
+	case " $* " in
+	*" $option "*) ;;
+	*) echo "$option $value" ;;
+	esac
+}
+
 # npy FILE DESCR ORDER SHAPE BYTES [VERSION]: a .npy file with BYTES of zeros.
 npy() {
 	dict="{'descr': $2, 'fortran_order': $3, 'shape': $4, }"
@@ -135,6 +147,20 @@ start_agent() {
 		fi
 		sleep 0.1
 	done
+}
+
+# commands: the full names of all commands, one a line, as the help lists them.
+commands() {
+	"$penstock" --help | sed -n 's/^  \([a-z][a-z]*\)  *\(COMMAND\)\{0,1\}  .*/\1 \2/p' |
+		while read -r name group; do
+			if [ -z "$group" ]; then
+				echo "$name"
+				continue
+			fi
+			"$penstock" "$name" --help |
+				sed -n '/^Commands:/,/^$/s/^  \([a-z ]*[a-z]\)  .*/\1/p' |
+				sed "s/^/$name /"
+		done
 }
 
 # To be the last line of a test.

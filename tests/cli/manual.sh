@@ -12,8 +12,7 @@ page_of() {
 	esac
 }
 
-"$penstock" --help |
-	sed -n '/^Commands:/,/^$/s/^  \([a-z ]*[a-z]\)  .*/\1/p' >"$tmp/commands"
+commands >"$tmp/commands"
 check "there are commands" [ -s "$tmp/commands" ]
 
 # The command's own section: from its line to the next command's or heading.

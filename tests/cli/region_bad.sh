@@ -11,7 +11,7 @@ npy "$tmp/a.npy" "'<f4'" False "(4, 4)" 64
 
 expect "a region by its path works" 0 "written" "$penstock" gemm \
 	-e "$endpoint" "$tmp/a.npy" "$tmp/a.npy" -o "$tmp/c.npy" --verify
-refuse "an agent of a region file has to be told of it" 1 "?region=PATH" \
+refuse "an agent of a region file has to be told of it" 2 "?region=PATH" \
 	"$penstock" ping -e "unix://$tmp/sock"
 refuse "a region that is not there is told" 4 "$tmp/none" \
 	"$penstock" ping -e "unix://$tmp/sock?region=$tmp/none"
@@ -28,7 +28,7 @@ truncate -s 16M "$tmp/long"
 refuse "a region file that grew is refused" 1 "$tmp/long" \
 	"$penstock" ping -e "unix://$tmp/sock?region=$tmp/long"
 "$penstock" host region create other --size 8M --path "$tmp" >/dev/null
-refuse "another agent's region is refused" 1 "not the one" \
+refuse "another agent's region is refused" 2 "not the one" \
 	"$penstock" ping -e "unix://$tmp/sock?region=$tmp/penstock-other"
 chmod 666 "$tmp/penstock-other"
 refuse "a region that everybody can write is refused" 1 "everybody" \

@@ -10,24 +10,39 @@ has() {
 }
 
 export PENSTOCK_ENDPOINT="spawn:?size=8M"
-expect "ping prints a table" 0 "ring (NOP)" "$penstock" ping -c 20
+expect "ping prints a table" 0 "ring (NOP)" "$penstock" ping
+check "of 1000 rounds through the ring" grep -qE \
+	'^ring \(NOP\) +1000 ' "$tmp/stdout"
+check "and 100 over the socket" grep -qE \
+	'^control socket +100 ' "$tmp/stdout"
 expect "ping --json prints an object" 0 '"count":3' \
 	"$penstock" ping -c 3 --json
 for key in endpoint control_us ring_us median; do
 	check "ping --json has $key" has $key
 done
-expect "info prints lines" 0 "session.backend" "$penstock" info
-expect "and lists of words in one" 0 "dtypes          i8 f32 f64" "$penstock" info
+expect "info is for people" 0 "backend    cpu" "$penstock" info
+check "in one screen" [ "$(wc -l <"$tmp/stdout")" -le 24 ]
+check "of 80 columns" [ -z "$(awk 'length($0) > 80' "$tmp/stdout")" ]
+expect "info --verbose prints all" 0 "session.backend" "$penstock" info -v
+expect "and lists of words in one" 0 "dtypes          i8 f32 f64" \
+	"$penstock" info --verbose
 expect "info --json prints an object" 0 '"session":{' "$penstock" info --json
 for key in endpoint client_version agent max_dim arena_size provider; do
 	check "info --json has $key" has $key
 done
+check "both numbers of the session are numbers" [ "$(grep -o \
+	'"session":[0-9]' "$tmp/stdout" | wc -l)" = 2 ]
 check "info --json has no stats unasked" \
 	[ "$(grep -c '"stats":' "$tmp/stdout")" = 0 ]
 expect "info --stats has them" 0 '"stats":{' "$penstock" info --stats --json
 expect "health of a private agent is good" 0 "healthy" "$penstock" health
 expect "health --json says so" 0 '"healthy":true' "$penstock" health --json
 check "and that it was reached" has reachable
+for name in ping info health "model list"; do
+	# shellcheck disable=SC2086 # a name is several words
+	expect "$name --json begins with its schema" 0 '{"schema":1,"' \
+		"$penstock" $name --json
+done
 expect "-e goes before the variable" 4 "" \
 	"$penstock" health -e "unix://$tmp/none"
 refuse "an agent that cannot be started is unreachable" 4 "$tmp/no-agent" \

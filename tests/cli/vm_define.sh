@@ -17,9 +17,11 @@ conf=$tmp/conf/penstock
 define() {
 	name=$1
 	shift
+	# shellcheck disable=SC2046 # an option and its value
 	"$penstock" vm define "$name" --memory 4G --vcpus 2 \
-		--disk /var/t.qcow2 --root "$tmp/host" --uri test:///default \
-		--conf-dir "$conf" "$@"
+		--disk /var/t.qcow2 --root "$tmp/host" \
+		$(unless --uri test:///default "$@") \
+		$(unless --conf-dir "$conf" "$@") "$@"
 }
 
 mkdir "$tmp/conf"
@@ -117,7 +119,7 @@ expect "autostart is off" 0 "autostart off" \
 	"$penstock" vm autostart test --uri test:///default
 expect "patch shows what it lacks" 0 '+    <vsock model="virtio">' \
 	"$penstock" vm patch test --root "$tmp/host" --uri test:///default
-expect "and so in JSON" 0 '{"name":"test","autostart":false}' \
+expect "and so in JSON" 0 '"name":"test","autostart":false}' \
 	"$penstock" vm autostart test --json --uri test:///default
 refuse "start refuses a domain of others" 1 "not Penstock's" \
 	"$penstock" vm start test --uri test:///default

@@ -8,7 +8,9 @@ make_tree "$tmp/host"
 # xml ARGUMENT...: with what every domain needs.
 # shellcheck disable=SC2317 # called through expect and refuse
 xml() {
-	"$penstock" vm xml titan --memory 4G --vcpus 2 --disk /var/t.qcow2 \
+	# shellcheck disable=SC2046 # an option and its value
+	"$penstock" vm xml titan $(unless --memory 4G "$@") \
+		$(unless --vcpus 2 "$@") $(unless --disk /var/t.qcow2 "$@") \
 		--root "$tmp/host" "$@"
 }
 
@@ -55,7 +57,9 @@ refuse "no such root" 1 "$tmp/none" "$penstock" vm xml t --memory 4G \
 bad() {
 	sentence=$1 code=$2 words=$3
 	shift 3
-	expect "$sentence" "$code" "$words" xml --format qemu "$@"
+	# shellcheck disable=SC2046 # an option and its value
+	expect "$sentence" "$code" "$words" xml \
+		$(unless --format qemu "$@") "$@"
 	check "$sentence: nothing on stdout" [ ! -s "$tmp/stdout" ]
 }
 bad "an address that is not here" 1 "07:00.0" --gpu 07:00.0

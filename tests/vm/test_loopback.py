@@ -81,7 +81,7 @@ def case_bench():
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "result.json")
         out = vmlib.penstock("-e", GUEST.endpoint.uri, "bench", "latency",
-                             "--seconds", "1", "--json", path, timeout=120)
+                             "--seconds", "1", "-o", path, timeout=120)
         assert out.returncode == 0, out.stderr
         with open(path) as f:
             result = json.load(f)

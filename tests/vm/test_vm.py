@@ -180,11 +180,12 @@ def vm(verb, *args, **kwargs):
 def describe(name, *more):
     """What every domain of this test is given."""
     return (name, "--memory", "512M", "--vcpus", "1", "--hugepages", "no",
-            "--emulated", "--region", str(REGION), "--region-path",
-            region(name),
+            "--emulated", "--region", str(REGION),
             "--kernel", os.path.join(vmlib.IMAGE, "vmlinuz"),
             "--initrd", os.path.join(vmlib.IMAGE, "initrd.img"),
-            "--append", WORDS) + vsock(name) + more
+            "--append", WORDS) + vsock(name) + more + (
+                () if "--region-path" in more
+                else ("--region-path", region(name)))
 
 
 def region(name):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock demo: a product through a throw-away guest, from one command. */
+#include <assert.h>
 #include <string.h>
 
 #include "host-client/cli/cmd.h"
@@ -26,17 +27,24 @@ enum {
 	OPT_DEBUG_CONSOLE,
 };
 
+/* Words of options, in the order of their values. */
+#define DTYPES "f32|f64"
+#define ACCELS "auto|kvm|tcg"
+#define VIAS   "ivshmem|nvdimm"
+static_assert(PST_DEMO_AUTO == 0 && PST_DEMO_KVM == 1 && PST_DEMO_TCG == 2,
+	      "ACCELS");
+
 static const struct pst_cmd_opt opts[] = {
 	{OPT_N, "n", "N", "size of two random square matrices [1024]"},
 	{OPT_A, "a", "A.npy", "left matrix, instead of a random one"},
 	{OPT_B, "b", "B.npy", "right matrix"},
-	{OPT_DTYPE, "dtype", "f32|f64", "elements of random matrices [f32]"},
+	{OPT_DTYPE, "dtype", DTYPES, "elements of random matrices [f32]"},
 	{OPT_KEEP, "keep", NULL,
 	 "leave the guest running and print its endpoint"},
 	{OPT_STOP, "stop", NULL,
 	 "end all kept guests of this user, or the one\n"
 	 "whose state directory is DIR"},
-	{OPT_ACCEL, "accel", "auto|kvm|tcg",
+	{OPT_ACCEL, "accel", ACCELS,
 	 "run the guest by KVM or emulate it [auto: try KVM]"},
 	{OPT_NO_VM, "no-vm", NULL,
 	 "no guest: an agent on this kernel (spawn:)"},
@@ -44,7 +52,7 @@ static const struct pst_cmd_opt opts[] = {
 	 "time the guest gets until its agent answers [60s]"},
 	{OPT_REGION_SIZE, "region-size", "SIZE",
 	 "at least that large a region [by the matrices]"},
-	{OPT_REGION_VIA, "region-via", "ivshmem|nvdimm",
+	{OPT_REGION_VIA, "region-via", VIAS,
 	 "what the region is to the guest [ivshmem]"},
 	{OPT_APPEND, "append", "WORDS", "further words for the guest's kernel"},
 	{OPT_DEBUG_CONSOLE, "debug-console", NULL,
@@ -54,42 +62,42 @@ static const struct pst_cmd_opt opts[] = {
 	{0},
 };
 
-static bool parse_accel(const struct pst_cmd_ctx *ctx, const char *text,
-			enum pst_demo_accel *ret)
-{
-	enum pst_demo_accel a;
-
-	for (a = PST_DEMO_AUTO; a <= PST_DEMO_TCG; a++) {
-		if (strcmp(text, pst_demo_accel_name(a)) == 0) {
-			*ret = a;
-			return true;
-		}
-	}
-	pst_cmd_usage(ctx, "--accel: '%s' is not auto, kvm or tcg", text);
-	return false;
-}
-
-static bool parse_via(const struct pst_cmd_ctx *ctx, const char *text,
-		      enum pst_vm_via *ret)
-{
-	if (pst_vm_via_parse(text, ret) == 0 &&
-	    (*ret == PST_VM_VIA_IVSHMEM || *ret == PST_VM_VIA_NVDIMM))
-		return true;
-	pst_cmd_usage(ctx, "--region-via: '%s' is not ivshmem or nvdimm", text);
-	return false;
-}
-
+/* f64 as numpy has it too, float64. */
 static bool parse_dtype(const struct pst_cmd_ctx *ctx, const char *text,
 			uint32_t *ret)
 {
-	if (strcmp(text, "f32") == 0) {
-		*ret = PST_F32;
-	} else if (strcmp(text, "f64") == 0) {
-		*ret = PST_F64;
-	} else {
-		pst_cmd_usage(ctx, "--dtype: '%s' is not f32 or f64", text);
-		return false;
+	static const uint32_t types[] = {PST_F32, PST_F64};
+	char name[] = "f??";
+	uint32_t i;
+
+	if (strncmp(text, "float", 5) == 0 && strlen(text) == 7) {
+		memcpy(name + 1, text + 5, 2);
+		text = name;
 	}
+	if (!pst_cmd_arg_word(ctx, "--dtype", DTYPES, text, &i))
+		return false;
+	*ret = types[i];
+	return true;
+}
+
+static bool parse_word(const struct pst_cmd_ctx *ctx, int c,
+		       struct pst_demo_options *o)
+{
+	static const enum pst_vm_via vias[] = {PST_VM_VIA_IVSHMEM,
+					       PST_VM_VIA_NVDIMM};
+	uint32_t i;
+
+	if (c == OPT_DTYPE)
+		return parse_dtype(ctx, optarg, &o->dtype);
+	if (c == OPT_ACCEL) {
+		if (!pst_cmd_arg_word(ctx, "--accel", ACCELS, optarg, &i))
+			return false;
+		o->accel = (enum pst_demo_accel)i;
+		return true;
+	}
+	if (!pst_cmd_arg_word(ctx, "--region-via", VIAS, optarg, &i))
+		return false;
+	o->via = vias[i];
 	return true;
 }
 
@@ -106,15 +114,15 @@ static bool parse_opt(const struct pst_cmd_ctx *ctx, int c,
 		o->b = optarg;
 		return true;
 	case OPT_DTYPE:
-		return parse_dtype(ctx, optarg, &o->dtype);
+	case OPT_ACCEL:
+	case OPT_REGION_VIA:
+		return parse_word(ctx, c, o);
 	case OPT_KEEP:
 		o->keep = true;
 		return true;
 	case OPT_STOP:
 		*stop = true;
 		return true;
-	case OPT_ACCEL:
-		return parse_accel(ctx, optarg, &o->accel);
 	case OPT_NO_VM:
 		o->no_vm = true;
 		return true;
@@ -124,8 +132,6 @@ static bool parse_opt(const struct pst_cmd_ctx *ctx, int c,
 	case OPT_REGION_SIZE:
 		return pst_cmd_arg_size(ctx, "--region-size", optarg,
 					&o->region_size);
-	case OPT_REGION_VIA:
-		return parse_via(ctx, optarg, &o->via);
 	case OPT_APPEND:
 		o->append = optarg;
 		return true;
@@ -133,7 +139,6 @@ static bool parse_opt(const struct pst_cmd_ctx *ctx, int c,
 		o->debug_console = true;
 		return true;
 	default:
-		o->json = true;
 		return true;
 	}
 }
@@ -153,7 +158,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		if (!parse_opt(ctx, c, &o, &stop))
 			return PST_EXIT_USAGE;
 	if (stop)
-		return pst_demo_stop(ctx, argv[optind], o.json);
+		return pst_demo_stop(ctx, argv[optind]);
 	if (argv[optind])
 		return pst_cmd_usage(ctx, "unexpected argument '%s'",
 				     argv[optind]);
@@ -172,6 +177,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 const struct pst_cmd pst_cmd_demo = {
 	.name = "demo",
+	.heading = "for this machine",
 	.args = "[--stop [DIR]]",
 	.summary = "Multiply two matrices through a throw-away guest",
 	.help = "Boots a small guest in QEMU whose memory holds a region, multiplies two\n"
@@ -179,6 +185,7 @@ const struct pst_cmd pst_cmd_demo = {
 		"double-precision one\n"
 		"computed here, prints what was measured and leaves nothing "
 		"behind.\n",
+	.example = "penstock demo --no-vm --n 256\n",
 	.opts = opts,
 	.max_args = 1,
 	.run = run,

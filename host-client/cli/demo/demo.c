@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The demo's flow: inputs, guest, one product, check, report, end. */
 #include "host-client/cli/demo/demo.h"
+#include "host-client/cli/cmd_progress.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
 #include <string.h>
 
@@ -243,6 +243,11 @@ static int info(struct demo *d, struct pst_error *err)
 	return 0;
 }
 
+static void step(void *arg, const char *what)
+{
+	pst_cmd_progress(arg, what);
+}
+
 static int multiply(struct demo *d, struct pst_error *err)
 {
 	const struct pst_gemmfile job = {
@@ -251,6 +256,8 @@ static int multiply(struct demo *d, struct pst_error *err)
 		.alpha = 1,
 		.timeout_ns = GEMM_NS,
 		.verify = true,
+		.step = step,
+		.arg = (void *)d->ctx,
 	};
 
 	return pst_gemmfile_run(d->c, &job, &d->result, err);
@@ -314,8 +321,7 @@ static void print_table(const struct demo *d)
 	       (double)d->ping_ns / PST_NS_PER_US);
 	printf("%-10s %s: (%" PRIu64 " x %" PRIu64 ") times (%" PRIu64
 	       " x %" PRIu64 ") from .npy files\n",
-	       "product", r->dtype == PST_F32 ? "float32" : "float64", r->m,
-	       r->k, r->k, r->n);
+	       "product", pst_gemmfile_dtype(r->dtype), r->m, r->k, r->k, r->n);
 	printf("%-10s %.3f ms, %.2f GFLOP/s\n", "time", r->call_ns / 1e6,
 	       pst_gemmfile_gflops(&d->result));
 	printf("%-10s %.1f us of that outside the backend\n", "overhead",
@@ -347,14 +353,13 @@ static int print_json(const struct demo *d)
 		"vm", !d->o->no_vm, "accel", accel_name(d), "provider",
 		d->info.provider, "endpoint", d->endpoint, "m",
 		(json_int_t)r->m, "n", (json_int_t)r->n, "k", (json_int_t)r->k,
-		"dtype", r->dtype == PST_F32 ? "f32" : "f64", "seconds",
+		"dtype", pst_gemmfile_dtype(r->dtype), "seconds",
 		(double)r->call_ns / PST_NS_PER_S, "gflops",
 		pst_gemmfile_gflops(&d->result), "overhead_us", overhead_us(d),
 		"ping_us", (double)d->ping_ns / PST_NS_PER_US, "boot_seconds",
 		(double)d->vm.boot_ns / PST_NS_PER_S, "max_error",
-		/* JSON has no NaN. */
-		isfinite(error) ? json_real(error) : json_null(), "verified",
-		r->reference.verified, "kept", d->o->keep);
+		pst_cmd_real(error), "verified", r->reference.verified, "kept",
+		d->o->keep);
 	if (o && d->o->keep &&
 	    (json_object_set_new(o, "state", json_string(d->state.dir)) ||
 	     json_object_set_new(o, "qemu_pid",
@@ -372,11 +377,14 @@ static int run(struct demo *d, struct pst_error *err)
 	uint64_t begin = pst_now_ns();
 	int r;
 
+	pst_cmd_progress(d->ctx, "making the matrices");
 	r = pst_demo_state_create(&d->state, d->o->keep, err);
 	if (r == 0)
 		r = prepare_inputs(d, err);
 	if (r == 0)
 		r = size_region(d, err);
+	pst_cmd_progress(d->ctx, d->o->no_vm ? "starting the agent"
+					     : "booting the guest");
 	if (r == 0)
 		r = d->o->no_vm ? open_spawned(d, err) : open_guest(d, err);
 	if (r == 0)
@@ -385,6 +393,7 @@ static int run(struct demo *d, struct pst_error *err)
 		r = info(d, err);
 	if (r == 0)
 		r = multiply(d, err);
+	pst_cmd_progress(d->ctx, NULL);
 	d->took_ns = pst_now_ns() - begin;
 	return r;
 }
@@ -393,7 +402,7 @@ static int report(const struct demo *d)
 {
 	int r = PST_EXIT_OK;
 
-	if (!d->o->json) {
+	if (!d->ctx->json) {
 		print_table(d);
 		if (d->o->keep && d->result.reference.verified)
 			print_kept(d);
@@ -443,7 +452,7 @@ int pst_demo_run(const struct pst_cmd_ctx *ctx,
 	return r;
 }
 
-int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir, bool json)
+int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir)
 {
 	struct pst_demo_state s;
 	struct pst_error err = {0};
@@ -460,7 +469,7 @@ int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir, bool json)
 	}
 	if (n < 0)
 		return pst_cmd_fail(ctx, "%s", err.text);
-	if (json)
+	if (ctx->json)
 		return pst_cmd_print_json(ctx,
 					  json_pack("{s:i}", "stopped", n));
 	printf("%d %s ended\n", n, n == 1 ? "guest" : "guests");

@@ -19,7 +19,6 @@ struct pst_demo_options {
 	bool debug_console;
 	bool no_vm;
 	bool keep;
-	bool json;
 };
 
 /* Runs a demo. Returns an enum pst_exit: OK only if the product was verified.
@@ -28,6 +27,6 @@ int pst_demo_run(const struct pst_cmd_ctx *ctx,
 		 const struct pst_demo_options *o);
 
 /* Ends the demo whose state directory is dir, NULL: all kept ones. */
-int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir, bool json);
+int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir);
 
 #endif

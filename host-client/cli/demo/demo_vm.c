@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/demo/demo.h"
 #include "libvirt-xml/cid.h"
 #include "transport/region/region_pulse.h"
@@ -337,12 +338,14 @@ static int run_attempts(struct start *st, struct pst **ret_c)
 				ret_c);
 		if (r != -ETIMEDOUT && r != -ECHILD)
 			return r;
+		pst_cmd_progress_hide();
 		fprintf(stderr,
 			"penstock demo: KVM opens here, but %s: using TCG "
 			"(emulation)\n",
 			st->err->text);
 		end_attempt(st);
 	} else if (is_auto) {
+		pst_cmd_progress_hide();
 		fprintf(stderr, "penstock demo: /dev/kvm does not open: using "
 				"TCG (emulation)\n");
 	}
@@ -367,8 +370,10 @@ int pst_demo_vm_start(struct pst_demo_state *s,
 		r = pst_demo_region_make(s, o->region_size, &ret->region, err);
 	if (r)
 		return r;
-	if (ret->region.note[0])
+	if (ret->region.note[0]) {
+		pst_cmd_progress_hide();
 		fprintf(stderr, "penstock demo: %s\n", ret->region.note);
+	}
 	describe(&st);
 	r = run_attempts(&st, ret_c);
 	/* QEMU has its own copy, and the client has mapped it. */

@@ -113,6 +113,7 @@ const struct pst_cmd pst_cmd_host_apply = {
 		"options it does what it did the last time: that\nends an "
 		"apply which was cut off. Runs no commands and does not "
 		"reboot.\n",
+	.example = "penstock host apply --gpu auto --region 4G\n",
 	.opts = pst_host_plan_opts,
 	.run = run,
 };

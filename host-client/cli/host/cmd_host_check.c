@@ -212,6 +212,7 @@ const struct pst_cmd pst_cmd_host_check = {
 		"read from files; what only the running machine could tell is a "
 		"WARN.\npenstock-host(8) lists the names. Exits 0 without a "
 		"FAIL, 3 with one, 1 when there\nis nothing to look at.\n",
+	.example = "penstock host check --gpu auto --region 4G\n",
 	.opts = opts,
 	.run = run,
 };

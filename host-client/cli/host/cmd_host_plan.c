@@ -58,6 +58,7 @@ const struct pst_cmd pst_cmd_host_plan = {
 		"takes it, and the\ncommands to run afterwards: kernel "
 		"parameters, modules in order, hugepages.\nChanges nothing. "
 		"penstock-host(8) has the details.\n",
+	.example = "penstock host plan --gpu auto --region 4G\n",
 	.opts = pst_host_plan_opts,
 	.run = run,
 };

@@ -267,6 +267,7 @@ const struct pst_cmd pst_cmd_host_region_create = {
 		"empty after each boot: the unit\npenstock-region@NAME.service "
 		"creates the region before libvirtd starts, with SIZE,\nNODE, "
 		"GROUP and MODE from /etc/penstock/regions.d/NAME.conf.\n",
+	.example = "penstock host region create titan --size 4G\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

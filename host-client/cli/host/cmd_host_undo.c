@@ -88,6 +88,7 @@ const struct pst_cmd pst_cmd_host_undo = {
 		"apply. Where one was\nedited since, nothing is changed, and "
 		"the edits are shown; with\n--keep-edited such files stay as "
 		"they are.\n",
+	.example = "penstock host undo\n",
 	.opts = opts,
 	.run = run,
 };

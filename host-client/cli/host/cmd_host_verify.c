@@ -71,6 +71,7 @@ const struct pst_cmd pst_cmd_host_verify = {
 		"drivers, hugepages and\nmodules with the last penstock host "
 		"apply, or with the options. One line each;\nexit 3 where "
 		"something differs.\n",
+	.example = "penstock host verify\n",
 	.opts = opts,
 	.run = run,
 };

@@ -63,6 +63,7 @@ const struct pst_cmd pst_cmd_vm_autostart = {
 	.name = "autostart",
 	.args = "NAME [on|off]",
 	.summary = "Say or set whether a domain starts with the host",
+	.example = "penstock vm autostart titan on\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 2,

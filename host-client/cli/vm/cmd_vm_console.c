@@ -55,6 +55,7 @@ const struct pst_cmd pst_cmd_vm_console = {
 	.name = "console",
 	.args = "NAME",
 	.summary = "Use the guest's serial line; Ctrl-] ends it",
+	.example = "penstock vm console titan\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

@@ -102,6 +102,8 @@ const struct pst_cmd pst_cmd_vm_define = {
 	.help = "What vm xml prints, defined with libvirt. A domain of that "
 		"name is replaced when\nPenstock made it, and never "
 		"otherwise.\n",
+	.example = "penstock vm define titan --memory 16G --vcpus "
+		   "6 --disk /var/titan.qcow2 --gpu auto\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

@@ -89,6 +89,7 @@ const struct pst_cmd pst_cmd_vm_list = {
 	.name = "list",
 	.args = "",
 	.summary = "List the domains that Penstock made",
+	.example = "penstock vm list --all\n",
 	.opts = opts,
 	.run = run,
 };

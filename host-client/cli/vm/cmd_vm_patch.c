@@ -231,6 +231,7 @@ const struct pst_cmd pst_cmd_vm_patch = {
 		"card, the limit of locked\nmemory, the guest agent's channel, "
 		"and our settings. Nothing else is touched; prints a\nunified "
 		"diff.\n",
+	.example = "penstock vm patch titan --gpu auto\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

@@ -184,6 +184,7 @@ const struct pst_cmd pst_cmd_vm_start = {
 	.summary = "Start a domain, making its region if need be",
 	.help = "Exits 4 when --wait saw no answer in time; the domain runs on "
 		"then.\n",
+	.example = "penstock vm start titan --wait\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

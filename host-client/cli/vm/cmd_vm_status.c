@@ -179,6 +179,7 @@ const struct pst_cmd pst_cmd_vm_status = {
 	.help = "Exits 0 when it is off, or runs with an agent that is well; "
 		"1 when something is\ndegraded, 4 when it runs and the agent "
 		"does not answer.\n",
+	.example = "penstock vm status titan\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

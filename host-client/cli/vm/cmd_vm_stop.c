@@ -133,6 +133,7 @@ const struct pst_cmd pst_cmd_vm_stop = {
 	.summary = "Ask a domain to shut down, and wait for it",
 	.help = "By its guest agent (qemu-guest-agent) when that is connected, "
 		"else by the ACPI power\nbutton; it says which.\n",
+	.example = "penstock vm stop titan --timeout 2m --force\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

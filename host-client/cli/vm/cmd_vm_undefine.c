@@ -116,6 +116,7 @@ const struct pst_cmd pst_cmd_vm_undefine = {
 	.name = "undefine",
 	.args = "NAME",
 	.summary = "Take back what define did; the disk stays",
+	.example = "penstock vm undefine titan --keep-region\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

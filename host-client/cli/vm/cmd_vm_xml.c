@@ -245,6 +245,8 @@ const struct pst_cmd pst_cmd_vm_xml = {
 	.help = "A q35 machine with all functions of the card, the region, and "
 		"a vsock device. Checked\nagainst this host first, then "
 		"against libvirt's schema where that is installed.\n",
+	.example = "penstock vm xml titan --memory 16G "
+		   "--vcpus 6 --disk /var/titan.qcow2\n",
 	.opts = opts,
 	.min_args = 1,
 	.max_args = 1,

@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The example in the help of every command works, or at least means something.
+# shellcheck disable=SC2016,SC2086,SC2317 # lines are split into words; check calls
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+
+mkdir "$tmp/bin"
+ln -s "$penstock" "$tmp/bin/penstock"
+PATH=$tmp/bin:$PATH
+export HOME="$tmp" LIBVIRT_DEFAULT_URI=test:///default
+cd "$tmp" || exit 99
+npy a.npy "'<f4'" False "(64, 64)" 16384
+npy b.npy "'<f4'" False "(64, 64)" 16384
+npy rows.npy "'<f4'" False "(5, 10)" 200
+cp "$PST_TOP_SRCDIR/tests/data/diabetes.safetensors" net.safetensors
+start_agent "unix://$tmp/sock" --region memfd:16M --backend cpu
+export PENSTOCK_ENDPOINT="$endpoint"
+
+# Where an example cannot run, since it changes the host or a domain that is not
+# there: exit 2 is all that it may not have.
+means() {
+	"$@" >"$tmp/stdout" 2>"$tmp/stderr" </dev/null
+	got=$?
+	[ $got -ne 2 ] || sed 's/^/  | /' "$tmp/stderr"
+	[ $got -ne 2 ] && [ $got -lt 5 ]
+}
+
+runs() {
+	"$@" >"$tmp/stdout" 2>"$tmp/stderr" </dev/null && return
+	sed 's/^/  | /' "$tmp/stderr"
+	return 1
+}
+
+commands >"$tmp/commands"
+mkdir "$tmp/root"
+while read -r name; do
+	penstock $name --help |
+		sed -n '/^Examples*:/,/^$/s/^  \(penstock .*\)/\1/p' >"$tmp/examples"
+	check "the help of $name has an example" [ -s "$tmp/examples" ]
+	while read -r line; do
+		check "which is one of $name: $line" sh -c \
+			'case " $1 " in *" $2 "*) ;; *) false ;; esac' \
+			- "$line" "$name"
+		case $name in
+		host*check | host*plan | host*apply | host*verify | host*undo)
+			check "it means something" \
+				means $line --root "$tmp/root" ;;
+		"host region create")
+			check "it means something" \
+				means $line --path "$tmp/none" ;;
+		vm*)
+			check "it means something" means $line --uri \
+				test:///default ;;
+		*)
+			check "it runs" runs $line ;;
+		esac
+	done <"$tmp/examples"
+done <"$tmp/commands"
+# What it says to try first, but for the guest, which tests/vm/test_demo.py tries.
+check "a product over spawn: is what it shows" runs \
+	penstock -e spawn: gemm a.npy b.npy -o c.npy
+check "and it is there" [ -s c.npy ]
+finish
