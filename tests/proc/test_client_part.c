@@ -96,7 +96,7 @@ static void end(uint64_t tag)
 /* What the agent looks at before it wakes anybody. */
 static bool is_armed(void)
 {
-	return pst_shm_load(&fake.lane.lane->client_wake.value) & 1;
+	return pst_shm_load(&fake.lane[0].lane->client_wake.value) & 1;
 }
 
 static void *expect(void *arg)
