@@ -208,6 +208,11 @@ static int conn_new(struct pst_agent_conns *c, int fd,
 	return 0;
 }
 
+static const char *why_dropped(int r)
+{
+	return r == -EBUSY ? "too many wait for HELLO" : "out of memory";
+}
+
 /* Until there is room for the newcomer. Returns when its listener goes on. */
 static uint64_t make_room(struct pst_agent_conns *c,
 			  struct pst_agent_conn *newcomer, uint64_t now_ns)
@@ -298,12 +303,14 @@ uint64_t pst_agent_conns_accept(void *arg, int fd)
 	struct pst_sock_peer peer;
 	struct pst_agent_conn *conn;
 	uint64_t rest_ns;
+	int r;
 
 	if (!admit(c, fd, &peer))
 		return 0;
-	if (conn_new(c, fd, &peer, now, &conn) < 0) {
+	r = conn_new(c, fd, &peer, now, &conn);
+	if (r < 0) {
 		pst_agent_log_peer(PST_AGENT_LOG_WARNING, NULL,
-				   "connection dropped: out of memory");
+				   "connection dropped: %s", why_dropped(r));
 		return 0;
 	}
 	rest_ns = make_room(c, conn, now);
@@ -315,7 +322,7 @@ uint64_t pst_agent_conns_accept(void *arg, int fd)
 int pst_agent_conns_serve(struct pst_agent_conns *c, int fd,
 			  struct pst_error *err)
 {
-	int type, flags = fcntl(fd, F_GETFL);
+	int r, type, flags = fcntl(fd, F_GETFL);
 	struct pst_sock_peer peer = {0};
 	socklen_t n = sizeof(type);
 	struct pst_agent_conn *conn;
@@ -339,8 +346,10 @@ int pst_agent_conns_serve(struct pst_agent_conns *c, int fd,
 	/* The process that passed it has checked the peer. */
 	if (pst_sock_peer(fd, &peer) < 0)
 		peer.is_unix = false;
-	if (conn_new(c, fd, &peer, pst_now_ns(), &conn) < 0)
-		return pst_oom(err);
+	r = conn_new(c, fd, &peer, pst_now_ns(), &conn);
+	if (r < 0)
+		return pst_error_set(err, r, "--serve-fd %d: %s", fd,
+				     why_dropped(r));
 	return 0;
 }
 

@@ -55,7 +55,8 @@ void pst_agent_conns_done(struct pst_agent_conns *c);
 uint64_t pst_agent_conns_accept(void *arg, int fd);
 
 /* Serves an already connected stream socket, which it owns from then on, also
- * on failure. Returns 0, -ENOMEM, -ENOTSOCK and such. */
+ * on failure. Returns 0, -ENOMEM, -EBUSY (too many wait), -ENOTSOCK and such.
+ */
 int pst_agent_conns_serve(struct pst_agent_conns *c, int fd,
 			  struct pst_error *err);
 

@@ -9,16 +9,25 @@
 #include "guest-agent/service/listen_fds.h"
 #include "transport/base/util.h"
 
+static int check_room(const struct pst_agent_listeners *l,
+		      struct pst_error *err)
+{
+	if (l->n < PST_AGENT_MAX_LISTENERS)
+		return 0;
+	return pst_error_set(err, -EINVAL, "more than %u listeners",
+			     PST_AGENT_MAX_LISTENERS);
+}
+
 int pst_agent_listeners_add(struct pst_agent_listeners *l,
 			    struct pst_loop *loop, struct pst_agent_conns *c,
 			    int fd, const char *path, struct pst_error *err)
 {
 	struct pst_agent_listener *one;
+	int r = check_room(l, err);
 
-	if (l->n == PST_AGENT_MAX_LISTENERS) {
+	if (r < 0) {
 		pst_close_fd(fd);
-		return pst_error_set(err, -EINVAL, "more than %u listeners",
-				     PST_AGENT_MAX_LISTENERS);
+		return r;
 	}
 	one = &l->listeners[l->n++];
 	one->fd = fd;
@@ -34,9 +43,12 @@ int pst_agent_listeners_open(struct pst_agent_listeners *l,
 {
 	const char *path =
 		where->scheme == PST_SCHEME_UNIX ? where->path : NULL;
-	int fd = pst_sock_listen(where, err);
+	int r = check_room(l, err);
 
-	return fd < 0 ? fd : pst_agent_listeners_add(l, loop, c, fd, path, err);
+	/* Before it leaves a file that nobody unlinks. */
+	if (r == 0)
+		r = pst_sock_listen(where, err);
+	return r < 0 ? r : pst_agent_listeners_add(l, loop, c, r, path, err);
 }
 
 void pst_agent_listeners_close(struct pst_agent_listeners *l,

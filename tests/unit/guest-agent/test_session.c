@@ -36,6 +36,21 @@ START_TEST(hello_may_come_byte_by_byte)
 }
 END_TEST
 
+START_TEST(who_is_refused_has_no_name)
+{
+	struct pst_wire_hello h = {
+		.version = 1, .epoch = FIXTURE_EPOCH, .pid = 1, .name = "root"};
+
+	ck_assert_int_eq(fixture_connect(&fix, &peer[0], S), 0);
+	expect_frame(0, PST_WIRE_CHALLENGE, PST_WIRE_OK);
+	fixture_feed(&peer[0], PST_WIRE_HELLO, 1, &h, sizeof(h), S);
+	expect_frame(0, PST_WIRE_HELLO, PST_WIRE_EAUTH);
+	ck_assert_str_eq(peer[0].session->name, "");
+	ck_assert_uint_eq(peer[0].session->pid, 0);
+	expect_empty();
+}
+END_TEST
+
 START_TEST(time_to_say_hello_is_one_second)
 {
 	ck_assert_int_eq(fixture_connect(&fix, &peer[0], 5 * S), 0);
@@ -371,6 +386,7 @@ static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, hello_may_come_byte_by_byte);
+	tcase_add_test(tc, who_is_refused_has_no_name);
 	tcase_add_test(tc, time_to_say_hello_is_one_second);
 	tcase_add_test(
 		tc,
