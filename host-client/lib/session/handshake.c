@@ -293,13 +293,9 @@ static int recv_welcome(struct shake *h)
 	int64_t n;
 	int r;
 
-	do {
-		r = recv_frame(h, &f, &n);
-		if (r < 0)
-			return r;
-		if (f.type == PST_WIRE_WAKE)
-			consume(&h->ch->rx, n);
-	} while (f.type == PST_WIRE_WAKE);
+	r = recv_frame(h, &f, &n);
+	if (r < 0)
+		return r;
 	if (f.type == PST_WIRE_ERROR ||
 	    (f.type == PST_WIRE_HELLO && f.reply && f.status)) {
 		r = pst_frame_failure(&f, h->err);
