@@ -150,12 +150,4 @@ def the_agent_names_what_it_knows_in_the_region(start):
         FEATURE_LANES
 
 
-run([
-    a_nop_passes_long_products_on_another_lane,
-    lanes_share_what_the_session_holds,
-    a_client_that_dies_with_all_lanes_busy_leaves_nothing,
-    lanes_count_against_the_agent_and_the_process,
-    hostile_requests_for_lanes_are_refused,
-    a_cancel_reaches_no_lane_of_another,
-    the_agent_names_what_it_knows_in_the_region,
-])
+run(7)

@@ -314,18 +314,4 @@ def a_served_socket_is_all_the_agent_serves(start):
     assert proc.wait(5) == 0
 
 
-run([
-    a_killed_client_loses_its_lane_and_leases,
-    bye_is_answered_and_ends_the_session,
-    scrub_zeroes_what_a_client_leaves_behind,
-    a_second_agent_on_the_region_is_refused_with_the_firsts_pid,
-    an_agent_in_another_kernel_is_seen_by_its_heartbeat,
-    a_restart_has_a_new_epoch_and_holds_leases_for_a_while,
-    sigterm_drains_and_says_goodbye,
-    sighup_and_a_lost_peer_do_not_end_it,
-    an_idle_agent_with_an_idle_client_uses_under_one_percent_cpu,
-    memory_beyond_the_region_is_small_and_does_not_grow,
-    info_health_and_stats_say_what_they_must,
-    a_memfd_region_comes_with_the_challenge,
-    a_served_socket_is_all_the_agent_serves,
-])
+run(13)

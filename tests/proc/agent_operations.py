@@ -232,17 +232,4 @@ def a_long_operation_leaves_the_agent_responsive(start):
     c.close()
 
 
-run([
-    leases_and_releases_are_accounted,
-    a_lease_above_the_limit_or_the_arena_is_refused,
-    an_arena_that_is_full_says_so,
-    operations_run_and_are_counted,
-    a_product_comes_out_right,
-    operands_outside_the_lease_are_out_of_bounds,
-    released_memory_is_out_of_bounds,
-    malformed_descriptors_complete_with_a_status,
-    limits_of_the_command_line_hold,
-    an_impossible_ring_breaks_the_session,
-    an_operation_can_be_cancelled,
-    a_long_operation_leaves_the_agent_responsive,
-])
+run(12)

@@ -259,17 +259,4 @@ def both_kinds_of_loop_serve(start):
         assert a.stop() == 0
 
 
-run([
-    usage_errors_exit_2_with_one_line,
-    the_manual_has_every_option_with_its_default,
-    the_manuals_configuration_file_is_one,
-    failures_exit_1_with_a_sentence,
-    readiness_is_told_to_the_service_manager,
-    signs_of_life_go_to_the_service_manager_as_it_wants_them,
-    a_passed_socket_is_served_and_left_to_its_owner,
-    a_passed_vsock_socket_takes_the_place_of_port_7070,
-    a_passed_socket_that_is_none_is_a_usage_error,
-    a_second_sigterm_changes_nothing_about_the_first,
-    all_threads_run_on_the_node_that_was_named,
-    both_kinds_of_loop_serve,
-])
+run(12)

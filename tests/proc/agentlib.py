@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The protocol's client end once more, by hand, to test the agent with."""
+import inspect
 import mmap
 import os
 import shutil
@@ -329,12 +330,20 @@ def eventually(what, timeout=HANG_S):
         time.sleep(0.01)
 
 
-def run(tests):
-    """Runs each test in a directory of its own; prints TAP-like lines and
-    exits 0 or 1."""
+def run(count):
+    """Runs the program's tests, which are its functions with start as their
+    only parameter, each in a directory of its own. Prints TAP-like lines and
+    exits 0 or 1. count: how many there are, so that none gets lost unseen."""
+    tests = [f for f in vars(sys.modules["__main__"]).values()
+             if inspect.isfunction(f) and
+             list(inspect.signature(f).parameters) == ["start"]]
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     only = sys.argv[1:]
     failed = 0
+    if len(tests) != count:
+        failed = 1
+        print("not ok - %d tests where run() is told of %d" %
+              (len(tests), count))
     for i, test in enumerate(tests, 1):
         name = test.__name__
         if only and name not in only:
