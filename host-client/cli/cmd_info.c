@@ -10,6 +10,9 @@
 
 enum { OPT_STATS = PST_OPT_OWN };
 
+/* Of text behind a title. */
+#define WIDTH 68
+
 /* Numbers of 64 bits that are names, not quantities. */
 static json_t *hex(uint64_t v)
 {
@@ -153,15 +156,34 @@ static void print_models(const json_t *root)
 	putchar('\n');
 }
 
-/* A line that is only there when there is something to say. */
+/* Characters of s that fit into a line, without half a word. */
+static size_t line_length(const char *s)
+{
+	size_t n = strlen(s), i;
+
+	if (n <= WIDTH)
+		return n;
+	for (i = WIDTH; i > 0; i--)
+		if (s[i] == ' ')
+			return i;
+	return WIDTH;
+}
+
+/* A sentence of the agent's, which is only there when there is something to
+ * say; no longer than the other lines together. */
 static void print_if(const json_t *root, const char *title, const char *path)
 {
-	char text[64];
+	const char *s = json_string_value(at(root, path));
+	size_t n, i, lines;
 
-	if (*text_at(root, path, text))
-		printf("%-10s %s\n", title,
-		       json_string_length(at(root, path)) > 60 ? "see --json"
-							       : text);
+	for (lines = 0; s && *s && lines < 8; lines++) {
+		n = line_length(s);
+		printf("%-10s ", lines ? "" : title);
+		for (i = 0; i < n; i++)
+			putchar(s[i] >= ' ' && s[i] <= '~' ? s[i] : '?');
+		putchar('\n');
+		s += n + strspn(s + n, " ");
+	}
 }
 
 static void print_short(const json_t *root, const struct pst_info *i)
