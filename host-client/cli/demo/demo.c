@@ -462,8 +462,13 @@ int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir)
 		n = pst_demo_state_read(dir, &s, &err);
 		if (n == 0)
 			n = pst_demo_state_end(&s, &err);
-		/* Ended already is what was wanted. */
-		n = n == -ENOENT ? 0 : n < 0 ? n : 1;
+		if (n == -ENOENT)
+			return pst_cmd_fail(ctx,
+					    "%s is no directory of a kept "
+					    "guest: it has ended, or another "
+					    "one is meant",
+					    dir);
+		n = n < 0 ? n : 1;
 	} else {
 		n = pst_demo_state_stop_all(&err);
 	}
