@@ -33,6 +33,21 @@ int pst_cmd_exit_of(int err)
 	}
 }
 
+/* The sentence in text is of a wrong endpoint: says where it comes from. */
+static int wrong_endpoint(const struct pst_cmd_ctx *ctx, char *text,
+			  size_t size)
+{
+	char why[PST_CMD_TEXT];
+
+	snprintf(why, sizeof(why), "%s", text);
+	snprintf(text, size, "%s%s%s",
+		 ctx->endpoint ? "" : "$PENSTOCK_ENDPOINT: ", why,
+		 strcmp(pst_cmd_endpoint(ctx), "spawn") == 0
+			 ? "; did you mean spawn:?"
+			 : "");
+	return PST_EXIT_USAGE;
+}
+
 int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		    struct pst **ret, char *text, size_t size)
 {
@@ -53,7 +68,7 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 	}
 	/* What is no endpoint is wrong usage; what it leads to is not. */
 	if (pst_endpoint_check(endpoint, text, size) < 0)
-		return PST_EXIT_USAGE;
+		return wrong_endpoint(ctx, text, size);
 	pst_cmd_progress(ctx, "connecting");
 	r = pst_open(endpoint, &options, ret, text, size);
 	pst_cmd_progress(ctx, NULL);
@@ -62,7 +77,8 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 	if (!*text)
 		snprintf(text, size, "%s", pst_strerror(r));
 	/* Such as one without the region that it needs. */
-	return r == -EINVAL ? PST_EXIT_USAGE : pst_cmd_exit_of(r);
+	return r == -EINVAL ? wrong_endpoint(ctx, text, size)
+			    : pst_cmd_exit_of(r);
 }
 
 int pst_cmd_open(const struct pst_cmd_ctx *ctx, uint32_t flags,
