@@ -101,8 +101,8 @@ static const char *read_words(const char *text, size_t open, char stop,
 }
 
 /*
- * The last assignment of var that does not add. 1 found, 0 none, -EINVAL (a
- * line is not clear).
+ * The last assignment of var that does not add, or the first one that does. 1
+ * found, 0 none, -EINVAL (a line is not clear).
  */
 static int find_array(const char *text, const char *var, struct array *a)
 {
@@ -113,11 +113,14 @@ static int find_array(const char *text, const char *var, struct array *a)
 	for (line = text; *line;
 	     line = strchrnul(line, '\n'), line += *line == '\n') {
 		p = line + strspn(line, " \t");
-		if (strncmp(p, var, len) != 0 || p[len] != '=')
+		if (strncmp(p, var, len) != 0 ||
+		    (p[len] != '=' && strncmp(p + len, "+=", 2) != 0))
 			continue;
 		if (p != line)
 			return -EINVAL;
-		p += len + 1;
+		if (p[len] == '+' && found)
+			continue;
+		p += len + 1 + (p[len] == '+');
 		if (!strchr("(\"'", *p) || !*p)
 			return -EINVAL;
 		p = read_words(text, (size_t)(p + 1 - text),

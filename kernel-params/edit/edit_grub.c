@@ -41,13 +41,19 @@ static int collect(const struct pst_host_edit_file *file, size_t n,
 
 		while (file[i].text && pst_host_shell_next(file[i].text, name,
 							   &pos, &line, &a)) {
-			if (!a.clear && must)
+			if (!a.clear && must) {
+				char why[128];
+
+				pst_host_shell_fault(file[i].text, pos, why,
+						     sizeof(why));
 				return pst_error_set(
 					err, -EINVAL,
 					"%s line %u sets %s in a way that "
-					"cannot be edited safely: add the "
-					"parameters there by hand",
-					file[i].path, line, name);
+					"cannot be edited safely (%s): "
+					"correct it, or add the parameters "
+					"there by hand",
+					file[i].path, line, name, why);
+			}
 			if (!a.clear)
 				continue;
 			if (!a.adds)

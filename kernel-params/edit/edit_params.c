@@ -95,7 +95,23 @@ static bool has_element(const char *list, const char *e, size_t len)
 	}
 }
 
-/* Writes the list without what stands in against; whether any did. */
+/* Whether a word means nothing to the kernel, whose own are in small letters,
+ * and looks as if it should. */
+static bool is_junk(const char *word, size_t len)
+{
+	static const char junk[] = ",1,y,yes,true,enable,enabled,";
+	char look[64];
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (isupper((unsigned char)word[i]))
+			return true;
+	snprintf(look, sizeof(look), ",%.*s,", (int)len, word);
+	return len && strstr(junk, look);
+}
+
+/* Writes the list without what stands in against, or means nothing; whether any
+ * did. */
 static bool drop_elements(const char *list, const char *against, char *to)
 {
 	bool first = true, dropped = false;
@@ -107,7 +123,7 @@ static bool drop_elements(const char *list, const char *against, char *to)
 		end = strchrnul(p, ',');
 		len = (size_t)(end - p);
 		snprintf(name, sizeof(name), ",%.*s,", (int)len, p);
-		if (len && strstr(against, name)) {
+		if (len && (strstr(against, name) || is_junk(p, len))) {
 			dropped = true;
 		} else {
 			if (!first)

@@ -141,6 +141,41 @@ bool pst_host_shell_next(const char *text, const char *name, size_t *pos,
 	return false;
 }
 
+void pst_host_shell_fault(const char *text, size_t end, char *ret, size_t size)
+{
+	static const struct {
+		const char *mark, *cause;
+	} marks[] = {
+		{"\r", "it ends in CR LF, the line end of DOS"},
+		{"\xe2\x80\x9c", "it has typographic quotes"},
+		{"\xe2\x80\x9d", "it has typographic quotes"},
+		{"\xe2\x80\x98", "it has typographic quotes"},
+		{"\xe2\x80\x99", "it has typographic quotes"},
+		{"\\", "a backslash stands in it"},
+	};
+	size_t n = end && text[end - 1] == '\n' ? end - 1 : end, begin = n, i;
+	PST_CLEANUP_FREE char *line = NULL;
+	const char *p, *to;
+
+	while (begin && text[begin - 1] != '\n')
+		begin--;
+	line = strndup(text + begin, n - begin);
+	snprintf(ret, size, "it does more than set one value");
+	p = line ? strchr(line, '=') : NULL;
+	if (!p)
+		return;
+	for (i = 0; i < PST_ARRAY_SIZE(marks); i++)
+		if (strstr(p, marks[i].mark)) {
+			snprintf(ret, size, "%s", marks[i].cause);
+			return;
+		}
+	to = p[1] == '"' || p[1] == '\'' ? closing(p + 2, p + strlen(p), p[1])
+					 : NULL;
+	if (to && !line_is_over(to + 1, p + strlen(p)))
+		snprintf(ret, size, "\"%.60s\" stands behind the closing quote",
+			 to + 1 + strspn(to + 1, " \t"));
+}
+
 bool pst_host_shell_goes_on(const char *text)
 {
 	size_t n = strlen(text);

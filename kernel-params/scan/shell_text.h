@@ -29,6 +29,10 @@ struct pst_host_shell_assign {
 bool pst_host_shell_next(const char *text, const char *name, size_t *pos,
 			 unsigned int *line, struct pst_host_shell_assign *ret);
 
+/* Why the line that ends at end (*pos of the above) does more than assign one
+ * value; a text that is cut off where it is long. */
+void pst_host_shell_fault(const char *text, size_t end, char *ret, size_t size);
+
 /* Whether the last line goes on, so that none can be put behind it. */
 bool pst_host_shell_goes_on(const char *text);
 

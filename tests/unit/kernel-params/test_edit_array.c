@@ -86,6 +86,14 @@ START_TEST(the_last_assignment_counts_and_one_is_added_if_there_is_none)
 	       "MODULES=(a)\nMODULES=(vfio_pci vfio b)\n");
 	edited("#MODULES=(a)\nHOOKS=(b)",
 	       "#MODULES=(a)\nHOOKS=(b)\nMODULES=(vfio_pci vfio)\n");
+	/* What is added stays, and ours comes before it. */
+	edited("# x\nMODULES+=(nvme dm_crypt)\nMODULES+=(c)\nHOOKS+=(e)\n",
+	       "# x\nMODULES+=(vfio_pci vfio nvme dm_crypt)\nMODULES+=(c)\n"
+	       "HOOKS+=(e)\n");
+	edited("MODULES=(a)\nMODULES+=(nvme)\n",
+	       "MODULES=(vfio_pci vfio a)\nMODULES+=(nvme)\n");
+	edited("MODULES+=(a)\nMODULES=(b)\n",
+	       "MODULES+=(a)\nMODULES=(vfio_pci vfio b)\n");
 }
 END_TEST
 
@@ -97,6 +105,7 @@ START_TEST(what_is_not_clear_is_refused)
 		"MODULES=(`list`)\n",
 		"MODULES=(a \\\nb)\n",
 		"if x; then\n MODULES=(a)\n",
+		"if x; then\n\tMODULES+=(a)\nfi\n",
 		"MODULES=(a); x\n",
 		"MODULES=a\n",
 		"MODULES=(a 'b)\n",

@@ -155,6 +155,27 @@ START_TEST(what_cannot_be_edited_safely_is_refused_with_its_line)
 }
 END_TEST
 
+START_TEST(what_is_wrong_with_a_line_is_said)
+{
+	refused("GRUB_CMDLINE_LINUX_DEFAULT=\xe2\x80\x9cquiet splash"
+		"\xe2\x80\x9d\n",
+		"line 1 sets GRUB_CMDLINE_LINUX_DEFAULT in a way that cannot be "
+		"edited safely (it has typographic quotes)");
+	refused("X=1\nGRUB_CMDLINE_LINUX_DEFAULT=\xe2\x80\x98quiet\xe2\x80\x99\n",
+		"(it has typographic quotes)");
+	refused("GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\" intel_iommu=on\n",
+		"(\"intel_iommu=on\" stands behind the closing quote)");
+	refused("GRUB_CMDLINE_LINUX_DEFAULT='a'b\n",
+		"(\"b\" stands behind the closing quote)");
+	refused("GRUB_TIMEOUT=5\r\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\r\n",
+		"(it ends in CR LF, the line end of DOS)");
+	refused("GRUB_CMDLINE_LINUX_DEFAULT=\"a \\\nb\"\n",
+		"(a backslash stands");
+	refused("GRUB_CMDLINE_LINUX_DEFAULT=$(cat /x)\n",
+		"(it does more than set one");
+}
+END_TEST
+
 START_TEST(a_drop_in_takes_what_is_missing_and_only_that)
 {
 	struct pst_error err = {0};
@@ -186,6 +207,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_other_variable_is_corrected_and_believed);
 	tcase_add_test(tc,
 		       what_cannot_be_edited_safely_is_refused_with_its_line);
+	tcase_add_test(tc, what_is_wrong_with_a_line_is_said);
 	tcase_add_test(tc, a_drop_in_takes_what_is_missing_and_only_that);
 }
 

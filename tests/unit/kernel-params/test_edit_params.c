@@ -115,6 +115,18 @@ START_TEST(what_is_behind_two_dashes_is_not_the_kernels)
 }
 END_TEST
 
+START_TEST(words_that_mean_nothing_to_the_kernel_are_replaced)
+{
+	need("intel_iommu=on");
+	need("iommu=pt");
+	merged("intel_iommu=On iommu=PT", "intel_iommu=on iommu=pt");
+	merged("intel_iommu=1,sm_on iommu=yes",
+	       "intel_iommu=on,sm_on iommu=pt");
+	merged("intel_iommu=on,igfx_off iommu=force",
+	       "intel_iommu=on,igfx_off iommu=pt,force");
+}
+END_TEST
+
 START_TEST(the_pool_is_added_with_its_page_size)
 {
 	want.pool_pages = 512;
@@ -293,6 +305,7 @@ static void add(TCase *tc)
 		       lists_of_ids_grow_and_drivers_may_come_several_times);
 	tcase_add_test(tc, other_parameters_get_our_value);
 	tcase_add_test(tc, what_is_behind_two_dashes_is_not_the_kernels);
+	tcase_add_test(tc, words_that_mean_nothing_to_the_kernel_are_replaced);
 	tcase_add_test(tc, the_pool_is_added_with_its_page_size);
 	tcase_add_test(tc, a_pool_grows_but_never_shrinks);
 	tcase_add_test(tc, on_several_nodes_the_cards_node_gets_the_pool);
