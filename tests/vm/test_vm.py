@@ -746,6 +746,54 @@ def case_hint():
     vm("undefine", name, *conf_dir())
 
 
+def empty_qcow2(path):
+    """An image of 1 MiB, as qemu-img makes it (QEMU's docs/interop/qcow2):
+    header, reference counts, L1 table, of four clusters."""
+    kib64 = 1 << 16
+    head = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 20, 0,
+                       1, 3 * kib64, kib64, 1, 0, 0)
+    with open(path, "wb") as f:
+        for cluster in (head, struct.pack(">Q", 2 * kib64),
+                        struct.pack(">4H", 1, 1, 1, 1), b""):
+            f.write(cluster.ljust(kib64, b"\0"))
+
+
+def tutorial(verb):
+    """The words of the first `penstock vm VERB` of penstock-tutorial(7)."""
+    with open(os.path.join(vmlib.SRC, "host-client",
+                           "penstock-tutorial.7.scd")) as f:
+        text = f.read().replace("\\\\\n", " ")
+    return shlex.split(text.split("\npenstock vm %s " % verb)[1].
+                       split("\n")[0])
+
+
+def case_tutorial():
+    """the tutorial's guest is defined, started and stopped by its commands;
+    here it is emulated, without a network, and its disk is empty"""
+    words = tutorial("define")
+    name, disk = words[0], words[words.index("--disk") + 1]
+    at = words.index("--network")
+    del words[at:at + 2]
+    os.makedirs(os.path.dirname(disk))
+    empty_qcow2(disk)
+    out = vmlib.penstock("vm", "define", *words, "--emulated",
+                         "--region-path", region(name), *vsock(name),
+                         *conf_dir())
+    if out.returncode and "(OVMF)" in out.stderr:
+        print("# no OVMF here")
+        return
+    has(out.stdout, name + " is defined", "--wait " + name)
+    with vsock_daemon(name):
+        vm(*["start"] + tutorial("start"))
+        s = status(name, code=4)
+        assert s["state"] == "running" and s["ours"] is True, s
+        assert s["region"]["size"] == 1 << 30, s
+        vm(*["stop"] + tutorial("stop"), "--force", "--timeout", "1s")
+    assert status(name)["state"] == "off"
+    vm("undefine", name, *conf_dir())
+    os.unlink(disk)
+
+
 def case_undefine():
     """undefine takes back what define did, and nothing else"""
     with open(conf("endpoints.d", "mine"), "w") as f:
