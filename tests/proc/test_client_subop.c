@@ -267,5 +267,5 @@ static void add(TCase *tc)
 
 int main(void)
 {
-	return pst_unit_run("client_part", add, 120);
+	return pst_unit_run("client_subop", add, 120);
 }
