@@ -333,11 +333,11 @@ START_TEST(a_clock_that_was_read_too_early_is_no_silence)
 	usleep(20 * 1000);
 	pst_lock(c);
 	now = pst_now_ns();
-	pst_session_look(c, now);
+	pst_session_check(c, now);
 	before = c->session.silence_ns;
 	/* As threads do that waited for the lock. */
 	for (i = 1; i < 10; i++)
-		pst_session_look(c, now - (uint64_t)i);
+		pst_session_check(c, now - (uint64_t)i);
 	ck_assert_uint_eq(c->session.silence_ns, before);
 	pst_unlock(c);
 }

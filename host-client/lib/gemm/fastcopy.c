@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies of large blocks by whatever this machine does fastest. */
+/* Copies large blocks in the fastest way of this machine. */
 #include "host-client/lib/gemm/fastcopy.h"
 
 #include <pthread.h>
@@ -12,7 +12,8 @@
 
 #include "transport/base/util.h"
 
-/* Of each measurement the best counts: others are somebody else's noise. */
+/* The best of several measurements counts: others have noise of other
+ * programs. */
 #define REPEATS 3
 /* Lines shorter than this are memcpy's: starting rep movsb costs some 30 ns,
  * and streaming writes half lines at both ends. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies of large blocks by whatever this machine does fastest. */
+/* Copies large blocks in the fastest way of this machine. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_FASTCOPY_H
 #define PST_HOST_CLIENT_LIB_GEMM_FASTCOPY_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Products of operands that do not lie in the region: cut, copied through it
- * and computed there, with copies and computing overlapped. */
+/* Products of operands outside the region: cuts them, copies the pieces through
+ * the region, and overlaps copies with computing. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_FOREIGN_H
 #define PST_HOST_CLIENT_LIB_GEMM_FOREIGN_H
 

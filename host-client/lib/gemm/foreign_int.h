@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A product of foreign operands on its way: what the files
- * foreign*.c share. */
+/* Common declarations of the files foreign*.c. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_FOREIGN_INT_H
 #define PST_HOST_CLIENT_LIB_GEMM_FOREIGN_INT_H
 

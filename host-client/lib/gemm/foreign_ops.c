@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What all ways of a foreign product share: its operations in flight, and
- * copies of parts of its operands. */
+/* Common to all foreign products: operations in flight, and copies of parts of
+ * operands. */
 #include <errno.h>
 
 #include "host-client/lib/gemm/fastcopy.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How a product whose operands are not in the region is cut into pieces that
- * fit: a pure function of sizes. */
+/* Plans how a foreign product is cut into pieces that fit: a pure function of
+ * sizes. */
 #include "host-client/lib/gemm/foreign_plan.h"
 
 #include <errno.h>

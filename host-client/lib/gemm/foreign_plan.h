@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How a product whose operands are not in the region is cut into pieces that
- * fit: a pure function of sizes. */
+/* Plans how a foreign product is cut into pieces that fit: a pure function of
+ * sizes. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_FOREIGN_PLAN_H
 #define PST_HOST_CLIENT_LIB_GEMM_FOREIGN_PLAN_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Products cut into pieces that share a few slots of the region. */
+/* Runs a foreign product in pieces that share a few slots of the region. */
 #include "host-client/lib/gemm/foreign_int.h"
 #include "host-client/lib/gemm/gemm_op.h"
 #include "transport/dtype.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A product whose operands fit into the region whole: computed while they come
- * and go. */
+/* Runs a foreign product whose operands fit into the region whole: computes
+ * while they are copied in and out. */
 #include "host-client/lib/gemm/foreign_int.h"
 
 /* Products of fewer rows or terms have too little to overlap. */
@@ -140,12 +140,12 @@ static int start(struct pst_foreign *t, const struct rect *r, uint64_t l,
 }
 
 /* A part of C for some terms of the sums. */
-struct part {
+struct subop {
 	struct rect rect;
 	uint64_t l, terms;
 };
 
-#define MAX_PARTS 4U
+#define MAX_SUBOPS 4U
 
 /*
  * In the order in which they are computed: the first terms for all of C, while
@@ -154,7 +154,7 @@ struct part {
  * again for a part of C is the last terms of one operand. Returns how many.
  */
 static unsigned int cut(const struct pst_gemm_args *g, uint64_t k,
-			struct part ret[MAX_PARTS])
+			struct subop ret[MAX_SUBOPS])
 {
 	const struct rect all = {0, 0, g->m, g->n};
 	const bool by_cols = g->order == PST_COL_MAJOR;
@@ -163,10 +163,10 @@ static unsigned int cut(const struct pst_gemm_args *g, uint64_t k,
 	const uint64_t last = k < 2 * LAST_K + HEAD_K ? k - HEAD_K : LAST_K;
 	unsigned int n = 0;
 
-	ret[n++] = (struct part){all, 0, HEAD_K};
+	ret[n++] = (struct subop){all, 0, HEAD_K};
 	if (last < k - HEAD_K)
-		ret[n++] = (struct part){all, HEAD_K, k - HEAD_K - last};
-	ret[n++] = (struct part){all, k - last, last};
+		ret[n++] = (struct subop){all, HEAD_K, k - HEAD_K - last};
+	ret[n++] = (struct subop){all, k - last, last};
 	if (tail == 0)
 		return n;
 	ret[n] = ret[n - 1];
@@ -213,9 +213,9 @@ int pst_foreign_whole_run(struct pst_foreign *t)
 	const struct operand c =
 		operand(t, g->c, g->ldc, t->copy_c, t->s[0].mem, false, g->m,
 			g->n, t->elem_c);
-	struct part parts[MAX_PARTS], *x;
-	const unsigned int n = cut(g, t->k, parts);
-	uint64_t there = HEAD_K, number[MAX_PARTS];
+	struct subop subops[MAX_SUBOPS], *x;
+	const unsigned int n = cut(g, t->k, subops);
+	uint64_t there = HEAD_K, number[MAX_SUBOPS];
 	unsigned int i;
 	int r;
 
@@ -223,7 +223,7 @@ int pst_foreign_whole_run(struct pst_foreign *t)
 		move(t, &c, 0, 0, g->m, g->n, false);
 	r = move_head(t, &a, &b);
 	for (i = 0; i < n && r == 0; i++) {
-		x = &parts[i];
+		x = &subops[i];
 		if (x->l == there) {
 			move(t, &b, x->l, 0, x->terms, g->n, false);
 			move(t, &a, 0, x->l, g->m, x->terms, false);
@@ -233,7 +233,7 @@ int pst_foreign_whole_run(struct pst_foreign *t)
 		number[i] = t->submitted;
 	}
 	for (i = 0; i < n && r == 0; i++) {
-		x = &parts[i];
+		x = &subops[i];
 		if (x->l + x->terms < t->k)
 			continue;
 		r = pst_foreign_wait(t, number[i]);

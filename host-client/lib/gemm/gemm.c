@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Products: one operation where all operands are in the region or are tensors,
- * else by way of the region. */
+/* Products: one operation if no operand is foreign, else through the region. */
 #include <errno.h>
 
 #include "host-client/lib/gemm/foreign.h"
@@ -24,7 +23,7 @@ static int prepare(struct pst *c, const struct pst_gemm_args *g,
 	    (r = pst_gemm_check(&c->mem, call, places, err)) < 0)
 		return r;
 	if (!places->foreign)
-		pst_memo_keep(c, g, call);
+		pst_memo_stash(c, g, call);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A product's descriptor from its arguments. */
+/* Makes a product's descriptor from its arguments. */
 #include "host-client/lib/gemm/gemm_op.h"
 
 #include <errno.h>

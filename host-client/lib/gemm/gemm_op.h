@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A product's descriptor from its arguments. */
+/* Makes a product's descriptor from its arguments. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_GEMM_OP_H
 #define PST_HOST_CLIENT_LIB_GEMM_GEMM_OP_H
 

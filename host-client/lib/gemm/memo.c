@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The last product that was prepared: the same one again needs no check. */
+/* Remembers the last product that passed the check, so that the same one needs
+ * none. */
 #include "host-client/lib/gemm/memo.h"
 
 #include <stdlib.h>
@@ -34,8 +35,8 @@ bool pst_memo_find(const struct pst *c, const struct pst_gemm_args *g,
 	return true;
 }
 
-void pst_memo_keep(struct pst *c, const struct pst_gemm_args *g,
-		   const struct pst_call *call)
+void pst_memo_stash(struct pst *c, const struct pst_gemm_args *g,
+		    const struct pst_call *call)
 {
 	struct pst_call_memo *m = c->memo;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The last product that was prepared: the same one again needs no check. */
+/* Remembers the last product that passed the check, so that the same one needs
+ * none. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_MEMO_H
 #define PST_HOST_CLIENT_LIB_GEMM_MEMO_H
 
@@ -16,9 +17,9 @@
 bool pst_memo_find(const struct pst *c, const struct pst_gemm_args *g,
 		   struct pst_call *call);
 
-/* Remembers a product that passed every check; not one with tensors, which
- * come and go by themselves. */
-void pst_memo_keep(struct pst *c, const struct pst_gemm_args *g,
-		   const struct pst_call *call);
+/* Remembers a product that passed every check; not one with tensors, which end
+ * independently of buffers. */
+void pst_memo_stash(struct pst *c, const struct pst_gemm_args *g,
+		    const struct pst_call *call);
 
 #endif

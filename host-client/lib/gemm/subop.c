@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sub-operations: several that one call of the application makes. */
+/* Sub-operations: the operations that one call of the application is cut
+ * into. */
 #include "host-client/lib/gemm/subop.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ int pst_subop_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 		r = pst_wait_done(c, rec, &w, err);
 	else
 		r = pst_error_set(err, -ENOENT,
-				  "a part of the call is not known");
+				  "a sub-operation of the call is unknown");
 	if (!r)
 		r = pst_call_collect(c, rec, &w, ret, err);
 	pst_unlock(c);

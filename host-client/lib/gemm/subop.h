@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Sub-operations: several that one call of the application makes. It does not
- * see them: pst_poll() and another thread's pst_wait() leave them alone. */
+/* Sub-operations: the operations that one call of the application is cut into.
+ * It does not see them: pst_poll() and another thread's pst_wait() leave them
+ * alone. */
 #ifndef PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
 #define PST_HOST_CLIENT_LIB_GEMM_SUBOP_H
 

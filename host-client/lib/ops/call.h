@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An operation on its way to the lane: what the kinds of calls share. */
+/* Common to all calls of one operation: operands, check, submit, wait. */
 #ifndef PST_HOST_CLIENT_LIB_OPS_CALL_H
 #define PST_HOST_CLIENT_LIB_OPS_CALL_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Why an operation failed: the backend's own sentence, from the agent. */
+/* Fetches the reason of a failed operation from the agent. */
 #include "host-client/lib/ops/failure.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Why an operation failed: the backend's own sentence, from the agent. */
+/* Fetches the reason of a failed operation from the agent. */
 #ifndef PST_HOST_CLIENT_LIB_OPS_FAILURE_H
 #define PST_HOST_CLIENT_LIB_OPS_FAILURE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows through a loaded model: where they lie in the region, or by way of a
- * buffer there. */
+/* Runs rows through a loaded model: in place if they lie in the region, else
+ * through a buffer there. */
 #include <errno.h>
 
 #include "host-client/lib/ops/call.h"

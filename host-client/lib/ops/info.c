@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent says of itself: its description and its answers. */
+/* Asks the agent for its description and its reports. */
 #include "host-client/lib/ops/info.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent says of itself: its description and its answers. */
+/* Asks the agent for its description and its reports. */
 #ifndef PST_HOST_CLIENT_LIB_OPS_INFO_H
 #define PST_HOST_CLIENT_LIB_OPS_INFO_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Buffers for the application: leasing extents, alloc, free, take. */
+/* Buffers for the application: leases extents; alloc, free, take. */
 #include "host-client/lib/ops/lease.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Buffers for the application: leasing extents, alloc, free. */
+/* Buffers for the application: leases extents; alloc, free. */
 #ifndef PST_HOST_CLIENT_LIB_OPS_LEASE_H
 #define PST_HOST_CLIENT_LIB_OPS_LEASE_H
 

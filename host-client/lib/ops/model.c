@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Models: opening, ending and listing what the agent has loaded. */
+/* Opens, unloads and lists the agent's models. */
 #include "host-client/lib/ops/model.h"
 
 #include <errno.h>

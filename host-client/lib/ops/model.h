@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the library's files about models share. */
+/* Common declarations of the library's files about models. */
 #ifndef PST_HOST_CLIENT_LIB_OPS_MODEL_H
 #define PST_HOST_CLIENT_LIB_OPS_MODEL_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading a model: from its file to a tensor, and that to a model. */
+/* Loads a model: its file into a tensor, and that into a model. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on no bytes, or on any: NOP, FILL, CHECKSUM. */
+/* The operations NOP, FILL and CHECKSUM. */
 #include <errno.h>
 
 #include "host-client/lib/ops/call.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Completions: waiting for one, or taking what is there; and a descriptor that
- * tells when there are some. */
+/* Completions: waits for one, or takes those that are there; the descriptor of
+ * an event loop. */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -8,10 +8,10 @@
 #include "host-client/lib/ops/call.h"
 #include "host-client/lib/session/wait.h"
 
-/* Replies that nobody waits for are read at least so often: a socket holds a
+/* Replies that nobody waits for are read at least this often: a socket holds a
  * few hundred frames. */
 #define POSTS_MAX 64
-/* Looks of pst_arm() while completions for other threads keep coming in. */
+/* Tries of pst_arm() while completions for other threads keep coming in. */
 #define ARM_TRIES 8
 
 int pst_poll(struct pst *c, struct pst_completion *ret, int max)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows on their way through the region. */
+/* Stages rows in the region. */
 #include "host-client/lib/ops/staging.h"
 
 #include <errno.h>
@@ -20,8 +20,8 @@ static int wait_for_room(struct pst *c, uint64_t seen, uint64_t deadline_ns,
 	struct timespec ts;
 	int r;
 
-	/* A thread that sleeps on the socket is relied upon by whoever waits
-	 * for an operation: it is none of these. */
+	/* Threads that wait for operations rely on the one that sleeps on the
+	 * socket, so this thread must not be that one. */
 	while (c->session.live && c->mem.heap.changes == seen) {
 		r = pst_interrupt_ask(c, err);
 		if (r < 0)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows on their way through the region: room that a call takes for itself, and
- * copies out of it. */
+/* Stages rows in the region: room for one call, and copies out of it. */
 #ifndef PST_HOST_CLIENT_LIB_OPS_STAGING_H
 #define PST_HOST_CLIENT_LIB_OPS_STAGING_H
 

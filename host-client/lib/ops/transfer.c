@@ -12,7 +12,7 @@
  * stay in a cache between the two copies. */
 #define PART_MAX (1U << 20)
 /* Less room than this in the arena is none. */
-#define PART_MIN (16U << 10)
+#define PIECE_MIN (16U << 10)
 
 /* A transfer under way. */
 struct transfer {
@@ -22,7 +22,7 @@ struct transfer {
 	uint64_t off;  /* in the tensor */
 	uint8_t *host; /* the caller's memory */
 	uint64_t n;
-	uint64_t part; /* bytes of a half */
+	uint64_t piece; /* bytes of a half */
 	uint8_t *half[2];
 	/* The operation that uses a half, NULL when none does. */
 	struct pst_record *rec[2];
@@ -75,8 +75,8 @@ static int finish_half(struct transfer *t, int i, struct pst_error *err)
 			      err);
 }
 
-/* Part after part: while the agent copies one, the other is copied here. */
-static int run_parts(struct transfer *t, struct pst_error *err)
+/* Piece by piece: while the agent copies one, the next is copied here. */
+static int run_pieces(struct transfer *t, struct pst_error *err)
 {
 	struct pst_error ignored = {0};
 	uint64_t done = 0;
@@ -87,7 +87,7 @@ static int run_parts(struct transfer *t, struct pst_error *err)
 		if (r < 0)
 			break;
 		t->at[i] = done;
-		t->len[i] = t->n - done < t->part ? t->n - done : t->part;
+		t->len[i] = t->n - done < t->piece ? t->n - done : t->piece;
 		if (t->upload)
 			memcpy(t->half[i], t->host + done, t->len[i]);
 		done += t->len[i];
@@ -111,10 +111,10 @@ static uint64_t two_halves(void *arg, unsigned int tries)
 	struct transfer *t = arg;
 	const uint64_t most = t->n < PART_MAX ? t->n : PART_MAX;
 
-	if (tries && t->part <= PART_MIN)
+	if (tries && t->piece <= PIECE_MIN)
 		return 0;
-	t->part = pst_round_up(most >> tries, PST_HEAP_ALIGN);
-	return 2 * t->part;
+	t->piece = pst_round_up(most >> tries, PST_HEAP_ALIGN);
+	return 2 * t->piece;
 }
 
 static int stage(struct transfer *t, struct pst_error *err)
@@ -125,7 +125,7 @@ static int stage(struct transfer *t, struct pst_error *err)
 	if (r < 0)
 		return r;
 	t->half[0] = mem;
-	t->half[1] = t->half[0] + t->part;
+	t->half[1] = t->half[0] + t->piece;
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static int run_direct(struct transfer *t, struct pst_error *err)
 	return r;
 }
 
-/* What a staged transfer would find out only after its first part. */
+/* What a staged transfer would find out only after its first piece. */
 static int check(struct transfer *t, struct pst_error *err)
 {
 	struct pst_tentry *e;
@@ -186,7 +186,7 @@ static int transfer(struct transfer *t)
 	if (!r && t->n) {
 		r = stage(t, &err);
 		if (!r)
-			r = run_parts(t, &err);
+			r = run_pieces(t, &err);
 		/* While an operation uses it, it is freed when that is over. */
 		if (t->half[0])
 			(void)pst_free(t->c, t->half[0]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Structures that begin with their size: what a caller of another header
- * passes. */
+/* Reads structures that begin with their size, from callers of older and newer
+ * headers. */
 #include "host-client/lib/plain/args.h"
 
 #include <errno.h>

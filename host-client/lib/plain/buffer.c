@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who holds the memory of buffers: operations, the application, the peer. */
+/* The holders of a buffer's memory: operations, the application, the peer. */
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/mman.h>

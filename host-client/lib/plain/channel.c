@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames on a live session's socket: sending, and handling what arrived. */
+/* Sends frames on a live session's socket, and handles those that arrived. */
 #include "host-client/lib/plain/channel.h"
 
 #include <errno.h>
@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Reads of one service at most, so that a flood does not hold the lock. */
+/* The most reads of one service, so that a flood does not hold the lock. */
 #define SERVICE_READS 4
-/* An agent sends at most one WAKE an operation; more are for nothing. */
+/* An agent sends at most one WAKE an operation; more are useless. */
 #define WAKES_SPARE 16
 
 int pst_channel_open(struct pst_channel *ch, int sock, struct pst_error *err)
@@ -144,7 +144,8 @@ static void return_late_lease(struct pst_channel *ch, const struct pst_frame *f)
 		(void)pst_post(ch, PST_WIRE_RELEASE, &lease, sizeof(lease));
 }
 
-/* Likewise a tensor. */
+/* The same for a tensor that was created after its request had been given
+ * up. */
 static void return_late_tensor(struct pst_channel *ch,
 			       const struct pst_frame *f)
 {

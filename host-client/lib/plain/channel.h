@@ -57,7 +57,7 @@ struct pst_channel {
 PST_MUST_USE int pst_channel_open(struct pst_channel *ch, int sock,
 				  struct pst_error *err);
 
-/* Nothing is sent or read any more; whoever polls the socket wakes. */
+/* Nothing is sent or read any more. A thread that polls the socket wakes. */
 void pst_channel_shut(struct pst_channel *ch);
 
 /*

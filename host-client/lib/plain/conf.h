@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a connection was opened with. */
+/* The settings that a connection was opened with. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_CONF_H
 #define PST_HOST_CLIENT_LIB_PLAIN_CONF_H
 

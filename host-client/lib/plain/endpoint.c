@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an application names as its endpoint: a URI, or a name in the
- * configuration. */
+/* Resolves an application's endpoint: a URI, or a name in the configuration. */
 #include "host-client/lib/plain/endpoint.h"
 
 #include <errno.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an application names as its endpoint: a URI, or a name in the
- * configuration. */
+/* Resolves an application's endpoint: a URI, or a name in the configuration. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_ENDPOINT_H
 #define PST_HOST_CLIENT_LIB_PLAIN_ENDPOINT_H
 

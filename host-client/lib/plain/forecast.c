@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* When an operation will end, by what earlier ones of its shape took. */
+/* Predicts the end of an operation from earlier ones of its shape. */
 #include "host-client/lib/plain/forecast.h"
 
 #include "transport/base/util.h"
 
-/* Operations of a shape before it is relied upon. */
+/* The number of samples of a shape before its forecast is used. */
 #define MIN_SEEN 2U
-/* Of those seen, one in so many at either end is taken for an accident. */
+/* This fraction of the samples is discarded at either end, as outliers. */
 #define OUTLIERS 12U
-/* If those that are left differ by more than this part of the time until the
- * end, the end is expected where most of them lie closer together. */
+/* If the remaining samples differ by more than this fraction of the time until
+ * the end, the end is expected where most of them lie close together. */
 #define MAX_PART 32U
-/* A longer one is not worth it, and the agent's word cannot be relied upon. */
+/* A longer time is not worth a forecast, and the agent's word is not
+ * trusted. */
 #define MAX_NS (60 * PST_NS_PER_S)
-/* So many of those seen last count twice: the pace may have changed. */
+/* This many of the latest samples count twice, since the pace may have
+ * changed. */
 #define NEWEST (PST_FORECAST_SEEN / 2)
-/* So many in a row that took less than all before, by more than this part, are
- * a new pace: who sleeps through such an operation would wake too late. */
+/* This many consecutive operations, each faster than all before by this
+ * fraction, replace the estimate. Otherwise the waiter would oversleep. */
 #define FASTER      2U
 #define FASTER_PART 8U
-/* How many deviations late a timer is expected to be at most. */
+/* A timer is expected to be late by at most this many deviations. */
 #define DEVIATIONS 2U
-/* Of a timer: its slack, and a CPU that has to come out of a deep sleep. */
+/* The initial lateness of a timer: its slack, and a CPU that leaves a deep
+ * sleep. */
 #define FIRST_LATE_NS (100 * PST_NS_PER_US)
 #define MAX_LATE_NS   (2 * PST_NS_PER_MS)
 /* After misses in a row, at most 2^this calls go by without a plan. */
@@ -42,7 +45,7 @@ uint64_t pst_forecast_key(const struct pst_wire_sqe *sqe)
 
 	if (sqe->op == PST_WIRE_OP_NOP)
 		return 0;
-	/* Any mixing will do: a collision costs a wrong guess. */
+	/* Any mixing is good enough: a collision costs a wrong forecast. */
 	for (i = 0; i < PST_ARRAY_SIZE(words); i++) {
 		h = (h ^ words[i]) * 0x9e3779b97f4a7c15ULL;
 		h ^= h >> 29;
@@ -106,7 +109,7 @@ struct sample {
 	unsigned int weight;
 };
 
-/* What was seen, from the shortest to the longest. Returns how many. */
+/* Sorts the samples, shortest first. Returns their number. */
 static unsigned int sort_seen(const struct pst_forecast_shape *s,
 			      struct sample ret[PST_FORECAST_SEEN])
 {
@@ -155,7 +158,7 @@ static bool densest(const struct sample *v, unsigned int n, uint64_t most_ns,
 	return 2 * best >= all;
 }
 
-/* The longest that was seen: no sorting, for operations of a microsecond. */
+/* The longest sample. No sorting, since operations of a microsecond call it. */
 static uint64_t longest(const struct pst_forecast_shape *s)
 {
 	const uint64_t n = s->n < PST_FORECAST_SEEN ? s->n : PST_FORECAST_SEEN;
@@ -237,7 +240,7 @@ void pst_forecast_slept(struct pst_forecast *p, uint64_t until_ns,
 {
 	uint64_t late = now_ns > until_ns ? now_ns - until_ns : 0;
 
-	/* Longer ones are somebody else's time slice: no margin helps. */
+	/* Longer delays are another program's time slice: no margin helps. */
 	if (late > MAX_LATE_NS)
 		return;
 	if (!p->late_known) {
@@ -283,7 +286,8 @@ void pst_forecast_plan(struct pst_forecast *p, uint64_t key,
 	end = start->early_ns + low;
 	margin = p->late_known ? p->late_ns + DEVIATIONS * p->late_dev_ns
 			       : FIRST_LATE_NS;
-	/* What was not seen yet lies a little beyond what was. */
+	/* Later samples may lie a little beyond the range of the earlier
+	 * ones. */
 	beyond = (high - low) / 4;
 	ret->spin_until_ns = start->late_ns + high + beyond + spin_ns;
 	/* A sleep shorter than what it costs is none. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* When an operation will end, by what earlier ones of its shape took: so that
- * a long wait can be slept through, and its end still be met awake. */
+/* Predicts the end of an operation from earlier ones of its shape. A waiter
+ * sleeps through most of a long operation, and is awake at its end. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_FORECAST_H
 #define PST_HOST_CLIENT_LIB_PLAIN_FORECAST_H
 
@@ -24,7 +24,7 @@ struct pst_forecast_shape {
 	unsigned int skip;   /* calls to come that are not planned for that */
 };
 
-/* Zeroed, it knows nothing. Pure data; the caller serialises. */
+/* All zero: no samples yet. Pure data; the caller serialises. */
 struct pst_forecast {
 	struct pst_forecast_shape shapes[PST_FORECAST_SHAPES];
 	uint64_t
@@ -57,8 +57,8 @@ struct pst_forecast_plan {
  * worth it. */
 uint64_t pst_forecast_key(const struct pst_wire_sqe *sqe);
 
-/* Whether pst_forecast_start() is worth a look at the clock for an operation
- * that is submitted now: it, or one that it waits behind, takes longer than the
+/* Whether pst_forecast_start() is worth reading the clock for an operation that
+ * is submitted now: it, or one that it waits behind, takes longer than the
  * spin. */
 bool pst_forecast_matters(struct pst_forecast *p, uint64_t key,
 			  uint64_t spin_ns);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Buffers inside leased extents: which bytes of them are whose. Pure data;
+/* Buffers inside leased extents: allocates and frees bytes of them. Pure data;
  * maps, leases and locks nothing. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_HEAP_H
 #define PST_HOST_CLIENT_LIB_PLAIN_HEAP_H

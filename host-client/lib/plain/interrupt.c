@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's own say in how long its calls wait. */
+/* Lets a thread end its own waiting calls. */
 #include "host-client/lib/plain/interrupt.h"
 
 #include <errno.h>

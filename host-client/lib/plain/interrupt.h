@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's own say in how long its calls wait. Without any lock. */
+/* Lets a thread end its own waiting calls. Without any lock. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_INTERRUPT_H
 #define PST_HOST_CLIENT_LIB_PLAIN_INTERRUPT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that is shared with the agent, and who holds it: buffers (buffer.c)
- * and resident tensors (tensor_ref.c). The caller serialises. */
+/* Memory that is shared with the agent, and its holders: buffers (buffer.c) and
+ * resident tensors (tensor_ref.c). The caller serialises. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_MEMORY_H
 #define PST_HOST_CLIENT_LIB_PLAIN_MEMORY_H
 
@@ -17,8 +17,8 @@
 
 /*
  * ctl is mapped once, at an address that stays the connection's until
- * pst_close(): while no session is alive there is private memory, so a look at
- * a lane's slot without the lock is safe at any time.
+ * pst_close(): while no session is alive there is private memory, so reading a
+ * lane's slot without the lock is safe at any time.
  */
 struct pst_memory {
 	uint8_t *ctl; /* PST_WIRE_CTL_SIZE */

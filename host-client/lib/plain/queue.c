@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on one lane: on their way, and what is known of earlier ones. */
+/* The operations of one lane: those outstanding, and the forecast from earlier
+ * ones. */
 #include "host-client/lib/plain/queue.h"
 
 #include <errno.h>

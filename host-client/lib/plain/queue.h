@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on one lane: on their way, and what is known of earlier ones. The
- * caller serialises. */
+/* The operations of one lane: those outstanding, and the forecast from earlier
+ * ones. The caller serialises. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_QUEUE_H
 #define PST_HOST_CLIENT_LIB_PLAIN_QUEUE_H
 

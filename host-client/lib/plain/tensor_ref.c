@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Resident tensors: looking one up, ending its uses, having it destroyed. */
+/* Resident tensors: looks one up, ends its uses, has it destroyed. */
 #include <errno.h>
 #include <inttypes.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The connection's resident tensors: whose session they are of, which handle
- * the agent knows them by. */
+/* The table of the connection's resident tensors: their sessions and the
+ * agent's handles. */
 #include "host-client/lib/plain/tensor_table.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The connection's resident tensors: whose session they are of, which handle
- * the agent knows them by. Pure data; the caller serialises. */
+/* The table of the connection's resident tensors: their sessions and the
+ * agent's handles. Pure data; the caller serialises. */
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_TENSOR_TABLE_H
 #define PST_HOST_CLIENT_LIB_PLAIN_TENSOR_TABLE_H
 

@@ -21,7 +21,7 @@
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 
-/* A waiter looks at heartbeat and epoch at least this often. */
+/* A waiter checks heartbeat and epoch at least this often. */
 #define PST_TICK_NS          (200 * PST_NS_PER_MS)
 #define PST_TIMEOUT_NS       (5 * PST_NS_PER_S)
 #define PST_DEAD_NS          (1 * PST_NS_PER_S)

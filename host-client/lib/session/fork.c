@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Knowing a process from its forked child, and what the child drops. */
+/* Tells a process from its forked child, and drops what the child inherited. */
 #include "host-client/lib/session/fork.h"
 
 #include <errno.h>

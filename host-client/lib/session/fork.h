@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Knowing a process from its forked child. */
+/* Tells a process from its forked child. */
 #ifndef PST_HOST_CLIENT_LIB_SESSION_FORK_H
 #define PST_HOST_CLIENT_LIB_SESSION_FORK_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting: from an endpoint to a checked WELCOME. */
+/* Connects: from an endpoint to a checked WELCOME. */
 #include "host-client/lib/session/handshake.h"
 
 #include <errno.h>
@@ -72,7 +72,7 @@ static int recv_some(struct shake *h, int *ret_fd)
 		r = pst_interrupt_ask_unlocked(h->err);
 		if (r < 0)
 			return r;
-		/* Receiving what is there looks at no clock. */
+		/* Receiving bytes that are there reads no clock. */
 		if (pst_now_ns() >= h->deadline_ns)
 			return pst_error_set(h->err, -ETIMEDOUT,
 					     "the agent did not shake hands in "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting: from an endpoint to a checked WELCOME. */
+/* Connects: from an endpoint to a checked WELCOME. */
 #ifndef PST_HOST_CLIENT_LIB_SESSION_HANDSHAKE_H
 #define PST_HOST_CLIENT_LIB_SESSION_HANDSHAKE_H
 

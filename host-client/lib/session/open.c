@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening and closing a connection. */
+/* Opens and closes a connection. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 /* Between tries to open: at first, at most, give or take a half. */
 #define PAUSE_FIRST_NS (5 * PST_NS_PER_MS)
 #define PAUSE_MOST_NS  (200 * PST_NS_PER_MS)
-/* On vsock nobody who listens and a full backlog look the same. */
+/* On vsock a missing listener and a full backlog give the same error. */
 #define REFUSED_NS (500 * PST_NS_PER_MS)
 
 static int take_options(const struct pst_options *options,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a session is alive: looked at, and ended when it is lost. */
+/* Checks whether a session is alive, and ends one that is lost. */
 #include "host-client/lib/session/session.h"
 
 #include <errno.h>
@@ -9,9 +9,9 @@
 #include "host-client/lib/session/handshake.h"
 #include "transport/shm.h"
 
-/* A gap between two looks longer than this was not watched: this process was
- * stopped, or its machine. It counts as this long only. */
-#define LOOK_GAP_NS (2 * PST_TICK_NS)
+/* Of a longer gap between two checks only this much counts as silence: this
+ * process, or its machine, was stopped. */
+#define GAP_NS (2 * PST_TICK_NS)
 
 int pst_session_gone(const struct pst_liveness *s, struct pst_error *err)
 {
@@ -35,14 +35,14 @@ void pst_session_lose(struct pst *c)
 	pst_channel_shut(&c->channel);
 	for (i = 0; i < c->conf.n_queues; i++)
 		pst_queue_end(&c->queue[i], &c->mem, code);
-	/* What they used: the agent, who is gone, is not told. */
+	/* Frees what they used, without frames: the agent is gone. */
 	pst_memory_give_back(&c->mem, &c->channel);
 	c->events.lost_unseen = true;
 	pst_events_notify(&c->events);
 	pst_wake_followers(&c->sleepers);
 }
 
-void pst_session_look(struct pst *c, uint64_t now_ns)
+void pst_session_check(struct pst *c, uint64_t now_ns)
 {
 	const struct pst_wire_header *hdr = pst_ctl_header(c->mem.ctl);
 	uint64_t beat, gap;
@@ -54,16 +54,16 @@ void pst_session_look(struct pst *c, uint64_t now_ns)
 	pst_settle(c);
 	if (!c->session.live)
 		return;
-	/* The caller may have read the clock before another thread did that
-	 * has looked already. */
-	if (now_ns < c->session.look_ns)
-		now_ns = c->session.look_ns;
+	/* The caller may have read the clock before another thread, which has
+	 * checked already. */
+	if (now_ns < c->session.checked_ns)
+		now_ns = c->session.checked_ns;
 	beat = pst_shm_load(&hdr->heartbeat.value);
-	gap = now_ns - c->session.look_ns;
+	gap = now_ns - c->session.checked_ns;
 	if (beat != c->session.beat)
 		c->session.silence_ns = 0;
 	else
-		c->session.silence_ns += gap < LOOK_GAP_NS ? gap : LOOK_GAP_NS;
+		c->session.silence_ns += gap < GAP_NS ? gap : GAP_NS;
 	c->session.beat = beat;
-	c->session.look_ns = now_ns;
+	c->session.checked_ns = now_ns;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a session is alive: looked at, and ended when it is lost. */
+/* Checks whether a session is alive, and ends one that is lost. */
 #ifndef PST_HOST_CLIENT_LIB_SESSION_SESSION_H
 #define PST_HOST_CLIENT_LIB_SESSION_SESSION_H
 
@@ -22,15 +22,15 @@ struct pst_liveness {
 	struct pst_wire_welcome welcome;
 	uint32_t n_lanes; /* at most conf.n_queues, which share them */
 	uint64_t dead_ns;
-	uint64_t beat;       /* heartbeat when last looked at */
-	uint64_t look_ns;    /* when that was */
+	uint64_t beat;       /* heartbeat at the last check */
+	uint64_t checked_ns; /* when that was */
 	uint64_t silence_ns; /* for how long it has not moved */
 };
 
 struct pst;
 
-/* Settles, and looks at epoch and heartbeat; a new epoch ends the session. */
-void pst_session_look(struct pst *c, uint64_t now_ns);
+/* Settles, and checks epoch and heartbeat; a new epoch ends the session. */
+void pst_session_check(struct pst *c, uint64_t now_ns);
 
 /* The sentence for a call that needs a live session and finds none; returns
  * -ESTALE. */

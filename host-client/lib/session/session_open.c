@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a session when one is needed. */
+/* Opens a session when one is needed. */
 #include "host-client/lib/session/session_open.h"
 
 #include <errno.h>
@@ -36,7 +36,7 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 				: NULL,
 			&hdr->agent_wake);
 	c->session.beat = pst_shm_load(&hdr->heartbeat.value);
-	c->session.look_ns = pst_now_ns();
+	c->session.checked_ns = pst_now_ns();
 	c->session.silence_ns = 0;
 	c->sleepers.n_idle = 0;
 	c->mem.serial = ++c->session.serial;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a session when one is needed. With the connection's lock. */
+/* Opens a session when one is needed. With the connection's lock. */
 #ifndef PST_HOST_CLIENT_LIB_SESSION_SESSION_OPEN_H
 #define PST_HOST_CLIENT_LIB_SESSION_SESSION_OPEN_H
 

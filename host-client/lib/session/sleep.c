@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How threads sleep, and how one of them is woken to take the socket. */
+/* Lets threads sleep, and wakes one of them to take the socket. */
 #include "host-client/lib/session/sleep.h"
 
 #include <time.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How threads sleep, and how one of them is woken to take the socket. With the
+/* Lets threads sleep, and wakes one of them to take the socket. With the
  * connection's lock. */
 #ifndef PST_HOST_CLIENT_LIB_SESSION_SLEEP_H
 #define PST_HOST_CLIENT_LIB_SESSION_SLEEP_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting: take completions, spin, then sleep; one thread on the socket, the
+/* Waits: takes completions, spins, then sleeps; one thread on the socket, the
  * others behind it. */
 #include "host-client/lib/session/wait.h"
 
@@ -13,14 +13,14 @@
 
 /* A clock reading costs about as much as this many pauses. */
 #define SPINS_PER_CLOCK 32
-/* Without a limit to spinning, state is looked at this often. */
+/* Without a limit to spinning, state is checked this often. */
 #define SPIN_SLICE_NS PST_NS_PER_MS
-/* After so many wake-ups in a row for nothing, each costs a sleep. An honest
+/* After this many useless wake-ups in a row, each costs a sleep. An honest
  * agent comes nowhere near: a reply that nobody waits for counts as something,
  * and so does a completion that another thread took. */
 #define IDLE_MAX      16
 #define IDLE_SLEEP_NS PST_NS_PER_MS
-/* Spinning that was in vain gets shorter, down to this part of spin_ns. */
+/* A useless spin shortens the next, down to this fraction of spin_ns. */
 #define SPIN_MIN_PART 8
 /* An agent that runs ends a cancelled operation with its slice. */
 #define CALL_OFF_NS (20 * PST_NS_PER_MS)
@@ -195,7 +195,7 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 	if (r)
 		return r < 0 ? r : 0;
 	now = pst_now_ns();
-	pst_session_look(c, now);
+	pst_session_check(c, now);
 	if (!c->session.live)
 		return 0;
 	r = check_time(&c->session, w, now, &until, err);
@@ -281,7 +281,7 @@ static int spin(struct pst *c, const struct pst_record *rec,
 			return r;
 		if (now == 0)
 			now = pst_now_ns();
-		pst_session_look(c, now);
+		pst_session_check(c, now);
 		if (c->session.live) {
 			r = check_time(&c->session, w, now, &ignored, err);
 			if (r < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting: take completions, spin, then sleep. With the connection's lock. */
+/* Waits: takes completions, spins, then sleeps. With the connection's lock. */
 #ifndef PST_HOST_CLIENT_LIB_SESSION_WAIT_H
 #define PST_HOST_CLIENT_LIB_SESSION_WAIT_H
 
@@ -25,8 +25,9 @@ void pst_reap(struct pst *c);
  * NULL for none. */
 struct pst_record *pst_wait_first(const struct pst *c);
 
-/* pst_channel_service(), and wakes who waits for the reply. Not while a leader
- * sleeps on the socket: it would sleep on after its bytes are gone. */
+/* pst_channel_service(), and wakes the thread that waits for the reply. Not
+ * while a leader sleeps on the socket: it would sleep on after its bytes are
+ * gone. */
 void pst_socket_service(struct pst *c);
 
 /*

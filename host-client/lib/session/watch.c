@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The connection's thread: notices the end of a session though the application
- * makes no call, so that its old pointers reach nobody. */
+/* The connection's thread: notices a lost session while the application makes
+ * no call, so that its old pointers reach nobody. */
 #include "host-client/lib/session/watch.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static void *watch(void *arg)
 		if (!c->session.live || c->session.serial != serial ||
 		    c->session.closing)
 			continue;
-		pst_session_look(c, pst_now_ns());
+		pst_session_check(c, pst_now_ns());
 		if (n > 0 && p[1].revents) {
 			/* Its last words may be there. */
 			pst_socket_service(c);

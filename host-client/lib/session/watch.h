@@ -21,7 +21,7 @@ struct pst;
 
 /* Starts the connection's thread (without the lock). 0 or -errno. */
 PST_MUST_USE int pst_watch_start(struct pst *c, struct pst_error *err);
-/* Makes it look at the connection anew. */
+/* Makes it check the connection again. */
 void pst_watch_kick(struct pst_watcher *w);
 /* Ends it (without the lock; closing is set). */
 void pst_watch_stop(struct pst_watcher *w);
