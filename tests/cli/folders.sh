@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Every folder with C files has a README.md, and its table names each file there.
+# Every folder with C files has a README.md of a page. Its table names each file
+# there; it says who may use what, and where to start reading.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 cd "$PST_TOP_SRCDIR" || exit 99
 # named FOLDER: what the first column of the table in its README.md names.
@@ -27,6 +28,12 @@ while read -r folder; do
 		cmp -s "$tmp/held" "$tmp/named"
 	diff "$tmp/held" "$tmp/named" | sed -n -e 's/^</  not named:/p' \
 		-e 's/^>/  not there:/p'
+	check "$folder/README.md has at most 75 lines" \
+		[ "$(wc -l <"$folder/README.md")" -le 75 ]
+	for word in 'Who may use what' 'Start reading'; do
+		check "$folder/README.md has: $word" \
+			grep -qF -e "**$word**: " "$folder/README.md"
+	done
 	top=${folder%%/*}
 	check "$folder/README.md is distributed" grep -qF -e \
 		"%D%${folder#"$top"}/README.md" "$top/subdir.am"
