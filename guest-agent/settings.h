@@ -54,7 +54,7 @@ extern const struct pst_agent_setting_desc
 /* Every setting's default; no list has an entry. */
 void pst_agent_settings_default(struct pst_agent_options *ret);
 
-/* Adds the default listener, vsock:7070, where there is nothing to serve. */
+/* Adds the default listener, vsock:7070, if no socket was named. */
 void pst_agent_settings_listen(struct pst_agent_server_config *c);
 
 /*

@@ -31,7 +31,7 @@ struct pst_vm_ask {
 
 /*
  * Waits until nobody else defines a domain; path is PST_VM_LOCK. To be held
- * from before the domains are looked at until one is defined: libvirt finds two
+ * from before the domains are listed until one is defined: libvirt finds two
  * domains of one CID only when the second one starts. Returns a descriptor to
  * close, possibly -1; where it is not locked, a note says so.
  */

@@ -12,7 +12,7 @@
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 
-/* Bytes of an image that are looked at: a cluster, in which a header lies. */
+/* Bytes of an image that are read: a cluster, in which the header lies. */
 #define PST_VM_DISK_HEAD (64U << 10)
 /* Longest name of a backing file [QEMU: docs/interop/qcow2.txt]. */
 #define PST_VM_DISK_NAME 1024U

@@ -7,8 +7,8 @@
 
 #include "libvirt-xml/domain_int.h"
 
-/* Elements as in [libvirt: formatdomain]; a NULL on the way means no memory
- * and is seen by whoever looks at the chain's end. */
+/* Elements as in [libvirt: formatdomain]; a NULL on the way means no memory and
+ * the caller sees it at the chain's end. */
 
 int pst_vm_domain_limits(const struct pst_vm_config *c,
 			 unsigned long libvirt_version, struct pst_error *err)

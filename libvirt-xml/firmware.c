@@ -9,7 +9,7 @@
 #define ETC_DIR        "/etc/qemu/firmware"
 #define USR_DIR        "/usr/share/qemu/firmware"
 #define DESCRIPTOR_MAX (64U << 10)
-/* Descriptors of all directories together that are looked at. */
+/* The most descriptors that are read, of all directories together. */
 #define MAX_FILES 256
 
 /* ---- One descriptor ----------------------------------------------------- */

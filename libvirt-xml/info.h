@@ -33,9 +33,9 @@ struct pst_vm_info {
 };
 
 /*
- * Reads a domain's XML, whoever wrote it: numbers are checked, texts cut at
- * what fits never used (a path too long is none). A pure function.
- * Returns 0, -EINVAL (no XML, no domain; or our own element is damaged).
+ * Reads any domain's XML: numbers are checked, texts cut at what fits never
+ * used (a path too long is none). A pure function. Returns 0, -EINVAL (no XML,
+ * no domain; or our own element is damaged).
  */
 PST_MUST_USE int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 				   struct pst_error *err);

@@ -37,7 +37,7 @@ struct pst_vm_request {
 	enum pst_vm_pool pool;
 	bool emulated;
 	bool i_know;   /* takes the host's display away, knowingly */
-	bool is_final; /* the domain is to be defined, not only looked at */
+	bool is_final; /* the domain will be defined, not only printed */
 	bool is_part;  /* of a domain that is there: need not boot */
 	const char *vsock_socket, *vsock_uds;
 	uint32_t port;

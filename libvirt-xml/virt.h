@@ -115,8 +115,8 @@ PST_MUST_USE int pst_vm_virt_destroy(struct pst_vm_virt *v, const char *name,
 
 /*
  * Runs libvirt's event loop until the domain is off, or not; at most
- * timeout_ns. stop, when not NULL, is looked at every 200 ms and after each
- * event: true ends the wait. Returns 0, -ETIMEDOUT, -ECANCELED (stop).
+ * timeout_ns. stop, when not NULL, is read every 200 ms and after each event:
+ * true ends the wait. Returns 0, -ETIMEDOUT, -ECANCELED (stop).
  */
 PST_MUST_USE int pst_vm_virt_wait_off(struct pst_vm_virt *v, const char *name,
 				      uint64_t timeout_ns,

@@ -16,8 +16,8 @@
  * the heads, read only when a ring seems full.
  *
  * At most PST_WIRE_SLOTS operations are outstanding, so a slot of the SQ is
- * known to be free without looking at the agent's head: a completion of entry
- * e shows that all entries up to e were taken.
+ * known to be free without reading the agent's head: a completion of entry e
+ * shows that all entries up to e were taken.
  */
 
 /* The client's end. */
@@ -35,7 +35,7 @@ struct pst_lane_agent {
 	struct pst_wire_lane *lane;
 	uint64_t sq_head;      /* taken */
 	uint64_t cq_tail;      /* posted */
-	uint64_t cq_head_seen; /* client_cq_head when last looked at, checked */
+	uint64_t cq_head_seen; /* client_cq_head as last read, checked */
 	uint64_t woken_gen;
 };
 

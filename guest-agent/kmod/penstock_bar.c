@@ -433,8 +433,8 @@ static void bar_remove(struct pci_dev *pdev)
 	unsigned int waited_ms = 0;
 
 	misc_deregister(&b->misc);
-	/* Pairs with the readers in the fault handlers: whoever put pages in
-	 * has done so, and nobody begins to. */
+	/* Pairs with the readers in the fault handlers: faults under way have
+	 * put their pages in, and no new one begins. */
 	down_write(&b->lock);
 	WRITE_ONCE(b->dead, true);
 	up_write(&b->lock);

@@ -46,7 +46,7 @@ struct build {
 	const struct pst_agent_safetensors *st;
 	const json_t *list;
 	struct pst_agent_model_plan *plan;
-	unsigned int at; /* the layer looked at */
+	unsigned int at; /* the current layer */
 	struct pst_error *err;
 };
 

@@ -42,7 +42,7 @@ struct pst_agent_door {
 	unsigned int max, n;
 	struct pst_agent_door_list places; /* in the order they came */
 	struct pst_agent_door_group *groups;
-	unsigned int n_groups; /* looked at */
+	unsigned int n_groups; /* searched */
 };
 
 /* Returns 0, -ENOMEM. max: at least 2. */

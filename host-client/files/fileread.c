@@ -21,7 +21,7 @@
 /* Enough under way to keep a disk busy, small enough to share it. */
 #define CHUNK (1U << 20)
 #define DEPTH 8U
-/* Between two looks when the kernel cannot be asked to wait. */
+/* The interval of polling if the kernel cannot be asked to wait. */
 #define RETRY_NS (1 * PST_NS_PER_MS)
 
 static_assert(CHUNK % ALIGN == 0, "chunks begin aligned");
@@ -247,7 +247,7 @@ int pst_fileread(int fd, void *dst, uint64_t size, enum pst_fileread_how how,
 			       : PST_FILEREAD_URING_DIRECT;
 	for (;;) {
 		r = read_how(fd, dst, size, used);
-		/* A file that ended is the same whoever reads it. */
+		/* The end of a file is the same for every reader. */
 		if (r == 0 || r == -ENODATA || how != PST_FILEREAD_AUTO ||
 		    used == PST_FILEREAD_PREAD)
 			break;

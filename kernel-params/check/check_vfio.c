@@ -133,7 +133,7 @@ static const char *free_rival(const struct pst_host *h)
 	for (; *m; m++) {
 		bool in = pst_host_module_is_in(&h->modules, *m);
 
-		/* It loads nvidia first, which is looked at itself. */
+		/* It loads nvidia first, which is checked by itself. */
 		if (strcmp(*m, "nvidia_drm") == 0)
 			continue;
 		/* Of those that nobody has seen only the usual count. */

@@ -11,7 +11,7 @@
 
 /* A file whose text is edited; text is owned, NULL when there is no file. */
 struct pst_host_edit_file {
-	const char *path; /* for sentences, and for whoever writes it */
+	const char *path; /* for messages, and for the writer */
 	char *text;
 };
 

@@ -200,7 +200,7 @@ int pst_host_root_open_file(const struct pst_host_root *r, const char *path)
 	struct stat st;
 	int fd, rc = pst_host_root_stat(r, path, &st);
 
-	/* Looked at before it is opened: opening a device may act. */
+	/* Inspected before it is opened: opening a device may have effects. */
 	if (rc < 0)
 		return rc;
 	if (!S_ISREG(st.st_mode))

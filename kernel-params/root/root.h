@@ -26,7 +26,7 @@ struct pst_host_root {
 	bool own_walk; /* resolve without openat2(2); set where it is denied */
 };
 
-/* Longest path in a tree, and most entries of one directory looked at. */
+/* Longest path in a tree, and most entries of one directory read. */
 #define PST_HOST_ROOT_PATH_MAX    1024
 #define PST_HOST_ROOT_MAX_ENTRIES 8192
 /* What a small file of sysfs, procfs or /etc holds at most. */

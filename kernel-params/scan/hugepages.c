@@ -7,7 +7,7 @@
 
 #include "kernel-params/scan/cpu.h"
 
-/* Nodes and pools that are looked at; no machine has as many. */
+/* The most nodes and pools that are read; no machine has as many. */
 #define MAX_NODES 1024
 #define MAX_POOLS 4096
 /* Sizes of pages of one node; x86 has two, arm64 up to four. */

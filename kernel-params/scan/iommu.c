@@ -6,7 +6,7 @@
 
 /* Of an ACPI table that is read at most; real ones have a few KiB. */
 #define TABLE_MAX (256U << 10)
-/* Members of all groups that are looked at. */
+/* The most members of all groups that are read. */
 #define MAX_MEMBERS 65536
 /* Both tables begin with the 36 bytes of every ACPI table. */
 #define TABLE_INFO_OFF 36

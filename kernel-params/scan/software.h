@@ -20,7 +20,7 @@ struct pst_host_software {
 };
 
 /*
- * Looks at the usual places of distributions, dpkg's status, pacman's local
+ * Searches the usual places of distributions, dpkg's status, pacman's local
  * database, the names in /nix/store and of libvirt's library. No program is
  * run.
  */

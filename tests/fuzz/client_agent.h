@@ -49,7 +49,7 @@ void agent_peer(const struct agent_peer *p);
 /* The agent's turn: as the script says, and honest when that is over. */
 void agent_turn(void);
 
-/* The library's own thread looks at the connection once. */
+/* The library's own thread checks the connection once. */
 void agent_watch(void);
 
 #endif

@@ -61,7 +61,7 @@ static uint64_t now_ns;
 /* Tensors that a peer has made, the last ones; old handles too. */
 static uint64_t handles[N_PEERS][N_HANDLES];
 static unsigned int n_handles[N_PEERS];
-/* Models that were loaded, likewise. */
+/* Models that were loaded. */
 static uint64_t models[N_HANDLES];
 static unsigned int n_models;
 

@@ -418,9 +418,9 @@ START_TEST(an_event_loop_takes_no_answer_from_a_thread_that_sleeps)
 	pthread_t t;
 	void *res;
 
-	/* Whoever sleeps on the socket must see the bytes that wake it: one
-	 * lost wake-up costs a tick, 200 ms. Without any this takes a second
-	 * on a busy machine, with them ten. */
+	/* A thread that sleeps on the socket must see the bytes that wake it:
+	 * one lost wake-up costs a tick, 200 ms. Without any this takes a
+	 * second on a busy machine, with them ten. */
 	asking = true;
 	pthread_create(&t, NULL, ask, &fake);
 	while (asking && pst_now_ns() - start < 8 * PST_NS_PER_S)

@@ -81,7 +81,7 @@ START_TEST(checks_are_those_of_operations_in_place)
 	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EINVAL);
 	pst_last_error(c, text, sizeof(text));
 	ck_assert_ptr_nonnull(strstr(text, "a is not aligned"));
-	/* Zero in the type of the sums: A and B are not looked at. */
+	/* Zero in the type of the sums: A and B are not read. */
 	g.alpha = 1e-60;
 	g.a = NULL;
 	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), 0);

@@ -34,7 +34,7 @@ static struct pst *open_one(void)
 	return p;
 }
 
-/* The thread sleeps: whoever reads that it runs may read so again. */
+/* The thread sleeps: a reader that sees it run may see so again. */
 static bool sleeps(pid_t tid)
 {
 	char path[64], text[256] = "";

@@ -93,7 +93,7 @@ static void end(uint64_t tag)
 	fake_close(&fake);
 }
 
-/* What the agent looks at before it wakes anybody. */
+/* The word that the agent reads before it sends a WAKE. */
 static bool is_armed(void)
 {
 	return pst_shm_load(&fake.lane[0].lane->client_wake.value) & 1;

@@ -72,7 +72,7 @@ static void set_data(struct io_uring_sqe *sqe, struct pst_source *src,
 	io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)src | what);
 }
 
-/* To be looked at in the next round. */
+/* To be handled in the next round. */
 static void put_off(struct uring_loop *u, struct pst_source *src)
 {
 	if (pst_link_empty(&src->uring.pending))
@@ -521,7 +521,7 @@ static int uring_open(struct pst_loop *loop, struct pst_error *err)
 
 	if (!u)
 		return pst_oom(err);
-	/* No COOP_TASKRUN, no DEFER_TASKRUN: a thread that only looks at the
+	/* No COOP_TASKRUN, no DEFER_TASKRUN: a thread that only polls the
 	 * completion ring would never see anything arrive. */
 	r = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);
 	if (r < 0) {

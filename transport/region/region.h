@@ -125,7 +125,7 @@ int pst_region_create_sparse(uint64_t file_size, int *ret_fd,
 
 /*
  * Whether spec, see pst_region_open(), can name a region, wherever the agent
- * runs. Looks at nothing but the text. Returns 0, -EINVAL.
+ * runs. Reads nothing but the text. Returns 0, -EINVAL.
  */
 int pst_region_check(const char *spec, struct pst_error *err);
 
@@ -241,7 +241,8 @@ struct pst_region_sender {
 int pst_region_map_fd(int fd, const struct pst_region_sender *from,
 		      struct pst_region_map *ret, struct pst_error *err);
 
-/* Likewise one's own of pst_region_create_sparse(): its holes stay. */
+/* The same for one's own memfd of pst_region_create_sparse(): its holes
+ * stay. */
 int pst_region_map_sparse(int fd, struct pst_region_map *ret,
 			  struct pst_error *err);
 void pst_region_map_close(struct pst_region_map *m);

@@ -29,9 +29,9 @@ struct pst_region_file {
 PST_MUST_USE int pst_region_check_size(uint64_t size, struct pst_error *err);
 
 /*
- * Looks at an open file. Returns 0, -EINVAL (not a regular file, or pages
- * over PST_WIRE_UNIT), -EMSGSIZE (no region has this size), -EPERM (everybody
- * may write to it), -errno. name is for the sentence.
+ * Inspects an open file. Returns 0, -EINVAL (not a regular file, or pages over
+ * PST_WIRE_UNIT), -EMSGSIZE (no region has this size), -EPERM (everybody may
+ * write to it), -errno. name is for the sentence.
  */
 PST_MUST_USE int pst_region_inspect(int fd, const char *name,
 				    struct pst_region_file *ret,
@@ -163,9 +163,8 @@ struct pst_region_devices {
 /*
  * The only stamped device of these kinds. One region that is there as
  * device-DAX and in another way counts once, as device-DAX. If there is none,
- * one that somebody holds and that so may be a region. Returns 0,
- * -ENODEV, -EACCES (none, and some could not be looked at), -EINVAL
- * (several).
+ * one that somebody holds and that so may be a region. Returns 0, -ENODEV,
+ * -EACCES (none, and some could not be read), -EINVAL (several).
  */
 PST_MUST_USE int pst_region_find(unsigned int kinds, const char *sysfs,
 				 struct pst_region_device *ret,

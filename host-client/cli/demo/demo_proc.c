@@ -14,7 +14,7 @@
 
 /* Field 22 counts from 1; the state is field 3, the first behind the name. */
 #define FIELDS_FROM_STATE_TO_START 19
-/* How often a process is looked at where pidfd is missing. */
+/* The interval for polling a process if the kernel lacks pidfd. */
 #define POLL_NS (20 * PST_NS_PER_MS)
 
 static volatile sig_atomic_t seen_signal;

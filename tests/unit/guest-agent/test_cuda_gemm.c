@@ -273,8 +273,8 @@ START_TEST(an_old_card_multiplies_integers_by_our_kernel)
 }
 END_TEST
 
-/* Lines of an odd length go to cuBLAS all the same, since tiles are padded;
- * in place they are our kernel's. */
+/* Lines of an odd length still go to cuBLAS, since tiles are padded; in place
+ * they are our kernel's. */
 START_TEST(odd_lines_of_integers_are_cublas_products_in_the_pipeline)
 {
 	struct pst_op op = {

@@ -65,7 +65,7 @@ START_TEST(a_devices_memory_is_the_arena_alone)
 	map(_i);
 	pst_cuda_registration_open(mem, SIZE, PST_CUDA_REGISTERED_PLAIN, &r);
 	ck_assert_int_eq(r.how, PST_CUDA_REGISTERED_IOMEMORY);
-	/* Addresses count from wire offset 0 all the same. */
+	/* Addresses still count from wire offset 0. */
 	ck_assert_ptr_eq(r.mapped, mem);
 	ck_assert(fakecuda_touch(mem + PST_WIRE_CTL_SIZE,
 				 SIZE - PST_WIRE_CTL_SIZE, "the arena"));

@@ -274,7 +274,7 @@ START_TEST(a_lane_that_waits_for_the_device_stops_nobody)
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	ck_assert(pst_agent_executor_waits(ex));
 	submit(1, 3, STEPS(2));
-	/* Lane 1 is served between looks at the device. */
+	/* Lane 1 is served between polls of the device. */
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	expect(1, 3, PST_WIRE_OK);

@@ -396,7 +396,7 @@ START_TEST(slices_change_nothing)
 	deep_model(PST_WIRE_F16, PST_WIRE_F32);
 	m = new_model();
 	op = make_op(1500, 0);
-	/* Every look at the clock ends a step. */
+	/* Every reading of the clock ends a step. */
 	steps = run_op(m, &op, 1);
 	ck_assert_int_gt(steps, 40);
 	check_rows(&op, 2e-5);

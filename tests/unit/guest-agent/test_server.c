@@ -35,7 +35,7 @@ static int open_backend(uint8_t *base, uint64_t size, uint32_t threads,
 	return fixture_open(base, size, threads, ret, err);
 }
 
-/* i: 0 for io_uring where there is one, 1 for poll. */
+/* i: 0 for io_uring if the kernel has it, 1 for poll. */
 static void start_server(int i)
 {
 	struct pst_agent_server_config config = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose frames are handled when: counted, with a clock that only goes on when
- * it is looked at. */
+ * it is read. */
 #include "guest-agent/serve/turns.h"
 #include "tests/fixtures/agent_fixture.h"
 #include "tests/fixtures/unit.h"
@@ -14,7 +14,7 @@ static uint8_t *base;
 static struct fixture fix;
 static struct fixture_peer peer[PEERS];
 static struct pst_lane_client lane[PEERS];
-static uint64_t now_ns, step_ns; /* a look at the clock takes that long */
+static uint64_t now_ns, step_ns; /* reading the clock takes that long */
 
 static uint64_t tell_time(void)
 {

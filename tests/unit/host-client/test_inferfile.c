@@ -25,7 +25,7 @@
 static struct {
 	unsigned int n_calls;
 	unsigned int fails_at;   /* the how manieth call; 0: none */
-	unsigned int shrinks_at; /* likewise, the input is cut */
+	unsigned int shrinks_at; /* the same for the cut of the input */
 	uint32_t most;           /* rows of one call */
 } lib;
 

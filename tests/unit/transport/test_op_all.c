@@ -35,8 +35,8 @@ static const struct pst_wire_limits limits = {
 
 static const struct pst_op_env env = {.limits = &limits, .holds = holds};
 
-/* The bytes of all elements, counted one by one; 0 where there is none. elem
- * bytes each, lines ld elements apart, products stride elements apart. */
+/* The bytes of all elements, counted one by one; 0 if there is none. elem bytes
+ * each, lines ld elements apart, products stride elements apart. */
 static uint64_t bytes_of(bool col, uint32_t rows, uint32_t cols, uint32_t ld,
 			 uint32_t batch, uint64_t stride, uint64_t off,
 			 unsigned int elem)

@@ -177,7 +177,7 @@ START_TEST(a_head_that_cannot_be_is_found_before_an_entry_is_taken)
 		for (i = 0; i < sizeof(claims) / sizeof(*claims); i++) {
 			b = begin();
 			advance(&b, slots, slots, slots, seen);
-			/* The agent has looked at the head once. */
+			/* The agent has read the head once. */
 			b.agent.cq_head_seen = seen;
 			advance(&b, slots + seen, slots + seen, slots, seen);
 			/* A client that does not count what it has out. */

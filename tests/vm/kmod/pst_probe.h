@@ -6,7 +6,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* Looks at one address of the caller, which must be mapped and touched. */
+/* Probes one address of the caller, which must be mapped and touched. */
 struct pst_probe {
 	__u64 addr;
 	__u64 entry;  /* of the page table, as it is */
