@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "guest-agent/exec/memory.h"
+#include "transport/base/meminfo.h"
 #include "transport/base/util.h"
 
 /* The alignment of operands, and room for the head. */
@@ -34,7 +34,7 @@ void pst_agent_hostmem_init(struct pst_agent_hostmem *h, const char *root)
 	*h = (struct pst_agent_hostmem){.root = root};
 	/* If unknown, 0: then more memory seems touched than is. The reserve
 	 * covers the difference. */
-	if (pst_agent_memory_resident(root, &h->resident0) < 0)
+	if (pst_meminfo_resident(root, &h->resident0) < 0)
 		h->resident0 = 0;
 }
 
@@ -44,7 +44,7 @@ static uint64_t untouched(const struct pst_agent_hostmem *h)
 {
 	uint64_t resident, touched;
 
-	if (pst_agent_memory_resident(h->root, &resident) < 0)
+	if (pst_meminfo_resident(h->root, &resident) < 0)
 		return h->promised;
 	touched = resident > h->resident0 ? resident - h->resident0 : 0;
 	return h->promised > touched ? h->promised - touched : 0;
@@ -56,7 +56,7 @@ static int check_room(const struct pst_agent_hostmem *h, uint64_t size,
 	uint64_t available, taken;
 
 	/* Without figures only the kernel can say no. */
-	if (pst_agent_memory_available(h->root, &available) < 0)
+	if (pst_meminfo_available(h->root, &available) < 0)
 		return 0;
 	available -= available / RESERVE_PART;
 	taken = untouched(h);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/exec/memory.h"
+#include "transport/base/meminfo.h"
 #include "transport/base/util.h"
 #include "transport/shm.h"
 
@@ -125,7 +125,7 @@ static void set_tensor_limits(struct pst_agent *a)
 	} else if (!l->max_tensor_bytes) {
 		if (a->facts.device.known & PST_AGENT_DEVICE_MEM_TOTAL)
 			l->max_tensor_bytes = a->facts.device.mem_total;
-		else if (pst_agent_memory_available("", &bytes) == 0)
+		else if (pst_meminfo_available("", &bytes) == 0)
 			l->max_tensor_bytes = bytes / 2;
 	}
 	pst_shm_write(&pst_region_header(&a->region)->limits, l, sizeof(*l));

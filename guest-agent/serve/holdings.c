@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "guest-agent/exec/memory.h"
+#include "transport/base/meminfo.h"
 
 void pst_agent_holdings_done(struct pst_agent_holdings *h)
 {
@@ -59,7 +59,7 @@ int pst_agent_holdings_back(struct pst_agent_holdings *h,
 	if (!n)
 		return 0;
 	/* Filling more memory than is available calls the OOM killer. */
-	if (pst_agent_memory_available("", &room) == 0 && n > room)
+	if (pst_meminfo_available("", &room) == 0 && n > room)
 		return pst_error_set(err, -ENOSPC,
 				     "%" PRIu64
 				     " MiB of memory are wanted, %" PRIu64

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "transport/base/meminfo.h"
 #include "transport/base/util.h"
 #include "transport/region/daxblock.h"
 #include "transport/region/numa.h"
@@ -109,19 +110,14 @@ static int hugepages_missing(const char *path, uint64_t size,
  * larger than that is legal, filling it calls the OOM killer. */
 static int check_ram(uint64_t size, struct pst_error *err)
 {
-	PST_CLEANUP_FILE FILE *f = fopen("/proc/meminfo", "re");
-	uint64_t kib = 0;
-	char line[128];
+	uint64_t room;
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1)
-			break;
-	if (!kib || size >> 10 <= kib)
+	if (pst_meminfo_available("", &room) < 0 || size <= room)
 		return 0;
 	return pst_error_set(err, -ENOMEM,
 			     "%" PRIu64 " MiB are wanted, %" PRIu64
 			     " MiB of memory are available",
-			     size >> 20, kib >> 10);
+			     size >> 20, room >> 20);
 }
 
 /* The stamp, and for a guest that gets the file as an nvdimm the block that

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 #include "guest-agent/cpu/hostmem.h"
-#include "guest-agent/exec/memory.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
+#include "transport/base/meminfo.h"
 #include "transport/base/util.h"
 
 #define KIB 1024ULL
@@ -67,7 +67,7 @@ static uint64_t ask(void)
 {
 	uint64_t v = 0;
 
-	ck_assert_int_eq(pst_agent_memory_available(tmpdir, &v), 0);
+	ck_assert_int_eq(pst_meminfo_available(tmpdir, &v), 0);
 	return v;
 }
 
@@ -76,12 +76,12 @@ START_TEST(meminfo_and_status_are_read)
 	uint64_t v;
 
 	ck_assert_uint_eq(ask(), GIB);
-	ck_assert_int_eq(pst_agent_memory_resident(tmpdir, &v), 0);
+	ck_assert_int_eq(pst_meminfo_resident(tmpdir, &v), 0);
 	ck_assert_uint_eq(v, 1000 * KIB);
 	write_file("proc/meminfo", "MemTotal: 5 kB\n");
-	ck_assert_int_eq(pst_agent_memory_available(tmpdir, &v), -EINVAL);
+	ck_assert_int_eq(pst_meminfo_available(tmpdir, &v), -EINVAL);
 	unlink(tmpdir_path("proc/meminfo"));
-	ck_assert_int_eq(pst_agent_memory_available(tmpdir, &v), -ENOENT);
+	ck_assert_int_eq(pst_meminfo_available(tmpdir, &v), -ENOENT);
 }
 END_TEST
 

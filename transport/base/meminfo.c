@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads from the kernel how much memory is available. */
-#include "guest-agent/exec/memory.h"
+#include "transport/base/meminfo.h"
 
 #include <limits.h>
 #include <string.h>
@@ -123,7 +123,7 @@ static uint64_t groups_room(const char *root)
 	return room;
 }
 
-int pst_agent_memory_available(const char *root, uint64_t *ret)
+int pst_meminfo_available(const char *root, uint64_t *ret)
 {
 	uint64_t room;
 	int r = find_kib(root, "/proc/meminfo", "MemAvailable:", ret);
@@ -136,7 +136,7 @@ int pst_agent_memory_available(const char *root, uint64_t *ret)
 	return 0;
 }
 
-int pst_agent_memory_resident(const char *root, uint64_t *ret)
+int pst_meminfo_resident(const char *root, uint64_t *ret)
 {
 	return find_kib(root, "/proc/self/status", "RssAnon:", ret);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads from the kernel how much memory is available. */
-#ifndef PST_GUEST_AGENT_EXEC_MEMORY_H
-#define PST_GUEST_AGENT_EXEC_MEMORY_H
+#ifndef PST_TRANSPORT_BASE_MEMINFO_H
+#define PST_TRANSPORT_BASE_MEMINFO_H
 
 #include <stdint.h>
 
@@ -16,10 +16,10 @@
  * root: "" or a directory that holds proc and sys, for tests. Returns 0,
  * -errno of reading meminfo, -EINVAL (it says nothing of it).
  */
-PST_MUST_USE int pst_agent_memory_available(const char *root, uint64_t *ret);
+PST_MUST_USE int pst_meminfo_available(const char *root, uint64_t *ret);
 
 /* Bytes of anonymous memory this process has touched: RssAnon of
  * /proc/self/status. Returns as above. */
-PST_MUST_USE int pst_agent_memory_resident(const char *root, uint64_t *ret);
+PST_MUST_USE int pst_meminfo_resident(const char *root, uint64_t *ret);
 
 #endif
