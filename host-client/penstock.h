@@ -124,8 +124,8 @@ struct pst_options {
 	uint64_t spin_ns;    /* a wait spins so long before it sleeps. 0: 50 us;
 				UINT64_MAX: it never sleeps */
 	uint32_t flags;      /* PST_OPEN_* */
-	uint32_t queues;     /* ordered queues of operations. 0: 1, which is
-				the maximum of this version */
+	uint32_t queues;     /* ordered queues of operations, for
+				pst_submit(); 0: 1, at most 8 */
 	const char *name; /* of this client in the agent's statistics; NULL: the
 			     name of the program */
 };
@@ -136,12 +136,19 @@ struct pst_options {
 #define PST_OPEN_CONTROL_ONLY 1U
 /* Sleep at once, without spinning; spin_ns is ignored. */
 #define PST_OPEN_NO_SPIN 2U
+/* Wait for an agent that is about to come: try again, until timeout_ns has
+ * passed, also while no agent listens or its socket or region's file is not
+ * there yet. */
+#define PST_OPEN_WAIT 4U
+/* Reserved for a connection that one thread uses: EINVAL in this version. */
+#define PST_OPEN_SINGLE_THREAD 8U
+
 /*
  * Connects to an agent and stores the connection in *ret, which the caller ends
  * with pst_close(). endpoint is a URI or a name (penstock(1), ENDPOINTS), or
  * NULL for $PENSTOCK_ENDPOINT. options may be NULL. The call blocks up to
  * timeout_ns. It retries while the agent is full or resets the connection, and
- * fails at once if no agent listens.
+ * fails at once if no agent listens, unless PST_OPEN_WAIT is set.
  *
  * On failure *ret is NULL, and error_text (error_size bytes, may be NULL) holds
  * a sentence, NUL-terminated and cut to size.
@@ -151,7 +158,7 @@ struct pst_options {
  * set), ECONNREFUSED, ENODEV, EACCES, EPERM, EBUSY (no lane is free, or the
  * region is in use), ECONNRESET, EPROTO, EPROTONOSUPPORT, ETIMEDOUT, EMSGSIZE
  * (the endpoint is too long, or the region's size is out of range), ENOSPC (the
- * region has holes that cannot be filled), ENOMEM.
+ * region has holes that cannot be filled), EINTR, ENOMEM.
  *
  * Since: 1.0
  */
@@ -329,6 +336,18 @@ int pst_alloc(struct pst *c, size_t size, void **ret);
  * Since: 1.0
  */
 int pst_free(struct pst *c, void *ptr);
+
+/*
+ * Waits until no operation uses the buffer that ptr points into, at most
+ * timeout_ns; with 0 it only looks. So a caller whose call has ended with
+ * ETIMEDOUT or EINTR learns when the agent has finished with its operands.
+ *
+ * Errors: EFAULT (ptr points into no buffer of c), ESTALE (the session is lost:
+ * nobody else uses the buffer), ETIMEDOUT, EINTR.
+ *
+ * Since: 1.0
+ */
+int pst_wait_buffer(struct pst *c, const void *ptr, uint64_t timeout_ns);
 
 /*
  * Copies n bytes of a result from a buffer, src, to private memory, dst. A
@@ -540,11 +559,11 @@ struct pst_completion {
 /*
  * Synchronous calls: submit an operation and wait for it, at most timeout_ns
  * from now on. Store how it ended in *done, which may be NULL. Operations of
- * one connection run in order.
+ * one queue run in order.
  *
  * A deadline ends the wait, not the operation: after ETIMEDOUT or EINTR its
  * buffers stay busy and its results are undefined until the agent has finished
- * with it.
+ * with it, which pst_wait_buffer() awaits.
  *
  * Errors of all: EAGAIN (n_slots operations are outstanding), ESTALE (the
  * session is lost, or a buffer or tensor of a lost one), ECONNRESET (the
@@ -612,14 +631,14 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 /*
  * Asynchronous calls: submit an operation and return at once. Its completion
  * carries user_data and a tag. *ret_tag (ret_tag may be NULL) names the
- * operation until pst_wait() or pst_poll() has returned its
+ * operation until pst_wait(), pst_wait_any() or pst_poll() has returned its
  * completion. Arguments are copied. Operands lie in buffers of the connection
  * or in tensors, else EFAULT, and stay allocated until then.
  *
  * Errors of all: EAGAIN (n_slots operations are outstanding, among them those
  * given up and those not yet collected: collect some and try again, see
- * penstock(3), OPERATIONS), ESTALE (the session is lost), and those that the
- * synchronous call has for its arguments.
+ * penstock(3), ASYNCHRONOUS OPERATIONS), ESTALE (the session is lost), and
+ * those that the synchronous call has for its arguments.
  */
 
 /*
@@ -663,6 +682,42 @@ int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 int pst_submit_copy(struct pst *c, const struct pst_copy_args *copy,
 		    uint64_t user_data, uint64_t *ret_tag);
 
+enum pst_op_kind {
+	PST_OP_NOP = 1,
+	PST_OP_GEMM = 2,
+	PST_OP_COPY = 3,
+	PST_OP_INFER = 4,
+};
+
+/* One of many operations; see pst_submit(). */
+struct pst_submission {
+	uint32_t op;    /* enum pst_op_kind */
+	uint32_t queue; /* below options.queues; 0 is that of other calls */
+	uint64_t user_data;
+	union {
+		const void *none; /* of PST_OP_NOP, NULL */
+		const struct pst_gemm_args *gemm;
+		const struct pst_copy_args *copy;
+		const struct pst_infer_args *infer;
+	} args;
+	uint64_t reserved[5]; /* 0 */
+};
+
+/*
+ * Submits n operations at once, which costs less than one by one; those of a
+ * queue run in order. Returns how many it has submitted, the first ones, and
+ * stores their tags in ret_tags, an array of n, or NULL. If that is less than
+ * n, the next one cannot be submitted: a call that begins with it says why.
+ *
+ * Errors: EINVAL (n is below 1; op, queue or reserved), and those of the
+ * asynchronous call of the first operation. A lost session is ESTALE for a NOP,
+ * too.
+ *
+ * Since: 1.0
+ */
+int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
+	       uint64_t *ret_tags);
+
 /*
  * Collects at most max completions into ret, an array of max elements, and
  * returns their number. Does not wait. Leaves out operations that a pst_wait()
@@ -672,6 +727,18 @@ int pst_submit_copy(struct pst *c, const struct pst_copy_args *copy,
  * Since: 1.0
  */
 int pst_poll(struct pst *c, struct pst_completion *ret, int max);
+
+/*
+ * As pst_poll(), but waits until there is at least one, at most timeout_ns.
+ * Operations of several threads are collected by any of them.
+ *
+ * Errors: EINVAL (max is below 1), ENOENT (no operation is outstanding that no
+ * pst_wait() waits for), ETIMEDOUT, EINTR.
+ *
+ * Since: 1.0
+ */
+int pst_wait_any(struct pst *c, struct pst_completion *ret, int max,
+		 uint64_t timeout_ns);
 
 /*
  * Waits for one operation, at most timeout_ns, and returns its status. Stores
@@ -852,6 +919,7 @@ int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
 	{sizeof(struct pst_copy_args), NULL, NULL, 0, 0, 0, 0, 0}
 #define PST_INFER_INIT \
 	{sizeof(struct pst_infer_args), NULL, NULL, NULL, 0, 0, 0, 0}
+#define PST_SUBMISSION_INIT {0, 0, 0, {NULL}, {0, 0, 0, 0, 0}}
 /* clang-format on */
 
 #pragma GCC visibility pop

@@ -121,6 +121,7 @@ static int call_everything(uint8_t *in_region, uint64_t tag, uint64_t tensor)
 				     .src = in_region,
 				     .dst = in_region,
 				     .n = 1};
+	struct pst_submission op = PST_SUBMISSION_INIT;
 	struct pst_info info = {.size = sizeof(info)};
 	struct pst_completion done;
 	struct pst_tensor t;
@@ -147,6 +148,9 @@ static int call_everything(uint8_t *in_region, uint64_t tag, uint64_t tensor)
 	REFUSED(pst_copy(c, &copy, PST_FOREVER, &done));
 	REFUSED(pst_infer(c, &f, PST_FOREVER, &done));
 	REFUSED(pst_submit_nop(c, 0, &n));
+	REFUSED(pst_submit(c, &op, 1, &n));
+	REFUSED(pst_wait_any(c, &done, 1, 0));
+	REFUSED(pst_wait_buffer(c, in_region, 0));
 	REFUSED(pst_submit_gemm(c, &g, 0, &n));
 	REFUSED(pst_submit_fill(c, in_region, 4, 1, 1, 0, &n));
 	REFUSED(pst_submit_checksum(c, in_region, 4, 0, &n));

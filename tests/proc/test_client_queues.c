@@ -25,14 +25,13 @@ static void reopen(uint32_t queues, uint32_t flags)
 
 static int submit_nop(uint32_t queue, uint64_t *ret_tag)
 {
-	struct pst_call call = {.sqe.op = PST_WIRE_OP_NOP, .queue = queue};
-	struct pst_error err = {0};
+	struct pst_submission op = PST_SUBMISSION_INIT;
 	int r;
 
-	pst_lock(c);
-	r = pst_call_run_async(c, &call, false, ret_tag, &err);
-	pst_unlock(c);
-	return r;
+	op.op = PST_OP_NOP;
+	op.queue = queue;
+	r = pst_submit(c, &op, 1, ret_tag);
+	return r < 0 ? r : 0;
 }
 
 static bool is_pending(uint64_t tag)
@@ -152,6 +151,31 @@ START_TEST(who_sleeps_is_woken_by_every_queue)
 }
 END_TEST
 
+START_TEST(any_queue_ends_a_wait_for_any)
+{
+	struct pst_completion done;
+	uint64_t tag[2];
+	uint32_t i, flags;
+
+	for (flags = 0; flags <= PST_OPEN_NO_SPIN; flags += PST_OPEN_NO_SPIN) {
+		reopen(QUEUES, flags);
+		for (i = 0; i < 10 * QUEUES; i++) {
+			ck_assert_int_eq(submit_nop(i % QUEUES, &tag[0]), 0);
+			ck_assert_int_eq(submit_nop((i + 1) % QUEUES, &tag[1]),
+					 0);
+			ck_assert_int_eq(pst_wait_any(c, &done, 1, PST_HANG_NS),
+					 1);
+			ck_assert(done.tag == tag[0] || done.tag == tag[1]);
+			ck_assert_int_eq(pst_wait_any(c, &done, 1, PST_HANG_NS),
+					 1);
+		}
+		ck_assert_int_eq(pst_wait_any(c, &done, 1, PST_HANG_NS),
+				 -ENOENT);
+	}
+	ck_assert_int_eq(submit_nop(QUEUES, &tag[0]), -EINVAL);
+}
+END_TEST
+
 START_TEST(a_loss_ends_the_operations_of_all_queues)
 {
 	struct pst_completion done;
@@ -215,6 +239,7 @@ static void add(TCase *t)
 	tcase_add_test(t,
 		       each_queue_has_its_own_places_and_no_tag_is_there_twice);
 	tcase_add_test(t, who_sleeps_is_woken_by_every_queue);
+	tcase_add_test(t, any_queue_ends_a_wait_for_any);
 	tcase_add_test(t, a_loss_ends_the_operations_of_all_queues);
 	tcase_add_test(t, queues_share_lanes_where_an_agent_has_too_few);
 	tcase_add_test(t, more_queues_than_a_session_has_lanes_are_refused);

@@ -54,8 +54,8 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	return r;
 }
 
-static int prepare_one(const struct pst *c, const void *g,
-		       struct pst_call *call, struct pst_error *err)
+int pst_gemm_prepare_args(const struct pst *c, const void *g,
+			  struct pst_call *call, struct pst_error *err)
 {
 	struct pst_gemm_args own;
 	int r = pst_gemm_take(g, &own, err);
@@ -66,5 +66,5 @@ static int prepare_one(const struct pst *c, const void *g,
 int pst_submit_gemm(struct pst *c, const struct pst_gemm_args *g,
 		    uint64_t user_data, uint64_t *ret_tag)
 {
-	return pst_call_async(c, prepare_one, g, user_data, ret_tag);
+	return pst_call_async(c, pst_gemm_prepare_args, g, user_data, ret_tag);
 }

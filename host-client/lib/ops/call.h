@@ -122,6 +122,11 @@ PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,
 typedef int pst_prepare_fn(const struct pst *c, const void *arg,
 			   struct pst_call *call, struct pst_error *err);
 
+/* Of one operation, from a caller's structure. */
+pst_prepare_fn pst_copy_prepare_args;
+pst_prepare_fn pst_infer_prepare_args;
+pst_prepare_fn pst_gemm_prepare_args;
+
 /* Whole public calls of one operation, without the lock: prepare it, submit it,
  * and wait for it. */
 int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,

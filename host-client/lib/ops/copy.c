@@ -41,8 +41,8 @@ int pst_copy_prepare(const struct pst_memory *m, const struct pst_copy_args *p,
 	return pst_call_check(m, call, &op, err);
 }
 
-static int prepare(const struct pst *c, const void *copy, struct pst_call *call,
-		   struct pst_error *err)
+int pst_copy_prepare_args(const struct pst *c, const void *copy,
+			  struct pst_call *call, struct pst_error *err)
 {
 	static const struct pst_args_kind kind = {
 		.init = "PST_COPY_INIT",
@@ -58,11 +58,12 @@ static int prepare(const struct pst *c, const void *copy, struct pst_call *call,
 int pst_copy(struct pst *c, const struct pst_copy_args *copy,
 	     uint64_t timeout_ns, struct pst_completion *done)
 {
-	return pst_call_sync(c, prepare, copy, timeout_ns, done);
+	return pst_call_sync(c, pst_copy_prepare_args, copy, timeout_ns, done);
 }
 
 int pst_submit_copy(struct pst *c, const struct pst_copy_args *copy,
 		    uint64_t user_data, uint64_t *ret_tag)
 {
-	return pst_call_async(c, prepare, copy, user_data, ret_tag);
+	return pst_call_async(c, pst_copy_prepare_args, copy, user_data,
+			      ret_tag);
 }

@@ -105,8 +105,8 @@ static int prepare(const struct pst *c, const struct pst_infer_args *f,
 	return pst_call_check(&c->mem, call, &op, err);
 }
 
-static int take_and_prepare(const struct pst *c, const void *f,
-			    struct pst_call *call, struct pst_error *err)
+int pst_infer_prepare_args(const struct pst *c, const void *f,
+			   struct pst_call *call, struct pst_error *err)
 {
 	struct pst_infer_args own;
 	int r = take_args(f, &own, err);
@@ -117,7 +117,7 @@ static int take_and_prepare(const struct pst *c, const void *f,
 int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
 		     uint64_t user_data, uint64_t *ret_tag)
 {
-	return pst_call_async(c, take_and_prepare, f, user_data, ret_tag);
+	return pst_call_async(c, pst_infer_prepare_args, f, user_data, ret_tag);
 }
 
 /* One operation, and its times added to done's. */

@@ -14,14 +14,9 @@
 /* Tries of pst_arm() while completions for other threads keep coming in. */
 #define ARM_TRIES 8
 
-int pst_poll(struct pst *c, struct pst_completion *ret, int max)
+/* What an application has armed, its call has seen. */
+static void look(struct pst *c)
 {
-	struct pst_record *rec;
-	int n = 0;
-
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_lock(c);
 	pst_events_clear(&c->events);
 	/* Only an armed lane puts bytes into the socket: a loop that polls
 	 * without pst_arm() makes no system call. */
@@ -35,12 +30,82 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	pst_reap(c);
 	pst_settle(c);
 	c->events.lost_unseen = false;
+}
+
+static int collect(struct pst *c, struct pst_completion *ret, int max)
+{
+	struct pst_record *rec;
+	int n = 0;
+
 	while (n < max && (rec = pst_wait_first(c))) {
 		ret[n++] = rec->done;
 		pst_pending_put(&pst_queue_of(c, rec)->ops, rec);
 	}
+	return n;
+}
+
+int pst_poll(struct pst *c, struct pst_completion *ret, int max)
+{
+	int n;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	look(c);
+	n = collect(c, ret, max);
 	pst_unlock(c);
 	return n;
+}
+
+int pst_wait_any(struct pst *c, struct pst_completion *ret, int max,
+		 uint64_t timeout_ns)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	if (max < 1)
+		return pst_fail(c,
+				pst_error_set(&err, -EINVAL,
+					      "room for %d completions", max),
+				&err);
+	pst_lock(c);
+	look(c);
+	r = pst_wait_done(c, NULL, &w, &err);
+	if (!r)
+		r = collect(c, ret, max);
+	if (!r)
+		r = pst_error_set(&err, -ENOENT, "no operation is outstanding");
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
+}
+
+int pst_wait_buffer(struct pst *c, const void *ptr, uint64_t timeout_ns)
+{
+	const struct pst_waiter w = pst_waiter_new(timeout_ns);
+	struct pst_error err = {0};
+	struct pst_block *b;
+	int r;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	pst_reap(c);
+	pst_settle(c);
+	for (;;) {
+		/* Anew each time: whoever waits lets others free it. */
+		r = pst_buffer_find(&c->mem, "the pointer", ptr, 0, &b, &err);
+		if (r < 0 || !b->busy)
+			break;
+		r = pst_wait_step(c, &w, &err);
+		if (r < 0)
+			break;
+	}
+	pst_wait_end(&c->sleepers);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
 }
 
 int pst_cancel(struct pst *c, uint64_t tag)

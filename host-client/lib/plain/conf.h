@@ -22,6 +22,7 @@ struct pst_conf {
 	uint64_t dead_opt_ns; /* as asked for, 0: by the agent's kind */
 	uint64_t spin_ns;
 	bool control_only;
+	bool wait; /* for an agent that is about to come, when opening */
 	uint32_t n_queues; /* 1 to PST_WIRE_SESSION_LANES */
 	char name[32];
 };

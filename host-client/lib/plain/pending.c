@@ -42,6 +42,7 @@ struct pst_record *pst_pending_new(struct pst_pending *t, bool claimed)
 		rec->gen = 1;
 	rec->state = PST_RECORD_PENDING;
 	rec->claimed = claimed;
+	t->n_open += !claimed;
 	rec->writes = false;
 	rec->lost = false;
 	memset(rec->blocks, 0, sizeof(rec->blocks));
@@ -52,10 +53,20 @@ struct pst_record *pst_pending_new(struct pst_pending *t, bool claimed)
 	return rec;
 }
 
+/* Before an unclaimed record is no longer PENDING, or DONE. */
+static void take_out(struct pst_pending *t, struct pst_record *rec)
+{
+	if (rec->claimed)
+		return;
+	if (rec->state == PST_RECORD_PENDING)
+		t->n_open--;
+	else if (rec->state == PST_RECORD_DONE)
+		unlink_record(&t->done, rec);
+}
+
 void pst_pending_put(struct pst_pending *t, struct pst_record *rec)
 {
-	if (rec->state == PST_RECORD_DONE && !rec->claimed)
-		unlink_record(&t->done, rec);
+	take_out(t, rec);
 	rec->state = PST_RECORD_FREE;
 	assert(!rec->link.tqe_prev);
 	/* The record used last is the one in the cache. */
@@ -95,6 +106,7 @@ struct pst_record *pst_pending_match(struct pst_pending *t, uint64_t tag)
 
 void pst_pending_complete(struct pst_pending *t, struct pst_record *rec)
 {
+	take_out(t, rec);
 	rec->state = PST_RECORD_DONE;
 	assert(!rec->link.tqe_prev);
 	if (!rec->claimed)
@@ -103,14 +115,15 @@ void pst_pending_complete(struct pst_pending *t, struct pst_record *rec)
 
 void pst_pending_claim(struct pst_pending *t, struct pst_record *rec)
 {
-	if (rec->state == PST_RECORD_DONE && !rec->claimed)
-		unlink_record(&t->done, rec);
+	take_out(t, rec);
 	rec->claimed = true;
 }
 
 void pst_pending_unclaim(struct pst_pending *t, struct pst_record *rec)
 {
 	rec->claimed = false;
-	if (rec->state == PST_RECORD_DONE)
+	if (rec->state == PST_RECORD_PENDING)
+		t->n_open++;
+	else if (rec->state == PST_RECORD_DONE)
 		TAILQ_INSERT_TAIL(&t->done, rec, link);
 }

@@ -49,6 +49,7 @@ struct pst_pending {
 	struct pst_record rec[PST_WIRE_SLOTS];
 	struct pst_record_list free;
 	struct pst_record_list done; /* unclaimed, in the order completed */
+	unsigned int n_open;         /* PENDING and unclaimed */
 };
 
 /* first: a multiple of PST_WIRE_SLOTS. */

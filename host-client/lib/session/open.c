@@ -8,6 +8,7 @@
 
 #include "host-client/lib/plain/args.h"
 #include "host-client/lib/plain/endpoint.h"
+#include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/plain/spawn.h"
 #include "host-client/lib/session/session_open.h"
 
@@ -36,7 +37,12 @@ static int take_options(const struct pst_options *options,
 	r = pst_args_take(&kind, options, ret, err);
 	if (r < 0)
 		return r;
-	if (ret->flags & ~(PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN))
+	if (ret->flags & PST_OPEN_SINGLE_THREAD)
+		return pst_error_set(err, -EINVAL,
+				     "PST_OPEN_SINGLE_THREAD is for a later "
+				     "version");
+	if (ret->flags &
+	    ~(PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN | PST_OPEN_WAIT))
 		return pst_error_set(err, -EINVAL,
 				     "options.flags has an unknown bit");
 	if (ret->queues > PST_WIRE_SESSION_LANES)
@@ -62,6 +68,7 @@ static void apply_options(struct pst *c, const struct pst_options *o)
 		c->conf.spin_ns = 0;
 	c->sleepers.spin_now_ns = c->conf.spin_ns;
 	c->conf.control_only = o->flags & PST_OPEN_CONTROL_ONLY;
+	c->conf.wait = o->flags & PST_OPEN_WAIT;
 	for (i = 0; i < sizeof(c->conf.name) - 1 && name[i]; i++)
 		c->conf.name[i] =
 			name[i] > ' ' && name[i] < 0x7f ? name[i] : '_';
@@ -193,13 +200,37 @@ void pst_close(struct pst *c)
 }
 
 /* Whether another try may do: the agent was full, or had no time. */
-static bool may_heal(enum pst_scheme scheme, int r, uint64_t since_ns)
+static bool may_heal(const struct pst_conf *conf, int r, uint64_t since_ns)
 {
-	if (scheme == PST_SCHEME_SPAWN)
+	if (conf->ep.scheme == PST_SCHEME_SPAWN)
 		return false;
-	if (r == -ECONNREFUSED && scheme == PST_SCHEME_VSOCK)
+	/* The socket, the region's file or the VM may be on its way. */
+	if (conf->wait && (r == -ECONNREFUSED || r == -ENOENT || r == -ENODEV ||
+			   r == -ETIMEDOUT))
+		return true;
+	if (r == -ECONNREFUSED && conf->ep.scheme == PST_SCHEME_VSOCK)
 		return pst_now_ns() - since_ns < REFUSED_NS;
 	return r == -EBUSY || r == -ECONNRESET;
+}
+
+/* Sleeps for ns unless interrupted (unlocks). */
+static int rest(struct pst *c, uint64_t ns, struct pst_error *err)
+{
+	const uint64_t end = pst_deadline(pst_now_ns(), ns);
+	uint64_t now, until;
+	int r;
+
+	while ((now = pst_now_ns()) < end) {
+		r = pst_interrupt_ask(c, err);
+		if (r < 0)
+			return r;
+		until = pst_interrupt_next();
+		if (until > end)
+			until = end;
+		if (until > now)
+			pst_sleep(c, until - now);
+	}
+	return 0;
 }
 
 /* The first session (unlocks). */
@@ -211,7 +242,7 @@ static int open_session(struct pst *c, struct pst_error *err)
 
 	for (;;) {
 		r = pst_session_ensure(c, deadline, err);
-		if (!r || !may_heal(c->conf.ep.scheme, r, since))
+		if (!r || !may_heal(&c->conf, r, since))
 			return r;
 		/* Or all that were refused come at once again. */
 		if (pst_random(&random, sizeof(random)) < 0)
@@ -219,7 +250,9 @@ static int open_session(struct pst *c, struct pst_error *err)
 		wait = pause / 2 + random % pause;
 		if (wait >= deadline || pst_now_ns() >= deadline - wait)
 			return r;
-		pst_sleep(c, wait);
+		r = rest(c, wait, err);
+		if (r < 0)
+			return r;
 		pause = pause < PAUSE_MOST_NS / 2 ? 2 * pause : PAUSE_MOST_NS;
 	}
 }

@@ -15,6 +15,7 @@
 #define SPINS_PER_CLOCK 32
 /* Without a limit to spinning, state is checked this often. */
 #define SPIN_SLICE_NS PST_NS_PER_MS
+#define ANY_SLICE_NS  (2 * PST_NS_PER_US)
 /* After this many useless wake-ups in a row, each costs a sleep. An honest
  * agent comes nowhere near: a reply that nobody waits for counts as something,
  * and so does a completion that another thread took. */
@@ -254,27 +255,48 @@ static void adapt_spin(struct pst_sleepers *s, uint64_t max_ns, bool success)
 		s->spin_now_ns = min;
 }
 
-/* Spins for a record until end (unlocks). 0 or -ETIMEDOUT. */
+/* The queue of what a thread waits for: a record, or, without one, any that can
+ * be collected. NULL: it is there, or nothing is left to come. */
+static struct pst_queue *awaited(struct pst *c, const struct pst_record *rec)
+{
+	uint32_t i = 0;
+
+	if (rec)
+		return rec->state == PST_RECORD_PENDING ? pst_queue_of(c, rec)
+							: NULL;
+	if (pst_wait_first(c))
+		return NULL;
+	while (i < c->conf.n_queues && !c->queue[i].ops.n_open)
+		i++;
+	return i < c->conf.n_queues ? &c->queue[i] : NULL;
+}
+
+/* Spins for a record, or any, until end (unlocks). 0 or -ETIMEDOUT. */
 static int spin(struct pst *c, const struct pst_record *rec,
 		const struct pst_waiter *w, uint64_t now, uint64_t end,
 		struct pst_error *err)
 {
-	const struct pst_lane_client *l = &pst_queue_of(c, rec)->lane;
+	/* Of several lanes one is looked at without the lock. */
+	const uint64_t max_ns =
+		rec || c->conf.n_queues == 1 ? SPIN_SLICE_NS : ANY_SLICE_NS;
+	const struct pst_lane_client *l;
 	uint64_t ignored, slice, want;
+	const struct pst_queue *q;
 	const uint64_t *seq;
 	int r;
 
 	if (end > w->deadline_ns)
 		end = w->deadline_ns;
-	while (rec->state == PST_RECORD_PENDING && now < end) {
-		slice = now + SPIN_SLICE_NS < end ? now + SPIN_SLICE_NS : end;
+	while ((q = awaited(c, rec)) && now < end) {
+		l = &q->lane;
+		slice = now + max_ns < end ? now + max_ns : end;
 		want = l->cq_head + 1;
 		seq = &l->lane->cq[l->cq_head % PST_WIRE_SLOTS].seq;
 		pst_unlock(c);
 		now = spin_on(seq, want, slice);
 		pst_lock(c);
 		pst_reap(c);
-		if (rec->state != PST_RECORD_PENDING)
+		if (!awaited(c, rec))
 			break;
 		r = pst_interrupt_ask(c, err);
 		if (r < 0)
@@ -304,7 +326,7 @@ static int sleep_until(struct pst *c, const struct pst_record *rec,
 	timed.wake_ns = until_ns;
 	for (;;) {
 		r = pst_wait_step(c, &timed, err);
-		if (rec->state != PST_RECORD_PENDING || r)
+		if (!awaited(c, rec) || r)
 			break;
 		now = pst_now_ns();
 		if (now >= until_ns) {
@@ -322,13 +344,15 @@ static int sleep_until(struct pst *c, const struct pst_record *rec,
 static int wait_awake(struct pst *c, const struct pst_record *rec,
 		      const struct pst_waiter *w, struct pst_error *err)
 {
-	struct pst_queue *q = pst_queue_of(c, rec);
-	struct pst_forecast_start start = rec->start;
+	const uint64_t key = rec ? rec->key : 0;
+	struct pst_queue *const q = awaited(c, rec);
+	struct pst_forecast_start start = {0};
 	struct pst_forecast_plan plan = {0};
-	const uint64_t key = rec->key;
 	uint64_t now;
 	int r = 0;
 
+	if (rec)
+		start = rec->start;
 	if (!start.asked_ns)
 		start = (struct pst_forecast_start){w->start_ns, w->start_ns,
 						    w->start_ns};
@@ -339,14 +363,13 @@ static int wait_awake(struct pst *c, const struct pst_record *rec,
 				  &plan);
 	if (plan.sleep_until_ns)
 		r = sleep_until(c, rec, w, plan.sleep_until_ns, err);
-	if (rec->state != PST_RECORD_PENDING || r)
+	if (!awaited(c, rec) || r)
 		return r;
 	now = pst_now_ns();
 	if (!plan.spin_until_ns) {
 		r = spin(c, rec, w, now,
 			 pst_deadline(now, c->sleepers.spin_now_ns), err);
-		adapt_spin(&c->sleepers, c->conf.spin_ns,
-			   rec->state != PST_RECORD_PENDING);
+		adapt_spin(&c->sleepers, c->conf.spin_ns, !awaited(c, rec));
 		return r;
 	}
 	r = spin(c, rec, w, now, plan.spin_until_ns, err);
@@ -364,14 +387,14 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 	/* Asked or not. */
 	r = 0;
 	pst_reap(c);
-	if (rec->state == PST_RECORD_PENDING && c->sleepers.spin_now_ns)
+	if (awaited(c, rec) && c->sleepers.spin_now_ns)
 		r = wait_awake(c, rec, w, err);
-	if (rec->state == PST_RECORD_PENDING && !r) {
-		while (rec->state == PST_RECORD_PENDING && !r)
+	if (awaited(c, rec) && !r) {
+		while (awaited(c, rec) && !r)
 			r = pst_wait_step(c, w, err);
 		pst_wait_end(&c->sleepers);
 	}
-	return rec->state == PST_RECORD_DONE ? 0 : r;
+	return !awaited(c, rec) ? 0 : r;
 }
 
 /* Asks for an operation's end, and waits for that a little: a caller that was

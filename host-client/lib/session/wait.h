@@ -56,8 +56,9 @@ bool pst_fd_arm(struct pst *c);
 void pst_fd_rearm(struct pst *c);
 
 /*
- * Waits for a claimed record (unlocks), spinning first. Returns 0 when it is
- * DONE, -ETIMEDOUT when the wait is over.
+ * Waits for a claimed record (unlocks), spinning first; with NULL until any can
+ * be collected, or none is to come any more. Returns 0 when it is DONE, or
+ * -ETIMEDOUT or -EINTR.
  */
 PST_MUST_USE int pst_wait_done(struct pst *c, struct pst_record *rec,
 			       const struct pst_waiter *w,
