@@ -19,6 +19,12 @@ if "${NM:-nm}" -D --defined-only "$lib" | grep -q ' [BDRVW] '; then
 	echo "the library exports data or weak symbols"
 	exit 1
 fi
+# A client maps and spins: what the agent needs is no burden of every program.
+if readelf -d "$lib" | grep NEEDED | grep -v -e 'lib[acu-z]*san\.' -e 'libc\.' \
+	-e 'ld-linux' -e 'libpthread\.' -e 'libgcc_s\.' -e 'librt\.' -e 'libm\.'; then
+	echo "the library needs another one at run time"
+	exit 1
+fi
 # Each name carries its section of the map.
 sed -n '/^PENSTOCK_/{s/ .*//;h};/^\tpst_/{s/^\t\(.*\);$/\1/;G;s/\n/@@/;p}' \
 	"$map" | sort >"$tmp/map"

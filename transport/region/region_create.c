@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Makes region files and memfds: sized, bound, allocated, stamped. */
+/* Makes region files: sized, bound, allocated, stamped. */
 #include "transport/region/region.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
-#include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
-#include "transport/base/meminfo.h"
 #include "transport/base/util.h"
-#include "transport/region/daxblock.h"
 #include "transport/region/numa.h"
 #include "transport/region/region_int.h"
 
@@ -38,45 +35,14 @@ static void temporary_done(struct temporary *t)
 	pst_close_fd(t->fd);
 }
 
-/* Pages of page_size bytes in the pool (of one node when node >= 0): a file
- * of sysfs such as "free_hugepages". 0 when it cannot be read. */
-static uint64_t pool_pages(uint64_t page_size, int node, const char *what)
-{
-	char path[160], text[32];
-	uint64_t n;
-
-	if (node >= 0)
-		snprintf(path, sizeof(path),
-			 "/sys/devices/system/node/node%d/hugepages/"
-			 "hugepages-%" PRIu64 "kB/%s",
-			 node, page_size >> 10, what);
-	else
-		snprintf(path, sizeof(path),
-			 "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/%s",
-			 page_size >> 10, what);
-	if (pst_read_text(path, text, sizeof(text)) < 0 ||
-	    pst_parse_u64(text, 0, UINT64_MAX, &n) < 0)
-		return 0;
-	return n;
-}
-
-/* Pages that are free and not reserved. */
-static uint64_t pool_free(uint64_t page_size, int node)
-{
-	uint64_t n_free = pool_pages(page_size, node, "free_hugepages");
-	uint64_t promised = pool_pages(page_size, -1, "resv_hugepages");
-
-	return n_free > promised ? n_free - promised : 0;
-}
-
 /* Call it when nothing of the failed file is left, for true numbers. */
 static int hugepages_missing(const char *path, uint64_t size,
 			     uint64_t page_size, int node,
 			     struct pst_error *err)
 {
 	uint64_t wanted = size / page_size;
-	uint64_t n_free = pool_free(page_size, node);
-	uint64_t total = pool_pages(page_size, node, "nr_hugepages");
+	uint64_t n_free = pst_region_pool_free(page_size, node);
+	uint64_t total = pst_region_pool_pages(page_size, node, "nr_hugepages");
 	char where[32] = "";
 
 	if (node >= 0)
@@ -104,42 +70,6 @@ static int hugepages_missing(const char *path, uint64_t size,
 			     " adds what is missing",
 			     path, wanted, page_size >> 20, n_free,
 			     total + wanted - n_free);
-}
-
-/* Whether the machine has size bytes of ordinary memory to spare: a tmpfs
- * larger than that is legal, filling it calls the OOM killer. */
-static int check_ram(uint64_t size, struct pst_error *err)
-{
-	uint64_t room;
-
-	if (pst_meminfo_available("", &room) < 0 || size <= room)
-		return 0;
-	return pst_error_set(err, -ENOMEM,
-			     "%" PRIu64 " MiB are wanted, %" PRIu64
-			     " MiB of memory are available",
-			     size >> 20, room >> 20);
-}
-
-/* The stamp, and for a guest that gets the file as an nvdimm the block that
- * its kernel looks for. */
-static int write_stamp(int fd, uint64_t size, uint8_t ret_uuid[16])
-{
-	const uint64_t n = PST_WIRE_PREAMBLE + PST_WIRE_CTL_SIZE;
-	uint8_t *base;
-	void *p;
-	int r;
-
-	/* By a mapping: hugetlbfs has no write(2). */
-	r = pst_region_map_file(fd, 0, n, NULL, &p);
-	if (r < 0)
-		return r;
-	base = p;
-	r = pst_region_write_stamp((void *)(base + PST_WIRE_PREAMBLE), size,
-				   ret_uuid);
-	if (r == 0)
-		pst_daxblock_make(size, ret_uuid, base + PST_DAXBLOCK_OFFSET);
-	munmap(p, n);
-	return r;
 }
 
 /* A file that others could replace is refused by every opener. */
@@ -231,7 +161,7 @@ static int prepare(int fd, const char *path, const struct pst_region_create *c,
 	int r;
 
 	if (fs->f_type == TMPFS_MAGIC) {
-		r = check_ram(c->file_size, err);
+		r = pst_region_check_ram(c->file_size, err);
 		if (r < 0)
 			return r;
 	}
@@ -349,7 +279,7 @@ int pst_region_create_file(const char *path, const struct pst_region_create *c,
 	}
 	if (r < 0)
 		return r;
-	r = write_stamp(t.fd, c->file_size, uuid);
+	r = pst_region_stamp(t.fd, c->file_size, uuid);
 	if (r < 0)
 		return pst_error_set_errno(err, r, "cannot stamp %s", path);
 	/* What we made must be what everybody else will accept. */
@@ -361,82 +291,4 @@ int pst_region_create_file(const char *path, const struct pst_region_create *c,
 		return r;
 	memcpy(ret_uuid, uuid, sizeof(uuid));
 	return 0;
-}
-
-/* A memfd of which the first n bytes have their memory; of a pool of hugepages
- * the rest is promised to it. Returns it or -errno. */
-static int new_memfd(uint64_t size, uint64_t n, unsigned int flags)
-{
-	void *p;
-	int fd, r = 0;
-
-	fd = memfd_create("penstock-region",
-			  MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)size) < 0)
-		r = -errno;
-	/* The reservation belongs to the file and outlives the mapping. */
-	if (!r && n < size && (flags & MFD_HUGETLB)) {
-		r = pst_region_map_file(fd, 0, size, NULL, &p);
-		if (!r)
-			munmap(p, size);
-	}
-	if (!r && fallocate(fd, 0, 0, (off_t)n) < 0)
-		r = -errno;
-	if (!r)
-		return fd;
-	close(fd);
-	return r;
-}
-
-static int create_memfd(uint64_t file_size, uint64_t n, int *ret_fd,
-			bool *ret_huge, struct pst_error *err)
-{
-	PST_CLEANUP_FD int fd = -1;
-	uint8_t uuid[16];
-	bool huge = true;
-	int r;
-
-	r = pst_region_check_size(file_size, err);
-	if (r < 0)
-		return r;
-	if (pool_free(PST_WIRE_UNIT, -1) >= file_size / PST_WIRE_UNIT)
-		fd = new_memfd(file_size, n, MFD_HUGETLB | MFD_HUGE_2MB);
-	if (fd < 0) {
-		huge = false;
-		r = check_ram(file_size, err);
-		if (r < 0)
-			return r;
-		fd = new_memfd(file_size, n, 0);
-	}
-	if (fd < 0)
-		return pst_error_set_errno(
-			err, fd, "cannot make a memfd of %" PRIu64 " MiB",
-			file_size >> 20);
-	r = write_stamp(fd, file_size, uuid);
-	if (r < 0)
-		return pst_error_set_errno(err, r, "cannot stamp the memfd");
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
-	    0)
-		return pst_error_set_errno(err, errno, "cannot seal the memfd");
-	*ret_fd = fd;
-	*ret_huge = huge;
-	fd = -1;
-	return 0;
-}
-
-int pst_region_create_memfd(uint64_t file_size, int *ret_fd, bool *ret_huge,
-			    struct pst_error *err)
-{
-	return create_memfd(file_size, file_size, ret_fd, ret_huge, err);
-}
-
-int pst_region_create_sparse(uint64_t file_size, int *ret_fd,
-			     struct pst_error *err)
-{
-	bool huge;
-
-	return create_memfd(file_size, PST_REGION_SPARSE_MIN, ret_fd, &huge,
-			    err);
 }

@@ -247,4 +247,19 @@ PST_MUST_USE int pst_region_open_dax(const char *name, bool may_stamp,
 				     const char *sysfs, struct pst_region *ret,
 				     struct pst_error *err);
 
+/* Pages of page_size bytes in the pool (of one node when node >= 0): a file
+ * of sysfs such as "free_hugepages". 0 when it cannot be read. */
+uint64_t pst_region_pool_pages(uint64_t page_size, int node, const char *what);
+/* Pages that are free and not reserved. */
+uint64_t pst_region_pool_free(uint64_t page_size, int node);
+
+/* Whether the machine has size bytes of ordinary memory to spare: a tmpfs
+ * larger than that is legal, filling it calls the OOM killer. -ENOMEM. */
+PST_MUST_USE int pst_region_check_ram(uint64_t size, struct pst_error *err);
+
+/* The stamp, and for a guest that gets the file as an nvdimm the block that
+ * its kernel looks for.
+ * Returns 0 or -errno. */
+PST_MUST_USE int pst_region_stamp(int fd, uint64_t size, uint8_t ret_uuid[16]);
+
 #endif
