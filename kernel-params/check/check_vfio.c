@@ -120,6 +120,23 @@ static bool never_loads(const struct pst_host *h, const char *module)
 		       PST_HOST_MODULE_ABSENT;
 }
 
+/* The driver of the card's audio function, where it has it and does not wait;
+ * else NULL. */
+static const char *audio_rival(const struct pst_host *h)
+{
+	static const char driver[] = "snd_hda_intel";
+	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
+	size_t n = pst_host_pci_card(&h->pci, h->gpu, fn), i;
+
+	if (never_loads(h, driver) ||
+	    pst_host_modconf_softdep_pre(&h->modconf, driver, "vfio-pci"))
+		return NULL;
+	for (i = 0; i < n; i++)
+		if (strcmp(fn[i]->driver, driver) == 0)
+			return driver;
+	return NULL;
+}
+
 /*
  * The first rival that neither waits for vfio-pci nor stays away; one that is
  * loaded is told of before one that may be.
@@ -146,7 +163,7 @@ static const char *free_rival(const struct pst_host *h)
 			return *m;
 		first = first ? first : *m;
 	}
-	return first;
+	return first ? first : audio_rival(h);
 }
 
 /* A rival that the initramfs loads before vfio-pci, or NULL. */
@@ -187,6 +204,25 @@ static void first_by(const struct pst_host *h, struct pst_host_text *t)
 				  "softdep or blacklist of the other drivers");
 }
 
+/* It would be loaded by its name, and such a line stands against that. */
+static bool never_comes(const struct pst_host *h)
+{
+	return pst_host_module_state(&h->modules, "vfio_pci") !=
+		       PST_HOST_MODULE_BUILTIN &&
+	       (pst_host_modconf_disabled(&h->modconf, "vfio_pci") ||
+		pst_host_modconf_blacklisted(&h->modconf, "vfio_pci"));
+}
+
+/* Whether the initramfs is to have a module that its maker does not find. */
+static bool names_virqfd(const struct pst_host *h)
+{
+	static const struct pst_host_kernel_version gone = {6, 2, 0};
+
+	return h->has_version &&
+	       pst_host_kernel_version_cmp(&h->version, &gone) >= 0 &&
+	       *h->early.virqfd;
+}
+
 /* "and run what makes the initramfs". */
 static void remake(const struct pst_host *h, struct pst_host_text *fix)
 {
@@ -210,16 +246,34 @@ PST_HOST_CHECK(vfio_early)
 	const char *rival = early_rival(h, place);
 	struct pst_host_text by = {0}, seen = {0}, fix = {0};
 
+	if (never_comes(h)) {
+		pst_host_finding_add(
+			out,
+			pst_host_pci_on_vfio(h->gpu) ? PST_HOST_WARN
+						     : PST_HOST_FAIL,
+			"take the line about vfio-pci out of modprobe.d",
+			"modprobe.d keeps vfio-pci from being loaded, by "
+			"blacklist or install");
+		return;
+	}
 	first_by(h, &by);
 	if (h->early.stray[0])
 		pst_host_text_add(&seen,
 				  "; dracut ignores %s, which does not end "
 				  "in .conf",
 				  h->early.stray);
+	if (names_virqfd(h))
+		pst_host_text_add(&seen,
+				  "; %s has vfio_virqfd, which is gone since "
+				  "Linux 6.2, so that %s ends with an error",
+				  h->early.virqfd,
+				  pst_host_early_maker_name(h->early.maker));
 	if (by.len) {
 		pst_host_finding_add(out,
 				     seen.len ? PST_HOST_WARN : PST_HOST_PASS,
-				     seen.len ? "rename that file" : NULL,
+				     h->early.stray[0] ? "rename that file"
+				     : seen.len ? "take vfio_virqfd out there"
+						: NULL,
 				     "%s%s", by.buf, seen.buf);
 		return;
 	}

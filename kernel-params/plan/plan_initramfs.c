@@ -206,11 +206,31 @@ static int note_other_maker(struct pst_host_plan *p, struct pst_error *err)
 		"vfio_iommu_type1 before any other driver");
 }
 
+/* The maker ends with an error for a module that it does not find. */
+static int note_virqfd(struct pst_host_plan *p, struct pst_error *err)
+{
+	static const struct pst_host_kernel_version gone = {6, 2, 0};
+	const struct pst_host *h = p->host;
+
+	if (!h->has_version ||
+	    pst_host_kernel_version_cmp(&h->version, &gone) < 0 ||
+	    !*h->early.virqfd)
+		return 0;
+	return pst_host_plan_note(
+		p, err,
+		"take vfio_virqfd out of %s: it is gone since "
+		"Linux 6.2, and %s ends with an error for it",
+		h->early.virqfd, pst_host_early_maker_name(h->early.maker));
+}
+
 int pst_host_plan_initramfs(struct pst_host_plan *p,
 			    const struct pst_host_journal *j,
 			    struct pst_error *err)
 {
 	int r = note_other_maker(p, err);
+
+	if (r == 0)
+		r = note_virqfd(p, err);
 
 	if (r == 0 && p->targets & PST_HOST_TARGET_MKINITCPIO)
 		r = plan_mkinitcpio(p, j, err);

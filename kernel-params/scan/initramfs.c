@@ -195,6 +195,23 @@ static int line_words(const char *text, struct pst_host_names *words)
 	return r;
 }
 
+/* Whether a file puts in vfio_virqfd, a module of kernels before 6.2:
+ * mkinitcpio and dracut end with an error for one that they do not find. */
+static int find_virqfd(const char *text, const char *path,
+		       struct pst_host_early *e)
+{
+	static const char *const packed[] = {"MODULES", "force_drivers",
+					     "add_drivers", NULL};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names all = {0};
+	int r = pst_host_early_words(text, packed, &all);
+	size_t i;
+
+	for (i = 0; r == 0 && i < all.n; i++)
+		if (pst_host_param_name_eq(all.name[i], "vfio_virqfd"))
+			snprintf(e->virqfd, sizeof(e->virqfd), "%s", path);
+	return r;
+}
+
 static int read_conf(const struct pst_host_root *root, const struct maker *m,
 		     const char *path, struct pst_host_early *e)
 {
@@ -213,6 +230,8 @@ static int read_conf(const struct pst_host_root *root, const struct maker *m,
 	if (!m->names[0])
 		return line_words(text, &e->words);
 	r = pst_host_early_words(text, m->names, &e->words);
+	if (r == 0)
+		r = find_virqfd(text, path, e);
 	if (r == 0 && m->maker == PST_HOST_EARLY_MKINITCPIO)
 		r = pst_host_early_words(text, hooks, &hook);
 	for (i = 0; i < hook.n; i++)

@@ -20,7 +20,8 @@ struct pst_host_early {
 	struct pst_host_names words; /* modules it loads early, in order */
 	bool kms_hook;   /* mkinitcpio's kms hook takes GPU drivers in */
 	char stray[160]; /* a dracut file about vfio that has no .conf, or "" */
-	bool loads_late; /* vfio-pci is in modules-load.d */
+	char virqfd[128]; /* a file that puts vfio_virqfd in, or "" */
+	bool loads_late;  /* vfio-pci is in modules-load.d */
 };
 
 /*

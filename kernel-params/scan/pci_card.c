@@ -148,19 +148,32 @@ static int wish(const struct pst_host_pci_dev *dev)
 	return dev->boot_vga ? 1 : 2;
 }
 
+/* Bytes of a list of cards, after which no other one begins: a sentence has to
+ * hold it. */
+#define LIST_MAX 250
+
 static int ambiguous(const struct pst_host_pci *pci, int level,
 		     struct pst_error *err)
 {
-	char list[200] = "";
-	size_t i, len = 0;
+	char list[320] = "";
+	size_t i, len = 0, n_more = 0;
 
-	for (i = 0; i < pci->n && len < sizeof(list); i++)
-		if (wish(&pci->dev[i]) == level)
-			len += (size_t)snprintf(
-				list + len, sizeof(list) - len,
-				"%s%s [%04x:%04x]", len ? ", " : "",
-				pci->dev[i].name, pci->dev[i].vendor,
-				pci->dev[i].device);
+	for (i = 0; i < pci->n; i++) {
+		if (wish(&pci->dev[i]) != level)
+			continue;
+		/* As many as fit, and how many do not. */
+		if (n_more || len > LIST_MAX) {
+			n_more++;
+			continue;
+		}
+		len += (size_t)snprintf(list + len, sizeof(list) - len,
+					"%s%s [%04x:%04x]", len ? ", " : "",
+					pci->dev[i].name, pci->dev[i].vendor,
+					pci->dev[i].device);
+	}
+	if (n_more)
+		snprintf(list + len, sizeof(list) - len, " and %zu more",
+			 n_more);
 	return pst_error_set(err, -EBUSY,
 			     "several cards could be meant: %s; say which with "
 			     "--gpu",

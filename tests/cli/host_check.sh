@@ -111,6 +111,15 @@ expect "so it does with --json" 3 '"gpu.functions"' \
 expect "a card that is not there is a finding" 3 "there is no PCI device" \
 	"$penstock" host check --root "$tree" --gpu 0000:7f:00.0
 
+make_tree many
+rm "$tree/sys/bus/pci/devices/0000:01:00.0"
+for i in 10 11 12 13 14 15 16 17 18 19 1a 1b; do
+	pci "0000:$i:00.0" 10de 2330 030200 nvidia "2$i"
+done
+expect "of many cards those that do not fit are counted" 3 \
+	"0000:19:00.0 [10de:2330] and 2 more; say which with --gpu" \
+	"$penstock" host check --root "$tree"
+
 make_tree sizes
 expect "sizes that fit pass" 0 "PASS  hugepages.pool" \
 	"$penstock" host check --root "$tree" --region 1G --vm-memory 8G

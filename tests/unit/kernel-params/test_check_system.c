@@ -119,6 +119,48 @@ START_TEST(every_rival_has_to_wait_or_stay_away)
 }
 END_TEST
 
+START_TEST(what_keeps_vfio_pci_itself_away_is_said)
+{
+	make_good();
+	given("etc/modprobe.d/no.conf", "blacklist vfio-pci\n", "vfio.early",
+	      PST_HOST_WARN, "modprobe.d keeps vfio-pci from being loaded");
+	given("etc/modprobe.d/no.conf", "install vfio_pci /bin/false\n",
+	      "vfio.early", PST_HOST_WARN, "take the line about vfio-pci");
+	tree_driver(GPU, "nvidia");
+	request.gpu = GPU;
+	finding("vfio.early", PST_HOST_FAIL, "by blacklist or install");
+	done();
+}
+END_TEST
+
+START_TEST(the_audio_functions_driver_has_to_wait_too)
+{
+	make_good();
+	tree_driver(AUDIO, "snd_hda_intel");
+	request.gpu = GPU;
+	finding("vfio.early", PST_HOST_WARN, "snd_hda_intel may load before");
+	given("etc/modprobe.d/snd.conf",
+	      "softdep snd_hda_intel pre: vfio-pci\n", "vfio.early",
+	      PST_HOST_PASS, "softdep or blacklist");
+	done();
+}
+END_TEST
+
+START_TEST(a_module_that_is_gone_is_named)
+{
+	make_good();
+	given("etc/mkinitcpio.conf", "MODULES=(vfio_pci vfio_virqfd)\n",
+	      "vfio.early", PST_HOST_WARN, "take vfio_virqfd out there");
+	given("proc/sys/kernel/osrelease", "6.1.50\n", "vfio.early",
+	      PST_HOST_PASS, "mkinitcpio loads vfio_pci early");
+	tree_unlink("etc/mkinitcpio.conf");
+	tree_file("proc/sys/kernel/osrelease", "6.2.0\n");
+	given("etc/dracut.conf.d/v.conf", "add_drivers+=\" vfio_virqfd \"\n",
+	      "vfio.early", PST_HOST_WARN, "etc/dracut.conf.d/v.conf has");
+	done();
+}
+END_TEST
+
 START_TEST(a_dracut_file_without_conf_is_named)
 {
 	make_good();
@@ -471,6 +513,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_processor_without_virtualisation_fails);
 	tcase_add_test(tc, vfio_has_to_be_there);
 	tcase_add_test(tc, every_rival_has_to_wait_or_stay_away);
+	tcase_add_test(tc, what_keeps_vfio_pci_itself_away_is_said);
+	tcase_add_test(tc, the_audio_functions_driver_has_to_wait_too);
+	tcase_add_test(tc, a_module_that_is_gone_is_named);
 	tcase_add_test(tc, a_dracut_file_without_conf_is_named);
 	tcase_add_test(tc, nixos_is_told_in_its_own_words);
 	tcase_add_test(tc, hugepages_have_to_be_enough);
