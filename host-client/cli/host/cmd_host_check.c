@@ -106,8 +106,7 @@ static int print_json(const struct pst_cmd_ctx *ctx,
 			return pst_cmd_print_json(ctx, NULL);
 		}
 	}
-	return pst_cmd_print_json(
-		ctx, json_pack("{s:i, s:o}", "schema", 1, "findings", list));
+	return pst_cmd_print_json(ctx, json_pack("{s:o}", "findings", list));
 }
 
 static void print_finding(const struct pst_host_finding *f, bool why)

@@ -23,8 +23,8 @@ static int report(const struct pst_host_job *job,
 	if (job->json)
 		return pst_cmd_print_json(
 			job->ctx,
-			json_pack("{s:i, s:I, s:o, s:o, s:o}", "schema", 1,
-				  "changed", (json_int_t)changed, "files",
+			json_pack("{s:I, s:o, s:o, s:o}", "changed",
+				  (json_int_t)changed, "files",
 				  pst_host_lines_json(files), "kept",
 				  pst_host_lines_json(kept), "commands",
 				  pst_host_lines_json(commands)));

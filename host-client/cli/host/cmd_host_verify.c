@@ -20,16 +20,15 @@ static json_t *to_json(const struct pst_host_verdicts *v, bool good)
 	for (i = 0; i < v->n; i++)
 		if (json_array_append_new(
 			    list,
-			    json_pack(
-				    "{s:s, s:s, s:o}", "id", v->verdict[i].id,
-				    "status",
-				    v->verdict[i].good ? "OK" : "FAIL", "seen",
-				    pst_host_text_json(v->verdict[i].what)))) {
+			    json_pack("{s:s, s:s, s:o}", "id", v->verdict[i].id,
+				      "status",
+				      v->verdict[i].good ? "OK" : "FAIL",
+				      "seen",
+				      pst_cmd_text(v->verdict[i].what)))) {
 			json_decref(list);
 			return NULL;
 		}
-	return json_pack("{s:i, s:b, s:o}", "schema", 1, "ok", good, "verdicts",
-			 list);
+	return json_pack("{s:b, s:o}", "ok", good, "verdicts", list);
 }
 
 static int verify(struct pst_host_job *job)

@@ -182,21 +182,13 @@ int pst_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
 /* ---- How a plan is shown --------------------------------------------------
  */
 
-json_t *pst_host_text_json(const char *text)
-{
-	PST_CLEANUP_FREE char *clean = text ? pst_utf8_copy(text) : NULL;
-
-	return text ? json_string(clean) : json_null();
-}
-
 json_t *pst_host_lines_json(const struct pst_host_lines *lines)
 {
 	json_t *list = json_array();
 	size_t i;
 
 	for (i = 0; list && i < lines->n; i++)
-		if (json_array_append_new(list,
-					  pst_host_text_json(lines->line[i]))) {
+		if (json_array_append_new(list, pst_cmd_text(lines->line[i]))) {
 			json_decref(list);
 			return NULL;
 		}
@@ -212,11 +204,10 @@ static json_t *file_json(const struct pst_host_plan_file *f)
 		return NULL;
 	snprintf(mode, sizeof(mode), "%04o", f->mode);
 	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}", "path",
-			 pst_host_text_json(f->path), "for",
+			 pst_cmd_text(f->path), "for",
 			 pst_host_target_name(f->target), "action",
 			 pst_host_plan_action(f), "mode", mode, "text",
-			 pst_host_text_json(f->text), "diff",
-			 pst_host_text_json(diff));
+			 pst_cmd_text(f->text), "diff", pst_cmd_text(diff));
 }
 
 json_t *pst_host_job_json(const struct pst_host_job *job)
@@ -242,8 +233,8 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 		json_decref(words);
 		return NULL;
 	}
-	return json_pack("{s:i, s:s, s:o, s:b, s:I, s:i, s:o, s:o, s:o, s:o}",
-			 "schema", 1, "gpu", p->host->gpu->name, "functions",
+	return json_pack("{s:s, s:o, s:b, s:I, s:i, s:o, s:o, s:o, s:o}", "gpu",
+			 p->host->gpu->name, "functions",
 			 pst_host_lines_json(&p->addresses), "by_address",
 			 p->by_address, "hugepages",
 			 (json_int_t)p->params.pool_pages, "node",

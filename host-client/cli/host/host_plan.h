@@ -76,10 +76,6 @@ int pst_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
  * completed. NULL: out of memory. */
 json_t *pst_host_job_json(const struct pst_host_job *job);
 
-/* A text (NULL: null) as JSON, bytes that are no UTF-8 as U+FFFD: files may be
- * in any encoding. NULL: out of memory. */
-json_t *pst_host_text_json(const char *text);
-
 /* A list of lines as JSON. NULL: out of memory. */
 json_t *pst_host_lines_json(const struct pst_host_lines *lines);
 
