@@ -32,7 +32,7 @@ int pst_bench_agentproc_start(struct pst_bench_agentproc *a,
 			      const char *program,
 			      const struct pst_bench_agentproc_options *o);
 
-/* Ends it and removes its socket. A zeroed one does nothing. */
+/* Ends it and removes its socket. Does nothing for one that is all zero. */
 void pst_bench_agentproc_stop(struct pst_bench_agentproc *a);
 
 /* For a signal handler: removes the socket of the agent that was started last,

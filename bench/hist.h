@@ -17,7 +17,7 @@
 	((PST_BENCH_HIST_MAX_BITS - PST_BENCH_HIST_BITS + 1)                   \
 	 << PST_BENCH_HIST_BITS)
 
-/* Zeroed, it is empty. 36 KiB: not for a stack of unknown size. */
+/* All zero: empty. 36 KiB: not for a stack of unknown size. */
 struct pst_bench_hist {
 	uint64_t n;   /* values */
 	uint64_t min; /* true ones, not buckets'; 0 when empty */

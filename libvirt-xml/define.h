@@ -30,10 +30,10 @@ struct pst_vm_ask {
 };
 
 /*
- * Waits until nobody else defines a domain; path is PST_VM_LOCK. To be held
- * from before the domains are listed until one is defined: libvirt finds two
- * domains of one CID only when the second one starts. Returns a descriptor to
- * close, possibly -1; where it is not locked, a note says so.
+ * Waits until no other process defines a domain; path is PST_VM_LOCK. To be
+ * held from before the domains are listed until one is defined: libvirt finds
+ * two domains of one CID only when the second one starts. Returns a descriptor
+ * to close, possibly -1; where it is not locked, a note says so.
  */
 int pst_vm_lock(const char *path, const struct pst_vm_talk *talk);
 
@@ -67,8 +67,8 @@ PST_MUST_USE int pst_vm_draft_xml(const struct pst_vm_draft *d, char **ret,
 /* What became of a definition. */
 struct pst_vm_defined {
 	bool complete; /* nothing is left to be done by hand */
-	/* The region of the domain that was replaced, which nobody uses any
-	 * more; empty: none. */
+	/* The region of the replaced domain, which is unused now; empty:
+	 * none. */
 	char old_region[PATH_MAX];
 };
 

@@ -26,7 +26,7 @@ const char *pst_vm_virt_state_name(enum pst_vm_virt_state s)
 
 /* ---- Errors ------------------------------------------------------------- */
 
-/* libvirt prints errors on stderr when nobody takes them. */
+/* libvirt prints errors on stderr if no handler takes them. */
 static void drop_error(void *arg, virErrorPtr e)
 {
 }
@@ -101,7 +101,7 @@ static int register_loop(void)
 	return 0;
 }
 
-/* Names the users who may, if this one may not. */
+/* Names the users that may, if this one may not. */
 static void open_error(const char *uri, struct pst_error *err)
 {
 	const virError *e = virGetLastError();

@@ -240,7 +240,7 @@ static void child(struct pst_bench_gate *g, const struct state *s,
 	_exit(1);
 }
 
-/* The victim's p99 beside so many of them, in us. */
+/* The victim's p99 in us, beside this number of them. */
 static int beside(struct pst_bench_gate *g, struct state *s,
 		  const struct flood *f, unsigned int n, double *ret)
 {

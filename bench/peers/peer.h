@@ -28,9 +28,9 @@ static inline int peer_by_value(const void *a, const void *b)
 }
 
 /*
- * Does it again and again for so many seconds, at least three times after one
- * that is not counted, and prints the median: microseconds, or GB/s of size
- * bytes for "bandwidth"; and how often. Returns an exit code.
+ * Repeats it for the given seconds, at least three times after one that is not
+ * counted, and prints the median: microseconds, or GB/s of size bytes for
+ * "bandwidth"; and how often. Returns an exit code.
  */
 static inline int peer_measure(const char *test, uint64_t size, double seconds,
 			       bool (*once)(void *arg), void *arg)

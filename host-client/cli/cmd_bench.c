@@ -120,7 +120,7 @@ static int report(const struct pst_cmd_ctx *ctx, const struct job *job,
 	return rc;
 }
 
-/* Opens what results go to first: nobody wants to learn of a wrong name after
+/* Opens the output first, so that a wrong name fails at once and not after
  * minutes. */
 static int open_outputs(const struct pst_cmd_ctx *ctx, const struct job *job,
 			struct pst_outfile *out)

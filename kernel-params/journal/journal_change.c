@@ -318,8 +318,7 @@ static int carry_out(struct pst_host_journal *j, struct pst_host_journal *old,
 	return pst_host_journal_save(j, "write that it is applied", err);
 }
 
-/* What was done to files behind our back; "" for nothing. Notes it in
- * left_alone. */
+/* The edits that others made to files, or "". Marks such files left_alone. */
 static int find_edits(struct pst_host_journal *j, char **ret,
 		      struct pst_error *err)
 {

@@ -6,7 +6,7 @@
 #include "kernel-params/edit/edit_grub.h"
 #include "kernel-params/plan/plan.h"
 
-/* One of our name that somebody else wrote is not replaced. */
+/* A file of our name that another program wrote is not replaced. */
 static int check_own(const struct pst_host_journal *j, const char *path,
 		     struct pst_error *err)
 {

@@ -67,7 +67,7 @@ static const struct pst_host_pci_dev *takes_twin(const struct pst_host_plan *p,
 	return NULL;
 }
 
-/* Ids that somebody gives vfio-pci would take the card that stays, too. */
+/* Ids that another file gives vfio-pci would also take the card that stays. */
 static int check_ids(struct pst_host_plan *p,
 		     const struct pst_host_modconf *conf, struct pst_error *err)
 {

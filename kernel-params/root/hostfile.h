@@ -41,14 +41,15 @@ PST_MUST_USE int pst_host_file_write(const struct pst_host_file *f,
 				     const char *text, unsigned int mode,
 				     struct pst_error *err);
 
-/* Gives what was written its name; the file is then the new one, for good. */
+/* Gives the written file its name. Then the file is the new one, also after a
+ * crash. */
 PST_MUST_USE int pst_host_file_commit(const struct pst_host_file *f,
 				      struct pst_error *err);
 
-/* Removes what was written and not committed, if it is there. */
+/* Removes a written file that was not committed. */
 void pst_host_file_discard(const struct pst_host_file *f);
 
-/* Removes the file, for good; a missing one is no error. */
+/* Removes the file, also after a crash. A missing one is no error. */
 PST_MUST_USE int pst_host_file_remove(const struct pst_host_file *f,
 				      struct pst_error *err);
 

@@ -37,7 +37,7 @@ const struct pst_host_hugepool *
 pst_host_memory_pool(const struct pst_host_memory *m, uint64_t page_size,
 		     int node);
 
-/* Bytes of a pool that nobody holds or has reserved; 0 for NULL. */
+/* Bytes of a pool that are neither used nor reserved; 0 for NULL. */
 uint64_t pst_host_hugepool_unused(const struct pst_host_hugepool *p);
 
 /* All bytes of a pool; 0 for NULL. */

@@ -90,7 +90,7 @@ static int keep_region(struct patch *p)
 	return PST_EXIT_OK;
 }
 
-/* What the domain has decides what was not asked for. */
+/* What was not asked for follows from the domain. */
 static int suit(struct patch *p)
 {
 	struct pst_vm_request *q = &p->vm.ask.q;
