@@ -124,6 +124,8 @@ static const char *welcome_bad(const struct pst_wire_welcome *w)
 		return "number of slots";
 	if (!welcome_sizes(w))
 		return "file, arena offset or size";
+	if (!w->limits.max_dim || !w->limits.max_elems || !w->limits.max_lease)
+		return "limit of 0";
 	if (!is_zero(w->limits.reserved0, sizeof(w->limits.reserved0)))
 		return "reserved field";
 	if (w->emulated > 1)

@@ -50,6 +50,9 @@ WELCOME(arena_size, p->arena_size += PST_WIRE_UNIT)
 WELCOME(arena_huge, p->arena_size = UINT64_MAX - PST_WIRE_UNIT + 1)
 WELCOME(arena_odd, p->arena_size--)
 WELCOME(arena_none, p->arena_size = 0)
+WELCOME(no_dim, p->limits.max_dim = 0)
+WELCOME(no_elems, p->limits.max_elems = 0)
+WELCOME(no_lease, p->limits.max_lease = 0)
 WELCOME(text, memset(p->backend, 'x', sizeof(p->backend)))
 WELCOME(escape, p->driver[0] = '\033')
 WELCOME(seq, f->seq++)
@@ -66,6 +69,7 @@ START_TEST(a_welcome_with_a_lie_in_it_is_refused)
 		welcome_lane_none,  welcome_slots,     welcome_file_size,
 		welcome_uuid,       welcome_arena_off, welcome_arena_size,
 		welcome_arena_huge, welcome_arena_odd, welcome_arena_none,
+		welcome_no_dim,     welcome_no_elems,  welcome_no_lease,
 		welcome_text,       welcome_escape,    welcome_seq,
 		welcome_type,       welcome_no_reply,  welcome_cut,
 	};

@@ -250,8 +250,8 @@ static int send_hello(struct shake *h)
 			     h->err);
 }
 
-/* WELCOME against the file, CHALLENGE and our own request: nothing in it is
- * believed that could be checked. */
+/* WELCOME against the file, CHALLENGE and our own request, after
+ * pst_frame_welcome(): nothing in it is believed that could be checked. */
 static int check_welcome(const struct shake *h)
 {
 	const struct pst_wire_welcome *w = &h->s.welcome;
@@ -260,18 +260,10 @@ static int check_welcome(const struct shake *h)
 					     : w->lane < h->format.n_lanes;
 	const char *bad = NULL;
 
-	if (w->version != PST_WIRE_VERSION)
-		bad = "version";
-	else if (w->features & ~PST_WIRE_FEATURES)
-		bad = "features";
-	else if (w->epoch != h->challenge.epoch)
+	if (w->epoch != h->challenge.epoch)
 		bad = "epoch";
-	else if (w->session == 0)
-		bad = "session";
-	else if (!lane_ok || w->lane + 1 > PST_WIRE_MAX_LANES)
+	else if (!lane_ok)
 		bad = "lane";
-	else if (w->n_slots != PST_WIRE_SLOTS)
-		bad = "number of slots";
 	else if (w->file_size != m->file_size)
 		bad = "region size";
 	else if (memcmp(w->region_uuid, m->uuid, sizeof(m->uuid)) != 0)

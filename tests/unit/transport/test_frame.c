@@ -367,6 +367,7 @@ static const struct pst_wire_welcome welcome = {
 	.arena_off = PST_WIRE_CTL_SIZE,
 	.arena_size = 4ULL * PST_WIRE_UNIT,
 	.file_size = 6ULL * PST_WIRE_UNIT,
+	.limits = {.max_dim = 1, .max_elems = 1, .max_lease = 1},
 	.heartbeat_ms = 100,
 	.agent_version = "1.0.0",
 	.provider = "ivshmem",
@@ -412,6 +413,8 @@ START_TEST(every_field_of_a_welcome_is_checked)
 	CHANGED(file_size, 6ULL * PST_WIRE_UNIT - 1);
 	CHANGED(file_size, 2ULL * PST_WIRE_UNIT);
 	CHANGED(emulated, 2);
+	CHANGED(limits.max_dim, 0);
+	CHANGED(limits.max_lease, 0);
 	CHANGED(limits.reserved0[23], 1);
 	CHANGED(agent_version[0], '\n');
 	CHANGED(provider[15], 'x');
