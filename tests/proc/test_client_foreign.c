@@ -173,6 +173,38 @@ START_TEST(c_is_not_read_at_beta_0)
 }
 END_TEST
 
+/* Their leading dimensions are no limit's business either. */
+START_TEST(what_is_not_read_may_have_any_leading_dimension)
+{
+	const uint32_t far = UINT32_MAX;
+	float own[4] = {1, 2, 3, 4}, a = 0;
+	const struct pst_gemm_args g = {
+		.size = sizeof(g),
+		.dtype = PST_F32,
+		.order = PST_ROW_MAJOR,
+		.m = 2,
+		.n = 2,
+		.k = 1,
+		.lda = far,
+		.ldb = far,
+		.ldc = 2,
+		.alpha = 0,
+		.beta = 2,
+		.a = &a,
+		.b = &a,
+		.c = own,
+		.batch = 1,
+	};
+	int i;
+
+	i = pst_gemm(c, &g, 60000 * MS, NULL);
+	pst_last_error(c, text, sizeof(text));
+	ck_assert_msg(i == 0, "%d: %s", i, text);
+	for (i = 0; i < 4; i++)
+		ck_assert_float_eq(own[i], 2 * (float)(i + 1));
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	const int n = (int)PST_ARRAY_SIZE(types);
@@ -185,6 +217,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, batches_in_foreign_memory_are_right);
 	tcase_add_loop_test(tc, parts_of_one_matrix_are_told_apart, 0, 2);
 	tcase_add_loop_test(tc, c_is_not_read_at_beta_0, 0, 3 * n);
+	tcase_add_test(tc, what_is_not_read_may_have_any_leading_dimension);
 }
 
 int main(void)

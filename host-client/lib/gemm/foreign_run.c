@@ -156,6 +156,10 @@ static int run_terms(struct pst_foreign *t, struct pst_foreign_piece *p,
 		    (r = fetch(t, t->a, t->plan.slots_a, &pa, p->i, l, &q.a,
 			       &q.lda, &sa)) < 0)
 			return r;
+	} else {
+		/* They are not read, and theirs may be above the limit. */
+		q.lda = (uint32_t)p->m;
+		q.ldb = (uint32_t)p->n;
 	}
 	r = pst_foreign_submit(t, &q);
 	if (r < 0)
