@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "host-client/lib/session/conn.h"
@@ -110,6 +111,20 @@ START_TEST(what_cannot_heal_is_an_error_at_once)
 }
 END_TEST
 
+START_TEST(a_program_without_a_free_descriptor_is_told_so)
+{
+	struct rlimit old, few;
+
+	fake_open(&fake);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = (struct rlimit){0, old.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	ck_assert_int_eq(try_open(0), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_ptr_nonnull(strstr(text, "open files"));
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -117,6 +132,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_connection_that_is_reset_is_tried_again);
 	tcase_add_test(tc, an_agent_that_stays_full_is_asked_for_the_timeout);
 	tcase_add_test(tc, what_cannot_heal_is_an_error_at_once);
+	tcase_add_test(tc, a_program_without_a_free_descriptor_is_told_so);
 }
 
 int main(void)

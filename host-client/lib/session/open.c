@@ -131,10 +131,11 @@ static void done_memory(struct pst_memory *m)
 	munmap(m->ctl, PST_WIRE_CTL_SIZE);
 }
 
-static struct pst *conn_new(struct pst_error *err)
+static int conn_new(struct pst **ret, struct pst_error *err)
 {
 	static atomic_uint_least64_t ids;
 	struct pst *c = calloc(1, sizeof(*c));
+	int r = -ENOMEM;
 
 	if (!c)
 		goto nothing;
@@ -151,9 +152,11 @@ static struct pst *conn_new(struct pst_error *err)
 	if (!c->mem.ctl)
 		goto free_rx;
 	c->watcher.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->watcher.fd < 0 || init_locks(c) < 0)
+	r = c->watcher.fd < 0 ? -errno : init_locks(c);
+	if (r < 0)
 		goto unmap_ctl;
-	return c;
+	*ret = c;
+	return 0;
 unmap_ctl:
 	pst_close_fd(c->watcher.fd);
 	munmap(c->mem.ctl, PST_WIRE_CTL_SIZE);
@@ -162,8 +165,9 @@ free_rx:
 free_conn:
 	free(c);
 nothing:
-	pst_oom(err);
-	return NULL;
+	return r == -ENOMEM ? pst_oom(err)
+			    : pst_error_set_errno(err, r,
+						  "cannot make a connection");
 }
 
 void pst_close(struct pst *c)
@@ -317,12 +321,13 @@ int pst_open(const char *endpoint, const struct pst_options *options,
 	     struct pst **ret, char *error_text, size_t error_size)
 {
 	struct pst_error err = {0};
-	struct pst *c;
+	struct pst *c = NULL;
 	int r;
 
 	*ret = NULL;
-	c = conn_new(&err);
-	r = c ? conn_open(c, endpoint, options, &err) : -ENOMEM;
+	r = conn_new(&c, &err);
+	if (!r)
+		r = conn_open(c, endpoint, options, &err);
 	if (r < 0) {
 		pst_close(c);
 		say(&err, r, error_text, error_size);
