@@ -105,8 +105,10 @@ const char *pst_strerror(int error);
  * answer, not while the kernel connects.
  *
  * interrupted runs without a lock held and may call the library; those calls do
- * not ask. NULL removes it: calls then wait whatever signals arrive. arg is
- * passed on unchanged and must stay valid as long as interrupted is set.
+ * not ask. Where one needs what the interrupted call holds, such as its request
+ * to the agent on the same connection, it fails with EBUSY, or ENOSPC for room.
+ * NULL removes it: calls then wait whatever signals arrive. arg is passed on
+ * unchanged and must stay valid as long as interrupted is set.
  *
  * Threads: sets it for the calling thread only.
  *

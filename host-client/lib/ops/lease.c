@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/session/request.h"
 #include "host-client/lib/session/session_open.h"
 #include "host-client/lib/session/wait.h"
@@ -153,12 +154,14 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 				     : 0;
 		if (c->mem.leasing) {
 			/* What another thread gets may do for both. */
-			r = pst_wait_step(c, &w, err);
+			r = pst_interrupt_check(c->mem.leasing, err);
+			if (!r)
+				r = pst_wait_step(c, &w, err);
 			pst_wait_end(&c->sleepers);
 		} else {
-			c->mem.leasing = true;
+			c->mem.leasing = pst_interrupt_thread();
 			r = extend(c, size, w.deadline_ns, err);
-			c->mem.leasing = false;
+			c->mem.leasing = NULL;
 			pst_wake_followers(&c->sleepers);
 		}
 		if (r < 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host-client/lib/ops/lease.h"
+#include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/session/wait.h"
 
 /*
@@ -28,8 +29,17 @@ static int wait_for_room(struct pst *c, uint64_t seen, uint64_t deadline_ns,
 			return r;
 		if (r)
 			continue;
+		/* What is marked is done before anybody sleeps over it. Nobody
+		 * else may hear of operations that were given up. */
+		pst_reap(c);
+		pst_settle(c);
+		if (!c->session.live || c->mem.heap.changes != seen)
+			break;
 		now = pst_now_ns();
-		if (c->mem.heap.n_staged == 0 || now >= deadline_ns ||
+		/* In an interrupt's function what is held may be held by the
+		 * call that was interrupted. */
+		if (c->mem.heap.n_staged == 0 || pst_interrupt_asks() ||
+		    now >= deadline_ns ||
 		    c->session.silence_ns >= c->session.dead_ns)
 			return -ENOSPC;
 		until = now + PST_TICK_NS;
@@ -39,9 +49,6 @@ static int wait_for_room(struct pst *c, uint64_t seen, uint64_t deadline_ns,
 		c->mem.n_room++;
 		pthread_cond_timedwait(&c->mem.room, &c->lock, &ts);
 		c->mem.n_room--;
-		/* Nobody else may hear of operations that were given up. */
-		pst_reap(c);
-		pst_settle(c);
 	}
 	return 0;
 }

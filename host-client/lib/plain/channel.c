@@ -40,6 +40,7 @@ void pst_channel_shut(struct pst_channel *ch)
 {
 	ch->open = false;
 	ch->failed = 0;
+	ch->tx_n = 0;
 	/* The number stays taken. */
 	shutdown(ch->sock, SHUT_RDWR);
 }
@@ -103,15 +104,19 @@ void pst_channel_wake(struct pst_channel *ch)
 	}
 }
 
-int pst_channel_send(struct pst_channel *ch, const struct pst_frame *f)
+int pst_channel_send(struct pst_channel *ch, struct pst_frame *f)
 {
 	int64_t n;
 
 	if (!ch->open || ch->failed)
 		return -ECONNRESET;
+	/* Only what is on its way has a number: an answer to anything else is
+	 * a lie. */
+	f->seq = ch->seq + 1;
 	n = pst_frame_encode(f, ch->tx + ch->tx_n, sizeof(ch->tx) - ch->tx_n);
 	if (n < 0)
 		return -EAGAIN;
+	ch->seq = f->seq;
 	ch->tx_n += (size_t)n;
 	ch->unanswered++;
 	return flush_tx(ch) ? 0 : -ECONNRESET;
@@ -126,10 +131,6 @@ int pst_post(struct pst_channel *ch, uint16_t type, const void *payload,
 		.length = length,
 	};
 
-	/* A handshake counts requests without the lock. */
-	if (!ch->open)
-		return -ECONNRESET;
-	f.seq = ++ch->seq;
 	ch->n_posts++;
 	return pst_channel_send(ch, &f);
 }
@@ -269,6 +270,12 @@ static void receive(struct pst_channel *ch, uint64_t n_ops)
 		rx->n += (size_t)n;
 		take_frames(ch, n_ops);
 	}
+}
+
+void pst_channel_flush(struct pst_channel *ch)
+{
+	if (ch->open && !ch->failed)
+		(void)flush_tx(ch);
 }
 
 bool pst_channel_service(struct pst_channel *ch, uint64_t n_ops)

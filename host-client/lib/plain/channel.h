@@ -26,8 +26,8 @@ struct pst_rx {
 
 /* The one request under way. */
 struct pst_request {
-	bool busy;    /* a thread has it */
-	bool waiting; /* its reply is still wanted */
+	const void *owner; /* the thread that has it, or NULL */
+	bool waiting;      /* its reply is still wanted */
 	bool answered;
 	uint16_t type;
 	uint32_t seq;
@@ -38,13 +38,13 @@ struct pst_request {
 };
 
 struct pst_channel {
-	int sock;   /* number stays the same from session to session; or -1 */
-	bool open;  /* a session's */
-	int failed; /* see pst_channel_fail(); 0: it has not */
+	int sock;    /* number stays the same from session to session; or -1 */
+	bool open;   /* a session's */
+	int failed;  /* see pst_channel_fail(); 0: it has not */
+	size_t tx_n; /* bytes of tx that the socket did not take yet */
 	struct pst_error failure;
 	struct pst_rx rx;
 	uint8_t tx[PST_TX_SIZE];
-	size_t tx_n;
 	uint32_t seq;         /* of the last request sent */
 	uint32_t unanswered;  /* requests of this session without a reply */
 	unsigned int n_posts; /* requests of pst_post() since the last read */
@@ -69,10 +69,9 @@ void pst_channel_shut(struct pst_channel *ch);
 void pst_channel_fail(struct pst_channel *ch, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Queues a request and sends what goes. 0, -EAGAIN (no room, nothing was
- * queued), -ECONNRESET (the session is over). */
-PST_MUST_USE int pst_channel_send(struct pst_channel *ch,
-				  const struct pst_frame *f);
+/* Queues a request, which gets the next seq, and sends what goes. 0, -EAGAIN
+ * (no room, nothing was queued), -ECONNRESET (the session is over). */
+PST_MUST_USE int pst_channel_send(struct pst_channel *ch, struct pst_frame *f);
 
 /* A request whose reply nobody waits for; never blocks. 0, -EAGAIN when the
  * socket takes no more, -ECONNRESET. */
@@ -81,6 +80,9 @@ int pst_post(struct pst_channel *ch, uint16_t type, const void *payload,
 
 /* Sends one WAKE; a full socket counts as sent. */
 void pst_channel_wake(struct pst_channel *ch);
+
+/* Sends of what is left over what goes; the channel may fail. */
+void pst_channel_flush(struct pst_channel *ch);
 
 /*
  * Sends what is left over and reads and handles what arrived, without

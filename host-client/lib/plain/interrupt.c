@@ -13,6 +13,7 @@ static _Thread_local struct {
 	int (*ask)(void *arg);
 	void *arg;
 	bool held; /* within ask(), or where the answer is known */
+	bool asks; /* within ask() */
 	uint64_t next_ns;
 } self;
 
@@ -26,6 +27,25 @@ void pst_set_interrupt(int (*interrupted)(void *arg), void *arg)
 void pst_interrupt_hold(bool hold)
 {
 	self.held = hold;
+}
+
+const void *pst_interrupt_thread(void)
+{
+	return &self;
+}
+
+bool pst_interrupt_asks(void)
+{
+	return self.asks;
+}
+
+int pst_interrupt_check(const void *owner, struct pst_error *err)
+{
+	if (owner != &self)
+		return 0;
+	return pst_error_set(err, -EBUSY,
+			     "the call that was interrupted for this one has "
+			     "not ended");
 }
 
 uint64_t pst_interrupt_next(void)
@@ -44,9 +64,9 @@ int pst_interrupt_ask_unlocked(struct pst_error *err)
 
 	if (!pst_interrupt_due())
 		return 0;
-	self.held = true;
+	self.held = self.asks = true;
 	yes = self.ask(self.arg) != 0;
-	self.held = false;
+	self.held = self.asks = false;
 	if (!yes) {
 		self.next_ns = pst_now_ns() + ASK_NS;
 		return 1;

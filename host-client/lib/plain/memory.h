@@ -28,7 +28,7 @@ struct pst_memory {
 	const struct pst_wire_limits *limits; /* of the agent, or the last */
 	struct pst_heap heap;
 	struct pst_tensor_table tensors;
-	bool leasing; /* a thread is extending the heap */
+	const void *leasing; /* the thread that extends the heap, or NULL */
 	/* Something may be free that the agent does not know of: pst_settle()
 	 * tells it. spare: the empty extent that is kept, if it is there. */
 	bool due;

@@ -79,6 +79,8 @@ static inline void pst_settle(struct pst *c)
 		pst_memory_give_back(&c->mem, &c->channel);
 	if (c->channel.failed)
 		pst_session_lose(c);
+	if (c->channel.tx_n)
+		pst_watch_send(&c->watcher);
 }
 
 /* The border of a call. Nothing marked stays behind: with the lock held nobody

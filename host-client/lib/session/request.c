@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/session/wait.h"
 
 /* Gets the one request slot (unlocks). */
@@ -13,14 +14,17 @@ static int request_begin(struct pst *c, const struct pst_waiter *w,
 {
 	int r = 0;
 
-	while (c->session.live && c->channel.req.busy && !r)
-		r = pst_wait_step(c, w, err);
+	while (c->session.live && c->channel.req.owner && !r) {
+		r = pst_interrupt_check(c->channel.req.owner, err);
+		if (!r)
+			r = pst_wait_step(c, w, err);
+	}
 	pst_wait_end(&c->sleepers);
 	if (r < 0)
 		return r;
 	if (!c->session.live)
 		return pst_session_gone(&c->session, err);
-	c->channel.req.busy = true;
+	c->channel.req.owner = pst_interrupt_thread();
 	return 0;
 }
 
@@ -32,7 +36,7 @@ static void request_end(struct pst_channel *ch, struct pst_sleepers *s)
 }
 
 /* Sends the request and waits for its reply (unlocks). */
-static int exchange(struct pst *c, const struct pst_frame *f,
+static int exchange(struct pst *c, struct pst_frame *f,
 		    const struct pst_waiter *w, struct pst_error *err)
 {
 	uint64_t serial = c->session.serial;
@@ -42,6 +46,8 @@ static int exchange(struct pst *c, const struct pst_frame *f,
 	while (!r && c->session.serial == serial &&
 	       pst_channel_send(&c->channel, f) == -EAGAIN)
 		r = pst_wait_step(c, w, err);
+	c->channel.req.seq = f->seq;
+	c->channel.req.waiting = true;
 	while (!r && c->session.live && c->session.serial == serial &&
 	       !c->channel.req.answered)
 		r = pst_wait_step(c, w, err);
@@ -72,10 +78,7 @@ int pst_request(struct pst *c, uint16_t type, const void *payload,
 	r = request_begin(c, &w, err);
 	if (r < 0)
 		return r;
-	f.seq = ++c->channel.seq;
 	c->channel.req.type = type;
-	c->channel.req.seq = f.seq;
-	c->channel.req.waiting = true;
 	r = exchange(c, &f, &w, err);
 	if (!r && c->channel.req.result < 0)
 		r = pst_error_set(err, c->channel.req.result, "%s",

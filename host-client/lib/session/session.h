@@ -13,7 +13,7 @@
 /* The session: whose, and whether it lives. */
 struct pst_liveness {
 	bool live;
-	bool connecting;
+	const void *connecting; /* the thread that does so, or NULL */
 	bool closing;
 	int lost_code; /* why the last session ended */
 	struct pst_error lost;

@@ -64,7 +64,9 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 	int r;
 
 	while (!c->session.live && c->session.connecting) {
-		r = pst_interrupt_ask(c, err);
+		r = pst_interrupt_check(c->session.connecting, err);
+		if (!r)
+			r = pst_interrupt_ask(c, err);
 		if (r < 0)
 			return r;
 		if (pst_now_ns() >= deadline_ns)
@@ -78,7 +80,7 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 	}
 	if (c->session.live)
 		return 0;
-	c->session.connecting = true;
+	c->session.connecting = pst_interrupt_thread();
 	old = c->session.child;
 	c->session.child = 0;
 	pst_unlock(c);
@@ -91,7 +93,7 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 		if (r < 0)
 			discard(c, &s);
 	}
-	c->session.connecting = false;
+	c->session.connecting = NULL;
 	pst_wake_followers(&c->sleepers);
 	return r;
 }

@@ -32,6 +32,9 @@ static void *watch(void *arg)
 		serial = c->session.serial;
 		p[1] = (struct pollfd){.fd = c->channel.sock,
 				       .events = POLLRDHUP};
+		c->watcher.sends = live && c->channel.tx_n;
+		if (c->watcher.sends)
+			p[1].events |= POLLOUT;
 		pst_unlock(c);
 		/* Between sessions only pst_watch_kick() ends the sleep. */
 		n = poll(p, live ? 2 : 1, live ? TICK_MS : -1);
@@ -42,7 +45,9 @@ static void *watch(void *arg)
 		    c->session.closing)
 			continue;
 		pst_session_check(c, pst_now_ns());
-		if (n > 0 && p[1].revents) {
+		if (n > 0 && p[1].revents & POLLOUT)
+			pst_channel_flush(&c->channel);
+		if (n > 0 && p[1].revents & ~POLLOUT) {
 			/* Its last words may be there. */
 			pst_socket_service(c);
 			pst_channel_fail(&c->channel, -ECONNRESET,
@@ -82,11 +87,6 @@ int pst_watch_start(struct pst *c, struct pst_error *err)
 	c->watcher.runs = true;
 	pthread_setname_np(c->watcher.thread, "penstock");
 	return 0;
-}
-
-void pst_watch_kick(struct pst_watcher *w)
-{
-	(void)eventfd_write(w->fd, 1);
 }
 
 void pst_watch_stop(struct pst_watcher *w)
