@@ -60,6 +60,69 @@ WELCOME(type, f->type = PST_WIRE_PING)
 WELCOME(no_reply, f->reply = false)
 WELCOME(cut, f->length -= 8)
 
+#define LANES(name, statement)                                                 \
+	static void lanes_##name(struct pst_frame *f,                          \
+				 struct pst_wire_lanes *p)                     \
+	{                                                                      \
+		statement;                                                     \
+	}
+
+LANES(none, p->n = 0)
+LANES(more, p->n = 4; p->lane[3] = 0)
+LANES(twice, p->lane[2] = p->lane[1])
+LANES(other, p->lane[0] = 0)
+LANES(absent, p->lane[2] = 4)
+LANES(behind, p->lane[4] = 1)
+LANES(seq, f->seq++)
+LANES(type, f->type = PST_WIRE_PING)
+LANES(cut, f->length -= 4)
+
+START_TEST(lanes_with_a_lie_in_them_are_refused)
+{
+	static void (*const lies[])(struct pst_frame *,
+				    struct pst_wire_lanes *) = {
+		lanes_none,  lanes_more,   lanes_twice,
+		lanes_other, lanes_absent, lanes_behind,
+		lanes_seq,   lanes_type,   lanes_cut,
+	};
+	struct pst_options o = {
+		.size = sizeof(o),
+		.timeout_ns = 300 * MS,
+		.queues = 3,
+	};
+	size_t i;
+	int r;
+
+	for (i = 0; i <= PST_ARRAY_SIZE(lies); i++) {
+		setup();
+		fake.max_lanes = 4;
+		fake.lanes = i < PST_ARRAY_SIZE(lies) ? lies[i] : NULL;
+		fake_open(&fake);
+		r = pst_open(fake.uri, &o, &c, text, sizeof(text));
+		pst_close(c);
+		fake_close(&fake);
+		ck_assert_uint_eq(fake.asked_lanes, 1);
+		ck_assert_msg(r == (fake.lanes ? -EPROTO : 0),
+			      "lie %zu: %d, %s", i, r, text);
+	}
+}
+END_TEST
+
+START_TEST(an_agent_that_has_one_lane_is_not_asked_for_more)
+{
+	const struct pst_options o = {.size = sizeof(o), .queues = 3};
+	int r;
+
+	fake_open(&fake);
+	r = pst_open(fake.uri, &o, &c, text, sizeof(text));
+	ck_assert_msg(r == 0, "%s", text);
+	ck_assert_uint_eq(c->session.n_lanes, 1);
+	ck_assert_int_eq(pst_nop(c, PST_HANG_NS, NULL), 0);
+	ck_assert_uint_eq(fake.asked_lanes, 0);
+	end();
+}
+END_TEST
+
 START_TEST(a_welcome_with_a_lie_in_it_is_refused)
 {
 	static void (*const lies[])(struct pst_frame *,
@@ -488,6 +551,8 @@ static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, a_welcome_with_a_lie_in_it_is_refused);
+	tcase_add_test(tc, lanes_with_a_lie_in_them_are_refused);
+	tcase_add_test(tc, an_agent_that_has_one_lane_is_not_asked_for_more);
 	tcase_add_test(tc, a_wake_before_the_welcome_is_refused);
 	tcase_add_test(tc, a_refusal_is_passed_on_in_the_agents_words);
 	tcase_add_test(tc, a_challenge_with_a_lie_in_it_is_refused);
