@@ -19,8 +19,9 @@
 #define MAX_FIGURES 64
 
 static const struct pst_bench_gate_group *const tables[] = {
-	pst_bench_gate_latency, pst_bench_gate_memory, pst_bench_gate_share,
-	pst_bench_gate_flood,   pst_bench_gate_spawn,  pst_bench_gate_peers,
+	pst_bench_gate_latency, pst_bench_gate_rate,  pst_bench_gate_memory,
+	pst_bench_gate_share,   pst_bench_gate_flood, pst_bench_gate_spawn,
+	pst_bench_gate_peers,
 };
 
 /* What came out, to be said again at the end. */
@@ -64,6 +65,7 @@ static int run_pairs(struct pst_bench_gate *g,
 	int r = 0;
 
 	memset(pairs, 0, n_figures * sizeof(*pairs));
+	g->in_turn = false;
 	if (group->open)
 		r = group->open(g, &state);
 	for (i = 0; i < group->n_pairs && !r; i++) {
@@ -73,7 +75,7 @@ static int run_pairs(struct pst_bench_gate *g,
 		for (j = 0; j < n_figures && !r; j++) {
 			pairs[j].value[i] = samples[j].value;
 			pairs[j].reference[i] = samples[j].reference;
-			pairs[j].probe[i] = probe;
+			pairs[j].probe[i] = g->in_turn ? 0 : probe;
 			pairs[j].n = i + 1;
 		}
 	}

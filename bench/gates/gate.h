@@ -13,7 +13,7 @@
 #include "bench/probe.h"
 #include "host-client/penstock.h"
 
-#define PST_BENCH_GATE_FIGURES 4
+#define PST_BENCH_GATE_FIGURES 12
 
 /* One pair of one figure. */
 struct pst_bench_sample {
@@ -36,6 +36,10 @@ struct pst_bench_gate {
 	bool has_blas;
 	struct pst_bench_probe *probe; /* two cache lines */
 	char why[256]; /* the sentence of what could not be measured */
+	/* Set by a group's open: its pairs take both sides in turn, several
+	 * times, so what the machine does happens to both, and the probe's
+	 * spread says nothing. */
+	bool in_turn;
 };
 
 /*
@@ -56,6 +60,7 @@ struct pst_bench_gate_group {
 
 /* Ends with one whose name is NULL. */
 extern const struct pst_bench_gate_group pst_bench_gate_latency[];
+extern const struct pst_bench_gate_group pst_bench_gate_rate[];
 extern const struct pst_bench_gate_group pst_bench_gate_memory[];
 extern const struct pst_bench_gate_group pst_bench_gate_share[];
 extern const struct pst_bench_gate_group pst_bench_gate_spawn[];

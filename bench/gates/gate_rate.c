@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* The gate's figures on the rate of small operations: many outstanding, beside
+ * a bare ring and beside the same products in this process. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bench/clock.h"
+#include "bench/gates/gate.h"
+#include "bench/ring.h"
+
+/* One run of one program; the best of TRIES counts, since what is slower was
+ * disturbed. */
+#define SLICE_NS (20 * PST_BENCH_MS)
+#define TRIES    3U
+#define ROUNDS   5U
+/* Completions between two looks at the clock. */
+#define DONE_A_CLOCK 1024U
+#define MAX_DEPTH    200U
+#define PRODUCT_N    16U
+#define PRODUCTS     64U
+#define TWO_DEPTH    32U
+
+/* Nanoseconds an operation or entry. */
+enum program {
+	BARE_8,
+	BARE_64,
+	BARE_200,
+	NOP_8,
+	NOP_64,
+	NOP_200,
+	TWO, /* connections, TWO_DEPTH NOPs outstanding on each */
+	GEMM,
+	SGEMM, /* in this process */
+	N_PROGRAMS,
+};
+
+static const unsigned int depths[] = {8, 64, MAX_DEPTH};
+
+struct state {
+	struct pst_bench_agentproc agent;
+	struct pst_bench_ring *ring;
+	struct pst *c[2];
+	struct pst_gemm_args gemm;
+};
+
+static void close_state(struct pst_bench_gate *g, void *arg)
+{
+	struct state *s = arg;
+
+	if (!s)
+		return;
+	pst_close(s->c[0]);
+	pst_close(s->c[1]);
+	pst_bench_agentproc_stop(&s->agent);
+	pst_bench_ring_close(s->ring);
+	free(s);
+}
+
+static int open_state(struct pst_bench_gate *g, void **ret)
+{
+	struct state *s = calloc(1, sizeof(*s));
+	unsigned int i;
+	int r;
+
+	if (!s)
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
+	*ret = s;
+	g->in_turn = true;
+	if (!g->has_blas)
+		return pst_bench_gate_why(g, -ENOENT, "there is no CBLAS");
+	r = pst_bench_ring_open(g->cpus.peer, &s->ring);
+	if (r)
+		return pst_bench_gate_why(g, r, "cannot start a bare ring");
+	r = pst_bench_gate_agent(g, &s->agent, true, 1, NULL, 0);
+	for (i = 0; i < 2 && !r; i++)
+		r = pst_bench_gate_connect(g, &s->agent, UINT64_MAX, 0,
+					   &s->c[i]);
+	return r ? r : pst_bench_gate_square(g, s->c[0], PRODUCT_N, &s->gemm);
+}
+
+/* ---- One program -------------------------------------------------------- */
+
+/* NOPs, or products where there is a descriptor. */
+static int submit(struct pst *c, const struct pst_gemm_args *gemm, int n)
+{
+	uint64_t tag;
+	int r = 0;
+
+	while (n-- > 0 && !r)
+		r = gemm ? pst_submit_gemm(c, gemm, 0, &tag)
+			 : pst_submit_nop(c, 0, &tag);
+	return r;
+}
+
+/* Takes what is done. Returns how many, or the first one's failure. */
+static int take(struct pst *c)
+{
+	struct pst_completion done[MAX_DEPTH];
+	const int n = pst_poll(c, done, (int)MAX_DEPTH);
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (done[i].status)
+			return done[i].status;
+	return n;
+}
+
+/* Takes what is done until nothing is outstanding. */
+static int take_rest(struct pst *c, int outstanding)
+{
+	int n = 0;
+
+	while (n >= 0 && outstanding > 0) {
+		n = take(c);
+		outstanding -= n;
+	}
+	return n < 0 ? n : 0;
+}
+
+/* One thread keeps depth operations outstanding on each of n connections. */
+static int run(struct pst_bench_gate *g, struct pst *const *c, unsigned int n,
+	       unsigned int depth, const struct pst_gemm_args *gemm,
+	       double *ret_ns)
+{
+	uint64_t begin, now, done = 0, counted = 0;
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < n && r >= 0; i++)
+		r = submit(c[i], gemm, (int)depth);
+	begin = now = pst_bench_now_ns();
+	for (i = 0; r >= 0 && now - begin < SLICE_NS; i = (i + 1) % n) {
+		r = take(c[i]);
+		if (r > 0) {
+			done += (unsigned int)r;
+			r = submit(c[i], gemm, r);
+		}
+		if (done - counted >= DONE_A_CLOCK) {
+			counted = done;
+			now = pst_bench_now_ns();
+		}
+	}
+	for (i = 0; i < n && r >= 0; i++)
+		r = take_rest(c[i], (int)depth);
+	if (r < 0)
+		return pst_bench_gate_why(g, r, "an operation failed: %s",
+					  pst_strerror(r));
+	*ret_ns = (double)(now - begin) / (double)counted;
+	return 0;
+}
+
+static double run_sgemm(const struct pst_bench_gate *g,
+			const struct pst_gemm_args *gemm)
+{
+	uint64_t begin = pst_bench_now_ns(), now = begin, n = 0;
+	unsigned int i;
+
+	while (now - begin < SLICE_NS) {
+		for (i = 0; i < DONE_A_CLOCK; i++)
+			pst_bench_blas_product(&g->blas, gemm->m, gemm->n,
+					       gemm->k, gemm->a, gemm->b,
+					       gemm->c);
+		n += DONE_A_CLOCK;
+		now = pst_bench_now_ns();
+	}
+	return (double)(now - begin) / (double)n;
+}
+
+static int run_program(struct pst_bench_gate *g, struct state *s,
+		       enum program p, double *ret_ns)
+{
+	switch (p) {
+	case BARE_8:
+	case BARE_64:
+	case BARE_200:
+		return pst_bench_ring_run(s->ring, depths[p - BARE_8], SLICE_NS,
+					  ret_ns);
+	case NOP_8:
+	case NOP_64:
+	case NOP_200:
+		return run(g, s->c, 1, depths[p - NOP_8], NULL, ret_ns);
+	case TWO:
+		return run(g, s->c, 2, TWO_DEPTH, NULL, ret_ns);
+	case GEMM:
+		return run(g, s->c, 1, PRODUCTS, &s->gemm, ret_ns);
+	default:
+		*ret_ns = run_sgemm(g, &s->gemm);
+		return 0;
+	}
+}
+
+/* ---- One round ---------------------------------------------------------- */
+
+static const struct {
+	enum program value, reference;
+} rows[] = {
+	{NOP_8, BARE_8}, {NOP_64, BARE_64}, {NOP_200, BARE_200},
+	{TWO, BARE_64},  {TWO, NOP_64},     {GEMM, SGEMM},
+};
+
+/* All programs in turn, TRIES times. */
+static int pair(struct pst_bench_gate *g, void *arg,
+		struct pst_bench_sample *ret)
+{
+	double best[N_PROGRAMS], ns = 0;
+	struct state *s = arg;
+	unsigned int i, try;
+	enum program p;
+	int r = 0;
+
+	for (try = 0; try < TRIES && !r; try++) {
+		for (p = 0; p < N_PROGRAMS && !r; p++) {
+			r = run_program(g, s, p, &ns);
+			if (try == 0 || ns < best[p])
+				best[p] = ns;
+		}
+	}
+	for (i = 0; i < sizeof(rows) / sizeof(*rows) && !r; i++)
+		ret[i] = (struct pst_bench_sample){best[rows[i].value],
+						   best[rows[i].reference]};
+	return r;
+}
+
+const struct pst_bench_gate_group pst_bench_gate_rate[] = {
+	{"rate",
+	 ROUNDS,
+	 open_state,
+	 pair,
+	 close_state,
+	 {{"8 NOPs outstanding / bare ring", "ns", {1.5, false}},
+	  {"64 NOPs outstanding / bare ring", "ns", {2.5, false}},
+	  {"200 NOPs outstanding / bare ring", "ns", {3.5, false}},
+	  {"2 connections with 32 NOPs each / bare ring with 64",
+	   "ns",
+	   {2.5, false}},
+	  {"2 connections with 32 NOPs each / one with 64", "ns", {1, false}},
+	  {"64 products of n=16 outstanding / cblas_sgemm here",
+	   "ns",
+	   {2, false}}}},
+	{0},
+};
