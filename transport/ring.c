@@ -161,6 +161,21 @@ bool pst_lane_agent_must_wake(struct pst_lane_agent *l)
 	return must_wake(&l->lane->client_wake.value, &l->woken_gen);
 }
 
+/* must_wake() of what was loaded without a fence. The fence that then comes
+ * orders the slot's seq (store) before the WAKE, whose receiver looks there. */
+static bool glance(const uint64_t *word, uint64_t *woken_gen)
+{
+	if (!must_wake(word, woken_gen))
+		return false;
+	pst_shm_fence();
+	return true;
+}
+
+bool pst_lane_agent_glance(struct pst_lane_agent *l)
+{
+	return glance(&l->lane->client_wake.value, &l->woken_gen);
+}
+
 void pst_agent_wake_arm(struct pst_wire_word *word, uint64_t *gen)
 {
 	if (!(*gen & 1))

@@ -97,8 +97,13 @@ int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret);
 void pst_lane_agent_post(struct pst_lane_agent *l,
 			 const struct pst_wire_cqe *cqe);
 
-/* As pst_lane_client_must_wake(), for the client's word. */
+/*
+ * As pst_lane_client_must_wake(), for the client's word. glance() does without
+ * the fence, so it may miss a client that arms at that moment: after a burst of
+ * posts must_wake() follows, before the agent does anything that takes longer.
+ */
 bool pst_lane_agent_must_wake(struct pst_lane_agent *l);
+bool pst_lane_agent_glance(struct pst_lane_agent *l);
 
 /*
  * The agent's need_wake word, one for all lanes. After arm, scan every lane

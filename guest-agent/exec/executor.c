@@ -16,6 +16,11 @@
 /* All lanes with work have had a turn after this time, where operations are
  * short. */
 #define ROTATION_NS PST_NS_PER_MS
+/* What is short is done in bursts, for so long at most: sockets are polled in
+ * between. */
+#define BURST_NS (20 * PST_NS_PER_US)
+/* m n k of a product that is short: some 5 us. */
+#define SHORT_PRODUCT (64ULL * 64 * 64)
 /* Starting an operation costs about as much as reading the clock: the clock is
  * read once for this many, in case none of them comes to a step. */
 #define STARTS_A_CLOCK 16U
@@ -77,6 +82,7 @@ void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 	if (!l->attached || l->detached)
 		return;
 	l->detached = true;
+	l->posted = false;
 	l->n_taken = 0;
 	if (l->running && !l->giving_up) {
 		l->waiting = false;
@@ -88,17 +94,35 @@ void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 		remove_lane(ex, l);
 }
 
+/* After a completion: a client that was asleep already is woken at once. What
+ * the look may miss for want of a fence, wake() finds. */
+static void glance(struct pst_agent_executor *ex, struct lane *l)
+{
+	if (!pst_lane_agent_glance(&l->ring))
+		return;
+	ex->woke = true;
+	/* Of all that was posted so far the client now knows: one WAKE more
+	 * for it would be one too many. */
+	l->posted = false;
+	ex->config.hooks.wake(ex->config.arg, l->index);
+}
+
+/* At the end of a burst, and before anything that is not short. */
 static void wake(struct pst_agent_executor *ex, struct lane *l)
 {
+	if (!l->posted)
+		return;
+	l->posted = false;
 	if (pst_lane_agent_must_wake(&l->ring))
 		ex->config.hooks.wake(ex->config.arg, l->index);
 }
 
 /* A completion, for which a client may be spinning, goes before all else; then
- * comes wake(). */
+ * comes glance(). */
 static void publish(struct lane *l, const struct pst_wire_cqe *cqe)
 {
 	pst_lane_agent_post(&l->ring, cqe);
+	l->posted = true;
 	l->stats.ops++;
 	l->stats.compute_ns += cqe->compute_ns;
 	l->running = false;
@@ -121,7 +145,7 @@ static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 	if (err)
 		pst_agent_lane_stash_why(l, tag, err);
 	publish(l, &cqe);
-	wake(ex, l);
+	glance(ex, l);
 }
 
 static void post_done(struct lane *l)
@@ -309,7 +333,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 			    &l->bop.op, &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
 		post_done(l);
-		wake(ex, l);
+		glance(ex, l);
 		return;
 	}
 	if (r == 0) {
@@ -341,7 +365,7 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	ex->slice_ns = l->bop.compute_ns - before_ns;
 	l->waiting = r == PST_AGENT_STEP_WAIT;
 	if (r == PST_AGENT_STEP_DONE)
-		wake(ex, l);
+		glance(ex, l);
 	else if (r < 0)
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
 			    &err);
@@ -377,6 +401,7 @@ static bool step_waiting(struct pst_agent_executor *ex)
 		if (!l->attached || !l->waiting)
 			continue;
 		step(ex, l);
+		wake(ex, l);
 		charge(ex, l, ex->slice_ns);
 		ended |= !l->waiting;
 	}
@@ -393,7 +418,7 @@ bool pst_agent_executor_waits(const struct pst_agent_executor *ex)
 	return false;
 }
 
-static void work(struct pst_agent_executor *ex, struct lane *l)
+static void work_once(struct pst_agent_executor *ex, struct lane *l)
 {
 	if (!l->running)
 		start(ex, l);
@@ -403,6 +428,43 @@ static void work(struct pst_agent_executor *ex, struct lane *l)
 		give_up(ex, l);
 	else
 		step(ex, l);
+}
+
+/* Whether an operation is over before anybody notices that it took time. The
+ * numbers are not checked yet. */
+static bool is_short(const struct pst_wire_sqe *s)
+{
+	const uint64_t mn = (uint64_t)s->m * s->n;
+
+	return s->op == PST_WIRE_OP_NOP ||
+	       (s->op == PST_WIRE_OP_GEMM && mn <= SHORT_PRODUCT &&
+		mn * s->k <= SHORT_PRODUCT);
+}
+
+/* Whether the lane goes on in the same run. */
+static bool goes_on(const struct pst_agent_executor *ex, const struct lane *l,
+		    uint64_t start_ns)
+{
+	return !l->running && l->n_taken > 0 && !ex->woke &&
+	       is_short(&l->taken[l->first].sqe) &&
+	       ex->now_ns - start_ns < BURST_NS;
+}
+
+/* A slice of an operation, or a burst of those that are short: a fence waits
+ * for the lines that were just posted, so there is one for all. */
+static void work(struct pst_agent_executor *ex, struct lane *l)
+{
+	const uint64_t start_ns = ex->now_ns;
+	uint64_t slices_ns = 0;
+
+	ex->woke = false;
+	do {
+		ex->slice_ns = 0;
+		work_once(ex, l);
+		slices_ns += ex->slice_ns;
+	} while (goes_on(ex, l, start_ns));
+	ex->slice_ns = slices_ns;
+	wake(ex, l);
 }
 
 /* A lane is charged for all time of the thread: also for waking its client, and

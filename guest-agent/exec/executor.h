@@ -16,7 +16,8 @@
  * lane run strictly in order, one at a time; lanes share by deficit round
  * robin over the time they used, in turns of less than 1 ms where operations
  * are short. Each call of pst_agent_executor_run() does at most one slice
- * (about 10 ms) of one operation.
+ * (about 10 ms) of one operation, or a burst of short ones of one lane (about
+ * 20 us).
  */
 struct pst_agent_executor;
 
@@ -84,8 +85,9 @@ int pst_agent_executor_cancel(struct pst_agent_executor *ex, uint32_t lane,
 			      uint64_t tag);
 
 /*
- * Takes what lanes hold and does at most one slice of one operation. Returns
- * 1 when it did something, 0 when there is nothing to do.
+ * Takes what lanes hold and does at most one slice of one operation, or a burst
+ * of short ones. Returns 1 when it did something, 0 when there is nothing to
+ * do.
  */
 int pst_agent_executor_run(struct pst_agent_executor *ex);
 

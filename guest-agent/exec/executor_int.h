@@ -9,7 +9,7 @@
 
 /* Operations taken ahead of their turn, so that queue_ns says how long an
  * operation waited for others. */
-#define N_TAKEN 16U
+#define N_TAKEN 32U
 
 struct taken {
 	struct pst_wire_sqe sqe;
@@ -30,6 +30,8 @@ struct lane {
 	bool waiting;   /* for the device that runs bop; not for a turn */
 	bool giving_up; /* bop is being cancelled */
 	bool detached;  /* nothing is posted any more */
+	bool posted;    /* since the last fenced look at whether the client
+			   sleeps */
 	uint32_t index;
 	uint64_t owner;
 	struct pst_lane_agent ring;
@@ -56,6 +58,7 @@ struct pst_agent_executor {
 	uint64_t now_ns;   /* of the last reading of the clock */
 	uint64_t slice_ns; /* of the backend, in this run */
 	bool fresh;        /* nothing that takes time was done since */
+	bool woke;         /* a client, in this run: a system call */
 	uint64_t n_started;
 	unsigned int n_active;
 	unsigned int turn; /* index into active */
