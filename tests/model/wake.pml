@@ -4,11 +4,21 @@
  * sockets, and a store buffer for each side (x86 TSO: a store may pass a later
  * load). A lost wake-up is an invalid end state: somebody sleeps for ever.
  *
- * -DNO_FENCE leaves out the fences, -DNO_RESCAN the look between arming and
- * sleeping, -DONE_LANE the scan of the other lane: each must fail.
+ * Fences are put off. A client whose other entries are outstanding only glances
+ * at the agent's word, and owes the fenced look: it pays before it sleeps, or
+ * the watcher's tick pays for one that makes no further call. The agent owes
+ * one to the clients of a burst, and pays before it arms. Who is seen to sleep
+ * without a fence gets a WAKE behind one, and nothing more is owed.
+ *
+ * Each of these must fail: -DNO_FENCE leaves out the fences, -DNO_RESCAN the
+ * look between arming and sleeping, -DONE_LANE the scan of the other lane,
+ * -DNO_DEBT_CLIENT what the client owes when it sleeps, -DNO_TICK the tick,
+ * -DNO_DEBT_AGENT what the agent owes.
  */
-#ifdef FULL
+#if defined(FULL)
 #define CALLS(i) (2 - (i)) /* client 0 makes two calls, client 1 one */
+#elif defined(ALONE)
+#define CALLS(i) (2 - 2 * (i)) /* two, and none */
 #else
 #define CALLS(i) 1
 #endif
@@ -50,65 +60,124 @@ end:	do
 	od
 }
 
+/* Wakes the agent if it is seen to sleep. */
+inline wake_agent(i)
+{
+	g = agent_gen;
+	if
+	:: (g % 2 == 1 && g != woken) ->
+		woken = g;
+		FENCE(sq[i] == b_sq[i]);
+		SEND(to_agent[i]);
+		owes = false
+	:: else -> skip
+	fi
+}
+
+/* The fenced look that was put off. */
+inline pay_agent(i)
+{
+	if
+	:: owes -> FENCE(sq[i] == b_sq[i]); wake_agent(i); owes = false
+	:: else -> skip
+	fi
+}
+
+inline submit(i)
+{
+	n = n + 1;
+	b_sq[i] = n;
+	if
+	:: n - done == 1 -> FENCE(sq[i] == b_sq[i]); wake_agent(i)
+	:: else -> owes = true; wake_agent(i)
+	fi
+}
+
+/* Sleeps unless a completion is there. */
+inline sleep(i)
+{
+#ifndef NO_DEBT_CLIENT
+	pay_agent(i);
+#endif
+	b_client_gen[i] = b_client_gen[i] + 1;
+	FENCE(client_gen[i] == b_client_gen[i]);
+	if
+#ifndef NO_RESCAN
+	:: cq[i] > done -> skip
+	:: cq[i] <= done -> to_client[i] ? 1
+#else
+	:: true -> to_client[i] ? 1
+#endif
+	fi;
+	b_client_gen[i] = b_client_gen[i] + 1
+}
+
 proctype client(byte i)
 {
-	byte n = 0, woken = 0, g;
+	byte n = 0, done = 0, woken = 0, g;
+	bit owes = false;
 
 	do
-	:: n == CALLS(i) -> break
-	:: n < CALLS(i) ->
-		b_sq[i] = n + 1;
-		FENCE(sq[i] == b_sq[i]);
-		g = agent_gen;
-		if
-		:: (g % 2 == 1 && g != woken) -> woken = g; SEND(to_agent[i])
-		:: else -> skip
-		fi;
-		/* Wait for the completion. */
-		do
-		:: cq[i] > n -> break
-		:: cq[i] <= n ->
-			b_client_gen[i] = b_client_gen[i] + 1;
-			FENCE(client_gen[i] == b_client_gen[i]);
-			if
-#ifndef NO_RESCAN
-			:: cq[i] > n -> skip
-			:: cq[i] <= n -> to_client[i] ? 1
-#else
-			:: true -> to_client[i] ? 1
+	:: n < CALLS(i) -> submit(i)
+	:: done < n && cq[i] > done -> done = done + 1
+	:: done < n && cq[i] <= done -> sleep(i)
+	:: n == CALLS(i) && done == n -> break
+#if defined(FULL) || defined(ALONE)
+	/* It makes no further call. */
+	:: n == CALLS(i) && done < n ->
+#ifndef NO_TICK
+		pay_agent(i);
 #endif
-			fi;
-			b_client_gen[i] = b_client_gen[i] + 1
-		od;
-		n = n + 1
+		break
+#endif
 	od
+}
+
+inline wake_client(i)
+{
+	g = client_gen[i];
+	if
+	:: (g % 2 == 1 && g != woken[i]) ->
+		woken[i] = g;
+		FENCE(cq[i] == b_cq[i]);
+		SEND(to_client[i]);
+		owes[i] = false
+	:: else -> skip
+	fi
 }
 
 inline serve(i)
 {
+	taken[i] = taken[i] + 1;
+	b_cq[i] = taken[i];
+	owes[i] = true;
+	wake_client(i)
+}
+
+inline pay_client(i)
+{
+#ifndef NO_DEBT_AGENT
 	if
-	:: sq[i] > taken[i] ->
-		taken[i] = taken[i] + 1;
-		b_cq[i] = taken[i];
-		FENCE(cq[i] == b_cq[i]);
-		g = client_gen[i];
-		if
-		:: (g % 2 == 1 && g != woken[i]) -> woken[i] = g; SEND(to_client[i])
-		:: else -> skip
-		fi
+	:: owes[i] -> FENCE(cq[i] == b_cq[i]); wake_client(i); owes[i] = false
 	:: else -> skip
 	fi
+#else
+	skip
+#endif
 }
 
 active proctype agent()
 {
 	byte taken[N], woken[N], g;
+	bit owes[N];
 
 	do
-	:: ALL_TAKEN -> break
+	:: sq[0] > taken[0] -> serve(0)
+	:: sq[1] > taken[1] -> serve(1)
 	:: else ->
-		serve(0);
-		serve(1);
+		/* The burst is over. */
+		pay_client(0);
+		pay_client(1);
 		if
 		:: ALL_TAKEN -> break
 		:: else -> skip

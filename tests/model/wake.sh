@@ -12,23 +12,25 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 
-# verify NAME WANT [DEFINE]: WANT is the number of errors, 0 or 1. The search is
+# verify NAME WANT [-DDEFINE...]: WANT is the number of errors, 0 or 1. The search is
 # bounded in memory (MiB) and time; one that did not end is a failure.
 failed=0
 verify()
 {
-	if ! spin ${3:+"-D$3"} -a "$model" >out 2>&1 ||
+	name=$1 want=$2
+	shift 2
+	if ! spin "$@" -a "$model" >out 2>&1 ||
 		! cc -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=3000 -o pan pan.c \
 			>>out 2>&1 ||
 		! timeout 900 ./pan -m200000 >>out 2>&1 ||
 		grep -q 'max search depth too small\|reached -DMEMLIM' out; then
-		echo "not ok - $1: the model did not run to its end"
+		echo "not ok - $name: the model did not run to its end"
 		tail -n 20 out
 		failed=1
-	elif grep -q "errors: $2\$" out; then
-		echo "ok - $1 ($(awk '/states, stored/ { print $1 }' out) states)"
+	elif grep -q "errors: $want\$" out; then
+		echo "ok - $name ($(awk '/states, stored/ { print $1 }' out) states)"
 	else
-		echo "not ok - $1"
+		echo "not ok - $name"
 		grep -E 'errors:|pan:|states, stored' out
 		failed=1
 	fi
@@ -36,11 +38,18 @@ verify()
 }
 
 verify "no wake-up is lost in any interleaving of one call each" 0
+verify "no wake-up is lost when the second call's fence is put off" 0 -DALONE
 if [ -n "${PST_MODEL_FULL-}" ]; then
-	# About a minute and 2 GiB: not in every run.
-	verify "no wake-up is lost when one client calls twice" 0 FULL
+	# Minutes and gigabytes: not in every run.
+	verify "no wake-up is lost when one of two clients calls twice" 0 -DFULL
 fi
-verify "without the fences one is" 1 NO_FENCE
-verify "without the second look one is" 1 NO_RESCAN
-verify "without the other lane in the second look one is" 1 ONE_LANE
+verify "without the fences one is" 1 -DNO_FENCE
+verify "without the second look one is" 1 -DNO_RESCAN
+verify "without the other lane in the second look one is" 1 -DONE_LANE
+verify "without what a client owes when it sleeps one is" 1 \
+	-DALONE -DNO_DEBT_CLIENT
+verify "without the tick for a client that calls no more one is" 1 \
+	-DALONE -DNO_TICK
+verify "without what the agent owes its clients one is" 1 \
+	-DALONE -DNO_DEBT_AGENT
 exit $failed
