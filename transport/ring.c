@@ -55,12 +55,29 @@ static bool must_wake(const uint64_t *word, uint64_t *woken_gen)
 	return true;
 }
 
+/* must_wake() of what was loaded without a fence. The fence that then comes
+ * orders the slot's seq (store) before the WAKE, whose receiver looks there. */
+static bool glance(const uint64_t *word, uint64_t *woken_gen)
+{
+	if (!must_wake(word, woken_gen))
+		return false;
+	pst_shm_fence();
+	return true;
+}
+
 bool pst_lane_client_must_wake(struct pst_lane_client *l)
 {
 	/* Orders the slot's seq (store, submit) before agent_wake (load).
 	 * Partner: the fence in pst_agent_wake_arm(). */
 	pst_shm_fence();
+	l->owes = false;
 	return must_wake(&l->agent_wake->value, &l->woken_gen);
+}
+
+bool pst_lane_client_glance(struct pst_lane_client *l)
+{
+	l->owes = !glance(&l->agent_wake->value, &l->woken_gen);
+	return !l->owes;
 }
 
 int pst_lane_client_reap(struct pst_lane_client *l, struct pst_wire_cqe *ret)
@@ -159,16 +176,6 @@ bool pst_lane_agent_must_wake(struct pst_lane_agent *l)
 	 * Partner: the fence in pst_lane_client_arm(). */
 	pst_shm_fence();
 	return must_wake(&l->lane->client_wake.value, &l->woken_gen);
-}
-
-/* must_wake() of what was loaded without a fence. The fence that then comes
- * orders the slot's seq (store) before the WAKE, whose receiver looks there. */
-static bool glance(const uint64_t *word, uint64_t *woken_gen)
-{
-	if (!must_wake(word, woken_gen))
-		return false;
-	pst_shm_fence();
-	return true;
 }
 
 bool pst_lane_agent_glance(struct pst_lane_agent *l)

@@ -28,6 +28,7 @@ struct pst_lane_client {
 	uint64_t cq_head;   /* reaped */
 	uint64_t wake_gen;  /* own need_wake word; odd: armed */
 	uint64_t woken_gen; /* last generation of the agent that was woken */
+	bool owes;          /* a fenced look at agent_wake was put off */
 };
 
 /* The agent's end. */
@@ -46,7 +47,8 @@ void pst_lane_client_init(struct pst_lane_client *l, struct pst_wire_lane *lane,
 
 /*
  * Publishes one entry (its seq field is ignored). Returns 0, or -EAGAIN when
- * PST_WIRE_SLOTS are outstanding. Then call pst_lane_client_must_wake().
+ * PST_WIRE_SLOTS are outstanding. Then call pst_lane_client_must_wake() or
+ * glance().
  */
 int pst_lane_client_submit(struct pst_lane_client *l,
 			   const struct pst_wire_sqe *sqe);
@@ -55,8 +57,19 @@ int pst_lane_client_submit(struct pst_lane_client *l,
  * After publishing: true when the agent sleeps and this generation was not
  * woken yet: send exactly one WAKE frame; if the socket is full, that counts
  * as sent.
+ *
+ * glance() does without the fence, which waits until the agent's copy of the
+ * slot is gone. It may miss an agent that arms at that moment, and then owes a
+ * look. pay() follows, before the client waits, polls in vain or sleeps, and by
+ * a timer where it makes no further call: it looks if something is owed.
+ * must_wake() for the only entry outstanding: the agent is likely to arm.
  */
 bool pst_lane_client_must_wake(struct pst_lane_client *l);
+bool pst_lane_client_glance(struct pst_lane_client *l);
+static inline bool pst_lane_client_pay(struct pst_lane_client *l)
+{
+	return l->owes && pst_lane_client_must_wake(l);
+}
 
 /* Takes one completion: 1 and *ret, or 0 when there is none. */
 int pst_lane_client_reap(struct pst_lane_client *l, struct pst_wire_cqe *ret);

@@ -340,6 +340,84 @@ START_TEST(taking_completions_sends_nothing)
 }
 END_TEST
 
+static bool owes(void)
+{
+	bool r;
+
+	pst_lock(c);
+	r = c->queue[0].lane.owes;
+	pst_unlock(c);
+	return r;
+}
+
+static void poll_in_vain(uint64_t tag)
+{
+	struct pst_completion done;
+
+	ck_assert_int_eq(pst_poll(c, &done, 1), 0);
+}
+
+static void wait_in_vain(uint64_t tag)
+{
+	struct pst_completion done;
+
+	ck_assert_int_eq(pst_wait(c, tag, MS, &done), -ETIMEDOUT);
+}
+
+/* The program makes no further call: the watcher's tick pays. */
+static void do_nothing(uint64_t tag)
+{
+	int i;
+
+	for (i = 0; i < 10000 && owes(); i++)
+		usleep(1000);
+}
+
+/* Behind another operation a submission puts off the fenced look at whether the
+ * agent sleeps. */
+START_TEST(a_look_that_was_put_off_is_made_whatever_comes)
+{
+	static void (*const then[])(uint64_t) = {poll_in_vain, wait_in_vain,
+						 do_nothing};
+	uint64_t tag;
+	int i;
+
+	fake.hold = true;
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
+	ck_assert(!owes());
+	/* A tick may come in between. */
+	for (i = 0; i < 100 && !owes(); i++)
+		ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
+	ck_assert_int_lt(i, 100);
+	then[_i](tag);
+	ck_assert(!owes());
+}
+END_TEST
+
+START_TEST(a_burst_beyond_the_ring_is_refused_and_what_fits_completes)
+{
+	const uint64_t end = pst_now_ns() + 30 * PST_NS_PER_S;
+	struct pst_completion done[100];
+	uint64_t i, n = 0, tag;
+	int k, r;
+
+	fake.hold = true;
+	for (i = 0; i < PST_WIRE_SLOTS; i++)
+		ck_assert_int_eq(pst_submit_nop(c, i, &tag), 0);
+	ck_assert_int_eq(pst_submit_nop(c, i, &tag), -EAGAIN);
+	fake.hold = false;
+	while (n < PST_WIRE_SLOTS) {
+		ck_assert_uint_lt(pst_now_ns(), end);
+		r = pst_poll(c, done, 100);
+		for (k = 0; k < r; k++, n++) {
+			ck_assert_int_eq(done[k].status, 0);
+			ck_assert_uint_eq(done[k].user_data, n);
+		}
+	}
+	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
+}
+END_TEST
+
 /* A failure that nobody waits for still wakes who sleeps on the descriptor. */
 START_TEST(a_failure_found_while_freeing_wakes_the_event_loop)
 {
@@ -401,6 +479,10 @@ static void add(TCase *tc)
 		       a_buffer_freed_as_the_session_ends_is_given_back_once);
 	tcase_add_test(tc, completions_taken_to_make_room_are_given_back_once);
 	tcase_add_test(tc, taking_completions_sends_nothing);
+	tcase_add_loop_test(tc, a_look_that_was_put_off_is_made_whatever_comes,
+			    0, 3);
+	tcase_add_test(
+		tc, a_burst_beyond_the_ring_is_refused_and_what_fits_completes);
 	tcase_add_test(tc, a_failure_found_while_freeing_wakes_the_event_loop);
 	tcase_add_test(tc, a_failure_found_while_freeing_wakes_who_waits);
 }

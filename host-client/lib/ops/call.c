@@ -227,7 +227,10 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	}
 	call->submitted = true;
 	*ret = rec;
-	if (pst_lane_client_must_wake(&q->lane))
+	/* Where others are outstanding the agent is likely to be awake. */
+	if (q->lane.sq_tail - q->lane.cq_head == 1
+		    ? pst_lane_client_must_wake(&q->lane)
+		    : pst_lane_client_glance(&q->lane))
 		pst_channel_wake(&c->channel);
 	return 0;
 }
@@ -325,12 +328,13 @@ int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,
 int pst_call_async(struct pst *c, pst_prepare_fn *prepare, const void *arg,
 		   uint64_t user_data, uint64_t *ret_tag)
 {
-	struct pst_error err = {0};
 	struct pst_call call = {.user_data = user_data};
+	struct pst_error err;
 	int r;
 
 	if (pst_is_forked(c))
 		return pst_forked(c);
+	pst_error_clear(&err);
 	pst_lock(c);
 	r = prepare(c, arg, &call, &err);
 	if (!r)

@@ -117,12 +117,13 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 
 int pst_submit_nop(struct pst *c, uint64_t user_data, uint64_t *ret_tag)
 {
-	struct pst_error err = {0};
 	struct pst_call call = {.user_data = user_data};
+	struct pst_error err;
 	int r;
 
 	if (pst_is_forked(c))
 		return pst_forked(c);
+	pst_error_clear(&err);
 	pst_lock(c);
 	r = prepare_nop(c, UINT64_MAX, &call, &err);
 	if (!r)

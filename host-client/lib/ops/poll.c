@@ -53,6 +53,8 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	pst_lock(c);
 	look(c);
 	n = collect(c, ret, max);
+	if (n == 0)
+		pst_session_pay(c);
 	pst_unlock(c);
 	return n;
 }

@@ -42,6 +42,15 @@ void pst_session_lose(struct pst *c)
 	pst_wake_followers(&c->sleepers);
 }
 
+void pst_session_pay(struct pst *c)
+{
+	uint32_t i;
+
+	for (i = 0; c->session.live && i < c->conf.n_queues; i++)
+		if (pst_lane_client_pay(&c->queue[i].lane))
+			pst_channel_wake(&c->channel);
+}
+
 void pst_session_check(struct pst *c, uint64_t now_ns)
 {
 	const struct pst_wire_header *hdr = pst_ctl_header(c->mem.ctl);
@@ -66,4 +75,5 @@ void pst_session_check(struct pst *c, uint64_t now_ns)
 		c->session.silence_ns += gap < GAP_NS ? gap : GAP_NS;
 	c->session.beat = beat;
 	c->session.checked_ns = now_ns;
+	pst_session_pay(c);
 }

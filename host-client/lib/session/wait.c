@@ -67,6 +67,7 @@ bool pst_wait_arm(struct pst *c)
 	uint64_t head;
 	uint32_t i;
 
+	pst_session_pay(c);
 	for (i = 0; i < c->conf.n_queues; i++) {
 		q = &c->queue[i];
 		head = q->lane.cq_head;
@@ -387,6 +388,7 @@ int pst_wait_done(struct pst *c, struct pst_record *rec,
 	/* Asked or not. */
 	r = 0;
 	pst_reap(c);
+	pst_session_pay(c);
 	if (awaited(c, rec) && c->sleepers.spin_now_ns)
 		r = wait_awake(c, rec, w, err);
 	if (awaited(c, rec) && !r) {
