@@ -76,10 +76,10 @@ extern "C" {
 struct pst;
 
 /* The version of this header. */
-#define PST_VERSION_MAJOR 1
-#define PST_VERSION_MINOR 0
+#define PST_VERSION_MAJOR 0
+#define PST_VERSION_MINOR 9
 /*
- * Returns the version of the library, such as "1.0.0". Static; not to be freed.
+ * Returns the version of the library, such as "0.9.0". Static; not to be freed.
  *
  * Since: 1.0
  */

@@ -69,11 +69,11 @@ grep -q 'libc.so.6 is no library of Penstock' "$tmp/out" ||
 PYTHONPATH=$dir PYTHONDONTWRITEBYTECODE=1 "$python" -c '
 from penstock import _library
 for name, _, _ in _library._FUNCTIONS:
-    print("const char *%s(void) { return \"0.9.3\"; }" % name)' >"$tmp/old.c"
+    print("const char *%s(void) { return \"0.8.3\"; }" % name)' >"$tmp/old.c"
 ${PST_CC:-cc} -shared -fPIC -o "$tmp/old.so" "$tmp/old.c" || fail "old.so"
 clean PYTHONPATH="$dir" PENSTOCK_LIBRARY="$tmp/old.so" "$python" -c \
 	'import penstock; penstock.open("spawn:")'
-grep -q "old.so is of Penstock 0.9.3, the Python package in $dir/penstock of" \
+grep -q "old.so is of Penstock 0.8.3, the Python package in $dir/penstock of" \
 	"$tmp/out" || fail "a library of another version: $(cat "$tmp/out")"
 rm "$tmp/p/sbin/penstock-agent"
 clean PYTHONPATH="$dir" PENSTOCK_AGENT="$tmp/p/sbin/penstock-agent" "$python" \

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: MIT
 """Penstock's version: configure.ac and pyproject.toml read it here."""
 
-__version__ = "1.0.0"
+__version__ = "0.9.0"
