@@ -89,6 +89,12 @@ int pst_bench_gate_connect(struct pst_bench_gate *g,
 			   const struct pst_bench_agentproc *a,
 			   uint64_t spin_ns, uint32_t flags, struct pst **ret);
 
+/* The same with n queues. */
+int pst_bench_gate_connect_queues(struct pst_bench_gate *g,
+				  const struct pst_bench_agentproc *a,
+				  uint64_t spin_ns, uint32_t n,
+				  struct pst **ret);
+
 /* The bare two-cache-line round trip of now, in us: p50 and p99. */
 int pst_bench_gate_probe(struct pst_bench_gate *g, double *ret_p50,
 			 double *ret_p99);

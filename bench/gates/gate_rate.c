@@ -7,6 +7,7 @@
 #include "bench/clock.h"
 #include "bench/gates/gate.h"
 #include "bench/ring.h"
+#include "bench/stats.h"
 
 /* One run of one program; the best of TRIES counts, since what is slower was
  * disturbed. */
@@ -28,7 +29,11 @@ enum program {
 	NOP_8,
 	NOP_64,
 	NOP_200,
-	TWO, /* connections, TWO_DEPTH NOPs outstanding on each */
+	MANY_8, /* submitted by one call for all that were done */
+	MANY_64,
+	MANY_200,
+	TWO,    /* connections, TWO_DEPTH NOPs outstanding on each */
+	QUEUES, /* of one connection, as many each, by one call for both */
 	GEMM,
 	SGEMM, /* in this process */
 	N_PROGRAMS,
@@ -40,6 +45,7 @@ struct state {
 	struct pst_bench_agentproc agent;
 	struct pst_bench_ring *ring;
 	struct pst *c[2];
+	struct pst *queues; /* with two */
 	struct pst_gemm_args gemm;
 };
 
@@ -51,6 +57,7 @@ static void close_state(struct pst_bench_gate *g, void *arg)
 		return;
 	pst_close(s->c[0]);
 	pst_close(s->c[1]);
+	pst_close(s->queues);
 	pst_bench_agentproc_stop(&s->agent);
 	pst_bench_ring_close(s->ring);
 	free(s);
@@ -75,6 +82,9 @@ static int open_state(struct pst_bench_gate *g, void **ret)
 	for (i = 0; i < 2 && !r; i++)
 		r = pst_bench_gate_connect(g, &s->agent, UINT64_MAX, 0,
 					   &s->c[i]);
+	if (!r)
+		r = pst_bench_gate_connect_queues(g, &s->agent, UINT64_MAX, 2,
+						  &s->queues);
 	return r ? r : pst_bench_gate_square(g, s->c[0], PRODUCT_N, &s->gemm);
 }
 
@@ -90,6 +100,22 @@ static int submit(struct pst *c, const struct pst_gemm_args *gemm, int n)
 		r = gemm ? pst_submit_gemm(c, gemm, 0, &tag)
 			 : pst_submit_nop(c, 0, &tag);
 	return r;
+}
+
+/* NOPs by one call, every n_queues-th on the same queue. */
+static int submit_many(struct pst *c, unsigned int n_queues, unsigned int n)
+{
+	struct pst_submission ops[MAX_DEPTH];
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < n; i++) {
+		ops[i] = (struct pst_submission)PST_SUBMISSION_INIT;
+		ops[i].op = PST_OP_NOP;
+		ops[i].queue = i % n_queues;
+	}
+	r = pst_submit(c, ops, (int)n, NULL);
+	return r < 0 ? r : r == (int)n ? 0 : -EAGAIN;
 }
 
 /* Takes what is done. Returns how many, or the first one's failure. */
@@ -149,6 +175,34 @@ static int run(struct pst_bench_gate *g, struct pst *const *c, unsigned int n,
 	return 0;
 }
 
+/* As run(), on the queues of one connection, by pst_submit(). */
+static int run_many(struct pst_bench_gate *g, struct pst *c,
+		    unsigned int n_queues, unsigned int depth, double *ret_ns)
+{
+	uint64_t begin, now, done = 0, counted = 0;
+	int r = submit_many(c, n_queues, depth);
+
+	begin = now = pst_bench_now_ns();
+	while (r >= 0 && now - begin < SLICE_NS) {
+		r = take(c);
+		if (r > 0) {
+			done += (unsigned int)r;
+			r = submit_many(c, n_queues, (unsigned int)r);
+		}
+		if (done - counted >= DONE_A_CLOCK) {
+			counted = done;
+			now = pst_bench_now_ns();
+		}
+	}
+	if (r >= 0)
+		r = take_rest(c, (int)depth);
+	if (r < 0)
+		return pst_bench_gate_why(g, r, "an operation failed: %s",
+					  pst_strerror(r));
+	*ret_ns = (double)(now - begin) / (double)counted;
+	return 0;
+}
+
 static double run_sgemm(const struct pst_bench_gate *g,
 			const struct pst_gemm_args *gemm)
 {
@@ -179,6 +233,12 @@ static int run_program(struct pst_bench_gate *g, struct state *s,
 	case NOP_64:
 	case NOP_200:
 		return run(g, s->c, 1, depths[p - NOP_8], NULL, ret_ns);
+	case MANY_8:
+	case MANY_64:
+	case MANY_200:
+		return run_many(g, s->c[0], 1, depths[p - MANY_8], ret_ns);
+	case QUEUES:
+		return run_many(g, s->queues, 2, 2 * TWO_DEPTH, ret_ns);
 	case TWO:
 		return run(g, s->c, 2, TWO_DEPTH, NULL, ret_ns);
 	case GEMM:
@@ -194,8 +254,10 @@ static int run_program(struct pst_bench_gate *g, struct state *s,
 static const struct {
 	enum program value, reference;
 } rows[] = {
-	{NOP_8, BARE_8}, {NOP_64, BARE_64}, {NOP_200, BARE_200},
-	{TWO, BARE_64},  {TWO, NOP_64},     {GEMM, SGEMM},
+	{NOP_8, BARE_8},  {NOP_64, BARE_64},  {NOP_200, BARE_200},
+	{MANY_8, BARE_8}, {MANY_64, BARE_64}, {MANY_200, BARE_200},
+	{TWO, BARE_64},   {TWO, NOP_64},      {QUEUES, MANY_64},
+	{GEMM, SGEMM},
 };
 
 /* All programs in turn, TRIES times. */
@@ -221,6 +283,108 @@ static int pair(struct pst_bench_gate *g, void *arg,
 	return r;
 }
 
+/* ---- A NOP beside long products ----------------------------------------- */
+
+#define LONG_N      1500U
+#define LONG_AHEAD  3
+#define NOPS_A_PAIR 21U
+
+struct beside {
+	struct pst_bench_agentproc agent;
+	struct pst *busy; /* with two queues, products on the first */
+	struct pst *other;
+	struct pst_gemm_args gemm;
+};
+
+static void close_beside(struct pst_bench_gate *g, void *arg)
+{
+	struct beside *s = arg;
+
+	if (!s)
+		return;
+	pst_close(s->busy);
+	pst_close(s->other);
+	pst_bench_agentproc_stop(&s->agent);
+	free(s);
+}
+
+static int open_beside(struct pst_bench_gate *g, void **ret)
+{
+	struct beside *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
+	*ret = s;
+	g->in_turn = true;
+	r = pst_bench_gate_agent(g, &s->agent, true, 1, NULL, 0);
+	if (!r)
+		r = pst_bench_gate_connect_queues(g, &s->agent, UINT64_MAX, 2,
+						  &s->busy);
+	if (!r)
+		r = pst_bench_gate_connect(g, &s->agent, UINT64_MAX, 0,
+					   &s->other);
+	return r ? r : pst_bench_gate_square(g, s->busy, LONG_N, &s->gemm);
+}
+
+/* Keeps LONG_AHEAD products outstanding on the first queue. */
+static int keep_busy(struct beside *s, int *outstanding)
+{
+	int r = take(s->busy);
+
+	if (r < 0)
+		return r;
+	*outstanding -= r;
+	r = submit(s->busy, &s->gemm, LONG_AHEAD - *outstanding);
+	if (!r)
+		*outstanding = LONG_AHEAD;
+	return r;
+}
+
+static int time_nop(struct pst *c, uint32_t queue, double *ret_us)
+{
+	struct pst_submission op = PST_SUBMISSION_INIT;
+	const uint64_t begin = pst_bench_now_ns();
+	uint64_t tag;
+	int r;
+
+	op.op = PST_OP_NOP;
+	op.queue = queue;
+	r = pst_submit(c, &op, 1, &tag);
+	if (r > 0)
+		r = pst_wait(c, tag, 60 * PST_BENCH_S, NULL);
+	*ret_us = (double)(pst_bench_now_ns() - begin) / (double)PST_BENCH_US;
+	return r;
+}
+
+static int pair_beside(struct pst_bench_gate *g, void *arg,
+		       struct pst_bench_sample *ret)
+{
+	double queue[NOPS_A_PAIR], other[NOPS_A_PAIR];
+	struct beside *s = arg;
+	int r = 0, outstanding = 0;
+	unsigned int i;
+
+	for (i = 0; i < NOPS_A_PAIR && !r; i++) {
+		r = keep_busy(s, &outstanding);
+		if (!r)
+			r = time_nop(s->busy, 1, &queue[i]);
+		if (!r)
+			r = keep_busy(s, &outstanding);
+		if (!r)
+			r = time_nop(s->other, 0, &other[i]);
+	}
+	if (!r)
+		r = take_rest(s->busy, outstanding);
+	if (r < 0)
+		return pst_bench_gate_why(g, r, "an operation failed: %s",
+					  pst_strerror(r));
+	ret[0] =
+		(struct pst_bench_sample){pst_bench_median(queue, NOPS_A_PAIR),
+					  pst_bench_median(other, NOPS_A_PAIR)};
+	return 0;
+}
+
 const struct pst_bench_gate_group pst_bench_gate_rate[] = {
 	{"rate",
 	 ROUNDS,
@@ -230,12 +394,24 @@ const struct pst_bench_gate_group pst_bench_gate_rate[] = {
 	 {{"8 NOPs outstanding / bare ring", "ns", {1.5, false}},
 	  {"64 NOPs outstanding / bare ring", "ns", {2.5, false}},
 	  {"200 NOPs outstanding / bare ring", "ns", {3.5, false}},
+	  {"8 NOPs submitted at once / bare ring", "ns", {1, false}},
+	  {"64 NOPs submitted at once / bare ring", "ns", {1.5, false}},
+	  {"200 NOPs submitted at once / bare ring", "ns", {1.6, false}},
 	  {"2 connections with 32 NOPs each / bare ring with 64",
 	   "ns",
 	   {2.5, false}},
 	  {"2 connections with 32 NOPs each / one with 64", "ns", {1, false}},
+	  {"2 queues with 32 NOPs each / one with 64", "ns", {1, false}},
 	  {"64 products of n=16 outstanding / cblas_sgemm here",
 	   "ns",
+	   {2, false}}}},
+	{"queues",
+	 ROUNDS,
+	 open_beside,
+	 pair_beside,
+	 close_beside,
+	 {{"NOP beside products, on a second queue / on a connection",
+	   "us",
 	   {2, false}}}},
 	{0},
 };

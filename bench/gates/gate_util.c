@@ -68,18 +68,32 @@ int pst_bench_gate_agent_scrubs(struct pst_bench_gate *g,
 		     : 0;
 }
 
+static int connect_with(struct pst_bench_gate *g,
+			const struct pst_bench_agentproc *a,
+			struct pst_options options, struct pst **ret)
+{
+	options.size = sizeof(options);
+	options.name = "gate";
+	return pst_open(a->endpoint, &options, ret, g->why, sizeof(g->why));
+}
+
 int pst_bench_gate_connect(struct pst_bench_gate *g,
 			   const struct pst_bench_agentproc *a,
 			   uint64_t spin_ns, uint32_t flags, struct pst **ret)
 {
-	const struct pst_options options = {
-		.size = sizeof(options),
-		.spin_ns = spin_ns,
-		.flags = flags,
-		.name = "gate",
-	};
+	return connect_with(
+		g, a, (struct pst_options){.spin_ns = spin_ns, .flags = flags},
+		ret);
+}
 
-	return pst_open(a->endpoint, &options, ret, g->why, sizeof(g->why));
+int pst_bench_gate_connect_queues(struct pst_bench_gate *g,
+				  const struct pst_bench_agentproc *a,
+				  uint64_t spin_ns, uint32_t n,
+				  struct pst **ret)
+{
+	return connect_with(
+		g, a, (struct pst_options){.spin_ns = spin_ns, .queues = n},
+		ret);
 }
 
 /* One histogram for each thing timed at a time. */
