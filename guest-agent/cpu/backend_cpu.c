@@ -308,7 +308,7 @@ static void forget(struct pst_backend *b, struct pst_backend_op *bop)
 static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 		    struct pst_error *err)
 {
-	const uint64_t start = pst_now_ns();
+	const uint64_t start = bop->begin_ns ? bop->begin_ns : pst_now_ns();
 	double flops = 0;
 	uint64_t used;
 	int r = 1;
@@ -337,7 +337,8 @@ static int cpu_step(struct pst_backend *b, struct pst_backend_op *bop,
 		/* begin() let nothing else in. */
 		break;
 	}
-	used = pst_now_ns() - start;
+	bop->end_ns = pst_now_ns();
+	used = bop->end_ns - start;
 	bop->compute_ns += used;
 	if (flops > 0)
 		rate_seen(rate_of(b, &bop->op), flops, used);

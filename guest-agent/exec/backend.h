@@ -15,7 +15,7 @@ struct pst_backend;
 struct pst_agent_model_plan;
 
 /* Of struct pst_backend_ops; a loadable backend of another one is refused. */
-#define PST_BACKEND_ABI 3U
+#define PST_BACKEND_ABI 4U
 
 /* State of one running operation. The executor owns it and zeroes it before
  * begin; the backend's fields are the backend's. */
@@ -24,8 +24,14 @@ struct pst_backend_op {
 	uint32_t lane;       /* operations of one lane run in order */
 	bool alone;          /* no other lane is served at this step */
 	uint64_t compute_ns; /* the backend's own time so far */
-	uint64_t result;     /* CHECKSUM */
-	uint64_t cursor[6];  /* the backend's */
+	/* Of the monotonic clock, which costs as much as a small operation.
+	 * begin_ns: the end of the operation before, which was of the same
+	 * lane and ended right now; 0: the clock was not read. end_ns: when
+	 * this step ended, if the backend read the clock then, else 0. The
+	 * executor sets both before each step. */
+	uint64_t begin_ns, end_ns;
+	uint64_t result;    /* CHECKSUM */
+	uint64_t cursor[6]; /* the backend's */
 	void *priv;
 };
 

@@ -141,6 +141,7 @@ static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 		.queue_ns = l->queue_ns,
 	};
 
+	ex->stepped = false;
 	l->stats.errors++;
 	if (err)
 		pst_agent_lane_stash_why(l, tag, err);
@@ -332,6 +333,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 	r = pst_agent_check(&ex->config, l->owner, &l->memo, &t->sqe,
 			    &l->bop.op, &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
+		ex->stepped = false;
 		post_done(l);
 		glance(ex, l);
 		return;
@@ -359,6 +361,8 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 
 	pst_backend_no_reason(&err);
 	l->bop.alone = ex->n_active == 1;
+	l->bop.begin_ns = ex->stepped ? ex->now_ns : 0;
+	l->bop.end_ns = 0;
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	if (r == PST_AGENT_STEP_DONE)
 		post_done(l);
@@ -369,8 +373,16 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	else if (r < 0)
 		post_failed(ex, l, l->bop.op.tag, pst_status_from_errno(r),
 			    &err);
-	/* After the completion, for which a client may be waiting. */
-	read_clock(ex);
+	/* After the completion, for which a client may be waiting. Where the
+	 * backend has read the clock, and nothing took time since, that is
+	 * now. */
+	ex->stepped = r == PST_AGENT_STEP_DONE && l->bop.end_ns && !ex->woke;
+	if (!ex->stepped) {
+		read_clock(ex);
+		return;
+	}
+	ex->now_ns = l->bop.end_ns;
+	ex->fresh = true;
 }
 
 /* Asks the backend once more to give up the running operation. */
@@ -400,6 +412,7 @@ static bool step_waiting(struct pst_agent_executor *ex)
 		l = &ex->lanes[i];
 		if (!l->attached || !l->waiting)
 			continue;
+		ex->stepped = false;
 		step(ex, l);
 		wake(ex, l);
 		charge(ex, l, ex->slice_ns);
@@ -458,6 +471,7 @@ static void work(struct pst_agent_executor *ex, struct lane *l)
 	uint64_t slices_ns = 0;
 
 	ex->woke = false;
+	ex->stepped = false;
 	do {
 		ex->slice_ns = 0;
 		work_once(ex, l);

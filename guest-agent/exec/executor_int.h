@@ -59,6 +59,7 @@ struct pst_agent_executor {
 	uint64_t slice_ns; /* of the backend, in this run */
 	bool fresh;        /* nothing that takes time was done since */
 	bool woke;         /* a client, in this run: a system call */
+	bool stepped;      /* just now: now_ns is the end of that operation */
 	uint64_t n_started;
 	unsigned int n_active;
 	unsigned int turn; /* index into active */

@@ -260,6 +260,52 @@ START_TEST(a_client_that_sleeps_is_woken_once_by_the_first_of_a_burst)
 }
 END_TEST
 
+static void submit_product(uint32_t lane, uint64_t tag)
+{
+	const struct pst_wire_sqe sqe = {
+		.tag = tag,
+		.op = PST_WIRE_OP_GEMM,
+		.dtype = PST_WIRE_F32,
+		.dtype_c = PST_WIRE_F32,
+		.batch = 1,
+		.m = 1,
+		.n = 1,
+		.k = 1,
+		.lda = 1,
+		.ldb = 1,
+		.ldc = 1,
+		.off_a = unit_off(lane),
+		.off_b = unit_off(lane) + 64,
+		.off_c = unit_off(lane) + 128,
+	};
+
+	submit_sqe(lane, &sqe);
+}
+
+START_TEST(an_operation_of_a_burst_begins_where_the_one_before_ended)
+{
+	const uint64_t us = PST_NS_PER_US, s = PST_NS_PER_S;
+	const uint64_t begins[] = {0, s + us, 0, s + 3 * us, 0};
+	unsigned int i;
+
+	read_ns = 1;
+	backend.reads_clock = true;
+	submit_product(0, 0);
+	submit_product(0, 1);
+	submit_nop(0, 2);
+	submit_product(0, 3);
+	submit_product(0, 4);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_uint_eq(backend.n_log, 4);
+	ck_assert_uint_eq(pst_agent_executor_now(ex), s + 4 * us);
+	/* Of the run before it knows nothing. */
+	submit_product(0, 5);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	for (i = 0; i < PST_ARRAY_SIZE(begins); i++)
+		ck_assert_uint_eq(backend.begin_ns[i], begins[i]);
+}
+END_TEST
+
 START_TEST(a_cancelled_operation_of_a_burst_completes_as_such)
 {
 	unsigned int i;
@@ -462,6 +508,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_burst_of_short_operations_takes_one_run);
 	tcase_add_test(
 		tc, a_client_that_sleeps_is_woken_once_by_the_first_of_a_burst);
+	tcase_add_test(
+		tc, an_operation_of_a_burst_begins_where_the_one_before_ended);
 	tcase_add_test(tc, a_cancelled_operation_of_a_burst_completes_as_such);
 	tcase_add_test(tc,
 		       an_operation_outside_the_lease_completes_with_EBOUNDS);
