@@ -46,7 +46,15 @@ done
 expect "it recovers" 0 '"healthy":true' \
 	"$penstock" health --json -e "$endpoint"
 
-"$penstock" ping -c 1000000 -e "$endpoint" >/dev/null 2>"$tmp/stderr" &
+# Pings until one fails: it is under way when the agent ends.
+ping_on() {
+	code=0
+	while [ $code -eq 0 ]; do
+		"$penstock" ping -c 1000000 -e "$endpoint" >/dev/null || code=$?
+	done
+	return $code
+}
+ping_on 2>"$tmp/stderr" &
 ping=$!
 pids="$pids $ping"
 sleep 0.5

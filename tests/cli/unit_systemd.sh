@@ -33,8 +33,8 @@ checks() {
 		--regid=penstock --clear-groups find /sys -xdev \
 		-path /sys/devices -prune -o -type f -writable -print |
 		head -n 3 | tr '\n' ' ')"
-	say uuid "$(client $uri info | grep 'agent.vm_uuid')"
-	say loop "$(client $uri info | grep 'agent.loop')"
+	say uuid "$(client $uri info -v | grep 'agent.vm_uuid')"
+	say loop "$(client $uri info -v | grep 'agent.loop')"
 	say grant "$(log cat | grep 'given to group penstock')"
 	say line "$(log json | grep 'listens on' | fields)"
 	say entry "$(log json | grep 'session [0-9]* ended' | tail -n 1 |
