@@ -602,11 +602,12 @@ def case_unreachable():
 
 
 def case_stopped():
-    """--stop removes the dead guest's region and state, twice too"""
+    """--stop removes the dead guest's region and state; the next one says so"""
     region, state = GUEST.endpoint.region, GUEST.dir
-    for turn in range(2):
-        out = vmlib.penstock("demo", "--stop", state)
-        assert out.returncode == 0, out.stderr
+    out = vmlib.penstock("demo", "--stop", state)
+    assert out.returncode == 0, out.stderr
+    out = vmlib.penstock("demo", "--stop", state)
+    assert out.returncode == 1 and "it has ended" in out.stderr, out
     assert not os.path.exists(region), region
     assert not os.path.exists(state), state
 
