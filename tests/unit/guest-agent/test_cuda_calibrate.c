@@ -25,9 +25,9 @@ START_TEST(a_card_without_code_is_named_with_both_versions)
 	c.no_blas = _i == 1;
 	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), -ENODEV);
 	ck_assert_ptr_nonnull(strstr(
-		err.text, "Fake GPU 9000 (compute capability 15.0) does not go "
-			  "together with this backend's CUDA 13.0 and cuBLAS "
-			  "13.1.0: "));
+		err.text,
+		"Fake GPU 9000 (compute capability 15.0) does not work with "
+		"this backend's CUDA 13.0 and cuBLAS 13.1.0: "));
 	fix_close();
 }
 END_TEST
