@@ -76,11 +76,28 @@ rule() {
 
 # ---- Walls, from the sources -------------------------------------------------
 
+# included: grep's lines FILE:TEXT on stdin as FILE INCLUDED. In angle brackets
+# a header is ours if its path begins with a folder of ours.
+included() {
+	sed -n 's/:[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/ \1/p
+s/:[[:space:]]*#[[:space:]]*include[[:space:]]*<\([^>]*\)>.*/ <\1/p' |
+		awk -v ours="$(sources '*.h' | sed 's|/.*||' | sort -u | xargs)" '
+			BEGIN {
+				for (n = split(ours, d, " "); n > 0; n--)
+					own[d[n]]
+			}
+			{
+				first = $2
+				sub(/\/.*/, "", first)
+			}
+			!sub(/^</, "", $2) || substr(first, 2) in own
+		'
+}
+
 # includes: all of the tree, as lines FILE INCLUDED.
 includes() {
 	sources '*.[ch]' '*.cu' '*.cc' | grep -v '^tests/' |
-		xargs grep -Hn '^#[[:space:]]*include "' |
-		sed 's/:[0-9]*:#[[:space:]]*include "\([^"]*\)".*/ \1/'
+		xargs grep -H '^[[:space:]]*#[[:space:]]*include' | included
 }
 
 # breaches: what of the includes on stdin a wall forbids.
@@ -127,6 +144,10 @@ rule "no file includes what its folder must not know" includes
 check "a forbidden include is found" [ "$(
 	echo "transport/ring.c guest-agent/serve/agent.h" | breaches
 )" = "transport/ring.c guest-agent/serve/agent.h" ]
+check "a forbidden include in angle brackets is found" [ "$(
+	printf '%s\n' 'bench/run.c:#include <host-client/lib/session/conn.h>' \
+		'bench/run.c:# include <sys/stat.h>' | included | breaches
+)" = "bench/run.c host-client/lib/session/conn.h" ]
 check "a file behind no wall is found" [ "$(
 	echo "new/ring.c transport/ring.h" | breaches
 )" = "new/ring.c transport/ring.h" ]
