@@ -22,7 +22,7 @@
 struct pst_agent_executor;
 
 /* The number of a lane's failed operations whose reasons are stored. */
-#define PST_AGENT_EXECUTOR_WHYS 16U
+#define PST_AGENT_EXECUTOR_FAILURES 16U
 
 /* Called from inside the executor's functions. They may attach and detach
  * lanes. */
@@ -124,10 +124,10 @@ bool pst_agent_executor_uses(const struct pst_agent_executor *ex,
 			     const void *mem);
 
 /* The sentence of the lane's operation with this tag, one of the last
- * PST_AGENT_EXECUTOR_WHYS that failed; NULL when there is none. Valid until the
- * next call. */
-const char *pst_agent_executor_why(const struct pst_agent_executor *ex,
-				   uint32_t lane, uint64_t tag);
+ * PST_AGENT_EXECUTOR_FAILURES that failed; NULL when there is none. Valid until
+ * the next call. */
+const char *pst_agent_executor_failure(const struct pst_agent_executor *ex,
+				       uint32_t lane, uint64_t tag);
 
 /* From now on every operation that has not started completes with
  * ESHUTDOWN. */

@@ -49,7 +49,7 @@ struct lane {
 	struct pst_agent_check_memo memo;
 	struct pst_agent_lane_stats stats;
 	uint64_t n_whys; /* written so far, round and round */
-	struct why whys[PST_AGENT_EXECUTOR_WHYS];
+	struct why whys[PST_AGENT_EXECUTOR_FAILURES];
 };
 
 struct pst_agent_executor {

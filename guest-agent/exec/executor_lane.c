@@ -11,7 +11,7 @@
 void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
 			      const struct pst_error *err)
 {
-	struct why *w = &l->whys[l->n_whys++ % PST_AGENT_EXECUTOR_WHYS];
+	struct why *w = &l->whys[l->n_whys++ % PST_AGENT_EXECUTOR_FAILURES];
 
 	w->tag = tag;
 	memcpy(w->text, err->text, sizeof(w->text));
@@ -20,9 +20,9 @@ void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
 /* The n-th last reason, from 0 on; NULL if there are fewer. */
 static const struct why *nth_why(const struct lane *l, unsigned int n)
 {
-	if (n >= l->n_whys || n >= PST_AGENT_EXECUTOR_WHYS)
+	if (n >= l->n_whys || n >= PST_AGENT_EXECUTOR_FAILURES)
 		return NULL;
-	return &l->whys[(l->n_whys - 1 - n) % PST_AGENT_EXECUTOR_WHYS];
+	return &l->whys[(l->n_whys - 1 - n) % PST_AGENT_EXECUTOR_FAILURES];
 }
 
 static bool is_marked(const struct lane *l, uint64_t entry)
@@ -126,8 +126,8 @@ bool pst_agent_executor_uses(const struct pst_agent_executor *ex,
 	return false;
 }
 
-const char *pst_agent_executor_why(const struct pst_agent_executor *ex,
-				   uint32_t lane, uint64_t tag)
+const char *pst_agent_executor_failure(const struct pst_agent_executor *ex,
+				       uint32_t lane, uint64_t tag)
 {
 	const struct why *w;
 	unsigned int n;

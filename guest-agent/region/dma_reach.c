@@ -119,7 +119,7 @@ static bool is_above(uint64_t last, uint32_t bits)
 void pst_agent_reach_warning(const struct pst_agent_reach *r,
 			     char ret[PST_AGENT_REACH_WARNING])
 {
-	char cure[160];
+	char remedy[160];
 	uint64_t last;
 	uint32_t bits;
 	bool device;
@@ -136,11 +136,11 @@ void pst_agent_reach_warning(const struct pst_agent_reach *r,
 	if (r->iommu_bits && r->iommu_bits < bits)
 		bits = r->iommu_bits;
 	if (r->is_dax)
-		snprintf(cure, sizeof(cure),
+		snprintf(remedy, sizeof(remedy),
 			 "give the guest less memory (its maximum counts too)");
 	else
 		snprintf(
-			cure, sizeof(cure),
+			remedy, sizeof(remedy),
 			"give the guest the region as an nvdimm (dax), or "
 			"addresses of %u bits at most (<maxphysaddr limit='%u' "
 			"mode='passthrough'/>)",
@@ -152,5 +152,5 @@ void pst_agent_reach_warning(const struct pst_agent_reach *r,
 		 device ? "the GPU can address" : "the IOMMU takes",
 		 device && r->device_guessed ? " (by its compute capability)"
 					     : "",
-		 cure);
+		 remedy);
 }

@@ -81,28 +81,29 @@ void pst_agent_measure_region(const struct pst_region *r,
 	ret->plain_gbps = gbps(least(b.read_ns, b.write_ns));
 }
 
-void pst_agent_measure_cure(const struct pst_region *r,
-			    const struct pst_agent_measure *m,
-			    char ret[PST_AGENT_MEASURE_CURE])
+void pst_agent_measure_remedy(const struct pst_region *r,
+			      const struct pst_agent_measure *m,
+			      char ret[PST_AGENT_MEASURE_REMEDY])
 {
 	const bool uncached =
 		r->caching == PST_CACHING_UC || r->caching == PST_CACHING_WC;
-	const char *cure = "see whether the host's file has its pages in "
-			   "memory, on the guest's NUMA node";
+	const char *remedy = "see whether the host's file has its pages in "
+			     "memory, on the guest's NUMA node";
 
 	ret[0] = '\0';
 	if (!uncached && m->read_gbps * SLOW_TIMES >= m->plain_gbps &&
 	    m->write_gbps * SLOW_TIMES >= m->plain_gbps)
 		return;
 	if (uncached)
-		cure = "load the module penstock_bar in the guest, or give it "
-		       "the region as an nvdimm (dax)";
+		remedy =
+			"load the module penstock_bar in the guest, or give it "
+			"the region as an nvdimm (dax)";
 	else if (r->provider == PST_PROVIDER_IVSHMEM)
-		cure = "the processor obeys the firmware's MTRRs; give the "
-		       "guest the region as an nvdimm (dax)";
-	snprintf(ret, PST_AGENT_MEASURE_CURE,
+		remedy = "the processor obeys the firmware's MTRRs; give the "
+			 "guest the region as an nvdimm (dax)";
+	snprintf(ret, PST_AGENT_MEASURE_REMEDY,
 		 "the region is mapped %s, read at %.2f GB/s and written at "
 		 "%.2f, ordinary memory at %.2f: %s",
 		 pst_caching_name(r->caching), m->read_gbps, m->write_gbps,
-		 m->plain_gbps, cure);
+		 m->plain_gbps, remedy);
 }

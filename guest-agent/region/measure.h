@@ -8,8 +8,8 @@
 
 #include "transport/region/region.h"
 
-/* Longest cure, with its NUL. */
-#define PST_AGENT_MEASURE_CURE 320
+/* Longest remedy, with its NUL. */
+#define PST_AGENT_MEASURE_REMEDY 320
 
 /* GB/s of copying 32 KiB out of the arena and into it, the fastest of many:
  * other work on the machine does not make a mapping slow. */
@@ -27,8 +27,8 @@ void pst_agent_measure_region(const struct pst_region *r,
 			      struct pst_agent_measure *ret);
 
 /* The remedy for a slow mapping, in one sentence; empty if it is not slow. */
-void pst_agent_measure_cure(const struct pst_region *r,
-			    const struct pst_agent_measure *m,
-			    char ret[PST_AGENT_MEASURE_CURE]);
+void pst_agent_measure_remedy(const struct pst_region *r,
+			      const struct pst_agent_measure *m,
+			      char ret[PST_AGENT_MEASURE_REMEDY]);
 
 #endif

@@ -39,7 +39,7 @@ struct pst_agent_counters {
 	uint64_t leases;
 	uint64_t releases;
 	uint64_t cancels;
-	uint64_t whys;
+	uint64_t failures;
 	uint64_t tensors_created;
 	uint64_t tensors_destroyed; /* asked for; not at a session's end */
 	uint64_t models_loaded;

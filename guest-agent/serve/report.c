@@ -68,7 +68,7 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 {
 	const struct pst_region *r = &a->region;
 	const char *why = pst_agent_compute_registration_why(&a->compute);
-	char cure[PST_AGENT_MEASURE_CURE], high[PST_AGENT_REACH_WARNING];
+	char remedy[PST_AGENT_MEASURE_REMEDY], high[PST_AGENT_REACH_WARNING];
 
 	json_object_set_new(root, "provider",
 			    json_string(pst_provider_name(r->provider)));
@@ -83,11 +83,11 @@ static void add_mapping(const struct pst_agent *a, json_t *root)
 		root, "gpu_registration",
 		json_string(pst_agent_compute_registration(&a->compute)));
 	if (why[0])
-		json_object_set_new(root, "gpu_registration_why",
+		json_object_set_new(root, "gpu_registration_reason",
 				    json_string(why));
-	pst_agent_measure_cure(r, &a->facts.measure, cure);
-	if (cure[0])
-		json_object_set_new(root, "remedy", json_string(cure));
+	pst_agent_measure_remedy(r, &a->facts.measure, remedy);
+	if (remedy[0])
+		json_object_set_new(root, "remedy", json_string(remedy));
 	pst_agent_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		json_object_set_new(root, "dma_warning", json_string(high));
@@ -290,7 +290,7 @@ static json_t *notes(const struct pst_agent *a)
 {
 	const char *why = pst_agent_compute_registration_why(&a->compute);
 	json_t *list = json_array();
-	char cure[PST_AGENT_MEASURE_CURE], high[PST_AGENT_REACH_WARNING];
+	char remedy[PST_AGENT_MEASURE_REMEDY], high[PST_AGENT_REACH_WARNING];
 
 	if (why[0])
 		json_array_append_new(
@@ -299,9 +299,9 @@ static json_t *notes(const struct pst_agent *a)
 					   pst_agent_compute_registration(
 						   &a->compute),
 					   why));
-	pst_agent_measure_cure(&a->region, &a->facts.measure, cure);
-	if (cure[0])
-		json_array_append_new(list, json_string(cure));
+	pst_agent_measure_remedy(&a->region, &a->facts.measure, remedy);
+	if (remedy[0])
+		json_array_append_new(list, json_string(remedy));
 	pst_agent_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		json_array_append_new(list, json_string(high));
@@ -445,7 +445,7 @@ char *pst_agent_report_stats(const struct pst_agent *a)
 		{"leases", c->leases},
 		{"releases", c->releases},
 		{"cancels", c->cancels},
-		{"whys", c->whys},
+		{"failures", c->failures},
 		{"tensors_created", c->tensors_created},
 		{"tensors_destroyed", c->tensors_destroyed},
 		{"models_loaded", c->models_loaded},

@@ -179,7 +179,7 @@ static int open_loop(struct pst_agent_server *s,
 static void log_start(const struct pst_agent_server *s)
 {
 	const struct pst_agent *a = &s->agent;
-	char where[512], cure[PST_AGENT_MEASURE_CURE],
+	char where[512], remedy[PST_AGENT_MEASURE_REMEDY],
 		high[PST_AGENT_REACH_WARNING];
 
 	pst_agent_listeners_describe(&s->listeners, where, sizeof(where));
@@ -201,9 +201,9 @@ static void log_start(const struct pst_agent_server *s)
 			      "the GPU's driver has the region %s, since %s",
 			      pst_agent_compute_registration(&a->compute),
 			      pst_agent_compute_registration_why(&a->compute));
-	pst_agent_measure_cure(&a->region, &a->facts.measure, cure);
-	if (cure[0])
-		pst_agent_log(PST_AGENT_LOG_WARNING, "%s", cure);
+	pst_agent_measure_remedy(&a->region, &a->facts.measure, remedy);
+	if (remedy[0])
+		pst_agent_log(PST_AGENT_LOG_WARNING, "%s", remedy);
 	pst_agent_reach_warning(&a->facts.reach, high);
 	if (high[0])
 		pst_agent_log(PST_AGENT_LOG_WARNING, "%s", high);

@@ -61,9 +61,9 @@ static void why(struct pst_agent_session *s, const struct pst_frame *f,
 	unsigned int i;
 
 	for (i = 0; i < s->n_lanes && !text; i++)
-		text = pst_agent_executor_why(s->agent->executor, s->lanes[i],
-					      tag);
-	s->agent->counters.whys++;
+		text = pst_agent_executor_failure(s->agent->executor,
+						  s->lanes[i], tag);
+	s->agent->counters.failures++;
 	if (text)
 		pst_agent_session_reply(s, f, text, strlen(text));
 	else

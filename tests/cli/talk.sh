@@ -35,6 +35,7 @@ check "both numbers of the session are numbers" [ "$(grep -o \
 check "info --json has no stats unasked" \
 	[ "$(grep -c '"stats":' "$tmp/stdout")" = 0 ]
 expect "info --stats has them" 0 '"stats":{' "$penstock" info --stats --json
+check "which count the reasons asked for" grep -q '"failures":0' "$tmp/stdout"
 expect "health of a private agent is good" 0 "healthy" "$penstock" health
 expect "health --json says so" 0 '"healthy":true' "$penstock" health --json
 check "and that it was reached" has reachable

@@ -63,7 +63,7 @@ START_TEST(the_iommus_width_counts_as_well)
 
 	ck_assert_ptr_nonnull(
 		strstr(warn(&r), "above the 39 bits that the IOMMU takes"));
-	/* Too high for both: the cure helps with both. */
+	/* Too high for both: the remedy helps with both. */
 	r.phys = 1ULL << 45;
 	r.device_bits = 40;
 	ck_assert_ptr_nonnull(

@@ -143,20 +143,20 @@ START_TEST(the_sentences_of_the_last_failures_are_kept)
 {
 	uint64_t i;
 
-	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 0));
-	for (i = 1; i <= PST_AGENT_EXECUTOR_WHYS + 2; i++)
+	ck_assert_ptr_null(pst_agent_executor_failure(ex, 0, 0));
+	for (i = 1; i <= PST_AGENT_EXECUTOR_FAILURES + 2; i++)
 		submit(0, i, STEPS(1) | (i % 2 ? FAIL_STEP : FAIL_BEGIN));
 	submit(0, 99, STEPS(1));
 	submit(1, 5, STEPS(1) | FAIL_STEP);
 	run_all();
-	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 1));
-	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 2));
-	for (i = 3; i <= PST_AGENT_EXECUTOR_WHYS + 2; i++)
-		ck_assert_str_eq(pst_agent_executor_why(ex, 0, i),
+	ck_assert_ptr_null(pst_agent_executor_failure(ex, 0, 1));
+	ck_assert_ptr_null(pst_agent_executor_failure(ex, 0, 2));
+	for (i = 3; i <= PST_AGENT_EXECUTOR_FAILURES + 2; i++)
+		ck_assert_str_eq(pst_agent_executor_failure(ex, 0, i),
 				 i % 2 ? "it burns" : "no such thing");
-	ck_assert_ptr_null(pst_agent_executor_why(ex, 0, 99));
-	ck_assert_str_eq(pst_agent_executor_why(ex, 1, 5), "it burns");
-	ck_assert_ptr_null(pst_agent_executor_why(ex, 1, 6));
+	ck_assert_ptr_null(pst_agent_executor_failure(ex, 0, 99));
+	ck_assert_str_eq(pst_agent_executor_failure(ex, 1, 5), "it burns");
+	ck_assert_ptr_null(pst_agent_executor_failure(ex, 1, 6));
 }
 END_TEST
 
@@ -165,7 +165,7 @@ START_TEST(a_tag_used_again_has_its_last_sentence)
 	submit(0, 1, STEPS(1) | FAIL_STEP);
 	submit(0, 1, STEPS(1) | FAIL_BEGIN);
 	run_all();
-	ck_assert_str_eq(pst_agent_executor_why(ex, 0, 1), "no such thing");
+	ck_assert_str_eq(pst_agent_executor_failure(ex, 0, 1), "no such thing");
 }
 END_TEST
 

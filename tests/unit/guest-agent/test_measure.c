@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Measuring a region's mapping, its cure, and the end when it is taken away. */
+/* Measuring a region's mapping, its remedy, and the end when it is taken away.
+ */
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -35,8 +36,8 @@ START_TEST(both_directions_are_measured_and_the_arena_stays_as_it_was)
 }
 END_TEST
 
-static const char *cure(enum pst_provider p, enum pst_caching c, double read,
-			double write)
+static const char *remedy(enum pst_provider p, enum pst_caching c, double read,
+			  double write)
 {
 	const struct pst_agent_measure m = {
 		.read_gbps = read,
@@ -44,10 +45,10 @@ static const char *cure(enum pst_provider p, enum pst_caching c, double read,
 		.plain_gbps = 10,
 	};
 	const struct pst_region r = {.provider = p, .caching = c};
-	static char text[PST_AGENT_MEASURE_CURE];
+	static char text[PST_AGENT_MEASURE_REMEDY];
 
 	memset(text, 'x', sizeof(text));
-	pst_agent_measure_cure(&r, &m, text);
+	pst_agent_measure_remedy(&r, &m, text);
 	return text;
 }
 
@@ -55,28 +56,29 @@ START_TEST(a_slow_mapping_gets_the_cure_that_fits_it)
 {
 	const char *s;
 
-	s = cure(PST_PROVIDER_IVSHMEM, PST_CACHING_WC, 0.05, 1.5);
+	s = remedy(PST_PROVIDER_IVSHMEM, PST_CACHING_WC, 0.05, 1.5);
 	ck_assert_ptr_nonnull(strstr(s, "WC"));
 	ck_assert_ptr_nonnull(strstr(s, "0.05"));
 	ck_assert_ptr_nonnull(strstr(s, "penstock_bar"));
 	ck_assert_ptr_nonnull(strstr(s, "nvdimm"));
 	/* Uncached is said even where KVM hides it. */
-	s = cure(PST_PROVIDER_IVSHMEM, PST_CACHING_UC, 10, 10);
+	s = remedy(PST_PROVIDER_IVSHMEM, PST_CACHING_UC, 10, 10);
 	ck_assert_ptr_nonnull(strstr(s, "penstock_bar"));
 	/* The module is there already. */
-	s = cure(PST_PROVIDER_IVSHMEM, PST_CACHING_WB, 0.05, 0.05);
+	s = remedy(PST_PROVIDER_IVSHMEM, PST_CACHING_WB, 0.05, 0.05);
 	ck_assert_ptr_nonnull(strstr(s, "MTRR"));
 	ck_assert_ptr_null(strstr(s, "penstock_bar"));
 	/* Either direction counts. */
-	s = cure(PST_PROVIDER_DAX, PST_CACHING_WB, 10, 0.1);
+	s = remedy(PST_PROVIDER_DAX, PST_CACHING_WB, 10, 0.1);
 	ck_assert_ptr_nonnull(strstr(s, "host"));
 }
 END_TEST
 
 START_TEST(a_fast_mapping_needs_no_cure)
 {
-	ck_assert_str_eq(cure(PST_PROVIDER_DAX, PST_CACHING_WB, 8, 5), "");
-	ck_assert_str_eq(cure(PST_PROVIDER_IVSHMEM, PST_CACHING_WB, 2, 2), "");
+	ck_assert_str_eq(remedy(PST_PROVIDER_DAX, PST_CACHING_WB, 8, 5), "");
+	ck_assert_str_eq(remedy(PST_PROVIDER_IVSHMEM, PST_CACHING_WB, 2, 2),
+			 "");
 }
 END_TEST
 

@@ -189,7 +189,7 @@ START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
 	const char *text;
 
 	ask(pst_agent_report_info(&f.agent, 1));
-	ck_assert_ptr_null(json_object_get(json, "gpu_registration_why"));
+	ck_assert_ptr_null(json_object_get(json, "gpu_registration_reason"));
 	ops.registration = staged;
 	ops.registration_why = why_staged;
 	f.agent.compute.ops = &ops;
@@ -197,8 +197,8 @@ START_TEST(why_a_region_is_not_registered_plainly_is_a_note)
 	free(f.agent.texts.info);
 	f.agent.texts.info = NULL;
 	ask(pst_agent_report_info(&f.agent, 1));
-	ck_assert_str_eq(json_string_value(
-				 json_object_get(json, "gpu_registration_why")),
+	ck_assert_str_eq(json_string_value(json_object_get(
+				 json, "gpu_registration_reason")),
 			 why_staged(NULL));
 	ask(pst_agent_report_health(&f.agent));
 	text = json_string_value(

@@ -130,7 +130,8 @@ START_TEST(a_destroyed_tensor_stays_while_an_operation_writes_to_it)
 	while (pst_agent_executor_run(fix.agent.executor))
 		;
 	/* The second one found no such tensor any more. */
-	ck_assert_ptr_nonnull(pst_agent_executor_why(fix.agent.executor, 0, h));
+	ck_assert_ptr_nonnull(
+		pst_agent_executor_failure(fix.agent.executor, 0, h));
 	pst_agent_settle_late(&fix.agent);
 	ck_assert_uint_eq(fix.backend.n_mem, 0);
 }
