@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host-client/cli/cmd_progress.h"
+#include "transport/base/text.h"
 #include "transport/base/util.h"
 
 /* One for all commands. It grows when a key goes or means something else. */
@@ -21,21 +22,6 @@ static const char *const kinds[] = {
 
 /* ---- Sentences ---------------------------------------------------------- */
 
-/* Bytes of the character at s, 1 to 4; 0 when it is none. */
-static size_t utf8_length(const char *s)
-{
-	json_t *one = NULL;
-	size_t n;
-
-	for (n = 1; n <= 4 && s[n - 1]; n++) {
-		one = json_stringn(s, n);
-		json_decref(one);
-		if (one)
-			return n;
-	}
-	return 0;
-}
-
 /* Names of files and the agent's text must not steer a terminal: '?' is put for
  * controls, those of UTF-8 too (U+0080 to U+009F), and for what is no text. */
 static void make_plain(char *text)
@@ -44,7 +30,7 @@ static void make_plain(char *text)
 	size_t n;
 
 	for (; *text; text += n ? n : 1) {
-		n = utf8_length(text);
+		n = pst_utf8_length(text);
 		if (n == 0 || (n == 1 && (*text < ' ' || *text == 0x7f)) ||
 		    (n == 2 && (text[0] & 0xff) == 0xc2 &&
 		     (text[1] & 0xff) < 0xa0)) {
@@ -103,23 +89,11 @@ json_t *pst_cmd_real(double v)
 
 json_t *pst_cmd_text(const char *s)
 {
-	static const char unknown[] = "\xef\xbf\xbd";
-	PST_CLEANUP_FREE char *clean = NULL;
-	json_t *v = s ? json_string(s) : json_null();
-	char *to;
-	size_t n;
+	PST_CLEANUP_FREE char *copy = s ? pst_utf8_copy(s) : NULL;
 
-	if (v)
-		return v;
-	clean = to = malloc(strlen(s) * strlen(unknown) + 1);
-	for (; clean && *s; s += n ? n : 1) {
-		n = utf8_length(s);
-		to = n ? mempcpy(to, s, n)
-		       : mempcpy(to, unknown, strlen(unknown));
-	}
-	if (clean)
-		*to = '\0';
-	return clean ? json_string(clean) : NULL;
+	if (!s)
+		return json_null();
+	return copy ? json_string(copy) : NULL;
 }
 
 int pst_cmd_print_json(const struct pst_cmd_ctx *ctx, json_t *object)

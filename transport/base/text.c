@@ -18,8 +18,7 @@ bool pst_name_is_good(const char *text)
 	       strspn(text, ALNUM "-_.") == n;
 }
 
-/* Bytes of the character at s, 1 to 4; 0: there is none, or s ends. */
-static size_t utf8_next(const char *s)
+size_t pst_utf8_length(const char *s)
 {
 	/* By length: the marks of a first byte, and the least code. */
 	static const struct {
@@ -58,7 +57,7 @@ bool pst_utf8_is_valid(const char *text)
 	size_t n;
 
 	for (; *text; text += n) {
-		n = utf8_next(text);
+		n = pst_utf8_length(text);
 		if (!n)
 			return false;
 	}
@@ -74,7 +73,7 @@ char *pst_utf8_copy(const char *text)
 	if (!ret)
 		return NULL;
 	for (; *text; text += n ? n : 1) {
-		n = utf8_next(text);
+		n = pst_utf8_length(text);
 		to = mempcpy(to, n ? text : unknown, n ? n : strlen(unknown));
 	}
 	*to = '\0';

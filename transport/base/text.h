@@ -16,6 +16,9 @@
  */
 bool pst_name_is_good(const char *text);
 
+/* Bytes of the UTF-8 character at s, 1 to 4; 0: there is none, or s ends. */
+size_t pst_utf8_length(const char *s);
+
 /* Whether text is UTF-8 (RFC 3629), as XML, JSON and systemd want it. */
 bool pst_utf8_is_valid(const char *text);
 
