@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Converts elements of 16 bits to floats and back: IEEE 754 binary16,
- * bfloat16. */
+/* Names types of elements, and converts those of 16 bits to floats and back:
+ * IEEE 754 binary16, bfloat16. */
 #include "transport/dtype.h"
 
 #include <stddef.h>
 #include <string.h>
+
+#include "transport/base/util.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -21,6 +23,18 @@
 /* F16's infinity, as the bits of a float a mantissa's width lower. */
 #define F16_INF 0x7c00U
 #define F16_NAN 0x7e00U
+
+const char *pst_dtype_name(uint32_t dtype)
+{
+	static const char *const names[] = {
+		[PST_WIRE_F32] = "f32", [PST_WIRE_F64] = "f64",
+		[PST_WIRE_F16] = "f16", [PST_WIRE_BF16] = "bf16",
+		[PST_WIRE_I8] = "i8",   [PST_WIRE_I32] = "i32",
+	};
+
+	return dtype < PST_ARRAY_SIZE(names) && names[dtype] ? names[dtype]
+							     : "?";
+}
 
 static uint32_t bits_of(float f)
 {

@@ -14,6 +14,9 @@ static inline uint32_t pst_dtype_of_c(uint32_t dtype)
 	return dtype == PST_WIRE_I8 ? PST_WIRE_I32 : dtype;
 }
 
+/* An element type's name, "f32"; "?" for an unknown one. */
+const char *pst_dtype_name(uint32_t dtype);
+
 /* Exact. NaN stays NaN. */
 float pst_f16_to_f32(uint16_t h);
 float pst_bf16_to_f32(uint16_t h);

@@ -7,6 +7,7 @@
 #include "guest-agent/cuda/context.h"
 #include "guest-agent/cuda/kernels.h"
 #include "transport/base/util.h"
+#include "transport/dtype.h"
 
 /* Copied to find a bandwidth. */
 #define COPY_BYTES (16ULL << 20)
@@ -175,7 +176,7 @@ static struct pst_cuda_product product_of(const struct probe *p,
 	const uint64_t third = p->b->pipe.size / 3 & ~(uint64_t)255;
 	struct pst_cuda_product q = {
 		.dtype = t,
-		.dtype_c = t == PST_WIRE_I8 ? PST_WIRE_I32 : t,
+		.dtype_c = pst_dtype_of_c(t),
 		.m = n,
 		.n = n,
 		.k = n,

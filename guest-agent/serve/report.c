@@ -10,6 +10,7 @@
 
 #include "guest-agent/serve/report_ops.h"
 #include "transport/base/util.h"
+#include "transport/dtype.h"
 #include "transport/shm.h"
 
 /* jansson takes ownership of each value, and drops what failed to allocate:
@@ -194,7 +195,7 @@ static json_t *model(const struct pst_wire_model *m)
 			 m->name, "inputs", u64(m->n_in), "outputs",
 			 u64(m->n_out), "layers", u64(m->n_layers), "bytes",
 			 u64(m->size), "max_batch", u64(m->max_batch), "dtype",
-			 pst_agent_report_dtype(m->dtype));
+			 pst_dtype_name(m->dtype));
 }
 
 static json_t *models(const struct pst_agent *a)

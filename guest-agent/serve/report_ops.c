@@ -3,12 +3,7 @@
 #include "guest-agent/serve/report_ops.h"
 
 #include "transport/base/util.h"
-
-static const char *const dtype_names[] = {
-	[PST_WIRE_F32] = "f32", [PST_WIRE_F64] = "f64",
-	[PST_WIRE_F16] = "f16", [PST_WIRE_BF16] = "bf16",
-	[PST_WIRE_I8] = "i8",   [PST_WIRE_I32] = "i32",
-};
+#include "transport/dtype.h"
 
 static const char *const compute_names[] = {
 	[PST_WIRE_COMPUTE_DEFAULT] = "default",
@@ -23,13 +18,6 @@ static const char *const act_names[] = {
 	[PST_WIRE_ACT_GELU_ERF] = "gelu_erf",
 };
 static_assert(PST_ARRAY_SIZE(act_names) == PST_WIRE_N_ACTS, "");
-
-const char *pst_agent_report_dtype(uint32_t dtype)
-{
-	return dtype < PST_ARRAY_SIZE(dtype_names) && dtype_names[dtype]
-		       ? dtype_names[dtype]
-		       : "?";
-}
 
 /* What the descriptor's check lets through. */
 static const struct {
@@ -82,8 +70,8 @@ json_t *pst_agent_report_gemm(const struct pst_agent_compute *c)
 		}
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:s, s:o, s:o}", "dtype",
-					dtype_names[kind.dtype], "dtype_c",
-					dtype_names[kind.dtype_c], "compute",
+					pst_dtype_name(kind.dtype), "dtype_c",
+					pst_dtype_name(kind.dtype_c), "compute",
 					compute_names[kind.compute],
 					"epilogues", plain, "bias_epilogues",
 					acts(c, kind, true)));
@@ -105,7 +93,7 @@ static json_t *gemm_dtypes(const struct pst_agent_compute *c)
 		kind.dtype_c = kinds[i].dtype_c;
 		if (c->ops->can(c->backend, &kind, NULL))
 			json_array_append_new(
-				list, json_string(dtype_names[kind.dtype]));
+				list, json_string(pst_dtype_name(kind.dtype)));
 	}
 	return list;
 }

@@ -18,7 +18,4 @@ json_t *pst_agent_report_ops(const struct pst_agent_compute *c);
  */
 json_t *pst_agent_report_gemm(const struct pst_agent_compute *c);
 
-/* An element type's name, "f32"; "?" for an unknown one. */
-const char *pst_agent_report_dtype(uint32_t dtype);
-
 #endif

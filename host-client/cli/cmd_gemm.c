@@ -9,6 +9,7 @@
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "host-client/files/gemmfile.h"
+#include "transport/dtype.h"
 
 #define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)
 
@@ -66,7 +67,7 @@ static json_t *result_object(const struct pst_cmd_ctx *ctx,
 		"s:s, s:b, s:o, s:o, s:o}",
 		"endpoint", pst_cmd_text(pst_cmd_endpoint(ctx)), "output",
 		ok ? pst_cmd_text(job->out) : json_null(), "dtype",
-		pst_gemmfile_dtype(r->dtype), "m", (json_int_t)r->m, "n",
+		pst_dtype_name(r->dtype), "m", (json_int_t)r->m, "n",
 		(json_int_t)r->n, "k", (json_int_t)r->k, "seconds", s, "gflops",
 		pst_gemmfile_gflops(r), "compute_seconds",
 		(double)r->compute_ns / PST_NS_PER_S, "overhead_us",
@@ -88,7 +89,7 @@ static void print_result(const struct pst_gemmfile *job,
 	const struct pst_reference *ref = &r->reference;
 
 	printf("product    %" PRIu64 " x %" PRIu64 " x %" PRIu64 ", %s\n", r->m,
-	       r->n, r->k, pst_gemmfile_dtype(r->dtype));
+	       r->n, r->k, pst_dtype_name(r->dtype));
 	printf("time       %.6f s, %.2f GFLOP/s\n",
 	       (double)r->call_ns / PST_NS_PER_S, pst_gemmfile_gflops(r));
 	printf("overhead   %.1f us of it outside the backend\n",

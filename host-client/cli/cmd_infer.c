@@ -9,8 +9,8 @@
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
-#include "host-client/files/gemmfile.h"
 #include "host-client/files/inferfile.h"
+#include "transport/dtype.h"
 
 #define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)
 
@@ -35,7 +35,7 @@ static json_t *result_object(const struct pst_cmd_ctx *ctx,
 		"{s:o, s:s, s:o, s:s, s:b, s:I, s:I, s:I, s:f, s:f}",
 		"endpoint", pst_cmd_text(pst_cmd_endpoint(ctx)), "model",
 		job->name, "output", pst_cmd_text(job->files.out), "dtype",
-		pst_gemmfile_dtype(r->dtype), "converted", r->dtype != PST_F32,
+		pst_dtype_name(r->dtype), "converted", r->dtype != PST_F32,
 		"rows", (json_int_t)r->rows, "batch", (json_int_t)r->batch,
 		"batches", (json_int_t)r->batches, "seconds",
 		(double)r->call_ns / PST_NS_PER_S, "compute_seconds",
@@ -50,7 +50,7 @@ static void print_result(const struct job *job, const struct pst_model *m,
 	printf("model      %s, %u to %u elements\n", job->name, m->n_in,
 	       m->n_out);
 	printf("input      %" PRIu64 " rows of %s%s\n", r->rows,
-	       pst_gemmfile_dtype(r->dtype),
+	       pst_dtype_name(r->dtype),
 	       r->dtype == PST_F32 ? "" : ", converted to f32");
 	printf("time       %.6f s in %" PRIu64
 	       " batches of %u rows, %.0f rows/s\n",

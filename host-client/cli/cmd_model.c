@@ -7,8 +7,8 @@
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
-#include "host-client/files/gemmfile.h"
 #include "transport/base/util.h"
+#include "transport/dtype.h"
 
 #define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)
 
@@ -28,13 +28,13 @@ static int print_loaded(const struct pst_cmd_ctx *ctx,
 				  m->name, "inputs", (json_int_t)m->n_in,
 				  "outputs", (json_int_t)m->n_out, "layers",
 				  (json_int_t)m->n_layers, "dtype",
-				  pst_gemmfile_dtype(m->dtype), "bytes",
+				  pst_dtype_name(m->dtype), "bytes",
 				  (json_int_t)m->bytes, "max_batch",
 				  (json_int_t)m->max_batch));
 	printf("loaded     %s: %u to %u elements, %u layers, %" PRIu64
 	       " bytes of %s\n",
 	       m->name, m->n_in, m->n_out, m->n_layers, m->bytes,
-	       pst_gemmfile_dtype(m->dtype));
+	       pst_dtype_name(m->dtype));
 	return PST_EXIT_OK;
 }
 

@@ -57,24 +57,6 @@ static int library_error(struct run *r, int rc, struct pst_error *err)
 	return pst_error_set(err, rc, "%s", *text ? text : pst_strerror(rc));
 }
 
-const char *pst_gemmfile_dtype(uint32_t dtype)
-{
-	switch (dtype) {
-	case PST_F16:
-		return "f16";
-	case PST_F32:
-		return "f32";
-	case PST_F64:
-		return "f64";
-	case PST_BF16:
-		return "bf16";
-	case PST_I8:
-		return "i8";
-	default:
-		return "i32";
-	}
-}
-
 /* C's elements, for A's. */
 static uint32_t dtype_c_of(const struct run *r)
 {
@@ -106,10 +88,9 @@ static int open_inputs(struct run *r, struct pst_error *err)
 				"%.100s holds %s, so %.100s has to hold %s, "
 				"not %s: convert one of them with numpy's "
 				"astype()",
-				path[A],
-				pst_gemmfile_dtype(r->file[A].npy.dtype),
-				path[i], pst_gemmfile_dtype(want),
-				pst_gemmfile_dtype(r->file[i].npy.dtype));
+				path[A], pst_dtype_name(r->file[A].npy.dtype),
+				path[i], pst_dtype_name(want),
+				pst_dtype_name(r->file[i].npy.dtype));
 	}
 	return 0;
 }

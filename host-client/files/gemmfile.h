@@ -51,9 +51,6 @@ PST_MUST_USE int pst_gemmfile_run(struct pst *c, const struct pst_gemmfile *job,
 				  struct pst_gemmfile_result *ret,
 				  struct pst_error *err);
 
-/* The name of an enum pst_dtype, "f32". */
-const char *pst_gemmfile_dtype(uint32_t dtype);
-
 /* 2 m n k over the time of the call; 0 when there was none. */
 double pst_gemmfile_gflops(const struct pst_gemmfile_result *r);
 

@@ -261,11 +261,10 @@ static double inputs_of(const struct pst_gemm_args *g)
 
 static const struct kind *kind_of(const struct pst_gemm_args *g)
 {
-	uint32_t dtype_c = g->dtype_c;
+	const uint32_t dtype_c =
+		g->dtype_c ? g->dtype_c : pst_dtype_of_c(g->dtype);
 	size_t i;
 
-	if (!dtype_c)
-		dtype_c = g->dtype == PST_I8 ? PST_I32 : g->dtype;
 	for (i = 0; i < PST_ARRAY_SIZE(kinds); i++)
 		if (kinds[i].dtype == g->dtype && kinds[i].dtype_c == dtype_c)
 			return &kinds[i];

@@ -11,10 +11,12 @@ LC_ALL=C
 export LC_ALL
 
 # A line: FOLDER: PREFIX...; the longest FOLDER that holds a file counts.
-# Commands make, inspect and remove regions; the unit of a region and the agent's
-# port are numbers of the wire. The demo speaks QMP over a socket.
+# Commands make, inspect and remove regions, and name types of elements; the unit of
+# a region and the agent's port are numbers of the wire. The demo speaks QMP over a
+# socket.
 cli='host-client/penstock.h host-client/files/ host-client/cli/ kernel-params/'
-cli="$cli libvirt-xml/ bench/ transport/base/ transport/region/ transport/wire.h"
+cli="$cli libvirt-xml/ bench/ transport/base/ transport/region/ transport/dtype.h"
+cli="$cli transport/wire.h"
 cat >"$tmp/walls" <<END
 transport/base: transport/base/
 transport: transport/

@@ -11,6 +11,7 @@
 
 #include "host-client/cli/demo/demo_run.h"
 #include "host-client/files/gemmfile.h"
+#include "transport/dtype.h"
 
 /* Any constant: the same matrices each time. */
 #define SEED_A 0x9e3779b97f4a7c15ULL
@@ -321,7 +322,7 @@ static void print_table(const struct demo *d)
 	       (double)d->ping_ns / PST_NS_PER_US);
 	printf("%-10s %s: (%" PRIu64 " x %" PRIu64 ") times (%" PRIu64
 	       " x %" PRIu64 ") from .npy files\n",
-	       "product", pst_gemmfile_dtype(r->dtype), r->m, r->k, r->k, r->n);
+	       "product", pst_dtype_name(r->dtype), r->m, r->k, r->k, r->n);
 	printf("%-10s %.3f ms, %.2f GFLOP/s\n", "time", r->call_ns / 1e6,
 	       pst_gemmfile_gflops(&d->result));
 	printf("%-10s %.1f us of that outside the backend\n", "overhead",
@@ -353,7 +354,7 @@ static int print_json(const struct demo *d)
 		"vm", !d->o->no_vm, "accel", accel_name(d), "provider",
 		d->info.provider, "endpoint", d->endpoint, "m",
 		(json_int_t)r->m, "n", (json_int_t)r->n, "k", (json_int_t)r->k,
-		"dtype", pst_gemmfile_dtype(r->dtype), "seconds",
+		"dtype", pst_dtype_name(r->dtype), "seconds",
 		(double)r->call_ns / PST_NS_PER_S, "gflops",
 		pst_gemmfile_gflops(&d->result), "overhead_us", overhead_us(d),
 		"ping_us", (double)d->ping_ns / PST_NS_PER_US, "boot_seconds",

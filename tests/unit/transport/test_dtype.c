@@ -133,8 +133,20 @@ START_TEST(arrays_convert_as_single_elements_do)
 }
 END_TEST
 
+START_TEST(a_type_has_a_name_and_a_type_of_results)
+{
+	ck_assert_str_eq(pst_dtype_name(PST_WIRE_BF16), "bf16");
+	ck_assert_str_eq(pst_dtype_name(PST_WIRE_I32), "i32");
+	ck_assert_str_eq(pst_dtype_name(0), "?");
+	ck_assert_str_eq(pst_dtype_name(UINT32_MAX), "?");
+	ck_assert_uint_eq(pst_dtype_of_c(PST_WIRE_I8), PST_WIRE_I32);
+	ck_assert_uint_eq(pst_dtype_of_c(PST_WIRE_BF16), PST_WIRE_BF16);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+	tcase_add_test(tc, a_type_has_a_name_and_a_type_of_results);
 	tcase_add_test(tc, every_f16_keeps_its_value);
 	tcase_add_test(tc,
 		       rounding_to_f16_takes_the_nearest_and_the_even_of_two);
