@@ -6,10 +6,9 @@
 #include <limits.h>
 #include <string.h>
 
+#include "transport/base/endpoint_dirs.h"
+#include "transport/base/text.h"
 #include "transport/base/util.h"
-
-#define CONF_DIR    "/etc/penstock/endpoints.d"
-#define CONF_SUFFIX ".conf"
 
 /* A command line that is being written. */
 struct line {
@@ -48,16 +47,18 @@ static void offer_words(const char *list, const char *typed, const char *prefix)
 static void offer_endpoints_of(const char *dir, const char *typed,
 			       const char *prefix)
 {
-	const size_t suffix = strlen(CONF_SUFFIX);
+	char name[NAME_MAX + 1], *end;
 	struct dirent *e;
 	DIR *d = opendir(dir);
-	size_t n;
 
 	while (d && (e = readdir(d))) {
-		n = strlen(e->d_name);
-		if (n > suffix && e->d_name[0] != '.' &&
-		    strcmp(e->d_name + n - suffix, CONF_SUFFIX) == 0)
-			offer(e->d_name, n - suffix, typed, prefix,
+		snprintf(name, sizeof(name), "%s", e->d_name);
+		end = strrchr(name, '.');
+		if (!end || strcmp(end, PST_ENDPOINT_SUFFIX) != 0)
+			continue;
+		*end = '\0';
+		if (pst_name_is_good(name))
+			offer(name, strlen(name), typed, prefix,
 			      "an endpoint of this machine");
 	}
 	if (d)
@@ -75,17 +76,12 @@ static void offer_endpoints(const char *typed, const char *prefix)
 		{"vsock://", "an agent in a guest, by its CID"},
 		{"vsock-uds://", "an agent in a guest, by a Unix socket"},
 	};
-	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	char dir[PATH_MAX];
+	struct pst_endpoint_dirs d;
 	size_t i;
 
-	offer_endpoints_of(CONF_DIR, typed, prefix);
-	if (xdg && *xdg == '/')
-		snprintf(dir, sizeof(dir), "%s/penstock/endpoints.d", xdg);
-	else
-		snprintf(dir, sizeof(dir), "%s/.config/penstock/endpoints.d",
-			 home ? home : "");
-	offer_endpoints_of(dir, typed, prefix);
+	pst_endpoint_dirs_find(&d);
+	for (i = 0; d.dirs[i]; i++)
+		offer_endpoints_of(d.dirs[i], typed, prefix);
 	for (i = 0; i < PST_ARRAY_SIZE(kinds); i++)
 		offer(kinds[i].uri, strlen(kinds[i].uri), typed, prefix,
 		      kinds[i].what);

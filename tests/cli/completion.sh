@@ -33,6 +33,17 @@ words "vm" help v
 words "mine" -e m
 words "mine" ping --endpoint m
 words "--endpoint=mine" ping --endpoint=m
+# What cannot be resolved is not offered: a bad name, a directory below ".".
+echo "endpoint = spawn:" >"$tmp/conf/penstock/endpoints.d/-mine.conf"
+words "" -e -mi
+mkdir -p "$tmp/.config/penstock/endpoints.d"
+echo "endpoint = spawn:" >"$tmp/.config/penstock/endpoints.d/below.conf"
+XDG_CONFIG_HOME=
+HOME=.
+words "" -e b
+HOME=$tmp
+words "below" -e b
+XDG_CONFIG_HOME=$tmp/conf
 words "unix://" -e u
 words "" gemm a.npy ''
 words "" gemm -o ''

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CONF_DIR "/etc/penstock/endpoints.d"
+#include "transport/base/endpoint_dirs.h"
+#include "transport/base/text.h"
+
 /* A URI with a socket path, a region path and an agent path. */
 #define URI_MAX (3 * PATH_MAX)
 
@@ -105,23 +107,6 @@ int pst_endpoint_conf_parse(const char *text, size_t n, char *ret, size_t size,
 	return 0;
 }
 
-int pst_endpoint_name_check(const char *name, struct pst_error *err)
-{
-	static const char set[] = "abcdefghijklmnopqrstuvwxyz"
-				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "0123456789._-";
-	size_t n = strnlen(name, PST_ENDPOINT_NAME_MAX + 1);
-
-	if (n == 0 || n > PST_ENDPOINT_NAME_MAX || name[0] == '.' ||
-	    strspn(name, set) != n)
-		return pst_error_set(
-			err, -EINVAL,
-			"\"%.80s\" is neither a URI nor a name: a name has 1 "
-			"to %u letters, digits, '.', '_' or '-'",
-			name, PST_ENDPOINT_NAME_MAX);
-	return 0;
-}
-
 /* Reads a configuration file: its length, -ENOENT, -EPERM, -errno. */
 static ssize_t read_conf(const char *path, char *buf, size_t size,
 			 struct pst_error *err)
@@ -169,15 +154,20 @@ int pst_endpoint_lookup(const char *name, const char *const *dirs,
 	ssize_t n;
 	int r, i;
 
-	r = pst_endpoint_name_check(name, err);
-	if (r < 0)
-		return r;
+	if (!pst_name_is_good(name))
+		return pst_error_set(
+			err, -EINVAL,
+			"\"%.80s\" is neither a URI nor a name: a name has 1 "
+			"to %u letters, digits, \"-\", \"_\" and \".\", a "
+			"letter or digit first",
+			name, PST_NAME_MAX);
 	text = malloc(PST_ENDPOINT_CONF_MAX + 1);
 	uri = malloc(URI_MAX);
 	if (!text || !uri)
 		return pst_oom(err);
 	for (i = 0; dirs[i]; i++) {
-		r = snprintf(path, sizeof(path), "%s/%s.conf", dirs[i], name);
+		r = snprintf(path, sizeof(path), "%s/%s" PST_ENDPOINT_SUFFIX,
+			     dirs[i], name);
 		if (r < 0 || (size_t)r >= sizeof(path))
 			continue;
 		n = read_conf(path, text, PST_ENDPOINT_CONF_MAX + 1, err);
@@ -195,33 +185,16 @@ int pst_endpoint_lookup(const char *name, const char *const *dirs,
 	}
 	return pst_error_set(
 		err, -ENOENT,
-		"there is no endpoint \"%s\": no %s.conf in %s%s%s", name, name,
-		dirs[0], dirs[0] && dirs[1] ? ", " : "",
+		"there is no endpoint \"%s\": no %s" PST_ENDPOINT_SUFFIX
+		" in %s%s%s",
+		name, name, dirs[0], dirs[0] && dirs[1] ? ", " : "",
 		dirs[0] && dirs[1] ? dirs[1] : "");
-}
-
-/* The user's directory, "" when there is none. */
-static void user_dir(char *ret, size_t size)
-{
-	const char *xdg = secure_getenv("XDG_CONFIG_HOME");
-	const char *home = secure_getenv("HOME");
-	int n = 0;
-
-	/* XDG Base Directory Specification: a relative path is ignored. */
-	if (xdg && xdg[0] == '/')
-		n = snprintf(ret, size, "%s/penstock/endpoints.d", xdg);
-	else if (home && home[0] == '/')
-		n = snprintf(ret, size, "%s/.config/penstock/endpoints.d",
-			     home);
-	if (n <= 0 || (size_t)n >= size)
-		*ret = '\0';
 }
 
 int pst_endpoint_resolve(const char *endpoint, struct pst_endpoint *ret,
 			 struct pst_error *err)
 {
-	char user[PATH_MAX];
-	const char *dirs[3] = {CONF_DIR, NULL, NULL};
+	struct pst_endpoint_dirs d;
 
 	if (!endpoint) {
 		endpoint = secure_getenv("PENSTOCK_ENDPOINT");
@@ -232,8 +205,6 @@ int pst_endpoint_resolve(const char *endpoint, struct pst_endpoint *ret,
 	}
 	if (strchr(endpoint, ':'))
 		return pst_endpoint_parse(endpoint, ret, err);
-	user_dir(user, sizeof(user));
-	if (*user)
-		dirs[1] = user;
-	return pst_endpoint_lookup(endpoint, dirs, ret, err);
+	pst_endpoint_dirs_find(&d);
+	return pst_endpoint_lookup(endpoint, d.dirs, ret, err);
 }

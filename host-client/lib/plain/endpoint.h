@@ -11,8 +11,6 @@
 
 /* Bytes of a configuration file at most. */
 #define PST_ENDPOINT_CONF_MAX (16U << 10)
-/* Characters of a name at most. */
-#define PST_ENDPOINT_NAME_MAX 64U
 
 /*
  * Finds the URI in a configuration file's text: lines `endpoint = URI`, blank
@@ -25,15 +23,11 @@
 PST_MUST_USE int pst_endpoint_conf_parse(const char *text, size_t n, char *ret,
 					 size_t size, struct pst_error *err);
 
-/* Letters, digits, '.', '_' and '-', the first not a '.', at most
- * PST_ENDPOINT_NAME_MAX. 0 or -EINVAL. */
-PST_MUST_USE int pst_endpoint_name_check(const char *name,
-					 struct pst_error *err);
-
 /*
  * Looks NAME.conf up in dirs (NULL-terminated, in this order; the first that
  * has it counts) and parses the URI in it. Returns 0, -ENOENT (in none of
- * them), -EPERM (writable for everybody), -EINVAL, -EMSGSIZE, -EACCES, -errno.
+ * them), -EPERM (writable for everybody), -EINVAL (also a name that is not
+ * good, transport/base/text.h), -EMSGSIZE, -EACCES, -errno.
  */
 PST_MUST_USE int pst_endpoint_lookup(const char *name, const char *const *dirs,
 				     struct pst_endpoint *ret,
