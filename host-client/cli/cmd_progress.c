@@ -3,9 +3,9 @@
 #include "host-client/cli/cmd_progress.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
+#include "transport/base/thread.h"
 #include "transport/base/util.h"
 
 /* Until then nobody wonders. */
@@ -57,7 +57,6 @@ static void *tick(void *arg)
 static void start(const struct pst_cmd_ctx *ctx)
 {
 	pthread_condattr_t attr;
-	sigset_t all, old;
 
 	line.ctx = ctx;
 	line.start_ns = pst_now_ns();
@@ -65,11 +64,7 @@ static void start(const struct pst_cmd_ctx *ctx)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&line.changed, &attr);
 	pthread_condattr_destroy(&attr);
-	/* Signals are the command's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	line.runs = pthread_create(&line.thread, NULL, tick, NULL) == 0;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	line.runs = pst_thread_start(&line.thread, NULL, tick, NULL) == 0;
 }
 
 static void stop(void)
