@@ -125,8 +125,10 @@ static int reserve_cqe(struct pst_lane_agent *l)
 		return 1;
 	/* Partner: the release in pst_lane_client_reap(). */
 	head = pst_shm_load_acquire(&l->lane->client_cq_head.value);
-	if (head > l->cq_tail || head < l->cq_head_seen)
+	if (head > l->cq_tail || head < l->cq_head_seen) {
+		l->refused_head = head;
 		return -EPROTO;
+	}
 	l->cq_head_seen = head;
 	return l->sq_head - head < PST_WIRE_SLOTS;
 }

@@ -37,6 +37,7 @@ struct pst_lane_agent {
 	uint64_t sq_head;      /* taken */
 	uint64_t cq_tail;      /* posted */
 	uint64_t cq_head_seen; /* client_cq_head as last read, checked */
+	uint64_t refused_head; /* the last one that was impossible */
 	uint64_t woken_gen;
 };
 

@@ -2,6 +2,8 @@
 /* The executor: takes operations from lanes, checks, schedules, completes. */
 #include "guest-agent/exec/executor_int.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,6 +175,21 @@ static __attribute__((noinline)) void break_lane(struct pst_agent_executor *ex,
 	ex->config.hooks.broken(ex->config.arg, l->index, &err);
 }
 
+static __attribute__((noinline)) void
+break_corrupt_lane(struct pst_agent_executor *ex, struct lane *l, int code)
+{
+	const struct pst_lane_agent *ring = &l->ring;
+	const bool ahead = ring->refused_head > ring->cq_tail;
+	char why[96];
+
+	snprintf(why, sizeof(why),
+		 "corrupt completion ring: head %s by %" PRIu64 " entries",
+		 ahead ? "is ahead of tail" : "went back",
+		 ahead ? ring->refused_head - ring->cq_tail
+		       : ring->cq_head_seen - ring->refused_head);
+	break_lane(ex, l, code, why);
+}
+
 static void read_clock(struct pst_agent_executor *ex)
 {
 	ex->now_ns = ex->config.clock();
@@ -195,9 +212,7 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 		t = &l->taken[(l->first + l->n_taken) % N_TAKEN];
 		r = pst_lane_agent_take(&l->ring, &t->sqe);
 		if (r < 0) {
-			break_lane(ex, l, r,
-				   "corrupt completion ring: the client's "
-				   "head is ahead of the tail, or went back");
+			break_corrupt_lane(ex, l, r);
 			return false;
 		}
 		/* The client stores its head before it submits again, so an

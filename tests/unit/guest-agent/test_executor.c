@@ -437,6 +437,8 @@ START_TEST(a_lane_with_an_impossible_head_is_broken_and_others_go_on)
 	run_all();
 	ck_assert_uint_eq(broken[0], 1);
 	ck_assert_uint_eq(gone[0], 1);
+	ck_assert_str_eq(broken_text, "corrupt completion ring: head is ahead "
+				      "of tail by 1099511627520 entries");
 	expect(1, 1, PST_WIRE_OK);
 	ck_assert(!pst_agent_executor_ready(ex));
 }
