@@ -74,7 +74,7 @@ const struct pst_cmd pst_cmd_health = {
 	.name = "health",
 	.args = "",
 	.summary = "Say whether the agent is well",
-	.help = "Exits 0 when it is, 1 when it is degraded, 4 when nobody "
+	.help = "Exits 0 when it is, 1 when it is degraded, 4 when no agent "
 		"answers.\n",
 	.example = "penstock -e spawn: health\n",
 	.opts = opts,
