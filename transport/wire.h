@@ -145,7 +145,7 @@ static_assert(offsetof(struct pst_wire_header, nonce) == 1024, "");
 static_assert(sizeof(struct pst_wire_header) == 4096, "one page");
 
 /*
- * A lane: one client's pair of rings.
+ * A lane: a pair of rings, of which a session may have several.
  *
  *   0      client_cq_head  CQEs consumed so far        written by the client
  *   64     client_wake     its need_wake generation    written by the client
