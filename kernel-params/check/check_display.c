@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"
+#include "kernel-params/scan/rivals.h"
 
 PST_HOST_CHECK(boot_display)
 {
@@ -94,31 +95,12 @@ PST_HOST_CHECK(framebuffer)
 static const char *kept_out(const struct pst_host *h,
 			    const struct pst_host_pci_dev *d)
 {
-	static const char *const nvidia[] = {"nvidia", "nouveau", NULL};
-	static const char *const amd[] = {"amdgpu", "radeon", NULL};
-	static const char *const intel[] = {"i915", "xe", NULL};
-	const char *const *m;
+	const struct pst_host_rival *m = NULL;
 
-	switch (d->vendor) {
-	case PST_HOST_PCI_NVIDIA:
-		m = nvidia;
-		break;
-	case 0x1002:
-		m = amd;
-		break;
-	case 0x8086:
-		m = intel;
-		break;
-	default:
-		return NULL;
-	}
-	for (; *m; m++)
-		if (pst_host_modconf_blacklisted(&h->modconf, *m) ||
-		    pst_host_modconf_disabled(&h->modconf, *m) ||
-		    pst_host_cmdline_has(&h->cmdline, "modprobe.blacklist",
-					 *m) ||
-		    pst_host_cmdline_has(&h->cmdline, "module_blacklist", *m))
-			return *m;
+	while ((m = pst_host_rival_next(d, m)))
+		if (m->kind == PST_HOST_RIVAL_USUAL &&
+		    pst_host_module_kept_out(h, m->module))
+			return m->module;
 	return NULL;
 }
 
@@ -176,19 +158,18 @@ static const struct pst_host_pci_dev *staying_nvidia(const struct pst_host *h)
 
 PST_HOST_CHECK(nvidia_modules)
 {
-	static const char *const names[] = {"nvidia",     "nvidia_modeset",
-					    "nvidia_uvm", "nvidia_drm",
-					    "nouveau",    "nvidiafb"};
 	const struct pst_host_pci_dev *stays = staying_nvidia(h);
+	const struct pst_host_rival *m = NULL;
 	struct pst_host_text seen = {0};
-	size_t i;
 
 	if (h->gpu->vendor != PST_HOST_PCI_NVIDIA)
 		return;
-	for (i = 0; i < PST_ARRAY_SIZE(names); i++)
-		if (pst_host_module_is_in(&h->modules, names[i]))
+	/* The driver of its USB-C port is none of NVIDIA's. */
+	while ((m = pst_host_rival_next(NULL, m)))
+		if (m->vendor == PST_HOST_PCI_NVIDIA && m->class[0] != 0x0c80 &&
+		    pst_host_module_is_in(&h->modules, m->module))
 			pst_host_text_add(&seen, "%s%s", seen.len ? " " : "",
-					  names[i]);
+					  m->module);
 	if (!seen.len)
 		pst_host_finding_add(out, PST_HOST_PASS, NULL,
 				     "no NVIDIA module is loaded");

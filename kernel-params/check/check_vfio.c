@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"
+#include "kernel-params/scan/rivals.h"
 
 PST_HOST_CHECK(vfio_module)
 {
@@ -89,33 +90,9 @@ PST_HOST_CHECK(vfio_ids)
 			     covered == n ? NULL : fix.buf, "%s", seen.buf);
 }
 
-/* Drivers of the card's own function that may come before vfio-pci. */
-static const char *const *rivals(const struct pst_host_pci_dev *d)
-{
-	static const char *const nvidia[] = {"nvidia", "nouveau", "nvidia_drm",
-					     "nova_core", NULL};
-	static const char *const amd[] = {"amdgpu", "radeon", NULL};
-	static const char *const intel[] = {"i915", "xe", NULL};
-	static const char *const none[] = {NULL};
-
-	switch (d->vendor) {
-	case PST_HOST_PCI_NVIDIA:
-		return nvidia;
-	case 0x1002:
-		return amd;
-	case 0x8086:
-		return intel;
-	}
-	return none;
-}
-
 static bool never_loads(const struct pst_host *h, const char *module)
 {
-	return pst_host_modconf_disabled(&h->modconf, module) ||
-	       pst_host_modconf_blacklisted(&h->modconf, module) ||
-	       pst_host_cmdline_has(&h->cmdline, "module_blacklist", module) ||
-	       pst_host_cmdline_has(&h->cmdline, "modprobe.blacklist",
-				    module) ||
+	return pst_host_module_kept_out(h, module) ||
 	       pst_host_module_state(&h->modules, module) ==
 		       PST_HOST_MODULE_ABSENT;
 }
@@ -143,25 +120,25 @@ static const char *audio_rival(const struct pst_host *h)
  */
 static const char *free_rival(const struct pst_host *h)
 {
-	const char *const *m = rivals(h->gpu), *first = NULL;
+	const struct pst_host_rival *m = NULL;
+	const char *first = NULL;
 
-	if (!*m)
+	if (!pst_host_rival_next(h->gpu, NULL))
 		return "its driver";
-	for (; *m; m++) {
-		bool in = pst_host_module_is_in(&h->modules, *m);
+	while ((m = pst_host_rival_next(h->gpu, m))) {
+		bool in = pst_host_module_is_in(&h->modules, m->module);
 
-		/* It loads nvidia first, which is checked by itself. */
-		if (strcmp(*m, "nvidia_drm") == 0)
+		/* What it loads first is checked by itself. */
+		if (m->kind == PST_HOST_RIVAL_FOLLOWS ||
+		    (m->kind == PST_HOST_RIVAL_RARE && !in))
 			continue;
-		/* Of those that nobody has seen only the usual count. */
-		if (strcmp(*m, "nova_core") == 0 && !in)
-			continue;
-		if (never_loads(h, *m) ||
-		    pst_host_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
+		if (never_loads(h, m->module) ||
+		    pst_host_modconf_softdep_pre(&h->modconf, m->module,
+						 "vfio-pci"))
 			continue;
 		if (in)
-			return *m;
-		first = first ? first : *m;
+			return m->module;
+		first = first ? first : m->module;
 	}
 	return first ? first : audio_rival(h);
 }
@@ -169,14 +146,15 @@ static const char *free_rival(const struct pst_host *h)
 /* A rival that the initramfs loads before vfio-pci, or NULL. */
 static const char *early_rival(const struct pst_host *h, int place)
 {
-	const char *const *m = rivals(h->gpu);
+	const struct pst_host_rival *m = NULL;
 
-	for (; *m; m++) {
-		int r = pst_host_early_place(&h->early, *m);
+	while ((m = pst_host_rival_next(h->gpu, m))) {
+		int r = pst_host_early_place(&h->early, m->module);
 
 		if (r >= 0 && (place < 0 || r < place) &&
-		    !pst_host_modconf_softdep_pre(&h->modconf, *m, "vfio-pci"))
-			return *m;
+		    !pst_host_modconf_softdep_pre(&h->modconf, m->module,
+						  "vfio-pci"))
+			return m->module;
 	}
 	return NULL;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/rivals.h"
 #include "kernel-params/scan/shell_text.h"
 
 /* Words of one array, at most. */
@@ -23,25 +24,6 @@ struct array {
 	size_t n;
 	struct word word[MAX_WORDS];
 };
-
-bool pst_host_module_is_rival(const char *name)
-{
-	static const char *const rivals[] = {
-		"nvidia",         "nvidia_drm", "nvidia_modeset",
-		"nvidia_uvm",     "nouveau",    "nvidiafb",
-		"nova_core",      "amdgpu",     "radeon",
-		"i915",           "xe",         "snd_hda_intel",
-		"xhci_pci",       "ucsi_ccg",   "i2c_nvidia_gpu",
-		"nova_drm",       "simpledrm",  "efifb",
-		"nvidia_peermem",
-	};
-	size_t i;
-
-	for (i = 0; i < PST_ARRAY_SIZE(rivals); i++)
-		if (pst_host_param_name_eq(name, rivals[i]))
-			return true;
-	return false;
-}
 
 static int unsafe(const char *path, const char *var, struct pst_error *err)
 {

@@ -34,8 +34,4 @@ PST_MUST_USE int pst_host_edit_module_list(const char *old,
 /* Whether such an array, if it can be read, has a word that is a rival. */
 bool pst_host_array_has_rival(const char *text, const char *var);
 
-/* Whether a module drives graphics, sound or USB cards, so that vfio-pci has
- * to be loaded before it. "-" and "_" are equal. */
-bool pst_host_module_is_rival(const char *name);
-
 #endif

@@ -6,6 +6,7 @@
 #include "kernel-params/edit/edit_array.h"
 #include "kernel-params/edit/edit_modprobe.h"
 #include "kernel-params/plan/plan.h"
+#include "kernel-params/scan/rivals.h"
 
 #define MKINITCPIO     "/etc/mkinitcpio.conf"
 #define MKINITCPIO_DIR "/etc/mkinitcpio.conf.d"

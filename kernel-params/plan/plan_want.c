@@ -5,6 +5,7 @@
 
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/rivals.h"
 
 static int no_memory(struct pst_error *err)
 {
@@ -30,41 +31,16 @@ static const char *module_of(const char *driver, char *buf, size_t size)
 	return buf;
 }
 
-/* Modules that may take a function: those that know its kind. */
+/* Modules that may take a function, and the one that has it. */
 static int add_modules(struct pst_host_lines *l,
 		       const struct pst_host_pci_dev *dev)
 {
-	/* clang-format off */
-	static const struct {
-		uint32_t class; /* 16 bits */
-		uint16_t vendor; /* 0: any */
-		const char *modules[8];
-	} known[] = {
-		{0x0300, PST_HOST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
-			"nvidia_uvm", "nvidia_peermem", "nouveau", "nvidiafb",
-			"nova_core"}},
-		{0x0302, PST_HOST_PCI_NVIDIA, {"nvidia", "nvidia_drm", "nvidia_modeset",
-			"nvidia_uvm", "nvidia_peermem", "nouveau", "nova_core"}},
-		{0x0300, 0x1002, {"amdgpu", "radeon"}},
-		{0x0380, 0x1002, {"amdgpu", "radeon"}},
-		{0x0300, 0x8086, {"i915", "xe"}},
-		{0x0380, 0x8086, {"i915", "xe"}},
-		{0x0403, 0, {"snd_hda_intel"}},
-		{0x0c03, 0, {"xhci_pci"}},
-		{0x0c80, PST_HOST_PCI_NVIDIA, {"i2c_nvidia_gpu"}},
-	};
-	/* clang-format on */
+	const struct pst_host_rival *m = NULL;
 	char buf[64];
-	size_t i, k;
 	int r = 0;
 
-	for (i = 0; i < PST_ARRAY_SIZE(known); i++) {
-		if (known[i].class != dev->class >> 8 ||
-		    (known[i].vendor && known[i].vendor != dev->vendor))
-			continue;
-		for (k = 0; r == 0 && k < 8 && known[i].modules[k]; k++)
-			r = pst_host_lines_add(l, "%s", known[i].modules[k]);
-	}
+	while (r == 0 && (m = pst_host_rival_next(dev, m)))
+		r = pst_host_lines_add(l, "%s", m->module);
 	if (r == 0 && *dev->driver && !(dev->bad & PST_HOST_PCI_BAD_DRIVER) &&
 	    !pst_host_pci_on_vfio(dev))
 		r = pst_host_lines_add(

@@ -237,6 +237,12 @@ END_TEST
 START_TEST(nvidia_modules_need_a_card_that_stays)
 {
 	make_good();
+	tree_file("proc/modules", "nova_core 1 0 - Live 0x0\n"
+				  "nvidia_peermem 1 0 - Live 0x0\n"
+				  "i2c_nvidia_gpu 1 0 - Live 0x0\n");
+	finding("nvidia.modules", PST_HOST_WARN,
+		"nvidia_peermem nova_core loaded");
+	make_good();
 	tree_file("sys/module/nvidia_drm/refcnt", "0\n");
 	tree_file("etc/modprobe.d/nv.conf", "options nvidia-drm modeset=1\n");
 	finding("nvidia.modules", PST_HOST_WARN, "nvidia_drm loaded");

@@ -112,6 +112,8 @@ START_TEST(every_rival_has_to_wait_or_stay_away)
 	      "vfio.early", PST_HOST_PASS, "mkinitcpio loads vfio_pci early");
 	given("etc/mkinitcpio.conf", "MODULES=(nouveau vfio_pci)\n",
 	      "vfio.early", PST_HOST_WARN, "loads nouveau before vfio_pci");
+	given("etc/mkinitcpio.conf", "MODULES=(nvidiafb vfio_pci)\n",
+	      "vfio.early", PST_HOST_WARN, "loads nvidiafb before vfio_pci");
 	tree_driver(GPU, "nouveau");
 	request.gpu = GPU;
 	finding("vfio.early", PST_HOST_FAIL, "before it and run mkinitcpio -P");

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kernel-params/scan/rivals.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 
