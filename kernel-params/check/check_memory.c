@@ -84,24 +84,26 @@ static void fix_pages(const struct pst_host *h, int node,
 		      struct pst_host_text *fix)
 {
 	uint64_t pages = pst_host_wanted_bytes(h) / PST_HOST_HUGE_2M;
-	char params[96], plan[96], where[16] = "";
+	char params[PST_HOST_POOL_TEXT_LEN], plan[96];
 
 	if (node >= 0) {
 		pst_host_text_add(
 			fix,
 			"write %" PRIu64
 			" to /sys/devices/system/node/node%d/hugepages/"
-			"hugepages-2048kB/nr_hugepages, or at boot "
-			"hugepages=%d:%" PRIu64,
-			pages, node, node, pages);
+			"hugepages-2048kB/nr_hugepages",
+			pages, node);
+		if (pst_host_knows_pool_nodes(h))
+			pst_host_text_add(fix,
+					  ", or at boot hugepages=%d:%" PRIu64,
+					  node, pages);
 		return;
 	}
 	/* As the plan does it; the older kernels know no nodes. */
 	if (pst_host_cpuset_count(&h->cpu.nodes) > 1 && h->gpu &&
 	    h->gpu->numa_node >= 0 && pst_host_knows_pool_nodes(h))
-		snprintf(where, sizeof(where), "%d:", h->gpu->numa_node);
-	snprintf(params, sizeof(params), "hugepagesz=2M hugepages=%s%" PRIu64,
-		 where, pages);
+		node = h->gpu->numa_node;
+	pst_host_pool_text(node, pages, params);
 	snprintf(plan, sizeof(plan),
 		 " --region %" PRIu64 "M --vm-memory %" PRIu64 "M",
 		 h->request.region >> 20, h->request.vm_memory >> 20);
@@ -176,12 +178,11 @@ PST_HOST_CHECK(hugepages_node)
 static uint64_t pages_of(const struct pst_host *h, const char *value)
 {
 	struct pst_host_pool_count count[PST_HOST_POOL_COUNTS];
-	int n = pst_host_pool_counts(value, count), i;
+	int n = pst_host_pool_counts(value, pst_host_knows_pool_nodes(h),
+				     count),
+	    i;
 	uint64_t sum = 0;
 
-	/* Older kernels read no further than the node, as a count. */
-	if (n > 0 && count[0].node >= 0 && !pst_host_knows_pool_nodes(h))
-		return (uint64_t)count[0].node;
 	for (i = 0; i < n; i++)
 		if (pst_add_overflow(sum, count[i].pages, &sum))
 			return UINT64_MAX;

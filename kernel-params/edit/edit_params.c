@@ -278,7 +278,7 @@ static int pool_value(const char *is, const struct pst_host_params *want,
 	const bool by_node = want->pool_node >= 0 && want->n_nodes > 1;
 	struct pst_host_pool_count count[PST_HOST_POOL_COUNTS];
 	char others[PST_HOST_POOL_COUNTS * 32] = "";
-	int n = is ? pst_host_pool_counts(is, count) : 0, i;
+	int n = is ? pst_host_pool_counts(is, !want->plain_pool, count) : 0, i;
 	uint64_t have = 0;
 	size_t len = 0;
 
@@ -337,7 +337,7 @@ static int merge_pool(struct pst_host_words *w,
 	size_t count, size;
 	int r;
 
-	if (!want->pool_pages)
+	if (!pst_host_params_have_pool(want))
 		return 0;
 	find_pool(w, &count, &size);
 	if (count != SIZE_MAX)
@@ -352,19 +352,6 @@ static int merge_pool(struct pst_host_words *w,
 					  value);
 	r = pst_host_words_add(w, "hugepagesz=2M");
 	return r < 0 ? r : pst_host_words_add(w, "hugepages=%s", value);
-}
-
-void pst_host_params_pool_text(const struct pst_host_params *want, char *buf)
-{
-	if (!want->pool_pages)
-		*buf = '\0';
-	else if (want->pool_node >= 0 && want->n_nodes > 1)
-		snprintf(buf, PST_HOST_PARAMS_POOL_LEN,
-			 "hugepagesz=2M hugepages=%d:%" PRIu64, want->pool_node,
-			 want->pool_pages);
-	else
-		snprintf(buf, PST_HOST_PARAMS_POOL_LEN,
-			 "hugepagesz=2M hugepages=%" PRIu64, want->pool_pages);
 }
 
 /* ---- All ------------------------------------------------------------------
@@ -396,6 +383,7 @@ int pst_host_params_holds(const char *cmdline,
 {
 	struct pst_host_params_part part = {.text = strdup(cmdline)};
 	struct pst_host_params one = {.pool_node = want->pool_node,
+				      .plain_pool = want->plain_pool,
 				      .n_nodes = want->n_nodes};
 	int r = -ENOMEM;
 

@@ -29,6 +29,7 @@ struct pst_host_params {
 	uint64_t pool_pages;
 	int pool_node;        /* the node that has to have them, -1: any */
 	unsigned int n_nodes; /* NUMA nodes that have memory */
+	bool plain_pool;      /* the kernel takes no hugepages=NODE:PAGES */
 };
 
 /* Adds a word. 0, -ENOMEM, or -EOVERFLOW for more than PST_HOST_PARAMS_MAX. */
@@ -64,9 +65,11 @@ PST_MUST_USE int pst_host_params_holds(const char *cmdline,
 				       const struct pst_host_params *want,
 				       size_t i);
 
-/* The words that give the pool, "hugepagesz=2M hugepages=1:2048"; "" for none.
- * buf takes PST_HOST_PARAMS_POOL_LEN bytes. */
-#define PST_HOST_PARAMS_POOL_LEN 64
-void pst_host_params_pool_text(const struct pst_host_params *want, char *buf);
+/* Whether the command line is to have the pool, which it cannot give to a node
+ * of an older kernel. */
+static inline bool pst_host_params_have_pool(const struct pst_host_params *want)
+{
+	return want->pool_pages && !(want->plain_pool && want->pool_node >= 0);
+}
 
 #endif

@@ -46,8 +46,7 @@ struct pst_host_plan {
 		*fn[PST_HOST_PLAN_MAX_FN]; /* for vfio-pci */
 	size_t n_fn;
 	bool by_address; /* another device has the same ids */
-	bool pool_by_cmdline;
-	char *ids; /* of fn, in commas */
+	char *ids;       /* of fn, in commas */
 	unsigned int targets;
 	struct pst_host_params params;
 	struct pst_host_lines modules;   /* to be loaded after vfio-pci */

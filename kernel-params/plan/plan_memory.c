@@ -41,8 +41,8 @@ int pst_host_plan_memory(struct pst_host_plan *p,
 			 struct pst_error *err)
 {
 	const struct pst_host_params *w = &p->params;
-	bool loader =
-		p->targets & PST_HOST_TARGETS_LOADER && p->pool_by_cmdline;
+	bool loader = p->targets & PST_HOST_TARGETS_LOADER &&
+		      pst_host_params_have_pool(w);
 	bool by_node = w->pool_node >= 0;
 	unsigned int targets = p->targets;
 	int r;

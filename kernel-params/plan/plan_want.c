@@ -138,8 +138,7 @@ static int want_pool(struct pst_host_plan *p, struct pst_error *err)
 				     "--region");
 	bytes = r->region + pst_round_up(r->vm_memory, PST_HOST_HUGE_2M);
 	p->params.pool_pages = bytes / PST_HOST_HUGE_2M;
-	p->pool_by_cmdline =
-		p->params.pool_node < 0 || pst_host_knows_pool_nodes(p->host);
+	p->params.plain_pool = !pst_host_knows_pool_nodes(p->host);
 	if (!bytes)
 		return pst_host_plan_note(p, err,
 					  "no --region and no --vm-memory: no "

@@ -78,14 +78,15 @@ static int check_journal(const struct pst_host_journal *j,
 static int check_params(const struct pst_host_plan *p,
 			struct pst_host_verdicts *v)
 {
-	char pool[PST_HOST_PARAMS_POOL_LEN];
+	char pool[PST_HOST_POOL_TEXT_LEN];
 	size_t i, n = p->params.n;
 	int r = 0, holds;
 
 	if (p->request.targets && !(p->targets & PST_HOST_TARGETS_LOADER))
 		return 0;
-	pst_host_params_pool_text(&p->params, pool);
-	if (*pool && p->pool_by_cmdline && p->targets & PST_HOST_TARGETS_LOADER)
+	pst_host_pool_text(p->params.pool_node, p->params.pool_pages, pool);
+	if (pst_host_params_have_pool(&p->params) &&
+	    p->targets & PST_HOST_TARGETS_LOADER)
 		n++;
 	for (i = 0; r == 0 && i < n; i++) {
 		const char *word = i < p->params.n ? p->params.word[i] : pool;

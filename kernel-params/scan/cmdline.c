@@ -3,6 +3,7 @@
 #include "kernel-params/scan/cmdline.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "kernel-params/scan/hugepages.h"
@@ -171,7 +172,7 @@ static bool number(const char **p, uint64_t *ret)
 	return pst_parse_u64(digits, 0, UINT64_MAX, ret) == 0;
 }
 
-int pst_host_pool_counts(const char *value,
+int pst_host_pool_counts(const char *value, bool by_node,
 			 struct pst_host_pool_count ret[PST_HOST_POOL_COUNTS])
 {
 	const char *p = value;
@@ -183,6 +184,8 @@ int pst_host_pool_counts(const char *value,
 			return -EINVAL;
 		ret[n].node = -1;
 		ret[n].pages = first;
+		if (!by_node)
+			return 1;
 		if (*p == ':' && first < MAX_NODES) {
 			p++;
 			ret[n].node = (int)first;
@@ -194,6 +197,17 @@ int pst_host_pool_counts(const char *value,
 		n++;
 	} while (ret[n - 1].node >= 0 && *p++ == ',' && *p);
 	return n;
+}
+
+void pst_host_pool_text(int node, uint64_t pages,
+			char buf[PST_HOST_POOL_TEXT_LEN])
+{
+	char where[16] = "";
+
+	if (node >= 0)
+		snprintf(where, sizeof(where), "%d:", node);
+	snprintf(buf, PST_HOST_POOL_TEXT_LEN,
+		 "hugepagesz=2M hugepages=%s%" PRIu64, where, pages);
 }
 
 bool pst_host_list_has(const char *list, const char *word)

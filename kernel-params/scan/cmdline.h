@@ -83,13 +83,20 @@ struct pst_host_pool_count {
 
 /*
  * Reads such a value: "2048", or "0:1024,1:512" (since Linux 5.16), as
- * hugepages_setup() of Linux's mm/hugetlb.c does. What follows a count and is
- * no comma is not looked at. Returns how many there are, or -EINVAL: the kernel
- * drops the whole value, or it has more than fit.
+ * hugepages_setup() of Linux's mm/hugetlb.c does. A kernel without by_node
+ * (pst_host_knows_pool_nodes()) takes the node for the count. What follows a
+ * count and is no comma is not looked at. Returns how many there are, or
+ * -EINVAL: the kernel drops the whole value, or it has more than fit.
  */
 PST_MUST_USE int
-pst_host_pool_counts(const char *value,
+pst_host_pool_counts(const char *value, bool by_node,
 		     struct pst_host_pool_count ret[PST_HOST_POOL_COUNTS]);
+
+/* The words that give pages of 2 MiB to a node (-1: to any), "hugepagesz=2M
+ * hugepages=1:2048". */
+#define PST_HOST_POOL_TEXT_LEN 64
+void pst_host_pool_text(int node, uint64_t pages,
+			char buf[PST_HOST_POOL_TEXT_LEN]);
 
 /* Whether word is in the comma-separated list; '-' and '_' are equal. */
 bool pst_host_list_has(const char *list, const char *word);

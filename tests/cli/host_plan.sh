@@ -125,6 +125,7 @@ put proc/sys/kernel/osrelease 5.10.0
 expect "as with a kernel that knows no hugepages=NODE:N" 0 \
 	"node1/hugepages/hugepages-2048kB/nr_hugepages - - - - 512" \
 	plan --region 1G
+check "whose command line gets none" [ "$(grep -c hugepages= "$tmp/stdout")" -eq 0 ]
 rm "$tree/proc/sys/kernel/osrelease"
 put proc/version 'Linux version 5.10.0 (x@y) (gcc 10)'
 expect "also where only proc/version tells which it is" 0 \

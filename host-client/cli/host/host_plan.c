@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel-params/edit/diff.h"
+#include "kernel-params/scan/cmdline.h"
 #include "transport/base/text.h"
 
 const struct pst_cmd_opt pst_host_plan_opts[] = {
@@ -214,7 +215,7 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 {
 	const struct pst_host_plan *p = job->plan;
 	json_t *files = json_array(), *words = json_array();
-	char pool[PST_HOST_PARAMS_POOL_LEN];
+	char pool[PST_HOST_POOL_TEXT_LEN];
 	size_t i;
 	int r = 0;
 
@@ -225,8 +226,8 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 		if (p->params.word[i][strlen(p->params.word[i]) - 1] != '=')
 			r |= json_array_append_new(
 				words, json_string(p->params.word[i]));
-	pst_host_params_pool_text(&p->params, pool);
-	if (*pool && p->pool_by_cmdline)
+	pst_host_pool_text(p->params.pool_node, p->params.pool_pages, pool);
+	if (pst_host_params_have_pool(&p->params))
 		r |= json_array_append_new(words, json_string(pool));
 	if (r) {
 		json_decref(files);

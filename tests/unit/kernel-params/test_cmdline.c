@@ -110,7 +110,7 @@ static const char *counts(const char *value)
 {
 	struct pst_host_pool_count v[PST_HOST_POOL_COUNTS];
 	static char text[1024];
-	int n = pst_host_pool_counts(value, v), i;
+	int n = pst_host_pool_counts(value, true, v), i;
 	size_t len = 0;
 
 	strcpy(text, n < 0 ? "dropped" : "");
@@ -123,6 +123,7 @@ static const char *counts(const char *value)
 
 START_TEST(counts_of_hugepages_are_read_as_the_kernel_does)
 {
+	struct pst_host_pool_count v[PST_HOST_POOL_COUNTS];
 	char many[64 * 5 + 8] = "";
 	int i;
 
@@ -130,6 +131,10 @@ START_TEST(counts_of_hugepages_are_read_as_the_kernel_does)
 	ck_assert_str_eq(counts("0:1024,1:512"), "0:1024 1:512 ");
 	ck_assert_str_eq(counts("3:1,"), "3:1 ");
 	ck_assert_str_eq(counts("0:5x,1:6"), "0:5 ");
+	/* Older kernels read no further than the node. */
+	ck_assert_int_eq(pst_host_pool_counts("3:1,x", false, v), 1);
+	ck_assert_int_eq(v[0].node, -1);
+	ck_assert_uint_eq(v[0].pages, 3);
 	ck_assert_str_eq(counts("100,600"), "-1:100 ");
 	ck_assert_str_eq(counts("18446744073709551615"), "dropped");
 	ck_assert_str_eq(counts(""), "dropped");

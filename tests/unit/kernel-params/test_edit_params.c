@@ -176,6 +176,19 @@ START_TEST(on_several_nodes_the_cards_node_gets_the_pool)
 }
 END_TEST
 
+START_TEST(older_kernels_take_the_node_for_the_count)
+{
+	want.pool_pages = 512;
+	want.plain_pool = true;
+	merged("hugepages=0:2048", "hugepages=512");
+	merged("hugepages=512:1", "hugepages=512:1");
+	want.pool_node = 1;
+	want.n_nodes = 2;
+	merged("hugepages=0:64", "hugepages=0:64");
+	merged("", "");
+}
+END_TEST
+
 START_TEST(a_command_line_is_asked_word_by_word)
 {
 	need("intel_iommu=on");
@@ -309,6 +322,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_pool_is_added_with_its_page_size);
 	tcase_add_test(tc, a_pool_grows_but_never_shrinks);
 	tcase_add_test(tc, on_several_nodes_the_cards_node_gets_the_pool);
+	tcase_add_test(tc, older_kernels_take_the_node_for_the_count);
 	tcase_add_test(tc, a_command_line_is_asked_word_by_word);
 	tcase_add_test(tc, any_command_line_is_merged_once);
 	tcase_add_test(tc, an_entrys_last_options_line_is_extended);
