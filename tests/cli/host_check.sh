@@ -87,10 +87,10 @@ cat >"$tmp/shape.py" <<-END
 	assert list(d) == ["schema", "findings"] and d["schema"] == 1
 	assert len(d["findings"]) > 30
 	for f in d["findings"]:
-	    assert sorted(f) == ["fix", "id", "seen", "status", "why"], f
+	    assert sorted(f) == ["id", "remedy", "seen", "status", "why"], f
 	    assert f["status"] in ("PASS", "WARN", "FAIL")
 	    assert f["seen"] and f["why"]
-	    assert f["fix"] or f["status"] == "PASS", f
+	    assert f["remedy"] or f["status"] == "PASS", f
 	ids = [f["id"] for f in d["findings"]]
 	assert len(ids) == len(set(ids))
 END

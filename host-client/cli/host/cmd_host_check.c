@@ -99,7 +99,7 @@ static int print_json(const struct pst_cmd_ctx *ctx,
 		json_t *o = json_pack(
 			"{s:s, s:s, s:s, s:s, s:s}", "id", f->id, "status",
 			pst_host_finding_status_name(f->status), "seen",
-			f->seen, "why", f->why, "fix", f->fix);
+			f->seen, "why", f->why, "remedy", f->fix);
 
 		if (json_array_append_new(list, o) < 0) {
 			json_decref(list);
@@ -123,7 +123,7 @@ static void print_finding(const struct pst_host_finding *f, bool why)
 	if (why)
 		printf(" Why: %s.", f->why);
 	if (*f->fix)
-		printf(" Fix: %s.", f->fix);
+		printf(" Remedy: %s.", f->fix);
 	putchar('\n');
 }
 
