@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernel-params/check/verdict.h"
 #include "libvirt-xml/firmware.h"
 #include "libvirt-xml/pin.h"
 #include "transport/base/group.h"
@@ -125,13 +126,23 @@ static int check_pool(const struct pst_vm_request *q, const struct pst_host *h,
 }
 
 static int check_memory(const struct pst_host *h, const struct pst_vm_config *c,
-			struct pst_error *err)
+			struct pst_vm_notes *notes, struct pst_error *err)
 {
-	if (h->memory.total && c->memory > h->memory.total)
+	const uint64_t want = c->memory + c->region.size;
+	struct pst_host_room room;
+
+	pst_host_room_judge(h, -1, want, &room);
+	if (room.state == PST_HOST_ROOM_NONE)
 		return pst_error_set(err, -ENOSPC,
-				     "%" PRIu64 " MiB of memory are more than "
-				     "the host has (%" PRIu64 " MiB)",
-				     c->memory >> 20, h->memory.total >> 20);
+				     "%" PRIu64 " MiB of memory and region are "
+				     "more than the host has (%" PRIu64 " MiB)",
+				     want >> 20, room.total >> 20);
+	if (room.state == PST_HOST_ROOM_LITTLE)
+		pst_vm_note(notes,
+			    "%" PRIu64 " MiB of memory and region leave less "
+			    "than an eighth of the host's %" PRIu64
+			    " MiB to it: take less --memory or --region",
+			    want >> 20, room.total >> 20);
 	return 0;
 }
 
@@ -295,7 +306,7 @@ int pst_vm_plan(const struct pst_vm_request *q, const struct pst_host *h,
 	if (r == 0)
 		r = pst_vm_config_check(c, err);
 	if (r == 0)
-		r = check_memory(h, c, err);
+		r = check_memory(h, c, notes, err);
 	if (r == 0)
 		r = check_pool(q, h, c, notes, err);
 	if (r == 0)

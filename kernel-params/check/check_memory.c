@@ -20,25 +20,37 @@ static void wanted_text(const struct pst_host *h, struct pst_host_text *t)
 			  pst_host_gib(h->request.region));
 }
 
+/* The node that has to have the pages, as the plan does it; -1: any. */
+static int pool_node(const struct pst_host *h)
+{
+	return pst_host_cpuset_count(&h->cpu.nodes) > 1 && h->gpu
+		       ? h->gpu->numa_node
+		       : -1;
+}
+
 PST_HOST_CHECK(memory_total)
 {
 	uint64_t want = pst_host_wanted_bytes(h);
 	struct pst_host_text t = {0};
+	struct pst_host_room room;
 
 	wanted_text(h, &t);
+	pst_host_room_judge(h, pool_node(h), want, &room);
 	if (!h->memory.total)
 		pst_host_finding_add(out, PST_HOST_WARN,
 				     "look into /proc/meminfo there",
 				     "proc/meminfo was not seen");
-	else if (want > h->memory.total)
+	else if (room.state == PST_HOST_ROOM_NONE)
 		pst_host_finding_add(out, short_of(h), "give the guest less",
-				     "%.4g GiB are there, %s are wanted",
-				     pst_host_gib(h->memory.total), t.buf);
-	else if (want > h->memory.total / 8 * 7)
+				     "%s has %.4g GiB, %s are wanted",
+				     room.where, pst_host_gib(room.total),
+				     t.buf);
+	else if (room.state == PST_HOST_ROOM_LITTLE)
 		pst_host_finding_add(out, PST_HOST_WARN,
 				     "leave the host an eighth of the memory",
-				     "%.4g GiB are there, %s leave little",
-				     pst_host_gib(h->memory.total), t.buf);
+				     "%s has %.4g GiB, %s leave little",
+				     room.where, pst_host_gib(room.total),
+				     t.buf);
 	else
 		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%.4g GiB",
 				     pst_host_gib(h->memory.total));
@@ -99,10 +111,9 @@ static void fix_pages(const struct pst_host *h, int node,
 					  node, pages);
 		return;
 	}
-	/* As the plan does it; the older kernels know no nodes. */
-	if (pst_host_cpuset_count(&h->cpu.nodes) > 1 && h->gpu &&
-	    h->gpu->numa_node >= 0 && pst_host_knows_pool_nodes(h))
-		node = h->gpu->numa_node;
+	/* The older kernels know no nodes. */
+	if (pst_host_knows_pool_nodes(h))
+		node = pool_node(h);
 	pst_host_pool_text(node, pages, params);
 	snprintf(plan, sizeof(plan),
 		 " --region %" PRIu64 "M --vm-memory %" PRIu64 "M",

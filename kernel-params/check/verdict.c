@@ -95,6 +95,25 @@ int pst_host_group_refuse(const struct pst_host *h,
 			     pst_host_pci_kind(fn), fn->driver);
 }
 
+/* ---- Memory ------------------------------------------------------------- */
+
+void pst_host_room_judge(const struct pst_host *h, int node, uint64_t bytes,
+			 struct pst_host_room *ret)
+{
+	uint64_t total = pst_host_memory_of_node(&h->memory, node);
+
+	*ret = (struct pst_host_room){.total = h->memory.total,
+				      .where = "this host"};
+	if (total && (!ret->total || total < ret->total)) {
+		ret->total = total;
+		snprintf(ret->where, sizeof(ret->where), "NUMA node %d", node);
+	}
+	if (ret->total && bytes > ret->total)
+		ret->state = PST_HOST_ROOM_NONE;
+	else if (ret->total && bytes > ret->total - ret->total / 8)
+		ret->state = PST_HOST_ROOM_LITTLE;
+}
+
 /* ---- The display -------------------------------------------------------- */
 
 const struct pst_host_pci_dev *pst_host_boot_function(const struct pst_host *h)

@@ -45,6 +45,23 @@ int pst_host_group_refuse(const struct pst_host *h,
 			  const struct pst_host_pci_dev *fn,
 			  struct pst_error *err);
 
+/* Whether guest and region leave the host memory enough, an eighth of it. */
+enum pst_host_room_state {
+	PST_HOST_ROOM_ENOUGH, /* or the memory is not known */
+	PST_HOST_ROOM_LITTLE,
+	PST_HOST_ROOM_NONE, /* they take more than there is */
+};
+
+struct pst_host_room {
+	enum pst_host_room_state state;
+	uint64_t total; /* of what limits */
+	char where[32]; /* that is, "this host" or "NUMA node 1" */
+};
+
+/* Judges bytes that have to lie on a node (-1: on any). */
+void pst_host_room_judge(const struct pst_host *h, int node, uint64_t bytes,
+			 struct pst_host_room *ret);
+
 /* Whether a framebuffer of the firmware lies in the memory of the card. */
 enum pst_host_fb_state {
 	PST_HOST_FB_NONE,      /* there is none any more */

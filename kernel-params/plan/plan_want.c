@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernel-params/check/verdict.h"
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/rivals.h"
@@ -73,50 +74,20 @@ static int want_modules(struct pst_host_plan *p)
 /* ---- The pool -------------------------------------------------------------
  */
 
-/* Bytes of a node's memory, 0: unknown. */
-static uint64_t node_total(const struct pst_host_plan *p, int node)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	char path[PST_HOST_ROOT_PATH_MAX];
-	uint64_t kib = 0;
-	const char *at;
-	size_t len;
-
-	if (pst_host_path(path, "sys/devices/system/node/node%d/meminfo",
-			  node) < 0 ||
-	    pst_host_root_read(p->host->root, path, PST_HOST_ROOT_TEXT_MAX,
-			       &text, &len) < 0)
-		return 0;
-	at = strstr(text, "MemTotal:");
-	if (!at || sscanf(at + 9, "%" SCNu64, &kib) != 1 || kib >> 50)
-		return 0;
-	return kib << 10;
-}
-
-/* An eighth has to stay for the host, of each node and of all. */
 static int check_fits(const struct pst_host_plan *p, uint64_t bytes,
 		      struct pst_error *err)
 {
-	uint64_t total = p->host->memory.total;
-	char where[32] = "this host";
+	struct pst_host_room room;
 
-	if (p->params.pool_node >= 0) {
-		uint64_t node = node_total(p, p->params.pool_node);
-
-		if (node && (!total || node < total)) {
-			total = node;
-			snprintf(where, sizeof(where), "NUMA node %d",
-				 p->params.pool_node);
-		}
-	}
-	if (p->request.compare_only || !total || bytes <= total - total / 8)
+	pst_host_room_judge(p->host, p->params.pool_node, bytes, &room);
+	if (p->request.compare_only || room.state == PST_HOST_ROOM_ENOUGH)
 		return 0;
 	return pst_error_set(err, -ENOSPC,
 			     "%" PRIu64 " MiB of hugepages are wanted, but %s "
 			     "has %" PRIu64
 			     " MiB of memory, of which an eighth stays for the "
 			     "host: take less --vm-memory or --region",
-			     bytes >> 20, where, total >> 20);
+			     bytes >> 20, room.where, room.total >> 20);
 }
 
 static int want_pool(struct pst_host_plan *p, struct pst_error *err)

@@ -88,29 +88,6 @@ static int read_pools(const struct pst_host_root *root, const char *dir,
 	return 0;
 }
 
-static int read_nodes(const struct pst_host_root *root,
-		      struct pst_host_memory *m)
-{
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	uint64_t node;
-	size_t i;
-	int r = 0;
-
-	if (pst_host_root_list(root, "sys/devices/system/node", &names) < 0)
-		return 0;
-	for (i = 0; i < names.n && i < MAX_NODES && r == 0; i++) {
-		if (strncmp(names.name[i], "node", 4) != 0 ||
-		    pst_parse_u64(names.name[i] + 4, 0, PST_HOST_CPU_MAX - 1,
-				  &node) < 0 ||
-		    pst_host_path(path, "sys/devices/system/node/%s/hugepages",
-				  names.name[i]) < 0)
-			continue;
-		r = read_pools(root, path, (int)node, m);
-	}
-	return r;
-}
-
 /* "MemTotal:  123 kB" in bytes; 0 when the line is not there. */
 static uint64_t meminfo(const char *text, const char *key)
 {
@@ -132,6 +109,58 @@ static uint64_t meminfo(const char *text, const char *key)
 	return 0;
 }
 
+static int read_node_total(const struct pst_host_root *root, int node,
+			   struct pst_host_memory *m)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	struct pst_host_node_memory *more;
+	char path[PST_HOST_ROOT_PATH_MAX], key[32];
+	uint64_t total;
+	size_t len;
+
+	if (pst_host_path(path, "sys/devices/system/node/node%d/meminfo",
+			  node) < 0 ||
+	    pst_host_root_read(root, path, PST_HOST_ROOT_TEXT_MAX, &text,
+			       &len) < 0)
+		return 0;
+	snprintf(key, sizeof(key), "Node %d MemTotal", node);
+	total = meminfo(text, key);
+	if (!total)
+		return 0;
+	more = realloc(m->node, (m->n_nodes + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	m->node = more;
+	m->node[m->n_nodes++] =
+		(struct pst_host_node_memory){.node = node, .total = total};
+	return 0;
+}
+
+static int read_nodes(const struct pst_host_root *root,
+		      struct pst_host_memory *m)
+{
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
+	uint64_t node;
+	size_t i;
+	int r = 0;
+
+	if (pst_host_root_list(root, "sys/devices/system/node", &names) < 0)
+		return 0;
+	for (i = 0; i < names.n && i < MAX_NODES && r == 0; i++) {
+		if (strncmp(names.name[i], "node", 4) != 0 ||
+		    pst_parse_u64(names.name[i] + 4, 0, PST_HOST_CPU_MAX - 1,
+				  &node) < 0 ||
+		    pst_host_path(path, "sys/devices/system/node/%s/hugepages",
+				  names.name[i]) < 0)
+			continue;
+		r = read_pools(root, path, (int)node, m);
+		if (r == 0)
+			r = read_node_total(root, (int)node, m);
+	}
+	return r;
+}
+
 int pst_host_memory_scan(const struct pst_host_root *root,
 			 struct pst_host_memory *ret, struct pst_error *err)
 {
@@ -143,7 +172,6 @@ int pst_host_memory_scan(const struct pst_host_root *root,
 	if (pst_host_root_read(root, "proc/meminfo", PST_HOST_ROOT_TEXT_MAX,
 			       &text, &len) == 0) {
 		m.total = meminfo(text, "MemTotal");
-		m.available = meminfo(text, "MemAvailable");
 		m.default_hugepage = meminfo(text, "Hugepagesize");
 	}
 	r = read_pools(root, "sys/kernel/mm/hugepages", -1, &m);
@@ -151,7 +179,7 @@ int pst_host_memory_scan(const struct pst_host_root *root,
 		r = read_nodes(root, &m);
 	if (r < 0) {
 		pst_host_memory_done(&m);
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	}
 	*ret = m;
 	return 0;
@@ -160,6 +188,7 @@ int pst_host_memory_scan(const struct pst_host_root *root,
 void pst_host_memory_done(struct pst_host_memory *m)
 {
 	free(m->pool);
+	free(m->node);
 	*m = (struct pst_host_memory){0};
 }
 
@@ -174,6 +203,16 @@ pst_host_memory_pool(const struct pst_host_memory *m, uint64_t page_size,
 		    m->pool[i].node == node)
 			return &m->pool[i];
 	return NULL;
+}
+
+uint64_t pst_host_memory_of_node(const struct pst_host_memory *m, int node)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_nodes; i++)
+		if (m->node[i].node == node)
+			return m->node[i].total;
+	return 0;
 }
 
 static uint64_t times(uint64_t n, uint64_t page_size)

@@ -15,17 +15,24 @@ struct pst_host_hugepool {
 	uint64_t resv; /* of the whole machine only */
 };
 
+struct pst_host_node_memory {
+	int node;
+	uint64_t total; /* bytes */
+};
+
 struct pst_host_memory {
-	uint64_t total, available; /* bytes; 0: unknown */
+	uint64_t total;            /* bytes; 0: unknown */
 	uint64_t default_hugepage; /* bytes; 0: unknown */
 	struct pst_host_hugepool *pool;
 	size_t n_pools;
+	struct pst_host_node_memory *node; /* those that tell */
+	size_t n_nodes;
 };
 
 /*
- * Reads proc/meminfo, sys/kernel/mm/hugepages and the nodes' hugepages; pools
- * that cannot be read are left out. 0 (to be ended with pst_host_memory_done())
- * or -ENOMEM with a sentence.
+ * Reads proc/meminfo, sys/kernel/mm/hugepages and the nodes' meminfo and
+ * hugepages; what cannot be read is left out. 0 (to be ended with
+ * pst_host_memory_done()) or -ENOMEM with a sentence.
  */
 PST_MUST_USE int pst_host_memory_scan(const struct pst_host_root *root,
 				      struct pst_host_memory *ret,
@@ -36,6 +43,9 @@ void pst_host_memory_done(struct pst_host_memory *m);
 const struct pst_host_hugepool *
 pst_host_memory_pool(const struct pst_host_memory *m, uint64_t page_size,
 		     int node);
+
+/* Bytes of a node's memory; 0: unknown. */
+uint64_t pst_host_memory_of_node(const struct pst_host_memory *m, int node);
 
 /* Bytes of a pool that are neither used nor reserved; 0 for NULL. */
 uint64_t pst_host_hugepool_unused(const struct pst_host_hugepool *p);

@@ -99,6 +99,10 @@ expect "or pages are ordinary" 0 "memory-backend-ram" \
 	xml --format qemu --memory 16G --hugepages no
 bad "memory larger than the machine's" 1 "more than the host has" \
 	--memory 64G --hugepages later
+bad "memory and region larger than the machine's" 1 "more than the host has" \
+	--memory 31G --region 2G --hugepages no
+expect "little left for the host is noted" 0 "less than an eighth" \
+	xml --format qemu --memory 28G --region 1G --hugepages no
 expect "memory and region together are only noted" 0 "more are needed" \
 	xml --format qemu --memory 6G
 bad "a region of nothing" 2 "more than nothing" --region 0

@@ -276,6 +276,10 @@ START_TEST(hugepages_belong_on_the_cards_node)
 	pages("sys/devices/system/node/node0/hugepages", "10240\n");
 	pages("sys/devices/system/node/node1/hugepages", "0\n");
 	finding("hugepages.node", PST_HOST_PASS, "node 0");
+	finding("memory.total", PST_HOST_PASS, "64 GiB");
+	given("sys/devices/system/node/node0/meminfo",
+	      "Node 0 MemTotal: 22020096 kB\n", "memory.total", PST_HOST_WARN,
+	      "NUMA node 0 has 21 GiB");
 	tree_attr(GPU, "numa_node", "1\n");
 	finding("hugepages.node", PST_HOST_WARN, "node1/hugepages");
 	/* What the others advise is the same. */

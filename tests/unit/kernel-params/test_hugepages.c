@@ -31,6 +31,8 @@ START_TEST(pools_are_read_by_size_and_node)
 	pool("sys/kernel/mm/hugepages/hugepages-huge", "1", "1");
 	pool("sys/devices/system/node/node1/hugepages/hugepages-2048kB", "4096",
 	     "4096");
+	tree_file("sys/devices/system/node/node1/meminfo",
+		  "Node 1 MemFree: 5 kB\nNode 1 MemTotal: 100663296 kB\n");
 	ck_assert_int_eq(pst_host_memory_scan(&tree, &m, &err), 0);
 	ck_assert_uint_eq(m.total, 192ULL << 30);
 	ck_assert_uint_eq(m.default_hugepage, PST_HOST_HUGE_2M);
@@ -41,6 +43,8 @@ START_TEST(pools_are_read_by_size_and_node)
 	p = pst_host_memory_pool(&m, PST_HOST_HUGE_2M, 1);
 	ck_assert_uint_eq(p->nr, 4096);
 	ck_assert_ptr_null(pst_host_memory_pool(&m, PST_HOST_HUGE_2M, 0));
+	ck_assert_uint_eq(pst_host_memory_of_node(&m, 1), 96ULL << 30);
+	ck_assert_uint_eq(pst_host_memory_of_node(&m, 0), 0);
 	ck_assert_uint_eq(pst_host_hugepool_size(NULL), 0);
 	pst_host_memory_done(&m);
 	tree_remove();
