@@ -57,7 +57,8 @@ void pst_bench_row_repeat(struct pst_bench_row *row)
 	pst_bench_hist_reset(&row->one);
 }
 
-double pst_bench_row_value(const struct pst_bench_row *row, double ns)
+/* Nanoseconds in the row's unit; of a rate, larger is better. */
+static double value(const struct pst_bench_row *row, double ns)
 {
 	if (row->unit == PST_BENCH_ROW_US)
 		return ns / (double)PST_BENCH_US;
@@ -67,17 +68,14 @@ double pst_bench_row_value(const struct pst_bench_row *row, double ns)
 
 double pst_bench_row_percentile(const struct pst_bench_row *row, double p)
 {
-	return pst_bench_row_value(
-		row, (double)pst_bench_hist_percentile(&row->all, p));
+	return value(row, (double)pst_bench_hist_percentile(&row->all, p));
 }
 
 void pst_bench_row_noise(const struct pst_bench_row *row, double *ret_min,
 			 double *ret_max)
 {
-	double a = pst_bench_row_value(
-		row, pst_bench_min(row->medians_ns, row->n_repeats));
-	double b = pst_bench_row_value(
-		row, pst_bench_max(row->medians_ns, row->n_repeats));
+	double a = value(row, pst_bench_min(row->medians_ns, row->n_repeats));
+	double b = value(row, pst_bench_max(row->medians_ns, row->n_repeats));
 
 	*ret_min = a < b ? a : b;
 	*ret_max = a < b ? b : a;

@@ -73,9 +73,6 @@ struct pst_bench_row *pst_bench_result_add(struct pst_bench_result *r,
  * no repeat. */
 void pst_bench_row_repeat(struct pst_bench_row *row);
 
-/* Nanoseconds in the row's unit; of a rate, larger is better. */
-double pst_bench_row_value(const struct pst_bench_row *row, double ns);
-
 /* The percentile p of the times, in the row's unit: of a rate p99 is what 99 %
  * of the transfers reach. 0 for a row without values. */
 double pst_bench_row_percentile(const struct pst_bench_row *row, double p);

@@ -61,8 +61,8 @@ void pst_agent_epilogue_f32(enum pst_wire_act act, float *x, uint64_t n,
 			x[i] = act_f32(act, x[i]);
 }
 
-void pst_agent_epilogue_f64(enum pst_wire_act act, double *x, uint64_t n,
-			    const double *bias, unsigned int step)
+static void line_f64(enum pst_wire_act act, double *x, uint64_t n,
+		     const double *bias, unsigned int step)
 {
 	uint64_t i;
 
@@ -85,7 +85,6 @@ void pst_agent_epilogue_line(const struct pst_op *op, void *c, const void *bias,
 			op->act, (float *)c + at, n,
 			op->has_bias ? (const float *)bias + j : NULL, step);
 	else
-		pst_agent_epilogue_f64(
-			op->act, (double *)c + at, n,
-			op->has_bias ? (const double *)bias + j : NULL, step);
+		line_f64(op->act, (double *)c + at, n,
+			 op->has_bias ? (const double *)bias + j : NULL, step);
 }

@@ -13,14 +13,12 @@
 bool pst_agent_epilogue_needed(const struct pst_op *op);
 
 /*
- * x[i] = act(x[i] + bias) for n elements of one line of C, F32 or F64. bias is
+ * x[i] = act(x[i] + bias) for n elements of one line of C of F32. bias is
  * the line's first bias element, and step the number of elements to the next
  * one's: 1 along a row, 0 along a column. NULL: none.
  */
 void pst_agent_epilogue_f32(enum pst_wire_act act, float *x, uint64_t n,
 			    const float *bias, unsigned int step);
-void pst_agent_epilogue_f64(enum pst_wire_act act, double *x, uint64_t n,
-			    const double *bias, unsigned int step);
 
 /*
  * The same for the elements from (i, j) on, n of them along a line (a row, or

@@ -157,7 +157,7 @@ void pst_loop_give_data(struct pst_loop *loop, struct pst_source *src,
 	src->fn.data(src->arg, buf, n);
 }
 
-void pst_loop_give_ready(struct pst_loop *loop, struct pst_source *src)
+static void give_ready(struct pst_loop *loop, struct pst_source *src)
 {
 	if (src->removed)
 		return;
@@ -211,7 +211,7 @@ void pst_loop_readable(struct pst_loop *loop, struct pst_source *src)
 		read_stream(loop, src);
 		break;
 	case PST_SOURCE_READY:
-		pst_loop_give_ready(loop, src);
+		give_ready(loop, src);
 		break;
 	}
 }

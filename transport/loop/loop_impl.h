@@ -137,9 +137,8 @@ void pst_loop_readable(struct pst_loop *loop, struct pst_source *src);
  * and what it does not take now is dropped. */
 void pst_loop_flush(struct pst_loop *loop, struct pst_source *src, bool broken);
 
-/* Make the callbacks, unless the source was removed. */
+/* Makes the callback, unless the source was removed. */
 void pst_loop_give_data(struct pst_loop *loop, struct pst_source *src,
 			const uint8_t *buf, int64_t n);
-void pst_loop_give_ready(struct pst_loop *loop, struct pst_source *src);
 
 #endif

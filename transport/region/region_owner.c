@@ -40,7 +40,8 @@ bool pst_region_trusts(uid_t uid)
 	return false;
 }
 
-int pst_region_check_owner(const char *name, uid_t uid, struct pst_error *err)
+/* 0, or -EPERM with a sentence about name. */
+static int check_owner(const char *name, uid_t uid, struct pst_error *err)
 {
 	char user[PST_REGION_USER];
 
@@ -131,7 +132,7 @@ int pst_region_open_path(const char *path, struct pst_error *err)
 					   "cannot open region file %s", path);
 	if (fstat(fd, &st) < 0)
 		return pst_error_set_errno(err, errno, "%s", path);
-	r = pst_region_check_owner(path, st.st_uid, err);
+	r = check_owner(path, st.st_uid, err);
 	if (r == 0)
 		r = pst_region_check_dir(dir, path, &st, err);
 	if (r < 0)

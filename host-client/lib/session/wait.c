@@ -61,7 +61,9 @@ void pst_socket_service(struct pst *c)
 		pst_wake_followers(&c->sleepers);
 }
 
-bool pst_wait_arm(struct pst *c)
+/* Arms the lanes for a sleeper, see pst_queue_arm(). True when completions were
+ * there: they were taken, no lane is armed. */
+static bool arm(struct pst *c)
 {
 	struct pst_queue *q;
 	uint64_t head;
@@ -93,11 +95,13 @@ void pst_wait_disarm(struct pst *c)
 		pst_queue_disarm(&c->queue[i]);
 }
 
-bool pst_wait_arm_leader(struct pst *c)
+/* Before another thread relies on the leader: arms the lane unless it is. True
+ * as arm(). */
+static bool arm_leader(struct pst *c)
 {
 	if (!c->sleepers.leader || !c->sleepers.unarmed)
 		return false;
-	c->sleepers.unarmed = pst_wait_arm(c);
+	c->sleepers.unarmed = arm(c);
 	return c->sleepers.unarmed;
 }
 
@@ -147,7 +151,7 @@ static void sleep_on_socket(struct pst *c, const struct pst_waiter *w,
 
 	c->sleepers.unarmed = w->unarmed && w->wake_ns &&
 			      !c->sleepers.n_followers && !c->events.armed;
-	if (c->sleepers.unarmed || !pst_wait_arm(c)) {
+	if (c->sleepers.unarmed || !arm(c)) {
 		c->sleepers.leader = true;
 		pst_unlock(c);
 		/* A signal only makes the step shorter. */
@@ -213,7 +217,7 @@ int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 	}
 	if (!c->sleepers.leader)
 		sleep_on_socket(c, w, now, until);
-	else if (!pst_wait_arm_leader(c))
+	else if (!arm_leader(c))
 		pst_wait_cond(c, until);
 	pst_settle(c);
 	return 0;
@@ -440,7 +444,7 @@ bool pst_fd_arm(struct pst *c)
 {
 	/* A thread asleep on the socket notices and tells; its generation
 	 * must stay as it is. */
-	return c->sleepers.leader ? pst_wait_arm_leader(c) : pst_wait_arm(c);
+	return c->sleepers.leader ? arm_leader(c) : arm(c);
 }
 
 void pst_fd_rearm(struct pst *c)

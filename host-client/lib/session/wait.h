@@ -39,17 +39,12 @@ void pst_socket_service(struct pst *c);
 PST_MUST_USE int pst_wait_step(struct pst *c, const struct pst_waiter *w,
 			       struct pst_error *err);
 
-/* Arms the lanes for a sleeper, see pst_queue_arm(). True when completions were
- * there: they were taken, no lane is armed. */
-bool pst_wait_arm(struct pst *c);
+/* Disarms the lanes that a sleeper or pst_fd_arm() has armed. */
 void pst_wait_disarm(struct pst *c);
 
-/* Before another thread relies on the leader: arms the lane unless it is. True
- * as pst_wait_arm(). */
-bool pst_wait_arm_leader(struct pst *c);
-
-/* Arms the lane for the application: by pst_wait_arm(), or by the thread that
- * sleeps on the socket. True as pst_wait_arm(). */
+/* Arms the lanes for the application, or has the thread do so that sleeps on
+ * the socket. True when completions were there: they were taken, no lane is
+ * armed. */
 bool pst_fd_arm(struct pst *c);
 
 /* Arms the lane again for the application after a leader has disarmed it. */
