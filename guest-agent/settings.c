@@ -9,6 +9,7 @@
 #include "guest-agent/exec/models.h"
 #include "transport/base/util.h"
 #include "transport/region/region.h"
+#include "transport/wire.h"
 
 /* Defaults of the limits. A side that fits in 20 bits times another is far
  * above any arena; the sizes of operands are bounded by max_elems and by what
@@ -25,7 +26,6 @@
 #define DRAIN_NS            (10 * PST_NS_PER_S)
 #define MAX_THREADS         1024U
 #define MAX_NODE            1023U
-#define DEFAULT_PORT        7070U
 
 const struct pst_agent_setting_desc pst_agent_settings[PST_AGENT_N_SETTINGS] = {
 	[PST_AGENT_SET_LISTEN] = {"listen", PST_AGENT_SETTING_LIST, "WHERE",
@@ -352,5 +352,5 @@ void pst_agent_settings_listen(struct pst_agent_server_config *c)
 		return;
 	c->n_listens = 1;
 	c->listens[0] = (struct pst_listen){.scheme = PST_SCHEME_VSOCK,
-					    .port = DEFAULT_PORT};
+					    .port = PST_VSOCK_PORT};
 }

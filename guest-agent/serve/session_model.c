@@ -14,12 +14,8 @@
 /*
  * A header takes up to 10 ms to read, and the frame that asks for it is short:
  * many at once must not keep the thread from all other clients. After a load
- * the next one waits as long as it took, times this less one: that of any
- * session, and that of the same one.
+ * the next one waits as after a costly frame, see PST_AGENT_TURNS_ALL_REST.
  */
-#define ALL_REST 2U
-#define ONE_REST 8U
-
 static void fail(struct pst_agent_session *s, const struct pst_frame *f, int r,
 		 const struct pst_error *err)
 {
@@ -163,8 +159,8 @@ static void load_now(struct pst_agent_session *s, const struct pst_frame *f,
 
 	load(s, f, l);
 	took_ns = pst_now_ns() - start_ns;
-	s->agent->load_due_ns = now_ns + took_ns * ALL_REST;
-	s->load_due_ns = now_ns + took_ns * ONE_REST;
+	s->agent->load_due_ns = now_ns + took_ns * PST_AGENT_TURNS_ALL_REST;
+	s->load_due_ns = now_ns + took_ns * PST_AGENT_TURNS_ONE_REST;
 }
 
 static void load_or_wait(struct pst_agent_session *s, const struct pst_frame *f,

@@ -15,13 +15,6 @@
 /* The same for a connection before HELLO. */
 #define HELLO_FRAME                                                            \
 	(sizeof(struct pst_wire_frame) + sizeof(struct pst_wire_hello))
-/*
- * After a costly frame the next one waits as long as it took, times this less
- * one: that of any session, and any frame of the same one. A session that is
- * alone keeps nobody waiting.
- */
-#define ALL_REST 2U
-#define ONE_REST 8U
 /* A frame that took longer was probably interrupted by the machine. */
 #define MAX_COST_NS PST_NS_PER_MS
 /* Weight of the newest cost: a part. */
@@ -134,9 +127,10 @@ static void account(struct pst_agent_session *s, uint16_t type,
 	if (took_ns <= PST_AGENT_TURNS_CHEAP_NS ||
 	    s->agent->seats.n_sessions <= 1)
 		return;
-	t->costly_due_ns = now_ns + took_ns * (ALL_REST - 1);
+	t->costly_due_ns = now_ns + took_ns * (PST_AGENT_TURNS_ALL_REST - 1);
 	if (s->state == PST_AGENT_SESSION_OPEN)
-		s->rest_until_ns = now_ns + took_ns * (ONE_REST - 1);
+		s->rest_until_ns =
+			now_ns + took_ns * (PST_AGENT_TURNS_ONE_REST - 1);
 }
 
 /* Handles the next frame. Returns whether another one may follow. */
@@ -173,11 +167,11 @@ static bool next_frame(struct pst_agent_session *s, uint64_t *now_ns)
 	       s->in_len > 0;
 }
 
-static bool is_over(const struct pst_agent *a, uint64_t spent_ns,
+static bool is_over(const struct pst_agent_executor *ex, uint64_t spent_ns,
 		    uint64_t share_ns)
 {
 	return spent_ns >= PST_AGENT_TURNS_ROUND_NS ||
-	       (spent_ns >= share_ns && pst_agent_executor_ready(a->executor));
+	       (spent_ns >= share_ns && pst_agent_executor_ready(ex));
 }
 
 void pst_agent_turns_run(struct pst_agent *a, uint64_t share_ns)
@@ -194,7 +188,8 @@ void pst_agent_turns_run(struct pst_agent *a, uint64_t share_ns)
 		n = 0;
 		do {
 			more = next_frame(s, &now_ns);
-			over = is_over(a, now_ns - start_ns, share_ns);
+			over = is_over(a->executor, now_ns - start_ns,
+				       share_ns);
 		} while (more && !over &&
 			 (++n < PST_AGENT_TURNS_FRAMES || !t->first));
 		if (more)

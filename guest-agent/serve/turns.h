@@ -14,6 +14,11 @@
 #define PST_AGENT_TURNS_ROUND_NS 200000U
 /* A frame that took longer is followed by a rest. */
 #define PST_AGENT_TURNS_CHEAP_NS 20000U
+/* The next one waits as long as it took, times this less one: that of any
+ * session, and any frame of the same one. A session that is alone keeps nobody
+ * waiting. */
+#define PST_AGENT_TURNS_ALL_REST 2U
+#define PST_AGENT_TURNS_ONE_REST 8U
 /* More than this in its queue, and a session's frames wait; for so long, and
  * it is ended. */
 #define PST_AGENT_TURNS_OUT       (16U << 10)
