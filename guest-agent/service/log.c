@@ -11,6 +11,7 @@
 
 #include "guest-agent/service/journal.h"
 #include "guest-agent/service/log_limit.h"
+#include "transport/base/text.h"
 #include "transport/base/util.h"
 
 static const struct {
@@ -63,14 +64,6 @@ void pst_agent_log_prefix(enum pst_agent_log_level level,
 		snprintf(ret, PST_AGENT_LOG_PREFIX, "penstock-agent: ");
 }
 
-/* What a peer sent must not forge lines or fields. */
-static void clean(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = '?';
-}
-
 static int send_entry(enum pst_agent_log_level level,
 		      const struct pst_agent_log_about *about, const char *text)
 {
@@ -80,7 +73,7 @@ static int send_entry(enum pst_agent_log_level level,
 
 	if (copy.client) {
 		snprintf(client, sizeof(client), "%s", copy.client);
-		clean(client);
+		pst_text_clean(client);
 		copy.client = client;
 	}
 	n = pst_agent_journal_format(entry, sizeof(entry), levels[level].syslog,
@@ -96,7 +89,7 @@ write_message(enum pst_agent_log_level level,
 	char text[1024], prefix[PST_AGENT_LOG_PREFIX];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	clean(text);
+	pst_text_clean(text);
 	if (journal_path && about && send_entry(level, about, text) == 0)
 		return;
 	pst_agent_log_prefix(level, prefix);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "transport/base/text.h"
 #include "transport/base/util.h"
 
 static const struct {
@@ -52,13 +53,6 @@ const char *pst_errno_text(int err)
 	return "unknown error";
 }
 
-static void clean(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = '?';
-}
-
 int pst_error_set(struct pst_error *e, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -69,7 +63,7 @@ int pst_error_set(struct pst_error *e, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
-	clean(e->text);
+	pst_text_clean(e->text);
 	return code;
 }
 
@@ -88,6 +82,6 @@ int pst_error_set_errno(struct pst_error *e, int err, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->text);
 	snprintf(e->text + n, sizeof(e->text) - n, ": %s", strerror(err));
-	clean(e->text);
+	pst_text_clean(e->text);
 	return -err;
 }

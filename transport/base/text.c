@@ -80,6 +80,13 @@ char *pst_utf8_copy(const char *text)
 	return ret;
 }
 
+void pst_text_clean(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+}
+
 char *pst_text_format(const char *fmt, ...)
 {
 	va_list ap;

@@ -26,6 +26,10 @@ bool pst_utf8_is_valid(const char *text);
  * none. NULL: out of memory. */
 char *pst_utf8_copy(const char *text);
 
+/* Puts '?' for ASCII's controls: what a peer sent must not forge lines or steer
+ * a terminal. */
+void pst_text_clean(char *s);
+
 /* A text made by printf(), for the caller to free. NULL: out of memory. */
 char *pst_text_format(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));

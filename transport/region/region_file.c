@@ -43,6 +43,16 @@ static int inspect_pages(int fd, const char *name, struct pst_region_file *f,
 	return 0;
 }
 
+int pst_region_check_sealed(const struct pst_region_file *f, const char *name,
+			    struct pst_error *err)
+{
+	return f->sealed ? 0
+			 : pst_error_set(err, -EPERM,
+					 "%s is not sealed against shrinking "
+					 "and growing",
+					 name);
+}
+
 int pst_region_inspect(int fd, const char *name, struct pst_region_file *ret,
 		       struct pst_error *err)
 {

@@ -64,9 +64,11 @@ void pst_region_user_name(uid_t uid, char ret[PST_REGION_USER]);
  * accounts under which QEMU and the agent run. */
 bool pst_region_trusts(uid_t uid);
 
-/* The same as 0 or -EPERM, with a sentence about name. */
-PST_MUST_USE int pst_region_check_owner(const char *name, uid_t uid,
-					struct pst_error *err);
+/* 0 if the size stays, or -EPERM: any holder of a memfd can shrink or grow it
+ * unless it is sealed. */
+PST_MUST_USE int pst_region_check_sealed(const struct pst_region_file *f,
+					 const char *name,
+					 struct pst_error *err);
 
 /*
  * Whether nobody else could put another file in the place of path, which lies

@@ -55,7 +55,6 @@ int pst_region_map_open(const char *path, struct pst_region_map *ret,
 	return r;
 }
 
-/* Any holder of a memfd can shrink or grow it unless it is sealed. */
 static int inspect_sealed(int fd, const char *name, struct pst_region_file *ret,
 			  struct pst_error *err)
 {
@@ -68,12 +67,11 @@ static int inspect_sealed(int fd, const char *name, struct pst_region_file *ret,
 		return pst_error_set(err, -EPERM, "%s is no sealed memfd",
 				     name);
 	r = pst_region_inspect(fd, name, ret, err);
-	if (r == 0 && (!ret->memfd || !ret->sealed))
-		r = pst_error_set(err, -EPERM,
-				  "%s is not sealed against shrinking and "
-				  "growing",
-				  name);
-	return r;
+	if (r < 0)
+		return r;
+	if (!ret->memfd)
+		return pst_error_set(err, -EPERM, "%s is no memfd", name);
+	return pst_region_check_sealed(ret, name, err);
 }
 
 static int take_passed(int fd, const struct pst_region_sender *from,

@@ -40,11 +40,8 @@ static int take_file(int fd, const char *name, bool sparse,
 	rc = pst_region_inspect(fd, name, &f, err);
 	if (rc < 0)
 		return rc;
-	if (f.memfd && !f.sealed)
-		return pst_error_set(err, -EPERM,
-				     "%s is not sealed against shrinking and "
-				     "growing",
-				     name);
+	if (f.memfd && (rc = pst_region_check_sealed(&f, name, err)) < 0)
+		return rc;
 	n = pread(fd, &format, sizeof(format),
 		  PST_WIRE_PREAMBLE +
 			  (off_t)offsetof(struct pst_wire_header, format));
