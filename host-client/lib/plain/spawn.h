@@ -16,6 +16,8 @@
 /* On a busy machine an agent takes seconds to start, and its end is seen at
  * once: it gets this time unless the caller says otherwise, and no more. */
 #define PST_SPAWN_OPEN_NS (60 * PST_NS_PER_S)
+/* How long it may take to end. */
+#define PST_SPAWN_REAP_NS (2 * PST_NS_PER_S)
 
 /*
  * Starts an agent for ep. The program is ep->agent, else $PENSTOCK_AGENT,

@@ -10,9 +10,6 @@
 #include "host-client/lib/plain/spawn.h"
 #include "transport/shm.h"
 
-/* How long an agent that this handshake started may take to end. */
-#define REAP_NS (2 * PST_NS_PER_S)
-
 /* What the steps of one handshake share. */
 struct shake {
 	const struct pst_conf *conf;
@@ -136,7 +133,7 @@ static int recv_challenge(struct shake *h)
 
 	r = recv_frame(h, &f, &n);
 	if (r == -ECONNRESET && h->s.child)
-		return pst_spawn_ended(&h->s.child, REAP_NS, h->err);
+		return pst_spawn_ended(&h->s.child, PST_SPAWN_REAP_NS, h->err);
 	if (r < 0)
 		return r;
 	if (f.type == PST_WIRE_ERROR) {
@@ -401,6 +398,7 @@ undo:
 	pst_close_fd(h.peer_fd);
 	pst_close_fd(h.s.sock);
 	/* One that has not come up in time has nothing to finish. */
-	pst_spawn_reap(h.s.child, r == -ETIMEDOUT || r == -EINTR ? 0 : REAP_NS);
+	pst_spawn_reap(h.s.child,
+		       r == -ETIMEDOUT || r == -EINTR ? 0 : PST_SPAWN_REAP_NS);
 	return r;
 }

@@ -13,7 +13,6 @@
 #include "host-client/lib/session/session_open.h"
 
 /* How long an agent of spawn: may take to end before it is killed. */
-#define REAP_NS (2 * PST_NS_PER_S)
 
 /* Between tries to open: at first, at most, give or take a half. */
 #define PAUSE_FIRST_NS (5 * PST_NS_PER_MS)
@@ -193,7 +192,7 @@ void pst_close(struct pst *c)
 	pst_close_fd(c->events.notice);
 	pst_close_fd(c->watcher.fd);
 	pst_close_fd(c->channel.sock);
-	pst_spawn_reap(c->session.child, REAP_NS);
+	pst_spawn_reap(c->session.child, PST_SPAWN_REAP_NS);
 	pthread_cond_destroy(&c->mem.room);
 	pthread_cond_destroy(&c->sleepers.cond);
 	pthread_mutex_destroy(&c->lock);

@@ -46,10 +46,10 @@ static int install(struct pst *c, struct pst_session *s, struct pst_error *err)
 	return 0;
 }
 
-static void discard(struct pst *c, struct pst_session *s)
+static void discard(uint8_t *ctl, struct pst_session *s)
 {
 	/* On failure the memory is inaccessible, which is as safe. */
-	(void)pst_region_map_detach(c->mem.ctl, PST_WIRE_CTL_SIZE);
+	(void)pst_region_map_detach(ctl, PST_WIRE_CTL_SIZE);
 	pst_region_map_close(&s->map);
 	close(s->sock);
 	pst_spawn_reap(s->child, PST_NS_PER_S);
@@ -91,7 +91,7 @@ int pst_session_ensure(struct pst *c, uint64_t deadline_ns,
 	if (!r) {
 		r = install(c, &s, err);
 		if (r < 0)
-			discard(c, &s);
+			discard(c->mem.ctl, &s);
 	}
 	c->session.connecting = NULL;
 	pst_wake_followers(&c->sleepers);
