@@ -295,8 +295,8 @@ static json_t *notes(const struct pst_agent *a)
 
 	if (why[0])
 		json_array_append_new(
-			list, json_sprintf("the GPU's driver has the region "
-					   "%s, since %s",
+			list, json_sprintf("the GPU registration of the "
+					   "region is %s, since %s",
 					   pst_agent_compute_registration(
 						   &a->compute),
 					   why));

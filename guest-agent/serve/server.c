@@ -170,7 +170,7 @@ static int open_loop(struct pst_agent_server *s,
 		 why[0] ? ": " : "", why);
 	r = pst_agent_conns_init(&s->conns, a, s->loop);
 	if (r < 0)
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	memcpy(s->conns.cids, c->cids, sizeof(s->conns.cids));
 	s->conns.n_cids = c->n_cids;
 	return 0;
@@ -197,10 +197,11 @@ static void log_start(const struct pst_agent_server *s)
 		a->facts.backend_text, where[0] ? where : " a passed socket",
 		a->facts.loop_text, a->epoch);
 	if (pst_agent_compute_registration_why(&a->compute)[0])
-		pst_agent_log(PST_AGENT_LOG_WARNING,
-			      "the GPU's driver has the region %s, since %s",
-			      pst_agent_compute_registration(&a->compute),
-			      pst_agent_compute_registration_why(&a->compute));
+		pst_agent_log(
+			PST_AGENT_LOG_WARNING,
+			"the GPU registration of the region is %s, since %s",
+			pst_agent_compute_registration(&a->compute),
+			pst_agent_compute_registration_why(&a->compute));
 	pst_agent_measure_remedy(&a->region, &a->facts.measure, remedy);
 	if (remedy[0])
 		pst_agent_log(PST_AGENT_LOG_WARNING, "%s", remedy);

@@ -67,7 +67,9 @@ START_TEST(what_an_older_header_does_not_know_counts_as_zero)
 	/* Once more, as what was checked before may be taken as it was. */
 	ok(pst_gemm(c, &g, S, NULL));
 	g.size = sizeof(g);
-	fails(pst_gemm(c, &g, S, NULL), -EINVAL, "unknown");
+	fails(pst_gemm(c, &g, S, NULL), -EINVAL, "compute 77 is unknown");
+	g.compute = 0;
+	fails(pst_gemm(c, &g, S, NULL), -EINVAL, "act 77 is unknown");
 	g.size = offsetof(struct pst_gemm_args, dtype_c) - 1;
 	fails(pst_gemm(c, &g, S, NULL), -EINVAL, "PST_GEMM_INIT");
 

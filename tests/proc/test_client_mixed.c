@@ -220,7 +220,7 @@ START_TEST(a_connection_for_questions_has_no_room_for_pieces)
 	ck_assert_int_eq(pst_open(agent.uri, &o, &k, text, sizeof(text)), 0);
 	ck_assert_int_eq(pst_gemm(k, &g, TIMEOUT, NULL), -EINVAL);
 	pst_last_error(k, text, sizeof(text));
-	ck_assert_ptr_nonnull(strstr(text, "questions only"));
+	ck_assert_ptr_nonnull(strstr(text, "PST_OPEN_CONTROL_ONLY"));
 	pst_close(k);
 	give();
 }

@@ -86,6 +86,27 @@ static void gemm_sqe(const struct pst_gemm_args *g, struct pst_wire_sqe *s)
 	};
 }
 
+/* Which of the fields below it is. */
+static int unknown_enum(const struct pst_gemm_args *g, struct pst_error *err)
+{
+	const struct {
+		const char *name;
+		uint32_t value, max;
+	} fields[] = {
+		{"dtype", g->dtype, UINT8_MAX},
+		{"dtype_c", g->dtype_c, UINT8_MAX},
+		{"order", g->order, PST_COL_MAJOR},
+		{"compute", g->compute, PST_COMPUTE_FAST_F16},
+		{"act", g->act, PST_ACT_GELU_ERF},
+	};
+	size_t i;
+
+	for (i = 0; fields[i].value <= fields[i].max; i++)
+		;
+	return pst_error_set(err, -EINVAL, "%s %u is unknown", fields[i].name,
+			     fields[i].value);
+}
+
 /* Fields that would not survive the descriptor's narrower ones. */
 static int check_gemm_enums(const struct pst_gemm_args *g,
 			    struct pst_error *err)
@@ -93,15 +114,9 @@ static int check_gemm_enums(const struct pst_gemm_args *g,
 	if (!g->dtype)
 		return pst_error_set(err, -EINVAL, "dtype is not set");
 	if (g->dtype > UINT8_MAX || g->dtype_c > UINT8_MAX ||
-	    g->order > PST_COL_MAJOR)
-		return pst_error_set(err, -EINVAL,
-				     "dtype %u, %u or order %u is unknown",
-				     g->dtype, g->dtype_c, g->order);
-	if (g->compute > PST_COMPUTE_FAST_F16 || g->act > PST_ACT_GELU_ERF)
-		return pst_error_set(err, -EINVAL,
-				     "compute mode %u or activation %u is "
-				     "unknown",
-				     g->compute, g->act);
+	    g->order > PST_COL_MAJOR || g->compute > PST_COMPUTE_FAST_F16 ||
+	    g->act > PST_ACT_GELU_ERF)
+		return unknown_enum(g, err);
 	if ((g->a && g->a_tensor) || (g->b && g->b_tensor) ||
 	    (g->c && g->c_tensor) || (g->bias && g->bias_tensor))
 		return pst_error_set(err, -EINVAL,

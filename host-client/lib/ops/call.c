@@ -176,17 +176,25 @@ int pst_call_check_whole(const struct pst_memory *m,
 	return check(m, call, true, &none, &op, err);
 }
 
+static int full(struct pst_error *err)
+{
+	return pst_error_set(
+		err, -EAGAIN,
+		"the queue is full, %u operations are outstanding: "
+		"collect completions first",
+		PST_WIRE_SLOTS);
+}
+
 int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 		    struct pst_record **ret, struct pst_error *err)
 {
 	struct pst_record *rec;
 	struct pst_queue *q;
-	int i;
+	int i, r;
 
-	if (c->conf.control_only)
-		return pst_error_set(err, -EINVAL,
-				     "the connection was opened for questions "
-				     "only");
+	r = pst_conf_check_data(&c->conf, err);
+	if (r < 0)
+		return r;
 	if (!c->session.live)
 		return pst_session_gone(&c->session, err);
 	q = &c->queue[call->queue % c->session.n_lanes];
@@ -200,15 +208,11 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 		rec = pst_pending_new(&q->ops, claimed);
 	}
 	if (!rec)
-		return pst_error_set(err, -EAGAIN,
-				     "%u operations are outstanding",
-				     PST_WIRE_SLOTS);
+		return full(err);
 	call->sqe.tag = rec->done.tag;
 	if (pst_lane_client_submit(&q->lane, &call->sqe) < 0) {
 		pst_pending_put(&q->ops, rec);
-		return pst_error_set(err, -EAGAIN,
-				     "%u operations are outstanding",
-				     PST_WIRE_SLOTS);
+		return full(err);
 	}
 	rec->done.user_data = call->user_data;
 	rec->writes = call->writes;

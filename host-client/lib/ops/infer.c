@@ -56,10 +56,10 @@ static int take_args(const void *f, struct pst_infer_args *ret,
 }
 
 /* Whether the model is one of the agent that is there now. */
-static int check_epoch(const struct pst *c, const struct pst_infer_args *f,
-		       struct pst_error *err)
+static int check_epoch(const struct pst_liveness *session,
+		       const struct pst_infer_args *f, struct pst_error *err)
 {
-	if (c->session.live && f->model->epoch != c->session.welcome.epoch)
+	if (session->live && f->model->epoch != session->welcome.epoch)
 		return pst_error_set(
 			err, -ESTALE,
 			"model %.63s was opened on an agent that is gone: load "
@@ -76,7 +76,7 @@ static int prepare(const struct pst *c, const struct pst_infer_args *f,
 	struct pst_op op;
 	int r;
 
-	r = check_epoch(c, f, err);
+	r = check_epoch(&c->session, f, err);
 	if (r < 0)
 		return r;
 	if (f->rows > f->model->max_batch)
@@ -245,7 +245,7 @@ int pst_infer(struct pst *c, const struct pst_infer_args *args,
 	r = take_args(args, f, &err);
 	if (!r) {
 		pst_lock(c);
-		r = check_epoch(c, f, &err);
+		r = check_epoch(&c->session, f, &err);
 		pst_unlock(c);
 	}
 	if (!r)

@@ -129,10 +129,9 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 
 	if (size == 0)
 		return pst_error_set(err, -EINVAL, "a buffer of 0 bytes");
-	if (c->conf.control_only)
-		return pst_error_set(err, -EINVAL,
-				     "the connection was opened for questions "
-				     "only");
+	r = pst_conf_check_data(&c->conf, err);
+	if (r < 0)
+		return r;
 	w.deadline_ns = pst_control_deadline(c);
 	if (w.deadline_ns > deadline_ns)
 		w.deadline_ns = deadline_ns;
@@ -150,8 +149,7 @@ int pst_buffer_alloc(struct pst *c, size_t size, uint64_t deadline_ns,
 				size, c->session.welcome.limits.max_lease);
 		r = pst_heap_alloc(&c->mem.heap, size, ret);
 		if (r != -ENOSPC)
-			return r < 0 ? pst_error_set(err, r, "out of memory")
-				     : 0;
+			return r < 0 ? pst_oom(err) : 0;
 		if (c->mem.leasing) {
 			/* What another thread gets may do for both. */
 			r = pst_interrupt_check(c->mem.leasing, err);

@@ -47,7 +47,7 @@ static int ask_tensor(struct pst *c, uint64_t size, uint64_t deadline_ns,
 		t.size = 0;
 		(void)pst_post(&c->channel, PST_WIRE_TENSOR_DESTROY, &t,
 			       sizeof(t));
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	}
 	return 0;
 }
@@ -59,10 +59,9 @@ static int create(struct pst *c, uint64_t size, uint64_t deadline_ns,
 	const uint64_t deadline = deadline_ns < max ? deadline_ns : max;
 	int r, i;
 
-	if (c->conf.control_only)
-		return pst_error_set(err, -EINVAL,
-				     "the connection was opened for questions "
-				     "only");
+	r = pst_conf_check_data(&c->conf, err);
+	if (r < 0)
+		return r;
 	r = pst_session_ensure(c, deadline, err);
 	if (r < 0)
 		return r;

@@ -3,10 +3,13 @@
 #ifndef PST_HOST_CLIENT_LIB_PLAIN_CONF_H
 #define PST_HOST_CLIENT_LIB_PLAIN_CONF_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "transport/base/error.h"
+#include "transport/base/util.h"
 #include "transport/sock.h"
 
 /* Written by pst_open() only, and read without the lock. */
@@ -26,5 +29,17 @@ struct pst_conf {
 	uint32_t n_queues; /* 1 to PST_WIRE_SESSION_LANES */
 	char name[32];
 };
+
+/* 0 on a connection that may have buffers, tensors and operations, or -EINVAL.
+ */
+PST_MUST_USE static inline int pst_conf_check_data(const struct pst_conf *conf,
+						   struct pst_error *err)
+{
+	return conf->control_only
+		       ? pst_error_set(err, -EINVAL,
+				       "the connection was opened with "
+				       "PST_OPEN_CONTROL_ONLY")
+		       : 0;
+}
 
 #endif
