@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "kernel-params/scan/mounts.h"
+
 const char *pst_vm_hint(const char *text)
 {
 	/* The first that fits counts; both words have to be there. */
@@ -11,8 +13,8 @@ const char *pst_vm_hint(const char *text)
 		const char *word, *other, *hint;
 	} hints[] = {
 		{"hugetlbfs filesystem is not mounted", "",
-		 "mount -t hugetlbfs none /dev/hugepages, restart libvirtd, "
-		 "and see penstock host check for the pool"},
+		 PST_HOST_MOUNT_2M ", restart libvirtd, and see penstock host "
+				   "check for the pool"},
 		{"unable to map backing store", "annot allocate memory",
 		 "the pool of hugepages is too small, or on the wrong NUMA "
 		 "node: penstock host check, penstock host plan --vm-memory"},

@@ -262,8 +262,7 @@ PST_HOST_CHECK(hugetlbfs)
 	const struct pst_host_mounts *m = &h->files.mounts;
 	const struct pst_host_hugetlbfs *at = pst_host_mounts_2m(m);
 	static const char fix[] =
-		"mount -t hugetlbfs -o pagesize=2M none /dev/hugepages "
-		"(systemd: dev-hugepages.mount)";
+		PST_HOST_MOUNT_2M " (systemd: dev-hugepages.mount)";
 
 	if (at)
 		pst_host_finding_add(out, PST_HOST_PASS, NULL,

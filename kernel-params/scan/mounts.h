@@ -31,6 +31,10 @@ void pst_host_mounts_parse(char *text, uint64_t default_size,
 void pst_host_mounts_read(const struct pst_host_root *root,
 			  uint64_t default_size, struct pst_host_mounts *ret);
 
+/* Mounts one, whatever the default size of a page is. */
+#define PST_HOST_MOUNT_2M                                                      \
+	"mount -t hugetlbfs -o pagesize=2M none /dev/hugepages"
+
 /* The first hugetlbfs with pages of 2 MiB, which a region needs, or NULL. */
 const struct pst_host_hugetlbfs *
 pst_host_mounts_2m(const struct pst_host_mounts *m);

@@ -143,8 +143,7 @@ int pst_demo_region_make(struct pst_demo_state *s, uint64_t size,
 		 "the region gets ordinary pages: %s (%" PRIu64 " of %" PRIu64
 		 " 2 MiB "
 		 "hugepages free). For hugepages, as root: sysctl "
-		 "vm.nr_hugepages=%" PRIu64 "; mount -t hugetlbfs none "
-		 "/dev/hugepages",
+		 "vm.nr_hugepages=%" PRIu64 "; " PST_HOST_MOUNT_2M,
 		 mounted ? "the pool is too small" : "no writable hugetlbfs",
 		 have, need, huge.all_pages + need - (have < need ? have : 0));
 	ret->where = "/dev/shm, 4 KiB pages";

@@ -203,8 +203,7 @@ static int create(const struct pst_cmd_ctx *ctx, const struct request *r)
 	else if (!find_hugetlbfs(dir, sizeof(dir)))
 		return pst_cmd_fail(ctx,
 				    "no hugetlbfs with pages of 2 MiB is "
-				    "mounted: mount -t hugetlbfs -o "
-				    "pagesize=2M none /dev/hugepages, or name "
+				    "mounted: " PST_HOST_MOUNT_2M ", or name "
 				    "a directory with --path (/dev/shm does, "
 				    "more slowly)");
 	snprintf(path, sizeof(path), "%s/penstock-%s", dir, r->name);

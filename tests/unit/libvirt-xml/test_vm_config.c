@@ -243,6 +243,9 @@ START_TEST(usual_failures_have_a_hint)
 		{"unable to map backing store for guest RAM: Cannot allocate "
 		 "memory",
 		 "pool"},
+		{"hugetlbfs filesystem is not mounted or disabled by "
+		 "administrator config",
+		 "-o pagesize=2M none"},
 		{"VFIO_MAP_DMA failed: Cannot allocate memory", "hard_limit"},
 		{"VFIO_MAP_DMA failed: Invalid argument", "IOMMU"},
 		{"vhost-vsock: unable to set guest cid: Address already in use",
