@@ -359,7 +359,7 @@ static void find_old_region(const struct pst_vm_draft *d,
 	if (api->virt_state(d->ask.virt, d->config.name, &state, NULL) ||
 	    state != PST_VM_VIRT_OFF)
 		note(&d->ask.talk,
-		     "%s has its old region while it runs; then rm %s",
+		     "%s runs with its old region: once it is off, rm %s",
 		     d->config.name, old->path);
 	else
 		strcpy(ret->old_region, old->path);

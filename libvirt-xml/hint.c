@@ -45,7 +45,8 @@ const char *pst_vm_hint(const char *text)
 		 "QEMU may not open the region: its group, or AppArmor (the "
 		 "line that penstock vm define prints)"},
 		{"network '", "is not active",
-		 "virsh net-start, and virsh net-autostart for the next boot"},
+		 "virsh net-start NETWORK, and virsh net-autostart NETWORK for "
+		 "the next boot"},
 		{"cannot access storage file", "ermission denied",
 		 "QEMU runs as a user of its own: put the image into "
 		 "/var/lib/libvirt/images"},

@@ -180,7 +180,8 @@ PST_HOST_CHECK(nvidia_modules)
 	else
 		pst_host_finding_add(
 			out, PST_HOST_WARN,
-			"blacklist them: no NVIDIA card stays on this "
+			"write a line blacklist MODULE for each into a file "
+			"of /etc/modprobe.d: no NVIDIA card stays on this "
 			"host",
 			"%s loaded, and no NVIDIA card stays", seen.buf);
 }
@@ -225,6 +226,7 @@ PST_HOST_CHECK(nvidia_modeset)
 	else
 		pst_host_finding_add(
 			out, PST_HOST_WARN,
-			"take it off: no NVIDIA card stays on this host",
+			"take these options out of modprobe.d and off the "
+			"command line: no NVIDIA card stays on this host",
 			"%s, and no NVIDIA card stays", seen.buf);
 }

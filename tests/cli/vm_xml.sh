@@ -105,7 +105,7 @@ expect "little left for the host is noted" 0 "less than an eighth" \
 	xml --format qemu --memory 28G --region 1G --hugepages no
 expect "memory and region together are only noted" 0 "more are needed" \
 	xml --format qemu --memory 6G
-bad "a region of nothing" 2 "more than nothing" --region 0
+bad "a region of nothing" 2 "such as 4G" --region 0
 bad "a BAR that is no power of two" 2 "power of two" \
 	--region 3G --region-via ivshmem
 bad "more vCPUs than the node has, when asked for" 1 "do not fit" \

@@ -29,7 +29,7 @@ static int check_node(int node, struct pst_error *err)
 	    !numa_bitmask_isbitset(numa_all_nodes_ptr, (unsigned int)node))
 		return pst_error_set(err, -EINVAL,
 				     "there is no NUMA node %d, or it is not "
-				     "allowed here (nodes: %d)",
+				     "allowed here (number of nodes: %d)",
 				     node, pst_numa_nodes());
 	return 0;
 }

@@ -58,7 +58,7 @@ static bool arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 	if (!pst_cmd_arg_size(ctx, what, optarg, ret))
 		return false;
 	if (!*ret) {
-		pst_cmd_usage(ctx, "%s has to be more than nothing", what);
+		pst_cmd_usage(ctx, "%s is 0: give a size such as 4G", what);
 		return false;
 	}
 	r->host.sizes_given = true;

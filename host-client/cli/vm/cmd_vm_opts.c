@@ -71,7 +71,7 @@ static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 			return false;
 		if (!q->region_size)
 			pst_cmd_usage(ctx,
-				      "--region has to be more than nothing");
+				      "--region is 0: give a size such as 4G");
 		return q->region_size;
 	case PST_OPT_VM_VCPUS:
 		if (!pst_cmd_arg_u64(ctx, "--vcpus", optarg, 1, MAX_VCPUS, &n))
