@@ -5,14 +5,14 @@
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/host/host_plan.h"
 
-static int report(const struct pst_host_job *job, size_t changed)
+static int report(const struct pst_cmd_host_job *job, size_t changed)
 {
 	const struct pst_host_plan *p = job->plan;
 	json_t *o;
 	size_t i;
 
 	if (job->json) {
-		o = pst_host_job_json(job);
+		o = pst_cmd_host_job_json(job);
 		if (o &&
 		    json_object_set_new(o, "changed",
 					json_integer((json_int_t)changed))) {
@@ -35,7 +35,7 @@ static int report(const struct pst_host_job *job, size_t changed)
 		printf("note: %s\n", p->notes.line[i]);
 	if (!changed)
 		puts("Nothing to change.");
-	pst_host_print_commands(&p->commands);
+	pst_cmd_host_print_commands(&p->commands);
 	if (changed)
 		puts("Check with `penstock host verify`, revert with `penstock "
 		     "host undo`.");
@@ -43,13 +43,14 @@ static int report(const struct pst_host_job *job, size_t changed)
 }
 
 /* A system whose files are made elsewhere gets the text to paste there. */
-static int paste(const struct pst_host_job *job, const struct pst_error *err)
+static int paste(const struct pst_cmd_host_job *job,
+		 const struct pst_error *err)
 {
 	const struct pst_host_plan *p = job->plan;
 	size_t i;
 
 	if (job->json)
-		(void)pst_cmd_print_json(job->ctx, pst_host_job_json(job));
+		(void)pst_cmd_print_json(job->ctx, pst_cmd_host_job_json(job));
 	for (i = 0; i < p->n_files && !job->json; i++)
 		if (p->file[i].target == PST_HOST_TARGET_NIXOS &&
 		    p->file[i].text)
@@ -63,7 +64,7 @@ static int paste(const struct pst_host_job *job, const struct pst_error *err)
 			    err->text);
 }
 
-static int apply(struct pst_host_job *job)
+static int apply(struct pst_cmd_host_job *job)
 {
 	const struct pst_host_plan *p = job->plan;
 	PST_CLEANUP_FREE char *request = NULL, *diff = NULL;
@@ -100,8 +101,9 @@ static int apply(struct pst_host_job *job)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	return pst_host_job_run(ctx, argc, argv,
-				PST_HOST_JOB_WRITE | PST_HOST_JOB_PLAN, apply);
+	return pst_cmd_host_job_run(
+		ctx, argc, argv, PST_CMD_HOST_JOB_WRITE | PST_CMD_HOST_JOB_PLAN,
+		apply);
 }
 
 const struct pst_cmd pst_cmd_host_apply = {
@@ -114,6 +116,6 @@ const struct pst_cmd pst_cmd_host_apply = {
 		"apply which was cut off. Runs no commands and does not "
 		"reboot.\n",
 	.example = "penstock host apply --gpu auto --region 4G\n",
-	.opts = pst_host_plan_opts,
+	.opts = pst_cmd_host_plan_opts,
 	.run = run,
 };

@@ -27,7 +27,7 @@ static const struct pst_cmd_opt opts[] = {
 	 "the root of a host, or a copy of another's /proc, /sys, /etc [/]"},
 	{'v', "verbose", NULL, "say of what passes, too, why it matters"},
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 struct request {

@@ -24,13 +24,13 @@ static void print_card(const struct pst_host_plan *p)
 	putchar('\n');
 }
 
-static int show(struct pst_host_job *job)
+static int show(struct pst_cmd_host_job *job)
 {
 	const struct pst_host_plan *p = job->plan;
 	size_t i;
 
 	if (job->json)
-		return pst_cmd_print_json(job->ctx, pst_host_job_json(job));
+		return pst_cmd_print_json(job->ctx, pst_cmd_host_job_json(job));
 	print_card(p);
 	for (i = 0; i < p->notes.n; i++)
 		printf("note: %s\n", p->notes.line[i]);
@@ -41,13 +41,14 @@ static int show(struct pst_host_job *job)
 		puts("Nothing to change.");
 	else
 		putchar('\n');
-	pst_host_print_commands(&p->commands);
+	pst_cmd_host_print_commands(&p->commands);
 	return PST_EXIT_OK;
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	return pst_host_job_run(ctx, argc, argv, PST_HOST_JOB_PLAN, show);
+	return pst_cmd_host_job_run(ctx, argc, argv, PST_CMD_HOST_JOB_PLAN,
+				    show);
 }
 
 const struct pst_cmd pst_cmd_host_plan = {
@@ -59,6 +60,6 @@ const struct pst_cmd pst_cmd_host_plan = {
 		"parameters, modules in order, hugepages.\nChanges nothing. "
 		"penstock-host(8) has the details.\n",
 	.example = "penstock host plan --gpu auto --region 4G\n",
-	.opts = pst_host_plan_opts,
+	.opts = pst_cmd_host_plan_opts,
 	.run = run,
 };

@@ -39,7 +39,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_IF_MISSING, "if-missing", NULL,
 	 "a region of that name and size is good already"},
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 struct request {

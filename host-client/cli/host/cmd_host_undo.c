@@ -8,12 +8,12 @@
 static const struct pst_cmd_opt opts[] = {
 	{PST_OPT_KEEP_EDITED, "keep-edited", NULL,
 	 "leave files as they are that were edited since"},
-	PST_HOST_ROOT_OPT,
+	PST_CMD_HOST_ROOT_OPT,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
-static int report(const struct pst_host_job *job,
+static int report(const struct pst_cmd_host_job *job,
 		  const struct pst_host_lines *files,
 		  const struct pst_host_lines *kept,
 		  const struct pst_host_lines *commands, size_t changed)
@@ -25,9 +25,9 @@ static int report(const struct pst_host_job *job,
 			job->ctx,
 			json_pack("{s:I, s:o, s:o, s:o}", "changed",
 				  (json_int_t)changed, "files",
-				  pst_host_lines_json(files), "kept",
-				  pst_host_lines_json(kept), "commands",
-				  pst_host_lines_json(commands)));
+				  pst_cmd_host_lines_json(files), "kept",
+				  pst_cmd_host_lines_json(kept), "commands",
+				  pst_cmd_host_lines_json(commands)));
 	for (i = 0; i < files->n; i++)
 		printf("restored  %s\n", files->line[i]);
 	for (i = 0; i < kept->n; i++)
@@ -38,11 +38,11 @@ static int report(const struct pst_host_job *job,
 		if (strcmp(files->line[i], "/etc/nixos/penstock.nix") == 0)
 			puts("note: take penstock.nix out of the imports of "
 			     "configuration.nix");
-	pst_host_print_commands(commands);
+	pst_cmd_host_print_commands(commands);
 	return PST_EXIT_OK;
 }
 
-static int undo(struct pst_host_job *job)
+static int undo(struct pst_cmd_host_job *job)
 {
 	struct pst_host_lines files = {0}, kept = {0}, commands = {0};
 	PST_CLEANUP_FREE char *diff = NULL;
@@ -77,7 +77,8 @@ static int undo(struct pst_host_job *job)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	return pst_host_job_run(ctx, argc, argv, PST_HOST_JOB_WRITE, undo);
+	return pst_cmd_host_job_run(ctx, argc, argv, PST_CMD_HOST_JOB_WRITE,
+				    undo);
 }
 
 const struct pst_cmd pst_cmd_host_undo = {

@@ -6,10 +6,10 @@
 #include "host-client/cli/host/host_plan.h"
 
 static const struct pst_cmd_opt opts[] = {
-	PST_HOST_PLAN_OPTS,
-	PST_HOST_ROOT_OPT,
+	PST_CMD_HOST_PLAN_OPTS,
+	PST_CMD_HOST_ROOT_OPT,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 static json_t *to_json(const struct pst_host_verdicts *v, bool good)
@@ -31,7 +31,7 @@ static json_t *to_json(const struct pst_host_verdicts *v, bool good)
 	return json_pack("{s:b, s:o}", "ok", good, "verdicts", list);
 }
 
-static int verify(struct pst_host_job *job)
+static int verify(struct pst_cmd_host_job *job)
 {
 	struct pst_host_verdicts v;
 	struct pst_error err = {0};
@@ -57,9 +57,9 @@ static int verify(struct pst_host_job *job)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	return pst_host_job_run(ctx, argc, argv,
-				PST_HOST_JOB_PLAN | PST_HOST_JOB_LOOK_ONLY,
-				verify);
+	return pst_cmd_host_job_run(
+		ctx, argc, argv,
+		PST_CMD_HOST_JOB_PLAN | PST_CMD_HOST_JOB_LOOK_ONLY, verify);
 }
 
 const struct pst_cmd pst_cmd_host_verify = {

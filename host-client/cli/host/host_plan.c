@@ -9,15 +9,15 @@
 #include "kernel-params/scan/cmdline.h"
 #include "transport/base/text.h"
 
-const struct pst_cmd_opt pst_host_plan_opts[] = {
-	PST_HOST_PLAN_OPTS,
+const struct pst_cmd_opt pst_cmd_host_plan_opts[] = {
+	PST_CMD_HOST_PLAN_OPTS,
 	{PST_OPT_I_KNOW, "i-know", NULL, "take the host's own display too"},
-	PST_HOST_ROOT_OPT,
+	PST_CMD_HOST_ROOT_OPT,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
-static bool take_option(struct pst_host_job *job, int opt)
+static bool take_option(struct pst_cmd_host_job *job, int opt)
 {
 	struct pst_host_plan_request *r = &job->request;
 	struct pst_host_pci_addr addr;
@@ -69,12 +69,12 @@ static bool take_option(struct pst_host_job *job, int opt)
 	return false;
 }
 
-static int read_options(struct pst_host_job *job, const struct pst_cmd_ctx *ctx,
-			int argc, char **argv)
+static int read_options(struct pst_cmd_host_job *job,
+			const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	int opt;
 
-	*job = (struct pst_host_job){
+	*job = (struct pst_cmd_host_job){
 		.ctx = ctx,
 		.root_dir = "/",
 		.root.fd = -1,
@@ -87,7 +87,7 @@ static int read_options(struct pst_host_job *job, const struct pst_cmd_ctx *ctx,
 }
 
 /* Without options, the request is that of the last apply. */
-static int recall(struct pst_host_job *job)
+static int recall(struct pst_cmd_host_job *job)
 {
 	bool i_know = job->request.i_know;
 
@@ -100,7 +100,7 @@ static int recall(struct pst_host_job *job)
 	return 0;
 }
 
-static int make_plan(struct pst_host_job *job, struct pst_error *err)
+static int make_plan(struct pst_cmd_host_job *job, struct pst_error *err)
 {
 	const struct pst_host_request request = {.gpu = job->request.gpu};
 	struct pst_host *h = calloc(1, sizeof(*h));
@@ -122,10 +122,10 @@ static int make_plan(struct pst_host_job *job, struct pst_error *err)
 	return r;
 }
 
-static int open_job(struct pst_host_job *job, unsigned int flags)
+static int open_job(struct pst_cmd_host_job *job, unsigned int flags)
 {
-	const bool write = flags & PST_HOST_JOB_WRITE;
-	const bool plan = flags & PST_HOST_JOB_PLAN;
+	const bool write = flags & PST_CMD_HOST_JOB_WRITE;
+	const bool plan = flags & PST_CMD_HOST_JOB_PLAN;
 	struct pst_error err = {0};
 	int r = pst_host_root_open(job->root_dir, &job->root, &err);
 
@@ -141,7 +141,7 @@ static int open_job(struct pst_host_job *job, unsigned int flags)
 						 : "");
 	if (r == 0 && plan) {
 		r = recall(job);
-		job->request.compare_only = flags & PST_HOST_JOB_LOOK_ONLY;
+		job->request.compare_only = flags & PST_CMD_HOST_JOB_LOOK_ONLY;
 		if (r < 0)
 			pst_error_set(&err, r,
 				      "the last apply's request cannot be "
@@ -152,7 +152,7 @@ static int open_job(struct pst_host_job *job, unsigned int flags)
 	return r < 0 ? pst_cmd_fail(job->ctx, "%s", err.text) : PST_EXIT_OK;
 }
 
-static void close_job(struct pst_host_job *job)
+static void close_job(struct pst_cmd_host_job *job)
 {
 	if (job->plan)
 		pst_host_plan_done(job->plan);
@@ -165,10 +165,11 @@ static void close_job(struct pst_host_job *job)
 	pst_host_root_close(&job->root);
 }
 
-int pst_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
-		     unsigned int flags, int (*run)(struct pst_host_job *job))
+int pst_cmd_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
+			 unsigned int flags,
+			 int (*run)(struct pst_cmd_host_job *job))
 {
-	struct pst_host_job job;
+	struct pst_cmd_host_job job;
 	int r = read_options(&job, ctx, argc, argv);
 
 	if (r != PST_EXIT_OK)
@@ -183,7 +184,7 @@ int pst_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
 /* ---- How a plan is shown --------------------------------------------------
  */
 
-json_t *pst_host_lines_json(const struct pst_host_lines *lines)
+json_t *pst_cmd_host_lines_json(const struct pst_host_lines *lines)
 {
 	json_t *list = json_array();
 	size_t i;
@@ -211,7 +212,7 @@ static json_t *file_json(const struct pst_host_plan_file *f)
 			 pst_cmd_text(f->text), "diff", pst_cmd_text(diff));
 }
 
-json_t *pst_host_job_json(const struct pst_host_job *job)
+json_t *pst_cmd_host_job_json(const struct pst_cmd_host_job *job)
 {
 	const struct pst_host_plan *p = job->plan;
 	json_t *files = json_array(), *words = json_array();
@@ -234,17 +235,17 @@ json_t *pst_host_job_json(const struct pst_host_job *job)
 		json_decref(words);
 		return NULL;
 	}
-	return json_pack("{s:s, s:o, s:b, s:I, s:i, s:o, s:o, s:o, s:o}", "gpu",
-			 p->host->gpu->name, "functions",
-			 pst_host_lines_json(&p->addresses), "by_address",
-			 p->by_address, "hugepages",
-			 (json_int_t)p->params.pool_pages, "node",
-			 p->params.pool_node, "parameters", words, "files",
-			 files, "commands", pst_host_lines_json(&p->commands),
-			 "notes", pst_host_lines_json(&p->notes));
+	return json_pack(
+		"{s:s, s:o, s:b, s:I, s:i, s:o, s:o, s:o, s:o}", "gpu",
+		p->host->gpu->name, "functions",
+		pst_cmd_host_lines_json(&p->addresses), "by_address",
+		p->by_address, "hugepages", (json_int_t)p->params.pool_pages,
+		"node", p->params.pool_node, "parameters", words, "files",
+		files, "commands", pst_cmd_host_lines_json(&p->commands),
+		"notes", pst_cmd_host_lines_json(&p->notes));
 }
 
-void pst_host_print_commands(const struct pst_host_lines *commands)
+void pst_cmd_host_print_commands(const struct pst_host_lines *commands)
 {
 	size_t i;
 

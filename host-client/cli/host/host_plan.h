@@ -18,10 +18,10 @@ enum {
 };
 
 /* The options of plan and apply. */
-extern const struct pst_cmd_opt pst_host_plan_opts[];
+extern const struct pst_cmd_opt pst_cmd_host_plan_opts[];
 
 /* The options of a request, for a command's table. */
-#define PST_HOST_PLAN_OPTS                                                     \
+#define PST_CMD_HOST_PLAN_OPTS                                                 \
 	{PST_OPT_GPU, "gpu", "ADDR",                                           \
 	 "PCI address of the card, or auto [auto]"},                           \
 		{PST_OPT_REGION, "region", "S",                                \
@@ -37,14 +37,14 @@ extern const struct pst_cmd_opt pst_host_plan_opts[];
 			"sysctl, tmpfiles,\nudev, nixos; auto: what the host " \
 			"has [auto]"                                           \
 	}
-#define PST_HOST_ROOT_OPT                                                      \
+#define PST_CMD_HOST_ROOT_OPT                                                  \
 	{                                                                      \
 		PST_OPT_ROOT, "root", "DIR",                                   \
 			"the host's files are below DIR [/]"                   \
 	}
 
 /* One run of such a command. */
-struct pst_host_job {
+struct pst_cmd_host_job {
 	const struct pst_cmd_ctx *ctx;
 	const char *root_dir;
 	struct pst_host_plan_request request;
@@ -59,9 +59,9 @@ struct pst_host_job {
 };
 
 enum {
-	PST_HOST_JOB_WRITE = 1U << 0, /* the journal is to be changed */
-	PST_HOST_JOB_PLAN = 1U << 1,
-	PST_HOST_JOB_LOOK_ONLY = 1U << 2, /* a plan that refuses nothing */
+	PST_CMD_HOST_JOB_WRITE = 1U << 0, /* the journal is to be changed */
+	PST_CMD_HOST_JOB_PLAN = 1U << 1,
+	PST_CMD_HOST_JOB_LOOK_ONLY = 1U << 2, /* a plan that refuses nothing */
 };
 
 /*
@@ -69,17 +69,18 @@ enum {
  * without any, what the last apply did, and calls run. Prints failures. Returns
  * what run does, or another exit code.
  */
-int pst_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
-		     unsigned int flags, int (*run)(struct pst_host_job *job));
+int pst_cmd_host_job_run(const struct pst_cmd_ctx *ctx, int argc, char **argv,
+			 unsigned int flags,
+			 int (*run)(struct pst_cmd_host_job *job));
 
 /* {"files": [...], "commands": [...], "notes": [...], ...} of the plan, to be
  * completed. NULL: out of memory. */
-json_t *pst_host_job_json(const struct pst_host_job *job);
+json_t *pst_cmd_host_job_json(const struct pst_cmd_host_job *job);
 
 /* A list of lines as JSON. NULL: out of memory. */
-json_t *pst_host_lines_json(const struct pst_host_lines *lines);
+json_t *pst_cmd_host_lines_json(const struct pst_host_lines *lines);
 
 /* "Then run:" and the commands, if there are any. */
-void pst_host_print_commands(const struct pst_host_lines *commands);
+void pst_cmd_host_print_commands(const struct pst_host_lines *commands);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock vm: the group of commands that define and run a guest. */
+#include "host-client/cli/vm/cmd_vm.h"
+
 #include <string.h>
 
 #include "host-client/cli/cmds.h"
-#include "host-client/cli/vm/cmd_vm.h"
 
 /* In the order in which help shows them. */
 /* clang-format off */

@@ -48,7 +48,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 static const struct pst_cmd_opt opts[] = {
 	PST_CMD_VM_OPT_URI,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_console = {

@@ -92,7 +92,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_CONF_DIR, "conf-dir", "DIR",
 	 "where endpoint and region are written [/etc/penstock]"},
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_define = {

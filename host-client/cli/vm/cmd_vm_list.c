@@ -82,7 +82,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_ALL, "all", NULL, "those of others too"},
 	PST_CMD_VM_OPT_URI,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_list = {

@@ -220,7 +220,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_APPLY, "apply", NULL, "and define it so"},
 	{OPT_CONF_DIR, "conf-dir", "DIR",
 	 "where endpoint and region are written [/etc/penstock]"},
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_patch = {

@@ -175,7 +175,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_TIMEOUT, "timeout", "T", "with --wait: at most that long [2m]"},
 	PST_CMD_VM_OPT_URI,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_start = {

@@ -169,7 +169,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 static const struct pst_cmd_opt opts[] = {
 	PST_CMD_VM_OPT_URI,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_status = {

@@ -124,7 +124,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_FORCE, "force", NULL, "then destroy it, as pulling the plug does"},
 	PST_CMD_VM_OPT_URI,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_stop = {

@@ -109,7 +109,7 @@ static const struct pst_cmd_opt opts[] = {
 	 "where define wrote its files [/etc/penstock]"},
 	PST_CMD_VM_OPT_URI,
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_undefine = {

@@ -235,7 +235,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_FORMAT, "format", "libvirt|qemu|cloud-hypervisor|firecracker",
 	 "what it is printed for [libvirt]"},
 	PST_CMD_OPT_JSON,
-	{0, NULL, NULL, NULL},
+	{0},
 };
 
 const struct pst_cmd pst_cmd_vm_xml = {
