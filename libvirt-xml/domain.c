@@ -312,7 +312,7 @@ int pst_vm_domain_xml(const struct pst_vm_config *c,
 		      unsigned long libvirt_version, char **ret,
 		      struct pst_error *err)
 {
-	PST_CLEANUP_XML_DOC xmlDoc *doc = xmlNewDoc(BAD_CAST "1.0");
+	PST_VM_CLEANUP_XML_DOC xmlDoc *doc = xmlNewDoc(BAD_CAST "1.0");
 	xmlNode *domain = xmlNewNode(NULL, BAD_CAST "domain");
 	xmlNs *qemu = NULL;
 

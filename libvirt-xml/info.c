@@ -166,7 +166,7 @@ static bool is_i440fx(const xmlNode *os)
 int pst_vm_info_parse(const char *xml, struct pst_vm_info *ret,
 		      struct pst_error *err)
 {
-	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	PST_VM_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	const xmlNode *domain, *n;
 	int r;
 

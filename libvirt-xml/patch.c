@@ -319,7 +319,7 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
 	PST_CLEANUP_FREE char *before = NULL;
-	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	PST_VM_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	struct patch p = {.c = c, .info = info};
 	int r;
 

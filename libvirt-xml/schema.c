@@ -40,7 +40,7 @@ static int validate(xmlRelaxNG *rng, xmlDoc *doc, struct pst_error *why)
 int pst_vm_schema_check(const char *xml, const char *schema,
 			struct pst_error *err)
 {
-	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	PST_VM_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	struct pst_error why = {0};
 	xmlRelaxNGParserCtxt *ctx;
 	xmlRelaxNG *rng = NULL;

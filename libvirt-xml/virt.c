@@ -198,7 +198,7 @@ int pst_vm_virt_xml(struct pst_vm_virt *v, const char *name,
 		    enum pst_vm_virt_text which, char **ret,
 		    struct pst_error *err)
 {
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r;
 
 	*ret = NULL;
@@ -253,7 +253,7 @@ static int read_state(virDomainPtr dom, enum pst_vm_virt_state *ret)
 int pst_vm_virt_state(struct pst_vm_virt *v, const char *name,
 		      enum pst_vm_virt_state *ret, struct pst_error *err)
 {
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r;
 
 	r = pst_vm_virt_find(v, name, &dom, err);
@@ -315,7 +315,7 @@ int pst_vm_virt_list(struct pst_vm_virt *v, struct pst_vm_virt_entry **ret,
 int pst_vm_virt_get_autostart(struct pst_vm_virt *v, const char *name,
 			      bool *ret, struct pst_error *err)
 {
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r, on = 0;
 
 	r = pst_vm_virt_find(v, name, &dom, err);

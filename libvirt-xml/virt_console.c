@@ -133,7 +133,7 @@ int pst_vm_virt_console(struct pst_vm_virt *v, const char *name, int in_fd,
 			int out_fd, struct pst_error *err)
 {
 	struct console c = {.in_fd = in_fd, .out_fd = out_fd, .watch = -1};
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r;
 
 	r = pst_vm_virt_find(v, name, &dom, err);

@@ -20,7 +20,7 @@ static inline void pst_vm_virt_free_domain(virDomainPtr *d)
 		virDomainFree(*d);
 }
 
-#define PST_CLEANUP_DOMAIN __attribute__((cleanup(pst_vm_virt_free_domain)))
+#define PST_VM_CLEANUP_DOMAIN __attribute__((cleanup(pst_vm_virt_free_domain)))
 
 /* How long the event loop sleeps at most. */
 #define PST_VM_VIRT_TICK_MS 200

@@ -13,7 +13,7 @@
 static int set_uuid(const char *xml, const char *uuid, char **ret,
 		    struct pst_error *err)
 {
-	PST_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	PST_VM_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	xmlNode *domain, *node;
 	int r;
 
@@ -61,7 +61,7 @@ int pst_vm_virt_define(struct pst_vm_virt *v, const char *xml, bool any,
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
 	PST_CLEANUP_FREE char *text = NULL;
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	char uuid[40];
 	int r;
 
@@ -93,7 +93,7 @@ int pst_vm_virt_undefine(struct pst_vm_virt *v, const char *name,
 	unsigned int flags = with_nvram ? VIR_DOMAIN_UNDEFINE_NVRAM
 					: VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r;
 
 	if (!info)
@@ -124,7 +124,7 @@ int pst_vm_virt_undefine(struct pst_vm_virt *v, const char *name,
 int pst_vm_virt_set_autostart(struct pst_vm_virt *v, const char *name, bool on,
 			      struct pst_error *err)
 {
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r;
 
 	r = pst_vm_virt_find(v, name, &dom, err);
@@ -140,7 +140,7 @@ int pst_vm_virt_set_autostart(struct pst_vm_virt *v, const char *name, bool on,
 int pst_vm_virt_start(struct pst_vm_virt *v, const char *name,
 		      struct pst_error *err)
 {
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r;
 
 	r = pst_vm_virt_find(v, name, &dom, err);
@@ -172,7 +172,7 @@ int pst_vm_virt_shutdown(struct pst_vm_virt *v, const char *name,
 			 enum pst_vm_virt_how *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	enum pst_vm_virt_state state;
 	int r;
 
@@ -205,7 +205,7 @@ int pst_vm_virt_shutdown(struct pst_vm_virt *v, const char *name,
 int pst_vm_virt_destroy(struct pst_vm_virt *v, const char *name,
 			struct pst_error *err)
 {
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	int r;
 
 	r = pst_vm_virt_find(v, name, &dom, err);
@@ -234,7 +234,7 @@ int pst_vm_virt_wait_off(struct pst_vm_virt *v, const char *name,
 			 void *arg, struct pst_error *err)
 {
 	uint64_t deadline = pst_now_ns() + timeout_ns;
-	PST_CLEANUP_DOMAIN virDomainPtr dom = NULL;
+	PST_VM_CLEANUP_DOMAIN virDomainPtr dom = NULL;
 	bool ended = false;
 	int r, id;
 

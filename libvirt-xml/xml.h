@@ -19,14 +19,7 @@ static inline void pst_vm_xml_doc_cleanup(xmlDoc **doc)
 		xmlFreeDoc(*doc);
 }
 
-static inline void pst_vm_xml_free_cleanup(xmlChar **s)
-{
-	if (*s)
-		xmlFree(*s);
-}
-
-#define PST_CLEANUP_XML_DOC __attribute__((cleanup(pst_vm_xml_doc_cleanup)))
-#define PST_CLEANUP_XML     __attribute__((cleanup(pst_vm_xml_free_cleanup)))
+#define PST_VM_CLEANUP_XML_DOC __attribute__((cleanup(pst_vm_xml_doc_cleanup)))
 
 /*
  * Builders: everything is escaped by libxml2. parent is borrowed, the result
