@@ -58,8 +58,7 @@ PST_HOST_CHECK(host_use)
 }
 
 static const char fb_fix[] =
-	"turn it off: initcall_blacklist=sysfb_init on the command line "
-	"(video=efifb:off before Linux 5.15), or boot on another card";
+	"turn it off: " PST_HOST_NO_SYSFB ", or boot on another card";
 
 PST_HOST_CHECK(framebuffer)
 {

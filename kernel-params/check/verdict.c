@@ -25,8 +25,10 @@ int pst_host_card_use_refuse(const struct pst_host_card_use *use,
 
 /* ---- The group ---------------------------------------------------------- */
 
-/* Classes of the PCI Code and ID Assignment specification, section 1. */
-bool pst_host_group_needs(const struct pst_host_pci_dev *dev)
+/* Whether the host needs a function: a driver of it has it, and it is more than
+ * sound, a serial port, a modem or an accelerator. Classes of the PCI Code and
+ * ID Assignment specification, section 1. */
+static bool is_needed(const struct pst_host_pci_dev *dev)
 {
 	if (!pst_host_pci_is_held(dev))
 		return false;
@@ -54,7 +56,7 @@ static enum pst_host_group_state state_of(const struct pst_host_pci_dev *gpu,
 					    : PST_HOST_GROUP_ALONE;
 	if (pst_host_pci_is_bridge(dev))
 		return PST_HOST_GROUP_ALONE;
-	if (pst_host_group_needs(dev))
+	if (is_needed(dev))
 		return PST_HOST_GROUP_VITAL;
 	return pst_host_pci_is_held(dev) ? PST_HOST_GROUP_HELD
 					 : PST_HOST_GROUP_IDLE;

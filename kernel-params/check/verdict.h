@@ -35,10 +35,6 @@ struct pst_host_group {
 /* Judges the groups of h->gpu, which is not NULL. */
 void pst_host_group_judge(const struct pst_host *h, struct pst_host_group *ret);
 
-/* Whether the host needs a function: a driver of it has it, and it is more than
- * sound, a serial port, a modem or an accelerator. */
-bool pst_host_group_needs(const struct pst_host_pci_dev *dev);
-
 /* The sentence that refuses h->gpu for a function that the host needs. Returns
  * -EBUSY. */
 int pst_host_group_refuse(const struct pst_host *h,
@@ -69,6 +65,11 @@ enum pst_host_fb_state {
 	PST_HOST_FB_UNSEEN,    /* it may: /proc/iomem was read without root */
 	PST_HOST_FB_ON_CARD,
 };
+
+/* What keeps Linux from taking the firmware's framebuffer. */
+#define PST_HOST_NO_SYSFB                                                      \
+	"initcall_blacklist=sysfb_init on the command line "                   \
+	"(video=efifb:off before Linux 5.15)"
 
 struct pst_host_fb {
 	enum pst_host_fb_state state;

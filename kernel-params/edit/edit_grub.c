@@ -204,5 +204,5 @@ int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
 		free(p->part[i].text);
 	free(p);
 out:
-	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
+	return r == -ENOMEM ? pst_oom(err) : r;
 }

@@ -134,7 +134,7 @@ static int edit(const char *old, const char *key,
 	while (s && s->n > 0)
 		free(s->part[--s->n].text);
 	free(s);
-	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
+	return r == -ENOMEM ? pst_oom(err) : r;
 }
 
 int pst_host_edit_entry(const char *old, const struct pst_host_params *want,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The journal's file and lock, and its records of other files. */
+#include "kernel-params/journal/journal.h"
+
 #include <string.h>
 #include <sys/file.h>
 

@@ -188,7 +188,7 @@ static int add_entry(struct pst_host_journal *new,
 	e->text = copy(edited ? o->text : text, &r);
 	e->prev = copy(now, &r);
 	if (r < 0)
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	return e->text ? pst_host_journal_each_missing(
 				 new, e->path, pst_host_journal_note_dir, new,
 				 err)
@@ -344,7 +344,7 @@ static int find_edits(struct pst_host_journal *j, char **ret,
 		free(*ret);
 		*ret = NULL;
 	}
-	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
+	return r == -ENOMEM ? pst_oom(err) : r;
 }
 
 static int refuse_edited(const char *but, struct pst_error *err)
@@ -382,7 +382,7 @@ int pst_host_journal_apply(struct pst_host_journal *j, const char *request,
 	new.request = strdup(request);
 	r = new.request ? make_entries(&new, j, want, n, err) : -ENOMEM;
 	if (r == -ENOMEM)
-		pst_error_set(err, r, "out of memory");
+		pst_oom(err);
 	if (r == -EEXIST) {
 		r = find_edits(j, ret_diff, err);
 		r = r < 0 ? r : refuse_edited("", err);

@@ -28,9 +28,7 @@ static int note_framebuffer(struct pst_host_plan *p, struct pst_error *err)
 		p, err,
 		"the firmware's framebuffer %s in the memory of "
 		"%s: where the guest does not start for it, "
-		"add initcall_blacklist=sysfb_init to the "
-		"kernel's command line (video=efifb:off before "
-		"Linux 5.15)",
+		"have " PST_HOST_NO_SYSFB,
 		fb.state == PST_HOST_FB_ON_CARD ? "lies" : "may lie",
 		p->host->gpu->name);
 }

@@ -210,7 +210,7 @@ static int read_snippets(struct pst_host_plan *p,
 		free(*ret);
 		*ret = NULL;
 	}
-	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
+	return r == -ENOMEM ? pst_oom(err) : r;
 }
 
 /* mkinitcpio builds /etc/cmdline.d into unified kernels, if there is any. */

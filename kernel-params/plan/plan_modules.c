@@ -150,7 +150,7 @@ int pst_host_plan_modules(struct pst_host_plan *p,
 	int r = without_ours(&p->host->modconf, &conf);
 
 	if (r < 0)
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	if (p->by_address)
 		r = check_ids(p, &conf, err);
 	if (r == 0 && p->by_address && p->targets & PST_HOST_TARGET_MODPROBE &&

@@ -176,5 +176,5 @@ int pst_host_plan_verify(const struct pst_host_plan *p,
 		r = check_module(p, "vhost_vsock", ret);
 	if (r < 0)
 		pst_host_verdicts_done(ret);
-	return r == -ENOMEM ? pst_error_set(err, r, "out of memory") : r;
+	return r == -ENOMEM ? pst_oom(err) : r;
 }

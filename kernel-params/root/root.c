@@ -394,24 +394,6 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int list_add(struct pst_host_names *l, const char *name)
-{
-	char **more;
-
-	/* Grown in steps of 64. */
-	if (l->n % 64 == 0) {
-		more = realloc(l->name, (l->n + 64) * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		l->name = more;
-	}
-	l->name[l->n] = strdup(name);
-	if (!l->name[l->n])
-		return -ENOMEM;
-	l->n++;
-	return 0;
-}
-
 int pst_host_root_list(const struct pst_host_root *r, const char *path,
 		       struct pst_host_names *ret)
 {
@@ -434,7 +416,7 @@ int pst_host_root_list(const struct pst_host_root *r, const char *path,
 		l.truncated = l.n == PST_HOST_ROOT_MAX_ENTRIES;
 		if (l.truncated)
 			break;
-		rc = list_add(&l, e->d_name);
+		rc = pst_host_names_add(&l, e->d_name, strlen(e->d_name));
 	}
 	closedir(d);
 	if (rc < 0)
@@ -443,6 +425,24 @@ int pst_host_root_list(const struct pst_host_root *r, const char *path,
 		qsort(l.name, l.n, sizeof(*l.name), by_bytes);
 	*ret = l;
 	l = (struct pst_host_names){0};
+	return 0;
+}
+
+int pst_host_names_add(struct pst_host_names *l, const char *name, size_t n)
+{
+	char **more;
+
+	/* Grown in steps of 64. */
+	if (l->n % 64 == 0) {
+		more = realloc(l->name, (l->n + 64) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		l->name = more;
+	}
+	l->name[l->n] = strndup(name, n);
+	if (!l->name[l->n])
+		return -ENOMEM;
+	l->n++;
 	return 0;
 }
 

@@ -118,6 +118,10 @@ PST_MUST_USE int pst_host_root_list(const struct pst_host_root *r,
 				    struct pst_host_names *ret);
 void pst_host_names_done(struct pst_host_names *n);
 
+/* Adds the first n bytes of name, without sorting. 0 or -ENOMEM. */
+PST_MUST_USE int pst_host_names_add(struct pst_host_names *l, const char *name,
+				    size_t n);
+
 static inline void pst_host_cleanup_names(struct pst_host_names *n)
 {
 	pst_host_names_done(n);

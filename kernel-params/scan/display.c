@@ -7,7 +7,8 @@
 
 #define IOMEM_MAX (4U << 20)
 
-bool pst_host_display_is_firmware_fb(const char *name)
+/* Whether a name of proc/fb or sysfs is a firmware framebuffer's driver. */
+static bool is_firmware_fb(const char *name)
 {
 	/* Of proc/fb, graphics/fbN/name, and resources in proc/iomem. */
 	static const char *const names[] = {
@@ -74,7 +75,7 @@ void pst_host_display_parse_iomem(const char *text, struct pst_host_display *d)
 				any = true;
 				address = address || r.end;
 				snprintf(r.name, sizeof(r.name), "%s", name);
-				if (pst_host_display_is_firmware_fb(name) &&
+				if (is_firmware_fb(name) &&
 				    d->n_ranges < PST_HOST_FB_RANGES)
 					d->range[d->n_ranges++] = r;
 			}
@@ -97,7 +98,7 @@ static void read_proc_fb(const struct pst_host_root *root,
 	     p = strtok_r(NULL, "\n", &save)) {
 		p += strspn(p, "0123456789");
 		p += strspn(p, " ");
-		if (pst_host_display_is_firmware_fb(p))
+		if (is_firmware_fb(p))
 			add_name(d->fb, sizeof(d->fb), p);
 	}
 }
@@ -120,7 +121,7 @@ static void read_graphics(const struct pst_host_root *root,
 		    pst_host_root_read_text(root, path, text, sizeof(text)) <=
 			    0)
 			continue;
-		if (pst_host_display_is_firmware_fb(text))
+		if (is_firmware_fb(text))
 			add_name(d->fb, sizeof(d->fb), text);
 	}
 }

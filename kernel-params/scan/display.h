@@ -29,9 +29,6 @@ void pst_host_display_scan(const struct pst_host_root *root,
 /* Parses the text of proc/iomem for framebuffers; fills range and hidden. */
 void pst_host_display_parse_iomem(const char *text, struct pst_host_display *d);
 
-/* Whether a name of proc/fb or sysfs is a firmware framebuffer's driver. */
-bool pst_host_display_is_firmware_fb(const char *name);
-
 /* The range that overlaps a BAR of dev, or NULL; *ret_bar is its number. */
 const struct pst_host_fb_range *
 pst_host_display_in_bar(const struct pst_host_display *d,

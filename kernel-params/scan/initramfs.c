@@ -11,23 +11,11 @@
 
 static int add_word(struct pst_host_names *l, const char *word, size_t n)
 {
-	char **more;
-
 	if (l->n >= MAX_WORDS) {
 		l->truncated = true;
 		return 0;
 	}
-	if (l->n % 64 == 0) {
-		more = realloc(l->name, (l->n + 64) * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		l->name = more;
-	}
-	l->name[l->n] = strndup(word, n);
-	if (!l->name[l->n])
-		return -ENOMEM;
-	l->n++;
-	return 0;
+	return pst_host_names_add(l, word, n);
 }
 
 /* Words up to the character end, past comments. Sets *p behind it. */

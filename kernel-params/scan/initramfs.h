@@ -26,9 +26,9 @@ struct pst_host_early {
 
 /*
  * Reads etc/mkinitcpio.conf(.d), etc/dracut.conf(.d), etc/initramfs-tools and
- * etc/nixos; the first that is there is the maker, where programs are seen only
- * one that has its own. Shell is not run: arrays and
- * += lists of words are taken as written. 0 (to be ended with
+ * etc/nixos. The generator is the first one whose configuration exists. If any
+ * generator is installed, only installed ones count. Shell is not run: arrays
+ * and += lists of words are taken as written. 0 (to be ended with
  * pst_host_early_done()) or -ENOMEM.
  */
 PST_MUST_USE int pst_host_early_scan(const struct pst_host_root *root,

@@ -236,7 +236,7 @@ int pst_host_iommu_scan(const struct pst_host_root *root,
 	read_units(root, &iommu);
 	r = read_groups(root, pci, &iommu);
 	if (r < 0)
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	*ret = iommu;
 	return 0;
 }

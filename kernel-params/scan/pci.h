@@ -90,11 +90,6 @@ PST_MUST_USE int
 pst_host_pci_resource_parse(const char *text,
 			    struct pst_host_pci_bar ret[PST_HOST_PCI_BARS]);
 
-/* The function at an address, or NULL. */
-const struct pst_host_pci_dev *
-pst_host_pci_find(const struct pst_host_pci *pci,
-		  const struct pst_host_pci_addr *a);
-
 /* Whether two functions are on one card (same domain, bus and device); a
  * virtual function is a card of its own. */
 bool pst_host_pci_same_card(const struct pst_host_pci_dev *a,
