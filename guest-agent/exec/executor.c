@@ -224,7 +224,7 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 				   "ring has slots");
 			return false;
 		}
-		if (!ex->fresh && t->sqe.op != PST_WIRE_OP_NOP)
+		if (!ex->fresh)
 			read_clock(ex);
 		t->taken_ns = ex->now_ns;
 		t->cancelled = l->n_marked &&

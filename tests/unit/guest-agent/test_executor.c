@@ -84,6 +84,25 @@ START_TEST(idle_time_before_a_submission_is_no_queue_time)
 }
 END_TEST
 
+/* A NOP is taken with as true a time as all else. */
+START_TEST(a_sleep_before_a_NOP_is_no_queue_time)
+{
+	struct pst_wire_cqe cqe;
+
+	read_ns = 1;
+	run_all();
+	fake_now_ns += PST_NS_PER_S;
+	pst_agent_executor_away(ex);
+	submit_nop(0, 1);
+	submit(0, 2, STEPS(1));
+	run_all();
+	ck_assert_int_eq(pst_lane_client_reap(&client[0], &cqe), 1);
+	ck_assert_uint_eq(cqe.tag, 1);
+	ck_assert_uint_lt(cqe.queue_ns, 1000);
+	expect(0, 2, PST_WIRE_OK);
+}
+END_TEST
+
 START_TEST(a_greedy_lane_leaves_every_second_slice_to_another)
 {
 	unsigned int i, mine = 0;
@@ -498,6 +517,7 @@ static void add(TCase *tc)
 		tc,
 		waiting_behind_another_lanes_operation_counts_as_queue_time);
 	tcase_add_test(tc, idle_time_before_a_submission_is_no_queue_time);
+	tcase_add_test(tc, a_sleep_before_a_NOP_is_no_queue_time);
 	tcase_add_test(tc, a_greedy_lane_leaves_every_second_slice_to_another);
 	tcase_add_test(
 		tc, a_short_operation_waits_for_one_slice_of_a_long_one_only);
