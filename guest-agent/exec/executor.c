@@ -365,7 +365,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 		return;
 	}
 	l->running = true;
-	l->n_begun++;
+	l->begun = ++ex->n_begun;
 }
 
 static void step(struct pst_agent_executor *ex, struct lane *l)

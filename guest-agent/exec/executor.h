@@ -110,10 +110,14 @@ bool pst_agent_executor_ready(const struct pst_agent_executor *ex);
  * caller has to poll. */
 bool pst_agent_executor_waits(const struct pst_agent_executor *ex);
 
+/* The operation that began last in the backend, of any lane: the number of
+ * those that did. */
+uint64_t pst_agent_executor_begun(const struct pst_agent_executor *ex);
+
 /*
  * The operation of the lane that runs in the backend, so that memory the
- * session has just released may still be written: a number that no other
- * operation of the lane has, or 0 when none runs.
+ * session has just released may still be written: its number, larger than those
+ * of all that began before, or 0 when none runs.
  */
 uint64_t pst_agent_executor_running(const struct pst_agent_executor *ex,
 				    uint32_t lane);

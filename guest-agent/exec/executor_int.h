@@ -42,7 +42,7 @@ struct lane {
 	unsigned int first;
 	struct taken taken[N_TAKEN];
 	struct pst_backend_op bop;
-	uint64_t n_begun; /* operations that reached the backend */
+	uint64_t begun; /* the number of bop, or of the last one */
 	/* Entries still in the ring that were cancelled, by slot. */
 	unsigned int n_marked;
 	uint64_t marked[PST_WIRE_SLOTS / 64];
@@ -61,6 +61,7 @@ struct pst_agent_executor {
 	bool woke;         /* a client, in this run: a system call */
 	bool stepped;      /* just now: now_ns is the end of that operation */
 	uint64_t n_started;
+	uint64_t n_begun; /* operations that reached the backend */
 	unsigned int n_active;
 	unsigned int turn; /* index into active */
 	uint64_t turn_ns;  /* used in this turn */

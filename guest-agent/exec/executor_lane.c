@@ -106,7 +106,12 @@ uint64_t pst_agent_executor_running(const struct pst_agent_executor *ex,
 {
 	const struct lane *l = &ex->lanes[lane];
 
-	return l->attached && l->running ? l->n_begun : 0;
+	return l->attached && l->running ? l->begun : 0;
+}
+
+uint64_t pst_agent_executor_begun(const struct pst_agent_executor *ex)
+{
+	return ex->n_begun;
 }
 
 static bool uses(const struct pst_op *op, const void *mem)

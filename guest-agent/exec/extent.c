@@ -14,12 +14,15 @@
  */
 struct unit {
 	uint64_t owner; /* 0: free; DIRTY */
+	uint64_t last;  /* operation that began before it was released */
 	bool first;
 	bool quarantined;
 };
 
 /* No session's: has to be scrubbed. */
 #define DIRTY UINT64_MAX
+/* Before any that begins when nothing runs. */
+#define LAST_OF_ALL (UINT64_MAX - 1)
 
 struct pst_agent_extents {
 	uint64_t off;
@@ -100,19 +103,10 @@ static uint64_t extent_units(const struct pst_agent_extents *e, uint64_t i)
 	return n;
 }
 
-static void quarantine(struct pst_agent_extents *e, uint64_t at, uint64_t n)
-{
-	uint64_t i;
-
-	e->changes++;
-	for (i = 0; i < n; i++)
-		e->unit[at + i].quarantined = true;
-}
-
 int pst_agent_extents_release(struct pst_agent_extents *e, uint64_t owner,
-			      const struct pst_span *span)
+			      const struct pst_span *span, uint64_t last)
 {
-	uint64_t i;
+	uint64_t i, end;
 
 	if (owner == 0 || span->off < e->off ||
 	    (span->off - e->off) % PST_WIRE_UNIT)
@@ -122,7 +116,11 @@ int pst_agent_extents_release(struct pst_agent_extents *e, uint64_t owner,
 	    e->unit[i].quarantined ||
 	    span->size != extent_units(e, i) * PST_WIRE_UNIT)
 		return -ENOENT;
-	quarantine(e, i, span->size / PST_WIRE_UNIT);
+	e->changes++;
+	for (end = i + span->size / PST_WIRE_UNIT; i < end; i++) {
+		e->unit[i].quarantined = true;
+		e->unit[i].last = last;
+	}
 	return 0;
 }
 
@@ -138,37 +136,47 @@ uint64_t pst_agent_extents_release_owner(struct pst_agent_extents *e,
 		if (e->unit[i].owner != owner || e->unit[i].quarantined)
 			continue;
 		e->unit[i].quarantined = true;
+		e->unit[i].last = LAST_OF_ALL;
 		moved += PST_WIRE_UNIT;
 	}
 	return moved;
 }
 
 /* Owner becomes nobody, or DIRTY. */
-static void settle(struct pst_agent_extents *e, uint64_t owner, uint64_t next)
+static bool settle(struct pst_agent_extents *e, uint64_t owner, uint64_t oldest,
+		   uint64_t next)
 {
+	bool left = false;
 	uint64_t i;
 
 	if (owner == 0)
-		return;
+		return false;
 	for (i = 0; i < e->n; i++) {
 		if (e->unit[i].owner != owner || !e->unit[i].quarantined)
 			continue;
+		if (e->unit[i].last >= oldest) {
+			left = true;
+			continue;
+		}
 		e->unit[i] = (struct unit){
 			.owner = next,
 			.quarantined = next == DIRTY,
 		};
 		e->n_dirty += next == DIRTY;
 	}
+	return left;
 }
 
-void pst_agent_extents_settle(struct pst_agent_extents *e, uint64_t owner)
+bool pst_agent_extents_settle(struct pst_agent_extents *e, uint64_t owner,
+			      uint64_t oldest)
 {
-	settle(e, owner, 0);
+	return settle(e, owner, oldest, 0);
 }
 
-void pst_agent_extents_settle_dirty(struct pst_agent_extents *e, uint64_t owner)
+bool pst_agent_extents_settle_dirty(struct pst_agent_extents *e, uint64_t owner,
+				    uint64_t oldest)
 {
-	settle(e, owner, DIRTY);
+	return settle(e, owner, oldest, DIRTY);
 }
 
 bool pst_agent_extents_dirty(const struct pst_agent_extents *e, uint64_t max,

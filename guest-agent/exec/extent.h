@@ -35,24 +35,30 @@ int pst_agent_extents_lease(struct pst_agent_extents *e, uint64_t owner,
 
 /*
  * Takes an extent back into quarantine; it is leased to nobody until
- * pst_agent_extents_settle(). Returns 0, or -ENOENT unless owner holds exactly
- * this extent, offset and size.
+ * pst_agent_extents_settle(). last: the operation that began last
+ * (pst_agent_executor_begun()). Returns 0, or -ENOENT unless owner holds
+ * exactly this extent, offset and size.
  */
 int pst_agent_extents_release(struct pst_agent_extents *e, uint64_t owner,
-			      const struct pst_span *span);
+			      const struct pst_span *span, uint64_t last);
 
-/* All of owner's extents into quarantine. Returns the bytes moved. */
+/* All of owner's extents into quarantine, until nothing of it runs any more.
+ * Returns the bytes moved. */
 uint64_t pst_agent_extents_release_owner(struct pst_agent_extents *e,
 					 uint64_t owner);
 
-/* Quarantined units that were owner's become free: nothing can write to them
- * any more. */
-void pst_agent_extents_settle(struct pst_agent_extents *e, uint64_t owner);
+/*
+ * Quarantined units that were owner's become free where nothing can write to
+ * them any more: those released before operation oldest began, the oldest one
+ * of owner that runs; UINT64_MAX: all. Returns whether others are left.
+ */
+bool pst_agent_extents_settle(struct pst_agent_extents *e, uint64_t owner,
+			      uint64_t oldest);
 
 /* The same, but they have to be scrubbed first: they are nobody's, and stay in
  * quarantine until pst_agent_extents_scrubbed(). */
-void pst_agent_extents_settle_dirty(struct pst_agent_extents *e,
-				    uint64_t owner);
+bool pst_agent_extents_settle_dirty(struct pst_agent_extents *e, uint64_t owner,
+				    uint64_t oldest);
 
 /* A run of units that have to be scrubbed, of at most max bytes (a multiple of
  * PST_WIRE_UNIT). Returns false when there are none. */

@@ -29,6 +29,7 @@ struct place {
 	uint64_t handle;
 	uint64_t owner;
 	uint64_t size;
+	uint64_t last; /* operation that began before it was destroyed */
 	void *mem;
 };
 
@@ -173,8 +174,9 @@ static void count_quarantined(struct pst_agent_tensor_usage *u, uint64_t size,
 
 /* Of a live tensor. */
 static void put_into_quarantine(struct pst_agent_tensors *t, struct owner *o,
-				struct place *p)
+				struct place *p, uint64_t last)
 {
+	p->last = last;
 	take_out(t, &o->alive, p);
 	append(t, &o->quarantined, p);
 	p->state = QUARANTINED;
@@ -336,13 +338,13 @@ int pst_agent_tensor_find(const struct pst_agent_tensors *t, uint64_t owner,
 }
 
 int pst_agent_tensor_destroy(struct pst_agent_tensors *t, uint64_t owner,
-			     uint64_t handle)
+			     uint64_t handle, uint64_t last)
 {
 	struct place *p = find(t, owner, handle);
 
 	if (!p)
 		return -ENOENT;
-	put_into_quarantine(t, find_owner(t, owner), p);
+	put_into_quarantine(t, find_owner(t, owner), p, last);
 	return 0;
 }
 
@@ -395,25 +397,33 @@ void pst_agent_tensors_release_owner(struct pst_agent_tensors *t,
 	struct owner *o = find_owner(t, owner);
 
 	while (o && o->alive.first != NO_PLACE)
-		put_into_quarantine(t, o, &t->places[o->alive.first]);
+		put_into_quarantine(t, o, &t->places[o->alive.first],
+				    UINT64_MAX - 1);
 }
 
-void pst_agent_tensors_settle(struct pst_agent_tensors *t, uint64_t owner)
+bool pst_agent_tensors_settle(struct pst_agent_tensors *t, uint64_t owner,
+			      uint64_t oldest)
 {
 	struct owner *o = find_owner(t, owner);
 	struct place *p;
+	bool left;
 
 	if (!o)
-		return;
+		return false;
+	/* Those destroyed first are first. */
 	while (o->quarantined.first != NO_PLACE) {
 		p = &t->places[o->quarantined.first];
+		if (p->last >= oldest)
+			break;
 		take_out(t, &o->quarantined, p);
 		count_quarantined(&o->usage, p->size, false);
 		count_quarantined(&t->usage, p->size, false);
 		t->ops->release(t->backend, p->mem);
 		make_free(t, p);
 	}
+	left = o->quarantined.first != NO_PLACE;
 	forget_if_empty(t, o);
+	return left;
 }
 
 void pst_agent_tensors_usage(const struct pst_agent_tensors *t, uint64_t owner,

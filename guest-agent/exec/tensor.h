@@ -58,9 +58,11 @@ PST_MUST_USE int pst_agent_tensor_find(const struct pst_agent_tensors *t,
 				       uint64_t owner, uint64_t handle,
 				       void **ret_mem, uint64_t *ret_size);
 
-/* Puts owner's tensor into quarantine. Returns 0, -ENOENT. */
+/* Puts owner's tensor into quarantine; last as of pst_agent_extents_release().
+ * Returns 0, -ENOENT. */
 PST_MUST_USE int pst_agent_tensor_destroy(struct pst_agent_tensors *t,
-					  uint64_t owner, uint64_t handle);
+					  uint64_t owner, uint64_t handle,
+					  uint64_t last);
 
 /*
  * Takes the memory out of the table: it is the caller's, who gives it back to
@@ -78,13 +80,14 @@ uint32_t pst_agent_tensor_list(const struct pst_agent_tensors *t,
 			       uint64_t owner, uint64_t after,
 			       struct pst_wire_tensor *ret, uint32_t max);
 
-/* All of owner's tensors into quarantine. */
+/* All of owner's tensors into quarantine, until nothing of it runs any more. */
 void pst_agent_tensors_release_owner(struct pst_agent_tensors *t,
 				     uint64_t owner);
 
-/* No operation can use owner's quarantined tensors any more: their memory
- * goes back to the backend. */
-void pst_agent_tensors_settle(struct pst_agent_tensors *t, uint64_t owner);
+/* As pst_agent_extents_settle(): the memory of quarantined tensors that no
+ * operation can use any more goes back to the backend. */
+bool pst_agent_tensors_settle(struct pst_agent_tensors *t, uint64_t owner,
+			      uint64_t oldest);
 
 /* owner 0: of all sessions together. */
 void pst_agent_tensors_usage(const struct pst_agent_tensors *t, uint64_t owner,

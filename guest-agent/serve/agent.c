@@ -27,21 +27,56 @@ static void on_broken(void *arg, uint32_t lane, const struct pst_error *err)
 		seat->peer.broken(seat->peer.arg, err->text);
 }
 
-/* Whether a session has a lane yet; with settling, one whose running operation
- * may use what was released. */
-static bool has_lane(const struct pst_agent *a, uint64_t owner, bool settling)
+/* Whether a lane is a session's, which may have ended. */
+static bool is_lane_of(const struct pst_agent_seat *seat, uint64_t owner)
 {
-	const struct pst_agent_seat *seat;
+	return seat->state != PST_AGENT_SEAT_FREE && seat->peer.owner == owner;
+}
+
+static bool has_lane(const struct pst_agent *a, uint64_t owner)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->config.limits.max_clients; i++)
+		if (is_lane_of(&a->seats.lanes[i], owner))
+			return true;
+	return false;
+}
+
+/* Of a session's operations that run the one that began first; UINT64_MAX: none
+ * runs. */
+static uint64_t oldest_of(const struct pst_agent *a, uint64_t owner)
+{
+	uint64_t oldest = UINT64_MAX, running;
+	uint32_t i;
+
+	for (i = 0; i < a->config.limits.max_clients; i++) {
+		if (!is_lane_of(&a->seats.lanes[i], owner))
+			continue;
+		running = pst_agent_executor_running(a->executor, i);
+		if (running && running < oldest)
+			oldest = running;
+	}
+	return oldest;
+}
+
+void pst_agent_settle(struct pst_agent *a, uint64_t owner)
+{
+	const uint64_t oldest = oldest_of(a, owner);
+	const bool left =
+		pst_agent_holdings_settle(&a->holdings, owner, oldest);
+	struct pst_agent_seat *seat;
 	uint32_t i;
 
 	for (i = 0; i < a->config.limits.max_clients; i++) {
 		seat = &a->seats.lanes[i];
-		if (seat->state != PST_AGENT_SEAT_FREE &&
-		    seat->peer.owner == owner &&
-		    (!settling || seat->settle_after))
-			return true;
+		if (!is_lane_of(seat, owner))
+			continue;
+		seat->settle_after = left && pst_agent_executor_running(
+						     a->executor, i) == oldest
+					     ? oldest
+					     : 0;
 	}
-	return false;
 }
 
 /* What the session held is free once nothing runs in any of its lanes. */
@@ -52,8 +87,8 @@ static void on_gone(void *arg, uint32_t lane)
 	const uint64_t owner = seat->peer.owner;
 
 	*seat = (struct pst_agent_seat){.state = PST_AGENT_SEAT_FREE};
-	if (!has_lane(a, owner, false))
-		pst_agent_holdings_settle(&a->holdings, owner);
+	if (!has_lane(a, owner))
+		pst_agent_settle(a, owner);
 }
 
 static int find_tensor(void *arg, uint64_t owner, uint64_t handle,
@@ -246,22 +281,6 @@ void pst_agent_lane_release(struct pst_agent *a, uint32_t lane)
 	pst_agent_executor_detach(a->executor, lane);
 }
 
-void pst_agent_settle(struct pst_agent *a, uint64_t owner)
-{
-	struct pst_agent_seat *seat;
-	uint32_t i;
-
-	for (i = 0; i < a->config.limits.max_clients; i++) {
-		seat = &a->seats.lanes[i];
-		if (seat->state == PST_AGENT_SEAT_USED &&
-		    seat->peer.owner == owner)
-			seat->settle_after =
-				pst_agent_executor_running(a->executor, i);
-	}
-	if (!has_lane(a, owner, true))
-		pst_agent_holdings_settle(&a->holdings, owner);
-}
-
 void pst_agent_settle_late(struct pst_agent *a)
 {
 	struct pst_agent_seat *seat;
@@ -273,13 +292,9 @@ void pst_agent_settle_late(struct pst_agent *a)
 	 * a lane that is never idle does not keep it. */
 	for (i = 0; i < a->config.limits.max_clients; i++) {
 		seat = &a->seats.lanes[i];
-		if (!seat->settle_after ||
-		    pst_agent_executor_running(a->executor, i) ==
+		if (seat->settle_after &&
+		    pst_agent_executor_running(a->executor, i) !=
 			    seat->settle_after)
-			continue;
-		seat->settle_after = 0;
-		if (!has_lane(a, seat->peer.owner, true))
-			pst_agent_holdings_settle(&a->holdings,
-						  seat->peer.owner);
+			pst_agent_settle(a, seat->peer.owner);
 	}
 }

@@ -74,8 +74,8 @@ struct pst_agent_peer {
 struct pst_agent_seat {
 	enum pst_agent_seat_state state;
 	struct pst_agent_peer peer;
-	/* Memory was released while this operation ran
-	 * (pst_agent_executor_running()); 0: none was. */
+	/* Released memory waits for the end of this operation, the oldest one
+	 * of the session (pst_agent_executor_running()); 0: it does not. */
 	uint64_t settle_after;
 };
 
@@ -201,8 +201,8 @@ int pst_agent_lane_acquire(struct pst_agent *a,
  * let go of it, and they are once it has of all. */
 void pst_agent_lane_release(struct pst_agent *a, uint32_t lane);
 
-/* Makes released extents and tensors of a session with lanes free, now or as
- * soon as no operation that could still use them runs in any lane of it. */
+/* Makes released extents and tensors of a session free, each now or as soon as
+ * no operation that could still use it runs in any lane of the session. */
 void pst_agent_settle(struct pst_agent *a, uint64_t owner);
 
 /* The later part of pst_agent_settle(); after each slice. */

@@ -21,15 +21,19 @@ void pst_agent_holdings_release(struct pst_agent_holdings *h, uint64_t owner)
 	pst_agent_tensors_release_owner(h->tensors, owner);
 }
 
-void pst_agent_holdings_settle(struct pst_agent_holdings *h, uint64_t owner)
+bool pst_agent_holdings_settle(struct pst_agent_holdings *h, uint64_t owner,
+			       uint64_t oldest)
 {
+	bool left = pst_agent_tensors_settle(h->tensors, owner, oldest);
+
 	if (h->scrubber) {
-		pst_agent_extents_settle_dirty(h->extents, owner);
+		left |= pst_agent_extents_settle_dirty(h->extents, owner,
+						       oldest);
 		pst_agent_holdings_scrub(h);
 	} else {
-		pst_agent_extents_settle(h->extents, owner);
+		left |= pst_agent_extents_settle(h->extents, owner, oldest);
 	}
-	pst_agent_tensors_settle(h->tensors, owner);
+	return left;
 }
 
 void pst_agent_holdings_scrub(struct pst_agent_holdings *h)

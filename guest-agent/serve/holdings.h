@@ -28,9 +28,11 @@ void pst_agent_holdings_done(struct pst_agent_holdings *h);
 /* Puts all that a session holds into quarantine. */
 void pst_agent_holdings_release(struct pst_agent_holdings *h, uint64_t owner);
 
-/* No operation uses what a session has in quarantine: it becomes free, or is
- * scrubbed first. */
-void pst_agent_holdings_settle(struct pst_agent_holdings *h, uint64_t owner);
+/* What a session has in quarantine becomes free, or is scrubbed first, as far
+ * as no operation uses it (pst_agent_extents_settle()). Returns whether
+ * something is left. */
+bool pst_agent_holdings_settle(struct pst_agent_holdings *h, uint64_t owner,
+			       uint64_t oldest);
 
 /* Frees what has been scrubbed and scrubs the next piece; call it often. */
 void pst_agent_holdings_scrub(struct pst_agent_holdings *h);

@@ -86,8 +86,9 @@ static void hand_out(struct pst_agent_session *s, const struct pst_frame *to,
 	struct pst_error err;
 
 	if (pst_agent_holdings_back(&a->holdings, span, &err) < 0) {
-		(void)pst_agent_extents_release(a->holdings.extents, s->id,
-						span);
+		(void)pst_agent_extents_release(
+			a->holdings.extents, s->id, span,
+			pst_agent_executor_begun(a->executor));
 		pst_agent_settle(a, s->id);
 		pst_agent_session_fail(s, to, PST_WIRE_ENOSPC, "%s", err.text);
 		return;
@@ -188,8 +189,9 @@ static void on_release(struct pst_agent_session *s, const struct pst_frame *f,
 	const struct pst_span span = {l->off, l->size};
 
 	if (s->n_lanes == 0 ||
-	    pst_agent_extents_release(s->agent->holdings.extents, s->id,
-				      &span) < 0) {
+	    pst_agent_extents_release(
+		    s->agent->holdings.extents, s->id, &span,
+		    pst_agent_executor_begun(s->agent->executor)) < 0) {
 		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
 				       "the session holds no extent of %" PRIu64
 				       " bytes at "

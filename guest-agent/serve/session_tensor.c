@@ -32,8 +32,9 @@ static void create(struct pst_agent_session *s, const struct pst_frame *f,
 static void destroy(struct pst_agent_session *s, const struct pst_frame *f,
 		    uint64_t handle)
 {
-	if (pst_agent_tensor_destroy(s->agent->holdings.tensors, s->id,
-				     handle) < 0) {
+	if (pst_agent_tensor_destroy(
+		    s->agent->holdings.tensors, s->id, handle,
+		    pst_agent_executor_begun(s->agent->executor)) < 0) {
 		pst_agent_session_fail(s, f, PST_WIRE_ENOENT,
 				       "the session has no tensor %#" PRIx64,
 				       handle);

@@ -92,7 +92,8 @@ START_TEST(a_product_is_refused_once_its_memory_was_released)
 	struct pst_wire_sqe s = product(1);
 
 	ck_assert_int_eq(check(&s), 0);
-	ck_assert_int_eq(pst_agent_extents_release(extents, OWNER, &span), 0);
+	ck_assert_int_eq(pst_agent_extents_release(extents, OWNER, &span, 0),
+			 0);
 	ck_assert_int_eq(check(&s), -EFAULT);
 	ck_assert_int_eq(check(&s), -EFAULT);
 }
@@ -105,7 +106,7 @@ START_TEST(a_product_is_refused_once_its_owners_memory_was_taken)
 	ck_assert_int_eq(check(&s), 0);
 	pst_agent_extents_release_owner(extents, OWNER);
 	ck_assert_int_eq(check(&s), -EFAULT);
-	pst_agent_extents_settle(extents, OWNER);
+	pst_agent_extents_settle(extents, OWNER, UINT64_MAX);
 	/* The same memory for somebody else. */
 	ck_assert_int_eq(pst_agent_extents_lease(extents, OWNER + 1, 1, &span),
 			 0);
@@ -166,7 +167,8 @@ START_TEST(changes_are_counted_when_something_is_taken)
 
 	ck_assert_int_eq(pst_agent_extents_lease(extents, OWNER, 1, &other), 0);
 	ck_assert_uint_eq(pst_agent_extents_changes(extents), before);
-	ck_assert_int_eq(pst_agent_extents_release(extents, OWNER, &other), 0);
+	ck_assert_int_eq(pst_agent_extents_release(extents, OWNER, &other, 0),
+			 0);
 	ck_assert_uint_gt(pst_agent_extents_changes(extents), before);
 	before = pst_agent_extents_changes(extents);
 	pst_agent_extents_release_owner(extents, OWNER);

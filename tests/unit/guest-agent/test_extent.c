@@ -59,16 +59,41 @@ START_TEST(a_full_arena_says_so_and_leases_again_only_after_settling)
 
 	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 8 * U, &all), 0);
 	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 1, &one), -ENOSPC);
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &all), 0);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &all, 0), 0);
 	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 1, &one), -ENOSPC);
 	ck_assert(!pst_agent_extents_holds(e, 1, &all));
 	pst_agent_extents_stats(e, &st);
 	ck_assert_uint_eq(st.quarantined, 8 * U);
 	ck_assert_uint_eq(st.leased, 0);
-	pst_agent_extents_settle(e, 2);
+	pst_agent_extents_settle(e, 2, UINT64_MAX);
 	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 1, &one), -ENOSPC);
-	pst_agent_extents_settle(e, 1);
+	pst_agent_extents_settle(e, 1, UINT64_MAX);
 	ck_assert_int_eq(pst_agent_extents_lease(e, 2, 8 * U, &one), 0);
+}
+END_TEST
+
+START_TEST(each_extent_waits_for_what_began_before_its_release)
+{
+	struct pst_agent_extents_stats st;
+	struct pst_span a, b;
+
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, U, &a), 0);
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 2 * U, &b), 0);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &a, 5), 0);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &b, 7), 0);
+	ck_assert(pst_agent_extents_settle(e, 1, 5));
+	pst_agent_extents_stats(e, &st);
+	ck_assert_uint_eq(st.quarantined, 3 * U);
+	ck_assert(pst_agent_extents_settle(e, 1, 6));
+	pst_agent_extents_stats(e, &st);
+	ck_assert_uint_eq(st.quarantined, 2 * U);
+	ck_assert(pst_agent_extents_settle_dirty(e, 1, 7));
+	ck_assert(!pst_agent_extents_dirty(e, 8 * U, &a));
+	ck_assert(!pst_agent_extents_settle(e, 1, 8));
+	ck_assert_int_eq(pst_agent_extents_lease(e, 1, U, &a), 0);
+	ck_assert_uint_eq(pst_agent_extents_release_owner(e, 1), U);
+	ck_assert(pst_agent_extents_settle(e, 1, UINT64_MAX - 1));
+	ck_assert(!pst_agent_extents_settle(e, 1, UINT64_MAX));
 }
 END_TEST
 
@@ -77,17 +102,17 @@ START_TEST(only_the_holder_releases_and_only_the_whole_extent)
 	struct pst_span s, part;
 
 	ck_assert_int_eq(pst_agent_extents_lease(e, 1, 3 * U, &s), 0);
-	ck_assert_int_eq(pst_agent_extents_release(e, 2, &s), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 2, &s, 0), -ENOENT);
 	part = (struct pst_span){s.off, U};
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part, 0), -ENOENT);
 	part = (struct pst_span){s.off + U, 2 * U};
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part, 0), -ENOENT);
 	part.off = UINT64_MAX - U + 1;
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part, 0), -ENOENT);
 	part.off = s.off + 1;
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part), -ENOENT);
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &s), 0);
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &s), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &part, 0), -ENOENT);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &s, 0), 0);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &s, 0), -ENOENT);
 }
 END_TEST
 
@@ -107,7 +132,7 @@ START_TEST(holding_means_every_byte)
 	ck_assert(!pst_agent_extents_holds(e, 1, &s));
 	s = (struct pst_span){a.off, 0};
 	ck_assert(!pst_agent_extents_holds(e, 1, &s));
-	ck_assert_int_eq(pst_agent_extents_release(e, 1, &b), 0);
+	ck_assert_int_eq(pst_agent_extents_release(e, 1, &b, 0), 0);
 	s = (struct pst_span){a.off + U - 8, 16};
 	ck_assert(!pst_agent_extents_holds(e, 1, &s));
 }
@@ -126,8 +151,8 @@ START_TEST(what_a_dead_owner_had_is_nobodys_until_it_is_scrubbed)
 	ck_assert_uint_eq(pst_agent_extents_release_owner(e, 1), 3 * U);
 	ck_assert_uint_eq(pst_agent_extents_leased(e, 1), 0);
 	ck_assert(!pst_agent_extents_dirty(e, 2 * U, &s));
-	pst_agent_extents_settle_dirty(e, 1);
-	pst_agent_extents_settle(e, 1);
+	pst_agent_extents_settle_dirty(e, 1, UINT64_MAX);
+	pst_agent_extents_settle(e, 1, UINT64_MAX);
 	pst_agent_extents_stats(e, &st);
 	ck_assert_uint_eq(st.quarantined, 3 * U);
 	while (pst_agent_extents_dirty(e, U, &s)) {
@@ -168,9 +193,9 @@ START_TEST(random_leases_agree_with_a_plain_model)
 		} else if (n > 0) {
 			i = (unsigned int)rand() % n;
 			ck_assert_int_eq(pst_agent_extents_release(
-						 e, held_owner[i], &held[i]),
+						 e, held_owner[i], &held[i], 0),
 					 0);
-			pst_agent_extents_settle(e, held_owner[i]);
+			pst_agent_extents_settle(e, held_owner[i], UINT64_MAX);
 			for (j = 0; j < held[i].size / U; j++)
 				owner[held[i].off / U - 1 + j] = 0;
 			held[i] = held[--n];
@@ -187,6 +212,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_lease_is_rounded_up_and_never_overlaps);
 	tcase_add_test(
 		tc, a_full_arena_says_so_and_leases_again_only_after_settling);
+	tcase_add_test(tc, each_extent_waits_for_what_began_before_its_release);
 	tcase_add_test(tc, only_the_holder_releases_and_only_the_whole_extent);
 	tcase_add_test(tc, holding_means_every_byte);
 	tcase_add_test(tc,

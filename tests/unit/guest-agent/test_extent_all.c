@@ -109,7 +109,7 @@ static void release(struct pst_agent_extents *e, struct model *m,
 			  m->at[a->at].owner == a->owner &&
 			  !m->at[a->at].quarantined;
 
-	PST_MUST(pst_agent_extents_release(e, a->owner, &s) ==
+	PST_MUST(pst_agent_extents_release(e, a->owner, &s, 0) ==
 		 (held ? 0 : -ENOENT));
 	if (held)
 		m->at[a->at].quarantined = 1;
@@ -136,7 +136,7 @@ static void settle(struct pst_agent_extents *e, struct model *m,
 {
 	unsigned int i;
 
-	pst_agent_extents_settle(e, a->owner);
+	pst_agent_extents_settle(e, a->owner, UINT64_MAX);
 	for (i = 0; i < UNITS; i++)
 		if (m->at[i].owner == a->owner && m->at[i].quarantined)
 			memset(&m->at[i], 0, sizeof(m->at[i]));

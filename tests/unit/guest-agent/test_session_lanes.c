@@ -195,6 +195,41 @@ START_TEST(what_runs_in_any_lane_keeps_released_memory_in_quarantine)
 }
 END_TEST
 
+/* Nor does it with lanes that are never idle at the same time. */
+START_TEST(a_session_that_goes_on_releasing_gets_memory_back)
+{
+	struct pst_agent_executor *ex = fix.agent.executor;
+	struct pst_wire_lease l = open_two(), x;
+	unsigned int changes[2] = {0}, i;
+	uint64_t was[2], now;
+
+	ask_lease(0, 3, 1, S);
+	x = get_lease(0);
+	run_both(l.off, 0, 0);
+	fixture_feed(&peer[0], PST_WIRE_RELEASE, 2, &x, sizeof(x), S);
+	expect_frame(0, PST_WIRE_RELEASE, PST_WIRE_OK);
+	ck_assert_uint_eq(quarantined(), PST_WIRE_UNIT);
+	for (i = 0; i < 2; i++) {
+		was[i] = pst_agent_executor_running(ex, i);
+		submit_gemm(2 * i, l.off, 900, 0);
+	}
+	while (changes[0] < 4 || changes[1] < 4) {
+		ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+		for (i = 0; i < 2; i++) {
+			now = pst_agent_executor_running(ex, i);
+			if (now == was[i])
+				continue;
+			was[i] = now;
+			changes[i]++;
+			submit_gemm(2 * i, l.off, 900, 0);
+			/* As each release does. */
+			pst_agent_settle(&fix.agent, peer[0].session->id);
+		}
+	}
+	ck_assert_uint_eq(quarantined(), 0);
+}
+END_TEST
+
 START_TEST(a_dead_sessions_memory_waits_for_the_last_of_its_lanes)
 {
 	const struct pst_agent_seat *seats = fix.agent.seats.lanes;
@@ -270,6 +305,7 @@ static void add(TCase *t)
 	tcase_add_test(t, a_tag_is_looked_for_in_all_lanes_of_its_session_only);
 	tcase_add_test(
 		t, what_runs_in_any_lane_keeps_released_memory_in_quarantine);
+	tcase_add_test(t, a_session_that_goes_on_releasing_gets_memory_back);
 	tcase_add_test(t,
 		       a_dead_sessions_memory_waits_for_the_last_of_its_lanes);
 	tcase_add_test(t, a_broken_lane_ends_the_session_with_all_of_them);

@@ -83,7 +83,7 @@ START_TEST(a_tensor_is_found_by_its_owner_only)
 	ck_assert_uint_eq(size, 10);
 	ck_assert_int_eq(find(2, h), -ENOENT);
 	ck_assert_int_eq(find(0, h), -ENOENT);
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 2, h), -ENOENT);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 2, h, 0), -ENOENT);
 	ck_assert_int_eq(pst_agent_tensor_take(t, 2, h, &mem, &size), -ENOENT);
 	ck_assert_int_eq(find(1, h), 0);
 }
@@ -106,13 +106,13 @@ START_TEST(a_place_is_used_again_under_another_generation)
 {
 	uint64_t h = create(1, 10), again;
 
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h), 0);
-	pst_agent_tensors_settle(t, 1);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h, 0), 0);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	again = create(1, 10);
 	ck_assert_uint_eq((uint32_t)again, (uint32_t)h);
 	ck_assert(again > h);
 	ck_assert_int_eq(find(1, h), -ENOENT);
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h), -ENOENT);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h, 0), -ENOENT);
 	ck_assert_int_eq(find(1, again), 0);
 }
 END_TEST
@@ -122,9 +122,9 @@ START_TEST(a_destroyed_tensor_keeps_its_memory_until_it_settles)
 	struct pst_agent_tensor_usage u;
 	uint64_t h = create(1, 10), other = create(2, 20);
 
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h), 0);
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h), -ENOENT);
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 2, other), 0);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h, 0), 0);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h, 0), -ENOENT);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 2, other, 0), 0);
 	ck_assert_int_eq(find(1, h), -ENOENT);
 	ck_assert_int_eq(backend.n_release, 0);
 	pst_agent_tensors_usage(t, 1, &u);
@@ -132,13 +132,30 @@ START_TEST(a_destroyed_tensor_keeps_its_memory_until_it_settles)
 	ck_assert_uint_eq(u.n, 0);
 	ck_assert_uint_eq(u.quarantined_bytes, 10);
 	ck_assert_uint_eq(u.quarantined_n, 1);
-	pst_agent_tensors_settle(t, 1);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	ck_assert_int_eq(backend.n_release, 1);
 	pst_agent_tensors_usage(t, 0, &u);
 	ck_assert_uint_eq(u.quarantined_bytes, 20);
-	pst_agent_tensors_settle(t, 2);
+	pst_agent_tensors_settle(t, 2, UINT64_MAX);
 	pst_agent_tensors_usage(t, 0, &u);
 	ck_assert_uint_eq(u.quarantined_bytes, 0);
+}
+END_TEST
+
+START_TEST(each_tensor_waits_for_what_began_before_its_end)
+{
+	uint64_t h = create(1, 10), other = create(1, 20);
+
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, other, 5), 0);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h, 7), 0);
+	ck_assert(pst_agent_tensors_settle(t, 1, 5));
+	ck_assert_int_eq(backend.n_release, 0);
+	ck_assert(pst_agent_tensors_settle(t, 1, 6));
+	ck_assert_int_eq(backend.n_release, 1);
+	ck_assert(pst_agent_tensors_settle(t, 1, 7));
+	ck_assert(!pst_agent_tensors_settle(t, 1, 8));
+	ck_assert_int_eq(backend.n_release, 2);
+	ck_assert(!pst_agent_tensors_settle(t, 1, 0));
 }
 END_TEST
 
@@ -146,7 +163,7 @@ START_TEST(a_live_tensor_does_not_settle)
 {
 	uint64_t h = create(1, 10);
 
-	pst_agent_tensors_settle(t, 1);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	ck_assert_int_eq(backend.n_release, 0);
 	ck_assert_int_eq(find(1, h), 0);
 }
@@ -185,12 +202,12 @@ START_TEST(what_is_in_quarantine_counts_and_one_is_told_to_try_again)
 	uint64_t h = create(1, 600), x;
 
 	create(1, 100);
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h), 0);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h, 0), 0);
 	ck_assert_int_eq(pst_agent_tensor_create(t, 1, 400, &x, &err), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(err.text, "600 bytes of destroyed"));
 	/* That would not fit in any case. */
 	ck_assert_int_eq(pst_agent_tensor_create(t, 1, 901, &x, &err), -ENOSPC);
-	pst_agent_tensors_settle(t, 1);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	ck_assert_int_eq(pst_agent_tensor_create(t, 1, 900, &x, &err), 0);
 }
 END_TEST
@@ -202,9 +219,9 @@ START_TEST(quarantined_tensors_count_for_the_number_too)
 
 	for (i = 1; i < MAX_N; i++)
 		create(1, 1);
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h), 0);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h, 0), 0);
 	ck_assert_int_eq(pst_agent_tensor_create(t, 1, 1, &x, &err), -EBUSY);
-	pst_agent_tensors_settle(t, 1);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	create(1, 1);
 }
 END_TEST
@@ -251,7 +268,7 @@ START_TEST(taken_memory_is_the_takers)
 	ck_assert_int_eq(find(1, h), -ENOENT);
 	ck_assert_int_eq(pst_agent_tensor_take(t, 1, h, &mem, &size), -ENOENT);
 	pst_agent_tensors_release_owner(t, 1);
-	pst_agent_tensors_settle(t, 1);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	ck_assert_int_eq(backend.n_release, 0);
 	/* Its bytes count no more. */
 	create(1, MAX_BYTES);
@@ -270,7 +287,7 @@ START_TEST(a_session_that_ends_gives_everything_back)
 	pst_agent_tensors_usage(t, 1, &u);
 	ck_assert_uint_eq(u.n, 0);
 	ck_assert_uint_eq(u.quarantined_bytes, 30);
-	pst_agent_tensors_settle(t, 1);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	ck_assert_int_eq(backend.n_release, 2);
 	ck_assert_int_eq(find(2, kept), 0);
 }
@@ -285,8 +302,8 @@ START_TEST(a_list_goes_on_behind_a_handle_and_shows_own_ones_only)
 	create(2, 99);
 	h[1] = create(1, 20);
 	/* The freed place 1 makes handle order differ from place order. */
-	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h[0]), 0);
-	pst_agent_tensors_settle(t, 1);
+	ck_assert_int_eq(pst_agent_tensor_destroy(t, 1, h[0], 0), 0);
+	pst_agent_tensors_settle(t, 1, UINT64_MAX);
 	h[2] = create(1, 30);
 	ck_assert((uint32_t)h[2] < (uint32_t)h[1]);
 	ck_assert_int_eq(pst_agent_tensor_list(t, 1, 0, list, 4), 2);
@@ -327,6 +344,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_place_is_used_again_under_another_generation);
 	tcase_add_test(tc,
 		       a_destroyed_tensor_keeps_its_memory_until_it_settles);
+	tcase_add_test(tc, each_tensor_waits_for_what_began_before_its_end);
 	tcase_add_test(tc, a_live_tensor_does_not_settle);
 	tcase_add_test(tc, bytes_are_limited_for_each_session);
 	tcase_add_test(tc, the_number_is_limited_for_each_session);
