@@ -125,6 +125,33 @@ START_TEST(each_queue_has_its_own_places_and_no_tag_is_there_twice)
 }
 END_TEST
 
+/* Whoever collects one at a time does not leave a queue behind. */
+START_TEST(completions_are_collected_from_the_queues_in_turn)
+{
+	struct pst_completion done;
+	uint64_t tags[2][3];
+	uint32_t i, q;
+
+	reopen(2, 0);
+	for (i = 0; i < 3; i++)
+		for (q = 0; q < 2; q++)
+			ck_assert_int_eq(submit_nop(q, &tags[q][i]), 0);
+	for (i = 0; i < 3; i++)
+		for (q = 0; q < 2; q++)
+			while (is_pending(tags[q][i])) {
+				pst_lock(c);
+				pst_reap(c);
+				pst_unlock(c);
+			}
+	for (i = 0; i < 3; i++) {
+		for (q = 0; q < 2; q++) {
+			ck_assert_int_eq(pst_poll(c, &done, 1), 1);
+			ck_assert_uint_eq(done.tag, tags[q][i]);
+		}
+	}
+}
+END_TEST
+
 START_TEST(who_sleeps_is_woken_by_every_queue)
 {
 	struct pst_completion done;
@@ -238,6 +265,7 @@ static void add(TCase *t)
 	tcase_add_test(t, a_queue_does_not_wait_for_another);
 	tcase_add_test(t,
 		       each_queue_has_its_own_places_and_no_tag_is_there_twice);
+	tcase_add_test(t, completions_are_collected_from_the_queues_in_turn);
 	tcase_add_test(t, who_sleeps_is_woken_by_every_queue);
 	tcase_add_test(t, any_queue_ends_a_wait_for_any);
 	tcase_add_test(t, a_loss_ends_the_operations_of_all_queues);

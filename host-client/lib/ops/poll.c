@@ -39,6 +39,7 @@ static int collect(struct pst *c, struct pst_completion *ret, int max)
 
 	while (n < max && (rec = pst_wait_first(c))) {
 		ret[n++] = rec->done;
+		c->turn = rec->index / PST_WIRE_SLOTS + 1;
 		pst_pending_put(&pst_queue_of(c, rec)->ops, rec);
 	}
 	return n;

@@ -37,6 +37,7 @@ struct pst {
 	struct pst_channel channel;
 	struct pst_sleepers sleepers;
 	struct pst_queue *queue;    /* conf.n_queues */
+	uint32_t turn;              /* the queue to collect from first */
 	struct pst_call_memo *memo; /* or NULL */
 	struct pst_memory mem;
 	struct pst_events events;

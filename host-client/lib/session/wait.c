@@ -32,7 +32,8 @@ struct pst_record *pst_wait_first(const struct pst *c)
 	uint32_t i;
 
 	for (i = 0; i < c->conf.n_queues && !rec; i++)
-		rec = TAILQ_FIRST(&c->queue[i].ops.done);
+		rec = TAILQ_FIRST(
+			&c->queue[(c->turn + i) % c->conf.n_queues].ops.done);
 	return rec;
 }
 
