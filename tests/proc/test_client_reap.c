@@ -3,6 +3,7 @@
  * thing once, and nothing of it is left behind. */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -373,12 +374,46 @@ static void do_nothing(uint64_t tag)
 		usleep(1000);
 }
 
+static void *wait_for_tag(void *arg)
+{
+	ck_assert_int_eq(pst_wait(c, *(uint64_t *)arg, PST_FOREVER, NULL), 0);
+	return NULL;
+}
+
+static bool has_leader(void)
+{
+	bool r;
+
+	pst_lock(c);
+	r = c->sleepers.leader;
+	pst_unlock(c);
+	return r;
+}
+
+/* Another thread sleeps on the socket already. */
+static void arm_beside_a_sleeper(uint64_t tag)
+{
+	pthread_t thread;
+	int i;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_tag, &tag), 0);
+	for (i = 0; i < 10000 && !has_leader(); i++)
+		usleep(1000);
+	for (i = 0; i < 100 && !owes(); i++)
+		ck_assert_int_eq(pst_submit_nop(c, 0, NULL), 0);
+	ck_assert_int_lt(i, 100);
+	ck_assert_int_eq(pst_arm(c), 0);
+	ck_assert(!owes());
+	fake.hold = false;
+	pthread_join(thread, NULL);
+}
+
 /* Behind another operation a submission puts off the fenced look at whether the
  * agent sleeps. */
 START_TEST(a_look_that_was_put_off_is_made_whatever_comes)
 {
-	static void (*const then[])(uint64_t) = {poll_in_vain, wait_in_vain,
-						 do_nothing};
+	static void (*const then[])(uint64_t) = {
+		poll_in_vain, wait_in_vain, do_nothing, arm_beside_a_sleeper};
 	uint64_t tag;
 	int i;
 
@@ -480,7 +515,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, completions_taken_to_make_room_are_given_back_once);
 	tcase_add_test(tc, taking_completions_sends_nothing);
 	tcase_add_loop_test(tc, a_look_that_was_put_off_is_made_whatever_comes,
-			    0, 3);
+			    0, 4);
 	tcase_add_test(
 		tc, a_burst_beyond_the_ring_is_refused_and_what_fits_completes);
 	tcase_add_test(tc, a_failure_found_while_freeing_wakes_the_event_loop);

@@ -33,8 +33,9 @@ struct pst;
 void pst_session_check(struct pst *c, uint64_t now_ns);
 
 /* The fenced look at the agent's need_wake word that submissions put off, if
- * one did: before a wait, after a poll in vain, and at each tick of the
- * watcher, since the program may make no further call. */
+ * one did: before a wait and before the application sleeps, after a poll in
+ * vain, and at each tick of the watcher, since the program may make no further
+ * call. */
 void pst_session_pay(struct pst *c);
 
 /* The sentence for a call that needs a live session and finds none; returns

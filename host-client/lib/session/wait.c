@@ -70,7 +70,6 @@ static bool arm(struct pst *c)
 	uint64_t head;
 	uint32_t i;
 
-	pst_session_pay(c);
 	for (i = 0; i < c->conf.n_queues; i++) {
 		q = &c->queue[i];
 		head = q->lane.cq_head;
@@ -443,6 +442,7 @@ int pst_wait_record(struct pst *c, struct pst_record *rec,
 
 bool pst_fd_arm(struct pst *c)
 {
+	pst_session_pay(c);
 	/* A thread asleep on the socket notices and tells; its generation
 	 * must stay as it is. */
 	return c->sleepers.leader ? arm_leader(c) : arm(c);
