@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Many operations at once: submitted together, waited for in any order. */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -246,6 +247,107 @@ START_TEST(a_buffer_says_when_nothing_uses_it_any_more)
 }
 END_TEST
 
+static struct pollfd armed(void)
+{
+	const struct pollfd p = {.fd = pst_fd(c), .events = POLLIN};
+
+	ck_assert_int_eq(pst_arm(c), 0);
+	return p;
+}
+
+/* Sleeps until the operation of user_data 1 can be collected. */
+static void sleep_and_collect(struct pollfd *p)
+{
+	struct pst_completion done;
+
+	do {
+		ck_assert_int_eq(poll(p, 1, PST_HANG_NS / MS), 1);
+	} while (pst_arm(c) == 0);
+	ck_assert_int_eq(pst_poll(c, &done, 1), 1);
+	ck_assert_uint_eq(done.user_data, 1);
+}
+
+static void *look_in_vain(void *arg)
+{
+	struct pst_completion done;
+	intptr_t r = arg ? pst_wait_any(c, &done, 1, 10 * MS)
+			 : pst_poll(c, &done, 1);
+
+	return (void *)r;
+}
+
+START_TEST(another_threads_look_does_not_keep_an_event_loop_asleep)
+{
+	struct pollfd p;
+	pthread_t thread;
+	void *r;
+
+	fake.hold = true;
+	ck_assert_int_eq(pst_submit_nop(c, 1, NULL), 0);
+	p = armed();
+	pthread_create(&thread, NULL, look_in_vain, _i ? &p : NULL);
+	pthread_join(thread, &r);
+	ck_assert_int_eq((intptr_t)r, _i ? -ETIMEDOUT : 0);
+	fake.hold = false;
+	sleep_and_collect(&p);
+}
+END_TEST
+
+static void complete_all(struct pst_frame *f)
+{
+	fake.hold = false;
+}
+
+static void *wait_interrupted(void *arg)
+{
+	pst_set_interrupt(stop, NULL);
+	return (void *)(intptr_t)pst_wait(c, *(uint64_t *)arg, PST_FOREVER,
+					  NULL);
+}
+
+START_TEST(an_interrupted_wait_leaves_its_completion_to_the_event_loop)
+{
+	struct pollfd p;
+	pthread_t thread;
+	uint64_t tag;
+	void *r;
+
+	fake.hold = true;
+	/* To the request to cancel it, while the thread still waits. */
+	fake.reply = complete_all;
+	ck_assert_int_eq(pst_submit_nop(c, 1, &tag), 0);
+	p = armed();
+	pthread_create(&thread, NULL, wait_interrupted, &tag);
+	pthread_join(thread, &r);
+	ck_assert_int_eq((intptr_t)r, -EINTR);
+	fake.hold = false;
+	sleep_and_collect(&p);
+}
+END_TEST
+
+/* Which reads the socket, since nothing else may. */
+START_TEST(a_request_to_cancel_takes_no_wake_up_from_the_event_loop)
+{
+	uint64_t tensors[64];
+	struct pollfd p;
+	int i;
+
+	for (i = 0; i < 64; i++)
+		ck_assert_int_eq(pst_tensor_create(c, 64, &tensors[i]), 0);
+	fake.hold = true;
+	fake.mute = true;
+	ck_assert_int_eq(pst_submit_nop(c, 1, NULL), 0);
+	p = armed();
+	for (i = 0; i < 64; i++)
+		ck_assert_int_eq(pst_tensor_destroy(c, tensors[i]), 0);
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	fake.hold = false;
+	ck_assert_int_eq(poll(&p, 1, PST_HANG_NS / MS), 1);
+	ck_assert_int_eq(pst_cancel(c, 0), -ENOENT);
+	sleep_and_collect(&p);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -257,6 +359,14 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_loss_ends_all_that_is_waited_for);
 	tcase_add_test(tc, many_operations_are_submitted_at_once);
 	tcase_add_test(tc, a_buffer_says_when_nothing_uses_it_any_more);
+	tcase_add_loop_test(
+		tc, another_threads_look_does_not_keep_an_event_loop_asleep, 0,
+		2);
+	tcase_add_test(
+		tc,
+		an_interrupted_wait_leaves_its_completion_to_the_event_loop);
+	tcase_add_test(
+		tc, a_request_to_cancel_takes_no_wake_up_from_the_event_loop);
 }
 
 int main(void)

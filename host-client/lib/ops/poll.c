@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include "host-client/lib/ops/call.h"
+#include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/session/wait.h"
 
 /* Replies that nobody waits for are read at least this often: a socket holds a
@@ -14,19 +15,25 @@
 /* Tries of pst_arm() while completions for other threads keep coming in. */
 #define ARM_TRIES 8
 
-/* What an application has armed, its call has seen. */
+/* What a thread has armed, its call has seen. Another thread's call may take
+ * what it would wake for: so it wakes now, and arms again. */
 static void look(struct pst *c)
 {
-	pst_events_clear(&c->events);
+	const bool armed = c->events.armed;
+
+	if (c->events.by == pst_interrupt_thread())
+		pst_events_clear(&c->events);
+	else if (armed)
+		pst_events_notify(&c->events);
+	c->events.armed = false;
 	/* Only an armed lane puts bytes into the socket: a loop that polls
 	 * without pst_arm() makes no system call. */
-	if (c->events.armed && !c->sleepers.leader) {
+	if (armed && !c->sleepers.leader) {
 		if (c->session.live)
 			pst_wait_disarm(c);
 		pst_reap(c);
 		pst_socket_service(c);
 	}
-	c->events.armed = false;
 	pst_reap(c);
 	pst_settle(c);
 	c->events.lost_unseen = false;
@@ -129,8 +136,11 @@ int pst_cancel(struct pst *c, uint64_t tag)
 		r = pst_post(&c->channel, PST_WIRE_CANCEL, &cancel,
 			     sizeof(cancel));
 	/* An application that never sleeps reads the socket nowhere else. */
-	if (c->channel.n_posts >= POSTS_MAX && !c->sleepers.leader)
+	if (c->channel.n_posts >= POSTS_MAX && !c->sleepers.leader) {
+		pst_reap(c);
 		pst_socket_service(c);
+		pst_fd_rearm(c);
+	}
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
 }
@@ -197,6 +207,7 @@ int pst_arm(struct pst *c)
 		if (pst_wait_first(c) || c->events.lost_unseen)
 			break;
 		c->events.armed = true;
+		c->events.by = pst_interrupt_thread();
 		if (!c->session.live || !pst_fd_arm(c)) {
 			r = 0;
 			break;
@@ -226,10 +237,13 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	} else {
 		pst_pending_claim(&pst_queue_of(c, rec)->ops, rec);
 		r = pst_wait_kept(c, rec, &w, &err);
-		if (r < 0)
+		if (r < 0) {
 			pst_pending_unclaim(&pst_queue_of(c, rec)->ops, rec);
-		else
+			/* Its completion may have come after an interrupt. */
+			pst_wait_tell(c);
+		} else {
 			r = pst_call_collect(c, rec, &w, ret, &err);
+		}
 	}
 	pst_unlock(c);
 	if (pst_fail(c, r, &err) < 0)

@@ -10,6 +10,7 @@ struct pst_events {
 	int notice; /* eventfd inside epfd: look, though the socket is quiet */
 	bool notice_set;
 	bool armed;       /* the application sleeps on epfd */
+	const void *by;   /* the thread that armed it last */
 	bool lost_unseen; /* pst_arm() has not told of the loss */
 };
 

@@ -37,6 +37,13 @@ struct pst_record *pst_wait_first(const struct pst *c)
 	return rec;
 }
 
+void pst_wait_tell(struct pst *c)
+{
+	pst_wake_followers(&c->sleepers);
+	if (c->events.armed && pst_wait_first(c))
+		pst_events_notify(&c->events);
+}
+
 void pst_reap(struct pst *c)
 {
 	bool any = false;
@@ -44,11 +51,8 @@ void pst_reap(struct pst *c)
 
 	for (i = 0; i < c->conf.n_queues; i++)
 		any |= pst_queue_reap(&c->queue[i], &c->mem, &c->channel);
-	if (!any)
-		return;
-	pst_wake_followers(&c->sleepers);
-	if (c->events.armed && pst_wait_first(c))
-		pst_events_notify(&c->events);
+	if (any)
+		pst_wait_tell(c);
 }
 
 void pst_socket_service(struct pst *c)

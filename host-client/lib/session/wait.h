@@ -21,8 +21,12 @@ struct pst_waiter {
 /* Takes all completions from the lanes; the session may fail. */
 void pst_reap(struct pst *c);
 
-/* The next completion that pst_poll() hands out, those of a queue in order;
- * NULL for none. */
+/* Tells threads that sleep, and the application's event loop, of what they may
+ * collect. */
+void pst_wait_tell(struct pst *c);
+
+/* The next completion that pst_poll() hands out, those of a queue in order,
+ * queues in turn; NULL for none. */
 struct pst_record *pst_wait_first(const struct pst *c);
 
 /* pst_channel_service(), and wakes the thread that waits for the reply. Not
