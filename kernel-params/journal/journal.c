@@ -59,7 +59,7 @@ int pst_host_journal_note_dir(const struct pst_host_journal *j, const char *dir,
 		if (strcmp(to->dir[i], dir) == 0)
 			return 0;
 	r = pst_host_journal_add_dir(to, dir);
-	return r < 0 ? pst_error_set(err, r, "out of memory") : 0;
+	return r < 0 ? pst_oom(err) : 0;
 }
 
 int pst_host_journal_make_dir(const struct pst_host_journal *j, const char *dir,
@@ -107,7 +107,7 @@ static int load(struct pst_host_journal *j, struct pst_error *err)
 			      "then remove it",
 			      FILE_PATH);
 	else if (r < 0)
-		pst_error_set(err, r, "out of memory");
+		pst_oom(err);
 	return r;
 }
 
@@ -120,7 +120,7 @@ int pst_host_journal_save(const struct pst_host_journal *j, const char *what,
 	int r = pst_host_journal_format(j, &bytes, &len);
 
 	if (r < 0)
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	r = pst_host_file_open(j->root, FILE_PATH, &f, err);
 	if (r < 0)
 		return r;

@@ -55,7 +55,7 @@ static int find_commands(struct pst_host_plan *p, struct pst_error *err)
 			path[n++] = p->file[i].path;
 	r = pst_host_plan_commands(p->host->root, path, n, false, &p->commands);
 	free(path);
-	return r < 0 ? pst_error_set(err, r, "out of memory") : 0;
+	return r < 0 ? pst_oom(err) : 0;
 }
 
 static int note_journal(struct pst_host_plan *p,

@@ -68,7 +68,7 @@ int pst_host_plan_note(struct pst_host_plan *p, struct pst_error *err,
 	va_start(ap, fmt);
 	r = pst_host_lines_vadd(&p->notes, fmt, ap);
 	va_end(ap);
-	return r < 0 ? pst_error_set(err, r, "out of memory") : 0;
+	return r < 0 ? pst_oom(err) : 0;
 }
 
 const char *pst_host_plan_action(const struct pst_host_plan_file *f)

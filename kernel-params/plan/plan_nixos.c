@@ -80,7 +80,7 @@ int pst_host_plan_nixos(struct pst_host_plan *p,
 	pst_host_lines_done(&words);
 	pst_host_lines_done(&blacklist);
 	if (r < 0)
-		return pst_error_set(err, r, "out of memory");
+		return pst_oom(err);
 	if (pst_host_plan_note(
 		    p, err, "%s",
 		    pst_host_root_exists(p->host->root, "etc/nixos/flake.nix")
