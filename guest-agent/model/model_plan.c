@@ -153,12 +153,20 @@ static int find_tensor(const struct build *b, json_t *layer, const char *key,
 	case PST_WIRE_F32:
 	case PST_WIRE_F16:
 	case PST_WIRE_BF16:
-		return 0;
+		break;
 	default:
 		return layer_bad(b, -EINVAL,
-				 "%s is %s; F32, F16 and BF16 can be used", key,
-				 (*ret)->dtype_name);
+				 "%s is %.32s; F32, F16 and BF16 can be used",
+				 key, (*ret)->dtype_name);
 	}
+	if ((*ret)->off % ((*ret)->elem_bits / 8))
+		return layer_bad(b, -EINVAL,
+				 "%s \"%.64s\" begins at byte %" PRIu64
+				 " of the data, which is no multiple of its "
+				 "elements: save the file with the largest "
+				 "elements first",
+				 key, name, (*ret)->off);
+	return 0;
 }
 
 /* A vector of n elements. */

@@ -18,9 +18,10 @@
  * begin with '{' and may end in spaces, and the data section, to whose start
  * all offsets count. Keys are unique, the data section is covered by tensors
  * without overlap or hole, tensors are packed and row-major, a dimension may
- * be 0, a shape may be empty. Stricter here: the bounds below, a tensor is
- * aligned to its elements, and an entry has no keys but the three of the
- * format.
+ * be 0, a shape may be empty. Stricter here: the bounds below, and an entry has
+ * no keys but the three of the format. Not stricter: a tensor need not be
+ * aligned, and a dtype that is not known yet takes the bytes that its offsets
+ * span; whoever uses a tensor asks for its dtype and alignment.
  */
 
 /* JSON of at most this, where the format allows 100 MB: the agent parses it in
@@ -39,10 +40,11 @@ static_assert(PST_AGENT_SAFETENSORS_MAX_HEADER ==
 	      "");
 
 struct pst_agent_safetensor {
-	const char *name;       /* without control characters, may be empty */
-	const char *dtype_name; /* as in the file, "BF16" */
-	uint32_t dtype;         /* enum pst_wire_dtype; 0: none of them */
-	unsigned int elem_size; /* bytes */
+	const char *name; /* without control characters, may be empty */
+	const char
+		*dtype_name; /* as in the file, "BF16"; no control characters */
+	uint32_t dtype;      /* enum pst_wire_dtype; 0: none of them */
+	unsigned int elem_bits; /* 0: the dtype is not known */
 	unsigned int rank;
 	uint64_t shape[PST_AGENT_SAFETENSORS_MAX_RANK];
 	uint64_t off; /* into the data section */

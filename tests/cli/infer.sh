@@ -30,6 +30,29 @@ predict "and with weights of 16 bits" digits-f16 digits 5e-3
 predict "two classes have one probability" cancer cancer 1e-5
 predict "a regressor gives its values" diabetes diabetes 1e-3
 
+# Tensors that are no part of the network: types that came later, one that is
+# not known, and none of them aligned.
+cp "$data/diabetes-x.npy" "$tmp/more-x.npy"
+cp "$data/diabetes-y.npy" "$tmp/more-y.npy"
+"$PST_PYTHON" - "$data/diabetes.safetensors" "$tmp/more.safetensors" <<'EOF'
+import json, sys
+whole = open(sys.argv[1], "rb").read()
+n = int.from_bytes(whole[:8], "little")
+head, data = json.loads(whole[8:8 + n]), whole[8 + n:]
+for i, (dtype, shape, size) in enumerate((
+        ("U8", [1], 1), ("I64", [2], 16), ("C64", [1], 8), ("F4", [6], 3),
+        ("F6_E2M3", [4], 3), ("F8_E8M0", [5], 5), ("F8_E4M3FNUZ", [1], 1),
+        ("F2_E1M0", [3], 7))):
+    head[f"other{i}"] = {"dtype": dtype, "shape": shape,
+                         "data_offsets": [len(data), len(data) + size]}
+    data += bytes(size)
+head = json.dumps(head).encode()
+with open(sys.argv[2], "wb") as f:
+    f.write(len(head).to_bytes(8, "little") + head + data)
+EOF
+data=$tmp predict "tensors of no layer may have any type and place" more more \
+	1e-3
+
 start_agent "unix://$tmp/sock" --region memfd:16M --backend cpu --max-models 2
 export PENSTOCK_ENDPOINT="$endpoint"
 

@@ -10,17 +10,19 @@
 static void check_tensors(const struct pst_agent_safetensors *st)
 {
 	const struct pst_agent_safetensor *t;
-	unsigned __int128 bytes;
+	unsigned __int128 bits;
 	uint64_t end = 0;
 	unsigned int i, j;
 
 	for (i = 0; i < st->n_tensors; i++) {
 		t = &st->tensors[i];
-		bytes = t->elem_size;
-		for (j = 0; j < t->rank && bytes <= UINT64_MAX; j++)
-			bytes *= t->shape[j];
-		FUZZ_CHECK(bytes == t->size);
-		FUZZ_CHECK(t->off == end && t->off % t->elem_size == 0);
+		bits = t->elem_bits;
+		for (j = 0; j < t->rank && bits <= UINT64_MAX; j++)
+			bits *= t->shape[j];
+		FUZZ_CHECK(!t->elem_bits ||
+			   bits == 8 * (unsigned __int128)t->size);
+		FUZZ_CHECK(t->elem_bits || !t->dtype);
+		FUZZ_CHECK(t->off == end);
 		end += t->size;
 		FUZZ_CHECK(end <= st->data_size);
 		FUZZ_CHECK(pst_agent_safetensors_find(st, t->name) == t);

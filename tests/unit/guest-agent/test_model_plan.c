@@ -191,6 +191,35 @@ START_TEST(tensors_must_be_there_and_of_a_float_type)
 }
 END_TEST
 
+START_TEST(only_what_a_layer_uses_has_to_be_aligned_and_of_a_known_type)
+{
+	static const char tensors[] = T("w0", "F32", "[2,2]", 0, 16) "," T(
+		"u1", "U8", "[1]", 16,
+		17) "," T("i8", "I64", "[1]", 17,
+			  25) "," T("q", "F2_E1M0", "[3]", 25,
+				    26) "," T("b", "F16", "[2]", 26,
+					      30) "," T("odd", "F32", "[2]", 30,
+							38);
+
+	ck_assert_int_eq(parse_with("[{\"type\":\"linear\",\"weight\":\"w0\","
+				    "\"bias\":\"b\"}]",
+				    tensors, 38),
+			 0);
+	pst_agent_model_plan_done(&plan);
+	ck_assert_int_eq(parse_with("[{\"type\":\"linear\",\"weight\":\"w0\","
+				    "\"bias\":\"odd\"}]",
+				    tensors, 38),
+			 -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text,
+				     "layer 0 (linear): bias \"odd\" begins at "
+				     "byte 30 of the data"));
+	ck_assert_int_eq(parse_with("[{\"type\":\"linear\",\"weight\":\"q\"}]",
+				    tensors, 38),
+			 -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "weight is F2_E1M0; F32"));
+}
+END_TEST
+
 START_TEST(unknown_types_and_keys_are_errors)
 {
 	refused("[{\"type\":\"conv\"}]", "layer 0 (conv): this type");
@@ -312,6 +341,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_layernorm_alone_says_how_wide_the_input_is);
 	tcase_add_test(tc, shapes_that_do_not_fit_name_the_layer);
 	tcase_add_test(tc, tensors_must_be_there_and_of_a_float_type);
+	tcase_add_test(
+		tc,
+		only_what_a_layer_uses_has_to_be_aligned_and_of_a_known_type);
 	tcase_add_test(tc, unknown_types_and_keys_are_errors);
 	tcase_add_test(tc, an_eps_is_a_number_of_at_least_0);
 	tcase_add_test(tc, an_add_takes_an_earlier_layer);
