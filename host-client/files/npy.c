@@ -214,33 +214,43 @@ static int take_dict(struct text *t, struct fields *f)
 	return 0;
 }
 
-/* The element types there are; numpy gives single bytes no byte order. */
+/* The element types there are. */
 static const struct element {
 	const char *name; /* as numpy writes it, without the byte order */
+	char letter;      /* what numpy reads as well, with a byte order */
+	const char *word; /* and without one */
 	uint32_t dtype;
 	unsigned int size;
 } elements[] = {
-	{"f4", PST_F32, 4}, {"f8", PST_F64, 8}, {"f2", PST_F16, 2},
-	{"i1", PST_I8, 1},  {"i4", PST_I32, 4},
+	{"f4", 'f', "float32", PST_F32, 4}, {"f8", 'd', "float64", PST_F64, 8},
+	{"f2", 'e', "float16", PST_F16, 2}, {"i1", 'b', "int8", PST_I8, 1},
+	{"i4", 'i', "int32", PST_I32, 4},
 };
 
+static bool is_element(const struct element *e, const char *code)
+{
+	return strcmp(code, e->name) == 0 ||
+	       (code[0] == e->letter && code[1] == '\0');
+}
+
+/* As numpy.dtype() reads it: "=" and "|" and none mean the machine's own byte
+ * order, and what has a single byte has none. */
 static int read_descr(const struct fields *f, struct pst_npy *ret,
 		      struct pst_error *err)
 {
-	const char order = f->descr[0];
+	const char *const d = f->descr;
+	const bool order = *d && strchr("<>=|", *d);
 	size_t i;
 
-	if (order == '|' && f->descr[1] == 'O')
+	if (strcmp(order ? d + 1 : d, "O") == 0)
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "Python objects as elements; only numbers "
 				     "can be multiplied");
 	for (i = 0; i < PST_ARRAY_SIZE(elements); i++) {
-		if (strcmp(f->descr + 1, elements[i].name) != 0)
+		if (!is_element(&elements[i], d + order) &&
+		    (order || strcmp(d, elements[i].word) != 0))
 			continue;
-		if (elements[i].size == 1 ? order != '|'
-					  : order != '<' && order != '>')
-			break;
-		ret->big_endian = order == '>';
+		ret->big_endian = *d == '>' && elements[i].size > 1;
 		ret->dtype = elements[i].dtype;
 		ret->elem_size = elements[i].size;
 		return 0;
@@ -248,7 +258,7 @@ static int read_descr(const struct fields *f, struct pst_npy *ret,
 	return pst_error_set(err, -EOPNOTSUPP,
 			     "elements of type '%s'; only float16, float32, "
 			     "float64, int8 and int32 are known",
-			     f->descr);
+			     d);
 }
 
 static int read_shape(const struct fields *f, struct pst_npy *ret,

@@ -179,6 +179,19 @@ report("data that is not aligned", result.returncode == 0 and
        close(np.load(path("c.npy")), A @ B, 4, np.float64),
        result.stdout + result.stderr)
 
+# The names of a type that numpy reads as the machine's own.
+for descr in ("=f8", "f8", "|f8", "float64", "d"):
+    with open(path("named.npy"), "wb") as f:
+        head = ("{'shape': (6, 4), 'descr': '%s', 'fortran_order': False}\n"
+                % descr).encode()
+        f.write(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+        f.write(A.tobytes())
+    assert np.array_equal(np.load(path("named.npy")), A)
+    result = run(path("named.npy"), path("b.npy"), "-o", path("c.npy"))
+    report(f"a file that calls its type {descr}", result.returncode == 0 and
+           close(np.load(path("c.npy")), A @ B, 4, np.float64),
+           result.stdout + result.stderr)
+
 # NaN and infinity go through as they are.
 A[2, 1] = np.nan
 A[3, 2] = np.inf
