@@ -65,7 +65,13 @@ PST_HOST_CHECK(framebuffer)
 	struct pst_host_fb fb;
 
 	pst_host_fb_judge(h, &fb);
-	if (fb.range)
+	if (fb.range && fb.bar == PST_HOST_PCI_BARS)
+		pst_host_finding_add(
+			out, PST_HOST_FAIL, fb_fix,
+			"%s lies in %s, says /proc/iomem (where in "
+			"it, to root only)",
+			fb.range->name, fb.fn->name);
+	else if (fb.range)
 		pst_host_finding_add(out, PST_HOST_FAIL, fb_fix,
 				     "%s holds %#" PRIx64 "-%#" PRIx64
 				     " in BAR %u of %s",
@@ -78,6 +84,12 @@ PST_HOST_CHECK(framebuffer)
 		pst_host_finding_add(out, PST_HOST_FAIL, fb_fix,
 				     "%s, and %s is the firmware's display",
 				     fb.name, fb.fn->name);
+	else if (fb.state == PST_HOST_FB_UNSEEN && !*fb.name)
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"look into /proc/fb and, as root, /proc/iomem there",
+			"neither proc/fb nor addresses in proc/iomem were "
+			"seen: a framebuffer of the firmware may be left");
 	else if (fb.state == PST_HOST_FB_UNSEEN)
 		pst_host_finding_add(
 			out, PST_HOST_WARN, fb_fix,

@@ -147,6 +147,23 @@ const struct pst_host_pci_dev *pst_host_other_display(const struct pst_host *h,
 	return NULL;
 }
 
+/* Whether something tells that the framebuffer lies in another device: a line
+ * of proc/iomem, or another display that the firmware has used. */
+static bool fb_is_elsewhere(const struct pst_host *h)
+{
+	const struct pst_host_display *d = &h->display;
+	const struct pst_host_pci_dev *other;
+	size_t i;
+
+	for (i = 0; i < d->n_ranges; i++)
+		if (d->range[i].owned || !d->hidden)
+			return true;
+	for (i = 0; (other = pst_host_other_display(h, i)); i++)
+		if (other->boot_vga)
+			return true;
+	return false;
+}
+
 void pst_host_fb_judge(const struct pst_host *h, struct pst_host_fb *ret)
 {
 	const struct pst_host_display *d = &h->display;
@@ -154,7 +171,12 @@ void pst_host_fb_judge(const struct pst_host *h, struct pst_host_fb *ret)
 	const size_t n = pst_host_pci_card(&h->pci, h->gpu, card);
 	size_t i;
 
-	*ret = (struct pst_host_fb){.name = *d->fb ? d->fb : d->platform};
+	*ret = (struct pst_host_fb){
+		.name = *d->fb         ? d->fb
+			: *d->platform ? d->platform
+			: d->n_ranges  ? d->range[0].name
+				       : "",
+	};
 	for (i = 0; i < n && !ret->range; i++) {
 		ret->fn = card[i];
 		ret->range = pst_host_display_in_bar(d, card[i], &ret->bar);
@@ -164,11 +186,11 @@ void pst_host_fb_judge(const struct pst_host *h, struct pst_host_fb *ret)
 	if (ret->range)
 		ret->state = PST_HOST_FB_ON_CARD;
 	else if (!*ret->name)
-		ret->state = PST_HOST_FB_NONE;
+		ret->state = d->seen ? PST_HOST_FB_NONE : PST_HOST_FB_UNSEEN;
 	else if (ret->fn && (d->hidden || !d->n_ranges))
 		ret->state = PST_HOST_FB_ON_CARD;
-	else if (d->hidden && !pst_host_other_display(h, 0))
-		ret->state = PST_HOST_FB_UNSEEN;
-	else
+	else if (fb_is_elsewhere(h))
 		ret->state = PST_HOST_FB_ELSEWHERE;
+	else
+		ret->state = PST_HOST_FB_UNSEEN;
 }

@@ -62,7 +62,8 @@ void pst_host_room_judge(const struct pst_host *h, int node, uint64_t bytes,
 enum pst_host_fb_state {
 	PST_HOST_FB_NONE,      /* there is none any more */
 	PST_HOST_FB_ELSEWHERE, /* not in the card */
-	PST_HOST_FB_UNSEEN,    /* it may: /proc/iomem was read without root */
+	PST_HOST_FB_UNSEEN, /* it may: what would tell is not there, or root's
+			     */
 	PST_HOST_FB_ON_CARD,
 };
 

@@ -22,7 +22,8 @@ static int note_framebuffer(struct pst_host_plan *p, struct pst_error *err)
 	struct pst_host_fb fb;
 
 	pst_host_fb_judge(p->host, &fb);
-	if (fb.state != PST_HOST_FB_ON_CARD && fb.state != PST_HOST_FB_UNSEEN)
+	if (!*fb.name ||
+	    (fb.state != PST_HOST_FB_ON_CARD && fb.state != PST_HOST_FB_UNSEEN))
 		return 0;
 	return pst_host_plan_note(
 		p, err,

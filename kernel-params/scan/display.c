@@ -56,34 +56,60 @@ static bool iomem_line(const char *line, uint64_t *start, uint64_t *end,
 	return *end >= *start;
 }
 
+/* The PCI device that the line just above with less indentation names, and so
+ * on: a range lies in those. */
+struct parents {
+	size_t indent[8];
+	struct pst_host_pci_addr addr[8];
+	size_t n;
+};
+
+static void take_line(const char *line, struct parents *up,
+		      struct pst_host_display *d, bool *any)
+{
+	struct pst_host_fb_range r = {0};
+	size_t indent = strspn(line, " ");
+	const char *name;
+
+	if (!iomem_line(line, &r.start, &r.end, &name))
+		return;
+	*any = true;
+	d->hidden = d->hidden && !r.end;
+	while (up->n && up->indent[up->n - 1] >= indent)
+		up->n--;
+	if (up->n < PST_ARRAY_SIZE(up->addr) &&
+	    pst_host_pci_addr_parse(name, &up->addr[up->n]) == 0)
+		up->indent[up->n++] = indent;
+	if (!is_firmware_fb(name) || d->n_ranges == PST_HOST_FB_RANGES)
+		return;
+	snprintf(r.name, sizeof(r.name), "%s", name);
+	r.owned = up->n > 0;
+	if (r.owned)
+		r.owner = up->addr[up->n - 1];
+	d->range[d->n_ranges++] = r;
+}
+
 void pst_host_display_parse_iomem(const char *text, struct pst_host_display *d)
 {
-	bool any = false, address = false;
+	struct parents up = {0};
+	bool any = false;
 
+	d->hidden = true;
 	while (*text) {
 		size_t n = strcspn(text, "\n");
 		char line[256], *end;
-		struct pst_host_fb_range r = {0};
-		const char *name;
 
 		if (n < sizeof(line)) {
 			memcpy(line, text, n);
 			line[n] = '\0';
 			for (end = line + n; end > line && end[-1] == ' ';)
 				*--end = '\0';
-			if (iomem_line(line, &r.start, &r.end, &name)) {
-				any = true;
-				address = address || r.end;
-				snprintf(r.name, sizeof(r.name), "%s", name);
-				if (is_firmware_fb(name) &&
-				    d->n_ranges < PST_HOST_FB_RANGES)
-					d->range[d->n_ranges++] = r;
-			}
+			take_line(line, &up, d, &any);
 		}
 		text += n;
 		text += *text == '\n';
 	}
-	d->hidden = !any || !address;
+	d->seen = d->seen || (any && !d->hidden);
 }
 
 /* proc/fb: "0 EFI VGA". */
@@ -91,8 +117,11 @@ static void read_proc_fb(const struct pst_host_root *root,
 			 struct pst_host_display *d)
 {
 	char text[1024], *p, *save;
+	int r;
 
-	if (pst_host_root_read_text(root, "proc/fb", text, sizeof(text)) <= 0)
+	r = pst_host_root_read_text(root, "proc/fb", text, sizeof(text));
+	d->seen = d->seen || r >= 0;
+	if (r <= 0)
 		return;
 	for (p = strtok_r(text, "\n", &save); p;
 	     p = strtok_r(NULL, "\n", &save)) {
@@ -113,6 +142,7 @@ static void read_graphics(const struct pst_host_root *root,
 
 	if (pst_host_root_list(root, "sys/class/graphics", &names) < 0)
 		return;
+	d->seen = true;
 	for (i = 0; i < names.n; i++) {
 		if (pst_host_path(path, "sys/class/graphics/%s",
 				  names.name[i]) < 0 ||
@@ -137,6 +167,7 @@ static void add_platform(const struct pst_host_root *root, const char *dir,
 
 	if (pst_host_root_list(root, dir, &names) < 0)
 		return;
+	d->seen = true;
 	for (i = 0; i < names.n; i++)
 		for (k = 0; k < PST_ARRAY_SIZE(prefixes); k++)
 			if (strncmp(names.name[i], prefixes[k],
@@ -235,15 +266,23 @@ pst_host_display_in_bar(const struct pst_host_display *d,
 	unsigned int b;
 	size_t i;
 
-	for (i = 0; i < d->n_ranges; i++)
+	for (i = 0; i < d->n_ranges; i++) {
+		const struct pst_host_fb_range *r = &d->range[i];
+
 		for (b = 0; b < PST_HOST_PCI_BARS; b++) {
 			const struct pst_host_pci_bar *bar = &dev->bar[b];
 
-			if (!bar->start || d->range[i].end < bar->start ||
-			    d->range[i].start > bar->end)
+			if (!bar->start || r->end < bar->start ||
+			    r->start > bar->end)
 				continue;
 			*ret_bar = b;
-			return &d->range[i];
+			return r;
 		}
+		if (r->owned &&
+		    pst_host_pci_addr_cmp(&r->owner, &dev->addr) == 0) {
+			*ret_bar = PST_HOST_PCI_BARS;
+			return r;
+		}
+	}
 	return NULL;
 }

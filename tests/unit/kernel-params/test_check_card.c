@@ -213,9 +213,44 @@ START_TEST(a_framebuffer_in_the_bar_fails)
 	tree_attr(GPU, "boot_vga", "1\n");
 	finding("gpu.framebuffer", PST_HOST_FAIL, "firmware's display");
 	tree_file("proc/fb", "0 amdgpudrmfb\n");
+	finding("gpu.framebuffer", PST_HOST_FAIL, "firmware's display");
+	tree_file("proc/iomem", "00000000-00000000 : System RAM\n");
 	finding("gpu.framebuffer", PST_HOST_PASS, "no framebuffer");
 	tree_dir("sys/bus/platform/devices/simple-framebuffer.0");
 	finding("gpu.framebuffer", PST_HOST_FAIL, "simple-framebuffer.0");
+	done();
+}
+END_TEST
+
+START_TEST(names_in_iomem_tell_whose_framebuffer_it_is)
+{
+	make_good();
+	unlink(tmpdir_path("proc/fb"));
+	tree_file("proc/iomem", "00000000-00000000 : PCI Bus 0000:01\n"
+				"  00000000-00000000 : 0000:01:00.0\n"
+				"    00000000-00000000 : BOOTFB\n");
+	finding("gpu.framebuffer", PST_HOST_FAIL,
+		"BOOTFB lies in 0000:01:00.0");
+	tree_file("proc/iomem", "00000000-00000000 : PCI Bus 0000:30\n"
+				"  00000000-00000000 : 0000:30:00.0\n"
+				"    00000000-00000000 : BOOTFB\n");
+	finding("gpu.framebuffer", PST_HOST_PASS, "not in the memory");
+	done();
+}
+END_TEST
+
+START_TEST(no_sight_of_a_framebuffer_is_no_pass)
+{
+	make_good();
+	unlink(tmpdir_path("proc/fb"));
+	tree_file("proc/iomem", "00000000-00000000 : System RAM\n");
+	finding("gpu.framebuffer", PST_HOST_WARN, "neither proc/fb nor");
+	tree_dir("sys/class/graphics");
+	finding("gpu.framebuffer", PST_HOST_PASS, "is left");
+	/* Another display says nothing while the firmware used neither. */
+	tree_attr("0000:30:00.0", "boot_vga", "0\n");
+	tree_dir("sys/bus/platform/devices/simple-framebuffer.0");
+	finding("gpu.framebuffer", PST_HOST_WARN, "simple-framebuffer.0");
 	done();
 }
 END_TEST
@@ -369,6 +404,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, two_equal_cards_without_a_choice_are_named);
 	tcase_add_test(tc, the_display_of_the_firmware_is_a_warning);
 	tcase_add_test(tc, a_framebuffer_in_the_bar_fails);
+	tcase_add_test(tc, names_in_iomem_tell_whose_framebuffer_it_is);
+	tcase_add_test(tc, no_sight_of_a_framebuffer_is_no_pass);
 	tcase_add_test(tc, a_card_that_stays_needs_its_driver);
 	tcase_add_test(tc, nvidia_modules_need_a_card_that_stays);
 	tcase_add_test(tc, addresses_have_to_fit_into_the_dma_width);

@@ -47,6 +47,32 @@ START_TEST(zeros_and_garbage_hide_addresses)
 }
 END_TEST
 
+START_TEST(names_tell_the_device_where_addresses_are_hidden)
+{
+	struct pst_host_pci_dev dev = {0};
+	unsigned int bar = 0;
+
+	d = (struct pst_host_display){0};
+	pst_host_display_parse_iomem("00000000-00000000 : PCI Bus 0000:00\n"
+				     "  00000000-00000000 : 0000:00:02.0\n"
+				     "  00000000-00000000 : PCI Bus 0000:01\n"
+				     "    00000000-00000000 : 0000:01:00.0\n"
+				     "      00000000-00000000 : BOOTFB\n"
+				     "    00000000-00000000 : 0000:01:00.1\n"
+				     "00000000-00000000 : System RAM\n"
+				     "  00000000-00000000 : efifb\n",
+				     &d);
+	ck_assert(d.hidden && !d.seen);
+	ck_assert_uint_eq(d.n_ranges, 2);
+	ck_assert(d.range[0].owned && !d.range[1].owned);
+	ck_assert_int_eq(pst_host_pci_addr_parse("0000:01:00.0", &dev.addr), 0);
+	ck_assert_ptr_eq(pst_host_display_in_bar(&d, &dev, &bar), &d.range[0]);
+	ck_assert_uint_eq(bar, PST_HOST_PCI_BARS);
+	dev.addr.fn = 1;
+	ck_assert_ptr_null(pst_host_display_in_bar(&d, &dev, &bar));
+}
+END_TEST
+
 START_TEST(only_the_firmwares_framebuffers_count)
 {
 	tree_make();
@@ -102,6 +128,7 @@ static void add(TCase *tc)
 {
 	tcase_add_test(tc, a_framebuffer_is_found_in_a_bar);
 	tcase_add_test(tc, zeros_and_garbage_hide_addresses);
+	tcase_add_test(tc, names_tell_the_device_where_addresses_are_hidden);
 	tcase_add_test(tc, only_the_firmwares_framebuffers_count);
 	tcase_add_test(tc, a_screen_in_use_is_found_with_its_card);
 }
