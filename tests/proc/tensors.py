@@ -74,9 +74,10 @@ class Tensors(WithConnection):
 
     def test_bf16_is_said_by_name(self):
         x = self.integers(4, 4)
-        t = self.c.tensor(to_bf16(x), dtype="bf16")
-        self.assertIn("bf16", repr(t))
-        self.assertEqual(from_bf16(t.download()).tolist(), x.tolist())
+        for name in "bf16", "bfloat16":
+            t = self.c.tensor(to_bf16(x), dtype=name)
+            self.assertIn("bf16", repr(t))
+            self.assertEqual(from_bf16(t.download()).tolist(), x.tolist())
         with self.assertRaisesRegex(TypeError, "bf16"):
             self.c.tensor(to_bf16(x))
 

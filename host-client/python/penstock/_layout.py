@@ -26,8 +26,9 @@ _MAX_DIM = 2**32 - 1
 
 
 def element(dtype):
-    """The element type of a numpy type or of "bf16". Raises TypeError."""
-    if isinstance(dtype, str) and dtype == "bf16":
+    """The element type of a numpy type or of "bf16", which others call
+    "bfloat16". Raises TypeError."""
+    if isinstance(dtype, str) and dtype in ("bf16", "bfloat16"):
         return _ELEMENTS["bf16"]
     found = _BY_DTYPE.get(np.dtype(dtype))
     if found is None:

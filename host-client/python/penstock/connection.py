@@ -211,7 +211,7 @@ class Connection:
         which round operands of float32 to get done sooner.
 
         Elements of a and b: float32, float64, float16, int8, or, with
-        dtype="bf16", uint16 that holds the upper half of a float32. The
+        dtype="bf16" (or "bfloat16"), uint16 that holds the upper half of a float32. The
         result has the same, or out_dtype: "f4" for float16 and bf16; int8
         gives int32. What the backend cannot do raises Error (EOPNOTSUPP).
 
