@@ -77,9 +77,10 @@ struct pst_cmd {
 	/* Returns an enum pst_exit. argv[0] is the subcommand's name. */
 	int (*run)(const struct pst_cmd_ctx *ctx, int argc, char **argv);
 	const struct pst_cmd *const *sub;
-	/* Of a group: prints what its commands call NAME and begins as typed,
-	 * as pst_cmd_complete() does; uri: of --uri before it, or NULL. Or
-	 * NULL. */
+	/* Of a command, or of a group for those of its commands that have none:
+	 * prints what they call NAME and begins as typed, as
+	 * pst_cmd_complete() does; uri: of --uri before it, or NULL. Or NULL.
+	 */
 	void (*print_names)(const struct pst_cmd_ctx *ctx, const char *uri,
 			    const char *typed);
 };

@@ -160,6 +160,9 @@ static void operand(const char *args, int place, char *ret, size_t size)
 static void offer_operand(const struct line *l, const char *typed)
 {
 	const struct pst_cmd *cmd = l->ctx.cmd;
+	void (*names)(const struct pst_cmd_ctx *ctx, const char *uri,
+		      const char *typed) =
+		cmd->print_names ? cmd->print_names : l->group->print_names;
 	char what[64];
 
 	if (cmd->sub || l->n_operands >= cmd->max_args)
@@ -167,8 +170,8 @@ static void offer_operand(const struct line *l, const char *typed)
 	operand(cmd->args, l->n_operands, what, sizeof(what));
 	if (strcmp(what, "COMMAND...") == 0)
 		offer_commands(l->ctx.root, typed);
-	else if (strcmp(what, "NAME") == 0 && l->group->print_names)
-		l->group->print_names(&l->ctx, l->uri, typed);
+	else if (strcmp(what, "NAME") == 0 && names)
+		names(&l->ctx, l->uri, typed);
 	else
 		offer_words(what, typed, "");
 }

@@ -169,4 +169,5 @@ const struct pst_cmd pst_cmd_infer = {
 	.min_args = 2,
 	.max_args = 2,
 	.run = run,
+	.print_names = pst_cmd_model_names,
 };

@@ -3,10 +3,12 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
+#include "transport/base/text.h"
 #include "transport/base/util.h"
 #include "transport/dtype.h"
 
@@ -167,6 +169,36 @@ static const struct pst_cmd list = {
 	.run = run_list,
 };
 
+/* Only of an agent that answers: a private one has no models. */
+void pst_cmd_model_names(const struct pst_cmd_ctx *ctx, const char *uri,
+			 const char *typed)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	char why[PST_CMD_TEXT];
+	json_t *root, *model;
+	const char *name;
+	struct pst *c;
+	size_t i;
+
+	if (!pst_cmd_endpoint(ctx) ||
+	    strncmp(pst_cmd_endpoint(ctx), "spawn:", 6) == 0 ||
+	    pst_cmd_connect(ctx, PST_OPEN_CONTROL_ONLY, &c, why, sizeof(why)))
+		return;
+	if (pst_model_list(c, &text) == 0) {
+		root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+		json_array_foreach(json_object_get(root, "models"), i, model)
+		{
+			name = json_string_value(
+				json_object_get(model, "name"));
+			if (name && pst_name_is_good(name) &&
+			    strncmp(name, typed, strlen(typed)) == 0)
+				printf("%s\ta model\n", name);
+		}
+		json_decref(root);
+	}
+	pst_close(c);
+}
+
 /* ---- unload ---- */
 
 static int print_unloaded(const struct pst_cmd_ctx *ctx, const char *name)
@@ -207,6 +239,7 @@ static const struct pst_cmd unload = {
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_unload,
+	.print_names = pst_cmd_model_names,
 };
 
 static const struct pst_cmd *const commands[] = {

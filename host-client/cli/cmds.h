@@ -15,6 +15,9 @@ extern const struct pst_cmd pst_cmd_host;
 extern const struct pst_cmd pst_cmd_infer;
 extern const struct pst_cmd pst_cmd_info;
 extern const struct pst_cmd pst_cmd_model;
+/* Completion of a loaded model's name. */
+void pst_cmd_model_names(const struct pst_cmd_ctx *ctx, const char *uri,
+			 const char *typed);
 extern const struct pst_cmd pst_cmd_ping;
 extern const struct pst_cmd pst_cmd_vm;
 

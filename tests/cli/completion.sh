@@ -59,6 +59,16 @@ if ! grep -q "was built without" "$tmp/stderr"; then
 	done
 fi
 
+start_agent "unix://$tmp/sock" --region memfd:16M --backend cpu
+"$penstock" -e "$endpoint" model load diabetes \
+	"$PST_TOP_SRCDIR/tests/data/diabetes.safetensors" >/dev/null
+words "diabetes" -e "$endpoint" infer d
+words "diabetes" -e "$endpoint" model unload ''
+words "" -e "$endpoint" model load d
+words "" -e "unix://$tmp/none" infer d
+words "" -e "spawn:?agent=$tmp/none" infer d
+rm "$tmp/sock"
+
 # ---- The shells --------------------------------------------------------------
 
 # offers SENTENCE WORDS LINE: what a shell offers for the end of LINE.
