@@ -37,36 +37,15 @@ static int bad_opt(const struct pst_cmd_ctx *ctx, int c, int argc, char **argv)
 	return pst_cmd_no_option(ctx, optopt ? letter : text, text);
 }
 
-/* The command's option of that id, and its place among them. */
-static const struct pst_cmd_opt *opt_of(const struct pst_cmd *cmd, int id,
-					size_t *ret_place)
+/* The command's option of that id. */
+static const struct pst_cmd_opt *opt_of(const struct pst_cmd *cmd, int id)
 {
-	const struct pst_cmd_opt *o;
+	const struct pst_cmd_opt *o =
+		id == 'e' ? pst_cmd_common_opts : cmd->opts;
 
-	for (o = cmd->opts; o && o->id; o++) {
-		if (o->id == id) {
-			*ret_place = (size_t)(o - cmd->opts);
-			return o;
-		}
-	}
-	*ret_place = 0;
-	return id == 'e' ? pst_cmd_common_opts : NULL;
-}
-
-/* Takes an option's argument into *before, which holds that of the same option
- * before, or NULL. */
-static int take_arg(const struct pst_cmd_ctx *ctx, const char *name,
-		    const char **before)
-{
-	if (!*optarg)
-		return pst_cmd_usage(ctx, "--%s: its argument is empty", name);
-	if (*before && strcmp(*before, optarg) != 0)
-		return pst_cmd_usage(ctx,
-				     "--%s is given twice, as '%.80s' and as "
-				     "'%.80s'",
-				     name, *before, optarg);
-	*before = optarg;
-	return PST_EXIT_OK;
+	while (o->id != id)
+		o++;
+	return o;
 }
 
 /* ---- Dispatch ----------------------------------------------------------- */
@@ -79,10 +58,8 @@ static int take_arg(const struct pst_cmd_ctx *ctx, const char *name,
 static bool read_common(struct pst_cmd_ctx *ctx, int argc, char **argv,
 			int *ret_r)
 {
-	const char *given[PST_CMD_MAX_OPTS] = {0};
 	const struct pst_cmd_opt *o;
 	bool json = false;
-	size_t place;
 	int c;
 
 	optind = 0; /* glibc: start anew, also its private state */
@@ -102,13 +79,14 @@ static bool read_common(struct pst_cmd_ctx *ctx, int argc, char **argv,
 			return true;
 		}
 		json |= c == PST_OPT_JSON;
-		o = opt_of(ctx->cmd, c, &place);
-		if (!o->arg)
-			continue;
-		*ret_r = take_arg(ctx, o->name,
-				  c == 'e' ? &ctx->endpoint : &given[place]);
-		if (*ret_r)
+		o = opt_of(ctx->cmd, c);
+		if (o->arg && !*optarg) {
+			*ret_r = pst_cmd_usage(
+				ctx, "--%s: its argument is empty", o->name);
 			return true;
+		}
+		if (c == 'e')
+			ctx->endpoint = optarg;
 	}
 	/* What was wanted until now may have been another option's argument. */
 	if (!ctx->cmd->sub)

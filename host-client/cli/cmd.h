@@ -58,8 +58,10 @@ struct pst_cmd_said;
 /*
  * A subcommand: one file, one const object. A leaf has run; a group has sub, a
  * list that NULL ends. -e/--endpoint and -h/--help are added to every leaf,
- * and are dealt with before run is called, as are unknown options, one that is
- * given twice with two values, a wrong number of operands, and empty ones.
+ * and are dealt with before run is called, as are unknown options, a wrong
+ * number of operands, and empty ones. Of an option that is given twice the last
+ * one counts, as a wrapper's is before its caller's; --gpu is refused then
+ * (pst_cmd_arg_once()), since each of two cards is meant.
  *
  * Where args or an option's arg is a list, "auto|kvm|tcg|FILE", completion
  * offers its lower-case words.
@@ -169,6 +171,10 @@ bool pst_cmd_arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 		      const char *text, uint64_t *ret);
 bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 			  const char *text, uint64_t *ret_ns);
+
+/* What may be given once: *to is set to text, unless it is another already. */
+bool pst_cmd_arg_once(const struct pst_cmd_ctx *ctx, const char *what,
+		      const char *text, const char **to);
 
 /* One word of list, "none|relu|gelu-tanh": *ret is its place, from 0. '_' is
  * read as '-', as the agent writes some of them. */

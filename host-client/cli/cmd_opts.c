@@ -58,6 +58,6 @@ int pst_cmd_getopt(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 	do {
 		c = pst_cmd_next_opt(ctx->cmd, argc, argv);
-	} while (c == 'e');
+	} while (c == 'e' || c == PST_OPT_JSON);
 	return c;
 }

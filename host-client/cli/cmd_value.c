@@ -78,6 +78,20 @@ bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 	return false;
 }
 
+bool pst_cmd_arg_once(const struct pst_cmd_ctx *ctx, const char *what,
+		      const char *text, const char **to)
+{
+	if (!*to || strcmp(*to, text) == 0) {
+		*to = text;
+		return true;
+	}
+	pst_cmd_usage(ctx,
+		      "%s is given twice, as '" SHOWN "' and as '" SHOWN
+		      "': one is allowed",
+		      what, SHOW(*to), SHOW(text));
+	return false;
+}
+
 static bool is_word(const char *word, size_t n, const char *text)
 {
 	size_t i;

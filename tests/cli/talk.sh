@@ -20,6 +20,10 @@ expect "ping --json prints an object" 0 '"count":3' \
 for key in endpoint control_us ring_us median; do
 	check "ping --json has $key" has $key
 done
+expect "of an option given twice the last one counts" 0 '"count":3,' \
+	"$penstock" ping -c 5 --count 3 --json
+expect "and of two endpoints, too" 0 "ring (NOP)" \
+	"$penstock" -e "unix://$tmp/none" ping -c 1 -e "$PENSTOCK_ENDPOINT"
 expect "info is for people" 0 "backend    cpu" "$penstock" info
 check "in one screen" [ "$(wc -l <"$tmp/stdout")" -le 24 ]
 check "of 80 columns" [ -z "$(awk 'length($0) > 80' "$tmp/stdout")" ]

@@ -11,7 +11,7 @@ static int report(const struct pst_cmd_host_job *job, size_t changed)
 	json_t *o;
 	size_t i;
 
-	if (job->json) {
+	if (job->ctx->json) {
 		o = pst_cmd_host_job_json(job);
 		if (o &&
 		    json_object_set_new(o, "changed",
@@ -49,13 +49,13 @@ static int paste(const struct pst_cmd_host_job *job,
 	const struct pst_host_plan *p = job->plan;
 	size_t i;
 
-	if (job->json)
+	if (job->ctx->json)
 		(void)pst_cmd_print_json(job->ctx, pst_cmd_host_job_json(job));
-	for (i = 0; i < p->n_files && !job->json; i++)
+	for (i = 0; i < p->n_files && !job->ctx->json; i++)
 		if (p->file[i].target == PST_HOST_TARGET_NIXOS &&
 		    p->file[i].text)
 			fputs(p->file[i].text, stdout);
-	if (!(p->targets & PST_HOST_TARGET_NIXOS) && !job->json &&
+	if (!(p->targets & PST_HOST_TARGET_NIXOS) && !job->ctx->json &&
 	    pst_host_plan_print_diffs(p, stdout) < 0)
 		return pst_cmd_fail(job->ctx, "out of memory");
 	return pst_cmd_fail(job->ctx,

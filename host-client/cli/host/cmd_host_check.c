@@ -2,7 +2,7 @@
 /* penstock host check: what a host lacks before it can give a card away. */
 #include <string.h>
 
-#include "host-client/cli/cmd.h"
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "kernel-params/check/check.h"
 #include "transport/base/util.h"
@@ -33,7 +33,7 @@ static const struct pst_cmd_opt opts[] = {
 struct request {
 	struct pst_host_request host;
 	const char *root;
-	bool verbose, json;
+	bool verbose;
 };
 
 static bool arg_gpu(const struct pst_cmd_ctx *ctx, struct request *r)
@@ -48,8 +48,7 @@ static bool arg_gpu(const struct pst_cmd_ctx *ctx, struct request *r)
 			      optarg);
 		return false;
 	}
-	r->host.gpu = optarg;
-	return true;
+	return pst_cmd_arg_once(ctx, "--gpu", optarg, &r->host.gpu);
 }
 
 static bool arg_size(const struct pst_cmd_ctx *ctx, const char *what,
@@ -80,9 +79,6 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 		return true;
 	case 'v':
 		r->verbose = true;
-		return true;
-	case PST_OPT_JSON:
-		r->json = true;
 		return true;
 	}
 	return false;
@@ -158,14 +154,16 @@ static int check(const struct pst_cmd_ctx *ctx, const struct request *r,
 
 	if (!fs)
 		return pst_cmd_fail(ctx, "out of memory");
+	pst_cmd_progress(ctx, "reading the host");
 	if (pst_host_scan(root, &r->host, h, &err) < 0) {
 		free(fs);
 		return pst_cmd_fail(ctx, "%s: %s", r->root, err.text);
 	}
 	pst_host_checks_run(h, fs);
+	pst_cmd_progress(ctx, NULL);
 	if (fs->no_memory)
 		rc = pst_cmd_fail(ctx, "out of memory");
-	else if (r->json)
+	else if (ctx->json)
 		rc = print_json(ctx, fs);
 	else
 		print_text(h, fs, r->verbose);

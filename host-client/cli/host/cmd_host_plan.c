@@ -29,7 +29,7 @@ static int show(struct pst_cmd_host_job *job)
 	const struct pst_host_plan *p = job->plan;
 	size_t i;
 
-	if (job->json)
+	if (job->ctx->json)
 		return pst_cmd_print_json(job->ctx, pst_cmd_host_job_json(job));
 	print_card(p);
 	for (i = 0; i < p->notes.n; i++)

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include "host-client/cli/cmd.h"
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "kernel-params/scan/hugepages.h"
 #include "kernel-params/scan/mounts.h"
@@ -47,7 +47,6 @@ struct request {
 	const char *dir; /* NULL: to be found */
 	struct pst_region_create create;
 	bool if_missing;
-	bool json;
 };
 
 static bool arg_mode(const struct pst_cmd_ctx *ctx, const char *text,
@@ -112,9 +111,6 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 	case OPT_IF_MISSING:
 		r->if_missing = true;
 		return true;
-	case PST_OPT_JSON:
-		r->json = true;
-		return true;
 	}
 	return false;
 }
@@ -178,7 +174,7 @@ static int report(const struct pst_cmd_ctx *ctx, const struct request *r,
 	if (statfs(path, &fs) == 0)
 		page = fs.f_bsize;
 	pst_uuid_format(uuid, text);
-	if (r->json)
+	if (ctx->json)
 		return pst_cmd_print_json(
 			ctx,
 			json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "name",
@@ -210,8 +206,11 @@ static int create(const struct pst_cmd_ctx *ctx, const struct request *r)
 	rc = already_there(path, r, uuid, &err);
 	if (rc > 0)
 		return report(ctx, r, path, uuid, false);
-	if (rc == 0)
+	if (rc == 0) {
+		pst_cmd_progress(ctx, "taking memory for the region");
 		rc = pst_region_create_file(path, &r->create, uuid, &err);
+		pst_cmd_progress(ctx, NULL);
+	}
 	if (rc == -EINVAL)
 		return pst_cmd_usage(ctx, "%s", err.text);
 	if (rc == -EEXIST && !r->if_missing)

@@ -20,7 +20,7 @@ static int report(const struct pst_cmd_host_job *job,
 {
 	size_t i;
 
-	if (job->json)
+	if (job->ctx->json)
 		return pst_cmd_print_json(
 			job->ctx,
 			json_pack("{s:I, s:o, s:o, s:o}", "changed",

@@ -43,13 +43,13 @@ static int verify(struct pst_cmd_host_job *job)
 		return pst_cmd_fail(job->ctx, "%s", err.text);
 	for (i = 0; i < v.n; i++) {
 		good &= v.verdict[i].good;
-		if (!job->json)
+		if (!job->ctx->json)
 			printf("%-4s  %-9s  %s\n",
 			       v.verdict[i].good ? "OK" : "FAIL",
 			       v.verdict[i].id, v.verdict[i].what);
 	}
 	r = PST_EXIT_OK;
-	if (job->json)
+	if (job->ctx->json)
 		r = pst_cmd_print_json(job->ctx, to_json(&v, good));
 	pst_host_verdicts_done(&v);
 	return r == PST_EXIT_OK && !good ? PST_EXIT_FINDINGS : r;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "host-client/cli/cmd_progress.h"
 #include "kernel-params/edit/diff.h"
 #include "kernel-params/scan/cmdline.h"
 #include "transport/base/text.h"
@@ -22,13 +23,13 @@ static bool take_option(struct pst_cmd_host_job *job, int opt)
 	struct pst_host_plan_request *r = &job->request;
 	struct pst_host_pci_addr addr;
 
-	job->has_request |= opt < PST_OPT_I_KNOW && opt != PST_OPT_JSON;
+	job->has_request |= opt < PST_OPT_I_KNOW;
 	switch (opt) {
 	case PST_OPT_GPU:
-		r->gpu = optarg;
 		if (strcmp(optarg, "auto") == 0 ||
 		    pst_host_pci_addr_parse(optarg, &addr) == 0)
-			return true;
+			return pst_cmd_arg_once(job->ctx, "--gpu", optarg,
+						&r->gpu);
 		pst_cmd_usage(job->ctx,
 			      "--gpu %s is neither auto nor a PCI address like "
 			      "0000:01:00.0",
@@ -61,9 +62,6 @@ static bool take_option(struct pst_cmd_host_job *job, int opt)
 		return true;
 	case PST_OPT_ROOT:
 		job->root_dir = optarg;
-		return true;
-	case PST_OPT_JSON:
-		job->json = true;
 		return true;
 	}
 	return false;
@@ -147,8 +145,11 @@ static int open_job(struct pst_cmd_host_job *job, unsigned int flags)
 				      "the last apply's request cannot be "
 				      "read: give the options again");
 	}
-	if (r == 0 && plan)
+	if (r == 0 && plan) {
+		pst_cmd_progress(job->ctx, "reading the host");
 		r = make_plan(job, &err);
+		pst_cmd_progress(job->ctx, NULL);
+	}
 	return r < 0 ? pst_cmd_fail(job->ctx, "%s", err.text) : PST_EXIT_OK;
 }
 

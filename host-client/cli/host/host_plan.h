@@ -49,7 +49,6 @@ struct pst_cmd_host_job {
 	const char *root_dir;
 	struct pst_host_plan_request request;
 	bool has_request; /* an option gave a part of it */
-	bool json;
 	bool keep_edited; /* of undo */
 	struct pst_host_root root;
 	struct pst_host_journal journal;

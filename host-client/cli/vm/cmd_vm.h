@@ -72,13 +72,16 @@ enum {
 			"libvirt's connection [qemu:///system]"                \
 	}
 
+#define PST_CMD_VM_VIAS  "auto|ivshmem|nvdimm|shmem"
+#define PST_CMD_VM_POOLS "now|later|no"
+
 /* The options of what Penstock adds to a domain. */
 /* clang-format off */
 #define PST_CMD_VM_PART_OPTS                                                   \
 	{PST_OPT_VM_GPU, "gpu", "ADDR|auto",                                   \
 	 "the card to pass through, all its functions"},                       \
 	{PST_OPT_VM_REGION, "region", "S", "size of the region [4G]"},         \
-	{PST_OPT_VM_VIA, "region-via", "auto|ivshmem|nvdimm|shmem",            \
+	{PST_OPT_VM_VIA, "region-via", PST_CMD_VM_VIAS,                        \
 	 "what the region is to the guest [auto]"},                            \
 	{PST_OPT_VM_REGION_PATH, "region-path", "PATH",                        \
 	 "its file [penstock-NAME on the host's hugetlbfs]"},                  \
@@ -117,7 +120,7 @@ enum {
 	 "OVMF, SeaBIOS, or two files [auto]"},                                \
 	{PST_OPT_VM_NVRAM, "nvram", "PATH",                                    \
 	 "the domain's own copy of VARS [in libvirt's directory]"},            \
-	{PST_OPT_VM_HUGEPAGES, "hugepages", "now|later|no",                    \
+	{PST_OPT_VM_HUGEPAGES, "hugepages", PST_CMD_VM_POOLS,                  \
 	 "memory from the pool, which has it now, or at start\n"               \
 	 "(see the example of a hook), or from ordinary pages [now]"},         \
 	{PST_OPT_VM_NETWORK, "network", "NAME",                                \

@@ -12,7 +12,7 @@
 enum { OPT_CONF_DIR = PST_OPT_VM_END };
 
 static int report(const struct pst_cmd_ctx *ctx, const struct pst_vm_config *c,
-		  bool complete, bool json)
+		  bool complete)
 {
 	char uri[2 * PATH_MAX] = "", cid[32] = "";
 	struct pst_error err;
@@ -20,7 +20,7 @@ static int report(const struct pst_cmd_ctx *ctx, const struct pst_vm_config *c,
 	/* A vsock daemon has one of its own. */
 	if (!c->vsock_socket)
 		snprintf(cid, sizeof(cid), "CID %u, ", c->cid);
-	if (!json) {
+	if (!ctx->json) {
 		printf("%s is defined: %sregion %s (%" PRIu64 " MiB, %s)\n"
 		       "penstock vm start --wait %s, then penstock -e %s info\n",
 		       c->name, cid, c->region.path, c->region.size >> 20,
@@ -41,7 +41,7 @@ static int report(const struct pst_cmd_ctx *ctx, const struct pst_vm_config *c,
 }
 
 static int define(const struct pst_cmd_ctx *ctx, const struct pst_vm_draft *d,
-		  const char *dir, bool json)
+		  const char *dir)
 {
 	struct pst_vm_defined defined;
 	struct pst_error err;
@@ -51,7 +51,7 @@ static int define(const struct pst_cmd_ctx *ctx, const struct pst_vm_draft *d,
 	if (defined.old_region[0] &&
 	    pst_cmd_vm_region_remove(defined.old_region, &err))
 		fprintf(stderr, "%s: note: %s\n", ctx->path, err.text);
-	return report(ctx, &d->config, defined.complete, json);
+	return report(ctx, &d->config, defined.complete);
 }
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
@@ -59,7 +59,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
 	struct pst_cmd_vm vm;
 	const char *dir = PST_VM_CONF_DIR;
-	bool json = false;
 	int opt, r;
 
 	if (!d)
@@ -68,8 +67,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_CONF_DIR)
 			dir = optarg;
-		else if (opt == PST_OPT_JSON)
-			json = true;
 		else if (!pst_cmd_vm_opt(ctx, opt, &vm.ask))
 			return PST_EXIT_USAGE;
 	}
@@ -80,7 +77,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (r == PST_EXIT_OK)
 		r = pst_cmd_vm_draft(&vm, d);
 	if (r == PST_EXIT_OK) {
-		r = define(ctx, d, dir, json);
+		r = define(ctx, d, dir);
 		pst_vm_draft_done(d);
 	}
 	pst_cmd_vm_end(&vm);

@@ -29,7 +29,7 @@ static void print_entry(const struct pst_vm_api *api,
 }
 
 static int list(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
-		struct pst_vm_virt *virt, bool all, bool json)
+		struct pst_vm_virt *virt, bool all)
 {
 	PST_CLEANUP_FREE struct pst_vm_virt_entry *v = NULL;
 	json_t *domains = json_array();
@@ -37,17 +37,17 @@ static int list(const struct pst_cmd_ctx *ctx, const struct pst_vm_api *api,
 	int n, i;
 
 	n = api->virt_list(virt, &v, &err);
-	if (n >= 0 && !json)
+	if (n >= 0 && !ctx->json)
 		printf(ROW, "NAME", "STATE", "CID", "AUTOSTART");
 	for (i = 0; i < n; i++) {
 		if (!v[i].ours && !all)
 			continue;
-		if (json)
+		if (ctx->json)
 			json_array_append_new(domains, view_of(api, &v[i]));
 		else
 			print_entry(api, &v[i]);
 	}
-	if (n >= 0 && json)
+	if (n >= 0 && ctx->json)
 		return pst_cmd_print_json(
 			ctx, json_pack("{s:o}", "domains", domains));
 	json_decref(domains);
@@ -59,21 +59,19 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	const struct pst_vm_api *api;
 	struct pst_vm_virt *virt;
 	const char *uri = NULL;
-	bool all = false, json = false;
+	bool all = false;
 	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_ALL)
 			all = true;
-		else if (opt == PST_OPT_JSON)
-			json = true;
 		else
 			uri = optarg;
 	}
 	r = pst_cmd_vm_connect(ctx, uri, &api, &virt);
 	if (r)
 		return r;
-	r = list(ctx, api, virt, all, json);
+	r = list(ctx, api, virt, all);
 	api->virt_close(virt);
 	return r;
 }

@@ -40,22 +40,24 @@ static bool opt_vsock(const struct pst_cmd_ctx *ctx, struct pst_vm_request *q)
 static bool opt_hugepages(const struct pst_cmd_ctx *ctx,
 			  struct pst_vm_request *q)
 {
-	static const char *const names[] = {
-		[PST_VM_POOL_NOW] = "now",
-		[PST_VM_POOL_LATER] = "later",
-		[PST_VM_POOL_NONE] = "no",
-	};
-	size_t i;
+	uint32_t i;
 
-	for (i = 0; i < PST_ARRAY_SIZE(names); i++) {
-		if (strcmp(optarg, names[i]) == 0) {
-			q->pool = (enum pst_vm_pool)i;
-			return true;
-		}
-	}
-	pst_cmd_usage(ctx, "--hugepages: \"%s\" is not now, later or no",
-		      optarg);
-	return false;
+	static_assert(PST_VM_POOL_NONE == 2, "the words are in this order");
+	if (!pst_cmd_arg_word(ctx, "--hugepages", PST_CMD_VM_POOLS, optarg, &i))
+		return false;
+	q->pool = (enum pst_vm_pool)i;
+	return true;
+}
+
+static bool opt_via(const struct pst_cmd_ctx *ctx, struct pst_vm_request *q)
+{
+	uint32_t i;
+
+	static_assert(PST_VM_VIA_SHMEM == 3, "the words are in this order");
+	if (!pst_cmd_arg_word(ctx, "--region-via", PST_CMD_VM_VIAS, optarg, &i))
+		return false;
+	q->via = (enum pst_vm_via)i;
+	return true;
 }
 
 static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
@@ -64,6 +66,8 @@ static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 	uint64_t n;
 
 	switch (opt) {
+	case PST_OPT_VM_GPU:
+		return pst_cmd_arg_once(ctx, "--gpu", optarg, &q->gpu);
 	case PST_OPT_VM_MEMORY:
 		return pst_cmd_arg_size(ctx, "--memory", optarg, &q->memory);
 	case PST_OPT_VM_REGION:
@@ -79,13 +83,7 @@ static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 		q->vcpus = (uint32_t)n;
 		return true;
 	case PST_OPT_VM_VIA:
-		if (pst_vm_via_parse(optarg, &q->via) == 0)
-			return true;
-		pst_cmd_usage(ctx,
-			      "--region-via: \"%s\" is not auto, ivshmem, "
-			      "nvdimm or shmem",
-			      optarg);
-		return false;
+		return opt_via(ctx, q);
 	case PST_OPT_VM_CID:
 		return opt_cid(ctx, q);
 	case PST_OPT_VM_VSOCK:
@@ -104,7 +102,6 @@ bool pst_cmd_vm_opt(const struct pst_cmd_ctx *ctx, int opt,
 		int opt;
 		const char **to;
 	} texts[] = {
-		{PST_OPT_VM_GPU, &q->gpu},
 		{PST_OPT_VM_DISK, &q->disk},
 		{PST_OPT_VM_DISK_FORMAT, &q->disk_format},
 		{PST_OPT_VM_DISK_BACKING, &q->disk_backing},

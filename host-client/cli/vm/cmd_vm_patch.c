@@ -141,17 +141,25 @@ static int patch(const struct patch *p, const struct pst_vm_draft *d)
 	PST_CLEANUP_FREE char *before = NULL, *after = NULL, *diff = NULL;
 	char name[PST_NAME_MAX + 8];
 	struct pst_error err;
+	int r;
 
 	if (d->ask.api->patch(p->xml, &d->config, &before, &after, &err))
 		return pst_cmd_fail(p->vm.ctx, "%s", err.text);
 	snprintf(name, sizeof(name), "%s.xml", d->config.name);
 	if (pst_host_diff_unified(name, before, after, &diff))
 		return pst_cmd_fail(p->vm.ctx, "out of memory");
-	fputs(diff, stdout);
+	if (!p->vm.ctx->json)
+		fputs(diff, stdout);
 	note_limit(p, d);
 	if (!*diff)
 		fprintf(stderr, "%s: nothing is missing\n", p->vm.ctx->path);
-	return p->vm.defines ? apply(p, d) : PST_EXIT_OK;
+	r = p->vm.defines ? apply(p, d) : PST_EXIT_OK;
+	if (r || !p->vm.ctx->json)
+		return r;
+	return pst_cmd_print_json(
+		p->vm.ctx,
+		json_pack("{s:s, s:o, s:b}", "name", d->config.name, "diff",
+			  pst_cmd_text(diff), "applied", p->vm.defines));
 }
 
 /* With the lock, if any: what is read is still so when it is defined. */
@@ -220,6 +228,7 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_APPLY, "apply", NULL, "and define it so"},
 	{OPT_CONF_DIR, "conf-dir", "DIR",
 	 "where endpoint and region are written [/etc/penstock]"},
+	PST_CMD_OPT_JSON,
 	{0},
 };
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_agent.h"
@@ -22,7 +23,7 @@ struct start {
 	struct pst_vm_virt *virt;
 	struct pst_vm_info info;
 	struct pst_region_pulse pulse;
-	bool wait, json;
+	bool wait;
 	uint64_t timeout_ns;
 	bool created;
 	bool answered;
@@ -50,8 +51,10 @@ static int wait_agent(struct start *s)
 	struct pst_error err;
 	int r;
 
+	pst_cmd_progress(s->ctx, "waiting for the agent");
 	r = s->api->virt_wait_off(s->virt, s->info.name, s->timeout_ns,
 				  agent_answers, s, &err);
+	pst_cmd_progress(s->ctx, NULL);
 	if (r == -ECANCELED)
 		return PST_EXIT_OK;
 	if (r == 0)
@@ -75,7 +78,7 @@ static int report(struct start *s, uint64_t begin)
 {
 	double seconds = (double)(pst_now_ns() - begin) / PST_NS_PER_S;
 
-	if (s->json)
+	if (s->ctx->json)
 		return pst_cmd_print_json(
 			s->ctx,
 			json_pack("{s:s, s:b, s:b, s:O?, s:f}", "name",
@@ -118,6 +121,7 @@ static int start(struct start *s, const char *name)
 				  "domain \"%s\" is not Penstock's: virsh "
 				  "start %s, or penstock vm patch",
 				  name, name);
+	pst_cmd_progress(s->ctx, "making the region");
 	if (r == 0)
 		r = pst_cmd_vm_region_make(&s->info.region, &s->created, &err);
 	if (r)
@@ -126,7 +130,9 @@ static int start(struct start *s, const char *name)
 	if (s->wait &&
 	    pst_region_pulse_open(s->info.region.path, &s->pulse, &err))
 		return pst_cmd_fail(s->ctx, "%s", err.text);
+	pst_cmd_progress(s->ctx, "starting the domain");
 	r = s->api->virt_start(s->virt, name, &err);
+	pst_cmd_progress(s->ctx, NULL);
 	if (r == -EALREADY && s->wait)
 		r = 0;
 	if (r)
@@ -150,8 +156,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_WAIT)
 			s->wait = true;
-		else if (opt == PST_OPT_JSON)
-			s->json = true;
 		else if (opt == PST_OPT_VM_URI)
 			uri = optarg;
 		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,

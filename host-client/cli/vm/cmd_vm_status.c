@@ -22,7 +22,6 @@ struct status {
 	struct pst_vm_info info;
 	enum pst_vm_virt_state state;
 	bool autostart;
-	bool json;
 };
 
 static json_t *region_view(const struct pst_vm_region *r)
@@ -135,7 +134,7 @@ static int status(struct status *s, const char *name)
 		json_object_set_new(view, "agent", agent);
 	}
 	code = exit_of(s, agent);
-	if (s->json)
+	if (s->ctx->json)
 		return pst_cmd_print_json(s->ctx, view) ? PST_EXIT_FAILED
 							: code;
 	pst_cmd_print_object(view);
@@ -147,17 +146,13 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE struct status *s = calloc(1, sizeof(*s));
 	const char *uri = NULL;
-	int opt, r;
+	int r;
 
 	if (!s)
 		return pst_cmd_fail(ctx, "out of memory");
 	s->ctx = ctx;
-	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
-		if (opt == PST_OPT_JSON)
-			s->json = true;
-		else
-			uri = optarg;
-	}
+	while (pst_cmd_getopt(ctx, argc, argv) != -1)
+		uri = optarg;
 	r = pst_cmd_vm_connect(ctx, uri, &s->api, &s->virt);
 	if (r)
 		return r;

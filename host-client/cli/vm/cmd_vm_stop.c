@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 
@@ -18,7 +19,7 @@ struct stop {
 	struct pst_vm_virt *virt;
 	const char *name;
 	uint64_t timeout_ns;
-	bool force, json;
+	bool force;
 };
 
 static int report(const struct stop *s, const char *how, const char *words,
@@ -26,7 +27,7 @@ static int report(const struct stop *s, const char *how, const char *words,
 {
 	double seconds = (double)(pst_now_ns() - begin) / PST_NS_PER_S;
 
-	if (s->json)
+	if (s->ctx->json)
 		return pst_cmd_print_json(
 			s->ctx, json_pack("{s:s, s:s, s:f}", "name", s->name,
 					  "how", how, "seconds", seconds));
@@ -40,6 +41,7 @@ static int destroy(const struct stop *s, const char *words, uint64_t begin)
 	struct pst_error err;
 	int r;
 
+	pst_cmd_progress(s->ctx, "destroying the domain");
 	r = s->api->virt_destroy(s->virt, s->name, &err);
 	/* It may have ended just now. */
 	if (r == -EALREADY)
@@ -47,6 +49,7 @@ static int destroy(const struct stop *s, const char *words, uint64_t begin)
 	if (r == 0)
 		r = s->api->virt_wait_off(s->virt, s->name, DESTROY_NS, NULL,
 					  NULL, &err);
+	pst_cmd_progress(s->ctx, NULL);
 	if (r)
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	return report(s, "destroyed", words, begin);
@@ -77,8 +80,10 @@ static int stop(const struct stop *s)
 		how == PST_VM_VIRT_BY_AGENT ? "the guest agent"
 					    : "the ACPI power button",
 		s->timeout_ns / PST_NS_PER_S);
+	pst_cmd_progress(s->ctx, "waiting for the domain's end");
 	r = s->api->virt_wait_off(s->virt, s->name, s->timeout_ns, NULL, NULL,
 				  &err);
+	pst_cmd_progress(s->ctx, NULL);
 	if (r == 0)
 		return report(
 			s, how == PST_VM_VIRT_BY_AGENT ? "guest agent" : "acpi",
@@ -102,8 +107,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_FORCE)
 			s.force = true;
-		else if (opt == PST_OPT_JSON)
-			s.json = true;
 		else if (opt == PST_OPT_VM_URI)
 			uri = optarg;
 		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,

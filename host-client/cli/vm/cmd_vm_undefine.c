@@ -13,7 +13,7 @@ struct undefine {
 	const struct pst_cmd_ctx *ctx;
 	const char *name;
 	const char *dir;
-	bool keep_nvram, keep_region, json;
+	bool keep_nvram, keep_region;
 	bool failed;
 };
 
@@ -61,7 +61,7 @@ static int undefine(struct undefine *u, const struct pst_vm_api *api,
 	}
 	if (u->failed)
 		return PST_EXIT_FAILED;
-	if (u->json)
+	if (u->ctx->json)
 		return pst_cmd_print_json(
 			u->ctx, json_pack("{s:s, s:b, s:b}", "name", u->name,
 					  "undefined", 1, "domain", !gone));
@@ -86,8 +86,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			u.keep_nvram = true;
 		else if (opt == OPT_KEEP_REGION)
 			u.keep_region = true;
-		else if (opt == PST_OPT_JSON)
-			u.json = true;
 		else
 			uri = optarg;
 	}

@@ -15,39 +15,23 @@ enum { OPT_FORMAT = PST_OPT_VM_END };
 
 enum format { LIBVIRT, QEMU, CLOUD_HYPERVISOR, FIRECRACKER };
 
+#define FORMATS "libvirt|qemu|cloud-hypervisor|firecracker"
+
 static const char *const formats[] = {
 	[LIBVIRT] = "libvirt",
 	[QEMU] = "qemu",
 	[CLOUD_HYPERVISOR] = "cloud-hypervisor",
-	[FIRECRACKER] = "firecracker",
 };
 
-static bool arg_format(const struct pst_cmd_ctx *ctx, enum format *ret)
-{
-	size_t i;
-
-	for (i = 0; i < PST_ARRAY_SIZE(formats); i++) {
-		if (strcmp(optarg, formats[i]) == 0) {
-			*ret = (enum format)i;
-			return true;
-		}
-	}
-	pst_cmd_usage(ctx,
-		      "--format: \"%s\" is not libvirt, qemu, "
-		      "cloud-hypervisor or firecracker",
-		      optarg);
-	return false;
-}
-
 static int print_xml(const struct pst_cmd_ctx *ctx,
-		     const struct pst_vm_draft *d, bool json)
+		     const struct pst_vm_draft *d)
 {
 	PST_CLEANUP_FREE char *xml = NULL;
 	struct pst_error err;
 
 	if (pst_vm_draft_xml(d, &xml, &err))
 		return pst_cmd_fail(ctx, "%s", err.text);
-	if (json)
+	if (ctx->json)
 		return pst_cmd_print_json(
 			ctx,
 			json_pack("{s:s, s:s, s:s}", "name", d->config.name,
@@ -142,7 +126,7 @@ static int print_argv_json(const struct pst_cmd_ctx *ctx, enum format format,
 }
 
 static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
-		      const struct pst_vm_config *c, bool json)
+		      const struct pst_vm_config *c)
 {
 	struct pst_vm_argv argv = {0};
 	struct pst_error err;
@@ -158,7 +142,7 @@ static int print_argv(const struct pst_cmd_ctx *ctx, enum format format,
 			say_memmap(ctx, c);
 		else
 			say_pins(ctx, c);
-		if (!json)
+		if (!ctx->json)
 			pst_vm_argv_print(&argv, stdout);
 		else if (print_argv_json(ctx, format, c->name, &argv))
 			r = -ENOMEM;
@@ -189,8 +173,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	PST_CLEANUP_FREE struct pst_vm_draft *d = calloc(1, sizeof(*d));
 	struct pst_cmd_vm vm;
-	enum format format = LIBVIRT;
-	bool json = false;
+	uint32_t format = LIBVIRT;
 	struct pst_error err;
 	char uds[256];
 	int opt, r;
@@ -199,11 +182,10 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		return pst_cmd_fail(ctx, "out of memory");
 	pst_cmd_vm_init(&vm, ctx);
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
-		if (opt == PST_OPT_JSON)
-			json = true;
-		else if (!(opt == OPT_FORMAT
-				   ? arg_format(ctx, &format)
-				   : pst_cmd_vm_opt(ctx, opt, &vm.ask)))
+		if (!(opt == OPT_FORMAT
+			      ? pst_cmd_arg_word(ctx, "--format", FORMATS,
+						 optarg, &format)
+			      : pst_cmd_vm_opt(ctx, opt, &vm.ask)))
 			return PST_EXIT_USAGE;
 	}
 	vm.ask.q.name = argv[optind];
@@ -221,9 +203,8 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (r == PST_EXIT_OK)
 		r = pst_cmd_vm_draft(&vm, d);
 	if (r == PST_EXIT_OK) {
-		r = format == LIBVIRT
-			    ? print_xml(ctx, d, json)
-			    : print_argv(ctx, format, &d->config, json);
+		r = format == LIBVIRT ? print_xml(ctx, d)
+				      : print_argv(ctx, format, &d->config);
 		pst_vm_draft_done(d);
 	}
 	pst_cmd_vm_end(&vm);
@@ -232,8 +213,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 static const struct pst_cmd_opt opts[] = {
 	PST_CMD_VM_OPTS,
-	{OPT_FORMAT, "format", "libvirt|qemu|cloud-hypervisor|firecracker",
-	 "what it is printed for [libvirt]"},
+	{OPT_FORMAT, "format", FORMATS, "what it is printed for [libvirt]"},
 	PST_CMD_OPT_JSON,
 	{0},
 };
