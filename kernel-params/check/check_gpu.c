@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of the card: functions, cards of the same model, driver, reset, BARs,
- * address width. */
+/* Checks of the card: functions, cards of the same model, driver, BARs, address
+ * width. */
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"
@@ -215,55 +215,6 @@ PST_HOST_CHECK(gpu_driver)
 		a->last_branch || a->open_only ? PST_HOST_WARN : PST_HOST_PASS,
 		fix.buf, "%s (compute capability %s)%s", a->name, a->sm,
 		a->last_branch ? ", which current drivers have dropped" : "");
-}
-
-/* What to expect of a card that may not come back, and what helps. */
-static void reset_fix(const struct pst_host_pci_dev *d,
-		      struct pst_host_text *fix)
-{
-	pst_host_text_add(
-		fix,
-		"after the VM stops the card may not start again: then "
-		"remove it and rescan (echo 1 > /sys/%s/remove, echo 1 > "
-		"/sys/bus/pci/rescan), suspend the host, or reboot it",
-		strncmp(d->path, "sys/", 4) == 0 ? d->path + 4 : d->path);
-	if (d->vendor == 0x1002)
-		pst_host_text_add(fix,
-				  "; for many AMD cards there is the module "
-				  "vendor-reset");
-}
-
-PST_HOST_CHECK(gpu_reset)
-{
-	const struct pst_host_pci_dev *d = h->gpu;
-	struct pst_host_text fix = {0};
-
-	reset_fix(d, &fix);
-	if (d->knows_reset_method && (strstr(d->reset_method, "flr") ||
-				      strstr(d->reset_method, "device_")))
-		pst_host_finding_add(out, PST_HOST_PASS, NULL, "methods: %s",
-				     d->reset_method);
-	else if (d->knows_reset_method && strstr(d->reset_method, "bus"))
-		pst_host_finding_add(
-			out, PST_HOST_WARN, fix.buf,
-			"methods: %s; by the bus all functions are "
-			"reset together, and not every card comes back",
-			d->reset_method);
-	else if (d->knows_reset_method)
-		pst_host_finding_add(out, PST_HOST_WARN, fix.buf, "methods: %s",
-				     *d->reset_method ? d->reset_method
-						      : "none");
-	else if (d->has_reset)
-		pst_host_finding_add(
-			out, PST_HOST_WARN, fix.buf,
-			"it can be reset; how is not shown (kernels "
-			"before 5.15)");
-	else
-		pst_host_finding_add(
-			out, PST_HOST_WARN, fix.buf,
-			"neither reset nor reset_method was seen for "
-			"%s",
-			d->name);
 }
 
 PST_HOST_CHECK(gpu_bars)

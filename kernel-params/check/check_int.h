@@ -27,9 +27,13 @@ PST_HOST_CHECK(gpu_selected);
 PST_HOST_CHECK(gpu_functions);
 PST_HOST_CHECK(gpu_twins);
 PST_HOST_CHECK(gpu_driver);
-PST_HOST_CHECK(gpu_reset);
 PST_HOST_CHECK(gpu_bars);
 PST_HOST_CHECK(gpu_dma_width);
+/* check_reset.c */
+PST_HOST_CHECK(gpu_answer);
+PST_HOST_CHECK(gpu_reset);
+PST_HOST_CHECK(gpu_power);
+PST_HOST_CHECK(gpu_link);
 /* check_display.c */
 PST_HOST_CHECK(boot_display);
 PST_HOST_CHECK(host_use);

@@ -135,6 +135,7 @@ int pst_host_scan(const struct pst_host_root *root,
 			pst_host_gpu_arch_find(h->gpu->vendor, h->gpu->device);
 		pst_host_card_use_find(root, &h->pci, &h->display, h->gpu,
 				       &h->use);
+		pst_host_card_state_read(root, &h->pci, h->gpu, &h->state);
 	}
 	pst_host_scan_files(root, h);
 	if (root->live)

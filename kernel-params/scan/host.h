@@ -4,6 +4,7 @@
 #define PST_KERNEL_PARAMS_SCAN_HOST_H
 
 #include "kernel-params/scan/boot.h"
+#include "kernel-params/scan/card_state.h"
 #include "kernel-params/scan/card_use.h"
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/cpu.h"
@@ -62,6 +63,7 @@ struct pst_host_files {
 	char nr_hugepages[160]; /* a line that sets them at boot, or "" */
 	bool unsafe_interrupts; /* vfio_iommu_type1 allows them */
 	bool noiommu;           /* vfio's unsafe mode without IOMMU */
+	bool idle_d3_off;       /* vfio-pci leaves idle functions awake */
 	unsigned int nvidia_dma_bits; /* as the host's driver tells, 0: no */
 	bool grub, kernel_cmdline;    /* etc/default/grub, etc/kernel/cmdline */
 	const char *loader; /* what systemd-boot's entries are in, or NULL */
@@ -86,7 +88,8 @@ struct pst_host {
 	struct pst_host_vfio_conf vfio;
 	struct pst_host_boot boot;
 	struct pst_host_display display;
-	struct pst_host_card_use use; /* of gpu */
+	struct pst_host_card_use use;     /* of gpu */
+	struct pst_host_card_state state; /* of gpu */
 	struct pst_host_software software;
 	char release[96]; /* of the kernel, "" not seen */
 	bool has_version;

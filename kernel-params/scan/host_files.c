@@ -278,6 +278,7 @@ void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 			  f->nr_hugepages, sizeof(f->nr_hugepages));
 	f->unsafe_interrupts = param_on(root, h, "vfio_iommu_type1",
 					"allow_unsafe_interrupts");
+	f->idle_d3_off = param_on(root, h, "vfio_pci", "disable_idle_d3");
 	f->noiommu = param_on(root, h, "vfio", "enable_unsafe_noiommu_mode");
 	f->nvidia_dma_bits = nvidia_dma(root, h->gpu);
 }

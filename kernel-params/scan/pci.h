@@ -103,6 +103,18 @@ pst_host_pci_card(const struct pst_host_pci *pci,
 		  const struct pst_host_pci_dev *dev,
 		  const struct pst_host_pci_dev *ret[PST_HOST_PCI_MAX_FN]);
 
+/*
+ * The bridge right above a function: the root port or a switch's port. NULL:
+ * there is none, or the tree does not show it.
+ */
+const struct pst_host_pci_dev *
+pst_host_pci_port(const struct pst_host_pci *pci,
+		  const struct pst_host_pci_dev *dev);
+
+/* Whether a function lies below a bridge, at any depth. */
+bool pst_host_pci_is_below(const struct pst_host_pci_dev *dev,
+			   const struct pst_host_pci_dev *bridge);
+
 bool pst_host_pci_is_bridge(
 	const struct pst_host_pci_dev *dev); /* class 06xx */
 bool pst_host_pci_is_display(

@@ -39,6 +39,29 @@ pst_host_pci_card(const struct pst_host_pci *pci,
 	return n;
 }
 
+bool pst_host_pci_is_below(const struct pst_host_pci_dev *dev,
+			   const struct pst_host_pci_dev *bridge)
+{
+	const size_t n = strlen(bridge->path);
+
+	return strncmp(dev->path, bridge->path, n) == 0 && dev->path[n] == '/';
+}
+
+const struct pst_host_pci_dev *
+pst_host_pci_port(const struct pst_host_pci *pci,
+		  const struct pst_host_pci_dev *dev)
+{
+	const struct pst_host_pci_dev *best = NULL;
+	size_t i;
+
+	for (i = 0; i < pci->n; i++)
+		if (pst_host_pci_is_bridge(&pci->dev[i]) &&
+		    pst_host_pci_is_below(dev, &pci->dev[i]) &&
+		    (!best || pst_host_pci_is_below(&pci->dev[i], best)))
+			best = &pci->dev[i];
+	return best;
+}
+
 bool pst_host_pci_is_bridge(const struct pst_host_pci_dev *dev)
 {
 	return dev->class >> 16 == 0x06;

@@ -316,27 +316,6 @@ START_TEST(addresses_have_to_fit_into_the_dma_width)
 }
 END_TEST
 
-START_TEST(a_card_that_cannot_be_reset_is_a_warning)
-{
-	make_good();
-	tree_attr(GPU, "reset_method", "pm bus\n");
-	finding("gpu.reset", PST_HOST_WARN, "by the bus");
-	tree_attr(GPU, "reset_method", "device_specific\n");
-	finding("gpu.reset", PST_HOST_PASS, "device_specific");
-	tree_attr(GPU, "reset_method", "\n");
-	finding("gpu.reset", PST_HOST_WARN, "methods: none");
-	tree_unlink("sys/devices/pci0000:00/" GPU "/reset_method");
-	finding("gpu.reset", PST_HOST_WARN, "neither reset nor reset_method");
-	tree_attr(GPU, "reset", "");
-	finding("gpu.reset", PST_HOST_WARN, "before 5.15");
-	finding("gpu.reset", PST_HOST_WARN,
-		"/sys/devices/pci0000:00/" GPU "/remove");
-	tree_attr(GPU, "vendor", "0x1002\n");
-	finding("gpu.reset", PST_HOST_WARN, "vendor-reset");
-	done();
-}
-END_TEST
-
 START_TEST(a_blackwell_wants_the_open_module)
 {
 	make_good();
@@ -409,7 +388,6 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_card_that_stays_needs_its_driver);
 	tcase_add_test(tc, nvidia_modules_need_a_card_that_stays);
 	tcase_add_test(tc, addresses_have_to_fit_into_the_dma_width);
-	tcase_add_test(tc, a_card_that_cannot_be_reset_is_a_warning);
 	tcase_add_test(tc, a_blackwell_wants_the_open_module);
 	tcase_add_test(tc, a_stand_in_device_may_be_checked);
 	tcase_add_test(tc, a_long_list_is_cut_off);
