@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes a session of a model's files. */
+#include "guest-agent/runner/model.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "guest-agent/runner/describe.h"
+#include "guest-agent/runner/onnx.h"
+#include "guest-agent/runner/run.h"
+
+/* A file in private memory: its descriptor cannot be mapped any more. */
+struct bytes {
+	uint8_t *data;
+	size_t size;
+};
+
+static void bytes_done(struct bytes *b)
+{
+	if (b->data)
+		munmap(b->data, b->size);
+	*b = (struct bytes){0};
+}
+
+static int read_all(int fd, struct bytes *b, struct pst_error *err)
+{
+	size_t done = 0;
+
+	while (done < b->size) {
+		ssize_t n =
+			pread(fd, b->data + done, b->size - done, (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return pst_error_set_errno(err, errno,
+						   "cannot read the model");
+		if (n == 0)
+			return pst_error_set(err, -ENODATA,
+					     "the model ends at byte %zu of "
+					     "%zu",
+					     done, b->size);
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int read_file(int fd, uint64_t size, struct bytes *ret,
+		     struct pst_error *err)
+{
+	struct bytes b = {.size = (size_t)size};
+	int r;
+
+	if (size == 0 || size > SSIZE_MAX)
+		return pst_error_set(err, -EINVAL,
+				     "a file of the model has "
+				     "no bytes");
+	b.data = mmap(NULL, b.size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (b.data == MAP_FAILED)
+		return pst_error_set(err, -ENOMEM,
+				     "there is no memory for a file of the "
+				     "model");
+	r = read_all(fd, &b, err);
+	if (r < 0)
+		bytes_done(&b);
+	else
+		*ret = b;
+	return r;
+}
+
+struct files {
+	struct bytes graph;
+	uint32_t n; /* others */
+	struct pst_onnx_file known[PST_RUNNER_FILES];
+	struct bytes data[PST_RUNNER_FILES];
+};
+
+static void files_done(struct files *f)
+{
+	uint32_t i;
+
+	bytes_done(&f->graph);
+	for (i = 0; i < f->n; i++)
+		bytes_done(&f->data[i]);
+}
+
+static int read_files(const struct pst_runner_load *load, const int *fds,
+		      struct files *f, struct pst_error *err)
+{
+	uint32_t i;
+	int r;
+
+	for (i = 0; i < load->n_files; i++) {
+		const struct pst_runner_file *file = &load->file[i];
+
+		if (*file->name == '\0') {
+			bytes_done(&f->graph);
+			r = read_file(fds[i], file->size, &f->graph, err);
+		} else {
+			r = read_file(fds[i], file->size, &f->data[f->n], err);
+			if (r == 0)
+				f->known[f->n++] = (struct pst_onnx_file){
+					file->name, file->size};
+		}
+		if (r < 0)
+			return r;
+	}
+	if (!f->graph.data)
+		return pst_error_set(err, -EINVAL,
+				     "the model itself is not "
+				     "among its files");
+	return pst_onnx_walk(f->graph.data, f->graph.size, f->known, f->n, err);
+}
+
+static int add_files(const struct pst_ort *ort, struct ort_session_options *o,
+		     const struct files *f, struct pst_error *err)
+{
+	const char *names[PST_RUNNER_FILES];
+	char *data[PST_RUNNER_FILES];
+	size_t sizes[PST_RUNNER_FILES];
+	uint32_t i;
+
+	if (f->n == 0)
+		return 0;
+	if (!ort->add_external_files)
+		return pst_error_set(err, -ENOTSUP,
+				     "ONNX Runtime %s takes no weights from "
+				     "files of their own; 1.18 does",
+				     ort->version);
+	for (i = 0; i < f->n; i++) {
+		names[i] = f->known[i].name;
+		data[i] = (char *)f->data[i].data;
+		sizes[i] = f->data[i].size;
+	}
+	return pst_ort_check(
+		ort, ort->add_external_files(o, names, data, sizes, f->n),
+		"cannot hand over the weights", err);
+}
+
+static int make_session(const struct pst_ort *ort, const struct files *f,
+			struct ort_session **ret, struct pst_error *err)
+{
+	struct ort_session_options *o;
+	int r;
+
+	r = pst_ort_check(ort, ort->create_session_options(&o),
+			  "cannot make options", err);
+	if (r < 0)
+		return r;
+	r = pst_ort_check(ort, ort->disable_session_threads(o),
+			  "cannot share threads", err);
+	if (r == 0)
+		r = pst_ort_check(
+			ort,
+			ort->add_config(o, "session.load_model_format", "ONNX"),
+			"cannot set the format", err);
+	if (r == 0)
+		r = add_files(ort, o, f, err);
+	if (r == 0)
+		r = pst_ort_check(ort,
+				  ort->create_session(ort->env, f->graph.data,
+						      f->graph.size, o, ret),
+				  "ONNX Runtime refuses the model", err);
+	ort->release_session_options(o);
+	return r;
+}
+
+/* Integers are 1, all else 0: an integer divided by 0 ends the process. */
+static void fill(const struct pst_runner_call *call, uint8_t *arena)
+{
+	uint32_t i;
+	uint64_t j;
+
+	for (i = 0; i < call->n_in; i++) {
+		const struct pst_runner_io *io = &call->io[i];
+		const uint64_t width = pst_runner_elem_size(io->elem);
+
+		for (j = 0; !pst_runner_elem_is_float(io->elem) && j < io->size;
+		     j += width)
+			arena[io->off + j] = 1;
+	}
+}
+
+/* Lays out an operand for each input, dimensions of any size being 1. Returns
+ * false when one is too large to try. */
+static bool lay_out(const struct pst_runner_loaded *about,
+		    struct pst_runner_call *call, uint64_t *ret_size)
+{
+	uint64_t at = 0;
+	uint32_t i, j;
+
+	call->n_in = about->n_in;
+	for (i = 0; i < about->n_in; i++) {
+		const struct pst_runner_tensor *t = &about->io[i];
+		struct pst_runner_io *io = &call->io[i];
+		uint64_t n = pst_runner_elem_size(t->elem);
+
+		*io = (struct pst_runner_io){
+			.slot = i, .elem = t->elem, .rank = t->rank};
+		for (j = 0; j < t->rank; j++) {
+			io->dim[j] = t->dim[j] < 0 ? 1 : t->dim[j];
+			if (pst_mul_overflow(n, (uint64_t)io->dim[j], &n) ||
+			    n > (256U << 20))
+				return false;
+		}
+		io->off = at;
+		io->size = n;
+		at += pst_round_up(n, 64);
+	}
+	*ret_size = at;
+	return true;
+}
+
+/* The first run of a model takes many times as long as the later ones. */
+static void warm(const struct pst_ort *ort, struct pst_runner_model *m)
+{
+	struct pst_runner_space space = {0};
+	struct pst_runner_call *call PST_CLEANUP_FREE = NULL;
+	uint8_t *arena PST_CLEANUP_FREE = NULL;
+	uint64_t size;
+	uint32_t i;
+
+	call = calloc(1, sizeof(*call));
+	if (!call || !lay_out(&m->about, call, &size))
+		return;
+	arena = calloc(1, size + 64);
+	if (!arena)
+		return;
+	fill(call, arena);
+	call->n_out = m->about.n_out;
+	for (i = 0; i < call->n_out; i++)
+		call->io[call->n_in + i] = (struct pst_runner_io){.slot = i};
+	pst_runner_run(ort, m, NULL, arena, size, &space, call);
+	if (call->status == 0 || call->status == -EMSGSIZE) {
+		m->about.first_ns = call->compute_ns;
+		pst_runner_run(ort, m, NULL, arena, size, &space, call);
+		m->about.second_ns = call->compute_ns;
+	}
+	pst_runner_space_done(&space);
+}
+
+static int make(const struct pst_ort *ort, const struct pst_runner_load *load,
+		const int *fds, struct pst_runner_model *m,
+		struct pst_error *err)
+{
+	const uint64_t begin = pst_now_ns();
+	struct files f = {0};
+	int r;
+
+	r = read_files(load, fds, &f, err);
+	if (r == 0)
+		r = make_session(ort, &f, &m->session, err);
+	files_done(&f);
+	if (r == 0)
+		r = pst_runner_describe(ort, m->session, &m->about, err);
+	m->about.load_ns = pst_now_ns() - begin;
+	return r;
+}
+
+int pst_runner_model_load(const struct pst_ort *ort,
+			  const struct pst_runner_load *load, const int *fds,
+			  struct pst_runner_model **ret, struct pst_error *err)
+{
+	struct pst_runner_model *m;
+	int r;
+
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return pst_oom(err);
+	m->about.type = PST_RUNNER_LOADED;
+	m->about.id = load->id;
+	r = make(ort, load, fds, m, err);
+	if (r < 0) {
+		pst_runner_model_free(ort, m);
+		return r;
+	}
+	warm(ort, m);
+	*ret = m;
+	return 0;
+}
+
+void pst_runner_model_free(const struct pst_ort *ort,
+			   struct pst_runner_model *m)
+{
+	if (!m)
+		return;
+	if (m->session)
+		ort->release_session(m->session);
+	free(m);
+}
