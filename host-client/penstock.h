@@ -126,7 +126,7 @@ struct pst_options {
 	uint64_t spin_ns;    /* a wait spins so long before it sleeps. 0: 50 us;
 				UINT64_MAX: it never sleeps */
 	uint32_t flags;      /* PST_OPEN_* */
-	uint32_t queues;     /* ordered queues of operations, for
+	uint32_t queues;     /* ordered queues of operations, see
 				pst_submit(); 0: 1, at most 8 */
 	const char *name; /* of this client in the agent's statistics; NULL: the
 			     name of the program */
@@ -267,6 +267,8 @@ struct pst_info {
 	uint32_t max_tensors;      /* of one session; 0: the backend has none */
 	uint32_t max_batch;        /* products of one call */
 	uint64_t max_tensor_bytes; /* of one session, all tensors */
+	uint32_t queues;           /* of this connection */
+	uint32_t lanes;            /* of the agent, that its queues share */
 };
 
 /*
@@ -279,6 +281,15 @@ struct pst_info {
  * Since: 1.0
  */
 int pst_get_info(struct pst *c, struct pst_info *info);
+
+/*
+ * Returns 0 as long as the session lives, and ESTALE from its loss (half a
+ * second later at most) until a call opens a new one. Does not block. An agent
+ * that hangs is not lost: pst_ping() asks it.
+ *
+ * Since: 1.0
+ */
+int pst_check(struct pst *c);
 
 /* What pst_query() asks for. */
 enum pst_topic {
@@ -693,8 +704,9 @@ enum pst_op_kind {
 
 /* One of many operations; see pst_submit(). */
 struct pst_submission {
+	size_t size;    /* sizeof(struct pst_submission), the same in all */
 	uint32_t op;    /* enum pst_op_kind */
-	uint32_t queue; /* below options.queues; 0 is that of other calls */
+	uint32_t queue; /* below options.queues */
 	uint64_t user_data;
 	union {
 		const void *none; /* of PST_OP_NOP, NULL */
@@ -702,16 +714,18 @@ struct pst_submission {
 		const struct pst_copy_args *copy;
 		const struct pst_infer_args *infer;
 	} args;
-	uint64_t reserved[5]; /* 0 */
 };
 
 /*
- * Submits n operations at once, which costs less than one by one; those of a
- * queue run in order. Returns how many it has submitted, the first ones, and
- * stores their tags in ret_tags, an array of n, or NULL. If that is less than
- * n, the next one cannot be submitted: a call that begins with it says why.
+ * Submits n operations at once, which costs less than one by one. Returns how
+ * many it has submitted, the first ones, and stores their tags in ret_tags, an
+ * array of n, or NULL. If that is less than n, the next one cannot be
+ * submitted: a call that begins with it says why.
  *
- * Errors: EINVAL (n is below 1; op, queue or reserved), and those of the
+ * Operations of a queue run in order and do not wait for other queues'. Every
+ * other call uses queue 0; to wait in another, submit here and pst_wait().
+ *
+ * Errors: EINVAL (n is below 1; size, op or queue), and those of the
  * asynchronous call of the first operation. A lost session is ESTALE for a NOP,
  * too.
  *
@@ -913,7 +927,7 @@ int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
 #define PST_OPTIONS_INIT {sizeof(struct pst_options), 0, 0, 0, 0, 0, NULL}
 #define PST_INFO_INIT \
 	{sizeof(struct pst_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}, \
-	 {0}, {0}, {0}, {0}, {0}, {0}, {0}, 0, 0, 0}
+	 {0}, {0}, {0}, {0}, {0}, {0}, {0}, 0, 0, 0, 0, 0}
 #define PST_GEMM_INIT \
 	{sizeof(struct pst_gemm_args), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, NULL, \
 	 NULL, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0}
@@ -921,7 +935,7 @@ int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
 	{sizeof(struct pst_copy_args), NULL, NULL, 0, 0, 0, 0, 0}
 #define PST_INFER_INIT \
 	{sizeof(struct pst_infer_args), NULL, NULL, NULL, 0, 0, 0, 0}
-#define PST_SUBMISSION_INIT {0, 0, 0, {NULL}, {0, 0, 0, 0, 0}}
+#define PST_SUBMISSION_INIT {sizeof(struct pst_submission), 0, 0, 0, {NULL}}
 /* clang-format on */
 
 #pragma GCC visibility pop

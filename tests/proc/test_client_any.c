@@ -201,9 +201,6 @@ START_TEST(many_operations_are_submitted_at_once)
 	ops[1].op = 1000;
 	fails(pst_submit(c, ops + 1, 2, tags), -EINVAL, "op 1000");
 	ops[1].op = PST_OP_NOP;
-	ops[1].reserved[4] = 1;
-	fails(pst_submit(c, ops + 1, 2, tags), -EINVAL, "reserved");
-	ops[1].reserved[4] = 0;
 	ops[1].queue = 1;
 	fails(pst_submit(c, ops + 1, 2, tags), -EINVAL, "queue 1");
 	ops[1].queue = 0;

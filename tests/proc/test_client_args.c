@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What programs of older and newer headers pass, and what initialisers mean. */
-#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 
 #include "tests/fixtures/tensor_fixture.h"
-
-#define MS PST_NS_PER_MS
 
 static float *a, *b, *d;
 
@@ -165,64 +162,34 @@ START_TEST(what_this_version_does_not_have_is_refused)
 }
 END_TEST
 
-static void *start_soon(void *arg)
+/* Each as far behind the one before as its caller's header has them. */
+START_TEST(submissions_of_a_newer_header_are_taken_if_what_is_new_is_zero)
 {
-	usleep(200 * 1000);
-	agent_start(&agent);
-	return NULL;
-}
+	struct {
+		struct pst_submission op;
+		uint64_t member;
+	} newer[3];
+	struct pst_completion done[3];
+	int i, n = 0, r;
 
-START_TEST(opening_waits_for_an_agent_that_is_about_to_come)
-{
-	struct pst_options o = PST_OPTIONS_INIT;
-	char path[sizeof(agent.uri)];
-	pthread_t thread;
-	struct pst *k;
-	int r;
-
-	o.flags = PST_OPEN_WAIT;
-	o.timeout_ns = 30 * S;
-	agent_kill(&agent);
-	snprintf(path, sizeof(path), "%s", strchr(agent.uri, '/') + 2);
-	path[strcspn(path, "?")] = '\0';
-	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_int_eq(pst_open(agent.uri, NULL, &k, text, sizeof(text)),
-			 -ENOENT);
-	pthread_create(&thread, NULL, start_soon, NULL);
-	r = pst_open(agent.uri, &o, &k, text, sizeof(text));
-	pthread_join(thread, NULL);
-	ck_assert_msg(r == 0, "%s", text);
-	ck_assert_int_eq(pst_nop(k, S, NULL), 0);
-	pst_close(k);
-}
-END_TEST
-
-static int stop(void *arg)
-{
-	return ++*(int *)arg > 2;
-}
-
-START_TEST(waiting_for_an_agent_ends_by_its_time_or_by_an_interrupt)
-{
-	struct pst_options o = PST_OPTIONS_INIT;
-	int asked = 0;
-	struct pst *k;
-
-	o.flags = PST_OPEN_WAIT;
-	o.timeout_ns = 50 * MS;
-	ck_assert_int_eq(
-		pst_open("unix:///nowhere/at/all", &o, &k, text, sizeof(text)),
-		-ENOENT);
-	o.timeout_ns = 3600 * S;
-	pst_set_interrupt(stop, &asked);
-	ck_assert_int_eq(
-		pst_open("unix:///nowhere/at/all", &o, &k, text, sizeof(text)),
-		-EINTR);
-	pst_set_interrupt(NULL, NULL);
-	ck_assert_int_eq(asked, 3);
-	/* An endpoint that is none is none later either. */
-	ck_assert_int_eq(pst_open("nonesuch", &o, &k, text, sizeof(text)),
-			 -ENOENT);
+	for (i = 0; i < 3; i++) {
+		newer[i].op = (struct pst_submission)PST_SUBMISSION_INIT;
+		newer[i].op.size = sizeof(newer[i]);
+		newer[i].op.op = PST_OP_NOP;
+		newer[i].member = 0;
+	}
+	ck_assert_int_eq(pst_submit(c, &newer[0].op, 3, NULL), 3);
+	while (n < 3) {
+		r = pst_wait_any(c, done, 3, S);
+		ck_assert_int_ge(r, 1);
+		n += r;
+	}
+	newer[1].member = 1;
+	ck_assert_int_eq(pst_submit(c, &newer[0].op, 3, NULL), 1);
+	fails(pst_submit(c, &newer[1].op, 2, NULL), -EINVAL, "newer");
+	newer[1].op.size = 0;
+	fails(pst_submit(c, &newer[1].op, 2, NULL), -EINVAL,
+	      "PST_SUBMISSION_INIT");
 }
 END_TEST
 
@@ -236,9 +203,9 @@ static void add(TCase *tc)
 		tc, a_leading_dimension_of_zero_is_that_of_a_packed_matrix_all);
 	tcase_add_test(tc, a_product_without_a_type_says_so);
 	tcase_add_test(tc, what_this_version_does_not_have_is_refused);
-	tcase_add_test(tc, opening_waits_for_an_agent_that_is_about_to_come);
 	tcase_add_test(
-		tc, waiting_for_an_agent_ends_by_its_time_or_by_an_interrupt);
+		tc,
+		submissions_of_a_newer_header_are_taken_if_what_is_new_is_zero);
 }
 
 int main(void)

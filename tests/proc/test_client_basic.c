@@ -438,6 +438,7 @@ START_TEST(questions_are_answered_and_a_control_connection_has_no_lane)
 		.size = sizeof(o),
 		.flags = PST_OPEN_CONTROL_ONLY,
 	};
+	struct pst_info i = PST_INFO_INIT;
 	uint64_t ns = 0;
 	char *json;
 	void *p;
@@ -455,6 +456,16 @@ START_TEST(questions_are_answered_and_a_control_connection_has_no_lane)
 	ck_assert_int_eq(pst_alloc(c, 1, &p), -EINVAL);
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), -EINVAL);
 	ck_assert_int_eq(pst_arm(c), 0);
+	ck_assert_int_eq(pst_get_info(c, &i), 0);
+	ck_assert_uint_eq(i.lanes, 0);
+	/* No thread of it watches the socket. */
+	ck_assert_int_eq(pst_check(c), 0);
+	fake.hang_up = true;
+	while (pst_check(c) == 0)
+		usleep(1000);
+	ck_assert_int_eq(pst_query(c, PST_QUERY_INFO, &json), 0);
+	free(json);
+	ck_assert_int_eq(pst_check(c), 0);
 }
 END_TEST
 

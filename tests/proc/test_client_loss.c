@@ -214,9 +214,14 @@ END_TEST
 
 START_TEST(a_question_or_a_nop_opens_a_new_session)
 {
+	ck_assert_int_eq(pst_check(c), 0);
 	fake.hang_up = true;
 	wait_lost();
+	ck_assert_int_eq(pst_check(c), -ESTALE);
+	pst_last_error(c, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "went away"));
 	ck_assert_int_eq(pst_ping(c, NULL), 0);
+	ck_assert_int_eq(pst_check(c), 0);
 	fake.hang_up = true;
 	wait_lost();
 	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);

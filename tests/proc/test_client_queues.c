@@ -48,11 +48,15 @@ static bool is_pending(uint64_t tag)
 
 START_TEST(each_queue_has_a_lane_and_answers)
 {
+	struct pst_info info = PST_INFO_INIT;
 	uint64_t tag;
 	uint32_t i, q;
 
 	reopen(QUEUES, 0);
 	ck_assert_uint_eq(c->session.n_lanes, QUEUES);
+	ok(pst_get_info(c, &info));
+	ck_assert_uint_eq(info.queues, QUEUES);
+	ck_assert_uint_eq(info.lanes, QUEUES);
 	for (i = 0; i < 3; i++) {
 		for (q = 0; q < QUEUES; q++) {
 			ck_assert_int_eq(submit_nop(q, &tag), 0);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "host-client/lib/ops/call.h"
+#include "host-client/lib/plain/args.h"
 
 static int prepare_nop(const struct pst *c, const void *args,
 		       struct pst_call *call, struct pst_error *err)
@@ -21,8 +22,6 @@ static pst_prepare_fn *const prepare[] = {
 static int check(const struct pst_submission *s, uint32_t n_queues,
 		 struct pst_error *err)
 {
-	size_t i;
-
 	if (s->op >= PST_ARRAY_SIZE(prepare) || !prepare[s->op])
 		return pst_error_set(err, -EINVAL,
 				     "op %u of a submission is unknown", s->op);
@@ -35,33 +34,39 @@ static int check(const struct pst_submission *s, uint32_t n_queues,
 		return pst_error_set(err, -EINVAL,
 				     "args of a submission are %s",
 				     s->args.none ? "not NULL" : "NULL");
-	for (i = 0; i < PST_ARRAY_SIZE(s->reserved); i++)
-		if (s->reserved[i])
-			return pst_error_set(err, -EINVAL,
-					     "reserved of a submission is not "
-					     "0: begin with "
-					     "PST_SUBMISSION_INIT");
 	return 0;
 }
 
 static int submit(struct pst *c, const struct pst_submission *s,
 		  uint64_t *ret_tag, struct pst_error *err)
 {
-	struct pst_call call = {
-		.user_data = s->user_data,
-		.queue = s->queue,
+	static const struct pst_args_kind kind = {
+		.init = "PST_SUBMISSION_INIT",
+		.size = sizeof(*s),
+		.least = sizeof(*s),
 	};
+	struct pst_submission known;
+	struct pst_call call = {0};
 	int r;
 
+	if (s->size != sizeof(*s)) {
+		r = pst_args_take(&kind, s, &known, err);
+		if (r < 0)
+			return r;
+		s = &known;
+	}
 	if ((r = check(s, c->conf.n_queues, err)) < 0 ||
 	    (r = prepare[s->op](c, s->args.none, &call, err)) < 0)
 		return r;
+	call.user_data = s->user_data;
+	call.queue = s->queue;
 	return pst_call_run_async(c, &call, false, ret_tag, err);
 }
 
 int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
 	       uint64_t *ret_tags)
 {
+	const struct pst_submission *op = ops;
 	struct pst_error err = {0};
 	int i, r = 0;
 
@@ -74,9 +79,11 @@ int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
 				&err);
 	pst_lock(c);
 	for (i = 0; i < n; i++) {
-		r = submit(c, &ops[i], ret_tags ? &ret_tags[i] : NULL, &err);
+		r = submit(c, op, ret_tags ? &ret_tags[i] : NULL, &err);
 		if (r < 0)
 			break;
+		/* As far apart as the caller's header has them. */
+		op = (const void *)((const char *)op + ops->size);
 	}
 	pst_unlock(c);
 	return i ? i : pst_fail(c, r, &err);

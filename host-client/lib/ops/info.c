@@ -8,6 +8,7 @@
 
 #include "host-client/lib/session/request.h"
 #include "host-client/lib/session/session_open.h"
+#include "host-client/lib/session/wait.h"
 
 int pst_c_touched(struct pst *c)
 {
@@ -51,6 +52,8 @@ static void fill_info(const struct pst *c, struct pst_info *i)
 	i->n_slots = w->n_slots;
 	i->emulated = w->emulated;
 	i->page_size = (uint32_t)c->mem.map.page_size;
+	i->queues = c->conf.n_queues;
+	i->lanes = c->conf.control_only ? 0 : c->session.n_lanes;
 	pst_uuid_format(w->vm_uuid, i->vm_uuid);
 	pst_uuid_format(w->region_uuid, i->region_uuid);
 	pst_uuid_format(w->boot_id, i->boot_id);
@@ -90,6 +93,25 @@ int pst_get_info(struct pst *c, struct pst_info *info)
 	memcpy(info, &i, size < sizeof(i) ? size : sizeof(i));
 	info->size = size;
 	return 0;
+}
+
+int pst_check(struct pst *c)
+{
+	struct pst_error err = {0};
+	int r = 0;
+
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	/* Elsewhere the watcher's thread reads the socket. */
+	if (c->session.live && c->conf.control_only && !c->sleepers.leader)
+		pst_socket_service(c);
+	if (c->session.live)
+		pst_session_check(c, pst_now_ns());
+	if (!c->session.live)
+		r = pst_session_gone(&c->session, &err);
+	pst_unlock(c);
+	return pst_fail(c, r, &err);
 }
 
 /* One request, on a new session if need be (unlocks). */

@@ -10,6 +10,9 @@
 #include "host-client/lib/plain/spawn.h"
 #include "transport/shm.h"
 
+/* Who waits for an agent to come connects anew that often. */
+#define TRY_NS (2 * PST_NS_PER_S)
+
 /* What the steps of one handshake share. */
 struct shake {
 	const struct pst_conf *conf;
@@ -30,7 +33,8 @@ struct shake {
 static int connect_agent(struct shake *h)
 {
 	const struct pst_endpoint *ep = &h->conf->ep;
-	uint64_t now = pst_now_ns();
+	const uint64_t now = pst_now_ns();
+	uint64_t left = h->deadline_ns > now ? h->deadline_ns - now : 0;
 	int fd = -1, r;
 
 	if (ep->scheme == PST_SCHEME_SPAWN) {
@@ -46,8 +50,10 @@ static int connect_agent(struct shake *h)
 			h->err, -EINVAL,
 			"the endpoint does not name the region file: add "
 			"?region=PATH");
-	r = pst_sock_connect(
-		ep, h->deadline_ns > now ? h->deadline_ns - now : 0, h->err);
+	/* A guest that boots may have lost what came before its driver. */
+	if (h->conf->wait && left > TRY_NS)
+		left = TRY_NS;
+	r = pst_sock_connect(ep, left, h->err);
 	if (r < 0)
 		return r;
 	h->s.sock = r;

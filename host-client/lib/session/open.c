@@ -12,8 +12,6 @@
 #include "host-client/lib/plain/spawn.h"
 #include "host-client/lib/session/session_open.h"
 
-/* How long an agent of spawn: may take to end before it is killed. */
-
 /* Between tries to open: at first, at most, give or take a half. */
 #define PAUSE_FIRST_NS (5 * PST_NS_PER_MS)
 #define PAUSE_MOST_NS  (200 * PST_NS_PER_MS)

@@ -91,6 +91,7 @@ _FUNCTIONS = [
     ("pst_set_interrupt", None, [c_void_p, c_void_p]),
     ("pst_last_error", None, [c_void_p, c_char_p, c_size_t]),
     ("pst_get_info", c_int, [c_void_p, POINTER(Info)]),
+    ("pst_check", c_int, [c_void_p]),
     ("pst_query", c_int, [c_void_p, c_int, POINTER(c_void_p)]),
     ("pst_ping", c_int, [c_void_p, POINTER(c_uint64)]),
     ("pst_alloc", c_int, [c_void_p, c_size_t, POINTER(c_void_p)]),

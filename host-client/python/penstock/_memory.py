@@ -36,12 +36,10 @@ class Handle:
 
     @property
     def lost(self):
-        info = _library.Info()
         with self._lock:
             if self._pointer is None or os.getpid() != self._pid:
                 return True
-            return self.library.pst_get_info(self._pointer,
-                                             ctypes.byref(info)) < 0
+            return self.library.pst_check(self._pointer) < 0
 
     def acquire(self):
         if os.getpid() != self._pid:
