@@ -25,12 +25,37 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 			ret,
 			"grubby --update-kernel=ALL --args=\"%s\" and reboot",
 			params);
-	else if (h->files.grub && !(h->boot.by_stub && h->files.kernel_cmdline))
+	else if (h->boot.limine_tool)
+		pst_host_text_add(ret,
+				  "add %s to KERNEL_CMDLINE[default] in "
+				  "/etc/default/limine, run %s and reboot",
+				  params, h->boot.limine);
+	else if (h->boot.limine_conf)
+		pst_host_text_add(ret, "add %s to cmdline: in /%s and reboot",
+				  params, h->boot.limine_conf);
+	else if (h->boot.sdboot_manage)
+		pst_host_text_add(ret,
+				  "add %s to LINUX_OPTIONS in "
+				  "/etc/sdboot-manage.conf, run sdboot-manage "
+				  "gen and reboot",
+				  params);
+	else if (h->boot.has & PST_HOST_TARGET_REFIND)
+		pst_host_text_add(ret,
+				  "add %s to the options in "
+				  "/boot/refind_linux.conf and reboot",
+				  params);
+	else if (h->files.grub && h->boot.own_grub &&
+		 !(h->boot.by_stub && h->files.kernel_cmdline))
 		pst_host_text_add(ret,
 				  "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
 				  "/etc/default/grub, run %s and reboot",
 				  params, h->boot.grub);
-	else if (h->files.kernel_cmdline)
+	else if (h->boot.dracut_uefi)
+		pst_host_text_add(ret,
+				  "add %s to kernel_cmdline in "
+				  "/etc/dracut.conf.d, run %s and reboot",
+				  params, h->boot.dracut);
+	else if (h->files.kernel_cmdline || h->boot.from_cmdline)
 		pst_host_text_add(
 			ret, "add %s to /etc/kernel/cmdline, run %s and reboot",
 			params, h->boot.entries);

@@ -94,7 +94,8 @@ char *pst_host_dropin_sysctl(uint64_t pages)
 	return pst_text_format(HEAD "vm.nr_hugepages = %" PRIu64 "\n", pages);
 }
 
-char *pst_host_dropin_tmpfiles(int node, uint64_t pages)
+/* A line of tmpfiles.d, without its end. */
+static char *pool_line(int node, uint64_t pages)
 {
 	char where[64] = "kernel/mm";
 
@@ -102,9 +103,16 @@ char *pst_host_dropin_tmpfiles(int node, uint64_t pages)
 		snprintf(where, sizeof(where), "devices/system/node/node%d",
 			 node);
 	return pst_text_format(
-		HEAD "w /sys/%s/hugepages/hugepages-2048kB/nr_hugepages "
-		     "- - - - %" PRIu64 "\n",
+		"w /sys/%s/hugepages/hugepages-2048kB/nr_hugepages "
+		"- - - - %" PRIu64,
 		where, pages);
+}
+
+char *pst_host_dropin_tmpfiles(int node, uint64_t pages)
+{
+	PST_CLEANUP_FREE char *line = pool_line(node, pages);
+
+	return line ? pst_text_format(HEAD "%s\n", line) : NULL;
 }
 
 char *pst_host_dropin_mount(void)
@@ -195,6 +203,17 @@ char *pst_host_dropin_nixos(const struct pst_host_nixos *want)
 		fputs("  boot.initrd.services.udev.rules = ''\n", f);
 		put_udev(f, want->addresses, "    ");
 		fputs("  '';\n", f);
+	}
+	if (want->pool_pages) {
+		PST_CLEANUP_FREE char *line =
+			pool_line(want->pool_node, want->pool_pages);
+
+		if (!line) {
+			fclose(f);
+			free(text);
+			return NULL;
+		}
+		fprintf(f, "  systemd.tmpfiles.rules = [ \"%s\" ];\n", line);
 	}
 	fputs("  virtualisation.libvirtd.enable = lib.mkDefault true;\n}\n", f);
 	return finish(f, &text);

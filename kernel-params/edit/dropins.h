@@ -50,6 +50,9 @@ struct pst_host_nixos {
 	const char *const *softdeps;  /* modules to be loaded after vfio-pci */
 	const char *const *blacklist; /* drivers that no card here needs */
 	const char *const *addresses; /* NULL: by ids */
+	/* The pool that the command line cannot give to a node; 0: none. */
+	uint64_t pool_pages;
+	int pool_node;
 };
 char *pst_host_dropin_nixos(const struct pst_host_nixos *want);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* GRUB's settings: the assignments of all files are one command line. */
+/* Kernel parameters in a variable of shell files: the assignments of all files
+ * are one command line. */
 #include "kernel-params/edit/edit_grub.h"
 
 #include <string.h>
@@ -128,22 +129,23 @@ static int put_parts(struct pst_host_edit_file *file, size_t i,
 }
 
 /* The line or file that holds what had no place. */
-static char *new_line(const char *old, const char *words, bool own)
+static char *new_line(const char *old, const char *name, const char *words,
+		      bool own)
 {
 	PST_CLEANUP_FREE char *line = NULL;
 
 	if (own)
 		return pst_text_format(PST_HOST_EDIT_MARK
-				       "; undo: penstock host undo\n" DEFAULT
-				       "=\"${" DEFAULT "} %s\"\n",
-				       words);
-	line = pst_text_format(DEFAULT "=\"%s\"\n", words);
+				       "; undo: penstock host undo\n"
+				       "%s=\"${%s} %s\"\n",
+				       name, name, words);
+	line = pst_text_format("%s=\"%s\"\n", name, words);
 	return line ? pst_host_text_append(old, line) : NULL;
 }
 
 /* All new texts are made before the first is taken over. */
 static int write_all(struct pst_host_edit_file *file, size_t n, size_t own,
-		     const struct places *p)
+		     const char *name, const struct places *p)
 {
 	char **text = calloc(n, sizeof(*text));
 	const char *rest = p->part[p->n].text;
@@ -154,7 +156,7 @@ static int write_all(struct pst_host_edit_file *file, size_t n, size_t own,
 		if (file[i].text && i != own)
 			r = put_parts(file, i, p, &text[i]);
 	if (r == 0 && *rest) {
-		char *made = new_line(text[to], rest, own < n);
+		char *made = new_line(text[to], name, rest, own < n);
 
 		free(text[to]);
 		text[to] = made;
@@ -172,24 +174,28 @@ static int write_all(struct pst_host_edit_file *file, size_t n, size_t own,
 	return r;
 }
 
-int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
-		       const struct pst_host_params *want,
-		       struct pst_error *err)
+/* first: a variable whose words come before, or NULL. */
+static int edit(struct pst_host_edit_file *file, size_t n, size_t own,
+		const char *first, const char *name,
+		const struct pst_host_params *want, struct pst_error *err)
 {
 	struct places *p = calloc(1, sizeof(*p));
-	size_t n_read = own < n ? own : n, n_linux, i, add_to;
-	int r = -ENOMEM;
+	size_t n_read = own < n ? own : n, n_first = 0, i, add_to;
+	int r = 0;
 
 	if (!p)
-		goto out;
-	/* GRUB_CMDLINE_LINUX comes first on the kernel's command line. */
-	r = collect(file, n_read, LINUX, false, p, err);
-	n_linux = p->n;
+		return pst_oom(err);
+	if (first) {
+		r = collect(file, n_read, first, false, p, err);
+		n_first = p->n;
+	}
 	if (r == 0)
-		r = collect(file, n_read, DEFAULT, own >= n, p, err);
+		r = collect(file, n_read, name, own >= n, p, err);
+	if (r == 0 && !first && p->n == 0)
+		r = pst_error_set(err, -ENOENT, "nothing sets %s", name);
 	if (r == 0)
 		r = take_parts(file, p);
-	add_to = own < n || p->n == n_linux ? p->n : p->n - 1;
+	add_to = own < n || p->n == n_first ? p->n : p->n - 1;
 	if (r == 0)
 		r = pst_host_params_merge(p->part, p->n + 1, add_to, want, err);
 	if (r == 0 && own >= n && *p->part[p->n].text && file[0].text &&
@@ -199,10 +205,24 @@ int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
 				  "no line can be added after it",
 				  file[0].path);
 	if (r == 0)
-		r = write_all(file, n, own, p);
+		r = write_all(file, n, own, name, p);
 	for (i = 0; i <= p->n; i++)
 		free(p->part[i].text);
 	free(p);
-out:
 	return r == -ENOMEM ? pst_oom(err) : r;
+}
+
+int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n, size_t own,
+		       const struct pst_host_params *want,
+		       struct pst_error *err)
+{
+	/* GRUB_CMDLINE_LINUX comes first on the kernel's command line. */
+	return edit(file, n, own, LINUX, DEFAULT, want, err);
+}
+
+int pst_host_edit_variable(struct pst_host_edit_file *file, size_t n,
+			   const char *name, const struct pst_host_params *want,
+			   struct pst_error *err)
+{
+	return edit(file, n, SIZE_MAX, NULL, name, want, err);
 }

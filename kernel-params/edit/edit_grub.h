@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* GRUB's settings: kernel parameters in /etc/default/grub and its drop-ins. */
+/* Kernel parameters in a variable of shell files: GRUB's settings, and those of
+ * programs like it. */
 #ifndef PST_KERNEL_PARAMS_EDIT_EDIT_GRUB_H
 #define PST_KERNEL_PARAMS_EDIT_EDIT_GRUB_H
 
@@ -29,5 +30,15 @@ PST_MUST_USE int pst_host_edit_grub(struct pst_host_edit_file *file, size_t n,
 				    size_t own,
 				    const struct pst_host_params *want,
 				    struct pst_error *err);
+
+/*
+ * The same for another program's variable, in place: what is missing comes into
+ * its last assignment. -ENOENT where no file sets it: what it then holds is the
+ * program's secret.
+ */
+PST_MUST_USE int pst_host_edit_variable(struct pst_host_edit_file *file,
+					size_t n, const char *name,
+					const struct pst_host_params *want,
+					struct pst_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel parameters in line formats: an option key, or the bare words. */
+/* Kernel parameters in line formats: an option key, the bare words, or a
+ * command line of its own in each line. */
 #include "kernel-params/edit/edit_loader.h"
 
 #include <ctype.h>
@@ -135,6 +136,128 @@ static int edit(const char *old, const char *key,
 		free(s->part[--s->n].text);
 	free(s);
 	return r == -ENOMEM ? pst_oom(err) : r;
+}
+
+/* ---- A command line in each line ------------------------------------------
+ */
+
+/* Finds it in a line; false where there is none. */
+typedef bool pst_find(const char *line, const char *end, const char **from,
+		      const char **to);
+
+/* "cmdline: WORDS" of a kernel with a root, in limine.conf. */
+static bool find_limine(const char *line, const char *end, const char **from,
+			const char **to)
+{
+	static const char *const keys[] = {"cmdline:", "kernel_cmdline:"};
+	static const char root[] = "root=";
+	size_t i;
+
+	while (line < end && isblank((unsigned char)*line))
+		line++;
+	for (i = 0; i < PST_ARRAY_SIZE(keys); i++) {
+		size_t len = strlen(keys[i]);
+
+		if ((size_t)(end - line) < len ||
+		    strncasecmp(line, keys[i], len) != 0)
+			continue;
+		*from = line + len;
+		while (*from < end && isblank((unsigned char)**from))
+			++*from;
+		for (*to = end;
+		     *to > *from && isspace((unsigned char)(*to)[-1]);)
+			--*to;
+		return memmem(*from, (size_t)(*to - *from), root,
+			      strlen(root)) != NULL;
+	}
+	return false;
+}
+
+/* The end of a quoted text of rEFInd's, where "" is a quote in it. */
+static const char *quote_end(const char *p, const char *end)
+{
+	for (; p < end; p++) {
+		if (*p != '"')
+			continue;
+		if (p + 1 == end || p[1] != '"')
+			return p;
+		p++;
+	}
+	return NULL;
+}
+
+/* "TITLE" "WORDS" of refind_linux.conf. */
+static bool find_refind(const char *line, const char *end, const char **from,
+			const char **to)
+{
+	const char *p = line;
+
+	while (p < end && isblank((unsigned char)*p))
+		p++;
+	if (p == end || *p != '"')
+		return false;
+	p = quote_end(p + 1, end);
+	if (!p)
+		return false;
+	for (p++; p < end && isblank((unsigned char)*p); p++)
+		;
+	if (p == end || *p != '"')
+		return false;
+	*from = p + 1;
+	*to = quote_end(*from, end);
+	return *to != NULL;
+}
+
+static int edit_each(const char *old, pst_find *find, const char *what,
+		     const struct pst_host_params *want, char **ret,
+		     struct pst_error *err)
+{
+	struct spans *s = calloc(1, sizeof(*s));
+	const char *p, *end, *from, *to;
+	int r = s ? 0 : -ENOMEM;
+
+	for (p = old; r == 0 && *p; p = end + (*end == '\n')) {
+		end = strchrnul(p, '\n');
+		if (!find(p, end, &from, &to))
+			continue;
+		if (s->n == MAX_LINES) {
+			r = pst_error_set(err, -EMSGSIZE,
+					  "more than %d command lines",
+					  MAX_LINES);
+			break;
+		}
+		s->off[s->n] = (size_t)(from - old);
+		s->len[s->n] = (size_t)(to - from);
+		s->part[s->n].text = strndup(from, (size_t)(to - from));
+		r = s->part[s->n++].text ? 0 : -ENOMEM;
+		if (r == 0)
+			r = pst_host_params_merge(&s->part[s->n - 1], 1, 0,
+						  want, err);
+	}
+	if (r == 0 && s->n == 0)
+		r = pst_error_set(err, -ENOENT, "no %s was found", what);
+	if (r == 0)
+		r = put_spans(old, s, ret);
+	while (s && s->n > 0)
+		free(s->part[--s->n].text);
+	free(s);
+	return r == -ENOMEM ? pst_oom(err) : r;
+}
+
+int pst_host_edit_limine_conf(const char *old,
+			      const struct pst_host_params *want, char **ret,
+			      struct pst_error *err)
+{
+	return edit_each(old, find_limine, "cmdline: with a root=", want, ret,
+			 err);
+}
+
+int pst_host_edit_refind_conf(const char *old,
+			      const struct pst_host_params *want, char **ret,
+			      struct pst_error *err)
+{
+	return edit_each(old, find_refind, "line \"TITLE\" \"OPTIONS\"", want,
+			 ret, err);
 }
 
 int pst_host_edit_entry(const char *old, const struct pst_host_params *want,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel parameters in entries of systemd-boot and in /etc/kernel/cmdline. */
+/* Kernel parameters in entries of systemd-boot, in /etc/kernel/cmdline, and in
+ * the files of Limine and rEFInd. */
 #ifndef PST_KERNEL_PARAMS_EDIT_EDIT_LOADER_H
 #define PST_KERNEL_PARAMS_EDIT_EDIT_LOADER_H
 
@@ -27,5 +28,17 @@ PST_MUST_USE int
 pst_host_edit_kernel_cmdline(const char *old,
 			     const struct pst_host_params *want, char **ret,
 			     struct pst_error *err);
+
+/*
+ * The same for each "cmdline:" with a root= in limine.conf, and for the options
+ * of each line in refind_linux.conf; they are command lines of their own.
+ * -ENOENT where there is none.
+ */
+PST_MUST_USE int pst_host_edit_limine_conf(const char *old,
+					   const struct pst_host_params *want,
+					   char **ret, struct pst_error *err);
+PST_MUST_USE int pst_host_edit_refind_conf(const char *old,
+					   const struct pst_host_params *want,
+					   char **ret, struct pst_error *err);
 
 #endif

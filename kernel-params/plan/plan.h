@@ -4,6 +4,7 @@
 #ifndef PST_KERNEL_PARAMS_PLAN_PLAN_H
 #define PST_KERNEL_PARAMS_PLAN_PLAN_H
 
+#include "kernel-params/edit/edit_grub.h"
 #include "kernel-params/edit/edit_params.h"
 #include "kernel-params/journal/journal.h"
 #include "kernel-params/plan/lines.h"
@@ -148,6 +149,54 @@ int pst_host_plan_memory(struct pst_host_plan *p,
 int pst_host_plan_nixos(struct pst_host_plan *p,
 			const struct pst_host_journal *j,
 			struct pst_error *err);
+
+/* In plan_keepers.c: the command line in the settings of programs that write
+ * what boots. */
+int pst_host_plan_limine(struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
+			 struct pst_error *err);
+int pst_host_plan_refind(struct pst_host_plan *p,
+			 const struct pst_host_journal *j,
+			 struct pst_error *err);
+int pst_host_plan_sdboot_manage(struct pst_host_plan *p,
+				const struct pst_host_journal *j,
+				struct pst_error *err);
+int pst_host_plan_dracut_cmdline(struct pst_host_plan *p,
+				 const struct pst_host_journal *j,
+				 struct pst_error *err);
+/* What /etc/kernel/cmdline would be of now; *ret NULL with a note where that
+ * is not known. */
+int pst_host_plan_new_cmdline(struct pst_host_plan *p, char **ret,
+			      struct pst_error *err);
+/* Notes of what no file of settings can tell; *ret_n counts them. */
+int pst_host_plan_note_keepers(struct pst_host_plan *p, size_t *ret_n,
+			       struct pst_error *err);
+/* What to add by hand where no settings were found. */
+int pst_host_plan_by_hand(struct pst_host_plan *p, struct pst_error *err);
+
+/* Files of settings that are read one after another. */
+#define PST_HOST_PLAN_SET_MAX 64
+struct pst_host_plan_set {
+	struct pst_host_plan *plan;
+	const struct pst_host_journal *journal;
+	struct pst_host_edit_file file[PST_HOST_PLAN_SET_MAX];
+	char path[PST_HOST_PLAN_SET_MAX][PST_HOST_ROOT_PATH_MAX];
+	size_t n;
+};
+/* An empty set, for pst_host_plan_set_free(); NULL: out of memory. */
+struct pst_host_plan_set *
+pst_host_plan_set_new(struct pst_host_plan *p,
+		      const struct pst_host_journal *j);
+void pst_host_plan_set_free(struct pst_host_plan_set *s);
+/* Adds a file's former text, or (_dir) those of an ending, but not except. */
+int pst_host_plan_set_add(struct pst_host_plan_set *s, const char *path,
+			  struct pst_error *err);
+int pst_host_plan_set_add_dir(struct pst_host_plan_set *s, const char *dir,
+			      const char *ending, const char *except,
+			      struct pst_error *err);
+/* Puts all into the plan; own is the index of a drop-in of ours. */
+int pst_host_plan_set_write(struct pst_host_plan_set *s, unsigned int target,
+			    size_t own, struct pst_error *err);
 
 /*
  * Adds a file; takes text (NULL: out of memory if ours, else no file). own: it

@@ -18,6 +18,8 @@ enum part {
 	PART_MKINITCPIO = 1U << 9,
 	PART_DRACUT = 1U << 10,
 	PART_TOOLS = 1U << 11,
+	PART_SDBOOT = 1U << 12,
+	PART_LIMINE = 1U << 13,
 };
 
 static unsigned int parts_of(const char *path)
@@ -29,6 +31,9 @@ static unsigned int parts_of(const char *path)
 		{"/etc/default/grub", PART_GRUB},
 		{"/etc/kernel/cmdline", PART_CMDLINE},
 		{"/etc/cmdline.d/", PART_CMDLINE},
+		{"/etc/sdboot-manage.conf", PART_SDBOOT},
+		{"/etc/default/limine", PART_LIMINE},
+		{"/etc/limine-entry-tool", PART_LIMINE},
 		{"/boot/", PART_ENTRY},
 		{"/efi/", PART_ENTRY},
 		{"/etc/mkinitcpio", PART_MKINITCPIO},
@@ -50,6 +55,17 @@ static unsigned int parts_of(const char *path)
 	return PART_BOOT;
 }
 
+/* A command that does two things is run once. */
+static int add(struct pst_host_lines *ret, const char *command)
+{
+	size_t i;
+
+	for (i = 0; i < ret->n; i++)
+		if (strcmp(ret->line[i], command) == 0)
+			return 0;
+	return pst_host_lines_add(ret, "%s", command);
+}
+
 static int add_initramfs(const struct pst_host_boot *b, unsigned int parts,
 			 bool undone, struct pst_host_lines *ret)
 {
@@ -68,11 +84,9 @@ static int add_initramfs(const struct pst_host_boot *b, unsigned int parts,
 		      (parts & PART_INITRAMFS && b->has & makers[i].target)))
 			continue;
 		if (b->ostree && undone && makers[i].part == PART_DRACUT)
-			r = pst_host_lines_add(ret, "rpm-ostree initramfs "
-						    "--disable");
+			r = add(ret, "rpm-ostree initramfs --disable");
 		else
-			r = pst_host_lines_add(
-				ret, "%s",
+			r = add(ret,
 				pst_host_boot_initramfs(b, makers[i].target));
 	}
 	return r;
@@ -80,14 +94,31 @@ static int add_initramfs(const struct pst_host_boot *b, unsigned int parts,
 
 /* Entries were edited as well, or GRUB makes them; else they have to be made
  * from it. */
-static int add_cmdline(const struct pst_host_root *root,
-		       const struct pst_host_boot *b, bool edited,
+static int add_cmdline(const struct pst_host_boot *b, bool edited,
 		       struct pst_host_lines *ret)
 {
-	if (!pst_host_root_exists(root, "etc/kernel/proxmox-boot-uuids") &&
-	    (edited || b->grub_entries) && !b->unified)
+	if (!b->proxmox && !b->from_cmdline && !b->unified &&
+	    (edited || b->grub_entries))
 		return 0;
-	return pst_host_lines_add(ret, "%s", b->entries);
+	return add(ret, b->entries);
+}
+
+/* What makes what boots of settings other than entries. */
+static int add_loader(const struct pst_host_boot *b, unsigned int parts,
+		      struct pst_host_lines *ret)
+{
+	int r = 0;
+
+	if (parts & PART_CMDLINE)
+		r = add_cmdline(b, parts & PART_ENTRY, ret);
+	/* Its copy of GRUB's menu is behind the initramfs that it copies. */
+	if (r == 0 && b->proxmox && parts & PART_GRUB)
+		r = add(ret, b->grub);
+	if (r == 0 && parts & PART_SDBOOT && b->rewritten)
+		r = add(ret, "sdboot-manage gen");
+	if (r == 0 && parts & PART_LIMINE)
+		r = add(ret, b->limine);
+	return r;
 }
 
 int pst_host_plan_commands(const struct pst_host_root *root,
@@ -102,12 +133,12 @@ int pst_host_plan_commands(const struct pst_host_root *root,
 	pst_host_boot_scan(root, &boot);
 	for (i = 0; i < n; i++)
 		parts |= parts_of(path[i]);
-	if (parts & PART_GRUB)
-		r = pst_host_lines_add(ret, "%s", boot.grub);
+	if (parts & PART_GRUB && !boot.proxmox)
+		r = add(ret, boot.grub);
 	if (r == 0)
 		r = add_initramfs(&boot, parts, undone, ret);
-	if (r == 0 && parts & PART_CMDLINE)
-		r = add_cmdline(root, &boot, parts & PART_ENTRY, ret);
+	if (r == 0)
+		r = add_loader(&boot, parts, ret);
 	if (r == 0 && parts & PART_SYSCTL)
 		r = pst_host_lines_add(ret, "sysctl --system");
 	if (r == 0 && parts & PART_TMPFILES)

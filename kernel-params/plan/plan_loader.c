@@ -2,7 +2,6 @@
 /* The kernel's command line in the settings of GRUB and systemd-boot. */
 #include <string.h>
 
-#include "kernel-params/check/finding.h"
 #include "kernel-params/edit/edit_grub.h"
 #include "kernel-params/edit/edit_loader.h"
 #include "kernel-params/plan/plan.h"
@@ -14,15 +13,6 @@
 #define CMDLINE     "/etc/kernel/cmdline"
 #define SNIPPETS    "/etc/cmdline.d"
 #define SNIPPET_OWN "zz-penstock.conf"
-
-/* Files that GRUB's settings are made of, at most. */
-#define MAX_FILES 64
-
-struct grub {
-	struct pst_host_edit_file file[MAX_FILES];
-	char path[MAX_FILES][PST_HOST_ROOT_PATH_MAX];
-	size_t n, own;
-};
 
 /* Debian's grub-mkconfig reads the directory, upstream's does not. */
 static bool reads_drop_ins(const struct pst_host_plan *p)
@@ -47,68 +37,26 @@ static bool reads_drop_ins(const struct pst_host_plan *p)
 	return true;
 }
 
-static int grub_file(struct pst_host_plan *p, const struct pst_host_journal *j,
-		     struct grub *g, const char *dir, const char *name,
-		     struct pst_error *err)
-{
-	size_t i = g->n;
-
-	if (i == MAX_FILES)
-		return pst_error_set(err, -EINVAL,
-				     "more than %d files are in " GRUB_DIR,
-				     MAX_FILES);
-	if (pst_host_path(g->path[i], "%s%s", dir, name) < 0)
-		return pst_error_set(err, -EINVAL, "%s is too long", name);
-	g->file[i].path = g->path[i];
-	g->n++;
-	return pst_host_journal_base(j, g->path[i], &g->file[i].text, NULL,
-				     err);
-}
-
-static int grub_files(struct pst_host_plan *p, const struct pst_host_journal *j,
-		      struct grub *g, struct pst_error *err)
-{
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	size_t i, len;
-	int r = grub_file(p, j, g, GRUB_FILE, "", err);
-
-	g->own = SIZE_MAX;
-	if (r < 0 || !reads_drop_ins(p))
-		return r;
-	r = pst_host_root_list(p->host->root, GRUB_DIR, &names);
-	if (r < 0)
-		return pst_error_set_errno(err, -r, "cannot read " GRUB_DIR);
-	for (i = 0; r == 0 && i < names.n; i++) {
-		len = strlen(names.name[i]);
-		if (len > 4 && names.name[i][0] != '.' &&
-		    strcmp(names.name[i] + len - 4, ".cfg") == 0 &&
-		    strcmp(names.name[i], GRUB_OWN) != 0)
-			r = grub_file(p, j, g, GRUB_DIR "/", names.name[i],
-				      err);
-	}
-	if (r == 0)
-		r = grub_file(p, j, g, GRUB_DIR "/", GRUB_OWN, err);
-	g->own = g->n - 1;
-	return r;
-}
-
 static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
 		     struct pst_error *err)
 {
-	struct grub *g = calloc(1, sizeof(*g));
-	size_t i;
-	int r = g ? grub_files(p, j, g, err) : pst_oom(err);
+	struct pst_host_plan_set *s = pst_host_plan_set_new(p, j);
+	size_t own = SIZE_MAX;
+	int r = s ? pst_host_plan_set_add(s, GRUB_FILE, err) : pst_oom(err);
 
-	if (r == 0)
-		r = pst_host_edit_grub(g->file, g->n, g->own, &p->params, err);
-	for (i = 0; r == 0 && i < g->n; i++) {
-		r = pst_host_plan_file(p, j, PST_HOST_TARGET_GRUB, g->path[i],
-				       g->file[i].text, 0644, i == g->own, err);
-		g->file[i].text = NULL;
+	if (r == 0 && reads_drop_ins(p)) {
+		r = pst_host_plan_set_add_dir(s, GRUB_DIR, ".cfg", GRUB_OWN,
+					      err);
+		if (r == 0)
+			r = pst_host_plan_set_add(s, GRUB_DIR "/" GRUB_OWN,
+						  err);
+		own = s->n - 1;
 	}
-	for (i = 0; g && i < g->n; i++)
-		free(g->file[i].text);
-	free(g);
+	if (r == 0)
+		r = pst_host_edit_grub(s->file, s->n, own, &p->params, err);
+	if (r == 0)
+		r = pst_host_plan_set_write(s, PST_HOST_TARGET_GRUB, own, err);
+	pst_host_plan_set_free(s);
 	return r;
 }
 
@@ -248,72 +196,18 @@ static int plan_snippets(struct pst_host_plan *p,
 	return r;
 }
 
-/* All that is wanted, as one line. */
-static int wanted_words(struct pst_host_plan *p, char **ret,
-			struct pst_error *err)
-{
-	struct pst_host_params_part part = {.text = strdup("")};
-	int r;
-
-	if (!part.text)
-		return pst_oom(err);
-	r = pst_host_params_merge(&part, 1, 0, &p->params, err);
-	*ret = part.text;
-	return r;
-}
-
-/*
- * Programs that write what boots from settings of their own: without a word
- * there, ours are gone at the next update. *ret_n: how many there are.
- */
-static int note_keepers(struct pst_host_plan *p, size_t *ret_n,
-			struct pst_error *err)
-{
-	static const struct {
-		const char *file, *begin, *end;
-	} keepers[] = {
-		{"etc/kernelstub/configuration",
-		 "kernelstub writes the entries again at the next update, tell "
-		 "it too: kernelstub --add-options \"",
-		 "\" (before an undo: --delete-options)"},
-		{"etc/sdboot-manage.conf",
-		 "sdboot-manage writes the entries again at the next update of "
-		 "a kernel: add to LINUX_OPTIONS in /etc/sdboot-manage.conf, "
-		 "too: ",
-		 ""},
-		{"etc/default/limine",
-		 "Limine's entries get KERNEL_CMDLINE[default] of "
-		 "/etc/default/limine: add there, and run limine-mkinitcpio: ",
-		 ""},
-		{"boot/refind_linux.conf",
-		 "rEFInd boots with the options of /boot/refind_linux.conf: add "
-		 "to those of its lines that you boot: ",
-		 ""},
-	};
-	PST_CLEANUP_FREE char *words = NULL;
-	size_t i;
-	int r = wanted_words(p, &words, err);
-
-	*ret_n = 0;
-	for (i = 0; r == 0 && *words && i < PST_ARRAY_SIZE(keepers); i++) {
-		if (!pst_host_root_exists(p->host->root, keepers[i].file))
-			continue;
-		++*ret_n;
-		r = pst_host_plan_note(p, err, "%s%s%s", keepers[i].begin,
-				       words, keepers[i].end);
-	}
-	return r;
-}
-
 static int plan_systemd_boot(struct pst_host_plan *p,
 			     const struct pst_host_journal *j,
 			     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *old = NULL;
 	char *text = NULL;
-	size_t before = p->n_files;
+	size_t before = p->n_files, notes = p->notes.n;
 	int r = pst_host_journal_base(j, CMDLINE, &old, NULL, err);
 
+	if (r == 0 && !old && p->host->boot.from_cmdline &&
+	    !p->host->boot.snippets)
+		r = pst_host_plan_new_cmdline(p, &old, err);
 	/* Behind /etc/default/grub: grub2-mkconfig replaces one that is older.
 	 */
 	if (r == 0 && old) {
@@ -325,54 +219,25 @@ static int plan_systemd_boot(struct pst_host_plan *p,
 	}
 	if (r == 0 && p->host->boot.snippets)
 		r = plan_snippets(p, j, err);
+	if (r == 0 && p->host->boot.sdboot_manage)
+		r = pst_host_plan_sdboot_manage(p, j, err);
+	if (r == 0 && p->host->boot.dracut_uefi)
+		r = pst_host_plan_dracut_cmdline(p, j, err);
 	/* On request those that GRUB's settings make, too. */
-	if (r == 0 && (p->request.targets || !p->host->boot.grub_entries ||
-		       *p->host->boot.lost))
+	if (r == 0 && !p->host->boot.rewritten &&
+	    (p->request.targets || !p->host->boot.grub_entries ||
+	     *p->host->boot.lost))
 		r = plan_entries(p, j, "/boot/loader/entries", err);
-	if (r == 0)
+	if (r == 0 && !p->host->boot.rewritten)
 		r = plan_entries(p, j, "/efi/loader/entries", err);
-	if (r == 0)
+	if (r == 0 && !p->host->boot.rewritten)
 		r = plan_entries(p, j, "/boot/efi/loader/entries", err);
-	if (r == 0 && p->n_files == before)
+	if (r == 0 && p->n_files == before && p->notes.n == notes)
 		r = pst_error_set(err, -EINVAL,
 				  "there is neither " CMDLINE
 				  " nor an entry of systemd-boot that boots "
 				  "Linux");
 	return r;
-}
-
-/* The command that adds the words, which it takes apart. */
-static int note_ostree(struct pst_host_plan *p, char *words,
-		       struct pst_error *err)
-{
-	struct pst_host_text args = {0};
-	char *word, *rest;
-
-	for (word = strtok_r(words, " ", &rest); word;
-	     word = strtok_r(NULL, " ", &rest))
-		pst_host_text_add(&args, " --append-if-missing=%s", word);
-	return pst_host_plan_note(p, err,
-				  "ostree keeps the kernel's command line: "
-				  "rpm-ostree kargs%s (before an undo: "
-				  "--delete-if-present=...)",
-				  args.buf);
-}
-
-/* What to add by hand where no settings were found. */
-static int plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
-{
-	PST_CLEANUP_FREE char *words = NULL;
-	int r = wanted_words(p, &words, err);
-
-	if (r < 0)
-		return r;
-	if (p->host->boot.ostree)
-		return note_ostree(p, words, err);
-	return pst_host_plan_note(
-		p, err,
-		"no settings of GRUB or systemd-boot were found: "
-		"add to the kernel's command line: %s",
-		words);
 }
 
 int pst_host_plan_loader(struct pst_host_plan *p,
@@ -396,11 +261,15 @@ int pst_host_plan_loader(struct pst_host_plan *p,
 			b->lost);
 	if (r == 0 && p->targets & PST_HOST_TARGET_SYSTEMD_BOOT)
 		r = plan_systemd_boot(p, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_LIMINE)
+		r = pst_host_plan_limine(p, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_REFIND)
+		r = pst_host_plan_refind(p, j, err);
 	if (r == 0 &&
 	    (!p->request.targets || p->targets & PST_HOST_TARGET_SYSTEMD_BOOT))
-		r = note_keepers(p, &n, err);
+		r = pst_host_plan_note_keepers(p, &n, err);
 	if (r == 0 && !(p->targets & PST_HOST_TARGETS_LOADER) &&
 	    !p->request.targets && n == 0)
-		r = plan_by_hand(p, err);
+		r = pst_host_plan_by_hand(p, err);
 	return r;
 }

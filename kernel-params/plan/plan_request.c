@@ -21,6 +21,8 @@ static const struct {
 	{PST_HOST_TARGET_TMPFILES, "tmpfiles"},
 	{PST_HOST_TARGET_UDEV, "udev"},
 	{PST_HOST_TARGET_NIXOS, "nixos"},
+	{PST_HOST_TARGET_LIMINE, "limine"},
+	{PST_HOST_TARGET_REFIND, "refind"},
 };
 
 int pst_host_targets_parse(const char *text, unsigned int *ret)

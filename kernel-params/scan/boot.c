@@ -40,23 +40,6 @@ static bool there(const struct pst_host_root *root, const char *path)
 	return pst_host_root_exists(root, path);
 }
 
-/* Whether a directory has a name with this ending. */
-static bool has_name(const struct pst_host_root *root, const char *dir,
-		     const char *ending)
-{
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	size_t i, len, n = strlen(ending);
-
-	if (pst_host_root_list(root, dir, &names) < 0)
-		return false;
-	for (i = 0; i < names.n; i++) {
-		len = strlen(names.name[i]);
-		if (len > n && strcmp(names.name[i] + len - n, ending) == 0)
-			return true;
-	}
-	return false;
-}
-
 static bool has_grub_entries(const struct pst_host_root *root)
 {
 	static const char on[] = "true";
@@ -210,16 +193,35 @@ static unsigned int loaders(const struct pst_host_root *root,
 	/* It writes entries of its own, and keeps no other settings. */
 	if (b->ostree)
 		return 0;
-	if (there(root, "etc/default/grub") && !*b->lost)
+	if (there(root, "etc/default/grub") && !*b->lost && b->own_grub)
 		has |= PST_HOST_TARGET_GRUB;
+	if (b->limine_tool || b->limine_conf)
+		has |= PST_HOST_TARGET_LIMINE;
+	if (there(root, PST_HOST_REFIND_CONF))
+		has |= PST_HOST_TARGET_REFIND;
 	/* GRUB reads such entries too, with its own settings (Fedora). */
-	if (has_name(root, "efi/loader/entries", ".conf") ||
-	    has_name(root, "boot/efi/loader/entries", ".conf") ||
-	    there(root, "etc/kernel/cmdline") || b->snippets ||
-	    (has_name(root, "boot/loader/entries", ".conf") &&
-	     (!has || there(root, "boot/loader/loader.conf"))))
+	if (pst_host_boot_has_name(root, "efi/loader/entries", ".conf") ||
+	    pst_host_boot_has_name(root, "boot/efi/loader/entries", ".conf") ||
+	    there(root, PST_HOST_KERNEL_CMDLINE) || b->snippets ||
+	    b->rewritten || b->sdboot_manage || b->dracut_uefi ||
+	    (pst_host_boot_has_name(root, "boot/loader/entries", ".conf") &&
+	     (!(has & PST_HOST_TARGET_GRUB) ||
+	      there(root, "boot/loader/loader.conf"))))
 		has |= PST_HOST_TARGET_SYSTEMD_BOOT;
 	return has;
+}
+
+/* Not where dracut has a program of the same name (Ubuntu 25.10). */
+static bool has_initramfs_tools(const struct pst_host_root *root)
+{
+	static const char program[] = "usr/sbin/update-initramfs";
+	PST_CLEANUP_FREE char *text = NULL;
+	size_t len;
+
+	if (pst_host_root_read(root, program, PST_HOST_ROOT_TEXT_MAX, &text,
+			       &len) < 0)
+		return there(root, program);
+	return !strstr(text, "dracut");
 }
 
 static unsigned int initramfs(const struct pst_host_root *root)
@@ -237,88 +239,10 @@ static unsigned int initramfs(const struct pst_host_root *root)
 		works |= PST_HOST_TARGET_DRACUT;
 	if (there(root, "etc/initramfs-tools"))
 		has |= PST_HOST_TARGET_INITRAMFS_TOOLS;
-	if (there(root, "usr/sbin/update-initramfs"))
+	if (has_initramfs_tools(root))
 		works |= PST_HOST_TARGET_INITRAMFS_TOOLS;
 	/* Settings of one that is gone may be left. */
 	return has & works ? has & works : has;
-}
-
-/* Whether a kernel with its command line inside lies on the ESP. */
-static bool has_unified(const struct pst_host_root *root)
-{
-	static const char *const places[] = {
-		"boot/EFI/Linux",
-		"efi/EFI/Linux",
-		"boot/efi/EFI/Linux",
-	};
-	size_t i;
-
-	for (i = 0; i < PST_ARRAY_SIZE(places); i++) {
-		PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-
-		if (pst_host_root_list(root, places[i], &names) == 0 && names.n)
-			return true;
-	}
-	return false;
-}
-
-/* With " --update-bls-cmdline" where entries get the command line only so. */
-static const char *grub2(const struct pst_host_root *root, bool entries)
-{
-	static const char plain[] = "grub2-mkconfig -o /boot/grub2/grub.cfg";
-	static const char update[] =
-		"grub2-mkconfig -o /boot/grub2/grub.cfg --update-bls-cmdline";
-	static const char *const programs[] = {"usr/sbin/grub2-mkconfig",
-					       "usr/bin/grub2-mkconfig"};
-	size_t i, len;
-
-	if (!entries)
-		return plain;
-	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
-		PST_CLEANUP_FREE char *text = NULL;
-
-		/* Before Fedora 37 and RHEL 9.3 it did so unasked. */
-		if (pst_host_root_read(root, programs[i],
-				       PST_HOST_ROOT_TEXT_MAX, &text,
-				       &len) == 0)
-			return strstr(text, "--update-bls-cmdline") ? update
-								    : plain;
-	}
-	return update;
-}
-
-static const char *grub(const struct pst_host_root *root, bool entries)
-{
-	if (there(root, "usr/sbin/update-grub"))
-		return "update-grub";
-	if (!there(root, "boot/grub2"))
-		return "grub-mkconfig -o /boot/grub/grub.cfg";
-	return grub2(root, entries);
-}
-
-static const char *entries(const struct pst_host_root *root,
-			   const struct pst_host_boot *b)
-{
-	if (there(root, "etc/kernel/proxmox-boot-uuids"))
-		return "proxmox-boot-tool refresh";
-	if (there(root, "etc/mkinitcpio.conf"))
-		return b->initcpio;
-	return "kernel-install add-all";
-}
-
-/* dracut alone writes images under names that not every loader boots. */
-static const char *dracut(const struct pst_host_root *root,
-			  const struct pst_host_boot *b)
-{
-	/* It comes with the image, unless it is asked for. */
-	if (b->ostree)
-		return "rpm-ostree initramfs --enable";
-	/* EndeavourOS: with GRUB, and with systemd-boot. */
-	if (there(root, "usr/bin/dracut-rebuild"))
-		return "dracut-rebuild";
-	if (there(root, "usr/bin/reinstall-kernels"))
-		return "reinstall-kernels";
-	return "dracut -f --regenerate-all";
 }
 
 void pst_host_boot_scan(const struct pst_host_root *root,
@@ -327,20 +251,15 @@ void pst_host_boot_scan(const struct pst_host_root *root,
 	char id[PST_HOST_OS_ID_MAX];
 
 	*ret = (struct pst_host_boot){
-		.snippets = has_name(root, "etc/cmdline.d", ".conf"),
+		.snippets =
+			pst_host_boot_has_name(root, "etc/cmdline.d", ".conf"),
 		.grub_entries = has_grub_entries(root),
-		.unified = has_unified(root),
-		/* It writes the images that Limine boots. */
-		.initcpio = there(root, "usr/bin/limine-mkinitcpio")
-				    ? "limine-mkinitcpio"
-				    : "mkinitcpio -P",
 	};
 	read_booted(root, ret);
+	pst_host_boot_makers(root, ret);
 	if (ret->grub_entries)
 		find_lost(root, ret);
-	ret->grub = grub(root, ret->grub_entries);
-	ret->entries = entries(root, ret);
-	ret->dracut = dracut(root, ret);
+	pst_host_boot_commands(root, ret);
 	pst_host_os_read(root, id);
 	ret->has = strcmp(id, "nixos") == 0
 			   ? PST_HOST_TARGET_NIXOS

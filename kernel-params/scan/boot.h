@@ -17,12 +17,21 @@ enum pst_host_target {
 	PST_HOST_TARGET_TMPFILES = 1U << 7,
 	PST_HOST_TARGET_UDEV = 1U << 8,
 	PST_HOST_TARGET_NIXOS = 1U << 9,
+	PST_HOST_TARGET_LIMINE = 1U << 10,
+	PST_HOST_TARGET_REFIND = 1U << 11,
 };
 
 /* Those that have the kernel's command line. */
 #define PST_HOST_TARGETS_LOADER                                                \
 	(PST_HOST_TARGET_GRUB | PST_HOST_TARGET_SYSTEMD_BOOT |                 \
+	 PST_HOST_TARGET_LIMINE | PST_HOST_TARGET_REFIND |                     \
 	 PST_HOST_TARGET_NIXOS)
+
+/* Settings that more than one part looks at. */
+#define PST_HOST_KERNEL_CMDLINE "etc/kernel/cmdline"
+#define PST_HOST_SDBOOT_CONF    "etc/sdboot-manage.conf"
+#define PST_HOST_LIMINE_CONF    "etc/default/limine"
+#define PST_HOST_REFIND_CONF    "boot/refind_linux.conf"
 
 #define PST_HOST_OS_ID_MAX 32
 
@@ -41,6 +50,20 @@ struct pst_host_boot {
 	 * else should. */
 	bool grub_entries;
 	bool unified; /* a kernel with its command line inside is on the ESP */
+	/* The entries of systemd-boot, or unified kernels, are made anew from
+	 * settings by one of the commands below: those settings are what is
+	 * edited. from_cmdline: they are etc/kernel/cmdline, and the running
+	 * kernel's command line where that is missing. */
+	bool rewritten, from_cmdline;
+	bool sdboot_manage; /* from etc/sdboot-manage.conf */
+	bool limine_tool;   /* limine-entry-tool writes limine.conf */
+	bool own_grub;      /* GRUB, where it is, has its own settings */
+	bool proxmox;       /* proxmox-boot-tool writes what boots */
+	/* limine.conf where somebody keeps it by hand, or NULL. */
+	const char *limine_conf;
+	/* The variable of dracut.conf that becomes a unified kernel's command
+	 * line is read (uefi=yes). */
+	bool dracut_uefi;
 	/* Words of those entries that the command `grub` would take out, since
 	 * etc/default/grub does not have them; "" none. The entries are what
 	 * is edited then. */
@@ -50,6 +73,7 @@ struct pst_host_boot {
 	const char *dracut;   /* by dracut */
 	const char *grub;     /* makes grub.cfg */
 	const char *entries;  /* makes entries or unified kernels */
+	const char *limine;   /* makes limine.conf */
 };
 
 /* Reads it. Texts are static. */
@@ -60,5 +84,18 @@ void pst_host_boot_scan(const struct pst_host_root *root,
  * target has none. Static. */
 const char *pst_host_boot_initramfs(const struct pst_host_boot *b,
 				    unsigned int target);
+
+/* ---- For boot*.c alone ----------------------------------------------------
+ */
+
+/* Who makes what boots from settings of its own; before the loaders. */
+void pst_host_boot_makers(const struct pst_host_root *root,
+			  struct pst_host_boot *b);
+/* The commands, where all else is known. */
+void pst_host_boot_commands(const struct pst_host_root *root,
+			    struct pst_host_boot *b);
+/* Whether a directory has a name with this ending. */
+bool pst_host_boot_has_name(const struct pst_host_root *root, const char *dir,
+			    const char *ending);
 
 #endif

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # penstock host on hosts that boot in different ways: which file survives, which
 # command makes what boots, and what a command would lose.
+# shellcheck disable=SC2119,SC2317 # "round" takes no arguments; it calls look()
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 . "$PST_TOP_SRCDIR/tests/cli/treelib.sh"
 
@@ -64,20 +65,144 @@ put etc/sdboot-manage.conf 'LINUX_OPTIONS="quiet"'
 put boot/loader/loader.conf ""
 put boot/loader/entries/a.conf "linux /vmlinuz
 options root=/dev/x"
-says "sdboot-manage is to be told" \
-	"to LINUX_OPTIONS in /etc/sdboot-manage.conf, too: intel_iommu=on iommu=pt"
-check "its entries are edited as well" grep -q "^+options .*iommu=pt" \
-	"$tmp/stdout"
+says "sdboot-manage's options are edited" \
+	'+LINUX_OPTIONS="quiet intel_iommu=on iommu=pt"'
+check "and it writes the entries" grep -qx "    sdboot-manage gen" "$tmp/stdout"
+check "so that nobody else does" sh -c "! grep -q '^+options root' '$tmp/stdout'"
+advises "check says the same" "run sdboot-manage gen"
+put etc/sdboot-manage.conf 'LINUX_OPTIONS="quiet"
+REMOVE_EXISTING="no"'
+says "entries that it leaves alone are edited" "+options root=/dev/x intel_iommu"
+check "which it need not be run for" sh -c \
+	"! grep -q sdboot-manage.gen '$tmp/stdout'"
+put etc/sdboot-manage.conf 'DEFAULT_ENTRY="latest"'
+says "options that it does not have are asked for" \
+	"nothing sets LINUX_OPTIONS in /etc/sdboot-manage.conf"
+
 next limine
 put etc/mkinitcpio.conf "MODULES=()"
-put etc/default/limine 'KERNEL_CMDLINE[default]="quiet"'
+put etc/default/limine 'KERNEL_CMDLINE[default]="root=/dev/x"
+KERNEL_CMDLINE[default]+=" quiet"'
 put usr/bin/limine-mkinitcpio ""
-says "Limine's settings are named" "KERNEL_CMDLINE[default] of"
-check "and what makes its images" grep -qx "    limine-mkinitcpio" "$tmp/stdout"
+says "the last of Limine's lines gets them" \
+	'+KERNEL_CMDLINE[default]+=" quiet intel_iommu=on iommu=pt"'
+check "and what makes its images is run" grep -qx "    limine-mkinitcpio" \
+	"$tmp/stdout"
+check "once" [ "$(grep -c '^    limine' "$tmp/stdout")" -eq 1 ]
 check "alone" sh -c "! grep -qx '    mkinitcpio -P' '$tmp/stdout'"
+advises "check says the same" "KERNEL_CMDLINE[default] in /etc/default/limine"
+put etc/default/limine 'KERNEL_CMDLINE[default]="root=/dev/x intel_iommu=off"
+KERNEL_CMDLINE["linux-zen"]="root=/dev/x"'
+says "a kernel with a line of its own is named" \
+	'/etc/default/limine has KERNEL_CMDLINE["linux-zen"], which'
+check "what contradicts is corrected" grep -qxF \
+	'+KERNEL_CMDLINE[default]="root=/dev/x intel_iommu=on iommu=pt"' \
+	"$tmp/stdout"
+put etc/default/limine 'ESP_PATH="/boot"'
+says "a root is not taken away by a first line" \
+	"to all words of /proc/cmdline that the machine needs"
+check "so no line is added" sh -c "! grep -q '^+KERNEL_CMD' '$tmp/stdout'"
+put etc/limine-entry-tool.d/a.conf 'KERNEL_CMDLINE[default]+=" quiet"'
+says "its folder counts, too" '+++ b/etc/limine-entry-tool.d/a.conf'
+next limine-by-hand
+put boot/limine.conf 'timeout: 5
+/Linux
+    protocol: linux
+    cmdline: root=/dev/x rw
+/Memtest
+    protocol: efi
+    cmdline: fast
+/Rescue
+    kernel_cmdline: root=/dev/x single'
+look() {
+	has boot/limine.conf "    cmdline: root=/dev/x rw intel_iommu=on iommu=pt"
+	has boot/limine.conf "x single intel_iommu=on iommu=pt"
+	check "$tree: what is no kernel keeps its words" grep -qx \
+		"    cmdline: fast" "$tree/boot/limine.conf"
+}
+round
+
 next refind
-put boot/refind_linux.conf '"Boot"  "root=/dev/x"'
-says "rEFInd's are" "the options of /boot/refind_linux.conf"
+put boot/refind_linux.conf '# "Old" "root=/dev/y"
+"Boot"  "root=/dev/x ro initrd=boot\initramfs-linux.img"
+"Single ""user"""	"root=/dev/x single"'
+look() {
+	has boot/refind_linux.conf '# "Old" "root=/dev/y"'
+	has boot/refind_linux.conf 'initramfs-linux.img intel_iommu=on iommu=pt"'
+	has boot/refind_linux.conf 'root=/dev/x single intel_iommu=on iommu=pt"'
+}
+round
+advises "check names rEFInd's file" "/boot/refind_linux.conf"
+put boot/refind_linux.conf 'nothing in quotes'
+says "a file without options is named" "no line of /boot/refind_linux.conf has"
+
+# ---- What is made of /etc/kernel/cmdline --------------------------------------
+next tumbleweed
+put etc/kernel/cmdline "root=/dev/x quiet"
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
+put etc/sysconfig/bootloader 'LOADER_TYPE="grub2-bls"'
+put boot/efi/loader/entries/a.conf "linux /linux
+options root=/dev/x quiet"
+put usr/bin/sdbootutil ""
+put usr/bin/dracut ""
+mkdir -p "$tree/etc/dracut.conf.d"
+says "sdbootutil makes the entries" "    sdbootutil update-all-entries"
+check "and the image on the ESP" grep -qx "    sdbootutil mkinitrd" "$tmp/stdout"
+check "of one file" grep -q '^+++ b/etc/kernel/cmdline' "$tmp/stdout"
+check "GRUB having none, and the entries none" sh -c "! grep -q \
+	'^+++ b/etc/default\|^+++ b/boot' '$tmp/stdout'"
+advises "check says the same" "run sdbootutil update-all-entries"
+put etc/sysconfig/bootloader 'LOADER_TYPE="grub2-efi"'
+says "unless GRUB has settings" "+++ b/etc/default/grub"
+next debian
+put etc/kernel/postinst.d/zz-systemd-boot ""
+put boot/efi/loader/entries/a.conf "linux /linux
+options root=/dev/x quiet"
+mkdir -p "$tree/etc/initramfs-tools"
+put usr/sbin/update-initramfs ""
+put proc/cmdline 'initrd=\deb\initrd.img root=/dev/x quiet'
+says "what the initramfs's hook would take from /proc/cmdline is written" \
+	"+root=/dev/x quiet intel_iommu=on iommu=pt"
+check "as /etc/kernel/cmdline, and said" grep -q \
+	"^note: update-initramfs -u -k all makes what boots with the running" \
+	"$tmp/stdout"
+check "by one command" [ "$(grep -c '^    update-initramfs' "$tmp/stdout")" \
+	-eq 1 ]
+put proc/cmdline 'quiet'
+says "without a root nothing is written" "no root= on the command line"
+check "so that nothing is lost" sh -c "! grep -q 'b/etc/kernel' '$tmp/stdout'"
+next uki
+put etc/kernel/cmdline "root=/dev/x quiet"
+put etc/kernel/install.conf layout=uki
+mkdir -p "$tree/etc/dracut.conf.d"
+put usr/bin/dracut ""
+says "kernel-install makes unified kernels" "    kernel-install add-all"
+check "once, initramfs and all" [ "$(grep -c '^    kernel-install\|^    dracut' \
+	"$tmp/stdout")" -eq 1 ]
+put var/lib/dpkg/status ""
+says "but on Debian it does not find them" \
+	"    dpkg-reconfigure linux-image-\$(uname -r)"
+next dracut-uefi
+put etc/dracut.conf.d/a.conf 'uefi="yes"
+kernel_cmdline="root=/dev/x"'
+put usr/bin/dracut ""
+says "dracut's own command line is edited" \
+	'+kernel_cmdline="root=/dev/x intel_iommu=on iommu=pt rd.driver.pre='
+put etc/dracut.conf.d/a.conf 'uefi="yes"'
+says "but not begun" "dracut makes unified kernels, and nothing sets their"
+next preset
+put etc/mkinitcpio.conf "MODULES=()"
+put etc/mkinitcpio.d/linux.preset 'default_uki="/efi/EFI/Linux/arch.efi"'
+put etc/kernel/cmdline "root=/dev/x"
+says "a preset's unified kernel has /etc/kernel/cmdline" \
+	"+root=/dev/x intel_iommu=on iommu=pt"
+check "and one maker" [ "$(grep -c '^    mkinitcpio -P' "$tmp/stdout")" -eq 1 ]
+next foreign-uki
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
+put boot/efi/EFI/Linux/vendor.efi ""
+says "what nobody knows the maker of is told of" \
+	"a unified kernel is on the ESP, and what makes it is not known here"
+
 next unknown
 says "where nothing is known, that is said" "no settings of GRUB or systemd-boot"
 
@@ -115,6 +240,23 @@ put proc/cmdline 'initrd=\EFI\proxmox\6.14.8-2-pve\initrd.img root=ZFS=rpool'
 advises "and not where the kernel's stub did" \
 	"/etc/kernel/cmdline, run proxmox-boot-tool refresh and reboot"
 
+put etc/kernel/proxmox-boot-uuids 1234
+rm "$tree/etc/kernel/cmdline"
+says "proxmox-boot-tool writes GRUB's menu, too" "    proxmox-boot-tool refresh"
+check "and update-grub a file that nobody reads" sh -c \
+	"! grep -q 'update-grub\|mkconfig' '$tmp/stdout'"
+
+# ---- Two makers of initramfs ---------------------------------------------------
+next ubuntu
+put etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=quiet"
+mkdir -p "$tree/etc/dracut.conf.d" "$tree/etc/initramfs-tools"
+put usr/bin/dracut ""
+put usr/sbin/update-initramfs "exec dracut --force"
+says "dracut's program of another's name makes no other's image" \
+	"    dracut -f --regenerate-all"
+check "and gets none of its settings" sh -c \
+	"! grep -q initramfs-tools '$tmp/stdout'"
+
 # ---- NixOS --------------------------------------------------------------------
 next nixos
 put etc/NIXOS ""
@@ -122,4 +264,11 @@ mkdir -p "$tree/etc/nixos"
 says "NixOS has its module imported" "have configuration.nix import"
 put etc/nixos/flake.nix "{ }"
 says "a flake has to see it, too" "git add penstock.nix"
+rm -r "$tree/etc/nixos/flake.nix"
+put sys/devices/system/node/online 0-1
+put sys/bus/pci/devices/0000:02:00.0/numa_node 1
+put proc/sys/kernel/osrelease 5.15.1
+expect "an old kernel's pool of one node is written as it boots" 0 \
+	'node1/hugepages/hugepages-2048kB/nr_hugepages - - - - 512" ];' \
+	plan --gpu 02:00.0 --region 1G
 finish

@@ -47,12 +47,13 @@ static bool take_option(struct pst_cmd_host_job *job, int opt)
 	case PST_OPT_FOR:
 		if (pst_host_targets_parse(optarg, &r->targets) == 0)
 			return true;
-		pst_cmd_usage(job->ctx,
-			      "--for: '%.80s' is neither auto nor a list "
-			      "of grub, systemd-boot, modprobe, mkinitcpio, "
-			      "dracut, initramfs-tools, sysctl, tmpfiles, udev "
-			      "and nixos",
-			      optarg);
+		pst_cmd_usage(
+			job->ctx,
+			"--for: '%.80s' is neither auto nor a list "
+			"of grub, systemd-boot, limine, refind, modprobe, "
+			"mkinitcpio, dracut, initramfs-tools, sysctl, "
+			"tmpfiles, udev and nixos",
+			optarg);
 		return false;
 	case PST_OPT_I_KNOW:
 		r->i_know = true;

@@ -207,7 +207,8 @@ START_TEST(nixos_is_told_in_its_own_words)
 	tree_dir("boot/loader/entries");
 	finding("iommu.mode", PST_HOST_WARN, "/boot/loader/entries");
 	given("etc/kernel/cmdline", "", "iommu.mode", PST_HOST_WARN,
-	      "/etc/kernel/cmdline, run kernel-install add-all and reboot");
+	      "/etc/kernel/cmdline, run kernel-install add $(uname -r) "
+	      "/boot/vmlinuz-$(uname -r)");
 	given("etc/default/grub", "", "iommu.mode", PST_HOST_WARN,
 	      "/etc/default/grub, run grub-mkconfig -o /boot/grub/grub.cfg "
 	      "and");
