@@ -57,11 +57,18 @@ PST_HOST_CHECK(host_use)
 			h->gpu->name);
 }
 
-static const char fb_fix[] =
-	"turn it off: " PST_HOST_NO_SYSFB ", or boot on another card";
+static const char *fb_remedy(const struct pst_host *h)
+{
+	return pst_host_fb_is_off(h)
+		       ? "what turns it off is on the command line already and "
+			 "did not help here: " PST_HOST_FB_OTHERWISE
+		       : "turn it off: " PST_HOST_NO_SYSFB
+			 ", or boot on another card";
+}
 
 PST_HOST_CHECK(framebuffer)
 {
+	const char *const fb_fix = fb_remedy(h);
 	struct pst_host_fb fb;
 
 	pst_host_fb_judge(h, &fb);

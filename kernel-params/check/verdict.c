@@ -164,6 +164,13 @@ static bool fb_is_elsewhere(const struct pst_host *h)
 	return false;
 }
 
+bool pst_host_fb_is_off(const struct pst_host *h)
+{
+	return pst_host_cmdline_has(&h->cmdline, "initcall_blacklist",
+				    "sysfb_init") ||
+	       pst_host_cmdline_has(&h->cmdline, "video", "efifb:off");
+}
+
 void pst_host_fb_judge(const struct pst_host *h, struct pst_host_fb *ret)
 {
 	const struct pst_host_display *d = &h->display;

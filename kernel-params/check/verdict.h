@@ -72,6 +72,16 @@ enum pst_host_fb_state {
 	"initcall_blacklist=sysfb_init on the command line "                   \
 	"(video=efifb:off before Linux 5.15)"
 
+/* What to do instead where that is on the command line already. */
+#define PST_HOST_FB_OTHERWISE                                                  \
+	"boot on another card (the firmware's setup), or unbind it before "    \
+	"the guest starts: echo simple-framebuffer.0 "                         \
+	">/sys/bus/platform/drivers/simple-framebuffer/unbind "                \
+	"(efi-framebuffer.0 of efi-framebuffer before Linux 5.15)"
+
+/* Whether it is. */
+bool pst_host_fb_is_off(const struct pst_host *h);
+
 struct pst_host_fb {
 	enum pst_host_fb_state state;
 	const char *name; /* of the framebuffer, "" for none */

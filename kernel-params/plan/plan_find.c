@@ -28,10 +28,11 @@ static int note_framebuffer(struct pst_host_plan *p, struct pst_error *err)
 	return pst_host_plan_note(
 		p, err,
 		"the firmware's framebuffer %s in the memory of "
-		"%s: where the guest does not start for it, "
-		"have " PST_HOST_NO_SYSFB,
+		"%s: where the guest does not start for it, %s%s",
 		fb.state == PST_HOST_FB_ON_CARD ? "lies" : "may lie",
-		p->host->gpu->name);
+		p->host->gpu->name, pst_host_fb_is_off(p->host) ? "" : "have ",
+		pst_host_fb_is_off(p->host) ? PST_HOST_FB_OTHERWISE
+					    : PST_HOST_NO_SYSFB);
 }
 
 static int add_fn(struct pst_host_plan *p, const struct pst_host_pci_dev *dev,

@@ -16,22 +16,6 @@ static int no_memory(struct pst_error *err)
 /* ---- Modules --------------------------------------------------------------
  */
 
-/* The module of a driver that has another name. */
-static const char *module_of(const char *driver, char *buf, size_t size)
-{
-	char *p;
-
-	if (strcmp(driver, "xhci_hcd") == 0)
-		return "xhci_pci";
-	if (strcmp(driver, "nvidia-gpu") == 0)
-		return "i2c_nvidia_gpu";
-	snprintf(buf, size, "%s", driver);
-	for (p = buf; *p; p++)
-		if (*p == '-')
-			*p = '_';
-	return buf;
-}
-
 /* Modules that may take a function, and the one that has it. */
 static int add_modules(struct pst_host_lines *l,
 		       const struct pst_host_pci_dev *dev)
@@ -45,7 +29,8 @@ static int add_modules(struct pst_host_lines *l,
 	if (r == 0 && *dev->driver && !(dev->bad & PST_HOST_PCI_BAD_DRIVER) &&
 	    !pst_host_pci_on_vfio(dev))
 		r = pst_host_lines_add(
-			l, "%s", module_of(dev->driver, buf, sizeof(buf)));
+			l, "%s",
+			pst_host_module_of(dev->driver, buf, sizeof(buf)));
 	return r;
 }
 

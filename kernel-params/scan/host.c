@@ -94,7 +94,7 @@ static int scan_configuration(const struct pst_host_root *root,
 		r = pst_host_early_scan(root, &h->early);
 	if (r == 0)
 		r = pst_host_vfio_conf_scan(root, &h->cmdline, &h->modconf,
-					    &h->vfio);
+					    &h->early, &h->vfio);
 	if (r < 0)
 		return pst_error_set_errno(err, -r,
 					   "cannot take in the configuration");

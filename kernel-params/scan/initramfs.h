@@ -4,7 +4,7 @@
 #ifndef PST_KERNEL_PARAMS_SCAN_INITRAMFS_H
 #define PST_KERNEL_PARAMS_SCAN_INITRAMFS_H
 
-#include "kernel-params/root/root.h"
+#include "kernel-params/scan/settings.h"
 
 enum pst_host_early_maker {
 	PST_HOST_EARLY_NONE,
@@ -16,20 +16,31 @@ enum pst_host_early_maker {
 
 struct pst_host_early {
 	enum pst_host_early_maker maker;
-	char file[128];              /* its first configuration file, or "" */
-	struct pst_host_names words; /* modules it loads early, in order */
-	bool kms_hook;   /* mkinitcpio's kms hook takes GPU drivers in */
+	char file[128];               /* its first configuration file, or "" */
+	struct pst_host_names words;  /* modules it loads early, in order */
+	struct pst_host_names packed; /* modules it only puts into the image */
+	struct pst_host_names files;  /* single files that it puts in */
+	bool no_modconf; /* of etc/modprobe.d only `files` are in the image */
+	bool modconf;    /* all of it is, for sure */
+	/* udev is in the image and as early as what loads words, so that their
+	 * order says nothing of modules that udev finds there. */
+	bool races;
+	bool kms_hook;   /* a hook takes GPU drivers into the image */
+	bool usb_hook;   /* or those of USB controllers */
+	char *ids;       /* of vfio-pci, behind its name in words; or NULL */
 	char stray[160]; /* a dracut file about vfio that has no .conf, or "" */
 	char virqfd[128]; /* a file that puts vfio_virqfd in, or "" */
-	bool loads_late;  /* vfio-pci is in modules-load.d */
+	char fault[PST_HOST_FAULT_MAX]; /* what could not be evaluated, or "" */
+	bool loads_late;                /* vfio-pci is in modules-load.d */
 };
 
 /*
- * Reads etc/mkinitcpio.conf(.d), etc/dracut.conf(.d), etc/initramfs-tools and
- * etc/nixos. The generator is the first one whose configuration exists. If any
- * generator is installed, only installed ones count. Shell is not run: arrays
- * and += lists of words are taken as written. 0 (to be ended with
- * pst_host_early_done()) or -ENOMEM.
+ * Reads etc/mkinitcpio.conf(.d), or the file that a preset names; dracut.conf
+ * and dracut.conf.d in etc and usr/lib/dracut; etc/initramfs-tools; etc/nixos.
+ * The generator is the first one whose configuration exists. If any generator
+ * is installed, only installed ones count. Files are evaluated in the order in
+ * which the generator sources them (pst_host_settings_take()). 0 (to be ended
+ * with pst_host_early_done()) or -ENOMEM.
  */
 PST_MUST_USE int pst_host_early_scan(const struct pst_host_root *root,
 				     struct pst_host_early *ret);
@@ -46,6 +57,19 @@ PST_MUST_USE int pst_host_early_words(const char *text,
 
 /* Place of a module in the order, or -1. */
 int pst_host_early_place(const struct pst_host_early *e, const char *module);
+
+/* Whether a file of modprobe.d ("etc/modprobe.d/vfio.conf") is in the image. */
+bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file);
+
+/* Whether udev may find a module in the image and load it. gpu: it drives
+ * displays. */
+bool pst_host_early_packs(const struct pst_host_early *e, const char *module,
+			  bool gpu);
+
+/* Whether a preset of mkinitcpio names its configuration, path below the root;
+ * mkinitcpio reads no drop-ins then. */
+bool pst_host_early_preset(const struct pst_host_root *root,
+			   char path[PST_HOST_ROOT_PATH_MAX]);
 
 /* "mkinitcpio", "dracut", ...; "" for none. Static. */
 const char *pst_host_early_maker_name(enum pst_host_early_maker m);

@@ -2,7 +2,6 @@
 /* Parses modprobe.d, and queries it. */
 #include "kernel-params/scan/modprobe_conf.h"
 
-#include <ctype.h>
 #include <string.h>
 
 static const char *const words[] = {
@@ -25,16 +24,16 @@ static enum pst_host_modconf_kind kind_of(const char *word)
 	return PST_HOST_MODCONF_OTHER;
 }
 
+/* What separates words (kmod_config_parse() of kmod's libkmod-config.c); a
+ * carriage return is a part of them. */
+#define BLANKS " \t"
+
 /* The next word of *p, cut off with a NUL; "" at the end. */
 static char *take_word(char **p)
 {
-	char *word;
+	char *word = *p + strspn(*p, BLANKS);
 
-	while (isspace((unsigned char)**p))
-		(*p)++;
-	word = *p;
-	while (**p && !isspace((unsigned char)**p))
-		(*p)++;
+	*p = word + strcspn(word, BLANKS);
 	if (**p)
 		*(*p)++ = '\0';
 	return word;
@@ -44,11 +43,39 @@ static char *trim(char *s)
 {
 	size_t n;
 
-	while (isspace((unsigned char)*s))
-		s++;
-	for (n = strlen(s); n > 0 && isspace((unsigned char)s[n - 1]); n--)
+	s += strspn(s, BLANKS);
+	for (n = strlen(s); n > 0 && strchr(BLANKS, s[n - 1]); n--)
 		s[n - 1] = '\0';
 	return s;
+}
+
+static char plain(char c)
+{
+	return c == '-' ? '_' : c;
+}
+
+/* Whether a pattern of '*' and '?' means a module, '-' and '_' being equal; in
+ * time that a file made to waste it cannot stretch. */
+static bool matches(const char *pattern, const char *module)
+{
+	const char *star = NULL, *from = NULL;
+
+	while (*module) {
+		if (*pattern == '*') {
+			star = pattern++;
+			from = module;
+		} else if (*pattern == '?' ||
+			   (*pattern && plain(*pattern) == plain(*module))) {
+			pattern++;
+			module++;
+		} else if (star) {
+			pattern = star + 1;
+			module = ++from;
+		} else {
+			return false;
+		}
+	}
+	return !pattern[strspn(pattern, "*")];
 }
 
 static int add_line(struct pst_host_modconf *c, char *text, const char *file,
@@ -224,14 +251,48 @@ void pst_host_modconf_done(struct pst_host_modconf *c)
 	*c = (struct pst_host_modconf){0};
 }
 
+/* Whether a line is "install PATTERN /bin/false" or the like. */
+static bool disables(const struct pst_host_modconf_line *l, const char *module)
+{
+	const char *base;
+	size_t n;
+
+	if (l->kind != PST_HOST_MODCONF_INSTALL || !matches(l->module, module))
+		return false;
+	n = strcspn(l->text, " \t;");
+	base = memrchr(l->text, '/', n);
+	base = base ? base + 1 : l->text;
+	n -= (size_t)(base - l->text);
+	return (n == 5 && memcmp(base, "false", 5) == 0) ||
+	       (n == 4 && memcmp(base, "true", 4) == 0);
+}
+
+static bool blacklists(const struct pst_host_modconf_line *l,
+		       const char *module)
+{
+	return l->kind == PST_HOST_MODCONF_BLACKLIST &&
+	       pst_host_param_name_eq(l->module, module);
+}
+
+const struct pst_host_modconf_line *
+pst_host_modconf_against(const struct pst_host_modconf *c, const char *module)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (disables(&c->line[i], module) ||
+		    blacklists(&c->line[i], module))
+			return &c->line[i];
+	return NULL;
+}
+
 bool pst_host_modconf_blacklisted(const struct pst_host_modconf *c,
 				  const char *module)
 {
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
-		if (c->line[i].kind == PST_HOST_MODCONF_BLACKLIST &&
-		    pst_host_param_name_eq(c->line[i].module, module))
+		if (blacklists(&c->line[i], module))
 			return true;
 	return false;
 }
@@ -239,21 +300,39 @@ bool pst_host_modconf_blacklisted(const struct pst_host_modconf *c,
 bool pst_host_modconf_disabled(const struct pst_host_modconf *c,
 			       const char *module)
 {
-	size_t i, n;
+	size_t i;
 
-	for (i = 0; i < c->n; i++) {
-		const struct pst_host_modconf_line *l = &c->line[i];
-		const char *base;
+	for (i = 0; i < c->n; i++)
+		if (disables(&c->line[i], module))
+			return true;
+	return false;
+}
 
-		if (l->kind != PST_HOST_MODCONF_INSTALL ||
-		    !pst_host_param_name_eq(l->module, module))
-			continue;
-		n = strcspn(l->text, " \t;");
-		base = memrchr(l->text, '/', n);
-		base = base ? base + 1 : l->text;
-		n -= (size_t)(base - l->text);
-		if ((n == 5 && memcmp(base, "false", 5) == 0) ||
-		    (n == 4 && memcmp(base, "true", 4) == 0))
+const struct pst_host_modconf_line *
+pst_host_modconf_softdep(const struct pst_host_modconf *c, const char *module)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (c->line[i].kind == PST_HOST_MODCONF_SOFTDEP &&
+		    matches(c->line[i].module, module))
+			return &c->line[i];
+	return NULL;
+}
+
+bool pst_host_modconf_has_pre(const struct pst_host_modconf_line *line,
+			      const char *dep)
+{
+	PST_CLEANUP_FREE char *copy = line ? strdup(line->text) : NULL;
+	bool pre = false;
+	char *p = copy, *word;
+
+	while (p && *(word = take_word(&p))) {
+		if (strcmp(word, "pre:") == 0)
+			pre = true;
+		else if (strcmp(word, "post:") == 0)
+			pre = false;
+		else if (pre && pst_host_param_name_eq(word, dep))
 			return true;
 	}
 	return false;
@@ -262,53 +341,54 @@ bool pst_host_modconf_disabled(const struct pst_host_modconf *c,
 bool pst_host_modconf_softdep_pre(const struct pst_host_modconf *c,
 				  const char *module, const char *dep)
 {
-	size_t i;
+	return pst_host_modconf_has_pre(pst_host_modconf_softdep(c, module),
+					dep);
+}
 
-	for (i = 0; i < c->n; i++) {
-		PST_CLEANUP_FREE char *copy = NULL;
-		bool pre = false;
-		char *p, *word;
+/* The last options line of module that has name, whose value becomes
+ * *ret_value. */
+static const struct pst_host_modconf_line *
+find_option(const struct pst_host_modconf *c, const char *module,
+	    const char *name, char **ret_value)
+{
+	size_t i, k;
 
-		if (c->line[i].kind != PST_HOST_MODCONF_SOFTDEP ||
-		    !pst_host_param_name_eq(c->line[i].module, module))
+	for (i = c->n; i-- > 0;) {
+		const struct pst_host_modconf_line *l = &c->line[i];
+		struct pst_host_cmdline args;
+		bool found = false;
+
+		if (l->kind != PST_HOST_MODCONF_OPTIONS ||
+		    !pst_host_param_name_eq(l->module, module) ||
+		    pst_host_cmdline_parse(l->text, strlen(l->text), &args) < 0)
 			continue;
-		copy = p = strdup(c->line[i].text);
-		if (!p)
-			return false;
-		while (*(word = take_word(&p))) {
-			if (strcmp(word, "pre:") == 0)
-				pre = true;
-			else if (strcmp(word, "post:") == 0)
-				pre = false;
-			else if (pre && pst_host_param_name_eq(word, dep))
-				return true;
+		for (k = args.n; k-- > 0 && !found;) {
+			const char *value = args.param[k].value;
+
+			found = pst_host_param_name_eq(args.param[k].name,
+						       name);
+			if (found && ret_value)
+				*ret_value = strdup(value ? value : "");
 		}
+		pst_host_cmdline_done(&args);
+		if (found)
+			return l;
 	}
-	return false;
+	return NULL;
+}
+
+const struct pst_host_modconf_line *
+pst_host_modconf_option_line(const struct pst_host_modconf *c,
+			     const char *module, const char *name)
+{
+	return find_option(c, module, name, NULL);
 }
 
 char *pst_host_modconf_option(const struct pst_host_modconf *c,
 			      const char *module, const char *name)
 {
-	size_t i, k;
+	char *value = NULL;
 
-	for (i = c->n; i-- > 0;) {
-		struct pst_host_cmdline args;
-		char *found = NULL;
-
-		if (c->line[i].kind != PST_HOST_MODCONF_OPTIONS ||
-		    !pst_host_param_name_eq(c->line[i].module, module) ||
-		    pst_host_cmdline_parse(c->line[i].text,
-					   strlen(c->line[i].text), &args) < 0)
-			continue;
-		for (k = args.n; k-- > 0 && !found;)
-			if (pst_host_param_name_eq(args.param[k].name, name))
-				found = strdup(args.param[k].value
-						       ? args.param[k].value
-						       : "");
-		pst_host_cmdline_done(&args);
-		if (found)
-			return found;
-	}
-	return NULL;
+	find_option(c, module, name, &value);
+	return value;
 }

@@ -64,14 +64,32 @@ bool pst_host_modconf_blacklisted(const struct pst_host_modconf *c,
 bool pst_host_modconf_disabled(const struct pst_host_modconf *c,
 			       const char *module);
 
-/* Whether a softdep of module has dep after "pre:". */
+/* The first line that keeps a module from being loaded in one of these two
+ * ways, or NULL. */
+const struct pst_host_modconf_line *
+pst_host_modconf_against(const struct pst_host_modconf *c, const char *module);
+
+/* The softdep line of module that counts, the first one whose pattern means it
+ * (kmod_module_get_softdeps() of kmod's libkmod-module.c), or NULL. */
+const struct pst_host_modconf_line *
+pst_host_modconf_softdep(const struct pst_host_modconf *c, const char *module);
+
+/* Whether such a line (NULL: none) has dep after "pre:". */
+bool pst_host_modconf_has_pre(const struct pst_host_modconf_line *line,
+			      const char *dep);
+
+/* Whether the softdep of module that counts has dep after "pre:". */
 bool pst_host_modconf_softdep_pre(const struct pst_host_modconf *c,
 				  const char *module, const char *dep);
 
-/*
- * The value of "name=value" in the last options line of module that has it, as
- * a new string the caller frees ("" when written without '='); NULL: none.
- */
+/* The last options line of module that has "name=value", whose value counts, or
+ * NULL. */
+const struct pst_host_modconf_line *
+pst_host_modconf_option_line(const struct pst_host_modconf *c,
+			     const char *module, const char *name);
+
+/* That value as a new string the caller frees ("" when written without '=');
+ * NULL: none. */
 PST_MUST_USE char *pst_host_modconf_option(const struct pst_host_modconf *c,
 					   const char *module,
 					   const char *name);

@@ -123,6 +123,54 @@ pst_host_module_state(const struct pst_host_modules *m, const char *name)
 				       : PST_HOST_MODULE_UNKNOWN;
 }
 
+bool pst_host_module_is_listed_builtin(const struct pst_host_modules *m,
+				       const char *name)
+{
+	return in_paths(m->builtin, name);
+}
+
+/* Whether one of the words of text, up to end, is the module or PATH/NAME.ko of
+ * it. */
+static bool has_module(const char *text, const char *end, const char *name)
+{
+	while (text < end) {
+		size_t n = strcspn(text, " \t,\n"), dot;
+		const char *base = memrchr(text, '/', n);
+
+		base = base ? base + 1 : text;
+		dot = strcspn(base, "., \t\n");
+		if (is_name(base, dot, name))
+			return true;
+		text += n + 1;
+	}
+	return false;
+}
+
+bool pst_host_module_needs(const struct pst_host_modules *m, const char *name,
+			   const char *dep)
+{
+	const char *line;
+
+	/* "kernel/a/nouveau.ko: kernel/b/drm.ko" */
+	for (line = m->dep; line && *line;
+	     line = strchrnul(line, '\n'), line += *line == '\n') {
+		const char *colon = line + strcspn(line, ":\n");
+
+		if (*colon == ':' && has_module(line, colon, name))
+			return has_module(colon + 1, strchrnul(colon, '\n'),
+					  dep);
+	}
+	/* "drm 16384 2 nouveau,ttm, Live 0x0" */
+	for (line = m->loaded; line && *line;
+	     line = strchrnul(line, '\n'), line += *line == '\n') {
+		const char *end = strchrnul(line, '\n');
+
+		if (is_name(line, strcspn(line, " \t\n"), dep))
+			return has_module(line, end, name);
+	}
+	return false;
+}
+
 bool pst_host_module_is_in(const struct pst_host_modules *m, const char *name)
 {
 	enum pst_host_module_state s = pst_host_module_state(m, name);

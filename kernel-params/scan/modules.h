@@ -35,6 +35,15 @@ void pst_host_modules_done(struct pst_host_modules *m);
 enum pst_host_module_state
 pst_host_module_state(const struct pst_host_modules *m, const char *name);
 
+/* Whether the kernel's own list has it as built in. */
+bool pst_host_module_is_listed_builtin(const struct pst_host_modules *m,
+				       const char *name);
+
+/* Whether dep is a module that the module name needs, by modules.dep or, where
+ * that was not seen, by the modules that are loaded. */
+bool pst_host_module_needs(const struct pst_host_modules *m, const char *name,
+			   const char *dep);
+
 /* Whether it is loaded or built in. */
 bool pst_host_module_is_in(const struct pst_host_modules *m, const char *name);
 

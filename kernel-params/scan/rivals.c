@@ -2,6 +2,8 @@
 /* Lists the rivals of vfio-pci. */
 #include "kernel-params/scan/rivals.h"
 
+#include <string.h>
+
 #define NVIDIA PST_HOST_PCI_NVIDIA
 #define AMD    0x1002
 #define INTEL  0x8086
@@ -67,8 +69,38 @@ bool pst_host_module_is_rival(const char *name)
 
 bool pst_host_module_kept_out(const struct pst_host *h, const char *module)
 {
-	return pst_host_modconf_disabled(&h->modconf, module) ||
-	       pst_host_modconf_blacklisted(&h->modconf, module) ||
+	return pst_host_modconf_against(&h->modconf, module) ||
 	       pst_host_cmdline_has(&h->cmdline, "module_blacklist", module) ||
 	       pst_host_cmdline_has(&h->cmdline, "modprobe.blacklist", module);
+}
+
+void pst_host_module_kept_by(const struct pst_host *h, const char *module,
+			     char *ret, size_t size)
+{
+	const struct pst_host_modconf_line *l =
+		pst_host_modconf_against(&h->modconf, module);
+
+	if (l)
+		snprintf(ret, size, "%.100s line %u", l->file, l->line);
+	else
+		snprintf(ret, size, "%s= on the command line",
+			 pst_host_cmdline_has(&h->cmdline, "module_blacklist",
+					      module)
+				 ? "module_blacklist"
+				 : "modprobe.blacklist");
+}
+
+const char *pst_host_module_of(const char *driver, char *buf, size_t size)
+{
+	char *p;
+
+	if (strcmp(driver, "xhci_hcd") == 0)
+		return "xhci_pci";
+	if (strcmp(driver, "nvidia-gpu") == 0)
+		return "i2c_nvidia_gpu";
+	snprintf(buf, size, "%s", driver);
+	for (p = buf; *p; p++)
+		if (*p == '-')
+			*p = '_';
+	return buf;
 }

@@ -28,7 +28,14 @@ pst_host_rival_next(const struct pst_host_pci_dev *dev,
 /* Whether a module is one of them; "-" and "_" are equal. */
 bool pst_host_module_is_rival(const char *name);
 
+/* The module of a driver, which may have another name; in buf or static. */
+const char *pst_host_module_of(const char *driver, char *buf, size_t size);
+
 /* Whether modprobe.d or the command line keeps a module from being loaded. */
 bool pst_host_module_kept_out(const struct pst_host *h, const char *module);
+
+/* What keeps a module out that is: "etc/modprobe.d/no.conf line 1". */
+void pst_host_module_kept_by(const struct pst_host *h, const char *module,
+			     char *ret, size_t size);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "kernel-params/scan/vfio_faults.h"
+
 #define RULES_MAX (1U << 20)
 
 /* Hexadecimal number up to ':' or the end of n bytes; false: none. */
@@ -150,6 +152,7 @@ static int add_install(const struct pst_host_root *root,
 int pst_host_vfio_conf_scan(const struct pst_host_root *root,
 			    const struct pst_host_cmdline *cmdline,
 			    const struct pst_host_modconf *modconf,
+			    const struct pst_host_early *early,
 			    struct pst_host_vfio_conf *ret)
 {
 	const struct pst_host_param *p =
@@ -162,6 +165,12 @@ int pst_host_vfio_conf_scan(const struct pst_host_root *root,
 		r = c.cmdline_ids ? 0 : -ENOMEM;
 	}
 	c.modprobe_ids = pst_host_modconf_option(modconf, "vfio-pci", "ids");
+	if (r == 0 && early->ids) {
+		c.early_ids = strdup(early->ids);
+		r = c.early_ids ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		r = pst_host_vfio_faults(root, cmdline, modconf, &c.faults);
 	if (r == 0)
 		r = add_dir(root, "etc/udev/rules.d", false, &c);
 	if (r == 0)
@@ -181,6 +190,8 @@ void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c)
 {
 	free(c->cmdline_ids);
 	free(c->modprobe_ids);
+	free(c->early_ids);
+	free(c->faults);
 	free(c->rules);
 	*c = (struct pst_host_vfio_conf){0};
 }
@@ -193,7 +204,12 @@ pst_host_vfio_conf_how(const struct pst_host_vfio_conf *c,
 
 	if (c->cmdline_ids && pst_host_vfio_ids_cover(c->cmdline_ids, dev))
 		return PST_HOST_VFIO_IDS_CMDLINE;
-	if (c->modprobe_ids && pst_host_vfio_ids_cover(c->modprobe_ids, dev))
+	if (c->early_ids && pst_host_vfio_ids_cover(c->early_ids, dev))
+		return PST_HOST_VFIO_IDS_INITRAMFS;
+	/* modprobe puts the command line's words behind its own, and the last
+	 * ids= is the one that the module has. */
+	if (!c->cmdline_ids && c->modprobe_ids &&
+	    pst_host_vfio_ids_cover(c->modprobe_ids, dev))
 		return PST_HOST_VFIO_IDS_MODPROBE;
 	if (!c->rules)
 		return PST_HOST_VFIO_NO;

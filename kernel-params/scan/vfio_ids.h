@@ -3,6 +3,7 @@
 #ifndef PST_KERNEL_PARAMS_SCAN_VFIO_IDS_H
 #define PST_KERNEL_PARAMS_SCAN_VFIO_IDS_H
 
+#include "kernel-params/scan/initramfs.h"
 #include "kernel-params/scan/modprobe_conf.h"
 #include "kernel-params/scan/pci.h"
 
@@ -15,15 +16,19 @@ bool pst_host_vfio_ids_cover(const char *ids,
 
 enum pst_host_vfio_how {
 	PST_HOST_VFIO_NO,
-	PST_HOST_VFIO_IDS_CMDLINE,  /* vfio-pci.ids= on the command line */
-	PST_HOST_VFIO_IDS_MODPROBE, /* options vfio-pci ids= */
-	PST_HOST_VFIO_OVERRIDE,     /* a rule or file that names its address */
+	PST_HOST_VFIO_IDS_CMDLINE,   /* vfio-pci.ids= on the command line */
+	PST_HOST_VFIO_IDS_INITRAMFS, /* behind its name in initramfs-tools */
+	PST_HOST_VFIO_IDS_MODPROBE,  /* options vfio-pci ids= */
+	PST_HOST_VFIO_OVERRIDE,      /* a rule or file that names its address */
 };
 
 struct pst_host_vfio_conf {
 	char *cmdline_ids;  /* NULL: none */
-	char *modprobe_ids; /* NULL: none */
-	char *rules; /* udev rules, driverctl files, Nix, install lines */
+	char *modprobe_ids; /* NULL: none; without effect beside the former */
+	char *early_ids;    /* NULL: none */
+	char *rules;  /* udev rules, driverctl files, Nix, install lines */
+	char *faults; /* lines without effect (pst_host_vfio_faults()), or NULL
+		       */
 };
 
 /*
@@ -34,6 +39,7 @@ struct pst_host_vfio_conf {
 PST_MUST_USE int pst_host_vfio_conf_scan(const struct pst_host_root *root,
 					 const struct pst_host_cmdline *cmdline,
 					 const struct pst_host_modconf *modconf,
+					 const struct pst_host_early *early,
 					 struct pst_host_vfio_conf *ret);
 void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c);
 

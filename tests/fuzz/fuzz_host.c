@@ -103,8 +103,15 @@ static void early(const char *text)
 	static const char *const names[] = {"MODULES", "initrd.kernelModules",
 					    "kernelModules", NULL};
 	PST_HOST_CLEANUP_NAMES struct pst_host_names words = {0};
+	struct pst_host_setting s[] = {{"MODULES", NULL}, {"A", NULL}};
+	char fault[PST_HOST_FAULT_MAX] = "";
 	size_t i;
 
+	FUZZ_CHECK(pst_host_settings_take(text, "file", s, PST_ARRAY_SIZE(s),
+					  fault) == 0);
+	FUZZ_CHECK(pst_host_setting_words(s[0].value, &words) == 0);
+	pst_host_settings_done(s, PST_ARRAY_SIZE(s));
+	pst_host_names_done(&words);
 	FUZZ_CHECK(pst_host_early_words(text, names, &words) == 0);
 	for (i = 0; i < words.n; i++)
 		FUZZ_CHECK(*words.name[i] && !strpbrk(words.name[i], " \t\n"));

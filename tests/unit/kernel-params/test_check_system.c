@@ -125,9 +125,9 @@ START_TEST(what_keeps_vfio_pci_itself_away_is_said)
 {
 	make_good();
 	given("etc/modprobe.d/no.conf", "blacklist vfio-pci\n", "vfio.early",
-	      PST_HOST_WARN, "modprobe.d keeps vfio-pci from being loaded");
+	      PST_HOST_WARN, "line 1 keeps vfio-pci from being loaded");
 	given("etc/modprobe.d/no.conf", "install vfio_pci /bin/false\n",
-	      "vfio.early", PST_HOST_WARN, "take the line about vfio-pci");
+	      "vfio.early", PST_HOST_WARN, "take the line about vfio-pci out");
 	tree_driver(GPU, "nvidia");
 	request.gpu = GPU;
 	finding("vfio.early", PST_HOST_FAIL, "by blacklist or install");

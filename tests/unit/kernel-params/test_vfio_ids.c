@@ -50,13 +50,15 @@ static enum pst_host_vfio_how how(const char *cmdline)
 {
 	struct pst_host_cmdline line;
 	struct pst_host_modconf conf;
+	const struct pst_host_early early = {0};
 	struct pst_host_vfio_conf c;
 	enum pst_host_vfio_how r;
 
 	ck_assert_int_eq(
 		pst_host_cmdline_parse(cmdline, strlen(cmdline), &line), 0);
 	ck_assert_int_eq(pst_host_modconf_read(&tree, &conf), 0);
-	ck_assert_int_eq(pst_host_vfio_conf_scan(&tree, &line, &conf, &c), 0);
+	ck_assert_int_eq(
+		pst_host_vfio_conf_scan(&tree, &line, &conf, &early, &c), 0);
 	r = pst_host_vfio_conf_how(&c, &card);
 	pst_host_vfio_conf_done(&c);
 	pst_host_modconf_done(&conf);

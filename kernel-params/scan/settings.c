@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* Evaluates assignments of shell-like files. */
+#include "kernel-params/scan/settings.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a tree made to waste memory may leave in one variable. */
+#define VALUE_MAX (256 << 10)
+
+struct reader {
+	const char *p;
+	unsigned int line;
+	struct pst_host_setting *s;
+	size_t n;
+	const char *path;
+	char *fault;
+};
+
+static void tell(const struct reader *r, const char *cause)
+{
+	if (!*r->fault)
+		snprintf(r->fault, PST_HOST_FAULT_MAX, "%.100s line %u: %s",
+			 r->path, r->line, cause);
+}
+
+static void step(struct reader *r)
+{
+	r->line += *r->p == '\n';
+	r->p++;
+}
+
+static bool is_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+static struct pst_host_setting *find(const struct reader *r, const char *name,
+				     size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (strlen(r->s[i].name) == len &&
+		    memcmp(r->s[i].name, name, len) == 0)
+			return &r->s[i];
+	return NULL;
+}
+
+/* to NULL: the word is of something else. */
+static void put(FILE *to, char c)
+{
+	if (to)
+		fputc(c, to);
+}
+
+/* What a '$' stands for, put into to. */
+static void expand(struct reader *r, FILE *to)
+{
+	const char *p = r->p + 1, *name;
+	bool brace = *p == '{';
+	const struct pst_host_setting *s;
+
+	p += brace;
+	for (name = p; is_name(*p);)
+		p++;
+	s = find(r, name, (size_t)(p - name));
+	if (brace && (strncmp(p, "[@]", 3) == 0 || strncmp(p, "[*]", 3) == 0))
+		p += 3;
+	if (p == name || (brace && *p != '}')) {
+		tell(r, "only a shell can tell what it sets");
+		step(r);
+		return;
+	}
+	if (!s)
+		tell(r, "it uses a variable that is not known here");
+	else if (s->value && to && ftello(to) < VALUE_MAX)
+		fputs(s->value, to);
+	r->p = p + brace;
+}
+
+/* What no shell takes as it was meant. */
+static bool is_foreign(const struct reader *r)
+{
+	static const char *const quotes[] = {"\xe2\x80\x9c", "\xe2\x80\x9d",
+					     "\xe2\x80\x98", "\xe2\x80\x99"};
+	size_t i;
+
+	if (*r->p == '\r') {
+		tell(r, "it ends in CR LF, the line end of DOS");
+		return true;
+	}
+	for (i = 0; i < PST_ARRAY_SIZE(quotes); i++)
+		if (strncmp(r->p, quotes[i], 3) == 0)
+			tell(r, "it has typographic quotes");
+	return false;
+}
+
+/* One word, quotes taken off, up to white space or an operator. */
+static void take_word(struct reader *r, FILE *to)
+{
+	char quote = 0;
+
+	for (; *r->p; step(r)) {
+		if (quote ? *r->p == quote : *r->p == '"' || *r->p == '\'') {
+			quote = quote ? 0 : *r->p;
+			continue;
+		}
+		if (!quote &&
+		    (isspace((unsigned char)*r->p) || strchr(";&|()<>", *r->p)))
+			return;
+		if (is_foreign(r))
+			continue;
+		if (quote != '\'' && *r->p == '\\' && r->p[1]) {
+			step(r);
+			if (*r->p != '\n')
+				put(to, *r->p);
+			continue;
+		}
+		if (quote != '\'' && *r->p == '`')
+			tell(r, "only a shell can tell what it sets");
+		if (quote != '\'' && *r->p == '$') {
+			expand(r, to);
+			r->p--;
+			continue;
+		}
+		put(to, *r->p);
+	}
+	if (quote)
+		tell(r, "a quote is opened and not closed");
+}
+
+/* The words of an array, from behind its bracket to behind the other. */
+static void take_array(struct reader *r, FILE *to)
+{
+	while (*r->p && *r->p != ')') {
+		const char *before = r->p;
+
+		if (*r->p == '#') {
+			r->p += strcspn(r->p, "\n");
+		} else if (isspace((unsigned char)*r->p)) {
+			is_foreign(r);
+			step(r);
+		} else {
+			take_word(r, to);
+			fputc(' ', to);
+			if (r->p == before)
+				step(r);
+		}
+	}
+	if (!*r->p)
+		tell(r, "a bracket is opened and not closed");
+	else
+		r->p++;
+}
+
+/* What stands behind the value of a setting. */
+static void look_behind(const struct reader *r)
+{
+	const char *p = r->p + strspn(r->p, " \t");
+
+	if (*p == '\r')
+		tell(r, "it ends in CR LF, the line end of DOS");
+	else if (*p && !strchr("\n#;&|", *p) && *p != '}')
+		tell(r, "words stand behind the value");
+}
+
+static int assign(struct reader *r, struct pst_host_setting *s, bool adds)
+{
+	char *value = NULL;
+	size_t size;
+	FILE *f = open_memstream(&value, &size);
+
+	if (!f)
+		return -ENOMEM;
+	if (adds && s->value)
+		fputs(s->value, f);
+	if (*r->p == '(') {
+		if (adds)
+			fputc(' ', f);
+		r->p++;
+		take_array(r, f);
+	} else {
+		take_word(r, f);
+	}
+	look_behind(r);
+	if (fclose(f) || !value) {
+		free(value);
+		return -ENOMEM;
+	}
+	if (size > VALUE_MAX) {
+		tell(r, "its value is too long");
+		free(value);
+		return 0;
+	}
+	free(s->value);
+	s->value = value;
+	return 0;
+}
+
+int pst_host_settings_take(const char *text, const char *path,
+			   struct pst_host_setting *s, size_t n,
+			   char fault[PST_HOST_FAULT_MAX])
+{
+	struct reader r = {text, 1, s, n, path, fault};
+	char none[PST_HOST_FAULT_MAX];
+	int rc = 0;
+
+	while (*r.p && rc == 0) {
+		struct pst_host_setting *to;
+		const char *begin;
+		size_t len = 0;
+		bool adds;
+
+		if (*r.p == '#') {
+			r.p += strcspn(r.p, "\n");
+			continue;
+		}
+		if (isspace((unsigned char)*r.p) || strchr(";&|()<>", *r.p)) {
+			step(&r);
+			continue;
+		}
+		while (is_name(r.p[len]))
+			len++;
+		to = len ? find(&r, r.p, len) : NULL;
+		adds = to && r.p[len] == '+';
+		if (to && r.p[len + adds] == '=') {
+			r.p += len + adds + 1;
+			rc = assign(&r, to, adds);
+			continue;
+		}
+		/* A word of something else, whose faults are not ours. */
+		begin = r.p;
+		*none = '\0';
+		r.fault = none;
+		take_word(&r, NULL);
+		r.fault = fault;
+		if (r.p == begin)
+			step(&r);
+	}
+	return rc;
+}
+
+int pst_host_setting_words(const char *value, struct pst_host_names *words)
+{
+	const char *p = value;
+	int r = 0;
+
+	while (p && *p && r == 0) {
+		size_t n;
+
+		p += strspn(p, " \t\n");
+		n = strcspn(p, " \t\n");
+		if (n)
+			r = pst_host_names_add(words, p, n);
+		p += n;
+	}
+	return r;
+}
+
+void pst_host_settings_done(struct pst_host_setting *s, size_t n)
+{
+	while (n-- > 0) {
+		free(s[n].value);
+		s[n].value = NULL;
+	}
+}
