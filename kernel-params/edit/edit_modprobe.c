@@ -6,67 +6,13 @@
 
 #include "kernel-params/edit/edit_grub.h"
 #include "kernel-params/scan/shell_text.h"
+#include "kernel-params/scan/vfio_faults.h"
 #include "transport/base/text.h"
-
-/* The value of ids= in an options text, to its end; NULL: none. */
-static const char *ids_in(const char *text)
-{
-	const char *p;
-
-	for (p = text; *p; p += strcspn(p, " \t"), p += strspn(p, " \t"))
-		if (strncmp(p, "ids=", 4) == 0)
-			return p + 4;
-	return NULL;
-}
 
 const struct pst_host_modconf_line *
 pst_host_modprobe_ids_line(const struct pst_host_modconf *now)
 {
-	size_t i;
-
-	for (i = now->n; i-- > 0;) {
-		const struct pst_host_modconf_line *l = &now->line[i];
-
-		if (l->kind == PST_HOST_MODCONF_OPTIONS &&
-		    pst_host_param_name_eq(l->module, "vfio-pci") &&
-		    ids_in(l->text))
-			return l;
-	}
-	return NULL;
-}
-
-/* The first softdep line of a module, or NULL. */
-static const struct pst_host_modconf_line *
-softdep_of(const struct pst_host_modconf *now, const char *module)
-{
-	size_t i;
-
-	for (i = 0; i < now->n; i++)
-		if (now->line[i].kind == PST_HOST_MODCONF_SOFTDEP &&
-		    pst_host_param_name_eq(now->line[i].module, module))
-			return &now->line[i];
-	return NULL;
-}
-
-/* Whether a softdep's text has vfio-pci before the module. */
-static bool has_vfio_pre(const char *text)
-{
-	bool pre = false;
-	const char *p;
-
-	for (p = text; *p; p += strcspn(p, " \t"), p += strspn(p, " \t")) {
-		size_t len = strcspn(p, " \t");
-
-		if (len == 4 && strncmp(p, "pre:", 4) == 0)
-			pre = true;
-		else if (len == 5 && strncmp(p, "post:", 5) == 0)
-			pre = false;
-		else if (pre && len == 8 &&
-			 (strncmp(p, "vfio-pci", 8) == 0 ||
-			  strncmp(p, "vfio_pci", 8) == 0))
-			return true;
-	}
-	return false;
+	return pst_host_modconf_option_line(now, "vfio-pci", "ids");
 }
 
 int pst_host_edit_modprobe(const struct pst_host_modconf *now,
@@ -87,9 +33,9 @@ int pst_host_edit_modprobe(const struct pst_host_modconf *now,
 	}
 	for (i = 0; want->modules[i]; i++) {
 		const struct pst_host_modconf_line *l =
-			softdep_of(now, want->modules[i]);
+			pst_host_modconf_softdep(now, want->modules[i]);
 
-		if (l && has_vfio_pre(l->text))
+		if (pst_host_modconf_has_pre(l, "vfio-pci"))
 			continue;
 		fprintf(f, "softdep %s pre: vfio-pci", want->modules[i]);
 		if (l && *l->text)
@@ -121,43 +67,129 @@ static const char *line_at(const char *text, unsigned int n)
 	return text;
 }
 
+/* Adds the ids of n bytes of a list that are not in *value yet. 0 or -ENOMEM.
+ */
+static int add_ids(char **value, const char *list, size_t n)
+{
+	const char *end = list + n;
+
+	for (; list < end; list += n + 1) {
+		PST_CLEANUP_FREE char *id = NULL;
+		char *next;
+
+		n = strcspn(list, ",");
+		if (list + n > end)
+			n = (size_t)(end - list);
+		id = strndup(list, n);
+		if (id && (!*id || pst_host_list_has(*value, id)))
+			continue;
+		next = id ? pst_text_format("%s%s%s", *value,
+					    **value ? "," : "", id)
+			  : NULL;
+		if (!next)
+			return -ENOMEM;
+		free(*value);
+		*value = next;
+	}
+	return 0;
+}
+
+/* The next word from p on, and its length; NULL at the end. */
+static const char *next_word(const char *p, size_t *n)
+{
+	p += strspn(p, " \t\r");
+	*n = strcspn(p, " \t\r");
+	return *n ? p : NULL;
+}
+
+/* Whether a word is ids=, or what a blank cut off it. */
+static bool is_of_ids(const char *word, size_t n, bool behind)
+{
+	return strncmp(word, "ids=", 4) == 0 ||
+	       (behind && pst_host_vfio_ids_word(word, n));
+}
+
+/* What the line's last ids= has, what blanks cut off it, and more. */
+static char *all_ids(const char *line, const char *more)
+{
+	char *value = strdup("");
+	bool behind = false;
+	const char *w;
+	size_t n;
+	int r = value ? 0 : -ENOMEM;
+
+	for (; r == 0 && (w = next_word(line, &n)); line = w + n) {
+		if (!is_of_ids(w, n, behind))
+			continue;
+		if (strncmp(w, "ids=", 4) == 0) {
+			*value = '\0';
+			r = add_ids(&value, w + 4, n - 4);
+		} else {
+			r = add_ids(&value, w, n);
+		}
+		behind = true;
+	}
+	if (r == 0)
+		r = add_ids(&value, more, strlen(more));
+	if (r == 0)
+		return value;
+	free(value);
+	return NULL;
+}
+
+/* The line with one ids= of that value. */
+static char *put_ids(const char *line, const char *value)
+{
+	const char *w, *rest = line;
+	bool behind = false;
+	char *ret = NULL;
+	size_t n, size;
+	FILE *f = open_memstream(&ret, &size);
+
+	if (!f)
+		return NULL;
+	for (; (w = next_word(line, &n)); line = w + n) {
+		const char *to = w;
+
+		if (!is_of_ids(w, n, behind))
+			continue;
+		/* A word that goes takes the blanks before it along. */
+		while (behind && to > rest && strchr(" \t", to[-1]))
+			to--;
+		fprintf(f, "%.*s", (int)(to - rest), rest);
+		if (!behind)
+			fprintf(f, "ids=%s", value);
+		behind = true;
+		rest = w + n;
+	}
+	fputs(rest, f);
+	if (fclose(f) == 0)
+		return ret;
+	free(ret);
+	return NULL;
+}
+
 int pst_host_edit_modprobe_ids(const char *old,
 			       const struct pst_host_modconf_line *line,
 			       const char *ids, char **ret,
 			       struct pst_error *err)
 {
-	const char *p = line_at(old, line->line), *v, *end = strchrnul(p, '\n');
+	const char *p = line_at(old, line->line), *end = strchrnul(p, '\n');
 	PST_CLEANUP_FREE char *raw = strndup(p, (size_t)(end - p));
-	PST_CLEANUP_FREE char *value = NULL;
-	size_t len;
-	char *next;
+	PST_CLEANUP_FREE char *value = NULL, *text = NULL;
 
 	if (!raw)
 		return pst_oom(err);
-	v = ids_in(raw);
-	if (!v || strpbrk(raw, "\\\"'"))
+	if (!strstr(raw, "ids=") || strpbrk(raw, "\\\"'"))
 		return pst_error_set(err, -EINVAL,
 				     "%s line %u gives vfio-pci its ids in a "
 				     "way that cannot be edited safely: add %s "
 				     "there by hand",
 				     line->file, line->line, ids);
-	value = strndup(v, strcspn(v, " \t\r"));
-	len = value ? strlen(value) : 0;
-	while (value && *ids) {
-		size_t n = strcspn(ids, ",");
-		char id[32];
-
-		snprintf(id, sizeof(id), "%.*s", (int)n, ids);
-		ids += n + (ids[n] == ',');
-		if (pst_host_list_has(value, id))
-			continue;
-		next = pst_text_format("%s%s%s", value, *value ? "," : "", id);
-		free(value);
-		value = next;
-	}
-	*ret = value ? pst_host_text_replace(
-			       old, (size_t)(p - old) + (size_t)(v - raw), len,
-			       value)
-		     : NULL;
+	value = all_ids(raw, ids);
+	text = value ? put_ids(raw, value) : NULL;
+	*ret = text ? pst_host_text_replace(old, (size_t)(p - old),
+					    (size_t)(end - p), text)
+		    : NULL;
 	return *ret ? 0 : pst_oom(err);
 }

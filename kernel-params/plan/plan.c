@@ -115,6 +115,8 @@ int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
 		r = take_back(p, j, err);
 	if (r == 0)
 		r = note_journal(p, j, err);
+	if (r == 0 && !request->compare_only)
+		r = pst_host_plan_prove(p, err);
 	if (r == 0)
 		r = find_commands(p, err);
 	if (r < 0)

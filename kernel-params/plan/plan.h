@@ -57,6 +57,7 @@ struct pst_host_plan {
 	size_t n_files;
 	struct pst_host_lines commands; /* to be run after the files changed */
 	struct pst_host_lines notes;
+	size_t n_open; /* of them: what check will still say of the boot */
 };
 
 /*
@@ -197,6 +198,16 @@ int pst_host_plan_set_add_dir(struct pst_host_plan_set *s, const char *dir,
 /* Puts all into the plan; own is the index of a drop-in of ours. */
 int pst_host_plan_set_write(struct pst_host_plan_set *s, unsigned int target,
 			    size_t own, struct pst_error *err);
+
+/*
+ * Evaluates the host as it will be, the plan's files over its own: refuses
+ * (-EINVAL) a whole plan after which another driver may have the card, and
+ * (-EBUSY, pst_host_plan_guard()) any that takes from the host its root file
+ * system, network, display or boot entry. What then is open becomes notes.
+ */
+int pst_host_plan_prove(struct pst_host_plan *p, struct pst_error *err);
+int pst_host_plan_guard(const struct pst_host_plan *p,
+			const struct pst_host *after, struct pst_error *err);
 
 /*
  * Adds a file; takes text (NULL: out of memory if ours, else no file). own: it

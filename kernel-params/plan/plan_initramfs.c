@@ -8,58 +8,15 @@
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/rivals.h"
 
-#define MKINITCPIO     "/etc/mkinitcpio.conf"
-#define MKINITCPIO_DIR "/etc/mkinitcpio.conf.d"
-#define DRACUT_FILE    "/etc/dracut.conf.d/penstock.conf"
-#define TOOLS_LIST     "/etc/initramfs-tools/modules"
-#define TOOLS_HOOK     "/etc/initramfs-tools/hooks/penstock-vfio"
+#define MKINITCPIO      "/etc/mkinitcpio.conf"
+#define MKINITCPIO_DIR  "/etc/mkinitcpio.conf.d"
+#define MKINITCPIO_OURS "zz-penstock.conf"
+#define DRACUT_FILE     "/etc/dracut.conf.d/penstock.conf"
+#define TOOLS_LIST      "/etc/initramfs-tools/modules"
+#define TOOLS_HOOK      "/etc/initramfs-tools/hooks/penstock-vfio"
 
 /* ---- mkinitcpio -----------------------------------------------------------
  */
-
-/* Whether a preset names its configuration: mkinitcpio reads no drop-ins then.
- */
-static bool preset_names_config(const struct pst_host_plan *p)
-{
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i, len;
-
-	if (pst_host_root_list(p->host->root, "etc/mkinitcpio.d", &names) < 0)
-		return false;
-	for (i = 0; i < names.n; i++) {
-		PST_CLEANUP_FREE char *text = NULL;
-		const char *line, *eq;
-
-		if (pst_host_path(path, "etc/mkinitcpio.d/%s", names.name[i]) <
-			    0 ||
-		    pst_host_root_read(p->host->root, path,
-				       PST_HOST_ROOT_TEXT_MAX, &text, &len) < 0)
-			continue;
-		for (line = text; *line;
-		     line = strchrnul(line, '\n'), line += *line == '\n') {
-			eq = line + strcspn(line, "=\n#");
-			if (*eq == '=' && eq - line > 7 &&
-			    strncmp(eq - 7, "_config", 7) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Whether the hook that takes modprobe.d into the image is there. */
-static bool has_modconf(const char *conf)
-{
-	const char *line, *end, *hit;
-
-	for (line = conf; *line; line = end + (*end == '\n')) {
-		end = strchrnul(line, '\n');
-		hit = strstr(line, "modconf");
-		if (*line != '#' && hit && hit < end)
-			return true;
-	}
-	return false;
-}
 
 /* Whether the plan writes a file; an image cannot take one that is not there.
  */
@@ -73,26 +30,39 @@ static bool writes(const struct pst_host_plan *p, const char *path)
 	return false;
 }
 
-/* Files that the image lacks without being told; at most two and NULL. */
-static void extra_files(const struct pst_host_plan *p, bool modprobe,
-			const char *ret[3])
+/* Files that the image lacks without being told. ours: of modprobe.d; others:
+ * those of other people that vfio-pci's place depends on, too. */
+static int extra_files(const struct pst_host_plan *p, bool ours, bool others,
+		       struct pst_host_lines *ret)
 {
-	size_t n = 0;
+	const struct pst_host_modconf *c = &p->host->modconf;
+	size_t i;
+	int r = 0;
 
-	if (modprobe && writes(p, PST_HOST_MODPROBE_FILE))
-		ret[n++] = PST_HOST_MODPROBE_FILE;
-	if (writes(p, PST_HOST_UDEV_FILE))
-		ret[n++] = PST_HOST_UDEV_FILE;
-	ret[n] = NULL;
+	if (ours && writes(p, PST_HOST_MODPROBE_FILE))
+		r = pst_host_lines_add(ret, "%s", PST_HOST_MODPROBE_FILE);
+	for (i = 0; others && !p->by_address && i < c->n && r == 0; i++) {
+		const struct pst_host_modconf_line *l = &c->line[i];
+
+		if (strcmp(l->file, &PST_HOST_MODPROBE_FILE[1]) != 0 &&
+		    ((l->kind == PST_HOST_MODCONF_OPTIONS &&
+		      pst_host_param_name_eq(l->module, "vfio-pci")) ||
+		     (l->kind == PST_HOST_MODCONF_SOFTDEP &&
+		      pst_host_modconf_has_pre(l, "vfio-pci"))))
+			r = pst_host_lines_add(ret, "/%s", l->file);
+	}
+	if (r == 0 && writes(p, PST_HOST_UDEV_FILE))
+		r = pst_host_lines_add(ret, "%s", PST_HOST_UDEV_FILE);
+	return r;
 }
 
 /* The main file with our words, whether or not it becomes it. */
-static int edit_main(const char *old, const char *const *files, char **ret,
+static int edit_main(const char *old, const char *path,
+		     const char *const *files, char **ret,
 		     struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *text = NULL;
-	int r = pst_host_edit_array(old, MKINITCPIO, "MODULES",
-				    pst_host_vfio_modules,
+	int r = pst_host_edit_array(old, path, "MODULES", pst_host_vfio_modules,
 				    pst_host_module_is_rival, &text, err);
 
 	if (r < 0 || !*files) {
@@ -100,51 +70,96 @@ static int edit_main(const char *old, const char *const *files, char **ret,
 		text = NULL;
 		return r;
 	}
-	return pst_host_edit_array(text, MKINITCPIO, "FILES", files, NULL, ret,
-				   err);
+	return pst_host_edit_array(text, path, "FILES", files, NULL, ret, err);
+}
+
+/* Whether another drop-in has a say in what the image gets. */
+static bool has_other_dropins(const struct pst_host_plan *p)
+{
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	size_t i;
+
+	if (pst_host_root_list(p->host->root, MKINITCPIO_DIR, &names) < 0)
+		return false;
+	for (i = 0; i < names.n; i++)
+		if (strcmp(names.name[i], MKINITCPIO_OURS) != 0)
+			return true;
+	return false;
+}
+
+/* The drop-in works with any main file, so also with an unclear one. */
+static int plan_dropin(struct pst_host_plan *p,
+		       const struct pst_host_journal *j,
+		       const char *const *files, struct pst_error *err)
+{
+	char *text = pst_host_dropin_mkinitcpio(files);
+
+	if (!text)
+		return pst_oom(err);
+	return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
+				  MKINITCPIO_DIR "/" MKINITCPIO_OURS, text,
+				  0644, true, err);
+}
+
+/* The list of an image made by the main file at path. */
+static int plan_array(struct pst_host_plan *p, const struct pst_host_journal *j,
+		      const char *path, bool drop_in, const char *const *files,
+		      struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *old = NULL;
+	char *text = NULL;
+	bool same;
+	int r = pst_host_journal_base(j, path, &old, NULL, err);
+
+	if (r == 0 && !old)
+		return pst_error_set(err, -EINVAL, "there is no %s", path);
+	if (r < 0)
+		return r;
+	if (p->by_address && pst_host_array_has_rival(old, "MODULES") &&
+	    pst_host_plan_note(p, err,
+			       "MODULES in %s loads a driver before udev's "
+			       "rules can tell equal devices apart: take it "
+			       "out of there",
+			       path) < 0)
+		return -ENOMEM;
+	r = edit_main(old, path, files, &text, err);
+	if (r == 0 && !drop_in)
+		return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
+					  path, text, 0644, false, err);
+	same = r == 0 && strcmp(text, old) == 0 && !has_other_dropins(p);
+	free(text);
+	if (same)
+		return 0;
+	if (r == -ENOMEM || (r < 0 && !drop_in))
+		return r;
+	return plan_dropin(p, j, files, err);
 }
 
 static int plan_mkinitcpio(struct pst_host_plan *p,
 			   const struct pst_host_journal *j,
 			   struct pst_error *err)
 {
-	bool drop_in = pst_host_root_exists(p->host->root, MKINITCPIO_DIR) &&
-		       !preset_names_config(p);
-	PST_CLEANUP_FREE char *old = NULL;
-	const char *files[3];
-	char *text = NULL;
-	int r = pst_host_journal_base(j, MKINITCPIO, &old, NULL, err);
+	const struct pst_host_early *e = &p->host->early;
+	const bool modconf =
+		e->maker == PST_HOST_EARLY_MKINITCPIO && e->modconf;
+	char named[PST_HOST_ROOT_PATH_MAX], path[PST_HOST_ROOT_PATH_MAX];
+	/* mkinitcpio reads no drop-ins when it is given a configuration. */
+	const bool preset = pst_host_early_preset(p->host->root, named);
+	struct pst_host_lines files = {0};
+	int r = extra_files(p, !modconf, !modconf, &files);
 
-	if (r == 0 && !old)
-		return pst_error_set(err, -EINVAL, "there is no " MKINITCPIO);
 	if (r < 0)
-		return r;
-	extra_files(p, !has_modconf(old), files);
-	if (p->by_address && pst_host_array_has_rival(old, "MODULES") &&
-	    pst_host_plan_note(
-		    p, err,
-		    "MODULES in " MKINITCPIO " loads a driver before "
-		    "udev's rules can tell equal devices apart: take it "
-		    "out of there") < 0)
-		return -ENOMEM;
-	r = edit_main(old, files, &text, err);
-	if (r == 0 && !drop_in)
-		return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
-					  MKINITCPIO, text, 0644, false, err);
-	/* The drop-in works with any main file, so also with an unclear one. */
-	if (r == 0 && strcmp(text, old) == 0) {
-		free(text);
-		return 0;
-	}
-	free(text);
-	if (r == -ENOMEM || (r < 0 && !drop_in))
-		return r;
-	text = pst_host_dropin_mkinitcpio(files);
-	if (!text)
-		return pst_oom(err);
-	return pst_host_plan_file(p, j, PST_HOST_TARGET_MKINITCPIO,
-				  MKINITCPIO_DIR "/zz-penstock.conf", text,
-				  0644, true, err);
+		r = pst_oom(err);
+	else if (pst_host_path(path, "/%s", preset ? named : &MKINITCPIO[1]) <
+		 0)
+		r = pst_error_set(err, -EMSGSIZE, "a path is too long");
+	else
+		r = plan_array(p, j, path,
+			       !preset && pst_host_root_exists(p->host->root,
+							       MKINITCPIO_DIR),
+			       pst_host_lines_list(&files), err);
+	pst_host_lines_done(&files);
+	return r;
 }
 
 /* ---- The others -----------------------------------------------------------
@@ -153,11 +168,15 @@ static int plan_mkinitcpio(struct pst_host_plan *p,
 static int plan_dracut(struct pst_host_plan *p,
 		       const struct pst_host_journal *j, struct pst_error *err)
 {
-	const char *files[3];
-	char *text;
+	const struct pst_host_early *e = &p->host->early;
+	struct pst_host_lines files = {0};
+	char *text = NULL;
 
-	extra_files(p, true, files);
-	text = pst_host_dropin_dracut(files);
+	if (extra_files(p, true,
+			e->maker == PST_HOST_EARLY_DRACUT && e->no_modconf,
+			&files) == 0)
+		text = pst_host_dropin_dracut(pst_host_lines_list(&files));
+	pst_host_lines_done(&files);
 	if (!text)
 		return pst_oom(err);
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_DRACUT, DRACUT_FILE,

@@ -104,16 +104,17 @@ static int plan_modprobe(struct pst_host_plan *p,
 		.ids = p->by_address ? NULL : p->ids,
 		.modules = pst_host_lines_list(&p->modules),
 	};
+	const struct pst_host_modconf_line *against =
+		pst_host_modconf_against(conf, "vfio-pci");
 	char *text;
 	int r = 0;
 
-	if ((pst_host_modconf_disabled(conf, "vfio-pci") ||
-	     pst_host_modconf_blacklisted(conf, "vfio-pci")) &&
-	    !p->request.compare_only)
+	if (against && !p->request.compare_only)
 		return pst_error_set(err, -EINVAL,
-				     "modprobe.d keeps vfio-pci from being "
+				     "%s line %u keeps vfio-pci from being "
 				     "loaded (blacklist or install): take that "
-				     "out first");
+				     "out first",
+				     against->file, against->line);
 	if (!p->by_address)
 		r = extend_ids(p, conf, j, err);
 	if (r < 0)

@@ -170,11 +170,29 @@ static int resolve(const struct pst_host_root *r, const char *path, int flags)
 	return walk(r, path, flags);
 }
 
+/* What lies over a path, or NULL. */
+static const struct pst_host_overlay *over(const struct pst_host_root *r,
+					   const char *path)
+{
+	size_t i;
+
+	path += strspn(path, "/");
+	for (i = 0; i < r->n_over; i++)
+		if (strcmp(r->over[i].path + 1, path) == 0)
+			return &r->over[i];
+	return NULL;
+}
+
 int pst_host_root_stat(const struct pst_host_root *r, const char *path,
 		       struct stat *ret)
 {
-	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH);
+	const struct pst_host_overlay *o = over(r, path);
+	PST_CLEANUP_FD int fd = o ? -1 : resolve(r, path, O_PATH);
 
+	if (o) {
+		*ret = (struct stat){.st_mode = S_IFREG | 0644};
+		return o->text ? 0 : -ENOENT;
+	}
 	if (fd < 0)
 		return fd;
 	return fstat(fd, ret) < 0 ? -errno : 0;
@@ -192,7 +210,8 @@ bool pst_host_root_is_link(const struct pst_host_root *r, const char *path)
 	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH | O_NOFOLLOW);
 	struct stat st;
 
-	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+	return !over(r, path) && fd >= 0 && fstat(fd, &st) == 0 &&
+	       S_ISLNK(st.st_mode);
 }
 
 int pst_host_root_open_file(const struct pst_host_root *r, const char *path)
@@ -233,14 +252,29 @@ static ssize_t read_up_to(int fd, char *buf, size_t size)
 	return (ssize_t)done;
 }
 
+static int read_over(const struct pst_host_overlay *o, size_t max, char **ret,
+		     size_t *ret_len)
+{
+	if (!o->text)
+		return -ENOENT;
+	*ret_len = strlen(o->text);
+	if (*ret_len > max)
+		return -EMSGSIZE;
+	*ret = strdup(o->text);
+	return *ret ? 0 : -ENOMEM;
+}
+
 int pst_host_root_read(const struct pst_host_root *r, const char *path,
 		       size_t max, char **ret, size_t *ret_len)
 {
-	PST_CLEANUP_FD int fd = pst_host_root_open_file(r, path);
+	const struct pst_host_overlay *o = over(r, path);
+	PST_CLEANUP_FD int fd = o ? -1 : pst_host_root_open_file(r, path);
 	/* procfs and sysfs do not tell a size, so it grows as it is read. */
 	size_t size = 4096 < max ? 4096 : max, len = 0;
 	PST_CLEANUP_FREE char *buf = NULL;
 
+	if (o)
+		return read_over(o, max, ret, ret_len);
 	if (fd < 0)
 		return fd;
 	for (;;) {
@@ -270,12 +304,15 @@ int pst_host_root_read(const struct pst_host_root *r, const char *path,
 int pst_host_root_read_text(const struct pst_host_root *r, const char *path,
 			    char *buf, size_t size)
 {
-	PST_CLEANUP_FD int fd = pst_host_root_open_file(r, path);
+	const struct pst_host_overlay *o = over(r, path);
+	PST_CLEANUP_FD int fd = o ? -1 : pst_host_root_open_file(r, path);
 	ssize_t n;
 
-	if (fd < 0)
+	if (o && !o->text)
+		return -ENOENT;
+	if (!o && fd < 0)
 		return fd;
-	n = read_up_to(fd, buf, size);
+	n = o ? stpncpy(buf, o->text, size) - buf : read_up_to(fd, buf, size);
 	if (n < 0)
 		return (int)n;
 	if ((size_t)n == size)
@@ -394,17 +431,13 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int pst_host_root_list(const struct pst_host_root *r, const char *path,
-		       struct pst_host_names *ret)
+/* The names that are in the directory itself. */
+static int read_names(int fd, struct pst_host_names *l)
 {
-	PST_HOST_CLEANUP_NAMES struct pst_host_names l = {0};
 	struct dirent *e;
-	int rc = 0, fd = resolve(r, path, O_RDONLY | O_DIRECTORY);
-	DIR *d;
+	int rc = 0;
+	DIR *d = fdopendir(fd);
 
-	if (fd < 0)
-		return fd;
-	d = fdopendir(fd);
 	if (!d) {
 		rc = -errno;
 		pst_close_fd(fd);
@@ -413,12 +446,65 @@ int pst_host_root_list(const struct pst_host_root *r, const char *path,
 	while (rc == 0 && (e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		l.truncated = l.n == PST_HOST_ROOT_MAX_ENTRIES;
-		if (l.truncated)
+		l->truncated = l->n == PST_HOST_ROOT_MAX_ENTRIES;
+		if (l->truncated)
 			break;
-		rc = pst_host_names_add(&l, e->d_name, strlen(e->d_name));
+		rc = pst_host_names_add(l, e->d_name, strlen(e->d_name));
 	}
 	closedir(d);
+	return rc;
+}
+
+/* The name that a file of the overlay has in a directory, or NULL. */
+static const char *name_in(const struct pst_host_overlay *o, const char *dir)
+{
+	const char *name = strrchr(o->path, '/') + 1;
+	size_t n = strlen(dir += strspn(dir, "/"));
+
+	while (n && dir[n - 1] == '/')
+		n--;
+	return (size_t)(name - o->path) == n + 2 &&
+			       strncmp(o->path + 1, dir, n) == 0
+		       ? name
+		       : NULL;
+}
+
+/* Brings the overlay's files of a directory into its names. */
+static int overlay_names(const struct pst_host_root *r, const char *dir,
+			 struct pst_host_names *l)
+{
+	size_t i, k;
+	int rc = 0;
+
+	for (i = 0; i < r->n_over && rc == 0; i++) {
+		const char *name = name_in(&r->over[i], dir);
+
+		for (k = 0; name && k < l->n; k++)
+			if (strcmp(l->name[k], name) == 0)
+				break;
+		if (name && k == l->n && r->over[i].text) {
+			rc = pst_host_names_add(l, name, strlen(name));
+		} else if (name && k < l->n && !r->over[i].text) {
+			free(l->name[k]);
+			l->name[k] = l->name[--l->n];
+		}
+	}
+	return rc;
+}
+
+int pst_host_root_list(const struct pst_host_root *r, const char *path,
+		       struct pst_host_names *ret)
+{
+	PST_HOST_CLEANUP_NAMES struct pst_host_names l = {0};
+	int fd = resolve(r, path, O_RDONLY | O_DIRECTORY);
+	int rc = fd < 0 ? fd : read_names(fd, &l);
+
+	if (r->n_over && (rc == 0 || rc == -ENOENT)) {
+		int over_rc = overlay_names(r, path, &l);
+
+		if (over_rc < 0 || l.n)
+			rc = over_rc;
+	}
 	if (rc < 0)
 		return rc;
 	if (l.n)

@@ -24,6 +24,16 @@ struct pst_host_root {
 	int fd;
 	bool live;     /* it is the running machine's / */
 	bool own_walk; /* resolve without openat2(2); set where it is denied */
+	/* Files as they shall be, in memory alone: pst_host_root_stat(),
+	 * _exists(), _is_link(), _read(), _read_text() and _list() show them
+	 * instead of what is there. Borrowed. */
+	const struct pst_host_overlay *over;
+	size_t n_over;
+};
+
+struct pst_host_overlay {
+	const char *path; /* with a slash; no link leads there */
+	const char *text; /* NULL: there is no such file */
 };
 
 /* Longest path in a tree, and most entries of one directory read. */

@@ -61,7 +61,9 @@ look() {
 	has_not etc/mkinitcpio.conf vfio
 }
 rm -rf "$tree".*
+same=$part
 round --for mkinitcpio
+same="Nothing to change."
 
 # ---- Arch with unified kernels ------------------------------------------------
 begin unified AuthenticAMD
@@ -275,6 +277,10 @@ check "undo tells of the import" grep -q "penstock.nix out of the imports" \
 	"$tmp/stdout"
 rm -r "$tree/sys/bus/pci/devices/0000:01:00.0"
 put "sys/bus/pci/devices/0000:02:00.0/boot_vga" 0
+refuse "the last display is not given away by mistake" 1 \
+	"last display of this host" plan --gpu 02:00.0
+expect "but on purpose" 0 "vfio_pci" plan --gpu 02:00.0 --i-know
+put proc/cmdline 'root=/dev/x console=ttyS0,115200'
 expect "without another card its drivers are blacklisted" 0 \
 	'blacklistedKernelModules = [ "nvidia"' plan --gpu 02:00.0
 

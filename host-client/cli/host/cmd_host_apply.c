@@ -34,7 +34,7 @@ static int report(const struct pst_cmd_host_job *job, size_t changed)
 	for (i = 0; i < p->notes.n; i++)
 		printf("note: %s\n", p->notes.line[i]);
 	if (!changed)
-		puts("Nothing to change.");
+		pst_cmd_host_print_unchanged(p);
 	pst_cmd_host_print_commands(&p->commands);
 	if (changed)
 		puts("Check with `penstock host verify`, revert with `penstock "

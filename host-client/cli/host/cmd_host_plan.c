@@ -38,7 +38,7 @@ static int show(struct pst_cmd_host_job *job)
 	if (pst_host_plan_print_diffs(p, stdout) < 0)
 		return pst_cmd_fail(job->ctx, "out of memory");
 	if (pst_host_plan_changes(p) == 0)
-		puts("Nothing to change.");
+		pst_cmd_host_print_unchanged(p);
 	else
 		putchar('\n');
 	pst_cmd_host_print_commands(&p->commands);

@@ -247,6 +247,13 @@ json_t *pst_cmd_host_job_json(const struct pst_cmd_host_job *job)
 		"notes", pst_cmd_host_lines_json(&p->notes));
 }
 
+void pst_cmd_host_print_unchanged(const struct pst_host_plan *p)
+{
+	puts(p->n_open ? "No file has to change, but the next boot is not as "
+			 "wanted: the notes say what is open."
+		       : "Nothing to change.");
+}
+
 void pst_cmd_host_print_commands(const struct pst_host_lines *commands)
 {
 	size_t i;

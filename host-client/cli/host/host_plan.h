@@ -79,6 +79,9 @@ json_t *pst_cmd_host_job_json(const struct pst_cmd_host_job *job);
 /* A list of lines as JSON. NULL: out of memory. */
 json_t *pst_cmd_host_lines_json(const struct pst_host_lines *lines);
 
+/* That no file has to change, and whether all is done then. */
+void pst_cmd_host_print_unchanged(const struct pst_host_plan *p);
+
 /* "Then run:" and the commands, if there are any. */
 void pst_cmd_host_print_commands(const struct pst_host_lines *commands);
 

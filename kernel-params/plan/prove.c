@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Evaluates the tree as a plan would leave it: reaches it what is wanted? */
+#include <string.h>
+
+#include "kernel-params/check/check.h"
+#include "kernel-params/plan/plan.h"
+#include "kernel-params/scan/next_boot.h"
+
+/* The host as it will be: its settings read from root, which has the plan's
+ * files over the host's; the rest is the host's own. */
+struct after {
+	struct pst_host_root root;
+	struct pst_host host;
+};
+
+static void after_done(struct after *a)
+{
+	pst_host_cmdline_done(&a->host.cmdline);
+	pst_host_modconf_done(&a->host.modconf);
+	pst_host_early_done(&a->host.early);
+	pst_host_vfio_conf_done(&a->host.vfio);
+}
+
+/* The command line of the next boot. */
+static int read_cmdline(const struct pst_host_plan *p,
+			struct pst_host_cmdline *ret)
+{
+	struct pst_host_params_part line = {
+		.text = strdup(p->host->cmdline_text)};
+	int r = line.text ? 0 : -ENOMEM;
+
+	/* Without settings of a loader, what to add is told. */
+	if (r == 0 &&
+	    (p->targets & PST_HOST_TARGETS_LOADER || !p->request.targets))
+		r = pst_host_params_merge(&line, 1, 0, &p->params, NULL);
+	if (r == 0 || r == -EINVAL)
+		r = pst_host_cmdline_parse(line.text, strlen(line.text), ret);
+	free(line.text);
+	return r;
+}
+
+static int read_after(const struct pst_host_plan *p,
+		      const struct pst_host_overlay *over, struct after *a)
+{
+	struct pst_host *h = &a->host;
+	int r;
+
+	a->root = *p->host->root;
+	a->root.over = over;
+	a->root.n_over = p->n_files;
+	*h = *p->host;
+	h->root = &a->root;
+	h->cmdline = (struct pst_host_cmdline){0};
+	h->modconf = (struct pst_host_modconf){0};
+	h->early = (struct pst_host_early){0};
+	h->vfio = (struct pst_host_vfio_conf){0};
+	r = read_cmdline(p, &h->cmdline);
+	if (r == 0)
+		r = pst_host_modconf_read(&a->root, &h->modconf);
+	if (r == 0)
+		r = pst_host_early_scan(&a->root, &h->early);
+	if (r == 0)
+		r = pst_host_vfio_conf_scan(&a->root, &h->cmdline, &h->modconf,
+					    &h->early, &h->vfio);
+	return r;
+}
+
+/* What check would still say, as notes. */
+static int note_open(struct pst_host_plan *p, const struct pst_host *h,
+		     struct pst_error *err)
+{
+	static const char *const ids[] = {"vfio.ids", "vfio.early"};
+	const struct pst_host_check *c;
+	struct pst_host_findings fs = {0};
+	size_t i;
+	int r = 0;
+
+	for (c = pst_host_checks; c->id; c++)
+		for (i = 0; i < PST_ARRAY_SIZE(ids); i++)
+			if (strcmp(c->id, ids[i]) == 0) {
+				fs.id = c->id;
+				fs.why = c->why;
+				c->run(h, &fs);
+			}
+	for (i = 0; i < fs.n && r == 0; i++) {
+		if (fs.f[i].status == PST_HOST_PASS)
+			continue;
+		p->n_open++;
+		r = pst_host_plan_note(p, err, "%s: still open after this: %s",
+				       fs.f[i].id, fs.f[i].seen);
+	}
+	if (r == 0 && fs.no_memory)
+		r = pst_oom(err);
+	pst_host_findings_done(&fs);
+	return r;
+}
+
+/* Why a function would not be vfio-pci's, though files alone decide; or NULL.
+ */
+static const char *missed(const struct pst_host *h,
+			  const struct pst_host_pci_dev *fn)
+{
+	struct pst_host_known known;
+	struct pst_host_first first;
+
+	pst_host_next_boot_known(h, fn, &known);
+	pst_host_next_boot_first(h, fn, &first);
+	if (known.how == PST_HOST_VFIO_NO)
+		return "no setting that counts names it";
+	if (known.lost)
+		return known.lost;
+	switch (first.by) {
+	case PST_HOST_FIRST_NOT:
+		return "another driver may come first";
+	case PST_HOST_FIRST_LATE:
+		return "the initramfs loads another driver first";
+	case PST_HOST_FIRST_NEVER:
+		return "vfio-pci is kept from being loaded";
+	default:
+		return NULL;
+	}
+}
+
+/* Refuses a plan that leaves a function to another driver. */
+static int refuse_missed(const struct pst_host *h, struct pst_error *err)
+{
+	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
+	size_t n = pst_host_pci_card(&h->pci, h->gpu, fn), i;
+	const char *why;
+
+	for (i = 0; i < n; i++) {
+		why = missed(h, fn[i]);
+		if (!why)
+			continue;
+		return pst_error_set(
+			err, -EINVAL,
+			"these files would not give %s to vfio-pci at the next "
+			"boot: %s%s%s%s%.300s. Nothing is changed: put that "
+			"right, or plan a part with --for",
+			fn[i]->name, why, *h->early.fault ? "; " : "",
+			h->early.fault, h->vfio.faults ? "; " : "",
+			h->vfio.faults ? h->vfio.faults : "");
+	}
+	return 0;
+}
+
+int pst_host_plan_prove(struct pst_host_plan *p, struct pst_error *err)
+{
+	struct pst_host_overlay *over = calloc(p->n_files + 1, sizeof(*over));
+	struct after *a = calloc(1, sizeof(*a));
+	size_t i;
+	int r = over && a ? 0 : -ENOMEM;
+
+	for (i = 0; r == 0 && i < p->n_files; i++)
+		over[i] = (struct pst_host_overlay){p->file[i].path,
+						    p->file[i].text};
+	if (r == 0)
+		r = read_after(p, over, a);
+	if (r < 0)
+		pst_error_set_errno(err, -r,
+				    "cannot evaluate the changed "
+				    "files");
+	/* A part of a plan does not claim the whole. */
+	if (r == 0 && !p->request.targets)
+		r = refuse_missed(&a->host, err);
+	if (r == 0)
+		r = pst_host_plan_guard(p, &a->host, err);
+	if (r == 0)
+		r = note_open(p, &a->host, err);
+	if (a)
+		after_done(a);
+	free(a);
+	free(over);
+	return r;
+}
