@@ -28,7 +28,7 @@ struct pst_vm_api {
 	int (*info_parse)(const char *xml, struct pst_vm_info *ret,
 			  struct pst_error *err);
 	int (*patch)(const char *xml, const struct pst_vm_config *c,
-		     char **ret_before, char **ret, struct pst_error *err);
+		     struct pst_vm_patched *ret, struct pst_error *err);
 	int (*virt_open)(const char *uri, struct pst_vm_virt **ret,
 			 struct pst_error *err);
 	void (*virt_close)(struct pst_vm_virt *v);

@@ -392,7 +392,8 @@ int pst_vm_define(const struct pst_vm_draft *d, const char *conf_dir,
 int pst_vm_define_patch(const struct pst_vm_draft *d, const char *conf_dir,
 			struct pst_vm_defined *ret, struct pst_error *err)
 {
-	PST_CLEANUP_FREE char *xml = NULL, *before = NULL, *after = NULL;
+	PST_VM_CLEANUP_PATCHED struct pst_vm_patched p = {0};
+	PST_CLEANUP_FREE char *xml = NULL;
 	const struct pst_vm_api *api = d->ask.api;
 	int r;
 
@@ -402,9 +403,9 @@ int pst_vm_define_patch(const struct pst_vm_draft *d, const char *conf_dir,
 	r = api->virt_xml(d->ask.virt, d->config.name, PST_VM_VIRT_SECRETS,
 			  &xml, err);
 	if (r == 0)
-		r = api->patch(xml, &d->config, &before, &after, err);
+		r = api->patch(xml, &d->config, &p, err);
 	if (r == 0)
-		r = api->virt_define(d->ask.virt, after, true, err);
+		r = api->virt_define(d->ask.virt, p.after, true, err);
 	if (r)
 		return r;
 	ret->complete = install(d, conf_dir);

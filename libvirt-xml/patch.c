@@ -8,6 +8,8 @@
 #include "libvirt-xml/argv.h"
 #include "libvirt-xml/domain_int.h"
 #include "libvirt-xml/info.h"
+#include "libvirt-xml/scan.h"
+#include "libvirt-xml/splice.h"
 #include "libvirt-xml/xml.h"
 
 /* Each of these returns false when there is no memory. */
@@ -314,17 +316,50 @@ static int check_slots(const struct patch *p, struct pst_error *err)
 	return 0;
 }
 
+/* Whether the text says the same as the tree's, which is stripped. */
+static bool same_tree(const char *text, const char *tree)
+{
+	PST_VM_CLEANUP_XML_DOC xmlDoc *doc = NULL;
+	PST_CLEANUP_FREE char *dump = NULL;
+	struct pst_error err;
+
+	if (pst_vm_xml_parse(text, strlen(text), &doc, &err) < 0)
+		return false;
+	pst_vm_xml_strip(xmlDocGetRootElement(doc));
+	dump = pst_vm_xml_dump(doc);
+	return dump && strcmp(dump, tree) == 0;
+}
+
+/* The text as it was given, with the additions in it; *ret stays empty if they
+ * cannot be written there. */
+static int patch_text(const char *xml, xmlNode *root, const char *tree,
+		      struct pst_vm_patched *ret)
+{
+	PST_VM_CLEANUP_PATCHED struct pst_vm_patched p = {0};
+	int r;
+
+	if (pst_vm_scan_secrets(xml, &p.secret) < 0)
+		return -ENOMEM;
+	r = pst_vm_splice(xml, p.secret, root, &p.after);
+	if (r < 0 || !same_tree(p.after, tree))
+		return r == -ENOMEM ? r : 0;
+	p.before = strdup(xml);
+	if (!p.before)
+		return -ENOMEM;
+	*ret = p;
+	p = (struct pst_vm_patched){0};
+	return 0;
+}
+
 int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
-		 char **ret_before, char **ret, struct pst_error *err)
+		 struct pst_vm_patched *ret, struct pst_error *err)
 {
 	PST_CLEANUP_FREE struct pst_vm_info *info = malloc(sizeof(*info));
-	PST_CLEANUP_FREE char *before = NULL;
+	PST_VM_CLEANUP_PATCHED struct pst_vm_patched copy = {0}, text = {0};
 	PST_VM_CLEANUP_XML_DOC xmlDoc *doc = NULL;
 	struct patch p = {.c = c, .info = info};
 	int r;
 
-	*ret = NULL;
-	*ret_before = NULL;
 	if (!info)
 		return pst_oom(err);
 	r = pst_vm_info_parse(xml, info, err);
@@ -335,17 +370,23 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	if (r)
 		return r;
 	p.domain = xmlDocGetRootElement(doc);
+	pst_vm_splice_mark(p.domain);
 	pst_vm_xml_strip(p.domain);
-	before = pst_vm_xml_dump(doc);
+	copy.normalised = true;
+	copy.before = pst_vm_xml_dump(doc);
 	p.devices = need(p.domain, "devices");
 	r = p.devices ? check_slots(&p, err) : 0;
 	if (r)
 		return r;
-	if (before && p.devices && add_all(&p))
-		*ret = pst_vm_xml_dump(doc);
-	if (!*ret)
+	if (!copy.before || !p.devices || !add_all(&p))
 		return pst_oom(err);
-	*ret_before = before;
-	before = NULL;
+	/* What had nothing in it but white space has more now. */
+	pst_vm_xml_strip(p.domain);
+	copy.after = pst_vm_xml_dump(doc);
+	if (!copy.after || pst_vm_scan_secrets(copy.before, &copy.secret) < 0 ||
+	    patch_text(xml, p.domain, copy.after, &text) < 0)
+		return pst_oom(err);
+	*ret = text.before ? text : copy;
+	*(text.before ? &text : &copy) = (struct pst_vm_patched){0};
 	return 0;
 }

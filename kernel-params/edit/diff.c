@@ -24,6 +24,7 @@ struct lines {
 /* Of each line: is it in both texts? */
 struct marks {
 	bool *a, *b;
+	const bool *secret; /* of a's lines; NULL: none is */
 };
 
 bool pst_host_text_same(const char *a, const char *b)
@@ -119,6 +120,11 @@ static int mark(const struct lines *a, const struct lines *b, struct marks *m)
 	return mark_middle(a, head, a1, b, head, b1, m);
 }
 
+static bool is_secret(const struct marks *m, size_t i)
+{
+	return m->secret && m->secret[i];
+}
+
 static void put_line(FILE *to, char sign, const struct line *l)
 {
 	fprintf(to, "%c%.*s\n", sign, (int)l->len, l->text);
@@ -169,7 +175,9 @@ static bool next_hunk(const struct lines *a, const struct lines *b,
 		      const struct marks *m, size_t i, size_t j,
 		      struct hunk *ret)
 {
-	size_t quiet = 0, first = i, back;
+	const size_t first = i;
+	size_t quiet = 0, head = 0, tail;
+	bool cut;
 
 	while (i < a->n && j < b->n && m->a[i] && m->b[j]) {
 		i++;
@@ -177,9 +185,12 @@ static bool next_hunk(const struct lines *a, const struct lines *b,
 	}
 	if (i == a->n && j == b->n)
 		return false;
-	back = i - first < CONTEXT ? i - first : CONTEXT;
-	ret->a0 = i - back;
-	ret->b0 = j - back;
+	while (head < CONTEXT && i - head > first &&
+	       !is_secret(m, i - head - 1))
+		head++;
+	cut = head < CONTEXT && i - head > first;
+	ret->a0 = i;
+	ret->b0 = j;
 	/* Changes closer than two contexts are one hunk. */
 	while ((i < a->n || j < b->n) && quiet <= 2 * CONTEXT) {
 		if (i < a->n && !m->a[i]) {
@@ -188,16 +199,34 @@ static bool next_hunk(const struct lines *a, const struct lines *b,
 		} else if (j < b->n && !m->b[j]) {
 			j++;
 			quiet = 0;
+		} else if (is_secret(m, i)) {
+			break;
 		} else {
 			i++;
 			j++;
 			quiet++;
 		}
 	}
-	back = quiet > CONTEXT ? quiet - CONTEXT : 0;
-	ret->a1 = i - back;
-	ret->b1 = j - back;
+	tail = quiet < CONTEXT ? quiet : CONTEXT;
+	/* patch(1) takes a shorter side for an end of the file. */
+	if (cut || (tail < CONTEXT && i < a->n))
+		head = tail = head < tail ? head : tail;
+	ret->a0 -= head;
+	ret->b0 -= head;
+	ret->a1 = i - quiet + tail;
+	ret->b1 = j - quiet + tail;
 	return true;
+}
+
+/* Whether a line that must not be shown goes. */
+static bool loses_secret(const struct lines *a, const struct marks *m)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		if (!m->a[i] && is_secret(m, i))
+			return true;
+	return false;
 }
 
 static void put(FILE *to, const char *path, const struct lines *a,
@@ -216,8 +245,14 @@ static void put(FILE *to, const char *path, const struct lines *a,
 int pst_host_diff_unified(const char *path, const char *a, const char *b,
 			  char **ret)
 {
+	return pst_host_diff_without(path, a, b, NULL, ret);
+}
+
+int pst_host_diff_without(const char *path, const char *a, const char *b,
+			  const bool *secret, char **ret)
+{
 	struct lines la = {0}, lb = {0};
-	struct marks m = {0};
+	struct marks m = {.secret = secret};
 	size_t size;
 	FILE *to;
 	int r = -ENOMEM;
@@ -232,6 +267,10 @@ int pst_host_diff_unified(const char *path, const char *a, const char *b,
 	m.b = calloc(lb.n + 1, 1);
 	if (!m.a || !m.b || mark(&la, &lb, &m) < 0)
 		goto out;
+	r = -EACCES;
+	if (loses_secret(&la, &m))
+		goto out;
+	r = -ENOMEM;
 	to = open_memstream(ret, &size);
 	if (!to)
 		goto out;

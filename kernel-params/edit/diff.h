@@ -20,6 +20,16 @@
 PST_MUST_USE int pst_host_diff_unified(const char *path, const char *a,
 				       const char *b, char **ret);
 
+/*
+ * The same for texts of which some lines must not be shown: secret has one
+ * entry for each line of a. Those are no context; a hunk that they make shorter
+ * has as little on its other side, where patch(1) wants it. -EACCES if such a
+ * line would have to be shown as one that goes.
+ */
+PST_MUST_USE int pst_host_diff_without(const char *path, const char *a,
+				       const char *b, const bool *secret,
+				       char **ret);
+
 #define PST_HOST_DIFF_MAX_CELLS (4U << 20)
 
 /* Whether two texts, each possibly NULL (no file), are the same. */

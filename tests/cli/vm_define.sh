@@ -117,7 +117,7 @@ expect "stop --json says how" 0 '"how":"acpi"' \
 	"$penstock" vm stop test --json --uri test:///default
 expect "autostart is off" 0 "autostart off" \
 	"$penstock" vm autostart test --uri test:///default
-expect "patch shows what it lacks" 0 '+    <vsock model="virtio">' \
+expect "patch shows what it lacks" 0 "+    <vsock model='virtio'>" \
 	"$penstock" vm patch test --root "$tmp/host" --uri test:///default
 expect "and so in JSON" 0 '"name":"test","autostart":false}' \
 	"$penstock" vm autostart test --json --uri test:///default

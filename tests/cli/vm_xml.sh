@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # penstock vm xml: what it prints for a host's files, and what it refuses.
+# shellcheck disable=SC2016 # programs for sh -c
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 . "$PST_TOP_SRCDIR/tests/cli/vm_tree.sh"
 make_tree "$tmp/host"
@@ -225,6 +226,44 @@ done
 sed 's/\(<hard_limit unit="KiB">\)[0-9]*/\14096/' "$tmp/titan.xml" >"$tmp/low.xml"
 expect "patch: a limit that is too low is noted" 0 "hard_limit (4 MiB) is too low" \
 	"$penstock" vm patch titan --xml "$tmp/low.xml" --root "$tmp/host"
+# A domain of others, as its owner keeps it: tabs, CRLF, comments, a password.
+mkdir "$tmp/others"
+sed 's/^  *//; s/$/\r/' >"$tmp/others/win.xml" <<'EOF'
+<!-- kept in git -->
+<domain type="kvm">
+	<name>win</name>
+	<memory unit="GiB">8</memory>
+	<os><type machine="q35">hvm</type></os>
+	<devices>
+		<emulator>/usr/bin/qemu-system-x86_64</emulator>
+		<graphics type="vnc" passwd="hunter2"/>
+	</devices>
+</domain>
+EOF
+# shellcheck disable=SC2317 # called through expect and check
+patch_win() {
+	(cd "$tmp/others" && "$penstock" vm patch win --xml win.xml \
+		--root "$tmp/host" "$@")
+}
+expect "patch: what is added looks like the rest" 0 '+		<vsock model="virtio">' \
+	patch_win
+cp "$tmp/stdout" "$tmp/others/diff"
+check "patch: no password is shown" sh -c '! grep -q hunter2 "$1"' - \
+	"$tmp/others/diff"
+if command -v patch >/dev/null; then
+	check "patch: patch(1) applies it" sh -c \
+		'cd "$1" && patch -s -F0 -p1 <diff' - "$tmp/others"
+	expect "patch: after which nothing is missing" 0 "nothing is missing" \
+		patch_win
+	check "patch: all lines end as they did" sh -c \
+		'! grep -qv "$(printf "\r")\$" "$1"' - "$tmp/others/win.xml"
+fi
+(echo '<!DOCTYPE domain>' && cat "$tmp/others/win.xml") >"$tmp/others/type.xml"
+sed -i '/<vsock/,/vsock>/d' "$tmp/others/type.xml"
+(cd "$tmp/others" && "$penstock" vm patch win --xml type.xml --root \
+	"$tmp/host" >/dev/null 2>"$tmp/stderr")
+check "patch: the difference of a copy is said to be one" \
+	grep -q "indented anew" "$tmp/stderr"
 expect "libvirt: --json has the XML" 0 '"xml":"<domain ' xml --json
 expect "libvirt: SeaBIOS and Intel take the BAR" 0 \
 	'ivshmem-plain,id=penstock-shm' xml --firmware bios

@@ -643,6 +643,7 @@ def case_patch_shows():
     out = vm("patch", OTHER, *args)
     lines = [x for x in out.stdout.splitlines()
              if x.startswith("-") and not x.startswith("---")]
+    assert "indented anew" not in out.stderr, out.stderr
     # The root element gets a namespace; all else is added.
     assert len(lines) == 1 and lines[0].startswith("-<domain "), out.stdout
     has(out.stdout, "+  <metadata>", "penstock-region", "guest_agent")

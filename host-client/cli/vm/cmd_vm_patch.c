@@ -136,23 +136,48 @@ static void note_limit(const struct patch *p, const struct pst_vm_draft *d)
 			p->vm.ctx->path, p->info.hard_limit >> 20, want >> 20);
 }
 
+static int make_diff(const struct patch *p, const struct pst_vm_draft *d,
+		     const struct pst_vm_patched *done, char **ret)
+{
+	char name[PST_NAME_MAX + 8];
+	int r;
+
+	snprintf(name, sizeof(name), "%s.xml", d->config.name);
+	r = pst_host_diff_without(p->file ? p->file : name, done->before,
+				  done->after, done->secret, ret);
+	if (r == -EACCES)
+		return pst_cmd_fail(p->vm.ctx,
+				    "a line with a secret would change, which "
+				    "is not shown: put what is behind it on "
+				    "lines of their own");
+	if (r)
+		return pst_cmd_fail(p->vm.ctx, "out of memory");
+	if (!**ret)
+		fprintf(stderr, "%s: nothing is missing\n", p->vm.ctx->path);
+	else if (done->normalised)
+		fprintf(stderr,
+			"%s: note: this is the difference of a copy that is "
+			"indented anew: patch(1) does not apply it; use "
+			"--apply or virsh edit\n",
+			p->vm.ctx->path);
+	return PST_EXIT_OK;
+}
+
 static int patch(const struct patch *p, const struct pst_vm_draft *d)
 {
-	PST_CLEANUP_FREE char *before = NULL, *after = NULL, *diff = NULL;
-	char name[PST_NAME_MAX + 8];
+	PST_VM_CLEANUP_PATCHED struct pst_vm_patched done = {0};
+	PST_CLEANUP_FREE char *diff = NULL;
 	struct pst_error err;
 	int r;
 
-	if (d->ask.api->patch(p->xml, &d->config, &before, &after, &err))
+	if (d->ask.api->patch(p->xml, &d->config, &done, &err))
 		return pst_cmd_fail(p->vm.ctx, "%s", err.text);
-	snprintf(name, sizeof(name), "%s.xml", d->config.name);
-	if (pst_host_diff_unified(name, before, after, &diff))
-		return pst_cmd_fail(p->vm.ctx, "out of memory");
+	r = make_diff(p, d, &done, &diff);
+	if (r)
+		return r;
 	if (!p->vm.ctx->json)
 		fputs(diff, stdout);
 	note_limit(p, d);
-	if (!*diff)
-		fprintf(stderr, "%s: nothing is missing\n", p->vm.ctx->path);
 	r = p->vm.defines ? apply(p, d) : PST_EXIT_OK;
 	if (r || !p->vm.ctx->json)
 		return r;

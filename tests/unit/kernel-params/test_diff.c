@@ -2,6 +2,7 @@
 /* Unified differences, read back by patch(1). */
 #include "kernel-params/edit/diff.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -61,14 +62,17 @@ static void put(const char *name, const char *text)
 	ck_assert_int_eq(fclose(f), 0);
 }
 
-static void patch_makes(const char *a, const char *b)
+static void patch_makes_without(const char *a, const char *b,
+				const bool *secret)
 {
 	char command[512], got[65536] = "";
 	size_t n = 0;
 	char *diff;
 	FILE *f;
 
-	ck_assert_int_eq(pst_host_diff_unified("x", a, b, &diff), 0);
+	ck_assert_int_eq(pst_host_diff_without("x", a, b, secret, &diff), 0);
+	if (secret)
+		ck_assert_msg(!strstr(diff, "\n a\n"), "%s", diff);
 	put("d", diff);
 	if (a)
 		put("x", a);
@@ -87,6 +91,11 @@ static void patch_makes(const char *a, const char *b)
 		ck_assert_str_eq(got, b);
 	}
 	free(diff);
+}
+
+static void patch_makes(const char *a, const char *b)
+{
+	patch_makes_without(a, b, NULL);
 }
 
 static uint32_t next_random(uint32_t *s)
@@ -130,6 +139,54 @@ START_TEST(patch_makes_the_new_text_of_the_old)
 }
 END_TEST
 
+START_TEST(patch_finds_its_place_without_the_secret_lines)
+{
+	bool secret[41];
+	char a[128], b[256], *to;
+	uint32_t seed = 7;
+	size_t line;
+	int i, k;
+
+	if (system("command -v patch >/dev/null") != 0) {
+		printf("# no patch(1) here: nothing was tried\n");
+		return;
+	}
+	for (i = 0; i < 150; i++) {
+		random_text(&seed, a);
+		line = 0;
+		to = b;
+		for (k = 0; a[k]; k++) {
+			*to++ = a[k];
+			if (a[k] != '\n') {
+				secret[line] = a[k] == 'a';
+				continue;
+			}
+			line++;
+			if (next_random(&seed) % 8 == 0)
+				to = stpcpy(to, "NEW\n");
+		}
+		*to = '\0';
+		patch_makes_without(a, b, secret);
+	}
+}
+END_TEST
+
+START_TEST(a_secret_line_that_would_go_is_an_error)
+{
+	static const bool secret[] = {false, true, false};
+	char *diff;
+
+	ck_assert_int_eq(pst_host_diff_without("x", "1\n2\n3\n", "1\n3\n",
+					       secret, &diff),
+			 -EACCES);
+	ck_assert_int_eq(pst_host_diff_without("x", "1\n2\n3\n", "1\n2\n4\n",
+					       secret, &diff),
+			 0);
+	ck_assert_str_eq(diff, "--- a/x\n+++ b/x\n@@ -3 +3 @@\n-3\n+4\n");
+	free(diff);
+}
+END_TEST
+
 START_TEST(large_texts_are_one_change_and_still_right)
 {
 	char *a = calloc(1, 200000), *b = calloc(1, 200000);
@@ -156,6 +213,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_new_file_comes_from_dev_null);
 	tcase_add_test(tc, a_missing_last_newline_is_said);
 	tcase_add_test(tc, patch_makes_the_new_text_of_the_old);
+	tcase_add_test(tc, patch_finds_its_place_without_the_secret_lines);
+	tcase_add_test(tc, a_secret_line_that_would_go_is_an_error);
 	tcase_add_test(tc, large_texts_are_one_change_and_still_right);
 }
 
