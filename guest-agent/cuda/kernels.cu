@@ -20,11 +20,24 @@
 #define THREADS	  256
 #define MAX_BLOCKS 65535
 
+/* The double of CUDA in the tests has another one: it runs these kernels on
+ * the CPU (tests/fakecuda/emu.h). */
+#ifndef LAUNCH
+#define LAUNCH(kernel, grid, block, stream, ...)                               \
+	kernel<<<grid, block, 0, stream>>>(__VA_ARGS__)
+#endif
+
 static unsigned int blocks_for(uint64_t n)
 {
 	uint64_t b = (n + THREADS - 1) / THREADS;
 
 	return (unsigned int)(b > MAX_BLOCKS ? MAX_BLOCKS : b ? b : 1);
+}
+
+/* A block for each row, or for each of as many as a grid has. */
+static unsigned int rows_of_blocks(uint64_t n)
+{
+	return (unsigned int)(n < MAX_BLOCKS ? n : MAX_BLOCKS);
 }
 
 /* The type a value is worked on in: double for F64 only. */
@@ -161,16 +174,16 @@ static cudaError_t finish_to(cudaStream_t s, const struct pst_cuda_k_finish *f)
 
 	switch (f->src_dtype) {
 	case F64:
-		finish_kernel<D, double><<<n, THREADS, 0, s>>>(*f);
+		LAUNCH((finish_kernel<D, double>), n, THREADS, s, *f);
 		break;
 	case F32:
-		finish_kernel<D, float><<<n, THREADS, 0, s>>>(*f);
+		LAUNCH((finish_kernel<D, float>), n, THREADS, s, *f);
 		break;
 	case F16:
-		finish_kernel<D, __half><<<n, THREADS, 0, s>>>(*f);
+		LAUNCH((finish_kernel<D, __half>), n, THREADS, s, *f);
 		break;
 	case BF16:
-		finish_kernel<D, __nv_bfloat16><<<n, THREADS, 0, s>>>(*f);
+		LAUNCH((finish_kernel<D, __nv_bfloat16>), n, THREADS, s, *f);
 		break;
 	default:
 		return cudaErrorInvalidValue;
@@ -184,9 +197,9 @@ extern "C" cudaError_t pst_cuda_k_finish(cudaStream_t s,
 	switch (f->dst_dtype) {
 	case F64:
 		/* From F64 only. */
-		finish_kernel<double, double>
-			<<<blocks_for(f->rows * f->cols * f->batch), THREADS, 0,
-			   s>>>(*f);
+		LAUNCH((finish_kernel<double, double>),
+		       blocks_for(f->rows * f->cols * f->batch), THREADS, s,
+		       *f);
 		return cudaGetLastError();
 	case F32:
 		return finish_to<float>(s, f);
@@ -195,8 +208,8 @@ extern "C" cudaError_t pst_cuda_k_finish(cudaStream_t s,
 	case BF16:
 		return finish_to<__nv_bfloat16>(s, f);
 	case I32:
-		finish_i32<<<blocks_for(f->rows * f->cols * f->batch), THREADS,
-			     0, s>>>(*f);
+		LAUNCH(finish_i32, blocks_for(f->rows * f->cols * f->batch),
+		       THREADS, s, *f);
 		return cudaGetLastError();
 	default:
 		return cudaErrorInvalidValue;
@@ -258,12 +271,11 @@ extern "C" cudaError_t pst_cuda_k_gemm_i8(cudaStream_t s,
 		p.n = g->n - col < band ? g->n - col : band;
 		p.b = g->b + (g->transb ? col : col * g->ldb);
 		p.c = g->c + col * g->ldc;
-		gemm_i8_kernel<<<dim3((unsigned int)((p.m + SIDE - 1) / SIDE),
-				      (unsigned int)((p.n + SIDE - 1) / SIDE),
-				      (unsigned int)(p.batch < MAX_BLOCKS
-							     ? p.batch
-							     : MAX_BLOCKS)),
-				 dim3(SIDE, SIDE), 0, s>>>(p);
+		LAUNCH(gemm_i8_kernel,
+		       dim3((unsigned int)((p.m + SIDE - 1) / SIDE),
+			    (unsigned int)((p.n + SIDE - 1) / SIDE),
+			    rows_of_blocks(p.batch)),
+		       dim3(SIDE, SIDE), s, p);
 		e = cudaGetLastError();
 		if (e != cudaSuccess)
 			return e;
@@ -317,7 +329,7 @@ __global__ static void unary_kernel(enum pst_cuda_k_unary f, float *y,
 extern "C" cudaError_t pst_cuda_k_unary(cudaStream_t s, enum pst_cuda_k_unary f, float *y,
 				   const float *x, uint64_t n)
 {
-	unary_kernel<<<blocks_for(n), THREADS, 0, s>>>(f, y, x, n);
+	LAUNCH(unary_kernel, blocks_for(n), THREADS, s, f, y, x, n);
 	return cudaGetLastError();
 }
 
@@ -334,7 +346,7 @@ __global__ static void add_kernel(float *y, const float *x, const float *z,
 extern "C" cudaError_t pst_cuda_k_add(cudaStream_t s, float *y, const float *x,
 				 const float *z, uint64_t n)
 {
-	add_kernel<<<blocks_for(n), THREADS, 0, s>>>(y, x, z, n);
+	LAUNCH(add_kernel, blocks_for(n), THREADS, s, y, x, z, n);
 	return cudaGetLastError();
 }
 
@@ -342,7 +354,7 @@ extern "C" cudaError_t pst_cuda_k_add(cudaStream_t s, float *y, const float *x,
 template <bool MAX> __device__ static float reduce(float v)
 {
 	__shared__ float part[THREADS];
-	int i;
+	unsigned int i;
 
 	__syncthreads();
 	part[threadIdx.x] = v;
@@ -384,8 +396,8 @@ __global__ static void softmax_kernel(float *y, const float *x, uint64_t rows,
 extern "C" cudaError_t pst_cuda_k_softmax(cudaStream_t s, float *y, const float *x,
 				     uint64_t rows, uint64_t n)
 {
-	softmax_kernel<<<(unsigned int)(rows < MAX_BLOCKS ? rows : MAX_BLOCKS),
-			 THREADS, 0, s>>>(y, x, rows, n);
+	LAUNCH(softmax_kernel, rows_of_blocks(rows), THREADS, s, y, x, rows,
+	       n);
 	return cudaGetLastError();
 }
 
@@ -421,8 +433,7 @@ extern "C" cudaError_t pst_cuda_k_layernorm(cudaStream_t s, float *y, const floa
 				       const float *w, const float *b,
 				       double eps, uint64_t rows, uint64_t n)
 {
-	layernorm_kernel<<<(unsigned int)(rows < MAX_BLOCKS ? rows
-							    : MAX_BLOCKS),
-			   THREADS, 0, s>>>(y, x, w, b, (float)eps, rows, n);
+	LAUNCH(layernorm_kernel, rows_of_blocks(rows), THREADS, s, y, x, w, b,
+	       (float)eps, rows, n);
 	return cudaGetLastError();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What cuBLAS lacks, behind plain C: kernels.cu has it for the device,
- * tests/fakecuda/kernels_cpu.c for the tests. */
+ * tests/fakecuda/emu.h runs it on the CPU. */
 #ifndef PST_GUEST_AGENT_CUDA_KERNELS_H
 #define PST_GUEST_AGENT_CUDA_KERNELS_H
 

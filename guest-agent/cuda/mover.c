@@ -102,6 +102,31 @@ static int host_copy(struct pst_cuda_mover *m,
 	return r;
 }
 
+/* Between the pinned memory, where lines follow one another, and the device. */
+static int copy_pinned(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
+		       struct pst_error *err)
+{
+	const bool dense = l->n == 1 || l->dev_pitch == l->width;
+	const enum cudaMemcpyKind kind =
+		l->to_device ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost;
+	uint8_t *const dst = l->to_device ? l->dev : m->pinned;
+	const uint8_t *const src = l->to_device ? m->pinned : l->dev;
+	cudaError_t e;
+
+	/* Lines may be longer than the longest pitch. */
+	if (dense)
+		e = cudaMemcpyAsync(dst, src, l->width * l->n, kind, m->stream);
+	else
+		e = cudaMemcpy2DAsync(
+			dst, l->to_device ? l->dev_pitch : l->width, src,
+			l->to_device ? l->width : l->dev_pitch, l->width, l->n,
+			kind, m->stream);
+	return pst_cuda_ok(e,
+			   l->to_device ? "copying to the device"
+					: "copying from the device",
+			   err);
+}
+
 /* Lines that fit the pinned memory. */
 static int stage(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
 		 struct pst_error *err)
@@ -116,18 +141,9 @@ static int stage(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
 		j.src = region;
 		j.src_pitch = l->pitch;
 		r = host_copy(m, &j, err);
-		if (r < 0)
-			return r;
-		return pst_cuda_ok(
-			cudaMemcpy2DAsync(l->dev, l->dev_pitch, m->pinned,
-					  l->width, l->width, l->n,
-					  cudaMemcpyHostToDevice, m->stream),
-			"copying to the device", err);
+		return r < 0 ? r : copy_pinned(m, l, err);
 	}
-	r = pst_cuda_ok(cudaMemcpy2DAsync(m->pinned, l->width, l->dev,
-					  l->dev_pitch, l->width, l->n,
-					  cudaMemcpyDeviceToHost, m->stream),
-			"copying from the device", err);
+	r = copy_pinned(m, l, err);
 	if (r < 0)
 		return r;
 	j.dst = region;
@@ -174,7 +190,7 @@ static int copy_staged(struct pst_cuda_mover *m, const struct pst_cuda_lines *l,
 			return r;
 	}
 	for (i = 0; i < l->n && r == 0; i += n) {
-		n = fit ? fit : 1;
+		n = fit && l->dev_pitch <= m->max_pitch ? fit : 1;
 		if (n > l->n - i)
 			n = l->n - i;
 		part.off = l->off + i * l->pitch;

@@ -43,7 +43,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
 	p->totalGlobalMem = c->memory;
 	p->major = c->major;
 	p->minor = c->minor;
-	p->multiProcessorCount = 4;
+	p->multiProcessorCount = c->multiprocessors;
 	return fakecuda_call();
 }
 
@@ -53,7 +53,7 @@ cudaError_t cudaDeviceGetAttribute(int *ret, enum cudaDeviceAttr a, int device)
 	switch (a) {
 	case cudaDevAttrMaxPitch:
 		/* Small, so that tests get beyond it. */
-		*ret = 1 << 20;
+		*ret = FAKECUDA_MAX_PITCH;
 		break;
 	case cudaDevAttrMemoryPoolsSupported:
 		*ret = !fakecuda_get()->no_pools;
@@ -78,6 +78,12 @@ const char *cudaGetErrorString(cudaError_t e)
 		return "invalid argument";
 	case cudaErrorUnknown:
 		return "unknown error";
+	case cudaErrorLaunchFailure:
+		return "unspecified launch failure";
+	case cudaErrorIllegalAddress:
+		return "an illegal memory access was encountered";
+	case cudaErrorECCUncorrectable:
+		return "uncorrectable ECC error encountered";
 	default:
 		return "some error";
 	}
@@ -96,6 +102,12 @@ const char *cudaGetErrorName(cudaError_t e)
 		return "cudaErrorInvalidValue";
 	case cudaErrorUnknown:
 		return "cudaErrorUnknown";
+	case cudaErrorLaunchFailure:
+		return "cudaErrorLaunchFailure";
+	case cudaErrorIllegalAddress:
+		return "cudaErrorIllegalAddress";
+	case cudaErrorECCUncorrectable:
+		return "cudaErrorECCUncorrectable";
 	default:
 		return "cudaErrorSome";
 	}
@@ -104,6 +116,8 @@ const char *cudaGetErrorName(cudaError_t e)
 /* Graphs: what a stream was given while it captured. */
 struct node {
 	struct node *next;
+	bool touch; /* no work, but what the work before it touches */
+	struct fakecuda_work work;
 	fakecuda_fn *fn;
 	size_t size;
 	max_align_t arg[];
@@ -111,6 +125,7 @@ struct node {
 
 struct fakecuda_capture {
 	struct node *first, **last;
+	bool broken; /* by a call that is not allowed meanwhile */
 };
 
 struct CUgraph_st {
@@ -121,11 +136,27 @@ struct CUgraphExec_st {
 	struct fakecuda_capture capture;
 };
 
-cudaError_t fakecuda_capture_add(struct fakecuda_capture *c, fakecuda_fn *fn,
+/* Of this thread. */
+static __thread struct fakecuda_capture *capturing;
+
+bool fakecuda_capture_breaks(struct fakecuda_capture *c)
+{
+	if (!c)
+		c = capturing;
+	if (c)
+		c->broken = true;
+	return c;
+}
+
+cudaError_t fakecuda_capture_add(struct fakecuda_capture *c,
+				 const struct fakecuda_work *w, fakecuda_fn *fn,
 				 const void *arg, size_t size)
 {
 	struct node *n = calloc(1, sizeof(*n) + size);
 
+	n->touch = !w;
+	if (w)
+		n->work = *w;
 	n->fn = fn;
 	n->size = size;
 	memcpy(n->arg, arg, size);
@@ -150,12 +181,15 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t s,
 	cudaError_t e = fakecuda_call();
 	struct CUgraph_st *g;
 
-	(void)mode;
 	if (e != cudaSuccess)
 		return e;
+	/* Any thread's call would break a global one: those of NVML's and the
+	 * scrubber's too. */
+	if (mode != cudaStreamCaptureModeThreadLocal)
+		fakecuda_note("a capture that other threads break");
 	g = fakecuda_handle(sizeof(*g));
 	g->capture.last = &g->capture.first;
-	*fakecuda_capture_of(s) = &g->capture;
+	*fakecuda_capture_of(s) = capturing = &g->capture;
 	return cudaSuccess;
 }
 
@@ -164,8 +198,10 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *ret)
 	cudaError_t e = fakecuda_call();
 	struct CUgraph_st *g = (struct CUgraph_st *)*fakecuda_capture_of(s);
 
-	*fakecuda_capture_of(s) = NULL;
+	*fakecuda_capture_of(s) = capturing = NULL;
 	*ret = NULL;
+	if (e == cudaSuccess && g->capture.broken)
+		e = fakecuda_error(cudaErrorStreamCaptureInvalidated);
 	if (e != cudaSuccess)
 		cudaGraphDestroy(g);
 	else
@@ -193,7 +229,8 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *ret, cudaGraph_t g,
 	x = fakecuda_handle(sizeof(*x));
 	x->capture.last = &x->capture.first;
 	for (n = g->capture.first; n; n = n->next)
-		fakecuda_capture_add(&x->capture, n->fn, n->arg, n->size);
+		fakecuda_capture_add(&x->capture, n->touch ? NULL : &n->work,
+				     n->fn, n->arg, n->size);
 	*ret = x;
 	return cudaSuccess;
 }
@@ -210,8 +247,13 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s)
 	cudaError_t e = fakecuda_call();
 	struct node *n;
 
-	for (n = x->capture.first; n && e == cudaSuccess; n = n->next)
-		e = fakecuda_enqueue(s, n->fn, n->arg, n->size);
+	for (n = x->capture.first; n && e == cudaSuccess; n = n->next) {
+		if (n->touch)
+			fakecuda_access_again(s, n->arg);
+		else
+			e = fakecuda_enqueue(s, &n->work, n->fn, n->arg,
+					     n->size);
+	}
 	fakecuda_count_graph();
 	return e;
 }

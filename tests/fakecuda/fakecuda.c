@@ -1,32 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* The double's streams, events, failures and accounts. */
+/* The double's settings, failures and accounts. */
 #include "tests/fakecuda/fakecuda.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "tests/fakecuda/order.h"
 #include "tests/fakecuda/streams.h"
 #include "transport/base/util.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+#define MAX_KERNELS 64U
+
+pthread_mutex_t fakecuda_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t fakecuda_changed = PTHREAD_COND_INITIALIZER;
 
 static struct {
 	struct fakecuda_config config;
 	bool configured;
 	uint64_t calls, fail_at, lose_at;
-	cudaError_t fail_with;
+	cudaError_t fail_with, lost_with;
 	bool lost, hang;
-	unsigned int leaks, problems, blas, lt, graphs;
+	unsigned int leaks, problems, blas, lt, heuristics, graphs, syncs;
 	char problem[256];
 	uint64_t in, out;
 	uint64_t rng;
+	unsigned int n_kernels;
+	void (*kernels[MAX_KERNELS])(void);
 } g;
 
 static __thread int current_device;
 static __thread cudaError_t last_error;
+/* A host function runs on this thread. */
+static __thread bool in_host_function;
 
 struct fakecuda_config fakecuda_default(void)
 {
@@ -37,6 +44,8 @@ struct fakecuda_config fakecuda_default(void)
 		.major = 9,
 		.minor = 0,
 		.memory = 1ULL << 30,
+		.multiprocessors = 4,
+		.lost_with = cudaErrorLaunchFailure,
 	};
 }
 
@@ -45,6 +54,14 @@ static uint64_t env_number(const char *name, uint64_t otherwise)
 	const char *v = getenv(name);
 
 	return v ? strtoull(v, NULL, 10) : otherwise;
+}
+
+/* For an agent, which no test asks. */
+static void report(void)
+{
+	if (g.problems)
+		fprintf(stderr, "fakecuda: %u problems, first: %s\n",
+			g.problems, g.problem);
 }
 
 static void configure(void)
@@ -60,29 +77,38 @@ static void configure(void)
 	g.config.refuse_iomemory = env_number("FAKECUDA_REFUSE_IOMEMORY", 0);
 	g.config.no_capture = env_number("FAKECUDA_NO_CAPTURE", 0);
 	g.config.memory = env_number("FAKECUDA_MEMORY", g.config.memory);
+	if (getenv("FAKECUDA_REPORT"))
+		atexit(report);
 	g.lose_at = env_number("FAKECUDA_LOSE_AT", 0);
 	g.rng = 88172645463325252ULL;
 }
 
 void fakecuda_reset(const struct fakecuda_config *c)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	memset(&g, 0, sizeof(g));
 	g.configured = true;
 	g.config = *c;
+	fakecuda_order_reset();
 	g.rng = 88172645463325252ULL;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&fakecuda_lock);
 	last_error = cudaSuccess;
 	current_device = 0;
+	fakecuda_streams_reset();
 	fakecuda_memory_reset();
 }
 
 const struct fakecuda_config *fakecuda_get(void)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	configure();
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&fakecuda_lock);
 	return &g.config;
+}
+
+const struct fakecuda_card *fakecuda_card(void)
+{
+	return g.config.card;
 }
 
 #define GETTER(type, name, field)                                              \
@@ -90,9 +116,9 @@ const struct fakecuda_config *fakecuda_get(void)
 	{                                                                      \
 		type v;                                                        \
                                                                                \
-		pthread_mutex_lock(&lock);                                     \
+		pthread_mutex_lock(&fakecuda_lock);                            \
 		v = g.field;                                                   \
-		pthread_mutex_unlock(&lock);                                   \
+		pthread_mutex_unlock(&fakecuda_lock);                          \
 		return v;                                                      \
 	}
 GETTER(uint64_t, fakecuda_calls, calls)
@@ -102,8 +128,11 @@ GETTER(uint64_t, fakecuda_copied_in, in)
 GETTER(uint64_t, fakecuda_copied_out, out)
 GETTER(unsigned int, fakecuda_blas_products, blas)
 GETTER(unsigned int, fakecuda_lt_products, lt)
+GETTER(unsigned int, fakecuda_heuristics, heuristics)
 GETTER(unsigned int, fakecuda_graph_launches, graphs)
+GETTER(unsigned int, fakecuda_syncs, syncs)
 GETTER(bool, fakecuda_is_lost, lost)
+GETTER(cudaError_t, fakecuda_lost_with, lost_with)
 
 const char *fakecuda_problem(void)
 {
@@ -112,83 +141,160 @@ const char *fakecuda_problem(void)
 
 void fakecuda_fail(uint64_t n, cudaError_t e)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	g.fail_at = n ? g.calls + n : 0;
 	g.fail_with = e;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
 void fakecuda_lose(uint64_t n)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	g.lose_at = n ? g.calls + n : 0;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&fakecuda_lock);
+}
+
+unsigned int fakecuda_delay_locked(void)
+{
+	if (!g.config.delay_us)
+		return 0;
+	g.rng ^= g.rng << 13;
+	g.rng ^= g.rng >> 7;
+	g.rng ^= g.rng << 17;
+	return (unsigned int)(g.rng % g.config.delay_us);
+}
+
+bool fakecuda_lost_locked(void)
+{
+	return g.lost;
+}
+
+bool fakecuda_hangs_locked(void)
+{
+	return g.hang;
 }
 
 void fakecuda_hang(bool hang)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	g.hang = hang;
-	pthread_cond_broadcast(&changed);
-	pthread_mutex_unlock(&lock);
+	pthread_cond_broadcast(&fakecuda_changed);
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
-static void note_locked(const char *what)
+void fakecuda_note_locked(const char *what)
 {
 	if (g.problems++ == 0)
 		snprintf(g.problem, sizeof(g.problem), "%s", what);
 }
 
+/* What broke a context is told by whatever is called next, and for ever. */
+static void lose_locked(cudaError_t with)
+{
+	if (g.lost)
+		return;
+	g.lost = true;
+	g.lost_with = with;
+	pthread_cond_broadcast(&fakecuda_changed);
+}
+
 void fakecuda_note(const char *what)
 {
-	pthread_mutex_lock(&lock);
-	note_locked(what);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
+	fakecuda_note_locked(what);
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
 void fakecuda_break(const char *what)
 {
-	pthread_mutex_lock(&lock);
-	note_locked(what);
-	g.lost = true;
-	pthread_cond_broadcast(&changed);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
+	fakecuda_note_locked(what);
+	lose_locked(cudaErrorIllegalAddress);
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
 void fakecuda_leak(int n)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	g.leaks += (unsigned int)n;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
 void fakecuda_copied(uint64_t in, uint64_t out)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	g.in += in;
 	g.out += out;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
-void fakecuda_count_blas(void)
+#define COUNTER(name, field)                                                   \
+	void name(void)                                                        \
+	{                                                                      \
+		pthread_mutex_lock(&fakecuda_lock);                            \
+		g.field++;                                                     \
+		pthread_mutex_unlock(&fakecuda_lock);                          \
+	}
+COUNTER(fakecuda_count_blas, blas)
+COUNTER(fakecuda_count_lt, lt)
+COUNTER(fakecuda_count_heuristic, heuristics)
+COUNTER(fakecuda_count_graph, graphs)
+COUNTER(fakecuda_count_sync, syncs)
+
+void fakecuda_kernel_loaded(void (*kernel)(void))
 {
-	pthread_mutex_lock(&lock);
-	g.blas++;
-	pthread_mutex_unlock(&lock);
+	unsigned int i;
+
+	pthread_mutex_lock(&fakecuda_lock);
+	for (i = 0; i < g.n_kernels && g.kernels[i] != kernel; i++)
+		;
+	if (i == g.n_kernels && i < MAX_KERNELS) {
+		g.kernels[g.n_kernels++] = kernel;
+		g.syncs++;
+	}
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
-void fakecuda_count_lt(void)
+void fakecuda_refuse(const struct fakecuda_refusal *r)
 {
-	pthread_mutex_lock(&lock);
-	g.lt++;
-	pthread_mutex_unlock(&lock);
+	unsigned int i;
+
+	pthread_mutex_lock(&fakecuda_lock);
+	for (i = 0; i < FAKECUDA_REFUSALS && g.config.refusal[i].call; i++)
+		;
+	if (i < FAKECUDA_REFUSALS)
+		g.config.refusal[i] = *r;
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
-void fakecuda_count_graph(void)
+bool fakecuda_refused(enum fakecuda_blas_call call, cudaDataType_t type,
+		      cudaDataType_t type_c, uint64_t n, cublasStatus_t *ret)
 {
-	pthread_mutex_lock(&lock);
-	g.graphs++;
-	pthread_mutex_unlock(&lock);
+	struct fakecuda_refusal *r;
+	bool found = false;
+	unsigned int i;
+
+	pthread_mutex_lock(&fakecuda_lock);
+	for (i = 0; i < FAKECUDA_REFUSALS && !found; i++) {
+		r = &g.config.refusal[i];
+		if (r->call != call || (r->type_is && r->type != type) ||
+		    (r->type_c_is && r->type_c != type_c) ||
+		    (r->n_multiple && n % r->n_multiple == 0))
+			continue;
+		if (r->after) {
+			r->after--;
+			continue;
+		}
+		found = true;
+		*ret = r->status;
+	}
+	pthread_mutex_unlock(&fakecuda_lock);
+	return found;
+}
+
+void fakecuda_host_function(bool runs)
+{
+	in_host_function = runs;
 }
 
 cudaError_t fakecuda_error(cudaError_t e)
@@ -202,20 +308,20 @@ cudaError_t fakecuda_call(void)
 {
 	cudaError_t e = cudaSuccess;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&fakecuda_lock);
 	configure();
 	g.calls++;
-	if (g.lose_at && g.calls >= g.lose_at && !g.lost) {
-		g.lost = true;
-		pthread_cond_broadcast(&changed);
-	}
+	if (g.lose_at && g.calls >= g.lose_at)
+		lose_locked(g.config.lost_with);
+	if (in_host_function)
+		fakecuda_note_locked("a call of CUDA in a host function");
 	if (g.lost)
-		e = cudaErrorUnknown;
+		e = g.lost_with;
 	else if (g.calls == g.fail_at)
 		e = g.fail_with;
 	else if (current_device != 0)
-		note_locked("a call while another device is current");
-	pthread_mutex_unlock(&lock);
+		fakecuda_note_locked("a call while another device is current");
+	pthread_mutex_unlock(&fakecuda_lock);
 	return fakecuda_error(e);
 }
 
@@ -240,7 +346,7 @@ cudaError_t cudaGetLastError(void)
 
 	last_error = cudaSuccess;
 	/* What broke the context stays. */
-	return fakecuda_is_lost() ? cudaErrorUnknown : e;
+	return fakecuda_is_lost() ? fakecuda_lost_with() : e;
 }
 
 cudaError_t cudaSetDevice(int device)
@@ -252,249 +358,4 @@ cudaError_t cudaSetDevice(int device)
 	if (e == cudaSuccess)
 		current_device = device;
 	return e;
-}
-
-/* Events: what was recorded last. A fence outlives its event while a stream
- * waits for it. */
-struct fence {
-	unsigned int refs;
-	bool done;
-};
-
-struct CUevent_st {
-	struct fence *fence; /* NULL: never recorded */
-};
-
-enum kind { RUN, WAIT, SIGNAL };
-
-struct item {
-	struct item *next;
-	enum kind kind;
-	fakecuda_fn *fn;
-	struct fence *fence;
-	max_align_t arg[];
-};
-
-struct CUstream_st {
-	pthread_t thread;
-	struct item *first, **last;
-	bool busy, ending;
-	struct fakecuda_capture *capture;
-};
-
-static void fence_unref(struct fence *f)
-{
-	if (f && --f->refs == 0)
-		free(f);
-}
-
-static unsigned int delay_locked(void)
-{
-	if (!g.config.delay_us)
-		return 0;
-	g.rng ^= g.rng << 13;
-	g.rng ^= g.rng >> 7;
-	g.rng ^= g.rng << 17;
-	return (unsigned int)(g.rng % g.config.delay_us);
-}
-
-static void run_item(struct item *it)
-{
-	const unsigned int us = delay_locked();
-	bool skip;
-
-	while (it->kind == WAIT && !it->fence->done && !g.lost)
-		pthread_cond_wait(&changed, &lock);
-	skip = g.lost;
-	if (it->kind == RUN) {
-		pthread_mutex_unlock(&lock);
-		if (us)
-			nanosleep(&(struct timespec){.tv_nsec = us * 1000L},
-				  NULL);
-		if (!skip)
-			it->fn(it->arg);
-		pthread_mutex_lock(&lock);
-	}
-	/* Of a lost context no event ever comes. */
-	if (it->kind == SIGNAL && !g.lost)
-		it->fence->done = true;
-	fence_unref(it->fence);
-	free(it);
-	pthread_cond_broadcast(&changed);
-}
-
-static void *serve(void *arg)
-{
-	struct CUstream_st *s = arg;
-	struct item *it;
-
-	pthread_mutex_lock(&lock);
-	for (;;) {
-		it = s->first;
-		if ((!it && !s->ending) || (g.hang && !s->ending)) {
-			pthread_cond_wait(&changed, &lock);
-			continue;
-		}
-		if (!it)
-			break;
-		s->first = it->next;
-		if (!s->first)
-			s->last = &s->first;
-		s->busy = true;
-		run_item(it);
-		s->busy = false;
-		pthread_cond_broadcast(&changed);
-	}
-	pthread_mutex_unlock(&lock);
-	return NULL;
-}
-
-static cudaError_t push(cudaStream_t s, enum kind kind, fakecuda_fn *fn,
-			const void *arg, size_t size, struct fence *fence)
-{
-	struct item *it = calloc(1, sizeof(*it) + size);
-
-	if (!it)
-		return cudaErrorMemoryAllocation;
-	it->kind = kind;
-	it->fn = fn;
-	it->fence = fence;
-	if (size)
-		memcpy(it->arg, arg, size);
-	pthread_mutex_lock(&lock);
-	if (fence)
-		fence->refs++;
-	*s->last = it;
-	s->last = &it->next;
-	pthread_cond_broadcast(&changed);
-	pthread_mutex_unlock(&lock);
-	return cudaSuccess;
-}
-
-cudaError_t fakecuda_enqueue(cudaStream_t s, fakecuda_fn *fn, const void *arg,
-			     size_t size)
-{
-	if (s->capture)
-		return fakecuda_capture_add(s->capture, fn, arg, size);
-	return fakecuda_error(push(s, RUN, fn, arg, size, NULL));
-}
-
-struct fakecuda_capture **fakecuda_capture_of(cudaStream_t s)
-{
-	return &s->capture;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *ret, unsigned int flags)
-{
-	cudaError_t e = fakecuda_call();
-	struct CUstream_st *s;
-
-	if (e != cudaSuccess)
-		return e;
-	s = fakecuda_handle(sizeof(*s));
-	s->last = &s->first;
-	if (flags != cudaStreamNonBlocking)
-		fakecuda_note("a stream that waits for others");
-	pthread_create(&s->thread, NULL, serve, s);
-	*ret = s;
-	return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t s)
-{
-	pthread_mutex_lock(&lock);
-	s->ending = true;
-	pthread_cond_broadcast(&changed);
-	pthread_mutex_unlock(&lock);
-	pthread_join(s->thread, NULL);
-	fakecuda_drop(s);
-	return cudaSuccess;
-}
-
-static bool stream_busy(const struct CUstream_st *s)
-{
-	return s->first || s->busy;
-}
-
-cudaError_t cudaStreamQuery(cudaStream_t s)
-{
-	bool busy;
-
-	pthread_mutex_lock(&lock);
-	busy = stream_busy(s) && !g.lost;
-	pthread_mutex_unlock(&lock);
-	return busy ? cudaErrorNotReady : fakecuda_call();
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t s)
-{
-	cudaError_t e = fakecuda_call();
-
-	if (e != cudaSuccess)
-		return e;
-	pthread_mutex_lock(&lock);
-	while (stream_busy(s) && !g.lost)
-		pthread_cond_wait(&changed, &lock);
-	if (g.lost)
-		e = cudaErrorUnknown;
-	pthread_mutex_unlock(&lock);
-	return fakecuda_error(e);
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *ret, unsigned int flags)
-{
-	cudaError_t e = fakecuda_call();
-
-	(void)flags;
-	if (e == cudaSuccess)
-		*ret = fakecuda_handle(sizeof(struct CUevent_st));
-	return e;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event)
-{
-	pthread_mutex_lock(&lock);
-	fence_unref(event->fence);
-	pthread_mutex_unlock(&lock);
-	fakecuda_drop(event);
-	return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t s)
-{
-	cudaError_t e = fakecuda_call();
-	struct fence *f;
-
-	if (e != cudaSuccess)
-		return e;
-	f = calloc(1, sizeof(*f));
-	f->refs = 1;
-	pthread_mutex_lock(&lock);
-	fence_unref(event->fence);
-	event->fence = f;
-	pthread_mutex_unlock(&lock);
-	return fakecuda_error(push(s, SIGNAL, NULL, NULL, 0, f));
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event)
-{
-	bool busy;
-
-	pthread_mutex_lock(&lock);
-	busy = event->fence && !event->fence->done && !g.lost;
-	pthread_mutex_unlock(&lock);
-	return busy ? cudaErrorNotReady : fakecuda_call();
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t event,
-				unsigned int flags)
-{
-	cudaError_t e = fakecuda_call();
-
-	(void)flags;
-	if (e != cudaSuccess || !event->fence)
-		return e;
-	if (s->capture)
-		fakecuda_note("an event of outside in a captured stream");
-	return fakecuda_error(push(s, WAIT, NULL, NULL, 0, event->fence));
 }

@@ -8,15 +8,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
 /*
- * Streams are threads with a queue, so that a missing event shows as a wrong
- * result; with delay_us each piece of work first sleeps up to that long. What a
- * real device would not forgive is noted as a problem: copies from or to host
- * memory that is not registered, beyond an allocation's end, of freed memory,
- * calls while another device is current.
+ * Streams are threads with a queue; with delay_us each piece of work first
+ * sleeps up to that long. What a real device would not forgive is noted as a
+ * problem, at whatever time it is done: work of two streams on the same bytes
+ * without an order between them (order.h), memory of the host that is not
+ * registered, memory beyond an allocation's end or freed, attributes that
+ * contradict a product, calls that break a capture, calls while another device
+ * is current. New memory is full of NaN.
  */
+
+/* A card with a clock of its own, in nanoseconds: no threads, and what is put
+ * on a stream is done at once, but over only when that clock says so. */
+struct fakecuda_card {
+	double h2d, d2h, device;    /* bytes a second */
+	double flops;               /* of all multiprocessors together */
+	uint64_t call_ns, query_ns; /* of the host, for a call and a question */
+	uint64_t kernel_ns, copy_ns; /* of a kernel and a copy, beside work */
+	bool dry; /* only the times: nothing is computed or copied */
+};
+
+/* What cuBLAS refuses, beside what no card has. */
+enum fakecuda_blas_call {
+	FAKECUDA_NO_CALL,
+	FAKECUDA_GEMM,      /* cublasGemmEx and the batched one */
+	FAKECUDA_HEURISTIC, /* status SUCCESS: it finds no algorithm */
+	FAKECUDA_MATMUL,
+};
+struct fakecuda_refusal {
+	enum fakecuda_blas_call call;
+	bool type_is, type_c_is; /* only products of these */
+	cudaDataType_t type, type_c;
+	unsigned int n_multiple; /* only where n is no multiple of it; 0: all */
+	unsigned int after;      /* so many pass before */
+	cublasStatus_t status;
+};
+#define FAKECUDA_REFUSALS 8U
+
 struct fakecuda_config {
 	int driver, runtime; /* 13000; driver 0: none is loaded */
 	int n_devices;
@@ -32,6 +63,10 @@ struct fakecuda_config {
 	/* cuBLASLt's GELU is as good as a tanh of 11 bits lets it be. */
 	bool rough_gelu;
 	unsigned int delay_us;
+	int multiprocessors;
+	cudaError_t lost_with; /* what every call says of a lost card */
+	const struct fakecuda_card *card; /* NULL: threads */
+	struct fakecuda_refusal refusal[FAKECUDA_REFUSALS];
 };
 
 /* Begins anew; nothing may be in use. Without a call, the values are those of
@@ -69,29 +104,32 @@ uint64_t fakecuda_copied_out(void);
  * graphs. */
 unsigned int fakecuda_blas_products(void);
 unsigned int fakecuda_lt_products(void);
+unsigned int fakecuda_heuristics(void);
 unsigned int fakecuda_graph_launches(void);
 
-/* For the double's other files. */
+/* Calls since reset that make the host or the device wait: synchronising,
+ * allocating, making streams and events, a kernel's first start. */
+unsigned int fakecuda_syncs(void);
 
-/* Work of a stream: arg is copied. Runs on the stream's thread. */
-typedef void fakecuda_fn(const void *arg);
-cudaError_t fakecuda_enqueue(cudaStream_t s, fakecuda_fn *fn, const void *arg,
-			     size_t size);
+/* From now on cuBLAS refuses this, too. */
+void fakecuda_refuse(const struct fakecuda_refusal *r);
 
-/* Counts a call; what it should return instead of doing its work. */
-cudaError_t fakecuda_call(void);
+/* The host reads or writes [p, p + n) now: a problem unless it has seen the end
+ * of all work there. */
+void fakecuda_host_touch(const void *p, uint64_t n, bool write);
+
+/* The double's clock, with a card; and more of it for the host. */
+uint64_t fakecuda_now(void);
+void fakecuda_pass(uint64_t ns);
+
+/* Threads of a block run forwards (0), backwards (1), or mixed (2). */
+void fakecuda_set_order(int order);
+
+/* Waits for the threads of streams that were given back. */
+void fakecuda_streams_join(void);
 
 /* Whether the device may touch [p, p + n): device memory, pinned or registered
  * memory. Notes a problem if not, and the context is lost. */
 bool fakecuda_touch(const void *p, uint64_t n, const char *what);
-
-void fakecuda_note(const char *what);
-const struct fakecuda_config *fakecuda_get(void);
-
-/* A handle that counts as a leak until it is dropped. */
-void *fakecuda_handle(size_t size);
-void fakecuda_drop(void *handle);
-void fakecuda_count_blas(void);
-void fakecuda_count_lt(void);
 
 #endif

@@ -58,6 +58,7 @@ void fix_close(void)
 	if (fix_backend)
 		fix_ops->close(fix_backend);
 	fix_backend = NULL;
+	fakecuda_streams_join();
 	free(fix_mem);
 	fix_mem = NULL;
 	ck_assert_msg(fakecuda_problems() == 0, "%s", fakecuda_problem());
@@ -275,6 +276,8 @@ void fix_compare(const struct pst_op *op, const double *want,
 	double got;
 	uint64_t i;
 
+	if (!op->c.mem)
+		fakecuda_host_touch(fix_mem + op->c.off, op->c.size, false);
 	for (i = 0; i < n; i++) {
 		got = number_get(at(&op->c), op->dtype_c, i);
 		if (isnan(want[i]) && isnan(got))

@@ -61,7 +61,11 @@ cublasStatus_t fake_gemm_check(const struct fake_gemm *g)
 	}
 	if (c->no_blas)
 		return CUBLAS_STATUS_ARCH_MISMATCH;
+	if ((uintptr_t)g->workspace % 256)
+		fakecuda_note("a workspace of odd alignment");
 	if (g->type == CUDA_R_16BF && c->major < 8)
+		return CUBLAS_STATUS_NOT_SUPPORTED;
+	if (g->type == CUDA_R_16F && c->major * 10 + c->minor < 53)
 		return CUBLAS_STATUS_NOT_SUPPORTED;
 	if (g->type != CUDA_R_8I)
 		return CUBLAS_STATUS_SUCCESS;
@@ -176,21 +180,81 @@ static void gemm_item(const void *arg)
 	    (g->bias &&
 	     !fakecuda_touch(g->bias, (uint64_t)g->m * pst_dtype_size(tc),
 			     "a bias")) ||
-	    !fakecuda_touch(g->workspace, 1, "a workspace"))
+	    !fakecuda_touch(g->workspace, g->workspace_size, "a workspace"))
 		return;
 	for (z = 0; z < g->batch; z++)
 		one(g, z);
 }
 
+/* Blocks of a kernel of BLAS, each on one multiprocessor at a time. */
+#define BLOCK 128
+
+static struct fakecuda_work work_of(const struct fake_gemm *g)
+{
+	const struct fakecuda_card *c = fakecuda_get()->card;
+	const double sm = fakecuda_get()->multiprocessors;
+	const double blocks = ceil((double)g->m / BLOCK) *
+			      ceil((double)g->n / BLOCK) * g->batch;
+	const double flops = 2.0 * g->m * g->n * g->k * g->batch;
+
+	if (!c)
+		return (struct fakecuda_work){FAKECUDA_COMPUTE, 0};
+	/* The last round of blocks leaves multiprocessors idle. */
+	return (struct fakecuda_work){
+		FAKECUDA_COMPUTE,
+		c->kernel_ns + (uint64_t)(flops / c->flops * 1e9 *
+					  (ceil(blocks / sm) * sm / blocks))};
+}
+
+static void touch(cudaStream_t s, const void *p, bool trans, int rows, int cols,
+		  int64_t ld, int batch, int64_t stride, enum pst_wire_dtype t,
+		  bool write, const char *what)
+{
+	const unsigned int e = pst_dtype_size(t);
+	const struct fakecuda_shape shape = {
+		.p = p,
+		.width = (uint64_t)(trans ? cols : rows) * e,
+		.n = (uint64_t)(trans ? rows : cols),
+		.pitch = (uint64_t)ld * e,
+		.batch = stride ? (uint64_t)batch : 1,
+		.stride = (uint64_t)stride * e,
+	};
+
+	fakecuda_access(s, &shape, write, what);
+}
+
+static void touch_all(cudaStream_t s, const struct fake_gemm *g)
+{
+	const enum pst_wire_dtype t = fake_type(g->type);
+	const enum pst_wire_dtype tc = fake_type(g->type_c);
+	/* All of it may be used. */
+	const struct fakecuda_shape space = {
+		g->workspace, g->workspace_size, 1, g->workspace_size, 1, 0};
+
+	touch(s, g->a, g->transa, g->m, g->k, g->lda, g->batch, g->stride_a, t,
+	      false, "A of a product");
+	touch(s, g->b, g->transb, g->k, g->n, g->ldb, g->batch, g->stride_b, t,
+	      false, "B of a product");
+	touch(s, g->c, false, g->m, g->n, g->ldc, g->batch, g->stride_c, tc,
+	      true, "C of a product");
+	if (g->bias)
+		touch(s, g->bias, false, g->m, 1, g->m, 1, 0, tc, false,
+		      "a product's bias");
+	if (g->workspace)
+		fakecuda_access(s, &space, true, "a product's workspace");
+}
+
 cublasStatus_t fake_gemm_start(cudaStream_t s, const struct fake_gemm *g)
 {
+	const struct fakecuda_work w = work_of(g);
 	cublasStatus_t r = fake_gemm_check(g);
 
 	if (r != CUBLAS_STATUS_SUCCESS)
 		return r;
 	if (fakecuda_get()->no_capture && *fakecuda_capture_of(s))
 		return CUBLAS_STATUS_EXECUTION_FAILED;
-	return fakecuda_enqueue(s, gemm_item, g, sizeof(*g)) == cudaSuccess
-		       ? CUBLAS_STATUS_SUCCESS
-		       : CUBLAS_STATUS_EXECUTION_FAILED;
+	if (fakecuda_enqueue(s, &w, gemm_item, g, sizeof(*g)) != cudaSuccess)
+		return CUBLAS_STATUS_EXECUTION_FAILED;
+	touch_all(s, g);
+	return CUBLAS_STATUS_SUCCESS;
 }

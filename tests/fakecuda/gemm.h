@@ -18,6 +18,7 @@ struct fake_gemm {
 	int64_t lda, ldb, ldc, stride_a, stride_b, stride_c;
 	int act;
 	const void *workspace;
+	size_t workspace_size;
 };
 
 enum pst_wire_dtype fake_type(cudaDataType_t t);
@@ -27,6 +28,9 @@ cublasStatus_t fake_gemm_check(const struct fake_gemm *g);
 
 /* Puts it on the stream. */
 cublasStatus_t fake_gemm_start(cudaStream_t s, const struct fake_gemm *g);
+
+/* Counts a call of cuBLAS; what it should return instead of its work. */
+cublasStatus_t fake_blas_call(void);
 
 /* alpha or beta as the compute type has them. */
 double fake_scale(const void *p, cublasComputeType_t t);

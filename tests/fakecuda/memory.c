@@ -23,6 +23,18 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block *blocks;
 static uint64_t used;
 
+static bool is_dry(void)
+{
+	const struct fakecuda_card *c = fakecuda_get()->card;
+
+	return c && c->dry;
+}
+
+static struct fakecuda_shape whole(const void *p, uint64_t n)
+{
+	return (struct fakecuda_shape){p, n, 1, n, 1, 0};
+}
+
 static uint64_t pages(uint64_t size)
 {
 	return pst_round_up(size ? size : 1, 4096);
@@ -52,9 +64,9 @@ static void *map(uint64_t size, enum kind kind)
 		return NULL;
 	b = add(p, size, kind);
 	b->mapped = pages(size);
-	/* Nobody zeroed it. */
-	if (kind == DEVICE)
-		memset(p, 0xfb, size < 65536 ? size : 65536);
+	/* Nobody zeroed it: NaN, in each type that has one. */
+	if (!is_dry())
+		memset(p, 0xff, size);
 	return p;
 }
 
@@ -152,10 +164,20 @@ static cudaError_t device_alloc(void **ret, size_t size)
 	return fakecuda_error(e);
 }
 
+static const struct fakecuda_work at_once = {FAKECUDA_NO_ENGINE, 0};
+
+static void nothing(const void *arg)
+{
+	(void)arg;
+}
+
 cudaError_t cudaMalloc(void **ret, size_t size)
 {
 	cudaError_t e = fakecuda_call();
 
+	if (fakecuda_capture_breaks(NULL))
+		return fakecuda_error(cudaErrorStreamCaptureUnsupported);
+	fakecuda_count_sync();
 	return e == cudaSuccess ? device_alloc(ret, size) : e;
 }
 
@@ -163,10 +185,17 @@ cudaError_t cudaMallocAsync(void **ret, size_t size, cudaStream_t s)
 {
 	cudaError_t e = fakecuda_call();
 
-	(void)s;
+	struct fakecuda_shape all;
+
 	if (e == cudaSuccess && fakecuda_get()->no_pools)
 		return fakecuda_error(cudaErrorNotSupported);
-	return e == cudaSuccess ? device_alloc(ret, size) : e;
+	if (e != cudaSuccess || (e = device_alloc(ret, size)) != cudaSuccess)
+		return e;
+	/* Only in the order of this stream is it there. */
+	e = fakecuda_enqueue(s, &at_once, nothing, ret, sizeof(*ret));
+	all = whole(*ret, size);
+	fakecuda_access(s, &all, true, "allocating memory");
+	return e;
 }
 
 static void release(void *p, enum kind kind)
@@ -192,9 +221,22 @@ static void release(void *p, enum kind kind)
 
 cudaError_t cudaFree(void *p)
 {
+	fakecuda_count_sync();
 	if (p)
 		release(p, DEVICE);
 	return cudaSuccess;
+}
+
+static uint64_t block_size(const void *p)
+{
+	const struct block *b;
+	uint64_t n;
+
+	pthread_mutex_lock(&lock);
+	b = find(p);
+	n = b ? b->size : 0;
+	pthread_mutex_unlock(&lock);
+	return n;
 }
 
 static void free_item(const void *arg)
@@ -207,12 +249,17 @@ static void free_item(const void *arg)
 
 cudaError_t cudaFreeAsync(void *p, cudaStream_t s)
 {
+	struct fakecuda_shape all = whole(p, block_size(p));
+	cudaError_t e;
+
 	/* A lost context frees with the process. */
 	if (fakecuda_is_lost()) {
 		release(p, DEVICE);
 		return cudaSuccess;
 	}
-	return fakecuda_enqueue(s, free_item, &p, sizeof(p));
+	e = fakecuda_enqueue(s, &at_once, free_item, &p, sizeof(p));
+	fakecuda_access(s, &all, true, "freeing memory");
+	return e;
 }
 
 cudaError_t cudaHostAlloc(void **ret, size_t size, unsigned int flags)
@@ -220,8 +267,11 @@ cudaError_t cudaHostAlloc(void **ret, size_t size, unsigned int flags)
 	cudaError_t e = fakecuda_call();
 
 	(void)flags;
+	if (fakecuda_capture_breaks(NULL))
+		return fakecuda_error(cudaErrorStreamCaptureUnsupported);
 	if (e != cudaSuccess)
 		return e;
+	fakecuda_count_sync();
 	pthread_mutex_lock(&lock);
 	*ret = map(size, PINNED);
 	pthread_mutex_unlock(&lock);
@@ -230,6 +280,7 @@ cudaError_t cudaHostAlloc(void **ret, size_t size, unsigned int flags)
 
 cudaError_t cudaFreeHost(void *p)
 {
+	fakecuda_count_sync();
 	release(p, PINNED);
 	return cudaSuccess;
 }
@@ -254,6 +305,19 @@ static bool is_one_mapping(const void *p, size_t size)
 	return found;
 }
 
+static bool is_registered(const uint8_t *p, size_t size)
+{
+	const struct block *b;
+	bool found = false;
+
+	pthread_mutex_lock(&lock);
+	for (b = blocks; b && !found; b = b->next)
+		found = b->kind == REGISTERED && b->p < p + size &&
+			p < b->p + b->size;
+	pthread_mutex_unlock(&lock);
+	return found;
+}
+
 cudaError_t cudaHostRegister(void *p, size_t size, unsigned int flags)
 {
 	const struct fakecuda_config *c = fakecuda_get();
@@ -261,6 +325,13 @@ cudaError_t cudaHostRegister(void *p, size_t size, unsigned int flags)
 
 	if (e != cudaSuccess)
 		return e;
+	fakecuda_count_sync();
+	if (!size || !(flags & cudaHostRegisterMapped)) {
+		fakecuda_note("a registration of nothing, or not mapped");
+		return fakecuda_error(cudaErrorInvalidValue);
+	}
+	if (is_registered(p, size))
+		return fakecuda_error(cudaErrorHostMemoryAlreadyRegistered);
 	if (flags & cudaHostRegisterIoMemory && !is_one_mapping(p, size))
 		return fakecuda_error(cudaErrorInvalidValue);
 	if (flags & cudaHostRegisterIoMemory ? c->refuse_iomemory
@@ -329,14 +400,37 @@ static void set_item(const void *arg)
 		memset(s->p, s->value, s->n);
 }
 
+/* Nanoseconds of so many bytes by the double's clock. */
+static struct fakecuda_work copy_work(uint64_t bytes, bool to_dev,
+				      bool from_dev)
+{
+	const struct fakecuda_card *c = fakecuda_get()->card;
+	struct fakecuda_work w = {.engine = FAKECUDA_COMPUTE};
+	double rate = c ? c->device : 1;
+
+	if (!from_dev) {
+		w.engine = FAKECUDA_IN;
+		rate = c ? c->h2d : 1;
+	} else if (!to_dev) {
+		w.engine = FAKECUDA_OUT;
+		rate = c ? c->d2h : 1;
+	}
+	if (c)
+		w.ns = c->copy_ns + (uint64_t)((double)bytes / rate * 1e9);
+	return w;
+}
+
 cudaError_t cudaMemsetAsync(void *p, int value, size_t n, cudaStream_t s)
 {
+	const struct fakecuda_work w = copy_work(n, true, true);
+	const struct fakecuda_shape all = whole(p, n);
 	const struct set item = {p, value, n};
 	cudaError_t e = fakecuda_call();
 
-	return e == cudaSuccess
-		       ? fakecuda_enqueue(s, set_item, &item, sizeof(item))
-		       : e;
+	if (e == cudaSuccess)
+		e = fakecuda_enqueue(s, &w, set_item, &item, sizeof(item));
+	fakecuda_access(s, &all, true, "setting memory");
+	return e;
 }
 
 struct copy {
@@ -366,6 +460,22 @@ static void copy_item(const void *arg)
 	fakecuda_copied(from_dev ? 0 : bytes, to_dev ? 0 : bytes);
 }
 
+static cudaError_t start_copy(const struct copy *c, cudaStream_t s)
+{
+	const struct fakecuda_work w = copy_work(
+		c->width * c->height, c->kind != cudaMemcpyDeviceToHost,
+		c->kind != cudaMemcpyHostToDevice);
+	const struct fakecuda_shape dst = {c->dst,       c->width, c->height,
+					   c->dst_pitch, 1,        0};
+	const struct fakecuda_shape src = {c->src,       c->width, c->height,
+					   c->src_pitch, 1,        0};
+	cudaError_t e = fakecuda_enqueue(s, &w, copy_item, c, sizeof(*c));
+
+	fakecuda_access(s, &src, false, "a copy's source");
+	fakecuda_access(s, &dst, true, "a copy's destination");
+	return e;
+}
+
 cudaError_t cudaMemcpy2DAsync(void *dst, size_t dpitch, const void *src,
 			      size_t spitch, size_t width, size_t height,
 			      enum cudaMemcpyKind kind, cudaStream_t s)
@@ -375,11 +485,13 @@ cudaError_t cudaMemcpy2DAsync(void *dst, size_t dpitch, const void *src,
 
 	if (e != cudaSuccess)
 		return e;
-	if (width > dpitch || width > spitch) {
-		fakecuda_note("a 2D copy wider than its pitch");
+	if (width > dpitch || width > spitch || dpitch > FAKECUDA_MAX_PITCH ||
+	    spitch > FAKECUDA_MAX_PITCH) {
+		fakecuda_note("a 2D copy wider than its pitch, or a pitch "
+			      "beyond the card's");
 		return fakecuda_error(cudaErrorInvalidPitchValue);
 	}
-	return fakecuda_enqueue(s, copy_item, &c, sizeof(c));
+	return start_copy(&c, s);
 }
 
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n,
@@ -388,8 +500,7 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n,
 	const struct copy c = {dst, src, n, n, n, 1, kind};
 	cudaError_t e = fakecuda_call();
 
-	return e == cudaSuccess ? fakecuda_enqueue(s, copy_item, &c, sizeof(c))
-				: e;
+	return e == cudaSuccess ? start_copy(&c, s) : e;
 }
 
 struct host_fn {
@@ -401,7 +512,9 @@ static void host_item(const void *arg)
 {
 	const struct host_fn *h = arg;
 
+	fakecuda_host_function(true);
 	h->fn(h->arg);
+	fakecuda_host_function(false);
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t fn, void *arg)
@@ -409,6 +522,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t fn, void *arg)
 	const struct host_fn h = {fn, arg};
 	cudaError_t e = fakecuda_call();
 
-	return e == cudaSuccess ? fakecuda_enqueue(s, host_item, &h, sizeof(h))
-				: e;
+	return e == cudaSuccess
+		       ? fakecuda_enqueue(s, &at_once, host_item, &h, sizeof(h))
+		       : e;
 }

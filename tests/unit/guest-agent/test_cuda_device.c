@@ -353,6 +353,7 @@ START_TEST(fill_and_checksum_are_the_cpus)
 END_TEST
 
 static bool lose;
+static cudaError_t lost_with = cudaErrorUnknown;
 
 /* Opens, allocates, copies, multiplies in two ways, frees. The n-th call of
  * CUDA fails, 0: none; with lose, so do all after it. */
@@ -363,6 +364,9 @@ static void session(uint64_t n, struct fix_outcome *out)
 	void *t = NULL;
 	int r;
 
+	/* Smaller workspaces, which the double fills. */
+	c.major = 8;
+	c.lost_with = lost_with;
 	/* Not fix_open(): the failure may be in opening. */
 	fakecuda_reset(&c);
 	if (lose)
@@ -412,12 +416,19 @@ END_TEST
 
 START_TEST(a_card_may_be_lost_at_any_call)
 {
+	static const cudaError_t codes[] = {
+		cudaErrorLaunchFailure,
+		cudaErrorIllegalAddress,
+		cudaErrorECCUncorrectable,
+		cudaErrorUnknown,
+	};
 	const uint64_t n = fix_calls(session);
 	struct fix_outcome out;
 	uint64_t i;
 
 	lose = true;
 	for (i = 1; i <= n; i++) {
+		lost_with = codes[i % PST_ARRAY_SIZE(codes)];
 		fix_apart(session, i, &out);
 		ck_assert_msg(out.r < 0 || i > out.closing_at || i > out.calls,
 			      "call %" PRIu64 ": no error", i);
