@@ -150,10 +150,16 @@ static cublasStatus_t make_preference(const struct pst_cuda_product_env *env,
 		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
 		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
 	};
+	/* By default parts of a sum may be kept in C's type, of 16 bits. */
+	static const uint32_t sums = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
 	cublasStatus_t s;
 	int i;
 
 	s = cublasLtMatmulPreferenceCreate(&t->pref);
+	if (s == CUBLAS_STATUS_SUCCESS)
+		s = cublasLtMatmulPreferenceSetAttribute(
+			t->pref, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+			&sums, sizeof(sums));
 	if (s == CUBLAS_STATUS_SUCCESS)
 		s = cublasLtMatmulPreferenceSetAttribute(
 			t->pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,

@@ -305,6 +305,11 @@ static void check_algo(const cublasLtMatmulAlgo_t *given, uint64_t problem,
 		if (!a.align[i] || (uintptr_t)p[i] % a.align[i])
 			fakecuda_note("an operand less aligned than the "
 				      "preference says");
+	/* Parts of a sum kept in 16 bits. */
+	if ((g->type_c == CUDA_R_16F || g->type_c == CUDA_R_16BF) &&
+	    a.reduction & (CUBLASLT_REDUCTION_SCHEME_INPLACE |
+			   CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE))
+		fakecuda_note("sums that may be rounded to 16 bits on the way");
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t desc,
