@@ -157,7 +157,7 @@ static void read_config(const struct pst_host_root *root,
 }
 
 void pst_host_fn_state_read(const struct pst_host_root *root,
-			    const struct pst_host_pci_dev *dev,
+			    const struct pst_host_pci_dev *dev, bool wake,
 			    struct pst_host_fn_state *ret)
 {
 	*ret = (struct pst_host_fn_state){
@@ -167,10 +167,10 @@ void pst_host_fn_state_read(const struct pst_host_root *root,
 			read_word(root, dev, "d3cold_allowed", "1", "0"),
 		.stays_on = read_word(root, dev, "power/control", "on", "auto"),
 	};
-	if (ret->power == PST_HOST_POWER_D3COLD)
+	if (ret->power == PST_HOST_POWER_D3COLD && !wake)
 		return;
-	read_link(root, dev, &ret->link);
 	read_config(root, dev, &ret->config);
+	read_link(root, dev, &ret->link);
 }
 
 void pst_host_card_state_read(const struct pst_host_root *root,
@@ -186,7 +186,7 @@ void pst_host_card_state_read(const struct pst_host_root *root,
 		.port = pst_host_pci_port(pci, dev),
 	};
 	for (i = 0; i < n; i++)
-		pst_host_fn_state_read(root, fn[i], &ret->fn[i]);
+		pst_host_fn_state_read(root, fn[i], false, &ret->fn[i]);
 	if (ret->port)
 		read_link(root, ret->port, &ret->port_link);
 }

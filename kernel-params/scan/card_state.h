@@ -71,9 +71,9 @@ void pst_host_card_state_read(const struct pst_host_root *root,
 			      const struct pst_host_pci_dev *dev,
 			      struct pst_host_card_state *ret);
 
-/* Reads one function. */
+/* Reads one function; wake: also when that wakes it. */
 void pst_host_fn_state_read(const struct pst_host_root *root,
-			    const struct pst_host_pci_dev *dev,
+			    const struct pst_host_pci_dev *dev, bool wake,
 			    struct pst_host_fn_state *ret);
 
 #endif

@@ -85,6 +85,11 @@ PST_MUST_USE int pst_host_pci_scan(const struct pst_host_root *root,
 				   struct pst_error *err);
 void pst_host_pci_done(struct pst_host_pci *pci);
 
+/* The function at an address, or NULL. */
+const struct pst_host_pci_dev *
+pst_host_pci_find(const struct pst_host_pci *pci,
+		  const struct pst_host_pci_addr *a);
+
 /* Parses the text of sysfs `resource`. 0, or -EPROTO with no BAR written. */
 PST_MUST_USE int
 pst_host_pci_resource_parse(const char *text,

@@ -6,9 +6,9 @@
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/pci.h"
 
-/* The function at an address, or NULL. */
-static const struct pst_host_pci_dev *find(const struct pst_host_pci *pci,
-					   const struct pst_host_pci_addr *a)
+const struct pst_host_pci_dev *
+pst_host_pci_find(const struct pst_host_pci *pci,
+		  const struct pst_host_pci_addr *a)
 {
 	size_t i;
 
@@ -247,7 +247,7 @@ int pst_host_pci_select_gpu(const struct pst_host_pci *pci, const char *text,
 				     "%s is not a PCI address like "
 				     "0000:01:00.0",
 				     text);
-	dev = find(pci, &a);
+	dev = pst_host_pci_find(pci, &a);
 	if (!dev)
 		return pst_error_set(err, -ENODEV,
 				     "there is no PCI device %s on this host",

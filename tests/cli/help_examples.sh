@@ -42,7 +42,8 @@ while read -r name; do
 			'case " $1 " in *" $2 "*) ;; *) false ;; esac' \
 			- "$line" "$name"
 		case $name in
-		host*check | host*plan | host*apply | host*verify | host*undo)
+		host*check | host*plan | host*apply | host*verify | host*undo | \
+			host*reset | host*rom)
 			check "it means something" \
 				means $line --root "$tmp/root" ;;
 		"host region create")

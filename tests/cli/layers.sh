@@ -41,6 +41,7 @@ host-client: host-client/penstock.h
 kernel-params/root: transport/base/ kernel-params/root/
 kernel-params/scan: transport/base/ kernel-params/root/ kernel-params/scan/
 kernel-params/check: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/check/
+kernel-params/device: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/check/ kernel-params/device/
 kernel-params/edit: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/edit/
 kernel-params/journal: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/edit/ kernel-params/journal/
 kernel-params: transport/base/ kernel-params/

@@ -141,6 +141,8 @@ tokens "$top/guest-agent/region/dma_reach.c" | all_of |
 holds "hints for a region too high" 3
 tokens "$top"/kernel-params/check/*.c | advice >"$tmp/texts"
 holds "remedies of penstock host check" 80
+tokens "$top/kernel-params/device/rom.c" | advice >"$tmp/texts"
+holds "remedies of penstock host rom" 8
 tokens "$top/transport/base/error.c" | of_errnos >"$tmp/texts"
 holds "texts of errors" 20
 tokens "$top/kernel-params/check/check.c" |

@@ -3,6 +3,17 @@
 #include "host-client/cli/cmd.h"
 #include "host-client/cli/cmds.h"
 
+static const struct pst_cmd *const gpu_commands[] = {
+	&pst_cmd_host_gpu_reset,
+	NULL,
+};
+
+static const struct pst_cmd gpu = {
+	.name = "gpu",
+	.summary = "Act on a card",
+	.sub = gpu_commands,
+};
+
 static const struct pst_cmd *const region_commands[] = {
 	&pst_cmd_host_region_create,
 	NULL,
@@ -20,6 +31,8 @@ static const struct pst_cmd *const host_commands[] = {
 	&pst_cmd_host_apply,
 	&pst_cmd_host_verify,
 	&pst_cmd_host_undo,
+	&gpu,
+	&pst_cmd_host_rom,
 	&region,
 	NULL,
 };
