@@ -197,7 +197,7 @@ static int check_sizes(const struct pst_vm_config *c, struct pst_error *err)
 		return pst_error_set(err, -EINVAL,
 				     "%" PRIu64
 				     " bytes of guest memory: it has to be a "
-				     "multiple of 2 MiB, and 64 MiB at least",
+				     "multiple of 2 MiB, from 64 MiB to 64 TiB",
 				     c->memory);
 	if (c->vcpus < 1 || c->vcpus > PST_VM_MAX_VCPUS)
 		return pst_error_set(err, -EINVAL,

@@ -84,7 +84,8 @@ static int parse_sun_path(const char *s, size_t n, struct pst_endpoint *ep,
 
 	if (n < 2 || s[0] != '/')
 		return pst_error_set(err, -EINVAL,
-				     "socket path '%.*s' is not absolute",
+				     "'%.*s' is not the absolute path of a "
+				     "socket",
 				     n > 108 ? 108 : (int)n, s);
 	r = pst_uri_unescape(s, n, ep->path, sizeof(ep->path));
 	return r < 0 ? path_error(r, "socket path", err) : 0;

@@ -124,7 +124,7 @@ static int no_name(const struct pst_cmd_ctx *ctx)
 	size_t n = 0;
 
 	/* Somebody who knows nothing yet. */
-	if (ctx->cmd == ctx->root) {
+	if (ctx->cmd == ctx->root && !ctx->endpoint) {
 		pst_cmd_print_help(ctx->cmd, ctx->path, stdout);
 		return PST_EXIT_USAGE;
 	}

@@ -172,6 +172,10 @@ bool pst_cmd_arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 			  const char *text, uint64_t *ret_ns);
 
+/* The name of a result's file: not "-". */
+bool pst_cmd_arg_output(const struct pst_cmd_ctx *ctx, const char *text,
+			const char **ret);
+
 /* What may be given once: *to is set to text, unless it is another already. */
 bool pst_cmd_arg_once(const struct pst_cmd_ctx *ctx, const char *what,
 		      const char *text, const char **to);

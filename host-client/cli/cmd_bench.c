@@ -130,7 +130,9 @@ static int open_outputs(const struct pst_cmd_ctx *ctx, const struct job *job,
 
 	if (job->plot && (stat(job->plot, &st) < 0 || !S_ISDIR(st.st_mode) ||
 			  access(job->plot, W_OK | X_OK) < 0))
-		return pst_cmd_fail(ctx, "--plot: %s is no folder to write to",
+		return pst_cmd_fail(ctx,
+				    "--plot: %s is no folder to write to, "
+				    "which has to be there",
 				    job->plot);
 	if (job->out && pst_outfile_open(job->out, out, &err) < 0)
 		return pst_cmd_fail(ctx, "--output: %s", err.text);
@@ -189,9 +191,9 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	int opt;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
-		if (opt == 'o')
-			job.out = optarg;
-		else if (opt == OPT_CSV)
+		if (opt == 'o' && !pst_cmd_arg_output(ctx, optarg, &job.out))
+			return PST_EXIT_USAGE;
+		if (opt == OPT_CSV)
 			job.csv = true;
 		else if (opt == OPT_PLOT)
 			job.plot = optarg;

@@ -147,8 +147,7 @@ static bool read_opt(const struct pst_cmd_ctx *ctx, int opt,
 {
 	switch (opt) {
 	case 'o':
-		job->out = optarg;
-		return true;
+		return pst_cmd_arg_output(ctx, optarg, &job->out);
 	case 'c':
 		job->c0 = optarg;
 		return true;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock infer: rows of a .npy file through a loaded model. */
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
@@ -107,8 +106,7 @@ static bool read_opt(const struct pst_cmd_ctx *ctx, int opt, struct job *job)
 
 	switch (opt) {
 	case 'o':
-		job->files.out = optarg;
-		return true;
+		return pst_cmd_arg_output(ctx, optarg, &job->files.out);
 	case OPT_BATCH:
 		if (!pst_cmd_arg_u64(ctx, "--batch", optarg, 1, UINT32_MAX, &v))
 			return false;
@@ -136,10 +134,9 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		if (!read_opt(ctx, opt, &job))
 			return PST_EXIT_USAGE;
 	job.name = argv[optind];
+	if (!pst_cmd_arg_model(ctx, job.name))
+		return PST_EXIT_USAGE;
 	job.files.in = argv[optind + 1];
-	/* A socket would get that number, and be read as the input. */
-	if (strcmp(job.files.in, "-") == 0 && fcntl(STDIN_FILENO, F_GETFD) < 0)
-		return pst_cmd_fail(ctx, "standard input is closed");
 	if (!job.files.out)
 		return pst_cmd_usage(ctx, "needs -o OUT.npy");
 	return infer(ctx, &job);

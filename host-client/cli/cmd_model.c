@@ -16,6 +16,22 @@
 
 enum { OPT_TIMEOUT = PST_OPT_OWN };
 
+bool pst_cmd_arg_model(const struct pst_cmd_ctx *ctx, const char *name)
+{
+	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "abcdefghijklmnopqrstuvwxyz0123456789._-";
+	const size_t n = strlen(name),
+		     room = sizeof(((struct pst_model *)0)->name);
+
+	if (n && n < room && strspn(name, good) == n)
+		return true;
+	pst_cmd_usage(ctx,
+		      "\"%.80s\" cannot be a model's name: that has 1 to %zu "
+		      "characters of A-Z a-z 0-9 . _ -",
+		      name, room - 1);
+	return false;
+}
+
 /* ---- load ---- */
 
 static int print_loaded(const struct pst_cmd_ctx *ctx,
@@ -52,6 +68,8 @@ static int run_load(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		    !pst_cmd_arg_duration(ctx, "--timeout", optarg,
 					  &timeout_ns))
 			return PST_EXIT_USAGE;
+	if (!pst_cmd_arg_model(ctx, argv[optind]))
+		return PST_EXIT_USAGE;
 	r = pst_cmd_open(ctx, 0, &c);
 	if (r)
 		return r;
@@ -220,6 +238,8 @@ static int run_unload(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 	while (pst_cmd_getopt(ctx, argc, argv) != -1)
 		;
+	if (!pst_cmd_arg_model(ctx, argv[optind]))
+		return PST_EXIT_USAGE;
 	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
 	if (r)
 		return r;

@@ -62,8 +62,8 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 	*ret = NULL;
 	if (!endpoint) {
 		snprintf(text, size,
-			 "no endpoint: give -e/--endpoint, or set "
-			 "PENSTOCK_ENDPOINT");
+			 "no endpoint: give -e/--endpoint, such as -e spawn: "
+			 "for a private agent, or set PENSTOCK_ENDPOINT");
 		return PST_EXIT_USAGE;
 	}
 	/* What is no endpoint is wrong usage; what it leads to is not. */
@@ -76,9 +76,10 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		return PST_EXIT_OK;
 	if (!*text)
 		snprintf(text, size, "%s", pst_strerror(r));
-	/* Such as one without the region that it needs. */
-	return r == -EINVAL ? wrong_endpoint(ctx, text, size)
-			    : pst_cmd_exit_of(r);
+	/* Such as one that lacks the region, or has another agent's. */
+	if (r == -EINVAL)
+		return wrong_endpoint(ctx, text, size);
+	return r == -ENOTDIR ? PST_EXIT_UNREACHABLE : pst_cmd_exit_of(r);
 }
 
 int pst_cmd_open(const struct pst_cmd_ctx *ctx, uint32_t flags,

@@ -69,12 +69,23 @@ bool pst_cmd_arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 			  const char *text, uint64_t *ret_ns)
 {
-	if (pst_parse_duration(text, ret_ns) == 0)
+	if (pst_parse_duration(text, ret_ns) == 0 && *ret_ns)
 		return true;
 	pst_cmd_usage(ctx,
 		      "%s: '" SHOWN "' is not a duration such as 500ms, 10s or "
-		      "2m",
+		      "2m (ns, us, ms, s or m, above 0)",
 		      what, SHOW(text));
+	return false;
+}
+
+bool pst_cmd_arg_output(const struct pst_cmd_ctx *ctx, const char *text,
+			const char **ret)
+{
+	*ret = text;
+	if (strcmp(text, "-") != 0)
+		return true;
+	pst_cmd_usage(ctx, "--output: '-' is not standard output here; a file "
+			   "of that name is ./-");
 	return false;
 }
 

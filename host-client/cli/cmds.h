@@ -15,6 +15,8 @@ extern const struct pst_cmd pst_cmd_host;
 extern const struct pst_cmd pst_cmd_infer;
 extern const struct pst_cmd pst_cmd_info;
 extern const struct pst_cmd pst_cmd_model;
+/* Whether name can be a model's; prints the usage error itself. */
+bool pst_cmd_arg_model(const struct pst_cmd_ctx *ctx, const char *name);
 /* Completion of a loaded model's name. */
 void pst_cmd_model_names(const struct pst_cmd_ctx *ctx, const char *uri,
 			 const char *typed);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The penstock command: its table, and the start of the program. */
+#include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,10 +81,29 @@ static void find_built_agent(void)
 		setenv("PENSTOCK_AGENT", path, 1);
 }
 
+/*
+ * A standard descriptor that is closed would become a socket's or a file's, and
+ * what is printed would go there. Opened the wrong way round, each use of it
+ * fails as before.
+ */
+static void keep_standard_descriptors(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null",
+				    fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
 	int r;
 
+	keep_standard_descriptors();
+	/* A file that becomes too large is an error of write(2), as a full disk
+	 * is. */
+	signal(SIGXFSZ, SIG_IGN);
 	find_built_agent();
 	r = pst_cmd_main(&root, argc, argv);
 	/* A full disk behind a redirection must not look like success. */

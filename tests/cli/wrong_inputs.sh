@@ -22,6 +22,21 @@ echo "some text, not a matrix" >"$t/text.npy"
 cp "$t/a.npy" "$t/shut.npy"
 chmod 0 "$t/shut.npy"
 
+npy "$t/vector.npy" "'<f4'" False "(3,)" 12
+mkfifo "$t/fifo"
+ln -s loop "$t/loop"
+
+# Endpoints by name.
+export XDG_CONFIG_HOME="$t/conf"
+conf=$t/conf/penstock/endpoints.d
+mkdir -p "$conf"
+: >"$conf/empty.conf"
+echo "endpont = spawn:" >"$conf/key.conf"
+printf 'endpoint = spawn:\nendpoint = spawn:\n' >"$conf/two.conf"
+echo "endpoint = spawn:" >"$conf/open.conf"
+chmod 666 "$conf/open.conf"
+mkfifo "$conf/fifo.conf"
+
 # One may not read it, root may.
 may_read() {
 	[ -r "$t/shut.npy" ]

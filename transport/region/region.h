@@ -264,4 +264,7 @@ int pst_region_map_span(const struct pst_region_map *m,
  */
 int pst_region_map_detach(void *addr, uint64_t size);
 
+/* Whether size can be a region's file. 0 or -EINVAL. */
+int pst_region_check_size(uint64_t size, struct pst_error *err);
+
 #endif

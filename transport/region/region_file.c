@@ -63,7 +63,7 @@ int pst_region_inspect(int fd, const char *name, struct pst_region_file *ret,
 	if (fstat(fd, &st) < 0)
 		return pst_error_set_errno(err, errno, "%s", name);
 	if (!S_ISREG(st.st_mode))
-		return pst_error_set(err, -EINVAL, "%s is not a regular file",
+		return pst_error_set(err, -EPROTO, "%s is not a regular file",
 				     name);
 	f.size = (uint64_t)st.st_size;
 	/* Every file of tmpfs and hugetlbfs has seals; one that has no name

@@ -25,13 +25,10 @@ struct pst_region_file {
 	bool memfd;  /* a file without a name that can have seals */
 };
 
-/* Whether size can be a region's file. 0 or -EINVAL. */
-PST_MUST_USE int pst_region_check_size(uint64_t size, struct pst_error *err);
-
 /*
- * Inspects an open file. Returns 0, -EINVAL (not a regular file, or pages over
- * PST_WIRE_UNIT), -EMSGSIZE (no region has this size), -EPERM (everybody may
- * write to it), -errno. name is for the sentence.
+ * Inspects an open file. Returns 0, -EPROTO (not a regular file), -EINVAL
+ * (pages over PST_WIRE_UNIT), -EMSGSIZE (no region has this size), -EPERM
+ * (everybody may write to it), -errno. name is for the sentence.
  */
 PST_MUST_USE int pst_region_inspect(int fd, const char *name,
 				    struct pst_region_file *ret,

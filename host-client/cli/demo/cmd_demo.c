@@ -34,6 +34,7 @@ enum {
 static_assert(PST_DEMO_AUTO == 0 && PST_DEMO_KVM == 1 && PST_DEMO_TCG == 2,
 	      "ACCELS");
 
+/* In the order of their numbers. */
 static const struct pst_cmd_opt opts[] = {
 	{OPT_N, "n", "N", "size of two random square matrices [1024]"},
 	{OPT_A, "a", "A.npy", "left matrix, instead of a random one"},
@@ -151,12 +152,18 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		.timeout_ns = TIMEOUT_NS,
 		.via = PST_VM_VIA_IVSHMEM,
 	};
+	const char *random = NULL, *guest = NULL; /* options of such */
 	bool stop = false;
 	int c;
 
-	while ((c = pst_cmd_getopt(ctx, argc, argv)) != -1)
+	while ((c = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (!parse_opt(ctx, c, &o, &stop))
 			return PST_EXIT_USAGE;
+		if (c == OPT_N || c == OPT_DTYPE)
+			random = opts[c - OPT_N].name;
+		else if (c == OPT_KEEP || c == OPT_ACCEL || c >= OPT_REGION_VIA)
+			guest = opts[c - OPT_N].name;
+	}
 	if (stop)
 		return pst_demo_stop(ctx, argv[optind]);
 	if (argv[optind])
@@ -164,9 +171,16 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 				     argv[optind]);
 	if (!o.a != !o.b)
 		return pst_cmd_usage(ctx, "--a and --b come together");
-	if (o.keep && o.no_vm)
-		return pst_cmd_usage(ctx, "--keep needs a guest, --no-vm has "
-					  "none");
+	if (o.a && random)
+		return pst_cmd_usage(ctx,
+				     "--%s is of random matrices, and --a "
+				     "and --b name files",
+				     random);
+	if (o.no_vm && guest)
+		return pst_cmd_usage(ctx,
+				     "--%s needs a guest, --no-vm has "
+				     "none",
+				     guest);
 	if (o.region_size & (o.region_size - 1))
 		return pst_cmd_usage(ctx,
 				     "--region-size must be a power of two");

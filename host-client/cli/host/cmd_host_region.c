@@ -56,8 +56,11 @@ static bool arg_mode(const struct pst_cmd_ctx *ctx, const char *text,
 	int used = 0;
 
 	if (strlen(text) > 4 || strspn(text, "01234567") != strlen(text) ||
-	    sscanf(text, "%o%n", &mode, &used) != 1 || mode > 0777) {
-		pst_cmd_usage(ctx, "--mode %s is not an octal mode like 0660",
+	    sscanf(text, "%o%n", &mode, &used) != 1 || mode > 0777 ||
+	    mode & 0002) {
+		pst_cmd_usage(ctx,
+			      "--mode %.80s is not an octal mode like 0660, "
+			      "without writing for everybody",
 			      text);
 		return false;
 	}
@@ -230,7 +233,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			   .prefault = true},
 	};
 	uint64_t size;
-	int opt;
+	int opt, rc;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
 		if (!parse_option(ctx, opt, &r))
@@ -244,16 +247,18 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 				     "or digit first",
 				     r.name, PST_NAME_MAX);
 	if (!size)
-		return pst_cmd_usage(ctx, "--size is needed");
+		return pst_cmd_usage(ctx,
+				     "--size is needed, 6M to 64T, such as 4G");
 	if (r.create.replace && r.if_missing)
 		return pst_cmd_usage(
 			ctx, "--replace and --if-missing exclude each other");
-	if (size & (size - 1))
+	rc = create(ctx, &r);
+	if (rc == PST_EXIT_OK && size & (size - 1))
 		fprintf(stderr,
-			"%s: an ivshmem device needs a power of two, other "
-			"uses do not mind\n",
+			"%s: note: an ivshmem device needs a power of two, "
+			"other uses do not mind\n",
 			ctx->path);
-	return create(ctx, &r);
+	return rc;
 }
 
 const struct pst_cmd pst_cmd_host_region_create = {

@@ -22,6 +22,7 @@ static bool take_option(struct pst_cmd_host_job *job, int opt)
 {
 	struct pst_host_plan_request *r = &job->request;
 	struct pst_host_pci_addr addr;
+	struct pst_host_cpuset cpus;
 
 	job->has_request |= opt < PST_OPT_I_KNOW;
 	switch (opt) {
@@ -43,7 +44,13 @@ static bool take_option(struct pst_cmd_host_job *job, int opt)
 					&r->vm_memory);
 	case PST_OPT_ISOLATE:
 		r->isolate_cpus = optarg;
-		return true;
+		if (pst_host_cpuset_parse(optarg, &cpus) == 0)
+			return true;
+		pst_cmd_usage(job->ctx,
+			      "--isolate-cpus: '%.80s' is not a list of CPUs "
+			      "such as 2-5,8",
+			      optarg);
+		return false;
 	case PST_OPT_FOR:
 		if (pst_host_targets_parse(optarg, &r->targets) == 0)
 			return true;

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "host-client/cli/vm/cmd_vm.h"
+#include "kernel-params/scan/cpu.h"
+#include "transport/base/text.h"
 
 #define MAX_VCPUS PST_VM_MAX_VCPUS
 /* A CID of 2^32 - 1 is VMADDR_CID_ANY. */
@@ -60,6 +62,21 @@ static bool opt_via(const struct pst_cmd_ctx *ctx, struct pst_vm_request *q)
 	return true;
 }
 
+static bool opt_pin(const struct pst_cmd_ctx *ctx, struct pst_vm_request *q)
+{
+	struct pst_host_cpuset set;
+
+	q->pin = optarg;
+	if (strcmp(optarg, "auto") == 0 || strcmp(optarg, "none") == 0 ||
+	    pst_host_cpuset_parse(optarg, &set) == 0)
+		return true;
+	pst_cmd_usage(ctx,
+		      "--pin: '%.80s' is not auto, none or a list of CPUs "
+		      "such as 2-5,8",
+		      optarg);
+	return false;
+}
+
 static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 			struct pst_vm_request *q)
 {
@@ -90,6 +107,8 @@ static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 		return opt_vsock(ctx, q);
 	case PST_OPT_VM_HUGEPAGES:
 		return opt_hugepages(ctx, q);
+	case PST_OPT_VM_PIN:
+		return opt_pin(ctx, q);
 	}
 	return false;
 }
@@ -109,7 +128,6 @@ bool pst_cmd_vm_opt(const struct pst_cmd_ctx *ctx, int opt,
 		{PST_OPT_VM_GROUP, &q->group},
 		{PST_OPT_VM_ROM, &q->rom},
 		{PST_OPT_VM_VENDOR_ID, &q->vendor_id},
-		{PST_OPT_VM_PIN, &q->pin},
 		{PST_OPT_VM_FIRMWARE, &q->firmware},
 		{PST_OPT_VM_NVRAM, &q->nvram},
 		{PST_OPT_VM_NETWORK, &q->network},
@@ -206,6 +224,12 @@ int pst_cmd_vm_begin(struct pst_cmd_vm *vm, bool must)
 	if (!q->is_part && (!q->memory || !q->vcpus))
 		return pst_cmd_usage(vm->ctx,
 				     "--memory and --vcpus are needed");
+	if (!q->is_part && !pst_name_is_good(q->name))
+		return pst_cmd_usage(vm->ctx,
+				     "\"%.80s\" is not a valid domain name: 1 "
+				     "to %u letters, digits, \"-\", \"_\" and "
+				     "\".\", a letter or digit first",
+				     q->name, PST_NAME_MAX);
 	r = connect_virt(vm, must);
 	if (r == PST_EXIT_OK && vm->defines)
 		vm->lock_fd = pst_vm_lock(PST_VM_LOCK, &vm->ask.talk);

@@ -200,7 +200,9 @@ static int run_patch(struct patch *p)
 	if (r)
 		return r;
 	if (p->vm.ask.api->info_parse(p->xml, &p->info, &err))
-		return pst_cmd_fail(p->vm.ctx, "%s", err.text);
+		return pst_cmd_fail(p->vm.ctx, "%s: %s",
+				    p->file ? p->file : p->vm.ask.q.name,
+				    err.text);
 	r = suit(p);
 	if (r == PST_EXIT_OK)
 		r = pst_cmd_vm_draft(&p->vm, d);

@@ -12,6 +12,7 @@
 
 #include "transport/base/endpoint_dirs.h"
 #include "transport/base/text.h"
+#include "transport/region/region.h"
 
 /* A URI with a socket path, a region path and an agent path. */
 #define URI_MAX (3 * PATH_MAX)
@@ -53,7 +54,9 @@ static int parse_line(const char *p, const char *end, unsigned int line,
 		key_end--;
 	if ((size_t)(key_end - p) != sizeof(key) - 1 ||
 	    memcmp(p, key, sizeof(key) - 1) != 0)
-		return pst_error_set(err, -EINVAL, "line %u has an unknown key",
+		return pst_error_set(err, -EINVAL,
+				     "line %u has an unknown key: `endpoint = "
+				     "URI` is all",
 				     line);
 	if (*ret)
 		return pst_error_set(err, -EINVAL,
@@ -191,10 +194,25 @@ int pst_endpoint_lookup(const char *name, const char *const *dirs,
 		dirs[0] && dirs[1] ? dirs[1] : "");
 }
 
+/* Whether an agent can be reached by it: what a URI may leave out, and a client
+ * needs. */
+static int check(const struct pst_endpoint *ep, struct pst_error *err)
+{
+	if (ep->scheme == PST_SCHEME_SPAWN && ep->size)
+		return pst_region_check_size(ep->size, err);
+	if (ep->scheme == PST_SCHEME_SPAWN || ep->scheme == PST_SCHEME_UNIX ||
+	    ep->region[0])
+		return 0;
+	return pst_error_set(err, -EINVAL,
+			     "the endpoint does not name the region file: add "
+			     "?region=PATH");
+}
+
 int pst_endpoint_resolve(const char *endpoint, struct pst_endpoint *ret,
 			 struct pst_error *err)
 {
 	struct pst_endpoint_dirs d;
+	int r;
 
 	if (!endpoint) {
 		endpoint = secure_getenv("PENSTOCK_ENDPOINT");
@@ -203,8 +221,11 @@ int pst_endpoint_resolve(const char *endpoint, struct pst_endpoint *ret,
 					     "no endpoint was given and "
 					     "$PENSTOCK_ENDPOINT is not set");
 	}
-	if (strchr(endpoint, ':'))
-		return pst_endpoint_parse(endpoint, ret, err);
-	pst_endpoint_dirs_find(&d);
-	return pst_endpoint_lookup(endpoint, d.dirs, ret, err);
+	if (strchr(endpoint, ':')) {
+		r = pst_endpoint_parse(endpoint, ret, err);
+	} else {
+		pst_endpoint_dirs_find(&d);
+		r = pst_endpoint_lookup(endpoint, d.dirs, ret, err);
+	}
+	return r < 0 ? r : check(ret, err);
 }

@@ -64,19 +64,35 @@ static int lift_fd(int *fd)
 	return 0;
 }
 
-static int child_files(posix_spawn_file_actions_t *fa, int sock, int region)
+/* Where its messages go. */
+static int open_log(struct pst_error *err)
 {
 	const char *log = secure_getenv("PENSTOCK_AGENT_LOG");
-	int r;
+	int fd, r;
 
 	if (!log || !*log)
 		log = "/dev/null";
+	fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return pst_error_set_errno(
+			err, errno, "cannot open $PENSTOCK_AGENT_LOG, %s", log);
+	r = lift_fd(&fd);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return pst_error_set_errno(err, r, "no free descriptor");
+}
+
+static int child_files(posix_spawn_file_actions_t *fa, int sock, int region,
+		       int log)
+{
+	int r;
+
 	r = posix_spawn_file_actions_addopen(fa, 0, "/dev/null", O_RDONLY, 0);
 	if (!r)
-		r = posix_spawn_file_actions_addopen(
-			fa, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+		r = posix_spawn_file_actions_adddup2(fa, log, 1);
 	if (!r)
-		r = posix_spawn_file_actions_adddup2(fa, 1, 2);
+		r = posix_spawn_file_actions_adddup2(fa, log, 2);
 	if (!r)
 		r = posix_spawn_file_actions_adddup2(fa, sock, AGENT_SOCK_FD);
 	if (!r)
@@ -112,7 +128,7 @@ static int child_attr(posix_spawnattr_t *at)
 
 /* Returns 0 or a positive errno, as posix_spawn() does. */
 static int start(const char *program, const struct pst_endpoint *ep, int sock,
-		 int region, pid_t *ret)
+		 int region, int log, pid_t *ret)
 {
 	char threads[16];
 	const char *argv[] = {program,    "--serve-fd", "3",     "--region",
@@ -135,7 +151,7 @@ static int start(const char *program, const struct pst_endpoint *ep, int sock,
 	r = posix_spawnattr_init(&at);
 	if (r)
 		goto destroy_files;
-	r = child_files(&fa, sock, region);
+	r = child_files(&fa, sock, region, log);
 	if (!r)
 		r = child_attr(&at);
 	if (!r)
@@ -154,6 +170,7 @@ int pst_spawn(const struct pst_endpoint *ep, int *ret_sock, int *ret_region,
 	PST_CLEANUP_FD int region = -1;
 	PST_CLEANUP_FD int ours = -1;
 	PST_CLEANUP_FD int theirs = -1;
+	PST_CLEANUP_FD int log = -1;
 	int sv[2], r;
 
 	r = pst_region_create_sparse(ep->size ? ep->size : PST_SPAWN_SIZE,
@@ -170,7 +187,10 @@ int pst_spawn(const struct pst_endpoint *ep, int *ret_sock, int *ret_region,
 		r = lift_fd(&region);
 	if (r < 0)
 		return pst_error_set_errno(err, r, "no free descriptor");
-	r = start(program, ep, theirs, region, ret_child);
+	log = open_log(err);
+	if (log < 0)
+		return log;
+	r = start(program, ep, theirs, region, log, ret_child);
 	if (r)
 		return pst_error_set_errno(err, r, "cannot start the agent %s",
 					   program);

@@ -45,11 +45,6 @@ static int connect_agent(struct shake *h)
 		h->have_map = r == 0;
 		return r;
 	}
-	if (ep->scheme != PST_SCHEME_UNIX && !ep->region[0])
-		return pst_error_set(
-			h->err, -EINVAL,
-			"the endpoint does not name the region file: add "
-			"?region=PATH");
 	/* A guest that boots may have lost what came before its driver. */
 	if (h->conf->wait && left > TRY_NS)
 		left = TRY_NS;
