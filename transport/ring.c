@@ -35,12 +35,20 @@ int pst_lane_client_submit(struct pst_lane_client *l,
 
 	if (l->sq_tail - l->cq_head >= PST_WIRE_SLOTS)
 		return -EAGAIN;
+	if (l->told_head != l->cq_head) {
+		l->told_head = l->cq_head;
+		/* Those slots were read before the agent may see them free, and
+		 * it does by the time it takes this entry. Partner: the acquire
+		 * in reserve_cqe(). */
+		pst_shm_store_release(&l->lane->client_cq_head.value,
+				      l->cq_head);
+	}
 	if (sqe->op != PST_WIRE_OP_NOP)
 		pst_shm_write(&slot->off_b, &sqe->off_b, PST_WIRE_LINE);
 	pst_shm_write(&slot->tag, &sqe->tag, LINE_BODY);
 	/* Partner: the acquire in pst_lane_agent_ready(). */
-	pst_shm_store_release(&slot->seq, l->sq_tail + 1);
-	l->sq_tail++;
+	pst_shm_store_release(&slot->seq, ++l->sq_tail);
+	l->owes = true;
 	return 0;
 }
 
@@ -76,24 +84,10 @@ bool pst_lane_client_must_wake(struct pst_lane_client *l)
 
 bool pst_lane_client_glance(struct pst_lane_client *l)
 {
-	l->owes = !glance(&l->agent_wake->value, &l->woken_gen);
-	return !l->owes;
-}
-
-int pst_lane_client_reap(struct pst_lane_client *l, struct pst_wire_cqe *ret)
-{
-	const struct pst_wire_cqe *slot =
-		&l->lane->cq[l->cq_head % PST_WIRE_SLOTS];
-
-	if (!pst_lane_client_ready(l))
-		return 0;
-	pst_shm_read(&ret->tag, &slot->tag, LINE_BODY);
-	ret->seq = l->cq_head + 1;
-	l->cq_head++;
-	/* The slot was read before the agent may see it free. Partner: the
-	 * acquire in pst_lane_agent_take(). */
-	pst_shm_store_release(&l->lane->client_cq_head.value, l->cq_head);
-	return 1;
+	if (!glance(&l->agent_wake->value, &l->woken_gen))
+		return false;
+	l->owes = false;
+	return true;
 }
 
 bool pst_lane_client_arm(struct pst_lane_client *l)
@@ -123,7 +117,7 @@ static int reserve_cqe(struct pst_lane_agent *l)
 
 	if (l->sq_head - l->cq_head_seen < PST_WIRE_SLOTS)
 		return 1;
-	/* Partner: the release in pst_lane_client_reap(). */
+	/* Partner: the release in pst_lane_client_submit(). */
 	head = pst_shm_load_acquire(&l->lane->client_cq_head.value);
 	if (head > l->cq_tail || head < l->cq_head_seen) {
 		l->refused_head = head;

@@ -26,9 +26,10 @@ struct pst_lane_client {
 	struct pst_wire_word *agent_wake;
 	uint64_t sq_tail;   /* submitted */
 	uint64_t cq_head;   /* reaped */
+	uint64_t told_head; /* cq_head as the agent knows it */
 	uint64_t wake_gen;  /* own need_wake word; odd: armed */
 	uint64_t woken_gen; /* last generation of the agent that was woken */
-	bool owes;          /* a fenced look at agent_wake was put off */
+	bool owes;          /* a fenced look at agent_wake is due */
 };
 
 /* The agent's end. */
@@ -47,8 +48,9 @@ void pst_lane_client_init(struct pst_lane_client *l, struct pst_wire_lane *lane,
 			  struct pst_wire_word *agent_wake);
 
 /*
- * Publishes one entry (its seq field is ignored). Returns 0, or -EAGAIN when
- * PST_WIRE_SLOTS are outstanding. Then call pst_lane_client_must_wake() or
+ * Publishes one entry (its seq field is ignored), and before it how many
+ * completions were taken. Returns 0, or -EAGAIN when PST_WIRE_SLOTS are
+ * outstanding. Then, or after several, call pst_lane_client_must_wake() or
  * glance().
  */
 int pst_lane_client_submit(struct pst_lane_client *l,
@@ -60,10 +62,10 @@ int pst_lane_client_submit(struct pst_lane_client *l,
  * as sent.
  *
  * glance() does without the fence, which waits until the agent's copy of the
- * slot is gone. It may miss an agent that arms at that moment, and then owes a
- * look. pay() follows, before the client waits, polls in vain or sleeps, and by
- * a timer where it makes no further call: it looks if something is owed.
- * must_wake() for the only entry outstanding: the agent is likely to arm.
+ * slot is gone. It may miss an agent that arms at that moment, so the look is
+ * still owed. pay() follows, before the client waits, polls in vain or sleeps,
+ * and by a timer where it makes no further call: it looks if something is owed.
+ * must_wake() where nothing else is outstanding: the agent is likely to arm.
  */
 bool pst_lane_client_must_wake(struct pst_lane_client *l);
 bool pst_lane_client_glance(struct pst_lane_client *l);
@@ -72,9 +74,6 @@ static inline bool pst_lane_client_pay(struct pst_lane_client *l)
 	return l->owes && pst_lane_client_must_wake(l);
 }
 
-/* Takes one completion: 1 and *ret, or 0 when there is none. */
-int pst_lane_client_reap(struct pst_lane_client *l, struct pst_wire_cqe *ret);
-
 /* Whether a completion is there, without taking it. */
 static inline bool pst_lane_client_ready(const struct pst_lane_client *l)
 {
@@ -82,6 +81,20 @@ static inline bool pst_lane_client_ready(const struct pst_lane_client *l)
 		&l->lane->cq[l->cq_head % PST_WIRE_SLOTS];
 
 	return pst_shm_load_acquire(&cqe->seq) == l->cq_head + 1;
+}
+
+/* Takes one completion: 1 and *ret, or 0 when there is none. */
+static inline int pst_lane_client_reap(struct pst_lane_client *l,
+				       struct pst_wire_cqe *ret)
+{
+	const struct pst_wire_cqe *cqe =
+		&l->lane->cq[l->cq_head % PST_WIRE_SLOTS];
+
+	if (!pst_lane_client_ready(l))
+		return 0;
+	pst_shm_read(&ret->tag, &cqe->tag, PST_WIRE_LINE - sizeof(ret->seq));
+	ret->seq = ++l->cq_head;
+	return 1;
 }
 
 /*

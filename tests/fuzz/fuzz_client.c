@@ -495,25 +495,27 @@ static void step(void)
 	FUZZ_CHECK(fuzz_now_ns - start <= allowed_ns + LATE_NS);
 }
 
-/* Every record is where its state says, and in one list at most. */
+/* Every record is where its state says, and in one place at most. */
 static void check_records(void)
 {
-	unsigned int n[4] = {0}, n_free = 0, n_done = 0, i;
+	struct pst_pending *t = &c->queue[0].ops;
+	unsigned int n[4] = {0}, n_done = 0, i;
+	bool seen[PST_WIRE_SLOTS] = {false};
 	struct pst_record *rec;
 
 	for (i = 0; i < PST_WIRE_SLOTS; i++)
-		n[c->queue[0].ops.rec[i].state]++;
-	TAILQ_FOREACH(rec, &c->queue[0].ops.free, link)
-	{
-		FUZZ_CHECK(rec->state == PST_RECORD_FREE);
-		FUZZ_CHECK(n_free++ < PST_WIRE_SLOTS);
+		n[t->rec[i].state]++;
+	for (i = 0; i < t->n_free; i++) {
+		FUZZ_CHECK(t->rec[t->free[i]].state == PST_RECORD_FREE);
+		FUZZ_CHECK(!seen[t->free[i]]);
+		seen[t->free[i]] = true;
 	}
-	TAILQ_FOREACH(rec, &c->queue[0].ops.done, link)
+	TAILQ_FOREACH(rec, &t->done, link)
 	{
 		FUZZ_CHECK(rec->state == PST_RECORD_DONE && !rec->claimed);
 		FUZZ_CHECK(n_done++ < PST_WIRE_SLOTS);
 	}
-	FUZZ_CHECK(n_free == n[PST_RECORD_FREE]);
+	FUZZ_CHECK(t->n_free == n[PST_RECORD_FREE]);
 	FUZZ_CHECK(n_done <= n[PST_RECORD_DONE]);
 	/* Nobody gives up the lock with a failure pending. */
 	FUZZ_CHECK(!c->channel.failed);

@@ -81,17 +81,18 @@ static int drain(void)
 /* Every record is free, once, and nothing is held by any. */
 static void check_records(void)
 {
-	struct pst_record *rec;
-	unsigned int n = 0;
+	const struct pst_pending *t = &c->queue[0].ops;
+	bool seen[PST_WIRE_SLOTS] = {false};
+	unsigned int i;
 
 	pst_lock(c);
-	ck_assert(TAILQ_EMPTY(&c->queue[0].ops.done));
-	TAILQ_FOREACH(rec, &c->queue[0].ops.free, link)
-	{
-		ck_assert_uint_lt(n++, PST_WIRE_SLOTS);
-		ck_assert_int_eq(rec->state, PST_RECORD_FREE);
+	ck_assert(TAILQ_EMPTY(&t->done));
+	ck_assert_uint_eq(t->n_free, PST_WIRE_SLOTS);
+	for (i = 0; i < PST_WIRE_SLOTS; i++) {
+		ck_assert(!seen[t->free[i]]);
+		seen[t->free[i]] = true;
+		ck_assert_int_eq(t->rec[i].state, PST_RECORD_FREE);
 	}
-	ck_assert_uint_eq(n, PST_WIRE_SLOTS);
 	ck_assert_uint_eq(c->mem.tensors.n_freed, 0);
 	pst_unlock(c);
 }

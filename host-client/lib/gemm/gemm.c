@@ -32,9 +32,11 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 {
 	struct pst_gemm_places places;
 	struct pst_call call = {0};
+	struct pst_record *rec;
 	struct pst_gemm_args own;
+	struct pst_waiter w;
 	struct pst_error err;
-	bool touched;
+	bool touched = false;
 	int r;
 
 	if (pst_is_forked(c))
@@ -43,9 +45,14 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	pst_lock(c);
 	r = prepare(c, g, &own, &call, &places, &err);
 	if (!r && !places.foreign)
-		r = pst_call_run_for(c, &call, timeout_ns, done, &err);
+		r = pst_call_submit(c, &call, true, &rec, &err);
+	if (!r && !places.foreign) {
+		touched = true;
+		/* While the agent works on it. */
+		w = pst_waiter_new(timeout_ns);
+		r = pst_call_finish(c, rec, &w, done, &err);
+	}
 	pst_unlock(c);
-	touched = call.submitted;
 	if (!r && places.foreign)
 		r = pst_foreign_gemm(c, &own, &places, timeout_ns, done,
 				     &touched, &err);
@@ -54,13 +61,20 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	return r;
 }
 
-int pst_gemm_prepare_args(const struct pst *c, const void *g,
+int pst_gemm_prepare_args(struct pst *c, const void *args,
 			  struct pst_call *call, struct pst_error *err)
 {
+	const struct pst_gemm_args *g = args;
 	struct pst_gemm_args own;
-	int r = pst_gemm_take(g, &own, err);
+	int r;
 
-	return r < 0 ? r : pst_gemm_prepare(&c->mem, &own, call, err);
+	if (pst_memo_find(c, g, call))
+		return 0;
+	if ((r = pst_gemm_take(g, &own, err)) < 0 ||
+	    (r = pst_gemm_prepare(&c->mem, &own, call, err)) < 0)
+		return r;
+	pst_memo_stash(c, g, call);
+	return 0;
 }
 
 int pst_submit_gemm(struct pst *c, const struct pst_gemm_args *g,

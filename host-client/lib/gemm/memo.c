@@ -31,7 +31,9 @@ bool pst_memo_find(const struct pst *c, const struct pst_gemm_args *g,
 	    m->changes != c->mem.heap.changes || g->size != sizeof(*g) ||
 	    memcmp(g, &m->gemm, sizeof(*g)) != 0)
 		return false;
-	*call = m->call;
+	call->sqe = m->call.sqe;
+	memcpy(call->blocks, m->call.blocks, sizeof(call->blocks));
+	call->writes = true;
 	return true;
 }
 

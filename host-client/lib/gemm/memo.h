@@ -10,9 +10,9 @@
 #include "host-client/lib/session/conn.h"
 
 /*
- * With the lock held. True and *call when g is that product, in the same
- * session, and no buffer was given back since. The agent checks what it gets
- * anyway.
+ * With the lock held. True and *call, but for its queue and user_data, when g
+ * is that product, in the same session, and no buffer was given back since. The
+ * agent checks what it gets anyway.
  */
 bool pst_memo_find(const struct pst *c, const struct pst_gemm_args *g,
 		   struct pst_call *call);

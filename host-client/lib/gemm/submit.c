@@ -5,15 +5,8 @@
 #include "host-client/lib/ops/call.h"
 #include "host-client/lib/plain/args.h"
 
-static int prepare_nop(const struct pst *c, const void *args,
-		       struct pst_call *call, struct pst_error *err)
-{
-	call->sqe.op = PST_WIRE_OP_NOP;
-	return 0;
-}
-
+/* Of a NOP there is none: pst_call_nop(). */
 static pst_prepare_fn *const prepare[] = {
-	[PST_OP_NOP] = prepare_nop,
 	[PST_OP_GEMM] = pst_gemm_prepare_args,
 	[PST_OP_COPY] = pst_copy_prepare_args,
 	[PST_OP_INFER] = pst_infer_prepare_args,
@@ -22,7 +15,8 @@ static pst_prepare_fn *const prepare[] = {
 static int check(const struct pst_submission *s, uint32_t n_queues,
 		 struct pst_error *err)
 {
-	if (s->op >= PST_ARRAY_SIZE(prepare) || !prepare[s->op])
+	if (s->op >= PST_ARRAY_SIZE(prepare) ||
+	    (!prepare[s->op] && s->op != PST_OP_NOP))
 		return pst_error_set(err, -EINVAL,
 				     "op %u of a submission is unknown", s->op);
 	if (s->queue >= n_queues)
@@ -37,8 +31,8 @@ static int check(const struct pst_submission *s, uint32_t n_queues,
 	return 0;
 }
 
-static int submit(struct pst *c, const struct pst_submission *s,
-		  uint64_t *ret_tag, struct pst_error *err)
+static int put(struct pst *c, const struct pst_submission *s, uint64_t *ret_tag,
+	       struct pst_error *err)
 {
 	static const struct pst_args_kind kind = {
 		.init = "PST_SUBMISSION_INIT",
@@ -46,7 +40,7 @@ static int submit(struct pst *c, const struct pst_submission *s,
 		.least = sizeof(*s),
 	};
 	struct pst_submission known;
-	struct pst_call call = {0};
+	struct pst_call call;
 	int r;
 
 	if (s->size != sizeof(*s)) {
@@ -55,23 +49,43 @@ static int submit(struct pst *c, const struct pst_submission *s,
 			return r;
 		s = &known;
 	}
-	if ((r = check(s, c->conf.n_queues, err)) < 0 ||
-	    (r = prepare[s->op](c, s->args.none, &call, err)) < 0)
+	r = check(s, c->conf.n_queues, err);
+	if (r < 0)
 		return r;
-	call.user_data = s->user_data;
-	call.queue = s->queue;
-	return pst_call_run_async(c, &call, false, ret_tag, err);
+	pst_call_nop(&call, s->queue, s->user_data);
+	if (s->op != PST_OP_NOP) {
+		call = (struct pst_call){
+			.queue = s->queue,
+			.user_data = s->user_data,
+		};
+		r = prepare[s->op](c, s->args.none, &call, err);
+		if (r < 0)
+			return r;
+	}
+	return pst_call_put_async(c, &call, false, ret_tag, err);
+}
+
+/* One look at whether the agent sleeps, for all n that were put into a queue.
+ */
+static void tell(struct pst *c, unsigned int n)
+{
+	uint32_t i;
+
+	for (i = 0; c->session.live && i < c->conf.n_queues; i++)
+		if (c->queue[i].lane.owes)
+			pst_call_tell(c, &c->queue[i], n);
 }
 
 int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
 	       uint64_t *ret_tags)
 {
 	const struct pst_submission *op = ops;
-	struct pst_error err = {0};
+	struct pst_error err;
 	int i, r = 0;
 
 	if (pst_is_forked(c))
 		return pst_forked(c);
+	pst_error_clear(&err);
 	if (n < 1)
 		return pst_fail(c,
 				pst_error_set(&err, -EINVAL,
@@ -79,12 +93,13 @@ int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
 				&err);
 	pst_lock(c);
 	for (i = 0; i < n; i++) {
-		r = submit(c, op, ret_tags ? &ret_tags[i] : NULL, &err);
+		r = put(c, op, ret_tags ? &ret_tags[i] : NULL, &err);
 		if (r < 0)
 			break;
 		/* As far apart as the caller's header has them. */
 		op = (const void *)((const char *)op + ops->size);
 	}
+	tell(c, (unsigned int)i);
 	pst_unlock(c);
 	return i ? i : pst_fail(c, r, &err);
 }

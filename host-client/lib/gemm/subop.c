@@ -25,9 +25,10 @@ int pst_subop_gemm(struct pst *c, const struct pst_gemm_args *g,
 
 int pst_subop_nop(struct pst *c, uint64_t *ret_tag, struct pst_error *err)
 {
-	struct pst_call call = {.sqe.op = PST_WIRE_OP_NOP};
+	struct pst_call call;
 	int r;
 
+	pst_call_nop(&call, 0, 0);
 	pst_lock(c);
 	r = pst_call_run_async(c, &call, true, ret_tag, err);
 	pst_unlock(c);

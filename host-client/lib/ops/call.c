@@ -185,31 +185,57 @@ static int full(struct pst_error *err)
 		PST_WIRE_SLOTS);
 }
 
-int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
-		    struct pst_record **ret, struct pst_error *err)
+/* A record of a queue that has one, after completions of abandoned operations
+ * have made room. */
+static __attribute__((noinline)) int
+make_room(struct pst *c, struct pst_queue *q, bool claimed,
+	  struct pst_record **ret, struct pst_error *err)
+{
+	pst_reap(c);
+	pst_settle(c);
+	if (!c->session.live)
+		return pst_session_gone(&c->session, err);
+	*ret = pst_pending_new(&q->ops, claimed);
+	return *ret ? 0 : full(err);
+}
+
+static void use_operands(struct pst_memory *m, struct pst_record *rec,
+			 const struct pst_call *call)
+{
+	int i;
+
+	rec->uses = true;
+	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
+		rec->blocks[i] = call->blocks[i];
+		if (rec->blocks[i])
+			rec->blocks[i]->busy++;
+		rec->tensors[i] = call->tensors[i];
+		if (rec->tensors[i])
+			m->tensors.entry[rec->tensors[i] - 1].busy++;
+	}
+}
+
+int pst_call_put(struct pst *c, struct pst_call *call, bool claimed,
+		 struct pst_record **ret, struct pst_error *err)
 {
 	struct pst_record *rec;
 	struct pst_queue *q;
-	int i, r;
+	int r;
 
 	r = pst_conf_check_data(&c->conf, err);
 	if (r < 0)
 		return r;
 	if (!c->session.live)
 		return pst_session_gone(&c->session, err);
-	q = &c->queue[call->queue % c->session.n_lanes];
+	q = pst_call_queue(c, call);
 	rec = pst_pending_new(&q->ops, claimed);
 	if (!rec) {
-		/* Completions of abandoned operations make room. */
-		pst_reap(c);
-		pst_settle(c);
-		if (!c->session.live)
-			return pst_session_gone(&c->session, err);
-		rec = pst_pending_new(&q->ops, claimed);
+		r = make_room(c, q, claimed, &rec, err);
+		if (r < 0)
+			return r;
 	}
-	if (!rec)
-		return full(err);
 	call->sqe.tag = rec->done.tag;
+	rec->uses = false;
 	if (pst_lane_client_submit(&q->lane, &call->sqe) < 0) {
 		pst_pending_put(&q->ops, rec);
 		return full(err);
@@ -218,25 +244,33 @@ int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
 	rec->writes = call->writes;
 	/* Who always spins, or never does, expects nothing. */
 	rec->key = 0;
-	if (c->conf.spin_ns && c->conf.spin_ns != UINT64_MAX)
+	if (c->conf.spin_ns && c->conf.spin_ns != UINT64_MAX) {
 		rec->key = pst_forecast_key(&call->sqe);
-	rec->start.asked_ns = 0;
-	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
-		rec->blocks[i] = call->blocks[i];
-		if (rec->blocks[i])
-			rec->blocks[i]->busy++;
-		rec->tensors[i] = call->tensors[i];
-		if (rec->tensors[i])
-			c->mem.tensors.entry[rec->tensors[i] - 1].busy++;
+		rec->start.asked_ns = 0;
 	}
-	call->submitted = true;
+	if (call->sqe.op != PST_WIRE_OP_NOP)
+		use_operands(&c->mem, rec, call);
 	*ret = rec;
+	return 0;
+}
+
+void pst_call_tell(struct pst *c, struct pst_queue *q, unsigned int n)
+{
 	/* Where others are outstanding the agent is likely to be awake. */
-	if (q->lane.sq_tail - q->lane.cq_head == 1
+	if (q->lane.sq_tail - q->lane.cq_head <= n
 		    ? pst_lane_client_must_wake(&q->lane)
 		    : pst_lane_client_glance(&q->lane))
 		pst_channel_wake(&c->channel);
-	return 0;
+}
+
+int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,
+		    struct pst_record **ret, struct pst_error *err)
+{
+	const int r = pst_call_put(c, call, claimed, ret, err);
+
+	if (!r)
+		pst_call_tell(c, pst_queue_of(c, *ret), 1);
+	return r;
 }
 
 int pst_call_collect(struct pst *c, struct pst_record *rec,
@@ -290,25 +324,36 @@ int pst_call_run_for(struct pst *c, struct pst_call *call, uint64_t timeout_ns,
 	return pst_call_finish(c, rec, &w, done, err);
 }
 
-int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
+int pst_call_put_async(struct pst *c, struct pst_call *call, bool claimed,
 		       uint64_t *ret_tag, struct pst_error *err)
 {
 	struct pst_record *rec;
 	struct pst_queue *q;
-	int r = pst_call_submit(c, call, claimed, &rec, err);
+	int r = pst_call_put(c, call, claimed, &rec, err);
 
 	if (r)
 		return r;
-	q = pst_queue_of(c, rec);
 	if (ret_tag)
 		*ret_tag = rec->done.tag;
-	if (rec->key &&
-	    pst_forecast_matters(&q->forecast, rec->key, c->conf.spin_ns)) {
+	if (!rec->key)
+		return 0;
+	q = pst_queue_of(c, rec);
+	if (pst_forecast_matters(&q->forecast, rec->key, c->conf.spin_ns)) {
 		rec->order = q->lane.sq_tail - 1;
 		pst_forecast_start(&q->forecast, rec->key, pst_now_ns(),
 				   &rec->start);
 	}
 	return 0;
+}
+
+int pst_call_run_async(struct pst *c, struct pst_call *call, bool claimed,
+		       uint64_t *ret_tag, struct pst_error *err)
+{
+	const int r = pst_call_put_async(c, call, claimed, ret_tag, err);
+
+	if (!r)
+		pst_call_tell(c, pst_call_queue(c, call), 1);
+	return r;
 }
 
 int pst_call_sync(struct pst *c, pst_prepare_fn *prepare, const void *arg,

@@ -3,6 +3,8 @@
 #ifndef PST_HOST_CLIENT_LIB_OPS_CALL_H
 #define PST_HOST_CLIENT_LIB_OPS_CALL_H
 
+#include <string.h>
+
 #include "host-client/lib/session/wait.h"
 #include "transport/op.h"
 
@@ -15,7 +17,7 @@ enum pst_operand_slot {
 };
 static_assert(PST_SLOT_BIAS + 1 == PST_RECORD_BLOCKS, "");
 
-/* Zero at first. */
+/* Zero at first; of a NOP pst_call_nop() sets what is read. */
 struct pst_call {
 	struct pst_wire_sqe sqe;
 	/* Each operand's buffer, NULL when it is none. */
@@ -26,8 +28,19 @@ struct pst_call {
 	uint64_t user_data;
 	uint32_t queue; /* below conf.n_queues */
 	bool writes;
-	bool submitted; /* the agent has it, or had */
 };
+
+/* A NOP uses neither the descriptor's second line nor operands, and to zero
+ * those takes as long as all else. */
+static inline void pst_call_nop(struct pst_call *call, uint32_t queue,
+				uint64_t user_data)
+{
+	memset(&call->sqe, 0, PST_WIRE_LINE);
+	call->sqe.op = PST_WIRE_OP_NOP;
+	call->user_data = user_data;
+	call->queue = queue;
+	call->writes = false;
+}
 
 /* All with the lock held. */
 
@@ -75,6 +88,16 @@ PST_MUST_USE int pst_copy_prepare(const struct pst_memory *m,
 				  const struct pst_copy_args *p,
 				  struct pst_call *call, struct pst_error *err);
 
+/* The queue of a call, in a session that is live: it may have fewer lanes than
+ * the connection has queues. */
+static inline struct pst_queue *pst_call_queue(struct pst *c,
+					       const struct pst_call *call)
+{
+	const uint32_t n = c->session.n_lanes;
+
+	return &c->queue[call->queue < n ? call->queue : call->queue % n];
+}
+
 /*
  * Hands a prepared call to the agent. claimed: the caller will wait for *ret
  * with pst_call_finish(), and pst_poll() does not see it. -EAGAIN (too many
@@ -83,6 +106,13 @@ PST_MUST_USE int pst_copy_prepare(const struct pst_memory *m,
 PST_MUST_USE int pst_call_submit(struct pst *c, struct pst_call *call,
 				 bool claimed, struct pst_record **ret,
 				 struct pst_error *err);
+
+/* The same for one of n calls, without the look at whether the agent sleeps.
+ * pst_call_tell() follows the last one that was handed over. */
+PST_MUST_USE int pst_call_put(struct pst *c, struct pst_call *call,
+			      bool claimed, struct pst_record **ret,
+			      struct pst_error *err);
+void pst_call_tell(struct pst *c, struct pst_queue *q, unsigned int n);
 
 /* Gives back a claimed record that is DONE (unlocks). Returns the operation's
  * own error; done may be NULL. */
@@ -117,9 +147,14 @@ PST_MUST_USE int pst_call_run_async(struct pst *c, struct pst_call *call,
 				    bool claimed, uint64_t *ret_tag,
 				    struct pst_error *err);
 
+/* The same with pst_call_put(). */
+PST_MUST_USE int pst_call_put_async(struct pst *c, struct pst_call *call,
+				    bool claimed, uint64_t *ret_tag,
+				    struct pst_error *err);
+
 /* Fills in a descriptor from a call's arguments and checks it; the lock is
  * held. */
-typedef int pst_prepare_fn(const struct pst *c, const void *arg,
+typedef int pst_prepare_fn(struct pst *c, const void *arg,
 			   struct pst_call *call, struct pst_error *err);
 
 /* Of one operation, from a caller's structure. */

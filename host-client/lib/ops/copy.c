@@ -41,7 +41,7 @@ int pst_copy_prepare(const struct pst_memory *m, const struct pst_copy_args *p,
 	return pst_call_check(m, call, &op, err);
 }
 
-int pst_copy_prepare_args(const struct pst *c, const void *copy,
+int pst_copy_prepare_args(struct pst *c, const void *copy,
 			  struct pst_call *call, struct pst_error *err)
 {
 	static const struct pst_args_kind kind = {

@@ -105,8 +105,8 @@ static int prepare(const struct pst *c, const struct pst_infer_args *f,
 	return pst_call_check(&c->mem, call, &op, err);
 }
 
-int pst_infer_prepare_args(const struct pst *c, const void *f,
-			   struct pst_call *call, struct pst_error *err)
+int pst_infer_prepare_args(struct pst *c, const void *f, struct pst_call *call,
+			   struct pst_error *err)
 {
 	struct pst_infer_args own;
 	int r = take_args(f, &own, err);

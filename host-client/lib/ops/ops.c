@@ -15,8 +15,8 @@ struct span {
 	unsigned int elem; /* the pattern's size */
 };
 
-static int prepare_span(const struct pst *c, const void *arg,
-			struct pst_call *call, struct pst_error *err)
+static int prepare_span(struct pst *c, const void *arg, struct pst_call *call,
+			struct pst_error *err)
 {
 	struct pst_wire_sqe *s = &call->sqe;
 	const struct span *x = arg;
@@ -78,12 +78,11 @@ int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 }
 
 /* A NOP needs no buffer, so it may open a new session (unlocks). */
-static int prepare_nop(struct pst *c, uint64_t deadline_ns,
-		       struct pst_call *call, struct pst_error *err)
+static int ensure_session(struct pst *c, uint64_t deadline_ns,
+			  struct pst_error *err)
 {
 	uint64_t max;
 
-	call->sqe.op = PST_WIRE_OP_NOP;
 	if (c->session.live)
 		return 0;
 	max = pst_control_deadline(c);
@@ -93,7 +92,7 @@ static int prepare_nop(struct pst *c, uint64_t deadline_ns,
 
 int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 {
-	struct pst_call call = {0};
+	struct pst_call call;
 	struct pst_waiter w;
 	struct pst_error err;
 	bool reopens;
@@ -106,7 +105,8 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 	reopens = !c->session.live;
 	if (reopens)
 		w = pst_waiter_new(timeout_ns);
-	r = prepare_nop(c, reopens ? w.deadline_ns : 0, &call, &err);
+	pst_call_nop(&call, 0, 0);
+	r = ensure_session(c, reopens ? w.deadline_ns : 0, &err);
 	if (!r)
 		r = reopens ? pst_call_run(c, &call, &w, done, &err)
 			    : pst_call_run_for(c, &call, timeout_ns, done,
@@ -117,15 +117,16 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 
 int pst_submit_nop(struct pst *c, uint64_t user_data, uint64_t *ret_tag)
 {
-	struct pst_call call = {.user_data = user_data};
+	struct pst_call call;
 	struct pst_error err;
 	int r;
 
 	if (pst_is_forked(c))
 		return pst_forked(c);
 	pst_error_clear(&err);
+	pst_call_nop(&call, 0, user_data);
 	pst_lock(c);
-	r = prepare_nop(c, UINT64_MAX, &call, &err);
+	r = ensure_session(c, UINT64_MAX, &err);
 	if (!r)
 		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);

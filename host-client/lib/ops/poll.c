@@ -21,6 +21,9 @@ static void look(struct pst *c)
 {
 	const bool armed = c->events.armed;
 
+	c->events.lost_unseen = false;
+	if (!armed && !c->events.notice_set)
+		return;
 	if (c->events.by == pst_interrupt_thread())
 		pst_events_clear(&c->events);
 	else if (armed)
@@ -34,22 +37,42 @@ static void look(struct pst *c)
 		pst_reap(c);
 		pst_socket_service(c);
 	}
-	pst_reap(c);
-	pst_settle(c);
-	c->events.lost_unseen = false;
 }
 
-static int collect(struct pst *c, struct pst_completion *ret, int max)
+/* Those of a queue that were taken before. */
+static void collect_done(struct pst_queue *q, struct pst_completions *into)
 {
 	struct pst_record *rec;
-	int n = 0;
 
-	while (n < max && (rec = pst_wait_first(c))) {
-		ret[n++] = rec->done;
-		c->turn = rec->index / PST_WIRE_SLOTS + 1;
-		pst_pending_put(&pst_queue_of(c, rec)->ops, rec);
+	while (into->n < into->max && (rec = TAILQ_FIRST(&q->ops.done))) {
+		into->ret[into->n++] = rec->done;
+		pst_pending_put(&q->ops, rec);
 	}
-	return n;
+}
+
+/* From the queues in turn: the next call begins behind the last one that had
+ * any. */
+static int collect(struct pst *c, struct pst_completion *ret, int max)
+{
+	struct pst_completions into = {ret, max, 0};
+	const uint32_t first = c->turn;
+	struct pst_queue *q;
+	bool any = false;
+	uint32_t i, at;
+	int n;
+
+	for (i = 0; i < c->conf.n_queues && into.n < max; i++) {
+		at = (first + i) % c->conf.n_queues;
+		q = &c->queue[at];
+		n = into.n;
+		collect_done(q, &into);
+		any |= pst_queue_reap(q, &c->mem, &c->channel, &into);
+		if (into.n > n)
+			c->turn = at + 1;
+	}
+	if (any)
+		pst_wait_tell(c);
+	return into.n;
 }
 
 int pst_poll(struct pst *c, struct pst_completion *ret, int max)
@@ -60,7 +83,15 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 		return pst_forked(c);
 	pst_lock(c);
 	look(c);
+	if (max < 1)
+		pst_reap(c);
 	n = collect(c, ret, max);
+	/* A loss completes what was left. */
+	if (c->channel.failed) {
+		pst_settle(c);
+		c->events.lost_unseen = false;
+		n += collect(c, ret + n, max - n);
+	}
 	if (n == 0)
 		pst_session_pay(c);
 	pst_unlock(c);

@@ -94,17 +94,16 @@ void pst_buffer_unref(struct pst_memory *m, struct pst_block *b)
 		pst_buffer_free(m, b);
 }
 
-void pst_record_unref(struct pst_memory *m, struct pst_record *rec)
+void pst_record_release(struct pst_memory *m, struct pst_record *rec)
 {
 	int i;
 
+	rec->uses = false;
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
 		if (rec->blocks[i])
 			pst_buffer_unref(m, rec->blocks[i]);
 		if (rec->tensors[i])
 			pst_tensor_unref(m, rec->tensors[i] - 1);
-		rec->blocks[i] = NULL;
-		rec->tensors[i] = 0;
 	}
 }
 

@@ -66,7 +66,13 @@ void pst_tensor_unref(struct pst_memory *m, uint32_t place);
 
 /* Ends the use of blocks and tensors by a record that is no longer PENDING or
  * ABANDONED. */
-void pst_record_unref(struct pst_memory *m, struct pst_record *rec);
+void pst_record_release(struct pst_memory *m, struct pst_record *rec);
+static inline void pst_record_unref(struct pst_memory *m,
+				    struct pst_record *rec)
+{
+	if (rec->uses)
+		pst_record_release(m, rec);
+}
 
 /* Gives empty extents, all but keep, back to the agent. What finds no room in
  * the channel stays due. */

@@ -5,10 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define GEN_SHIFT 32
-
-/* A record is in one list at most: its link says so, and a second insertion is
- * found when it happens. */
+/* A second insertion is found when it happens: the link says whether a record
+ * is in the list. */
 static void unlink_record(struct pst_record_list *list, struct pst_record *rec)
 {
 	assert(rec->link.tqe_prev);
@@ -22,35 +20,14 @@ void pst_pending_init(struct pst_pending *t, uint32_t first)
 
 	memset(t, 0, sizeof(*t));
 	t->first = first;
-	TAILQ_INIT(&t->free);
 	TAILQ_INIT(&t->done);
 	for (i = 0; i < PST_WIRE_SLOTS; i++) {
 		t->rec[i].index = first + i;
-		TAILQ_INSERT_TAIL(&t->free, &t->rec[i], link);
+		t->rec[i].done.tag = first + i;
+		/* The first one lies on top. */
+		t->free[i] = (uint16_t)(PST_WIRE_SLOTS - 1 - i);
 	}
-}
-
-struct pst_record *pst_pending_new(struct pst_pending *t, bool claimed)
-{
-	struct pst_record *rec = TAILQ_FIRST(&t->free);
-
-	if (!rec)
-		return NULL;
-	unlink_record(&t->free, rec);
-	/* Generation 0 would make a tag of 0 possible. */
-	if (++rec->gen == 0)
-		rec->gen = 1;
-	rec->state = PST_RECORD_PENDING;
-	rec->claimed = claimed;
-	t->n_open += !claimed;
-	rec->writes = false;
-	rec->lost = false;
-	memset(rec->blocks, 0, sizeof(rec->blocks));
-	memset(rec->tensors, 0, sizeof(rec->tensors));
-	rec->done = (struct pst_completion){
-		.tag = (uint64_t)rec->gen << GEN_SHIFT | rec->index,
-	};
-	return rec;
+	t->n_free = PST_WIRE_SLOTS;
 }
 
 /* Before an unclaimed record is no longer PENDING, or DONE. */
@@ -69,37 +46,15 @@ void pst_pending_put(struct pst_pending *t, struct pst_record *rec)
 	take_out(t, rec);
 	rec->state = PST_RECORD_FREE;
 	assert(!rec->link.tqe_prev);
-	/* The record used last is the one in the cache. */
-	TAILQ_INSERT_HEAD(&t->free, rec, link);
-}
-
-static struct pst_record *by_tag(struct pst_pending *t, uint64_t tag)
-{
-	const uint32_t index = (uint32_t)tag - t->first;
-	struct pst_record *rec;
-
-	if (index >= PST_WIRE_SLOTS)
-		return NULL;
-	rec = &t->rec[index];
-	return rec->gen == (uint32_t)(tag >> GEN_SHIFT) ? rec : NULL;
+	t->free[t->n_free++] = (uint16_t)(rec->index - t->first);
 }
 
 struct pst_record *pst_pending_find(struct pst_pending *t, uint64_t tag)
 {
-	struct pst_record *rec = by_tag(t, tag);
+	struct pst_record *rec = pst_pending_by_tag(t, tag);
 
 	if (!rec ||
 	    (rec->state != PST_RECORD_PENDING && rec->state != PST_RECORD_DONE))
-		return NULL;
-	return rec;
-}
-
-struct pst_record *pst_pending_match(struct pst_pending *t, uint64_t tag)
-{
-	struct pst_record *rec = by_tag(t, tag);
-
-	if (!rec || (rec->state != PST_RECORD_PENDING &&
-		     rec->state != PST_RECORD_ABANDONED))
 		return NULL;
 	return rec;
 }

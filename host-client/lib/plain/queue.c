@@ -8,13 +8,15 @@
 #include "transport/status.h"
 
 /* One completion, already private. */
-static void take_completion(struct pst_queue *q, struct pst_memory *m,
-			    struct pst_channel *ch,
-			    const struct pst_wire_cqe *cqe)
+static inline void take_completion(struct pst_queue *q, struct pst_memory *m,
+				   struct pst_channel *ch,
+				   const struct pst_wire_cqe *cqe,
+				   struct pst_completions *into)
 {
-	struct pst_record *rec;
+	struct pst_record *rec = pst_pending_match(&q->ops, cqe->tag);
+	const bool passes = into && rec && !rec->claimed &&
+			    rec->state == PST_RECORD_PENDING;
 
-	rec = pst_pending_match(&q->ops, cqe->tag);
 	if (!rec || q->lane.cq_head > q->lane.sq_tail || cqe->flags ||
 	    cqe->reserved0[0] || cqe->reserved0[1]) {
 		pst_channel_fail(ch, -EPROTO,
@@ -28,29 +30,38 @@ static void take_completion(struct pst_queue *q, struct pst_memory *m,
 		pst_record_unref(m, rec);
 		return;
 	}
-	rec->done.status = pst_status_to_errno(cqe->status);
-	rec->done.compute_ns = cqe->compute_ns;
-	rec->done.queue_ns = cqe->queue_ns;
-	rec->done.result = cqe->result;
+	*(passes ? &into->ret[into->n] : &rec->done) = (struct pst_completion){
+		.tag = cqe->tag,
+		.user_data = rec->done.user_data,
+		.status = cqe->status ? pst_status_to_errno(cqe->status) : 0,
+		.compute_ns = cqe->compute_ns,
+		.queue_ns = cqe->queue_ns,
+		.result = cqe->result,
+	};
 	if (rec->key && cqe->status == PST_WIRE_OK)
 		pst_forecast_done(&q->forecast, rec->key, cqe->compute_ns);
-	pst_pending_complete(&q->ops, rec);
+	if (passes) {
+		into->n++;
+		pst_pending_pass(&q->ops, rec);
+	} else {
+		pst_pending_complete(&q->ops, rec);
+	}
 	pst_record_unref(m, rec);
 }
 
 bool pst_queue_reap(struct pst_queue *q, struct pst_memory *m,
-		    struct pst_channel *ch)
+		    struct pst_channel *ch, struct pst_completions *into)
 {
+	const uint64_t head = q->lane.cq_head;
 	struct pst_wire_cqe cqe;
-	bool any = false;
 
+	if (!ch->open || !q->lane.lane)
+		return false;
 	/* At most as many as are outstanding: one more breaks the session. */
-	while (ch->open && !ch->failed && q->lane.lane &&
-	       pst_lane_client_reap(&q->lane, &cqe)) {
-		any = true;
-		take_completion(q, m, ch, &cqe);
-	}
-	if (!any)
+	while (!ch->failed && !(into && into->n == into->max) &&
+	       pst_lane_client_reap(&q->lane, &cqe))
+		take_completion(q, m, ch, &cqe, into);
+	if (q->lane.cq_head == head)
 		return false;
 	if (q->lane.cq_head == q->lane.sq_tail)
 		pst_forecast_forget(&q->forecast);
@@ -89,7 +100,11 @@ void pst_queue_end(struct pst_queue *q, struct pst_memory *m, int code)
 		rec = &q->ops.rec[i];
 		switch (rec->state) {
 		case PST_RECORD_PENDING:
-			rec->done.status = code;
+			rec->done = (struct pst_completion){
+				.tag = rec->done.tag,
+				.user_data = rec->done.user_data,
+				.status = code,
+			};
 			rec->lost = true;
 			pst_pending_complete(&q->ops, rec);
 			pst_record_unref(m, rec);

@@ -19,10 +19,22 @@ struct pst_queue {
 	struct pst_forecast forecast;
 };
 
-/* Takes all completions, unless the channel has failed; it may fail by one. Any
- * record but an awaited one may be free then. Whether any was there. */
+/* Where completions go that the application collects: n of max so far. */
+struct pst_completions {
+	struct pst_completion *ret;
+	int max, n;
+};
+
+/*
+ * Takes all completions into their records, unless the channel has failed; it
+ * may fail by one. Any record but an awaited one may be free then. Whether any
+ * was there.
+ *
+ * With into, what nobody has claimed goes there at once, and only as many are
+ * taken as there is room for. No earlier one is left in a record.
+ */
 bool pst_queue_reap(struct pst_queue *q, struct pst_memory *m,
-		    struct pst_channel *ch);
+		    struct pst_channel *ch, struct pst_completions *into);
 
 /* Arms the lane for a sleeper, in a new generation: the old one may have been
  * woken already. True when completions are there: the lane is not armed. */

@@ -264,9 +264,10 @@ static int make_queues(struct pst *c, const struct pst_options *o,
 	const uint32_t n = o->queues && !c->conf.control_only ? o->queues : 1;
 	uint32_t i;
 
-	c->queue = calloc(n, sizeof(*c->queue));
+	c->queue = aligned_alloc(PST_WIRE_LINE, n * sizeof(*c->queue));
 	if (!c->queue)
 		return pst_oom(err);
+	memset(c->queue, 0, n * sizeof(*c->queue));
 	for (i = 0; i < n; i++)
 		pst_pending_init(&c->queue[i].ops, i * PST_WIRE_SLOTS);
 	c->conf.n_queues = n;

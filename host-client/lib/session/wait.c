@@ -50,7 +50,7 @@ void pst_reap(struct pst *c)
 	uint32_t i;
 
 	for (i = 0; i < c->conf.n_queues; i++)
-		any |= pst_queue_reap(&c->queue[i], &c->mem, &c->channel);
+		any |= pst_queue_reap(&c->queue[i], &c->mem, &c->channel, NULL);
 	if (any)
 		pst_wait_tell(c);
 }

@@ -450,6 +450,7 @@ START_TEST(a_lane_with_an_impossible_head_is_broken_and_others_go_on)
 	run_all();
 	for (i = 0; i < PST_WIRE_SLOTS; i++)
 		expect(0, i, PST_WIRE_OK);
+	client[0].told_head = client[0].cq_head;
 	shared[0].client_cq_head.value = 1ULL << 40;
 	submit_nop(0, 0);
 	submit_nop(1, 1);
@@ -471,7 +472,7 @@ START_TEST(more_submissions_than_slots_break_the_lane_and_do_not_spin)
 		submit_nop(0, i);
 	run_all();
 	/* As a client would that does not count what is outstanding. */
-	client[0].cq_head = PST_WIRE_SLOTS;
+	client[0].cq_head = client[0].told_head = PST_WIRE_SLOTS;
 	submit_nop(0, i);
 	run_all();
 	ck_assert_uint_eq(broken[0], 1);

@@ -267,6 +267,7 @@ START_TEST(a_broken_lane_ends_the_session_with_all_of_them)
 		ck_assert_int_eq(pst_lane_client_reap(&lane[2], &cqe), 1);
 	}
 	submit_gemm(0, l.off, 900, 1);
+	lane[2].told_head = lane[2].cq_head;
 	lane[2].lane->client_cq_head.value = UINT64_MAX;
 	submit(&lane[2], PST_WIRE_OP_NOP, 2);
 	run_all();

@@ -129,6 +129,23 @@ START_TEST(the_agent_takes_nothing_without_a_reserved_completion)
 }
 END_TEST
 
+START_TEST(a_head_is_told_with_the_next_submission)
+{
+	struct pst_wire_cqe cqe = {0};
+	struct pst_wire_sqe got;
+	uint64_t i;
+
+	for (i = 0; i < 3; i++) {
+		submit(0, i);
+		ck_assert_int_eq(pst_lane_agent_take(&agent[0], &got), 1);
+		pst_lane_agent_post(&agent[0], &cqe);
+		ck_assert_int_eq(pst_lane_client_reap(&client[0], &cqe), 1);
+		ck_assert_uint_eq(pst_shm_load(&lanes[0].client_cq_head.value),
+				  i);
+	}
+}
+END_TEST
+
 START_TEST(an_impossible_head_breaks_the_protocol)
 {
 	struct pst_wire_cqe cqe = {0};
@@ -200,6 +217,9 @@ START_TEST(what_a_glance_owes_is_paid_once)
 {
 	uint64_t gen = 0;
 
+	ck_assert(!client[0].owes);
+	submit(0, 1);
+	ck_assert(client[0].owes);
 	ck_assert(!pst_lane_client_glance(&client[0]));
 	ck_assert(client[0].owes);
 	ck_assert(!pst_lane_client_pay(&client[0]));
@@ -210,6 +230,7 @@ START_TEST(what_a_glance_owes_is_paid_once)
 	ck_assert(pst_lane_client_glance(&client[0]));
 	ck_assert(!client[0].owes);
 	/* Woken already, as far as it is seen without a fence. */
+	submit(0, 2);
 	ck_assert(!pst_lane_client_glance(&client[0]));
 	ck_assert(client[0].owes);
 	pst_agent_wake_disarm(&agent_word, &gen);
@@ -363,6 +384,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, no_more_than_the_slots_are_outstanding);
 	tcase_add_test(tc,
 		       the_agent_takes_nothing_without_a_reserved_completion);
+	tcase_add_test(tc, a_head_is_told_with_the_next_submission);
 	tcase_add_test(tc, an_impossible_head_breaks_the_protocol);
 	tcase_add_test(tc, a_wrong_sequence_word_is_no_entry);
 	tcase_add_test(tc, one_wake_up_a_generation);
