@@ -142,7 +142,10 @@ struct pst_options {
  * passed, also while no agent listens or its socket or region's file is not
  * there yet. */
 #define PST_OPEN_WAIT 4U
-/* Reserved for a connection that one thread uses: EINVAL in this version. */
+/* Only the thread that opens the connection makes calls with it, pst_close()
+ * included. They need no lock then, of which a small operation among many has
+ * much of its cost. A call of another thread is undefined; a library that was
+ * built without -DNDEBUG aborts the program. */
 #define PST_OPEN_SINGLE_THREAD 8U
 
 /*

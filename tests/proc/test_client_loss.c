@@ -16,12 +16,13 @@ static struct fake fake;
 static struct pst *c;
 static char text[400];
 
-static void open_with(uint64_t spin_ns)
+static void open_with(uint64_t spin_ns, uint32_t flags)
 {
 	struct pst_options o = {
 		.size = sizeof(o),
 		.spin_ns = spin_ns,
 		.dead_ns = 300 * MS,
+		.flags = flags,
 	};
 	int r = pst_open(fake.uri, &o, &c, text, sizeof(text));
 
@@ -32,7 +33,7 @@ static void setup(void)
 {
 	memset(&fake, 0, sizeof(fake));
 	fake_open(&fake);
-	open_with(0);
+	open_with(0, 0);
 }
 
 static void teardown(void)
@@ -137,7 +138,7 @@ END_TEST
 START_TEST(a_call_that_spins_for_ever_ends_when_the_agent_dies)
 {
 	pst_close(c);
-	open_with(UINT64_MAX);
+	open_with(UINT64_MAX, 0);
 	lose_in_call(2, hang_up, -ECONNRESET);
 }
 END_TEST
@@ -151,16 +152,20 @@ END_TEST
 START_TEST(a_call_that_spins_for_ever_ends_when_the_epoch_changes)
 {
 	pst_close(c);
-	open_with(UINT64_MAX);
+	open_with(UINT64_MAX, 0);
 	lose_in_call(1, reformat, -ESTALE);
 }
 END_TEST
 
 START_TEST(old_pointers_reach_nobody_though_no_call_is_made)
 {
-	uint8_t *p = get_buffer(4096);
-	volatile uint8_t *seen = agents_view(p);
+	volatile uint8_t *seen;
+	uint8_t *p;
 
+	pst_close(c);
+	open_with(0, _i ? PST_OPEN_SINGLE_THREAD : 0);
+	p = get_buffer(4096);
+	seen = agents_view(p);
 	p[0] = 1;
 	ck_assert_int_eq(seen[0], 1);
 	fake.hang_up = true;
@@ -353,7 +358,7 @@ START_TEST(a_long_spin_ends_when_the_agent_falls_silent)
 	uint64_t start;
 
 	pst_close(c);
-	open_with(2 * PST_HANG_NS);
+	open_with(2 * PST_HANG_NS, 0);
 	fake.frozen = true;
 	usleep(20 * 1000);
 	start = pst_now_ns();
@@ -513,7 +518,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, calls_end_when_another_agent_takes_the_region);
 	tcase_add_test(tc,
 		       a_call_that_spins_for_ever_ends_when_the_epoch_changes);
-	tcase_add_test(tc, old_pointers_reach_nobody_though_no_call_is_made);
+	tcase_add_loop_test(
+		tc, old_pointers_reach_nobody_though_no_call_is_made, 0, 2);
 	tcase_add_test(tc, old_pointers_reach_nobody_after_a_new_epoch);
 	tcase_add_test(tc, old_buffers_are_stale_and_new_ones_work);
 	tcase_add_test(tc, a_question_or_a_nop_opens_a_new_session);

@@ -47,7 +47,7 @@ static int wait_for_room(struct pst *c, uint64_t seen, uint64_t deadline_ns,
 			until = deadline_ns;
 		ts = pst_timespec(until);
 		c->mem.n_room++;
-		pthread_cond_timedwait(&c->mem.room, &c->lock, &ts);
+		pst_mutex_wait(&c->lock, &c->mem.room, &ts);
 		c->mem.n_room--;
 	}
 	return 0;

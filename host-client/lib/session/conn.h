@@ -3,7 +3,6 @@
 #ifndef PST_HOST_CLIENT_LIB_SESSION_CONN_H
 #define PST_HOST_CLIENT_LIB_SESSION_CONN_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,6 +11,7 @@
 #include "host-client/lib/plain/events.h"
 #include "host-client/lib/plain/last_error.h"
 #include "host-client/lib/plain/memory.h"
+#include "host-client/lib/plain/mutex.h"
 #include "host-client/lib/plain/queue.h"
 #include "host-client/lib/session/fork.h"
 #include "host-client/lib/session/session.h"
@@ -32,7 +32,7 @@
 /* lock protects everything below it. */
 struct pst {
 	struct pst_conf conf;
-	pthread_mutex_t lock;
+	struct pst_mutex lock;
 	struct pst_liveness session;
 	struct pst_channel channel;
 	struct pst_sleepers sleepers;
@@ -69,7 +69,7 @@ static inline struct pst_record *pst_record_find(struct pst *c, uint64_t tag)
 
 static inline void pst_lock(struct pst *c)
 {
-	pthread_mutex_lock(&c->lock);
+	pst_mutex_acquire(&c->lock);
 }
 
 /* Does what was only marked: memory goes back to the agent, a failure ends the
@@ -89,7 +89,7 @@ static inline void pst_settle(struct pst *c)
 static inline void pst_unlock(struct pst *c)
 {
 	pst_settle(c);
-	pthread_mutex_unlock(&c->lock);
+	pst_mutex_release(&c->lock);
 }
 
 /* now + timeout without wrapping; PST_FOREVER stays that. */

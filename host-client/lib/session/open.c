@@ -34,12 +34,8 @@ static int take_options(const struct pst_options *options,
 	r = pst_args_take(&kind, options, ret, err);
 	if (r < 0)
 		return r;
-	if (ret->flags & PST_OPEN_SINGLE_THREAD)
-		return pst_error_set(err, -EINVAL,
-				     "PST_OPEN_SINGLE_THREAD is for a later "
-				     "version");
-	if (ret->flags &
-	    ~(PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN | PST_OPEN_WAIT))
+	if (ret->flags & ~(PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN |
+			   PST_OPEN_WAIT | PST_OPEN_SINGLE_THREAD))
 		return pst_error_set(err, -EINVAL,
 				     "options.flags has an unknown bit");
 	if (ret->queues > PST_WIRE_SESSION_LANES)
@@ -66,6 +62,8 @@ static void apply_options(struct pst *c, const struct pst_options *o)
 	c->sleepers.spin_now_ns = c->conf.spin_ns;
 	c->conf.control_only = o->flags & PST_OPEN_CONTROL_ONLY;
 	c->conf.wait = o->flags & PST_OPEN_WAIT;
+	if (o->flags & PST_OPEN_SINGLE_THREAD)
+		pst_mutex_promise(&c->lock);
 	for (i = 0; i < sizeof(c->conf.name) - 1 && name[i]; i++)
 		c->conf.name[i] =
 			name[i] > ' ' && name[i] < 0x7f ? name[i] : '_';
@@ -109,12 +107,12 @@ static int init_locks(struct pst *c)
 	pthread_condattr_destroy(&attr);
 	if (r)
 		return -r;
-	r = pthread_mutex_init(&c->lock, NULL);
+	r = pst_mutex_init(&c->lock);
 	if (r)
 		pthread_cond_destroy(&c->mem.room);
 	if (r)
 		pthread_cond_destroy(&c->sleepers.cond);
-	return -r;
+	return r;
 }
 
 static void done_memory(struct pst_memory *m)
@@ -193,7 +191,7 @@ void pst_close(struct pst *c)
 	pst_spawn_reap(c->session.child, PST_SPAWN_REAP_NS);
 	pthread_cond_destroy(&c->mem.room);
 	pthread_cond_destroy(&c->sleepers.cond);
-	pthread_mutex_destroy(&c->lock);
+	pst_mutex_done(&c->lock);
 	free(c->channel.rx.buf);
 	free(c->queue);
 	free(c->memo);

@@ -23,7 +23,7 @@ void pst_wait_cond(struct pst *c, uint64_t until_ns)
 
 	pst_settle(c);
 	c->sleepers.n_followers++;
-	pthread_cond_timedwait(&c->sleepers.cond, &c->lock, &ts);
+	pst_mutex_wait(&c->lock, &c->sleepers.cond, &ts);
 	c->sleepers.n_followers--;
 }
 

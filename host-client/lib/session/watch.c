@@ -17,6 +17,18 @@
 #define STACK_SIZE (256U << 10)
 #define TICK_MS    ((int)(PST_TICK_NS / PST_NS_PER_MS))
 
+/* The application's threads have pst_lock(). */
+static void enter(struct pst *c)
+{
+	pst_mutex_foreign_acquire(&c->lock);
+}
+
+static void leave(struct pst *c)
+{
+	pst_settle(c);
+	pst_mutex_foreign_release(&c->lock);
+}
+
 static void *watch(void *arg)
 {
 	struct pst *c = arg;
@@ -26,7 +38,7 @@ static void *watch(void *arg)
 	bool live;
 	int n;
 
-	pst_lock(c);
+	enter(c);
 	while (!c->session.closing) {
 		live = c->session.live;
 		serial = c->session.serial;
@@ -35,12 +47,12 @@ static void *watch(void *arg)
 		c->watcher.sends = live && c->channel.tx_n;
 		if (c->watcher.sends)
 			p[1].events |= POLLOUT;
-		pst_unlock(c);
+		leave(c);
 		/* Between sessions only pst_watch_kick() ends the sleep. */
 		n = poll(p, live ? 2 : 1, live ? TICK_MS : -1);
 		if (n > 0 && p[0].revents)
 			(void)eventfd_read(c->watcher.fd, &v);
-		pst_lock(c);
+		enter(c);
 		if (!c->session.live || c->session.serial != serial ||
 		    c->session.closing)
 			continue;
@@ -55,7 +67,7 @@ static void *watch(void *arg)
 			pst_settle(c);
 		}
 	}
-	pst_unlock(c);
+	leave(c);
 	return NULL;
 }
 
