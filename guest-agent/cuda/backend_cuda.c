@@ -320,18 +320,22 @@ static bool cuda_can(struct pst_backend *b,
 {
 	const struct pst_op op = {.dtype = kind->dtype,
 				  .compute = kind->compute};
+	const enum pst_cuda_rate which = pst_cuda_rate_of(&op);
 	const char *what = NULL;
 
-	if (b->no_rate[pst_cuda_rate_of(&op)])
-		what = "has no such products";
+	if (b->no_rate[which])
+		what = b->refusal[which].text[0] ? b->refusal[which].text
+						 : "has no such products";
 	else if (kind->dtype_c == PST_WIRE_I32 && kind->act > PST_WIRE_ACT_RELU)
 		what = "has no GELU of i32";
 	if (!what)
 		return true;
 	pst_error_set(why, -EOPNOTSUPP,
-		      "%s (compute capability %u.%u, cuBLAS %s) %s",
+		      "%s (compute capability %u.%u, cuBLAS %s)%s %s",
 		      b->device.name, b->device.major, b->device.minor,
-		      b->cublas_text, what);
+		      b->cublas_text,
+		      b->no_rate[which] && b->refusal[which].text[0] ? ":" : "",
+		      what);
 	return false;
 }
 

@@ -184,6 +184,7 @@ static struct pst_cuda_product product_of(const struct probe *p,
 		.lda = n,
 		.ldb = n,
 		.ldc = n,
+		.native = true,
 		.alpha = 1,
 		.a = p->b->pipe.mem,
 		.b = p->b->pipe.mem + third,
@@ -199,13 +200,7 @@ static struct pst_cuda_product product_of(const struct probe *p,
 
 static struct pst_cuda_product_env env_of(const struct probe *p)
 {
-	return (struct pst_cuda_product_env){
-		.blas = p->b->blas,
-		.lt = p->b->lt,
-		.stream = p->s,
-		.workspace = p->b->pipe.workspace,
-		.workspace_size = p->b->workspace_size,
-	};
+	return pst_cuda_env(p->b, p->s, p->b->pipe.workspace);
 }
 
 static int time_product(const struct probe *p, const struct pst_cuda_product *q,
@@ -230,6 +225,18 @@ static int time_product(const struct probe *p, const struct pst_cuda_product *q,
 	return 0;
 }
 
+/* A kind of product that fails while the context lives costs that kind, not the
+ * card, whatever the library calls it. Without F32 there is nothing left. */
+static int refused(struct pst_backend *b, enum pst_cuda_rate which, int r,
+		   const struct pst_error *err)
+{
+	if (which == PST_CUDA_RATE_F32 || pst_cuda_check_lost(b, err))
+		return r;
+	b->no_rate[which] = true;
+	b->refusal[which] = *err;
+	return 0;
+}
+
 /* Measures rates by the largest product that fits and is not slow. Kinds that
  * the library refuses are recorded. */
 static int measure_rate(const struct probe *p, enum pst_cuda_rate which,
@@ -247,12 +254,8 @@ static int measure_rate(const struct probe *p, enum pst_cuda_rate which,
 			break;
 		q = product_of(p, which, n);
 		r = time_product(p, &q, &ns, err);
-		if (r == -EOPNOTSUPP) {
-			b->no_rate[which] = true;
-			return 0;
-		}
 		if (r < 0)
-			return r;
+			return refused(b, which, r, err);
 		b->calibration.flops[which] =
 			rate(2.0 * n * n * n,
 			     ns > (uint64_t)b->calibration.launch_ns * 2
@@ -323,6 +326,17 @@ static bool too_old(const struct pst_backend *b, enum pst_cuda_rate which)
 	       (which == PST_CUDA_RATE_FAST_F16 && cc < 70);
 }
 
+/* A type of 16 bits without products of its own goes by F32. */
+static void by_f32(struct pst_backend *b, enum pst_cuda_rate which,
+		   bool *ret_lacks)
+{
+	*ret_lacks = b->no_rate[which];
+	if (!b->no_rate[which])
+		return;
+	b->no_rate[which] = false;
+	b->calibration.flops[which] = b->calibration.flops[PST_CUDA_RATE_F32];
+}
+
 static int measure(struct probe *p, struct pst_error *err)
 {
 	struct pst_backend *b = p->b;
@@ -339,8 +353,15 @@ static int measure(struct probe *p, struct pst_error *err)
 		else
 			r = measure_rate(p, (enum pst_cuda_rate)i, err);
 	}
-	return r == 0 && !b->no_rate[PST_CUDA_RATE_F32] ? probe_gelu(p, err)
-							: r;
+	if (r < 0)
+		return r;
+	by_f32(b, PST_CUDA_RATE_F16, &b->lacks.f16);
+	by_f32(b, PST_CUDA_RATE_BF16, &b->lacks.bf16);
+	r = probe_gelu(p, err);
+	if (r == 0 || pst_cuda_check_lost(b, err))
+		return r;
+	b->rough_gelu = true;
+	return 0;
 }
 
 /* Neither kernels nor cuBLAS have code for the card: names both versions. */
@@ -379,7 +400,7 @@ int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err)
 	if (cudaStreamSynchronize(p.s) != cudaSuccess)
 		cudaGetLastError();
 	cudaFreeHost(p.pinned);
-	if (r == 0 && b->no_rate[PST_CUDA_RATE_F32])
+	if (r == -EOPNOTSUPP)
 		return no_code(b, "it has no products of f32", err);
 	if (r != -ENODEV)
 		return r;

@@ -62,9 +62,10 @@ struct pst_backend {
 	cudaStream_t mem_stream;
 	cudaEvent_t mem_ready;
 	bool has_memory; /* mem_ready was recorded */
-	/* Kinds of products that the library refused at start, by rate, and
-	 * F32 results of F16 and BF16. */
+	/* Kinds of products that the library refused at start, by rate. */
 	bool no_rate[PST_CUDA_N_RATES];
+	struct pst_error refusal[PST_CUDA_N_RATES]; /* in its words, or empty */
+	struct pst_cuda_lacks lacks;
 	bool rough_gelu;            /* cuBLASLt's is less precise than ours */
 	struct pst_cuda_nvml *nvml; /* NULL: there is none */
 	bool lost; /* the context is gone: nothing works any more */
@@ -95,6 +96,21 @@ static inline uint8_t *pst_cuda_address(const struct pst_backend *b,
 					const struct pst_operand *x)
 {
 	return (x->mem ? (uint8_t *)x->mem : b->region.mapped) + x->off;
+}
+
+/* Where products of this stream run. */
+static inline struct pst_cuda_product_env
+pst_cuda_env(struct pst_backend *b, cudaStream_t stream, void *workspace)
+{
+	return (struct pst_cuda_product_env){
+		.blas = b->blas,
+		.lt = b->lt,
+		.stream = stream,
+		.workspace = workspace,
+		.workspace_size = b->workspace_size,
+		.lacks = &b->lacks,
+		.pools = b->device.pools,
+	};
 }
 
 /* Measures bandwidth, latency and rates, and which products there are. Blocks

@@ -92,7 +92,7 @@ static bool wants_wide(const struct pst_backend *b, const struct pst_op *v,
 		p.bias = v->bias.mem || b->region.mapped
 				 ? pst_cuda_address(b, &v->bias)
 				 : b->pipe.mem;
-	return !v->k || !pst_cuda_lt_has(&p);
+	return !v->k || b->lacks.lt || !pst_cuda_lt_has(&p);
 }
 
 static void plan_problem(const struct pst_backend *b,
@@ -552,13 +552,8 @@ static void issue_init(struct issue *s, bool piped)
 	const unsigned int e = pst_dtype_size(v->dtype);
 	const struct piece *p = &s->p;
 
-	s->env = (struct pst_cuda_product_env){
-		.blas = b->blas,
-		.lt = b->lt,
-		.stream = piped ? b->pipe.compute : s->lane->stream,
-		.workspace = piped ? b->pipe.workspace : s->lane->workspace,
-		.workspace_size = b->workspace_size,
-	};
+	s->env = pst_cuda_env(b, piped ? b->pipe.compute : s->lane->stream,
+			      piped ? b->pipe.workspace : s->lane->workspace);
 	part_of(&v->a, v->transa, p->i0, p->l0, p->mt, p->kt, v->lda,
 		v->stride_a, e, p, &s->a);
 	part_of(&v->b, v->transb, p->l0, p->j0, p->kt, p->nt, v->ldb,

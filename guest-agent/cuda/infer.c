@@ -27,28 +27,39 @@ static uint64_t grain(uint64_t n)
 	return pst_round_up(n, GRAIN);
 }
 
-/* Parameters of a layer that are converted, in floats. */
-static uint64_t params_of(const struct pst_agent_layer *l)
+/* Weights that are converted when the model is loaded: the few of a layernorm,
+ * and all where the card has no products of their type. */
+static uint64_t weights_of(const struct pst_backend *b,
+			   const struct pst_agent_layer *l)
 {
-	uint64_t n = l->bias != PST_AGENT_MODEL_NONE ? grain(l->n_out) : 0;
+	if (l->weight == PST_AGENT_MODEL_NONE)
+		return 0;
+	if (l->type == PST_AGENT_LAYER_LAYERNORM)
+		return l->n_out;
+	if (l->type == PST_AGENT_LAYER_LINEAR &&
+	    ((l->weight_dtype == PST_WIRE_F16 && b->lacks.f16) ||
+	     (l->weight_dtype == PST_WIRE_BF16 && b->lacks.bf16)))
+		return (uint64_t)l->n_out * l->n_in;
+	return 0;
+}
 
-	if (l->type == PST_AGENT_LAYER_LAYERNORM &&
-	    l->weight != PST_AGENT_MODEL_NONE)
-		n += grain(l->n_out);
-	return l->type == PST_AGENT_LAYER_LINEAR ||
-			       l->type == PST_AGENT_LAYER_LAYERNORM
-		       ? n
+static uint64_t biases_of(const struct pst_agent_layer *l)
+{
+	return l->bias != PST_AGENT_MODEL_NONE &&
+			       (l->type == PST_AGENT_LAYER_LINEAR ||
+				l->type == PST_AGENT_LAYER_LAYERNORM)
+		       ? l->n_out
 		       : 0;
 }
 
-/* One vector of parameters to F32; *at moves behind it. */
+/* One array of parameters to F32; *at moves behind it. */
 static int convert(struct pst_cuda_model *m, uint64_t off,
-		   enum pst_wire_dtype dtype, uint32_t n, float **at,
+		   enum pst_wire_dtype dtype, uint64_t n, float **at,
 		   float **ret, struct pst_error *err)
 {
 	int r;
 
-	if (off == PST_AGENT_MODEL_NONE)
+	if (!n)
 		return 0;
 	r = pst_cuda_ok(pst_cuda_k_convert(m->stream, *at, PST_WIRE_F32,
 					   (const uint8_t *)m->weights + off,
@@ -59,7 +70,8 @@ static int convert(struct pst_cuda_model *m, uint64_t off,
 	return r;
 }
 
-static int convert_params(struct pst_cuda_model *m, struct pst_error *err)
+static int convert_params(struct pst_backend *b, struct pst_cuda_model *m,
+			  struct pst_error *err)
 {
 	float *at = m->params;
 	struct pst_cuda_layer *c;
@@ -68,14 +80,11 @@ static int convert_params(struct pst_cuda_model *m, struct pst_error *err)
 
 	for (i = 0; i < m->n_layers && r == 0; i++) {
 		c = &m->layers[i];
-		if (!params_of(&c->l))
-			continue;
-		if (c->l.type == PST_AGENT_LAYER_LAYERNORM)
-			r = convert(m, c->l.weight, c->l.weight_dtype,
-				    c->l.n_out, &at, &c->weight, err);
+		r = convert(m, c->l.weight, c->l.weight_dtype,
+			    weights_of(b, &c->l), &at, &c->weight, err);
 		if (r == 0)
-			r = convert(m, c->l.bias, c->l.bias_dtype, c->l.n_out,
-				    &at, &c->bias, err);
+			r = convert(m, c->l.bias, c->l.bias_dtype,
+				    biases_of(&c->l), &at, &c->bias, err);
 	}
 	return r;
 }
@@ -93,6 +102,10 @@ static int take_memory(struct pst_backend *b, struct pst_cuda_model *m,
 
 	if (rows > PIECE_ROWS)
 		rows = PIECE_ROWS;
+	/* Every buffer, rows of floats, then begins at multiples of 256 bytes,
+	 * for which libraries have their fast kernels. */
+	if (rows > GRAIN)
+		rows &= ~(uint64_t)(GRAIN - 1);
 	m->rows = rows ? (uint32_t)rows : 1;
 	r = pst_cuda_alloc_scratch(b, row * m->rows, &p, err);
 	if (r < 0)
@@ -100,7 +113,8 @@ static int take_memory(struct pst_backend *b, struct pst_cuda_model *m,
 	m->memory = p;
 	m->halves = m->memory + row_elems * m->rows;
 	for (i = 0; i < plan->n_layers; i++)
-		n += params_of(&plan->layers[i]);
+		n += grain(weights_of(b, &plan->layers[i])) +
+		     grain(biases_of(&plan->layers[i]));
 	if (n) {
 		r = pst_cuda_alloc_scratch(b, n * sizeof(float), &p, err);
 		if (r < 0)
@@ -146,7 +160,7 @@ static int model_init(struct pst_backend *b, struct pst_cuda_model *m,
 	r = take_memory(b, m, plan, row_elems, err);
 	if (r == 0)
 		r = pst_cuda_wait_memory(b, m->stream, err);
-	return r < 0 ? r : convert_params(m, err);
+	return r < 0 ? r : convert_params(b, m, err);
 }
 
 static void graphs_free(struct pst_cuda_model *m)
@@ -195,27 +209,6 @@ static void model_done(struct pst_backend *b, struct pst_cuda_model *m)
 	free(m);
 }
 
-static bool has_types(const struct pst_backend *b,
-		      const struct pst_agent_model_plan *plan,
-		      struct pst_error *err)
-{
-	uint32_t i;
-
-	for (i = 0; i < plan->n_layers; i++) {
-		if (plan->layers[i].type != PST_AGENT_LAYER_LINEAR ||
-		    plan->layers[i].weight_dtype != PST_WIRE_BF16 ||
-		    !b->no_rate[PST_CUDA_RATE_BF16])
-			continue;
-		pst_error_set(err, -EOPNOTSUPP,
-			      "layer %u has weights of bf16, which %s (compute "
-			      "capability %u.%u) has no products of",
-			      i, b->device.name, b->device.major,
-			      b->device.minor);
-		return false;
-	}
-	return true;
-}
-
 int pst_cuda_model_new(struct pst_backend *b,
 		       const struct pst_agent_model_plan *plan, void *weights,
 		       void **ret, struct pst_error *err)
@@ -225,8 +218,6 @@ int pst_cuda_model_new(struct pst_backend *b,
 
 	if (b->lost)
 		return pst_error_set(err, -EIO, "%s", b->why.text);
-	if (!has_types(b, plan, err))
-		return -EOPNOTSUPP;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return pst_oom(err);

@@ -14,6 +14,7 @@ struct pst_cuda_lane;
 /*
  * Sums and activations are F32; weights stay as they are in the file, and where
  * they have 16 bits the input of their product is rounded to that type, too.
+ * Weights of a type that the card has no products of become F32.
  * See model_new and model_free of struct pst_backend_ops.
  */
 int pst_cuda_model_new(struct pst_backend *b,

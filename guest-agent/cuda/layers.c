@@ -77,17 +77,12 @@ static int linear(struct pst_backend *b, const struct pst_cuda_model *m,
 		  const struct pst_cuda_layer *c, uint32_t rows,
 		  struct pst_error *err)
 {
-	const struct pst_cuda_product_env env = {
-		.blas = b->blas,
-		.lt = b->lt,
-		.stream = m->stream,
-		.workspace = m->workspace,
-		.workspace_size = b->workspace_size,
-	};
-	const bool f32 = c->l.weight_dtype == PST_WIRE_F32;
+	const struct pst_cuda_product_env env =
+		pst_cuda_env(b, m->stream, m->workspace);
+	const bool f32 = c->weight || c->l.weight_dtype == PST_WIRE_F32;
 	/* Rows of W, row-major, are columns here: y' = W' x'. */
 	const struct pst_cuda_product p = {
-		.dtype = c->l.weight_dtype,
+		.dtype = f32 ? PST_WIRE_F32 : c->l.weight_dtype,
 		.dtype_c = PST_WIRE_F32,
 		.act = c->act,
 		.transa = true,
@@ -101,7 +96,8 @@ static int linear(struct pst_backend *b, const struct pst_cuda_model *m,
 		.ldb = c->l.n_in,
 		.ldc = c->l.n_out,
 		.alpha = 1,
-		.a = (const uint8_t *)m->weights + c->l.weight,
+		.a = c->weight ? (const void *)c->weight
+			       : (const uint8_t *)m->weights + c->l.weight,
 		.b = f32 ? pst_cuda_buffer(m, c->in) : m->halves,
 		.bias = c->bias,
 		.c = pst_cuda_buffer(m, c->out),

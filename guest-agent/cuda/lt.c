@@ -202,7 +202,7 @@ int pst_cuda_lt_run(const struct pst_cuda_product_env *env,
 	struct lt t = {0};
 	cublasStatus_t s;
 
-	if (!epilogue_of(p, &epilogue))
+	if (env->lacks->lt || !epilogue_of(p, &epilogue))
 		return 0;
 	s = make_desc(p, epilogue, &t);
 	if (s == CUBLAS_STATUS_SUCCESS)
@@ -212,12 +212,20 @@ int pst_cuda_lt_run(const struct pst_cuda_product_env *env,
 	if (s == CUBLAS_STATUS_SUCCESS)
 		s = launch(env, p, &t);
 	lt_done(&t);
-	/* Refused before anything was launched. */
-	if (s == CUBLAS_STATUS_NOT_SUPPORTED ||
-	    s == CUBLAS_STATUS_INVALID_VALUE)
-		return 0;
-	if (s != CUBLAS_STATUS_SUCCESS)
+	switch (s) {
+	case CUBLAS_STATUS_SUCCESS:
+		return 1;
+	case CUBLAS_STATUS_EXECUTION_FAILED:
+	case CUBLAS_STATUS_ALLOC_FAILED:
 		return pst_cuda_cublas_ok(s, "starting a product with epilogue",
 					  err);
-	return 1;
+	case CUBLAS_STATUS_ARCH_MISMATCH:
+		env->lacks->lt = true;
+		break;
+	default:
+		break;
+	}
+	/* Refused before anything was launched: there is another way. */
+	cudaGetLastError();
+	return 0;
 }

@@ -18,7 +18,9 @@ struct pst_cuda_layer {
 	bool skip;                /* done by the product before it */
 	enum pst_wire_act act;    /* LINEAR: done with it */
 	uint32_t in, out, addend; /* buffers */
-	float *weight, *bias;     /* LAYERNORM; LINEAR: bias. F32, or NULL */
+	/* F32, or NULL. LINEAR has a weight here if the card has no products of
+	 * its type. */
+	float *weight, *bias;
 };
 
 struct pst_cuda_model {

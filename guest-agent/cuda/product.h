@@ -24,12 +24,19 @@ struct pst_cuda_product {
 	/* bias has an element for each row of C, else for each column. */
 	bool bias_of_rows;
 	bool own_gelu; /* not cuBLASLt's: it was found too rough */
+	bool native;   /* not by F32: to find out what there is */
 	uint32_t m, n, k, batch;
 	uint32_t lda, ldb, ldc;
 	uint64_t stride_a, stride_b, stride_c; /* elements */
 	double alpha, beta;
 	const void *a, *b, *bias; /* bias NULL: none */
 	void *c;
+};
+
+/* What the library was found not to have, on this card. */
+struct pst_cuda_lacks {
+	bool lt;        /* cuBLASLt runs nothing here */
+	bool f16, bf16; /* products of these are made by F32 */
 };
 
 /* Where it runs. */
@@ -39,14 +46,17 @@ struct pst_cuda_product_env {
 	cudaStream_t stream;
 	void *workspace; /* of the stream; device memory, 256-byte aligned */
 	size_t workspace_size;
+	struct pst_cuda_lacks *lacks; /* grows */
+	bool pools;                   /* cudaMallocAsync */
 };
 
 /*
  * Puts a product on the stream; never waits. k = 0 or alpha = 0 reads neither
  * A nor B, beta = 0 does not read C. m, n or batch 0: nothing.
- * An epilogue that cuBLASLt does not have is applied to C, after it was rounded
- * to its type. Returns 0, -EOPNOTSUPP (neither library nor kernels have it),
- * -EIO, -ENOMEM; after an error C may be written in part.
+ * A result is rounded to its type once, after the epilogue. What the library
+ * has not of 16-bit types, for this shape or at all, is made by F32, with
+ * device memory of the moment. Returns 0, -EOPNOTSUPP (neither library nor
+ * kernels have it), -EIO, -ENOMEM; after an error C may be written in part.
  */
 int pst_cuda_product_run(const struct pst_cuda_product_env *env,
 			 const struct pst_cuda_product *p,
@@ -73,8 +83,8 @@ bool pst_cuda_lt_has(const struct pst_cuda_product *p);
 
 /*
  * lt.c: the product with its epilogue in one kernel of cuBLASLt. Returns 1
- * when it was put on the stream, 0 when cuBLASLt has no such thing (nothing was
- * done), -EIO.
+ * when it was put on the stream, 0 when cuBLASLt has no such thing, in whatever
+ * words (nothing was done); -EIO, -ENOMEM.
  */
 int pst_cuda_lt_run(const struct pst_cuda_product_env *env,
 		    const struct pst_cuda_product *p, struct pst_error *err);

@@ -222,6 +222,7 @@ static void release(void *p, enum kind kind)
 cudaError_t cudaFree(void *p)
 {
 	fakecuda_count_sync();
+	fakecuda_streams_wait();
 	if (p)
 		release(p, DEVICE);
 	return cudaSuccess;

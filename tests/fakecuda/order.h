@@ -39,6 +39,9 @@ void fakecuda_order_join(struct fakecuda_clock *c,
 /* The host has seen this. */
 void fakecuda_order_seen(const struct fakecuda_clock *c);
 
+/* The host has seen the end of everything. */
+void fakecuda_order_all_seen(void);
+
 /* The stream's newest work touches these bytes. Returns what was touched
  * before, without an order: NULL if nothing. what: of static storage. */
 const char *fakecuda_order_touch(int stream, const struct fakecuda_clock *c,

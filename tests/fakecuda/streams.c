@@ -43,6 +43,7 @@ struct CUstream_st {
 };
 
 static struct CUstream_st *ended;
+static unsigned int n_pending; /* items of all streams */
 /* The double's clock, and when each engine is free. */
 static uint64_t now_ns, engine_ns[FAKECUDA_N_ENGINES];
 
@@ -98,6 +99,7 @@ static void run_item(struct item *it)
 		it->fence->done = true;
 	fence_unref(it->fence);
 	free(it);
+	n_pending--;
 	pthread_cond_broadcast(&fakecuda_changed);
 }
 
@@ -158,6 +160,7 @@ static cudaError_t push(cudaStream_t s, enum kind kind, fakecuda_fn *fn,
 		fence->refs++;
 	*s->last = it;
 	s->last = &it->next;
+	n_pending++;
 	pthread_cond_broadcast(&fakecuda_changed);
 	pthread_mutex_unlock(&fakecuda_lock);
 	return cudaSuccess;
@@ -309,6 +312,20 @@ void fakecuda_streams_join(void)
 			pthread_join(s->thread, NULL);
 		free(s);
 	}
+}
+
+void fakecuda_streams_wait(void)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&fakecuda_lock);
+	while (n_pending && !fakecuda_lost_locked())
+		pthread_cond_wait(&fakecuda_changed, &fakecuda_lock);
+	for (i = 0; i < FAKECUDA_N_ENGINES; i++)
+		if (engine_ns[i] > now_ns)
+			now_ns = engine_ns[i];
+	fakecuda_order_all_seen();
+	pthread_mutex_unlock(&fakecuda_lock);
 }
 
 void fakecuda_streams_reset(void)

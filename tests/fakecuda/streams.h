@@ -85,6 +85,8 @@ void fakecuda_access(cudaStream_t s, const struct fakecuda_shape *shape,
 void fakecuda_access_again(cudaStream_t s, const void *touch);
 
 void fakecuda_streams_reset(void);
+/* Until all that was put on any stream is over, as freeing does. */
+void fakecuda_streams_wait(void);
 
 /* Frees what this thread ran kernels with. */
 void fakecuda_emu_done(void);
