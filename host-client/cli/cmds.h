@@ -29,6 +29,7 @@ extern const struct pst_cmd pst_cmd_host_check;
 extern const struct pst_cmd pst_cmd_host_gpu_reset;
 extern const struct pst_cmd pst_cmd_host_plan;
 extern const struct pst_cmd pst_cmd_host_region_create;
+extern const struct pst_cmd pst_cmd_host_report;
 extern const struct pst_cmd pst_cmd_host_rom;
 extern const struct pst_cmd pst_cmd_host_undo;
 extern const struct pst_cmd pst_cmd_host_verify;

@@ -183,12 +183,20 @@ static const struct pst_host_overlay *over(const struct pst_host_root *r,
 	return NULL;
 }
 
+static void tell(const struct pst_host_root *r, const char *path,
+		 enum pst_host_root_use use)
+{
+	if (r->asked)
+		r->asked(r->asked_ctx, path, use);
+}
+
 int pst_host_root_stat(const struct pst_host_root *r, const char *path,
 		       struct stat *ret)
 {
 	const struct pst_host_overlay *o = over(r, path);
 	PST_CLEANUP_FD int fd = o ? -1 : resolve(r, path, O_PATH);
 
+	tell(r, path, PST_HOST_ROOT_STAT);
 	if (o) {
 		*ret = (struct stat){.st_mode = S_IFREG | 0644};
 		return o->text ? 0 : -ENOENT;
@@ -210,6 +218,7 @@ bool pst_host_root_is_link(const struct pst_host_root *r, const char *path)
 	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH | O_NOFOLLOW);
 	struct stat st;
 
+	tell(r, path, PST_HOST_ROOT_STAT);
 	return !over(r, path) && fd >= 0 && fstat(fd, &st) == 0 &&
 	       S_ISLNK(st.st_mode);
 }
@@ -219,6 +228,7 @@ int pst_host_root_open_file(const struct pst_host_root *r, const char *path)
 	struct stat st;
 	int fd, rc = pst_host_root_stat(r, path, &st);
 
+	tell(r, path, PST_HOST_ROOT_READ);
 	/* Inspected before it is opened: opening a device may have effects. */
 	if (rc < 0)
 		return rc;
@@ -348,10 +358,13 @@ int pst_host_root_readlink(const struct pst_host_root *r, const char *path,
 			   char *buf, size_t size)
 {
 	PST_CLEANUP_FD int fd = resolve(r, path, O_PATH | O_NOFOLLOW);
+	struct pst_host_root quiet = *r;
 	struct stat st;
 	ssize_t n;
 	int len;
 
+	tell(r, path, PST_HOST_ROOT_LINK);
+	quiet.asked = NULL;
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
@@ -367,7 +380,7 @@ int pst_host_root_readlink(const struct pst_host_root *r, const char *path,
 	}
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	len = pst_host_root_read_text(r, path, buf, size);
+	len = pst_host_root_read_text(&quiet, path, buf, size);
 	if (len < 0)
 		return len == -EPROTO ? -EINVAL : len;
 	/* One relative path with a slash, on one line. */
@@ -499,6 +512,7 @@ int pst_host_root_list(const struct pst_host_root *r, const char *path,
 	int fd = resolve(r, path, O_RDONLY | O_DIRECTORY);
 	int rc = fd < 0 ? fd : read_names(fd, &l);
 
+	tell(r, path, PST_HOST_ROOT_LIST);
 	if (r->n_over && (rc == 0 || rc == -ENOENT)) {
 		int over_rc = overlay_names(r, path, &l);
 

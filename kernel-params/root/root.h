@@ -11,6 +11,18 @@
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 
+/* What is asked of a path: its kind; its link, which a short file may hold; its
+ * bytes; the names in it. */
+enum pst_host_root_use {
+	PST_HOST_ROOT_STAT,
+	PST_HOST_ROOT_LINK,
+	PST_HOST_ROOT_READ,
+	PST_HOST_ROOT_LIST,
+};
+
+/* Where penstock host report puts what files alone do not tell. */
+#define PST_HOST_REPORT_DIR "penstock-report"
+
 /*
  * A root is "/" or a directory that holds a copy of another machine's files.
  * Every path below is taken from there, with or without a leading slash; ".."
@@ -29,6 +41,9 @@ struct pst_host_root {
 	 * instead of what is there. Borrowed. */
 	const struct pst_host_overlay *over;
 	size_t n_over;
+	/* Told of each path that is asked for, NULL: nobody. */
+	void (*asked)(void *ctx, const char *path, enum pst_host_root_use use);
+	void *asked_ctx;
 };
 
 struct pst_host_overlay {

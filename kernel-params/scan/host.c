@@ -140,6 +140,8 @@ int pst_host_scan(const struct pst_host_root *root,
 	pst_host_scan_files(root, h);
 	if (root->live)
 		pst_host_scan_live(&h->live);
+	else
+		pst_host_read_live(root, &h->live);
 	return 0;
 }
 

@@ -120,5 +120,8 @@ bool pst_host_knows_pool_nodes(const struct pst_host *h);
 /* The parts of it; for host.c alone. */
 void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h);
 void pst_host_scan_live(struct pst_host_live *ret);
+/* The same as a report tells it, of a tree that is one. */
+void pst_host_read_live(const struct pst_host_root *root,
+			struct pst_host_live *ret);
 
 #endif

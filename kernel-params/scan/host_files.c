@@ -5,6 +5,30 @@
 
 #include "kernel-params/scan/host.h"
 
+/* Size, mode and owner of a region as a report has them, since its copy of the
+ * file is empty. */
+static void recall_region(const struct pst_host_root *root,
+			  struct pst_host_region_entry *e)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	struct pst_host_region_entry got;
+	char *line, *rest;
+	size_t len;
+
+	if (pst_host_root_read(root, PST_HOST_REPORT_DIR "/regions",
+			       PST_HOST_ROOT_CONF_MAX, &text, &len) < 0)
+		return;
+	for (line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest))
+		if (sscanf(line, "%20" SCNu64 " %o %u %u %255[^\n]", &got.size,
+			   &got.mode, &got.uid, &got.gid, got.path) == 5 &&
+		    strcmp(got.path, e->path) == 0) {
+			got.conf_size = e->conf_size;
+			*e = got;
+			return;
+		}
+}
+
 /* Regular files in a directory whose names begin so. */
 static void add_regions(const struct pst_host_root *root, const char *dir,
 			const char *prefix, struct pst_host_files *f)
@@ -30,6 +54,8 @@ static void add_regions(const struct pst_host_root *root, const char *dir,
 		e->mode = st.st_mode & 07777;
 		e->uid = st.st_uid;
 		e->gid = st.st_gid;
+		if (!root->live)
+			recall_region(root, e);
 		f->n_regions++;
 	}
 }

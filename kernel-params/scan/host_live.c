@@ -35,3 +35,27 @@ void pst_host_scan_live(struct pst_host_live *ret)
 		l.memlock = limit.rlim_cur;
 	*ret = l;
 }
+
+void pst_host_read_live(const struct pst_host_root *root,
+			struct pst_host_live *ret)
+{
+	static const char *const names[] = {"kvm_error", "kvm_api",
+					    "vhost_error", "memlock"};
+	char path[PST_HOST_ROOT_PATH_MAX];
+	uint64_t v[PST_ARRAY_SIZE(names)];
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(names); i++)
+		if (pst_host_path(path, PST_HOST_REPORT_DIR "/%s", names[i]) <
+			    0 ||
+		    pst_host_root_read_u64(root, path, 10, &v[i]) < 0 ||
+		    (i < 3 && v[i] > INT16_MAX))
+			return;
+	*ret = (struct pst_host_live){
+		.tested = true,
+		.kvm_error = (int)v[0],
+		.kvm_api = (int)v[1],
+		.vhost_error = (int)v[2],
+		.memlock = v[3],
+	};
+}

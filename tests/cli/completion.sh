@@ -21,7 +21,7 @@ words() {
 }
 
 words "gemm" gem
-words "check plan apply verify undo gpu rom region" host ''
+words "check plan apply verify undo report gpu rom region" host ''
 words "create" host region ''
 words "--transa --transb" -e spawn: gemm --trans
 words "--transa --transb" gemm a.npy --trans

@@ -31,6 +31,7 @@ static const struct pst_cmd *const host_commands[] = {
 	&pst_cmd_host_apply,
 	&pst_cmd_host_verify,
 	&pst_cmd_host_undo,
+	&pst_cmd_host_report,
 	&gpu,
 	&pst_cmd_host_rom,
 	&region,
