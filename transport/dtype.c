@@ -27,9 +27,13 @@
 const char *pst_dtype_name(uint32_t dtype)
 {
 	static const char *const names[] = {
-		[PST_WIRE_F32] = "f32", [PST_WIRE_F64] = "f64",
-		[PST_WIRE_F16] = "f16", [PST_WIRE_BF16] = "bf16",
-		[PST_WIRE_I8] = "i8",   [PST_WIRE_I32] = "i32",
+		[PST_WIRE_F32] = "f32",   [PST_WIRE_F64] = "f64",
+		[PST_WIRE_F16] = "f16",   [PST_WIRE_BF16] = "bf16",
+		[PST_WIRE_I8] = "i8",     [PST_WIRE_I32] = "i32",
+		[PST_WIRE_I64] = "i64",   [PST_WIRE_U8] = "u8",
+		[PST_WIRE_BOOL] = "bool", [PST_WIRE_I16] = "i16",
+		[PST_WIRE_U16] = "u16",   [PST_WIRE_U32] = "u32",
+		[PST_WIRE_U64] = "u64",
 	};
 
 	return dtype < PST_ARRAY_SIZE(names) && names[dtype] ? names[dtype]

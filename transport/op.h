@@ -10,6 +10,8 @@
 #include "transport/base/error.h"
 #include "transport/wire.h"
 
+struct pst_run;
+
 /* A span of the region: wire offset and bytes. */
 struct pst_span {
 	uint64_t off;
@@ -46,6 +48,10 @@ struct pst_op {
 	struct pst_operand a, b, c; /* of all products together */
 	struct pst_operand bias;
 	void *model; /* INFER: the backend's */
+	/* RUN: the call, borrowed until the operation is over, and the handle
+	 * of its model. */
+	struct pst_run *run;
+	uint64_t run_model;
 };
 
 /* Bytes of one element; 0 for an unknown type. */

@@ -168,6 +168,15 @@ enum pst_wire_dtype {
 	PST_WIRE_BF16 = 4,
 	PST_WIRE_I8 = 5,
 	PST_WIRE_I32 = 6,
+	/* Of RUN only. */
+	PST_WIRE_I64 = 7,
+	PST_WIRE_U8 = 8,
+	PST_WIRE_BOOL = 9, /* a byte, 0 or 1 */
+	PST_WIRE_I16 = 10,
+	PST_WIRE_U16 = 11,
+	PST_WIRE_U32 = 12,
+	PST_WIRE_U64 = 13,
+	PST_WIRE_N_DTYPES
 };
 
 /* Operations. */
@@ -179,6 +188,9 @@ enum pst_wire_op {
 	PST_WIRE_OP_GEMM_STRIDED_BATCHED = 5,
 	PST_WIRE_OP_COPY = 6,  /* between region and tensors, either way */
 	PST_WIRE_OP_INFER = 7, /* rows through a loaded model */
+	/* Named tensors through a loaded model: no agent of this version takes
+	 * it. */
+	PST_WIRE_OP_RUN = 8,
 };
 
 /* SQE trans: bits. */
@@ -234,6 +246,8 @@ enum pst_wire_act {
  * the offset in it in bytes, else 0.
  * INFER: off_b is a model's handle; m rows of k F32 elements at off_a, lda
  * elements apart, give m rows of n F32 at off_c, ldc apart.
+ * RUN: off_b is a model's handle; off_a is the offset of a call block, length
+ * its bytes: pst_wire_call and its pst_wire_io.
  */
 struct pst_wire_sqe {
 	uint64_t seq; /* entry number + 1, written last */
@@ -283,6 +297,46 @@ struct pst_wire_cqe {
 	uint64_t reserved0[2];
 };
 static_assert(sizeof(struct pst_wire_cqe) == 64, "one line");
+
+/* Inputs of a RUN at most, and outputs; dimensions of a tensor. */
+#define PST_WIRE_RUN_IO   64U
+#define PST_WIRE_RUN_RANK 8U
+
+/* The call block of a RUN, at a multiple of 64: this, n_in inputs, n_out
+ * outputs. The agent reads it once. */
+struct pst_wire_call {
+	uint32_t n_in;
+	uint32_t n_out;
+	uint64_t deadline_ns; /* from when the agent takes it; 0: none */
+	uint64_t reserved0[6];
+};
+static_assert(sizeof(struct pst_wire_call) == 64, "one line");
+
+/* Flags that the agent writes into an output. */
+#define PST_WIRE_IO_IN_PLACE  1U /* it was computed there, not copied */
+#define PST_WIRE_IO_TOO_SMALL 2U /* bytes says what it needs */
+
+/* An output's rank that says: whatever comes. */
+#define PST_WIRE_IO_ANY 255U
+
+/*
+ * A tensor of a RUN, packed in row-major order. The agent writes rank, dim,
+ * bytes and flags of the outputs before the completion: also of one with
+ * status ELIMIT, if an output was too small. What the outputs hold is then
+ * undefined.
+ */
+struct pst_wire_io {
+	uint16_t slot; /* index in the model's inputs, or in its outputs */
+	uint8_t dtype;
+	uint8_t rank; /* at most 8; an output: or PST_WIRE_IO_ANY */
+	uint32_t flags;
+	uint64_t off;   /* in the region, a multiple of 64 */
+	uint64_t size;  /* an input's bytes, an output's room */
+	uint64_t bytes; /* of an output; 0 in a request */
+	uint64_t dim[PST_WIRE_RUN_RANK];
+	uint64_t reserved0[4];
+};
+static_assert(sizeof(struct pst_wire_io) == 128, "two lines");
 
 struct pst_wire_lane {
 	struct pst_wire_word client_cq_head;

@@ -31,7 +31,7 @@ static uint16_t find_symbol(struct pst_runner_loaded *about, const char *name)
 	return (uint16_t)++about->n_symbols;
 }
 
-static int read_dims(const struct pst_ort *ort,
+static int read_dims(const struct pst_runner_ort *ort,
 		     const struct ort_shape_info *info,
 		     struct pst_runner_loaded *about,
 		     struct pst_runner_tensor *t, struct pst_error *err)
@@ -40,12 +40,12 @@ static int read_dims(const struct pst_ort *ort,
 	uint32_t i;
 	int r;
 
-	r = pst_ort_check(ort, ort->shape_dims(info, t->dim, t->rank),
-			  "cannot read a shape", err);
+	r = pst_runner_ort_check(ort, ort->shape_dims(info, t->dim, t->rank),
+				 "cannot read a shape", err);
 	if (r == 0)
-		r = pst_ort_check(ort,
-				  ort->shape_symbols(info, symbols, t->rank),
-				  "cannot read a shape", err);
+		r = pst_runner_ort_check(
+			ort, ort->shape_symbols(info, symbols, t->rank),
+			"cannot read a shape", err);
 	for (i = 0; r == 0 && i < t->rank; i++) {
 		if (t->dim[i] >= 0)
 			continue;
@@ -58,7 +58,7 @@ static int read_dims(const struct pst_ort *ort,
 	return r;
 }
 
-static int read_shape(const struct pst_ort *ort,
+static int read_shape(const struct pst_runner_ort *ort,
 		      const struct ort_shape_info *info, const char *what,
 		      struct pst_runner_loaded *about,
 		      struct pst_runner_tensor *t, struct pst_error *err)
@@ -67,11 +67,11 @@ static int read_shape(const struct pst_ort *ort,
 	int elem = 0;
 	int r;
 
-	r = pst_ort_check(ort, ort->shape_elem(info, &elem),
-			  "cannot read a type", err);
+	r = pst_runner_ort_check(ort, ort->shape_elem(info, &elem),
+				 "cannot read a type", err);
 	if (r == 0)
-		r = pst_ort_check(ort, ort->shape_rank(info, &rank),
-				  "cannot read a shape", err);
+		r = pst_runner_ort_check(ort, ort->shape_rank(info, &rank),
+					 "cannot read a shape", err);
 	if (r < 0)
 		return r;
 	if (pst_runner_elem_size((uint32_t)elem) == 0)
@@ -88,15 +88,16 @@ static int read_shape(const struct pst_ort *ort,
 	return read_dims(ort, info, about, t, err);
 }
 
-static int read_name(const struct pst_ort *ort,
+static int read_name(const struct pst_runner_ort *ort,
 		     const struct ort_session *session, const struct side *s,
 		     size_t i, struct pst_error *err)
 {
 	char *name;
 	int r;
 
-	r = pst_ort_check(ort, s->name(session, i, ort->allocator, &name),
-			  "cannot read a name", err);
+	r = pst_runner_ort_check(ort,
+				 s->name(session, i, ort->allocator, &name),
+				 "cannot read a name", err);
 	if (r < 0)
 		return r;
 	if (strlen(name) < PST_RUNNER_NAME)
@@ -110,7 +111,7 @@ static int read_name(const struct pst_ort *ort,
 	return r;
 }
 
-static int read_tensor(const struct pst_ort *ort,
+static int read_tensor(const struct pst_runner_ort *ort,
 		       const struct ort_session *session, const struct side *s,
 		       size_t i, struct pst_runner_loaded *about,
 		       struct pst_error *err)
@@ -123,15 +124,16 @@ static int read_tensor(const struct pst_ort *ort,
 	r = read_name(ort, session, s, i, err);
 	if (r < 0)
 		return r;
-	r = pst_ort_check(ort, s->type(session, i, &type), "cannot read a type",
-			  err);
+	r = pst_runner_ort_check(ort, s->type(session, i, &type),
+				 "cannot read a type", err);
 	if (r < 0)
 		return r;
-	r = pst_ort_check(ort, ort->type_of(type, &kind), "cannot read a type",
-			  err);
+	r = pst_runner_ort_check(ort, ort->type_of(type, &kind),
+				 "cannot read a type", err);
 	if (r == 0)
-		r = pst_ort_check(ort, ort->cast_tensor_info(type, &info),
-				  "cannot read a type", err);
+		r = pst_runner_ort_check(ort,
+					 ort->cast_tensor_info(type, &info),
+					 "cannot read a type", err);
 	if (r == 0 && (kind != TYPE_TENSOR || !info))
 		r = pst_error_set(err, -ENOTSUP,
 				  "%s %s is a sequence, a map, sparse or "
@@ -143,7 +145,7 @@ static int read_tensor(const struct pst_ort *ort,
 	return r;
 }
 
-static int read_side(const struct pst_ort *ort,
+static int read_side(const struct pst_runner_ort *ort,
 		     const struct ort_session *session, const struct side *s,
 		     struct pst_runner_loaded *about, uint32_t *ret_n,
 		     struct pst_error *err)
@@ -151,8 +153,8 @@ static int read_side(const struct pst_ort *ort,
 	size_t n, i;
 	int r;
 
-	r = pst_ort_check(ort, s->count(session, &n), "cannot count tensors",
-			  err);
+	r = pst_runner_ort_check(ort, s->count(session, &n),
+				 "cannot count tensors", err);
 	if (r < 0)
 		return r;
 	if (n > PST_RUNNER_IO)
@@ -166,7 +168,7 @@ static int read_side(const struct pst_ort *ort,
 	return r;
 }
 
-int pst_runner_describe(const struct pst_ort *ort,
+int pst_runner_describe(const struct pst_runner_ort *ort,
 			const struct ort_session *session,
 			struct pst_runner_loaded *ret, struct pst_error *err)
 {

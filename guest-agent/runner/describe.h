@@ -12,7 +12,7 @@
  * that names the tensor -ENOTSUP: no tensor of numbers, too many dimensions,
  * too long a name, too many tensors.
  */
-PST_MUST_USE int pst_runner_describe(const struct pst_ort *ort,
+PST_MUST_USE int pst_runner_describe(const struct pst_runner_ort *ort,
 				     const struct ort_session *session,
 				     struct pst_runner_loaded *ret,
 				     struct pst_error *err);

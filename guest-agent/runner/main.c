@@ -16,7 +16,7 @@
 #include "transport/base/thread.h"
 
 struct runner {
-	struct pst_ort ort;
+	struct pst_runner_ort ort;
 	uint8_t *arena;
 	uint64_t arena_size;
 	struct pst_runner_mailbox *mailbox;
@@ -323,11 +323,11 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 
 	e = map(r, s, fds, err);
 	if (e == 0)
-		e = pst_ort_open(&r->ort, s->library, threads, err);
+		e = pst_runner_ort_open(&r->ort, s->library, threads, err);
 	if (e == 0)
-		e = pst_ort_check(&r->ort,
-				  r->ort.create_run_options(&r->options),
-				  "cannot make options", err);
+		e = pst_runner_ort_check(&r->ort,
+					 r->ort.create_run_options(&r->options),
+					 "cannot make options", err);
 	if (e < 0)
 		return e;
 	e = pst_thread_start(&t, NULL, serve_calls, r);

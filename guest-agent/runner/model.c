@@ -114,8 +114,9 @@ static int read_files(const struct pst_runner_load *load, const int *fds,
 	return pst_onnx_walk(f->graph.data, f->graph.size, f->known, f->n, err);
 }
 
-static int add_files(const struct pst_ort *ort, struct ort_session_options *o,
-		     const struct files *f, struct pst_error *err)
+static int add_files(const struct pst_runner_ort *ort,
+		     struct ort_session_options *o, const struct files *f,
+		     struct pst_error *err)
 {
 	const char *names[PST_RUNNER_FILES];
 	char *data[PST_RUNNER_FILES];
@@ -134,35 +135,36 @@ static int add_files(const struct pst_ort *ort, struct ort_session_options *o,
 		data[i] = (char *)f->data[i].data;
 		sizes[i] = f->data[i].size;
 	}
-	return pst_ort_check(
+	return pst_runner_ort_check(
 		ort, ort->add_external_files(o, names, data, sizes, f->n),
 		"cannot hand over the weights", err);
 }
 
-static int make_session(const struct pst_ort *ort, const struct files *f,
+static int make_session(const struct pst_runner_ort *ort, const struct files *f,
 			struct ort_session **ret, struct pst_error *err)
 {
 	struct ort_session_options *o;
 	int r;
 
-	r = pst_ort_check(ort, ort->create_session_options(&o),
-			  "cannot make options", err);
+	r = pst_runner_ort_check(ort, ort->create_session_options(&o),
+				 "cannot make options", err);
 	if (r < 0)
 		return r;
-	r = pst_ort_check(ort, ort->disable_session_threads(o),
-			  "cannot share threads", err);
+	r = pst_runner_ort_check(ort, ort->disable_session_threads(o),
+				 "cannot share threads", err);
 	if (r == 0)
-		r = pst_ort_check(
+		r = pst_runner_ort_check(
 			ort,
 			ort->add_config(o, "session.load_model_format", "ONNX"),
 			"cannot set the format", err);
 	if (r == 0)
 		r = add_files(ort, o, f, err);
 	if (r == 0)
-		r = pst_ort_check(ort,
-				  ort->create_session(ort->env, f->graph.data,
-						      f->graph.size, o, ret),
-				  "ONNX Runtime refuses the model", err);
+		r = pst_runner_ort_check(
+			ort,
+			ort->create_session(ort->env, f->graph.data,
+					    f->graph.size, o, ret),
+			"ONNX Runtime refuses the model", err);
 	ort->release_session_options(o);
 	return r;
 }
@@ -214,7 +216,7 @@ static bool lay_out(const struct pst_runner_loaded *about,
 }
 
 /* The first run of a model takes many times as long as the later ones. */
-static void warm(const struct pst_ort *ort, struct pst_runner_model *m)
+static void warm(const struct pst_runner_ort *ort, struct pst_runner_model *m)
 {
 	struct pst_runner_space space = {0};
 	struct pst_runner_call *call PST_CLEANUP_FREE = NULL;
@@ -241,9 +243,9 @@ static void warm(const struct pst_ort *ort, struct pst_runner_model *m)
 	pst_runner_space_done(&space);
 }
 
-static int make(const struct pst_ort *ort, const struct pst_runner_load *load,
-		const int *fds, struct pst_runner_model *m,
-		struct pst_error *err)
+static int make(const struct pst_runner_ort *ort,
+		const struct pst_runner_load *load, const int *fds,
+		struct pst_runner_model *m, struct pst_error *err)
 {
 	const uint64_t begin = pst_now_ns();
 	struct files f = {0};
@@ -259,7 +261,7 @@ static int make(const struct pst_ort *ort, const struct pst_runner_load *load,
 	return r;
 }
 
-int pst_runner_model_load(const struct pst_ort *ort,
+int pst_runner_model_load(const struct pst_runner_ort *ort,
 			  const struct pst_runner_load *load, const int *fds,
 			  struct pst_runner_model **ret, struct pst_error *err)
 {
@@ -281,7 +283,7 @@ int pst_runner_model_load(const struct pst_ort *ort,
 	return 0;
 }
 
-void pst_runner_model_free(const struct pst_ort *ort,
+void pst_runner_model_free(const struct pst_runner_ort *ort,
 			   struct pst_runner_model *m)
 {
 	if (!m)

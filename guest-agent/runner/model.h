@@ -22,14 +22,14 @@ struct pst_runner_model {
  * model, or one that needs what RUN has not), -EPERM, -ENOTSUP
  * (pst_onnx_walk()), -ENODATA (a file is shorter than said), -ENOMEM, -EIO.
  */
-PST_MUST_USE int pst_runner_model_load(const struct pst_ort *ort,
+PST_MUST_USE int pst_runner_model_load(const struct pst_runner_ort *ort,
 				       const struct pst_runner_load *load,
 				       const int *fds,
 				       struct pst_runner_model **ret,
 				       struct pst_error *err);
 
 /* NULL does nothing. */
-void pst_runner_model_free(const struct pst_ort *ort,
+void pst_runner_model_free(const struct pst_runner_ort *ort,
 			   struct pst_runner_model *m);
 
 #endif

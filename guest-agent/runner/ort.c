@@ -32,8 +32,9 @@ enum {
 	ORT_INVALID_GRAPH = 10,
 };
 
-int pst_ort_check(const struct pst_ort *ort, struct ort_status *status,
-		  const char *what, struct pst_error *err)
+int pst_runner_ort_check(const struct pst_runner_ort *ort,
+			 struct ort_status *status, const char *what,
+			 struct pst_error *err)
 {
 	int code;
 
@@ -93,7 +94,7 @@ static void *open_any(void)
 	return h ? h : dlopen("libonnxruntime.so", RTLD_NOW | RTLD_LOCAL);
 }
 
-static void take_slots(struct pst_ort *ort, const void *api)
+static void take_slots(struct pst_runner_ort *ort, const void *api)
 {
 	void *const *slot = api;
 
@@ -107,7 +108,7 @@ static void take_slots(struct pst_ort *ort, const void *api)
 #undef TAKE
 }
 
-static int take_api(struct pst_ort *ort, struct pst_error *err)
+static int take_api(struct pst_runner_ort *ort, struct pst_error *err)
 {
 	const struct api_base *(*base)(void);
 	const struct api_base *b;
@@ -141,39 +142,41 @@ static int take_api(struct pst_ort *ort, struct pst_error *err)
 	return 0;
 }
 
-static int make_env(struct pst_ort *ort, uint32_t threads,
+static int make_env(struct pst_runner_ort *ort, uint32_t threads,
 		    struct pst_error *err)
 {
 	struct ort_threading_options *o;
 	int r;
 
-	r = pst_ort_check(ort, ort->create_threading_options(&o),
-			  "cannot make threads", err);
+	r = pst_runner_ort_check(ort, ort->create_threading_options(&o),
+				 "cannot make threads", err);
 	if (r < 0)
 		return r;
-	r = pst_ort_check(ort, ort->set_intra_threads(o, (int)threads),
-			  "cannot set the number of threads", err);
+	r = pst_runner_ort_check(ort, ort->set_intra_threads(o, (int)threads),
+				 "cannot set the number of threads", err);
 	if (r == 0)
-		r = pst_ort_check(ort, ort->set_inter_threads(o, 1),
-				  "cannot set the number of threads", err);
+		r = pst_runner_ort_check(ort, ort->set_inter_threads(o, 1),
+					 "cannot set the number of threads",
+					 err);
 	if (r == 0)
-		r = pst_ort_check(ort, ort->set_spin(o, 0),
-				  "cannot turn spinning off", err);
+		r = pst_runner_ort_check(ort, ort->set_spin(o, 0),
+					 "cannot turn spinning off", err);
 	if (r == 0)
-		r = pst_ort_check(ort,
-				  ort->create_env(drop_log, NULL, LOG_ERROR,
-						  "penstock", o, &ort->env),
-				  "cannot start ONNX Runtime", err);
+		r = pst_runner_ort_check(ort,
+					 ort->create_env(drop_log, NULL,
+							 LOG_ERROR, "penstock",
+							 o, &ort->env),
+					 "cannot start ONNX Runtime", err);
 	ort->release_threading_options(o);
 	return r;
 }
 
-int pst_ort_open(struct pst_ort *ort, const char *library, uint32_t threads,
-		 struct pst_error *err)
+int pst_runner_ort_open(struct pst_runner_ort *ort, const char *library,
+			uint32_t threads, struct pst_error *err)
 {
 	int r;
 
-	*ort = (struct pst_ort){0};
+	*ort = (struct pst_runner_ort){0};
 	ort->library =
 		*library ? dlopen(library, RTLD_NOW | RTLD_LOCAL) : open_any();
 	if (!ort->library)
@@ -188,12 +191,13 @@ int pst_ort_open(struct pst_ort *ort, const char *library, uint32_t threads,
 	if (r == 0)
 		r = make_env(ort, threads, err);
 	if (r == 0)
-		r = pst_ort_check(ort, ort->default_allocator(&ort->allocator),
-				  "cannot find an allocator", err);
+		r = pst_runner_ort_check(
+			ort, ort->default_allocator(&ort->allocator),
+			"cannot find an allocator", err);
 	if (r == 0)
-		r = pst_ort_check(ort,
-				  ort->create_cpu_memory_info(
-					  ARENA, MEM_DEFAULT, &ort->cpu),
-				  "cannot describe memory", err);
+		r = pst_runner_ort_check(ort,
+					 ort->create_cpu_memory_info(
+						 ARENA, MEM_DEFAULT, &ort->cpu),
+					 "cannot describe memory", err);
 	return r;
 }

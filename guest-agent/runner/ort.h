@@ -23,9 +23,9 @@ struct ort_type_info;
 struct ort_value;
 
 /* As OrtLoggingFunction. */
-typedef void pst_ort_log_fn(void *param, int severity, const char *category,
-			    const char *id, const char *where,
-			    const char *message);
+typedef void pst_runner_ort_log_fn(void *param, int severity,
+				   const char *category, const char *id,
+				   const char *where, const char *message);
 
 /*
  * The slots of struct OrtApi that are used (onnxruntime_c_api.h, which only
@@ -110,7 +110,7 @@ typedef void pst_ort_log_fn(void *param, int severity, const char *category,
 	X(149, struct ort_status *, set_spin,                                  \
 	  (struct ort_threading_options *, int))                               \
 	X(151, struct ort_status *, create_env,                                \
-	  (pst_ort_log_fn *, void *param, int severity, const char *id,        \
+	  (pst_runner_ort_log_fn *, void *param, int severity, const char *id,        \
 	   const struct ort_threading_options *, struct ort_env **))
 
 /* Those of version 18 of the interface; NULL in an older library. */
@@ -119,7 +119,7 @@ typedef void pst_ort_log_fn(void *param, int severity, const char *category,
 	  (struct ort_session_options *, const char *const *names,             \
 	   char *const *data, const size_t *sizes, size_t n))
 
-struct pst_ort {
+struct pst_runner_ort {
 	void *library;
 	const char *version; /* the library's text, "1.30.0" */
 	uint32_t api;	     /* version of the interface that was taken */
@@ -139,16 +139,17 @@ struct pst_ort {
  * of them. Version 1.16 or newer. Returns 0, or with a sentence: -ENOENT (none
  * is there), -ENOTSUP (too old), -EIO. There is one in a process, for ever.
  */
-PST_MUST_USE int pst_ort_open(struct pst_ort *ort, const char *library,
-			      uint32_t threads, struct pst_error *err);
+PST_MUST_USE int pst_runner_ort_open(struct pst_runner_ort *ort,
+				     const char *library, uint32_t threads,
+				     struct pst_error *err);
 
 /*
  * Turns a status into an error and releases it. Returns 0 for NULL, else
  * -EINVAL (an argument or the model is wrong), -ENOTSUP (not implemented) or
  * -EIO, with what and the library's words as the sentence.
  */
-PST_MUST_USE int pst_ort_check(const struct pst_ort *ort,
-			       struct ort_status *status, const char *what,
-			       struct pst_error *err);
+PST_MUST_USE int pst_runner_ort_check(const struct pst_runner_ort *ort,
+				      struct ort_status *status,
+				      const char *what, struct pst_error *err);
 
 #endif

@@ -13,7 +13,7 @@ struct operands {
 };
 
 struct run {
-	const struct pst_ort *ort;
+	const struct pst_runner_ort *ort;
 	struct pst_runner_model *model;
 	uint8_t *arena;
 	uint64_t size;
@@ -135,11 +135,12 @@ static int make_inputs(struct run *r)
 		}
 		learn_symbols(r, t, io);
 		r->o.in_name[i] = t->name;
-		e = pst_ort_check(r->ort,
-				  r->ort->create_tensor(
-					  r->ort->cpu, data, io->size, io->dim,
-					  io->rank, (int)io->elem, &r->o.in[i]),
-				  t->name, &r->err);
+		e = pst_runner_ort_check(
+			r->ort,
+			r->ort->create_tensor(r->ort->cpu, data, io->size,
+					      io->dim, io->rank, (int)io->elem,
+					      &r->o.in[i]),
+			t->name, &r->err);
 	}
 	return e;
 }
@@ -178,7 +179,7 @@ static int make_outputs(struct run *r)
 		if (!foresee(r, t, io))
 			continue;
 		io->flags = PST_RUNNER_IN_PLACE;
-		e = pst_ort_check(
+		e = pst_runner_ort_check(
 			r->ort,
 			r->ort->create_tensor(r->ort->cpu, r->arena + io->off,
 					      io->bytes, io->dim, io->rank,
@@ -206,24 +207,25 @@ static int read_output(struct run *r, const struct pst_runner_tensor *t,
 	int elem = 0;
 	int e;
 
-	e = pst_ort_check(r->ort, r->ort->tensor_shape(value, &info), t->name,
-			  &r->err);
+	e = pst_runner_ort_check(r->ort, r->ort->tensor_shape(value, &info),
+				 t->name, &r->err);
 	if (e < 0)
 		return e;
-	e = pst_ort_check(r->ort, r->ort->shape_rank(info, &rank), t->name,
-			  &r->err);
+	e = pst_runner_ort_check(r->ort, r->ort->shape_rank(info, &rank),
+				 t->name, &r->err);
 	if (e == 0)
-		e = pst_ort_check(r->ort, r->ort->shape_elem(info, &elem),
-				  t->name, &r->err);
+		e = pst_runner_ort_check(r->ort,
+					 r->ort->shape_elem(info, &elem),
+					 t->name, &r->err);
 	if (e == 0 && (rank > PST_RUNNER_RANK || (uint32_t)elem != t->elem))
 		e = pst_error_set(&r->err, -EIO,
 				  "output %s is not what the model promises",
 				  t->name);
 	io->rank = (uint32_t)rank;
 	if (e == 0)
-		e = pst_ort_check(r->ort,
-				  r->ort->shape_dims(info, io->dim, rank),
-				  t->name, &r->err);
+		e = pst_runner_ort_check(
+			r->ort, r->ort->shape_dims(info, io->dim, rank),
+			t->name, &r->err);
 	if (e == 0 && tensor_size(t->elem, io->rank, io->dim, &io->bytes))
 		e = pst_error_set(&r->err, -EIO,
 				  "output %s has an impossible shape", t->name);
@@ -248,8 +250,9 @@ static int take_output(struct run *r, uint32_t i)
 		io->flags = PST_RUNNER_TOO_SMALL;
 		return 0;
 	}
-	e = pst_ort_check(r->ort, r->ort->tensor_data(r->o.out[i], &data),
-			  t->name, &r->err);
+	e = pst_runner_ort_check(r->ort,
+				 r->ort->tensor_data(r->o.out[i], &data),
+				 t->name, &r->err);
 	if (e < 0)
 		return e;
 	memcpy(r->arena + io->off, data, io->bytes);
@@ -279,12 +282,13 @@ static int compute(struct run *r, const struct ort_run_options *options)
 	const uint64_t begin = pst_now_ns();
 	int e;
 
-	e = pst_ort_check(r->ort,
-			  r->ort->run(r->model->session, options, r->o.in_name,
-				      (const struct ort_value *const *)r->o.in,
-				      r->call->n_in, r->o.out_name,
-				      r->call->n_out, r->o.out),
-			  "the model failed", &r->err);
+	e = pst_runner_ort_check(
+		r->ort,
+		r->ort->run(r->model->session, options, r->o.in_name,
+			    (const struct ort_value *const *)r->o.in,
+			    r->call->n_in, r->o.out_name, r->call->n_out,
+			    r->o.out),
+		"the model failed", &r->err);
 	r->call->compute_ns += pst_now_ns() - begin;
 	return e;
 }
@@ -321,7 +325,8 @@ static int go(struct run *r, const struct ort_run_options *options)
 	return e == 0 ? take_outputs(r) : e;
 }
 
-void pst_runner_run(const struct pst_ort *ort, struct pst_runner_model *m,
+void pst_runner_run(const struct pst_runner_ort *ort,
+		    struct pst_runner_model *m,
 		    const struct ort_run_options *options, uint8_t *arena,
 		    uint64_t size, struct pst_runner_space *space,
 		    struct pst_runner_call *call)

@@ -28,7 +28,8 @@ void pst_runner_space_done(struct pst_runner_space *s);
  * are made elsewhere. Blocks until the model is done; options' terminate flag
  * ends it between two nodes.
  */
-void pst_runner_run(const struct pst_ort *ort, struct pst_runner_model *m,
+void pst_runner_run(const struct pst_runner_ort *ort,
+		    struct pst_runner_model *m,
 		    const struct ort_run_options *options, uint8_t *arena,
 		    uint64_t size, struct pst_runner_space *space,
 		    struct pst_runner_call *call);
