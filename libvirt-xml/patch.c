@@ -8,7 +8,7 @@
 #include "libvirt-xml/argv.h"
 #include "libvirt-xml/domain_int.h"
 #include "libvirt-xml/info.h"
-#include "libvirt-xml/scan.h"
+#include "libvirt-xml/secrets.h"
 #include "libvirt-xml/splice.h"
 #include "libvirt-xml/xml.h"
 
@@ -338,7 +338,7 @@ static int patch_text(const char *xml, xmlNode *root, const char *tree,
 	PST_VM_CLEANUP_PATCHED struct pst_vm_patched p = {0};
 	int r;
 
-	if (pst_vm_scan_secrets(xml, &p.secret) < 0)
+	if (pst_vm_secret_lines(xml, &p.secret) < 0)
 		return -ENOMEM;
 	r = pst_vm_splice(xml, p.secret, root, &p.after);
 	if (r < 0 || !same_tree(p.after, tree))
@@ -383,7 +383,7 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	/* What had nothing in it but white space has more now. */
 	pst_vm_xml_strip(p.domain);
 	copy.after = pst_vm_xml_dump(doc);
-	if (!copy.after || pst_vm_scan_secrets(copy.before, &copy.secret) < 0 ||
+	if (!copy.after || pst_vm_secret_lines(copy.before, &copy.secret) < 0 ||
 	    patch_text(xml, p.domain, copy.after, &text) < 0)
 		return pst_oom(err);
 	*ret = text.before ? text : copy;
