@@ -143,8 +143,9 @@ static bool add_qemu(const struct patch *p, bool ivshmem, bool vsock)
 
 	c.root_bus = p->info->i440fx ? "pci.0" : NULL;
 	c.vsock_slot = free_slot(taken, PST_VM_VSOCK_SLOT);
-	c.ivshmem_slot =
-		free_slot(taken | 1U << c.vsock_slot, PST_VM_IVSHMEM_SLOT);
+	c.ivshmem_slot = free_slot(taken, PST_VM_IVSHMEM_SLOT);
+	if (!c.ivshmem_slot)
+		c.ivshmem_slot = c.vsock_slot;
 	/* Only what is missing of the two. */
 	if (!ivshmem)
 		c.region.via = PST_VM_VIA_NVDIMM;
@@ -351,6 +352,30 @@ static int patch_text(const char *xml, xmlNode *root, const char *tree,
 	return 0;
 }
 
+/* Whether what only QEMU knows finds its places on the root bus. */
+static int check_bus(const struct patch *p, struct pst_error *err)
+{
+	const unsigned int want =
+		(p->c->region.via == PST_VM_VIA_IVSHMEM &&
+		 !has_arg(p, "id=penstock-region")) +
+		(p->c->vsock_socket && !has_arg(p, "id=penstock-vsock"));
+	uint32_t taken = taken_slots(p);
+	unsigned int i, slot;
+
+	for (i = 0; i < want; i++) {
+		slot = free_slot(taken, PST_VM_VSOCK_SLOT);
+		if (!slot)
+			return pst_error_set(
+				err, -EEXIST,
+				"no slot of the root bus below %#x is free, "
+				"and %u are wanted: move devices to root "
+				"ports (virsh edit), or --region-via nvdimm",
+				PST_VM_VSOCK_SLOT + 1U, want);
+		taken |= 1U << slot;
+	}
+	return 0;
+}
+
 int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 		 struct pst_vm_patched *ret, struct pst_error *err)
 {
@@ -376,6 +401,8 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	copy.before = pst_vm_xml_dump(doc);
 	p.devices = need(p.domain, "devices");
 	r = p.devices ? check_slots(&p, err) : 0;
+	if (r == 0 && p.devices)
+		r = check_bus(&p, err);
 	if (r)
 		return r;
 	if (!copy.before || !p.devices || !add_all(&p))

@@ -229,6 +229,52 @@ START_TEST(the_bar_goes_to_the_machines_own_bus_and_a_free_slot)
 }
 END_TEST
 
+/* A machine whose root bus has only these slots left, below 0x1e. */
+static void crowd(char *xml, size_t size, uint32_t left)
+{
+	size_t n = (size_t)snprintf(
+		xml, size,
+		"<domain type='kvm'><name>win</name><memory>1048576</memory>"
+		"<os><type machine='pc-i440fx-7.2'>hvm</type></os>\n<devices>");
+	unsigned int slot;
+
+	for (slot = 0; slot < 0x1e; slot++)
+		if (!(left & 1U << slot))
+			n += (size_t)snprintf(
+				xml + n, size - n,
+				"<controller type='usb' index='%u'>"
+				"<address type='pci' domain='0x0000' "
+				"bus='0x00' slot='%#x' function='0x0'/>"
+				"</controller>\n",
+				slot, slot);
+	snprintf(xml + n, size - n, "</devices></domain>");
+}
+
+START_TEST(a_root_bus_without_a_free_slot_is_refused)
+{
+	struct pst_vm_config c = config(PST_VM_VIA_IVSHMEM);
+	char xml[8192], *after;
+
+	crowd(xml, sizeof(xml), 0);
+	refused(xml, &c, -EEXIST, "no slot of the root bus below 0x1e is free");
+	crowd(xml, sizeof(xml), 1U << 0x1d);
+	after = patched(xml, &c);
+	has(after, "bus=pci.0,addr=0x1d");
+	free(after);
+	c.vsock_socket = "/v";
+	c.vsock_uds = "/u";
+	refused(xml, &c, -EEXIST, "and 2 are wanted");
+	crowd(xml, sizeof(xml), 1U << 0x1d | 1U << 5);
+	after = patched(xml, &c);
+	has(after, "memdev=penstock-region,bus=pci.0,addr=0x5");
+	has(after, "chardev=penstock-vsock,bus=pci.0,addr=0x1d");
+	free(after);
+	c = config(PST_VM_VIA_SHMEM);
+	crowd(xml, sizeof(xml), 0);
+	free(patched(xml, &c));
+}
+END_TEST
+
 /* A domain with a <maxMemory> and these devices. */
 #define WITH_MEMORY(max, devices)                                              \
 	"<domain type='kvm'><name>win</name>" max                              \
@@ -280,6 +326,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_limit_that_is_there_stays);
 	tcase_add_test(tc, texts_with_white_space_are_kept);
 	tcase_add_test(tc, another_name_or_cid_is_refused);
+	tcase_add_test(tc, a_root_bus_without_a_free_slot_is_refused);
 	tcase_add_test(tc, an_nvdimm_needs_a_free_slot);
 	tcase_add_test(tc, a_domain_of_another_hypervisor_is_refused);
 	tcase_add_test(tc,
