@@ -128,10 +128,12 @@ static int check_pool(const struct pst_vm_request *q, const struct pst_host *h,
 static int check_memory(const struct pst_host *h, const struct pst_vm_config *c,
 			struct pst_vm_notes *notes, struct pst_error *err)
 {
+	static const struct pst_host_claims none;
 	const uint64_t want = c->memory + c->region.size;
-	struct pst_host_room room;
+	struct pst_host_room room, all;
 
-	pst_host_room_judge(h, -1, want, &room);
+	pst_host_room_judge(h, &none, -1, want, &room);
+	pst_host_room_judge(h, &h->claims, -1, want, &all);
 	if (room.state == PST_HOST_ROOM_NONE)
 		return pst_error_set(err, -ENOSPC,
 				     "%" PRIu64 " MiB of memory and region are "
@@ -143,6 +145,14 @@ static int check_memory(const struct pst_host *h, const struct pst_vm_config *c,
 			    "than an eighth of the host's %" PRIu64
 			    " MiB to it: take less --memory or --region",
 			    want >> 20, room.total >> 20);
+	/* They need not run at the same time, and the guest may have the large
+	 * pages. */
+	else if (all.state != PST_HOST_ROOM_ENOUGH)
+		pst_vm_note(notes,
+			    "%" PRIu64 " MiB of memory and region and what "
+			    "others take (%s) leave little of the host's "
+			    "%" PRIu64 " MiB",
+			    want >> 20, all.why, all.total >> 20);
 	return 0;
 }
 

@@ -1,79 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads XML as text, token by token, and finds the lines that hold secrets. */
-#include "libvirt-xml/scan.h"
+/* Finds the lines of a domain's XML that hold secrets. */
+#include "libvirt-xml/secrets.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel-params/scan/xml_text.h"
 #include "transport/base/error.h"
-
-/* What a token that begins so ends with; NULL: it cannot be split. */
-static const struct {
-	const char *begin, *end;
-	enum pst_vm_scan_kind kind;
-} specials[] = {
-	{"<!--", "-->", PST_VM_SCAN_OTHER},
-	{"<![CDATA[", "]]>", PST_VM_SCAN_TEXT},
-	{"<?", "?>", PST_VM_SCAN_OTHER},
-	{"<!", NULL, PST_VM_SCAN_BAD},
-};
-
-static void end_at(struct pst_vm_scan *s, const char *end,
-		   enum pst_vm_scan_kind kind)
-{
-	s->kind = end ? kind : PST_VM_SCAN_BAD;
-	s->end = end ? end : s->begin + strlen(s->begin);
-}
-
-/* Behind the '>' of a tag, which may also stand in a value. */
-static const char *end_of_tag(const char *p)
-{
-	char quote = '\0';
-
-	for (; *p; p++) {
-		if (quote)
-			quote = *p == quote ? '\0' : quote;
-		else if (*p == '"' || *p == '\'')
-			quote = *p;
-		else if (*p == '>')
-			return p + 1;
-	}
-	return NULL;
-}
-
-void pst_vm_scan_next(struct pst_vm_scan *s)
-{
-	const char *const p = s->end, *end;
-	size_t i;
-
-	s->begin = p;
-	s->empty = false;
-	if (!*p) {
-		s->kind = PST_VM_SCAN_DONE;
-		return;
-	}
-	if (*p != '<') {
-		end_at(s, strchrnul(p, '<'), PST_VM_SCAN_TEXT);
-		return;
-	}
-	for (i = 0; i < PST_ARRAY_SIZE(specials); i++) {
-		const size_t n = strlen(specials[i].begin);
-
-		if (strncmp(p, specials[i].begin, n) != 0)
-			continue;
-		end = specials[i].end ? strstr(p + n, specials[i].end) : NULL;
-		end_at(s, end ? end + strlen(specials[i].end) : NULL,
-		       specials[i].kind);
-		return;
-	}
-	s->name = p + 1 + (p[1] == '/');
-	s->name_len = strcspn(s->name, " \t\r\n/>");
-	end_at(s, end_of_tag(p),
-	       p[1] == '/' ? PST_VM_SCAN_END : PST_VM_SCAN_START);
-	s->empty = s->kind == PST_VM_SCAN_START && s->end[-2] == '/';
-}
-
-/* ---- Secrets ------------------------------------------------------------ */
 
 /* In a tag or a comment. */
 static const char *const words[] = {"passw", "passphrase", "secret",
@@ -104,7 +37,7 @@ static bool has_word(const char *begin, const char *end)
 	return p && memchr(p, '@', (size_t)(end - p));
 }
 
-static bool is_holder(const struct pst_vm_scan *s)
+static bool is_holder(const struct pst_host_xml *s)
 {
 	const char *colon = memchr(s->name, ':', s->name_len);
 	const char *local = colon ? colon + 1 : s->name;
@@ -118,21 +51,21 @@ static bool is_holder(const struct pst_vm_scan *s)
 	return false;
 }
 
-static bool is_blank(const struct pst_vm_scan *s)
+static bool is_blank(const struct pst_host_xml *s)
 {
 	return strspn(s->begin, " \t\r\n") >= (size_t)(s->end - s->begin);
 }
 
 /* depth: of elements, from the holder on that the token lies in. */
-static bool is_secret(const struct pst_vm_scan *s, size_t depth)
+static bool is_secret(const struct pst_host_xml *s, size_t depth)
 {
-	if (s->kind == PST_VM_SCAN_BAD)
+	if (s->kind == PST_HOST_XML_BAD)
 		return true;
-	if (s->kind == PST_VM_SCAN_TEXT && is_blank(s))
+	if (s->kind == PST_HOST_XML_TEXT && is_blank(s))
 		return false;
-	if (depth > (s->kind == PST_VM_SCAN_END))
+	if (depth > (s->kind == PST_HOST_XML_END))
 		return true;
-	return s->kind != PST_VM_SCAN_END && has_word(s->begin, s->end);
+	return s->kind != PST_HOST_XML_END && has_word(s->begin, s->end);
 }
 
 static size_t newlines(const char *begin, const char *end)
@@ -144,24 +77,24 @@ static size_t newlines(const char *begin, const char *end)
 	return n;
 }
 
-long pst_vm_scan_secrets(const char *text, bool **ret)
+long pst_vm_secret_lines(const char *text, bool **ret)
 {
-	struct pst_vm_scan s = {.end = text};
+	struct pst_host_xml s = {.end = text};
 	size_t lines = newlines(text, text + strlen(text)) + 1;
 	size_t line = 0, depth = 0, n;
 	bool *secret = calloc(lines, sizeof(*secret));
 
 	if (!secret)
 		return -ENOMEM;
-	for (pst_vm_scan_next(&s); s.kind != PST_VM_SCAN_DONE;
-	     pst_vm_scan_next(&s)) {
+	for (pst_host_xml_next(&s); s.kind != PST_HOST_XML_DONE;
+	     pst_host_xml_next(&s)) {
 		n = newlines(s.begin, s.end);
 		if (is_secret(&s, depth))
 			memset(secret + line, true, n + 1);
 		line += n;
-		if (s.kind == PST_VM_SCAN_START && !s.empty)
+		if (s.kind == PST_HOST_XML_START && !s.empty)
 			depth += depth || is_holder(&s);
-		else if (s.kind == PST_VM_SCAN_END)
+		else if (s.kind == PST_HOST_XML_END)
 			depth -= depth > 0;
 	}
 	*ret = secret;

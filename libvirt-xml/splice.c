@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libvirt-xml/scan.h"
+#include "kernel-params/scan/xml_text.h"
 
 /* libxml2 goes no deeper either. */
 #define MAX_DEPTH 256
@@ -183,7 +183,7 @@ struct open {
 };
 
 /* The new children of an element before its end tag, or into <name/>. */
-static int put_children(struct splice *s, const struct pst_vm_scan *tag,
+static int put_children(struct splice *s, const struct pst_host_xml *tag,
 			const struct open *e)
 {
 	const bool own_line = !tag->empty && begins_line(s, tag->begin);
@@ -214,7 +214,7 @@ static int put_children(struct splice *s, const struct pst_vm_scan *tag,
 	return r;
 }
 
-static void put_namespaces(struct splice *s, const struct pst_vm_scan *tag,
+static void put_namespaces(struct splice *s, const struct pst_host_xml *tag,
 			   const xmlNode *root)
 {
 	const char *const at = tag->end - 1 - tag->empty;
@@ -232,17 +232,17 @@ static void put_namespaces(struct splice *s, const struct pst_vm_scan *tag,
 
 static int write_all(struct splice *s, xmlNode *root)
 {
-	struct pst_vm_scan tag = {.end = s->text};
+	struct pst_host_xml tag = {.end = s->text};
 	struct open open[MAX_DEPTH];
 	xmlNode *next = root;
 	size_t depth = 0;
 	int r = 0;
 
-	for (pst_vm_scan_next(&tag); r == 0 && !s->lost;
-	     pst_vm_scan_next(&tag)) {
-		if (tag.kind == PST_VM_SCAN_DONE)
+	for (pst_host_xml_next(&tag); r == 0 && !s->lost;
+	     pst_host_xml_next(&tag)) {
+		if (tag.kind == PST_HOST_XML_DONE)
 			break;
-		if (tag.kind == PST_VM_SCAN_START) {
+		if (tag.kind == PST_HOST_XML_START) {
 			if (!next || depth == MAX_DEPTH)
 				break;
 			if (next == root)
@@ -252,15 +252,15 @@ static int write_all(struct splice *s, xmlNode *root)
 			open[depth++] = (struct open){next, tag.begin, NULL};
 			next = next_old(next, root);
 		}
-		if (tag.kind == PST_VM_SCAN_END || tag.empty) {
+		if (tag.kind == PST_HOST_XML_END || tag.empty) {
 			if (!depth)
 				break;
 			r = put_children(s, &tag, &open[--depth]);
 		}
-		s->lost = s->lost || tag.kind == PST_VM_SCAN_BAD;
+		s->lost = s->lost || tag.kind == PST_HOST_XML_BAD;
 	}
 	/* The text and the tree are not the same. */
-	s->lost = s->lost || tag.kind != PST_VM_SCAN_DONE || next || depth;
+	s->lost = s->lost || tag.kind != PST_HOST_XML_DONE || next || depth;
 	copy_to(s, s->done + strlen(s->done));
 	return r;
 }

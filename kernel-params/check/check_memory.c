@@ -28,14 +28,27 @@ static int pool_node(const struct pst_host *h)
 		       : -1;
 }
 
+/* What has to come out of the memory beside the pools that others have: the
+ * guest can have pages of 1 GiB. */
+static uint64_t small_bytes(const struct pst_host *h)
+{
+	return pst_host_hugepool_size(pst_host_memory_pool(
+		       &h->memory, PST_HOST_HUGE_1G, -1)) >=
+			       h->request.vm_memory
+		       ? h->request.region
+		       : pst_host_wanted_bytes(h);
+}
+
 PST_HOST_CHECK(memory_total)
 {
-	uint64_t want = pst_host_wanted_bytes(h);
 	struct pst_host_text t = {0};
 	struct pst_host_room room;
 
 	wanted_text(h, &t);
-	pst_host_room_judge(h, pool_node(h), want, &room);
+	pst_host_room_judge(h, &h->claims, pool_node(h), small_bytes(h), &room);
+	if (*room.why)
+		pst_host_text_add(&t, " beside what others take (%s)",
+				  room.why);
 	if (!h->memory.total)
 		pst_host_finding_add(out, PST_HOST_WARN,
 				     "look into /proc/meminfo there",
@@ -227,6 +240,16 @@ PST_HOST_CHECK(hugepages_boot)
 	uint64_t region = h->request.region / PST_HOST_HUGE_2M;
 	struct pst_host_text fix = {0};
 
+	if (*h->claims.later && h->claims.later_pages < region) {
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "take the line out, or write the number "
+				     "of pages there",
+				     "%s comes after the command line, and the "
+				     "region alone takes %" PRIu64
+				     " pages of 2 MiB",
+				     h->claims.later, region);
+		return;
+	}
 	if (p && pages >= region) {
 		pst_host_finding_add(out, PST_HOST_PASS, NULL,
 				     "%" PRIu64

@@ -99,21 +99,41 @@ int pst_host_group_refuse(const struct pst_host *h,
 
 /* ---- Memory ------------------------------------------------------------- */
 
-void pst_host_room_judge(const struct pst_host *h, int node, uint64_t bytes,
-			 struct pst_host_room *ret)
+static void judge_room(const char *where, uint64_t total, uint64_t others,
+		       const char *why, uint64_t bytes,
+		       struct pst_host_room *ret)
 {
-	uint64_t total = pst_host_memory_of_node(&h->memory, node);
+	enum pst_host_room_state state = PST_HOST_ROOM_ENOUGH;
 
-	*ret = (struct pst_host_room){.total = h->memory.total,
-				      .where = "this host"};
-	if (total && (!ret->total || total < ret->total)) {
-		ret->total = total;
-		snprintf(ret->where, sizeof(ret->where), "NUMA node %d", node);
+	if (pst_add_overflow(bytes, others, &bytes))
+		bytes = UINT64_MAX;
+	if (total && bytes > total)
+		state = PST_HOST_ROOM_NONE;
+	else if (total && bytes > total - total / 8)
+		state = PST_HOST_ROOM_LITTLE;
+	if (*ret->where && state <= ret->state)
+		return;
+	*ret = (struct pst_host_room){state, total, others, "", ""};
+	snprintf(ret->where, sizeof(ret->where), "%s", where);
+	snprintf(ret->why, sizeof(ret->why), "%s", why);
+}
+
+void pst_host_room_judge(const struct pst_host *h,
+			 const struct pst_host_claims *claims, int node,
+			 uint64_t bytes, struct pst_host_room *ret)
+{
+	const unsigned int nodes = pst_host_cpuset_count(&h->cpu.nodes);
+	uint64_t total = pst_host_memory_of_node(&h->memory, node), others;
+	char why[PST_HOST_CLAIM_TEXT], where[32];
+
+	*ret = (struct pst_host_room){0};
+	if (node >= 0 && total) {
+		others = pst_host_claims_others(claims, node, nodes, why);
+		snprintf(where, sizeof(where), "NUMA node %d", node);
+		judge_room(where, total, others, why, bytes, ret);
 	}
-	if (ret->total && bytes > ret->total)
-		ret->state = PST_HOST_ROOM_NONE;
-	else if (ret->total && bytes > ret->total - ret->total / 8)
-		ret->state = PST_HOST_ROOM_LITTLE;
+	others = pst_host_claims_others(claims, -1, nodes, why);
+	judge_room("this host", h->memory.total, others, why, bytes, ret);
 }
 
 /* ---- The display -------------------------------------------------------- */

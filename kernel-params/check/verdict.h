@@ -50,13 +50,17 @@ enum pst_host_room_state {
 
 struct pst_host_room {
 	enum pst_host_room_state state;
-	uint64_t total; /* of what limits */
-	char where[32]; /* that is, "this host" or "NUMA node 1" */
+	uint64_t total;  /* of what limits */
+	uint64_t others; /* of it, what others take */
+	char where[32];  /* that is, "this host" or "NUMA node 1" */
+	char why[PST_HOST_CLAIM_TEXT]; /* the others, "" if there are none */
 };
 
-/* Judges bytes that have to lie on a node (-1: on any). */
-void pst_host_room_judge(const struct pst_host *h, int node, uint64_t bytes,
-			 struct pst_host_room *ret);
+/* Judges bytes that have to lie on a node (-1: on any), beside the claims of
+ * others. */
+void pst_host_room_judge(const struct pst_host *h,
+			 const struct pst_host_claims *claims, int node,
+			 uint64_t bytes, struct pst_host_room *ret);
 
 /* Whether a framebuffer of the firmware lies in the memory of the card. */
 enum pst_host_fb_state {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Plans the pool of hugepages without the command line, and its mount. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "kernel-params/check/verdict.h"
 #include "kernel-params/edit/dropins.h"
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/cmdline.h"
@@ -36,6 +38,56 @@ static int plan_mount(struct pst_host_plan *p, const struct pst_host_journal *j,
 		   pst_host_dropin_mount(), err);
 }
 
+/* The pool beside all that others take, by the command lines as they will be.
+ */
+static int check_fits(const struct pst_host_plan *p, struct pst_error *err)
+{
+	const uint64_t bytes = p->params.pool_pages * PST_HOST_HUGE_2M;
+	struct pst_host_claims claims = p->host->claims;
+	struct pst_host_room room;
+	size_t i;
+
+	for (i = 0; i < p->n_files; i++)
+		if (p->file[i].target & PST_HOST_TARGETS_LOADER &&
+		    p->file[i].text)
+			pst_host_claims_file(&claims, p->file[i].text,
+					     !p->params.plain_pool);
+	pst_host_room_judge(p->host, &claims, p->params.pool_node, bytes,
+			    &room);
+	if (room.state == PST_HOST_ROOM_ENOUGH)
+		return 0;
+	return pst_error_set(
+		err, -ENOSPC,
+		"%" PRIu64 " MiB of hugepages are wanted%s%s%s, but %s has "
+		"%" PRIu64 " MiB of memory, of which an eighth stays for the "
+		"host: take less --vm-memory or --region%s",
+		bytes >> 20, *room.why ? ", beside what others take (" : "",
+		room.why, *room.why ? ")" : "", room.where, room.total >> 20,
+		*room.why ? ", or give the others less" : "");
+}
+
+/* What sets the same pool after the command line, and before us. */
+static int check_later(const struct pst_host_plan *p, unsigned int targets,
+		       struct pst_error *err)
+{
+	const struct pst_host_claims *c = &p->host->claims;
+	const char *const name = SYSCTL_FILE + 1;
+
+	if (!*c->later || c->later_pages >= p->params.pool_pages)
+		return 0;
+	/* sysctl.d is read in the order of names. */
+	if (targets & PST_HOST_TARGET_SYSCTL &&
+	    strncmp(c->later, "etc/sysctl.d/", 13) == 0 &&
+	    strcmp(c->later, name) < 0)
+		return 0;
+	return pst_error_set(err, -EINVAL,
+			     "/%s gives the pool of 2 MiB that many pages at "
+			     "boot, whatever the command line says, and "
+			     "%" PRIu64 " are wanted: take the line out, or "
+			     "write that number there",
+			     c->later, p->params.pool_pages);
+}
+
 int pst_host_plan_memory(struct pst_host_plan *p,
 			 const struct pst_host_journal *j,
 			 struct pst_error *err)
@@ -47,8 +99,9 @@ int pst_host_plan_memory(struct pst_host_plan *p,
 	unsigned int targets = p->targets;
 	int r;
 
-	if (!w->pool_pages || p->targets & PST_HOST_TARGET_NIXOS)
-		return 0;
+	r = w->pool_pages && !p->request.compare_only ? check_fits(p, err) : 0;
+	if (r < 0 || !w->pool_pages || p->targets & PST_HOST_TARGET_NIXOS)
+		return r;
 	if (targets & PST_HOST_TARGET_SYSCTL && by_node)
 		return pst_error_set(err, -EINVAL,
 				     "sysctl spreads hugepages over all NUMA "
@@ -59,8 +112,8 @@ int pst_host_plan_memory(struct pst_host_plan *p,
 	if (!loader && !p->request.targets)
 		targets |= by_node ? PST_HOST_TARGET_TMPFILES
 				   : PST_HOST_TARGET_SYSCTL;
-	r = 0;
-	if (targets & PST_HOST_TARGET_SYSCTL)
+	r = p->request.compare_only ? 0 : check_later(p, targets, err);
+	if (r == 0 && targets & PST_HOST_TARGET_SYSCTL)
 		r = add(p, j, PST_HOST_TARGET_SYSCTL, SYSCTL_FILE,
 			pst_host_dropin_sysctl(w->pool_pages), err);
 	if (r == 0 && targets & PST_HOST_TARGET_TMPFILES)

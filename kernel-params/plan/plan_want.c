@@ -59,20 +59,24 @@ static int want_modules(struct pst_host_plan *p)
 /* ---- The pool -------------------------------------------------------------
  */
 
-static int check_fits(const struct pst_host_plan *p, uint64_t bytes,
-		      struct pst_error *err)
+/* Guests of others that start by themselves take from the same pool. */
+static int want_for_guests(struct pst_host_plan *p, struct pst_error *err)
 {
-	struct pst_host_room room;
+	const uint64_t bytes = pst_host_claims_small(&p->host->claims);
 
-	pst_host_room_judge(p->host, p->params.pool_node, bytes, &room);
-	if (p->request.compare_only || room.state == PST_HOST_ROOM_ENOUGH)
+	if (!bytes)
 		return 0;
-	return pst_error_set(err, -ENOSPC,
-			     "%" PRIu64 " MiB of hugepages are wanted, but %s "
-			     "has %" PRIu64
-			     " MiB of memory, of which an eighth stays for the "
-			     "host: take less --vm-memory or --region",
-			     bytes >> 20, room.where, room.total >> 20);
+	if (bytes > 1ULL << 60)
+		return pst_error_set(err, -EINVAL,
+				     "other guests want more than 2^60 bytes "
+				     "of hugepages: see their XML");
+	p->params.pool_pages +=
+		pst_round_up(bytes, PST_HOST_HUGE_2M) / PST_HOST_HUGE_2M;
+	return pst_host_plan_note(p, err,
+				  "other guests that start by themselves take "
+				  "%" PRIu64 " MiB of the pool of 2 MiB: it "
+				  "becomes larger by that",
+				  bytes >> 20);
 }
 
 static int want_pool(struct pst_host_plan *p, struct pst_error *err)
@@ -105,7 +109,7 @@ static int want_pool(struct pst_host_plan *p, struct pst_error *err)
 			       "spread over all %u nodes",
 			       nodes) < 0)
 		return -ENOMEM;
-	return check_fits(p, bytes, err);
+	return want_for_guests(p, err);
 }
 
 /* ---- Kernel parameters ----------------------------------------------------

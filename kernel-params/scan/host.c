@@ -138,6 +138,9 @@ int pst_host_scan(const struct pst_host_root *root,
 		pst_host_card_state_read(root, &h->pci, h->gpu, &h->state);
 	}
 	pst_host_scan_files(root, h);
+	pst_host_claims_scan(root, &h->memory, h->gpu, &h->claims);
+	pst_host_claims_cmdline(&h->claims, h->cmdline_text,
+				pst_host_knows_pool_nodes(h));
 	if (root->live)
 		pst_host_scan_live(&h->live);
 	else

@@ -6,6 +6,7 @@
 #include "kernel-params/scan/boot.h"
 #include "kernel-params/scan/card_state.h"
 #include "kernel-params/scan/card_use.h"
+#include "kernel-params/scan/claims.h"
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/cpu.h"
 #include "kernel-params/scan/display.h"
@@ -79,6 +80,7 @@ struct pst_host {
 	struct pst_host_iommu iommu;
 	struct pst_host_cpu cpu;
 	struct pst_host_memory memory;
+	struct pst_host_claims claims; /* of others on it */
 	struct pst_host_cmdline cmdline;
 	char *cmdline_text; /* as it is written, "" not seen */
 	int cmdline_rc;     /* of reading it */

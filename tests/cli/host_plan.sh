@@ -293,6 +293,41 @@ expect "a configuration kept elsewhere gets a text to paste" 1 \
 	"boot.kernelParams" "$penstock" host apply --root "$tree" --gpu 02:00.0
 check "and nothing is written" [ ! -e "$tree/etc/nixos" ]
 
+# ---- What others take of the memory -------------------------------------------
+begin budget GenuineIntel
+put sys/firmware/acpi/tables/DMAR x
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet hugepagesz=1G hugepages=40"'
+refuse "pages of two sizes have to fit together" 1 \
+	"20480 MiB of hugepages are wanted, beside what others take (40 pages of 1 GiB: 40960 MiB), but this host has 65536 MiB" \
+	plan --region 4G --vm-memory 16G
+put etc/default/grub "$grub_line"
+put proc/cmdline 'root=/dev/x default_hugepagesz=1G hugepages=40'
+refuse "so have those of the running kernel" 1 "40 pages of 1 GiB: 40960 MiB" \
+	plan --region 4G --vm-memory 16G
+put proc/cmdline 'root=/dev/x quiet'
+put etc/libvirt/qemu/web.xml "<domain type='kvm'><name>web</name>
+<memory unit='GiB'>40</memory></domain>"
+expect "a guest that is started by hand is none" 0 hugepages=10240 \
+	plan --region 4G --vm-memory 16G
+put etc/libvirt/qemu/autostart/web.xml ""
+refuse "one that starts by itself counts" 1 "guest web: 40960 MiB" \
+	plan --region 4G --vm-memory 16G
+put etc/libvirt/qemu/web.xml "<domain type='kvm'><name>web</name>
+<memory unit='GiB'>8</memory>
+<memoryBacking><hugepages/></memoryBacking></domain>"
+expect "what it takes of the pool makes the pool larger" 0 hugepages=14336 \
+	plan --region 4G --vm-memory 16G
+check "with a word" grep -q "^note: other guests .* 8192 MiB of the pool" \
+	"$tmp/stdout"
+rm -r "$tree/etc/libvirt"
+put etc/sysctl.d/50-db.conf "vm.nr_hugepages = 512"
+refuse "a later writer of the pool is named" 1 \
+	"/etc/sysctl.d/50-db.conf: vm.nr_hugepages = 512 gives" plan --region 4G
+expect "which our own comes after" 0 "vm.nr_hugepages = 2048" \
+	plan --region 4G --for sysctl
+put etc/sysctl.d/50-db.conf "vm.nr_hugepages = 4096"
+expect "and one that gives enough stays" 0 hugepages=2048 plan --region 4G
+
 # ---- What is refused --------------------------------------------------------
 begin bad GenuineIntel
 put etc/default/grub "$grub_line"

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "kernel-params/scan/claims.h"
 #include "kernel-params/scan/cpu.h"
 #include "kernel-params/scan/display.h"
 #include "kernel-params/scan/initramfs.h"
@@ -10,6 +11,7 @@
 #include "kernel-params/scan/kernel.h"
 #include "kernel-params/scan/software.h"
 #include "kernel-params/scan/vfio_ids.h"
+#include "kernel-params/scan/xml_text.h"
 #include "tests/fuzz/fuzz.h"
 
 static void cmdline(const char *text, size_t n)
@@ -128,6 +130,40 @@ static void iomem(const char *text)
 		FUZZ_CHECK(d.range[i].end >= d.range[i].start);
 }
 
+/* Every byte belongs to one token, whatever the text is. */
+static void xml(const char *text)
+{
+	struct pst_host_xml x = {.end = text};
+	const char *end = text;
+	char value[16];
+
+	for (pst_host_xml_next(&x); x.kind != PST_HOST_XML_DONE;
+	     pst_host_xml_next(&x)) {
+		FUZZ_CHECK(x.begin == end && x.end > x.begin);
+		end = x.end;
+		if (x.kind == PST_HOST_XML_START)
+			(void)pst_host_xml_attr(&x, "unit", value,
+						sizeof(value));
+		if (x.kind == PST_HOST_XML_BAD)
+			FUZZ_CHECK(!*x.end);
+	}
+	FUZZ_CHECK(!*end);
+}
+
+static void claims(const char *text)
+{
+	struct pst_host_claims c = {0};
+	char what[PST_HOST_CLAIM_TEXT];
+	size_t i;
+
+	pst_host_claims_file(&c, text, true);
+	FUZZ_CHECK(c.n <= PST_HOST_CLAIMS);
+	for (i = 0; i < c.n; i++)
+		FUZZ_CHECK(c.claim[i].bytes && c.claim[i].page_size);
+	(void)pst_host_claims_others(&c, -1, 2, what);
+	FUZZ_CHECK(strlen(what) < sizeof(what));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *text = malloc(n + 1);
@@ -154,6 +190,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			break;
 		case 'i':
 			iomem(text);
+			break;
+		case 'x':
+			xml(text);
+			break;
+		case 'h':
+			claims(text);
 			break;
 		}
 	}

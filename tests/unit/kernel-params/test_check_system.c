@@ -270,6 +270,36 @@ START_TEST(hugepages_have_to_be_enough)
 }
 END_TEST
 
+START_TEST(what_others_take_of_the_memory_counts)
+{
+	make_good();
+	given("proc/cmdline",
+	      "iommu=pt hugepagesz=2M hugepages=10240 hugepagesz=1G "
+	      "hugepages=40\n",
+	      "memory.total", PST_HOST_WARN,
+	      "beside what others take (40 pages of 1 GiB: 40960 MiB) leave "
+	      "little");
+	tree_file("proc/cmdline", "iommu=pt\n");
+	tree_file("etc/libvirt/qemu/autostart/web.xml", "");
+	given("etc/libvirt/qemu/web.xml",
+	      "<domain><name>web</name><memory unit='GiB'>60</memory></domain>",
+	      "memory.total", PST_HOST_WARN, "guest web: 61440 MiB");
+	request.sizes_given = true;
+	finding("memory.total", PST_HOST_FAIL, "guest web: 61440 MiB");
+	done();
+}
+END_TEST
+
+START_TEST(a_later_writer_of_the_pool_is_named)
+{
+	make_good();
+	given("etc/sysctl.d/h.conf", "vm.nr_hugepages = 100\n",
+	      "hugepages.boot", PST_HOST_WARN,
+	      "h.conf: vm.nr_hugepages = 100 comes after the command line");
+	done();
+}
+END_TEST
+
 START_TEST(hugepages_belong_on_the_cards_node)
 {
 	make_good();
@@ -526,6 +556,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_dracut_file_without_conf_is_named);
 	tcase_add_test(tc, nixos_is_told_in_its_own_words);
 	tcase_add_test(tc, hugepages_have_to_be_enough);
+	tcase_add_test(tc, what_others_take_of_the_memory_counts);
+	tcase_add_test(tc, a_later_writer_of_the_pool_is_named);
 	tcase_add_test(tc, hugepages_belong_on_the_cards_node);
 	tcase_add_test(tc, the_region_lies_on_pages_of_2_mib);
 	tcase_add_test(tc, programs_are_found_by_their_files);

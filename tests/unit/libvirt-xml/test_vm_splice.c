@@ -7,7 +7,7 @@
 #include "kernel-params/edit/diff.h"
 #include "libvirt-xml/info.h"
 #include "libvirt-xml/patch.h"
-#include "libvirt-xml/scan.h"
+#include "libvirt-xml/secrets.h"
 #include "tests/fixtures/unit.h"
 
 static const struct pst_vm_config config = {
@@ -200,7 +200,7 @@ START_TEST(what_is_no_secret_is_shown)
 		     "    <graphics type='vnc' port='-1' keymap='de'/>\n"
 		     "  </devices>\n</domain>\n";
 	bool *secret;
-	long i, n = pst_vm_scan_secrets(xml, &secret);
+	long i, n = pst_vm_secret_lines(xml, &secret);
 
 	ck_assert_int_eq(n, 9);
 	for (i = 0; i < n; i++)
@@ -221,7 +221,7 @@ START_TEST(what_cannot_be_split_is_a_secret)
 	bool *secret;
 
 	ck_assert_int_ge(asprintf(&text, "<a>\n\n%s\nx\ny", broken[_i]), 0);
-	ck_assert_int_eq(pst_vm_scan_secrets(text, &secret), 5);
+	ck_assert_int_eq(pst_vm_secret_lines(text, &secret), 5);
 	ck_assert(!secret[0] && secret[2] && secret[4]);
 	free(secret);
 }
