@@ -161,6 +161,25 @@ char *pst_host_dropin_udev(const char *const *addresses)
 	return finish(f, &text);
 }
 
+static void put_rules(FILE *f, const char *const *rules, const char *indent)
+{
+	for (; *rules; rules++)
+		fprintf(f, "%s%s\n", indent, *rules);
+}
+
+char *pst_host_dropin_rules(const char *const *rules)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	fputs(HEAD, f);
+	put_rules(f, rules, "");
+	return finish(f, &text);
+}
+
 static void put_nix_list(FILE *f, const char *option, const char *before,
 			 const char *const *list)
 {
@@ -198,6 +217,7 @@ char *pst_host_dropin_nixos(const struct pst_host_nixos *want)
 	      f);
 	if (want->addresses)
 		put_udev(f, want->addresses, "    ");
+	put_rules(f, want->rules, "    ");
 	fputs("  '';\n", f);
 	if (want->addresses) {
 		fputs("  boot.initrd.services.udev.rules = ''\n", f);

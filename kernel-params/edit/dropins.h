@@ -44,12 +44,19 @@ char *pst_host_dropin_mount(void);
 /* udev: each function, by its address, goes to vfio-pci. */
 char *pst_host_dropin_udev(const char *const *addresses);
 
+/* What lets a card come back, without a slash: paths of roots have none. */
+#define PST_HOST_CARD_RULES_FILE "etc/udev/rules.d/60-penstock-card.rules"
+
+/* udev: these rules. */
+char *pst_host_dropin_rules(const char *const *rules);
+
 struct pst_host_nixos {
 	const char *const *params;    /* of the kernel */
 	const char *ids;              /* NULL: by address */
 	const char *const *softdeps;  /* modules to be loaded after vfio-pci */
 	const char *const *blacklist; /* drivers that no card here needs */
 	const char *const *addresses; /* NULL: by ids */
+	const char *const *rules;     /* of udev, for the card's return */
 	/* The pool that the command line cannot give to a node; 0: none. */
 	uint64_t pool_pages;
 	int pool_node;

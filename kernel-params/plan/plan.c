@@ -106,6 +106,8 @@ int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
 	if (r == 0)
 		r = pst_host_plan_modules(p, j, err);
 	if (r == 0)
+		r = pst_host_plan_card(p, j, err);
+	if (r == 0)
 		r = pst_host_plan_initramfs(p, j, err);
 	if (r == 0)
 		r = pst_host_plan_memory(p, j, err);
@@ -140,6 +142,7 @@ void pst_host_plan_done(struct pst_host_plan *p)
 	pst_host_lines_done(&p->notes);
 	pst_host_lines_done(&p->modules);
 	pst_host_lines_done(&p->addresses);
+	pst_host_lines_done(&p->card_rules);
 	pst_host_params_done(&p->params);
 	free(p->ids);
 	p->ids = NULL;

@@ -50,8 +50,11 @@ struct pst_host_plan {
 	char *ids;       /* of fn, in commas */
 	unsigned int targets;
 	struct pst_host_params params;
-	struct pst_host_lines modules;   /* to be loaded after vfio-pci */
-	struct pst_host_lines addresses; /* of fn */
+	struct pst_host_lines modules;    /* to be loaded after vfio-pci */
+	struct pst_host_lines addresses;  /* of fn */
+	struct pst_host_lines card_rules; /* of udev, for a card's return */
+	const struct pst_host_pci_dev *method_of; /* without flr, or NULL */
+	bool stays_awake; /* D3cold is forbidden to the card */
 	/* The result. */
 	struct pst_host_plan_file *file;
 	size_t n_files;
@@ -144,6 +147,8 @@ int pst_host_plan_initramfs(struct pst_host_plan *p,
 int pst_host_plan_modules(struct pst_host_plan *p,
 			  const struct pst_host_journal *j,
 			  struct pst_error *err);
+int pst_host_plan_card(struct pst_host_plan *p,
+		       const struct pst_host_journal *j, struct pst_error *err);
 int pst_host_plan_memory(struct pst_host_plan *p,
 			 const struct pst_host_journal *j,
 			 struct pst_error *err);

@@ -2,6 +2,7 @@
 /* Lists the commands to run after files have changed, by their paths. */
 #include <string.h>
 
+#include "kernel-params/edit/dropins.h"
 #include "kernel-params/plan/plan.h"
 
 /* What a path belongs to; several may be. */
@@ -40,6 +41,7 @@ static unsigned int parts_of(const char *path)
 		{"/etc/dracut", PART_DRACUT},
 		{"/etc/initramfs-tools/", PART_TOOLS},
 		{"/etc/modprobe.d/", PART_INITRAMFS},
+		{"/" PST_HOST_CARD_RULES_FILE, PART_BOOT},
 		{"/etc/udev/", PART_INITRAMFS},
 		{"/etc/modules-load.d/", PART_BOOT},
 		{"/etc/sysctl.d/", PART_SYSCTL},

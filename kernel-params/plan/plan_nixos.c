@@ -56,6 +56,7 @@ int pst_host_plan_nixos(struct pst_host_plan *p,
 	struct pst_host_nixos want = {
 		.ids = p->by_address ? NULL : p->ids,
 		.softdeps = pst_host_lines_list(&p->modules),
+		.rules = pst_host_lines_list(&p->card_rules),
 		.pool_pages = pst_host_params_have_pool(&p->params)
 				      ? 0
 				      : p->params.pool_pages,

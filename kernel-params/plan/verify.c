@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "kernel-params/check/reset.h"
 #include "kernel-params/edit/diff.h"
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/cmdline.h"
@@ -127,6 +128,28 @@ static int check_drivers(const struct pst_host_plan *p,
 	return r;
 }
 
+/* What the rules of udev have set. */
+static int check_card(const struct pst_host_plan *p,
+		      struct pst_host_verdicts *v)
+{
+	const struct pst_host_card_state *s = &p->host->state;
+	size_t i;
+	int r = 0;
+
+	if (p->method_of)
+		r = add(v, "reset", !pst_host_reset_has(p->method_of, "flr"),
+			"%s is reset by %s", p->method_of->name,
+			*p->method_of->reset_method
+				? p->method_of->reset_method
+				: "the bus of the whole card");
+	for (i = 0; r == 0 && p->stays_awake && i < s->n; i++)
+		if (s->fn[i].d3cold_allowed >= 0)
+			r = add(v, "power", s->fn[i].d3cold_allowed == 0,
+				"%s may %sgo to D3cold", s->fn[i].dev->name,
+				s->fn[i].d3cold_allowed ? "" : "not ");
+	return r;
+}
+
 static int check_pool(const struct pst_host_plan *p,
 		      struct pst_host_verdicts *v)
 {
@@ -167,6 +190,8 @@ int pst_host_plan_verify(const struct pst_host_plan *p,
 		r = check_params(p, ret);
 	if (r == 0)
 		r = check_drivers(p, ret);
+	if (r == 0)
+		r = check_card(p, ret);
 	if (r == 0)
 		r = check_pool(p, ret);
 	if (r == 0)

@@ -88,7 +88,74 @@ expect "a virtual machine is in the way" 1 "" reset
 check "and is named" grep -qF "process 42 (qemu-system-x86) has it open" \
 	"$tmp/stderr"
 
+# The rules that plan writes, and what verify says after the reboot.
+rules=etc/udev/rules.d/60-penstock-card.rules
+begin gb202 GenuineIntel
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
+put sys/bus/pci/devices/0000:02:00.0/device 0x2bb1
+put sys/bus/pci/devices/0000:02:00.0/reset_method "flr bus"
+put sys/bus/pci/devices/0000:02:00.0/d3cold_allowed 1
+put sys/bus/pci/devices/0000:02:00.1/d3cold_allowed 1
+look() {
+	has $rules 'ATTR{device}=="0x2bb1", RUN+="/bin/sh -c '"'echo >/sys%p/"
+	has $rules 'ATTR{device}=="0x2bb1", ATTR{d3cold_allowed}="0"'
+	has $rules 'ATTR{device}=="0x0fb0", ATTR{d3cold_allowed}="0"'
+}
+round --gpu 02:00.0
+expect "without a target for it there is no rule" 0 "" plan --gpu 02:00.0 --for grub
+check "indeed" sh -c "! grep -q card.rules '$tmp/stdout'"
+"$penstock" host apply --root "$tree" --gpu 02:00.0 >/dev/null
+expect "verify sees that it is not in effect" 3 \
+	"FAIL  power      0000:02:00.0 may go to D3cold" \
+	"$penstock" host verify --root "$tree"
+check "nor the method" grep -qF "FAIL  reset      0000:02:00.0 is reset by flr bus" \
+	"$tmp/stdout"
+put sys/bus/pci/devices/0000:02:00.0/reset_method ""
+put sys/bus/pci/devices/0000:02:00.0/d3cold_allowed 0
+put sys/bus/pci/devices/0000:02:00.1/d3cold_allowed 0
+expect "and that it is" 3 "OK    power      0000:02:00.1 may not go" \
+	"$penstock" host verify --root "$tree"
+check "with the method" grep -qF \
+	"OK    reset      0000:02:00.0 is reset by the bus of the whole card" \
+	"$tmp/stdout"
+expect "a plan then keeps the rule" 0 "Nothing to change" \
+	"$penstock" host apply --root "$tree" --gpu 02:00.0
+
+begin alone GenuineIntel
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
+put sys/bus/pci/devices/0000:02:00.0/device 0x2bb5
+put sys/bus/pci/devices/0000:02:00.0/reset_method "flr bus"
+rm -r "$tree/sys/bus/pci/devices/0000:02:00.1" \
+	"$tree/sys/kernel/iommu_groups/2/devices/0000:02:00.1"
+look() {
+	has $rules 'ATTR{device}=="0x2bb5", ATTR{reset_method}="bus"'
+	has_not $rules d3cold
+}
+round --gpu 02:00.0
+
+begin flr GenuineIntel
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
+put sys/bus/pci/devices/0000:02:00.0/reset_method "flr bus"
+put sys/bus/pci/devices/0000:02:00.0/d3cold_allowed 1
+look() {
+	check "a card with flr gets no rule" [ ! -e "$tree/$rules" ]
+}
+round --gpu 02:00.0
+
+begin twins GenuineIntel
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
+put sys/bus/pci/devices/0000:02:00.0/reset_method bus
+put sys/bus/pci/devices/0000:02:00.0/d3cold_allowed 1
+device 0000:03:00.0 10de 17c2 030000 3 nouveau
+look() {
+	has $rules 'KERNEL=="0000:02:00.0", ATTR{d3cold_allowed}="0"'
+}
+round --gpu 02:00.0
+expect "NixOS has it in its module" 0 'ATTR{d3cold_allowed}="0"' \
+	plan --gpu 02:00.0 --for nixos
+
 # A ROM of one image that adds up to 0, for 10de:2204.
+card_tree rom
 rom=$tmp/good.rom
 {
 	printf '\125\252\001'
