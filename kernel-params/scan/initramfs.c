@@ -180,8 +180,8 @@ bool pst_host_early_preset(const struct pst_host_root *root,
 	if (pst_host_root_list(root, "etc/mkinitcpio.d", &names) < 0)
 		return false;
 	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
-		struct pst_host_setting s[] = {{"ALL_config", NULL},
-					       {"default_config", NULL}};
+		struct pst_host_setting s[] = {{.name = "ALL_config"},
+					       {.name = "default_config"}};
 		PST_CLEANUP_FREE char *text = NULL;
 		char fault[PST_HOST_FAULT_MAX] = "";
 		const char *got;
@@ -209,7 +209,7 @@ static int read_mkinitcpio(const struct pst_host_root *root,
 {
 	static const char *const dirs[] = {"etc/mkinitcpio.conf.d", NULL};
 	struct pst_host_setting s[] = {
-		{"MODULES", NULL}, {"FILES", NULL}, {"HOOKS", NULL}};
+		{.name = "MODULES"}, {.name = "FILES"}, {.name = "HOOKS"}};
 	PST_HOST_CLEANUP_NAMES struct pst_host_names hooks = {0};
 	char main_file[PST_HOST_ROOT_PATH_MAX];
 	const bool named = pst_host_early_preset(root, main_file);
@@ -253,13 +253,13 @@ static int read_dracut(const struct pst_host_root *root,
 					   "usr/lib/dracut/dracut.conf.d"};
 	enum { FORCE, ADD, DRIVERS, OMIT, ITEMS, MAYBE, HOST, N };
 	struct pst_host_setting s[N] = {
-		[FORCE] = {"force_drivers", NULL},
-		[ADD] = {"add_drivers", NULL},
-		[DRIVERS] = {"drivers", NULL},
-		[OMIT] = {"omit_drivers", NULL},
-		[ITEMS] = {"install_items", NULL},
-		[MAYBE] = {"install_optional_items", NULL},
-		[HOST] = {"hostonly", NULL},
+		[FORCE] = {.name = "force_drivers"},
+		[ADD] = {.name = "add_drivers"},
+		[DRIVERS] = {.name = "drivers"},
+		[OMIT] = {.name = "omit_drivers"},
+		[ITEMS] = {.name = "install_items"},
+		[MAYBE] = {.name = "install_optional_items"},
+		[HOST] = {.name = "hostonly"},
 	};
 	PST_HOST_CLEANUP_NAMES struct pst_host_names omitted = {0}, add = {0};
 	size_t i;

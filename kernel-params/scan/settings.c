@@ -9,6 +9,8 @@
 /* What a tree made to waste memory may leave in one variable. */
 #define VALUE_MAX (256 << 10)
 
+#define SEP PST_HOST_SETTING_SEP
+
 struct reader {
 	const char *p;
 	unsigned int line;
@@ -55,19 +57,30 @@ static void put(FILE *to, char c)
 		fputc(c, to);
 }
 
+/* A value, its first element or all, into to. split: blanks part words, since
+ * it stands without quotes in an array. */
+static void put_value(const char *value, bool all, bool split, FILE *to)
+{
+	for (; *value && (all || *value != SEP); value++)
+		fputc(split && isspace((unsigned char)*value) ? SEP : *value,
+		      to);
+}
+
 /* What a '$' stands for, put into to. */
-static void expand(struct reader *r, FILE *to)
+static void expand(struct reader *r, bool split, FILE *to)
 {
 	const char *p = r->p + 1, *name;
-	bool brace = *p == '{';
+	bool brace = *p == '{', all = false;
 	const struct pst_host_setting *s;
 
 	p += brace;
 	for (name = p; is_name(*p);)
 		p++;
 	s = find(r, name, (size_t)(p - name));
-	if (brace && (strncmp(p, "[@]", 3) == 0 || strncmp(p, "[*]", 3) == 0))
+	if (brace && (strncmp(p, "[@]", 3) == 0 || strncmp(p, "[*]", 3) == 0)) {
+		all = true;
 		p += 3;
+	}
 	if (p == name || (brace && *p != '}')) {
 		tell(r, "only a shell can tell what it sets");
 		step(r);
@@ -76,7 +89,7 @@ static void expand(struct reader *r, FILE *to)
 	if (!s)
 		tell(r, "it uses a variable that is not known here");
 	else if (s->value && to && ftello(to) < VALUE_MAX)
-		fputs(s->value, to);
+		put_value(s->value, all, split, to);
 	r->p = p + brace;
 }
 
@@ -97,8 +110,9 @@ static bool is_foreign(const struct reader *r)
 	return false;
 }
 
-/* One word, quotes taken off, up to white space or an operator. */
-static void take_word(struct reader *r, FILE *to)
+/* One word, quotes taken off, up to white space or an operator. in_array: it is
+ * an element. */
+static void take_word(struct reader *r, bool in_array, FILE *to)
 {
 	char quote = 0;
 
@@ -121,7 +135,7 @@ static void take_word(struct reader *r, FILE *to)
 		if (quote != '\'' && *r->p == '`')
 			tell(r, "only a shell can tell what it sets");
 		if (quote != '\'' && *r->p == '$') {
-			expand(r, to);
+			expand(r, in_array && !quote, to);
 			r->p--;
 			continue;
 		}
@@ -131,8 +145,9 @@ static void take_word(struct reader *r, FILE *to)
 		tell(r, "a quote is opened and not closed");
 }
 
-/* The words of an array, from behind its bracket to behind the other. */
-static void take_array(struct reader *r, FILE *to)
+/* The words of an array, from behind its bracket to behind the other. sep: some
+ * are there already. */
+static void take_array(struct reader *r, bool sep, FILE *to)
 {
 	while (*r->p && *r->p != ')') {
 		const char *before = r->p;
@@ -143,8 +158,10 @@ static void take_array(struct reader *r, FILE *to)
 			is_foreign(r);
 			step(r);
 		} else {
-			take_word(r, to);
-			fputc(' ', to);
+			if (sep)
+				fputc(SEP, to);
+			sep = true;
+			take_word(r, true, to);
 			if (r->p == before)
 				step(r);
 		}
@@ -168,21 +185,27 @@ static void look_behind(const struct reader *r)
 
 static int assign(struct reader *r, struct pst_host_setting *s, bool adds)
 {
+	const char *old, *first;
 	char *value = NULL;
 	size_t size;
 	FILE *f = open_memstream(&value, &size);
 
 	if (!f)
 		return -ENOMEM;
-	if (adds && s->value)
-		fputs(s->value, f);
+	old = s->value ? s->value : "";
+	first = strchrnul(old, SEP);
 	if (*r->p == '(') {
 		if (adds)
-			fputc(' ', f);
+			fputs(old, f);
 		r->p++;
-		take_array(r, f);
+		s->array = true;
+		take_array(r, adds && s->value && *old, f);
 	} else {
-		take_word(r, f);
+		if (adds)
+			fprintf(f, "%.*s", (int)(first - old), old);
+		take_word(r, false, f);
+		if (s->array)
+			fputs(first, f);
 	}
 	look_behind(r);
 	if (fclose(f) || !value) {
@@ -234,7 +257,7 @@ int pst_host_settings_take(const char *text, const char *path,
 		begin = r.p;
 		*none = '\0';
 		r.fault = none;
-		take_word(&r, NULL);
+		take_word(&r, false, NULL);
 		r.fault = fault;
 		if (r.p == begin)
 			step(&r);
@@ -244,14 +267,15 @@ int pst_host_settings_take(const char *text, const char *path,
 
 int pst_host_setting_words(const char *value, struct pst_host_names *words)
 {
+	static const char between[] = {' ', '\t', '\n', SEP, '\0'};
 	const char *p = value;
 	int r = 0;
 
 	while (p && *p && r == 0) {
 		size_t n;
 
-		p += strspn(p, " \t\n");
-		n = strcspn(p, " \t\n");
+		p += strspn(p, between);
+		n = strcspn(p, between);
 		if (n)
 			r = pst_host_names_add(words, p, n);
 		p += n;
@@ -264,5 +288,6 @@ void pst_host_settings_done(struct pst_host_setting *s, size_t n)
 	while (n-- > 0) {
 		free(s[n].value);
 		s[n].value = NULL;
+		s[n].array = false;
 	}
 }

@@ -8,16 +8,22 @@
 /* A variable, and what it holds after the files that were read. */
 struct pst_host_setting {
 	const char *name;
-	char *value; /* words of an array with blanks between; NULL: not set */
+	/* Elements of an array have PST_HOST_SETTING_SEP behind them, but for
+	 * the last; NULL: not set. */
+	char *value;
+	bool array;
 };
+
+#define PST_HOST_SETTING_SEP '\037'
 
 /*
  * Takes in one file's text on top of what the n settings hold, as a shell does
  * that sources one file after the other: "=" sets, "+=" puts behind (a text as
- * it is, without a blank), "(...)" is an array, $NAME of one of the settings is
- * replaced, a later line wins. Conditions count as true, so what stands below
- * "if" is taken. What a shell is needed for, and what is no shell at all (CR
- * LF, typographic quotes), is told in fault, "FILE line N: CAUSE", if that is
+ * it is, without a blank), "(...)" is an array, of which a plain text is the
+ * first element, $NAME of one of the settings is replaced, a later line wins.
+ * Conditions count as true, so what stands below "if" is taken. What a shell is
+ * needed for, and what is no shell at all (CR LF, typographic quotes), is told
+ * in fault, "FILE line N: CAUSE", if that is
  * "" so far. 0 or -ENOMEM.
  */
 #define PST_HOST_FAULT_MAX 200

@@ -105,7 +105,7 @@ static void early(const char *text)
 	static const char *const names[] = {"MODULES", "initrd.kernelModules",
 					    "kernelModules", NULL};
 	PST_HOST_CLEANUP_NAMES struct pst_host_names words = {0};
-	struct pst_host_setting s[] = {{"MODULES", NULL}, {"A", NULL}};
+	struct pst_host_setting s[] = {{.name = "MODULES"}, {.name = "A"}};
 	char fault[PST_HOST_FAULT_MAX] = "";
 	size_t i;
 
