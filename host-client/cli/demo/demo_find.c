@@ -59,12 +59,12 @@ int pst_demo_find_image(struct pst_demo_files *f, struct pst_error *err)
 			return 0;
 	}
 	return pst_error_set(err, -ENOENT,
-			     "no guest image (vmlinuz and initrd.img) in %s; "
+			     "no guest image (vmlinuz and initrd.img) in %s%s; "
 			     "./bootstrap demo makes one, "
-			     "$PENSTOCK_GUEST_IMAGE names its directory",
-			     env       ? env
-			     : dirs[1] ? dirs[1]
-				       : PST_PKGLIBEXECDIR);
+			     "$PENSTOCK_GUEST_IMAGE names its directory, and "
+			     "demo --no-vm needs none",
+			     env ? env : PST_PKGLIBEXECDIR,
+			     env ? "" : " or this build");
 }
 
 int pst_demo_find_qemu(struct pst_demo_files *f, struct pst_error *err)
