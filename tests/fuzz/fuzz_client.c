@@ -42,9 +42,16 @@ enum call {
 	SLEEP,   /* tens of ms */
 	WATCH,
 	REOPEN, /* how */
-	N_CALLS
+	N_CALLS,
+	/* From FIRST_LATE on: the older corpus means what it did. */
+	SUBMIT = N_CALLS, /* how many, for each: op and queue, its operands */
+	WAIT_ANY,         /* timeout */
+	WAIT_BUFFER,      /* which, timeout */
 };
 
+#define FIRST_LATE 253
+
+#define N_QUEUES  3U
 #define N_BUFFERS 8U
 #define N_TENSORS 8U
 #define N_TAGS    16U
@@ -230,6 +237,45 @@ static void use_model(void)
 	}
 }
 
+/* Up to four operations of any kind on any queue, also on none. */
+static void submit(void)
+{
+	struct pst_submission ops[4];
+	struct pst_gemm_args g = PST_GEMM_INIT;
+	struct pst_copy_args k = PST_COPY_INIT;
+	const int n = script_u8() % 5;
+	uint64_t t[4];
+	int i, r, what;
+
+	g.dtype = PST_F32;
+	g.m = g.n = g.k = 4;
+	g.a = g.b = k.src = buffer();
+	g.c = k.dst = buffer();
+	k.n = 64;
+	for (i = 0; i < n; i++) {
+		what = script_u8();
+		ops[i] = (struct pst_submission)PST_SUBMISSION_INIT;
+		ops[i].op = what & 3;
+		ops[i].queue = (what >> 2) % (N_QUEUES + 1);
+		if (ops[i].op == PST_OP_GEMM)
+			ops[i].args.gemm = &g;
+		if (ops[i].op == PST_OP_COPY)
+			ops[i].args.copy = &k;
+	}
+	r = pst_submit(c, ops, n, t);
+	FUZZ_CHECK(r <= n && r != 0);
+	for (i = 0; i < r; i++)
+		stash_tag(0, t[i]);
+}
+
+static void wait_any(void)
+{
+	struct pst_completion done[4];
+	const int n = pst_wait_any(c, done, 4, timeout());
+
+	FUZZ_CHECK(n && n <= 4);
+}
+
 static void infer(uint8_t how)
 {
 	struct pst_infer_args f = {
@@ -298,6 +344,7 @@ static void reopen(uint8_t how)
 		.size = sizeof(o),
 		.flags = how & (PST_OPEN_CONTROL_ONLY | PST_OPEN_NO_SPIN),
 		.timeout_ns = (1 + (how >> 4)) * 100 * PST_NS_PER_MS,
+		.queues = how & 64 ? N_QUEUES : 0,
 		.dead_ns = how & 8 ? 150 * PST_NS_PER_MS : 0,
 		.name = "fuzz",
 	};
@@ -376,7 +423,7 @@ static void poll_all(void)
 	/* A loop that takes all there is comes to an end. */
 	while ((n = pst_poll(c, done, 16)) > 0) {
 		all += n;
-		FUZZ_CHECK(all <= (int)PST_WIRE_SLOTS);
+		FUZZ_CHECK(all <= (int)(N_QUEUES * PST_WIRE_SLOTS));
 	}
 }
 
@@ -410,9 +457,17 @@ static void tensor_call(enum call what)
 	}
 }
 
+static enum call next_call(void)
+{
+	const uint8_t v = script_u8();
+
+	return v < FIRST_LATE ? v % N_CALLS
+			      : (unsigned)N_CALLS + v - FIRST_LATE;
+}
+
 static void step(void)
 {
-	const enum call what = script_u8() % N_CALLS;
+	const enum call what = next_call();
 	uint64_t start = fuzz_now_ns;
 	char text[64];
 	unsigned int i;
@@ -485,7 +540,15 @@ static void step(void)
 	case REOPEN:
 		reopen(script_u8());
 		break;
-	case N_CALLS:
+	case SUBMIT:
+		submit();
+		break;
+	case WAIT_ANY:
+		wait_any();
+		break;
+	case WAIT_BUFFER:
+		(void)!pst_wait_buffer(c, buffer(), timeout());
+		(void)!pst_check(c);
 		break;
 	}
 	if (fuzz_now_ns - start > allowed_ns + LATE_NS)
@@ -495,10 +558,10 @@ static void step(void)
 	FUZZ_CHECK(fuzz_now_ns - start <= allowed_ns + LATE_NS);
 }
 
-/* Every record is where its state says, and in one place at most. */
-static void check_records(void)
+/* Every record is where its state says, and in one list at most. Returns how
+ * many the agent may have. */
+static unsigned int check_records(const struct pst_pending *t)
 {
-	struct pst_pending *t = &c->queue[0].ops;
 	unsigned int n[4] = {0}, n_done = 0, i;
 	bool seen[PST_WIRE_SLOTS] = {false};
 	struct pst_record *rec;
@@ -517,28 +580,38 @@ static void check_records(void)
 	}
 	FUZZ_CHECK(t->n_free == n[PST_RECORD_FREE]);
 	FUZZ_CHECK(n_done <= n[PST_RECORD_DONE]);
+	return n[PST_RECORD_PENDING] + n[PST_RECORD_ABANDONED];
+}
+
+static void check_queues(void)
+{
+	unsigned int i, n;
+
 	/* Nobody gives up the lock with a failure pending. */
 	FUZZ_CHECK(!c->channel.failed);
-	if (!c->session.live)
-		FUZZ_CHECK(n[PST_RECORD_PENDING] == 0 &&
-			   n[PST_RECORD_ABANDONED] == 0);
-	else if (!c->conf.control_only)
-		FUZZ_CHECK(c->queue[0].lane.sq_tail -
-				   c->queue[0].lane.cq_head ==
-			   n[PST_RECORD_PENDING] + n[PST_RECORD_ABANDONED]);
+	for (i = 0; i < c->conf.n_queues; i++) {
+		n = check_records(&c->queue[i].ops);
+		if (!c->session.live)
+			FUZZ_CHECK(n == 0);
+		else if (!c->conf.control_only && i < c->session.n_lanes)
+			FUZZ_CHECK(c->queue[i].lane.sq_tail -
+					   c->queue[i].lane.cq_head ==
+				   n);
+	}
 }
 
 /* With nothing outstanding and nothing kept, nothing is held. */
 static void check_empty(void)
 {
+	unsigned int n = 0;
 	size_t i;
 
 	for (i = 0; i < N_BUFFERS; i++)
 		FUZZ_CHECK(pst_free(c, buffers[i]) == 0);
-	for (i = 0; i < PST_WIRE_SLOTS; i++)
-		if (c->queue[0].ops.rec[i].state == PST_RECORD_PENDING ||
-		    c->queue[0].ops.rec[i].state == PST_RECORD_ABANDONED)
-			return;
+	for (i = 0; i < c->conf.n_queues; i++)
+		n += check_records(&c->queue[i].ops);
+	if (n)
+		return;
 	for (i = 0; i < c->mem.heap.n; i++)
 		FUZZ_CHECK(c->mem.heap.extents[i]->n_blocks == 0);
 	FUZZ_CHECK(c->session.live || c->mem.heap.n == 0);
@@ -560,7 +633,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		if (c) {
 			step();
 			if (c)
-				check_records();
+				check_queues();
 		} else {
 			reopen(script_u8());
 		}
