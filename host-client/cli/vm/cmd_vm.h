@@ -75,6 +75,12 @@ enum {
 #define PST_CMD_VM_VIAS  "auto|ivshmem|nvdimm|shmem"
 #define PST_CMD_VM_POOLS "now|later|no"
 
+#define PST_CMD_VM_OPT_ROOT                                                    \
+	{                                                                      \
+		PST_OPT_VM_ROOT, "root", "DIR",                                \
+			"read the host's files below DIR [/]"                  \
+	}
+
 /* The options of what Penstock adds to a domain. */
 /* clang-format off */
 #define PST_CMD_VM_PART_OPTS                                                   \
@@ -96,8 +102,7 @@ enum {
 	 "its socket on the host, or Cloud Hypervisor's"},                     \
 	{PST_OPT_VM_I_KNOW, "i-know", NULL,                                    \
 	 "pass the host's own display through"},                               \
-	{PST_OPT_VM_ROOT, "root", "DIR",                                       \
-	 "read the host's files below DIR [/]"},                               \
+	PST_CMD_VM_OPT_ROOT,                                                   \
 	PST_CMD_VM_OPT_URI
 
 /* Those of a whole domain. */

@@ -7,6 +7,7 @@
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_agent.h"
+#include "host-client/cli/vm/cmd_vm_card.h"
 #include "host-client/cli/vm/cmd_vm_region.h"
 #include "libvirt-xml/hint.h"
 #include "transport/region/region_pulse.h"
@@ -21,6 +22,7 @@ struct start {
 	const struct pst_cmd_ctx *ctx;
 	const struct pst_vm_api *api;
 	struct pst_vm_virt *virt;
+	const char *root;
 	struct pst_vm_info info;
 	struct pst_region_pulse pulse;
 	bool wait;
@@ -131,6 +133,8 @@ static int start(struct start *s, const char *name)
 	    pst_region_pulse_open(s->info.region.path, &s->pulse, &err))
 		return pst_cmd_fail(s->ctx, "%s", err.text);
 	pst_cmd_progress(s->ctx, "starting the domain");
+	if (state == PST_VM_VIRT_OFF)
+		pst_cmd_vm_card_keep(s->ctx, s->root, &s->info);
 	r = s->api->virt_start(s->virt, name, &err);
 	pst_cmd_progress(s->ctx, NULL);
 	if (r == -EALREADY && s->wait)
@@ -152,12 +156,15 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (!s)
 		return pst_cmd_fail(ctx, "out of memory");
 	s->ctx = ctx;
+	s->root = "/";
 	s->timeout_ns = DEFAULT_TIMEOUT_NS;
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_WAIT)
 			s->wait = true;
 		else if (opt == PST_OPT_VM_URI)
 			uri = optarg;
+		else if (opt == PST_OPT_VM_ROOT)
+			s->root = optarg;
 		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,
 					       &s->timeout_ns))
 			return PST_EXIT_USAGE;
@@ -177,6 +184,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 static const struct pst_cmd_opt opts[] = {
 	{OPT_WAIT, "wait", NULL, "until the agent in it answers"},
 	{OPT_TIMEOUT, "timeout", "T", "with --wait: at most that long [2m]"},
+	PST_CMD_VM_OPT_ROOT,
 	PST_CMD_VM_OPT_URI,
 	PST_CMD_OPT_JSON,
 	{0},

@@ -6,6 +6,7 @@
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
+#include "host-client/cli/vm/cmd_vm_card.h"
 
 enum { OPT_FORCE = PST_OPT_OWN, OPT_TIMEOUT };
 
@@ -17,7 +18,7 @@ struct stop {
 	const struct pst_cmd_ctx *ctx;
 	const struct pst_vm_api *api;
 	struct pst_vm_virt *virt;
-	const char *name;
+	const char *name, *root;
 	uint64_t timeout_ns;
 	bool force;
 };
@@ -26,12 +27,17 @@ static int report(const struct stop *s, const char *how, const char *words,
 		  uint64_t begin)
 {
 	double seconds = (double)(pst_now_ns() - begin) / PST_NS_PER_S;
+	json_t *card;
 
+	if (!s->ctx->json)
+		printf("%s %s\n", s->name, words);
+	card = pst_cmd_vm_card_compare(s->ctx, s->root, s->name);
 	if (s->ctx->json)
 		return pst_cmd_print_json(
-			s->ctx, json_pack("{s:s, s:s, s:f}", "name", s->name,
-					  "how", how, "seconds", seconds));
-	printf("%s %s\n", s->name, words);
+			s->ctx, json_pack("{s:s, s:s, s:f, s:o*}", "name",
+					  s->name, "how", how, "seconds",
+					  seconds, "card", card));
+	json_decref(card);
 	return PST_EXIT_OK;
 }
 
@@ -100,7 +106,8 @@ static int stop(const struct stop *s)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	struct stop s = {.ctx = ctx, .timeout_ns = DEFAULT_TIMEOUT_NS};
+	struct stop s = {
+		.ctx = ctx, .root = "/", .timeout_ns = DEFAULT_TIMEOUT_NS};
 	const char *uri = NULL;
 	int opt, r;
 
@@ -109,6 +116,8 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			s.force = true;
 		else if (opt == PST_OPT_VM_URI)
 			uri = optarg;
+		else if (opt == PST_OPT_VM_ROOT)
+			s.root = optarg;
 		else if (!pst_cmd_arg_duration(ctx, "--timeout", optarg,
 					       &s.timeout_ns))
 			return PST_EXIT_USAGE;
@@ -125,6 +134,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 static const struct pst_cmd_opt opts[] = {
 	{OPT_TIMEOUT, "timeout", "T", "wait that long for its end [60s]"},
 	{OPT_FORCE, "force", NULL, "then destroy it, as pulling the plug does"},
+	PST_CMD_VM_OPT_ROOT,
 	PST_CMD_VM_OPT_URI,
 	PST_CMD_OPT_JSON,
 	{0},
@@ -135,7 +145,8 @@ const struct pst_cmd pst_cmd_vm_stop = {
 	.args = "NAME",
 	.summary = "Ask a domain to shut down, and wait for it",
 	.help = "By its guest agent (qemu-guest-agent) when that is connected, "
-		"else by the ACPI power\nbutton; it says which.\n",
+		"else by the ACPI power\nbutton; it says which. Says also if the card that the guest had "
+		"is not as it was\nwhen vm start started it.\n",
 	.example = "penstock vm stop titan --timeout 2m --force\n",
 	.opts = opts,
 	.min_args = 1,
