@@ -365,6 +365,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 		return;
 	}
 	l->running = true;
+	l->device_ns = 0;
 	l->begun = ++ex->n_begun;
 }
 
@@ -392,12 +393,18 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	 * backend has read the clock, and nothing took time since, that is
 	 * now. */
 	ex->stepped = r == PST_AGENT_STEP_DONE && l->bop.end_ns && !ex->woke;
-	if (!ex->stepped) {
-		read_clock(ex);
+	if (ex->stepped) {
+		ex->now_ns = l->bop.end_ns;
+		ex->fresh = true;
 		return;
 	}
-	ex->now_ns = l->bop.end_ns;
-	ex->fresh = true;
+	read_clock(ex);
+	if (l->waiting && !l->device_ns) {
+		l->device_ns = ex->now_ns;
+		l->due_ns = ex->now_ns +
+			    ex->config.ops->estimate_ns(ex->config.backend,
+							&l->bop.op);
+	}
 }
 
 /* Asks the backend once more to give up the running operation. */

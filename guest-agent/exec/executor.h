@@ -110,6 +110,11 @@ bool pst_agent_executor_ready(const struct pst_agent_executor *ex);
  * caller has to poll. */
 bool pst_agent_executor_waits(const struct pst_agent_executor *ex);
 
+/* When, by the backend's estimate, the first of the operations that devices
+ * work on ends; 0 if there is none. *ret_begun_ns: when it began there. */
+uint64_t pst_agent_executor_due(const struct pst_agent_executor *ex,
+				uint64_t *ret_begun_ns);
+
 /* The operation that began last in the backend, of any lane: the number of
  * those that did. */
 uint64_t pst_agent_executor_begun(const struct pst_agent_executor *ex);

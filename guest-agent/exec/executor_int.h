@@ -43,6 +43,8 @@ struct lane {
 	struct taken taken[N_TAKEN];
 	struct pst_backend_op bop;
 	uint64_t begun; /* the number of bop, or of the last one */
+	/* When the device began, and should have ended bop; 0: it has not. */
+	uint64_t device_ns, due_ns;
 	/* Entries still in the ring that were cancelled, by slot. */
 	unsigned int n_marked;
 	uint64_t marked[PST_WIRE_SLOTS / 64];

@@ -109,6 +109,23 @@ uint64_t pst_agent_executor_running(const struct pst_agent_executor *ex,
 	return l->attached && l->running ? l->begun : 0;
 }
 
+uint64_t pst_agent_executor_due(const struct pst_agent_executor *ex,
+				uint64_t *ret_begun_ns)
+{
+	const struct lane *l;
+	uint64_t due = 0;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (!l->waiting || (due && l->due_ns >= due))
+			continue;
+		due = l->due_ns;
+		*ret_begun_ns = l->device_ns;
+	}
+	return due;
+}
+
 uint64_t pst_agent_executor_begun(const struct pst_agent_executor *ex)
 {
 	return ex->n_begun;

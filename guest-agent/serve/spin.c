@@ -19,6 +19,28 @@
 /* After this time the client or this thread may be on another CPU. */
 #define REST_NS (100 * PST_NS_PER_MS)
 
+/* Beside a device: a sleep of less is not worth its wake-up; the thread is
+ * awake so long before the end, and looks for so long after it; a slice is this
+ * part of the whole, and at least so long. */
+#define DEVICE_SLEEP_NS (300 * PST_NS_PER_US)
+#define DEVICE_EARLY_NS (150 * PST_NS_PER_US)
+#define DEVICE_LATE_NS  PST_NS_PER_MS
+#define DEVICE_SLICE    50U
+#define DEVICE_LEAST_NS (50 * PST_NS_PER_US)
+
+uint64_t pst_agent_spin_device(uint64_t now_ns, uint64_t begun_ns,
+			       uint64_t due_ns)
+{
+	const uint64_t end_ns = due_ns > now_ns ? due_ns : now_ns;
+	uint64_t slice = (end_ns - begun_ns) / DEVICE_SLICE;
+
+	if (slice < DEVICE_LEAST_NS)
+		slice = DEVICE_LEAST_NS;
+	if (due_ns > now_ns && due_ns - now_ns > DEVICE_SLEEP_NS)
+		return pst_min_u64(due_ns - now_ns - DEVICE_EARLY_NS, slice);
+	return end_ns - due_ns < DEVICE_LATE_NS ? 0 : slice;
+}
+
 void pst_agent_spin_init(struct pst_agent_spin *s, uint64_t max_ns)
 {
 	*s = (struct pst_agent_spin){.max_ns = max_ns, .now_ns = max_ns};

@@ -39,6 +39,16 @@ void pst_agent_spin_found(struct pst_agent_spin *s);
 bool pst_agent_spin_slept(struct pst_agent_spin *s, uint64_t now_ns,
 			  uint64_t slept_ns, bool woken);
 
+/*
+ * How long to sleep now, while a device works whose end wakes nobody: on what
+ * began at begun_ns and should end at due_ns, later than 0. 0: go on looking.
+ * What is short is looked at all the time, beyond its due time for a while as
+ * well; long work is slept through in slices of a part of its length, up to
+ * shortly before its end.
+ */
+uint64_t pst_agent_spin_device(uint64_t now_ns, uint64_t begun_ns,
+			       uint64_t due_ns);
+
 /* The thread is on another CPU: what was learnt of the last one is over. */
 void pst_agent_spin_moved(struct pst_agent_spin *s);
 

@@ -406,10 +406,15 @@ END_TEST
 
 START_TEST(a_lane_that_waits_for_the_device_stops_nobody)
 {
+	uint64_t begun = 0;
+
+	ck_assert_uint_eq(pst_agent_executor_due(ex, &begun), 0);
 	submit(0, 1, DEVICE | STEPS(5));
 	submit(0, 2, STEPS(1));
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
 	ck_assert(pst_agent_executor_waits(ex));
+	ck_assert_uint_eq(pst_agent_executor_due(ex, &begun) - begun,
+			  ESTIMATE_NS);
 	submit(1, 3, STEPS(2));
 	/* Lane 1 is served between polls of the device. */
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);

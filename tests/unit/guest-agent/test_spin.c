@@ -159,6 +159,59 @@ START_TEST(longer_pauses_than_the_window_are_not_taken_for_a_shared_cpu)
 }
 END_TEST
 
+/* How long after a device's end the thread looks at it, of work that lasts
+ * length_ns and was taken for due_ns. A look takes LOOK_NS, a wake-up WAKE_NS.
+ */
+#define LOOK_NS 400U
+#define WAKE_NS 10000U
+
+static uint64_t late_by(uint64_t length_ns, uint64_t due_ns,
+			uint64_t *ret_looks)
+{
+	uint64_t now = 1000, sleep;
+
+	*ret_looks = 0;
+	while (now < 1000 + length_ns) {
+		sleep = pst_agent_spin_device(now, 1000, 1000 + due_ns);
+		now += sleep ? sleep + WAKE_NS : LOOK_NS;
+		++*ret_looks;
+	}
+	return now - 1000 - length_ns;
+}
+
+/* Lengths from 5 us to 1 ms, and estimates that are off by half. Only too long
+ * an estimate of long work is a reason to sleep. */
+START_TEST(the_end_of_short_work_is_seen_within_microseconds)
+{
+	uint64_t length, due, looks, most;
+	unsigned int part;
+
+	for (length = 5000; length < 1000000; length += 777) {
+		for (part = 5; part <= 15; part++) {
+			due = length * part / 10;
+			most = due > length && due > 300000 ? 70000 : 5000;
+			ck_assert_uint_le(late_by(length, due, &looks), most);
+		}
+	}
+}
+END_TEST
+
+/* However wrong the estimate is, the end is seen within a few percent, and the
+ * thread sleeps most of the time. */
+START_TEST(long_work_is_slept_through)
+{
+	const uint64_t ms = 1000000, length = 200 * ms;
+	uint64_t looks;
+
+	ck_assert_uint_le(late_by(length, length, &looks), 5000);
+	ck_assert_uint_lt(looks, 1000);
+	ck_assert_uint_le(late_by(length, 2 * length, &looks), 9 * ms);
+	ck_assert_uint_lt(looks, 100);
+	ck_assert_uint_le(late_by(length, length / 100, &looks), 5 * ms);
+	ck_assert_uint_lt(looks, 5000);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(
@@ -167,6 +220,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, work_within_the_window_keeps_it);
 	tcase_add_test(tc, a_short_sleep_brings_the_whole_window_back);
 	tcase_add_test(tc, without_spinning_there_is_no_window);
+	tcase_add_test(tc, the_end_of_short_work_is_seen_within_microseconds);
+	tcase_add_test(tc, long_work_is_slept_through);
 	tcase_add_test(tc, a_client_on_the_same_cpu_soon_meets_no_spin);
 	tcase_add_test(tc, it_is_told_once_that_another_cpu_would_be_better);
 	tcase_add_test(tc, a_client_that_leaves_the_cpu_is_spun_for_again);
