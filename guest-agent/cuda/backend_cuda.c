@@ -50,10 +50,16 @@ static int lane_get(struct pst_backend *b, uint32_t index,
 	if (!l)
 		return pst_oom(err);
 	l->index = index;
-	if ((r = pst_cuda_stream(&l->stream, err)) < 0 ||
+	/* A small product does not wait behind another lane's tiles. From the
+	 * pool the workspace comes without the device's waiting. */
+	if ((r = pst_cuda_stream_first(&l->stream, err)) < 0 ||
 	    (r = pst_cuda_flight_init(&l->flight, err)) < 0 ||
-	    (r = pst_cuda_ok(cudaMalloc(&l->workspace, b->workspace_size),
-			     "allocating a workspace", err)) < 0) {
+	    (r = pst_cuda_ok(
+		     b->device.pools
+			     ? cudaMallocAsync(&l->workspace, b->workspace_size,
+					       l->stream)
+			     : cudaMalloc(&l->workspace, b->workspace_size),
+		     "allocating a workspace", err)) < 0) {
 		lane_free(l);
 		return r;
 	}
@@ -148,7 +154,7 @@ static int open_device(struct pst_backend *b, struct pst_error *err)
 {
 	int r;
 
-	r = pst_cuda_device_open(&b->device, err);
+	r = pst_cuda_device_open(b->options.gpu, &b->device, err);
 	if (r < 0)
 		return r;
 	b->workspace_size =
@@ -190,11 +196,15 @@ static int cuda_open(uint8_t *base, uint64_t size, uint32_t threads,
 		     struct pst_backend **ret, struct pst_error *err)
 {
 	struct pst_backend *b = calloc(1, sizeof(*b));
+	bool taken;
 	int r;
 
 	(void)threads;
 	if (!b)
 		return pst_oom(err);
+	/* Of whoever started the agent: both change results. */
+	unsetenv("NVIDIA_TF32_OVERRIDE");
+	unsetenv("CUBLAS_EMULATE_SINGLE_PRECISION");
 	b->base = base;
 	b->size = size;
 	b->pipe.owner = -1;
@@ -202,7 +212,11 @@ static int cuda_open(uint8_t *base, uint64_t size, uint32_t threads,
 	if (r == 0)
 		r = open_device(b, err);
 	if (r < 0) {
+		taken = b->device.taken;
 		free_all(b);
+		/* The context alone has some 400 MB of the card. */
+		if (taken && cudaDeviceReset() != cudaSuccess)
+			cudaGetLastError();
 		return r;
 	}
 	b->nvml = pst_cuda_nvml_open(pst_cuda_nvml_library(), b->device.pci);
@@ -301,6 +315,7 @@ static int cuda_device_info(struct pst_backend *b,
 	ret->mem_total = d->mem_total;
 	ret->known = PST_AGENT_DEVICE_SM | PST_AGENT_DEVICE_MULTIPROCESSORS |
 		     PST_AGENT_DEVICE_MEM_TOTAL;
+	pst_cuda_trim(b);
 	pst_cuda_nvml_read(b->nvml, ret);
 	if (b->lost)
 		return pst_error_set(err, -EIO, "%s", b->why.text);

@@ -24,6 +24,7 @@ struct pst_cuda_options {
 	enum pst_cuda_strategy strategy;
 	enum pst_cuda_registration_how registration;
 	uint64_t memory; /* bytes of device memory for tiles; 0: chosen */
+	const char *gpu; /* UUID or PCI address; NULL: the first */
 };
 
 /* The running operation of a lane, and the lane's own stream. Made when the
@@ -62,6 +63,7 @@ struct pst_backend {
 	cudaStream_t mem_stream;
 	cudaEvent_t mem_ready;
 	bool has_memory; /* mem_ready was recorded */
+	bool released;   /* memory, which the pool may still hold */
 	/* Kinds of products that the library refused at start, by rate. */
 	bool no_rate[PST_CUDA_N_RATES];
 	struct pst_error refusal[PST_CUDA_N_RATES]; /* in its words, or empty */
@@ -86,6 +88,10 @@ void pst_cuda_release(struct pst_backend *b, void *mem);
 /* The same without zeros, for what is written before it is read. */
 int pst_cuda_alloc_scratch(struct pst_backend *b, uint64_t size, void **ret,
 			   struct pst_error *err);
+
+/* Gives the card what was released and is free by now; else the pool holds it
+ * until something synchronises, which nothing here does. */
+void pst_cuda_trim(struct pst_backend *b);
 
 /* Makes the stream see all of alloc's zeroing. 0 or -EIO. */
 int pst_cuda_wait_memory(struct pst_backend *b, cudaStream_t s,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "transport/base/util.h"
 
@@ -120,7 +121,8 @@ static int read_properties(struct pst_cuda_device *d, struct pst_error *err)
 	return 0;
 }
 
-static int find_card(struct pst_cuda_device *d, struct pst_error *err)
+static int count_cards(struct pst_cuda_device *d, int *ret_n,
+		       struct pst_error *err)
 {
 	cudaError_t e;
 	int n = 0;
@@ -142,10 +144,33 @@ static int find_card(struct pst_cuda_device *d, struct pst_error *err)
 				     MAJOR(d->driver), MINOR(d->driver),
 				     MAJOR(d->runtime), MINOR(d->runtime));
 	}
+	*ret_n = n;
 	return pst_cuda_ok(e, "looking for a card", err);
 }
 
-int pst_cuda_device_open(struct pst_cuda_device *ret, struct pst_error *err)
+static int find_card(const char *gpu, struct pst_cuda_device *d,
+		     struct pst_error *err)
+{
+	int n = 0, i, r;
+
+	r = count_cards(d, &n, err);
+	for (i = 0; r == 0 && i < n; i++) {
+		d->ordinal = i;
+		r = read_properties(d, err);
+		if (r < 0 || !gpu || strcasecmp(gpu, d->uuid) == 0 ||
+		    strcasecmp(gpu, d->pci) == 0)
+			return r;
+	}
+	return r < 0 ? r
+		     : pst_error_set(err, -ENODEV,
+				     "PENSTOCK_CUDA_GPU=%s is none of the %d "
+				     "cards here, of which the last is %s at "
+				     "%s",
+				     gpu, n, d->uuid, d->pci);
+}
+
+int pst_cuda_device_open(const char *gpu, struct pst_cuda_device *ret,
+			 struct pst_error *err)
 {
 	struct pst_cuda_device d = {.ordinal = 0};
 	int r;
@@ -166,10 +191,7 @@ int pst_cuda_device_open(struct pst_cuda_device *ret, struct pst_error *err)
 	if (MAJOR(d.driver) < MAJOR(d.runtime))
 		return pst_cuda_check_versions(d.driver, d.runtime, "", 99, 0,
 					       err);
-	r = find_card(&d, err);
-	if (r < 0)
-		return r;
-	r = read_properties(&d, err);
+	r = find_card(gpu, &d, err);
 	if (r < 0)
 		return r;
 	r = pst_cuda_check_versions(d.driver, d.runtime, d.name, d.major,
@@ -180,6 +202,7 @@ int pst_cuda_device_open(struct pst_cuda_device *ret, struct pst_error *err)
 	r = pst_cuda_ok(cudaSetDevice(d.ordinal), "taking the card", err);
 	if (r < 0)
 		return r;
+	d.taken = true;
 	*ret = d;
 	return 0;
 }

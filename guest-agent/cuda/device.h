@@ -21,17 +21,20 @@ struct pst_cuda_device {
 	uint64_t mem_total;
 	uint64_t max_pitch; /* bytes between the lines of a 2D copy */
 	bool pools;         /* cudaMallocAsync */
+	bool taken;         /* this process has a context there */
 	int driver;         /* newest CUDA the driver knows, 13000 for 13.0 */
 	int runtime;        /* CUDA version of the runtime library */
 	char driver_text[32];
 };
 
 /*
- * Finds the first card, checks that card, driver and library are compatible,
+ * Finds the card gpu (its UUID "GPU-..." or PCI address; NULL: the first, which
+ * is the fastest), checks that card, driver and library are compatible,
  * and makes it the calling thread's. Returns 0; -ENODEV (no driver, no card,
  * too old or too new, with both versions in the sentence); -EIO.
  */
-int pst_cuda_device_open(struct pst_cuda_device *ret, struct pst_error *err);
+int pst_cuda_device_open(const char *gpu, struct pst_cuda_device *ret,
+			 struct pst_error *err);
 
 /*
  * Whether a library of version runtime works with a driver that knows CUDA

@@ -18,6 +18,17 @@ int pst_cuda_stream(cudaStream_t *ret, struct pst_error *err)
 		"making a stream", err);
 }
 
+int pst_cuda_stream_first(cudaStream_t *ret, struct pst_error *err)
+{
+	int least = 0, greatest = 0;
+
+	if (cudaDeviceGetStreamPriorityRange(&least, &greatest) != cudaSuccess)
+		cudaGetLastError();
+	return pst_cuda_ok(cudaStreamCreateWithPriority(
+				   ret, cudaStreamNonBlocking, greatest),
+			   "making a stream", err);
+}
+
 int pst_cuda_flight_init(struct pst_cuda_flight *f, struct pst_error *err)
 {
 	unsigned int i;

@@ -23,6 +23,9 @@ int pst_cuda_event(cudaEvent_t *ret, struct pst_error *err);
 /* A stream that waits for no other. Returns 0, -EIO, -ENOMEM. */
 int pst_cuda_stream(cudaStream_t *ret, struct pst_error *err);
 
+/* The same, before the work of other streams that has not begun. */
+int pst_cuda_stream_first(cudaStream_t *ret, struct pst_error *err);
+
 /* After a failure, done() frees what there is; so for a zeroed one. */
 int pst_cuda_flight_init(struct pst_cuda_flight *f, struct pst_error *err);
 void pst_cuda_flight_done(struct pst_cuda_flight *f);

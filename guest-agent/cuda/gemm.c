@@ -287,8 +287,8 @@ static int fetch(struct pst_backend *b, struct pst_cuda_pipe_side *side,
 	place_slot(side->mem + i * side->bytes, p, ret);
 	*ret_slot = slot;
 	if (!hit) {
-		r = pst_cuda_pipe_slot_ready(slot, err);
-		if (r == 0 && slot->in_use)
+		r = 0;
+		if (slot->in_use)
 			r = stream_wait(pipe->h2d, slot->used, err);
 		if (r == 0)
 			r = copy_part(&pipe->in, p, ret->mem, true, err);
@@ -306,11 +306,8 @@ static int prepare_c(struct pst_backend *b, struct pst_cuda_gemm_job *g,
 		     uint8_t *mem, struct pst_error *err)
 {
 	struct pst_cuda_pipe *pipe = &b->pipe;
-	int r;
+	int r = 0;
 
-	r = pst_cuda_pipe_slot_ready(slot, err);
-	if (r < 0)
-		return r;
 	if (g->op.beta == 0)
 		return slot->in_use
 			       ? stream_wait(pipe->compute, slot->used, err)

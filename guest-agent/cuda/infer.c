@@ -282,32 +282,35 @@ static int copy_rows(struct pst_cuda_model *m, const struct pst_operand *x,
 
 /* Captures the layers. Without a graph they are run one by one, so failing here
  * is no error: not each call of a library can be captured. NULL: no graph, and
- * none will be tried again. */
+ * unless memory was short none will be tried again. */
 static cudaGraphExec_t make_graph(struct pst_backend *b,
 				  struct pst_cuda_model *m, uint32_t rows)
 {
 	cudaGraphExec_t exec = NULL;
 	cudaGraph_t graph = NULL;
 	struct pst_error err;
+	cudaError_t e;
 	int r;
 
-	m->no_graphs = true;
-	if (cudaStreamBeginCapture(m->stream,
-				   cudaStreamCaptureModeThreadLocal) !=
-	    cudaSuccess) {
+	e = cudaStreamBeginCapture(m->stream, cudaStreamCaptureModeThreadLocal);
+	if (e != cudaSuccess) {
 		cudaGetLastError();
+		m->no_graphs = e != cudaErrorMemoryAllocation;
 		return NULL;
 	}
 	r = pst_cuda_layers_run(b, m, rows, &err);
-	if (cudaStreamEndCapture(m->stream, &graph) != cudaSuccess)
+	e = cudaStreamEndCapture(m->stream, &graph);
+	if (e != cudaSuccess)
 		graph = NULL;
-	if (r == 0 && graph &&
-	    cudaGraphInstantiateWithFlags(&exec, graph, 0) != cudaSuccess)
+	else if (r == 0)
+		e = cudaGraphInstantiateWithFlags(&exec, graph, 0);
+	if (e != cudaSuccess)
 		exec = NULL;
 	cudaGetLastError();
 	if (graph)
 		cudaGraphDestroy(graph);
-	m->no_graphs = !exec;
+	/* Memory may be there the next time. */
+	m->no_graphs = !exec && r != -ENOMEM && e != cudaErrorMemoryAllocation;
 	return exec;
 }
 

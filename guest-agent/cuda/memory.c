@@ -70,6 +70,21 @@ void pst_cuda_release(struct pst_backend *b, void *mem)
 
 	if (e != cudaSuccess)
 		cudaGetLastError();
+	b->released = b->device.pools;
+}
+
+void pst_cuda_trim(struct pst_backend *b)
+{
+	cudaMemPool_t pool;
+
+	if (!b->released || b->lost ||
+	    cudaStreamQuery(b->mem_stream) != cudaSuccess)
+		return;
+	b->released = false;
+	if (cudaDeviceGetDefaultMemPool(&pool, b->device.ordinal) !=
+		    cudaSuccess ||
+	    cudaMemPoolTrimTo(pool, 0) != cudaSuccess)
+		cudaGetLastError();
 }
 
 int pst_cuda_wait_memory(struct pst_backend *b, cudaStream_t s,

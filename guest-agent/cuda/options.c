@@ -42,6 +42,8 @@ int pst_cuda_options_read(struct pst_cuda_options *ret, struct pst_error *err)
 				     "PENSTOCK_CUDA_REGISTRATION=%s is not "
 				     "plain, iomemory or staged",
 				     v);
+	v = secure_getenv("PENSTOCK_CUDA_GPU");
+	ret->gpu = v && *v ? v : NULL;
 	v = secure_getenv("PENSTOCK_CUDA_MEMORY");
 	if (v &&
 	    (pst_parse_size(v, &ret->memory) < 0 || ret->memory < LEAST_MEMORY))

@@ -33,6 +33,20 @@ static int take_memory(struct pst_cuda_pipe *p, uint64_t size,
 	}
 }
 
+static int slots_init(struct pst_cuda_pipe_slot *s, unsigned int n,
+		      struct pst_error *err)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < n && r == 0; i++) {
+		r = pst_cuda_event(&s[i].loaded, err);
+		if (r == 0)
+			r = pst_cuda_event(&s[i].used, err);
+	}
+	return r;
+}
+
 int pst_cuda_pipe_init(struct pst_cuda_pipe *p,
 		       const struct pst_cuda_registration *region,
 		       uint64_t size, uint64_t workspace_size,
@@ -45,6 +59,11 @@ int pst_cuda_pipe_init(struct pst_cuda_pipe *p,
 	    (r = pst_cuda_stream(&p->compute, err)) < 0 ||
 	    (r = pst_cuda_stream(&p->d2h, err)) < 0 ||
 	    (r = pst_cuda_event(&p->turn, err)) < 0)
+		return r;
+	/* Now, so that no product waits for it. */
+	if ((r = slots_init(p->a.slot, PST_CUDA_TILES_MAX_SLOTS, err)) < 0 ||
+	    (r = slots_init(p->b.slot, PST_CUDA_TILES_MAX_SLOTS, err)) < 0 ||
+	    (r = slots_init(p->c, PST_CUDA_PIPE_MAX_C, err)) < 0)
 		return r;
 	pst_cuda_mover_init(&p->in, region, p->h2d, max_pitch, STAGED_SIZE);
 	pst_cuda_mover_init(&p->out, region, p->d2h, max_pitch, STAGED_SIZE);
@@ -155,16 +174,4 @@ void pst_cuda_pipe_enter(struct pst_cuda_pipe *p,
 	p->bias_mem = bias_bytes ? at : NULL;
 	for (i = 0; i < PST_CUDA_PIPE_MAX_C; i++)
 		p->c[i].in_use = false;
-}
-
-int pst_cuda_pipe_slot_ready(struct pst_cuda_pipe_slot *s,
-			     struct pst_error *err)
-{
-	int r = 0;
-
-	if (!s->loaded)
-		r = pst_cuda_event(&s->loaded, err);
-	if (r == 0 && !s->used)
-		r = pst_cuda_event(&s->used, err);
-	return r;
 }

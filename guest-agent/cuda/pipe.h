@@ -16,8 +16,7 @@
 /* C tiles on the way at once. */
 #define PST_CUDA_PIPE_MAX_C 2U
 
-/* Events of a slot: copies wait for used, computing waits for loaded. They are
- * made when first needed. */
+/* Events of a slot: copies wait for used, computing waits for loaded. */
 struct pst_cuda_pipe_slot {
 	cudaEvent_t loaded;
 	cudaEvent_t used;
@@ -75,9 +74,5 @@ bool pst_cuda_pipe_wanted(const struct pst_cuda_pipe *p, uint64_t now_ns);
  * bias_bytes fit. */
 void pst_cuda_pipe_enter(struct pst_cuda_pipe *p,
 			 const struct pst_cuda_tiles *t, uint64_t bias_bytes);
-
-/* Makes the slot's events unless they are there. 0, -ENOMEM, -EIO. */
-int pst_cuda_pipe_slot_ready(struct pst_cuda_pipe_slot *s,
-			     struct pst_error *err);
 
 #endif

@@ -134,7 +134,7 @@ if [ ! -e /dev/nvidiactl ]; then
 fi
 
 # A card that falls off the bus ends its call and the agent, not more.
-export FAKECUDA_LOSE_AT=600
+export FAKECUDA_LOSE_AT=2000
 pids=
 start_agent "$PENSTOCK_ENDPOINT" --region "file:$region" --backend cuda
 tries=0

@@ -35,11 +35,10 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
 {
 	const struct fakecuda_config *c = fakecuda_get();
 
-	(void)device;
 	memset(p, 0, sizeof(*p));
 	snprintf(p->name, sizeof(p->name), "Fake GPU 9000");
-	p->uuid.bytes[0] = 0x12;
-	p->pciBusID = 1;
+	p->uuid.bytes[0] = (char)(0x12 + device);
+	p->pciBusID = 1 + device;
 	p->totalGlobalMem = c->memory;
 	p->major = c->major;
 	p->minor = c->minor;
@@ -62,6 +61,27 @@ cudaError_t cudaDeviceGetAttribute(int *ret, enum cudaDeviceAttr a, int device)
 		fakecuda_note("an attribute the double does not know");
 		*ret = 0;
 	}
+	return fakecuda_call();
+}
+
+cudaError_t cudaDeviceReset(void)
+{
+	fakecuda_count_reset();
+	return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *ret, int device)
+{
+	(void)device;
+	*ret = NULL;
+	return fakecuda_call();
+}
+
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t keep)
+{
+	(void)pool;
+	(void)keep;
+	fakecuda_count_trim();
 	return fakecuda_call();
 }
 

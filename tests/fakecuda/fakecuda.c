@@ -22,7 +22,8 @@ static struct {
 	uint64_t calls, fail_at, lose_at;
 	cudaError_t fail_with, lost_with;
 	bool lost, hang;
-	unsigned int leaks, problems, blas, lt, heuristics, graphs, syncs;
+	unsigned int leaks, problems, blas, lt, heuristics, graphs, syncs,
+		resets, trims;
 	char problem[256];
 	uint64_t in, out;
 	uint64_t rng;
@@ -131,6 +132,8 @@ GETTER(unsigned int, fakecuda_lt_products, lt)
 GETTER(unsigned int, fakecuda_heuristics, heuristics)
 GETTER(unsigned int, fakecuda_graph_launches, graphs)
 GETTER(unsigned int, fakecuda_syncs, syncs)
+GETTER(unsigned int, fakecuda_resets, resets)
+GETTER(unsigned int, fakecuda_trims, trims)
 GETTER(bool, fakecuda_is_lost, lost)
 GETTER(cudaError_t, fakecuda_lost_with, lost_with)
 
@@ -240,6 +243,8 @@ COUNTER(fakecuda_count_lt, lt)
 COUNTER(fakecuda_count_heuristic, heuristics)
 COUNTER(fakecuda_count_graph, graphs)
 COUNTER(fakecuda_count_sync, syncs)
+COUNTER(fakecuda_count_reset, resets)
+COUNTER(fakecuda_count_trim, trims)
 
 void fakecuda_kernel_loaded(void (*kernel)(void))
 {
@@ -319,7 +324,7 @@ cudaError_t fakecuda_call(void)
 		e = g.lost_with;
 	else if (g.calls == g.fail_at)
 		e = g.fail_with;
-	else if (current_device != 0)
+	else if (current_device && current_device != g.config.device)
 		fakecuda_note_locked("a call while another device is current");
 	pthread_mutex_unlock(&fakecuda_lock);
 	return fakecuda_error(e);

@@ -51,6 +51,7 @@ struct fakecuda_refusal {
 struct fakecuda_config {
 	int driver, runtime; /* 13000; driver 0: none is loaded */
 	int n_devices;
+	int device;                         /* the one that is to be used */
 	int major, minor;                   /* compute capability */
 	uint64_t memory;                    /* bytes of device memory */
 	bool no_pools;                      /* no cudaMallocAsync */
@@ -108,8 +109,12 @@ unsigned int fakecuda_heuristics(void);
 unsigned int fakecuda_graph_launches(void);
 
 /* Calls since reset that make the host or the device wait: synchronising,
- * allocating, making streams and events, a kernel's first start. */
+ * allocating, a kernel's first start. */
 unsigned int fakecuda_syncs(void);
+
+/* Contexts given up; pools asked to give memory back. */
+unsigned int fakecuda_resets(void);
+unsigned int fakecuda_trims(void);
 
 /* From now on cuBLAS refuses this, too. */
 void fakecuda_refuse(const struct fakecuda_refusal *r);

@@ -50,6 +50,8 @@ void fakecuda_copied(uint64_t in, uint64_t out);
 void fakecuda_count_graph(void);
 /* A call that waits for the device, or makes others wait for it. */
 void fakecuda_count_sync(void);
+void fakecuda_count_reset(void);
+void fakecuda_count_trim(void);
 /* A kernel is started: the first time it is loaded. */
 void fakecuda_kernel_loaded(void (*kernel)(void));
 

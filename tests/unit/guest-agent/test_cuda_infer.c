@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/model/model.h"
+#include "guest-agent/cuda/model.h"
 #include "tests/fakecuda/fixture.h"
 #include "tests/fakecuda/number.h"
 #include "tests/fixtures/unit.h"
@@ -410,6 +410,71 @@ static void session(uint64_t n, struct fix_outcome *out)
 	out->calls = fakecuda_calls() - out->calls;
 }
 
+/* The n-th call after loading has no memory: five batches of one size. */
+static void short_of_memory(uint64_t n, struct fix_outcome *out)
+{
+	struct fakecuda_config c = fakecuda_default();
+	struct pst_op op;
+	void *model;
+	int i;
+
+	c.major = 8;
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, "256K", &err), 0);
+	everything(PST_WIRE_F32);
+	ck_assert_int_eq(load(&model), 0);
+	op = infer_op(model, 5, 1);
+	out->calls = fakecuda_calls();
+	fakecuda_fail(n, cudaErrorMemoryAllocation);
+	for (i = 0; i < 5; i++) {
+		fill_in(&op);
+		if (fix_run(&op, &err) < 0)
+			out->r = -1;
+		else
+			check_rows(&op, 1e-6);
+	}
+	fakecuda_fail(0, cudaSuccess);
+	out->calls = fakecuda_calls() - out->calls;
+	/* Whatever failed: a later batch has its graph. */
+	ck_assert_uint_ge(fakecuda_graph_launches(), 1);
+	fix_ops->model_free(fix_backend, model);
+	fix_ops->close(fix_backend);
+	out->left = fakecuda_leaks() != 0;
+	memcpy(out->text, "no memory", 10);
+}
+
+START_TEST(a_graph_that_had_no_memory_is_made_later)
+{
+	const uint64_t n = fix_calls(short_of_memory);
+	struct fix_outcome out;
+	uint64_t i;
+
+	for (i = 1; i <= n; i++)
+		fix_apart(short_of_memory, i, &out);
+}
+END_TEST
+
+/* So long rows that fewer than usual are a piece. */
+START_TEST(buffers_of_a_model_are_aligned)
+{
+	const struct fakecuda_config c = fakecuda_default();
+	const struct pst_cuda_model *m;
+	void *model, *t;
+
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, "256K", &err), 0);
+	new_plan(30001);
+	add(PST_AGENT_LAYER_RELU, 0);
+	ck_assert_int_eq(fix_ops->alloc(fix_backend, 256, &t, &err), 0);
+	ck_assert_int_eq(
+		fix_ops->model_new(fix_backend, &plan, t, &model, &err), 0);
+	m = model;
+	ck_assert_uint_lt(m->rows, 1024);
+	ck_assert_uint_eq((uintptr_t)pst_cuda_buffer(m, 1) % 256, 0);
+	ck_assert_uint_eq((uintptr_t)m->halves % 256, 0);
+	fix_ops->model_free(fix_backend, model);
+	fix_close();
+}
+END_TEST
+
 START_TEST(any_call_may_fail_once)
 {
 	fix_each_call_fails(session, 0);
@@ -422,6 +487,8 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, two_clients_of_a_model_do_not_mix);
 	tcase_add_loop_test(tc, a_card_without_the_type_runs_the_model_in_f32,
 			    0, 3);
+	tcase_add_test(tc, a_graph_that_had_no_memory_is_made_later);
+	tcase_add_test(tc, buffers_of_a_model_are_aligned);
 	tcase_add_test(tc, any_call_may_fail_once);
 }
 
