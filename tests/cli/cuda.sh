@@ -73,7 +73,7 @@ expect "every kind of product agrees with sums in double precision" 0 \
 	PENSTOCK_SIDE_BY_SIDE="$PST_TOP_BUILDDIR/tests/fakecuda/side_by_side" \
 	"$PST_TOP_SRCDIR/bench/gpu/run" -o "$tmp/results.md" -r 2 -s 20 48
 for words in "# Fake GPU 9000, 20" "Linux $(uname -r)" "CUDA 13.0" "staged:" \
-	'    ok 72 - i8 to i32' '    {"n":48,"runs":2,"penstock":'; do
+	'    ok 198 - i8 to i32' '    {"n":48,"runs":2,"penstock":'; do
 	check "what is kept has $words" grep -qF -e "$words" "$tmp/results.md"
 done
 

@@ -1,0 +1,207 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Checks a card from this folder alone: builds and installs nothing.
+#
+# gpu-check.sh OUT
+#
+# Leaves in OUT: summary.txt (at most 60 lines, the most important first, as
+# printed), summary.json (the same for programs), gpu.md (for bench/results),
+# log.txt, sanitizer.txt. Ends by itself within 300 s. cuBLAS comes from this
+# machine's toolkit, from PyTorch's packages, or from $GPU_LIB_PATH.
+# Exit: 0 all that ran is right, 1 not, 77 there is no card.
+set -u
+[ $# -eq 1 ] || {
+	sed -n '3,/^set/s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+}
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
+rm -f "$out"/{summary.txt,summary.json,gpu.md,log.txt,sanitizer.txt}
+t0=$(date +%s)
+# Tests put smaller numbers here.
+limit=${GPU_CHECK_LIMIT:-280}
+sides=${GPU_CHECK_SIDES:-64 128 256 512 1024 2048 4096 8192}
+side=${GPU_CHECK_SIDE:-192}
+runs=${GPU_CHECK_RUNS:-8}
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+tar -C "$tmp" -xzf "$here/lib.tar.gz" || exit 1
+failed=0 lines=0
+: >"$tmp/json"
+
+left() { echo $((limit - $(date +%s) + t0)); }
+log() { echo "[$(($(date +%s) - t0)) s] $*" >>"$out/log.txt"; }
+# say WORDS: a line of the summary, of which there are at most 60.
+say() {
+	log "$*"
+	lines=$((lines + 1))
+	[ $lines -gt 59 ] || echo "$*" | cut -c1-160 | tee -a "$out/summary.txt"
+}
+# note NAME VALUE: of the summary for programs; VALUE is JSON.
+note() { echo "\"$1\":$2" >>"$tmp/json"; }
+# within SECONDS COMMAND...: no longer than that, and than there is time.
+within() {
+	local most=$1
+	shift
+	[ "$(left)" -ge "$most" ] || most=$(left)
+	[ "$most" -gt 5 ] || return 124
+	timeout -k 5 "$most" "$@"
+}
+end() {
+	note seconds $(($(date +%s) - t0))
+	note exit "$1"
+	echo "{$(paste -sd, "$tmp/json")}" >"$out/summary.json"
+	say "$(($(date +%s) - t0)) s, exit $1"
+	exit "$1"
+}
+
+# library FILE: the folder it is in.
+library() {
+	local d site
+	site=$(python3 -c 'import os, torch
+print(os.path.dirname(os.path.dirname(torch.__file__)))' 2>/dev/null)
+	for d in ${GPU_LIB_PATH:-} /usr/local/cuda/lib64 \
+		/usr/local/cuda-*/lib64 \
+		/usr/local/cuda/targets/x86_64-linux/lib \
+		"$site"/nvidia/cu*/lib "$site"/nvidia/*/lib \
+		/usr/lib/x86_64-linux-gnu; do
+		[ ! -e "$d/$1" ] || {
+			echo "$d"
+			return
+		}
+	done
+}
+# shellcheck source=/dev/null
+. "$here/versions"
+blas=$(library "libcublasLt.so.$CUBLAS_MAJOR")
+rt=$(library "libcudart.so.$CUDART_MAJOR")
+say "cuBLAS in ${blas:-nowhere}, CUDA's runtime in ${rt:-nowhere}"
+note cublas_dir "\"$blas\""
+path=$blas:$rt:$tmp/lib:/usr/local/nvidia/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+ours() {
+	env LD_LIBRARY_PATH="$path" PENSTOCK_AGENT="$here/bin/penstock-agent" \
+		PENSTOCK_BACKEND_DIR="$here/modules" \
+		PENSTOCK_AGENT_LOG="$tmp/agent.log" "$@"
+}
+export -f ours
+export path here tmp
+{
+	uname -a
+	nproc
+	nvidia-smi
+	nvidia-smi -q -d CLOCK,PERFORMANCE
+	ls -l /dev/nvidia*
+	grep -E 'MemTotal|Huge' /proc/meminfo
+	cat /proc/driver/nvidia/version
+	ulimit -l
+} >>"$out/log.txt" 2>&1
+missing=$(ours ldd "$here"/bin/* "$here"/modules/*.so 2>&1 |
+	awk '/not found/ { print $1 }' | sort -u | tr '\n' ' ')
+[ -z "$missing" ] || say "libraries that are missing here: $missing"
+smi=$(nvidia-smi --format=csv,noheader --query-gpu=name,driver_version,pcie.link.gen.max,pcie.link.width.max,clocks.max.sm 2>/dev/null | head -n 1)
+[ -z "$smi" ] || say "card: $smi"
+
+# agree WORDS SIDE [VARIABLE=VALUE...]: one line of the summary, failures below.
+agree() {
+	local words=$1 n=$2 r ok bad skipped
+	shift 2
+	within 60 bash -c 'ours "$@"' - "$@" "$here/bin/agree" "$n" \
+		>"$tmp/agree" 2>&1
+	r=$?
+	cat "$tmp/agree" >>"$out/log.txt"
+	ok=$(grep -c '^ok' "$tmp/agree")
+	bad=$(grep -c '^not ok' "$tmp/agree")
+	skipped=$(grep -c '# SKIP' "$tmp/agree")
+	if [ $r = 77 ]; then
+		say "no card: $(tail -n 1 "$tmp/agent.log" "$tmp/agree" | tr '\n' ' ')"
+		end 77
+	fi
+	[ $r = 0 ] || failed=1
+	say "agreement, $words: $ok right, $bad wrong, $skipped not had, exit $r"
+	note "agree_${words// /_}" "{\"ok\":$ok,\"wrong\":$bad,\"skipped\":$skipped,\"exit\":$r}"
+	grep '^not ok' "$tmp/agree" | head -n 3 | while read -r l; do
+		echo "  $l" | cut -c1-160 | tee -a "$out/summary.txt"
+	done
+}
+region='PENSTOCK_ENDPOINT=spawn:?size=256M'
+agree "smallest" 40 "$region"
+head -n 1 "$tmp/agree" | cut -c1-160 | tee -a "$out/summary.txt"
+agree "chosen way" "$side" "$region"
+agree "in place" "$side" "$region" PENSTOCK_CUDA_STRATEGY=mapped
+agree "in tiles" "$side" "$region" PENSTOCK_CUDA_STRATEGY=pipelined
+agree "staged" 96 "$region" PENSTOCK_CUDA_REGISTRATION=staged
+agree "beyond memory" $((side * 2)) "$region" \
+	PENSTOCK_CUDA_STRATEGY=pipelined PENSTOCK_CUDA_MEMORY=1M
+
+# Models, against the same on the CPU.
+if within 40 bash -c 'ours "$@"' - "$region" "$here/bin/agree" -m "$here/data" \
+	>"$tmp/models" 2>&1; then
+	say "models: $(grep -c '^ok' "$tmp/models") batches as on the CPU"
+	note models true
+else
+	say "models: $(grep '^not ok' "$tmp/models" | head -n 2 | tr '\n' ';')"
+	note models false
+	failed=1
+fi
+cat "$tmp/models" >>"$out/log.txt"
+
+# Two clients at once.
+for i in 1 2; do
+	(within 40 bash -c 'ours "$@"' - "$region" "$here/bin/agree" 64 \
+		>"$tmp/client$i" 2>&1; echo $? >"$tmp/client$i.rc") &
+done
+wait
+both="$(cat "$tmp/client1.rc") $(cat "$tmp/client2.rc")"
+[ "$both" = "0 0" ] || failed=1
+say "two clients at once: exits $both"
+note two_clients "\"$both\""
+
+ours "$region" timeout 20 "$here/bin/penstock" info >"$tmp/info" 2>&1
+ours "$region" timeout 20 "$here/bin/penstock" health >>"$tmp/info" 2>&1
+cat "$tmp/info" >>"$out/log.txt"
+grep -i -E 'gpu|cuda|registration|health|temperature' "$tmp/info" | head -n 6 |
+	while read -r l; do echo "$l" | cut -c1-160 | tee -a "$out/summary.txt"; done
+lines=$((lines + 6))
+
+# Speed, one side after the other, the smallest first, as time allows.
+: >"$tmp/beside"
+for n in $sides; do
+	mib=$((n * n * 12 / 1048576 + 128))
+	[ "$(left)" -gt 45 ] || {
+		say "no time for products of n = $n and above"
+		break
+	}
+	if within 90 bash -c 'ours "$@"' - \
+		"PENSTOCK_ENDPOINT=spawn:?size=${mib}M" \
+		"$here/bin/side_by_side" -r "$runs" "$n" >"$tmp/one" \
+		2>"$tmp/versions"; then
+		cat "$tmp/one" >>"$tmp/beside"
+		say "$(sed 's/[{}"]//g; s/,/ /g; s/ runs.*added_us/ added_us/' \
+			"$tmp/one")"
+	else
+		say "products of n = $n: $(tail -n 1 "$tmp/versions")"
+		failed=1
+	fi
+done
+cat "$tmp/beside" "$tmp/versions" >>"$out/log.txt" 2>/dev/null
+note products "[$(paste -sd, "$tmp/beside")]"
+
+if command -v compute-sanitizer >/dev/null && [ "$(left)" -gt 60 ]; then
+	within 80 bash -c 'ours "$@"' - PENSTOCK_CUDA_MEMORY=16M \
+		PENSTOCK_ENDPOINT='spawn:?size=64M' compute-sanitizer \
+		--target-processes all --report-api-errors no \
+		"$here/bin/agree" 24 >"$out/sanitizer.txt" 2>&1
+	r=$?
+	say "compute-sanitizer: exit $r; $(grep -h 'ERROR SUMMARY' \
+		"$out/sanitizer.txt" | sort | uniq -c | tr '\n' ';')"
+	note sanitizer $r
+else
+	say "compute-sanitizer: not run (not here, or no time left)"
+fi
+sort -u "$tmp/agent.log" 2>/dev/null | cut -c1-300 >>"$out/log.txt"
+{
+	echo "# ${smi:-a card}, $(date -u +%F)"
+	echo
+	sed 's/^/    /' "$out/summary.txt"
+} >"$out/gpu.md"
+end $failed

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The check on a card, from its bundle, with the double of CUDA in the card's
+# place: an empty environment, nothing of this build tree, small sizes.
+. "$PST_TOP_SRCDIR/tests/cli/lib.sh"
+
+cd "$PST_TOP_BUILDDIR" || exit 1
+check "a bundle is packed" "$PST_TOP_SRCDIR/bench/gpu/make-bundle" . \
+	"$tmp/bundle" "" "tests/fakecuda/.libs/penstock-backend-cuda.so" \
+	"tests/fakecuda/side_by_side"
+# The double needs no cuBLAS.
+printf 'CUBLAS_MAJOR=0\nCUDART_MAJOR=0\n' >"$tmp/bundle/versions"
+mv "$tmp/bundle" "$tmp/elsewhere"
+cd "$tmp" || exit 1
+check "it checks the card, from another folder and an empty environment" \
+	env -i PATH="$PATH" HOME="$tmp" TMPDIR="$tmp" GPU_CHECK_SIDE=40 \
+	GPU_CHECK_SIDES="16 32" GPU_CHECK_RUNS=2 GPU_CHECK_LIMIT=170 \
+	FAKECUDA_MEMORY=268435456 \
+	"$tmp/elsewhere/gpu-check.sh" "$tmp/out"
+sed 's/^/# /' "$tmp/out/summary.txt"
+check "the summary is short" [ "$(wc -l <"$tmp/out/summary.txt")" -le 60 ]
+for words in "agreement, smallest: 198 right, 0 wrong" \
+	"models: 10 batches as on the CPU" "two clients at once: exits 0 0" \
+	"n:32 added_us:"; do
+	check "it has $words" grep -qF "$words" "$tmp/out/summary.txt"
+done
+if [ -n "$PST_PYTHON" ]; then
+	check "programs can read it" "$PST_PYTHON" -c "
+import json
+s = json.load(open('$tmp/out/summary.json'))
+assert s['exit'] == 0 and len(s['products']) == 2, s"
+fi
+expect "without a card it says so" 77 "no card" env -i PATH="$PATH" \
+	FAKECUDA_DRIVER=0 "$tmp/elsewhere/gpu-check.sh" "$tmp/out"
+finish
