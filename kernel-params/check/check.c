@@ -123,12 +123,16 @@ void pst_host_checks_run(const struct pst_host *h,
 			 struct pst_host_findings *out)
 {
 	const struct pst_host_check *c;
+	size_t first;
 
 	for (c = pst_host_checks; c->id; c++) {
 		if (c->needs_gpu && !h->gpu)
 			continue;
 		out->id = c->id;
 		out->why = c->why;
+		first = out->n;
 		c->run(h, out);
+		for (; first < out->n; first++)
+			pst_host_finding_doubt(h, &out->f[first]);
 	}
 }

@@ -188,7 +188,11 @@ PST_HOST_CHECK(nvidia_modules)
 		    pst_host_module_is_in(&h->modules, m->module))
 			pst_host_text_add(&seen, "%s%s", seen.len ? " " : "",
 					  m->module);
-	if (!seen.len)
+	if (!h->modules.loaded && !h->modules.has_sys)
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "look into /proc/modules there",
+				     "proc/modules was not seen");
+	else if (!seen.len)
 		pst_host_finding_add(out, PST_HOST_PASS, NULL,
 				     "no NVIDIA module is loaded");
 	else if (stays)

@@ -63,6 +63,12 @@ PST_HOST_CHECK(kernel_version);
 PST_HOST_CHECK(io_uring);
 PST_HOST_CHECK(tree);
 
+/* ---- evidence.c ---- */
+
+/* Makes a PASS a WARN where the files are not there that would tell. */
+void pst_host_finding_doubt(const struct pst_host *h,
+			    struct pst_host_finding *f);
+
 /* ---- check_common.c ---- */
 
 /*

@@ -143,10 +143,10 @@ PST_HOST_CHECK(hugepages_pool)
 	pools_text(h, -1, &seen);
 	wanted_text(h, &want);
 	fix_pages(h, -1, &fix);
-	if (!h->memory.n_pools && !h->files.has_sys)
+	if (!h->memory.n_pools && h->files.unseen & PST_HOST_UNSEEN_POOLS)
 		pst_host_finding_add(out, PST_HOST_WARN,
 				     "copy sys/kernel/mm too",
-				     "sys/kernel was not seen in this tree");
+				     "sys/kernel/mm was not seen in this tree");
 	else if (pst_host_hugepool_size(p) < h->request.region)
 		pst_host_finding_add(
 			out, PST_HOST_FAIL, fix.buf,

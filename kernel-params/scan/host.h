@@ -48,7 +48,18 @@ struct pst_host_region_entry {
 
 #define PST_HOST_REGIONS 8
 
+/* What a check would believe in order because it is not there. */
+enum pst_host_unseen {
+	PST_HOST_UNSEEN_CMDLINE = 1U << 0,
+	PST_HOST_UNSEEN_MOUNTS = 1U << 1,
+	PST_HOST_UNSEEN_ROUTES = 1U << 2,
+	PST_HOST_UNSEEN_NODES = 1U << 3,
+	PST_HOST_UNSEEN_POOLS = 1U << 4,
+	PST_HOST_UNSEEN_BOOT_VGA = 1U << 5, /* of a card that should have it */
+};
+
 struct pst_host_files {
+	unsigned int unseen; /* enum pst_host_unseen */
 	bool has_dev, has_acpi;
 	bool has_sys; /* sys/kernel */
 	bool dev_kvm, dev_vfio, dev_vhost_vsock;

@@ -256,6 +256,37 @@ static unsigned int nvidia_dma(const struct pst_host_root *root,
 	return bits;
 }
 
+static unsigned int find_unseen(const struct pst_host_root *root,
+				const struct pst_host *h)
+{
+	static const struct {
+		const char *path;
+		enum pst_host_unseen bit;
+	} places[] = {
+		{"proc/mounts", PST_HOST_UNSEEN_MOUNTS},
+		{"proc/net/route", PST_HOST_UNSEEN_ROUTES},
+		{"sys/devices/system/node", PST_HOST_UNSEEN_NODES},
+		{"sys/kernel/mm/hugepages", PST_HOST_UNSEEN_POOLS},
+	};
+	unsigned int unseen = h->cmdline_rc < 0 ? PST_HOST_UNSEEN_CMDLINE : 0;
+	char path[PST_HOST_ROOT_PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(places); i++)
+		if (!pst_host_root_exists(root, places[i].path))
+			unseen |= places[i].bit;
+	/* A kernel without NUMA, or without hugepages, has no such folder. */
+	if (root->live)
+		unseen &= ~(PST_HOST_UNSEEN_NODES | PST_HOST_UNSEEN_POOLS);
+	/* Only VGA controllers have the attribute. */
+	if (h->gpu && h->gpu->class >> 8 == 0x0300 &&
+	    pst_host_path(path, "sys/bus/pci/devices/%s/boot_vga",
+			  h->gpu->name) == 0 &&
+	    !pst_host_root_exists(root, path))
+		unseen |= PST_HOST_UNSEEN_BOOT_VGA;
+	return unseen;
+}
+
 void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 {
 	static const struct {
@@ -269,6 +300,7 @@ void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 	uint64_t v;
 	size_t i;
 
+	f->unseen = find_unseen(root, h);
 	f->has_sys = pst_host_root_exists(root, "sys/kernel");
 	f->has_dev = pst_host_root_exists(root, "dev");
 	f->has_acpi = pst_host_root_exists(root, "sys/firmware/acpi/tables");

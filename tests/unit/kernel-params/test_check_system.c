@@ -270,6 +270,43 @@ START_TEST(hugepages_have_to_be_enough)
 }
 END_TEST
 
+/* A file or folder, and what cannot be in order without it. */
+static const struct {
+	const char *path, *id, *words;
+} unseen[] = {
+	{"proc/cmdline", "iommu.acs", "but proc/cmdline was not seen"},
+	{"proc/cmdline", "iommu.interrupts", "but proc/cmdline was not seen"},
+	{"proc/cmdline", "nvidia.modeset", "but proc/cmdline was not seen"},
+	{"proc/cmdline", "iommu.mode", "no iommu=pt"},
+	{"proc/mounts", "gpu.host_use", "but proc/mounts was not seen"},
+	{"proc/mounts", "hugetlbfs.mount", "proc/mounts was not seen"},
+	{"proc/net/route", "gpu.host_use", "but proc/net/route was not seen"},
+	{"proc/modules", "nvidia.modules", "proc/modules was not seen"},
+	{"proc/fb", "gpu.framebuffer", "neither proc/fb nor"},
+	{"proc/meminfo", "memory.total", "proc/meminfo was not seen"},
+	{"sys/bus/pci/devices/" GPU "/boot_vga", "gpu.boot_display",
+	 "boot_vga of the card was not seen"},
+	{"sys/devices/system/node", "hugepages.node", "was not seen"},
+	{"sys/kernel/mm", "hugepages.pool", "was not seen"},
+	{"sys/kernel/security", "kernel.lockdown", "was not seen"},
+	{"proc/sys/kernel", "kernel.io_uring", "was not seen"},
+	{"proc/sys/kernel", "kernel.version", "was not seen"},
+	{"dev", "region.file", "no region file"},
+};
+
+START_TEST(what_was_not_seen_is_no_pass)
+{
+	char command[TREE_PATH + 32];
+
+	make_good();
+	snprintf(command, sizeof(command), "rm -r '%s'",
+		 tmpdir_path(unseen[_i].path));
+	ck_assert_int_eq(system(command), 0);
+	finding(unseen[_i].id, PST_HOST_WARN, unseen[_i].words);
+	done();
+}
+END_TEST
+
 START_TEST(what_others_take_of_the_memory_counts)
 {
 	make_good();
@@ -556,6 +593,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_dracut_file_without_conf_is_named);
 	tcase_add_test(tc, nixos_is_told_in_its_own_words);
 	tcase_add_test(tc, hugepages_have_to_be_enough);
+	tcase_add_loop_test(tc, what_was_not_seen_is_no_pass, 0,
+			    PST_ARRAY_SIZE(unseen));
 	tcase_add_test(tc, what_others_take_of_the_memory_counts);
 	tcase_add_test(tc, a_later_writer_of_the_pool_is_named);
 	tcase_add_test(tc, hugepages_belong_on_the_cards_node);
