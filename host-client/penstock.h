@@ -354,6 +354,14 @@ int pst_alloc(struct pst *c, size_t size, void **ret);
 int pst_free(struct pst *c, void *ptr);
 
 /*
+ * Returns the open connection of this process that has a buffer which ptr
+ * points into, also one of a lost session, or NULL.
+ *
+ * Since: 1.0
+ */
+struct pst *pst_owner(const void *ptr);
+
+/*
  * Waits until no operation uses the buffer that ptr points into, at most
  * timeout_ns; with 0 it only looks. So a caller whose call has ended with
  * ETIMEDOUT or EINTR learns when the agent has finished with its operands.
@@ -609,6 +617,26 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done);
  */
 int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	     struct pst_completion *done);
+
+/*
+ * As pst_gemm(), and never leaves a product half done: when the agent fails, or
+ * timeout_ns has passed, it calls local(arg, piece) in this thread, without a
+ * lock, for exactly those parts of C that the agent did not complete: products
+ * of no batch, whose operands are pointers. local returns 0 or an error. They
+ * have the contents from before the call, so beta counts once. Returns 0 if the
+ * agent computed all of C, or in how many pieces local has computed the rest,
+ * which is complete then as well; pst_last_error() says why.
+ *
+ * Fails as pst_gemm() without calling local for arguments that are refused
+ * before anything is sent, after EINTR, if C is not in the caller's own memory,
+ * or an operand is in a tensor or a lost buffer; and if local fails.
+ *
+ * Since: 1.0
+ */
+int pst_gemm_or(struct pst *c, const struct pst_gemm_args *g,
+		uint64_t timeout_ns,
+		int (*local)(void *arg, const struct pst_gemm_args *piece),
+		void *arg, struct pst_completion *done);
 
 /*
  * Fills n bytes of a buffer, from dst on, with a pattern of pattern_size bytes:

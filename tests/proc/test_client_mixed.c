@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "host-client/lib/ops/staging.h"
 #include "tests/fixtures/tensor_fixture.h"
 
 #define TIMEOUT (60 * S)
@@ -172,40 +173,105 @@ START_TEST(what_cannot_be_cut_beside_a_tensor_is_refused_in_words)
 }
 END_TEST
 
-/* The linker puts this in the place of the library's copies: the agent goes
- * after the last result, before it is copied home. */
-void __real_pst_fastcopy_lines(void *dst, uint64_t dst_step, const void *src,
-			       uint64_t src_step, uint64_t length,
-			       uint64_t lines);
-void __wrap_pst_fastcopy_lines(void *dst, uint64_t dst_step, const void *src,
-			       uint64_t src_step, uint64_t length,
-			       uint64_t lines);
-static bool dies_before_copy;
+/* The linker puts this in the place of the library's copies out of the region:
+ * the agent goes before one of them. */
+int __real_pst_stage_take(struct pst *k, void *dst, const void *src,
+			  const struct pst_lines *lines, struct pst_error *err);
+int __wrap_pst_stage_take(struct pst *k, void *dst, const void *src,
+			  const struct pst_lines *lines, struct pst_error *err);
+static int dies_before_copy; /* the n-th from now on; 0: never */
 
-void __wrap_pst_fastcopy_lines(void *dst, uint64_t dst_step, const void *src,
-			       uint64_t src_step, uint64_t length,
-			       uint64_t lines)
+int __wrap_pst_stage_take(struct pst *k, void *dst, const void *src,
+			  const struct pst_lines *lines, struct pst_error *err)
 {
 	struct pst_info info = {.size = sizeof(info)};
 	int i;
 
-	if (dies_before_copy && dst == mem[C]) {
-		dies_before_copy = false;
+	if (dies_before_copy && --dies_before_copy == 0) {
 		agent_kill(&agent);
 		for (i = 0; i < 500 && !pst_get_info(c, &info); i++)
 			usleep(10000);
 	}
-	__real_pst_fastcopy_lines(dst, dst_step, src, src_step, length, lines);
+	return __real_pst_stage_take(k, dst, src, lines, err);
 }
 
 START_TEST(a_result_lost_before_it_was_copied_is_an_error)
 {
 	/* One piece, and operands whole. */
 	prepare(_i ? 300 : 30, 40, 50, 0);
-	dies_before_copy = true;
+	dies_before_copy = 1;
 	ck_assert_int_lt(pst_gemm(c, &g, TIMEOUT, NULL), 0);
 	ck_assert(!dies_before_copy);
 	give();
+}
+END_TEST
+
+static int local(void *arg, const struct pst_gemm_args *q)
+{
+	const double *a = q->a, *b = q->b;
+	double *at, v;
+	uint32_t i, j, l;
+
+	*(uint64_t *)arg += (uint64_t)q->m * q->n;
+	for (i = 0; i < q->m; i++)
+		for (j = 0; j < q->n; j++) {
+			at = (double *)q->c +
+			     (q->order ? (uint64_t)j * q->ldc + i
+				       : (uint64_t)i * q->ldc + j);
+			v = q->beta * *at + ((const double *)q->bias)[j];
+			for (l = 0; l < q->k; l++)
+				v += q->alpha *
+				     a[(q->order != 0) != q->transa
+					       ? (uint64_t)l * q->lda + i
+					       : (uint64_t)i * q->lda + l] *
+				     b[(q->order != 0) != q->transb
+					       ? (uint64_t)j * q->ldb + l
+					       : (uint64_t)l * q->ldb + j];
+			*at = q->act == PST_ACT_RELU && v < 0 ? 0 : v;
+		}
+	return 0;
+}
+
+/* Cut in rows or columns, or whole; lost at each of the first copies. */
+START_TEST(lines_that_were_not_copied_are_finished_by_the_caller)
+{
+	uint64_t n_local = 0;
+	int r;
+
+	prepare(_i % 2 ? 300 : 1500, 350, _i % 2 ? 260 : 50,
+		(unsigned int)_i / 2 % 8);
+	dies_before_copy = 1 + _i;
+	r = pst_gemm_or(c, &g, TIMEOUT, local, &n_local, NULL);
+	ck_assert_int_gt(r, 0);
+	ck_assert(!dies_before_copy);
+	compare();
+	ck_assert_uint_gt(n_local, 0);
+	/* What was copied is not computed again. */
+	if (_i > 0)
+		ck_assert_uint_lt(n_local, (uint64_t)g.m * g.n);
+	/* Nobody is there: all of it. */
+	n_local = 0;
+	memcpy(mem[C], was_c, size[C]);
+	ck_assert_int_gt(pst_gemm_or(c, &g, TIMEOUT, local, &n_local, NULL), 0);
+	ck_assert_uint_eq(n_local, (uint64_t)g.m * g.n);
+	compare();
+	ck_assert_ptr_eq(pst_owner(mem[C]), NULL);
+	give();
+}
+END_TEST
+
+START_TEST(a_buffer_has_an_owner_as_long_as_its_connection_is_open)
+{
+	uint8_t *p = get(5000);
+	struct pst *k;
+
+	open_conn(&k);
+	ck_assert_ptr_eq(pst_owner(p), c);
+	ck_assert_ptr_eq(pst_owner(p + 4999), c);
+	ck_assert_ptr_eq(pst_owner(&k), NULL);
+	pst_close(k);
+	ok(pst_free(c, p));
+	ck_assert_ptr_eq(pst_owner(p), NULL);
 }
 END_TEST
 
@@ -254,6 +320,11 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_deadline_holds_while_room_is_leased);
 	tcase_add_loop_test(tc, a_result_lost_before_it_was_copied_is_an_error,
 			    0, 2);
+	tcase_add_loop_test(
+		tc, lines_that_were_not_copied_are_finished_by_the_caller, 0,
+		10);
+	tcase_add_test(tc,
+		       a_buffer_has_an_owner_as_long_as_its_connection_is_open);
 }
 
 int main(void)

@@ -20,8 +20,8 @@
 #define MAX_BUDGET (64ULL << 20)
 #define MIN_BUDGET (256ULL << 10)
 
-/* After an error: what is on its way is not waited for. Its slots stay busy
- * until it is over. */
+/* What is still on its way, after an error, is not waited for. Its slots stay
+ * busy until it is over. */
 static void abandon(struct pst_foreign *t)
 {
 	for (; t->finished < t->submitted; t->finished++)
@@ -178,19 +178,55 @@ static int acquire(struct pst_foreign *t)
 	return 0;
 }
 
-/* What was copied out of the region was the result, unless the session was
- * lost before the last copy and its memory replaced. */
-static int still_there(struct pst_foreign *t)
+/* Whether the caller's memory has all that is missing of C. What lies in a
+ * buffer must outlast the session; err: why it does not. */
+static bool can_finish(struct pst *c, const struct pst_gemm_args *g,
+		       const struct pst_gemm_places *places,
+		       struct pst_error *err)
 {
-	const struct pst_lines one = {.width = 1, .n = 1};
-	uint8_t byte;
+	const void *const ptr[] = {
+		[PST_SLOT_A] = g->a,
+		[PST_SLOT_B] = g->b,
+		[PST_SLOT_C] = g->c,
+		[PST_SLOT_BIAS] = g->bias,
+	};
+	struct pst_block *b;
+	bool can = places->kind[PST_SLOT_C] == PST_OPERAND_FOREIGN;
+	int i;
 
-	return t->copy_c ? pst_stage_take(t->c, &byte, t->mem, &one, t->err)
-			 : 0;
+	pst_lock(c);
+	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
+		if (places->kind[i] == PST_OPERAND_TENSOR)
+			can = false;
+		if (places->kind[i] == PST_OPERAND_REGION &&
+		    pst_buffer_find(&c->mem, "an operand", ptr[i], 0, &b, err) <
+			    0)
+			can = false;
+	}
+	pst_unlock(c);
+	return can;
+}
+
+/* After an error: whoever calls computes what is missing, unless the error is
+ * its own wish. Returns how often it was called, or an error. */
+static int finish(struct pst_foreign *t, const struct pst_gemm_places *places,
+		  const struct pst_foreign_local *local, int error)
+{
+	struct pst_error err;
+	int n;
+
+	if (error == -EINTR || !can_finish(t->c, t->g, places, &err))
+		return error;
+	n = pst_foreign_rest(t, local);
+	if (n < 0 || can_finish(t->c, t->g, places, &err))
+		return n;
+	*t->err = err;
+	return -ESTALE;
 }
 
 int pst_foreign_gemm(struct pst *c, const struct pst_gemm_args *g,
 		     const struct pst_gemm_places *places, uint64_t timeout_ns,
+		     const struct pst_foreign_local *local,
 		     struct pst_completion *done, bool *touched,
 		     struct pst_error *err)
 {
@@ -211,15 +247,17 @@ int pst_foreign_gemm(struct pst *c, const struct pst_gemm_args *g,
 	};
 	int r;
 
-	if ((r = check_batch(g, err)) < 0 || (r = acquire(&t)) < 0)
+	if ((r = check_batch(g, err)) < 0)
 		return r;
-	r = t.fits ? pst_foreign_whole_run(&t) : pst_foreign_run(&t);
-	if (r < 0)
-		abandon(&t);
-	else
-		r = still_there(&t);
+	r = acquire(&t);
+	if (!r)
+		r = t.fits ? pst_foreign_whole_run(&t) : pst_foreign_run(&t);
+	abandon(&t);
 	(void)pst_free(c, t.mem);
-	if (r == 0 && done)
+	free(t.bounce);
+	if (r < 0 && local)
+		r = finish(&t, places, local, r);
+	if (r >= 0 && done)
 		*done = t.sum;
 	return r;
 }

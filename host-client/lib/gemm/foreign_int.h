@@ -25,10 +25,16 @@ struct pst_foreign_lines {
 
 /* One piece of C. */
 struct pst_foreign_piece {
-	uint64_t i, j, m, n;
+	uint64_t q, i, j, m, n;
 	struct pst_foreign_lines part; /* of the caller's C */
 	struct pst_foreign_slot *slot; /* NULL: in place */
 	uint64_t last; /* number of its last operation; 0: none yet */
+};
+
+/* How far the caller's C has come: all pieces before that of product q at (i,
+ * j) are complete, and so many stored lines of it. */
+struct pst_foreign_spot {
+	uint64_t q, i, j, lines;
 };
 
 /* One call on its way. Operations are numbered from 1. */
@@ -37,6 +43,8 @@ struct pst_foreign {
 	const struct pst_gemm_args *g;
 	struct pst_error *err;
 	bool *touched; /* C may have been written, in whatever part */
+	struct pst_foreign_spot next;
+	uint8_t *bounce;                        /* pst_foreign_out() */
 	bool copy_a, copy_b, copy_c, copy_bias; /* foreign ones */
 	bool fits; /* in one piece each: no plan, whole operands in the region
 		    */
@@ -97,6 +105,22 @@ struct pst_foreign_lines pst_foreign_lines(const struct pst_gemm_args *g,
 void pst_foreign_copy(uint8_t *dst, uint64_t dst_ld, const uint8_t *src,
 		      uint64_t src_ld, const struct pst_foreign_lines *p,
 		      unsigned int elem);
+
+/*
+ * Lines of a result to their place in the caller's C, from src in the region,
+ * and counts them. They pass through memory of the library's own: the session
+ * may be lost while they are read, and then they are not the result. -ESTALE:
+ * no line after those counted was written.
+ */
+int pst_foreign_out(struct pst_foreign *t, const struct pst_foreign_lines *p,
+		    const uint8_t *src, uint64_t src_ld);
+
+/* ---- foreign_rest.c ---- */
+
+/* Has what is missing of C computed by the caller: the lines after t->next.
+ * Returns how many calls that took, or the first error of one. */
+int pst_foreign_rest(struct pst_foreign *t,
+		     const struct pst_foreign_local *local);
 
 /* ---- foreign_run.c ---- */
 

@@ -2,15 +2,22 @@
 /* Common to all foreign products: operations in flight, and copies of parts of
  * operands. */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "host-client/lib/gemm/fastcopy.h"
 #include "host-client/lib/gemm/foreign_int.h"
+#include "host-client/lib/gemm/gemm_op.h"
 #include "host-client/lib/gemm/subop.h"
+#include "host-client/lib/ops/staging.h"
+#include "transport/dtype.h"
 
 /* Places among the operations that are outstanding are asked for again so
  * often, so far apart. */
 #define PLACE_TRIES 100U
 #define PLACE_NS    PST_NS_PER_MS
+/* Bytes of results that are taken at once: they stay in the first caches. */
+#define BOUNCE (64ULL << 10)
 
 /* ---- Operations in flight ---------------------------------------------- */
 
@@ -135,4 +142,47 @@ void pst_foreign_copy(uint8_t *dst, uint64_t dst_ld, const uint8_t *src,
 {
 	pst_fastcopy_lines(dst, dst_ld * elem, src, src_ld * elem,
 			   p->length * elem, p->lines);
+}
+
+int pst_foreign_out(struct pst_foreign *t, const struct pst_foreign_lines *p,
+		    const uint8_t *src, uint64_t src_ld)
+{
+	const unsigned int elem = t->fits ? t->elem_c : t->plan.elem_c;
+	const uint64_t width = p->length * elem, step = p->ld * t->elem_c;
+	uint64_t i, l, n = width < BOUNCE ? BOUNCE / width : 1;
+	struct pst_lines lines = {
+		.width = width,
+		.dst_step = width,
+		.src_step = src_ld * elem,
+	};
+	int r;
+
+	if (n > p->lines)
+		n = p->lines;
+	/* Later pieces may be larger: at the edge of C come smaller ones. */
+	free(t->bounce);
+	t->bounce = malloc(n * width);
+	if (!t->bounce)
+		return pst_oom(t->err);
+	for (l = 0; l < p->lines; l += lines.n) {
+		lines.n = pst_min_u64(n, p->lines - l);
+		r = pst_stage_take(t->c, t->bounce, src + l * lines.src_step,
+				   &lines, t->err);
+		if (r < 0)
+			return r;
+		pst_foreign_touch(t);
+		for (i = 0; i < lines.n; i++) {
+			if (elem == t->elem_c)
+				memcpy(p->at + (l + i) * step,
+				       t->bounce + i * width, width);
+			else
+				pst_floats_store(p->at + (l + i) * step,
+						 pst_gemm_dtype_c(t->g),
+						 (float *)(void *)t->bounce +
+							 i * p->length,
+						 p->length);
+		}
+		t->next.lines += lines.n;
+	}
+	return 0;
 }

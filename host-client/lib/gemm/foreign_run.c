@@ -7,40 +7,21 @@
 
 /* ---- Copies ------------------------------------------------------------ */
 
-/* Lines of C between the caller's 16-bit type and the F32 of sums. */
-static void convert_part(const struct pst_foreign_lines *p, uint8_t *sums,
-			 uint32_t dtype, bool to_sums)
-{
-	float *s;
-	uint8_t *c;
-	uint64_t i;
-
-	for (i = 0; i < p->lines; i++) {
-		s = (float *)(void *)sums + i * p->length;
-		c = p->at + i * p->ld * pst_dtype_size(dtype);
-		if (to_sums)
-			pst_floats_load(s, c, dtype, p->length);
-		else
-			pst_floats_store(c, dtype, s, p->length);
-	}
-}
-
+/* Lines of C, of a 16-bit type to the F32 of sums if need be. */
 static void c_in(struct pst_foreign *t, const struct pst_foreign_lines *p,
 		 uint8_t *slot)
 {
-	if (t->plan.elem_c == t->elem_c)
-		pst_foreign_copy(slot, p->length, p->at, p->ld, p, t->elem_c);
-	else
-		convert_part(p, slot, pst_gemm_dtype_c(t->g), true);
-}
+	const uint32_t dtype = pst_gemm_dtype_c(t->g);
+	uint64_t i;
 
-static void c_out(struct pst_foreign *t, const struct pst_foreign_lines *p,
-		  uint8_t *slot)
-{
-	if (t->plan.elem_c == t->elem_c)
-		pst_foreign_copy(p->at, p->ld, slot, p->length, p, t->elem_c);
-	else
-		convert_part(p, slot, pst_gemm_dtype_c(t->g), false);
+	if (t->plan.elem_c == t->elem_c) {
+		pst_foreign_copy(slot, p->length, p->at, p->ld, p, t->elem_c);
+		return;
+	}
+	for (i = 0; i < p->lines; i++)
+		pst_floats_load((float *)(void *)slot + i * p->length,
+				p->at + i * p->ld * t->elem_c, dtype,
+				p->length);
 }
 
 /*
@@ -86,6 +67,23 @@ found:
 
 /* ---- Pieces ------------------------------------------------------------ */
 
+/* The piece that follows. */
+static struct pst_foreign_spot after(const struct pst_foreign *t,
+				     const struct pst_foreign_piece *p)
+{
+	struct pst_foreign_spot s = {.q = p->q, .i = p->i + p->m, .j = p->j};
+
+	if (s.i == t->g->m) {
+		s.i = 0;
+		s.j += p->n;
+	}
+	if (s.j == t->g->n) {
+		s.j = 0;
+		s.q++;
+	}
+	return s;
+}
+
 /* The result goes where the caller wants it. */
 static int finish_piece(struct pst_foreign *t, struct pst_foreign_piece *p)
 {
@@ -96,10 +94,11 @@ static int finish_piece(struct pst_foreign *t, struct pst_foreign_piece *p)
 	r = pst_foreign_wait(t, p->last);
 	if (r < 0)
 		return r;
-	if (p->slot) {
-		pst_foreign_touch(t);
-		c_out(t, &p->part, p->slot->mem);
-	}
+	if (p->slot)
+		r = pst_foreign_out(t, &p->part, p->slot->mem, p->part.length);
+	if (r < 0)
+		return r;
+	t->next = after(t, p);
 	p->last = 0;
 	return 0;
 }
@@ -203,7 +202,7 @@ static int run_piece(struct pst_foreign *t, struct pst_foreign_piece *p,
 
 /* All pieces of one product; the last one is left for the next product's
  * first, or the end, to finish. */
-static int run_product(struct pst_foreign *t)
+static int run_product(struct pst_foreign *t, uint64_t q)
 {
 	const struct pst_gemm_args *g = t->g;
 	const struct pst_foreign_plan *plan = &t->plan;
@@ -215,6 +214,7 @@ static int run_product(struct pst_foreign *t)
 		for (i = 0; i < g->m && r == 0; i += plan->m) {
 			p = &t->pieces[t->n_pieces % 2];
 			*p = (struct pst_foreign_piece){
+				.q = q,
 				.i = i,
 				.j = j,
 				.m = g->m - i < plan->m ? g->m - i : plan->m,
@@ -245,7 +245,7 @@ int pst_foreign_run(struct pst_foreign *t)
 			t->a[i].filled &= g->stride_a == 0;
 			t->b[i].filled &= g->stride_b == 0;
 		}
-		r = run_product(t);
+		r = run_product(t, q);
 	}
 	return r < 0 ? r : finish_piece(t, &t->pieces[(t->n_pieces + 1) % 2]);
 }

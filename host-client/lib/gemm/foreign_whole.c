@@ -78,24 +78,44 @@ static struct operand operand(const struct pst_foreign *t, const void *x,
 	};
 }
 
-/* Moves rows x cols from (row, col) on into the region, or out of it. */
-static void move(struct pst_foreign *t, const struct operand *x, uint64_t row,
-		 uint64_t col, uint64_t rows, uint64_t cols, bool out)
+/* A part of C. */
+struct rect {
+	uint64_t i, j, m, n;
+};
+
+/* The lines of a part of an operand, the caller's and those in the region. */
+static void find(const struct pst_foreign *t, const struct operand *x,
+		 const struct rect *r, struct pst_foreign_lines *ret_caller,
+		 struct pst_foreign_lines *ret_region)
 {
+	*ret_caller = pst_foreign_lines(t->g, x->from, x->from_ld, x->trans,
+					x->elem, r->i, r->j, r->m, r->n);
+	*ret_region = pst_foreign_lines(t->g, x->mem, x->ld, x->trans, x->elem,
+					r->i, r->j, r->m, r->n);
+}
+
+/* Moves rows x cols from (row, col) on into the region. */
+static void move(struct pst_foreign *t, const struct operand *x, uint64_t row,
+		 uint64_t col, uint64_t rows, uint64_t cols)
+{
+	const struct rect r = {row, col, rows, cols};
 	struct pst_foreign_lines from, to;
 
 	if (!x->copied || rows == 0 || cols == 0)
 		return;
-	from = pst_foreign_lines(t->g, x->from, x->from_ld, x->trans, x->elem,
-				 row, col, rows, cols);
-	to = pst_foreign_lines(t->g, x->mem, x->ld, x->trans, x->elem, row, col,
-			       rows, cols);
-	if (out)
-		pst_foreign_touch(t);
-	if (out)
-		pst_foreign_copy(from.at, from.ld, to.at, to.ld, &to, x->elem);
-	else
-		pst_foreign_copy(to.at, to.ld, from.at, from.ld, &to, x->elem);
+	find(t, x, &r, &from, &to);
+	pst_foreign_copy(to.at, to.ld, from.at, from.ld, &to, x->elem);
+}
+
+static int move_out(struct pst_foreign *t, const struct operand *x,
+		    const struct rect *r)
+{
+	struct pst_foreign_lines to, from;
+
+	if (!x->copied)
+		return 0;
+	find(t, x, r, &to, &from);
+	return pst_foreign_out(t, &to, from.at, from.ld);
 }
 
 static const void *place(const struct pst_foreign *t, const struct operand *x,
@@ -105,11 +125,6 @@ static const void *place(const struct pst_foreign *t, const struct operand *x,
 				 col, 1, 1)
 		.at;
 }
-
-/* A part of C. */
-struct rect {
-	uint64_t i, j, m, n;
-};
 
 /* Starts a part of C, with the terms of the sums from l on. */
 static int start(struct pst_foreign *t, const struct rect *r, uint64_t l,
@@ -191,11 +206,11 @@ static int move_head(struct pst_foreign *t, const struct operand *a,
 	int r = pst_foreign_wake(t);
 	uint64_t i, rows;
 
-	move(t, b, 0, 0, HEAD_K, g->n, false);
+	move(t, b, 0, 0, HEAD_K, g->n);
 	for (i = 0; i < g->m && r == 0; i += rows) {
 		rows = g->m - i < WAKE_ROWS ? g->m - i : WAKE_ROWS;
 		r = pst_foreign_wake(t);
-		move(t, a, i, 0, rows, HEAD_K, false);
+		move(t, a, i, 0, rows, HEAD_K);
 	}
 	return r;
 }
@@ -220,13 +235,13 @@ int pst_foreign_whole_run(struct pst_foreign *t)
 	int r;
 
 	if (g->beta != 0)
-		move(t, &c, 0, 0, g->m, g->n, false);
+		move(t, &c, 0, 0, g->m, g->n);
 	r = move_head(t, &a, &b);
 	for (i = 0; i < n && r == 0; i++) {
 		x = &subops[i];
 		if (x->l == there) {
-			move(t, &b, x->l, 0, x->terms, g->n, false);
-			move(t, &a, 0, x->l, g->m, x->terms, false);
+			move(t, &b, x->l, 0, x->terms, g->n);
+			move(t, &a, 0, x->l, g->m, x->terms);
 			there += x->terms;
 		}
 		r = start(t, &x->rect, x->l, x->terms, &a, &b, &c);
@@ -238,8 +253,7 @@ int pst_foreign_whole_run(struct pst_foreign *t)
 			continue;
 		r = pst_foreign_wait(t, number[i]);
 		if (r == 0)
-			move(t, &c, x->rect.i, x->rect.j, x->rect.m, x->rect.n,
-			     true);
+			r = move_out(t, &c, &x->rect);
 	}
 	return r;
 }

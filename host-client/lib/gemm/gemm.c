@@ -27,8 +27,9 @@ static int prepare(struct pst *c, const struct pst_gemm_args *g,
 	return 0;
 }
 
-int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
-	     struct pst_completion *done)
+static int run(struct pst *c, const struct pst_gemm_args *g,
+	       uint64_t timeout_ns, const struct pst_foreign_local *local,
+	       struct pst_completion *done)
 {
 	struct pst_gemm_places places;
 	struct pst_call call = {0};
@@ -54,11 +55,29 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	}
 	pst_unlock(c);
 	if (!r && places.foreign)
-		r = pst_foreign_gemm(c, &own, &places, timeout_ns, done,
+		r = pst_foreign_gemm(c, &own, &places, timeout_ns, local, done,
 				     &touched, &err);
-	if (pst_fail(c, r, &err) < 0 && touched)
+	/* What the caller has finished failed, too. */
+	pst_fail(c, r > 0 ? err.code : r, &err);
+	if (r < 0 && touched)
 		pst_fail_touched(c);
 	return r;
+}
+
+int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
+	     struct pst_completion *done)
+{
+	return run(c, g, timeout_ns, NULL, done);
+}
+
+int pst_gemm_or(struct pst *c, const struct pst_gemm_args *g,
+		uint64_t timeout_ns,
+		int (*local)(void *arg, const struct pst_gemm_args *piece),
+		void *arg, struct pst_completion *done)
+{
+	const struct pst_foreign_local l = {local, arg};
+
+	return run(c, g, timeout_ns, &l, done);
 }
 
 int pst_gemm_prepare_args(struct pst *c, const void *args,

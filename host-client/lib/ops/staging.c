@@ -129,7 +129,9 @@ int pst_stage_take(struct pst *c, void *dst, const void *src,
 		return r;
 	pst_stage_copy(dst, src, lines);
 	pst_lock(c);
-	/* Lost in the meantime: part of the copy is not the result. */
+	/* Lost in the meantime, or the region was taken by another agent while
+	 * this process was stopped: part of the copy is not the result. */
+	pst_session_check(c, pst_now_ns());
 	if (b->extent->dead)
 		r = pst_buffer_find(&c->mem, "the source", src, size, &b, err);
 	pst_buffer_unref(&c->mem, b);

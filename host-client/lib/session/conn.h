@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "host-client/lib/plain/channel.h"
 #include "host-client/lib/plain/conf.h"
@@ -32,6 +33,8 @@
 /* lock protects everything below it. */
 struct pst {
 	struct pst_conf conf;
+	LIST_ENTRY(pst) registered; /* registry.c, whose lock protects it */
+	bool is_registered;
 	struct pst_mutex lock;
 	struct pst_liveness session;
 	struct pst_channel channel;

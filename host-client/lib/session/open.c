@@ -10,6 +10,7 @@
 #include "host-client/lib/plain/endpoint.h"
 #include "host-client/lib/plain/interrupt.h"
 #include "host-client/lib/plain/spawn.h"
+#include "host-client/lib/session/registry.h"
 #include "host-client/lib/session/session_open.h"
 
 /* Between tries to open: at first, at most, give or take a half. */
@@ -169,6 +170,7 @@ void pst_close(struct pst *c)
 {
 	if (!c)
 		return;
+	pst_registry_remove(c);
 	if (pst_is_forked(c)) {
 		pst_forked_close(c);
 		return;
@@ -329,6 +331,7 @@ int pst_open(const char *endpoint, const struct pst_options *options,
 		say(&err, r, error_text, error_size);
 		return r;
 	}
+	pst_registry_add(c);
 	*ret = c;
 	return 0;
 }
