@@ -6,6 +6,7 @@
 #include "host-client/cli/cmd.h"
 
 extern const struct pst_cmd pst_cmd_bench;
+extern const struct pst_cmd pst_cmd_blas;
 extern const struct pst_cmd pst_cmd_completion;
 extern const struct pst_cmd pst_cmd_demo;
 extern const struct pst_cmd pst_cmd_gemm;
@@ -22,6 +23,11 @@ void pst_cmd_model_names(const struct pst_cmd_ctx *ctx, const char *uri,
 			 const char *typed);
 extern const struct pst_cmd pst_cmd_ping;
 extern const struct pst_cmd pst_cmd_vm;
+
+/* blas/ */
+extern const struct pst_cmd pst_cmd_blas_run;
+extern const struct pst_cmd pst_cmd_blas_tune;
+extern const struct pst_cmd pst_cmd_blas_why;
 
 /* host/ */
 extern const struct pst_cmd pst_cmd_host_apply;

@@ -22,6 +22,7 @@ static const struct pst_cmd *const commands[] = {
 	&pst_cmd_health,
 	&pst_cmd_bench,
 	&pst_cmd_demo,
+	&pst_cmd_blas,
 	&pst_cmd_host,
 	&pst_cmd_vm,
 	&pst_cmd_completion,

@@ -6,6 +6,7 @@
 # page_of COMMAND: the source of the page that describes it.
 page_of() {
 	case $1 in
+	blas*) echo "$PST_TOP_SRCDIR/host-client/blas/penstock-blas.7.scd" ;;
 	host*) echo "$PST_TOP_SRCDIR/kernel-params/penstock-host.8.scd" ;;
 	vm*) echo "$PST_TOP_SRCDIR/libvirt-xml/penstock-vm.8.scd" ;;
 	*) echo "$PST_TOP_SRCDIR/host-client/penstock.1.scd" ;;
@@ -44,11 +45,11 @@ while read -r name; do
 done <"$tmp/commands"
 
 # penstock(1) names the groups, whose commands have pages of their own.
-for group in "" host vm; do
+for group in "" blas host vm; do
 	if [ "$group" ]; then
 		grep "^$group " "$tmp/commands"
 	else
-		sed 's/^\(host\|vm\) .*/\1/' "$tmp/commands"
+		sed 's/^\(blas\|host\|vm\) .*/\1/' "$tmp/commands"
 	fi | sort -u >"$tmp/there"
 	awk '/^#/ { on = $0 == "# COMMANDS" } on && /^\*/' \
 		"$(page_of "$group")" |
