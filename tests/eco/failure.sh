@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2016,SC2317 # sh -c gets words; check calls
 # An unchanged program whose agent is killed or stopped at random moments gets no
 # wrong number, and goes on when an agent is back.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"

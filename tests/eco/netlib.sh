@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2016,SC2317 # sh -c gets words; check calls
 # netlib's testers of level 3, with every product offloaded, down to 1 x 1, and
 # blocks of 3: by preloading, with 32- and 64-bit integers, and as libblas.so.3.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"

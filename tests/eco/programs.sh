@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2016,SC2317 # sh -c gets words; check calls
 # One script each of programs that call a BLAS: it offloads, and agrees.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 . "$PST_TOP_SRCDIR/tests/eco/lib.sh"
