@@ -151,7 +151,7 @@ static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 	glance(ex, l);
 }
 
-static void post_done(struct lane *l)
+static void post_done(struct pst_agent_executor *ex, struct lane *l)
 {
 	const struct pst_wire_cqe cqe = {
 		.tag = l->bop.op.tag,
@@ -162,6 +162,7 @@ static void post_done(struct lane *l)
 	};
 
 	publish(l, &cqe);
+	pst_agent_rates_add(&ex->rates, &l->bop.op, cqe.compute_ns);
 }
 
 static __attribute__((noinline)) void break_lane(struct pst_agent_executor *ex,
@@ -349,7 +350,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 			    &l->bop.op, &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
 		ex->stepped = false;
-		post_done(l);
+		post_done(ex, l);
 		glance(ex, l);
 		return;
 	}
@@ -381,7 +382,7 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	l->bop.end_ns = 0;
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
 	if (r == PST_AGENT_STEP_DONE)
-		post_done(l);
+		post_done(ex, l);
 	ex->slice_ns = l->bop.compute_ns - before_ns;
 	l->waiting = r == PST_AGENT_STEP_WAIT;
 	if (r == PST_AGENT_STEP_DONE)
@@ -568,4 +569,10 @@ uint64_t pst_agent_executor_slice(const struct pst_agent_executor *ex)
 uint64_t pst_agent_executor_now(const struct pst_agent_executor *ex)
 {
 	return ex->now_ns;
+}
+
+const struct pst_agent_rates *
+pst_agent_executor_rates(const struct pst_agent_executor *ex)
+{
+	return &ex->rates;
 }

@@ -8,6 +8,7 @@
 
 #include "guest-agent/exec/backend.h"
 #include "guest-agent/exec/extent.h"
+#include "guest-agent/exec/rates.h"
 #include "transport/base/error.h"
 #include "transport/wire.h"
 
@@ -90,6 +91,10 @@ int pst_agent_executor_cancel(struct pst_agent_executor *ex, uint32_t lane,
  * do.
  */
 int pst_agent_executor_run(struct pst_agent_executor *ex);
+
+/* How fast products were computed so far. */
+const struct pst_agent_rates *
+pst_agent_executor_rates(const struct pst_agent_executor *ex);
 
 /* The pst_now_ns() time of the executor's last reading of the clock. After run
  * has returned 0, it is the current time, which saves the caller a reading. */

@@ -62,6 +62,7 @@ struct pst_agent_executor {
 	bool fresh;        /* nothing that takes time was done since */
 	bool woke;         /* a client, in this run: a system call */
 	bool stepped;      /* just now: now_ns is the end of that operation */
+	struct pst_agent_rates rates;
 	uint64_t n_started;
 	uint64_t n_begun; /* operations that reached the backend */
 	unsigned int n_active;

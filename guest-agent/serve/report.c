@@ -266,22 +266,46 @@ static json_t *constant(const struct pst_agent *a)
 	return root;
 }
 
+/* By type, of products that were computed; a type that none had is not there.
+ */
+static json_t *rates(const struct pst_agent *a)
+{
+	const struct pst_agent_rates *r = pst_agent_executor_rates(a->executor);
+	json_t *all = json_object();
+	uint32_t t;
+
+	for (t = 1; t < PST_AGENT_RATE_TYPES; t++)
+		if (r->of[t].n)
+			json_object_set_new(all, pst_dtype_name(t),
+					    json_pack("{s:f, s:o?}", "gflops",
+						      r->of[t].gflops,
+						      "products",
+						      u64(r->of[t].n)));
+	return all;
+}
+
 char *pst_agent_report_info(struct pst_agent *a, uint64_t session)
 {
 	const char *list = models_text(a);
 	json_t *gpu = gpu_info(a);
 	PST_CLEANUP_FREE char *gpu_text =
 		json_dumps(gpu, JSON_COMPACT | JSON_ENCODE_ANY);
+	PST_CLEANUP_FREE char *rates_text = NULL;
 	char *text;
 
+	json_decref(gpu);
+	gpu = rates(a);
+	rates_text = json_dumps(gpu, JSON_COMPACT);
 	json_decref(gpu);
 	if (!a->texts.info)
 		a->texts.info = dump(constant(a));
 	/* One object: the constant one's members follow. */
-	if (!list || !gpu_text || !a->texts.info ||
+	if (!list || !gpu_text || !rates_text || !a->texts.info ||
 	    asprintf(&text,
-		     "{\"session\":%" PRIu64 ",\"gpu\":%s,\"models\":%s,%s",
-		     session, gpu_text, list, a->texts.info + 1) < 0)
+		     "{\"session\":%" PRIu64
+		     ",\"gpu\":%s,\"rates\":%s,\"models\":%s,%s",
+		     session, gpu_text, rates_text, list,
+		     a->texts.info + 1) < 0)
 		return NULL;
 	return text;
 }

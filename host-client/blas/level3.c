@@ -42,7 +42,7 @@ static void gemm(const struct walk *w, int64_t m, int64_t n, int64_t k,
 		.c = c,
 	};
 
-	if (m > 0 && n > 0 && k > 0)
+	if (m > 0 && n > 0)
 		w->part(w->arg, &g);
 }
 
@@ -77,6 +77,8 @@ static void add_terms(const struct walk *w, int64_t i, int64_t nb, int64_t from,
 {
 	const struct pst_blas_args *x = w->x;
 
+	if (terms == 0)
+		return;
 	if (x->right)
 		gemm(w, x->m, nb, terms, alpha, at(w, b, ldb, false, 0, from),
 		     ldb, false, at(w, x->a, x->lda, trans, from, i), x->lda,
