@@ -6,7 +6,7 @@
 # page_of COMMAND: the source of the page that describes it.
 page_of() {
 	case $1 in
-	blas*) echo "$PST_TOP_SRCDIR/host-client/blas/penstock-blas.7.scd" ;;
+	blas*) echo "$PST_TOP_SRCDIR/host-client/penstock-blas.7.scd" ;;
 	host*) echo "$PST_TOP_SRCDIR/kernel-params/penstock-host.8.scd" ;;
 	vm*) echo "$PST_TOP_SRCDIR/libvirt-xml/penstock-vm.8.scd" ;;
 	*) echo "$PST_TOP_SRCDIR/host-client/penstock.1.scd" ;;

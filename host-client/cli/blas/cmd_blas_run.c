@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host-client/cli/blas/cmd_blas.h"
+#include "host-client/cli/blas/cmd_blas_library.h"
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmds.h"
 #include "transport/base/util.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-client/cli/blas/cmd_blas.h"
+#include "host-client/cli/blas/cmd_blas_library.h"
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"

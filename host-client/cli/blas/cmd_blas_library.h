@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Common to the commands of penstock blas. */
-#ifndef PST_HOST_CLIENT_CLI_BLAS_CMD_BLAS_H
-#define PST_HOST_CLIENT_CLI_BLAS_CMD_BLAS_H
+/* Finds libpenstock-blas.so. */
+#ifndef PST_HOST_CLIENT_CLI_BLAS_CMD_BLAS_LIBRARY_H
+#define PST_HOST_CLIENT_CLI_BLAS_CMD_BLAS_LIBRARY_H
 
 #include <stddef.h>
 
