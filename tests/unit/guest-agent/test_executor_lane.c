@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The executor's lanes: cancelling, handles, reasons, draining, the end. */
+#include "guest-agent/exec/rates.h"
 #include "tests/fixtures/executor_fixture.h"
 
 START_TEST(a_running_operation_can_be_cancelled)
@@ -227,6 +228,54 @@ START_TEST(a_detached_lane_is_gone_when_the_backend_has_let_go)
 }
 END_TEST
 
+static struct pst_agent_rates r;
+
+static struct pst_op rated(enum pst_wire_dtype dtype, uint32_t n)
+{
+	return (struct pst_op){
+		.op = PST_WIRE_OP_GEMM,
+		.dtype = dtype,
+		.m = n,
+		.n = n,
+		.k = n,
+		.batch = 1,
+		.alpha = 1,
+	};
+}
+
+START_TEST(a_rate_is_that_of_its_type_and_follows_the_faster_one)
+{
+	struct pst_op op = rated(PST_WIRE_F32, 1000);
+
+	r = (struct pst_agent_rates){0};
+	pst_agent_rates_add(&r, &op, 20 * PST_NS_PER_MS);
+	ck_assert_double_eq_tol(r.of[PST_WIRE_F32].gflops, 100, 1e-9);
+	pst_agent_rates_add(&r, &op, 10 * PST_NS_PER_MS);
+	ck_assert_double_eq_tol(r.of[PST_WIRE_F32].gflops, 200, 1e-9);
+	pst_agent_rates_add(&r, &op, 20 * PST_NS_PER_MS);
+	ck_assert_double_eq_tol(r.of[PST_WIRE_F32].gflops, 187.5, 1e-9);
+	ck_assert_uint_eq(r.of[PST_WIRE_F32].n, 3);
+	ck_assert_uint_eq(r.of[PST_WIRE_F64].n, 0);
+}
+END_TEST
+
+START_TEST(what_says_nothing_of_the_device_is_not_counted)
+{
+	struct pst_op op = rated(PST_WIRE_F64, 8);
+	int i;
+
+	r = (struct pst_agent_rates){0};
+	pst_agent_rates_add(&r, &op, PST_AGENT_RATE_MIN_NS - 1);
+	op.alpha = 0;
+	pst_agent_rates_add(&r, &op, PST_NS_PER_MS);
+	op.op = PST_WIRE_OP_FILL;
+	op.alpha = 1;
+	pst_agent_rates_add(&r, &op, PST_NS_PER_MS);
+	for (i = 0; i < (int)PST_AGENT_RATE_TYPES; i++)
+		ck_assert_uint_eq(r.of[i].n, 0);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -245,6 +294,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, draining_ends_what_runs_and_refuses_what_waits);
 	tcase_add_test(tc, a_detached_lane_is_gone_at_once_when_nothing_runs);
 	tcase_add_test(tc, a_detached_lane_is_gone_when_the_backend_has_let_go);
+	tcase_add_test(tc,
+		       a_rate_is_that_of_its_type_and_follows_the_faster_one);
+	tcase_add_test(tc, what_says_nothing_of_the_device_is_not_counted);
 }
 
 int main(void)
