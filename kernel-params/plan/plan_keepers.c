@@ -268,6 +268,35 @@ int pst_host_plan_new_cmdline(struct pst_host_plan *p, char **ret,
 /* ---- What is said only ----------------------------------------------------
  */
 
+/* A preset's own file is used instead of /etc/kernel/cmdline. */
+static int note_presets(struct pst_host_plan *p, const char *words,
+			struct pst_error *err)
+{
+	static const char dir[] = "etc/mkinitcpio.d";
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
+	size_t i, len;
+	int r = 0;
+
+	if (pst_host_root_list(p->host->root, dir, &names) < 0)
+		return 0;
+	for (i = 0; r == 0 && i < names.n; i++) {
+		PST_CLEANUP_FREE char *text = NULL;
+
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) == 0 &&
+		    pst_host_root_read(p->host->root, path,
+				       PST_HOST_ROOT_CONF_MAX, &text,
+				       &len) == 0 &&
+		    strstr(text, "--cmdline"))
+			r = pst_host_plan_note(
+				p, err,
+				"/%s names a command line of its own with "
+				"--cmdline: add there, too: %s",
+				path, words);
+	}
+	return r;
+}
+
 int pst_host_plan_note_keepers(struct pst_host_plan *p, size_t *ret_n,
 			       struct pst_error *err)
 {
@@ -287,6 +316,8 @@ int pst_host_plan_note_keepers(struct pst_host_plan *p, size_t *ret_n,
 			"(before an undo: --delete-options)",
 			words);
 	}
+	if (r == 0 && b->unified)
+		r = note_presets(p, words, err);
 	if (r == 0 && b->unified && !b->from_cmdline && !b->dracut_uefi &&
 	    !b->proxmox && !b->limine_tool) {
 		++*ret_n;

@@ -205,7 +205,8 @@ static size_t find_mac(const char *p)
 {
 	size_t n = 0, len = 0;
 
-	while (hex(p[len]) && hex(p[len + 1])) {
+	/* InfiniBand's has 20. */
+	while (n < 32 && hex(p[len]) && hex(p[len + 1])) {
 		len += 2;
 		n++;
 		if (p[len] != ':')

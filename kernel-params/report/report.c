@@ -13,8 +13,10 @@
 
 /* As many links as the kernel follows in one path (path_resolution(7)). */
 #define MAX_LINKS 40
-/* A file is read as far as any check reads one. */
-#define MAX_FILE (64U << 20)
+/* No check reads more of a file; of packages it may. */
+#define MAX_FILE    PST_HOST_ROOT_TEXT_MAX
+#define MAX_STATUS  (64U << 20)
+#define STATUS_FILE "var/lib/dpkg/status"
 
 struct asked {
 	char *path;
@@ -354,12 +356,15 @@ static void put_content(struct report *r, const char *path)
 	PST_CLEANUP_FREE char *text = NULL;
 	size_t len = 0;
 
+	bool status = strcmp(path, STATUS_FILE) == 0;
+
 	if (ends_with(path, "/vpd") ||
-	    pst_host_root_read(r->root, path, MAX_FILE, &text, &len) < 0) {
+	    pst_host_root_read(r->root, path, status ? MAX_STATUS : MAX_FILE,
+			       &text, &len) < 0) {
 		put_file(r, path, "", 0);
 		return;
 	}
-	if (strcmp(path, "var/lib/dpkg/status") == 0)
+	if (status)
 		keep_packages(text, &len);
 	else if (ends_with(path, "net/route"))
 		hide_routes(text);

@@ -197,6 +197,10 @@ put etc/kernel/cmdline "root=/dev/x"
 says "a preset's unified kernel has /etc/kernel/cmdline" \
 	"+root=/dev/x intel_iommu=on iommu=pt"
 check "and one maker" [ "$(grep -c '^    mkinitcpio -P' "$tmp/stdout")" -eq 1 ]
+put etc/mkinitcpio.d/lts.preset 'default_uki="/efi/EFI/Linux/lts.efi"
+default_options="--cmdline /etc/kernel/cmdline-lts"'
+says "a preset with a file of its own is named" \
+	"/etc/mkinitcpio.d/lts.preset names a command line of its own"
 next foreign-uki
 put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
 put boot/efi/EFI/Linux/vendor.efi ""

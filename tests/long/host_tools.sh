@@ -17,6 +17,8 @@ DEBIAN_FRONTEND=noninteractive
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL DEBIAN_FRONTEND PATH
 roots=$(realpath "$1") || exit 99
+exec 9>"$roots/lock"
+flock -n 9 || { echo "another run has the roots in $roots"; exit 99; }
 
 # inside ROOT COMMAND: in mount and pid namespaces of its own, where ROOT is /.
 inside() {
