@@ -59,6 +59,7 @@ struct pst_bench_gate_group {
 };
 
 /* Ends with one whose name is NULL. */
+extern const struct pst_bench_gate_group pst_bench_gate_blas[];
 extern const struct pst_bench_gate_group pst_bench_gate_latency[];
 extern const struct pst_bench_gate_group pst_bench_gate_rate[];
 extern const struct pst_bench_gate_group pst_bench_gate_memory[];

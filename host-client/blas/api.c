@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -77,10 +78,29 @@ const struct pst_blas_api *pst_blas_load_api(void)
 	return take(library);
 }
 
+static int count_loaded(struct dl_phdr_info *info, size_t size, void *ret)
+{
+	*(unsigned long long *)ret = info->dlpi_adds;
+	return 1;
+}
+
+/* Whether the program has loaded any library since the last look: to ask for
+ * one by its name takes 20 us. */
+static bool is_news(void)
+{
+	static atomic_ullong seen;
+	unsigned long long n = 0;
+
+	dl_iterate_phdr(count_loaded, &n);
+	return atomic_exchange(&seen, n) != n;
+}
+
 const struct pst_blas_api *pst_blas_api(void)
 {
 	const struct pst_blas_api *api =
 		atomic_load_explicit(&loaded, memory_order_acquire);
 
-	return api ? api : take(dlopen(LIBRARY, RTLD_NOW | RTLD_NOLOAD));
+	if (api || !is_news())
+		return api;
+	return take(dlopen(LIBRARY, RTLD_NOW | RTLD_NOLOAD));
 }
