@@ -4,9 +4,71 @@
 
 #include "kernel-params/check/check_int.h"
 
+/* Whether a text has a word, other than in a comment. */
+static bool has_word(const char *text, const char *word, size_t len)
+{
+	const char *line, *end, *p;
+
+	for (line = text; *line; line = end + (*end == '\n')) {
+		end = strchrnul(line, '\n');
+		if (line[strspn(line, " \t")] == '#')
+			continue;
+		for (p = line; p < end; p++) {
+			p = memmem(p, (size_t)(end - p), word, len);
+			if (!p)
+				break;
+			if ((p == line || strchr(" \t\"'=", p[-1])) &&
+			    (p + len == end || strchr(" \t\"'", p[len])))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether a text has all words of params. */
+static bool has_words(const char *text, const char *params)
+{
+	size_t n;
+
+	for (; *params; params += n) {
+		params += strspn(params, " ");
+		n = strcspn(params, " ");
+		if (n && !has_word(text, params, n))
+			return false;
+	}
+	return true;
+}
+
+/* Says so where the words are written already and only did not reach the
+ * kernel. */
+static bool is_written(const struct pst_host *h, const char *params,
+		       struct pst_host_text *ret)
+{
+	const char *const run[PST_HOST_LINE_FILES] = {
+		h->boot.grub, h->boot.entries, h->boot.limine,
+		"sdboot-manage gen", NULL};
+	size_t i;
+
+	for (i = 0; i < PST_HOST_LINE_FILES; i++) {
+		if (!h->files.line_file[i] ||
+		    !has_words(h->files.line_file[i], params))
+			continue;
+		pst_host_text_add(ret,
+				  "/%s has %s already: %s%s%sreboot; if that "
+				  "was done, something else is what boots",
+				  pst_host_line_files[i], params,
+				  run[i] ? "run " : "", run[i] ? run[i] : "",
+				  run[i] ? " and " : "");
+		return true;
+	}
+	return false;
+}
+
 void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 			  const char *plan, struct pst_host_text *ret)
 {
+	if (is_written(h, params, ret))
+		return;
 	if (strcmp(h->os_id, "nixos") == 0)
 		pst_host_text_add(
 			ret, "add %s to boot.kernelParams and rebuild", params);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"
+#include "kernel-params/scan/next_boot.h"
 
 /* From this on a guest's firmware may have no window for it by itself. */
 #define LARGE_BAR (32ULL << 30)
@@ -57,11 +58,18 @@ PST_HOST_CHECK(gpu_functions)
 		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s", seen.buf);
 		return;
 	}
-	pst_host_text_add(
-		&fix,
-		"penstock host plan --gpu %s shows, and apply writes, "
-		"what gives them to vfio-pci at boot",
-		h->gpu->name);
+	if (pst_host_next_boot_gives(h))
+		pst_host_text_add(
+			&fix,
+			"the settings that give them to vfio-pci are in "
+			"place: make the initramfs anew (penstock host plan "
+			"names the command) and reboot");
+	else
+		pst_host_text_add(
+			&fix,
+			"penstock host plan --gpu %s shows, and apply writes, "
+			"what gives them to vfio-pci at boot",
+			h->gpu->name);
 	if (xhci)
 		pst_host_text_add(&fix,
 				  "; a built-in xhci_pci still comes first: "

@@ -95,10 +95,10 @@ static int note_open(struct pst_host_plan *p, const struct pst_host *h,
 	return r;
 }
 
-/* Why a function would not be vfio-pci's, though files alone decide; or NULL.
- */
-static const char *missed(const struct pst_host *h,
-			  const struct pst_host_pci_dev *fn)
+/* Why a function would not be vfio-pci's, though files alone decide; nothing if
+ * it is. */
+static void missed(const struct pst_host *h, const struct pst_host_pci_dev *fn,
+		   struct pst_host_text *why)
 {
 	struct pst_host_known known;
 	struct pst_host_first first;
@@ -106,19 +106,20 @@ static const char *missed(const struct pst_host *h,
 	pst_host_next_boot_known(h, fn, &known);
 	pst_host_next_boot_first(h, fn, &first);
 	if (known.how == PST_HOST_VFIO_NO)
-		return "no setting that counts names it";
-	if (known.lost)
-		return known.lost;
-	switch (first.by) {
-	case PST_HOST_FIRST_NOT:
-		return "another driver may come first";
-	case PST_HOST_FIRST_LATE:
-		return "the initramfs loads another driver first";
-	case PST_HOST_FIRST_NEVER:
-		return "vfio-pci is kept from being loaded";
-	default:
-		return NULL;
-	}
+		pst_host_text_add(why, "no setting that counts names it");
+	else if (known.lost)
+		pst_host_text_add(why, "its id is in modprobe.d, %s",
+				  known.lost);
+	else if (first.by == PST_HOST_FIRST_NOT)
+		pst_host_text_add(why, "%s may come first", first.rival);
+	else if (first.by == PST_HOST_FIRST_LATE)
+		pst_host_text_add(why,
+				  "the initramfs loads %s first, by a file of "
+				  "%s that comes after ours",
+				  first.rival,
+				  pst_host_early_maker_name(h->early.maker));
+	else if (first.by == PST_HOST_FIRST_NEVER)
+		pst_host_text_add(why, "vfio-pci is kept from being loaded");
 }
 
 /* Refuses a plan that leaves a function to another driver. */
@@ -126,18 +127,18 @@ static int refuse_missed(const struct pst_host *h, struct pst_error *err)
 {
 	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
 	size_t n = pst_host_pci_card(&h->pci, h->gpu, fn), i;
-	const char *why;
+	struct pst_host_text why = {0};
 
 	for (i = 0; i < n; i++) {
-		why = missed(h, fn[i]);
-		if (!why)
+		missed(h, fn[i], &why);
+		if (!why.len)
 			continue;
 		return pst_error_set(
 			err, -EINVAL,
 			"these files would not give %s to vfio-pci at the next "
 			"boot: %s%s%s%s%.300s. Nothing is changed: put that "
 			"right, or plan a part with --for",
-			fn[i]->name, why, *h->early.fault ? "; " : "",
+			fn[i]->name, why.buf, *h->early.fault ? "; " : "",
 			h->early.fault, h->vfio.faults ? "; " : "",
 			h->vfio.faults ? h->vfio.faults : "");
 	}

@@ -158,6 +158,12 @@ bool pst_host_knows_pool_nodes(const struct pst_host *h)
 
 void pst_host_done(struct pst_host *h)
 {
+	size_t i;
+
+	for (i = 0; i < PST_HOST_LINE_FILES; i++) {
+		free(h->files.line_file[i]);
+		h->files.line_file[i] = NULL;
+	}
 	pst_host_pci_done(&h->pci);
 	pst_host_iommu_done(&h->iommu);
 	pst_host_cpu_done(&h->cpu);

@@ -58,6 +58,10 @@ enum pst_host_unseen {
 	PST_HOST_UNSEEN_BOOT_VGA = 1U << 5, /* of a card that should have it */
 };
 
+/* Files that a kernel's command line is made from; below the root. */
+#define PST_HOST_LINE_FILES 5
+extern const char *const pst_host_line_files[PST_HOST_LINE_FILES];
+
 struct pst_host_files {
 	unsigned int unseen; /* enum pst_host_unseen */
 	bool has_dev, has_acpi;
@@ -80,6 +84,8 @@ struct pst_host_files {
 	bool grub, kernel_cmdline;    /* etc/default/grub, etc/kernel/cmdline */
 	const char *loader; /* what systemd-boot's entries are in, or NULL */
 	bool kernelstub;    /* Pop!_OS's, which writes those entries */
+	/* The text of each of pst_host_line_files, NULL: not there. */
+	char *line_file[PST_HOST_LINE_FILES];
 };
 
 struct pst_host {

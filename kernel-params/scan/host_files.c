@@ -287,6 +287,22 @@ static unsigned int find_unseen(const struct pst_host_root *root,
 	return unseen;
 }
 
+const char *const pst_host_line_files[PST_HOST_LINE_FILES] = {
+	"etc/default/grub", "etc/kernel/cmdline", "etc/default/limine",
+	"etc/sdboot-manage.conf", "boot/refind_linux.conf"};
+
+static void read_line_files(const struct pst_host_root *root,
+			    struct pst_host_files *f)
+{
+	size_t i, len;
+
+	for (i = 0; i < PST_HOST_LINE_FILES; i++)
+		if (pst_host_root_read(root, pst_host_line_files[i],
+				       PST_HOST_ROOT_CONF_MAX, &f->line_file[i],
+				       &len) < 0)
+			f->line_file[i] = NULL;
+}
+
 void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 {
 	static const struct {
@@ -316,6 +332,7 @@ void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 	f->kernelstub =
 		pst_host_root_exists(root, "etc/kernelstub/configuration");
 	f->kernel_cmdline = pst_host_root_exists(root, "etc/kernel/cmdline");
+	read_line_files(root, f);
 	pst_host_mounts_read(root, h->memory.default_hugepage, &f->mounts);
 	read_regions(root, f);
 	read_lockdown(root, f);

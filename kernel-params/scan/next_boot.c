@@ -284,3 +284,20 @@ pst_host_next_boot_worst(const struct pst_host *h, struct pst_host_first *ret)
 	}
 	return worst;
 }
+
+bool pst_host_next_boot_gives(const struct pst_host *h)
+{
+	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
+	size_t n = pst_host_pci_card(&h->pci, h->gpu, fn), i;
+	struct pst_host_known known;
+	struct pst_host_first first;
+
+	for (i = 0; i < n; i++) {
+		pst_host_next_boot_known(h, fn[i], &known);
+		pst_host_next_boot_first(h, fn[i], &first);
+		if (known.how == PST_HOST_VFIO_NO || known.lost ||
+		    first.by < PST_HOST_FIRST_BUILTIN)
+			return false;
+	}
+	return true;
+}

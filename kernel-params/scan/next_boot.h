@@ -42,6 +42,9 @@ void pst_host_next_boot_first(const struct pst_host *h,
 const struct pst_host_pci_dev *
 pst_host_next_boot_worst(const struct pst_host *h, struct pst_host_first *ret);
 
+/* Whether every function of h->gpu's card is vfio-pci's after it. */
+bool pst_host_next_boot_gives(const struct pst_host *h);
+
 /* Whether a module is never loaded here, or only after vfio-pci: by a softdep
  * of its own or of a module that it needs. */
 bool pst_host_module_waits(const struct pst_host *h, const char *module);

@@ -85,7 +85,8 @@ finds "one that puts words before them does so" vfio.early FAIL \
 holds "a drop-in before ours"
 put etc/mkinitcpio.conf.d/zzz.conf 'MODULES=(nouveau)'
 refuse "a drop-in that comes after ours is told" 1 \
-	"the initramfs loads another driver first" plan --gpu 02:00.0
+	"the initramfs loads nouveau first, by a file of mkinitcpio that" \
+	plan --gpu 02:00.0
 put etc/mkinitcpio.d/linux.preset \
 	"ALL_config='/etc/mkinitcpio.conf' # PRESETS"
 finds "a preset's configuration has no drop-ins" vfio.early PASS "early"
@@ -198,6 +199,8 @@ finds "an image for any host has no etc/modprobe.d" vfio.ids WARN \
 holds "dracut for any host"
 dracut virqfd 'add_drivers+=" vfio_pci vfio_virqfd "'
 finds "a module that is gone" vfio.early WARN "gone since Linux 6.2"
+expect "plan says so, too" 0 "take vfio_virqfd out of etc/dracut.conf.d/v.conf" \
+	plan --gpu 02:00.0
 
 next drm
 put etc/modprobe.d/v.conf "options vfio-pci ids=$ids
@@ -226,6 +229,11 @@ wrong "a file without .conf" etc/modprobe.d/vfio "options vfio-pci ids=$ids" \
 	"etc/modprobe.d/vfio lacks .conf"
 wrong "a blank in the list" $m "options vfio-pci ids=10de:17c2, 10de:0fb0 disable_vga=1" \
 	"$m line 1: a blank stands in the list of ids"
+next blank
+put $m "options vfio-pci ids=10de:17c2, 10de:0fb0 disable_vga=1"
+expect "which plan puts together" 0 \
+	"+options vfio-pci ids=10de:17c2,10de:0fb0 disable_vga=1" \
+	plan --gpu 02:00.0
 wrong "a word that is none" $m "# x
 option vfio-pci ids=$ids" "$m line 2: no line of modprobe.d begins so"
 wrong "a parameter that is none" $m "options vfio-pci id=$ids" \
@@ -266,6 +274,20 @@ put sys/bus/pci/devices/0000:02:00.0/boot_vga 1
 check "what was done already is not advised" sh -c \
 	'grep gpu.framebuffer "$1" | grep -q "did not help here: boot on another"' \
 	- "$tmp/stdout"
+
+next written
+put proc/cmdline "root=/dev/x quiet"
+finds "what is written already is only to be built from" iommu.mode WARN \
+	"/etc/default/grub has"
+check "by its command" grep -q "already: run .* and reboot; if that was done" \
+	"$tmp/stdout"
+put etc/default/grub '#GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"'
+finds "a comment is no setting" iommu.mode WARN "add "
+next applied
+expect "settings are written" 0 "host verify" "$penstock" host apply \
+	--root "$tree" --gpu 02:00.0
+finds "and only the boot is left" gpu.functions FAIL \
+	"are in place: make the initramfs anew"
 
 # ---- The four guards ---------------------------------------------------------
 # A disk and a network card that the host needs.
