@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Trees of machines for the tests of penstock host; to be sourced behind lib.sh.
 # shellcheck shell=sh
-# shellcheck disable=SC2016,SC2154 # programs for sh -c; lib.sh's variables
+# shellcheck disable=SC2016,SC2034,SC2154 # programs for sh -c; variables of
+# lib.sh and of those who source this
 
 # put FILE TEXT: a file in the tree, with the folders it needs.
 put() {
