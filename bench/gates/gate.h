@@ -13,7 +13,7 @@
 #include "bench/probe.h"
 #include "host-client/penstock.h"
 
-#define PST_BENCH_GATE_FIGURES 12
+#define PST_BENCH_GATE_FIGURES 16
 
 /* One pair of one figure. */
 struct pst_bench_sample {

@@ -29,6 +29,9 @@ enum program {
 	NOP_8,
 	NOP_64,
 	NOP_200,
+	ONE_8, /* on a connection whose calls one thread makes */
+	ONE_64,
+	ONE_200,
 	MANY_8, /* submitted by one call for all that were done */
 	MANY_64,
 	MANY_200,
@@ -45,6 +48,7 @@ struct state {
 	struct pst_bench_agentproc agent;
 	struct pst_bench_ring *ring;
 	struct pst *c[2];
+	struct pst *one;    /* of one thread */
 	struct pst *queues; /* with two */
 	struct pst_gemm_args gemm;
 };
@@ -57,6 +61,7 @@ static void close_state(struct pst_bench_gate *g, void *arg)
 		return;
 	pst_close(s->c[0]);
 	pst_close(s->c[1]);
+	pst_close(s->one);
 	pst_close(s->queues);
 	pst_bench_agentproc_stop(&s->agent);
 	pst_bench_ring_close(s->ring);
@@ -82,6 +87,9 @@ static int open_state(struct pst_bench_gate *g, void **ret)
 	for (i = 0; i < 2 && !r; i++)
 		r = pst_bench_gate_connect(g, &s->agent, UINT64_MAX, 0,
 					   &s->c[i]);
+	if (!r)
+		r = pst_bench_gate_connect(g, &s->agent, UINT64_MAX,
+					   PST_OPEN_SINGLE_THREAD, &s->one);
 	if (!r)
 		r = pst_bench_gate_connect_queues(g, &s->agent, UINT64_MAX, 2,
 						  &s->queues);
@@ -233,6 +241,10 @@ static int run_program(struct pst_bench_gate *g, struct state *s,
 	case NOP_64:
 	case NOP_200:
 		return run(g, s->c, 1, depths[p - NOP_8], NULL, ret_ns);
+	case ONE_8:
+	case ONE_64:
+	case ONE_200:
+		return run(g, &s->one, 1, depths[p - ONE_8], NULL, ret_ns);
 	case MANY_8:
 	case MANY_64:
 	case MANY_200:
@@ -255,6 +267,7 @@ static const struct {
 	enum program value, reference;
 } rows[] = {
 	{NOP_8, BARE_8},  {NOP_64, BARE_64},  {NOP_200, BARE_200},
+	{ONE_8, BARE_8},  {ONE_64, BARE_64},  {ONE_200, BARE_200},
 	{MANY_8, BARE_8}, {MANY_64, BARE_64}, {MANY_200, BARE_200},
 	{TWO, BARE_64},   {TWO, NOP_64},      {QUEUES, MANY_64},
 	{GEMM, SGEMM},
@@ -394,6 +407,9 @@ const struct pst_bench_gate_group pst_bench_gate_rate[] = {
 	 {{"8 NOPs outstanding / bare ring", "ns", {1.5, false}},
 	  {"64 NOPs outstanding / bare ring", "ns", {2.5, false}},
 	  {"200 NOPs outstanding / bare ring", "ns", {3.5, false}},
+	  {"8 NOPs of one thread / bare ring", "ns", {1, false}},
+	  {"64 NOPs of one thread / bare ring", "ns", {1.5, false}},
+	  {"200 NOPs of one thread / bare ring", "ns", {1.6, false}},
 	  {"8 NOPs submitted at once / bare ring", "ns", {1, false}},
 	  {"64 NOPs submitted at once / bare ring", "ns", {1.5, false}},
 	  {"200 NOPs submitted at once / bare ring", "ns", {1.6, false}},
