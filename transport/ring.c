@@ -141,8 +141,6 @@ int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret)
 	pst_shm_read(&ret->tag, &slot->tag, LINE_BODY);
 	if (ret->op != PST_WIRE_OP_NOP)
 		pst_shm_read(&ret->off_b, &slot->off_b, PST_WIRE_LINE);
-	else
-		memset(&ret->off_b, 0, PST_WIRE_LINE);
 	ret->seq = l->sq_head + 1;
 	l->sq_head++;
 	/* For observers; no one waits for it. */

@@ -114,8 +114,8 @@ static inline bool pst_lane_agent_ready(const struct pst_lane_agent *l)
 
 /*
  * Takes one entry into private memory: 1 and *ret, 0 when there is none or no
- * CQE can be reserved for it, -EPROTO when client_cq_head is impossible. For
- * a NOP line 1 is not read and is zero in *ret.
+ * CQE can be reserved for it, -EPROTO when client_cq_head is impossible. Of a
+ * NOP line 1 is neither read nor written to *ret.
  */
 int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret);
 

@@ -22,6 +22,10 @@
 /* Sizes up to this multiple of the wanted one stay whole. */
 #define SLACK 1.5
 
+/* Products with no longer side are not cut: to plan that takes a tenth of the
+ * time of a small one. */
+#define WHOLE 64U
+
 /* Elements scaled between two readings of the clock. */
 #define SCALE_ELEMS 65536U
 
@@ -155,6 +159,11 @@ static struct pst_agent_gemm_tile next_tile(const struct pst_op *op,
 	unsigned int elem = pst_dtype_size(op->dtype);
 	struct pst_agent_gemm_tile t;
 
+	if (op->m <= WHOLE && op->n <= WHOLE && op->k <= WHOLE) {
+		cur->mb = op->m;
+		cur->nb = op->n;
+		return (struct pst_agent_gemm_tile){op->m, op->n, op->k};
+	}
 	if (max_side != UINT64_MAX)
 		elem = sizeof(float);
 	if (cur->l == 0) {

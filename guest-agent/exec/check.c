@@ -70,8 +70,7 @@ static bool is_known(const struct pst_agent_check_memo *memo,
 }
 
 static void stash(struct pst_agent_check_memo *memo,
-		  const struct pst_wire_sqe *sqe, const struct pst_op *op,
-		  uint64_t changes)
+		  const struct pst_wire_sqe *sqe, uint64_t changes)
 {
 	/* flags say which operands are tensors. */
 	memo->valid = sqe->op == PST_WIRE_OP_GEMM && sqe->flags == 0;
@@ -79,13 +78,12 @@ static void stash(struct pst_agent_check_memo *memo,
 		return;
 	memo->changes = changes;
 	memo->sqe = *sqe;
-	memo->op = *op;
 }
 
-int pst_agent_check(const struct pst_agent_executor_config *config,
-		    uint64_t owner, struct pst_agent_check_memo *memo,
-		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
-		    struct pst_error *err)
+/* What is not known yet. */
+static __attribute__((noinline)) int
+check(const struct pst_agent_executor_config *config, uint64_t owner,
+      const struct pst_wire_sqe *sqe, struct pst_op *ret, struct pst_error *err)
 {
 	struct holder holder = {config, owner};
 	const struct pst_op_env env = {
@@ -95,18 +93,30 @@ int pst_agent_check(const struct pst_agent_executor_config *config,
 		.model = config->model ? find_model : NULL,
 		.arg = &holder,
 	};
+	int r = pst_op_check(sqe, &env, ret, err);
+
+	return r < 0 ? r : check_kind(config, ret, err);
+}
+
+int pst_agent_check(const struct pst_agent_executor_config *config,
+		    uint64_t owner, struct pst_agent_check_memo *memo,
+		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
+		    struct pst_error *err)
+{
+	static const struct pst_op_env nothing;
 	const uint64_t changes = pst_agent_extents_changes(config->extents);
+	struct pst_op nop;
 	int r;
 
+	if (sqe->op == PST_WIRE_OP_NOP)
+		return pst_op_check(sqe, &nothing, &nop, err);
 	if (is_known(memo, sqe, changes)) {
-		*ret = memo->op;
 		ret->tag = sqe->tag;
 		return 0;
 	}
-	r = pst_op_check(sqe, &env, ret, err);
+	memo->valid = false;
+	r = check(config, owner, sqe, ret, err);
 	if (r == 0)
-		r = check_kind(config, ret, err);
-	if (r == 0 && sqe->op != PST_WIRE_OP_NOP)
-		stash(memo, sqe, ret, changes);
+		stash(memo, sqe, changes);
 	return r;
 }

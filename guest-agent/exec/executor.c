@@ -151,10 +151,10 @@ static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 	glance(ex, l);
 }
 
-static void post_done(struct pst_agent_executor *ex, struct lane *l)
+static void post_done(struct lane *l, uint64_t tag)
 {
 	const struct pst_wire_cqe cqe = {
-		.tag = l->bop.op.tag,
+		.tag = tag,
 		.status = PST_WIRE_OK,
 		.compute_ns = l->bop.compute_ns,
 		.queue_ns = l->queue_ns,
@@ -162,7 +162,6 @@ static void post_done(struct pst_agent_executor *ex, struct lane *l)
 	};
 
 	publish(l, &cqe);
-	pst_agent_rates_add(&ex->rates, &l->bop.op, cqe.compute_ns);
 }
 
 static __attribute__((noinline)) void break_lane(struct pst_agent_executor *ex,
@@ -350,7 +349,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 			    &l->bop.op, &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
 		ex->stepped = false;
-		post_done(ex, l);
+		post_done(l, tag);
 		glance(ex, l);
 		return;
 	}
@@ -381,8 +380,10 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	l->bop.begin_ns = ex->stepped ? ex->now_ns : 0;
 	l->bop.end_ns = 0;
 	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
-	if (r == PST_AGENT_STEP_DONE)
-		post_done(ex, l);
+	if (r == PST_AGENT_STEP_DONE) {
+		post_done(l, l->bop.op.tag);
+		pst_agent_rates_add(&ex->rates, &l->bop.op, l->bop.compute_ns);
+	}
 	ex->slice_ns = l->bop.compute_ns - before_ns;
 	l->waiting = r == PST_AGENT_STEP_WAIT;
 	if (r == PST_AGENT_STEP_DONE)
@@ -477,13 +478,20 @@ static bool is_short(const struct pst_wire_sqe *s)
 		mn * s->k <= SHORT_PRODUCT);
 }
 
+/* Nobody else waits for what the lane has by now. */
+static bool refill(struct pst_agent_executor *ex, struct lane *l)
+{
+	return pst_lane_agent_ready(&l->ring) && take(ex, l);
+}
+
 /* Whether the lane goes on in the same run. */
-static bool goes_on(const struct pst_agent_executor *ex, const struct lane *l,
+static bool goes_on(struct pst_agent_executor *ex, struct lane *l,
 		    uint64_t start_ns)
 {
-	return !l->running && l->n_taken > 0 && !ex->woke &&
-	       is_short(&l->taken[l->first].sqe) &&
-	       ex->now_ns - start_ns < BURST_NS;
+	return !l->running && !l->detached && !l->broken && !ex->woke &&
+	       ex->now_ns - start_ns < BURST_NS &&
+	       (l->n_taken > 0 || (!ex->shared && refill(ex, l))) &&
+	       is_short(&l->taken[l->first].sqe);
 }
 
 /* A slice of an operation, or a burst of those that are short: a fence waits
