@@ -114,6 +114,11 @@ if [ "$program" ]; then
 	check "blas run preloads it" env PENSTOCK_BLAS_LOG="$tmp/log" \
 		"$penstock" -e spawn: blas run -m force -s -- "$program" 2
 	check "and forces" said '2 calls, 2 products offloaded'
+	rm -f "$tmp/log"
+	check "without --mode the environment's holds" env \
+		PENSTOCK_BLAS=force PENSTOCK_BLAS_LOG="$tmp/log" \
+		"$penstock" -e spawn: blas run -s -- "$program" 2
+	check "which forces, too" said '2 calls, 2 products offloaded'
 	if "$penstock" blas why true 2>&1 | grep -q libelf; then
 		echo "# SKIP blas why: built without libelf"
 	else

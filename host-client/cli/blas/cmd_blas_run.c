@@ -48,13 +48,14 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	const char *endpoint;
 	char library[PATH_MAX], text[PST_CMD_TEXT];
 	uint32_t mode = 0;
-	bool stats = false;
+	bool chosen = false, stats = false;
 	int opt, r;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == 'm' &&
 		    !pst_cmd_arg_word(ctx, "--mode", MODES, optarg, &mode))
 			return PST_EXIT_USAGE;
+		chosen |= opt == 'm';
 		stats |= opt == 's';
 	}
 	endpoint = pst_cmd_endpoint(ctx);
@@ -62,7 +63,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		return pst_cmd_usage(ctx, "%s", text);
 	if ((r = pst_cmd_blas_library(ctx, library, sizeof(library))) ||
 	    (r = preload(ctx, library)) ||
-	    (r = set(ctx, "PENSTOCK_BLAS", modes[mode])) ||
+	    (chosen && (r = set(ctx, "PENSTOCK_BLAS", modes[mode]))) ||
 	    (r = set(ctx, "PENSTOCK_BLAS_ENDPOINT", endpoint)) ||
 	    (stats && (r = set(ctx, "PENSTOCK_BLAS_STATS", "1"))))
 		return r;
