@@ -9,28 +9,13 @@
 #include <sys/wait.h>
 
 #include "guest-agent/ort/ort_int.h"
+#include "transport/base/child.h"
 
 /* The pause before a second start, and the longest. */
 #define PAUSE_NS      (100 * PST_NS_PER_MS)
 #define PAUSE_MOST_NS (10 * PST_NS_PER_S)
 /* Whoever ran so long gets a short pause again. */
 #define STEADY_NS (30 * PST_NS_PER_S)
-
-/* posix_spawn()'s dup2 of a descriptor onto itself would leave it
- * close-on-exec. */
-static int move_up(int *fd)
-{
-	int up;
-
-	if (*fd > PST_RUNNER_SOCKET)
-		return 0;
-	up = fcntl(*fd, F_DUPFD_CLOEXEC, PST_RUNNER_SOCKET + 1);
-	if (up < 0)
-		return -errno;
-	close(*fd);
-	*fd = up;
-	return 0;
-}
 
 static int child_files(posix_spawn_file_actions_t *fa, int sock)
 {
@@ -49,22 +34,6 @@ static int child_files(posix_spawn_file_actions_t *fa, int sock)
 		r = posix_spawn_file_actions_addclosefrom_np(
 			fa, PST_RUNNER_SOCKET + 1);
 #endif
-	return r;
-}
-
-static int child_attr(posix_spawnattr_t *at)
-{
-	sigset_t set;
-	int r;
-
-	sigemptyset(&set);
-	r = posix_spawnattr_setsigmask(at, &set);
-	sigfillset(&set);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(at, &set);
-	if (!r)
-		r = posix_spawnattr_setflags(at, POSIX_SPAWN_SETSIGMASK |
-							 POSIX_SPAWN_SETSIGDEF);
 	return r;
 }
 
@@ -92,7 +61,7 @@ static int spawn(const char *program, int sock, pid_t *ret)
 	if (!r) {
 		r = child_files(&fa, sock);
 		if (!r)
-			r = child_attr(&at);
+			r = pst_child_signals(&at, 0);
 		if (!r)
 			r = posix_spawn(ret, program, &fa, &at, argv, env);
 		posix_spawnattr_destroy(&at);
@@ -163,7 +132,8 @@ int pst_ort_process_start(struct pst_ort *o, struct pst_error *err)
 	theirs = sv[1];
 	memset(o->mailbox, 0, sizeof(*o->mailbox));
 	o->n_calls = 0;
-	r = move_up(&theirs);
+	/* A dup2 onto itself would leave it close-on-exec. */
+	r = pst_child_lift_fd(&theirs, PST_RUNNER_SOCKET + 1);
 	if (r == 0)
 		r = -spawn(o->config.program, theirs, &p->pid);
 	if (r == 0) {

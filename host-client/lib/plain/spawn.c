@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "transport/base/child.h"
 #include "transport/region/region.h"
 
 /* Where the agent finds its socket and its region. */
@@ -52,18 +53,6 @@ static char **child_environment(void)
 	return env;
 }
 
-/* Moves fd out of the way of the child's numbers; closes the old one. */
-static int lift_fd(int *fd)
-{
-	int up = fcntl(*fd, F_DUPFD_CLOEXEC, AGENT_FREE_FD);
-
-	if (up < 0)
-		return -errno;
-	close(*fd);
-	*fd = up;
-	return 0;
-}
-
 /* Where its messages go. */
 static int open_log(struct pst_error *err)
 {
@@ -76,7 +65,7 @@ static int open_log(struct pst_error *err)
 	if (fd < 0)
 		return pst_error_set_errno(
 			err, errno, "cannot open $PENSTOCK_AGENT_LOG, %s", log);
-	r = lift_fd(&fd);
+	r = pst_child_lift_fd(&fd, AGENT_FREE_FD);
 	if (r == 0)
 		return fd;
 	close(fd);
@@ -107,25 +96,6 @@ static int child_files(posix_spawn_file_actions_t *fa, int sock, int region,
 	return r;
 }
 
-/* Default signals, none blocked, and a session of its own: a terminal's
- * interrupt is for the host program to handle. */
-static int child_attr(posix_spawnattr_t *at)
-{
-	sigset_t set;
-	int r;
-
-	sigemptyset(&set);
-	r = posix_spawnattr_setsigmask(at, &set);
-	sigfillset(&set);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(at, &set);
-	if (!r)
-		r = posix_spawnattr_setflags(at, POSIX_SPAWN_SETSIGMASK |
-							 POSIX_SPAWN_SETSIGDEF |
-							 POSIX_SPAWN_SETSID);
-	return r;
-}
-
 /* Returns 0 or a positive errno, as posix_spawn() does. */
 static int start(const char *program, const struct pst_endpoint *ep, int sock,
 		 int region, int log, pid_t *ret)
@@ -153,7 +123,9 @@ static int start(const char *program, const struct pst_endpoint *ep, int sock,
 		goto destroy_files;
 	r = child_files(&fa, sock, region, log);
 	if (!r)
-		r = child_attr(&at);
+		/* A session of its own: a terminal's interrupt is for the host
+		 * program to handle. */
+		r = pst_child_signals(&at, POSIX_SPAWN_SETSID);
 	if (!r)
 		r = posix_spawn(ret, program, &fa, &at, (char *const *)argv,
 				env);
@@ -182,9 +154,9 @@ int pst_spawn(const struct pst_endpoint *ep, int *ret_sock, int *ret_region,
 					   "cannot make a socket pair");
 	ours = sv[0];
 	theirs = sv[1];
-	r = lift_fd(&theirs);
+	r = pst_child_lift_fd(&theirs, AGENT_FREE_FD);
 	if (!r)
-		r = lift_fd(&region);
+		r = pst_child_lift_fd(&region, AGENT_FREE_FD);
 	if (r < 0)
 		return pst_error_set_errno(err, r, "no free descriptor");
 	log = open_log(err);
