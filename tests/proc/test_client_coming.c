@@ -125,7 +125,7 @@ static void *copy(void *arg)
 	ssize_t n;
 
 	while ((n = read(fd[0], buf, sizeof(buf))) > 0)
-		if (write(fd[1], buf, (size_t)n) != n)
+		if (send(fd[1], buf, (size_t)n, MSG_NOSIGNAL) != n)
 			break;
 	shutdown(fd[1], SHUT_WR);
 	return NULL;
@@ -150,7 +150,7 @@ static void *be_machine(void *arg)
 			break;
 		}
 	}
-	ck_assert_int_eq(write(fd, "OK 1024\n", 8), 8);
+	ck_assert_int_eq(send(fd, "OK 1024\n", 8, MSG_NOSIGNAL), 8);
 	there[0] = back[1] = fd;
 	there[1] = back[0] = connect_to(agent.socket);
 	pthread_create(&thread, NULL, copy, there);
