@@ -355,7 +355,8 @@ int pst_free(struct pst *c, void *ptr);
 
 /*
  * Returns the open connection of this process that has a buffer which ptr
- * points into, also one of a lost session, or NULL.
+ * points into, also one of a lost session, or NULL. One whose calls another
+ * thread makes (PST_OPEN_SINGLE_THREAD) is not returned.
  *
  * Since: 1.0
  */

@@ -275,6 +275,30 @@ START_TEST(a_buffer_has_an_owner_as_long_as_its_connection_is_open)
 }
 END_TEST
 
+static void *owner_of(void *p)
+{
+	return pst_owner(p);
+}
+
+/* A BLAS asks it for each product, in whichever thread. */
+START_TEST(a_buffer_of_another_threads_connection_has_no_owner)
+{
+	const struct pst_options o = {.size = sizeof(o),
+				      .flags = PST_OPEN_SINGLE_THREAD};
+	void *p, *ret = c;
+	struct pst *k;
+	pthread_t t;
+
+	ck_assert_int_eq(pst_open(agent.uri, &o, &k, text, sizeof(text)), 0);
+	ok(pst_alloc(k, 5000, &p));
+	ck_assert_ptr_eq(pst_owner(p), k);
+	ck_assert_int_eq(pthread_create(&t, NULL, owner_of, p), 0);
+	ck_assert_int_eq(pthread_join(t, &ret), 0);
+	ck_assert_ptr_null(ret);
+	pst_close(k);
+}
+END_TEST
+
 /* The agent does not answer when room is to be leased for the pieces. */
 START_TEST(a_connection_for_questions_has_no_room_for_pieces)
 {
@@ -325,6 +349,7 @@ static void add(TCase *tc)
 		10);
 	tcase_add_test(tc,
 		       a_buffer_has_an_owner_as_long_as_its_connection_is_open);
+	tcase_add_test(tc, a_buffer_of_another_threads_connection_has_no_owner);
 }
 
 int main(void)

@@ -36,12 +36,19 @@ void pst_mutex_done(struct pst_mutex *l);
  * mutex stays. Nobody has the lock. */
 void pst_mutex_promise(struct pst_mutex *l);
 
+/* Whether the calling thread may use acquire: nobody was promised to be the
+ * only one, or this one was. */
+static inline bool pst_mutex_is_ours(const struct pst_mutex *l)
+{
+	return !l->one_thread || pthread_equal(l->thread, pthread_self());
+}
+
 /* Where wanted is set. */
 void pst_mutex_enter(struct pst_mutex *l);
 
 static inline void pst_mutex_acquire(struct pst_mutex *l)
 {
-	assert(!l->one_thread || pthread_equal(l->thread, pthread_self()));
+	assert(pst_mutex_is_ours(l));
 	if (!l->biased) {
 		pthread_mutex_lock(&l->mutex);
 		return;

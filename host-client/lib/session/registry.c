@@ -54,8 +54,9 @@ struct pst *pst_owner(const void *ptr)
 	pthread_mutex_lock(&lock);
 	LIST_FOREACH(c, &all, registered)
 	{
-		/* Of the parent: its lock may be held for ever. */
-		if (pst_is_forked(c))
+		/* Of the parent: its lock may be held for ever. Of another
+		 * thread alone: nothing can be done with it here. */
+		if (pst_is_forked(c) || !pst_mutex_is_ours(&c->lock))
 			continue;
 		pst_lock(c);
 		found = pst_heap_find(&c->mem.heap, ptr, 0);
