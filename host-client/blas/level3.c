@@ -132,7 +132,8 @@ static void triangular(const struct walk *w, int64_t i, int64_t nb, int64_t n)
 	const struct pst_blas_args *x = w->x;
 	const bool later = needs_later(x);
 	const int64_t from = later ? i + nb : 0;
-	const int64_t terms = later ? n - from : i;
+	/* With alpha 0 a BLAS does not read A, which may be no number. */
+	const int64_t terms = x->alpha == 0 ? 0 : later ? n - from : i;
 
 	if (x->routine == PST_BLAS_TRMM) {
 		diagonal(w, i, nb, x->alpha);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Level 3 by products: every routine, side and triangle in blocks is what it is
  * in one piece. Integers: exact in any order. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,9 +210,42 @@ START_TEST(blocks_give_what_one_piece_gives)
 }
 END_TEST
 
+/* The reference BLAS does not look at A then. */
+START_TEST(without_alpha_a_triangle_is_not_read)
+{
+	struct pst_blas_args x = {
+		.routine = _i & 1 ? PST_BLAS_TRMM : PST_BLAS_TRSM,
+		.type = PST_BLAS_F64,
+		.right = _i / 2 & 1,
+		.lower = _i / 4 & 1,
+		.m = 7,
+		.n = 8,
+		.lda = MAX,
+		.ldc = MAX,
+		.a = a,
+		.c = c,
+	};
+	int64_t i, j;
+	int parts = 0;
+
+	for (i = 0; i < MAX * MAX; i++)
+		a[i] = (double)NAN;
+	/* Of the blocks on the diagonal that is the library's matter. */
+	for (j = 0; j < MAX; j++)
+		for (i = j / 3 * 3; i < j / 3 * 3 + 3 && i < MAX; i++)
+			a[j * MAX + i] = 1;
+	fill(c, 3);
+	pst_blas_level3(&x, 3, compute, &parts);
+	for (j = 0; j < x.n; j++)
+		for (i = 0; i < x.m; i++)
+			ck_assert_double_eq(c[j * MAX + i], 0);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_loop_test(tc, blocks_give_what_one_piece_gives, 0, 160);
+	tcase_add_loop_test(tc, without_alpha_a_triangle_is_not_read, 0, 8);
 }
 
 int main(void)
