@@ -66,7 +66,9 @@ int pst_host_rom_read(const struct pst_host_root *root,
 		r = read_shown(root, path, dev, ret, ret_size, err);
 	back = pst_host_act_write(root, path, "0\n", r == 0 ? err : NULL);
 	pst_host_act_end(&former);
-	if (r == 0 && back < 0)
+	if (r == 0 && back < 0) {
 		free(*ret);
+		*ret = NULL;
+	}
 	return r ? r : back;
 }

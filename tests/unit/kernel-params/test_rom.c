@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel-params/device/rom.h"
+#include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 
 #define UNIT 512
@@ -226,6 +227,41 @@ START_TEST(a_shadow_is_told_by_its_place)
 }
 END_TEST
 
+/* When it is about to be read a link takes its place, which is read through
+ * and not written to. */
+static void put_link(void *ctx, const char *path, enum pst_host_root_use use)
+{
+	if (use != PST_HOST_ROOT_READ)
+		return;
+	ck_assert_int_eq(rename(tmpdir_path("rom"), tmpdir_path("image")), 0);
+	ck_assert_int_eq(symlink("image", tmpdir_path("rom")), 0);
+}
+
+START_TEST(one_that_cannot_be_hidden_again_gives_nothing)
+{
+	const struct pst_host_pci_dev d = {.name = "0000:01:00.0", .path = "."};
+	struct pst_host_root root;
+	struct pst_error err;
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	tmpdir_make();
+	f = fopen(tmpdir_path("rom"), "w");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_ge(fputs("0\n...", f), 0);
+	ck_assert_int_eq(fclose(f), 0);
+	ck_assert_int_eq(pst_host_root_open(tmpdir, &root, &err), 0);
+	root.live = true;
+	root.asked = put_link;
+	ck_assert_int_eq(pst_host_rom_read(&root, &d, &bytes, &size, &err),
+			 -ELOOP);
+	ck_assert_ptr_null(bytes);
+	pst_host_root_close(&root);
+	tmpdir_remove();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, a_rom_in_order_passes);
@@ -233,6 +269,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_list_of_devices_counts);
 	tcase_add_test(tc, lies_are_read_within_bounds_all);
 	tcase_add_test(tc, a_shadow_is_told_by_its_place);
+	tcase_add_test(tc, one_that_cannot_be_hidden_again_gives_nothing);
 }
 
 int main(void)
