@@ -26,7 +26,7 @@ static void ring(int eventfd)
 {
 	static const uint64_t one = 1;
 
-	/* Full only if nobody has read it for 2^64 times. */
+	/* A runner that has made it full need not be woken. */
 	if (write(eventfd, &one, sizeof(one)) < 0)
 		return;
 }
@@ -59,6 +59,7 @@ static void fill(const struct pst_ort *o, const struct pst_run *run,
 static void submit(struct pst_ort *o)
 {
 	struct pst_ort_flight *f = &o->flight;
+	const struct pst_ort_model *m;
 	struct pst_backend_op *bop;
 	uint64_t number;
 
@@ -66,7 +67,9 @@ static void submit(struct pst_ort *o)
 	    o->process.state != PST_ORT_RUNNING)
 		return;
 	bop = o->queue[0];
-	if (pst_ort_find(o, bop->op.run_model)->state != PST_ORT_READY)
+	m = pst_ort_find(o, bop->op.run_model);
+	/* One whose model is gone ends in its step. */
+	if (!m || m->state != PST_ORT_READY)
 		return;
 	o->n_queued--;
 	memmove(o->queue, o->queue + 1, o->n_queued * sizeof(o->queue[0]));

@@ -34,8 +34,9 @@ static int open_bells(struct pst_ort *o, struct pst_error *err)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
-	o->door = eventfd(0, EFD_CLOEXEC);
-	o->stop = eventfd(0, EFD_CLOEXEC);
+	/* The runner may fill them: nothing blocks the agent. */
+	o->door = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	o->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	o->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	o->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (o->door < 0 || o->stop < 0 || o->bell < 0 || o->epoll < 0 ||

@@ -83,11 +83,14 @@ static uint64_t load(const struct pst_runner_word *w)
 
 static void wait_for(int fd)
 {
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	uint64_t n;
 
-	while (read(fd, &n, sizeof(n)) < 0)
-		if (errno != EINTR)
+	while (read(fd, &n, sizeof(n)) < 0) {
+		if (errno != EINTR && errno != EAGAIN)
 			_exit(1);
+		poll(&p, 1, -1);
+	}
 }
 
 static struct pst_runner_model **find(struct runner *r, uint64_t id)

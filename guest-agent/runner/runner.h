@@ -10,7 +10,7 @@
 
 /*
  * The runner is a process that the agent starts. It has the arena, the
- * mailbox, two eventfds and a socket, and nothing else of the machine. The
+ * mailbox, three eventfds and a socket, and nothing else of the machine. The
  * agent believes nothing that it says: whoever made the model may speak.
  *
  * The socket (SEQPACKET, descriptor PST_RUNNER_SOCKET) carries one structure a

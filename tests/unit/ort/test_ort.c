@@ -374,6 +374,43 @@ START_TEST(a_program_that_is_none_is_said)
 }
 END_TEST
 
+START_TEST(a_call_that_waits_may_lose_its_model)
+{
+	const uint64_t id = load("plain"), other = load("plain");
+	struct pst_backend *b = (struct pst_backend *)ort;
+	struct pst_backend_op second;
+
+	halt();
+	begin_add(id, 8192);
+	second = op;
+	second.op.run_model = other;
+	ck_assert_int_eq(pst_backend_ort.begin(b, &second, &err), 0);
+	pst_ort_unload(ort, other);
+	kill(ort->process.pid, SIGCONT);
+	ck_assert_msg(finish() == PST_AGENT_STEP_DONE, "%s", err.text);
+	ck_assert_int_eq(pst_backend_ort.step(b, &second, &err), -EIO);
+	ck_assert_msg(strstr(err.text, "the model is gone"), "%s", err.text);
+	add_works(id);
+}
+END_TEST
+
+/* A runner that has been taken over holds the same eventfds. */
+START_TEST(a_bell_that_is_full_stops_nobody)
+{
+	const uint64_t id = load("plain"), full = UINT64_MAX - 1;
+	const pid_t pid = halt();
+
+	ck_assert_int_eq(write(ort->door, &full, sizeof(full)), sizeof(full));
+	ck_assert_int_eq(write(ort->stop, &full, sizeof(full)), sizeof(full));
+	begin_add(id, 8192);
+	ck_assert_int_eq(pst_backend_ort.cancel((struct pst_backend *)ort, &op),
+			 0);
+	kill(pid, SIGCONT);
+	ck_assert_int_ne(finish(), PST_AGENT_STEP_WAIT);
+	add_works(id);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -387,6 +424,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, there_is_a_bound_of_models);
 	tcase_add_test(tc, a_load_may_be_given_up);
 	tcase_add_test(tc, a_program_that_is_none_is_said);
+	tcase_add_test(tc, a_call_that_waits_may_lose_its_model);
+	tcase_add_test(tc, a_bell_that_is_full_stops_nobody);
 }
 
 /* Whether there is a library to test with. Outside of a test nothing can be
