@@ -89,8 +89,9 @@ same plain
 
 # ---- Hosts of other kinds ------------------------------------------------------
 for kind in titan-x-ready titan-x-iommu titan-x-off; do
-	tree=$PST_TOP_SRCDIR/../shared/fixtures/hosts/$kind
-	[ -d "$tree" ] || continue
+	from=$PST_TOP_SRCDIR/../shared/fixtures/hosts/$kind
+	[ -d "$from" ] || continue
+	tree=$from
 	unpack "$kind"
 	same "$kind"
 done
