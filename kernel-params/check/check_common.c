@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"
+#include "transport/base/text.h"
 
 /* Whether a text has a word, other than in a comment. */
 static bool has_word(const char *text, const char *word, size_t len)
@@ -39,11 +40,31 @@ static bool has_words(const char *text, const char *params)
 	return true;
 }
 
+/* Whether a text of /etc/default/grub gives the kernel all words of params; in
+ * fault what a shell would not take as it looks. */
+static bool grub_gives(const char *text, const char *params,
+		       char fault[PST_HOST_FAULT_MAX])
+{
+	struct pst_host_setting s[] = {{.name = "GRUB_CMDLINE_LINUX"},
+				       {.name = "GRUB_CMDLINE_LINUX_DEFAULT"}};
+	PST_CLEANUP_FREE char *all = NULL;
+	bool gives;
+
+	if (pst_host_settings_take(text, "/etc/default/grub", s,
+				   PST_ARRAY_SIZE(s), fault) == 0)
+		all = pst_text_format("%s %s", s[0].value ? s[0].value : "",
+				      s[1].value ? s[1].value : "");
+	gives = all && has_words(all, params);
+	pst_host_settings_done(s, PST_ARRAY_SIZE(s));
+	return gives;
+}
+
 /* Says so where the words are written already and only did not reach the
  * kernel. */
 static bool is_written(const struct pst_host *h, const char *params,
 		       struct pst_host_text *ret)
 {
+	char fault[PST_HOST_FAULT_MAX] = "";
 	const char *const run[PST_HOST_LINE_FILES] = {
 		h->boot.grub, h->boot.entries, h->boot.limine,
 		"sdboot-manage gen", NULL};
@@ -51,12 +72,15 @@ static bool is_written(const struct pst_host *h, const char *params,
 
 	for (i = 0; i < PST_HOST_LINE_FILES; i++) {
 		if (!h->files.line_file[i] ||
-		    !has_words(h->files.line_file[i], params))
+		    !has_words(h->files.line_file[i], params) ||
+		    (i == 0 &&
+		     !grub_gives(h->files.line_file[i], params, fault)))
 			continue;
 		pst_host_text_add(ret,
-				  "/%s has %s already: %s%s%sreboot; if that "
-				  "was done, something else is what boots",
+				  "/%s has %s already%s%s: %s%s%sreboot; if "
+				  "that was done, something else is what boots",
 				  pst_host_line_files[i], params,
+				  *fault ? ", but see to " : "", fault,
 				  run[i] ? "run " : "", run[i] ? run[i] : "",
 				  run[i] ? " and " : "");
 		return true;
@@ -101,13 +125,15 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 				  "/etc/sdboot-manage.conf, run sdboot-manage "
 				  "gen and reboot",
 				  params);
-	else if (h->boot.has & PST_HOST_TARGET_REFIND)
+	else if (h->boot.has & PST_HOST_TARGET_REFIND &&
+		 !(h->boot.by_grub && h->files.grub))
 		pst_host_text_add(ret,
 				  "add %s to the options in "
 				  "/boot/refind_linux.conf and reboot",
 				  params);
 	else if (h->files.grub && h->boot.own_grub &&
-		 !(h->boot.by_stub && h->files.kernel_cmdline))
+		 !(h->boot.by_stub &&
+		   (h->files.kernel_cmdline || h->files.loader)))
 		pst_host_text_add(ret,
 				  "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
 				  "/etc/default/grub, run %s and reboot",

@@ -59,6 +59,28 @@ static bool has_grub_entries(const struct pst_host_root *root)
 	return bls;
 }
 
+/* What the loader left of itself: four bytes of attributes, its name in UTF-16
+ * (systemd's Boot Loader Interface). */
+static void read_loader(const struct pst_host_root *root,
+			struct pst_host_boot *b)
+{
+	static const char file[] =
+		"sys/firmware/efi/efivars/"
+		"LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+	PST_CLEANUP_FREE char *text = NULL;
+	char name[16] = "";
+	size_t i, len;
+
+	if (pst_host_root_read(root, file, 256, &text, &len) < 0)
+		return;
+	for (i = 0; i < sizeof(name) - 1 && 4 + 2 * i < len; i++)
+		name[i] = text[4 + 2 * i];
+	if (!*name)
+		return;
+	b->by_grub = strncmp(name, "GRUB", 4) == 0;
+	b->by_stub = !b->by_grub;
+}
+
 /* What the kernel's command line and os-release tell of a host whose files may
  * be copied in part. */
 static void read_booted(const struct pst_host_root *root,
@@ -83,8 +105,10 @@ static void read_booted(const struct pst_host_root *root,
 		/* systemd-boot and the like name it by the path of an ESP. */
 		p = pst_host_cmdline_get(&vars, "initrd");
 		b->by_stub |= p && p->value && *p->value == '\\';
+		b->by_grub |= pst_host_cmdline_get(&vars, "BOOT_IMAGE") != NULL;
 		pst_host_cmdline_done(&vars);
 	}
+	read_loader(root, b);
 }
 
 static bool has_word(const char *words, const char *word, size_t len)
@@ -155,12 +179,39 @@ static void add_lost(struct pst_host_boot *b, const char *words, char *options)
 	}
 }
 
+/* The words behind a key in a file's lines. True if they name kernelopts. */
+static bool add_lines(const struct pst_host_root *root, const char *path,
+		      const char *key, const char *words,
+		      struct pst_host_boot *b)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	const size_t n = strlen(key);
+	bool kernelopts = false;
+	char *line, *rest;
+	size_t len;
+
+	if (pst_host_root_read(root, path, PST_HOST_ROOT_TEXT_MAX, &text,
+			       &len) < 0)
+		return false;
+	for (line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		line += strspn(line, " \t");
+		if (strncmp(line, key, n) != 0 || !line[n] ||
+		    !strchr("= \t", line[n]))
+			continue;
+		kernelopts |= strstr(line, "$kernelopts") != NULL;
+		add_lost(b, words, line + n + 1);
+	}
+	return kernelopts;
+}
+
 static void find_lost(const struct pst_host_root *root, struct pst_host_boot *b)
 {
-	static const char dir[] = "boot/loader/entries", key[] = "options";
+	static const char dir[] = "boot/loader/entries";
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	PST_CLEANUP_FREE char *text = NULL, *words = NULL;
-	char path[PST_HOST_ROOT_PATH_MAX], *line, *rest;
+	char path[PST_HOST_ROOT_PATH_MAX];
+	bool kernelopts = false;
 	size_t i, len;
 
 	if (pst_host_root_read(root, "etc/default/grub", PST_HOST_ROOT_TEXT_MAX,
@@ -168,21 +219,14 @@ static void find_lost(const struct pst_host_root *root, struct pst_host_boot *b)
 		words = grub_words(text);
 	if (!words || pst_host_root_list(root, dir, &names) < 0)
 		return;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
-		PST_CLEANUP_FREE char *entry = NULL;
-
-		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0 ||
-		    pst_host_root_read(root, path, PST_HOST_ROOT_TEXT_MAX,
-				       &entry, &len) < 0)
-			continue;
-		for (line = strtok_r(entry, "\n", &rest); line;
-		     line = strtok_r(NULL, "\n", &rest)) {
-			line += strspn(line, " \t");
-			if (strncmp(line, key, strlen(key)) == 0 &&
-			    strchr(" \t", line[strlen(key)]))
-				add_lost(b, words, line + strlen(key));
-		}
-	}
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++)
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) == 0)
+			kernelopts |=
+				add_lines(root, path, "options", words, b);
+	/* RHEL 8 keeps what all entries share there, which its grub2-mkconfig
+	 * sets anew. */
+	if (kernelopts)
+		add_lines(root, "boot/grub2/grubenv", "kernelopts", words, b);
 }
 
 static unsigned int loaders(const struct pst_host_root *root,

@@ -68,7 +68,9 @@ struct pst_host_boot {
 	 * etc/default/grub does not have them; "" none. The entries are what
 	 * is edited then. */
 	char lost[256];
-	bool by_stub; /* booted by the kernel's own EFI stub, not by GRUB */
+	/* What has booted, as the firmware's LoaderInfo or the command line
+	 * tells: systemd-boot and the like, or GRUB. */
+	bool by_stub, by_grub;
 	const char *initcpio; /* makes the initramfs by mkinitcpio */
 	const char *dracut;   /* by dracut */
 	const char *grub;     /* makes grub.cfg */

@@ -5,6 +5,7 @@
 
 #include "kernel-params/scan/boot.h"
 #include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/initramfs.h"
 
 static bool there(const struct pst_host_root *root, const char *path)
 {
@@ -104,16 +105,6 @@ static bool preset_unified(const struct pst_host_root *root)
 		       "default_uki=", "ALL_uki=");
 }
 
-static bool dracut_unified(const struct pst_host_root *root)
-{
-	static const char plain[] = "uefi=yes", quoted[] = "uefi=\"yes\"";
-
-	return file_has(root, "etc/dracut.conf", plain, quoted) ||
-	       dir_has(root, "etc/dracut.conf.d", ".conf", plain, quoted) ||
-	       dir_has(root, "usr/lib/dracut/dracut.conf.d", ".conf", plain,
-		       quoted);
-}
-
 static bool has_entries(const struct pst_host_root *root)
 {
 	return pst_host_boot_has_name(root, "boot/loader/entries", ".conf") ||
@@ -180,7 +171,8 @@ static const char *find_limine_conf(const struct pst_host_root *root)
 void pst_host_boot_makers(const struct pst_host_root *root,
 			  struct pst_host_boot *b)
 {
-	bool dracut = dracut_unified(root), sdbootutil = has_sdbootutil(root);
+	bool dracut = pst_host_early_dracut_uefi(root),
+	     sdbootutil = has_sdbootutil(root);
 	bool kernel_install = installs_unified(root) || debian_hook(root) ||
 			      there(root, "usr/bin/reinstall-kernels");
 

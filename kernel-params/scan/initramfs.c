@@ -246,11 +246,35 @@ static bool is_omitted(const char *module, const struct pst_host_names *omitted,
 	return has_word(omitted, module) && !has_word(&e->words, module);
 }
 
+static const char *const dracut_dirs[] = {"etc/dracut.conf.d",
+					  "usr/lib/dracut/dracut.conf.d"};
+
+static int take_dracut(const struct pst_host_root *root,
+		       struct pst_host_early *e, struct pst_host_setting *s,
+		       size_t n)
+{
+	int r = take_file(root, "etc/dracut.conf", PST_HOST_EARLY_DRACUT, e, s,
+			  n);
+
+	return r < 0 ? r
+		     : take_dirs(root, dracut_dirs, PST_HOST_EARLY_DRACUT, e, s,
+				 n);
+}
+
+bool pst_host_early_dracut_uefi(const struct pst_host_root *root)
+{
+	struct pst_host_setting uefi = {.name = "uefi"};
+	struct pst_host_early e = {0};
+	bool is = take_dracut(root, &e, &uefi, 1) == 0 && uefi.value &&
+		  strcmp(uefi.value, "yes") == 0;
+
+	pst_host_settings_done(&uefi, 1);
+	return is;
+}
+
 static int read_dracut(const struct pst_host_root *root,
 		       struct pst_host_early *e)
 {
-	static const char *const dirs[] = {"etc/dracut.conf.d",
-					   "usr/lib/dracut/dracut.conf.d"};
 	enum { FORCE, ADD, DRIVERS, OMIT, ITEMS, MAYBE, HOST, N };
 	struct pst_host_setting s[N] = {
 		[FORCE] = {.name = "force_drivers"},
@@ -263,11 +287,8 @@ static int read_dracut(const struct pst_host_root *root,
 	};
 	PST_HOST_CLEANUP_NAMES struct pst_host_names omitted = {0}, add = {0};
 	size_t i;
-	int r = take_file(root, "etc/dracut.conf", PST_HOST_EARLY_DRACUT, e, s,
-			  N);
+	int r = take_dracut(root, e, s, N);
 
-	if (r == 0)
-		r = take_dirs(root, dirs, PST_HOST_EARLY_DRACUT, e, s, N);
 	if (r == 0)
 		r = pst_host_setting_words(s[FORCE].value, &e->words);
 	if (r == 0)
@@ -286,9 +307,10 @@ static int read_dracut(const struct pst_host_root *root,
 				     strlen(add.name[i]));
 	/* Without "hostonly" dracut leaves etc/modprobe.d out; a distribution
 	 * that sets it does so in a file that a tree may lack. */
-	e->no_modconf = s[HOST].value ? strcmp(s[HOST].value, "yes") != 0 &&
-						strcmp(s[HOST].value, "1") != 0
-				      : pst_host_root_exists(root, dirs[1]);
+	e->no_modconf = s[HOST].value
+				? strcmp(s[HOST].value, "yes") != 0 &&
+					  strcmp(s[HOST].value, "1") != 0
+				: pst_host_root_exists(root, dracut_dirs[1]);
 	e->modconf = s[HOST].value && !e->no_modconf;
 	pst_host_settings_done(s, N);
 	return r;
@@ -471,7 +493,7 @@ int pst_host_early_place(const struct pst_host_early *e, const char *module)
 	return -1;
 }
 
-bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file)
+static bool has_file(const struct pst_host_early *e, const char *file)
 {
 	size_t i;
 
@@ -479,6 +501,39 @@ bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file)
 		if (strcmp(e->files.name[i] + strspn(e->files.name[i], "/"),
 			   file + strspn(file, "/")) == 0)
 			return true;
+	return false;
+}
+
+bool pst_host_early_has_rule(const struct pst_host_early *e,
+			     const struct pst_host_root *root, const char *file)
+{
+	static const char hooks[] = "etc/initramfs-tools/hooks";
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
+	bool has = has_file(e, file);
+	size_t i;
+
+	/* Those two take the distribution's, dracut all for this host. */
+	if (e->maker == PST_HOST_EARLY_MKINITCPIO)
+		return has;
+	if (e->maker != PST_HOST_EARLY_INITRAMFS_TOOLS)
+		return has || e->maker != PST_HOST_EARLY_DRACUT ||
+		       !e->no_modconf;
+	if (pst_host_root_list(root, hooks, &names) < 0)
+		return false;
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && !has; i++) {
+		PST_CLEANUP_FREE char *text = NULL;
+
+		has = pst_host_path(path, "%s/%s", hooks, names.name[i]) == 0 &&
+		      read_conf(root, path, &text) == 0 && strstr(text, file);
+	}
+	return has;
+}
+
+bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file)
+{
+	if (has_file(e, file))
+		return true;
 	/* initramfs-tools takes two of the directories only, dracut the
 	 * distribution's in any case. */
 	if (e->maker == PST_HOST_EARLY_INITRAMFS_TOOLS)

@@ -61,6 +61,11 @@ int pst_host_early_place(const struct pst_host_early *e, const char *module);
 /* Whether a file of modprobe.d ("etc/modprobe.d/vfio.conf") is in the image. */
 bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file);
 
+/* The same of udev's rules ("etc/udev/rules.d/10-vfio.rules"). */
+bool pst_host_early_has_rule(const struct pst_host_early *e,
+			     const struct pst_host_root *root,
+			     const char *file);
+
 /* Whether udev may find a module in the image and load it. gpu: it drives
  * displays. */
 bool pst_host_early_packs(const struct pst_host_early *e, const char *module,
@@ -70,6 +75,9 @@ bool pst_host_early_packs(const struct pst_host_early *e, const char *module,
  * mkinitcpio reads no drop-ins then. */
 bool pst_host_early_preset(const struct pst_host_root *root,
 			   char path[PST_HOST_ROOT_PATH_MAX]);
+
+/* Whether dracut makes unified kernels (uefi=yes). */
+bool pst_host_early_dracut_uefi(const struct pst_host_root *root);
 
 /* "mkinitcpio", "dracut", ...; "" for none. Static. */
 const char *pst_host_early_maker_name(enum pst_host_early_maker m);

@@ -114,11 +114,13 @@ static bool is_foreign(const struct reader *r)
  * an element. */
 static void take_word(struct reader *r, bool in_array, FILE *to)
 {
+	struct reader opened = *r;
 	char quote = 0;
 
 	for (; *r->p; step(r)) {
 		if (quote ? *r->p == quote : *r->p == '"' || *r->p == '\'') {
 			quote = quote ? 0 : *r->p;
+			opened.line = r->line;
 			continue;
 		}
 		if (!quote &&
@@ -142,7 +144,7 @@ static void take_word(struct reader *r, bool in_array, FILE *to)
 		put(to, *r->p);
 	}
 	if (quote)
-		tell(r, "a quote is opened and not closed");
+		tell(&opened, "a quote is opened and not closed");
 }
 
 /* The words of an array, from behind its bracket to behind the other. sep: some

@@ -170,8 +170,10 @@ void pst_host_shell_fault(const char *text, size_t end, char *ret, size_t size)
 			return;
 		}
 	to = p[1] == '"' || p[1] == '\'' ? closing(p + 2, p + strlen(p), p[1])
-					 : NULL;
-	if (to && !line_is_over(to + 1, p + strlen(p)))
+					 : p;
+	if (!to)
+		snprintf(ret, size, "its quote is not closed on that line");
+	else if (to != p && !line_is_over(to + 1, p + strlen(p)))
 		snprintf(ret, size, "\"%.60s\" stands behind the closing quote",
 			 to + 1 + strspn(to + 1, " \t"));
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # penstock host on hosts that boot in different ways: which file survives, which
 # command makes what boots, and what a command would lose.
-# shellcheck disable=SC2119,SC2317 # "round" takes no arguments; it calls look()
+# shellcheck disable=SC2016,SC2119,SC2317 # GRUB's $kernelopts; "round" takes no
+# arguments; it calls look()
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 . "$PST_TOP_SRCDIR/tests/cli/treelib.sh"
 
@@ -57,6 +58,16 @@ GRUB_CMDLINE_LINUX="quiet"
 GRUB_CMDLINE_LINUX_DEFAULT+=" splash"
 GRUB_ENABLE_BLSCFG=true'
 says "the last assignment is the one that counts" "have: rd.luks.uuid=1."
+bls kernelopts "quiet" ""
+put boot/loader/entries/a.conf 'linux /vmlinuz
+options $kernelopts $tuned_params'
+put boot/grub2/grubenv "# GRUB Environment Block
+kernelopts=root=/dev/x ro quiet rd.luks.uuid=1"
+says "what RHEL 8 keeps in grubenv is not lost" "have: rd.luks.uuid=1."
+check "its entries are edited" grep -qF \
+	'+options $kernelopts $tuned_params intel_iommu=on' "$tmp/stdout"
+check "and nothing sets kernelopts anew" sh -c "! grep -q \
+	'^    grub2-mkconfig' '$tmp/stdout'"
 
 # ---- Programs that write entries from settings of their own ------------------
 next cachyos
@@ -188,6 +199,13 @@ kernel_cmdline="root=/dev/x"'
 put usr/bin/dracut ""
 says "dracut's own command line is edited" \
 	'+kernel_cmdline="root=/dev/x intel_iommu=on iommu=pt rd.driver.pre='
+put etc/dracut.conf.d/a.conf "uefi='yes' # one file
+kernel_cmdline='root=/dev/x'"
+says "however it is written" "+kernel_cmdline='root=/dev/x intel_iommu=on"
+put etc/dracut.conf.d/b.conf 'uefi=no'
+says "and not where a later file turns it off" \
+	"no settings of GRUB or systemd-boot"
+rm "$tree/etc/dracut.conf.d/b.conf"
 put etc/dracut.conf.d/a.conf 'uefi="yes"'
 says "but not begun" "dracut makes unified kernels, and nothing sets their"
 next preset
@@ -249,6 +267,27 @@ rm "$tree/etc/kernel/cmdline"
 says "proxmox-boot-tool writes GRUB's menu, too" "    proxmox-boot-tool refresh"
 check "and update-grub a file that nobody reads" sh -c \
 	"! grep -q 'update-grub\|mkconfig' '$tmp/stdout'"
+
+# Two loaders: what has booted is what check names, and plan writes both.
+next two
+put etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=quiet"
+put boot/efi/loader/entries/a.conf "linux /linux
+options root=/dev/x"
+put boot/refind_linux.conf '"Boot" "root=/dev/x"'
+put proc/cmdline 'BOOT_IMAGE=/vmlinuz root=/dev/x'
+advises "GRUB has booted" "/etc/default/grub, run"
+info=sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+mkdir -p "$tree/${info%/*}"
+printf '\006\000\000\000s\000y\000s\000t\000e\000m\000d\000-\000' >"$tree/$info"
+rm "$tree/boot/refind_linux.conf"
+advises "the firmware's word counts more" "/boot/efi/loader/entries"
+printf '\006\000\000\000G\000R\000U\000B\000 \0002\000' >"$tree/$info"
+put proc/cmdline 'initrd=\initrd.img root=/dev/x'
+advises "for GRUB, too" "/etc/default/grub, run"
+rm "$tree/$info"
+advises "and without it the kernel's line" "/boot/efi/loader/entries"
+says "plan writes the one" "+++ b/etc/default/grub"
+check "and the other" grep -q "^+options root=/dev/x intel_iommu" "$tmp/stdout"
 
 # ---- Two makers of initramfs ---------------------------------------------------
 next ubuntu
