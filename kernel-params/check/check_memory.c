@@ -258,9 +258,10 @@ PST_HOST_CHECK(hugepages_boot)
 				     pages);
 		return;
 	}
-	if (*h->files.nr_hugepages) {
+	if (*h->claims.later || *h->files.nr_hugepages) {
 		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s",
-				     h->files.nr_hugepages);
+				     *h->claims.later ? h->claims.later
+						      : h->files.nr_hugepages);
 		return;
 	}
 	fix_pages(h, -1, &fix);

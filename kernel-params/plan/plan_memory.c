@@ -70,15 +70,15 @@ static int check_fits(const struct pst_host_plan *p, struct pst_error *err)
 static int check_later(const struct pst_host_plan *p, unsigned int targets,
 		       struct pst_error *err)
 {
+	static const char dir[] = "sysctl.d/";
 	const struct pst_host_claims *c = &p->host->claims;
-	const char *const name = SYSCTL_FILE + 1;
+	const char *name = strstr(c->later, dir);
 
 	if (!*c->later || c->later_pages >= p->params.pool_pages)
 		return 0;
 	/* sysctl.d is read in the order of names. */
-	if (targets & PST_HOST_TARGET_SYSCTL &&
-	    strncmp(c->later, "etc/sysctl.d/", 13) == 0 &&
-	    strcmp(c->later, name) < 0)
+	if (targets & PST_HOST_TARGET_SYSCTL && name &&
+	    strcmp(name, strstr(SYSCTL_FILE, dir)) < 0)
 		return 0;
 	return pst_error_set(err, -EINVAL,
 			     "/%s gives the pool of 2 MiB that many pages at "

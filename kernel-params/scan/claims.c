@@ -183,28 +183,54 @@ static void take_file(const struct pst_host_root *root, const char *path,
 	}
 }
 
-/* In the order of their names, as both programs read them; ours is what the
- * plan writes. */
+/* The *.conf of sysctl.d or tmpfiles.d in the order of their names, as both
+ * programs read them; of those with one name the first place's. Ours is what
+ * the plan writes. */
+static void read_dirs(const struct pst_host_root *root, const char *what,
+		      uint64_t default_page, struct pst_host_claims *c)
+{
+	static const char *const places[] = {"etc", "run", "usr/local/lib",
+					     "usr/lib"};
+	struct pst_host_names dir[PST_ARRAY_SIZE(places)] = {0};
+	size_t at[PST_ARRAY_SIZE(places)] = {0}, d, first, n, len;
+	char path[PST_HOST_ROOT_PATH_MAX];
+	const char *name;
+
+	for (d = 0; d < PST_ARRAY_SIZE(places); d++)
+		if (pst_host_path(path, "%s/%s", places[d], what) < 0 ||
+		    pst_host_root_list(root, path, &dir[d]) < 0)
+			dir[d] = (struct pst_host_names){0};
+	for (n = 0; n < PST_HOST_ROOT_CONF_FILES; n++) {
+		name = NULL;
+		first = 0;
+		for (d = 0; d < PST_ARRAY_SIZE(places); d++)
+			if (at[d] < dir[d].n &&
+			    (!name || strcmp(dir[d].name[at[d]], name) < 0)) {
+				name = dir[d].name[at[d]];
+				first = d;
+			}
+		if (!name)
+			break;
+		for (d = 0; d < PST_ARRAY_SIZE(places); d++)
+			at[d] += at[d] < dir[d].n &&
+				 strcmp(dir[d].name[at[d]], name) == 0;
+		len = strlen(name);
+		if (len > 5 && strcmp(name + len - 5, ".conf") == 0 &&
+		    !strstr(name, "penstock") &&
+		    pst_host_path(path, "%s/%s/%s", places[first], what,
+				  name) == 0)
+			take_file(root, path, default_page, c);
+	}
+	for (d = 0; d < PST_ARRAY_SIZE(places); d++)
+		pst_host_names_done(&dir[d]);
+}
+
 static void read_settings(const struct pst_host_root *root,
 			  uint64_t default_page, struct pst_host_claims *c)
 {
-	static const char *const dirs[] = {"etc/sysctl.d", "etc/tmpfiles.d"};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t d, i;
-
-	for (d = 0; d < PST_ARRAY_SIZE(dirs); d++) {
-		PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-
-		if (pst_host_root_list(root, dirs[d], &names) == 0)
-			for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES;
-			     i++)
-				if (!strstr(names.name[i], "penstock") &&
-				    pst_host_path(path, "%s/%s", dirs[d],
-						  names.name[i]) == 0)
-					take_file(root, path, default_page, c);
-		if (d == 0)
-			take_file(root, "etc/sysctl.conf", default_page, c);
-	}
+	read_dirs(root, "sysctl.d", default_page, c);
+	take_file(root, "etc/sysctl.conf", default_page, c);
+	read_dirs(root, "tmpfiles.d", default_page, c);
 }
 
 /* Pools that are there, and that nothing read so far explains. */

@@ -283,6 +283,29 @@ check "by its command" grep -q "already: run .* and reboot; if that was done" \
 	"$tmp/stdout"
 put etc/default/grub '#GRUB_CMDLINE_LINUX="intel_iommu=on iommu=pt"'
 finds "a comment is no setting" iommu.mode WARN "add "
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"
+GRUB_CMD_LINUX_DEFAULT="intel_iommu=on iommu=pt"'
+finds "nor is a variable of another name" iommu.mode WARN "add "
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=on iommu=pt
+GRUB_CMDLINE_LINUX=""'
+finds "a quote that is not closed is named" iommu.mode WARN \
+	"but see to /etc/default/grub line 2: a quote is opened and not closed"
+put proc/cmdline "root=/dev/x"
+refuse "also by plan" 1 "its quote is not closed on that line" \
+	plan --gpu 02:00.0
+next later
+put usr/lib/sysctl.d/10-db.conf "vm.nr_hugepages = 100"
+refuse "a package's sysctl comes after the command line" 1 \
+	"/usr/lib/sysctl.d/10-db.conf: vm.nr_hugepages = 100 gives the pool" \
+	plan --gpu 02:00.0 --region 1G
+put etc/sysctl.d/10-db.conf "# not here"
+expect "unless one of its name hides it" 0 "hugepages=512" \
+	plan --gpu 02:00.0 --region 1G
+put run/sysctl.d/20-db.conf "vm.nr_hugepages = 100"
+put etc/sysctl.d/30-db.conf.bak "vm.nr_hugepages = 900"
+refuse "so does one of this boot, and no copy of another name" 1 \
+	"/run/sysctl.d/20-db.conf: vm.nr_hugepages = 100" \
+	plan --gpu 02:00.0 --region 1G
 next applied
 expect "settings are written" 0 "host verify" "$penstock" host apply \
 	--root "$tree" --gpu 02:00.0
