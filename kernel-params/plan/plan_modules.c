@@ -27,6 +27,20 @@ static int without_ours(const struct pst_host_modconf *c,
 	return 0;
 }
 
+/* Whether the ids that count in modprobe.d name all functions. */
+static bool has_all_ids(const struct pst_host_plan *p,
+			const struct pst_host_modconf *conf)
+{
+	PST_CLEANUP_FREE char *ids =
+		pst_host_modconf_option(conf, "vfio-pci", "ids");
+	size_t i;
+
+	for (i = 0; ids && i < p->n_fn; i++)
+		if (!pst_host_vfio_ids_cover(ids, p->fn[i]))
+			return false;
+	return ids;
+}
+
 /* Our ids come into the line that has some already. */
 static int extend_ids(struct pst_host_plan *p,
 		      const struct pst_host_modconf *conf,
@@ -47,6 +61,8 @@ static int extend_ids(struct pst_host_plan *p,
 	if (r < 0 || !old)
 		return r;
 	r = pst_host_edit_modprobe_ids(old, line, p->ids, &text, err);
+	if (r == -EINVAL && has_all_ids(p, conf))
+		return 0;
 	if (r < 0)
 		return r;
 	return pst_host_plan_file(p, j, PST_HOST_TARGET_MODPROBE, path, text,

@@ -108,7 +108,10 @@ static void missed(const struct pst_host *h, const struct pst_host_pci_dev *fn,
 	if (known.how == PST_HOST_VFIO_NO)
 		pst_host_text_add(why, "no setting that counts names it");
 	else if (known.lost)
-		pst_host_text_add(why, "its id is in modprobe.d, %s",
+		pst_host_text_add(why, "its %s, %s",
+				  known.how == PST_HOST_VFIO_OVERRIDE
+					  ? "address stands"
+					  : "id is in modprobe.d",
 				  known.lost);
 	else if (first.by == PST_HOST_FIRST_NOT)
 		pst_host_text_add(why, "%s may come first", first.rival);

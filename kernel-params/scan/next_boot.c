@@ -78,25 +78,6 @@ static bool loads_early(const struct pst_host *h)
 	return has_pre(h) || pst_host_early_place(&h->early, vfio) >= 0;
 }
 
-void pst_host_next_boot_known(const struct pst_host *h,
-			      const struct pst_host_pci_dev *fn,
-			      struct pst_host_known *ret)
-{
-	const struct pst_host_modconf_line *l =
-		pst_host_modconf_option_line(&h->modconf, vfio, "ids");
-
-	*ret = (struct pst_host_known){
-		.how = pst_host_vfio_conf_how(&h->vfio, fn)};
-	if (ret->how != PST_HOST_VFIO_IDS_MODPROBE)
-		return;
-	if (vfio_is_builtin(h))
-		ret->lost = "which does not reach a vfio-pci that is built in";
-	else if (l && loads_early(h) &&
-		 !pst_host_early_has_conf(&h->early, l->file))
-		ret->lost = "which is not in the initramfs that loads vfio-pci "
-			    "without it";
-}
-
 /* Whether a rival is one that this function has to fear: one that drives
  * displays always, another where it has the function now. */
 static bool counts(const struct pst_host *h, const struct pst_host_pci_dev *fn,
@@ -164,6 +145,41 @@ static const char *packed_rival(const struct pst_host *h,
 		    !waits_inside(h, m->module))
 			return m->module;
 	return NULL;
+}
+
+/* Whether the initramfs has a rival that takes what no rule keeps from it. */
+static bool packs_rival(const struct pst_host *h,
+			const struct pst_host_pci_dev *fn)
+{
+	const struct pst_host_rival *m = NULL;
+
+	while ((m = pst_host_rival_next(fn, m)))
+		if (counts(h, fn, m) && is_packed(h, fn, m->module) &&
+		    !never_loads(h, m->module))
+			return true;
+	return false;
+}
+
+void pst_host_next_boot_known(const struct pst_host *h,
+			      const struct pst_host_pci_dev *fn,
+			      struct pst_host_known *ret)
+{
+	const struct pst_host_modconf_line *l =
+		pst_host_modconf_option_line(&h->modconf, vfio, "ids");
+
+	*ret = (struct pst_host_known){
+		.how = pst_host_vfio_conf_how(&h->vfio, fn)};
+	if (pst_host_vfio_conf_is_late(&h->vfio, fn) && packs_rival(h, fn))
+		ret->lost = "in a rule of udev that the initramfs lacks, which "
+			    "has another driver for it";
+	if (ret->how != PST_HOST_VFIO_IDS_MODPROBE)
+		return;
+	if (vfio_is_builtin(h))
+		ret->lost = "which does not reach a vfio-pci that is built in";
+	else if (l && loads_early(h) &&
+		 !pst_host_early_has_conf(&h->early, l->file))
+		ret->lost = "which is not in the initramfs that loads vfio-pci "
+			    "without it";
 }
 
 /* A rival that the booted system may load first, one that is loaded before one

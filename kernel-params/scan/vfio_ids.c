@@ -27,6 +27,12 @@ static bool field(const char **p, const char *end, unsigned long *ret)
 	return !*stop;
 }
 
+/* PCI_ANY_ID stands for all. */
+static bool is_one(unsigned long want, unsigned long have)
+{
+	return want == 0xffffffff || want == have;
+}
+
 static bool id_covers(const char *p, const char *end,
 		      const struct pst_host_pci_dev *dev)
 {
@@ -35,11 +41,12 @@ static bool id_covers(const char *p, const char *end,
 
 	while (n < 6 && field(&p, end, &v[n]))
 		n++;
-	if (n < 2 || p != end || v[0] != dev->vendor || v[1] != dev->device)
+	if (n < 2 || p != end || !is_one(v[0], dev->vendor) ||
+	    !is_one(v[1], dev->device))
 		return false;
-	if (n > 2 && v[2] != 0xffffffff && v[2] != dev->sub_vendor)
+	if (n > 2 && !is_one(v[2], dev->sub_vendor))
 		return false;
-	if (n > 3 && v[3] != 0xffffffff && v[3] != dev->sub_device)
+	if (n > 3 && !is_one(v[3], dev->sub_device))
 		return false;
 	return n < 6 || ((v[4] ^ dev->class) & v[5]) == 0;
 }
@@ -75,9 +82,10 @@ static int append(char **text, const char *more, size_t n)
 	return 0;
 }
 
-/* Lines that mention vfio-pci, and those in files that do so as a whole. */
+/* Lines of a file that mentions vfio-pci, of which each has to have a word.
+ */
 static int add_file(const struct pst_host_root *root, const char *path,
-		    struct pst_host_vfio_conf *c)
+		    const char *word, char **to)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	const char *p;
@@ -91,8 +99,9 @@ static int add_file(const struct pst_host_root *root, const char *path,
 	for (p = text; *p && r == 0;) {
 		size_t n = strcspn(p, "\n");
 
-		if (p[strspn(p, " \t")] != '#')
-			r = append(&c->rules, p, n);
+		if (p[strspn(p, " \t")] != '#' &&
+		    memmem(p, n, word, strlen(word)))
+			r = append(to, p, n);
 		p += n;
 		p += *p == '\n';
 	}
@@ -114,12 +123,40 @@ static int add_dir(const struct pst_host_root *root, const char *dir,
 		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
 			continue;
 		if (!name_is_address)
-			r = add_file(root, path, c);
+			r = add_file(root, path, "", &c->rules);
 		else if (pst_host_root_read_text(root, path, text,
 						 sizeof(text)) > 0 &&
 			 strcmp(text, "vfio-pci") == 0)
 			r = append(&c->rules, names.name[i],
 				   strlen(names.name[i]));
+	}
+	return r;
+}
+
+/* udev reads no other files, and a line about the same device may be for
+ * something else, such as its power. */
+static int add_udev(const struct pst_host_root *root,
+		    const struct pst_host_early *early,
+		    struct pst_host_vfio_conf *c)
+{
+	static const char dir[] = "etc/udev/rules.d", ext[] = ".rules";
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
+	size_t i, n;
+	int r = 0;
+
+	if (pst_host_root_list(root, dir, &names) < 0)
+		return 0;
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
+	     i++) {
+		n = strlen(names.name[i]);
+		if (n >= sizeof(ext) &&
+		    strcmp(names.name[i] + n - strlen(ext), ext) == 0 &&
+		    pst_host_path(path, "%s/%s", dir, names.name[i]) == 0)
+			r = add_file(root, path, "vfio",
+				     pst_host_early_has_rule(early, root, path)
+					     ? &c->rules
+					     : &c->late);
 	}
 	return r;
 }
@@ -143,7 +180,7 @@ static int add_install(const struct pst_host_root *root,
 		if (n < sizeof(path)) {
 			memcpy(path, l->text, n);
 			path[n] = '\0';
-			r = add_file(root, path, c);
+			r = add_file(root, path, "", &c->rules);
 		}
 	}
 	return r;
@@ -172,7 +209,7 @@ int pst_host_vfio_conf_scan(const struct pst_host_root *root,
 	if (r == 0)
 		r = pst_host_vfio_faults(root, cmdline, modconf, &c.faults);
 	if (r == 0)
-		r = add_dir(root, "etc/udev/rules.d", false, &c);
+		r = add_udev(root, early, &c);
 	if (r == 0)
 		r = add_dir(root, "etc/driverctl.d", true, &c);
 	if (r == 0)
@@ -193,6 +230,7 @@ void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c)
 	free(c->early_ids);
 	free(c->faults);
 	free(c->rules);
+	free(c->late);
 	*c = (struct pst_host_vfio_conf){0};
 }
 
@@ -211,11 +249,19 @@ pst_host_vfio_conf_how(const struct pst_host_vfio_conf *c,
 	if (!c->cmdline_ids && c->modprobe_ids &&
 	    pst_host_vfio_ids_cover(c->modprobe_ids, dev))
 		return PST_HOST_VFIO_IDS_MODPROBE;
+	if ((c->rules && strstr(c->rules, dev->name)) ||
+	    (c->late && strstr(c->late, dev->name)))
+		return PST_HOST_VFIO_OVERRIDE;
 	if (!c->rules)
 		return PST_HOST_VFIO_NO;
-	if (strstr(c->rules, dev->name))
-		return PST_HOST_VFIO_OVERRIDE;
 	snprintf(id, sizeof(id), "%04x:%04x", dev->vendor, dev->device);
 	return strstr(c->rules, id) ? PST_HOST_VFIO_IDS_MODPROBE
 				    : PST_HOST_VFIO_NO;
+}
+
+bool pst_host_vfio_conf_is_late(const struct pst_host_vfio_conf *c,
+				const struct pst_host_pci_dev *dev)
+{
+	return pst_host_vfio_conf_how(c, dev) == PST_HOST_VFIO_OVERRIDE &&
+	       !(c->rules && strstr(c->rules, dev->name));
 }

@@ -9,7 +9,8 @@
 
 /*
  * Whether a list of vfio-pci's ids parameter covers dev: comma-separated
- * VENDOR:DEVICE[:SUBVENDOR:SUBDEVICE[:CLASS:MASK]], hexadecimal (vfio_pci.c).
+ * VENDOR:DEVICE[:SUBVENDOR:SUBDEVICE[:CLASS:MASK]], hexadecimal (vfio_pci.c),
+ * of which ffffffff stands for any.
  */
 bool pst_host_vfio_ids_cover(const char *ids,
 			     const struct pst_host_pci_dev *dev);
@@ -27,6 +28,7 @@ struct pst_host_vfio_conf {
 	char *modprobe_ids; /* NULL: none; without effect beside the former */
 	char *early_ids;    /* NULL: none */
 	char *rules;  /* udev rules, driverctl files, Nix, install lines */
+	char *late;   /* udev rules that the initramfs lacks */
 	char *faults; /* lines without effect (pst_host_vfio_faults()), or NULL
 		       */
 };
@@ -47,5 +49,9 @@ void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c);
 enum pst_host_vfio_how
 pst_host_vfio_conf_how(const struct pst_host_vfio_conf *c,
 		       const struct pst_host_pci_dev *dev);
+
+/* Whether only a udev rule that the initramfs lacks would. */
+bool pst_host_vfio_conf_is_late(const struct pst_host_vfio_conf *c,
+				const struct pst_host_pci_dev *dev);
 
 #endif

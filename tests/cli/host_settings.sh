@@ -213,6 +213,24 @@ put lib/modules/6.12.1/modules.dep "a/nouveau.ko.zst: b/drm_kms_helper.ko.zst b/
 a/nvidia.ko: b/drm.ko"
 finds "and of a module that others need" vfio.early PASS "softdep"
 
+arch rule 'MODULES=(vfio_pci vfio vfio_iommu_type1)
+HOOKS=(base udev modconf kms block)'
+r=etc/udev/rules.d/10-vfio.rules
+put $r 'KERNEL=="0000:02:00.0", ATTR{driver_override}="vfio-pci"
+KERNEL=="0000:02:00.1", ATTR{driver_override}="vfio-pci"'
+finds "a rule that the image lacks comes too late there" vfio.ids WARN \
+	"0000:02:00.0: its address, in a rule of udev that the initramfs lacks"
+put etc/mkinitcpio.conf "MODULES=(vfio_pci)
+FILES=(/$r)
+HOOKS=(base udev modconf kms block)"
+finds "one that it has does not" vfio.ids PASS "0000:02:00.0: its address,"
+mv "$tree/$r" "$tree/${r%rules}conf"
+finds "udev reads no file of another name" vfio.ids WARN "0000:02:00.0: nothing"
+put $r '# not for vfio-pci
+KERNEL=="0000:02:00.0", ATTR{d3cold_allowed}="0"'
+finds "a rule about something else gives nothing" vfio.ids WARN \
+	"0000:02:00.0: nothing"
+
 # ---- Broken input ------------------------------------------------------------
 # wrong NAME FILE TEXT CAUSE: check names the file, the line and the cause.
 wrong() {
@@ -234,6 +252,10 @@ put $m "options vfio-pci ids=10de:17c2, 10de:0fb0 disable_vga=1"
 expect "which plan puts together" 0 \
 	"+options vfio-pci ids=10de:17c2,10de:0fb0 disable_vga=1" \
 	plan --gpu 02:00.0
+next quoted
+put $m "options vfio-pci ids=\"$ids\""
+holds "ids in quotes, which need no edit"
+check "and get none" sh -c '! grep -q vfio.conf "$1"' - "$tmp/stdout"
 wrong "a word that is none" $m "# x
 option vfio-pci ids=$ids" "$m line 2: no line of modprobe.d begins so"
 wrong "a parameter that is none" $m "options vfio-pci id=$ids" \
@@ -342,6 +364,12 @@ refuse "ids that take the disk of the root file system" 1 \
 	"would take 0000:04:00.0 (144d:a80a) to vfio-pci, which is a disk" \
 	plan --gpu 02:00.0
 expect "unless that is meant" 0 "for vfio-pci" plan --gpu 02:00.0 --i-know
+needy all
+put etc/modprobe.d/v.conf "options vfio-pci \
+ids=10de:ffffffff:ffffffff:ffffffff:00030000:ffff00ff"
+refuse "ids that stand for all cards of a vendor" 1 \
+	"0000:01:00.0 (10de:2684) to vfio-pci, which is the display" \
+	plan --gpu 02:00.0
 needy line
 put proc/cmdline "root=/dev/x vfio-pci.ids=8086:1533"
 refuse "ids that take the network" 1 "which is the network of this host" \

@@ -22,11 +22,15 @@ START_TEST(ids_are_matched_field_by_field)
 		"10de:17c2:1043:8536",
 		"10de:17c2:ffffffff:ffffffff",
 		"10de:17c2:1043",
+		"10de:ffffffff",
+		"10de:ffffffff:ffffffff:ffffffff:00030000:ffff00ff",
 		"10de:17c2:ffffffff:ffffffff:30000:ff0000"};
 	static const char *const no[] = {
 		"",
 		"10de",
 		"10de:17c3",
+		"1002:ffffffff",
+		"10de:ffffffff:ffffffff:ffffffff:00040300:ffffffff",
 		"10de:17c20",
 		"10de:17c2:1",
 		"10de:17c2x",
