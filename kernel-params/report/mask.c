@@ -25,7 +25,8 @@ enum kind {
 	DISK,
 	SERIAL,
 	ISCSI,
-	HOME
+	HOME,
+	SECRET
 };
 
 struct pst_host_mask_pair {
@@ -143,6 +144,9 @@ static void put_instead(struct pst_host_mask *m, enum kind kind,
 		break;
 	case HOME:
 		putf(m, "home%u", n);
+		break;
+	case SECRET:
+		putf(m, "secret%u", n);
 		break;
 	}
 }
@@ -263,6 +267,28 @@ static const char *serial_value(const char *p)
 	return q + strspn(q, " \t\"");
 }
 
+/* "password=X", passwd='X', "secret": "X", <password>X: the same. */
+static const char *secret_value(const char *p)
+{
+	static const char *const words[] = {"password", "passwd", "passphrase",
+					    "secret",   "token",  "psk",
+					    "sshkeys"};
+	const char *q;
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(words); i++) {
+		if (strncasecmp(p, words[i], strlen(words[i])) != 0)
+			continue;
+		q = p + strlen(words[i]);
+		q += strspn(q, " \t\"'");
+		if (!*q || !strchr("=:>", *q))
+			continue;
+		q++;
+		return q + strspn(q, " \t\"'");
+	}
+	return NULL;
+}
+
 /* A name of the list that stands at p as a word. */
 static size_t find_name(const struct pst_host_names *names, const char *p,
 			size_t *ret_number)
@@ -319,6 +345,17 @@ static size_t mask_word(struct pst_host_mask *m, const char *p, char before)
 	return len;
 }
 
+/* From p on up to the end of value, of which the first part is kept. */
+static size_t mask_value(struct pst_host_mask *m, enum kind kind, const char *p,
+			 const char *value, size_t len)
+{
+	if (!len)
+		return 0;
+	put(m, p, (size_t)(value - p));
+	put_instead(m, kind, value, len);
+	return (size_t)(value - p) + len;
+}
+
 /* The same for what a word announces, which is kept. */
 static size_t mask_behind(struct pst_host_mask *m, const char *p)
 {
@@ -341,12 +378,12 @@ static size_t mask_behind(struct pst_host_mask *m, const char *p)
 		return n + len;
 	}
 	value = serial_value(p);
-	len = value ? name_len(value) : 0;
-	if (!len)
-		return 0;
-	put(m, p, (size_t)(value - p));
-	put_instead(m, SERIAL, value, len);
-	return (size_t)(value - p) + len;
+	if (value)
+		return mask_value(m, SERIAL, p, value, name_len(value));
+	value = secret_value(p);
+	return value ? mask_value(m, SECRET, p, value,
+				  strcspn(value, " \t\r\n\"';,<"))
+		     : 0;
 }
 
 /* "(somebody@somewhere)" of /proc/version. */

@@ -47,6 +47,14 @@ put proc/cmdline 'root=UUID=1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed ro intel_iommu=
  esp=UUID=AB12-CD34 systemd.hostname=darkstar'
 put etc/default/grub 'GRUB_CMDLINE_LINUX="UUID=1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"'
 put etc/security/limits.d/a.conf 'alice hard memlock unlimited'
+put etc/libvirt/qemu/win.xml "<domain><name>win</name><memory unit='GiB'>4</memory>
+<devices><graphics type='vnc' passwd='hunter1'/></devices></domain>"
+put etc/libvirt/qemu/autostart/win.xml ""
+put etc/pve/qemu-server/100.conf 'onboot: 1
+memory: 2048
+cipassword: $6$hunter2/x
+sshkeys: ssh-rsa%20hunter3
+args: -object secret,id=a,data=x -vnc 0.0.0.0:1,password=hunter4'
 put boot/loader/entries/0123456789abcdef0123456789abcdef-6.12.conf "linux /vmlinuz
 options root=UUID=1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
 put proc/driver/nvidia/gpus/0000:01:00.0/information 'DMA Size: 47 bits
@@ -72,7 +80,7 @@ check "a region's file takes no room" [ "$(stat -c %s "$tmp/named.tar")" -lt 500
 expect "but is judged by size and mode" 3 "penstock-a: 8 GiB, mode 0666" "$penstock" host check \
 	--root "$tmp/of-named"
 for secret in darkstar alice builder 1b9d6bcd 0123456789abcdef a0:36:9f Acme \
-	S4X9 AB12 iqn.2001 192.168 0a1b2c3d 0324118 diary; do
+	hunter S4X9 AB12 iqn.2001 192.168 0a1b2c3d 0324118 diary; do
 	check "nothing says $secret" sh -c \
 		'[ -s "$2" ] && ! grep -aqi -e "$1" "$2"' - "$secret" \
 		"$tmp/named.tar"

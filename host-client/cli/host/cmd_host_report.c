@@ -104,9 +104,9 @@ const struct pst_cmd pst_cmd_host_report = {
 	.help = "Writes a tar with what check and plan read of this host, for "
 		"each card. Who gets it\nunpacks it into an empty folder and "
 		"runs penstock host check --root there, with\nthe same "
-		"findings. Serial numbers, hardware addresses, UUIDs and names "
-		"of host and\nusers are replaced. Run it as root: what it "
-		"cannot read is not in it.\n",
+		"findings. Serial numbers, hardware addresses, UUIDs, "
+		"passwords and names of host\nand users are replaced. Run it as "
+		"root: what it cannot read is not in it.\n",
 	.example = "penstock host report -o host.tar\n",
 	.opts = opts,
 	.run = run,
