@@ -128,7 +128,7 @@ static void take_sysctl(struct pst_host_claims *c, uint64_t default_page,
 	char value[24];
 	uint64_t pages;
 
-	if (strncmp(p, "vm", 2) != 0 || !strchr("./", p[2]) ||
+	if (strncmp(p, "vm", 2) != 0 || (p[2] != '.' && p[2] != '/') ||
 	    strncmp(p + 3, "nr_hugepages", 12) != 0)
 		return;
 	p += 15;

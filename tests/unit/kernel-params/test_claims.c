@@ -99,6 +99,10 @@ START_TEST(settings_and_pools_that_are_there_count)
 	tree_file("etc/sysctl.conf", "vm.nr_hugepages = 3\n");
 	scan(NULL);
 	ck_assert_uint_eq(c.later_pages, 3);
+	/* A line is no longer than it is. */
+	tree_file("etc/sysctl.conf", "vm\nnr_hugepages = 4 \n");
+	scan(NULL);
+	ck_assert_uint_ne(c.later_pages, 4);
 	tree_file("proc/meminfo", "Hugepagesize: 1048576 kB\n");
 	tree_file("etc/tmpfiles.d/x.conf", "");
 	scan(NULL);
