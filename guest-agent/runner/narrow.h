@@ -11,9 +11,10 @@
 /*
  * Called once, after all threads were started and before a model is read. From
  * here on no thread can open a file, map a descriptor, make memory executable,
- * start a process or a thread, or reach a socket but those it has; such a call
- * fails with EPERM. max_memory: RLIMIT_DATA in bytes, 0: none. No core file is
- * written. Returns 0, or with a sentence -errno.
+ * start a process or a thread, send another process a signal, or reach a socket
+ * but those it has; such a call fails with EPERM. max_memory: RLIMIT_DATA in
+ * bytes, 0: none. No core file is written. Returns 0, or with a sentence
+ * -errno.
  */
 PST_MUST_USE int pst_runner_narrow(uint64_t max_memory, struct pst_error *err);
 

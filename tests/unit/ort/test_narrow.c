@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What the runner of models cannot do any more, and still can. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest-agent/runner/narrow.h"
+#include "tests/fixtures/unit.h"
+
+/* In a child: how many of the calls did not end as they should. */
+static int try_calls(pid_t other)
+{
+	struct pst_error err;
+	int wrong = 0;
+
+	if (pst_runner_narrow(0, &err) < 0)
+		return 100;
+	wrong += open("/dev/null", O_RDONLY) >= 0 || errno != EPERM;
+	wrong += fork() >= 0 || errno != EPERM;
+	wrong += kill(other, 0) == 0 || errno != EPERM;
+	wrong += syscall(SYS_tgkill, other, other, 0) == 0 || errno != EPERM;
+	wrong += syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), 0) !=
+		 0;
+	return wrong;
+}
+
+START_TEST(nobody_else_can_be_reached_by_a_signal)
+{
+	const pid_t self = getpid();
+	int status = -1;
+	pid_t child = fork();
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0)
+		_exit(try_calls(self));
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
+/* abort() is how libraries end. */
+START_TEST(it_can_still_end_itself)
+{
+	struct pst_error err;
+	int status = -1;
+	pid_t child = fork();
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		if (pst_runner_narrow(0, &err) == 0)
+			abort();
+		_exit(1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_int_eq(WTERMSIG(status), SIGABRT);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(tc, nobody_else_can_be_reached_by_a_signal);
+	tcase_add_test(tc, it_can_still_end_itself);
+}
+
+int main(void)
+{
+	return pst_unit_run("narrow", add, 20);
+}
