@@ -66,8 +66,9 @@ static bool is_written(const struct pst_host *h, const char *params,
 {
 	char fault[PST_HOST_FAULT_MAX] = "";
 	const char *const run[PST_HOST_LINE_FILES] = {
-		h->boot.grub, h->boot.entries, h->boot.limine,
-		"sdboot-manage gen", NULL};
+		h->boot.grub,   h->boot.entries,
+		h->boot.limine, "sdboot-manage gen",
+		NULL,           "kernelstub"};
 	size_t i;
 
 	for (i = 0; i < PST_HOST_LINE_FILES; i++) {

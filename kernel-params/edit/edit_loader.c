@@ -272,3 +272,96 @@ int pst_host_edit_kernel_cmdline(const char *old,
 {
 	return edit(old ? old : "", NULL, want, ret, err);
 }
+
+/* ---- kernelstub -----------------------------------------------------------
+ */
+
+/* The list of strings behind "kernel_options" in "user", without its brackets.
+ */
+static bool find_options(const char *text, const char **from, const char **to)
+{
+	const char *user = strstr(text, "\"user\"");
+	const char *p = user ? strstr(user, "\"kernel_options\"") : NULL;
+
+	if (!p || memchr(user, '}', (size_t)(p - user)))
+		return false;
+	p += strcspn(p, "[{}");
+	if (*p != '[')
+		return false;
+	*from = p + 1;
+	*to = *from + strcspn(*from, "[]\\");
+	return **to == ']';
+}
+
+/* The strings from p to end as one command line. */
+static char *join_strings(const char *p, const char *end)
+{
+	char *line = NULL;
+	size_t size;
+	FILE *f = open_memstream(&line, &size);
+	bool in = false;
+
+	for (; f && p < end; p++) {
+		if (*p == '"')
+			in = !in;
+		if (*p == '"' && !in)
+			fputc(' ', f);
+		else if (*p != '"' && in)
+			fputc(*p, f);
+	}
+	if (f && fclose(f) == 0)
+		return line;
+	free(line);
+	return NULL;
+}
+
+/* The text with the words of line for the strings from..to, spaced alike. */
+static char *put_strings(const char *old, const char *from, const char *to,
+			 char *line)
+{
+	const int lead = (int)strspn(from, " \t\r\n");
+	const char *tail = to;
+	char *text = NULL, *word, *rest;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	bool any = false;
+
+	if (!f)
+		return NULL;
+	while (tail > from + lead && isspace((unsigned char)tail[-1]))
+		tail--;
+	fprintf(f, "%.*s", (int)(from - old) + lead, old);
+	for (word = strtok_r(line, " ", &rest); word;
+	     word = strtok_r(NULL, " ", &rest)) {
+		if (any)
+			fprintf(f, ",%.*s", lead ? lead : 1, lead ? from : " ");
+		fprintf(f, "\"%s\"", word);
+		any = true;
+	}
+	fputs(tail, f);
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+int pst_host_edit_kernelstub(const char *old,
+			     const struct pst_host_params *want, char **ret,
+			     struct pst_error *err)
+{
+	struct pst_host_params_part part;
+	const char *from, *to;
+	int r;
+
+	if (!find_options(old, &from, &to))
+		return pst_error_set(err, -ENOENT, "no options of \"user\"");
+	part = (struct pst_host_params_part){.text = join_strings(from, to)};
+	r = part.text ? pst_host_params_merge(&part, 1, 0, want, err) : -ENOMEM;
+	if (r == 0) {
+		*ret = part.changed ? put_strings(old, from, to, part.text)
+				    : strdup(old);
+		r = *ret ? 0 : -ENOMEM;
+	}
+	free(part.text);
+	return r == -ENOMEM ? pst_oom(err) : r;
+}

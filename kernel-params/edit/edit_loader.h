@@ -41,4 +41,11 @@ PST_MUST_USE int pst_host_edit_refind_conf(const char *old,
 					   const struct pst_host_params *want,
 					   char **ret, struct pst_error *err);
 
+/* The same for the "user" options of kernelstub's configuration, of which it
+ * writes the entries (Pop!_OS). -ENOENT where they do not stand there plainly.
+ */
+PST_MUST_USE int pst_host_edit_kernelstub(const char *old,
+					  const struct pst_host_params *want,
+					  char **ret, struct pst_error *err);
+
 #endif

@@ -174,8 +174,10 @@ int pst_host_plan_dracut_cmdline(struct pst_host_plan *p,
  * is not known. */
 int pst_host_plan_new_cmdline(struct pst_host_plan *p, char **ret,
 			      struct pst_error *err);
-/* Notes of what no file of settings can tell; *ret_n counts them. */
-int pst_host_plan_note_keepers(struct pst_host_plan *p, size_t *ret_n,
+/* kernelstub's options, and notes of what no file of settings can tell; *ret_n
+ * counts them. */
+int pst_host_plan_note_keepers(struct pst_host_plan *p,
+			       const struct pst_host_journal *j, size_t *ret_n,
 			       struct pst_error *err);
 /* What to add by hand where no settings were found. */
 int pst_host_plan_by_hand(struct pst_host_plan *p, struct pst_error *err);

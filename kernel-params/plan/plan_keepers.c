@@ -297,7 +297,33 @@ static int note_presets(struct pst_host_plan *p, const char *words,
 	return r;
 }
 
-int pst_host_plan_note_keepers(struct pst_host_plan *p, size_t *ret_n,
+/* The options of which kernelstub writes the entries at the next update. */
+static int plan_kernelstub(struct pst_host_plan *p,
+			   const struct pst_host_journal *j, const char *words,
+			   struct pst_error *err)
+{
+	static const char file[] = "/etc/kernelstub/configuration";
+	PST_CLEANUP_FREE char *old = NULL;
+	char *text = NULL;
+	int r = pst_host_journal_base(j, file, &old, NULL, err);
+
+	if (r == 0)
+		r = pst_host_edit_kernelstub(old ? old : "", &p->params, &text,
+					     err);
+	if (r == -ENOENT)
+		return pst_host_plan_note(
+			p, err,
+			"kernelstub writes the entries again at the next "
+			"update, tell it too: kernelstub --add-options \"%s\" "
+			"(before an undo: --delete-options)",
+			words);
+	return r < 0 ? r
+		     : pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT,
+					  file, text, 0644, false, err);
+}
+
+int pst_host_plan_note_keepers(struct pst_host_plan *p,
+			       const struct pst_host_journal *j, size_t *ret_n,
 			       struct pst_error *err)
 {
 	const struct pst_host_boot *b = &p->host->boot;
@@ -309,12 +335,7 @@ int pst_host_plan_note_keepers(struct pst_host_plan *p, size_t *ret_n,
 		return r;
 	if (p->host->files.kernelstub) {
 		++*ret_n;
-		r = pst_host_plan_note(
-			p, err,
-			"kernelstub writes the entries again at the next "
-			"update, tell it too: kernelstub --add-options \"%s\" "
-			"(before an undo: --delete-options)",
-			words);
+		r = plan_kernelstub(p, j, words, err);
 	}
 	if (r == 0 && b->unified)
 		r = note_presets(p, words, err);

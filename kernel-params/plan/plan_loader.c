@@ -267,7 +267,7 @@ int pst_host_plan_loader(struct pst_host_plan *p,
 		r = pst_host_plan_refind(p, j, err);
 	if (r == 0 &&
 	    (!p->request.targets || p->targets & PST_HOST_TARGET_SYSTEMD_BOOT))
-		r = pst_host_plan_note_keepers(p, &n, err);
+		r = pst_host_plan_note_keepers(p, j, &n, err);
 	if (r == 0 && !(p->targets & PST_HOST_TARGETS_LOADER) &&
 	    !p->request.targets && n == 0)
 		r = pst_host_plan_by_hand(p, err);

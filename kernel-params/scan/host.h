@@ -59,7 +59,7 @@ enum pst_host_unseen {
 };
 
 /* Files that a kernel's command line is made from; below the root. */
-#define PST_HOST_LINE_FILES 5
+#define PST_HOST_LINE_FILES 6
 extern const char *const pst_host_line_files[PST_HOST_LINE_FILES];
 
 struct pst_host_files {

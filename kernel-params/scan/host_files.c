@@ -288,8 +288,9 @@ static unsigned int find_unseen(const struct pst_host_root *root,
 }
 
 const char *const pst_host_line_files[PST_HOST_LINE_FILES] = {
-	"etc/default/grub", "etc/kernel/cmdline", "etc/default/limine",
-	"etc/sdboot-manage.conf", "boot/refind_linux.conf"};
+	"etc/default/grub",       "etc/kernel/cmdline",
+	"etc/default/limine",     "etc/sdboot-manage.conf",
+	"boot/refind_linux.conf", "etc/kernelstub/configuration"};
 
 static void read_line_files(const struct pst_host_root *root,
 			    struct pst_host_files *f)

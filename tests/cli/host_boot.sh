@@ -268,6 +268,49 @@ says "proxmox-boot-tool writes GRUB's menu, too" "    proxmox-boot-tool refresh"
 check "and update-grub a file that nobody reads" sh -c \
 	"! grep -q 'update-grub\|mkconfig' '$tmp/stdout'"
 
+next popos
+put boot/efi/loader/entries/a.conf "linux /linux
+options root=/dev/x"
+put etc/kernelstub/configuration '{
+  "default": {
+    "kernel_options": [
+      "splash"
+    ]
+  },
+  "user": {
+    "kernel_options": [
+      "quiet",
+      "video=a,b"
+    ],
+    "config_rev": 3
+  }
+}'
+says "what kernelstub writes entries of is edited" \
+	'+      "video=a,b",'
+check "the user's options, and as it writes them" grep -qx \
+	'+      "intel_iommu=on",' "$tmp/stdout"
+check "so that nothing is to be told to it" sh -c \
+	"! grep -q 'kernelstub --add' '$tmp/stdout'"
+look() {
+	check "$tree: it is JSON" sh -c 'python3 -c "import json, sys
+a = json.load(sys.stdin)
+assert a[\"default\"][\"kernel_options\"] == [\"splash\"]
+assert a[\"user\"][\"kernel_options\"][2:] == [\"intel_iommu=on\", \"iommu=pt\"]
+" <"$1/etc/kernelstub/configuration"' - "$tree"
+	advises "what is told to it already is seen" \
+		"/etc/kernelstub/configuration has iommu=pt already: run kernelstub"
+}
+round
+for odd in '{"user": {"kernel_options": []}}' \
+	'{ "user": { "kernel_options": [ "quiet" ] } }'; do
+	put etc/kernelstub/configuration "$odd"
+	says "whatever the blanks: $odd" '"intel_iommu=on'
+done
+put etc/kernelstub/configuration '{"default": {"kernel_options": ["a"]},
+ "user": {"x": 1}, "more": {"kernel_options": ["b"]}}'
+says "where they are not found, the command is given" \
+	'kernelstub --add-options "intel_iommu=on iommu=pt"'
+
 # Two loaders: what has booted is what check names, and plan writes both.
 next two
 put etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=quiet"

@@ -24,8 +24,7 @@ row() {
 		sed 's/ $//; s|/entries/[^ ]*|/entries|; s/ /, /g')
 	run=$(sed -n 's/^    \([a-z]\)/\1/p' "$tmp/plan" | grep -vx reboot |
 		sed 's/$/; /' | tr -d '\n' | sed 's/; $//')
-	note=$(grep -oE '^note: .*(rpm-ostree kargs|kernelstub --add-options)' \
-		"$tmp/plan" | sed 's/.*\(rpm-ostree kargs\|kernelstub --add-options\)/\1/')
+	note=$(grep -o '^note: .*rpm-ostree kargs' "$tmp/plan" | sed 's/.*rpm/rpm/')
 	printf '|  %s\n:  %s\n:  %s\n' "$(title "${of##*/}")" "$files" \
 		"$run${note:+; and, as a note says, $note}"
 }
