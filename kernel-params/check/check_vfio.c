@@ -157,6 +157,15 @@ static void look_aside(const struct pst_host *h, struct pst_host_text *seen,
 				  pst_host_early_maker_name(h->early.maker));
 		*fix = *fix ? *fix : "take vfio_virqfd out there";
 	}
+	if (h->early.other) {
+		pst_host_text_add(seen,
+				  "; %s makes the initramfs, and what it packs "
+				  "is not known here",
+				  h->early.other);
+		*fix = *fix ? *fix
+			    : "have it load vfio_pci vfio vfio_iommu_type1 "
+			      "before any other driver";
+	}
 	if (*h->early.fault) {
 		pst_host_text_add(seen, "; not evaluated for sure: %s",
 				  h->early.fault);

@@ -450,6 +450,20 @@ static bool has_program(const struct pst_host_root *root, const struct maker *m)
 	return false;
 }
 
+/* Those of Arch, Alpine and Gentoo beside the above. */
+static const char *other_maker(const struct pst_host_root *root)
+{
+	static const char *const programs[] = {
+		"usr/bin/booster", "sbin/mkinitfs", "usr/bin/genkernel",
+		"usr/bin/ugrd"};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(programs); i++)
+		if (pst_host_root_exists(root, programs[i]))
+			return strrchr(programs[i], '/') + 1;
+	return NULL;
+}
+
 int pst_host_early_scan(const struct pst_host_root *root,
 			struct pst_host_early *ret)
 {
@@ -469,6 +483,7 @@ int pst_host_early_scan(const struct pst_host_root *root,
 		pst_host_early_done(&e);
 		return r;
 	}
+	e.other = e.maker ? NULL : other_maker(root);
 	read_modules_load(root, &e);
 	*ret = e;
 	return 0;

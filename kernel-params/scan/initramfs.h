@@ -25,9 +25,11 @@ struct pst_host_early {
 	/* udev is in the image and as early as what loads words, so that their
 	 * order says nothing of modules that udev finds there. */
 	bool races;
-	bool kms_hook;   /* a hook takes GPU drivers into the image */
-	bool usb_hook;   /* or those of USB controllers */
-	char *ids;       /* of vfio-pci, behind its name in words; or NULL */
+	bool kms_hook; /* a hook takes GPU drivers into the image */
+	bool usb_hook; /* or those of USB controllers */
+	char *ids;     /* of vfio-pci, behind its name in words; or NULL */
+	/* Another maker of initramfs, whose settings are not read; or NULL. */
+	const char *other;
 	char stray[160]; /* a dracut file about vfio that has no .conf, or "" */
 	char virqfd[128]; /* a file that puts vfio_virqfd in, or "" */
 	char fault[PST_HOST_FAULT_MAX]; /* what could not be evaluated, or "" */

@@ -164,6 +164,9 @@ static void take_array(struct reader *r, bool sep, FILE *to)
 				fputc(SEP, to);
 			sep = true;
 			take_word(r, true, to);
+			if (r->p > before && r->p[-1] == ',')
+				tell(r, "a comma stands behind a word, of "
+					"which it becomes a part");
 			if (r->p == before)
 				step(r);
 		}

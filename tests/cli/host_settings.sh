@@ -231,6 +231,15 @@ KERNEL=="0000:02:00.0", ATTR{d3cold_allowed}="0"'
 finds "a rule about something else gives nothing" vfio.ids WARN \
 	"0000:02:00.0: nothing"
 
+next booster
+put usr/bin/booster ""
+put etc/modprobe.d/v.conf "options vfio-pci ids=$ids
+$wait_all"
+finds "what another maker packs is not known" vfio.early WARN \
+	"booster makes the initramfs, and what it packs is not known"
+expect "so plan is not content either" 0 "still open after this" \
+	plan --gpu 02:00.0
+
 # ---- Broken input ------------------------------------------------------------
 # wrong NAME FILE TEXT CAUSE: check names the file, the line and the cause.
 wrong() {
@@ -279,6 +288,13 @@ finds "typographic quotes of another file" vfio.early WARN \
 arch open 'MODULES=(vfio_pci
 HOOKS=(base'
 finds "a bracket without its end" vfio.early WARN "opened and not closed"
+arch commas 'MODULES=(vfio_pci, vfio,
+	vfio_iommu_type1)
+HOOKS=(base udev modconf)'
+finds "commas between words" vfio.early WARN \
+	"etc/mkinitcpio.conf line 1: a comma stands behind a word"
+expect "which plan leaves, and says" 0 "line 1: a comma stands behind a word" \
+	plan --gpu 02:00.0
 next blocked
 put etc/modprobe.d/no.conf "# mine
 install vfio_pci /bin/false"
