@@ -31,30 +31,38 @@ runs() {
 	return 1
 }
 
+# With --json the last line of stdout is an object that begins with its schema.
+objects() {
+	"$@" --json >"$tmp/stdout" 2>"$tmp/stderr" </dev/null
+	tail -n 1 "$tmp/stdout" | grep -q '^{"schema":1,".*}$' && return
+	sed 's/^/  | /' "$tmp/stdout" "$tmp/stderr"
+	return 1
+}
+
 commands >"$tmp/commands"
 mkdir "$tmp/root"
 while read -r name; do
-	penstock $name --help |
-		sed -n '/^Examples*:/,/^$/s/^  \(penstock .*\)/\1/p' >"$tmp/examples"
+	penstock $name --help >"$tmp/help"
+	sed -n '/^Examples*:/,/^$/s/^  \(penstock .*\)/\1/p' "$tmp/help" \
+		>"$tmp/examples"
 	check "the help of $name has an example" [ -s "$tmp/examples" ]
 	while read -r line; do
 		check "which is one of $name: $line" sh -c \
 			'case " $1 " in *" $2 "*) ;; *) false ;; esac' \
 			- "$line" "$name"
+		how="it means something" try=means
 		case $name in
 		host*check | host*plan | host*apply | host*verify | host*undo | \
 			host*reset | host*rom)
-			check "it means something" \
-				means $line --root "$tmp/root" ;;
-		"host region create")
-			check "it means something" \
-				means $line --path "$tmp/none" ;;
-		vm*)
-			check "it means something" means $line --uri \
-				test:///default ;;
-		*)
-			check "it runs" runs $line ;;
+			line="$line --root $tmp/root" ;;
+		"host region create") line="$line --path $tmp/none" ;;
+		vm*) line="$line --uri test:///default" ;;
+		*) how="it runs" try=runs ;;
 		esac
+		check "$how" $try $line
+		grep -q '^ .* --json ' "$tmp/help" || continue
+		rm -f host.tar
+		check "and with --json" objects $line
 	done <"$tmp/examples"
 done <"$tmp/commands"
 # What it says to try first, but for the guest, which tests/vm/test_demo.py tries.

@@ -20,7 +20,7 @@ static const struct pst_cmd_opt opts[] = {
 };
 
 static int say(const struct pst_cmd_ctx *ctx, const char *path,
-	       const struct pst_host_report *report, bool json)
+	       const struct pst_host_report *report)
 {
 	size_t i;
 
@@ -29,7 +29,7 @@ static int say(const struct pst_cmd_ctx *ctx, const char *path,
 			"%s: the name %s is not masked: settings use that word "
 			"too\n",
 			ctx->path, report->kept.name[i]);
-	if (json)
+	if (ctx->json)
 		return pst_cmd_print_json(
 			ctx,
 			json_pack("{s:o, s:I, s:I}", "path", pst_cmd_text(path),
@@ -43,7 +43,7 @@ static int say(const struct pst_cmd_ctx *ctx, const char *path,
 
 /* The file is the user's alone until he sends it. */
 static int write_report(const struct pst_cmd_ctx *ctx,
-			struct pst_host_root *root, const char *path, bool json)
+			struct pst_host_root *root, const char *path)
 {
 	int rc, fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
@@ -65,7 +65,7 @@ static int write_report(const struct pst_cmd_ctx *ctx,
 		unlink(path);
 		return pst_cmd_fail(ctx, "%s", err.text);
 	}
-	rc = say(ctx, path, &report, json);
+	rc = say(ctx, path, &report);
 	pst_host_report_done(&report);
 	return rc;
 }
@@ -75,7 +75,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	const char *path = NULL, *dir = "/";
 	struct pst_host_root root;
 	struct pst_error err;
-	bool json = false;
 	int opt, rc;
 
 	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
@@ -83,8 +82,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			path = optarg;
 		else if (opt == OPT_ROOT)
 			dir = optarg;
-		else if (opt == PST_OPT_JSON)
-			json = true;
 		else
 			return PST_EXIT_USAGE;
 	}
@@ -92,7 +89,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		return pst_cmd_usage(ctx, "-o FILE is needed");
 	if (pst_host_root_open(dir, &root, &err) < 0)
 		return pst_cmd_fail(ctx, "%s", err.text);
-	rc = write_report(ctx, &root, path, json);
+	rc = write_report(ctx, &root, path);
 	pst_host_root_close(&root);
 	return rc;
 }
