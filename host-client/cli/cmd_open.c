@@ -48,6 +48,22 @@ static int wrong_endpoint(const struct pst_cmd_ctx *ctx, char *text,
 	return PST_EXIT_USAGE;
 }
 
+int pst_cmd_endpoint_check(const struct pst_cmd_ctx *ctx, char *text,
+			   size_t size)
+{
+	const char *endpoint = pst_cmd_endpoint(ctx);
+
+	if (!endpoint) {
+		snprintf(text, size,
+			 "no endpoint: give -e/--endpoint, such as -e spawn: "
+			 "for a private agent, or set PENSTOCK_ENDPOINT");
+		return PST_EXIT_USAGE;
+	}
+	return pst_endpoint_check(endpoint, text, size) < 0
+		       ? wrong_endpoint(ctx, text, size)
+		       : PST_EXIT_OK;
+}
+
 int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		    struct pst **ret, char *text, size_t size)
 {
@@ -56,21 +72,14 @@ int pst_cmd_connect(const struct pst_cmd_ctx *ctx, uint32_t flags,
 		.flags = flags,
 		.name = "penstock",
 	};
-	const char *endpoint = pst_cmd_endpoint(ctx);
-	int r;
+	/* What is no endpoint is wrong usage; what it leads to is not. */
+	int r = pst_cmd_endpoint_check(ctx, text, size);
 
 	*ret = NULL;
-	if (!endpoint) {
-		snprintf(text, size,
-			 "no endpoint: give -e/--endpoint, such as -e spawn: "
-			 "for a private agent, or set PENSTOCK_ENDPOINT");
-		return PST_EXIT_USAGE;
-	}
-	/* What is no endpoint is wrong usage; what it leads to is not. */
-	if (pst_endpoint_check(endpoint, text, size) < 0)
-		return wrong_endpoint(ctx, text, size);
+	if (r)
+		return r;
 	pst_cmd_progress(ctx, "connecting");
-	r = pst_open(endpoint, &options, ret, text, size);
+	r = pst_open(pst_cmd_endpoint(ctx), &options, ret, text, size);
 	pst_cmd_progress(ctx, NULL);
 	if (r == 0)
 		return PST_EXIT_OK;

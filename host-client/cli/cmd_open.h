@@ -10,6 +10,11 @@
 /* The endpoint of -e or $PENSTOCK_ENDPOINT; NULL when neither is set. */
 const char *pst_cmd_endpoint(const struct pst_cmd_ctx *ctx);
 
+/* Whether there is one, and it is well-formed: PST_EXIT_OK, or PST_EXIT_USAGE
+ * and a sentence in text. */
+int pst_cmd_endpoint_check(const struct pst_cmd_ctx *ctx, char *text,
+			   size_t size);
+
 /*
  * Connects. flags: PST_OPEN_*. Returns PST_EXIT_OK and *ret, or another exit
  * code, *ret NULL and a sentence in text.

@@ -45,7 +45,6 @@ static int preload(const struct pst_cmd_ctx *ctx, const char *library)
 
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
-	const char *endpoint;
 	char library[PATH_MAX], text[PST_CMD_TEXT];
 	uint32_t mode = 0;
 	bool chosen = false, stats = false;
@@ -58,13 +57,12 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 		chosen |= opt == 'm';
 		stats |= opt == 's';
 	}
-	endpoint = pst_cmd_endpoint(ctx);
-	if (pst_endpoint_check(endpoint, text, sizeof(text)) < 0)
+	if (pst_cmd_endpoint_check(ctx, text, sizeof(text)))
 		return pst_cmd_usage(ctx, "%s", text);
 	if ((r = pst_cmd_blas_library(ctx, library, sizeof(library))) ||
 	    (r = preload(ctx, library)) ||
 	    (chosen && (r = set(ctx, "PENSTOCK_BLAS", modes[mode]))) ||
-	    (r = set(ctx, "PENSTOCK_BLAS_ENDPOINT", endpoint)) ||
+	    (r = set(ctx, "PENSTOCK_BLAS_ENDPOINT", pst_cmd_endpoint(ctx))) ||
 	    (stats && (r = set(ctx, "PENSTOCK_BLAS_STATS", "1"))))
 		return r;
 	execvp(argv[optind], &argv[optind]);

@@ -25,6 +25,8 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	int r;
 
 	(void)pst_cmd_getopt(ctx, argc, argv);
+	if (pst_cmd_endpoint_check(ctx, text, sizeof(text)))
+		return pst_cmd_usage(ctx, "%s", text);
 	r = pst_cmd_blas_library(ctx, path, sizeof(path));
 	if (r)
 		return r;
