@@ -158,10 +158,14 @@ static int read_host(struct pst_vm_draft *d, struct pst_error *err)
 		return r;
 	h = calloc(1, sizeof(*h));
 	r = h ? pst_host_scan(&d->root, &request, h, err) : pst_oom(err);
-	if (r == 0)
+	if (r == 0) {
 		d->host = h;
-	else
-		free(h);
+		return 0;
+	}
+	free(h);
+	/* The files of another host. */
+	if (strcmp(d->ask.root, "/") != 0)
+		pst_error_prefix(err, d->ask.root);
 	return r;
 }
 

@@ -70,11 +70,14 @@ static int parse_port(const char *s, size_t n, uint32_t *ret,
 }
 
 /* The text's own sentence: which part, and why. */
-static int path_error(int r, const char *what, struct pst_error *err)
+static int path_error(int r, const char *what, size_t size,
+		      struct pst_error *err)
 {
 	if (r == -EMSGSIZE)
-		return pst_error_set(err, r, "%s is too long", what);
-	return pst_error_set(err, r, "%s has a %% that is no escape", what);
+		return pst_error_set(err, r,
+				     "the %s is too long: at most %zu bytes",
+				     what, size - 1);
+	return pst_error_set(err, r, "the %s has a %% that is no escape", what);
 }
 
 static int parse_sun_path(const char *s, size_t n, struct pst_endpoint *ep,
@@ -88,7 +91,7 @@ static int parse_sun_path(const char *s, size_t n, struct pst_endpoint *ep,
 				     "socket",
 				     n > 108 ? 108 : (int)n, s);
 	r = pst_uri_unescape(s, n, ep->path, sizeof(ep->path));
-	return r < 0 ? path_error(r, "socket path", err) : 0;
+	return r < 0 ? path_error(r, "socket path", sizeof(ep->path), err) : 0;
 }
 
 /* CID:PORT and /path:PORT: the last colon separates. */
@@ -126,11 +129,15 @@ static int set_param(unsigned int bit, const char *s, size_t n,
 
 	if (bit == PARAM_REGION) {
 		r = pst_uri_unescape(s, n, ep->region, sizeof(ep->region));
-		return r < 0 ? path_error(r, "region path", err) : 0;
+		return r < 0 ? path_error(r, "region path", sizeof(ep->region),
+					  err)
+			     : 0;
 	}
 	if (bit == PARAM_AGENT) {
 		r = pst_uri_unescape(s, n, ep->agent, sizeof(ep->agent));
-		return r < 0 ? path_error(r, "agent path", err) : 0;
+		return r < 0 ? path_error(r, "agent path", sizeof(ep->agent),
+					  err)
+			     : 0;
 	}
 	if (bit == PARAM_SIZE) {
 		if (pst_uri_unescape(s, n, text, sizeof(text)) < 0 ||

@@ -119,18 +119,14 @@ static int run_leaf(struct pst_cmd_ctx *ctx, int argc, char **argv)
 
 static int no_name(const struct pst_cmd_ctx *ctx)
 {
-	const struct pst_cmd *const *sub;
-	char names[PST_CMD_TEXT] = "";
-	size_t n = 0;
+	char names[PST_CMD_TEXT];
 
 	/* Somebody who knows nothing yet. */
 	if (ctx->cmd == ctx->root && !ctx->endpoint) {
 		pst_cmd_print_help(ctx->cmd, ctx->path, stdout);
 		return PST_EXIT_USAGE;
 	}
-	for (sub = ctx->cmd->sub; *sub; sub++)
-		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s",
-				      n ? ", " : "", (*sub)->name);
+	pst_cmd_names(ctx->cmd, names, sizeof(names));
 	return pst_cmd_usage(ctx, "a command is needed: %s", names);
 }
 
@@ -153,7 +149,8 @@ static int dispatch(struct pst_cmd_ctx *ctx, char *path, size_t size, int argc,
 			return no_name(ctx);
 		sub = pst_cmd_find(ctx->cmd, argv[0], nearest, sizeof(nearest));
 		if (!sub)
-			return pst_cmd_no_command(ctx, path, argv[0], nearest);
+			return pst_cmd_no_command(ctx, ctx->cmd, path, argv[0],
+						  nearest);
 		len = strlen(path);
 		snprintf(path + len, size - len, " %s", sub->name);
 		ctx->cmd = sub;

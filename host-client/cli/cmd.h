@@ -123,10 +123,14 @@ const struct pst_cmd *pst_cmd_find(const struct pst_cmd *group,
 				   const char *name, char *nearest,
 				   size_t size);
 
-/* Usage errors: the group whose full name is given has no such command, nearest
- * as pst_cmd_find() left it; ctx->cmd has no such option, or several that begin
- * so. text: the whole word that option is, or is in. */
-int pst_cmd_no_command(const struct pst_cmd_ctx *ctx, const char *group,
+/* Writes the names of a group's commands. */
+void pst_cmd_names(const struct pst_cmd *group, char *ret, size_t size);
+
+/* Usage errors: the group, whose full name is path, has no such command,
+ * nearest as pst_cmd_find() left it; ctx->cmd has no such option, or several
+ * that begin so. text: the whole word that option is, or is in. */
+int pst_cmd_no_command(const struct pst_cmd_ctx *ctx,
+		       const struct pst_cmd *group, const char *path,
 		       const char *name, const char *nearest);
 int pst_cmd_no_option(const struct pst_cmd_ctx *ctx, const char *option,
 		      const char *text);
@@ -169,6 +173,9 @@ bool pst_cmd_arg_double(const struct pst_cmd_ctx *ctx, const char *what,
 /* Bytes. Few of them without a unit are a unit forgotten. */
 bool pst_cmd_arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 		      const char *text, uint64_t *ret);
+/* The same for what makes no sense without any, and has 0 for "not given". */
+bool pst_cmd_arg_size_not_0(const struct pst_cmd_ctx *ctx, const char *what,
+			    const char *text, uint64_t *ret);
 bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 			  const char *text, uint64_t *ret_ns);
 

@@ -90,12 +90,33 @@ const struct pst_cmd *pst_cmd_find(const struct pst_cmd *group,
 	return NULL;
 }
 
-int pst_cmd_no_command(const struct pst_cmd_ctx *ctx, const char *group,
+void pst_cmd_names(const struct pst_cmd *group, char *ret, size_t size)
+{
+	const struct pst_cmd *const *sub;
+	size_t n = 0;
+
+	*ret = '\0';
+	for (sub = group->sub; sub && *sub; sub++)
+		n += (size_t)snprintf(ret + n, size - n, "%s%s", n ? ", " : "",
+				      (*sub)->name);
+}
+
+int pst_cmd_no_command(const struct pst_cmd_ctx *ctx,
+		       const struct pst_cmd *group, const char *path,
 		       const char *name, const char *nearest)
 {
-	return pst_cmd_usage(ctx, "there is no command '%.80s' of %s%s%s%s",
-			     name, group, *nearest ? "; did you mean '" : "",
-			     nearest, *nearest ? "'?" : "");
+	char names[PST_CMD_TEXT] = "";
+
+	if (*nearest)
+		return pst_cmd_usage(ctx,
+				     "there is no command '%.80s' of %s; did "
+				     "you mean '%s'?",
+				     name, path, nearest);
+	/* All of them are what the help is for. */
+	if (group != ctx->root)
+		pst_cmd_names(group, names, sizeof(names));
+	return pst_cmd_usage(ctx, "there is no command '%.80s' of %s%s%s", name,
+			     path, *names ? ": " : "", names);
 }
 
 /* Options whose names begin with the n letters at name. */

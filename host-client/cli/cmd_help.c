@@ -140,7 +140,7 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	for (; optind < argc; optind++) {
 		sub = pst_cmd_find(cmd, argv[optind], nearest, sizeof(nearest));
 		if (!sub)
-			return pst_cmd_no_command(ctx, path, argv[optind],
+			return pst_cmd_no_command(ctx, cmd, path, argv[optind],
 						  nearest);
 		cmd = sub;
 		len = strlen(path);

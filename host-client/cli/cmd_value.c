@@ -66,6 +66,17 @@ bool pst_cmd_arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 	return false;
 }
 
+bool pst_cmd_arg_size_not_0(const struct pst_cmd_ctx *ctx, const char *what,
+			    const char *text, uint64_t *ret)
+{
+	if (!pst_cmd_arg_size(ctx, what, text, ret))
+		return false;
+	if (*ret)
+		return true;
+	pst_cmd_usage(ctx, "%s is 0: give a size such as 4G", what);
+	return false;
+}
+
 bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 			  const char *text, uint64_t *ret_ns)
 {

@@ -23,6 +23,9 @@ cp "$t/a.npy" "$t/shut.npy"
 chmod 0 "$t/shut.npy"
 
 npy "$t/vector.npy" "'<f4'" False "(3,)" 12
+printf '\066\0\0\0\0\0\0\0%s----' \
+	'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' \
+	>"$t/odd.safetensors"
 mkfifo "$t/fifo"
 ln -s loop "$t/loop"
 

@@ -67,6 +67,13 @@ int pst_error_set(struct pst_error *e, int code, const char *fmt, ...)
 	return code;
 }
 
+int pst_error_prefix(struct pst_error *e, const char *what)
+{
+	const struct pst_error old = *e;
+
+	return pst_error_set(e, old.code, "%s: %s", what, old.text);
+}
+
 int pst_error_set_errno(struct pst_error *e, int err, const char *fmt, ...)
 {
 	va_list ap;

@@ -31,6 +31,9 @@ int pst_error_set(struct pst_error *e, int code, const char *fmt, ...)
 int pst_error_set_errno(struct pst_error *e, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Puts "what: " before the sentence. Returns e's code. */
+int pst_error_prefix(struct pst_error *e, const char *what);
+
 /* Out of memory, said in one way. Returns -ENOMEM. */
 static inline int pst_oom(struct pst_error *e)
 {

@@ -54,12 +54,8 @@ static bool arg_gpu(const struct pst_cmd_ctx *ctx, struct request *r)
 static bool arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 		     struct request *r, uint64_t *ret)
 {
-	if (!pst_cmd_arg_size(ctx, what, optarg, ret))
+	if (!pst_cmd_arg_size_not_0(ctx, what, optarg, ret))
 		return false;
-	if (!*ret) {
-		pst_cmd_usage(ctx, "%s is 0: give a size such as 4G", what);
-		return false;
-	}
 	r->host.sizes_given = true;
 	return true;
 }

@@ -37,11 +37,11 @@ static bool take_option(struct pst_cmd_host_job *job, int opt)
 			      optarg);
 		return false;
 	case PST_OPT_REGION:
-		return pst_cmd_arg_size(job->ctx, "--region", optarg,
-					&r->region);
+		return pst_cmd_arg_size_not_0(job->ctx, "--region", optarg,
+					      &r->region);
 	case PST_OPT_VM_MEMORY:
-		return pst_cmd_arg_size(job->ctx, "--vm-memory", optarg,
-					&r->vm_memory);
+		return pst_cmd_arg_size_not_0(job->ctx, "--vm-memory", optarg,
+					      &r->vm_memory);
 	case PST_OPT_ISOLATE:
 		r->isolate_cpus = optarg;
 		if (pst_host_cpuset_parse(optarg, &cpus) == 0)
@@ -117,6 +117,9 @@ static int make_plan(struct pst_cmd_host_job *job, struct pst_error *err)
 	if (r < 0) {
 		free(h);
 		free(p);
+		/* The files of another host. */
+		if (strcmp(job->root_dir, "/") != 0)
+			pst_error_prefix(err, job->root_dir);
 		return r;
 	}
 	job->host = h;

@@ -148,6 +148,7 @@ struct pst_cmd_vm {
 	struct pst_vm_ask ask;
 	bool defines; /* what it describes, on this machine */
 	int lock_fd;
+	struct pst_error no_virt; /* why there is no libvirt */
 };
 
 /* Before any of these options. */

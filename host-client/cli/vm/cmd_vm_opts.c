@@ -86,14 +86,11 @@ static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 	case PST_OPT_VM_GPU:
 		return pst_cmd_arg_once(ctx, "--gpu", optarg, &q->gpu);
 	case PST_OPT_VM_MEMORY:
-		return pst_cmd_arg_size(ctx, "--memory", optarg, &q->memory);
+		return pst_cmd_arg_size_not_0(ctx, "--memory", optarg,
+					      &q->memory);
 	case PST_OPT_VM_REGION:
-		if (!pst_cmd_arg_size(ctx, "--region", optarg, &q->region_size))
-			return false;
-		if (!q->region_size)
-			pst_cmd_usage(ctx,
-				      "--region is 0: give a size such as 4G");
-		return q->region_size;
+		return pst_cmd_arg_size_not_0(ctx, "--region", optarg,
+					      &q->region_size);
 	case PST_OPT_VM_VCPUS:
 		if (!pst_cmd_arg_u64(ctx, "--vcpus", optarg, 1, MAX_VCPUS, &n))
 			return false;
@@ -200,17 +197,13 @@ void pst_cmd_vm_init(struct pst_cmd_vm *vm, const struct pst_cmd_ctx *ctx)
 static int connect_virt(struct pst_cmd_vm *vm, bool must)
 {
 	struct pst_vm_ask *ask = &vm->ask;
-	struct pst_error err;
 
 	if (must || vm->defines || ask->uri)
 		return pst_cmd_vm_connect(vm->ctx, ask->uri, &ask->api,
 					  &ask->virt);
 	if (!ask->api || !ask->api->has_libvirt || strcmp(ask->root, "/") != 0)
 		return PST_EXIT_OK;
-	if (ask->api->virt_open(NULL, &ask->virt, &err))
-		fprintf(stderr,
-			"%s: note: %s; the CIDs of its domains are unknown\n",
-			vm->ctx->path, err.text);
+	(void)ask->api->virt_open(NULL, &ask->virt, &vm->no_virt);
 	return PST_EXIT_OK;
 }
 
@@ -252,6 +245,11 @@ int pst_cmd_vm_draft(const struct pst_cmd_vm *vm, struct pst_vm_draft *ret)
 	if (!ask.q.region_size)
 		ask.q.region_size = PST_CMD_VM_REGION;
 	r = pst_vm_draft_make(&ask, ret, &err);
+	/* As all notes: not beside what is wrong by itself. */
+	if (r != -EINVAL && vm->no_virt.code)
+		fprintf(stderr,
+			"%s: note: %s; the CIDs of its domains are unknown\n",
+			vm->ctx->path, vm->no_virt.text);
 	if (r == 0)
 		return PST_EXIT_OK;
 	if (r == -EINVAL)

@@ -235,6 +235,9 @@ static int make_model(struct load *l, struct pst_model *ret,
 		pst_buffer_unref(&l->c->mem, b);
 	}
 	pst_unlock(l->c);
+	/* The agent has no name for what is wrong. */
+	if (r == -EINVAL)
+		pst_error_prefix(err, l->path);
 	return r;
 }
 
