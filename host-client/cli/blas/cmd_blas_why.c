@@ -274,6 +274,9 @@ static int why(const struct pst_cmd_ctx *ctx, const char *what)
 static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 {
 	(void)pst_cmd_getopt(ctx, argc, argv);
+	if (strcmp(argv[optind], "python:") == 0)
+		return pst_cmd_usage(ctx, "python: names no module: "
+					  "python:numpy does");
 	return why(ctx, argv[optind]);
 }
 
