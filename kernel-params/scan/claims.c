@@ -2,6 +2,7 @@
 /* What of a host's memory others take. */
 #include "kernel-params/scan/claims.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -162,6 +163,35 @@ static void take_tmpfiles(struct pst_host_claims *c, const char *path,
 	claim_setting(c, (uint64_t)kib << 10, n, pages, path, line);
 }
 
+/* "w /proc/sys/vm/nr_hugepages - - - - 8" of tmpfiles.d, and of a script "echo
+ * 8 >/proc/sys/vm/nr_hugepages" or "sysctl -w vm.nr_hugepages=8". */
+static void take_default(struct pst_host_claims *c, uint64_t default_page,
+			 const char *path, const char *line)
+{
+	static const char pool[] = "/proc/sys/vm/nr_hugepages";
+	static const char echo[] = "echo ", sysctl[] = " vm.nr_hugepages=";
+	const char *last = line + strlen(line);
+	const char *p = strstr(line, sysctl), *run = strstr(line, "sysctl ");
+	char value[24];
+	uint64_t pages;
+
+	while (last > line && !isblank((unsigned char)last[-1]))
+		last--;
+	if (*line == '#')
+		return;
+	if (p && run && run < p)
+		p += strlen(sysctl);
+	else if (!strstr(line, pool))
+		return;
+	else if (strncmp(line, echo, strlen(echo)) == 0)
+		p = line + strlen(echo);
+	else
+		p = *line == 'w' ? last : "";
+	snprintf(value, sizeof(value), "%.*s", (int)strspn(p, "0123456789"), p);
+	if (pst_parse_u64(value, 0, MAX_PAGES, &pages) == 0)
+		claim_setting(c, default_page, -1, pages, path, line);
+}
+
 static void take_file(const struct pst_host_root *root, const char *path,
 		      uint64_t default_page, struct pst_host_claims *c)
 {
@@ -180,6 +210,7 @@ static void take_file(const struct pst_host_root *root, const char *path,
 			line[--len] = '\0';
 		take_sysctl(c, default_page, path, line);
 		take_tmpfiles(c, path, line);
+		take_default(c, default_page, path, line);
 	}
 }
 
@@ -231,6 +262,7 @@ static void read_settings(const struct pst_host_root *root,
 	read_dirs(root, "sysctl.d", default_page, c);
 	take_file(root, "etc/sysctl.conf", default_page, c);
 	read_dirs(root, "tmpfiles.d", default_page, c);
+	take_file(root, "etc/rc.local", default_page, c);
 }
 
 /* Pools that are there, and that nothing read so far explains. */

@@ -239,8 +239,39 @@ START_TEST(more_than_can_be_named_are_still_bounded)
 }
 END_TEST
 
+START_TEST(every_writer_of_the_default_pool_is_seen)
+{
+	static const struct {
+		const char *file, *text;
+		uint64_t pages;
+	} writers[] = {
+		{"usr/lib/sysctl.d/a.conf", "vm.nr_hugepages = 7\n", 7},
+		{"run/sysctl.d/a.conf", "vm.nr_hugepages = 6\n", 6},
+		{"usr/local/lib/tmpfiles.d/a.conf",
+		 "w /proc/sys/vm/nr_hugepages - - - - 5\n", 5},
+		{"etc/rc.local", "echo 4 > /proc/sys/vm/nr_hugepages\n", 4},
+		{"etc/rc.local", "\tsysctl -w vm.nr_hugepages=3\n", 3},
+		{"etc/rc.local", "# sysctl -w vm.nr_hugepages=3\n", 0},
+		{"etc/rc.local", "echo $n > /proc/sys/vm/nr_hugepages\n", 0},
+		{"etc/tmpfiles.d/a", "w /proc/sys/vm/nr_hugepages - - - - 2\n",
+		 0},
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(writers); i++) {
+		tree_make();
+		tree_file(writers[i].file, writers[i].text);
+		scan(NULL);
+		ck_assert_msg(c.later_pages == writers[i].pages, "%s: %s",
+			      writers[i].file, writers[i].text);
+		tree_remove();
+	}
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+	tcase_add_test(tc, every_writer_of_the_default_pool_is_seen);
 	tcase_add_test(tc, a_command_line_gives_pages_of_several_sizes);
 	tcase_add_test(tc, counts_of_a_node_are_that_nodes);
 	tcase_add_test(tc, words_are_found_in_the_files_of_loaders);
