@@ -159,10 +159,10 @@ static struct route *_Atomic *place(const struct pst_blas_name *name,
 	return &routes[(key + probe) % MAX_CALLERS];
 }
 
-/* The slow way. Without a place left the route is the thread's until its next
- * call. */
-static const struct pst_blas_library *add(const struct pst_blas_name *name,
-					  const void *caller)
+/* The slow way. Without a place left, or the lock, the route is the thread's
+ * until its next call. */
+static const struct pst_blas_library *
+find_slowly(const struct pst_blas_name *name, const void *caller)
 {
 	static __thread struct route own;
 	struct route *_Atomic *at = NULL;
@@ -171,7 +171,9 @@ static const struct pst_blas_library *add(const struct pst_blas_name *name,
 
 	own = (struct route){.caller = caller, .name = name};
 	fill_in(&own);
-	pthread_mutex_lock(&lock);
+	/* Another thread is at it, or was when this process was forked. */
+	if (pthread_mutex_trylock(&lock) != 0)
+		return &own.lib;
 	for (i = 0; i < MAX_PROBES; i++) {
 		at = place(name, caller, i);
 		old = atomic_load_explicit(at, memory_order_relaxed);
@@ -202,5 +204,5 @@ const struct pst_blas_library *pst_blas_route(const struct pst_blas_name *name,
 		if (r->caller == caller && r->name == name)
 			return &r->lib;
 	}
-	return add(name, caller);
+	return find_slowly(name, caller);
 }
