@@ -369,12 +369,25 @@ static int note_ostree(struct pst_host_plan *p, char *words,
 				  args.buf);
 }
 
+/* Whether the running kernel has all that is wanted, so that it was added. */
+static bool is_running(const struct pst_host_plan *p)
+{
+	struct pst_host_params_part line = {
+		.text = strdup(p->host->cmdline_text)};
+	bool is = line.text &&
+		  pst_host_params_merge(&line, 1, 0, &p->params, NULL) == 0 &&
+		  !line.changed;
+
+	free(line.text);
+	return is;
+}
+
 int pst_host_plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *words = NULL;
 	int r = wanted_words(p, &words, err);
 
-	if (r < 0)
+	if (r < 0 || is_running(p))
 		return r;
 	if (p->host->boot.ostree)
 		return note_ostree(p, words, err);

@@ -253,6 +253,9 @@ OSTREE_VERSION='42.1'" "usr/lib/os-release OSTREE_VERSION=1" \
 	check "and GRUB's settings are not edited" sh -c \
 		"! grep -q '^+++ b/etc/default/grub' '$tmp/stdout'"
 done
+put proc/cmdline "root=/dev/x ostree=/ostree/a/0 intel_iommu=on iommu=pt"
+says "what was told to it already is seen" "+++ b/etc/modprobe.d/"
+check "and not asked for again" sh -c "! grep -q rpm-ostree.kargs '$tmp/stdout'"
 next proxmox
 put etc/default/grub "GRUB_CMDLINE_LINUX_DEFAULT=quiet"
 put etc/kernel/cmdline "root=ZFS=rpool boot=zfs"
