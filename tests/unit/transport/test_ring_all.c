@@ -50,8 +50,14 @@ static void submit(struct both *b)
 static void take(struct both *b)
 {
 	const bool there = b->taken < b->submitted;
-	const struct pst_wire_sqe want = entry(b->taken);
-	struct pst_wire_sqe s;
+	struct pst_wire_sqe want = entry(b->taken);
+	struct pst_wire_sqe s = {.off_b = 7, .beta = 9};
+
+	/* Its second line stays as it was. */
+	if (want.op == PST_WIRE_OP_NOP) {
+		want.off_b = s.off_b;
+		want.beta = s.beta;
+	}
 
 	PST_MUST(pst_lane_agent_ready(&b->agent) == there);
 	/* Who keeps to the protocol has always reaped enough. */
