@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "guest-agent/ort/ort_int.h"
+#include "transport/shm.h"
 
 /* The runner's numbers of types by those of the wire. */
 static const uint8_t elems[PST_WIRE_N_DTYPES] = {
@@ -137,30 +138,53 @@ static int take_output(const struct pst_runner_io *said, struct pst_run_io *io)
 	return 0;
 }
 
-static int take_outputs(const struct pst_runner_call *c, struct pst_run *run)
+/* The runner's words, read once: it may go on to change them. */
+struct answer {
+	struct pst_runner_io out[PST_RUNNER_IO];
+	struct {
+		int32_t status;
+		uint32_t cpu;
+		uint64_t compute_ns, copied;
+		char text[PST_RUNNER_TEXT];
+	} end;
+};
+
+static_assert(sizeof(((struct answer *)NULL)->end) ==
+		      sizeof(struct pst_runner_call) -
+			      offsetof(struct pst_runner_call, status),
+	      "the end of a call");
+
+static void read_answer(const struct pst_runner_call *c,
+			const struct pst_run *run, struct answer *ret)
+{
+	pst_shm_read(ret->out, &c->io[run->n_in],
+		     run->n_out * sizeof(ret->out[0]));
+	pst_shm_read(&ret->end, &c->status, sizeof(ret->end));
+	ret->end.text[sizeof(ret->end.text) - 1] = '\0';
+}
+
+static int take_outputs(const struct answer *a, struct pst_run *run)
 {
 	uint32_t i;
 
-	for (i = run->n_in; i < run->n_in + run->n_out; i++)
-		if (take_output(&c->io[i], &run->io[i]))
+	for (i = 0; i < run->n_out; i++)
+		if (take_output(&a->out[i], &run->io[run->n_in + i]))
 			return -EPROTO;
 	return 0;
 }
 
-static int take_failure(const struct pst_runner_call *c, bool cancelled,
-			int status, struct pst_error *err)
+static int take_failure(const struct answer *a, bool cancelled,
+			struct pst_error *err)
 {
-	char text[PST_RUNNER_TEXT];
+	int status = a->end.status;
 
-	memcpy(text, c->text, sizeof(text));
-	text[sizeof(text) - 1] = '\0';
 	if (status == -ECANCELED && cancelled)
 		return pst_error_set(err, -ECANCELED,
 				     "the call was ended: its deadline has "
 				     "passed");
 	if (status != -EINVAL && status != -ENOTSUP && status != -ENOMEM)
 		status = -EIO;
-	return pst_error_set(err, status, "%s", text);
+	return pst_error_set(err, status, "%s", a->end.text);
 }
 
 /* The runner has ended the call of bop. */
@@ -168,19 +192,20 @@ static int finish(struct pst_ort *o, struct pst_backend_op *bop,
 		  struct pst_error *err)
 {
 	const struct pst_ort_flight f = o->flight;
-	const struct pst_runner_call *c =
-		&o->mailbox->call[f.number % PST_RUNNER_SLOTS];
-	const int status = c->status;
 	const uint64_t took_ns = pst_ort_now(o) - f.since_ns;
 	struct pst_ort_entry *e = pst_ort_entry_find(o, bop->op.run_model);
-	int r = 0;
+	struct answer a;
+	int status, r = 0;
 
+	read_answer(&o->mailbox->call[f.number % PST_RUNNER_SLOTS], bop->op.run,
+		    &a);
+	status = a.end.status;
 	o->flight = (struct pst_ort_flight){0};
-	bop->compute_ns = pst_min_u64(c->compute_ns, took_ns);
+	bop->compute_ns = pst_min_u64(a.end.compute_ns, took_ns);
 	if (e)
 		e->run_ns = e->run_ns ? (3 * e->run_ns + took_ns) / 4 : took_ns;
 	if (status == 0 || status == -EMSGSIZE)
-		r = take_outputs(c, bop->op.run);
+		r = take_outputs(&a, bop->op.run);
 	if (r < 0)
 		return lie(o);
 	if (status == 0)
@@ -189,7 +214,7 @@ static int finish(struct pst_ort *o, struct pst_backend_op *bop,
 		r = pst_error_set(err, -EMSGSIZE,
 				  "an output does not fit its room");
 	else
-		r = take_failure(c, f.cancel_ns, status, err);
+		r = take_failure(&a, f.cancel_ns, err);
 	submit(o);
 	return r;
 }

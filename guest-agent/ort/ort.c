@@ -340,7 +340,8 @@ static void on_loaded(struct pst_ort *o, struct pst_runner_loaded *l)
 	}
 	l->text[sizeof(l->text) - 1] = '\0';
 	if (l->status < 0) {
-		load_ended(o, e, l->status, l->text);
+		/* Of numbers that are none of ours nothing is known. */
+		load_ended(o, e, l->status > -4096 ? l->status : -EIO, l->text);
 		return;
 	}
 	if (take_shape(l, &e->model.shape, &err) < 0) {
