@@ -50,15 +50,19 @@ void pst_mutex_enter(struct pst_mutex *l)
 void pst_mutex_foreign_acquire(struct pst_mutex *l)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_NS};
+	const struct timespec unseen = {.tv_nsec = PST_NS_PER_MS};
 
 	pthread_mutex_lock(&l->mutex);
 	if (!l->biased)
 		return;
 	atomic_store_explicit(&l->wanted, true, memory_order_relaxed);
 	/* Orders wanted (store) before inside (load). Partner: the order of the
-	 * two in pst_mutex_acquire(), which needs no fence for it. It cannot
-	 * fail: the process has registered. */
-	(void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	 * two in pst_mutex_acquire(), which needs no fence for it. It fails
+	 * only where the program has denied itself the call since it
+	 * registered; then a pause, far longer than a store takes to be seen,
+	 * has to do. */
+	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+		nanosleep(&unseen, NULL);
 	/* Partner: the releases of inside. */
 	while (atomic_load_explicit(&l->inside, memory_order_acquire))
 		nanosleep(&pause, NULL);
