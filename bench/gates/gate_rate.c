@@ -2,11 +2,13 @@
 /* The gate's figures on the rate of small operations: many outstanding, beside
  * a bare ring and beside the same products in this process. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "bench/clock.h"
 #include "bench/gates/gate.h"
 #include "bench/ring.h"
+#include "bench/sqpoll.h"
 #include "bench/stats.h"
 
 /* One run of one program; the best of TRIES counts, since what is slower was
@@ -296,6 +298,80 @@ static int pair(struct pst_bench_gate *g, void *arg,
 	return r;
 }
 
+/* ---- Beside io_uring ---------------------------------------------------- */
+
+struct uring {
+	struct pst_bench_agentproc agent;
+	struct pst *c;
+	struct pst_bench_sqpoll *sqpoll;
+};
+
+static void close_uring(struct pst_bench_gate *g, void *arg)
+{
+	struct uring *s = arg;
+
+	if (!s)
+		return;
+	pst_close(s->c);
+	pst_bench_agentproc_stop(&s->agent);
+	pst_bench_sqpoll_close(s->sqpoll);
+	free(s);
+}
+
+static int open_uring(struct pst_bench_gate *g, void **ret)
+{
+	struct uring *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
+	*ret = s;
+	g->in_turn = true;
+	r = pst_bench_gate_agent(g, &s->agent, true, 1, NULL, 0);
+	return r ? r
+		 : pst_bench_gate_connect(g, &s->agent, UINT64_MAX, 0, &s->c);
+}
+
+/* The kernel's thread shares the agent's CPU, so it is there only for its own
+ * turn. */
+static int run_uring(struct pst_bench_gate *g, struct uring *s,
+		     unsigned int depth, double *ret_ns)
+{
+	int r;
+
+	r = pst_bench_sqpoll_open(g->cpus.peer, &s->sqpoll);
+	if (!r)
+		r = pst_bench_sqpoll_run(s->sqpoll, depth, SLICE_NS, ret_ns);
+	pst_bench_sqpoll_close(s->sqpoll);
+	s->sqpoll = NULL;
+	return r ? pst_bench_gate_why(g, r, "io_uring has no SQPOLL here: %s",
+				      pst_strerror(r))
+		 : 0;
+}
+
+static int pair_uring(struct pst_bench_gate *g, void *arg,
+		      struct pst_bench_sample *ret)
+{
+	struct uring *s = arg;
+	unsigned int i, try;
+	double ours, theirs;
+	int r = 0;
+
+	for (i = 0; i < sizeof(depths) / sizeof(*depths); i++) {
+		ret[i] = (struct pst_bench_sample){INFINITY, INFINITY};
+		for (try = 0; try < TRIES && !r; try++) {
+			r = run(g, &s->c, 1, depths[i], NULL, &ours);
+			if (!r)
+				r = run_uring(g, s, depths[i], &theirs);
+			if (!r && ours < ret[i].value)
+				ret[i].value = ours;
+			if (!r && theirs < ret[i].reference)
+				ret[i].reference = theirs;
+		}
+	}
+	return r;
+}
+
 /* ---- A NOP beside long products ----------------------------------------- */
 
 #define LONG_N      1500U
@@ -421,6 +497,21 @@ const struct pst_bench_gate_group pst_bench_gate_rate[] = {
 	  {"64 products of n=16 outstanding / cblas_sgemm here",
 	   "ns",
 	   {2, false}}}},
+	{"uring",
+	 ROUNDS,
+	 open_uring,
+	 pair_uring,
+	 close_uring,
+	 /* To be seen beside each other, without a bound. */
+	 {{"8 NOPs outstanding / of io_uring by SQPOLL",
+	   "ns",
+	   {INFINITY, false}},
+	  {"64 NOPs outstanding / of io_uring by SQPOLL",
+	   "ns",
+	   {INFINITY, false}},
+	  {"200 NOPs outstanding / of io_uring by SQPOLL",
+	   "ns",
+	   {INFINITY, false}}}},
 	{"queues",
 	 ROUNDS,
 	 open_beside,
