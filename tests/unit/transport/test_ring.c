@@ -75,10 +75,12 @@ START_TEST(a_nop_shows_nothing_of_what_was_in_its_second_line)
 {
 	struct pst_wire_sqe sqe, got;
 
+	/* It is neither read nor written. */
 	memset(&lanes[0].sq[0].off_b, 0xee, 64);
+	memset(&sqe, 0x11, sizeof(sqe));
+	got = sqe;
 	ck_assert_int_eq(submit(0, 1), 0);
 	ck_assert_int_eq(pst_lane_agent_take(&agent[0], &got), 1);
-	memset(&sqe, 0, sizeof(sqe));
 	ck_assert_mem_eq(&got.off_b, &sqe.off_b, 64);
 }
 END_TEST
