@@ -103,7 +103,8 @@ const struct pst_blas_config *pst_blas_config(void)
 	return &config;
 }
 
-static void say(const char *fmt, va_list ap)
+static __attribute__((format(printf, 1, 0))) void say(const char *fmt,
+						      va_list ap)
 {
 	const char *path = get("PENSTOCK_BLAS_LOG");
 	int fd = stderr_fd >= 0 ? stderr_fd : STDERR_FILENO, n;
