@@ -90,7 +90,9 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max)
 	if (c->channel.failed) {
 		pst_settle(c);
 		c->events.lost_unseen = false;
-		n += collect(c, ret + n, max - n);
+		/* ret may be NULL where nothing is to be taken. */
+		if (n < max)
+			n += collect(c, ret + n, max - n);
 	}
 	if (n == 0)
 		pst_session_pay(c);
