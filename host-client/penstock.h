@@ -70,7 +70,8 @@ extern "C" {
  * one if its new members are zero; else EINVAL. Structures that the library
  * fills in have room for new members in "reserved", which is zero.
  *
- * "Since" names the first version of the library that has a function.
+ * A function exists since version 1.0 of the library if its comment does not
+ * name a later one by "Since:".
  */
 
 struct pst;
@@ -80,16 +81,12 @@ struct pst;
 #define PST_VERSION_MINOR 9
 /*
  * Returns the version of the library, such as "0.9.0". Static; not to be freed.
- *
- * Since: 1.0
  */
 const char *pst_version(void);
 
 /*
  * Returns a phrase for an error, a negative errno; "no error" for 0. Never
  * NULL. Static; not to be freed.
- *
- * Since: 1.0
  */
 const char *pst_strerror(int error);
 
@@ -111,8 +108,6 @@ const char *pst_strerror(int error);
  * unchanged and must stay valid as long as interrupted is set.
  *
  * Threads: sets it for the calling thread only.
- *
- * Since: 1.0
  */
 void pst_set_interrupt(int (*interrupted)(void *arg), void *arg);
 
@@ -164,8 +159,6 @@ struct pst_options {
  * region is in use), ECONNRESET, EPROTO, EPROTONOSUPPORT, ETIMEDOUT, EMSGSIZE
  * (the endpoint is too long, or the region's size is out of range), ENOSPC (the
  * region has holes that cannot be filled), EINTR, ENOMEM.
- *
- * Since: 1.0
  */
 int pst_open(const char *endpoint, const struct pst_options *options,
 	     struct pst **ret, char *error_text, size_t error_size);
@@ -179,8 +172,6 @@ int pst_open(const char *endpoint, const struct pst_options *options,
  * Errors: EINVAL (it is malformed), EMSGSIZE (it is too long), ENOENT (no such
  * name; or neither endpoint nor $PENSTOCK_ENDPOINT is set), EPERM (everybody
  * may write the name's file), EACCES.
- *
- * Since: 1.0
  */
 int pst_endpoint_check(const char *endpoint, char *error_text,
 		       size_t error_size);
@@ -191,8 +182,6 @@ int pst_endpoint_check(const char *endpoint, char *error_text,
  * operations. NULL does nothing.
  *
  * Threads: must be the last call on c; no other thread may be in a call.
- *
- * Since: 1.0
  */
 void pst_close(struct pst *c);
 
@@ -205,8 +194,6 @@ void pst_close(struct pst *c);
  * neither: all descriptors are closed by that.
  *
  * Errors: EINVAL (this process opened the connection).
- *
- * Since: 1.0
  */
 int pst_after_fork(struct pst *c);
 
@@ -216,8 +203,6 @@ int pst_after_fork(struct pst *c);
  * remembers the failures of the last four connections on which it had one.
  *
  * Threads: each thread has its own last error.
- *
- * Since: 1.0
  */
 void pst_last_error(struct pst *c, char *buf, size_t size);
 
@@ -238,8 +223,6 @@ void pst_last_error(struct pst *c, char *buf, size_t size);
  * session has lost its contents in any case. 1 without a remembered failure.
  *
  * Threads: each thread has its own last error.
- *
- * Since: 1.0
  */
 int pst_c_touched(struct pst *c);
 
@@ -280,8 +263,6 @@ struct pst_info {
  *
  * Errors: EINVAL (info->size is not set), ESTALE (the session is lost and no
  * new one is open).
- *
- * Since: 1.0
  */
 int pst_get_info(struct pst *c, struct pst_info *info);
 
@@ -289,8 +270,6 @@ int pst_get_info(struct pst *c, struct pst_info *info);
  * Returns 0 as long as the session lives, and ESTALE from its loss (half a
  * second later at most) until a call opens a new one. Does not block. An agent
  * that hangs is not lost: pst_ping() asks it.
- *
- * Since: 1.0
  */
 int pst_check(struct pst *c);
 
@@ -308,8 +287,6 @@ enum pst_topic {
  *
  * Errors: EINVAL (what is unknown), ECONNRESET, ETIMEDOUT, EPROTO, ENOMEM, and
  * those of pst_open().
- *
- * Since: 1.0
  */
 int pst_query(struct pst *c, enum pst_topic what, char **ret_json);
 
@@ -317,8 +294,6 @@ int pst_query(struct pst *c, enum pst_topic what, char **ret_json);
  * Sends a message over the control socket and waits for its echo. Stores the
  * time of the round trip in *ret_ns, which may be NULL. Errors as of
  * pst_query().
- *
- * Since: 1.0
  */
 int pst_ping(struct pst *c, uint64_t *ret_ns);
 
@@ -337,8 +312,6 @@ int pst_ping(struct pst *c, uint64_t *ret_ns);
  * Errors: EINVAL (size is 0), ENOSPC (no room now: other clients, or other
  * buffers of this connection, have it), EMSGSIZE (above max_lease),
  * ECONNREFUSED, ECONNRESET, ETIMEDOUT, ENOMEM, and those of pst_open().
- *
- * Since: 1.0
  */
 int pst_alloc(struct pst *c, size_t size, void **ret);
 
@@ -348,8 +321,6 @@ int pst_alloc(struct pst *c, size_t size, void **ret);
  * Does not block. NULL does nothing.
  *
  * Errors: EINVAL (ptr is not the start of a buffer of c).
- *
- * Since: 1.0
  */
 int pst_free(struct pst *c, void *ptr);
 
@@ -357,8 +328,6 @@ int pst_free(struct pst *c, void *ptr);
  * Returns the open connection of this process that has a buffer which ptr
  * points into, also one of a lost session, or NULL. One whose calls another
  * thread makes (PST_OPEN_SINGLE_THREAD) is not returned.
- *
- * Since: 1.0
  */
 struct pst *pst_owner(const void *ptr);
 
@@ -369,8 +338,6 @@ struct pst *pst_owner(const void *ptr);
  *
  * Errors: EFAULT (ptr points into no buffer of c), ESTALE (the session is lost:
  * nobody else uses the buffer), ETIMEDOUT, EINTR.
- *
- * Since: 1.0
  */
 int pst_wait_buffer(struct pst *c, const void *ptr, uint64_t timeout_ns);
 
@@ -382,8 +349,6 @@ int pst_wait_buffer(struct pst *c, const void *ptr, uint64_t timeout_ns);
  *
  * Errors: EFAULT (n bytes from src on do not lie in one buffer of c), ESTALE
  * (the session was lost before the copy was complete).
- *
- * Since: 1.0
  */
 int pst_take(struct pst *c, void *dst, const void *src, size_t n);
 
@@ -408,8 +373,6 @@ int pst_take(struct pst *c, void *dst, const void *src, size_t n);
  * tensors it is above the limit in bytes or number), EBUSY (memory of destroyed
  * tensors is still in use; try again), ENOMEM (the device has no room),
  * ECONNREFUSED, ECONNRESET, ETIMEDOUT, and those of pst_open().
- *
- * Since: 1.0
  */
 int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor);
 
@@ -418,8 +381,6 @@ int pst_tensor_create(struct pst *c, uint64_t size, uint64_t *ret_tensor);
  * block. Returns 0 for a tensor of a lost session.
  *
  * Errors: ENOENT (no tensor of c, or destroyed before).
- *
- * Since: 1.0
  */
 int pst_tensor_destroy(struct pst *c, uint64_t tensor);
 
@@ -435,8 +396,6 @@ struct pst_tensor {
  * which may exceed max. Blocks up to timeout_ns of the options.
  *
  * Errors: ESTALE (the session is lost), ECONNRESET, ETIMEDOUT, ENOMEM.
- *
- * Since: 1.0
  */
 int pst_tensor_list(struct pst *c, struct pst_tensor *ret, int max);
 
@@ -448,8 +407,6 @@ int pst_tensor_list(struct pst *c, struct pst_tensor *ret, int max);
  * longer used; on failure part of the tensor may be new.
  *
  * Errors: those of pst_copy() and pst_alloc().
- *
- * Since: 1.0
  */
 int pst_upload(struct pst *c, uint64_t tensor, uint64_t off, const void *src,
 	       uint64_t n, uint64_t timeout_ns);
@@ -458,8 +415,6 @@ int pst_upload(struct pst *c, uint64_t tensor, uint64_t off, const void *src,
  * reverse of pst_upload(). On failure part of dst may be new.
  *
  * Errors: those of pst_copy() and pst_alloc().
- *
- * Since: 1.0
  */
 int pst_download(struct pst *c, void *dst, uint64_t tensor, uint64_t off,
 		 uint64_t n, uint64_t timeout_ns);
@@ -599,8 +554,6 @@ struct pst_completion {
 /*
  * Does nothing, and so measures the way to the agent and back. Opens a new
  * session if the last one is lost; then it blocks and fails as pst_open() does.
- *
- * Since: 1.0
  */
 int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done);
 
@@ -613,8 +566,6 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done);
  * EOVERFLOW, EFAULT (an operand leaves its buffer, or is NULL), ENOENT (no such
  * tensor), EOPNOTSUPP (the backend lacks the type or mode), ENOSPC (operands
  * outside of buffers, and buffers hold all room for their pieces).
- *
- * Since: 1.0
  */
 int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	     struct pst_completion *done);
@@ -631,8 +582,6 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
  * Fails as pst_gemm() without calling local for arguments that are refused
  * before anything is sent, after EINTR, if C is not in the caller's own memory,
  * or an operand is in a tensor or a lost buffer; and if local fails.
- *
- * Since: 1.0
  */
 int pst_gemm_or(struct pst *c, const struct pst_gemm_args *g,
 		uint64_t timeout_ns,
@@ -644,8 +593,6 @@ int pst_gemm_or(struct pst *c, const struct pst_gemm_args *g,
  * 1, 4 or 8. n is a multiple of pattern_size.
  *
  * Errors: EINVAL (n or pattern_size), EFAULT (dst).
- *
- * Since: 1.0
  */
 int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 	     unsigned int pattern_size, uint64_t timeout_ns,
@@ -656,8 +603,6 @@ int pst_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
  *
  * Errors: EINVAL (n is 0, or the places overlap), ENOENT (no such tensor),
  * EFAULT (beyond the end of a tensor or buffer).
- *
- * Since: 1.0
  */
 int pst_copy(struct pst *c, const struct pst_copy_args *copy,
 	     uint64_t timeout_ns, struct pst_completion *done);
@@ -667,8 +612,6 @@ int pst_copy(struct pst *c, const struct pst_copy_args *copy,
  * on, and stores it in done->result.
  *
  * Errors: EINVAL (n is 0), EFAULT (src).
- *
- * Since: 1.0
  */
 int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 		 struct pst_completion *done);
@@ -689,23 +632,17 @@ int pst_checksum(struct pst *c, const void *src, size_t n, uint64_t timeout_ns,
 /*
  * Submits pst_nop(). Opens a new session if the last one is lost; then it
  * blocks and fails as pst_open() does.
- *
- * Since: 1.0
  */
 int pst_submit_nop(struct pst *c, uint64_t user_data, uint64_t *ret_tag);
 
 /*
  * Submits pst_gemm().
- *
- * Since: 1.0
  */
 int pst_submit_gemm(struct pst *c, const struct pst_gemm_args *g,
 		    uint64_t user_data, uint64_t *ret_tag);
 
 /*
  * Submits pst_fill().
- *
- * Since: 1.0
  */
 int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 		    unsigned int pattern_size, uint64_t user_data,
@@ -713,16 +650,12 @@ int pst_submit_fill(struct pst *c, void *dst, size_t n, uint64_t pattern,
 
 /*
  * Submits pst_checksum(). The checksum is the completion's result.
- *
- * Since: 1.0
  */
 int pst_submit_checksum(struct pst *c, const void *src, size_t n,
 			uint64_t user_data, uint64_t *ret_tag);
 
 /*
  * Submits pst_copy().
- *
- * Since: 1.0
  */
 int pst_submit_copy(struct pst *c, const struct pst_copy_args *copy,
 		    uint64_t user_data, uint64_t *ret_tag);
@@ -760,8 +693,6 @@ struct pst_submission {
  * Errors: EINVAL (n is below 1; size, op or queue), and those of the
  * asynchronous call of the first operation. A lost session is ESTALE for a NOP,
  * too.
- *
- * Since: 1.0
  */
 int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
 	       uint64_t *ret_tags);
@@ -771,8 +702,6 @@ int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
  * returns their number. Does not wait. Leaves out operations that a pst_wait()
  * waits for. After a loss of the session, operations complete with ECONNRESET,
  * ESTALE or EPROTO.
- *
- * Since: 1.0
  */
 int pst_poll(struct pst *c, struct pst_completion *ret, int max);
 
@@ -782,8 +711,6 @@ int pst_poll(struct pst *c, struct pst_completion *ret, int max);
  *
  * Errors: EINVAL (max is below 1), ENOENT (no operation is outstanding that no
  * pst_wait() waits for), ETIMEDOUT, EINTR.
- *
- * Since: 1.0
  */
 int pst_wait_any(struct pst *c, struct pst_completion *ret, int max,
 		 uint64_t timeout_ns);
@@ -795,8 +722,6 @@ int pst_wait_any(struct pst *c, struct pst_completion *ret, int max,
  *
  * Errors: ENOENT (no such tag, its completion was collected before, or another
  * thread waits for it), ETIMEDOUT, EINTR, and those of the synchronous call.
- *
- * Since: 1.0
  */
 int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
 	     struct pst_completion *ret);
@@ -809,8 +734,6 @@ int pst_wait(struct pst *c, uint64_t tag, uint64_t timeout_ns,
  *
  * Errors: ENOENT (the agent has no sentence for this tag), ESTALE, ECONNRESET,
  * ETIMEDOUT.
- *
- * Since: 1.0
  */
 int pst_failure(struct pst *c, uint64_t tag, char *buf, size_t size);
 
@@ -820,8 +743,6 @@ int pst_failure(struct pst *c, uint64_t tag, char *buf, size_t size);
  *
  * Errors: ENOENT (no operation of this tag is outstanding), EAGAIN (the control
  * socket is full; try again), ECONNRESET (the session was just lost).
- *
- * Since: 1.0
  */
 int pst_cancel(struct pst *c, uint64_t tag);
 
@@ -832,8 +753,6 @@ int pst_cancel(struct pst *c, uint64_t tag);
  * closed.
  *
  * Errors: EMFILE, ENFILE, ENOMEM (no descriptor could be made).
- *
- * Since: 1.0
  */
 int pst_fd(struct pst *c);
 /*
@@ -842,8 +761,6 @@ int pst_fd(struct pst *c);
  * descriptor of pst_fd() becomes readable at the next completion or loss; call
  * pst_poll() then. It may become readable without a completion. Errors as of
  * pst_fd().
- *
- * Since: 1.0
  */
 int pst_arm(struct pst *c);
 
@@ -881,8 +798,6 @@ struct pst_model {
  * taken, or other clients are loading), ENOMEM (the device has no room),
  * EOPNOTSUPP (the backend has no models), and those of pst_alloc() and
  * pst_upload().
- *
- * Since: 1.0
  */
 int pst_model_load(struct pst *c, const char *name, const char *path,
 		   uint64_t timeout_ns, struct pst_model *ret);
@@ -893,16 +808,12 @@ int pst_model_load(struct pst *c, const char *name, const char *path,
  *
  * Errors: ENOENT (no such model), EINVAL (the name), ECONNRESET, ETIMEDOUT,
  * EPROTO, and those of pst_open().
- *
- * Since: 1.0
  */
 int pst_model_open(struct pst *c, const char *name, struct pst_model *ret);
 
 /*
  * Unloads a model, whoever loaded it. Operations under way finish first; later
  * ones fail with ENOENT. Errors as of pst_model_open().
- *
- * Since: 1.0
  */
 int pst_model_unload(struct pst *c, const char *name);
 
@@ -910,8 +821,6 @@ int pst_model_unload(struct pst *c, const char *name);
  * Stores in *ret_json the models that are loaded: a JSON object as text
  * (penstock(1), model list), which the caller frees with free(). Errors as of
  * pst_query().
- *
- * Since: 1.0
  */
 int pst_model_list(struct pst *c, char **ret_json);
 
@@ -938,8 +847,6 @@ struct pst_infer_args {
  * unloaded), ESTALE (the model was loaded on an agent that is gone, or a buffer
  * belongs to a lost session), EFAULT (rows leave their buffer, or are NULL),
  * and those of pst_gemm().
- *
- * Since: 1.0
  */
 int pst_infer(struct pst *c, const struct pst_infer_args *f,
 	      uint64_t timeout_ns, struct pst_completion *done);
@@ -947,8 +854,6 @@ int pst_infer(struct pst *c, const struct pst_infer_args *f,
 /*
  * Submits pst_infer(). rows is at most max_batch, else EMSGSIZE; in and out lie
  * in buffers of c. *f and the model are copied.
- *
- * Since: 1.0
  */
 int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
 		     uint64_t user_data, uint64_t *ret_tag);

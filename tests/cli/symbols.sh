@@ -36,9 +36,9 @@ tr '\n' ' ' <"$header" | sed 's|/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/||g' |
 	grep -o 'pst_[a-z_]*(' | tr -d '(' | sort -u >"$tmp/declared"
 diff -u "$tmp/names" "$tmp/declared"
 
-# The comment in front of a declaration, and the paragraphs behind a function's
-# line in the manual, hold "Since: VERSION".
-awk '/^\/\*$/ { since = "" }
+# The comment in front of a declaration holds "Since: VERSION", if that is not 1.0.
+# The paragraphs behind a function's line in the manual hold it always.
+awk '/^\/\*$/ { since = "1.0" }
 	/^ \* Since: / { since = $3 }
 	/^[a-z].*pst_[a-z_]*\(/ && since {
 		match($0, /pst_[a-z_]*\(/)
