@@ -27,6 +27,9 @@ enum {
 	MODEL_LOAD_SIZE = sizeof(struct pst_wire_model_load),
 	MODEL_SIZE = sizeof(struct pst_wire_model),
 	LANES_SIZE = sizeof(struct pst_wire_lanes),
+	FILL_SIZE = sizeof(struct pst_wire_model_fill),
+	FILES_SIZE = sizeof(struct pst_wire_model_files),
+	INFO_MIN = sizeof(struct pst_wire_model_info),
 	TEXT_MAX = PST_WIRE_MAX_PAYLOAD,
 };
 
@@ -122,6 +125,26 @@ static const struct {
 			    TYPE_TO_AGENT | TYPE_REPLIED,
 			    {LANES_SIZE, LANES_SIZE},
 			    {LANES_SIZE, LANES_SIZE}},
+	[PST_WIRE_MODEL_STAGE] = {"MODEL_STAGE",
+				  TYPE_TO_AGENT | TYPE_REPLIED,
+				  {TENSOR_SIZE, TENSOR_SIZE},
+				  {TENSOR_SIZE, TENSOR_SIZE}},
+	[PST_WIRE_MODEL_UNSTAGE] = {"MODEL_UNSTAGE",
+				    TYPE_TO_AGENT | TYPE_REPLIED,
+				    {TENSOR_SIZE, TENSOR_SIZE},
+				    {0, 0}},
+	[PST_WIRE_MODEL_FILL] = {"MODEL_FILL",
+				 TYPE_TO_AGENT | TYPE_REPLIED,
+				 {FILL_SIZE, FILL_SIZE},
+				 {0, 0}},
+	[PST_WIRE_MODEL_LOAD_FILES] = {"MODEL_LOAD_FILES",
+				       TYPE_TO_AGENT | TYPE_REPLIED,
+				       {FILES_SIZE, FILES_SIZE},
+				       {INFO_MIN, TEXT_MAX}},
+	[PST_WIRE_MODEL_DESCRIBE] = {"MODEL_DESCRIBE",
+				     TYPE_TO_AGENT | TYPE_REPLIED,
+				     {MODEL_SIZE, MODEL_SIZE},
+				     {INFO_MIN, TEXT_MAX}},
 };
 
 const char *pst_frame_name(uint16_t type)

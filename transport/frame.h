@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "transport/base/error.h"
+#include "transport/run.h"
 #include "transport/wire.h"
 
 /* A decoded frame; payload points into the caller's bytes. */
@@ -61,8 +62,8 @@ int pst_frame_cancel(const struct pst_frame *f, struct pst_wire_cancel *ret,
  * lists different lanes below PST_WIRE_MAX_LANES. */
 int pst_frame_lanes(const struct pst_frame *f, struct pst_wire_lanes *ret,
 		    struct pst_error *err);
-/* TENSOR_CREATE either way, and the requests of TENSOR_DESTROY and
- * TENSOR_LIST. */
+/* TENSOR_CREATE and MODEL_STAGE either way, and the requests of
+ * TENSOR_DESTROY, TENSOR_LIST and MODEL_UNSTAGE. */
 int pst_frame_tensor(const struct pst_frame *f, struct pst_wire_tensor *ret,
 		     struct pst_error *err);
 
@@ -78,10 +79,38 @@ int pst_frame_tensor_list(const struct pst_frame *f, uint64_t after,
 int pst_frame_model_load(const struct pst_frame *f,
 			 struct pst_wire_model_load *ret,
 			 struct pst_error *err);
-/* The requests of MODEL_OPEN and MODEL_UNLOAD, which have a name only, and the
- * replies of MODEL_LOAD and MODEL_OPEN. */
+/* The requests of MODEL_OPEN, MODEL_UNLOAD and MODEL_DESCRIBE, which have a
+ * name only, and the replies of MODEL_LOAD and MODEL_OPEN. */
 int pst_frame_model(const struct pst_frame *f, struct pst_wire_model *ret,
 		    struct pst_error *err);
+
+/* MODEL_FILL's request. The file and its end are the agent's to check. */
+int pst_frame_model_fill(const struct pst_frame *f,
+			 struct pst_wire_model_fill *ret,
+			 struct pst_error *err);
+
+/* MODEL_LOAD_FILES' request: one file is the model itself, and no two have
+ * one name or one handle. */
+int pst_frame_model_files(const struct pst_frame *f,
+			  struct pst_wire_model_files *ret,
+			  struct pst_error *err);
+
+/* What is said of a model. */
+struct pst_model_info {
+	struct pst_wire_model_info head;
+	struct pst_run_model shape;
+	char meta[PST_WIRE_MODEL_META + 1]; /* text, NUL-terminated */
+};
+
+/* The reply of MODEL_LOAD_FILES and MODEL_DESCRIBE, checked throughout: what
+ * pst_run_model_check() asks, texts, numbers that are none of ours. */
+int pst_frame_model_info(const struct pst_frame *f, struct pst_model_info *ret,
+			 struct pst_error *err);
+
+/* Its payload, of at most PST_WIRE_MAX_PAYLOAD bytes in buf. The counts in
+ * head are taken from shape and meta. Returns its bytes. */
+size_t pst_frame_model_info_encode(const struct pst_model_info *info,
+				   uint8_t *buf);
 
 /* Whether a model can have this name: 1 to PST_WIRE_MODEL_NAME - 1 characters
  * of A-Z a-z 0-9 . _ - */

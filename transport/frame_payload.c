@@ -229,7 +229,8 @@ int pst_frame_tensor(const struct pst_frame *f, struct pst_wire_tensor *ret,
 		     struct pst_error *err)
 {
 	const char *name = pst_frame_name(f->type);
-	const bool create = f->type == PST_WIRE_TENSOR_CREATE;
+	const bool create = f->type == PST_WIRE_TENSOR_CREATE ||
+			    f->type == PST_WIRE_MODEL_STAGE;
 	struct pst_wire_tensor t;
 
 	if (copy_out(f, &t, sizeof(t), err) < 0)

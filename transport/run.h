@@ -21,7 +21,7 @@ struct pst_run_tensor {
 	uint16_t symbol[PST_WIRE_RUN_RANK];
 };
 
-#define PST_RUN_SYMBOLS 64U
+#define PST_RUN_SYMBOLS PST_WIRE_RUN_SYMBOLS
 
 /* What a model takes and gives. */
 struct pst_run_model {

@@ -68,7 +68,9 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 /* Feature bits: those that the agent knows in the format line, those that the
  * client knows in HELLO, those that both know in WELCOME. */
 #define PST_WIRE_FEATURE_LANES 1U /* LANES */
-#define PST_WIRE_FEATURES      PST_WIRE_FEATURE_LANES
+/* RUN, MODEL_STAGE to MODEL_DESCRIBE. */
+#define PST_WIRE_FEATURE_RUN 2U
+#define PST_WIRE_FEATURES    PST_WIRE_FEATURE_LANES
 
 /* Stamp: what makes a block of memory a Penstock region. */
 struct pst_wire_stamp {
@@ -188,9 +190,7 @@ enum pst_wire_op {
 	PST_WIRE_OP_GEMM_STRIDED_BATCHED = 5,
 	PST_WIRE_OP_COPY = 6,  /* between region and tensors, either way */
 	PST_WIRE_OP_INFER = 7, /* rows through a loaded model */
-	/* Named tensors through a loaded model: no agent of this version takes
-	 * it. */
-	PST_WIRE_OP_RUN = 8,
+	PST_WIRE_OP_RUN = 8,   /* named tensors through a loaded model */
 };
 
 /* SQE trans: bits. */
@@ -408,6 +408,15 @@ enum pst_wire_frame_type {
 	PST_WIRE_MODEL_UNLOAD = 19, /* pst_wire_model, name -> none */
 	PST_WIRE_MODEL_LIST = 20,   /* none -> JSON text */
 	PST_WIRE_LANES = 21,        /* pst_wire_lanes, n set -> all of it */
+	/* pst_wire_tensor, size -> handle of a file that is being brought */
+	PST_WIRE_MODEL_STAGE = 22,
+	PST_WIRE_MODEL_UNSTAGE = 23, /* pst_wire_tensor, handle -> none */
+	PST_WIRE_MODEL_FILL = 24,    /* pst_wire_model_fill -> none */
+	/* pst_wire_model_files -> pst_wire_model_info and what is behind it,
+	 * once the model is ready */
+	PST_WIRE_MODEL_LOAD_FILES = 25,
+	/* pst_wire_model, name -> pst_wire_model_info and what is behind it */
+	PST_WIRE_MODEL_DESCRIBE = 26,
 	PST_WIRE_N_TYPES
 };
 
@@ -507,37 +516,6 @@ struct pst_wire_tensor {
 static_assert(sizeof(struct pst_wire_tensor) == 16, "");
 #define PST_WIRE_LIST_MAX 1024U
 
-#define PST_WIRE_MODEL_NAME 64U
-/* Bytes of a model file's header at most, its length included. */
-#define PST_WIRE_MODEL_HEADER ((256U << 10) + 8U)
-
-/*
- * MODEL_LOAD: makes a model of a safetensors file. Its header (the first 8
- * bytes, little-endian length, and the JSON text behind them) lies in the
- * session's extents; its data section was copied to a resident tensor of the
- * session, which becomes the agent's when the reply is OK. Models belong to
- * the agent: every session may use one by its name.
- */
-struct pst_wire_model_load {
-	char name[PST_WIRE_MODEL_NAME]; /* [A-Za-z0-9._-]+, NUL-padded */
-	uint64_t header_off;
-	uint64_t header_size; /* with the 8 bytes of length */
-	uint64_t data;        /* handle of the tensor */
-	uint64_t reserved0;
-};
-static_assert(sizeof(struct pst_wire_model_load) == 96, "");
-
-struct pst_wire_model {
-	char name[PST_WIRE_MODEL_NAME];
-	uint64_t handle; /* as of tensors; of the epoch */
-	uint64_t size;   /* bytes of weights */
-	uint32_t n_in;   /* elements of an input row */
-	uint32_t n_out;
-	uint32_t max_batch; /* rows of one INFER */
-	uint32_t n_layers;
-	uint32_t dtype; /* of the weights */
-	uint32_t reserved0;
-};
-static_assert(sizeof(struct pst_wire_model) == 104, "");
+#include "transport/wire_model.h"
 
 #endif

@@ -16,6 +16,8 @@ union payload {
 	struct pst_wire_tensor tensor;
 	struct pst_wire_model_load model_load;
 	struct pst_wire_model model;
+	struct pst_wire_model_fill fill;
+	struct pst_wire_model_files files;
 	struct pst_wire_tensor list[PST_WIRE_LIST_MAX];
 };
 
@@ -109,6 +111,35 @@ static void check_model(const struct pst_frame *f, struct pst_wire_model *m,
 	FUZZ_CHECK(!f->reply == !m->handle && !f->reply == !m->max_batch);
 }
 
+static void check_files(const struct pst_wire_model_files *l)
+{
+	uint32_t i, graphs = 0;
+
+	FUZZ_CHECK(is_clean(l->name, sizeof(l->name)));
+	FUZZ_CHECK(l->n_files >= 1 && l->n_files <= PST_WIRE_MODEL_FILES);
+	for (i = 0; i < l->n_files; i++) {
+		FUZZ_CHECK(is_clean(l->file[i].name, sizeof(l->file[i].name)));
+		graphs += !l->file[i].name[0];
+	}
+	FUZZ_CHECK(graphs == 1);
+}
+
+/* What is accepted is written as it was read. */
+static void check_info(const struct pst_frame *f, struct pst_error *err)
+{
+	static uint8_t again[PST_WIRE_MAX_PAYLOAD];
+	static struct pst_model_info info;
+
+	if (pst_frame_model_info(f, &info, err) < 0)
+		return;
+	FUZZ_CHECK(pst_run_model_check(&info.shape, err) == 0);
+	FUZZ_CHECK(is_clean(info.head.note, sizeof(info.head.note)));
+	FUZZ_CHECK(is_clean(info.head.runtime, sizeof(info.head.runtime)));
+	FUZZ_CHECK(strlen(info.meta) == info.head.n_meta);
+	FUZZ_CHECK(pst_frame_model_info_encode(&info, again) == f->length);
+	FUZZ_CHECK(memcmp(again, f->payload, f->length) == 0);
+}
+
 static void read_payload(const struct pst_frame *f, struct pst_error *err)
 {
 	union payload p;
@@ -140,6 +171,8 @@ static void read_payload(const struct pst_frame *f, struct pst_error *err)
 		break;
 	case PST_WIRE_TENSOR_CREATE:
 	case PST_WIRE_TENSOR_DESTROY:
+	case PST_WIRE_MODEL_STAGE:
+	case PST_WIRE_MODEL_UNSTAGE:
 		if (pst_frame_tensor(f, &p.tensor, err) == 0)
 			check_tensor(f, &p.tensor);
 		break;
@@ -164,6 +197,22 @@ static void read_payload(const struct pst_frame *f, struct pst_error *err)
 	case PST_WIRE_MODEL_OPEN:
 	case PST_WIRE_MODEL_UNLOAD:
 		if (!f->reply || f->type == PST_WIRE_MODEL_OPEN)
+			check_model(f, &p.model, err);
+		break;
+	case PST_WIRE_MODEL_FILL:
+		if (pst_frame_model_fill(f, &p.fill, err) == 0)
+			FUZZ_CHECK(p.fill.size && p.fill.handle);
+		break;
+	case PST_WIRE_MODEL_LOAD_FILES:
+		if (f->reply)
+			check_info(f, err);
+		else if (pst_frame_model_files(f, &p.files, err) == 0)
+			check_files(&p.files);
+		break;
+	case PST_WIRE_MODEL_DESCRIBE:
+		if (f->reply)
+			check_info(f, err);
+		else
 			check_model(f, &p.model, err);
 		break;
 	case PST_WIRE_LANES:

@@ -62,6 +62,12 @@ static const struct rule rules[] = {
 	{19, 1, 0, SIZE(model), SIZE(model), 0, 0},
 	{20, 1, 0, 0, 0, 2, TEXT},
 	{21, 1, 0, SIZE(lanes), SIZE(lanes), SIZE(lanes), SIZE(lanes)},
+	{22, 1, 0, SIZE(tensor), SIZE(tensor), SIZE(tensor), SIZE(tensor)},
+	{23, 1, 0, SIZE(tensor), SIZE(tensor), 0, 0},
+	{24, 1, 0, SIZE(model_fill), SIZE(model_fill), 0, 0},
+	{25, 1, 0, SIZE(model_files), SIZE(model_files), SIZE(model_info),
+	 TEXT},
+	{26, 1, 0, SIZE(model), SIZE(model), SIZE(model_info), TEXT},
 };
 
 #define N_RULES (sizeof(rules) / sizeof(*rules))
@@ -122,7 +128,7 @@ START_TEST(every_type_at_every_length_is_judged_as_the_protocol_says)
 
 	for (type = 0; type <= UINT16_MAX; type++) {
 		/* What is not known is refused at any length. */
-		longest = (type & ~PST_WIRE_REPLY) < 2 * N_RULES ? 512 : 1;
+		longest = (type & ~PST_WIRE_REPLY) < 2 * N_RULES ? 768 : 1;
 		for (reader = 0; reader < 2; reader++)
 			for (status = 0; status < 2; status++)
 				for (length = 0; length <= longest; length++) {
