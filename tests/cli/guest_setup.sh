@@ -31,18 +31,23 @@ prints() {
 }
 
 guest ID=debian 0x17c2
-prints "Debian with a GTX Titan X" "Pin: version 580.*" \
-	"repos/debian13/" "nvidia-kernel-dkms" "dkms install penstock-bar/1" \
-	"debian trixie contrib" "headers=linux-headers-cloud-amd64" \
-	"cuda-toolkit-12-9" "built without CUDA" \
+prints "Debian with a GTX Titan X" "nvidia-kernel-dkms libcuda1" \
+	"/guest-agent/kmod'" \
+	"headers=linux-headers-cloud-amd64" "--with-cuda=/usr," \
 	"systemctl enable --now penstock-agent"
+check "gets none of NVIDIA's repositories" \
+	[ "$(grep -c repos/ "$tmp/stdout")" = 0 ]
 guest ID=debian 0x2bb1
 prints "Debian with an RTX PRO 6000" nvidia-kernel-open-dkms
 check "without a pin" [ "$(grep -c Pin: "$tmp/stdout")" = 0 ]
 guest ID=arch 0x17c2
-prints "Arch with a GTX Titan X" nvidia-580xx-dkms linux-headers
+prints "Arch with a GTX Titan X" "org/nvidia-580xx-utils.git" linux-headers \
+	"-gt 589"
+check "asks for no base that the AUR lacks" \
+	[ "$(grep -c 580xx.git "$tmp/stdout")" = 0 ]
 guest ID=arch 0x1e07
-prints "Arch with a Turing card" "nvidia-open-dkms nvidia-utils"
+prints "Arch with a Turing card" "nvidia-open-dkms nvidia-utils" \
+	"--with-cuda=/opt/cuda,"
 guest "$(printf 'ID=ubuntu\nID_LIKE=debian')" 0x1db1
 prints "what is like Debian, with a Volta card" "Branch 580" \
 	"headers=linux-headers-\$(uname -r)" "from this system's packages"
