@@ -2,20 +2,28 @@
 /* Opens a backend, from a module if need be. */
 #include "guest-agent/backends/backend_load.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "guest-agent/service/log.h"
+#include "transport/base/util.h"
 
 #define MODULE "penstock-backend-cuda.so"
 #define SYMBOL "pst_backend_cuda_module"
 /* The driver's tools create it if there is a card that it drives, on some
  * systems only when the first program asks CUDA for it. */
-#define DEVICE "/dev/nvidiactl"
-#define DRIVER "/sys/module/nvidia"
+#define DEVICE  "/dev/nvidiactl"
+#define DRIVER  "module/nvidia"
+#define DEVICES "bus/pci/devices"
+/* Of PCI: the vendor, and the class of display controllers. */
+#define NVIDIA  "0x10de"
+#define DISPLAY "0x03"
 
 static const char *module_dir(void)
 {
@@ -75,29 +83,106 @@ static int open_cuda(uint8_t *base, uint64_t size, uint32_t threads,
 	return r;
 }
 
-static int open_auto(uint8_t *base, uint64_t size, uint32_t threads,
-		     const struct pst_backend_ops **ret_ops,
+/* A small file of a PCI function's in sysfs; false: there is none. */
+static bool read_function(const char *sysfs, const char *addr, const char *name,
+			  char *ret, size_t size)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/" DEVICES "/%.16s/%s", sysfs, addr,
+		 name);
+	return pst_read_text(path, ret, size) >= 0;
+}
+
+/* Whether a function is a card of NVIDIA's that this kernel does not leave to a
+ * virtual machine. ret_driver: what it is bound to. */
+static bool is_gpu(const char *sysfs, const char *addr, char *ret_driver,
+		   size_t size)
+{
+	char path[PATH_MAX], text[PATH_MAX] = "";
+	const char *name;
+
+	if (!read_function(sysfs, addr, "vendor", text, sizeof(text)) ||
+	    strcmp(text, NVIDIA) != 0 ||
+	    !read_function(sysfs, addr, "class", text, sizeof(text)) ||
+	    strncmp(text, DISPLAY, strlen(DISPLAY)) != 0)
+		return false;
+	memset(text, 0, sizeof(text));
+	snprintf(path, sizeof(path), "%s/" DEVICES "/%.16s/driver", sysfs,
+		 addr);
+	if (readlink(path, text, sizeof(text) - 1) < 0)
+		snprintf(text, sizeof(text), "none");
+	name = strrchr(text, '/') ? strrchr(text, '/') + 1 : text;
+	snprintf(ret_driver, size, "%.32s", name);
+	return strcmp(name, "vfio-pci") != 0 && strcmp(name, "pci-stub") != 0;
+}
+
+/* Says of the first card that is there to be used that it cannot be; false:
+ * there is none. */
+static bool find_gpu(const char *sysfs, char *ret, size_t size)
+{
+	char path[PATH_MAX], driver[64];
+	bool found = false;
+	struct dirent *de;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/" DEVICES, sysfs);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!found && (de = readdir(dir)))
+		found = is_gpu(sysfs, de->d_name, driver, sizeof(driver));
+	if (found)
+		snprintf(ret, size,
+			 "the NVIDIA card %.16s (driver: %s) cannot be used "
+			 "(--backend cpu computes without it)",
+			 de->d_name, driver);
+	closedir(dir);
+	return found;
+}
+
+/* Whether there is anything that the module could find. */
+static int look_for_driver(const char *sysfs, struct pst_error *err)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/" DRIVER, sysfs);
+	if (module_dir() || access(DEVICE, F_OK) == 0 ||
+	    access(path, F_OK) == 0)
+		return 0;
+	return pst_error_set(err, -ENODEV, "there is neither " DEVICE " nor %s",
+			     path);
+}
+
+/* A card that is there and cannot be used is no reason to compute without it
+ * silently: its driver may come up yet, and a new start looks again. */
+static int open_auto(const char *sysfs, uint8_t *base, uint64_t size,
+		     uint32_t threads, const struct pst_backend_ops **ret_ops,
 		     struct pst_backend **ret, struct pst_error *err)
 {
-	if (!module_dir() && access(DEVICE, F_OK) < 0 &&
-	    access(DRIVER, F_OK) < 0)
-		pst_error_set(err, -ENODEV,
-			      "there is neither " DEVICE " nor " DRIVER);
-	else if (open_cuda(base, size, threads, ret_ops, ret, err) == 0)
+	char gpu[192];
+	int r;
+
+	r = look_for_driver(sysfs, err);
+	if (r == 0)
+		r = open_cuda(base, size, threads, ret_ops, ret, err);
+	if (r == 0)
 		return 0;
+	if (find_gpu(sysfs, gpu, sizeof(gpu)))
+		return pst_error_prefix(err, gpu);
 	pst_agent_log(PST_AGENT_LOG_INFO,
 		      "computing on the cpu, not on a GPU: %s", err->text);
 	*ret_ops = &pst_backend_cpu;
 	return pst_backend_cpu.open(base, size, threads, ret, err);
 }
 
-int pst_backend_open(const struct pst_backend_ops *want, uint8_t *base,
-		     uint64_t size, uint32_t threads,
+int pst_backend_open(const struct pst_backend_ops *want, const char *sysfs,
+		     uint8_t *base, uint64_t size, uint32_t threads,
 		     const struct pst_backend_ops **ret_ops,
 		     struct pst_backend **ret, struct pst_error *err)
 {
 	if (want == &pst_backend_auto)
-		return open_auto(base, size, threads, ret_ops, ret, err);
+		return open_auto(sysfs, base, size, threads, ret_ops, ret, err);
 	if (want == &pst_backend_cuda)
 		return open_cuda(base, size, threads, ret_ops, ret, err);
 	*ret_ops = want;
