@@ -105,6 +105,38 @@ static double number_at(const json_t *root, const char *path)
 	return json_number_value(at(root, path));
 }
 
+/* What cards compute how, from this compute capability (ten times it) on, and how
+ * fast f64 is: CUDA C++ Programming Guide, arithmetic instructions. */
+static const struct {
+	unsigned int from;
+	const char *words;
+} cards[] = {
+	{50, "f16, bf16, tf32, i8 by f32; f64 at 1/32 of f32"},
+	{60, "f16, bf16, tf32, i8 by f32; f64 at 1/2 of f32"},
+	{61, "i8 by dp4a; f16, bf16, tf32 by f32; f64 at 1/32 of f32"},
+	{62, "f16, bf16, tf32, i8 by f32; f64 at 1/32 of f32"},
+	{70, "f16 by tensor cores; i8 by dp4a; bf16, tf32 by f32; "
+	     "f64 at 1/2 of f32"},
+	{72, "f16, i8 by tensor cores; bf16, tf32 by f32; f64 at 1/32 of f32"},
+	{80, "f16, bf16, tf32, i8 by tensor cores; f64 at 1/2 of f32"},
+	{86, "f16, bf16, tf32, i8 by tensor cores; f64 at 1/64 of f32"},
+	{90, "f16, bf16, tf32, i8 by tensor cores; f64 at 1/2 of f32"},
+	{103, "f16, bf16, tf32, i8 by tensor cores; f64 at 1/64 of f32"},
+};
+
+static void print_card(const char *capability)
+{
+	unsigned int major, minor;
+	size_t i = sizeof(cards) / sizeof(cards[0]);
+
+	if (sscanf(capability, "%2u.%1u", &major, &minor) != 2)
+		return;
+	while (i > 0 && cards[i - 1].from > major * 10 + minor)
+		i--;
+	if (i > 0)
+		printf("card       %s\n", cards[i - 1].words);
+}
+
 static void print_gpu(const json_t *root)
 {
 	char name[64], driver[64], cuda[64];
@@ -117,6 +149,7 @@ static void print_gpu(const json_t *root)
 	       text_at(root, "agent.gpu.name", name),
 	       text_at(root, "agent.gpu.driver", driver),
 	       text_at(root, "agent.gpu.cuda", cuda));
+	print_card(text_at(root, "agent.gpu.compute_capability", name));
 }
 
 /* The types that GEMM takes. */

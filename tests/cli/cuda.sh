@@ -117,6 +117,22 @@ refuse "a card that is too old is named with both versions" 1 \
 	"$agent" --config /dev/null --listen "unix:$tmp/sock" \
 	--region "file:$region" --backend cuda
 unset FAKECUDA_MAJOR
+# card MAJOR MINOR WORDS: its line in what info prints.
+card() {
+	export FAKECUDA_MAJOR="$1" FAKECUDA_MINOR="$2" FAKECUDA_RUNTIME=12000
+	restart --backend cuda
+	expect "info says what a card of $1.$2 has" 0 "card       $3" \
+		"$penstock" info
+}
+pids=
+card 5 2 "f16, bf16, tf32, i8 by f32; f64 at 1/32 of f32"
+card 6 1 "i8 by dp4a; f16, bf16, tf32 by f32; f64 at 1/32 of f32"
+card 7 5 "f16, i8 by tensor cores; bf16, tf32 by f32; f64 at 1/32 of f32"
+card 9 0 "f16, bf16, tf32, i8 by tensor cores; f64 at 1/2 of f32"
+unset FAKECUDA_MAJOR FAKECUDA_MINOR FAKECUDA_RUNTIME
+kill "$agent_pid"
+wait "$agent_pid"
+rm -f "$tmp/sock"
 refuse "a folder without the module is named" 1 "$tmp/none" \
 	env PENSTOCK_BACKEND_DIR="$tmp/none" \
 	"$agent" --config /dev/null --listen "unix:$tmp/sock" \

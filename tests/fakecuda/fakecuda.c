@@ -72,7 +72,9 @@ static void configure(void)
 	g.configured = true;
 	g.config = fakecuda_default();
 	g.config.driver = (int)env_number("FAKECUDA_DRIVER", 13000);
+	g.config.runtime = (int)env_number("FAKECUDA_RUNTIME", 13000);
 	g.config.major = (int)env_number("FAKECUDA_MAJOR", 9);
+	g.config.minor = (int)env_number("FAKECUDA_MINOR", 0);
 	g.config.delay_us = (unsigned int)env_number("FAKECUDA_DELAY_US", 0);
 	g.config.refuse_plain = env_number("FAKECUDA_REFUSE_PLAIN", 0);
 	g.config.refuse_iomemory = env_number("FAKECUDA_REFUSE_IOMEMORY", 0);
