@@ -24,6 +24,9 @@
 #define DEFAULT_SPIN_NS     (50 * PST_NS_PER_US)
 #define MAX_SPIN_NS         (PST_NS_PER_S)
 #define DRAIN_NS            (10 * PST_NS_PER_S)
+#define RUNNER_DRAIN_NS     (400 * PST_NS_PER_MS)
+#define MAX_LOAD_NS         (120 * PST_NS_PER_S)
+#define LONGEST_NS          (24 * 3600 * PST_NS_PER_S)
 #define MAX_THREADS         1024U
 #define MAX_NODE            1023U
 
@@ -72,6 +75,33 @@ const struct pst_agent_setting_desc pst_agent_settings[PST_AGENT_N_SETTINGS] = {
 		 "[as max-tensor-bytes]"},
 	[PST_AGENT_SET_MAX_MODELS] = {"max-models", PST_AGENT_SETTING_KEY, "N",
 				      "most loaded models [64]"},
+	[PST_AGENT_SET_ORT_LIBRARY] =
+		{"ort-library", PST_AGENT_SETTING_KEY, "FILE",
+		 "ONNX Runtime's library [libonnxruntime.so.1]"},
+	[PST_AGENT_SET_MODELS_DIR] =
+		{"models-dir", PST_AGENT_SETTING_KEY, "DIR",
+		 "load the ONNX models of DIR at the start [none]"},
+	[PST_AGENT_SET_ALLOW_INSTALL] =
+		{"allow-install", PST_AGENT_SETTING_KEY, "yes|no",
+		 "let clients write to models-dir [no]"},
+	[PST_AGENT_SET_RUNNER_PER] =
+		{"runner-per", PST_AGENT_SETTING_KEY, "agent|model",
+		 "one process for all ONNX models, or for each [agent]"},
+	[PST_AGENT_SET_RUNNER_THREADS] =
+		{"runner-threads", PST_AGENT_SETTING_KEY, "N",
+		 "threads that compute an ONNX model [all CPUs]"},
+	[PST_AGENT_SET_RUNNER_DRAIN] =
+		{"runner-drain", PST_AGENT_SETTING_KEY, "DURATION",
+		 "end a runner that goes on after a cancel [400ms]"},
+	[PST_AGENT_SET_MAX_MODEL_MEMORY] =
+		{"max-model-memory", PST_AGENT_SETTING_KEY, "SIZE",
+		 "most memory of a runner [three quarters of what there is]"},
+	[PST_AGENT_SET_MAX_RUN_BYTES] =
+		{"max-run-bytes", PST_AGENT_SETTING_KEY, "SIZE",
+		 "most bytes of the tensors of one call [the arena]"},
+	[PST_AGENT_SET_MAX_LOAD] = {"max-load", PST_AGENT_SETTING_KEY,
+				    "DURATION",
+				    "give up a load after this time [120s]"},
 	[PST_AGENT_SET_SCRUB] =
 		{"scrub", PST_AGENT_SETTING_KEY, "yes|no",
 		 "zero released memory before others get it [no]"},
@@ -211,6 +241,14 @@ static int parse_spin(const struct given *g, uint64_t *ret)
 	return 0;
 }
 
+static int parse_time(const struct given *g, uint64_t *ret)
+{
+	if (pst_parse_duration(g->value, ret) < 0 || *ret == 0 ||
+	    *ret > LONGEST_NS)
+		return bad(g, "a duration of at most a day with its unit");
+	return 0;
+}
+
 static int parse_bool(const struct given *g, bool *ret)
 {
 	*ret = strcmp(g->value, "yes") == 0;
@@ -253,6 +291,42 @@ static int parse_level(const struct given *g, enum pst_agent_log_level *ret)
 	return pst_agent_log_level_parse(g->value, ret)
 		       ? 0
 		       : bad(g, "error, warning, info or debug");
+}
+
+static int parse_per(const struct given *g, bool *ret_model)
+{
+	*ret_model = strcmp(g->value, "model") == 0;
+	return *ret_model || strcmp(g->value, "agent") == 0
+		       ? 0
+		       : bad(g, "agent or model");
+}
+
+/* The settings of ONNX models. */
+static int parse_onnx(const struct given *g, enum pst_agent_setting setting,
+		      struct pst_agent_onnx_config *c)
+{
+	switch (setting) {
+	case PST_AGENT_SET_ORT_LIBRARY:
+		c->library = g->value;
+		return 0;
+	case PST_AGENT_SET_MODELS_DIR:
+		c->models_dir = g->value;
+		return 0;
+	case PST_AGENT_SET_ALLOW_INSTALL:
+		return parse_bool(g, &c->allow_install);
+	case PST_AGENT_SET_RUNNER_PER:
+		return parse_per(g, &c->per_model);
+	case PST_AGENT_SET_RUNNER_THREADS:
+		return number32(g, 1, MAX_THREADS, &c->threads);
+	case PST_AGENT_SET_RUNNER_DRAIN:
+		return parse_time(g, &c->drain_ns);
+	case PST_AGENT_SET_MAX_MODEL_MEMORY:
+		return parse_tensor_bytes(g, &c->max_memory);
+	case PST_AGENT_SET_MAX_RUN_BYTES:
+		return parse_tensor_bytes(g, &c->max_run_bytes);
+	default:
+		return parse_time(g, &c->max_load_ns);
+	}
 }
 
 /* The settings that shape the server's limits. */
@@ -305,6 +379,16 @@ int pst_agent_setting_apply(struct pst_agent_options *o,
 		return parse_tensor_bytes(&g, &c->max_model_bytes);
 	case PST_AGENT_SET_MAX_MODELS:
 		return number32(&g, 0, PST_AGENT_MODELS_MAX, &c->max_models);
+	case PST_AGENT_SET_ORT_LIBRARY:
+	case PST_AGENT_SET_MODELS_DIR:
+	case PST_AGENT_SET_ALLOW_INSTALL:
+	case PST_AGENT_SET_RUNNER_PER:
+	case PST_AGENT_SET_RUNNER_THREADS:
+	case PST_AGENT_SET_RUNNER_DRAIN:
+	case PST_AGENT_SET_MAX_MODEL_MEMORY:
+	case PST_AGENT_SET_MAX_RUN_BYTES:
+	case PST_AGENT_SET_MAX_LOAD:
+		return parse_onnx(&g, setting, &c->onnx);
 	case PST_AGENT_SET_SCRUB:
 		return parse_bool(&g, &c->scrub);
 	case PST_AGENT_SET_LOOP:
@@ -332,6 +416,11 @@ void pst_agent_settings_default(struct pst_agent_options *ret)
 				.spin_ns = DEFAULT_SPIN_NS,
 				.drain_ns = DRAIN_NS,
 				.max_models = DEFAULT_MAX_MODELS,
+				.onnx =
+					{
+						.drain_ns = RUNNER_DRAIN_NS,
+						.max_load_ns = MAX_LOAD_NS,
+					},
 				.limits =
 					{
 						.max_clients =

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "transport/base/util.h"
+#include "transport/run.h"
 
 unsigned int pst_dtype_size(uint32_t dtype)
 {
@@ -569,6 +570,9 @@ int pst_op_check(const struct pst_wire_sqe *sqe, const struct pst_op_env *env,
 		break;
 	case PST_WIRE_OP_INFER:
 		r = check_infer(&ck, &op);
+		break;
+	case PST_WIRE_OP_RUN:
+		r = pst_run_op_check(sqe, env, &op, err);
 		break;
 	default:
 		return pst_error_set(err, -EOPNOTSUPP,

@@ -47,10 +47,12 @@ struct pst_op {
 	unsigned int pattern_size;  /* FILL: 1, 4 or 8 bytes */
 	struct pst_operand a, b, c; /* of all products together */
 	struct pst_operand bias;
-	void *model; /* INFER: the backend's */
-	/* RUN: the call, borrowed until the operation is over, and the handle
-	 * of its model. */
+	void *model; /* INFER: the backend's; RUN: the owner's of the model */
+	/* RUN: the call, borrowed until the operation is over, what computes
+	 * it (of pst_op_run_model), and the number of its model there. a is
+	 * the call block. */
 	struct pst_run *run;
+	const void *run_device;
 	uint64_t run_model;
 };
 
@@ -84,6 +86,22 @@ struct pst_op_model {
 typedef int pst_op_model_fn(void *arg, uint64_t handle,
 			    struct pst_op_model *ret);
 
+struct pst_run_model;
+
+/* What RUN is checked against. */
+struct pst_op_run_model {
+	const struct pst_run_model *shape;
+	void *model;        /* as of pst_op_model */
+	const void *device; /* for the one who runs it; NULL: a model of rows,
+			       which INFER computes */
+	uint64_t id;        /* there */
+	uint32_t max_batch; /* of a model of rows */
+};
+
+/* Finds a model that takes named tensors. Returns 0, -ENOENT. */
+typedef int pst_op_run_model_fn(void *arg, uint64_t handle,
+				struct pst_op_run_model *ret);
+
 /*
  * Whether no line of x shares a byte with one of y, in memory where lines of
  * both are pitch bytes apart: parts of one larger matrix that lie beside each
@@ -101,6 +119,12 @@ struct pst_op_env {
 	pst_op_holds_fn *holds;
 	pst_op_tensor_fn *tensor; /* NULL: there are none */
 	pst_op_model_fn *model;   /* NULL: there are none */
+	/* NULL: there are none. Else base is wire offset 0 of the region, run
+	 * is room for the call, whose tensors have at most max_run_bytes. */
+	pst_op_run_model_fn *run_model;
+	const uint8_t *base;
+	struct pst_run *run;
+	uint64_t max_run_bytes;
 	void *arg;
 };
 

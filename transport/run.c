@@ -7,6 +7,7 @@
 
 #include "transport/base/text.h"
 #include "transport/dtype.h"
+#include "transport/shm.h"
 
 unsigned int pst_run_dtype_size(uint32_t dtype)
 {
@@ -326,4 +327,111 @@ int pst_run_model_check(const struct pst_run_model *model,
 	for (i = 0; r == 0 && i < model->n_in + model->n_out; i++)
 		r = check_described(model, i, err);
 	return r;
+}
+
+static bool is_bare(const struct pst_wire_sqe *sqe)
+{
+	struct pst_wire_sqe rest = *sqe;
+
+	rest.seq = rest.tag = rest.off_a = rest.off_b = rest.length = 0;
+	rest.op = 0;
+	return is_zero(&rest, sizeof(rest));
+}
+
+/* Whether the session holds all tensors, and the block is none of them. */
+static int check_places(const struct pst_run *run, const struct pst_span *block,
+			const struct pst_op_env *env, struct pst_error *err)
+{
+	uint64_t bytes = 0;
+	uint32_t i;
+
+	for (i = 0; i < run->n_in + run->n_out; i++) {
+		const struct pst_span *s = &run->io[i].span;
+
+		if (s->size && !env->holds(env->arg, s))
+			return pst_error_set(err, -EFAULT,
+					     "%s lies outside the session's "
+					     "extents",
+					     label(run, i).text);
+		if (i >= run->n_in && overlap(s, block))
+			return pst_error_set(err, -EINVAL,
+					     "%s overlaps the call block",
+					     label(run, i).text);
+		if (pst_add_overflow(bytes, s->size, &bytes) ||
+		    bytes > env->max_run_bytes)
+			return pst_error_set(err, -EMSGSIZE,
+					     "the tensors of the call have "
+					     "more than %" PRIu64
+					     " bytes (--max-run-bytes)",
+					     env->max_run_bytes);
+	}
+	return 0;
+}
+
+int pst_run_op_check(const struct pst_wire_sqe *sqe,
+		     const struct pst_op_env *env, struct pst_op *op,
+		     struct pst_error *err)
+{
+	const struct pst_span span = {sqe->off_a, sqe->length};
+	_Alignas(64)
+		uint8_t block[sizeof(struct pst_wire_call) +
+			      2 * PST_WIRE_RUN_IO * sizeof(struct pst_wire_io)];
+	struct pst_op_run_model m;
+	int r;
+
+	if (!is_bare(sqe))
+		return pst_error_set(err, -EINVAL,
+				     "a field that RUN does not have is set");
+	if (!env->run_model)
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "named tensors are not run here");
+	if (env->run_model(env->arg, sqe->off_b, &m) < 0)
+		return pst_error_set(err, -ENOENT,
+				     "there is no model %#" PRIx64
+				     " (unloaded?)",
+				     sqe->off_b);
+	if (span.off % 64 || span.size % 64 ||
+	    span.size < sizeof(struct pst_wire_call) ||
+	    span.size > sizeof(block))
+		return pst_error_set(err, -EINVAL,
+				     "a call block of %" PRIu64
+				     " bytes at %#" PRIx64,
+				     span.size, span.off);
+	if (!env->holds(env->arg, &span))
+		return pst_error_set(err, -EFAULT,
+				     "the call block lies outside the "
+				     "session's extents");
+	pst_shm_read(block, env->base + span.off, span.size);
+	if ((r = pst_run_parse(block, span.size, env->run, err)) < 0 ||
+	    (r = pst_run_check(env->run, m.shape, err)) < 0 ||
+	    (r = check_places(env->run, &span, env, err)) < 0)
+		return r;
+	op->a = (struct pst_operand){.off = span.off, .size = span.size};
+	op->model = m.model;
+	op->run = env->run;
+	op->run_device = m.device;
+	op->run_model = m.device ? m.id : m.max_batch;
+	if (!m.device)
+		op->n = (uint32_t)m.shape->io[m.shape->n_in].dim[1];
+	return 0;
+}
+
+void pst_run_answer(const struct pst_run *run, uint8_t *block)
+{
+	struct pst_wire_io *w =
+		(struct pst_wire_io *)(block + sizeof(struct pst_wire_call));
+	uint32_t i;
+
+	for (i = run->n_in; i < run->n_in + run->n_out; i++) {
+		const struct pst_run_io *io = &run->io[i];
+		struct pst_wire_io head = {.slot = (uint16_t)io->slot,
+					   .dtype = (uint8_t)io->dtype,
+					   .rank = (uint8_t)io->rank,
+					   .flags = io->flags};
+
+		/* slot to flags are one word. */
+		pst_shm_write(&w[i], &head, 8);
+		pst_shm_write(&w[i].bytes, &io->bytes, 8);
+		pst_shm_write(w[i].dim, io->dim, sizeof(io->dim));
+	}
 }

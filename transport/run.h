@@ -89,6 +89,21 @@ PST_MUST_USE int pst_run_check(const struct pst_run *run,
 			       struct pst_error *err);
 
 /*
+ * RUN's part of pst_op_check(): reads the call block once, and checks it, where
+ * its tensors lie, and the model. Fills run, run_device, run_model, model and a
+ * of op.
+ */
+PST_MUST_USE int pst_run_op_check(const struct pst_wire_sqe *sqe,
+				  const struct pst_op_env *env,
+				  struct pst_op *op, struct pst_error *err);
+
+/*
+ * Writes what is known of the outputs of a call into its block, of which block
+ * is the address in the region: rank, dimensions, bytes and flags.
+ */
+void pst_run_answer(const struct pst_run *run, uint8_t *block);
+
+/*
  * Whether a description can be one: names are distinct text, types and ranks
  * known, symbols in bounds. What a peer says of a model is checked with it
  * before anything else. Returns 0, -EPROTO with a sentence.

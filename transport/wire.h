@@ -70,7 +70,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define PST_WIRE_FEATURE_LANES 1U /* LANES */
 /* RUN, MODEL_STAGE to MODEL_DESCRIBE. */
 #define PST_WIRE_FEATURE_RUN 2U
-#define PST_WIRE_FEATURES    PST_WIRE_FEATURE_LANES
+#define PST_WIRE_FEATURES    (PST_WIRE_FEATURE_LANES | PST_WIRE_FEATURE_RUN)
 
 /* Stamp: what makes a block of memory a Penstock region. */
 struct pst_wire_stamp {

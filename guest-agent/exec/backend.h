@@ -177,6 +177,14 @@ struct pst_backend_ops {
 	void (*model_free)(struct pst_backend *b, void *model);
 };
 
+/* A backend that is open. */
+struct pst_backend_use {
+	const struct pst_backend_ops *ops;
+	struct pst_backend *backend;
+	/* Operations end elsewhere, and whoever serves is told when. */
+	bool tells;
+};
+
 /* The sentence of a failure for which a backend sets none. Called before each
  * operation, so it formats nothing. */
 static inline void pst_backend_no_reason(struct pst_error *err)

@@ -41,6 +41,14 @@ static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
 	return h->config->model(h->config->arg, handle, ret);
 }
 
+static int find_run_model(void *arg, uint64_t handle,
+			  struct pst_op_run_model *ret)
+{
+	const struct holder *h = arg;
+
+	return h->config->run_model(h->config->arg, handle, ret);
+}
+
 /* Whether the backend has products of this kind at all. */
 static int check_kind(const struct pst_agent_executor_config *config,
 		      const struct pst_op *op, struct pst_error *err)
@@ -83,7 +91,8 @@ static void stash(struct pst_agent_check_memo *memo,
 /* What is not known yet. */
 static __attribute__((noinline)) int
 check(const struct pst_agent_executor_config *config, uint64_t owner,
-      const struct pst_wire_sqe *sqe, struct pst_op *ret, struct pst_error *err)
+      const struct pst_wire_sqe *sqe, struct pst_op *ret, struct pst_run *run,
+      struct pst_error *err)
 {
 	struct holder holder = {config, owner};
 	const struct pst_op_env env = {
@@ -91,6 +100,10 @@ check(const struct pst_agent_executor_config *config, uint64_t owner,
 		.holds = holds,
 		.tensor = config->tensor ? find_tensor : NULL,
 		.model = config->model ? find_model : NULL,
+		.run_model = config->run_model ? find_run_model : NULL,
+		.base = config->base,
+		.run = run,
+		.max_run_bytes = config->max_run_bytes,
 		.arg = &holder,
 	};
 	int r = pst_op_check(sqe, &env, ret, err);
@@ -101,7 +114,7 @@ check(const struct pst_agent_executor_config *config, uint64_t owner,
 int pst_agent_check(const struct pst_agent_executor_config *config,
 		    uint64_t owner, struct pst_agent_check_memo *memo,
 		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
-		    struct pst_error *err)
+		    struct pst_run *run, struct pst_error *err)
 {
 	static const struct pst_op_env nothing;
 	const uint64_t changes = pst_agent_extents_changes(config->extents);
@@ -115,7 +128,7 @@ int pst_agent_check(const struct pst_agent_executor_config *config,
 		return 0;
 	}
 	memo->valid = false;
-	r = check(config, owner, sqe, ret, err);
+	r = check(config, owner, sqe, ret, run, err);
 	if (r == 0)
 		stash(memo, sqe, changes);
 	return r;

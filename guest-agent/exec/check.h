@@ -28,12 +28,12 @@ struct pst_agent_check_memo {
 /*
  * Checks sqe, a private copy, for the session owner, as pst_op_check() does,
  * and asks the backend whether it has such products. Fills ret, which goes with
- * the memo and which nobody else writes; a NOP leaves it as it is. 0, or an
- * errno of pst_op_check() and a sentence.
+ * the memo and which nobody else writes; a NOP leaves it as it is. run: room
+ * for the call of a RUN. 0, or an errno of pst_op_check() and a sentence.
  */
 int pst_agent_check(const struct pst_agent_executor_config *config,
 		    uint64_t owner, struct pst_agent_check_memo *memo,
 		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
-		    struct pst_error *err);
+		    struct pst_run *run, struct pst_error *err);
 
 #endif

@@ -35,6 +35,8 @@ int pst_agent_executor_new(const struct pst_agent_executor_config *config,
 	if (!ex)
 		return -ENOMEM;
 	ex->config = *config;
+	ex->compute.ops = config->ops;
+	ex->compute.backend = config->backend;
 	if (!ex->config.clock)
 		ex->config.clock = pst_now_ns;
 	ex->now_ns = ex->config.clock();
@@ -91,8 +93,7 @@ void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 		l->giving_up = true;
 		l->give_up_ns = ex->config.clock();
 	}
-	if (!l->running ||
-	    ex->config.ops->cancel(ex->config.backend, &l->bop) == 1)
+	if (!l->running || l->use.ops->cancel(l->use.backend, &l->bop) == 1)
 		remove_lane(ex, l);
 }
 
@@ -346,8 +347,15 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 	l->bop.compute_ns = 0;
 	l->bop.result = 0;
 	r = pst_agent_check(&ex->config, l->owner, &l->memo, &t->sqe,
-			    &l->bop.op, &err);
+			    &l->bop.op, &l->run, &err);
 	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
+		r = PST_AGENT_STEP_DONE;
+	} else if (r == 0) {
+		l->use = ex->compute;
+		if (l->bop.op.run)
+			r = pst_agent_run_choose(&ex->config, l, &err);
+	}
+	if (r == PST_AGENT_STEP_DONE) {
 		ex->stepped = false;
 		post_done(l, tag);
 		glance(ex, l);
@@ -358,7 +366,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 		memset(l->bop.cursor, 0, sizeof(l->bop.cursor));
 		l->bop.priv = NULL;
 		pst_backend_no_reason(&err);
-		r = ex->config.ops->begin(ex->config.backend, &l->bop, &err);
+		r = l->use.ops->begin(l->use.backend, &l->bop, &err);
 	}
 	if (r < 0) {
 		post_failed(ex, l, tag, pst_status_from_errno(r), &err);
@@ -379,7 +387,9 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	l->bop.alone = ex->n_active == 1;
 	l->bop.begin_ns = ex->stepped ? ex->now_ns : 0;
 	l->bop.end_ns = 0;
-	r = ex->config.ops->step(ex->config.backend, &l->bop, &err);
+	r = l->use.ops->step(l->use.backend, &l->bop, &err);
+	if (l->bop.op.run && (r == PST_AGENT_STEP_DONE || r == -EMSGSIZE))
+		pst_agent_run_answer(&ex->config, l);
 	if (r == PST_AGENT_STEP_DONE) {
 		post_done(l, l->bop.op.tag);
 		pst_agent_rates_add(&ex->rates, &l->bop.op, l->bop.compute_ns);
@@ -404,8 +414,7 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	if (l->waiting && !l->device_ns) {
 		l->device_ns = ex->now_ns;
 		l->due_ns = ex->now_ns +
-			    ex->config.ops->estimate_ns(ex->config.backend,
-							&l->bop.op);
+			    l->use.ops->estimate_ns(l->use.backend, &l->bop.op);
 	}
 }
 
@@ -414,12 +423,28 @@ static void give_up(struct pst_agent_executor *ex, struct lane *l)
 {
 	/* The caller's clock must advance, however long this takes. */
 	ex->now_ns = ex->config.clock();
-	if (ex->config.ops->cancel(ex->config.backend, &l->bop) != 1)
+	if (l->use.ops->cancel(l->use.backend, &l->bop) != 1) {
+		/* Who will be told does not ask all the time. */
+		l->waiting = l->use.tells;
 		return;
+	}
+	l->waiting = false;
 	if (l->detached)
 		remove_lane(ex, l);
 	else
 		post_failed(ex, l, l->bop.op.tag, PST_WIRE_ECANCELED, NULL);
+}
+
+static void work_once(struct pst_agent_executor *ex, struct lane *l)
+{
+	if (!l->running)
+		start(ex, l);
+	if (!l->running)
+		return;
+	if (l->giving_up)
+		give_up(ex, l);
+	else
+		step(ex, l);
 }
 
 /* Steps the operations that a device runs. Returns whether one of them
@@ -437,7 +462,8 @@ static bool step_waiting(struct pst_agent_executor *ex)
 		if (!l->attached || !l->waiting)
 			continue;
 		ex->stepped = false;
-		step(ex, l);
+		ex->slice_ns = 0;
+		work_once(ex, l);
 		wake(ex, l);
 		charge(ex, l, ex->slice_ns);
 		ended |= !l->waiting;
@@ -453,18 +479,6 @@ bool pst_agent_executor_waits(const struct pst_agent_executor *ex)
 		if (ex->active[i]->waiting)
 			return true;
 	return false;
-}
-
-static void work_once(struct pst_agent_executor *ex, struct lane *l)
-{
-	if (!l->running)
-		start(ex, l);
-	if (!l->running)
-		return;
-	if (l->giving_up)
-		give_up(ex, l);
-	else
-		step(ex, l);
 }
 
 /* Whether an operation is over before anybody notices that it took time. The

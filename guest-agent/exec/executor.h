@@ -48,6 +48,12 @@ struct pst_agent_executor_config {
 	int (*tensor)(void *arg, uint64_t owner, uint64_t handle,
 		      void **ret_mem, uint64_t *ret_size);
 	pst_op_model_fn *model;
+	/* Models of named tensors, as pst_op_run_model_fn: device is a struct
+	 * pst_backend_use, which lives as long as the model. base: wire offset
+	 * 0 of the region. */
+	pst_op_run_model_fn *run_model;
+	uint8_t *base;
+	uint64_t max_run_bytes;
 	struct pst_agent_executor_hooks hooks;
 	void *arg;               /* for all of these */
 	uint64_t (*clock)(void); /* NULL: pst_now_ns() */
@@ -115,8 +121,12 @@ bool pst_agent_executor_ready(const struct pst_agent_executor *ex);
  * caller has to poll. */
 bool pst_agent_executor_waits(const struct pst_agent_executor *ex);
 
+/* Whether one works on an operation that will tell when it has ended. */
+bool pst_agent_executor_is_told(const struct pst_agent_executor *ex);
+
 /* When, by the backend's estimate, the first of the operations that devices
- * work on ends; 0 if there is none. *ret_begun_ns: when it began there. */
+ * work on ends, but for those that tell; 0 if there is none. *ret_begun_ns:
+ * when it began there. */
 uint64_t pst_agent_executor_due(const struct pst_agent_executor *ex,
 				uint64_t *ret_begun_ns);
 

@@ -6,6 +6,7 @@
 #include "guest-agent/exec/check.h"
 #include "guest-agent/exec/executor.h"
 #include "transport/ring.h"
+#include "transport/run.h"
 
 /* Operations taken ahead of their turn, so that queue_ns says how long an
  * operation waited for others. */
@@ -41,6 +42,9 @@ struct lane {
 	unsigned int n_taken; /* of the queue below, from first on */
 	unsigned int first;
 	struct taken taken[N_TAKEN];
+	struct pst_backend_use use; /* that runs bop */
+	struct pst_run run;         /* of bop, if that is a RUN */
+	uint64_t call_off;          /* where its block lies */
 	struct pst_backend_op bop;
 	uint64_t begun; /* the number of bop, or of the last one */
 	/* When the device began, and should have ended bop; 0: it has not. */
@@ -56,6 +60,7 @@ struct lane {
 
 struct pst_agent_executor {
 	struct pst_agent_executor_config config;
+	struct pst_backend_use compute; /* of config */
 	bool draining;
 	uint64_t now_ns;   /* of the last reading of the clock */
 	uint64_t slice_ns; /* of the backend, in this run */
@@ -72,6 +77,16 @@ struct pst_agent_executor {
 	struct lane *active[PST_WIRE_MAX_LANES];
 	struct lane lanes[PST_WIRE_MAX_LANES];
 };
+
+/* Chooses what runs the lane's checked RUN. Returns 0, PST_AGENT_STEP_DONE
+ * (nothing is left to do), or -EMSGSIZE with a sentence: an output does not fit
+ * its room. */
+int pst_agent_run_choose(const struct pst_agent_executor_config *config,
+			 struct lane *l, struct pst_error *err);
+
+/* Tells the client of the outputs of a RUN, before its completion. */
+void pst_agent_run_answer(const struct pst_agent_executor_config *config,
+			  const struct lane *l);
 
 /* Stores the reason of a failed operation. */
 void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,

@@ -118,12 +118,22 @@ uint64_t pst_agent_executor_due(const struct pst_agent_executor *ex,
 
 	for (i = 0; i < ex->n_active; i++) {
 		l = ex->active[i];
-		if (!l->waiting || (due && l->due_ns >= due))
+		if (!l->waiting || l->use.tells || (due && l->due_ns >= due))
 			continue;
 		due = l->due_ns;
 		*ret_begun_ns = l->device_ns;
 	}
 	return due;
+}
+
+bool pst_agent_executor_is_told(const struct pst_agent_executor *ex)
+{
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++)
+		if (ex->active[i]->waiting && ex->active[i]->use.tells)
+			return true;
+	return false;
 }
 
 uint64_t pst_agent_executor_begun(const struct pst_agent_executor *ex)

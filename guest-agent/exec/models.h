@@ -10,6 +10,7 @@
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 #include "transport/op.h"
+#include "transport/run.h"
 #include "transport/wire.h"
 
 /* So many fit one MODEL_LIST. */
@@ -30,7 +31,7 @@ struct pst_agent_models_config {
 	/* Where generations begin, so that a handle of a former agent is none
 	 * of this one's: the epoch. */
 	uint64_t epoch;
-	/* Whether an operation under way uses a model (the backend's). */
+	/* Whether an operation under way uses a model, by its pst_op.model. */
 	bool (*in_use)(void *arg, const void *model);
 	void *arg;
 };
@@ -65,7 +66,43 @@ PST_MUST_USE int pst_agent_models_load(struct pst_agent_models *m,
 				       struct pst_wire_model *ret,
 				       struct pst_error *err);
 
-/* What is loaded under a name. Returns 0, -ENOENT with a sentence. */
+/* What runs a model that others keep, and what it takes and gives; all three
+ * live as long as the model. */
+struct pst_agent_model_use {
+	const struct pst_backend_use *device;
+	uint64_t id; /* there */
+	const struct pst_run_model *shape;
+};
+
+/*
+ * Takes name and bytes for a model that its caller loads, and later runs by
+ * RUN. Until pst_agent_models_ready() nobody finds it, but its name is taken.
+ * Returns 0 and its handle, or -EBUSY, -ENOSPC, -EMSGSIZE with a sentence.
+ */
+PST_MUST_USE int pst_agent_models_reserve(struct pst_agent_models *m,
+					  const char *name, uint64_t size,
+					  uint64_t *ret_handle,
+					  struct pst_error *err);
+
+/* Calls gone when nothing uses such a model any more, and its handle is none.
+ */
+void pst_agent_models_watch(struct pst_agent_models *m,
+			    void (*gone)(void *arg, uint64_t handle),
+			    void *arg);
+
+/* From now on, or once more, it is found. */
+void pst_agent_models_ready(struct pst_agent_models *m, uint64_t handle,
+			    const struct pst_agent_model_use *use);
+
+/* Takes it out of use, as pst_agent_models_unload() does. */
+void pst_agent_models_drop(struct pst_agent_models *m, uint64_t handle);
+
+/* The handle of a model of that kind by its name; 0: there is none. */
+uint64_t pst_agent_models_kept(const struct pst_agent_models *m,
+			       const char *name);
+
+/* What of the backend is loaded under a name. Returns 0, or with a sentence
+ * -ENOENT, -EOPNOTSUPP (one that RUN runs only). */
 PST_MUST_USE int pst_agent_models_open(const struct pst_agent_models *m,
 				       const char *name,
 				       struct pst_wire_model *ret,
@@ -82,12 +119,25 @@ PST_MUST_USE int pst_agent_models_find(const struct pst_agent_models *m,
 				       uint64_t handle,
 				       struct pst_op_model *ret);
 
+/* What RUN is checked against. Returns 0, -ENOENT. */
+PST_MUST_USE int pst_agent_models_find_run(const struct pst_agent_models *m,
+					   uint64_t handle,
+					   struct pst_op_run_model *ret);
+
+/* Bytes that files on their way to a model take of the limit. Returns 0, or
+ * -EMSGSIZE, -ENOSPC with a sentence. */
+PST_MUST_USE int pst_agent_models_take_bytes(struct pst_agent_models *m,
+					     uint64_t size,
+					     struct pst_error *err);
+void pst_agent_models_give_bytes(struct pst_agent_models *m, uint64_t size);
+
 /* Gives unloaded models that are no longer in use back to the backend; after
  * each slice. */
 void pst_agent_models_settle(struct pst_agent_models *m);
 
-/* Fills ret with the loaded models, at most PST_AGENT_MODELS_MAX, by name.
- * Returns their number. */
+/* Fills ret with the loaded models (of those that others keep, n_in and n_out
+ * are inputs and outputs, and n_layers is 0), at most
+ * PST_AGENT_MODELS_MAX, by name. Returns their number. */
 uint32_t pst_agent_models_list(const struct pst_agent_models *m,
 			       struct pst_wire_model ret[PST_AGENT_MODELS_MAX]);
 

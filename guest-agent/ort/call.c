@@ -202,8 +202,13 @@ static int finish(struct pst_ort *o, struct pst_backend_op *bop,
 	status = a.end.status;
 	o->flight = (struct pst_ort_flight){0};
 	bop->compute_ns = pst_min_u64(a.end.compute_ns, took_ns);
-	if (e)
-		e->run_ns = e->run_ns ? (3 * e->run_ns + took_ns) / 4 : took_ns;
+	if (e) {
+		uint64_t *about = &e->model.run_ns;
+
+		*about = *about ? (3 * *about + took_ns) / 4 : took_ns;
+		e->model.n_runs++;
+		e->model.copied += a.end.copied;
+	}
 	if (status == 0 || status == -EMSGSIZE)
 		r = take_outputs(&a, bop->op.run);
 	if (r < 0)
@@ -330,7 +335,7 @@ static uint64_t estimate_ns(struct pst_backend *b, const struct pst_op *op)
 	const struct pst_ort_entry *e =
 		pst_ort_entry_find((struct pst_ort *)b, op->run_model);
 
-	return e ? e->run_ns : 0;
+	return e ? e->model.run_ns : 0;
 }
 
 const struct pst_backend_ops pst_backend_ort = {

@@ -356,7 +356,7 @@ static void on_loaded(struct pst_ort *o, struct pst_runner_loaded *l)
 	e->model.load_ns = l->load_ns;
 	e->model.first_ns = l->first_ns;
 	e->model.second_ns = l->second_ns;
-	e->run_ns = l->second_ns;
+	e->model.run_ns = l->second_ns;
 	load_ended(o, e, 0, "");
 }
 

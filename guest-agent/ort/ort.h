@@ -27,6 +27,7 @@ struct pst_ort_config {
 	uint64_t arena_at;  /* wire offset */
 	uint64_t arena_size;
 	uint32_t threads;        /* 0: the runner's choice */
+	uint32_t cpu;            /* 1 + that on which it calls; 0: any */
 	uint32_t max_models;     /* at most PST_RUNNER_MODELS */
 	uint64_t max_memory;     /* of the process, bytes; 0: no bound */
 	uint64_t max_load_ns;    /* a load that takes longer is given up */
@@ -57,6 +58,9 @@ struct pst_ort_model {
 	enum pst_ort_state state;
 	struct pst_run_model shape;
 	uint64_t load_ns, first_ns, second_ns;
+	uint64_t run_ns; /* about what a call takes */
+	uint64_t n_runs;
+	uint64_t copied; /* bytes of operands not used in place */
 };
 
 /* Borrows config's strings. Starts nothing. Returns 0, -ENOMEM, -errno of an

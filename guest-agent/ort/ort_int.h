@@ -33,7 +33,6 @@ struct pst_ort_entry {
 	uint32_t n_files;
 	struct pst_ort_file file[PST_RUNNER_FILES];
 	uint64_t since_ns; /* LOADING: when it was asked for */
-	uint64_t run_ns;   /* about what a call takes */
 	bool was_ready;
 	unsigned int n_lost; /* loads in a row that the process ended in */
 };

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "guest-agent/runner/model.h"
@@ -14,6 +15,9 @@
 #include "guest-agent/runner/runner.h"
 #include "transport/base/error.h"
 #include "transport/base/thread.h"
+
+/* Behind the agent, which has 0. */
+#define NICE 5
 
 struct runner {
 	struct pst_runner_ort ort;
@@ -318,6 +322,39 @@ static uint32_t count_threads(uint32_t wanted)
 		       : (uint32_t)CPU_COUNT(&set);
 }
 
+/* The thread of calls, which stays on one CPU if the agent says so. */
+static int start_calls(struct runner *r, uint32_t cpu)
+{
+	pthread_attr_t attr;
+	cpu_set_t set;
+	pthread_t t;
+	int e;
+
+	if (cpu == 0 || cpu > CPU_SETSIZE)
+		return pst_thread_start(&t, NULL, serve_calls, r);
+	e = -pthread_attr_init(&attr);
+	if (e < 0)
+		return e;
+	CPU_ZERO(&set);
+	CPU_SET(cpu - 1, &set);
+	e = -pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	if (e == 0)
+		e = pst_thread_start(&t, &attr, serve_calls, r);
+	pthread_attr_destroy(&attr);
+	return e;
+}
+
+/* The agent, and whoever calls it, goes first. */
+static void step_back(void)
+{
+	const struct sched_param param = {0};
+
+	/* Without it all is the same, only later. */
+	if (sched_setscheduler(0, SCHED_BATCH, &param) ||
+	    setpriority(PRIO_PROCESS, 0, NICE))
+		return;
+}
+
 static int start(struct runner *r, const struct pst_runner_start *s,
 		 const int *fds, uint32_t threads, struct pst_error *err)
 {
@@ -333,7 +370,7 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 					 "cannot make options", err);
 	if (e < 0)
 		return e;
-	e = pst_thread_start(&t, NULL, serve_calls, r);
+	e = start_calls(r, s->cpu);
 	if (e == 0)
 		e = pst_thread_start(&t, NULL, serve_cancels, r);
 	if (e < 0)
@@ -359,6 +396,7 @@ int main(void)
 		return 2;
 	}
 	s.library[sizeof(s.library) - 1] = '\0';
+	step_back();
 	ready.threads = count_threads(s.threads);
 	ready.status = start(&r, &s, fds, ready.threads, &err);
 	ready.api = r.ort.api;

@@ -107,6 +107,14 @@ static int find_model(void *arg, uint64_t handle, struct pst_op_model *ret)
 	return pst_agent_models_find(a->models, handle, ret);
 }
 
+static int find_run_model(void *arg, uint64_t handle,
+			  struct pst_op_run_model *ret)
+{
+	const struct pst_agent *a = arg;
+
+	return pst_agent_models_find_run(a->models, handle, ret);
+}
+
 static bool model_in_use(void *arg, const void *model)
 {
 	const struct pst_agent *a = arg;
@@ -140,6 +148,11 @@ static int new_executor(struct pst_agent *a)
 		.extents = a->holdings.extents,
 		.tensor = find_tensor,
 		.model = find_model,
+		.run_model = find_run_model,
+		.base = a->region.base,
+		.max_run_bytes = a->config.max_run_bytes
+					 ? a->config.max_run_bytes
+					 : a->region.size,
 		.hooks = {on_wake, on_broken, on_gone},
 		.arg = a,
 	};
@@ -194,6 +207,7 @@ int pst_agent_init(struct pst_agent *a, const char *sysfs,
 				  &a->holdings.tensors);
 	if (!r)
 		r = new_models(a);
+	a->staged.models = a->models;
 	if (!r)
 		r = new_executor(a);
 	if (!r && a->config.scrub)

@@ -8,6 +8,7 @@
 
 #include "guest-agent/exec/executor.h"
 #include "guest-agent/exec/models.h"
+#include "guest-agent/exec/staged.h"
 #include "guest-agent/region/dma_reach.h"
 #include "guest-agent/region/heartbeat.h"
 #include "guest-agent/region/measure.h"
@@ -86,6 +87,7 @@ struct pst_agent_config {
 	uint32_t max_models;
 	uint64_t max_model_bytes; /* 0: as max_tensor_bytes */
 	bool scrub;
+	uint64_t max_run_bytes; /* of the tensors of one RUN */
 };
 
 /* What computes. */
@@ -132,6 +134,10 @@ struct pst_agent {
 	struct pst_agent_texts texts;
 	struct pst_agent_holdings holdings;
 	struct pst_agent_models *models;
+	struct pst_agent_staged staged;
+	struct pst_agent_onnx *onnx; /* NULL: there is none */
+	/* Told of each session that ends, if it is not NULL. */
+	void (*ended)(struct pst_agent *a, const struct pst_agent_session *s);
 	uint64_t load_due_ns; /* no model is loaded before */
 	struct pst_agent_turns turns;
 	struct pst_agent_executor *executor;

@@ -191,11 +191,16 @@ static json_t *limits(const struct pst_agent *a)
 
 static json_t *model(const struct pst_wire_model *m)
 {
-	return json_pack("{s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:s}", "name",
-			 m->name, "inputs", u64(m->n_in), "outputs",
-			 u64(m->n_out), "layers", u64(m->n_layers), "bytes",
-			 u64(m->size), "max_batch", u64(m->max_batch), "dtype",
-			 pst_dtype_name(m->dtype));
+	if (m->n_layers == 0)
+		return json_pack("{s:s, s:s, s:o?, s:o?, s:o?}", "name",
+				 m->name, "format", "onnx", "inputs",
+				 u64(m->n_in), "outputs", u64(m->n_out),
+				 "bytes", u64(m->size));
+	return json_pack("{s:s, s:s, s:o?, s:o?, s:o?, s:o?, s:o?, s:s}",
+			 "name", m->name, "format", "safetensors", "inputs",
+			 u64(m->n_in), "outputs", u64(m->n_out), "layers",
+			 u64(m->n_layers), "bytes", u64(m->size), "max_batch",
+			 u64(m->max_batch), "dtype", pst_dtype_name(m->dtype));
 }
 
 static json_t *models(const struct pst_agent *a)

@@ -16,6 +16,7 @@
 #include "guest-agent/region/takeover.h"
 #include "guest-agent/serve/agent.h"
 #include "guest-agent/serve/cpu_move.h"
+#include "guest-agent/serve/onnx_dir.h"
 #include "guest-agent/serve/spin.h"
 #include "guest-agent/service/log.h"
 #include "guest-agent/service/notify.h"
@@ -113,6 +114,7 @@ static int open_region(struct pst_agent_server *s,
 	a->config.max_models = c->max_models;
 	a->config.max_model_bytes = c->max_model_bytes;
 	a->config.scrub = c->scrub;
+	a->config.max_run_bytes = c->onnx.max_run_bytes;
 	pst_agent_measure_region(&a->region, &a->facts.measure);
 	return pst_agent_fault_watch(&a->region, err);
 }
@@ -178,6 +180,24 @@ static int open_loop(struct pst_agent_server *s,
 	return 0;
 }
 
+/* Models of files, those of models_dir first. */
+static int open_models(struct pst_agent_server *s,
+		       const struct pst_agent_server_config *c,
+		       struct pst_error *err)
+{
+	struct pst_agent_onnx_config config = c->onnx;
+	unsigned int i;
+	int r;
+
+	config.local = s->once;
+	for (i = 0; i < c->n_listens; i++)
+		config.local |= c->listens[i].scheme == PST_SCHEME_UNIX;
+	r = pst_agent_onnx_open(&s->agent, &config, s->loop, err);
+	if (r == 0 && config.models_dir)
+		pst_agent_onnx_dir_load(&s->agent, config.models_dir);
+	return r;
+}
+
 static void log_start(const struct pst_agent_server *s)
 {
 	const struct pst_agent *a = &s->agent;
@@ -240,6 +260,8 @@ static int open_all(struct pst_agent_server *s,
 	if (r < 0)
 		return r;
 	r = open_loop(s, c, err);
+	if (r == 0)
+		r = open_models(s, c, err);
 	if (r < 0)
 		return r;
 	r = open_listeners(s, c, err);
@@ -306,12 +328,14 @@ void pst_agent_server_close(struct pst_agent_server *s)
 		pst_agent_conns_done(&s->conns);
 		pst_agent_listeners_close(&s->listeners, s->loop);
 		pst_loop_remove(s->loop, s->stop_src);
-		pst_loop_close(s->loop);
 	}
 	if (a->executor) {
 		pst_agent_done(a);
+		pst_agent_onnx_close(a->onnx);
 		a->compute.ops->close(a->compute.backend);
 	}
+	if (s->loop)
+		pst_loop_close(s->loop);
 	pst_agent_heartbeat_stop(s->heartbeat);
 	if (a->region.base)
 		pst_region_close(&a->region);
@@ -357,6 +381,7 @@ static uint64_t tick(struct pst_agent_server *s, uint64_t now_ns)
 	}
 	if (due > s->next_ping_ns)
 		due = s->next_ping_ns;
+	due = pst_min_u64(due, pst_agent_onnx_tick(&s->agent, now_ns));
 	if (s->once)
 		pst_agent_aside_check(&s->aside, now_ns);
 	pst_agent_settle_late(&s->agent);
@@ -426,6 +451,9 @@ static bool spun_enough(struct pst_agent_server *s, uint64_t now_ns)
 	}
 	if (due_ns)
 		s->device_ns = DEVICE_NS;
+	else if (pst_agent_executor_is_told(s->agent.executor) &&
+		 !pst_agent_onnx_may_spin(&s->agent))
+		return true;
 	return now_ns - s->idle_since_ns >= s->spin.now_ns;
 }
 

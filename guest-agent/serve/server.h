@@ -8,6 +8,7 @@
 
 #include "guest-agent/serve/conn.h"
 #include "guest-agent/serve/listeners.h"
+#include "guest-agent/serve/onnx.h"
 #include "transport/base/error.h"
 #include "transport/loop/loop.h"
 #include "transport/sock.h"
@@ -37,6 +38,7 @@ struct pst_agent_server_config {
 	uint32_t max_models;
 	uint64_t max_model_bytes; /* 0: as max_tensor_bytes */
 	bool scrub;
+	struct pst_agent_onnx_config onnx;
 	enum pst_loop_kind loop;
 };
 

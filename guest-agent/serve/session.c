@@ -291,6 +291,14 @@ static void on_open_frame(struct pst_agent_session *s,
 		if (pst_agent_session_model(s, f, now_ns, &err) < 0)
 			break;
 		return;
+	case PST_WIRE_MODEL_STAGE:
+	case PST_WIRE_MODEL_UNSTAGE:
+	case PST_WIRE_MODEL_FILL:
+	case PST_WIRE_MODEL_LOAD_FILES:
+	case PST_WIRE_MODEL_DESCRIBE:
+		if (pst_agent_session_files(s, f, &err) < 0)
+			break;
+		return;
 	case PST_WIRE_WAKE:
 		/* It has done its work: the serving thread is awake. */
 		return;

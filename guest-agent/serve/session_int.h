@@ -134,6 +134,11 @@ PST_MUST_USE int pst_agent_session_model(struct pst_agent_session *s,
 					 uint64_t now_ns,
 					 struct pst_error *err);
 
+/* The same for MODEL_STAGE to MODEL_DESCRIBE. */
+PST_MUST_USE int pst_agent_session_files(struct pst_agent_session *s,
+					 const struct pst_frame *f,
+					 struct pst_error *err);
+
 /* Does a MODEL_LOAD that waits when its turn has come. Returns when to call
  * next, UINT64_MAX: when another one came. */
 uint64_t pst_agent_session_model_tick(struct pst_agent_session *s,

@@ -51,6 +51,9 @@ void pst_agent_session_end(struct pst_agent_session *s)
 		a->seats.n_control--;
 	for (i = 0; i < s->n_lanes; i++)
 		pst_agent_lane_release(a, s->lanes[i]);
+	pst_agent_staged_release(&a->staged, s->id);
+	if (a->ended)
+		a->ended(a, s);
 	pst_agent_session_log(s, PST_AGENT_LOG_DEBUG,
 			      "session %" PRIu64 " ended", s->id);
 }

@@ -29,7 +29,7 @@ guest-agent/cuda: transport/ guest-agent/model/model.h guest-agent/exec/backend.
 guest-agent/ort: transport/ guest-agent/exec/backend.h guest-agent/runner/runner.h guest-agent/ort/
 guest-agent/backends: transport/ guest-agent/service/ guest-agent/exec/ guest-agent/cpu/ guest-agent/backends/
 guest-agent/runner: transport/base/ guest-agent/runner/
-guest-agent/serve: transport/ guest-agent/service/ guest-agent/region/ guest-agent/model/ guest-agent/exec/ guest-agent/backends/ guest-agent/serve/
+guest-agent/serve: transport/ guest-agent/service/ guest-agent/region/ guest-agent/model/ guest-agent/exec/ guest-agent/backends/ guest-agent/ort/ort.h guest-agent/serve/
 guest-agent: transport/ guest-agent/
 host-client/lib/plain: transport/ host-client/penstock.h host-client/lib/plain/
 host-client/lib/session: transport/ host-client/penstock.h host-client/lib/plain/ host-client/lib/session/

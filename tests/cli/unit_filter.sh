@@ -78,9 +78,21 @@ if [ -e /sys/devices/system/node/node0 ]; then
 	node="--numa-node 0"
 fi
 agent_under "$tmp/unit.calls"
+mkdir "$tmp/models"
+echo no model >"$tmp/models/none.onnx"
 # shellcheck disable=SC2086 # two words or none
-start_agent "unix://$tmp/sock" --region memfd:64M --backend cpu $node
+start_agent "unix://$tmp/sock" --region memfd:64M --backend cpu $node \
+	--models-dir "$tmp/models"
 check "the agent uses io_uring" grep -q 'loop io_uring' "$tmp/agent.log"
+# What the runner says, once it has narrowed itself, or has no library.
+tries=0
+until grep -q 'none is not loaded' "$tmp/agent.log" || [ $tries -ge 200 ]; do
+	sleep 0.1
+	tries=$((tries + 1))
+done
+check "the runner of models starts" grep -Eq \
+	'none is not loaded: (the file is no ONNX|ONNX Runtime is not inst)' \
+	"$tmp/agent.log"
 npy "$tmp/a.npy" "'<f8'" False "(300, 300)" $((8 * 300 * 300))
 expect "a product is computed" 0 "verified" "$penstock" gemm -e "$endpoint" \
 	"$tmp/a.npy" "$tmp/a.npy" -o "$tmp/c.npy" --verify

@@ -4,7 +4,8 @@ import os
 import struct
 
 from agentlib import CANCEL, CHECKSUM, CONTROL_ONLY, Conn, EBUSY, \
-    ECANCELED, EINVAL, ELIMIT, ENOENT, EPROTO, F64, FEATURE_LANES, FILL, \
+    ECANCELED, EINVAL, ELIMIT, ENOENT, EPROTO, F64, FEATURE_LANES, \
+    FEATURE_RUN, FILL, \
     LANES, Lane, MIB, OK, SESSION_LANES, STATS, UNIT, eventually, \
     expect_error, run
 
@@ -114,7 +115,7 @@ def hostile_requests_for_lanes_are_refused(start):
         d.send(LANES, payload)
         expect_error(d, EPROTO, ["LANES"])
     # A session that did not speak of them.
-    for features in (0, 2, 0xFFFFFFFE):
+    for features in (0, 4, 0xFFFFFFFC):
         d = Conn(a)
         status, p = d.hello(features=features)
         assert status == OK and struct.unpack_from("<I", p, 4)[0] == 0
@@ -145,9 +146,9 @@ def the_agent_names_what_it_knows_in_the_region(start):
     status, p = c.hello(features=0xFFFFFFFF)
     assert status == OK
     # WELCOME's, and those of the format line.
-    assert struct.unpack_from("<I", p, 4)[0] == FEATURE_LANES
+    assert struct.unpack_from("<I", p, 4)[0] == FEATURE_LANES | FEATURE_RUN
     assert struct.unpack_from("<I", c.map, (2 << 20) + 64 + 12)[0] == \
-        FEATURE_LANES
+        FEATURE_LANES | FEATURE_RUN
 
 
 run(7)

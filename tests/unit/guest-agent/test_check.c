@@ -68,7 +68,7 @@ static int check(const struct pst_wire_sqe *s)
 	/* What is known is left in it. */
 	if (!memo.valid)
 		memset(&op, 0xee, sizeof(op));
-	return pst_agent_check(&config, OWNER, &memo, s, &op, &err);
+	return pst_agent_check(&config, OWNER, &memo, s, &op, NULL, &err);
 }
 
 START_TEST(the_same_product_again_comes_out_the_same_but_for_its_tag)
