@@ -5,8 +5,9 @@
 # gpu-check.sh OUT
 #
 # Leaves in OUT: summary.txt (at most 60 lines, the most important first, as
-# printed), summary.json (the same for programs), gpu.md (for bench/results),
-# log.txt, sanitizer.txt. Ends by itself within 300 s. cuBLAS comes from this
+# printed; each claim of Penstock as met, missed or not measured), summary.json
+# (the same for programs), gpu.md (for bench/results), log.txt, sanitizer.txt.
+# Ends by itself within 300 s. cuBLAS comes from this
 # machine's toolkit, from PyTorch's packages, or from $GPU_LIB_PATH.
 # Exit: 0 all that ran is right, 1 not, 77 there is no card.
 set -u
@@ -23,10 +24,13 @@ limit=${GPU_CHECK_LIMIT:-280}
 sides=${GPU_CHECK_SIDES:-64 128 256 512 1024 2048 4096 8192}
 side=${GPU_CHECK_SIDE:-192}
 runs=${GPU_CHECK_RUNS:-8}
+calls=${GPU_CHECK_CALLS:-2000}
+types=${GPU_CHECK_TYPES:-f32 tf32 f16 bf16 f64}
+ways=${GPU_CHECK_WAYS:-auto pipelined whole mapped}
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 tar -C "$tmp" -xzf "$here/lib.tar.gz" || exit 1
-failed=0 lines=0
+failed=0 disagree=0 lines=0
 : >"$tmp/json"
 
 left() { echo $((limit - $(date +%s) + t0)); }
@@ -116,7 +120,7 @@ agree() {
 		say "no card: $(tail -n 1 "$tmp/agent.log" "$tmp/agree" | tr '\n' ' ')"
 		end 77
 	fi
-	[ $r = 0 ] || failed=1
+	[ $r = 0 ] || failed=1 disagree=$((disagree + 1))
 	say "agreement, $words: $ok right, $bad wrong, $skipped not had, exit $r"
 	note "agree_${words// /_}" "{\"ok\":$ok,\"wrong\":$bad,\"skipped\":$skipped,\"exit\":$r}"
 	grep '^not ok' "$tmp/agree" | head -n 3 | while read -r l; do
@@ -141,7 +145,7 @@ if within 40 bash -c 'ours "$@"' - "$region" "$here/bin/agree" -m "$here/data" \
 else
 	say "models: $(grep '^not ok' "$tmp/models" | head -n 2 | tr '\n' ';')"
 	note models false
-	failed=1
+	failed=1 disagree=$((disagree + 1))
 fi
 cat "$tmp/models" >>"$out/log.txt"
 
@@ -152,7 +156,7 @@ for i in 1 2; do
 done
 wait
 both="$(cat "$tmp/client1.rc") $(cat "$tmp/client2.rc")"
-[ "$both" = "0 0" ] || failed=1
+[ "$both" = "0 0" ] || failed=1 disagree=$((disagree + 1))
 say "two clients at once: exits $both"
 note two_clients "\"$both\""
 
@@ -163,28 +167,106 @@ grep -i -E 'gpu|cuda|registration|health|temperature' "$tmp/info" | head -n 6 |
 	while read -r l; do echo "$l" | cut -c1-160 | tee -a "$out/summary.txt"; done
 lines=$((lines + 6))
 
-# Speed, one side after the other, the smallest first, as time allows.
+# Speed. An agent has one way to the card, and calibrates once: one process for
+# each type and way, all sides in it, and those first that claims are about.
 : >"$tmp/beside"
-for n in $sides; do
-	mib=$((n * n * 12 / 1048576 + 128))
-	[ "$(left)" -gt 45 ] || {
-		say "no time for products of n = $n and above"
-		break
+# of KEY: its value in each line of JSON on stdin.
+of() { sed -n "s,.*\"$1\":\([0-9.a-z]*\).*,\1,p"; }
+# beside ARGUMENT...: side_by_side, whose lines are left in $tmp/one.
+beside() {
+	local mib=$((${sides##* } * ${sides##* } * 24 / 1048576 + 128))
+	: >"$tmp/one"
+	within 60 bash -c 'ours "$@"' - "PENSTOCK_ENDPOINT=spawn:?size=${mib}M" \
+		"$way" "$here/bin/side_by_side" "$@" >"$tmp/one" \
+		2>"$tmp/versions"
+}
+# speed TYPE WAY SIDE...
+speed() {
+	local type=$1 way=PENSTOCK_CUDA_STRATEGY=$2 words
+	words="$1 $2"
+	shift 2
+	[ "$(left)" -gt 30 ] || {
+		say "no time for $words"
+		return
 	}
-	if within 90 bash -c 'ours "$@"' - \
-		"PENSTOCK_ENDPOINT=spawn:?size=${mib}M" \
-		"$here/bin/side_by_side" -r "$runs" "$n" >"$tmp/one" \
-		2>"$tmp/versions"; then
-		cat "$tmp/one" >>"$tmp/beside"
-		say "$(sed 's/[{}"]//g; s/,/ /g; s/ runs.*added_us/ added_us/' \
-			"$tmp/one")"
+	beside -r "$runs" -s 0.7 -t "$type" "$@" || {
+		say "$words: $(tail -n 1 "$tmp/versions")"
+		failed=1
+	}
+	sed "s/}\$/,\"way\":\"${words#* }\"}/" "$tmp/one" >>"$tmp/beside"
+	if grep -q refused "$tmp/one"; then
+		say "$words: cuBLAS has none on this card"
+		return
+	fi
+	say "$words, times as fast as copy-compute-copy:$(while read -r l; do
+		printf ' %s: %.2f' "$(of n <<<"$l")" \
+			"$(of copy_compute_copy/penstock <<<"$l")"
+	done <"$tmp/one")"
+}
+# shellcheck disable=SC2086 # lists of numbers
+for way in $ways; do
+	speed f32 "$way" $sides
+	[ "$way" = "${ways%% *}" ] || continue
+	way=PENSTOCK_CUDA_STRATEGY=auto
+	if beside -l "$calls" ${GPU_CHECK_SMALL:-64 256}; then
+		while read -r l; do
+			say "n = $(of latency_n <<<"$l"), resident:" \
+				"p50 $(of p50_us <<<"$l"), p99 $(of p99_us <<<"$l");" \
+				"launch, kernel and look $(of bare_p50_us <<<"$l")," \
+				"$(of bare_p99_us <<<"$l"); NOP" \
+				"$(of nop_p50_us <<<"$l"), $(of nop_p99_us <<<"$l") us"
+		done <"$tmp/one"
+		cp "$tmp/one" "$tmp/latency"
 	else
-		say "products of n = $n: $(tail -n 1 "$tmp/versions")"
+		say "single calls: $(tail -n 1 "$tmp/versions")"
 		failed=1
 	fi
 done
-cat "$tmp/beside" "$tmp/versions" >>"$out/log.txt" 2>/dev/null
+for way in $ways; do
+	for type in $types; do
+		# shellcheck disable=SC2086
+		[ "$type" = f32 ] || speed "$type" "$way" $sides
+	done
+done
+touch "$tmp/latency"
+cat "$tmp/beside" "$tmp/latency" "$tmp/versions" >>"$out/log.txt" 2>/dev/null
 note products "[$(paste -sd, "$tmp/beside")]"
+note latency "[$(paste -sd, "$tmp/latency")]"
+
+# claim NUMBER WORDS FIGURES BOUND least|most: the worst of FIGURES (one a line)
+# beside the bound.
+claim() {
+	local worst words
+	worst=$(sort -g <<<"$3" | sed '/^$/d')
+	if [ "$5" = least ]; then
+		worst=$(head -n 1 <<<"$worst")
+	else
+		worst=$(tail -n 1 <<<"$worst")
+	fi
+	words=$(awk -v w="$worst" -v b="$4" -v least="$5" 'BEGIN {
+		if (w == "") print "not measured"
+		else print (least == "least" ? w >= b : w <= b) ? "met" : "missed"
+	}')
+	say "claim $1, $2: $words${worst:+ ($worst, at $5 $4)}"
+	note "claim_$1" "\"$words\""
+}
+# of_n N...: the lines of these sides, of a file or stdin.
+of_n() {
+	local n
+	for n; do
+		grep "\"n\":$n," "$tmp/beside"
+	done
+}
+claim 1 "agreement everywhere, failed" "$disagree" 0 most
+claim 2 "resident, beside cuBLAS for n >= 2048" \
+	"$(of_n 2048 4096 8192 | of penstock_resident/resident)" 1.03 most
+claim 2b "whole, beside copy-compute-copy for n >= 2048" "$(of_n 2048 4096 8192 |
+	grep '"whole"' | of copy_compute_copy/penstock)" 0.97 least
+claim 3 "pipelined beside copy-compute-copy, f32, n = 8192" "$(of_n 8192 |
+	grep '"f32".*"pipelined"' | of copy_compute_copy/penstock)" 1.3 least
+claim 4 "us added to n <= 256" "$(of added_p50_us <"$tmp/latency")" 5 most
+claim 5 "copies of the region beside pinned memory" "$(of_n "${sides##* }" |
+	grep '"f32".*"auto"' | sed -n 's/.*"upload\/penstock_upload":\([0-9.]*\),.*download":\([0-9.]*\).*/\1\n\2/p')" 0.97 least
 
 if command -v compute-sanitizer >/dev/null && [ "$(left)" -gt 60 ]; then
 	within 80 bash -c 'ours "$@"' - PENSTOCK_CUDA_MEMORY=16M \

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Square products of F32 without TF32, side by side in one run: penstock (this
- * process and an agent) and plain cuBLAS in this process.
+ * Square products side by side in one run: penstock (this process and an agent)
+ * and plain cuBLAS in this process.
  *
- *	side_by_side [-r RUNS] N...
+ *	side_by_side [-r RUNS] [-s SECONDS] [-t TYPE] N...
+ *	side_by_side -l CALLS N...
  *
  * For each N one line of JSON with medians in seconds: "penstock" (operands in
  * the region), "copy_compute_copy" (pinned buffers, one stream), and on
- * resident data "penstock_resident" and "resident"; then one operand's way to
- * the card and back, "penstock_upload" and "penstock_download" (between region
- * and tensor) beside "upload" and "download" (cudaMemcpyAsync, pinned memory).
- * Blocks of runs alternate, so that what slows the machine slows all.
- *"added_us" is what penstock adds to a product of resident data.
- *$PENSTOCK_ENDPOINT names the agent, which must have a cuda backend; its region
- *has to hold three matrices (bench/gpu/run sees to both). Exit: 0, 1, or 77
- *without a card.
+ * resident data "penstock_resident" and "resident"; for f32 also one operand's
+ * way to the card and back, "penstock_upload" and "penstock_download" (between
+ * region and tensor) beside "upload" and "download" (cudaMemcpyAsync, pinned).
+ * Blocks of runs alternate, so that what slows the machine slows all; there are
+ * fewer than RUNS (15) where one way would take longer than SECONDS (10).
+ *
+ * TYPE: f32, tf32, f16, bf16, f64. -l: the times of single calls, as p50 and
+ * p99: NOPs, and products of resident data beside what this process needs for
+ * launch, kernel and look.
+ *
+ * $PENSTOCK_ENDPOINT names the agent, which must have a cuda backend; its
+ *region has to hold three matrices (bench/gpu/run sees to both). Exit: 0, 1, or
+ *77 without a card.
  */
 #include <getopt.h>
 #include <stdint.h>
@@ -33,7 +39,8 @@
 #define WORKSPACE  (32U << 20)
 /* Runs of one way in a row: two processes share a card by turns, and each turn
  * costs about what a small product takes. */
-#define BLOCK 8
+#define BLOCK     8
+#define MAX_CALLS 100000
 
 enum {
 	PENSTOCK,
@@ -52,17 +59,38 @@ static const char *const names[N_WAYS] = {
 	"penstock_download", "download",
 };
 
+/* What the library, and what cuBLAS, calls a type. */
+static const struct type {
+	const char *name;
+	uint32_t dtype, compute;
+	cudaDataType cuda;
+	cublasComputeType_t by;
+	size_t size;
+} types[] = {
+	{"f32", PST_F32, PST_COMPUTE_DEFAULT, CUDA_R_32F, CUBLAS_COMPUTE_32F,
+	 4},
+	{"tf32", PST_F32, PST_COMPUTE_TF32, CUDA_R_32F,
+	 CUBLAS_COMPUTE_32F_FAST_TF32, 4},
+	{"f16", PST_F16, PST_COMPUTE_DEFAULT, CUDA_R_16F, CUBLAS_COMPUTE_32F,
+	 2},
+	{"bf16", PST_BF16, PST_COMPUTE_DEFAULT, CUDA_R_16BF, CUBLAS_COMPUTE_32F,
+	 2},
+	{"f64", PST_F64, PST_COMPUTE_DEFAULT, CUDA_R_64F, CUBLAS_COMPUTE_64F,
+	 8},
+};
+
 struct side {
 	struct pst *conn;
 	cublasHandle_t blas;
 	cudaStream_t stream;
 	void *workspace;
+	const struct type *type;
 	uint32_t n;
 	size_t bytes;
-	float *region[3]; /* A, B, C */
+	void *region[3]; /* A, B, C */
 	uint64_t tensor[3];
-	float *pinned[3];
-	float *device[3];
+	void *pinned[3];
+	void *device[3];
 };
 
 static void die(const char *what)
@@ -120,25 +148,53 @@ static void open_all(struct side *s)
 	cuda(cudaMalloc(&s->workspace, WORKSPACE), "device memory");
 }
 
+/* Eighths of small integers: all sums are exact in F32, so that whoever rounds
+ * once gets the same bytes. */
+static void fill(const struct type *t, void *p, size_t n)
+{
+	uint32_t bits;
+	float f;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		f = (float)((int)(i % 13) - 6) / 8;
+		memcpy(&bits, &f, sizeof(bits));
+		switch (t->dtype) {
+		case PST_F32:
+			((float *)p)[i] = f;
+			break;
+		case PST_F64:
+			((double *)p)[i] = f;
+			break;
+		case PST_BF16:
+			((uint16_t *)p)[i] = (uint16_t)(bits >> 16);
+			break;
+		default: /* F16: another bias, none is subnormal */
+			bits = f == 0 ? 0
+				      : (bits >> 16 & 0x8000) |
+						((bits >> 13 & 0x3ffff) -
+						 (112 << 10));
+			((uint16_t *)p)[i] = (uint16_t)bits;
+		}
+	}
+}
+
 static void take(struct side *s, uint32_t n)
 {
-	size_t i;
 	int x;
 
 	s->n = n;
-	s->bytes = (size_t)n * n * sizeof(float);
+	s->bytes = (size_t)n * n * s->type->size;
 	for (x = 0; x < 3; x++) {
-		penstock(s,
-			 pst_alloc(s->conn, s->bytes, (void **)&s->region[x]),
+		penstock(s, pst_alloc(s->conn, s->bytes, &s->region[x]),
 			 "memory of the region");
 		penstock(s, pst_tensor_create(s->conn, s->bytes, &s->tensor[x]),
 			 "memory of the agent");
-		cuda(cudaHostAlloc((void **)&s->pinned[x], s->bytes, 0),
+		cuda(cudaHostAlloc(&s->pinned[x], s->bytes, 0),
 		     "pinned memory");
-		cuda(cudaMalloc((void **)&s->device[x], s->bytes),
-		     "device memory");
-		for (i = 0; i < (size_t)n * n; i++)
-			s->region[x][i] = s->pinned[x][i] = (float)(i % 13) - 6;
+		cuda(cudaMalloc(&s->device[x], s->bytes), "device memory");
+		fill(s->type, s->region[x], (size_t)n * n);
+		fill(s->type, s->pinned[x], (size_t)n * n);
 		penstock(s,
 			 pst_upload(s->conn, s->tensor[x], 0, s->region[x],
 				    s->bytes, TIMEOUT_NS),
@@ -166,8 +222,9 @@ static void by_penstock(const struct side *s, int resident)
 {
 	struct pst_gemm_args g = {
 		.size = sizeof(struct pst_gemm_args),
-		.dtype = PST_F32,
-		.dtype_c = PST_F32,
+		.dtype = s->type->dtype,
+		.dtype_c = s->type->dtype,
+		.compute = s->type->compute,
 		.m = s->n,
 		.n = s->n,
 		.k = s->n,
@@ -190,10 +247,13 @@ static void by_penstock(const struct side *s, int resident)
 	penstock(s, pst_gemm(s->conn, &g, TIMEOUT_NS, NULL), "pst_gemm");
 }
 
-static void by_cublas(const struct side *s, int resident)
+/* Puts it on the stream. */
+static cublasStatus_t start_cublas(const struct side *s, int resident)
 {
+	const double one64 = 1, zero64 = 0;
 	const float one = 1, zero = 0;
-	const int n = (int)s->n;
+	const int wide = s->type->by == CUBLAS_COMPUTE_64F, n = (int)s->n;
+	const cudaDataType t = s->type->cuda;
 	int x;
 
 	for (x = 0; x < 2 && !resident; x++)
@@ -202,12 +262,18 @@ static void by_cublas(const struct side *s, int resident)
 		     "a copy");
 	if (cublasSetStream(s->blas, s->stream) != CUBLAS_STATUS_SUCCESS ||
 	    cublasSetWorkspace(s->blas, s->workspace, WORKSPACE) !=
-		    CUBLAS_STATUS_SUCCESS ||
-	    cublasGemmEx(s->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, n, n, &one,
-			 s->device[1], CUDA_R_32F, n, s->device[0], CUDA_R_32F,
-			 n, &zero, s->device[2], CUDA_R_32F, n,
-			 CUBLAS_COMPUTE_32F,
-			 CUBLAS_GEMM_DEFAULT) != CUBLAS_STATUS_SUCCESS)
+		    CUBLAS_STATUS_SUCCESS)
+		die("cublasSetWorkspace");
+	return cublasGemmEx(s->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, n, n,
+			    wide ? (const void *)&one64 : &one, s->device[1], t,
+			    n, s->device[0], t, n,
+			    wide ? (const void *)&zero64 : &zero, s->device[2],
+			    t, n, s->type->by, CUBLAS_GEMM_DEFAULT);
+}
+
+static void by_cublas(const struct side *s, int resident)
+{
+	if (start_cublas(s, resident) != CUBLAS_STATUS_SUCCESS)
 		die("cublasGemmEx");
 	if (!resident)
 		cuda(cudaMemcpyAsync(s->pinned[2], s->device[2], s->bytes,
@@ -268,14 +334,53 @@ static double gbps(const struct side *s, const double *t, int runs)
 	return (double)s->bytes / pst_bench_median(t, (size_t)runs) / 1e9;
 }
 
-static void measure(struct side *s, uint32_t n, int runs)
+/* Runs of each way, of which the slowest takes that long. */
+static int runs_in(const struct side *s, int n_ways, int runs, double seconds)
 {
+	double most = 1e-9, t;
+	int way;
+
+	for (way = 0; way < n_ways; way++) {
+		run(s, way);
+		t = run(s, way);
+		if (t > most)
+			most = t;
+	}
+	if (seconds / most >= runs)
+		return runs;
+	return seconds / most < 2 ? 2 : (int)(seconds / most);
+}
+
+static void print_copies(const struct side *s, double (*t)[PST_BENCH_STATS_MAX],
+			 int runs)
+{
+	printf(",\"upload_gbps\":%.2f,\"download_gbps\":%.2f",
+	       gbps(s, t[PENSTOCK_UPLOAD], runs),
+	       gbps(s, t[PENSTOCK_DOWNLOAD], runs));
+	printf(",\"upload/penstock_upload\":%.4f",
+	       pst_bench_ratio_median(t[UPLOAD], t[PENSTOCK_UPLOAD],
+				      (size_t)runs));
+	printf(",\"download/penstock_download\":%.4f",
+	       pst_bench_ratio_median(t[DOWNLOAD], t[PENSTOCK_DOWNLOAD],
+				      (size_t)runs));
+}
+
+static void measure(struct side *s, uint32_t n, int runs, double seconds)
+{
+	const int n_ways = s->type == types ? N_WAYS : PENSTOCK_UPLOAD;
 	double t[N_WAYS][PST_BENCH_STATS_MAX];
 	int way, i, j;
 
 	take(s, n);
+	if (start_cublas(s, 0) != CUBLAS_STATUS_SUCCESS) {
+		printf("{\"n\":%u,\"type\":\"%s\",\"refused\":true}\n", n,
+		       s->type->name);
+		give(s);
+		return;
+	}
+	runs = runs_in(s, n_ways, runs, seconds);
 	for (i = 0; i < runs; i += BLOCK) {
-		for (way = 0; way < N_WAYS; way++) {
+		for (way = 0; way < n_ways; way++) {
 			/* Pays for the switch between two processes' contexts.
 			 */
 			run(s, way);
@@ -284,14 +389,14 @@ static void measure(struct side *s, uint32_t n, int runs)
 		}
 	}
 	/* The same bytes from both, or the times mean nothing. */
-	if (memcmp(s->region[2], s->pinned[2],
-		   4096 < s->bytes ? 4096 : s->bytes))
+	if (memcmp(s->region[2], s->pinned[2], s->bytes))
 		die("agreement of both");
 	printf("{\"n\":%u,\"runs\":%d", n, runs);
-	for (way = 0; way < N_WAYS; way++)
+	for (way = 0; way < n_ways; way++)
 		printf(",\"%s\":%.9f", names[way],
 		       pst_bench_median(t[way], (size_t)runs));
-	printf(",\"added_us\":%.2f",
+	printf(",\"spread\":%.2f,\"added_us\":%.2f",
+	       pst_bench_spread(t[PENSTOCK], (size_t)runs),
 	       1e6 * (pst_bench_median(t[PENSTOCK_RESIDENT], (size_t)runs) -
 		      pst_bench_median(t[RESIDENT], (size_t)runs)));
 	printf(",\"copy_compute_copy/penstock\":%.4f",
@@ -299,35 +404,130 @@ static void measure(struct side *s, uint32_t n, int runs)
 	printf(",\"penstock_resident/resident\":%.4f",
 	       pst_bench_ratio_median(t[PENSTOCK_RESIDENT], t[RESIDENT],
 				      (size_t)runs));
-	printf(",\"upload_gbps\":%.2f,\"download_gbps\":%.2f",
-	       gbps(s, t[PENSTOCK_UPLOAD], runs),
-	       gbps(s, t[PENSTOCK_DOWNLOAD], runs));
-	printf(",\"upload/penstock_upload\":%.4f",
-	       pst_bench_ratio_median(t[UPLOAD], t[PENSTOCK_UPLOAD],
-				      (size_t)runs));
-	printf(",\"download/penstock_download\":%.4f}\n",
-	       pst_bench_ratio_median(t[DOWNLOAD], t[PENSTOCK_DOWNLOAD],
-				      (size_t)runs));
+	if (n_ways == N_WAYS)
+		print_copies(s, t, runs);
+	printf(",\"type\":\"%s\"}\n", s->type->name);
+	fflush(stdout);
 	give(s);
+}
+
+enum single { NOP, PRODUCT, BARE };
+
+static double single(const struct side *s, enum single what)
+{
+	const uint64_t start = pst_bench_now_ns();
+	cudaError_t e;
+
+	switch (what) {
+	case NOP:
+		penstock(s, pst_nop(s->conn, TIMEOUT_NS, NULL), "pst_nop");
+		break;
+	case PRODUCT:
+		by_penstock(s, 1);
+		break;
+	case BARE:
+		if (start_cublas(s, 1) != CUBLAS_STATUS_SUCCESS)
+			die("cublasGemmEx");
+		while ((e = cudaStreamQuery(s->stream)) == cudaErrorNotReady)
+			;
+		cuda(e, "a product");
+	}
+	return (double)(pst_bench_now_ns() - start) / PST_BENCH_US;
+}
+
+static int less(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* In blocks, as above, of 64 calls; t is in order afterwards. */
+static void singles(const struct side *s, enum single what, enum single beside,
+		    double *t, double *t_beside, int calls)
+{
+	int i, j;
+
+	for (i = 0; i < calls; i += 64) {
+		single(s, what);
+		for (j = i; j < calls && j < i + 64; j++)
+			t[j] = single(s, what);
+		single(s, beside);
+		for (j = i; j < calls && j < i + 64; j++)
+			t_beside[j] = single(s, beside);
+	}
+	qsort(t, (size_t)calls, sizeof(*t), less);
+	qsort(t_beside, (size_t)calls, sizeof(*t), less);
+}
+
+static void latency(struct side *s, uint32_t n, int calls)
+{
+	double *t = calloc((size_t)calls * 2, sizeof(*t)), *bare = t + calls;
+	const int p50 = calls / 2, p99 = calls * 99 / 100;
+
+	if (!t)
+		die("memory");
+	take(s, n);
+	singles(s, PRODUCT, BARE, t, bare, calls);
+	printf("{\"latency_n\":%u,\"calls\":%d,\"p50_us\":%.2f,"
+	       "\"p99_us\":%.2f,\"bare_p50_us\":%.2f,\"bare_p99_us\":%.2f,"
+	       "\"added_p50_us\":%.2f",
+	       n, calls, t[p50], t[p99], bare[p50], bare[p99],
+	       t[p50] - bare[p50]);
+	singles(s, NOP, NOP, t, bare, calls);
+	printf(",\"nop_p50_us\":%.2f,\"nop_p99_us\":%.2f}\n", t[p50], t[p99]);
+	fflush(stdout);
+	give(s);
+	free(t);
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: side_by_side [-r RUNS] [-s SECONDS] [-t TYPE] "
+			"N... | -l CALLS N...\n");
+	return 2;
 }
 
 int main(int argc, char **argv)
 {
-	struct side s = {.n = 0};
-	int c, runs = 15;
+	struct side s = {.type = types};
+	int c, i, runs = 15, calls = 0;
+	double seconds = 10;
 
-	while ((c = getopt(argc, argv, "r:")) != -1) {
-		if (c != 'r')
-			return 2;
-		runs = atoi(optarg);
+	while ((c = getopt(argc, argv, "l:r:s:t:")) != -1) {
+		switch (c) {
+		case 'l':
+			calls = atoi(optarg);
+			break;
+		case 'r':
+			runs = atoi(optarg);
+			break;
+		case 's':
+			seconds = atof(optarg);
+			break;
+		case 't':
+			for (i = 0; i < 5; i++)
+				if (strcmp(types[i].name, optarg) == 0)
+					break;
+			if (i == 5)
+				return usage();
+			s.type = &types[i];
+			break;
+		default:
+			return usage();
+		}
 	}
-	if (runs < 1 || runs > PST_BENCH_STATS_MAX || optind == argc) {
-		fprintf(stderr, "usage: side_by_side [-r RUNS] N...\n");
-		return 2;
-	}
+	if (runs < 1 || runs > PST_BENCH_STATS_MAX || optind == argc ||
+	    calls < 0 || calls > MAX_CALLS)
+		return usage();
 	open_all(&s);
-	for (; optind < argc; optind++)
-		measure(&s, (uint32_t)atoi(argv[optind]), runs);
+	for (; optind < argc; optind++) {
+		if (calls)
+			latency(&s, (uint32_t)atoi(argv[optind]), calls);
+		else
+			measure(&s, (uint32_t)atoi(argv[optind]), runs,
+				seconds);
+	}
 	cublasDestroy(s.blas);
 	cudaFree(s.workspace);
 	cudaStreamDestroy(s.stream);

@@ -105,8 +105,8 @@ static double number_at(const json_t *root, const char *path)
 	return json_number_value(at(root, path));
 }
 
-/* What cards compute how, from this compute capability (ten times it) on, and how
- * fast f64 is: CUDA C++ Programming Guide, arithmetic instructions. */
+/* What cards compute how, from this compute capability (ten times it) on, and
+ * how fast f64 is: CUDA C++ Programming Guide, arithmetic instructions. */
 static const struct {
 	unsigned int from;
 	const char *words;

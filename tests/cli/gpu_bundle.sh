@@ -15,20 +15,29 @@ cd "$tmp" || exit 1
 check "it checks the card, from another folder and an empty environment" \
 	env -i PATH="$PATH" HOME="$tmp" TMPDIR="$tmp" GPU_CHECK_SIDE=40 \
 	GPU_CHECK_SIDES="16 32" GPU_CHECK_RUNS=2 GPU_CHECK_LIMIT=170 \
+	GPU_CHECK_WAYS="auto pipelined" GPU_CHECK_TYPES="f32 bf16" \
+	GPU_CHECK_CALLS=64 GPU_CHECK_SMALL=16 \
 	FAKECUDA_MEMORY=268435456 \
 	"$tmp/elsewhere/gpu-check.sh" "$tmp/out"
 sed 's/^/# /' "$tmp/out/summary.txt"
 check "the summary is short" [ "$(wc -l <"$tmp/out/summary.txt")" -le 60 ]
 for words in "agreement, smallest: 198 right, 0 wrong" \
 	"models: 10 batches as on the CPU" "two clients at once: exits 0 0" \
-	"n:32 added_us:"; do
+	"f32 pipelined, times as fast as copy-compute-copy: 16: " \
+	"bf16 auto, times as fast" "n = 16, resident: p50 " \
+	"claim 1, agreement everywhere, failed: met (0, at most 0)" \
+	"claim 2, resident, beside cuBLAS for n >= 2048: not measured" \
+	"claim 3, pipelined beside copy-compute-copy, f32, n = 8192: not m" \
+	"claim 4, us added to n <= 256: m" \
+	"claim 5, copies of the region beside pinned memory: m"; do
 	check "it has $words" grep -qF "$words" "$tmp/out/summary.txt"
 done
 if [ -n "$PST_PYTHON" ]; then
 	check "programs can read it" "$PST_PYTHON" -c "
 import json
 s = json.load(open('$tmp/out/summary.json'))
-assert s['exit'] == 0 and len(s['products']) == 2, s"
+assert s['exit'] == 0 and len(s['products']) == 8, s
+assert s['latency'][0]['p99_us'] > 0, s"
 fi
 expect "without a card it says so" 77 "no card" env -i PATH="$PATH" \
 	FAKECUDA_DRIVER=0 "$tmp/elsewhere/gpu-check.sh" "$tmp/out"
