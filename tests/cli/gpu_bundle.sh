@@ -10,10 +10,36 @@ check "a bundle is packed" "$PST_TOP_SRCDIR/bench/gpu/make-bundle" . \
 	"tests/fakecuda/side_by_side"
 # The double needs no cuBLAS.
 printf 'CUBLAS_MAJOR=0\nCUDART_MAJOR=0\n' >"$tmp/bundle/versions"
+# hidden COMMAND...: in a namespace where what the bundle brings is nowhere else, if
+# this machine lets us make one.
+libraries=$(ldd "$tmp"/bundle/bin/* "$tmp"/bundle/modules/*.so | awk '/=> \// { print $3 }' |
+	sort -u | grep -F "$(tar -tzf "$tmp/bundle/lib.tar.gz" | sed -n 's,^lib/\(..*\),/\1,p')")
+hidden() {
+	# shellcheck disable=SC2016,SC2086 # for that shell; a list of files
+	unshare --mount $user sh -c 'while [ "$1" != -- ]; do
+			mount --bind /dev/null "$1" || exit 99
+			shift
+		done
+		shift
+		exec "$@"' - $libraries -- "$@"
+}
+user=
+[ "$(id -u)" = 0 ] || user=--map-root-user
+if hidden true 2>/dev/null; then
+	! hidden "$agent" --version >"$tmp/stdout" 2>&1
+	check "without the bundle's libraries the agent does not run" \
+		[ $? -eq 0 ]
+else
+	echo "# libraries cannot be hidden here: no mount namespace"
+	# shellcheck disable=SC2317 # called below
+	hidden() {
+		"$@"
+	}
+fi
 mv "$tmp/bundle" "$tmp/elsewhere"
 cd "$tmp" || exit 1
 check "it checks the card, from another folder and an empty environment" \
-	env -i PATH="$PATH" HOME="$tmp" TMPDIR="$tmp" GPU_CHECK_SIDE=40 \
+	hidden env -i PATH="$PATH" HOME="$tmp" TMPDIR="$tmp" GPU_CHECK_SIDE=40 \
 	GPU_CHECK_SIDES="16 32" GPU_CHECK_RUNS=2 GPU_CHECK_LIMIT=170 \
 	GPU_CHECK_WAYS="auto pipelined" GPU_CHECK_TYPES="f32 bf16" \
 	GPU_CHECK_CALLS=64 GPU_CHECK_SMALL=16 \
