@@ -2,6 +2,7 @@
 /* Models of files: which runner has which, and who waits for it. */
 #include "guest-agent/serve/onnx.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
@@ -10,47 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guest-agent/serve/onnx_int.h"
 #include "guest-agent/serve/report.h"
 #include "guest-agent/serve/session_int.h"
 #include "guest-agent/service/log.h"
 #include "transport/base/meminfo.h"
-#include "transport/base/text.h"
 #include "transport/status.h"
 
 #define PROGRAM "penstock-runner-ort"
-
-struct runner {
-	struct pst_agent_onnx *x;
-	struct pst_ort *ort; /* NULL: the place is free */
-	struct pst_source *source;
-	struct pst_backend_use use;
-	unsigned int n; /* models */
-	bool over;      /* has had its last model */
-};
-
-struct model {
-	uint64_t handle; /* of the table; 0: the place is free */
-	char name[PST_WIRE_MODEL_NAME];
-	struct runner *runner;
-	uint64_t id; /* 0: the runner does not have it any more */
-	uint64_t size;
-	uint32_t wanted;
-	bool ready; /* has been */
-	struct pst_agent_session *waiter;
-	uint32_t seq;
-};
-
-struct pst_agent_onnx {
-	struct pst_agent *agent;
-	struct pst_agent_onnx_config config;
-	struct pst_loop *loop;
-	const char *library;
-	uint32_t n_cpus;
-	bool shares; /* the runner has the agent's CPU */
-	int cpu;     /* that they share; -1: any */
-	struct runner runners[PST_AGENT_MODELS_MAX];
-	struct model models[PST_AGENT_MODELS_MAX];
-};
 
 const char *pst_agent_onnx_program(void)
 {
@@ -79,37 +47,16 @@ static uint32_t count_cpus(void)
 		       : (uint32_t)CPU_COUNT(&set);
 }
 
-static void close_runner(struct runner *r)
+static void close_runner(struct pst_onnx_runner *r)
 {
 	if (!r->ort)
 		return;
 	pst_loop_remove(r->x->loop, r->source);
 	pst_ort_free(r->ort);
-	*r = (struct runner){.x = r->x};
+	*r = (struct pst_onnx_runner){.x = r->x};
 }
 
-void pst_agent_onnx_close(struct pst_agent_onnx *x)
-{
-	uint32_t i;
-
-	if (!x)
-		return;
-	for (i = 0; i < PST_AGENT_MODELS_MAX; i++)
-		close_runner(&x->runners[i]);
-	free(x);
-}
-
-static struct model *find_handle(struct pst_agent_onnx *x, uint64_t handle)
-{
-	uint32_t i;
-
-	for (i = 0; handle && i < PST_AGENT_MODELS_MAX; i++)
-		if (x->models[i].handle == handle)
-			return &x->models[i];
-	return NULL;
-}
-
-static struct model *find_id(struct runner *r, uint64_t id)
+static struct pst_onnx_model *find_id(struct pst_onnx_runner *r, uint64_t id)
 {
 	uint32_t i;
 
@@ -121,7 +68,7 @@ static struct model *find_id(struct runner *r, uint64_t id)
 }
 
 /* Takes the waiter away: an answer may end its session. */
-static struct pst_agent_session *waiter_of(struct model *m,
+static struct pst_agent_session *waiter_of(struct pst_onnx_model *m,
 					   struct pst_frame *to)
 {
 	struct pst_agent_session *s = m->waiter;
@@ -132,7 +79,7 @@ static struct pst_agent_session *waiter_of(struct model *m,
 	return s;
 }
 
-static void fail(struct model *m, int status, const char *sentence)
+static void fail(struct pst_onnx_model *m, int status, const char *sentence)
 {
 	struct pst_frame to;
 	struct pst_agent_session *s = waiter_of(m, &to);
@@ -147,36 +94,6 @@ static void fail(struct model *m, int status, const char *sentence)
 				       "%s", sentence);
 }
 
-static void describe(const struct pst_agent_onnx *x, const struct model *m,
-		     struct pst_model_info *ret)
-{
-	const struct pst_ort_model *o = pst_ort_find(m->runner->ort, m->id);
-	struct pst_wire_model_info *h = &ret->head;
-
-	memset(ret, 0, sizeof(*ret));
-	memcpy(h->name, m->name, sizeof(h->name));
-	h->handle = m->handle;
-	h->size = m->size;
-	h->format = PST_WIRE_ONNX;
-	h->state = o->state == PST_ORT_READY ? PST_WIRE_MODEL_READY
-					     : PST_WIRE_MODEL_LOADING;
-	h->provider = PST_WIRE_PROVIDER_CPU;
-	h->wanted = m->wanted;
-	h->n_cpus = x->n_cpus;
-	h->shared = x->shares;
-	h->threads = x->config.threads;
-	h->load_ns = o->load_ns;
-	h->first_ns = o->first_ns;
-	h->second_ns = o->second_ns;
-	h->run_ns = o->run_ns;
-	h->n_runs = o->n_runs;
-	h->copied = o->copied;
-	snprintf(h->runtime, sizeof(h->runtime), "%s",
-		 pst_ort_describe(m->runner->ort));
-	pst_text_clean(h->runtime);
-	ret->shape = o->shape;
-}
-
 static void reply(struct pst_agent_session *s, const struct pst_frame *to,
 		  const struct pst_model_info *info)
 {
@@ -186,15 +103,82 @@ static void reply(struct pst_agent_session *s, const struct pst_frame *to,
 	pst_agent_session_reply(s, to, payload, n);
 }
 
-static void on_ready(struct model *m)
+static void answer_ready(struct pst_onnx_model *m)
+{
+	static struct pst_model_info info;
+	struct pst_frame to;
+	struct pst_agent_session *s = waiter_of(m, &to);
+
+	if (!s)
+		return;
+	pst_onnx_describe(m->runner->x, m, &info);
+	reply(s, &to, &info);
+}
+
+static void give_up_install(struct pst_agent_onnx *x)
+{
+	uint32_t i;
+
+	for (i = 0; i < x->n_install; i++)
+		close(x->install_files[i].fd);
+	x->n_install = 0;
+	x->install_handle = 0;
+}
+
+/* It is ready, and wrong only where it was to be kept. */
+static void fail_install(struct pst_agent_onnx *x, struct pst_onnx_model *m,
+			 int status, const char *sentence)
+{
+	const uint64_t handle = m->handle;
+
+	fail(m, status, sentence);
+	pst_agent_models_drop(x->agent->models, handle);
+	pst_agent_report_models_changed(x->agent);
+}
+
+static void on_installed(void *arg)
+{
+	struct pst_agent_onnx *x = arg;
+	struct pst_onnx_model *m = pst_onnx_find(x, x->install_handle);
+	struct pst_error err;
+	int r;
+
+	pst_loop_remove(x->loop, x->install_source);
+	r = pst_agent_install_end(x->install, &err);
+	x->install = NULL;
+	give_up_install(x);
+	if (m && r < 0)
+		fail_install(x, m, r, err.text);
+	else if (m)
+		answer_ready(m);
+}
+
+static void install(struct pst_agent_onnx *x, struct pst_onnx_model *m)
+{
+	struct pst_error err;
+	int r;
+
+	r = pst_agent_install_begin(x->config.models_dir, m->name,
+				    x->install_files, x->n_install, &x->install,
+				    &err);
+	if (r < 0) {
+		give_up_install(x);
+		fail_install(x, m, r, err.text);
+		return;
+	}
+	x->install_source = pst_loop_add_ready(
+		x->loop, pst_agent_install_fd(x->install), on_installed, x);
+	/* Without memory it is waited for. */
+	if (!x->install_source)
+		on_installed(x);
+}
+
+static void on_ready(struct pst_onnx_model *m)
 {
 	struct pst_agent_onnx *x = m->runner->x;
 	const struct pst_ort_model *o = pst_ort_find(m->runner->ort, m->id);
 	const struct pst_agent_model_use use = {&m->runner->use, m->id,
 						&o->shape};
-	static struct pst_model_info info;
-	struct pst_agent_session *s;
-	struct pst_frame to;
 
 	pst_agent_models_ready(x->agent->models, m->handle, &use);
 	pst_agent_log(PST_AGENT_LOG_INFO,
@@ -207,17 +191,16 @@ static void on_ready(struct model *m)
 		x->agent->counters.models_loaded++;
 	m->ready = true;
 	pst_agent_report_models_changed(x->agent);
-	s = waiter_of(m, &to);
-	if (!s)
-		return;
-	describe(x, m, &info);
-	reply(s, &to, &info);
+	if (m->handle == x->install_handle && !x->install)
+		install(x, m);
+	else
+		answer_ready(m);
 }
 
 static void on_loaded(void *arg, uint64_t id, int status, const char *sentence)
 {
-	struct pst_agent *a = ((struct runner *)arg)->x->agent;
-	struct model *m = find_id(arg, id);
+	struct pst_agent *a = ((struct pst_onnx_runner *)arg)->x->agent;
+	struct pst_onnx_model *m = find_id(arg, id);
 	uint64_t handle;
 
 	if (!m)
@@ -235,7 +218,7 @@ static void on_loaded(void *arg, uint64_t id, int status, const char *sentence)
 
 static void on_readable(void *arg)
 {
-	struct runner *r = arg;
+	struct pst_onnx_runner *r = arg;
 
 	pst_ort_serve(r->ort);
 }
@@ -256,7 +239,7 @@ static void share_cpu(struct pst_agent_onnx *x)
 		x->cpu = -1;
 }
 
-static int open_runner(struct pst_agent_onnx *x, struct runner *r,
+static int open_runner(struct pst_agent_onnx *x, struct pst_onnx_runner *r,
 		       struct pst_error *err)
 {
 	const struct pst_region *region = &x->agent->region;
@@ -298,10 +281,10 @@ static int open_runner(struct pst_agent_onnx *x, struct runner *r,
 }
 
 /* A runner for one more model; NULL with a sentence. */
-static struct runner *find_runner(struct pst_agent_onnx *x,
-				  struct pst_error *err)
+static struct pst_onnx_runner *find_runner(struct pst_agent_onnx *x,
+					   struct pst_error *err)
 {
-	struct runner *r = &x->runners[0];
+	struct pst_onnx_runner *r = &x->runners[0];
 	uint32_t i;
 
 	for (i = 0; x->config.per_model && r->ort; i++)
@@ -331,6 +314,36 @@ static int check_load(const struct pst_agent *a,
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "the runner of this agent computes on "
 				     "the CPU only");
+	if (!l->install)
+		return 0;
+	if (!a->onnx->config.models_dir || !a->onnx->config.allow_install)
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "this agent lets nobody install models "
+				     "(--models-dir, --allow-install)");
+	if (a->onnx->install_handle)
+		return pst_error_set(err, -EBUSY,
+				     "another model is being installed");
+	return pst_agent_install_check(l->files, l->n, err);
+}
+
+/* Files of its own for later. */
+static int plan_install(struct pst_agent_onnx *x, uint64_t handle,
+			const struct pst_agent_onnx_load *l,
+			struct pst_error *err)
+{
+	struct pst_ort_file *f;
+
+	x->install_handle = handle;
+	for (; x->n_install < l->n; x->n_install++) {
+		f = &x->install_files[x->n_install];
+		*f = l->files[x->n_install];
+		f->fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+		if (f->fd < 0) {
+			give_up_install(x);
+			return pst_error_set_errno(err, errno,
+						   "cannot keep the files");
+		}
+	}
 	return 0;
 }
 
@@ -339,9 +352,9 @@ int pst_agent_onnx_load(struct pst_agent *a,
 			struct pst_error *err)
 {
 	struct pst_agent_onnx *x = a->onnx;
-	struct runner *r = NULL;
+	struct pst_onnx_runner *r = NULL;
 	uint64_t handle = 0, size = 0;
-	struct model *m;
+	struct pst_onnx_model *m;
 	uint32_t i;
 	int e;
 
@@ -355,6 +368,8 @@ int pst_agent_onnx_load(struct pst_agent *a,
 		r = find_runner(x, err);
 		e = r ? 0 : err->code;
 	}
+	if (e == 0 && l->install)
+		e = plan_install(x, handle, l, err);
 	if (e < 0) {
 		close_files(l);
 		if (handle)
@@ -363,7 +378,7 @@ int pst_agent_onnx_load(struct pst_agent *a,
 	}
 	for (m = x->models; m->handle; m++)
 		;
-	*m = (struct model){
+	*m = (struct pst_onnx_model){
 		.handle = handle,
 		.runner = r,
 		.size = size,
@@ -387,8 +402,9 @@ int pst_agent_onnx_load(struct pst_agent *a,
 static void on_gone(void *arg, uint64_t handle)
 {
 	struct pst_agent *a = arg;
-	struct model *m = a->onnx ? find_handle(a->onnx, handle) : NULL;
-	struct runner *r;
+	struct pst_onnx_model *m =
+		a->onnx ? pst_onnx_find(a->onnx, handle) : NULL;
+	struct pst_onnx_runner *r;
 
 	if (!m)
 		return;
@@ -397,7 +413,9 @@ static void on_gone(void *arg, uint64_t handle)
 		pst_ort_unload(r->ort, m->id);
 	if (m->waiter)
 		fail(m, -ECANCELED, "it was unloaded while it was loaded");
-	*m = (struct model){0};
+	if (handle == m->runner->x->install_handle && !m->runner->x->install)
+		give_up_install(m->runner->x);
+	*m = (struct pst_onnx_model){0};
 	/* Not now: this may be called by it. */
 	r->over = --r->n == 0 && a->onnx->config.per_model;
 }
@@ -408,7 +426,7 @@ static void forget(struct pst_agent *a, const struct pst_agent_session *s)
 	uint32_t i;
 
 	for (i = 0; a->onnx && i < PST_AGENT_MODELS_MAX; i++) {
-		struct model *m = &a->onnx->models[i];
+		struct pst_onnx_model *m = &a->onnx->models[i];
 
 		if (!m->handle || m->waiter != s)
 			continue;
@@ -446,49 +464,24 @@ int pst_agent_onnx_open(struct pst_agent *a,
 	return 0;
 }
 
-/* A model of the backend, which INFER runs as well. */
-static int describe_rows(const struct pst_agent *a, const char *name,
-			 struct pst_model_info *ret, struct pst_error *err)
+void pst_agent_onnx_close(struct pst_agent_onnx *x)
 {
-	struct pst_op_run_model run;
-	struct pst_wire_model w;
-	int r = pst_agent_models_open(a->models, name, &w, err);
+	uint32_t i;
 
-	if (r == -EOPNOTSUPP ||
-	    (r == 0 && pst_agent_models_find_run(a->models, w.handle, &run)))
-		r = pst_error_set(err, -ENOENT, "no model named %s is loaded",
-				  name);
-	if (r < 0)
-		return r;
-	memset(ret, 0, sizeof(*ret));
-	memcpy(ret->head.name, w.name, sizeof(ret->head.name));
-	ret->head.handle = w.handle;
-	ret->head.size = w.size;
-	ret->head.format = PST_WIRE_SAFETENSORS;
-	snprintf(ret->head.runtime, sizeof(ret->head.runtime), "%s",
-		 a->facts.backend_text);
-	pst_text_clean(ret->head.runtime);
-	ret->shape = *run.shape;
-	return 0;
-}
-
-int pst_agent_onnx_describe(struct pst_agent *a, const char *name,
-			    struct pst_model_info *ret, struct pst_error *err)
-{
-	const uint64_t handle = pst_agent_models_kept(a->models, name);
-	const struct model *m =
-		handle && a->onnx ? find_handle(a->onnx, handle) : NULL;
-
-	if (!m || !m->ready)
-		return describe_rows(a, name, ret, err);
-	describe(a->onnx, m, ret);
-	return 0;
+	if (!x)
+		return;
+	if (x->install)
+		on_installed(x);
+	give_up_install(x);
+	for (i = 0; i < PST_AGENT_MODELS_MAX; i++)
+		close_runner(&x->runners[i]);
+	free(x);
 }
 
 uint64_t pst_agent_onnx_tick(struct pst_agent *a, uint64_t now_ns)
 {
 	uint64_t due = UINT64_MAX;
-	struct runner *r;
+	struct pst_onnx_runner *r;
 	uint32_t i;
 
 	for (i = 0; a->onnx && i < PST_AGENT_MODELS_MAX; i++) {

@@ -51,6 +51,7 @@ struct pst_agent_onnx_load {
 	uint32_t provider; /* enum pst_wire_provider */
 	uint32_t n;
 	struct pst_ort_file files[PST_WIRE_MODEL_FILES];
+	bool install;                     /* in models_dir, once it is ready */
 	struct pst_agent_session *waiter; /* NULL: nobody is answered */
 	uint32_t seq;                     /* of its frame */
 };

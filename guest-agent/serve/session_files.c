@@ -87,6 +87,7 @@ static void load(struct pst_agent_session *s, const struct pst_frame *f,
 	struct pst_agent_onnx_load l = {
 		.name = w->name,
 		.provider = w->provider,
+		.install = w->flags & PST_WIRE_MODEL_INSTALL,
 		.waiter = s,
 		.seq = f->seq,
 	};

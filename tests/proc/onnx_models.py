@@ -320,6 +320,46 @@ def models_dir_is_loaded_and_what_is_broken_stops_nobody(start):
         shutil.rmtree(d)
 
 
+def a_model_is_installed_where_that_is_allowed(start):
+    d = "/dev/shm/pst-install-%d" % os.getpid()
+    os.mkdir(d)
+    try:
+        a = start("--models-dir", d)
+        s = Session(a)
+        refused(ENOTSUP, ["allow-install"], s.load, "add", add_one(), flags=1)
+        a.stop()
+        a = start("--models-dir", d, "--allow-install", "yes")
+        s = Session(a)
+        s.load("kept", add_one(), flags=1)
+        # Again under its name, once that is free.
+        refused(EBUSY, ["kept"], s.load, "kept", add_one(), flags=1)
+        s.unload("kept")
+        far = {"w.bin": struct.pack("<f", 7)}
+        try:
+            s.load("kept", with_weights("w.bin"), far, flags=1)
+            want = 8
+        except Refused as e:
+            assert "1.18" in e.sentence, e
+            s.load("kept", add_one(), flags=1)
+            want = 2
+        refused(EINVAL, [], s.load, "bad", b"no model", flags=1)
+        assert os.listdir(d) == ["kept"], os.listdir(d)
+        assert not os.stat(d + "/kept/model.onnx").st_mode & 0o137
+        a.stop()
+        s = Session(start("--models-dir", d))
+
+        def there():
+            try:
+                return s.describe("kept")
+            except Refused:
+                return None
+        eventually(there)
+        y, = s.run(there(), {0: f4(1)})
+        assert y == want, y
+    finally:
+        shutil.rmtree(d)
+
+
 def each_model_may_have_a_runner_of_its_own(start):
     a = start("--runner-per", "model")
     s = Session(a)
@@ -369,4 +409,4 @@ def a_client_that_ends_takes_its_load_and_call_along(start):
 
 
 if __name__ == "__main__":
-    run(14)
+    run(15)
