@@ -125,6 +125,8 @@ void fakecuda_host_touch(const void *p, uint64_t n, bool write);
 
 /* The double's clock, with a card; and more of it for the host. */
 uint64_t fakecuda_now(void);
+/* When, by it, all that was put on any stream so far is over. */
+uint64_t fakecuda_ends(void);
 void fakecuda_pass(uint64_t ns);
 
 /* Threads of a block run forwards (0), backwards (1), or mixed (2). */

@@ -18,6 +18,7 @@
 #include "transport/base/util.h"
 
 uint8_t *fix_mem;
+uint64_t fix_size = FIX_SIZE;
 struct pst_backend *fix_backend;
 const struct pst_backend_ops *const fix_ops = &pst_backend_cuda_module;
 
@@ -42,10 +43,10 @@ int fix_open(const struct fakecuda_config *c, const char *strategy,
 	set("PENSTOCK_CUDA_MEMORY", memory ? memory : "16M");
 	fakecuda_reset(c);
 	/* Pages that nobody touches cost nothing. */
-	fix_mem = calloc(1, FIX_SIZE);
+	fix_mem = calloc(1, fix_size);
 	ck_assert_ptr_nonnull(fix_mem);
 	fix_backend = NULL;
-	r = fix_ops->open(fix_mem, FIX_SIZE, 0, &fix_backend, err);
+	r = fix_ops->open(fix_mem, fix_size, 0, &fix_backend, err);
 	if (r < 0) {
 		free(fix_mem);
 		fix_mem = NULL;

@@ -8,7 +8,8 @@
 
 #define FIX_SIZE (32ULL << 20)
 
-extern uint8_t *fix_mem; /* the region */
+extern uint8_t *fix_mem;  /* the region */
+extern uint64_t fix_size; /* of the next one that is opened: FIX_SIZE */
 extern struct pst_backend *fix_backend;
 extern const struct pst_backend_ops *const fix_ops;
 

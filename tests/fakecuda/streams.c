@@ -63,6 +63,16 @@ uint64_t fakecuda_now(void)
 	return now_ns;
 }
 
+uint64_t fakecuda_ends(void)
+{
+	uint64_t end = 0;
+	unsigned int i;
+
+	for (i = 0; i < FAKECUDA_N_ENGINES; i++)
+		end = engine_ns[i] > end ? engine_ns[i] : end;
+	return end;
+}
+
 void fakecuda_pass(uint64_t ns)
 {
 	now_ns += ns;
@@ -315,14 +325,11 @@ void fakecuda_streams_join(void)
 
 void fakecuda_streams_wait(void)
 {
-	unsigned int i;
-
 	pthread_mutex_lock(&fakecuda_lock);
 	while (n_pending && !fakecuda_lost_locked())
 		pthread_cond_wait(&fakecuda_changed, &fakecuda_lock);
-	for (i = 0; i < FAKECUDA_N_ENGINES; i++)
-		if (engine_ns[i] > now_ns)
-			now_ns = engine_ns[i];
+	if (fakecuda_ends() > now_ns)
+		now_ns = fakecuda_ends();
 	fakecuda_order_all_seen();
 	pthread_mutex_unlock(&fakecuda_lock);
 }
