@@ -571,17 +571,18 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
 	     struct pst_completion *done);
 
 /*
- * As pst_gemm(), and never leaves a product half done: when the agent fails, or
- * timeout_ns has passed, it calls local(arg, piece) in this thread, without a
- * lock, for exactly those parts of C that the agent did not complete: products
- * of no batch, whose operands are pointers. local returns 0 or an error. They
- * have the contents from before the call, so beta counts once. Returns 0 if the
- * agent computed all of C, or in how many pieces local has computed the rest,
- * which is complete then as well; pst_last_error() says why.
+ * As pst_gemm(), and never leaves a product half done: when the agent fails,
+ * timeout_ns has passed, or the call is interrupted, it calls local(arg, piece)
+ * in this thread, without a lock, for exactly those parts of C that the agent
+ * did not complete: products of no batch, whose operands are pointers. local
+ * returns 0 or an error. They have the contents from before the call, so beta
+ * counts once. Returns 0 if the agent computed all of C, or in how many pieces
+ * local has computed the rest, which is complete then as well; pst_last_error()
+ * says why.
  *
  * Fails as pst_gemm() without calling local for arguments that are refused
- * before anything is sent, after EINTR, if C is not in the caller's own memory,
- * or an operand is in a tensor or a lost buffer; and if local fails.
+ * before anything is sent, if C is not in the caller's own memory, or an
+ * operand is in a tensor or a lost buffer; and if local fails.
  */
 int pst_gemm_or(struct pst *c, const struct pst_gemm_args *g,
 		uint64_t timeout_ns,

@@ -4,7 +4,6 @@
 #include "host-client/blas/agent.h"
 
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,6 +14,7 @@
 #include "host-client/blas/api.h"
 #include "host-client/blas/clock.h"
 #include "host-client/blas/config.h"
+#include "host-client/blas/finish.h"
 #include "host-client/blas/rates.h"
 #include "host-client/penstock.h"
 
@@ -210,26 +210,6 @@ static int compute_piece(void *arg, const struct pst_gemm_args *g)
 	return 0;
 }
 
-/* C lay in a buffer that is lost, or an operand did: what it was cannot be had
- * again, and nobody may take it for a result. */
-static void spoil(const struct pst_blas_args *x)
-{
-	const size_t elem = pst_blas_elem(x->type);
-	int64_t i, j;
-	char *at;
-
-	for (j = 0; j < x->n; j++)
-		for (i = 0; i < x->m; i++) {
-			at = (char *)x->c + (size_t)(j * x->ldc + i) * elem;
-			if (x->type == PST_BLAS_F64)
-				*(double *)(void *)at = (double)NAN;
-			else
-				*(float *)(void *)at = NAN;
-		}
-	pst_blas_say("an array of penstock.empty() was lost with its agent "
-		     "during a product, whose result is set to NaN");
-}
-
 /* What other calls hold, or too many clients: no reason to stop asking. */
 static bool is_passing(int error)
 {
@@ -245,6 +225,7 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 	bool all, touched;
 	struct pst *c = owner(x, &all);
 	const bool owned = c;
+	void *before;
 	char text[400];
 	int r;
 
@@ -268,8 +249,10 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 	g.a = x->a;
 	g.b = x->b;
 	g.c = x->c;
+	before = owned ? pst_blas_keep(x) : NULL;
 	r = api->gemm_or(c, &g, TIMEOUT_NS, compute_piece, (void *)lib, NULL);
 	if (r == 0) {
+		free(before);
 		worked();
 		return PST_BLAS_DONE;
 	}
@@ -279,10 +262,9 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 		failed("a product", text);
 	else
 		pst_blas_trace("a product: %s", text);
-	if (r > 0)
-		return PST_BLAS_FINISHED;
-	if (!touched && !(owned && (r == -ESTALE || r == -ECONNRESET)))
-		return PST_BLAS_REFUSED;
-	spoil(x);
-	return PST_BLAS_FINISHED;
+	if (r < 0 && (owned || touched))
+		pst_blas_finish(lib, x, before, touched);
+	free(before);
+	return r < 0 && !owned && !touched ? PST_BLAS_REFUSED
+					   : PST_BLAS_FINISHED;
 }

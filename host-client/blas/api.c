@@ -31,8 +31,9 @@ static bool find(void *library, const char *name, void *ret, size_t size)
 static const struct pst_blas_api *take(void *library)
 {
 	if (!library || !FIND(open) || !FIND(close) || !FIND(query) ||
-	    !FIND(gemm) || !FIND(gemm_or) || !FIND(owner) || !FIND(c_touched) ||
-	    !FIND(last_error) || !FIND(after_fork))
+	    !FIND(gemm) || !FIND(gemm_or) || !FIND(owner) ||
+	    !FIND(wait_buffer) || !FIND(c_touched) || !FIND(last_error) ||
+	    !FIND(after_fork))
 		return NULL;
 	atomic_store_explicit(&loaded, &functions, memory_order_release);
 	return &functions;

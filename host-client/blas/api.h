@@ -13,6 +13,7 @@ struct pst_blas_api {
 	__typeof__(&pst_gemm) gemm;
 	__typeof__(&pst_gemm_or) gemm_or;
 	__typeof__(&pst_owner) owner;
+	__typeof__(&pst_wait_buffer) wait_buffer;
 	__typeof__(&pst_c_touched) c_touched;
 	__typeof__(&pst_last_error) last_error;
 	__typeof__(&pst_after_fork) after_fork;

@@ -10,6 +10,7 @@
 #include "host-client/blas/clock.h"
 #include "host-client/blas/config.h"
 #include "host-client/blas/decide.h"
+#include "host-client/blas/finish.h"
 #include "host-client/blas/level3.h"
 
 /* Without a word of the user: below this a copy costs more than a product, on
@@ -85,6 +86,7 @@ static void compute_here(const struct pst_blas_library *lib,
 	pst_blas_compute(lib, x);
 	pst_blas_learn(x->type, PST_BLAS_HERE, terms,
 		       (double)(pst_blas_now_ns() - start_ns) / 1e9);
+	pst_blas_spoil_lost(x);
 	add(&stats.terms[PST_BLAS_HERE], terms);
 }
 

@@ -207,15 +207,15 @@ static bool can_finish(struct pst *c, const struct pst_gemm_args *g,
 	return can;
 }
 
-/* After an error: whoever calls computes what is missing, unless the error is
- * its own wish. Returns how often it was called, or an error. */
+/* After an error: whoever calls computes what is missing. Returns how often it
+ * was called, or an error. */
 static int finish(struct pst_foreign *t, const struct pst_gemm_places *places,
 		  const struct pst_foreign_local *local, int error)
 {
 	struct pst_error err;
 	int n;
 
-	if (error == -EINTR || !can_finish(t->c, t->g, places, &err))
+	if (!can_finish(t->c, t->g, places, &err))
 		return error;
 	n = pst_foreign_rest(t, local);
 	if (n < 0 || can_finish(t->c, t->g, places, &err))
