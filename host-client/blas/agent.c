@@ -16,6 +16,7 @@
 #include "host-client/blas/config.h"
 #include "host-client/blas/finish.h"
 #include "host-client/blas/rates.h"
+#include "host-client/blas/resident.h"
 #include "host-client/penstock.h"
 
 /* After a failure nothing is tried for so long, at first and at most. */
@@ -88,6 +89,7 @@ static void in_child(void)
 	atomic_store(&paused_until_ns, 0);
 	atomic_store(&pause_ns, PAUSE_FIRST_NS);
 	atomic_store(&state, IDLE);
+	pst_blas_resident_forked();
 }
 
 static void watch_forks(void)
@@ -217,6 +219,31 @@ static bool is_passing(int error)
 	       error == -EINVAL || error == -EFAULT || error == -EOVERFLOW;
 }
 
+/* With operands that the agent still has. On failure C is as it was, and the
+ * product is to be computed in another way. */
+static bool with_resident(struct pst *c, const struct pst_blas_args *x,
+			  const struct pst_gemm_args *plain)
+{
+	const struct pst_blas_api *api = pst_blas_api();
+	struct pst_gemm_args g = *plain;
+	void *before;
+	int r;
+
+	if (!pst_blas_resident_use(c, x, &g))
+		return false;
+	before = pst_blas_keep(x);
+	r = x->beta != 0 && !before ? -ENOMEM
+				    : api->gemm(c, &g, TIMEOUT_NS, NULL);
+	if (r < 0) {
+		if (before && api->c_touched(c))
+			pst_blas_put_back(x, before);
+		pst_blas_trace("an operand that was kept is lost");
+		pst_blas_resident_forget(c);
+	}
+	free(before);
+	return r == 0;
+}
+
 enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 				      const struct pst_blas_args *x)
 {
@@ -249,6 +276,10 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 	g.a = x->a;
 	g.b = x->b;
 	g.c = x->c;
+	if (!owned && with_resident(c, x, &g)) {
+		worked();
+		return PST_BLAS_DONE;
+	}
 	before = owned ? pst_blas_keep(x) : NULL;
 	r = api->gemm_or(c, &g, TIMEOUT_NS, compute_piece, (void *)lib, NULL);
 	if (r == 0) {

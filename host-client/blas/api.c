@@ -32,7 +32,8 @@ static const struct pst_blas_api *take(void *library)
 {
 	if (!library || !FIND(open) || !FIND(close) || !FIND(query) ||
 	    !FIND(gemm) || !FIND(gemm_or) || !FIND(owner) ||
-	    !FIND(wait_buffer) || !FIND(c_touched) || !FIND(last_error) ||
+	    !FIND(wait_buffer) || !FIND(c_touched) || !FIND(tensor_create) ||
+	    !FIND(tensor_destroy) || !FIND(upload) || !FIND(last_error) ||
 	    !FIND(after_fork))
 		return NULL;
 	atomic_store_explicit(&loaded, &functions, memory_order_release);

@@ -15,6 +15,9 @@ struct pst_blas_api {
 	__typeof__(&pst_owner) owner;
 	__typeof__(&pst_wait_buffer) wait_buffer;
 	__typeof__(&pst_c_touched) c_touched;
+	__typeof__(&pst_tensor_create) tensor_create;
+	__typeof__(&pst_tensor_destroy) tensor_destroy;
+	__typeof__(&pst_upload) upload;
 	__typeof__(&pst_last_error) last_error;
 	__typeof__(&pst_after_fork) after_fork;
 };

@@ -84,6 +84,7 @@ static void read_all(void)
 		endpoint = get("PENSTOCK_ENDPOINT");
 	snprintf(config.endpoint, sizeof(config.endpoint), "%s", endpoint);
 	config.stats = strcmp(get("PENSTOCK_BLAS_STATS"), "1") == 0;
+	config.resident = strcmp(get("PENSTOCK_BLAS_RESIDENT"), "1") == 0;
 	if (config.stats)
 		stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
 	v = number("PENSTOCK_BLAS_MIN", 1e9);

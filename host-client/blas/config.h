@@ -17,6 +17,7 @@ enum pst_blas_mode {
 struct pst_blas_config {
 	enum pst_blas_mode mode;
 	bool trace, stats;
+	bool resident;      /* operands that come again stay there */
 	double min;         /* terms; below it nothing is offloaded */
 	bool has_min;       /* the environment says so */
 	int64_t block;      /* of level 3 but GEMM; 0: by size */

@@ -34,13 +34,14 @@ void *pst_blas_keep(const struct pst_blas_args *x)
 	return copy;
 }
 
-static void put_back(const struct pst_blas_args *x, const char *copy)
+void pst_blas_put_back(const struct pst_blas_args *x, const void *before)
 {
 	const size_t line = (size_t)x->m * pst_blas_elem(x->type);
 	int64_t j;
 
 	for (j = 0; j < x->n; j++)
-		memcpy(line_of(x, j), copy + (size_t)j * line, line);
+		memcpy(line_of(x, j), (const char *)before + (size_t)j * line,
+		       line);
 }
 
 /* Waits until no agent uses what lies at p, at most so long. Returns 0, also
@@ -116,7 +117,7 @@ void pst_blas_finish(const struct pst_blas_library *lib,
 		return;
 	}
 	if (touched && x->beta != 0)
-		put_back(x, before);
+		pst_blas_put_back(x, before);
 	pst_blas_compute(lib, x);
 	pst_blas_spoil_lost(x);
 }

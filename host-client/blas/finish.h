@@ -9,6 +9,7 @@
 /* What C is before a product; NULL without memory, or where it is not read. To
  * be freed. */
 void *pst_blas_keep(const struct pst_blas_args *x);
+void pst_blas_put_back(const struct pst_blas_args *x, const void *before);
 
 /* Computes a product by lib once the agent writes no more to C, which has its
  * contents from before if it was not touched, else those of before. Where an

@@ -12,6 +12,7 @@
 #include "host-client/blas/decide.h"
 #include "host-client/blas/finish.h"
 #include "host-client/blas/level3.h"
+#include "host-client/blas/resident.h"
 
 /* Without a word of the user: below this a copy costs more than a product, on
  * any machine. */
@@ -54,6 +55,8 @@ __attribute__((destructor)) static void print_stats(void)
 			(unsigned long)stats.offloaded,
 			100 * there / (here + there > 0 ? here + there : 1),
 			(unsigned long)stats.failed, (double)stats.saved_s);
+	if (pst_blas_config()->stats)
+		pst_blas_resident_print();
 }
 
 static void start(void)
@@ -90,8 +93,9 @@ static void compute_here(const struct pst_blas_library *lib,
 	add(&stats.terms[PST_BLAS_HERE], terms);
 }
 
-/* Whether a product goes to the agent. */
-static bool is_for_agent(const struct pst_blas_args *x, double terms)
+/* Whether a product goes to the agent, which has so many bytes of it. */
+static bool is_for_agent(const struct pst_blas_args *x, double terms,
+			 double there)
 {
 	const struct pst_blas_config *f = pst_blas_config();
 	const double least = f->has_min ? f->min : LEAST_TERMS;
@@ -108,9 +112,9 @@ static bool is_for_agent(const struct pst_blas_args *x, double terms)
 	owns = pst_blas_agent_owns(x);
 	if (!owns && !pst_blas_agent_ready(false))
 		return false;
-	return f->has_min ||
-	       pst_blas_decide(x->type, terms, owns ? 0 : bytes_of(x)) ==
-		       PST_BLAS_AGENT;
+	return f->has_min || pst_blas_decide(x->type, terms,
+					     owns ? 0 : bytes_of(x) - there) ==
+				     PST_BLAS_AGENT;
 }
 
 /* A product, where it is faster. */
@@ -121,7 +125,7 @@ static void product(const struct pst_blas_library *lib,
 	uint64_t start_ns;
 	double s, here;
 
-	if (!is_for_agent(x, terms)) {
+	if (!is_for_agent(x, terms, pst_blas_resident_see(x))) {
 		compute_here(lib, x, terms);
 		return;
 	}
