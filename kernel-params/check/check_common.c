@@ -103,6 +103,18 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 			"rpm-ostree kargs --append-if-missing=... for each "
 			"of %s, and reboot",
 			params);
+	else if (h->boot.zfsbootmenu && !h->boot.by_grub)
+		pst_host_text_add(
+			ret,
+			"add %s to the property org.zfsbootmenu:commandline of "
+			"the root (zbm-kcl -a) and reboot",
+			params);
+	else if (*h->boot.entry.words)
+		pst_host_text_add(ret,
+				  "add %s to the words of the firmware's entry "
+				  "%s, by one more entry (efibootmgr "
+				  "--create), and reboot",
+				  params, h->boot.entry.name);
 	else if (h->files.kernelstub)
 		pst_host_text_add(ret,
 				  "kernelstub --add-options \"%s\" and reboot",
@@ -128,10 +140,10 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 				  params);
 	else if (h->boot.has & PST_HOST_TARGET_REFIND &&
 		 !(h->boot.by_grub && h->files.grub))
-		pst_host_text_add(ret,
-				  "add %s to the options in "
-				  "/boot/refind_linux.conf and reboot",
-				  params);
+		pst_host_text_add(
+			ret, "add %s to the options in /%s and reboot", params,
+			h->boot.refind_linux ? h->boot.refind_linux
+					     : h->boot.refind_conf);
 	else if (h->files.grub && h->boot.own_grub &&
 		 !(h->boot.by_stub &&
 		   (h->files.kernel_cmdline || h->files.loader)))
@@ -139,6 +151,16 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 				  "add %s to GRUB_CMDLINE_LINUX_DEFAULT in "
 				  "/etc/default/grub, run %s and reboot",
 				  params, h->boot.grub);
+	else if (h->boot.extlinux.command)
+		pst_host_text_add(ret, "add %s to %s in /%s, run %s and reboot",
+				  params, h->boot.extlinux.variable,
+				  h->boot.extlinux.settings,
+				  h->boot.extlinux.command);
+	else if (h->boot.extlinux.file)
+		pst_host_text_add(ret,
+				  "add %s to the lines append in /%s and "
+				  "reboot",
+				  params, h->boot.extlinux.file);
 	else if (h->boot.dracut_uefi)
 		pst_host_text_add(ret,
 				  "add %s to kernel_cmdline in "

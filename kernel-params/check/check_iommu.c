@@ -104,8 +104,11 @@ PST_HOST_CHECK(iommu_enabled)
 {
 	const struct pst_host_iommu *i = &h->iommu;
 
+	if (h->boot.dom0)
+		pst_host_finding_add(out, PST_HOST_FAIL, PST_HOST_DOM0_FIX,
+				     "%s", PST_HOST_DOM0);
 	/* Groups that vfio makes up itself isolate nothing. */
-	if (i->n_groups && (i->n_units || !h->files.noiommu))
+	else if (i->n_groups && (i->n_units || !h->files.noiommu))
 		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s, %zu groups",
 				     i->n_units
 					     ? pst_host_iommu_kind_name(i->kind)

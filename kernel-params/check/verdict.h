@@ -11,6 +11,13 @@ int pst_host_card_use_refuse(const struct pst_host_card_use *use,
 			     const struct pst_host_pci_dev *dev,
 			     struct pst_error *err);
 
+/* Why nothing can be passed through below Xen, and what to do. */
+#define PST_HOST_DOM0                                                          \
+	"this kernel runs as Xen's dom0, where there is neither VFIO nor KVM"
+#define PST_HOST_DOM0_FIX                                                      \
+	"boot the entry without Xen (Xen's own guests get a card by "          \
+	"xen-pciback, and no Penstock)"
+
 /* What else is in the IOMMU groups of the chosen card. */
 enum pst_host_group_state {
 	PST_HOST_GROUP_OFF,   /* there are no groups: the IOMMU is off */

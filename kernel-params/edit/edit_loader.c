@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "kernel-params/scan/boot.h"
 #include "kernel-params/scan/shell_text.h"
 #include "transport/base/text.h"
 
@@ -208,6 +209,39 @@ static bool find_refind(const char *line, const char *end, const char **from,
 	return *to != NULL;
 }
 
+/* options "WORDS" of a stanza of refind.conf. */
+static bool find_stanza(const char *line, const char *end, const char **from,
+			const char **to)
+{
+	size_t len;
+
+	if (line == end || !pst_host_boot_refind_options(line, from, &len))
+		return false;
+	*to = *from + len;
+	return true;
+}
+
+/* "append WORDS" of syslinux, in any letters, for a kernel with a root. */
+static bool find_append(const char *line, const char *end, const char **from,
+			const char **to)
+{
+	static const char key[] = "append", root[] = "root=";
+	const char *p = line;
+
+	while (p < end && isblank((unsigned char)*p))
+		p++;
+	if ((size_t)(end - p) <= strlen(key) ||
+	    strncasecmp(p, key, strlen(key)) != 0 ||
+	    !isblank((unsigned char)p[strlen(key)]))
+		return false;
+	for (p += strlen(key); p < end && isblank((unsigned char)*p); p++)
+		;
+	*from = p;
+	for (*to = end; *to > p && isspace((unsigned char)(*to)[-1]);)
+		--*to;
+	return memmem(p, (size_t)(*to - p), root, strlen(root)) != NULL;
+}
+
 static int edit_each(const char *old, pst_find *find, const char *what,
 		     const struct pst_host_params *want, char **ret,
 		     struct pst_error *err)
@@ -252,12 +286,28 @@ int pst_host_edit_limine_conf(const char *old,
 			 err);
 }
 
+int pst_host_edit_refind_linux(const char *old,
+			       const struct pst_host_params *want, char **ret,
+			       struct pst_error *err)
+{
+	return edit_each(old, find_refind, "line \"TITLE\" \"OPTIONS\"", want,
+			 ret, err);
+}
+
 int pst_host_edit_refind_conf(const char *old,
 			      const struct pst_host_params *want, char **ret,
 			      struct pst_error *err)
 {
-	return edit_each(old, find_refind, "line \"TITLE\" \"OPTIONS\"", want,
-			 ret, err);
+	return edit_each(old, find_stanza, "stanza with options", want, ret,
+			 err);
+}
+
+int pst_host_edit_extlinux_conf(const char *old,
+				const struct pst_host_params *want, char **ret,
+				struct pst_error *err)
+{
+	return edit_each(old, find_append, "append with a root=", want, ret,
+			 err);
 }
 
 int pst_host_edit_entry(const char *old, const struct pst_host_params *want,

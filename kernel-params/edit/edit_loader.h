@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernel parameters in entries of systemd-boot, in /etc/kernel/cmdline, and in
- * the files of Limine and rEFInd. */
+ * the files of Limine, rEFInd and syslinux. */
 #ifndef PST_KERNEL_PARAMS_EDIT_EDIT_LOADER_H
 #define PST_KERNEL_PARAMS_EDIT_EDIT_LOADER_H
 
@@ -37,9 +37,17 @@ pst_host_edit_kernel_cmdline(const char *old,
 PST_MUST_USE int pst_host_edit_limine_conf(const char *old,
 					   const struct pst_host_params *want,
 					   char **ret, struct pst_error *err);
+PST_MUST_USE int pst_host_edit_refind_linux(const char *old,
+					    const struct pst_host_params *want,
+					    char **ret, struct pst_error *err);
+/* The same for the stanzas of refind.conf, and for the lines "append" of
+ * syslinux and its relatives that have a root=. */
 PST_MUST_USE int pst_host_edit_refind_conf(const char *old,
 					   const struct pst_host_params *want,
 					   char **ret, struct pst_error *err);
+PST_MUST_USE int pst_host_edit_extlinux_conf(const char *old,
+					     const struct pst_host_params *want,
+					     char **ret, struct pst_error *err);
 
 /* The same for the "user" options of kernelstub's configuration, of which it
  * writes the entries (Pop!_OS). -ENOENT where they do not stand there plainly.

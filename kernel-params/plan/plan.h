@@ -71,7 +71,8 @@ struct pst_host_plan {
  * -EINVAL (the request, or a file that cannot be edited safely), -ENODEV,
  * -EBUSY (the card cannot be taken: a display, or a group shared with something
  * vital), -ENOSPC (the pool does not fit the memory), -EEXIST (a file of our
- * name is not ours), -EACCES, -EIO, -EMSGSIZE, -ENOMEM.
+ * name is not ours), -EOPNOTSUPP (Xen's dom0), -EACCES, -EIO, -EMSGSIZE,
+ * -ENOMEM.
  */
 PST_MUST_USE int pst_host_plan_make(struct pst_host_plan *p,
 				    const struct pst_host *h,
@@ -82,6 +83,10 @@ void pst_host_plan_done(struct pst_host_plan *p);
 
 /* How many files do not hold yet what they shall. */
 size_t pst_host_plan_changes(const struct pst_host_plan *p);
+
+/* Whether one of this target does not. */
+bool pst_host_plan_changes_for(const struct pst_host_plan *p,
+			       unsigned int target);
 
 /* What becomes of a file: "create", "remove", "edit", or "none". Static. */
 const char *pst_host_plan_action(const struct pst_host_plan_file *f);
@@ -164,6 +169,9 @@ int pst_host_plan_limine(struct pst_host_plan *p,
 int pst_host_plan_refind(struct pst_host_plan *p,
 			 const struct pst_host_journal *j,
 			 struct pst_error *err);
+int pst_host_plan_extlinux(struct pst_host_plan *p,
+			   const struct pst_host_journal *j,
+			   struct pst_error *err);
 int pst_host_plan_sdboot_manage(struct pst_host_plan *p,
 				const struct pst_host_journal *j,
 				struct pst_error *err);
@@ -179,6 +187,18 @@ int pst_host_plan_new_cmdline(struct pst_host_plan *p, char **ret,
 int pst_host_plan_note_keepers(struct pst_host_plan *p,
 			       const struct pst_host_journal *j, size_t *ret_n,
 			       struct pst_error *err);
+/* All that is wanted of the command line, as one line; to be freed. */
+int pst_host_plan_words(struct pst_host_plan *p, char **ret,
+			struct pst_error *err);
+
+/* In plan_entries.c: the entries of /boot, /efi and /boot/efi. */
+int pst_host_plan_entries(struct pst_host_plan *p,
+			  const struct pst_host_journal *j,
+			  struct pst_error *err);
+/* In plan_notes.c: what boots that no file reaches, counted in *n, and what
+ * may not boot. */
+int pst_host_plan_note_others(struct pst_host_plan *p, size_t *n,
+			      struct pst_error *err);
 /* What to add by hand where no settings were found. */
 int pst_host_plan_by_hand(struct pst_host_plan *p, struct pst_error *err);
 

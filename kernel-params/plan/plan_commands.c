@@ -21,6 +21,7 @@ enum part {
 	PART_TOOLS = 1U << 11,
 	PART_SDBOOT = 1U << 12,
 	PART_LIMINE = 1U << 13,
+	PART_EXTLINUX = 1U << 14,
 };
 
 static unsigned int parts_of(const char *path)
@@ -35,6 +36,10 @@ static unsigned int parts_of(const char *path)
 		{"/etc/sdboot-manage.conf", PART_SDBOOT},
 		{"/etc/default/limine", PART_LIMINE},
 		{"/etc/limine-entry-tool", PART_LIMINE},
+		{"/etc/default/u-boot", PART_EXTLINUX},
+		{"/etc/u-boot-menu/", PART_EXTLINUX},
+		{"/etc/default/extlinux", PART_EXTLINUX},
+		{"/etc/update-extlinux.conf", PART_EXTLINUX},
 		{"/boot/", PART_ENTRY},
 		{"/efi/", PART_ENTRY},
 		{"/etc/mkinitcpio", PART_MKINITCPIO},
@@ -120,6 +125,8 @@ static int add_loader(const struct pst_host_boot *b, unsigned int parts,
 		r = add(ret, "sdboot-manage gen");
 	if (r == 0 && parts & PART_LIMINE)
 		r = add(ret, b->limine);
+	if (r == 0 && parts & PART_EXTLINUX && b->extlinux.command)
+		r = add(ret, b->extlinux.command);
 	return r;
 }
 

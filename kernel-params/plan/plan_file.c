@@ -59,6 +59,18 @@ int pst_host_plan_file(struct pst_host_plan *p,
 	return 0;
 }
 
+bool pst_host_plan_changes_for(const struct pst_host_plan *p,
+			       unsigned int target)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_files; i++)
+		if (p->file[i].target == target &&
+		    !pst_host_text_same(p->file[i].now, p->file[i].text))
+			return true;
+	return false;
+}
+
 int pst_host_plan_note(struct pst_host_plan *p, struct pst_error *err,
 		       const char *fmt, ...)
 {

@@ -72,6 +72,9 @@ int pst_host_plan_find(struct pst_host_plan *p, struct pst_error *err)
 	if (!h->gpu)
 		return pst_error_set(err, h->gpu_err.code, "%s",
 				     h->gpu_err.text);
+	if (h->boot.dom0 && !p->request.compare_only)
+		return pst_error_set(err, -EOPNOTSUPP, "%s: %s", PST_HOST_DOM0,
+				     PST_HOST_DOM0_FIX);
 	r = check_use(p, err);
 	if (r == 0)
 		r = note_framebuffer(p, err);

@@ -10,8 +10,7 @@
 
 #define LIMINE_VARIABLE "KERNEL_CMDLINE[default]"
 
-/* All that is wanted, as one line. */
-static int wanted_words(struct pst_host_plan *p, char **ret,
+int pst_host_plan_words(struct pst_host_plan *p, char **ret,
 			struct pst_error *err)
 {
 	struct pst_host_params_part part = {.text = strdup("")};
@@ -29,7 +28,7 @@ static int note_words(struct pst_host_plan *p, const char *sentence,
 		      struct pst_error *err)
 {
 	PST_CLEANUP_FREE char *words = NULL;
-	int r = wanted_words(p, &words, err);
+	int r = pst_host_plan_words(p, &words, err);
 
 	if (r < 0 || !*words)
 		return r;
@@ -162,11 +161,71 @@ int pst_host_plan_refind(struct pst_host_plan *p,
 			 const struct pst_host_journal *j,
 			 struct pst_error *err)
 {
-	return edit_file(p, j, PST_HOST_TARGET_REFIND, PST_HOST_REFIND_CONF,
-			 pst_host_edit_refind_conf,
-			 "no line of /boot/refind_linux.conf has a title and "
-			 "options in quotes: add there",
-			 err);
+	const struct pst_host_boot *b = &p->host->boot;
+	PST_CLEANUP_FREE char *sentence =
+		pst_text_format("no line of /%s has a title and options in "
+				"quotes: add there",
+				b->refind_linux ? b->refind_linux : "");
+	int r = 0;
+
+	if (!sentence)
+		return pst_oom(err);
+	if (!b->refind_linux && !b->refind_conf)
+		return pst_error_set(err, -EINVAL,
+				     "there is neither a refind_linux.conf nor "
+				     "a stanza with options in refind.conf");
+	if (b->refind_linux)
+		r = edit_file(p, j, PST_HOST_TARGET_REFIND, b->refind_linux,
+			      pst_host_edit_refind_linux, sentence, err);
+	if (r == 0 && b->refind_conf)
+		r = edit_file(p, j, PST_HOST_TARGET_REFIND, b->refind_conf,
+			      pst_host_edit_refind_conf,
+			      "no stanza of refind.conf has options: add there",
+			      err);
+	return r;
+}
+
+/* ---- syslinux and its relatives -------------------------------------------
+ */
+
+int pst_host_plan_extlinux(struct pst_host_plan *p,
+			   const struct pst_host_journal *j,
+			   struct pst_error *err)
+{
+	const struct pst_host_extlinux *x = &p->host->boot.extlinux;
+	PST_CLEANUP_FREE char *sentence = NULL;
+	struct pst_host_plan_set *s;
+	char path[PST_HOST_ROOT_PATH_MAX];
+	int r;
+
+	if (!x->file)
+		return pst_error_set(err, -EINVAL,
+				     "there is no extlinux.conf or "
+				     "syslinux.cfg");
+	if (!x->command)
+		return edit_file(p, j, PST_HOST_TARGET_EXTLINUX, x->file,
+				 pst_host_edit_extlinux_conf,
+				 "no line \"append\" with a root= is in the "
+				 "settings of syslinux: add to what it boots",
+				 err);
+	sentence = pst_text_format("nothing sets %s in /%s: set it there to "
+				   "all words of /proc/cmdline that the "
+				   "machine needs but root=, run %s, and add",
+				   x->variable, x->settings, x->command);
+	s = pst_host_plan_set_new(p, j);
+	r = sentence && s ? pst_host_path(path, "/%s", x->settings)
+			  : pst_oom(err);
+	if (r == 0)
+		r = pst_host_plan_set_add(s, path, err);
+	if (r == 0 && x->folder)
+		r = pst_host_path(path, "/%s", x->folder);
+	if (r == 0 && x->folder)
+		r = pst_host_plan_set_add_dir(s, path, ".conf", "", err);
+	if (r == 0)
+		r = edit_variable(p, s, PST_HOST_TARGET_EXTLINUX, x->variable,
+				  sentence, err);
+	pst_host_plan_set_free(s);
+	return r;
 }
 
 /* ---- systemd-boot's helpers -----------------------------------------------
@@ -224,16 +283,18 @@ static bool is_loaders(const char *word)
 int pst_host_plan_new_cmdline(struct pst_host_plan *p, char **ret,
 			      struct pst_error *err)
 {
-	static const char vendor[] = "usr/lib/kernel/cmdline";
+	static const char vendor[] = PST_HOST_VENDOR_CMDLINE;
 	PST_CLEANUP_FREE char *text = NULL;
 	struct pst_host_text line = {0};
 	char *word, *rest;
-	bool root = false;
+	bool root = false, of_vendor = false;
 	size_t len;
 
 	*ret = NULL;
 	if (pst_host_root_read(p->host->root, vendor, PST_HOST_CMDLINE_MAX,
-			       &text, &len) < 0)
+			       &text, &len) == 0)
+		of_vendor = true;
+	else
 		text = strdup(p->host->cmdline_text);
 	if (!text)
 		return pst_oom(err);
@@ -256,6 +317,12 @@ int pst_host_plan_new_cmdline(struct pst_host_plan *p, char **ret,
 	*ret = pst_text_format("%s\n", line.buf);
 	if (!*ret)
 		return pst_oom(err);
+	if (of_vendor)
+		return pst_host_plan_note(
+			p, err,
+			"the plan writes /etc/kernel/cmdline of the words of "
+			"/" PST_HOST_VENDOR_CMDLINE " and its own, since a "
+			"file there counts instead of that one");
 	return pst_host_plan_note(
 		p, err,
 		"%s makes what boots with the running kernel's command line, "
@@ -328,7 +395,7 @@ int pst_host_plan_note_keepers(struct pst_host_plan *p,
 {
 	const struct pst_host_boot *b = &p->host->boot;
 	PST_CLEANUP_FREE char *words = NULL;
-	int r = wanted_words(p, &words, err);
+	int r = pst_host_plan_words(p, &words, err);
 
 	*ret_n = 0;
 	if (r < 0 || !*words)
@@ -350,50 +417,4 @@ int pst_host_plan_note_keepers(struct pst_host_plan *p,
 			words);
 	}
 	return r;
-}
-
-/* The command that adds the words, which it takes apart. */
-static int note_ostree(struct pst_host_plan *p, char *words,
-		       struct pst_error *err)
-{
-	struct pst_host_text args = {0};
-	char *word, *rest;
-
-	for (word = strtok_r(words, " ", &rest); word;
-	     word = strtok_r(NULL, " ", &rest))
-		pst_host_text_add(&args, " --append-if-missing=%s", word);
-	return pst_host_plan_note(p, err,
-				  "ostree keeps the kernel's command line: "
-				  "rpm-ostree kargs%s (before an undo: "
-				  "--delete-if-present=...)",
-				  args.buf);
-}
-
-/* Whether the running kernel has all that is wanted, so that it was added. */
-static bool is_running(const struct pst_host_plan *p)
-{
-	struct pst_host_params_part line = {
-		.text = strdup(p->host->cmdline_text)};
-	bool is = line.text &&
-		  pst_host_params_merge(&line, 1, 0, &p->params, NULL) == 0 &&
-		  !line.changed;
-
-	free(line.text);
-	return is;
-}
-
-int pst_host_plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
-{
-	PST_CLEANUP_FREE char *words = NULL;
-	int r = wanted_words(p, &words, err);
-
-	if (r < 0 || is_running(p))
-		return r;
-	if (p->host->boot.ostree)
-		return note_ostree(p, words, err);
-	return pst_host_plan_note(
-		p, err,
-		"no settings of GRUB or systemd-boot were found: "
-		"add to the kernel's command line: %s",
-		words);
 }

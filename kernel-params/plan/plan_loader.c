@@ -14,29 +14,6 @@
 #define SNIPPETS    "/etc/cmdline.d"
 #define SNIPPET_OWN "zz-penstock.conf"
 
-/* Debian's grub-mkconfig reads the directory, upstream's does not. */
-static bool reads_drop_ins(const struct pst_host_plan *p)
-{
-	static const char *const programs[] = {
-		"usr/sbin/grub-mkconfig",
-		"usr/bin/grub-mkconfig",
-		"usr/sbin/grub2-mkconfig",
-	};
-	size_t i, len;
-
-	if (!pst_host_root_exists(p->host->root, GRUB_DIR))
-		return false;
-	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
-		PST_CLEANUP_FREE char *text = NULL;
-
-		if (pst_host_root_read(p->host->root, programs[i],
-				       PST_HOST_ROOT_TEXT_MAX, &text,
-				       &len) == 0)
-			return strstr(text, "default/grub.d") != NULL;
-	}
-	return true;
-}
-
 static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
 		     struct pst_error *err)
 {
@@ -44,7 +21,7 @@ static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
 	size_t own = SIZE_MAX;
 	int r = s ? pst_host_plan_set_add(s, GRUB_FILE, err) : pst_oom(err);
 
-	if (r == 0 && reads_drop_ins(p)) {
+	if (r == 0 && pst_host_boot_grub_drop_ins(p->host->root)) {
 		r = pst_host_plan_set_add_dir(s, GRUB_DIR, ".cfg", GRUB_OWN,
 					      err);
 		if (r == 0)
@@ -71,48 +48,43 @@ static int refuse_loss(struct pst_host_plan *p, struct pst_error *err)
 			     p->host->boot.grub, p->host->boot.lost);
 }
 
+/* Whether its command would take out of the menu what the root is found by. */
+static bool is_vital(const struct pst_host_plan *p)
+{
+	static const char *const begins[] = {
+		"cryptdevice=", "crypt_root=", "cryptopts=", "rd.luks",
+		"rd.lvm",       "rd.md",       "rd.dm",      "dolvm",
+		"domdadm",      "dobtrfs",     "zfs=",       "boot=zfs",
+		"rootfstype=",  "netroot=",    "nfsroot=",   "iscsi_",
+		"rd.iscsi",     "ip=",
+	};
+	const char *lost = p->host->boot.menu_lost, *q;
+	size_t i;
+
+	if (p->request.i_know || p->request.compare_only ||
+	    p->host->boot.proxmox ||
+	    !pst_host_plan_changes_for(p, PST_HOST_TARGET_GRUB))
+		return false;
+	for (i = 0; i < PST_ARRAY_SIZE(begins); i++)
+		for (q = lost; (q = strstr(q, begins[i])); q++)
+			if (q == lost || q[-1] == ' ')
+				return true;
+	return false;
+}
+
+static int refuse_vital(const struct pst_host_plan *p, struct pst_error *err)
+{
+	return pst_error_set(err, -EBUSY,
+			     "%s would take out of /%s what GRUB's settings do "
+			     "not have: %s. The root file system may be behind "
+			     "it: add it to GRUB_CMDLINE_LINUX in "
+			     "/etc/default/grub first; --i-know plans anyway",
+			     p->host->boot.grub, p->host->boot.menu,
+			     p->host->boot.menu_lost);
+}
+
 /* ---- systemd-boot ---------------------------------------------------------
  */
-
-static int plan_entry(struct pst_host_plan *p, const struct pst_host_journal *j,
-		      const char *path, struct pst_error *err)
-{
-	PST_CLEANUP_FREE char *old = NULL;
-	char *text = NULL;
-	int r = pst_host_journal_base(j, path, &old, NULL, err);
-
-	if (r < 0 || !old || !pst_host_entry_is_linux(old))
-		return r;
-	r = pst_host_edit_entry(old, &p->params, &text, err);
-	if (r < 0)
-		return r;
-	return pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT, path,
-				  text, 0644, false, err);
-}
-
-static int plan_entries(struct pst_host_plan *p,
-			const struct pst_host_journal *j, const char *dir,
-			struct pst_error *err)
-{
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i, len;
-	int r = 0;
-
-	if (pst_host_root_list(p->host->root, dir, &names) < 0)
-		return 0;
-	for (i = 0; r == 0 && i < names.n; i++) {
-		len = strlen(names.name[i]);
-		if (names.name[i][0] == '.' || len < 6 ||
-		    strcmp(names.name[i] + len - 5, ".conf") != 0)
-			continue;
-		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
-			return pst_error_set(err, -EINVAL, "%s is too long",
-					     names.name[i]);
-		r = plan_entry(p, j, path, err);
-	}
-	return r;
-}
 
 /* The words of a file of mkinitcpio's for unified kernels, added to f. */
 static int add_snippet(struct pst_host_plan *p,
@@ -205,8 +177,10 @@ static int plan_systemd_boot(struct pst_host_plan *p,
 	size_t before = p->n_files, notes = p->notes.n;
 	int r = pst_host_journal_base(j, CMDLINE, &old, NULL, err);
 
-	if (r == 0 && !old && p->host->boot.from_cmdline &&
-	    !p->host->boot.snippets)
+	/* What the next kernel's entry would be made of. */
+	if (r == 0 && !old && !p->host->boot.snippets &&
+	    (p->host->boot.from_cmdline ||
+	     pst_host_root_exists(p->host->root, PST_HOST_VENDOR_CMDLINE)))
 		r = pst_host_plan_new_cmdline(p, &old, err);
 	/* Behind /etc/default/grub: grub2-mkconfig replaces one that is older.
 	 */
@@ -223,15 +197,8 @@ static int plan_systemd_boot(struct pst_host_plan *p,
 		r = pst_host_plan_sdboot_manage(p, j, err);
 	if (r == 0 && p->host->boot.dracut_uefi)
 		r = pst_host_plan_dracut_cmdline(p, j, err);
-	/* On request those that GRUB's settings make, too. */
-	if (r == 0 && !p->host->boot.rewritten &&
-	    (p->request.targets || !p->host->boot.grub_entries ||
-	     *p->host->boot.lost))
-		r = plan_entries(p, j, "/boot/loader/entries", err);
 	if (r == 0 && !p->host->boot.rewritten)
-		r = plan_entries(p, j, "/efi/loader/entries", err);
-	if (r == 0 && !p->host->boot.rewritten)
-		r = plan_entries(p, j, "/boot/efi/loader/entries", err);
+		r = pst_host_plan_entries(p, j, err);
 	if (r == 0 && p->n_files == before && p->notes.n == notes)
 		r = pst_error_set(err, -EINVAL,
 				  "there is neither " CMDLINE
@@ -259,15 +226,21 @@ int pst_host_plan_loader(struct pst_host_plan *p,
 			"have: %s. So the entries are edited, and it is not "
 			"among the commands",
 			b->lost);
+	if (r == 0 && is_vital(p))
+		r = refuse_vital(p, err);
 	if (r == 0 && p->targets & PST_HOST_TARGET_SYSTEMD_BOOT)
 		r = plan_systemd_boot(p, j, err);
 	if (r == 0 && p->targets & PST_HOST_TARGET_LIMINE)
 		r = pst_host_plan_limine(p, j, err);
 	if (r == 0 && p->targets & PST_HOST_TARGET_REFIND)
 		r = pst_host_plan_refind(p, j, err);
+	if (r == 0 && p->targets & PST_HOST_TARGET_EXTLINUX)
+		r = pst_host_plan_extlinux(p, j, err);
 	if (r == 0 &&
 	    (!p->request.targets || p->targets & PST_HOST_TARGET_SYSTEMD_BOOT))
 		r = pst_host_plan_note_keepers(p, j, &n, err);
+	if (r == 0)
+		r = pst_host_plan_note_others(p, &n, err);
 	if (r == 0 && !(p->targets & PST_HOST_TARGETS_LOADER) &&
 	    !p->request.targets && n == 0)
 		r = pst_host_plan_by_hand(p, err);

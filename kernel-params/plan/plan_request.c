@@ -23,6 +23,7 @@ static const struct {
 	{PST_HOST_TARGET_NIXOS, "nixos"},
 	{PST_HOST_TARGET_LIMINE, "limine"},
 	{PST_HOST_TARGET_REFIND, "refind"},
+	{PST_HOST_TARGET_EXTLINUX, "extlinux"},
 };
 
 int pst_host_targets_parse(const char *text, unsigned int *ret)

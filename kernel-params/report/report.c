@@ -358,7 +358,8 @@ static void put_content(struct report *r, const char *path)
 
 	bool status = strcmp(path, STATUS_FILE) == 0;
 
-	if (ends_with(path, "/vpd") ||
+	/* The firmware's entries have serial numbers of disks. */
+	if (ends_with(path, "/vpd") || strstr(path, "/efivars/Boot") ||
 	    pst_host_root_read(r->root, path, status ? MAX_STATUS : MAX_FILE,
 			       &text, &len) < 0) {
 		put_file(r, path, "", 0);
@@ -412,6 +413,7 @@ static void put_extra(struct report *r, const struct pst_host *h)
 		{"memlock", h->live.memlock},
 	};
 	char path[PST_HOST_ROOT_PATH_MAX], number[32];
+	PST_CLEANUP_FREE char *entry = NULL;
 	struct pst_host_text regions = {0};
 	size_t i;
 
@@ -431,6 +433,11 @@ static void put_extra(struct report *r, const struct pst_host *h)
 	}
 	put_file(r, PST_HOST_REPORT_DIR "/regions", regions.buf,
 		 strlen(regions.buf));
+	entry = pst_host_boot_entry_format(&h->boot.entry);
+	if (entry && *h->boot.entry.name)
+		put_file(r, PST_HOST_REPORT_DIR "/firmware", entry,
+			 strlen(entry));
+	r->no_memory |= !entry;
 }
 
 static int write_all(struct report *r, struct pst_error *err)

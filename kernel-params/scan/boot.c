@@ -109,124 +109,7 @@ static void read_booted(const struct pst_host_root *root,
 		pst_host_cmdline_done(&vars);
 	}
 	read_loader(root, b);
-}
-
-static bool has_word(const char *words, const char *word, size_t len)
-{
-	const char *p;
-
-	for (p = words; (p = strstr(p, word)); p++)
-		if ((p == words || p[-1] == ' ') && strchr(" ", p[len]))
-			return true;
-	return false;
-}
-
-/* The words of GRUB_CMDLINE_LINUX and its _DEFAULT, with blanks between. */
-static char *grub_words(const char *text)
-{
-	static const char *const names[] = {"GRUB_CMDLINE_LINUX",
-					    "GRUB_CMDLINE_LINUX_DEFAULT"};
-	char *all = strdup("");
-	size_t i;
-
-	for (i = 0; all && i < PST_ARRAY_SIZE(names); i++) {
-		PST_CLEANUP_FREE char *before = all;
-		struct pst_host_shell_assign a;
-		char *more, *value = strdup("");
-		unsigned int line = 0;
-		size_t pos = 0;
-
-		while (value &&
-		       pst_host_shell_next(text, names[i], &pos, &line, &a)) {
-			more = pst_text_format("%s %.*s", a.adds ? value : "",
-					       a.clear ? (int)a.len : 0,
-					       text + a.off);
-			free(value);
-			value = more;
-		}
-		all = value ? pst_text_format("%s %s", before, value) : NULL;
-		free(value);
-	}
-	return all;
-}
-
-/* Words that grub2-mkconfig itself puts in, or that stand for others. */
-static bool is_remade(const char *word)
-{
-	static const char *const begins[] = {"root=", "rootflags=", "$"};
-	size_t i;
-
-	for (i = 0; i < PST_ARRAY_SIZE(begins); i++)
-		if (strncmp(word, begins[i], strlen(begins[i])) == 0)
-			return true;
-	return strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0;
-}
-
-static void add_lost(struct pst_host_boot *b, const char *words, char *options)
-{
-	char *word, *rest;
-	size_t n;
-
-	for (word = strtok_r(options, " \t", &rest); word;
-	     word = strtok_r(NULL, " \t", &rest)) {
-		n = strlen(b->lost);
-		if (is_remade(word) || has_word(words, word, strlen(word)) ||
-		    has_word(b->lost, word, strlen(word)) ||
-		    n + strlen(word) + 2 > sizeof(b->lost))
-			continue;
-		snprintf(b->lost + n, sizeof(b->lost) - n, "%s%s", n ? " " : "",
-			 word);
-	}
-}
-
-/* The words behind a key in a file's lines. True if they name kernelopts. */
-static bool add_lines(const struct pst_host_root *root, const char *path,
-		      const char *key, const char *words,
-		      struct pst_host_boot *b)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	const size_t n = strlen(key);
-	bool kernelopts = false;
-	char *line, *rest;
-	size_t len;
-
-	if (pst_host_root_read(root, path, PST_HOST_ROOT_TEXT_MAX, &text,
-			       &len) < 0)
-		return false;
-	for (line = strtok_r(text, "\n", &rest); line;
-	     line = strtok_r(NULL, "\n", &rest)) {
-		line += strspn(line, " \t");
-		if (strncmp(line, key, n) != 0 || !line[n] ||
-		    !strchr("= \t", line[n]))
-			continue;
-		kernelopts |= strstr(line, "$kernelopts") != NULL;
-		add_lost(b, words, line + n + 1);
-	}
-	return kernelopts;
-}
-
-static void find_lost(const struct pst_host_root *root, struct pst_host_boot *b)
-{
-	static const char dir[] = "boot/loader/entries";
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	PST_CLEANUP_FREE char *text = NULL, *words = NULL;
-	char path[PST_HOST_ROOT_PATH_MAX];
-	bool kernelopts = false;
-	size_t i, len;
-
-	if (pst_host_root_read(root, "etc/default/grub", PST_HOST_ROOT_TEXT_MAX,
-			       &text, &len) == 0)
-		words = grub_words(text);
-	if (!words || pst_host_root_list(root, dir, &names) < 0)
-		return;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++)
-		if (pst_host_path(path, "%s/%s", dir, names.name[i]) == 0)
-			kernelopts |=
-				add_lines(root, path, "options", words, b);
-	/* RHEL 8 keeps what all entries share there, which its grub2-mkconfig
-	 * sets anew. */
-	if (kernelopts)
-		add_lines(root, "boot/grub2/grubenv", "kernelopts", words, b);
+	pst_host_boot_entry_read(root, &b->entry);
 }
 
 static unsigned int loaders(const struct pst_host_root *root,
@@ -241,12 +124,15 @@ static unsigned int loaders(const struct pst_host_root *root,
 		has |= PST_HOST_TARGET_GRUB;
 	if (b->limine_tool || b->limine_conf)
 		has |= PST_HOST_TARGET_LIMINE;
-	if (there(root, PST_HOST_REFIND_CONF))
+	if (b->refind_linux || b->refind_conf)
 		has |= PST_HOST_TARGET_REFIND;
+	if (b->extlinux.file)
+		has |= PST_HOST_TARGET_EXTLINUX;
 	/* GRUB reads such entries too, with its own settings (Fedora). */
 	if (pst_host_boot_has_name(root, "efi/loader/entries", ".conf") ||
 	    pst_host_boot_has_name(root, "boot/efi/loader/entries", ".conf") ||
-	    there(root, PST_HOST_KERNEL_CMDLINE) || b->snippets ||
+	    there(root, PST_HOST_KERNEL_CMDLINE) ||
+	    there(root, PST_HOST_VENDOR_CMDLINE) || b->snippets ||
 	    b->rewritten || b->sdboot_manage || b->dracut_uefi ||
 	    (pst_host_boot_has_name(root, "boot/loader/entries", ".conf") &&
 	     (!(has & PST_HOST_TARGET_GRUB) ||
@@ -301,8 +187,8 @@ void pst_host_boot_scan(const struct pst_host_root *root,
 	};
 	read_booted(root, ret);
 	pst_host_boot_makers(root, ret);
-	if (ret->grub_entries)
-		find_lost(root, ret);
+	pst_host_boot_others(root, ret);
+	pst_host_boot_losses(root, ret);
 	pst_host_boot_commands(root, ret);
 	pst_host_os_read(root, id);
 	ret->has = strcmp(id, "nixos") == 0

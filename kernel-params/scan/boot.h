@@ -19,16 +19,18 @@ enum pst_host_target {
 	PST_HOST_TARGET_NIXOS = 1U << 9,
 	PST_HOST_TARGET_LIMINE = 1U << 10,
 	PST_HOST_TARGET_REFIND = 1U << 11,
+	PST_HOST_TARGET_EXTLINUX = 1U << 12,
 };
 
 /* Those that have the kernel's command line. */
 #define PST_HOST_TARGETS_LOADER                                                \
 	(PST_HOST_TARGET_GRUB | PST_HOST_TARGET_SYSTEMD_BOOT |                 \
 	 PST_HOST_TARGET_LIMINE | PST_HOST_TARGET_REFIND |                     \
-	 PST_HOST_TARGET_NIXOS)
+	 PST_HOST_TARGET_EXTLINUX | PST_HOST_TARGET_NIXOS)
 
 /* Settings that more than one part looks at. */
 #define PST_HOST_KERNEL_CMDLINE "etc/kernel/cmdline"
+#define PST_HOST_VENDOR_CMDLINE "usr/lib/kernel/cmdline"
 #define PST_HOST_SDBOOT_CONF    "etc/sdboot-manage.conf"
 #define PST_HOST_LIMINE_CONF    "etc/default/limine"
 #define PST_HOST_REFIND_CONF    "boot/refind_linux.conf"
@@ -39,6 +41,34 @@ enum pst_host_target {
  * seen. */
 void pst_host_os_read(const struct pst_host_root *root,
 		      char ret[PST_HOST_OS_ID_MAX]);
+
+/* The entry of the firmware's own menu that has booted. */
+struct pst_host_boot_entry {
+	char name[9];           /* "Boot0003", "" not seen */
+	char label[64];         /* "Arch Linux" */
+	char loader[128];       /* what it starts: "\\vmlinuz-linux" */
+	unsigned int partition; /* where that lies, 0: not told */
+	char words[1024];       /* what it hands over, "" nothing */
+};
+
+/* Reads it; from the report of another machine, too. */
+void pst_host_boot_entry_read(const struct pst_host_root *root,
+			      struct pst_host_boot_entry *ret);
+/* As a report has it, since the variable has serial numbers; to be freed. */
+char *pst_host_boot_entry_format(const struct pst_host_boot_entry *e);
+
+/* Whether a line of refind.conf has options with a root, in a stanza that is
+ * not disabled; *ret_from is what stands between their quotes. */
+bool pst_host_boot_refind_options(const char *line, const char **ret_from,
+				  size_t *ret_len);
+
+/* syslinux and its relatives: extlinux, the menu of U-Boot. */
+struct pst_host_extlinux {
+	const char *file; /* that has the command lines, NULL: none */
+	/* The command that writes it, of this variable of its settings and
+	 * their folder (or NULL); NULL: somebody keeps it by hand. */
+	const char *command, *variable, *settings, *folder;
+};
 
 struct pst_host_boot {
 	unsigned int has; /* targets that the host has, told by its files */
@@ -68,19 +98,39 @@ struct pst_host_boot {
 	 * etc/default/grub does not have them; "" none. The entries are what
 	 * is edited then. */
 	char lost[256];
+	/* The same of a grub.cfg in which somebody, or grubby, has put them. */
+	char menu_lost[256];
+	const char *menu; /* that grub.cfg, NULL: not seen */
+	/* "FILE line N": an entry of GRUB's menu that somebody wrote, which has
+	 * words of its own; "" none. */
+	char own_entry[PST_HOST_ROOT_PATH_MAX];
+	struct pst_host_extlinux extlinux;
+	const char *refind_linux, *refind_conf; /* with options, NULL: none */
+	bool refind;                            /* it is there */
+	/* It takes them from a property of the file system. */
+	bool zfsbootmenu;
+	struct pst_host_boot_entry entry;
+	/* This kernel is Xen's dom0, which has no VFIO; it may be booted so. */
+	bool dom0, xen;
+	bool signs; /* something signs new unified kernels */
 	/* What has booted, as the firmware's LoaderInfo or the command line
 	 * tells: systemd-boot and the like, or GRUB. */
 	bool by_stub, by_grub;
 	const char *initcpio; /* makes the initramfs by mkinitcpio */
 	const char *dracut;   /* by dracut */
-	const char *grub;     /* makes grub.cfg */
-	const char *entries;  /* makes entries or unified kernels */
-	const char *limine;   /* makes limine.conf */
+	const char *grub;     /* makes grub.cfg; it may be grub_text */
+	char grub_text[160];
+	const char *entries; /* makes entries or unified kernels */
+	const char *limine;  /* makes limine.conf */
 };
 
-/* Reads it. Texts are static. */
+/* Reads it, into the place where it stays. Texts are static. */
 void pst_host_boot_scan(const struct pst_host_root *root,
 			struct pst_host_boot *ret);
+
+/* Whether grub-mkconfig reads etc/default/grub.d: Debian's does, upstream's
+ * does not. */
+bool pst_host_boot_grub_drop_ins(const struct pst_host_root *root);
 
 /* The command that makes the initramfs by one target's settings; NULL: the
  * target has none. Static. */
@@ -92,6 +142,12 @@ const char *pst_host_boot_initramfs(const struct pst_host_boot *b,
 
 /* Who makes what boots from settings of its own; before the loaders. */
 void pst_host_boot_makers(const struct pst_host_root *root,
+			  struct pst_host_boot *b);
+/* Other loaders: syslinux, rEFInd, ZFSBootMenu, Xen; who signs. */
+void pst_host_boot_others(const struct pst_host_root *root,
+			  struct pst_host_boot *b);
+/* What GRUB's command would take out of what boots. */
+void pst_host_boot_losses(const struct pst_host_root *root,
 			  struct pst_host_boot *b);
 /* The commands, where all else is known. */
 void pst_host_boot_commands(const struct pst_host_root *root,

@@ -168,6 +168,48 @@ static const char *find_limine_conf(const struct pst_host_root *root)
 	return NULL;
 }
 
+/* ---- GRUB's menu ----------------------------------------------------------
+ */
+
+/* Whether grub-mkconfig has written it, and not somebody who leads to another
+ * one. */
+static bool is_made(const struct pst_host_root *root, const char *path)
+{
+	return file_has(root, path, "### BEGIN /etc/grub.d/", "### BEGIN /etc");
+}
+
+/* The menu that GRUB reads. With UEFI it was on the ESP before Fedora 34 and
+ * RHEL 9, where nowadays a few lines lead to that in /boot. */
+static const char *find_menu(const struct pst_host_root *root)
+{
+	static const char *const on_esp[] = {
+		"boot/efi/EFI/fedora/grub.cfg",
+		"boot/efi/EFI/redhat/grub.cfg",
+		"boot/efi/EFI/centos/grub.cfg",
+		"boot/efi/EFI/rocky/grub.cfg",
+		"boot/efi/EFI/almalinux/grub.cfg",
+		"boot/efi/EFI/ol/grub.cfg",
+	};
+	static const char *const places[] = {
+		"boot/grub2/grub.cfg",
+		"boot/grub/grub.cfg",
+		"efi/grub/grub.cfg",
+		"boot/efi/grub/grub.cfg",
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(on_esp); i++)
+		if (there(root, "sys/firmware/efi") && is_made(root, on_esp[i]))
+			return on_esp[i];
+	for (i = 0; i < PST_ARRAY_SIZE(places); i++)
+		if (there(root, places[i]))
+			return places[i];
+	return NULL;
+}
+
+/* ---- All of them ----------------------------------------------------------
+ */
+
 void pst_host_boot_makers(const struct pst_host_root *root,
 			  struct pst_host_boot *b)
 {
@@ -191,44 +233,85 @@ void pst_host_boot_makers(const struct pst_host_root *root,
 	b->rewritten =
 		b->from_cmdline || (b->sdboot_manage && sdboot_rewrites(root));
 	b->own_grub = !sdbootutil;
+	b->menu = find_menu(root);
+	b->signs = dir_has(root, "etc/dracut.conf.d", ".conf",
+			   "uefi_secureboot_key", "uefi_secureboot_cert");
 }
 
-/* With " --update-bls-cmdline" where entries get the command line only so. */
-static const char *grub2(const struct pst_host_root *root, bool entries)
+/* ---- Commands -------------------------------------------------------------
+ */
+
+/* Whether grub2-mkconfig leaves the entries alone unless it is told. Before
+ * Fedora 37 and RHEL 9.3 it did not. */
+static bool asks_for_update(const struct pst_host_root *root)
 {
-	static const char plain[] = "grub2-mkconfig -o /boot/grub2/grub.cfg";
-	static const char update[] =
-		"grub2-mkconfig -o /boot/grub2/grub.cfg --update-bls-cmdline";
 	static const char *const programs[] = {"usr/sbin/grub2-mkconfig",
 					       "usr/bin/grub2-mkconfig"};
 	size_t i, len;
 
-	if (!entries)
-		return plain;
 	for (i = 0; i < PST_ARRAY_SIZE(programs); i++) {
 		PST_CLEANUP_FREE char *text = NULL;
 
-		/* Before Fedora 37 and RHEL 9.3 it did so unasked. */
 		if (pst_host_root_read(root, programs[i],
 				       PST_HOST_ROOT_TEXT_MAX, &text,
 				       &len) == 0)
-			return strstr(text, "--update-bls-cmdline") ? update
-								    : plain;
+			return strstr(text, "--update-bls-cmdline");
 	}
-	return update;
+	return true;
+}
+
+/* What is to be pasted has nothing in it that a shell would act on. */
+static bool is_plain(const char *path)
+{
+	return strspn(path, "abcdefghijklmnopqrstuvwxyz"
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/+-") ==
+	       strlen(path);
+}
+
+/* "PROGRAM -o MENU": where the menu is a link, what that leads to, since some
+ * write a new file in its place. */
+static const char *mkconfig(const struct pst_host_root *root,
+			    const char *program, const char *menu,
+			    struct pst_host_boot *b)
+{
+	char to[PST_HOST_ROOT_PATH_MAX];
+	const char *dir = menu;
+
+	if (!pst_host_root_is_link(root, menu) ||
+	    pst_host_root_readlink(root, menu, to, sizeof(to)) <= 0 ||
+	    !is_plain(to) || strlen(to) > 80)
+		*to = '\0';
+	snprintf(b->grub_text, sizeof(b->grub_text), "%s -o %s%.*s%s%s",
+		 program, *to == '/' ? "" : "/",
+		 *to == '/' ? 0
+		 : *to      ? (int)(strrchr(dir, '/') + 1 - dir)
+			    : (int)strlen(dir),
+		 dir, to,
+		 b->grub_entries && asks_for_update(root)
+			 ? " --update-bls-cmdline"
+			 : "");
+	return b->grub_text;
 }
 
 static const char *grub(const struct pst_host_root *root,
-			const struct pst_host_boot *b)
+			struct pst_host_boot *b)
 {
+	const char *menu = b->menu;
+	bool two = menu ? strncmp(menu, "boot/grub2/", 11) == 0 ||
+				   strstr(menu, "/EFI/")
+			: there(root, "boot/grub2");
+
 	/* GRUB reads the copy that this writes. */
 	if (b->proxmox)
 		return "proxmox-boot-tool refresh";
-	if (there(root, "usr/sbin/update-grub"))
+	if (there(root, "usr/sbin/update-grub") ||
+	    there(root, "usr/bin/update-grub"))
 		return "update-grub";
-	if (!there(root, "boot/grub2"))
-		return "grub-mkconfig -o /boot/grub/grub.cfg";
-	return grub2(root, b->grub_entries);
+	if (two)
+		return mkconfig(root, "grub2-mkconfig",
+				menu ? menu : "boot/grub2/grub.cfg", b);
+	return mkconfig(root, "grub-mkconfig",
+			menu ? menu : "boot/grub/grub.cfg", b);
 }
 
 static const char *entries(const struct pst_host_root *root,
@@ -238,6 +321,9 @@ static const char *entries(const struct pst_host_root *root,
 		return "proxmox-boot-tool refresh";
 	if (has_sdbootutil(root))
 		return "sdbootutil update-all-entries";
+	/* It takes the file where its own settings have nothing. */
+	if (there(root, "usr/sbin/u-boot-update") && !has_entries(root))
+		return "u-boot-update";
 	if (there(root, "etc/mkinitcpio.conf"))
 		return b->initcpio;
 	if (there(root, "usr/bin/reinstall-kernels"))
