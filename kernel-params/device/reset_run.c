@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Does the reset of a card, and waits for it to come back. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel-params/device/act.h"
@@ -8,6 +9,7 @@
 
 #define POLL_NS     (50 * PST_NS_PER_MS)
 #define PROBE       "sys/bus/pci/drivers_probe"
+#define AUTOPROBE   "sys/bus/pci/drivers_autoprobe"
 #define RESCAN      "sys/bus/pci/rescan"
 #define WAKE_ALARM  "sys/class/rtc/rtc0/wakealarm"
 #define POWER_STATE "sys/power/state"
@@ -160,8 +162,10 @@ static int rebind(const struct job *j, const struct pst_host_pci_dev *dev,
 	bool right;
 	int r, back;
 
-	if (!*dev->driver || dev->bad & PST_HOST_PCI_BAD_DRIVER)
+	if (dev->bad & PST_HOST_PCI_BAD_DRIVER)
 		return 0;
+	if (!*dev->driver)
+		return unbind(j, dev, &right, err);
 	snprintf(text, sizeof(text), "%s\n", dev->driver);
 	r = write_attr(j, dev->path, "driver_override", text, err);
 	if (r == 0)
@@ -210,6 +214,22 @@ static int remove_bridges(const struct job *j, struct pst_error *err)
 	return r;
 }
 
+/* Has the kernel try no driver by itself with what it finds, or as before: it
+ * follows this only since Linux 6.19, and before that rebind() takes back what
+ * a driver of the host has taken. Whether it was so already. */
+static bool try_drivers(const struct job *j, bool on)
+{
+	char text[8];
+
+	if (pst_host_root_read_text(j->r->host->root, AUTOPROBE, text,
+				    sizeof(text)) <= 0 ||
+	    strcmp(text, on ? "1" : "0") == 0)
+		return true;
+	(void)!pst_host_act_write(j->r->host->root, AUTOPROBE,
+				  on ? "1\n" : "0\n", NULL);
+	return false;
+}
+
 /* Looks for them until all are there, or for as long as a card is waited for.
  * One that is ready late is found by a later look. */
 static int find_again(const struct job *j,
@@ -246,6 +266,7 @@ static int by_rescan(const struct job *j,
 		     bool with_pulse, struct pst_error *err)
 {
 	struct pst_error later;
+	bool was_off;
 	size_t i;
 	int r = remove_all(j, dev, n, err), one;
 
@@ -254,6 +275,7 @@ static int by_rescan(const struct job *j,
 	if (r == 0 && with_pulse)
 		r = pulse(j, err);
 	/* Whatever failed, what was removed is looked for. */
+	was_off = try_drivers(j, false);
 	one = find_again(j, dev, n, r == 0 ? err : &later);
 	r = r ? r : one;
 	for (i = 0; i < n; i++) {
@@ -262,6 +284,8 @@ static int by_rescan(const struct job *j,
 		one = rebind(j, dev[i], r == 0 ? err : &later);
 		r = r ? r : one;
 	}
+	if (!was_off)
+		try_drivers(j, true);
 	return r;
 }
 
@@ -313,11 +337,88 @@ static int go(const struct job *j, unsigned int way, struct pst_error *err)
 	return by_suspend(j, err);
 }
 
+/* ---- Looking again -------------------------------------------------------
+ */
+
+static bool was_planned(const struct pst_host_reset *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_touched; i++)
+		if (strcmp(r->touched[i]->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* What is planned now is what was planned, and nothing uses it. */
+static int compare(const struct pst_host_reset *r,
+		   const struct pst_host_reset *now, struct pst_error *err)
+{
+	size_t i;
+
+	if (now->n_blockers)
+		return pst_error_set(err, -EBUSY, "%s is in use now: %s",
+				     now->blocker[0].dev->name,
+				     now->blocker[0].why);
+	for (i = 0; i < now->n_touched; i++)
+		if (!was_planned(r, now->touched[i]->name))
+			return pst_error_set(err, -EBUSY,
+					     "%s has come below the bridge "
+					     "meanwhile: look again",
+					     now->touched[i]->name);
+	return 0;
+}
+
+/* Time has passed since it was planned: looks at the host once more, when
+ * nobody can get a group any more. */
+static int look_again(const struct pst_host_reset *r, struct pst_error *err)
+{
+	const struct pst_host_request request = {.gpu = r->host->gpu->name};
+	struct pst_host_reset *now = calloc(1, sizeof(*now));
+	struct pst_host *h = calloc(1, sizeof(*h));
+	int rc = now && h ? pst_host_scan(r->host->root, &request, h, err)
+			  : pst_oom(err);
+
+	if (rc == 0) {
+		rc = h->gpu ? pst_host_reset_plan(h, r->ways, now, err)
+			    : pst_error_set(err, -ENODEV, "%s is gone",
+					    request.gpu);
+		if (rc == 0)
+			rc = compare(r, now, err);
+		pst_host_done(h);
+	}
+	free(h);
+	free(now);
+	return rc;
+}
+
+/* Before a further way: a driver of the host may have got what the former one
+ * has found again. */
+static int check_drivers(const struct job *j, struct pst_error *err)
+{
+	const struct pst_host_reset *r = j->r;
+	char path[PST_HOST_ROOT_PATH_MAX], has[64];
+	size_t i;
+
+	for (i = 0; i < r->n_touched; i++)
+		if (pst_host_path(path, "%s/driver", r->touched[i]->path) ==
+			    0 &&
+		    pst_host_root_link_name(r->host->root, path, has,
+					    sizeof(has)) > 0 &&
+		    strcmp(has, "vfio-pci") != 0 &&
+		    strcmp(has, r->touched[i]->driver) != 0)
+			return pst_error_set(err, -EBUSY,
+					     "%s of the host has taken %s", has,
+					     r->touched[i]->name);
+	return 0;
+}
+
 /* ---- All of it ----------------------------------------------------------- */
 
 static void try_ways(const struct job *j, struct pst_host_reset_result *ret)
 {
 	unsigned int i;
+	bool taken;
 
 	for (i = 0; i < PST_HOST_RESET_WAYS && !ret->back; i++) {
 		struct pst_host_text seen;
@@ -326,7 +427,9 @@ static void try_ways(const struct job *j, struct pst_host_reset_result *ret)
 
 		if (!(j->r->ways & 1U << i))
 			continue;
-		r = go(j, 1U << i, &err);
+		r = ret->n ? check_drivers(j, &err) : 0;
+		taken = r < 0;
+		r = r < 0 ? r : go(j, 1U << i, &err);
 		ret->tried[ret->n].way = i;
 		/* What could not be done may have done a part of it. */
 		ret->back = wait_back(j, &seen) && r == 0;
@@ -337,7 +440,7 @@ static void try_ways(const struct job *j, struct pst_host_reset_result *ret)
 			 seen.buf);
 		ret->n++;
 		/* The kernel is still at it: a second one would wait, too. */
-		if (r == -ETIMEDOUT)
+		if (r == -ETIMEDOUT || taken)
 			return;
 	}
 }
@@ -374,6 +477,8 @@ int pst_host_reset_run(const struct pst_host_reset *r, uint64_t timeout_ns,
 	for (i = 0; i < r->host->state.n; i++)
 		pst_host_record_add(&j.before, &r->host->state.fn[i]);
 	rc = hold_all(r, &holds, err);
+	if (rc == 0)
+		rc = look_again(r, err);
 	if (rc == 0) {
 		pst_host_act_begin(&former);
 		try_ways(&j, ret);

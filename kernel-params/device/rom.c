@@ -61,6 +61,9 @@ static const char *read_image(const uint8_t *rom, size_t size, size_t off,
 		return "has the size 0";
 	if (ret->size > left)
 		return "is longer than the ROM";
+	/* It may not be another image's. */
+	if (at + PCIR_LEN > ret->size)
+		return "has its PCIR outside of it";
 	return NULL;
 }
 

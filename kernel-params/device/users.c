@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- Processes ----------------------------------------------------------- */
 
@@ -36,7 +37,8 @@ static bool ends_with(const char *text, const char *end)
 	return k && n >= k && strcmp(text + n - k, end) == 0;
 }
 
-/* Whether a process has one of these open; 0, 1, or -errno. */
+/* Whether a process has one of these open; 0, 1, or -errno: -EACCES also where
+ * it has more descriptors than were read. */
 static int has_open(const struct pst_host_root *root, const char *pid,
 		    const struct ends *ends)
 {
@@ -55,10 +57,10 @@ static int has_open(const struct pst_host_root *root, const char *pid,
 		    pst_host_root_readlink(root, path, to, sizeof(to)) > 0 &&
 		    (ends_with(to, ends->group) || ends_with(to, ends->cdev)))
 			return 1;
-	return 0;
+	return fds.truncated ? -EACCES : 0;
 }
 
-/* The first process that has it open. */
+/* The first process that has it open, but this one, which may hold it. */
 static bool find_process(const struct pst_host_root *root,
 			 const struct pst_host_pci_dev *dev, char *ret,
 			 size_t size, bool *unseen)
@@ -76,7 +78,8 @@ static bool find_process(const struct pst_host_root *root,
 	for (i = 0; i < pids.n; i++) {
 		const char *pid = pids.name[i];
 
-		if (strspn(pid, "0123456789") != strlen(pid))
+		if (strspn(pid, "0123456789") != strlen(pid) ||
+		    (root->live && strtol(pid, NULL, 10) == (long)getpid()))
 			continue;
 		r = has_open(root, pid, &ends);
 		*unseen |= r == -EACCES || r == -EPERM;

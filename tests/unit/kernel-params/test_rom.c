@@ -132,6 +132,10 @@ START_TEST(what_is_wrong_is_said)
 	check_of(p, 3 * UNIT, &card);
 	says("rom.images", PST_HOST_WARN, "none is marked last");
 	make(p);
+	put16(p + 0x18, 2 * UNIT + 0x40);
+	check_of(p, SIZE, &card);
+	says("rom.signature", PST_HOST_FAIL, "begins at byte 1024");
+	make(p);
 	check_of(p, 2 * UNIT - 1, &card);
 	says("rom.signature", PST_HOST_FAIL, "no image");
 	check_of(p, 3 * UNIT - 1, &card);
