@@ -134,6 +134,7 @@ static void find_display(const struct search *s,
 
 static void follow_disk(const struct search *s, const char *name,
 			const char *what, int depth);
+static void find_any_interface(const struct search *s, const char *what);
 
 /* Of NVMe with several paths the controllers, else nothing. */
 static void follow_paths(const struct search *s, const char *dir,
@@ -179,6 +180,13 @@ static void follow_parts(const struct search *s, const char *name,
 		follow_disk(s, names.name[i], what, depth + 1);
 }
 
+/* Whether a disk comes over the network: iSCSI, NVMe over TCP, nbd, Ceph. */
+static bool is_remote(const char *name, const char *dir)
+{
+	return strstr(dir, "/session") || strstr(dir, "/nvme-fabrics/") ||
+	       strncmp(name, "nbd", 3) == 0 || strncmp(name, "rbd", 3) == 0;
+}
+
 static void follow_disk(const struct search *s, const char *name,
 			const char *what, int depth)
 {
@@ -194,6 +202,8 @@ static void follow_disk(const struct search *s, const char *name,
 		found(s, PST_HOST_CARD_DISK, fn, "%s on %s", what, name);
 		return;
 	}
+	if (is_remote(name, dir))
+		find_any_interface(s, what);
 	follow_parts(s, name, what, depth);
 	/* A partition's directory lies in its disk's. */
 	end = strrchr(dir, '/');
@@ -289,6 +299,23 @@ static void find_any_disk(const struct search *s, const char *what)
 		follow_disk(s, names.name[i], what, MAX_DEPTH);
 }
 
+/* Disks of one file system, with colons between (bcachefs). */
+static void follow_sources(const struct search *s, char *sources,
+			   const char *what)
+{
+	char *one, *rest = sources;
+
+	while ((one = strsep(&rest, ":")))
+		follow_source(s, one, what);
+}
+
+static bool is_network(const char *type)
+{
+	return strcmp(type, "nfs") == 0 || strcmp(type, "nfs4") == 0 ||
+	       strcmp(type, "cifs") == 0 || strcmp(type, "smb3") == 0 ||
+	       strcmp(type, "ceph") == 0;
+}
+
 static void find_mounts(const struct search *s)
 {
 	PST_CLEANUP_FREE char *text = NULL;
@@ -305,6 +332,10 @@ static void find_mounts(const struct search *s)
 		snprintf(what, sizeof(what), "%s", where);
 		if (strcmp(type, "zfs") == 0)
 			find_any_disk(s, "perhaps a ZFS pool");
+		else if (is_network(type))
+			find_any_interface(s, what);
+		else if (strcmp(type, "bcachefs") == 0)
+			follow_sources(s, source, what);
 		else
 			follow_source(s, source, what);
 	}
@@ -328,7 +359,7 @@ static void find_swaps(const struct search *s)
 /* ---- Routes ------------------------------------------------------------- */
 
 static void follow_interface(const struct search *s, const char *name,
-			     const char *route, int depth)
+			     const char *what, int depth)
 {
 	char path[PST_HOST_ROOT_PATH_MAX], dir[PST_HOST_ROOT_PATH_MAX];
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
@@ -341,24 +372,42 @@ static void follow_interface(const struct search *s, const char *name,
 	    pst_host_root_dir(s->root, path, dir, sizeof(dir)) == 0) {
 		fn = above(s, dir);
 		if (fn)
-			found(s, PST_HOST_CARD_NETWORK, fn,
-			      "the default route (%s) by %s", route, name);
+			found(s, PST_HOST_CARD_NETWORK, fn, "%s by %s", what,
+			      name);
 	}
 	/* Of a tree whose interfaces are no links. */
 	if (pst_host_path(path, SYS_NET "/%s/device", name) == 0 &&
 	    pst_host_root_dir(s->root, path, dir, sizeof(dir)) == 0) {
 		fn = above(s, dir);
 		if (fn)
-			found(s, PST_HOST_CARD_NETWORK, fn,
-			      "the default route (%s) by %s", route, name);
+			found(s, PST_HOST_CARD_NETWORK, fn, "%s by %s", what,
+			      name);
 	}
 	if (pst_host_path(path, SYS_NET "/%s", name) < 0 ||
 	    pst_host_root_list(s->root, path, &names) < 0)
 		return;
 	for (i = 0; i < names.n; i++)
 		if (strncmp(names.name[i], "lower_", 6) == 0)
-			follow_interface(s, names.name[i] + 6, route,
-					 depth + 1);
+			follow_interface(s, names.name[i] + 6, what, depth + 1);
+}
+
+/* Any interface that is up, by which what is mounted may come. */
+static void find_any_interface(const struct search *s, const char *what)
+{
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX], state[32], text[160];
+	size_t i;
+
+	snprintf(text, sizeof(text), "perhaps %s, over the network,", what);
+	if (pst_host_root_list(s->root, SYS_NET, &names) < 0)
+		return;
+	for (i = 0; i < names.n; i++)
+		if (pst_host_path(path, SYS_NET "/%s/operstate",
+				  names.name[i]) < 0 ||
+		    pst_host_root_read_text(s->root, path, state,
+					    sizeof(state)) <= 0 ||
+		    strcmp(state, "down") != 0)
+			follow_interface(s, names.name[i], text, 0);
 }
 
 /* proc/net/route: interface, destination, gateway, flags in hexadecimal. */
@@ -379,7 +428,8 @@ static void find_route4(const struct search *s)
 			   name, &to, &flags, &mask) == 4 &&
 		    to == 0 && mask == 0 && flags & ROUTE_UP &&
 		    !(flags & ROUTE_REJECT))
-			follow_interface(s, name, "IPv4", 0);
+			follow_interface(s, name, "the default route (IPv4)",
+					 0);
 }
 
 /* proc/net/ipv6_route: destination, its length, source, its length, next hop,
@@ -400,7 +450,8 @@ static void find_route6(const struct search *s)
 			   &bits, &flags, name) == 4 &&
 		    strspn(to, "0") == strlen(to) && bits == 0 &&
 		    flags & ROUTE_UP && !(flags & ROUTE_REJECT))
-			follow_interface(s, name, "IPv6", 0);
+			follow_interface(s, name, "the default route (IPv6)",
+					 0);
 }
 
 /* ---- All of it ---------------------------------------------------------- */
