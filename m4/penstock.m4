@@ -109,6 +109,36 @@ AC_DEFUN([PST_ARG_SCDOC], [
 	AM_CONDITIONAL([HAVE_SCDOC], [test "$pst_have_scdoc" = yes])
 ])
 
+# --with-node[=DIR]: the Node addon; DIR has node_api.h and uv.h. Tests run it
+# with node.
+AC_DEFUN([PST_ARG_NODE], [
+	AC_ARG_WITH([node], [AS_HELP_STRING([--with-node=DIR],
+		[headers of Node.js @<:@guess@:>@])], [], [with_node=guess])
+	AC_CHECK_PROGS([NODE], [node nodejs])
+	pst_have_node=no
+	NODE_CPPFLAGS=
+	AS_CASE(["$with_node"], [no], [pst_node_try=],
+		[guess|yes], [pst_node_try="/usr/include/node /usr/include/nodejs/src /usr/local/include/node"],
+		[pst_node_try=$with_node])
+	pst_save_CPPFLAGS=$CPPFLAGS
+	for pst_dir in $pst_node_try; do
+		AS_IF([test "$pst_have_node" = no && test -r "$pst_dir/node_api.h"], [
+			CPPFLAGS="$pst_save_CPPFLAGS -isystem $pst_dir"
+			AC_PREPROC_IFELSE([AC_LANG_SOURCE([[
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <uv.h>
+]])], [pst_have_node=yes
+				NODE_CPPFLAGS="-isystem $pst_dir"])])
+	done
+	CPPFLAGS=$pst_save_CPPFLAGS
+	AS_IF([test "$pst_have_node" = no],
+		[AS_CASE(["$with_node"], [guess|no], [],
+			[AC_MSG_ERROR([--with-node was given, but node_api.h and uv.h were not found in: $pst_node_try])])])
+	AC_SUBST([NODE_CPPFLAGS])
+	AM_CONDITIONAL([HAVE_NODE], [test "$pst_have_node" = yes])
+])
+
 # A python3 that has numpy; the first on PATH need not be the one.
 AC_DEFUN([PST_PYTHON_NUMPY], [
 	AC_ARG_VAR([PYTHON3], [a Python 3 interpreter with numpy])

@@ -39,6 +39,7 @@ host-client/blas: host-client/penstock.h host-client/blas/
 host-client/files: transport/base/ transport/dtype.h host-client/penstock.h host-client/files/
 host-client/cli: $cli
 host-client/cli/demo: $cli transport/sock.h
+host-client/node: host-client/penstock.h host-client/node/
 host-client: host-client/penstock.h
 kernel-params/root: transport/base/ kernel-params/root/
 kernel-params/scan: transport/base/ kernel-params/root/ kernel-params/scan/

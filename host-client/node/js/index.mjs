@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+import penstock from './index.cjs';
+
+export const { open, Connection, Matrix, Model, PenstockError, version } = penstock;

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+import titan from './titan.cjs';
+
+export const { TitanClient } = titan;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The types of results follow those of operands; what must not compile does not.
+import { Connection, Matrix, open, PenstockError } from '@NODE_PACKAGE@';
+
+export async function use(): Promise<void> {
+	const c: Connection = await open('spawn:', { timeout: 1000, wait: true });
+	const a: Matrix<'f32'> = c.empty([4, 4]);
+	const i = c.zeros([4, 4], 'i8');
+	const half = c.zeros([4, 4], 'f16');
+	const floats: Float32Array = (await c.matmul(a, a)).data;
+	const whole: Int32Array = (await c.matmul(i, i)).data;
+	const wide: Float32Array =
+		(await c.matmul(half, half, { dtypeOut: 'f32' })).data;
+	const copy: Float64Array =
+		c.from({ data: new Float64Array(4), shape: [2, 2] }).data;
+	const rows: number[][] = c.matmulSync(a, a, { out: a }).toArray();
+	const there = await c.matmul([[1, 2]], [[3], [4]], { act: 'relu' });
+	const typed = await c.matmul({ data: new Float64Array(4), shape: [2, 2] },
+		{ data: new Float64Array(4), shape: [2, 2] }, { transA: true });
+	const doubles: Float64Array = typed.data;
+
+	try {
+		using scratch = c.empty(16);
+		await (await c.model('digits')).infer(scratch, { out: a });
+	} catch (e) {
+		if (e instanceof PenstockError)
+			console.log(e.code, e.errno);
+	}
+	// @ts-expect-error f8 is no type of elements
+	c.empty([1, 1], 'f8');
+	// @ts-expect-error a and b have one type
+	await c.matmul(a, i);
+	// @ts-expect-error tanh is no function of the epilogue
+	await c.matmul(a, a, { act: 'tanh' });
+	// @ts-expect-error what is in the region only
+	c.matmulSync([[1]], [[1]]);
+	console.log(floats, whole, wide, copy, rows, there, doubles, (await c.info()).gpu?.name);
+	c.close();
+}
+
+declare const console: { log(...args: unknown[]): void };
