@@ -2,6 +2,7 @@
 /* Makes a session of a model's files. */
 #include "guest-agent/runner/model.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,7 +11,8 @@
 #include "guest-agent/runner/onnx.h"
 #include "guest-agent/runner/run.h"
 
-/* A file in private memory: its descriptor cannot be mapped any more. */
+/* A file in memory, and in no other's hands: read, or mapped if it is sealed.
+ */
 struct bytes {
 	uint8_t *data;
 	size_t size;
@@ -46,6 +48,17 @@ static int read_all(int fd, struct bytes *b, struct pst_error *err)
 	return 0;
 }
 
+/* Whether nobody can change the file, nor make it shorter than size. */
+static bool is_sealed(int fd, size_t size)
+{
+	const int want = F_SEAL_WRITE | F_SEAL_SHRINK;
+	const int seals = fcntl(fd, F_GET_SEALS);
+	char last;
+
+	return seals >= 0 && (seals & want) == want &&
+	       pread(fd, &last, 1, (off_t)size - 1) == 1;
+}
+
 static int read_file(int fd, uint64_t size, struct bytes *ret,
 		     struct pst_error *err)
 {
@@ -56,6 +69,13 @@ static int read_file(int fd, uint64_t size, struct bytes *ret,
 		return pst_error_set(err, -EINVAL,
 				     "a file of the model has "
 				     "no bytes");
+	if (is_sealed(fd, b.size)) {
+		b.data = mmap(NULL, b.size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (b.data != MAP_FAILED) {
+			*ret = b;
+			return 0;
+		}
+	}
 	b.data = mmap(NULL, b.size, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (b.data == MAP_FAILED)

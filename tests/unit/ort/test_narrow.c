@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What the runner of models cannot do any more, and still can. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,12 +12,21 @@
 #include "guest-agent/runner/narrow.h"
 #include "tests/fixtures/unit.h"
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
 /* In a child: how many of the calls did not end as they should. */
 static int try_calls(pid_t other)
 {
 	struct pst_error err;
+	const int file = memfd_create("file", 0);
 	int wrong = 0;
+	pthread_t t;
+	void *p;
 
+	wrong += ftruncate(file, 4096) != 0;
 	if (pst_runner_narrow(0, &err) < 0)
 		return 100;
 	wrong += open("/dev/null", O_RDONLY) >= 0 || errno != EPERM;
@@ -24,6 +35,18 @@ static int try_calls(pid_t other)
 	wrong += syscall(SYS_tgkill, other, other, 0) == 0 || errno != EPERM;
 	wrong += syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), 0) !=
 		 0;
+	/* A thread begins nothing outside. */
+	wrong += pthread_create(&t, NULL, nothing, NULL) != 0 ||
+		 pthread_join(t, NULL) != 0;
+	/* Files that are handed over can be read, and no more. */
+	wrong += fcntl(file, F_GET_SEALS) < 0;
+	wrong += fcntl(file, F_DUPFD, 0) >= 0 || errno != EPERM;
+	p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, file, 0);
+	wrong += p == MAP_FAILED;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	wrong += p != MAP_FAILED || errno != EPERM;
+	p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
+	wrong += p != MAP_FAILED || errno != EPERM;
 	return wrong;
 }
 
