@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls of the runner's models: the device's part of a RUN. */
 #include <inttypes.h>
+#include <sched.h>
 #include <string.h>
 
 #include "guest-agent/ort/ort_int.h"
@@ -56,6 +57,22 @@ static void fill(const struct pst_ort *o, const struct pst_run *run,
 	}
 }
 
+/* On few CPUs the runner takes the one that the agent gives up by waiting, and
+ * leaves the other one to the client. */
+static void follow(struct pst_ort_process *p)
+{
+	const int cpu = sched_getcpu();
+	cpu_set_t set;
+
+	if (cpu < 0 || cpu == p->cpu)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned int)cpu, &set);
+	/* Where that is denied it goes on as it is. */
+	(void)sched_setaffinity(p->tid, sizeof(set), &set);
+	p->cpu = cpu;
+}
+
 /* Gives the oldest call to the runner, once it has nothing else. */
 static void submit(struct pst_ort *o)
 {
@@ -83,6 +100,8 @@ static void submit(struct pst_ort *o)
 		.since_ns = pst_ort_now(o),
 		.due_ns = bop->cursor[0],
 	};
+	if (o->config.follow && o->process.tid > 0)
+		follow(&o->process);
 	__atomic_store_n(&o->mailbox->submitted.value, number,
 			 __ATOMIC_RELEASE);
 	ring(o->door);

@@ -367,6 +367,9 @@ static void on_ready(struct pst_ort *o, struct pst_runner_ready *r)
 	if (r->status == 0) {
 		o->process.state = PST_ORT_RUNNING;
 		o->process.greeted = true;
+		/* No model has spoken yet: it is one of its own. */
+		o->process.tid = r->tid;
+		o->process.cpu = -1;
 		snprintf(o->about, sizeof(o->about), "ONNX Runtime %s",
 			 r->version);
 		return;

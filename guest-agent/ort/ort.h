@@ -27,7 +27,7 @@ struct pst_ort_config {
 	uint64_t arena_at;  /* wire offset */
 	uint64_t arena_size;
 	uint32_t threads;        /* 0: the runner's choice */
-	uint32_t cpu;            /* 1 + that on which it calls; 0: any */
+	bool follow;             /* calls are computed on the agent's CPU */
 	uint32_t max_models;     /* at most PST_RUNNER_MODELS */
 	uint64_t max_memory;     /* of the process, bytes; 0: no bound */
 	uint64_t max_load_ns;    /* a load that takes longer is given up */

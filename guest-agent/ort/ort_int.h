@@ -26,6 +26,8 @@ struct pst_ort_process {
 	uint64_t pause_ns;   /* before the next start; doubles */
 	bool blamed;         /* about says why it was killed */
 	bool greeted;        /* it was RUNNING */
+	pid_t tid;           /* of the thread that computes calls */
+	int cpu;             /* that it was told to stay on; -1: none */
 };
 
 struct pst_ort_entry {

@@ -105,7 +105,6 @@ static int greet(struct pst_ort *o)
 		.map_off = c->arena_off,
 		.map_size = c->arena_size,
 		.threads = c->threads,
-		.cpu = c->cpu,
 		.max_memory = c->max_memory,
 	};
 	const int fds[PST_RUNNER_N_FDS] = {

@@ -31,6 +31,7 @@ struct runner {
 	struct pst_runner_model *models[PST_RUNNER_MODELS];
 	struct pst_runner_model *running; /* the model of the call */
 	uint64_t running_call;            /* 0: none */
+	int32_t tid;                      /* of the thread that computes */
 };
 
 /* A message and its descriptors. Returns its bytes, 0: the agent has gone, or
@@ -166,6 +167,7 @@ static void *serve_calls(void *arg)
 	struct runner *r = arg;
 	uint64_t done = 0;
 
+	__atomic_store_n(&r->tid, gettid(), __ATOMIC_RELEASE);
 	for (;;) {
 		while (load(&r->mailbox->submitted) > done)
 			run_call(r, ++done);
@@ -322,28 +324,6 @@ static uint32_t count_threads(uint32_t wanted)
 		       : (uint32_t)CPU_COUNT(&set);
 }
 
-/* The thread of calls, which stays on one CPU if the agent says so. */
-static int start_calls(struct runner *r, uint32_t cpu)
-{
-	pthread_attr_t attr;
-	cpu_set_t set;
-	pthread_t t;
-	int e;
-
-	if (cpu == 0 || cpu > CPU_SETSIZE)
-		return pst_thread_start(&t, NULL, serve_calls, r);
-	e = -pthread_attr_init(&attr);
-	if (e < 0)
-		return e;
-	CPU_ZERO(&set);
-	CPU_SET(cpu - 1, &set);
-	e = -pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-	if (e == 0)
-		e = pst_thread_start(&t, &attr, serve_calls, r);
-	pthread_attr_destroy(&attr);
-	return e;
-}
-
 /* The agent, and whoever calls it, goes first. */
 static void step_back(void)
 {
@@ -370,11 +350,13 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 					 "cannot make options", err);
 	if (e < 0)
 		return e;
-	e = start_calls(r, s->cpu);
+	e = pst_thread_start(&t, NULL, serve_calls, r);
 	if (e == 0)
 		e = pst_thread_start(&t, NULL, serve_cancels, r);
 	if (e < 0)
 		return pst_error_set_errno(err, -e, "cannot start a thread");
+	while (__atomic_load_n(&r->tid, __ATOMIC_ACQUIRE) == 0)
+		sched_yield();
 	return pst_runner_narrow(s->max_memory, err);
 }
 
@@ -400,6 +382,7 @@ int main(void)
 	ready.threads = count_threads(s.threads);
 	ready.status = start(&r, &s, fds, ready.threads, &err);
 	ready.api = r.ort.api;
+	ready.tid = r.tid;
 	snprintf(ready.text, sizeof(ready.text), "%s", err.text);
 	if (r.ort.version)
 		snprintf(ready.version, sizeof(ready.version), "%s",

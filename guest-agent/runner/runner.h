@@ -71,10 +71,10 @@ enum pst_runner_fd {
 struct pst_runner_start {
 	uint32_t type;
 	uint32_t version;
-	uint64_t map_off;    /* of the arena in its descriptor: whole pages */
-	uint64_t map_size;   /* bytes */
-	uint32_t threads;    /* that compute; 0: as many as CPUs are allowed */
-	uint32_t cpu;        /* 1 + the one that calls are made on; 0: any */
+	uint64_t map_off;  /* of the arena in its descriptor: whole pages */
+	uint64_t map_size; /* bytes */
+	uint32_t threads;  /* that compute; 0: as many as CPUs are allowed */
+	uint32_t reserved0;
 	uint64_t max_memory; /* RLIMIT_DATA, bytes; 0: none */
 	char library[256];   /* a path or a name for dlopen(); "": look */
 };
@@ -86,6 +86,8 @@ struct pst_runner_ready {
 	char version[32];           /* of ONNX Runtime, "1.30.0" */
 	uint32_t api;               /* of its C interface that was taken */
 	uint32_t threads;
+	int32_t tid; /* of the thread that computes calls */
+	uint32_t reserved0;
 };
 
 struct pst_runner_file {

@@ -223,22 +223,6 @@ static void on_readable(void *arg)
 	pst_ort_serve(r->ort);
 }
 
-/* Agent and runner share the CPU on which the serving thread is now. */
-static void share_cpu(struct pst_agent_onnx *x)
-{
-	cpu_set_t set;
-
-	if (!x->shares || x->cpu >= 0)
-		return;
-	x->cpu = sched_getcpu();
-	if (x->cpu < 0)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET((unsigned int)x->cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		x->cpu = -1;
-}
-
 static int open_runner(struct pst_agent_onnx *x, struct pst_onnx_runner *r,
 		       struct pst_error *err)
 {
@@ -255,6 +239,7 @@ static int open_runner(struct pst_agent_onnx *x, struct pst_onnx_runner *r,
 		.max_memory = x->config.max_memory,
 		.max_load_ns = x->config.max_load_ns,
 		.drain_ns = x->config.drain_ns,
+		.follow = x->shares,
 		.loaded = on_loaded,
 		.arg = r,
 	};
@@ -263,8 +248,6 @@ static int open_runner(struct pst_agent_onnx *x, struct pst_onnx_runner *r,
 	/* A device-DAX begins behind the preamble. */
 	if (region->provider != PST_PROVIDER_DAX)
 		config.arena_off += PST_WIRE_PREAMBLE;
-	share_cpu(x);
-	config.cpu = (uint32_t)(x->cpu + 1);
 	r->x = x;
 	e = pst_ort_new(&config, &r->ort, err);
 	if (e < 0)
@@ -451,7 +434,6 @@ int pst_agent_onnx_open(struct pst_agent *a,
 	x->n_cpus = count_cpus();
 	/* Three that spin on two CPUs are in each other's way. */
 	x->shares = x->n_cpus == 1 || (x->n_cpus == 2 && config->local);
-	x->cpu = -1;
 	/* What a model asks for is its own number: something is left. */
 	if (!x->config.max_memory &&
 	    pst_meminfo_available("", &x->config.max_memory) == 0)

@@ -35,7 +35,6 @@ struct pst_agent_onnx {
 	const char *library;
 	uint32_t n_cpus;
 	bool shares; /* the runner has the agent's CPU */
-	int cpu;     /* that they share; -1: any */
 	/* The files of the model that is to be installed, or is being. */
 	uint64_t install_handle; /* 0: none */
 	uint32_t n_install;

@@ -23,7 +23,9 @@ class Start(ctypes.Structure):
 
 class Ready(ctypes.Structure):
     _fields_ = [("type", u32), ("status", i32), ("text", text * TEXT),
-                ("version", text * 32), ("api", u32), ("threads", u32)]
+                ("version", text * 32), ("api", u32), ("threads", u32),
+                ("tid", i32),
+                ("reserved0", u32)]
 
 
 class File(ctypes.Structure):
