@@ -98,9 +98,23 @@ static void read_all(void)
 			       "penstock.empty() are offloaded");
 }
 
+locale_t pst_blas_plain_numbers(void)
+{
+	/* "C" is always there. */
+	return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+}
+
+static void read_plainly(void)
+{
+	const locale_t own = pst_blas_plain_numbers();
+
+	read_all();
+	uselocale(own);
+}
+
 const struct pst_blas_config *pst_blas_config(void)
 {
-	(void)pthread_once(&once, read_all);
+	(void)pthread_once(&once, read_plainly);
 	return &config;
 }
 

@@ -3,6 +3,7 @@
 #ifndef PST_HOST_CLIENT_BLAS_CONFIG_H
 #define PST_HOST_CLIENT_BLAS_CONFIG_H
 
+#include <locale.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,10 @@ struct pst_blas_config {
 /* Read at the first call. A program with more rights than its user (setuid)
  * gets PST_BLAS_OFF. */
 const struct pst_blas_config *pst_blas_config(void);
+
+/* Numbers of this thread have points, whatever the program has chosen, until
+ * uselocale() of what is returned. */
+locale_t pst_blas_plain_numbers(void);
 
 /* A line to $PENSTOCK_BLAS_LOG or stderr. pst_blas_trace() only with
  * PENSTOCK_BLAS=trace. */

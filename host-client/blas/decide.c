@@ -21,6 +21,15 @@
  * SCILIB-Accel has found, and never for F64, of which many cards have little.
  */
 #define PLAIN_MIN_TERMS (500.0 * 500 * 500)
+/* A BLAS has nearly its full speed from so many terms on (n = 128), and may
+ * gain so much with larger ones: that is what it is taken for where it was not
+ * measured. */
+#define FULL_TERMS (1U << 21)
+#define GROWTH     1.25
+/* It is measured once, after so many calls of a size, unless it would be so
+ * much slower. */
+#define FIRST_LOOK 8U
+#define HOPELESS   8.0
 
 struct size_class {
 	_Atomic double rate[PST_BLAS_N_SIDES]; /* terms/s as measured; 0: not */
@@ -60,6 +69,19 @@ void pst_blas_set_way(double bytes_per_s, double call_s)
 	store(&way_call, call_s);
 }
 
+/* The best that was measured here of other sizes; 0: nothing was. */
+static double rate_of_others(enum pst_blas_type type)
+{
+	const struct size_class *c = class_of(type, FULL_TERMS);
+	double rate, best = 0;
+
+	for (; c < classes[type] + N_SIZES; c++) {
+		rate = load(&c->rate[PST_BLAS_HERE]);
+		best = rate > best ? rate : best;
+	}
+	return GROWTH * best;
+}
+
 double pst_blas_expect(enum pst_blas_type type, enum pst_blas_side side,
 		       double terms, double bytes)
 {
@@ -69,6 +91,8 @@ double pst_blas_expect(enum pst_blas_type type, enum pst_blas_side side,
 	if (rate > 0)
 		return terms / rate;
 	rate = load(&first_rate[type][side]);
+	if (side == PST_BLAS_HERE && !(rate > 0))
+		rate = rate_of_others(type);
 	if (!(rate > 0))
 		return 0;
 	s = terms / rate;
@@ -77,13 +101,16 @@ double pst_blas_expect(enum pst_blas_type type, enum pst_blas_side side,
 	return s;
 }
 
-/* Whether it is time to see how the slower side does now. */
-static bool is_retry(struct size_class *c)
+/* Whether it is time to see how the slower side does now; first: for the first
+ * time at all. */
+static bool is_retry(struct size_class *c, bool first)
 {
 	unsigned int after =
 		atomic_load_explicit(&c->retry, memory_order_relaxed);
 
-	if (after == 0)
+	if (first)
+		after = FIRST_LOOK;
+	else if (after == 0)
 		after = RETRY_FIRST;
 	if (atomic_fetch_add_explicit(&c->calls_since, 1,
 				      memory_order_relaxed) +
@@ -91,7 +118,7 @@ static bool is_retry(struct size_class *c)
 	    after)
 		return false;
 	atomic_store_explicit(&c->calls_since, 0, memory_order_relaxed);
-	if (after < RETRY_MOST)
+	if (!first && after < RETRY_MOST)
 		atomic_store_explicit(&c->retry, 2 * after,
 				      memory_order_relaxed);
 	return true;
@@ -104,6 +131,8 @@ enum pst_blas_side pst_blas_decide(enum pst_blas_type type, double terms,
 	const double here = pst_blas_expect(type, PST_BLAS_HERE, terms, bytes);
 	const double there =
 		pst_blas_expect(type, PST_BLAS_AGENT, terms, bytes);
+	const bool unseen = !(load(&c->rate[PST_BLAS_HERE]) > 0);
+	const double far = unseen ? HOPELESS : 3;
 	enum pst_blas_side side;
 
 	if (!(here > 0) || !(there > 0))
@@ -112,7 +141,8 @@ enum pst_blas_side pst_blas_decide(enum pst_blas_type type, double terms,
 			       : PST_BLAS_HERE;
 	side = here > GAIN * there ? PST_BLAS_AGENT : PST_BLAS_HERE;
 	/* Far apart it would only cost. */
-	if (here < 3 * there && there < 3 * here && is_retry(c))
+	if (here < far * there && there < 3 * here &&
+	    is_retry(c, unseen && side == PST_BLAS_AGENT))
 		side = side == PST_BLAS_AGENT ? PST_BLAS_HERE : PST_BLAS_AGENT;
 	return side;
 }
@@ -130,7 +160,4 @@ void pst_blas_learn(enum pst_blas_type type, enum pst_blas_side side,
 	if (old > 0)
 		rate = old + WEIGHT * (rate - old);
 	store(p, rate);
-	/* Neighbours without a measurement start from here. */
-	if (side == PST_BLAS_HERE && !(load(&first_rate[type][side]) > 0))
-		store(&first_rate[type][side], rate);
 }

@@ -53,34 +53,32 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 		(double)m * (double)n * (double)k >= pst_blas_from[type], 0);
 }
 
-/* The name's constant, and where calls of it go. */
-#define BEGIN(NAME, R, T, C, W)                                                \
+/* Declared and defined from one list of arguments. */
+#define DEFINE(NAME, ARGS)                                                     \
+	EXPORT void NAME ARGS;                                                 \
+	EXPORT void NAME ARGS
+
+/* The name's constant, where calls of it go, and what they are passed on to. */
+#define BEGIN(NAME, ARGS, R, T, C, W)                                          \
 	static const struct pst_blas_name name_ = {#NAME, R, T, C, W};         \
 	const struct pst_blas_library *lib =                                   \
 		pst_blas_route(&name_, __builtin_return_address(0));           \
+	union {                                                                \
+		void *any;                                                     \
+		void(*fn) ARGS;                                                \
+	} next = {lib->fn[R]};                                                 \
 	struct pst_blas_args x = {.routine = R, .type = T}
 
+#define F_GEMM_ARGS(REAL)                                                      \
+	(const char *ta, const char *tb, const void *m, const void *n,         \
+	 const void *k, const REAL *alpha, const void *a, const void *lda,     \
+	 const void *b, const void *ldb, const REAL *beta, void *c,            \
+	 const void *ldc, size_t l0, size_t l1)
+
 #define F_GEMM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(const char *ta, const char *tb, const void *m,        \
-			 const void *n, const void *k, const REAL *alpha,      \
-			 const void *a, const void *lda, const void *b,        \
-			 const void *ldb, const REAL *beta, void *c,           \
-			 const void *ldc, size_t l0, size_t l1);               \
-	EXPORT void NAME(const char *ta, const char *tb, const void *m,        \
-			 const void *n, const void *k, const REAL *alpha,      \
-			 const void *a, const void *lda, const void *b,        \
-			 const void *ldb, const REAL *beta, void *c,           \
-			 const void *ldc, size_t l0, size_t l1)                \
+	DEFINE(NAME, F_GEMM_ARGS(REAL))                                        \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_GEMM, T, false, W);                       \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(const char *, const char *, const void *,   \
-				   const void *, const void *, const REAL *,   \
-				   const void *, const void *, const void *,   \
-				   const void *, const REAL *, void *,         \
-				   const void *, size_t, size_t);              \
-		} next = {lib->fn[PST_BLAS_GEMM]};                             \
+		BEGIN(NAME, F_GEMM_ARGS(REAL), PST_BLAS_GEMM, T, false, W);    \
                                                                                \
 		if (is_large(T, IN(m), IN(n), IN(k)) &&                        \
 		    flags(&x, 0, 0, TRANS(ta), TRANS(tb), 0)) {                \
@@ -102,27 +100,16 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 			l0, l1);                                               \
 	}
 
+#define F_SYMM_ARGS(REAL)                                                      \
+	(const char *side, const char *uplo, const void *m, const void *n,     \
+	 const REAL *alpha, const void *a, const void *lda, const void *b,     \
+	 const void *ldb, const REAL *beta, void *c, const void *ldc,          \
+	 size_t l0, size_t l1)
+
 #define F_SYMM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(const char *side, const char *uplo, const void *m,    \
-			 const void *n, const REAL *alpha, const void *a,      \
-			 const void *lda, const void *b, const void *ldb,      \
-			 const REAL *beta, void *c, const void *ldc,           \
-			 size_t l0, size_t l1);                                \
-	EXPORT void NAME(const char *side, const char *uplo, const void *m,    \
-			 const void *n, const REAL *alpha, const void *a,      \
-			 const void *lda, const void *b, const void *ldb,      \
-			 const REAL *beta, void *c, const void *ldc,           \
-			 size_t l0, size_t l1)                                 \
+	DEFINE(NAME, F_SYMM_ARGS(REAL))                                        \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_SYMM, T, false, W);                       \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(const char *, const char *, const void *,   \
-				   const void *, const REAL *, const void *,   \
-				   const void *, const void *, const void *,   \
-				   const REAL *, void *, const void *, size_t, \
-				   size_t);                                    \
-		} next = {lib->fn[PST_BLAS_SYMM]};                             \
+		BEGIN(NAME, F_SYMM_ARGS(REAL), PST_BLAS_SYMM, T, false, W);    \
                                                                                \
 		if (is_large(T, IN(m), IN(n),                                  \
 			     IN(m) > IN(n) ? IN(m) : IN(n)) &&                 \
@@ -144,24 +131,15 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 			l0, l1);                                               \
 	}
 
+#define F_SYRK_ARGS(REAL)                                                      \
+	(const char *uplo, const char *t, const void *n, const void *k,        \
+	 const REAL *alpha, const void *a, const void *lda, const REAL *beta,  \
+	 void *c, const void *ldc, size_t l0, size_t l1)
+
 #define F_SYRK(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(const char *uplo, const char *t, const void *n,       \
-			 const void *k, const REAL *alpha, const void *a,      \
-			 const void *lda, const REAL *beta, void *c,           \
-			 const void *ldc, size_t l0, size_t l1);               \
-	EXPORT void NAME(const char *uplo, const char *t, const void *n,       \
-			 const void *k, const REAL *alpha, const void *a,      \
-			 const void *lda, const REAL *beta, void *c,           \
-			 const void *ldc, size_t l0, size_t l1)                \
+	DEFINE(NAME, F_SYRK_ARGS(REAL))                                        \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_SYRK, T, false, W);                       \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(const char *, const char *, const void *,   \
-				   const void *, const REAL *, const void *,   \
-				   const void *, const REAL *, void *,         \
-				   const void *, size_t, size_t);              \
-		} next = {lib->fn[PST_BLAS_SYRK]};                             \
+		BEGIN(NAME, F_SYRK_ARGS(REAL), PST_BLAS_SYRK, T, false, W);    \
                                                                                \
 		if (is_large(T, IN(n), IN(n), IN(k)) &&                        \
 		    flags(&x, 0, UPLO(uplo), TRANS(t), 0, 0)) {                \
@@ -179,27 +157,16 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 		next.fn(uplo, t, n, k, alpha, a, lda, beta, c, ldc, l0, l1);   \
 	}
 
+#define F_SYR2K_ARGS(REAL)                                                     \
+	(const char *uplo, const char *t, const void *n, const void *k,        \
+	 const REAL *alpha, const void *a, const void *lda, const void *b,     \
+	 const void *ldb, const REAL *beta, void *c, const void *ldc,          \
+	 size_t l0, size_t l1)
+
 #define F_SYR2K(NAME, REAL, T, W)                                              \
-	EXPORT void NAME(const char *uplo, const char *t, const void *n,       \
-			 const void *k, const REAL *alpha, const void *a,      \
-			 const void *lda, const void *b, const void *ldb,      \
-			 const REAL *beta, void *c, const void *ldc,           \
-			 size_t l0, size_t l1);                                \
-	EXPORT void NAME(const char *uplo, const char *t, const void *n,       \
-			 const void *k, const REAL *alpha, const void *a,      \
-			 const void *lda, const void *b, const void *ldb,      \
-			 const REAL *beta, void *c, const void *ldc,           \
-			 size_t l0, size_t l1)                                 \
+	DEFINE(NAME, F_SYR2K_ARGS(REAL))                                       \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_SYR2K, T, false, W);                      \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(const char *, const char *, const void *,   \
-				   const void *, const REAL *, const void *,   \
-				   const void *, const void *, const void *,   \
-				   const REAL *, void *, const void *, size_t, \
-				   size_t);                                    \
-		} next = {lib->fn[PST_BLAS_SYR2K]};                            \
+		BEGIN(NAME, F_SYR2K_ARGS(REAL), PST_BLAS_SYR2K, T, false, W);  \
                                                                                \
 		if (is_large(T, IN(n), IN(n), IN(k)) &&                        \
 		    flags(&x, 0, UPLO(uplo), TRANS(t), 0, 0)) {                \
@@ -220,27 +187,16 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 			l0, l1);                                               \
 	}
 
-#define F_TRMM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(const char *side, const char *uplo, const char *t,    \
-			 const char *diag, const void *m, const void *n,       \
-			 const REAL *alpha, const void *a, const void *lda,    \
-			 void *b, const void *ldb, size_t l0, size_t l1,       \
-			 size_t l2, size_t l3);                                \
-	EXPORT void NAME(const char *side, const char *uplo, const char *t,    \
-			 const char *diag, const void *m, const void *n,       \
-			 const REAL *alpha, const void *a, const void *lda,    \
-			 void *b, const void *ldb, size_t l0, size_t l1,       \
-			 size_t l2, size_t l3)                                 \
+#define F_TR_ARGS(REAL)                                                        \
+	(const char *side, const char *uplo, const char *t, const char *diag,  \
+	 const void *m, const void *n, const REAL *alpha, const void *a,       \
+	 const void *lda, void *b, const void *ldb, size_t l0, size_t l1,      \
+	 size_t l2, size_t l3)
+
+#define F_TR(NAME, REAL, R, T, W)                                              \
+	DEFINE(NAME, F_TR_ARGS(REAL))                                          \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_TRMM, T, false, W);                       \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(const char *, const char *, const char *,   \
-				   const char *, const void *, const void *,   \
-				   const REAL *, const void *, const void *,   \
-				   void *, const void *, size_t, size_t,       \
-				   size_t, size_t);                            \
-		} next = {lib->fn[PST_BLAS_TRMM]};                             \
+		BEGIN(NAME, F_TR_ARGS(REAL), R, T, false, W);                  \
                                                                                \
 		if (is_large(T, IN(m), IN(n),                                  \
 			     IN(m) > IN(n) ? IN(m) : IN(n)) &&                 \
@@ -260,63 +216,19 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 			l1, l2, l3);                                           \
 	}
 
-#define F_TRSM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(const char *side, const char *uplo, const char *t,    \
-			 const char *diag, const void *m, const void *n,       \
-			 const REAL *alpha, const void *a, const void *lda,    \
-			 void *b, const void *ldb, size_t l0, size_t l1,       \
-			 size_t l2, size_t l3);                                \
-	EXPORT void NAME(const char *side, const char *uplo, const char *t,    \
-			 const char *diag, const void *m, const void *n,       \
-			 const REAL *alpha, const void *a, const void *lda,    \
-			 void *b, const void *ldb, size_t l0, size_t l1,       \
-			 size_t l2, size_t l3)                                 \
-	{                                                                      \
-		BEGIN(NAME, PST_BLAS_TRSM, T, false, W);                       \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(const char *, const char *, const char *,   \
-				   const char *, const void *, const void *,   \
-				   const REAL *, const void *, const void *,   \
-				   void *, const void *, size_t, size_t,       \
-				   size_t, size_t);                            \
-		} next = {lib->fn[PST_BLAS_TRSM]};                             \
-                                                                               \
-		if (is_large(T, IN(m), IN(n),                                  \
-			     IN(m) > IN(n) ? IN(m) : IN(n)) &&                 \
-		    flags(&x, SIDE(side), UPLO(uplo), TRANS(t), 0,             \
-			  DIAG(diag))) {                                       \
-			x.m = IN(m);                                           \
-			x.n = IN(n);                                           \
-			x.lda = IN(lda);                                       \
-			x.alpha = *alpha;                                      \
-			x.a = a;                                               \
-			x.c = b;                                               \
-			x.ldc = IN(ldb);                                       \
-			if (pst_blas_offload(lib, &x))                         \
-				return;                                        \
-		}                                                              \
-		next.fn(side, uplo, t, diag, m, n, alpha, a, lda, b, ldb, l0,  \
-			l1, l2, l3);                                           \
-	}
+#define F_TRMM(NAME, REAL, T, W) F_TR(NAME, REAL, PST_BLAS_TRMM, T, W)
+
+#define F_TRSM(NAME, REAL, T, W) F_TR(NAME, REAL, PST_BLAS_TRSM, T, W)
+
+#define C_GEMM_ARGS(REAL)                                                      \
+	(int o, int ta, int tb, int64_t m, int64_t n, int64_t k, REAL alpha,   \
+	 const void *a, int64_t lda, const void *b, int64_t ldb, REAL beta,    \
+	 void *c, int64_t ldc)
 
 #define C_GEMM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(int o, int ta, int tb, int64_t m, int64_t n,          \
-			 int64_t k, REAL alpha, const void *a, int64_t lda,    \
-			 const void *b, int64_t ldb, REAL beta, void *c,       \
-			 int64_t ldc);                                         \
-	EXPORT void NAME(int o, int ta, int tb, int64_t m, int64_t n,          \
-			 int64_t k, REAL alpha, const void *a, int64_t lda,    \
-			 const void *b, int64_t ldb, REAL beta, void *c,       \
-			 int64_t ldc)                                          \
+	DEFINE(NAME, C_GEMM_ARGS(REAL))                                        \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_GEMM, T, true, W);                        \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(int, int, int, int64_t, int64_t, int64_t,   \
-				   REAL, const void *, int64_t, const void *,  \
-				   int64_t, REAL, void *, int64_t);            \
-		} next = {lib->fn[PST_BLAS_GEMM]};                             \
+		BEGIN(NAME, C_GEMM_ARGS(REAL), PST_BLAS_GEMM, T, true, W);     \
                                                                                \
 		if (is_large(T, IV(m), IV(n), IV(k)) &&                        \
 		    flags(&x, 0, 0, C_TRANS(ta), C_TRANS(tb), 0)) {            \
@@ -338,23 +250,15 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 			ldc);                                                  \
 	}
 
+#define C_SYMM_ARGS(REAL)                                                      \
+	(int o, int side, int uplo, int64_t m, int64_t n, REAL alpha,          \
+	 const void *a, int64_t lda, const void *b, int64_t ldb, REAL beta,    \
+	 void *c, int64_t ldc)
+
 #define C_SYMM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(int o, int side, int uplo, int64_t m, int64_t n,      \
-			 REAL alpha, const void *a, int64_t lda,               \
-			 const void *b, int64_t ldb, REAL beta, void *c,       \
-			 int64_t ldc);                                         \
-	EXPORT void NAME(int o, int side, int uplo, int64_t m, int64_t n,      \
-			 REAL alpha, const void *a, int64_t lda,               \
-			 const void *b, int64_t ldb, REAL beta, void *c,       \
-			 int64_t ldc)                                          \
+	DEFINE(NAME, C_SYMM_ARGS(REAL))                                        \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_SYMM, T, true, W);                        \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(int, int, int, int64_t, int64_t, REAL,      \
-				   const void *, int64_t, const void *,        \
-				   int64_t, REAL, void *, int64_t);            \
-		} next = {lib->fn[PST_BLAS_SYMM]};                             \
+		BEGIN(NAME, C_SYMM_ARGS(REAL), PST_BLAS_SYMM, T, true, W);     \
                                                                                \
 		if (is_large(T, IV(m), IV(n),                                  \
 			     IV(m) > IV(n) ? IV(m) : IV(n)) &&                 \
@@ -376,21 +280,14 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 			ldc);                                                  \
 	}
 
+#define C_SYRK_ARGS(REAL)                                                      \
+	(int o, int uplo, int t, int64_t n, int64_t k, REAL alpha,             \
+	 const void *a, int64_t lda, REAL beta, void *c, int64_t ldc)
+
 #define C_SYRK(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(int o, int uplo, int t, int64_t n, int64_t k,         \
-			 REAL alpha, const void *a, int64_t lda, REAL beta,    \
-			 void *c, int64_t ldc);                                \
-	EXPORT void NAME(int o, int uplo, int t, int64_t n, int64_t k,         \
-			 REAL alpha, const void *a, int64_t lda, REAL beta,    \
-			 void *c, int64_t ldc)                                 \
+	DEFINE(NAME, C_SYRK_ARGS(REAL))                                        \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_SYRK, T, true, W);                        \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(int, int, int, int64_t, int64_t, REAL,      \
-				   const void *, int64_t, REAL, void *,        \
-				   int64_t);                                   \
-		} next = {lib->fn[PST_BLAS_SYRK]};                             \
+		BEGIN(NAME, C_SYRK_ARGS(REAL), PST_BLAS_SYRK, T, true, W);     \
                                                                                \
 		if (is_large(T, IV(n), IV(n), IV(k)) &&                        \
 		    flags(&x, 0, C_UPLO(uplo), C_TRANS(t), 0, 0)) {            \
@@ -408,23 +305,15 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 		next.fn(o, uplo, t, n, k, alpha, a, lda, beta, c, ldc);        \
 	}
 
+#define C_SYR2K_ARGS(REAL)                                                     \
+	(int o, int uplo, int t, int64_t n, int64_t k, REAL alpha,             \
+	 const void *a, int64_t lda, const void *b, int64_t ldb, REAL beta,    \
+	 void *c, int64_t ldc)
+
 #define C_SYR2K(NAME, REAL, T, W)                                              \
-	EXPORT void NAME(int o, int uplo, int t, int64_t n, int64_t k,         \
-			 REAL alpha, const void *a, int64_t lda,               \
-			 const void *b, int64_t ldb, REAL beta, void *c,       \
-			 int64_t ldc);                                         \
-	EXPORT void NAME(int o, int uplo, int t, int64_t n, int64_t k,         \
-			 REAL alpha, const void *a, int64_t lda,               \
-			 const void *b, int64_t ldb, REAL beta, void *c,       \
-			 int64_t ldc)                                          \
+	DEFINE(NAME, C_SYR2K_ARGS(REAL))                                       \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_SYR2K, T, true, W);                       \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(int, int, int, int64_t, int64_t, REAL,      \
-				   const void *, int64_t, const void *,        \
-				   int64_t, REAL, void *, int64_t);            \
-		} next = {lib->fn[PST_BLAS_SYR2K]};                            \
+		BEGIN(NAME, C_SYR2K_ARGS(REAL), PST_BLAS_SYR2K, T, true, W);   \
                                                                                \
 		if (is_large(T, IV(n), IV(n), IV(k)) &&                        \
 		    flags(&x, 0, C_UPLO(uplo), C_TRANS(t), 0, 0)) {            \
@@ -445,21 +334,14 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 			ldc);                                                  \
 	}
 
-#define C_TRMM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(int o, int side, int uplo, int t, int diag,           \
-			 int64_t m, int64_t n, REAL alpha, const void *a,      \
-			 int64_t lda, void *b, int64_t ldb);                   \
-	EXPORT void NAME(int o, int side, int uplo, int t, int diag,           \
-			 int64_t m, int64_t n, REAL alpha, const void *a,      \
-			 int64_t lda, void *b, int64_t ldb)                    \
+#define C_TR_ARGS(REAL)                                                        \
+	(int o, int side, int uplo, int t, int diag, int64_t m, int64_t n,     \
+	 REAL alpha, const void *a, int64_t lda, void *b, int64_t ldb)
+
+#define C_TR(NAME, REAL, R, T, W)                                              \
+	DEFINE(NAME, C_TR_ARGS(REAL))                                          \
 	{                                                                      \
-		BEGIN(NAME, PST_BLAS_TRMM, T, true, W);                        \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(int, int, int, int, int, int64_t, int64_t,  \
-				   REAL, const void *, int64_t, void *,        \
-				   int64_t);                                   \
-		} next = {lib->fn[PST_BLAS_TRMM]};                             \
+		BEGIN(NAME, C_TR_ARGS(REAL), R, T, true, W);                   \
                                                                                \
 		if (is_large(T, IV(m), IV(n),                                  \
 			     IV(m) > IV(n) ? IV(m) : IV(n)) &&                 \
@@ -478,38 +360,9 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 		next.fn(o, side, uplo, t, diag, m, n, alpha, a, lda, b, ldb);  \
 	}
 
-#define C_TRSM(NAME, REAL, T, W)                                               \
-	EXPORT void NAME(int o, int side, int uplo, int t, int diag,           \
-			 int64_t m, int64_t n, REAL alpha, const void *a,      \
-			 int64_t lda, void *b, int64_t ldb);                   \
-	EXPORT void NAME(int o, int side, int uplo, int t, int diag,           \
-			 int64_t m, int64_t n, REAL alpha, const void *a,      \
-			 int64_t lda, void *b, int64_t ldb)                    \
-	{                                                                      \
-		BEGIN(NAME, PST_BLAS_TRSM, T, true, W);                        \
-		union {                                                        \
-			void *any;                                             \
-			void (*fn)(int, int, int, int, int, int64_t, int64_t,  \
-				   REAL, const void *, int64_t, void *,        \
-				   int64_t);                                   \
-		} next = {lib->fn[PST_BLAS_TRSM]};                             \
-                                                                               \
-		if (is_large(T, IV(m), IV(n),                                  \
-			     IV(m) > IV(n) ? IV(m) : IV(n)) &&                 \
-		    flags(&x, C_SIDE(side), C_UPLO(uplo), C_TRANS(t), 0,       \
-			  C_DIAG(diag))) {                                     \
-			x.m = IV(m);                                           \
-			x.n = IV(n);                                           \
-			x.lda = IV(lda);                                       \
-			x.alpha = alpha;                                       \
-			x.a = a;                                               \
-			x.c = b;                                               \
-			x.ldc = IV(ldb);                                       \
-			if (order(&x, o) && pst_blas_offload(lib, &x))         \
-				return;                                        \
-		}                                                              \
-		next.fn(o, side, uplo, t, diag, m, n, alpha, a, lda, b, ldb);  \
-	}
+#define C_TRMM(NAME, REAL, T, W) C_TR(NAME, REAL, PST_BLAS_TRMM, T, W)
+
+#define C_TRSM(NAME, REAL, T, W) C_TR(NAME, REAL, PST_BLAS_TRSM, T, W)
 
 /* All spellings of a routine of one type. */
 #define SPELLINGS(R, LOW, REAL, T)                                             \

@@ -289,7 +289,7 @@ static int save(uint64_t key, const struct rates *r)
 
 /* ---- Both -------------------------------------------------------------- */
 
-void pst_blas_rates_find(struct pst *c)
+static void find(struct pst *c)
 {
 	const struct pst_blas_api *api = pst_blas_api();
 	struct rates r = {0};
@@ -309,6 +309,14 @@ void pst_blas_rates_find(struct pst *c)
 	}
 	free(info);
 	use(&r);
+}
+
+void pst_blas_rates_find(struct pst *c)
+{
+	const locale_t own = pst_blas_plain_numbers();
+
+	find(c);
+	uselocale(own);
 }
 
 static int tune(struct pst *c, char **ret_json, char *text, size_t size)
@@ -353,6 +361,7 @@ int penstock_blas_tune(const char *endpoint, char **ret_json, char *error_text,
 {
 	const struct pst_blas_api *api = pst_blas_load_api();
 	struct pst *c;
+	locale_t own;
 	int r;
 
 	if (!api) {
@@ -363,7 +372,9 @@ int penstock_blas_tune(const char *endpoint, char **ret_json, char *error_text,
 	r = api->open(endpoint, NULL, &c, error_text, error_size);
 	if (r < 0)
 		return r;
+	own = pst_blas_plain_numbers();
 	r = tune(c, ret_json, error_text, error_size);
+	uselocale(own);
 	api->close(c);
 	return r;
 }

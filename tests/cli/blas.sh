@@ -12,6 +12,7 @@ export PENSTOCK_AGENT PENSTOCK_LIBRARY XDG_CACHE_HOME
 
 # A program that calls a BLAS by Fortran's name.
 cat >"$tmp/product.c" <<'END'
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ int main(int argc, char **argv)
 	int i, forks = argc > 2 ? atoi(argv[2]) : 0, status, bad = 0;
 	pid_t pid[8];
 
+	setlocale(LC_ALL, "");
 	for (i = 0; i < atoi(argv[1]); i++)
 		product(200 + i);
 	for (i = 0; i < forks; i++) {
@@ -109,6 +111,16 @@ if [ "$program" ]; then
 	check "none of it offloaded" said '3 calls, 0 products offloaded'
 	check "off is off" forced env PENSTOCK_BLAS=off "$program" 3
 	check "it counts nothing then" [ ! -s "$tmp/log" ]
+	mkdir "$tmp/locales"
+	if localedef -i de_DE -f UTF-8 "$tmp/locales/de_DE.UTF-8" 2>/dev/null; then
+		check "numbers have points in every language" forced env \
+			LOCPATH="$tmp/locales" LC_ALL=de_DE.UTF-8 \
+			PENSTOCK_BLAS_MIN=0.5 "$program" 1
+		check "and are taken" sh -c '! grep -q "is no number" "$1"' - \
+			"$tmp/log"
+	else
+		echo "# SKIP other languages: no localedef or de_DE (package locales)"
+	fi
 	check "a library that is not there is no end" forced env \
 		PENSTOCK_LIBRARY=/none "$program" 2
 	check "blas run preloads it" env PENSTOCK_BLAS_LOG="$tmp/log" \

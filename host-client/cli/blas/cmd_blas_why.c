@@ -134,6 +134,8 @@ static int list(const struct pst_cmd_ctx *ctx, const char *const argv[],
 			*end = '\0';
 		snprintf(s->files[s->n++].path, PATH_MAX, "%s", path);
 	}
+	if (!out)
+		close(pipes[0]);
 	if (out)
 		fclose(out);
 	if (r)
