@@ -195,7 +195,7 @@ counted() {
 	awk -v n="$1" '/ operands: / { s += $n } END { printf "%.0f", s }' "$tmp/log"
 }
 run() {
-	preloaded "$tmp/log" $python "$tmp/$1.py" "$tmp" \
+	preloaded "$tmp/log" "$python" "$tmp/$1.py" "$tmp" \
 		"${PST_ECO_PRODUCTS:-200}" >"$tmp/out"
 	rc=$?
 	echo "  $(tail -n 1 "$tmp/out"); $(sed -n 's/.*operands: //p' "$tmp/log" |
