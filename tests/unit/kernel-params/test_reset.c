@@ -161,6 +161,80 @@ START_TEST(virtual_machines_and_virtual_functions_block_it)
 }
 END_TEST
 
+/* Runs what was planned as if the tree were the machine. */
+static int run_planned(struct pst_host_reset_result *ret)
+{
+	int r;
+
+	tree.live = true;
+	r = pst_host_reset_run(&reset, 0, ret, &err);
+	tree.live = false;
+	return r;
+}
+
+START_TEST(what_has_changed_since_it_was_planned_stops_it)
+{
+	struct pst_host_reset_result result;
+
+	make_card();
+	tree_file("dev/vfio/11", "");
+	tree_file("proc/mounts", "");
+	ck_assert_int_eq(plan(ALL), 0);
+	ck_assert_uint_eq(reset.n_blockers, 0);
+	/* A driver of the host has come. */
+	tree_link("sys/devices/pci0000:00/" PORT "/" AUDIO "/driver",
+		  "../../../../bus/pci/drivers/snd_hda_intel");
+	ck_assert_int_eq(run_planned(&result), -EBUSY);
+	ck_assert_msg(strstr(err.text, AUDIO " is in use now: snd_hda_intel") !=
+			      NULL,
+		      "%s", err.text);
+	tree_link("sys/devices/pci0000:00/" PORT "/" AUDIO "/driver",
+		  "../../../../bus/pci/drivers/vfio-pci");
+	/* Another function has. */
+	tree_pci(&(struct tree_pci){"0000:01:00.2", "0x10de", "0x1ad8",
+				    "0x0c0330", "vfio-pci", 11, NULL});
+	below_port("0000:01:00.2");
+	ck_assert_int_eq(run_planned(&result), -EBUSY);
+	ck_assert_msg(strstr(err.text, "0000:01:00.2 has come below") != NULL,
+		      "%s", err.text);
+	ck_assert_uint_eq(result.n, 0);
+	/* The card is gone. */
+	tree_unlink("sys/bus/pci/devices/0000:01:00.2");
+	tree_unlink("sys/bus/pci/devices/" AUDIO);
+	tree_unlink("sys/bus/pci/devices/" GPU);
+	ck_assert_int_lt(run_planned(&result), 0);
+	ck_assert_uint_eq(result.n, 0);
+	done();
+}
+END_TEST
+
+START_TEST(the_clock_is_set_before_the_machine_sleeps)
+{
+	struct pst_host_reset_result result;
+	char text[32];
+
+	make_card();
+	tree_file("dev/vfio/11", "");
+	tree_file("proc/mounts", "");
+	tree_file("sys/power/state", "freeze mem\n");
+	tree_file("sys/class/rtc/rtc0/wakealarm", "");
+	ck_assert_int_eq(plan(PST_HOST_RESET_SUSPEND), 0);
+	ck_assert_int_eq(run_planned(&result), 0);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert(result.back);
+	ck_assert_int_gt(pst_host_root_read_text(&tree,
+						 "sys/class/rtc/rtc0/wakealarm",
+						 text, sizeof(text)),
+			 0);
+	ck_assert_str_eq(text, "+10");
+	ck_assert_int_gt(pst_host_root_read_text(&tree, "sys/power/state", text,
+						 sizeof(text)),
+			 0);
+	ck_assert_int_eq(strncmp(text, "mem", 3), 0);
+	done();
+}
+END_TEST
+
 static struct pst_host_record record(void)
 {
 	struct pst_host_record r = {0};
@@ -307,6 +381,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, flr_that_fails_and_a_missing_bridge_are_no_ways);
 	tcase_add_test(tc, whatever_uses_what_would_be_reset_blocks_it);
 	tcase_add_test(tc, virtual_machines_and_virtual_functions_block_it);
+	tcase_add_test(tc, what_has_changed_since_it_was_planned_stops_it);
+	tcase_add_test(tc, the_clock_is_set_before_the_machine_sleeps);
 	tcase_add_test(tc, a_record_is_read_as_it_was_written);
 	tcase_add_test(tc, a_record_that_somebody_else_wrote_is_refused);
 	tcase_add_test(tc, what_is_different_afterwards_is_said);
