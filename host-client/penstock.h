@@ -428,6 +428,14 @@ enum pst_dtype {
 	PST_BF16 = 4, /* the upper half of an F32 */
 	PST_I8 = 5,
 	PST_I32 = 6, /* of C with A and B of I8 */
+	/* Of pst_run() only. */
+	PST_I64 = 7,
+	PST_U8 = 8,
+	PST_BOOL = 9, /* a byte, 0 or 1 */
+	PST_I16 = 10,
+	PST_U16 = 11,
+	PST_U32 = 12,
+	PST_U64 = 13,
 };
 
 enum pst_order {
@@ -881,5 +889,7 @@ int pst_submit_infer(struct pst *c, const struct pst_infer_args *f,
 #ifdef __cplusplus
 }
 #endif
+
+#include "penstock_run.h"
 
 #endif

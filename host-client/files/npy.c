@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads and writes the header of a .npy file of one matrix: pure functions over
- * bytes.
- */
+/* Reads and writes the header of a .npy file of one matrix or one tensor: pure
+ * functions over bytes. */
 #include "host-client/files/npy.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-#include "host-client/penstock.h"
 
 /* NEP 1: magic, version, then a length of 2 or 4 bytes. */
 static const uint8_t magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
@@ -30,7 +27,7 @@ struct fields {
 	char descr[MAX_WORD];
 	bool fortran;
 	unsigned int n_dims;
-	uint64_t dims[2]; /* the first two */
+	uint64_t dims[PST_MAX_RANK]; /* the first ones */
 };
 
 static int malformed(struct text *t, const char *what)
@@ -222,10 +219,21 @@ static const struct element {
 	uint32_t dtype;
 	unsigned int size;
 } elements[] = {
-	{"f4", 'f', "float32", PST_F32, 4}, {"f8", 'd', "float64", PST_F64, 8},
-	{"f2", 'e', "float16", PST_F16, 2}, {"i1", 'b', "int8", PST_I8, 1},
+	{"f4", 'f', "float32", PST_F32, 4},
+	{"f8", 'd', "float64", PST_F64, 8},
+	{"f2", 'e', "float16", PST_F16, 2},
+	{"i1", 'b', "int8", PST_I8, 1},
 	{"i4", 'i', "int32", PST_I32, 4},
+	/* Of tensors only. */
+	{"i8", 'l', "int64", PST_I64, 8},
+	{"u1", 'B', "uint8", PST_U8, 1},
+	{"b1", '?', "bool", PST_BOOL, 1},
+	{"i2", 'h', "int16", PST_I16, 2},
+	{"u2", 'H', "uint16", PST_U16, 2},
+	{"u4", 'I', "uint32", PST_U32, 4},
+	{"u8", 'L', "uint64", PST_U64, 8},
 };
+#define OF_MATRICES 5U
 
 static bool is_element(const struct element *e, const char *code)
 {
@@ -234,31 +242,44 @@ static bool is_element(const struct element *e, const char *code)
 }
 
 /* As numpy.dtype() reads it: "=" and "|" and none mean the machine's own byte
- * order, and what has a single byte has none. */
-static int read_descr(const struct fields *f, struct pst_npy *ret,
-		      struct pst_error *err)
+ * order, and what has a single byte has none. One of the first n elements, or
+ * NULL. */
+static const struct element *find_element(const char *d, size_t n)
 {
-	const char *const d = f->descr;
 	const bool order = *d && strchr("<>=|", *d);
 	size_t i;
 
-	if (strcmp(order ? d + 1 : d, "O") == 0)
+	for (i = 0; i < n; i++)
+		if (is_element(&elements[i], d + order) ||
+		    (!order && strcmp(d, elements[i].word) == 0))
+			return &elements[i];
+	return NULL;
+}
+
+static bool is_object(const char *d)
+{
+	return strcmp(*d && strchr("<>=|", *d) ? d + 1 : d, "O") == 0;
+}
+
+static int read_descr(const struct fields *f, struct pst_npy *ret,
+		      struct pst_error *err)
+{
+	const struct element *e = find_element(f->descr, OF_MATRICES);
+
+	if (is_object(f->descr))
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "Python objects as elements; only numbers "
 				     "can be multiplied");
-	for (i = 0; i < PST_ARRAY_SIZE(elements); i++) {
-		if (!is_element(&elements[i], d + order) &&
-		    (order || strcmp(d, elements[i].word) != 0))
-			continue;
-		ret->big_endian = *d == '>' && elements[i].size > 1;
-		ret->dtype = elements[i].dtype;
-		ret->elem_size = elements[i].size;
-		return 0;
-	}
-	return pst_error_set(err, -EOPNOTSUPP,
-			     "elements of type '%s'; only float16, float32, "
-			     "float64, int8 and int32 are known",
-			     d);
+	if (!e)
+		return pst_error_set(
+			err, -EOPNOTSUPP,
+			"elements of type '%s'; only float16, float32, "
+			"float64, int8 and int32 are known",
+			f->descr);
+	ret->big_endian = f->descr[0] == '>' && e->size > 1;
+	ret->dtype = e->dtype;
+	ret->elem_size = e->size;
+	return 0;
 }
 
 static int read_shape(const struct fields *f, struct pst_npy *ret,
@@ -323,6 +344,63 @@ static int read_frame(const uint8_t *b, size_t n, struct text *t,
 	return 0;
 }
 
+static int read_tensor(const struct fields *f, struct pst_npy_tensor *ret,
+		       struct pst_error *err)
+{
+	const struct element *e =
+		find_element(f->descr, PST_ARRAY_SIZE(elements));
+	uint64_t size, end;
+	uint32_t i;
+
+	if (!e)
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "elements of type '%s'; numbers of up to "
+				     "8 bytes and bool are known",
+				     f->descr);
+	if (f->n_dims > PST_MAX_RANK)
+		return pst_error_set(err, -EOPNOTSUPP,
+				     "%u dimensions; tensors have up to %u",
+				     f->n_dims, PST_MAX_RANK);
+	ret->dtype = e->dtype;
+	ret->elem_size = e->size;
+	ret->big_endian = f->descr[0] == '>' && e->size > 1;
+	ret->fortran = f->fortran;
+	ret->rank = f->n_dims;
+	size = e->size;
+	for (i = 0; i < f->n_dims; i++) {
+		if (f->dims[i] > INT64_MAX ||
+		    pst_mul_overflow(size, f->dims[i], &size))
+			break;
+		ret->dim[i] = (int64_t)f->dims[i];
+	}
+	if (i < f->n_dims || pst_add_overflow(ret->data_off, size, &end) ||
+	    end > INT64_MAX)
+		return pst_error_set(err, -EOVERFLOW,
+				     "a shape that overflows the size of any "
+				     "file");
+	ret->data_size = size;
+	return 0;
+}
+
+int pst_npy_parse_tensor(const void *buf, size_t n, struct pst_npy_tensor *ret,
+			 struct pst_error *err)
+{
+	struct pst_npy_tensor tensor = {0};
+	struct text t = {.err = err};
+	struct fields f = {0};
+	struct pst_npy npy = {0};
+	int r;
+
+	if ((r = read_frame(buf, n, &t, &npy)) < 0 ||
+	    (r = take_dict(&t, &f)) < 0)
+		return r;
+	tensor.data_off = npy.data_off;
+	r = read_tensor(&f, &tensor, err);
+	if (r == 0)
+		*ret = tensor;
+	return r;
+}
+
 int pst_npy_parse(const void *buf, size_t n, struct pst_npy *ret,
 		  struct pst_error *err)
 {
@@ -347,30 +425,66 @@ int pst_npy_parse(const void *buf, size_t n, struct pst_npy *ret,
 	return 0;
 }
 
-void pst_npy_format(uint32_t dtype, bool fortran, uint64_t rows, uint64_t cols,
-		    uint8_t ret[PST_NPY_HEADER])
+static const struct element *element_of(uint32_t dtype)
 {
-	static const unsigned int start = 10;
 	const struct element *e = &elements[0];
-	char *dict = (char *)ret + start;
-	size_t room = PST_NPY_HEADER - start;
-	int n;
 
 	while (e->dtype != dtype && e < elements + PST_ARRAY_SIZE(elements) - 1)
 		e++;
+	return e;
+}
+
+/* All of a header but its dictionary's end: size is a multiple of 64. */
+static char *format_head(uint8_t *ret, unsigned int size, uint32_t dtype,
+			 bool fortran)
+{
+	static const unsigned int start = 10;
+	const struct element *e = element_of(dtype);
+	char *dict = (char *)ret + start;
+	int n;
+
 	memcpy(ret, magic, sizeof(magic));
 	ret[6] = 1;
 	ret[7] = 0;
-	ret[8] = (uint8_t)room;
+	ret[8] = (uint8_t)(size - start);
 	ret[9] = 0;
+	memset(dict, ' ', size - start);
+	ret[size - 1] = '\n';
+	n = sprintf(dict, "{'descr': '%c%s', 'fortran_order': %s, 'shape': (",
+		    e->size == 1 ? '|' : '<', e->name,
+		    fortran ? "True" : "False");
+	return dict + n;
+}
+
+/* In the place of the NUL that printf() has left. */
+static void format_tail(char *p)
+{
+	memcpy(p, "), }", 4);
+}
+
+void pst_npy_format(uint32_t dtype, bool fortran, uint64_t rows, uint64_t cols,
+		    uint8_t ret[PST_NPY_HEADER])
+{
+	char *p = format_head(ret, PST_NPY_HEADER, dtype, fortran);
+
 	/* 65 characters and two numbers of at most 20 digits: it fits. */
-	n = snprintf(dict, room,
-		     "{'descr': '%c%s', 'fortran_order': %s, 'shape': "
-		     "(%" PRIu64 ", %" PRIu64 "), }",
-		     e->size == 1 ? '|' : '<', e->name,
-		     fortran ? "True" : "False", rows, cols);
-	memset(dict + n, ' ', room - (size_t)n);
-	ret[PST_NPY_HEADER - 1] = '\n';
+	format_tail(p + sprintf(p, "%" PRIu64 ", %" PRIu64, rows, cols));
+}
+
+void pst_npy_format_tensor(uint32_t dtype, uint32_t rank, const int64_t *dim,
+			   uint8_t ret[PST_NPY_TENSOR])
+{
+	char *p = format_head(ret, PST_NPY_TENSOR,
+			      dtype == PST_BF16 ? PST_U16 : dtype, false);
+	uint32_t i;
+
+	/* 65 characters and eight numbers of at most 19 digits. */
+	for (i = 0; i < rank; i++)
+		p += sprintf(p, "%" PRId64 "%s", dim[i],
+			     i + 1 < rank ? ", "
+			     : rank == 1  ? ","
+					  : "");
+	format_tail(p);
 }
 
 void pst_npy_swap(void *data, uint64_t n, unsigned int elem_size)

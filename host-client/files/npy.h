@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads and writes the header of a .npy file of one matrix: pure functions over
- * bytes.
- */
+/* Reads and writes the header of a .npy file of one matrix or one tensor: pure
+ * functions over bytes. */
 #ifndef PST_HOST_CLIENT_FILES_NPY_H
 #define PST_HOST_CLIENT_FILES_NPY_H
 
@@ -9,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host-client/penstock.h"
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 
@@ -44,6 +44,29 @@ struct pst_npy {
  */
 PST_MUST_USE int pst_npy_parse(const void *buf, size_t n, struct pst_npy *ret,
 			       struct pst_error *err);
+
+/* A tensor: any number of dimensions up to 8, and any type of pst_run(). */
+struct pst_npy_tensor {
+	uint32_t dtype;         /* enum pst_dtype */
+	unsigned int elem_size; /* bytes */
+	bool big_endian;
+	bool fortran;
+	uint32_t rank;
+	int64_t dim[PST_MAX_RANK];
+	uint64_t data_off, data_size; /* as of struct pst_npy */
+};
+
+/* The same for a tensor; also -EOPNOTSUPP for more dimensions. */
+PST_MUST_USE int pst_npy_parse_tensor(const void *buf, size_t n,
+				      struct pst_npy_tensor *ret,
+				      struct pst_error *err);
+
+/* Writes the header of a little-endian tensor whose last dimension is the inner
+ * one; data_off is PST_NPY_TENSOR. Elements of BF16, which numpy does not have,
+ * are written as U16. */
+#define PST_NPY_TENSOR 256U
+void pst_npy_format_tensor(uint32_t dtype, uint32_t rank, const int64_t *dim,
+			   uint8_t ret[PST_NPY_TENSOR]);
 
 /* Writes the header of a little-endian matrix of F16, F32, F64, I8 or I32;
  * data_off is PST_NPY_HEADER. */

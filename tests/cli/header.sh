@@ -15,6 +15,9 @@ int use(struct pst *c)
 	struct pst_copy_args k = PST_COPY_INIT;
 	struct pst_infer_args f = PST_INFER_INIT;
 	struct pst_submission s = PST_SUBMISSION_INIT;
+	struct pst_load_args l = PST_LOAD_INIT;
+	struct pst_io io = PST_IO_INIT;
+	struct pst_run_args r = PST_RUN_INIT;
 
 	o.flags = PST_OPEN_WAIT;
 	s.op = PST_OP_GEMM;
@@ -23,11 +26,13 @@ int use(struct pst *c)
 	       pst_copy(c, &k, o.flags, NULL) + pst_infer(c, &f, 1, NULL) +
 	       pst_submit(c, &s, 1, NULL) + (o.size == sizeof(o)) +
 	       (g.alpha == 1.0) + (i.size == sizeof(i)) +
-	       (k.size == sizeof(k)) + (f.size == sizeof(f));
+	       (k.size == sizeof(k)) + (f.size == sizeof(f)) +
+	       (l.size == sizeof(l)) + (io.size == sizeof(io)) +
+	       pst_run(c, &r, 1, NULL);
 }
 END
 # Names of functions do not hide structures in C++.
-sed 's/struct pst_\([a-z]*_args\|options\|info\|submission\) /pst_\1 /' \
+sed 's/struct pst_\([a-z]*_args\|options\|info\|submission\|io\) /pst_\1 /' \
 	"$tmp/x.c" >"$tmp/x.cc"
 
 # try COMPILER STANDARD FILE: no warning, where the compiler knows the standard.

@@ -40,7 +40,7 @@ host-client/files: transport/base/ transport/dtype.h host-client/penstock.h host
 host-client/cli: $cli
 host-client/cli/demo: $cli transport/sock.h
 host-client/node: host-client/penstock.h host-client/node/
-host-client: host-client/penstock.h
+host-client: host-client/penstock.h penstock_run.h
 kernel-params/root: transport/base/ kernel-params/root/
 kernel-params/scan: transport/base/ kernel-params/root/ kernel-params/scan/
 kernel-params/check: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/check/

@@ -1,16 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The shipped library exports exactly what its symbol map names, and that is
-# what penstock.h declares. The header and penstock(3) say of each function since
+# what penstock.h declares, with the header that it includes. The header and penstock(3) say of each function since
 # which version it exists: that of its section in the map.
 set -eu
 
 lib=$PST_TOP_BUILDDIR/host-client/.libs/libpenstock.so
 map=$PST_TOP_SRCDIR/host-client/libpenstock.map
-header=$PST_TOP_SRCDIR/host-client/penstock.h
 manual=$PST_TOP_SRCDIR/host-client/penstock.3.scd
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+header=$tmp/header
+cat "$PST_TOP_SRCDIR/host-client/penstock.h" \
+	"$PST_TOP_SRCDIR/host-client/penstock_run.h" >"$header"
 
 "${NM:-nm}" -D --defined-only "$lib" | sed -n 's/^[0-9a-f]* T //p' |
 	sort >"$tmp/exported"

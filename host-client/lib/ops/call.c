@@ -205,6 +205,9 @@ static void use_operands(struct pst_memory *m, struct pst_record *rec,
 	int i;
 
 	rec->uses = true;
+	rec->run = call->run;
+	for (i = 0; rec->run && i < (int)rec->run->n_blocks; i++)
+		rec->run->block[i]->busy++;
 	for (i = 0; i < PST_RECORD_BLOCKS; i++) {
 		rec->blocks[i] = call->blocks[i];
 		if (rec->blocks[i])

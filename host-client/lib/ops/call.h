@@ -25,6 +25,8 @@ struct pst_call {
 	/* Each operand's place in the table of tensors + 1, 0 when it is none.
 	 */
 	uint32_t tensors[PST_RECORD_BLOCKS];
+	/* Of a RUN; the operation's own once it is submitted. */
+	struct pst_run_use *run;
 	uint64_t user_data;
 	uint32_t queue; /* below conf.n_queues */
 	bool writes;

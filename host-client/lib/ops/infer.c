@@ -24,6 +24,11 @@ static int check_args(const struct pst_infer_args *f, struct pst_error *err)
 {
 	if (!f->model || !f->model->handle)
 		return pst_error_set(err, -EINVAL, "no model was given");
+	if (!f->model->n_in || !f->model->n_out)
+		return pst_error_set(err, -EINVAL,
+				     "model %.63s takes no rows of f32 but "
+				     "named tensors: pst_run() calls it",
+				     f->model->name);
 	if (f->reserved)
 		return pst_error_set(err, -EINVAL,
 				     "reserved of struct pst_infer_args is "

@@ -1,253 +1,81 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads a model: its file into a tensor, and that into a model. */
+/* Loads a model: finds out what its file is. */
+#include "host-client/lib/ops/model_load.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "host-client/lib/ops/call.h"
 #include "host-client/lib/ops/model.h"
-#include "host-client/lib/ops/staging.h"
-#include "host-client/lib/ops/tensor.h"
-#include "host-client/lib/session/request.h"
+#include "host-client/lib/plain/args.h"
 
-/* The length before the JSON. */
-#define LENGTH sizeof(uint64_t)
-/* Read at once: the uploads of pieces this large wait for nothing but the
- * disk. */
-#define PIECE (8ULL << 20)
+/* As much as tells the formats apart. */
+#define HEAD 9U
 
-/* A file on its way. */
-struct load {
-	struct pst *c;
-	const char *name;
-	const char *path;
-	int fd;
-	uint64_t header_size; /* with the length */
-	uint64_t data_size;
-	uint64_t deadline_ns;
-	uint64_t tensor; /* 0: none */
-	uint8_t *read;   /* the header as it was read */
-	uint8_t *header; /* in the region, or NULL */
-};
-
-/* Reads exactly [off, +n). */
-static int read_all(const struct load *l, void *buf, uint64_t n, uint64_t off,
-		    struct pst_error *err)
+static bool ends_with(const char *s, const char *end)
 {
-	uint64_t done = 0;
-	ssize_t r;
+	const size_t n = strlen(s), m = strlen(end);
 
-	while (done < n) {
-		r = pread(l->fd, (uint8_t *)buf + done, n - done,
-			  (off_t)(off + done));
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r < 0)
-			return pst_error_set_errno(err, errno, "%s", l->path);
-		if (r == 0)
-			return pst_error_set(err, -ENODATA,
-					     "%s became shorter while it was "
-					     "read",
-					     l->path);
-		done += (uint64_t)r;
-	}
-	return 0;
+	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* The sizes of both parts, from the file's first bytes and its size. */
-static int measure(struct load *l, uint64_t size, struct pst_error *err)
+/*
+ * A ModelProto begins with its first field, ir_version (onnx.proto); a
+ * safetensors file with a length below 4 GiB and '{'.
+ */
+static bool is_onnx(const struct pst_model_job *j, const uint8_t *head)
 {
-	uint64_t length;
-	char first;
-	int r;
+	static const uint8_t zeros[4];
 
-	if (size < LENGTH + 1)
-		return pst_error_set(
-			err, -ENODATA,
-			"%s is no safetensors file: it has %" PRIu64 " "
-			"bytes",
-			l->path, size);
-	if ((r = read_all(l, &length, sizeof(length), 0, err)) < 0 ||
-	    (r = read_all(l, &first, 1, LENGTH, err)) < 0)
+	if (memcmp(head + 4, zeros, sizeof(zeros)) == 0 && head[8] == '{')
+		return false;
+	return head[0] == 0x08 || ends_with(j->args.path, ".onnx");
+}
+
+static int load(const struct pst_model_job *j, struct pst_model *ret,
+		struct pst_error *err)
+{
+	uint8_t head[HEAD] = {0};
+	const uint64_t n = j->size < sizeof(head) ? j->size : sizeof(head);
+	int r = pst_model_read(j->fd, j->args.path, head, n, 0, err);
+
+	if (r < 0)
 		return r;
-	if (first != '{')
+	if (is_onnx(j, head))
+		return pst_model_load_onnx(j, ret, err);
+	if (j->args.n_data || j->args.flags || j->args.provider != PST_EP_AUTO)
 		return pst_error_set(err, -EINVAL,
-				     "%s is no safetensors file: its header "
-				     "does not begin with '{'",
-				     l->path);
-	if (length > PST_WIRE_MODEL_HEADER - LENGTH)
-		return pst_error_set(
-			err, -EMSGSIZE,
-			"%s is no safetensors file, or its header of %" PRIu64
-			" "
-			"bytes is above the limit of %" PRIu64,
-			l->path, length, PST_WIRE_MODEL_HEADER - LENGTH);
-	if (length > size - LENGTH)
-		return pst_error_set(err, -ENODATA,
-				     "%s is cut short: its header has %" PRIu64
-				     " "
-				     "bytes, %" PRIu64 " are there",
-				     l->path, length, size - LENGTH);
-	l->header_size = LENGTH + length;
-	l->data_size = size - l->header_size;
-	if (l->data_size == 0)
-		return pst_error_set(err, -ENODATA,
-				     "%s has no weights behind its header",
-				     l->path);
+				     "%s is no ONNX file: other files, a "
+				     "provider and keeping it are for those",
+				     j->args.path);
+	return pst_model_load_safetensors(j, ret, err);
+}
+
+static int check(const struct pst_load_args *a, struct pst_error *err)
+{
+	int r = pst_model_name_check(a->name, err);
+
+	if (r < 0)
+		return r;
+	if (!a->path)
+		return pst_error_set(err, -EINVAL, "no model file was given");
+	if (a->flags & ~PST_MODEL_INSTALL || a->reserved ||
+	    a->provider > PST_EP_CUDA || (a->n_data && !a->data))
+		return pst_error_set(err, -EINVAL,
+				     "a member of struct pst_load_args has a "
+				     "value that is unknown");
 	return 0;
 }
 
-static int open_file(struct load *l, struct pst_error *err)
+int pst_model_load_file(struct pst *c, const struct pst_load_args *args,
+			uint64_t timeout_ns, struct pst_model *ret)
 {
-	struct stat st;
-
-	if (!l->path)
-		return pst_error_set(err, -EINVAL, "no model file was given");
-	/* A FIFO is not waited for. */
-	l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (l->fd < 0)
-		return pst_error_set_errno(err, errno, "%s", l->path);
-	if (fstat(l->fd, &st) < 0)
-		return pst_error_set_errno(err, errno, "%s", l->path);
-	if (!S_ISREG(st.st_mode))
-		return pst_error_set(err, -EINVAL, "%s is not a regular file",
-				     l->path);
-	return measure(l, (uint64_t)st.st_size, err);
-}
-
-/* Time that is left, at least 1 ns. */
-static uint64_t left(const struct load *l)
-{
-	const uint64_t now = pst_now_ns();
-
-	if (l->deadline_ns == UINT64_MAX)
-		return PST_FOREVER;
-	return l->deadline_ns > now ? l->deadline_ns - now : 1;
-}
-
-/* A public call's failure, with its sentence. */
-static int failed(const struct load *l, int r, struct pst_error *err)
-{
-	if (r < 0) {
-		err->code = r;
-		pst_last_error(l->c, err->text, sizeof(err->text));
-	}
-	return r;
-}
-
-static int read_header(struct load *l, struct pst_error *err)
-{
-	l->read = malloc(l->header_size);
-	if (!l->read)
-		return pst_oom(err);
-	return read_all(l, l->read, l->header_size, 0, err);
-}
-
-static int load_data(struct load *l, struct pst_error *err)
-{
-	const uint64_t piece = l->data_size < PIECE ? l->data_size : PIECE;
-	PST_CLEANUP_FREE uint8_t *buf = malloc(piece);
-	uint64_t done, n;
-	int r;
-
-	if (!buf)
-		return pst_oom(err);
-	r = failed(l,
-		   pst_tensor_create_until(l->c, l->data_size, l->deadline_ns,
-					   &l->tensor),
-		   err);
-	for (done = 0; !r && done < l->data_size; done += n) {
-		n = l->data_size - done < piece ? l->data_size - done : piece;
-		r = read_all(l, buf, n, l->header_size + done, err);
-		if (!r)
-			r = failed(l,
-				   pst_upload(l->c, l->tensor, done, buf, n,
-					      left(l)),
-				   err);
-	}
-	return r;
-}
-
-/* Asks the agent to make a model of both (unlocks). */
-static int request(struct load *l, struct pst_block *header,
-		   struct pst_model *ret, struct pst_error *err)
-{
-	struct pst *c = l->c;
-	const uint64_t max = pst_deadline(pst_now_ns(), c->conf.timeout_ns);
-	struct pst_wire_model_load q = {
-		.header_off = pst_block_wire_off(header, l->header),
-		.header_size = l->header_size,
+	static const struct pst_args_kind kind = {
+		.init = "PST_LOAD_INIT",
+		.size = sizeof(*args),
+		.least = sizeof(*args),
 	};
-	PST_CLEANUP_FREE uint8_t *payload = NULL;
-	const uint64_t serial = c->session.serial;
-	struct pst_tentry *e;
-	uint32_t n = 0;
-	int r;
-
-	r = pst_tensor_lookup(&c->mem, "the weights", l->tensor, &e, err);
-	if (r < 0)
-		return r;
-	q.data = e->handle;
-	memcpy(q.name, l->name, strlen(l->name));
-	r = pst_request(c, PST_WIRE_MODEL_LOAD, &q, sizeof(q),
-			l->deadline_ns < max ? l->deadline_ns : max, &payload,
-			&n, err);
-	if (r < 0)
-		return r;
-	if (!c->session.live || c->session.serial != serial)
-		return pst_session_gone(&c->session, err);
-	/* It is the agent's now. */
-	e = pst_tensor_table_find(&c->mem.tensors, l->tensor);
-	if (e)
-		pst_tensor_table_remove(&c->mem.tensors, e);
-	l->tensor = 0;
-	return pst_model_reply(c, PST_WIRE_MODEL_LOAD, l->name, payload, n, ret,
-			       err);
-}
-
-/* Words behind its end are read, too. */
-static uint64_t header_room(void *arg, unsigned int tries)
-{
-	const struct load *l = arg;
-
-	return tries ? 0 : l->header_size + LENGTH;
-}
-
-static int make_model(struct load *l, struct pst_model *ret,
-		      struct pst_error *err)
-{
-	struct pst_block *b;
-	void *mem;
-	int r = pst_stage(l->c, header_room, l, l->deadline_ns, &mem, err);
-
-	if (r < 0)
-		return r;
-	l->header = mem;
-	memcpy(l->header, l->read, l->header_size);
-	pst_lock(l->c);
-	r = pst_buffer_find(&l->c->mem, "the header", l->header, l->header_size,
-			    &b, err);
-	if (!r) {
-		b->busy++;
-		r = request(l, b, ret, err);
-		pst_buffer_unref(&l->c->mem, b);
-	}
-	pst_unlock(l->c);
-	/* The agent has no name for what is wrong. */
-	if (r == -EINVAL)
-		pst_error_prefix(err, l->path);
-	return r;
-}
-
-int pst_model_load(struct pst *c, const char *name, const char *path,
-		   uint64_t timeout_ns, struct pst_model *ret)
-{
-	struct load l = {
+	struct pst_model_job j = {
 		.c = c,
-		.name = name,
-		.path = path,
 		.fd = -1,
 		.deadline_ns = pst_deadline(pst_now_ns(), timeout_ns),
 	};
@@ -257,16 +85,22 @@ int pst_model_load(struct pst *c, const char *name, const char *path,
 
 	if (pst_is_forked(c))
 		return pst_forked(c);
-	if ((r = pst_model_name_check(name, &err)) == 0 &&
-	    (r = open_file(&l, &err)) == 0 &&
-	    (r = read_header(&l, &err)) == 0 && (r = load_data(&l, &err)) == 0)
-		r = make_model(&l, &m, &err);
-	pst_close_fd(l.fd);
-	free(l.read);
-	(void)pst_free(c, l.header);
-	if (l.tensor)
-		(void)pst_tensor_destroy(c, l.tensor);
+	if ((r = pst_args_take(&kind, args, &j.args, &err)) == 0 &&
+	    (r = check(&j.args, &err)) == 0 &&
+	    (r = pst_model_open_file(j.args.path, &j.fd, &j.size, &err)) == 0)
+		r = load(&j, &m, &err);
+	pst_close_fd(j.fd);
 	if (!r && ret)
 		*ret = m;
 	return pst_fail(c, r, &err);
+}
+
+int pst_model_load(struct pst *c, const char *name, const char *path,
+		   uint64_t timeout_ns, struct pst_model *ret)
+{
+	struct pst_load_args args = PST_LOAD_INIT;
+
+	args.name = name;
+	args.path = path;
+	return pst_model_load_file(c, &args, timeout_ns, ret);
 }

@@ -94,6 +94,15 @@ void pst_buffer_unref(struct pst_memory *m, struct pst_block *b)
 		pst_buffer_free(m, b);
 }
 
+static void release_run(struct pst_memory *m, struct pst_run_use *u)
+{
+	uint32_t i;
+
+	for (i = 0; i < u->n_blocks; i++)
+		pst_buffer_unref(m, u->block[i]);
+	free(u);
+}
+
 void pst_record_release(struct pst_memory *m, struct pst_record *rec)
 {
 	int i;
@@ -105,6 +114,8 @@ void pst_record_release(struct pst_memory *m, struct pst_record *rec)
 		if (rec->tensors[i])
 			pst_tensor_unref(m, rec->tensors[i] - 1);
 	}
+	if (rec->run)
+		release_run(m, rec->run);
 }
 
 void pst_memory_give_back(struct pst_memory *m, struct pst_channel *ch)

@@ -39,6 +39,8 @@ uint64_t pst_forecast_key(const struct pst_wire_sqe *sqe)
 		(uint64_t)sqe->m << 32 | sqe->n,
 		(uint64_t)sqe->k << 32 | sqe->batch,
 		sqe->length,
+		/* Models take their own times. */
+		sqe->op == PST_WIRE_OP_RUN ? sqe->off_b : 0,
 	};
 	uint64_t h = 0;
 	unsigned int i;

@@ -12,6 +12,7 @@
 
 #include "host-client/lib/plain/forecast.h"
 #include "host-client/lib/plain/heap.h"
+#include "host-client/lib/plain/run_use.h"
 #include "host-client/penstock.h"
 #include "transport/wire.h"
 
@@ -48,6 +49,7 @@ struct pst_record {
 	struct pst_block *blocks[PST_RECORD_BLOCKS]; /* busy by it, or NULL */
 	/* Places of tensors + 1, busy by it, or 0. */
 	uint32_t tensors[PST_RECORD_BLOCKS];
+	struct pst_run_use *run; /* of a RUN, the record's own, or NULL */
 } __attribute__((aligned(64)));
 
 static_assert(offsetof(struct pst_record, done.status) <= 64, "one line");

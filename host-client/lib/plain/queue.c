@@ -16,6 +16,7 @@ static inline void take_completion(struct pst_queue *q, struct pst_memory *m,
 	struct pst_record *rec = pst_pending_match(&q->ops, cqe->tag);
 	const bool passes = into && rec && !rec->claimed &&
 			    rec->state == PST_RECORD_PENDING;
+	int status = cqe->status ? pst_status_to_errno(cqe->status) : 0;
 
 	if (!rec || q->lane.cq_head > q->lane.sq_tail || cqe->flags ||
 	    cqe->reserved0[0] || cqe->reserved0[1]) {
@@ -30,10 +31,12 @@ static inline void take_completion(struct pst_queue *q, struct pst_memory *m,
 		pst_record_unref(m, rec);
 		return;
 	}
+	if (rec->uses && rec->run)
+		status = pst_run_use_end(rec->run, status);
 	*(passes ? &into->ret[into->n] : &rec->done) = (struct pst_completion){
 		.tag = cqe->tag,
 		.user_data = rec->done.user_data,
-		.status = cqe->status ? pst_status_to_errno(cqe->status) : 0,
+		.status = status,
 		.compute_ns = cqe->compute_ns,
 		.queue_ns = cqe->queue_ns,
 		.result = cqe->result,
