@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* penstock model: load, list and unload. */
+/* penstock model: load, install, list, show and unload. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host-client/cli/cmd_model.h"
 #include "host-client/cli/cmd_open.h"
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
@@ -14,7 +15,13 @@
 
 #define DEFAULT_TIMEOUT_NS (600 * PST_NS_PER_S)
 
-enum { OPT_TIMEOUT = PST_OPT_OWN };
+#define EPS "auto|cpu|cuda"
+
+enum {
+	OPT_TIMEOUT = PST_OPT_OWN,
+	OPT_DATA,
+	OPT_EP,
+};
 
 bool pst_cmd_arg_model(const struct pst_cmd_ctx *ctx, const char *name)
 {
@@ -32,19 +39,65 @@ bool pst_cmd_arg_model(const struct pst_cmd_ctx *ctx, const char *name)
 	return false;
 }
 
-/* ---- load ---- */
+static const struct pst_cmd_opt json_opts[] = {
+	PST_CMD_OPT_JSON,
+	{0},
+};
 
-static int print_loaded(const struct pst_cmd_ctx *ctx,
-			const struct pst_model *m)
+/* ---- load and install ---- */
+
+/* A bar of that many characters. */
+#define BAR 24
+
+struct shown {
+	const struct pst_cmd_ctx *ctx;
+};
+
+static int show_progress(void *arg, uint64_t done, uint64_t total)
+{
+	static const char full[] = "########################";
+	const struct shown *s = arg;
+	const int n = total ? (int)((double)done / (double)total * BAR) : BAR;
+	char what[80];
+
+	if (done == total)
+		snprintf(what, sizeof(what), "the agent makes it ready");
+	else
+		snprintf(what, sizeof(what),
+			 "[%.*s%*s] %" PRIu64 " of %" PRIu64 " MiB", n, full,
+			 BAR - n, "", done >> 20, total >> 20);
+	pst_cmd_progress(s->ctx, what);
+	return 0;
+}
+
+int pst_cmd_model_load(const struct pst_cmd_ctx *ctx, struct pst *c,
+		       const struct pst_load_args *l, uint64_t timeout_ns,
+		       struct pst_model *ret)
+{
+	struct pst_load_args own = *l;
+	struct shown shown = {ctx};
+	int r;
+
+	own.progress = show_progress;
+	own.arg = &shown;
+	pst_cmd_progress(ctx, "loading the model");
+	r = pst_model_load_file(c, &own, timeout_ns, ret);
+	pst_cmd_progress(ctx, NULL);
+	return r < 0 ? pst_cmd_fail_named(ctx, c, r) : PST_EXIT_OK;
+}
+
+static int print_rows(const struct pst_cmd_ctx *ctx, const struct pst_model *m)
 {
 	if (ctx->json)
 		return pst_cmd_print_json(
 			ctx,
-			json_pack("{s:o, s:s, s:I, s:I, s:I, s:s, s:I, s:I}",
+			json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:s, s:I, "
+				  "s:I}",
 				  "endpoint",
 				  pst_cmd_text(pst_cmd_endpoint(ctx)), "name",
-				  m->name, "inputs", (json_int_t)m->n_in,
-				  "outputs", (json_int_t)m->n_out, "layers",
+				  m->name, "format", "safetensors", "inputs",
+				  (json_int_t)m->n_in, "outputs",
+				  (json_int_t)m->n_out, "layers",
 				  (json_int_t)m->n_layers, "dtype",
 				  pst_dtype_name(m->dtype), "bytes",
 				  (json_int_t)m->bytes, "max_batch",
@@ -56,32 +109,88 @@ static int print_loaded(const struct pst_cmd_ctx *ctx,
 	return PST_EXIT_OK;
 }
 
-static int run_load(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+static int print_loaded(const struct pst_cmd_ctx *ctx, struct pst *c,
+			const struct pst_model *m)
 {
+	struct pst_model_spec *spec;
+	int r;
+
+	if (m->n_layers)
+		return print_rows(ctx, m);
+	r = pst_model_info(c, m->name, &spec);
+	if (r < 0)
+		return pst_cmd_fail_named(ctx, c, r);
+	if (ctx->json)
+		r = pst_cmd_print_json(ctx, pst_cmd_model_object(ctx, spec));
+	else
+		printf("loaded     %s: %u inputs, %u outputs, %" PRIu64
+		       " bytes, on %s by %s\n",
+		       m->name, spec->n_in, spec->n_out, m->bytes,
+		       spec->provider, spec->runtime);
+	if (!ctx->json && spec->note[0])
+		printf("note       %s\n", spec->note);
+	free(spec);
+	return r < 0 ? PST_EXIT_FAILED : r;
+}
+
+/* --data of one call, each with a file. */
+#define MOST_FILES 7U
+
+static int run_load_as(const struct pst_cmd_ctx *ctx, int argc, char **argv,
+		       uint32_t flags)
+{
+	struct pst_load_args l = PST_LOAD_INIT;
 	uint64_t timeout_ns = DEFAULT_TIMEOUT_NS;
+	const char *data[MOST_FILES];
 	struct pst_model m;
 	struct pst *c;
 	int opt, r;
 
-	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1)
+	l.flags = flags;
+	l.data = data;
+	while ((opt = pst_cmd_getopt(ctx, argc, argv)) != -1) {
 		if (opt == OPT_TIMEOUT &&
 		    !pst_cmd_arg_duration(ctx, "--timeout", optarg,
 					  &timeout_ns))
 			return PST_EXIT_USAGE;
+		if (opt == OPT_EP &&
+		    !pst_cmd_arg_word(ctx, "--ep", EPS, optarg, &l.provider))
+			return PST_EXIT_USAGE;
+		if (opt == OPT_DATA && l.n_data == MOST_FILES)
+			return pst_cmd_usage(ctx, "--data: more than %u files",
+					     MOST_FILES);
+		if (opt == OPT_DATA)
+			data[l.n_data++] = optarg;
+	}
 	if (!pst_cmd_arg_model(ctx, argv[optind]))
 		return PST_EXIT_USAGE;
+	l.name = argv[optind];
+	l.path = argv[optind + 1];
 	r = pst_cmd_open(ctx, 0, &c);
 	if (r)
 		return r;
-	pst_cmd_progress(ctx, "loading the model");
-	r = pst_model_load(c, argv[optind], argv[optind + 1], timeout_ns, &m);
-	pst_cmd_progress(ctx, NULL);
-	r = r < 0 ? pst_cmd_fail_named(ctx, c, r) : print_loaded(ctx, &m);
+	r = pst_cmd_model_load(ctx, c, &l, timeout_ns, &m);
+	if (r == 0)
+		r = print_loaded(ctx, c, &m);
 	pst_close(c);
 	return r;
 }
 
+static int run_load(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	return run_load_as(ctx, argc, argv, 0);
+}
+
+static int run_install(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	return run_load_as(ctx, argc, argv, PST_MODEL_INSTALL);
+}
+
 static const struct pst_cmd_opt load_opts[] = {
+	{OPT_DATA, "data", "FILE",
+	 "weights of an ONNX file that lie in FILE; may come again\n"
+	 "[those beside it that it names]"},
+	{OPT_EP, "ep", EPS, "who computes an ONNX file [auto]"},
 	{OPT_TIMEOUT, "timeout", "TIME", "give up after TIME [10m]"},
 	PST_CMD_OPT_JSON,
 	{0},
@@ -89,15 +198,72 @@ static const struct pst_cmd_opt load_opts[] = {
 
 static const struct pst_cmd load = {
 	.name = "load",
-	.args = "NAME FILE.safetensors",
+	.args = "NAME FILE.onnx|FILE.safetensors",
 	.summary = "Load a model file into the agent",
 	.help = "The model stays until it is unloaded or the agent ends, and "
-		"every client\nof the agent may use it.\n",
+		"every client\nof the agent may use it. An ONNX file needs an "
+		"agent with ONNX Runtime.\n",
 	.example = "penstock model load net net.safetensors\n",
 	.opts = load_opts,
 	.min_args = 2,
 	.max_args = 2,
 	.run = run_load,
+};
+
+static const struct pst_cmd install = {
+	.name = "install",
+	.args = "NAME FILE.onnx",
+	.summary = "Load an ONNX file, and have the agent keep it",
+	.help = "The agent loads it again at each of its starts, where its "
+		"owner allows that\n(allow_install in agent.conf, "
+		"penstock-agent(8)).\n",
+	.example = "penstock model install net net.onnx\n",
+	.opts = load_opts,
+	.min_args = 2,
+	.max_args = 2,
+	.run = run_install,
+};
+
+/* ---- show ---- */
+
+static int run_show(const struct pst_cmd_ctx *ctx, int argc, char **argv)
+{
+	struct pst_model_spec *m;
+	struct pst *c;
+	int r;
+
+	while (pst_cmd_getopt(ctx, argc, argv) != -1)
+		;
+	if (!pst_cmd_arg_model(ctx, argv[optind]))
+		return PST_EXIT_USAGE;
+	r = pst_cmd_open(ctx, PST_OPEN_CONTROL_ONLY, &c);
+	if (r)
+		return r;
+	r = pst_model_info(c, argv[optind], &m);
+	if (r < 0) {
+		r = pst_cmd_fail_named(ctx, c, r);
+	} else {
+		if (ctx->json)
+			r = pst_cmd_print_json(ctx,
+					       pst_cmd_model_object(ctx, m));
+		else
+			pst_cmd_model_print(m);
+		free(m);
+	}
+	pst_close(c);
+	return r;
+}
+
+static const struct pst_cmd show = {
+	.name = "show",
+	.args = "NAME",
+	.summary = "Show what a model takes and gives, and who computes it",
+	.example = "penstock model show net\n",
+	.opts = json_opts,
+	.min_args = 1,
+	.max_args = 1,
+	.run = run_show,
+	.print_names = pst_cmd_model_names,
 };
 
 /* ---- list ---- */
@@ -172,11 +338,6 @@ static int run_list(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	pst_close(c);
 	return r;
 }
-
-static const struct pst_cmd_opt json_opts[] = {
-	PST_CMD_OPT_JSON,
-	{0},
-};
 
 static const struct pst_cmd list = {
 	.name = "list",
@@ -263,14 +424,11 @@ static const struct pst_cmd unload = {
 };
 
 static const struct pst_cmd *const commands[] = {
-	&load,
-	&list,
-	&unload,
-	NULL,
+	&load, &list, &show, &install, &unload, NULL,
 };
 
 const struct pst_cmd pst_cmd_model = {
 	.name = "model",
-	.summary = "Load, list and unload models",
+	.summary = "Load, list, show and unload models",
 	.sub = commands,
 };

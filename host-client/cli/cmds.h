@@ -22,6 +22,7 @@ bool pst_cmd_arg_model(const struct pst_cmd_ctx *ctx, const char *name);
 void pst_cmd_model_names(const struct pst_cmd_ctx *ctx, const char *uri,
 			 const char *typed);
 extern const struct pst_cmd pst_cmd_ping;
+extern const struct pst_cmd pst_cmd_run;
 extern const struct pst_cmd pst_cmd_vm;
 
 /* blas/ */

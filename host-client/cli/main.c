@@ -16,6 +16,7 @@
 static const struct pst_cmd *const commands[] = {
 	&pst_cmd_gemm,
 	&pst_cmd_model,
+	&pst_cmd_run,
 	&pst_cmd_infer,
 	&pst_cmd_ping,
 	&pst_cmd_info,

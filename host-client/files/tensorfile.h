@@ -24,8 +24,7 @@ PST_MUST_USE int pst_tensorfile_write(const char *path, const struct pst_io *io,
 
 /* Element i of a tensor of any type of pst_run(), as a number. */
 double pst_tensor_get(const void *data, uint32_t dtype, uint64_t i);
-/* The other way round, rounded; what the type does not have becomes its nearest.
- */
+/* The other way round: the nearest that the type has. */
 void pst_tensor_put(void *data, uint32_t dtype, uint64_t i, double v);
 
 #endif

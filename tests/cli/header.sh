@@ -63,7 +63,8 @@ cat >"$tmp/layout.py" <<'END'
 import ctypes, penstock._library, pstlib
 print("#include <penstock.h>")
 names = {"Options": "options", "Info": "info", "Gemm": "gemm_args",
-         "Infer": "infer_args", "Model": "model", "Completion": "completion"}
+         "Infer": "infer_args", "TensorSpec": "tensor_spec", "Io": "io",
+         "ModelSpec": "model_spec", "Run": "run_args", "Load": "load_args", "Model": "model", "Completion": "completion"}
 seen = 0
 for module in penstock._library, pstlib:
     for python, name in names.items():

@@ -56,6 +56,8 @@ while read -r name; do
 			host*reset | host*rom)
 			line="$line --root $tmp/root" ;;
 		"host region create") line="$line --path $tmp/none" ;;
+		# Of an ONNX file, which needs ONNX Runtime.
+		"model install" | run) ;;
 		vm*) line="$line --uri test:///default" ;;
 		*) how="it runs" try=runs ;;
 		esac

@@ -49,10 +49,11 @@ from ._version import __version__
 from .connection import Connection
 from .errors import Error, StaleError
 from .model import Model
+from .named import InferenceSession, NamedModel
 from .tensor import Tensor
 
-__all__ = ["Connection", "Error", "Model", "StaleError", "Tensor",
-           "__version__", "open"]
+__all__ = ["Connection", "Error", "InferenceSession", "Model", "NamedModel",
+           "StaleError", "Tensor", "__version__", "open"]
 
 
 def open(endpoint=None, *, timeout=None, name=None, control_only=False,

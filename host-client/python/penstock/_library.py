@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 import threading
-from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_int, c_size_t,
+from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_int, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
 from urllib.parse import quote
 
@@ -74,6 +74,50 @@ class Model(Structure):
                 ("reserved", c_uint64 * 4)]
 
 
+MAX_RANK = 8
+
+
+class TensorSpec(Structure):
+    _fields_ = [("name", c_char_p), ("dtype", c_uint32), ("rank", c_uint32),
+                ("dim", c_int64 * MAX_RANK), ("dim_name", c_char_p * MAX_RANK),
+                ("reserved", c_uint64 * 2)]
+
+
+class ModelSpec(Structure):
+    _fields_ = [("model", Model), ("input", POINTER(TensorSpec)),
+                ("output", POINTER(TensorSpec)), ("n_in", c_uint32),
+                ("n_out", c_uint32), ("format", c_char_p),
+                ("provider", c_char_p), ("runtime", c_char_p),
+                ("note", c_char_p), ("meta", c_char_p), ("ready", c_uint32),
+                ("wanted", c_uint32), ("n_cpus", c_uint32),
+                ("shared", c_uint32), ("threads", c_uint32),
+                ("reserved0", c_uint32), ("load_ns", c_uint64),
+                ("first_ns", c_uint64), ("second_ns", c_uint64),
+                ("run_ns", c_uint64), ("n_runs", c_uint64),
+                ("copied", c_uint64), ("reserved", c_uint64 * 8)]
+
+
+class Io(_Sized):
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("data", c_void_p),
+                ("bytes", c_uint64), ("index", c_uint32), ("dtype", c_uint32),
+                ("rank", c_uint32), ("flags", c_uint32),
+                ("dim", c_int64 * MAX_RANK)]
+
+
+class Run(_Sized):
+    _fields_ = [("size", c_size_t), ("model", POINTER(ModelSpec)),
+                ("input", POINTER(Io)), ("output", POINTER(Io)),
+                ("n_in", c_uint32), ("n_out", c_uint32)]
+
+
+class Load(_Sized):
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("path", c_char_p),
+                ("data", POINTER(c_char_p)), ("n_data", c_uint32),
+                ("provider", c_uint32), ("flags", c_uint32),
+                ("reserved", c_uint32), ("progress", c_void_p),
+                ("arg", c_void_p)]
+
+
 class Infer(_Sized):
     _fields_ = [("size", c_size_t), ("model", POINTER(Model)),
                 ("input", c_void_p), ("output", c_void_p),
@@ -109,6 +153,11 @@ _FUNCTIONS = [
     ("pst_model_open", c_int, [c_void_p, c_char_p, POINTER(Model)]),
     ("pst_model_unload", c_int, [c_void_p, c_char_p]),
     ("pst_model_list", c_int, [c_void_p, POINTER(c_void_p)]),
+    ("pst_model_load_file", c_int, [c_void_p, POINTER(Load), c_uint64,
+                                    POINTER(Model)]),
+    ("pst_model_info", c_int, [c_void_p, c_char_p,
+                               POINTER(POINTER(ModelSpec))]),
+    ("pst_run", c_int, [c_void_p, POINTER(Run), c_uint64, c_void_p]),
     ("pst_infer", c_int, [c_void_p, POINTER(Infer), c_uint64, c_void_p]),
 ]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _gemm, _interrupt, _layout, _library, _memory, errors
 from .model import Model
+from .named import NamedModel
 from .tensor import Tensor
 
 
@@ -274,6 +275,11 @@ class Connection:
             self._handle.check(c, self._handle.library.pst_model_open(
                 c, _library.text(name), ctypes.byref(model)))
         return Model(self._handle, model, path)
+
+    def model(self, name):
+        """The NamedModel of any format that somebody has loaded under a name:
+        what it takes and gives, and run()."""
+        return NamedModel(self._handle, name)
 
     def unload_model(self, name):
         """End a model, whoever loaded it."""

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Models with named tensors through Python and the command, by a real agent
+with a real ONNX Runtime.
+
+PENSTOCK_ORT names the library; without it the loader looks for one. A model that
+counts, with its state in the region, is made by hand: no package is needed.
+"""
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+
+from pythonlib import BUILD, penstock
+
+ENDPOINT = "spawn:?size=16M&threads=1"
+
+
+def field(number, payload):
+    """A field of a protobuf message: bytes, or a number."""
+    if isinstance(payload, int):
+        return bytes([number << 3]) + varint(payload)
+    return bytes([number << 3 | 2]) + varint(len(payload)) + payload
+
+
+def varint(n):
+    out = b""
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def value(name, elem, dims):
+    """ValueInfoProto."""
+    shape = b"".join(field(1, field(1, d) if isinstance(d, int) else
+                           field(2, d.encode())) for d in dims)
+    tensor = field(1, elem) + field(2, shape)
+    return field(1, name.encode()) + field(2, field(1, tensor))
+
+
+def node(op, inputs, outputs):
+    return (b"".join(field(1, i.encode()) for i in inputs) +
+            b"".join(field(2, o.encode()) for o in outputs) +
+            field(4, op.encode()))
+
+
+def model(nodes, inputs, outputs):
+    """ModelProto of opset 13 (onnx.proto)."""
+    graph = (b"".join(field(1, n) for n in nodes) + field(2, b"g") +
+             b"".join(field(11, value(*i)) for i in inputs) +
+             b"".join(field(12, value(*o)) for o in outputs))
+    return (field(1, 8) + field(7, graph) +
+            field(8, field(1, b"") + field(2, 13)))
+
+
+F32, I64 = 1, 7
+COUNTS = model([node("Add", ["x", "state"], ["next"]),
+                node("NonZero", ["next"], ["where"])],
+               [("x", F32, ["n"]), ("state", F32, ["n"])],
+               [("next", F32, ["n"]), ("where", I64, [1, "k"])])
+
+
+def has_runtime():
+    try:
+        ctypes.CDLL(os.environ.get("PENSTOCK_ORT", "libonnxruntime.so.1"))
+        return True
+    except OSError:
+        return False
+
+
+class Named(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.TemporaryDirectory()
+        cls.path = os.path.join(cls.dir.name, "counts.onnx")
+        with open(cls.path, "wb") as f:
+            f.write(COUNTS)
+        cls.c = penstock.open(ENDPOINT)
+        cls.c.load_model("counts", cls.path)
+        cls.m = cls.c.model("counts")
+
+    @classmethod
+    def tearDownClass(cls):
+        del cls.m
+        cls.c.close()
+        cls.dir.cleanup()
+
+    def test_it_says_what_it_takes(self):
+        self.assertEqual([(a.name, a.type, a.shape) for a in self.m.inputs],
+                         [("x", "tensor(float)", ["n"]),
+                          ("state", "tensor(float)", ["n"])])
+        self.assertEqual(self.m.outputs[1].dtype, np.int64)
+        self.assertEqual((self.m.format, self.m.provider), ("onnx", "cpu"))
+
+    def test_private_arrays(self):
+        x = np.arange(5, dtype="f4")
+        r = self.m.run({"x": x, "state": np.ones(5, "f4")})
+        np.testing.assert_array_equal(r["next"], x + 1)
+        np.testing.assert_array_equal(r["where"], [[0, 1, 2, 3, 4]])
+        r = self.m.run({"state": -x, "x": x}, ["where"])
+        self.assertEqual(list(r), ["where"])
+        self.assertEqual(r["where"].shape, (1, 0))
+
+    def test_an_output_larger_than_was_guessed(self):
+        x = np.ones(40000, "f4")
+        r = self.m.run({"x": x, "state": x}, ["where"])
+        self.assertEqual(r["where"].shape, (1, 40000))
+        self.assertEqual(r["where"][0, -1], 39999)
+
+    def test_state_stays_in_the_region(self):
+        n = 8192
+        x, a, b = (self.c.zeros(n, "f4") for _ in range(3))
+        x[:] = 2
+        before = self.c.model("counts")
+        for i in range(6):
+            self.m.run({"x": x, "state": a}, [], out={"next": b})
+            a, b = b, a
+        np.testing.assert_array_equal(a, np.full(n, 12, "f4"))
+        after = self.c.model("counts")
+        self.assertEqual(after.runs, before.runs + 6)
+        self.assertEqual(after.copied, before.copied)
+
+    def test_wrong_calls_are_named(self):
+        x = np.ones(2, "f4")
+        for feed, error, words in [
+                ({"x": x}, penstock.Error, "state is missing"),
+                ({"x": x, "y": x}, ValueError, "no input 'y'"),
+                ({"x": x.astype("f8"), "state": x}, TypeError, "float32"),
+                ({"x": x, "state": np.ones(3, "f4")}, penstock.Error,
+                 "n is 2 in x and 3 in state"),
+                ({"x": x, "state": np.ones((2, 1), "f4")}, penstock.Error,
+                 "dimension")]:
+            with self.assertRaisesRegex(error, words):
+                self.m.run(feed)
+        with self.assertRaisesRegex(ValueError, "no output 'z'"):
+            self.m.run({"x": x, "state": x}, ["z"])
+        with self.assertRaises(penstock.Error) as e:
+            self.m.run({"x": x, "state": x}, [], out={"next": np.empty(1, "f4")})
+        self.assertEqual(e.exception.errno, 90)
+        with self.assertRaises(penstock.Error):
+            self.c.model("nonesuch")
+
+    def test_a_script_of_onnxruntime(self):
+        s = penstock.InferenceSession(self.path, connection=self.c,
+                                      providers=["CPUExecutionProvider"])
+        name = s.get_inputs()[0].name
+        y, = s.run(["next"], {name: np.ones(3, "f4"),
+                              "state": np.ones(3, "f4")})
+        np.testing.assert_array_equal(y, [2, 2, 2])
+        self.assertEqual(len(s.run(None, {name: y, "state": y})), 2)
+        self.assertEqual(s.get_providers(), ["CPUExecutionProvider"])
+        s.close()
+        self.assertEqual([m["name"] for m in self.c.models()], ["counts"])
+
+    def test_the_command(self):
+        x, y = (os.path.join(self.dir.name, n) for n in ("x.npy", "y.npy"))
+        np.save(x, np.asfortranarray(np.arange(3, dtype=">f4")))
+        p = subprocess.run(
+            [os.path.join(BUILD, "host-client", "penstock"), "-e", ENDPOINT,
+             "run", "counts", f"x={x}", "state=@3:0.5", "-o", f"next={y}",
+             "--load", self.path, "--json"], capture_output=True, text=True)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        np.testing.assert_array_equal(np.load(y), [0.5, 1.5, 2.5])
+        got = json.loads(p.stdout)
+        self.assertEqual(got["outputs"][1],
+                         {"name": "where", "dtype": "i64", "shape": [1, 3],
+                          "values": [0, 1, 2]})
+
+
+if __name__ == "__main__":
+    if not has_runtime():
+        print("no ONNX Runtime (Debian 13: libonnxruntime1.21; $PENSTOCK_ORT "
+              "may name one)")
+        sys.exit(77)
+    unittest.main(verbosity=2)
