@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import struct
+import subprocess
 import threading
 import time
 
@@ -14,7 +15,7 @@ from onnxlib import ANY, DESCRIBE, F32, FILL_FILE, I64, IN_PLACE, \
     LOAD_FILES, Model, Refused, STAGE, Session, TOO_SMALL, UNSTAGE, add_one, \
     endless, helper, model, nonzero, np, numpy_helper, onnx, skip
 from agentlib import Closed, ECANCELED, EBUSY, EBOUNDS, EINVAL, EIO, ELIMIT, \
-    ENOENT, ENOSPC, ENOTSUP, INFO, MIB, NOP, OK, UNIT, eventually, run
+    ENOENT, ENOSPC, ENOTSUP, INFO, MIB, NOP, OK, Skip, eventually, run
 
 
 def f4(*values):
@@ -288,6 +289,31 @@ def a_bomb_is_a_status(start):
     assert (y == 0).all() and y.shape == (3,) and runner_of(a) == pid
 
 
+def a_model_of_layers_answers_by_the_same_operation(start):
+    a = start("--backend", "cpu")
+    if not a.has_gemm:
+        raise Skip("built without a CBLAS")
+    data = os.path.join(os.environ.get("PST_TOP_SRCDIR", "."), "tests/data")
+    subprocess.run([os.path.join(os.environ["PST_TOP_BUILDDIR"],
+                                 "host-client/penstock"), "model", "load",
+                    "-e", "unix://%s?region=%s" % (a.sock, a.region), "digits",
+                    data + "/digits.safetensors"], check=True,
+                   stdout=subprocess.DEVNULL)
+    x, want = (np.load("%s/digits-%s.npy" % (data, k)) for k in "xy")
+    s = Session(a)
+    m = s.describe("digits")
+    assert m.format == 0 and m.inputs == [("input", F32, [-1, x.shape[1]],
+                                           [1, 0])], m.inputs
+    y, = s.run(m, {0: x}, room=want.nbytes)
+    assert y.shape == want.shape and np.allclose(y, want, atol=1e-4)
+    refused(ELIMIT, ["room"], s.run, m, {0: x}, room=y.nbytes - 1)
+    assert s.answers[0][6] == y.nbytes, s.answers
+    y, = s.run(m, {0: x[:0]})
+    assert y.shape == (0, want.shape[1])
+    y, = s.run(m, {0: x[:1]})
+    assert np.allclose(y, want[:1], atol=1e-4)
+
+
 def models_dir_is_loaded_and_what_is_broken_stops_nobody(start):
     d = "/dev/shm/pst-models-%d" % os.getpid()
     os.makedirs(d + "/far")
@@ -409,4 +435,4 @@ def a_client_that_ends_takes_its_load_and_call_along(start):
 
 
 if __name__ == "__main__":
-    run(15)
+    run(16)
