@@ -12,6 +12,7 @@
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 . "$PST_TOP_SRCDIR/tests/cli/treelib.sh"
 . "$PST_TOP_SRCDIR/tests/cli/hostlib.sh"
+. "$PST_TOP_SRCDIR/tests/long/rootlib.sh"
 LC_ALL=C
 DEBIAN_FRONTEND=noninteractive
 PATH=$PATH:/usr/sbin:/sbin
@@ -20,23 +21,12 @@ roots=$(realpath "$1") || exit 99
 exec 9>"$roots/lock"
 flock -n 9 || { echo "another run has the roots in $roots"; exit 99; }
 
-# inside ROOT COMMAND: in mount and pid namespaces of its own, where ROOT is /.
-inside() {
-	unshare --mount --pid --fork sh -c '
-		mount --make-rprivate / && mount --bind "$1" "$1" &&
-		mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
-		mount --rbind /sys "$1/sys" && exec chroot "$1" sh -c "$2"' - "$1" "$2"
-}
-
 # root_of NAME PACKAGE...: the root of that name, with the kernel of Debian 13.
 root_of() {
 	name=$1
 	shift
 	[ ! -e "$roots/$name.done" ] || return 0
-	uri=$(apt-get indextargets 'Created-By: Packages' 'Origin: Debian' \
-		--format '$(REPO_URI)' | grep -v security | sort -u | head -n 1)
-	debootstrap --variant=minbase trixie "$roots/$name" "$uri" &&
-		cp -L /etc/resolv.conf /etc/hosts "$roots/$name/etc/" &&
+	debian_at "$roots/$name" trixie &&
 		inside "$roots/$name" "apt-get install -y --no-install-recommends \
 			linux-image-amd64 kmod zstd cpio binutils systemd udev \
 			systemd-ukify systemd-boot-efi grub-common \
