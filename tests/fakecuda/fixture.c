@@ -180,6 +180,39 @@ double fix_noise(void)
 	return (double)(int64_t)rng / 9.3e18;
 }
 
+void fix_fill(uint64_t off, uint64_t n, enum pst_wire_dtype t)
+{
+	const bool whole = t == PST_WIRE_I8 || t == PST_WIRE_I32;
+	uint64_t i;
+
+	for (i = 0; i < n; i++)
+		number_set(fix_mem + off, t, i,
+			   whole ? nearbyint(127 * fix_noise()) : fix_noise());
+}
+
+struct pst_op fix_product(enum pst_wire_dtype t, enum pst_wire_dtype tc,
+			  uint32_t m, uint32_t n, uint32_t k)
+{
+	const uint64_t e = pst_dtype_size(t), ec = pst_dtype_size(tc);
+
+	return (struct pst_op){
+		.op = PST_WIRE_OP_GEMM,
+		.dtype = t,
+		.dtype_c = tc,
+		.m = m,
+		.n = n,
+		.k = k,
+		.lda = k,
+		.ldb = n,
+		.ldc = n,
+		.batch = 1,
+		.alpha = 1,
+		.a = {.off = FIX_A, .size = e * m * k},
+		.b = {.off = FIX_B, .size = e * k * n},
+		.c = {.off = FIX_C, .size = ec * m * n},
+	};
+}
+
 static const void *at(const struct pst_operand *x)
 {
 	return (x->mem ? (uint8_t *)x->mem : fix_mem) + x->off;

@@ -8,6 +8,12 @@
 
 #define FIX_SIZE (32ULL << 20)
 
+/* Where operands lie. */
+#define FIX_A    (4ULL << 20)
+#define FIX_B    (12ULL << 20)
+#define FIX_C    (20ULL << 20)
+#define FIX_BIAS (28ULL << 20)
+
 extern uint8_t *fix_mem;  /* the region */
 extern uint64_t fix_size; /* of the next one that is opened: FIX_SIZE */
 extern struct pst_backend *fix_backend;
@@ -64,6 +70,13 @@ void fix_each_call_fails(void (*session)(uint64_t n, struct fix_outcome *out),
 
 /* Deterministic, in (-1, 1). */
 double fix_noise(void);
+
+/* n elements of noise in the region at off; of integers up to 127. */
+void fix_fill(uint64_t off, uint64_t n, enum pst_wire_dtype t);
+
+/* A product of packed matrices in the region, row-major, alpha 1, beta 0. */
+struct pst_op fix_product(enum pst_wire_dtype t, enum pst_wire_dtype tc,
+			  uint32_t m, uint32_t n, uint32_t k);
 
 /* C as it should be, for the whole operation; reads A, B, C, bias from the
  * region (or CPU memory in mem). ret has op->c.size / element size elements,

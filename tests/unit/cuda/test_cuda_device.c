@@ -250,34 +250,9 @@ START_TEST(memory_that_is_not_there_is_told_with_what_is)
 }
 END_TEST
 
-static void fill(uint64_t off, uint64_t n)
-{
-	uint64_t i;
-
-	for (i = 0; i < n; i++)
-		number_set(fix_mem + off, PST_WIRE_F32, i, fix_noise());
-}
-
 static struct pst_op square(uint32_t n)
 {
-	const uint64_t size = 4ULL * n * n;
-
-	return (struct pst_op){
-		.op = PST_WIRE_OP_GEMM,
-		.dtype = PST_WIRE_F32,
-		.dtype_c = PST_WIRE_F32,
-		.m = n,
-		.n = n,
-		.k = n,
-		.lda = n,
-		.ldb = n,
-		.ldc = n,
-		.batch = 1,
-		.alpha = 1,
-		.a = {.off = 4 << 20, .size = size},
-		.b = {.off = 12 << 20, .size = size},
-		.c = {.off = 20 << 20, .size = size},
-	};
+	return fix_product(PST_WIRE_F32, PST_WIRE_F32, n, n, n);
 }
 
 /* Each set of operands that may be resident, mapped and staged. */
@@ -293,13 +268,13 @@ START_TEST(resident_operands_mix_with_those_in_the_region)
 	c.refuse_plain = c.refuse_iomemory = _i == 1;
 	c.delay_us = 50;
 	ck_assert_int_eq(open_with(&c), 0);
-	fill(4 << 20, 4900);
-	fill(12 << 20, 4900);
+	fix_fill(FIX_A, 4900, PST_WIRE_F32);
+	fix_fill(FIX_B, 4900, PST_WIRE_F32);
 	for (i = 0; i < 3; i++)
 		ck_assert_int_eq(
 			fix_ops->alloc(fix_backend, op.a.size, &t[i], &err), 0);
 	for (v = 0; v < 8; v++) {
-		fill(20 << 20, 4900);
+		fix_fill(FIX_C, 4900, PST_WIRE_F32);
 		op.beta = 1;
 		fix_expect(&op, want, bound);
 		at = op;

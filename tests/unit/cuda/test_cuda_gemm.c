@@ -15,11 +15,6 @@
 #include "tests/fixtures/unit.h"
 #include "transport/base/util.h"
 
-#define OFF_A    (4ULL << 20)
-#define OFF_B    (12ULL << 20)
-#define OFF_C    (20ULL << 20)
-#define OFF_BIAS (28ULL << 20)
-
 /* Which way the operands lie and go. */
 struct way {
 	const char *strategy, *registration, *memory;
@@ -55,31 +50,6 @@ static void open_way(const struct way *w, unsigned int delay_us)
 	c.delay_us = delay_us;
 	r = fix_open(&c, w->strategy, w->registration, w->memory, &err);
 	ck_assert_msg(r == 0, "%s", err.text);
-}
-
-static void fill(uint64_t off, uint64_t n, enum pst_wire_dtype t)
-{
-	uint64_t i;
-
-	for (i = 0; i < n; i++)
-		number_set(fix_mem + off, t, i,
-			   t == PST_WIRE_I8 || t == PST_WIRE_I32
-				   ? nearbyint(127 * fix_noise())
-				   : fix_noise());
-}
-
-/* One of floats, without an epilogue. */
-static struct pst_op product(uint32_t m, uint32_t n, uint32_t k)
-{
-	return (struct pst_op){
-		.dtype = PST_WIRE_F32,
-		.dtype_c = PST_WIRE_F32,
-		.m = m,
-		.n = n,
-		.k = k,
-		.batch = 1,
-		.alpha = 1,
-	};
 }
 
 static uint32_t at_least_1(uint32_t v)
@@ -118,17 +88,17 @@ static void lay_out(struct pst_op *op, uint32_t pad)
 	op->a.size += (op->batch - 1) * op->stride_a * e;
 	op->b.size += (op->batch - 1) * op->stride_b * e;
 	op->c.size += (op->batch - 1) * op->stride_c * ec;
-	op->a.off = OFF_A;
-	op->b.off = OFF_B;
-	op->c.off = OFF_C;
+	op->a.off = FIX_A;
+	op->b.off = FIX_B;
+	op->c.off = FIX_C;
 	op->bias = (struct pst_operand){0};
 	if (op->has_bias)
-		op->bias = (struct pst_operand){.off = OFF_BIAS + ec,
+		op->bias = (struct pst_operand){.off = FIX_BIAS + ec,
 						.size = (uint64_t)op->n * ec};
-	fill(OFF_A, op->a.size / e, op->dtype);
-	fill(OFF_B, op->b.size / e, op->dtype);
-	fill(OFF_C, op->c.size / ec, op->dtype_c);
-	fill(OFF_BIAS, op->n + 1, op->dtype_c);
+	fix_fill(FIX_A, op->a.size / e, op->dtype);
+	fix_fill(FIX_B, op->b.size / e, op->dtype);
+	fix_fill(FIX_C, op->c.size / ec, op->dtype_c);
+	fix_fill(FIX_BIAS, op->n + 1, op->dtype_c);
 	if (!pst_op_reads_ab(op))
 		op->a.size = op->b.size = 0;
 }
@@ -299,14 +269,14 @@ END_TEST
 
 START_TEST(what_is_not_needed_is_not_read)
 {
-	struct pst_op op = product(30, 40, 20);
+	struct pst_op op = fix_product(PST_WIRE_F32, PST_WIRE_F32, 30, 40, 20);
 	uint64_t i;
 
 	open_way(&ways[_i], 0);
 	/* beta = 0 over NaN. */
 	lay_out(&op, 0);
 	for (i = 0; i < op.c.size / 4; i++)
-		number_set(fix_mem + OFF_C, PST_WIRE_F32, i, NAN);
+		number_set(fix_mem + FIX_C, PST_WIRE_F32, i, NAN);
 	run_checked(&op);
 	/* alpha = 0, k = 0: NaN in A and B, offsets that are nowhere. */
 	op.alpha = 0;
@@ -332,16 +302,16 @@ END_TEST
 
 START_TEST(nan_and_infinity_come_through)
 {
-	struct pst_op op = product(8, 8, 8);
+	struct pst_op op = fix_product(PST_WIRE_F32, PST_WIRE_F32, 8, 8, 8);
 	struct pst_error err;
 	float *c;
 
 	open_way(&ways[_i], 0);
 	lay_out(&op, 0);
-	number_set(fix_mem + OFF_A, PST_WIRE_F32, 0, NAN);
-	number_set(fix_mem + OFF_A, PST_WIRE_F32, 8, INFINITY);
+	number_set(fix_mem + FIX_A, PST_WIRE_F32, 0, NAN);
+	number_set(fix_mem + FIX_A, PST_WIRE_F32, 8, INFINITY);
 	ck_assert_int_eq(fix_run(&op, &err), 0);
-	c = (float *)(void *)(fix_mem + OFF_C);
+	c = (float *)(void *)(fix_mem + FIX_C);
 	ck_assert(isnan(c[0]) && isnan(c[7]));
 	ck_assert(isinf(c[8]));
 	ck_assert(isfinite(c[16]));
@@ -391,11 +361,11 @@ START_TEST(lanes_that_share_the_pipeline_do_not_mix)
 
 	open_way(&ways[1], 200);
 	for (i = 0; i < 2; i++) {
-		op[i] = product(200, 200, 200);
+		op[i] = fix_product(PST_WIRE_F32, PST_WIRE_F32, 200, 200, 200);
 		op[i].beta = 1;
 		lay_out(&op[i], 0);
 		op[i].c.off += (uint64_t)i << 20;
-		fill(op[i].c.off, 40000, PST_WIRE_F32);
+		fix_fill(op[i].c.off, 40000, PST_WIRE_F32);
 	}
 	for (i = 0; i < 2; i++) {
 		want[i] = calloc(40000, sizeof(double));
@@ -436,11 +406,12 @@ START_TEST(a_long_product_lets_a_short_one_through)
 
 	open_way(&small, 2000);
 	for (i = 0; i < 2; i++) {
-		op[i] = product(i ? 20 : 400, i ? 20 : 400, i ? 20 : 300);
+		op[i] = fix_product(PST_WIRE_F32, PST_WIRE_F32, i ? 20 : 400,
+				    i ? 20 : 400, i ? 20 : 300);
 		op[i].beta = 1;
 		lay_out(&op[i], 0);
 		op[i].c.off += (uint64_t)i << 21;
-		fill(op[i].c.off, op[i].c.size / 4, PST_WIRE_F32);
+		fix_fill(op[i].c.off, op[i].c.size / 4, PST_WIRE_F32);
 	}
 	for (i = 0; i < 2; i++) {
 		want[i] = calloc(op[i].c.size / 4, sizeof(double));
@@ -469,7 +440,8 @@ END_TEST
 
 START_TEST(a_cancelled_product_ends_when_the_device_is_idle)
 {
-	struct pst_op op = product(200, 200, 200);
+	struct pst_op op =
+		fix_product(PST_WIRE_F32, PST_WIRE_F32, 200, 200, 200);
 	struct pst_backend_op bop;
 	struct pst_error err;
 	uint64_t end;
@@ -504,7 +476,7 @@ static void *go_on(void *arg)
 
 START_TEST(closing_waits_for_what_ends_soon)
 {
-	struct pst_op op = product(50, 50, 50);
+	struct pst_op op = fix_product(PST_WIRE_F32, PST_WIRE_F32, 50, 50, 50);
 	struct pst_backend_op bop;
 	struct pst_error err;
 	pthread_t thread;
@@ -524,7 +496,7 @@ END_TEST
 START_TEST(closing_does_not_wait_for_a_device_that_hangs)
 {
 	static struct pst_backend *left;
-	struct pst_op op = product(50, 50, 50);
+	struct pst_op op = fix_product(PST_WIRE_F32, PST_WIRE_F32, 50, 50, 50);
 	struct pst_backend_op bop;
 	struct pst_error err;
 	uint64_t start;

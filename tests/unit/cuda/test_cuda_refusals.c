@@ -11,11 +11,7 @@
 #include "tests/fixtures/unit.h"
 #include "transport/base/util.h"
 
-#define OFF_A    (4ULL << 20)
-#define OFF_B    (12ULL << 20)
-#define OFF_C    (20ULL << 20)
-#define OFF_BIAS (28ULL << 20)
-#define MAX      64U
+#define MAX 64U
 
 static struct pst_error err;
 
@@ -26,49 +22,26 @@ static const cublasStatus_t statuses[] = {
 };
 #define N_STATUSES ((int)PST_ARRAY_SIZE(statuses))
 
-static void fill(uint64_t off, uint64_t n, enum pst_wire_dtype t)
-{
-	uint64_t i;
-
-	for (i = 0; i < n; i++)
-		number_set(fix_mem + off, t, i, fix_noise());
-}
-
 /* One product, row-major, with a bias and an activation; compared with sums in
  * double precision. */
 static void multiply(enum pst_wire_dtype t, enum pst_wire_dtype tc, uint32_t n,
 		     enum pst_wire_act act, bool beta)
 {
 	static double want[MAX * MAX], bound[MAX * MAX];
-	const unsigned int e = pst_dtype_size(t), ec = pst_dtype_size(tc);
-	struct pst_op op = {
-		.op = PST_WIRE_OP_GEMM,
-		.dtype = t,
-		.dtype_c = tc,
-		.act = act,
-		.has_bias = act != PST_WIRE_ACT_NONE,
-		.m = 40,
-		.n = n,
-		.k = 24,
-		.lda = 24,
-		.ldb = n,
-		.ldc = n,
-		.batch = 1,
-		.alpha = 1,
-		.beta = beta,
-	};
+	struct pst_op op = fix_product(t, tc, 40, n, 24);
 	int r;
 
-	op.a = (struct pst_operand){.off = OFF_A, .size = 40ULL * 24 * e};
-	op.b = (struct pst_operand){.off = OFF_B, .size = 24ULL * n * e};
-	op.c = (struct pst_operand){.off = OFF_C, .size = 40ULL * n * ec};
+	op.act = act;
+	op.beta = beta;
+	op.has_bias = act != PST_WIRE_ACT_NONE;
 	if (op.has_bias)
-		op.bias = (struct pst_operand){.off = OFF_BIAS,
-					       .size = (uint64_t)n * ec};
-	fill(OFF_A, 40ULL * 24, t);
-	fill(OFF_B, 24ULL * n, t);
-	fill(OFF_C, 40ULL * n, tc);
-	fill(OFF_BIAS, n, tc);
+		op.bias = (struct pst_operand){.off = FIX_BIAS,
+					       .size = (uint64_t)n *
+						       pst_dtype_size(tc)};
+	fix_fill(FIX_A, 40ULL * 24, t);
+	fix_fill(FIX_B, 24ULL * n, t);
+	fix_fill(FIX_C, 40ULL * n, tc);
+	fix_fill(FIX_BIAS, n, tc);
 	fix_expect(&op, want, bound);
 	r = fix_run(&op, &err);
 	ck_assert_msg(r == 0, "types %d %d: %s", t, tc, err.text);

@@ -11,38 +11,15 @@
 #include "tests/fixtures/unit.h"
 #include "transport/base/util.h"
 
-#define OFF_A (4ULL << 20)
-#define OFF_B (12ULL << 20)
-#define OFF_C (20ULL << 20)
-
 static struct pst_error err;
 
 static void multiply(uint32_t lane, enum pst_wire_dtype t,
 		     enum pst_wire_dtype tc, enum pst_wire_act act, uint32_t n)
 {
-	const uint64_t size = (uint64_t)n * n;
-	struct pst_op op = {
-		.op = PST_WIRE_OP_GEMM,
-		.dtype = t,
-		.dtype_c = tc,
-		.act = act,
-		.m = n,
-		.n = n,
-		.k = n,
-		.lda = n,
-		.ldb = n,
-		.ldc = n,
-		.batch = 1,
-		.alpha = 1,
-	};
+	struct pst_op op = fix_product(t, tc, n, n, n);
 	struct pst_backend_op bop;
 
-	op.a = (struct pst_operand){.off = OFF_A,
-				    .size = size * pst_dtype_size(t)};
-	op.b = (struct pst_operand){.off = OFF_B,
-				    .size = size * pst_dtype_size(t)};
-	op.c = (struct pst_operand){.off = OFF_C,
-				    .size = size * pst_dtype_size(tc)};
+	op.act = act;
 	ck_assert_int_eq(fix_begin(&bop, lane, &op, &err), 0);
 	ck_assert_int_eq(fix_finish(&bop, &err), 0);
 }
