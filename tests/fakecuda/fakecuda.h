@@ -58,6 +58,7 @@ struct fakecuda_config {
 	bool refuse_plain, refuse_iomemory; /* registrations fail */
 	bool refuse_lt;  /* cuBLASLt has no algorithm for anything */
 	bool refuse_i8;  /* cuBLAS has no product of i8 */
+	bool i8_fours;   /* nor one whose m and k are no multiples of 4 */
 	bool no_code;    /* our kernels have none for this card */
 	bool no_blas;    /* nor has cuBLAS */
 	bool no_capture; /* cuBLAS fails on a stream that is captured */

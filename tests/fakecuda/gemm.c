@@ -79,6 +79,8 @@ cublasStatus_t fake_gemm_check(const struct fake_gemm *g)
 		fakecuda_note("a product of i8 with odd alignments");
 		return CUBLAS_STATUS_NOT_SUPPORTED;
 	}
+	if (c->i8_fours && (g->m % 4 || g->k % 4))
+		return CUBLAS_STATUS_NOT_SUPPORTED;
 	return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -221,6 +221,8 @@ static void release(void *p, enum kind kind)
 
 cudaError_t cudaFree(void *p)
 {
+	if (fakecuda_capture_breaks(NULL))
+		return fakecuda_error(cudaErrorStreamCaptureUnsupported);
 	fakecuda_count_sync();
 	fakecuda_streams_wait();
 	if (p)
@@ -281,6 +283,8 @@ cudaError_t cudaHostAlloc(void **ret, size_t size, unsigned int flags)
 
 cudaError_t cudaFreeHost(void *p)
 {
+	if (fakecuda_capture_breaks(NULL))
+		return fakecuda_error(cudaErrorStreamCaptureUnsupported);
 	fakecuda_count_sync();
 	release(p, PINNED);
 	return cudaSuccess;
@@ -324,6 +328,8 @@ cudaError_t cudaHostRegister(void *p, size_t size, unsigned int flags)
 	const struct fakecuda_config *c = fakecuda_get();
 	cudaError_t e = fakecuda_call();
 
+	if (fakecuda_capture_breaks(NULL))
+		return fakecuda_error(cudaErrorStreamCaptureUnsupported);
 	if (e != cudaSuccess)
 		return e;
 	fakecuda_count_sync();

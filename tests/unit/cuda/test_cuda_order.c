@@ -159,6 +159,16 @@ START_TEST(a_capture_is_broken_by_what_waits_and_by_what_asks)
 	case 3:
 		ck_assert_int_ne(cudaMalloc(&p, 64), 0);
 		break;
+	case 4:
+		ck_assert_int_ne(cudaFree(mem), 0);
+		break;
+	case 5:
+		ck_assert_int_ne(cudaFreeHost(host), 0);
+		break;
+	case 6:
+		ck_assert_int_ne(
+			cudaHostRegister(&p, 8, cudaHostRegisterMapped), 0);
+		break;
 	default:
 		ck_assert_int_ne(cudaStreamSynchronize(one), 0);
 	}
@@ -209,7 +219,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, memory_of_a_pool_is_there_in_its_streams_order);
 	tcase_add_test(tc, the_host_has_to_see_the_end_first);
 	tcase_add_loop_test(
-		tc, a_capture_is_broken_by_what_waits_and_by_what_asks, 0, 5);
+		tc, a_capture_is_broken_by_what_waits_and_by_what_asks, 0, 8);
 	tcase_add_test(tc, the_doubles_clock_counts_engines_and_streams);
 }
 

@@ -152,6 +152,24 @@ START_TEST(a_shape_that_is_refused_later_goes_by_f32)
 }
 END_TEST
 
+/* In place and in tiles, with sizes that are taken and such that are not. */
+START_TEST(integers_are_exact_whatever_sizes_are_refused)
+{
+	struct fakecuda_config c = fakecuda_default();
+	uint32_t n;
+
+	c.i8_fours = true;
+	ck_assert_int_eq(
+		fix_open(&c, _i ? "pipelined" : "mapped", NULL, NULL, &err), 0);
+	for (n = 29; n <= 33; n++) {
+		multiply(PST_WIRE_I8, PST_WIRE_I32, n, PST_WIRE_ACT_NONE, true);
+		multiply(PST_WIRE_I8, PST_WIRE_I32, n, PST_WIRE_ACT_RELU,
+			 false);
+	}
+	fix_close();
+}
+END_TEST
+
 /* A Titan X: products of neither type. Old drivers have no pools. */
 START_TEST(both_types_of_16_bits_work_on_an_old_card)
 {
@@ -178,6 +196,8 @@ static void add_tests(TCase *tc)
 			    0, 2 * N_STATUSES);
 	tcase_add_loop_test(tc, a_shape_that_is_refused_later_goes_by_f32, 0,
 			    2);
+	tcase_add_loop_test(tc, integers_are_exact_whatever_sizes_are_refused,
+			    0, 2);
 	tcase_add_loop_test(tc, both_types_of_16_bits_work_on_an_old_card, 0,
 			    4);
 }
