@@ -78,10 +78,6 @@ exec /usr/bin/uname \"\$@\""
 			guest-agent/cuda/penstock-backend-cuda.la &&
 		cuobjdump --list-elf guest-agent/cuda/.libs/penstock-backend-cuda.so |
 		grep sm_52"
-	step "the agent loads it" "cd build && make -j2 guest-agent/penstock-agent &&
-		PENSTOCK_BACKEND_DIR=guest-agent/cuda/.libs guest-agent/penstock-agent \
-			--config /dev/null --region memfd:16M --listen unix:/tmp/s \
-			--backend cuda 2>&1 | grep -i 'driver'" && tail -n 1 "$tmp/log"
 	inside "$root" "nvcc --version | tail -n 1; dpkg-query -W libcuda1 nvidia-cuda-dev"
 	rm -rf --one-file-system "$root"
 done
