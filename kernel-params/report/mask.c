@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel-params/report/mask_find.h"
 #include "kernel-params/scan/boot.h"
 
 /* So many different texts are told apart; further ones share a stand-in. */
@@ -26,17 +27,18 @@ enum kind {
 	SERIAL,
 	ISCSI,
 	HOME,
-	SECRET
+	SECRET,
+	IPV6,
+	LABEL,
+	WWN
 };
 
 struct pst_host_mask_pair {
 	enum kind kind;
 	char *text;
+	size_t len;
 	unsigned int number; /* within its kind */
 };
-
-/* The variables of UEFI's own are no machine's. */
-static const char efi_global[] = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 static void put(struct pst_host_mask *m, const char *text, size_t len)
 {
@@ -84,7 +86,7 @@ static unsigned int number_of(struct pst_host_mask *m, enum kind kind,
 		if (m->pair[i].kind != kind)
 			continue;
 		n = m->pair[i].number;
-		if (strlen(m->pair[i].text) == len &&
+		if (m->pair[i].len == len &&
 		    strncasecmp(m->pair[i].text, text, len) == 0)
 			return n;
 	}
@@ -96,8 +98,11 @@ static unsigned int number_of(struct pst_host_mask *m, enum kind kind,
 		return 0;
 	}
 	m->pair = more;
-	more[m->n_pairs] = (struct pst_host_mask_pair){
-		.kind = kind, .text = strndup(text, len), .number = n + 1};
+	more[m->n_pairs] =
+		(struct pst_host_mask_pair){.kind = kind,
+					    .text = strndup(text, len),
+					    .len = len,
+					    .number = n + 1};
 	if (!more[m->n_pairs].text) {
 		m->no_memory = true;
 		return 0;
@@ -148,90 +153,21 @@ static void put_instead(struct pst_host_mask *m, enum kind kind,
 	case SECRET:
 		putf(m, "secret%u", n);
 		break;
+	case IPV6:
+		putf(m, "2001:db8::%x", n & 0xffff);
+		break;
+	case LABEL:
+		putf(m, "label%u", n);
+		break;
+	case WWN:
+		putf(m, "%016x", n);
+		break;
 	}
-}
-
-/* ---- What is found --------------------------------------------------------
- */
-
-static bool hex(char c)
-{
-	return isxdigit((unsigned char)c);
 }
 
 static bool word_char(char c)
 {
 	return isalnum((unsigned char)c) || c == '_';
-}
-
-/* Groups of hexadecimal digits with sep between: the length, or 0. */
-static size_t groups(const char *p, const unsigned int *size, size_t n,
-		     char sep)
-{
-	size_t i, k, len = 0;
-
-	for (i = 0; i < n; i++) {
-		for (k = 0; k < size[i]; k++, len++)
-			if (!hex(p[len]))
-				return 0;
-		if (i + 1 < n && p[len++] != sep)
-			return 0;
-	}
-	return word_char(p[len]) ? 0 : len;
-}
-
-static size_t find_uuid(const char *p)
-{
-	static const unsigned int form[] = {8, 4, 4, 4, 12};
-	size_t len = groups(p, form, PST_ARRAY_SIZE(form), '-');
-
-	return len && strncasecmp(p, efi_global, len) == 0 ? 0 : len;
-}
-
-static size_t find_md(const char *p)
-{
-	static const unsigned int form[] = {8, 8, 8, 8};
-
-	return groups(p, form, PST_ARRAY_SIZE(form), ':');
-}
-
-/* A machine id, or an address of IPv6 in /proc/net; zero is nobody's. */
-static size_t find_hex32(const char *p)
-{
-	static const unsigned int form[] = {32};
-	size_t len = groups(p, form, 1, '\0');
-
-	return strspn(p, "0") >= 32 ? 0 : len;
-}
-
-/* Six pairs or more. */
-static size_t find_mac(const char *p)
-{
-	size_t n = 0, len = 0;
-
-	/* InfiniBand's has 20. */
-	while (n < 32 && hex(p[len]) && hex(p[len + 1])) {
-		len += 2;
-		n++;
-		if (p[len] != ':')
-			break;
-		len++;
-	}
-	return n >= 6 && len && p[len - 1] != ':' && !word_char(p[len]) ? len
-									: 0;
-}
-
-static size_t find_ipv4(const char *p)
-{
-	unsigned int a, b, c, d;
-	int len = 0;
-
-	if (!isdigit((unsigned char)*p) ||
-	    sscanf(p, "%3u.%3u.%3u.%3u%n", &a, &b, &c, &d, &len) != 4 ||
-	    a > 255 || b > 255 || c > 255 || d > 255 || word_char(p[len]) ||
-	    p[len] == '.')
-		return 0;
-	return (size_t)len;
 }
 
 /* How far a name goes that begins at p. */
@@ -245,8 +181,17 @@ static const struct {
 	const char *before;
 	enum kind kind;
 } behind[] = {
-	{"UUID=", VOLUME}, {"uuid=", VOLUME}, {"/by-uuid/", VOLUME},
-	{"/by-id/", DISK}, {"/home/", HOME},  {"enx", ENX},
+	{"UUID=", VOLUME},
+	{"uuid=", VOLUME},
+	{"/by-uuid/", VOLUME},
+	{"/by-id/", DISK},
+	{"/home/", HOME},
+	{"enx", ENX},
+	{"wlx", ENX},
+	{"LABEL=", LABEL},
+	{"/by-label/", LABEL},
+	{"by-partlabel/", LABEL},
+	{"by-partuuid/", VOLUME},
 };
 
 /* "Serial Number : X", "serial=X": where X begins, or NULL. */
@@ -289,21 +234,45 @@ static const char *secret_value(const char *p)
 	return NULL;
 }
 
-/* A name of the list that stands at p as a word. */
+/* A name of the list that stands at p as a word, or if parts count as a part of
+ * one, as in "vg_darkstar-root". */
 static size_t find_name(const struct pst_host_names *names, const char *p,
-			size_t *ret_number)
+			bool parts, size_t *ret_number)
 {
 	size_t i, len;
 
 	for (i = 0; i < names->n; i++) {
 		len = strlen(names->name[i]);
 		if (strncmp(p, names->name[i], len) == 0 &&
-		    !word_char(p[len]) && p[len] != '-') {
+		    (!word_char(p[len]) || (parts && p[len] == '_')) &&
+		    (parts || p[len] != '-')) {
 			*ret_number = i + 1;
 			return len;
 		}
 	}
 	return 0;
+}
+
+static size_t mask_host(struct pst_host_mask *m, const char *p)
+{
+	size_t number, len = find_name(&m->host, p, true, &number);
+
+	if (len)
+		putf(m, "host%zu", number);
+	return len;
+}
+
+/* The name of the host or of a user. */
+static size_t mask_name(struct pst_host_mask *m, const char *p)
+{
+	size_t number, len = mask_host(m, p);
+
+	if (len)
+		return len;
+	len = find_name(&m->user, p, false, &number);
+	if (len)
+		putf(m, "user%zu", number);
+	return len;
 }
 
 /* Masks what begins at p, before which before stands; its length, or 0. */
@@ -312,21 +281,28 @@ static size_t mask_word(struct pst_host_mask *m, const char *p, char before)
 	static const struct {
 		size_t (*find)(const char *p);
 		enum kind kind;
-	} forms[] = {{find_uuid, UUID},
-		     {find_md, MD},
-		     {find_hex32, HEX32},
-		     {find_mac, MAC}};
-	size_t i, len, number;
+	} forms[] = {{pst_host_find_uuid, UUID},   {pst_host_find_md, MD},
+		     {pst_host_find_hex32, HEX32}, {pst_host_find_mac, MAC},
+		     {pst_host_find_ipv4, IPV4},   {pst_host_find_ipv6, IPV6}};
+	size_t i, len, kept;
 
 	for (i = 0; i < PST_ARRAY_SIZE(forms); i++) {
 		len = forms[i].find(p);
-		if (len) {
+		/* Of a version's numbers none is an address. */
+		if (len && !(forms[i].kind == IPV4 && strchr("-+~.", before))) {
 			put_instead(m, forms[i].kind, p, len);
 			return len;
 		}
 	}
-	if (strchr("=:,", before) && (len = find_ipv4(p)) != 0) {
-		put_instead(m, IPV4, p, len);
+	len = pst_host_find_wwn(p, &kept);
+	if (len) {
+		put(m, p, kept);
+		put_instead(m, WWN, p + kept, len);
+		return kept + len;
+	}
+	len = pst_host_find_mail(p);
+	if (len) {
+		putf(m, "user@host.example");
 		return len;
 	}
 	if (strncmp(p, "iqn.", 4) == 0) {
@@ -334,15 +310,7 @@ static size_t mask_word(struct pst_host_mask *m, const char *p, char before)
 		put_instead(m, ISCSI, p, len);
 		return len;
 	}
-	len = find_name(&m->host, p, &number);
-	if (len) {
-		putf(m, "host%zu", number);
-		return len;
-	}
-	len = find_name(&m->user, p, &number);
-	if (len)
-		putf(m, "user%zu", number);
-	return len;
+	return mask_name(m, p);
 }
 
 /* From p on up to the end of value, of which the first part is kept. */
@@ -366,9 +334,10 @@ static size_t mask_behind(struct pst_host_mask *m, const char *p)
 		n = strlen(behind[i].before);
 		if (strncmp(p, behind[i].before, n) != 0)
 			continue;
-		len = name_len(p + n);
 		if (behind[i].kind == VOLUME || behind[i].kind == ENX)
 			len = strspn(p + n, "0123456789abcdefABCDEF-");
+		else
+			len = name_len(p + n);
 		/* Short numbers in a kernel's settings, and whole UUIDs. */
 		if (len < (behind[i].kind == VOLUME ? 8U : 1U) || len == 36 ||
 		    (behind[i].kind == ENX && len != 12))
@@ -386,13 +355,19 @@ static size_t mask_behind(struct pst_host_mask *m, const char *p)
 		     : 0;
 }
 
+/* Longer ones are none, and looked for no further. */
+#define BUILDER_MAX 128
+
 /* "(somebody@somewhere)" of /proc/version. */
 static size_t mask_builder(struct pst_host_mask *m, const char *p)
 {
-	size_t len = *p == '(' ? strcspn(p, ")\n") : 0;
+	size_t len = 0;
 
-	if (!len || p[len] != ')' || !memchr(p, '@', len) ||
-	    memchr(p, ' ', len))
+	if (*p != '(')
+		return 0;
+	while (len < BUILDER_MAX && !strchr(")\n", p[len]))
+		len++;
+	if (p[len] != ')' || !memchr(p, '@', len) || memchr(p, ' ', len))
 		return 0;
 	putf(m, "(user@host");
 	return len;
@@ -417,8 +392,9 @@ char *pst_host_mask_text(struct pst_host_mask *m, const char *text, size_t len,
 		n = mask_builder(m, p);
 		if (!n)
 			n = mask_behind(m, p);
-		if (!n && !word_char(before))
-			n = mask_word(m, p, before);
+		if (!n && !isalnum((unsigned char)before))
+			n = before == '_' ? mask_host(m, p)
+					  : mask_word(m, p, before);
 		if (!n) {
 			n = 1;
 			put(m, p, 1);
@@ -445,6 +421,8 @@ static bool is_word(const struct pst_host_root *root, const char *name)
 	static const char *const words[] = {
 		"root",    "nobody", "linux", "localhost", "kvm",   "qemu",
 		"libvirt", "vfio",   "host",  "default",   "quiet", "boot",
+		"intel",   "amd",    "iommu", "nvidia",    "pci",   "home",
+		"data",    "grub",   "efi",   "disk",      "disk0", "pve",
 	};
 	size_t i;
 
@@ -457,17 +435,45 @@ static bool is_word(const struct pst_host_root *root, const char *name)
 		pst_host_root_exists(root, path));
 }
 
+/* Of hosts, and of users, so many are looked for in each text. */
+#define NAMES_MAX 256
+
 static void add_name(struct pst_host_mask *m, const struct pst_host_root *root,
 		     struct pst_host_names *to, const char *name, size_t len)
 {
 	char buf[256];
 
-	if (!len || len >= sizeof(buf))
+	if (!len || len >= sizeof(buf) || to->n >= NAMES_MAX)
 		return;
 	memcpy(buf, name, len);
 	buf[len] = '\0';
 	m->no_memory |= pst_host_names_add(is_word(root, buf) ? &m->kept : to,
 					   buf, len) < 0;
+}
+
+/* "systemd.hostname=NAME", and the fifth of "ip=A:B:C:D:NAME:eth0". */
+static void add_cmdline(struct pst_host_mask *m,
+			const struct pst_host_root *root)
+{
+	static const char hostname[] = "hostname=";
+	PST_CLEANUP_FREE char *text = NULL;
+	char *word, *rest, *p;
+	unsigned int i;
+	size_t len;
+
+	if (pst_host_root_read(root, "proc/cmdline", PST_HOST_ROOT_TEXT_MAX,
+			       &text, &len) < 0)
+		return;
+	for (word = strtok_r(text, " \t\n", &rest); word;
+	     word = strtok_r(NULL, " \t\n", &rest)) {
+		p = strstr(word, hostname);
+		p = p ? p + strlen(hostname) : NULL;
+		if (strncmp(word, "ip=", 3) == 0)
+			for (p = word, i = 0; p && i < 4; i++)
+				p = (p = strchr(p, ':')) ? p + 1 : NULL;
+		if (p)
+			add_name(m, root, &m->host, p, strcspn(p, ":."));
+	}
 }
 
 static void add_host(struct pst_host_mask *m, const struct pst_host_root *root)
@@ -508,12 +514,30 @@ static void add_users(struct pst_host_mask *m, const struct pst_host_root *root)
 	}
 }
 
+/* Names of libvirt's domains are names of files. */
+static void add_guests(struct pst_host_mask *m,
+		       const struct pst_host_root *root)
+{
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	size_t i, n;
+
+	if (pst_host_root_list(root, "etc/libvirt/qemu", &names) < 0)
+		return;
+	for (i = 0; i < names.n; i++) {
+		n = strlen(names.name[i]);
+		if (n > 4 && strcmp(names.name[i] + n - 4, ".xml") == 0)
+			add_name(m, root, &m->user, names.name[i], n - 4);
+	}
+}
+
 void pst_host_mask_init(struct pst_host_mask *m,
 			const struct pst_host_root *root)
 {
 	*m = (struct pst_host_mask){0};
 	add_host(m, root);
+	add_cmdline(m, root);
 	add_users(m, root);
+	add_guests(m, root);
 }
 
 void pst_host_mask_done(struct pst_host_mask *m)

@@ -10,10 +10,11 @@ struct pst_host_mask_pair;
 /*
  * The same text always gets the same stand-in, so that files agree with each
  * other as before. Masked are UUIDs and machine ids, volume ids behind "UUID=",
- * hardware addresses, IPv4 addresses behind "=", ":" or ",", names of disks in
- * /dev/disk/by-id, serial numbers behind that word, passwords and other secrets
- * behind such a word, iSCSI names, who built the kernel, the names of the host
- * and of its users, and of their homes.
+ * labels behind "LABEL=", hardware addresses, IPv4 and IPv6 addresses, mail
+ * addresses, names of disks in /dev/disk/by-id and their WWNs, serial numbers
+ * behind that word, passwords and other secrets behind such a word, iSCSI
+ * names, who built the kernel, the names of the host, of its users and of
+ * libvirt's domains, and of their homes. Time is linear in the text.
  */
 struct pst_host_mask {
 	struct pst_host_mask_pair *pair;

@@ -9,6 +9,7 @@
 
 #include "kernel-params/check/check.h"
 #include "kernel-params/plan/plan.h"
+#include "kernel-params/report/reduce.h"
 #include "kernel-params/report/tar.h"
 
 /* As many links as the kernel follows in one path (path_resolution(7)). */
@@ -371,6 +372,7 @@ static void put_content(struct report *r, const char *path)
 		hide_routes(text);
 	else if (ends_with(path, "/config"))
 		hide_pci_serial((unsigned char *)text, len);
+	pst_host_report_reduce(path, text, &len);
 	r->ret->n_files++;
 	put_file(r, path, text, len);
 }

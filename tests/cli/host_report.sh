@@ -44,13 +44,22 @@ put proc/cmdline 'root=UUID=1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed ro intel_iommu=
  resume=/dev/disk/by-id/nvme-Acme_S4X9NF0M iscsi=iqn.2001-04.org.example:x
  ip=192.168.17.4::192.168.17.1 rd.md.uuid=0a1b2c3d:4e5f6071:8293a4b5:c6d7e8f9
  systemd.machine_id=0123456789abcdef0123456789abcdef ifname=lan:a0:36:9f:01:02:03
- esp=UUID=AB12-CD34 systemd.hostname=darkstar'
-put etc/default/grub 'GRUB_CMDLINE_LINUX="UUID=1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"'
+ esp=UUID=AB12-CD34 systemd.hostname=darkstar rd.lvm.lv=vg_darkstar-root
+ home=LABEL=carolsdisk nameserver=[2001:4860:4860::8844] ntp="10.9.8.7"
+ ip=::::bobspc:eth0 mp=/dev/mapper/naa.5000c500a1b2c3d4 e=aa-36-9f-01-02-03
+ w=0x5000c500a1b2c3d5 boot=PARTUUID=1a2b3c4d-02 admin=dave@example.com
+ dm=luks-1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed x=/dev/disk/by-label/erinsdisk'
+put etc/default/grub '# for Frank of the third floor
+GRUB_CMDLINE_LINUX="UUID=1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"'
 put etc/security/limits.d/a.conf 'alice hard memlock unlimited'
-put etc/libvirt/qemu/win.xml "<domain><name>win</name><memory unit='GiB'>4</memory>
-<devices><graphics type='vnc' passwd='hunter1'/></devices></domain>"
-put etc/libvirt/qemu/autostart/win.xml ""
-put etc/pve/qemu-server/100.conf 'onboot: 1
+put etc/libvirt/qemu/gracebox.xml "<domain><name>gracebox</name><title>heidi</title>
+<!-- ivan --><memory unit='GiB'>4</memory><devices><disk><source file='/vm/judy.img'/></disk>
+<hostdev><alias name='ua-mallory'/><source><address domain='0' bus='9' slot='0' function='0'/></source></hostdev>
+<graphics type='vnc' passwd='hunter1'/></devices></domain>"
+put etc/libvirt/qemu/autostart/gracebox.xml ""
+put etc/pve/qemu-server/100.conf '#niaj
+name: olivia
+onboot: 1
 memory: 2048
 cipassword: $6$hunter2/x
 sshkeys: ssh-rsa%20hunter3
@@ -80,7 +89,9 @@ check "a region's file takes no room" [ "$(stat -c %s "$tmp/named.tar")" -lt 500
 expect "but is judged by size and mode" 3 "penstock-a: 8 GiB, mode 0666" "$penstock" host check \
 	--root "$tmp/of-named"
 for secret in darkstar alice builder 1b9d6bcd 0123456789abcdef a0:36:9f Acme \
-	hunter S4X9 AB12 iqn.2001 192.168 0a1b2c3d 0324118 diary; do
+	hunter S4X9 AB12 iqn.2001 192.168 0a1b2c3d 0324118 diary carol 2001:4860 \
+	10.9.8 bobspc c500a1b2 aa-36 1a2b3c4d dave erin frank grace heidi ivan judy \
+	mallory niaj olivia; do
 	check "nothing says $secret" sh -c \
 		'[ -s "$2" ] && ! grep -aqi -e "$1" "$2"' - "$secret" \
 		"$tmp/named.tar"
