@@ -95,8 +95,7 @@ PST_HOST_CHECK(vfio_ids)
 }
 
 /* What makes vfio-pci come first, "" when nothing does. */
-static void first_by(const struct pst_host *h, const struct pst_host_first *f,
-		     struct pst_host_text *t)
+static void first_by(const struct pst_host_first *f, struct pst_host_text *t)
 {
 	if (f->by == PST_HOST_FIRST_BUILTIN)
 		pst_host_text_add(t, "vfio-pci is built in");
@@ -104,25 +103,27 @@ static void first_by(const struct pst_host *h, const struct pst_host_first *f,
 		pst_host_text_add(t, "rd.driver.pre=vfio-pci");
 	else if (f->by == PST_HOST_FIRST_LIST)
 		pst_host_text_add(t, "%s loads vfio_pci early (%s)",
-				  pst_host_early_maker_name(h->early.maker),
-				  h->early.file);
+				  pst_host_early_maker_name(f->image->maker),
+				  f->image->file);
 	else if (f->by == PST_HOST_FIRST_WAIT)
 		pst_host_text_add(t,
 				  "softdep or blacklist of the other drivers");
 }
 
 /* Whether the initramfs is to have a module that its maker does not find. */
-static bool names_virqfd(const struct pst_host *h)
+static bool names_virqfd(const struct pst_host *h,
+			 const struct pst_host_early *e)
 {
 	static const struct pst_host_kernel_version gone = {6, 2, 0};
 
 	return h->has_version &&
 	       pst_host_kernel_version_cmp(&h->version, &gone) >= 0 &&
-	       *h->early.virqfd;
+	       *e->virqfd;
 }
 
 /* "and run what makes the initramfs". */
-static void remake(const struct pst_host *h, struct pst_host_text *fix)
+static void remake(const struct pst_host *h, const struct pst_host_early *e,
+		   struct pst_host_text *fix)
 {
 	static const unsigned int targets[] = {
 		[PST_HOST_EARLY_MKINITCPIO] = PST_HOST_TARGET_MKINITCPIO,
@@ -132,43 +133,52 @@ static void remake(const struct pst_host *h, struct pst_host_text *fix)
 		[PST_HOST_EARLY_NIXOS] = PST_HOST_TARGET_NIXOS,
 	};
 	const char *command =
-		pst_host_boot_initramfs(&h->boot, targets[h->early.maker]);
+		pst_host_boot_initramfs(&h->boot, targets[e->maker]);
 
 	pst_host_text_add(fix, " and run %s",
 			  command ? command : "nixos-rebuild boot");
 }
 
 /* What is not as it was meant to be, though vfio-pci may come first. */
-static void look_aside(const struct pst_host *h, struct pst_host_text *seen,
-		       const char **fix)
+static void look_aside(const struct pst_host *h, const struct pst_host_early *e,
+		       struct pst_host_text *seen, const char **fix)
 {
-	if (h->early.stray[0]) {
+	if (e->stray[0]) {
 		pst_host_text_add(seen,
 				  "; dracut ignores %s, which does not end "
 				  "in .conf",
-				  h->early.stray);
+				  e->stray);
 		*fix = "rename that file";
 	}
-	if (names_virqfd(h)) {
+	if (names_virqfd(h, e)) {
 		pst_host_text_add(seen,
 				  "; %s has vfio_virqfd, which is gone since "
 				  "Linux 6.2, so that %s ends with an error",
-				  h->early.virqfd,
-				  pst_host_early_maker_name(h->early.maker));
+				  e->virqfd,
+				  pst_host_early_maker_name(e->maker));
 		*fix = *fix ? *fix : "take vfio_virqfd out there";
 	}
-	if (h->early.other) {
+	if (*e->other) {
 		pst_host_text_add(seen,
-				  "; %s makes the initramfs, and what it packs "
-				  "is not known here",
-				  h->early.other);
+				  "; %s makes the initramfs%s, and what it "
+				  "packs is not known here",
+				  e->other, e->maker ? ", too" : "");
 		*fix = *fix ? *fix
 			    : "have it load vfio_pci vfio vfio_iommu_type1 "
 			      "before any other driver";
 	}
-	if (*h->early.fault) {
+	if (*e->mention && !*e->fault && !e->packed.n &&
+	    pst_host_early_place(e, "vfio_pci") < 0) {
+		pst_host_text_add(seen,
+				  "; %s names vfio, and no list that %s loads "
+				  "has vfio_pci",
+				  e->mention,
+				  pst_host_early_maker_name(e->maker));
+		*fix = *fix ? *fix : "look at the name before that \"=\"";
+	}
+	if (*e->fault && (e == &h->early || strcmp(e->fault, h->early.fault))) {
 		pst_host_text_add(seen, "; not evaluated for sure: %s",
-				  h->early.fault);
+				  e->fault);
 		*fix = *fix ? *fix : "write that line plainly";
 	}
 }
@@ -191,18 +201,18 @@ static void note_drm(const struct pst_host *h, const char *rival,
 static void late(const struct pst_host *h, const struct pst_host_first *f,
 		 const char *seen, struct pst_host_findings *out)
 {
-	int place = pst_host_early_place(&h->early, "vfio_pci");
+	int place = pst_host_early_place(f->image, "vfio_pci");
 	struct pst_host_text fix = {0};
 
 	pst_host_text_add(&fix, "put vfio_pci vfio vfio_iommu_type1 before it");
-	remake(h, &fix);
+	remake(h, f->image, &fix);
 	pst_host_finding_add(
 		out,
 		pst_host_pci_on_vfio(h->gpu) ? PST_HOST_WARN : PST_HOST_FAIL,
 		fix.buf, "%s loads %s%s (%s)%s",
-		pst_host_early_maker_name(h->early.maker), f->rival,
+		pst_host_early_maker_name(f->image->maker), f->rival,
 		place < 0 ? " and not vfio_pci" : " before vfio_pci",
-		h->early.file, seen);
+		f->image->file, seen);
 }
 
 PST_HOST_CHECK(vfio_early)
@@ -210,6 +220,7 @@ PST_HOST_CHECK(vfio_early)
 	struct pst_host_text by = {0}, seen = {0};
 	const struct pst_host_pci_dev *fn;
 	struct pst_host_first f;
+	const struct pst_host_early *e;
 	const char *fix = NULL;
 	char where[160];
 
@@ -226,8 +237,9 @@ PST_HOST_CHECK(vfio_early)
 			where);
 		return;
 	}
-	first_by(h, &f, &by);
-	look_aside(h, &seen, &fix);
+	first_by(&f, &by);
+	for (e = &h->early; e; e = e->next)
+		look_aside(h, e, &seen, &fix);
 	if (by.len)
 		pst_host_finding_add(out,
 				     seen.len ? PST_HOST_WARN : PST_HOST_PASS,
@@ -248,8 +260,10 @@ PST_HOST_CHECK(vfio_early)
 			out, PST_HOST_WARN,
 			"a softdep for each of them, or vfio_pci in the "
 			"initramfs: penstock host apply writes both",
-			"%s may load before vfio-pci%s%s%s%s", f.rival, f.why,
-			h->early.kms_hook && h->early.maker ==
+			"%s may load before vfio-pci%s%s%s%s%s%s", f.rival,
+			f.why, h->early.next ? ": " : "",
+			h->early.next ? f.image->file : "",
+			f.image->kms_hook && f.image->maker ==
 						     PST_HOST_EARLY_MKINITCPIO
 				? "; mkinitcpio's kms hook packs GPU drivers"
 				: "",

@@ -191,29 +191,38 @@ static bool has(const struct pst_host_early *e, const char *module)
 }
 
 /* What the initramfs loads or packs now, it does afterwards. */
-static int check_initramfs(const struct pst_host *before,
-			   const struct pst_host *h, struct pst_error *err)
+static int check_image(const struct pst_host_early *before,
+		       const struct pst_host_early *e, struct pst_error *err)
 {
-	const struct pst_host_names *l[] = {&before->early.words,
-					    &before->early.packed};
+	const struct pst_host_names *l[] = {&before->words, &before->packed};
 	size_t i, k;
 
-	if (before->early.maker != h->early.maker)
+	if (before->maker != e->maker)
 		return 0;
 	for (k = 0; k < PST_ARRAY_SIZE(l); k++)
 		for (i = 0; i < l[k]->n; i++)
 			if (strncmp(l[k]->name[i], "vfio", 4) != 0 &&
-			    !has(&h->early, l[k]->name[i]))
+			    !has(e, l[k]->name[i]))
 				return pst_error_set(
 					err, -EBUSY,
 					"%s would not have %s in the initramfs "
 					"any more, which is there now: the "
 					"root file system may be behind it. "
 					"Nothing is changed",
-					pst_host_early_maker_name(
-						h->early.maker),
+					pst_host_early_maker_name(e->maker),
 					l[k]->name[i]);
 	return 0;
+}
+
+static int check_initramfs(const struct pst_host *before,
+			   const struct pst_host *h, struct pst_error *err)
+{
+	const struct pst_host_early *b = &before->early, *e = &h->early;
+	int r = 0;
+
+	for (; b && e && r == 0; b = b->next, e = e->next)
+		r = check_image(b, e, err);
+	return r;
 }
 
 /* ---- Boot entries ---------------------------------------------------------

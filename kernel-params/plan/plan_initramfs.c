@@ -6,6 +6,7 @@
 #include "kernel-params/edit/edit_array.h"
 #include "kernel-params/edit/edit_modprobe.h"
 #include "kernel-params/plan/plan.h"
+#include "kernel-params/scan/mkinitcpio.h"
 #include "kernel-params/scan/rivals.h"
 
 #define MKINITCPIO      "/etc/mkinitcpio.conf"
@@ -135,29 +136,72 @@ static int plan_array(struct pst_host_plan *p, const struct pst_host_journal *j,
 	return plan_dropin(p, j, files, err);
 }
 
+/* The first image of a maker, or NULL. */
+static const struct pst_host_early *image_of(const struct pst_host *h,
+					     enum pst_host_early_maker maker)
+{
+	const struct pst_host_early *e = &h->early;
+
+	while (e && e->maker != maker)
+		e = e->next;
+	return e;
+}
+
+/* Whether every image of mkinitcpio has all of etc/modprobe.d. */
+static bool all_modconf(const struct pst_host *h)
+{
+	const struct pst_host_early *e;
+
+	for (e = &h->early; e; e = e->next)
+		if (e->maker == PST_HOST_EARLY_MKINITCPIO && !e->modconf)
+			return false;
+	return image_of(h, PST_HOST_EARLY_MKINITCPIO);
+}
+
+/* Every configuration that an image is made from. */
+static int plan_images(struct pst_host_plan *p,
+		       const struct pst_host_journal *j,
+		       const struct pst_host_mkinitcpio *m,
+		       const char *const *files, struct pst_error *err)
+{
+	/* mkinitcpio reads no drop-ins when it is given a configuration. */
+	const bool drop_ins =
+		pst_host_root_exists(p->host->root, MKINITCPIO_DIR);
+	char path[PST_HOST_ROOT_PATH_MAX];
+	size_t i, k;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < m->n; i++) {
+		const struct pst_host_mkinitcpio_image *im = &m->image[i];
+
+		for (k = 0; k < i; k++)
+			if (strcmp(m->image[k].conf, im->conf) == 0 &&
+			    (!drop_ins || m->image[k].dropins == im->dropins))
+				break;
+		if (k < i)
+			continue;
+		if (pst_host_path(path, "/%s", im->conf) < 0)
+			return pst_error_set(err, -EMSGSIZE,
+					     "a path is too long");
+		r = plan_array(p, j, path, im->dropins && drop_ins, files, err);
+	}
+	return r;
+}
+
 static int plan_mkinitcpio(struct pst_host_plan *p,
 			   const struct pst_host_journal *j,
 			   struct pst_error *err)
 {
-	const struct pst_host_early *e = &p->host->early;
-	const bool modconf =
-		e->maker == PST_HOST_EARLY_MKINITCPIO && e->modconf;
-	char named[PST_HOST_ROOT_PATH_MAX], path[PST_HOST_ROOT_PATH_MAX];
-	/* mkinitcpio reads no drop-ins when it is given a configuration. */
-	const bool preset = pst_host_early_preset(p->host->root, named);
+	PST_CLEANUP_FREE struct pst_host_mkinitcpio *m = calloc(1, sizeof(*m));
+	const bool modconf = all_modconf(p->host);
+	char fault[PST_HOST_FAULT_MAX] = "";
 	struct pst_host_lines files = {0};
-	int r = extra_files(p, !modconf, !modconf, &files);
+	int r = m ? pst_host_mkinitcpio_scan(p->host->root, m, fault) : -ENOMEM;
 
-	if (r < 0)
-		r = pst_oom(err);
-	else if (pst_host_path(path, "/%s", preset ? named : &MKINITCPIO[1]) <
-		 0)
-		r = pst_error_set(err, -EMSGSIZE, "a path is too long");
-	else
-		r = plan_array(p, j, path,
-			       !preset && pst_host_root_exists(p->host->root,
-							       MKINITCPIO_DIR),
-			       pst_host_lines_list(&files), err);
+	if (r == 0)
+		r = extra_files(p, !modconf, !modconf, &files);
+	r = r < 0 ? pst_oom(err)
+		  : plan_images(p, j, m, pst_host_lines_list(&files), err);
 	pst_host_lines_done(&files);
 	return r;
 }
@@ -168,13 +212,12 @@ static int plan_mkinitcpio(struct pst_host_plan *p,
 static int plan_dracut(struct pst_host_plan *p,
 		       const struct pst_host_journal *j, struct pst_error *err)
 {
-	const struct pst_host_early *e = &p->host->early;
+	const struct pst_host_early *e =
+		image_of(p->host, PST_HOST_EARLY_DRACUT);
 	struct pst_host_lines files = {0};
 	char *text = NULL;
 
-	if (extra_files(p, true,
-			e->maker == PST_HOST_EARLY_DRACUT && e->no_modconf,
-			&files) == 0)
+	if (extra_files(p, true, e && e->no_modconf, &files) == 0)
 		text = pst_host_dropin_dracut(pst_host_lines_list(&files));
 	pst_host_lines_done(&files);
 	if (!text)
@@ -231,16 +274,18 @@ static int note_virqfd(struct pst_host_plan *p, struct pst_error *err)
 {
 	static const struct pst_host_kernel_version gone = {6, 2, 0};
 	const struct pst_host *h = p->host;
+	const struct pst_host_early *e = &h->early;
 
-	if (!h->has_version ||
-	    pst_host_kernel_version_cmp(&h->version, &gone) < 0 ||
-	    !*h->early.virqfd)
+	while (e && !*e->virqfd)
+		e = e->next;
+	if (!e || !h->has_version ||
+	    pst_host_kernel_version_cmp(&h->version, &gone) < 0)
 		return 0;
 	return pst_host_plan_note(
 		p, err,
 		"take vfio_virqfd out of %s: it is gone since "
 		"Linux 6.2, and %s ends with an error for it",
-		h->early.virqfd, pst_host_early_maker_name(h->early.maker));
+		e->virqfd, pst_host_early_maker_name(e->maker));
 }
 
 int pst_host_plan_initramfs(struct pst_host_plan *p,

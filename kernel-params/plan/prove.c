@@ -116,11 +116,12 @@ static void missed(const struct pst_host *h, const struct pst_host_pci_dev *fn,
 	else if (first.by == PST_HOST_FIRST_NOT)
 		pst_host_text_add(why, "%s may come first", first.rival);
 	else if (first.by == PST_HOST_FIRST_LATE)
-		pst_host_text_add(why,
-				  "the initramfs loads %s first, by a file of "
-				  "%s that comes after ours",
-				  first.rival,
-				  pst_host_early_maker_name(h->early.maker));
+		pst_host_text_add(
+			why,
+			"the initramfs loads %s first, by a file of "
+			"%s that comes after ours",
+			first.rival,
+			pst_host_early_maker_name(first.image->maker));
 	else if (first.by == PST_HOST_FIRST_NEVER)
 		pst_host_text_add(why, "vfio-pci is kept from being loaded");
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel-params/scan/cmdline.h"
+#include "kernel-params/scan/initramfs.h"
 #include "kernel-params/scan/shell_text.h"
 #include "transport/base/text.h"
 
@@ -141,19 +142,6 @@ static unsigned int loaders(const struct pst_host_root *root,
 	return has;
 }
 
-/* Not where dracut has a program of the same name (Ubuntu 25.10). */
-static bool has_initramfs_tools(const struct pst_host_root *root)
-{
-	static const char program[] = "usr/sbin/update-initramfs";
-	PST_CLEANUP_FREE char *text = NULL;
-	size_t len;
-
-	if (pst_host_root_read(root, program, PST_HOST_ROOT_TEXT_MAX, &text,
-			       &len) < 0)
-		return there(root, program);
-	return !strstr(text, "dracut");
-}
-
 static unsigned int initramfs(const struct pst_host_root *root)
 {
 	unsigned int has = 0, works = 0;
@@ -169,7 +157,7 @@ static unsigned int initramfs(const struct pst_host_root *root)
 		works |= PST_HOST_TARGET_DRACUT;
 	if (there(root, "etc/initramfs-tools"))
 		has |= PST_HOST_TARGET_INITRAMFS_TOOLS;
-	if (has_initramfs_tools(root))
+	if (pst_host_early_has_tools(root))
 		works |= PST_HOST_TARGET_INITRAMFS_TOOLS;
 	/* Settings of one that is gone may be left. */
 	return has & works ? has & works : has;

@@ -1,395 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads which modules initramfs generators are configured to load. */
-#include "kernel-params/scan/initramfs.h"
+#include "kernel-params/scan/initramfs_int.h"
 
 #include <string.h>
 
 #include "kernel-params/scan/cmdline.h"
 
-#define MAX_WORDS 2000
-
-static int add_word(struct pst_host_names *l, const char *word, size_t n)
-{
-	if (l->n >= MAX_WORDS) {
-		l->truncated = true;
-		return 0;
-	}
-	return pst_host_names_add(l, word, n);
-}
-
 struct maker {
 	enum pst_host_early_maker maker;
 	const char *program[2]; /* that reads its settings; NULL: not sought */
-	int (*read)(const struct pst_host_root *root, struct pst_host_early *e);
+	int (*read)(const struct pst_host_root *root,
+		    struct pst_host_early_list *l);
 };
 
-static bool has_ext(const char *name, const char *ext)
-{
-	size_t n = strlen(name), k = strlen(ext);
-
-	return n > k && strcmp(name + n - k, ext) == 0;
-}
-
-static int read_conf(const struct pst_host_root *root, const char *path,
-		     char **ret)
-{
-	size_t len;
-
-	return pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, ret,
-				  &len);
-}
-
-static bool has_word(const struct pst_host_names *l, const char *word)
-{
-	size_t i;
-
-	for (i = 0; i < l->n; i++)
-		if (pst_host_param_name_eq(l->name[i], word))
-			return true;
-	return false;
-}
-
-/* ---- NixOS ----------------------------------------------------------------
- */
-
-static int read_nixos(const struct pst_host_root *root,
-		      struct pst_host_early *e)
-{
-	static const char *const lists[] = {"initrd.kernelModules",
-					    "kernelModules", NULL};
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i, k;
-	int r = 0;
-
-	if (pst_host_root_list(root, "etc/nixos", &names) < 0)
-		return 0;
-	/* The main file first, then the others by their names. */
-	for (k = 0; k < 2; k++)
-		for (i = 0;
-		     i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
-		     i++) {
-			PST_CLEANUP_FREE char *text = NULL;
-			bool main_file =
-				strcmp(names.name[i], "configuration.nix") == 0;
-
-			if (main_file != (k == 0) ||
-			    !has_ext(names.name[i], ".nix") ||
-			    pst_host_path(path, "etc/nixos/%s", names.name[i]) <
-				    0 ||
-			    read_conf(root, path, &text) < 0)
-				continue;
-			e->maker = PST_HOST_EARLY_NIXOS;
-			if (!*e->file)
-				snprintf(e->file, sizeof(e->file), "%.127s",
-					 path);
-			r = pst_host_early_words(text, lists, &e->words);
-		}
-	return r;
-}
-
-/* ---- mkinitcpio and dracut ------------------------------------------------
- */
-
-/* Whether a file puts in vfio_virqfd, a module of kernels before 6.2:
- * mkinitcpio and dracut end with an error for one that they do not find. */
-static int find_virqfd(const char *text, const char *path,
-		       struct pst_host_early *e)
-{
-	static const char *const packed[] = {"MODULES", "force_drivers",
-					     "add_drivers", NULL};
-	PST_HOST_CLEANUP_NAMES struct pst_host_names all = {0};
-	int r = pst_host_early_words(text, packed, &all);
-
-	if (r == 0 && has_word(&all, "vfio_virqfd"))
-		snprintf(e->virqfd, sizeof(e->virqfd), "%.127s", path);
-	return r;
-}
-
-/* One file, on top of those before it. */
-static int take_file(const struct pst_host_root *root, const char *path,
-		     enum pst_host_early_maker maker, struct pst_host_early *e,
-		     struct pst_host_setting *s, size_t n)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	int r = read_conf(root, path, &text);
-
-	if (r < 0) {
-		if (r != -ENOENT && r != -EINVAL && r != -ENOTDIR && !*e->fault)
-			snprintf(e->fault, sizeof(e->fault),
-				 "%.120s could not be read", path);
-		return 0;
-	}
-	e->maker = maker;
-	if (!*e->file && strlen(path) < sizeof(e->file))
-		strcpy(e->file, path);
-	r = pst_host_settings_take(text, path, s, n, e->fault);
-	return r < 0 ? r : find_virqfd(text, path, e);
-}
-
-/* A file of dracut.conf.d that dracut never reads for want of ".conf". */
-static void find_stray(const struct pst_host_root *root, const char *path,
-		       struct pst_host_early *e)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-
-	if (read_conf(root, path, &text) == 0 && strstr(text, "vfio") &&
-	    strlen(path) < sizeof(e->stray))
-		strcpy(e->stray, path);
-}
-
-/* The *.conf of two directories (the second may be NULL) by their names; of two
- * with one name, the former's. */
-static int take_dirs(const struct pst_host_root *root, const char *const dir[2],
-		     enum pst_host_early_maker maker, struct pst_host_early *e,
-		     struct pst_host_setting *s, size_t n)
-{
-	PST_HOST_CLEANUP_NAMES struct pst_host_names one = {0}, two = {0};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i = 0, k = 0, files = 0;
-	int r = 0;
-
-	(void)!pst_host_root_list(root, dir[0], &one);
-	if (dir[1])
-		(void)!pst_host_root_list(root, dir[1], &two);
-	while (r == 0 && (i < one.n || k < two.n) &&
-	       files++ < PST_HOST_ROOT_CONF_FILES) {
-		int cmp = i == one.n   ? 1
-			  : k == two.n ? -1
-				       : strcmp(one.name[i], two.name[k]);
-		const char *name = cmp <= 0 ? one.name[i] : two.name[k];
-
-		if (pst_host_path(path, "%s/%s", dir[cmp > 0], name) == 0) {
-			if (has_ext(name, ".conf"))
-				r = take_file(root, path, maker, e, s, n);
-			else if (maker == PST_HOST_EARLY_DRACUT)
-				find_stray(root, path, e);
-		}
-		i += cmp <= 0;
-		k += cmp >= 0;
-	}
-	return r;
-}
-
-bool pst_host_early_preset(const struct pst_host_root *root,
-			   char path[PST_HOST_ROOT_PATH_MAX])
-{
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	size_t i;
-
-	if (pst_host_root_list(root, "etc/mkinitcpio.d", &names) < 0)
-		return false;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
-		struct pst_host_setting s[] = {{.name = "ALL_config"},
-					       {.name = "default_config"}};
-		PST_CLEANUP_FREE char *text = NULL;
-		char fault[PST_HOST_FAULT_MAX] = "";
-		const char *got;
-		bool is = false;
-
-		if (pst_host_path(path, "etc/mkinitcpio.d/%s", names.name[i]) <
-			    0 ||
-		    read_conf(root, path, &text) < 0)
-			continue;
-		if (pst_host_settings_take(text, path, s, PST_ARRAY_SIZE(s),
-					   fault) == 0) {
-			got = s[1].value ? s[1].value : s[0].value;
-			is = got && pst_host_path(path, "%s",
-						  got + strspn(got, "/")) == 0;
-		}
-		pst_host_settings_done(s, PST_ARRAY_SIZE(s));
-		if (is)
-			return true;
-	}
-	return false;
-}
-
-static int read_mkinitcpio(const struct pst_host_root *root,
-			   struct pst_host_early *e)
-{
-	static const char *const dirs[] = {"etc/mkinitcpio.conf.d", NULL};
-	struct pst_host_setting s[] = {
-		{.name = "MODULES"}, {.name = "FILES"}, {.name = "HOOKS"}};
-	PST_HOST_CLEANUP_NAMES struct pst_host_names hooks = {0};
-	char main_file[PST_HOST_ROOT_PATH_MAX];
-	const bool named = pst_host_early_preset(root, main_file);
-	size_t i;
-	int r = take_file(root, named ? main_file : "etc/mkinitcpio.conf",
-			  PST_HOST_EARLY_MKINITCPIO, e, s, PST_ARRAY_SIZE(s));
-
-	if (r == 0 && !named)
-		r = take_dirs(root, dirs, PST_HOST_EARLY_MKINITCPIO, e, s,
-			      PST_ARRAY_SIZE(s));
-	if (r == 0)
-		r = pst_host_setting_words(s[0].value, &e->words);
-	/* "?": it may be missing. */
-	for (i = 0; i < e->words.n; i++)
-		e->words.name[i][strcspn(e->words.name[i], "?")] = '\0';
-	if (r == 0)
-		r = pst_host_setting_words(s[1].value, &e->files);
-	if (r == 0)
-		r = pst_host_setting_words(s[2].value, &hooks);
-	/* A tree that shows no HOOKS may have the default ones. */
-	e->modconf = has_word(&hooks, "modconf");
-	e->no_modconf = s[2].value && !e->modconf;
-	e->races = has_word(&hooks, "systemd");
-	e->kms_hook = has_word(&hooks, "kms");
-	e->usb_hook = has_word(&hooks, "keyboard") || has_word(&hooks, "block");
-	pst_host_settings_done(s, PST_ARRAY_SIZE(s));
-	return r;
-}
-
-/* Whether dracut leaves out of the image what only is to be packed. */
-static bool is_omitted(const char *module, const struct pst_host_names *omitted,
-		       const struct pst_host_early *e)
-{
-	return has_word(omitted, module) && !has_word(&e->words, module);
-}
-
-static const char *const dracut_dirs[] = {"etc/dracut.conf.d",
-					  "usr/lib/dracut/dracut.conf.d"};
-
-static int take_dracut(const struct pst_host_root *root,
-		       struct pst_host_early *e, struct pst_host_setting *s,
-		       size_t n)
-{
-	int r = take_file(root, "etc/dracut.conf", PST_HOST_EARLY_DRACUT, e, s,
-			  n);
-
-	return r < 0 ? r
-		     : take_dirs(root, dracut_dirs, PST_HOST_EARLY_DRACUT, e, s,
-				 n);
-}
-
-bool pst_host_early_dracut_uefi(const struct pst_host_root *root)
-{
-	struct pst_host_setting uefi = {.name = "uefi"};
-	struct pst_host_early e = {0};
-	bool is = take_dracut(root, &e, &uefi, 1) == 0 && uefi.value &&
-		  strcmp(uefi.value, "yes") == 0;
-
-	pst_host_settings_done(&uefi, 1);
-	return is;
-}
-
-static int read_dracut(const struct pst_host_root *root,
-		       struct pst_host_early *e)
-{
-	enum { FORCE, ADD, DRIVERS, OMIT, ITEMS, MAYBE, HOST, N };
-	struct pst_host_setting s[N] = {
-		[FORCE] = {.name = "force_drivers"},
-		[ADD] = {.name = "add_drivers"},
-		[DRIVERS] = {.name = "drivers"},
-		[OMIT] = {.name = "omit_drivers"},
-		[ITEMS] = {.name = "install_items"},
-		[MAYBE] = {.name = "install_optional_items"},
-		[HOST] = {.name = "hostonly"},
-	};
-	PST_HOST_CLEANUP_NAMES struct pst_host_names omitted = {0}, add = {0};
-	size_t i;
-	int r = take_dracut(root, e, s, N);
-
-	if (r == 0)
-		r = pst_host_setting_words(s[FORCE].value, &e->words);
-	if (r == 0)
-		r = pst_host_setting_words(s[OMIT].value, &omitted);
-	if (r == 0)
-		r = pst_host_setting_words(s[ADD].value, &add);
-	if (r == 0)
-		r = pst_host_setting_words(s[DRIVERS].value, &add);
-	if (r == 0)
-		r = pst_host_setting_words(s[ITEMS].value, &e->files);
-	if (r == 0)
-		r = pst_host_setting_words(s[MAYBE].value, &e->files);
-	for (i = 0; i < add.n && r == 0; i++)
-		if (!is_omitted(add.name[i], &omitted, e))
-			r = add_word(&e->packed, add.name[i],
-				     strlen(add.name[i]));
-	/* Without "hostonly" dracut leaves etc/modprobe.d out; a distribution
-	 * that sets it does so in a file that a tree may lack. */
-	e->no_modconf = s[HOST].value
-				? strcmp(s[HOST].value, "yes") != 0 &&
-					  strcmp(s[HOST].value, "1") != 0
-				: pst_host_root_exists(root, dracut_dirs[1]);
-	e->modconf = s[HOST].value && !e->no_modconf;
-	pst_host_settings_done(s, N);
-	return r;
-}
-
-/* ---- initramfs-tools ------------------------------------------------------
- */
-
-/* One module a line, its parameters behind it. */
-static int line_words(const char *text, struct pst_host_early *e)
-{
-	int r = 0;
-
-	while (*text && r == 0) {
-		const char *word = text + strspn(text, " \t"), *end;
-		size_t n = strcspn(word, " \t\r\n#");
-
-		text = strchrnul(text, '\n');
-		if (n)
-			r = add_word(&e->words, word, n);
-		if (r == 0 && n &&
-		    pst_host_param_name_eq(e->words.name[e->words.n - 1],
-					   "vfio_pci")) {
-			word = memmem(word, (size_t)(text - word), " ids=", 5);
-			end = word ? word + 5 + strcspn(word + 5, " \t\r\n")
-				   : NULL;
-			free(e->ids);
-			e->ids = word ? strndup(word + 5,
-						(size_t)(end - word - 5))
-				      : NULL;
-		}
-		text += *text == '\n';
-	}
-	return r;
-}
-
-static int read_initramfs_tools(const struct pst_host_root *root,
-				struct pst_host_early *e)
-{
-	static const char list[] = "etc/initramfs-tools/modules";
-	static const char more[] = "usr/share/initramfs-tools/modules.d";
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	PST_CLEANUP_FREE char *text = NULL;
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i;
-	int r;
-
-	if (read_conf(root, list, &text) < 0)
-		return 0;
-	e->maker = PST_HOST_EARLY_INITRAMFS_TOOLS;
-	strcpy(e->file, list);
-	/* Its udev runs in init-top, before the list is loaded. */
-	e->races = true;
-	e->usb_hook = true;
-	e->kms_hook = pst_host_root_exists(
-		root, "usr/share/initramfs-tools/hooks/plymouth");
-	r = line_words(text, e);
-	if (r < 0 || pst_host_root_list(root, more, &names) < 0)
-		return r;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
-	     i++) {
-		PST_CLEANUP_FREE char *other = NULL;
-
-		if (pst_host_path(path, "%s/%s", more, names.name[i]) == 0 &&
-		    read_conf(root, path, &other) == 0)
-			r = line_words(other, e);
-	}
-	return r;
-}
-
 static const struct maker makers[] = {
-	{PST_HOST_EARLY_NIXOS, {NULL}, read_nixos},
-	{PST_HOST_EARLY_MKINITCPIO, {"usr/bin/mkinitcpio"}, read_mkinitcpio},
+	{PST_HOST_EARLY_NIXOS, {NULL}, pst_host_early_nixos},
+	{PST_HOST_EARLY_MKINITCPIO,
+	 {"usr/bin/mkinitcpio"},
+	 pst_host_early_mkinitcpio},
 	{PST_HOST_EARLY_DRACUT,
 	 {"usr/bin/dracut", "usr/sbin/dracut"},
-	 read_dracut},
+	 pst_host_early_dracut},
 	{PST_HOST_EARLY_INITRAMFS_TOOLS,
 	 {"usr/sbin/update-initramfs"},
-	 read_initramfs_tools},
+	 pst_host_early_tools},
 };
 
 /* ---- All of them ----------------------------------------------------------
@@ -420,7 +54,7 @@ static void read_modules_load(const struct pst_host_root *root,
 	static const char *const dirs[] = {"etc/modules-load.d",
 					   "usr/lib/modules-load.d"};
 	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t d, i;
+	size_t d, i, n;
 
 	for (d = 0; d < PST_ARRAY_SIZE(dirs); d++) {
 		PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
@@ -430,72 +64,107 @@ static void read_modules_load(const struct pst_host_root *root,
 		for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
 			PST_CLEANUP_FREE char *text = NULL;
 
-			if (!has_ext(names.name[i], ".conf") ||
+			n = strlen(names.name[i]);
+			if (n < 6 ||
+			    strcmp(names.name[i] + n - 5, ".conf") != 0 ||
 			    pst_host_path(path, "%s/%s", dirs[d],
 					  names.name[i]) < 0 ||
-			    read_conf(root, path, &text) < 0)
+			    pst_host_root_read(root, path,
+					       PST_HOST_ROOT_CONF_MAX, &text,
+					       &n) < 0)
 				continue;
 			e->loads_late |= has_line(text, "vfio_pci");
 		}
 	}
 }
 
+bool pst_host_early_has_tools(const struct pst_host_root *root)
+{
+	static const char program[] = "usr/sbin/update-initramfs";
+	PST_CLEANUP_FREE char *text = NULL;
+	size_t len;
+
+	if (pst_host_root_read(root, program, PST_HOST_ROOT_TEXT_MAX, &text,
+			       &len) < 0)
+		return pst_host_root_exists(root, program);
+	return !strstr(text, "dracut");
+}
+
 static bool has_program(const struct pst_host_root *root, const struct maker *m)
 {
 	size_t i;
 
+	if (m->maker == PST_HOST_EARLY_INITRAMFS_TOOLS)
+		return pst_host_early_has_tools(root);
 	for (i = 0; i < PST_ARRAY_SIZE(m->program); i++)
 		if (m->program[i] && pst_host_root_exists(root, m->program[i]))
 			return true;
 	return false;
 }
 
-/* Those of Arch, Alpine and Gentoo beside the above. */
-static const char *other_maker(const struct pst_host_root *root)
+/* One that kernel-install is told to use, or that is installed, and is none of
+ * the above. */
+static void find_other(const struct pst_host_root *root, char ret[32])
 {
-	static const char *const programs[] = {
-		"usr/bin/booster", "sbin/mkinitfs", "usr/bin/genkernel",
-		"usr/bin/ugrd"};
-	size_t i;
+	static const struct {
+		const char *file, *name;
+	} others[] = {
+		{"usr/bin/booster", "booster"},
+		{"sbin/mkinitfs", "mkinitfs"},
+		{"usr/bin/genkernel", "genkernel"},
+		{"usr/bin/ugrd", "ugrd"},
+		{"usr/bin/tinyramfs", "tinyramfs"},
+		{"etc/mkinitrd.conf", "mkinitrd"},
+	};
+	static const char conf[] = "etc/kernel/install.conf";
+	struct pst_host_setting s = {.name = "initrd_generator"};
+	PST_CLEANUP_FREE char *text = NULL;
+	char fault[PST_HOST_FAULT_MAX] = "";
+	size_t i, len;
 
-	for (i = 0; i < PST_ARRAY_SIZE(programs); i++)
-		if (pst_host_root_exists(root, programs[i]))
-			return strrchr(programs[i], '/') + 1;
-	return NULL;
+	for (i = 0; i < PST_ARRAY_SIZE(others) && !*ret; i++)
+		if (pst_host_root_exists(root, others[i].file))
+			strcpy(ret, others[i].name);
+	if (pst_host_root_read(root, conf, PST_HOST_ROOT_CONF_MAX, &text,
+			       &len) < 0 ||
+	    pst_host_settings_take(text, conf, &s, 1, fault) < 0)
+		return;
+	if (s.value && strcmp(s.value, "dracut") != 0 &&
+	    strcmp(s.value, "mkinitcpio") != 0 &&
+	    strcmp(s.value, "initramfs-tools") != 0 &&
+	    strcmp(s.value, "none") != 0)
+		snprintf(ret, 32, "%.31s", s.value);
+	pst_host_settings_done(&s, 1);
 }
 
 int pst_host_early_scan(const struct pst_host_root *root,
 			struct pst_host_early *ret)
 {
-	struct pst_host_early e = {0};
+	struct pst_host_early_list l = {0};
 	bool any = false;
 	size_t i;
 	int r = 0;
 
-	/* Settings of one that is gone may be left. */
 	for (i = 0; i < PST_ARRAY_SIZE(makers); i++)
 		any |= has_program(root, &makers[i]);
-	for (i = 0; i < PST_ARRAY_SIZE(makers) && r == 0 && !e.maker; i++)
-		if (!any || !makers[i].program[0] ||
-		    has_program(root, &makers[i]))
-			r = makers[i].read(root, &e);
+	for (i = 0; i < PST_ARRAY_SIZE(makers) && r == 0; i++) {
+		/* It has no program, and no other maker beside it. */
+		if (l.first && l.first->maker == PST_HOST_EARLY_NIXOS)
+			break;
+		/* Settings of one that is gone may be left. */
+		if (!makers[i].program[0] ||
+		    (any ? has_program(root, &makers[i]) : !l.first))
+			r = makers[i].read(root, &l);
+	}
+	*ret = l.first ? *l.first : (struct pst_host_early){0};
+	free(l.first);
 	if (r < 0) {
-		pst_host_early_done(&e);
+		pst_host_early_done(ret);
 		return r;
 	}
-	e.other = e.maker ? NULL : other_maker(root);
-	read_modules_load(root, &e);
-	*ret = e;
+	find_other(root, ret->other);
+	read_modules_load(root, ret);
 	return 0;
-}
-
-void pst_host_early_done(struct pst_host_early *e)
-{
-	pst_host_names_done(&e->words);
-	pst_host_names_done(&e->packed);
-	pst_host_names_done(&e->files);
-	free(e->ids);
-	*e = (struct pst_host_early){0};
 }
 
 int pst_host_early_place(const struct pst_host_early *e, const char *module)
@@ -519,14 +188,14 @@ static bool has_file(const struct pst_host_early *e, const char *file)
 	return false;
 }
 
-bool pst_host_early_has_rule(const struct pst_host_early *e,
-			     const struct pst_host_root *root, const char *file)
+static bool has_rule(const struct pst_host_early *e,
+		     const struct pst_host_root *root, const char *file)
 {
 	static const char hooks[] = "etc/initramfs-tools/hooks";
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	char path[PST_HOST_ROOT_PATH_MAX];
 	bool has = has_file(e, file);
-	size_t i;
+	size_t i, len;
 
 	/* Those two take the distribution's, dracut all for this host. */
 	if (e->maker == PST_HOST_EARLY_MKINITCPIO)
@@ -540,9 +209,20 @@ bool pst_host_early_has_rule(const struct pst_host_early *e,
 		PST_CLEANUP_FREE char *text = NULL;
 
 		has = pst_host_path(path, "%s/%s", hooks, names.name[i]) == 0 &&
-		      read_conf(root, path, &text) == 0 && strstr(text, file);
+		      pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX,
+					 &text, &len) == 0 &&
+		      strstr(text, file);
 	}
 	return has;
+}
+
+bool pst_host_early_has_rule(const struct pst_host_early *e,
+			     const struct pst_host_root *root, const char *file)
+{
+	for (; e; e = e->next)
+		if (!has_rule(e, root, file))
+			return false;
+	return true;
 }
 
 bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file)
@@ -562,7 +242,12 @@ bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file)
 bool pst_host_early_packs(const struct pst_host_early *e, const char *module,
 			  bool gpu)
 {
-	/* mkinitcpio's hook takes the kernel's own ones, not NVIDIA's. */
+	size_t i;
+
+	for (i = 0; i < e->omitted.n; i++)
+		if (pst_host_param_name_eq(e->omitted.name[i], module))
+			return false;
+	/* What drives displays is the kernel's own, not NVIDIA's. */
 	if (gpu)
 		return e->kms_hook && strncmp(module, "nvidia", 6) != 0;
 	return e->usb_hook && strcmp(module, "xhci_pci") == 0;

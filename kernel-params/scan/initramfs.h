@@ -16,10 +16,11 @@ enum pst_host_early_maker {
 
 struct pst_host_early {
 	enum pst_host_early_maker maker;
-	char file[128];               /* its first configuration file, or "" */
-	struct pst_host_names words;  /* modules it loads early, in order */
-	struct pst_host_names packed; /* modules it only puts into the image */
-	struct pst_host_names files;  /* single files that it puts in */
+	char file[128];                /* its first configuration file, or "" */
+	struct pst_host_names words;   /* modules it loads early, in order */
+	struct pst_host_names packed;  /* modules it only puts into the image */
+	struct pst_host_names files;   /* single files that it puts in */
+	struct pst_host_names omitted; /* modules that are kept out of it */
 	bool no_modconf; /* of etc/modprobe.d only `files` are in the image */
 	bool modconf;    /* all of it is, for sure */
 	/* udev is in the image and as early as what loads words, so that their
@@ -28,21 +29,25 @@ struct pst_host_early {
 	bool kms_hook; /* a hook takes GPU drivers into the image */
 	bool usb_hook; /* or those of USB controllers */
 	char *ids;     /* of vfio-pci, behind its name in words; or NULL */
-	/* Another maker of initramfs, whose settings are not read; or NULL. */
-	const char *other;
+	/* Another maker of initramfs, whose settings are not read; or "". */
+	char other[32];
 	char stray[160]; /* a dracut file about vfio that has no .conf, or "" */
-	char virqfd[128]; /* a file that puts vfio_virqfd in, or "" */
+	char virqfd[128];  /* a file that puts vfio_virqfd in, or "" */
+	char mention[160]; /* "FILE line N", which names vfio, or "" */
 	char fault[PST_HOST_FAULT_MAX]; /* what could not be evaluated, or "" */
 	bool loads_late;                /* vfio-pci is in modules-load.d */
+	/* Another image that may boot: of another preset or maker. NULL: none.
+	 */
+	struct pst_host_early *next;
 };
 
 /*
- * Reads etc/mkinitcpio.conf(.d), or the file that a preset names; dracut.conf
- * and dracut.conf.d in etc and usr/lib/dracut; etc/initramfs-tools; etc/nixos.
- * The generator is the first one whose configuration exists. If any generator
- * is installed, only installed ones count. Files are evaluated in the order in
- * which the generator sources them (pst_host_settings_take()). 0 (to be ended
- * with pst_host_early_done()) or -ENOMEM.
+ * Reads etc/mkinitcpio.conf(.d), or what presets name; dracut.conf and
+ * dracut.conf.d in etc and usr/lib/dracut; etc/initramfs-tools; etc/nixos.
+ * Each generator that is installed makes images; where none is, the first one
+ * whose configuration exists. Files are evaluated in the order in which the
+ * generator sources them (pst_host_settings_take()). 0 (to be ended with
+ * pst_host_early_done()) or -ENOMEM.
  */
 PST_MUST_USE int pst_host_early_scan(const struct pst_host_root *root,
 				     struct pst_host_early *ret);
@@ -60,23 +65,24 @@ PST_MUST_USE int pst_host_early_words(const char *text,
 /* Place of a module in the order, or -1. */
 int pst_host_early_place(const struct pst_host_early *e, const char *module);
 
-/* Whether a file of modprobe.d ("etc/modprobe.d/vfio.conf") is in the image. */
+/* Whether a file of modprobe.d ("etc/modprobe.d/vfio.conf") is in this image.
+ */
 bool pst_host_early_has_conf(const struct pst_host_early *e, const char *file);
 
-/* The same of udev's rules ("etc/udev/rules.d/10-vfio.rules"). */
+/* The same of udev's rules ("etc/udev/rules.d/10-vfio.rules") and of this image
+ * and all that follow. */
 bool pst_host_early_has_rule(const struct pst_host_early *e,
 			     const struct pst_host_root *root,
 			     const char *file);
 
-/* Whether udev may find a module in the image and load it. gpu: it drives
+/* Whether udev may find a module in this image and load it. gpu: it drives
  * displays. */
 bool pst_host_early_packs(const struct pst_host_early *e, const char *module,
 			  bool gpu);
 
-/* Whether a preset of mkinitcpio names its configuration, path below the root;
- * mkinitcpio reads no drop-ins then. */
-bool pst_host_early_preset(const struct pst_host_root *root,
-			   char path[PST_HOST_ROOT_PATH_MAX]);
+/* Whether update-initramfs is that of initramfs-tools; dracut has a program of
+ * the same name (Ubuntu 25.10). */
+bool pst_host_early_has_tools(const struct pst_host_root *root);
 
 /* Whether dracut makes unified kernels (uefi=yes). */
 bool pst_host_early_dracut_uefi(const struct pst_host_root *root);

@@ -94,8 +94,8 @@ static int add_line(struct pst_host_modconf *c, char *text, const char *file,
 			return -ENOMEM;
 		c->line = more;
 	}
-	module = take_word(&text);
 	l.kind = kind_of(word);
+	module = l.kind == PST_HOST_MODCONF_OTHER ? word : take_word(&text);
 	l.module = strdup(module);
 	l.text = strdup(trim(text));
 	l.file = strdup(file);
@@ -263,7 +263,9 @@ static bool disables(const struct pst_host_modconf_line *l, const char *module)
 	base = memrchr(l->text, '/', n);
 	base = base ? base + 1 : l->text;
 	n -= (size_t)(base - l->text);
-	return (n == 5 && memcmp(base, "false", 5) == 0) ||
+	return (n == 1 && *base == ':') ||
+	       (n == 4 && memcmp(base, "exit", 4) == 0) ||
+	       (n == 5 && memcmp(base, "false", 5) == 0) ||
 	       (n == 4 && memcmp(base, "true", 4) == 0);
 }
 

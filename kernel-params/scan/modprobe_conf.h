@@ -20,7 +20,9 @@ enum pst_host_modconf_kind {
 
 struct pst_host_modconf_line {
 	enum pst_host_modconf_kind kind;
-	char *module; /* as written; compare with pst_host_param_name_eq() */
+	/* As written; compare with pst_host_param_name_eq(). Of OTHER the word
+	 * itself. */
+	char *module;
 	char *text; /* what follows, blanks at its ends taken off; "" if none */
 	char *file; /* path below the root */
 	unsigned int line; /* its first line, counted from 1 */

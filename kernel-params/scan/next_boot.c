@@ -25,7 +25,18 @@ static bool never_loads(const struct pst_host *h, const char *module)
 		       PST_HOST_MODULE_ABSENT;
 }
 
-/* The softdep line that has a module wait for vfio-pci, or NULL. */
+/* Whether a command of an install line loads vfio-pci before it loads what the
+ * line is about. */
+static bool loads_vfio(const char *command)
+{
+	const char *p = strstr(command, "modprobe vfio");
+
+	return p && strncmp(p + strlen("modprobe vfio") + 1, "pci", 3) == 0 &&
+	       !memmem(command, (size_t)(p - command), "ignore-install", 14) &&
+	       !memmem(command, (size_t)(p - command), " -i ", 4);
+}
+
+/* The line that has a module wait for vfio-pci, or NULL. */
 static const struct pst_host_modconf_line *waits_by(const struct pst_host *h,
 						    const char *module)
 {
@@ -36,6 +47,12 @@ static const struct pst_host_modconf_line *waits_by(const struct pst_host *h,
 
 	if (pst_host_modconf_has_pre(l, vfio))
 		return l;
+	/* "install nouveau modprobe vfio-pci; modprobe -i nouveau" */
+	for (i = 0; i < c->n; i++)
+		if (c->line[i].kind == PST_HOST_MODCONF_INSTALL &&
+		    pst_host_param_name_eq(c->line[i].module, module) &&
+		    loads_vfio(c->line[i].text))
+			return &c->line[i];
 	/* modprobe follows the softdeps of what a module needs, too. */
 	for (i = 0; i < c->n && tried < MAX_SOFTDEPS; i++) {
 		l = &c->line[i];
@@ -57,9 +74,8 @@ bool pst_host_module_waits(const struct pst_host *h, const char *module)
 
 /* Whether dracut loads vfio-pci before udev by the command line, which needs
  * it in the image. */
-static bool has_pre(const struct pst_host *h)
+static bool has_pre(const struct pst_host *h, const struct pst_host_early *e)
 {
-	const struct pst_host_early *e = &h->early;
 	size_t i;
 
 	if (!pst_host_cmdline_has(&h->cmdline, "rd.driver.pre", "vfio-pci"))
@@ -73,9 +89,10 @@ static bool has_pre(const struct pst_host *h)
 	return pst_host_early_place(e, vfio) >= 0 || !*e->file;
 }
 
-static bool loads_early(const struct pst_host *h)
+static bool loads_early(const struct pst_host *h,
+			const struct pst_host_early *e)
 {
-	return has_pre(h) || pst_host_early_place(&h->early, vfio) >= 0;
+	return has_pre(h, e) || pst_host_early_place(e, vfio) >= 0;
 }
 
 /* Whether a rival is one that this function has to fear: one that drives
@@ -97,89 +114,121 @@ static bool counts(const struct pst_host *h, const struct pst_host_pci_dev *fn,
 
 /* Whether what a softdep line of a file names is in the image along with it:
  * mkinitcpio does not pack what only modprobe.d names. */
-static bool works_inside(const struct pst_host *h,
+static bool works_inside(const struct pst_host_early *e,
 			 const struct pst_host_modconf_line *l)
 {
-	return l && pst_host_early_has_conf(&h->early, l->file) &&
-	       (h->early.maker != PST_HOST_EARLY_MKINITCPIO ||
-		pst_host_early_place(&h->early, vfio) >= 0);
+	return l && pst_host_early_has_conf(e, l->file) &&
+	       (e->maker != PST_HOST_EARLY_MKINITCPIO ||
+		pst_host_early_place(e, vfio) >= 0);
 }
 
 /* A rival that the initramfs loads by name before vfio-pci, or NULL. */
 static const char *listed_rival(const struct pst_host *h,
+				const struct pst_host_early *e,
 				const struct pst_host_pci_dev *fn, int place)
 {
 	const struct pst_host_rival *m = NULL;
 
 	while ((m = pst_host_rival_next(fn, m))) {
-		int r = pst_host_early_place(&h->early, m->module);
+		int r = pst_host_early_place(e, m->module);
 
 		if (r >= 0 && (place < 0 || r < place) &&
-		    !works_inside(h, waits_by(h, m->module)))
+		    !works_inside(e, waits_by(h, m->module)))
 			return m->module;
 	}
 	return NULL;
 }
 
-static bool is_packed(const struct pst_host *h,
+static bool is_packed(const struct pst_host_early *e,
 		      const struct pst_host_pci_dev *fn, const char *module)
 {
-	return pst_host_early_packs(&h->early, module,
-				    pst_host_pci_is_display(fn));
+	return pst_host_early_packs(e, module, pst_host_pci_is_display(fn));
 }
 
 /* Whether a rival that udev finds in the initramfs waits for vfio-pci there. */
-static bool waits_inside(const struct pst_host *h, const char *module)
+static bool waits_inside(const struct pst_host *h,
+			 const struct pst_host_early *e, const char *module)
 {
-	return never_loads(h, module) || works_inside(h, waits_by(h, module));
+	return never_loads(h, module) || works_inside(e, waits_by(h, module));
 }
 
-/* A rival that udev may load from the initramfs first, or NULL. */
-static const char *packed_rival(const struct pst_host *h,
+/* A rival that a softdep of vfio-pci's own loads before it, or NULL. */
+static const char *pulled_rival(const struct pst_host *h,
 				const struct pst_host_pci_dev *fn)
 {
 	const struct pst_host_rival *m = NULL;
 
 	while ((m = pst_host_rival_next(fn, m)))
-		if (counts(h, fn, m) && is_packed(h, fn, m->module) &&
-		    !waits_inside(h, m->module))
+		if (pst_host_modconf_softdep_pre(&h->modconf, vfio,
+						 m->module) &&
+		    !pst_host_modconf_disabled(&h->modconf, m->module))
+			return m->module;
+	return NULL;
+}
+
+/* A rival that udev may load from the initramfs first, or NULL. */
+static const char *packed_rival(const struct pst_host *h,
+				const struct pst_host_early *e,
+				const struct pst_host_pci_dev *fn)
+{
+	const struct pst_host_rival *m = NULL;
+
+	while ((m = pst_host_rival_next(fn, m)))
+		if (counts(h, fn, m) && is_packed(e, fn, m->module) &&
+		    !waits_inside(h, e, m->module))
 			return m->module;
 	return NULL;
 }
 
 /* Whether the initramfs has a rival that takes what no rule keeps from it. */
 static bool packs_rival(const struct pst_host *h,
+			const struct pst_host_early *e,
 			const struct pst_host_pci_dev *fn)
 {
 	const struct pst_host_rival *m = NULL;
 
 	while ((m = pst_host_rival_next(fn, m)))
-		if (counts(h, fn, m) && is_packed(h, fn, m->module) &&
+		if (counts(h, fn, m) && is_packed(e, fn, m->module) &&
 		    !never_loads(h, m->module))
 			return true;
 	return false;
+}
+
+/* Why one of the images does not have what tells vfio-pci of a function; NULL:
+ * it has. */
+static const char *lost_in(const struct pst_host *h,
+			   const struct pst_host_early *e,
+			   const struct pst_host_pci_dev *fn,
+			   enum pst_host_vfio_how how)
+{
+	const struct pst_host_modconf_line *l =
+		pst_host_modconf_option_line(&h->modconf, vfio, "ids");
+
+	if (pst_host_vfio_conf_is_late(&h->vfio, fn) && packs_rival(h, e, fn))
+		return "in a rule of udev that the initramfs lacks, which has "
+		       "another driver for it";
+	if (how == PST_HOST_VFIO_IDS_INITRAMFS && !e->ids)
+		return "which another initramfs of this host lacks";
+	if (how != PST_HOST_VFIO_IDS_MODPROBE)
+		return NULL;
+	if (vfio_is_builtin(h))
+		return "which does not reach a vfio-pci that is built in";
+	if (l && loads_early(h, e) && !pst_host_early_has_conf(e, l->file))
+		return "which is not in the initramfs that loads vfio-pci "
+		       "without it";
+	return NULL;
 }
 
 void pst_host_next_boot_known(const struct pst_host *h,
 			      const struct pst_host_pci_dev *fn,
 			      struct pst_host_known *ret)
 {
-	const struct pst_host_modconf_line *l =
-		pst_host_modconf_option_line(&h->modconf, vfio, "ids");
+	const struct pst_host_early *e;
 
 	*ret = (struct pst_host_known){
 		.how = pst_host_vfio_conf_how(&h->vfio, fn)};
-	if (pst_host_vfio_conf_is_late(&h->vfio, fn) && packs_rival(h, fn))
-		ret->lost = "in a rule of udev that the initramfs lacks, which "
-			    "has another driver for it";
-	if (ret->how != PST_HOST_VFIO_IDS_MODPROBE)
-		return;
-	if (vfio_is_builtin(h))
-		ret->lost = "which does not reach a vfio-pci that is built in";
-	else if (l && loads_early(h) &&
-		 !pst_host_early_has_conf(&h->early, l->file))
-		ret->lost = "which is not in the initramfs that loads vfio-pci "
-			    "without it";
+	for (e = &h->early; e && !ret->lost; e = e->next)
+		ret->lost = lost_in(h, e, fn, ret->how);
 }
 
 /* A rival that the booted system may load first, one that is loaded before one
@@ -223,30 +272,22 @@ static bool never_comes(const struct pst_host *h)
 	return !vfio_is_builtin(h) && pst_host_module_kept_out(h, vfio);
 }
 
-void pst_host_next_boot_first(const struct pst_host *h,
-			      const struct pst_host_pci_dev *fn,
-			      struct pst_host_first *ret)
+static void first_in(const struct pst_host *h, const struct pst_host_early *e,
+		     const struct pst_host_pci_dev *fn,
+		     struct pst_host_first *ret)
 {
-	int place = pst_host_early_place(&h->early, vfio);
-	const char *rival;
+	int place = pst_host_early_place(e, vfio);
+	const char *rival = listed_rival(h, e, fn, place);
 
-	*ret = (struct pst_host_first){.why = ""};
-	if (never_comes(h)) {
-		ret->by = PST_HOST_FIRST_NEVER;
-		return;
+	*ret = (struct pst_host_first){.why = "", .image = e};
+	if (!rival) {
+		ret->rival = pulled_rival(h, fn);
+		ret->why = ret->rival ? ", by a softdep of vfio-pci's own" : "";
+		if (ret->rival)
+			return;
 	}
-	ret->rival = builtin_rival(h, fn);
-	if (ret->rival) {
-		ret->by = PST_HOST_FIRST_BUILTIN_RIVAL;
-		return;
-	}
-	if (vfio_is_builtin(h)) {
-		ret->by = PST_HOST_FIRST_BUILTIN;
-		return;
-	}
-	rival = listed_rival(h, fn, place);
 	/* dracut has the words of its files before the command line's. */
-	if (!rival && has_pre(h)) {
+	if (!rival && has_pre(h, e)) {
 		ret->by = PST_HOST_FIRST_PRE;
 		return;
 	}
@@ -255,7 +296,7 @@ void pst_host_next_boot_first(const struct pst_host *h,
 		ret->rival = rival;
 		return;
 	}
-	rival = place < 0 || h->early.races ? packed_rival(h, fn) : NULL;
+	rival = place < 0 || e->races ? packed_rival(h, e, fn) : NULL;
 	if (rival) {
 		ret->rival = rival;
 		ret->why = place < 0 ? ""
@@ -272,19 +313,45 @@ void pst_host_next_boot_first(const struct pst_host *h,
 		ret->by = PST_HOST_FIRST_WAIT;
 }
 
+static const int badness[] = {
+	[PST_HOST_FIRST_NEVER] = 4,   [PST_HOST_FIRST_LATE] = 3,
+	[PST_HOST_FIRST_NOT] = 1,     [PST_HOST_FIRST_BUILTIN_RIVAL] = 2,
+	[PST_HOST_FIRST_BUILTIN] = 0, [PST_HOST_FIRST_PRE] = 0,
+	[PST_HOST_FIRST_LIST] = 0,    [PST_HOST_FIRST_WAIT] = 0,
+};
+
+void pst_host_next_boot_first(const struct pst_host *h,
+			      const struct pst_host_pci_dev *fn,
+			      struct pst_host_first *ret)
+{
+	const struct pst_host_early *e;
+	struct pst_host_first one;
+
+	*ret = (struct pst_host_first){.why = "", .image = &h->early};
+	if (never_comes(h)) {
+		ret->by = PST_HOST_FIRST_NEVER;
+		return;
+	}
+	ret->rival = builtin_rival(h, fn);
+	if (ret->rival) {
+		ret->by = PST_HOST_FIRST_BUILTIN_RIVAL;
+		return;
+	}
+	if (vfio_is_builtin(h)) {
+		ret->by = PST_HOST_FIRST_BUILTIN;
+		return;
+	}
+	first_in(h, &h->early, fn, ret);
+	for (e = h->early.next; e; e = e->next) {
+		first_in(h, e, fn, &one);
+		if (badness[one.by] > badness[ret->by])
+			*ret = one;
+	}
+}
+
 const struct pst_host_pci_dev *
 pst_host_next_boot_worst(const struct pst_host *h, struct pst_host_first *ret)
 {
-	static const int badness[] = {
-		[PST_HOST_FIRST_NEVER] = 4,
-		[PST_HOST_FIRST_LATE] = 3,
-		[PST_HOST_FIRST_NOT] = 2,
-		[PST_HOST_FIRST_BUILTIN_RIVAL] = 1,
-		[PST_HOST_FIRST_BUILTIN] = 0,
-		[PST_HOST_FIRST_PRE] = 0,
-		[PST_HOST_FIRST_LIST] = 0,
-		[PST_HOST_FIRST_WAIT] = 0,
-	};
 	const struct pst_host_pci_dev *fn[PST_HOST_PCI_MAX_FN];
 	size_t n = pst_host_pci_card(&h->pci, h->gpu, fn), i;
 	const struct pst_host_pci_dev *worst = h->gpu;

@@ -30,8 +30,10 @@ enum pst_host_first_by {
 
 struct pst_host_first {
 	enum pst_host_first_by by;
-	const char *rival; /* of the first three; else NULL */
-	const char *why;   /* a clause behind it, or "" */
+	const char *rival;                  /* of the first three; else NULL */
+	const char *why;                    /* a clause behind it, or "" */
+	const struct pst_host_early *image; /* of the host's, for which it is
+					     * so */
 };
 
 void pst_host_next_boot_first(const struct pst_host *h,

@@ -9,6 +9,13 @@
 /* What a tree made to waste memory may leave in one variable. */
 #define VALUE_MAX (256 << 10)
 
+/* Bytes that all values of one variable may have together: each "+=" is a new
+ * one. */
+#define WORK_MAX (16U << 20)
+
+/* More words are no setting of modules or files. */
+#define WORDS_MAX 4096
+
 #define SEP PST_HOST_SETTING_SEP
 
 struct reader {
@@ -197,7 +204,8 @@ static int assign(struct reader *r, struct pst_host_setting *s, bool adds)
 
 	if (!f)
 		return -ENOMEM;
-	old = s->value ? s->value : "";
+	/* Nothing is built any more. */
+	old = s->value && s->work <= WORK_MAX ? s->value : "";
 	first = strchrnul(old, SEP);
 	if (*r->p == '(') {
 		if (adds)
@@ -217,7 +225,8 @@ static int assign(struct reader *r, struct pst_host_setting *s, bool adds)
 		free(value);
 		return -ENOMEM;
 	}
-	if (size > VALUE_MAX) {
+	s->work += size;
+	if (size > VALUE_MAX || s->work > WORK_MAX) {
 		tell(r, "its value is too long");
 		free(value);
 		return 0;
@@ -225,6 +234,16 @@ static int assign(struct reader *r, struct pst_host_setting *s, bool adds)
 	free(s->value);
 	s->value = value;
 	return 0;
+}
+
+/* Whether what stands behind a name was meant as an assignment: "A = x". */
+static bool is_split(const char *p)
+{
+	size_t blanks = strspn(p, " \t");
+
+	return (blanks && (p[blanks] == '=' ||
+			   (p[blanks] == '+' && p[blanks + 1] == '='))) ||
+	       (*p == '+' && p[1 + strspn(p + 1, " \t")] == '=');
 }
 
 int pst_host_settings_take(const char *text, const char *path,
@@ -258,6 +277,8 @@ int pst_host_settings_take(const char *text, const char *path,
 			rc = assign(&r, to, adds);
 			continue;
 		}
+		if (to && is_split(r.p + len))
+			tell(&r, "a blank stands before or in its \"=\"");
 		/* A word of something else, whose faults are not ours. */
 		begin = r.p;
 		*none = '\0';
@@ -276,7 +297,7 @@ int pst_host_setting_words(const char *value, struct pst_host_names *words)
 	const char *p = value;
 	int r = 0;
 
-	while (p && *p && r == 0) {
+	while (p && *p && r == 0 && words->n < WORDS_MAX) {
 		size_t n;
 
 		p += strspn(p, between);
@@ -294,5 +315,6 @@ void pst_host_settings_done(struct pst_host_setting *s, size_t n)
 		free(s[n].value);
 		s[n].value = NULL;
 		s[n].array = false;
+		s[n].work = 0;
 	}
 }

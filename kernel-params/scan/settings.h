@@ -12,6 +12,7 @@ struct pst_host_setting {
 	 * the last; NULL: not set. */
 	char *value;
 	bool array;
+	size_t work; /* bytes that were built for it */
 };
 
 #define PST_HOST_SETTING_SEP '\037'

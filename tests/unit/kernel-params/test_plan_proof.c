@@ -48,7 +48,11 @@ static void mkinitcpio(void)
 	if (random() % 4 == 0)
 		tree_file("etc/mkinitcpio.d/linux.preset",
 			  ANY("ALL_config='/etc/mkinitcpio.conf'\n",
-			      "#ALL_config=/etc/x\n"));
+			      "#ALL_config=/etc/x\n",
+			      "default_options='-S modconf'\n",
+			      "default_options=(-A kms,systemd)\n",
+			      "PRESETS=(a b)\n"
+			      "b_config=/etc/mkinitcpio.conf\n"));
 }
 
 static void dracut(void)
@@ -61,6 +65,8 @@ static void dracut(void)
 		      "force_drivers+=\" nouveau \"\n", "hostonly=\"no\"\n",
 		      "omit_drivers+=\" vfio_pci \"\n",
 		      "install_items+=\" /etc/modprobe.d/a.conf \"\n"));
+	if (random() % 2)
+		tree_file("usr/sbin/plymouthd", "");
 	if (random() % 2)
 		tree_file("usr/lib/dracut/dracut.conf.d/01.conf",
 			  ANY("hostonly=\"yes\"\n", "compress=\"zstd\"\n"));
