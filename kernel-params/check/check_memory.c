@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks of memory: hugepages, their mount, region files, the lock limit. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kernel-params/check/check_int.h"
@@ -198,7 +200,7 @@ PST_HOST_CHECK(hugepages_node)
 			seen.buf, want.buf);
 }
 
-/* Pages of 2 MiB that a value of hugepages= gives. */
+/* Pages that a value of hugepages= gives. */
 static uint64_t pages_of(const struct pst_host *h, const char *value)
 {
 	struct pst_host_pool_count count[PST_HOST_POOL_COUNTS];
@@ -230,27 +232,106 @@ static uint64_t pages_of_cmdline(const struct pst_host *h)
 	return 0;
 }
 
+static void add_to(uint64_t *sum, uint64_t bytes)
+{
+	if (pst_add_overflow(*sum, bytes, sum))
+		*sum = UINT64_MAX;
+}
+
+/* What all guests and the region take from the pools of the next boot. */
+struct boot_need {
+	uint64_t small, large; /* bytes in pages of 2 MiB, and of larger ones */
+	uint64_t has_large;    /* bytes of those larger pools */
+	struct pst_host_text who; /* takes the small ones */
+};
+
+static void sum_need(const struct pst_host *h, struct boot_need *n)
+{
+	struct pst_host_claims c = h->claims;
+	size_t i;
+
+	*n = (struct boot_need){.small = h->request.region};
+	pst_host_text_add(&n->who, "the region");
+	pst_host_claims_cmdline(&c, h->cmdline_text,
+				pst_host_knows_pool_nodes(h));
+	for (i = 0; i < c.n; i++) {
+		const struct pst_host_claim *one = &c.claim[i];
+
+		if (one->page_size == PST_HOST_HUGE_2M && one->is_guest) {
+			add_to(&n->small, one->bytes);
+			pst_host_text_add(&n->who, ", %s", one->what);
+		} else if (one->page_size > PST_HOST_HUGE_2M) {
+			add_to(one->is_guest ? &n->large : &n->has_large,
+			       one->bytes);
+		}
+	}
+	/* This guest can have large pages that the others leave. */
+	if (!h->request.sizes_given ||
+	    (n->has_large > n->large &&
+	     n->has_large - n->large >= h->request.vm_memory))
+		return;
+	add_to(&n->small, h->request.vm_memory);
+	pst_host_text_add(&n->who, ", this guest");
+}
+
+/* Pages of 2 MiB of "FILE: ... nr_hugepages ... 8": its last number. */
+static uint64_t pages_of_line(const char *line)
+{
+	const char *end = line + strlen(line), *p;
+	uint64_t pages;
+
+	if (strstr(line, "/hugepages-") && !strstr(line, "/hugepages-2048kB"))
+		return 0;
+	while (end > line && !strchr("0123456789", end[-1]))
+		end--;
+	for (p = end; p > line && strchr("0123456789", p[-1]);)
+		p--;
+	return sscanf(p, "%12" SCNu64, &pages) == 1 ? pages : 0;
+}
+
+/* "the region alone takes", or all of them. */
+static void need_text(const struct boot_need *n, struct pst_host_text *t)
+{
+	uint64_t pages = n->small / PST_HOST_HUGE_2M;
+
+	pst_host_text_add(t, "%s %s %" PRIu64 " pages of 2 MiB", n->who.buf,
+			  strchr(n->who.buf, ',') ? "take together"
+						  : "alone takes",
+			  pages);
+}
+
 PST_HOST_CHECK(hugepages_boot)
 {
 	const struct pst_host_param *p =
 		pst_host_cmdline_get(&h->cmdline, "hugepages");
 	const struct pst_host_hugepool *pool =
 		pst_host_memory_pool(&h->memory, PST_HOST_HUGE_2M, -1);
-	uint64_t pages = pages_of_cmdline(h);
-	uint64_t region = h->request.region / PST_HOST_HUGE_2M;
-	struct pst_host_text fix = {0};
+	uint64_t pages = pages_of_cmdline(h), small;
+	struct pst_host_text fix = {0}, need = {0};
+	struct boot_need n;
 
-	if (*h->claims.later && h->claims.later_pages < region) {
+	sum_need(h, &n);
+	small = n.small / PST_HOST_HUGE_2M;
+	need_text(&n, &need);
+	if (n.large > n.has_large) {
+		pst_host_finding_add(
+			out, PST_HOST_WARN,
+			"give the other guests pages of 2 MiB, or set more of "
+			"1 GiB aside",
+			"other guests take %.4g GiB in pages larger than 2 "
+			"MiB, of which %.4g GiB are set aside",
+			pst_host_gib(n.large), pst_host_gib(n.has_large));
+		return;
+	}
+	if (*h->claims.later && h->claims.later_pages < small) {
 		pst_host_finding_add(out, PST_HOST_WARN,
 				     "take the line out, or write the number "
 				     "of pages there",
-				     "%s comes after the command line, and the "
-				     "region alone takes %" PRIu64
-				     " pages of 2 MiB",
-				     h->claims.later, region);
+				     "%s comes after the command line, and %s",
+				     h->claims.later, need.buf);
 		return;
 	}
-	if (p && pages >= region) {
+	if (p && pages >= small) {
 		pst_host_finding_add(out, PST_HOST_PASS, NULL,
 				     "%" PRIu64
 				     " pages of 2 MiB by the command "
@@ -258,20 +339,24 @@ PST_HOST_CHECK(hugepages_boot)
 				     pages);
 		return;
 	}
-	if (*h->claims.later || *h->files.nr_hugepages) {
+	if (*h->claims.later || pages_of_line(h->files.nr_hugepages) >= small) {
 		pst_host_finding_add(out, PST_HOST_PASS, NULL, "%s",
 				     *h->claims.later ? h->claims.later
 						      : h->files.nr_hugepages);
 		return;
 	}
+	if (*h->files.nr_hugepages) {
+		pst_host_finding_add(out, PST_HOST_WARN,
+				     "write the number of pages of 2 MiB there",
+				     "%s; %s", h->files.nr_hugepages, need.buf);
+		return;
+	}
 	fix_pages(h, -1, &fix);
 	if (p)
-		pst_host_finding_add(
-			out, PST_HOST_WARN, fix.buf,
-			"the command line sets %" PRIu64
-			" pages of 2 MiB aside, the region alone takes "
-			"%" PRIu64,
-			pages, region);
+		pst_host_finding_add(out, PST_HOST_WARN, fix.buf,
+				     "the command line sets %" PRIu64
+				     " pages of 2 MiB aside, %s",
+				     pages, need.buf);
 	else
 		pst_host_finding_add(
 			out, PST_HOST_WARN, fix.buf,
@@ -368,23 +453,15 @@ PST_HOST_CHECK(region_file)
 		pst_host_finding_add(out, status, fix, "%s", seen.buf);
 }
 
-/* Whether a line of limits.conf(5), with its path before it, allows as much:
- * its last word is KiB, or "unlimited", "infinity" or "-1". */
-static bool line_allows(const char *line, uint64_t want)
+/* The limits that settings give, "" for none. */
+static void limits_text(const struct pst_host_memlock *m,
+			struct pst_host_text *t)
 {
-	const char *value = strrchr(line, ' '), *tab = strrchr(line, '\t');
-	uint64_t kib;
-
-	if (!value || (tab && tab > value))
-		value = tab;
-	if (!value)
-		return false;
-	value++;
-	if (strcmp(value, "unlimited") == 0 || strcmp(value, "infinity") == 0 ||
-	    strcmp(value, "-1") == 0)
-		return true;
-	return pst_parse_u64(value, 0, UINT64_MAX >> 10, &kib) == 0 &&
-	       kib << 10 >= want;
+	pst_host_text_add(t, "%s%s%s", m->login.line,
+			  *m->login.line && *m->service.line ? "; " : "",
+			  m->service.line);
+	if (!t->len)
+		pst_host_text_add(t, "no limit was seen in this tree");
 }
 
 PST_HOST_CHECK(memlock)
@@ -393,18 +470,20 @@ PST_HOST_CHECK(memlock)
 		"penstock vm xml writes a hard_limit, by which libvirt raises "
 		"it; for QEMU by hand: LimitMEMLOCK=infinity or ulimit -l "
 		"unlimited";
+	const struct pst_host_memlock *m = &h->files.memlock;
+	struct pst_host_text seen = {0};
 	uint64_t want;
 
+	limits_text(m, &seen);
 	if (pst_add_overflow(pst_host_wanted_bytes(h), LOCK_EXTRA, &want))
 		want = UINT64_MAX;
 	if (!h->live.tested)
-		pst_host_finding_add(
-			out,
-			line_allows(h->files.memlock, want) ? PST_HOST_PASS
-							    : PST_HOST_WARN,
-			fix, "%s",
-			*h->files.memlock ? h->files.memlock
-					  : "no limit was seen in this tree");
+		pst_host_finding_add(out,
+				     m->login.bytes >= want ||
+						     m->service.bytes >= want
+					     ? PST_HOST_PASS
+					     : PST_HOST_WARN,
+				     fix, "%s", seen.buf);
 	else if (h->live.memlock == UINT64_MAX)
 		pst_host_finding_add(out, PST_HOST_PASS, NULL, "unlimited");
 	else if (h->live.memlock >= want)

@@ -15,6 +15,7 @@
 #include "kernel-params/scan/initramfs.h"
 #include "kernel-params/scan/iommu.h"
 #include "kernel-params/scan/kernel.h"
+#include "kernel-params/scan/memlock.h"
 #include "kernel-params/scan/modprobe_conf.h"
 #include "kernel-params/scan/modules.h"
 #include "kernel-params/scan/mounts.h"
@@ -70,16 +71,15 @@ struct pst_host_files {
 	struct pst_host_mounts mounts;
 	struct pst_host_region_entry region[PST_HOST_REGIONS];
 	size_t n_regions;
-	char no_region[64];     /* a name of regions.d without a file, or "" */
-	char lockdown[32];      /* "none", "integrity", ...; "" not seen */
-	int secure_boot;        /* 1, 0, or -1: not seen */
-	int io_uring_disabled;  /* 0, 1, 2, or -1: not seen */
-	char memlock[160];      /* a memlock line of the limits, the most
-				 * generous if it says so, or "" */
-	char nr_hugepages[160]; /* a line that sets them at boot, or "" */
-	bool unsafe_interrupts; /* vfio_iommu_type1 allows them */
-	bool noiommu;           /* vfio's unsafe mode without IOMMU */
-	bool idle_d3_off;       /* vfio-pci leaves idle functions awake */
+	char no_region[64];    /* a name of regions.d without a file, or "" */
+	char lockdown[32];     /* "none", "integrity", ...; "" not seen */
+	int secure_boot;       /* 1, 0, or -1: not seen */
+	int io_uring_disabled; /* 0, 1, 2, or -1: not seen */
+	struct pst_host_memlock memlock;
+	char nr_hugepages[160];       /* a line that sets them at boot, or "" */
+	bool unsafe_interrupts;       /* vfio_iommu_type1 allows them */
+	bool noiommu;                 /* vfio's unsafe mode without IOMMU */
+	bool idle_d3_off;             /* vfio-pci leaves idle functions awake */
 	unsigned int nvidia_dma_bits; /* as the host's driver tells, 0: no */
 	bool grub, kernel_cmdline;    /* etc/default/grub, etc/kernel/cmdline */
 	const char *loader; /* what systemd-boot's entries are in, or NULL */

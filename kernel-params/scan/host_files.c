@@ -343,12 +343,7 @@ void pst_host_scan_files(const struct pst_host_root *root, struct pst_host *h)
 				   10, &v) == 0 &&
 	    v <= 2)
 		f->io_uring_disabled = (int)v;
-	find_line(root, "etc/security/limits.conf", "etc/security/limits.d",
-		  "memlock", "unlimited", f->memlock, sizeof(f->memlock));
-	if (!*f->memlock)
-		find_line(root, "etc/security/limits.conf",
-			  "etc/security/limits.d", "memlock", "", f->memlock,
-			  sizeof(f->memlock));
+	pst_host_memlock_scan(root, &f->memlock);
 	for (i = 0; i < PST_ARRAY_SIZE(pages) && !*f->nr_hugepages; i++)
 		find_line(root, pages[i].file, pages[i].dir, "nr_hugepages", "",
 			  f->nr_hugepages, sizeof(f->nr_hugepages));
