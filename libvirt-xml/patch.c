@@ -3,6 +3,7 @@
 #include "libvirt-xml/patch.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "libvirt-xml/argv.h"
@@ -376,6 +377,59 @@ static int check_bus(const struct patch *p, struct pst_error *err)
 	return 0;
 }
 
+/* Whether an argument for QEMU names the function: with the domain or not. */
+static bool names(const char *value, const struct pst_host_pci_addr *a)
+{
+	char text[PST_HOST_PCI_ADDR_LEN];
+	const char *at;
+
+	snprintf(text, sizeof(text), "%02x:%02x.%x", a->bus, a->dev, a->fn);
+	for (at = strstr(value, text); at; at = strstr(at + 1, text)) {
+		unsigned int domain = 0;
+
+		/* "=01:00.0", "/0000:01:00.0", "\"0000:01:00.0" */
+		if (at - value >= 5 && at[-1] == ':' &&
+		    sscanf(at - 5, "%4x:", &domain) == 1 && domain == a->domain)
+			return true;
+		if (at > value && at[-1] != ':' && !a->domain)
+			return true;
+	}
+	return false;
+}
+
+/* What arguments for QEMU do that libvirt's elements would do once more. */
+static int check_args(const struct patch *p, struct pst_error *err)
+{
+	char value[2 * PATH_MAX];
+	const xmlNode *n;
+	uint32_t i;
+
+	for (n = pst_vm_xml_at(p->domain, "commandline/arg"); n;
+	     n = pst_vm_xml_next(n, "arg")) {
+		if (!pst_vm_xml_get_attr(n, "value", value, sizeof(value)))
+			continue;
+		if (strstr(value, "vhost-vsock") && !p->c->vsock_socket)
+			return pst_error_set(
+				err, -EEXIST,
+				"%s has its vsock by an argument for QEMU "
+				"(vhost-vsock), which <vsock> would double: "
+				"virsh edit, and <vsock> in its place",
+				p->info->name);
+		for (i = 0; strstr(value, "vfio-pci") && i < p->c->n_gpu; i++)
+			if (names(value, &p->c->gpu[i].addr))
+				return pst_error_set(
+					err, -EEXIST,
+					"%s has %02x:%02x.%x by an argument "
+					"for QEMU (vfio-pci), which a "
+					"<hostdev> would double: virsh edit, "
+					"and take the argument out",
+					p->info->name, p->c->gpu[i].addr.bus,
+					p->c->gpu[i].addr.dev,
+					p->c->gpu[i].addr.fn);
+	}
+	return 0;
+}
+
 int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 		 struct pst_vm_patched *ret, struct pst_error *err)
 {
@@ -401,6 +455,8 @@ int pst_vm_patch(const char *xml, const struct pst_vm_config *c,
 	copy.before = pst_vm_xml_dump(doc);
 	p.devices = need(p.domain, "devices");
 	r = p.devices ? check_slots(&p, err) : 0;
+	if (r == 0)
+		r = check_args(&p, err);
 	if (r == 0 && p.devices)
 		r = check_bus(&p, err);
 	if (r)
