@@ -76,12 +76,14 @@ static int add_calls(scmp_filter_ctx ctx)
 	/* A file that was handed over, to read it in place, if its seals say
 	 * that it does not change. The arena's descriptor is closed. */
 	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
-				     SCMP_A2(SCMP_CMP_EQ, PROT_READ),
-				     SCMP_A3(SCMP_CMP_EQ, MAP_PRIVATE));
+		r = seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX, PROT_READ),
+			SCMP_A3(SCMP_CMP_MASKED_EQ, UINT32_MAX, MAP_PRIVATE));
 	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-				     SCMP_A1(SCMP_CMP_EQ, F_GET_SEALS));
+		r = seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+			SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, F_GET_SEALS));
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
