@@ -233,6 +233,18 @@ def rom():
     assert "nvalid argument" in out, out
 
 
+def sleeps():
+    """when a way fails the machine sleeps, if that is asked for, and wakes"""
+    at = "%s/%s/reset" % (DEVICES, CARD)
+    run("mount --bind /dev/full " + at)
+    o = reset(CARD, "--method", "function", "--suspend")
+    run("umount " + at)
+    assert o["back"], o
+    assert [t["method"] for t in o["tried"]] == ["function", "suspend"], o
+    assert "sleep state S3" in run("dmesg")
+    assert (driver(CARD), driver(SOUND)) == ("vfio-pci",) * 2
+
+
 def tell(q, command, **arguments):
     q.f.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
     q.f.flush()
@@ -321,7 +333,7 @@ def main():
         for case in (stale_bus_method, refuses_a_driver_of_the_host,
                      says_first_what_it_would_do, refuses_an_open_group,
                      check_knows, ways, flr_and_no_driver_of_the_host, rom,
-                     unplugged_meanwhile):
+                     unplugged_meanwhile, sleeps):
             tap.run(case)
         return tap.done()
     finally:
