@@ -377,6 +377,16 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 	l->begun = ++ex->n_begun;
 }
 
+/* From now on a device runs the operation. */
+static void begin_device(const struct pst_agent_executor *ex, struct lane *l)
+{
+	const uint64_t ns = l->use.ops->estimate_ns(l->use.backend, &l->bop.op);
+
+	l->device_ns = ex->now_ns;
+	if (pst_add_overflow(ex->now_ns, ns, &l->due_ns))
+		l->due_ns = UINT64_MAX;
+}
+
 static void step(struct pst_agent_executor *ex, struct lane *l)
 {
 	const uint64_t before_ns = l->bop.compute_ns;
@@ -411,11 +421,8 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 		return;
 	}
 	read_clock(ex);
-	if (l->waiting && !l->device_ns) {
-		l->device_ns = ex->now_ns;
-		l->due_ns = ex->now_ns +
-			    l->use.ops->estimate_ns(l->use.backend, &l->bop.op);
-	}
+	if (l->waiting && !l->device_ns)
+		begin_device(ex, l);
 }
 
 /* Asks the backend once more to give up the running operation. */

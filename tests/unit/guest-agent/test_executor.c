@@ -325,6 +325,37 @@ START_TEST(an_operation_of_a_burst_begins_where_the_one_before_ended)
 }
 END_TEST
 
+/* More than are taken ahead: those come from the ring during the burst. */
+START_TEST(a_burst_goes_on_with_what_is_in_the_ring)
+{
+	unsigned int i, n;
+
+	read_ns = 1;
+	for (i = 0; i < 100; i++)
+		submit_product(0, i);
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert(is_posted(0, 100));
+	for (i = 0; i < 100; i++) {
+		ck_assert_uint_eq(backend.log[i], i);
+		expect(0, i, PST_WIRE_OK);
+	}
+	/* Where another lane waits it does not. */
+	for (i = 0; i < 100; i++) {
+		submit_product(0, i);
+		submit_product(1, i);
+	}
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	n = backend.n_log - 100;
+	ck_assert_uint_gt(n, 1);
+	ck_assert_uint_lt(n, 100);
+	run_all();
+	for (i = 0; i < 100; i++) {
+		expect(0, i, PST_WIRE_OK);
+		expect(1, i, PST_WIRE_OK);
+	}
+}
+END_TEST
+
 START_TEST(a_cancelled_operation_of_a_burst_completes_as_such)
 {
 	unsigned int i;
@@ -433,6 +464,19 @@ START_TEST(a_lane_that_waits_for_the_device_stops_nobody)
 }
 END_TEST
 
+START_TEST(an_estimate_without_end_is_no_estimate_of_the_past)
+{
+	uint64_t begun = 0;
+
+	submit(0, 1, DEVICE | ENDLESS | STEPS(2));
+	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
+	ck_assert_uint_eq(pst_agent_executor_due(ex, &begun), UINT64_MAX);
+	ck_assert_uint_ne(begun, 0);
+	run_all();
+	expect(0, 1, PST_WIRE_OK);
+}
+END_TEST
+
 START_TEST(an_operation_that_waits_for_the_device_can_be_cancelled)
 {
 	submit(0, 1, DEVICE | STEPS(100) | STUBBORN(2));
@@ -538,6 +582,7 @@ static void add(TCase *tc)
 		tc, a_client_that_sleeps_is_woken_once_by_the_first_of_a_burst);
 	tcase_add_test(
 		tc, an_operation_of_a_burst_begins_where_the_one_before_ended);
+	tcase_add_test(tc, a_burst_goes_on_with_what_is_in_the_ring);
 	tcase_add_test(tc, a_cancelled_operation_of_a_burst_completes_as_such);
 	tcase_add_test(tc,
 		       an_operation_outside_the_lease_completes_with_EBOUNDS);
@@ -548,6 +593,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc,
 		       a_backend_that_fails_to_begin_or_to_step_is_reported);
 	tcase_add_test(tc, a_lane_that_waits_for_the_device_stops_nobody);
+	tcase_add_test(tc, an_estimate_without_end_is_no_estimate_of_the_past);
 	tcase_add_test(tc,
 		       an_operation_that_waits_for_the_device_can_be_cancelled);
 	tcase_add_test(
