@@ -10,14 +10,6 @@
 #include "transport/base/util.h"
 #include "transport/status.h"
 
-/* A lane's share of a round. */
-#define QUANTUM_NS (10 * PST_NS_PER_MS)
-/* The most debt that a lane keeps after long slices. It bounds the search for
- * the next lane. */
-#define MAX_DEBT_NS (100 * (int64_t)QUANTUM_NS)
-/* All lanes with work have had a turn after this time, where operations are
- * short. */
-#define ROTATION_NS PST_NS_PER_MS
 /* What is short is done in bursts, for so long at most: sockets are polled in
  * between. */
 #define BURST_NS (20 * PST_NS_PER_US)
@@ -235,93 +227,6 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 	return true;
 }
 
-static bool has_work(const struct lane *l)
-{
-	return l->running ? !l->waiting : l->n_taken > 0;
-}
-
-/* Adds every lane's share of the next round. A lane without work keeps no
- * debt. */
-static void new_round(struct pst_agent_executor *ex)
-{
-	struct lane *l;
-	unsigned int i;
-
-	for (i = 0; i < ex->n_active; i++) {
-		l = ex->active[i];
-		if (!has_work(l) || l->deficit_ns > 0)
-			l->deficit_ns = 0;
-		l->deficit_ns += (int64_t)QUANTUM_NS;
-	}
-}
-
-/* Alone there is nobody to pay a debt to. */
-static void begin_sharing(struct pst_agent_executor *ex)
-{
-	unsigned int i;
-
-	ex->shared = true;
-	for (i = 0; i < ex->n_active; i++)
-		ex->active[i]->deficit_ns = (int64_t)QUANTUM_NS;
-}
-
-/* The next lane that may work, of at least one that has work. */
-static struct lane *next_lane(struct pst_agent_executor *ex)
-{
-	struct lane *l;
-	unsigned int i;
-
-	/* Ends: each round gives every lane with work a quantum, and debt is
-	 * bounded. */
-	for (;; new_round(ex)) {
-		for (i = 0; i < ex->n_active; i++) {
-			ex->turn = (ex->turn + 1) % ex->n_active;
-			l = ex->active[ex->turn];
-			if (has_work(l) && l->deficit_ns > 0)
-				return l;
-		}
-	}
-}
-
-/* The lane whose turn it is, NULL when no lane has work. A turn is much shorter
- * than a share: a lane with a short operation does not wait for shares. */
-static struct lane *pick(struct pst_agent_executor *ex)
-{
-	unsigned int i, with_work = 0, last = 0;
-	struct lane *l;
-
-	for (i = 0; i < ex->n_active; i++) {
-		if (has_work(ex->active[i])) {
-			with_work++;
-			last = i;
-		}
-	}
-	if (with_work <= 1) {
-		ex->shared = false;
-		ex->turn = last;
-		return with_work ? ex->active[last] : NULL;
-	}
-	if (!ex->shared)
-		begin_sharing(ex);
-	l = ex->active[ex->turn];
-	if (has_work(l) && l->deficit_ns > 0 &&
-	    ex->turn_ns < ROTATION_NS / with_work)
-		return l;
-	ex->turn_ns = 0;
-	return next_lane(ex);
-}
-
-static void charge(struct pst_agent_executor *ex, struct lane *l,
-		   uint64_t used_ns)
-{
-	ex->turn_ns += used_ns;
-	if (used_ns > (uint64_t)MAX_DEBT_NS)
-		used_ns = (uint64_t)MAX_DEBT_NS;
-	l->deficit_ns -= (int64_t)used_ns;
-	if (l->deficit_ns < -MAX_DEBT_NS)
-		l->deficit_ns = -MAX_DEBT_NS;
-}
-
 /* Starts the first waiting operation; what cannot start completes here. The
  * check is made now, not when it was taken: leases may have changed. */
 static void start(struct pst_agent_executor *ex, struct lane *l)
@@ -472,7 +377,7 @@ static bool step_waiting(struct pst_agent_executor *ex)
 		ex->slice_ns = 0;
 		work_once(ex, l);
 		wake(ex, l);
-		charge(ex, l, ex->slice_ns);
+		pst_agent_executor_charge(ex, l, ex->slice_ns);
 		ended |= !l->waiting;
 	}
 	return ended;
@@ -545,7 +450,8 @@ static void work_and_charge(struct pst_agent_executor *ex, struct lane *l)
 	work(ex, l);
 	read_clock(ex);
 	used_ns = ex->now_ns - start_ns;
-	charge(ex, l, used_ns > ex->slice_ns ? used_ns : ex->slice_ns);
+	pst_agent_executor_charge(
+		ex, l, used_ns > ex->slice_ns ? used_ns : ex->slice_ns);
 }
 
 int pst_agent_executor_run(struct pst_agent_executor *ex)
@@ -561,7 +467,7 @@ int pst_agent_executor_run(struct pst_agent_executor *ex)
 	}
 	ended = pst_agent_executor_waits(ex) && step_waiting(ex);
 	ex->slice_ns = 0;
-	l = pick(ex);
+	l = pst_agent_executor_pick(ex);
 	if (!l) {
 		/* Idle: the next operation's waiting counts from here. */
 		read_clock(ex);
@@ -581,7 +487,7 @@ bool pst_agent_executor_ready(const struct pst_agent_executor *ex)
 
 	for (i = 0; i < ex->n_active; i++) {
 		l = ex->active[i];
-		if (has_work(l))
+		if (pst_agent_lane_has_work(l))
 			return true;
 		if (!l->broken && !l->detached && l->n_taken < N_TAKEN &&
 		    pst_lane_agent_ready(&l->ring))

@@ -95,4 +95,17 @@ void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
 /* Whether an entry was cancelled before it was taken; it is not any more. */
 bool pst_agent_lane_take_mark(struct lane *l, uint64_t entry);
 
+static inline bool pst_agent_lane_has_work(const struct lane *l)
+{
+	return l->running ? !l->waiting : l->n_taken > 0;
+}
+
+/* The lane whose turn it is, NULL when no lane has work. A turn is much shorter
+ * than a share: a lane with a short operation does not wait for shares. */
+struct lane *pst_agent_executor_pick(struct pst_agent_executor *ex);
+
+/* A lane has used time of its turn, and of its share. */
+void pst_agent_executor_charge(struct pst_agent_executor *ex, struct lane *l,
+			       uint64_t used_ns);
+
 #endif
