@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel-params/scan/hugepages.h"
+#include "transport/base/region_size.h"
 #include "transport/base/text.h"
 #include "transport/base/uri.h"
 
@@ -151,12 +152,8 @@ static int check_region(const struct pst_vm_region *r, struct pst_error *err)
 				     "the region is a file, and \"%s\" names a "
 				     "directory",
 				     r->path);
-	if (r->size % PST_VM_REGION_UNIT || r->size < 3 * PST_VM_REGION_UNIT)
-		return pst_error_set(err, -EINVAL,
-				     "a region of %" PRIu64
-				     " bytes: it has to be a multiple of 2 "
-				     "MiB, and 6 MiB at least",
-				     r->size);
+	if (pst_region_check_size(r->size, err) < 0)
+		return -EINVAL;
 	if (bar && ((r->size & (r->size - 1)) || r->size < BAR_MIN))
 		return pst_error_set(err, -EINVAL,
 				     "a region of %" PRIu64

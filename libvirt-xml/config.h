@@ -17,10 +17,6 @@
 #define PST_VM_MAX_VCPUS 255
 /* hyperv vendor_id, [libvirt: formatdomain, Hypervisor features]. */
 #define PST_VM_VENDOR_ID_MAX 12
-/* A region's size is a multiple of it, PST_WIRE_UNIT; the command compares the
- * two.
- */
-#define PST_VM_REGION_UNIT (2ULL << 20)
 /* CIDs 0 to 2 are the hypervisor's, loopback's and the host's, vsock(7). */
 #define PST_VM_FIRST_CID 3
 

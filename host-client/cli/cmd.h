@@ -176,6 +176,9 @@ bool pst_cmd_arg_size(const struct pst_cmd_ctx *ctx, const char *what,
 /* The same for what makes no sense without any, and has 0 for "not given". */
 bool pst_cmd_arg_size_not_0(const struct pst_cmd_ctx *ctx, const char *what,
 			    const char *text, uint64_t *ret);
+/* The same for a region's file, of a size that it can have. */
+bool pst_cmd_arg_region(const struct pst_cmd_ctx *ctx, const char *what,
+			const char *text, uint64_t *ret);
 bool pst_cmd_arg_duration(const struct pst_cmd_ctx *ctx, const char *what,
 			  const char *text, uint64_t *ret_ns);
 

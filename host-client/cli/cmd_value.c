@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host-client/cli/cmd.h"
+#include "transport/base/region_size.h"
 #include "transport/base/util.h"
 
 /* Of a value in a message; what is allowed has to fit behind it. */
@@ -74,6 +75,19 @@ bool pst_cmd_arg_size_not_0(const struct pst_cmd_ctx *ctx, const char *what,
 	if (*ret)
 		return true;
 	pst_cmd_usage(ctx, "%s is 0: give a size such as 4G", what);
+	return false;
+}
+
+bool pst_cmd_arg_region(const struct pst_cmd_ctx *ctx, const char *what,
+			const char *text, uint64_t *ret)
+{
+	struct pst_error err;
+
+	if (!pst_cmd_arg_size_not_0(ctx, what, text, ret))
+		return false;
+	if (pst_region_check_size(*ret, &err) == 0)
+		return true;
+	pst_cmd_usage(ctx, "%s: %s", what, err.text);
 	return false;
 }
 

@@ -7,6 +7,7 @@
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/rivals.h"
+#include "transport/base/region_size.h"
 
 static int no_memory(struct pst_error *err)
 {
@@ -87,15 +88,12 @@ static int want_pool(struct pst_host_plan *p, struct pst_error *err)
 
 	p->params.n_nodes = nodes ? nodes : 1;
 	p->params.pool_node = nodes > 1 ? p->host->gpu->numa_node : -1;
-	if (r->region % PST_HOST_HUGE_2M)
-		return pst_error_set(err, -EINVAL,
-				     "--region is no multiple of 2 MiB, the "
-				     "size of its pages");
-	if (r->vm_memory > 1ULL << 60 || r->region > 1ULL << 60)
+	if (r->region && pst_region_check_size(r->region, err) < 0)
+		return -EINVAL;
+	if (r->vm_memory > 1ULL << 60)
 		return pst_error_set(err, -EINVAL,
 				     "a pool of more than 2^60 bytes is not "
-				     "possible: take less --vm-memory or "
-				     "--region");
+				     "possible: take less --vm-memory");
 	bytes = r->region + pst_round_up(r->vm_memory, PST_HOST_HUGE_2M);
 	p->params.pool_pages = bytes / PST_HOST_HUGE_2M;
 	p->params.plain_pool = !pst_host_knows_pool_nodes(p->host);

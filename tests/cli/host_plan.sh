@@ -343,7 +343,7 @@ refuse "a group with the network card" 1 "igb), which the host needs" plan
 rm -r "$tree/sys/bus/pci/devices/0000:04:00.0"
 device 0000:04:00.0 1102 0012 040100 2 emu10k1
 expect "a group with a sound card" 0 "the host loses it too" plan
-refuse "half a page" 1 "multiple of 2 MiB" plan --region 3M
+refuse "half a page" 2 "multiple of 2 MiB" plan --region 3M
 refuse "an unknown target" 2 "neither auto nor a list" plan --for lilo
 refuse "no such root" 1 "cannot open" "$penstock" host plan --root "$tmp/none"
 put etc/modprobe.d/00-penstock.conf 'options x y=1'

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "transport/base/error.h"
+#include "transport/base/region_size.h"
 #include "transport/op.h"
 #include "transport/wire.h"
 
@@ -263,8 +264,5 @@ int pst_region_map_span(const struct pst_region_map *m,
  * Returns 0 or -ENOMEM (then the range is made inaccessible instead).
  */
 int pst_region_map_detach(void *addr, uint64_t size);
-
-/* Whether size can be a region's file. 0 or -EINVAL. */
-int pst_region_check_size(uint64_t size, struct pst_error *err);
 
 #endif

@@ -18,20 +18,10 @@ static bool all_zero(const void *p, size_t n)
 	return true;
 }
 
-int pst_region_check_size(uint64_t size, struct pst_error *err)
-{
-	if (size % PST_WIRE_UNIT)
-		return pst_error_set(err, -EINVAL,
-				     "a region's size must be a multiple of "
-				     "2 MiB, %" PRIu64 " bytes are not",
-				     size);
-	if (size < PST_WIRE_MIN_FILE || size > PST_WIRE_MAX_FILE)
-		return pst_error_set(err, -EINVAL,
-				     "a region needs 6 MiB to 64 TiB, not "
-				     "%" PRIu64 " bytes",
-				     size);
-	return 0;
-}
+static_assert(PST_REGION_UNIT == PST_WIRE_UNIT &&
+		      PST_REGION_MIN == PST_WIRE_MIN_FILE &&
+		      PST_REGION_MAX == PST_WIRE_MAX_FILE,
+	      "the base knows no wire");
 
 int pst_stamp_check(const struct pst_wire_stamp *stamp, uint64_t file_size,
 		    struct pst_error *err)

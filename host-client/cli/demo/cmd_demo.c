@@ -131,8 +131,8 @@ static bool parse_opt(const struct pst_cmd_ctx *ctx, int c,
 		return pst_cmd_arg_duration(ctx, "--timeout", optarg,
 					    &o->timeout_ns);
 	case OPT_REGION_SIZE:
-		return pst_cmd_arg_size_not_0(ctx, "--region-size", optarg,
-					      &o->region_size);
+		return pst_cmd_arg_region(ctx, "--region-size", optarg,
+					  &o->region_size);
 	case OPT_APPEND:
 		o->append = optarg;
 		return true;

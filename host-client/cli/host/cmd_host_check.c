@@ -51,15 +51,6 @@ static bool arg_gpu(const struct pst_cmd_ctx *ctx, struct request *r)
 	return pst_cmd_arg_once(ctx, "--gpu", optarg, &r->host.gpu);
 }
 
-static bool arg_size(const struct pst_cmd_ctx *ctx, const char *what,
-		     struct request *r, uint64_t *ret)
-{
-	if (!pst_cmd_arg_size_not_0(ctx, what, optarg, ret))
-		return false;
-	r->host.sizes_given = true;
-	return true;
-}
-
 static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 			 struct request *r)
 {
@@ -67,9 +58,13 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 	case OPT_GPU:
 		return arg_gpu(ctx, r);
 	case OPT_REGION:
-		return arg_size(ctx, "--region", r, &r->host.region);
+		r->host.sizes_given = true;
+		return pst_cmd_arg_region(ctx, "--region", optarg,
+					  &r->host.region);
 	case OPT_VM_MEMORY:
-		return arg_size(ctx, "--vm-memory", r, &r->host.vm_memory);
+		r->host.sizes_given = true;
+		return pst_cmd_arg_size_not_0(ctx, "--vm-memory", optarg,
+					      &r->host.vm_memory);
 	case OPT_ROOT:
 		r->root = optarg;
 		return true;

@@ -98,7 +98,7 @@ static bool parse_option(const struct pst_cmd_ctx *ctx, int opt,
 
 	switch (opt) {
 	case OPT_SIZE:
-		return pst_cmd_arg_size(ctx, "--size", optarg, &c->file_size);
+		return pst_cmd_arg_region(ctx, "--size", optarg, &c->file_size);
 	case OPT_NODE:
 		return arg_node(ctx, optarg, &c->node);
 	case OPT_GROUP:
@@ -232,7 +232,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			   .node = -1,
 			   .prefault = true},
 	};
-	struct pst_error err;
 	uint64_t size;
 	int opt, rc;
 
@@ -250,9 +249,6 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (!size)
 		return pst_cmd_usage(ctx,
 				     "--size is needed, 6M to 64T, such as 4G");
-	/* Wrong on every machine, whatever this one lacks. */
-	if (pst_region_check_size(size, &err) < 0)
-		return pst_cmd_usage(ctx, "--size: %s", err.text);
 	if (r.create.replace && r.if_missing)
 		return pst_cmd_usage(
 			ctx, "--replace and --if-missing exclude each other");

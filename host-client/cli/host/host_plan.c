@@ -37,8 +37,8 @@ static bool take_option(struct pst_cmd_host_job *job, int opt)
 			      optarg);
 		return false;
 	case PST_OPT_REGION:
-		return pst_cmd_arg_size_not_0(job->ctx, "--region", optarg,
-					      &r->region);
+		return pst_cmd_arg_region(job->ctx, "--region", optarg,
+					  &r->region);
 	case PST_OPT_VM_MEMORY:
 		return pst_cmd_arg_size_not_0(job->ctx, "--vm-memory", optarg,
 					      &r->vm_memory);

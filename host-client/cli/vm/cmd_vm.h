@@ -3,13 +3,8 @@
 #ifndef PST_HOST_CLIENT_CLI_VM_CMD_VM_H
 #define PST_HOST_CLIENT_CLI_VM_CMD_VM_H
 
-#include <assert.h>
-
 #include "host-client/cli/cmd.h"
 #include "libvirt-xml/define.h"
-#include "transport/wire.h"
-
-static_assert(PST_VM_REGION_UNIT == PST_WIRE_UNIT, "libvirt-xml knows no wire");
 
 /* ---- cmd_vm_module.c: the part that needs libvirt ---- */
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The options that describe a domain, and the draft of it. */
+#include <assert.h>
 #include <string.h>
 
 #include "host-client/cli/vm/cmd_vm.h"
 #include "kernel-params/scan/cpu.h"
 #include "transport/base/text.h"
+#include "transport/wire.h"
 
 #define MAX_VCPUS PST_VM_MAX_VCPUS
 /* A CID of 2^32 - 1 is VMADDR_CID_ANY. */
@@ -89,8 +91,8 @@ static bool opt_checked(const struct pst_cmd_ctx *ctx, int opt,
 		return pst_cmd_arg_size_not_0(ctx, "--memory", optarg,
 					      &q->memory);
 	case PST_OPT_VM_REGION:
-		return pst_cmd_arg_size_not_0(ctx, "--region", optarg,
-					      &q->region_size);
+		return pst_cmd_arg_region(ctx, "--region", optarg,
+					  &q->region_size);
 	case PST_OPT_VM_VCPUS:
 		if (!pst_cmd_arg_u64(ctx, "--vcpus", optarg, 1, MAX_VCPUS, &n))
 			return false;
