@@ -78,7 +78,8 @@ void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 	if (!l->attached || l->detached)
 		return;
 	l->detached = true;
-	l->posted = false;
+	if (ex->owes == l)
+		ex->owes = NULL;
 	l->n_taken = 0;
 	if (l->running && !l->giving_up) {
 		l->waiting = false;
@@ -90,7 +91,7 @@ void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 }
 
 /* After a completion: a client that was asleep already is woken at once. What
- * the look may miss for want of a fence, wake() finds. */
+ * the look may miss for want of a fence, pay() finds. */
 static void glance(struct pst_agent_executor *ex, struct lane *l)
 {
 	if (!pst_lane_agent_glance(&l->ring))
@@ -98,26 +99,31 @@ static void glance(struct pst_agent_executor *ex, struct lane *l)
 	ex->woke = true;
 	/* Of all that was posted so far the client now knows: one WAKE more
 	 * for it would be one too many. */
-	l->posted = false;
+	ex->owes = NULL;
 	ex->config.hooks.wake(ex->config.arg, l->index);
 }
 
-/* At the end of a burst, and before anything that is not short. */
-static void wake(struct pst_agent_executor *ex, struct lane *l)
+/* The fenced look. A fence waits for the lines that were just posted, so it is
+ * put off while short operations of the same lane follow, and until nothing has
+ * followed for a little while. */
+static void pay(struct pst_agent_executor *ex)
 {
-	if (!l->posted)
+	struct lane *l = ex->owes;
+
+	if (!l)
 		return;
-	l->posted = false;
+	ex->owes = NULL;
 	if (pst_lane_agent_must_wake(&l->ring))
 		ex->config.hooks.wake(ex->config.arg, l->index);
 }
 
 /* A completion, for which a client may be spinning, goes before all else; then
  * comes glance(). */
-static void publish(struct lane *l, const struct pst_wire_cqe *cqe)
+static void publish(struct pst_agent_executor *ex, struct lane *l,
+		    const struct pst_wire_cqe *cqe)
 {
 	pst_lane_agent_post(&l->ring, cqe);
-	l->posted = true;
+	ex->owes = l;
 	l->stats.ops++;
 	l->stats.compute_ns += cqe->compute_ns;
 	l->running = false;
@@ -140,11 +146,12 @@ static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 	l->stats.errors++;
 	if (err)
 		pst_agent_lane_stash_why(l, tag, err);
-	publish(l, &cqe);
+	publish(ex, l, &cqe);
 	glance(ex, l);
 }
 
-static void post_done(struct lane *l, uint64_t tag)
+static void post_done(struct pst_agent_executor *ex, struct lane *l,
+		      uint64_t tag)
 {
 	const struct pst_wire_cqe cqe = {
 		.tag = tag,
@@ -154,7 +161,7 @@ static void post_done(struct lane *l, uint64_t tag)
 		.result = l->bop.result,
 	};
 
-	publish(l, &cqe);
+	publish(ex, l, &cqe);
 }
 
 static __attribute__((noinline)) void break_lane(struct pst_agent_executor *ex,
@@ -191,11 +198,25 @@ static void read_clock(struct pst_agent_executor *ex)
 
 void pst_agent_executor_away(struct pst_agent_executor *ex)
 {
+	pay(ex);
 	ex->fresh = false;
 }
 
-/* Takes entries as far as there is room. Returns false when the lane broke,
- * and may be gone. */
+/* Whether an operation is over before anybody notices that it took time. The
+ * numbers are not checked yet. */
+static bool is_short(const struct pst_wire_sqe *s)
+{
+	const uint64_t mn = (uint64_t)s->m * s->n;
+
+	return s->op == PST_WIRE_OP_NOP ||
+	       (s->op == PST_WIRE_OP_GEMM && mn <= SHORT_PRODUCT &&
+		mn * s->k <= SHORT_PRODUCT);
+}
+
+/* Takes entries as far as there is room; but one that is short, and that nobody
+ * keeps from being done at once, alone: until its answer is there the client
+ * has nothing to do, and each entry is a cache line to wait for. Returns false
+ * when the lane broke, and may be gone. */
 static bool take(struct pst_agent_executor *ex, struct lane *l)
 {
 	struct taken *t;
@@ -222,7 +243,9 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 		t->taken_ns = ex->now_ns;
 		t->cancelled = l->n_marked &&
 			       pst_agent_lane_take_mark(l, l->ring.sq_head - 1);
-		l->n_taken++;
+		if (++l->n_taken == 1 && !l->running && !ex->shared &&
+		    is_short(&t->sqe))
+			break;
 	}
 	return true;
 }
@@ -262,7 +285,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 	}
 	if (r == PST_AGENT_STEP_DONE) {
 		ex->stepped = false;
-		post_done(l, tag);
+		post_done(ex, l, tag);
 		glance(ex, l);
 		return;
 	}
@@ -306,7 +329,7 @@ static void step(struct pst_agent_executor *ex, struct lane *l)
 	if (l->bop.op.run && (r == PST_AGENT_STEP_DONE || r == -EMSGSIZE))
 		pst_agent_run_answer(&ex->config, l);
 	if (r == PST_AGENT_STEP_DONE) {
-		post_done(l, l->bop.op.tag);
+		post_done(ex, l, l->bop.op.tag);
 		pst_agent_rates_add(&ex->rates, &l->bop.op, l->bop.compute_ns);
 	}
 	ex->slice_ns = l->bop.compute_ns - before_ns;
@@ -367,6 +390,7 @@ static bool step_waiting(struct pst_agent_executor *ex)
 	unsigned int i;
 	bool ended = false;
 
+	pay(ex);
 	/* A completion's hook may detach lanes, which moves the active ones:
 	 * so not that list. */
 	for (i = 0; i < PST_WIRE_MAX_LANES; i++) {
@@ -376,7 +400,7 @@ static bool step_waiting(struct pst_agent_executor *ex)
 		ex->stepped = false;
 		ex->slice_ns = 0;
 		work_once(ex, l);
-		wake(ex, l);
+		pay(ex);
 		pst_agent_executor_charge(ex, l, ex->slice_ns);
 		ended |= !l->waiting;
 	}
@@ -391,17 +415,6 @@ bool pst_agent_executor_waits(const struct pst_agent_executor *ex)
 		if (ex->active[i]->waiting)
 			return true;
 	return false;
-}
-
-/* Whether an operation is over before anybody notices that it took time. The
- * numbers are not checked yet. */
-static bool is_short(const struct pst_wire_sqe *s)
-{
-	const uint64_t mn = (uint64_t)s->m * s->n;
-
-	return s->op == PST_WIRE_OP_NOP ||
-	       (s->op == PST_WIRE_OP_GEMM && mn <= SHORT_PRODUCT &&
-		mn * s->k <= SHORT_PRODUCT);
 }
 
 /* Nobody else waits for what the lane has by now. */
@@ -420,8 +433,15 @@ static bool goes_on(struct pst_agent_executor *ex, struct lane *l,
 	       is_short(&l->taken[l->first].sqe);
 }
 
-/* A slice of an operation, or a burst of those that are short: a fence waits
- * for the lines that were just posted, so there is one for all. */
+/* Whether what is owed may wait for what the lane does now: a client that
+ * sleeps is seen after the next completion of its own lane at the latest. */
+static bool may_owe(const struct pst_agent_executor *ex, const struct lane *l)
+{
+	return ex->owes == l && !l->running &&
+	       is_short(&l->taken[l->first].sqe);
+}
+
+/* A slice of an operation, or a burst of those that are short. */
 static void work(struct pst_agent_executor *ex, struct lane *l)
 {
 	const uint64_t start_ns = ex->now_ns;
@@ -435,7 +455,6 @@ static void work(struct pst_agent_executor *ex, struct lane *l)
 		slices_ns += ex->slice_ns;
 	} while (goes_on(ex, l, start_ns));
 	ex->slice_ns = slices_ns;
-	wake(ex, l);
 }
 
 /* A lane is charged for all time of the thread: also for waking its client, and
@@ -468,11 +487,20 @@ int pst_agent_executor_run(struct pst_agent_executor *ex)
 	ended = pst_agent_executor_waits(ex) && step_waiting(ex);
 	ex->slice_ns = 0;
 	l = pst_agent_executor_pick(ex);
+	if (l && ex->owes && !may_owe(ex, l)) {
+		pay(ex);
+		/* A session may have ended by that, and l with it. */
+		l = pst_agent_executor_pick(ex);
+	}
 	if (!l) {
 		/* Idle: the next operation's waiting counts from here. */
 		read_clock(ex);
+		if (ex->idle)
+			pay(ex);
+		ex->idle = true;
 		return ended;
 	}
+	ex->idle = false;
 	if (ex->shared)
 		work_and_charge(ex, l);
 	else

@@ -110,8 +110,9 @@ uint64_t pst_agent_executor_now(const struct pst_agent_executor *ex);
  * operation that does not reach it. */
 uint64_t pst_agent_executor_slice(const struct pst_agent_executor *ex);
 
-/* The caller did something that takes time (it slept, or served sockets): the
- * executor's last reading of the clock is out of date. */
+/* The caller is going to do something that takes time: to sleep (before it
+ * arms), or to serve sockets. Clients that sleep are woken, and the last
+ * reading of the clock counts no more. */
 void pst_agent_executor_away(struct pst_agent_executor *ex);
 
 /* Whether run would find something. Polls every lane. */

@@ -31,8 +31,6 @@ struct lane {
 	bool waiting;   /* for the device that runs bop; not for a turn */
 	bool giving_up; /* bop is being cancelled */
 	bool detached;  /* nothing is posted any more */
-	bool posted;    /* since the last fenced look at whether the client
-			   sleeps */
 	uint32_t index;
 	uint64_t owner;
 	struct pst_lane_agent ring;
@@ -66,7 +64,11 @@ struct pst_agent_executor {
 	uint64_t slice_ns; /* of the backend, in this run */
 	bool fresh;        /* nothing that takes time was done since */
 	bool woke;         /* a client, in this run: a system call */
+	bool idle;         /* the last run found nothing */
 	bool stepped;      /* just now: now_ns is the end of that operation */
+	/* The lane whose client is owed a fenced look at whether it sleeps,
+	 * since the last completion; NULL: none. */
+	struct lane *owes;
 	struct pst_agent_rates rates;
 	uint64_t n_started;
 	uint64_t n_begun; /* operations that reached the backend */

@@ -416,13 +416,13 @@ static int sleep_until_work(struct pst_agent_server *s, uint64_t now_ns)
 	/* Nor has a rest ended without the frames being handled. */
 	if (pst_agent_turns_wait(&a->turns))
 		wait = 0;
+	pst_agent_executor_away(a->executor);
 	pst_agent_wake_arm(word, &s->wake_gen);
 	/* Every lane again: what was submitted before the word was seen armed
 	 * sends no WAKE. */
 	if (!pst_agent_executor_ready(a->executor))
 		r = pst_loop_run(s->loop, wait);
 	pst_agent_wake_disarm(word, &s->wake_gen);
-	pst_agent_executor_away(a->executor);
 	s->slept = true;
 	s->last_poll_ns = pst_now_ns();
 	/* A short sleep beside a busy device tells nothing about clients. */
@@ -547,8 +547,8 @@ static void handle_frames(struct pst_agent_server *s)
 {
 	struct pst_agent_executor *ex = s->agent.executor;
 
-	pst_agent_turns_run(&s->agent, pst_agent_executor_slice(ex));
 	pst_agent_executor_away(ex);
+	pst_agent_turns_run(&s->agent, pst_agent_executor_slice(ex));
 }
 
 int pst_agent_server_run(struct pst_agent_server *s, struct pst_error *err)
@@ -578,8 +578,8 @@ int pst_agent_server_run(struct pst_agent_server *s, struct pst_error *err)
 			poll_lanes(ex);
 		}
 		if (poll_is_due(s, now)) {
-			r = pst_loop_run(s->loop, 0);
 			pst_agent_executor_away(ex);
+			r = pst_loop_run(s->loop, 0);
 			s->last_poll_ns = now;
 		}
 		if (r < 0)
