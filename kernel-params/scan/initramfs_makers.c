@@ -467,10 +467,9 @@ static int take_more(const struct pst_host_root *root, const char *path,
 static int take_tools_conf(const struct pst_host_root *root,
 			   struct pst_host_early *e)
 {
-	static const char *const dirs[] = {"usr/share/initramfs-tools/conf.d",
-					   "usr/share/initramfs-tools/"
-					   "conf-hooks.d",
-					   "etc/initramfs-tools/conf.d"};
+	static const char hooks[] = "usr/share/initramfs-tools/conf-hooks.d";
+	const char *const dirs[] = {"usr/share/initramfs-tools/conf.d", hooks,
+				    "etc/initramfs-tools/conf.d"};
 	static const char main_file[] = "etc/initramfs-tools/initramfs.conf";
 	struct pst_host_setting s[] = {{.name = "MODULES"},
 				       {.name = "FRAMEBUFFER"}};
