@@ -74,6 +74,8 @@ static napi_value fail(napi_env env, const char *why)
 	return NULL;
 }
 
+/* The macro's functions have no prototypes in Node's headers. */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
 NAPI_MODULE_INIT()
 {
 	struct pst_node_env *e = calloc(1, sizeof(*e));
