@@ -281,7 +281,7 @@ static const char *mkconfig(const struct pst_host_root *root,
 	    pst_host_root_readlink(root, menu, to, sizeof(to)) <= 0 ||
 	    !is_plain(to) || strlen(to) > 80)
 		*to = '\0';
-	snprintf(b->grub_text, sizeof(b->grub_text), "%s -o %s%.*s%s%s",
+	snprintf(b->grub_text, sizeof(b->grub_text), "%s -o %s%.*s%.80s%s",
 		 program, *to == '/' ? "" : "/",
 		 *to == '/' ? 0
 		 : *to      ? (int)(strrchr(dir, '/') + 1 - dir)
