@@ -57,6 +57,48 @@ START_TEST(bad_arguments_are_refused_before_anything_is_touched)
 }
 END_TEST
 
+/* It is not the caller's own: pieces of the call itself may come to lie there.
+ */
+START_TEST(memory_that_was_given_back_is_no_operand)
+{
+	static float a[100], b[100];
+	struct pst_gemm_args g = {
+		.size = sizeof(struct pst_gemm_args),
+		.dtype = PST_F32,
+		.m = 10,
+		.n = 10,
+		.k = 10,
+		.lda = 10,
+		.ldb = 10,
+		.ldc = 10,
+		.alpha = 1,
+		.a = a,
+		.b = b,
+	};
+	void *kept, *gone;
+	uint64_t tensor;
+
+	ck_assert_int_eq(pst_alloc(c, 4096, &kept), 0);
+	ck_assert_int_eq(pst_alloc(c, 4096, &gone), 0);
+	ck_assert_int_eq(pst_free(c, gone), 0);
+	g.c = gone;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EFAULT);
+	g.c = kept;
+	g.a = gone;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), -EFAULT);
+	g.a = a;
+	ck_assert_int_eq(pst_gemm(c, &g, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_tensor_create(c, 4096, &tensor), 0);
+	ck_assert_int_eq(pst_upload(c, tensor, 0, gone, 64, 1000 * MS),
+			 -EFAULT);
+	ck_assert_int_eq(pst_download(c, gone, tensor, 0, 64, 1000 * MS),
+			 -EFAULT);
+	ck_assert_int_eq(pst_upload(c, tensor, 0, kept, 64, 1000 * MS), 0);
+	ck_assert_int_eq(pst_tensor_destroy(c, tensor), 0);
+	ck_assert_int_eq(pst_free(c, kept), 0);
+}
+END_TEST
+
 /* What an operation in place is refused for, or not, goes for these as well. */
 START_TEST(checks_are_those_of_operations_in_place)
 {
@@ -321,6 +363,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, the_first_product_of_a_new_session_knows_the_limits);
 	tcase_add_test(
 		tc, a_deadline_ends_the_call_and_c_is_left_alone_from_then_on);
+	tcase_add_test(tc, memory_that_was_given_back_is_no_operand);
 	tcase_add_test(tc, an_agent_that_dies_in_the_middle_ends_the_call);
 	tcase_add_test(tc, threads_may_do_so_at_the_same_time);
 	tcase_add_test(tc, a_thread_that_polls_gets_nothing_of_it);

@@ -151,7 +151,8 @@ static int find(const struct pst_memory *m, struct pst_call *call,
 		return 0;
 	b = x->ptr ? pst_heap_find(&m->heap, x->ptr, 0) : NULL;
 	/* This says what is wrong with it. */
-	if (!x->ptr || (b && b->extent->dead))
+	if (!x->ptr || (b && b->extent->dead) ||
+	    (!b && pst_heap_dangles(&m->heap, x->ptr)))
 		return pst_buffer_find(m, x->name, x->ptr, 0, &b, err);
 	call->blocks[slot] = b;
 	*ret = b ? PST_OPERAND_REGION : PST_OPERAND_FOREIGN;

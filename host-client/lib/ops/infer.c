@@ -153,14 +153,20 @@ struct stage {
 	uint8_t *in, *out;        /* NULL: the caller's is in a buffer */
 };
 
-static bool in_buffer(struct pst *c, const void *ptr)
+/* 1: in a buffer; 0: in the caller's own memory. */
+static int in_buffer(struct pst *c, const char *name, const void *ptr,
+		     struct pst_error *err)
 {
-	bool in;
+	struct pst_block *b;
+	int r;
 
 	pst_lock(c);
-	in = pst_heap_find(&c->mem.heap, ptr, 0) != NULL;
+	if (pst_heap_dangles(&c->mem.heap, ptr))
+		r = pst_buffer_find(&c->mem, name, ptr, 0, &b, err);
+	else
+		r = pst_heap_find(&c->mem.heap, ptr, 0) != NULL;
 	pst_unlock(c);
-	return in;
+	return r;
 }
 
 /* A small arena, or one that others have filled, takes fewer rows. */
@@ -178,11 +184,15 @@ static int open_stage(struct pst *c, const struct pst_infer_args *f,
 {
 	uint64_t row, rows = f->rows;
 	void *mem;
-	int r;
+	int r, in, out;
 
-	if (!in_buffer(c, f->in))
+	in = in_buffer(c, "in", f->in, err);
+	out = in < 0 ? in : in_buffer(c, "out", f->out, err);
+	if (out < 0)
+		return out;
+	if (!in)
 		s->row_in = f->model->n_in * sizeof(float);
-	if (!in_buffer(c, f->out))
+	if (!out)
 		s->row_out = f->model->n_out * sizeof(float);
 	row = s->row_in + s->row_out;
 	if (row && rows > STAGE / row)

@@ -154,6 +154,7 @@ static int place(struct run *r, struct pst_error *err)
 	const struct pst_run_operands *o = &r->o;
 	struct pst_block *b;
 	uint32_t i;
+	int bad;
 
 	r->need = pst_run_block_size(o->n_in, o->n_out);
 	for (i = 0; i < n_all(o); i++) {
@@ -163,7 +164,13 @@ static int place(struct run *r, struct pst_error *err)
 			continue;
 		pst_lock(r->c);
 		b = pst_heap_find(&r->c->mem.heap, r->at[i], 0);
+		bad = pst_heap_dangles(&r->c->mem.heap, r->at[i])
+			      ? pst_buffer_find(&r->c->mem, "a tensor",
+						r->at[i], 0, &b, err)
+			      : 0;
 		pst_unlock(r->c);
+		if (bad < 0)
+			return bad;
 		if (b && (uintptr_t)r->at[i] % PST_WIRE_LINE == 0)
 			continue;
 		r->copy_off[i] = r->need;

@@ -136,6 +136,7 @@ static int run_direct(struct transfer *t, struct pst_error *err)
 	struct pst_copy_args p = {.size = sizeof(struct pst_copy_args),
 				  .n = t->n};
 	struct pst_call call = {0};
+	struct pst_block *b;
 	int r = 0;
 
 	p.src = t->upload ? t->host : NULL;
@@ -151,6 +152,9 @@ static int run_direct(struct transfer *t, struct pst_error *err)
 			r = pst_call_run(t->c, &call, &t->w, NULL, err);
 		if (!r)
 			r = 1;
+	} else if (t->n && pst_heap_dangles(&t->c->mem.heap, t->host)) {
+		r = pst_buffer_find(&t->c->mem, "the host's memory", t->host, 0,
+				    &b, err);
 	}
 	pst_unlock(t->c);
 	return r;

@@ -257,14 +257,12 @@ struct pst_heap_extent *pst_heap_free(struct pst_heap *h, struct pst_block *b)
 	return e->n_blocks ? NULL : e;
 }
 
-struct pst_block *pst_heap_find(const struct pst_heap *h, const void *ptr,
-				uint64_t n)
+/* The extent that ptr points into, or NULL. */
+static struct pst_heap_extent *extent_of(const struct pst_heap *h,
+					 const uint8_t *p)
 {
-	const uint8_t *p = ptr;
-	size_t lo = 0, hi = h->n, mid, i;
+	size_t lo = 0, hi = h->n, mid;
 	struct pst_heap_extent *e;
-	struct pst_block *b;
-	uint64_t off;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
@@ -276,9 +274,20 @@ struct pst_block *pst_heap_find(const struct pst_heap *h, const void *ptr,
 	if (lo == 0)
 		return NULL;
 	e = h->extents[lo - 1];
-	off = (uint64_t)(p - e->addr);
-	if (off >= e->size)
+	return (uint64_t)(p - e->addr) < e->size ? e : NULL;
+}
+
+struct pst_block *pst_heap_find(const struct pst_heap *h, const void *ptr,
+				uint64_t n)
+{
+	struct pst_heap_extent *e = extent_of(h, ptr);
+	struct pst_block *b;
+	uint64_t off;
+	size_t i;
+
+	if (!e)
 		return NULL;
+	off = (uint64_t)((const uint8_t *)ptr - e->addr);
 	i = block_lower(e, off + 1);
 	if (i == 0)
 		return NULL;
@@ -286,4 +295,9 @@ struct pst_block *pst_heap_find(const struct pst_heap *h, const void *ptr,
 	if (b->freed || off - b->off >= b->size || n > b->size - (off - b->off))
 		return NULL;
 	return b;
+}
+
+bool pst_heap_dangles(const struct pst_heap *h, const void *ptr)
+{
+	return extent_of(h, ptr) && !pst_heap_find(h, ptr, 0);
 }

@@ -88,6 +88,11 @@ struct pst_heap_extent *pst_heap_free(struct pst_heap *h, struct pst_block *b);
 struct pst_block *pst_heap_find(const struct pst_heap *h, const void *ptr,
 				uint64_t n);
 
+/* Whether ptr points into the region where no buffer is: one was freed, or
+ * there never was one. It is not the caller's own memory, though no buffer
+ * either. */
+bool pst_heap_dangles(const struct pst_heap *h, const void *ptr);
+
 /* Bytes an extent must have so that size certainly fits into it when empty. */
 uint64_t pst_heap_room(uint64_t size);
 
