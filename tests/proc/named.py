@@ -5,7 +5,6 @@ with a real ONNX Runtime.
 PENSTOCK_ORT names the library; without it the loader looks for one. A model that
 counts, with its state in the region, is made by hand: no package is needed.
 """
-import ctypes
 import json
 import os
 import subprocess
@@ -16,8 +15,10 @@ import unittest
 import numpy as np
 
 from pythonlib import BUILD, penstock
+from runner_client import Runner, RunnerError
 
 ENDPOINT = "spawn:?size=16M&threads=1"
+PROGRAM = os.path.join(BUILD, "guest-agent", "penstock-runner-ort")
 
 
 def field(number, payload):
@@ -66,10 +67,13 @@ COUNTS = model([node("Add", ["x", "state"], ["next"]),
 
 
 def has_runtime():
+    """Whether the runner finds it, by any of the names that it tries."""
+    if not os.path.exists(PROGRAM):
+        return False
     try:
-        ctypes.CDLL(os.environ.get("PENSTOCK_ORT", "libonnxruntime.so.1"))
+        Runner(PROGRAM, os.environ.get("PENSTOCK_ORT", "")).close()
         return True
-    except OSError:
+    except RunnerError:
         return False
 
 

@@ -97,7 +97,8 @@ def golden_models_give_the_same_bits_through_an_agent(start):
             if want is None:
                 other += 1
                 continue
-            got = through(session, name, data,
+            # Some are named longer than a model may be.
+            got = through(session, name[-63:], data,
                           [(s, a) for s, (_, _, a) in zip(slots, ins)], rooms)
             if isinstance(want, str):
                 failed += 1

@@ -340,11 +340,15 @@ def tensors(pattern):
 class Golden(unittest.TestCase):
     """Debian's golden models: what runs gives the golden outputs."""
 
-    # Random numbers; and what onnx 1.12 has wrong in its data.
+    # Random numbers; what onnx 1.12 has wrong in its data; and what ONNX Runtime's
+    # own tests leave out, since it gives other values by itself, too.
     UNSURE = ("bernoulli", "training_dropout", "BFLOAT16", "test_dft",
               "maxunpool_export_with_output_shape",
               "downsample_scales_cubic_align_corners",
-              "downsample_scales_linear_align_corners")
+              "downsample_scales_linear_align_corners",
+              "qlinearmatmul_2D_int8_float", "qlinearmatmul_3D_int8_float",
+              "averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode"
+              "_is_True")
 
     def check(self, runner, folder):
         """Whether the model could be loaded; its outputs are right."""
