@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 
 import { Matrix, open } from '@NODE_PACKAGE@';
-import { collect, ENDPOINT, numbers, product, until } from './lib.mjs';
+import { collect, ENDPOINT, numbers, openOwn, product, until } from './lib.mjs';
 
 let c;
 
@@ -110,6 +110,70 @@ test('free() under way waits for the agent', async () => {
 	assert.deepEqual((await p).toArray(),
 		product(numbers(300, 300, 1), numbers(300, 300, 2)));
 	await collect();
+});
+
+test('free() of what waits for a slot', async () => {
+	const other = await openOwn(open);
+	const x = other.from(numbers(8, 8, 1)), out = other.empty([8, 8]);
+
+	process.kill(other.agent, 'SIGSTOP');
+	const all = Array.from({ length: 256 }, () => other.nop());
+
+	all.push(other.matmul(x, x, { out }));
+	x.free();
+	out.free();
+	assert.equal(out.data.length, 0);
+	// These must not be taken for them.
+	const next = [other.zeros([8, 8]), other.zeros([8, 8])];
+
+	process.kill(other.agent, 'SIGCONT');
+	await Promise.all(all);
+	for (const m of next)
+		assert.ok(m.data.every((v) => v === 0));
+	other.close();
+});
+
+test('close() with freed matrices that wait ends the session', async () => {
+	const descriptors = () => fs.readdirSync('/proc/self/fd').length;
+
+	await collect();
+	const before = descriptors();
+
+	for (const abort of [true, false]) {
+		const other = await openOwn(open);
+		const x = other.zeros([8, 8]);
+		const controller = new AbortController();
+
+		process.kill(other.agent, 'SIGSTOP');
+		const all = Array.from({ length: 256 }, () => other.nop());
+
+		all.push(other.matmul(x, x, { signal: controller.signal }));
+		x.free();
+		const settled = Promise.allSettled(all);
+
+		if (abort)
+			controller.abort();
+		other.close();
+		await settled;
+	}
+	await until('the end of the sessions', async () => {
+		await collect();
+		return descriptors() <= before;
+	});
+});
+
+test('arrays of a region that is closed under a call', async () => {
+	const n = 1200, other = await open(ENDPOINT);
+	const m = other.zeros([n, n]);
+	const x = { data: m.data, shape: [n, n] };
+
+	m.data.fill(1);
+	const p = c.matmul(x, x);
+
+	m.free();
+	other.close();
+	// No SIGSEGV: the region stays as long as the call.
+	assert.ok((await p).data.every((v) => v === n));
 });
 
 test('clones are copies, the matrix stays', async () => {

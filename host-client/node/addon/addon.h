@@ -102,6 +102,7 @@ struct pst_node_buffer {
 	size_t size;
 	uint32_t number;
 	uint32_t users;  /* calls of threads that use it */
+	uint32_t queued; /* operations that wait in JavaScript for a slot */
 	bool given_back; /* as soon as nothing uses it */
 	bool collected;  /* its last ArrayBuffer is gone */
 	napi_ref weak;   /* to the ArrayBuffer */
@@ -134,6 +135,8 @@ int pst_node_slot(struct pst_node_conn *conn, double slot);
 
 /* ---- buffer.c, above conn.c ---- */
 void pst_node_detach_all(struct pst_node_conn *conn);
+/* Nothing that waits in JavaScript will be submitted any more. */
+void pst_node_drop_queued(struct pst_node_conn *conn);
 /* The address of off bytes into a buffer; NULL where there is no such. */
 void *pst_node_address(struct pst_node_conn *conn, double number, double off);
 /* The buffers of the shared operands have a user more, until it is released.
@@ -141,7 +144,11 @@ void *pst_node_address(struct pst_node_conn *conn, double number, double off);
  * one. */
 void pst_node_hold(struct pst_node_conn *conn, struct pst_node_buffer **ret);
 void pst_node_release(struct pst_node_buffer *const *uses);
+/* The buffer of any connection that p lies in has a user more; NULL if there is
+ * no such. */
+struct pst_node_buffer *pst_node_lend(struct pst_node_env *e, const void *p);
 napi_value pst_node_alloc(napi_env env, napi_callback_info info);
+napi_value pst_node_queued(napi_env env, napi_callback_info info);
 napi_value pst_node_free(napi_env env, napi_callback_info info);
 
 /* ---- loop.c, above buffer.c ---- */

@@ -17,7 +17,7 @@ static void settle(struct pst_node_buffer *b)
 {
 	struct pst_node_conn *conn = b->conn;
 
-	if (b->users)
+	if (b->users || b->queued)
 		return;
 	if (b->given_back && conn->buffers[b->number] == b) {
 		conn->buffers[b->number] = NULL;
@@ -67,6 +67,38 @@ void pst_node_release(struct pst_node_buffer *const *uses)
 	}
 }
 
+struct pst_node_buffer *pst_node_lend(struct pst_node_env *e, const void *p)
+{
+	const struct pst_node_conn *conn;
+	struct pst_node_buffer *b;
+	uint32_t i;
+
+	for (conn = e->conns; conn; conn = conn->next) {
+		for (i = 0; i < conn->n_buffers; i++) {
+			b = conn->buffers[i];
+			if (b && (uintptr_t)p - (uintptr_t)b->ptr < b->size) {
+				b->users++;
+				return b;
+			}
+		}
+	}
+	return NULL;
+}
+
+void pst_node_drop_queued(struct pst_node_conn *conn)
+{
+	struct pst_node_buffer *b;
+	uint32_t i;
+
+	for (i = 0; i < conn->n_buffers; i++) {
+		b = conn->buffers[i];
+		if (b && b->queued) {
+			b->queued = 0;
+			settle(b);
+		}
+	}
+}
+
 /* Detaches a buffer's ArrayBuffer. false: it was moved. */
 static bool detach(struct pst_node_buffer *b)
 {
@@ -101,7 +133,8 @@ void *pst_node_address(struct pst_node_conn *conn, double number, double off)
 	if (!(number >= 0 && number < conn->n_buffers))
 		return NULL;
 	b = conn->buffers[(uint32_t)number];
-	if (!b || b->given_back || !(off >= 0 && off < (double)b->size))
+	/* One that was freed is here for what was queued before. */
+	if (!b || !(off >= 0 && off < (double)b->size))
 		return NULL;
 	return (char *)b->ptr + (size_t)off;
 }
@@ -197,5 +230,28 @@ napi_value pst_node_free(napi_env env, napi_callback_info info)
 	}
 	b->given_back = true;
 	settle(b);
+	return pst_node_number(env, 0);
+}
+
+/* queued(connection, number, more): so many operations more wait for a slot. */
+napi_value pst_node_queued(napi_env env, napi_callback_info info)
+{
+	struct pst_node_buffer *b;
+	struct pst_node_conn *conn;
+	napi_value args[3];
+	double number;
+
+	pst_node_arguments(env, info, 3, args);
+	conn = pst_node_conn(env, args[0]);
+	number = pst_node_double(env, args[1]);
+	if (!conn || !(number >= 0 && number < conn->n_buffers))
+		return pst_node_number(env, -EBADF);
+	b = conn->buffers[(uint32_t)number];
+	if (b && pst_node_double(env, args[2]) > 0) {
+		b->queued++;
+	} else if (b && b->queued) {
+		b->queued--;
+		settle(b);
+	}
 	return pst_node_number(env, 0);
 }

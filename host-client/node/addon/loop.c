@@ -45,6 +45,7 @@ void pst_node_stop(struct pst_node_conn *conn, bool detach)
 	if (!conn->open)
 		return;
 	conn->open = false;
+	pst_node_drop_queued(conn);
 	if (detach)
 		pst_node_detach_all(conn);
 	uv_poll_stop(&conn->poll);

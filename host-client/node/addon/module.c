@@ -106,6 +106,7 @@ NAPI_MODULE_INIT()
 	put(env, exports, "cancel", pst_node_cancel);
 	put(env, exports, "alloc", pst_node_alloc);
 	put(env, exports, "free", pst_node_free);
+	put(env, exports, "queued", pst_node_queued);
 	put(env, exports, "gemm", pst_node_gemm);
 	put(env, exports, "infer", pst_node_infer);
 	put(env, exports, "nop", pst_node_nop);

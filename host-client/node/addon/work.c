@@ -11,7 +11,7 @@
 
 #include "host-client/node/addon/addon.h"
 
-#define KEPT 4
+#define KEPT PST_NODE_OPERANDS
 
 struct work {
 	napi_async_work work;
@@ -20,6 +20,8 @@ struct work {
 	napi_ref callback;
 	napi_ref kept[KEPT];
 	struct pst_node_buffer *uses[PST_NODE_OPERANDS];
+	/* Buffers that typed arrays lie in, perhaps of other connections. */
+	struct pst_node_buffer *lent[KEPT];
 	int rc;
 	char text[PST_NODE_TEXT];
 	int number; /* of what is asked, or of what is to be done */
@@ -78,6 +80,7 @@ static void done(napi_env env, napi_status status, void *data)
 			napi_delete_reference(env, w->kept[i]);
 	napi_delete_async_work(env, w->work);
 	pst_node_release(w->uses);
+	pst_node_release(w->lent);
 	pst_node_unuse(w->conn);
 	free(w->json);
 	free(w->name);
@@ -215,6 +218,7 @@ static int foreign(napi_env env, struct work *w, int i, napi_value v,
 	    need > (double)n * (double)each)
 		return -EFAULT;
 	*ret = p;
+	w->lent[i] = pst_node_lend(w->conn->env, p);
 	return napi_create_reference(env, v, 1, &w->kept[i]) == napi_ok
 		       ? 0
 		       : -ENOMEM;
@@ -291,6 +295,7 @@ static void drop(napi_env env, struct work *w)
 	for (i = 0; i < KEPT; i++)
 		if (w->kept[i])
 			napi_delete_reference(env, w->kept[i]);
+	pst_node_release(w->lent);
 	free(w);
 }
 

@@ -266,6 +266,8 @@ class Pending {
 		this.keep = keep;
 		this.signal = undefined;
 		this.abort = undefined;
+		// Whether its buffers know that it waits.
+		this.queued = false;
 	}
 
 	settle() {
@@ -577,16 +579,29 @@ class Connection {
 			const p = new Pending(start, resolve, reject, value, keep);
 
 			this.#keep(1);
-			if (this.#queue.length > 0)
+			if (this.#queue.length > 0) {
 				this.#queue.push(p);
-			else
+				this.#queued(p, true);
+			} else {
 				this.#start(p);
+			}
 			if (signal && p.keep !== undefined) {
 				p.signal = signal;
 				p.abort = () => this.#abort(p);
 				signal.addEventListener('abort', p.abort);
 			}
 		});
+	}
+
+	/** Buffers that are freed keep their memory while p waits. */
+	#queued(p, now) {
+		if (p.queued === now || !p.keep)
+			return;
+		p.queued = now;
+		for (const number of [p.keep.numberA, p.keep.numberB,
+			p.keep.numberC, p.keep.numberBias])
+			if (number >= 0)
+				native.queued(this.#handle, number, now ? 1 : -1);
 	}
 
 	/** Submits; false where all slots of the agent are taken. */
@@ -596,14 +611,17 @@ class Connection {
 
 		if (rc >= 0) {
 			this.#slots[slot] = p;
+			this.#queued(p, false);
 			return true;
 		}
 		this.#slots[slot] ??= undefined;
 		this.#free.push(slot);
 		if (rc === EAGAIN) {
 			this.#queue.unshift(p);
+			this.#queued(p, true);
 			return false;
 		}
+		this.#queued(p, false);
 		this.#end(p);
 		p.reject(fail(rc));
 		return true;
@@ -617,6 +635,7 @@ class Connection {
 			native.cancel(this.#handle, slot);
 		} else if (place >= 0) {
 			this.#queue.splice(place, 1);
+			this.#queued(p, false);
 			this.#end(p);
 			p.reject(p.signal.reason);
 		}
@@ -716,7 +735,7 @@ class Connection {
 				shared[C] = numberC;
 				shared[C + 1] = result.data.byteOffset;
 				return native.infer(this.#handle, slot, raw);
-			}, result, [rows, result], options.signal);
+			}, result, { rows, result, numberA, numberC }, options.signal);
 		}
 		result ??= new Matrix(new Float32Array(shape[0] * shape[1]), shape);
 		shared[A] = numberA;
