@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
+import vm from 'node:vm';
 
 import { Matrix, open, PenstockError, version } from '@NODE_PACKAGE@';
-import { ENDPOINT, numbers, product, transposed, until } from './lib.mjs';
+import { ENDPOINT, numbers, openOwn, product, transposed, until } from './lib.mjs';
 
 const data = (name) => `${process.env.PST_TOP_SRCDIR}/tests/data/${name}`;
 let c;
@@ -129,6 +130,54 @@ test('an operation that is aborted, queued and under way', async () => {
 	assert.equal(c.outstanding, 0);
 });
 
+test('what is no signal and no number harms no other operation', async () => {
+	const m = c.from(numbers(4, 4, 1));
+	const others = Array.from({ length: 9 }, () => c.nop());
+
+	for (const signal of [new AbortController(), {}, 'text', 7]) {
+		await assert.rejects(c.nop({ signal }), /signal is an AbortSignal/);
+		await assert.rejects(c.matmul(m, m, { signal }), /AbortSignal/);
+		await assert.rejects(c.matmul([[1]], [[1]], { signal }), /AbortSignal/);
+	}
+	for (const alpha of [1n, '2', {}, null, Symbol('s')])
+		await assert.rejects(c.matmul(m, m, { alpha }), /alpha is a number/);
+	await Promise.all(others);
+	assert.equal(c.outstanding, 0);
+});
+
+test('a matrix that is spoilt while it waits harms no other', async () => {
+	const other = await openOwn(open);
+	const m = other.from(numbers(4, 4, 1));
+
+	process.kill(other.agent, 'SIGSTOP');
+	const all = Array.from({ length: 256 }, () => other.nop());
+	const spoilt = assert.rejects(other.matmul(m, m), TypeError);
+	const last = other.nop();
+
+	m.data = undefined;
+	process.kill(other.agent, 'SIGCONT');
+	await Promise.all([...all, spoilt, last]);
+	assert.equal(other.outstanding, 0);
+	other.close();
+});
+
+test('arrays of another realm', async () => {
+	const data = vm.runInNewContext('Float64Array.of(1, 2, 3, 4)');
+	const p = await c.matmul({ data, shape: [2, 2] }, { data, shape: [2, 2] });
+
+	assert.deepEqual(p.toArray(), [[7, 10], [15, 22]]);
+});
+
+test('a failure has its own sentence', async () => {
+	const x = new Matrix(new Float32Array(4), [2, 2]);
+	const all = Array.from({ length: 300 }, () => c.nop());
+
+	structuredClone(x.data.buffer, { transfer: [x.data.buffer] });
+	await assert.rejects(c.matmul(x, x), (e) => e.code === 'EFAULT' &&
+		!/queue/.test(e.message));
+	await Promise.all(all);
+});
+
 test('models', async () => {
 	const net = await c.loadModel('digits', data('digits.safetensors'));
 	const rows = numbers(9, net.inputs, 1);
@@ -170,6 +219,15 @@ test('wrong operands are named', async () => {
 			/the product is 2 x 2, out is 3 x 3/],
 		[() => c.matmul(m, m, { transB: true, bias: new Float32Array(3) }),
 			/bias has 2/],
+		[() => c.matmul(m, m, { transB: true, bias: [1, 2] }),
+			/f32 are a Float32Array/],
+		[() => c.matmul(m, m, { transB: true, bias: new Int32Array(2) }),
+			/f32 are a Float32Array/],
+		[() => c.matmul(m, m, { transB: true, bias: c.zeros(2, 'i32') }),
+			/elements of f32, bias of i32/],
+		[() => new Matrix(new Int32Array(4), [2, 2], 'f32'), /Float32Array/],
+		[() => new Matrix([1, 2], 2, 'f64'), /Float64Array/],
+		[() => open({ timeout: 5 }), /the endpoint is a string/],
 		[() => c.matmul(m, m, { transB: true, act: 'tanh' }), /tanh.*relu/],
 		[() => c.matmulSync([[1]], [[1]]), /in the region/],
 		[() => c.matmul(m, m, { transB: true, out: m }), /out is 2 x 3/],

@@ -131,7 +131,8 @@ napi_value pst_node_open(napi_env env, napi_callback_info info)
 	o->endpoint = pst_node_string(env, args[0]);
 	ms = pst_node_double(env, args[1]);
 	if (ms > 0)
-		o->options.timeout_ns = (uint64_t)(ms * 1e6);
+		o->options.timeout_ns =
+			(uint64_t)((ms < 1e12 ? ms : 1e12) * 1e6);
 	o->options.flags = (uint32_t)pst_node_double(env, args[2]);
 	o->name = pst_node_string(env, args[3]);
 	napi_create_reference(env, args[4], 1, &o->deliver);

@@ -37,7 +37,7 @@ const ERRNO = {
 	111: 'ECONNREFUSED', 116: 'ESTALE', 125: 'ECANCELED',
 };
 
-const EBADF = -9, EAGAIN = -11, ENOSPC = -28, ECONNRESET = -104;
+const EBADF = -9, EAGAIN = -11, EFAULT = -14, ENOSPC = -28, ECONNRESET = -104;
 const EMSGSIZE = -90, ECANCELED = -125, ESTALE = -116, EPROTO = -71;
 
 /** The element types: number on the wire, class of their arrays, natural type
@@ -98,17 +98,36 @@ function oneOf(table, key, what) {
 	return table[key];
 }
 
+/** The name of a typed array's class, of any realm. */
+function classOf(data) {
+	return ArrayBuffer.isView(data) ? data[Symbol.toStringTag] : undefined;
+}
+
 function dtypeOf(data) {
-	if (data instanceof Float32Array)
-		return 'f32';
-	if (data instanceof Float64Array)
-		return 'f64';
-	if (data instanceof Int8Array)
-		return 'i8';
-	if (data instanceof Int32Array)
-		return 'i32';
+	const name = classOf(data);
+
+	for (const dtype of ['f32', 'f64', 'i8', 'i32'])
+		if (name === DTYPES[dtype].Array.name)
+			return dtype;
 	throw new TypeError('the elements are a Float32Array, Float64Array, ' +
 		'Int8Array or Int32Array, or their dtype is given');
+}
+
+/** x, or otherwise if it is not given. Anything else would throw where it is
+ * copied for the addon. */
+function numberOr(x, otherwise, what) {
+	if (x !== undefined && typeof x !== 'number')
+		throw new TypeError(`${what} is a number`);
+	return x ?? otherwise;
+}
+
+/** x, which may be left out. An AbortController is an easy mistake. */
+function checkSignal(x) {
+	if (x !== undefined && x !== null &&
+	    !(typeof x.aborted === 'boolean' &&
+	      typeof x.addEventListener === 'function'))
+		throw new TypeError('signal is an AbortSignal');
+	return x;
 }
 
 function checkShape(shape) {
@@ -130,7 +149,12 @@ class Matrix {
 	constructor(data, shape, dtype = dtypeOf(data), conn = null,
 		number = -1) {
 		this.shape = Object.freeze(checkShape(shape));
-		oneOf(DTYPES, dtype, 'the dtype');
+		const { Array: Type } = oneOf(DTYPES, dtype, 'the dtype');
+
+		if (classOf(data) !== Type.name) {
+			throw new TypeError(`elements of ${dtype} are a ` +
+				`${Type.name}`);
+		}
 		if (data.length !== this.shape[0] * this.shape[1]) {
 			throw new RangeError(`${data.length} elements are no ` +
 				`${this.shape.join(' x ')} matrix`);
@@ -287,9 +311,12 @@ class Connection {
 	static async open(endpoint, options = {}) {
 		const c = new Connection();
 		const weak = new WeakRef(c);
-		const signal = options.signal;
+		const signal = checkSignal(options.signal);
 		const flags = options.wait ? 4 : 0;
 
+		if (endpoint !== undefined && endpoint !== null &&
+		    typeof endpoint !== 'string')
+			throw new TypeError('the endpoint is a string');
 		signal?.throwIfAborted();
 		const handle = await promised(native.open, endpoint ?? null,
 			options.timeout ?? 0, flags, options.name ?? null,
@@ -440,6 +467,7 @@ class Connection {
 
 	/** The product as numbers, checked; out is made by the caller. */
 	#product(x, y, options) {
+		checkSignal(options.signal);
 		const a = asMatrix(x, options.dtype);
 		const b = asMatrix(y, options.dtype);
 		const transA = options.transA ? 1 : 0;
@@ -469,6 +497,10 @@ class Connection {
 			throw new RangeError(`the product is ${m} x ${n}, out is ` +
 				`${out.rows} x ${out.columns}`);
 		}
+		if (bias && bias.dtype !== dtypeOut) {
+			throw new TypeError(`the product has elements of ` +
+				`${dtypeOut}, bias of ${bias.dtype}`);
+		}
 		if (bias && (bias.rows !== 1 || bias.columns !== n))
 			throw new RangeError(`bias has ${n} elements`);
 		return {
@@ -478,12 +510,12 @@ class Connection {
 			numberB: Matrix.numberIn(this, b),
 			numberC: out ? Matrix.numberIn(this, out) : -1,
 			numberBias: bias ? Matrix.numberIn(this, bias) : -1,
-			alpha: options.alpha ?? 1,
-			beta: options.beta ?? 0,
+			alpha: numberOr(options.alpha, 1, 'alpha'),
+			beta: numberOr(options.beta, 0, 'beta'),
 			act: oneOf(ACTS, options.act ?? 'none', 'the function'),
 			compute: oneOf(COMPUTES, options.compute ?? 'default',
 				'the way to compute'),
-			timeout: options.timeout ?? 0,
+			timeout: numberOr(options.timeout, 0, 'timeout'),
 		};
 	}
 
@@ -572,6 +604,7 @@ class Connection {
 
 	#submit(start, value, keep, signal) {
 		return new Promise((resolve, reject) => {
+			checkSignal(signal);
 			if (signal?.aborted) {
 				reject(signal.reason);
 				return;
@@ -607,8 +640,15 @@ class Connection {
 	/** Submits; false where all slots of the agent are taken. */
 	#start(p) {
 		const slot = this.#free.pop() ?? this.#slots.length;
-		const rc = p.start(slot);
+		let rc, error;
 
+		try {
+			rc = p.start(slot);
+		} catch (e) {
+			// Somebody has changed a matrix that waited.
+			rc = EFAULT;
+			error = e;
+		}
 		if (rc >= 0) {
 			this.#slots[slot] = p;
 			this.#queued(p, false);
@@ -617,13 +657,14 @@ class Connection {
 		this.#slots[slot] ??= undefined;
 		this.#free.push(slot);
 		if (rc === EAGAIN) {
+			native.text();
 			this.#queue.unshift(p);
 			this.#queued(p, true);
 			return false;
 		}
 		this.#queued(p, false);
 		this.#end(p);
-		p.reject(fail(rc));
+		p.reject(error ?? fail(rc));
 		return true;
 	}
 
@@ -632,7 +673,8 @@ class Connection {
 		const place = this.#queue.indexOf(p);
 
 		if (slot >= 0) {
-			native.cancel(this.#handle, slot);
+			if (native.cancel(this.#handle, slot) < 0)
+				native.text();
 		} else if (place >= 0) {
 			this.#queue.splice(place, 1);
 			this.#queued(p, false);
@@ -688,7 +730,7 @@ class Connection {
 
 	/** Loads a model file under a name. */
 	async loadModel(name, file, options = {}) {
-		shared[TIMEOUT] = options.timeout ?? 0;
+		shared[TIMEOUT] = numberOr(options.timeout, 0, 'timeout');
 		return new Model(this, await this.#busy(native.model, 1, name,
 			String(file)));
 	}
@@ -710,6 +752,8 @@ class Connection {
 	async _infer(raw, rows, outputs, options) {
 		this.#live();
 		const { out } = options;
+		const { signal } = options;
+		const timeout = numberOr(options.timeout, 0, 'timeout');
 		const numberA = Matrix.numberIn(this, rows);
 		const shape = [rows.rows, outputs];
 
@@ -735,13 +779,13 @@ class Connection {
 				shared[C] = numberC;
 				shared[C + 1] = result.data.byteOffset;
 				return native.infer(this.#handle, slot, raw);
-			}, result, { rows, result, numberA, numberC }, options.signal);
+			}, result, { rows, result, numberA, numberC }, signal);
 		}
 		result ??= new Matrix(new Float32Array(shape[0] * shape[1]), shape);
 		shared[A] = numberA;
 		shared[C] = numberC;
 		shared[B] = shared[BIAS] = -1;
-		shared[TIMEOUT] = options.timeout ?? 0;
+		shared[TIMEOUT] = timeout;
 		await this.#busy(native.inferAny, raw, rows.data, result.data,
 			rows.rows);
 		return result;
