@@ -102,6 +102,51 @@ test('the agent dies, and the next request has a new one', async () => {
 	await own.disconnect();
 });
 
+test('shapes that fill the arena one after the other', async () => {
+	const ones = (n) => Array.from({ length: n }, () => Array(n).fill(1));
+
+	for (const n of [2000, 1900]) {
+		const res = await client.request({ op: 'matrix_multiply', a: ones(n),
+			b: ones(n) });
+
+		assert.equal(res.error, undefined);
+		assert.equal(res.result[n - 1][n - 1], n);
+	}
+});
+
+test('an agent that stands still does not hold a request', async () => {
+	const own = new TitanClient(ENDPOINT);
+	const before = agents();
+
+	// Matrices of this shape are at hand from now on.
+	await own.matrixMultiply([[1]], [[2]]);
+	const [agent] = [...agents()].filter((pid) => !before.has(pid));
+
+	process.kill(agent, 'SIGSTOP');
+	const res = await own.request({ op: 'matrix_multiply', a: [[1]],
+		b: [[1]] }, 100);
+
+	assert.match(res.error, /timeout/);
+	process.kill(agent, 'SIGCONT');
+	assert.deepEqual(await own.matrixMultiply([[3]], [[4]]), [[12]]);
+	await own.disconnect();
+});
+
+test('disconnect() in the middle', async () => {
+	const own = new TitanClient(ENDPOINT);
+	const before = agents().size;
+	const connecting = own.connect();
+
+	await own.disconnect();
+	await assert.rejects(connecting, { code: 'ECONNRESET' });
+	await until('the end of the agent', () => agents().size === before);
+	await own.connect();
+	const asked = own.request({ op: 'ping' });
+
+	await own.disconnect();
+	await assert.rejects(asked, { name: 'PenstockError' });
+});
+
 test('no agent', async () => {
 	const nobody = new TitanClient('vsock-uds:///nowhere/socket:5555?region=/nowhere');
 

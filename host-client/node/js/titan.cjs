@@ -3,11 +3,12 @@
 // from shared memory instead of a socket with JSON.
 'use strict';
 
-const { open } = require('./index.cjs');
+const { open, PenstockError } = require('./index.cjs');
 
 // What one request may hold.
 const MAX_SIDE = 10000;
 const MAX_ELEMENTS = 100_000_000;
+const ECONNRESET = -104;
 // Bytes of matrices that are kept for the next request.
 const KEPT_BYTES = 64 << 20;
 
@@ -38,9 +39,22 @@ class Shelf {
 		const m = kept?.pop();
 
 		if (m === undefined)
-			return connection.alloc(shape);
+			return this.#make(connection, shape);
 		this.#bytes -= m.data.byteLength;
 		return m;
+	}
+
+	/** Where there is no room, matrices of other shapes make it. */
+	async #make(connection, shape) {
+		try {
+			return await connection.alloc(shape);
+		} catch (e) {
+			if (this.#bytes === 0 ||
+			    (e.code !== 'ENOSPC' && e.code !== 'EMSGSIZE'))
+				throw e;
+		}
+		this.clear();
+		return connection.alloc(shape);
 	}
 
 	put(m) {
@@ -99,6 +113,23 @@ function rowsOf(m) {
 	return ret;
 }
 
+/** What answer gives, or the signal's reason if that comes first: an operation
+ * that is cancelled ends only when the agent lets go of its matrices, which one
+ * that was stopped does not. */
+async function within(signal, answer) {
+	let expire;
+	const expired = new Promise((_, reject) => {
+		expire = () => reject(signal.reason);
+		signal.addEventListener('abort', expire);
+	});
+
+	try {
+		return await Promise.race([answer, expired]);
+	} finally {
+		signal.removeEventListener('abort', expire);
+	}
+}
+
 class TitanClient {
 	#endpoint;
 	#connection = null;
@@ -116,48 +147,51 @@ class TitanClient {
 	}
 
 	async connect() {
+		await this.#connected();
+	}
+
+	async #connected() {
 		if (this.#connection && !this.#connection.closed)
-			return;
-		this.#opening ??= open(this.#endpoint, { name: 'titan' });
+			return this.#connection;
+		const opening = this.#opening ??=
+			open(this.#endpoint, { name: 'titan' });
+		let c = null;
+
 		try {
-			this.#connection = await this.#opening;
+			c = await opening;
 		} finally {
-			this.#opening = null;
+			if (this.#opening === opening) {
+				this.#opening = null;
+				this.#connection = c;
+			}
 		}
+		if (this.#connection !== c)
+			throw new PenstockError(ECONNRESET, 'the client was disconnected');
+		return c;
 	}
 
 	async disconnect() {
+		this.#opening?.then((c) => c.close(), () => {});
+		this.#opening = null;
 		this.#shelf.clear();
 		this.#connection?.close();
 		this.#connection = null;
 	}
 
 	async #live() {
-		await this.connect();
+		const c = await this.#connected();
+
 		// Matrices of a lost session are of no use.
-		if (this.#connection.lost)
+		if (!c.closed && c.lost)
 			this.#shelf.clear();
-		return this.#connection;
+		return c;
 	}
 
 	async request(req, timeout = 30000) {
 		const signal = AbortSignal.timeout(timeout);
 
 		try {
-			switch (req?.op) {
-			case 'ping':
-				return await this.#ping();
-			case 'matrix_multiply':
-				return await this.#multiply(req, signal);
-			case 'gpu_info':
-				return await this.#gpuInfo();
-			case 'health':
-				return await this.#health();
-			case 'inference':
-				return await this.#inference(req, signal);
-			default:
-				return { error: `Unknown operation: ${req?.op}` };
-			}
+			return await within(signal, this.#answer(req, signal));
 		} catch (e) {
 			if (e.name !== 'PenstockError' && e.name !== 'TimeoutError' &&
 			    !(e instanceof RangeError))
@@ -166,6 +200,23 @@ class TitanClient {
 			if (this.#connection === null)
 				throw e;
 			return { error: e.message };
+		}
+	}
+
+	async #answer(req, signal) {
+		switch (req?.op) {
+		case 'ping':
+			return this.#ping();
+		case 'matrix_multiply':
+			return this.#multiply(req, signal);
+		case 'gpu_info':
+			return this.#gpuInfo();
+		case 'health':
+			return this.#health();
+		case 'inference':
+			return this.#inference(req, signal);
+		default:
+			return { error: `Unknown operation: ${req?.op}` };
 		}
 	}
 
