@@ -57,8 +57,10 @@ echo '{ "private": true }' >package.json
 check 'npm installs it in an empty folder, without scripts and network' \
 	npm install --silent --offline --ignore-scripts "$packed"
 cat >use.mjs <<END
-import { open } from '$name';
-import { TitanClient } from '$name/titan';
+import penstock, { open } from '$name';
+import titan, { TitanClient } from '$name/titan';
+if (penstock.open !== open || titan.TitanClient !== TitanClient)
+	throw new Error('default is something else');
 const c = await open();
 console.log((await c.matmul([[1, 2]], [[3], [4]])).toArray()[0][0]);
 const t = new TitanClient();

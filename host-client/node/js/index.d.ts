@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/// <reference lib="esnext.disposable" />
 
 /** Element types: IEEE 754 binary32, binary64 and binary16, the upper half of a
  * binary32, and signed integers of 8 and 32 bits. */
@@ -100,8 +101,8 @@ export interface MatmulOptions<O extends DType = DType> extends CallOptions {
 	/** act(alpha A B + beta out + bias) */
 	alpha?: number;
 	beta?: number;
-	/** One number a column, added to every row. */
-	bias?: Matrix | Float32Array | Float64Array | Int32Array;
+	/** One number a column, added to every row; of the product's type. */
+	bias?: Matrix<O> | Elements[O];
 	act?: 'none' | 'relu' | 'gelu_tanh' | 'gelu';
 	/** How a product of f32 may be computed. */
 	compute?: 'default' | 'tf32' | 'f16';
@@ -116,6 +117,7 @@ export interface InferOptions extends CallOptions {
 
 /** A network that the agent has loaded (penstock-models(7)). */
 export class Model {
+	private constructor();
 	readonly name: string;
 	/** Elements of an input row. */
 	readonly inputs: number;
@@ -165,6 +167,7 @@ export interface Health {
  * A process ends by itself when nothing is outstanding, also without close().
  */
 export class Connection {
+	private constructor();
 	readonly closed: boolean;
 	/** Whether the agent was lost. */
 	readonly lost: boolean;
@@ -192,7 +195,8 @@ export class Connection {
 	 * The product of a and b. Matrices in the region are used in place; they
 	 * must not be changed before it is there. dtype: type of rows of numbers, and
 	 * of elements whose array does not tell. Others are copied, of any size, in
-	 * a thread of Node's pool.
+	 * a thread of Node's pool; their memory must be neither transferred nor
+	 * resized before the product is there.
 	 *
 	 * @throws RangeError, TypeError for operands that have no product;
 	 * PenstockError for what the agent or library says.

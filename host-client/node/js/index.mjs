@@ -2,3 +2,4 @@
 import penstock from './index.cjs';
 
 export const { open, Connection, Matrix, Model, PenstockError, version } = penstock;
+export default penstock;

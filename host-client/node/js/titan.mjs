@@ -2,3 +2,4 @@
 import titan from './titan.cjs';
 
 export const { TitanClient } = titan;
+export default titan;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The types of results follow those of operands; what must not compile does not.
-import { Connection, Matrix, open, PenstockError } from '@NODE_PACKAGE@';
+import penstock, { Connection, Matrix, open, PenstockError } from '@NODE_PACKAGE@';
 
 export async function use(): Promise<void> {
 	const c: Connection = await open('spawn:', { timeout: 1000, wait: true });
@@ -26,6 +26,15 @@ export async function use(): Promise<void> {
 		if (e instanceof PenstockError)
 			console.log(e.code, e.errno);
 	}
+	const version: string = penstock.version;
+	await c.matmul(half, half, { bias: new Uint16Array(4) });
+	await c.matmul(half, half, { dtypeOut: 'f32', bias: new Float32Array(4) });
+	await c.matmul(a, a, { bias: c.empty(4), beta: 1, out: a });
+	await c.matmul([[1]], [[2]], { bias: Float32Array.of(3) });
+	// @ts-expect-error bias has the type of the product
+	await c.matmul(a, a, { bias: new Int32Array(4) });
+	// @ts-expect-error open() makes connections
+	new Connection();
 	// @ts-expect-error f8 is no type of elements
 	c.empty([1, 1], 'f8');
 	// @ts-expect-error a and b have one type
@@ -34,7 +43,7 @@ export async function use(): Promise<void> {
 	await c.matmul(a, a, { act: 'tanh' });
 	// @ts-expect-error what is in the region only
 	c.matmulSync([[1]], [[1]]);
-	console.log(floats, whole, wide, copy, rows, there, doubles, (await c.info()).gpu?.name);
+	console.log(version, floats, whole, wide, copy, rows, there, doubles, (await c.info()).gpu?.name);
 	c.close();
 }
 
