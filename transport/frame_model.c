@@ -158,7 +158,8 @@ static bool is_lines(const char *s, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (((uint8_t)s[i] < ' ' && s[i] != '\n') || s[i] == 0x7f)
+		if (((uint8_t)s[i] < ' ' && s[i] != '\n') || s[i] == 0x7f ||
+		    ((uint8_t)s[i] == 0xc2 && (uint8_t)s[i + 1] < 0xa0))
 			return false;
 	return pst_utf8_is_valid(s);
 }

@@ -275,7 +275,7 @@ int pst_run_check(const struct pst_run *run, const struct pst_run_model *model,
 
 static int check_name(const char *name, size_t size, struct pst_error *err)
 {
-	if (!memchr(name, '\0', size) || !pst_utf8_is_valid(name))
+	if (!memchr(name, '\0', size) || !pst_utf8_is_plain(name))
 		return pst_error_set(err, -EPROTO,
 				     "a name in the model's description is no "
 				     "text");

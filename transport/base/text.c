@@ -64,6 +64,17 @@ bool pst_utf8_is_valid(const char *text)
 	return true;
 }
 
+bool pst_utf8_is_plain(const char *text)
+{
+	const uint8_t *p;
+
+	for (p = (const uint8_t *)text; *p; p++)
+		if (*p < ' ' || *p == 0x7f ||
+		    (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+			return false;
+	return pst_utf8_is_valid(text);
+}
+
 char *pst_utf8_copy(const char *text)
 {
 	static const char unknown[] = "\xef\xbf\xbd";

@@ -22,6 +22,10 @@ size_t pst_utf8_length(const char *s);
 /* Whether text is UTF-8 (RFC 3629), as XML, JSON and systemd want it. */
 bool pst_utf8_is_valid(const char *text);
 
+/* Whether text is UTF-8 without characters that a terminal acts on: U+0000 to
+ * U+001F and U+007F to U+009F. */
+bool pst_utf8_is_plain(const char *text);
+
 /* A copy in UTF-8 for the caller to free, with U+FFFD for each byte that is
  * none. NULL: out of memory. */
 char *pst_utf8_copy(const char *text);

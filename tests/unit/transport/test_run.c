@@ -333,7 +333,9 @@ END_TEST
 
 START_TEST(a_description_is_believed_when_it_can_be)
 {
+	static const char *const acts[] = {"a\x1b[2J", "\x7f", "\xc2\x9b;J"};
 	struct pst_run_model m = model;
+	size_t i;
 
 	ck_assert_int_eq(pst_run_model_check(&m, &err), 0);
 	m.n_in = PST_WIRE_RUN_IO + 1;
@@ -341,6 +343,15 @@ START_TEST(a_description_is_believed_when_it_can_be)
 	m = model;
 	m.n_symbols = PST_RUN_SYMBOLS + 1;
 	ck_assert_int_eq(pst_run_model_check(&m, &err), -EPROTO);
+	/* What a terminal acts on: an escape, DEL, and CSI as U+009B. */
+	for (i = 0; i < PST_ARRAY_SIZE(acts); i++) {
+		m = model;
+		strcpy(m.io[0].name, acts[i]);
+		ck_assert_int_eq(pst_run_model_check(&m, &err), -EPROTO);
+	}
+	m = model;
+	strcpy(m.io[0].name, "größe\xc2\xa0x");
+	ck_assert_int_eq(pst_run_model_check(&m, &err), 0);
 	m = model;
 	memset(m.io[1].name, 'x', sizeof(m.io[1].name));
 	ck_assert_int_eq(pst_run_model_check(&m, &err), -EPROTO);
