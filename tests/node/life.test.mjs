@@ -38,6 +38,21 @@ test('an agent that is killed with 100 promises outstanding', async () => {
 	c.close();
 });
 
+test('what waits for a slot is lost with the agent, too', async () => {
+	const c = await openOwn(open);
+	const m = c.zeros([500, 500]), out = c.empty([500, 500]);
+	const all = Array.from({ length: 400 }, () => c.matmul(m, m, { out }));
+	const settled = Promise.allSettled(all);
+
+	await all[0];
+	process.kill(c.agent, 'SIGKILL');
+	for (const r of await settled)
+		assert.ok(r.status === 'fulfilled' || r.reason.code === 'ECONNRESET',
+			r.reason?.code);
+	c.close();
+	await assert.rejects(c.nop(), /closed/);
+});
+
 test('an idle connection does not spin after its agent is lost', async () => {
 	const c = await openOwn(open);
 

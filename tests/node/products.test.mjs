@@ -231,6 +231,9 @@ test('wrong operands are named', async () => {
 		[() => c.matmul(m, m, { transB: true, act: 'tanh' }), /tanh.*relu/],
 		[() => c.matmulSync([[1]], [[1]]), /in the region/],
 		[() => c.matmul(m, m, { transB: true, out: m }), /out is 2 x 3/],
+		[() => open('spawn:\0?size=1'), /without NUL/],
+		[() => c.model('a\0b'), /without NUL/],
+		[() => c.loadModel('a', '/nowhere\0x'), /without NUL/],
 		[() => open('tcp://192.168.122.10:5555'), /tcp/],
 		[() => open('vsock-uds:///nowhere/socket:5555?region=/nowhere'), /nowhere/],
 	];

@@ -121,6 +121,13 @@ function numberOr(x, otherwise, what) {
 	return x ?? otherwise;
 }
 
+/** x, a string that C takes whole. */
+function text(x, what) {
+	if (typeof x !== 'string' || x.includes('\0'))
+		throw new TypeError(`${what} is a string without NUL`);
+	return x;
+}
+
 /** x, which may be left out. An AbortController is an easy mistake. */
 function checkSignal(x) {
 	if (x !== undefined && x !== null &&
@@ -314,9 +321,8 @@ class Connection {
 		const signal = checkSignal(options.signal);
 		const flags = options.wait ? 4 : 0;
 
-		if (endpoint !== undefined && endpoint !== null &&
-		    typeof endpoint !== 'string')
-			throw new TypeError('the endpoint is a string');
+		if (endpoint !== undefined && endpoint !== null)
+			text(endpoint, 'the endpoint');
 		signal?.throwIfAborted();
 		const handle = await promised(native.open, endpoint ?? null,
 			options.timeout ?? 0, flags, options.name ?? null,
@@ -662,6 +668,11 @@ class Connection {
 			this.#queued(p, true);
 			return false;
 		}
+		// What waited was outstanding when the agent was lost.
+		if (rc === ESTALE && p.queued) {
+			native.text();
+			error = new PenstockError(ECONNRESET);
+		}
 		this.#queued(p, false);
 		this.#end(p);
 		p.reject(error ?? fail(rc));
@@ -720,7 +731,7 @@ class Connection {
 	}
 
 	/** An operation that does nothing: the way to the agent and back. */
-	nop(options = {}) {
+	async nop(options = {}) {
 		this.#live();
 		return this.#submit((slot) => native.nop(this.#handle, slot),
 			undefined, null, options.signal);
@@ -731,17 +742,18 @@ class Connection {
 	/** Loads a model file under a name. */
 	async loadModel(name, file, options = {}) {
 		shared[TIMEOUT] = numberOr(options.timeout, 0, 'timeout');
-		return new Model(this, await this.#busy(native.model, 1, name,
-			String(file)));
+		return new Model(this, await this.#busy(native.model, 1,
+			text(name, 'a name'), text(String(file), 'a file')));
 	}
 
 	/** The model that is loaded under a name. */
 	async model(name) {
-		return new Model(this, await this.#busy(native.model, 0, name, null));
+		return new Model(this, await this.#busy(native.model, 0,
+			text(name, 'a name'), null));
 	}
 
 	async unloadModel(name) {
-		await this.#busy(native.model, 2, name, null);
+		await this.#busy(native.model, 2, text(name, 'a name'), null);
 	}
 
 	async models() {
