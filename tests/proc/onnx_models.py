@@ -12,8 +12,9 @@ import threading
 import time
 
 from onnxlib import ANY, DESCRIBE, F32, FILL_FILE, I64, IN_PLACE, \
-    LOAD_FILES, Model, Refused, STAGE, Session, TOO_SMALL, UNSTAGE, add_one, \
+    LOAD_FILES, Model, PROGRAM, Refused, STAGE, Session, TOO_SMALL, UNSTAGE, add_one, \
     endless, helper, model, nonzero, np, numpy_helper, onnx, skip
+from runner_client import Runner, RunnerError
 from agentlib import Closed, ECANCELED, EBUSY, EBOUNDS, EINVAL, EIO, ELIMIT, \
     ENOENT, ENOSPC, ENOTSUP, INFO, MIB, NOP, OK, Skip, eventually, run
 
@@ -435,4 +436,12 @@ def a_client_that_ends_takes_its_load_and_call_along(start):
 
 
 if __name__ == "__main__":
+    library = os.environ.get("PENSTOCK_ORT", "")
+    try:
+        Runner(PROGRAM, library).close()
+    except RunnerError as why:
+        # One that was named has to be there.
+        if library:
+            raise
+        skip(why)
     run(16)
