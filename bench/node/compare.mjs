@@ -2,7 +2,7 @@
 // What Node adds to a call of C, and what rows of numbers cost beside ZeroMQ with
 // JSON and numpy (what this link replaces). Medians of rounds in turn.
 //
-//	make bench/node/events && node bench/node/compare.mjs [JSON-FILE]
+//	make bench/node/events && node ../bench/node/compare.mjs [JSON-FILE]
 //
 // in the build folder, on a quiet machine. The ZeroMQ rows want the package zeromq
 // of npm in $NODE_PATH or the folder, and pyzmq; a line says where they lack.
