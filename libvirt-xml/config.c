@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/machine/hugepages.h"
 #include "transport/base/region_size.h"
 #include "transport/base/text.h"
 #include "transport/base/uri.h"

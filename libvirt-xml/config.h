@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernel-params/scan/cpu.h"
-#include "kernel-params/scan/pci.h"
+#include "kernel-params/machine/cpu.h"
+#include "kernel-params/machine/pci.h"
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 

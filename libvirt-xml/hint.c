@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "kernel-params/scan/mounts.h"
+#include "kernel-params/machine/mounts.h"
 
 const char *pst_vm_hint(const char *text)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel-params/scan/xml_text.h"
+#include "kernel-params/syntax/xml_text.h"
 #include "transport/base/error.h"
 
 /* In a tag or a comment. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel-params/scan/xml_text.h"
+#include "kernel-params/syntax/xml_text.h"
 
 /* libxml2 goes no deeper either. */
 #define MAX_DEPTH 256

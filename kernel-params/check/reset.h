@@ -4,7 +4,7 @@
 #ifndef PST_KERNEL_PARAMS_CHECK_RESET_H
 #define PST_KERNEL_PARAMS_CHECK_RESET_H
 
-#include "kernel-params/scan/card_state.h"
+#include "kernel-params/machine/card_state.h"
 
 /*
  * Whether this function's chip does not come back from a function-level reset:

@@ -4,7 +4,7 @@
 #define PST_KERNEL_PARAMS_DEVICE_RECORD_H
 
 #include "kernel-params/check/finding.h"
-#include "kernel-params/scan/card_state.h"
+#include "kernel-params/machine/card_state.h"
 
 struct pst_host_fn_record {
 	struct pst_host_pci_addr addr;

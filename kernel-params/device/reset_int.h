@@ -3,7 +3,7 @@
 #ifndef PST_KERNEL_PARAMS_DEVICE_RESET_INT_H
 #define PST_KERNEL_PARAMS_DEVICE_RESET_INT_H
 
-#include "kernel-params/scan/pci.h"
+#include "kernel-params/machine/pci.h"
 
 /* Whether the kernel would reset this function by itself. */
 static inline bool pst_host_reset_can(const struct pst_host_pci_dev *dev)

@@ -4,7 +4,7 @@
 #define PST_KERNEL_PARAMS_DEVICE_ROM_H
 
 #include "kernel-params/check/finding.h"
-#include "kernel-params/scan/pci.h"
+#include "kernel-params/machine/pci.h"
 
 /* Bytes of a ROM at most: more than any BAR of one has. */
 #define PST_HOST_ROM_MAX (16U << 20)

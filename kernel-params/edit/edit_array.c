@@ -5,9 +5,9 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/rivals.h"
-#include "kernel-params/scan/shell_text.h"
+#include "kernel-params/syntax/cmdline.h"
+#include "kernel-params/syntax/shell_text.h"
 
 /* Words of one array, at most. */
 #define MAX_WORDS 512

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "kernel-params/scan/shell_text.h"
+#include "kernel-params/syntax/shell_text.h"
 #include "transport/base/text.h"
 
 #define LINUX   "GRUB_CMDLINE_LINUX"

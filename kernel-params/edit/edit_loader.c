@@ -6,8 +6,8 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "kernel-params/scan/boot.h"
-#include "kernel-params/scan/shell_text.h"
+#include "kernel-params/boot/boot.h"
+#include "kernel-params/syntax/shell_text.h"
 #include "transport/base/text.h"
 
 /* Lines with parameters in one file, at most. */

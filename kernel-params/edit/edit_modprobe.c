@@ -4,9 +4,9 @@
 
 #include <string.h>
 
+#include "kernel-params/config/vfio_faults.h"
 #include "kernel-params/edit/edit_grub.h"
-#include "kernel-params/scan/shell_text.h"
-#include "kernel-params/scan/vfio_faults.h"
+#include "kernel-params/syntax/shell_text.h"
 #include "transport/base/text.h"
 
 const struct pst_host_modconf_line *

@@ -3,7 +3,7 @@
 #ifndef PST_KERNEL_PARAMS_EDIT_EDIT_MODPROBE_H
 #define PST_KERNEL_PARAMS_EDIT_EDIT_MODPROBE_H
 
-#include "kernel-params/scan/modprobe_conf.h"
+#include "kernel-params/config/modprobe_conf.h"
 
 /* Sorted before others: of several softdep lines for one module, modprobe
  * follows the first (kmod_module_get_softdeps() of kmod's libkmod-module.c). */

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "kernel-params/edit/param_words.h"
-#include "kernel-params/scan/cmdline.h"
-#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/machine/hugepages.h"
+#include "kernel-params/syntax/cmdline.h"
 #include "transport/base/text.h"
 
 /* How a wanted value and one that is there go together. */

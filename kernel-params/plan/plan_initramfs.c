@@ -2,11 +2,11 @@
 /* vfio-pci in the initramfs, before the drivers of cards. */
 #include <string.h>
 
+#include "kernel-params/boot/mkinitcpio.h"
 #include "kernel-params/edit/dropins.h"
 #include "kernel-params/edit/edit_array.h"
 #include "kernel-params/edit/edit_modprobe.h"
 #include "kernel-params/plan/plan.h"
-#include "kernel-params/scan/mkinitcpio.h"
 #include "kernel-params/scan/rivals.h"
 
 #define MKINITCPIO      "/etc/mkinitcpio.conf"

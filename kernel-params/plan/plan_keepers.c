@@ -5,7 +5,7 @@
 #include "kernel-params/check/finding.h"
 #include "kernel-params/edit/edit_loader.h"
 #include "kernel-params/plan/plan.h"
-#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/syntax/cmdline.h"
 #include "transport/base/text.h"
 
 #define LIMINE_VARIABLE "KERNEL_CMDLINE[default]"

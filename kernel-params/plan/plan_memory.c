@@ -6,7 +6,7 @@
 #include "kernel-params/check/verdict.h"
 #include "kernel-params/edit/dropins.h"
 #include "kernel-params/plan/plan.h"
-#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/syntax/cmdline.h"
 
 #define SYSCTL_FILE   "/etc/sysctl.d/90-penstock.conf"
 #define TMPFILES_FILE "/etc/tmpfiles.d/penstock.conf"

@@ -2,10 +2,10 @@
 /* Modules of the running system: modprobe.d, modules-load.d, udev. */
 #include <string.h>
 
+#include "kernel-params/config/vfio_ids.h"
 #include "kernel-params/edit/dropins.h"
 #include "kernel-params/edit/edit_modprobe.h"
 #include "kernel-params/plan/plan.h"
-#include "kernel-params/scan/vfio_ids.h"
 
 #define LOAD_FILE "/etc/modules-load.d/penstock.conf"
 

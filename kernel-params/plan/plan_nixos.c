@@ -4,7 +4,7 @@
 
 #include "kernel-params/edit/dropins.h"
 #include "kernel-params/plan/plan.h"
-#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/syntax/cmdline.h"
 
 #define NIXOS_FILE "/etc/nixos/penstock.nix"
 

@@ -5,8 +5,8 @@
 
 #include "kernel-params/check/verdict.h"
 #include "kernel-params/plan/plan.h"
-#include "kernel-params/scan/cmdline.h"
 #include "kernel-params/scan/rivals.h"
+#include "kernel-params/syntax/cmdline.h"
 #include "transport/base/region_size.h"
 
 static int no_memory(struct pst_error *err)

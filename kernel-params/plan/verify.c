@@ -7,7 +7,7 @@
 #include "kernel-params/check/reset.h"
 #include "kernel-params/edit/diff.h"
 #include "kernel-params/plan/plan.h"
-#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/syntax/cmdline.h"
 
 __attribute__((format(printf, 4, 5))) static int
 add(struct pst_host_verdicts *v, const char *id, bool good, const char *fmt,

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel-params/boot/boot.h"
 #include "kernel-params/report/mask_find.h"
-#include "kernel-params/scan/boot.h"
 
 /* So many different texts are told apart; further ones share a stand-in. */
 #define MAX_PAIRS 4096

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "kernel-params/root/root.h"
-#include "kernel-params/scan/xml_text.h"
+#include "kernel-params/syntax/xml_text.h"
 
 /* Whether an element is one that checks look at, or leads to one. */
 static bool is_kept(const char *path)

@@ -17,6 +17,9 @@ export LC_ALL
 cli='host-client/penstock.h host-client/files/ host-client/cli/ kernel-params/'
 cli="$cli libvirt-xml/ bench/ transport/base/ transport/region/ transport/dtype.h"
 cli="$cli transport/wire.h"
+# A host as it was read, and all that reads it.
+scanned='transport/base/ kernel-params/root/ kernel-params/syntax/ kernel-params/machine/'
+scanned="$scanned kernel-params/boot/ kernel-params/config/ kernel-params/scan/"
 cat >"$tmp/walls" <<END
 transport/base: transport/base/
 transport: transport/
@@ -42,11 +45,15 @@ host-client/cli/demo: $cli transport/sock.h
 host-client/node: host-client/penstock.h host-client/node/
 host-client: host-client/penstock.h penstock_run.h
 kernel-params/root: transport/base/ kernel-params/root/
-kernel-params/scan: transport/base/ kernel-params/root/ kernel-params/scan/
-kernel-params/check: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/check/
-kernel-params/device: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/check/ kernel-params/device/
-kernel-params/edit: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/edit/
-kernel-params/journal: transport/base/ kernel-params/root/ kernel-params/scan/ kernel-params/edit/ kernel-params/journal/
+kernel-params/syntax: transport/base/ kernel-params/root/ kernel-params/syntax/
+kernel-params/machine: transport/base/ kernel-params/root/ kernel-params/syntax/ kernel-params/machine/
+kernel-params/boot: transport/base/ kernel-params/root/ kernel-params/syntax/ kernel-params/boot/
+kernel-params/config: transport/base/ kernel-params/root/ kernel-params/syntax/ kernel-params/machine/ kernel-params/boot/ kernel-params/config/
+kernel-params/scan: $scanned
+kernel-params/check: $scanned kernel-params/check/
+kernel-params/device: $scanned kernel-params/check/ kernel-params/device/
+kernel-params/edit: $scanned kernel-params/edit/
+kernel-params/journal: $scanned kernel-params/edit/ kernel-params/journal/
 kernel-params: transport/base/ kernel-params/
 libvirt-xml: transport/base/ kernel-params/ libvirt-xml/
 bench: host-client/penstock.h bench/ worker.grpc.pb.h

@@ -131,7 +131,7 @@ holds() {
 
 tokens "$top/libvirt-xml/hint.c" | third >"$tmp/texts"
 holds "hints for a failed start" 8
-tokens "$top/kernel-params/scan/mounts.h" "$top/kernel-params/check/verdict.h" |
+tokens "$top/kernel-params/machine/mounts.h" "$top/kernel-params/check/verdict.h" |
 	all_of | grep -E '^(mount|initcall_blacklist)' >"$tmp/texts"
 holds "remedies that two programs print" 2
 tokens "$top/guest-agent/region/measure.c" | all_of >"$tmp/texts"

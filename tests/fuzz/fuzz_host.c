@@ -3,15 +3,15 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel-params/scan/claims.h"
-#include "kernel-params/scan/cpu.h"
-#include "kernel-params/scan/display.h"
-#include "kernel-params/scan/initramfs.h"
-#include "kernel-params/scan/iommu.h"
-#include "kernel-params/scan/kernel.h"
-#include "kernel-params/scan/software.h"
-#include "kernel-params/scan/vfio_ids.h"
-#include "kernel-params/scan/xml_text.h"
+#include "kernel-params/boot/initramfs.h"
+#include "kernel-params/config/claims.h"
+#include "kernel-params/config/software.h"
+#include "kernel-params/config/vfio_ids.h"
+#include "kernel-params/machine/cpu.h"
+#include "kernel-params/machine/display.h"
+#include "kernel-params/machine/iommu.h"
+#include "kernel-params/machine/kernel.h"
+#include "kernel-params/syntax/xml_text.h"
 #include "tests/fuzz/fuzz.h"
 
 static void cmdline(const char *text, size_t n)

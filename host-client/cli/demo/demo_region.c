@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include "host-client/cli/demo/demo.h"
-#include "kernel-params/scan/hugepages.h"
-#include "kernel-params/scan/mounts.h"
+#include "kernel-params/machine/hugepages.h"
+#include "kernel-params/machine/mounts.h"
 #include "transport/region/region.h"
 
 #define ROOM_FACTOR 2

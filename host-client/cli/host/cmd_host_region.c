@@ -8,8 +8,8 @@
 
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/cmds.h"
-#include "kernel-params/scan/hugepages.h"
-#include "kernel-params/scan/mounts.h"
+#include "kernel-params/machine/hugepages.h"
+#include "kernel-params/machine/mounts.h"
 #include "transport/base/group.h"
 #include "transport/base/text.h"
 #include "transport/base/util.h"

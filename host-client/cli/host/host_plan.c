@@ -7,7 +7,7 @@
 
 #include "host-client/cli/cmd_progress.h"
 #include "kernel-params/edit/diff.h"
-#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/syntax/cmdline.h"
 #include "transport/base/text.h"
 
 const struct pst_cmd_opt pst_cmd_host_plan_opts[] = {

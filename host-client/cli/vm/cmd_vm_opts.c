@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "host-client/cli/vm/cmd_vm.h"
-#include "kernel-params/scan/cpu.h"
+#include "kernel-params/machine/cpu.h"
 #include "transport/base/text.h"
 #include "transport/wire.h"
 

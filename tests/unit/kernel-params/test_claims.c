@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What others take of a host's memory: pools of all sizes, other guests. */
-#include "kernel-params/scan/claims.h"
+#include "kernel-params/config/claims.h"
 
 #include <string.h>
 

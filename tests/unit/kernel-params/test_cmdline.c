@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's command line, by the kernel's rules. */
-#include "kernel-params/scan/cmdline.h"
+#include "kernel-params/syntax/cmdline.h"
 #include "tests/fixtures/unit.h"
 
 static struct pst_host_cmdline c;

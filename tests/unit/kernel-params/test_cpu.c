@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processors: sets, cpuinfo, topology. */
-#include "kernel-params/scan/cpu.h"
+#include "kernel-params/machine/cpu.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

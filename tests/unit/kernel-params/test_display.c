@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Framebuffers of the firmware, and screens in use. */
-#include "kernel-params/scan/display.h"
+#include "kernel-params/machine/display.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

@@ -2,7 +2,7 @@
 /* NVIDIA's device ids and what follows from them. */
 #include <string.h>
 
-#include "kernel-params/scan/gpu_arch.h"
+#include "kernel-params/machine/gpu_arch.h"
 #include "tests/fixtures/unit.h"
 
 static const struct {

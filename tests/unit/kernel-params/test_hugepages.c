@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Hugepage pools by size and node, and what is free of them. */
-#include "kernel-params/scan/hugepages.h"
+#include "kernel-params/machine/hugepages.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

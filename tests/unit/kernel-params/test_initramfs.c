@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What initramfs makers load early. */
-#include "kernel-params/scan/initramfs.h"
+#include "kernel-params/boot/initramfs.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

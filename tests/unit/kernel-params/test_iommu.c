@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The IOMMU: widths out of registers and tables, units, groups. */
-#include "kernel-params/scan/iommu.h"
+#include "kernel-params/machine/iommu.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

@@ -2,7 +2,7 @@
 /* Kernel releases, and the vsock fixes that they lack. */
 #include <string.h>
 
-#include "kernel-params/scan/kernel.h"
+#include "kernel-params/machine/kernel.h"
 #include "tests/fixtures/unit.h"
 
 /* The names of all missing fixes, without "CVE-". */

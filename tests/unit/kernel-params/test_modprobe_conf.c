@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* modprobe.d: lines, files, and what they mean for a module. */
-#include "kernel-params/scan/modprobe_conf.h"
+#include "kernel-params/config/modprobe_conf.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

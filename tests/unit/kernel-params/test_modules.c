@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* States of kernel modules. */
-#include "kernel-params/scan/modules.h"
+#include "kernel-params/machine/modules.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which hugetlbfs of a mount table a region may lie in. */
-#include "kernel-params/scan/hugepages.h"
-#include "kernel-params/scan/mounts.h"
+#include "kernel-params/machine/hugepages.h"
+#include "kernel-params/machine/mounts.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI functions: addresses, resources, cards, doubles, and which is the GPU. */
-#include "kernel-params/scan/pci.h"
+#include "kernel-params/machine/pci.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

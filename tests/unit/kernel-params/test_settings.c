@@ -2,7 +2,7 @@
 /* Assignments are evaluated as bash does, which mkinitcpio and dracut use. */
 #include <stdlib.h>
 
-#include "kernel-params/scan/settings.h"
+#include "kernel-params/syntax/settings.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

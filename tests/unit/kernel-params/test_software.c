@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* QEMU, libvirt and OVMF by their files. */
-#include "kernel-params/scan/software.h"
+#include "kernel-params/config/software.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

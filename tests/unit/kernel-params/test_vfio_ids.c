@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What gives a function to vfio-pci. */
-#include "kernel-params/scan/vfio_ids.h"
+#include "kernel-params/config/vfio_ids.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
 

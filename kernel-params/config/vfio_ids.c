@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds the settings that bind a function to vfio-pci. */
+#include "kernel-params/config/vfio_ids.h"
+
+#include <string.h>
+
+#include "kernel-params/config/vfio_faults.h"
+
+#define RULES_MAX (1U << 20)
+
+/* Hexadecimal number up to ':' or the end of n bytes; false: none. */
+static bool field(const char **p, const char *end, unsigned long *ret)
+{
+	char buf[12] = "", *stop;
+	const char *colon;
+	size_t n;
+
+	if (*p >= end)
+		return false;
+	colon = memchr(*p, ':', (size_t)(end - *p));
+	n = (size_t)((colon ? colon : end) - *p);
+	if (n == 0 || n >= sizeof(buf))
+		return false;
+	memcpy(buf, *p, n);
+	*ret = strtoul(buf, &stop, 16);
+	*p = colon ? colon + 1 : end;
+	return !*stop;
+}
+
+/* PCI_ANY_ID stands for all. */
+static bool is_one(unsigned long want, unsigned long have)
+{
+	return want == 0xffffffff || want == have;
+}
+
+static bool id_covers(const char *p, const char *end,
+		      const struct pst_host_pci_dev *dev)
+{
+	unsigned long v[6] = {0};
+	int n = 0;
+
+	while (n < 6 && field(&p, end, &v[n]))
+		n++;
+	if (n < 2 || p != end || !is_one(v[0], dev->vendor) ||
+	    !is_one(v[1], dev->device))
+		return false;
+	if (n > 2 && !is_one(v[2], dev->sub_vendor))
+		return false;
+	if (n > 3 && !is_one(v[3], dev->sub_device))
+		return false;
+	return n < 6 || ((v[4] ^ dev->class) & v[5]) == 0;
+}
+
+bool pst_host_vfio_ids_cover(const char *ids,
+			     const struct pst_host_pci_dev *dev)
+{
+	while (*ids) {
+		size_t n = strcspn(ids, ",");
+
+		if (id_covers(ids, ids + n, dev))
+			return true;
+		ids += n;
+		ids += *ids == ',';
+	}
+	return false;
+}
+
+static int append(char **text, const char *more, size_t n)
+{
+	size_t len = *text ? strlen(*text) : 0;
+	char *p;
+
+	if (len + n > RULES_MAX)
+		return 0;
+	p = realloc(*text, len + n + 2);
+	if (!p)
+		return -ENOMEM;
+	memcpy(p + len, more, n);
+	p[len + n] = '\n';
+	p[len + n + 1] = '\0';
+	*text = p;
+	return 0;
+}
+
+/* Lines of a file that mentions vfio-pci, of which each has to have a word.
+ */
+static int add_file(const struct pst_host_root *root, const char *path,
+		    const char *word, char **to)
+{
+	PST_CLEANUP_FREE char *text = NULL;
+	const char *p;
+	size_t len;
+	int r = 0;
+
+	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
+			       &len) < 0 ||
+	    (!strstr(text, "vfio-pci") && !strstr(text, "vfio_pci")))
+		return 0;
+	for (p = text; *p && r == 0;) {
+		size_t n = strcspn(p, "\n");
+
+		if (p[strspn(p, " \t")] != '#' &&
+		    memmem(p, n, word, strlen(word)))
+			r = append(to, p, n);
+		p += n;
+		p += *p == '\n';
+	}
+	return r;
+}
+
+static int add_dir(const struct pst_host_root *root, const char *dir,
+		   bool name_is_address, struct pst_host_vfio_conf *c)
+{
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX], text[64];
+	size_t i;
+	int r = 0;
+
+	if (pst_host_root_list(root, dir, &names) < 0)
+		return 0;
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
+	     i++) {
+		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
+			continue;
+		if (!name_is_address)
+			r = add_file(root, path, "", &c->rules);
+		else if (pst_host_root_read_text(root, path, text,
+						 sizeof(text)) > 0 &&
+			 strcmp(text, "vfio-pci") == 0)
+			r = append(&c->rules, names.name[i],
+				   strlen(names.name[i]));
+	}
+	return r;
+}
+
+/* udev reads no other files, and a line about the same device may be for
+ * something else, such as its power. */
+static int add_udev(const struct pst_host_root *root,
+		    const struct pst_host_early *early,
+		    struct pst_host_vfio_conf *c)
+{
+	static const char dir[] = "etc/udev/rules.d", ext[] = ".rules";
+	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
+	char path[PST_HOST_ROOT_PATH_MAX];
+	size_t i, n;
+	int r = 0;
+
+	if (pst_host_root_list(root, dir, &names) < 0)
+		return 0;
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
+	     i++) {
+		n = strlen(names.name[i]);
+		if (n >= sizeof(ext) &&
+		    strcmp(names.name[i] + n - strlen(ext), ext) == 0 &&
+		    pst_host_path(path, "%s/%s", dir, names.name[i]) == 0)
+			r = add_file(root, path, "vfio",
+				     pst_host_early_has_rule(early, root, path)
+					     ? &c->rules
+					     : &c->late);
+	}
+	return r;
+}
+
+/* Scripts that an install line runs usually name the addresses. */
+static int add_install(const struct pst_host_root *root,
+		       const struct pst_host_modconf *modconf,
+		       struct pst_host_vfio_conf *c)
+{
+	size_t i, n;
+	int r = 0;
+
+	for (i = 0; i < modconf->n && r == 0; i++) {
+		const struct pst_host_modconf_line *l = &modconf->line[i];
+		char path[PST_HOST_ROOT_PATH_MAX];
+
+		if (l->kind != PST_HOST_MODCONF_INSTALL ||
+		    !pst_host_param_name_eq(l->module, "vfio-pci"))
+			continue;
+		n = strcspn(l->text, " \t;");
+		if (n < sizeof(path)) {
+			memcpy(path, l->text, n);
+			path[n] = '\0';
+			r = add_file(root, path, "", &c->rules);
+		}
+	}
+	return r;
+}
+
+int pst_host_vfio_conf_scan(const struct pst_host_root *root,
+			    const struct pst_host_cmdline *cmdline,
+			    const struct pst_host_modconf *modconf,
+			    const struct pst_host_early *early,
+			    struct pst_host_vfio_conf *ret)
+{
+	const struct pst_host_param *p =
+		pst_host_cmdline_module(cmdline, "vfio-pci", "ids");
+	struct pst_host_vfio_conf c = {0};
+	int r = 0;
+
+	if (p && p->value) {
+		c.cmdline_ids = strdup(p->value);
+		r = c.cmdline_ids ? 0 : -ENOMEM;
+	}
+	c.modprobe_ids = pst_host_modconf_option(modconf, "vfio-pci", "ids");
+	if (r == 0 && early->ids) {
+		c.early_ids = strdup(early->ids);
+		r = c.early_ids ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		r = pst_host_vfio_faults(root, cmdline, modconf, &c.faults);
+	if (r == 0)
+		r = add_udev(root, early, &c);
+	if (r == 0)
+		r = add_dir(root, "etc/driverctl.d", true, &c);
+	if (r == 0)
+		r = add_dir(root, "etc/nixos", false, &c);
+	if (r == 0)
+		r = add_install(root, modconf, &c);
+	if (r < 0)
+		pst_host_vfio_conf_done(&c);
+	else
+		*ret = c;
+	return r;
+}
+
+void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c)
+{
+	free(c->cmdline_ids);
+	free(c->modprobe_ids);
+	free(c->early_ids);
+	free(c->faults);
+	free(c->rules);
+	free(c->late);
+	*c = (struct pst_host_vfio_conf){0};
+}
+
+enum pst_host_vfio_how
+pst_host_vfio_conf_how(const struct pst_host_vfio_conf *c,
+		       const struct pst_host_pci_dev *dev)
+{
+	char id[16];
+
+	if (c->cmdline_ids && pst_host_vfio_ids_cover(c->cmdline_ids, dev))
+		return PST_HOST_VFIO_IDS_CMDLINE;
+	if (c->early_ids && pst_host_vfio_ids_cover(c->early_ids, dev))
+		return PST_HOST_VFIO_IDS_INITRAMFS;
+	/* modprobe puts the command line's words behind its own, and the last
+	 * ids= is the one that the module has. */
+	if (!c->cmdline_ids && c->modprobe_ids &&
+	    pst_host_vfio_ids_cover(c->modprobe_ids, dev))
+		return PST_HOST_VFIO_IDS_MODPROBE;
+	if ((c->rules && strstr(c->rules, dev->name)) ||
+	    (c->late && strstr(c->late, dev->name)))
+		return PST_HOST_VFIO_OVERRIDE;
+	if (!c->rules)
+		return PST_HOST_VFIO_NO;
+	snprintf(id, sizeof(id), "%04x:%04x", dev->vendor, dev->device);
+	return strstr(c->rules, id) ? PST_HOST_VFIO_IDS_MODPROBE
+				    : PST_HOST_VFIO_NO;
+}
+
+bool pst_host_vfio_conf_is_late(const struct pst_host_vfio_conf *c,
+				const struct pst_host_pci_dev *dev)
+{
+	return pst_host_vfio_conf_how(c, dev) == PST_HOST_VFIO_OVERRIDE &&
+	       !(c->rules && strstr(c->rules, dev->name));
+}
