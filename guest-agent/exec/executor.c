@@ -126,6 +126,7 @@ static void publish(struct pst_agent_executor *ex, struct lane *l,
 	ex->owes = l;
 	l->stats.ops++;
 	l->stats.compute_ns += cqe->compute_ns;
+	pst_agent_meters_add(&ex->meters, l->kind, cqe);
 	l->running = false;
 	l->giving_up = false;
 }
@@ -162,6 +163,8 @@ static void post_done(struct pst_agent_executor *ex, struct lane *l,
 	};
 
 	publish(ex, l, &cqe);
+	if (l->kind != PST_WIRE_OP_NOP)
+		pst_agent_meters_moved(&ex->meters, l->kind, &l->bop.op);
 }
 
 static __attribute__((noinline)) void break_lane(struct pst_agent_executor *ex,
@@ -259,6 +262,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 	struct pst_error err;
 	int r;
 
+	l->kind = pst_agent_meter_kind(t->sqe.op);
 	l->first = (l->first + 1) % N_TAKEN;
 	l->n_taken--;
 	/* The clock was read when it was taken and after each step. */
@@ -538,4 +542,10 @@ const struct pst_agent_rates *
 pst_agent_executor_rates(const struct pst_agent_executor *ex)
 {
 	return &ex->rates;
+}
+
+const struct pst_agent_meters *
+pst_agent_executor_meters(const struct pst_agent_executor *ex)
+{
+	return &ex->meters;
 }

@@ -8,6 +8,7 @@
 
 #include "guest-agent/exec/backend.h"
 #include "guest-agent/exec/extent.h"
+#include "guest-agent/exec/meters.h"
 #include "guest-agent/exec/rates.h"
 #include "transport/base/error.h"
 #include "transport/wire.h"
@@ -101,6 +102,15 @@ int pst_agent_executor_run(struct pst_agent_executor *ex);
 /* How fast products were computed so far. */
 const struct pst_agent_rates *
 pst_agent_executor_rates(const struct pst_agent_executor *ex);
+
+/* What operations of each kind took and moved so far. */
+const struct pst_agent_meters *
+pst_agent_executor_meters(const struct pst_agent_executor *ex);
+
+/* Operations that were taken and are not completed: *ret_running of them in a
+ * backend. */
+uint64_t pst_agent_executor_taken(const struct pst_agent_executor *ex,
+				  uint64_t *ret_running);
 
 /* The pst_now_ns() time of the executor's last reading of the clock. After run
  * has returned 0, it is the current time, which saves the caller a reading. */

@@ -44,7 +44,8 @@ struct lane {
 	struct pst_run run;         /* of bop, if that is a RUN */
 	uint64_t call_off;          /* where its block lies */
 	struct pst_backend_op bop;
-	uint64_t begun; /* the number of bop, or of the last one */
+	unsigned int kind; /* of the operation that started last */
+	uint64_t begun;    /* the number of bop, or of the last one */
 	/* When the device began, and should have ended bop; 0: it has not. */
 	uint64_t device_ns, due_ns;
 	/* Entries still in the ring that were cancelled, by slot. */
@@ -70,6 +71,7 @@ struct pst_agent_executor {
 	 * since the last completion; NULL: none. */
 	struct lane *owes;
 	struct pst_agent_rates rates;
+	struct pst_agent_meters meters;
 	uint64_t n_started;
 	uint64_t n_begun; /* operations that reached the backend */
 	unsigned int n_active;

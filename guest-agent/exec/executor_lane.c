@@ -136,6 +136,20 @@ bool pst_agent_executor_is_told(const struct pst_agent_executor *ex)
 	return false;
 }
 
+uint64_t pst_agent_executor_taken(const struct pst_agent_executor *ex,
+				  uint64_t *ret_running)
+{
+	uint64_t n = 0, running = 0;
+	unsigned int i;
+
+	for (i = 0; i < ex->n_active; i++) {
+		running += ex->active[i]->running;
+		n += ex->active[i]->n_taken;
+	}
+	*ret_running = running;
+	return n + running;
+}
+
 uint64_t pst_agent_executor_begun(const struct pst_agent_executor *ex)
 {
 	return ex->n_begun;

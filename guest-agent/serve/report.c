@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "guest-agent/serve/report_meters.h"
 #include "guest-agent/serve/report_ops.h"
 #include "transport/base/util.h"
 #include "transport/dtype.h"
@@ -507,6 +508,7 @@ char *pst_agent_report_stats(const struct pst_agent *a)
 	for (i = 0; i < PST_ARRAY_SIZE(counters); i++)
 		json_object_set_new(root, counters[i].name,
 				    u64(counters[i].value));
+	pst_agent_report_meters(a->executor, root);
 	add_clients(a, root);
 	return dump(root);
 }

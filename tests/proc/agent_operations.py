@@ -69,6 +69,21 @@ def operations_run_and_are_counted(start):
     assert (tag, status) == (8, OK) and result != 0
     st = c.query(STATS)
     assert st["ops"] == 602 and st["errors"] == 0
+    assert (st["waiting"], st["running"]) == (0, 0)
+    nop, fill, checksum = (st["operations"][x]
+                           for x in ("NOP", "FILL", "CHECKSUM"))
+    assert nop["results"] == {"OK": 600} and "compute" not in nop
+    assert sum(nop["queue"]["buckets"]) == 600
+    assert (fill["bytes_read"], fill["bytes_written"]) == (0, 4096)
+    assert (checksum["bytes_read"], checksum["bytes_written"]) == (4096, 0)
+    assert sum(fill["compute"]["buckets"]) == 1
+    assert fill["compute"]["sum_ns"] + checksum["compute"]["sum_ns"] == \
+        st["compute_ns"]
+    c.submit(9, FILL, dtype=F64, a=off, length=7)
+    assert c.reap()[:2] == (9, EINVAL)
+    fill = c.query(STATS)["operations"]["FILL"]
+    assert fill["results"] == {"OK": 1, "EINVAL": 1}
+    assert fill["bytes_written"] == 4096
 
 
 def a_product_comes_out_right(start):
