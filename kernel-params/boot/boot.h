@@ -4,6 +4,7 @@
 #define PST_KERNEL_PARAMS_BOOT_BOOT_H
 
 #include "kernel-params/root/root.h"
+#include "kernel-params/syntax/settings.h"
 
 /* What files are written for. */
 enum pst_host_target {
@@ -56,11 +57,6 @@ void pst_host_boot_entry_read(const struct pst_host_root *root,
 			      struct pst_host_boot_entry *ret);
 /* As a report has it, since the variable has serial numbers; to be freed. */
 char *pst_host_boot_entry_format(const struct pst_host_boot_entry *e);
-
-/* Whether a line of refind.conf has options with a root, in a stanza that is
- * not disabled; *ret_from is what stands between their quotes. */
-bool pst_host_boot_refind_options(const char *line, const char **ret_from,
-				  size_t *ret_len);
 
 /* syslinux and its relatives: extlinux, the menu of U-Boot. */
 struct pst_host_extlinux {
@@ -152,6 +148,10 @@ void pst_host_boot_losses(const struct pst_host_root *root,
 /* The commands, where all else is known. */
 void pst_host_boot_commands(const struct pst_host_root *root,
 			    struct pst_host_boot *b);
+/* The words of GRUB_CMDLINE_LINUX and its _DEFAULT, with blanks between; NULL:
+ * there are no settings. What a shell would be needed for is in fault. */
+char *pst_host_boot_grub_words(const struct pst_host_root *root,
+			       char fault[PST_HOST_FAULT_MAX]);
 /* Whether a directory has a name with this ending. */
 bool pst_host_boot_has_name(const struct pst_host_root *root, const char *dir,
 			    const char *ending);

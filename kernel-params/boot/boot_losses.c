@@ -55,10 +55,8 @@ bool pst_host_boot_grub_drop_ins(const struct pst_host_root *root)
 	return true;
 }
 
-/* The words of GRUB_CMDLINE_LINUX and its _DEFAULT, with blanks between; NULL:
- * there are no settings. What a shell would be needed for is in fault. */
-static char *grub_words(const struct pst_host_root *root,
-			char fault[PST_HOST_FAULT_MAX])
+char *pst_host_boot_grub_words(const struct pst_host_root *root,
+			       char fault[PST_HOST_FAULT_MAX])
 {
 	struct pst_host_setting s[] = {{.name = "GRUB_CMDLINE_LINUX"},
 				       {.name = "GRUB_CMDLINE_LINUX_DEFAULT"}};
@@ -263,7 +261,7 @@ void pst_host_boot_losses(const struct pst_host_root *root,
 			  struct pst_host_boot *b)
 {
 	char fault[PST_HOST_FAULT_MAX] = "";
-	PST_CLEANUP_FREE char *words = grub_words(root, fault);
+	PST_CLEANUP_FREE char *words = pst_host_boot_grub_words(root, fault);
 
 	if (!words)
 		return;

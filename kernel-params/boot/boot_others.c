@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel-params/boot/boot.h"
+#include "kernel-params/syntax/loader_text.h"
 
 static bool there(const struct pst_host_root *root, const char *path)
 {
@@ -68,63 +69,11 @@ static void find_extlinux(const struct pst_host_root *root,
 /* ---- Stanzas of rEFInd ----------------------------------------------------
  */
 
-#define STANZA_LINES 256
-
-/* Whether the stanza goes on to a line "disabled". */
-static bool is_disabled(const char *p)
-{
-	static const char word[] = "disabled";
-	unsigned int n;
-	int depth = 0;
-	size_t len;
-
-	for (n = 0; *p && depth >= 0 && n < STANZA_LINES; n++) {
-		p += strspn(p, " \t");
-		len = strcspn(p, "\n");
-		if (depth == 0 && strncmp(p, word, strlen(word)) == 0)
-			return true;
-		if (*p == '}')
-			depth--;
-		else if (*p != '#' && memchr(p, '{', len))
-			depth++;
-		p += len + (p[len] == '\n');
-	}
-	return false;
-}
-
-bool pst_host_boot_refind_options(const char *line, const char **ret_from,
-				  size_t *ret_len)
-{
-	static const char key[] = "options", root[] = "root=";
-	const char *end = strchrnul(line, '\n'), *close;
-
-	line += strspn(line, " \t");
-	if (strncmp(line, key, strlen(key)) != 0)
-		return false;
-	line += strlen(key);
-	line += strspn(line, " \t");
-	close = *line == '"' ? memchr(line + 1, '"', (size_t)(end - line - 1))
-			     : NULL;
-	if (!close ||
-	    !memmem(line, (size_t)(close - line), root, strlen(root)) ||
-	    is_disabled(end + (*end == '\n')))
-		return false;
-	*ret_from = line + 1;
-	*ret_len = (size_t)(close - line) - 1;
-	return true;
-}
-
 static bool has_stanza(const char *text)
 {
-	const char *line, *end, *from;
-	size_t len;
+	struct pst_host_loader_span s = {0};
 
-	for (line = text; *line; line = end + (*end == '\n')) {
-		end = strchrnul(line, '\n');
-		if (pst_host_boot_refind_options(line, &from, &len))
-			return true;
-	}
-	return false;
+	return pst_host_loader_next(text, PST_HOST_LOADER_STANZA, &s);
 }
 
 static void find_refind(const struct pst_host_root *root,

@@ -84,6 +84,11 @@ bool pst_host_early_packs(const struct pst_host_early *e, const char *module,
  * the same name (Ubuntu 25.10). */
 bool pst_host_early_has_tools(const struct pst_host_root *root);
 
+/* What dracut's settings leave in a variable, to be freed; NULL: not set. 0 or
+ * -ENOMEM. */
+PST_MUST_USE int pst_host_early_dracut_value(const struct pst_host_root *root,
+					     const char *name, char **ret);
+
 /* Whether dracut makes unified kernels (uefi=yes). */
 bool pst_host_early_dracut_uefi(const struct pst_host_root *root);
 

@@ -316,15 +316,26 @@ static int take_dracut(const struct pst_host_root *root,
 				 n);
 }
 
+int pst_host_early_dracut_value(const struct pst_host_root *root,
+				const char *name, char **ret)
+{
+	struct pst_host_setting s = {.name = name};
+	struct pst_host_early e = {0};
+	int r = take_dracut(root, &e, &s, 1);
+
+	if (r < 0)
+		pst_host_settings_done(&s, 1);
+	else
+		*ret = s.value;
+	return r;
+}
+
 bool pst_host_early_dracut_uefi(const struct pst_host_root *root)
 {
-	struct pst_host_setting uefi = {.name = "uefi"};
-	struct pst_host_early e = {0};
-	bool is = take_dracut(root, &e, &uefi, 1) == 0 && uefi.value &&
-		  strcmp(uefi.value, "yes") == 0;
+	PST_CLEANUP_FREE char *uefi = NULL;
 
-	pst_host_settings_done(&uefi, 1);
-	return is;
+	return pst_host_early_dracut_value(root, "uefi", &uefi) == 0 && uefi &&
+	       strcmp(uefi, "yes") == 0;
 }
 
 /* Whether dracut packs the kernel's drivers of displays: its module drm does,

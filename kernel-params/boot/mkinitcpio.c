@@ -17,7 +17,7 @@ static bool is_option(const char *word, char letter, const char *name,
 	*ret_value = NULL;
 	if (word[0] != '-')
 		return false;
-	if (word[1] == letter) {
+	if (letter && word[1] == letter) {
 		*ret_value = word[2] ? word + 2 : NULL;
 		return true;
 	}
@@ -46,10 +46,8 @@ static int take_options(const char *value, struct pst_host_mkinitcpio_image *im)
 		char letter;
 		const char *name;
 	} options[] = {
-		{'c', "config"},
-		{'S', "skiphooks"},
-		{'A', "addhooks"},
-		{'A', "add"},
+		{'c', "config"}, {'S', "skiphooks"}, {'A', "addhooks"},
+		{'A', "add"},    {'\0', "cmdline"},
 	};
 	PST_HOST_CLEANUP_NAMES struct pst_host_names words = {0};
 	int r = pst_host_setting_words(value, &words);
@@ -71,6 +69,9 @@ static int take_options(const char *value, struct pst_host_mkinitcpio_image *im)
 			set_conf(im, with);
 		else if (k == 1)
 			put_behind(im->skip, sizeof(im->skip), with);
+		else if (k == 4)
+			(void)!pst_host_path(im->cmdline, "%s",
+					     with + strspn(with, "/"));
 		else
 			put_behind(im->add, sizeof(im->add), with);
 	}
@@ -85,6 +86,7 @@ static void add_image(struct pst_host_mkinitcpio *m,
 	for (i = 0; i < m->n; i++)
 		if (strcmp(m->image[i].conf, im->conf) == 0 &&
 		    m->image[i].dropins == im->dropins &&
+		    strcmp(m->image[i].cmdline, im->cmdline) == 0 &&
 		    strcmp(m->image[i].skip, im->skip) == 0 &&
 		    strcmp(m->image[i].add, im->add) == 0)
 			return;

@@ -11,6 +11,7 @@
 struct pst_host_mkinitcpio_image {
 	char conf[PST_HOST_ROOT_PATH_MAX]; /* below the root */
 	bool dropins; /* mkinitcpio.conf.d counts: no configuration is named */
+	char cmdline[PST_HOST_ROOT_PATH_MAX]; /* of a unified kernel, or "" */
 	/* Hooks left out and put behind the others, commas around each. */
 	char skip[256], add[256];
 };
@@ -22,9 +23,9 @@ struct pst_host_mkinitcpio {
 
 /*
  * Reads etc/mkinitcpio.d as mkinitcpio's process_preset() does: NAME_config,
- * else ALL_config, then NAME_options (-c, -S, -A). Presets named "fallback"
- * boot only where somebody chooses them, and are left out. What cannot be
- * evaluated is told in fault, if that is "" so far. 0 or -ENOMEM.
+ * else ALL_config, then NAME_options (-c, -S, -A, --cmdline). Presets named
+ * "fallback" boot only where somebody chooses them, and are left out. What
+ * cannot be evaluated is told in fault, if that is "" so far. 0 or -ENOMEM.
  */
 PST_MUST_USE int pst_host_mkinitcpio_scan(const struct pst_host_root *root,
 					  struct pst_host_mkinitcpio *ret,

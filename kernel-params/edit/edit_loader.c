@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "kernel-params/boot/boot.h"
+#include "kernel-params/syntax/loader_text.h"
 #include "kernel-params/syntax/shell_text.h"
 #include "transport/base/text.h"
 
@@ -19,57 +19,18 @@ struct spans {
 	size_t n;
 };
 
-/* Where the value of "key value" begins in a line, or NULL. */
-static const char *value_at(const char *line, const char *end, const char *key)
+/* Collects the pieces that are command lines. */
+static int find_spans(const char *text, enum pst_host_loader_text kind,
+		      struct spans *s)
 {
-	size_t len = strlen(key);
+	struct pst_host_loader_span at = {0};
 
-	while (line < end && isblank((unsigned char)*line))
-		line++;
-	if ((size_t)(end - line) <= len || strncmp(line, key, len) != 0 ||
-	    !isblank((unsigned char)line[len]))
-		return NULL;
-	line += len;
-	while (line < end && isblank((unsigned char)*line))
-		line++;
-	return line;
-}
-
-bool pst_host_entry_is_linux(const char *text)
-{
-	const char *p, *end;
-	bool options = false, efi = false;
-
-	for (p = text; *p; p = end + (*end == '\n')) {
-		end = strchrnul(p, '\n');
-		if (value_at(p, end, "linux"))
-			return true;
-		efi |= value_at(p, end, "efi") != NULL;
-		options |= value_at(p, end, "options") != NULL;
-	}
-	return efi && options;
-}
-
-/* Collects the pieces: of lines with key, or (NULL) of all but comments. */
-static int find_spans(const char *text, const char *key, struct spans *s)
-{
-	const char *p, *end, *from, *to;
-
-	for (p = text; *p; p = end + (*end == '\n')) {
-		end = strchrnul(p, '\n');
-		from = key ? value_at(p, end, key) : p;
-		if (!key && *p == '#')
-			from = NULL;
-		to = end;
-		while (from && to > from && isspace((unsigned char)to[-1]))
-			to--;
-		if (!from || (!key && to == from))
-			continue;
+	while (pst_host_loader_next(text, kind, &at)) {
 		if (s->n == MAX_LINES)
 			return -EMSGSIZE;
-		s->off[s->n] = (size_t)(from - text);
-		s->len[s->n] = (size_t)(to - from);
-		s->part[s->n].text = strndup(from, (size_t)(to - from));
+		s->off[s->n] = at.off;
+		s->len[s->n] = at.len;
+		s->part[s->n].text = strndup(text + at.off, at.len);
 		if (!s->part[s->n++].text)
 			return -ENOMEM;
 	}
@@ -112,165 +73,40 @@ static int add_line(const char *old, const char *key,
 	return r < 0 ? r : *ret ? 0 : -ENOMEM;
 }
 
-static int edit(const char *old, const char *key,
-		const struct pst_host_params *want, char **ret,
-		struct pst_error *err)
+/* Merges into the spans: into each, or into all as one, the last gets what is
+ * missing. */
+static int merge(struct spans *s, bool joined,
+		 const struct pst_host_params *want, struct pst_error *err)
+{
+	size_t i;
+	int r = 0;
+
+	if (joined)
+		return pst_host_params_merge(s->part, s->n, s->n - 1, want,
+					     err);
+	for (i = 0; i < s->n && r == 0; i++)
+		r = pst_host_params_merge(&s->part[i], 1, 0, want, err);
+	return r;
+}
+
+/* none: what is said with -ENOENT where there is no command line. */
+static int edit(const char *old, enum pst_host_loader_text kind,
+		const char *none, const struct pst_host_params *want,
+		char **ret, struct pst_error *err)
 {
 	struct spans *s = calloc(1, sizeof(*s));
-	int r = s ? find_spans(old, key, s) : -ENOMEM;
+	int r = s ? find_spans(old, kind, s) : -ENOMEM;
 
 	if (r == -EMSGSIZE)
 		pst_error_set(err, r, "more than %d lines of parameters",
 			      MAX_LINES);
-	else if (r == 0 && s->n == 0 && key)
-		r = add_line(old, key, want, ret, err);
+	else if (r == 0 && s->n == 0 && kind == PST_HOST_LOADER_ENTRY)
+		r = add_line(old, "options", want, ret, err);
 	else if (r == 0 && s->n == 0)
-		r = pst_error_set(err, -EINVAL,
-				  "/etc/kernel/cmdline is empty: what else "
-				  "the machine needs to boot (root=) is not "
-				  "known");
+		r = pst_error_set(err, -ENOENT, "no %s was found", none);
 	else if (r == 0)
-		r = pst_host_params_merge(s->part, s->n, s->n - 1, want, err);
+		r = merge(s, pst_host_loader_is_joined(kind), want, err);
 	if (r == 0 && s->n > 0)
-		r = put_spans(old, s, ret);
-	while (s && s->n > 0)
-		free(s->part[--s->n].text);
-	free(s);
-	return r == -ENOMEM ? pst_oom(err) : r;
-}
-
-/* ---- A command line in each line ------------------------------------------
- */
-
-/* Finds it in a line; false where there is none. */
-typedef bool pst_find(const char *line, const char *end, const char **from,
-		      const char **to);
-
-/* "cmdline: WORDS" of a kernel with a root, in limine.conf. */
-static bool find_limine(const char *line, const char *end, const char **from,
-			const char **to)
-{
-	static const char *const keys[] = {"cmdline:", "kernel_cmdline:"};
-	static const char root[] = "root=";
-	size_t i;
-
-	while (line < end && isblank((unsigned char)*line))
-		line++;
-	for (i = 0; i < PST_ARRAY_SIZE(keys); i++) {
-		size_t len = strlen(keys[i]);
-
-		if ((size_t)(end - line) < len ||
-		    strncasecmp(line, keys[i], len) != 0)
-			continue;
-		*from = line + len;
-		while (*from < end && isblank((unsigned char)**from))
-			++*from;
-		for (*to = end;
-		     *to > *from && isspace((unsigned char)(*to)[-1]);)
-			--*to;
-		return memmem(*from, (size_t)(*to - *from), root,
-			      strlen(root)) != NULL;
-	}
-	return false;
-}
-
-/* The end of a quoted text of rEFInd's, where "" is a quote in it. */
-static const char *quote_end(const char *p, const char *end)
-{
-	for (; p < end; p++) {
-		if (*p != '"')
-			continue;
-		if (p + 1 == end || p[1] != '"')
-			return p;
-		p++;
-	}
-	return NULL;
-}
-
-/* "TITLE" "WORDS" of refind_linux.conf. */
-static bool find_refind(const char *line, const char *end, const char **from,
-			const char **to)
-{
-	const char *p = line;
-
-	while (p < end && isblank((unsigned char)*p))
-		p++;
-	if (p == end || *p != '"')
-		return false;
-	p = quote_end(p + 1, end);
-	if (!p)
-		return false;
-	for (p++; p < end && isblank((unsigned char)*p); p++)
-		;
-	if (p == end || *p != '"')
-		return false;
-	*from = p + 1;
-	*to = quote_end(*from, end);
-	return *to != NULL;
-}
-
-/* options "WORDS" of a stanza of refind.conf. */
-static bool find_stanza(const char *line, const char *end, const char **from,
-			const char **to)
-{
-	size_t len;
-
-	if (line == end || !pst_host_boot_refind_options(line, from, &len))
-		return false;
-	*to = *from + len;
-	return true;
-}
-
-/* "append WORDS" of syslinux, in any letters, for a kernel with a root. */
-static bool find_append(const char *line, const char *end, const char **from,
-			const char **to)
-{
-	static const char key[] = "append", root[] = "root=";
-	const char *p = line;
-
-	while (p < end && isblank((unsigned char)*p))
-		p++;
-	if ((size_t)(end - p) <= strlen(key) ||
-	    strncasecmp(p, key, strlen(key)) != 0 ||
-	    !isblank((unsigned char)p[strlen(key)]))
-		return false;
-	for (p += strlen(key); p < end && isblank((unsigned char)*p); p++)
-		;
-	*from = p;
-	for (*to = end; *to > p && isspace((unsigned char)(*to)[-1]);)
-		--*to;
-	return memmem(p, (size_t)(*to - p), root, strlen(root)) != NULL;
-}
-
-static int edit_each(const char *old, pst_find *find, const char *what,
-		     const struct pst_host_params *want, char **ret,
-		     struct pst_error *err)
-{
-	struct spans *s = calloc(1, sizeof(*s));
-	const char *p, *end, *from, *to;
-	int r = s ? 0 : -ENOMEM;
-
-	for (p = old; r == 0 && *p; p = end + (*end == '\n')) {
-		end = strchrnul(p, '\n');
-		if (!find(p, end, &from, &to))
-			continue;
-		if (s->n == MAX_LINES) {
-			r = pst_error_set(err, -EMSGSIZE,
-					  "more than %d command lines",
-					  MAX_LINES);
-			break;
-		}
-		s->off[s->n] = (size_t)(from - old);
-		s->len[s->n] = (size_t)(to - from);
-		s->part[s->n].text = strndup(from, (size_t)(to - from));
-		r = s->part[s->n++].text ? 0 : -ENOMEM;
-		if (r == 0)
-			r = pst_host_params_merge(&s->part[s->n - 1], 1, 0,
-						  want, err);
-	}
-	if (r == 0 && s->n == 0)
-		r = pst_error_set(err, -ENOENT, "no %s was found", what);
-	if (r == 0)
 		r = put_spans(old, s, ret);
 	while (s && s->n > 0)
 		free(s->part[--s->n].text);
@@ -282,45 +118,53 @@ int pst_host_edit_limine_conf(const char *old,
 			      const struct pst_host_params *want, char **ret,
 			      struct pst_error *err)
 {
-	return edit_each(old, find_limine, "cmdline: with a root=", want, ret,
-			 err);
+	return edit(old, PST_HOST_LOADER_LIMINE, "cmdline: with a root=", want,
+		    ret, err);
 }
 
 int pst_host_edit_refind_linux(const char *old,
 			       const struct pst_host_params *want, char **ret,
 			       struct pst_error *err)
 {
-	return edit_each(old, find_refind, "line \"TITLE\" \"OPTIONS\"", want,
-			 ret, err);
+	return edit(old, PST_HOST_LOADER_REFIND, "line \"TITLE\" \"OPTIONS\"",
+		    want, ret, err);
 }
 
 int pst_host_edit_refind_conf(const char *old,
 			      const struct pst_host_params *want, char **ret,
 			      struct pst_error *err)
 {
-	return edit_each(old, find_stanza, "stanza with options", want, ret,
-			 err);
+	return edit(old, PST_HOST_LOADER_STANZA, "stanza with options", want,
+		    ret, err);
 }
 
 int pst_host_edit_extlinux_conf(const char *old,
 				const struct pst_host_params *want, char **ret,
 				struct pst_error *err)
 {
-	return edit_each(old, find_append, "append with a root=", want, ret,
-			 err);
+	return edit(old, PST_HOST_LOADER_APPEND, "append with a root=", want,
+		    ret, err);
 }
 
 int pst_host_edit_entry(const char *old, const struct pst_host_params *want,
 			char **ret, struct pst_error *err)
 {
-	return edit(old, "options", want, ret, err);
+	return edit(old, PST_HOST_LOADER_ENTRY, NULL, want, ret, err);
 }
 
 int pst_host_edit_kernel_cmdline(const char *old,
 				 const struct pst_host_params *want, char **ret,
 				 struct pst_error *err)
 {
-	return edit(old ? old : "", NULL, want, ret, err);
+	int r = edit(old ? old : "", PST_HOST_LOADER_BARE, "word", want, ret,
+		     err);
+
+	return r != -ENOENT
+		       ? r
+		       : pst_error_set(err, -EINVAL,
+				       "/etc/kernel/cmdline is empty: what "
+				       "else the machine needs to boot (root=) "
+				       "is not known");
 }
 
 /* ---- kernelstub -----------------------------------------------------------

@@ -6,10 +6,6 @@
 
 #include "kernel-params/edit/edit_params.h"
 
-/* Whether the text of a loader entry boots a Linux kernel (has a line "linux",
- * or "uki"-less "efi" with options); others have no kernel parameters. */
-bool pst_host_entry_is_linux(const char *text);
-
 /*
  * Brings want into the "options" lines of an entry; a new line is added where
  * there is none. 0 with *ret to be freed, or -errno with a sentence as

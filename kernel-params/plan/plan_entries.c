@@ -4,6 +4,7 @@
 
 #include "kernel-params/edit/edit_loader.h"
 #include "kernel-params/plan/plan.h"
+#include "kernel-params/syntax/loader_text.h"
 
 #define ENTRIES "loader/entries"
 

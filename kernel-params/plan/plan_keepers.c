@@ -2,6 +2,7 @@
 /* The kernel's command line where a program keeps it in settings of its own. */
 #include <string.h>
 
+#include "kernel-params/boot/mkinitcpio.h"
 #include "kernel-params/check/finding.h"
 #include "kernel-params/edit/edit_loader.h"
 #include "kernel-params/plan/plan.h"
@@ -335,31 +336,52 @@ int pst_host_plan_new_cmdline(struct pst_host_plan *p, char **ret,
 /* ---- What is said only ----------------------------------------------------
  */
 
-/* A preset's own file is used instead of /etc/kernel/cmdline. */
-static int note_presets(struct pst_host_plan *p, const char *words,
+/* A file that presets of mkinitcpio name instead of /etc/kernel/cmdline. */
+static int plan_preset(struct pst_host_plan *p,
+		       const struct pst_host_journal *j, const char *file,
+		       const char *words, struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *old = NULL;
+	char path[PST_HOST_ROOT_PATH_MAX], *text = NULL;
+	int r = pst_host_path(path, "/%s", file);
+
+	if (r == 0 && strncmp(file, "proc/", 5) != 0)
+		r = pst_host_journal_base(j, path, &old, NULL, err);
+	if (r < 0)
+		return r;
+	if (!old)
+		return pst_host_plan_note(
+			p, err,
+			"a preset of mkinitcpio names a command line of its "
+			"own with --cmdline, %s, which %s: add there, too: %s",
+			path,
+			strncmp(file, "proc/", 5) ? "is not there"
+						  : "is the running kernel's",
+			words);
+	r = pst_host_edit_kernel_cmdline(old, &p->params, &text, err);
+	return r < 0 ? r
+		     : pst_host_plan_file(p, j, PST_HOST_TARGET_SYSTEMD_BOOT,
+					  path, text, 0644, false, err);
+}
+
+static int plan_presets(struct pst_host_plan *p,
+			const struct pst_host_journal *j, const char *words,
 			struct pst_error *err)
 {
-	static const char dir[] = "etc/mkinitcpio.d";
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i, len;
-	int r = 0;
+	PST_CLEANUP_FREE struct pst_host_mkinitcpio *m = calloc(1, sizeof(*m));
+	char fault[PST_HOST_FAULT_MAX] = "";
+	const char *file;
+	size_t i, k;
+	int r = m ? pst_host_mkinitcpio_scan(p->host->root, m, fault)
+		  : pst_oom(err);
 
-	if (pst_host_root_list(p->host->root, dir, &names) < 0)
-		return 0;
-	for (i = 0; r == 0 && i < names.n; i++) {
-		PST_CLEANUP_FREE char *text = NULL;
-
-		if (pst_host_path(path, "%s/%s", dir, names.name[i]) == 0 &&
-		    pst_host_root_read(p->host->root, path,
-				       PST_HOST_ROOT_CONF_MAX, &text,
-				       &len) == 0 &&
-		    strstr(text, "--cmdline"))
-			r = pst_host_plan_note(
-				p, err,
-				"/%s names a command line of its own with "
-				"--cmdline: add there, too: %s",
-				path, words);
+	for (i = 0; r == 0 && i < m->n; i++) {
+		file = m->image[i].cmdline;
+		for (k = 0; k < i && strcmp(m->image[k].cmdline, file); k++)
+			;
+		if (*file && k == i &&
+		    strcmp(file, PST_HOST_KERNEL_CMDLINE) != 0)
+			r = plan_preset(p, j, file, words, err);
 	}
 	return r;
 }
@@ -405,7 +427,7 @@ int pst_host_plan_note_keepers(struct pst_host_plan *p,
 		r = plan_kernelstub(p, j, words, err);
 	}
 	if (r == 0 && b->unified)
-		r = note_presets(p, words, err);
+		r = plan_presets(p, j, words, err);
 	if (r == 0 && b->unified && !b->from_cmdline && !b->dracut_uefi &&
 	    !b->proxmox && !b->limine_tool) {
 		++*ret_n;

@@ -24,10 +24,13 @@ static int plan_grub(struct pst_host_plan *p, const struct pst_host_journal *j,
 	if (r == 0 && pst_host_boot_grub_drop_ins(p->host->root)) {
 		r = pst_host_plan_set_add_dir(s, GRUB_DIR, ".cfg", GRUB_OWN,
 					      err);
-		if (r == 0)
+		/* One behind ours would have the last word. */
+		if (r == 0 &&
+		    strcmp(s->path[s->n - 1], GRUB_DIR "/" GRUB_OWN) < 0) {
 			r = pst_host_plan_set_add(s, GRUB_DIR "/" GRUB_OWN,
 						  err);
-		own = s->n - 1;
+			own = s->n - 1;
+		}
 	}
 	if (r == 0)
 		r = pst_host_edit_grub(s->file, s->n, own, &p->params, err);

@@ -2,6 +2,7 @@
 /* Evaluates the tree as a plan would leave it: reaches it what is wanted? */
 #include <string.h>
 
+#include "kernel-params/boot/next_line.h"
 #include "kernel-params/check/check.h"
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/next_boot.h"
@@ -11,6 +12,7 @@
 struct after {
 	struct pst_host_root root;
 	struct pst_host host;
+	struct pst_host_next_lines lines;
 };
 
 static void after_done(struct after *a)
@@ -19,24 +21,37 @@ static void after_done(struct after *a)
 	pst_host_modconf_done(&a->host.modconf);
 	pst_host_early_done(&a->host.early);
 	pst_host_vfio_conf_done(&a->host.vfio);
+	pst_host_next_lines_done(&a->lines);
 }
 
-/* The command line of the next boot. */
-static int read_cmdline(const struct pst_host_plan *p,
-			struct pst_host_cmdline *ret)
+/* Where no file of a loader has the command line, what to add is told. */
+static int merge_running(const struct pst_host_plan *p, char **ret)
 {
 	struct pst_host_params_part line = {
 		.text = strdup(p->host->cmdline_text)};
 	int r = line.text ? 0 : -ENOMEM;
 
-	/* Without settings of a loader, what to add is told. */
 	if (r == 0 &&
 	    (p->targets & PST_HOST_TARGETS_LOADER || !p->request.targets))
 		r = pst_host_params_merge(&line, 1, 0, &p->params, NULL);
-	if (r == 0 || r == -EINVAL)
-		r = pst_host_cmdline_parse(line.text, strlen(line.text), ret);
-	free(line.text);
-	return r;
+	*ret = line.text;
+	return r == -EINVAL ? 0 : r;
+}
+
+/* The command line of the next boot: what the loader of this one will read. */
+static int read_cmdline(const struct pst_host_plan *p, const struct after *a,
+			struct pst_host_cmdline *ret)
+{
+	const struct pst_host_next_line *l =
+		pst_host_next_lines_main(&a->lines, &p->host->boot);
+	PST_CLEANUP_FREE char *text = NULL;
+	int r = 0;
+
+	if (!l)
+		r = merge_running(p, &text);
+	else if (!(text = strdup(l->text)))
+		r = -ENOMEM;
+	return r < 0 ? r : pst_host_cmdline_parse(text, strlen(text), ret);
 }
 
 static int read_after(const struct pst_host_plan *p,
@@ -54,7 +69,10 @@ static int read_after(const struct pst_host_plan *p,
 	h->modconf = (struct pst_host_modconf){0};
 	h->early = (struct pst_host_early){0};
 	h->vfio = (struct pst_host_vfio_conf){0};
-	r = read_cmdline(p, &h->cmdline);
+	r = pst_host_next_lines_read(&a->root, &p->host->boot, p->targets,
+				     &a->lines);
+	if (r == 0)
+		r = read_cmdline(p, a, &h->cmdline);
 	if (r == 0)
 		r = pst_host_modconf_read(&a->root, &h->modconf);
 	if (r == 0)
@@ -64,6 +82,61 @@ static int read_after(const struct pst_host_plan *p,
 					    &h->early, &h->vfio);
 	return r;
 }
+
+/* ---- The command line -----------------------------------------------------
+ */
+
+/* What of the wanted words a line does not have. */
+static int lacks(const struct pst_host_plan *p, const char *line,
+		 struct pst_host_text *ret)
+{
+	char pool[PST_HOST_POOL_TEXT_LEN];
+	size_t i, n = p->params.n + pst_host_params_have_pool(&p->params);
+	int holds;
+
+	pst_host_pool_text(p->params.pool_node, p->params.pool_pages, pool);
+	for (i = 0; i < n; i++) {
+		holds = pst_host_params_holds(line, &p->params, i);
+		if (holds == -ENOMEM)
+			return holds;
+		if (holds <= 0)
+			pst_host_text_add(ret, "%s%s", ret->len ? " " : "",
+					  i < p->params.n ? p->params.word[i]
+							  : pool);
+	}
+	return 0;
+}
+
+/* Refuses a plan after which a loader would not hand over what is wanted. Where
+ * nothing sets a line, the plan has said what to do. */
+static int refuse_lines(const struct pst_host_plan *p,
+			const struct pst_host_next_lines *l,
+			struct pst_error *err)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < l->n; i++) {
+		struct pst_host_text words = {0};
+
+		if (!l->line[i].text)
+			continue;
+		r = lacks(p, l->line[i].text, &words);
+		if (r < 0)
+			return pst_oom(err);
+		if (words.len)
+			return pst_error_set(
+				err, -EINVAL,
+				"these files would not give %s to the kernel: "
+				"after them, %s still says \"%.300s\". Nothing "
+				"is changed: correct it by hand",
+				words.buf, l->line[i].from, l->line[i].text);
+	}
+	return 0;
+}
+
+/* ---- The card -------------------------------------------------------------
+ */
 
 /* What check would still say, as notes. */
 static int note_open(struct pst_host_plan *p, const struct pst_host *h,
@@ -149,6 +222,33 @@ static int refuse_missed(const struct pst_host *h, struct pst_error *err)
 	return 0;
 }
 
+/* The guards look at the running line, too: what it has and no settings may
+ * come from where nothing here looks. */
+static int guard_running(const struct pst_host_plan *p, const struct after *a,
+			 struct pst_error *err)
+{
+	PST_CLEANUP_FREE struct pst_host *h = malloc(sizeof(*h));
+	PST_CLEANUP_FREE char *text = NULL;
+	int r = h ? merge_running(p, &text) : -ENOMEM;
+
+	if (r == 0) {
+		*h = a->host;
+		r = pst_host_cmdline_parse(text, strlen(text), &h->cmdline);
+	}
+	if (r < 0)
+		return pst_oom(err);
+	r = pst_host_vfio_conf_scan(&a->root, &h->cmdline, &h->modconf,
+				    &h->early, &h->vfio);
+	if (r == 0) {
+		r = pst_host_plan_guard(p, h, err);
+		pst_host_vfio_conf_done(&h->vfio);
+	} else {
+		pst_oom(err);
+	}
+	pst_host_cmdline_done(&h->cmdline);
+	return r;
+}
+
 int pst_host_plan_prove(struct pst_host_plan *p, struct pst_error *err)
 {
 	struct pst_host_overlay *over = calloc(p->n_files + 1, sizeof(*over));
@@ -165,11 +265,15 @@ int pst_host_plan_prove(struct pst_host_plan *p, struct pst_error *err)
 		pst_error_set_errno(err, -r,
 				    "cannot evaluate the changed "
 				    "files");
+	if (r == 0)
+		r = refuse_lines(p, &a->lines, err);
 	/* A part of a plan does not claim the whole. */
 	if (r == 0 && !p->request.targets)
 		r = refuse_missed(&a->host, err);
 	if (r == 0)
 		r = pst_host_plan_guard(p, &a->host, err);
+	if (r == 0)
+		r = guard_running(p, a, err);
 	if (r == 0)
 		r = note_open(p, &a->host, err);
 	if (a)

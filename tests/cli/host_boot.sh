@@ -217,8 +217,15 @@ says "a preset's unified kernel has /etc/kernel/cmdline" \
 check "and one maker" [ "$(grep -c '^    mkinitcpio -P' "$tmp/stdout")" -eq 1 ]
 put etc/mkinitcpio.d/lts.preset 'default_uki="/efi/EFI/Linux/lts.efi"
 default_options="--cmdline /etc/kernel/cmdline-lts"'
-says "a preset with a file of its own is named" \
-	"/etc/mkinitcpio.d/lts.preset names a command line of its own"
+says "a preset's own file is named where it is not there" \
+	"with --cmdline, /etc/kernel/cmdline-lts, which is not there: add there"
+put etc/kernel/cmdline-lts "root=/dev/lts"
+says "and edited where it is" "+root=/dev/lts intel_iommu=on iommu=pt"
+next drop-in-behind
+put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
+put etc/default/grub.d/zzz.cfg 'GRUB_CMDLINE_LINUX_DEFAULT="splash"'
+says "a drop-in that is read behind Penstock's is edited itself" \
+	'+GRUB_CMDLINE_LINUX_DEFAULT="splash intel_iommu=on iommu=pt"'
 next foreign-uki
 put etc/default/grub 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"'
 put boot/efi/EFI/Linux/vendor.efi ""

@@ -170,6 +170,7 @@ kept "one whose driver is kept out" "keeps nvidia from being loaded"
 next hvc
 rm -r "$tree/sys/bus/pci/devices/0000:01:00.0"
 put proc/cmdline "root=/dev/x console=hvc0"
+put etc/default/grub "GRUB_CMDLINE_LINUX=\"intel_iommu=on iommu=pt console=hvc0\""
 expect "but a console elsewhere is enough" 0 "for vfio-pci" plan --gpu 02:00.0
 
 # ---- The boot entry ------------------------------------------------------------------

@@ -408,7 +408,11 @@ next display
 rm -r "$tree/sys/bus/pci/devices/0000:01:00.0"
 refuse "the last display" 1 "is the last display of this host" \
 	plan --gpu 02:00.0
-put proc/cmdline "root=/dev/x console=tty0 console=ttyS0,115200n8"
+serial="console=tty0 console=ttyS0,115200n8"
+put proc/cmdline "root=/dev/x $serial"
+refuse "a serial line for this boot alone" 1 "is the last display of this host" \
+	plan --gpu 02:00.0
+put etc/default/grub "GRUB_CMDLINE_LINUX=\"intel_iommu=on iommu=pt $serial\""
 expect "but with a serial line" 0 "for vfio-pci" plan --gpu 02:00.0
 next kept
 put etc/modprobe.d/no.conf "blacklist nvidia"

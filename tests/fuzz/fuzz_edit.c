@@ -12,6 +12,7 @@
 #include "kernel-params/edit/edit_modprobe.h"
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/rivals.h"
+#include "kernel-params/syntax/loader_text.h"
 #include "tests/fuzz/fuzz.h"
 
 /* A failure says why; success gives a text. */

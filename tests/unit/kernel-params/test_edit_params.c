@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel-params/edit/edit_loader.h"
+#include "kernel-params/syntax/loader_text.h"
 #include "tests/fixtures/unit.h"
 
 static struct pst_host_params want;
