@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "guest-agent/backends/backend_load.h"
 #include "guest-agent/exec/models.h"
 #include "transport/base/util.h"
 #include "transport/region/region.h"
@@ -39,7 +40,7 @@ const struct pst_agent_setting_desc pst_agent_settings[PST_AGENT_N_SETTINGS] = {
 		 "auto, ivshmem[:ADDR], dax[:daxX.Y], file:PATH, "
 		 "memfd:SIZE, fd:N or sparse:N [auto]"},
 	[PST_AGENT_SET_BACKEND] = {"backend", PST_AGENT_SETTING_KEY, "NAME",
-				   "auto, cpu or cuda [auto]"},
+				   "auto, cpu, cuda or sim[:CARD] [auto]"},
 	[PST_AGENT_SET_THREADS] = {"threads", PST_AGENT_SETTING_KEY, "N",
 				   "threads of the backend [all CPUs]"},
 	[PST_AGENT_SET_NUMA_NODE] =
@@ -256,10 +257,19 @@ static int parse_bool(const struct given *g, bool *ret)
 }
 
 static int parse_backend(const struct given *g,
-			 const struct pst_backend_ops **ret)
+			 struct pst_agent_server_config *c)
 {
-	*ret = pst_backend_find(g->value);
-	return *ret ? 0 : bad(g, "the NAME of a backend (see --help)");
+	const char *colon = strchr(g->value, ':');
+	struct pst_error why;
+
+	c->backend = pst_backend_find(g->value);
+	if (!c->backend)
+		return bad(g, "the NAME of a backend (see --help)");
+	c->backend_options = colon ? colon + 1 : NULL;
+	if (pst_backend_check(c->backend, c->backend_options, &why) < 0)
+		return pst_error_set(g->err, -EINVAL, "%s: %s", g->where,
+				     why.text);
+	return 0;
 }
 
 static int parse_fd(const struct given *g, int *ret)
@@ -366,7 +376,7 @@ int pst_agent_setting_apply(struct pst_agent_options *o,
 		c->sysfs = value;
 		return 0;
 	case PST_AGENT_SET_BACKEND:
-		return parse_backend(&g, &c->backend);
+		return parse_backend(&g, c);
 	case PST_AGENT_SET_THREADS:
 		return number32(&g, 1, MAX_THREADS, &c->threads);
 	case PST_AGENT_SET_NUMA_NODE:

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "guest-agent/service/log.h"
+#include "guest-agent/sim/backend_sim.h"
 #include "transport/base/util.h"
 
 #define MODULE "penstock-backend-cuda.so"
@@ -176,15 +177,34 @@ static int open_auto(const char *sysfs, uint8_t *base, uint64_t size,
 	return pst_backend_cpu.open(base, size, threads, ret, err);
 }
 
-int pst_backend_open(const struct pst_backend_ops *want, const char *sysfs,
-		     uint8_t *base, uint64_t size, uint32_t threads,
-		     const struct pst_backend_ops **ret_ops,
+int pst_backend_check(const struct pst_backend_ops *want, const char *options,
+		      struct pst_error *err)
+{
+	struct pst_sim_card card;
+
+	if (want == &pst_backend_sim)
+		return pst_sim_parse(options, &card, err);
+	return !options ? 0
+			: pst_error_set(err, -EINVAL,
+					"the %s backend has no options",
+					want->name);
+}
+
+int pst_backend_open(const struct pst_backend_ops *want, const char *options,
+		     const char *sysfs, uint8_t *base, uint64_t size,
+		     uint32_t threads, const struct pst_backend_ops **ret_ops,
 		     struct pst_backend **ret, struct pst_error *err)
 {
+	struct pst_sim_card card;
+	int r;
+
 	if (want == &pst_backend_auto)
 		return open_auto(sysfs, base, size, threads, ret_ops, ret, err);
 	if (want == &pst_backend_cuda)
 		return open_cuda(base, size, threads, ret_ops, ret, err);
 	*ret_ops = want;
-	return want->open(base, size, threads, ret, err);
+	if (want != &pst_backend_sim)
+		return want->open(base, size, threads, ret, err);
+	r = pst_sim_parse(options, &card, err);
+	return r < 0 ? r : pst_sim_open(&card, base, size, threads, ret, err);
 }

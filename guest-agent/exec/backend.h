@@ -195,9 +195,9 @@ static inline void pst_backend_no_reason(struct pst_error *err)
 	memcpy(err->text, text, sizeof(text));
 }
 
-/* Name of a backend: "auto", "cpu", "cuda". Returns NULL for an unknown one.
- * What pst_backend_open() opens: of "auto" and "cuda" only the name is there.
- */
+/* Name of a backend: "auto", "cpu", "cuda", "sim", each with or without
+ * ":OPTIONS". Returns NULL for an unknown one. What pst_backend_open() opens:
+ * of "auto" and "cuda" only the name is there, of "sim" no open. */
 const struct pst_backend_ops *pst_backend_find(const char *name);
 
 extern const struct pst_backend_ops pst_backend_auto;

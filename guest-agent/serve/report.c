@@ -14,6 +14,9 @@
 #include "transport/dtype.h"
 #include "transport/shm.h"
 
+/* Side of the product that a backend is asked about. */
+#define RATED_N 1024U
+
 /* jansson takes ownership of each value, and drops what failed to allocate:
  * a NULL root or dump is the only error left to handle. */
 static char *dump(json_t *root)
@@ -272,21 +275,53 @@ static json_t *constant(const struct pst_agent *a)
 	return root;
 }
 
-/* By type, of products that were computed; a type that none had is not there.
- */
+/* What the backend expects of a large product that copies nothing; 0: it has
+ * none of the type. */
+static double expected_gflops(const struct pst_agent_compute *c, uint32_t dtype)
+{
+	const struct pst_agent_gemm_kind kind = {
+		.dtype = dtype,
+		.dtype_c = pst_dtype_of_c(dtype),
+	};
+	const struct pst_op op = {
+		.op = PST_WIRE_OP_GEMM,
+		.dtype = dtype,
+		.dtype_c = kind.dtype_c,
+		.m = RATED_N,
+		.n = RATED_N,
+		.k = RATED_N,
+		.lda = RATED_N,
+		.ldb = RATED_N,
+		.ldc = RATED_N,
+		.batch = 1,
+		.alpha = 1,
+	};
+	uint64_t ns;
+
+	if (!c->ops->can || !c->ops->can(c->backend, &kind, NULL))
+		return 0;
+	ns = c->ops->estimate_ns(c->backend, &op);
+	return ns ? pst_op_flops(&op) / (double)ns : 0;
+}
+
+/* By type: of products that were computed, and of one that had none yet as the
+ * backend expects it. */
 static json_t *rates(const struct pst_agent *a)
 {
 	const struct pst_agent_rates *r = pst_agent_executor_rates(a->executor);
 	json_t *all = json_object();
+	double gflops;
 	uint32_t t;
 
-	for (t = 1; t < PST_AGENT_RATE_TYPES; t++)
-		if (r->of[t].n)
+	for (t = PST_WIRE_F32; t <= PST_WIRE_I8; t++) {
+		gflops = r->of[t].n ? r->of[t].gflops
+				    : expected_gflops(&a->compute, t);
+		if (gflops > 0)
 			json_object_set_new(all, pst_dtype_name(t),
 					    json_pack("{s:f, s:o?}", "gflops",
-						      r->of[t].gflops,
-						      "products",
+						      gflops, "products",
 						      u64(r->of[t].n)));
+	}
 	return all;
 }
 

@@ -126,9 +126,9 @@ static int open_backend(struct pst_agent_server *s,
 	struct pst_agent *a = &s->agent;
 	int r;
 
-	r = pst_backend_open(c->backend, c->sysfs, a->region.base,
-			     a->region.size, c->threads, &a->compute.ops,
-			     &a->compute.backend, err);
+	r = pst_backend_open(c->backend, c->backend_options, c->sysfs,
+			     a->region.base, a->region.size, c->threads,
+			     &a->compute.ops, &a->compute.backend, err);
 	if (r < 0)
 		return r;
 	r = pst_agent_init(a, c->sysfs, err);

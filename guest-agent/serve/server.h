@@ -23,8 +23,9 @@ struct pst_agent_server_config {
 	const char *region; /* pst_region_open() */
 	const char *sysfs;
 	const struct pst_backend_ops *backend;
-	uint32_t threads; /* 0: the backend's choice */
-	int numa_node;    /* whose CPUs all threads run on; -1: any */
+	const char *backend_options; /* checked; NULL: none */
+	uint32_t threads;            /* 0: the backend's choice */
+	int numa_node; /* whose CPUs all threads run on; -1: any */
 	uint64_t spin_ns;
 	uint64_t drain_ns; /* for operations in flight at the end */
 	/* The serving thread gives a sign of life well within that time

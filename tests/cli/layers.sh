@@ -30,7 +30,8 @@ guest-agent/exec: transport/ guest-agent/model/ guest-agent/exec/
 guest-agent/cpu: transport/ guest-agent/model/model.h guest-agent/exec/backend.h guest-agent/cpu/
 guest-agent/cuda: transport/ guest-agent/model/model.h guest-agent/exec/backend.h guest-agent/cuda/
 guest-agent/ort: transport/ guest-agent/exec/backend.h guest-agent/runner/runner.h guest-agent/ort/
-guest-agent/backends: transport/ guest-agent/service/ guest-agent/exec/ guest-agent/cpu/ guest-agent/backends/
+guest-agent/sim: transport/ guest-agent/exec/backend.h guest-agent/sim/
+guest-agent/backends: transport/ guest-agent/service/ guest-agent/exec/ guest-agent/cpu/ guest-agent/sim/ guest-agent/backends/
 guest-agent/runner: transport/base/ guest-agent/runner/
 guest-agent/serve: transport/ guest-agent/service/ guest-agent/region/ guest-agent/model/ guest-agent/exec/ guest-agent/backends/ guest-agent/ort/ort.h guest-agent/serve/
 guest-agent: transport/ guest-agent/

@@ -50,7 +50,7 @@ static void make_function(const char *vendor, const char *class,
 
 static int open_auto(void)
 {
-	int r = pst_backend_open(&pst_backend_auto, tmpdir, region,
+	int r = pst_backend_open(&pst_backend_auto, NULL, tmpdir, region,
 				 sizeof(region), 1, &ops, &backend, &err);
 
 	if (r == 0)

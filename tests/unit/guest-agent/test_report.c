@@ -104,6 +104,36 @@ START_TEST(info_says_what_the_gpu_is)
 }
 END_TEST
 
+/* 2 x 1024^3 operations. */
+static uint64_t estimate_ns(struct pst_backend *b, const struct pst_op *op)
+{
+	(void)b;
+	return op->dtype == PST_WIRE_F32 ? 1ULL << 30 : 1ULL << 31;
+}
+
+static bool can(struct pst_backend *b, const struct pst_agent_gemm_kind *kind,
+		struct pst_error *why)
+{
+	(void)b;
+	(void)why;
+	return kind->dtype == PST_WIRE_F32 || kind->dtype == PST_WIRE_F64;
+}
+
+START_TEST(info_has_rates_before_the_first_product)
+{
+	char *got;
+
+	ops.can = can;
+	ops.estimate_ns = estimate_ns;
+	ask(pst_agent_report_info(&f.agent, 1));
+	got = json_dumps(json_object_get(json, "rates"),
+			 JSON_COMPACT | JSON_REAL_PRECISION(3));
+	ck_assert_str_eq(got, "{\"f32\":{\"gflops\":2.0,\"products\":0},"
+			      "\"f64\":{\"gflops\":1.0,\"products\":0}}");
+	free(got);
+}
+END_TEST
+
 START_TEST(health_says_how_the_gpu_is)
 {
 	ops.device_info = device_info;
@@ -259,6 +289,7 @@ static void add(TCase *tc)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, without_a_gpu_there_is_none_and_all_is_well);
 	tcase_add_test(tc, info_says_what_the_gpu_is);
+	tcase_add_test(tc, info_has_rates_before_the_first_product);
 	tcase_add_test(tc, health_says_how_the_gpu_is);
 	tcase_add_test(tc, what_is_not_known_is_null_and_never_zero);
 	tcase_add_test(tc, a_gpu_that_does_not_answer_is_a_reason);
