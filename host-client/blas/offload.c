@@ -112,9 +112,9 @@ static bool is_for_agent(const struct pst_blas_args *x, double terms,
 	owns = pst_blas_agent_owns(x);
 	if (!owns && !pst_blas_agent_ready(false))
 		return false;
-	return f->has_min || pst_blas_decide(x->type, terms,
-					     owns ? 0 : bytes_of(x) - there) ==
-				     PST_BLAS_AGENT;
+	return pst_blas_decide(x->type, terms,
+			       owns ? 0 : bytes_of(x) - there) ==
+	       PST_BLAS_AGENT;
 }
 
 /* A product, where it is faster. */
@@ -178,8 +178,7 @@ static bool is_worth_cutting(const struct pst_blas_library *lib,
 	if (terms < (f->has_min ? f->min : LEAST_TERMS) ||
 	    !pst_blas_agent_ready(false))
 		return false;
-	return f->has_min ||
-	       pst_blas_decide(x->type, terms, bytes_of(x)) == PST_BLAS_AGENT;
+	return pst_blas_decide(x->type, terms, bytes_of(x)) == PST_BLAS_AGENT;
 }
 
 static int64_t block_of(const struct pst_blas_args *x)

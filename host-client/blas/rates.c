@@ -58,16 +58,24 @@ static void use(const struct rates *r)
 
 /* ---- The agent --------------------------------------------------------- */
 
-/* Where INFO's text says "rates":{... "f32":{"gflops":N; 0: it does not. */
+/* Where INFO's text says "rates":{... "f32":{"gflops":N,"products":P} with P
+ * above 0; 0: it does not. */
 static double rate_in(const char *info, enum pst_blas_type type)
 {
-	char key[16];
 	const char *p = strstr(info, "\"rates\":{");
+	unsigned long long products;
+	double gflops;
+	char key[16];
 
 	snprintf(key, sizeof(key), "\"%s\":{", names[type]);
 	p = p ? strstr(p, key) : NULL;
-	p = p ? strstr(p, "\"gflops\":") : NULL;
-	return p ? strtod(p + strlen("\"gflops\":"), NULL) * 1e9 : 0;
+	return p &&
+			       sscanf(p + strlen(key),
+				      "\"gflops\":%lf,\"products\":%llu",
+				      &gflops, &products) == 2 &&
+			       products > 0
+		       ? gflops * 1e9
+		       : 0;
 }
 
 /* Products of this process's memory: the best of them, since the first touches

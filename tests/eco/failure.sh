@@ -5,7 +5,7 @@
 # wrong number, and goes on when an agent is back.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
 . "$PST_TOP_SRCDIR/tests/eco/lib.sh"
-PENSTOCK_BLAS=auto PENSTOCK_BLAS_MIN=200
+PENSTOCK_BLAS=force PENSTOCK_BLAS_MIN=200
 export PENSTOCK_BLAS PENSTOCK_BLAS_MIN
 cat >"$tmp/storm.py" <<'END'
 import os, random, signal, sys, threading, time
