@@ -48,6 +48,8 @@ child(const struct pst_bench_agentproc *a, const char *program,
 			      "error",
 			      "--scrub",
 			      o->scrub ? "yes" : "no",
+			      "--runner-threads",
+			      threads,
 			      "--spin",
 			      o->spin,
 			      NULL};

@@ -21,6 +21,11 @@ struct pst_bench {
 	/* Set by the caller; zero the rest. */
 	const char *endpoint;
 	uint64_t budget_ns; /* to measure, for each benchmark */
+	/* Of pst_bench_run(): an ONNX file, NULL: a small network; and its
+	 * inputs as pst_bench_onnx_open() has them. */
+	const char *model;
+	const char *const *inputs;
+	unsigned int n_inputs;
 	/* Told what is under way; may be NULL. */
 	void (*progress)(void *arg, const char *text);
 	void *arg;
@@ -51,6 +56,7 @@ int pst_bench_latency(struct pst_bench *b);
 int pst_bench_bandwidth(struct pst_bench *b);
 int pst_bench_gemm(struct pst_bench *b);
 int pst_bench_infer(struct pst_bench *b);
+int pst_bench_run(struct pst_bench *b);
 
 /* ---- For the benchmarks themselves ---- */
 

@@ -20,6 +20,7 @@ enum pst_bench_row_kind {
 	PST_BENCH_ROW_PROBE,    /* what the machine takes for a round trip */
 	PST_BENCH_ROW_COPY,     /* what the machine can copy */
 	PST_BENCH_ROW_BLAS,     /* the same product in this process */
+	PST_BENCH_ROW_ONNX,     /* the same model in this process */
 };
 
 /* A time, or a rate of bytes. */

@@ -438,8 +438,9 @@ int pst_agent_onnx_open(struct pst_agent *a,
 	if (!x->config.max_memory &&
 	    pst_meminfo_available("", &x->config.max_memory) == 0)
 		x->config.max_memory = x->config.max_memory / 4 * 3;
+	/* One that shares a CPU leaves the other to the client. */
 	if (!x->config.threads)
-		x->config.threads = x->n_cpus;
+		x->config.threads = x->shares ? 1 : x->n_cpus;
 	a->onnx = x;
 	a->ended = forget;
 	pst_agent_models_watch(a->models, on_gone, a);

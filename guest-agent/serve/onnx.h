@@ -22,7 +22,7 @@ struct pst_agent_onnx_config {
 	const char *models_dir; /* loaded at the start; NULL: none */
 	bool allow_install;     /* clients may write to models_dir */
 	bool per_model;         /* a process for each model, not one for all */
-	uint32_t threads;       /* that compute; 0: as many as CPUs */
+	uint32_t threads;       /* that compute; 0: as the CPUs are */
 	uint64_t max_memory;    /* of a process; 0: no bound */
 	uint64_t max_run_bytes; /* of the tensors of one RUN */
 	uint64_t max_load_ns;

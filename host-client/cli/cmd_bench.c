@@ -24,16 +24,15 @@ enum {
 };
 
 /* In the order of benches[]. */
-#define WHAT "latency|bandwidth|gemm|infer|all"
+#define WHAT "latency|bandwidth|gemm|infer|run|all"
 
 static const struct {
 	const char *name;
 	int (*run)(struct pst_bench *b);
 } benches[] = {
-	{"latency", pst_bench_latency},
-	{"bandwidth", pst_bench_bandwidth},
-	{"gemm", pst_bench_gemm},
-	{"infer", pst_bench_infer},
+	{"latency", pst_bench_latency}, {"bandwidth", pst_bench_bandwidth},
+	{"gemm", pst_bench_gemm},       {"infer", pst_bench_infer},
+	{"run", pst_bench_run},
 };
 
 struct job {
@@ -43,6 +42,8 @@ struct job {
 	const char *plot;
 	bool csv;
 	uint64_t seconds;
+	char **args; /* MODEL.onnx and INPUT=@SHAPE:NUMBER */
+	int n_args;
 };
 
 static void progress(void *arg, const char *text)
@@ -166,6 +167,12 @@ static int bench(const struct pst_cmd_ctx *ctx, struct job *job)
 	};
 	int rc, r;
 
+	if (job->n_args) {
+		b.model = job->args[0];
+		b.inputs = (const char *const *)job->args + 1;
+		b.n_inputs = (unsigned int)job->n_args - 1;
+	}
+
 	rc = try_endpoint(ctx);
 	if (!rc)
 		rc = open_outputs(ctx, job, &out);
@@ -205,6 +212,11 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 	if (!pst_cmd_arg_word(ctx, "the benchmark", WHAT, argv[optind],
 			      &job.what))
 		return PST_EXIT_USAGE;
+	job.args = argv + optind + 1;
+	job.n_args = argc - optind - 1;
+	if (job.n_args && strcmp(argv[optind], "run") != 0)
+		return pst_cmd_usage(ctx, "unexpected argument '%.80s'",
+				     job.args[0]);
 	if (job.csv && ctx->json)
 		return pst_cmd_usage(ctx,
 				     "--csv and --json exclude each other");
@@ -225,7 +237,7 @@ static const struct pst_cmd_opt opts[] = {
 
 const struct pst_cmd pst_cmd_bench = {
 	.name = "bench",
-	.args = WHAT,
+	.args = WHAT " [MODEL.onnx [INPUT=@SHAPE:NUMBER]...]",
 	.summary = "Measure the link beside what the machine could do",
 	.help = "Round trips, bandwidth of the region, matrix products and a small "
 		"network,\neach at least five times, in turn with what the "
@@ -233,6 +245,6 @@ const struct pst_cmd pst_cmd_bench = {
 	.example = "penstock -e spawn: bench latency --seconds 1\n",
 	.opts = opts,
 	.min_args = 1,
-	.max_args = 1,
+	.max_args = PST_CMD_ANY,
 	.run = run,
 };

@@ -82,11 +82,13 @@ if "gemm" in sys.argv:
 if "infer" in sys.argv:
     for n in (1, 8, 64):
         assert ("infer", "batch of %d" % n) in names, n
+if "run" in sys.argv and all(r["count"] for r in rows):
+    assert ("run", "call") in names and ("run", "in process") in names
 END
 }
 
 mkdir "$tmp/empty"
-for name in latency bandwidth gemm infer; do
+for name in latency bandwidth gemm infer run; do
 	expect "$name runs" 0 "$name" env TMPDIR="$tmp/empty" "$penstock" \
 		bench "$name" -e "$e" --seconds 1 -o "$tmp/$name.json"
 	check "$name prints no progress outside a terminal" \
@@ -106,7 +108,7 @@ mkdir "$tmp/plots"
 expect "all runs, with CSV and plots" 0 "bench,name" \
 	"$penstock" bench all -e "$e" --seconds 1 --csv \
 	-o "$tmp/all.json" --plot "$tmp/plots"
-check "all is valid JSON" valid "$tmp/all.json" latency bandwidth gemm infer
+check "all is valid JSON" valid "$tmp/all.json" latency bandwidth gemm infer run
 # shellcheck disable=SC2317 # check calls it
 same_rows() {
 	"$python" - "$tmp/all.json" "$tmp/stdout" <<'END'
