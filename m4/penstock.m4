@@ -146,7 +146,7 @@ AC_DEFUN([PST_PYTHON_NUMPY], [
 	pst_have_numpy=no
 	for pst_python in $PYTHON3 python3 /usr/bin/python3; do
 		AS_IF([test $pst_have_numpy = no &&
-			"$pst_python" -c 'import sys, numpy; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1],
+			"$pst_python" -c 'import sys, numpy; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1],
 			[pst_have_numpy=yes
 			 PYTHON3=$pst_python])
 	done
@@ -217,6 +217,30 @@ AC_DEFUN([PST_ARG_VM_TESTS], [
 		[leave the tests in a VM out of make check @<:@no@:>@])], [],
 		[enable_vm_tests=yes])
 	AM_CONDITIONAL([VM_TESTS_WANTED], [test "$enable_vm_tests" = yes])
+])
+
+# --with-python-module: what the Python package calls often, compiled. Without
+# it the package uses ctypes.
+AC_DEFUN([PST_ARG_PYTHON_MODULE], [
+	AC_ARG_WITH([python-module], [AS_HELP_STRING([--with-python-module],
+		[the compiled part of the Python package @<:@guess@:>@])], [],
+		[with_python_module=guess])
+	pst_have_python_module=no
+	PYTHON_CPPFLAGS=
+	AS_IF([test "x$with_python_module" != xno && test "x$PYTHON3" != x], [
+		pst_dir=`"$PYTHON3" -I -c 'import sysconfig; print(sysconfig.get_paths()@<:@"include"@:>@)' 2>/dev/null`
+		pst_save_CPPFLAGS=$CPPFLAGS
+		CPPFLAGS="$CPPFLAGS -isystem $pst_dir"
+		AC_PREPROC_IFELSE([AC_LANG_SOURCE([[
+#define Py_LIMITED_API 0x03090000
+#include <Python.h>
+]])], [pst_have_python_module=yes
+			PYTHON_CPPFLAGS="-isystem $pst_dir"])
+		CPPFLAGS=$pst_save_CPPFLAGS])
+	AS_IF([test "$pst_have_python_module$with_python_module" = noyes],
+		[AC_MSG_ERROR([--with-python-module was given, but Python.h was not found])])
+	AC_SUBST([PYTHON_CPPFLAGS])
+	AM_CONDITIONAL([HAVE_PYTHON_MODULE], [test "$pst_have_python_module" = yes])
 ])
 
 # PST_PYTHONDIR(VARIABLE)

@@ -8,6 +8,9 @@ tmp=$(mktemp -d "$PST_TOP_BUILDDIR/pyinstall-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 python=$PST_PYTHON
 
+built=
+[ ! -e "$PST_TOP_BUILDDIR/host-client/python/.libs/_fast.abi3.so" ] || built=1
+
 fail() {
 	echo "FAIL: $*"
 	exit 1
@@ -22,7 +25,7 @@ run_make() {
 
 # Python with nothing set but what is given, elsewhere.
 clean() {
-	(cd / && env -i PATH="$PATH" "$@") >"$tmp/out" 2>&1
+	(cd / && env -i PATH="$PATH" BUILT="$built" "$@") >"$tmp/out" 2>&1
 }
 
 works='
@@ -32,7 +35,11 @@ with penstock.open("spawn:?size=32M") as c:
     maps = [s.split()[-1] for s in open("/proc/self/maps") if "libpenstock" in s]
     pid = open("/proc/self/task/%d/children" % __import__("os").getpid()).read()
     agent = __import__("os").readlink("/proc/%d/exe" % int(pid))
-print(penstock.__version__, maps[0], agent)'
+print(penstock.__version__, maps[0], agent)
+# Of the installation or the build, if there is one.
+built = __import__("os").environ.get("BUILT")
+if built:
+    assert penstock._memory.calls().__name__ == "penstock._fast"'
 
 # ---- make install --------------------------------------------------------
 
@@ -92,7 +99,7 @@ left=$(find "$tmp/p" -name '*python3*' -prune -exec find {} ! -type d \;)
 mkdir "$tmp/clone"
 ln -s "$PST_TOP_SRCDIR/host-client" "$tmp/clone/host-client"
 ln -s "$PST_TOP_BUILDDIR" "$tmp/clone/build"
-(cd "$tmp/clone" && env -i PATH="$PATH" PYTHONDONTWRITEBYTECODE=1 \
+(cd "$tmp/clone" && env -i PATH="$PATH" BUILT="$built" PYTHONDONTWRITEBYTECODE=1 \
 	PYTHONPATH=host-client/python "$python" -c "$works") >"$tmp/out" 2>&1 ||
 	fail "the build tree: $(cat "$tmp/out")"
 case $(cat "$tmp/out") in
@@ -108,23 +115,37 @@ if ! "$python" -c 'import setuptools, wheel, pip' 2>/dev/null; then
 	exit 0
 fi
 mkdir -p "$tmp/tree/host-client"
-cp -r "$PST_TOP_SRCDIR/host-client/python" "$tmp/tree/host-client" || fail cp
+cp -r "$PST_TOP_SRCDIR/host-client/python" "$PST_TOP_SRCDIR"/host-client/*.h \
+	"$tmp/tree/host-client" || fail cp
 chmod -R u+w "$tmp/tree"
 (cd "$tmp/tree/host-client/python" && "$python" -m pip wheel --no-deps \
 	--no-build-isolation --no-index .) >"$tmp/out" 2>&1 ||
 	fail "pip wheel: $(tail -5 "$tmp/out")"
 wheel=$(find "$tmp/tree" -name "penstock-${version#penstock }-*.whl")
 [ -n "$wheel" ] || fail "no wheel of version $version: $(ls "$tmp/tree/host-client/python")"
-mkdir "$tmp/w"
-"$python" -m zipfile -e "$wheel" "$tmp/w" || fail "unzip"
-clean PYTHONPATH="$tmp/w" PENSTOCK_LIBRARY="$PST_TOP_BUILDDIR/host-client/.libs/libpenstock.so.0" \
-	"$python" -c "$works" || fail "the wheel: $(cat "$tmp/out")"
+library=$PST_TOP_BUILDDIR/host-client/.libs/libpenstock.so.0
+# numpy is the system's.
+"$python" -m venv --system-site-packages --without-pip "$tmp/w" >"$tmp/out" 2>&1 ||
+	fail "venv: $(tail -5 "$tmp/out")"
+"$python" -m pip --python "$tmp/w/bin/python" install --no-index --no-deps \
+	"$wheel" >"$tmp/out" 2>&1 || fail "pip install: $(tail -5 "$tmp/out")"
+clean PENSTOCK_LIBRARY="$library" "$tmp/w/bin/python" -c "$works" ||
+	fail "the wheel: $(cat "$tmp/out")"
+# Any Python from 3.9 on takes one with a compiled module.
+if [ -n "$(find "$tmp/w" -name '_fast.abi3.so')" ]; then
+	case $wheel in
+	*-cp39-abi3-linux_*.whl) ;;
+	*) fail "a wheel for one Python only: $wheel" ;;
+	esac
+elif [ -e "$PST_TOP_BUILDDIR/host-client/python/.libs/_fast.abi3.so" ]; then
+	fail "the wheel has no compiled module"
+fi
 # In a clone git sees nothing of it.
 if [ -e "$PST_TOP_SRCDIR/.gitignore" ] && command -v git >/dev/null; then
 	cp "$PST_TOP_SRCDIR/.gitignore" "$tmp/tree"
 	git -C "$tmp/tree" init -q
 	seen=$(git -C "$tmp/tree" ls-files --others --exclude-standard |
-		grep -vE '\.(py|toml|md)$|^\.gitignore$')
+		grep -vE '\.(py|pyi|typed|toml|md|c|h)$|^\.gitignore$')
 	[ -z "$seen" ] || fail "pip wheel leaves $seen"
 fi
 exit 0

@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-from . import _layout, _library, _memory
+from . import _foreign, _layout, _library, _memory
 from .tensor import Tensor
 
 _COMPUTE = {"default": 0, "tf32": 1, "fast_f16": 2}
@@ -56,8 +56,7 @@ def _overlaps_itself(array):
     return array.strides[0] < size + low
 
 
-def place(connection, x, target=None, fill=True, written=False,
-          anywhere=True):
+def place(handle, x, target=None, fill=True, written=False, anywhere=True):
     """An operand: the array or tensor itself, or a copy of it in the region
     (without contents, unless fill) where it cannot be used in place, or shares
     memory with target, an array that is written. anywhere: arrays outside the
@@ -69,69 +68,93 @@ def place(connection, x, target=None, fill=True, written=False,
     found = _layout_of(x)
     shared = isinstance(target, np.ndarray) and np.may_share_memory(x, target)
     if (found and not shared and
-            (_memory.lies_in(connection._handle, x) or
+            (_memory.lies_in(handle, x) or
              (anywhere and x.flags.aligned)) and
             not (written and _overlaps_itself(x))):
         return _Operand(x, *found)
     order = _layout.nearest_order(x) if x.ndim == 2 else "C"
-    placed = connection.empty(x.shape, x.dtype, order)
+    placed = _memory.new_array(handle, x.shape, x.dtype, order)
     if fill:
         placed[...] = x
         _memory.check(x)
     return _Operand(placed, *_layout_of(placed))
 
 
-def run(connection, element, element_c, a, b, c, **options):
-    """c = act(alpha a b + beta c + bias) for 2-D operands, or 3-D ones for a
-    batch; all shapes fit. options: alpha, beta, transa, transb, bias, act,
-    compute, timeout_ns."""
-    m, n = c.shape[-2:]
-    k = a.shape[-2] if options.get("transa") else a.shape[-1]
-    batch = c.shape[0] if len(c.shape) == 3 else 1
-    if m == 0 or n == 0 or batch == 0:
+class Prepared:
+    """penstock.h's descriptor of c = act(alpha a b + beta c + bias) for 2-D
+    operands, or 3-D ones for a batch, all shapes of which fit and are not
+    empty, and what it points to. options: alpha, beta, transa, transb, bias,
+    act, compute. anywhere: whether the call takes memory outside the
+    region."""
+
+    def __init__(self, handle, element, a, b, c, options, anywhere=True):
+        m, n = c.shape[-2:]
+        k = a.shape[-2] if options.get("transa") else a.shape[-1]
+        batch = c.shape[0] if len(c.shape) == 3 else 1
+        _layout.check_dims(m, n, k, batch)
+        alpha, beta = options.get("alpha", 1.0), options.get("beta", 0.0)
+        # The library has no such products of tensors and memory elsewhere.
+        anywhere = anywhere and (batch == 1 or not any(
+            isinstance(x, Tensor) for x in (a, b, c)))
+        target = place(handle, c, fill=beta != 0, written=True,
+                       anywhere=anywhere)
+        # Same memory as an operand's, or interleaved with it: BLAS must not
+        # write what it still reads.
+        pa = place(handle, a, target.source, anywhere=anywhere)
+        pb = place(handle, b, target.source, anywhere=anywhere)
+        # 0: the natural one.
+        element_c = options.get("element_c")
+        dtype_c = element_c.code if element_c else 0
+        gemm = _library.Gemm(
+            dtype=element.code, dtype_c=dtype_c,
+            order=_library.COL_MAJOR if target.col else _library.ROW_MAJOR,
+            transa=(pa.col != target.col) != bool(options.get("transa")),
+            transb=(pb.col != target.col) != bool(options.get("transb")),
+            m=m, n=n, k=k, lda=pa.ld, ldb=pb.ld, ldc=target.ld,
+            alpha=alpha, beta=beta,
+            a=pa.address, b=pb.address, c=target.address,
+            a_tensor=pa.tensor, b_tensor=pb.tensor, c_tensor=target.tensor,
+            batch=batch, stride_a=pa.stride, stride_b=pb.stride,
+            stride_c=target.stride,
+            compute=_COMPUTE[options.get("compute") or "default"],
+            act=_ACT[options.get("act") or "none"])
+        bias = options.get("bias")
+        if bias is not None:
+            bias = _place_bias(handle, bias, target.source, gemm)
+        self.handle = handle
+        self.gemm = gemm
+        self.out = c
+        self.target = target.source
+        self.sources = (pa.source, pb.source, target.source, bias)
+
+    def finish(self):
+        """After the call: brings the result to where it is wanted."""
+        if self.target is not self.out:
+            self.out[...] = self.target
+            _memory.check(self.out, self.target)
+        # Another connection's memory is any memory to the library.
+        for x in self.sources:
+            if (isinstance(x, np.ndarray) and
+                    not _memory.lies_in(self.handle, x)):
+                _memory.check(x)
+
+
+def is_empty(c):
+    """Whether there is nothing to compute."""
+    return 0 in c.shape
+
+
+def run(handle, element, a, b, c, options):
+    """Prepared, and done."""
+    if is_empty(c):
         return
-    _layout.check_dims(m, n, k, batch)
-    alpha, beta = options.get("alpha", 1.0), options.get("beta", 0.0)
-    # The library has no such products of tensors and memory elsewhere.
-    anywhere = batch == 1 or not any(isinstance(x, Tensor) for x in (a, b, c))
-    target = place(connection, c, fill=beta != 0, written=True,
-                   anywhere=anywhere)
-    # Same memory as an operand's, or interleaved with it: BLAS must not
-    # write what it still reads.
-    pa = place(connection, a, target.source, anywhere=anywhere)
-    pb = place(connection, b, target.source, anywhere=anywhere)
-    gemm = _library.Gemm(
-        dtype=element.code, dtype_c=element_c.code,
-        order=_library.COL_MAJOR if target.col else _library.ROW_MAJOR,
-        transa=(pa.col != target.col) != bool(options.get("transa")),
-        transb=(pb.col != target.col) != bool(options.get("transb")),
-        m=m, n=n, k=k, lda=pa.ld, ldb=pb.ld, ldc=target.ld,
-        alpha=alpha, beta=beta,
-        a=pa.address, b=pb.address, c=target.address,
-        a_tensor=pa.tensor, b_tensor=pb.tensor, c_tensor=target.tensor,
-        batch=batch, stride_a=pa.stride, stride_b=pb.stride,
-        stride_c=target.stride,
-        compute=_COMPUTE[options.get("compute") or "default"],
-        act=_ACT[options.get("act") or "none"])
-    bias = options.get("bias")
-    if bias is not None:
-        bias = _place_bias(connection, bias, target.source, gemm)
-    with connection._handle.using() as pointer:
-        connection._handle.check(
-            pointer, connection._handle.library.pst_gemm(
-                pointer, ctypes.byref(gemm),
-                options.get("timeout_ns", _library.FOREVER), None))
-    if target.source is not c:
-        c[...] = target.source
-        _memory.check(c, target.source)
-    # Another connection's memory is any memory to the library.
-    for x in (pa.source, pb.source, target.source):
-        if (isinstance(x, np.ndarray) and
-                not _memory.lies_in(connection._handle, x)):
-            _memory.check(x)
+    prepared = Prepared(handle, element, a, b, c, options)
+    handle.call(handle.library.pst_gemm, ctypes.byref(prepared.gemm),
+                options.get("timeout_ns", _library.FOREVER), None)
+    prepared.finish()
 
 
-def _place_bias(connection, bias, target, gemm):
+def _place_bias(handle, bias, target, gemm):
     """Names the bias in the descriptor; the result keeps it alive."""
     if isinstance(bias, Tensor):
         gemm.bias_tensor = bias.number
@@ -139,8 +162,8 @@ def _place_bias(connection, bias, target, gemm):
     shared = isinstance(target, np.ndarray) and np.may_share_memory(bias,
                                                                     target)
     if (shared or not bias.flags.c_contiguous or not bias.flags.aligned or
-            not _memory.lies_in(connection._handle, bias)):
-        placed = connection.empty(bias.shape, bias.dtype)
+            not _memory.lies_in(handle, bias)):
+        placed = _memory.new_array(handle, bias.shape, bias.dtype, "C")
         placed[...] = bias
         _memory.check(bias)
         bias = placed
@@ -148,9 +171,8 @@ def _place_bias(connection, bias, target, gemm):
     return bias
 
 
-def _as_operand(x, name):
-    if not isinstance(x, Tensor):
-        x = np.asarray(x)
+def _as_operand(handle, x, name):
+    x = _foreign.operand(handle, x)
     if not 2 <= x.ndim <= 3:
         raise ValueError(f"{name} has {x.ndim} dimensions; a matrix has 2, a "
                          "batch of them 3")
@@ -160,16 +182,21 @@ def _as_operand(x, name):
 def _element(a, b, dtype):
     """The element type of a and b."""
     if dtype is None:
-        tensors = [x.element.name for x in (a, b) if isinstance(x, Tensor)]
-        dtype = tensors[0] if tensors else a.dtype
-    element = _layout.operand(dtype)
+        tensors = [x.element for x in (a, b) if isinstance(x, Tensor)]
+        element = tensors[0] if tensors else _layout.operand(a.dtype)
+    else:
+        element = _layout.operand(dtype)
     for name, x in (("a", a), ("b", b)):
         if isinstance(x, Tensor):
-            has, fits = x.element.name, x.element == element
+            has, fits = x.element.name, x.element.code == element.code
         else:
-            has, fits = x.dtype, x.dtype == element.dtype
+            known = _layout.known(x.dtype)
+            has, fits = x.dtype, x.dtype == element.dtype or (
+                known is not None and known.code == element.code)
         if not fits:
             raise TypeError(f"{name} is {has}, not {element.name}; convert it")
+    if element.name == "int32":
+        return _layout.operand(element.dtype)
     return element
 
 
@@ -181,9 +208,10 @@ def _element_c(out, out_dtype, element):
         wanted = out.element
     elif out is not None and out.dtype != element.natural:
         wanted = _layout.element(out.dtype)
+    elif element.name == "bf16":
+        wanted = element
     else:
-        wanted = _layout.element(
-            "bf16" if element.name == "bf16" else element.natural)
+        wanted = _layout.element(element.natural)
     if out is not None and out.dtype != wanted.dtype:
         raise TypeError(f"out is {out.dtype}, not {wanted.name}")
     return wanted
@@ -206,38 +234,75 @@ def _check_name(what, name, names):
         raise ValueError(f"{what} {name!r} is none of {', '.join(names)}")
 
 
-def _check_bias(bias, n, element_c):
+def _check_bias(handle, bias, n, element_c):
     if bias is None:
         return None
-    if not isinstance(bias, Tensor):
-        bias = np.asarray(bias)
+    bias = _foreign.operand(handle, bias)
     if bias.shape != (n,) or bias.dtype != element_c.dtype:
         raise ValueError(f"bias is no vector of {n} elements of "
                          f"{element_c.name}")
     return bias
 
 
-def gemm(connection, a, b, out, region, dtype, out_dtype, options):
-    """Connection.gemm()."""
-    a, b = _as_operand(a, "a"), _as_operand(b, "b")
-    for x in (a, b, out, options["bias"]):
-        # Its number may name one of this connection's, too.
-        if isinstance(x, Tensor) and x._handle is not connection._handle:
-            raise ValueError(f"{x!r} is another connection's")
-    _check_name("act", options["act"], _ACT)
-    _check_name("compute", options["compute"], _COMPUTE)
-    element = _element(a, b, dtype)
-    shape = _result_shape(a, b, options["transa"], options["transb"])
-    element_c = _element_c(out, out_dtype, element)
-    if out is None:
-        if options["beta"] != 0:
-            raise ValueError("beta needs out")
-        new = connection.empty if region else np.empty
-        out = new(shape, element_c.dtype)
-    elif out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}, the product {shape}")
-    elif isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ValueError("out cannot be written")
-    options["bias"] = _check_bias(options["bias"], shape[-1], element_c)
-    run(connection, element, element_c, a, b, out, **options)
-    return out
+class Call:
+    """The arguments of Connection.gemm(), checked. c: where the result goes;
+    result: what is returned, out or a new array."""
+
+    def __init__(self, handle, a, b, out, region, dtype, out_dtype, options):
+        given = a, b
+        a, b = _as_operand(handle, a, "a"), _as_operand(handle, b, "b")
+        c = None if out is None else _foreign.operand(handle, out)
+        _check_name("act", options["act"], _ACT)
+        _check_name("compute", options["compute"], _COMPUTE)
+        element = _element(a, b, dtype)
+        shape = _result_shape(a, b, options["transa"], options["transb"])
+        element_c = _element_c(c, out_dtype, element)
+        if c is None:
+            if options["beta"] != 0:
+                raise ValueError("beta needs out")
+            new = element_c.dtype if element_c.name != "bf16" \
+                else element.natural
+            c = (_memory.new_array(handle, shape, new, "C") if region
+                 else np.empty(shape, new))
+        elif c.shape != shape:
+            raise ValueError(f"out has shape {c.shape}, the product {shape}")
+        elif isinstance(c, np.ndarray) and not c.flags.writeable:
+            raise ValueError("out cannot be written")
+        options["bias"] = _check_bias(handle, options["bias"], shape[-1],
+                                      element_c)
+        options["element_c"] = element_c
+        self.element, self.a, self.b, self.c = element, a, b, c
+        self.options = options
+        self._given, self._out = given, out
+
+    @property
+    def result(self):
+        if self._out is not None:
+            return self._out
+        if self.options["element_c"].name == "bf16":
+            return _foreign.like(self._given, self.c)
+        return self.c
+
+    def run(self, handle):
+        run(handle, self.element, self.a, self.b, self.c, self.options)
+        return self.result
+
+
+def plan(handle, call):
+    """Connection.plan()."""
+    if is_empty(call.c):
+        raise ValueError("there is nothing to compute")
+    prepared = Prepared(handle, call.element, call.a, call.b, call.c,
+                        call.options)
+    bias = call.options["bias"]
+    for name, x, y in zip(("a", "b", "out", "bias"), prepared.sources,
+                          (call.a, call.b, call.c, bias)):
+        if x is not y:
+            raise ValueError(f"{name} cannot be used where it lies")
+        owner = None if isinstance(x, Tensor) or x is None \
+            else _memory.owner(x)[0]
+        if owner is not None and owner is not handle:
+            raise ValueError(f"{name} is another connection's")
+    return _memory.calls().Plan(
+        handle.gate, False, bytes(prepared.gemm), prepared, call.result,
+        call.options["timeout_ns"])

@@ -7,6 +7,8 @@ import ctypes
 import threading
 
 _ASK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+# What _library has loaded.
+library = None
 raised = []
 # Of the main thread, which runs all handlers.
 armed = False
@@ -27,7 +29,7 @@ def _answers():
             raised.append(e)
 
 
-def arm(library):
+def arm():
     """Let calls of the main thread ask, if this is it."""
     global armed, _keep
     if armed or threading.current_thread() is not threading.main_thread():

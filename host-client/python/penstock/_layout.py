@@ -3,6 +3,7 @@
 
 import collections
 import operator
+import sys
 
 import numpy as np
 
@@ -20,23 +21,63 @@ _ELEMENTS = {
         Element("bf16", _library.BF16, np.dtype("u2"), np.dtype("u2")),
         Element("int8", _library.I8, np.dtype("i1"), np.dtype("i4")),
         Element("int32", _library.I32, np.dtype("i4"), np.dtype("i4")))}
+# torch's bfloat16, as long as numpy holds it for a call.
+BF16 = np.dtype("u2", metadata={"penstock": "bf16"})
 _BY_DTYPE = {e.dtype: e for e in _ELEMENTS.values() if e.name != "bf16"}
+# Names that numpy does not know.
+_NAMES = {"f32": "float32", "f64": "float64", "bfloat16": "bf16"}
 # Dimensions and leading dimensions have 32 bits in penstock.h.
 _MAX_DIM = 2**32 - 1
 
 
+def bfloat16():
+    """How numpy holds bf16 here: ml_dtypes', if that is loaded, else marked
+    uint16."""
+    found = sys.modules.get("ml_dtypes")
+    return np.dtype(found.bfloat16) if found else BF16
+
+
+def known(dtype):
+    """The element type of numpy's dtype, or None."""
+    if dtype.name == "bfloat16" and dtype.itemsize == 2:
+        # Of ml_dtypes.
+        return Element("bf16", _library.BF16, dtype, dtype)
+    if dtype.metadata and dtype.metadata.get("penstock") == "bf16":
+        return Element("bf16", _library.BF16, dtype, np.dtype("u2"))
+    return _BY_DTYPE.get(dtype)
+
+
+def _plain(given):
+    """A type as numpy takes it, or one of the names above: torch's types by
+    their names."""
+    if type(given).__module__ == "torch":
+        given = str(given).replace("torch.", "")
+    return _NAMES.get(given, given) if isinstance(given, str) else given
+
+
+def dtype(given):
+    """numpy's type for any name of one; uint16 holds "bf16". Raises
+    TypeError."""
+    given = _plain(given)
+    if isinstance(given, str) and given in _ELEMENTS:
+        return _ELEMENTS[given].dtype
+    return np.dtype(given)
+
+
 def element(dtype):
-    """The element type of a numpy type or of "bf16", which others call
-    "bfloat16". Raises TypeError."""
-    if isinstance(dtype, str) and dtype in ("bf16", "bfloat16"):
-        return _ELEMENTS["bf16"]
-    found = _BY_DTYPE.get(np.dtype(dtype))
+    """The element type of a numpy or torch type, or of its name; "bf16" and
+    "bfloat16" are uint16 that holds it. Raises TypeError."""
+    dtype = _plain(dtype)
+    if isinstance(dtype, str) and dtype in _ELEMENTS:
+        return _ELEMENTS[dtype]
+    dtype = np.dtype(dtype)
+    found = known(dtype)
     if found is None:
-        dtype = np.dtype(dtype)
         raise TypeError(f"elements of type {dtype} ({dtype.str}) cannot be "
                         "multiplied; float32, float64, float16 and int8 in "
-                        "the machine's byte order can, and uint16 that holds "
-                        'bf16, with dtype="bf16"')
+                        "the machine's byte order can, and bf16: uint16 that "
+                        'holds it, with dtype="bf16", or the bfloat16 of '
+                        "ml_dtypes or torch")
     return found
 
 

@@ -3,6 +3,8 @@
 
 import ctypes
 import errno
+import importlib.machinery
+import importlib.util
 import math
 import os
 import pathlib
@@ -12,7 +14,7 @@ from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_int, c_int
                     c_uint32, c_uint64, c_void_p)
 from urllib.parse import quote
 
-from . import errors
+from . import _interrupt, errors
 from ._version import __version__
 
 try:
@@ -63,6 +65,13 @@ class Gemm(_Sized):
                 ("stride_c", c_uint64), ("bias", c_void_p),
                 ("a_tensor", c_uint64), ("b_tensor", c_uint64),
                 ("c_tensor", c_uint64), ("bias_tensor", c_uint64)]
+
+
+class Completion(Structure):
+    _fields_ = [("tag", c_uint64), ("user_data", c_uint64),
+                ("status", ctypes.c_int32), ("reserved0", c_uint32),
+                ("compute_ns", c_uint64), ("queue_ns", c_uint64),
+                ("result", c_uint64), ("reserved", c_uint64 * 2)]
 
 
 class Model(Structure):
@@ -136,6 +145,7 @@ _FUNCTIONS = [
     ("pst_last_error", None, [c_void_p, c_char_p, c_size_t]),
     ("pst_get_info", c_int, [c_void_p, POINTER(Info)]),
     ("pst_check", c_int, [c_void_p]),
+    ("pst_owner", c_void_p, [c_void_p]),
     ("pst_query", c_int, [c_void_p, c_int, POINTER(c_void_p)]),
     ("pst_ping", c_int, [c_void_p, POINTER(c_uint64)]),
     ("pst_alloc", c_int, [c_void_p, c_size_t, POINTER(c_void_p)]),
@@ -148,6 +158,14 @@ _FUNCTIONS = [
     ("pst_download", c_int, [c_void_p, c_void_p, c_uint64, c_uint64, c_uint64,
                              c_uint64]),
     ("pst_gemm", c_int, [c_void_p, POINTER(Gemm), c_uint64, c_void_p]),
+    ("pst_submit_gemm", c_int, [c_void_p, POINTER(Gemm), c_uint64,
+                                POINTER(c_uint64)]),
+    ("pst_poll", c_int, [c_void_p, POINTER(Completion), c_int]),
+    ("pst_wait_any", c_int, [c_void_p, POINTER(Completion), c_int, c_uint64]),
+    ("pst_failure", c_int, [c_void_p, c_uint64, c_char_p, c_size_t]),
+    ("pst_cancel", c_int, [c_void_p, c_uint64]),
+    ("pst_fd", c_int, [c_void_p]),
+    ("pst_arm", c_int, [c_void_p]),
     ("pst_model_load", c_int, [c_void_p, c_char_p, c_char_p, c_uint64,
                                POINTER(Model)]),
     ("pst_model_open", c_int, [c_void_p, c_char_p, POINTER(Model)]),
@@ -190,6 +208,7 @@ def check_size(size):
 _lock = threading.Lock()
 _loaded = None
 _path = None
+SENTENCE_SIZE = 512
 
 
 def _declare(library):
@@ -198,9 +217,13 @@ def _declare(library):
         function.restype = result
         function.argtypes = arguments
     # For strings that the library hands over; its free() is the process's.
-    library.libc_free = ctypes.CDLL(None).free
+    libc = ctypes.CDLL(None)
+    library.libc_free = libc.free
     library.libc_free.restype = None
     library.libc_free.argtypes = [c_void_p]
+    library.libc_alloc = libc.aligned_alloc
+    library.libc_alloc.restype = c_void_p
+    library.libc_alloc.argtypes = [c_size_t, c_size_t]
     return library
 
 
@@ -233,8 +256,8 @@ def _open():
     try:
         library = ctypes.CDLL(path)
     except OSError as e:
-        raise errors.Error(
-            errno.ENOENT, f"cannot load Penstock's library: {e} (tried "
+        raise errors.make(
+            -errno.ENOENT, f"cannot load Penstock's library: {e} (tried "
             f"{tried}; $PENSTOCK_LIBRARY may name it)") from None
     try:
         _declare(library)
@@ -256,7 +279,64 @@ def load():
     with _lock:
         if _loaded is None:
             _loaded, _path = _open()
+            _interrupt.library = _loaded
         return _loaded
+
+
+def check(pointer, code):
+    """Raise what a negative result of a call in this thread means, or a
+    signal's handler raised meanwhile."""
+    if _interrupt.raised:
+        _interrupt.check()
+    if code >= 0:
+        return
+    text = ctypes.create_string_buffer(SENTENCE_SIZE)
+    _loaded.pst_last_error(pointer, text, len(text))
+    sentence = text.value or _loaded.pst_strerror(code)
+    raise errors.make(code, sentence.decode("utf-8", "replace"))
+
+
+def refuse(forked):
+    """Raise why a connection cannot be used."""
+    if forked:
+        raise errors.ForkedError(
+            errno.EBADF, "the connection is another process's: a child made "
+            "by fork() opens one of its own")
+    raise errors.Error(errno.EBADF, "the connection is closed")
+
+
+def _compiled():
+    """The compiled module: installed beside this one, or of the build tree
+    that the library is of. None: there is none, or it is not wanted."""
+    if os.environ.get("PENSTOCK_CTYPES"):
+        return None
+    try:
+        from . import _fast
+        return _fast
+    except ImportError:
+        pass
+    path = os.path.join(os.path.dirname(os.path.abspath(_path)), "..",
+                        "python", ".libs", "_fast.abi3.so")
+    if not os.path.exists(path):
+        return None
+    name = __package__ + "._fast"
+    loader = importlib.machinery.ExtensionFileLoader(name, path)
+    module = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def calls(ndarray, array):
+    """What has Gate and Plan: the compiled module, else _gate."""
+    load()
+    fast = _compiled()
+    wanted = [int(n) for n in __version__.split(".")[:2]]
+    if fast is None or fast.VERSION != wanted[0] * 1000 + wanted[1]:
+        from . import _gate
+        return _gate
+    fast.setup(_path, ndarray, array, check, refuse, _interrupt)
+    return fast
 
 
 def _agent():

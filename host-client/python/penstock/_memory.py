@@ -4,99 +4,89 @@
 import contextlib
 import ctypes
 import errno
-import os
-import threading
+import gc
 import weakref
 
 import numpy as np
 
-from . import _interrupt, _library, errors
+from . import _layout, _library, errors
+from .array import Array
 
-_SENTENCE_SIZE = 512
+_calls = None
+# By the address of their struct pst, for memory that was found by its own.
+_handles = weakref.WeakValueDictionary()
+
+
+def calls():
+    """What has Gate and Plan, loaded once."""
+    global _calls
+    if _calls is None:
+        _calls = _library.calls(np.ndarray, Array)
+    return _calls
 
 
 class Handle:
-    """A struct pst *. It is closed when close() was called and nobody uses it
-    any more: no call is under way and no buffer is alive, because pst_close()
-    has to be the last call and ends all memory."""
+    """A struct pst *, and who uses it: calls under way, and buffers."""
+
+    check = staticmethod(_library.check)
 
     def __init__(self, library, pointer):
         self.library = library
-        self._pointer = pointer
-        self._pid = os.getpid()
-        # Reentrant: a buffer can die, by garbage collection, at any point of
-        # a thread that is in here.
-        self._lock = threading.RLock()
-        self._users = 0
-        self._closing = False
+        self.gate = calls().Gate(pointer)
+        # Of _async, once it is used.
+        self.queue = None
+        _handles[pointer] = self
 
     @property
     def closed(self):
-        return self._closing
+        return self.gate.closed
 
     @property
     def lost(self):
-        with self._lock:
-            if self._pointer is None or os.getpid() != self._pid:
-                return True
-            return self.library.pst_check(self._pointer) < 0
-
-    def acquire(self):
-        if os.getpid() != self._pid:
-            raise errors.Error(errno.EBADF,
-                               "the connection is another process's")
-        with self._lock:
-            if self._closing:
-                raise errors.Error(errno.EBADF, "the connection is closed")
-            self._users += 1
-        if not _interrupt.armed:
-            _interrupt.arm(self.library)
-        return self._pointer
-
-    def release(self):
-        with self._lock:
-            self._users -= 1
-        self._close_if_last()
+        pointer = self.gate.pointer
+        if pointer is None or self.gate.forked:
+            return True
+        return self.library.pst_check(pointer) < 0
 
     def close(self):
-        with self._lock:
-            self._closing = True
-        self._close_if_last()
-
-    def _close_if_last(self):
-        with self._lock:
-            if not self._closing or self._users or self._pointer is None:
-                return
-            pointer, self._pointer = self._pointer, None
-        if os.getpid() == self._pid:
-            self.library.pst_close(pointer)
+        self.gate.close()
 
     @contextlib.contextmanager
     def using(self):
         """The pointer, valid within the block."""
-        pointer = self.acquire()
+        pointer = self.gate.enter()
         try:
             yield pointer
         finally:
-            self.release()
+            self.gate.leave()
 
-    def check(self, pointer, code):
-        """Raise what a negative result of a call in this thread means, or a
-        signal's handler raised meanwhile."""
-        if _interrupt.raised:
-            _interrupt.check()
-        if code >= 0:
-            return
-        text = ctypes.create_string_buffer(_SENTENCE_SIZE)
-        self.library.pst_last_error(pointer, text, len(text))
-        sentence = text.value or self.library.pst_strerror(code)
-        raise errors.make(code, sentence.decode("utf-8", "replace"))
+    def call(self, function, *args):
+        """Calls the library with the connection. Where it has no room, arrays
+        that only the garbage collector can free are freed, and it is tried
+        once more."""
+        with self.using() as pointer:
+            code = function(pointer, *args)
+            if code == -errno.ENOSPC:
+                gc.collect()
+                code = function(pointer, *args)
+            _library.check(pointer, code)
+            return code
 
     def free(self, address):
         """End of a buffer, which has counted as a user."""
-        if os.getpid() == self._pid:
-            self.library.pst_free(self._pointer, address)
-        self.release()
+        if not self.gate.forked:
+            self.library.pst_free(self.gate.pointer, address)
+        self.gate.leave()
+
+    def check_memory(self, address):
+        """Raises StaleError when the session is lost that had the buffer. It
+        lives as long as that does, closed connection or not."""
+        if self.gate.forked:
+            raise errors.ForkedError(errno.EBADF,
+                                     "the array is another process's")
+        byte = ctypes.c_char()
+        _library.check(self.gate.pointer, self.library.pst_take(
+            self.gate.pointer, ctypes.byref(byte), address, 1))
 
 
 class Buffer:
@@ -105,14 +95,14 @@ class Buffer:
 
     def __init__(self, handle, size):
         address = ctypes.c_void_p()
-        pointer = handle.acquire()
+        handle.gate.enter()
         try:
-            handle.check(pointer, handle.library.pst_alloc(
-                pointer, size, ctypes.byref(address)))
+            handle.call(handle.library.pst_alloc, size, ctypes.byref(address))
         except BaseException:
-            handle.release()
+            handle.gate.leave()
             raise
         self.handle = handle
+        self.address = address.value
         self.__array_interface__ = {
             "version": 3, "shape": (size,), "typestr": "|u1",
             "data": (address.value, False),
@@ -121,21 +111,10 @@ class Buffer:
         # At exit arrays may still be in use; the agent sees the end itself.
         finalizer.atexit = False
 
-    def check(self):
-        """Raises StaleError when the session is lost, and with it what was
-        in here. It lives as long as this does, closed connection or not."""
-        byte = ctypes.c_char()
-        handle = self.handle
-        if os.getpid() != handle._pid:
-            raise errors.Error(errno.EBADF, "the array is another process's")
-        handle.check(handle._pointer, handle.library.pst_take(
-            handle._pointer, ctypes.byref(byte),
-            self.__array_interface__["data"][0], 1))
-
 
 def new_array(handle, shape, dtype, order):
     """An uninitialised array in the region."""
-    dtype = np.dtype(dtype)
+    dtype = _layout.dtype(dtype)
     if dtype.hasobject:
         raise TypeError("an array in the region cannot hold Python objects")
     if order not in ("C", "F"):
@@ -149,23 +128,29 @@ def new_array(handle, shape, dtype, order):
 
 
 def owner(array):
-    """The Buffer that an array's memory is, of any connection, or None."""
+    """The Handle of the connection that has an array's memory, and an address
+    in its buffer; or None, None. Arrays that others made of one, such as
+    torch, are found by their address."""
     base = array
     while True:
         if isinstance(base, Buffer):
-            return base
+            return base.handle, base.address
         if isinstance(base, np.ndarray):
             base = base.base
         elif isinstance(base, memoryview):
             base = base.obj
         else:
-            return None
+            break
+    if not isinstance(array, np.ndarray) or base is None or not array.size:
+        return None, None
+    address = _layout.address(array)
+    pointer = _library.load().pst_owner(address)
+    return _handles.get(pointer) if pointer else None, address
 
 
 def lies_in(handle, array):
     """Whether an array's memory is a buffer of this connection."""
-    buffer = owner(array)
-    return buffer is not None and buffer.handle is handle
+    return owner(array)[0] is handle
 
 
 def check(*arrays):
@@ -173,6 +158,7 @@ def check(*arrays):
     numpy read an array that may lie in the region asks afterwards: the memory
     of a session that is lost becomes zeros."""
     for array in arrays:
-        buffer = owner(array)
-        if buffer is not None:
-            buffer.check()
+        if isinstance(array, np.ndarray):
+            handle, address = owner(array)
+            if handle is not None:
+                handle.check_memory(address)

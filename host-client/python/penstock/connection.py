@@ -9,7 +9,9 @@ import weakref
 
 import numpy as np
 
-from . import _gemm, _interrupt, _layout, _library, _memory, errors
+from . import (_async, _dlpack, _foreign, _gemm, _interrupt, _layout, _library,
+               _matmul, _memory, errors)
+from .array import Array
 from .model import Model
 from .named import NamedModel
 from .tensor import Tensor
@@ -19,7 +21,7 @@ def _connect(library, endpoint, options):
     pointer = ctypes.c_void_p()
     text = ctypes.create_string_buffer(512)
     name = _library.endpoint(endpoint)
-    _interrupt.arm(library)
+    _interrupt.arm()
     code = library.pst_open(name, ctypes.byref(options),
                             ctypes.byref(pointer), text, len(text))
     if _interrupt.raised:
@@ -139,7 +141,9 @@ class Connection:
     def asarray(self, x, dtype=None):
         """x as an array in the region: itself when it lies there already and
         has the dtype, else a copy in the same order."""
-        given, x = x, np.asarray(x, dtype=dtype)
+        given, x = x, _foreign.as_array(x)
+        if dtype is not None:
+            x = np.asarray(x, dtype=_layout.dtype(dtype))
         if _memory.lies_in(self._handle, x):
             _memory.check(x)
             return x
@@ -148,6 +152,24 @@ class Connection:
         array[...] = x
         _memory.check(given)
         return array
+
+    def array(self, x, dtype=None):
+        """As asarray(), but an Array: a @ b runs on the agent then."""
+        array = self.asarray(x, dtype).view(Array)
+        array._handle = self._handle
+        return array
+
+    def from_dlpack(self, x, *, copy=None):
+        """An array of what another library has in this process's memory, by
+        x.__dlpack__(): the same memory, writable unless x is read-only; with
+        copy=True a copy in the region. bf16 is ml_dtypes' where that is
+        loaded, else uint16 that products know.
+
+        Raises BufferError (another device's memory, elements that numpy does
+        not know), TypeError.
+        """
+        array = _dlpack.load(x)
+        return self.asarray(array) if copy else array
 
     def take(self, array):
         """A private copy of an array in the region, which nobody else can
@@ -168,8 +190,13 @@ class Connection:
 
     def matmul(self, a, b, alpha=1.0, beta=0.0, out=None, *, region=False,
                timeout=None):
-        """alpha * a @ b + beta * out, for matrices and vectors of float32,
-        float64, float16, or int8 with a result of int32.
+        """alpha * a @ b + beta * out, for vectors, matrices, and stacks of
+        matrices, which are broadcast as by numpy's matmul().
+
+        a, b: arrays and what can be one, also torch's tensors and what has
+        __dlpack__(), and resident tensors. float32, float64 and float16 are
+        promoted as numpy does, and integers beside them; int8 gives int32;
+        bf16 is ml_dtypes' or torch's bfloat16.
 
         Arrays in the region are used where they lie, transposed views and
         slices with a leading dimension too; all others go through it in
@@ -180,25 +207,17 @@ class Connection:
 
         Raises TypeError (element types), ValueError (shapes), Error.
         """
-        a, b = np.asarray(a), np.asarray(b)
-        element = _layout.operand(a.dtype)
-        if a.dtype != b.dtype:
-            raise TypeError(f"a is {a.dtype} and b is {b.dtype}; convert one "
-                            "of them")
-        a2, b2, pick = _as_matrices(a, b)
-        shape = (a2.shape[0], b2.shape[1])
-        _layout.check_dims(*a2.shape, *b2.shape)
-        if out is None:
-            if beta != 0:
-                raise ValueError("beta needs out")
-            new = self.empty if region else np.empty
-            c2 = new(shape, element.natural)
-        else:
-            c2 = _check_out(out, element.natural, shape, pick)
-        _gemm.run(self, element, _layout.element(element.natural), a2, b2, c2,
-                  alpha=alpha, beta=beta,
-                  timeout_ns=_library.nanoseconds(timeout))
-        return c2[pick] if out is None else out
+        handle = self._handle
+        if timeout is None and not region:
+            if out is not None:
+                if handle.gate.matmul(a, b, out, alpha, beta):
+                    return out
+            elif beta == 0:
+                c = _matmul.simple_result(a, b)
+                if c is not None and handle.gate.matmul(a, b, c, alpha, 0.0):
+                    return c
+        return _matmul.matmul(handle, a, b, alpha, beta, out, region,
+                              _library.nanoseconds(timeout))
 
     def gemm(self, a, b, out=None, *, alpha=1.0, beta=0.0, bias=None,
              act=None, compute=None, transa=False, transb=False, dtype=None,
@@ -211,18 +230,54 @@ class Connection:
         "relu", "gelu_tanh" or "gelu_erf". compute: "tf32" or "fast_f16",
         which round operands of float32 to get done sooner.
 
-        Elements of a and b: float32, float64, float16, int8, or, with
-        dtype="bf16" (or "bfloat16"), uint16 that holds the upper half of a float32. The
-        result has the same, or out_dtype: "f4" for float16 and bf16; int8
-        gives int32. What the backend cannot do raises Error (EOPNOTSUPP).
+        Elements of a and b: float32, float64, float16, int8, the bfloat16 of
+        ml_dtypes or torch, or, with dtype="bf16" (or "bfloat16"), uint16 that
+        holds the upper half of a float32. The result has the same, or
+        out_dtype: "f4" for float16 and bf16; int8 gives int32. What the backend cannot do raises Error (EOPNOTSUPP).
 
         Returns out, or a new array. Arrays, region and timeout as with
         matmul().
         """
-        return _gemm.gemm(self, a, b, out, region, dtype, out_dtype, {
+        return self._gemm_call(
+            a, b, out, alpha=alpha, beta=beta, bias=bias, act=act,
+            compute=compute, transa=transa, transb=transb, dtype=dtype,
+            out_dtype=out_dtype, region=region,
+            timeout=timeout).run(self._handle)
+
+    def _gemm_call(self, a, b, out=None, *, alpha=1.0, beta=0.0, bias=None,
+                   act=None, compute=None, transa=False, transb=False,
+                   dtype=None, out_dtype=None, region=False, timeout=None):
+        return _gemm.Call(self._handle, a, b, out, region, dtype, out_dtype, {
             "alpha": alpha, "beta": beta, "bias": bias, "act": act,
             "compute": compute, "transa": transa, "transb": transb,
             "timeout_ns": _library.nanoseconds(timeout)})
+
+    def plan(self, a, b, out, **options):
+        """gemm() as a prepared call: an object that computes it again each
+        time it is called, without arguments, from what is in a and b then, and
+        returns out. options: gemm()'s, without region. Several threads may
+        call it.
+
+        Raises what gemm() does, and ValueError where an operand cannot be used
+        where it lies: it has strides that BLAS does not know, shares memory
+        with out, or is another connection's.
+        """
+        if out is None:
+            raise TypeError("a plan needs out")
+        return _gemm.plan(self._handle, self._gemm_call(a, b, out, **options))
+
+    async def gemm_async(self, a, b, out=None, *, timeout=None, **options):
+        """gemm() for asyncio: other tasks run until the product is done.
+        options: gemm()'s. Many at once may be under way, in the order in which
+        they were begun.
+
+        Arrays outside the region are copied there before it begins, and out
+        is written behind it; where there is no room, a thread makes the call.
+        A task that is cancelled cancels its product; out is undefined then, as
+        after timeout, and operands are kept until the agent has finished.
+        """
+        call = self._gemm_call(a, b, out, **options)
+        return await _async.gemm(self._handle, call, timeout)
 
     # Resident tensors.
 
@@ -238,10 +293,14 @@ class Connection:
         if x is None:
             return Tensor(self._handle, _layout.as_shape(shape),
                           _layout.element(dtype or np.float64))
-        element = None if dtype is None else _layout.element(dtype)
-        given, x = x, np.asarray(x, None if element is None else element.dtype)
+        given, x = x, _foreign.as_array(x)
+        if dtype is None:
+            element = _layout.element(x.dtype)
+        else:
+            element = _layout.element(dtype)
+            if _layout.known(x.dtype) != element:
+                x = np.asarray(x, element.dtype)
         _memory.check(given)
-        element = element or _layout.element(x.dtype)
         return Tensor(self._handle, x.shape, element).upload(x,
                                                              timeout=timeout)
 
@@ -299,30 +358,3 @@ class Connection:
         if model._handle is not self._handle:
             raise ValueError(f"{model!r} is another connection's")
         return model.infer(rows, out, timeout=timeout)
-
-
-def _as_matrices(a, b):
-    """Vectors as matrices, as numpy's matmul does: a row before, a column
-    behind. The index picks the result of the right shape."""
-    if not 1 <= a.ndim <= 2 or not 1 <= b.ndim <= 2:
-        raise ValueError(f"matrices or vectors are needed, not {a.ndim} and "
-                         f"{b.ndim} dimensions")
-    pick = (slice(None) if a.ndim == 2 else 0,
-            slice(None) if b.ndim == 2 else 0)
-    a2 = a if a.ndim == 2 else a[np.newaxis, :]
-    b2 = b if b.ndim == 2 else b[:, np.newaxis]
-    if a2.shape[1] != b2.shape[0]:
-        raise ValueError(f"shapes {a.shape} and {b.shape} do not match")
-    return a2, b2, pick
-
-
-def _check_out(out, dtype, shape, pick):
-    """out as a matrix of the shape of the product."""
-    wanted = tuple(n for n, i in zip(shape, pick) if isinstance(i, slice))
-    if not isinstance(out, np.ndarray) or out.dtype != dtype:
-        raise TypeError(f"out must be an array of {dtype}")
-    if out.shape != wanted:
-        raise ValueError(f"out has shape {out.shape}, the product {wanted}")
-    if not out.flags.writeable:
-        raise ValueError("out cannot be written")
-    return out[tuple(i if isinstance(i, slice) else np.newaxis for i in pick)]

@@ -5,9 +5,11 @@ import ctypes
 
 import numpy as np
 
-from . import _labels, _layout, _library, _memory
+from . import _foreign, _labels, _layout, _library, _memory
 
 _F32 = np.dtype("f4")
+# Elements, of what is tried the short way first.
+_SMALL = 1 << 16
 
 
 def _leading(array):
@@ -29,6 +31,7 @@ class Model:
     def __init__(self, handle, model, path=None):
         self._handle = handle
         self._model = model
+        self._address = ctypes.addressof(model)
         self._description = None
         self._why = (f"what the outputs of model {self.name!r} mean is in its "
                      f"file: open_model({self.name!r}, path) names it")
@@ -112,7 +115,14 @@ class Model:
         Raises ValueError (shapes), TypeError (element types, out), Error:
         ENOENT when the model was unloaded, StaleError when its agent is gone.
         """
-        x = np.asarray(rows)
+        if (timeout is None and type(rows) is np.ndarray and
+                0 < rows.ndim <= 2 and rows.size <= _SMALL):
+            y = out
+            if y is None:
+                y = np.empty((*rows.shape[:-1], self._model.n_out), _F32)
+            if self._handle.gate.infer(self._address, rows, y):
+                return y
+        x = _foreign.as_array(rows)
         if not np.can_cast(x.dtype, _F32, "same_kind"):
             raise TypeError(f"rows of {x.dtype} are no float32")
         if x.ndim == 1:
@@ -141,12 +151,39 @@ class Model:
                 _memory.check(array)
         return out
 
+    def _prepared(self, x, ld_in, out, ld_out):
+        return _library.Infer(
+            model=ctypes.pointer(self._model), input=_layout.address(x),
+            output=_layout.address(out), rows=x.shape[0], ld_in=ld_in,
+            ld_out=ld_out)
+
     def _run(self, x, ld_in, out, ld_out, timeout):
-        infer = _library.Infer(
-            model=ctypes.pointer(self._model),
-            input=x.__array_interface__["data"][0],
-            output=out.__array_interface__["data"][0],
-            rows=x.shape[0], ld_in=ld_in, ld_out=ld_out)
-        with self._handle.using() as c:
-            self._handle.check(c, self._handle.library.pst_infer(
-                c, ctypes.byref(infer), _library.nanoseconds(timeout), None))
+        infer = self._prepared(x, ld_in, out, ld_out)
+        self._handle.call(self._handle.library.pst_infer, ctypes.byref(infer),
+                          _library.nanoseconds(timeout), None)
+
+    def plan(self, rows, out, *, timeout=None):
+        """infer() as a prepared call, as Connection.plan() is of gemm(): rows
+        and out are float32 arrays that are used where they lie.
+
+        Raises TypeError, ValueError.
+        """
+        x, y = np.atleast_2d(rows), np.atleast_2d(out)
+        if (not isinstance(rows, np.ndarray) or
+                not isinstance(out, np.ndarray) or x.ndim != 2 or
+                x.shape[0] == 0 or rows.ndim != out.ndim or
+                x.shape[1] != self.inputs or
+                y.shape != (x.shape[0], self.outputs)):
+            raise ValueError(f"rows of {self.inputs} elements and an out of "
+                             f"as many rows of {self.outputs} are needed")
+        ld_in, ld_out = _leading(x), _leading(y)
+        if ld_in is None or ld_out is None or not y.flags.writeable:
+            raise TypeError("rows and out must be arrays of float32 in rows, "
+                            "and out writable")
+        for array in (x, y):
+            if _memory.owner(array)[0] not in (None, self._handle):
+                raise ValueError("an array is another connection's")
+        return _memory.calls().Plan(
+            self._handle.gate, True, bytes(self._prepared(x, ld_in, y,
+                                                          ld_out)),
+            (self._model, x, y), out, _library.nanoseconds(timeout))

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from . import _layout, _library, _memory, errors
+from . import _dlpack, _layout, _library, _memory, errors
 
 
 def _destroy(handle, number):
@@ -24,7 +24,11 @@ class Tensor:
     the agent's backend (the GPU's), an operand of Connection.gemm(). Its
     memory is given back when it dies, or by free().
 
-    shape: a tuple. dtype: the elements as numpy knows them, uint16 for bf16.
+    shape: a tuple. dtype: the elements as numpy knows them, uint16 for bf16
+    unless it was made of ml_dtypes' bfloat16.
+
+    a @ t and t @ a are Connection.matmul(), numpy.asarray(t) is download(),
+    and other libraries take a copy by DLPack.
     """
 
     def __init__(self, handle, shape, element):
@@ -36,10 +40,9 @@ class Tensor:
             size *= n
         self.nbytes = _library.check_size(size)
         number = ctypes.c_uint64()
-        with handle.using() as c:
-            # One of 0 bytes there is not; an empty array has no contents.
-            handle.check(c, handle.library.pst_tensor_create(
-                c, max(size, 1), ctypes.byref(number)))
+        # One of 0 bytes there is not; an empty array has no contents.
+        handle.call(handle.library.pst_tensor_create, max(size, 1),
+                    ctypes.byref(number))
         self.number = number.value
         self._finalizer = weakref.finalize(self, _destroy, handle,
                                            number.value)
@@ -69,10 +72,9 @@ class Tensor:
             raise ValueError(f"the array has shape {x.shape}, the tensor "
                              f"{self.shape}")
         if self.nbytes:
-            with self._handle.using() as c:
-                self._handle.check(c, self._handle.library.pst_upload(
-                    c, self.number, 0, _layout.address(x), self.nbytes,
-                    _library.nanoseconds(timeout)))
+            self._handle.call(
+                self._handle.library.pst_upload, self.number, 0,
+                _layout.address(x), self.nbytes, _library.nanoseconds(timeout))
         _memory.check(given)
         return self
 
@@ -86,9 +88,55 @@ class Tensor:
             raise ValueError("out is no writable, contiguous array of shape "
                              f"{self.shape} and type {self.dtype}")
         if self.nbytes:
-            with self._handle.using() as c:
-                self._handle.check(c, self._handle.library.pst_download(
-                    c, _layout.address(out), self.number, 0, self.nbytes,
-                    _library.nanoseconds(timeout)))
+            self._read(_layout.address(out), timeout)
             _memory.check(out)
         return out
+
+    def _read(self, address, timeout=None):
+        """Copy the contents to memory that has room for them."""
+        self._handle.call(
+            self._handle.library.pst_download, address, self.number, 0,
+            self.nbytes, _library.nanoseconds(timeout))
+
+    def reshape(self, shape):
+        """The same memory with another shape."""
+        # An array without bytes knows the rules.
+        shape = np.empty(self.shape, "V0").reshape(shape).shape
+        other = Tensor.__new__(Tensor)
+        other.__dict__.update(self.__dict__)
+        other.shape = shape
+        # The memory is given back with the first one.
+        other._base = self
+        return other
+
+    @property
+    def size(self):
+        """The number of elements."""
+        return self.nbytes // self.element.dtype.itemsize
+
+    # numpy leaves operators with arrays to the methods below.
+    __array_ufunc__ = None
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("a tensor is another machine's memory: it cannot "
+                             "be an array without a copy")
+        array = self.download()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __matmul__(self, other):
+        from . import _matmul
+        return _matmul.matmul(self._handle, self, other)
+
+    def __rmatmul__(self, other):
+        from . import _matmul
+        return _matmul.matmul(self._handle, other, self)
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None,
+                   copy=None):
+        """A copy of the contents in this process's memory. Raises BufferError
+        for another device, and for copy=False."""
+        return _dlpack.export(self, stream, max_version, dl_device, copy)
+
+    def __dlpack_device__(self):
+        return _dlpack.CPU
