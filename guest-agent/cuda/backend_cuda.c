@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The cuda backend: opening, operations from begin to end, description. */
+/* The cuda backend: opening, closing, description. */
 #include "guest-agent/cuda/context.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/cuda/copyop.h"
 #include "guest-agent/cuda/infer.h"
+#include "guest-agent/cuda/jobs.h"
 #include "guest-agent/cuda/module.h"
 #include "guest-agent/cuda/nvml.h"
 #include "guest-agent/cuda/options.h"
@@ -18,96 +18,8 @@
 #define WORKSPACE_SMALL (4ULL << 20)
 /* Tiles: a third of the card's memory, up to a useful maximum. */
 #define TILES_MOST (8ULL << 30)
-/* Pinned memory of a lane whose region is not registered. */
-#define LANE_STAGED (2ULL << 20)
 /* How long closing waits for the device. */
 #define CLOSING_NS (200 * PST_NS_PER_MS)
-
-static void lane_free(struct pst_cuda_lane *l)
-{
-	if (!l)
-		return;
-	pst_cuda_flight_done(&l->flight);
-	pst_cuda_mover_done(&l->mover);
-	if (l->stream)
-		cudaStreamDestroy(l->stream);
-	if (l->workspace)
-		cudaFree(l->workspace);
-	free(l);
-}
-
-static int lane_get(struct pst_backend *b, uint32_t index,
-		    struct pst_cuda_lane **ret, struct pst_error *err)
-{
-	struct pst_cuda_lane *l = b->lanes[index];
-	int r;
-
-	if (l) {
-		*ret = l;
-		return 0;
-	}
-	l = calloc(1, sizeof(*l));
-	if (!l)
-		return pst_oom(err);
-	l->index = index;
-	/* A small product does not wait behind another lane's tiles. From the
-	 * pool the workspace comes without the device's waiting. */
-	if ((r = pst_cuda_stream_first(&l->stream, err)) < 0 ||
-	    (r = pst_cuda_flight_init(&l->flight, err)) < 0 ||
-	    (r = pst_cuda_ok(
-		     b->device.pools
-			     ? cudaMallocAsync(&l->workspace, b->workspace_size,
-					       l->stream)
-			     : cudaMalloc(&l->workspace, b->workspace_size),
-		     "allocating a workspace", err)) < 0) {
-		lane_free(l);
-		return r;
-	}
-	pst_cuda_mover_init(&l->mover, &b->region, l->stream,
-			    b->device.max_pitch, LANE_STAGED);
-	b->lanes[index] = l;
-	*ret = l;
-	return 0;
-}
-
-/* Whether a stream is idle: 1, 0, or -EIO if the driver cannot tell. */
-static int idle(cudaStream_t s)
-{
-	cudaError_t e = cudaStreamQuery(s);
-
-	if (e == cudaSuccess)
-		return 1;
-	if (e == cudaErrorNotReady)
-		return 0;
-	cudaGetLastError();
-	return -EIO;
-}
-
-/* Whether the lane's operation cannot write any more. A lost context cannot. */
-static bool lane_idle(struct pst_backend *b, struct pst_cuda_lane *l)
-{
-	const bool piped = b->pipe.owner == (int)l->index;
-	int r = idle(l->stream);
-
-	if (r > 0 && l->other)
-		r = idle(l->other);
-	if (r > 0 && piped)
-		r = idle(b->pipe.h2d);
-	if (r > 0 && piped)
-		r = idle(b->pipe.compute);
-	if (r > 0 && piped)
-		r = idle(b->pipe.d2h);
-	if (r < 0)
-		return pst_cuda_check_lost(b, NULL);
-	return r > 0;
-}
-
-static void lane_end(struct pst_backend *b, struct pst_cuda_lane *l)
-{
-	l->flight.n = 0;
-	l->other = NULL;
-	pst_cuda_pipe_release(&b->pipe, l->index);
-}
 
 static uint64_t tiles_memory(const struct pst_backend *b)
 {
@@ -177,7 +89,7 @@ static void free_all(struct pst_backend *b)
 	unsigned int i;
 
 	for (i = 0; i < PST_WIRE_MAX_LANES; i++)
-		lane_free(b->lanes[i]);
+		pst_cuda_lane_free(b->lanes[i]);
 	pst_cuda_pipe_done(&b->pipe);
 	if (b->lt)
 		cublasLtDestroy(b->lt);
@@ -231,7 +143,7 @@ static bool soon_idle(cudaStream_t s, uint64_t end_ns)
 	int r;
 
 	do {
-		r = idle(s);
+		r = pst_cuda_idle(s);
 	} while (r == 0 && pst_now_ns() < end_ns);
 	return r > 0;
 }
@@ -240,7 +152,7 @@ static bool all_idle(struct pst_backend *b)
 {
 	const uint64_t end_ns = pst_now_ns() + CLOSING_NS;
 	struct pst_cuda_lane *l;
-	unsigned int i;
+	unsigned int i, j;
 
 	if (b->lost || !soon_idle(b->mem_stream, end_ns) ||
 	    !soon_idle(b->pipe.h2d, end_ns) ||
@@ -249,9 +161,12 @@ static bool all_idle(struct pst_backend *b)
 		return false;
 	for (i = 0; i < PST_WIRE_MAX_LANES; i++) {
 		l = b->lanes[i];
-		if (l && (!soon_idle(l->stream, end_ns) ||
-			  (l->other && !soon_idle(l->other, end_ns))))
+		if (l && !soon_idle(l->stream, end_ns))
 			return false;
+		for (j = 0; l && j < PST_CUDA_JOBS; j++)
+			if (l->job[j].other &&
+			    !soon_idle(l->job[j].other, end_ns))
+				return false;
 	}
 	return true;
 }
@@ -354,156 +269,6 @@ static bool cuda_can(struct pst_backend *b,
 	return false;
 }
 
-static bool uses_memory(const struct pst_op *op)
-{
-	return op->a.mem || op->b.mem || op->c.mem || op->bias.mem || op->model;
-}
-
-static int begin_pieces(struct pst_backend *b, struct pst_cuda_lane *l,
-			const struct pst_op *op, struct pst_error *err)
-{
-	switch (op->op) {
-	case PST_WIRE_OP_GEMM:
-	case PST_WIRE_OP_GEMM_STRIDED_BATCHED:
-		return pst_cuda_gemm_begin(b, l, op, &l->count, err);
-	case PST_WIRE_OP_COPY:
-		l->count = pst_cuda_copy_pieces(op);
-		return 0;
-	case PST_WIRE_OP_INFER:
-		return pst_cuda_infer_begin(b, l, op, &l->count, err);
-	default:
-		return pst_error_set(err, -EOPNOTSUPP,
-				     "the cuda backend has no such operation");
-	}
-}
-
-static int cuda_begin(struct pst_backend *b, struct pst_backend_op *bop,
-		      struct pst_error *err)
-{
-	struct pst_cuda_lane *l = NULL;
-	int r;
-
-	if (b->lost)
-		return pst_error_set(err, -EIO, "%s", b->why.text);
-	if (pst_cuda_host_has(&bop->op))
-		return pst_cuda_host_begin(bop, err);
-	r = lane_get(b, bop->lane, &l, err);
-	if (r < 0)
-		goto failed;
-	l->begun_ns = pst_now_ns();
-	l->next = 0;
-	l->count = 0;
-	l->failed = 0;
-	l->other = NULL;
-	r = begin_pieces(b, l, &bop->op, err);
-	if (r == 0 && uses_memory(&bop->op))
-		r = pst_cuda_wait_memory(b, l->stream, err);
-	if (r == 0)
-		return 0;
-	/* Nothing was issued; a model's stream may end with the model. */
-	lane_end(b, l);
-failed:
-	pst_cuda_check_lost(b, err);
-	return r;
-}
-
-static int issue_one(struct pst_backend *b, struct pst_cuda_lane *l,
-		     const struct pst_op *op, struct pst_error *err)
-{
-	switch (op->op) {
-	case PST_WIRE_OP_COPY:
-		return pst_cuda_copy_issue(b, l, op, l->next, err);
-	case PST_WIRE_OP_INFER:
-		return pst_cuda_infer_issue(b, l, op, l->next, err);
-	default:
-		return pst_cuda_gemm_issue(b, l, l->next, err);
-	}
-}
-
-/* Issues pieces to the device, up to the limit. */
-static int issue(struct pst_backend *b, struct pst_cuda_lane *l,
-		 const struct pst_op *op, struct pst_error *err)
-{
-	int r = 1;
-
-	while (r > 0 && l->next < l->count &&
-	       l->flight.n < PST_CUDA_FLIGHT_MAX) {
-		r = issue_one(b, l, op, err);
-		if (r > 0)
-			l->next++;
-	}
-	return r < 0 ? r : 0;
-}
-
-/* The first failure is stored. The operation ends when the device has stopped
- * writing. */
-static void fail(struct pst_backend *b, struct pst_cuda_lane *l, int r,
-		 const struct pst_error *why)
-{
-	l->failed = r;
-	l->why = *why;
-	if (pst_cuda_check_lost(b, why))
-		l->failed = -EIO;
-}
-
-static int step_device(struct pst_backend *b, struct pst_backend_op *bop,
-		       struct pst_error *err)
-{
-	struct pst_cuda_lane *l = b->lanes[bop->lane];
-	int r;
-
-	if (!l->failed) {
-		r = pst_cuda_flight_poll(&l->flight, err);
-		if (r >= 0)
-			r = issue(b, l, &bop->op, err);
-		if (r < 0)
-			fail(b, l, r, err);
-	}
-	if (l->failed) {
-		if (!lane_idle(b, l))
-			return PST_AGENT_STEP_WAIT;
-		*err = l->why;
-		lane_end(b, l);
-		return l->failed;
-	}
-	if (l->next < l->count || l->flight.n)
-		return PST_AGENT_STEP_WAIT;
-	lane_end(b, l);
-	bop->compute_ns += pst_now_ns() - l->begun_ns;
-	return PST_AGENT_STEP_DONE;
-}
-
-static int cuda_step(struct pst_backend *b, struct pst_backend_op *bop,
-		     struct pst_error *err)
-{
-	uint64_t start;
-	int r;
-
-	if (!pst_cuda_host_has(&bop->op))
-		return step_device(b, bop, err);
-	start = pst_now_ns();
-	r = pst_cuda_host_step(b, bop);
-	bop->compute_ns += pst_now_ns() - start;
-	if (r == PST_AGENT_STEP_DONE)
-		pst_cuda_host_end(bop);
-	return r;
-}
-
-static int cuda_cancel(struct pst_backend *b, struct pst_backend_op *bop)
-{
-	struct pst_cuda_lane *l;
-
-	if (pst_cuda_host_has(&bop->op)) {
-		pst_cuda_host_end(bop);
-		return 1;
-	}
-	l = b->lanes[bop->lane];
-	if (!lane_idle(b, l))
-		return 0;
-	lane_end(b, l);
-	return 1;
-}
-
 static uint64_t cuda_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 {
 	double s = (double)(op->a.size + op->b.size + op->c.size) /
@@ -520,6 +285,7 @@ static uint64_t cuda_estimate_ns(struct pst_backend *b, const struct pst_op *op)
 const struct pst_backend_ops pst_backend_cuda_module = {
 	.abi = PST_BACKEND_ABI,
 	.name = "cuda",
+	.ahead = PST_BACKEND_MAX_AHEAD,
 	.open = cuda_open,
 	.close = cuda_close,
 	.describe = cuda_describe,
@@ -529,9 +295,9 @@ const struct pst_backend_ops pst_backend_cuda_module = {
 	.lost = cuda_lost,
 	.threads = cuda_threads,
 	.can = cuda_can,
-	.begin = cuda_begin,
-	.step = cuda_step,
-	.cancel = cuda_cancel,
+	.begin = pst_cuda_begin,
+	.step = pst_cuda_step,
+	.cancel = pst_cuda_cancel,
 	.estimate_ns = cuda_estimate_ns,
 	.alloc = pst_cuda_alloc,
 	.release = pst_cuda_release,

@@ -19,6 +19,9 @@
 /* The time of one piece of an operation on the device. */
 #define PST_CUDA_SLICE_S 0.01
 
+/* Operations of a lane at once. */
+#define PST_CUDA_JOBS (PST_BACKEND_MAX_AHEAD + 1)
+
 /* From the environment; see penstock-agent(8). */
 struct pst_cuda_options {
 	enum pst_cuda_strategy strategy;
@@ -27,21 +30,28 @@ struct pst_cuda_options {
 	const char *gpu; /* UUID or PCI address; NULL: the first */
 };
 
-/* The running operation of a lane, and the lane's own stream. Made when the
- * lane's first operation begins. */
-struct pst_cuda_lane {
-	uint32_t index;
-	cudaStream_t stream;
+/* An operation of a lane, from its begin to its end. */
+struct pst_cuda_job {
+	struct pst_cuda_lane *lane;
 	struct pst_cuda_flight flight;
-	void *workspace;
-	struct pst_cuda_mover mover;
-	/* Of the running operation: */
 	cudaStream_t other; /* a model's, too; NULL: none */
 	uint64_t begun_ns;
 	uint64_t next, count; /* pieces */
 	int failed;           /* -errno: end it when the device is idle */
 	struct pst_error why;
 	struct pst_cuda_gemm_job gemm;
+};
+
+/* The operations of a lane, oldest first, and its own stream. Made when the
+ * lane's first operation begins. */
+struct pst_cuda_lane {
+	uint32_t index;
+	cudaStream_t stream;
+	void *workspace;
+	struct pst_cuda_mover mover;
+	unsigned int first, n;
+	struct pst_cuda_job job[PST_CUDA_JOBS];
+	uint64_t ended_ns; /* the last of those that are over */
 };
 
 struct pst_cuda_nvml;

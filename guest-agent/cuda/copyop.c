@@ -21,7 +21,7 @@ uint64_t pst_cuda_copy_pieces(const struct pst_op *op)
 	return (op->a.size + COPY_PIECE - 1) / COPY_PIECE;
 }
 
-int pst_cuda_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_copy_issue(struct pst_backend *b, struct pst_cuda_job *job,
 			const struct pst_op *op, uint64_t u,
 			struct pst_error *err)
 {
@@ -41,16 +41,16 @@ int pst_cuda_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 			cudaMemcpyAsync((uint8_t *)op->c.mem + op->c.off + at,
 					(uint8_t *)op->a.mem + op->a.off + at,
 					n, cudaMemcpyDeviceToDevice,
-					lane->stream),
+					job->lane->stream),
 			"copying on the device", err);
 	} else {
 		l.off = (up ? op->a.off : op->c.off) + at;
 		l.dev = up ? (uint8_t *)op->c.mem + op->c.off + at
 			   : (uint8_t *)op->a.mem + op->a.off + at;
-		r = pst_cuda_mover_copy(&lane->mover, &l, err);
+		r = pst_cuda_mover_copy(&job->lane->mover, &l, err);
 	}
 	if (r == 0)
-		r = pst_cuda_flight_mark(&lane->flight, lane->stream, err);
+		r = pst_cuda_flight_mark(&job->flight, job->lane->stream, err);
 	return r < 0 ? r : 1;
 }
 

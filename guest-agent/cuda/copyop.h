@@ -5,13 +5,13 @@
 
 #include "guest-agent/exec/backend.h"
 
-struct pst_cuda_lane;
+struct pst_cuda_job;
 
 /* Pieces of a COPY that has a tensor at one end. */
 uint64_t pst_cuda_copy_pieces(const struct pst_op *op);
 
-/* Puts piece u of it on the device and marks lane->flight. 1 or -errno. */
-int pst_cuda_copy_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+/* Puts piece u of it on the device and marks job->flight. 1 or -errno. */
+int pst_cuda_copy_issue(struct pst_backend *b, struct pst_cuda_job *job,
 			const struct pst_op *op, uint64_t u,
 			struct pst_error *err);
 

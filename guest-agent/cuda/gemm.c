@@ -122,11 +122,11 @@ static void plan_problem(const struct pst_backend *b,
 	};
 }
 
-int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_job *job,
 			const struct pst_op *op, uint64_t *ret_pieces,
 			struct pst_error *err)
 {
-	struct pst_cuda_gemm_job *g = &lane->gemm;
+	struct pst_cuda_gemm_job *g = &job->gemm;
 	struct pst_cuda_tiles_problem p;
 	bool through;
 
@@ -342,7 +342,7 @@ static int return_c(struct pst_backend *b, struct pst_cuda_pipe_slot *slot,
 /* All that one piece needs. */
 struct issue {
 	struct pst_backend *b;
-	struct pst_cuda_lane *lane;
+	struct pst_cuda_job *job;
 	struct pst_cuda_gemm_job *g;
 	struct piece p;
 	struct part a, b_, c;
@@ -520,10 +520,10 @@ static int enter_pipe(struct pst_backend *b, struct pst_cuda_gemm_job *g,
 }
 
 /* Returns 1 when pieces can be put on the device, 0 to wait. */
-static int get_pipe(struct pst_backend *b, struct pst_cuda_lane *lane,
+static int get_pipe(struct pst_backend *b, struct pst_cuda_job *job,
 		    const struct pst_cuda_unit *u, struct pst_error *err)
 {
-	struct pst_cuda_gemm_job *g = &lane->gemm;
+	struct pst_cuda_gemm_job *g = &job->gemm;
 	const uint64_t now = pst_now_ns();
 	int r;
 
@@ -531,12 +531,12 @@ static int get_pipe(struct pst_backend *b, struct pst_cuda_lane *lane,
 		/* Between two tiles of C others may have it. */
 		if (!u->first || !pst_cuda_pipe_wanted(&b->pipe, now))
 			return 1;
-		if (lane->flight.n)
+		if (job->flight.n)
 			return 0;
-		pst_cuda_pipe_release(&b->pipe, lane->index);
+		pst_cuda_pipe_release(&b->pipe, job->lane->index);
 		g->in_pipe = false;
 	}
-	if (!pst_cuda_pipe_acquire(&b->pipe, lane->index, now))
+	if (!pst_cuda_pipe_acquire(&b->pipe, job->lane->index, now))
 		return 0;
 	r = enter_pipe(b, g, err);
 	return r < 0 ? r : 1;
@@ -549,8 +549,9 @@ static void issue_init(struct issue *s, bool piped)
 	const unsigned int e = pst_dtype_size(v->dtype);
 	const struct piece *p = &s->p;
 
-	s->env = pst_cuda_env(b, piped ? b->pipe.compute : s->lane->stream,
-			      piped ? b->pipe.workspace : s->lane->workspace);
+	s->env = pst_cuda_env(b, piped ? b->pipe.compute : s->job->lane->stream,
+			      piped ? b->pipe.workspace
+				    : s->job->lane->workspace);
 	part_of(&v->a, v->transa, p->i0, p->l0, p->mt, p->kt, v->lda,
 		v->stride_a, e, p, &s->a);
 	part_of(&v->b, v->transb, p->l0, p->j0, p->kt, p->nt, v->ldb,
@@ -561,17 +562,17 @@ static void issue_init(struct issue *s, bool piped)
 	s->c.products = p->products;
 }
 
-int pst_cuda_gemm_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_gemm_issue(struct pst_backend *b, struct pst_cuda_job *job,
 			uint64_t u, struct pst_error *err)
 {
-	const bool piped = lane->gemm.strategy == PST_CUDA_STRATEGY_PIPELINED;
-	struct issue s = {.b = b, .lane = lane, .g = &lane->gemm};
+	const bool piped = job->gemm.strategy == PST_CUDA_STRATEGY_PIPELINED;
+	struct issue s = {.b = b, .job = job, .g = &job->gemm};
 	cudaStream_t end;
 	int r = 1;
 
-	piece_of(&lane->gemm, u, &s.p);
+	piece_of(&job->gemm, u, &s.p);
 	if (piped)
-		r = get_pipe(b, lane, &s.p.u, err);
+		r = get_pipe(b, job, &s.p.u, err);
 	if (r <= 0)
 		return r;
 	issue_init(&s, piped);
@@ -586,6 +587,6 @@ int pst_cuda_gemm_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 		end = b->pipe.d2h;
 	}
 	if (r == 0)
-		r = pst_cuda_flight_mark(&lane->flight, end, err);
+		r = pst_cuda_flight_mark(&job->flight, end, err);
 	return r < 0 ? r : 1;
 }

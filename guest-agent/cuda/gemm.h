@@ -12,7 +12,7 @@
 #include "transport/op.h"
 
 struct pst_backend;
-struct pst_cuda_lane;
+struct pst_cuda_job;
 
 /* The operation in column-major words: a row-major product is the
  * column-major one of the transposes, so A and B change places. */
@@ -32,18 +32,18 @@ void pst_cuda_gemm_view(const struct pst_op *op, struct pst_op *ret,
 			bool *ret_bias_of_rows);
 
 /*
- * Plans the product in lane->gemm; *ret_pieces is what issue is to be called
+ * Plans the product in job->gemm; *ret_pieces is what issue is to be called
  * for. Returns 0, -ENOMEM.
  */
-int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_job *job,
 			const struct pst_op *op, uint64_t *ret_pieces,
 			struct pst_error *err);
 
 /*
- * Puts piece u on the device and marks lane->flight. Returns 1; 0: it has to
+ * Puts piece u on the device and marks job->flight. Returns 1; 0: it has to
  * wait for the pipe, call again; -EIO, -ENOMEM, -EOPNOTSUPP.
  */
-int pst_cuda_gemm_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_gemm_issue(struct pst_backend *b, struct pst_cuda_job *job,
 			uint64_t u, struct pst_error *err);
 
 #endif

@@ -241,13 +241,13 @@ void pst_cuda_model_free(struct pst_backend *b, void *model)
 	model_done(b, m);
 }
 
-int pst_cuda_infer_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_infer_begin(struct pst_backend *b, struct pst_cuda_job *job,
 			 const struct pst_op *op, uint64_t *ret_pieces,
 			 struct pst_error *err)
 {
 	struct pst_cuda_model *m = op->model;
 
-	lane->other = m->stream;
+	job->other = m->stream;
 	*ret_pieces = (op->m + m->rows - 1ULL) / m->rows;
 	return pst_cuda_wait_memory(b, m->stream, err);
 }
@@ -358,7 +358,7 @@ static int run_layers(struct pst_backend *b, struct pst_cuda_model *m,
 			   "starting a model's graph", err);
 }
 
-int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_job *job,
 			 const struct pst_op *op, uint64_t u,
 			 struct pst_error *err)
 {
@@ -376,7 +376,7 @@ int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
 		r = copy_rows(m, &op->c, first, rows, op->ldc, m->n_out,
 			      pst_cuda_buffer(m, m->out), false, err);
 	if (r == 0)
-		r = pst_cuda_flight_mark(&lane->flight, m->stream, err);
+		r = pst_cuda_flight_mark(&job->flight, m->stream, err);
 	return r < 0 ? r : 1;
 }
 

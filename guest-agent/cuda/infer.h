@@ -9,7 +9,7 @@
 #include "guest-agent/exec/backend.h"
 #include "guest-agent/model/model.h"
 
-struct pst_cuda_lane;
+struct pst_cuda_job;
 
 /*
  * Sums and activations are F32; weights stay as they are in the file, and where
@@ -22,14 +22,14 @@ int pst_cuda_model_new(struct pst_backend *b,
 		       void **ret, struct pst_error *err);
 void pst_cuda_model_free(struct pst_backend *b, void *model);
 
-/* Prepares lane for a checked INFER; *ret_pieces is what issue is to be called
+/* Prepares job for a checked INFER; *ret_pieces is what issue is to be called
  * for. 0 or -EIO. */
-int pst_cuda_infer_begin(struct pst_backend *b, struct pst_cuda_lane *lane,
+int pst_cuda_infer_begin(struct pst_backend *b, struct pst_cuda_job *job,
 			 const struct pst_op *op, uint64_t *ret_pieces,
 			 struct pst_error *err);
 
-/* Puts piece u of it on the device and marks lane->flight. 1 or -errno. */
-int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_lane *lane,
+/* Puts piece u of it on the device and marks job->flight. 1 or -errno. */
+int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_job *job,
 			 const struct pst_op *op, uint64_t u,
 			 struct pst_error *err);
 

@@ -15,7 +15,10 @@ struct pst_backend;
 struct pst_agent_model_plan;
 
 /* Of struct pst_backend_ops; a loadable backend of another one is refused. */
-#define PST_BACKEND_ABI 4U
+#define PST_BACKEND_ABI 5U
+
+/* The most operations of a lane that a backend takes ahead. */
+#define PST_BACKEND_MAX_AHEAD 3U
 
 /* State of one running operation. The executor owns it and zeroes it before
  * begin; the backend's fields are the backend's. */
@@ -85,6 +88,16 @@ enum pst_backend_step {
 struct pst_backend_ops {
 	uint32_t abi;     /* PST_BACKEND_ABI */
 	const char *name; /* "cpu" */
+
+	/*
+	 * How many more operations of a lane begin takes while the first is on
+	 * the device (step returned WAIT), PST_BACKEND_MAX_AHEAD at most; 0
+	 * where a lane's operations come one by one. begin of such an operation
+	 * starts all of it, behind those before, or returns -EAGAIN: it begins
+	 * again when they are done. It is stepped or cancelled when it is the
+	 * first.
+	 */
+	uint32_t ahead;
 
 	/*
 	 * base: wire offset 0 of the region. threads: 0 for the backend's

@@ -86,7 +86,7 @@ void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 		l->giving_up = true;
 		l->give_up_ns = ex->config.clock();
 	}
-	if (!l->running || l->use.ops->cancel(l->use.backend, &l->bop) == 1)
+	if (pst_agent_ahead_cancel(ex, l))
 		remove_lane(ex, l);
 }
 
@@ -305,6 +305,7 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 		return;
 	}
 	l->running = true;
+	l->no_ahead = false;
 	l->device_ns = 0;
 	l->begun = ++ex->n_begun;
 }
@@ -362,16 +363,26 @@ static void give_up(struct pst_agent_executor *ex, struct lane *l)
 {
 	/* The caller's clock must advance, however long this takes. */
 	ex->now_ns = ex->config.clock();
-	if (l->use.ops->cancel(l->use.backend, &l->bop) != 1) {
+	if (l->detached ? !pst_agent_ahead_cancel(ex, l)
+			: l->use.ops->cancel(l->use.backend, &l->bop) != 1) {
 		/* Who will be told does not ask all the time. */
 		l->waiting = l->use.tells;
 		return;
 	}
 	l->waiting = false;
-	if (l->detached)
+	if (l->detached) {
 		remove_lane(ex, l);
+		return;
+	}
+	post_failed(ex, l, l->bop.op.tag, PST_WIRE_ECANCELED, NULL);
+}
+
+static void go_on(struct pst_agent_executor *ex, struct lane *l)
+{
+	if (l->giving_up)
+		give_up(ex, l);
 	else
-		post_failed(ex, l, l->bop.op.tag, PST_WIRE_ECANCELED, NULL);
+		step(ex, l);
 }
 
 static void work_once(struct pst_agent_executor *ex, struct lane *l)
@@ -380,10 +391,13 @@ static void work_once(struct pst_agent_executor *ex, struct lane *l)
 		start(ex, l);
 	if (!l->running)
 		return;
-	if (l->giving_up)
-		give_up(ex, l);
-	else
-		step(ex, l);
+	if (l->waiting) {
+		pst_agent_ahead_begin(ex, l);
+		return;
+	}
+	go_on(ex, l);
+	if (l->n_ahead)
+		pst_agent_ahead_next(ex, l);
 }
 
 /* Steps the operations that a device runs. Returns whether one of them
@@ -403,10 +417,12 @@ static bool step_waiting(struct pst_agent_executor *ex)
 			continue;
 		ex->stepped = false;
 		ex->slice_ns = 0;
-		work_once(ex, l);
+		do {
+			go_on(ex, l);
+			ended |= !l->waiting;
+		} while (pst_agent_ahead_next(ex, l) && l->waiting);
 		pay(ex);
 		pst_agent_executor_charge(ex, l, ex->slice_ns);
-		ended |= !l->waiting;
 	}
 	return ended;
 }
@@ -519,7 +535,7 @@ bool pst_agent_executor_ready(const struct pst_agent_executor *ex)
 
 	for (i = 0; i < ex->n_active; i++) {
 		l = ex->active[i];
-		if (pst_agent_lane_has_work(l))
+		if (pst_agent_lane_has_work(ex, l))
 			return true;
 		if (!l->broken && !l->detached && l->n_taken < N_TAKEN &&
 		    pst_lane_agent_ready(&l->ring))

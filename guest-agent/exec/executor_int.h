@@ -24,6 +24,15 @@ struct why {
 	char text[sizeof(((struct pst_error *)NULL)->text)];
 };
 
+/* An operation that the backend took while the one before was on the device. */
+struct follower {
+	struct pst_backend_op bop;
+	struct pst_agent_check_memo memo;
+	bool cancelled;
+	uint64_t queue_ns;
+	uint64_t begun;
+};
+
 struct lane {
 	bool attached;
 	bool broken;    /* not scanned any more */
@@ -48,6 +57,10 @@ struct lane {
 	uint64_t begun;    /* the number of bop, or of the last one */
 	/* When the device began, and should have ended bop; 0: it has not. */
 	uint64_t device_ns, due_ns;
+	/* Behind bop, in the backend; see executor_ahead.c. */
+	unsigned int n_ahead, first_ahead;
+	bool no_ahead; /* until bop is done */
+	struct follower ahead[PST_BACKEND_MAX_AHEAD];
 	/* Entries still in the ring that were cancelled, by slot. */
 	unsigned int n_marked;
 	uint64_t marked[PST_WIRE_SLOTS / 64];
@@ -92,6 +105,25 @@ int pst_agent_run_choose(const struct pst_agent_executor_config *config,
 void pst_agent_run_answer(const struct pst_agent_executor_config *config,
 			  const struct lane *l);
 
+/* Whether the backend may take the lane's next operation behind those that are
+ * on the device. */
+bool pst_agent_ahead_may(const struct pst_agent_executor *ex,
+			 const struct lane *l);
+
+/* Gives the backend that operation, or finds that it has to wait. */
+void pst_agent_ahead_begin(struct pst_agent_executor *ex, struct lane *l);
+
+/* The lane's operation is over: the next one that the backend has takes its
+ * place. Returns whether there is one. */
+bool pst_agent_ahead_next(struct pst_agent_executor *ex, struct lane *l);
+
+/* Gives up all that the backend has of the lane, which is not running any more
+ * then. Returns false if some of it may still write. */
+bool pst_agent_ahead_cancel(struct pst_agent_executor *ex, struct lane *l);
+
+/* The operation with this tag, of those behind the first; NULL: none. */
+struct follower *pst_agent_ahead_find(struct lane *l, uint64_t tag);
+
 /* Stores the reason of a failed operation. */
 void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
 			      const struct pst_error *err);
@@ -99,9 +131,11 @@ void pst_agent_lane_stash_why(struct lane *l, uint64_t tag,
 /* Whether an entry was cancelled before it was taken; it is not any more. */
 bool pst_agent_lane_take_mark(struct lane *l, uint64_t entry);
 
-static inline bool pst_agent_lane_has_work(const struct lane *l)
+static inline bool pst_agent_lane_has_work(const struct pst_agent_executor *ex,
+					   const struct lane *l)
 {
-	return l->running ? !l->waiting : l->n_taken > 0;
+	return l->running ? !l->waiting || pst_agent_ahead_may(ex, l)
+			  : l->n_taken > 0;
 }
 
 /* The lane whose turn it is, NULL when no lane has work. A turn is much shorter

@@ -77,6 +77,7 @@ int pst_agent_executor_cancel(struct pst_agent_executor *ex, uint32_t lane,
 			      uint64_t tag)
 {
 	struct lane *l = &ex->lanes[lane];
+	struct follower *f;
 	struct taken *t;
 	unsigned int i;
 
@@ -89,6 +90,11 @@ int pst_agent_executor_cancel(struct pst_agent_executor *ex, uint32_t lane,
 			l->give_up_ns = ex->config.clock();
 		l->waiting = false;
 		l->giving_up = true;
+		return 0;
+	}
+	f = pst_agent_ahead_find(l, tag);
+	if (f) {
+		f->cancelled = true;
 		return 0;
 	}
 	for (i = 0; i < l->n_taken; i++) {
@@ -164,11 +170,20 @@ static bool uses(const struct pst_op *op, const void *mem)
 bool pst_agent_executor_uses(const struct pst_agent_executor *ex,
 			     const void *mem)
 {
-	unsigned int i;
+	const struct lane *l;
+	unsigned int i, j;
 
-	for (i = 0; i < ex->n_active; i++)
-		if (ex->active[i]->running && uses(&ex->active[i]->bop.op, mem))
+	for (i = 0; i < ex->n_active; i++) {
+		l = ex->active[i];
+		if (l->running && uses(&l->bop.op, mem))
 			return true;
+		for (j = 0; j < l->n_ahead; j++)
+			if (uses(&l->ahead[(l->first_ahead + j) %
+					   PST_BACKEND_MAX_AHEAD]
+					  .bop.op,
+				 mem))
+				return true;
+	}
 	return false;
 }
 

@@ -21,7 +21,7 @@ static void new_round(struct pst_agent_executor *ex)
 
 	for (i = 0; i < ex->n_active; i++) {
 		l = ex->active[i];
-		if (!pst_agent_lane_has_work(l) || l->deficit_ns > 0)
+		if (!pst_agent_lane_has_work(ex, l) || l->deficit_ns > 0)
 			l->deficit_ns = 0;
 		l->deficit_ns += (int64_t)QUANTUM_NS;
 	}
@@ -49,7 +49,7 @@ static struct lane *next_lane(struct pst_agent_executor *ex)
 		for (i = 0; i < ex->n_active; i++) {
 			ex->turn = (ex->turn + 1) % ex->n_active;
 			l = ex->active[ex->turn];
-			if (pst_agent_lane_has_work(l) && l->deficit_ns > 0)
+			if (pst_agent_lane_has_work(ex, l) && l->deficit_ns > 0)
 				return l;
 		}
 	}
@@ -61,7 +61,7 @@ struct lane *pst_agent_executor_pick(struct pst_agent_executor *ex)
 	struct lane *l;
 
 	for (i = 0; i < ex->n_active; i++) {
-		if (pst_agent_lane_has_work(ex->active[i])) {
+		if (pst_agent_lane_has_work(ex, ex->active[i])) {
 			with_work++;
 			last = i;
 		}
@@ -74,7 +74,7 @@ struct lane *pst_agent_executor_pick(struct pst_agent_executor *ex)
 	if (!ex->shared)
 		begin_sharing(ex);
 	l = ex->active[ex->turn];
-	if (pst_agent_lane_has_work(l) && l->deficit_ns > 0 &&
+	if (pst_agent_lane_has_work(ex, l) && l->deficit_ns > 0 &&
 	    ex->turn_ns < ROTATION_NS / with_work)
 		return l;
 	ex->turn_ns = 0;
