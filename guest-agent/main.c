@@ -8,10 +8,10 @@
 
 #include "guest-agent/options.h"
 #include "guest-agent/service/journal.h"
-#include "guest-agent/service/listen_fds.h"
-#include "guest-agent/service/notify.h"
 #include "guest-agent/settings.h"
 #include "transport/base/group.h"
+#include "transport/base/listen_fds.h"
+#include "transport/base/notify.h"
 #include "transport/base/util.h"
 
 static int stop_fd = -1;
@@ -60,12 +60,12 @@ static int serve(const struct pst_agent_server_config *config,
 		return r;
 	r = pst_agent_server_watch_stop(server, stop_fd, err);
 	if (r == 0) {
-		if (pst_agent_notify("READY=1") < 0)
+		if (pst_service_notify("READY=1") < 0)
 			pst_agent_log(PST_AGENT_LOG_WARNING,
 				      "cannot tell the service manager that "
 				      "the agent is ready");
 		r = pst_agent_server_run(server, err);
-		pst_agent_notify("STOPPING=1");
+		pst_service_notify("STOPPING=1");
 	}
 	pst_agent_server_close(server);
 	return r;
@@ -77,13 +77,13 @@ static int take_service(struct pst_agent_server_config *c,
 {
 	int r;
 
-	r = pst_agent_activation_take(c->passed, PST_AGENT_MAX_LISTENERS, err);
+	r = pst_activation_take(c->passed, PST_AGENT_MAX_LISTENERS, err);
 	if (r < 0)
 		return r;
 	c->n_passed = (unsigned int)r;
-	return pst_agent_notify_watchdog(getenv("WATCHDOG_USEC"),
-					 getenv("WATCHDOG_PID"), getpid(),
-					 &c->watchdog_ns, err);
+	return pst_service_notify_watchdog(getenv("WATCHDOG_USEC"),
+					   getenv("WATCHDOG_PID"), getpid(),
+					   &c->watchdog_ns, err);
 }
 
 /* What an agent without privileges needs: before it starts, as root. */

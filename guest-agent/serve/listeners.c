@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "guest-agent/service/listen_fds.h"
+#include "transport/base/listen_fds.h"
 #include "transport/base/util.h"
 
 static int check_room(const struct pst_agent_listeners *l,
@@ -75,8 +75,7 @@ void pst_agent_listeners_describe(const struct pst_agent_listeners *l,
 
 	buf[0] = '\0';
 	for (i = 0; i < l->n && n < size; i++) {
-		pst_agent_activation_describe(l->listeners[i].fd, one,
-					      sizeof(one));
+		pst_activation_describe(l->listeners[i].fd, one, sizeof(one));
 		n += (size_t)snprintf(buf + n, size - n, " %s", one);
 	}
 }

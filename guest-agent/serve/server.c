@@ -19,7 +19,7 @@
 #include "guest-agent/serve/onnx_dir.h"
 #include "guest-agent/serve/spin.h"
 #include "guest-agent/service/log.h"
-#include "guest-agent/service/notify.h"
+#include "transport/base/notify.h"
 #include "transport/base/util.h"
 #include "transport/frame.h"
 #include "transport/region/numa.h"
@@ -376,7 +376,7 @@ static uint64_t tick(struct pst_agent_server *s, uint64_t now_ns)
 
 	/* Here and by no other thread: it is this one that must not hang. */
 	if (now_ns >= s->next_ping_ns) {
-		pst_agent_notify("WATCHDOG=1");
+		pst_service_notify("WATCHDOG=1");
 		s->next_ping_ns = now_ns + s->ping_ns;
 	}
 	if (due > s->next_ping_ns)

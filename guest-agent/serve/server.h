@@ -29,7 +29,7 @@ struct pst_agent_server_config {
 	uint64_t spin_ns;
 	uint64_t drain_ns; /* for operations in flight at the end */
 	/* The serving thread gives a sign of life well within that time
-	 * (pst_agent_notify("WATCHDOG=1")); 0: none is wanted. */
+	 * (pst_service_notify("WATCHDOG=1")); 0: none is wanted. */
 	uint64_t watchdog_ns;
 	uint32_t cids[PST_AGENT_CONN_MAX_CIDS];
 	unsigned int n_cids;

@@ -6,10 +6,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "guest-agent/service/listen_fds.h"
-#include "guest-agent/service/notify.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
+#include "transport/base/listen_fds.h"
+#include "transport/base/notify.h"
 #include "transport/base/util.h"
 
 #define MAX 8
@@ -20,7 +20,7 @@ static int fds[MAX];
 static int count(const char *pid, const char *n)
 {
 	err = (struct pst_error){0};
-	return pst_agent_activation_count(pid, n, 42, MAX, &err);
+	return pst_activation_count(pid, n, 42, MAX, &err);
 }
 
 START_TEST(sockets_are_counted_for_this_process_only)
@@ -71,8 +71,8 @@ static void teardown(void)
 static void pass(int i, int fd)
 {
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_ge(dup2(fd, PST_AGENT_ACTIVATION_FIRST + i), 0);
-	if (fd != PST_AGENT_ACTIVATION_FIRST + i)
+	ck_assert_int_ge(dup2(fd, PST_ACTIVATION_FIRST + i), 0);
+	if (fd != PST_ACTIVATION_FIRST + i)
 		close(fd);
 }
 
@@ -99,7 +99,7 @@ static int take(const char *n)
 	setenv("LISTEN_FDS", n, 1);
 	setenv("LISTEN_FDNAMES", "x", 1);
 	err = (struct pst_error){0};
-	return pst_agent_activation_take(fds, MAX, &err);
+	return pst_activation_take(fds, MAX, &err);
 }
 
 START_TEST(listening_sockets_are_taken_and_made_ready)
@@ -113,14 +113,14 @@ START_TEST(listening_sockets_are_taken_and_made_ready)
 	ck_assert_int_eq(fds[0], 3);
 	ck_assert_int_eq(fcntl(3, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	ck_assert_int_eq(fcntl(3, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
-	pst_agent_activation_describe(3, text, sizeof(text));
+	pst_activation_describe(3, text, sizeof(text));
 	snprintf(want, sizeof(want), "unix:%s/a", tmpdir);
 	ck_assert_str_eq(text, want);
 	/* No child takes them for its own. */
 	ck_assert_ptr_null(getenv("LISTEN_PID"));
 	ck_assert_ptr_null(getenv("LISTEN_FDS"));
 	ck_assert_ptr_null(getenv("LISTEN_FDNAMES"));
-	ck_assert_int_eq(pst_agent_activation_take(fds, MAX, &err), 0);
+	ck_assert_int_eq(pst_activation_take(fds, MAX, &err), 0);
 }
 END_TEST
 
@@ -166,16 +166,16 @@ START_TEST(the_watchdogs_time_is_read_for_this_process_only)
 	uint64_t ns = 1;
 
 	ck_assert_int_eq(
-		pst_agent_notify_watchdog("3000000", "42", 42, &ns, &err), 0);
+		pst_service_notify_watchdog("3000000", "42", 42, &ns, &err), 0);
 	ck_assert_uint_eq(ns, 3 * PST_NS_PER_S);
 	ck_assert_int_eq(
-		pst_agent_notify_watchdog("3000000", NULL, 42, &ns, &err), 0);
+		pst_service_notify_watchdog("3000000", NULL, 42, &ns, &err), 0);
 	ck_assert_uint_eq(ns, 3 * PST_NS_PER_S);
 	ck_assert_int_eq(
-		pst_agent_notify_watchdog("3000000", "41", 42, &ns, &err), 0);
+		pst_service_notify_watchdog("3000000", "41", 42, &ns, &err), 0);
 	ck_assert_uint_eq(ns, 0);
 	ns = 1;
-	ck_assert_int_eq(pst_agent_notify_watchdog(NULL, "42", 42, &ns, &err),
+	ck_assert_int_eq(pst_service_notify_watchdog(NULL, "42", 42, &ns, &err),
 			 0);
 	ck_assert_uint_eq(ns, 0);
 }
@@ -189,13 +189,14 @@ START_TEST(a_watchdogs_time_that_is_none_is_an_error)
 	size_t i;
 
 	for (i = 0; i < PST_ARRAY_SIZE(bad); i++) {
-		ck_assert_int_eq(
-			pst_agent_notify_watchdog(bad[i], NULL, 42, &ns, &err),
-			-EINVAL);
+		ck_assert_int_eq(pst_service_notify_watchdog(bad[i], NULL, 42,
+							     &ns, &err),
+				 -EINVAL);
 		ck_assert_ptr_nonnull(strstr(err.text, "WATCHDOG_USEC="));
 	}
-	ck_assert_int_eq(pst_agent_notify_watchdog("1", "self", 42, &ns, &err),
-			 -EINVAL);
+	ck_assert_int_eq(
+		pst_service_notify_watchdog("1", "self", 42, &ns, &err),
+		-EINVAL);
 }
 END_TEST
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Notifies systemd as sd_notify(3) does, without its library. */
-#ifndef PST_GUEST_AGENT_SERVICE_NOTIFY_H
-#define PST_GUEST_AGENT_SERVICE_NOTIFY_H
+#ifndef PST_TRANSPORT_BASE_NOTIFY_H
+#define PST_TRANSPORT_BASE_NOTIFY_H
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -12,7 +12,7 @@
  * Sends state, e.g. "READY=1", to $NOTIFY_SOCKET (sd_notify(3), "NOTES"),
  * where it is set. Never blocks. Returns 1 sent, 0 not set, -errno.
  */
-int pst_agent_notify(const char *state);
+int pst_service_notify(const char *state);
 
 /*
  * How long the service manager waits for a sign of life, from $WATCHDOG_USEC
@@ -20,7 +20,7 @@ int pst_agent_notify(const char *state);
  * what is not set; *ret_ns is 0 when it waits for none, or for another process
  * than self. A pure function. Returns 0, or -EINVAL: not a number.
  */
-int pst_agent_notify_watchdog(const char *usec, const char *pid, pid_t self,
-			      uint64_t *ret_ns, struct pst_error *err);
+int pst_service_notify_watchdog(const char *usec, const char *pid, pid_t self,
+				uint64_t *ret_ns, struct pst_error *err);
 
 #endif

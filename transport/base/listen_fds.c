@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Listening sockets that the service manager passes (sd_listen_fds(3)). */
-#include "guest-agent/service/listen_fds.h"
+#include "transport/base/listen_fds.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -12,8 +12,8 @@
 
 #include "transport/base/util.h"
 
-int pst_agent_activation_count(const char *pid, const char *fds, pid_t self,
-			       unsigned int max, struct pst_error *err)
+int pst_activation_count(const char *pid, const char *fds, pid_t self,
+			 unsigned int max, struct pst_error *err)
 {
 	uint64_t to, n;
 
@@ -73,26 +73,25 @@ static int take(int fd, struct pst_error *err)
 	return 0;
 }
 
-int pst_agent_activation_take(int *ret_fds, unsigned int max,
-			      struct pst_error *err)
+int pst_activation_take(int *ret_fds, unsigned int max, struct pst_error *err)
 {
 	int i, r, n;
 
-	n = pst_agent_activation_count(
-		getenv("LISTEN_PID"), getenv("LISTEN_FDS"), getpid(), max, err);
+	n = pst_activation_count(getenv("LISTEN_PID"), getenv("LISTEN_FDS"),
+				 getpid(), max, err);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	for (i = 0; i < n; i++) {
-		r = take(PST_AGENT_ACTIVATION_FIRST + i, err);
+		r = take(PST_ACTIVATION_FIRST + i, err);
 		if (r < 0)
 			return r;
-		ret_fds[i] = PST_AGENT_ACTIVATION_FIRST + i;
+		ret_fds[i] = PST_ACTIVATION_FIRST + i;
 	}
 	return n;
 }
 
-void pst_agent_activation_describe(int fd, char *buf, size_t size)
+void pst_activation_describe(int fd, char *buf, size_t size)
 {
 	union {
 		struct sockaddr sa;

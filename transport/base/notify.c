@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Notifies systemd as sd_notify(3) does, without its library. */
-#include "guest-agent/service/notify.h"
+#include "transport/base/notify.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,7 +12,7 @@
 
 #include "transport/base/util.h"
 
-int pst_agent_notify(const char *state)
+int pst_service_notify(const char *state)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -38,8 +38,8 @@ int pst_agent_notify(const char *state)
 	return 1;
 }
 
-int pst_agent_notify_watchdog(const char *usec, const char *pid, pid_t self,
-			      uint64_t *ret_ns, struct pst_error *err)
+int pst_service_notify_watchdog(const char *usec, const char *pid, pid_t self,
+				uint64_t *ret_ns, struct pst_error *err)
 {
 	uint64_t us, to;
 
