@@ -77,7 +77,7 @@ static int take_service(struct pst_agent_server_config *c,
 {
 	int r;
 
-	r = pst_activation_take(c->passed, PST_AGENT_MAX_LISTENERS, err);
+	r = pst_activation_take(c->passed, PST_AGENT_MAX_LISTENERS, false, err);
 	if (r < 0)
 		return r;
 	c->n_passed = (unsigned int)r;

@@ -42,13 +42,15 @@ static int option(int fd, int name)
 }
 
 /* What is wrong with a passed descriptor; NULL: nothing. */
-static const char *judge(int fd)
+static const char *judge(int fd, bool ip)
 {
 	const int domain = option(fd, SO_DOMAIN);
 
 	if (domain < 0)
 		return domain == -EBADF ? "is not open" : "is not a socket";
-	if (domain != AF_VSOCK && domain != AF_UNIX)
+	if (ip && domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX)
+		return "is neither a TCP nor a UNIX socket";
+	if (!ip && domain != AF_VSOCK && domain != AF_UNIX)
 		return "is neither a vsock nor a UNIX socket";
 	if (option(fd, SO_TYPE) != SOCK_STREAM)
 		return "is not a stream socket (ListenStream=)";
@@ -57,9 +59,9 @@ static const char *judge(int fd)
 	return NULL;
 }
 
-static int take(int fd, struct pst_error *err)
+static int take(int fd, bool ip, struct pst_error *err)
 {
-	const char *wrong = judge(fd);
+	const char *wrong = judge(fd, ip);
 	int flags;
 
 	if (wrong)
@@ -73,7 +75,8 @@ static int take(int fd, struct pst_error *err)
 	return 0;
 }
 
-int pst_activation_take(int *ret_fds, unsigned int max, struct pst_error *err)
+int pst_activation_take(int *ret_fds, unsigned int max, bool ip,
+			struct pst_error *err)
 {
 	int i, r, n;
 
@@ -83,7 +86,7 @@ int pst_activation_take(int *ret_fds, unsigned int max, struct pst_error *err)
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	for (i = 0; i < n; i++) {
-		r = take(PST_ACTIVATION_FIRST + i, err);
+		r = take(PST_ACTIVATION_FIRST + i, ip, err);
 		if (r < 0)
 			return r;
 		ret_fds[i] = PST_ACTIVATION_FIRST + i;

@@ -99,7 +99,7 @@ static int take(const char *n)
 	setenv("LISTEN_FDS", n, 1);
 	setenv("LISTEN_FDNAMES", "x", 1);
 	err = (struct pst_error){0};
-	return pst_activation_take(fds, MAX, &err);
+	return pst_activation_take(fds, MAX, false, &err);
 }
 
 START_TEST(listening_sockets_are_taken_and_made_ready)
@@ -120,7 +120,7 @@ START_TEST(listening_sockets_are_taken_and_made_ready)
 	ck_assert_ptr_null(getenv("LISTEN_PID"));
 	ck_assert_ptr_null(getenv("LISTEN_FDS"));
 	ck_assert_ptr_null(getenv("LISTEN_FDNAMES"));
-	ck_assert_int_eq(pst_activation_take(fds, MAX, &err), 0);
+	ck_assert_int_eq(pst_activation_take(fds, MAX, false, &err), 0);
 }
 END_TEST
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks the head of a request: pure functions over its fields. */
+#include "host-client/gateway/head.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define WORD_SIZE 64U
+
+/* The name's part of a Host header; 0: it is malformed. */
+static size_t host_length(const char *host)
+{
+	const char *end = host[0] == '[' ? strchr(host, ']') : NULL;
+	size_t n = end ? (size_t)(end + 1 - host) : strcspn(host, ":");
+	const char *port = host + n;
+
+	if (host[0] == '[' && !end)
+		return 0;
+	if (!*port)
+		return n;
+	if (*port != ':' || strlen(port) > 6)
+		return 0;
+	for (port++; *port; port++)
+		if (*port < '0' || *port > '9')
+			return 0;
+	return n;
+}
+
+static bool is(const char *text, size_t n, const char *name)
+{
+	return strlen(name) == n && strncasecmp(text, name, n) == 0;
+}
+
+bool pst_gw_host_is_ours(const char *host, const struct pst_gw_names *names)
+{
+	const size_t n = host ? host_length(host) : 0;
+	unsigned int i;
+
+	if (n == 0)
+		return false;
+	if (is(host, n, "localhost") || is(host, n, "127.0.0.1") ||
+	    is(host, n, "[::1]"))
+		return true;
+	for (i = 0; i < names->n; i++)
+		if (is(host, n, names->name[i]))
+			return true;
+	return false;
+}
+
+bool pst_gw_type_is_good(const char *type)
+{
+	const size_t n = strcspn(type, "; \t");
+
+	return is(type, n, "application/json") ||
+	       is(type, n, "application/octet-stream");
+}
+
+int pst_gw_length(const char *text, uint64_t *ret)
+{
+	uint64_t n = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9' || pst_mul_overflow(n, 10, &n) ||
+		    pst_add_overflow(n, (uint64_t)(*text - '0'), &n))
+			return -EINVAL;
+	}
+	*ret = n;
+	return 0;
+}
+
+const char *pst_gw_bearer(const char *authorization)
+{
+	if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
+		return NULL;
+	authorization += 7;
+	return authorization + strspn(authorization, " ");
+}
+
+bool pst_gw_token_equal(const char *a, const char *b)
+{
+	const size_t n = strlen(a);
+	volatile unsigned char diff = 0;
+	size_t i;
+
+	if (n != strlen(b))
+		return false;
+	for (i = 0; i < n; i++)
+		diff = (unsigned char)(diff | ((unsigned char)a[i] ^
+					       (unsigned char)b[i]));
+	return diff == 0;
+}
+
+bool pst_gw_path_match(const char *pattern, const char *path, unsigned int max,
+		       char (*ret_words)[64])
+{
+	unsigned int words = 0;
+	size_t n;
+
+	for (; *pattern; pattern++) {
+		if (*pattern != '*') {
+			if (*pattern != *path)
+				return false;
+			path++;
+			continue;
+		}
+		n = strcspn(path, "/");
+		if (n == 0 || n >= WORD_SIZE || words == max)
+			return false;
+		memcpy(ret_words[words], path, n);
+		ret_words[words++][n] = '\0';
+		path += n;
+	}
+	return *path == '\0';
+}

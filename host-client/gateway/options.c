@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* The gateway's command line. */
+#include "host-client/gateway/options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "transport/base/text.h"
+
+enum option_id {
+	OPT_ENDPOINT,
+	OPT_SOCKET,
+	OPT_LISTEN,
+	OPT_TOKEN_FILE,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
+	OPT_HOST,
+	OPT_ALLOW_LOAD,
+	OPT_MEMORY,
+	OPT_CONNECTIONS,
+	OPT_IN_FLIGHT,
+	OPT_HELP,
+	OPT_VERSION,
+	N_OPTIONS,
+};
+
+static const struct {
+	const char *name, *arg, *help;
+} table[N_OPTIONS] = {
+	[OPT_ENDPOINT] = {"endpoint", "[NAME=]ENDPOINT",
+			  "an agent, up to 16 [$PENSTOCK_ENDPOINT]"},
+	[OPT_SOCKET] = {"socket", "PATH",
+			"listen on a Unix socket [" PST_GW_SOCKET "]"},
+	[OPT_LISTEN] = {"listen", "ADDRESS:PORT",
+			"listen on TCP; needs --token-file"},
+	[OPT_TOKEN_FILE] = {"token-file", "FILE",
+			    "tokens of clients on TCP, one a line"},
+	[OPT_TLS_CERT] = {"tls-cert", "FILE", "certificate, in PEM"},
+	[OPT_TLS_KEY] = {"tls-key", "FILE", "its private key, in PEM"},
+	[OPT_HOST] = {"host", "NAME", "one more name of this host"},
+	[OPT_ALLOW_LOAD] = {"allow-load", NULL,
+			    "clients may load and unload models"},
+	[OPT_MEMORY] = {"memory", "SIZE",
+			"room for tensors in each region [64M]"},
+	[OPT_CONNECTIONS] = {"connections", "N", "open at once [4096]"},
+	[OPT_IN_FLIGHT] = {"in-flight", "N", "operations of one peer [64]"},
+	[OPT_HELP] = {"help", NULL, "print this"},
+	[OPT_VERSION] = {"version", NULL, "print the version"},
+};
+
+static void print_help(void)
+{
+	char left[40];
+	int i;
+
+	printf("Usage: penstock-gateway [OPTION]...\n"
+	       "Serves agents of this host by HTTP: health, metrics, "
+	       "inference.\n\n");
+	for (i = 0; i < N_OPTIONS; i++) {
+		snprintf(left, sizeof(left), "--%s%s%s", table[i].name,
+			 table[i].arg ? " " : "",
+			 table[i].arg ? table[i].arg : "");
+		printf("  %-28s %s\n", left, table[i].help);
+	}
+	printf("\nSee penstock-gateway(8).\n");
+}
+
+static int add_endpoint(struct pst_gw_options *o, const char *arg,
+			struct pst_error *err)
+{
+	struct pst_gw_endpoint *e = &o->endpoint[o->n_endpoints];
+	const char *equals = strchr(arg, '=');
+	const size_t n = equals ? (size_t)(equals - arg) : 0;
+	unsigned int i;
+
+	if (o->n_endpoints == PST_GW_MAX_AGENTS)
+		return pst_error_set(err, -EINVAL,
+				     "--endpoint may be given %u times",
+				     PST_GW_MAX_AGENTS);
+	e->uri = arg;
+	if (n > 0 && n < sizeof(e->name)) {
+		memcpy(e->name, arg, n);
+		e->name[n] = '\0';
+		if (pst_name_is_good(e->name))
+			e->uri = equals + 1;
+	}
+	/* What has an "=" in a URI is no name. */
+	if (e->uri == arg && pst_name_is_good(arg))
+		snprintf(e->name, sizeof(e->name), "%s", arg);
+	else if (e->uri == arg)
+		snprintf(e->name, sizeof(e->name), "agent%u", o->n_endpoints);
+	for (i = 0; i < o->n_endpoints; i++)
+		if (strcmp(o->endpoint[i].name, e->name) == 0)
+			return pst_error_set(err, -EINVAL,
+					     "--endpoint %s: there are two "
+					     "agents of that name",
+					     arg);
+	o->n_endpoints++;
+	return 0;
+}
+
+static int add_text(const char **list, unsigned int *n, unsigned int max,
+		    const char *name, const char *arg, struct pst_error *err)
+{
+	if (*n == max)
+		return pst_error_set(err, -EINVAL, "--%s may be given %u times",
+				     name, max);
+	list[(*n)++] = arg;
+	return 0;
+}
+
+static int take_number(unsigned int *ret, const char *name, const char *arg,
+		       uint64_t max, struct pst_error *err)
+{
+	uint64_t n;
+
+	if (pst_parse_u64(arg, 1, max, &n) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "--%s %.64s: expected a number from 1 to "
+				     "%u",
+				     name, arg, (unsigned int)max);
+	*ret = (unsigned int)n;
+	return 0;
+}
+
+static int take(struct pst_gw_options *o, int id, const char *arg,
+		struct pst_error *err)
+{
+	switch (id) {
+	case OPT_ENDPOINT:
+		return add_endpoint(o, arg, err);
+	case OPT_SOCKET:
+		o->socket = arg;
+		return 0;
+	case OPT_LISTEN:
+		return add_text(o->listen, &o->n_listen, PST_GW_MAX_LISTEN,
+				"listen", arg, err);
+	case OPT_TOKEN_FILE:
+		o->token_file = arg;
+		return 0;
+	case OPT_TLS_CERT:
+		o->tls_cert = arg;
+		return 0;
+	case OPT_TLS_KEY:
+		o->tls_key = arg;
+		return 0;
+	case OPT_HOST:
+		return add_text(o->host, &o->n_hosts, PST_GW_MAX_HOSTS, "host",
+				arg, err);
+	case OPT_ALLOW_LOAD:
+		o->allow_load = true;
+		return 0;
+	case OPT_MEMORY:
+		if (pst_parse_size(arg, &o->memory) < 0 ||
+		    o->memory < 1ULL << 20 || o->memory > 1ULL << 40)
+			return pst_error_set(err, -EINVAL,
+					     "--memory %.64s: expected a size "
+					     "from 1M to 1T",
+					     arg);
+		return 0;
+	case OPT_CONNECTIONS:
+		return take_number(&o->n_conns, "connections", arg, 65536, err);
+	default:
+		return take_number(&o->in_flight, "in-flight", arg, 192, err);
+	}
+}
+
+/* What does not go together. */
+static int check(struct pst_gw_options *o, struct pst_error *err)
+{
+	if (!o->tls_cert != !o->tls_key)
+		return pst_error_set(err, -EINVAL,
+				     "--tls-cert and --tls-key go together");
+	if (o->n_listen && !o->token_file)
+		return pst_error_set(err, -EINVAL,
+				     "--listen needs --token-file: every user "
+				     "of a host reaches its loopback");
+	if (o->n_endpoints == 0) {
+		snprintf(o->endpoint[0].name, sizeof(o->endpoint[0].name),
+			 "agent0");
+		o->n_endpoints = 1;
+	}
+	return 0;
+}
+
+int pst_gw_options_parse(int argc, char **argv, struct pst_gw_options *ret,
+			 struct pst_error *err)
+{
+	struct option longopts[N_OPTIONS + 1] = {{0}};
+	int c, i, r = 0;
+
+	*ret = (struct pst_gw_options){
+		.memory = PST_GW_MEMORY,
+		.n_conns = PST_GW_CONNECTIONS,
+		.in_flight = PST_GW_IN_FLIGHT,
+	};
+	for (i = 0; i < N_OPTIONS; i++)
+		longopts[i] = (struct option){
+			.name = table[i].name,
+			.has_arg =
+				table[i].arg ? required_argument : no_argument,
+			.val = 256 + i,
+		};
+	optind = 1;
+	while (r == 0 &&
+	       (c = getopt_long(argc, argv, ":h", longopts, NULL)) != -1) {
+		if (c == '?' || c == ':')
+			return pst_error_set(err, -EINVAL,
+					     "%s: %s (see --help)",
+					     argv[optind - 1],
+					     c == ':' ? "needs an argument"
+						      : "unknown option");
+		if (c == 'h' || c == 256 + OPT_HELP) {
+			print_help();
+			return 1;
+		}
+		if (c == 256 + OPT_VERSION) {
+			printf("penstock-gateway %s\n", PACKAGE_VERSION);
+			return 1;
+		}
+		r = take(ret, c - 256, optarg, err);
+	}
+	if (r == 0 && optind < argc)
+		return pst_error_set(err, -EINVAL,
+				     "unexpected argument %s (see --help)",
+				     argv[optind]);
+	return r < 0 ? r : check(ret, err);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* Open connections and who is behind them: limits, and ends of slow ones. */
+#ifndef PST_HOST_CLIENT_GATEWAY_PEER_H
+#define PST_HOST_CLIENT_GATEWAY_PEER_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "transport/base/util.h"
+
+/* Somebody who shares limits: a user of a Unix socket, a token of TCP, or who
+ * has not shown one yet. */
+enum pst_gw_peer_kind {
+	PST_GW_PEER_USER,
+	PST_GW_PEER_TOKEN,
+	PST_GW_PEER_STRANGER,
+};
+
+struct pst_gw_peer {
+	LIST_ENTRY(pst_gw_peer) link;
+	enum pst_gw_peer_kind kind;
+	unsigned int id; /* uid; number of the token */
+	unsigned int n_conns;
+	unsigned int in_flight; /* operations */
+};
+
+/* An open connection. */
+struct pst_gw_conn {
+	TAILQ_ENTRY(pst_gw_conn) link;
+	struct pst_gw_peer *peer;
+	int fd;
+	bool is_local; /* a Unix socket */
+	bool busy;     /* it has a request */
+	bool ended;    /* its socket is shut down */
+	/* It is ended then, unless what it does is done. */
+	uint64_t deadline_ns;
+};
+
+struct pst_gw_peers {
+	LIST_HEAD(, pst_gw_peer) peers;
+	TAILQ_HEAD(, pst_gw_conn) conns; /* the oldest first */
+	unsigned int n_conns, max_conns;
+};
+
+void pst_gw_peers_init(struct pst_gw_peers *p, unsigned int max_conns);
+void pst_gw_peers_done(struct pst_gw_peers *p);
+
+/*
+ * A new connection. When there are too many, the one that has waited longest
+ * without a request, of the peer that has most, is ended in its favour: silent
+ * connections keep nobody out. NULL: out of memory.
+ */
+struct pst_gw_conn *pst_gw_conn_new(struct pst_gw_peers *p, int fd,
+				    bool is_local);
+void pst_gw_conn_free(struct pst_gw_peers *p, struct pst_gw_conn *c);
+
+/* It has shown a token. Returns 0 or -ENOMEM. */
+int pst_gw_conn_is_token(struct pst_gw_peers *p, struct pst_gw_conn *c,
+			 unsigned int token);
+
+/* Another state, which has to end within limit_ns. */
+void pst_gw_conn_expect(struct pst_gw_conn *c, bool busy, uint64_t limit_ns);
+
+/* Shuts its socket down; what serves it then sees the end. */
+void pst_gw_conn_end(struct pst_gw_conn *c);
+
+/* Ends all whose time is over. */
+void pst_gw_peers_sweep(struct pst_gw_peers *p, uint64_t now_ns);
+
+#endif

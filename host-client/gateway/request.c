@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* A request from its head to its reply: the checks that all have to pass, and
+ * libmicrohttpd's callbacks. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "host-client/gateway/request_int.h"
+#include "transport/base/text.h"
+
+/* The rest of a body that is read although the answer is known, so that the
+ * client sees the answer and not a reset. */
+#define SWALLOW (1U << 20)
+/* Of a body that its route does not look at. */
+#define SMALL_BODY (64U << 10)
+/* What a slow client may take: so long, and a second for so many bytes. */
+#define SLOW_NS    (10 * PST_NS_PER_S)
+#define SLOW_BYTES (64U << 10)
+/* Of an operation; its own deadline is shorter. */
+#define HANDLE_NS (3600 * PST_NS_PER_S)
+
+/* Fields of a head that decide something. */
+struct head {
+	const char *host, *origin, *type, *length, *coding, *token;
+	bool twice; /* one of them came twice */
+};
+
+static uint64_t slow_ns(uint64_t bytes)
+{
+	return SLOW_NS + bytes / SLOW_BYTES * PST_NS_PER_S;
+}
+
+/* ---- Replies ---- */
+
+const char *pst_gw_header(const struct pst_gw_request *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
+}
+
+static void answer(struct pst_gw_request *r, unsigned int status,
+		   const char *type, struct MHD_Response *response, uint64_t n)
+{
+	if (r->response)
+		MHD_destroy_response(r->response);
+	r->response = response;
+	r->status = status;
+	r->reply_bytes = n;
+	if (!response)
+		return;
+	MHD_add_response_header(response, "Content-Type", type);
+	MHD_add_response_header(response, "Cache-Control", "no-store");
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+}
+
+void pst_gw_reply(struct pst_gw_request *r, unsigned int status,
+		  const char *type, struct pst_gw_text *t)
+{
+	struct MHD_Response *response;
+	size_t n;
+
+	if (t->failed) {
+		pst_gw_text_done(t);
+		pst_gw_reply_error(r, 503, "the gateway is out of memory");
+		return;
+	}
+	n = t->n;
+	response = MHD_create_response_from_buffer(n, t->at,
+						   MHD_RESPMEM_MUST_FREE);
+	if (response)
+		*t = (struct pst_gw_text){0};
+	else
+		pst_gw_text_done(t);
+	answer(r, status, type, response, n);
+}
+
+void pst_gw_reply_static(struct pst_gw_request *r, const char *type,
+			 const void *data, size_t n)
+{
+	answer(r, 200, type,
+	       MHD_create_response_from_buffer(n, (void *)(uintptr_t)data,
+					       MHD_RESPMEM_PERSISTENT),
+	       n);
+}
+
+void pst_gw_reply_error(struct pst_gw_request *r, unsigned int status,
+			const char *fmt, ...)
+{
+	struct pst_gw_text t = {0};
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	pst_text_clean(text);
+	pst_gw_text_add(&t, "{\"error\":");
+	pst_gw_text_json(&t, text);
+	pst_gw_text_add(&t, "}\n");
+	if (t.failed) {
+		pst_gw_text_done(&t);
+		answer(r, status, "application/json", NULL, 0);
+		return;
+	}
+	pst_gw_reply(r, status, "application/json", &t);
+}
+
+void pst_gw_reply_header(struct pst_gw_request *r, const char *name,
+			 const char *value)
+{
+	if (r->response)
+		MHD_add_response_header(r->response, name, value);
+}
+
+/* ---- The head ---- */
+
+static enum MHD_Result take_field(void *arg, enum MHD_ValueKind kind,
+				  const char *name, const char *value)
+{
+	struct head *h = arg;
+	const struct {
+		const char *name;
+		const char **at;
+	} known[] = {
+		{"Host", &h->host},           {"Origin", &h->origin},
+		{"Content-Type", &h->type},   {"Content-Length", &h->length},
+		{"Authorization", &h->token}, {"Transfer-Encoding", &h->coding},
+	};
+	size_t i;
+
+	(void)kind;
+	for (i = 0; i < PST_ARRAY_SIZE(known); i++) {
+		if (strcasecmp(name, known[i].name) != 0)
+			continue;
+		h->twice = h->twice || *known[i].at;
+		*known[i].at = value ? value : "";
+	}
+	return MHD_YES;
+}
+
+static const struct pst_gw_route *find_route(const struct pst_gw_context *c,
+					     const char *path,
+					     char (*ret_words)[64])
+{
+	const struct pst_gw_route *const *table;
+	const struct pst_gw_route *r;
+
+	for (table = c->routes; *table; table++)
+		for (r = *table; r->path; r++)
+			if (pst_gw_path_match(r->path, path, PST_GW_WORDS,
+					      ret_words))
+				return r;
+	return NULL;
+}
+
+/* Who it is, on TCP. */
+static bool is_known(struct pst_gw_request *r, const struct head *h)
+{
+	const char *token = pst_gw_bearer(h->token);
+	int i = token ? pst_gw_tokens_find(&r->context->tokens, token) : -1;
+
+	return i >= 0 && pst_gw_conn_is_token(&r->context->peers, r->conn,
+					      (unsigned int)i) == 0;
+}
+
+static void check_head(struct pst_gw_request *r, const char *method,
+		       const struct head *h)
+{
+	const bool post = strcmp(method, "POST") == 0;
+	const bool get =
+		strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+	const unsigned int may = r->route ? r->route->methods : 0;
+
+	if (h->length && pst_gw_length(h->length, &r->length) < 0)
+		pst_gw_reply_error(r, 400, "Content-Length is no number");
+	else if (h->twice)
+		pst_gw_reply_error(r, 400, "a field of the head came twice");
+	else if (!pst_gw_host_is_ours(h->host, &r->context->names))
+		pst_gw_reply_error(r, 403,
+				   "Host names another machine; a name of this "
+				   "one is given by --host");
+	else if (h->origin)
+		pst_gw_reply_error(
+			r, 403, "requests of web pages are refused (Origin)");
+	else if (!r->conn->is_local && !is_known(r, h)) {
+		pst_gw_reply_error(r, 401,
+				   "a token is needed: "
+				   "Authorization: Bearer TOKEN");
+		pst_gw_reply_header(r, "WWW-Authenticate", "Bearer");
+	} else if (!r->route)
+		pst_gw_reply_error(r, 404, "there is no such path");
+	else if (!(post && (may & PST_GW_POST)) &&
+		 !(get && (may & PST_GW_GET))) {
+		pst_gw_reply_error(r, 405,
+				   "the path does not take this method");
+		pst_gw_reply_header(r, "Allow",
+				    may == PST_GW_POST ? "POST" : "GET, HEAD");
+	} else if (h->coding)
+		pst_gw_reply_error(r, 411,
+				   "a body needs a Content-Length, and no "
+				   "Transfer-Encoding");
+	else if (post && h->type && !pst_gw_type_is_good(h->type))
+		pst_gw_reply_error(r, 415,
+				   "a POST is of application/json or "
+				   "application/octet-stream");
+	else if (!r->route->body && r->length > SMALL_BODY)
+		pst_gw_reply_error(r, 413, "the body is larger than %u bytes",
+				   SMALL_BODY);
+}
+
+static struct pst_gw_request *begin(struct pst_gw_door *door,
+				    struct MHD_Connection *mhd, const char *url,
+				    const char *method)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct pst_gw_request *r = calloc(1, sizeof(*r));
+	struct head h = {0};
+
+	if (!r || !info || !info->socket_context) {
+		free(r);
+		return NULL;
+	}
+	r->context = door->context;
+	r->mhd = mhd;
+	r->conn = info->socket_context;
+	r->route = find_route(r->context, url, r->word);
+	TAILQ_INSERT_TAIL(&r->context->requests, r, link);
+	MHD_get_connection_values(mhd, MHD_HEADER_KIND, take_field, &h);
+	check_head(r, method, &h);
+	pst_gw_conn_expect(r->conn, true, slow_ns(r->length));
+	/* Nobody knows how long its body is, so none is read. */
+	r->hasty = h.twice || h.coding;
+	if (!r->response && r->route->begin)
+		r->route->begin(r);
+	return r;
+}
+
+/* ---- The way to the reply ---- */
+
+void pst_gw_wait(struct pst_gw_request *r)
+{
+	if (r->waiting)
+		return;
+	r->waiting = true;
+	MHD_suspend_connection(r->mhd);
+}
+
+void pst_gw_go_on(struct pst_gw_request *r)
+{
+	if (!r->waiting)
+		return;
+	r->waiting = false;
+	MHD_resume_connection(r->mhd);
+}
+
+/* With first, an answer may be given before the body was read. */
+static enum MHD_Result go(struct pst_gw_request *r, bool first)
+{
+	const uint64_t left = r->length - r->received;
+	enum MHD_Result ok;
+
+	if (r->waiting)
+		return MHD_YES;
+	/* Whoever answers before the body was read closes the connection, even
+	 * if there is none: the next call is the time. */
+	if (first ? !r->response || (left <= SWALLOW && !r->hasty) : left > 0)
+		return MHD_YES;
+	if (!r->response) {
+		pst_gw_conn_expect(r->conn, true, HANDLE_NS);
+		r->route->handle(r);
+		if (r->waiting)
+			return MHD_YES;
+	}
+	if (!r->response)
+		return MHD_NO;
+	pst_gw_conn_expect(r->conn, true, slow_ns(r->reply_bytes));
+	ok = MHD_queue_response(r->mhd, r->status, r->response);
+	MHD_destroy_response(r->response);
+	r->response = NULL;
+	return ok;
+}
+
+static size_t take_body(struct pst_gw_request *r, const char *data, size_t n)
+{
+	/* More than was announced: libmicrohttpd passes none. */
+	n = pst_min_u64(n, r->length - r->received);
+	if (!r->response && r->route->body)
+		n = r->route->body(r, data, n);
+	r->received += n;
+	return n;
+}
+
+enum MHD_Result pst_gw_on_request(void *arg, struct MHD_Connection *mhd,
+				  const char *url, const char *method,
+				  const char *version, const char *data,
+				  size_t *size, void **ctx)
+{
+	struct pst_gw_request *r = *ctx;
+
+	(void)version;
+	if (!r) {
+		r = begin(arg, mhd, url, method);
+		*ctx = r;
+		return r ? go(r, true) : MHD_NO;
+	}
+	if (*size == 0)
+		return go(r, r->received == 0 && r->length > 0);
+	*size -= take_body(r, data, *size);
+	return MHD_YES;
+}
+
+void pst_gw_on_completed(void *arg, struct MHD_Connection *mhd, void **ctx,
+			 enum MHD_RequestTerminationCode why)
+{
+	struct pst_gw_request *r = *ctx;
+
+	(void)arg;
+	(void)mhd;
+	(void)why;
+	if (!r)
+		return;
+	if (r->route && r->route->done)
+		r->route->done(r);
+	if (r->response)
+		MHD_destroy_response(r->response);
+	pst_gw_conn_expect(r->conn, false, 0);
+	TAILQ_REMOVE(&r->context->requests, r, link);
+	free(r);
+	*ctx = NULL;
+}
+
+void pst_gw_on_connection(void *arg, struct MHD_Connection *mhd, void **conn,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct pst_gw_door *door = arg;
+	const union MHD_ConnectionInfo *info;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		info = MHD_get_connection_info(
+			mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+		*conn = pst_gw_conn_new(&door->context->peers, info->connect_fd,
+					door->is_local);
+	} else if (*conn) {
+		pst_gw_conn_free(&door->context->peers, *conn);
+		*conn = NULL;
+	}
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The routes of each part of the gateway; {0} ends a table. */
+#ifndef PST_HOST_CLIENT_GATEWAY_ROUTES_H
+#define PST_HOST_CLIENT_GATEWAY_ROUTES_H
+
+#include "host-client/gateway/request.h"
+
+extern const struct pst_gw_route pst_gw_health_routes[];
+
+/* All of them; NULL ends it. */
+extern const struct pst_gw_route *const pst_gw_routes[];
+
+#endif

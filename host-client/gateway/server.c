@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* The serving thread: waits for connections, agents and the end. */
+#include "host-client/gateway/server.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+
+#include "host-client/gateway/listen.h"
+#include "host-client/gateway/log.h"
+#include "host-client/gateway/request_int.h"
+#include "host-client/gateway/routes.h"
+#include "transport/base/listen_fds.h"
+#include "transport/base/text.h"
+
+/* Unix socket, TCP, and as many that the service manager passes. */
+#define MAX_DOORS (1U + 2 * PST_GW_MAX_LISTEN)
+/* Of a connection: its head has to fit, and a body is read in such pieces. */
+#define CONN_MEMORY (64U << 10)
+/* How often slow connections are looked for. */
+#define SWEEP_NS (250 * PST_NS_PER_MS)
+#define PEM_MAX  65536
+
+struct pst_gw_server {
+	struct pst_gw_context context;
+	struct pst_gw_door door[MAX_DOORS];
+	unsigned int n_doors;
+	struct pst_gw_address address[PST_GW_MAX_LISTEN];
+	const char *name[PST_GW_MAX_HOSTS + PST_GW_MAX_LISTEN];
+	char *cert, *key;
+	int epfd;
+	bool stopping;
+	uint64_t swept_ns;
+};
+
+/* ---- Doors ---- */
+
+static void log_mhd(void *arg, const char *fmt, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
+/* What clients cause is not worth a line; what it cannot do is. */
+static void log_mhd(void *arg, const char *fmt, va_list args)
+{
+	(void)arg;
+	(void)fmt;
+	(void)args;
+}
+
+static int read_pem(const char *path, char **ret, struct pst_error *err)
+{
+	char *text = malloc(PEM_MAX);
+	int r;
+
+	if (!text)
+		return pst_oom(err);
+	r = pst_read_text(path, text, PEM_MAX);
+	if (r < 0) {
+		free(text);
+		return pst_error_set_errno(err, -r, "cannot read %s", path);
+	}
+	*ret = text;
+	return 0;
+}
+
+static int open_door(struct pst_gw_server *s, int fd, struct pst_error *err)
+{
+	struct pst_gw_door *d = &s->door[s->n_doors];
+	const bool is_local = pst_gw_listen_is_unix(fd);
+	const bool tls = !is_local && s->cert;
+	struct MHD_OptionItem more[] = {
+		{MHD_OPTION_HTTPS_MEM_CERT, 0, s->cert},
+		{MHD_OPTION_HTTPS_MEM_KEY, 0, s->key},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0,
+		 (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	const union MHD_DaemonInfo *info;
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = d};
+
+	if (!is_local && s->context.tokens.n == 0)
+		return pst_error_set(err, -EINVAL, "TCP needs --token-file");
+	if (!is_local && !tls && !pst_gw_listen_is_loopback(fd))
+		return pst_error_set(err, -EINVAL,
+				     "other addresses than the loopback's need "
+				     "--tls-cert and --tls-key");
+	*d = (struct pst_gw_door){
+		.context = &s->context,
+		.fd = fd,
+		.is_local = is_local,
+	};
+	d->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+			MHD_USE_SUPPRESS_DATE_NO_CLOCK |
+			(tls ? MHD_USE_TLS : 0U),
+		0, NULL, NULL, pst_gw_on_request, d, MHD_OPTION_EXTERNAL_LOGGER,
+		log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, s->context.peers.max_conns + 64,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
+		MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT,
+		1, MHD_OPTION_NOTIFY_COMPLETED, pst_gw_on_completed, d,
+		MHD_OPTION_NOTIFY_CONNECTION, pst_gw_on_connection, d,
+		MHD_OPTION_ARRAY, tls ? more : more + 3, MHD_OPTION_END);
+	if (!d->daemon)
+		return pst_error_set(err, -EIO,
+				     tls ? "cannot serve: is the certificate "
+					   "good, and the key its own?"
+					 : "cannot serve");
+	s->n_doors++;
+	info = MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	if (epoll_ctl(s->epfd, EPOLL_CTL_ADD, info->epoll_fd, &ev) < 0)
+		return pst_error_set_errno(err, errno, "epoll_ctl");
+	return 0;
+}
+
+static int open_unix(struct pst_gw_server *s, const char *path,
+		     struct pst_error *err)
+{
+	int fd = pst_gw_listen_unix(path, err), r;
+
+	if (fd < 0)
+		return fd;
+	r = open_door(s, fd, err);
+	if (r < 0) {
+		(void)unlink(path);
+		return r;
+	}
+	s->door[s->n_doors - 1].unlink = strdup(path);
+	pst_gw_log(PST_GW_LOG_INFO, "listens on unix:%s", path);
+	return 0;
+}
+
+static int open_tcp(struct pst_gw_server *s, unsigned int i,
+		    struct pst_error *err)
+{
+	const char *text = s->context.options->listen[i];
+	int fd = pst_gw_listen_tcp(text, &s->address[i], err), r;
+
+	if (fd < 0)
+		return fd;
+	s->name[s->context.names.n++] = s->address[i].host;
+	r = open_door(s, fd, err);
+	if (r == 0)
+		pst_gw_log(PST_GW_LOG_INFO, "listens on %s", text);
+	return r;
+}
+
+static int open_doors(struct pst_gw_server *s, struct pst_error *err)
+{
+	const struct pst_gw_options *o = s->context.options;
+	int fds[PST_GW_MAX_LISTEN], i, n, r = 0;
+	unsigned int k;
+
+	n = pst_activation_take(fds, PST_GW_MAX_LISTEN, true, err);
+	if (n < 0)
+		return n;
+	for (i = 0; r == 0 && i < n; i++)
+		r = open_door(s, fds[i], err);
+	for (k = 0; r == 0 && k < o->n_listen; k++)
+		r = open_tcp(s, k, err);
+	if (r == 0 && (o->socket || (n == 0 && o->n_listen == 0)))
+		r = open_unix(s, o->socket ? o->socket : PST_GW_SOCKET, err);
+	return r;
+}
+
+/* ---- The server ---- */
+
+/* A connection is a descriptor; the rest is for agents and models. */
+static void raise_files(unsigned int n_conns)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < n_conns + 512) {
+		l.rlim_cur = pst_min_u64(n_conns + 512, l.rlim_max);
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+static int fill_context(struct pst_gw_server *s, const struct pst_gw_options *o,
+			struct pst_error *err)
+{
+	int r;
+
+	s->context.options = o;
+	s->context.routes = pst_gw_routes;
+	pst_gw_peers_init(&s->context.peers, o->n_conns);
+	TAILQ_INIT(&s->context.requests);
+	memcpy(s->name, o->host, o->n_hosts * sizeof(o->host[0]));
+	s->context.names.name = s->name;
+	s->context.names.n = o->n_hosts;
+	if (o->token_file && (r = pst_gw_tokens_read(&s->context.tokens,
+						     o->token_file, err)) < 0)
+		return r;
+	if (o->tls_cert && ((r = read_pem(o->tls_cert, &s->cert, err)) < 0 ||
+			    (r = read_pem(o->tls_key, &s->key, err)) < 0))
+		return r;
+	return pst_gw_agents_open(&s->context.agents, o, err);
+}
+
+int pst_gw_server_open(const struct pst_gw_options *o,
+		       struct pst_gw_server **ret, struct pst_error *err)
+{
+	struct pst_gw_server *s = calloc(1, sizeof(*s));
+	struct epoll_event ev = {.events = EPOLLIN};
+	int r;
+
+	if (!s)
+		return pst_oom(err);
+	s->context.agents.wake_fd = -1;
+	raise_files(o->n_conns);
+	s->epfd = epoll_create1(EPOLL_CLOEXEC);
+	r = s->epfd < 0 ? pst_error_set_errno(err, errno, "epoll_create1")
+			: fill_context(s, o, err);
+	ev.data.ptr = &s->context.agents;
+	if (r == 0 && epoll_ctl(s->epfd, EPOLL_CTL_ADD,
+				s->context.agents.wake_fd, &ev) < 0)
+		r = pst_error_set_errno(err, errno, "epoll_ctl");
+	if (r == 0)
+		r = open_doors(s, err);
+	if (r < 0) {
+		pst_gw_server_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void pst_gw_server_close(struct pst_gw_server *s)
+{
+	struct pst_gw_request *r;
+	unsigned int i;
+
+	/* No connection may rest when its daemon ends. */
+	TAILQ_FOREACH(r, &s->context.requests, link)
+	{
+		if (!r->waiting)
+			continue;
+		pst_gw_reply_error(r, 503, "the gateway ends");
+		pst_gw_go_on(r);
+	}
+	for (i = 0; i < s->n_doors; i++) {
+		MHD_run(s->door[i].daemon);
+		/* It closes the socket, too. */
+		MHD_stop_daemon(s->door[i].daemon);
+		if (s->door[i].unlink)
+			(void)unlink(s->door[i].unlink);
+		free(s->door[i].unlink);
+	}
+	pst_gw_agents_close(&s->context.agents);
+	pst_gw_peers_done(&s->context.peers);
+	pst_gw_tokens_done(&s->context.tokens);
+	free(s->cert);
+	if (s->key)
+		explicit_bzero(s->key, strlen(s->key));
+	free(s->key);
+	pst_close_fd(s->epfd);
+	free(s);
+}
+
+/* In milliseconds, for epoll_wait(). */
+static int timeout(const struct pst_gw_server *s)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+	unsigned int i;
+
+	for (i = 0; i < s->n_doors; i++)
+		if (MHD_get_timeout(s->door[i].daemon, &ms) == MHD_YES &&
+		    ms == 0)
+			return 0;
+	return s->context.peers.n_conns ? (int)(SWEEP_NS / PST_NS_PER_MS) : -1;
+}
+
+static void sweep(struct pst_gw_server *s)
+{
+	const uint64_t now_ns = pst_now_ns();
+
+	if (now_ns - s->swept_ns < SWEEP_NS)
+		return;
+	s->swept_ns = now_ns;
+	pst_gw_peers_sweep(&s->context.peers, now_ns);
+}
+
+int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
+		      struct pst_error *err)
+{
+	struct epoll_event ev[MAX_DOORS + 4] = {{.events = EPOLLIN}};
+	unsigned int k;
+	int i, n;
+
+	if (epoll_ctl(s->epfd, EPOLL_CTL_ADD, stop_fd, &ev[0]) < 0)
+		return pst_error_set_errno(err, errno, "epoll_ctl");
+	for (;;) {
+		n = epoll_wait(s->epfd, ev, PST_ARRAY_SIZE(ev), timeout(s));
+		if (n < 0 && errno != EINTR)
+			return pst_error_set_errno(err, errno, "epoll_wait");
+		for (i = 0; i < n; i++) {
+			if (!ev[i].data.ptr)
+				return 0;
+			if (ev[i].data.ptr == &s->context.agents)
+				pst_gw_agents_update(&s->context.agents);
+		}
+		for (k = 0; k < s->n_doors; k++)
+			MHD_run(s->door[k].daemon);
+		sweep(s);
+	}
+}

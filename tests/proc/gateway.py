@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""penstock-gateway as a daemon: sockets, who may ask, what is refused, slow
+clients."""
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from agentlib import Agent, eventually
+from gatewaylib import PROGRAM, Gateway, Http
+
+TOKEN = "0123456789abcdef-xyz"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def fails(*args):
+    """What it says when it does not start, and its exit status."""
+    p = subprocess.run([PROGRAM, *args], capture_output=True, text=True,
+                       timeout=20)
+    return p.returncode, p.stderr
+
+
+class Daemon(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.tmp = tempfile.TemporaryDirectory()
+        cls.dir = cls.tmp.name
+        cls.tokens = os.path.join(cls.dir, "tokens")
+        with open(cls.tokens, "w") as f:
+            os.fchmod(f.fileno(), 0o640)
+            f.write("# who\n" + TOKEN + "\n\nanother-token-of-16\n")
+        cls.port = free_port()
+        cls.g = Gateway(cls.dir, "--endpoint", "a=unix://" + cls.dir + "/none",
+                        "--listen", f"127.0.0.1:{cls.port}", "--token-file",
+                        cls.tokens, "--host", "box.example")
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.g.stop() == 0, cls.g.output()
+        assert not os.path.exists(cls.g.sock)
+        cls.tmp.cleanup()
+
+    def tcp(self, **headers):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            c.request("GET", "/health/live", headers=headers)
+            return c.getresponse().status
+        finally:
+            c.close()
+
+    def test_it_lives_on_a_socket_of_mode_0660(self):
+        self.assertEqual(self.g.get("/health/live"), (200, {"live": True}))
+        self.assertEqual(os.stat(self.g.sock).st_mode & 0o777, 0o660)
+
+    def test_a_connection_serves_many_requests(self):
+        c = Http(self.g.sock)
+        for path, status in (("/health/live", 200), ("/nothing", 404)) * 20:
+            self.assertEqual(c.ask("GET", path)[0], status)
+            self.assertTrue(c.sock)
+        c.close()
+
+    def test_head_has_no_body(self):
+        status, body = self.g.send("HEAD", "/health/live")
+        self.assertEqual((status, body), (200, None))
+
+    def test_tcp_wants_a_token(self):
+        self.assertEqual(self.tcp(), 401)
+        for bad in ("Bearer", "Bearer " + TOKEN[:-1], "Bearer x" + TOKEN,
+                    "Basic " + TOKEN, TOKEN, "Bearer # who"):
+            self.assertEqual(self.tcp(Authorization=bad), 401, bad)
+        for good in (TOKEN, "another-token-of-16"):
+            self.assertEqual(self.tcp(Authorization="Bearer " + good), 200)
+
+    def test_a_host_that_is_not_ours_is_refused(self):
+        for host in ("evil.example", "evil.example:80", "localhost.evil",
+                     "127.0.0.1.evil", "localhost:80x", "[::1", "", ":80",
+                     "localhost:1234567", "box.example.evil"):
+            self.assertEqual(self.g.get("/health/live", Host=host)[0], 403,
+                             host)
+        for host in ("localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:80",
+                     "box.example", "box.example:8000"):
+            self.assertEqual(self.g.get("/health/live", Host=host)[0], 200,
+                             host)
+
+    def test_web_pages_are_refused(self):
+        for origin in ("http://localhost", "null", ""):
+            status, r = self.g.get("/health/live", Origin=origin)
+            self.assertEqual(status, 403)
+            self.assertIn("Origin", r["error"])
+
+    def test_no_reply_allows_other_sites(self):
+        c = Http(self.g.sock)
+        for method in ("GET", "OPTIONS"):
+            _, head, _ = c.ask(method, "/health/live", headers={
+                "Access-Control-Request-Method": "POST"})
+            self.assertFalse([h for h in head if "access-control" in h.lower()])
+        c.close()
+
+    def test_methods(self):
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE",
+                       "CONNECT", "BREW"):
+            self.assertEqual(self.g.send(method, "/health/live")[0], 405,
+                             method)
+
+    def raw(self, data):
+        """The first line of what comes for these bytes, until the end."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(self.g.sock)
+            try:
+                s.sendall(data)
+            except BrokenPipeError:
+                pass
+            try:
+                return s.recv(4096).split(b"\r\n")[0]
+            except ConnectionResetError:
+                return b""
+
+    def test_malformed_heads(self):
+        head = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+        for more, status in (
+                (b"Host: localhost\r\n", b"400"),
+                (b"Content-Length: 1\r\nContent-Length: 2\r\n", b"400"),
+                (b"Content-Length: -1\r\n", b"400"),
+                (b"Content-Length: 99999999999999999999999\r\n", b"400 413"),
+                (b"Transfer-Encoding: chunked\r\n", b"411 400"),
+                (b"X: " + b"x" * 70000 + b"\r\n", b"431 400 413 414")):
+            line = self.raw(head + more + b"\r\n")
+            self.assertTrue(line == b"" or line.split()[1] in status.split(),
+                            (more[:40], line))
+        self.assertEqual(self.g.get("/health/live")[0], 200)
+
+    def test_wrong_options(self):
+        bad = os.path.join(self.dir, "bad")
+        with open(bad, "w") as f:
+            os.fchmod(f.fileno(), 0o644)
+            f.write(TOKEN)
+        for args, words in (
+                (["--listen", "127.0.0.1:1"], "--token-file"),
+                (["--listen", "0.0.0.0:9", "--token-file", self.tokens],
+                 "--tls-cert"),
+                (["--listen", "localhost:9", "--token-file", self.tokens],
+                 "numeric"),
+                (["--listen", "127.0.0.1:9", "--token-file", bad], "others"),
+                (["--tls-cert", "x"], "go together"),
+                (["--endpoint", "a=unix:///x", "--endpoint", "a=unix:///y"],
+                 "two agents"),
+                (["--memory", "1"], "--memory"), (["--what"], "unknown"),
+                (["x"], "unexpected"),
+                (["--socket", self.g.sock], "in use")):
+            status, text = fails(*args)
+            self.assertNotEqual(status, 0)
+            self.assertIn(words, text)
+
+    def test_a_dead_socket_file_is_replaced(self):
+        with tempfile.TemporaryDirectory() as d:
+            g = Gateway(d, "--endpoint", "unix:///none")
+            g.proc.kill()
+            g.proc.wait()
+            g = Gateway(d, "--endpoint", "unix:///none")
+            self.assertEqual(g.get("/health/live")[0], 200)
+            self.assertEqual(g.stop(), 0)
+
+    def test_the_service_manager_passes_sockets(self):
+        with tempfile.TemporaryDirectory() as d, \
+                socket.socket(socket.AF_UNIX) as s:
+            path = os.path.join(d, "passed")
+            s.bind(path)
+            s.listen()
+            log = open(os.path.join(d, "log"), "w+")
+            p = subprocess.Popen(
+                ["sh", "-c", f"exec 3<&{s.fileno()}; LISTEN_PID=$$ "
+                 f"LISTEN_FDS=1 exec {PROGRAM} --endpoint unix:///none"],
+                pass_fds=[s.fileno()], stderr=log)
+            try:
+                c = Http(path)
+                self.assertEqual(c.ask("GET", "/health/live")[0], 200)
+                c.close()
+            finally:
+                p.terminate()
+                self.assertEqual(p.wait(20), 0)
+                log.close()
+
+    def test_silent_connections_keep_nobody_out(self):
+        with tempfile.TemporaryDirectory() as d:
+            g = Gateway(d, "--endpoint", "unix:///none", "--connections", "50")
+            silent = []
+            try:
+                for _ in range(120):
+                    s = socket.socket(socket.AF_UNIX)
+                    s.connect(g.sock)
+                    s.sendall(b"GET /health/li")
+                    silent.append(s)
+                for _ in range(20):
+                    self.assertEqual(g.get("/health/live")[0], 200)
+            finally:
+                for s in silent:
+                    s.close()
+                self.assertEqual(g.stop(), 0)
+
+
+class Watching(unittest.TestCase):
+    def test_an_agent_comes_and_goes(self):
+        with tempfile.TemporaryDirectory() as d:
+            g = Gateway(d, "--endpoint", f"card=unix://{d}/sock?region={d}"
+                        "/region")
+            try:
+                g.wait_log("agent card does not answer")
+                for n in range(1, 3):
+                    a = Agent(d)
+                    try:
+                        eventually(lambda: g.output().count(
+                            "card answers") >= n, 10)
+                    finally:
+                        a.kill()
+                    eventually(lambda: g.output().count(
+                        "does not answer") > n, 10)
+            finally:
+                self.assertEqual(g.stop(), 0, g.output())
+
+
+if __name__ == "__main__":
+    if not os.path.exists(PROGRAM):
+        print("built without the gateway (libmicrohttpd)")
+        sys.exit(77)
+    unittest.main(verbosity=2, warnings="ignore")
