@@ -15,6 +15,7 @@ extern const struct pst_cmd pst_cmd_help;
 extern const struct pst_cmd pst_cmd_host;
 extern const struct pst_cmd pst_cmd_infer;
 extern const struct pst_cmd pst_cmd_info;
+extern const struct pst_cmd pst_cmd_metrics;
 extern const struct pst_cmd pst_cmd_model;
 /* Whether name can be a model's; prints the usage error itself. */
 bool pst_cmd_arg_model(const struct pst_cmd_ctx *ctx, const char *name);

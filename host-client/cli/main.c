@@ -21,6 +21,7 @@ static const struct pst_cmd *const commands[] = {
 	&pst_cmd_ping,
 	&pst_cmd_info,
 	&pst_cmd_health,
+	&pst_cmd_metrics,
 	&pst_cmd_bench,
 	&pst_cmd_demo,
 	&pst_cmd_blas,

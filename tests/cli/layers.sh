@@ -16,7 +16,7 @@ export LC_ALL
 # socket.
 cli='host-client/penstock.h host-client/files/ host-client/cli/ kernel-params/'
 cli="$cli libvirt-xml/ bench/ transport/base/ transport/region/ transport/dtype.h"
-cli="$cli transport/wire.h"
+cli="$cli transport/wire.h host-client/metrics/"
 # A host as it was read, and all that reads it.
 scanned='transport/base/ kernel-params/root/ kernel-params/syntax/ kernel-params/machine/'
 scanned="$scanned kernel-params/boot/ kernel-params/config/ kernel-params/scan/"
@@ -42,6 +42,7 @@ host-client/lib/gemm: transport/ host-client/penstock.h host-client/lib/
 host-client/blas: host-client/penstock.h host-client/blas/
 host-client/gateway: host-client/penstock.h transport/base/ host-client/gateway/
 host-client/files: transport/base/ transport/dtype.h host-client/penstock.h host-client/files/
+host-client/metrics: host-client/metrics/
 host-client/cli: $cli
 host-client/cli/demo: $cli transport/sock.h
 host-client/node: host-client/penstock.h host-client/node/
