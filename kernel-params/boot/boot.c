@@ -6,7 +6,7 @@
 
 #include "kernel-params/boot/initramfs.h"
 #include "kernel-params/syntax/cmdline.h"
-#include "kernel-params/syntax/shell_text.h"
+#include "kernel-params/syntax/settings.h"
 #include "transport/base/text.h"
 
 void pst_host_os_read(const struct pst_host_root *root,
@@ -46,15 +46,15 @@ static bool has_grub_entries(const struct pst_host_root *root)
 	static const char on[] = "true";
 	PST_CLEANUP_FREE char *text = NULL;
 	struct pst_host_shell_assign a;
-	unsigned int line = 0;
-	size_t len, pos = 0;
+	struct pst_host_shell_pos at = {0};
+	size_t len;
 	bool bls = false;
 
 	if (pst_host_root_exists(root, "boot/loader/loader.conf") ||
 	    pst_host_root_read(root, "etc/default/grub", PST_HOST_ROOT_TEXT_MAX,
 			       &text, &len) < 0)
 		return false;
-	while (pst_host_shell_next(text, "GRUB_ENABLE_BLSCFG", &pos, &line, &a))
+	while (pst_host_shell_next(text, "GRUB_ENABLE_BLSCFG", &at, &a))
 		bls = a.clear && a.len == strlen(on) &&
 		      memcmp(text + a.off, on, a.len) == 0;
 	return bls;

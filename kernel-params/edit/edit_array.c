@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Edits arrays of shell files, with a lexer for their words. */
+/* Edits arrays of shell files. */
 #include "kernel-params/edit/edit_array.h"
 
 #include <ctype.h>
 #include <string.h>
 
+#include "kernel-params/edit/replace.h"
 #include "kernel-params/scan/rivals.h"
 #include "kernel-params/syntax/cmdline.h"
-#include "kernel-params/syntax/shell_text.h"
+#include "kernel-params/syntax/settings.h"
 
 /* Words of one array, at most. */
 #define MAX_WORDS 512
 #define WORD_MAX  128
 
-struct word {
-	size_t off, len; /* with its quotes */
-	char text[WORD_MAX];
-};
-
 /* The assignment that counts, and its words. */
 struct array {
 	size_t open; /* behind the bracket or quote */
 	size_t n;
-	struct word word[MAX_WORDS];
+	struct pst_host_shell_word word[MAX_WORDS];
 };
 
 static int unsafe(const char *path, const char *var, struct pst_error *err)
@@ -33,93 +29,36 @@ static int unsafe(const char *path, const char *var, struct pst_error *err)
 			     path, var);
 }
 
-/* Reads one word at p, up to stop or white space; its end, or NULL. */
-static const char *read_word(const char *p, char stop, struct word *w)
-{
-	char quote = 0;
-	size_t n = 0;
-
-	for (; *p && (quote || (!isspace((unsigned char)*p) && *p != stop));
-	     p++) {
-		if (quote ? *p == quote : *p == '"' || *p == '\'') {
-			quote = quote ? 0 : *p;
-			continue;
-		}
-		if (*p == '`' || *p == '\\' || (*p == '$' && p[1] == '(') ||
-		    (!quote && strchr("();&|<>", *p)) || n + 1 == WORD_MAX)
-			return NULL;
-		w->text[n++] = *p;
-	}
-	w->text[n] = '\0';
-	return quote ? NULL : p;
-}
-
-/* The words from open to the closing stop; behind it, or NULL. */
-static const char *read_words(const char *text, size_t open, char stop,
-			      struct array *a)
-{
-	const char *p = text + open, *from;
-
-	a->open = open;
-	a->n = 0;
-	for (;;) {
-		while (isspace((unsigned char)*p))
-			p++;
-		if (*p == stop)
-			return p + 1;
-		if (*p == '#' && stop == ')') {
-			p = strchrnul(p, '\n');
-			continue;
-		}
-		if (!*p || a->n == MAX_WORDS)
-			return NULL;
-		from = p;
-		p = read_word(p, stop, &a->word[a->n]);
-		if (!p)
-			return NULL;
-		a->word[a->n].off = (size_t)(from - text);
-		a->word[a->n++].len = (size_t)(p - from);
-	}
-}
-
 /*
  * The last assignment of var that does not add, or the first one that does. 1
  * found, 0 none, -EINVAL (a line is not clear).
  */
 static int find_array(const char *text, const char *var, struct array *a)
 {
-	size_t len = strlen(var);
-	const char *line, *p;
+	struct pst_host_shell_assign is, last;
+	struct pst_host_shell_pos at = {0};
 	bool found = false;
+	size_t pos = 0;
 
-	for (line = text; *line;
-	     line = strchrnul(line, '\n'), line += *line == '\n') {
-		p = line + strspn(line, " \t");
-		if (strncmp(p, var, len) != 0 ||
-		    (p[len] != '=' && strncmp(p + len, "+=", 2) != 0))
+	while (pst_host_shell_next(text, var, &at, &is)) {
+		if (!is.clear || !is.open)
+			return -EINVAL;
+		if (is.adds && found)
 			continue;
-		if (p != line)
-			return -EINVAL;
-		if (p[len] == '+' && found)
-			continue;
-		p += len + 1 + (p[len] == '+');
-		if (!strchr("(\"'", *p) || !*p)
-			return -EINVAL;
-		p = read_words(text, (size_t)(p + 1 - text),
-			       (char)(*p == '(' ? ')' : *p), a);
-		if (!p)
-			return -EINVAL;
-		p += strspn(p, " \t");
-		if (*p && *p != '\n' && *p != '#')
-			return -EINVAL;
+		last = is;
 		found = true;
-		/* On from the line in which it ends. */
-		line = p;
 	}
-	return found;
+	if (!found)
+		return 0;
+	a->open = last.off;
+	for (a->n = 0; pst_host_shell_word(text, &last, &pos, &a->word[a->n]);)
+		if (++a->n == MAX_WORDS)
+			return -EINVAL;
+	return 1;
 }
 
-static const struct word *find_word(const struct array *a, const char *word)
+static const struct pst_host_shell_word *find_word(const struct array *a,
+						   const char *word)
 {
 	size_t i;
 
@@ -139,7 +78,7 @@ static bool satisfied(const struct array *a, const char *const *words,
 		if (rival(a->word[i].text))
 			first = i;
 	for (; *words; words++) {
-		const struct word *w = find_word(a, *words);
+		const struct pst_host_shell_word *w = find_word(a, *words);
 
 		if (!w || (size_t)(w - a->word) > first)
 			return false;
@@ -148,7 +87,8 @@ static bool satisfied(const struct array *a, const char *const *words,
 }
 
 /* Whether w is one of words. */
-static bool is_ours(const struct word *w, const char *const *words)
+static bool is_ours(const struct pst_host_shell_word *w,
+		    const char *const *words)
 {
 	for (; *words; words++)
 		if (pst_host_param_name_eq(w->text, *words))

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-#include "kernel-params/syntax/shell_text.h"
+#include "kernel-params/edit/replace.h"
+#include "kernel-params/syntax/settings.h"
 #include "transport/base/text.h"
 
 #define LINUX   "GRUB_CMDLINE_LINUX"
@@ -37,24 +38,20 @@ static int collect(const struct pst_host_edit_file *file, size_t n,
 
 	for (i = 0; i < n; i++) {
 		struct pst_host_shell_assign a;
-		unsigned int line = 0;
-		size_t pos = 0;
+		struct pst_host_shell_pos at = {0};
 
-		while (file[i].text && pst_host_shell_next(file[i].text, name,
-							   &pos, &line, &a)) {
-			if (!a.clear && must) {
-				char why[128];
-
-				pst_host_shell_fault(file[i].text, pos, why,
-						     sizeof(why));
+		while (file[i].text &&
+		       pst_host_shell_next(file[i].text, name, &at, &a)) {
+			if (a.many_lines)
+				a.clear = false;
+			if (!a.clear && must)
 				return pst_error_set(
 					err, -EINVAL,
 					"%s line %u sets %s in a way that "
 					"cannot be edited safely (%s): "
 					"correct it, or add the parameters "
 					"there by hand",
-					file[i].path, line, name, why);
-			}
+					file[i].path, a.line, name, a.why);
 			if (!a.clear)
 				continue;
 			if (!a.adds)
@@ -90,7 +87,7 @@ static int take_parts(const struct pst_host_edit_file *file, struct places *p)
 /* The part as the shell's value; to be freed. */
 static char *quoted(const struct place *l, const char *text)
 {
-	if (l->a.quote || strcspn(text, " \t") == strlen(text))
+	if (l->a.open || strcspn(text, " \t") == strlen(text))
 		return strdup(text);
 	return pst_text_format("\"%s\"", text);
 }
@@ -201,8 +198,9 @@ static int edit(struct pst_host_edit_file *file, size_t n, size_t own,
 	if (r == 0 && own >= n && *p->part[p->n].text && file[0].text &&
 	    pst_host_shell_goes_on(file[0].text))
 		r = pst_error_set(err, -EINVAL,
-				  "the last line of %s ends with a backslash: "
-				  "no line can be added after it",
+				  "the last line of %s goes on (a backslash, a "
+				  "quote or a condition is open): no line can "
+				  "be added after it",
 				  file[0].path);
 	if (r == 0)
 		r = write_all(file, n, own, name, p);

@@ -6,8 +6,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "kernel-params/edit/replace.h"
 #include "kernel-params/syntax/loader_text.h"
-#include "kernel-params/syntax/shell_text.h"
 #include "transport/base/text.h"
 
 /* Lines with parameters in one file, at most. */

@@ -6,7 +6,7 @@
 
 #include "kernel-params/config/vfio_faults.h"
 #include "kernel-params/edit/edit_grub.h"
-#include "kernel-params/syntax/shell_text.h"
+#include "kernel-params/edit/replace.h"
 #include "transport/base/text.h"
 
 const struct pst_host_modconf_line *

@@ -12,7 +12,9 @@
 #include "kernel-params/edit/edit_modprobe.h"
 #include "kernel-params/plan/plan.h"
 #include "kernel-params/scan/rivals.h"
+#include "kernel-params/syntax/cmdline.h"
 #include "kernel-params/syntax/loader_text.h"
+#include "kernel-params/syntax/settings.h"
 #include "tests/fuzz/fuzz.h"
 
 /* A failure says why; success gives a text. */
@@ -60,6 +62,26 @@ static void fuzz_grub(const char *text, const struct pst_host_params *want)
 	free(f[1].text);
 }
 
+/* What an edit has put there, an evaluation finds. */
+static void evaluated(const char *text)
+{
+	struct pst_host_setting s = {.name = "MODULES"};
+	PST_HOST_CLEANUP_NAMES struct pst_host_names words = {0};
+	char fault[PST_HOST_FAULT_MAX] = "";
+	const char *const *want;
+	size_t i;
+
+	FUZZ_CHECK(pst_host_settings_take(text, "x", &s, 1, fault) == 0);
+	FUZZ_CHECK(pst_host_setting_words(s.value, &words) == 0);
+	pst_host_settings_done(&s, 1);
+	for (want = pst_host_vfio_modules; *want && !*fault; want++) {
+		for (i = 0; i < words.n; i++)
+			if (pst_host_param_name_eq(words.name[i], *want))
+				break;
+		FUZZ_CHECK(i < words.n);
+	}
+}
+
 static void fuzz_array(const char *text)
 {
 	struct pst_error err = {0};
@@ -69,6 +91,7 @@ static void fuzz_array(const char *text)
 
 	(void)pst_host_array_has_rival(text, "MODULES");
 	if (came(r, once, &err)) {
+		evaluated(once);
 		r = pst_host_edit_array(once, "x", "MODULES",
 					pst_host_vfio_modules,
 					pst_host_module_is_rival, &twice, &err);

@@ -147,11 +147,22 @@ START_TEST(what_cannot_be_edited_safely_is_refused_with_its_line)
 	refused("GRUB_CMDLINE_LINUX_DEFAULT=\"a\"'b'\n", "by hand");
 	refused("if true; then\n\tGRUB_CMDLINE_LINUX_DEFAULT=a\nfi\n",
 		"line 2");
+	refused("if true; then\nGRUB_CMDLINE_LINUX_DEFAULT=a\nfi\n",
+		"(it stands behind a condition or a command)");
+	refused("GRUB_CMDLINE_LINUX_DEFAULT=a\nunset "
+		"GRUB_CMDLINE_LINUX_DEFAULT\n",
+		"line 2 sets GRUB_CMDLINE_LINUX_DEFAULT in a way that cannot be "
+		"edited safely (a line unsets it)");
+	in_place("if true; then\nX=1\nfi\nGRUB_CMDLINE_LINUX_DEFAULT=a\n",
+		 "if true; then\nX=1\nfi\n"
+		 "GRUB_CMDLINE_LINUX_DEFAULT=\"a iommu=pt\"\n");
 	refused("true && GRUB_CMDLINE_LINUX_DEFAULT=a\n", "line 1");
 	refused("GRUB_CMDLINE_LINUX_DEFAULT=a; x\n", "line 1");
 	refused("GRUB_CMDLINE_LINUX_DEFAULT=$(cat /x)\n", "line 1");
 	refused("X=1 \\", "last line");
 	refused("X=1 \\\n", "last line");
+	refused("if true; then\nX=1\n", "last line");
+	refused("X=\"1\n", "last line");
 }
 END_TEST
 

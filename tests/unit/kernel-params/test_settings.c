@@ -30,6 +30,12 @@ static const char *const pieces[] = {
 	"A=${B}z\n",
 	"B=\nA+=($B)\n",
 	"A=a\\ b\n",
+	"unset A\n",
+	"unset B A; A+=(u)\n",
+	"X=1 \\\n A=z\n",
+	"A=(a \\\n b)\n",
+	"for i in 1; do A+=(i); done\n",
+	"echo unset A >/dev/null\n",
 };
 
 /* The words that text leaves in A, with a blank behind each, by a command. */
