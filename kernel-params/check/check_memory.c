@@ -471,12 +471,31 @@ PST_HOST_CHECK(memlock)
 		"it; for QEMU by hand: LimitMEMLOCK=infinity or ulimit -l "
 		"unlimited";
 	const struct pst_host_memlock *m = &h->files.memlock;
+	char all_text[PST_HOST_CLAIM_TEXT], user_text[PST_HOST_CLAIM_TEXT];
 	struct pst_host_text seen = {0};
-	uint64_t want;
+	uint64_t want, all;
 
 	limits_text(m, &seen);
 	if (pst_add_overflow(pst_host_wanted_bytes(h), LOCK_EXTRA, &want))
 		want = UINT64_MAX;
+	all = pst_host_claims_locked(&h->claims, false, all_text);
+	add_to(&all, pst_host_wanted_bytes(h));
+	add_to(&want, pst_host_claims_locked(&h->claims, true, user_text));
+	if (*all_text && h->memory.total && all > h->memory.total) {
+		pst_host_finding_add(
+			out, short_of(h),
+			"start fewer of them, or give them less",
+			"this guest and the region would lock %.4g GiB with "
+			"other guests (%s), and there are %.4g",
+			pst_host_gib(all), all_text,
+			pst_host_gib(h->memory.total));
+		return;
+	}
+	if (*user_text)
+		pst_host_text_add(&seen,
+				  "; iommufd counts the guests of a user "
+				  "together (%s)",
+				  user_text);
 	if (!h->live.tested)
 		pst_host_finding_add(out,
 				     m->login.bytes >= want ||

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernel-params/config/conf_lines.h"
 #include "kernel-params/machine/hugepages.h"
 #include "kernel-params/syntax/cmdline.h"
 
@@ -192,38 +193,30 @@ static void take_default(struct pst_host_claims *c, uint64_t default_page,
 		claim_setting(c, default_page, -1, pages, path, line);
 }
 
-static void take_file(const struct pst_host_root *root, const char *path,
-		      uint64_t default_page, struct pst_host_claims *c)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	char *line, *save;
-	size_t len;
+struct settings {
+	uint64_t default_page;
+	struct pst_host_claims *claims;
+};
 
-	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
-			       &len) < 0)
-		return;
-	for (line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		line += strspn(line, " \t");
-		for (len = strlen(line);
-		     len > 0 && strchr(" \t\r", line[len - 1]);)
-			line[--len] = '\0';
-		take_sysctl(c, default_page, path, line);
-		take_tmpfiles(c, path, line);
-		take_default(c, default_page, path, line);
-	}
+static void take_line(void *ctx, const char *path, char *line)
+{
+	const struct settings *s = ctx;
+
+	take_sysctl(s->claims, s->default_page, path, line);
+	take_tmpfiles(s->claims, path, line);
+	take_default(s->claims, s->default_page, path, line);
 }
 
 /* The *.conf of sysctl.d or tmpfiles.d in the order of their names, as both
  * programs read them; of those with one name the first place's. Ours is what
  * the plan writes. */
 static void read_dirs(const struct pst_host_root *root, const char *what,
-		      uint64_t default_page, struct pst_host_claims *c)
+		      struct settings *s)
 {
 	static const char *const places[] = {"etc", "run", "usr/local/lib",
 					     "usr/lib"};
 	struct pst_host_names dir[PST_ARRAY_SIZE(places)] = {0};
-	size_t at[PST_ARRAY_SIZE(places)] = {0}, d, first, n, len;
+	size_t at[PST_ARRAY_SIZE(places)] = {0}, d, first, n;
 	char path[PST_HOST_ROOT_PATH_MAX];
 	const char *name;
 
@@ -245,12 +238,10 @@ static void read_dirs(const struct pst_host_root *root, const char *what,
 		for (d = 0; d < PST_ARRAY_SIZE(places); d++)
 			at[d] += at[d] < dir[d].n &&
 				 strcmp(dir[d].name[at[d]], name) == 0;
-		len = strlen(name);
-		if (len > 5 && strcmp(name + len - 5, ".conf") == 0 &&
-		    !strstr(name, "penstock") &&
+		if (pst_host_conf_is_name(name) && !strstr(name, "penstock") &&
 		    pst_host_path(path, "%s/%s/%s", places[first], what,
 				  name) == 0)
-			take_file(root, path, default_page, c);
+			pst_host_conf_lines(root, path, take_line, s);
 	}
 	for (d = 0; d < PST_ARRAY_SIZE(places); d++)
 		pst_host_names_done(&dir[d]);
@@ -259,10 +250,12 @@ static void read_dirs(const struct pst_host_root *root, const char *what,
 static void read_settings(const struct pst_host_root *root,
 			  uint64_t default_page, struct pst_host_claims *c)
 {
-	read_dirs(root, "sysctl.d", default_page, c);
-	take_file(root, "etc/sysctl.conf", default_page, c);
-	read_dirs(root, "tmpfiles.d", default_page, c);
-	take_file(root, "etc/rc.local", default_page, c);
+	struct settings s = {default_page, c};
+
+	read_dirs(root, "sysctl.d", &s);
+	pst_host_conf_lines(root, "etc/sysctl.conf", take_line, &s);
+	read_dirs(root, "tmpfiles.d", &s);
+	pst_host_conf_lines(root, "etc/rc.local", take_line, &s);
 }
 
 /* Pools that are there, and that nothing read so far explains. */
@@ -302,6 +295,28 @@ void pst_host_claims_scan(const struct pst_host_root *root,
 }
 
 /* ---- Sums --------------------------------------------------------------- */
+
+uint64_t pst_host_claims_locked(const struct pst_host_claims *c, bool by_user,
+				char text[PST_HOST_CLAIM_TEXT])
+{
+	uint64_t sum = 0;
+	size_t i, len = 0;
+
+	*text = '\0';
+	for (i = 0; i < c->n; i++) {
+		const struct pst_host_claim *one = &c->claim[i];
+
+		if (!one->locks || (by_user && !one->iommufd))
+			continue;
+		add_to(&sum, one->bytes);
+		if (len < PST_HOST_CLAIM_TEXT - PST_HOST_CLAIM_WHAT - 40)
+			len += (size_t)snprintf(
+				text + len, PST_HOST_CLAIM_TEXT - len,
+				"%s%s: %" PRIu64 " MiB", len ? ", " : "",
+				one->what, one->bytes >> 20);
+	}
+	return sum;
+}
 
 uint64_t pst_host_claims_small(const struct pst_host_claims *c)
 {

@@ -17,6 +17,8 @@ struct pst_host_claim {
 	uint64_t page_size, bytes;
 	int node; /* of a pool, -1: of all nodes */
 	bool is_guest;
+	bool locks;   /* a guest: all its memory stays, for a device of its */
+	bool iommufd; /* and counts for its user, with that of others */
 	char what[PST_HOST_CLAIM_WHAT]; /* "guest win2" */
 };
 
@@ -46,6 +48,12 @@ void pst_host_claims_cmdline(struct pst_host_claims *c, const char *text,
 /* The same of each line of a file that has such words, quotes or not. */
 void pst_host_claims_file(struct pst_host_claims *c, const char *text,
 			  bool by_node);
+
+/* Bytes that guests lock; by_user: only those that the kernel adds up for one
+ * user against the limit of a process, which is what iommufd does. In text
+ * which. */
+uint64_t pst_host_claims_locked(const struct pst_host_claims *c, bool by_user,
+				char text[PST_HOST_CLAIM_TEXT]);
 
 /* Bytes that guests take from the pool of 2 MiB. */
 uint64_t pst_host_claims_small(const struct pst_host_claims *c);

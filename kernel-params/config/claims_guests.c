@@ -12,7 +12,7 @@
 struct guest {
 	char name[48], unit[16];
 	uint64_t memory, page; /* page 0: the default size, if huge */
-	bool huge, has_card;
+	bool huge, has_card, locks, iommufd;
 	const struct pst_host_pci_dev *gpu;
 };
 
@@ -30,6 +30,7 @@ static void add(struct pst_host_claims *c, const struct guest *g,
 		if (page > PST_HOST_HUGE_2M)
 			return;
 		snprintf(one->what, sizeof(one->what), "further guests");
+		one->locks |= g->locks;
 		if (pst_add_overflow(one->bytes, g->memory, &one->bytes))
 			one->bytes = UINT64_MAX;
 		return;
@@ -39,6 +40,8 @@ static void add(struct pst_host_claims *c, const struct guest *g,
 		.node = -1,
 		.bytes = g->memory,
 		.page_size = page,
+		.locks = g->locks,
+		.iommufd = g->iommufd,
 	};
 	snprintf(one->what, sizeof(one->what), "guest %s", g->name);
 	c->n++;
@@ -70,6 +73,15 @@ static bool hex_attr(const struct pst_host_xml *s, const char *name,
 	       sscanf(text, "%x", &v) == 1 && v == want;
 }
 
+static bool has_attr(const struct pst_host_xml *s, const char *name,
+		     const char *want)
+{
+	char text[16] = "";
+
+	return pst_host_xml_attr(s, name, text, sizeof(text)) &&
+	       strcmp(text, want) == 0;
+}
+
 static void take_start(const struct pst_host_xml *s, const char *path,
 		       struct guest *g)
 {
@@ -84,6 +96,16 @@ static void take_start(const struct pst_host_xml *s, const char *path,
 		if (!g->page &&
 		    pst_host_xml_attr(s, "size", size, sizeof(size)))
 			g->page = bytes_of(size, unit);
+	} else if (strcmp(path, "/domain/memoryBacking/locked") == 0) {
+		g->locks = true;
+	} else if (strcmp(path, "/domain/devices/hostdev") == 0) {
+		/* VFIO keeps all memory where it is. */
+		g->locks |= has_attr(s, "type", "pci") ||
+			    has_attr(s, "type", "mdev");
+	} else if (strcmp(path, "/domain/devices/hostdev/driver") == 0 ||
+		   strcmp(path, "/domain/iommufd") == 0) {
+		g->iommufd |= has_attr(s, "iommufd", "yes") ||
+			      has_attr(s, "enabled", "yes");
 	} else if (strcmp(path, "/domain/devices/hostdev/source/address") ==
 		   0) {
 		g->has_card =
@@ -227,8 +249,10 @@ static bool read_pve(char *text, struct guest *g)
 			g->huge = true;
 			if (pst_parse_u64(value, 1, 1ULL << 20, &v) == 0)
 				g->page = v << 20;
-		} else if (strncmp(line, "hostpci", 7) == 0)
+		} else if (strncmp(line, "hostpci", 7) == 0) {
+			g->locks = true;
 			g->has_card = g->has_card || is_card(g->gpu, value);
+		}
 	}
 	return onboot;
 }

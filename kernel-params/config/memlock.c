@@ -5,53 +5,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel-params/config/conf_lines.h"
 #include "transport/base/util.h"
 
 /* Users and groups with a limit of their own. */
 #define MAX_DOMAINS 32
 
-/* Calls take for each line without blanks at its ends. */
-static void each_line(const struct pst_host_root *root, const char *path,
-		      void (*take)(void *ctx, const char *path, char *line),
-		      void *ctx)
-{
-	PST_CLEANUP_FREE char *text = NULL;
-	char *line, *save;
-	size_t len;
-
-	if (pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
-			       &len) < 0)
-		return;
-	for (line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		line += strspn(line, " \t");
-		for (len = strlen(line);
-		     len > 0 && strchr(" \t\r", line[len - 1]);)
-			line[--len] = '\0';
-		if (*line && *line != '#' && *line != ';')
-			take(ctx, path, line);
-	}
-}
-
 /* A file, then the *.conf of a folder by their names. */
 static void each_file(const struct pst_host_root *root, const char *file,
-		      const char *dir,
-		      void (*take)(void *ctx, const char *path, char *line),
-		      void *ctx)
+		      const char *dir, pst_host_take_line *take, void *ctx)
 {
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
 	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i, n;
+	size_t i;
 
-	each_line(root, file, take, ctx);
+	pst_host_conf_lines(root, file, take, ctx);
 	if (pst_host_root_list(root, dir, &names) < 0)
 		return;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
-		n = strlen(names.name[i]);
-		if (n > 5 && strcmp(names.name[i] + n - 5, ".conf") == 0 &&
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++)
+		if (pst_host_conf_is_name(names.name[i]) &&
 		    pst_host_path(path, "%s/%s", dir, names.name[i]) == 0)
-			each_line(root, path, take, ctx);
-	}
+			pst_host_conf_lines(root, path, take, ctx);
 }
 
 static void set(struct pst_host_memlock_limit *l, const char *path,
