@@ -83,8 +83,8 @@ void pst_bench_row_noise(const struct pst_bench_row *row, double *ret_min,
 
 const char *pst_bench_row_kind_name(enum pst_bench_row_kind kind)
 {
-	static const char *const names[] = {"penstock", "probe", "copy",
-					    "blas", "onnx"};
+	static const char *const names[] = {"penstock", "probe", "copy", "blas",
+					    "onnx"};
 
 	return names[kind];
 }

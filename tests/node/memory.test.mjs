@@ -203,11 +203,16 @@ test('a buffer that was moved is refused and stays until collected',
 		'this Node has no ArrayBuffer.prototype.transfer()' }, async () => {
 		const other = await open(ENDPOINT);
 		let m = other.from(numbers(8, 8, 2));
-		let moved = m.data.buffer.transfer();
+
+		// Another thread would read it after it is gone.
+		assert.throws(() => m.data.buffer.transfer(), TypeError);
+		assert.throws(() => m.data.buffer.transferToFixedLength(1), TypeError);
+		assert.deepEqual(m.toArray(), numbers(8, 8, 2));
+		let moved = ArrayBuffer.prototype.transfer.call(m.data.buffer);
 
 		assert.throws(() => m.free(), { code: 'EBUSY' });
 		m = other.from(numbers(8, 8, 3));
-		moved = m.data.buffer.transfer();
+		moved = ArrayBuffer.prototype.transfer.call(m.data.buffer);
 		other.close();
 		// No SIGSEGV: the region is still there.
 		assert.equal(new Float32Array(moved)[0], numbers(8, 8, 3)[0][0]);

@@ -183,4 +183,8 @@ napi_value pst_node_gemm_any(napi_env env, napi_callback_info info);
 napi_value pst_node_infer_any(napi_env env, napi_callback_info info);
 napi_value pst_node_model(napi_env env, napi_callback_info info);
 
+/* ---- run.c, above work.c ---- */
+napi_value pst_node_describe(napi_env env, napi_callback_info info);
+napi_value pst_node_run(napi_env env, napi_callback_info info);
+
 #endif

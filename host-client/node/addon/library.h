@@ -15,7 +15,8 @@
 	X(pst_ping) X(pst_alloc) X(pst_free) X(pst_gemm) X(pst_submit_gemm) \
 	X(pst_submit_nop) X(pst_infer) X(pst_submit_infer) X(pst_poll) \
 	X(pst_cancel) X(pst_failure) X(pst_fd) X(pst_arm) X(pst_model_load) \
-	X(pst_model_open) X(pst_model_unload) X(pst_model_list)
+	X(pst_model_open) X(pst_model_unload) X(pst_model_list) \
+	X(pst_model_info) X(pst_run) X(pst_take)
 /* clang-format on */
 
 struct pst_node_library {

@@ -116,5 +116,7 @@ NAPI_MODULE_INIT()
 	put(env, exports, "gemmAny", pst_node_gemm_any);
 	put(env, exports, "inferAny", pst_node_infer_any);
 	put(env, exports, "model", pst_node_model);
+	put(env, exports, "describe", pst_node_describe);
+	put(env, exports, "run", pst_node_run);
 	return exports;
 }

@@ -9,24 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-client/node/addon/addon.h"
+#include "host-client/node/addon/work.h"
 
-#define KEPT PST_NODE_OPERANDS
+#define KEPT PST_NODE_KEPT
 
 struct work {
-	napi_async_work work;
-	struct pst_node_conn *conn;
-	int (*run)(struct work *w);
-	napi_ref callback;
-	napi_ref kept[KEPT];
-	struct pst_node_buffer *uses[PST_NODE_OPERANDS];
-	/* Buffers that typed arrays lie in, perhaps of other connections. */
-	struct pst_node_buffer *lent[KEPT];
-	int rc;
-	char text[PST_NODE_TEXT];
+	struct pst_node_work w;
 	int number; /* of what is asked, or of what is to be done */
 	uint64_t tag;
-	uint64_t timeout_ns;
 	struct pst_gemm_args gemm;
 	struct pst_infer_args infer;
 	struct pst_model model;
@@ -39,7 +29,7 @@ struct work {
 
 static void run(napi_env env, void *data)
 {
-	struct work *w = data;
+	struct pst_node_work *w = data;
 
 	(void)env;
 	w->rc = w->run(w);
@@ -47,14 +37,13 @@ static void run(napi_env env, void *data)
 		pst_node.pst_last_error(w->conn->c, w->text, sizeof(w->text));
 }
 
-static napi_value result(napi_env env, const struct work *w)
+static napi_value result(napi_env env, struct pst_node_work *base)
 {
+	const struct work *w = (const struct work *)base;
 	napi_value v = NULL;
 	void *copy;
 
-	if (w->rc < 0)
-		napi_get_undefined(env, &v);
-	else if (w->json)
+	if (w->json)
 		napi_create_string_utf8(env, w->json, NAPI_AUTO_LENGTH, &v);
 	else if (w->is_model && napi_create_arraybuffer(env, sizeof(w->model),
 							&copy, &v) == napi_ok)
@@ -64,48 +53,67 @@ static napi_value result(napi_env env, const struct work *w)
 	return v;
 }
 
-static void done(napi_env env, napi_status status, void *data)
+static void end(struct pst_node_work *base)
 {
-	struct work *w = data;
-	napi_value f = NULL, global, args[3], ignored;
-	int i;
+	struct work *w = (struct work *)base;
 
-	args[0] = pst_node_number(env, w->rc);
-	napi_create_string_utf8(env, w->text, NAPI_AUTO_LENGTH, &args[1]);
-	args[2] = result(env, w);
-	napi_get_reference_value(env, w->callback, &f);
-	napi_delete_reference(env, w->callback);
-	for (i = 0; i < KEPT; i++)
-		if (w->kept[i])
-			napi_delete_reference(env, w->kept[i]);
-	napi_delete_async_work(env, w->work);
-	pst_node_release(w->uses);
-	pst_node_release(w->lent);
-	pst_node_unuse(w->conn);
 	free(w->json);
 	free(w->name);
 	free(w->path);
+}
+
+static void unkeep(napi_env env, struct pst_node_work *w)
+{
+	int i;
+
+	for (i = 0; i < KEPT; i++)
+		if (w->kept[i])
+			napi_delete_reference(env, w->kept[i]);
+	pst_node_release(w->lent);
+}
+
+static void done(napi_env env, napi_status status, void *data)
+{
+	struct pst_node_work *w = data;
+	napi_value f = NULL, global, args[3], ignored;
+
+	napi_get_undefined(env, &args[2]);
+	if (w->rc >= 0)
+		args[2] = w->result(env, w);
+	args[0] = pst_node_number(env, w->rc);
+	napi_create_string_utf8(env, w->text, NAPI_AUTO_LENGTH, &args[1]);
+	napi_get_reference_value(env, w->callback, &f);
+	napi_delete_reference(env, w->callback);
+	unkeep(env, w);
+	napi_delete_async_work(env, w->work);
+	pst_node_release(w->uses);
+	w->end(w);
+	pst_node_unuse(w->conn);
 	free(w);
 	if (status == napi_ok && napi_get_global(env, &global) == napi_ok)
 		napi_call_function(env, global, f, 3, args, &ignored);
 }
 
-/* A call of a connection; NULL, with *ret_rc set, if it cannot be made. */
-static struct work *begin(napi_env env, napi_value handle,
-			  int (*f)(struct work *w), int *ret_rc)
+struct pst_node_work *pst_node_work_begin(napi_env env, napi_value handle,
+					  size_t size,
+					  int (*f)(struct pst_node_work *w),
+					  int *ret_rc)
 {
 	struct pst_node_conn *conn = pst_node_conn(env, handle);
-	struct work *w = conn ? calloc(1, sizeof(*w)) : NULL;
+	struct pst_node_work *w = conn ? calloc(1, size) : NULL;
 
 	*ret_rc = conn ? -ENOMEM : -EBADF;
 	if (!w)
 		return NULL;
 	w->conn = conn;
 	w->run = f;
+	w->result = result;
+	w->end = end;
 	return w;
 }
 
-static napi_value start(napi_env env, struct work *w, napi_value callback)
+napi_value pst_node_work_start(napi_env env, struct pst_node_work *w,
+			       napi_value callback)
 {
 	double ms = w->conn->env->shared[PST_NODE_TIMEOUT];
 	napi_value label;
@@ -120,12 +128,33 @@ static napi_value start(napi_env env, struct work *w, napi_value callback)
 	return pst_node_number(env, 0);
 }
 
+void pst_node_work_drop(napi_env env, struct pst_node_work *w)
+{
+	unkeep(env, w);
+	w->end(w);
+	free(w);
+}
+
+/* A call of this file; NULL, with *ret_rc set, if it cannot be made. */
+static struct work *begin(napi_env env, napi_value handle,
+			  int (*f)(struct pst_node_work *w), int *ret_rc)
+{
+	return (struct work *)pst_node_work_begin(
+		env, handle, sizeof(struct work), f, ret_rc);
+}
+
+static napi_value start(napi_env env, struct work *w, napi_value callback)
+{
+	return pst_node_work_start(env, &w->w, callback);
+}
+
 /* ---- Questions ------------------------------------------------------------
  */
 
-static int run_query(struct work *w)
+static int run_query(struct pst_node_work *base)
 {
-	return pst_node.pst_query(w->conn->c, (enum pst_topic)w->number,
+	struct work *w = (struct work *)base;
+	return pst_node.pst_query(w->w.conn->c, (enum pst_topic)w->number,
 				  &w->json);
 }
 
@@ -144,10 +173,11 @@ napi_value pst_node_query(napi_env env, napi_callback_info info)
 	return start(env, w, args[2]);
 }
 
-static int run_ping(struct work *w)
+static int run_ping(struct pst_node_work *base)
 {
+	struct work *w = (struct work *)base;
 	uint64_t ns = 0;
-	int rc = pst_node.pst_ping(w->conn->c, &ns);
+	int rc = pst_node.pst_ping(w->w.conn->c, &ns);
 
 	w->value = (double)ns;
 	return rc;
@@ -165,12 +195,14 @@ napi_value pst_node_ping(napi_env env, napi_callback_info info)
 	return w ? start(env, w, args[1]) : pst_node_number(env, rc);
 }
 
-static int run_failure(struct work *w)
+static int run_failure(struct pst_node_work *base)
 {
+	struct work *w = (struct work *)base;
 	w->json = calloc(1, PST_NODE_TEXT);
 	if (!w->json)
 		return -ENOMEM;
-	return pst_node.pst_failure(w->conn->c, w->tag, w->json, PST_NODE_TEXT);
+	return pst_node.pst_failure(w->w.conn->c, w->tag, w->json,
+				    PST_NODE_TEXT);
 }
 
 /* failure(connection, slot, callback): why it failed. */
@@ -186,8 +218,8 @@ napi_value pst_node_failure(napi_env env, napi_callback_info info)
 	if (!w)
 		return pst_node_number(env, rc);
 	slot = pst_node_double(env, args[1]);
-	if (slot >= 0 && slot < w->conn->n_tags)
-		w->tag = w->conn->tags[(uint32_t)slot];
+	if (slot >= 0 && slot < w->w.conn->n_tags)
+		w->tag = w->w.conn->tags[(uint32_t)slot];
 	return start(env, w, args[2]);
 }
 
@@ -218,8 +250,8 @@ static int foreign(napi_env env, struct work *w, int i, napi_value v,
 	    need > (double)n * (double)each)
 		return -EFAULT;
 	*ret = p;
-	w->lent[i] = pst_node_lend(w->conn->env, p);
-	return napi_create_reference(env, v, 1, &w->kept[i]) == napi_ok
+	w->w.lent[i] = pst_node_lend(w->w.conn->env, p);
+	return napi_create_reference(env, v, 1, &w->w.kept[i]) == napi_ok
 		       ? 0
 		       : -ENOMEM;
 }
@@ -252,9 +284,10 @@ static double extent(const struct pst_gemm_args *g, uint32_t rows,
 	return ((batch - 1) * (double)stride + (r - 1) * lead + c) * each;
 }
 
-static int run_gemm(struct work *w)
+static int run_gemm(struct pst_node_work *base)
 {
-	return pst_node.pst_gemm(w->conn->c, &w->gemm, w->timeout_ns, NULL);
+	struct work *w = (struct work *)base;
+	return pst_node.pst_gemm(w->w.conn->c, &w->gemm, w->w.timeout_ns, NULL);
 }
 
 static int take_operands(napi_env env, struct work *w, const napi_value *v)
@@ -288,17 +321,6 @@ static int take_operands(napi_env env, struct work *w, const napi_value *v)
 	return rc;
 }
 
-static void drop(napi_env env, struct work *w)
-{
-	int i;
-
-	for (i = 0; i < KEPT; i++)
-		if (w->kept[i])
-			napi_delete_reference(env, w->kept[i]);
-	pst_node_release(w->lent);
-	free(w);
-}
-
 /* gemmAny(connection, a, b, c, bias, callback): typed arrays, or undefined for
  * operands in buffers. */
 napi_value pst_node_gemm_any(napi_env env, napi_callback_info info)
@@ -311,21 +333,23 @@ napi_value pst_node_gemm_any(napi_env env, napi_callback_info info)
 	w = begin(env, args[0], run_gemm, &rc);
 	if (!w)
 		return pst_node_number(env, rc);
-	rc = pst_node_gemm_args(w->conn, &w->gemm);
+	rc = pst_node_gemm_args(w->w.conn, &w->gemm);
 	if (rc == 0)
 		rc = take_operands(env, w, args + 1);
 	if (rc < 0) {
-		drop(env, w);
+		pst_node_work_drop(env, &w->w);
 		return pst_node_number(env, rc);
 	}
-	pst_node_hold(w->conn, w->uses);
+	pst_node_hold(w->w.conn, w->w.uses);
 	return start(env, w, args[5]);
 }
 
-static int run_infer(struct work *w)
+static int run_infer(struct pst_node_work *base)
 {
+	struct work *w = (struct work *)base;
 	w->infer.model = &w->model;
-	return pst_node.pst_infer(w->conn->c, &w->infer, w->timeout_ns, NULL);
+	return pst_node.pst_infer(w->w.conn->c, &w->infer, w->w.timeout_ns,
+				  NULL);
 }
 
 /* inferAny(connection, model, in, out, rows, callback) */
@@ -353,14 +377,14 @@ napi_value pst_node_infer_any(napi_env env, napi_callback_info info)
 		rc = foreign(env, w, 1, args[3], rows * w->model.n_out * 4,
 			     &out);
 	if (rc < 0) {
-		drop(env, w);
+		pst_node_work_drop(env, &w->w);
 		return pst_node_number(env, rc);
 	}
 	w->infer = (struct pst_infer_args)PST_INFER_INIT;
 	w->infer.in = in;
 	w->infer.out = out;
 	w->infer.rows = (uint32_t)rows;
-	pst_node_hold(w->conn, w->uses);
+	pst_node_hold(w->w.conn, w->w.uses);
 	return start(env, w, args[5]);
 }
 
@@ -374,9 +398,10 @@ enum {
 	MODEL_LIST,
 };
 
-static int run_model(struct work *w)
+static int run_model(struct pst_node_work *base)
 {
-	struct pst *c = w->conn->c;
+	struct work *w = (struct work *)base;
+	struct pst *c = w->w.conn->c;
 
 	switch (w->number) {
 	case MODEL_OPEN:
@@ -387,7 +412,7 @@ static int run_model(struct work *w)
 		w->is_model = true;
 		return pst_node.pst_model_load(c, w->name ? w->name : "",
 					       w->path ? w->path : "",
-					       w->timeout_ns, &w->model);
+					       w->w.timeout_ns, &w->model);
 	case MODEL_UNLOAD:
 		return pst_node.pst_model_unload(c, w->name ? w->name : "");
 	default:

@@ -5,6 +5,8 @@
 const native = require(
 	`./prebuilds/${process.platform}-${process.arch}/penstock.node`);
 
+const tensors = require('./tensors.cjs');
+
 /** The library of the installation that this package is part of, if it is. */
 function installed() {
 	try {
@@ -39,6 +41,7 @@ const ERRNO = {
 
 const EBADF = -9, EAGAIN = -11, EFAULT = -14, ENOSPC = -28, ECONNRESET = -104;
 const EMSGSIZE = -90, ECANCELED = -125, ESTALE = -116, EPROTO = -71;
+const EOPNOTSUPP = -95;
 
 /** The element types: number on the wire, class of their arrays, natural type
  * of a product. */
@@ -147,6 +150,19 @@ function checkShape(shape) {
 		throw new RangeError('a shape is [rows, columns], each at least 1');
 	return list;
 }
+
+/** Memory of the region that were moved to another thread would be read there
+ * after it is gone. */
+function refuseTransfer() {
+	throw new TypeError('memory of the region cannot be transferred; ' +
+		'slice() copies it');
+}
+
+const IMMOVABLE = {};
+
+for (const name of ['transfer', 'transferToFixedLength'])
+	if (typeof ArrayBuffer.prototype[name] === 'function')
+		IMMOVABLE[name] = { value: refuseTransfer };
 
 /** A matrix, row by row, in the region or in memory of JavaScript. */
 class Matrix {
@@ -260,12 +276,22 @@ class Model {
 	#conn;
 	#raw;
 
-	constructor(conn, raw) {
+	#about;
+
+	constructor(conn, raw, about = null) {
 		const view = new DataView(raw);
 		const name = Buffer.from(raw, 48, 64);
 
 		this.#conn = conn;
 		this.#raw = raw;
+		this.#about = about;
+		this.signature = about && Object.freeze({
+			inputs: tensors.signature(about.inputs),
+			outputs: tensors.signature(about.outputs),
+		});
+		this.format = about?.format ?? 'safetensors';
+		this.provider = about?.provider ?? '';
+		this.runtime = about?.runtime ?? '';
 		this.name = name.toString('utf8', 0, name.indexOf(0));
 		this.inputs = view.getUint32(24, true);
 		this.outputs = view.getUint32(28, true);
@@ -283,6 +309,22 @@ class Model {
 				`${this.inputs} f32, not of ${m.columns} ${m.dtype}`);
 		}
 		return this.#conn._infer(this.#raw, m, this.outputs, options);
+	}
+
+	/** Runs the model on named tensors. */
+	async run(inputs, options = {}) {
+		const about = this.#about;
+
+		if (!about) {
+			throw new PenstockError(EOPNOTSUPP,
+				'the agent is older than models with named tensors');
+		}
+		const ins = tensors.inputs(about, this.name, inputs);
+		const outs = tensors.outputs(about, this.name, options.outputs,
+			options.out);
+
+		return tensors.results(about, outs,
+			await this.#conn._run(about, ins, outs, options), options.out);
 	}
 }
 
@@ -388,6 +430,7 @@ class Connection {
 
 		if (typeof memory === 'number')
 			throw fail(memory);
+		Object.defineProperties(memory, IMMOVABLE);
 		return new Matrix(new Type(memory, 0, n), list, dtype, this,
 			shared[0]);
 	}
@@ -742,14 +785,32 @@ class Connection {
 	/** Loads a model file under a name. */
 	async loadModel(name, file, options = {}) {
 		shared[TIMEOUT] = numberOr(options.timeout, 0, 'timeout');
-		return new Model(this, await this.#busy(native.model, 1,
-			text(name, 'a name'), text(String(file), 'a file')));
+		await this.#busy(native.model, 1, text(name, 'a name'),
+			text(String(file), 'a file'));
+		return this.model(name);
 	}
 
 	/** The model that is loaded under a name. */
 	async model(name) {
-		return new Model(this, await this.#busy(native.model, 0,
-			text(name, 'a name'), null));
+		try {
+			const about = await this.#busy(native.describe,
+				text(name, 'a name'));
+
+			// Of rows and layers only the other frame tells.
+			return new Model(this, about.format === 'onnx' ? about.raw
+				: await this.#busy(native.model, 0, name, null), about);
+		} catch (e) {
+			// An older agent has models of rows only.
+			if (e.errno !== EOPNOTSUPP)
+				throw e;
+		}
+		return new Model(this, await this.#busy(native.model, 0, name, null));
+	}
+
+	async _run(about, ins, outs, options) {
+		options.signal?.throwIfAborted();
+		shared[TIMEOUT] = numberOr(options.timeout, 0, 'timeout');
+		return this.#busy(native.run, about, ins, outs);
 	}
 
 	async unloadModel(name) {

@@ -115,11 +115,89 @@ export interface InferOptions extends CallOptions {
 	timeout?: number;
 }
 
+/** Element types of a model's tensors, with the class of their arrays: i64 are
+ * BigInt64Array, bool are bytes of 0 and 1, f16 and bf16 the bits of each. */
+export interface TensorElements {
+	f32: Float32Array;
+	f64: Float64Array;
+	f16: Uint16Array;
+	bf16: Uint16Array;
+	i8: Int8Array;
+	i16: Int16Array;
+	i32: Int32Array;
+	i64: BigInt64Array;
+	u8: Uint8Array;
+	u16: Uint16Array;
+	u32: Uint32Array;
+	u64: BigUint64Array;
+	bool: Uint8Array;
+}
+export type TensorDType = keyof TensorElements;
+
+/** A tensor, row by row. */
+export interface Tensor<D extends TensorDType = TensorDType> {
+	data: TensorElements[D];
+	shape: number[];
+	dtype: D;
+}
+
+export type Numbers = readonly (number | bigint | boolean | Numbers)[];
+
+/** What an input may be: a typed array, whose shape follows from the model if it
+ * has at most one dimension of any size; data with its shape, such as an output
+ * or a Matrix; rows of numbers; a number. */
+export type TensorInput =
+	| TensorElements[TensorDType]
+	| { readonly data: TensorElements[TensorDType];
+		readonly shape: readonly number[] }
+	| Numbers | number | bigint | boolean;
+
+/** A tensor that a model takes or gives. A dimension of any size is its name,
+ * or null. */
+export interface TensorSpec {
+	readonly name: string;
+	readonly dtype: TensorDType;
+	readonly shape: readonly (number | string | null)[];
+}
+
+export interface RunOptions {
+	/** The outputs that are wanted; all of them by default. */
+	outputs?: readonly string[];
+	/** Memory for outputs, by name: of a matrix in the region, so that the next
+	 * call finds it there. Others are new arrays. */
+	out?: Readonly<Record<string, TensorElements[TensorDType]>>;
+	/** Milliseconds, after which the agent ends the run. */
+	timeout?: number;
+	/** Is looked at before the run begins. */
+	signal?: AbortSignal;
+}
+
 /** A network that the agent has loaded (penstock-models(7)). */
 export class Model {
 	private constructor();
 	readonly name: string;
-	/** Elements of an input row. */
+	/** What it takes and gives; null where the agent is older. */
+	readonly signature: {
+		readonly inputs: readonly TensorSpec[];
+		readonly outputs: readonly TensorSpec[];
+	} | null;
+	/** "onnx" or "safetensors". */
+	readonly format: string;
+	/** What computes it: "cpu", "cuda". */
+	readonly provider: string;
+	readonly runtime: string;
+	/**
+	 * Runs the model on its named inputs, in a thread of Node's pool. Arrays of
+	 * the region are used in place; no array may be transferred or changed
+	 * before the result is there.
+	 *
+	 * @throws TypeError, RangeError for tensors that are missing or of another
+	 * type or shape; PenstockError for what the agent says, EMSGSIZE if an
+	 * output does not fit the memory of out.
+	 */
+	run(inputs: Readonly<Record<string, TensorInput>>,
+		options?: RunOptions): Promise<Record<string, Tensor>>;
+	/** Elements of an input row; 0 for ONNX. */
 	readonly inputs: number;
 	/** Elements of an output row. */
 	readonly outputs: number;
@@ -218,7 +296,8 @@ export class Connection {
 	/** Does nothing: measures the way to the agent and back. */
 	nop(options?: CallOptions): Promise<void>;
 
-	/** Loads a file (penstock-models(7)) under a name, for all clients. */
+	/** Loads a file (penstock-models(7)), ONNX or safetensors, under a name, for
+	 * all clients. */
 	loadModel(name: string, file: string,
 		options?: { timeout?: number }): Promise<Model>;
 	model(name: string): Promise<Model>;

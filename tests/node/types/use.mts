@@ -26,6 +26,15 @@ export async function use(): Promise<void> {
 		if (e instanceof PenstockError)
 			console.log(e.code, e.errno);
 	}
+	const net = await c.model('net');
+	const { y } = await net.run({ x: new BigInt64Array(4), scale: 2,
+		rows: [[1, 2], [3, 4]], half: { data: new Uint16Array(2), shape: [2] } },
+		{ outputs: ['y'], out: { y: a.data }, timeout: 100 });
+
+	if (y?.dtype === 'i64')
+		console.log(y.shape, net.signature?.inputs[0]?.shape);
+	// @ts-expect-error text is no tensor
+	await net.run({ x: 'text' });
 	const version: string = penstock.version;
 	await c.matmul(half, half, { bias: new Uint16Array(4) });
 	await c.matmul(half, half, { dtypeOut: 'f32', bias: new Float32Array(4) });
