@@ -28,12 +28,15 @@ static PyObject *name_struct, *name_armed, *name_arm;
 
 /* How often this process has been forked from another one. */
 static unsigned long forks;
-/* Connections that may own memory which an operand lies in. */
-static unsigned long n_gates;
+/* Connections that may own memory which an operand lies in, and such that a
+ * parent had: their memory is not mapped here, or something else is there. */
+static unsigned long n_gates, n_inherited;
 
 static void count_fork(void)
 {
 	forks++;
+	n_inherited += n_gates;
+	n_gates = 0;
 }
 
 /* ---- Who uses a connection ---------------------------------------------- */
@@ -138,6 +141,16 @@ static PyObject *gate_enter(struct gate *self, PyObject *unused)
 
 	(void)unused;
 	return c ? PyLong_FromVoidPtr(c) : NULL;
+}
+
+/* As enter(), for what began before close(); None: it is closed. */
+static PyObject *gate_hold(struct gate *self, PyObject *unused)
+{
+	(void)unused;
+	if (!self->c || is_forked(self))
+		Py_RETURN_NONE;
+	self->users++;
+	return PyLong_FromVoidPtr(self->c);
 }
 
 static PyObject *gate_leave(struct gate *self, PyObject *unused)
@@ -277,12 +290,13 @@ static bool look(PyObject *x, struct view *ret)
 }
 
 /* Another connection's memory is any memory to the library, and zeros once that
- * one is lost: Python looks at it. */
+ * one is lost: Python looks at it, and at all memory where some is a parent's.
+ */
 static bool is_foreign(const struct gate *gate, const struct view *v)
 {
 	struct pst *owner = n_gates > 1 ? lib.pst_owner(v->data) : NULL;
 
-	return owner && owner != gate->c;
+	return n_inherited || (owner && owner != gate->c);
 }
 
 /* ---- Calls -------------------------------------------------------------- */
@@ -481,6 +495,7 @@ static PyObject *setup(PyObject *self, PyObject *args)
 
 static PyMethodDef gate_methods[] = {
 	{"enter", METHOD(gate_enter), METH_NOARGS, NULL},
+	{"hold", METHOD(gate_hold), METH_NOARGS, NULL},
 	{"leave", METHOD(gate_leave), METH_NOARGS, NULL},
 	{"close", METHOD(gate_close), METH_NOARGS, NULL},
 	{"matmul", METHOD(gate_matmul), METH_VARARGS, NULL},

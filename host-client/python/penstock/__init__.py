@@ -46,14 +46,20 @@ the loader finds. $PENSTOCK_LIBRARY names another one.
 """
 
 from ._version import __version__
+from .array import Array
 from .connection import Connection
-from .errors import Error, StaleError
+from .errors import (BusyError, DeniedError, EndedError, Error, ForkedError,
+                     InvalidError, NoRoomError, NotFoundError, RefusedError,
+                     ResetError, StaleError, TimedOutError, UnsupportedError)
 from .model import Model
 from .named import InferenceSession, NamedModel
 from .tensor import Tensor
 
-__all__ = ["Connection", "Error", "InferenceSession", "Model", "NamedModel",
-           "StaleError", "Tensor", "__version__", "open"]
+__all__ = ["Array", "BusyError", "Connection", "DeniedError", "EndedError",
+           "Error", "ForkedError", "InferenceSession", "InvalidError", "Model",
+           "NamedModel", "NoRoomError", "NotFoundError", "RefusedError",
+           "ResetError", "StaleError", "Tensor", "TimedOutError",
+           "UnsupportedError", "__version__", "open"]
 
 
 def open(endpoint=None, *, timeout=None, name=None, control_only=False,
@@ -76,3 +82,11 @@ def open(endpoint=None, *, timeout=None, name=None, control_only=False,
     """
     return Connection(endpoint, timeout=timeout, name=name,
                       control_only=control_only, spin=spin, dead=dead)
+
+
+def __getattr__(name):
+    # With the library, which is loaded when it is needed.
+    if name == "Plan":
+        from . import _memory
+        return _memory.calls().Plan
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 says so."""
 
 import asyncio
+import collections
 import ctypes
 import errno
 import itertools
@@ -21,9 +22,8 @@ class Queue:
         # By number: the loop, its future, and what the operation uses.
         self.pending = {}
         # Futures of those that wait for a slot.
-        self.waiting = []
+        self.waiting = collections.deque()
         self.readers = {}
-        self.completions = (_library.Completion * _MANY)()
 
     def submit(self, prepared):
         """(number, future) of a product that is under way; None: too many
@@ -68,15 +68,24 @@ class Queue:
     def collect(self, loop=None):
         """Collect what is done, until the descriptor is armed."""
         library = self.handle.library
+        # Of this call alone: threads collect at once.
+        completions = (_library.Completion * _MANY)()
         while self.pending:
-            pointer = self.handle.gate.pointer
-            n = library.pst_poll(pointer, self.completions, _MANY)
-            for done in self.completions[:max(n, 0)]:
-                self.finish(pointer, done)
-            if n <= 0 and self.pending and library.pst_arm(pointer) <= 0:
+            pointer = self.handle.gate.hold()
+            if pointer is None:
                 break
+            try:
+                n = library.pst_poll(pointer, completions, _MANY)
+                for done in completions[:max(n, 0)]:
+                    self.finish(pointer, done)
+                if n <= 0 and self.pending and library.pst_arm(pointer) <= 0:
+                    break
+            finally:
+                self.handle.gate.leave()
+        if not self.pending:
+            self.wake()
         if loop is not None and not any(
-                entry[0] is loop for entry in self.pending.values()):
+                entry[0] is loop for entry in list(self.pending.values())):
             fd = self.readers.pop(loop, None)
             if fd is not None:
                 loop.remove_reader(fd)
@@ -90,10 +99,18 @@ class Queue:
         if done.status < 0:
             error = self.error(pointer, done)
         self.forget(done.user_data)
-        for waiting_loop, waiter in self.waiting:
-            _soon(waiting_loop, _set, waiter, None)
-        self.waiting.clear()
+        self.wake()
         _soon(loop, _set, future, error)
+
+    def wake(self):
+        """Let those try again that wait for a slot."""
+        while self.waiting:
+            try:
+                loop, waiter = self.waiting.popleft()
+            except IndexError:
+                # Another thread's.
+                break
+            _soon(loop, _set, waiter, None)
 
     def error(self, pointer, done):
         library = self.handle.library
@@ -105,10 +122,12 @@ class Queue:
 
     def cancel(self, number):
         """Ask the agent to end an operation; it is still under way."""
-        entry = self.pending.get(number)
+        entry, pointer = self.pending.get(number), self.handle.gate.hold()
+        if pointer is None:
+            return
         if entry is not None:
-            self.handle.library.pst_cancel(self.handle.gate.pointer,
-                                           entry[3].value)
+            self.handle.library.pst_cancel(pointer, entry[3].value)
+        self.handle.gate.leave()
 
     async def room(self):
         """Wait until a slot may be free."""

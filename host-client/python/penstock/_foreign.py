@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from . import _dlpack, _layout
+from . import _dlpack, _layout, _memory
 from .tensor import Tensor
 
 
@@ -20,10 +20,9 @@ def _bits(x):
 def as_array(x):
     """numpy's array of anything that can be one, in the same memory where
     there is one. Raises TypeError, ValueError."""
-    if type(x) is np.ndarray:
-        return x
     if isinstance(x, np.ndarray):
-        return x.view(np.ndarray)
+        _memory.check_fork(x)
+        return x if type(x) is np.ndarray else x.view(np.ndarray)
     if _is_torch(x) and str(x.dtype) == "torch.bfloat16":
         return _bits(x)
     if not hasattr(x, "__array__") and hasattr(x, "__dlpack__"):
@@ -39,6 +38,14 @@ def operand(handle, x):
         # Its number may name one of this connection's, too.
         raise ValueError(f"{x!r} is another connection's")
     return x
+
+
+def target(handle, x):
+    """The same for what is written: never a copy. Raises TypeError."""
+    if not isinstance(x, (np.ndarray, Tensor)) and not _is_torch(x):
+        raise TypeError("out must be an array, a torch or a resident tensor, "
+                        f"not {type(x).__name__}")
+    return operand(handle, x)
 
 
 def like(given, result):

@@ -47,6 +47,14 @@ class Gate:
             _interrupt.arm()
         return self.pointer
 
+    def hold(self):
+        """As enter(), for what began before close(); None: it is closed."""
+        with self._lock:
+            if self.pointer is not None and not self.forked:
+                self._users += 1
+                return self.pointer
+        return None
+
     def leave(self):
         with self._lock:
             self._users -= 1

@@ -251,7 +251,7 @@ class Call:
     def __init__(self, handle, a, b, out, region, dtype, out_dtype, options):
         given = a, b
         a, b = _as_operand(handle, a, "a"), _as_operand(handle, b, "b")
-        c = None if out is None else _foreign.operand(handle, out)
+        c = None if out is None else _foreign.target(handle, out)
         _check_name("act", options["act"], _ACT)
         _check_name("compute", options["compute"], _COMPUTE)
         element = _element(a, b, dtype)

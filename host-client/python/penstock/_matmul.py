@@ -2,6 +2,8 @@
 """Products as numpy's matmul() has them: vectors, matrices, and stacks of
 them that are broadcast."""
 
+import math
+
 import numpy as np
 
 from . import _foreign, _gemm, _layout, _library, _memory
@@ -111,7 +113,7 @@ def _flat(x, stack):
     if all(n == 1 for n in x.shape[:-2]):
         return x.reshape(x.shape[-2:])
     if x.shape[:-2] == stack:
-        return x.reshape((-1, *x.shape[-2:]))
+        return x.reshape((math.prod(stack), *x.shape[-2:]))
     return None
 
 
@@ -125,10 +127,10 @@ def _stacked(handle, element, a, b, c, options):
         return
     fa, fb = _flat(a, stack), _flat(b, stack)
     if c.flags.c_contiguous and fa is not None and fb is not None:
-        rows = c.reshape((-1, *c.shape[-2:]))
+        rows = c.reshape((math.prod(stack), *c.shape[-2:]))
         if fb.ndim == 2 and fa.ndim == 3 and _is_packed(fa):
             # One product of all rows.
-            fa = fa.reshape((-1, fa.shape[-1]))
+            fa = fa.reshape((math.prod(fa.shape[:2]), fa.shape[2]))
             rows = c.reshape((-1, c.shape[-1]))
         elif fa.ndim == fb.ndim == 2:
             fa = fa.reshape((1, *fa.shape))
@@ -153,7 +155,7 @@ def _part(x, i, depth):
 
 
 def _check_out(out, dtype, shape):
-    if not isinstance(out, (np.ndarray, Tensor)) or out.dtype != dtype:
+    if out.dtype != dtype:
         raise TypeError(f"out must be an array of {dtype}")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, the product {shape}")
@@ -182,7 +184,7 @@ def matmul(handle, a, b, alpha=1.0, beta=0.0, out=None, region=False,
         c = (_memory.new_array(handle, full, element.natural, "C") if region
              else np.empty(full, element.natural))
     else:
-        c = _foreign.operand(handle, out)
+        c = _foreign.target(handle, out)
         _check_out(c, element.natural, shape)
         c = _shaped(c, full)
     options = {"alpha": alpha, "beta": beta, "timeout_ns": timeout_ns}

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import errno
 import gc
+import os
 import weakref
 
 import numpy as np
@@ -87,6 +88,30 @@ class Handle:
         byte = ctypes.c_char()
         _library.check(self.gate.pointer, self.library.pst_take(
             self.gate.pointer, ctypes.byref(byte), address, 1))
+
+
+# Whether a parent may have arrays here that this process cannot read.
+_forked = False
+
+
+def _note_fork():
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def check_fork(array):
+    """Raises ForkedError for an array of the process that forked this one: its
+    memory is not mapped here, or something else is in its place."""
+    if not _forked:
+        return
+    base = array
+    while isinstance(base, (np.ndarray, memoryview)):
+        base = base.obj if isinstance(base, memoryview) else base.base
+    if isinstance(base, Buffer) and base.handle.gate.forked:
+        base.handle.check_memory(base.address)
 
 
 class Buffer:

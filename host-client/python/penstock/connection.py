@@ -174,6 +174,7 @@ class Connection:
     def take(self, array):
         """A private copy of an array in the region, which nobody else can
         change any more."""
+        _memory.check_fork(array)
         if not _memory.lies_in(self._handle, array):
             copy = np.array(array)
             _memory.check(array)

@@ -135,6 +135,7 @@ class Model:
         _layout.check_dims(x.shape[0])
         if out is None:
             out = np.empty((x.shape[0], self.outputs), _F32)
+        _memory.check_fork(out)
         if out.shape != (x.shape[0], self.outputs):
             raise ValueError(f"out has shape {out.shape}, the result "
                              f"{(x.shape[0], self.outputs)}")
