@@ -25,6 +25,7 @@ enum {
 	OPT_REGION_VIA,
 	OPT_APPEND,
 	OPT_DEBUG_CONSOLE,
+	OPT_VAD,
 };
 
 /* Words of options, in the order of their values. */
@@ -59,6 +60,9 @@ static const struct pst_cmd_opt opts[] = {
 	{OPT_DEBUG_CONSOLE, "debug-console", NULL,
 	 "a root shell of the guest at console.sock in the\n"
 	 "state directory: for tests"},
+	{OPT_VAD, "vad", "FILE.onnx",
+	 "instead: have the agent of -e, or a private one, hear\n"
+	 "where somebody speaks, by Silero VAD; see penstock(1)"},
 	PST_CMD_OPT_JSON,
 	{0},
 };
@@ -136,6 +140,9 @@ static bool parse_opt(const struct pst_cmd_ctx *ctx, int c,
 	case OPT_APPEND:
 		o->append = optarg;
 		return true;
+	case OPT_VAD:
+		o->vad = optarg;
+		return true;
 	case OPT_DEBUG_CONSOLE:
 		o->debug_console = true;
 		return true;
@@ -161,9 +168,15 @@ static int run(const struct pst_cmd_ctx *ctx, int argc, char **argv)
 			return PST_EXIT_USAGE;
 		if (c == OPT_N || c == OPT_DTYPE)
 			random = opts[c - OPT_N].name;
-		else if (c == OPT_KEEP || c == OPT_ACCEL || c >= OPT_REGION_VIA)
+		else if (c == OPT_KEEP || c == OPT_ACCEL ||
+			 (c >= OPT_REGION_VIA && c != OPT_VAD))
 			guest = opts[c - OPT_N].name;
 	}
+	if (o.vad)
+		return (random || guest || o.a || o.no_vm || stop ||
+			argv[optind])
+			       ? pst_cmd_usage(ctx, "--vad stands alone")
+			       : pst_demo_vad(ctx, o.vad);
 	if (stop)
 		return pst_demo_stop(ctx, argv[optind]);
 	if (argv[optind])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The options of "penstock demo", and its two entry points. */
+/* The options of "penstock demo", and its entry points. */
 #ifndef PST_HOST_CLIENT_CLI_DEMO_DEMO_RUN_H
 #define PST_HOST_CLIENT_CLI_DEMO_DEMO_RUN_H
 
@@ -16,6 +16,7 @@ struct pst_demo_options {
 	enum pst_demo_accel accel;
 	enum pst_vm_via via; /* ivshmem or nvdimm */
 	const char *append;  /* further kernel words, or NULL */
+	const char *vad;    /* a model file: the other demo; or NULL */
 	bool debug_console;
 	bool no_vm;
 	bool keep;
@@ -25,6 +26,11 @@ struct pst_demo_options {
  * Dies of SIGINT, SIGTERM or SIGHUP after cleaning up. */
 int pst_demo_run(const struct pst_cmd_ctx *ctx,
 		 const struct pst_demo_options *o);
+
+/* Has the agent of the endpoint, a private one without any, hear where somebody
+ * speaks in a sound that is made here; file is Silero VAD's. Returns an enum
+ * pst_exit: OK only if it was heard there. */
+int pst_demo_vad(const struct pst_cmd_ctx *ctx, const char *file);
 
 /* Ends the demo whose state directory is dir, NULL: all kept ones. */
 int pst_demo_stop(const struct pst_cmd_ctx *ctx, const char *dir);
