@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kernel-params/boot/boot.h"
 #include "kernel-params/syntax/cmdline.h"
 
 struct maker {
@@ -119,9 +120,12 @@ static void find_other(const struct pst_host_root *root, char ret[32])
 	static const char conf[] = "etc/kernel/install.conf";
 	struct pst_host_setting s = {.name = "initrd_generator"};
 	PST_CLEANUP_FREE char *text = NULL;
-	char fault[PST_HOST_FAULT_MAX] = "";
+	char fault[PST_HOST_FAULT_MAX] = "", os[PST_HOST_OS_ID_MAX];
 	size_t i, len;
 
+	pst_host_os_read(root, os);
+	if (strcmp(os, "guix") == 0)
+		strcpy(ret, "guix system");
 	for (i = 0; i < PST_ARRAY_SIZE(others) && !*ret; i++)
 		if (pst_host_root_exists(root, others[i].file))
 			strcpy(ret, others[i].name);
@@ -175,6 +179,23 @@ int pst_host_early_place(const struct pst_host_early *e, const char *module)
 		if (pst_host_param_name_eq(e->words.name[i], module))
 			return (int)i;
 	return -1;
+}
+
+const char *pst_host_early_where(const struct pst_host_early *e,
+				 const char *module)
+{
+	const char *place;
+	char name[64];
+	size_t i;
+
+	for (i = e->places.n; i-- > 0;) {
+		place = strchr(e->places.name[i], ' ');
+		snprintf(name, sizeof(name), "%.*s",
+			 (int)(place - e->places.name[i]), e->places.name[i]);
+		if (pst_host_param_name_eq(name, module))
+			return place + 1;
+	}
+	return e->file;
 }
 
 static bool has_file(const struct pst_host_early *e, const char *file)

@@ -18,6 +18,8 @@ struct pst_host_early {
 	enum pst_host_early_maker maker;
 	char file[128];                /* its first configuration file, or "" */
 	struct pst_host_names words;   /* modules it loads early, in order */
+	struct pst_host_names places;  /* "MODULE FILE line N", the last counts
+					*/
 	struct pst_host_names packed;  /* modules it only puts into the image */
 	struct pst_host_names files;   /* single files that it puts in */
 	struct pst_host_names omitted; /* modules that are kept out of it */
@@ -64,6 +66,11 @@ PST_MUST_USE int pst_host_early_words(const char *text,
 
 /* Place of a module in the order, or -1. */
 int pst_host_early_place(const struct pst_host_early *e, const char *module);
+
+/* "FILE line N" of the last line that lists a module, or the image's first
+ * file. */
+const char *pst_host_early_where(const struct pst_host_early *e,
+				 const char *module);
 
 /* Whether a file of modprobe.d ("etc/modprobe.d/vfio.conf") is in this image.
  */

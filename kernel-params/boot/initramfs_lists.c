@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds lists of words in settings of any language, without evaluating them. */
+/* Finds lists of words in settings of any language, without evaluating them,
+ * and where words stand. */
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "kernel-params/boot/initramfs.h"
+#include "kernel-params/boot/initramfs_int.h"
 
 #define MAX_WORDS 2000
 
-static int add_word(struct pst_host_names *l, const char *word, size_t n)
+int pst_host_early_add_word(struct pst_host_names *l, const char *word,
+			    size_t n)
 {
 	if (l->n >= MAX_WORDS) {
 		l->truncated = true;
@@ -31,7 +34,7 @@ static int list_words(const char **p, const char *end,
 		}
 		n = strcspn(*p, " \t\r\n\"'()[];#");
 		if (n)
-			r = add_word(words, *p, n);
+			r = pst_host_early_add_word(words, *p, n);
 		*p += n;
 		if (!n && **p && !strchr(end, **p))
 			(*p)++;
@@ -116,6 +119,51 @@ int pst_host_early_words(const char *text, const char *const *names,
 			r = value_words(&p, words);
 		} else {
 			p += n;
+		}
+	}
+	return r;
+}
+
+/* ---- Places ---------------------------------------------------------------
+ */
+
+int pst_host_early_add_place(struct pst_host_early *e, const char *word,
+			     size_t n, const char *path, unsigned int line)
+{
+	char place[64 + PST_HOST_ROOT_PATH_MAX + 16];
+	int len;
+
+	n -= n && word[n - 1] == '?';
+	if (n && memchr(word, ',', n) && !*e->fault)
+		snprintf(e->fault, sizeof(e->fault),
+			 "%.100s line %u: a comma stands behind a word, of "
+			 "which it becomes a part",
+			 path, line);
+	if (!n || n >= 64 || memchr(word, ' ', n))
+		return 0;
+	len = snprintf(place, sizeof(place), "%.*s %s line %u", (int)n, word,
+		       path, line);
+	return pst_host_early_add_word(&e->places, place, (size_t)len);
+}
+
+int pst_host_early_find_places(const char *text, const char *path,
+			       const char *name, struct pst_host_early *e)
+{
+	struct pst_host_shell_pos at = {0};
+	struct pst_host_shell_assign a;
+	struct pst_host_shell_word w;
+	int r = 0;
+
+	while (r == 0 && pst_host_shell_next(text, name, &at, &a)) {
+		unsigned int line = a.line;
+		size_t pos = 0, from = a.off;
+
+		while (r == 0 && (a.clear || a.many_lines) &&
+		       pst_host_shell_word(text, &a, &pos, &w)) {
+			for (; from < w.off; from++)
+				line += text[from] == '\n';
+			r = pst_host_early_add_place(e, w.text, strlen(w.text),
+						     path, line);
 		}
 	}
 	return r;

@@ -8,17 +8,6 @@
 #include "kernel-params/boot/mkinitcpio.h"
 #include "kernel-params/syntax/cmdline.h"
 
-#define MAX_WORDS 2000
-
-static int add_word(struct pst_host_names *l, const char *word, size_t n)
-{
-	if (l->n >= MAX_WORDS) {
-		l->truncated = true;
-		return 0;
-	}
-	return pst_host_names_add(l, word, n);
-}
-
 void pst_host_early_done(struct pst_host_early *e)
 {
 	struct pst_host_early *next;
@@ -30,6 +19,7 @@ void pst_host_early_done(struct pst_host_early *e)
 		free(next);
 	}
 	pst_host_names_done(&e->words);
+	pst_host_names_done(&e->places);
 	pst_host_names_done(&e->packed);
 	pst_host_names_done(&e->omitted);
 	pst_host_names_done(&e->files);
@@ -179,6 +169,8 @@ static int take_file(const struct pst_host_root *root, const char *path,
 		strcpy(e->file, path);
 	find_mention(text, path, e);
 	r = pst_host_settings_take(text, path, s, n, e->fault);
+	if (r == 0)
+		r = pst_host_early_find_places(text, path, s[0].name, e);
 	return r < 0 ? r : find_virqfd(text, path, e);
 }
 
@@ -323,6 +315,7 @@ int pst_host_early_dracut_value(const struct pst_host_root *root,
 	struct pst_host_early e = {0};
 	int r = take_dracut(root, &e, &s, 1);
 
+	pst_host_early_done(&e);
 	if (r < 0)
 		pst_host_settings_done(&s, 1);
 	else
@@ -407,8 +400,8 @@ static int take_dracut_words(const struct pst_host_root *root,
 		r = pst_host_setting_words(s[MAYBE].value, &e->files);
 	for (i = 0; i < add.n && r == 0; i++)
 		if (!is_omitted(add.name[i], e))
-			r = add_word(&e->packed, add.name[i],
-				     strlen(add.name[i]));
+			r = pst_host_early_add_word(&e->packed, add.name[i],
+						    strlen(add.name[i]));
 	/* Without "hostonly" dracut leaves etc/modprobe.d out; a distribution
 	 * that sets it does so in a file that a tree may lack. */
 	e->no_modconf = s[HOST].value
@@ -434,17 +427,22 @@ int pst_host_early_dracut(const struct pst_host_root *root,
  */
 
 /* One module a line, its parameters behind it. */
-static int line_words(const char *text, struct pst_host_early *e)
+static int line_words(const char *text, const char *path,
+		      struct pst_host_early *e)
 {
+	unsigned int line = 0;
 	int r = 0;
 
-	while (*text && r == 0) {
+	for (; *text && r == 0; line++) {
 		const char *word = text + strspn(text, " \t");
 		size_t n = strcspn(word, " \t\r\n#");
 
 		text = strchrnul(text, '\n');
 		if (n)
-			r = add_word(&e->words, word, n);
+			r = pst_host_early_add_word(&e->words, word, n);
+		if (r == 0 && n)
+			r = pst_host_early_add_place(e, word, n, path,
+						     line + 1);
 		if (r == 0 && n &&
 		    pst_host_param_name_eq(e->words.name[e->words.n - 1],
 					   "vfio_pci")) {
@@ -527,7 +525,7 @@ static int take_tools_lists(const struct pst_host_root *root,
 	e->races = true;
 	r = take_tools_conf(root, e);
 	if (r == 0)
-		r = line_words(text, e);
+		r = line_words(text, list, e);
 	if (r < 0 || pst_host_root_list(root, more, &names) < 0)
 		return r;
 	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
@@ -536,7 +534,7 @@ static int take_tools_lists(const struct pst_host_root *root,
 
 		if (pst_host_path(path, "%s/%s", more, names.name[i]) == 0 &&
 		    read_conf(root, path, &other) == 0)
-			r = line_words(other, e);
+			r = line_words(other, path, e);
 	}
 	return r;
 }

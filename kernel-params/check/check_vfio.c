@@ -212,7 +212,7 @@ static void late(const struct pst_host *h, const struct pst_host_first *f,
 		fix.buf, "%s loads %s%s (%s)%s",
 		pst_host_early_maker_name(f->image->maker), f->rival,
 		place < 0 ? " and not vfio_pci" : " before vfio_pci",
-		f->image->file, seen);
+		pst_host_early_where(f->image, f->rival), seen);
 }
 
 PST_HOST_CHECK(vfio_early)

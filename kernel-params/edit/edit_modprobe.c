@@ -34,14 +34,17 @@ int pst_host_edit_modprobe(const struct pst_host_modconf *now,
 	for (i = 0; want->modules[i]; i++) {
 		const struct pst_host_modconf_line *l =
 			pst_host_modconf_softdep(now, want->modules[i]);
+		const char *more;
 
 		if (pst_host_modconf_has_pre(l, "vfio-pci"))
 			continue;
 		fprintf(f, "softdep %s pre: vfio-pci", want->modules[i]);
-		if (l && *l->text)
-			fprintf(f, " %s",
-				strncmp(l->text, "pre: ", 5) == 0 ? l->text + 5
-								  : l->text);
+		more = !l                                  ? ""
+		       : strncmp(l->text, "pre: ", 5) == 0 ? l->text + 5
+							   : l->text;
+		/* The line end of DOS is none of ours. */
+		if (*more)
+			fprintf(f, " %.*s", (int)strcspn(more, "\r"), more);
 		fputc('\n', f);
 		any = true;
 	}
@@ -183,9 +186,14 @@ int pst_host_edit_modprobe_ids(const char *old,
 	if (!strstr(raw, "ids=") || strpbrk(raw, "\\\"'"))
 		return pst_error_set(err, -EINVAL,
 				     "%s line %u gives vfio-pci its ids in a "
-				     "way that cannot be edited safely: add %s "
-				     "there by hand",
-				     line->file, line->line, ids);
+				     "way that cannot be edited safely (%s): "
+				     "add %s there by hand",
+				     line->file, line->line,
+				     strstr(raw, "ids=")
+					     ? "a quote or a backslash stands "
+					       "in it"
+					     : "blanks stand beside its \"=\"",
+				     ids);
 	value = all_ids(raw, ids);
 	text = value ? put_ids(raw, value) : NULL;
 	*ret = text ? pst_host_text_replace(old, (size_t)(p - old),

@@ -86,6 +86,24 @@ static int note_journal(struct pst_host_plan *p,
 	return r;
 }
 
+/* Its files in /etc are made of its configuration, which is a program. */
+static int refuse_guix(struct pst_host_plan *p, struct pst_error *err)
+{
+	PST_CLEANUP_FREE char *words = NULL;
+	int r = pst_host_plan_words(p, &words, err);
+
+	if (r < 0)
+		return r;
+	return pst_error_set(
+		err, -EOPNOTSUPP,
+		"Guix makes this host of its configuration "
+		"(/etc/config.scm), which no plan edits: add %s%svfio-pci.ids=%s "
+		"to its kernel-arguments, and \"vfio-pci\" before all others "
+		"of its initrd-modules; then run guix system reconfigure. "
+		"--for writes single files anyway",
+		words, *words ? " " : "", p->ids ? p->ids : "");
+}
+
 int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
 		       const struct pst_host_journal *j,
 		       const struct pst_host_plan_request *request,
@@ -101,6 +119,8 @@ int pst_host_plan_make(struct pst_host_plan *p, const struct pst_host *h,
 	r = pst_host_plan_find(p, err);
 	if (r == 0)
 		r = pst_host_plan_want(p, err);
+	if (r == 0 && strcmp(h->os_id, "guix") == 0 && !request->targets)
+		r = refuse_guix(p, err);
 	if (r == 0)
 		r = pst_host_plan_loader(p, j, err);
 	if (r == 0)

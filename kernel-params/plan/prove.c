@@ -190,10 +190,9 @@ static void missed(const struct pst_host *h, const struct pst_host_pci_dev *fn,
 		pst_host_text_add(why, "%s may come first", first.rival);
 	else if (first.by == PST_HOST_FIRST_LATE)
 		pst_host_text_add(
-			why,
-			"the initramfs loads %s first, by a file of "
-			"%s that comes after ours",
+			why, "the initramfs loads %s first, by %s of %s",
 			first.rival,
+			pst_host_early_where(first.image, first.rival),
 			pst_host_early_maker_name(first.image->maker));
 	else if (first.by == PST_HOST_FIRST_NEVER)
 		pst_host_text_add(why, "vfio-pci is kept from being loaded");

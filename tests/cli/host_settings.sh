@@ -78,14 +78,14 @@ put etc/modprobe.d/vfio.conf "options vfio-pci ids=$ids"
 finds "the main file is first" vfio.early PASS "loads vfio_pci early"
 put etc/mkinitcpio.conf.d/nv.conf 'MODULES=(nouveau)'
 finds "a drop-in that sets is the one that counts" vfio.early FAIL \
-	"mkinitcpio loads nouveau and not vfio_pci"
+	"loads nouveau and not vfio_pci (etc/mkinitcpio.conf.d/nv.conf line 1)"
 put etc/mkinitcpio.conf.d/nv.conf 'MODULES=(nouveau "${MODULES[@]}")'
 finds "one that puts words before them does so" vfio.early FAIL \
 	"loads nouveau before vfio_pci"
 holds "a drop-in before ours"
 put etc/mkinitcpio.conf.d/zzz.conf 'MODULES=(nouveau)'
 refuse "a drop-in that comes after ours is told" 1 \
-	"the initramfs loads nouveau first, by a file of mkinitcpio that" \
+	"loads nouveau first, by etc/mkinitcpio.conf.d/zzz.conf line 1 of" \
 	plan --gpu 02:00.0
 put etc/mkinitcpio.d/linux.preset \
 	"ALL_config='/etc/mkinitcpio.conf' # PRESETS"

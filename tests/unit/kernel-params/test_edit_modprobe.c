@@ -71,6 +71,11 @@ START_TEST(anothers_softdep_is_repeated_since_only_the_first_counts)
 	       "softdep snd_hda_intel post: vfio-pci\n");
 	drop_in_is("softdep nvidia pre: vfio-pci i2c post: x\n"
 		   "softdep snd_hda_intel pre: vfio-pci post: vfio-pci\n");
+	pst_host_modconf_done(&conf);
+	conf = (struct pst_host_modconf){0};
+	others("options vfio-pci ids=1:2\nsoftdep nvidia pre: i2c\r\nsoftdep snd_hda_intel post: x\r\n");
+	drop_in_is("softdep nvidia pre: vfio-pci i2c\n"
+		   "softdep snd_hda_intel pre: vfio-pci post: x\n");
 }
 END_TEST
 
