@@ -5,7 +5,9 @@
 #define PST_TRANSPORT_OP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "transport/base/error.h"
 #include "transport/wire.h"
@@ -141,6 +143,20 @@ struct pst_op_env {
  */
 int pst_op_check(const struct pst_wire_sqe *sqe, const struct pst_op_env *env,
 		 struct pst_op *ret, struct pst_error *err);
+
+/* Whether it is a NOP that pst_op_check() has nothing to say of. */
+static inline bool pst_op_is_nop(const struct pst_wire_sqe *sqe)
+{
+	uint64_t words[(PST_WIRE_LINE - offsetof(struct pst_wire_sqe, op)) / 8];
+	uint64_t rest = 0;
+	size_t i;
+
+	memcpy(words, (const char *)sqe + offsetof(struct pst_wire_sqe, op),
+	       sizeof(words));
+	for (i = 1; i < sizeof(words) / sizeof(*words); i++)
+		rest |= words[i];
+	return words[0] == PST_WIRE_OP_NOP && !rest;
+}
 
 /* Whether the product's inputs are read: C is not empty, k and alpha (in the
  * type the sum has) are not 0. */

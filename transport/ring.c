@@ -5,10 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* Words of an SQE's first line without seq, and of a CQE without seq: seq is
- * the first member of both and goes last. */
-#define LINE_BODY (PST_WIRE_LINE - sizeof(uint64_t))
-
 static_assert(offsetof(struct pst_wire_sqe, seq) == 0, "seq leads line 0");
 static_assert(offsetof(struct pst_wire_cqe, seq) == 0, "seq leads the line");
 
@@ -31,46 +27,15 @@ void pst_lane_client_init(struct pst_lane_client *l, struct pst_wire_lane *lane,
 int pst_lane_client_submit(struct pst_lane_client *l,
 			   const struct pst_wire_sqe *sqe)
 {
-	struct pst_wire_sqe *slot = &l->lane->sq[l->sq_tail % PST_WIRE_SLOTS];
+	struct pst_wire_sqe *slot = pst_lane_client_slot(l);
 
-	if (l->sq_tail - l->cq_head >= PST_WIRE_SLOTS)
+	if (!slot)
 		return -EAGAIN;
-	if (l->told_head != l->cq_head) {
-		l->told_head = l->cq_head;
-		/* Those slots were read before the agent may see them free, and
-		 * it does by the time it takes this entry. Partner: the acquire
-		 * in reserve_cqe(). */
-		pst_shm_store_release(&l->lane->client_cq_head.value,
-				      l->cq_head);
-	}
 	if (sqe->op != PST_WIRE_OP_NOP)
 		pst_shm_write(&slot->off_b, &sqe->off_b, PST_WIRE_LINE);
-	pst_shm_write(&slot->tag, &sqe->tag, LINE_BODY);
-	/* Partner: the acquire in pst_lane_agent_ready(). */
-	pst_shm_store_release(&slot->seq, ++l->sq_tail);
-	l->owes = true;
+	pst_shm_write(&slot->tag, &sqe->tag, PST_LANE_LINE_BODY);
+	pst_lane_client_publish(l, slot);
 	return 0;
-}
-
-/* Whether a sleeper's word asks for a wake-up this producer has not sent. */
-static bool must_wake(const uint64_t *word, uint64_t *woken_gen)
-{
-	uint64_t gen = pst_shm_load(word);
-
-	if (!(gen & 1) || gen == *woken_gen)
-		return false;
-	*woken_gen = gen;
-	return true;
-}
-
-/* must_wake() of what was loaded without a fence. The fence that then comes
- * orders the slot's seq (store) before the WAKE, whose receiver looks there. */
-static bool glance(const uint64_t *word, uint64_t *woken_gen)
-{
-	if (!must_wake(word, woken_gen))
-		return false;
-	pst_shm_fence();
-	return true;
 }
 
 bool pst_lane_client_must_wake(struct pst_lane_client *l)
@@ -79,15 +44,7 @@ bool pst_lane_client_must_wake(struct pst_lane_client *l)
 	 * Partner: the fence in pst_agent_wake_arm(). */
 	pst_shm_fence();
 	l->owes = false;
-	return must_wake(&l->agent_wake->value, &l->woken_gen);
-}
-
-bool pst_lane_client_glance(struct pst_lane_client *l)
-{
-	if (!glance(&l->agent_wake->value, &l->woken_gen))
-		return false;
-	l->owes = false;
-	return true;
+	return pst_lane_sleeps(&l->agent_wake->value, &l->woken_gen);
 }
 
 bool pst_lane_client_arm(struct pst_lane_client *l)
@@ -109,16 +66,12 @@ void pst_lane_client_disarm(struct pst_lane_client *l)
 	pst_shm_store(&l->lane->client_wake.value, l->wake_gen);
 }
 
-/* Whether a CQE is reserved for the next entry. -EPROTO: the client says that
- * it has consumed what was never posted, or less than before. */
-static int reserve_cqe(struct pst_lane_agent *l)
+int pst_lane_agent_reserve(struct pst_lane_agent *l)
 {
-	uint64_t head;
+	/* Partner: the release in pst_lane_client_slot(). */
+	const uint64_t head =
+		pst_shm_load_acquire(&l->lane->client_cq_head.value);
 
-	if (l->sq_head - l->cq_head_seen < PST_WIRE_SLOTS)
-		return 1;
-	/* Partner: the release in pst_lane_client_submit(). */
-	head = pst_shm_load_acquire(&l->lane->client_cq_head.value);
 	if (head > l->cq_tail || head < l->cq_head_seen) {
 		l->refused_head = head;
 		return -EPROTO;
@@ -127,54 +80,12 @@ static int reserve_cqe(struct pst_lane_agent *l)
 	return l->sq_head - head < PST_WIRE_SLOTS;
 }
 
-int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret)
-{
-	const struct pst_wire_sqe *slot =
-		&l->lane->sq[l->sq_head % PST_WIRE_SLOTS];
-	int r;
-
-	if (!pst_lane_agent_ready(l))
-		return 0;
-	r = reserve_cqe(l);
-	if (r <= 0)
-		return r;
-	pst_shm_read(&ret->tag, &slot->tag, LINE_BODY);
-	if (ret->op != PST_WIRE_OP_NOP)
-		pst_shm_read(&ret->off_b, &slot->off_b, PST_WIRE_LINE);
-	ret->seq = l->sq_head + 1;
-	l->sq_head++;
-	/* For observers; no one waits for it. */
-	pst_shm_store(&l->lane->agent_sq_head.value, l->sq_head);
-	return 1;
-}
-
-void pst_lane_agent_post(struct pst_lane_agent *l,
-			 const struct pst_wire_cqe *cqe)
-{
-	struct pst_wire_cqe *slot = &l->lane->cq[l->cq_tail % PST_WIRE_SLOTS];
-
-	/* Results may have been stored with non-temporal stores or through a
-	 * write-combining mapping, which a release alone does not order. Before
-	 * the line's own stores: between them and seq the client, which polls
-	 * this line, would take it away once more. */
-	pst_shm_store_fence();
-	pst_shm_write(&slot->tag, &cqe->tag, LINE_BODY);
-	/* Partner: the acquire in pst_lane_client_ready(). */
-	pst_shm_store_release(&slot->seq, l->cq_tail + 1);
-	l->cq_tail++;
-}
-
 bool pst_lane_agent_must_wake(struct pst_lane_agent *l)
 {
 	/* Orders the slot's seq (store, post) before client_wake (load).
 	 * Partner: the fence in pst_lane_client_arm(). */
 	pst_shm_fence();
-	return must_wake(&l->lane->client_wake.value, &l->woken_gen);
-}
-
-bool pst_lane_agent_glance(struct pst_lane_agent *l)
-{
-	return glance(&l->lane->client_wake.value, &l->woken_gen);
+	return pst_lane_sleeps(&l->lane->client_wake.value, &l->woken_gen);
 }
 
 void pst_agent_wake_arm(struct pst_wire_word *word, uint64_t *gen)

@@ -3,6 +3,7 @@
 #ifndef PST_TRANSPORT_RING_H
 #define PST_TRANSPORT_RING_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,10 @@
  * known to be free without reading the agent's head: a completion of entry e
  * shows that all entries up to e were taken.
  */
+
+/* Bytes of an SQE's first line without seq, and of a CQE without seq: seq is
+ * the first member of both and goes last. */
+#define PST_LANE_LINE_BODY (PST_WIRE_LINE - sizeof(uint64_t))
 
 /* The client's end. */
 struct pst_lane_client {
@@ -47,6 +52,33 @@ void pst_lane_agent_init(struct pst_lane_agent *l, struct pst_wire_lane *lane);
 void pst_lane_client_init(struct pst_lane_client *l, struct pst_wire_lane *lane,
 			  struct pst_wire_word *agent_wake);
 
+/* The slot of the next entry, NULL when PST_WIRE_SLOTS are outstanding. Tells
+ * the agent how many completions were taken. */
+static inline struct pst_wire_sqe *
+pst_lane_client_slot(struct pst_lane_client *l)
+{
+	if (l->sq_tail - l->cq_head >= PST_WIRE_SLOTS)
+		return NULL;
+	if (l->told_head != l->cq_head) {
+		l->told_head = l->cq_head;
+		/* Those slots were read before the agent may see them free, and
+		 * it does by the time it takes this entry. Partner: the acquire
+		 * in pst_lane_agent_reserve(). */
+		pst_shm_store_release(&l->lane->client_cq_head.value,
+				      l->cq_head);
+	}
+	return &l->lane->sq[l->sq_tail % PST_WIRE_SLOTS];
+}
+
+/* The slot holds the entry but for seq. */
+static inline void pst_lane_client_publish(struct pst_lane_client *l,
+					   struct pst_wire_sqe *slot)
+{
+	/* Partner: the acquire in pst_lane_agent_ready(). */
+	pst_shm_store_release(&slot->seq, ++l->sq_tail);
+	l->owes = true;
+}
+
 /*
  * Publishes one entry (its seq field is ignored), and before it how many
  * completions were taken. Returns 0, or -EAGAIN when PST_WIRE_SLOTS are
@@ -55,6 +87,43 @@ void pst_lane_client_init(struct pst_lane_client *l, struct pst_wire_lane *lane,
  */
 int pst_lane_client_submit(struct pst_lane_client *l,
 			   const struct pst_wire_sqe *sqe);
+
+/* The same of a NOP, which is written in place. */
+static inline int pst_lane_client_submit_nop(struct pst_lane_client *l,
+					     uint64_t tag)
+{
+	static const struct pst_wire_sqe nop = {.op = PST_WIRE_OP_NOP};
+	struct pst_wire_sqe *slot = pst_lane_client_slot(l);
+
+	if (!slot)
+		return -EAGAIN;
+	pst_shm_store(&slot->tag, tag);
+	pst_shm_write(&slot->op, &nop.op,
+		      PST_WIRE_LINE - offsetof(struct pst_wire_sqe, op));
+	pst_lane_client_publish(l, slot);
+	return 0;
+}
+
+/* Whether a sleeper's word asks for a wake-up this producer has not sent. */
+static inline bool pst_lane_sleeps(const uint64_t *word, uint64_t *woken_gen)
+{
+	uint64_t gen = pst_shm_load(word);
+
+	if (!(gen & 1) || gen == *woken_gen)
+		return false;
+	*woken_gen = gen;
+	return true;
+}
+
+/* The same of what is loaded without a fence. The fence that then comes orders
+ * the slot's seq (store) before the WAKE, whose receiver looks there. */
+static inline bool pst_lane_glance(const uint64_t *word, uint64_t *woken_gen)
+{
+	if (!pst_lane_sleeps(word, woken_gen))
+		return false;
+	pst_shm_fence();
+	return true;
+}
 
 /*
  * After publishing: true when the agent sleeps and this generation was not
@@ -68,7 +137,13 @@ int pst_lane_client_submit(struct pst_lane_client *l,
  * must_wake() where nothing else is outstanding: the agent is likely to arm.
  */
 bool pst_lane_client_must_wake(struct pst_lane_client *l);
-bool pst_lane_client_glance(struct pst_lane_client *l);
+static inline bool pst_lane_client_glance(struct pst_lane_client *l)
+{
+	if (!pst_lane_glance(&l->agent_wake->value, &l->woken_gen))
+		return false;
+	l->owes = false;
+	return true;
+}
 static inline bool pst_lane_client_pay(struct pst_lane_client *l)
 {
 	return l->owes && pst_lane_client_must_wake(l);
@@ -112,17 +187,57 @@ static inline bool pst_lane_agent_ready(const struct pst_lane_agent *l)
 	return pst_shm_load_acquire(&sqe->seq) == l->sq_head + 1;
 }
 
+/* Looks at how many completions the client has taken. 1 when there is room for
+ * the next entry's, 0 when there is none, -EPROTO: the client says that it has
+ * taken what was never posted, or less than before. */
+int pst_lane_agent_reserve(struct pst_lane_agent *l);
+
 /*
  * Takes one entry into private memory: 1 and *ret, 0 when there is none or no
  * CQE can be reserved for it, -EPROTO when client_cq_head is impossible. Of a
  * NOP line 1 is neither read nor written to *ret.
  */
-int pst_lane_agent_take(struct pst_lane_agent *l, struct pst_wire_sqe *ret);
+static inline int pst_lane_agent_take(struct pst_lane_agent *l,
+				      struct pst_wire_sqe *ret)
+{
+	const struct pst_wire_sqe *slot =
+		&l->lane->sq[l->sq_head % PST_WIRE_SLOTS];
+	int r;
+
+	if (!pst_lane_agent_ready(l))
+		return 0;
+	if (l->sq_head - l->cq_head_seen >= PST_WIRE_SLOTS) {
+		r = pst_lane_agent_reserve(l);
+		if (r <= 0)
+			return r;
+	}
+	pst_shm_read(&ret->tag, &slot->tag, PST_LANE_LINE_BODY);
+	if (ret->op != PST_WIRE_OP_NOP)
+		pst_shm_read(&ret->off_b, &slot->off_b, PST_WIRE_LINE);
+	ret->seq = l->sq_head + 1;
+	l->sq_head++;
+	/* For observers; no one waits for it. */
+	pst_shm_store(&l->lane->agent_sq_head.value, l->sq_head);
+	return 1;
+}
 
 /* Posts the completion of a taken entry (its seq field is ignored). Never
  * fails: take reserved the slot. Then call pst_lane_agent_must_wake(). */
-void pst_lane_agent_post(struct pst_lane_agent *l,
-			 const struct pst_wire_cqe *cqe);
+static inline void pst_lane_agent_post(struct pst_lane_agent *l,
+				       const struct pst_wire_cqe *cqe)
+{
+	struct pst_wire_cqe *slot = &l->lane->cq[l->cq_tail % PST_WIRE_SLOTS];
+
+	/* Results may have been stored with non-temporal stores or through a
+	 * write-combining mapping, which a release alone does not order. Before
+	 * the line's own stores: between them and seq the client, which polls
+	 * this line, would take it away once more. */
+	pst_shm_store_fence();
+	pst_shm_write(&slot->tag, &cqe->tag, PST_LANE_LINE_BODY);
+	/* Partner: the acquire in pst_lane_client_ready(). */
+	pst_shm_store_release(&slot->seq, l->cq_tail + 1);
+	l->cq_tail++;
+}
 
 /*
  * As pst_lane_client_must_wake(), for the client's word. glance() does without
@@ -130,7 +245,10 @@ void pst_lane_agent_post(struct pst_lane_agent *l,
  * posts must_wake() follows, before the agent does anything that takes longer.
  */
 bool pst_lane_agent_must_wake(struct pst_lane_agent *l);
-bool pst_lane_agent_glance(struct pst_lane_agent *l);
+static inline bool pst_lane_agent_glance(struct pst_lane_agent *l)
+{
+	return pst_lane_glance(&l->lane->client_wake.value, &l->woken_gen);
+}
 
 /*
  * The agent's need_wake word, one for all lanes. After arm, scan every lane

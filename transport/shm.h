@@ -90,6 +90,7 @@ static inline void pst_shm_read(void *dst, const void *src, size_t n)
 	uint64_t v;
 	size_t i;
 
+#pragma GCC unroll 8
 	for (i = 0; i < n / 8; i++) {
 		v = pst_shm_load(&s[i]);
 		memcpy((char *)dst + 8 * i, &v, 8);
@@ -103,6 +104,7 @@ static inline void pst_shm_write(void *dst, const void *src, size_t n)
 	uint64_t v;
 	size_t i;
 
+#pragma GCC unroll 8
 	for (i = 0; i < n / 8; i++) {
 		memcpy(&v, (const char *)src + 8 * i, 8);
 		pst_shm_store(&d[i], v);

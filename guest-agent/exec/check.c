@@ -116,13 +116,9 @@ int pst_agent_check(const struct pst_agent_executor_config *config,
 		    const struct pst_wire_sqe *sqe, struct pst_op *ret,
 		    struct pst_run *run, struct pst_error *err)
 {
-	static const struct pst_op_env nothing;
 	const uint64_t changes = pst_agent_extents_changes(config->extents);
-	struct pst_op nop;
 	int r;
 
-	if (sqe->op == PST_WIRE_OP_NOP)
-		return pst_op_check(sqe, &nothing, &nop, err);
 	if (is_known(memo, sqe, changes)) {
 		ret->tag = sqe->tag;
 		return 0;

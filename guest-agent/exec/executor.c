@@ -2,6 +2,7 @@
 /* The executor: takes operations from lanes, checks, schedules, completes. */
 #include "guest-agent/exec/executor_int.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +93,7 @@ void pst_agent_executor_detach(struct pst_agent_executor *ex, uint32_t lane)
 
 /* After a completion: a client that was asleep already is woken at once. What
  * the look may miss for want of a fence, pay() finds. */
-static void glance(struct pst_agent_executor *ex, struct lane *l)
+static inline void glance(struct pst_agent_executor *ex, struct lane *l)
 {
 	if (!pst_lane_agent_glance(&l->ring))
 		return;
@@ -119,9 +120,11 @@ static void pay(struct pst_agent_executor *ex)
 
 /* A completion, for which a client may be spinning, goes before all else; then
  * comes glance(). */
-static void publish(struct pst_agent_executor *ex, struct lane *l,
-		    const struct pst_wire_cqe *cqe)
+static inline void publish(struct pst_agent_executor *ex, struct lane *l,
+			   const struct pst_wire_cqe *cqe)
 {
+	/* Whatever another lane's client was owed is paid. */
+	assert(!ex->owes || ex->owes == l);
 	pst_lane_agent_post(&l->ring, cqe);
 	ex->owes = l;
 	l->stats.ops++;
@@ -151,8 +154,8 @@ static void post_failed(struct pst_agent_executor *ex, struct lane *l,
 	glance(ex, l);
 }
 
-static void post_done(struct pst_agent_executor *ex, struct lane *l,
-		      uint64_t tag)
+static inline void post_done(struct pst_agent_executor *ex, struct lane *l,
+			     uint64_t tag)
 {
 	const struct pst_wire_cqe cqe = {
 		.tag = tag,
@@ -253,36 +256,18 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 	return true;
 }
 
-/* Starts the first waiting operation; what cannot start completes here. The
- * check is made now, not when it was taken: leases may have changed. */
-static void start(struct pst_agent_executor *ex, struct lane *l)
+/* An operation that is to run. */
+static __attribute__((noinline)) void
+check_and_begin(struct pst_agent_executor *ex, struct lane *l,
+		const struct taken *t)
 {
-	const struct taken *t = &l->taken[l->first];
 	const uint64_t tag = t->sqe.tag;
 	struct pst_error err;
 	int r;
 
-	l->kind = pst_agent_meter_kind(t->sqe.op);
-	l->first = (l->first + 1) % N_TAKEN;
-	l->n_taken--;
-	/* The clock was read when it was taken and after each step. */
-	if (++ex->n_started % STARTS_A_CLOCK == 0)
-		ex->now_ns = ex->config.clock();
-	l->queue_ns = ex->now_ns - t->taken_ns;
-	if (t->cancelled || ex->draining) {
-		post_failed(ex, l, tag,
-			    t->cancelled ? PST_WIRE_ECANCELED
-					 : PST_WIRE_ESHUTDOWN,
-			    NULL);
-		return;
-	}
-	l->bop.compute_ns = 0;
-	l->bop.result = 0;
 	r = pst_agent_check(&ex->config, l->owner, &l->memo, &t->sqe,
 			    &l->bop.op, &l->run, &err);
-	if (r == 0 && t->sqe.op == PST_WIRE_OP_NOP) {
-		r = PST_AGENT_STEP_DONE;
-	} else if (r == 0) {
+	if (r == 0) {
 		l->use = ex->compute;
 		if (l->bop.op.run)
 			r = pst_agent_run_choose(&ex->config, l, &err);
@@ -308,6 +293,37 @@ static void start(struct pst_agent_executor *ex, struct lane *l)
 	l->no_ahead = false;
 	l->device_ns = 0;
 	l->begun = ++ex->n_begun;
+}
+
+/* Starts the first waiting operation; what cannot start completes here. The
+ * check is made now, not when it was taken: leases may have changed. */
+static inline void start(struct pst_agent_executor *ex, struct lane *l)
+{
+	const struct taken *t = &l->taken[l->first];
+
+	l->kind = pst_agent_meter_kind(t->sqe.op);
+	l->first = (l->first + 1) % N_TAKEN;
+	l->n_taken--;
+	/* The clock was read when it was taken and after each step. */
+	if (++ex->n_started % STARTS_A_CLOCK == 0)
+		ex->now_ns = ex->config.clock();
+	l->queue_ns = ex->now_ns - t->taken_ns;
+	if (t->cancelled || ex->draining) {
+		post_failed(ex, l, t->sqe.tag,
+			    t->cancelled ? PST_WIRE_ECANCELED
+					 : PST_WIRE_ESHUTDOWN,
+			    NULL);
+		return;
+	}
+	l->bop.compute_ns = 0;
+	l->bop.result = 0;
+	if (!pst_op_is_nop(&t->sqe)) {
+		check_and_begin(ex, l, t);
+		return;
+	}
+	ex->stepped = false;
+	post_done(ex, l, t->sqe.tag);
+	glance(ex, l);
 }
 
 /* From now on a device runs the operation. */
@@ -385,7 +401,7 @@ static void go_on(struct pst_agent_executor *ex, struct lane *l)
 		step(ex, l);
 }
 
-static void work_once(struct pst_agent_executor *ex, struct lane *l)
+static inline void work_once(struct pst_agent_executor *ex, struct lane *l)
 {
 	if (!l->running)
 		start(ex, l);

@@ -52,6 +52,9 @@ static int put(struct pst *c, const struct pst_submission *s, uint64_t *ret_tag,
 	r = check(s, c->conf.n_queues, err);
 	if (r < 0)
 		return r;
+	if (s->op == PST_OP_NOP &&
+	    pst_call_put_nop(c, s->queue, s->user_data, ret_tag))
+		return 0;
 	pst_call_nop(&call, s->queue, s->user_data);
 	if (s->op != PST_OP_NOP) {
 		call = (struct pst_call){

@@ -238,7 +238,6 @@ int pst_call_put(struct pst *c, struct pst_call *call, bool claimed,
 			return r;
 	}
 	call->sqe.tag = rec->done.tag;
-	rec->uses = false;
 	if (pst_lane_client_submit(&q->lane, &call->sqe) < 0) {
 		pst_pending_put(&q->ops, rec);
 		return full(err);
@@ -246,7 +245,6 @@ int pst_call_put(struct pst *c, struct pst_call *call, bool claimed,
 	rec->done.user_data = call->user_data;
 	rec->writes = call->writes;
 	/* Who always spins, or never does, expects nothing. */
-	rec->key = 0;
 	if (c->conf.spin_ns && c->conf.spin_ns != UINT64_MAX) {
 		rec->key = pst_forecast_key(&call->sqe);
 		rec->start.asked_ns = 0;
@@ -255,15 +253,6 @@ int pst_call_put(struct pst *c, struct pst_call *call, bool claimed,
 		use_operands(&c->mem, rec, call);
 	*ret = rec;
 	return 0;
-}
-
-void pst_call_tell(struct pst *c, struct pst_queue *q, unsigned int n)
-{
-	/* Where others are outstanding the agent is likely to be awake. */
-	if (q->lane.sq_tail - q->lane.cq_head <= n
-		    ? pst_lane_client_must_wake(&q->lane)
-		    : pst_lane_client_glance(&q->lane))
-		pst_channel_wake(&c->channel);
 }
 
 int pst_call_submit(struct pst *c, struct pst_call *call, bool claimed,

@@ -92,12 +92,17 @@ PST_MUST_USE int pst_copy_prepare(const struct pst_memory *m,
 
 /* The queue of a call, in a session that is live: it may have fewer lanes than
  * the connection has queues. */
-static inline struct pst_queue *pst_call_queue(struct pst *c,
-					       const struct pst_call *call)
+static inline struct pst_queue *pst_queue_at(struct pst *c, uint32_t queue)
 {
 	const uint32_t n = c->session.n_lanes;
 
-	return &c->queue[call->queue < n ? call->queue : call->queue % n];
+	return &c->queue[queue < n ? queue : queue % n];
+}
+
+static inline struct pst_queue *pst_call_queue(struct pst *c,
+					       const struct pst_call *call)
+{
+	return pst_queue_at(c, call->queue);
 }
 
 /*
@@ -114,7 +119,43 @@ PST_MUST_USE int pst_call_submit(struct pst *c, struct pst_call *call,
 PST_MUST_USE int pst_call_put(struct pst *c, struct pst_call *call,
 			      bool claimed, struct pst_record **ret,
 			      struct pst_error *err);
-void pst_call_tell(struct pst *c, struct pst_queue *q, unsigned int n);
+static inline void pst_call_tell(struct pst *c, struct pst_queue *q,
+				 unsigned int n)
+{
+	/* Where others are outstanding the agent is likely to be awake. */
+	if (q->lane.sq_tail - q->lane.cq_head <= n
+		    ? pst_lane_client_must_wake(&q->lane)
+		    : pst_lane_client_glance(&q->lane))
+		pst_channel_wake(&c->channel);
+}
+
+/*
+ * Puts a NOP straight into its slot. The processor holds some 60 stores until
+ * the agent gives up their lines; with what a call saves and copies, each NOP
+ * had as many. False where anything is in the way: pst_call_put() says what.
+ */
+PST_MUST_USE static inline bool pst_call_put_nop(struct pst *c, uint32_t queue,
+						 uint64_t user_data,
+						 uint64_t *ret_tag)
+{
+	struct pst_record *rec;
+	struct pst_queue *q;
+
+	if (c->conf.control_only || !c->session.live)
+		return false;
+	q = pst_queue_at(c, queue);
+	rec = pst_pending_new(&q->ops, false);
+	if (!rec)
+		return false;
+	if (pst_lane_client_submit_nop(&q->lane, rec->done.tag) < 0) {
+		pst_pending_put(&q->ops, rec);
+		return false;
+	}
+	rec->done.user_data = user_data;
+	if (ret_tag)
+		*ret_tag = rec->done.tag;
+	return true;
+}
 
 /* Gives back a claimed record that is DONE (unlocks). Returns the operation's
  * own error; done may be NULL. */

@@ -115,20 +115,30 @@ int pst_nop(struct pst *c, uint64_t timeout_ns, struct pst_completion *done)
 	return pst_fail(c, r, &err);
 }
 
-int pst_submit_nop(struct pst *c, uint64_t user_data, uint64_t *ret_tag)
+/* With the lock held, which it gives back. */
+static __attribute__((noinline)) int
+submit_nop_or_fail(struct pst *c, uint64_t user_data, uint64_t *ret_tag)
 {
+	struct pst_error err = {0};
 	struct pst_call call;
-	struct pst_error err;
 	int r;
 
-	if (pst_is_forked(c))
-		return pst_forked(c);
-	pst_error_clear(&err);
 	pst_call_nop(&call, 0, user_data);
-	pst_lock(c);
 	r = ensure_session(c, UINT64_MAX, &err);
 	if (!r)
 		r = pst_call_run_async(c, &call, false, ret_tag, &err);
 	pst_unlock(c);
 	return pst_fail(c, r, &err);
+}
+
+int pst_submit_nop(struct pst *c, uint64_t user_data, uint64_t *ret_tag)
+{
+	if (pst_is_forked(c))
+		return pst_forked(c);
+	pst_lock(c);
+	if (!pst_call_put_nop(c, 0, user_data, ret_tag))
+		return submit_nop_or_fail(c, user_data, ret_tag);
+	pst_call_tell(c, &c->queue[0], 1);
+	pst_unlock(c);
+	return 0;
 }

@@ -71,8 +71,8 @@ struct pst_pending {
 /* first: a multiple of PST_WIRE_SLOTS. */
 void pst_pending_init(struct pst_pending *t, uint32_t first);
 
-/* A record, PENDING with a new tag in done.tag; NULL when all are in use. Of
- * all else only claimed is set. */
+/* A record, PENDING with a new tag in done.tag, without operands and key; NULL
+ * when all are in use. Of all else only claimed is set. */
 static inline struct pst_record *pst_pending_new(struct pst_pending *t,
 						 bool claimed)
 {
@@ -87,6 +87,9 @@ static inline struct pst_record *pst_pending_new(struct pst_pending *t,
 		rec->done.tag += PST_TAG_STEP;
 	rec->state = PST_RECORD_PENDING;
 	rec->claimed = claimed;
+	rec->uses = false;
+	rec->writes = false;
+	rec->key = 0;
 	t->n_open += !claimed;
 	return rec;
 }

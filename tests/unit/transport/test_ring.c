@@ -270,7 +270,7 @@ static void send_wake(int fd)
 
 static bool serve_one(unsigned int i)
 {
-	struct pst_wire_sqe sqe;
+	struct pst_wire_sqe sqe = {0};
 	struct pst_wire_cqe cqe;
 
 	if (pst_lane_agent_take(&agent[i], &sqe) != 1)

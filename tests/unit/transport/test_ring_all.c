@@ -83,7 +83,7 @@ static void post(struct both *b)
 static void reap(struct both *b)
 {
 	const bool there = b->reaped < b->posted;
-	struct pst_wire_cqe c;
+	struct pst_wire_cqe c = {0};
 
 	PST_MUST(pst_lane_client_ready(&b->client) == there);
 	PST_MUST(pst_lane_client_reap(&b->client, &c) == there);
