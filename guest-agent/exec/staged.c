@@ -41,17 +41,21 @@ int pst_agent_staged_add(struct pst_agent_staged *s, uint64_t owner,
 			 struct pst_error *err)
 {
 	struct pst_agent_staged_file *f = NULL;
-	uint32_t i;
+	uint32_t i, n = 0;
 	int r;
 
-	for (i = 0; !f && i < PST_AGENT_STAGED_MAX; i++)
+	for (i = 0; i < PST_AGENT_STAGED_MAX; i++) {
 		if (!s->files[i].handle)
 			f = &s->files[i];
-	if (!f)
+		else if (s->files[i].owner == owner)
+			n++;
+	}
+	/* A full table: sessions without a lane, which serve/ refuses. */
+	if (n >= PST_AGENT_STAGED_SHARE || !f)
 		return pst_error_set(err, -ENOSPC,
-				     "%u files of models are being brought "
-				     "already",
-				     PST_AGENT_STAGED_MAX);
+				     "the session brings %u files of models "
+				     "already; load or end those first",
+				     n);
 	if (size == 0)
 		return pst_error_set(err, -EINVAL, "a file of 0 bytes");
 	r = pst_agent_models_take_bytes(s->models, size, err);

@@ -9,9 +9,13 @@
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 #include "transport/op.h"
+#include "transport/wire.h"
+#include "transport/wire_model.h"
 
-/* Of all sessions together. */
-#define PST_AGENT_STAGED_MAX 64U
+/* What each session may bring at a time: the files of two models. A session
+ * that brings any has a lane, so there is room for all. */
+#define PST_AGENT_STAGED_SHARE (2 * PST_WIRE_MODEL_FILES)
+#define PST_AGENT_STAGED_MAX   (PST_WIRE_MAX_LANES * PST_AGENT_STAGED_SHARE)
 
 /* One thread calls everything here. */
 struct pst_agent_staged {
@@ -26,7 +30,8 @@ struct pst_agent_staged {
 };
 
 /* Makes a file of size bytes for a session. Returns 0, or with a sentence
- * -EINVAL (0 bytes), -EMSGSIZE, -ENOSPC (limits), -ENOMEM, -errno. */
+ * -EINVAL (0 bytes), -EMSGSIZE, -ENOSPC (limits, the session's share),
+ * -ENOMEM, -errno. */
 PST_MUST_USE int pst_agent_staged_add(struct pst_agent_staged *s,
 				      uint64_t owner, uint64_t size,
 				      uint64_t *ret_handle,
