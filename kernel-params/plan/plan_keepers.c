@@ -84,13 +84,16 @@ static int note_other_kernels(struct pst_host_plan *p,
 	int r = 0;
 
 	for (i = 0; i < s->n; i++) {
-		const char *line = s->file[i].text;
+		const char *line = s->file[i].text, *name;
 
 		for (; r == 0 && line && *line;
 		     line = strchrnul(line, '\n'), line += *line == '\n') {
-			if (strncmp(line, begin, strlen(begin)) != 0 ||
-			    strncmp(line, LIMINE_VARIABLE,
-				    strlen(LIMINE_VARIABLE)) == 0)
+			if (strncmp(line, begin, strlen(begin)) != 0)
+				continue;
+			name = line + strlen(begin);
+			name += strspn(name, "\"'");
+			if (strncmp(name, "default", 7) == 0 &&
+			    strchr("]\"'", name[7]))
 				continue;
 			len = strcspn(line, "]\n");
 			r = pst_host_plan_note(

@@ -227,6 +227,35 @@ static void take_command(struct pst_host_shell *r, const char *word, size_t len)
 	}
 }
 
+/* "<<WORD": what follows up to a line of that word is no statement. */
+static void note_here(struct pst_host_shell *r)
+{
+	const char *p = r->p + 2;
+
+	if (*p == '<')
+		return;
+	p += *p == '-';
+	p += strspn(p, " \t\"'\\");
+	r->here = p;
+	r->here_len = strcspn(p, " \t\r\n\"';&|()<>");
+}
+
+/* From the newline before a here-document to the one behind it. */
+static void skip_here(struct pst_host_shell *r)
+{
+	const char *line;
+	bool last = false;
+
+	while (*r->p && !last) {
+		pst_host_shell_step(r);
+		line = r->p + strspn(r->p, "\t");
+		last = strncmp(line, r->here, r->here_len) == 0 &&
+		       (!line[r->here_len] || line[r->here_len] == '\n');
+		r->p = strchrnul(r->p, '\n');
+	}
+	r->here = NULL;
+}
+
 /* Skips white space, operators and comments before the next word. */
 static void skip_between(struct pst_host_shell *r)
 {
@@ -241,6 +270,14 @@ static void skip_between(struct pst_host_shell *r)
 			continue;
 		}
 		if (!isspace((unsigned char)*r->p) && !strchr(";&|()<>", *r->p))
+			return;
+		if (r->p[0] == '<' && r->p[1] == '<') {
+			note_here(r);
+			pst_host_shell_step(r);
+		}
+		if (*r->p == '\n' && r->here && r->here_len)
+			skip_here(r);
+		if (!*r->p)
 			return;
 		if (strchr("\n;&|()", *r->p)) {
 			r->first = true;

@@ -18,9 +18,11 @@ struct pst_host_shell {
 	bool open;        /* a quote, at the end */
 	bool needs_shell; /* for what it read since this was cleared */
 	/* Where it is among statements. */
-	bool first;         /* the next word is the name of a command */
-	bool unsets;        /* that command is unset */
-	bool joined;        /* it is behind && or a pipe */
+	bool first;       /* the next word is the name of a command */
+	bool unsets;      /* that command is unset */
+	bool joined;      /* it is behind && or a pipe */
+	const char *here; /* the end of a here-document to come, or NULL */
+	size_t here_len;
 	unsigned int depth; /* conditions, loops and functions around it */
 };
 
