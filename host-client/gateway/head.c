@@ -2,6 +2,8 @@
 /* Checks the head of a request: pure functions over its fields. */
 #include "host-client/gateway/head.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,6 +78,59 @@ const char *pst_gw_bearer(const char *authorization)
 		return NULL;
 	authorization += 7;
 	return authorization + strspn(authorization, " ");
+}
+
+static int base64_digit(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Returns the bytes, or -EINVAL: other characters, or no room. */
+static int base64_decode(const char *s, char *room, size_t size)
+{
+	unsigned int bits = 0, n_bits = 0;
+	size_t n = 0;
+	int digit;
+
+	for (; *s && *s != '='; s++) {
+		digit = base64_digit(*s);
+		if (digit < 0)
+			return -EINVAL;
+		bits = (bits << 6 | (unsigned int)digit) & 0xffff;
+		n_bits += 6;
+		if (n_bits < 8)
+			continue;
+		n_bits -= 8;
+		if (n + 1 >= size)
+			return -EINVAL;
+		room[n++] = (char)(bits >> n_bits & 0xff);
+	}
+	if (strspn(s, "=") != strlen(s) || strlen(s) > 2)
+		return -EINVAL;
+	room[n] = '\0';
+	return (int)n;
+}
+
+const char *pst_gw_token_of(const char *authorization, char *room, size_t size)
+{
+	const char *bearer = pst_gw_bearer(authorization), *colon;
+
+	if (bearer)
+		return (size_t)snprintf(room, size, "%s", bearer) < size ? room
+									 : NULL;
+	if (!authorization || strncasecmp(authorization, "Basic ", 6) != 0)
+		return NULL;
+	authorization += 6;
+	authorization += strspn(authorization, " ");
+	if (base64_decode(authorization, room, size) < 0)
+		return NULL;
+	/* The name before it says nothing. */
+	colon = strchr(room, ':');
+	return colon ? colon + 1 : NULL;
 }
 
 bool pst_gw_token_equal(const char *a, const char *b)

@@ -28,6 +28,13 @@ PST_MUST_USE int pst_gw_length(const char *text, uint64_t *ret);
 /* The token of "Bearer TOKEN", or NULL. */
 const char *pst_gw_bearer(const char *authorization);
 
+/*
+ * The token that an Authorization header shows: of "Bearer TOKEN", or the
+ * password of "Basic BASE64", which a browser asks a person for. Copies it to
+ * room of size bytes. Returns room, or NULL.
+ */
+const char *pst_gw_token_of(const char *authorization, char *room, size_t size);
+
 /* Whether two tokens are equal, in a time that tells only their lengths. */
 bool pst_gw_token_equal(const char *a, const char *b);
 

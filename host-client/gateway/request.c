@@ -154,7 +154,8 @@ static const struct pst_gw_route *find_route(const struct pst_gw_context *c,
 /* Who it is, on TCP. */
 static bool is_known(struct pst_gw_request *r, const struct head *h)
 {
-	const char *token = pst_gw_bearer(h->token);
+	char room[1024];
+	const char *token = pst_gw_token_of(h->token, room, sizeof(room));
 	int i = token ? pst_gw_tokens_find(&r->context->tokens, token) : -1;
 
 	return i >= 0 && pst_gw_conn_is_token(&r->context->peers, r->conn,
@@ -185,6 +186,9 @@ static void check_head(struct pst_gw_request *r, const char *method,
 				   "a token is needed: "
 				   "Authorization: Bearer TOKEN");
 		pst_gw_reply_header(r, "WWW-Authenticate", "Bearer");
+		pst_gw_reply_header(r, "WWW-Authenticate",
+				    "Basic realm=\"the token is the "
+				    "password\", charset=\"UTF-8\"");
 	} else if (!r->route)
 		pst_gw_reply_error(r, 404, "there is no such path");
 	else if (!(post && (may & PST_GW_POST)) &&

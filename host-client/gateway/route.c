@@ -4,5 +4,7 @@
 
 const struct pst_gw_route *const pst_gw_routes[] = {
 	pst_gw_health_routes,
+	pst_gw_metrics_routes,
+	pst_gw_page_routes,
 	NULL,
 };

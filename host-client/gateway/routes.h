@@ -6,6 +6,8 @@
 #include "host-client/gateway/request.h"
 
 extern const struct pst_gw_route pst_gw_health_routes[];
+extern const struct pst_gw_route pst_gw_metrics_routes[];
+extern const struct pst_gw_route pst_gw_page_routes[];
 
 /* All of them; NULL ends it. */
 extern const struct pst_gw_route *const pst_gw_routes[];

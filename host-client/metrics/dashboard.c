@@ -64,8 +64,6 @@ static const char *legend(const struct pst_metric *m)
 		return "{{agent}}";
 	if (strncmp(m->label, "state", 5) == 0)
 		return "{{agent}} {{state}}";
-	if (strncmp(m->label, "kind", 4) == 0)
-		return "{{agent}} {{kind}}";
 	return "{{agent}} {{reason}}";
 }
 

@@ -66,7 +66,8 @@ find "$PST_TOP_SRCDIR"/[a-z]* "$PST_TOP_SRCDIR"/*.md -name build -prune -o -type
 	tr -d '*_)' | sort -u >"$tmp/references"
 check "there are references" [ "$(wc -l <"$tmp/references")" -gt 6 ]
 while IFS='(' read -r name number; do
-	source=$(ls "$PST_TOP_SRCDIR"/*/"$name.$number.scd" 2>/dev/null)
+	source=$(ls "$PST_TOP_SRCDIR"/*/"$name.$number.scd" \
+		"$PST_TOP_SRCDIR"/*/*/"$name.$number.scd" 2>/dev/null)
 	check "$name($number) exists" [ "$source" ]
 done <"$tmp/references"
 
