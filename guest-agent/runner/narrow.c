@@ -51,6 +51,12 @@ static const int calls[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* As glibc and musl, which adds CLONE_DETACHED, start a thread. */
+#define THREAD_FLAGS                                                           \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |    \
+	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |                  \
+	 CLONE_CHILD_CLEARTID)
+
 static int add_calls(scmp_filter_ctx ctx)
 {
 	size_t i;
@@ -64,12 +70,14 @@ static int add_calls(scmp_filter_ctx ctx)
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
 				     SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS,
 					     MAP_ANONYMOUS));
-	/* Threads, which a load of large weights begins, and no process.
-	 * clone3's flags cannot be seen: the C library then asks by clone. */
+	/* Threads, which a load of large weights begins: no process, and no
+	 * namespace, which a thread may ask for as well. clone3's flags cannot
+	 * be seen: the C library then asks by clone. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD,
-					     CLONE_THREAD));
+				     SCMP_A0(SCMP_CMP_MASKED_EQ,
+					     ~(scmp_datum_t)CLONE_DETACHED,
+					     THREAD_FLAGS));
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
 				     SCMP_SYS(clone3), 0);

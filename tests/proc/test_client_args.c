@@ -190,6 +190,11 @@ START_TEST(submissions_of_a_newer_header_are_taken_if_what_is_new_is_zero)
 	newer[1].op.size = 0;
 	fails(pst_submit(c, &newer[1].op, 2, NULL), -EINVAL,
 	      "PST_SUBMISSION_INIT");
+	newer[1].op.size = sizeof(newer[1]);
+	newer[1].member = 0;
+	newer[1].op.op = 8;
+	fails(pst_submit(c, &newer[1].op, 1, NULL), -EINVAL,
+	      "pst_submit_run()");
 }
 END_TEST
 

@@ -16,7 +16,7 @@ struct pst_demo_options {
 	enum pst_demo_accel accel;
 	enum pst_vm_via via; /* ivshmem or nvdimm */
 	const char *append;  /* further kernel words, or NULL */
-	const char *vad;    /* a model file: the other demo; or NULL */
+	const char *vad;     /* a model file: the other demo; or NULL */
 	bool debug_console;
 	bool no_vm;
 	bool keep;

@@ -12,13 +12,24 @@ static pst_prepare_fn *const prepare[] = {
 	[PST_OP_INFER] = pst_infer_prepare_args,
 };
 
+/* A run has memory of its caller to write to, and may lease. */
+static int unknown(uint32_t op, struct pst_error *err)
+{
+	return pst_error_set(err, -EINVAL,
+			     op == PST_WIRE_OP_RUN
+				     ? "op %u of a submission is unknown: "
+				       "pst_submit_run() runs a model with "
+				       "named tensors"
+				     : "op %u of a submission is unknown",
+			     op);
+}
+
 static int check(const struct pst_submission *s, uint32_t n_queues,
 		 struct pst_error *err)
 {
 	if (s->op >= PST_ARRAY_SIZE(prepare) ||
 	    (!prepare[s->op] && s->op != PST_OP_NOP))
-		return pst_error_set(err, -EINVAL,
-				     "op %u of a submission is unknown", s->op);
+		return unknown(s->op, err);
 	if (s->queue >= n_queues)
 		return pst_error_set(err, -EINVAL,
 				     "a submission to queue %u; the connection "

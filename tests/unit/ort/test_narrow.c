@@ -2,6 +2,7 @@
 /* What the runner of models cannot do any more, and still can. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -38,6 +39,12 @@ static int try_calls(pid_t other)
 	/* A thread begins nothing outside. */
 	wrong += pthread_create(&t, NULL, nothing, NULL) != 0 ||
 		 pthread_join(t, NULL) != 0;
+	/* Without the filter the kernel calls these invalid. */
+	wrong += syscall(SYS_clone, CLONE_THREAD, 0, 0, 0, 0) >= 0 ||
+		 errno != EPERM;
+	wrong += syscall(SYS_clone, CLONE_THREAD | CLONE_NEWUSER, 0, 0, 0, 0) >=
+			 0 ||
+		 errno != EPERM;
 	/* Files that are handed over can be read, and no more. */
 	wrong += fcntl(file, F_GET_SEALS) < 0;
 	wrong += fcntl(file, F_DUPFD, 0) >= 0 || errno != EPERM;
