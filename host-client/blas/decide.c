@@ -26,8 +26,9 @@
  * measured. */
 #define FULL_TERMS (1U << 21)
 #define GROWTH     1.25
-/* It is measured once, after so many calls of a size, unless it would be so
- * much slower. */
+/* It is measured once: at once where the two are so close, else after so many
+ * calls of a size, unless it would be so much slower. */
+#define CLOSE      3.0
 #define FIRST_LOOK 8U
 #define HOPELESS   8.0
 
@@ -132,7 +133,7 @@ enum pst_blas_side pst_blas_decide(enum pst_blas_type type, double terms,
 	const double there =
 		pst_blas_expect(type, PST_BLAS_AGENT, terms, bytes);
 	const bool unseen = !(load(&c->rate[PST_BLAS_HERE]) > 0);
-	const double far = unseen ? HOPELESS : 3;
+	const double far = unseen ? HOPELESS : CLOSE;
 	enum pst_blas_side side;
 
 	if (!(here > 0) || !(there > 0))
@@ -140,8 +141,10 @@ enum pst_blas_side pst_blas_decide(enum pst_blas_type type, double terms,
 			       ? PST_BLAS_AGENT
 			       : PST_BLAS_HERE;
 	side = here > GAIN * there ? PST_BLAS_AGENT : PST_BLAS_HERE;
+	if (unseen && here < CLOSE * there)
+		return PST_BLAS_HERE;
 	/* Far apart it would only cost. */
-	if (here < far * there && there < 3 * here &&
+	if (here < far * there && there < CLOSE * here &&
 	    is_retry(c, unseen && side == PST_BLAS_AGENT))
 		side = side == PST_BLAS_AGENT ? PST_BLAS_HERE : PST_BLAS_AGENT;
 	return side;

@@ -58,30 +58,22 @@ static void use(const struct rates *r)
 
 /* ---- The agent --------------------------------------------------------- */
 
-/* Where INFO's text says "rates":{... "f32":{"gflops":N,"products":P} with P
- * above 0; 0: it does not. */
+/* Where INFO's text says "rates":{... "f32":{"gflops":N; 0: it does not. */
 static double rate_in(const char *info, enum pst_blas_type type)
 {
 	const char *p = strstr(info, "\"rates\":{");
-	unsigned long long products;
-	double gflops;
 	char key[16];
 
 	snprintf(key, sizeof(key), "\"%s\":{", names[type]);
 	p = p ? strstr(p, key) : NULL;
-	return p &&
-			       sscanf(p + strlen(key),
-				      "\"gflops\":%lf,\"products\":%llu",
-				      &gflops, &products) == 2 &&
-			       products > 0
-		       ? gflops * 1e9
-		       : 0;
+	p = p ? strstr(p, "\"gflops\":") : NULL;
+	return p ? strtod(p + strlen("\"gflops\":"), NULL) * 1e9 : 0;
 }
 
-/* Products of this process's memory: the best of them, since the first touches
- * it, and another program may have come between. */
+/* Products of this process's memory, of the first types: the best of them,
+ * since the first touches it, and another program may have come between. */
 static void measure_agent(const struct pst_blas_api *api, struct pst *c,
-			  struct rates *r)
+			  unsigned int types, struct rates *r)
 {
 	const double terms = (double)SAMPLE * SAMPLE * SAMPLE;
 	struct pst_gemm_args g = PST_GEMM_INIT;
@@ -92,7 +84,7 @@ static void measure_agent(const struct pst_blas_api *api, struct pst *c,
 	size_t size, i;
 
 	g.m = g.n = g.k = SAMPLE;
-	for (t = 0; mem && t < PST_BLAS_N_TYPES; t++) {
+	for (t = 0; mem && t < types; t++) {
 		size = SAMPLE * SAMPLE * pst_blas_elem(t);
 		g.dtype = t == PST_BLAS_F64 ? PST_F64 : PST_F32;
 		g.a = mem;
@@ -308,10 +300,15 @@ static void find(struct pst *c)
 	if (api->query(c, PST_QUERY_INFO, &info) < 0)
 		return;
 	if (!load(key_of(info), &r)) {
-		measure_agent(api, c, &r);
+		/* How fast the way is, only products say. */
+		measure_agent(api, c,
+			      rate_in(info, PST_BLAS_F64) > 0
+				      ? PST_BLAS_F64
+				      : PST_BLAS_N_TYPES,
+			      &r);
 		for (t = 0; t < PST_BLAS_N_TYPES; t++) {
 			rate = rate_in(info, t);
-			if (rate > 0)
+			if (rate > r.side[PST_BLAS_AGENT][t])
 				r.side[PST_BLAS_AGENT][t] = rate;
 		}
 	}
@@ -339,7 +336,7 @@ static int tune(struct pst *c, char **ret_json, char *text, size_t size)
 		api->last_error(c, text, size);
 		return e;
 	}
-	measure_agent(api, c, &r);
+	measure_agent(api, c, PST_BLAS_N_TYPES, &r);
 	e = measure_here(&r);
 	if (e == 0)
 		e = save(key_of(info), &r);

@@ -68,6 +68,23 @@ START_TEST(what_the_call_and_the_copies_cost_counts)
 }
 END_TEST
 
+/* Where the two are close the next BLAS is looked at before the agent: what it
+ * does with large products nobody knows yet. */
+START_TEST(what_is_close_is_measured_here_first)
+{
+	pst_blas_set_rate(PST_BLAS_F32, PST_BLAS_AGENT, 200e9);
+	pst_blas_set_way(BUS, 50e-6);
+	pst_blas_learn(PST_BLAS_F32, PST_BLAS_HERE, terms(256), 2e-3 / 4);
+	ck_assert_int_eq(decide(PST_BLAS_F32, 1500), PST_BLAS_HERE);
+	pst_blas_learn(PST_BLAS_F32, PST_BLAS_HERE, terms(1500), 100e-3);
+	ck_assert_int_eq(decide(PST_BLAS_F32, 1500), PST_BLAS_AGENT);
+	/* Not where it would only cost. */
+	pst_blas_learn(PST_BLAS_F64, PST_BLAS_HERE, terms(256), 20e-3);
+	pst_blas_set_rate(PST_BLAS_F64, PST_BLAS_AGENT, CARD_F64);
+	ck_assert_int_eq(decide(PST_BLAS_F64, 1500), PST_BLAS_AGENT);
+}
+END_TEST
+
 /* The agent is busy: after some calls it is left alone, and tried again. */
 START_TEST(calls_correct_it)
 {
@@ -107,6 +124,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, nothing_is_known);
 	tcase_add_test(tc, each_type_by_its_rates);
 	tcase_add_test(tc, what_the_call_and_the_copies_cost_counts);
+	tcase_add_test(tc, what_is_close_is_measured_here_first);
 	tcase_add_test(tc, calls_correct_it);
 	tcase_add_test(tc, one_slow_call_turns_nothing);
 }
