@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The gate's figures on libpenstock-blas: what it costs who does not use it,
- * and what a call costs that is looked at and stays here. */
+ * what a call costs that is looked at and stays here, and what a program of
+ * mixed sizes gains or loses. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <glob.h>
 #include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -158,6 +160,107 @@ static int blas_pair(struct pst_bench_gate *g, void *state,
 	return r;
 }
 
+/* ---- A program of mixed sizes, with a private agent in auto ------------ */
+
+#define LARGE_MIX "4 500x1 700x1 1000x1"
+#define SMALL_MIX "24 32x2000 200x15 300x15 400x15 1500x1"
+
+struct mix {
+	struct state s; /* of which path */
+	char program[PATH_MAX], library[PATH_MAX], reference[PATH_MAX];
+};
+
+static int mix_open(struct pst_bench_gate *g, void **ret)
+{
+	const char *slash = strrchr(g->agent, '/');
+	const int n = slash ? (int)(slash - g->agent) : 0;
+	struct mix *m = calloc(1, sizeof(*m));
+	glob_t found;
+
+	if (!m)
+		return pst_bench_gate_why(g, -ENOMEM, "out of memory");
+	path_of(g, &m->s);
+	snprintf(m->program, sizeof(m->program), "%.*s/../bench/mix", n,
+		 g->agent);
+	snprintf(m->library, sizeof(m->library),
+		 "%.*s/../host-client/.libs/libpenstock.so.0", n, g->agent);
+	if (glob("/usr/lib/*/blas/libblas.so.3", 0, NULL, &found) == 0) {
+		snprintf(m->reference, sizeof(m->reference), "%s",
+			 found.gl_pathv[0]);
+		globfree(&found);
+	}
+	if (access(m->program, X_OK) < 0 || !m->reference[0]) {
+		pst_bench_gate_why(g, -ENOENT, "no %s",
+				   m->reference[0] ? m->program
+						   : "reference libblas.so.3");
+		free(m);
+		return -ENOENT;
+	}
+	g->in_turn = true;
+	*ret = m;
+	return 0;
+}
+
+static void mix_close(struct pst_bench_gate *g, void *state)
+{
+	(void)g;
+	free(state);
+}
+
+/* Seconds of the products, and which part of their flops was offloaded. */
+static int run_mix(struct pst_bench_gate *g, const struct mix *m, bool with,
+		   const char *library, const char *what, double *ret_s,
+		   double *ret_part)
+{
+	char command[4 * PATH_MAX], line[512];
+	const char *p;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "exec env %s%s PENSTOCK_AGENT=%s PENSTOCK_LIBRARY=%s "
+		 "PENSTOCK_ENDPOINT=spawn: PENSTOCK_BLAS_STATS=1 "
+		 "XDG_CACHE_HOME=/nonexistent %s %s %s 2>&1",
+		 with ? "LD_PRELOAD=" : "", with ? m->s.path : "", g->agent,
+		 m->library, m->program, library, what);
+	*ret_s = *ret_part = 0;
+	/* The BLAS is to have all CPUs, here and in the agent. */
+	pst_bench_cpus_unpin(&g->cpus);
+	f = popen(command, "r");
+	pst_bench_cpus_pin(g->cpus.client);
+	while (f && fgets(line, sizeof(line), f)) {
+		p = strstr(line, "offloaded (");
+		if (p)
+			*ret_part = strtod(p + strlen("offloaded ("), NULL);
+		else if (sscanf(line, "%lf", ret_s) != 1)
+			pst_bench_gate_why(g, -EIO, "%.200s", line);
+	}
+	return f && pclose(f) == 0 && *ret_s > 0 ? 0 : -EIO;
+}
+
+static int mix_pair(struct pst_bench_gate *g, void *state,
+		    struct pst_bench_sample *ret)
+{
+	const struct mix *m = state;
+	const char *fast = "libopenblas.so.0";
+	double plain, ours, part, ignored;
+	int r;
+
+	r = run_mix(g, m, false, m->reference, LARGE_MIX, &plain, &ignored);
+	if (!r)
+		r = run_mix(g, m, true, m->reference, LARGE_MIX, &ours, &part);
+	if (r)
+		return r;
+	ret[0] = (struct pst_bench_sample){plain, ours};
+	ret[1] = (struct pst_bench_sample){part, 100};
+	r = run_mix(g, m, false, fast, SMALL_MIX, &plain, &ignored);
+	if (!r)
+		r = run_mix(g, m, true, fast, SMALL_MIX, &ours, &part);
+	if (r)
+		return r;
+	ret[2] = (struct pst_bench_sample){ours, plain};
+	return 0;
+}
+
 const struct pst_bench_gate_group pst_bench_gate_blas[] = {
 	{"blas",
 	 7,
@@ -167,5 +270,17 @@ const struct pst_bench_gate_group pst_bench_gate_blas[] = {
 	 {{"blas: true(1) with it preloaded / 1 ms more", "ms", {1, false}},
 	  {"blas: a call of n=4 through it / 30 ns more", "ns", {1, false}},
 	  {"blas: a call of n=160, decided on / 2 us more", "ns", {1, false}}}},
+	{"blas-mix",
+	 5,
+	 mix_open,
+	 mix_pair,
+	 mix_close,
+	 {{"blas-mix: reference BLAS alone / with it, large sgemm",
+	   "s",
+	   {3, true}},
+	  {"blas-mix: part of these flops that is offloaded", "%", {0.9, true}},
+	  {"blas-mix: OpenBLAS with it / alone, many small, few large",
+	   "s",
+	   {1.05, false}}}},
 	{0},
 };
