@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The types of the Python package: the stubs say what there is, and mypy takes
-what is right and refuses what is wrong."""
+what is right and refuses what is wrong. The manual's example runs."""
 import ast
 import inspect
 import os
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 
-from pythonlib import PACKAGE, penstock
+from pythonlib import PACKAGE, SOURCE, penstock
 
 RIGHT = """
 from typing import Any
@@ -124,6 +124,19 @@ class Stubs(unittest.TestCase):
         found = {int(line.split(":")[1]) for line in lines if "use.py:" in line}
         self.assertEqual(found, set(range(bad, bad + len(WRONG))),
                          run.stdout + run.stderr)
+
+
+class Manual(unittest.TestCase):
+    def test_its_example_runs(self):
+        with open(os.path.join(SOURCE, "host-client",
+                               "penstock-python.7.scd")) as f:
+            text = f.read().partition("# EXAMPLES")[2].split("```")[1]
+        run = subprocess.run(
+            [sys.executable, "-"], input=text, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": PACKAGE,
+                 "PENSTOCK_ENDPOINT": "spawn:?size=64M&threads=1"})
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("none", run.stdout)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@
         b = c.asarray(other)               # copied there once
         ab = c.matmul(a, b)                # a private array
         c.matmul(a, b, out=a2)             # where a2 is, in the region or not
+        step = c.plan(a, b, a2)            # prepared: step() does it again
+        ab = c.array(other) @ b            # on the agent, too
+        ab = await c.gemm_async(a, b)
 
         w = c.tensor(weights)              # in the GPU's own memory
         y = c.gemm(a, w, act="relu", region=True)  # stays in the region
@@ -37,8 +40,13 @@ what one raises, as KeyboardInterrupt, ends the call and cancels its operation.
 As after a timeout, out is undefined then. That is so in the main thread, and
 not in open().
 
-Threads may share a connection. Processes made by fork() may not: neither the
-connection nor its arrays exist there (an access ends in SIGSEGV).
+Threads may share a connection. A child made by fork() cannot use it: each call
+with it or its arrays raises ForkedError there. What numpy alone reads of such
+an array is SIGSEGV, or what the child has at that address.
+
+Errors are OSErrors, and of Python's own kinds as well: TimeoutError,
+FileNotFoundError, ConnectionRefusedError, MemoryError and so on; see errors.
+penstock-python(7) has more.
 
 The library is that of the same installation, or of the build/ of the source
 tree that the package is used from; for a package installed by pip the one that
