@@ -149,6 +149,7 @@ static int measure_paths(struct probe *p, struct pst_error *err)
 	uint64_t ns;
 	int r;
 
+	c->multiprocessors = p->b->device.multiprocessors;
 	if ((r = time_of(p, launch, &ns, err)) < 0)
 		return r;
 	c->launch_ns = (double)ns;

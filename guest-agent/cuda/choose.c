@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "guest-agent/cuda/tiles.h"
 #include "transport/base/util.h"
 
 /* Rows or columns that a block of a BLAS kernel covers: an operand in place is
@@ -95,9 +96,13 @@ double pst_cuda_cost_pipelined(const struct pst_cuda_calibration *c,
 	double out = seconds(region_bytes(&op->c), c->d2h);
 	double work = compute_s(c, op);
 	double longest = fmax(in, fmax(out, work));
-	/* A quarter of the first and of the last stage stands alone; a small
+	double alone;
+	uint64_t mt, nt;
+
+	/* The first tile's way in and the last one's out stand alone; a small
 	 * product is one tile, and its stages follow one another. */
-	double alone = op->m >= 2048 && op->n >= 2048 ? 0.25 : 1.0;
+	pst_cuda_tiles_sides(op->m, op->n, c->multiprocessors, &mt, &nt);
+	alone = 1 / sqrt(ceil(op->m / (double)mt) * ceil(op->n / (double)nt));
 
 	return c->launch_ns + COPIES * c->copy_ns +
 	       1e9 * (longest + alone * (in + out + work - longest));
@@ -115,6 +120,8 @@ enum pst_cuda_strategy pst_cuda_choose(const struct pst_cuda_calibration *c,
 	if (!in_region(&op->a) && !in_region(&op->b) && !in_region(&op->c) &&
 	    (can_map || !in_region(&op->bias)))
 		return PST_CUDA_STRATEGY_RESIDENT;
+	if (forced == PST_CUDA_STRATEGY_WHOLE)
+		return forced;
 	if (!can_map || forced == PST_CUDA_STRATEGY_PIPELINED)
 		return PST_CUDA_STRATEGY_PIPELINED;
 	if (forced == PST_CUDA_STRATEGY_MAPPED)
@@ -124,7 +131,8 @@ enum pst_cuda_strategy pst_cuda_choose(const struct pst_cuda_calibration *c,
 		       : PST_CUDA_STRATEGY_PIPELINED;
 }
 
-static const char *const names[] = {"auto", "mapped", "pipelined", "resident"};
+static const char *const names[] = {"auto", "mapped", "pipelined", "whole",
+				    "resident"};
 
 int pst_cuda_strategy_parse(const char *name, enum pst_cuda_strategy *ret)
 {

@@ -12,6 +12,7 @@ enum pst_cuda_strategy {
 	PST_CUDA_STRATEGY_AUTO,
 	PST_CUDA_STRATEGY_MAPPED,    /* the device reads the region in place */
 	PST_CUDA_STRATEGY_PIPELINED, /* tiles through device memory */
+	PST_CUDA_STRATEGY_WHOLE,     /* the same, as one unit */
 	PST_CUDA_STRATEGY_RESIDENT,  /* all operands lie in device memory */
 };
 
@@ -35,6 +36,7 @@ struct pst_cuda_calibration {
 	double launch_ns; /* from issuing a product to seeing its end */
 	double copy_ns;   /* what one copy costs beside its bytes */
 	double device;    /* bytes a second of device memory */
+	uint32_t multiprocessors;
 	double flops[PST_CUDA_N_RATES]; /* a second; 0: not measured */
 };
 
@@ -57,7 +59,7 @@ enum pst_cuda_strategy pst_cuda_choose(const struct pst_cuda_calibration *c,
 				       const struct pst_op *op, bool can_map,
 				       enum pst_cuda_strategy forced);
 
-/* The strategy of a name: "auto", "mapped" or "pipelined"; -EINVAL for
+/* The strategy of a name: "auto", "mapped", "pipelined" or "whole"; -EINVAL for
  * another. */
 int pst_cuda_strategy_parse(const char *name, enum pst_cuda_strategy *ret);
 

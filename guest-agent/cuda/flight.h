@@ -9,7 +9,7 @@
 
 /* Pieces of one operation on the device at once: enough that it never idles
  * between two polls of the executor. */
-#define PST_CUDA_FLIGHT_MAX 4U
+#define PST_CUDA_FLIGHT_MAX 8U
 
 /* Marks behind pieces, oldest first. */
 struct pst_cuda_flight {

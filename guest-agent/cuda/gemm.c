@@ -12,6 +12,8 @@
 
 /* Lines of at least this many bytes are padded. */
 #define LEAST_PADDED 64U
+/* Parts of the first unit begin at multiples of this. */
+#define GRAIN 32U
 
 /* A part of an operand: lines of storage, the same of each product of the
  * group. */
@@ -24,6 +26,8 @@ struct part {
 	uint64_t stride; /* bytes from product to product */
 	uint64_t products;
 	unsigned int elem;
+	/* Of the slot: bytes of its lines, and where in it the part begins. */
+	uint64_t slot_width, slot_off;
 };
 
 /* Where a part can be computed on. */
@@ -38,6 +42,7 @@ struct piece {
 	struct pst_cuda_unit u;
 	uint64_t i0, j0, l0, b0;
 	uint64_t mt, nt, kt, products;
+	uint64_t k_all, k_at; /* of the unit along k, and where this begins */
 };
 
 /* Whether the epilogue comes in a kernel of its own, for which sums of 16-bit
@@ -84,6 +89,8 @@ static void plan_problem(const struct pst_backend *b,
 		.widen = pst_dtype_size(v->dtype_c) == 2,
 		.widen_all = g->wide,
 		.scattered = v->stride_c != (uint64_t)v->ldc * v->n,
+		.whole = g->strategy == PST_CUDA_STRATEGY_WHOLE,
+		.multiprocessors = b->calibration.multiprocessors,
 		.budget = b->pipe.size - g->bias_bytes,
 		.max_flops = rate > 0 ? rate * PST_CUDA_SLICE_S : 1e9,
 	};
@@ -95,7 +102,6 @@ int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_job *job,
 {
 	struct pst_cuda_gemm_job *g = &job->gemm;
 	struct pst_cuda_tiles_problem p;
-	bool through;
 
 	*g = (struct pst_cuda_gemm_job){.strategy = PST_CUDA_STRATEGY_AUTO};
 	*ret_pieces = 0;
@@ -107,11 +113,12 @@ int pst_cuda_gemm_begin(struct pst_backend *b, struct pst_cuda_job *job,
 	g->wide = wants_wide(b, &g->op, g->bias_of_rows);
 	if (g->wide)
 		g->strategy = PST_CUDA_STRATEGY_PIPELINED;
-	through = g->strategy == PST_CUDA_STRATEGY_PIPELINED;
-	g->copy_a = through && g->op.k && !g->op.a.mem;
-	g->copy_b = through && g->op.k && !g->op.b.mem;
-	g->copy_c = through && !g->op.c.mem;
-	if (through && g->op.bias.size && !g->op.bias.mem)
+	g->piped = g->strategy == PST_CUDA_STRATEGY_PIPELINED ||
+		   g->strategy == PST_CUDA_STRATEGY_WHOLE;
+	g->copy_a = g->piped && g->op.k && !g->op.a.mem;
+	g->copy_b = g->piped && g->op.k && !g->op.b.mem;
+	g->copy_c = g->piped && !g->op.c.mem;
+	if (g->piped && g->op.bias.size && !g->op.bias.mem)
 		g->bias_bytes =
 			pst_round_up(g->op.bias.size, PST_CUDA_TILES_ALIGN);
 	if (g->bias_bytes > b->pipe.size / 2)
@@ -147,6 +154,14 @@ static void piece_of(const struct pst_cuda_gemm_job *g, uint64_t u,
 	p->kt = g->op.k ? extent(g->op.k, t->kt, p->u.l, &p->l0) : 0;
 	if (!g->op.k)
 		p->l0 = 0;
+	p->k_all = p->kt;
+	p->k_at = 0;
+	if (p->u.parts > 1) {
+		p->kt = extent(p->k_all,
+			       pst_round_up(p->k_all / p->u.parts + 1, GRAIN),
+			       p->u.part, &p->k_at);
+		p->l0 += p->k_at;
+	}
 	p->products = extent(g->op.batch, t->group, p->u.g, &p->b0);
 }
 
@@ -168,6 +183,7 @@ static void part_of(const struct pst_operand *x, bool trans, uint64_t row,
 		/* One for all is copied once. */
 		.products = stride ? p->products : 1,
 		.elem = elem,
+		.slot_width = (trans ? cols : rows) * elem,
 	};
 }
 
@@ -184,17 +200,27 @@ static void place_direct(const struct pst_backend *b, const struct part *p,
  * short lines it is the copy that would take long. */
 static uint64_t slot_pitch(const struct part *p)
 {
-	const bool odd =
-		p->elem == 1 && p->width % 4 && p->width >= LEAST_PADDED;
+	const bool odd = p->elem == 1 && p->slot_width % 4 &&
+			 p->slot_width >= LEAST_PADDED;
 
-	return p->pitch == p->width && !odd
-		       ? p->width
-		       : pst_cuda_tiles_pitch(p->width / p->elem, p->elem);
+	return p->pitch == p->slot_width && !odd
+		       ? p->slot_width
+		       : pst_cuda_tiles_pitch(p->slot_width / p->elem, p->elem);
+}
+
+/* A part of a unit along k lies in that unit's slot: in its first lines, or at
+ * the begin of all lines, and so on. */
+static void place_in_slot(struct part *p, bool k_is_lines,
+			  const struct piece *piece)
+{
+	if (!k_is_lines)
+		p->slot_width = piece->k_all * p->elem;
+	p->slot_off = piece->k_at * (k_is_lines ? slot_pitch(p) : p->elem);
 }
 
 static void place_slot(uint8_t *mem, const struct part *p, struct place *ret)
 {
-	ret->mem = mem;
+	ret->mem = mem + p->slot_off;
 	ret->ld = (uint32_t)(slot_pitch(p) / p->elem);
 	ret->stride = p->stride ? slot_pitch(p) * p->lines / p->elem : 0;
 }
@@ -238,12 +264,13 @@ static int record(cudaEvent_t e, cudaStream_t s, struct pst_error *err)
 	return pst_cuda_ok(cudaEventRecord(e, s), "recording an event", err);
 }
 
-/* The part's tile is in device memory before the compute stream goes on. */
-static int fetch(struct pst_backend *b, struct pst_cuda_pipe_side *side,
-		 uint64_t key, const struct part *p, struct place *ret,
-		 struct pst_cuda_pipe_slot **ret_slot, struct pst_error *err)
+/* The part is in device memory before the compute stream goes on. more: of a
+ * tile of which parts lie there. */
+static int fetch(struct pst_cuda_pipe *pipe, struct pst_cuda_pipe_side *side,
+		 uint64_t key, bool more, const struct part *p,
+		 struct place *ret, struct pst_cuda_pipe_slot **ret_slot,
+		 struct pst_error *err)
 {
-	struct pst_cuda_pipe *pipe = &b->pipe;
 	struct pst_cuda_pipe_slot *slot;
 	uint32_t i;
 	bool hit;
@@ -253,9 +280,9 @@ static int fetch(struct pst_backend *b, struct pst_cuda_pipe_side *side,
 	slot = &side->slot[i];
 	place_slot(side->mem + i * side->bytes, p, ret);
 	*ret_slot = slot;
-	if (!hit) {
+	if (!hit || more) {
 		r = 0;
-		if (slot->in_use)
+		if (slot->in_use && !more)
 			r = stream_wait(pipe->h2d, slot->used, err);
 		if (r == 0)
 			r = copy_part(&pipe->in, p, ret->mem, true, err);
@@ -329,15 +356,15 @@ static int place_inputs(struct issue *s, struct pst_error *err)
 	int r = 0;
 
 	if (g->copy_a)
-		r = fetch(s->b, &s->b->pipe.a,
-			  1 + (ga * t->n_i + u->i) * t->n_l + u->l, &s->a,
-			  &s->at_a, &s->slot_a, err);
+		r = fetch(&s->b->pipe, &s->b->pipe.a,
+			  1 + (ga * t->n_i + u->i) * t->n_l + u->l, u->part,
+			  &s->a, &s->at_a, &s->slot_a, err);
 	else if (g->op.k)
 		place_direct(s->b, &s->a, &s->at_a);
 	if (r == 0 && g->copy_b)
-		r = fetch(s->b, &s->b->pipe.b,
-			  1 + (gb * t->n_j + u->j) * t->n_l + u->l, &s->b_,
-			  &s->at_b, &s->slot_b, err);
+		r = fetch(&s->b->pipe, &s->b->pipe.b,
+			  1 + (gb * t->n_j + u->j) * t->n_l + u->l, u->part,
+			  &s->b_, &s->at_b, &s->slot_b, err);
 	else if (g->op.k)
 		place_direct(s->b, &s->b_, &s->at_b);
 	return r;
@@ -525,6 +552,8 @@ static void issue_init(struct issue *s, bool piped)
 		v->stride_b, e, p, &s->b_);
 	part_of(&v->c, false, p->i0, p->j0, p->mt, p->nt, v->ldc, v->stride_c,
 		pst_dtype_size(v->dtype_c), p, &s->c);
+	place_in_slot(&s->a, !v->transa, p);
+	place_in_slot(&s->b_, v->transb, p);
 	/* A batch of one has no stride that would tell. */
 	s->c.products = p->products;
 }
@@ -532,7 +561,7 @@ static void issue_init(struct issue *s, bool piped)
 int pst_cuda_gemm_issue(struct pst_backend *b, struct pst_cuda_job *job,
 			uint64_t u, struct pst_error *err)
 {
-	const bool piped = job->gemm.strategy == PST_CUDA_STRATEGY_PIPELINED;
+	const bool piped = job->gemm.piped;
 	struct issue s = {.b = b, .job = job, .g = &job->gemm};
 	cudaStream_t end;
 	int r = 1;

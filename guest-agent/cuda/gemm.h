@@ -20,6 +20,7 @@ struct pst_cuda_gemm_job {
 	struct pst_op op;
 	bool bias_of_rows;
 	enum pst_cuda_strategy strategy;
+	bool piped; /* through the pipe, by whatever strategy */
 	bool copy_a, copy_b, copy_c;
 	bool wide;           /* the epilogue works on sums in F32 */
 	uint64_t bias_bytes; /* in the pipe's memory */

@@ -191,7 +191,7 @@ static void fail(struct pst_backend *b, struct pst_cuda_job *j, int r,
 static bool in_stream(const struct pst_cuda_job *j, uint64_t left)
 {
 	return !j->failed && !j->other && left <= PST_CUDA_FLIGHT_MAX &&
-	       j->gemm.strategy != PST_CUDA_STRATEGY_PIPELINED;
+	       !j->gemm.piped;
 }
 
 static int job_begin(struct pst_backend *b, struct pst_cuda_job *j,
@@ -205,7 +205,7 @@ static int job_begin(struct pst_backend *b, struct pst_cuda_job *j,
 	j->count = 0;
 	j->failed = 0;
 	j->other = NULL;
-	j->gemm.strategy = PST_CUDA_STRATEGY_AUTO;
+	j->gemm.piped = false;
 	r = begin_pieces(b, j, op, err);
 	if (r == 0 && follows && !in_stream(j, j->count))
 		r = -EAGAIN;

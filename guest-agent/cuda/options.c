@@ -34,7 +34,7 @@ int pst_cuda_options_read(struct pst_cuda_options *ret, struct pst_error *err)
 	if (v && pst_cuda_strategy_parse(v, &ret->strategy) < 0)
 		return pst_error_set(err, -EINVAL,
 				     "PENSTOCK_CUDA_STRATEGY=%s is not auto, "
-				     "mapped or pipelined",
+				     "mapped, pipelined or whole",
 				     v);
 	v = secure_getenv("PENSTOCK_CUDA_REGISTRATION");
 	if (v && read_registration(v, &ret->registration) < 0)

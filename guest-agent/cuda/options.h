@@ -6,7 +6,7 @@
 #include "guest-agent/cuda/context.h"
 
 /*
- * PENSTOCK_CUDA_STRATEGY (auto, mapped, pipelined),
+ * PENSTOCK_CUDA_STRATEGY (auto, mapped, pipelined, whole),
  * PENSTOCK_CUDA_REGISTRATION (plain, iomemory, staged) and
  * PENSTOCK_CUDA_MEMORY (a size). Returns 0, or -EINVAL with a sentence.
  */

@@ -13,6 +13,15 @@
 #define MIN_SIDE  512U
 /* Above this a longer side brings nothing. */
 #define MAX_SIDE 8192U
+/* Rows and columns of C that one block of a library's kernel makes. A card
+ * makes as many blocks at once as it has multiprocessors, a round. */
+#define BLOCK 128U
+/* Rounds for one that would be without idle multiprocessors: enough is this. */
+#define GOOD 1.08
+/* Parts of a unit of the first tile, whose way in nothing else overlaps; and
+ * the least of one part along k. */
+#define HEAD       4U
+#define HEAD_LEAST 256U
 /* Below this nothing is cut for want of memory. */
 #define SMALLEST 32U
 /* Sides are multiples of this. */
@@ -40,6 +49,72 @@ static uint64_t side(uint64_t total)
 	if (s > MAX_SIDE)
 		s = MAX_SIDE;
 	return pst_min_u64(s, total);
+}
+
+/* Rounds of the last tiles of a row or column, and of the others. */
+static uint64_t rounds(uint64_t m, uint64_t n, uint64_t mt, uint64_t nt,
+		       uint64_t sm)
+{
+	const uint64_t b_m = div_up(mt, BLOCK), b_n = div_up(nt, BLOCK);
+	const uint64_t last_m = div_up(m % mt, BLOCK);
+	const uint64_t last_n = div_up(n % nt, BLOCK);
+
+	return m / mt *
+		       (n / nt * div_up(b_m * b_n, sm) +
+			div_up(b_m * last_n, sm)) +
+	       n / nt * div_up(last_m * b_n, sm) + div_up(last_m * last_n, sm);
+}
+
+/* The side along n with the fewest rounds: the first choice, if it is as good
+ * as others, else one that is shorter, else longer. */
+static uint64_t best_side(uint64_t m, uint64_t n, uint64_t mt, uint64_t sm,
+			  uint64_t *ret_rounds)
+{
+	const uint64_t most = pst_min_u64(n, MAX_SIDE);
+	uint64_t nt = side(n), s, r;
+
+	*ret_rounds = rounds(m, n, mt, nt, sm);
+	for (s = nt / BLOCK * BLOCK; s >= MIN_SIDE; s -= BLOCK) {
+		r = rounds(m, n, mt, s, sm);
+		if (r < *ret_rounds) {
+			*ret_rounds = r;
+			nt = s;
+		}
+	}
+	for (s = side(n) / BLOCK * BLOCK; s < most;) {
+		s = pst_min_u64(s + BLOCK, most);
+		r = rounds(m, n, mt, s, sm);
+		if (r < *ret_rounds) {
+			*ret_rounds = r;
+			nt = s;
+		}
+	}
+	return nt;
+}
+
+void pst_cuda_tiles_sides(uint64_t m, uint64_t n, uint32_t multiprocessors,
+			  uint64_t *ret_mt, uint64_t *ret_nt)
+{
+	const double ideal = (double)div_up(m, BLOCK) *
+			     (double)div_up(n, BLOCK) / multiprocessors;
+	uint64_t mt = side(m), nt, best = UINT64_MAX, r, n_i;
+
+	*ret_mt = mt;
+	*ret_nt = side(n);
+	if (multiprocessors == 0)
+		return;
+	for (n_i = MIN_TILES; n_i; n_i--) {
+		r = pst_round_up(div_up(m, n_i), GRAIN);
+		mt = pst_min_u64(r > mt ? r : mt, pst_min_u64(m, MAX_SIDE));
+		nt = best_side(m, n, mt, multiprocessors, &r);
+		if (r >= best)
+			continue;
+		best = r;
+		*ret_mt = mt;
+		*ret_nt = nt;
+		if ((double)r <= GOOD * ideal)
+			return;
+	}
 }
 
 static uint64_t half(uint64_t s)
@@ -168,12 +243,16 @@ int pst_cuda_tiles_plan(const struct pst_cuda_tiles_problem *p,
 			struct pst_cuda_tiles *ret)
 {
 	const bool copies = p->copy_a || p->copy_b;
-	struct pst_cuda_tiles t = {.group = 1};
+	struct pst_cuda_tiles t = {
+		.group = 1, .head = 1, .mt = p->m, .nt = p->n, .kt = p->k};
 
-	t.mt = copies || p->copy_c ? side(p->m) : p->m;
-	t.nt = copies || p->copy_c ? side(p->n) : p->n;
-	t.kt = copies ? pst_min_u64(p->k, MAX_SIDE) : p->k;
-	while (unit_flops(&t) > p->max_flops && shrink(&t, MIN_SIDE, copies))
+	if (!p->whole && (copies || p->copy_c))
+		pst_cuda_tiles_sides(p->m, p->n, p->multiprocessors, &t.mt,
+				     &t.nt);
+	if (!p->whole && copies)
+		t.kt = pst_min_u64(p->k, MAX_SIDE);
+	while (!p->whole && unit_flops(&t) > p->max_flops &&
+	       shrink(&t, MIN_SIDE, copies))
 		;
 	least_slots(p, &t);
 	while (t.bytes > p->budget) {
@@ -187,25 +266,34 @@ int pst_cuda_tiles_plan(const struct pst_cuda_tiles_problem *p,
 		      pst_min_u64(total_a(p, &t), t.n_l + 1));
 	t.n_b += more(&t, p->budget, t.b_bytes, t.n_b, total_b(p, &t));
 	t.n_a += more(&t, p->budget, t.a_bytes, t.n_a, total_a(p, &t));
+	if (copies && t.group == 1 && t.n_i * t.n_j * t.n_l > 1 &&
+	    p->k - (t.n_l - 1) * t.kt >= HEAD * HEAD_LEAST &&
+	    (!p->widen || t.wide_bytes))
+		t.head = HEAD;
 	*ret = t;
 	return 0;
 }
 
 uint64_t pst_cuda_tiles_count(const struct pst_cuda_tiles *t)
 {
-	return t->n_g * t->n_i * t->n_j * t->n_l;
+	return t->n_g * t->n_i * t->n_j * t->n_l + t->n_l * (t->head - 1);
 }
 
 void pst_cuda_tiles_unit(const struct pst_cuda_tiles *t, uint64_t u,
 			 struct pst_cuda_unit *ret)
 {
-	uint64_t l = u % t->n_l;
-	uint64_t ij = u / t->n_l;
-	uint64_t j = ij % t->n_j;
-	uint64_t gi = ij / t->n_j;
+	const uint64_t pieces = t->n_l * t->head; /* of the first tile */
+	const bool in_first = u < pieces;
+	const uint64_t at = in_first ? u / t->head : u - pieces + t->n_l;
+	const uint64_t l = at % t->n_l;
+	const uint64_t ij = at / t->n_l;
+	const uint64_t j = ij % t->n_j;
+	const uint64_t gi = ij / t->n_j;
 
-	ret->first = l == 0;
-	ret->last = l == t->n_l - 1;
+	ret->part = in_first ? u % t->head : 0;
+	ret->parts = in_first ? t->head : 1;
+	ret->first = l == 0 && ret->part == 0;
+	ret->last = l == t->n_l - 1 && ret->part == ret->parts - 1;
 	ret->l = ij % 2 ? t->n_l - 1 - l : l;
 	ret->j = gi % 2 ? t->n_j - 1 - j : j;
 	ret->i = gi % t->n_i;

@@ -26,8 +26,10 @@ struct pst_cuda_tiles_problem {
 	bool widen_all;
 	/* Each product of a group is copied by itself: groups are small. */
 	bool scattered;
-	uint64_t budget;  /* bytes of device memory */
-	double max_flops; /* what one unit should not exceed by far */
+	bool whole;               /* one unit a product, whatever it takes */
+	uint32_t multiprocessors; /* of the card; 0: not known */
+	uint64_t budget;          /* bytes of device memory */
+	double max_flops;         /* what one unit should not exceed by far */
 };
 
 struct pst_cuda_tiles {
@@ -35,21 +37,28 @@ struct pst_cuda_tiles {
 	uint64_t group;      /* products in one unit; above 1 the tile is all of
 			      * a product */
 	uint64_t n_i, n_j, n_l, n_g; /* tiles along m, n, k; groups */
-	uint32_t n_a, n_b, n_c;      /* slots; 0: not copied */
+	uint64_t head; /* pieces of each unit of the first tile, along k */
+	uint32_t n_a, n_b, n_c; /* slots; 0: not copied */
 	uint64_t a_bytes, b_bytes, c_bytes, wide_bytes; /* of one slot */
 	uint64_t bytes; /* of device memory in all, at most budget */
 };
 
 /* One piece of work: tile (i, j) of C, part l of the sum, of the products of
- * group g. */
+ * group g; of the first tile's units only a part. */
 struct pst_cuda_unit {
 	uint64_t g, i, j, l;
-	bool first, last; /* part of the tile's sum */
+	uint64_t part, parts; /* along k, within l; parts 1: all */
+	bool first, last;     /* part of the tile's sum */
 };
+
+/* Chooses sides of tiles of C, by its size and the card's. */
+void pst_cuda_tiles_sides(uint64_t m, uint64_t n, uint32_t multiprocessors,
+			  uint64_t *ret_mt, uint64_t *ret_nt);
 
 /*
  * Plans. Tiles are as large as max_flops lets them be, but a large product has
- * at least 4 x 4 of them, so that copies and computing overlap; k is cut only
+ * at least 4 x 4 of them, so that copies and computing overlap, where such
+ * tiles keep all multiprocessors busy; else fewer, down to one. k is cut only
  * where something is copied. What is left of the budget goes to slots, so that
  * tiles need not be copied again: first one row of A's, then B's, then the
  * other A's. Returns 0, or -ENOMEM when not even two tiles of 32 x 32 fit.
@@ -57,12 +66,12 @@ struct pst_cuda_unit {
 int pst_cuda_tiles_plan(const struct pst_cuda_tiles_problem *p,
 			struct pst_cuda_tiles *ret);
 
-/* Units of the plan, g * i * j * l; does not overflow for sizes that passed
- * pst_op_check(). */
+/* Pieces of the plan, g * i * j * l and more for the first tile; does not
+ * overflow for sizes that passed pst_op_check(). */
 uint64_t pst_cuda_tiles_count(const struct pst_cuda_tiles *t);
 
 /*
- * The u-th unit. Rows of tiles one after the other; along n and k the way back
+ * The u-th piece. Rows of tiles one after the other; along n and k the way back
  * and forth, so that the tiles used last are used again.
  */
 void pst_cuda_tiles_unit(const struct pst_cuda_tiles *t, uint64_t u,

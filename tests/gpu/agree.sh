@@ -28,7 +28,7 @@ agree() {
 	sed 's/^/# /' "$tmp/agent.log"
 }
 
-for way in auto mapped pipelined; do
+for way in auto mapped pipelined whole; do
 	agree "products agree ($way)" 300 PENSTOCK_CUDA_STRATEGY=$way
 done
 agree "products agree (staged)" 300 PENSTOCK_CUDA_REGISTRATION=staged

@@ -20,10 +20,9 @@ struct way {
 	const char *strategy, *registration, *memory;
 };
 static const struct way ways[] = {
-	{"mapped", NULL, NULL},
-	{"pipelined", NULL, "16M"},
-	{"pipelined", "staged", "1M"},
-	{"auto", "iomemory", NULL},
+	{"mapped", NULL, NULL},        {"pipelined", NULL, "16M"},
+	{"pipelined", "staged", "1M"}, {"auto", "iomemory", NULL},
+	{"whole", NULL, NULL},
 };
 
 static const struct {
@@ -517,6 +516,40 @@ START_TEST(closing_does_not_wait_for_a_device_that_hangs)
 }
 END_TEST
 
+/* Its first tile comes in by parts along k, of odd sizes too. */
+START_TEST(a_long_sum_begins_before_its_operands_are_there)
+{
+	struct pst_op op;
+	unsigned int k;
+
+	open_way(&ways[1], 20);
+	for (k = 0; k < PST_CUDA_N_RATES; k++)
+		fix_backend->calibration.flops[k] = 1e15;
+	for (k = 0; k < PST_ARRAY_SIZE(kinds); k++) {
+		if (kinds[k].compute || kinds[k].t == PST_WIRE_BF16)
+			continue;
+		op = (struct pst_op){
+			.dtype = kinds[k].t,
+			.dtype_c = kinds[k].tc,
+			.col_major = true,
+			.transa = _i & 1,
+			.transb = _i & 2,
+			.m = 5,
+			.n = 513,
+			.k = 1031,
+			.batch = 1,
+			.alpha = 2,
+			.beta = 3,
+		};
+		lay_out(&op, _i & 1);
+		run_checked(&op);
+		ck_assert_uint_gt(fix_backend->lanes[0]->job[0].gemm.tiles.head,
+				  1);
+	}
+	fix_close();
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
 	const int n = PST_ARRAY_SIZE(ways);
@@ -533,6 +566,8 @@ static void add_tests(TCase *tc)
 	tcase_add_loop_test(tc, nan_and_infinity_come_through, 0, n);
 	tcase_add_loop_test(tc, a_product_beyond_device_memory_is_the_same, 0,
 			    12);
+	tcase_add_loop_test(tc, a_long_sum_begins_before_its_operands_are_there,
+			    0, 4);
 	tcase_add_test(tc, lanes_that_share_the_pipeline_do_not_mix);
 	tcase_add_test(tc, a_long_product_lets_a_short_one_through);
 	tcase_add_loop_test(

@@ -38,6 +38,8 @@ static struct pst_cuda_tiles_problem random_problem(void)
 		.widen = below(2),
 		.widen_all = below(2),
 		.scattered = below(2),
+		.whole = !below(5),
+		.multiprocessors = below(3) ? (uint32_t)below(200) : 0,
 		.budget = 1ULL << (17 + below(16)),
 		.max_flops = 1e6 * (double)(1 + below(100000)),
 	};
@@ -107,10 +109,10 @@ START_TEST(every_part_of_every_tile_is_done_once_and_in_order)
 	struct pst_cuda_tiles t;
 	struct pst_cuda_unit u, last;
 	uint8_t *seen;
-	uint64_t i, n, at;
-	int k;
+	uint64_t i, k, n, at;
+	int round;
 
-	for (k = 0; k < 300; k++) {
+	for (round = 0; round < 300; round++) {
 		p = random_problem();
 		if (pst_cuda_tiles_plan(&p, &t) < 0)
 			continue;
@@ -123,10 +125,18 @@ START_TEST(every_part_of_every_tile_is_done_once_and_in_order)
 			pst_cuda_tiles_unit(&t, i, &u);
 			ck_assert(u.g < t.n_g && u.i < t.n_i && u.j < t.n_j &&
 				  u.l < t.n_l);
+			/* Of the first, part after part. */
+			k = t.n_l * t.head;
+			ck_assert_uint_eq(u.parts, i < k ? t.head : 1);
+			ck_assert_uint_eq(u.part, i < k ? i % t.head : 0);
+			if (u.part)
+				continue;
 			at = ((u.g * t.n_i + u.i) * t.n_j + u.j) * t.n_l + u.l;
 			ck_assert_uint_eq(seen[at]++, 0);
-			ck_assert(u.first == (i % t.n_l == 0));
-			ck_assert(u.last == (i % t.n_l == t.n_l - 1));
+			k = i < k ? i / t.head : i - k + t.n_l;
+			ck_assert(u.first == (k % t.n_l == 0));
+			ck_assert(u.last ==
+				  (k % t.n_l == t.n_l - 1 && u.parts == 1));
 			/* A sum is not left before it is whole. */
 			if (!u.first)
 				ck_assert(u.i == last.i && u.j == last.j &&
@@ -310,6 +320,8 @@ START_TEST(strategies_have_names)
 
 	ck_assert_int_eq(pst_cuda_strategy_parse("pipelined", &s), 0);
 	ck_assert_int_eq(s, PST_CUDA_STRATEGY_PIPELINED);
+	ck_assert_int_eq(pst_cuda_strategy_parse("whole", &s), 0);
+	ck_assert_int_eq(s, PST_CUDA_STRATEGY_WHOLE);
 	ck_assert_int_eq(pst_cuda_strategy_parse("resident", &s), -EINVAL);
 	ck_assert_int_eq(pst_cuda_strategy_parse("", &s), -EINVAL);
 }
