@@ -169,6 +169,7 @@ lines=$((lines + 6))
 
 # Speed. An agent has one way to the card, and calibrates once: one process for
 # each type and way, all sides in it, and those first that claims are about.
+say "speed; behind each ~: the slowest run of Penstock's by the fastest"
 : >"$tmp/beside"
 # of KEY: its value in each line of JSON on stdin.
 of() { sed -n "s,.*\"$1\":\([0-9.a-z]*\).*,\1,p"; }
@@ -199,8 +200,9 @@ speed() {
 		return
 	fi
 	say "$words, times as fast as copy-compute-copy:$(while read -r l; do
-		printf ' %s: %.2f' "$(of n <<<"$l")" \
-			"$(of copy_compute_copy/penstock <<<"$l")"
+		printf ' %s: %.2f~%.1f' "$(of n <<<"$l")" \
+			"$(of copy_compute_copy/penstock <<<"$l")" \
+			"$(of spread <<<"$l")"
 	done <"$tmp/one")"
 }
 # shellcheck disable=SC2086 # lists of numbers

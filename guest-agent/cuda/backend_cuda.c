@@ -292,6 +292,7 @@ const struct pst_backend_ops pst_backend_cuda_module = {
 	.registration = cuda_registration,
 	.registration_why = cuda_registration_why,
 	.device_info = cuda_device_info,
+	.calibration = pst_cuda_calibration,
 	.lost = cuda_lost,
 	.threads = cuda_threads,
 	.can = cuda_can,

@@ -129,6 +129,10 @@ pst_cuda_env(struct pst_backend *b, cudaStream_t stream, void *workspace)
 	};
 }
 
+/* What was measured: see struct pst_backend_ops. */
+void pst_cuda_calibration(struct pst_backend *b,
+			  struct pst_backend_figure *ret);
+
 /* Measures bandwidth, latency and rates, and which products there are. Blocks
  * for a part of a second. Returns 0, -ENODEV (no code for this card), -EIO. */
 int pst_cuda_calibrate(struct pst_backend *b, struct pst_error *err);

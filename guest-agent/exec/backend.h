@@ -15,7 +15,7 @@ struct pst_backend;
 struct pst_agent_model_plan;
 
 /* Of struct pst_backend_ops; a loadable backend of another one is refused. */
-#define PST_BACKEND_ABI 5U
+#define PST_BACKEND_ABI 6U
 
 /* The most operations of a lane that a backend takes ahead. */
 #define PST_BACKEND_MAX_AHEAD 3U
@@ -68,6 +68,13 @@ struct pst_backend_device {
 	double power_w;
 	uint32_t utilisation_pct;
 };
+
+/* What a backend measured at start. */
+struct pst_backend_figure {
+	const char *name; /* with its unit: "h2d_gbps"; NULL: the end */
+	double value;
+};
+#define PST_BACKEND_FIGURES 16U
 
 /* A kind of product, for the table of supported kinds. */
 struct pst_agent_gemm_kind {
@@ -129,6 +136,11 @@ struct pst_backend_ops {
 	int (*device_info)(struct pst_backend *b,
 			   struct pst_backend_device *ret,
 			   struct pst_error *err);
+
+	/* By what was measured at start it chooses, for INFO. ret has room for
+	 * PST_BACKEND_FIGURES and the end. NULL: nothing was. */
+	void (*calibration)(struct pst_backend *b,
+			    struct pst_backend_figure *ret);
 
 	/* Whether the device is lost, so that only a new process can use it
 	 * again: the agent then ends and its unit restarts it. *why (may be

@@ -244,6 +244,19 @@ char *pst_agent_report_models(struct pst_agent *a)
 	return text;
 }
 
+/* What the backend measured at start. */
+static json_t *calibration(const struct pst_agent_compute *c)
+{
+	struct pst_backend_figure f[PST_BACKEND_FIGURES + 1] = {{0}};
+	json_t *all = json_object();
+	int i;
+
+	c->ops->calibration(c->backend, f);
+	for (i = 0; f[i].name; i++)
+		json_object_set_new(all, f[i].name, json_real(f[i].value));
+	return all;
+}
+
 /* What stays the same while the agent lives: most of INFO, and nearly all of
  * the time that it would take. */
 static json_t *constant(const struct pst_agent *a)
@@ -260,6 +273,9 @@ static json_t *constant(const struct pst_agent *a)
 		json_pack("{s:s, s:s, s:i}", "name", a->compute.ops->name,
 			  "describe", a->facts.backend_text, "threads",
 			  (int)a->compute.ops->threads(a->compute.backend)));
+	if (a->compute.ops->calibration)
+		json_object_set_new(root, "calibration",
+				    calibration(&a->compute));
 	json_object_set_new(root, "limits", limits(a));
 	json_object_set_new(root, "ops", pst_agent_report_ops(&a->compute));
 	json_object_set_new(root, "gemm", pst_agent_report_gemm(&a->compute));

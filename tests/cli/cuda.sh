@@ -36,6 +36,8 @@ matrix "$tmp/b.npy" 30 50
 
 restart --backend cuda
 expect "info names the card" 0 "Fake GPU 9000" "$penstock" info
+expect "and what was measured at start" 0 \
+	'"calibration":{"h2d_gbps":' "$penstock" info --json
 expect "and how its driver has the region" 0 '"gpu_registration":"plain"' \
 	"$penstock" info --json
 PENSTOCK_NVML=$PST_TOP_BUILDDIR/tests/fakecuda/.libs/fakenvml.so
@@ -46,7 +48,7 @@ unset PENSTOCK_NVML
 expect "a product computed there is right" 0 "verified" "$penstock" gemm \
 	"$tmp/a.npy" "$tmp/b.npy" -o "$tmp/c.npy" --verify
 
-for strategy in mapped pipelined; do
+for strategy in mapped pipelined whole; do
 	export PENSTOCK_CUDA_STRATEGY=$strategy
 	restart --backend cuda
 	expect "and the $strategy way" 0 "verified" "$penstock" gemm \
