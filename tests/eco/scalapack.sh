@@ -8,7 +8,7 @@ testers=$libdir/scalapack/openmpi-tests
 need "$testers" scalapack-mpi-test
 command -v mpirun >/dev/null || need /usr/bin/mpirun openmpi-bin
 cd "$tmp" || exit 99
-PENSTOCK_BLAS=force PENSTOCK_BLAS_MIN=12 PENSTOCK_BLAS_BLOCK=16
+PENSTOCK_BLAS=force PENSTOCK_BLAS_MIN=1 PENSTOCK_BLAS_BLOCK=4
 PENSTOCK_BLAS_LOG=$tmp/log
 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
