@@ -36,13 +36,6 @@ enum pst_host_target {
 #define PST_HOST_LIMINE_CONF    "etc/default/limine"
 #define PST_HOST_REFIND_CONF    "boot/refind_linux.conf"
 
-#define PST_HOST_OS_ID_MAX 32
-
-/* Which system a root is of: ID= of its os-release without quotes, "" not
- * seen. */
-void pst_host_os_read(const struct pst_host_root *root,
-		      char ret[PST_HOST_OS_ID_MAX]);
-
 /* The entry of the firmware's own menu that has booted. */
 struct pst_host_boot_entry {
 	char name[9];           /* "Boot0003", "" not seen */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel-params/boot/boot.h"
+#include "kernel-params/boot/os.h"
 #include "kernel-params/syntax/cmdline.h"
 
 struct maker {

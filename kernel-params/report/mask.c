@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel-params/boot/boot.h"
+#include "kernel-params/boot/os.h"
 #include "kernel-params/report/mask_find.h"
 
 /* So many different texts are told apart; further ones share a stand-in. */

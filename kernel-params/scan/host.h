@@ -5,6 +5,7 @@
 
 #include "kernel-params/boot/boot.h"
 #include "kernel-params/boot/initramfs.h"
+#include "kernel-params/boot/os.h"
 #include "kernel-params/config/claims.h"
 #include "kernel-params/config/memlock.h"
 #include "kernel-params/config/modprobe_conf.h"
