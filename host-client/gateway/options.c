@@ -15,10 +15,7 @@ enum option_id {
 	OPT_TLS_CERT,
 	OPT_TLS_KEY,
 	OPT_HOST,
-	OPT_ALLOW_LOAD,
-	OPT_MEMORY,
 	OPT_CONNECTIONS,
-	OPT_IN_FLIGHT,
 	OPT_HELP,
 	OPT_VERSION,
 	N_OPTIONS,
@@ -38,12 +35,7 @@ static const struct {
 	[OPT_TLS_CERT] = {"tls-cert", "FILE", "certificate, in PEM"},
 	[OPT_TLS_KEY] = {"tls-key", "FILE", "its private key, in PEM"},
 	[OPT_HOST] = {"host", "NAME", "one more name of this host"},
-	[OPT_ALLOW_LOAD] = {"allow-load", NULL,
-			    "clients may load and unload models"},
-	[OPT_MEMORY] = {"memory", "SIZE",
-			"room for tensors in each region [64M]"},
 	[OPT_CONNECTIONS] = {"connections", "N", "open at once [4096]"},
-	[OPT_IN_FLIGHT] = {"in-flight", "N", "operations of one peer [64]"},
 	[OPT_HELP] = {"help", NULL, "print this"},
 	[OPT_VERSION] = {"version", NULL, "print the version"},
 };
@@ -54,8 +46,8 @@ static void print_help(void)
 	int i;
 
 	printf("Usage: penstock-gateway [OPTION]...\n"
-	       "Serves agents of this host by HTTP: health, metrics, "
-	       "inference.\n\n");
+	       "Serves agents of this host by HTTP: health, metrics, a "
+	       "page.\n\n");
 	for (i = 0; i < N_OPTIONS; i++) {
 		snprintf(left, sizeof(left), "--%s%s%s", table[i].name,
 			 table[i].arg ? " " : "",
@@ -109,23 +101,11 @@ static int add_text(const char **list, unsigned int *n, unsigned int max,
 	return 0;
 }
 
-static int take_number(unsigned int *ret, const char *name, const char *arg,
-		       uint64_t max, struct pst_error *err)
-{
-	uint64_t n;
-
-	if (pst_parse_u64(arg, 1, max, &n) < 0)
-		return pst_error_set(err, -EINVAL,
-				     "--%s %.64s: expected a number from 1 to "
-				     "%u",
-				     name, arg, (unsigned int)max);
-	*ret = (unsigned int)n;
-	return 0;
-}
-
 static int take(struct pst_gw_options *o, int id, const char *arg,
 		struct pst_error *err)
 {
+	uint64_t n;
+
 	switch (id) {
 	case OPT_ENDPOINT:
 		return add_endpoint(o, arg, err);
@@ -147,21 +127,14 @@ static int take(struct pst_gw_options *o, int id, const char *arg,
 	case OPT_HOST:
 		return add_text(o->host, &o->n_hosts, PST_GW_MAX_HOSTS, "host",
 				arg, err);
-	case OPT_ALLOW_LOAD:
-		o->allow_load = true;
-		return 0;
-	case OPT_MEMORY:
-		if (pst_parse_size(arg, &o->memory) < 0 ||
-		    o->memory < 1ULL << 20 || o->memory > 1ULL << 40)
-			return pst_error_set(err, -EINVAL,
-					     "--memory %.64s: expected a size "
-					     "from 1M to 1T",
-					     arg);
-		return 0;
-	case OPT_CONNECTIONS:
-		return take_number(&o->n_conns, "connections", arg, 65536, err);
 	default:
-		return take_number(&o->in_flight, "in-flight", arg, 192, err);
+		if (pst_parse_u64(arg, 1, 65536, &n) < 0)
+			return pst_error_set(err, -EINVAL,
+					     "--connections %.64s: expected a "
+					     "number from 1 to 65536",
+					     arg);
+		o->n_conns = (unsigned int)n;
+		return 0;
 	}
 }
 
@@ -190,9 +163,7 @@ int pst_gw_options_parse(int argc, char **argv, struct pst_gw_options *ret,
 	int c, i, r = 0;
 
 	*ret = (struct pst_gw_options){
-		.memory = PST_GW_MEMORY,
 		.n_conns = PST_GW_CONNECTIONS,
-		.in_flight = PST_GW_IN_FLIGHT,
 	};
 	for (i = 0; i < N_OPTIONS; i++)
 		longopts[i] = (struct option){

@@ -12,8 +12,6 @@
 #define PST_GW_NAME_SIZE   65U
 #define PST_GW_SOCKET      "/run/penstock-gateway/gateway.sock"
 #define PST_GW_CONNECTIONS 4096U
-#define PST_GW_IN_FLIGHT   64U
-#define PST_GW_MEMORY      (64ULL << 20)
 
 struct pst_gw_endpoint {
 	char name[PST_GW_NAME_SIZE];
@@ -29,10 +27,7 @@ struct pst_gw_options {
 	const char *host[PST_GW_MAX_HOSTS]; /* more names of this host */
 	unsigned int n_hosts;
 	const char *token_file, *tls_cert, *tls_key;
-	uint64_t memory;        /* bytes of each agent's region */
-	unsigned int n_conns;   /* open at once */
-	unsigned int in_flight; /* operations of one peer */
-	bool allow_load;
+	unsigned int n_conns; /* open at once */
 };
 
 /*

@@ -41,7 +41,7 @@ static struct pst_gw_peer *peer_get(struct pst_gw_peers *p,
 
 static void peer_put(struct pst_gw_peer *e)
 {
-	if (e->n_conns > 0 || e->in_flight > 0)
+	if (e->n_conns > 0)
 		return;
 	LIST_REMOVE(e, link);
 	free(e);

@@ -21,7 +21,6 @@ struct pst_gw_peer {
 	enum pst_gw_peer_kind kind;
 	unsigned int id; /* uid; number of the token */
 	unsigned int n_conns;
-	unsigned int in_flight; /* operations */
 };
 
 /* An open connection. */
