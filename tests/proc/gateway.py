@@ -153,7 +153,7 @@ class Daemon(unittest.TestCase):
                 (["--tls-cert", "x"], "go together"),
                 (["--endpoint", "a=unix:///x", "--endpoint", "a=unix:///y"],
                  "two agents"),
-                (["--memory", "1"], "--memory"), (["--what"], "unknown"),
+                (["--connections", "0"], "--connections"), (["--what"], "unknown"),
                 (["x"], "unexpected"),
                 (["--socket", self.g.sock], "in use")):
             status, text = fails(*args)
