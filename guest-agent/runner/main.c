@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "guest-agent/runner/model.h"
 #include "guest-agent/runner/narrow.h"
@@ -14,6 +15,7 @@
 #include "guest-agent/runner/run.h"
 #include "guest-agent/runner/runner.h"
 #include "transport/base/error.h"
+#include "transport/base/quiet.h"
 #include "transport/base/thread.h"
 
 /* Behind the agent, which has 0. */
@@ -350,6 +352,11 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 					 "cannot make options", err);
 	if (e < 0)
 		return e;
+	/* From here on models have a say in what is printed: Debian's 1.21
+	 * prints a line for each operator at the first one. */
+	e = pst_quiet_begin();
+	if (e >= 0)
+		close(e);
 	e = pst_thread_start(&t, NULL, serve_calls, r);
 	if (e == 0)
 		e = pst_thread_start(&t, NULL, serve_cancels, r);
