@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock-runner-ort: runs models for the agent, which starts it. */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +16,6 @@
 #include "guest-agent/runner/run.h"
 #include "guest-agent/runner/runner.h"
 #include "transport/base/error.h"
-#include "transport/base/quiet.h"
 #include "transport/base/thread.h"
 
 /* Behind the agent, which has 0. */
@@ -354,9 +354,11 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 		return e;
 	/* From here on models have a say in what is printed: Debian's 1.21
 	 * prints a line for each operator at the first one. */
-	e = pst_quiet_begin();
-	if (e >= 0)
+	e = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (e >= 0) {
+		dup2(e, STDERR_FILENO);
 		close(e);
+	}
 	e = pst_thread_start(&t, NULL, serve_calls, r);
 	if (e == 0)
 		e = pst_thread_start(&t, NULL, serve_cancels, r);
