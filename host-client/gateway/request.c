@@ -233,7 +233,7 @@ static struct pst_gw_request *begin(struct pst_gw_door *door,
 	pst_gw_conn_expect(r->conn, true, slow_ns(r->length));
 	/* Nobody knows how long its body is, so none is read. */
 	r->hasty = h.twice || h.coding;
-	if (!r->response && r->route->begin)
+	if (!r->status && r->route->begin)
 		r->route->begin(r);
 	return r;
 }
@@ -266,14 +266,15 @@ static enum MHD_Result go(struct pst_gw_request *r, bool first)
 		return MHD_YES;
 	/* Whoever answers before the body was read closes the connection, even
 	 * if there is none: the next call is the time. */
-	if (first ? !r->response || (left <= SWALLOW && !r->hasty) : left > 0)
+	if (first ? !r->status || (left <= SWALLOW && !r->hasty) : left > 0)
 		return MHD_YES;
-	if (!r->response) {
+	if (!r->status) {
 		pst_gw_conn_expect(r->conn, true, HANDLE_NS);
 		r->route->handle(r);
 		if (r->waiting)
 			return MHD_YES;
 	}
+	/* No memory for the answer: it was one all the same. */
 	if (!r->response)
 		return MHD_NO;
 	pst_gw_conn_expect(r->conn, true, slow_ns(r->reply_bytes));
@@ -287,7 +288,7 @@ static size_t take_body(struct pst_gw_request *r, const char *data, size_t n)
 {
 	/* More than was announced: libmicrohttpd passes none. */
 	n = pst_min_u64(n, r->length - r->received);
-	if (!r->response && r->route->body)
+	if (!r->status && r->route->body)
 		n = r->route->body(r, data, n);
 	r->received += n;
 	return n;

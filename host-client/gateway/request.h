@@ -63,7 +63,7 @@ struct pst_gw_request {
 	struct pst_gw_conn *conn;
 	struct MHD_Response *response;
 	uint64_t reply_bytes;
-	unsigned int status;
+	unsigned int status; /* 0: not answered yet */
 	bool waiting, hasty;
 };
 
