@@ -78,10 +78,10 @@ static struct pst_gw_snapshot *look(struct pst_gw_agent *a, struct pst **c)
 	return s;
 }
 
-/* With the lock held: what s lacks is that of an older one. */
+/* What s lacks is that of an older one; it has what it took before. */
 static void keep_old(struct pst_gw_snapshot *s, struct pst_gw_snapshot *old)
 {
-	if (s->up || !old)
+	if (s->taken_ns || !old)
 		return;
 	free(s->info);
 	free(s->health);

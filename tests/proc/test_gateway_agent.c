@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* What the gateway keeps of an agent that dies while nobody looks. */
+#include "host-client/gateway/agent.h"
+#include "tests/fixtures/agent_proc.h"
+#include "tests/fixtures/unit.h"
+
+/* Waits until what the watcher saw last, and nobody took, is so. */
+static void wait_next(struct pst_gw_agent *a, bool up)
+{
+	const uint64_t end_ns = pst_now_ns() + PST_HANG_NS;
+	bool is = false;
+
+	while (!is) {
+		ck_assert_uint_lt(pst_now_ns(), end_ns);
+		usleep(5000);
+		pthread_mutex_lock(&a->lock);
+		is = a->next && a->next->up == up;
+		pthread_mutex_unlock(&a->lock);
+	}
+}
+
+START_TEST(answers_that_nobody_took_yet_are_kept)
+{
+	struct pst_gw_options o = {.n_endpoints = 1};
+	struct pst_gw_agents agents;
+	struct agent_proc proc = {0};
+
+	agent_open(&proc, 8 << 20);
+	o.endpoint[0].uri = proc.uri;
+	snprintf(o.endpoint[0].name, sizeof(o.endpoint[0].name), "a");
+	ck_assert_int_eq(pst_gw_agents_open(&agents, &o, NULL), 0);
+	wait_next(&agents.list[0], true);
+	agent_kill(&proc);
+	wait_next(&agents.list[0], false);
+	pst_gw_agents_update(&agents);
+	ck_assert(!agents.list[0].seen->up);
+	ck_assert_ptr_nonnull(agents.list[0].seen->stats);
+	ck_assert_uint_gt(agents.list[0].seen->taken_ns, 0);
+	pst_gw_agents_close(&agents);
+	agent_close(&proc);
+}
+END_TEST
+
+static void add(TCase *tc)
+{
+	tcase_add_test(tc, answers_that_nobody_took_yet_are_kept);
+}
+
+int main(void)
+{
+	return pst_unit_run("gateway_agent", add, 60);
+}
