@@ -89,7 +89,7 @@ static int base64_digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
-/* Returns the bytes, or -EINVAL: other characters, or no room. */
+/* Returns the bytes, or -EINVAL: other characters, a NUL, or no room. */
 static int base64_decode(const char *s, char *room, size_t size)
 {
 	unsigned int bits = 0, n_bits = 0;
@@ -107,7 +107,9 @@ static int base64_decode(const char *s, char *room, size_t size)
 		n_bits -= 8;
 		if (n + 1 >= size)
 			return -EINVAL;
-		room[n++] = (char)(bits >> n_bits & 0xff);
+		room[n] = (char)(bits >> n_bits & 0xff);
+		if (!room[n++])
+			return -EINVAL;
 	}
 	if (strspn(s, "=") != strlen(s) || strlen(s) > 2)
 		return -EINVAL;

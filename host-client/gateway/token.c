@@ -10,6 +10,8 @@
 
 #define FILE_MAX  16384U
 #define TOKEN_MIN 16U
+/* A head is searched for one with a name in room for twice that. */
+#define TOKEN_MAX 512U
 
 static int take_line(struct pst_gw_tokens *t, const char *path, char *line,
 		     struct pst_error *err)
@@ -20,13 +22,14 @@ static int take_line(struct pst_gw_tokens *t, const char *path, char *line,
 		line[--n] = '\0';
 	if (n == 0 || line[0] == '#')
 		return 0;
-	if (n < TOKEN_MIN || strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					  "abcdefghijklmnopqrstuvwxyz"
-					  "0123456789-._~+/=") != n)
+	if (n < TOKEN_MIN || n > TOKEN_MAX ||
+	    strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			 "abcdefghijklmnopqrstuvwxyz"
+			 "0123456789-._~+/=") != n)
 		return pst_error_set(err, -EINVAL,
-				     "%s: a token has at least %u characters "
-				     "of A-Z a-z 0-9 - . _ ~ + / =",
-				     path, TOKEN_MIN);
+				     "%s: a token has %u to %u characters of "
+				     "A-Z a-z 0-9 - . _ ~ + / =",
+				     path, TOKEN_MIN, TOKEN_MAX);
 	if (t->n == PST_GW_MAX_TOKENS)
 		return pst_error_set(err, -EINVAL, "%s has more than %u tokens",
 				     path, PST_GW_MAX_TOKENS);
@@ -58,6 +61,9 @@ int pst_gw_tokens_read(struct pst_gw_tokens *t, const char *path,
 	if (n < 0 || n == FILE_MAX)
 		r = pst_error_set_errno(err, n < 0 ? errno : EMSGSIZE,
 					"cannot read %s", path);
+	/* What follows a NUL would be left out without a word. */
+	if (r == 0 && strlen(t->text) != (size_t)n)
+		r = pst_error_set(err, -EINVAL, "%s is no text", path);
 	for (rest = t->text; r == 0 && (line = strsep(&rest, "\n"));)
 		r = take_line(t, path, line, err);
 	if (r == 0 && t->n == 0)

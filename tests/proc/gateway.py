@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """penstock-gateway as a daemon: sockets, who may ask, what is refused, slow
 clients."""
+import base64
 import http.client
 import os
 import socket
@@ -138,6 +139,12 @@ class Daemon(unittest.TestCase):
                             (more[:40], line))
         self.assertEqual(self.g.get("/health/live")[0], 200)
 
+    def test_what_follows_a_nul_is_no_part_of_a_token(self):
+        for name, status in ((b"", 200), (b"\0", 401)):
+            password = base64.b64encode(b"me:" + TOKEN.encode() + name)
+            self.assertEqual(self.tcp(
+                Authorization="Basic " + password.decode()), status)
+
     def test_wrong_options(self):
         bad = os.path.join(self.dir, "bad")
         with open(bad, "w") as f:
@@ -158,6 +165,20 @@ class Daemon(unittest.TestCase):
                 (["--socket", self.g.sock], "in use")):
             status, text = fails(*args)
             self.assertNotEqual(status, 0)
+            self.assertIn(words, text)
+
+    def test_files_of_tokens_that_are_refused(self):
+        for data, words in ((b"", "has no token"), (b"\r\n\n#x", "no token"),
+                            (b"x" * 15, "16 to 512"), (b"x" * 513, "16 to 512"),
+                            (TOKEN.encode() + b"\n\0\n" + b"y" * 20,
+                             "is no text")):
+            path = os.path.join(self.dir, "refused")
+            with open(path, "wb") as f:
+                os.fchmod(f.fileno(), 0o600)
+                f.write(data)
+            status, text = fails("--listen", "127.0.0.1:9", "--token-file",
+                                 path)
+            self.assertEqual(status, 2)
             self.assertIn(words, text)
 
     def test_a_dead_socket_file_is_replaced(self):
