@@ -38,6 +38,10 @@ int pst_gw_listen_unix(const char *path, struct pst_error *err)
 	mode_t old;
 	int r;
 
+	/* An empty one would be an abstract address, which has no mode. */
+	if (!*path)
+		return pst_error_set(err, -EINVAL,
+				     "--socket: a path is missing");
 	if (strlen(path) >= sizeof(a.sun_path))
 		return pst_error_set(err, -EINVAL,
 				     "%.64s...: too long for a "

@@ -162,6 +162,7 @@ class Daemon(unittest.TestCase):
                  "two agents"),
                 (["--connections", "0"], "--connections"), (["--what"], "unknown"),
                 (["x"], "unexpected"),
+                (["--socket", ""], "a path is missing"),
                 (["--socket", self.g.sock], "in use")):
             status, text = fails(*args)
             self.assertNotEqual(status, 0)
