@@ -2,6 +2,8 @@
 /* What the agents last said, as objects, and what is wrong with them. */
 #include "host-client/gateway/status.h"
 
+#include "transport/base/text.h"
+
 /* An agent may list as many reasons as it likes. */
 #define MAX_WRONG 16U
 
@@ -52,10 +54,15 @@ bool pst_gw_status_is_well(const struct pst_gw_status *s)
 	return s->up && json_is_true(json_object_get(s->health, "healthy"));
 }
 
+/* A path in a sentence may be cut, and need not be UTF-8; JSON is. */
 static void add(json_t *list, const char *what, const char *remedy)
 {
-	json_array_append_new(
-		list, json_pack("{s:s, s:s}", "what", what, "remedy", remedy));
+	char *text = pst_utf8_copy(what);
+
+	if (text)
+		json_array_append_new(list, json_pack("{s:s, s:s}", "what",
+						      text, "remedy", remedy));
+	free(text);
 }
 
 json_t *pst_gw_status_wrong(const struct pst_gw_status *s)

@@ -40,6 +40,8 @@ class Daemon(unittest.TestCase):
             f.write("# who\n" + TOKEN + "\n\nanother-token-of-16\n")
         cls.port = free_port()
         cls.g = Gateway(cls.dir, "--endpoint", "a=unix://" + cls.dir + "/none",
+                        # A path need not be UTF-8.
+                        "--endpoint", b"b=unix:///none\xff",
                         "--listen", f"127.0.0.1:{cls.port}", "--token-file",
                         cls.tokens, "--host", "box.example")
 
@@ -144,6 +146,24 @@ class Daemon(unittest.TestCase):
             password = base64.b64encode(b"me:" + TOKEN.encode() + name)
             self.assertEqual(self.tcp(
                 Authorization="Basic " + password.decode()), status)
+
+    def test_paths_of_an_agent_that_does_not_answer(self):
+        self.g.wait_log("agent a does not answer")
+        status, r = self.g.get("/health")
+        self.assertEqual((status, r["schema"], r["healthy"]), (503, 1, False))
+        self.assertEqual([a["name"] for a in r["agents"]], ["a", "b"])
+        for a in r["agents"]:
+            self.assertFalse(a["up"] or a["healthy"])
+            self.assertIsNone(a["age_s"])
+            self.assertTrue(a["wrong"][0]["what"] and a["wrong"][0]["remedy"])
+        status, r = self.g.get("/api/status")
+        self.assertEqual((status, r["agents"][0]["info"]), (200, None))
+        status, text = self.g.get("/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn(b'\npenstock_up{agent="a"} 0\n', text)
+        status, text = self.g.get("/")
+        self.assertEqual(status, 200)
+        self.assertTrue(text.startswith(b"<!DOCTYPE html>"))
 
     def test_wrong_options(self):
         bad = os.path.join(self.dir, "bad")

@@ -39,7 +39,7 @@ class Gateway:
 
     def __init__(self, directory, *args, socket=True, **kw):
         self.sock = os.path.join(directory, "gateway.sock")
-        self.log = tempfile.TemporaryFile(mode="w+")
+        self.log = tempfile.TemporaryFile(mode="w+", errors="replace")
         where = ["--socket", self.sock] if socket else []
         self.proc = subprocess.Popen([PROGRAM, *where, *args],
                                      stderr=self.log,
