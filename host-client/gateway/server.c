@@ -164,15 +164,24 @@ static int open_doors(struct pst_gw_server *s, struct pst_error *err)
 
 /* ---- The server ---- */
 
-/* A connection is a descriptor; the rest is for agents and models. */
-static void raise_files(unsigned int n_conns)
+/* A connection is a descriptor; the rest is for doors and agents. Returns how
+ * many connections there may be: one too many has to find a descriptor, so that
+ * an older one is ended for it. */
+static unsigned int raise_files(const struct pst_gw_options *o)
 {
+	const uint64_t rest = 24 + 8 * o->n_endpoints;
+	const uint64_t want = o->n_conns + rest + 512;
 	struct rlimit l;
 
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < n_conns + 512) {
-		l.rlim_cur = pst_min_u64(n_conns + 512, l.rlim_max);
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return o->n_conns;
+	if (l.rlim_cur < want) {
+		l.rlim_cur = pst_min_u64(want, l.rlim_max);
 		(void)setrlimit(RLIMIT_NOFILE, &l);
 	}
+	if (l.rlim_cur < 2 * rest)
+		return (unsigned int)(l.rlim_cur / 2 + 1);
+	return (unsigned int)pst_min_u64(o->n_conns, l.rlim_cur - rest);
 }
 
 static int fill_context(struct pst_gw_server *s, const struct pst_gw_options *o,
@@ -182,7 +191,7 @@ static int fill_context(struct pst_gw_server *s, const struct pst_gw_options *o,
 
 	s->context.options = o;
 	s->context.routes = pst_gw_routes;
-	pst_gw_peers_init(&s->context.peers, o->n_conns);
+	pst_gw_peers_init(&s->context.peers, raise_files(o));
 	TAILQ_INIT(&s->context.requests);
 	memcpy(s->name, o->host, o->n_hosts * sizeof(o->host[0]));
 	s->context.names.name = s->name;
@@ -206,7 +215,6 @@ int pst_gw_server_open(const struct pst_gw_options *o,
 	if (!s)
 		return pst_oom(err);
 	s->context.agents.wake_fd = -1;
-	raise_files(o->n_conns);
 	s->epfd = epoll_create1(EPOLL_CLOEXEC);
 	r = s->epfd < 0 ? pst_error_set_errno(err, errno, "epoll_create1")
 			: fill_context(s, o, err);

@@ -4,6 +4,7 @@ clients."""
 import base64
 import http.client
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -232,8 +233,15 @@ class Daemon(unittest.TestCase):
                 log.close()
 
     def test_silent_connections_keep_nobody_out(self):
+        self.keeps_serving("--connections", "50")
+
+    def test_nor_do_they_if_few_files_may_be_open(self):
+        self.keeps_serving(preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (64, 64)))
+
+    def keeps_serving(self, *args, **kw):
         with tempfile.TemporaryDirectory() as d:
-            g = Gateway(d, "--endpoint", "unix:///none", "--connections", "50")
+            g = Gateway(d, "--endpoint", "unix:///none", *args, **kw)
             silent = []
             try:
                 for _ in range(120):
