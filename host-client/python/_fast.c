@@ -26,6 +26,7 @@ static struct {
  * raises for a code and for a gate that is shut; and who asks for signals. */
 static PyObject *ndarray, *array, *check, *refuse, *interrupt, *raised;
 static PyObject *name_struct, *name_armed, *name_arm;
+static PyTypeObject *gate_type;
 
 /* How often this process has been forked from another one. */
 static unsigned long forks;
@@ -62,11 +63,7 @@ static struct pst *enter(struct gate *gate)
 	PyObject *r;
 	bool armed;
 
-	if (gate->closing || is_forked(gate)) {
-		r = PyObject_CallFunction(refuse, "i", is_forked(gate));
-		Py_XDECREF(r);
-		return NULL;
-	}
+	/* First: it runs Python, and another thread may close meanwhile. */
 	r = PyObject_GetAttr(interrupt, name_armed);
 	armed = r == Py_True;
 	Py_XDECREF(r);
@@ -76,6 +73,11 @@ static struct pst *enter(struct gate *gate)
 	}
 	if (!r)
 		return NULL;
+	if (gate->closing || is_forked(gate)) {
+		r = PyObject_CallFunction(refuse, "i", is_forked(gate));
+		Py_XDECREF(r);
+		return NULL;
+	}
 	gate->users++;
 	return gate->c;
 }
@@ -119,7 +121,8 @@ static int gate_init(struct gate *self, PyObject *args, PyObject *kw)
 {
 	Py_ssize_t c;
 
-	if (kw || !PyArg_ParseTuple(args, "n", &c))
+	(void)kw;
+	if (!PyArg_ParseTuple(args, "n", &c))
 		return -1;
 	self->c = (struct pst *)c;
 	self->forks = forks;
@@ -320,6 +323,8 @@ static PyObject *gate_infer(struct gate *self, PyObject *args)
 	return answer(run(self, true, &f, PST_FOREVER, true));
 }
 
+static const char no_plan[] = "Connection.plan() and Model.plan() make plans";
+
 /* Plan(gate, infers, descriptor, kept, result, timeout_ns): a call whose
  * descriptor, the bytes of penstock.h's structure, is made already. kept is
  * what it points to. */
@@ -332,12 +337,12 @@ static int plan_init(struct plan *self, PyObject *args, PyObject *kw)
 	size_t want;
 	int infers;
 
-	if (kw || !PyArg_ParseTuple(args, "Opy#OOK", &gate, &infers, &bytes, &n,
-				    &kept, &result, &timeout_ns))
+	if (!PyArg_ParseTuple(args, "O!py#OOK", gate_type, &gate, &infers,
+			      &bytes, &n, &kept, &result, &timeout_ns))
 		return -1;
 	want = infers ? sizeof(self->args.infer) : sizeof(self->args.gemm);
-	if (self->gate || (size_t)n != want) {
-		PyErr_SetString(PyExc_TypeError, "Connection.plan() makes it");
+	if (kw || self->gate || (size_t)n != want) {
+		PyErr_SetString(PyExc_TypeError, no_plan);
 		return -1;
 	}
 	memcpy(&self->args, bytes, (size_t)n);
@@ -352,11 +357,27 @@ static int plan_init(struct plan *self, PyObject *args, PyObject *kw)
 	return 0;
 }
 
+/* An operand may have the plan as an attribute. */
+static int plan_traverse(struct plan *self, visitproc visit, void *arg)
+{
+	Py_VISIT(Py_TYPE(self));
+	Py_VISIT(self->kept);
+	Py_VISIT(self->result);
+	return 0;
+}
+
+static int plan_clear(struct plan *self)
+{
+	Py_CLEAR(self->kept);
+	Py_CLEAR(self->result);
+	return 0;
+}
+
 static void plan_free(struct plan *self)
 {
+	PyObject_GC_UnTrack(self);
+	(void)plan_clear(self);
 	Py_XDECREF((PyObject *)self->gate);
-	Py_XDECREF(self->kept);
-	Py_XDECREF(self->result);
 	free_object((PyObject *)self);
 }
 
@@ -364,6 +385,10 @@ static PyObject *plan_call(struct plan *self, PyObject *args, PyObject *kw)
 {
 	if (PyTuple_Size(args) || (kw && PyDict_Size(kw))) {
 		PyErr_SetString(PyExc_TypeError, "a plan takes no arguments");
+		return NULL;
+	}
+	if (!self->kept || !self->result) {
+		PyErr_SetString(PyExc_TypeError, no_plan);
 		return NULL;
 	}
 	if (run(self->gate, self->infers, &self->args, self->timeout_ns,
@@ -452,6 +477,8 @@ static char plan_doc[] =
 static PyType_Slot plan_slots[] = {
 	{Py_tp_init, (void *)plan_init},
 	{Py_tp_dealloc, (void *)plan_free},
+	{Py_tp_traverse, (void *)plan_traverse},
+	{Py_tp_clear, (void *)plan_clear},
 	{Py_tp_call, (void *)plan_call},
 	{Py_tp_doc, plan_doc},
 	{0, NULL},
@@ -460,7 +487,7 @@ static PyType_Slot plan_slots[] = {
 static PyType_Spec plan_spec = {
 	.name = "penstock.Plan",
 	.basicsize = sizeof(struct plan),
-	.flags = Py_TPFLAGS_DEFAULT,
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
 	.slots = plan_slots,
 };
 
@@ -476,14 +503,15 @@ static struct PyModuleDef module = {
 	.m_methods = functions,
 };
 
-static int add_type(PyObject *m, const char *name, PyType_Spec *spec)
+/* Returns the type, which the module keeps, or NULL. */
+static PyTypeObject *add_type(PyObject *m, const char *name, PyType_Spec *spec)
 {
 	PyObject *type = PyType_FromSpec(spec);
 
 	if (type && PyModule_AddObject(m, name, type) == 0)
-		return 0;
+		return (PyTypeObject *)type;
 	Py_XDECREF(type);
-	return -1;
+	return NULL;
 }
 
 PyMODINIT_FUNC PyInit__fast(void);
@@ -492,8 +520,9 @@ PyMODINIT_FUNC PyInit__fast(void)
 	const long version = PST_VERSION_MAJOR * 1000 + PST_VERSION_MINOR;
 	PyObject *m = PyModule_Create(&module);
 
-	if (m && add_type(m, "Gate", &gate_spec) == 0 &&
-	    add_type(m, "Plan", &plan_spec) == 0 &&
+	gate_type = m ? add_type(m, "Gate", &gate_spec) : NULL;
+	Py_XINCREF((PyObject *)gate_type);
+	if (gate_type && add_type(m, "Plan", &plan_spec) &&
 	    PyModule_AddIntConstant(m, "VERSION", version) == 0)
 		return m;
 	Py_XDECREF(m);

@@ -18,6 +18,7 @@ import weakref
 import numpy as np
 
 from pythonlib import children, data, penstock
+from penstock import _interrupt, _library
 
 ENDPOINT = "spawn:?size=64M&threads=1"
 DIABETES = data("diabetes.safetensors")
@@ -76,8 +77,37 @@ class Plans(WithConnection):
             c.plan(a, a, None)
         with self.assertRaises(TypeError):
             c.plan(a, a, out)(a)
-        with self.assertRaises((TypeError, ValueError)):
-            penstock.Plan(None, False, b"", (), None, 0)
+
+    def test_nobody_else_makes_a_plan(self):
+        whole = bytes(_library.Gemm())
+        for make in (lambda: penstock.Plan(None, False, b"", (), None, 0),
+                     lambda: penstock.Plan(object(), False, whole, (), None,
+                                           0),
+                     lambda: penstock.Plan(gate=self.c._handle.gate),
+                     lambda: penstock.Plan.__new__(penstock.Plan)()):
+            with self.assertRaises((TypeError, AttributeError)):
+                make()
+
+    def test_a_plan_that_its_result_has_is_collected(self):
+        x = self.x
+        out = self.c.array(np.zeros((3, 3)))
+        out.step = self.c.plan(x, x.T.copy(), out)
+        gone = weakref.ref(out)
+        del out
+        gc.collect()
+        self.assertIsNone(gone())
+
+    def test_a_connection_that_is_closed_as_a_call_begins(self):
+        c = penstock.open(ENDPOINT)
+        plan = c.plan(self.x, self.x.T.copy(), np.empty((3, 3)))
+        armed, arm = _interrupt.armed, _interrupt.arm
+        _interrupt.armed, _interrupt.arm = False, c.close
+        try:
+            with self.assertRaisesRegex(penstock.Error, "closed"):
+                plan()
+        finally:
+            _interrupt.armed, _interrupt.arm = armed, arm
+        self.assertIsNone(c._handle.gate.pointer)
 
     def test_rows_of_a_model_are_planned_too(self):
         c = self.c

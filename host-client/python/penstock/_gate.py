@@ -39,12 +39,13 @@ class Gate:
 
     def enter(self):
         """The connection, until leave(). Raises Error."""
+        # First: a signal's handler may raise in there.
+        if not _interrupt.armed:
+            _interrupt.arm()
         with self._lock:
             if self.closed or self.forked:
                 _library.refuse(self.forked)
             self._users += 1
-        if not _interrupt.armed:
-            _interrupt.arm()
         return self.pointer
 
     def hold(self):
@@ -85,6 +86,8 @@ class Plan:
     """A prepared call; see Connection.plan() and Model.plan()."""
 
     def __init__(self, gate, infers, descriptor, kept, result, timeout_ns):
+        if not isinstance(gate, Gate):
+            raise TypeError("Connection.plan() and Model.plan() make plans")
         library = _library.load()
         struct = _library.Infer if infers else _library.Gemm
         self._gate = gate
