@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host-client/penstock.h"
@@ -398,6 +399,27 @@ static PyObject *plan_call(struct plan *self, PyObject *args, PyObject *kw)
 	return self->result;
 }
 
+/* ---- DLPack -------------------------------------------------------------- */
+
+/* The end of a capsule of Tensor.__dlpack__() that nobody took. An exception
+ * may be on its way, as Python's code does not bear. */
+static void end_capsule(PyObject *capsule)
+{
+	static const char *const names[] = {"dltensor", "dltensor_versioned"};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (PyCapsule_IsValid(capsule, names[i]))
+			free(PyCapsule_GetPointer(capsule, names[i]));
+}
+
+static PyObject *get_end_capsule(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	return PyLong_FromVoidPtr((void *)end_capsule);
+}
+
 /* ---- The module --------------------------------------------------------- */
 
 /* setup(path, ndarray, array, check, refuse, interrupt) */
@@ -493,6 +515,7 @@ static PyType_Spec plan_spec = {
 
 static PyMethodDef functions[] = {
 	{"setup", setup, METH_VARARGS, NULL},
+	{"end_capsule", get_end_capsule, METH_NOARGS, NULL},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -9,7 +9,7 @@ from ctypes import (POINTER, Structure, c_char_p, c_int32, c_int64, c_uint8,
 
 import numpy as np
 
-from . import _layout, _library
+from . import _layout, _library, _memory
 
 # kDLCPU, and its only device.
 CPU = (1, 0)
@@ -68,10 +68,10 @@ _OURS = {name: c_char_p(name) for name in _NAMES}
 class _Memory:
     """Somebody else's memory, until no array is on it any more."""
 
-    def __init__(self, address, size, managed, deleter):
+    def __init__(self, address, size, managed, deleter, is_read_only):
         self.__array_interface__ = {
             "version": 3, "shape": (size,), "typestr": "|u1",
-            "data": (address, False)}
+            "data": (address, is_read_only)}
         if deleter:
             weakref.finalize(self, _DELETER(deleter), managed).atexit = False
 
@@ -109,6 +109,8 @@ def _layout_of(t, item):
         raise BufferError(f"DLPack's tensor has shape {shape}")
     if 0 in shape:
         return shape, strides, 0, 0
+    # Of one element any stride is right, also one that numpy refuses.
+    strides = tuple(s if n > 1 else item for n, s in zip(shape, strides))
     reach = [(n - 1) * s for n, s in zip(shape, strides)]
     low = sum(r for r in reach if r < 0)
     size = sum(r for r in reach if r > 0) + item - low
@@ -128,7 +130,9 @@ def _checked(managed):
                           f"{t.device_type}, not in this process's memory")
     dtype = _dtype(t)
     found = _layout_of(t, dtype.itemsize)
-    if found[-1] and not t.data:
+    _, _, low, size = found
+    first = (t.data or 0) + t.byte_offset + low
+    if size and (not t.data or first <= 0 or first + size >= 2**63):
         raise BufferError("DLPack's tensor has no memory")
     return (dtype, *found)
 
@@ -146,14 +150,12 @@ def _take(capsule):
     dtype, shape, strides, low, size = _checked(managed)
     _rename(capsule, _USED[name])
     t = managed.tensor
-    memory = _Memory((t.data or 0) + t.byte_offset + low if size else 0,
-                     size, address, managed.deleter)
+    memory = _Memory(t.data + t.byte_offset + low if size else 0, size,
+                     address, managed.deleter, struct is _Versioned and
+                     managed.flags & _READ_ONLY != 0)
     if not size:
         return np.empty(shape, dtype)
-    array = np.ndarray(shape, dtype, np.asarray(memory), -low, strides)
-    if struct is _Versioned and managed.flags & _READ_ONLY:
-        array.flags.writeable = False
-    return array
+    return np.ndarray(shape, dtype, np.asarray(memory), -low, strides)
 
 
 def load(x):
@@ -172,7 +174,8 @@ def load(x):
 
 
 def _end(capsule):
-    """The end of a capsule of ours that nobody took."""
+    """The end of a capsule of ours that nobody took, where there is no
+    compiled module."""
     for name in _NAMES:
         if _is_valid_at(capsule, name):
             _library.load().libc_free(_pointer_at(capsule, name))
@@ -230,8 +233,9 @@ def export(tensor, stream, max_version, dl_device, copy):
             managed.major, managed.minor, managed.flags = 1, 0, _IS_COPIED
         if tensor.nbytes:
             tensor._read(address + data)
+        end = getattr(_memory.calls(), "end_capsule", None)
         return _new(address, _OURS[name],
-                    ctypes.cast(_destructor, c_void_p))
+                    end() if end else ctypes.cast(_destructor, c_void_p))
     except BaseException:
         library.libc_free(address)
         raise
