@@ -161,6 +161,28 @@ class Named(unittest.TestCase):
         s.close()
         self.assertEqual([m["name"] for m in self.c.models()], ["counts"])
 
+    def test_a_parents_arrays_are_refused_in_a_child(self):
+        c = penstock.open(ENDPOINT)
+        x = c.zeros(2, "f4")
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                own = penstock.open(ENDPOINT)
+                own.load_model("own", self.path)
+                model = own.model("own")
+                for feed, out in (({"x": x, "state": x}, {}),
+                                  ({"x": np.ones(2, "f4"),
+                                    "state": np.ones(2, "f4")}, {"next": x})):
+                    with self.assertRaises(penstock.ForkedError):
+                        model.run(feed, out=out)
+                own.close()
+                status = 0
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        c.close()
+
     def test_the_command(self):
         x, y = (os.path.join(self.dir.name, n) for n in ("x.npy", "y.npy"))
         np.save(x, np.asfortranarray(np.arange(3, dtype=">f4")))

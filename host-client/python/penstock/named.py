@@ -84,6 +84,7 @@ class NamedModel:
                              f"{', '.join(self._in)}")
         arg = self.inputs[index]
         x = np.asarray(value)
+        _memory.check_fork(x)
         # As onnxruntime: an array has the type that is wanted, a Python number
         # or list takes it.
         if x.dtype != arg.dtype and isinstance(value, (np.ndarray, np.generic)):
@@ -114,6 +115,7 @@ class NamedModel:
                 not out.flags.c_contiguous or not out.flags.writeable):
             raise TypeError(f"the array for {name} must be a writable one of "
                             f"{arg.dtype} in C order")
+        _memory.check_fork(out)
         io.data = out.__array_interface__["data"][0]
         io.bytes = out.nbytes
 
