@@ -16,12 +16,14 @@ _ACT = {"none": 0, "relu": 1, "gelu_tanh": 2, "gelu_erf": 3}
 class _Operand:
     """Where an operand lies and how: an address or the number of a tensor,
     whether its columns are contiguous, leading dimension, and elements from
-    one matrix of a batch to the next (0: the same for all). It keeps the
-    memory alive."""
+    one matrix of a batch to the next (0: the same for all). is_outside: an
+    array of memory that is not the connection's. It keeps the memory
+    alive."""
 
-    def __init__(self, source, layout, stride):
+    def __init__(self, source, layout, stride, is_outside=False):
         is_tensor = isinstance(source, Tensor)
         self.source = source
+        self.is_outside = is_outside
         self.tensor = source.number if is_tensor else 0
         self.address = None if is_tensor else _layout.address(source)
         self.col, self.ld = layout
@@ -67,11 +69,10 @@ def place(handle, x, target=None, fill=True, written=False, anywhere=True):
                         rows * cols if x.ndim == 3 else 0)
     found = _layout_of(x)
     shared = isinstance(target, np.ndarray) and np.may_share_memory(x, target)
-    if (found and not shared and
-            (_memory.lies_in(handle, x) or
-             (anywhere and x.flags.aligned)) and
-            not (written and _overlaps_itself(x))):
-        return _Operand(x, *found)
+    if found and not shared and not (written and _overlaps_itself(x)):
+        is_outside = not _memory.lies_in(handle, x)
+        if not is_outside or (anywhere and x.flags.aligned):
+            return _Operand(x, *found, is_outside)
     order = _layout.nearest_order(x) if x.ndim == 2 else "C"
     placed = _memory.new_array(handle, x.shape, x.dtype, order)
     if fill:
@@ -121,22 +122,19 @@ class Prepared:
         bias = options.get("bias")
         if bias is not None:
             bias = _place_bias(handle, bias, target.source, gemm)
-        self.handle = handle
         self.gemm = gemm
         self.out = c
         self.target = target.source
         self.sources = (pa.source, pb.source, target.source, bias)
+        # Another connection's memory is any memory to the library.
+        self.outside = [x.source for x in (pa, pb, target) if x.is_outside]
 
     def finish(self):
         """After the call: brings the result to where it is wanted."""
         if self.target is not self.out:
             self.out[...] = self.target
             _memory.check(self.out, self.target)
-        # Another connection's memory is any memory to the library.
-        for x in self.sources:
-            if (isinstance(x, np.ndarray) and
-                    not _memory.lies_in(self.handle, x)):
-                _memory.check(x)
+        _memory.check(*self.outside)
 
 
 def is_empty(c):

@@ -61,17 +61,19 @@ def _element(a, b):
     return _layout.operand(np.result_type(a.dtype, b.dtype))
 
 
-def has_type(a, b, out):
-    """Whether numpy's result of these would have the type of the agent's:
-    there are products of floating point numbers, and others are numpy's."""
+def operands(a, b, out):
+    """These as arrays or tensors where numpy's result would have the type of
+    the agent's, else None: there are products of floating point numbers, and
+    others are numpy's."""
     try:
         xs = [x if isinstance(x, Tensor) else _foreign.as_array(x)
               for x in (a, b)]
         element = _element(*xs)
     except TypeError:
-        return False
-    return element.name in _FLOATS and (
+        return None
+    has_type = element.name in _FLOATS and (
         out is None or getattr(out, "dtype", None) == element.natural)
+    return xs if has_type else None
 
 
 def _convert(x, element):
@@ -99,8 +101,10 @@ def _shapes(a, b):
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"shapes {a.shape} and {b.shape} do not match: "
                          f"{a.shape[-1]} is not {b.shape[-2]}")
+    stack = a.shape[:-2]
     try:
-        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        if stack != b.shape[:-2]:
+            stack = np.broadcast_shapes(stack, b.shape[:-2])
     except ValueError:
         raise ValueError(f"shapes {a.shape} and {b.shape} cannot be "
                          "broadcast together") from None

@@ -65,13 +65,16 @@ class Handle:
         """Calls the library with the connection. Where it has no room, arrays
         that only the garbage collector can free are freed, and it is tried
         once more."""
-        with self.using() as pointer:
+        pointer = self.gate.enter()
+        try:
             code = function(pointer, *args)
             if code == -errno.ENOSPC:
                 gc.collect()
                 code = function(pointer, *args)
             _library.check(pointer, code)
             return code
+        finally:
+            self.gate.leave()
 
     def free(self, address):
         """End of a buffer, which has counted as a user."""

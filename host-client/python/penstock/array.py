@@ -30,9 +30,10 @@ class Array(np.ndarray):
         """The product of the agent, or NotImplemented: numpy's then."""
         from . import _matmul
         a, b, out = _plain(a), _plain(b), _plain(out)
-        if self._handle is None or not _matmul.has_type(a, b, out):
+        found = self._handle and _matmul.operands(a, b, out)
+        if not found:
             return NotImplemented
-        return _matmul.matmul(self._handle, a, b, out=out)
+        return _matmul.matmul(self._handle, *found, out=out)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kw):
         from . import _memory
