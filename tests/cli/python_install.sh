@@ -127,8 +127,8 @@ library=$PST_TOP_BUILDDIR/host-client/.libs/libpenstock.so.0
 # numpy is the system's.
 "$python" -m venv --system-site-packages --without-pip "$tmp/w" >"$tmp/out" 2>&1 ||
 	fail "venv: $(tail -5 "$tmp/out")"
-"$python" -m pip --python "$tmp/w/bin/python" install --no-index --no-deps \
-	"$wheel" >"$tmp/out" 2>&1 || fail "pip install: $(tail -5 "$tmp/out")"
+"$tmp/w/bin/python" -m pip install --no-index --no-deps --no-compile \
+	--disable-pip-version-check "$wheel" >"$tmp/out" 2>&1 || fail "pip install: $(tail -5 "$tmp/out")"
 clean PENSTOCK_LIBRARY="$library" "$tmp/w/bin/python" -c "$works" ||
 	fail "the wheel: $(cat "$tmp/out")"
 # Any Python from 3.9 on takes one with a compiled module.
