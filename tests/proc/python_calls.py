@@ -466,6 +466,8 @@ class Memory(WithConnection):
         a = np.ones((3200, 2))
         self.assertGreater(3200 * 3200 * 8, 64 << 20)
         self.assertTrue((self.c.array(a) @ a.T == 2).all())
+        with self.assertRaises(penstock.NoRoomError):
+            self.c.matmul(a, a.T, region=True)
 
     def test_memory_is_flat_over_many_calls(self):
         c = self.c

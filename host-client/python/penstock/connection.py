@@ -202,9 +202,9 @@ class Connection:
         Arrays in the region are used where they lie, transposed views and
         slices with a leading dimension too; all others go through it in
         pieces, and may be larger than it. Without out the result is a new
-        private array, with region=True one in the region. timeout: seconds;
-        it ends the wait, not the product: out is undefined until a later call
-        returned.
+        private array, with region=True one in the region, which needs room
+        for it (NoRoomError). timeout: seconds; it ends the wait, not the
+        product: out is undefined until a later call returned.
 
         Raises TypeError (element types), ValueError (shapes), Error.
         """
