@@ -46,6 +46,7 @@ host-client/metrics: host-client/metrics/
 host-client/cli: $cli
 host-client/cli/demo: $cli transport/sock.h
 host-client/node: host-client/penstock.h host-client/node/
+host-client/python: host-client/penstock.h host-client/python/
 host-client: host-client/penstock.h penstock_run.h
 kernel-params/root: transport/base/ kernel-params/root/
 kernel-params/syntax: transport/base/ kernel-params/root/ kernel-params/syntax/
