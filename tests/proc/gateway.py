@@ -268,11 +268,11 @@ class Watching(unittest.TestCase):
                     a = Agent(d)
                     try:
                         eventually(lambda: g.output().count(
-                            "card answers") >= n, 10)
+                            "card answers") >= n, 60)
                     finally:
                         a.kill()
                     eventually(lambda: g.output().count(
-                        "does not answer") > n, 10)
+                        "does not answer") > n, 60)
             finally:
                 self.assertEqual(g.stop(), 0, g.output())
 
