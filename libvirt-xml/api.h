@@ -3,10 +3,10 @@
 #ifndef PST_LIBVIRT_XML_API_H
 #define PST_LIBVIRT_XML_API_H
 
-#include "libvirt-xml/config.h"
-#include "libvirt-xml/info.h"
-#include "libvirt-xml/patch.h"
-#include "libvirt-xml/virt.h"
+#include "libvirt-xml/config/config.h"
+#include "libvirt-xml/virt/virt.h"
+#include "libvirt-xml/xml/info.h"
+#include "libvirt-xml/xml/patch.h"
 
 /*
  * libvirt and libxml2 bring 50 libraries and 40 MB with them, which only `vm`

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/file.h>
 
-#include "libvirt-xml/cid.h"
-#include "libvirt-xml/schema.h"
-#include "libvirt-xml/vm_files.h"
+#include "libvirt-xml/config/vm_files.h"
+#include "libvirt-xml/virt/cid.h"
+#include "libvirt-xml/xml/schema.h"
 
 /* How long another definition may take. */
 #define LOCK_NS (30 * PST_NS_PER_S)

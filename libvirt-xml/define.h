@@ -4,7 +4,7 @@
 #define PST_LIBVIRT_XML_DEFINE_H
 
 #include "libvirt-xml/api.h"
-#include "libvirt-xml/plan.h"
+#include "libvirt-xml/plan/plan.h"
 
 /* Only root may create or open it, so no user can hold up a definition. */
 #define PST_VM_LOCK "/run/penstock-vm.lock"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* penstock-vm.so: the table of what needs libvirt and libxml2. */
 #include "libvirt-xml/api.h"
-#include "libvirt-xml/domain.h"
-#include "libvirt-xml/patch.h"
-#include "libvirt-xml/schema.h"
+#include "libvirt-xml/xml/domain.h"
+#include "libvirt-xml/xml/patch.h"
+#include "libvirt-xml/xml/schema.h"
 
 __attribute__((visibility("default"))) const struct pst_vm_api pst_vm_api = {
 	.abi = PACKAGE_VERSION,

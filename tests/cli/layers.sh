@@ -59,6 +59,10 @@ kernel-params/device: $scanned kernel-params/check/ kernel-params/device/
 kernel-params/edit: $scanned kernel-params/edit/
 kernel-params/journal: $scanned kernel-params/edit/ kernel-params/journal/
 kernel-params: transport/base/ kernel-params/
+libvirt-xml/config: transport/base/ kernel-params/ libvirt-xml/config/
+libvirt-xml/plan: transport/base/ kernel-params/ libvirt-xml/config/ libvirt-xml/plan/
+libvirt-xml/xml: transport/base/ kernel-params/ libvirt-xml/config/ libvirt-xml/xml/
+libvirt-xml/virt: transport/base/ kernel-params/ libvirt-xml/config/ libvirt-xml/xml/ libvirt-xml/virt/
 libvirt-xml: transport/base/ kernel-params/ libvirt-xml/
 bench: host-client/penstock.h bench/ worker.grpc.pb.h
 END

@@ -129,7 +129,7 @@ holds() {
 	sed 's/^/  missing: /' "$tmp/missing"
 }
 
-tokens "$top/libvirt-xml/hint.c" | third >"$tmp/texts"
+tokens "$top/libvirt-xml/config/hint.c" | third >"$tmp/texts"
 holds "hints for a failed start" 8
 tokens "$top/kernel-params/machine/mounts.h" "$top/kernel-params/check/verdict.h" |
 	all_of | grep -E '^(mount|initcall_blacklist)' >"$tmp/texts"

@@ -11,7 +11,7 @@
 
 #include "host-client/cli/cmd.h"
 #include "host-client/penstock.h"
-#include "libvirt-xml/argv.h"
+#include "libvirt-xml/config/argv.h"
 #include "transport/base/error.h"
 #include "transport/base/util.h"
 

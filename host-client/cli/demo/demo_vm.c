@@ -7,7 +7,7 @@
 
 #include "host-client/cli/cmd_progress.h"
 #include "host-client/cli/demo/demo.h"
-#include "libvirt-xml/cid.h"
+#include "libvirt-xml/virt/cid.h"
 #include "transport/region/region_pulse.h"
 #include "transport/wire.h"
 

@@ -7,7 +7,7 @@
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "host-client/cli/vm/cmd_vm_region.h"
-#include "libvirt-xml/vm_files.h"
+#include "libvirt-xml/config/vm_files.h"
 
 enum { OPT_CONF_DIR = PST_OPT_VM_END };
 

@@ -6,7 +6,7 @@
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
 #include "kernel-params/edit/diff.h"
-#include "libvirt-xml/vm_files.h"
+#include "libvirt-xml/config/vm_files.h"
 #include "transport/base/text.h"
 
 enum { OPT_XML = PST_OPT_VM_END, OPT_APPLY, OPT_CONF_DIR };

@@ -3,7 +3,7 @@
 #ifndef PST_HOST_CLIENT_CLI_VM_CMD_VM_REGION_H
 #define PST_HOST_CLIENT_CLI_VM_CMD_VM_REGION_H
 
-#include "libvirt-xml/config.h"
+#include "libvirt-xml/config/config.h"
 
 /*
  * Makes the region's file if it is not there; one that is has to be a region of

@@ -9,7 +9,7 @@
 #include "host-client/cli/vm/cmd_vm_agent.h"
 #include "host-client/cli/vm/cmd_vm_card.h"
 #include "host-client/cli/vm/cmd_vm_region.h"
-#include "libvirt-xml/hint.h"
+#include "libvirt-xml/config/hint.h"
 #include "transport/region/region_pulse.h"
 
 enum { OPT_WAIT = PST_OPT_OWN, OPT_TIMEOUT };

@@ -6,7 +6,7 @@
 
 #include "host-client/cli/cmds.h"
 #include "host-client/cli/vm/cmd_vm.h"
-#include "libvirt-xml/argv.h"
+#include "libvirt-xml/config/argv.h"
 
 /* Cloud Hypervisor's vsock socket, unless --vsock-uds names one. */
 #define UDS_DIR "/run/penstock"

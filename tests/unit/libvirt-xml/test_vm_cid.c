@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libvirt-xml/cid.h"
+#include "libvirt-xml/virt/cid.h"
 #include "tests/fixtures/unit.h"
 
 static const struct pst_vm_virt_entry list[] = {

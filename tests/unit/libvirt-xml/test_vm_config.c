@@ -2,9 +2,9 @@
 /* A VM's configuration: what is refused, its limits, its endpoint. */
 #include <string.h>
 
-#include "libvirt-xml/argv.h"
-#include "libvirt-xml/config.h"
-#include "libvirt-xml/hint.h"
+#include "libvirt-xml/config/argv.h"
+#include "libvirt-xml/config/config.h"
+#include "libvirt-xml/config/hint.h"
 #include "tests/fixtures/unit.h"
 
 #define GIB (1ULL << 30)

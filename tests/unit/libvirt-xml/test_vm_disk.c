@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "libvirt-xml/disk.h"
+#include "libvirt-xml/plan/disk.h"
 #include "tests/fixtures/unit.h"
 
 static uint8_t head[65536];

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "host-client/lib/plain/endpoint.h"
-#include "libvirt-xml/vm_files.h"
+#include "libvirt-xml/config/vm_files.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "libvirt-xml/firmware.h"
+#include "libvirt-xml/plan/firmware.h"
 #include "tests/fixtures/tmpdir.h"
 #include "tests/fixtures/unit.h"
 

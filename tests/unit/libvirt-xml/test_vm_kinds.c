@@ -3,7 +3,7 @@
  * is a domain but for some text, and what becomes of it. */
 #include <string.h>
 
-#include "libvirt-xml/patch.h"
+#include "libvirt-xml/xml/patch.h"
 #include "tests/fixtures/unit.h"
 
 #define GIB (1ULL << 30)

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "kernel-params/edit/diff.h"
-#include "libvirt-xml/info.h"
-#include "libvirt-xml/patch.h"
-#include "libvirt-xml/schema.h"
+#include "libvirt-xml/xml/info.h"
+#include "libvirt-xml/xml/patch.h"
+#include "libvirt-xml/xml/schema.h"
 #include "tests/fixtures/unit.h"
 
 #define GIB (1ULL << 30)

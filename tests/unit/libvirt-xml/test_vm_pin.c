@@ -2,7 +2,7 @@
 /* Pinning: whole cores of the card's node, and something left for the host. */
 #include <string.h>
 
-#include "libvirt-xml/pin.h"
+#include "libvirt-xml/plan/pin.h"
 #include "tests/fixtures/unit.h"
 
 /* Two nodes of four cores with two threads each: CPUs n and n + 8. */

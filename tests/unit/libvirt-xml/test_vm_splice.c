@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "kernel-params/edit/diff.h"
-#include "libvirt-xml/info.h"
-#include "libvirt-xml/patch.h"
-#include "libvirt-xml/secrets.h"
+#include "libvirt-xml/xml/info.h"
+#include "libvirt-xml/xml/patch.h"
+#include "libvirt-xml/xml/secrets.h"
 #include "tests/fixtures/unit.h"
 
 static const struct pst_vm_config config = {

@@ -2,8 +2,8 @@
 /* A domain's life through libvirt, with the driver that only pretends. */
 #include <string.h>
 
-#include "libvirt-xml/domain.h"
-#include "libvirt-xml/virt.h"
+#include "libvirt-xml/virt/virt.h"
+#include "libvirt-xml/xml/domain.h"
 #include "tests/fixtures/unit.h"
 
 /* It has one domain, "test", that is running and not ours, and it drops what

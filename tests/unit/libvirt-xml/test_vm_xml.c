@@ -2,9 +2,9 @@
 /* A configuration as domain XML: its pieces, its escapes, the schema. */
 #include <string.h>
 
-#include "libvirt-xml/domain.h"
-#include "libvirt-xml/info.h"
-#include "libvirt-xml/schema.h"
+#include "libvirt-xml/xml/domain.h"
+#include "libvirt-xml/xml/info.h"
+#include "libvirt-xml/xml/schema.h"
 #include "tests/fixtures/unit.h"
 
 #define GIB    (1ULL << 30)
