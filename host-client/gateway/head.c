@@ -49,6 +49,35 @@ bool pst_gw_host_is_ours(const char *host, const struct pst_gw_names *names)
 	return false;
 }
 
+const char *pst_gw_path_of(const char *target, char *ret_host, size_t size)
+{
+	size_t n = strncasecmp(target, "http://", 7) == 0    ? 7
+		   : strncasecmp(target, "https://", 8) == 0 ? 8
+							     : 0;
+
+	ret_host[0] = '\0';
+	if (n == 0)
+		return target;
+	target += n;
+	n = strcspn(target, "/");
+	/* Nothing before the slash, or too much, is no name. */
+	if (n == 0 || n >= size) {
+		snprintf(ret_host, size, ":");
+	} else {
+		memcpy(ret_host, target, n);
+		ret_host[n] = '\0';
+	}
+	return target[n] ? target + n : "/";
+}
+
+bool pst_gw_field_is_good(const char *name)
+{
+	return *name &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "abcdefghijklmnopqrstuvwxyz"
+			    "0123456789!#$%&'*+-.^_`|~") == strlen(name);
+}
+
 bool pst_gw_type_is_good(const char *type)
 {
 	const size_t n = strcspn(type, "; \t");

@@ -18,6 +18,17 @@ struct pst_gw_names {
  */
 bool pst_gw_host_is_ours(const char *host, const struct pst_gw_names *names);
 
+/*
+ * The path of a request's target. Of one in absolute form, "http://HOST/PATH",
+ * which programs send to what they take for a proxy, copies HOST to ret_host of
+ * size bytes; else that becomes empty. A HOST without room is no host of ours.
+ */
+const char *pst_gw_path_of(const char *target, char *ret_host, size_t size);
+
+/* Whether the name of a field has only characters of a token (RFC 9110, 5.6.2):
+ * "Origin :" is another field for some, and the same for others. */
+bool pst_gw_field_is_good(const char *name);
+
 /* Whether a Content-Type header is of JSON or of bytes, which no form of a web
  * page can send. */
 bool pst_gw_type_is_good(const char *type);

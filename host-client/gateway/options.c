@@ -5,7 +5,12 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "host-client/penstock.h"
 #include "transport/base/text.h"
+
+/* Of all bodies: a peer's half holds a small product at least. */
+#define BODIES_MIN ((uint64_t)1 << 20)
+#define BODIES_MAX ((uint64_t)1 << 40)
 
 enum option_id {
 	OPT_ENDPOINT,
@@ -16,6 +21,8 @@ enum option_id {
 	OPT_TLS_KEY,
 	OPT_HOST,
 	OPT_CONNECTIONS,
+	OPT_OPERATIONS,
+	OPT_BODIES,
 	OPT_HELP,
 	OPT_VERSION,
 	N_OPTIONS,
@@ -36,6 +43,10 @@ static const struct {
 	[OPT_TLS_KEY] = {"tls-key", "FILE", "its private key, in PEM"},
 	[OPT_HOST] = {"host", "NAME", "one more name of this host"},
 	[OPT_CONNECTIONS] = {"connections", "N", "open at once [4096]"},
+	[OPT_OPERATIONS] = {"operations", "N",
+			    "of a client under way at once [16]"},
+	[OPT_BODIES] = {"bodies", "SIZE",
+			"of all requests under way; a client has half [1G]"},
 	[OPT_HELP] = {"help", NULL, "print this"},
 	[OPT_VERSION] = {"version", NULL, "print the version"},
 };
@@ -101,11 +112,23 @@ static int add_text(const char **list, unsigned int *n, unsigned int max,
 	return 0;
 }
 
-static int take(struct pst_gw_options *o, int id, const char *arg,
-		struct pst_error *err)
+static int take_number(unsigned int *ret, int id, const char *arg, uint64_t max,
+		       struct pst_error *err)
 {
 	uint64_t n;
 
+	if (pst_parse_u64(arg, 1, max, &n) < 0)
+		return pst_error_set(err, -EINVAL,
+				     "--%s %.64s: expected a number from 1 to "
+				     "%u",
+				     table[id].name, arg, (unsigned int)max);
+	*ret = (unsigned int)n;
+	return 0;
+}
+
+static int take(struct pst_gw_options *o, int id, const char *arg,
+		struct pst_error *err)
+{
 	switch (id) {
 	case OPT_ENDPOINT:
 		return add_endpoint(o, arg, err);
@@ -127,20 +150,46 @@ static int take(struct pst_gw_options *o, int id, const char *arg,
 	case OPT_HOST:
 		return add_text(o->host, &o->n_hosts, PST_GW_MAX_HOSTS, "host",
 				arg, err);
-	default:
-		if (pst_parse_u64(arg, 1, 65536, &n) < 0)
+	case OPT_BODIES:
+		if (pst_parse_size(arg, &o->body_bytes) < 0 ||
+		    o->body_bytes < BODIES_MIN || o->body_bytes > BODIES_MAX)
 			return pst_error_set(err, -EINVAL,
-					     "--connections %.64s: expected a "
-					     "number from 1 to 65536",
+					     "--bodies %.64s: expected a size "
+					     "from 1M to 1T",
 					     arg);
-		o->n_conns = (unsigned int)n;
 		return 0;
+	case OPT_OPERATIONS:
+		return take_number(&o->n_ops, id, arg, 4096, err);
+	default:
+		return take_number(&o->n_conns, id, arg, 65536, err);
 	}
+}
+
+/* A malformed one would never become an agent; what is only not there yet
+ * may. */
+static int check_endpoint(const char *uri, struct pst_error *err)
+{
+	char text[256];
+	const int r = pst_endpoint_check(uri, text, sizeof(text));
+
+	if (r == -EINVAL || r == -EMSGSIZE || (r < 0 && !uri))
+		return pst_error_set(err, -EINVAL, "--endpoint: %s", text);
+	if (!uri)
+		uri = getenv("PENSTOCK_ENDPOINT");
+	if (uri && strncmp(uri, "spawn:", 6) == 0)
+		return pst_error_set(err, -EINVAL,
+				     "--endpoint %.64s: each connection would "
+				     "have an agent of its own",
+				     uri);
+	return 0;
 }
 
 /* What does not go together. */
 static int check(struct pst_gw_options *o, struct pst_error *err)
 {
+	unsigned int i;
+	int r = 0;
+
 	if (!o->tls_cert != !o->tls_key)
 		return pst_error_set(err, -EINVAL,
 				     "--tls-cert and --tls-key go together");
@@ -153,7 +202,9 @@ static int check(struct pst_gw_options *o, struct pst_error *err)
 			 "agent0");
 		o->n_endpoints = 1;
 	}
-	return 0;
+	for (i = 0; r == 0 && i < o->n_endpoints; i++)
+		r = check_endpoint(o->endpoint[i].uri, err);
+	return r;
 }
 
 int pst_gw_options_parse(int argc, char **argv, struct pst_gw_options *ret,
@@ -164,6 +215,8 @@ int pst_gw_options_parse(int argc, char **argv, struct pst_gw_options *ret,
 
 	*ret = (struct pst_gw_options){
 		.n_conns = PST_GW_CONNECTIONS,
+		.n_ops = PST_GW_OPERATIONS,
+		.body_bytes = PST_GW_BODIES,
 	};
 	for (i = 0; i < N_OPTIONS; i++)
 		longopts[i] = (struct option){

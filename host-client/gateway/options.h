@@ -12,6 +12,8 @@
 #define PST_GW_NAME_SIZE   65U
 #define PST_GW_SOCKET      "/run/penstock-gateway/gateway.sock"
 #define PST_GW_CONNECTIONS 4096U
+#define PST_GW_OPERATIONS  16U
+#define PST_GW_BODIES      ((uint64_t)1 << 30)
 
 struct pst_gw_endpoint {
 	char name[PST_GW_NAME_SIZE];
@@ -28,6 +30,8 @@ struct pst_gw_options {
 	unsigned int n_hosts;
 	const char *token_file, *tls_cert, *tls_key;
 	unsigned int n_conns; /* open at once */
+	unsigned int n_ops;   /* of a peer under way */
+	uint64_t body_bytes;  /* of bodies under way; a peer may have half */
 };
 
 /*

@@ -2,14 +2,15 @@
 /* Open connections and who is behind them: limits, and ends of slow ones. */
 #include "host-client/gateway/peer.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 
 /* For the head of a request, and between two. */
 #define HEAD_NS (30 * PST_NS_PER_S)
 
-void pst_gw_peers_init(struct pst_gw_peers *p, unsigned int max_conns)
+void pst_gw_peers_init(struct pst_gw_peers *p, const struct pst_gw_limits *max)
 {
-	*p = (struct pst_gw_peers){.max_conns = max_conns};
+	*p = (struct pst_gw_peers){.max = *max};
 	LIST_INIT(&p->peers);
 	TAILQ_INIT(&p->conns);
 }
@@ -22,6 +23,7 @@ void pst_gw_peers_done(struct pst_gw_peers *p)
 		pst_gw_conn_free(p, c);
 }
 
+/* One reference more. */
 static struct pst_gw_peer *peer_get(struct pst_gw_peers *p,
 				    enum pst_gw_peer_kind kind, unsigned int id)
 {
@@ -29,35 +31,46 @@ static struct pst_gw_peer *peer_get(struct pst_gw_peers *p,
 
 	LIST_FOREACH(e, &p->peers, link)
 	if (e->kind == kind && e->id == id)
-		return e;
-	e = calloc(1, sizeof(*e));
-	if (!e)
-		return NULL;
-	e->kind = kind;
-	e->id = id;
-	LIST_INSERT_HEAD(&p->peers, e, link);
+		break;
+	if (!e) {
+		e = calloc(1, sizeof(*e));
+		if (!e)
+			return NULL;
+		e->kind = kind;
+		e->id = id;
+		LIST_INSERT_HEAD(&p->peers, e, link);
+	}
+	e->n_refs++;
 	return e;
 }
 
 static void peer_put(struct pst_gw_peer *e)
 {
-	if (e->n_conns > 0)
+	if (--e->n_refs > 0)
 		return;
 	LIST_REMOVE(e, link);
 	free(e);
 }
 
-/* Of the peer with most connections that wait for a request, the oldest. */
+/* Whether c is ended rather than d, which is older. */
+static bool goes_first(const struct pst_gw_conn *c, const struct pst_gw_conn *d)
+{
+	if (c->peer != d->peer)
+		return c->peer->n_conns > d->peer->n_conns;
+	if (c->busy != d->busy)
+		return !c->busy;
+	return c->busy || c->deadline_ns < d->deadline_ns;
+}
+
 static void make_room(struct pst_gw_peers *p)
 {
-	struct pst_gw_conn *c, *worst = NULL;
+	struct pst_gw_conn *c, *first = NULL;
 
 	TAILQ_FOREACH(c, &p->conns, link)
-	if (!c->busy && !c->ended &&
-	    (!worst || c->peer->n_conns > worst->peer->n_conns))
-		worst = c;
-	if (worst)
-		pst_gw_conn_end(worst);
+	if (!c->waiting && !c->ended && (!first || goes_first(c, first)))
+		first = c;
+	if (first)
+		pst_gw_conn_end(first);
 }
 
 struct pst_gw_conn *pst_gw_conn_new(struct pst_gw_peers *p, int fd,
@@ -80,11 +93,11 @@ struct pst_gw_conn *pst_gw_conn_new(struct pst_gw_peers *p, int fd,
 		return NULL;
 	}
 	c->peer->n_conns++;
-	if (p->n_conns >= p->max_conns)
-		make_room(p);
 	p->n_conns++;
 	TAILQ_INSERT_TAIL(&p->conns, c, link);
 	pst_gw_conn_expect(c, false, HEAD_NS);
+	if (p->n_conns > p->max.conns)
+		make_room(p);
 	return c;
 }
 
@@ -92,7 +105,8 @@ void pst_gw_conn_free(struct pst_gw_peers *p, struct pst_gw_conn *c)
 {
 	p->n_conns--;
 	TAILQ_REMOVE(&p->conns, c, link);
-	c->peer->n_conns--;
+	if (!c->ended)
+		c->peer->n_conns--;
 	peer_put(c->peer);
 	free(c);
 }
@@ -104,10 +118,10 @@ int pst_gw_conn_is_token(struct pst_gw_peers *p, struct pst_gw_conn *c,
 
 	if (!e)
 		return -ENOMEM;
-	if (e == c->peer)
-		return 0;
-	e->n_conns++;
-	c->peer->n_conns--;
+	if (!c->ended) {
+		e->n_conns++;
+		c->peer->n_conns--;
+	}
 	peer_put(c->peer);
 	c->peer = e;
 	return 0;
@@ -119,8 +133,49 @@ void pst_gw_conn_expect(struct pst_gw_conn *c, bool busy, uint64_t limit_ns)
 	c->deadline_ns = pst_now_ns() + (limit_ns ? limit_ns : HEAD_NS);
 }
 
+int pst_gw_body_take(struct pst_gw_peers *p, struct pst_gw_conn *c,
+		     uint64_t bytes)
+{
+	const uint64_t half = p->max.body_bytes / 2;
+
+	if (bytes > half)
+		return -EMSGSIZE;
+	if (bytes > half - c->peer->body_bytes)
+		return -EAGAIN;
+	if (bytes > p->max.body_bytes - p->body_bytes)
+		return -ENOSPC;
+	c->peer->body_bytes += bytes;
+	p->body_bytes += bytes;
+	return 0;
+}
+
+void pst_gw_body_give(struct pst_gw_peers *p, struct pst_gw_conn *c,
+		      uint64_t bytes)
+{
+	c->peer->body_bytes -= bytes;
+	p->body_bytes -= bytes;
+}
+
+struct pst_gw_peer *pst_gw_peer_take_op(struct pst_gw_peers *p,
+					struct pst_gw_conn *c)
+{
+	if (c->peer->n_ops >= p->max.ops)
+		return NULL;
+	c->peer->n_ops++;
+	c->peer->n_refs++;
+	return c->peer;
+}
+
+void pst_gw_peer_give_op(struct pst_gw_peer *e)
+{
+	e->n_ops--;
+	peer_put(e);
+}
+
 void pst_gw_conn_end(struct pst_gw_conn *c)
 {
+	if (!c->ended)
+		c->peer->n_conns--;
 	c->ended = true;
 	(void)shutdown(c->fd, SHUT_RDWR);
 }

@@ -19,8 +19,11 @@ enum pst_gw_peer_kind {
 struct pst_gw_peer {
 	LIST_ENTRY(pst_gw_peer) link;
 	enum pst_gw_peer_kind kind;
-	unsigned int id; /* uid; number of the token */
-	unsigned int n_conns;
+	unsigned int id;      /* uid; number of the token */
+	unsigned int n_refs;  /* connections and operations, ended ones too */
+	unsigned int n_conns; /* that are not ended */
+	unsigned int n_ops;   /* under way */
+	uint64_t body_bytes;  /* of bodies under way, as declared */
 };
 
 /* An open connection. */
@@ -29,25 +32,35 @@ struct pst_gw_conn {
 	struct pst_gw_peer *peer;
 	int fd;
 	bool is_local; /* a Unix socket */
-	bool busy;     /* it has a request */
+	bool busy;     /* it has a request that was not refused */
+	bool waiting;  /* it is suspended, and would not see its end */
 	bool ended;    /* its socket is shut down */
 	/* It is ended then, unless what it does is done. */
 	uint64_t deadline_ns;
 };
 
+struct pst_gw_limits {
+	unsigned int conns;  /* open at once */
+	unsigned int ops;    /* of a peer under way */
+	uint64_t body_bytes; /* of all bodies under way; a peer has half */
+};
+
 struct pst_gw_peers {
 	LIST_HEAD(, pst_gw_peer) peers;
 	TAILQ_HEAD(, pst_gw_conn) conns; /* the oldest first */
-	unsigned int n_conns, max_conns;
+	unsigned int n_conns;
+	uint64_t body_bytes;
+	struct pst_gw_limits max;
 };
 
-void pst_gw_peers_init(struct pst_gw_peers *p, unsigned int max_conns);
+void pst_gw_peers_init(struct pst_gw_peers *p, const struct pst_gw_limits *max);
 void pst_gw_peers_done(struct pst_gw_peers *p);
 
 /*
- * A new connection. When there are too many, the one that has waited longest
- * without a request, of the peer that has most, is ended in its favour: silent
- * connections keep nobody out. NULL: out of memory.
+ * A new connection. When there are too many, the peer that has most loses one:
+ * that which has waited longest for a request, else the newest, which may be
+ * this one. So neither silent nor busy connections of one peer keep others out.
+ * NULL: out of memory.
  */
 struct pst_gw_conn *pst_gw_conn_new(struct pst_gw_peers *p, int fd,
 				    bool is_local);
@@ -59,6 +72,25 @@ int pst_gw_conn_is_token(struct pst_gw_peers *p, struct pst_gw_conn *c,
 
 /* Another state, which has to end within limit_ns. */
 void pst_gw_conn_expect(struct pst_gw_conn *c, bool busy, uint64_t limit_ns);
+
+/*
+ * Room for a body of so many bytes, before any is read. Returns 0, -EMSGSIZE
+ * (it never has room), -EAGAIN (the peer's others fill its half), or -ENOSPC
+ * (those of all). What was taken is given back once.
+ */
+int pst_gw_body_take(struct pst_gw_peers *p, struct pst_gw_conn *c,
+		     uint64_t bytes);
+void pst_gw_body_give(struct pst_gw_peers *p, struct pst_gw_conn *c,
+		      uint64_t bytes);
+
+/*
+ * An operation of the connection's peer begins: returns the peer, to whom it is
+ * given back once, also after the connection's end. NULL: there are as many
+ * under way as may be.
+ */
+struct pst_gw_peer *pst_gw_peer_take_op(struct pst_gw_peers *p,
+					struct pst_gw_conn *c);
+void pst_gw_peer_give_op(struct pst_gw_peer *e);
 
 /* Shuts its socket down; what serves it then sees the end. */
 void pst_gw_conn_end(struct pst_gw_conn *c);

@@ -20,8 +20,10 @@
 
 /* Fields of a head that decide something. */
 struct head {
+	char target[256]; /* the host of a target in absolute form, or "" */
 	const char *host, *origin, *type, *length, *coding, *token;
-	bool twice; /* one of them came twice */
+	bool twice;     /* one of them came twice */
+	bool malformed; /* the name of a field is */
 };
 
 static uint64_t slow_ns(uint64_t bytes)
@@ -127,6 +129,7 @@ static enum MHD_Result take_field(void *arg, enum MHD_ValueKind kind,
 	size_t i;
 
 	(void)kind;
+	h->malformed = h->malformed || !pst_gw_field_is_good(name);
 	for (i = 0; i < PST_ARRAY_SIZE(known); i++) {
 		if (strcasecmp(name, known[i].name) != 0)
 			continue;
@@ -162,6 +165,54 @@ static bool is_known(struct pst_gw_request *r, const struct head *h)
 					      (unsigned int)i) == 0;
 }
 
+static bool is_for_us(const struct pst_gw_request *r, const struct head *h)
+{
+	const struct pst_gw_names *names = &r->context->names;
+
+	return pst_gw_host_is_ours(h->host, names) &&
+	       (!h->target[0] || pst_gw_host_is_ours(h->target, names));
+}
+
+/* What is refused now may have room later. */
+static void come_later(struct pst_gw_request *r, unsigned int status,
+		       const char *why)
+{
+	pst_gw_reply_error(r, status, "%s", why);
+	pst_gw_reply_header(r, "Retry-After", "1");
+}
+
+/* Room for the body, before any of it is read. */
+static void take_room(struct pst_gw_request *r)
+{
+	struct pst_gw_peers *p = &r->context->peers;
+	const int e = pst_gw_body_take(p, r->conn, r->length);
+
+	r->has_room = e == 0;
+	if (e == -EMSGSIZE)
+		pst_gw_reply_error(r, 413, "a body has at most %llu bytes here",
+				   (unsigned long long)p->max.body_bytes / 2);
+	else if (e == -EAGAIN)
+		come_later(r, 429,
+			   "other bodies of this client are under way and "
+			   "leave no room for this one");
+	else if (e < 0)
+		come_later(r, 503,
+			   "bodies of other clients are under way and leave "
+			   "no room for this one");
+}
+
+struct pst_gw_peer *pst_gw_take_op(struct pst_gw_request *r)
+{
+	struct pst_gw_peer *e =
+		pst_gw_peer_take_op(&r->context->peers, r->conn);
+
+	if (!e)
+		come_later(r, 429,
+			   "this client has as many operations under way as "
+			   "it may");
+	return e;
+}
+
 static void check_head(struct pst_gw_request *r, const char *method,
 		       const struct head *h)
 {
@@ -174,7 +225,11 @@ static void check_head(struct pst_gw_request *r, const char *method,
 		pst_gw_reply_error(r, 400, "Content-Length is no number");
 	else if (h->twice)
 		pst_gw_reply_error(r, 400, "a field of the head came twice");
-	else if (!pst_gw_host_is_ours(h->host, &r->context->names))
+	else if (h->malformed)
+		pst_gw_reply_error(r, 400,
+				   "the name of a field of the head is "
+				   "malformed");
+	else if (!is_for_us(r, h))
 		pst_gw_reply_error(r, 403,
 				   "Host names another machine; a name of this "
 				   "one is given by --host");
@@ -208,6 +263,8 @@ static void check_head(struct pst_gw_request *r, const char *method,
 	else if (!r->route->body && r->length > SMALL_BODY)
 		pst_gw_reply_error(r, 413, "the body is larger than %u bytes",
 				   SMALL_BODY);
+	else if (r->route->body)
+		take_room(r);
 }
 
 static struct pst_gw_request *begin(struct pst_gw_door *door,
@@ -226,13 +283,14 @@ static struct pst_gw_request *begin(struct pst_gw_door *door,
 	r->context = door->context;
 	r->mhd = mhd;
 	r->conn = info->socket_context;
+	url = pst_gw_path_of(url, h.target, sizeof(h.target));
 	r->route = find_route(r->context, url, r->word);
 	TAILQ_INSERT_TAIL(&r->context->requests, r, link);
 	MHD_get_connection_values(mhd, MHD_HEADER_KIND, take_field, &h);
 	check_head(r, method, &h);
-	pst_gw_conn_expect(r->conn, true, slow_ns(r->length));
+	pst_gw_conn_expect(r->conn, !r->status, slow_ns(r->length));
 	/* Nobody knows how long its body is, so none is read. */
-	r->hasty = h.twice || h.coding;
+	r->hasty = h.twice || h.malformed || h.coding;
 	if (!r->status && r->route->begin)
 		r->route->begin(r);
 	return r;
@@ -245,6 +303,7 @@ void pst_gw_wait(struct pst_gw_request *r)
 	if (r->waiting)
 		return;
 	r->waiting = true;
+	r->conn->waiting = true;
 	MHD_suspend_connection(r->mhd);
 }
 
@@ -253,6 +312,7 @@ void pst_gw_go_on(struct pst_gw_request *r)
 	if (!r->waiting)
 		return;
 	r->waiting = false;
+	r->conn->waiting = false;
 	MHD_resume_connection(r->mhd);
 }
 
@@ -277,7 +337,7 @@ static enum MHD_Result go(struct pst_gw_request *r, bool first)
 	/* No memory for the answer: it was one all the same. */
 	if (!r->response)
 		return MHD_NO;
-	pst_gw_conn_expect(r->conn, true, slow_ns(r->reply_bytes));
+	pst_gw_conn_expect(r->conn, r->conn->busy, slow_ns(r->reply_bytes));
 	ok = MHD_queue_response(r->mhd, r->status, r->response);
 	MHD_destroy_response(r->response);
 	r->response = NULL;
@@ -325,6 +385,8 @@ void pst_gw_on_completed(void *arg, struct MHD_Connection *mhd, void **ctx,
 		return;
 	if (r->route && r->route->done)
 		r->route->done(r);
+	if (r->has_room)
+		pst_gw_body_give(&r->context->peers, r->conn, r->length);
 	if (r->response)
 		MHD_destroy_response(r->response);
 	pst_gw_conn_expect(r->conn, false, 0);

@@ -64,7 +64,7 @@ struct pst_gw_request {
 	struct MHD_Response *response;
 	uint64_t reply_bytes;
 	unsigned int status; /* 0: not answered yet */
-	bool waiting, hasty;
+	bool waiting, hasty, has_room;
 };
 
 /* A field of the head, or NULL. */
@@ -89,6 +89,13 @@ void pst_gw_reply_error(struct pst_gw_request *r, unsigned int status,
 /* One more field of the reply's head, after it was answered. */
 void pst_gw_reply_header(struct pst_gw_request *r, const char *name,
 			 const char *value);
+
+/*
+ * An operation for the request begins, which its peer has only so many of.
+ * Returns what pst_gw_peer_give_op() takes once when the operation has ended,
+ * which may be after the request. NULL: it is answered (429), nothing begins.
+ */
+struct pst_gw_peer *pst_gw_take_op(struct pst_gw_request *r);
 
 /* The request rests until pst_gw_go_on(), which calls its route again. */
 void pst_gw_wait(struct pst_gw_request *r);

@@ -94,7 +94,7 @@ static int open_door(struct pst_gw_server *s, int fd, struct pst_error *err)
 			(tls ? MHD_USE_TLS : 0U),
 		0, NULL, NULL, pst_gw_on_request, d, MHD_OPTION_EXTERNAL_LOGGER,
 		log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, s->context.peers.max_conns + 64,
+		MHD_OPTION_CONNECTION_LIMIT, s->context.peers.max.conns + 64,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
 		MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT,
 		1, MHD_OPTION_NOTIFY_COMPLETED, pst_gw_on_completed, d,
@@ -187,11 +187,16 @@ static unsigned int raise_files(const struct pst_gw_options *o)
 static int fill_context(struct pst_gw_server *s, const struct pst_gw_options *o,
 			struct pst_error *err)
 {
+	const struct pst_gw_limits max = {
+		.conns = raise_files(o),
+		.ops = o->n_ops,
+		.body_bytes = o->body_bytes,
+	};
 	int r;
 
 	s->context.options = o;
 	s->context.routes = pst_gw_routes;
-	pst_gw_peers_init(&s->context.peers, raise_files(o));
+	pst_gw_peers_init(&s->context.peers, &max);
 	TAILQ_INIT(&s->context.requests);
 	memcpy(s->name, o->host, o->n_hosts * sizeof(o->host[0]));
 	s->context.names.name = s->name;

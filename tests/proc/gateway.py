@@ -25,8 +25,9 @@ def free_port():
 
 def fails(*args):
     """What it says when it does not start, and its exit status."""
+    env = {k: v for k, v in os.environ.items() if k != "PENSTOCK_ENDPOINT"}
     p = subprocess.run([PROGRAM, *args], capture_output=True, text=True,
-                       timeout=20)
+                       timeout=60, env=env)
     return p.returncode, p.stderr
 
 
@@ -93,6 +94,45 @@ class Daemon(unittest.TestCase):
                      "box.example", "box.example:8000"):
             self.assertEqual(self.g.get("/health/live", Host=host)[0], 200,
                              host)
+
+    def test_targets_in_absolute_form(self):
+        for target, host, status in (
+                (b"http://localhost/health/live", b"localhost", b"200"),
+                (b"HTTP://box.example:80/health/live", b"localhost", b"200"),
+                (b"http://localhost", b"localhost", b"200"),
+                (b"http://evil/health/live", b"localhost", b"403"),
+                (b"http://localhost/health/live", b"evil", b"403"),
+                (b"http:///health/live", b"localhost", b"403"),
+                (b"http://localhost/none", b"localhost", b"404")):
+            line = self.raw(b"GET " + target + b" HTTP/1.1\r\nHost: " + host +
+                            b"\r\n\r\n")
+            self.assertEqual(line.split()[1:2], [status], (target, host))
+
+    def test_odd_spellings_of_fields(self):
+        head = b"GET /health/live HTTP/1.1\r\n"
+        for more, status in (
+                (b"host: localhost\r\n", b"200"),
+                (b"HOST:localhost\r\n", b"200"),
+                (b"Host:   localhost  \r\n", b"200 403"),
+                (b"Host: localhost\r\noRIGIN: http://localhost\r\n", b"403"),
+                (b"Host: localhost\r\nOrigin:\r\n", b"403"),
+                (b"Host: localhost\r\nOrigin : null\r\n", b"400"),
+                (b"Host: localhost\r\nOrigin\t: null\r\n", b"400"),
+                (b"Host: localhost\r\nContent-Length : 9\r\n", b"400"),
+                (b"Host: localhost\r\nTransfer-Encoding : chunked\r\n",
+                 b"400"),
+                (b"Host: localhost\r\n Origin: null\r\n", b"403 400"),
+                (b"Host: localhost\r\nX: y\r\n Origin: null\r\n",
+                 b"200 403 400"),
+                (b"Host : localhost\r\nHost: evil\r\n", b"403 400"),
+                (b"Host: evil\r\nhost: localhost\r\n", b"400"),
+                (b"Host: localhost\r\n .evil\r\n", b"403 400"),
+                (b"X: y\r\n", b"400 403")):
+            line = self.raw(head + more + b"\r\n")
+            self.assertTrue(line == b"" or line.split()[1] in status.split(),
+                            (more, line))
+        self.assertEqual(self.raw(b"GET /health/live HTTP/1.0\r\n\r\n")
+                         .split()[1], b"403")
 
     def test_web_pages_are_refused(self):
         for origin in ("http://localhost", "null", ""):
@@ -171,20 +211,28 @@ class Daemon(unittest.TestCase):
         with open(bad, "w") as f:
             os.fchmod(f.fileno(), 0o644)
             f.write(TOKEN)
+        one = ["--endpoint", "unix:///none"]
         for args, words in (
                 (["--listen", "127.0.0.1:1"], "--token-file"),
-                (["--listen", "0.0.0.0:9", "--token-file", self.tokens],
+                (one + ["--listen", "0.0.0.0:9", "--token-file", self.tokens],
                  "--tls-cert"),
-                (["--listen", "localhost:9", "--token-file", self.tokens],
-                 "numeric"),
-                (["--listen", "127.0.0.1:9", "--token-file", bad], "others"),
+                (one + ["--listen", "localhost:9", "--token-file",
+                        self.tokens], "numeric"),
+                (one + ["--listen", "127.0.0.1:9", "--token-file", bad],
+                 "others"),
                 (["--tls-cert", "x"], "go together"),
                 (["--endpoint", "a=unix:///x", "--endpoint", "a=unix:///y"],
                  "two agents"),
                 (["--connections", "0"], "--connections"), (["--what"], "unknown"),
+                (["--operations", "many"], "--operations"),
+                (["--bodies", "1K"], "from 1M"),
                 (["x"], "unexpected"),
-                (["--socket", ""], "a path is missing"),
-                (["--socket", self.g.sock], "in use")):
+                ([], "PENSTOCK_ENDPOINT"),
+                (["--endpoint", "vsock:1:x"], "--endpoint"),
+                (["--endpoint", "spawn:"], "of its own"),
+                (["--endpoint", "unix://" + "x" * 200], "--endpoint"),
+                (one + ["--socket", ""], "a path is missing"),
+                (one + ["--socket", self.g.sock], "in use")):
             status, text = fails(*args)
             self.assertNotEqual(status, 0)
             self.assertIn(words, text)
@@ -198,8 +246,8 @@ class Daemon(unittest.TestCase):
             with open(path, "wb") as f:
                 os.fchmod(f.fileno(), 0o600)
                 f.write(data)
-            status, text = fails("--listen", "127.0.0.1:9", "--token-file",
-                                 path)
+            status, text = fails("--endpoint", "unix:///none", "--listen",
+                                 "127.0.0.1:9", "--token-file", path)
             self.assertEqual(status, 2)
             self.assertIn(words, text)
 
