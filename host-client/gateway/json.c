@@ -315,7 +315,8 @@ struct pst_gw_span pst_gw_json_skip(struct pst_gw_json *j)
 
 bool pst_gw_json_done(struct pst_gw_json *j)
 {
-	if (pst_gw_json_peek(j))
+	(void)pst_gw_json_peek(j);
+	if (j->at != j->end)
 		pst_gw_json_fail(j, "something follows its end");
 	return !j->wrong;
 }
