@@ -12,15 +12,9 @@ import tempfile
 import unittest
 
 from agentlib import Agent, eventually
-from gatewaylib import PROGRAM, Gateway, Http
+from gatewaylib import PROGRAM, Gateway, Http, free_port
 
 TOKEN = "0123456789abcdef-xyz"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def fails(*args):

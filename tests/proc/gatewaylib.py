@@ -15,6 +15,12 @@ BUILD = os.environ.get("PST_TOP_BUILDDIR", "build")
 PROGRAM = os.path.join(BUILD, "host-client", "gateway", "penstock-gateway")
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Http(http.client.HTTPConnection):
     """HTTP over a Unix socket; kept open between requests."""
 
