@@ -239,12 +239,24 @@ static int open_session(struct pst *c, struct pst_error *err)
 {
 	const uint64_t since = pst_now_ns(), deadline = pst_control_deadline(c);
 	uint64_t pause = PAUSE_FIRST_NS, random = 0, wait;
+	struct pst_error full;
+	bool was_full = false;
 	int r;
 
 	for (;;) {
 		r = pst_session_ensure(c, deadline, err);
+		/* The last try had what the others left of the time: what an
+		 * agent said in those tells more. */
+		if (r == -ETIMEDOUT && was_full) {
+			if (err)
+				*err = full;
+			r = -EBUSY;
+		}
 		if (!r || !may_heal(&c->conf, r, since))
 			return r;
+		was_full = r == -EBUSY;
+		if (was_full && err)
+			full = *err;
 		/* Or all that were refused come at once again. */
 		if (pst_random(&random, sizeof(random)) < 0)
 			random = pst_now_ns();
