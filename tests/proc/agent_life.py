@@ -93,7 +93,7 @@ def an_agent_in_another_kernel_is_seen_by_its_heartbeat(start):
         b = Agent(a.dir, region=copy, wait=False)
         # The agent is within its watch once it has mapped the file.
         maps = "/proc/%d/maps" % b.proc.pid
-        eventually(lambda: copy in open(maps).read(), 5)
+        eventually(lambda: copy in open(maps).read())
         beat = 1000
         while b.proc.poll() is None and beat < 1200:
             beat += 1
@@ -101,7 +101,7 @@ def an_agent_in_another_kernel_is_seen_by_its_heartbeat(start):
             f.write(struct.pack("<Q", beat))
             f.flush()
             time.sleep(0.02)
-    assert b.proc.wait(5) == 1
+    assert b.proc.wait(HANG_S) == 1
     epoch = struct.unpack_from("<Q", line, 16)[0]
     assert "%016x" % epoch in b.output(), b.output()
     assert "pid %d" % a.proc.pid in b.output(), b.output()
@@ -111,20 +111,24 @@ def a_restart_has_a_new_epoch_and_holds_leases_for_a_while(start):
     a = start()
     c = Conn(a).open()
     assert c.lease(UNIT)[0] == OK
-    a.kill()
-    t = time.monotonic()
-    b = start()
-    d = Conn(b)
-    assert d.epoch != c.epoch
-    d.open()
-    first = d.send(LEASE, struct.pack("<QQ", 0, UNIT))
-    second = d.send(LEASE, struct.pack("<QQ", 0, UNIT))
-    assert d.call(PING, b"meanwhile", 1) == (OK, b"meanwhile")
-    for seq in (first, second):
-        rt, rseq, status, _ = d.recv(2)
-        assert (rt, rseq, status) == (LEASE | REPLY, seq, OK)
-    assert time.monotonic() - t >= 0.5
-    assert d.lease(UNIT)[0] == OK
+    # On a busy machine the while may be over before it is asked.
+    for _ in range(5):
+        a.kill()
+        t = time.monotonic()
+        a = start()
+        d = Conn(a)
+        assert d.epoch != c.epoch
+        d.open()
+        leases = [d.send(LEASE, struct.pack("<QQ", 0, UNIT)) for _ in "12"]
+        ping = d.send(PING, b"meanwhile")
+        got = [d.recv()[:3] for _ in range(3)]
+        assert time.monotonic() - t >= 0.5
+        assert sorted(got) == sorted([(PING | REPLY, ping, OK)] + [
+            (LEASE | REPLY, seq, OK) for seq in leases]), got
+        assert d.lease(UNIT)[0] == OK
+        if got[0][1] == ping:
+            return
+    raise AssertionError("PING waits for leases")
 
 
 def sigterm_drains_and_says_goodbye(start):
@@ -135,19 +139,22 @@ def sigterm_drains_and_says_goodbye(start):
     # Long enough to be met, and so short that the one that runs is over before
     # HELLO is due.
     n = 1400
-    for i in range(4):
+    many = 16
+    c.gemm(many, off, off + 16 * MIB, off + 32 * MIB, 1)
+    for i in range(many):
         c.gemm(i, off, off + 16 * MIB, off + 32 * MIB, n)
-    # The first one runs.
+    # The first one of these runs.
+    assert c.reap()[:2] == (many, OK)
     time.sleep(0.03)
     waiting = Conn(a)
     t = time.monotonic()
     a.proc.terminate()
-    got = [c.reap()[:2] for _ in range(4)]
+    got = [c.reap()[:2] for _ in range(many)]
     assert got[0] == (0, OK), got
-    assert got[-1] == (3, ESHUTDOWN), got
+    assert got[-1] == (many - 1, ESHUTDOWN), got
     for conn in (c, idle, waiting):
         expect_error(conn, ESHUTDOWN, ["shutting down"])
-    assert a.proc.wait(5) == 0
+    assert a.proc.wait(HANG_S) == 0
     assert time.monotonic() - t < HANG_S
     assert not os.path.exists(a.sock)
 
@@ -170,8 +177,6 @@ def an_idle_agent_with_an_idle_client_uses_under_one_percent_cpu(start):
     off = c.lease(UNIT)[1][0]
     c.gemm(1, off, off + 65536, off + 131072, 64)
     assert c.reap()[:2] == (1, OK)
-    # OpenBLAS threads spin a little after their work.
-    time.sleep(0.5)
 
     def used():
         with open("/proc/%d/stat" % a.proc.pid) as f:
@@ -184,10 +189,17 @@ def an_idle_agent_with_an_idle_client_uses_under_one_percent_cpu(start):
                 if line.startswith("voluntary_ctxt_switches"):
                     return int(line.split()[1])
         raise AssertionError
-    u, s = used(), switches()
-    time.sleep(3)
-    assert used() - u <= 0.03, used() - u
-    assert switches() - s < 20, "the serving thread wakes up by itself"
+    # OpenBLAS threads spin a little after their work, on a busy machine for
+    # longer.
+    for _ in range(3):
+        time.sleep(0.5)
+        u, s = used(), switches()
+        time.sleep(3)
+        u, s = used() - u, switches() - s
+        if u <= 0.03 and s < 20:
+            break
+    assert u <= 0.03, u
+    assert s < 20, "the serving thread wakes up by itself"
     c.submit(2, wake=True)
     assert c.reap()[:2] == (2, OK)
 
@@ -263,8 +275,7 @@ def info_health_and_stats_say_what_they_must(start):
     assert info["gpu"] is None and health["gpu"] is None
     assert info["caching"] == "WB" and "remedy" not in info, info
     assert health["uptime_s"] > 0 and health["sessions"] == 1
-    time.sleep(0.3)
-    assert c.query(HEALTH)["heartbeat"] > health["heartbeat"]
+    eventually(lambda: c.query(HEALTH)["heartbeat"] > health["heartbeat"])
     st = c.query(STATS)
     assert st["clients"] == [{
         "session": c.session, "name": "reader", "pid": 4711, "lanes": [0],
@@ -280,9 +291,9 @@ def a_memfd_region_comes_with_the_challenge(start):
                              "unix:" + path], stderr=subprocess.DEVNULL)
     try:
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5)
+            s.settimeout(HANG_S)
             # The file is there before its socket listens.
-            eventually(lambda: s.connect_ex(path) == 0, 5)
+            eventually(lambda: s.connect_ex(path) == 0)
             data, fds, _, _ = socket.recv_fds(s, 56, 4)
             assert len(fds) == 1
             assert struct.unpack_from("<I", data, 32 + 20)[0] == 1
@@ -294,7 +305,7 @@ def a_memfd_region_comes_with_the_challenge(start):
             os.close(fds[0])
     finally:
         proc.terminate()
-        assert proc.wait(5) == 0
+        assert proc.wait(HANG_S) == 0
 
 
 def a_served_socket_is_all_the_agent_serves(start):
@@ -305,13 +316,13 @@ def a_served_socket_is_all_the_agent_serves(start):
          str(theirs.fileno())], pass_fds=[theirs.fileno()],
         stderr=subprocess.DEVNULL)
     theirs.close()
-    ours.settimeout(5)
+    ours.settimeout(HANG_S)
     data, fds, _, _ = socket.recv_fds(ours, 56, 4)
     assert struct.unpack_from("<H", data, 6)[0] == CHALLENGE
     assert len(fds) == 1
     os.close(fds[0])
     ours.close()
-    assert proc.wait(5) == 0
+    assert proc.wait(HANG_S) == 0
 
 
 run(13)

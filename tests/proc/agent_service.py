@@ -5,8 +5,8 @@ import re
 import socket
 import subprocess
 
-from agentlib import Conn, ESHUTDOWN, INFO, MIB, OK, PING, Skip, UNIT, \
-    expect_error, run
+from agentlib import Conn, ESHUTDOWN, HANG_S, INFO, MIB, OK, PING, Skip, \
+    UNIT, expect_error, run
 
 
 def usage_errors_exit_2_with_one_line(start):
@@ -21,22 +21,22 @@ def usage_errors_exit_2_with_one_line(start):
            ["--numa-node", "near"], ["--region", "nonsense:1"],
            ["--region", "memfd:5M"], ["--region", "ivshmem:4"]]
     for args in bad:
-        r = subprocess.run([program, *args], capture_output=True, timeout=5)
+        r = subprocess.run([program, *args], capture_output=True, timeout=HANG_S)
         assert r.returncode == 2, (args, r)
         assert r.stderr.count(b"\n") == 1 and r.stdout == b"", (args, r)
         assert args[0].lstrip("-").encode() in r.stderr or \
             args[-1].encode() in r.stderr, (args, r)
     for args in (["--help"], ["--version"]):
-        r = subprocess.run([program, *args], capture_output=True, timeout=5)
+        r = subprocess.run([program, *args], capture_output=True, timeout=HANG_S)
         assert r.returncode == 0 and r.stdout and not r.stderr
     assert b"--serve-fd" in subprocess.run(
-        [program, "--help"], capture_output=True, timeout=5).stdout
+        [program, "--help"], capture_output=True, timeout=HANG_S).stdout
 
 
 def the_manual_has_every_option_with_its_default(start):
     program = start().proc.args[0]
     text = subprocess.run([program, "--help"], capture_output=True,
-                          timeout=5, check=True).stdout.decode()
+                          timeout=HANG_S, check=True).stdout.decode()
     manual = os.path.join(os.environ.get("PST_TOP_SRCDIR", ".."),
                           "guest-agent", "penstock-agent.8.scd")
     with open(manual) as f:
@@ -61,16 +61,16 @@ def the_manuals_configuration_file_is_one(start):
     with open(path, "w") as f:
         f.write(example)
     command = [a.proc.args[0], "--config", path, "--region", "file:/nonesuch"]
-    r = subprocess.run(command, capture_output=True, timeout=5)
+    r = subprocess.run(command, capture_output=True, timeout=HANG_S)
     assert r.returncode == 1 and b"/nonesuch" in r.stderr, r
     with open(path, "a") as f:
         f.write("nonsense = 1\n")
-    r = subprocess.run(command, capture_output=True, timeout=5)
+    r = subprocess.run(command, capture_output=True, timeout=HANG_S)
     assert r.returncode == 2 and b"nonsense" in r.stderr, r
     # Also where the command line has another one.
     with open(path, "w") as f:
         f.write("[agent]\nregion = ivshmem:dax0.0\n")
-    r = subprocess.run(command, capture_output=True, timeout=5)
+    r = subprocess.run(command, capture_output=True, timeout=HANG_S)
     assert r.returncode == 2 and b"agent.conf:2" in r.stderr, r
 
 
@@ -90,7 +90,7 @@ def failures_exit_1_with_a_sentence(start):
         (["--region", "memfd:16M", "--numa-node", "1000"], b"1000"),
     ]
     for args, word in cases:
-        r = subprocess.run([program, *args], capture_output=True, timeout=10)
+        r = subprocess.run([program, *args], capture_output=True, timeout=HANG_S)
         assert r.returncode == 1, (args, r)
         assert word in r.stderr.splitlines()[-1], (args, r)
 
@@ -100,7 +100,7 @@ def readiness_is_told_to_the_service_manager(start):
     for prefix, path in (("", os.path.join(a.dir, "notify")),
                          ("@", "pst-notify-%d" % os.getpid())):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-            s.settimeout(5)
+            s.settimeout(HANG_S)
             s.bind(("\0" if prefix else "") + path)
             proc = subprocess.Popen(
                 [a.proc.args[0], "--region", "memfd:16M", "--listen",
@@ -129,7 +129,7 @@ def signs_of_life_go_to_the_service_manager_as_it_wants_them(start):
     path = os.path.join(a.dir, "notify")
     program = a.proc.args[0]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-        s.settimeout(5)
+        s.settimeout(HANG_S)
         s.bind(path)
         env = dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC="300000")
         proc = subprocess.Popen(
@@ -145,7 +145,7 @@ def signs_of_life_go_to_the_service_manager_as_it_wants_them(start):
             assert proc.wait(5) == 0
     env["WATCHDOG_USEC"] = "soon"
     r = subprocess.run([program, "--region", "memfd:16M"], env=env,
-                       capture_output=True, timeout=5)
+                       capture_output=True, timeout=HANG_S)
     assert r.returncode == 2 and b"WATCHDOG_USEC=soon" in r.stderr, r
 
 
@@ -164,7 +164,7 @@ def a_passed_socket_is_served_and_left_to_its_owner(start):
         assert c.reap()[:2] == (5, OK)
         c.close()
         proc.terminate()
-        line = proc.communicate(timeout=10)[1]
+        line = proc.communicate(timeout=HANG_S)[1]
         assert proc.returncode == 0
         assert b"listens on unix:" + path.encode() + b";" in line, line
         assert os.path.exists(path)
@@ -175,7 +175,7 @@ def a_passed_socket_is_served_and_left_to_its_owner(start):
         a.sock = os.path.join(a.dir, "own")
         Conn(a).open().close()
         proc.terminate()
-        proc.communicate(timeout=10)
+        proc.communicate(timeout=HANG_S)
         assert proc.returncode == 0
         assert os.path.exists(path) and not os.path.exists(a.sock)
 
@@ -197,7 +197,7 @@ def a_passed_vsock_socket_takes_the_place_of_port_7070(start):
         while lines[-1] and b"listens on" not in lines[-1]:
             lines.append(proc.stderr.readline())
         proc.terminate()
-        proc.communicate(timeout=10)
+        proc.communicate(timeout=HANG_S)
         assert b"listens on vsock:%d;" % port in lines[-1], lines
 
 
@@ -205,7 +205,7 @@ def a_passed_socket_that_is_none_is_a_usage_error(start):
     a = start()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         proc = activated(a, s, "--region", "memfd:16M")
-        err = proc.communicate(timeout=10)[1]
+        err = proc.communicate(timeout=HANG_S)[1]
         assert proc.returncode == 2 and err.count(b"\n") == 1, err
         assert b"descriptor 3, passed by LISTEN_FDS, is not a stream" in err
 

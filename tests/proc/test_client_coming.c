@@ -38,7 +38,7 @@ START_TEST(opening_waits_for_an_agent_that_is_about_to_come)
 	r = open_waiting(agent.uri, 30 * S, &k);
 	pthread_join(thread, NULL);
 	ck_assert_msg(r == 0, "%s", text);
-	ck_assert_int_eq(pst_nop(k, S, NULL), 0);
+	ck_assert_int_eq(pst_nop(k, PST_HANG_NS, NULL), 0);
 	pst_close(k);
 }
 END_TEST
@@ -186,7 +186,7 @@ START_TEST(opening_waits_for_a_guest_behind_a_vsock_device)
 	r = open_waiting(uri, 30 * S, &k);
 	ck_assert_msg(r == 0, "%s", text);
 	ck_assert_int_eq(machine.refusals, 0);
-	ck_assert_int_eq(pst_nop(k, S, NULL), 0);
+	ck_assert_int_eq(pst_nop(k, PST_HANG_NS, NULL), 0);
 	pst_close(k);
 	pthread_join(thread, NULL);
 	close(machine.fd);

@@ -10,6 +10,9 @@
 
 #include "tests/fixtures/hostile_fixture.h"
 
+/* For calls that nothing ends. */
+#define IN_VAIN_NS (500 * MS)
+
 /* Opens and closes once; returns pst_open()'s result. */
 static int try_open(const char *query)
 {
@@ -286,7 +289,7 @@ START_TEST(a_stranger_at_the_socket_is_recognised)
 END_TEST
 
 /* Injects bytes while a call waits; returns the call's result. */
-static int inject_in_call(const void *bytes, size_t n)
+static int inject_in_call(const void *bytes, size_t n, uint64_t timeout_ns)
 {
 	int r;
 
@@ -294,7 +297,7 @@ static int inject_in_call(const void *bytes, size_t n)
 	fake.hold = true;
 	fake.inject_n = n;
 	fake.inject = bytes;
-	r = pst_nop(c, 500 * MS, NULL);
+	r = pst_nop(c, timeout_ns, NULL);
 	pst_last_error(c, text, sizeof(text));
 	end();
 	setup();
@@ -307,33 +310,36 @@ START_TEST(a_frame_out_of_place_ends_the_session)
 	size_t n = 0;
 	int i;
 
-	ck_assert_int_eq(inject_in_call("garbage garbage garbage garbage!", 32),
+	ck_assert_int_eq(inject_in_call("garbage garbage garbage garbage!", 32,
+					PST_HANG_NS),
 			 -EPROTO);
 	n = frame_bytes(PST_WIRE_PING, true, 77, 0, "", buf, sizeof(buf));
-	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	ck_assert_int_eq(inject_in_call(buf, n, PST_HANG_NS), -EPROTO);
 	n = frame_bytes(PST_WIRE_LEASE, false, 77, 0, "0123456789abcdef", buf,
 			sizeof(buf));
-	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	ck_assert_int_eq(inject_in_call(buf, n, PST_HANG_NS), -EPROTO);
 	n = frame_bytes(PST_WIRE_CHALLENGE, false, 0, 0,
 			"0123456789abcdef01234567", buf, sizeof(buf));
-	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	ck_assert_int_eq(inject_in_call(buf, n, PST_HANG_NS), -EPROTO);
 	n = frame_bytes(PST_WIRE_ERROR, false, 0, PST_WIRE_ESHUTDOWN,
 			"going down", buf, sizeof(buf));
-	ck_assert_int_eq(inject_in_call(buf, n), -ECONNRESET);
+	ck_assert_int_eq(inject_in_call(buf, n, PST_HANG_NS), -ECONNRESET);
 	ck_assert_ptr_nonnull(strstr(text, "going down"));
 	/* A reply comes once. */
 	n = frame_bytes(PST_WIRE_PING, true, 1, 0, "", buf, sizeof(buf));
-	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	ck_assert_int_eq(inject_in_call(buf, n, PST_HANG_NS), -EPROTO);
 	/* A few wake-ups are only that; more than there were operations are a
 	 * flood. */
 	for (i = 0, n = 0; i < 2000; i++)
 		n += frame_bytes(PST_WIRE_WAKE, false, 0, 0, "", buf + n,
 				 sizeof(buf) - n);
-	ck_assert_int_eq(inject_in_call(buf, n / 2000 * 17), -ETIMEDOUT);
-	ck_assert_int_eq(inject_in_call(buf, n / 2000 * 18), -EPROTO);
-	ck_assert_int_eq(inject_in_call(buf, n), -EPROTO);
+	ck_assert_int_eq(inject_in_call(buf, n / 2000 * 17, IN_VAIN_NS),
+			 -ETIMEDOUT);
+	ck_assert_int_eq(inject_in_call(buf, n / 2000 * 18, PST_HANG_NS),
+			 -EPROTO);
+	ck_assert_int_eq(inject_in_call(buf, n, PST_HANG_NS), -EPROTO);
 	/* Half a frame, and no more. */
-	ck_assert_int_eq(inject_in_call(buf, 17), -ETIMEDOUT);
+	ck_assert_int_eq(inject_in_call(buf, 17, IN_VAIN_NS), -ETIMEDOUT);
 }
 END_TEST
 
@@ -350,10 +356,11 @@ int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 }
 
 static atomic_bool waiting;
+static uint64_t wait_ns;
 
 static void *wait_in_vain(void *arg)
 {
-	*(int *)arg = pst_nop(c, 500 * MS, NULL);
+	*(int *)arg = pst_nop(c, wait_ns, NULL);
 	waiting = false;
 	return NULL;
 }
@@ -369,6 +376,7 @@ static int drip_in_call(const uint8_t *bytes, size_t n, uint64_t *ret_ns)
 	begin();
 	fake.hold = true;
 	waiting = true;
+	wait_ns = IN_VAIN_NS;
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_in_vain, &r), 0);
 	while (fake.taken == 0)
 		usleep(1000);
@@ -418,12 +426,13 @@ START_TEST(wake_ups_for_nothing_end_the_session)
 	to = dup(fake.conn);
 	fake.hold = true;
 	waiting = true;
+	wait_ns = PST_HANG_NS;
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_in_vain, &r), 0);
 	while (fake.taken == 0)
 		usleep(1000);
 	n_sleeps = 0;
 	/* One for every sleep, as if something had been completed. */
-	for (i = 0; i < 1000 && waiting; i++) {
+	for (i = 0; i < 20000 && waiting; i++) {
 		(void)!send(to, frame, sizeof(frame), MSG_NOSIGNAL);
 		usleep(1000);
 	}

@@ -11,17 +11,19 @@
 #include "tests/fixtures/write_old.h"
 
 #define MS PST_NS_PER_MS
+/* Where an agent's silence is to be noticed soon. */
+#define DEAD_NS (300 * MS)
 
 static struct fake fake;
 static struct pst *c;
 static char text[400];
 
-static void open_with(uint64_t spin_ns, uint32_t flags)
+static void open_with(uint64_t spin_ns, uint32_t flags, uint64_t dead_ns)
 {
 	struct pst_options o = {
 		.size = sizeof(o),
 		.spin_ns = spin_ns,
-		.dead_ns = 300 * MS,
+		.dead_ns = dead_ns,
 		.flags = flags,
 	};
 	int r = pst_open(fake.uri, &o, &c, text, sizeof(text));
@@ -33,7 +35,7 @@ static void setup(void)
 {
 	memset(&fake, 0, sizeof(fake));
 	fake_open(&fake);
-	open_with(0, 0);
+	open_with(0, 0, 0);
 }
 
 static void teardown(void)
@@ -63,7 +65,7 @@ static void wait_taken(unsigned int n)
 {
 	int i;
 
-	for (i = 0; i < 2000 && fake.taken < n; i++)
+	for (i = 0; i < 20000 && fake.taken < n; i++)
 		usleep(1000);
 	ck_assert_uint_eq(fake.taken, n);
 }
@@ -74,7 +76,7 @@ static void wait_lost(void)
 	struct pst_info info = {.size = sizeof(info)};
 	int i;
 
-	for (i = 0; i < 1000 && pst_get_info(c, &info) == 0; i++)
+	for (i = 0; i < 20000 && pst_get_info(c, &info) == 0; i++)
 		usleep(1000);
 	ck_assert_int_eq(pst_get_info(c, &info), -ESTALE);
 }
@@ -138,7 +140,7 @@ END_TEST
 START_TEST(a_call_that_spins_for_ever_ends_when_the_agent_dies)
 {
 	pst_close(c);
-	open_with(UINT64_MAX, 0);
+	open_with(UINT64_MAX, 0, 0);
 	lose_in_call(2, hang_up, -ECONNRESET);
 }
 END_TEST
@@ -152,27 +154,35 @@ END_TEST
 START_TEST(a_call_that_spins_for_ever_ends_when_the_epoch_changes)
 {
 	pst_close(c);
-	open_with(UINT64_MAX, 0);
+	open_with(UINT64_MAX, 0, 0);
 	lose_in_call(1, reformat, -ESTALE);
 }
 END_TEST
 
+/* Whether what is written through p is still seen by the agent. */
+static bool arrives(volatile uint8_t *p, volatile uint8_t *seen)
+{
+	p[0] = (uint8_t)(seen[0] + 1);
+	return p[0] == seen[0];
+}
+
 START_TEST(old_pointers_reach_nobody_though_no_call_is_made)
 {
 	volatile uint8_t *seen;
-	uint8_t *p;
+	uint8_t *p, was;
 
 	pst_close(c);
-	open_with(0, _i ? PST_OPEN_SINGLE_THREAD : 0);
+	open_with(0, _i ? PST_OPEN_SINGLE_THREAD : 0, 0);
 	p = get_buffer(4096);
 	seen = agents_view(p);
 	p[0] = 1;
 	ck_assert_int_eq(seen[0], 1);
 	fake.hang_up = true;
 	/* No call of the library from here on: its own thread must do it. */
-	usleep(300 * 1000);
+	PST_UNTIL(!arrives(p, seen));
+	was = seen[0];
 	write_old(p, 4096, 2);
-	ck_assert_int_eq(seen[0], 1);
+	ck_assert_int_eq(seen[0], was);
 	ck_assert_int_eq(p[4095], 2);
 }
 END_TEST
@@ -181,12 +191,15 @@ START_TEST(old_pointers_reach_nobody_after_a_new_epoch)
 {
 	uint8_t *p = get_buffer(4096);
 	volatile uint8_t *seen = agents_view(p);
+	uint8_t was;
 
 	fake_reformat(&fake);
-	/* An agent holds leases back for 500 ms after taking a region. */
-	usleep(450 * 1000);
-	write_old(p, 4096, 2);
-	ck_assert_int_eq(seen[0], 0);
+	/* An agent holds leases back for 500 ms after taking a region; how soon
+	 * the tick of 200 ms comes is the machine's. */
+	PST_UNTIL(!arrives(p, seen));
+	was = seen[0];
+	write_old(p, 4096, (uint8_t)(was + 2));
+	ck_assert_int_eq(seen[0], was);
 }
 END_TEST
 
@@ -206,7 +219,7 @@ START_TEST(old_buffers_are_stale_and_new_ones_work)
 	ck_assert_uint_eq(fake.sessions, 2);
 	ck_assert_ptr_ne(p, q);
 	seen = agents_view(q);
-	ck_assert_int_eq(pst_fill(c, q, 64, 7, 1, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_fill(c, q, 64, 7, 1, PST_HANG_NS, NULL), 0);
 	ck_assert_int_eq(q[63], 7);
 	write_old(p, 3 << 20, 9);
 	ck_assert_int_eq(seen[63], 7);
@@ -229,28 +242,33 @@ START_TEST(a_question_or_a_nop_opens_a_new_session)
 	ck_assert_int_eq(pst_check(c), 0);
 	fake.hang_up = true;
 	wait_lost();
-	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_nop(c, PST_HANG_NS, NULL), 0);
 	ck_assert_uint_eq(fake.sessions, 3);
 }
 END_TEST
+
+static bool reaped(unsigned int n)
+{
+	unsigned int got;
+
+	pst_lock(c);
+	pst_reap(c);
+	got = c->queue[0].lane.cq_head;
+	pst_unlock(c);
+	return got >= n;
+}
 
 START_TEST(a_result_that_was_taken_away_unseen_is_not_reported_as_there)
 {
 	struct pst_completion done;
 	void *p = get_buffer(64);
 	uint64_t fill, nop;
-	int i;
 
 	ck_assert_int_eq(pst_submit_fill(c, p, 64, 1, 1, 0, &fill), 0);
 	ck_assert_int_eq(pst_submit_nop(c, 0, &nop), 0);
 	wait_taken(2);
 	/* Completed and known to the library, not yet to the application. */
-	for (i = 0; i < 20; i++) {
-		pst_lock(c);
-		pst_reap(c);
-		pst_unlock(c);
-		usleep(1000);
-	}
+	PST_UNTIL(reaped(2));
 	fake.hang_up = true;
 	wait_lost();
 	ck_assert_int_eq(pst_wait(c, fill, 0, NULL), -ECONNRESET);
@@ -268,7 +286,7 @@ START_TEST(an_event_loop_hears_of_a_loss_once)
 	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	ck_assert_int_eq(pst_arm(c), 0);
 	fake.hang_up = true;
-	ck_assert_int_eq(poll(&p, 1, 2000), 1);
+	ck_assert_int_eq(poll(&p, 1, PST_HANG_NS / PST_NS_PER_MS), 1);
 	wait_lost();
 	ck_assert_int_eq(pst_poll(c, done, 2), 1);
 	ck_assert_uint_eq(done[0].tag, tag);
@@ -280,7 +298,8 @@ START_TEST(an_event_loop_hears_of_a_loss_once)
 	ck_assert_int_eq(pst_submit_nop(c, 0, &tag), 0);
 	while (pst_poll(c, done, 2) == 0)
 		if (pst_arm(c) == 0)
-			ck_assert_int_eq(poll(&p, 1, 2000), 1);
+			ck_assert_int_eq(
+				poll(&p, 1, PST_HANG_NS / PST_NS_PER_MS), 1);
 	ck_assert_uint_eq(done[0].tag, tag);
 	ck_assert_int_eq(done[0].status, 0);
 	ck_assert_int_eq(pst_fd(c), p.fd);
@@ -290,12 +309,13 @@ END_TEST
 START_TEST(a_silent_agent_ends_calls_and_a_living_one_resumes)
 {
 	struct pst_completion done;
-	uint8_t *p = get_buffer(4096);
 	uint64_t start;
+	uint8_t *p;
 	void *q;
 
-	fake.frozen = true;
-	usleep(50 * 1000);
+	c->session.dead_ns = DEAD_NS;
+	p = get_buffer(4096);
+	fake_freeze(&fake);
 	start = pst_now_ns();
 	ck_assert_int_eq(pst_fill(c, p, 64, 1, 1, PST_FOREVER, NULL),
 			 -ETIMEDOUT);
@@ -308,7 +328,7 @@ START_TEST(a_silent_agent_ends_calls_and_a_living_one_resumes)
 	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_int_eq(pst_free(c, p), 0);
 	fake.frozen = false;
-	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_nop(c, PST_HANG_NS, NULL), 0);
 	/* The same session; the late completions went nowhere. */
 	ck_assert_uint_eq(fake.sessions, 1);
 	ck_assert_uint_eq(fake.taken, 3);
@@ -321,13 +341,14 @@ END_TEST
 
 START_TEST(silence_between_calls_is_not_held_against_the_next)
 {
+	c->session.dead_ns = DEAD_NS;
 	/* The agent was silent for longer than dead_ns and lives again. */
-	fake.frozen = true;
+	fake_freeze(&fake);
 	usleep(600 * 1000);
 	fake.frozen = false;
-	ck_assert_int_eq(pst_nop(c, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_nop(c, PST_HANG_NS, NULL), 0);
 	/* A short pause is no silence. */
-	fake.frozen = true;
+	fake_freeze(&fake);
 	usleep(100 * 1000);
 	fake.frozen = false;
 	ck_assert_int_eq(pst_nop(c, PST_FOREVER, NULL), 0);
@@ -339,8 +360,7 @@ START_TEST(a_clock_that_was_read_too_early_is_no_silence)
 	uint64_t now, before;
 	int i;
 
-	fake.frozen = true;
-	usleep(20 * 1000);
+	fake_freeze(&fake);
 	pst_lock(c);
 	now = pst_now_ns();
 	pst_session_check(c, now);
@@ -358,9 +378,8 @@ START_TEST(a_long_spin_ends_when_the_agent_falls_silent)
 	uint64_t start;
 
 	pst_close(c);
-	open_with(2 * PST_HANG_NS, 0);
-	fake.frozen = true;
-	usleep(20 * 1000);
+	open_with(2 * PST_HANG_NS, 0, DEAD_NS);
+	fake_freeze(&fake);
 	start = pst_now_ns();
 	ck_assert_int_eq(pst_nop(c, PST_FOREVER, NULL), -ETIMEDOUT);
 	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
@@ -374,11 +393,11 @@ START_TEST(an_extent_leased_too_late_goes_back)
 	void *p;
 	int i;
 
-	fake.frozen = true;
-	usleep(50 * 1000);
+	c->session.dead_ns = DEAD_NS;
+	fake_freeze(&fake);
 	ck_assert_int_eq(pst_alloc(c, 4096, &p), -ETIMEDOUT);
 	fake.frozen = false;
-	for (i = 0; i < 1000 && !fake.releases; i++) {
+	for (i = 0; i < 20000 && !fake.releases; i++) {
 		ck_assert_int_eq(pst_ping(c, NULL), 0);
 		usleep(1000);
 	}
@@ -417,7 +436,7 @@ START_TEST(reopening_fails_clearly_while_nobody_serves)
 	fake_open(&fake);
 	/* A new region, a new UUID, a new epoch. */
 	ck_assert_int_eq(pst_alloc(c, 64, &p), 0);
-	ck_assert_int_eq(pst_fill(c, p, 64, 3, 1, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_fill(c, p, 64, 3, 1, PST_HANG_NS, NULL), 0);
 	ck_assert_int_eq(((uint8_t *)p)[63], 3);
 }
 END_TEST
@@ -502,7 +521,7 @@ START_TEST(everything_at_once_survives_losses_and_leaves_nothing)
 	}
 	ck_assert_uint_gt(fake.sessions, 5);
 	/* Still whole. */
-	ck_assert_int_eq(pst_nop(c, 2000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_nop(c, PST_HANG_NS, NULL), 0);
 	while (pst_poll(c, done, 64) > 0)
 		;
 	for (i = 0; i < (int)PST_WIRE_SLOTS; i++)

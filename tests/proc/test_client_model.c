@@ -48,7 +48,7 @@ static void read_npy(const char *name, void *buf, size_t n)
 
 static void connect_to(const char *uri)
 {
-	struct pst_options o = {.size = sizeof(o), .timeout_ns = 2000 * MS};
+	struct pst_options o = {.size = sizeof(o), .timeout_ns = PST_HANG_NS};
 	int r = pst_open(uri, &o, &c, text, sizeof(text));
 
 	ck_assert_msg(r == 0, "%s", text);
@@ -56,7 +56,7 @@ static void connect_to(const char *uri)
 
 static void load(const char *name)
 {
-	int r = pst_model_load(c, name, data("digits.safetensors"), 5000 * MS,
+	int r = pst_model_load(c, name, data("digits.safetensors"), PST_HANG_NS,
 			       &m);
 
 	pst_last_error(c, text, sizeof(text));
@@ -135,7 +135,7 @@ START_TEST(rows_lie_anywhere)
 		f.in = i & 1 ? bx : x;
 		f.out = i & 2 ? by : out;
 		memset(f.out, 0, sizeof(out));
-		fails(pst_infer(c, &f, 5000 * MS, &done), 0, "");
+		fails(pst_infer(c, &f, PST_HANG_NS, &done), 0, "");
 		ck_assert_int_eq(done.status, 0);
 		ck_assert_uint_gt(done.compute_ns, 0);
 		check(f.out, OUT, 0, ROWS);
@@ -164,7 +164,7 @@ START_TEST(rows_may_lie_apart)
 		out[i] = 7;
 	f.in = in;
 	f.out = out;
-	ck_assert_int_eq(pst_infer(c, &f, 5000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_infer(c, &f, PST_HANG_NS, NULL), 0);
 	check(out, ld_out, 0, 100);
 	for (i = 0; i < 100; i++)
 		ck_assert_float_eq(out[i * ld_out + OUT], 7);
@@ -189,7 +189,7 @@ START_TEST(many_are_under_way_at_once)
 		fails(pst_submit_infer(c, &f, 0, &tags[i]), 0, "");
 	}
 	for (i = 0; i < ROWS / 3; i++)
-		ck_assert_int_eq(pst_wait(c, tags[i], 5000 * MS, &done), 0);
+		ck_assert_int_eq(pst_wait(c, tags[i], PST_HANG_NS, &done), 0);
 	check(by, OUT, 0, ROWS);
 	pst_free(c, bx);
 	pst_free(c, by);
@@ -215,7 +215,7 @@ START_TEST(an_unload_amid_calls_loses_none_and_ends_the_rest)
 	}
 	ck_assert_int_eq(pst_model_unload(c, "digits"), 0);
 	for (i = 0; i < 100; i++) {
-		r = pst_wait(c, tags[i], 5000 * MS, &done);
+		r = pst_wait(c, tags[i], PST_HANG_NS, &done);
 		ck_assert(r == 0 || r == -ENOENT);
 		/* In order: after the first that found it gone, none. */
 		ck_assert(r < 0 || good == i);
@@ -279,7 +279,7 @@ START_TEST(bad_arguments_end_with_their_call)
 	f.model = &m;
 	f.rows = ROWS;
 	memcpy(bx, x, sizeof(x));
-	ck_assert_int_eq(pst_infer(c, &f, 5000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_infer(c, &f, PST_HANG_NS, NULL), 0);
 	check(by, OUT, 0, ROWS);
 	pst_free(c, bx);
 	pst_free(c, by);
@@ -298,14 +298,14 @@ START_TEST(an_unknown_handle_is_told_by_the_agent)
 
 	f.model = &other;
 	other.handle ^= 1ULL << 40;
-	fails(pst_infer(c, &f, 5000 * MS, NULL), -ENOENT, "no model");
+	fails(pst_infer(c, &f, PST_HANG_NS, NULL), -ENOENT, "no model");
 	/* Sizes that are not the model's, too. */
 	other = m;
 	other.n_out = 9;
-	fails(pst_infer(c, &f, 5000 * MS, NULL), -EINVAL, "64 to 10");
+	fails(pst_infer(c, &f, PST_HANG_NS, NULL), -EINVAL, "64 to 10");
 	fails(pst_model_unload(c, "digits"), 0, "");
 	f.model = &m;
-	fails(pst_infer(c, &f, 5000 * MS, NULL), -ENOENT, "unloaded?");
+	fails(pst_infer(c, &f, PST_HANG_NS, NULL), -ENOENT, "unloaded?");
 	fails(pst_model_open(c, "digits", &other), -ENOENT, "digits");
 	fails(pst_model_unload(c, "digits"), -ENOENT, "digits");
 	fails(pst_model_open(c, "", &other), -EINVAL, "name");
@@ -324,15 +324,15 @@ START_TEST(a_model_is_stale_once_its_agent_is_gone)
 	int r;
 
 	agent_kill(&agent);
-	r = pst_infer(c, &f, 5000 * MS, NULL);
+	r = pst_infer(c, &f, PST_HANG_NS, NULL);
 	ck_assert(r == -ECONNRESET || r == -ESTALE || r == -ECONNREFUSED ||
 		  r == -ENOENT);
 	agent_start(&agent);
 	ck_assert_int_eq(pst_ping(c, NULL), 0);
-	fails(pst_infer(c, &f, 5000 * MS, NULL), -ESTALE,
+	fails(pst_infer(c, &f, PST_HANG_NS, NULL), -ESTALE,
 	      "load or open it again");
 	load("digits");
-	ck_assert_int_eq(pst_infer(c, &f, 5000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_infer(c, &f, PST_HANG_NS, NULL), 0);
 	check(out, OUT, 0, 1);
 }
 END_TEST
@@ -351,7 +351,7 @@ START_TEST(another_client_uses_what_one_has_loaded)
 	ck_assert_int_eq(pst_model_open(c, "digits", &m), 0);
 	/* It stays when the one that loaded it goes. */
 	pst_close(first);
-	ck_assert_int_eq(pst_infer(c, &f, 5000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_infer(c, &f, PST_HANG_NS, NULL), 0);
 	check(out, OUT, 0, ROWS);
 }
 END_TEST
@@ -361,14 +361,14 @@ START_TEST(a_load_leaves_nothing_behind)
 	struct pst_tensor t[4];
 	char *json;
 
-	fails(pst_model_load(c, "digits", data("digits.safetensors"), 5000 * MS,
-			     &m),
+	fails(pst_model_load(c, "digits", data("digits.safetensors"),
+			     PST_HANG_NS, &m),
 	      -EBUSY, "already loaded");
-	fails(pst_model_load(c, "m", NULL, 5000 * MS, &m), -EINVAL,
+	fails(pst_model_load(c, "m", NULL, PST_HANG_NS, &m), -EINVAL,
 	      "no model file");
-	fails(pst_model_load(c, NULL, "f", 5000 * MS, &m), -EINVAL,
+	fails(pst_model_load(c, NULL, "f", PST_HANG_NS, &m), -EINVAL,
 	      "cannot be a model's name");
-	fails(pst_model_load(c, "m", data("digits-x.npy"), 5000 * MS, &m),
+	fails(pst_model_load(c, "m", data("digits-x.npy"), PST_HANG_NS, &m),
 	      -EINVAL, "no safetensors file");
 	ck_assert_int_eq(pst_tensor_list(c, t, 4), 0);
 	ck_assert_int_eq(pst_query(c, PST_QUERY_STATS, &json), 0);
@@ -406,7 +406,7 @@ START_TEST(an_impossible_model_ends_the_session)
 		.n_layers = 1,
 		.dtype = PST_WIRE_F32,
 	};
-	struct pst_options o = {.size = sizeof(o), .timeout_ns = 300 * MS};
+	struct pst_options o = {.size = sizeof(o), .timeout_ns = PST_HANG_NS};
 	int i;
 
 	for (i = 0; i < 8; i++) {

@@ -74,7 +74,7 @@ START_TEST(an_agent_that_is_full_is_asked_again)
 	fake_open(&fake);
 	ck_assert_msg(try_open(0) == 0, "%s", text);
 	ck_assert_uint_eq(n_tries, 3);
-	ck_assert_int_eq(pst_nop(c, 5000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_nop(c, PST_HANG_NS, NULL), 0);
 }
 END_TEST
 

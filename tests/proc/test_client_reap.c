@@ -119,16 +119,16 @@ static void hold(void)
 /* The session ends, and the next one has an agent that does its work. */
 static void end_round(void)
 {
-	uint64_t end = pst_now_ns() + 10 * PST_NS_PER_S;
+	uint64_t end = pst_now_ns() + PST_HANG_NS;
 	void *p;
 
 	fake.hold = false;
 	fake.hang_up = true;
-	while (pst_nop(c, 1000 * MS, NULL) < 0)
+	while (pst_nop(c, PST_HANG_NS, NULL) < 0)
 		ck_assert_uint_lt(pst_now_ns(), end);
 	ck_assert_int_eq(drain(), 0);
 	ck_assert_int_eq(pst_alloc(c, 64, &p), 0);
-	ck_assert_int_eq(pst_fill(c, p, 64, 1, 1, 1000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_fill(c, p, 64, 1, 1, PST_HANG_NS, NULL), 0);
 	ck_assert_int_eq(pst_free(c, p), 0);
 	check_records();
 }
@@ -300,7 +300,7 @@ END_TEST
  * out when the lock is given up. */
 START_TEST(taking_completions_sends_nothing)
 {
-	const uint64_t end = pst_now_ns() + 10 * PST_NS_PER_S;
+	const uint64_t end = pst_now_ns() + PST_HANG_NS;
 	struct pst_copy_args copy = {.size = sizeof(struct pst_copy_args),
 				     .n = 64};
 	uint64_t t[2], tag;
@@ -432,7 +432,7 @@ END_TEST
 
 START_TEST(a_burst_beyond_the_ring_is_refused_and_what_fits_completes)
 {
-	const uint64_t end = pst_now_ns() + 30 * PST_NS_PER_S;
+	const uint64_t end = pst_now_ns() + PST_HANG_NS;
 	struct pst_completion done[100];
 	uint64_t i, n = 0, tag;
 	int k, r;

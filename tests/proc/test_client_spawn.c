@@ -37,7 +37,7 @@ static void check_works(void)
 	void *p = NULL;
 
 	ck_assert_int_eq(pst_alloc(c, 100, &p), 0);
-	ck_assert_int_eq(pst_fill(c, p, 100, 5, 1, 2000 * MS, NULL), 0);
+	ck_assert_int_eq(pst_fill(c, p, 100, 5, 1, PST_HANG_NS, NULL), 0);
 	ck_assert_int_eq(((uint8_t *)p)[99], 5);
 	ck_assert_int_eq(pst_free(c, p), 0);
 }
@@ -62,7 +62,7 @@ START_TEST(a_private_agent_that_dies_is_replaced)
 	first = c->session.child;
 	kill(first, SIGKILL);
 	do
-		r = pst_nop(c, 5000 * MS, NULL);
+		r = pst_nop(c, PST_HANG_NS, NULL);
 	while (r == -ECONNRESET);
 	ck_assert_int_eq(r, 0);
 	ck_assert_int_ne(c->session.child, first);

@@ -22,8 +22,7 @@ static uint8_t *a, *b, *mine, *before;
 
 static void connect_again(void)
 {
-	const struct pst_options o = {.size = sizeof(o), .dead_ns = 300 * MS};
-	int r = pst_open(fake.uri, &o, &c, text, sizeof(text));
+	int r = pst_open(fake.uri, NULL, &c, text, sizeof(text));
 
 	ck_assert_msg(r == 0, "%s", text);
 }
@@ -84,20 +83,34 @@ static int check_failed(int r)
 	return touched;
 }
 
+/* What an agent holds has been given to it before the call gives up; on a busy
+ * machine not at the first try. */
+static bool times_out_touched(const struct pst_gemm_args *g)
+{
+	uint64_t ns;
+
+	for (ns = 100 * MS; ns < PST_HANG_NS; ns *= 2) {
+		ck_assert_int_eq(pst_gemm(c, g, ns, NULL), -ETIMEDOUT);
+		if (pst_c_touched(c))
+			return true;
+	}
+	return false;
+}
+
 START_TEST(what_is_refused_has_touched_nothing)
 {
 	struct pst_gemm_args g = product(PST_F32, mine);
 
 	g.ldb = 1;
-	ck_assert_int_eq(check_failed(pst_gemm(c, &g, 1000 * MS, NULL)), 0);
+	ck_assert_int_eq(check_failed(pst_gemm(c, &g, PST_HANG_NS, NULL)), 0);
 	g = product(PST_F32, NULL);
-	ck_assert_int_eq(check_failed(pst_gemm(c, &g, 1000 * MS, NULL)), 0);
+	ck_assert_int_eq(check_failed(pst_gemm(c, &g, PST_HANG_NS, NULL)), 0);
 	/* Also where the call before did. */
 	fake.hold = true;
 	g = product(PST_F32, NULL);
 	ck_assert_int_eq(pst_alloc(c, 1024, &g.c), 0);
 	g.m = g.n = g.k = g.lda = g.ldb = g.ldc = 8;
-	ck_assert_int_eq(check_failed(pst_gemm(c, &g, 100 * MS, NULL)), 1);
+	ck_assert(times_out_touched(&g));
 	g.ldc = 1;
 	ck_assert_int_eq(check_failed(pst_gemm(c, &g, 100 * MS, NULL)), 0);
 }
@@ -116,8 +129,7 @@ START_TEST(c_in_a_buffer_is_the_agents_from_the_start)
 	g.b = (uint8_t *)mem + 256;
 	g.c = (uint8_t *)mem + 512;
 	fake.hold = true;
-	ck_assert_int_eq(pst_gemm(c, &g, 100 * MS, NULL), -ETIMEDOUT);
-	ck_assert_int_eq(pst_c_touched(c), 1);
+	ck_assert(times_out_touched(&g));
 	ck_assert_int_eq(pst_submit_gemm(c, &g, 0, &tag), 0);
 	fake.hang_up = true;
 	ck_assert_int_eq(pst_wait(c, tag, 10000 * MS, &done), -ECONNRESET);

@@ -53,14 +53,14 @@ END_TEST
 
 START_TEST(waiting_behind_another_lanes_operation_counts_as_queue_time)
 {
-	struct timespec ts = {.tv_nsec = 2000000};
 	struct pst_wire_cqe cqe;
 
+	read_ns = 1;
 	submit(0, 1, STEPS(2));
 	submit(0, 2, STEPS(1));
 	/* Both are taken, the first is half done. */
 	ck_assert_int_eq(pst_agent_executor_run(ex), 1);
-	nanosleep(&ts, NULL);
+	fake_now_ns += 2000000;
 	run_all();
 	ck_assert_int_eq(pst_lane_client_reap(&client[0], &cqe), 1);
 	ck_assert_uint_lt(cqe.queue_ns, 2000000);
@@ -72,11 +72,11 @@ END_TEST
 
 START_TEST(idle_time_before_a_submission_is_no_queue_time)
 {
-	struct timespec ts = {.tv_nsec = 20000000};
 	struct pst_wire_cqe cqe;
 
+	read_ns = 1;
 	ck_assert_int_eq(pst_agent_executor_run(ex), 0);
-	nanosleep(&ts, NULL);
+	fake_now_ns += 20000000;
 	submit(0, 1, STEPS(1));
 	run_all();
 	ck_assert_int_eq(pst_lane_client_reap(&client[0], &cqe), 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The serving thread over a real loop, with a device that does not let go. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -85,13 +86,13 @@ static void run_server(void)
 	ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
 }
 
-/* Joins within 5 s; returns what pst_agent_server_run() did. */
+/* Joins soon; returns what pst_agent_server_run() did. */
 static int server_ends(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += 5;
+	ts.tv_sec += PST_HANG_NS / PST_NS_PER_S;
 	ck_assert_msg(pthread_timedjoin_np(thread, NULL, &ts) == 0,
 		      "the server does not end");
 	return result;
@@ -100,7 +101,7 @@ static int server_ends(void)
 static void receive(struct pst_frame *f)
 {
 	static uint8_t buf[70000];
-	uint64_t deadline = pst_now_ns() + 5 * PST_NS_PER_S;
+	uint64_t deadline = pst_now_ns() + PST_HANG_NS;
 	struct pst_wire_frame h;
 	struct pst_error err = {0};
 	size_t n = 0, want = sizeof(h);
@@ -186,25 +187,29 @@ static void submit(uint64_t off, uint32_t steps, uint32_t stubborn)
 
 static void reap(struct pst_wire_cqe *cqe)
 {
-	uint64_t deadline = pst_now_ns() + 5 * PST_NS_PER_S;
+	uint64_t deadline = pst_now_ns() + PST_HANG_NS;
 
 	while (pst_lane_client_reap(&lane, cqe) == 0)
 		ck_assert_uint_lt(pst_now_ns(), deadline);
 }
 
+static atomic_bool at_work, may_end;
+
 /* A backend that is never done, and one that never gives up. */
 static int step_forever(struct pst_backend *b, struct pst_backend_op *bop,
 			struct pst_error *err)
 {
+	at_work = true;
 	return 0;
 }
 
-/* 40 ms in all. */
+/* 40 ms from when it may end. */
 static int step_slowly(struct pst_backend *b, struct pst_backend_op *bop,
 		       struct pst_error *err)
 {
+	at_work = true;
 	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	return ++bop->cursor[0] >= 40;
+	return may_end && ++bop->cursor[0] >= 40;
 }
 
 static int refuse_cancel(struct pst_backend *b, struct pst_backend_op *bop)
@@ -255,7 +260,7 @@ START_TEST(a_device_that_does_not_let_go_of_a_dead_clients_work_ends_it)
 	ops.cancel = refuse_cancel;
 	run_server();
 	submit(open_session(), 1, 0);
-	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	PST_UNTIL(at_work);
 	/* A second connection would keep it alive; this one's death must not
 	 * end it before the device had its time. */
 	start = pst_now_ns();
@@ -277,7 +282,7 @@ START_TEST(stopping_waits_for_a_device_no_longer_than_it_may)
 	ops.cancel = refuse_cancel;
 	run_server();
 	submit(open_session(), 1, 0);
-	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	PST_UNTIL(at_work);
 	start = pst_now_ns();
 	ck_assert_int_eq(write(stop_fd, &one, sizeof(one)), sizeof(one));
 	receive(&f);
@@ -305,8 +310,9 @@ START_TEST(stopping_lets_what_runs_end_and_refuses_what_waits)
 	off = open_session();
 	for (i = 0; i < 30; i++)
 		submit(off, 1, 0);
-	nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	PST_UNTIL(at_work);
 	ck_assert_int_eq(write(stop_fd, &one, sizeof(one)), sizeof(one));
+	may_end = true;
 	for (i = 0; i < 30; i++) {
 		reap(&cqe);
 		ck_assert_uint_eq(cqe.status,
@@ -332,11 +338,13 @@ START_TEST(a_second_word_to_stop_neither_kills_nor_hurries_it)
 	run_server();
 	off = open_session();
 	submit(off, 1, 0);
+	PST_UNTIL(at_work);
 	for (i = 0; i < 3; i++) {
 		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 		ck_assert_int_eq(write(stop_fd, &one, sizeof(one)),
 				 sizeof(one));
 	}
+	may_end = true;
 	reap(&cqe);
 	ck_assert_uint_eq(cqe.status, PST_WIRE_OK);
 	pst_close_fd(sock);
@@ -399,22 +407,29 @@ static void end_watched(void)
 	watchdog_ns = 0;
 }
 
+/* Three in the watchdog's time and no more, but for a first one; on a busy
+ * machine in one of several tries. */
+static void live_signs(void)
+{
+	unsigned int n = 0, i;
+
+	for (i = 0; i < 10 && n < 6; i++) {
+		n = signs(5 * WATCHDOG_NS);
+		ck_assert_uint_le(n, 17);
+	}
+	ck_assert_uint_ge(n, 6);
+}
+
 START_TEST(it_gives_signs_of_life_asleep_and_at_work)
 {
 	uint64_t off;
-	unsigned int n;
 
 	start_watched(_i);
 	off = open_session();
-	/* Three in the time, some less on a busy machine, and no more. */
-	n = signs(5 * WATCHDOG_NS);
-	ck_assert_uint_ge(n, 6);
-	ck_assert_uint_le(n, 17);
+	live_signs();
 	ops.step = step_forever;
 	submit(off, 1, 0);
-	n = signs(5 * WATCHDOG_NS);
-	ck_assert_uint_ge(n, 6);
-	ck_assert_uint_le(n, 17);
+	live_signs();
 	end_watched();
 }
 END_TEST

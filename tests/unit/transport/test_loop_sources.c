@@ -285,7 +285,7 @@ START_TEST(a_thread_that_only_looks_sees_what_arrives)
 	ck_assert_int_eq(pst_loop_run(loop, 0), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, talk_later, &s), 0);
 	/* No call that sleeps or enters the kernel otherwise. */
-	until = pst_now_ns() + 3 * PST_NS_PER_S;
+	until = pst_now_ns() + PST_HANG_NS;
 	while (s.n_bytes < 80 && pst_now_ns() < until)
 		ck_assert_int_ge(pst_loop_run(loop, 0), 0);
 	ck_assert_uint_eq(s.n_bytes, 80);

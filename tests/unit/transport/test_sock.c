@@ -68,11 +68,11 @@ START_TEST(bytes_sent_are_received)
 	int sv[2];
 
 	pair(sv);
-	ck_assert_int_eq(pst_sock_send(sv[0], "hello", 5, -1, in_ms(100), &err),
-			 0);
 	ck_assert_int_eq(
-		pst_sock_recv(sv[1], buf, sizeof(buf), NULL, in_ms(100), &err),
-		5);
+		pst_sock_send(sv[0], "hello", 5, -1, in_ms(20000), &err), 0);
+	ck_assert_int_eq(pst_sock_recv(sv[1], buf, sizeof(buf), NULL,
+				       in_ms(20000), &err),
+			 5);
 	ck_assert_mem_eq(buf, "hello", 5);
 	close(sv[0]);
 	close(sv[1]);
@@ -118,7 +118,7 @@ static void *read_all(void *arg)
 	uint64_t total = 0;
 	int fd = *(int *)arg, n;
 
-	while ((n = pst_sock_recv(fd, buf, sizeof(buf), NULL, in_ms(5000),
+	while ((n = pst_sock_recv(fd, buf, sizeof(buf), NULL, in_ms(20000),
 				  NULL)) > 0)
 		total += (uint64_t)n;
 	return (void *)total;
@@ -133,9 +133,9 @@ START_TEST(a_long_message_goes_through_a_full_socket_whole)
 
 	pair(sv);
 	ck_assert_int_eq(pthread_create(&thread, NULL, read_all, &sv[1]), 0);
-	ck_assert_int_eq(
-		pst_sock_send(sv[0], lots, sizeof(lots), -1, in_ms(5000), &err),
-		0);
+	ck_assert_int_eq(pst_sock_send(sv[0], lots, sizeof(lots), -1,
+				       in_ms(20000), &err),
+			 0);
 	close(sv[0]);
 	pthread_join(thread, &total);
 	ck_assert_uint_eq((uintptr_t)total, sizeof(lots));
@@ -150,9 +150,9 @@ START_TEST(a_closed_peer_is_a_reset_and_no_signal)
 
 	pair(sv);
 	close(sv[1]);
-	ck_assert_int_eq(pst_sock_send(sv[0], "x", 1, -1, in_ms(100), &err),
+	ck_assert_int_eq(pst_sock_send(sv[0], "x", 1, -1, in_ms(20000), &err),
 			 -ECONNRESET);
-	ck_assert_int_eq(pst_sock_recv(sv[0], &c, 1, NULL, in_ms(100), &err),
+	ck_assert_int_eq(pst_sock_recv(sv[0], &c, 1, NULL, in_ms(20000), &err),
 			 -ECONNRESET);
 	close(sv[0]);
 }
@@ -167,8 +167,8 @@ START_TEST(a_descriptor_travels_with_the_first_byte)
 
 	pair(sv);
 	ck_assert_int_eq(
-		pst_sock_send(sv[0], "abcd", 4, memfd, in_ms(100), &err), 0);
-	ck_assert_int_eq(pst_sock_recv(sv[1], buf, 1, &got, in_ms(100), &err),
+		pst_sock_send(sv[0], "abcd", 4, memfd, in_ms(20000), &err), 0);
+	ck_assert_int_eq(pst_sock_recv(sv[1], buf, 1, &got, in_ms(20000), &err),
 			 1);
 	ck_assert_int_ge(got, 0);
 	ck_assert_int_eq(fstat(memfd, &a), 0);
@@ -176,7 +176,7 @@ START_TEST(a_descriptor_travels_with_the_first_byte)
 	ck_assert_uint_eq(a.st_ino, b.st_ino);
 	ck_assert_int_eq(fcntl(got, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	close(got);
-	ck_assert_int_eq(pst_sock_recv(sv[1], buf, 4, &got, in_ms(100), &err),
+	ck_assert_int_eq(pst_sock_recv(sv[1], buf, 4, &got, in_ms(20000), &err),
 			 3);
 	ck_assert_int_eq(got, -1);
 	close(memfd);
@@ -223,7 +223,8 @@ START_TEST(descriptors_beyond_the_first_are_closed)
 		before = count_fds();
 		send_fds(sv[0], sv[0], counts[i]);
 		ck_assert_int_eq(
-			pst_sock_recv(sv[1], &c, 1, &got, in_ms(100), &err), 1);
+			pst_sock_recv(sv[1], &c, 1, &got, in_ms(20000), &err),
+			1);
 		ck_assert_int_ge(got, 0);
 		close(got);
 		ck_assert_int_eq(count_fds(), before);
@@ -245,7 +246,7 @@ START_TEST(a_descriptor_that_finds_no_room_is_an_error_and_no_silence)
 	none = old;
 	none.rlim_cur = 3;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-	ck_assert_int_eq(pst_sock_recv(sv[1], &c, 1, &got, in_ms(100), &err),
+	ck_assert_int_eq(pst_sock_recv(sv[1], &c, 1, &got, in_ms(20000), &err),
 			 -EMFILE);
 	ck_assert_int_eq(got, -1);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
@@ -262,7 +263,7 @@ START_TEST(descriptors_nobody_asked_for_are_dropped)
 	pair(sv);
 	before = count_fds();
 	send_fds(sv[0], sv[0], 3);
-	ck_assert_int_eq(pst_sock_recv(sv[1], &c, 1, NULL, in_ms(100), &err),
+	ck_assert_int_eq(pst_sock_recv(sv[1], &c, 1, NULL, in_ms(20000), &err),
 			 1);
 	ck_assert_int_eq(count_fds(), before);
 	close(sv[0]);
@@ -439,12 +440,12 @@ static void *serve_hybrid(void *arg)
 	size_t n = 0;
 
 	while (n + 1 < sizeof(h->heard) &&
-	       pst_sock_recv(fd, &h->heard[n], 1, NULL, in_ms(1000), NULL) ==
+	       pst_sock_recv(fd, &h->heard[n], 1, NULL, in_ms(20000), NULL) ==
 		       1 &&
 	       h->heard[n++] != '\n')
 		;
 	if (h->answer &&
-	    pst_sock_send(fd, h->answer, h->n, -1, in_ms(1000), NULL) < 0)
+	    pst_sock_send(fd, h->answer, h->n, -1, in_ms(20000), NULL) < 0)
 		h->heard[0] = '!';
 	return (void *)(intptr_t)fd;
 }
@@ -484,11 +485,11 @@ START_TEST(a_hybrid_is_asked_for_the_port_and_the_stream_begins_behind_ok)
 	fd = talk(answer, strlen(answer), PST_NS_PER_S, &h, &peer);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_str_eq(h.heard, "CONNECT 7070\n");
-	n = pst_sock_recv(fd, buf, sizeof(buf), NULL, in_ms(1000), &err);
+	n = pst_sock_recv(fd, buf, sizeof(buf), NULL, in_ms(20000), &err);
 	ck_assert_int_eq(n, 13);
 	ck_assert_mem_eq(buf, "PSTK and more", 13);
-	ck_assert_int_eq(pst_sock_send(fd, "up", 2, -1, in_ms(1000), &err), 0);
-	n = pst_sock_recv(peer, buf, sizeof(buf), NULL, in_ms(1000), &err);
+	ck_assert_int_eq(pst_sock_send(fd, "up", 2, -1, in_ms(20000), &err), 0);
+	n = pst_sock_recv(peer, buf, sizeof(buf), NULL, in_ms(20000), &err);
 	ck_assert_int_eq(n, 2);
 	close(fd);
 	close(peer);
