@@ -10,7 +10,9 @@
 
 /* Of all bodies: a peer's half holds a small product at least. */
 #define BODIES_MIN ((uint64_t)1 << 20)
-#define BODIES_MAX ((uint64_t)1 << 40)
+/* The library leases extents of so many bytes. */
+#define MEMORY_MIN ((uint64_t)2 << 20)
+#define SIZE_LIMIT ((uint64_t)1 << 40)
 
 enum option_id {
 	OPT_ENDPOINT,
@@ -23,6 +25,7 @@ enum option_id {
 	OPT_CONNECTIONS,
 	OPT_OPERATIONS,
 	OPT_BODIES,
+	OPT_MEMORY,
 	OPT_HELP,
 	OPT_VERSION,
 	N_OPTIONS,
@@ -47,6 +50,8 @@ static const struct {
 			    "of a client under way at once [16]"},
 	[OPT_BODIES] = {"bodies", "SIZE",
 			"of all requests under way; a client has half [1G]"},
+	[OPT_MEMORY] = {"memory", "SIZE",
+			"for tensors, in each agent's region [64M]"},
 	[OPT_HELP] = {"help", NULL, "print this"},
 	[OPT_VERSION] = {"version", NULL, "print the version"},
 };
@@ -126,6 +131,20 @@ static int take_number(unsigned int *ret, int id, const char *arg, uint64_t max,
 	return 0;
 }
 
+static int take_size(uint64_t *ret, int id, const char *arg, const char *least,
+		     uint64_t min, struct pst_error *err)
+{
+	uint64_t n;
+
+	if (pst_parse_size(arg, &n) < 0 || n < min || n > SIZE_LIMIT)
+		return pst_error_set(err, -EINVAL,
+				     "--%s %.64s: expected a size from %s to "
+				     "1T",
+				     table[id].name, arg, least);
+	*ret = n;
+	return 0;
+}
+
 static int take(struct pst_gw_options *o, int id, const char *arg,
 		struct pst_error *err)
 {
@@ -151,13 +170,10 @@ static int take(struct pst_gw_options *o, int id, const char *arg,
 		return add_text(o->host, &o->n_hosts, PST_GW_MAX_HOSTS, "host",
 				arg, err);
 	case OPT_BODIES:
-		if (pst_parse_size(arg, &o->body_bytes) < 0 ||
-		    o->body_bytes < BODIES_MIN || o->body_bytes > BODIES_MAX)
-			return pst_error_set(err, -EINVAL,
-					     "--bodies %.64s: expected a size "
-					     "from 1M to 1T",
-					     arg);
-		return 0;
+		return take_size(&o->body_bytes, id, arg, "1M", BODIES_MIN,
+				 err);
+	case OPT_MEMORY:
+		return take_size(&o->memory, id, arg, "2M", MEMORY_MIN, err);
 	case OPT_OPERATIONS:
 		return take_number(&o->n_ops, id, arg, 4096, err);
 	default:
@@ -217,6 +233,7 @@ int pst_gw_options_parse(int argc, char **argv, struct pst_gw_options *ret,
 		.n_conns = PST_GW_CONNECTIONS,
 		.n_ops = PST_GW_OPERATIONS,
 		.body_bytes = PST_GW_BODIES,
+		.memory = PST_GW_MEMORY,
 	};
 	for (i = 0; i < N_OPTIONS; i++)
 		longopts[i] = (struct option){

@@ -14,6 +14,7 @@
 #define PST_GW_CONNECTIONS 4096U
 #define PST_GW_OPERATIONS  16U
 #define PST_GW_BODIES      ((uint64_t)1 << 30)
+#define PST_GW_MEMORY      (64ULL << 20)
 
 struct pst_gw_endpoint {
 	char name[PST_GW_NAME_SIZE];
@@ -32,6 +33,7 @@ struct pst_gw_options {
 	unsigned int n_conns; /* open at once */
 	unsigned int n_ops;   /* of a peer under way */
 	uint64_t body_bytes;  /* of bodies under way; a peer may have half */
+	uint64_t memory;      /* for tensors in each agent's region */
 };
 
 /*

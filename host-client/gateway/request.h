@@ -3,7 +3,7 @@
 #ifndef PST_HOST_CLIENT_GATEWAY_REQUEST_H
 #define PST_HOST_CLIENT_GATEWAY_REQUEST_H
 
-#include "host-client/gateway/agent.h"
+#include "host-client/gateway/engine.h"
 #include "host-client/gateway/head.h"
 #include "host-client/gateway/peer.h"
 #include "host-client/gateway/text.h"
@@ -45,6 +45,7 @@ struct pst_gw_context {
 	const struct pst_gw_options *options;
 	const struct pst_gw_route *const *routes; /* tables, then NULL */
 	struct pst_gw_agents agents;
+	struct pst_gw_engines engines;
 	struct pst_gw_peers peers;
 	struct pst_gw_names names;
 	struct pst_gw_tokens tokens;

@@ -6,7 +6,9 @@
 #include "host-client/gateway/request.h"
 
 extern const struct pst_gw_route pst_gw_health_routes[];
+extern const struct pst_gw_route pst_gw_infer_routes[];
 extern const struct pst_gw_route pst_gw_metrics_routes[];
+extern const struct pst_gw_route pst_gw_oip_routes[];
 extern const struct pst_gw_route pst_gw_page_routes[];
 
 /* All of them; NULL ends it. */

@@ -169,7 +169,7 @@ static int open_doors(struct pst_gw_server *s, struct pst_error *err)
  * an older one is ended for it. */
 static unsigned int raise_files(const struct pst_gw_options *o)
 {
-	const uint64_t rest = 24 + 8 * o->n_endpoints;
+	const uint64_t rest = 24 + 16 * o->n_endpoints;
 	const uint64_t want = o->n_conns + rest + 512;
 	struct rlimit l;
 
@@ -220,6 +220,7 @@ int pst_gw_server_open(const struct pst_gw_options *o,
 	if (!s)
 		return pst_oom(err);
 	s->context.agents.wake_fd = -1;
+	s->context.engines.wake_fd = -1;
 	s->epfd = epoll_create1(EPOLL_CLOEXEC);
 	r = s->epfd < 0 ? pst_error_set_errno(err, errno, "epoll_create1")
 			: fill_context(s, o, err);
@@ -227,6 +228,9 @@ int pst_gw_server_open(const struct pst_gw_options *o,
 	if (r == 0 && epoll_ctl(s->epfd, EPOLL_CTL_ADD,
 				s->context.agents.wake_fd, &ev) < 0)
 		r = pst_error_set_errno(err, errno, "epoll_ctl");
+	if (r == 0)
+		r = pst_gw_engines_open(&s->context.engines, &s->context.agents,
+					o->memory, s->epfd, err);
 	if (r == 0)
 		r = open_doors(s, err);
 	if (r < 0) {
@@ -242,6 +246,7 @@ void pst_gw_server_close(struct pst_gw_server *s)
 	struct pst_gw_request *r;
 	unsigned int i;
 
+	pst_gw_engines_stop(&s->context.engines);
 	/* No connection may rest when its daemon ends. */
 	TAILQ_FOREACH(r, &s->context.requests, link)
 	{
@@ -258,6 +263,7 @@ void pst_gw_server_close(struct pst_gw_server *s)
 			(void)unlink(s->door[i].unlink);
 		free(s->door[i].unlink);
 	}
+	pst_gw_engines_close(&s->context.engines);
 	pst_gw_agents_close(&s->context.agents);
 	pst_gw_peers_done(&s->context.peers);
 	pst_gw_tokens_done(&s->context.tokens);
@@ -270,11 +276,13 @@ void pst_gw_server_close(struct pst_gw_server *s)
 }
 
 /* In milliseconds, for epoll_wait(). */
-static int timeout(const struct pst_gw_server *s)
+static int timeout(struct pst_gw_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 	unsigned int i;
 
+	if (pst_gw_engines_arm(&s->context.engines))
+		return 0;
 	for (i = 0; i < s->n_doors; i++)
 		if (MHD_get_timeout(s->door[i].daemon, &ms) == MHD_YES &&
 		    ms == 0)
@@ -290,6 +298,7 @@ static void sweep(struct pst_gw_server *s)
 		return;
 	s->swept_ns = now_ns;
 	pst_gw_peers_sweep(&s->context.peers, now_ns);
+	pst_gw_engines_tick(&s->context.engines, now_ns);
 }
 
 int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
@@ -311,6 +320,7 @@ int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
 			if (ev[i].data.ptr == &s->context.agents)
 				pst_gw_agents_update(&s->context.agents);
 		}
+		pst_gw_engines_poll(&s->context.engines);
 		for (k = 0; k < s->n_doors; k++)
 			MHD_run(s->door[k].daemon);
 		sweep(s);

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: MIT
+"""The Open Inference Protocol of penstock-gateway, before real agents."""
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import numpy as np
+
+from agentlib import MIB, Agent, eventually
+from gatewaylib import BUILD, PROGRAM, Gateway, Http
+
+DATA = os.path.join(os.environ.get("PST_TOP_SRCDIR", "."), "tests", "data")
+PENSTOCK = os.path.join(BUILD, "host-client", "penstock")
+TYPES = {"FP32": "<f4", "FP64": "<f8", "FP16": "<f2", "INT8": "i1",
+         "INT32": "<i4"}
+
+
+def tensor(name, a, datatype="FP32", **more):
+    return {"name": name, "datatype": datatype, "shape": list(a.shape), **more}
+
+
+def binary(name, a, datatype="FP32"):
+    return tensor(name, a, datatype,
+                  parameters={"binary_data_size": a.nbytes})
+
+
+def pack(request, *arrays):
+    """(body, headers) of a request with binary data."""
+    head = json.dumps(request).encode()
+    return head + b"".join(a.tobytes() for a in arrays), {
+        "Inference-Header-Content-Length": str(len(head)),
+        "Content-Type": "application/octet-stream"}
+
+
+def unpack(head, body):
+    """The reply's object; binary outputs have their bytes as "data"."""
+    n = head.get("Inference-Header-Content-Length")
+    if n is None:
+        return json.loads(body)
+    r, at = json.loads(body[:int(n)]), int(n)
+    for o in r["outputs"]:
+        size = o.get("parameters", {}).get("binary_data_size")
+        if size is not None:
+            o["data"] = body[at:at + size]
+            at += size
+    assert at == len(body)
+    return r
+
+
+class Base(unittest.TestCase):
+    args = ()
+
+    @classmethod
+    def setUpClass(cls):
+        tmp = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(tmp.cleanup)
+        cls.dir = tmp.name
+        cls.agent = Agent(cls.dir, "--backend", "cpu")
+        cls.addClassCleanup(cls.agent.stop)
+        cls.uri = f"unix://{cls.dir}/sock?region={cls.dir}/region"
+        cls.g = Gateway(cls.dir, "--endpoint", "card=" + cls.uri, *cls.args)
+        cls.addClassCleanup(cls.stop)
+        cls.load("digits", "digits.safetensors")
+        eventually(lambda: cls.g.get("/v2/health/ready")[0] == 200)
+
+    @classmethod
+    def stop(cls):
+        status = cls.g.stop()
+        assert status == 0, (status, cls.g.output())
+
+    @classmethod
+    def command(cls, *args):
+        subprocess.run([PENSTOCK, *args, "--endpoint", cls.uri], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def load(cls, name, file):
+        cls.command("model", "load", name, os.path.join(DATA, file))
+
+    def setUp(self):
+        self.c = Http(self.g.sock)
+        self.addCleanup(self.c.close)
+
+    def infer(self, model, request, *arrays, path="infer"):
+        """(status, object); arrays follow the JSON as they are."""
+        body, headers = json.dumps(request), {
+            "Content-Type": "application/json"}
+        if arrays:
+            body, headers = pack(request, *arrays)
+        status, head, data = self.c.ask(
+            "POST", f"/v2/models/{model}/{path}", body, headers)
+        return status, unpack(head, data)
+
+    def refused(self, status, words, model, request, *arrays):
+        got, r = self.infer(model, request, *arrays)
+        self.assertEqual(got, status, r)
+        self.assertEqual(list(r), ["error"])
+        self.assertIn(words, r["error"])
+
+
+class Server(Base):
+    def test_metadata(self):
+        for path in ("/v2", "/v2/"):
+            status, r = self.g.get(path)
+            self.assertEqual((status, r["name"]), (200, "penstock"))
+            self.assertIn("binary_tensor_data", r["extensions"])
+        self.assertEqual(self.g.get("/v2/health/live"), (200, {"live": True}))
+        self.assertEqual(self.g.get("/v2/health/ready"),
+                         (200, {"live": True, "ready": True}))
+
+    def test_models(self):
+        for path in ("/v2/models/digits", "/v2/models/digits/versions/1"):
+            status, r = self.g.get(path)
+            self.assertEqual(status, 200)
+            self.assertEqual((r["name"], r["versions"]), ("digits", ["1"]))
+            self.assertEqual([t["shape"] for t in r["inputs"]], [[-1, 64]])
+            self.assertEqual([t["shape"] for t in r["outputs"]], [[-1, 10]])
+            self.assertEqual(self.g.get(path + "/ready"),
+                             (200, {"name": "digits", "ready": True}))
+        status, r = self.g.get("/v2/models/gemm")
+        self.assertEqual([t["name"] for t in r["inputs"]], ["A", "B"])
+        for path in ("/v2/models/none", "/v2/models/none/ready",
+                     "/v2/models/digits/versions/2"):
+            status, r = self.g.get(path)
+            self.assertEqual((status, list(r)), (404, ["error"]), path)
+
+    def test_a_model_that_comes_is_there_at_once(self):
+        self.load("late", "cancer.safetensors")
+        self.assertEqual(self.g.get("/v2/models/late/ready")[0], 200)
+        self.command("model", "unload", "late")
+        self.assertEqual(self.g.get("/v2/models/late/ready")[0], 404)
+
+    def test_the_index(self):
+        def names():
+            status, r = self.g.send("POST", "/v2/repository/index")
+            self.assertEqual(status, 200)
+            self.assertTrue(all(m["state"] == "READY" and m["version"] == "1"
+                                for m in r))
+            return [m["name"] for m in r]
+        eventually(lambda: sorted(names()) == ["digits", "gemm"])
+
+    def test_shared_memory_of_clients_is_refused(self):
+        for kind in ("system", "cuda"):
+            for method, path in (("GET", "status"), ("POST", "unregister"),
+                                 ("POST", "region/x/register"),
+                                 ("GET", "region/x/status")):
+                status, r = self.g.send(
+                    method, f"/v2/{kind}sharedmemory/{path}")
+                self.assertEqual(status, 400)
+                self.assertIn("shared memory", r["error"])
+
+
+class Infer(Base):
+    x = np.arange(12, dtype="<f4").reshape(3, 4)
+    y = np.arange(8, dtype="<f4").reshape(4, 2) - 3
+
+    def gemm(self, x=None, y=None, datatype="FP32", **more):
+        x = self.x if x is None else x
+        y = self.y if y is None else y
+        return {"inputs": [
+            tensor("A", x, datatype, data=x.ravel().tolist()),
+            tensor("B", y, datatype, data=y.ravel().tolist())], **more}
+
+    def test_a_product(self):
+        status, r = self.infer("gemm", self.gemm(id="a \"b\"\n\u20ac"))
+        self.assertEqual(status, 200, r)
+        self.assertEqual((r["id"], r["model_name"], r["model_version"]),
+                         ("a \"b\"\n\u20ac", "gemm", "1"))
+        self.assertEqual(r["outputs"], [
+            {"name": "C", "datatype": "FP32", "shape": [3, 2],
+             "data": (self.x @ self.y).ravel().tolist()}])
+        status, r = self.infer("gemm", self.gemm(), path="versions/1/infer")
+        self.assertEqual((status, "id" in r), (200, False))
+        status, r = self.infer("gemm", self.gemm(), path="versions/3/infer")
+        self.assertEqual(status, 404)
+
+    def test_parameters_of_a_product(self):
+        for ta in (False, True):
+            for tb in (False, True):
+                x = np.ascontiguousarray(self.x.T) if ta else self.x
+                y = np.ascontiguousarray(self.y.T) if tb else self.y
+                status, r = self.infer("gemm", self.gemm(x, y, parameters={
+                    "transa": ta, "transb": tb, "alpha": -0.5}))
+                self.assertEqual(status, 200, r)
+                self.assertEqual(r["outputs"][0]["data"],
+                                 (-0.5 * self.x @ self.y).ravel().tolist())
+
+    def test_types_and_batches_of_products(self):
+        for datatype, dtype in TYPES.items():
+            if datatype == "INT32":
+                continue
+            x = np.arange(12).reshape(2, 2, 3).astype(dtype)
+            y = np.arange(12).reshape(2, 3, 2).astype(dtype)
+            request = {"inputs": [binary("A", x, datatype),
+                                  binary("B", y, datatype)],
+                       "parameters": {"binary_data_output": True}}
+            status, r = self.infer("gemm", request, x, y)
+            if status == 400 and "support" in r["error"]:
+                continue
+            self.assertEqual(status, 200, (datatype, r))
+            o = r["outputs"][0]
+            got = np.frombuffer(o["data"], TYPES[o["datatype"]])
+            want = (x.astype("f8") @ y.astype("f8")).ravel()
+            self.assertEqual(got.astype("f8").tolist(), want.tolist())
+
+    def test_binary_both_ways_and_neither(self):
+        want = self.x @ self.y
+        for a_binary in (False, True):
+            for b_binary in (False, True):
+                for c_binary in (False, True, None):
+                    request = self.gemm()
+                    arrays = []
+                    for k, (is_binary, a) in enumerate(
+                            ((a_binary, self.x), (b_binary, self.y))):
+                        if is_binary:
+                            request["inputs"][k] = binary("AB"[k], a)
+                            arrays.append(a)
+                    if c_binary is not None:
+                        request["outputs"] = [{
+                            "name": "C",
+                            "parameters": {"binary_data": c_binary}}]
+                    status, r = self.infer("gemm", request, *arrays)
+                    self.assertEqual(status, 200, r)
+                    data = r["outputs"][0]["data"]
+                    if c_binary:
+                        data = np.frombuffer(data, "<f4").tolist()
+                    self.assertEqual(data, want.ravel().tolist())
+
+    def test_nested_arrays(self):
+        request = self.gemm()
+        request["inputs"][0]["data"] = self.x.tolist()
+        request["inputs"][1]["data"] = self.y.tolist()
+        status, r = self.infer("gemm", request)
+        self.assertEqual((status, r["outputs"][0]["data"]),
+                         (200, (self.x @ self.y).ravel().tolist()))
+
+    def test_a_network(self):
+        x = np.load(os.path.join(DATA, "digits-x.npy")).astype("<f4")
+        y = np.load(os.path.join(DATA, "digits-y.npy"))
+        _, m = self.g.get("/v2/models/digits")
+        name = m["inputs"][0]["name"]
+        request = {"inputs": [binary(name, x)],
+                   "parameters": {"binary_data_output": True}}
+        for _ in range(2):
+            status, r = self.infer("digits", request, x)
+            self.assertEqual(status, 200, r)
+            o = r["outputs"][0]
+            self.assertEqual(o["name"], m["outputs"][0]["name"])
+            got = np.frombuffer(o["data"], "<f4").reshape(o["shape"])
+            np.testing.assert_allclose(got, y, rtol=1e-4, atol=1e-4)
+        status, r = self.infer("digits", {"inputs": [
+            tensor(name, x[:3], data=x[:3].tolist())]})
+        self.assertEqual(status, 200, r)
+        np.testing.assert_allclose(
+            np.array(r["outputs"][0]["data"]).reshape(3, 10), y[:3],
+            rtol=1e-4, atol=1e-4)
+
+    def test_a_model_of_another_shape_takes_its_name(self):
+        for file, n in (("cancer", 30), ("digits", 64), ("cancer", 30)):
+            self.load("same", file + ".safetensors")
+            x = np.load(os.path.join(DATA, file + "-x.npy")).astype("<f4")[:2]
+            y = np.load(os.path.join(DATA, file + "-y.npy"))[:2]
+            _, m = self.g.get("/v2/models/same")
+            request = {"inputs": [binary(m["inputs"][0]["name"], x)]}
+            status, r = self.infer("same", request, x)
+            self.assertEqual(status, 200, r)
+            np.testing.assert_allclose(r["outputs"][0]["data"], y.ravel(),
+                                       rtol=1e-3, atol=1e-3)
+            self.command("model", "unload", "same")
+            self.refused(404, "same", "same", request, x)
+
+    def test_what_is_refused(self):
+        r = self.gemm
+        self.refused(404, "none", "none", r())
+        self.refused(400, "malformed", "gemm", [])
+        self.refused(400, "inputs are missing", "gemm", {})
+        self.refused(400, "A and B", "gemm", {"inputs": r()["inputs"][:1]})
+        self.refused(400, "one output", "gemm", r(outputs=[{"name": "D"}]))
+        self.refused(400, "k differs", "gemm", r(self.y, self.y))
+        self.refused(400, "fewer", "gemm", {"inputs": [
+            tensor("A", self.x, data=[1.0]), r()["inputs"][1]]})
+        self.refused(400, "shared memory", "gemm", r(outputs=[
+            {"name": "C", "parameters": {"shared_memory_region": "x"}}]))
+        self.refused(400, "declare", "gemm", {"inputs": [
+            binary("A", self.x), binary("B", self.y)]})
+        self.refused(400, "declare", "gemm", {"inputs": [
+            binary("A", self.x), binary("B", self.y)]}, self.x)
+        self.refused(400, "no input", "digits", r())
+        x = np.zeros((2, 63), "<f4")
+        name = self.g.get("/v2/models/digits")[1]["inputs"][0]["name"]
+        self.refused(400, "63", "digits", {"inputs": [binary(name, x)]}, x)
+        self.refused(400, "FP32", "digits", {"inputs": [
+            binary(name, x.astype("<f8"), "FP64")]}, x.astype("<f8"))
+        self.refused(400, "no output", "digits", {
+            "inputs": [binary(name, x)], "outputs": [{"name": "?"}]}, x)
+        huge = 10000
+        self.refused(413, "--memory", "gemm", {"inputs": [
+            {"name": "A", "datatype": "FP32", "shape": [huge, 1],
+             "data": [1] * huge},
+            {"name": "B", "datatype": "FP32", "shape": [1, huge],
+             "data": [1] * huge}]})
+        status, head, data = self.c.ask(
+            "POST", "/v2/models/gemm/infer", b"{}",
+            {"Inference-Header-Content-Length": "3"})
+        self.assertEqual(status, 400, data)
+        status, head, data = self.c.ask(
+            "POST", "/v2/models/gemm/infer", b"{}",
+            {"Content-Type": "text/plain"})
+        self.assertEqual(status, 415, data)
+        # The connection and the agent are as good as before.
+        self.assertEqual(self.infer("gemm", r())[0], 200)
+
+    def test_numbers_that_json_has_not(self):
+        x = np.array([[np.inf]], "<f4")
+        request = {"inputs": [binary("A", x), binary("B", x)]}
+        self.refused(400, "binary_data", "gemm", request, x, x)
+        request["parameters"] = {"binary_data_output": True}
+        status, r = self.infer("gemm", request, x, x)
+        self.assertEqual(status, 200)
+        self.assertEqual(np.frombuffer(r["outputs"][0]["data"], "<f4")[0],
+                         np.inf)
+
+    def test_a_body_in_pieces(self):
+        body, headers = pack({"inputs": [binary("A", self.x),
+                                         binary("B", self.y)]},
+                             self.x, self.y)
+        head = ("POST /v2/models/gemm/infer HTTP/1.1\r\nHost: localhost\r\n"
+                f"Content-Length: {len(body)}\r\n" + "".join(
+                    f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(self.g.sock)
+            s.sendall(head.encode())
+            for k in range(0, len(body), 7):
+                s.sendall(body[k:k + 7])
+                if k % 5 == 0:
+                    time.sleep(0.001)
+            self.assertTrue(s.recv(65536).startswith(b"HTTP/1.1 200"))
+
+    def test_many_at_once(self):
+        bad = []
+
+        def work(n):
+            c = Http(self.g.sock)
+            for k in range(25):
+                x = np.full((n, n), k, "<f4")
+                body, headers = pack({"inputs": [
+                    binary("A", x), binary("B", x)],
+                    "parameters": {"binary_data_output": True}}, x, x)
+                status, head, data = c.ask(
+                    "POST", "/v2/models/gemm/infer", body, headers)
+                r = unpack(head, data)
+                if status != 200 or np.frombuffer(
+                        r["outputs"][0]["data"], "<f4")[0] != n * k * k:
+                    bad.append((status, r))
+            c.close()
+        threads = [threading.Thread(target=work, args=(n,))
+                   for n in (1, 8, 33, 64, 100, 128, 200, 256)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(bad, [])
+
+
+if __name__ == "__main__":
+    if not os.path.exists(PROGRAM):
+        print("built without the gateway (libmicrohttpd)")
+        sys.exit(77)
+    unittest.main(verbosity=2, warnings="ignore")
