@@ -35,7 +35,6 @@ int pst_gw_listen_unix(const char *path, struct pst_error *err)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	PST_CLEANUP_FD int fd = -1;
-	mode_t old;
 	int r;
 
 	/* An empty one would be an abstract address, which has no mode. */
@@ -53,10 +52,8 @@ int pst_gw_listen_unix(const char *path, struct pst_error *err)
 		return pst_error_set_errno(err, errno, "socket");
 	if (is_stale(&a))
 		(void)unlink(path);
-	old = umask(0117);
-	r = bind(fd, (const void *)&a, sizeof(a));
-	umask(old);
-	if (r < 0 || listen(fd, BACKLOG) < 0)
+	if (bind(fd, (const void *)&a, sizeof(a)) < 0 ||
+	    listen(fd, BACKLOG) < 0)
 		return pst_error_set_errno(err, errno, "cannot listen on %s",
 					   path);
 	r = fd;

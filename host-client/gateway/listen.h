@@ -7,9 +7,9 @@
 #include "transport/base/util.h"
 
 /*
- * Listens on a Unix socket whose file has mode 0660. A socket file that nobody
- * serves is replaced. Returns a descriptor, or -errno (-EADDRINUSE: somebody
- * serves it).
+ * Listens on a Unix socket, whose file has the mode that the umask leaves. One
+ * that nobody serves is replaced. Returns a descriptor, or -errno (-EADDRINUSE:
+ * somebody serves it).
  */
 int pst_gw_listen_unix(const char *path, struct pst_error *err);
 

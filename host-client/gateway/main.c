@@ -2,8 +2,10 @@
 /* penstock-gateway: options, signals, and the server between them. */
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include "host-client/gateway/log.h"
+#include "host-client/gateway/narrow.h"
 #include "host-client/gateway/server.h"
 #include "transport/base/notify.h"
 
@@ -50,9 +52,12 @@ static int serve(const struct pst_gw_options *o, struct pst_error *err)
 		r = pst_gw_server_open(o, &server, err);
 	if (r < 0)
 		return r;
-	(void)pst_service_notify("READY=1");
-	r = pst_gw_server_run(server, stop_fd, err);
-	(void)pst_service_notify("STOPPING=1");
+	r = pst_gw_narrow(err);
+	if (r == 0) {
+		(void)pst_service_notify("READY=1");
+		r = pst_gw_server_run(server, stop_fd, err);
+		(void)pst_service_notify("STOPPING=1");
+	}
 	pst_gw_server_close(server);
 	return r;
 }
@@ -63,6 +68,8 @@ int main(int argc, char **argv)
 	struct pst_error err = {0};
 	int r;
 
+	/* Its only file is its socket. Threads would see a change later. */
+	(void)umask(0117);
 	r = pst_gw_options_parse(argc, argv, &options, &err);
 	if (r == 1)
 		return 0;

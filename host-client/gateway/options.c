@@ -117,6 +117,27 @@ static int add_text(const char **list, unsigned int *n, unsigned int max,
 	return 0;
 }
 
+/* A file: a path, or credential:NAME, one that the service manager passes
+ * (CREDENTIALS_DIRECTORY of systemd.exec(5)). */
+static int take_file(const char **ret, int id, char *path, size_t size,
+		     const char *arg, struct pst_error *err)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	const char *name = arg + strlen("credential:");
+
+	*ret = arg;
+	if (strncmp(arg, "credential:", strlen("credential:")) != 0)
+		return 0;
+	*ret = path;
+	if (!dir || !pst_name_is_good(name) ||
+	    (size_t)snprintf(path, size, "%s/%s", dir, name) >= size)
+		return pst_error_set(err, -EINVAL,
+				     "--%s %.64s: the service manager passed "
+				     "no such credential (LoadCredential=)",
+				     table[id].name, arg);
+	return 0;
+}
+
 static int take_number(unsigned int *ret, int id, const char *arg, uint64_t max,
 		       struct pst_error *err)
 {
@@ -158,14 +179,14 @@ static int take(struct pst_gw_options *o, int id, const char *arg,
 		return add_text(o->listen, &o->n_listen, PST_GW_MAX_LISTEN,
 				"listen", arg, err);
 	case OPT_TOKEN_FILE:
-		o->token_file = arg;
-		return 0;
+		return take_file(&o->token_file, id, o->credential[0],
+				 sizeof(o->credential[0]), arg, err);
 	case OPT_TLS_CERT:
-		o->tls_cert = arg;
-		return 0;
+		return take_file(&o->tls_cert, id, o->credential[1],
+				 sizeof(o->credential[1]), arg, err);
 	case OPT_TLS_KEY:
-		o->tls_key = arg;
-		return 0;
+		return take_file(&o->tls_key, id, o->credential[2],
+				 sizeof(o->credential[2]), arg, err);
 	case OPT_HOST:
 		return add_text(o->host, &o->n_hosts, PST_GW_MAX_HOSTS, "host",
 				arg, err);

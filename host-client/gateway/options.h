@@ -30,10 +30,11 @@ struct pst_gw_options {
 	const char *host[PST_GW_MAX_HOSTS]; /* more names of this host */
 	unsigned int n_hosts;
 	const char *token_file, *tls_cert, *tls_key;
-	unsigned int n_conns; /* open at once */
-	unsigned int n_ops;   /* of a peer under way */
-	uint64_t body_bytes;  /* of bodies under way; a peer may have half */
-	uint64_t memory;      /* for tensors in each agent's region */
+	char credential[3][256]; /* paths of those that are some */
+	unsigned int n_conns;    /* open at once */
+	unsigned int n_ops;      /* of a peer under way */
+	uint64_t body_bytes;     /* of bodies under way; a peer may have half */
+	uint64_t memory;         /* for tensors in each agent's region */
 };
 
 /*

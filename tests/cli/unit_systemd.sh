@@ -1,12 +1,41 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The agent's units under a real systemd, which is PID 1 of namespaces of its
-# own: user, sandbox, credential, journal, watchdog, socket, a wrong setting.
+# The agent's units and the gateway's under a real systemd, which is PID 1 of
+# namespaces of its own: user, sandbox, credential, journal, watchdog, socket, a
+# wrong setting.
 #
 # The same file is the test, the first program in the namespaces ("inner") and
 # what systemd starts there ("checks").
 set -u
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0"
+
+# The gateway before the agent that runs, started by its first client.
+gateway_checks() {
+	local pid socket=/run/penstock-gateway/gateway.sock
+	ask() { curl -s -m 20 "$@"; }
+	prop() { systemctl show -p "$1" --value penstock-gateway; }
+	systemctl start penstock-gateway.socket
+	say gw-socket "$(stat -c '%U %G %a' $socket)"
+	say gw-live "$(ask --unix-socket $socket http://localhost/health/live)"
+	for _ in $(seq 200); do
+		ask --unix-socket $socket http://localhost/health >/run/pst/health
+		grep -q '"healthy":true' /run/pst/health && break
+		sleep 0.1
+	done
+	say gw-health "$(head -c 40 /run/pst/health)"
+	pid=$(prop MainPID)
+	say gw-user "$(ps -o user:20= -p "$pid")"
+	say gw-status "$(grep -E \
+		'^(CapEff|CapBnd|Seccomp|NoNewPrivs|Seccomp_filters):' \
+		"/proc/$pid/status" | tr -s '\t\n' '  ')"
+	say gw-tcp "$(ask -o /run/pst/401 -w '%{http_code}' \
+		http://127.0.0.1:9811/health/live)" \
+		"$(ask -H "Authorization: Bearer $token" \
+			http://127.0.0.1:9811/health/live)"
+	systemctl stop penstock-gateway penstock-gateway.socket
+	say gw-stopped "$(prop Result) $(prop ExecMainStatus)" \
+		"$([ -e $socket ] || echo gone)"
+}
 
 # What systemd runs: looks at the agent, a line "NAME WORDS" for each thing.
 checks() {
@@ -42,6 +71,7 @@ checks() {
 	say cache "$(tr '\0' '\n' <"/proc/$pid/environ" |
 		grep CUDA_CACHE_PATH) $(stat -c '%U %a' /var/cache/penstock)"
 	say socketmode "$(stat -c %a /run/penstock/agent.sock)"
+	[ ! -x "$bin/penstock-gateway" ] || gateway_checks
 	kill -STOP "$pid"
 	for _ in $(seq 300); do
 		[ "$(show NRestarts)" = 0 ] || break
@@ -101,6 +131,28 @@ inner() {
 		>$units/penstock-agent.service
 	cp "$PST_TOP_SRCDIR/guest-agent/service/penstock-agent.socket" $units
 	install -m 400 /dev/stdin /run/pst/uuid <<<"$uuid"
+	gateway=host-client/gateway
+	if [ -x "$PST_TOP_BUILDDIR/$gateway/penstock-gateway" ] &&
+		command -v curl >/dev/null; then
+		cp "$PST_TOP_BUILDDIR/$gateway/penstock-gateway" "$bin"
+		systemd-sysusers \
+			"$PST_TOP_SRCDIR/$gateway/penstock-gateway.conf"
+		mkdir -m 700 /etc/penstock/gateway
+		install -m 400 /dev/stdin /etc/penstock/gateway/tokens \
+			<<<"$token"
+		printf '%s%s\n' 'ARGS=--endpoint unix:///run/penstock/agent.sock' \
+			' --listen 127.0.0.1:9811 --token-file credential:tokens' \
+			>/etc/penstock/gateway.conf
+		sed "s,^ExecStart=[^ ]*,ExecStart=$bin/penstock-gateway," \
+			"$PST_TOP_BUILDDIR/host-client/penstock-gateway.service" \
+			>$units/penstock-gateway.service
+		cp "$PST_TOP_SRCDIR/$gateway/penstock-gateway.socket" $units
+		for each in service socket; do
+			mkdir $units/penstock-gateway.$each.d
+			printf '[Unit]\nDefaultDependencies=no\n' \
+				>$units/penstock-gateway.$each.d/test.conf
+		done
+	fi
 	# Nothing of the machine's own is started beside it.
 	printf '[Unit]\nDefaultDependencies=no\n%s\n' "[Service]
 LoadCredential=vm-uuid:/run/pst/uuid
@@ -135,6 +187,7 @@ Wants=penstock-agent.service checks.service" >$units/checks.target
 self=$(readlink -f "$0")
 bin=/run/pst/bin
 uuid=8d3e2c66-1111-4222-8333-944455556666
+token=0123456789-abcdef-xyz
 systemd=/lib/systemd/systemd
 work=${PST_WORK:-}
 case ${PST_INNER:-} in
@@ -234,6 +287,20 @@ is "and of which client it is" entry \
 is "it has a place for what CUDA compiles" cache \
 	'CUDA_CACHE_PATH=/var/cache/penstock penstock 755'
 is "its socket is for its group" socketmode 660
+if grep -q '^gw-' "$tmp/out"; then
+	is "the gateway's socket is for its group" gw-socket 'root penstock 660'
+	is "the first client starts the gateway" gw-live '.*"live":true.*'
+	is "which finds the agent well" gw-health '.*"healthy":true.*'
+	is "as its own user" gw-user penstock-gateway
+	# The unit's filters, and one more that it has set itself.
+	is "without a capability, filtered twice" gw-status \
+		'CapEff: 0+ CapBnd: 0+ NoNewPrivs: 1 Seccomp: 2 Seccomp_filters: .*'
+	is "TCP wants a token of a file that it cannot read" gw-tcp \
+		'401 .*"live":true.*'
+	is "and it ends well, and its socket goes" gw-stopped 'success 0 gone'
+else
+	ok "the gateway under systemd # SKIP it was not built, or no curl"
+fi
 is "a process that hangs is started anew" watchdog 1
 is "it ends well when told" stopped 'success 0'
 is "a socket waits without an agent" idle inactive

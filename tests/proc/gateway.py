@@ -66,6 +66,15 @@ class Daemon(unittest.TestCase):
             self.assertTrue(c.sock)
         c.close()
 
+    def test_it_has_narrowed_itself(self):
+        with open(PROGRAM, "rb") as f:
+            if b"libseccomp" not in f.read():
+                self.skipTest("built without libseccomp, or with a sanitizer")
+        with open(f"/proc/{self.g.proc.pid}/status") as f:
+            status = f.read()
+        self.assertIn("NoNewPrivs:\t1", status)
+        self.assertIn("Seccomp:\t2", status)
+
     def test_head_has_no_body(self):
         status, body = self.g.send("HEAD", "/health/live")
         self.assertEqual((status, body), (200, None))
