@@ -38,7 +38,7 @@ static void link_opened(struct pst_gw_job *j)
 {
 	struct pst_gw_opening *o = (struct pst_gw_opening *)j;
 	struct pst_gw_engine *e = o->engine;
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = e};
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = e->all};
 
 	e->opening = NULL;
 	e->error = j->error;
@@ -52,11 +52,24 @@ static void link_opened(struct pst_gw_job *j)
 	free(o);
 }
 
+static void lose_link(struct pst_gw_engine *e)
+{
+	pst_gw_log(PST_GW_LOG_WARNING, "the session of agent %s is lost",
+		   e->agent->name);
+	(void)epoll_ctl(e->epfd, EPOLL_CTL_DEL, e->link->fd, NULL);
+	pst_gw_link_put(e->link);
+	e->link = NULL;
+	pst_error_clear(&e->error);
+}
+
 int pst_gw_engine_link(struct pst_gw_engine *e, uint64_t since_ns,
 		       struct pst_gw_link **ret, struct pst_error *err)
 {
 	struct pst_gw_opening *o;
 
+	/* An idle one is not watched. */
+	if (e->link && pst_check(e->link->c) < 0)
+		lose_link(e);
 	if (e->link) {
 		*ret = pst_gw_link_get(e->link);
 		return 0;
@@ -78,16 +91,6 @@ int pst_gw_engine_link(struct pst_gw_engine *e, uint64_t since_ns,
 	e->opened_ns = pst_now_ns();
 	pst_gw_worker_give(&e->quick, &o->job);
 	return -EAGAIN;
-}
-
-static void lose_link(struct pst_gw_engine *e)
-{
-	pst_gw_log(PST_GW_LOG_WARNING, "the session of agent %s is lost",
-		   e->agent->name);
-	(void)epoll_ctl(e->epfd, EPOLL_CTL_DEL, e->link->fd, NULL);
-	pst_gw_link_put(e->link);
-	e->link = NULL;
-	pst_error_clear(&e->error);
 }
 
 /* ---- All of them ---- */
@@ -120,6 +123,7 @@ int pst_gw_engines_open(struct pst_gw_engines *e,
 	    epoll_ctl(epfd, EPOLL_CTL_ADD, e->wake_fd, &ev) < 0)
 		r = pst_error_set_errno(err, errno, "eventfd");
 	for (i = 0; r == 0 && i < agents->n; i++) {
+		e->list[i].all = e;
 		e->list[i].agent = &agents->list[i];
 		e->list[i].memory = memory;
 		e->list[i].epfd = epfd;
@@ -158,21 +162,30 @@ void pst_gw_engines_close(struct pst_gw_engines *e)
 	*e = (struct pst_gw_engines){.wake_fd = -1};
 }
 
-void pst_gw_engines_poll(struct pst_gw_engines *e)
+static void take_wakes(struct pst_gw_engines *e)
+{
+	uint64_t n;
+
+	if (read(e->wake_fd, &n, sizeof(n)) < 0) {
+		/* It was for a link. */
+	}
+}
+
+void pst_gw_engines_poll(struct pst_gw_engines *e, bool woken)
 {
 	struct pst_gw_engine *g;
 	bool any = false;
 	unsigned int i;
-	uint64_t n;
 
-	if (read(e->wake_fd, &n, sizeof(n)) < 0) {
-		/* No worker has ended anything. */
-	}
+	if (woken)
+		take_wakes(e);
 	for (i = 0; i < e->n; i++) {
 		g = &e->list[i];
-		any |= pst_gw_worker_collect(&g->quick);
-		any |= pst_gw_worker_collect(&g->slow);
-		if (!g->link)
+		if (woken) {
+			any |= pst_gw_worker_collect(&g->quick);
+			any |= pst_gw_worker_collect(&g->slow);
+		}
+		if (!g->link || (!woken && g->link->n_ops == 0))
 			continue;
 		any |= pst_gw_link_poll(g->link);
 		if (g->link->lost)
@@ -184,11 +197,14 @@ void pst_gw_engines_poll(struct pst_gw_engines *e)
 
 bool pst_gw_engines_arm(struct pst_gw_engines *e)
 {
+	const struct pst_gw_link *l;
 	unsigned int i;
 
-	for (i = 0; i < e->n; i++)
-		if (e->list[i].link && pst_arm(e->list[i].link->c) != 0)
+	for (i = 0; i < e->n; i++) {
+		l = e->list[i].link;
+		if (l && l->n_ops > 0 && pst_arm(l->c) != 0)
 			return true;
+	}
 	return false;
 }
 

@@ -11,10 +11,12 @@
 #include "host-client/gateway/model.h"
 
 struct pst_gw_request;
+struct pst_gw_engines;
 struct pst_gw_opening;
 
 /* Of one agent. The serving thread alone touches it. */
 struct pst_gw_engine {
+	struct pst_gw_engines *all;
 	const struct pst_gw_agent *agent;
 	/* slow is for loads: a model's file takes long. */
 	struct pst_gw_worker quick, slow;
@@ -54,8 +56,8 @@ int pst_gw_engines_open(struct pst_gw_engines *e,
 void pst_gw_engines_stop(struct pst_gw_engines *e);
 void pst_gw_engines_close(struct pst_gw_engines *e);
 
-/* Collects what has ended. */
-void pst_gw_engines_poll(struct pst_gw_engines *e);
+/* Collects what has ended; woken: one of the descriptors was ready. */
+void pst_gw_engines_poll(struct pst_gw_engines *e, bool woken);
 /* Now and then: who waits for what does not come finds out. */
 void pst_gw_engines_tick(struct pst_gw_engines *e, uint64_t now_ns);
 /* Before sleeping. Returns true if there is something to collect already. */

@@ -344,7 +344,7 @@ static void start(struct pst_gw_infer *i)
 	until_ns = i->start_ns + SPIN_NS;
 	if (i->link->n_ops == 1)
 		while (i->running && pst_now_ns() < until_ns)
-			(void)pst_gw_link_poll(i->link);
+			(void)pst_gw_link_collect(i->link);
 	if (i->running)
 		pst_gw_wait(i->request);
 }
@@ -460,11 +460,13 @@ static void begin(struct pst_gw_request *r)
 			(unsigned long long)r->context->options->memory);
 		return;
 	}
-	i = calloc(1, sizeof(*i));
+	i = malloc(sizeof(*i));
 	if (!i) {
 		pst_gw_reply_error(r, 503, "out of memory");
 		return;
 	}
+	/* The rest is large, and set when it is needed. */
+	memset(i, 0, offsetof(struct pst_gw_infer, in));
 	r->state = i;
 	i->engines = &r->context->engines;
 	i->request = i->waiter.request = i->upload.request = r;

@@ -27,8 +27,6 @@ struct pst_gw_infer {
 	bool placed,
 		read; /* they have their places; JSON's elements are there */
 	struct pst_gw_upload upload;
-	struct pst_io in[PST_GW_MAX_IO], out[PST_GW_MAX_IO];
-	bool binary[PST_GW_MAX_IO]; /* outputs that follow the JSON */
 	uint32_t n_out;
 	/* The body that is received: bytes of an input. */
 	uint32_t filling;
@@ -38,6 +36,9 @@ struct pst_gw_infer {
 	bool running, ended, grown, renewed;
 	uint64_t start_ns;
 	struct pst_completion end;
+	/* Its tensors. binary: outputs that follow the JSON. */
+	struct pst_io in[PST_GW_MAX_IO], out[PST_GW_MAX_IO];
+	bool binary[PST_GW_MAX_IO];
 };
 
 /* infer_gemm.c: checks a product and describes its C; submits it. */

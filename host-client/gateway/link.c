@@ -181,8 +181,7 @@ static void end(struct pst_gw_op *o, const struct pst_completion *c)
 	pst_gw_link_put(l);
 }
 
-/* Takes what has ended. Returns how many. */
-static int collect(struct pst_gw_link *l)
+int pst_gw_link_collect(struct pst_gw_link *l)
 {
 	struct pst_completion c[32];
 	int i, n, all = 0;
@@ -198,13 +197,13 @@ static int collect(struct pst_gw_link *l)
 
 bool pst_gw_link_poll(struct pst_gw_link *l)
 {
-	int n = collect(l);
+	int n = pst_gw_link_collect(l);
 
 	if (l->lost || pst_check(l->c) == 0)
 		return n > 0;
 	/* All that was under way ends with it. */
 	l->lost = true;
-	(void)collect(l);
+	(void)pst_gw_link_collect(l);
 	return true;
 }
 

@@ -68,8 +68,10 @@ int pst_gw_link_gemm(struct pst_gw_link *l, struct pst_gw_op *o,
 int pst_gw_link_run(struct pst_gw_link *l, struct pst_gw_op *o,
 		    const struct pst_run_args *r, struct pst_error *err);
 
-/* Calls done of operations that have ended; of all that are left once the
- * session is lost. Returns whether there were any, or the loss is news. */
+/* Calls done of operations that have ended. Returns how many. */
+int pst_gw_link_collect(struct pst_gw_link *l);
+/* The same, and of all that are left once the session is lost. Returns whether
+ * there were any, or the loss is news. */
 bool pst_gw_link_poll(struct pst_gw_link *l);
 
 /* Calls look of all operations. */

@@ -305,6 +305,7 @@ int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
 		      struct pst_error *err)
 {
 	struct epoll_event ev[MAX_DOORS + 4] = {{.events = EPOLLIN}};
+	bool woken = false;
 	unsigned int k;
 	int i, n;
 
@@ -319,8 +320,10 @@ int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
 				return 0;
 			if (ev[i].data.ptr == &s->context.agents)
 				pst_gw_agents_update(&s->context.agents);
+			woken = woken || ev[i].data.ptr == &s->context.engines;
 		}
-		pst_gw_engines_poll(&s->context.engines);
+		pst_gw_engines_poll(&s->context.engines, woken);
+		woken = false;
 		for (k = 0; k < s->n_doors; k++)
 			MHD_run(s->door[k].daemon);
 		sweep(s);
