@@ -70,6 +70,35 @@ const char *pst_gw_path_of(const char *target, char *ret_host, size_t size)
 	return target[n] ? target + n : "/";
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 32);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t pst_gw_unescape(char *text)
+{
+	const char *from = text;
+	char *to = text;
+	int high, low;
+
+	while (*from) {
+		high = from[0] == '%' ? hex_digit(from[1]) : -1;
+		low = high < 0 ? -1 : hex_digit(from[2]);
+		if (low < 0 || high * 16 + low == '\0' ||
+		    high * 16 + low == '/') {
+			*to++ = *from++;
+			continue;
+		}
+		*to++ = (char)(high * 16 + low);
+		from += 3;
+	}
+	*to = '\0';
+	return (size_t)(to - text);
+}
+
 bool pst_gw_field_is_good(const char *name)
 {
 	return *name &&

@@ -25,6 +25,12 @@ bool pst_gw_host_is_ours(const char *host, const struct pst_gw_names *names);
  */
 const char *pst_gw_path_of(const char *target, char *ret_host, size_t size);
 
+/*
+ * Decodes %XX of a path in place, but for a NUL, behind which nobody would read
+ * on, and a slash, which is part of a name. Returns the new length.
+ */
+size_t pst_gw_unescape(char *text);
+
 /* Whether the name of a field has only characters of a token (RFC 9110, 5.6.2):
  * "Origin :" is another field for some, and the same for others. */
 bool pst_gw_field_is_good(const char *name);

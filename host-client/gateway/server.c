@@ -46,6 +46,13 @@ static void log_mhd(void *arg, const char *fmt, va_list args)
 	(void)args;
 }
 
+static size_t unescape(void *arg, struct MHD_Connection *mhd, char *text)
+{
+	(void)arg;
+	(void)mhd;
+	return pst_gw_unescape(text);
+}
+
 static int read_pem(const char *path, char **ret, struct pst_error *err)
 {
 	char *text = malloc(PEM_MAX);
@@ -93,8 +100,9 @@ static int open_door(struct pst_gw_server *s, int fd, struct pst_error *err)
 			MHD_USE_SUPPRESS_DATE_NO_CLOCK |
 			(tls ? MHD_USE_TLS : 0U),
 		0, NULL, NULL, pst_gw_on_request, d, MHD_OPTION_EXTERNAL_LOGGER,
-		log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, s->context.peers.max.conns + 64,
+		log_mhd, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+		s->context.peers.max.conns + 64,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
 		MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT,
 		1, MHD_OPTION_NOTIFY_COMPLETED, pst_gw_on_completed, d,

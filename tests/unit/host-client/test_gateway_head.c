@@ -158,12 +158,38 @@ START_TEST(types_that_no_form_sends)
 }
 END_TEST
 
+START_TEST(characters_of_paths)
+{
+	static const char *const paths[][2] = {
+		{"/v2/models/g%65mm", "/v2/models/gemm"},
+		{"%c3%BC%20+", "\xc3\xbc +"},
+		{"%2525", "%25"},
+		{"gemm%00x", "gemm%00x"},
+		{"gemm%2fready%2F", "gemm%2fready%2F"},
+		{"%", "%"},
+		{"%4", "%4"},
+		{"%4g%g4%%41", "%4g%g4%A"},
+		{"%4\x11%:1", "%4\x11%:1"},
+		{"", ""},
+	};
+	char text[32];
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(paths); i++) {
+		snprintf(text, sizeof(text), "%s", paths[i][0]);
+		ck_assert_uint_eq(pst_gw_unescape(text), strlen(paths[i][1]));
+		ck_assert_str_eq(text, paths[i][1]);
+	}
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, hosts_of_this_machine);
 	tcase_add_test(tc, hosts_that_only_look_like_it);
 	tcase_add_test(tc, targets_in_absolute_form);
 	tcase_add_test(tc, names_of_fields);
+	tcase_add_test(tc, characters_of_paths);
 	tcase_add_test(tc, types_that_no_form_sends);
 }
 
