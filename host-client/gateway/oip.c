@@ -202,31 +202,41 @@ static const struct pst_model_spec *find(struct pst_gw_request *r)
 	return NULL;
 }
 
-static void add_tensors(struct pst_gw_text *t, const char *key,
-			const struct pst_tensor_spec *list, uint32_t n)
+static void add_dims(struct pst_gw_text *t, const char *key,
+		     const struct pst_tensor_spec *s)
 {
-	uint32_t i, d;
+	uint32_t d;
+
+	pst_gw_text_format(t, ",\"%s\":[", key);
+	for (d = 0; d < s->rank; d++)
+		pst_gw_text_format(t, "%s%lld", d ? "," : "",
+				   (long long)s->dim[d]);
+	pst_gw_text_add(t, "]");
+}
+
+/* As the protocol has them, or as Triton's configuration does. */
+static void add_tensors(struct pst_gw_text *t, const char *key,
+			const struct pst_tensor_spec *list, uint32_t n,
+			bool triton)
+{
+	uint32_t i;
 
 	pst_gw_text_format(t, ",\"%s\":[", key);
 	for (i = 0; i < n; i++) {
 		pst_gw_text_add(t, i ? ",{\"name\":" : "{\"name\":");
 		pst_gw_text_json(t, list[i].name);
-		pst_gw_text_format(t, ",\"datatype\":\"%s\",\"shape\":[",
+		pst_gw_text_format(t, ",\"%s%s\"",
+				   triton ? "data_type\":\"TYPE_"
+					  : "datatype\":\"",
 				   pst_gw_dtype_name(list[i].dtype));
-		for (d = 0; d < list[i].rank; d++)
-			pst_gw_text_format(t, "%s%lld", d ? "," : "",
-					   (long long)list[i].dim[d]);
-		pst_gw_text_add(t, "]}");
+		add_dims(t, triton ? "dims" : "shape", &list[i]);
+		pst_gw_text_add(t, "}");
 	}
 	pst_gw_text_add(t, "]");
 }
 
-static bool is_gemm(const struct pst_gw_request *r)
-{
-	return strcmp(r->word[0], PST_GW_GEMM) == 0;
-}
-
-static void model(struct pst_gw_request *r)
+/* The model that the path names. NULL: the request was answered, or waits. */
+static const struct pst_model_spec *named(struct pst_gw_request *r)
 {
 	static const struct pst_tensor_spec in[] = {
 		{.name = "A", .dtype = PST_F32, .rank = 2, .dim = {-1, -1}},
@@ -234,34 +244,71 @@ static void model(struct pst_gw_request *r)
 	};
 	static const struct pst_tensor_spec out = {
 		.name = "C", .dtype = PST_F32, .rank = 2, .dim = {-1, -1}};
-	static const struct pst_model_spec gemm = {
-		.in = in, .out = &out, .n_in = 2, .n_out = 1, .format = "gemm"};
-	const struct pst_model_spec *s = &gemm;
+	static const struct pst_model_spec gemm = {.in = in,
+						   .out = &out,
+						   .n_in = 2,
+						   .n_out = 1,
+						   .format = "gemm",
+						   .ready = true};
+
+	if (!pst_gw_oip_version(r))
+		return NULL;
+	return strcmp(r->word[0], PST_GW_GEMM) == 0 ? &gemm : find(r);
+}
+
+static const char *platform(const struct pst_model_spec *s)
+{
+	return strcmp(s->format, "onnx") == 0   ? "onnx_onnxv1"
+	       : strcmp(s->format, "gemm") == 0 ? "penstock_gemm"
+						: "penstock_layers";
+}
+
+static void model(struct pst_gw_request *r)
+{
+	const struct pst_model_spec *s = named(r);
 	struct pst_gw_text t = {0};
 
-	if (!pst_gw_oip_version(r) || (!is_gemm(r) && !(s = find(r))))
+	if (!s)
 		return;
 	pst_gw_text_add(&t, "{\"name\":");
 	pst_gw_text_json(&t, r->word[0]);
 	pst_gw_text_add(&t,
 			",\"versions\":[\"" PST_GW_VERSION "\"],\"platform\":");
-	pst_gw_text_json(&t, strcmp(s->format, "onnx") == 0 ? "onnx_onnxv1"
-							    : s->format);
-	add_tensors(&t, "inputs", s->in, s->n_in);
-	add_tensors(&t, "outputs", s->out, s->n_out);
+	pst_gw_text_json(&t, platform(s));
+	add_tensors(&t, "inputs", s->in, s->n_in, false);
+	add_tensors(&t, "outputs", s->out, s->n_out, false);
+	pst_gw_text_add(&t, "}\n");
+	reply(r, 200, &t);
+}
+
+/* Triton's: its clients ask for it before they do anything. */
+static void model_config(struct pst_gw_request *r)
+{
+	const struct pst_model_spec *s = named(r);
+	struct pst_gw_text t = {0};
+
+	if (!s)
+		return;
+	pst_gw_text_add(&t, "{\"name\":");
+	pst_gw_text_json(&t, r->word[0]);
+	pst_gw_text_add(&t, ",\"platform\":");
+	pst_gw_text_json(&t, platform(s));
+	pst_gw_text_add(&t, ",\"backend\":\"penstock\",\"max_batch_size\":0");
+	add_tensors(&t, "input", s->in, s->n_in, true);
+	add_tensors(&t, "output", s->out, s->n_out, true);
 	pst_gw_text_add(&t, "}\n");
 	reply(r, 200, &t);
 }
 
 static void model_ready(struct pst_gw_request *r)
 {
-	const struct pst_model_spec *s = NULL;
+	const struct pst_model_spec *s = named(r);
 	struct pst_gw_text t = {0};
 	bool is;
 
-	if (!pst_gw_oip_version(r) || (!is_gemm(r) && !(s = find(r))))
+	if (!s)
 		return;
-	is = !s || s->ready;
+	is = s->ready;
 	pst_gw_text_add(&t, "{\"name\":");
 	pst_gw_text_json(&t, r->word[0]);
 	pst_gw_text_format(&t, ",\"ready\":%s}\n", is ? "true" : "false");
@@ -289,6 +336,8 @@ const struct pst_gw_route pst_gw_oip_routes[] = {
 	 .handle = list_models},
 	MODEL_ROUTE("/v2/models/*", model),
 	MODEL_ROUTE("/v2/models/*/versions/*", model),
+	MODEL_ROUTE("/v2/models/*/config", model_config),
+	MODEL_ROUTE("/v2/models/*/versions/*/config", model_config),
 	MODEL_ROUTE("/v2/models/*/ready", model_ready),
 	MODEL_ROUTE("/v2/models/*/versions/*/ready", model_ready),
 	MEMORY_ROUTE("/v2/systemsharedmemory/*"),
