@@ -98,6 +98,7 @@ METADATA = {
     "no name": but(MODEL, "name"),
     "another name": but(MODEL, name="n"),
     "no platform": but(MODEL, "platform"),
+    "half a platform": but(MODEL, platform="onnx"),
     "numbers as versions": but(MODEL, versions=[1]),
     "no datatype": but(MODEL, inputs=[but(X, "datatype")]),
     "a datatype of ours": but(MODEL, inputs=[but(X, datatype="f32")]),

@@ -41,8 +41,9 @@ def count(shape):
 def pack(datatype, values):
     """The bytes of a tensor: little-endian, no gaps."""
     if datatype == "BF16":
-        values = [struct.unpack("<I", struct.pack("<f", v))[0] >> 16
+        values = [struct.unpack("<I", struct.pack("<f", v))[0]
                   for v in values]
+        values = [(v + 0x7fff + (v >> 16 & 1)) >> 16 for v in values]
     return struct.pack("<%d%s" % (len(values), TYPES[datatype]), *values)
 
 
@@ -182,6 +183,7 @@ def judge_metadata(r, name):
     o = judge_json(r)
     judge_strings(o, "name", "platform")
     need(o["name"] == name, "the model is", o["name"])
+    need("_" in o["platform"], "platform is no PROJECT_FORMAT:", o["platform"])
     need(all(isinstance(v, str) for v in o.get("versions", [])), "versions")
     for t in o.get("inputs", []) + o.get("outputs", []):
         judge_strings(t, "name", "datatype")
@@ -215,6 +217,8 @@ def judge_output(o, binary):
         need("data" in o, "no data in", o["name"])
         values = flat(o["data"], o["shape"])
         judge_elements(o["datatype"], values)
+        # As the type has it: a text may have fewer digits than a double.
+        values = unpack(o["datatype"], pack(o["datatype"], values))
     else:
         need("data" not in o, "data twice in", o["name"])
         need(len(binary) == len(pack(o["datatype"], [0])) * count(o["shape"]),
@@ -289,7 +293,7 @@ class Server:
         tokens = os.path.join(self.dir, "tokens")
         with open(tokens, "w") as f:
             os.fchmod(f.fileno(), 0o600)
-            f.write(TOKEN)
+            f.write(TOKEN + "\nanother-token-of-16\n")
         port = free_port()
         self.tcp = (port, TOKEN)
         self.g = Gateway(self.dir, "--endpoint", "card=" + self.endpoint,
