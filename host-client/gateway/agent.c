@@ -234,6 +234,7 @@ void pst_gw_agents_update(struct pst_gw_agents *a)
 		pthread_mutex_unlock(&g->lock);
 		if (!s)
 			continue;
+		a->n_updates++;
 		if (s->up && !g->seen->up)
 			pst_gw_log(PST_GW_LOG_INFO, "agent %s answers",
 				   g->name);

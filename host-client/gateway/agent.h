@@ -40,7 +40,8 @@ struct pst_gw_agent {
 struct pst_gw_agents {
 	struct pst_gw_agent *list;
 	unsigned int n;
-	int wake_fd; /* readable when pst_gw_agents_update() has work */
+	int wake_fd;        /* readable when pst_gw_agents_update() has work */
+	uint64_t n_updates; /* how often something new was taken */
 };
 
 /* Starts a watcher for each endpoint. Returns 0 or -errno. */

@@ -88,7 +88,13 @@ static void status(struct pst_gw_request *r)
 
 const struct pst_gw_route pst_gw_health_routes[] = {
 	{.path = "/health/live", .methods = PST_GW_GET, .handle = live},
-	{.path = "/health", .methods = PST_GW_GET, .handle = health},
-	{.path = "/api/status", .methods = PST_GW_GET, .handle = status},
+	{.path = "/health",
+	 .methods = PST_GW_GET,
+	 .shared = true,
+	 .handle = health},
+	{.path = "/api/status",
+	 .methods = PST_GW_GET,
+	 .shared = true,
+	 .handle = status},
 	{0},
 };

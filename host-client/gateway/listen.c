@@ -3,10 +3,11 @@
 #include "host-client/gateway/listen.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #define BACKLOG 1024
@@ -17,6 +18,27 @@ union address {
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 };
+
+/* Gateways that come and go at one path do so one after another: holds a lock
+ * on its folder until the descriptor is closed. Somebody else may hold that,
+ * too, so it is not waited for without end. */
+static int lock_folder(const char *path)
+{
+	const uint64_t end_ns = pst_now_ns() + PST_NS_PER_S;
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path) + 2];
+	char *slash;
+	int fd;
+
+	snprintf(folder, sizeof(folder), "%s%s", path[0] == '/' ? "" : "./",
+		 path);
+	slash = strrchr(folder, '/');
+	slash[slash == folder] = '\0';
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 &&
+	       pst_now_ns() < end_ns)
+		usleep(5000);
+	return fd;
+}
 
 /* Whether the file is a socket without a server. */
 static bool is_stale(const struct sockaddr_un *a)
@@ -31,10 +53,11 @@ static bool is_stale(const struct sockaddr_un *a)
 	       errno == ECONNREFUSED;
 }
 
-int pst_gw_listen_unix(const char *path, struct pst_error *err)
+int pst_gw_listen_unix(const char *path, struct stat *ret_file,
+		       struct pst_error *err)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	PST_CLEANUP_FD int fd = -1;
+	PST_CLEANUP_FD int fd = -1, lock = -1;
 	int r;
 
 	/* An empty one would be an abstract address, which has no mode. */
@@ -50,15 +73,26 @@ int pst_gw_listen_unix(const char *path, struct pst_error *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return pst_error_set_errno(err, errno, "socket");
+	lock = lock_folder(path);
 	if (is_stale(&a))
 		(void)unlink(path);
 	if (bind(fd, (const void *)&a, sizeof(a)) < 0 ||
-	    listen(fd, BACKLOG) < 0)
+	    listen(fd, BACKLOG) < 0 || lstat(path, ret_file) < 0)
 		return pst_error_set_errno(err, errno, "cannot listen on %s",
 					   path);
 	r = fd;
 	fd = -1;
 	return r;
+}
+
+void pst_gw_listen_unlink(const char *path, const struct stat *file)
+{
+	PST_CLEANUP_FD int lock = lock_folder(path);
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && st.st_dev == file->st_dev &&
+	    st.st_ino == file->st_ino)
+		(void)unlink(path);
 }
 
 static bool is_loopback(const union address *a)

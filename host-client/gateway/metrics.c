@@ -39,6 +39,9 @@ static void metrics(struct pst_gw_request *r)
 }
 
 const struct pst_gw_route pst_gw_metrics_routes[] = {
-	{.path = "/metrics", .methods = PST_GW_GET, .handle = metrics},
+	{.path = "/metrics",
+	 .methods = PST_GW_GET,
+	 .shared = true,
+	 .handle = metrics},
 	{0},
 };

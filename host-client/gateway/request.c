@@ -18,6 +18,9 @@
 /* Of an operation; its own deadline is shorter. */
 #define HANDLE_NS (3600 * PST_NS_PER_S)
 
+/* As old may a reply be that is made once for several. */
+#define SHARED_NS (250 * PST_NS_PER_MS)
+
 /* Fields of a head that decide something. */
 struct head {
 	char target[256]; /* the host of a target in absolute form, or "" */
@@ -38,11 +41,18 @@ const char *pst_gw_header(const struct pst_gw_request *r, const char *name)
 	return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
 }
 
+static void drop_response(struct pst_gw_request *r)
+{
+	if (r->response && !r->is_shared)
+		MHD_destroy_response(r->response);
+	r->response = NULL;
+	r->is_shared = false;
+}
+
 static void answer(struct pst_gw_request *r, unsigned int status,
 		   const char *type, struct MHD_Response *response, uint64_t n)
 {
-	if (r->response)
-		MHD_destroy_response(r->response);
+	drop_response(r);
 	r->response = response;
 	r->status = status;
 	r->reply_bytes = n;
@@ -316,6 +326,62 @@ void pst_gw_go_on(struct pst_gw_request *r)
 	MHD_resume_connection(r->mhd);
 }
 
+/* The place of the request's route; NULL: it shares nothing. */
+static struct pst_gw_shared *shared_of(const struct pst_gw_request *r)
+{
+	struct pst_gw_shared *s = r->context->shared;
+	unsigned int i;
+
+	if (!r->route->shared)
+		return NULL;
+	for (i = 0; i < PST_GW_MAX_SHARED; i++)
+		if (!s[i].route || s[i].route == r->route)
+			return &s[i];
+	return NULL;
+}
+
+static void handle(struct pst_gw_request *r)
+{
+	const uint64_t now_ns = pst_now_ns();
+	struct pst_gw_shared *s = shared_of(r);
+
+	if (!s) {
+		r->route->handle(r);
+		return;
+	}
+	if (!s->response || s->n_updates != r->context->agents.n_updates ||
+	    now_ns > s->made_ns + SHARED_NS) {
+		r->route->handle(r);
+		if (!r->response)
+			return;
+		if (s->response)
+			MHD_destroy_response(s->response);
+		*s = (struct pst_gw_shared){
+			.route = r->route,
+			.response = r->response,
+			.bytes = r->reply_bytes,
+			.made_ns = now_ns,
+			.n_updates = r->context->agents.n_updates,
+			.status = r->status,
+		};
+	}
+	r->response = s->response;
+	r->reply_bytes = s->bytes;
+	r->status = s->status;
+	r->is_shared = true;
+}
+
+void pst_gw_shared_done(struct pst_gw_context *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < PST_GW_MAX_SHARED; i++) {
+		if (c->shared[i].response)
+			MHD_destroy_response(c->shared[i].response);
+		c->shared[i] = (struct pst_gw_shared){0};
+	}
+}
+
 /* With first, an answer may be given before the body was read. */
 static enum MHD_Result go(struct pst_gw_request *r, bool first)
 {
@@ -330,7 +396,7 @@ static enum MHD_Result go(struct pst_gw_request *r, bool first)
 		return MHD_YES;
 	if (!r->status) {
 		pst_gw_conn_expect(r->conn, true, HANDLE_NS);
-		r->route->handle(r);
+		handle(r);
 		if (r->waiting)
 			return MHD_YES;
 	}
@@ -339,8 +405,7 @@ static enum MHD_Result go(struct pst_gw_request *r, bool first)
 		return MHD_NO;
 	pst_gw_conn_expect(r->conn, r->conn->busy, slow_ns(r->reply_bytes));
 	ok = MHD_queue_response(r->mhd, r->status, r->response);
-	MHD_destroy_response(r->response);
-	r->response = NULL;
+	drop_response(r);
 	return ok;
 }
 
@@ -387,8 +452,7 @@ void pst_gw_on_completed(void *arg, struct MHD_Connection *mhd, void **ctx,
 		r->route->done(r);
 	if (r->has_room)
 		pst_gw_body_give(&r->context->peers, r->conn, r->length);
-	if (r->response)
-		MHD_destroy_response(r->response);
+	drop_response(r);
 	pst_gw_conn_expect(r->conn, false, 0);
 	TAILQ_REMOVE(&r->context->requests, r, link);
 	free(r);

@@ -34,11 +34,24 @@ struct pst_gw_request;
 struct pst_gw_route {
 	const char *path; /* "*": one segment, in request->word */
 	unsigned int methods;
+	/* Its reply depends on the agents only: all who ask within a quarter of
+	 * a second get the same one, unless an agent says something new. */
+	bool shared;
 	void (*begin)(struct pst_gw_request *r);
 	size_t (*body)(struct pst_gw_request *r, const char *data, size_t n);
 	void (*handle)(struct pst_gw_request *r);
 	void (*done)(struct pst_gw_request *r);
 };
+
+/* A reply of a route that all share. */
+struct pst_gw_shared {
+	const struct pst_gw_route *route; /* NULL: a free place */
+	struct MHD_Response *response;
+	uint64_t bytes, made_ns, n_updates;
+	unsigned int status;
+};
+
+#define PST_GW_MAX_SHARED 4U
 
 /* What all requests share. */
 struct pst_gw_context {
@@ -50,6 +63,7 @@ struct pst_gw_context {
 	struct pst_gw_names names;
 	struct pst_gw_tokens tokens;
 	TAILQ_HEAD(, pst_gw_request) requests;
+	struct pst_gw_shared shared[PST_GW_MAX_SHARED];
 };
 
 struct pst_gw_request {
@@ -66,6 +80,7 @@ struct pst_gw_request {
 	uint64_t reply_bytes;
 	unsigned int status; /* 0: not answered yet */
 	bool waiting, hasty, has_room;
+	bool is_shared; /* response is of context->shared */
 };
 
 /* A field of the head, or NULL. */

@@ -4,6 +4,7 @@
 #define PST_HOST_CLIENT_GATEWAY_REQUEST_INT_H
 
 #include <microhttpd.h>
+#include <sys/stat.h>
 
 #include "host-client/gateway/request.h"
 
@@ -12,9 +13,13 @@ struct pst_gw_door {
 	struct pst_gw_context *context;
 	struct MHD_Daemon *daemon;
 	int fd;
-	bool is_local; /* a Unix socket */
-	char *unlink;  /* our socket file */
+	bool is_local;    /* a Unix socket */
+	const char *path; /* our socket file, or NULL */
+	struct stat file;
 };
+
+/* Frees what requests share. */
+void pst_gw_shared_done(struct pst_gw_context *c);
 
 /* For MHD_start_daemon(); door is a struct pst_gw_door. */
 enum MHD_Result pst_gw_on_request(void *door, struct MHD_Connection *mhd,

@@ -20,6 +20,8 @@
 /* How often slow connections are looked for. */
 #define SWEEP_NS (250 * PST_NS_PER_MS)
 #define PEM_MAX  65536
+/* What requests under way have when it is to end. */
+#define DRAIN_NS (5 * PST_NS_PER_S)
 
 struct pst_gw_server {
 	struct pst_gw_context context;
@@ -29,8 +31,8 @@ struct pst_gw_server {
 	const char *name[PST_GW_MAX_HOSTS + PST_GW_MAX_LISTEN];
 	char *cert, *key;
 	int epfd;
-	bool stopping;
 	uint64_t swept_ns;
+	uint64_t end_ns; /* 0: it is not to end */
 };
 
 /* ---- Doors ---- */
@@ -53,11 +55,19 @@ static size_t unescape(void *arg, struct MHD_Connection *mhd, char *text)
 	return pst_gw_unescape(text);
 }
 
-static int read_pem(const char *path, char **ret, struct pst_error *err)
+static int read_pem(const char *path, bool is_secret, char **ret,
+		    struct pst_error *err)
 {
-	char *text = malloc(PEM_MAX);
+	char *text;
+	struct stat st;
 	int r;
 
+	if (is_secret && stat(path, &st) == 0 && (st.st_mode & 0007) != 0)
+		return pst_error_set(err, -EPERM,
+				     "%s: a private key, and others can read "
+				     "it (chmod o=)",
+				     path);
+	text = malloc(PEM_MAX);
 	if (!text)
 		return pst_oom(err);
 	r = pst_read_text(path, text, PEM_MAX);
@@ -123,16 +133,18 @@ static int open_door(struct pst_gw_server *s, int fd, struct pst_error *err)
 static int open_unix(struct pst_gw_server *s, const char *path,
 		     struct pst_error *err)
 {
-	int fd = pst_gw_listen_unix(path, err), r;
+	struct stat file;
+	int fd = pst_gw_listen_unix(path, &file, err), r;
 
 	if (fd < 0)
 		return fd;
 	r = open_door(s, fd, err);
 	if (r < 0) {
-		(void)unlink(path);
+		pst_gw_listen_unlink(path, &file);
 		return r;
 	}
-	s->door[s->n_doors - 1].unlink = strdup(path);
+	s->door[s->n_doors - 1].path = path;
+	s->door[s->n_doors - 1].file = file;
 	pst_gw_log(PST_GW_LOG_INFO, "listens on unix:%s", path);
 	return 0;
 }
@@ -212,8 +224,9 @@ static int fill_context(struct pst_gw_server *s, const struct pst_gw_options *o,
 	if (o->token_file && (r = pst_gw_tokens_read(&s->context.tokens,
 						     o->token_file, err)) < 0)
 		return r;
-	if (o->tls_cert && ((r = read_pem(o->tls_cert, &s->cert, err)) < 0 ||
-			    (r = read_pem(o->tls_key, &s->key, err)) < 0))
+	if (o->tls_cert &&
+	    ((r = read_pem(o->tls_cert, false, &s->cert, err)) < 0 ||
+	     (r = read_pem(o->tls_key, true, &s->key, err)) < 0))
 		return r;
 	return pst_gw_agents_open(&s->context.agents, o, err);
 }
@@ -249,11 +262,28 @@ int pst_gw_server_open(const struct pst_gw_options *o,
 	return 0;
 }
 
+/* Nobody comes any more. A socket's file goes before the socket. */
+static void close_doors(struct pst_gw_server *s)
+{
+	struct pst_gw_door *d;
+
+	for (d = s->door; d < s->door + s->n_doors; d++) {
+		if (d->fd < 0)
+			continue;
+		if (d->path)
+			pst_gw_listen_unlink(d->path, &d->file);
+		(void)MHD_quiesce_daemon(d->daemon);
+		pst_close_fd(d->fd);
+		d->fd = -1;
+	}
+}
+
 void pst_gw_server_close(struct pst_gw_server *s)
 {
 	struct pst_gw_request *r;
 	unsigned int i;
 
+	close_doors(s);
 	pst_gw_engines_stop(&s->context.engines);
 	/* No connection may rest when its daemon ends. */
 	TAILQ_FOREACH(r, &s->context.requests, link)
@@ -265,12 +295,9 @@ void pst_gw_server_close(struct pst_gw_server *s)
 	}
 	for (i = 0; i < s->n_doors; i++) {
 		MHD_run(s->door[i].daemon);
-		/* It closes the socket, too. */
 		MHD_stop_daemon(s->door[i].daemon);
-		if (s->door[i].unlink)
-			(void)unlink(s->door[i].unlink);
-		free(s->door[i].unlink);
 	}
+	pst_gw_shared_done(&s->context);
 	pst_gw_engines_close(&s->context.engines);
 	pst_gw_agents_close(&s->context.agents);
 	pst_gw_peers_done(&s->context.peers);
@@ -324,8 +351,12 @@ int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
 		if (n < 0 && errno != EINTR)
 			return pst_error_set_errno(err, errno, "epoll_wait");
 		for (i = 0; i < n; i++) {
-			if (!ev[i].data.ptr)
-				return 0;
+			if (!ev[i].data.ptr) {
+				(void)epoll_ctl(s->epfd, EPOLL_CTL_DEL, stop_fd,
+						NULL);
+				close_doors(s);
+				s->end_ns = pst_now_ns() + DRAIN_NS;
+			}
 			if (ev[i].data.ptr == &s->context.agents)
 				pst_gw_agents_update(&s->context.agents);
 			woken = woken || ev[i].data.ptr == &s->context.engines;
@@ -335,5 +366,8 @@ int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
 		for (k = 0; k < s->n_doors; k++)
 			MHD_run(s->door[k].daemon);
 		sweep(s);
+		if (s->end_ns && (TAILQ_EMPTY(&s->context.requests) ||
+				  pst_now_ns() > s->end_ns))
+			return 0;
 	}
 }

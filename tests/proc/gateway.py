@@ -3,13 +3,19 @@
 clients."""
 import base64
 import http.client
+import json
 import os
 import resource
+import select
+import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import unittest
+import warnings
 
 from agentlib import Agent, eventually
 from gatewaylib import PROGRAM, Gateway, Http, free_port
@@ -263,6 +269,56 @@ class Daemon(unittest.TestCase):
             self.assertEqual(g.get("/health/live")[0], 200)
             self.assertEqual(g.stop(), 0)
 
+    def test_the_socket_of_another_gateway_stays(self):
+        with tempfile.TemporaryDirectory() as d:
+            old = Gateway(d, "--endpoint", "unix:///none")
+            os.unlink(old.sock)
+            new = Gateway(d, "--endpoint", "unix:///none")
+            try:
+                self.assertEqual(old.stop(), 0)
+                self.assertEqual(new.get("/health/live")[0], 200)
+            finally:
+                self.assertEqual(new.stop(), 0)
+            self.assertFalse(os.path.exists(new.sock))
+
+    def test_of_many_that_start_at_once_one_serves(self):
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "s")
+            with socket.socket(socket.AF_UNIX) as stale:
+                stale.bind(path)
+            procs = [subprocess.Popen([PROGRAM, "--endpoint", "unix:///none",
+                                       "--socket", path],
+                                      stderr=subprocess.PIPE, text=True)
+                     for _ in range(6)]
+            try:
+                eventually(lambda: sum(p.poll() is not None
+                                       for p in procs) == 5, 60)
+                c = Http(path)
+                self.assertEqual(c.ask("GET", "/health/live")[0], 200)
+                c.close()
+            finally:
+                for p in procs:
+                    p.terminate()
+                texts = [p.communicate(timeout=60)[1] for p in procs]
+            self.assertEqual(sum("in use" in t for t in texts), 5, texts)
+
+    def test_requests_under_way_end_before_it_does(self):
+        with tempfile.TemporaryDirectory() as d:
+            g = Gateway(d, "--endpoint", "unix:///none")
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(60)
+                s.connect(g.sock)
+                s.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+                          b"Content-Length: 2\r\n\r\n1")
+                # Its head is read by the time another's reply is there.
+                self.assertEqual(g.get("/health/live")[0], 200)
+                g.proc.terminate()
+                eventually(lambda: not os.path.exists(g.sock), 60)
+                self.assertIsNone(g.proc.poll())
+                s.sendall(b"2")
+                self.assertTrue(s.recv(4096).startswith(b"HTTP/1.1 200"))
+            self.assertEqual(g.stop(), 0)
+
     def test_the_service_manager_passes_sockets(self):
         with tempfile.TemporaryDirectory() as d, \
                 socket.socket(socket.AF_UNIX) as s:
@@ -306,6 +362,136 @@ class Daemon(unittest.TestCase):
                 for s in silent:
                     s.close()
                 self.assertEqual(g.stop(), 0)
+
+
+class Tls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not shutil.which("openssl"):
+            raise unittest.SkipTest("no openssl")
+        cls.tmp = tempfile.TemporaryDirectory()
+        for name in ("one", "two"):
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                 "-subj", "/CN=localhost", "-addext",
+                 "subjectAltName=IP:127.0.0.1", "-keyout", cls.path(name, "key"),
+                 "-out", cls.path(name, "cert")], check=True,
+                capture_output=True)
+        with open(cls.path("", "tokens"), "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write(TOKEN)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.tmp.cleanup()
+
+    @classmethod
+    def path(cls, name, kind):
+        return os.path.join(cls.tmp.name, name + kind)
+
+    def options(self, port, cert, key):
+        return ["--endpoint", "unix:///none", "--listen", f"127.0.0.1:{port}",
+                "--token-file", self.path("", "tokens"), "--tls-cert", cert,
+                "--tls-key", key]
+
+    def test_tcp_is_tls_then(self):
+        port = free_port()
+        # Links, as those of a store of secrets, are followed.
+        link = self.path("", "link")
+        os.symlink(self.path("", "tokens"), link)
+        args = self.options(port, self.path("one", "cert"),
+                            self.path("one", "key"))
+        args[args.index("--token-file") + 1] = link
+        g = Gateway(self.tmp.name, *args)
+        try:
+            def ask(context, token=TOKEN):
+                c = http.client.HTTPSConnection("127.0.0.1", port, timeout=60,
+                                                context=context)
+                try:
+                    c.request("GET", "/health/live", headers={
+                        "Authorization": "Bearer " + token})
+                    return c.getresponse().status
+                finally:
+                    c.close()
+            good = ssl.create_default_context(cafile=self.path("one", "cert"))
+            self.assertEqual(ask(good), 200)
+            self.assertEqual(ask(good, TOKEN + "x"), 401)
+            with self.assertRaises(ssl.SSLError):
+                ask(ssl.create_default_context())
+            old = ssl.create_default_context(cafile=self.path("one", "cert"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                old.minimum_version = ssl.TLSVersion.TLSv1
+                old.maximum_version = ssl.TLSVersion.TLSv1_1
+            with self.assertRaises((OSError, ValueError)):
+                ask(old)
+            # Who speaks no TLS, or nothing after a greeting, holds up nobody.
+            with socket.create_connection(("127.0.0.1", port)) as plain, \
+                    socket.create_connection(("127.0.0.1", port)) as half:
+                plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                half.sendall(b"\x16\x03\x01\x02\x00\x01")
+                self.assertEqual(ask(good), 200)
+                plain.settimeout(60)
+                self.assertNotIn(b"200", plain.recv(4096))
+        finally:
+            self.assertEqual(g.stop(), 0, g.output())
+
+    def test_certificates_that_cannot_be(self):
+        cert, key = self.path("one", "cert"), self.path("one", "key")
+        open_key = self.path("", "open")
+        with open(key) as f, open(open_key, "w") as to:
+            to.write(f.read())
+        os.chmod(open_key, 0o644)
+        for pair, words in (
+                ((cert, self.path("two", "key")), "is the certificate good"),
+                ((key, key), "is the certificate good"),
+                (("/dev/null", key), "is the certificate good"),
+                (("/none", key), "cannot read /none"),
+                ((cert, open_key), "others can read it"),
+                ((cert, "credential:key"), "LoadCredential"),
+                ((cert, "credential:../key"), "LoadCredential")):
+            status, text = fails(*self.options(free_port(), *pair))
+            self.assertIn(status, (1, 2))
+            self.assertIn(words, text)
+
+
+class Limits(unittest.TestCase):
+    def test_operations_of_a_client_are_counted(self):
+        body = json.dumps({"inputs": [
+            {"name": n, "datatype": "FP32", "shape": [1, 1], "data": [2]}
+            for n in "AB"]})
+        path = "/v2/models/gemm/infer"
+
+        def ask(c):
+            c.request("POST", path, body, {"Content-Type": "application/json"})
+            return c
+
+        with tempfile.TemporaryDirectory() as d:
+            a = Agent(d)
+            g = None
+            try:
+                g = Gateway(d, "--operations", "1", "--endpoint",
+                            f"unix://{d}/sock?region={d}/region")
+                eventually(lambda: g.send("POST", path, body, {
+                    "Content-Type": "application/json"})[0] == 200, 60)
+                # While the agent rests, the first of two stays under way.
+                a.proc.send_signal(signal.SIGSTOP)
+                clients = [ask(Http(g.sock)) for _ in range(2)]
+                which = [c.sock for c in clients]
+                first = select.select(which, [], [], 60)[0]
+                self.assertEqual(len(first), 1)
+                r = clients.pop(which.index(first[0])).getresponse()
+                self.assertEqual(r.status, 429)
+                self.assertEqual(r.headers["Retry-After"], "1")
+                self.assertIn("operations", json.loads(r.read())["error"])
+                a.proc.send_signal(signal.SIGCONT)
+                self.assertEqual(clients[0].getresponse().status, 200)
+            finally:
+                a.proc.send_signal(signal.SIGCONT)
+                if g:
+                    self.assertEqual(g.stop(), 0, g.output())
+                a.kill()
 
 
 class Watching(unittest.TestCase):

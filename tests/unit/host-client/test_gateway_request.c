@@ -9,7 +9,8 @@
 #include "tests/fixtures/unit.h"
 
 static struct pst_gw_conn *conn;
-static unsigned int handled, queued;
+static unsigned int handled, queued, made, destroyed;
+static struct MHD_Response *response; /* what each is; NULL: out of memory */
 /* Fields of the head, besides Host. */
 static struct {
 	const char *name, *value;
@@ -20,9 +21,27 @@ MHD_create_response_from_buffer(size_t size, void *buffer,
 				enum MHD_ResponseMemoryMode m)
 {
 	(void)size;
-	(void)m;
-	(void)buffer;
-	return NULL;
+	if (!response)
+		return NULL;
+	made++;
+	if (m == MHD_RESPMEM_MUST_FREE)
+		free(buffer);
+	return response;
+}
+
+void MHD_destroy_response(struct MHD_Response *r)
+{
+	(void)r;
+	destroyed++;
+}
+
+enum MHD_Result MHD_add_response_header(struct MHD_Response *r,
+					const char *name, const char *value)
+{
+	(void)r;
+	(void)name;
+	(void)value;
+	return MHD_YES;
 }
 
 enum MHD_Result MHD_queue_response(struct MHD_Connection *c,
@@ -77,7 +96,17 @@ static void no_handle(struct pst_gw_request *r)
 	(void)r;
 }
 
+static void tell(struct pst_gw_request *r)
+{
+	handled++;
+	pst_gw_reply_static(r, "text/plain", "x", 1);
+}
+
 static const struct pst_gw_route routes[] = {
+	{.path = "/shared",
+	 .methods = PST_GW_GET,
+	 .shared = true,
+	 .handle = tell},
 	{.path = "/post",
 	 .methods = PST_GW_POST,
 	 .body = body,
@@ -235,6 +264,51 @@ START_TEST(declared_sizes_are_added_up_and_given_back)
 }
 END_TEST
 
+static void get_shared(struct pst_gw_conn *c)
+{
+	struct pst_gw_door door = {.context = &context};
+	void *request = NULL;
+	size_t n = 0;
+	int i;
+
+	conn = c;
+	memset(field, 0, sizeof(field));
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(pst_gw_on_request(&door, NULL, "/shared",
+						   "GET", "HTTP/1.1", NULL, &n,
+						   &request),
+				 MHD_YES);
+	finish(request);
+}
+
+START_TEST(a_reply_is_made_once_for_all_who_ask_in_a_quarter_of_a_second)
+{
+	static int place;
+	struct pst_gw_peer peer = {.n_refs = 1};
+	struct pst_gw_conn c = {.is_local = true, .peer = &peer};
+	struct pst_gw_shared *s = context.shared;
+
+	begin_peers();
+	response = (void *)&place;
+	get_shared(&c);
+	ck_assert_uint_eq(handled, 1);
+	/* It would be as new as that on any machine. */
+	s->made_ns = pst_now_ns() + PST_NS_PER_S;
+	get_shared(&c);
+	ck_assert_uint_eq(handled, 1);
+	ck_assert_uint_eq(queued, 2);
+	context.agents.n_updates++;
+	get_shared(&c);
+	ck_assert_uint_eq(handled, 2);
+	s->made_ns = pst_now_ns() - PST_NS_PER_S;
+	get_shared(&c);
+	ck_assert_uint_eq(handled, 3);
+	ck_assert_uint_eq(made - destroyed, 1);
+	pst_gw_shared_done(&context);
+	ck_assert_uint_eq(made, destroyed);
+}
+END_TEST
+
 START_TEST(one_operation_too_many_is_answered_429)
 {
 	struct pst_gw_peer peer = {.n_refs = 1};
@@ -276,6 +350,9 @@ static void add(TCase *tc)
 	tcase_add_test(tc, what_a_form_of_a_page_can_send_is_refused);
 	tcase_add_test(tc, a_target_in_absolute_form_names_the_host);
 	tcase_add_test(tc, declared_sizes_are_added_up_and_given_back);
+	tcase_add_test(
+		tc,
+		a_reply_is_made_once_for_all_who_ask_in_a_quarter_of_a_second);
 	tcase_add_test(tc, one_operation_too_many_is_answered_429);
 	tcase_add_test(tc, a_refused_request_does_not_make_its_connection_busy);
 }
