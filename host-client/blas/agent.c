@@ -248,6 +248,11 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 				      const struct pst_blas_args *x)
 {
 	const struct pst_blas_api *api = pst_blas_api();
+	static const uint32_t dtypes[PST_BLAS_N_TYPES] = {
+		[PST_BLAS_F32] = PST_F32,
+		[PST_BLAS_F64] = PST_F64,
+		[PST_BLAS_BF16] = PST_BF16,
+	};
 	struct pst_gemm_args g = PST_GEMM_INIT;
 	bool all, touched;
 	struct pst *c = owner(x, &all);
@@ -260,7 +265,8 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 		c = atomic_load(&conn);
 	if (!c)
 		return PST_BLAS_REFUSED;
-	g.dtype = x->type == PST_BLAS_F64 ? PST_F64 : PST_F32;
+	g.dtype = dtypes[x->type];
+	g.dtype_c = x->type == PST_BLAS_BF16 ? PST_F32 : 0;
 	g.order = PST_COL_MAJOR;
 	g.compute = x->type == PST_BLAS_F32 ? pst_blas_config()->compute : 0;
 	g.transa = x->transa;

@@ -209,6 +209,7 @@ void pst_blas_compute(const struct pst_blas_library *lib,
 		void *fn, const struct pst_blas_args *x) = {
 		[PST_BLAS_F32] = {f32_fortran, f32_cblas},
 		[PST_BLAS_F64] = {f64_fortran, f64_cblas},
+		[PST_BLAS_BF16] = {f32_fortran, f32_cblas},
 	};
 
 	compute[lib->type][lib->cblas](lib->fn[x->routine], x);

@@ -17,7 +17,13 @@ enum pst_blas_routine {
 	PST_BLAS_N_ROUTINES
 };
 
-enum pst_blas_type { PST_BLAS_F32, PST_BLAS_F64, PST_BLAS_N_TYPES };
+/* BF16: of A and B, with a C of F32. GEMM alone has it. */
+enum pst_blas_type {
+	PST_BLAS_F32,
+	PST_BLAS_F64,
+	PST_BLAS_BF16,
+	PST_BLAS_N_TYPES
+};
 
 /* A spelling of a routine's name, and so how it is called. */
 struct pst_blas_name {
@@ -50,9 +56,16 @@ struct pst_blas_args {
 	void *c;
 };
 
-static inline size_t pst_blas_elem(enum pst_blas_type type)
+/* Bytes of an element of C. */
+static inline size_t pst_blas_elem_c(enum pst_blas_type type)
 {
 	return type == PST_BLAS_F64 ? sizeof(double) : sizeof(float);
+}
+
+/* The same of A and B. */
+static inline size_t pst_blas_elem(enum pst_blas_type type)
+{
+	return type == PST_BLAS_BF16 ? sizeof(uint16_t) : pst_blas_elem_c(type);
 }
 
 /* Terms of all sums: half of the floating-point operations. */

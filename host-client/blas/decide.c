@@ -137,7 +137,7 @@ enum pst_blas_side pst_blas_decide(enum pst_blas_type type, double terms,
 	enum pst_blas_side side;
 
 	if (!(here > 0) || !(there > 0))
-		return type == PST_BLAS_F32 && terms >= PLAIN_MIN_TERMS
+		return type != PST_BLAS_F64 && terms >= PLAIN_MIN_TERMS
 			       ? PST_BLAS_AGENT
 			       : PST_BLAS_HERE;
 	side = here > GAIN * there ? PST_BLAS_AGENT : PST_BLAS_HERE;

@@ -20,12 +20,12 @@
 
 static char *line_of(const struct pst_blas_args *x, int64_t j)
 {
-	return (char *)x->c + (size_t)(j * x->ldc) * pst_blas_elem(x->type);
+	return (char *)x->c + (size_t)(j * x->ldc) * pst_blas_elem_c(x->type);
 }
 
 void *pst_blas_keep(const struct pst_blas_args *x)
 {
-	const size_t line = (size_t)x->m * pst_blas_elem(x->type);
+	const size_t line = (size_t)x->m * pst_blas_elem_c(x->type);
 	char *copy = x->beta != 0 ? malloc(line * (size_t)x->n) : NULL;
 	int64_t j;
 
@@ -36,7 +36,7 @@ void *pst_blas_keep(const struct pst_blas_args *x)
 
 void pst_blas_put_back(const struct pst_blas_args *x, const void *before)
 {
-	const size_t line = (size_t)x->m * pst_blas_elem(x->type);
+	const size_t line = (size_t)x->m * pst_blas_elem_c(x->type);
 	int64_t j;
 
 	for (j = 0; j < x->n; j++)

@@ -378,6 +378,7 @@ static inline bool is_large(enum pst_blas_type type, int64_t m, int64_t n,
 
 SPELLINGS(GEMM, sgemm, float, PST_BLAS_F32)
 SPELLINGS(GEMM, dgemm, double, PST_BLAS_F64)
+SPELLINGS(GEMM, sbgemm, float, PST_BLAS_BF16)
 SPELLINGS(SYMM, ssymm, float, PST_BLAS_F32)
 SPELLINGS(SYMM, dsymm, double, PST_BLAS_F64)
 SPELLINGS(SYRK, ssyrk, float, PST_BLAS_F32)

@@ -13,6 +13,7 @@
 #include "host-client/blas/finish.h"
 #include "host-client/blas/level3.h"
 #include "host-client/blas/resident.h"
+#include "host-client/blas/route.h"
 
 /* Without a word of the user: below this a copy costs more than a product, on
  * any machine. */
@@ -63,22 +64,25 @@ static void start(void)
 {
 	const struct pst_blas_config *f = pst_blas_config();
 	double from = f->has_min ? f->min : LEAST_TERMS;
+	enum pst_blas_type t;
 
 	if (f->mode == PST_BLAS_OFF)
 		from = INFINITY;
 	else if (f->stats || f->mode == PST_BLAS_FORCE)
 		from = f->mode == PST_BLAS_FORCE && f->has_min ? f->min : 1;
-	pst_blas_from[PST_BLAS_F32] = from;
-	pst_blas_from[PST_BLAS_F64] = from;
+	for (t = 0; t < PST_BLAS_N_TYPES; t++)
+		pst_blas_from[t] = from;
 }
 
 static double bytes_of(const struct pst_blas_args *x)
 {
-	const double elems =
-		(double)x->m * (double)x->k + (double)x->k * (double)x->n +
+	const double read =
+		(double)x->m * (double)x->k + (double)x->k * (double)x->n;
+	const double c =
 		(x->beta != 0 ? 2.0 : 1.0) * (double)x->m * (double)x->n;
 
-	return elems * (double)pst_blas_elem(x->type);
+	return read * (double)pst_blas_elem(x->type) +
+	       c * (double)pst_blas_elem_c(x->type);
 }
 
 static void compute_here(const struct pst_blas_library *lib,
@@ -149,8 +153,8 @@ static void product(const struct pst_blas_library *lib,
 	here = pst_blas_expect(x->type, PST_BLAS_HERE, terms, 0);
 	if (here > 0)
 		add(&stats.saved_s, here - s);
-	pst_blas_trace("%cgemm %lld x %lld x %lld offloaded: %.3f ms",
-		       x->type == PST_BLAS_F64 ? 'd' : 's', (long long)x->m,
+	pst_blas_trace("%sgemm %lld x %lld x %lld offloaded: %.3f ms",
+		       pst_blas_letters[x->type], (long long)x->m,
 		       (long long)x->n, (long long)x->k, 1e3 * s);
 }
 

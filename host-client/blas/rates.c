@@ -30,8 +30,10 @@
 #define MAX_LINE  256U
 /* A call that computes nothing, when it was not measured. */
 #define CALL_S 50e-6
+/* Types whose rates are measured and kept; of others INFO says them. */
+#define N_MEASURED PST_BLAS_BF16
 
-static const char *const names[PST_BLAS_N_TYPES] = {"f32", "f64"};
+static const char *const names[PST_BLAS_N_TYPES] = {"f32", "f64", "bf16"};
 
 /* Flops a second; 0: unknown. */
 struct rates {
@@ -114,7 +116,7 @@ static void measure_agent(const struct pst_blas_api *api, struct pst *c,
 
 static int measure_here(struct rates *r)
 {
-	static const struct pst_blas_name fortran[PST_BLAS_N_TYPES] = {
+	static const struct pst_blas_name fortran[N_MEASURED] = {
 		{"sgemm_", PST_BLAS_GEMM, PST_BLAS_F32, false, false},
 		{"dgemm_", PST_BLAS_GEMM, PST_BLAS_F64, false, false},
 	};
@@ -136,7 +138,7 @@ static int measure_here(struct rates *r)
 	size_t i, size;
 	double rate;
 
-	for (t = 0; mem && t < PST_BLAS_N_TYPES; t++) {
+	for (t = 0; mem && t < N_MEASURED; t++) {
 		if (!pst_blas_symbol(fortran[t].text, (void *)measure_here)) {
 			free(mem);
 			return -ENOENT;
@@ -302,16 +304,16 @@ static void find(struct pst *c)
 	if (!load(key_of(info), &r)) {
 		/* How fast the way is, only products say. */
 		measure_agent(api, c,
-			      rate_in(info, PST_BLAS_F64) > 0
-				      ? PST_BLAS_F64
-				      : PST_BLAS_N_TYPES,
+			      rate_in(info, PST_BLAS_F64) > 0 ? PST_BLAS_F64
+							      : N_MEASURED,
 			      &r);
-		for (t = 0; t < PST_BLAS_N_TYPES; t++) {
+		for (t = 0; t < N_MEASURED; t++) {
 			rate = rate_in(info, t);
 			if (rate > r.side[PST_BLAS_AGENT][t])
 				r.side[PST_BLAS_AGENT][t] = rate;
 		}
 	}
+	r.side[PST_BLAS_AGENT][PST_BLAS_BF16] = rate_in(info, PST_BLAS_BF16);
 	free(info);
 	use(&r);
 }
@@ -336,7 +338,7 @@ static int tune(struct pst *c, char **ret_json, char *text, size_t size)
 		api->last_error(c, text, size);
 		return e;
 	}
-	measure_agent(api, c, PST_BLAS_N_TYPES, &r);
+	measure_agent(api, c, N_MEASURED, &r);
 	e = measure_here(&r);
 	if (e == 0)
 		e = save(key_of(info), &r);

@@ -21,6 +21,9 @@ struct route {
 	struct pst_blas_library lib;
 };
 
+const char *const pst_blas_letters[PST_BLAS_N_TYPES] = {
+	[PST_BLAS_F32] = "s", [PST_BLAS_F64] = "d", [PST_BLAS_BF16] = "sb"};
+
 static struct route *_Atomic routes[MAX_CALLERS];
 /* Serialises only the slow way, which may load libraries. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -99,9 +102,10 @@ static void spell(const struct pst_blas_name *name, const char *function,
 	const char *own = routines[name->routine];
 	const char *at = strstr(name->text, own);
 
-	/* Its letter for the type goes with it. */
-	snprintf(ret, size, "%.*s%s%s", (int)(at - 1 - name->text), name->text,
-		 function, at + strlen(own));
+	/* Its letters for the type go with it. */
+	at -= strlen(pst_blas_letters[name->type]);
+	snprintf(ret, size, "%.*s%s%s", (int)(at - name->text), name->text,
+		 function, strstr(at, own) + strlen(own));
 }
 
 /* Whether a library whose names do not say it has 64-bit integers: what 32 bits
@@ -130,12 +134,12 @@ static bool is_wide(const struct pst_blas_name *name, const void *caller)
 
 static void fill_in(struct route *r)
 {
-	const char type = r->name->type == PST_BLAS_F64 ? 'd' : 's';
 	char function[16], symbol[64];
 	size_t i;
 
 	for (i = 0; i < PST_BLAS_N_ROUTINES; i++) {
-		snprintf(function, sizeof(function), "%c%s", type, routines[i]);
+		snprintf(function, sizeof(function), "%s%s",
+			 pst_blas_letters[r->name->type], routines[i]);
 		spell(r->name, function, symbol, sizeof(symbol));
 		r->lib.fn[i] = pst_blas_symbol(symbol, r->caller);
 	}

@@ -18,4 +18,7 @@ const struct pst_blas_library *pst_blas_route(const struct pst_blas_name *name,
 /* The same for any symbol, NULL if there is none. Not cached. */
 void *pst_blas_symbol(const char *symbol, const void *caller);
 
+/* What names have for a type: "s", "d", "sb". */
+extern const char *const pst_blas_letters[PST_BLAS_N_TYPES];
+
 #endif

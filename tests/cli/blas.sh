@@ -78,11 +78,11 @@ fi
 
 nm -D --defined-only "$library" | awk '{ print $3 }' >"$tmp/exports"
 for name in sgemm_ dtrsm cblas_ssyrk64_ scipy_dgemm_64_ scipy_cblas_dsymm64_ \
-	cblas_dsyr2k_64 pilaenv_; do
+	cblas_dsyr2k_64 cblas_sbgemm pilaenv_; do
 	check "it exports $name" grep -qx "$name" "$tmp/exports"
 done
 check "it exports nothing else" [ "$(grep -cvE \
-	'^(cblas_|scipy_|scipy_cblas_)?[sd](gemm|symm|syrk|syr2k|trmm|trsm)(_|_64_|64_|_64)?$|^pilaenv_$|^penstock_blas_(next|tune)$' \
+	'^(cblas_|scipy_|scipy_cblas_)?[sd](gemm|symm|syrk|syr2k|trmm|trsm)(_|_64_|64_|_64)?$|^(cblas_|scipy_|scipy_cblas_)?sbgemm(_|_64_|64_|_64)?$|^pilaenv_$|^penstock_blas_(next|tune)$' \
 	"$tmp/exports")" -eq 0 ]
 check "it needs no library of ours" sh -c \
 	'! readelf -d "$1" | grep NEEDED | grep -i penstock' - "$library"
@@ -143,6 +143,92 @@ if [ "$program" ]; then
 else
 	echo "# SKIP products: there is no libblas.so.3"
 fi
+# A next BLAS with a product of BF16, as OpenBLAS has it if built so. It says when
+# it is called.
+cat >"$tmp/bf16.c" <<'END'
+#include <stdint.h>
+#include <stdio.h>
+
+static float wide(uint16_t h)
+{
+	union { uint32_t u; float f; } x = {(uint32_t)h << 16};
+
+	return x.f;
+}
+
+void cblas_sbgemm(int order, int ta, int tb, int m, int n, int k, float alpha,
+		  const uint16_t *a, int lda, const uint16_t *b, int ldb,
+		  float beta, float *c, int ldc)
+{
+	int i, j, l;
+
+	printf("next %d %d %d\n", m, n, k);
+	for (i = 0; i < m; i++)
+		for (j = 0; j < n; j++) {
+			/* By rows, or what is turned: C' = B' A' by columns. */
+			float sum = 0, *to = order == 101 ? c + i * ldc + j :
+						     c + j * ldc + i;
+
+			for (l = 0; l < k; l++)
+				sum += wide((ta == 111) == (order == 101) ?
+					    a[i * lda + l] : a[l * lda + i]) *
+				       wide((tb == 111) == (order == 101) ?
+					    b[l * ldb + j] : b[j * ldb + l]);
+			*to = alpha * sum + (beta ? beta * *to : 0);
+		}
+}
+END
+cat >"$tmp/half.c" <<'END'
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+extern void cblas_sbgemm(int, int, int, int, int, int, float, const uint16_t *,
+			 int, const uint16_t *, int, float, float *, int);
+/* -2 to 2 */
+static const uint16_t of[] = {0xc000, 0xbf80, 0, 0x3f80, 0x4000};
+
+int main(int argc, char **argv)
+{
+	static uint16_t a[100 * 90], b[90 * 120];
+	static float c[100 * 121];
+	int i, j, l, want;
+
+	for (i = 0; i < 100 * 90; i++)
+		a[i] = of[i * 7 % 11 % 5];
+	for (i = 0; i < 90 * 120; i++)
+		b[i] = of[i * 5 % 13 % 5];
+	for (i = 0; i < 100 * 121; i++)
+		c[i] = i % 7;
+	/* C = 2 A B' - 0.5 C, by rows; b is 120 x 90. */
+	cblas_sbgemm(101, 111, 112, 100, 120, 90, 2, a, 90, b, 90, -0.5f, c, 121);
+	for (i = 0; i < 100; i++)
+		for (j = 0; j < 121; j++) {
+			for (l = want = 0; j < 120 && l < 90; l++)
+				want += ((i * 90 + l) * 7 % 11 % 5 - 2) *
+					((j * 90 + l) * 5 % 13 % 5 - 2);
+			if (c[i * 121 + j] != (j < 120 ? 2 * want - 0.5f * ((i * 121 + j) % 7) :
+							 (i * 121 + j) % 7))
+				return 1;
+		}
+	puts("right");
+	return 0;
+}
+END
+$PST_CC -w -shared -fPIC -o "$tmp/libbf16.so" "$tmp/bf16.c" || exit 99
+$PST_CC -w -o "$tmp/half" "$tmp/half.c" "$tmp/libbf16.so" -Wl,-rpath,"$tmp" ||
+	exit 99
+# half MIN: with products from that size on offloaded.
+half() {
+	LD_PRELOAD=$library PENSTOCK_ENDPOINT=spawn: PENSTOCK_BLAS=force \
+		PENSTOCK_BLAS_MIN="$1" PENSTOCK_BLAS_STATS=1 "$tmp/half" 2>&1
+}
+half 1 >"$tmp/half.out"
+check "a product of BF16 is right" grep -qx right "$tmp/half.out"
+check "it is the agent's" grep -q ' 1 products offloaded' "$tmp/half.out"
+half 1000 >"$tmp/half.out"
+check "a small one is right" grep -qx right "$tmp/half.out"
+check "it is the next BLAS's" grep -qx 'next 100 120 90' "$tmp/half.out"
 refuse "blas run wants a program" 2 "" "$penstock" -e spawn: blas run
 refuse "an unknown mode is refused" 2 mode "$penstock" -e spawn: blas run \
 	-m never -- true
