@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +28,8 @@ struct file {
 	char path[PATH_MAX];
 	bool wants;  /* calls a routine of level 3 by a name of ours */
 	bool offers; /* defines one */
-	bool mkl, lapack_inside, is_static;
+	bool mkl, lapack_inside, is_static, is_setuid;
+	char script[64]; /* what runs it; "": it is none */
 };
 
 struct search {
@@ -80,6 +82,18 @@ static void look_at_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *h,
 	}
 }
 
+/* Any bytes may follow: what is no path of a terminal's letters ends it. */
+static void read_interpreter(const char *p, struct file *f)
+{
+	size_t n = 0;
+
+	p += strspn(p, " \t");
+	while (n < sizeof(f->script) - 1 && p[n] > ' ' && p[n] < 0x7f)
+		n++;
+	memcpy(f->script, p, n);
+	f->script[n] = '\0';
+}
+
 static void look_at(struct file *f)
 {
 	Elf_Scn *scn = NULL;
@@ -87,7 +101,14 @@ static void look_at(struct file *f)
 	GElf_Shdr h;
 	Elf *elf;
 	int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	char line[sizeof(f->script) + 3] = "";
+	struct stat st;
 
+	if (fd >= 0 && pread(fd, line, sizeof(line) - 1, 0) > 2 &&
+	    memcmp(line, "#!", 2) == 0)
+		read_interpreter(line + 2, f);
+	f->is_setuid = fd >= 0 && fstat(fd, &st) == 0 &&
+		       st.st_mode & (S_ISUID | S_ISGID);
 	elf = fd >= 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
 	while (elf && (scn = elf_nextscn(elf, scn)) && gelf_getshdr(scn, &h)) {
 		dynamic |= h.sh_type == SHT_DYNAMIC;
@@ -210,10 +231,30 @@ static const char *verdict(const struct file *f)
 	return NULL;
 }
 
+/* What is said of the program, before its libraries; NULL: nothing more. */
+static const char *program_verdict(const struct file *f, char *ret, size_t size)
+{
+	if (f->script[0]) {
+		snprintf(ret, size,
+			 "is a script of %s: ask for the program that it "
+			 "starts",
+			 f->script);
+		return ret;
+	}
+	if (f->is_setuid)
+		return "has more rights than who runs it: nothing of it is "
+		       "intercepted";
+	if (f->is_static)
+		return "is linked statically: nothing of it can be "
+		       "intercepted";
+	return NULL;
+}
+
 static int report(const struct pst_cmd_ctx *ctx, struct search *s)
 {
 	json_t *files = json_array();
-	const char *text;
+	char room[160];
+	const char *text, *own;
 	bool can = false;
 	size_t i;
 
@@ -221,9 +262,10 @@ static int report(const struct pst_cmd_ctx *ctx, struct search *s)
 		look_at(&s->files[i]);
 		can |= s->files[i].wants;
 		text = verdict(&s->files[i]);
-		if (i == 0 && s->files[i].is_static)
-			text = "is linked statically: nothing of it can be "
-			       "intercepted";
+		own = i == 0 ? program_verdict(&s->files[i], room, sizeof(room))
+			     : NULL;
+		if (own)
+			text = own;
 		if (!text)
 			continue;
 		if (ctx->json)
