@@ -10,6 +10,9 @@ command -v mpirun >/dev/null || need /usr/bin/mpirun openmpi-bin
 cd "$tmp" || exit 99
 PENSTOCK_BLAS=force PENSTOCK_BLAS_MIN=1 PENSTOCK_BLAS_BLOCK=4
 PENSTOCK_BLAS_LOG=$tmp/log
+# Ranks whose BLAS has threads of its own wait for each other: minutes for seconds.
+OPENBLAS_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS
 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
 export PENSTOCK_BLAS PENSTOCK_BLAS_MIN PENSTOCK_BLAS_BLOCK PENSTOCK_BLAS_LOG
