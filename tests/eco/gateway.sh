@@ -66,6 +66,8 @@ prometheus --config.file="$tmp/prometheus.yml" --storage.tsdb.path="$tmp/tsdb" \
 pids="$pids $!"
 check "the gateway answers" get /health/live
 
+check "a model is loaded" sh -c "'$penstock' -e '$busy' model load digits \
+	'$PST_TOP_SRCDIR/tests/data/digits.safetensors' >/dev/null"
 # The agent computes meanwhile.
 work() {
 	while :; do
