@@ -87,12 +87,13 @@ int pst_gw_listen_unix(const char *path, struct stat *ret_file,
 
 void pst_gw_listen_unlink(const char *path, const struct stat *file)
 {
-	PST_CLEANUP_FD int lock = lock_folder(path);
+	const int lock = lock_folder(path);
 	struct stat st;
 
 	if (lstat(path, &st) == 0 && st.st_dev == file->st_dev &&
 	    st.st_ino == file->st_ino)
 		(void)unlink(path);
+	pst_close_fd(lock);
 }
 
 static bool is_loopback(const union address *a)
