@@ -90,7 +90,7 @@ static bool add_json(struct pst_gw_infer *i, struct pst_gw_text *t)
 	for (k = 0; k < i->n_out; k++)
 		if (!add_output(i, k, t))
 			return false;
-	pst_gw_text_add(t, "]}");
+	pst_gw_text_add(t, "]}\n");
 	return true;
 }
 
