@@ -139,7 +139,7 @@ $PST_CC -w -D_GNU_SOURCE -o "$tmp/host" "$tmp/host.c" -ldl -lpthread || exit 99
 one=$tmp/scipy_cblas_dgemm64_.so
 two=$tmp/cblas_dgemm64_.so
 
-"$agent" --region memfd:16M --listen "unix:$tmp/shared" 2>"$tmp/agent.log" &
+"$agent" --max-clients 8 --region memfd:128M --listen "unix:$tmp/shared" 2>"$tmp/agent.log" &
 pids="$pids $!"
 n=0
 while [ ! -S "$tmp/shared" ] && [ "$((n += 1))" -lt 200 ]; do
@@ -183,7 +183,7 @@ check "more processes than lanes are right" \
 	forced "unix://$tmp/shared" local forks 40 "$one"
 n=$(awk '/ calls, / { n += $4 } END { print n + 0 }' "$tmp/log")
 echo "# $n of 40 processes had a lane"
-check "those without one compute here" [ "$n" -gt 0 -a "$n" -lt 40 ]
+check "those without one compute here" [ "$n" -gt 0 -a "$n" -le 8 ]
 
 # A program of more rights than its user: our libblas.so.3 is linked, no preload.
 alternative=$PST_TOP_BUILDDIR/host-client/blas/.libs/libblas.so.3
