@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kernel-params/config/udev_rules.h"
 #include "kernel-params/config/vfio_faults.h"
 
 #define RULES_MAX (1U << 20)
@@ -82,10 +83,9 @@ static int append(char **text, const char *more, size_t n)
 	return 0;
 }
 
-/* Lines of a file that mentions vfio-pci, of which each has to have a word.
- */
+/* Lines of a file that mentions vfio-pci. */
 static int add_file(const struct pst_host_root *root, const char *path,
-		    const char *word, char **to)
+		    char **to)
 {
 	PST_CLEANUP_FREE char *text = NULL;
 	const char *p;
@@ -99,8 +99,7 @@ static int add_file(const struct pst_host_root *root, const char *path,
 	for (p = text; *p && r == 0;) {
 		size_t n = strcspn(p, "\n");
 
-		if (p[strspn(p, " \t")] != '#' &&
-		    memmem(p, n, word, strlen(word)))
+		if (p[strspn(p, " \t")] != '#')
 			r = append(to, p, n);
 		p += n;
 		p += *p == '\n';
@@ -123,7 +122,7 @@ static int add_dir(const struct pst_host_root *root, const char *dir,
 		if (pst_host_path(path, "%s/%s", dir, names.name[i]) < 0)
 			continue;
 		if (!name_is_address)
-			r = add_file(root, path, "", &c->rules);
+			r = add_file(root, path, &c->rules);
 		else if (pst_host_root_read_text(root, path, text,
 						 sizeof(text)) > 0 &&
 			 strcmp(text, "vfio-pci") == 0)
@@ -133,32 +132,58 @@ static int add_dir(const struct pst_host_root *root, const char *dir,
 	return r;
 }
 
-/* udev reads no other files, and a line about the same device may be for
- * something else, such as its power. */
+/* udev reads no other files. */
 static int add_udev(const struct pst_host_root *root,
 		    const struct pst_host_early *early,
 		    struct pst_host_vfio_conf *c)
 {
 	static const char dir[] = "etc/udev/rules.d", ext[] = ".rules";
 	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	char path[PST_HOST_ROOT_PATH_MAX];
-	size_t i, n;
-	int r = 0;
+	char path[PST_HOST_ROOT_PATH_MAX], *text = NULL;
+	struct pst_host_vfio_rules *more;
+	size_t i, n, len;
 
 	if (pst_host_root_list(root, dir, &names) < 0)
 		return 0;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && r == 0;
-	     i++) {
+	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
 		n = strlen(names.name[i]);
-		if (n >= sizeof(ext) &&
-		    strcmp(names.name[i] + n - strlen(ext), ext) == 0 &&
-		    pst_host_path(path, "%s/%s", dir, names.name[i]) == 0)
-			r = add_file(root, path, "vfio",
-				     pst_host_early_has_rule(early, root, path)
-					     ? &c->rules
-					     : &c->late);
+		if (n < sizeof(ext) ||
+		    strcmp(names.name[i] + n - strlen(ext), ext) != 0 ||
+		    pst_host_path(path, "%s/%s", dir, names.name[i]) < 0 ||
+		    pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX,
+				       &text, &len) < 0)
+			continue;
+		if (!strstr(text, "driver_override") && !strstr(text, "vfio")) {
+			free(text);
+			continue;
+		}
+		more = reallocarray(c->udev, c->n_udev + 1, sizeof(*more));
+		if (!more) {
+			free(text);
+			return -ENOMEM;
+		}
+		c->udev = more;
+		more[c->n_udev++] = (struct pst_host_vfio_rules){
+			.text = text,
+			.late = !pst_host_early_has_rule(early, root, path),
+		};
 	}
-	return r;
+	return 0;
+}
+
+/* Whether udev gives dev to vfio-pci, by all rules or those alone that are in
+ * the initramfs. */
+static bool udev_gives(const struct pst_host_vfio_conf *c,
+		       const struct pst_host_pci_dev *dev, bool early)
+{
+	bool gives = false;
+	size_t i;
+
+	for (i = 0; i < c->n_udev; i++)
+		if (!early || !c->udev[i].late)
+			gives = pst_host_udev_gives(c->udev[i].text, dev,
+						    gives);
+	return gives;
 }
 
 /* Scripts that an install line runs usually name the addresses. */
@@ -180,7 +205,7 @@ static int add_install(const struct pst_host_root *root,
 		if (n < sizeof(path)) {
 			memcpy(path, l->text, n);
 			path[n] = '\0';
-			r = add_file(root, path, "", &c->rules);
+			r = add_file(root, path, &c->rules);
 		}
 	}
 	return r;
@@ -230,7 +255,9 @@ void pst_host_vfio_conf_done(struct pst_host_vfio_conf *c)
 	free(c->early_ids);
 	free(c->faults);
 	free(c->rules);
-	free(c->late);
+	while (c->n_udev > 0)
+		free(c->udev[--c->n_udev].text);
+	free(c->udev);
 	*c = (struct pst_host_vfio_conf){0};
 }
 
@@ -250,7 +277,7 @@ pst_host_vfio_conf_how(const struct pst_host_vfio_conf *c,
 	    pst_host_vfio_ids_cover(c->modprobe_ids, dev))
 		return PST_HOST_VFIO_IDS_MODPROBE;
 	if ((c->rules && strstr(c->rules, dev->name)) ||
-	    (c->late && strstr(c->late, dev->name)))
+	    udev_gives(c, dev, false))
 		return PST_HOST_VFIO_OVERRIDE;
 	if (!c->rules)
 		return PST_HOST_VFIO_NO;
@@ -263,5 +290,6 @@ bool pst_host_vfio_conf_is_late(const struct pst_host_vfio_conf *c,
 				const struct pst_host_pci_dev *dev)
 {
 	return pst_host_vfio_conf_how(c, dev) == PST_HOST_VFIO_OVERRIDE &&
-	       !(c->rules && strstr(c->rules, dev->name));
+	       !(c->rules && strstr(c->rules, dev->name)) &&
+	       !udev_gives(c, dev, true);
 }

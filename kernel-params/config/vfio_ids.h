@@ -23,12 +23,19 @@ enum pst_host_vfio_how {
 	PST_HOST_VFIO_OVERRIDE,      /* a rule or file that names its address */
 };
 
+/* A file of udev's rules. */
+struct pst_host_vfio_rules {
+	char *text;
+	bool late; /* the initramfs lacks it */
+};
+
 struct pst_host_vfio_conf {
 	char *cmdline_ids;  /* NULL: none */
 	char *modprobe_ids; /* NULL: none; without effect beside the former */
 	char *early_ids;    /* NULL: none */
-	char *rules;  /* udev rules, driverctl files, Nix, install lines */
-	char *late;   /* udev rules that the initramfs lacks */
+	char *rules;        /* driverctl files, Nix, install lines */
+	struct pst_host_vfio_rules *udev; /* in the order of their files */
+	size_t n_udev;
 	char *faults; /* lines without effect (pst_host_vfio_faults()), or NULL
 		       */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What gives a function to vfio-pci. */
+#include "kernel-params/config/udev_rules.h"
 #include "kernel-params/config/vfio_ids.h"
 #include "tests/fixtures/hosttree.h"
 #include "tests/fixtures/unit.h"
@@ -112,11 +113,82 @@ START_TEST(nix_files_may_hold_ids)
 }
 END_TEST
 
+START_TEST(rules_of_udev_are_evaluated)
+{
+	static const struct {
+		bool gives;
+		const char *rules;
+	} rows[] = {
+		{true, "KERNEL==\"0000:01:00.*\", "
+		       "ATTR{driver_override}=\"vfio-pci\"\n"},
+		{true, "ACTION==\"add\", SUBSYSTEM==\"pci\", "
+		       "ATTR{vendor}==\"0x10de\", \\\n"
+		       "  ATTR{class}==\"0x03*\", "
+		       "ATTR{driver_override}=\"vfio-pci\"\n"},
+		{true, "KERNEL==\"0000:0[2-9]:00.0|0000:01:00.?\", "
+		       "ATTR{driver_override} = \"vfio-pci\"\n"},
+		{true, "TEST==\"driver_override\", KERNEL==\"0000:01:00.0\", "
+		       "ATTR{driver_override}=\"vfio-pci\"\n"},
+		{true, "KERNEL==\"0000:01:00.0\", RUN+=\"/bin/sh -c 'echo %k "
+		       "> /sys/bus/pci/drivers/vfio-pci/bind'\"\n"},
+		{true, "ACTION!=\"add\", GOTO=\"end\"\n"
+		       "KERNEL==\"0000:01:00.0\", "
+		       "ATTR{driver_override}=\"vfio-pci\"\n"
+		       "LABEL=\"end\"\n"},
+		/* It compares, and sets nothing. */
+		{false, "KERNEL==\"0000:01:00.0\", "
+			"ATTR{driver_override}==\"vfio-pci\"\n"},
+		{false, "KERNEL!=\"0000:01:00.0\", "
+			"ATTR{driver_override}=\"vfio-pci\"\n"},
+		{false, "KERNEL==\"0000:01:00.0\", ATTR{device}==\"0x0fb0\", "
+			"ATTR{driver_override}=\"vfio-pci\"\n"},
+		{false, "KERNEL==\"0000:01:00.0\", "
+			"ATTR{driver_override}=\"vfio-pci\"\n"
+			"KERNEL==\"0000:01:*\", ATTR{driver_override}=\"\"\n"},
+		{false, "ATTR{vendor}==\"0x10de\", GOTO=\"end\"\n"
+			"KERNEL==\"0000:01:00.0\", "
+			"ATTR{driver_override}=\"vfio-pci\"\n"
+			"LABEL=\"end\"\n"},
+		/* udev ignores a rule whose syntax is wrong. */
+		{false, "KERNEL==0000:01:00.0, "
+			"ATTR{driver_override}=\"vfio-pci\"\n"},
+		{false, "KERNEL==\"0000:01:00.0\", "
+			"ATTR{driver_override}=\xe2\x80\x9dvfio-pci\"\n"},
+		{false, "KERNEL==\"0000:01:00.0\" "
+			"ATTR{driver_override}=\"vfio-pci\n"},
+		{false, "KERNEL==\"0000:01:00.0\", "
+			"RUN+=\"/sbin/modprobe vfio-pci\"\n"},
+		{false,
+		 "ENV{ID_X}==\"1\", ATTR{driver_override}=\"vfio-pci\"\n"},
+		{false, "KERNEL[\"\\"},
+		{false, "KERNEL==\"0000:01:00.[!0]\", "
+			"ATTR{driver_override}=\"vfio-pci\""},
+	};
+	size_t i;
+
+	for (i = 0; i < PST_ARRAY_SIZE(rows); i++)
+		ck_assert_msg(pst_host_udev_gives(rows[i].rules, &card,
+						  false) == rows[i].gives,
+			      "%s", rows[i].rules);
+	/* What no rule decides stays. */
+	ck_assert(pst_host_udev_gives("# x\n", &card, true));
+	tree_make();
+	tree_file("etc/udev/rules.d/10-vfio.rules",
+		  "KERNEL==\"0000:01:00.0\", "
+		  "ATTR{driver_override}=\"vfio-pci\"\n");
+	tree_file("etc/udev/rules.d/20-no.rules",
+		  "ATTR{vendor}==\"0x10de\", ATTR{driver_override}=\"\"\n");
+	ck_assert_int_eq(how(""), PST_HOST_VFIO_NO);
+	tree_remove();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, ids_are_matched_field_by_field);
 	tcase_add_test(tc, every_way_of_configuring_it_is_seen);
 	tcase_add_test(tc, nix_files_may_hold_ids);
+	tcase_add_test(tc, rules_of_udev_are_evaluated);
 }
 
 int main(void)
