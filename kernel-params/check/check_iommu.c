@@ -121,11 +121,37 @@ PST_HOST_CHECK(iommu_enabled)
 		report_off(h, out);
 }
 
+/* Of iommu=pt, iommu=nopt and iommu.passthrough= the last one counts. */
+static bool passes_through(const struct pst_host_cmdline *c)
+{
+	const struct pst_host_param *q;
+	const char *v;
+	bool pt = false;
+
+	for (q = c->param; q < c->param + c->n; q++) {
+		if (!q->value)
+			continue;
+		if (pst_host_param_name_eq(q->name, "iommu.passthrough")) {
+			pt = strchr("1yYtT", *q->value) ||
+			     strncasecmp(q->value, "on", 2) == 0;
+			continue;
+		}
+		if (strcmp(q->name, "iommu") != 0)
+			continue;
+		for (v = q->value; *v; v += *v == ',') {
+			if (strncmp(v, "pt", 2) == 0)
+				pt = true;
+			else if (strncmp(v, "nopt", 4) == 0)
+				pt = false;
+			v += strcspn(v, ",");
+		}
+	}
+	return pt;
+}
+
 PST_HOST_CHECK(iommu_mode)
 {
-	bool pt = pst_host_cmdline_has(&h->cmdline, "iommu", "pt") ||
-		  pst_host_cmdline_has(&h->cmdline, "iommu.passthrough", "1") ||
-		  pst_host_cmdline_has(&h->cmdline, "iommu.passthrough", "on");
+	bool pt = passes_through(&h->cmdline);
 	struct pst_host_text fix = {0};
 	size_t i, identity = 0;
 
@@ -141,7 +167,10 @@ PST_HOST_CHECK(iommu_mode)
 	}
 	pst_host_fix_cmdline(h, "iommu=pt", "", &fix);
 	pst_host_finding_add(out, PST_HOST_WARN, fix.buf,
-			     "no iommu=pt on the command line");
+			     "no iommu=pt on the command line%s",
+			     pst_host_cmdline_has(&h->cmdline, "iommu", "pt")
+				     ? " that a later word does not take back"
+				     : "");
 }
 
 PST_HOST_CHECK(iommu_acs)
