@@ -97,7 +97,7 @@ static unsigned int loaders(const struct pst_host_root *root,
 		return 0;
 	if (there(root, "etc/default/grub") && !*b->lost && b->own_grub)
 		has |= PST_HOST_TARGET_GRUB;
-	if (b->limine_tool || b->limine_conf)
+	if (b->limine_tool || *b->limine_conf)
 		has |= PST_HOST_TARGET_LIMINE;
 	if (b->refind_linux || b->refind_conf)
 		has |= PST_HOST_TARGET_REFIND;

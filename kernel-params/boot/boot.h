@@ -34,6 +34,7 @@ enum pst_host_target {
 #define PST_HOST_VENDOR_CMDLINE "usr/lib/kernel/cmdline"
 #define PST_HOST_SDBOOT_CONF    "etc/sdboot-manage.conf"
 #define PST_HOST_LIMINE_CONF    "etc/default/limine"
+#define PST_HOST_LIMINE_FILES   4
 #define PST_HOST_REFIND_CONF    "boot/refind_linux.conf"
 
 /* The entry of the firmware's own menu that has booted. */
@@ -78,8 +79,9 @@ struct pst_host_boot {
 	bool limine_tool;   /* limine-entry-tool writes limine.conf */
 	bool own_grub;      /* GRUB, where it is, has its own settings */
 	bool proxmox;       /* proxmox-boot-tool writes what boots */
-	/* limine.conf where somebody keeps it by hand, or NULL. */
-	const char *limine_conf;
+	/* Each limine.conf that somebody keeps by hand: which one is read
+	 * differs between Limine's versions. The first NULL ends them. */
+	const char *limine_conf[PST_HOST_LIMINE_FILES + 1];
 	/* The variable of dracut.conf that becomes a unified kernel's command
 	 * line is read (uefi=yes). */
 	bool dracut_uefi;

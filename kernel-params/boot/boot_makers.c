@@ -147,25 +147,24 @@ static bool debian_hook(const struct pst_host_root *root)
 	return there(root, "etc/kernel/postinst.d/zz-systemd-boot");
 }
 
-static const char *find_limine_conf(const struct pst_host_root *root)
+/* Since 10.3 Limine looks beside its own program first; before, and without
+ * one there, in the order of these. */
+#define LIMINE_PLACES(esp)                                                     \
+	esp "limine.conf", esp "limine/limine.conf", esp "boot/limine.conf",   \
+		esp "boot/limine/limine.conf", esp "EFI/limine/limine.conf",   \
+		esp "EFI/arch-limine/limine.conf", esp "EFI/BOOT/limine.conf"
+
+static void find_limine_confs(const struct pst_host_root *root,
+			      struct pst_host_boot *b)
 {
-	/* In the order in which Limine looks for it, on both mount points. */
-	static const char *const places[] = {
-		"boot/limine.conf",
-		"boot/limine/limine.conf",
-		"boot/EFI/limine/limine.conf",
-		"boot/EFI/BOOT/limine.conf",
-		"efi/limine.conf",
-		"efi/EFI/limine/limine.conf",
-		"boot/efi/limine.conf",
-		"boot/efi/EFI/limine/limine.conf",
-	};
-	size_t i;
+	static const char *const places[] = {LIMINE_PLACES("boot/"),
+					     LIMINE_PLACES("efi/"),
+					     LIMINE_PLACES("boot/efi/")};
+	size_t i, n = 0;
 
 	for (i = 0; i < PST_ARRAY_SIZE(places); i++)
-		if (there(root, places[i]))
-			return places[i];
-	return NULL;
+		if (n < PST_HOST_LIMINE_FILES && there(root, places[i]))
+			b->limine_conf[n++] = places[i];
 }
 
 /* ---- GRUB's menu ----------------------------------------------------------
@@ -227,7 +226,8 @@ void pst_host_boot_makers(const struct pst_host_root *root,
 		(there(root, "usr/bin/sdboot-manage") || has_entries(root));
 	b->limine_tool = there(root, PST_HOST_LIMINE_CONF) ||
 			 there(root, "usr/bin/limine-entry-tool");
-	b->limine_conf = b->limine_tool ? NULL : find_limine_conf(root);
+	if (!b->limine_tool)
+		find_limine_confs(root, b);
 	b->from_cmdline = !b->proxmox && (sdbootutil || kernel_install ||
 					  preset_unified(root));
 	b->rewritten =
@@ -366,9 +366,12 @@ static const char *dracut(const struct pst_host_root *root,
 void pst_host_boot_commands(const struct pst_host_root *root,
 			    struct pst_host_boot *b)
 {
-	/* It writes the images that Limine boots. */
+	/* What writes the images that Limine boots, or kernel-install's, which
+	 * no preset makes. */
 	b->initcpio = there(root, "usr/bin/limine-mkinitcpio")
 			      ? "limine-mkinitcpio"
+		      : installs_unified(root) && !preset_unified(root)
+			      ? "kernel-install add-all"
 			      : "mkinitcpio -P";
 	b->limine = there(root, "usr/bin/limine-mkinitcpio")
 			    ? "limine-mkinitcpio"

@@ -289,13 +289,16 @@ static int take_limine(struct reader *r)
 					  "etc/limine-entry-tool.d", ".conf",
 					  PST_HOST_LIMINE_CONF};
 
+	const char *const *conf = r->boot->limine_conf;
+	int rc = 0;
+
 	if (r->boot->limine_tool)
 		return take_variable(r, PST_HOST_TARGET_LIMINE,
 				     "KERNEL_CMDLINE[default]", &tool);
-	return r->boot->limine_conf ? take_lines(r, PST_HOST_TARGET_LIMINE,
-						 r->boot->limine_conf,
-						 PST_HOST_LOADER_LIMINE)
-				    : 0;
+	for (; rc == 0 && *conf; conf++)
+		rc = take_lines(r, PST_HOST_TARGET_LIMINE, *conf,
+				PST_HOST_LOADER_LIMINE);
+	return rc;
 }
 
 static int take_refind(struct reader *r)

@@ -129,9 +129,9 @@ void pst_host_fix_cmdline(const struct pst_host *h, const char *params,
 				  "add %s to KERNEL_CMDLINE[default] in "
 				  "/etc/default/limine, run %s and reboot",
 				  params, h->boot.limine);
-	else if (h->boot.limine_conf)
+	else if (*h->boot.limine_conf)
 		pst_host_text_add(ret, "add %s to cmdline: in /%s and reboot",
-				  params, h->boot.limine_conf);
+				  params, *h->boot.limine_conf);
 	else if (h->boot.sdboot_manage)
 		pst_host_text_add(ret,
 				  "add %s to LINUX_OPTIONS in "

@@ -147,18 +147,22 @@ int pst_host_plan_limine(struct pst_host_plan *p,
 			 struct pst_error *err)
 {
 	const struct pst_host_boot *b = &p->host->boot;
+	const char *const *conf = b->limine_conf;
+	int r = 0;
 
 	if (b->limine_tool)
 		return plan_limine_tool(p, j, err);
-	if (!b->limine_conf)
+	if (!*conf)
 		return pst_error_set(err, -EINVAL,
 				     "there is neither /etc/default/limine nor "
 				     "a limine.conf");
-	return edit_file(p, j, PST_HOST_TARGET_LIMINE, b->limine_conf,
-			 pst_host_edit_limine_conf,
-			 "limine.conf has no cmdline: with a root=, so add to "
-			 "what it boots",
-			 err);
+	for (; r == 0 && *conf; conf++)
+		r = edit_file(p, j, PST_HOST_TARGET_LIMINE, *conf,
+			      pst_host_edit_limine_conf,
+			      "limine.conf has no cmdline: with a root=, so "
+			      "add to what it boots",
+			      err);
+	return r;
 }
 
 int pst_host_plan_refind(struct pst_host_plan *p,

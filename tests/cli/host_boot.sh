@@ -115,6 +115,24 @@ says "a root is not taken away by a first line" \
 check "so no line is added" sh -c "! grep -q '^+KERNEL_CMD' '$tmp/stdout'"
 put etc/limine-entry-tool.d/a.conf 'KERNEL_CMDLINE[default]+=" quiet"'
 says "its folder counts, too" '+++ b/etc/limine-entry-tool.d/a.conf'
+next limine-twice
+for f in boot/limine.conf boot/EFI/arch-limine/limine.conf; do
+	put $f "/Linux
+    protocol: linux
+    cmdline: root=/dev/x rw"
+done
+says "where two limine.conf are, Limine's version says which is read" \
+	"+++ b/boot/limine.conf"
+check "so both get them" grep -q "^+++ b/boot/EFI/arch-limine/limine.conf" \
+	"$tmp/stdout"
+next ukify
+put usr/bin/mkinitcpio ''
+put etc/mkinitcpio.conf 'MODULES=()'
+put etc/kernel/cmdline 'root=/dev/x rw'
+put etc/kernel/install.conf 'layout=uki
+uki_generator=ukify'
+says "no preset makes kernel-install's kernels" "    kernel-install add-all"
+check "so none is asked to" sh -c "! grep -q 'mkinitcpio -P' '$tmp/stdout'"
 next limine-by-hand
 put boot/limine.conf 'timeout: 5
 /Linux
