@@ -75,7 +75,8 @@ static bool is_written(const struct pst_host *h, const char *params,
 		if (!h->files.line_file[i] ||
 		    !has_words(h->files.line_file[i], params) ||
 		    (i == 0 &&
-		     !grub_gives(h->files.line_file[i], params, fault)))
+		     !grub_gives(h->files.line_file[i], params, fault) &&
+		     !*fault))
 			continue;
 		pst_host_text_add(ret,
 				  "/%s has %s already%s%s: %s%s%sreboot; if "

@@ -85,6 +85,10 @@ int pst_host_settings_take(const char *text, const char *path,
 	struct pst_host_shell_found f;
 	int rc = 0;
 
+	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		pst_host_shell_tell(&r, "it begins with a byte order mark, "
+					"which becomes a part of its first "
+					"word");
 	while (rc == 0 && pst_host_shell_find(&r, &f)) {
 		if (!f.unset) {
 			rc = assign(&r, f.to, f.adds);

@@ -331,6 +331,11 @@ finds "a quote that is not closed is named" iommu.mode WARN \
 put proc/cmdline "root=/dev/x"
 refuse "also by plan" 1 "its quote is not closed on that line" \
 	plan --gpu 02:00.0
+next mark
+put proc/cmdline "root=/dev/x"
+put etc/default/grub "$(printf '\357\273\277')GRUB_CMDLINE_LINUX=\"intel_iommu=on iommu=pt\""
+finds "a byte order mark is named" iommu.mode WARN \
+	"but see to /etc/default/grub line 1: it begins with a byte order mark"
 next later
 put usr/lib/sysctl.d/10-db.conf "vm.nr_hugepages = 100"
 refuse "a package's sysctl comes after the command line" 1 \
