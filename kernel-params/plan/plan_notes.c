@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernel-params/check/finding.h"
+#include "kernel-params/edit/param_words.h"
 #include "kernel-params/plan/plan.h"
 
 /* Whether the running kernel has all that is wanted already. */
@@ -21,18 +22,61 @@ static bool is_running(const struct pst_host_plan *p)
 /* ---- Who keeps the command line elsewhere ---------------------------------
  */
 
-/* The words one by one, each behind an option. */
-static void each_word(struct pst_host_text *ret, const char *option,
-		      const char *words)
+/* It is to be pasted. */
+static bool is_plain(const char *word)
 {
-	size_t n;
+	return strspn(word, "abcdefghijklmnopqrstuvwxyz"
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789=,/_.:-") == strlen(word);
+}
 
-	for (; *words; words += n) {
-		words += strspn(words, " ");
-		n = strcspn(words, " ");
-		if (n)
-			pst_host_text_add(ret, "%s%.*s", option, (int)n, words);
+/* The words of a that b lacks, each behind an option; false: a shell would act
+ * on one. */
+static bool put_lacking(struct pst_host_text *ret, const char *option,
+			const struct pst_host_words *a,
+			const struct pst_host_words *b)
+{
+	size_t i, k;
+
+	for (i = 0; i < a->n; i++) {
+		for (k = 0; k < b->n; k++)
+			if (strcmp(a->word[i].text, b->word[k].text) == 0)
+				break;
+		if (k < b->n)
+			continue;
+		if (!is_plain(a->word[i].text))
+			return false;
+		pst_host_text_add(ret, "%s%s", option, a->word[i].text);
 	}
+	return true;
+}
+
+/* What makes the wanted line of the running one, as options: others stay, such
+ * as the ids of a card that somebody else has given away. */
+static int put_changes(const struct pst_host_plan *p, const char *add,
+		       const char *drop, struct pst_host_text *ret,
+		       struct pst_error *err)
+{
+	const struct pst_host_params_part old = {.text = p->host->cmdline_text};
+	struct pst_host_params_part line = {.text = strdup(old.text)};
+	struct pst_host_words is = {0}, to_be = {0};
+	int r = line.text ? pst_host_params_merge(&line, 1, 0, &p->params, err)
+			  : pst_oom(err);
+
+	if (r == 0)
+		r = pst_host_words_init(&is, &old, 1, 0, err);
+	if (r == 0)
+		r = pst_host_words_init(&to_be, &line, 1, 0, err);
+	if (r == 0 && !(put_lacking(ret, add, &to_be, &is) &&
+			put_lacking(ret, drop, &is, &to_be)))
+		r = pst_error_set(err, -EINVAL,
+				  "/proc/cmdline has a parameter that "
+				  "contradicts the plan, with characters that "
+				  "no command can be given: take it out first");
+	pst_host_words_done(&is);
+	pst_host_words_done(&to_be);
+	free(line.text);
+	return r;
 }
 
 /* The file system that is the root, of which the property is. */
@@ -47,29 +91,26 @@ static void root_dataset(const struct pst_host *h, char *ret, size_t size)
 		name += 4;
 	else
 		name = "";
-	/* It is to be pasted. */
-	if (!*name || strspn(name, "abcdefghijklmnopqrstuvwxyz"
-				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				   "0123456789/_.:-") != strlen(name))
+	if (!*name || !is_plain(name))
 		name = "DATASET";
 	snprintf(ret, size, "%s", name);
 }
 
-static int note_zfsbootmenu(struct pst_host_plan *p, const char *words,
-			    struct pst_error *err)
+static int note_zfsbootmenu(struct pst_host_plan *p, struct pst_error *err)
 {
 	struct pst_host_text args = {0};
 	char dataset[128];
+	int r = put_changes(p, " -a ", " -r ", &args, err);
 
-	each_word(&args, " -a ", words);
 	root_dataset(p->host, dataset, sizeof(dataset));
-	return pst_host_plan_note(
-		p, err,
-		"ZFSBootMenu takes the command line from the property "
-		"org.zfsbootmenu:commandline of %s, which no file has: "
-		"zbm-kcl%s %s (or zfs set, with all that zfs get shows; before "
-		"an undo: zbm-kcl -r)",
-		dataset, args.buf, dataset);
+	return r < 0 ? r
+		     : pst_host_plan_note(
+			       p, err,
+			       "ZFSBootMenu takes the command line from the property "
+			       "org.zfsbootmenu:commandline of %s, which no file has: "
+			       "zbm-kcl%s %s (or zfs set, with all that zfs get shows; before "
+			       "an undo: zbm-kcl -r)",
+			       dataset, args.buf, dataset);
 }
 
 /* The firmware's own entry has the command line. */
@@ -189,7 +230,7 @@ int pst_host_plan_note_others(struct pst_host_plan *p, size_t *n,
 	if (!p->request.targets && !is_running(p)) {
 		if (b->zfsbootmenu) {
 			++*n;
-			r = note_zfsbootmenu(p, words, err);
+			r = note_zfsbootmenu(p, err);
 		}
 		if (r == 0 && *b->entry.words) {
 			++*n;
@@ -207,21 +248,20 @@ int pst_host_plan_note_others(struct pst_host_plan *p, size_t *n,
 /* ---- Where there are no settings ------------------------------------------
  */
 
-/* The command that adds the words, which it takes apart. */
-static int note_ostree(struct pst_host_plan *p, char *words,
-		       struct pst_error *err)
+/* The command that changes the words. */
+static int note_ostree(struct pst_host_plan *p, struct pst_error *err)
 {
 	struct pst_host_text args = {0};
-	char *word, *rest;
+	int r = put_changes(p, " --append-if-missing=", " --delete-if-present=",
+			    &args, err);
 
-	for (word = strtok_r(words, " ", &rest); word;
-	     word = strtok_r(NULL, " ", &rest))
-		pst_host_text_add(&args, " --append-if-missing=%s", word);
-	return pst_host_plan_note(p, err,
-				  "ostree keeps the kernel's command line: "
-				  "rpm-ostree kargs%s (before an undo: "
-				  "--delete-if-present=...)",
-				  args.buf);
+	return r < 0 ? r
+		     : pst_host_plan_note(
+			       p, err,
+			       "ostree keeps the kernel's command line: "
+			       "rpm-ostree kargs%s (before an undo: "
+			       "--delete-if-present=...)",
+			       args.buf);
 }
 
 int pst_host_plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
@@ -232,7 +272,7 @@ int pst_host_plan_by_hand(struct pst_host_plan *p, struct pst_error *err)
 	if (r < 0 || is_running(p))
 		return r;
 	if (p->host->boot.ostree)
-		return note_ostree(p, words, err);
+		return note_ostree(p, err);
 	return pst_host_plan_note(
 		p, err,
 		"no settings of GRUB or systemd-boot were found: "

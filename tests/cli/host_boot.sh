@@ -278,6 +278,11 @@ OSTREE_VERSION='42.1'" "usr/lib/os-release OSTREE_VERSION=1" \
 	check "and GRUB's settings are not edited" sh -c \
 		"! grep -q '^+++ b/etc/default/grub' '$tmp/stdout'"
 done
+put proc/cmdline "root=/dev/x ostree=/ostree/a/0 intel_iommu=off vfio_pci.ids=10de:1234"
+says "what another card has is kept, and what contradicts goes" \
+	"=vfio_pci.ids=10de:1234,10de:17c2,10de:0fb0 --append-if-missing=iommu=pt --delete-if-present=intel_iommu=off --delete-if-present=vfio_pci.ids=10de:1234"
+put proc/cmdline 'root=/dev/x ostree=/ostree/a/0 iommu=soft,x;reboot'
+refuse "what a shell would run is not pasted" 1 "no command can be given" plan
 put proc/cmdline "root=/dev/x ostree=/ostree/a/0 intel_iommu=on iommu=pt"
 says "what was told to it already is seen" "+++ b/etc/modprobe.d/"
 check "and not asked for again" sh -c "! grep -q rpm-ostree.kargs '$tmp/stdout'"

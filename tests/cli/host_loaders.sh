@@ -254,6 +254,9 @@ says "the property is named, and how it is changed" \
 	"zbm-kcl -a intel_iommu=on -a iommu=pt -a rd.driver.pre=vfio-pci zroot/ROOT/void"
 says_not "ZFSBootMenu's own words are left" "+++ b/etc/zfsbootmenu"
 advises "check says the same" "property org.zfsbootmenu:commandline"
+put proc/cmdline 'root=zfs:zroot/ROOT/void intel_iommu=off vfio-pci.ids=10de:1234'
+says "what another card has is kept, and what contradicts goes" \
+	"-a vfio-pci.ids=10de:1234,10de:17c2,10de:0fb0 -a iommu=pt -a rd.driver.pre=vfio-pci -r intel_iommu=off -r vfio-pci.ids=10de:1234 zroot"
 put proc/cmdline 'root=zfs:a;reboot quiet'
 says "what a shell would run is not pasted" "rd.driver.pre=vfio-pci DATASET (or"
 
