@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "guest-agent/ort/ort_int.h"
+#include "transport/base/text.h"
 
 /* So many times a model that was ready may be what the process ended in. */
 #define LOADS_LOST 3U
@@ -148,6 +149,7 @@ static int ask(struct pst_ort *o, struct pst_ort_entry *e)
 		.type = PST_RUNNER_LOAD,
 		.n_files = e->n_files,
 		.id = e->model.id,
+		.provider = e->provider,
 	};
 	int fds[PST_RUNNER_FILES];
 	uint32_t i;
@@ -219,7 +221,8 @@ static void start(struct pst_ort *o, uint64_t now_ns)
 }
 
 int pst_ort_load(struct pst_ort *o, const struct pst_ort_file *files,
-		 uint32_t n, uint64_t *ret_id, struct pst_error *err)
+		 uint32_t n, uint32_t provider, uint64_t *ret_id,
+		 struct pst_error *err)
 {
 	struct pst_ort_entry *e = NULL;
 	bool graph = false;
@@ -243,7 +246,7 @@ int pst_ort_load(struct pst_ort *o, const struct pst_ort_file *files,
 			close(files[i].fd);
 		return r;
 	}
-	*e = (struct pst_ort_entry){.n_files = n};
+	*e = (struct pst_ort_entry){.n_files = n, .provider = provider};
 	memcpy(e->file, files, n * sizeof(files[0]));
 	e->model.id = *ret_id = ++o->last_id;
 	e->model.state = PST_ORT_WAITING;
@@ -308,6 +311,11 @@ static int take_shape(const struct pst_runner_loaded *l,
 {
 	uint32_t i;
 
+	static_assert(
+		(int)PST_RUNNER_AUTO == (int)PST_WIRE_PROVIDER_AUTO &&
+			(int)PST_RUNNER_CPU == (int)PST_WIRE_PROVIDER_CPU &&
+			(int)PST_RUNNER_CUDA == (int)PST_WIRE_PROVIDER_CUDA,
+		"one number each");
 	static_assert(PST_RUNNER_IO == PST_WIRE_RUN_IO &&
 			      PST_RUNNER_RANK == PST_WIRE_RUN_RANK &&
 			      PST_RUNNER_SYMBOLS == PST_RUN_SYMBOLS &&
@@ -344,8 +352,13 @@ static void on_loaded(struct pst_ort *o, struct pst_runner_loaded *l)
 		load_ended(o, e, l->status > -4096 ? l->status : -EIO, l->text);
 		return;
 	}
-	if (take_shape(l, &e->model.shape, &err) < 0) {
-		load_ended(o, e, -EIO, err.text);
+	l->note[sizeof(l->note) - 1] = '\0';
+	pst_text_clean(l->note);
+	if ((l->provider != PST_RUNNER_CPU && l->provider != PST_RUNNER_CUDA) ||
+	    take_shape(l, &e->model.shape, &err) < 0) {
+		load_ended(o, e, -EIO,
+			   err.code ? err.text
+				    : "nobody knows who computes the model");
 		pst_ort_process_kill(o, "the runner of models described one "
 					"that cannot be");
 		return;
@@ -353,6 +366,8 @@ static void on_loaded(struct pst_ort *o, struct pst_runner_loaded *l)
 	e->model.state = PST_ORT_READY;
 	e->was_ready = true;
 	e->n_lost = 0;
+	e->model.provider = l->provider;
+	memcpy(e->model.note, l->note, sizeof(e->model.note));
 	e->model.load_ns = l->load_ns;
 	e->model.first_ns = l->first_ns;
 	e->model.second_ns = l->second_ns;

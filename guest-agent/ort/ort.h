@@ -57,6 +57,8 @@ struct pst_ort_model {
 	uint64_t id; /* never 0, never used twice */
 	enum pst_ort_state state;
 	struct pst_run_model shape;
+	uint32_t provider; /* enum pst_runner_provider: that computes it */
+	char note[256];    /* why it is not the best one, or "" */
 	uint64_t load_ns, first_ns, second_ns;
 	uint64_t run_ns; /* about what a call takes */
 	uint64_t n_runs;
@@ -72,14 +74,16 @@ PST_MUST_USE int pst_ort_new(const struct pst_ort_config *config,
 void pst_ort_free(struct pst_ort *o);
 
 /*
- * Loads a model of n files, whose descriptors it owns from then on, also on
+ * Loads a model of n files for a provider (enum pst_runner_provider, which is
+ * enum pst_wire_provider). It owns the descriptors from then on, also on
  * failure. loaded() tells the end. Returns 0 and the model's id, or with a
  * sentence: -EINVAL (no graph), -EMSGSIZE (too many models), -ENOMEM, -errno of
  * starting the process.
  */
 PST_MUST_USE int pst_ort_load(struct pst_ort *o,
 			      const struct pst_ort_file *files, uint32_t n,
-			      uint64_t *ret_id, struct pst_error *err);
+			      uint32_t provider, uint64_t *ret_id,
+			      struct pst_error *err);
 
 /* Ends a model, or its load: loaded() is not called for it any more. A call
  * that runs it fails. */

@@ -33,6 +33,7 @@ struct pst_ort_process {
 struct pst_ort_entry {
 	struct pst_ort_model model; /* id 0: free */
 	uint32_t n_files;
+	uint32_t provider; /* that is wanted */
 	struct pst_ort_file file[PST_RUNNER_FILES];
 	uint64_t since_ns; /* LOADING: when it was asked for */
 	bool was_ready;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guest-agent/runner/cuda.h"
 #include "guest-agent/runner/model.h"
 #include "guest-agent/runner/narrow.h"
 #include "guest-agent/runner/ort.h"
@@ -352,6 +353,8 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 					 "cannot make options", err);
 	if (e < 0)
 		return e;
+	r->ort.cuda = pst_runner_cuda_open(&r->ort, r->arena, r->arena_size,
+					   &r->ort.cuda_note) == 0;
 	/* From here on models have a say in what is printed: Debian's 1.21
 	 * prints a line for each operator at the first one. */
 	e = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -366,7 +369,7 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 		return pst_error_set_errno(err, -e, "cannot start a thread");
 	while (__atomic_load_n(&r->tid, __ATOMIC_ACQUIRE) == 0)
 		sched_yield();
-	return pst_runner_narrow(s->max_memory, err);
+	return pst_runner_narrow(s->max_memory, r->ort.cuda, err);
 }
 
 int main(void)

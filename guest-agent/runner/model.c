@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "guest-agent/runner/cuda.h"
 #include "guest-agent/runner/describe.h"
 #include "guest-agent/runner/onnx.h"
 #include "guest-agent/runner/run.h"
@@ -160,8 +161,26 @@ static int add_files(const struct pst_runner_ort *ort,
 		"cannot hand over the weights", err);
 }
 
+static int set_up(const struct pst_runner_ort *ort, const struct files *f,
+		  bool cuda, struct ort_session_options *o,
+		  struct pst_error *err)
+{
+	int r = pst_runner_ort_check(ort, ort->disable_session_threads(o),
+				     "cannot share threads", err);
+
+	if (r == 0)
+		r = pst_runner_ort_check(
+			ort,
+			ort->add_config(o, "session.load_model_format", "ONNX"),
+			"cannot set the format", err);
+	if (r == 0 && cuda)
+		r = pst_runner_cuda_append(ort, o, err);
+	return r == 0 ? add_files(ort, o, f, err) : r;
+}
+
 static int make_session(const struct pst_runner_ort *ort, const struct files *f,
-			struct ort_session **ret, struct pst_error *err)
+			bool cuda, struct ort_session **ret,
+			struct pst_error *err)
 {
 	struct ort_session_options *o;
 	int r;
@@ -170,15 +189,7 @@ static int make_session(const struct pst_runner_ort *ort, const struct files *f,
 				 "cannot make options", err);
 	if (r < 0)
 		return r;
-	r = pst_runner_ort_check(ort, ort->disable_session_threads(o),
-				 "cannot share threads", err);
-	if (r == 0)
-		r = pst_runner_ort_check(
-			ort,
-			ort->add_config(o, "session.load_model_format", "ONNX"),
-			"cannot set the format", err);
-	if (r == 0)
-		r = add_files(ort, o, f, err);
+	r = set_up(ort, f, cuda, o, err);
 	if (r == 0)
 		r = pst_runner_ort_check(
 			ort,
@@ -235,8 +246,10 @@ static bool lay_out(const struct pst_runner_loaded *about,
 	return true;
 }
 
-/* The first run of a model takes many times as long as the later ones. */
-static void warm(const struct pst_runner_ort *ort, struct pst_runner_model *m)
+/* The first run of a model takes many times as long as the later ones. Returns
+ * 0, or with a sentence what came of it. */
+static int warm(const struct pst_runner_ort *ort, struct pst_runner_model *m,
+		struct pst_error *err)
 {
 	struct pst_runner_space space = {0};
 	struct pst_runner_call *call PST_CLEANUP_FREE = NULL;
@@ -246,38 +259,109 @@ static void warm(const struct pst_runner_ort *ort, struct pst_runner_model *m)
 
 	call = calloc(1, sizeof(*call));
 	if (!call || !lay_out(&m->about, call, &size))
-		return;
+		return pst_error_set(err, -EMSGSIZE,
+				     "its inputs are too "
+				     "large to try");
 	arena = calloc(1, size + 64);
 	if (!arena)
-		return;
+		return pst_oom(err);
 	fill(call, arena);
 	call->n_out = m->about.n_out;
 	for (i = 0; i < call->n_out; i++)
 		call->io[call->n_in + i] = (struct pst_runner_io){.slot = i};
 	pst_runner_run(ort, m, NULL, arena, size, &space, call);
 	if (call->status == 0 || call->status == -EMSGSIZE) {
+		call->status = 0;
 		m->about.first_ns = call->compute_ns;
 		pst_runner_run(ort, m, NULL, arena, size, &space, call);
 		m->about.second_ns = call->compute_ns;
 	}
 	pst_runner_space_done(&space);
+	return call->status && call->status != -EMSGSIZE
+		       ? pst_error_set(err, call->status, "%s", call->text)
+		       : 0;
+}
+
+/* A session on the CPU, or by CUDA. *ret_warm: what came of its first run. */
+static int make_on(const struct pst_runner_ort *ort, const struct files *f,
+		   bool cuda, struct pst_runner_model *m, int *ret_warm,
+		   struct pst_error *err)
+{
+	const uint64_t begin = pst_now_ns();
+	int r = make_session(ort, f, cuda, &m->session, err);
+
+	if (r == 0)
+		r = pst_runner_describe(ort, m->session, &m->about, err);
+	m->about.load_ns = pst_now_ns() - begin;
+	m->about.provider = cuda ? PST_RUNNER_CUDA : PST_RUNNER_CPU;
+	*ret_warm = r == 0 ? warm(ort, m, err) : r;
+	return r;
+}
+
+static void model_done(const struct pst_runner_ort *ort,
+		       struct pst_runner_model *m)
+{
+	if (m->session)
+		ort->release_session(m->session);
+	*m = (struct pst_runner_model){
+		.about = {.type = PST_RUNNER_LOADED, .id = m->about.id}};
+}
+
+static void say(struct pst_runner_model *m, const char *what,
+		const struct pst_error *why)
+{
+	snprintf(m->about.note, sizeof(m->about.note), "%s%.200s", what,
+		 why->text);
+}
+
+/*
+ * By CUDA, unless that fails: a card for which the library has no code shows at
+ * the first run only. If that fails on the CPU as well, it was the input.
+ */
+static int make_by_cuda(const struct pst_runner_ort *ort, const struct files *f,
+			uint32_t wanted, struct pst_runner_model *m,
+			struct pst_error *err)
+{
+	struct pst_runner_model on_cpu = {.about.id = m->about.id};
+	struct pst_error why;
+	int r, warmed;
+
+	r = make_on(ort, f, true, m, &warmed, &why);
+	say(m, "", &ort->cuda_note);
+	if (r == 0 && warmed == 0)
+		return 0;
+	model_done(ort, &on_cpu);
+	if (make_on(ort, f, false, &on_cpu, &warmed, err) < 0) {
+		model_done(ort, &on_cpu);
+		return err->code;
+	}
+	if (r == 0 && warmed < 0) {
+		model_done(ort, &on_cpu);
+		return 0;
+	}
+	model_done(ort, m);
+	*m = on_cpu;
+	say(m, "it is not computed by CUDA: ", &why);
+	return wanted == PST_RUNNER_CUDA
+		       ? pst_error_set(err, -ENOTSUP, "%s", m->about.note)
+		       : 0;
 }
 
 static int make(const struct pst_runner_ort *ort,
 		const struct pst_runner_load *load, const int *fds,
 		struct pst_runner_model *m, struct pst_error *err)
 {
-	const uint64_t begin = pst_now_ns();
 	struct files f = {0};
-	int r;
+	int r, warmed;
 
+	if (load->provider == PST_RUNNER_CUDA && !ort->cuda)
+		return pst_error_set(err, -ENOTSUP, "%s", ort->cuda_note.text);
 	r = read_files(load, fds, &f, err);
-	if (r == 0)
-		r = make_session(ort, &f, &m->session, err);
+	if (r == 0 && ort->cuda && load->provider != PST_RUNNER_CPU)
+		r = make_by_cuda(ort, &f, load->provider, m, err);
+	else if (r == 0)
+		r = make_on(ort, &f, false, m, &warmed, err);
 	files_done(&f);
-	if (r == 0)
-		r = pst_runner_describe(ort, m->session, &m->about, err);
-	m->about.load_ns = pst_now_ns() - begin;
 	return r;
 }
 
@@ -298,7 +382,6 @@ int pst_runner_model_load(const struct pst_runner_ort *ort,
 		pst_runner_model_free(ort, m);
 		return r;
 	}
-	warm(ort, m);
 	*ret = m;
 	return 0;
 }
@@ -308,7 +391,6 @@ void pst_runner_model_free(const struct pst_runner_ort *ort,
 {
 	if (!m)
 		return;
-	if (m->session)
-		ort->release_session(m->session);
+	model_done(ort, m);
 	free(m);
 }

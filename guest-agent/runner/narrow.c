@@ -51,16 +51,34 @@ static const int calls[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* What a card's driver needs on top: its device files, memory of those, and
+ * code that it makes for the card's kernels. */
+static const int device_calls[] = {
+	SCMP_SYS(access),     SCMP_SYS(clock_getres), SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait),   SCMP_SYS(eventfd2),
+	SCMP_SYS(faccessat),  SCMP_SYS(faccessat2),   SCMP_SYS(fcntl),
+	SCMP_SYS(fstat),      SCMP_SYS(fstatfs),      SCMP_SYS(geteuid),
+	SCMP_SYS(getuid),     SCMP_SYS(getdents64),   SCMP_SYS(ioctl),
+	SCMP_SYS(lseek),      SCMP_SYS(mincore),      SCMP_SYS(mlock),
+	SCMP_SYS(mmap),       SCMP_SYS(mprotect),     SCMP_SYS(munlock),
+	SCMP_SYS(newfstatat), SCMP_SYS(openat),       SCMP_SYS(pipe2),
+	SCMP_SYS(readlink),   SCMP_SYS(readlinkat),   SCMP_SYS(stat),
+	SCMP_SYS(statx),      SCMP_SYS(sysinfo),      SCMP_SYS(uname),
+};
+
 /* As glibc and musl, which adds CLONE_DETACHED, start a thread. */
 #define THREAD_FLAGS                                                           \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |    \
 	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |                  \
 	 CLONE_CHILD_CLEARTID)
 
-static int add_calls(scmp_filter_ctx ctx)
+static int add_calls(scmp_filter_ctx ctx, bool device)
 {
 	size_t i;
 	int r = 0;
+
+	for (i = 0; device && r == 0 && i < PST_ARRAY_SIZE(device_calls); i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, device_calls[i], 0);
 
 	for (i = 0; r == 0 && i < PST_ARRAY_SIZE(calls); i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
@@ -104,7 +122,7 @@ static int add_calls(scmp_filter_ctx ctx)
 	return r;
 }
 
-static int filter(struct pst_error *err)
+static int filter(bool device, struct pst_error *err)
 {
 	scmp_filter_ctx ctx;
 	int r;
@@ -114,7 +132,7 @@ static int filter(struct pst_error *err)
 		return pst_oom(err);
 	r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (r == 0)
-		r = add_calls(ctx);
+		r = add_calls(ctx, device);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -131,7 +149,7 @@ static int limit(int what, uint64_t value, struct pst_error *err)
 		       : 0;
 }
 
-int pst_runner_narrow(uint64_t max_memory, struct pst_error *err)
+int pst_runner_narrow(uint64_t max_memory, bool device, struct pst_error *err)
 {
 	int r;
 
@@ -150,5 +168,5 @@ int pst_runner_narrow(uint64_t max_memory, struct pst_error *err)
 		return pst_error_set_errno(err, errno,
 					   "cannot give up "
 					   "privileges");
-	return filter(err);
+	return filter(device, err);
 }

@@ -3,6 +3,7 @@
 #ifndef PST_GUEST_AGENT_RUNNER_ORT_H
 #define PST_GUEST_AGENT_RUNNER_ORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,7 @@
 
 /* Opaque structures of onnxruntime_c_api.h. */
 struct ort_allocator;
+struct ort_cuda_options;
 struct ort_env;
 struct ort_memory_info;
 struct ort_run_options;
@@ -111,7 +113,15 @@ typedef void pst_runner_ort_log_fn(void *param, int severity,
 	  (struct ort_threading_options *, int))                               \
 	X(151, struct ort_status *, create_env,                                \
 	  (pst_runner_ort_log_fn *, void *param, int severity, const char *id,        \
-	   const struct ort_threading_options *, struct ort_env **))
+	   const struct ort_threading_options *, struct ort_env **))           \
+	X(204, struct ort_status *, append_cuda,                               \
+	  (struct ort_session_options *, const struct ort_cuda_options *))     \
+	X(205, struct ort_status *, create_cuda_options,                       \
+	  (struct ort_cuda_options **))                                        \
+	X(206, struct ort_status *, update_cuda_options,                       \
+	  (struct ort_cuda_options *, const char *const *keys,                 \
+	   const char *const *values, size_t n))                               \
+	X(208, void, release_cuda_options, (struct ort_cuda_options *))
 
 /* Those of version 18 of the interface; NULL in an older library. */
 #define PST_ORT_SLOTS_18(X)                                                    \
@@ -126,6 +136,9 @@ struct pst_runner_ort {
 	struct ort_env *env;
 	struct ort_allocator *allocator;
 	struct ort_memory_info *cpu;
+	/* Whether CUDA can be had; why not, or what is not the best of it. */
+	bool cuda;
+	struct pst_error cuda_note;
 #define PST_ORT_MEMBER(slot, type, name, params) type (*name) params;
 	PST_ORT_SLOTS(PST_ORT_MEMBER)
 	PST_ORT_SLOTS_18(PST_ORT_MEMBER)

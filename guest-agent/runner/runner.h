@@ -20,7 +20,7 @@
  * once done >= i. The agent writes to the door after submitted grew; the
  * runner writes to the bell after done grew.
  */
-#define PST_RUNNER_VERSION 1U
+#define PST_RUNNER_VERSION 2U
 #define PST_RUNNER_SOCKET  3
 
 #define PST_RUNNER_SLOTS   2U
@@ -97,12 +97,21 @@ struct pst_runner_file {
 	uint64_t size; /* bytes */
 };
 
+/* Who computes a model. */
+enum pst_runner_provider {
+	PST_RUNNER_AUTO = 0, /* asked for: CUDA if it can be had */
+	PST_RUNNER_CPU = 1,
+	PST_RUNNER_CUDA = 2, /* asked for: no other */
+};
+
 /* LOAD carries n_files descriptors, in the order of file. They are read once
  * from their start and closed. */
 struct pst_runner_load {
 	uint32_t type;
 	uint32_t n_files;
-	uint64_t id; /* not 0, chosen by the agent */
+	uint64_t id;       /* not 0, chosen by the agent */
+	uint32_t provider; /* enum pst_runner_provider */
+	uint32_t reserved0;
 	struct pst_runner_file file[PST_RUNNER_FILES];
 };
 
@@ -122,8 +131,10 @@ struct pst_runner_loaded {
 	int32_t status;
 	uint64_t id;
 	char text[PST_RUNNER_TEXT];
-	uint32_t n_in, n_out, n_symbols, reserved0;
-	uint64_t load_ns; /* to read the files and to make it ready */
+	uint32_t n_in, n_out, n_symbols;
+	uint32_t provider; /* that computed the runs below */
+	char note[256];    /* why it is not the best one, or "" */
+	uint64_t load_ns;  /* to read the files and to make it ready */
 	/* A run on zeros (integers: ones), dimensions of any size being 1. 0:
 	 * the model takes no such input. */
 	uint64_t first_ns, second_ns;

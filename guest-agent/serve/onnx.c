@@ -183,10 +183,10 @@ static void on_ready(struct pst_onnx_model *m)
 	pst_agent_models_ready(x->agent->models, m->handle, &use);
 	pst_agent_log(PST_AGENT_LOG_INFO,
 		      "model %s is loaded%s: %u inputs, %u outputs, %" PRIu64
-		      " bytes, %s",
+		      " bytes, %s on %s",
 		      m->name, m->ready ? " again" : "", o->shape.n_in,
-		      o->shape.n_out, m->size,
-		      pst_ort_describe(m->runner->ort));
+		      o->shape.n_out, m->size, pst_ort_describe(m->runner->ort),
+		      o->provider == PST_WIRE_PROVIDER_CUDA ? "cuda" : "cpu");
 	if (!m->ready)
 		x->agent->counters.models_loaded++;
 	m->ready = true;
@@ -293,10 +293,6 @@ static int check_load(const struct pst_agent *a,
 	if (!a->onnx)
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "this agent runs no ONNX models");
-	if (l->provider == PST_WIRE_PROVIDER_CUDA)
-		return pst_error_set(err, -EOPNOTSUPP,
-				     "the runner of this agent computes on "
-				     "the CPU only");
 	if (!l->install)
 		return 0;
 	if (!a->onnx->config.models_dir || !a->onnx->config.allow_install)
@@ -371,7 +367,7 @@ int pst_agent_onnx_load(struct pst_agent *a,
 	};
 	snprintf(m->name, sizeof(m->name), "%s", l->name);
 	r->n++;
-	e = pst_ort_load(r->ort, l->files, l->n, &m->id, err);
+	e = pst_ort_load(r->ort, l->files, l->n, l->provider, &m->id, err);
 	if (e < 0) {
 		m->waiter = NULL;
 		pst_agent_models_drop(a->models, handle);

@@ -30,7 +30,8 @@ void pst_onnx_describe(const struct pst_agent_onnx *x,
 	h->format = PST_WIRE_ONNX;
 	h->state = o->state == PST_ORT_READY ? PST_WIRE_MODEL_READY
 					     : PST_WIRE_MODEL_LOADING;
-	h->provider = PST_WIRE_PROVIDER_CPU;
+	h->provider = o->provider;
+	memcpy(h->note, o->note, sizeof(h->note));
 	h->wanted = m->wanted;
 	h->n_cpus = x->n_cpus;
 	h->shared = x->shares;

@@ -224,7 +224,7 @@ def a_model_that_cannot_be_loaded_says_why(start):
     refused(EINVAL, ["passwd"], s.load, "passwd",
             with_weights("/etc/passwd"))
     refused(EINVAL, ["name"], s.load, "../x", add_one())
-    refused(ENOTSUP, ["CPU"], s.load, "gpu", add_one(), provider=2)
+    refused(ENOTSUP, ["CUDA cannot be had"], s.load, "gpu", add_one(), provider=2)
     refused(ENOENT, ["handle"], s.ask, LOAD_FILES, s.files("m", {"": 77}))
     refused(ENOENT, ["no model"], s.describe, "bad")
     m = s.load("add", add_one())

@@ -12,6 +12,7 @@ import threading
 import time
 import unittest
 
+import fakeort
 from runner_client import IN_PLACE, TOO_SMALL, Runner, RunnerError
 
 PROGRAM = os.path.join(os.environ["PST_TOP_BUILDDIR"],
@@ -19,6 +20,7 @@ PROGRAM = os.path.join(os.environ["PST_TOP_BUILDDIR"],
 LIBRARY = os.environ.get("PENSTOCK_ORT", "")
 GOLDEN = "/usr/share/libonnx-testdata/data"
 F32, I64 = 1, 7
+AUTO, CPU, CUDA = 0, 1, 2
 
 
 def skip(why):
@@ -78,6 +80,85 @@ def endless():
 
 def f4(*values):
     return np.array(values, dtype="f4")
+
+
+class Cuda(unittest.TestCase):
+    """With a double of CUDA: what the runner asks of it, and when it gives up.
+    """
+
+    def start(self, card):
+        if not fakeort.real():
+            self.skipTest("PENSTOCK_ORT names no file, or tests/fakeort is "
+                          "not built")
+        self.fake = fakeort.FakeOrt(card)
+        self.addCleanup(self.fake.close)
+        self.runner = Runner(PROGRAM, self.fake.library)
+        self.addCleanup(self.runner.close)
+
+    def add(self, m, n=8192):
+        x = np.arange(n, dtype="f4")
+        out = self.runner.run(m, [(0, F32, x.shape, x.tobytes())],
+                              [(0, x.nbytes)])[0]
+        np.testing.assert_array_equal(np.frombuffer(out[2], "f4"), x + 1)
+
+    def refused(self, words, provider):
+        with self.assertRaises(RunnerError) as e:
+            self.runner.load(add_one(), provider=provider)
+        self.assertEqual(e.exception.errno, errno.ENOTSUP)
+        self.assertIn(words, str(e.exception))
+
+    def test_operands_of_a_run_by_cuda_lie_in_registered_memory(self):
+        self.start("good")
+        for wanted in (AUTO, CUDA):
+            m = self.runner.load(add_one(), provider=wanted)
+            self.assertEqual((m.provider, m.note), (CUDA, b""))
+            self.add(m)
+            self.assertEqual(self.fake.calls()[-1],
+                             "run on cuda, 2 registered")
+        self.assertIn("register %d bytes, flags 3" % (64 << 20),
+                      self.fake.calls())
+        self.assertIn("option cudnn_conv_algo_search=HEURISTIC",
+                      self.fake.calls())
+        m = self.runner.load(add_one(), provider=CPU)
+        self.assertEqual((m.provider, m.note), (CPU, b""))
+        self.add(m)
+        self.assertEqual(self.fake.calls()[-1], "run on cpu, 2 registered")
+
+    def test_a_region_that_cannot_be_registered_is_said(self):
+        self.start("unpinned")
+        m = self.runner.load(add_one(), provider=CUDA)
+        self.assertEqual(m.provider, CUDA)
+        self.assertIn(b"staged", m.note)
+        self.assertIn(b"cuMemHostRegister: CUDA_ERROR_INVALID_VALUE", m.note)
+        # As a device's memory it was tried as well.
+        self.assertIn("register %d bytes, flags 7" % (64 << 20),
+                      self.fake.calls())
+        self.add(m)
+
+    def test_a_card_without_code_shows_at_the_first_run(self):
+        self.start("old")
+        m = self.runner.load(add_one())
+        self.assertEqual(m.provider, CPU)
+        self.assertIn(b"not computed by CUDA", m.note)
+        self.assertIn(b"NoKernelImage", m.note)
+        self.add(m)
+        self.refused("NoKernelImage", CUDA)
+
+    def test_without_a_card_the_runner_is_as_narrow_as_ever(self):
+        self.start("none")
+        m = self.runner.load(add_one())
+        self.assertEqual((m.provider, m.note), (CPU, b""))
+        self.refused("no CUDA-capable device", CUDA)
+        self.assertFalse([c for c in self.fake.calls() if "register" in c and
+                          "bytes" in c])
+
+    def test_the_real_library_has_no_cuda_or_says_so(self):
+        self.runner = Runner(PROGRAM, LIBRARY)
+        self.addCleanup(self.runner.close)
+        m = self.runner.load(add_one())
+        if m.provider == CUDA:
+            self.skipTest("this library has CUDA, and a card")
+        self.refused("CUDA", CUDA)
 
 
 class Run(unittest.TestCase):

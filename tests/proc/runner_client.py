@@ -7,7 +7,7 @@ import socket
 import subprocess
 import struct
 
-VERSION = 1
+VERSION = 2
 START, READY, LOAD, LOADED, UNLOAD, UNLOADED = range(1, 7)
 IO, RANK, FILES, SYMBOLS, TEXT, NAME = 64, 8, 8, 64, 384, 128
 IN_PLACE, TOO_SMALL = 1, 2
@@ -34,6 +34,7 @@ class File(ctypes.Structure):
 
 class Load(ctypes.Structure):
     _fields_ = [("type", u32), ("n_files", u32), ("id", u64),
+                ("provider", u32), ("reserved0", u32),
                 ("file", File * FILES)]
 
 
@@ -45,7 +46,8 @@ class Tensor(ctypes.Structure):
 class Loaded(ctypes.Structure):
     _fields_ = [("type", u32), ("status", i32), ("id", u64),
                 ("text", text * TEXT), ("n_in", u32), ("n_out", u32),
-                ("n_symbols", u32), ("reserved0", u32), ("load_ns", u64),
+                ("n_symbols", u32), ("provider", u32),
+                ("note", text * 256), ("load_ns", u64),
                 ("first_ns", u64), ("second_ns", u64),
                 ("io", Tensor * (2 * IO)), ("symbol", text * 64 * SYMBOLS)]
 
@@ -131,10 +133,10 @@ class Runner:
                 errors="replace"))
         return reply
 
-    def load(self, model, files=None):
+    def load(self, model, files=None, provider=0):
         """model: bytes of the graph; files: a dict of names and bytes."""
         self.next_id += 1
-        request = Load(LOAD, 0, self.next_id)
+        request = Load(LOAD, 0, self.next_id, provider)
         fds = []
         for name, data in [("", model)] + list((files or {}).items()):
             fd = os.memfd_create("file")

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ static int try_calls(pid_t other)
 	void *p;
 
 	wrong += ftruncate(file, 4096) != 0;
-	if (pst_runner_narrow(0, &err) < 0)
+	if (pst_runner_narrow(0, false, &err) < 0)
 		return 100;
 	wrong += open("/dev/null", O_RDONLY) >= 0 || errno != EPERM;
 	wrong += fork() >= 0 || errno != EPERM;
@@ -72,6 +73,33 @@ START_TEST(nobody_else_can_be_reached_by_a_signal)
 }
 END_TEST
 
+/* A card's driver opens its devices and makes code, and that is all. */
+START_TEST(a_driver_may_open_files_and_begins_nothing)
+{
+	struct pst_error err;
+	int status = -1, wrong = 0;
+	pid_t child = fork();
+	void *p;
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		if (pst_runner_narrow(0, true, &err) < 0)
+			_exit(100);
+		wrong += open("/dev/null", O_RDONLY) < 0;
+		p = mmap(NULL, 4096, PROT_READ | PROT_EXEC,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		wrong += p == MAP_FAILED;
+		wrong += fork() >= 0 || errno != EPERM;
+		wrong += socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EPERM;
+		wrong += kill(getppid(), 0) == 0 || errno != EPERM;
+		_exit(wrong);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
 /* abort() is how libraries end. */
 START_TEST(it_can_still_end_itself)
 {
@@ -81,7 +109,7 @@ START_TEST(it_can_still_end_itself)
 
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
-		if (pst_runner_narrow(0, &err) == 0)
+		if (pst_runner_narrow(0, false, &err) == 0)
 			abort();
 		_exit(1);
 	}
@@ -94,6 +122,7 @@ END_TEST
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, nobody_else_can_be_reached_by_a_signal);
+	tcase_add_test(tc, a_driver_may_open_files_and_begins_nothing);
 	tcase_add_test(tc, it_can_still_end_itself);
 }
 

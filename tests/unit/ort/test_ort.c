@@ -132,7 +132,7 @@ static uint64_t load(const char *name)
 	file.fd = open(path, O_RDONLY | O_CLOEXEC);
 	ck_assert_int_ge(file.fd, 0);
 	file.size = (uint64_t)lseek(file.fd, 0, SEEK_END);
-	ck_assert_int_eq(pst_ort_load(ort, &file, 1, &id, &err), 0);
+	ck_assert_int_eq(pst_ort_load(ort, &file, 1, 0, &id, &err), 0);
 	WAIT_UNTIL(loaded_id == id);
 	return id;
 }
@@ -332,12 +332,12 @@ START_TEST(there_is_a_bound_of_models)
 	for (i = 0; i < 4; i++)
 		load("plain");
 	file.fd = dup(arena_fd);
-	ck_assert_int_eq(pst_ort_load(ort, &file, 1, &id, &err), -EMSGSIZE);
+	ck_assert_int_eq(pst_ort_load(ort, &file, 1, 0, &id, &err), -EMSGSIZE);
 	pst_ort_unload(ort, loaded_id);
 	add_works(load("plain"));
 	file.fd = dup(arena_fd);
 	strcpy(file.name, "w");
-	ck_assert_int_eq(pst_ort_load(ort, &file, 1, &id, &err), -EINVAL);
+	ck_assert_int_eq(pst_ort_load(ort, &file, 1, 0, &id, &err), -EINVAL);
 }
 END_TEST
 
@@ -349,7 +349,7 @@ START_TEST(a_load_may_be_given_up)
 	uint64_t other;
 
 	halt();
-	ck_assert_int_eq(pst_ort_load(ort, &file, 1, &other, &err), 0);
+	ck_assert_int_eq(pst_ort_load(ort, &file, 1, 0, &other, &err), 0);
 	turn();
 	ck_assert_int_eq(pst_ort_find(ort, other)->state, PST_ORT_LOADING);
 	pst_ort_unload(ort, other);
@@ -443,7 +443,7 @@ static bool can_run(void)
 		return true;
 	file.fd = dup(config.arena_fd);
 	file.size = 1;
-	if (pst_ort_load(ort, &file, 1, &id, &err) == 0)
+	if (pst_ort_load(ort, &file, 1, 0, &id, &err) == 0)
 		while (n_loaded == 0 && pst_now_ns() < end_ns)
 			turn();
 	pst_ort_free(ort);
