@@ -21,6 +21,7 @@ enum {
 	OPT_TIMEOUT = PST_OPT_OWN,
 	OPT_DATA,
 	OPT_EP,
+	OPT_WARM,
 };
 
 bool pst_cmd_arg_model(const struct pst_cmd_ctx *ctx, const char *name)
@@ -141,7 +142,7 @@ static int run_load_as(const struct pst_cmd_ctx *ctx, int argc, char **argv,
 {
 	struct pst_load_args l = PST_LOAD_INIT;
 	uint64_t timeout_ns = DEFAULT_TIMEOUT_NS;
-	const char *data[MOST_FILES];
+	const char *data[MOST_FILES], *warm = NULL;
 	struct pst_model m;
 	struct pst *c;
 	int opt, r;
@@ -156,6 +157,8 @@ static int run_load_as(const struct pst_cmd_ctx *ctx, int argc, char **argv,
 		if (opt == OPT_EP &&
 		    !pst_cmd_arg_word(ctx, "--ep", EPS, optarg, &l.provider))
 			return PST_EXIT_USAGE;
+		if (opt == OPT_WARM)
+			warm = optarg;
 		if (opt == OPT_DATA && l.n_data == MOST_FILES)
 			return pst_cmd_usage(ctx, "--data: more than %u files",
 					     MOST_FILES);
@@ -170,6 +173,8 @@ static int run_load_as(const struct pst_cmd_ctx *ctx, int argc, char **argv,
 	if (r)
 		return r;
 	r = pst_cmd_model_load(ctx, c, &l, timeout_ns, &m);
+	if (r == 0 && warm)
+		r = pst_cmd_model_warm(ctx, c, l.name, warm, timeout_ns);
 	if (r == 0)
 		r = print_loaded(ctx, c, &m);
 	pst_close(c);
@@ -192,6 +197,8 @@ static const struct pst_cmd_opt load_opts[] = {
 	 "[those beside it that it names]"},
 	{OPT_EP, "ep", EPS, "who computes an ONNX file [auto]"},
 	{OPT_TIMEOUT, "timeout", "TIME", "give up after TIME [10m]"},
+	{OPT_WARM, "warm", "INPUT=SHAPE,...",
+	 "run it once on inputs of these shapes, ids=1x32,mask=1x32"},
 	PST_CMD_OPT_JSON,
 	{0},
 };

@@ -160,6 +160,29 @@ class Named(unittest.TestCase):
                          {"name": "where", "dtype": "i64", "shape": [1, 3],
                           "values": [0, 1, 2]})
 
+    def test_a_load_may_warm_up_a_shape(self):
+        def load(*args):
+            return subprocess.run(
+                [os.path.join(BUILD, "host-client", "penstock"), "-e",
+                 ENDPOINT, "model", "load", "counts", self.path, "--json",
+                 *args], capture_output=True, text=True)
+        p = load("--warm", "x=7,state=7")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        got = json.loads(p.stdout)
+        self.assertEqual((got["runs"], got["provider"]), (1, "cpu"))
+        for warm, code, words in (
+                ("x=7", 1, "n is 7 in x and 1 in state"),
+                ("z=7", 1, 'no input "z"'), ("x", 2, "no shapes"),
+                ("x=7x", 2, "no shapes"), ("x=a", 2, "no shapes"),
+                ("x=1x1x1x1x1x1x1x1x1", 2, "no shapes"),
+                ("x=9999999999999999999,state=1", 1, "")):
+            p = load("--warm", warm)
+            self.assertEqual(p.returncode, code, (warm, p.stderr))
+            self.assertIn(words, p.stderr)
+        p = load("--ep", "cuda")
+        self.assertEqual(p.returncode, 1, p.stdout)
+        self.assertIn("CUDA", p.stderr)
+
 
 if __name__ == "__main__":
     if not has_runtime():
