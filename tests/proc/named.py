@@ -160,6 +160,15 @@ class Named(unittest.TestCase):
                          {"name": "where", "dtype": "i64", "shape": [1, 3],
                           "values": [0, 1, 2]})
 
+    def test_a_session_of_bytes(self):
+        for kind in bytes, bytearray, memoryview:
+            s = penstock.InferenceSession(kind(COUNTS), endpoint=ENDPOINT)
+            x = np.ones(3, "f4")
+            np.testing.assert_array_equal(
+                s.run(["next"], {"x": x, "state": x})[0], x + x)
+        with self.assertRaisesRegex(OSError, "0 bytes"):
+            penstock.InferenceSession(b"", endpoint=ENDPOINT)
+
     def test_a_load_may_warm_up_a_shape(self):
         def load(*args):
             return subprocess.run(

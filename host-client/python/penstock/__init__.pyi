@@ -93,8 +93,9 @@ class NamedModel:
             timeout: float | None = None) -> dict[str, _NDArray]: ...
 
 class InferenceSession:
-    def __init__(self, path: _Path, sess_options: Any = None,
-                 providers: Any = None, *, endpoint: str | None = None,
+    def __init__(self, path: _Path | bytes | bytearray | memoryview,
+                 sess_options: Any = None, providers: Any = None, *,
+                 endpoint: str | None = None,
                  connection: Connection | None = None, name: str | None = None,
                  timeout: float | None = None) -> None: ...
     def __getattr__(self, name: str) -> Any: ...

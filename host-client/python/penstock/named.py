@@ -180,7 +180,7 @@ class InferenceSession:
 
         from penstock import InferenceSession
 
-    path: an ONNX file, which is loaded into the agent for this object alone,
+    path: an ONNX file, or its bytes, which is loaded into the agent for this object alone,
     or the name of a model that somebody has loaded. providers: as
     onnxruntime's; ["CPUExecutionProvider"] keeps it off a card.
     endpoint: see penstock.open(); connection: one that is open already.
@@ -191,7 +191,17 @@ class InferenceSession:
         from . import open as connect
         self._connection = connection or connect(endpoint)
         self._owned = None
-        path = os.fspath(path)
+        if isinstance(path, (bytes, bytearray, memoryview)):
+            # The library reads files.
+            with os.fdopen(os.memfd_create("model"), "wb") as f:
+                f.write(path)
+                f.flush()
+                self._open(f"/proc/self/fd/{f.fileno()}", providers, name,
+                           timeout)
+        else:
+            self._open(os.fspath(path), providers, name, timeout)
+
+    def _open(self, path, providers, name, timeout):
         if name is None and not os.path.exists(path):
             name = path
         elif name is None:
