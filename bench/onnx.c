@@ -285,10 +285,17 @@ static int load(struct pst_bench_onnx *m, const void *data, size_t n)
 		r = pst_model_info(m->c, m->name, &m->spec);
 	else
 		m->name[0] = '\0';
-	if (r < 0)
+	if (r < 0) {
 		pst_last_error(m->c, m->error, sizeof(m->error));
-	else if (m->spec->n_in > PST_BENCH_ONNX_IO ||
-		 m->spec->n_out > PST_BENCH_ONNX_IO)
+		/* The caller's file has another name. */
+		if (strncmp(m->error, path, strlen(path)) == 0)
+			memmove(m->error, m->error + strlen(path),
+				strlen(m->error + strlen(path)) + 1);
+	}
+	if (r < 0)
+		return r;
+	if (m->spec->n_in > PST_BENCH_ONNX_IO ||
+	    m->spec->n_out > PST_BENCH_ONNX_IO)
 		r = fail(m, -EINVAL,
 			 "the model has more than %d inputs or "
 			 "outputs",

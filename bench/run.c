@@ -95,7 +95,10 @@ int pst_bench_run(struct pst_bench *b)
 		if (r == 0)
 			r = measure(b, &m);
 		if (r < 0 && m.error[0])
-			snprintf(b->error, sizeof(b->error), "%s", m.error);
+			snprintf(b->error, sizeof(b->error), "%.200s%s",
+				 b->model && strchr(" :", m.error[0]) ? b->model
+								      : "",
+				 m.error);
 		pst_bench_onnx_close(&m);
 	}
 	free(file.data);

@@ -105,8 +105,18 @@ int pst_cmd_no_command(const struct pst_cmd_ctx *ctx,
 		       const struct pst_cmd *group, const char *path,
 		       const char *name, const char *nearest)
 {
+	/* Nobody runs these by hand but to try them. */
+	static const char *const programs[] = {"agent", "gateway", NULL};
 	char names[PST_CMD_TEXT] = "";
+	size_t i;
 
+	for (i = 0; group == ctx->root && programs[i]; i++)
+		if (strcmp(name, programs[i]) == 0)
+			return pst_cmd_usage(ctx,
+					     "there is no command '%s' of %s: "
+					     "penstock-%s is a program of its "
+					     "own",
+					     name, path, name);
 	if (*nearest)
 		return pst_cmd_usage(ctx,
 				     "there is no command '%.80s' of %s; did "

@@ -48,16 +48,16 @@ static int measure(struct load *l, uint64_t size, struct pst_error *err)
 	if (size < LENGTH + 1)
 		return pst_error_set(
 			err, -ENODATA,
-			"%s is no safetensors file: it has %" PRIu64 " "
-			"bytes",
+			"%s is no ONNX model, and no safetensors file: it has "
+			"%" PRIu64 " bytes",
 			l->path, size);
 	if ((r = read_all(l, &length, sizeof(length), 0, err)) < 0 ||
 	    (r = read_all(l, &first, 1, LENGTH, err)) < 0)
 		return r;
 	if (first != '{')
 		return pst_error_set(err, -EINVAL,
-				     "%s is no safetensors file: its header "
-				     "does not begin with '{'",
+				     "%s is no ONNX model, and no safetensors "
+				     "file: its header does not begin with '{'",
 				     l->path);
 	if (length > PST_WIRE_MODEL_HEADER - LENGTH)
 		return pst_error_set(
