@@ -225,6 +225,6 @@ sed -n 's/^| .* | `\([^`]*\)`: "\([^"]*\)" |$/\1 \2/p' \
 	"$PST_TOP_SRCDIR/host-client/blas/README.md" >"$tmp/table"
 check "the table of traps has rows" [ "$(wc -l <"$tmp/table")" -ge 10 ]
 while read -r file words; do
-	check "$file has \"$words\"" grep -qF "$words" "$PST_TOP_SRCDIR/tests/$file"
+	check "$file has \"$words\"" grep -qF "$words" "$PST_TOP_SRCDIR/$file"
 done <"$tmp/table"
 finish
