@@ -58,6 +58,7 @@ static struct pst_gw_snapshot *look(struct pst_gw_agent *a, struct pst **c)
 
 	if (!s)
 		return NULL;
+	s->began_ns = pst_now_ns();
 	o.timeout_ns = TIMEOUT_NS;
 	o.flags = PST_OPEN_CONTROL_ONLY;
 	if (!*c)
@@ -118,9 +119,18 @@ static void rest(struct pst_gw_agent *a, uint64_t ns)
 	};
 
 	pthread_mutex_lock(&a->lock);
-	while (!a->stop &&
+	while (!a->stop && !a->hurry &&
 	       pthread_cond_timedwait(&a->cond, &a->lock, &until) == 0)
 		;
+	a->hurry = false;
+	pthread_mutex_unlock(&a->lock);
+}
+
+void pst_gw_agent_hurry(struct pst_gw_agent *a)
+{
+	pthread_mutex_lock(&a->lock);
+	a->hurry = true;
+	pthread_cond_signal(&a->cond);
 	pthread_mutex_unlock(&a->lock);
 }
 

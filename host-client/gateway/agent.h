@@ -15,8 +15,9 @@
  */
 struct pst_gw_snapshot {
 	bool up;
-	uint64_t looked_ns; /* CLOCK_MONOTONIC of the last look; 0: none yet */
-	uint64_t taken_ns;  /* of the texts; 0: there are none */
+	/* CLOCK_MONOTONIC of the last look, and its begin; 0: none yet. */
+	uint64_t looked_ns, began_ns;
+	uint64_t taken_ns; /* of the texts; 0: there are none */
 	/* JSON: pst_query() of each topic, pst_model_list(). NULL: none. */
 	char *info, *health, *stats, *models;
 	char error[384]; /* why it is not up, a sentence */
@@ -32,6 +33,7 @@ struct pst_gw_agent {
 	pthread_cond_t cond;
 	struct pst_gw_snapshot *next; /* newer than seen, or NULL */
 	bool stop;
+	bool hurry;  /* it looks at once */
 	int wake_fd; /* an eventfd of the serving thread */
 	pthread_t watcher;
 	bool started;
@@ -48,6 +50,9 @@ struct pst_gw_agents {
 int pst_gw_agents_open(struct pst_gw_agents *a, const struct pst_gw_options *o,
 		       struct pst_error *err);
 void pst_gw_agents_close(struct pst_gw_agents *a);
+
+/* The watcher looks soon, and not in a second. */
+void pst_gw_agent_hurry(struct pst_gw_agent *a);
 
 /* Takes what the watchers saw. What seen pointed to before is freed. */
 void pst_gw_agents_update(struct pst_gw_agents *a);

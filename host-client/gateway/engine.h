@@ -17,7 +17,7 @@ struct pst_gw_opening;
 /* Of one agent. The serving thread alone touches it. */
 struct pst_gw_engine {
 	struct pst_gw_engines *all;
-	const struct pst_gw_agent *agent;
+	struct pst_gw_agent *agent;
 	/* slow is for loads: a model's file takes long. */
 	struct pst_gw_worker quick, slow;
 	struct pst_gw_models models;

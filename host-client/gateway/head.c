@@ -138,7 +138,7 @@ const char *pst_gw_bearer(const char *authorization)
 	return authorization + strspn(authorization, " ");
 }
 
-static int base64_digit(char c)
+int pst_gw_base64_digit(char c)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -155,7 +155,7 @@ static int base64_decode(const char *s, char *room, size_t size)
 	int digit;
 
 	for (; *s && *s != '='; s++) {
-		digit = base64_digit(*s);
+		digit = pst_gw_base64_digit(*s);
 		if (digit < 0)
 			return -EINVAL;
 		bits = (bits << 6 | (unsigned int)digit) & 0xffff;

@@ -52,6 +52,9 @@ const char *pst_gw_bearer(const char *authorization);
  */
 const char *pst_gw_token_of(const char *authorization, char *room, size_t size);
 
+/* The number of a digit of base64, or -1. */
+int pst_gw_base64_digit(char c);
+
 /* Whether two tokens are equal, in a time that tells only their lengths. */
 bool pst_gw_token_equal(const char *a, const char *b);
 

@@ -2,7 +2,6 @@
 /* An inference from its JSON to its reply, in steps that never block. */
 #include "host-client/gateway/infer.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "host-client/gateway/elements.h"
@@ -271,15 +270,6 @@ static void op_done(struct pst_gw_op *o, const struct pst_completion *end)
 		infer_free(i);
 }
 
-/* Whether nobody is there for the answer. The library does not look at a
- * connection that waits. */
-static bool is_left(const struct pst_gw_request *r)
-{
-	struct pollfd p = {.fd = r->conn->fd, .events = POLLRDHUP};
-
-	return poll(&p, 1, 0) > 0;
-}
-
 static void op_look(struct pst_gw_op *o, uint64_t now_ns)
 {
 	struct pst_gw_infer *i = (struct pst_gw_infer *)o;
@@ -289,7 +279,7 @@ static void op_look(struct pst_gw_op *o, uint64_t now_ns)
 
 	if (!r)
 		return;
-	if (is_left(r))
+	if (pst_gw_is_left(r))
 		pst_gw_reply_error(r, 503, "the client went away");
 	else if (age_ns > SILENT_NS && !a->seen->up)
 		pst_gw_reply_error(r, 503, "agent %s does not answer: %s",

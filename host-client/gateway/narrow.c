@@ -69,6 +69,7 @@ static const int calls[] = {
 	SCMP_SYS(mincore),
 	SCMP_SYS(mlock),
 	SCMP_SYS(munlock),
+	SCMP_SYS(memfd_create), /* for a client's model, while it is loaded */
 	/* Threads and time. */
 	SCMP_SYS(futex),
 	SCMP_SYS(sched_yield),

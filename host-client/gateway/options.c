@@ -26,6 +26,7 @@ enum option_id {
 	OPT_OPERATIONS,
 	OPT_BODIES,
 	OPT_MEMORY,
+	OPT_ALLOW_LOAD,
 	OPT_HELP,
 	OPT_VERSION,
 	N_OPTIONS,
@@ -52,6 +53,8 @@ static const struct {
 			"of all requests under way; a client has half [1G]"},
 	[OPT_MEMORY] = {"memory", "SIZE",
 			"for tensors, in each agent's region [64M]"},
+	[OPT_ALLOW_LOAD] = {"allow-load", NULL,
+			    "clients may load and unload models"},
 	[OPT_HELP] = {"help", NULL, "print this"},
 	[OPT_VERSION] = {"version", NULL, "print the version"},
 };
@@ -195,6 +198,9 @@ static int take(struct pst_gw_options *o, int id, const char *arg,
 				 err);
 	case OPT_MEMORY:
 		return take_size(&o->memory, id, arg, "2M", MEMORY_MIN, err);
+	case OPT_ALLOW_LOAD:
+		o->allow_load = true;
+		return 0;
 	case OPT_OPERATIONS:
 		return take_number(&o->n_ops, id, arg, 4096, err);
 	default:

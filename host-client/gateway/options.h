@@ -34,7 +34,8 @@ struct pst_gw_options {
 	unsigned int n_conns;    /* open at once */
 	unsigned int n_ops;      /* of a peer under way */
 	uint64_t body_bytes;     /* of bodies under way; a peer may have half */
-	uint64_t memory;         /* for tensors in each agent's region */
+	bool allow_load;
+	uint64_t memory; /* for tensors in each agent's region */
 };
 
 /*

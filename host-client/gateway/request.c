@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A request from its head to its reply: the checks that all have to pass, and
  * libmicrohttpd's callbacks. */
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -307,6 +308,13 @@ static struct pst_gw_request *begin(struct pst_gw_door *door,
 }
 
 /* ---- The way to the reply ---- */
+
+bool pst_gw_is_left(const struct pst_gw_request *r)
+{
+	struct pollfd p = {.fd = r->conn->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
 
 void pst_gw_wait(struct pst_gw_request *r)
 {

@@ -113,6 +113,10 @@ void pst_gw_reply_header(struct pst_gw_request *r, const char *name,
  */
 struct pst_gw_peer *pst_gw_take_op(struct pst_gw_request *r);
 
+/* Whether nobody is there for the answer: libmicrohttpd does not look at a
+ * connection that rests. Any thread may ask while the request rests. */
+bool pst_gw_is_left(const struct pst_gw_request *r);
+
 /* The request rests until pst_gw_go_on(), which calls its route again. */
 void pst_gw_wait(struct pst_gw_request *r);
 void pst_gw_go_on(struct pst_gw_request *r);

@@ -3,6 +3,11 @@
 #include "host-client/gateway/routes.h"
 
 const struct pst_gw_route *const pst_gw_routes[] = {
-	pst_gw_health_routes, pst_gw_infer_routes, pst_gw_metrics_routes,
-	pst_gw_oip_routes,    pst_gw_page_routes,  NULL,
+	pst_gw_health_routes,
+	pst_gw_infer_routes,
+	pst_gw_load_routes,
+	pst_gw_metrics_routes,
+	pst_gw_oip_routes,
+	pst_gw_page_routes,
+	NULL,
 };

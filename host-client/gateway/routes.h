@@ -7,6 +7,7 @@
 
 extern const struct pst_gw_route pst_gw_health_routes[];
 extern const struct pst_gw_route pst_gw_infer_routes[];
+extern const struct pst_gw_route pst_gw_load_routes[];
 extern const struct pst_gw_route pst_gw_metrics_routes[];
 extern const struct pst_gw_route pst_gw_oip_routes[];
 extern const struct pst_gw_route pst_gw_page_routes[];

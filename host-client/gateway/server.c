@@ -357,8 +357,10 @@ int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
 				close_doors(s);
 				s->end_ns = pst_now_ns() + DRAIN_NS;
 			}
-			if (ev[i].data.ptr == &s->context.agents)
+			if (ev[i].data.ptr == &s->context.agents) {
 				pst_gw_agents_update(&s->context.agents);
+				pst_gw_engines_rouse(&s->context.engines);
+			}
 			woken = woken || ev[i].data.ptr == &s->context.engines;
 		}
 		pst_gw_engines_poll(&s->context.engines, woken);

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The Open Inference Protocol of penstock-gateway, before real agents."""
+import base64
 import json
 import os
+import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -368,6 +369,169 @@ class Infer(Base):
         for t in threads:
             t.join()
         self.assertEqual(bad, [])
+
+    def test_a_client_that_goes_away_frees_all(self):
+        x = np.ones((700, 700), "<f8")
+        body, headers = pack({"inputs": [binary("A", x, "FP64"),
+                                         binary("B", x, "FP64")]}, x, x)
+        head = ("POST /v2/models/gemm/infer HTTP/1.1\r\nHost: localhost\r\n"
+                f"Content-Length: {len(body)}\r\n" + "".join(
+                    f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n")
+        self.infer("gemm", self.gemm())
+        fds = len(os.listdir(f"/proc/{self.g.proc.pid}/fd"))
+        # All room many times over.
+        for cut in (0, 100, 100000, len(body) - 1, len(body)) * 4:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(20)
+                s.connect(self.g.sock)
+                s.sendall(head.encode() + body[:cut])
+        big = np.ones((1000, 1000), "<f8")
+        r = {"inputs": [binary("A", big, "FP64"), binary("B", big, "FP64")],
+             "parameters": {"binary_data_output": True}}
+        eventually(lambda: self.infer("gemm", r, big, big)[0] == 200)
+        eventually(lambda: len(os.listdir(
+            f"/proc/{self.g.proc.pid}/fd")) <= fds)
+
+
+class Load(Base):
+    args = ("--allow-load",)
+
+    def post(self, name, what, body=None, kind="application/json"):
+        status, head, data = self.c.ask(
+            "POST", f"/v2/repository/models/{name}/{what}", body,
+            {"Content-Type": kind})
+        return status, json.loads(data)
+
+    def index(self):
+        return sorted(m["name"] for m in self.g.send(
+            "POST", "/v2/repository/index")[1])
+
+    def file(self, name="digits.safetensors"):
+        with open(os.path.join(DATA, name), "rb") as f:
+            return f.read()
+
+    def test_a_model_comes_in_a_request_and_goes(self):
+        data = self.file()
+        for body, kind in (
+                (json.dumps({"parameters": {
+                    "config": "{}", "file:1/m": base64.b64encode(
+                        data).decode()}}), "application/json"),
+                (data, "application/octet-stream")):
+            self.assertEqual(self.post("m", "load", body, kind), (200, {}))
+            self.assertEqual(self.index(), ["digits", "gemm", "m"])
+            self.assertEqual(self.g.get("/v2/models/m/ready")[0], 200)
+            self.assertEqual(self.post("m", "load", body, kind)[0], 409)
+            self.assertEqual(self.post("m", "unload"), (200, {}))
+            self.assertEqual(self.index(), ["digits", "gemm"])
+            self.assertEqual(self.post("m", "unload")[0], 404)
+
+    def test_what_is_refused(self):
+        for body, words in (
+                ("{}", "missing"), ("", "malformed"), ("[]", "malformed"),
+                ('{"parameters":{"file:x":1}}', "base64"),
+                ('{"parameters":{"file:x":"!"}}', "base64"),
+                ('{"parameters":{"file:x":""}}', "empty"),
+                ('{"parameters":{"file:x":"QUJD"}}', "the file is no"),
+                ('{"parameters":{"file:x":"QQ==","file:y":"QQ=="}}',
+                 "one file")):
+            status, r = self.post("m", "load", body)
+            self.assertEqual(status, 400, (body, r))
+            self.assertIn(words, r["error"])
+        # Weights that lie in a file beside it: there is none of a client's.
+        status, r = self.post("m", "load", b"..\x0a\x08location\x12\x015",
+                              "application/octet-stream")
+        self.assertEqual(status, 400)
+        self.assertIn("other files", r["error"])
+        self.assertEqual(self.post("gemm", "load", "{}")[0], 400)
+        for name in ("m%2f..%2fx", "m!"):
+            status, _ = self.post(name, "load", self.file(),
+                                  "application/octet-stream")
+            self.assertIn(status, (400, 404))
+        self.assertEqual(self.index(), ["digits", "gemm"])
+
+
+class Life(unittest.TestCase):
+    """Agents that die, and that stop."""
+
+    def setUp(self):
+        tmp = tempfile.TemporaryDirectory()
+        self.addCleanup(tmp.cleanup)
+        self.dir = tmp.name
+
+    def agent(self, name):
+        path = os.path.join(self.dir, name)
+        os.makedirs(path, exist_ok=True)
+        a = Agent(path, "--backend", "cpu")
+        self.addCleanup(a.stop)
+        return a, f"{name}=unix://{path}/sock?region={path}/region"
+
+    def gateway(self, *endpoints):
+        g = Gateway(self.dir, *(w for e in endpoints
+                                for w in ("--endpoint", e)))
+        self.addCleanup(lambda: self.assertEqual(g.stop(), 0, g.output()))
+        eventually(lambda: g.get("/v2/health/ready")[0] == 200)
+        return g
+
+    def product(self, g, n=4):
+        """(status, object) of a product of n x n."""
+        x = np.ones((n, n), "<f8")
+        body, headers = pack({
+            "inputs": [binary("A", x, "FP64"), binary("B", x, "FP64")],
+            "parameters": {"binary_data_output": True}}, x, x)
+        c = Http(g.sock)
+        try:
+            status, head, data = c.ask("POST", "/v2/models/gemm/infer", body,
+                                       headers)
+        finally:
+            c.close()
+        return status, unpack(head, data)
+
+    def test_an_agent_that_dies_is_503_until_it_is_back(self):
+        a, endpoint = self.agent("a")
+        g = self.gateway(endpoint)
+        for _ in range(2):
+            eventually(lambda: self.product(g)[0] == 200)
+            got = []
+
+            def work():
+                while not got or got[-1][0] == 200:
+                    got.append(self.product(g, 500))
+            t = threading.Thread(target=work)
+            t.start()
+            a.kill()
+            t.join()
+            status, r = got[-1]
+            self.assertEqual(status, 503, r)
+            self.assertTrue(r["error"])
+            a = self.agent("a")[0]
+            eventually(lambda: self.product(g)[0] == 200)
+
+    def test_an_agent_that_stops_does_not_hang_the_others_requests(self):
+        a, first = self.agent("a")
+        b, second = self.agent("b")
+        g = self.gateway(first, second)
+        self.assertEqual(self.product(g)[0], 200)
+        os.kill(a.proc.pid, signal.SIGSTOP)
+        try:
+            got = []
+            t = threading.Thread(target=lambda: got.append(self.product(g)))
+            t.start()
+            # Its operation is under way, so others go to b.
+            time.sleep(0.2)
+            self.assertEqual([self.product(g)[0] for _ in range(20)],
+                             [200] * 20)
+        finally:
+            os.kill(a.proc.pid, signal.SIGCONT)
+        t.join()
+        self.assertEqual(got[0][0], 200)
+
+    def test_nobody_loads_unless_that_is_allowed(self):
+        g = self.gateway(self.agent("a")[1])
+        for what in ("load", "unload"):
+            status, r = g.send("POST", f"/v2/repository/models/m/{what}",
+                               "{}", {"Content-Type": "application/json"})
+            self.assertEqual(status, 403)
+            self.assertIn("--allow-load", r["error"])
 
 
 if __name__ == "__main__":
