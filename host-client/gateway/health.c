@@ -52,7 +52,7 @@ static json_t *agent(const struct pst_gw_status *s, bool all)
 
 static void answer(struct pst_gw_request *r, bool all)
 {
-	const struct pst_gw_agents *a = &r->context->agents;
+	const struct pst_gw_agents *a = r->context->agents;
 	const uint64_t now_ns = pst_now_ns();
 	json_t *list = json_array(), *o;
 	bool well = true;

@@ -458,7 +458,7 @@ static void begin(struct pst_gw_request *r)
 	/* The rest is large, and set when it is needed. */
 	memset(i, 0, offsetof(struct pst_gw_infer, in));
 	r->state = i;
-	i->engines = &r->context->engines;
+	i->engines = r->context->engines;
 	i->request = i->waiter.request = i->upload.request = r;
 	i->name = r->word[0];
 	i->at.name = is_gemm(i) ? NULL : i->name;

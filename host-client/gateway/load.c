@@ -258,7 +258,7 @@ static void begin(struct pst_gw_request *r,
 	l->job.done = ended;
 	l->job.no_connection = is_load(l);
 	l->request = l->waiter.request = r;
-	l->engines = &r->context->engines;
+	l->engines = r->context->engines;
 	l->is_raw =
 		type && strncasecmp(type, "application/octet-stream", 24) == 0;
 	l->fd = is_load(l) ? memfd_create("model", MFD_CLOEXEC) : -1;

@@ -33,7 +33,7 @@ static void metrics(struct pst_gw_request *r)
 	FILE *to = open_memstream(&t.at, &t.n);
 
 	if (to)
-		print(&r->context->agents, to);
+		print(r->context->agents, to);
 	t.failed = !to || fclose(to) != 0;
 	pst_gw_reply(r, 200, PST_METRICS_TYPE, &t);
 }

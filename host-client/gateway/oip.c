@@ -77,7 +77,7 @@ static void live(struct pst_gw_request *r)
 
 static void ready(struct pst_gw_request *r)
 {
-	const struct pst_gw_agents *a = &r->context->agents;
+	const struct pst_gw_agents *a = r->context->agents;
 	struct pst_gw_text t = {0};
 	bool all = true;
 	unsigned int i;
@@ -131,7 +131,7 @@ static bool is_listed(struct pst_gw_engines *e, unsigned int n,
 
 static void list_models(struct pst_gw_request *r)
 {
-	struct pst_gw_engines *e = &r->context->engines;
+	struct pst_gw_engines *e = r->context->engines;
 	struct pst_gw_text t = {0};
 	const json_t *o;
 	const char *name;
@@ -166,7 +166,7 @@ static void ask_done(struct pst_gw_request *r)
 
 	if (!a)
 		return;
-	pst_gw_engines_leave(&r->context->engines, &a->waiter);
+	pst_gw_engines_leave(r->context->engines, &a->waiter);
 	pst_gw_model_put(a->at.model);
 	free(a);
 }
@@ -190,12 +190,12 @@ static const struct pst_model_spec *find(struct pst_gw_request *r)
 		a->at.name = r->word[0];
 		a->at.spec_ns = a->at.error_ns = pst_now_ns();
 	}
-	e = pst_gw_engines_find(&r->context->engines, &a->at, &err);
+	e = pst_gw_engines_find(r->context->engines, &a->at, &err);
 	if (e == 0)
 		return a->at.model->spec;
 	if (e != -EAGAIN)
 		pst_gw_oip_failure(r, &err);
-	else if (!pst_gw_engines_wait(&r->context->engines, &a->waiter))
+	else if (!pst_gw_engines_wait(r->context->engines, &a->waiter))
 		pst_gw_reply_error(r, 503,
 				   "the agent has not said yet what the model "
 				   "is");

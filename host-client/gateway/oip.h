@@ -3,6 +3,7 @@
 #ifndef PST_HOST_CLIENT_GATEWAY_OIP_H
 #define PST_HOST_CLIENT_GATEWAY_OIP_H
 
+#include "host-client/gateway/engine.h"
 #include "host-client/gateway/request.h"
 
 /* The built-in model of products. */

@@ -357,7 +357,7 @@ static void handle(struct pst_gw_request *r)
 		r->route->handle(r);
 		return;
 	}
-	if (!s->response || s->n_updates != r->context->agents.n_updates ||
+	if (!s->response || s->n_updates != *r->context->n_updates ||
 	    now_ns > s->made_ns + SHARED_NS) {
 		r->route->handle(r);
 		if (!r->response)
@@ -369,7 +369,7 @@ static void handle(struct pst_gw_request *r)
 			.response = r->response,
 			.bytes = r->reply_bytes,
 			.made_ns = now_ns,
-			.n_updates = r->context->agents.n_updates,
+			.n_updates = *r->context->n_updates,
 			.status = r->status,
 		};
 	}

@@ -3,7 +3,6 @@
 #ifndef PST_HOST_CLIENT_GATEWAY_REQUEST_H
 #define PST_HOST_CLIENT_GATEWAY_REQUEST_H
 
-#include "host-client/gateway/engine.h"
 #include "host-client/gateway/head.h"
 #include "host-client/gateway/peer.h"
 #include "host-client/gateway/text.h"
@@ -12,6 +11,8 @@
 struct MHD_Connection;
 struct MHD_Daemon;
 struct MHD_Response;
+struct pst_gw_agents;
+struct pst_gw_engines;
 struct pst_gw_request;
 
 /* Methods of a route. HEAD is a GET without the body. */
@@ -57,8 +58,10 @@ struct pst_gw_shared {
 struct pst_gw_context {
 	const struct pst_gw_options *options;
 	const struct pst_gw_route *const *routes; /* tables, then NULL */
-	struct pst_gw_agents agents;
-	struct pst_gw_engines engines;
+	struct pst_gw_agents *agents;
+	struct pst_gw_engines *engines;
+	/* How often something new was said that shared replies tell. */
+	const uint64_t *n_updates;
 	struct pst_gw_peers peers;
 	struct pst_gw_names names;
 	struct pst_gw_tokens tokens;

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
+#include "host-client/gateway/engine.h"
 #include "host-client/gateway/listen.h"
 #include "host-client/gateway/log.h"
 #include "host-client/gateway/request_int.h"
@@ -25,6 +26,8 @@
 
 struct pst_gw_server {
 	struct pst_gw_context context;
+	struct pst_gw_agents agents;
+	struct pst_gw_engines engines;
 	struct pst_gw_door door[MAX_DOORS];
 	unsigned int n_doors;
 	struct pst_gw_address address[PST_GW_MAX_LISTEN];
@@ -216,6 +219,9 @@ static int fill_context(struct pst_gw_server *s, const struct pst_gw_options *o,
 
 	s->context.options = o;
 	s->context.routes = pst_gw_routes;
+	s->context.agents = &s->agents;
+	s->context.engines = &s->engines;
+	s->context.n_updates = &s->agents.n_updates;
 	pst_gw_peers_init(&s->context.peers, &max);
 	TAILQ_INIT(&s->context.requests);
 	memcpy(s->name, o->host, o->n_hosts * sizeof(o->host[0]));
@@ -228,7 +234,7 @@ static int fill_context(struct pst_gw_server *s, const struct pst_gw_options *o,
 	    ((r = read_pem(o->tls_cert, false, &s->cert, err)) < 0 ||
 	     (r = read_pem(o->tls_key, true, &s->key, err)) < 0))
 		return r;
-	return pst_gw_agents_open(&s->context.agents, o, err);
+	return pst_gw_agents_open(&s->agents, o, err);
 }
 
 int pst_gw_server_open(const struct pst_gw_options *o,
@@ -240,17 +246,17 @@ int pst_gw_server_open(const struct pst_gw_options *o,
 
 	if (!s)
 		return pst_oom(err);
-	s->context.agents.wake_fd = -1;
-	s->context.engines.wake_fd = -1;
+	s->agents.wake_fd = -1;
+	s->engines.wake_fd = -1;
 	s->epfd = epoll_create1(EPOLL_CLOEXEC);
 	r = s->epfd < 0 ? pst_error_set_errno(err, errno, "epoll_create1")
 			: fill_context(s, o, err);
-	ev.data.ptr = &s->context.agents;
+	ev.data.ptr = &s->agents;
 	if (r == 0 && epoll_ctl(s->epfd, EPOLL_CTL_ADD,
-				s->context.agents.wake_fd, &ev) < 0)
+				s->agents.wake_fd, &ev) < 0)
 		r = pst_error_set_errno(err, errno, "epoll_ctl");
 	if (r == 0)
-		r = pst_gw_engines_open(&s->context.engines, &s->context.agents,
+		r = pst_gw_engines_open(&s->engines, &s->agents,
 					o->memory, s->epfd, err);
 	if (r == 0)
 		r = open_doors(s, err);
@@ -284,7 +290,7 @@ void pst_gw_server_close(struct pst_gw_server *s)
 	unsigned int i;
 
 	close_doors(s);
-	pst_gw_engines_stop(&s->context.engines);
+	pst_gw_engines_stop(&s->engines);
 	/* No connection may rest when its daemon ends. */
 	TAILQ_FOREACH(r, &s->context.requests, link)
 	{
@@ -298,8 +304,8 @@ void pst_gw_server_close(struct pst_gw_server *s)
 		MHD_stop_daemon(s->door[i].daemon);
 	}
 	pst_gw_shared_done(&s->context);
-	pst_gw_engines_close(&s->context.engines);
-	pst_gw_agents_close(&s->context.agents);
+	pst_gw_engines_close(&s->engines);
+	pst_gw_agents_close(&s->agents);
 	pst_gw_peers_done(&s->context.peers);
 	pst_gw_tokens_done(&s->context.tokens);
 	free(s->cert);
@@ -316,7 +322,7 @@ static int timeout(struct pst_gw_server *s)
 	MHD_UNSIGNED_LONG_LONG ms;
 	unsigned int i;
 
-	if (pst_gw_engines_arm(&s->context.engines))
+	if (pst_gw_engines_arm(&s->engines))
 		return 0;
 	for (i = 0; i < s->n_doors; i++)
 		if (MHD_get_timeout(s->door[i].daemon, &ms) == MHD_YES &&
@@ -333,7 +339,7 @@ static void sweep(struct pst_gw_server *s)
 		return;
 	s->swept_ns = now_ns;
 	pst_gw_peers_sweep(&s->context.peers, now_ns);
-	pst_gw_engines_tick(&s->context.engines, now_ns);
+	pst_gw_engines_tick(&s->engines, now_ns);
 }
 
 int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
@@ -357,13 +363,13 @@ int pst_gw_server_run(struct pst_gw_server *s, int stop_fd,
 				close_doors(s);
 				s->end_ns = pst_now_ns() + DRAIN_NS;
 			}
-			if (ev[i].data.ptr == &s->context.agents) {
-				pst_gw_agents_update(&s->context.agents);
-				pst_gw_engines_rouse(&s->context.engines);
+			if (ev[i].data.ptr == &s->agents) {
+				pst_gw_agents_update(&s->agents);
+				pst_gw_engines_rouse(&s->engines);
 			}
-			woken = woken || ev[i].data.ptr == &s->context.engines;
+			woken = woken || ev[i].data.ptr == &s->engines;
 		}
-		pst_gw_engines_poll(&s->context.engines, woken);
+		pst_gw_engines_poll(&s->engines, woken);
 		woken = false;
 		for (k = 0; k < s->n_doors; k++)
 			MHD_run(s->door[k].daemon);
