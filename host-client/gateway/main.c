@@ -4,8 +4,8 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-#include "host-client/gateway/log.h"
-#include "host-client/gateway/narrow.h"
+#include "host-client/gateway/http/log.h"
+#include "host-client/gateway/http/narrow.h"
 #include "host-client/gateway/server.h"
 #include "transport/base/notify.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of routes: the only place that knows all of them. */
-#include "host-client/gateway/routes.h"
+#include "host-client/gateway/http/routes.h"
 
 const struct pst_gw_route *const pst_gw_routes[] = {
 	pst_gw_health_routes,

@@ -6,11 +6,11 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
-#include "host-client/gateway/engine.h"
-#include "host-client/gateway/listen.h"
-#include "host-client/gateway/log.h"
-#include "host-client/gateway/request_int.h"
-#include "host-client/gateway/routes.h"
+#include "host-client/gateway/agents/engine.h"
+#include "host-client/gateway/http/listen.h"
+#include "host-client/gateway/http/log.h"
+#include "host-client/gateway/http/request_int.h"
+#include "host-client/gateway/http/routes.h"
 #include "transport/base/listen_fds.h"
 #include "transport/base/text.h"
 
@@ -252,12 +252,12 @@ int pst_gw_server_open(const struct pst_gw_options *o,
 	r = s->epfd < 0 ? pst_error_set_errno(err, errno, "epoll_create1")
 			: fill_context(s, o, err);
 	ev.data.ptr = &s->agents;
-	if (r == 0 && epoll_ctl(s->epfd, EPOLL_CTL_ADD,
-				s->agents.wake_fd, &ev) < 0)
+	if (r == 0 &&
+	    epoll_ctl(s->epfd, EPOLL_CTL_ADD, s->agents.wake_fd, &ev) < 0)
 		r = pst_error_set_errno(err, errno, "epoll_ctl");
 	if (r == 0)
-		r = pst_gw_engines_open(&s->engines, &s->agents,
-					o->memory, s->epfd, err);
+		r = pst_gw_engines_open(&s->engines, &s->agents, o->memory,
+					s->epfd, err);
 	if (r == 0)
 		r = open_doors(s, err);
 	if (r < 0) {

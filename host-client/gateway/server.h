@@ -3,7 +3,7 @@
 #ifndef PST_HOST_CLIENT_GATEWAY_SERVER_H
 #define PST_HOST_CLIENT_GATEWAY_SERVER_H
 
-#include "host-client/gateway/options.h"
+#include "host-client/gateway/http/options.h"
 
 struct pst_gw_server;
 

@@ -40,6 +40,10 @@ host-client/lib/session: transport/ host-client/penstock.h host-client/lib/plain
 host-client/lib/ops: transport/ host-client/penstock.h host-client/lib/plain/ host-client/lib/session/ host-client/lib/ops/
 host-client/lib/gemm: transport/ host-client/penstock.h host-client/lib/
 host-client/blas: host-client/penstock.h host-client/blas/
+host-client/gateway/http: host-client/penstock.h transport/base/ host-client/gateway/http/
+host-client/gateway/agents: host-client/penstock.h transport/base/ host-client/gateway/http/ host-client/gateway/agents/
+host-client/gateway/oip: host-client/penstock.h transport/base/ host-client/gateway/http/ host-client/gateway/agents/ host-client/gateway/oip/
+host-client/gateway/pages: host-client/penstock.h host-client/metrics/ transport/base/ host-client/gateway/http/ host-client/gateway/agents/ host-client/gateway/pages/
 host-client/gateway: host-client/penstock.h host-client/metrics/ transport/base/ host-client/gateway/
 host-client/files: transport/base/ transport/dtype.h host-client/penstock.h host-client/files/
 host-client/metrics: host-client/metrics/

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host-client/gateway/head.h"
-#include "host-client/gateway/text.h"
+#include "host-client/gateway/http/head.h"
+#include "host-client/gateway/http/text.h"
 #include "tests/fuzz/fuzz.h"
 #include "transport/base/text.h"
 

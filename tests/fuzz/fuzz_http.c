@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host-client/gateway/options.h"
+#include "host-client/gateway/http/options.h"
 #include "host-client/gateway/server.h"
 #include "tests/fuzz/fuzz.h"
 

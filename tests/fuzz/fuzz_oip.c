@@ -8,8 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "host-client/gateway/call.h"
-#include "host-client/gateway/elements.h"
+#include "host-client/gateway/oip/call.h"
+#include "host-client/gateway/oip/elements.h"
 #include "tests/fuzz/fuzz.h"
 #include "transport/base/text.h"
 

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import vm from "node:vm";
 
 const page = readFileSync(process.env.PST_TOP_SRCDIR +
-	"/host-client/gateway/page.html", "utf8");
+	"/host-client/gateway/pages/page.html", "utf8");
 const script = page.split("<script>")[1].split("</script>")[0];
 
 // A document that takes everything: what is shown is Chromium's to test.

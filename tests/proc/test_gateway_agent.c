@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the gateway keeps of an agent that dies while nobody looks. */
-#include "host-client/gateway/agent.h"
+#include "host-client/gateway/agents/agent.h"
 #include "tests/fixtures/agent_proc.h"
 #include "tests/fixtures/unit.h"
 

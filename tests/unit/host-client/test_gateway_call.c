@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "host-client/gateway/call.h"
-#include "host-client/gateway/elements.h"
+#include "host-client/gateway/oip/call.h"
+#include "host-client/gateway/oip/elements.h"
 #include "tests/fixtures/unit.h"
 
 static struct pst_gw_call call;

@@ -3,7 +3,7 @@
  * type of body. */
 #include <string.h>
 
-#include "host-client/gateway/head.h"
+#include "host-client/gateway/http/head.h"
 #include "tests/fixtures/unit.h"
 
 static const char *const more[] = {"box.example", "192.0.2.1", "[2001:db8::1]"};

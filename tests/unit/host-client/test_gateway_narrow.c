@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "host-client/gateway/narrow.h"
+#include "host-client/gateway/http/narrow.h"
 #include "tests/fixtures/unit.h"
 #include "transport/base/thread.h"
 

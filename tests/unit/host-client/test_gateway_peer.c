@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "host-client/gateway/peer.h"
+#include "host-client/gateway/http/peer.h"
 #include "tests/fixtures/unit.h"
 
 #define MANY 32

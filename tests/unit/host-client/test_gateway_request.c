@@ -5,7 +5,7 @@
 #include <microhttpd.h>
 #include <string.h>
 
-#include "host-client/gateway/request_int.h"
+#include "host-client/gateway/http/request_int.h"
 #include "tests/fixtures/unit.h"
 
 static struct pst_gw_conn *conn;
