@@ -45,6 +45,14 @@ check "both products were checked" \
 check "Python works as the tutorial says" step 6
 check "and prints an element of the last product" \
 	grep -qx '512.0' "$tmp/stdout"
+if [ -x "$PST_TOP_BUILDDIR/host-client/gateway/penstock-gateway" ]; then
+	check "the gateway works as the tutorial says" step 7
+	check "and has the product" grep -q '"data": *\[39' "$tmp/stdout"
+	check "and the agent is up" \
+		grep -qx 'penstock_up{agent="mine"} 1' "$tmp/stdout"
+else
+	echo "  step 7 not run: built without the gateway (libmicrohttpd)"
+fi
 
 # A command in one line: "vm define", and its options.
 blocks "" | sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' |

@@ -48,7 +48,7 @@ static const struct {
 	[OPT_HOST] = {"host", "NAME", "one more name of this host"},
 	[OPT_CONNECTIONS] = {"connections", "N", "open at once [4096]"},
 	[OPT_OPERATIONS] = {"operations", "N",
-			    "of a client under way at once [16]"},
+			    "of a client under way at once [64]"},
 	[OPT_BODIES] = {"bodies", "SIZE",
 			"of all requests under way; a client has half [1G]"},
 	[OPT_MEMORY] = {"memory", "SIZE",
@@ -65,8 +65,8 @@ static void print_help(void)
 	int i;
 
 	printf("Usage: penstock-gateway [OPTION]...\n"
-	       "Serves agents of this host by HTTP: health, metrics, a "
-	       "page.\n\n");
+	       "Serves agents of this host by HTTP: inference, health, "
+	       "metrics, a page.\n\n");
 	for (i = 0; i < N_OPTIONS; i++) {
 		snprintf(left, sizeof(left), "--%s%s%s", table[i].name,
 			 table[i].arg ? " " : "",

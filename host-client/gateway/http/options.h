@@ -12,7 +12,7 @@
 #define PST_GW_NAME_SIZE   65U
 #define PST_GW_SOCKET      "/run/penstock-gateway/gateway.sock"
 #define PST_GW_CONNECTIONS 4096U
-#define PST_GW_OPERATIONS  16U
+#define PST_GW_OPERATIONS  64U
 #define PST_GW_BODIES      ((uint64_t)1 << 30)
 #define PST_GW_MEMORY      (64ULL << 20)
 
