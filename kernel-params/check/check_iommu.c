@@ -127,9 +127,11 @@ static bool passes_through(const struct pst_host_cmdline *c)
 	const struct pst_host_param *q;
 	const char *v;
 	bool pt = false;
+	size_t i;
 
-	for (q = c->param; q < c->param + c->n; q++) {
-		if (!q->value)
+	for (i = 0; i < c->n; i++) {
+		q = &c->param[i];
+		if (!q->value || !*q->value)
 			continue;
 		if (pst_host_param_name_eq(q->name, "iommu.passthrough")) {
 			pt = strchr("1yYtT", *q->value) ||
