@@ -172,6 +172,15 @@ static char *put_ids(const char *line, const char *value)
 	return NULL;
 }
 
+char *pst_host_modprobe_ids_there(const char *old,
+				  const struct pst_host_modconf_line *line)
+{
+	const char *p = line_at(old, line->line);
+	PST_CLEANUP_FREE char *raw = strndup(p, strcspn(p, "\n"));
+
+	return raw ? all_ids(raw, "") : NULL;
+}
+
 int pst_host_edit_modprobe_ids(const char *old,
 			       const struct pst_host_modconf_line *line,
 			       const char *ids, char **ret,

@@ -32,6 +32,11 @@ pst_host_edit_modprobe(const struct pst_host_modconf *now,
 const struct pst_host_modconf_line *
 pst_host_modprobe_ids_line(const struct pst_host_modconf *now);
 
+/* The ids that this line of a file's text has, to be freed; NULL: no memory. */
+PST_MUST_USE char *
+pst_host_modprobe_ids_there(const char *old,
+			    const struct pst_host_modconf_line *line);
+
 /*
  * The file's text with ids brought into that line. 0 with *ret to be freed, or
  * -errno with a sentence: -EINVAL (the line is continued or quoted), -ENOMEM.

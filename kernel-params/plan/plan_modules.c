@@ -41,6 +41,30 @@ static bool has_all_ids(const struct pst_host_plan *p,
 	return ids;
 }
 
+/* Our ids that a line of the file's former text does not cover: one with a
+ * subsystem or a class may cover the card, and narrower than ours. NULL: no
+ * memory. */
+static char *missing_ids(const struct pst_host_plan *p, const char *old,
+			 const struct pst_host_modconf_line *line)
+{
+	PST_CLEANUP_FREE char *there = pst_host_modprobe_ids_there(old, line);
+	const char *comma = "";
+	char *ids = NULL;
+	size_t size, i;
+	FILE *f = there ? open_memstream(&ids, &size) : NULL;
+
+	for (i = 0; f && i < p->n_fn; i++)
+		if (!pst_host_vfio_ids_cover(there, p->fn[i])) {
+			fprintf(f, "%s%04x:%04x", comma, p->fn[i]->vendor,
+				p->fn[i]->device);
+			comma = ",";
+		}
+	if (f && fclose(f) == 0)
+		return ids;
+	free(ids);
+	return NULL;
+}
+
 /* Our ids come into the line that has some already. */
 static int extend_ids(struct pst_host_plan *p,
 		      const struct pst_host_modconf *conf,
@@ -48,7 +72,7 @@ static int extend_ids(struct pst_host_plan *p,
 {
 	const struct pst_host_modconf_line *line =
 		pst_host_modprobe_ids_line(conf);
-	PST_CLEANUP_FREE char *old = NULL;
+	PST_CLEANUP_FREE char *old = NULL, *ids = NULL;
 	char path[PST_HOST_ROOT_PATH_MAX], *text = NULL;
 	int r;
 
@@ -60,7 +84,10 @@ static int extend_ids(struct pst_host_plan *p,
 	r = pst_host_journal_base(j, path, &old, NULL, err);
 	if (r < 0 || !old)
 		return r;
-	r = pst_host_edit_modprobe_ids(old, line, p->ids, &text, err);
+	ids = missing_ids(p, old, line);
+	if (!ids)
+		return pst_oom(err);
+	r = pst_host_edit_modprobe_ids(old, line, ids, &text, err);
 	if (r == -EINVAL && has_all_ids(p, conf))
 		return 0;
 	if (r < 0)

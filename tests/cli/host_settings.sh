@@ -261,6 +261,23 @@ put $m "options vfio-pci ids=10de:17c2, 10de:0fb0 disable_vga=1"
 expect "which plan puts together" 0 \
 	"+options vfio-pci ids=10de:17c2,10de:0fb0 disable_vga=1" \
 	plan --gpu 02:00.0
+# covered NAME IDS: ids that cover the card in another way get no others.
+covered() {
+	next "$1"
+	put $m "options vfio-pci ids=$2"
+	holds "$1"
+	check "$1: they stay as they are" \
+		sh -c '! grep -q vfio.conf "$1"' - "$tmp/stdout"
+}
+covered "ids with a class" \
+	10de:17c2:ffffffff:ffffffff:030000:ffff00,10de:0fb0:ffffffff:ffffffff
+covered "ids in large letters" 10DE:17C2,10DE:0FB0
+next narrow
+put $m "options vfio-pci ids=10de:17c2:ffffffff:ffffffff:030000:ffff00"
+expect "of two functions the one that is missing comes in" 0 \
+	"+options vfio-pci ids=10de:17c2:ffffffff:ffffffff:030000:ffff00,10de:0fb0" \
+	plan --gpu 02:00.0
+holds "one of two functions is missing"
 next quoted
 put $m "options vfio-pci ids=\"$ids\""
 holds "ids in quotes, which need no edit"
