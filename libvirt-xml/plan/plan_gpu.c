@@ -103,9 +103,10 @@ static void note_drivers(const struct pst_host_pci_dev *const *card, size_t n,
 			pst_vm_note(notes,
 				    "%s (%s) is held by the driver %s: libvirt "
 				    "takes it away when the domain starts, "
-				    "which a GPU driver may not survive; "
-				    "penstock host apply binds it to vfio-pci "
-				    "at boot",
+				    "which a GPU driver may not survive, and "
+				    "does not start one whose <hostdev> has "
+				    "managed='no'; penstock host apply binds "
+				    "it to vfio-pci at boot",
 				    card[i]->name, pst_host_pci_kind(card[i]),
 				    card[i]->driver);
 }

@@ -68,6 +68,8 @@ bad "an address that is none" 2 "x" --gpu x
 bad "the host's display is refused" 1 "--i-know" --gpu 02:00.0
 expect "and passed with --i-know" 0 "host=0000:02:00.0" \
 	xml --format qemu --gpu 02:00.0 --i-know
+check "that its driver has it is noted, for both ways of <hostdev>" grep -q \
+	"does not start one whose <hostdev> has managed='no'" "$tmp/stderr"
 no_driver=$tmp/host/sys/devices/pci0000:00/0000:02:00.0/driver
 mv "$no_driver" "$tmp/driver"
 bad "so is one that only the firmware draws to" 1 "--i-know" --gpu 02:00.0
