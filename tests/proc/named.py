@@ -124,6 +124,53 @@ class Named(unittest.TestCase):
         s.close()
         self.assertEqual([m["name"] for m in self.c.models()], ["counts"])
 
+    def test_options_of_onnxruntime(self):
+        def session(path=self.path, **more):
+            return penstock.InferenceSession(path, connection=self.c, **more)
+        options = penstock.SessionOptions()
+        options.intra_op_num_threads = 2
+        options.add_session_config_entry("key", "value")
+        self.assertEqual(options.intra_op_num_threads, 2)
+        self.assertEqual(options.get_session_config_entry("key"), "value")
+        s = session(sess_options=options,
+                    providers=penstock.get_available_providers())
+        feed = {n: np.ones(3, "f4") for n in ("x", "state")}
+        run = penstock.RunOptions()
+        run.log_severity_level = 3
+        for given in None, run:
+            self.assertEqual(len(s.run(None, feed, given)), 2)
+        run.terminate = True
+        with self.assertRaisesRegex(ValueError, "terminate"):
+            s.run(None, feed, run)
+        s.close()
+        # One alone is a demand.
+        for providers, words in ((["CUDAExecutionProvider"], "CUDA"),
+                                 ([("CUDAExecutionProvider", {})], "CUDA"),
+                                 (["NoExecutionProvider"], "providers are")):
+            with self.assertRaisesRegex((OSError, ValueError), words):
+                session(providers=providers)
+        with self.assertRaisesRegex(ValueError, "was loaded for"):
+            session("counts", providers=["CUDAExecutionProvider"])
+        for path in "nonesuch.onnx", "./nonesuch", "none/such":
+            with self.assertRaises(FileNotFoundError) as e:
+                session(path)
+            self.assertEqual(e.exception.filename, path)
+        self.assertEqual([m["name"] for m in self.c.models()], ["counts"])
+
+    def test_a_file_says_what_it_is(self):
+        more = (b"\x12\x05maker\x28\x07\x32\x05words"
+                b"\x72\x0a\x0a\x01k\x12\x05value")
+        s = penstock.InferenceSession(COUNTS + more, connection=self.c)
+        meta = s.get_modelmeta()
+        self.assertEqual(
+            (meta.producer_name, meta.version, meta.description, meta.domain,
+             meta.custom_metadata_map), ("maker", 7, "words", "",
+                                         {"k": "value"}))
+        s.close()
+        with self.assertRaisesRegex(ValueError, "not known"):
+            penstock.InferenceSession(
+                "counts", connection=self.c).get_modelmeta()
+
     def test_a_parents_arrays_are_refused_in_a_child(self):
         c = penstock.open(ENDPOINT)
         x = c.zeros(2, "f4")

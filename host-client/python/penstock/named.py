@@ -3,11 +3,13 @@
 the shape of onnxruntime's InferenceSession."""
 
 import ctypes
+import errno
 import os
 
 import numpy as np
 
 from . import _library, _memory
+from ._modelmeta import ModelMetadata
 
 # numpy's type, and onnxruntime's name, of each element type of penstock.h. numpy
 # has no bfloat16: uint16 holds it.
@@ -175,52 +177,105 @@ class NamedModel:
         return results
 
 
+def get_available_providers():
+    """What can be asked for. Whether an agent has it, its loads say."""
+    return [_PROVIDERS["cuda"], _PROVIDERS["cpu"]]
+
+
+class SessionOptions:
+    """Takes and keeps what scripts set; it has no effect on the agent."""
+
+    def add_session_config_entry(self, key, value):
+        vars(self).setdefault("config", {})[key] = value
+
+    def get_session_config_entry(self, key):
+        return vars(self).get("config", {})[key]
+
+
+class RunOptions:
+    """As SessionOptions; run() refuses what would change a result."""
+
+
+def _wanted(providers):
+    """The number of penstock.h for a list of onnxruntime's: the first decides,
+    and one alone is a demand."""
+    if not providers:
+        return 0
+    names = [p[0] if isinstance(p, (tuple, list)) else p for p in providers]
+    known = [p for p in names if p in _PROVIDERS.values()]
+    if not known:
+        raise ValueError(f"providers are {get_available_providers()}, not "
+                         f"{names}")
+    if known[0] == _PROVIDERS["cpu"]:
+        return 1
+    return 0 if _PROVIDERS["cpu"] in known else 2
+
+
 class InferenceSession:
     """The shape of onnxruntime's class, for a script to change one import:
 
-        from penstock import InferenceSession
+        import penstock as onnxruntime
 
-    path: an ONNX file, or its bytes, which is loaded into the agent for this object alone,
-    or the name of a model that somebody has loaded. providers: as
-    onnxruntime's; ["CPUExecutionProvider"] keeps it off a card.
-    endpoint: see penstock.open(); connection: one that is open already.
+    path: an ONNX file, or its bytes, which is loaded into the agent for this
+    object alone, or the name of a model that somebody has loaded; what has a
+    slash or ends with .onnx is a file. providers: as onnxruntime's;
+    ["CPUExecutionProvider"] keeps it off a card, ["CUDAExecutionProvider"]
+    alone fails where there is none. sess_options and provider_options have no
+    effect. endpoint: see penstock.open(); connection: one that is open already.
     """
 
-    def __init__(self, path, sess_options=None, providers=None, *,
-                 endpoint=None, connection=None, name=None, timeout=None):
+    def __init__(self, path, sess_options=None, providers=None,
+                 provider_options=None, *, endpoint=None, connection=None,
+                 name=None, timeout=None):
         from . import open as connect
+        self._owned = self._meta = None
+        self._timeout = timeout
+        wanted = _wanted(providers)
+        raw = isinstance(path, (bytes, bytearray, memoryview))
+        if not raw:
+            path = os.fspath(path)
+            if not os.path.exists(path) and (
+                    name or "/" in path or path.endswith(".onnx")):
+                raise FileNotFoundError(errno.ENOENT,
+                                        os.strerror(errno.ENOENT), path)
         self._connection = connection or connect(endpoint)
-        self._owned = None
-        if isinstance(path, (bytes, bytearray, memoryview)):
+        if raw:
             # The library reads files.
             with os.fdopen(os.memfd_create("model"), "wb") as f:
                 f.write(path)
                 f.flush()
-                self._open(f"/proc/self/fd/{f.fileno()}", providers, name,
-                           timeout)
+                self._open(f"/proc/self/fd/{f.fileno()}", wanted, name)
         else:
-            self._open(os.fspath(path), providers, name, timeout)
+            self._open(path, wanted, name)
 
-    def _open(self, path, providers, name, timeout):
-        if name is None and not os.path.exists(path):
-            name = path
-        elif name is None:
-            name = f"session-{os.getpid()}-{id(self):x}"
+    def _open(self, path, wanted, name):
         if os.path.exists(path):
-            self._load(name, path, providers, timeout)
+            name = name or f"session-{os.getpid()}-{id(self):x}"
+            self._load(name, path, wanted)
             self._owned = name
-        self._model = self._connection.model(name)
-        self._timeout = timeout
+            with open(path, "rb") as f:
+                self._meta = ModelMetadata(f)
+            path = name
+        self._model = self._connection.model(path)
+        if wanted and self._model.provider != ("cpu", "cuda")[wanted - 1]:
+            raise ValueError(f"model {path!r} was loaded for "
+                             f"{self.get_providers()}")
 
-    def _load(self, name, path, providers, timeout):
+    def _load(self, name, path, wanted):
         handle = self._connection._handle
-        wanted = [p[0] if isinstance(p, tuple) else p for p in providers or []]
-        cpu = wanted and "CUDAExecutionProvider" not in wanted
         load = _library.Load(name=_library.text(name),
-                             path=_library.text(path), provider=1 if cpu else 0)
+                             path=_library.text(path), provider=wanted)
         with handle.using() as c:
             handle.check(c, handle.library.pst_model_load_file(
-                c, ctypes.byref(load), _library.nanoseconds(timeout), None))
+                c, ctypes.byref(load), _library.nanoseconds(self._timeout),
+                None))
+
+    def get_modelmeta(self):
+        """What the file says of itself, with onnxruntime's names."""
+        if self._meta is None:
+            raise ValueError(f"the file of model {self._model.name!r} is not "
+                             "known: it was loaded by somebody else")
+        return self._meta
 
     def get_inputs(self):
         return self._model.inputs
@@ -234,6 +289,10 @@ class InferenceSession:
 
     def run(self, output_names, input_feed, run_options=None):
         """A list of arrays for the outputs named; None means all."""
+        for what in ("terminate", "training_mode"):
+            if getattr(run_options, what, False):
+                raise ValueError(f"run_options asks for {what}, which there "
+                                 "is not here")
         names = list(output_names) if output_names else None
         results = self._model.run(input_feed, names, timeout=self._timeout)
         return [results[n] for n in names or results]
