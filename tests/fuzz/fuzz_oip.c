@@ -62,7 +62,9 @@ static void check_back(const void *data, uint32_t dtype, uint64_t n,
 	void *again = malloc(bytes ? bytes : 1);
 
 	FUZZ_CHECK(again);
+	pst_gw_text_add(&t, "[");
 	if (pst_gw_elements_write(&t, dtype, data, n)) {
+		pst_gw_text_add(&t, "]");
 		span = (struct pst_gw_span){t.at, t.n};
 		FUZZ_CHECK(!t.failed);
 		FUZZ_CHECK(!pst_gw_elements_read(span, dtype, 1, &dim, again));

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -448,6 +449,92 @@ class Load(Base):
                                   "application/octet-stream")
             self.assertIn(status, (400, 404))
         self.assertEqual(self.index(), ["digits", "gemm"])
+
+
+class Large(Base):
+    """JSON so large that its numbers take long."""
+
+    def sent(self, request):
+        """A connection on which the request was sent but for its last byte,
+        and that byte."""
+        text = json.dumps(request).encode()
+        c = Http(self.g.sock)
+        self.addCleanup(c.close)
+        c.putrequest("POST", "/v2/models/gemm/infer")
+        c.putheader("Content-Type", "application/json")
+        c.putheader("Content-Length", str(len(text)))
+        c.endheaders(text[:-1])
+        return c, text[-1:]
+
+    def others(self, c, last):
+        """How many products of others were answered, from the last byte of
+        c's request on, until c's answer came."""
+        x = np.ones((2, 2), "<f4")
+        request = {"inputs": [binary("A", x), binary("B", x)]}
+        self.infer("gemm", request, x, x)
+        c.send(last)
+        n = 0
+        while not select.select([c.sock], [], [], 0)[0]:
+            status, r = self.infer("gemm", request, x, x)
+            self.assertEqual((status, r["outputs"][0]["data"]), (200, [2] * 4))
+            n += 1
+        return n
+
+    def test_a_large_reply_delays_nobody(self):
+        # The operation itself is short, and products end in their order.
+        n = 1000
+        x = [0.1 + k for k in range(n)]
+        c, last = self.sent({"inputs": [
+            {"name": "A", "datatype": "FP64", "shape": [n, 1], "data": x},
+            {"name": "B", "datatype": "FP64", "shape": [1, n], "data": x}]})
+        self.assertGreater(self.others(c, last), 4)
+        r = c.getresponse()
+        self.assertEqual(r.status, 200)
+        got = np.array(json.loads(r.read())["outputs"][0]["data"])
+        self.assertTrue((got.reshape(n, n) == np.outer(x, x)).all())
+
+    def test_a_large_request_delays_nobody(self):
+        # One element is missing, which shows at the end.
+        n = 1000
+        c, last = self.sent({"inputs": [
+            {"name": "A", "datatype": "FP64", "shape": [n, n],
+             "data": [0.123456789] * (n * n - 1)},
+            {"name": "B", "datatype": "FP64", "shape": [n, 1],
+             "data": [0] * n}]})
+        self.assertGreater(self.others(c, last), 4)
+        r = c.getresponse()
+        self.assertEqual(r.status, 400)
+        self.assertIn("fewer elements", json.loads(r.read())["error"])
+
+    def test_a_client_that_leaves_does_no_harm(self):
+        for k in range(4):
+            c, last = self.sent({"inputs": [
+                {"name": name, "datatype": "FP32", "shape": shape,
+                 "data": [1.5] * 2000} for name, shape in (
+                     ("A", [2000, 1]), ("B", [1, 2000]))]})
+            c.send(last)
+            time.sleep(0.02 * k)
+            c.close()
+        x = np.ones((2, 2), "<f4")
+        for _ in range(4):
+            self.assertEqual(self.infer("gemm", {
+                "inputs": [binary("A", x), binary("B", x)]}, x, x)[0], 200)
+
+
+class Crowded(Base):
+    args = ("--bodies", "8M")
+
+    def test_a_reply_counts_to_what_is_under_way(self):
+        x = np.full((1000, 1), 0.1, "<f4")
+        request = {"inputs": [binary("A", x),
+                              binary("B", x.reshape(1, 1000))]}
+        status, r = self.infer("gemm", request, x, x)
+        self.assertEqual(status, 413)
+        self.assertIn("a body has at most", r["error"])
+        # A small one has room.
+        x = x[:10]
+        request = {"inputs": [binary("A", x), binary("B", x.reshape(1, 10))]}
+        self.assertEqual(self.infer("gemm", request, x, x)[0], 200)
 
 
 class Life(unittest.TestCase):

@@ -122,6 +122,8 @@ int pst_gw_engines_open(struct pst_gw_engines *e,
 	if (e->wake_fd < 0 ||
 	    epoll_ctl(epfd, EPOLL_CTL_ADD, e->wake_fd, &ev) < 0)
 		r = pst_error_set_errno(err, errno, "eventfd");
+	if (r == 0)
+		r = pst_gw_worker_start(&e->converter, NULL, e->wake_fd, err);
 	for (i = 0; r == 0 && i < agents->n; i++) {
 		e->list[i].all = e;
 		e->list[i].agent = &agents->list[i];
@@ -138,6 +140,8 @@ void pst_gw_engines_stop(struct pst_gw_engines *e)
 {
 	unsigned int i;
 
+	pst_gw_worker_stop(&e->converter);
+	(void)pst_gw_worker_collect(&e->converter);
 	for (i = 0; i < e->n; i++) {
 		pst_gw_worker_stop(&e->list[i].quick);
 		pst_gw_worker_stop(&e->list[i].slow);
@@ -177,8 +181,10 @@ void pst_gw_engines_poll(struct pst_gw_engines *e, bool woken)
 	bool any = false;
 	unsigned int i;
 
-	if (woken)
+	if (woken) {
 		take_wakes(e);
+		any = pst_gw_worker_collect(&e->converter);
+	}
 	for (i = 0; i < e->n; i++) {
 		g = &e->list[i];
 		if (woken) {

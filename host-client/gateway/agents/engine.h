@@ -42,6 +42,8 @@ struct pst_gw_waiter {
 struct pst_gw_engines {
 	struct pst_gw_engine *list;
 	unsigned int n;
+	/* For what takes the processor long, of all requests. */
+	struct pst_gw_worker converter;
 	int wake_fd; /* of all workers */
 	TAILQ_HEAD(, pst_gw_waiter) waiters;
 };

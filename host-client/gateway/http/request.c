@@ -192,13 +192,15 @@ static void come_later(struct pst_gw_request *r, unsigned int status,
 	pst_gw_reply_header(r, "Retry-After", "1");
 }
 
-/* Room for the body, before any of it is read. */
-static void take_room(struct pst_gw_request *r)
+bool pst_gw_hold(struct pst_gw_request *r, uint64_t bytes)
 {
 	struct pst_gw_peers *p = &r->context->peers;
-	const int e = pst_gw_body_take(p, r->conn, r->length);
+	int e = -EMSGSIZE;
 
-	r->has_room = e == 0;
+	/* What does not fit even when its client has nothing else. */
+	if (bytes <= p->max.body_bytes / 2 - r->held)
+		e = pst_gw_body_take(p, r->conn, bytes);
+	r->held += e == 0 ? bytes : 0;
 	if (e == -EMSGSIZE)
 		pst_gw_reply_error(r, 413, "a body has at most %llu bytes here",
 				   (unsigned long long)p->max.body_bytes / 2);
@@ -210,6 +212,7 @@ static void take_room(struct pst_gw_request *r)
 		come_later(r, 503,
 			   "bodies of other clients are under way and leave "
 			   "no room for this one");
+	return e == 0;
 }
 
 struct pst_gw_peer *pst_gw_take_op(struct pst_gw_request *r)
@@ -275,7 +278,8 @@ static void check_head(struct pst_gw_request *r, const char *method,
 		pst_gw_reply_error(r, 413, "the body is larger than %u bytes",
 				   SMALL_BODY);
 	else if (r->route->body)
-		take_room(r);
+		/* Before any of it is read. */
+		(void)pst_gw_hold(r, r->length);
 }
 
 static struct pst_gw_request *begin(struct pst_gw_door *door,
@@ -458,8 +462,8 @@ void pst_gw_on_completed(void *arg, struct MHD_Connection *mhd, void **ctx,
 		return;
 	if (r->route && r->route->done)
 		r->route->done(r);
-	if (r->has_room)
-		pst_gw_body_give(&r->context->peers, r->conn, r->length);
+	if (r->held)
+		pst_gw_body_give(&r->context->peers, r->conn, r->held);
 	drop_response(r);
 	pst_gw_conn_expect(r->conn, false, 0);
 	TAILQ_REMOVE(&r->context->requests, r, link);

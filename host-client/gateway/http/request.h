@@ -81,8 +81,9 @@ struct pst_gw_request {
 	struct pst_gw_conn *conn;
 	struct MHD_Response *response;
 	uint64_t reply_bytes;
+	uint64_t held;       /* for it, of its client's */
 	unsigned int status; /* 0: not answered yet */
-	bool waiting, hasty, has_room;
+	bool waiting, hasty;
 	bool is_shared; /* response is of context->shared */
 };
 
@@ -115,6 +116,11 @@ void pst_gw_reply_header(struct pst_gw_request *r, const char *name,
  * which may be after the request. NULL: it is answered (429), nothing begins.
  */
 struct pst_gw_peer *pst_gw_take_op(struct pst_gw_request *r);
+
+/* So many more bytes are held for the request until its end, and count as a
+ * body's of its client. Returns false if it was answered that there is no room:
+ * nothing is held then. */
+bool pst_gw_hold(struct pst_gw_request *r, uint64_t bytes);
 
 /* Whether nobody is there for the answer: libmicrohttpd does not look at a
  * connection that rests. Any thread may ask while the request rests. */

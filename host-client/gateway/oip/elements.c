@@ -279,7 +279,6 @@ bool pst_gw_elements_write(struct pst_gw_text *t, uint32_t dtype,
 	char *to;
 	int k;
 
-	pst_gw_text_add(t, "[");
 	for (i = 0; i < n; i++, at += size) {
 		to = pst_gw_text_room(t, TEXT_SIZE + 1);
 		if (!to)
@@ -291,6 +290,5 @@ bool pst_gw_elements_write(struct pst_gw_text *t, uint32_t dtype,
 			return false;
 		t->n += (size_t)k + (i > 0);
 	}
-	pst_gw_text_add(t, "]");
 	return true;
 }

@@ -24,8 +24,8 @@ PST_MUST_USE int pst_gw_tensor_bytes(uint32_t dtype, uint32_t rank,
 const char *pst_gw_elements_read(struct pst_gw_span data, uint32_t dtype,
 				 uint32_t rank, const int64_t *dim, void *to);
 
-/* Appends n elements as a flat array. Returns false if one is none of JSON's:
- * not a number, or infinite. */
+/* Appends n elements with commas between them. Returns false if one is none of
+ * JSON's: not a number, or infinite. */
 bool pst_gw_elements_write(struct pst_gw_text *t, uint32_t dtype,
 			   const void *from, uint64_t n);
 

@@ -42,6 +42,7 @@ static void give_back(struct pst_gw_infer *i)
 static void infer_free(struct pst_gw_infer *i)
 {
 	give_back(i);
+	pst_gw_text_done(&i->reply);
 	free(i->call);
 	free(i->text);
 	free(i);
@@ -82,23 +83,23 @@ static bool is_gemm(const struct pst_gw_infer *i)
 	return strcmp(i->name, PST_GW_GEMM) == 0;
 }
 
+static int parse(struct pst_gw_infer *i, struct pst_error *err)
+{
+	i->call = malloc(sizeof(*i->call));
+	return i->call ? pst_gw_call_read(i->call, i->text ? i->text : "",
+					  i->text_n, err)
+		       : pst_oom(err);
+}
+
 static bool read_call(struct pst_gw_infer *i)
 {
 	const uint64_t binary = i->request->length - i->text_size;
-	struct pst_error err;
 
-	if (i->call)
+	if (i->parsed)
 		return true;
-	i->call = malloc(sizeof(*i->call));
-	if (!i->call) {
-		pst_gw_reply_error(i->request, 503, "out of memory");
+	i->parsed = pst_gw_convert(i, parse, i->text_n);
+	if (!i->parsed)
 		return false;
-	}
-	if (pst_gw_call_read(i->call, i->text ? i->text : "", i->text_n, &err) <
-	    0) {
-		pst_gw_oip_failure(i->request, &err);
-		return false;
-	}
 	if (i->call->binary_bytes == binary)
 		return true;
 	pst_gw_reply_error(i->request, 400,
@@ -217,28 +218,30 @@ static bool place(struct pst_gw_infer *i)
 	return true;
 }
 
-/* The elements that are in the JSON. */
+/* The elements of an input that are in the JSON. */
+static int read_input(struct pst_gw_infer *i, struct pst_error *err)
+{
+	const uint32_t k = i->at_in++;
+	const struct pst_gw_input *in = &i->call->in[k];
+	const char *wrong = NULL;
+
+	if (k == i->call->n_in)
+		return 0;
+	if (!in->is_binary)
+		wrong = pst_gw_elements_read(in->data, in->dtype, in->rank,
+					     in->dim, i->in[k].data);
+	return wrong ? pst_error_set(err, -EINVAL, "input %.120s: %s", in->name,
+				     wrong)
+		     : -EAGAIN;
+}
+
 static bool read_elements(struct pst_gw_infer *i)
 {
-	const struct pst_gw_input *in = i->call->in;
-	const char *wrong;
-	uint32_t k;
-
 	if (i->read)
 		return true;
-	for (k = 0; k < i->call->n_in; k++) {
-		if (in[k].is_binary)
-			continue;
-		wrong = pst_gw_elements_read(in[k].data, in[k].dtype,
-					     in[k].rank, in[k].dim,
-					     i->in[k].data);
-		if (!wrong)
-			continue;
-		pst_gw_reply_error(i->request, 400, "input %.120s: %s",
-				   in[k].name, wrong);
+	i->read = pst_gw_convert(i, read_input, i->text_n);
+	if (!i->read)
 		return false;
-	}
-	i->read = true;
 	if (i->call->binary_bytes)
 		pst_gw_upload_begin(i->link, &i->upload);
 	return true;
@@ -411,6 +414,7 @@ static void finish(struct pst_gw_infer *i)
 {
 	i->ended = false;
 	if (i->end.status == 0) {
+		i->answering = true;
 		pst_gw_infer_answer(i);
 	} else if (i->end.status == -EMSGSIZE && !i->grown && i->at.model &&
 		   is_too_small(i)) {
@@ -532,7 +536,9 @@ static void handle(struct pst_gw_request *r)
 {
 	struct pst_gw_infer *i = r->state;
 
-	if (!i->ended && prepare(i)) {
+	if (i->answering) {
+		pst_gw_infer_answer(i);
+	} else if (!i->ended && prepare(i)) {
 		pst_gw_upload_end(i->link, &i->upload);
 		start(i);
 	}

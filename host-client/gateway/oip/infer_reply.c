@@ -5,55 +5,43 @@
 #include "host-client/gateway/oip/elements.h"
 #include "host-client/gateway/oip/infer.h"
 
-/* Of all but the elements. */
-#define ROOM 1024U
+/* Bytes of an output that are taken at a time: to be JSON, and as they are. */
+#define PIECE  (8U << 10)
+#define PIECES (1ULL << 20)
 
-/* Copies an output to t, once: the guest could change what lies in the region,
- * and the loss of a session empties it. NULL: the request was answered. */
-static void *take(struct pst_gw_infer *i, const struct pst_io *o,
-		  struct pst_gw_text *t)
+/* Takes n bytes of an output, once: the guest could change what lies in the
+ * region, and the loss of a session empties it. */
+static int take(struct pst_gw_infer *i, const struct pst_io *o, void *to,
+		uint64_t n, struct pst_error *err)
 {
-	char *to = pst_gw_text_room(t, o->bytes ? o->bytes : 1);
+	const uint8_t *from = o->data;
 
-	if (!to) {
-		pst_gw_reply_error(i->request, 503, "out of memory");
-		return NULL;
-	}
-	if (o->bytes && pst_take(i->link->c, to, o->data, o->bytes) < 0) {
-		pst_gw_reply_error(i->request, 503,
-				   "the agent went away during the operation");
-		return NULL;
-	}
-	return to;
+	if (pst_take(i->link->c, to, from + i->at_byte, n) < 0)
+		return pst_error_set(err, -ECONNRESET,
+				     "the agent went away during the "
+				     "operation");
+	i->at_byte += n;
+	return 0;
 }
 
-/* The elements as JSON. */
-static bool add_data(struct pst_gw_infer *i, const struct pst_io *o,
-		     struct pst_gw_text *t)
-{
-	const uint32_t size = pst_gw_dtype_size(o->dtype);
-	struct pst_gw_text copy = {0};
-	const void *data = take(i, o, &copy);
-	bool ok = data != NULL;
+/* ---- JSON ---- */
 
-	pst_gw_text_add(t, ",\"data\":");
-	if (ok && !pst_gw_elements_write(t, o->dtype, data,
-					 size ? o->bytes / size : 0)) {
-		ok = false;
-		pst_gw_reply_error(i->request, 400,
-				   "output %.120s has numbers that JSON has "
-				   "not: ask for it with binary_data",
-				   o->name);
+static void add_head(struct pst_gw_infer *i, struct pst_gw_text *t)
+{
+	pst_gw_text_add(t, "{\"model_name\":");
+	pst_gw_text_json(t, i->name);
+	pst_gw_text_add(t, ",\"model_version\":\"" PST_GW_VERSION "\"");
+	if (i->call->has_id) {
+		pst_gw_text_add(t, ",\"id\":");
+		pst_gw_text_json(t, i->call->id);
 	}
-	pst_gw_text_done(&copy);
-	return ok;
+	pst_gw_text_add(t, ",\"outputs\":[");
 }
 
-static bool add_output(struct pst_gw_infer *i, uint32_t k,
-		       struct pst_gw_text *t)
+static void begin_output(struct pst_gw_infer *i, uint32_t k,
+			 struct pst_gw_text *t)
 {
 	const struct pst_io *o = &i->out[k];
-	bool ok = true;
 	uint32_t d;
 
 	pst_gw_text_add(t, k ? ",{\"name\":" : "{\"name\":");
@@ -70,60 +58,112 @@ static bool add_output(struct pst_gw_infer *i, uint32_t k,
 				   "%llu}",
 				   (unsigned long long)o->bytes);
 	else
-		ok = add_data(i, o, t);
-	pst_gw_text_add(t, "}");
-	return ok;
+		pst_gw_text_add(t, ",\"data\":[");
 }
 
-static bool add_json(struct pst_gw_infer *i, struct pst_gw_text *t)
+/* Some elements. Returns 0 after the last one, or as a step. */
+static int add_elements(struct pst_gw_infer *i, const struct pst_io *o,
+			struct pst_gw_text *t, struct pst_error *err)
 {
-	uint32_t k;
+	const uint32_t size = pst_gw_dtype_size(o->dtype);
+	const uint64_t all = size ? o->bytes / size * size : 0;
+	uint8_t piece[PIECE];
+	uint64_t n = pst_min_u64(all - i->at_byte, sizeof(piece));
+	int r;
 
-	pst_gw_text_add(t, "{\"model_name\":");
-	pst_gw_text_json(t, i->name);
-	pst_gw_text_add(t, ",\"model_version\":\"" PST_GW_VERSION "\"");
-	if (i->call->has_id) {
-		pst_gw_text_add(t, ",\"id\":");
-		pst_gw_text_json(t, i->call->id);
+	if (n == 0)
+		return 0;
+	if (i->at_byte > 0)
+		pst_gw_text_add(t, ",");
+	r = take(i, o, piece, n, err);
+	if (r < 0)
+		return r;
+	if (!pst_gw_elements_write(t, o->dtype, piece, n / size))
+		return pst_error_set(err, -EINVAL,
+				     "output %.120s has numbers that JSON has "
+				     "not: ask for it with binary_data",
+				     o->name);
+	return i->at_byte < all ? -EAGAIN : 0;
+}
+
+/* ---- Step by step ---- */
+
+static int add_json(struct pst_gw_infer *i, struct pst_gw_text *t,
+		    struct pst_error *err)
+{
+	const uint32_t k = i->at_out;
+	int r = 0;
+
+	if (t->n == 0)
+		add_head(i, t);
+	if (k < i->n_out) {
+		if (i->at_byte == 0)
+			begin_output(i, k, t);
+		if (!i->binary[k])
+			r = add_elements(i, &i->out[k], t, err);
+		if (r < 0)
+			return r;
+		pst_gw_text_add(t, i->binary[k] ? "}" : "]}");
+		i->at_byte = 0;
+		i->at_out++;
+		return -EAGAIN;
 	}
-	pst_gw_text_add(t, ",\"outputs\":[");
-	for (k = 0; k < i->n_out; k++)
-		if (!add_output(i, k, t))
-			return false;
 	pst_gw_text_add(t, "]}\n");
-	return true;
+	i->json_n = t->n;
+	i->at_out = 0;
+	return -EAGAIN;
+}
+
+static int add_binary(struct pst_gw_infer *i, struct pst_gw_text *t,
+		      struct pst_error *err)
+{
+	const struct pst_io *o = &i->out[i->at_out];
+	const uint64_t n = pst_min_u64(PIECES, o->bytes - i->at_byte);
+	char *to;
+	int r;
+
+	if (!i->binary[i->at_out] || n == 0) {
+		i->at_byte = 0;
+		i->at_out++;
+		return -EAGAIN;
+	}
+	to = pst_gw_text_room(t, n);
+	if (!to)
+		return pst_oom(err);
+	r = take(i, o, to, n, err);
+	if (r < 0)
+		return r;
+	t->n += n;
+	return -EAGAIN;
+}
+
+static int step(struct pst_gw_infer *i, struct pst_error *err)
+{
+	if (i->reply.failed)
+		return pst_oom(err);
+	if (i->json_n == 0)
+		return add_json(i, &i->reply, err);
+	return i->at_out < i->n_out ? add_binary(i, &i->reply, err) : 0;
 }
 
 void pst_gw_infer_answer(struct pst_gw_infer *i)
 {
-	struct pst_gw_text t = {0};
-	uint64_t bytes = ROOM;
+	uint64_t work = 0;
 	bool binary = false;
 	char length[24];
 	uint32_t k;
 
 	for (k = 0; k < i->n_out; k++) {
 		binary = binary || i->binary[k];
-		bytes += i->binary[k] ? i->out[k].bytes : 0;
+		/* Bytes that are only copied are as good as none. */
+		work += i->binary[k] ? i->out[k].bytes / 64 : i->out[k].bytes;
 	}
-	(void)pst_gw_text_room(&t, bytes);
-	if (!add_json(i, &t)) {
-		pst_gw_text_done(&t);
+	if (!pst_gw_convert(i, step, work))
 		return;
-	}
-	snprintf(length, sizeof(length), "%zu", t.n);
-	for (k = 0; k < i->n_out; k++) {
-		if (!i->binary[k])
-			continue;
-		if (!take(i, &i->out[k], &t)) {
-			pst_gw_text_done(&t);
-			return;
-		}
-		t.n += i->out[k].bytes;
-	}
+	snprintf(length, sizeof(length), "%zu", i->json_n);
 	pst_gw_reply(i->request, 200,
 		     binary ? "application/octet-stream" : "application/json",
-		     &t);
+		     &i->reply);
 	if (binary)
 		pst_gw_reply_header(i->request,
 				    "Inference-Header-Content-Length", length);

@@ -21,7 +21,7 @@ struct load {
 	struct pst_gw_engines *engines;
 	struct pst_gw_peer *peer;
 	struct pst_gw_waiter waiter;
-	bool is_raw;             /* the body is the file itself */
+	bool is_raw;             /* no JSON is left to be read */
 	int fd;                  /* of the file, in memory */
 	struct pst_gw_text text; /* JSON, as it came */
 	unsigned int at;         /* the engine whose turn it is */
@@ -170,7 +170,11 @@ static int run_load(struct pst_gw_job *j, struct pst *none,
 	int r;
 
 	(void)none;
-	r = check_file(l, err);
+	r = l->is_raw ? 0 : read_json(l, err);
+	pst_gw_text_done(&l->text);
+	l->is_raw = true;
+	if (r == 0)
+		r = check_file(l, err);
 	if (r < 0)
 		return r;
 	o.timeout_ns = OPEN_NS;
@@ -360,19 +364,11 @@ static void step(struct pst_gw_request *r, struct load *l)
 static void handle(struct pst_gw_request *r)
 {
 	struct load *l = r->state;
-	struct pst_error err;
-	int e = 0;
 
-	if (!l->peer) {
-		if (is_load(l) && !l->is_raw)
-			e = l->text.failed ? pst_oom(&err) : read_json(l, &err);
-		pst_gw_text_done(&l->text);
-		if (e < 0)
-			pst_gw_oip_failure(r, &err);
-		if (e < 0 || !(l->peer = pst_gw_take_op(r)))
-			return;
-	}
-	step(r, l);
+	if (l->text.failed)
+		pst_gw_reply_error(r, 503, "out of memory");
+	else if (l->peer || (l->peer = pst_gw_take_op(r)))
+		step(r, l);
 }
 
 const struct pst_gw_route pst_gw_load_routes[] = {

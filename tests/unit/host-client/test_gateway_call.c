@@ -285,8 +285,11 @@ static bool round_trip(uint32_t dtype, const void *from, uint64_t n)
 	const int64_t dim[] = {(int64_t)n};
 	uint8_t back[64];
 	struct pst_gw_text t = {0};
-	bool ok = pst_gw_elements_write(&t, dtype, from, n);
+	bool ok;
 
+	pst_gw_text_add(&t, "[");
+	ok = pst_gw_elements_write(&t, dtype, from, n);
+	pst_gw_text_add(&t, "]");
 	if (ok) {
 		PST_MUST(!pst_gw_elements_read((struct pst_gw_span){t.at, t.n},
 					       dtype, 1, dim, back));
