@@ -4,12 +4,13 @@
 #
 # gpu-check.sh OUT
 #
-# Leaves in OUT: summary.txt (at most 60 lines, the most important first, as
-# printed; each claim of Penstock as met, missed or not measured), summary.json
-# (the same for programs), gpu.md (for bench/results), log.txt, sanitizer.txt.
-# Ends by itself within 300 s. cuBLAS comes from this
-# machine's toolkit, from PyTorch's packages, or from $GPU_LIB_PATH.
-# Exit: 0 all that ran is right, 1 not, 77 there is no card.
+# Leaves in OUT: summary.txt (at most 60 lines; first each claim of Penstock as
+# met, missed or not measured), summary.json (the same for programs), gpu.md (for
+# bench/results), log.txt, sanitizer.txt. Ends by itself within 300 s. cuBLAS
+# comes from this machine's toolkit, from Python's packages (as PyTorch's), or
+# from $GPU_LIB_PATH.
+# Exit: 0 all that ran is right; 1 not, or the card cannot be used; 77 there is
+# none.
 set -u
 [ $# -eq 1 ] || {
 	sed -n '3,/^set/s/^# \{0,1\}//p' "$0" >&2
@@ -20,6 +21,7 @@ mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
 rm -f "$out"/{summary.txt,summary.json,gpu.md,log.txt,sanitizer.txt}
 t0=$(date +%s)
 # Tests put smaller numbers here.
+patience=${GPU_CHECK_PATIENCE:-20}
 limit=${GPU_CHECK_LIMIT:-280}
 sides=${GPU_CHECK_SIDES:-64 128 256 512 1024 2048 4096 8192}
 side=${GPU_CHECK_SIDE:-192}
@@ -30,16 +32,22 @@ ways=${GPU_CHECK_WAYS:-auto pipelined whole mapped}
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 tar -C "$tmp" -xzf "$here/lib.tar.gz" || exit 1
-failed=0 disagree=0 lines=0
+failed=0 disagree=0 failures=0
 : >"$tmp/json"
+: >"$tmp/claims"
+: >"$tmp/rest"
 
 left() { echo $((limit - $(date +%s) + t0)); }
 log() { echo "[$(($(date +%s) - t0)) s] $*" >>"$out/log.txt"; }
-# say WORDS: a line of the summary, of which there are at most 60.
+# say WORDS: a line of the summary.
 say() {
 	log "$*"
-	lines=$((lines + 1))
-	[ $lines -gt 59 ] || echo "$*" | cut -c1-160 | tee -a "$out/summary.txt"
+	cut -c1-160 <<<"$*" | tee -a "$out/summary.txt" "$tmp/rest"
+}
+# detail LINE: why something failed; ten of them in all.
+detail() {
+	failures=$((failures + 1))
+	[ $failures -gt 10 ] || say "  $1"
 }
 # note NAME VALUE: of the summary for programs; VALUE is JSON.
 note() { echo "\"$1\":$2" >>"$tmp/json"; }
@@ -51,37 +59,67 @@ within() {
 	[ "$most" -gt 5 ] || return 124
 	timeout -k 5 "$most" "$@"
 }
+# end EXIT: the summary in its order, claims first.
 end() {
 	note seconds $(($(date +%s) - t0))
 	note exit "$1"
 	echo "{$(paste -sd, "$tmp/json")}" >"$out/summary.json"
 	say "$(($(date +%s) - t0)) s, exit $1"
+	{
+		tail -n 1 "$tmp/rest"
+		cat "$tmp/claims"
+		sed '$d' "$tmp/rest"
+	} | head -n 60 >"$out/summary.txt"
 	exit "$1"
 }
 
-# library FILE: the folder it is in.
-library() {
-	local d site
-	site=$(python3 -c 'import os, torch
-print(os.path.dirname(os.path.dirname(torch.__file__)))' 2>/dev/null)
-	for d in ${GPU_LIB_PATH:-} /usr/local/cuda/lib64 \
+# folders: where libraries of CUDA may be. Asked without importing anything:
+# PyTorch alone takes seconds.
+folders() {
+	local site sites
+	sites=$(timeout 20 python3 -c 'import importlib.util as u
+for n in "nvidia", "torch":
+    s = u.find_spec(n)
+    for d in s.submodule_search_locations or [] if s else []: print(d)' \
+		2>/dev/null | tr ' ' '?')
+	# shellcheck disable=SC2046,SC2086 # a list of words, with wildcards
+	printf '%s\n' ${GPU_LIB_PATH:-} /usr/local/cuda/lib64 \
 		/usr/local/cuda-*/lib64 \
-		/usr/local/cuda/targets/x86_64-linux/lib \
-		"$site"/nvidia/cu*/lib "$site"/nvidia/*/lib \
-		/usr/lib/x86_64-linux-gnu; do
+		/usr/local/cuda/targets/x86_64-linux/lib /opt/cuda/lib64 \
+		${CONDA_PREFIX:+$CONDA_PREFIX/lib} $(for site in $sites; do
+			echo "$site/cu*/lib $site/*/lib $site/lib"
+		done) /usr/lib/x86_64-linux-gnu /usr/lib64
+}
+# library NAME: the folder it is in.
+library() {
+	local d
+	while read -r d; do
 		[ ! -e "$d/$1" ] || {
 			echo "$d"
 			return
 		}
-	done
+	done <"$tmp/folders"
 }
 # shellcheck source=/dev/null
 . "$here/versions"
+folders >"$tmp/folders"
 blas=$(library "libcublasLt.so.$CUBLAS_MAJOR")
 rt=$(library "libcudart.so.$CUDART_MAJOR")
-say "cuBLAS in ${blas:-nowhere}, CUDA's runtime in ${rt:-nowhere}"
+say "cuBLAS $CUBLAS_MAJOR in ${blas:-nowhere}, CUDA's runtime $CUDART_MAJOR in ${rt:-nowhere}"
 note cublas_dir "\"$blas\""
-path=$blas:$rt:$tmp/lib:/usr/local/nvidia/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+if [ -z "$blas" ] || [ -z "$rt" ]; then
+	while read -r d; do
+		ls "$d"/libcublasLt.so.?? "$d"/libcudart.so.?? 2>/dev/null
+	done <"$tmp/folders" | sort -u >"$tmp/others"
+	say "this bundle needs both (GPU_LIB_PATH=FOLDER); here are:" \
+		"$(tr '\n' ' ' <"$tmp/others")"
+fi
+path=$tmp/lib
+# The driver's own library is not in the loader's list in some containers.
+for d in "$blas" "$rt" ${LD_LIBRARY_PATH:-} /usr/local/nvidia/lib64 \
+	/usr/lib/wsl/lib /run/opengl-driver/lib; do
+	[ -z "$d" ] || path=$path:$d
+done
 ours() {
 	env LD_LIBRARY_PATH="$path" PENSTOCK_AGENT="$here/bin/penstock-agent" \
 		PENSTOCK_BACKEND_DIR="$here/modules" \
@@ -89,25 +127,66 @@ ours() {
 }
 export -f ours
 export path here tmp
+# smi OPTION...: beside a driver that is stuck it may never end.
+smi() {
+	[ -e "$tmp/stuck" ] || timeout -k 2 "$patience" nvidia-smi "$@"
+	case $? in
+	124 | 137) touch "$tmp/stuck" ;;
+	esac
+}
 {
 	uname -a
 	nproc
-	nvidia-smi
-	nvidia-smi -q -d CLOCK,PERFORMANCE
+	smi
+	smi -q -d CLOCK,PERFORMANCE
 	ls -l /dev/nvidia*
 	grep -E 'MemTotal|Huge' /proc/meminfo
 	cat /proc/driver/nvidia/version
 	ulimit -l
+	df -h /dev/shm "$tmp"
 } >>"$out/log.txt" 2>&1
-missing=$(ours ldd "$here"/bin/* "$here"/modules/*.so 2>&1 |
-	awk '/not found/ { print $1 }' | sort -u | tr '\n' ' ')
+ours timeout 20 ldd "$here"/bin/* "$here"/modules/*.so >"$tmp/ldd" 2>&1
+missing=$(grep -o -E '[^ 	]+ => not found|GLIBC_[0-9.]+. not found' "$tmp/ldd" |
+	sort -u | tr '\n' ' ')
 [ -z "$missing" ] || say "libraries that are missing here: $missing"
-smi=$(nvidia-smi --format=csv,noheader --query-gpu=name,driver_version,pcie.link.gen.max,pcie.link.width.max,clocks.max.sm 2>/dev/null | head -n 1)
-[ -z "$smi" ] || say "card: $smi"
+card=$(smi --format=csv,noheader --query-gpu=name,driver_version,pcie.link.gen.max,pcie.link.width.max,clocks.max.sm,compute_mode 2>/dev/null | head -n 1)
+[ -z "$card" ] || say "card: $card"
+[ ! -e "$tmp/stuck" ] || say "nvidia-smi does not answer"
+
+# has_card: whether there is one, whatever can be done with it.
+has_card() {
+	[ -e /dev/nvidiactl ] || [ -e /dev/dxg ] ||
+		grep -qsx 0x10de /sys/bus/pci/devices/*/vendor
+}
+# no_card: why the agent has none, in its own words when it must have one.
+no_card() {
+	local why
+	why=$(ours timeout -k 2 20 "$here/bin/penstock-agent" --backend cuda \
+		--region memfd:64M --listen "unix:$tmp/socket" 2>&1 | tail -n 1)
+	say "no card: ${why#penstock-agent: }"
+	has_card || end 77
+	say "there is a card of NVIDIA's, which cannot be used so"
+	end 1
+}
+# A driver that is older than the toolkit: such cards as run in datacenters take
+# the toolkit's own libcuda.
+compat() {
+	local d
+	for d in ${rt:+"${rt%/*}/compat"} /usr/local/cuda/compat \
+		"/usr/local/cuda-$CUDART_MAJOR"*/compat; do
+		case :$path in *":$d"*) continue ;; esac
+		[ ! -e "$d/libcuda.so.1" ] || {
+			path=$d:$path
+			say "with the toolkit's libcuda, of $d"
+			return 0
+		}
+	done
+	return 1
+}
 
 # agree WORDS SIDE [VARIABLE=VALUE...]: one line of the summary, failures below.
 agree() {
-	local words=$1 n=$2 r ok bad skipped
+	local words=$1 n=$2 r ok bad skipped line
 	shift 2
 	within 60 bash -c 'ours "$@"' - "$@" "$here/bin/agree" "$n" \
 		>"$tmp/agree" 2>&1
@@ -117,19 +196,23 @@ agree() {
 	bad=$(grep -c '^not ok' "$tmp/agree")
 	skipped=$(grep -c '# SKIP' "$tmp/agree")
 	if [ $r = 77 ]; then
-		say "no card: $(tail -n 1 "$tmp/agent.log" "$tmp/agree" | tr '\n' ' ')"
-		end 77
+		if has_card && compat; then
+			agree "$words" "$n" "$@"
+			return
+		fi
+		no_card
 	fi
 	[ $r = 0 ] || failed=1 disagree=$((disagree + 1))
 	say "agreement, $words: $ok right, $bad wrong, $skipped not had, exit $r"
 	note "agree_${words// /_}" "{\"ok\":$ok,\"wrong\":$bad,\"skipped\":$skipped,\"exit\":$r}"
-	grep '^not ok' "$tmp/agree" | head -n 3 | while read -r l; do
-		echo "  $l" | cut -c1-160 | tee -a "$out/summary.txt"
-	done
+	[ $r = 0 ] || [ "$bad" -gt 0 ] || detail "$(tail -n 1 "$tmp/agree")"
+	while read -r line; do
+		detail "$line"
+	done < <(grep '^not ok' "$tmp/agree" | head -n 3)
 }
 region='PENSTOCK_ENDPOINT=spawn:?size=256M'
 agree "smallest" 40 "$region"
-head -n 1 "$tmp/agree" | cut -c1-160 | tee -a "$out/summary.txt"
+say "$(head -n 1 "$tmp/agree")"
 agree "chosen way" "$side" "$region"
 agree "in place" "$side" "$region" PENSTOCK_CUDA_STRATEGY=mapped
 agree "in tiles" "$side" "$region" PENSTOCK_CUDA_STRATEGY=pipelined
@@ -143,7 +226,8 @@ if within 40 bash -c 'ours "$@"' - "$region" "$here/bin/agree" -m "$here/data" \
 	say "models: $(grep -c '^ok' "$tmp/models") batches as on the CPU"
 	note models true
 else
-	say "models: $(grep '^not ok' "$tmp/models" | head -n 2 | tr '\n' ';')"
+	say "models: not as on the CPU: $(grep -v '^ok' "$tmp/models" |
+		tail -n 2 | tr '\n' ';')"
 	note models false
 	failed=1 disagree=$((disagree + 1))
 fi
@@ -163,9 +247,10 @@ note two_clients "\"$both\""
 ours "$region" timeout 20 "$here/bin/penstock" info >"$tmp/info" 2>&1
 ours "$region" timeout 20 "$here/bin/penstock" health >>"$tmp/info" 2>&1
 cat "$tmp/info" >>"$out/log.txt"
-grep -i -E 'gpu|cuda|registration|health|temperature' "$tmp/info" | head -n 6 |
-	while read -r l; do echo "$l" | cut -c1-160 | tee -a "$out/summary.txt"; done
-lines=$((lines + 6))
+while read -r l; do
+	say "$l"
+done < <(grep -i -E 'gpu|cuda|registration|health|temperature' "$tmp/info" |
+	head -n 6)
 
 # Speed. An agent has one way to the card, and calibrates once: one process for
 # each type and way, all sides in it, and those first that claims are about.
@@ -250,6 +335,8 @@ claim() {
 		else print (least == "least" ? w >= b : w <= b) ? "met" : "missed"
 	}')
 	say "claim $1, $2: $words${worst:+ ($worst, at $5 $4)}"
+	tail -n 1 "$tmp/rest" >>"$tmp/claims"
+	sed -i '$d' "$tmp/rest"
 	note "claim_$1" "\"$words\""
 }
 # of_n N...: the lines of these sides, of a file or stdin.
@@ -270,6 +357,7 @@ claim 4 "us added to n <= 256" "$(of added_p50_us <"$tmp/latency")" 5 most
 claim 5 "copies of the region beside pinned memory" "$(of_n "${sides##* }" |
 	grep '"f32".*"auto"' | sed -n 's/.*"upload\/penstock_upload":\([0-9.]*\),.*download":\([0-9.]*\).*/\1\n\2/p')" 0.97 least
 
+PATH=$PATH:${rt%/lib*}/bin:${rt%/targets/*}/bin:/usr/local/cuda/bin
 if command -v compute-sanitizer >/dev/null && [ "$(left)" -gt 60 ]; then
 	within 80 bash -c 'ours "$@"' - PENSTOCK_CUDA_MEMORY=16M \
 		PENSTOCK_ENDPOINT='spawn:?size=64M' compute-sanitizer \
@@ -284,7 +372,7 @@ else
 fi
 sort -u "$tmp/agent.log" 2>/dev/null | cut -c1-300 >>"$out/log.txt"
 {
-	echo "# ${smi:-a card}, $(date -u +%F)"
+	echo "# ${card:-a card}, $(date -u +%F)"
 	echo
 	sed 's/^/    /' "$out/summary.txt"
 } >"$out/gpu.md"

@@ -46,6 +46,8 @@ check "it checks the card, from another folder and an empty environment" \
 	FAKECUDA_MEMORY=268435456 \
 	"$tmp/elsewhere/gpu-check.sh" "$tmp/out"
 sed 's/^/# /' "$tmp/out/summary.txt"
+sed -n 2p "$tmp/out/summary.txt" >"$tmp/second"
+check "the summary begins with claims" grep -q "^claim 1, " "$tmp/second"
 check "the summary is short" [ "$(wc -l <"$tmp/out/summary.txt")" -le 60 ]
 for words in "agreement, smallest: 198 right, 0 wrong" \
 	"models: 10 batches as on the CPU" "two clients at once: exits 0 0" \
@@ -65,6 +67,15 @@ s = json.load(open('$tmp/out/summary.json'))
 assert s['exit'] == 0 and len(s['products']) == 8, s
 assert s['latency'][0]['p99_us'] > 0, s"
 fi
-expect "without a card it says so" 77 "no card" env -i PATH="$PATH" \
-	FAKECUDA_DRIVER=0 "$tmp/elsewhere/gpu-check.sh" "$tmp/out"
+# An nvidia-smi that never ends, as beside a driver that is stuck.
+mkdir "$tmp/stuck"
+printf '#!/bin/sh\nexec sleep 1000\n' >"$tmp/stuck/nvidia-smi"
+chmod +x "$tmp/stuck/nvidia-smi"
+expect "without a card it says so" 77 "no NVIDIA driver is loaded" env -i \
+	PATH="$tmp/stuck:$PATH" GPU_CHECK_PATIENCE=1 FAKECUDA_DRIVER=0 \
+	"$tmp/elsewhere/gpu-check.sh" "$tmp/out"
+check "it has waited for nvidia-smi once" \
+	grep -q "nvidia-smi does not answer" "$tmp/out/summary.txt"
+check "it says which libraries it wants" \
+	grep -q "this bundle needs both" "$tmp/out/summary.txt"
 finish
