@@ -219,12 +219,13 @@ static bool has_rule(const struct pst_host_early *e,
 	bool has = has_file(e, file);
 	size_t i, len;
 
-	/* Those two take the distribution's, dracut all for this host. */
+	/* Those two take the distribution's, dracut all of etc for this host.
+	 */
 	if (e->maker == PST_HOST_EARLY_MKINITCPIO)
 		return has;
 	if (e->maker != PST_HOST_EARLY_INITRAMFS_TOOLS)
 		return has || e->maker != PST_HOST_EARLY_DRACUT ||
-		       !e->no_modconf;
+		       (!e->no_modconf && strncmp(file, "etc/", 4) == 0);
 	if (pst_host_root_list(root, hooks, &names) < 0)
 		return false;
 	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES && !has; i++) {

@@ -132,43 +132,74 @@ static int add_dir(const struct pst_host_root *root, const char *dir,
 	return r;
 }
 
-/* udev reads no other files. */
+/* A file of rules, if it is about drivers. */
+static int add_rules(const struct pst_host_root *root,
+		     const struct pst_host_early *early, const char *dir,
+		     const char *name, struct pst_host_vfio_conf *c)
+{
+	static const char ext[] = ".rules";
+	char path[PST_HOST_ROOT_PATH_MAX], *text = NULL;
+	struct pst_host_vfio_rules *more;
+	size_t n = strlen(name), len;
+
+	if (n < sizeof(ext) || strcmp(name + n - strlen(ext), ext) != 0 ||
+	    pst_host_path(path, "%s/%s", dir, name) < 0 ||
+	    pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX, &text,
+			       &len) < 0)
+		return 0;
+	if (!strstr(text, "driver_override") && !strstr(text, "vfio")) {
+		free(text);
+		return 0;
+	}
+	more = reallocarray(c->udev, c->n_udev + 1, sizeof(*more));
+	if (!more) {
+		free(text);
+		return -ENOMEM;
+	}
+	c->udev = more;
+	more[c->n_udev++] = (struct pst_host_vfio_rules){
+		.text = text,
+		.late = !pst_host_early_has_rule(early, root, path),
+	};
+	return 0;
+}
+
+/* The files that udev reads at the next boot, in the order of their names; of
+ * two with one name the former directory's counts (udev(7)). What is in run is
+ * this boot's. */
 static int add_udev(const struct pst_host_root *root,
 		    const struct pst_host_early *early,
 		    struct pst_host_vfio_conf *c)
 {
-	static const char dir[] = "etc/udev/rules.d", ext[] = ".rules";
-	PST_HOST_CLEANUP_NAMES struct pst_host_names names = {0};
-	char path[PST_HOST_ROOT_PATH_MAX], *text = NULL;
-	struct pst_host_vfio_rules *more;
-	size_t i, n, len;
+	static const char *const dirs[] = {
+		"etc/udev/rules.d", "usr/local/lib/udev/rules.d",
+		"usr/lib/udev/rules.d", "lib/udev/rules.d"};
+	struct pst_host_names names[PST_ARRAY_SIZE(dirs)] = {0};
+	size_t at[PST_ARRAY_SIZE(dirs)] = {0}, i, k;
+	int r = 0;
 
-	if (pst_host_root_list(root, dir, &names) < 0)
-		return 0;
-	for (i = 0; i < names.n && i < PST_HOST_ROOT_CONF_FILES; i++) {
-		n = strlen(names.name[i]);
-		if (n < sizeof(ext) ||
-		    strcmp(names.name[i] + n - strlen(ext), ext) != 0 ||
-		    pst_host_path(path, "%s/%s", dir, names.name[i]) < 0 ||
-		    pst_host_root_read(root, path, PST_HOST_ROOT_CONF_MAX,
-				       &text, &len) < 0)
-			continue;
-		if (!strstr(text, "driver_override") && !strstr(text, "vfio")) {
-			free(text);
-			continue;
-		}
-		more = reallocarray(c->udev, c->n_udev + 1, sizeof(*more));
-		if (!more) {
-			free(text);
-			return -ENOMEM;
-		}
-		c->udev = more;
-		more[c->n_udev++] = (struct pst_host_vfio_rules){
-			.text = text,
-			.late = !pst_host_early_has_rule(early, root, path),
-		};
+	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
+		if (pst_host_root_list(root, dirs[i], &names[i]) < 0)
+			names[i].n = 0;
+	while (r == 0 && c->n_udev < PST_HOST_ROOT_CONF_FILES) {
+		const char *name = NULL;
+
+		for (i = k = 0; i < PST_ARRAY_SIZE(dirs); i++)
+			if (at[i] < names[i].n &&
+			    (!name || strcmp(names[i].name[at[i]], name) < 0)) {
+				name = names[i].name[at[i]];
+				k = i;
+			}
+		if (!name)
+			break;
+		r = add_rules(root, early, dirs[k], name, c);
+		for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
+			at[i] += at[i] < names[i].n &&
+				 strcmp(names[i].name[at[i]], name) == 0;
 	}
-	return 0;
+	for (i = 0; i < PST_ARRAY_SIZE(dirs); i++)
+		pst_host_names_done(&names[i]);
+	return r;
 }
 
 /* Whether udev gives dev to vfio-pci, by all rules or those alone that are in

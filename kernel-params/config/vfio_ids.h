@@ -41,8 +41,8 @@ struct pst_host_vfio_conf {
 };
 
 /*
- * Gathers them from command line, modprobe.d, etc/udev/rules.d,
- * etc/driverctl.d, etc/nixos. 0 (to be ended with pst_host_vfio_conf_done()) or
+ * Gathers them from command line, modprobe.d, udev's rules, etc/driverctl.d,
+ * etc/nixos. 0 (to be ended with pst_host_vfio_conf_done()) or
  * -ENOMEM.
  */
 PST_MUST_USE int pst_host_vfio_conf_scan(const struct pst_host_root *root,

@@ -231,6 +231,19 @@ KERNEL=="0000:02:00.0", ATTR{d3cold_allowed}="0"'
 finds "a rule about something else gives nothing" vfio.ids WARN \
 	"0000:02:00.0: nothing"
 
+next rules
+r='KERNEL=="0000:02:00.[01]", ATTR{driver_override}='
+put usr/lib/udev/rules.d/50-a.rules "$r\"vfio-pci\""
+finds "a package may have rules" vfio.ids PASS "0000:02:00.0: its address,"
+put etc/udev/rules.d/50-a.rules ""
+finds "which one of its name hides" vfio.ids WARN "0000:02:00.0: nothing"
+put etc/udev/rules.d/50-a.rules "$r\"vfio-pci\""
+put usr/lib/udev/rules.d/60-b.rules "$r\"nouveau\""
+finds "and a later one revokes" vfio.ids WARN "0000:02:00.0: nothing"
+rm "$tree/usr/lib/udev/rules.d/60-b.rules"
+put usr/lib/udev/rules.d/40-b.rules "$r\"nouveau\""
+finds "but not one before it" vfio.ids PASS "0000:02:00.0: its address,"
+
 next booster
 put usr/bin/booster ""
 put etc/modprobe.d/v.conf "options vfio-pci ids=$ids
