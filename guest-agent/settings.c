@@ -81,7 +81,7 @@ const struct pst_agent_setting_desc pst_agent_settings[PST_AGENT_N_SETTINGS] = {
 		 "ONNX Runtime's library [libonnxruntime.so.1]"},
 	[PST_AGENT_SET_MODELS_DIR] =
 		{"models-dir", PST_AGENT_SETTING_KEY, "DIR",
-		 "load the ONNX models of DIR at the start [none]"},
+		 "load the models of DIR at the start [none]"},
 	[PST_AGENT_SET_ALLOW_INSTALL] =
 		{"allow-install", PST_AGENT_SETTING_KEY, "yes|no",
 		 "let clients write to models-dir [no]"},

@@ -61,8 +61,8 @@ struct pst_load_args {
  *
  * Errors: those of pst_model_load(); of an ONNX file EOPNOTSUPP (the agent has
  * no ONNX Runtime, the model needs what RUN has not, or the provider asked for
- * cannot be had; the sentence says why), EACCES (install: the agent does not
- * allow it), and ECANCELED.
+ * cannot be had; the sentence says why); EOPNOTSUPP (install: the agent does
+ * not allow it), and ECANCELED.
  */
 int pst_model_load_file(struct pst *c, const struct pst_load_args *l,
 			uint64_t timeout_ns, struct pst_model *ret);

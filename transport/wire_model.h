@@ -55,7 +55,7 @@ struct pst_wire_model_fill {
 static_assert(sizeof(struct pst_wire_model_fill) == 32, "");
 
 enum pst_wire_model_format {
-	PST_WIRE_SAFETENSORS = 0, /* by MODEL_LOAD */
+	PST_WIRE_SAFETENSORS = 0, /* of one file; also by MODEL_LOAD */
 	PST_WIRE_ONNX = 1,
 	PST_WIRE_N_FORMATS
 };
@@ -85,7 +85,7 @@ static_assert(sizeof(struct pst_wire_model_file) == 80, "");
 
 struct pst_wire_model_files {
 	char name[PST_WIRE_MODEL_NAME]; /* as MODEL_LOAD's */
-	uint32_t format;                /* PST_WIRE_ONNX */
+	uint32_t format;                /* enum pst_wire_model_format */
 	uint32_t provider;              /* enum pst_wire_provider */
 	uint32_t flags;                 /* PST_WIRE_MODEL_INSTALL */
 	uint32_t n_files;               /* 1..PST_WIRE_MODEL_FILES */

@@ -393,6 +393,15 @@ static void cpu_model_free(struct pst_backend *b, void *model)
 	pst_agent_hostmem_release(&b->mem, weights);
 }
 
+static int cpu_upload(struct pst_backend *b, void *mem, uint64_t off,
+		      const void *data, uint64_t n, struct pst_error *err)
+{
+	(void)b;
+	(void)err;
+	memcpy((uint8_t *)mem + off, data, n);
+	return 0;
+}
+
 const struct pst_backend_ops pst_backend_cpu = {
 	.abi = PST_BACKEND_ABI,
 	.name = "cpu",
@@ -409,4 +418,5 @@ const struct pst_backend_ops pst_backend_cpu = {
 	.model_free = cpu_model_free,
 	.alloc = cpu_alloc,
 	.release = cpu_release,
+	.upload = cpu_upload,
 };

@@ -302,6 +302,7 @@ const struct pst_backend_ops pst_backend_cuda_module = {
 	.estimate_ns = cuda_estimate_ns,
 	.alloc = pst_cuda_alloc,
 	.release = pst_cuda_release,
+	.upload = pst_cuda_upload,
 	.model_new = pst_cuda_model_new,
 	.model_free = pst_cuda_model_free,
 };

@@ -94,6 +94,8 @@ bool pst_cuda_check_lost(struct pst_backend *b, const struct pst_error *why);
 int pst_cuda_alloc(struct pst_backend *b, uint64_t size, void **ret,
 		   struct pst_error *err);
 void pst_cuda_release(struct pst_backend *b, void *mem);
+int pst_cuda_upload(struct pst_backend *b, void *mem, uint64_t off,
+		    const void *data, uint64_t n, struct pst_error *err);
 
 /* The same without zeros, for what is written before it is read. */
 int pst_cuda_alloc_scratch(struct pst_backend *b, uint64_t size, void **ret,

@@ -73,6 +73,24 @@ void pst_cuda_release(struct pst_backend *b, void *mem)
 	b->released = b->device.pools;
 }
 
+int pst_cuda_upload(struct pst_backend *b, void *mem, uint64_t off,
+		    const void *data, uint64_t n, struct pst_error *err)
+{
+	int r;
+
+	if (b->lost)
+		return pst_error_set(err, -EIO, "%s", b->why.text);
+	r = pst_cuda_ok(cudaMemcpyAsync((uint8_t *)mem + off, data, n,
+					cudaMemcpyHostToDevice, b->mem_stream),
+			"copying weights to the device", err);
+	if (r == 0)
+		r = pst_cuda_ok(cudaStreamSynchronize(b->mem_stream),
+				"copying weights to the device", err);
+	if (r < 0)
+		pst_cuda_check_lost(b, err);
+	return r;
+}
+
 void pst_cuda_trim(struct pst_backend *b)
 {
 	cudaMemPool_t pool;

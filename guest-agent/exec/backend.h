@@ -15,7 +15,7 @@ struct pst_backend;
 struct pst_agent_model_plan;
 
 /* Of struct pst_backend_ops; a loadable backend of another one is refused. */
-#define PST_BACKEND_ABI 6U
+#define PST_BACKEND_ABI 7U
 
 /* The most operations of a lane that a backend takes ahead. */
 #define PST_BACKEND_MAX_AHEAD 3U
@@ -188,6 +188,12 @@ struct pst_backend_ops {
 	int (*alloc)(struct pst_backend *b, uint64_t size, void **ret,
 		     struct pst_error *err);
 	void (*release)(struct pst_backend *b, void *mem);
+
+	/* Copies n bytes of data to offset off of such memory, which no
+	 * operation uses, and waits for it: a few MiB at a time. NULL together
+	 * with model_new only. Returns 0, -EIO with a sentence. */
+	int (*upload)(struct pst_backend *b, void *mem, uint64_t off,
+		      const void *data, uint64_t n, struct pst_error *err);
 
 	/*
 	 * Makes a checked plan ready to run INFER on. weights: memory of

@@ -138,8 +138,10 @@ static int check_room(struct pst_agent_models *m, const char *name,
 				     m->n);
 	return check_bytes(m, size, err);
 }
-static int parse(const uint8_t *header, size_t n, uint64_t size,
-		 struct pst_agent_model_plan *ret, struct pst_error *err)
+
+int pst_agent_models_plan(const uint8_t *header, size_t n, uint64_t size,
+			  struct pst_agent_model_plan *ret,
+			  struct pst_error *err)
 {
 	struct pst_agent_safetensors st;
 	int r;
@@ -185,6 +187,40 @@ static uint64_t new_handle(struct pst_agent_models *m, const struct entry *e)
 	return (uint64_t)m->gen++ << 32 | (uint64_t)(e - m->entries + 1);
 }
 
+static int make(struct pst_agent_models *m, struct entry *e,
+		const struct pst_agent_model_plan *plan, void *weights,
+		struct pst_error *err)
+{
+	void *model;
+	int r;
+
+	pst_backend_no_reason(err);
+	r = m->config.ops->model_new(m->config.backend, plan, weights, &model,
+				     err);
+	if (r < 0)
+		return r;
+	e->state = READY;
+	e->model = model;
+	e->shape = shape_of(plan);
+	e->use.shape = e->shape;
+	e->wire.n_in = plan->n_in;
+	e->wire.n_out = plan->n_out;
+	e->wire.max_batch = pst_agent_model_max_batch(plan);
+	e->wire.n_layers = plan->n_layers;
+	e->wire.dtype = plan->dtype;
+	return 0;
+}
+
+static void take(struct pst_agent_models *m, struct entry *e, const char *name,
+		 uint64_t size)
+{
+	e->wire.handle = new_handle(m, e);
+	e->wire.size = size;
+	snprintf(e->wire.name, sizeof(e->wire.name), "%s", name);
+	m->n++;
+	m->bytes += size;
+}
+
 int pst_agent_models_load(struct pst_agent_models *m, const char *name,
 			  const uint8_t *header, size_t n, void *weights,
 			  uint64_t size, struct pst_wire_model *ret,
@@ -192,7 +228,6 @@ int pst_agent_models_load(struct pst_agent_models *m, const char *name,
 {
 	struct pst_agent_model_plan plan;
 	struct entry *e = find_free(m);
-	void *model;
 	int r;
 
 	if (!m->config.ops->model_new)
@@ -200,28 +235,11 @@ int pst_agent_models_load(struct pst_agent_models *m, const char *name,
 				     "the %s backend runs no models",
 				     m->config.ops->name);
 	if ((r = check_room(m, name, size, err)) < 0 ||
-	    (r = parse(header, n, size, &plan, err)) < 0)
+	    (r = pst_agent_models_plan(header, n, size, &plan, err)) < 0)
 		return r;
-	pst_backend_no_reason(err);
-	r = m->config.ops->model_new(m->config.backend, &plan, weights, &model,
-				     err);
+	r = make(m, e, &plan, weights, err);
 	if (r == 0) {
-		e->state = READY;
-		e->model = model;
-		e->shape = shape_of(&plan);
-		e->use.shape = e->shape;
-		e->wire = (struct pst_wire_model){
-			.handle = new_handle(m, e),
-			.size = size,
-			.n_in = plan.n_in,
-			.n_out = plan.n_out,
-			.max_batch = pst_agent_model_max_batch(&plan),
-			.n_layers = plan.n_layers,
-			.dtype = plan.dtype,
-		};
-		snprintf(e->wire.name, sizeof(e->wire.name), "%s", name);
-		m->n++;
-		m->bytes += size;
+		take(m, e, name, size);
 		*ret = e->wire;
 	}
 	pst_agent_model_plan_done(&plan);
@@ -293,12 +311,25 @@ int pst_agent_models_reserve(struct pst_agent_models *m, const char *name,
 	if (r < 0)
 		return r;
 	*e = (struct entry){.state = LOADING};
-	e->wire.handle = *ret_handle = new_handle(m, e);
-	e->wire.size = size;
-	snprintf(e->wire.name, sizeof(e->wire.name), "%s", name);
-	m->n++;
-	m->bytes += size;
+	take(m, e, name, size);
+	*ret_handle = e->wire.handle;
 	return 0;
+}
+
+int pst_agent_models_fill(struct pst_agent_models *m, uint64_t handle,
+			  const struct pst_agent_model_plan *plan,
+			  void *weights, struct pst_wire_model *ret,
+			  struct pst_error *err)
+{
+	struct entry *e = find_handle(m, handle);
+	int r;
+
+	if (!e)
+		return pst_error_set(err, -ENOENT, "its place is gone");
+	r = make(m, e, plan, weights, err);
+	if (r == 0)
+		*ret = e->wire;
+	return r;
 }
 
 void pst_agent_models_watch(struct pst_agent_models *m,

@@ -90,6 +90,21 @@ void pst_agent_models_watch(struct pst_agent_models *m,
 			    void (*gone)(void *arg, uint64_t handle),
 			    void *arg);
 
+/* Checks the header of a safetensors file, n bytes, and of size bytes behind
+ * it. The caller ends *ret with pst_agent_model_plan_done(). Returns 0, or what
+ * pst_agent_models_load() returns of a file. */
+PST_MUST_USE int pst_agent_models_plan(const uint8_t *header, size_t n,
+				       uint64_t size,
+				       struct pst_agent_model_plan *ret,
+				       struct pst_error *err);
+
+/* Makes a name that was reserved a model of the backend, of weights that are
+ * its own from then on. Returns 0, or -EOPNOTSUPP, -ENOMEM with a sentence. */
+PST_MUST_USE int
+pst_agent_models_fill(struct pst_agent_models *m, uint64_t handle,
+		      const struct pst_agent_model_plan *plan, void *weights,
+		      struct pst_wire_model *ret, struct pst_error *err);
+
 /* From now on, or once more, it is found. */
 void pst_agent_models_ready(struct pst_agent_models *m, uint64_t handle,
 			    const struct pst_agent_model_use *use);

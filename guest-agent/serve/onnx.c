@@ -115,6 +115,35 @@ static void answer_ready(struct pst_onnx_model *m)
 	reply(s, &to, &info);
 }
 
+/* A model of rows: the table has it from here on. */
+static void answer_rows(struct pst_agent_onnx *x, struct pst_onnx_model *m)
+{
+	static struct pst_model_info info;
+	struct pst_error err;
+	struct pst_frame to;
+	char name[PST_WIRE_MODEL_NAME];
+	struct pst_agent_session *s = waiter_of(m, &to);
+
+	memcpy(name, m->name, sizeof(name));
+	*m = (struct pst_onnx_model){0};
+	if (!s)
+		return;
+	if (pst_agent_onnx_describe(x->agent, name, &info, &err) == 0)
+		reply(s, &to, &info);
+	else
+		pst_agent_session_fail(s, &to, PST_WIRE_ECANCELED, "%s",
+				       "it was unloaded while it was "
+				       "installed");
+}
+
+static void answer(struct pst_agent_onnx *x, struct pst_onnx_model *m)
+{
+	if (m->runner)
+		answer_ready(m);
+	else
+		answer_rows(x, m);
+}
+
 static void give_up_install(struct pst_agent_onnx *x)
 {
 	uint32_t i;
@@ -132,6 +161,8 @@ static void fail_install(struct pst_agent_onnx *x, struct pst_onnx_model *m,
 	const uint64_t handle = m->handle;
 
 	fail(m, status, sentence);
+	if (!m->runner)
+		*m = (struct pst_onnx_model){0};
 	pst_agent_models_drop(x->agent->models, handle);
 	pst_agent_report_models_changed(x->agent);
 }
@@ -150,7 +181,7 @@ static void on_installed(void *arg)
 	if (m && r < 0)
 		fail_install(x, m, r, err.text);
 	else if (m)
-		answer_ready(m);
+		answer(x, m);
 }
 
 static void install(struct pst_agent_onnx *x, struct pst_onnx_model *m)
@@ -159,8 +190,8 @@ static void install(struct pst_agent_onnx *x, struct pst_onnx_model *m)
 	int r;
 
 	r = pst_agent_install_begin(x->config.models_dir, m->name,
-				    x->install_files, x->n_install, &x->install,
-				    &err);
+				    x->install_format, x->install_files,
+				    x->n_install, &x->install, &err);
 	if (r < 0) {
 		give_up_install(x);
 		fail_install(x, m, r, err.text);
@@ -171,6 +202,19 @@ static void install(struct pst_agent_onnx *x, struct pst_onnx_model *m)
 	/* Without memory it is waited for. */
 	if (!x->install_source)
 		on_installed(x);
+}
+
+/* It can be run. */
+static void ready(struct pst_agent_onnx *x, struct pst_onnx_model *m)
+{
+	if (!m->ready)
+		x->agent->counters.models_loaded++;
+	m->ready = true;
+	pst_agent_report_models_changed(x->agent);
+	if (m->handle == x->install_handle && !x->install)
+		install(x, m);
+	else
+		answer(x, m);
 }
 
 static void on_ready(struct pst_onnx_model *m)
@@ -187,14 +231,39 @@ static void on_ready(struct pst_onnx_model *m)
 		      m->name, m->ready ? " again" : "", o->shape.n_in,
 		      o->shape.n_out, m->size, pst_ort_describe(m->runner->ort),
 		      o->provider == PST_WIRE_PROVIDER_CUDA ? "cuda" : "cpu");
-	if (!m->ready)
-		x->agent->counters.models_loaded++;
-	m->ready = true;
-	pst_agent_report_models_changed(x->agent);
-	if (m->handle == x->install_handle && !x->install)
-		install(x, m);
-	else
-		answer_ready(m);
+	ready(x, m);
+}
+
+/* Brings one piece of one model of rows. Returns whether there is more. */
+static bool bring_rows(struct pst_agent_onnx *x)
+{
+	struct pst_onnx_model *m = x->models;
+	struct pst_wire_model w;
+	struct pst_error err;
+	uint64_t handle;
+	int r;
+
+	while (m < x->models + PST_ARRAY_SIZE(x->models) && !m->rows)
+		m++;
+	if (m == x->models + PST_ARRAY_SIZE(x->models))
+		return false;
+	r = pst_rows_step(m->rows, x->agent->models, m->handle, &w, &err);
+	if (r > 0)
+		return true;
+	pst_rows_free(m->rows);
+	m->rows = NULL;
+	handle = m->handle;
+	if (r == 0) {
+		pst_agent_log(PST_AGENT_LOG_INFO,
+			      "model %s is loaded: %u to %u elements, %u "
+			      "layers, %" PRIu64 " bytes",
+			      m->name, w.n_in, w.n_out, w.n_layers, w.size);
+		ready(x, m);
+		return true;
+	}
+	fail(m, r, err.text);
+	pst_agent_models_drop(x->agent->models, handle);
+	return true;
 }
 
 static void on_loaded(void *arg, uint64_t id, int status, const char *sentence)
@@ -292,7 +361,12 @@ static int check_load(const struct pst_agent *a,
 {
 	if (!a->onnx)
 		return pst_error_set(err, -EOPNOTSUPP,
-				     "this agent runs no ONNX models");
+				     "this agent runs no models of files");
+	if (l->format != PST_WIRE_ONNX &&
+	    (l->n != 1 || l->provider != PST_WIRE_PROVIDER_AUTO))
+		return pst_error_set(err, -EINVAL,
+				     "a safetensors model has one file, and "
+				     "the agent's backend computes it");
 	if (!l->install)
 		return 0;
 	if (!a->onnx->config.models_dir || !a->onnx->config.allow_install)
@@ -313,6 +387,7 @@ static int plan_install(struct pst_agent_onnx *x, uint64_t handle,
 	struct pst_ort_file *f;
 
 	x->install_handle = handle;
+	x->install_format = l->format;
 	for (; x->n_install < l->n; x->n_install++) {
 		f = &x->install_files[x->n_install];
 		*f = l->files[x->n_install];
@@ -326,12 +401,24 @@ static int plan_install(struct pst_agent_onnx *x, uint64_t handle,
 	return 0;
 }
 
+static int open_rows(struct pst_agent *a, const struct pst_agent_onnx_load *l,
+		     struct pst_rows **ret, struct pst_error *err)
+{
+	const struct pst_backend_use use = {
+		.ops = a->compute.ops,
+		.backend = a->compute.backend,
+	};
+
+	return pst_rows_new(&use, l->files[0].fd, l->files[0].size, ret, err);
+}
+
 int pst_agent_onnx_load(struct pst_agent *a,
 			const struct pst_agent_onnx_load *l,
 			struct pst_error *err)
 {
 	struct pst_agent_onnx *x = a->onnx;
 	struct pst_onnx_runner *r = NULL;
+	struct pst_rows *rows = NULL;
 	uint64_t handle = 0, size = 0;
 	struct pst_onnx_model *m;
 	uint32_t i;
@@ -340,17 +427,24 @@ int pst_agent_onnx_load(struct pst_agent *a,
 	for (i = 0; i < l->n; i++)
 		size += l->files[i].size;
 	e = check_load(a, l, err);
+	if (e == 0 && l->format != PST_WIRE_ONNX) {
+		e = open_rows(a, l, &rows, err);
+		size = e == 0 ? pst_rows_size(rows) : 0;
+	}
 	if (e == 0)
 		e = pst_agent_models_reserve(a->models, l->name, size, &handle,
 					     err);
-	if (e == 0) {
+	if (e == 0 && !rows) {
 		r = find_runner(x, err);
 		e = r ? 0 : err->code;
 	}
 	if (e == 0 && l->install)
 		e = plan_install(x, handle, l, err);
 	if (e < 0) {
-		close_files(l);
+		if (rows)
+			pst_rows_free(rows);
+		else
+			close_files(l);
 		if (handle)
 			pst_agent_models_drop(a->models, handle);
 		return e;
@@ -360,12 +454,16 @@ int pst_agent_onnx_load(struct pst_agent *a,
 	*m = (struct pst_onnx_model){
 		.handle = handle,
 		.runner = r,
+		.rows = rows,
 		.size = size,
 		.wanted = l->provider,
 		.waiter = l->waiter,
 		.seq = l->seq,
 	};
 	snprintf(m->name, sizeof(m->name), "%s", l->name);
+	/* Piece by piece, by the tick. */
+	if (rows)
+		return 0;
 	r->n++;
 	e = pst_ort_load(r->ort, l->files, l->n, l->provider, &m->id, err);
 	if (e < 0) {
@@ -390,13 +488,15 @@ static void on_gone(void *arg, uint64_t handle)
 	r = m->runner;
 	if (m->id)
 		pst_ort_unload(r->ort, m->id);
+	pst_rows_free(m->rows);
 	if (m->waiter)
 		fail(m, -ECANCELED, "it was unloaded while it was loaded");
-	if (handle == m->runner->x->install_handle && !m->runner->x->install)
-		give_up_install(m->runner->x);
+	if (handle == a->onnx->install_handle && !a->onnx->install)
+		give_up_install(a->onnx);
 	*m = (struct pst_onnx_model){0};
 	/* Not now: this may be called by it. */
-	r->over = --r->n == 0 && a->onnx->config.per_model;
+	if (r)
+		r->over = --r->n == 0 && a->onnx->config.per_model;
 }
 
 /* A session waits no longer: its loads are given up. */
@@ -404,7 +504,7 @@ static void forget(struct pst_agent *a, const struct pst_agent_session *s)
 {
 	uint32_t i;
 
-	for (i = 0; a->onnx && i < PST_AGENT_MODELS_MAX; i++) {
+	for (i = 0; a->onnx && i < PST_ARRAY_SIZE(a->onnx->models); i++) {
 		struct pst_onnx_model *m = &a->onnx->models[i];
 
 		if (!m->handle || m->waiter != s)
@@ -454,6 +554,8 @@ void pst_agent_onnx_close(struct pst_agent_onnx *x)
 	give_up_install(x);
 	for (i = 0; i < PST_AGENT_MODELS_MAX; i++)
 		close_runner(&x->runners[i]);
+	for (i = 0; i < PST_ARRAY_SIZE(x->models); i++)
+		pst_rows_free(x->models[i].rows);
 	free(x);
 }
 
@@ -463,6 +565,8 @@ uint64_t pst_agent_onnx_tick(struct pst_agent *a, uint64_t now_ns)
 	struct pst_onnx_runner *r;
 	uint32_t i;
 
+	if (a->onnx && bring_rows(a->onnx))
+		due = now_ns;
 	for (i = 0; a->onnx && i < PST_AGENT_MODELS_MAX; i++) {
 		r = &a->onnx->runners[i];
 		if (r->ort && r->over)

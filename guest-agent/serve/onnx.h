@@ -48,6 +48,7 @@ void pst_agent_onnx_close(struct pst_agent_onnx *x);
 /* A load that a session asks for. */
 struct pst_agent_onnx_load {
 	const char *name;
+	uint32_t format;   /* enum pst_wire_format */
 	uint32_t provider; /* enum pst_wire_provider */
 	uint32_t n;
 	struct pst_ort_file files[PST_WIRE_MODEL_FILES];

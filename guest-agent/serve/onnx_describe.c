@@ -10,7 +10,7 @@ struct pst_onnx_model *pst_onnx_find(struct pst_agent_onnx *x, uint64_t handle)
 {
 	uint32_t i;
 
-	for (i = 0; handle && i < PST_AGENT_MODELS_MAX; i++)
+	for (i = 0; handle && i < PST_ARRAY_SIZE(x->models); i++)
 		if (x->models[i].handle == handle)
 			return &x->models[i];
 	return NULL;
@@ -81,7 +81,7 @@ int pst_agent_onnx_describe(struct pst_agent *a, const char *name,
 	const struct pst_onnx_model *m =
 		handle && a->onnx ? pst_onnx_find(a->onnx, handle) : NULL;
 
-	if (!m || !m->ready)
+	if (!m || !m->ready || !m->runner)
 		return describe_rows(a, name, ret, err);
 	pst_onnx_describe(a->onnx, m, ret);
 	return 0;

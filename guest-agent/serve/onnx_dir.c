@@ -12,10 +12,14 @@
 
 #include "guest-agent/serve/agent.h"
 #include "guest-agent/serve/onnx.h"
+#include "guest-agent/serve/onnx_install.h"
 #include "guest-agent/service/log.h"
 
-#define SUFFIX ".onnx"
-#define GRAPH  "model.onnx"
+/* Of a model that is one file. */
+static const char *const suffixes[] = {
+	[PST_WIRE_SAFETENSORS] = ".safetensors",
+	[PST_WIRE_ONNX] = ".onnx",
+};
 
 static void close_dir(DIR **d)
 {
@@ -53,12 +57,13 @@ static int add(int dir, const char *file, const char *name,
 	return 0;
 }
 
-/* All files of NAME/, model.onnx being the graph. */
+/* All files of NAME/, one of which is the model itself. */
 static int add_all(int dir, const char *name, struct pst_agent_onnx_load *l,
 		   struct pst_error *err)
 {
 	CLEANUP_DIR DIR *d = NULL;
 	const struct dirent *e;
+	const char *model;
 	int fd, r = 0;
 
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -67,12 +72,34 @@ static int add_all(int dir, const char *name, struct pst_agent_onnx_load *l,
 		pst_close_fd(fd);
 		return pst_error_set_errno(err, errno, "cannot open %s", name);
 	}
+	model = pst_agent_install_name(PST_WIRE_SAFETENSORS);
+	l->format = faccessat(dirfd(d), model, F_OK, AT_SYMLINK_NOFOLLOW)
+			    ? PST_WIRE_ONNX
+			    : PST_WIRE_SAFETENSORS;
+	model = pst_agent_install_name(l->format);
 	while (r == 0 && (e = readdir(d)))
 		if (e->d_name[0] != '.')
 			r = add(dirfd(d), e->d_name,
-				strcmp(e->d_name, GRAPH) ? e->d_name : "", l,
+				strcmp(e->d_name, model) ? e->d_name : "", l,
 				err);
 	return r;
+}
+
+/* Whether an entry is a model that is one file: its format, and *n is without
+ * the suffix; else -1. */
+static int format_of(const char *entry, size_t *n)
+{
+	unsigned int i;
+	size_t k;
+
+	for (i = 0; i < PST_ARRAY_SIZE(suffixes); i++) {
+		k = strlen(suffixes[i]);
+		if (*n > k && strcmp(entry + *n - k, suffixes[i]) == 0) {
+			*n -= k;
+			return (int)i;
+		}
+	}
+	return -1;
 }
 
 static void load(struct pst_agent *a, int dir, const char *entry)
@@ -83,15 +110,15 @@ static void load(struct pst_agent *a, int dir, const char *entry)
 	size_t n = strlen(entry);
 	struct stat st;
 	uint32_t i;
-	int r = 0;
+	int format, r = 0;
 
 	if (fstatat(dir, entry, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if (S_ISREG(st.st_mode)) {
-		if (n <= strlen(SUFFIX) ||
-		    strcmp(entry + n - strlen(SUFFIX), SUFFIX) != 0)
+		format = format_of(entry, &n);
+		if (format < 0)
 			return;
-		n -= strlen(SUFFIX);
+		l.format = (uint32_t)format;
 	}
 	if (n >= sizeof(name))
 		return;

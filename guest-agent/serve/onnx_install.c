@@ -15,7 +15,6 @@
 #include "transport/base/thread.h"
 #include "transport/wire.h"
 
-#define GRAPH "model.onnx"
 #define CHUNK (1U << 20)
 
 struct pst_agent_install {
@@ -23,11 +22,17 @@ struct pst_agent_install {
 	int done; /* eventfd */
 	const char *dir;
 	char name[PST_WIRE_MODEL_NAME];
+	const char *model; /* the name of the model's own file */
 	uint32_t n;
 	struct pst_ort_file files[PST_WIRE_MODEL_FILES];
 	int status;
 	struct pst_error err;
 };
+
+const char *pst_agent_install_name(uint32_t format)
+{
+	return format == PST_WIRE_ONNX ? "model.onnx" : "model.safetensors";
+}
 
 int pst_agent_install_check(const struct pst_ort_file *files, uint32_t n,
 			    struct pst_error *err)
@@ -36,7 +41,10 @@ int pst_agent_install_check(const struct pst_ort_file *files, uint32_t n,
 
 	for (i = 0; i < n; i++)
 		if (strchr(files[i].name, '/') || files[i].name[0] == '.' ||
-		    strcmp(files[i].name, GRAPH) == 0)
+		    strcmp(files[i].name,
+			   pst_agent_install_name(PST_WIRE_ONNX)) == 0 ||
+		    strcmp(files[i].name,
+			   pst_agent_install_name(PST_WIRE_SAFETENSORS)) == 0)
 			return pst_error_set(err, -EINVAL,
 					     "a file named %s cannot be "
 					     "installed",
@@ -63,9 +71,10 @@ static int copy(int from, uint64_t size, int to, uint8_t *buf)
 	return fsync(to) < 0 ? -errno : 0;
 }
 
-static int write_file(int dir, const struct pst_ort_file *f, uint8_t *buf)
+static int write_file(int dir, const struct pst_ort_file *f, const char *model,
+		      uint8_t *buf)
 {
-	const char *name = f->name[0] ? f->name : GRAPH;
+	const char *name = f->name[0] ? f->name : model;
 	int fd = openat(dir, name,
 			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			0640);
@@ -116,7 +125,7 @@ static int write_all(const struct pst_agent_install *i, int parent,
 	if (dir < 0)
 		return -errno;
 	for (k = 0; r == 0 && k < i->n; k++)
-		r = write_file(dir, &i->files[k], buf);
+		r = write_file(dir, &i->files[k], i->model, buf);
 	if (r == 0 && fsync(dir) < 0)
 		r = -errno;
 	close(dir);
@@ -126,13 +135,15 @@ static int write_all(const struct pst_agent_install *i, int parent,
 /* Takes the name's place; what had it is swept away. */
 static int put(const struct pst_agent_install *i, int parent, const char *new)
 {
-	char file[PST_WIRE_MODEL_NAME + 8];
+	char file[PST_WIRE_MODEL_NAME + 16];
 
 	if (renameat2(parent, new, parent, i->name, RENAME_EXCHANGE) < 0 &&
 	    (errno != ENOENT || renameat(parent, new, parent, i->name) < 0))
 		return -errno;
 	sweep(parent, new);
 	snprintf(file, sizeof(file), "%s.onnx", i->name);
+	(void)unlinkat(parent, file, 0);
+	snprintf(file, sizeof(file), "%s.safetensors", i->name);
 	(void)unlinkat(parent, file, 0);
 	return fsync(parent) < 0 ? -errno : 0;
 }
@@ -172,7 +183,7 @@ static void install_free(struct pst_agent_install *i)
 	free(i);
 }
 
-int pst_agent_install_begin(const char *dir, const char *name,
+int pst_agent_install_begin(const char *dir, const char *name, uint32_t format,
 			    const struct pst_ort_file *files, uint32_t n,
 			    struct pst_agent_install **ret,
 			    struct pst_error *err)
@@ -183,6 +194,7 @@ int pst_agent_install_begin(const char *dir, const char *name,
 	if (!i)
 		return pst_oom(err);
 	i->dir = dir;
+	i->model = pst_agent_install_name(format);
 	snprintf(i->name, sizeof(i->name), "%s", name);
 	i->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (i->done < 0)

@@ -16,16 +16,19 @@ struct pst_agent_install;
 PST_MUST_USE int pst_agent_install_check(const struct pst_ort_file *files,
 					 uint32_t n, struct pst_error *err);
 
+/* What the file that is the model itself is called there. format: enum
+ * pst_wire_format. */
+const char *pst_agent_install_name(uint32_t format);
+
 /*
  * Begins to write n files, which are read by descriptors of its own, to
  * DIR/NAME, in the place of what is there. They are seen all at once or not at
  * all. dir is borrowed. Returns 0, -errno with a sentence.
  */
-PST_MUST_USE int pst_agent_install_begin(const char *dir, const char *name,
-					 const struct pst_ort_file *files,
-					 uint32_t n,
-					 struct pst_agent_install **ret,
-					 struct pst_error *err);
+PST_MUST_USE int
+pst_agent_install_begin(const char *dir, const char *name, uint32_t format,
+			const struct pst_ort_file *files, uint32_t n,
+			struct pst_agent_install **ret, struct pst_error *err);
 
 /* Readable when it has ended. */
 int pst_agent_install_fd(const struct pst_agent_install *i);

@@ -6,6 +6,7 @@
 #include "guest-agent/serve/agent.h"
 #include "guest-agent/serve/onnx.h"
 #include "guest-agent/serve/onnx_install.h"
+#include "guest-agent/serve/rows.h"
 
 struct pst_onnx_runner {
 	struct pst_agent_onnx *x;
@@ -19,7 +20,8 @@ struct pst_onnx_runner {
 struct pst_onnx_model {
 	uint64_t handle; /* of the table; 0: the place is free */
 	char name[PST_WIRE_MODEL_NAME];
-	struct pst_onnx_runner *runner;
+	struct pst_onnx_runner *runner; /* NULL: a model of rows */
+	struct pst_rows *rows;          /* on their way to the backend */
 	uint64_t id; /* 0: the runner does not have it any more */
 	uint64_t size;
 	uint32_t wanted;
@@ -38,11 +40,13 @@ struct pst_agent_onnx {
 	/* The files of the model that is to be installed, or is being. */
 	uint64_t install_handle; /* 0: none */
 	uint32_t n_install;
+	uint32_t install_format;
 	struct pst_ort_file install_files[PST_WIRE_MODEL_FILES];
 	struct pst_agent_install *install; /* NULL: it is not ready yet */
 	struct pst_source *install_source;
 	struct pst_onnx_runner runners[PST_AGENT_MODELS_MAX];
-	struct pst_onnx_model models[PST_AGENT_MODELS_MAX];
+	/* One that is being installed may be unloaded meanwhile. */
+	struct pst_onnx_model models[PST_AGENT_MODELS_MAX + 1];
 };
 
 /* The model of a handle of the table; NULL: there is none. */

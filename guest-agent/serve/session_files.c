@@ -86,6 +86,7 @@ static void load(struct pst_agent_session *s, const struct pst_frame *f,
 {
 	struct pst_agent_onnx_load l = {
 		.name = w->name,
+		.format = w->format,
 		.provider = w->provider,
 		.install = w->flags & PST_WIRE_MODEL_INSTALL,
 		.waiter = s,
@@ -99,10 +100,6 @@ static void load(struct pst_agent_session *s, const struct pst_frame *f,
 		r = pst_error_set(&err, -EINVAL,
 				  "a model's name is made of A-Z a-z 0-9 . _ "
 				  "and -");
-	if (r == 0 && w->format != PST_WIRE_ONNX)
-		r = pst_error_set(&err, -EOPNOTSUPP,
-				  "a safetensors model is loaded by "
-				  "MODEL_LOAD");
 	if (r < 0)
 		for (i = 0; i < l.n; i++)
 			close(l.files[i].fd);

@@ -248,6 +248,12 @@ static void sim_release(struct pst_backend *b, void *mem)
 	pst_backend_cpu.release(sim_of(b)->cpu, mem);
 }
 
+static int sim_upload(struct pst_backend *b, void *mem, uint64_t off,
+		      const void *data, uint64_t n, struct pst_error *err)
+{
+	return pst_backend_cpu.upload(sim_of(b)->cpu, mem, off, data, n, err);
+}
+
 static int sim_model_new(struct pst_backend *b,
 			 const struct pst_agent_model_plan *plan, void *weights,
 			 void **ret, struct pst_error *err)
@@ -276,4 +282,5 @@ const struct pst_backend_ops pst_backend_sim = {
 	.model_free = sim_model_free,
 	.alloc = sim_alloc,
 	.release = sim_release,
+	.upload = sim_upload,
 };

@@ -219,8 +219,8 @@ static const struct pst_cmd load = {
 
 static const struct pst_cmd install = {
 	.name = "install",
-	.args = "NAME FILE.onnx",
-	.summary = "Load an ONNX file, and have the agent keep it",
+	.args = "NAME FILE.onnx|FILE.safetensors",
+	.summary = "Load a model file, and have the agent keep it",
 	.help = "The agent loads it again at each of its starts, where its "
 		"owner allows that\n(allow_install in agent.conf, "
 		"penstock-agent(8)).\n",

@@ -41,12 +41,14 @@ static int load(const struct pst_model_job *j, struct pst_model *ret,
 	if (r < 0)
 		return r;
 	if (is_onnx(j, head))
-		return pst_model_load_onnx(j, ret, err);
-	if (j->args.n_data || j->args.flags || j->args.provider != PST_EP_AUTO)
+		return pst_model_load_staged(j, PST_WIRE_ONNX, ret, err);
+	if (j->args.n_data || j->args.provider != PST_EP_AUTO)
 		return pst_error_set(err, -EINVAL,
-				     "%s is no ONNX file: other files, a "
-				     "provider and keeping it are for those",
+				     "%s is no ONNX file: other files and a "
+				     "provider are for those",
 				     j->args.path);
+	if (j->args.flags & PST_MODEL_INSTALL)
+		return pst_model_load_staged(j, PST_WIRE_SAFETENSORS, ret, err);
 	return pst_model_load_safetensors(j, ret, err);
 }
 

@@ -31,8 +31,11 @@ PST_MUST_USE int pst_model_progress(const struct pst_model_job *j,
 PST_MUST_USE int pst_model_load_safetensors(const struct pst_model_job *j,
 					    struct pst_model *ret,
 					    struct pst_error *err);
-PST_MUST_USE int pst_model_load_onnx(const struct pst_model_job *j,
-				     struct pst_model *ret,
-				     struct pst_error *err);
+
+/* Of files that the agent gets, and may keep. format: enum
+ * pst_wire_model_format. */
+PST_MUST_USE int pst_model_load_staged(const struct pst_model_job *j,
+				       uint32_t format, struct pst_model *ret,
+				       struct pst_error *err);
 
 #endif

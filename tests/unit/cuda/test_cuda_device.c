@@ -198,7 +198,7 @@ START_TEST(tensors_begin_with_zeros_and_keep_what_is_copied)
 	struct fakecuda_config c = fakecuda_default();
 	const uint64_t n = (5 << 20) + 3;
 	struct pst_op op;
-	void *t, *u;
+	void *t, *u, *own;
 	uint64_t i;
 
 	c.refuse_plain = c.refuse_iomemory = _i == 1;
@@ -227,6 +227,12 @@ START_TEST(tensors_begin_with_zeros_and_keep_what_is_copied)
 	op = copy_op(NULL, 0, NULL, 8 << 20, n);
 	run(&op);
 	ck_assert_mem_eq(fix_mem, fix_mem + (8 << 20), n);
+	ck_assert_int_eq(
+		fix_ops->upload(fix_backend, t, 9, fix_mem + 1, n - 1, &err),
+		0);
+	op = copy_op(t, 9, NULL, 16 << 20, n - 1);
+	run(&op);
+	ck_assert_mem_eq(fix_mem + 1, fix_mem + (16 << 20), n - 1);
 	fix_ops->release(fix_backend, t);
 	fix_ops->release(fix_backend, u);
 	fix_close();

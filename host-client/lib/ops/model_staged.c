@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads a model of an ONNX file, and of files that it names: piece by piece
- * through the region into files of the agent, and those into a model. */
+/* Brings a model's files to the agent, piece by piece through the region, which
+ * makes the model of them and may keep them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,6 +30,7 @@ struct file {
 struct load {
 	const struct pst_model_job *job;
 	struct pst *c;
+	uint32_t format; /* enum pst_wire_model_format */
 	uint32_t n_files;
 	struct file file[PST_WIRE_MODEL_FILES];
 	uint64_t serial; /* of the session that the handles are of */
@@ -164,7 +165,7 @@ static int open_files(struct load *l, struct pst_error *err)
 		return pst_error_set(err, -ENODATA,
 				     "%s is no ONNX file: it is empty",
 				     a->path);
-	if (a->n_data == 0)
+	if (a->n_data == 0 && l->format == PST_WIRE_ONNX)
 		r = find_files(l, err);
 	for (i = 0; r == 0 && i < a->n_data; i++) {
 		slash = strrchr(a->data[i], '/');
@@ -285,13 +286,31 @@ static uint64_t piece(void *arg, unsigned int tries)
 	return l->n_piece;
 }
 
+/* What pst_model_load() says of a model of rows. Unlocks. */
+static int open_rows(struct load *l, struct pst_model *ret,
+		     struct pst_error *err)
+{
+	struct pst_wire_model q = {0};
+	PST_CLEANUP_FREE uint8_t *payload = NULL;
+	uint32_t n = 0;
+	int r;
+
+	memcpy(q.name, l->job->args.name, strlen(l->job->args.name));
+	r = ask(l, PST_WIRE_MODEL_OPEN, &q, sizeof(q), soon(l), &payload, &n,
+		err);
+	if (r < 0)
+		return r;
+	return pst_model_reply(l->c, PST_WIRE_MODEL_OPEN, q.name, payload, n,
+			       ret, err);
+}
+
 /* Says which files make the model, and waits until it is ready. */
 static int make_model(struct load *l, struct pst_model *ret,
 		      struct pst_error *err)
 {
 	const struct pst_load_args *a = &l->job->args;
 	struct pst_wire_model_files q = {
-		.format = PST_WIRE_ONNX,
+		.format = l->format,
 		.provider = a->provider,
 		.flags = a->flags & PST_MODEL_INSTALL ? PST_WIRE_MODEL_INSTALL
 						      : 0,
@@ -314,9 +333,11 @@ static int make_model(struct load *l, struct pst_model *ret,
 	if (r == 0)
 		r = pst_model_spec_take(l->c, PST_WIRE_MODEL_LOAD_FILES,
 					a->name, payload, n, &spec, err);
-	pst_unlock(l->c);
-	if (r == 0)
+	if (r == 0 && l->format == PST_WIRE_SAFETENSORS)
+		r = open_rows(l, ret, err);
+	else if (r == 0)
 		*ret = spec->model;
+	pst_unlock(l->c);
 	free(spec);
 	return r;
 }
@@ -350,8 +371,7 @@ static int begin(struct load *l, struct pst_error *err)
 	l->serial = c->session.serial;
 	if (r == 0 && !(c->session.welcome.features & PST_WIRE_FEATURE_RUN))
 		r = pst_error_set(err, -EOPNOTSUPP,
-				  "the agent is older than models of ONNX "
-				  "files");
+				  "the agent is older than models of files");
 	pst_unlock(c);
 	return r;
 }
@@ -371,10 +391,10 @@ static int send_all(struct load *l, struct pst_error *err)
 	return r;
 }
 
-int pst_model_load_onnx(const struct pst_model_job *j, struct pst_model *ret,
-			struct pst_error *err)
+int pst_model_load_staged(const struct pst_model_job *j, uint32_t format,
+			  struct pst_model *ret, struct pst_error *err)
 {
-	struct load l = {.job = j, .c = j->c};
+	struct load l = {.job = j, .c = j->c, .format = format};
 	uint32_t i;
 	int r;
 
