@@ -374,6 +374,22 @@ static int load_kernels(const struct probe *p, struct pst_error *err)
 		.ldc = 1,
 		.alpha = 1,
 	};
+	struct pst_cuda_k_spread spread = {
+		.dst = mem + 8,
+		.src = (const int8_t *)mem,
+		.rows = 1,
+		.cols = 1,
+		.dst_rows = 1,
+		.dst_cols = 1,
+		.batch = 1,
+	};
+	struct pst_cuda_k_gather gather = {
+		.dst = (int32_t *)(void *)(mem + 8),
+		.src = mem,
+		.rows = 1,
+		.cols = 1,
+		.batch = 1,
+	};
 	cudaError_t e = cudaSuccess;
 	size_t i;
 
@@ -382,6 +398,13 @@ static int load_kernels(const struct probe *p, struct pst_error *err)
 				       types[i][1], 1);
 	if (e == cudaSuccess)
 		e = pst_cuda_k_gemm_i8(p->s, &i8);
+	for (i = 0; i < 2 && e == cudaSuccess; i++) {
+		spread.dst_dtype = i ? PST_WIRE_F32 : PST_WIRE_I8;
+		gather.src_dtype = i ? PST_WIRE_F32 : PST_WIRE_I32;
+		e = pst_cuda_k_spread(p->s, &spread);
+		if (e == cudaSuccess)
+			e = pst_cuda_k_gather(p->s, &gather);
+	}
 	if (e == cudaSuccess)
 		e = pst_cuda_k_unary(p->s, PST_CUDA_K_RELU, x, x, 1);
 	if (e == cudaSuccess)
@@ -444,7 +467,7 @@ static int warm_up(const struct probe *p, struct pst_error *err)
 	return r;
 }
 
-/* A type of 16 bits without products of its own goes by F32. */
+/* A type of 16 bits or i8 without products of its own goes by F32. */
 static void by_f32(struct pst_backend *b, enum pst_cuda_rate which,
 		   bool *ret_lacks)
 {
@@ -477,6 +500,7 @@ static int measure(struct probe *p, struct pst_error *err)
 		return r;
 	by_f32(b, PST_CUDA_RATE_F16, &b->lacks.f16);
 	by_f32(b, PST_CUDA_RATE_BF16, &b->lacks.bf16);
+	by_f32(b, PST_CUDA_RATE_I8, &b->lacks.i8);
 	r = probe_gelu(p, err);
 	if (r == 0 || pst_cuda_check_lost(b, err))
 		return r;

@@ -128,6 +128,7 @@ pst_cuda_env(struct pst_backend *b, cudaStream_t stream, void *workspace)
 		.workspace_size = b->workspace_size,
 		.lacks = &b->lacks,
 		.pools = b->device.pools,
+		.scratch_most = b->pipe.size,
 	};
 }
 

@@ -283,6 +283,74 @@ extern "C" cudaError_t pst_cuda_k_gemm_i8(cudaStream_t s,
 	return cudaSuccess;
 }
 
+template <typename D>
+__global__ static void spread_kernel(struct pst_cuda_k_spread p)
+{
+	const uint64_t step = (uint64_t)gridDim.x * blockDim.x;
+	const uint64_t all = p.dst_rows * p.dst_cols * p.batch;
+	uint64_t e = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
+	uint64_t row, col, b;
+
+	for (; e < all; e += step) {
+		row = e % p.dst_rows;
+		col = e / p.dst_rows % p.dst_cols;
+		b = e / p.dst_rows / p.dst_cols;
+		((D *)p.dst)[e] = row < p.rows && col < p.cols
+					  ? (D)p.src[b * p.stride_src +
+						     col * p.ld_src + row]
+					  : (D)0;
+	}
+}
+
+extern "C" cudaError_t pst_cuda_k_spread(cudaStream_t s,
+				    const struct pst_cuda_k_spread *p)
+{
+	const unsigned int n = blocks_for(p->dst_rows * p->dst_cols * p->batch);
+
+	if (p->dst_dtype == F32)
+		LAUNCH(spread_kernel<float>, n, THREADS, s, *p);
+	else
+		LAUNCH(spread_kernel<int8_t>, n, THREADS, s, *p);
+	return cudaGetLastError();
+}
+
+template <typename S>
+__global__ static void gather_kernel(struct pst_cuda_k_gather p)
+{
+	const uint64_t step = (uint64_t)gridDim.x * blockDim.x;
+	const uint64_t all = p.rows * p.cols * p.batch;
+	uint64_t e = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
+	uint64_t row, col, b;
+	uint32_t *d, x;
+
+	for (; e < all; e += step) {
+		row = e % p.rows;
+		col = e / p.rows % p.cols;
+		b = e / p.rows / p.cols;
+		d = (uint32_t *)p.dst + b * p.stride_dst + col * p.ld_dst + row;
+		x = (uint32_t)p.alpha *
+		    (uint32_t)(int32_t)((const S *)p.src)[b * p.stride_src +
+							  col * p.ld_src + row];
+		if (p.beta)
+			x += (uint32_t)p.beta * *d;
+		if (p.bias)
+			x += (uint32_t)p.bias[p.bias_of_rows ? row : col];
+		*d = p.act == ACT_RELU && (int32_t)x < 0 ? 0 : x;
+	}
+}
+
+extern "C" cudaError_t pst_cuda_k_gather(cudaStream_t s,
+				    const struct pst_cuda_k_gather *p)
+{
+	const unsigned int n = blocks_for(p->rows * p->cols * p->batch);
+
+	if (p->src_dtype == F32)
+		LAUNCH(gather_kernel<float>, n, THREADS, s, *p);
+	else
+		LAUNCH(gather_kernel<int32_t>, n, THREADS, s, *p);
+	return cudaGetLastError();
+}
+
 extern "C" cudaError_t pst_cuda_k_convert(cudaStream_t s, void *dst, int dst_dtype,
 				     const void *src, int src_dtype, uint64_t n)
 {

@@ -46,6 +46,32 @@ struct pst_cuda_k_gemm_i8 {
 cudaError_t pst_cuda_k_gemm_i8(cudaStream_t s,
 			       const struct pst_cuda_k_gemm_i8 *g);
 
+/* A matrix of i8 with zeros around it, as I8 or F32, its columns close
+ * together: dst_rows x dst_cols, each at least that of src; batch times. */
+struct pst_cuda_k_spread {
+	void *dst;
+	const int8_t *src;
+	int dst_dtype;
+	uint64_t rows, cols, dst_rows, dst_cols, batch;
+	uint64_t ld_src, stride_src;
+};
+cudaError_t pst_cuda_k_spread(cudaStream_t s,
+			      const struct pst_cuda_k_spread *p);
+
+/* dst = act(alpha src + beta dst + bias) modulo 2^32, of I32 or of whole
+ * numbers in F32. dst is not read when beta is 0; src is another. */
+struct pst_cuda_k_gather {
+	int32_t *dst;
+	const void *src;
+	const int32_t *bias; /* NULL: none */
+	int src_dtype, act, bias_of_rows;
+	uint64_t rows, cols, batch;
+	uint64_t ld_dst, ld_src, stride_dst, stride_src;
+	int32_t alpha, beta;
+};
+cudaError_t pst_cuda_k_gather(cudaStream_t s,
+			      const struct pst_cuda_k_gather *p);
+
 /* n elements from one of F32, F16, BF16 to another, one after the other. */
 cudaError_t pst_cuda_k_convert(cudaStream_t s, void *dst, int dst_dtype,
 			       const void *src, int src_dtype, uint64_t n);

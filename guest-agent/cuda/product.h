@@ -35,8 +35,8 @@ struct pst_cuda_product {
 
 /* What the library was found not to have, on this card. */
 struct pst_cuda_lacks {
-	bool lt;        /* cuBLASLt runs nothing here */
-	bool f16, bf16; /* products of these are made by F32 */
+	bool lt;            /* cuBLASLt runs nothing here */
+	bool f16, bf16, i8; /* products of these are made by F32 */
 };
 
 /* Where it runs. */
@@ -48,15 +48,17 @@ struct pst_cuda_product_env {
 	size_t workspace_size;
 	struct pst_cuda_lacks *lacks; /* grows */
 	bool pools;                   /* cudaMallocAsync */
+	uint64_t scratch_most;        /* bytes beside C that are worth it */
 };
 
 /*
  * Puts a product on the stream; never waits. k = 0 or alpha = 0 reads neither
  * A nor B, beta = 0 does not read C. m, n or batch 0: nothing.
  * A result is rounded to its type once, after the epilogue. What the library
- * has not of 16-bit types, for this shape or at all, is made by F32, with
- * device memory of the moment. Returns 0, -EOPNOTSUPP (neither library nor
- * kernels have it), -EIO, -ENOMEM; after an error C may be written in part.
+ * has not of 16-bit types and i8, for this shape or at all, is made by F32 or
+ * by our kernels, with device memory of the moment. Returns 0, -EOPNOTSUPP
+ * (neither library nor kernels have it), -EIO, -ENOMEM; after an error C may be
+ * written in part.
  */
 int pst_cuda_product_run(const struct pst_cuda_product_env *env,
 			 const struct pst_cuda_product *p,

@@ -73,6 +73,8 @@ static void fakecuda_start(void (*kernel)(P...), dim3 grid, dim3 block,
  * these. */
 #define pst_cuda_k_finish    fakecuda_k_finish
 #define pst_cuda_k_gemm_i8   fakecuda_k_gemm_i8
+#define pst_cuda_k_spread    fakecuda_k_spread
+#define pst_cuda_k_gather    fakecuda_k_gather
 #define pst_cuda_k_convert   fakecuda_k_convert
 #define pst_cuda_k_unary     fakecuda_k_unary
 #define pst_cuda_k_add       fakecuda_k_add

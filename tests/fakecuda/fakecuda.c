@@ -267,9 +267,11 @@ void fakecuda_refuse(const struct fakecuda_refusal *r)
 	unsigned int i;
 
 	pthread_mutex_lock(&fakecuda_lock);
+	if (!r)
+		memset(g.config.refusal, 0, sizeof(g.config.refusal));
 	for (i = 0; i < FAKECUDA_REFUSALS && g.config.refusal[i].call; i++)
 		;
-	if (i < FAKECUDA_REFUSALS)
+	if (r && i < FAKECUDA_REFUSALS)
 		g.config.refusal[i] = *r;
 	pthread_mutex_unlock(&fakecuda_lock);
 }

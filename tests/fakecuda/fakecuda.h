@@ -117,7 +117,7 @@ unsigned int fakecuda_syncs(void);
 unsigned int fakecuda_resets(void);
 unsigned int fakecuda_trims(void);
 
-/* From now on cuBLAS refuses this, too. */
+/* From now on cuBLAS refuses this, too; NULL: nothing. */
 void fakecuda_refuse(const struct fakecuda_refusal *r);
 
 /* The host reads or writes [p, p + n) now: a problem unless it has seen the end

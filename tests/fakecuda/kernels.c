@@ -68,6 +68,26 @@ cudaError_t pst_cuda_k_gemm_i8(cudaStream_t s,
 	return fakecuda_k_gemm_i8(s, g);
 }
 
+cudaError_t pst_cuda_k_spread(cudaStream_t s, const struct pst_cuda_k_spread *p)
+{
+	touch(s, p->src, PST_WIRE_I8, p->rows, p->cols, p->ld_src, p->batch,
+	      p->stride_src, false, "integers to be copied");
+	touch(s, p->dst, p->dst_dtype, p->dst_rows, p->dst_cols, p->dst_rows,
+	      p->batch, p->dst_rows * p->dst_cols, true, "a copy of integers");
+	return fakecuda_k_spread(s, p);
+}
+
+cudaError_t pst_cuda_k_gather(cudaStream_t s, const struct pst_cuda_k_gather *p)
+{
+	touch(s, p->src, p->src_dtype, p->rows, p->cols, p->ld_src, p->batch,
+	      p->stride_src, false, "sums of integers");
+	touch(s, p->bias, PST_WIRE_I32, p->bias_of_rows ? p->rows : p->cols, 1,
+	      0, 1, 0, false, "a sum's bias");
+	touch(s, p->dst, PST_WIRE_I32, p->rows, p->cols, p->ld_dst, p->batch,
+	      p->stride_dst, true, "integers");
+	return fakecuda_k_gather(s, p);
+}
+
 cudaError_t pst_cuda_k_convert(cudaStream_t s, void *dst, int dst_dtype,
 			       const void *src, int src_dtype, uint64_t n)
 {

@@ -9,6 +9,10 @@ cudaError_t fakecuda_k_finish(cudaStream_t s,
 			      const struct pst_cuda_k_finish *f);
 cudaError_t fakecuda_k_gemm_i8(cudaStream_t s,
 			       const struct pst_cuda_k_gemm_i8 *g);
+cudaError_t fakecuda_k_spread(cudaStream_t s,
+			      const struct pst_cuda_k_spread *p);
+cudaError_t fakecuda_k_gather(cudaStream_t s,
+			      const struct pst_cuda_k_gather *p);
 cudaError_t fakecuda_k_convert(cudaStream_t s, void *dst, int dst_dtype,
 			       const void *src, int src_dtype, uint64_t n);
 cudaError_t fakecuda_k_unary(cudaStream_t s, enum pst_cuda_k_unary f, float *y,

@@ -351,6 +351,93 @@ START_TEST(sums_of_integers_are_exact)
 }
 END_TEST
 
+/* A matrix of 5 x 7 in one of 8 x 9, in batches, as I8 and as F32; then sums
+ * back into lines between which nothing is written. */
+START_TEST(integers_are_spread_and_gathered)
+{
+	const struct {
+		enum pst_wire_dtype wide, sum;
+	} types[] = {{PST_WIRE_I8, PST_WIRE_I32}, {PST_WIRE_F32, PST_WIRE_F32}};
+	const enum pst_wire_dtype wide = types[_i % 2].wide;
+	const enum pst_wire_dtype sum = types[_i % 2].sum;
+	struct part src = take(PST_WIRE_I8, 3 * 50 - 8, true);
+	struct part dst = take(wide, 3 * 8 * 9ULL, _i / 2 % 2);
+	struct part from = take(sum, 3 * 40, true);
+	struct part c = take(PST_WIRE_I32, 3 * 60 - 19, _i / 2 % 2);
+	struct part bias = take(PST_WIRE_I32, _i / 4 ? 5 : 7, true);
+	const struct pst_cuda_k_spread s = {
+		.dst = dst.p,
+		.src = (int8_t *)src.p,
+		.dst_dtype = (int)wide,
+		.rows = 5,
+		.cols = 7,
+		.dst_rows = 8,
+		.dst_cols = 9,
+		.batch = 3,
+		.ld_src = 6,
+		.stride_src = 50,
+	};
+	const struct pst_cuda_k_gather g = {
+		.dst = (int32_t *)(void *)c.p,
+		.src = from.p,
+		.bias = (int32_t *)(void *)bias.p,
+		.src_dtype = (int)sum,
+		.act = PST_WIRE_ACT_RELU,
+		.bias_of_rows = _i / 4,
+		.rows = 5,
+		.cols = 7,
+		.batch = 3,
+		.ld_dst = 6,
+		.ld_src = 5,
+		.stride_dst = 60,
+		.stride_src = 40,
+		.alpha = INT32_MAX - 5,
+		.beta = _i / 2 % 2 ? -7 : 0,
+	};
+	uint64_t z, i, j, at;
+	uint32_t x;
+	double v;
+
+	open_order(0);
+	if (sum == PST_WIRE_F32)
+		for (i = 0; i < 120; i++)
+			number_set(from.p, sum, i,
+				   i % 2 ? -16777216 : 16777215);
+	memcpy(from.before, from.p, from.n);
+	run(fakecuda_k_spread(stream, &s));
+	run(fakecuda_k_gather(stream, &g));
+	for (z = 0; z < 3; z++) {
+		for (i = 0; i < 72; i++) {
+			v = i % 8 < 5 && i / 8 < 7
+				    ? number_get(src.p, PST_WIRE_I8,
+						 z * 50 + i / 8 * 6 + i % 8)
+				    : 0;
+			ck_assert(number_get(dst.p, wide, z * 72 + i) == v);
+		}
+		for (j = 0; j < 7; j++) {
+			for (i = 0; i < 5; i++) {
+				at = z * 60 + j * 6 + i;
+				v = number_get(from.p, sum, z * 40 + j * 5 + i);
+				x = (uint32_t)g.alpha * (uint32_t)(int32_t)v;
+				x += (uint32_t)g.beta *
+				     ((uint32_t *)(void *)c.before)[at];
+				x += ((uint32_t *)(void *)
+					      bias.p)[g.bias_of_rows ? i : j];
+				((int32_t *)(void *)c.before)[at] =
+					(int32_t)x < 0 ? 0 : (int32_t)x;
+			}
+		}
+	}
+	ck_assert_int_eq(memcmp(c.before, c.p, c.n), 0);
+	give(&src);
+	give(&dst);
+	give(&from);
+	give(&c);
+	give(&bias);
+	close_order();
+}
+END_TEST
+
 static double unary(enum pst_cuda_k_unary f, double x)
 {
 	switch (f) {
@@ -530,6 +617,7 @@ static void add_tests(TCase *tc)
 	/* Three orders of a block's threads. */
 	tcase_add_loop_test(tc, a_finish_is_right_to_its_rounding, 0, 3);
 	tcase_add_loop_test(tc, sums_of_integers_are_exact, 0, 3);
+	tcase_add_loop_test(tc, integers_are_spread_and_gathered, 0, 8);
 	tcase_add_loop_test(tc, layers_are_right_to_their_rounding, 0, 3);
 	tcase_add_test(tc, what_exceeds_a_grid_goes_round);
 	tcase_add_test(

@@ -84,6 +84,8 @@ START_TEST(a_type_refused_at_start_costs_no_card)
 	ck_assert(!fix_ops->can(fix_backend, &f64, &err));
 	ck_assert_ptr_nonnull(strstr(err.text, "starting a product"));
 	multiply_all(32);
+	multiply(PST_WIRE_I8, PST_WIRE_I32, 32, PST_WIRE_ACT_RELU, true);
+	ck_assert(fix_backend->lacks.i8);
 	fix_close();
 }
 END_TEST
@@ -133,8 +135,8 @@ START_TEST(a_shape_that_is_refused_later_goes_by_f32)
 		.call = FAKECUDA_GEMM,
 		.n_multiple = 8,
 		.type_is = true,
-		.type = _i ? CUDA_R_16F : CUDA_R_16BF,
-		.status = CUBLAS_STATUS_NOT_SUPPORTED,
+		.type = _i % 2 ? CUDA_R_16F : CUDA_R_16BF,
+		.status = statuses[_i / 2],
 	};
 	static const char *const ways[] = {"mapped", "pipelined"};
 	struct fakecuda_config c = fakecuda_default();
@@ -195,7 +197,7 @@ static void add_tests(TCase *tc)
 	tcase_add_loop_test(tc, an_epilogue_that_is_refused_comes_another_way,
 			    0, 2 * N_STATUSES);
 	tcase_add_loop_test(tc, a_shape_that_is_refused_later_goes_by_f32, 0,
-			    2);
+			    2 * 3);
 	tcase_add_loop_test(tc, integers_are_exact_whatever_sizes_are_refused,
 			    0, 2);
 	tcase_add_loop_test(tc, both_types_of_16_bits_work_on_an_old_card, 0,

@@ -37,6 +37,8 @@ static void multiply_all(uint32_t lane)
 		for (act = 0; act < (types[i][0] == PST_WIRE_I8 ? 2 : 4); act++)
 			multiply(lane, types[i][0], types[i][1],
 				 (enum pst_wire_act)act, 24 + lane);
+	/* By copies on the device. */
+	multiply(lane, PST_WIRE_I8, PST_WIRE_I32, PST_WIRE_ACT_RELU, 131);
 }
 
 /* The first operation of a lane, the first of each kernel, slot and type. */
