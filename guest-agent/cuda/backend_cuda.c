@@ -99,6 +99,8 @@ static void free_all(struct pst_backend *b)
 		cudaEventDestroy(b->mem_ready);
 	if (b->mem_stream)
 		cudaStreamDestroy(b->mem_stream);
+	if (b->pinned)
+		cudaFreeHost(b->pinned);
 	pst_cuda_registration_close(&b->region);
 	cudaGetLastError();
 	free(b);

@@ -73,6 +73,7 @@ struct pst_backend {
 	cudaStream_t mem_stream;
 	cudaEvent_t mem_ready;
 	bool has_memory; /* mem_ready was recorded */
+	void *pinned;    /* for uploads; NULL: there was none */
 	bool released;   /* memory, which the pool may still hold */
 	/* Kinds of products that the library refused at start, by rate. */
 	bool no_rate[PST_CUDA_N_RATES];

@@ -2,8 +2,13 @@
 /* Device memory of resident tensors. */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "guest-agent/cuda/context.h"
+#include "transport/base/util.h"
+
+/* Of uploads. */
+#define PINNED (1ULL << 20)
 
 static int no_memory(struct pst_backend *b, uint64_t size,
 		     struct pst_error *err)
@@ -73,6 +78,30 @@ void pst_cuda_release(struct pst_backend *b, void *mem)
 	b->released = b->device.pools;
 }
 
+static int upload(struct pst_backend *b, uint8_t *dev, const uint8_t *data,
+		  uint64_t n, struct pst_error *err)
+{
+	uint64_t at, part;
+	int r = 0;
+
+	if (!b->pinned)
+		r = pst_cuda_ok(
+			cudaHostAlloc(&b->pinned, PINNED, cudaHostAllocDefault),
+			"allocating pinned memory", err);
+	for (at = 0; r == 0 && at < n; at += part) {
+		part = pst_min_u64(n - at, PINNED);
+		memcpy(b->pinned, data + at, part);
+		r = pst_cuda_ok(cudaMemcpyAsync(dev + at, b->pinned, part,
+						cudaMemcpyHostToDevice,
+						b->mem_stream),
+				"copying to the device", err);
+		if (r == 0)
+			r = pst_cuda_ok(cudaStreamSynchronize(b->mem_stream),
+					"copying to the device", err);
+	}
+	return r;
+}
+
 int pst_cuda_upload(struct pst_backend *b, void *mem, uint64_t off,
 		    const void *data, uint64_t n, struct pst_error *err)
 {
@@ -80,12 +109,7 @@ int pst_cuda_upload(struct pst_backend *b, void *mem, uint64_t off,
 
 	if (b->lost)
 		return pst_error_set(err, -EIO, "%s", b->why.text);
-	r = pst_cuda_ok(cudaMemcpyAsync((uint8_t *)mem + off, data, n,
-					cudaMemcpyHostToDevice, b->mem_stream),
-			"copying weights to the device", err);
-	if (r == 0)
-		r = pst_cuda_ok(cudaStreamSynchronize(b->mem_stream),
-				"copying weights to the device", err);
+	r = upload(b, (uint8_t *)mem + off, data, n, err);
 	if (r < 0)
 		pst_cuda_check_lost(b, err);
 	return r;
