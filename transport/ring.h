@@ -25,6 +25,9 @@
  * the first member of both and goes last. */
 #define PST_LANE_LINE_BODY (PST_WIRE_LINE - sizeof(uint64_t))
 
+/* Entries whose lines the agent waits for at once. */
+#define PST_LANE_PREFETCH 4
+
 /* The client's end. */
 struct pst_lane_client {
 	struct pst_wire_lane *lane;
@@ -158,6 +161,23 @@ static inline bool pst_lane_client_ready(const struct pst_lane_client *l)
 	return pst_shm_load_acquire(&cqe->seq) == l->cq_head + 1;
 }
 
+/* How many completions are there, of the next max. Nothing is done with one
+ * before the next is looked at, so the waits for their lines overlap. */
+static inline unsigned int
+pst_lane_client_count(const struct pst_lane_client *l, unsigned int max)
+{
+	const struct pst_wire_cqe *cq = l->lane->cq;
+	uint64_t at = l->cq_head;
+	unsigned int n = 0;
+
+	while (n < max &&
+	       pst_shm_load_acquire(&cq[at % PST_WIRE_SLOTS].seq) == at + 1) {
+		at++;
+		n++;
+	}
+	return n;
+}
+
 /* Takes one completion: 1 and *ret, or 0 when there is none. */
 static inline int pst_lane_client_reap(struct pst_lane_client *l,
 				       struct pst_wire_cqe *ret)
@@ -185,6 +205,18 @@ static inline bool pst_lane_agent_ready(const struct pst_lane_agent *l)
 		&l->lane->sq[l->sq_head % PST_WIRE_SLOTS];
 
 	return pst_shm_load_acquire(&sqe->seq) == l->sq_head + 1;
+}
+
+/* While the next entry is worked on, fetches the lines of those behind it. What
+ * the client has not written yet is still in the cache from the last round. */
+static inline void pst_lane_agent_prefetch(const struct pst_lane_agent *l)
+{
+	unsigned int i;
+
+#pragma GCC unroll 4
+	for (i = 1; i <= PST_LANE_PREFETCH; i++)
+		__builtin_prefetch(
+			&l->lane->sq[(l->sq_head + i) % PST_WIRE_SLOTS]);
 }
 
 /* Looks at how many completions the client has taken. 1 when there is room for

@@ -229,6 +229,7 @@ static bool take(struct pst_agent_executor *ex, struct lane *l)
 	int r;
 
 	while (l->n_taken < N_TAKEN && pst_lane_agent_ready(&l->ring)) {
+		pst_lane_agent_prefetch(&l->ring);
 		t = &l->taken[(l->first + l->n_taken) % N_TAKEN];
 		r = pst_lane_agent_take(&l->ring, &t->sqe);
 		if (r < 0) {
