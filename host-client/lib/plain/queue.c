@@ -52,18 +52,40 @@ static inline void take_completion(struct pst_queue *q, struct pst_memory *m,
 	pst_record_unref(m, rec);
 }
 
+/* Takes those that are there, of the next max. What comes meanwhile is left:
+ * the caller answers these with new operations while the agent does those.
+ * Taken as they come, all would be done at once, and each side wait for the
+ * other. */
+static void reap(struct pst_queue *q, struct pst_memory *m,
+		 struct pst_channel *ch, unsigned int max,
+		 struct pst_completions *into)
+{
+	unsigned int n = pst_lane_client_count(
+		&q->lane, max < PST_WIRE_SLOTS ? max : PST_WIRE_SLOTS);
+	struct pst_wire_cqe cqe;
+
+	while (n-- && !ch->failed && pst_lane_client_reap(&q->lane, &cqe))
+		take_completion(q, m, ch, &cqe, into);
+}
+
 bool pst_queue_reap(struct pst_queue *q, struct pst_memory *m,
 		    struct pst_channel *ch, struct pst_completions *into)
 {
 	const uint64_t head = q->lane.cq_head;
-	struct pst_wire_cqe cqe;
+	const int n = into ? into->n : 0;
+	uint64_t before;
 
 	if (!ch->open || !q->lane.lane)
 		return false;
-	/* At most as many as are outstanding: one more breaks the session. */
-	while (!ch->failed && !(into && into->n == into->max) &&
-	       pst_lane_client_reap(&q->lane, &cqe))
-		take_completion(q, m, ch, &cqe, into);
+	do {
+		before = q->lane.cq_head;
+		/* At most as many as are outstanding: one more breaks the
+		 * session. */
+		reap(q, m, ch,
+		     into ? (unsigned int)(into->max - n) : PST_WIRE_SLOTS,
+		     into);
+		/* Again where all were other threads', or nobody's. */
+	} while (into && into->n == n && q->lane.cq_head != before);
 	if (q->lane.cq_head == head)
 		return false;
 	if (q->lane.cq_head == q->lane.sq_tail)
