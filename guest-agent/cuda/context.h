@@ -10,6 +10,7 @@
 #include "guest-agent/cuda/device.h"
 #include "guest-agent/cuda/flight.h"
 #include "guest-agent/cuda/gemm.h"
+#include "guest-agent/cuda/lt_cache.h"
 #include "guest-agent/cuda/mover.h"
 #include "guest-agent/cuda/pipe.h"
 #include "guest-agent/cuda/product.h"
@@ -65,6 +66,7 @@ struct pst_backend {
 	struct pst_cuda_calibration calibration;
 	cublasHandle_t blas;
 	cublasLtHandle_t lt;
+	struct pst_cuda_lt_cache lt_cache;
 	char cublas_text[32];
 	struct pst_cuda_pipe pipe;
 	uint64_t workspace_size;
@@ -124,6 +126,7 @@ pst_cuda_env(struct pst_backend *b, cudaStream_t stream, void *workspace)
 	return (struct pst_cuda_product_env){
 		.blas = b->blas,
 		.lt = b->lt,
+		.lt_cache = &b->lt_cache,
 		.stream = stream,
 		.workspace = workspace,
 		.workspace_size = b->workspace_size,

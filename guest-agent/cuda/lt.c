@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "guest-agent/cuda/device.h"
+#include "guest-agent/cuda/lt_cache.h"
 #include "guest-agent/cuda/product.h"
 
 /* cuBLASLt reads a bias in vectors of so many bytes. */
@@ -174,25 +175,92 @@ static cublasStatus_t make_preference(const struct pst_cuda_product_env *env,
 	return s;
 }
 
-static cublasStatus_t launch(const struct pst_cuda_product_env *env,
-			     const struct pst_cuda_product *p,
-			     const struct lt *t)
+static struct pst_cuda_lt_key key_of(const struct pst_cuda_product_env *env,
+				     const struct pst_cuda_product *p,
+				     cublasLtEpilogue_t epilogue)
 {
-	const struct pst_cuda_product_scale scale = pst_cuda_product_scale(p);
+	return (struct pst_cuda_lt_key){
+		/* One product has no strides. */
+		.stride_a = p->batch > 1 ? p->stride_a : 0,
+		.stride_b = p->batch > 1 ? p->stride_b : 0,
+		.stride_c = p->batch > 1 ? p->stride_c : 0,
+		.workspace = env->workspace_size,
+		.m = p->m,
+		.n = p->n,
+		.k = p->k,
+		.batch = p->batch,
+		.lda = p->lda,
+		.ldb = p->ldb,
+		.ldc = p->ldc,
+		.type = (uint32_t)pst_cuda_dtype(p->dtype),
+		.type_c = (uint32_t)pst_cuda_dtype(p->dtype_c),
+		.compute = (uint32_t)pst_cuda_compute(p),
+		.epilogue = (uint32_t)epilogue,
+		.transa = p->transa,
+		.transb = p->transb,
+		.align_a = alignment_of(p->a),
+		.align_b = alignment_of(p->b),
+		.align_c = alignment_of(p->c),
+		.align_bias = alignment_of(p->bias),
+	};
+}
+
+/* What no later question would change. */
+static bool is_final(cublasStatus_t s)
+{
+	return s == CUBLAS_STATUS_NOT_SUPPORTED ||
+	       s == CUBLAS_STATUS_INVALID_VALUE;
+}
+
+static cublasStatus_t choose(const struct pst_cuda_product_env *env,
+			     const struct pst_cuda_product *p, struct lt *t,
+			     const struct pst_cuda_lt_key *key,
+			     struct pst_cuda_lt_choice **ret)
+{
 	cublasLtMatmulHeuristicResult_t h;
 	cublasStatus_t s;
 	int n = 0;
 
-	s = cublasLtMatmulAlgoGetHeuristic(env->lt, t->desc, t->a, t->b, t->c,
-					   t->c, t->pref, 1, &h, &n);
+	*ret = NULL;
+	s = make_preference(env, p, t);
+	if (s == CUBLAS_STATUS_SUCCESS) {
+		s = cublasLtMatmulAlgoGetHeuristic(env->lt, t->desc, t->a, t->b,
+						   t->c, t->c, t->pref, 1, &h,
+						   &n);
+		if (s == CUBLAS_STATUS_SUCCESS && n == 0)
+			s = CUBLAS_STATUS_NOT_SUPPORTED;
+	}
+	if (s == CUBLAS_STATUS_SUCCESS || is_final(s))
+		*ret = pst_cuda_lt_cache_put(
+			env->lt_cache, key,
+			s == CUBLAS_STATUS_SUCCESS ? &h.algo : NULL);
+	return s;
+}
+
+static cublasStatus_t launch(const struct pst_cuda_product_env *env,
+			     const struct pst_cuda_product *p,
+			     cublasLtEpilogue_t epilogue, struct lt *t)
+{
+	const struct pst_cuda_product_scale scale = pst_cuda_product_scale(p);
+	const struct pst_cuda_lt_key key = key_of(env, p, epilogue);
+	struct pst_cuda_lt_choice *x =
+		pst_cuda_lt_cache_get(env->lt_cache, &key);
+	cublasStatus_t s;
+
+	if (x && x->refused)
+		return CUBLAS_STATUS_NOT_SUPPORTED;
+	s = make_desc(p, epilogue, t);
+	if (s == CUBLAS_STATUS_SUCCESS)
+		s = make_layouts(p, t);
+	if (s == CUBLAS_STATUS_SUCCESS && !x)
+		s = choose(env, p, t, &key, &x);
 	if (s != CUBLAS_STATUS_SUCCESS)
 		return s;
-	if (n == 0)
-		return CUBLAS_STATUS_NOT_SUPPORTED;
-	return cublasLtMatmul(env->lt, t->desc, &scale.alpha, p->a, t->a, p->b,
-			      t->b, &scale.beta, p->c, t->c, p->c, t->c,
-			      &h.algo, env->workspace, env->workspace_size,
-			      env->stream);
+	s = cublasLtMatmul(env->lt, t->desc, &scale.alpha, p->a, t->a, p->b,
+			   t->b, &scale.beta, p->c, t->c, p->c, t->c, &x->algo,
+			   env->workspace, env->workspace_size, env->stream);
+	x->refused = is_final(s);
+	return s;
 }
 
 int pst_cuda_lt_run(const struct pst_cuda_product_env *env,
@@ -204,13 +272,7 @@ int pst_cuda_lt_run(const struct pst_cuda_product_env *env,
 
 	if (env->lacks->lt || !epilogue_of(p, &epilogue))
 		return 0;
-	s = make_desc(p, epilogue, &t);
-	if (s == CUBLAS_STATUS_SUCCESS)
-		s = make_layouts(p, &t);
-	if (s == CUBLAS_STATUS_SUCCESS)
-		s = make_preference(env, p, &t);
-	if (s == CUBLAS_STATUS_SUCCESS)
-		s = launch(env, p, &t);
+	s = launch(env, p, epilogue, &t);
 	lt_done(&t);
 	switch (s) {
 	case CUBLAS_STATUS_SUCCESS:

@@ -33,6 +33,8 @@ struct pst_cuda_product {
 	void *c;
 };
 
+struct pst_cuda_lt_cache;
+
 /* What the library was found not to have, on this card. */
 struct pst_cuda_lacks {
 	bool lt;            /* cuBLASLt runs nothing here */
@@ -43,6 +45,7 @@ struct pst_cuda_lacks {
 struct pst_cuda_product_env {
 	cublasHandle_t blas;
 	cublasLtHandle_t lt;
+	struct pst_cuda_lt_cache *lt_cache;
 	cudaStream_t stream;
 	void *workspace; /* of the stream; device memory, 256-byte aligned */
 	size_t workspace_size;

@@ -29,7 +29,7 @@ struct preference {
 struct algo {
 	uint64_t magic, problem, workspace;
 	uint32_t align[4];
-	uint32_t reduction, reserved;
+	uint32_t reduction, align_bias;
 };
 _Static_assert(sizeof(struct algo) <= sizeof(cublasLtMatmulAlgo_t), "too long");
 #define MAGIC 0x6c746c61ULL
@@ -218,6 +218,13 @@ static uint64_t problem_of(const struct desc *d, const struct layout *a,
 	return mix_layout(mix_layout(mix_layout(h, a), b), c);
 }
 
+static uint32_t alignment_of(const void *p)
+{
+	const uintptr_t low = (uintptr_t)p & (~(uintptr_t)p + 1);
+
+	return low == 0 || low > 256 ? 256 : (uint32_t)low;
+}
+
 /* A, B and C are those of one product. */
 static void check_sides(const struct desc *d, const struct layout *a,
 			const struct layout *b, const struct layout *c)
@@ -246,6 +253,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
 				      (const struct layout *)b, lc),
 		.workspace = p->workspace,
 		.reduction = p->reduction,
+		.align_bias = alignment_of(((const struct desc *)desc)->bias),
 	};
 	cublasStatus_t s = fake_blas_call(), refused;
 
@@ -305,6 +313,8 @@ static void check_algo(const cublasLtMatmulAlgo_t *given, uint64_t problem,
 		if (!a.align[i] || (uintptr_t)p[i] % a.align[i])
 			fakecuda_note("an operand less aligned than the "
 				      "preference says");
+	if ((uintptr_t)g->bias % a.align_bias)
+		fakecuda_note("a bias less aligned than the heuristic saw");
 	/* Parts of a sum kept in 16 bits. */
 	if ((g->type_c == CUDA_R_16F || g->type_c == CUDA_R_16BF) &&
 	    a.reduction & (CUBLASLT_REDUCTION_SCHEME_INPLACE |
