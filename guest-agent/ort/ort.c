@@ -454,8 +454,11 @@ uint64_t pst_ort_tick(struct pst_ort *o, uint64_t now_ns)
 	uint64_t due = pst_min_u64(pst_ort_calls_tick(o, now_ns),
 				   loads_tick(o, now_ns));
 
-	if (pst_ort_process_reap(o))
+	/* Then at once: the call that it had is over. */
+	if (pst_ort_process_reap(o)) {
 		process_lost(o);
+		due = now_ns;
+	}
 	start(o, now_ns);
 	ask_next(o);
 	/* Nothing tells when a killed process is gone. */

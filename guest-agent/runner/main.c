@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -185,6 +184,7 @@ static void *serve_cancels(void *arg)
 	struct runner *r = arg;
 	uint64_t i;
 
+	pst_thread_wake_soon();
 	for (;;) {
 		wait_for(r->stop);
 		pthread_mutex_lock(&r->lock);
@@ -327,17 +327,6 @@ static uint32_t count_threads(uint32_t wanted)
 		       : (uint32_t)CPU_COUNT(&set);
 }
 
-/* The agent, and whoever calls it, goes first. */
-static void step_back(void)
-{
-	const struct sched_param param = {0};
-
-	/* Without it all is the same, only later. */
-	if (sched_setscheduler(0, SCHED_BATCH, &param) ||
-	    setpriority(PRIO_PROCESS, 0, NICE))
-		return;
-}
-
 static int start(struct runner *r, const struct pst_runner_start *s,
 		 const int *fds, uint32_t threads, struct pst_error *err)
 {
@@ -345,6 +334,11 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 	int e;
 
 	e = map(r, s, fds, err);
+	if (e < 0)
+		return e;
+	/* Not behind the thread that it is to interrupt. */
+	e = pst_thread_start(&t, NULL, serve_cancels, r);
+	pst_thread_step_back(NICE);
 	if (e == 0)
 		e = pst_runner_ort_open(&r->ort, s->library, threads, err);
 	if (e == 0)
@@ -363,8 +357,6 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 		close(e);
 	}
 	e = pst_thread_start(&t, NULL, serve_calls, r);
-	if (e == 0)
-		e = pst_thread_start(&t, NULL, serve_cancels, r);
 	if (e < 0)
 		return pst_error_set_errno(err, -e, "cannot start a thread");
 	while (__atomic_load_n(&r->tid, __ATOMIC_ACQUIRE) == 0)
@@ -390,7 +382,6 @@ int main(void)
 		return 2;
 	}
 	s.library[sizeof(s.library) - 1] = '\0';
-	step_back();
 	ready.threads = count_threads(s.threads);
 	ready.status = start(&r, &s, fds, ready.threads, &err);
 	ready.api = r.ort.api;

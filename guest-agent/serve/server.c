@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "guest-agent/serve/spin.h"
 #include "guest-agent/service/log.h"
 #include "transport/base/notify.h"
+#include "transport/base/thread.h"
 #include "transport/base/util.h"
 #include "transport/frame.h"
 #include "transport/region/numa.h"
@@ -558,9 +558,7 @@ int pst_agent_server_run(struct pst_agent_server *s, struct pst_error *err)
 	bool worked, ticked;
 	int r = 0, end;
 
-	/* Short sleeps beside a device end when they should, not up to 50 us
-	 * later. */
-	prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+	pst_thread_wake_soon();
 	for (;;) {
 		ticked = false;
 		worked = pst_agent_executor_run(ex);

@@ -185,6 +185,23 @@ def a_deadline_and_a_cancel_end_an_endless_call(start):
     assert y == 4
 
 
+def a_runner_that_ignores_a_deadline_is_replaced(start):
+    a = start("--runner-drain", "100ms")
+    s = Session(a)
+    m, add = s.load("loop", endless()), s.load("add", add_one())
+    pid = runner_of(a)
+    # As one whose card hangs: it does nothing that it is told.
+    os.kill(pid, signal.SIGSTOP)
+    begin = time.monotonic()
+    refused(EIO, ["did not end a call that was cancelled"], s.run, m,
+            {0: np.array(1 << 62), 1: f4(1)}, deadline_ns=20_000_000)
+    print("# %.0f ms after the deadline the call has ended, with 100 to drain" %
+          ((time.monotonic() - begin) * 1e3 - 20))
+    y, = s.run(add, {0: f4(1, 2)})
+    assert (y == f4(2, 3)).all() and runner_of(a) != pid
+    assert s.describe("add").handle == add.handle
+
+
 def what_a_dead_client_was_bringing_leaves_nothing(start):
     a = start("--max-model-bytes", "8M")
     s = Session(a)
@@ -446,4 +463,4 @@ if __name__ == "__main__":
         if library:
             raise
         skip(why)
-    run(16)
+    run(17)

@@ -263,6 +263,26 @@ START_TEST(a_call_that_does_not_end_ends_the_process)
 }
 END_TEST
 
+/* Whose call was lost is stepped at once, not when the next process starts. */
+START_TEST(the_end_of_a_process_is_seen_to_at_once)
+{
+	const uint64_t id = load("plain");
+	const pid_t pid = halt();
+	uint64_t now_ns = 0, due_ns = 0;
+
+	begin_add(id, 8192);
+	ck_assert_int_eq(step(), PST_AGENT_STEP_WAIT);
+	kill(pid, SIGKILL);
+	WAIT_UNTIL(ort->process.state == PST_ORT_DYING);
+	while (ort->process.state == PST_ORT_DYING) {
+		now_ns = pst_now_ns();
+		due_ns = pst_ort_tick(ort, now_ns);
+	}
+	ck_assert_uint_le(due_ns, now_ns);
+	ck_assert_int_eq(finish(), -EIO);
+}
+END_TEST
+
 START_TEST(a_deadline_is_the_calls_end)
 {
 	const uint64_t id = load("plain");
@@ -418,6 +438,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, a_model_that_wants_a_file_is_refused);
 	tcase_add_test(tc, the_process_may_end_at_any_moment);
 	tcase_add_test(tc, a_call_that_does_not_end_ends_the_process);
+	tcase_add_test(tc, the_end_of_a_process_is_seen_to_at_once);
 	tcase_add_test(tc, a_deadline_is_the_calls_end);
 	tcase_add_test(tc, an_answer_that_cannot_be_ends_the_process);
 	tcase_add_test(tc, an_output_without_room_says_what_it_needs);

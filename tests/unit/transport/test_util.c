@@ -2,8 +2,11 @@
 /* Parsing of sizes, durations, UUIDs and groups; threads; the tables of errno
  * and status. */
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "tests/fixtures/unit.h"
 #include "transport/base/error.h"
@@ -186,8 +189,61 @@ START_TEST(a_thread_takes_no_signal_but_sigbus)
 }
 END_TEST
 
+/* The thread's struct sched_attr of sched_setattr(2). */
+struct attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t turn_ns, deadline, period;
+};
+
+static struct attr read_attr(void)
+{
+	struct attr a = {0};
+
+	ck_assert_int_eq(
+		syscall(SYS_sched_getattr, 0, &a, (unsigned int)sizeof(a), 0),
+		0);
+	return a;
+}
+
+static void *be_soon_then_late(void *arg)
+{
+	struct attr *a = arg;
+
+	a[0] = read_attr();
+	pst_thread_wake_soon();
+	a[1] = read_attr();
+	pst_thread_step_back(5);
+	a[2] = read_attr();
+	return NULL;
+}
+
+START_TEST(a_thread_wakes_soon_or_steps_back)
+{
+	struct attr a[3];
+	pthread_t thread;
+
+	ck_assert_int_eq(pst_thread_start(&thread, NULL, be_soon_then_late, a),
+			 0);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(a[1].policy, a[0].policy);
+	ck_assert_int_eq(a[1].nice, a[0].nice);
+	/* Before Linux 6.12 the kernel tells no length of a turn. */
+	if (a[0].policy == SCHED_OTHER && a[0].turn_ns)
+		ck_assert_uint_eq(a[1].turn_ns, 100000);
+	if (a[0].policy == SCHED_OTHER) {
+		ck_assert_uint_eq(a[2].policy, SCHED_BATCH);
+		ck_assert_int_ge(a[2].nice, 5);
+		ck_assert_uint_eq(a[2].turn_ns, a[0].turn_ns);
+	}
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+	tcase_add_test(tc, a_thread_wakes_soon_or_steps_back);
 	tcase_add_test(tc, groups_are_found_by_name_or_number);
 	tcase_add_test(tc, a_thread_takes_no_signal_but_sigbus);
 	tcase_add_test(tc, sizes_accept_binary_units);
