@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs models on the device: layers as work for one stream, and a graph for
- * each repeated batch size. */
+/* Runs models on the device: layers and copies as work for one stream, in
+ * graphs where batches repeat. */
 #include "guest-agent/cuda/infer.h"
 
 #include <errno.h>
@@ -19,8 +19,6 @@
 #define STAGED_SIZE (1ULL << 20)
 /* How long freeing waits for conversions of weights. */
 #define IDLE_NS (2 * PST_NS_PER_S)
-/* A graph is captured when a batch size occurs for this number of times. */
-#define SEEN_OFTEN 2U
 
 static uint64_t grain(uint64_t n)
 {
@@ -163,15 +161,6 @@ static int model_init(struct pst_backend *b, struct pst_cuda_model *m,
 	return r < 0 ? r : convert_params(b, m, err);
 }
 
-static void graphs_free(struct pst_cuda_model *m)
-{
-	unsigned int i;
-
-	for (i = 0; i < PST_CUDA_GRAPHS; i++)
-		if (m->graph[i].exec)
-			cudaGraphExecDestroy(m->graph[i].exec);
-}
-
 /* Whether the model's stream is idle, soon: no INFER is under way, only
  * conversions may be. What uses memory is not to be freed under it, since that
  * happens in the order of another stream. */
@@ -194,7 +183,7 @@ static void model_done(struct pst_backend *b, struct pst_cuda_model *m)
 {
 	if (b->lost || (m->stream && !is_idle(m)))
 		return;
-	graphs_free(m);
+	pst_cuda_graphs_free(m);
 	pst_cuda_mover_done(&m->mover);
 	if (m->memory)
 		pst_cuda_release(b, m->memory);
@@ -280,82 +269,25 @@ static int copy_rows(struct pst_cuda_model *m, const struct pst_operand *x,
 		"copying on the device", err);
 }
 
-/* Captures the layers. Without a graph they are run one by one, so failing here
- * is no error: not each call of a library can be captured. NULL: no graph, and
- * unless memory was short none will be tried again. */
-static cudaGraphExec_t make_graph(struct pst_backend *b,
-				  struct pst_cuda_model *m, uint32_t rows)
+/* Where a copy of rows begins or ends; into a graph goes one whose rows lie
+ * close together in memory that the card reaches. */
+static struct pst_cuda_end end_of(const struct pst_backend *b,
+				  const struct pst_cuda_model *m,
+				  const struct pst_operand *x, uint64_t first,
+				  uint32_t rows, uint32_t ld, uint32_t width,
+				  bool in)
 {
-	cudaGraphExec_t exec = NULL;
-	cudaGraph_t graph = NULL;
-	struct pst_error err;
-	cudaError_t e;
-	int r;
+	const uint64_t off = x->off + first * ld * sizeof(float);
+	struct pst_cuda_end end = {.kind = cudaMemcpyDeviceToDevice};
 
-	e = cudaStreamBeginCapture(m->stream, cudaStreamCaptureModeThreadLocal);
-	if (e != cudaSuccess) {
-		cudaGetLastError();
-		m->no_graphs = e != cudaErrorMemoryAllocation;
-		return NULL;
-	}
-	r = pst_cuda_layers_run(b, m, rows, &err);
-	e = cudaStreamEndCapture(m->stream, &graph);
-	if (e != cudaSuccess)
-		graph = NULL;
-	else if (r == 0)
-		e = cudaGraphInstantiateWithFlags(&exec, graph, 0);
-	if (e != cudaSuccess)
-		exec = NULL;
-	cudaGetLastError();
-	if (graph)
-		cudaGraphDestroy(graph);
-	/* Memory may be there the next time. */
-	m->no_graphs = !exec && r != -ENOMEM && e != cudaErrorMemoryAllocation;
-	return exec;
-}
-
-/* The place of the batch among the graphs; a new one takes the place of that
- * used longest ago, unless the device may still run it: -1. */
-static int find_graph(struct pst_cuda_model *m, uint32_t rows)
-{
-	unsigned int i, oldest = 0;
-
-	m->clock++;
-	for (i = 0; i < PST_CUDA_GRAPHS; i++) {
-		if (m->graph[i].rows == rows)
-			return (int)i;
-		if (m->graph[i].used < m->graph[oldest].used)
-			oldest = i;
-	}
-	if (m->graph[oldest].exec) {
-		if (cudaStreamQuery(m->stream) != cudaSuccess)
-			return -1;
-		cudaGraphExecDestroy(m->graph[oldest].exec);
-	}
-	m->graph[oldest].exec = NULL;
-	m->graph[oldest].rows = rows;
-	m->graph[oldest].seen = 0;
-	return (int)oldest;
-}
-
-/* The layers, as a graph where the batch comes often: one launch for all. */
-static int run_layers(struct pst_backend *b, struct pst_cuda_model *m,
-		      uint32_t rows, struct pst_error *err)
-{
-	cudaGraphExec_t exec = NULL;
-	int i;
-
-	i = m->no_graphs ? -1 : find_graph(m, rows);
-	if (i >= 0) {
-		m->graph[i].used = m->clock;
-		if (!m->graph[i].exec && ++m->graph[i].seen >= SEEN_OFTEN)
-			m->graph[i].exec = make_graph(b, m, rows);
-		exec = m->graph[i].exec;
-	}
-	if (!exec)
-		return pst_cuda_layers_run(b, m, rows, err);
-	return pst_cuda_ok(cudaGraphLaunch(exec, m->stream),
-			   "starting a model's graph", err);
+	if (m->no_copies || (rows > 1 && ld != width) ||
+	    (!x->mem && !b->region.mapped))
+		return end;
+	end.inside = true;
+	end.mem = (x->mem ? (uint8_t *)x->mem : b->region.base) + off;
+	if (!x->mem)
+		end.kind = in ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost;
+	return end;
 }
 
 int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_job *job,
@@ -366,13 +298,23 @@ int pst_cuda_infer_issue(struct pst_backend *b, struct pst_cuda_job *job,
 	const uint64_t first = u * m->rows;
 	const uint32_t rows =
 		op->m - first < m->rows ? (uint32_t)(op->m - first) : m->rows;
-	int r;
+	const struct pst_cuda_end in =
+		end_of(b, m, &op->a, first, rows, op->lda, m->n_in, true);
+	const struct pst_cuda_end out =
+		end_of(b, m, &op->c, first, rows, op->ldc, m->n_out, false);
+	const struct pst_cuda_graph *g =
+		pst_cuda_graph_get(b, m, rows, &in, &out);
+	int r = 0;
 
-	r = copy_rows(m, &op->a, first, rows, op->lda, m->n_in,
-		      pst_cuda_buffer(m, 0), true, err);
-	if (r == 0)
-		r = run_layers(b, m, rows, err);
-	if (r == 0)
+	if (!g || !g->in.inside)
+		r = copy_rows(m, &op->a, first, rows, op->lda, m->n_in,
+			      pst_cuda_buffer(m, 0), true, err);
+	if (r == 0 && g)
+		r = pst_cuda_ok(cudaGraphLaunch(g->exec, m->stream),
+				"starting a model's graph", err);
+	else if (r == 0)
+		r = pst_cuda_layers_run(b, m, rows, err);
+	if (r == 0 && (!g || !g->out.inside))
 		r = copy_rows(m, &op->c, first, rows, op->ldc, m->n_out,
 			      pst_cuda_buffer(m, m->out), false, err);
 	if (r == 0)

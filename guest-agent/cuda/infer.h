@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs models on the device: layers as work for one stream, and a graph for
- * each repeated batch size. */
+/* Runs models on the device: layers and copies as work for one stream, in
+ * graphs where batches repeat. */
 #ifndef PST_GUEST_AGENT_CUDA_INFER_H
 #define PST_GUEST_AGENT_CUDA_INFER_H
 

@@ -126,7 +126,7 @@ static void job_end(struct pst_backend *b, struct pst_cuda_job *j)
 
 static bool uses_memory(const struct pst_op *op)
 {
-	return op->a.mem || op->b.mem || op->c.mem || op->bias.mem || op->model;
+	return op->a.mem || op->b.mem || op->c.mem || op->bias.mem;
 }
 
 static int begin_pieces(struct pst_backend *b, struct pst_cuda_job *j,
@@ -209,7 +209,8 @@ static int job_begin(struct pst_backend *b, struct pst_cuda_job *j,
 	r = begin_pieces(b, j, op, err);
 	if (r == 0 && follows && !in_stream(j, j->count))
 		r = -EAGAIN;
-	if (r == 0 && uses_memory(op))
+	/* A model's stream has waited by itself. */
+	if (r == 0 && !j->other && uses_memory(op))
 		r = pst_cuda_wait_memory(b, j->lane->stream, err);
 	if (r < 0 || !follows)
 		return r;

@@ -240,6 +240,13 @@ void fakecuda_access_again(cudaStream_t s, const void *touch)
 	fakecuda_access(s, &t->shape, t->write, t->what);
 }
 
+void fakecuda_touch_move(void *touch, const void *p, uint64_t n)
+{
+	struct touch *t = touch;
+
+	t->shape = (struct fakecuda_shape){p, n, 1, n, 1, 0};
+}
+
 void fakecuda_host_touch(const void *p, uint64_t n, bool write)
 {
 	const char *before;

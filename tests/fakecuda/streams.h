@@ -86,6 +86,13 @@ void fakecuda_access(cudaStream_t s, const struct fakecuda_shape *shape,
 /* The same, of a graph that is launched. */
 void fakecuda_access_again(cudaStream_t s, const void *touch);
 
+/* Of a graph: that touch is of other bytes from now on. */
+void fakecuda_touch_move(void *touch, const void *p, uint64_t n);
+/* The copy with this fn and arg is another one: false if it is no copy of one
+ * line of that kind. */
+bool fakecuda_copy_move(fakecuda_fn *fn, void *arg, void *dst, const void *src,
+			size_t n, enum cudaMemcpyKind kind);
+
 void fakecuda_streams_reset(void);
 /* Until all that was put on any stream is over, as freeing does. */
 void fakecuda_streams_wait(void);

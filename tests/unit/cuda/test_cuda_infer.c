@@ -376,7 +376,7 @@ START_TEST(a_card_without_the_type_runs_the_model_in_f32)
 }
 END_TEST
 
-/* Loads, infers three times so that a graph is made, unloads; the n-th call of
+/* Loads, infers four times so that a graph is made, unloads; the n-th call of
  * CUDA after opening fails, 0: none. */
 static void session(uint64_t n, struct fix_outcome *out)
 {
@@ -394,8 +394,11 @@ static void session(uint64_t n, struct fix_outcome *out)
 	err.text[0] = '\0';
 	out->r = load(&model);
 	if (out->r == 0) {
-		op = infer_op(model, 5, 1);
-		for (i = 0; i < 3 && out->r == 0; i++) {
+		op = infer_op(model, 5, 0);
+		/* At last at other places. */
+		for (i = 0; i < 4 && out->r == 0; i++) {
+			op.a.off += i == 3 ? 64 : 0;
+			op.c.off += i == 3 ? 1024 : 0;
 			fill_in(&op);
 			out->r = fix_run(&op, &err);
 			if (out->r == 0)
@@ -422,10 +425,11 @@ static void short_of_memory(uint64_t n, struct fix_outcome *out)
 	ck_assert_int_eq(fix_open(&c, NULL, NULL, "256K", &err), 0);
 	everything(PST_WIRE_F32);
 	ck_assert_int_eq(load(&model), 0);
-	op = infer_op(model, 5, 1);
+	op = infer_op(model, 5, 0);
 	out->calls = fakecuda_calls();
 	fakecuda_fail(n, cudaErrorMemoryAllocation);
 	for (i = 0; i < 5; i++) {
+		op.c.off += 1024;
 		fill_in(&op);
 		if (fix_run(&op, &err) < 0)
 			out->r = -1;
@@ -475,6 +479,129 @@ START_TEST(buffers_of_a_model_are_aligned)
 }
 END_TEST
 
+/* Runs it and compares; returns the calls of CUDA that it took. */
+static unsigned int calls_of(const struct pst_op *op)
+{
+	const uint64_t before = fakecuda_calls();
+	unsigned int n;
+
+	fill_in(op);
+	ck_assert_msg(fix_run(op, &err) == 0, "%s", err.text);
+	n = (unsigned int)(fakecuda_calls() - before);
+	fakecuda_host_touch(fix_mem + op->c.off, op->c.size, false);
+	ck_assert_msg(!fakecuda_problems(), "%s", fakecuda_problem());
+	check_rows(op, 1e-6);
+	return n;
+}
+
+/* Waiting for memory, launching, recording, and once looking at the end. */
+#define CALLS_OF_A_LAUNCH 4U
+
+START_TEST(a_batch_that_repeats_is_one_launch)
+{
+	const struct fakecuda_config c = fakecuda_default();
+	struct pst_op op, copy = {.op = PST_WIRE_OP_COPY};
+	unsigned int i, launches;
+	void *model, *in, *out;
+
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), 0);
+	everything(PST_WIRE_F32);
+	ck_assert_int_eq(load(&model), 0);
+	op = infer_op(model, 7, 0);
+	ck_assert_uint_gt(calls_of(&op), 10);
+	calls_of(&op);
+	launches = fakecuda_graph_launches();
+	ck_assert_uint_eq(launches, 1);
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH);
+	/* Elsewhere: each copy is told, once. */
+	op.a.off += 4;
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH + 1);
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH);
+	op.a.off += 4096;
+	op.c.off += 8192;
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH + 2);
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH);
+	ck_assert_uint_eq(fakecuda_graph_launches() - launches, 5);
+	/* Rows that lie apart are copied beside the graph, each way. */
+	op = infer_op(model, 7, 3);
+	calls_of(&op);
+	calls_of(&op);
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH + 2);
+	op.lda = plan.n_in;
+	calls_of(&op);
+	calls_of(&op);
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH + 1);
+	/* One row has no distance to the next. */
+	op = infer_op(model, 1, 3);
+	calls_of(&op);
+	calls_of(&op);
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH);
+	/* Operands on the card are another graph. */
+	ck_assert_int_eq(fix_ops->alloc(fix_backend, 1 << 16, &in, &err), 0);
+	ck_assert_int_eq(fix_ops->alloc(fix_backend, 1 << 16, &out, &err), 0);
+	op = infer_op(model, 7, 0);
+	fill_in(&op);
+	copy.a = op.a;
+	copy.c = (struct pst_operand){.size = op.a.size, .mem = in};
+	ck_assert_int_eq(fix_run(&copy, &err), 0);
+	op.a.mem = in;
+	op.a.off = 0;
+	op.c.mem = out;
+	op.c.off = 0;
+	launches = fakecuda_graph_launches();
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(fix_run(&op, &err), 0);
+	ck_assert_uint_eq(fakecuda_graph_launches() - launches, 2);
+	copy.a = op.c;
+	op.a = (struct pst_operand){.off = OFF_IN, .size = op.a.size};
+	op.c = (struct pst_operand){.off = OFF_OUT, .size = op.c.size};
+	copy.c = op.c;
+	ck_assert_int_eq(fix_run(&copy, &err), 0);
+	check_rows(&op, 1e-6);
+	fix_ops->release(fix_backend, in);
+	fix_ops->release(fix_backend, out);
+	fix_ops->model_free(fix_backend, model);
+	fix_close();
+}
+END_TEST
+
+/* A driver that does not change a captured copy, or does not say which it is:
+ * all is right, and the copies are outside from then on. */
+START_TEST(copies_that_cannot_be_moved_are_beside_the_graph)
+{
+	const struct fakecuda_config c = fakecuda_default();
+	const struct pst_cuda_model *m;
+	struct pst_op op;
+	void *model;
+	unsigned int i;
+
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), 0);
+	everything(PST_WIRE_F32);
+	ck_assert_int_eq(load(&model), 0);
+	m = model;
+	op = infer_op(model, 7, 0);
+	calls_of(&op);
+	if (_i == 0)
+		/* After waiting, beginning and the copy. */
+		fakecuda_fail(4, cudaErrorNotSupported);
+	calls_of(&op);
+	ck_assert_int_eq(m->no_copies, _i == 0);
+	for (i = 0; i < 4; i++) {
+		op.a.off += 64;
+		op.c.off += 4096;
+		if (_i && i == 0)
+			fakecuda_fail((unsigned int)_i + 1,
+				      cudaErrorNotSupported);
+		calls_of(&op);
+	}
+	ck_assert(m->no_copies);
+	ck_assert(!m->no_graphs);
+	ck_assert_uint_eq(calls_of(&op), CALLS_OF_A_LAUNCH + 2);
+	fix_ops->model_free(fix_backend, model);
+	fix_close();
+}
+END_TEST
+
 START_TEST(any_call_may_fail_once)
 {
 	fix_each_call_fails(session, 0);
@@ -489,6 +616,9 @@ static void add_tests(TCase *tc)
 			    0, 3);
 	tcase_add_test(tc, a_graph_that_had_no_memory_is_made_later);
 	tcase_add_test(tc, buffers_of_a_model_are_aligned);
+	tcase_add_test(tc, a_batch_that_repeats_is_one_launch);
+	tcase_add_loop_test(
+		tc, copies_that_cannot_be_moved_are_beside_the_graph, 0, 3);
 	tcase_add_test(tc, any_call_may_fail_once);
 }
 
