@@ -585,8 +585,8 @@ int pst_gemm(struct pst *c, const struct pst_gemm_args *g, uint64_t timeout_ns,
  * did not complete: products of no batch, whose operands are pointers. local
  * returns 0 or an error. They have the contents from before the call, so beta
  * counts once. Returns 0 if the agent computed all of C, or in how many pieces
- * local has computed the rest, which is complete then as well; pst_last_error()
- * says why.
+ * local has computed the rest, which is complete then as well; done->status and
+ * pst_last_error() say why.
  *
  * Fails as pst_gemm() without calling local for arguments that are refused
  * before anything is sent, if C is not in the caller's own memory, or an

@@ -254,6 +254,7 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 		[PST_BLAS_BF16] = PST_BF16,
 	};
 	struct pst_gemm_args g = PST_GEMM_INIT;
+	struct pst_completion done = {0};
 	bool all, touched;
 	struct pst *c = owner(x, &all);
 	const bool owned = c;
@@ -287,7 +288,7 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 		return PST_BLAS_DONE;
 	}
 	before = owned ? pst_blas_keep(x) : NULL;
-	r = api->gemm_or(c, &g, TIMEOUT_NS, compute_piece, (void *)lib, NULL);
+	r = api->gemm_or(c, &g, TIMEOUT_NS, compute_piece, (void *)lib, &done);
 	if (r == 0) {
 		free(before);
 		worked();
@@ -295,7 +296,7 @@ enum pst_blas_end pst_blas_agent_gemm(const struct pst_blas_library *lib,
 	}
 	touched = r < 0 && api->c_touched(c);
 	api->last_error(c, text, sizeof(text));
-	if (r > 0 || !is_passing(r))
+	if (!is_passing(r > 0 ? done.status : r))
 		failed("a product", text);
 	else
 		pst_blas_trace("a product: %s", text);

@@ -111,6 +111,45 @@ if [ "$program" ]; then
 	check "none of it offloaded" said '3 calls, 0 products offloaded'
 	check "off is off" forced env PENSTOCK_BLAS=off "$program" 3
 	check "it counts nothing then" [ ! -s "$tmp/log" ]
+	# Another client holds all of the arena.
+	cat >"$tmp/hold.c" <<'END'
+#include <stdio.h>
+#include "host-client/penstock.h"
+
+int main(int argc, char **argv)
+{
+	char text[400];
+	struct pst *c;
+	void *p;
+
+	if (pst_open(argv[1], NULL, &c, text, sizeof(text)) < 0 ||
+	    pst_alloc(c, 4 << 20, &p) < 0)
+		return 1;
+	puts("held");
+	fflush(stdout);
+	getchar();
+	pst_close(c);
+	return 0;
+}
+END
+	$PST_CC -w -I "$PST_TOP_SRCDIR" -o "$tmp/hold" "$tmp/hold.c" \
+		"$PENSTOCK_LIBRARY" || exit 99
+	start_agent "unix://$tmp/sock" --region memfd:8M
+	mkfifo "$tmp/end"
+	LD_LIBRARY_PATH=${PENSTOCK_LIBRARY%/*} "$tmp/hold" "unix://$tmp/sock" \
+		<"$tmp/end" >"$tmp/held" &
+	holder=$!
+	exec 5>"$tmp/end"
+	i=0
+	while ! grep -q held "$tmp/held" && [ $((i += 1)) -lt 100 ]; do
+		sleep 0.1
+	done
+	check "a full arena leaves products to the BLAS" forced env \
+		PENSTOCK_ENDPOINT="unix://$tmp/sock" "$program" 3
+	exec 5>&-
+	wait "$holder"
+	check "each is tried, since there may be room again" said \
+		'3 calls, 0 products offloaded.* 3 failed'
 	mkdir "$tmp/locales"
 	if localedef -i de_DE -f UTF-8 "$tmp/locales/de_DE.UTF-8" 2>/dev/null; then
 		check "numbers have points in every language" forced env \

@@ -46,6 +46,12 @@ START_TEST(no_room_now_is_one_error_and_never_another)
 }
 END_TEST
 
+static int count(void *arg, const struct pst_gemm_args *piece)
+{
+	++*(int *)arg;
+	return 0;
+}
+
 START_TEST(room_that_no_call_holds_is_not_waited_for)
 {
 	static float x[64], y[64], z[64];
@@ -61,12 +67,18 @@ START_TEST(room_that_no_call_holds_is_not_waited_for)
 				  .a = x,
 				  .b = y,
 				  .c = z};
+	struct pst_completion done = {0};
 	uint64_t tensor;
+	int n = 0;
 	void *all;
 
 	ck_assert_int_eq(pst_tensor_create(c, 64, &tensor), 0);
 	ck_assert_int_eq(pst_alloc(c, 4 * MIB, &all), 0);
 	ck_assert_int_eq(pst_gemm(c, &g, PST_FOREVER, NULL), -ENOSPC);
+	/* Whoever computes it instead is told that this passes. */
+	ck_assert_int_eq(pst_gemm_or(c, &g, PST_FOREVER, count, &n, &done), 1);
+	ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(done.status, -ENOSPC);
 	ck_assert_int_eq(pst_upload(c, tensor, 0, x, 64, PST_FOREVER), -ENOSPC);
 	ck_assert_int_eq(pst_free(c, all), 0);
 	ck_assert_int_eq(pst_gemm(c, &g, PST_FOREVER, NULL), 0);

@@ -59,6 +59,8 @@ static int run(struct pst *c, const struct pst_gemm_args *g,
 				     &touched, &err);
 	/* What the caller has finished failed, too. */
 	pst_fail(c, r > 0 ? err.code : r, &err);
+	if (r > 0 && done)
+		done->status = err.code;
 	if (r < 0 && touched)
 		pst_fail_touched(c);
 	return r;
