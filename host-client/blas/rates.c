@@ -19,7 +19,9 @@
 #include "host-client/blas/decide.h"
 #include "host-client/blas/route.h"
 
-/* Side of the products that show what an agent can do, and what a BLAS can. */
+/* Sides of the products that show how fast the way to an agent is, what the
+ * agent can do, and what a BLAS can. */
+#define WAY    256U
 #define SAMPLE 512U
 #define LARGE  1024U
 #define ROUNDS 4U
@@ -72,22 +74,23 @@ static double rate_in(const char *info, enum pst_blas_type type)
 	return p ? strtod(p + strlen("\"gflops\":"), NULL) * 1e9 : 0;
 }
 
-/* Products of this process's memory, of the first types: the best of them,
- * since the first touches it, and another program may have come between. */
+/* Products of this process's memory with sides of n, of the first types: the
+ * best of them, since the first touches it, and another program may have come
+ * between. */
 static void measure_agent(const struct pst_blas_api *api, struct pst *c,
-			  unsigned int types, struct rates *r)
+			  uint32_t n, unsigned int types, struct rates *r)
 {
-	const double terms = (double)SAMPLE * SAMPLE * SAMPLE;
+	const double terms = (double)n * n * n;
 	struct pst_gemm_args g = PST_GEMM_INIT;
 	struct pst_completion done = {0};
-	char *mem = calloc((size_t)3 * SAMPLE * SAMPLE, sizeof(double));
+	char *mem = calloc((size_t)3 * n * n, sizeof(double));
 	uint64_t start, took, best, copies;
 	enum pst_blas_type t;
 	size_t size, i;
 
-	g.m = g.n = g.k = SAMPLE;
+	g.m = g.n = g.k = n;
 	for (t = 0; mem && t < types; t++) {
-		size = SAMPLE * SAMPLE * pst_blas_elem(t);
+		size = (size_t)n * n * pst_blas_elem(t);
 		g.dtype = t == PST_BLAS_F64 ? PST_F64 : PST_F32;
 		g.a = mem;
 		g.b = mem + size;
@@ -298,15 +301,17 @@ static void find(struct pst *c)
 	char *info = NULL;
 	enum pst_blas_type t;
 	double rate;
+	bool known;
 
 	if (api->query(c, PST_QUERY_INFO, &info) < 0)
 		return;
 	if (!load(key_of(info), &r)) {
-		/* How fast the way is, only products say. */
-		measure_agent(api, c,
-			      rate_in(info, PST_BLAS_F64) > 0 ? PST_BLAS_F64
-							      : N_MEASURED,
-			      &r);
+		/* How fast the way is, only products say. The program goes on
+		 * meanwhile, and an agent of its own takes its processors. */
+		known = rate_in(info, PST_BLAS_F32) > 0 &&
+			rate_in(info, PST_BLAS_F64) > 0;
+		measure_agent(api, c, known ? WAY : SAMPLE,
+			      known ? PST_BLAS_F64 : N_MEASURED, &r);
 		for (t = 0; t < N_MEASURED; t++) {
 			rate = rate_in(info, t);
 			if (rate > r.side[PST_BLAS_AGENT][t])
@@ -338,7 +343,7 @@ static int tune(struct pst *c, char **ret_json, char *text, size_t size)
 		api->last_error(c, text, size);
 		return e;
 	}
-	measure_agent(api, c, N_MEASURED, &r);
+	measure_agent(api, c, SAMPLE, N_MEASURED, &r);
 	e = measure_here(&r);
 	if (e == 0)
 		e = save(key_of(info), &r);
