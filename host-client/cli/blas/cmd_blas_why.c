@@ -28,7 +28,8 @@ struct file {
 	char path[PATH_MAX];
 	bool wants;  /* calls a routine of level 3 by a name of ours */
 	bool offers; /* defines one */
-	bool mkl, lapack_inside, is_static, is_setuid;
+	bool hides;  /* has one that only it can call */
+	bool mkl, lapack, openblas, is_static, is_setuid;
 	char script[64]; /* what runs it; "": it is none */
 };
 
@@ -54,6 +55,35 @@ static bool is_gemm(const char *name)
 	       strncmp(name, "scipy_", 6) == 0;
 }
 
+/* LAPACK's, under the suffixes that a builder chose: "scipy_dgetrf_64_". */
+static bool is_lapack(const char *name)
+{
+	if (strncmp(name, "scipy_", 6) == 0)
+		name += 6;
+	return strcmp(name, "dgetrf_") == 0 || strcmp(name, "dgetrf_64_") == 0;
+}
+
+static void look_at_symbol(const char *name, const GElf_Sym *sym, bool dynamic,
+			   struct file *f)
+{
+	const bool defined = sym->st_shndx != SHN_UNDEF;
+
+	if (is_gemm(name) && dynamic) {
+		f->wants |= !defined;
+		f->offers |= defined;
+	} else if (is_gemm(name) && defined &&
+		   GELF_ST_TYPE(sym->st_info) == STT_FUNC) {
+		/* A bare "sgemm" may be anybody's own function. */
+		f->hides |= strchr(name, '_') != NULL;
+	}
+	f->mkl |= defined && (strncmp(name, "mkl_blas_", 9) == 0 ||
+			      strncmp(name, "mkl_serv_", 9) == 0);
+	f->lapack |= defined && is_lapack(name);
+	/* Its table of kernels, or what all builds of it have. */
+	f->openblas |= strcmp(name, "gotoblas") == 0 ||
+		       (defined && strstr(name, "openblas_get_config"));
+}
+
 static void look_at_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *h,
 			    struct file *f)
 {
@@ -68,17 +98,8 @@ static void look_at_symbols(Elf *elf, Elf_Scn *scn, const GElf_Shdr *h,
 	for (i = 0; i < n && i < MAX_SYMBOLS && gelf_getsym(data, (int)i, &sym);
 	     i++) {
 		name = elf_strptr(elf, h->sh_link, sym.st_name);
-		if (!name)
-			continue;
-		if (is_gemm(name) && h->sh_type == SHT_DYNSYM) {
-			f->wants |= sym.st_shndx == SHN_UNDEF;
-			f->offers |= sym.st_shndx != SHN_UNDEF;
-		}
-		f->mkl |= strncmp(name, "mkl_blas_", 9) == 0 ||
-			  strncmp(name, "mkl_serv_", 9) == 0;
-		f->lapack_inside |= sym.st_shndx != SHN_UNDEF &&
-				    (strcmp(name, "dgetrf_") == 0 ||
-				     strcmp(name, "openblas_get_config") == 0);
+		if (name)
+			look_at_symbol(name, &sym, h->sh_type == SHT_DYNSYM, f);
 	}
 }
 
@@ -215,19 +236,28 @@ static const char *verdict(const struct file *f)
 {
 	const char *base = strrchr(f->path, '/');
 
-	if (strstr(base ? base : f->path, "penstock"))
+	base = base ? base + 1 : f->path;
+	if (strstr(base, "penstock"))
 		return NULL;
-	if (f->mkl)
+	/* MKL's own libraries are a BLAS as others are. */
+	if (f->mkl && strncmp(base, "libmkl_", 7) != 0)
 		return "has MKL inside: its products cannot be intercepted; a "
 		       "build that links libblas.so.3 helps, such as Debian's";
+	if (f->lapack && (f->openblas || f->offers))
+		return f->offers
+			       ? "is a BLAS; the LAPACK in it calls its own "
+				 "kernels, so factorizations stay here "
+				 "(liblapack.so.3 of the reference helps)"
+			       : "is a LAPACK with its own kernels, so "
+				 "factorizations stay here (liblapack.so.3 of "
+				 "the reference helps)";
 	if (f->wants && !f->offers)
 		return "calls a BLAS by names that are intercepted";
-	if (f->offers && f->lapack_inside)
-		return "is a BLAS; the LAPACK in it calls its own kernels, so "
-		       "factorizations stay here (liblapack.so.3 of the "
-		       "reference helps)";
 	if (f->offers)
 		return "is a BLAS; what calls it by its names is intercepted";
+	if (f->hides)
+		return "has a BLAS inside: its products cannot be intercepted; "
+		       "a build that links libblas.so.3 helps";
 	return NULL;
 }
 
