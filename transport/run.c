@@ -39,7 +39,8 @@ int pst_run_bytes(uint32_t dtype, uint32_t rank, const uint64_t *dim,
 	return 0;
 }
 
-/* "input 3" for a sentence; i counts all tensors of a call. */
+/* "input 3" for a sentence; i counts all tensors of a call. Made only where
+ * there is one: a call has no time for it. */
 struct label {
 	char text[24];
 };
@@ -65,50 +66,55 @@ static bool is_zero(const void *p, size_t n)
 	return true;
 }
 
-static int parse_shape(const struct pst_wire_io *w, struct pst_run_io *io,
-		       const char *what, struct pst_error *err)
+static int parse_shape(const struct pst_wire_io *w, struct pst_run *run,
+		       uint32_t i, struct pst_error *err)
 {
+	struct pst_run_io *io = &run->io[i];
 	uint64_t bytes;
 	int r;
 
 	r = pst_run_bytes(w->dtype, w->rank, w->dim, &bytes);
 	if (r == -EOVERFLOW)
 		return pst_error_set(err, r, "the shape of %s is too large",
-				     what);
+				     label(run, i).text);
 	if (r < 0)
 		return pst_error_set(err, r,
 				     "%s has %u dimensions; %u are "
 				     "allowed",
-				     what, w->rank, PST_WIRE_RUN_RANK);
+				     label(run, i).text, w->rank,
+				     PST_WIRE_RUN_RANK);
 	if (!is_zero(w->dim + w->rank,
 		     (PST_WIRE_RUN_RANK - w->rank) * sizeof(w->dim[0])))
 		return pst_error_set(err, -EINVAL,
 				     "%s has %u dimensions and a size for more",
-				     what, w->rank);
+				     label(run, i).text, w->rank);
 	memcpy(io->dim, w->dim, sizeof(io->dim));
 	io->rank = w->rank;
 	return 0;
 }
 
-static int parse_io(const struct pst_wire_io *w, bool in, struct pst_run_io *io,
-		    const char *what, struct pst_error *err)
+static int parse_io(const struct pst_wire_io *w, struct pst_run *run,
+		    uint32_t i, struct pst_error *err)
 {
+	const bool in = i < run->n_in;
+	struct pst_run_io *io = &run->io[i];
 	uint64_t bytes, end;
 	int r;
 
 	if (w->flags || w->bytes ||
 	    !is_zero(w->reserved0, sizeof(w->reserved0)))
 		return pst_error_set(err, -EINVAL,
-				     "a reserved field of %s is set", what);
+				     "a reserved field of %s is set",
+				     label(run, i).text);
 	if (pst_run_dtype_size(w->dtype) == 0)
 		return pst_error_set(err, -EOPNOTSUPP,
 				     "%s has element type %u, which is unknown",
-				     what, w->dtype);
+				     label(run, i).text, w->dtype);
 	if (w->off % 64 || pst_add_overflow(w->off, w->size, &end))
 		return pst_error_set(err, -EINVAL,
 				     "%s lies at offset %#" PRIx64
 				     "; multiples of 64 are allowed",
-				     what, w->off);
+				     label(run, i).text, w->off);
 	*io = (struct pst_run_io){
 		.slot = w->slot,
 		.dtype = w->dtype,
@@ -120,8 +126,8 @@ static int parse_io(const struct pst_wire_io *w, bool in, struct pst_run_io *io,
 			       ? 0
 			       : pst_error_set(err, -EINVAL,
 					       "%s has any shape and a size",
-					       what);
-	r = parse_shape(w, io, what, err);
+					       label(run, i).text);
+	r = parse_shape(w, run, i, err);
 	if (r < 0 || !in)
 		return r;
 	r = pst_run_bytes(io->dtype, io->rank, io->dim, &bytes);
@@ -129,7 +135,7 @@ static int parse_io(const struct pst_wire_io *w, bool in, struct pst_run_io *io,
 		return pst_error_set(err, -EINVAL,
 				     "%s has %" PRIu64 " bytes; its shape has "
 				     "%" PRIu64,
-				     what, w->size, bytes);
+				     label(run, i).text, w->size, bytes);
 	return r;
 }
 
@@ -174,8 +180,7 @@ int pst_run_parse(const void *block, uint64_t size, struct pst_run *ret,
 	ret->n_out = c->n_out;
 	ret->deadline_ns = c->deadline_ns;
 	for (i = 0; i < c->n_in + c->n_out; i++) {
-		r = parse_io(&w[i], i < c->n_in, &ret->io[i],
-			     label(ret, i).text, err);
+		r = parse_io(&w[i], ret, i, err);
 		if (r < 0)
 			return r;
 	}

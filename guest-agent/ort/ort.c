@@ -119,7 +119,7 @@ static struct pst_ort_entry *find_state(const struct pst_ort *o,
 	struct pst_ort_entry *oldest = NULL;
 	uint32_t i;
 
-	for (i = 0; i < o->config.max_models; i++) {
+	for (i = 0; i < o->n_places; i++) {
 		struct pst_ort_entry *e = &o->entries[i];
 
 		if (e->model.id && e->model.state == state &&
@@ -194,7 +194,7 @@ static void process_lost(struct pst_ort *o)
 	uint32_t i;
 
 	pst_ort_calls_lost(o);
-	for (i = 0; i < o->config.max_models; i++)
+	for (i = 0; i < o->n_places; i++)
 		if (o->entries[i].model.id)
 			o->entries[i].model.state = PST_ORT_WAITING;
 	/* One that was ready before may have been loaded by chance when it was
@@ -248,6 +248,8 @@ int pst_ort_load(struct pst_ort *o, const struct pst_ort_file *files,
 	}
 	*e = (struct pst_ort_entry){.n_files = n, .provider = provider};
 	memcpy(e->file, files, n * sizeof(files[0]));
+	if (o->n_places <= e - o->entries)
+		o->n_places = (uint32_t)(e - o->entries) + 1;
 	e->model.id = *ret_id = ++o->last_id;
 	e->model.state = PST_ORT_WAITING;
 	return 0;
@@ -430,8 +432,11 @@ void pst_ort_serve(struct pst_ort *o)
 {
 	uint64_t n;
 
-	/* What has ended shows in the mailbox. */
-	if (read(o->bell, &n, sizeof(n)) < 0 && errno != EAGAIN)
+	/* What has ended shows in the mailbox. If there is a message as well,
+	 * the descriptor goes on to be readable. */
+	if (read(o->bell, &n, sizeof(n)) == sizeof(n))
+		return;
+	if (errno != EAGAIN)
 		pst_ort_process_kill(o, "its bell is broken");
 	while (receive(o))
 		;

@@ -57,6 +57,7 @@ struct pst_ort {
 	struct pst_runner_mailbox *mailbox;
 	uint64_t n_calls; /* put into the mailbox */
 	uint64_t last_id;
+	uint32_t n_places; /* of entries: those behind are free */
 	char about[PST_RUNNER_TEXT];
 	struct pst_ort_flight flight;
 	unsigned int

@@ -6,7 +6,7 @@ struct pst_ort_entry *pst_ort_entry_find(const struct pst_ort *o, uint64_t id)
 {
 	uint32_t i;
 
-	for (i = 0; id && i < o->config.max_models; i++)
+	for (i = 0; id && i < o->n_places; i++)
 		if (o->entries[i].model.id == id)
 			return &o->entries[i];
 	return NULL;

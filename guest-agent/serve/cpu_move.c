@@ -57,6 +57,8 @@ void pst_agent_aside_check(struct pst_agent_aside *a, uint64_t now_ns)
 {
 	struct rusage usage;
 
+	if (a->last_ns && now_ns - a->last_ns < CHECK_NS)
+		return;
 	if (getrusage(RUSAGE_THREAD, &usage) == 0 &&
 	    pst_agent_aside_due(a, now_ns, (uint64_t)usage.ru_nivcsw))
 		(void)move();

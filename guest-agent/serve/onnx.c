@@ -234,6 +234,13 @@ static void on_ready(struct pst_onnx_model *m)
 	ready(x, m);
 }
 
+static void end_rows(struct pst_agent_onnx *x, struct pst_onnx_model *m)
+{
+	x->n_rows -= m->rows != NULL;
+	pst_rows_free(m->rows);
+	m->rows = NULL;
+}
+
 /* Brings one piece of one model of rows. Returns whether there is more. */
 static bool bring_rows(struct pst_agent_onnx *x)
 {
@@ -243,15 +250,14 @@ static bool bring_rows(struct pst_agent_onnx *x)
 	uint64_t handle;
 	int r;
 
-	while (m < x->models + PST_ARRAY_SIZE(x->models) && !m->rows)
-		m++;
-	if (m == x->models + PST_ARRAY_SIZE(x->models))
+	if (x->n_rows == 0)
 		return false;
+	while (!m->rows)
+		m++;
 	r = pst_rows_step(m->rows, x->agent->models, m->handle, &w, &err);
 	if (r > 0)
 		return true;
-	pst_rows_free(m->rows);
-	m->rows = NULL;
+	end_rows(x, m);
 	handle = m->handle;
 	if (r == 0) {
 		pst_agent_log(PST_AGENT_LOG_INFO,
@@ -462,6 +468,7 @@ int pst_agent_onnx_load(struct pst_agent *a,
 	};
 	snprintf(m->name, sizeof(m->name), "%s", l->name);
 	/* Piece by piece, by the tick. */
+	x->n_rows += rows != NULL;
 	if (rows)
 		return 0;
 	r->n++;
@@ -488,7 +495,7 @@ static void on_gone(void *arg, uint64_t handle)
 	r = m->runner;
 	if (m->id)
 		pst_ort_unload(r->ort, m->id);
-	pst_rows_free(m->rows);
+	end_rows(a->onnx, m);
 	if (m->waiter)
 		fail(m, -ECANCELED, "it was unloaded while it was loaded");
 	if (handle == a->onnx->install_handle && !a->onnx->install)

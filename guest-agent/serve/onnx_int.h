@@ -42,6 +42,7 @@ struct pst_agent_onnx {
 	uint32_t n_install;
 	uint32_t install_format;
 	struct pst_ort_file install_files[PST_WIRE_MODEL_FILES];
+	unsigned int n_rows;               /* models on their way */
 	struct pst_agent_install *install; /* NULL: it is not ready yet */
 	struct pst_source *install_source;
 	struct pst_onnx_runner runners[PST_AGENT_MODELS_MAX];
