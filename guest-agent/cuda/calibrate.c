@@ -150,6 +150,20 @@ static double rate(double amount, uint64_t ns)
 	return amount * (double)PST_NS_PER_S / (double)ns;
 }
 
+/* The region was registered, and the card's first access to it failed: it may
+ * have fewer bits of an address than the region needs. */
+static int out_of_reach(const struct probe *p, int r, struct pst_error *err)
+{
+	const struct pst_error why = *err;
+
+	if (!p->b->region.mapped)
+		return r;
+	return pst_error_set(err, r,
+			     "%s; if the card does not reach the region, "
+			     "PENSTOCK_CUDA_REGISTRATION=staged goes without",
+			     why.text);
+}
+
 static int measure_paths(struct probe *p, struct pst_error *err)
 {
 	struct pst_cuda_calibration *c = &p->b->calibration;
@@ -165,7 +179,7 @@ static int measure_paths(struct probe *p, struct pst_error *err)
 		return r;
 	c->copy_ns = (double)ns / SMALL_COPIES;
 	if ((r = time_of(p, copy_in, &ns, err)) < 0)
-		return r;
+		return out_of_reach(p, r, err);
 	c->h2d = rate(bytes, ns);
 	if ((r = time_of(p, copy_out, &ns, err)) < 0)
 		return r;
@@ -176,7 +190,7 @@ static int measure_paths(struct probe *p, struct pst_error *err)
 	if (!p->b->region.mapped)
 		return 0;
 	if ((r = time_of(p, read_mapped, &ns, err)) < 0)
-		return r;
+		return out_of_reach(p, r, err);
 	c->mapped = rate((double)mapped_bytes(p), ns);
 	return 0;
 }

@@ -78,6 +78,7 @@ static void configure(void)
 	g.config.delay_us = (unsigned int)env_number("FAKECUDA_DELAY_US", 0);
 	g.config.refuse_plain = env_number("FAKECUDA_REFUSE_PLAIN", 0);
 	g.config.refuse_iomemory = env_number("FAKECUDA_REFUSE_IOMEMORY", 0);
+	g.config.far_region = env_number("FAKECUDA_FAR_REGION", 0);
 	g.config.no_capture = env_number("FAKECUDA_NO_CAPTURE", 0);
 	g.config.memory = env_number("FAKECUDA_MEMORY", g.config.memory);
 	if (getenv("FAKECUDA_REPORT"))
@@ -214,6 +215,13 @@ void fakecuda_break(const char *what)
 {
 	pthread_mutex_lock(&fakecuda_lock);
 	fakecuda_note_locked(what);
+	lose_locked(cudaErrorIllegalAddress);
+	pthread_mutex_unlock(&fakecuda_lock);
+}
+
+void fakecuda_fall(void)
+{
+	pthread_mutex_lock(&fakecuda_lock);
 	lose_locked(cudaErrorIllegalAddress);
 	pthread_mutex_unlock(&fakecuda_lock);
 }

@@ -18,7 +18,9 @@
  * without an order between them (order.h), memory of the host that is not
  * registered, memory beyond an allocation's end or freed, attributes that
  * contradict a product, calls that break a capture, calls while another device
- * is current. New memory is full of NaN.
+ * is current. New memory is full of NaN. Registered memory that is mapped as
+ * shared has another address on the device: kernels take that one only, copies
+ * only the host's.
  */
 
 /* A card with a clock of its own, in nanoseconds: no threads, and what is put
@@ -56,6 +58,7 @@ struct fakecuda_config {
 	uint64_t memory;                    /* bytes of device memory */
 	bool no_pools;                      /* no cudaMallocAsync */
 	bool refuse_plain, refuse_iomemory; /* registrations fail */
+	bool far_region; /* is registered, and faults when it is first used */
 	bool refuse_lt;  /* cuBLASLt has no algorithm for anything */
 	bool refuse_i8;  /* cuBLAS has no product of i8 */
 	bool i8_fours;   /* nor one whose m and k are no multiples of 4 */

@@ -32,6 +32,13 @@ static void set(const char *name, const char *value)
 		unsetenv(name);
 }
 
+void fix_unmap(void)
+{
+	if (fix_mem)
+		munmap(fix_mem, fix_size);
+	fix_mem = NULL;
+}
+
 int fix_open(const struct fakecuda_config *c, const char *strategy,
 	     const char *registration, const char *memory,
 	     struct pst_error *err)
@@ -42,15 +49,14 @@ int fix_open(const struct fakecuda_config *c, const char *strategy,
 	set("PENSTOCK_CUDA_REGISTRATION", registration);
 	set("PENSTOCK_CUDA_MEMORY", memory ? memory : "16M");
 	fakecuda_reset(c);
-	/* Pages that nobody touches cost nothing. */
-	fix_mem = calloc(1, fix_size);
-	ck_assert_ptr_nonnull(fix_mem);
+	/* Pages that nobody touches cost nothing. Shared, as a region is. */
+	fix_mem = mmap(NULL, fix_size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(fix_mem, MAP_FAILED);
 	fix_backend = NULL;
 	r = fix_ops->open(fix_mem, fix_size, 0, &fix_backend, err);
-	if (r < 0) {
-		free(fix_mem);
-		fix_mem = NULL;
-	}
+	if (r < 0)
+		fix_unmap();
 	return r;
 }
 
@@ -60,8 +66,7 @@ void fix_close(void)
 		fix_ops->close(fix_backend);
 	fix_backend = NULL;
 	fakecuda_streams_join();
-	free(fix_mem);
-	fix_mem = NULL;
+	fix_unmap();
 	ck_assert_msg(fakecuda_problems() == 0, "%s", fakecuda_problem());
 	ck_assert_uint_eq(fakecuda_leaks(), 0);
 }

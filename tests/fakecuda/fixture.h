@@ -28,6 +28,9 @@ int fix_open(const struct fakecuda_config *c, const char *strategy,
 /* Closes, and fails the test for anything wrong or left. */
 void fix_close(void);
 
+/* Gives the region back, as fix_close() does. */
+void fix_unmap(void);
+
 /* Begins an operation of a lane. */
 int fix_begin(struct pst_backend_op *bop, uint32_t lane,
 	      const struct pst_op *op, struct pst_error *err);

@@ -15,6 +15,8 @@ struct block {
 	struct block *next;
 	uint8_t *p;
 	uint64_t size, mapped;
+	uint8_t *
+		alias; /* of registered memory: the device's address, or NULL */
 	enum kind kind;
 	bool freed; /* no access any more, kept to tell */
 };
@@ -70,6 +72,26 @@ static void *map(uint64_t size, enum kind kind)
 	return p;
 }
 
+/* Both addresses of registered memory are of the same bytes, as a second
+ * mapping. A private one has none, and both are the same. */
+static uint8_t *map_again(const struct block *b)
+{
+	const uint64_t skip = (uintptr_t)b->p % 4096;
+	uint8_t *p;
+
+	p = mremap(b->p - skip, 0, pages(b->size + skip), MREMAP_MAYMOVE);
+	return p == MAP_FAILED ? NULL : p + skip;
+}
+
+static void unmap_again(struct block *b)
+{
+	const uint64_t skip = (uintptr_t)b->alias % 4096;
+
+	if (b->alias)
+		munmap(b->alias - skip, pages(b->size + skip));
+	b->alias = NULL;
+}
+
 void fakecuda_memory_reset(void)
 {
 	struct block **at = &blocks, *b;
@@ -85,53 +107,90 @@ void fakecuda_memory_reset(void)
 		*at = b->next;
 		if (b->freed)
 			munmap(b->p, b->mapped);
+		unmap_again(b);
 		free(b);
 	}
 	pthread_mutex_unlock(&lock);
 }
 
-/* The live block that holds p, or the freed one. */
+static bool is_in(const void *p, const uint8_t *start, uint64_t size)
+{
+	return start && (const uint8_t *)p >= start &&
+	       (const uint8_t *)p < start + size;
+}
+
+/* The live block that holds p, or the freed one; by the device's address for
+ * it, too. */
 static struct block *find(const void *p)
 {
 	struct block *b;
 
 	for (b = blocks; b; b = b->next)
-		if ((const uint8_t *)p >= b->p &&
-		    (const uint8_t *)p < b->p + b->size)
+		if (is_in(p, b->p, b->size) || is_in(p, b->alias, b->size))
 			return b;
 	return NULL;
 }
 
-static const char *wrong(const void *p, uint64_t n, bool on_device)
+const void *fakecuda_host_address(const void *p)
+{
+	const struct block *b;
+
+	pthread_mutex_lock(&lock);
+	b = find(p);
+	if (b && is_in(p, b->alias, b->size))
+		p = b->p + ((const uint8_t *)p - b->alias);
+	pthread_mutex_unlock(&lock);
+	return p;
+}
+
+/* Of a copy, or of a kernel, which may have both kinds of memory. */
+static const char *wrong(const void *p, uint64_t n, bool on_device, bool kernel)
 {
 	const struct block *b = find(p);
+	const bool by_alias = b && is_in(p, b->alias, b->size);
 
 	if (!b)
 		return "memory that is neither the device's nor registered";
 	if (b->freed)
 		return "memory that was freed";
-	if (n > b->size - (uint64_t)((const uint8_t *)p - b->p))
+	if (n > b->size - (uint64_t)((const uint8_t *)p -
+				     (by_alias ? b->alias : b->p)))
 		return "memory beyond the end of its block";
+	if (b->alias && kernel != by_alias)
+		return kernel ? "the host's address in a kernel"
+			      : "the device's address of the host's memory";
 	if (on_device != (b->kind == DEVICE))
 		return on_device ? "host memory for device memory"
 				 : "device memory for host memory";
 	return NULL;
 }
 
-static bool check(const void *p, uint64_t n, bool on_device, const char *what)
+static bool check_for(const void *p, uint64_t n, bool on_device, bool kernel,
+		      const char *what)
 {
+	const struct block *b;
 	const char *why;
 	char text[160];
+	bool far;
 
 	pthread_mutex_lock(&lock);
-	why = wrong(p, n, on_device);
+	why = wrong(p, n, on_device, kernel);
+	b = find(p);
+	far = b && b->kind == REGISTERED && fakecuda_get()->far_region;
 	pthread_mutex_unlock(&lock);
+	if (far)
+		fakecuda_fall();
 	/* What was under way when the card was lost has no owner any more. */
 	if (why && !fakecuda_is_lost()) {
 		snprintf(text, sizeof(text), "%s: %s", what, why);
 		fakecuda_break(text);
 	}
-	return !why;
+	return !why && !far;
+}
+
+static bool check(const void *p, uint64_t n, bool on_device, const char *what)
+{
+	return check_for(p, n, on_device, false, what);
 }
 
 bool fakecuda_touch(const void *p, uint64_t n, const char *what)
@@ -144,7 +203,7 @@ bool fakecuda_touch(const void *p, uint64_t n, const char *what)
 	if (find(p))
 		device = find(p)->kind == DEVICE;
 	pthread_mutex_unlock(&lock);
-	return check(p, n, device, what);
+	return check_for(p, n, device, true, what);
 }
 
 static cudaError_t device_alloc(void **ret, size_t size)
@@ -364,6 +423,7 @@ cudaError_t cudaHostUnregister(void *p)
 		struct block *b = *at;
 
 		*at = b->next;
+		unmap_again(b);
 		free(b);
 		fakecuda_leak(-1);
 	} else {
@@ -376,10 +436,20 @@ cudaError_t cudaHostUnregister(void *p)
 cudaError_t cudaHostGetDevicePointer(void **ret, void *p, unsigned int flags)
 {
 	cudaError_t e = fakecuda_call();
+	struct block *b;
 
 	(void)flags;
-	*ret = p;
-	return e;
+	*ret = NULL;
+	if (e != cudaSuccess)
+		return e;
+	pthread_mutex_lock(&lock);
+	b = find(p);
+	if (b && b->kind == REGISTERED && !b->alias)
+		b->alias = map_again(b);
+	if (b)
+		*ret = b->alias ? b->alias + ((uint8_t *)p - b->p) : p;
+	pthread_mutex_unlock(&lock);
+	return *ret ? e : fakecuda_error(cudaErrorInvalidValue);
 }
 
 cudaError_t cudaMemGetInfo(size_t *ret_free, size_t *ret_total)

@@ -212,19 +212,21 @@ static void touch_captured(const void *arg)
 void fakecuda_access(cudaStream_t s, const struct fakecuda_shape *shape,
 		     bool write, const char *what)
 {
-	const struct touch t = {*shape, write, what};
+	struct touch t = {*shape, write, what};
 	const char *before;
 	char text[192];
 
 	if (!s || !shape->p)
 		return;
+	t.shape.p = fakecuda_host_address(shape->p);
 	if (s->capture) {
 		fakecuda_capture_add(s->capture, NULL, touch_captured, &t,
 				     sizeof(t));
 		return;
 	}
 	pthread_mutex_lock(&fakecuda_lock);
-	before = fakecuda_order_touch(s->number, &s->clock, shape, write, what);
+	before = fakecuda_order_touch(s->number, &s->clock, &t.shape, write,
+				      what);
 	if (before && !fakecuda_lost_locked()) {
 		snprintf(text, sizeof(text), "%s and %s, in no order", before,
 			 what);

@@ -40,8 +40,12 @@ void fakecuda_count_blas(void);
 void fakecuda_count_lt(void);
 void fakecuda_count_heuristic(void);
 
-/* The context is lost because of this. */
+/* The address by which the host has what the device may have by another. */
+const void *fakecuda_host_address(const void *p);
+
+/* The context is lost because of this, or by no fault of the caller. */
 void fakecuda_break(const char *what);
+void fakecuda_fall(void);
 bool fakecuda_is_lost(void);
 cudaError_t fakecuda_lost_with(void);
 

@@ -82,8 +82,34 @@ START_TEST(a_gelu_that_is_too_rough_is_not_used)
 }
 END_TEST
 
+/* The driver takes the region, and its first use breaks the context. */
+START_TEST(a_region_out_of_reach_is_named_with_the_way_around)
+{
+	struct fakecuda_config c = fakecuda_default();
+	double want[256], bound[256];
+	struct pst_op op;
+
+	c.far_region = true;
+	ck_assert_int_eq(fix_open(&c, NULL, NULL, NULL, &err), -EIO);
+	ck_assert_ptr_nonnull(
+		strstr(err.text, "PENSTOCK_CUDA_REGISTRATION=staged"));
+	ck_assert_ptr_nonnull(strstr(err.text, "illegal memory access"));
+	ck_assert_uint_eq(fakecuda_problems(), 0);
+	ck_assert_msg(fix_open(&c, NULL, "staged", NULL, &err) == 0, "%s",
+		      err.text);
+	op = fix_product(PST_WIRE_F32, PST_WIRE_F32, 16, 16, 16);
+	fix_fill(FIX_A, 256, PST_WIRE_F32);
+	fix_fill(FIX_B, 256, PST_WIRE_F32);
+	fix_expect(&op, want, bound);
+	ck_assert_int_eq(fix_run(&op, &err), 0);
+	fix_compare(&op, want, bound);
+	fix_close();
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+	tcase_add_test(tc, a_region_out_of_reach_is_named_with_the_way_around);
 	tcase_add_loop_test(tc, a_card_without_code_is_named_with_both_versions,
 			    0, 2);
 	tcase_add_loop_test(tc, a_gelu_that_is_too_rough_is_not_used, 0, 2);

@@ -443,7 +443,7 @@ START_TEST(a_lost_card_fails_everything_later_in_words)
 	ck_assert_str_eq(d.name, "Fake GPU 9000");
 	fix_ops->close(fix_backend);
 	ck_assert_ptr_nonnull(left);
-	free(fix_mem);
+	fix_unmap();
 }
 END_TEST
 

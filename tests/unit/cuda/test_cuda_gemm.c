@@ -512,7 +512,7 @@ START_TEST(closing_does_not_wait_for_a_device_that_hangs)
 	ck_assert_uint_lt(pst_now_ns() - start, PST_HANG_NS);
 	ck_assert_ptr_nonnull(left);
 	ck_assert_uint_gt(fakecuda_leaks(), 0);
-	free(fix_mem);
+	fix_unmap();
 }
 END_TEST
 

@@ -91,8 +91,57 @@ START_TEST(what_failed_is_kept_in_words_and_cleared)
 }
 END_TEST
 
+static void nothing_wrong_but(const char *what)
+{
+	ck_assert_uint_eq(fakecuda_problems(), 1);
+	ck_assert_ptr_nonnull(strstr(fakecuda_problem(), what));
+}
+
+/* Of the double: shared memory has one address for kernels and one for copies.
+ */
+START_TEST(an_address_of_the_wrong_side_is_a_fault)
+{
+	struct pst_cuda_registration r;
+	cudaStream_t s;
+	void *dev;
+
+	reset(false, false);
+	mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(mem, MAP_FAILED);
+	pst_cuda_registration_open(mem, SIZE,
+				   _i % 2 ? PST_CUDA_REGISTERED_IOMEMORY
+					  : PST_CUDA_REGISTERED_PLAIN,
+				   &r);
+	ck_assert_ptr_ne(r.mapped, mem);
+	mem[PST_WIRE_CTL_SIZE + 5] = 7;
+	ck_assert_uint_eq(r.mapped[PST_WIRE_CTL_SIZE + 5], 7);
+	ck_assert_int_eq(cudaMalloc(&dev, 64), 0);
+	ck_assert_int_eq(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking),
+			 0);
+	ck_assert(fakecuda_touch(r.mapped + PST_WIRE_CTL_SIZE, 64, "a kernel"));
+	cudaMemcpyAsync(dev, mem + PST_WIRE_CTL_SIZE, 64,
+			cudaMemcpyHostToDevice, s);
+	ck_assert_int_eq(cudaStreamSynchronize(s), 0);
+	ck_assert_uint_eq(fakecuda_problems(), 0);
+	if (_i / 2) {
+		ck_assert(!fakecuda_touch(mem + PST_WIRE_CTL_SIZE, 64, "one"));
+		nothing_wrong_but("one: the host's address in a kernel");
+	} else {
+		cudaMemcpyAsync(dev, r.mapped + PST_WIRE_CTL_SIZE, 64,
+				cudaMemcpyHostToDevice, s);
+		ck_assert_int_ne(cudaStreamSynchronize(s), 0);
+		nothing_wrong_but("the device's address");
+	}
+	cudaStreamDestroy(s);
+	fakecuda_streams_join();
+	munmap(mem, SIZE);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+	tcase_add_loop_test(tc, an_address_of_the_wrong_side_is_a_fault, 0, 4);
 	tcase_add_loop_test(tc, pinned_pages_are_the_whole_region, 0, 2);
 	tcase_add_loop_test(tc, a_devices_memory_is_the_arena_alone, 0, 2);
 	tcase_add_loop_test(tc, what_failed_is_kept_in_words_and_cleared, 0, 2);
