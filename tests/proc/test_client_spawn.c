@@ -205,7 +205,7 @@ static void script(const char *text_of_it, char uri[PATH_MAX + 64],
 START_TEST(what_is_preloaded_here_is_not_the_agents)
 {
 	char uri[PATH_MAX + 64], line[512];
-	unsigned int kept = 0;
+	unsigned int kept = 0, spins = 0;
 	FILE *f;
 
 	script("env >\"${0%/*}/env\"\nexec \"$PENSTOCK_AGENT\" \"$@\"", uri,
@@ -214,6 +214,7 @@ START_TEST(what_is_preloaded_here_is_not_the_agents)
 	setenv("PENSTOCK_BLAS", "force", 1);
 	setenv("PENSTOCK_BLAS_MIN", "3", 1);
 	setenv("PENSTOCK_KEPT", "1", 1);
+	unsetenv("OPENBLAS_THREAD_TIMEOUT");
 	ck_assert_msg(open_spawn(uri) == 0, "%s", text);
 	check_works();
 	pst_close(c);
@@ -223,9 +224,12 @@ START_TEST(what_is_preloaded_here_is_not_the_agents)
 		ck_assert_ptr_null(strstr(line, "LD_PRELOAD"));
 		ck_assert_ptr_null(strstr(line, "PENSTOCK_BLAS"));
 		kept += strstr(line, "PENSTOCK_KEPT=1") != NULL;
+		/* This program wants the processors, too. */
+		spins += strstr(line, "OPENBLAS_THREAD_TIMEOUT=20") != NULL;
 	}
 	fclose(f);
 	ck_assert_uint_eq(kept, 1);
+	ck_assert_uint_eq(spins, 1);
 }
 END_TEST
 

@@ -38,7 +38,13 @@ static bool is_private(const char *var)
 	       strncmp(var, "PENSTOCK_BLAS", 13) == 0;
 }
 
-/* The agent's environment, without the strings; NULL when out of memory. */
+/* Threads of OpenBLAS spin for tens of milliseconds after a product, and the
+ * program here waits for the processors that they take. The agent's spin for
+ * 2^20 cycles. */
+static char spin_less[] = "OPENBLAS_THREAD_TIMEOUT=20";
+
+/* The agent's environment, without the strings; NULL when out of memory. What
+ * the user has set comes first. */
 static char **child_environment(void)
 {
 	size_t i, n = 0;
@@ -46,10 +52,12 @@ static char **child_environment(void)
 
 	while (environ && environ[n])
 		n++;
-	env = calloc(n + 1, sizeof(*env));
+	env = calloc(n + 2, sizeof(*env));
 	for (i = n = 0; env && environ && environ[i]; i++)
 		if (!is_private(environ[i]))
 			env[n++] = environ[i];
+	if (env && !getenv("OPENBLAS_THREAD_TIMEOUT"))
+		env[n] = spin_less;
 	return env;
 }
 
