@@ -26,6 +26,7 @@
 #define MAX_SPIN_NS         (PST_NS_PER_S)
 #define DRAIN_NS            (10 * PST_NS_PER_S)
 #define RUNNER_DRAIN_NS     (400 * PST_NS_PER_MS)
+#define MAX_GPU             63U
 #define MAX_LOAD_NS         (120 * PST_NS_PER_S)
 #define LONGEST_NS          (24 * 3600 * PST_NS_PER_S)
 #define MAX_THREADS         1024U
@@ -94,6 +95,12 @@ const struct pst_agent_setting_desc pst_agent_settings[PST_AGENT_N_SETTINGS] = {
 	[PST_AGENT_SET_RUNNER_DRAIN] =
 		{"runner-drain", PST_AGENT_SETTING_KEY, "DURATION",
 		 "end a runner that goes on after a cancel [400ms]"},
+	[PST_AGENT_SET_RUNNER_GPU] =
+		{"runner-gpu", PST_AGENT_SETTING_KEY, "N",
+		 "the card for ONNX models, as CUDA counts [0]"},
+	[PST_AGENT_SET_MAX_GPU_MEMORY] =
+		{"max-gpu-memory", PST_AGENT_SETTING_KEY, "SIZE",
+		 "most memory of the card for each ONNX model [all]"},
 	[PST_AGENT_SET_MAX_MODEL_MEMORY] =
 		{"max-model-memory", PST_AGENT_SETTING_KEY, "SIZE",
 		 "most memory of a runner [three quarters of what there is]"},
@@ -330,6 +337,10 @@ static int parse_onnx(const struct given *g, enum pst_agent_setting setting,
 		return number32(g, 1, MAX_THREADS, &c->threads);
 	case PST_AGENT_SET_RUNNER_DRAIN:
 		return parse_time(g, &c->drain_ns);
+	case PST_AGENT_SET_RUNNER_GPU:
+		return number32(g, 0, MAX_GPU, &c->gpu);
+	case PST_AGENT_SET_MAX_GPU_MEMORY:
+		return parse_tensor_bytes(g, &c->gpu_memory);
 	case PST_AGENT_SET_MAX_MODEL_MEMORY:
 		return parse_tensor_bytes(g, &c->max_memory);
 	case PST_AGENT_SET_MAX_RUN_BYTES:
@@ -395,6 +406,8 @@ int pst_agent_setting_apply(struct pst_agent_options *o,
 	case PST_AGENT_SET_RUNNER_PER:
 	case PST_AGENT_SET_RUNNER_THREADS:
 	case PST_AGENT_SET_RUNNER_DRAIN:
+	case PST_AGENT_SET_RUNNER_GPU:
+	case PST_AGENT_SET_MAX_GPU_MEMORY:
 	case PST_AGENT_SET_MAX_MODEL_MEMORY:
 	case PST_AGENT_SET_MAX_RUN_BYTES:
 	case PST_AGENT_SET_MAX_LOAD:

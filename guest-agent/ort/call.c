@@ -206,6 +206,21 @@ static int take_failure(const struct answer *a, bool cancelled,
 	return pst_error_set(err, status, "%s", a->end.text);
 }
 
+/* What people run is what a model that is loaded again is tried with. */
+static void learn_shapes(struct pst_ort_entry *e, const struct pst_run *run)
+{
+	uint32_t i;
+
+	for (i = 0; i < run->n_in; i++) {
+		const struct pst_run_io *io = &run->io[i];
+		struct pst_runner_shape *s = &e->warm[io->slot];
+
+		s->known = 1;
+		s->rank = io->rank;
+		memcpy(s->dim, io->dim, sizeof(s->dim));
+	}
+}
+
 /* The runner has ended the call of bop. */
 static int finish(struct pst_ort *o, struct pst_backend_op *bop,
 		  struct pst_error *err)
@@ -227,6 +242,8 @@ static int finish(struct pst_ort *o, struct pst_backend_op *bop,
 		*about = *about ? (3 * *about + took_ns) / 4 : took_ns;
 		e->model.n_runs++;
 		e->model.copied += a.end.copied;
+		if (status == 0)
+			learn_shapes(e, bop->op.run);
 	}
 	if (status == 0 || status == -EMSGSIZE)
 		r = take_outputs(&a, bop->op.run);

@@ -159,6 +159,7 @@ static int ask(struct pst_ort *o, struct pst_ort_entry *e)
 		l.file[i].size = e->file[i].size;
 		fds[i] = e->file[i].fd;
 	}
+	memcpy(l.warm, e->warm, sizeof(l.warm));
 	e->model.state = PST_ORT_LOADING;
 	e->since_ns = pst_ort_now(o);
 	return pst_ort_process_send(o, &l, sizeof(l), fds, e->n_files);

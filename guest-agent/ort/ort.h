@@ -27,6 +27,8 @@ struct pst_ort_config {
 	uint64_t arena_at;  /* wire offset */
 	uint64_t arena_size;
 	uint32_t threads;        /* 0: the runner's choice */
+	uint32_t gpu;            /* CUDA's number of a card */
+	uint64_t gpu_memory;     /* of each model there; 0: no bound */
 	bool follow;             /* calls are computed on the agent's CPU */
 	uint32_t max_models;     /* at most PST_RUNNER_MODELS */
 	uint64_t max_memory;     /* of the process, bytes; 0: no bound */

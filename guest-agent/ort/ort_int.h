@@ -35,6 +35,8 @@ struct pst_ort_entry {
 	uint32_t n_files;
 	uint32_t provider; /* that is wanted */
 	struct pst_ort_file file[PST_RUNNER_FILES];
+	/* Of the last run: those of the next load's first ones. */
+	struct pst_runner_shape warm[PST_RUNNER_IO];
 	uint64_t since_ns; /* LOADING: when it was asked for */
 	bool was_ready;
 	unsigned int n_lost; /* loads in a row that the process ended in */

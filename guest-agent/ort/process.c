@@ -105,6 +105,8 @@ static int greet(struct pst_ort *o)
 		.map_off = c->arena_off,
 		.map_size = c->arena_size,
 		.threads = c->threads,
+		.gpu = c->gpu,
+		.gpu_memory = c->gpu_memory,
 		.max_memory = c->max_memory,
 	};
 	const int fds[PST_RUNNER_N_FDS] = {

@@ -3,7 +3,8 @@
 #include "guest-agent/runner/cuda.h"
 
 #include <dlfcn.h>
-#include <stdint.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* CU_MEMHOSTREGISTER_PORTABLE and _DEVICEMAP, and _IOMEMORY: a device's memory,
@@ -27,21 +28,25 @@ int pst_runner_cuda_append(const struct pst_runner_ort *ort,
 	/* No trial of all algorithms at the first shape, and no memory kept
 	 * beyond what was asked for. */
 	static const char *const keys[] = {
-		"device_id", "cudnn_conv_algo_search", "arena_extend_strategy"};
-	static const char *const values[] = {"0", "HEURISTIC",
-					     "kSameAsRequested"};
+		"device_id", "cudnn_conv_algo_search", "arena_extend_strategy",
+		"gpu_mem_limit"};
+	char card[12], limit[24];
+	const char *const values[] = {card, "HEURISTIC", "kSameAsRequested",
+				      limit};
+	/* Without a bound the library's own stays. */
+	const size_t n = PST_ARRAY_SIZE(keys) - (ort->gpu_memory == 0);
 	struct ort_cuda_options *cuda = NULL;
 	struct pst_error all;
 	const char *why;
 	int r;
 
+	snprintf(card, sizeof(card), "%u", ort->gpu);
+	snprintf(limit, sizeof(limit), "%" PRIu64, ort->gpu_memory);
 	r = pst_runner_ort_check(ort, ort->create_cuda_options(&cuda),
 				 "CUDA cannot be had", err);
 	if (r == 0)
 		r = pst_runner_ort_check(
-			ort,
-			ort->update_cuda_options(cuda, keys, values,
-						 PST_ARRAY_SIZE(keys)),
+			ort, ort->update_cuda_options(cuda, keys, values, n),
 			"CUDA cannot be had", err);
 	if (r == 0)
 		r = pst_runner_ort_check(ort, ort->append_cuda(o, cuda),
@@ -84,7 +89,8 @@ static int driver_open(struct driver *d, struct pst_error *err)
 }
 
 /* The primary context is the one that the provider uses. It stays. */
-static int driver_register(void *arena, size_t size, struct pst_error *err)
+static int driver_register(uint32_t gpu, void *arena, size_t size,
+			   struct pst_error *err)
 {
 	const char *what = "cuInit", *name = NULL;
 	struct driver d = {0};
@@ -96,7 +102,7 @@ static int driver_register(void *arena, size_t size, struct pst_error *err)
 	e = d.init(0);
 	if (e == 0) {
 		what = "cuDeviceGet";
-		e = d.device(&device, 0);
+		e = d.device(&device, (int)gpu);
 	}
 	if (e == 0) {
 		what = "cuDevicePrimaryCtxRetain";
@@ -135,7 +141,7 @@ int pst_runner_cuda_open(const struct pst_runner_ort *ort, void *arena,
 	if (r < 0)
 		return r;
 	*err = (struct pst_error){0};
-	if (driver_register(arena, size, &why) < 0)
+	if (driver_register(ort->gpu, arena, size, &why) < 0)
 		pst_error_set(err, why.code,
 			      "copies to the card are staged, since the region "
 			      "cannot be registered: %s",

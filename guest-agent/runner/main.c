@@ -347,6 +347,8 @@ static int start(struct runner *r, const struct pst_runner_start *s,
 					 "cannot make options", err);
 	if (e < 0)
 		return e;
+	r->ort.gpu = s->gpu;
+	r->ort.gpu_memory = s->gpu_memory;
 	r->ort.cuda = pst_runner_cuda_open(&r->ort, r->arena, r->arena_size,
 					   &r->ort.cuda_note) == 0;
 	/* From here on models have a say in what is printed: Debian's 1.21

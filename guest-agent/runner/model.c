@@ -96,6 +96,7 @@ struct files {
 	uint32_t n; /* others */
 	struct pst_onnx_file known[PST_RUNNER_FILES];
 	struct bytes data[PST_RUNNER_FILES];
+	const struct pst_runner_shape *warm; /* of the first runs */
 };
 
 static void files_done(struct files *f)
@@ -216,9 +217,21 @@ static void fill(const struct pst_runner_call *call, uint8_t *arena)
 	}
 }
 
-/* Lays out an operand for each input, dimensions of any size being 1. Returns
- * false when one is too large to try. */
+/* Most bytes of an input that is tried. */
+#define TRY_MOST (256U << 20)
+
+/* A dimension of any size: as it was at a call, else 1. */
+static int64_t any_dim(const struct pst_runner_shape *s, uint32_t rank,
+		       uint32_t j)
+{
+	return s && s->known && s->rank == rank && s->dim[j] >= 0 ? s->dim[j]
+								  : 1;
+}
+
+/* Lays out an operand for each input. shapes: of a call, or NULL. Returns false
+ * when one is too large to try. */
 static bool lay_out(const struct pst_runner_loaded *about,
+		    const struct pst_runner_shape *shapes,
 		    struct pst_runner_call *call, uint64_t *ret_size)
 {
 	uint64_t at = 0;
@@ -233,9 +246,12 @@ static bool lay_out(const struct pst_runner_loaded *about,
 		*io = (struct pst_runner_io){
 			.slot = i, .elem = t->elem, .rank = t->rank};
 		for (j = 0; j < t->rank; j++) {
-			io->dim[j] = t->dim[j] < 0 ? 1 : t->dim[j];
+			io->dim[j] = t->dim[j];
+			if (t->dim[j] < 0)
+				io->dim[j] = any_dim(shapes ? &shapes[i] : NULL,
+						     t->rank, j);
 			if (pst_mul_overflow(n, (uint64_t)io->dim[j], &n) ||
-			    n > (256U << 20))
+			    n > TRY_MOST)
 				return false;
 		}
 		io->off = at;
@@ -246,10 +262,8 @@ static bool lay_out(const struct pst_runner_loaded *about,
 	return true;
 }
 
-/* The first run of a model takes many times as long as the later ones. Returns
- * 0, or with a sentence what came of it. */
-static int warm(const struct pst_runner_ort *ort, struct pst_runner_model *m,
-		struct pst_error *err)
+static int try(const struct pst_runner_ort *ort, struct pst_runner_model *m,
+	       const struct pst_runner_shape *shapes, struct pst_error *err)
 {
 	struct pst_runner_space space = {0};
 	struct pst_runner_call *call PST_CLEANUP_FREE = NULL;
@@ -258,7 +272,7 @@ static int warm(const struct pst_runner_ort *ort, struct pst_runner_model *m,
 	uint32_t i;
 
 	call = calloc(1, sizeof(*call));
-	if (!call || !lay_out(&m->about, call, &size))
+	if (!call || !lay_out(&m->about, shapes, call, &size))
 		return pst_error_set(err, -EMSGSIZE,
 				     "its inputs are too "
 				     "large to try");
@@ -282,6 +296,22 @@ static int warm(const struct pst_runner_ort *ort, struct pst_runner_model *m,
 		       : 0;
 }
 
+/* The first run of a model takes many times as long as the later ones. Returns
+ * 0, or with a sentence what came of it. */
+static int warm(const struct pst_runner_ort *ort, struct pst_runner_model *m,
+		const struct pst_runner_shape *shapes, struct pst_error *err)
+{
+	bool some = false;
+	uint32_t i;
+
+	for (i = 0; i < PST_RUNNER_IO; i++)
+		some |= shapes[i].known;
+	/* With other numbers in them, they may be wrong all the same. */
+	if (some && try(ort, m, shapes, err) == 0)
+		return 0;
+	return try(ort, m, NULL, err);
+}
+
 /* A session on the CPU, or by CUDA. *ret_warm: what came of its first run. */
 static int make_on(const struct pst_runner_ort *ort, const struct files *f,
 		   bool cuda, struct pst_runner_model *m, int *ret_warm,
@@ -294,7 +324,7 @@ static int make_on(const struct pst_runner_ort *ort, const struct files *f,
 		r = pst_runner_describe(ort, m->session, &m->about, err);
 	m->about.load_ns = pst_now_ns() - begin;
 	m->about.provider = cuda ? PST_RUNNER_CUDA : PST_RUNNER_CPU;
-	*ret_warm = r == 0 ? warm(ort, m, err) : r;
+	*ret_warm = r == 0 ? warm(ort, m, f->warm, err) : r;
 	return r;
 }
 
@@ -357,6 +387,7 @@ static int make(const struct pst_runner_ort *ort,
 	if (load->provider == PST_RUNNER_CUDA && !ort->cuda)
 		return pst_error_set(err, -ENOTSUP, "%s", ort->cuda_note.text);
 	r = read_files(load, fds, &f, err);
+	f.warm = load->warm;
 	if (r == 0 && ort->cuda && load->provider != PST_RUNNER_CPU)
 		r = make_by_cuda(ort, &f, load->provider, m, err);
 	else if (r == 0)

@@ -139,6 +139,8 @@ struct pst_runner_ort {
 	/* Whether CUDA can be had; why not, or what is not the best of it. */
 	bool cuda;
 	struct pst_error cuda_note;
+	uint32_t gpu;        /* CUDA's number of the card */
+	uint64_t gpu_memory; /* of each model there; 0: no bound */
 #define PST_ORT_MEMBER(slot, type, name, params) type (*name) params;
 	PST_ORT_SLOTS(PST_ORT_MEMBER)
 	PST_ORT_SLOTS_18(PST_ORT_MEMBER)

@@ -20,7 +20,7 @@
  * once done >= i. The agent writes to the door after submitted grew; the
  * runner writes to the bell after done grew.
  */
-#define PST_RUNNER_VERSION 2U
+#define PST_RUNNER_VERSION 3U
 #define PST_RUNNER_SOCKET  3
 
 #define PST_RUNNER_SLOTS   2U
@@ -71,10 +71,11 @@ enum pst_runner_fd {
 struct pst_runner_start {
 	uint32_t type;
 	uint32_t version;
-	uint64_t map_off;  /* of the arena in its descriptor: whole pages */
-	uint64_t map_size; /* bytes */
-	uint32_t threads;  /* that compute; 0: as many as CPUs are allowed */
-	uint32_t reserved0;
+	uint64_t map_off;    /* of the arena in its descriptor: whole pages */
+	uint64_t map_size;   /* bytes */
+	uint32_t threads;    /* that compute; 0: as many as CPUs are allowed */
+	uint32_t gpu;        /* CUDA's number of a card */
+	uint64_t gpu_memory; /* of each model there, bytes; 0: no bound */
 	uint64_t max_memory; /* RLIMIT_DATA, bytes; 0: none */
 	char library[256];   /* a path or a name for dlopen(); "": look */
 };
@@ -104,6 +105,13 @@ enum pst_runner_provider {
 	PST_RUNNER_CUDA = 2, /* asked for: no other */
 };
 
+/* A shape for an input, by its slot. */
+struct pst_runner_shape {
+	uint32_t known; /* 0: there is none */
+	uint32_t rank;
+	int64_t dim[PST_RUNNER_RANK];
+};
+
 /* LOAD carries n_files descriptors, in the order of file. They are read once
  * from their start and closed. */
 struct pst_runner_load {
@@ -113,6 +121,7 @@ struct pst_runner_load {
 	uint32_t provider; /* enum pst_runner_provider */
 	uint32_t reserved0;
 	struct pst_runner_file file[PST_RUNNER_FILES];
+	struct pst_runner_shape warm[PST_RUNNER_IO]; /* of the first runs */
 };
 
 struct pst_runner_tensor {

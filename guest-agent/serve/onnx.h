@@ -23,6 +23,8 @@ struct pst_agent_onnx_config {
 	bool allow_install;     /* clients may write to models_dir */
 	bool per_model;         /* a process for each model, not one for all */
 	uint32_t threads;       /* that compute; 0: as the CPUs are */
+	uint32_t gpu;           /* CUDA's number of the card that computes */
+	uint64_t gpu_memory;    /* of a model there; 0: no bound */
 	uint64_t max_memory;    /* of a process; 0: no bound */
 	uint64_t max_run_bytes; /* of the tensors of one RUN */
 	uint64_t max_load_ns;

@@ -185,6 +185,28 @@ def a_deadline_and_a_cancel_end_an_endless_call(start):
     assert y == 4
 
 
+def four_a_row():
+    """Takes no shape but those whose size is a multiple of 4."""
+    shape = numpy_helper.from_array(np.array([-1, 4]), "shape")
+    return model([helper.make_node("Reshape", ["x", "shape"], ["y"])],
+                 [("x", F32, ["n"])], [("y", F32, ["m", 4])], [shape])
+
+
+def a_model_that_is_loaded_again_is_tried_with_what_was_run(start):
+    a = start()
+    s = Session(a)
+    m = s.load("four", four_a_row())
+    # Its first run had one element, and failed.
+    assert m.first_ns == 0, m.first_ns
+    y, = s.run(m, {0: np.arange(8, dtype="f4")})
+    assert y.shape == (2, 4)
+    pid = runner_of(a)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: runner_of(a) not in (pid, None) and
+               s.describe("four").state == 0 and
+               s.describe("four").first_ns > 0)
+
+
 def a_runner_that_ignores_a_deadline_is_replaced(start):
     a = start("--runner-drain", "100ms")
     s = Session(a)
@@ -463,4 +485,4 @@ if __name__ == "__main__":
         if library:
             raise
         skip(why)
-    run(17)
+    run(18)

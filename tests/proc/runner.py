@@ -86,13 +86,13 @@ class Cuda(unittest.TestCase):
     """With a double of CUDA: what the runner asks of it, and when it gives up.
     """
 
-    def start(self, card):
+    def start(self, card, **kw):
         if not fakeort.real():
             self.skipTest("PENSTOCK_ORT names no file, or tests/fakeort is "
                           "not built")
         self.fake = fakeort.FakeOrt(card)
         self.addCleanup(self.fake.close)
-        self.runner = Runner(PROGRAM, self.fake.library)
+        self.runner = Runner(PROGRAM, self.fake.library, **kw)
         self.addCleanup(self.runner.close)
 
     def add(self, m, n=8192):
@@ -123,6 +123,14 @@ class Cuda(unittest.TestCase):
         self.assertEqual((m.provider, m.note), (CPU, b""))
         self.add(m)
         self.assertEqual(self.fake.calls()[-1], "run on cpu, 2 registered")
+
+    def test_the_card_and_its_memory_are_chosen(self):
+        self.start("good", gpu=3, gpu_memory=7 << 30)
+        m = self.runner.load(add_one(), provider=CUDA)
+        self.assertEqual(m.provider, CUDA)
+        for line in ("option device_id=3", "driver's card 3",
+                     "option gpu_mem_limit=%d" % (7 << 30)):
+            self.assertIn(line, self.fake.calls())
 
     def test_a_region_that_cannot_be_registered_is_said(self):
         self.start("unpinned")

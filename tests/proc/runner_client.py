@@ -7,7 +7,7 @@ import socket
 import subprocess
 import struct
 
-VERSION = 2
+VERSION = 3
 START, READY, LOAD, LOADED, UNLOAD, UNLOADED = range(1, 7)
 IO, RANK, FILES, SYMBOLS, TEXT, NAME = 64, 8, 8, 64, 384, 128
 IN_PLACE, TOO_SMALL = 1, 2
@@ -17,8 +17,8 @@ u64, i64, text = ctypes.c_uint64, ctypes.c_int64, ctypes.c_char
 
 class Start(ctypes.Structure):
     _fields_ = [("type", u32), ("version", u32), ("map_off", u64),
-                ("map_size", u64), ("threads", u32), ("reserved0", u32),
-                ("max_memory", u64), ("library", text * 256)]
+                ("map_size", u64), ("threads", u32), ("gpu", u32),
+                ("gpu_memory", u64), ("max_memory", u64), ("library", text * 256)]
 
 
 class Ready(ctypes.Structure):
@@ -32,10 +32,14 @@ class File(ctypes.Structure):
     _fields_ = [("name", text * 64), ("size", u64)]
 
 
+class Shape(ctypes.Structure):
+    _fields_ = [("known", u32), ("rank", u32), ("dim", i64 * RANK)]
+
+
 class Load(ctypes.Structure):
     _fields_ = [("type", u32), ("n_files", u32), ("id", u64),
                 ("provider", u32), ("reserved0", u32),
-                ("file", File * FILES)]
+                ("file", File * FILES), ("warm", Shape * IO)]
 
 
 class Tensor(ctypes.Structure):
@@ -93,7 +97,7 @@ class Runner:
     """A runner process, its arena of size bytes, and calls to it."""
 
     def __init__(self, program, library="", size=64 << 20, threads=1,
-                 max_memory=0):
+                 max_memory=0, gpu=0, gpu_memory=0):
         ours, theirs = socket.socketpair(socket.AF_UNIX,
                                          socket.SOCK_SEQPACKET)
         self.socket = ours
@@ -109,8 +113,8 @@ class Runner:
             [program], stdin=subprocess.DEVNULL, close_fds=True,
             pass_fds=[3], preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
         theirs.close()
-        start = Start(START, VERSION, 0, size, threads, 0, max_memory,
-                      library.encode())
+        start = Start(START, VERSION, 0, size, threads, gpu, gpu_memory,
+                      max_memory, library.encode())
         socket.send_fds(ours, [bytes(start)],
                         [arena, box, self.door, self.bell, self.stop])
         os.close(arena)
