@@ -3,6 +3,7 @@
 #include "host-client/blas/offload.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -60,12 +61,26 @@ __attribute__((destructor)) static void print_stats(void)
 		pst_blas_resident_print();
 }
 
+/* A child's line is about its own calls: sums over processes are right. */
+static void forget_stats(void)
+{
+	memset(&stats, 0, sizeof(stats));
+}
+
+static void watch_forks(void)
+{
+	(void)pthread_atfork(NULL, NULL, forget_stats);
+}
+
 static void start(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	const struct pst_blas_config *f = pst_blas_config();
 	double from = f->has_min ? f->min : LEAST_TERMS;
 	enum pst_blas_type t;
 
+	if (f->stats)
+		(void)pthread_once(&once, watch_forks);
 	if (f->mode == PST_BLAS_OFF)
 		from = INFINITY;
 	else if (f->stats || f->mode == PST_BLAS_FORCE)
