@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "guest-agent/serve/session.h"
+#include "guest-agent/serve/state/session.h"
 #include "guest-agent/service/log.h"
 #include "transport/base/util.h"
 #include "transport/frame.h"

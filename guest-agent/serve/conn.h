@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guest-agent/serve/agent.h"
 #include "guest-agent/serve/door.h"
+#include "guest-agent/serve/state/agent.h"
 #include "transport/base/error.h"
 #include "transport/loop/loop.h"
 

@@ -8,7 +8,7 @@
 
 #include "guest-agent/serve/conn.h"
 #include "guest-agent/serve/listeners.h"
-#include "guest-agent/serve/onnx.h"
+#include "guest-agent/serve/models/onnx.h"
 #include "transport/base/error.h"
 #include "transport/loop/loop.h"
 #include "transport/sock.h"

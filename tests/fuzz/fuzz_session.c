@@ -3,7 +3,7 @@
  * session, its lane and the executor. */
 #include <string.h>
 
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 #include "tests/fixtures/agent_fixture.h"
 #include "tests/fixtures/st_file.h"
 #include "tests/fuzz/fuzz.h"

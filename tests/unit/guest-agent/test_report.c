@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "guest-agent/serve/report.h"
+#include "guest-agent/serve/report/report.h"
 #include "tests/fixtures/agent_fixture.h"
 #include "tests/fixtures/unit.h"
 

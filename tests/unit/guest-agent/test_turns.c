@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose frames are handled when: counted, with a clock that only goes on when
  * it is read. */
-#include "guest-agent/serve/turns.h"
+#include "guest-agent/serve/state/turns.h"
 #include "tests/fixtures/agent_fixture.h"
 #include "tests/fixtures/unit.h"
 #include "transport/base/util.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Handles a session's frames about tensors, and about the reasons of
  * failures. */
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 
 #include <inttypes.h>
 #include <string.h>

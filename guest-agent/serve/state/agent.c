@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The state that all sessions of one agent share. */
-#include "guest-agent/serve/agent.h"
+#include "guest-agent/serve/state/agent.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* INFO, HEALTH, STATS and MODEL_LIST as JSON text. */
-#include "guest-agent/serve/report.h"
+#include "guest-agent/serve/report/report.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "guest-agent/serve/report_meters.h"
-#include "guest-agent/serve/report_ops.h"
+#include "guest-agent/serve/report/report_meters.h"
+#include "guest-agent/serve/report/report_ops.h"
 #include "transport/base/util.h"
 #include "transport/dtype.h"
 #include "transport/shm.h"

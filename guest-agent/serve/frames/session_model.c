@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Handles a session's frames about models: load, list, unload. */
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "guest-agent/model/safetensors.h"
-#include "guest-agent/serve/report.h"
+#include "guest-agent/serve/report/report.h"
 #include "guest-agent/service/log.h"
 #include "transport/shm.h"
 #include "transport/status.h"

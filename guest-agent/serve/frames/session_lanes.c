@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Gives a session its first lane, and more when it asks. */
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 
 #include <inttypes.h>
 #include <string.h>

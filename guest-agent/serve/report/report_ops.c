@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists operations and kinds of products for INFO. */
-#include "guest-agent/serve/report_ops.h"
+#include "guest-agent/serve/report/report_ops.h"
 
 #include "transport/base/util.h"
 #include "transport/dtype.h"

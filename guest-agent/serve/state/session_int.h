@@ -3,7 +3,7 @@
 #ifndef PST_GUEST_AGENT_SERVE_SESSION_INT_H
 #define PST_GUEST_AGENT_SERVE_SESSION_INT_H
 
-#include "guest-agent/serve/session.h"
+#include "guest-agent/serve/state/session.h"
 #include "guest-agent/service/log.h"
 #include "transport/base/util.h"
 #include "transport/frame.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sends a session's frames, and ends a session. */
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Models of files: which runner has which, and who waits for it. */
-#include "guest-agent/serve/onnx.h"
+#include "guest-agent/serve/models/onnx.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guest-agent/serve/onnx_int.h"
-#include "guest-agent/serve/report.h"
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/models/onnx_int.h"
+#include "guest-agent/serve/report/report.h"
+#include "guest-agent/serve/state/session_int.h"
 #include "guest-agent/service/log.h"
 #include "transport/base/meminfo.h"
 #include "transport/status.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory that sessions hold, from lease to quarantine to free. */
-#include "guest-agent/serve/holdings.h"
+#include "guest-agent/serve/state/holdings.h"
 
 #include <errno.h>
 #include <inttypes.h>

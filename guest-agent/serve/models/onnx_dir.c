@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The directory of models that an agent loads at its start. */
-#include "guest-agent/serve/onnx_dir.h"
+#include "guest-agent/serve/models/onnx_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "guest-agent/serve/agent.h"
-#include "guest-agent/serve/onnx.h"
-#include "guest-agent/serve/onnx_install.h"
+#include "guest-agent/serve/models/onnx.h"
+#include "guest-agent/serve/models/onnx_install.h"
+#include "guest-agent/serve/state/agent.h"
 #include "guest-agent/service/log.h"
 
 /* Of a model that is one file. */

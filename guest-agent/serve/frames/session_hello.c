@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* HELLO: checks the client, gives it a lane, and answers WELCOME. */
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 
 #include <inttypes.h>
 #include <stdio.h>

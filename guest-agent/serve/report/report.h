@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "guest-agent/serve/agent.h"
+#include "guest-agent/serve/state/agent.h"
 
 /* Each returns a JSON object as text that the caller frees with free(), NULL
  * when memory is out. session: the one that asks. */

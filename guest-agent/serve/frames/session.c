@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* One connection, from CHALLENGE to its end, as a state machine over bytes. */
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/serve/report.h"
+#include "guest-agent/serve/report/report.h"
 #include "guest-agent/service/log.h"
 #include "transport/base/util.h"
 #include "transport/frame.h"

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guest-agent/serve/agent.h"
+#include "guest-agent/serve/state/agent.h"
 #include "transport/base/error.h"
 #include "transport/wire.h"
 

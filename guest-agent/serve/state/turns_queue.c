@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue of sessions that wait for a turn. */
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 
 void pst_agent_turns_join(struct pst_agent_session *s)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes a model's files to the directory of models, on a thread of its own. */
-#include "guest-agent/serve/onnx_install.h"
+#include "guest-agent/serve/models/onnx_install.h"
 
 #include <dirent.h>
 #include <errno.h>

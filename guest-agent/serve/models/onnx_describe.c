@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "guest-agent/serve/onnx_int.h"
+#include "guest-agent/serve/models/onnx_int.h"
 #include "transport/base/text.h"
 
 struct pst_onnx_model *pst_onnx_find(struct pst_agent_onnx *x, uint64_t handle)

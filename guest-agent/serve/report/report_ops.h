@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "guest-agent/serve/agent.h"
+#include "guest-agent/serve/state/agent.h"
 
 /* "ops": a list of {"op", "dtypes"}. NULL when out of memory. */
 json_t *pst_agent_report_ops(const struct pst_agent_compute *c);

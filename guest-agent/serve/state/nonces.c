@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The random bytes by which a client proves that it maps the region. */
-#include "guest-agent/serve/nonces.h"
+#include "guest-agent/serve/state/nonces.h"
 
 #include <assert.h>
 #include <string.h>

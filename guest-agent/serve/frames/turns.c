@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Schedules the frames of sessions: round robin, each within a budget. */
-#include "guest-agent/serve/turns.h"
+#include "guest-agent/serve/state/turns.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/state/session_int.h"
 #include "transport/status.h"
 
 #define FIRST_SIZE 512U

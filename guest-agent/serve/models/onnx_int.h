@@ -3,10 +3,10 @@
 #ifndef PST_GUEST_AGENT_SERVE_ONNX_INT_H
 #define PST_GUEST_AGENT_SERVE_ONNX_INT_H
 
-#include "guest-agent/serve/agent.h"
-#include "guest-agent/serve/onnx.h"
-#include "guest-agent/serve/onnx_install.h"
-#include "guest-agent/serve/rows.h"
+#include "guest-agent/serve/models/onnx.h"
+#include "guest-agent/serve/models/onnx_install.h"
+#include "guest-agent/serve/models/rows.h"
+#include "guest-agent/serve/state/agent.h"
 
 struct pst_onnx_runner {
 	struct pst_agent_onnx *x;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What operations took and moved, for STATS. */
-#include "guest-agent/serve/report_meters.h"
+#include "guest-agent/serve/report/report_meters.h"
 
 #include "transport/base/util.h"
 

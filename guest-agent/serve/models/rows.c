@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A model of rows on its way from a safetensors file into the backend. */
-#include "guest-agent/serve/rows.h"
+#include "guest-agent/serve/models/rows.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "guest-agent/serve/onnx.h"
-#include "guest-agent/serve/session_int.h"
+#include "guest-agent/serve/models/onnx.h"
+#include "guest-agent/serve/state/session_int.h"
 #include "transport/status.h"
 
 static void fail(struct pst_agent_session *s, const struct pst_frame *f, int r,
