@@ -33,6 +33,10 @@ guest-agent/ort: transport/ guest-agent/exec/backend.h guest-agent/runner/runner
 guest-agent/sim: transport/ guest-agent/exec/backend.h guest-agent/sim/
 guest-agent/backends: transport/ guest-agent/service/ guest-agent/exec/ guest-agent/cpu/ guest-agent/sim/ guest-agent/backends/
 guest-agent/runner: transport/base/ guest-agent/runner/
+guest-agent/serve/state: transport/ guest-agent/service/ guest-agent/region/ guest-agent/exec/ guest-agent/serve/state/
+guest-agent/serve/report: transport/ guest-agent/exec/ guest-agent/serve/state/ guest-agent/serve/report/
+guest-agent/serve/models: transport/ guest-agent/service/ guest-agent/model/ guest-agent/exec/ guest-agent/ort/ort.h guest-agent/serve/state/ guest-agent/serve/report/ guest-agent/serve/models/
+guest-agent/serve/frames: transport/ guest-agent/service/ guest-agent/model/ guest-agent/serve/state/ guest-agent/serve/report/ guest-agent/serve/models/ guest-agent/serve/frames/
 guest-agent/serve: transport/ guest-agent/service/ guest-agent/region/ guest-agent/model/ guest-agent/exec/ guest-agent/backends/ guest-agent/ort/ort.h guest-agent/serve/
 guest-agent: transport/ guest-agent/
 host-client/lib/plain: transport/ host-client/penstock.h host-client/lib/plain/
