@@ -21,7 +21,8 @@
 static const struct pst_bench_gate_group *const tables[] = {
 	pst_bench_gate_latency, pst_bench_gate_rate,  pst_bench_gate_memory,
 	pst_bench_gate_share,   pst_bench_gate_flood, pst_bench_gate_spawn,
-	pst_bench_gate_peers,   pst_bench_gate_blas,  pst_bench_gate_run,
+	pst_bench_gate_gateway, pst_bench_gate_peers, pst_bench_gate_blas,
+	pst_bench_gate_run,
 };
 
 /* What came out, to be said again at the end. */

@@ -68,6 +68,7 @@ extern const struct pst_bench_gate_group pst_bench_gate_spawn[];
 extern const struct pst_bench_gate_group pst_bench_gate_peers[];
 extern const struct pst_bench_gate_group pst_bench_gate_flood[];
 extern const struct pst_bench_gate_group pst_bench_gate_run[];
+extern const struct pst_bench_gate_group pst_bench_gate_gateway[];
 
 /* ---- For the groups ---- */
 
