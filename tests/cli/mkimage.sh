@@ -54,6 +54,7 @@ kernel/vhost_vsock.ko:
 END
 cp "$(command -v cat)" "$tmp/penstock-agent"
 cp "$(command -v ls)" "$tmp/more"
+cp "$(command -v ls)" "$tmp/libx.so.1.21.0"
 agent=$tmp/penstock-agent
 
 expect 2 "usage:" "$mkimage"
@@ -62,6 +63,9 @@ expect 1 "cannot read" make_image --agent "$tmp/none"
 echo "#!/bin/sh" >"$tmp/script"
 expect 1 "not an ELF program" make_image --agent "$tmp/script"
 
+expect 0 "" make_image --agent "$agent" --library "$tmp/libx.so.1.21.0"
+cpio -t --quiet <"$tmp/image/initrd.img" 2>/dev/null |
+	grep -qx lib/libx.so.1 || fail "no library by its name in the image"
 expect 0 "" make_image --agent "$agent" --add "$tmp/more"
 cpio -t --quiet <"$tmp/image/initrd.img" >"$tmp/list" 2>/dev/null
 for f in init bin/busybox bin/penstock-agent bin/more lib/libc.so.6 \
