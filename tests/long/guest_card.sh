@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 # A Maxwell card's guest for real, but for the card: guest-setup --apply in new roots of
 # Debian 12 and 13, from Debian's own archive, driver built by DKMS; then configure
-# --with-cuda=/usr, and the module built there, also for sm_52.
+# --with-cuda=/usr, and the module built there, also for sm_52, and loaded by an agent
+# with the toolkit's libraries; then the tests of the module, whose double is built with
+# the toolkit's headers.
 #
 # guest_card.sh FOLDER [SUITE...]: the roots are made there, the packages kept (2 GB a
 # release). Needs root, debootstrap, and a Debian archive with non-free.
@@ -78,6 +80,17 @@ exec /usr/bin/uname \"\$@\""
 			guest-agent/cuda/penstock-backend-cuda.la &&
 		cuobjdump --list-elf guest-agent/cuda/.libs/penstock-backend-cuda.so |
 		grep sm_52"
+	step "an agent" "cd build && make -j2 guest-agent/penstock-agent \
+		host-client/penstock" || continue
+	# Without a card it gets as far as asking for one. All symbols are bound.
+	step "an agent loads the module for sm_52" "cd build &&
+		host-client/penstock host region create r --size 32M --path /root &&
+		LD_BIND_NOW=1 PENSTOCK_BACKEND_DIR=\$PWD/guest-agent/cuda/.libs \
+			guest-agent/penstock-agent --config /dev/null --backend cuda \
+			--listen unix:/root/sock --region file:/root/penstock-r 2>&1 |
+		tee /dev/stderr | grep -E 'cudaError|no NVIDIA'" &&
+		sed -n 's/^penstock-agent: /  /p' "$tmp/log" | head -n 1
+	step "the module's tests" "cd build && make check-cuda"
 	inside "$root" "nvcc --version | tail -n 1; dpkg-query -W libcuda1 nvidia-cuda-dev"
 	rm -rf --one-file-system "$root"
 done
