@@ -175,10 +175,12 @@ int pst_cuda_device_open(const char *gpu, struct pst_cuda_device *ret,
 	struct pst_cuda_device d = {.ordinal = 0};
 	int r;
 
-	r = pst_cuda_ok(cudaRuntimeGetVersion(&d.runtime),
-			"asking for the CUDA runtime's version", err);
-	if (r < 0)
-		return r;
+	/* Before CUDA 12 it wants a card for that, whose lack has better words
+	 * below. */
+	if (cudaRuntimeGetVersion(&d.runtime) != cudaSuccess) {
+		cudaGetLastError();
+		d.runtime = CUDART_VERSION;
+	}
 	r = pst_cuda_ok(cudaDriverGetVersion(&d.driver),
 			"asking for the driver's version", err);
 	if (r < 0)

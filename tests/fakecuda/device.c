@@ -8,7 +8,13 @@
 
 cudaError_t cudaRuntimeGetVersion(int *ret)
 {
-	*ret = fakecuda_get()->runtime;
+	const struct fakecuda_config *c = fakecuda_get();
+
+	*ret = c->runtime;
+	/* As CUDA 11.8 was seen to. */
+	if (c->runtime < 12000 && (!c->driver || !c->n_devices))
+		return fakecuda_error(c->driver ? cudaErrorNoDevice
+						: cudaErrorInsufficientDriver);
 	return fakecuda_call();
 }
 

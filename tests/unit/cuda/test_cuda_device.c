@@ -59,6 +59,13 @@ START_TEST(a_machine_without_card_or_driver_is_told_so)
 	c.n_devices = 0;
 	ck_assert_int_eq(open_with(&c), -ENODEV);
 	ck_assert_ptr_nonnull(strstr(err.text, "sees no card"));
+	/* With CUDA 11, whose every call looks for one. */
+	c.runtime = 11080;
+	ck_assert_int_eq(open_with(&c), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(err.text, "sees no card"));
+	c.driver = 0;
+	ck_assert_int_eq(open_with(&c), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(err.text, "no NVIDIA driver"));
 	ck_assert_uint_eq(fakecuda_leaks(), 0);
 }
 END_TEST
