@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the gateway keeps of an agent that dies while nobody looks. */
+#include <signal.h>
+
 #include "host-client/gateway/agents/agent.h"
 #include "tests/fixtures/agent_proc.h"
 #include "tests/fixtures/unit.h"
@@ -41,8 +43,35 @@ START_TEST(answers_that_nobody_took_yet_are_kept)
 }
 END_TEST
 
+START_TEST(one_late_answer_is_not_the_end_of_an_agent)
+{
+	struct pst_gw_options o = {.n_endpoints = 1};
+	const struct pst_gw_snapshot *seen;
+	struct pst_gw_agents agents;
+	struct agent_proc proc = {0};
+
+	agent_open(&proc, 8 << 20);
+	o.endpoint[0].uri = proc.uri;
+	snprintf(o.endpoint[0].name, sizeof(o.endpoint[0].name), "a");
+	ck_assert_int_eq(pst_gw_agents_open(&agents, &o, NULL), 0);
+	wait_next(&agents.list[0], true);
+	ck_assert_int_eq(kill(proc.pid, SIGSTOP), 0);
+	wait_next(&agents.list[0], false);
+	ck_assert_int_eq(kill(proc.pid, SIGCONT), 0);
+	pst_gw_agents_update(&agents);
+	seen = agents.list[0].seen;
+	ck_assert(!seen->up);
+	/* A rest of a second, and two questions of a second each. */
+	ck_assert_uint_ge(seen->looked_ns - seen->taken_ns, 3 * PST_NS_PER_S);
+	wait_next(&agents.list[0], true);
+	pst_gw_agents_close(&agents);
+	agent_close(&proc);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+	tcase_add_test(tc, one_late_answer_is_not_the_end_of_an_agent);
 	tcase_add_test(tc, answers_that_nobody_took_yet_are_kept);
 }
 

@@ -50,7 +50,9 @@ static int ask(struct pst *c, struct pst_gw_snapshot *s)
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
-static struct pst_gw_snapshot *look(struct pst_gw_agent *a, struct pst **c)
+/* ret_late: it said nothing in time. */
+static struct pst_gw_snapshot *look(struct pst_gw_agent *a, struct pst **c,
+				    bool *ret_late)
 {
 	struct pst_options o = PST_OPTIONS_INIT;
 	struct pst_gw_snapshot *s = calloc(1, sizeof(*s));
@@ -70,6 +72,7 @@ static struct pst_gw_snapshot *look(struct pst_gw_agent *a, struct pst **c)
 	}
 	s->looked_ns = pst_now_ns();
 	s->up = r == 0;
+	*ret_late = r == -ETIMEDOUT;
 	if (r == 0)
 		s->taken_ns = s->looked_ns;
 	if (r < 0) {
@@ -139,11 +142,18 @@ static void *watch(void *arg)
 	struct pst_gw_agent *a = arg;
 	struct pst_gw_snapshot *s;
 	struct pst *c = NULL;
-	bool up = false;
+	bool up = false, late = false;
 
 	pst_set_interrupt(is_stopping, a);
 	while (!is_stopping(a)) {
-		s = look(a, &c);
+		s = look(a, &c, &late);
+		/* A busy agent may be late once. One that rests is so again,
+		 * and is asked at once. */
+		if (s && up && late) {
+			up = false;
+			snapshot_free(s);
+			continue;
+		}
 		up = s && s->up;
 		if (s)
 			publish(a, s);
