@@ -612,6 +612,27 @@ class Life(unittest.TestCase):
         t.join()
         self.assertEqual(got[0][0], 200)
 
+    def test_an_agent_that_is_late_is_waited_for(self):
+        a, endpoint = self.agent("a")
+        g = self.gateway(endpoint)
+        eventually(lambda: self.product(g)[0] == 200)
+        for _ in range(10):
+            start = time.monotonic()
+            os.kill(a.proc.pid, signal.SIGSTOP)
+            try:
+                eventually(lambda: g.get("/health")[0] == 503)
+                got = []
+                t = threading.Thread(target=lambda: got.append(self.product(g)))
+                t.start()
+                time.sleep(0.1)
+            finally:
+                os.kill(a.proc.pid, signal.SIGCONT)
+            t.join()
+            if time.monotonic() - start < 4:
+                break  # after five it would not be late any more
+            eventually(lambda: g.get("/health")[0] == 200)
+        self.assertEqual(got[0][0], 200, got)
+
     def test_nobody_loads_unless_that_is_allowed(self):
         g = self.gateway(self.agent("a")[1])
         for what in ("load", "unload"):

@@ -13,6 +13,8 @@
 
 /* How long a request waits for others at most. */
 #define WAIT_NS (5 * PST_NS_PER_S)
+/* How old an agent's last answer is while it counts as late. */
+#define LATE_NS (5 * PST_NS_PER_S)
 /* Requests that look again after one change. What these leave, the next change
  * or the next look of all shows to others. */
 #define ROUSED 8U
@@ -295,6 +297,28 @@ static bool has(struct pst_gw_engine *e, const char *model)
 	return false;
 }
 
+/* Whether it answers. Where none does, one that is late may still compute: it,
+ * or this machine, is busy. Its death would have ended the session. */
+static bool answers(const struct pst_gw_engine *g, bool late)
+{
+	const struct pst_gw_snapshot *seen = g->agent->seen;
+
+	if (!late)
+		return seen->up;
+	return g->link && !g->link->lost && pst_check(g->link->c) == 0 &&
+	       pst_now_ns() - seen->taken_ns < LATE_NS;
+}
+
+static bool any_answers(const struct pst_gw_engines *e)
+{
+	unsigned int i;
+
+	for (i = 0; i < e->n; i++)
+		if (answers(&e->list[i], false))
+			return true;
+	return false;
+}
+
 /* Returns 0; -EAGAIN: some agent was not asked yet; -ENOENT: all that answer
  * were tried; or why none answers. */
 static int choose(struct pst_gw_engines *e, struct pst_gw_lookup *l,
@@ -302,12 +326,12 @@ static int choose(struct pst_gw_engines *e, struct pst_gw_lookup *l,
 {
 	struct pst_gw_engine *g;
 	unsigned int i, n_ops, best_ops = 0;
-	bool new = false, g_has, best_has = false;
+	bool late = !any_answers(e), new = false, g_has, best_has = false;
 
 	for (i = 0; i < e->n; i++) {
 		g = &e->list[i];
 		new = new || !g->agent->seen->looked_ns;
-		if (!g->agent->seen->up || (l->tried & 1U << i))
+		if (!answers(g, late) || (l->tried & 1U << i))
 			continue;
 		n_ops = g->link ? g->link->n_ops : 0;
 		g_has = !l->name || e->n == 1 || has(g, l->name);
