@@ -109,7 +109,7 @@ say "cuBLAS $CUBLAS_MAJOR in ${blas:-nowhere}, CUDA's runtime $CUDART_MAJOR in $
 note cublas_dir "\"$blas\""
 if [ -z "$blas" ] || [ -z "$rt" ]; then
 	while read -r d; do
-		ls "$d"/libcublasLt.so.?? "$d"/libcudart.so.?? 2>/dev/null
+		ls "$d"/libcublasLt.so.?? "$d"/libcudart.so.??* 2>/dev/null
 	done <"$tmp/folders" | sort -u >"$tmp/others"
 	say "this bundle needs both (GPU_LIB_PATH=FOLDER); here are:" \
 		"$(tr '\n' ' ' <"$tmp/others")"
@@ -153,9 +153,10 @@ card=$(smi --format=csv,noheader --query-gpu=name,driver_version,pcie.link.gen.m
 [ -z "$card" ] || say "card: $card"
 [ ! -e "$tmp/stuck" ] || say "nvidia-smi does not answer"
 
-# has_card: whether there is one, whatever can be done with it.
+# has_card: whether there is one, whatever can be done with it. The driver's
+# libraries make /dev/nvidiactl also where there is none.
 has_card() {
-	[ -e /dev/nvidiactl ] || [ -e /dev/dxg ] ||
+	ls /dev/nvidia[0-9]* >/dev/null 2>&1 || [ -e /dev/dxg ] ||
 		grep -qsx 0x10de /sys/bus/pci/devices/*/vendor
 }
 # no_card: why the agent has none, in its own words when it must have one.
@@ -173,7 +174,7 @@ no_card() {
 compat() {
 	local d
 	for d in ${rt:+"${rt%/*}/compat"} /usr/local/cuda/compat \
-		"/usr/local/cuda-$CUDART_MAJOR"*/compat; do
+		"/usr/local/cuda-${CUDART_MAJOR%%.*}"*/compat; do
 		case :$path in *":$d"*) continue ;; esac
 		[ ! -e "$d/libcuda.so.1" ] || {
 			path=$d:$path
