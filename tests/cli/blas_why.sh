@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2016 # sh -c gets words
 # penstock blas why: files with the symbols of those that users have. None of the
 # libraries does anything; names and where they are defined are what counts.
 . "$PST_TOP_SRCDIR/tests/cli/lib.sh"
