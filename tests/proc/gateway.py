@@ -185,6 +185,7 @@ class Daemon(unittest.TestCase):
                 (b"Content-Length: -1\r\n", b"400"),
                 (b"Content-Length: 99999999999999999999999\r\n", b"400 413"),
                 (b"Transfer-Encoding: chunked\r\n", b"411 400"),
+                (b"X: a\rOrigin: b\r\n", b"400"),
                 (b"X: " + b"x" * 70000 + b"\r\n", b"431 400 413 414")):
             line = self.raw(head + more + b"\r\n")
             self.assertTrue(line == b"" or line.split()[1] in status.split(),

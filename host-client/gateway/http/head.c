@@ -107,6 +107,17 @@ bool pst_gw_field_is_good(const char *name)
 			    "0123456789!#$%&'*+-.^_`|~") == strlen(name);
 }
 
+bool pst_gw_value_is_good(const char *value, size_t n)
+{
+	size_t i;
+
+	for (i = 0; value && i < n; i++)
+		if (((unsigned char)value[i] < ' ' && value[i] != '\t') ||
+		    value[i] == 0x7f)
+			return false;
+	return true;
+}
+
 bool pst_gw_type_is_good(const char *type)
 {
 	const size_t n = strcspn(type, "; \t");

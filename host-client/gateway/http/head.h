@@ -35,6 +35,11 @@ size_t pst_gw_unescape(char *text);
  * "Origin :" is another field for some, and the same for others. */
 bool pst_gw_field_is_good(const char *name);
 
+/* Whether the n bytes of a field's value are without control characters but
+ * tabs (RFC 9110, 5.5): what follows a NUL or a bare CR is seen by some, and
+ * not by others. NULL has none. */
+bool pst_gw_value_is_good(const char *value, size_t n);
+
 /* Whether a Content-Type header is of JSON or of bytes, which no form of a web
  * page can send. */
 bool pst_gw_type_is_good(const char *type);

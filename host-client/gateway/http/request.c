@@ -27,7 +27,7 @@ struct head {
 	char target[256]; /* the host of a target in absolute form, or "" */
 	const char *host, *origin, *type, *length, *coding, *token;
 	bool twice;     /* one of them came twice */
-	bool malformed; /* the name of a field is */
+	bool malformed; /* the name of a field is, or its value */
 };
 
 static uint64_t slow_ns(uint64_t bytes)
@@ -126,7 +126,8 @@ void pst_gw_reply_header(struct pst_gw_request *r, const char *name,
 /* ---- The head ---- */
 
 static enum MHD_Result take_field(void *arg, enum MHD_ValueKind kind,
-				  const char *name, const char *value)
+				  const char *name, size_t name_n,
+				  const char *value, size_t value_n)
 {
 	struct head *h = arg;
 	const struct {
@@ -140,7 +141,9 @@ static enum MHD_Result take_field(void *arg, enum MHD_ValueKind kind,
 	size_t i;
 
 	(void)kind;
-	h->malformed = h->malformed || !pst_gw_field_is_good(name);
+	h->malformed = h->malformed || strlen(name) != name_n ||
+		       !pst_gw_field_is_good(name) ||
+		       !pst_gw_value_is_good(value, value_n);
 	for (i = 0; i < PST_ARRAY_SIZE(known); i++) {
 		if (strcasecmp(name, known[i].name) != 0)
 			continue;
@@ -240,9 +243,7 @@ static void check_head(struct pst_gw_request *r, const char *method,
 	else if (h->twice)
 		pst_gw_reply_error(r, 400, "a field of the head came twice");
 	else if (h->malformed)
-		pst_gw_reply_error(r, 400,
-				   "the name of a field of the head is "
-				   "malformed");
+		pst_gw_reply_error(r, 400, "a field of the head is malformed");
 	else if (!is_for_us(r, h))
 		pst_gw_reply_error(r, 403,
 				   "Host names another machine; a name of this "
@@ -301,7 +302,7 @@ static struct pst_gw_request *begin(struct pst_gw_door *door,
 	url = pst_gw_path_of(url, h.target, sizeof(h.target));
 	r->route = find_route(r->context, url, r->word);
 	TAILQ_INSERT_TAIL(&r->context->requests, r, link);
-	MHD_get_connection_values(mhd, MHD_HEADER_KIND, take_field, &h);
+	MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, take_field, &h);
 	check_head(r, method, &h);
 	pst_gw_conn_expect(r->conn, !r->status, slow_ns(r->length));
 	/* Nobody knows how long its body is, so none is read. */

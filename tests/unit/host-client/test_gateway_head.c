@@ -127,6 +127,19 @@ START_TEST(names_of_fields)
 }
 END_TEST
 
+START_TEST(control_characters_are_in_no_value)
+{
+	ck_assert(pst_gw_value_is_good(NULL, 0));
+	ck_assert(pst_gw_value_is_good("", 0));
+	ck_assert(pst_gw_value_is_good("a b\tc ~\xc3\xa9\xff", 10));
+	ck_assert(!pst_gw_value_is_good("localhost\0evil", 14));
+	ck_assert(!pst_gw_value_is_good("a\0", 2));
+	ck_assert(!pst_gw_value_is_good("a\rOrigin: x", 11));
+	ck_assert(!pst_gw_value_is_good("a\n", 2));
+	ck_assert(!pst_gw_value_is_good("\x7f", 1));
+}
+END_TEST
+
 START_TEST(types_that_no_form_sends)
 {
 	static const char *const good[] = {
@@ -185,6 +198,7 @@ END_TEST
 
 static void add(TCase *tc)
 {
+	tcase_add_test(tc, control_characters_are_in_no_value);
 	tcase_add_test(tc, hosts_of_this_machine);
 	tcase_add_test(tc, hosts_that_only_look_like_it);
 	tcase_add_test(tc, targets_in_absolute_form);

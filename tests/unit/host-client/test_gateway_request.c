@@ -66,15 +66,18 @@ MHD_get_connection_info(struct MHD_Connection *c,
 	return &info;
 }
 
-int MHD_get_connection_values(struct MHD_Connection *c, enum MHD_ValueKind kind,
-			      MHD_KeyValueIterator take, void *arg)
+int MHD_get_connection_values_n(struct MHD_Connection *c,
+				enum MHD_ValueKind kind,
+				MHD_KeyValueIteratorN take, void *arg)
 {
 	size_t i;
 
 	(void)c;
-	take(arg, kind, "Host", "localhost");
+	take(arg, kind, "Host", 4, "localhost", 9);
 	for (i = 0; i < 4 && field[i].name; i++)
-		take(arg, kind, field[i].name, field[i].value);
+		take(arg, kind, field[i].name, strlen(field[i].name),
+		     field[i].value,
+		     field[i].value ? strlen(field[i].value) : 0);
 	return 1;
 }
 
