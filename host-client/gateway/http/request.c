@@ -26,8 +26,9 @@
 struct head {
 	char target[256]; /* the host of a target in absolute form, or "" */
 	const char *host, *origin, *type, *length, *coding, *token;
-	bool twice;     /* one of them came twice */
-	bool malformed; /* the name of a field is, or its value */
+	const char *content, *json; /* Content-Encoding; where JSON ends */
+	bool twice;                 /* one of them came twice */
+	bool malformed;             /* the name of a field is, or its value */
 };
 
 static uint64_t slow_ns(uint64_t bytes)
@@ -134,9 +135,14 @@ static enum MHD_Result take_field(void *arg, enum MHD_ValueKind kind,
 		const char *name;
 		const char **at;
 	} known[] = {
-		{"Host", &h->host},           {"Origin", &h->origin},
-		{"Content-Type", &h->type},   {"Content-Length", &h->length},
-		{"Authorization", &h->token}, {"Transfer-Encoding", &h->coding},
+		{"Host", &h->host},
+		{"Origin", &h->origin},
+		{"Content-Type", &h->type},
+		{"Content-Length", &h->length},
+		{"Authorization", &h->token},
+		{"Transfer-Encoding", &h->coding},
+		{"Content-Encoding", &h->content},
+		{"Inference-Header-Content-Length", &h->json},
 	};
 	size_t i;
 
@@ -275,6 +281,8 @@ static void check_head(struct pst_gw_request *r, const char *method,
 		pst_gw_reply_error(r, 415,
 				   "a POST is of application/json or "
 				   "application/octet-stream");
+	else if (h->content && strcasecmp(h->content, "identity") != 0)
+		pst_gw_reply_error(r, 415, "a body is not compressed here");
 	else if (!r->route->body && r->length > SMALL_BODY)
 		pst_gw_reply_error(r, 413, "the body is larger than %u bytes",
 				   SMALL_BODY);

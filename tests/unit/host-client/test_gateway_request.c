@@ -229,6 +229,48 @@ START_TEST(what_a_form_of_a_page_can_send_is_refused)
 }
 END_TEST
 
+/* Of a request with these fields. */
+static unsigned int status_with(const char *a, const char *of_a, const char *b,
+				const char *of_b)
+{
+	struct pst_gw_peer peer = {.n_refs = 1};
+	struct pst_gw_conn c = {.is_local = true, .peer = &peer};
+	struct pst_gw_door door = {.context = &context};
+	unsigned int status;
+	void *request = NULL;
+	size_t n = 0;
+
+	begin_peers();
+	conn = &c;
+	memset(field, 0, sizeof(field));
+	field[0].name = a;
+	field[0].value = of_a;
+	field[1].name = b;
+	field[1].value = of_b;
+	pst_gw_on_request(&door, NULL, "/post", "POST", "HTTP/1.1", NULL, &n,
+			  &request);
+	ck_assert_ptr_nonnull(request);
+	status = ((struct pst_gw_request *)request)->status;
+	finish(request);
+	return status;
+}
+
+START_TEST(what_says_how_to_read_a_body_says_it_once_and_plainly)
+{
+	static const char *const binary = "Inference-Header-Content-Length";
+
+	ck_assert_uint_eq(status_with(binary, "0", NULL, NULL), 0);
+	ck_assert_uint_eq(status_with(binary, "0", binary, "0"), 400);
+	ck_assert_uint_eq(
+		status_with("Content-Encoding", "identity", NULL, NULL), 0);
+	ck_assert_uint_eq(status_with("Content-Encoding", "gzip", NULL, NULL),
+			  415);
+	ck_assert_uint_eq(status_with("Content-Encoding", "identity",
+				      "content-encoding", "gzip"),
+			  400);
+}
+END_TEST
+
 START_TEST(a_target_in_absolute_form_names_the_host)
 {
 	struct pst_gw_peer peer = {.n_refs = 1};
@@ -356,6 +398,8 @@ static void add(TCase *tc)
 	tcase_add_test(tc, what_is_refused_is_not_served_when_memory_is_out);
 	tcase_add_test(tc, what_a_form_of_a_page_can_send_is_refused);
 	tcase_add_test(tc, a_target_in_absolute_form_names_the_host);
+	tcase_add_test(tc,
+		       what_says_how_to_read_a_body_says_it_once_and_plainly);
 	tcase_add_test(tc, declared_sizes_are_added_up_and_given_back);
 	tcase_add_test(
 		tc,
