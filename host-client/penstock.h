@@ -708,9 +708,9 @@ int pst_submit(struct pst *c, const struct pst_submission *ops, int n,
 
 /*
  * Collects at most max completions into ret, an array of max elements, and
- * returns their number. Does not wait. Leaves out operations that a pst_wait()
- * waits for. After a loss of the session, operations complete with ECONNRESET,
- * ESTALE or EPROTO.
+ * returns their number. Does not wait: what completes meanwhile may be left to
+ * the next call. Leaves out operations that a pst_wait() waits for. After a
+ * loss of the session, operations complete with ECONNRESET, ESTALE or EPROTO.
  */
 int pst_poll(struct pst *c, struct pst_completion *ret, int max);
 
