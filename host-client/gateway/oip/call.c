@@ -8,6 +8,39 @@
 
 #define KEY_SIZE 32U
 
+/* Reads a key into key[KEY_SIZE]; seen is 0 at the begin of an object. Of two
+ * values of one key, some programs take the first and others the last, so they
+ * would not agree on what was asked. */
+static void read_key(struct pst_gw_json *j, char *key, unsigned int *seen)
+{
+	static const char *const known[] = {
+		"id",
+		"inputs",
+		"outputs",
+		"parameters",
+		"name",
+		"datatype",
+		"shape",
+		"data",
+		"binary_data_size",
+		"binary_data",
+		"binary_data_output",
+		"transa",
+		"transb",
+		"alpha",
+	};
+	size_t i;
+
+	pst_gw_json_key(j, key, KEY_SIZE);
+	for (i = 0; i < PST_ARRAY_SIZE(known); i++) {
+		if (strcmp(key, known[i]) != 0)
+			continue;
+		if (*seen & 1U << i)
+			pst_gw_json_fail(j, "a key is there twice");
+		*seen |= 1U << i;
+	}
+}
+
 /* A parameter that names memory of the client. */
 static bool is_shared_memory(const char *key)
 {
@@ -39,12 +72,13 @@ static void read_shape(struct pst_gw_json *j, struct pst_gw_input *in)
 static void read_input_parameters(struct pst_gw_json *j,
 				  struct pst_gw_input *in)
 {
+	unsigned int seen = 0;
 	char key[KEY_SIZE];
 
 	if (pst_gw_json_null(j))
 		return;
 	for (pst_gw_json_open(j, '{'); pst_gw_json_more(j, '}');) {
-		pst_gw_json_key(j, key, sizeof(key));
+		read_key(j, key, &seen);
 		if (strcmp(key, "binary_data_size") == 0) {
 			in->is_binary = true;
 			in->bytes = pst_gw_json_u64(j);
@@ -71,11 +105,12 @@ static void read_dtype(struct pst_gw_json *j, struct pst_gw_input *in)
 static void read_input(struct pst_gw_json *j, struct pst_gw_input *in)
 {
 	bool has_shape = false;
+	unsigned int seen = 0;
 	char key[KEY_SIZE];
 
 	memset(in, 0, sizeof(*in));
 	for (pst_gw_json_open(j, '{'); pst_gw_json_more(j, '}');) {
-		pst_gw_json_key(j, key, sizeof(key));
+		read_key(j, key, &seen);
 		if (strcmp(key, "name") == 0) {
 			pst_gw_json_string(j, in->name, sizeof(in->name));
 		} else if (strcmp(key, "datatype") == 0) {
@@ -102,12 +137,13 @@ static void read_input(struct pst_gw_json *j, struct pst_gw_input *in)
 static void read_output_parameters(struct pst_gw_json *j,
 				   struct pst_gw_output *o)
 {
+	unsigned int seen = 0;
 	char key[KEY_SIZE];
 
 	if (pst_gw_json_null(j))
 		return;
 	for (pst_gw_json_open(j, '{'); pst_gw_json_more(j, '}');) {
-		pst_gw_json_key(j, key, sizeof(key));
+		read_key(j, key, &seen);
 		if (strcmp(key, "binary_data") == 0) {
 			o->is_binary = pst_gw_json_bool(j);
 			o->is_said = true;
@@ -123,11 +159,12 @@ static void read_output_parameters(struct pst_gw_json *j,
 
 static void read_output(struct pst_gw_json *j, struct pst_gw_output *o)
 {
+	unsigned int seen = 0;
 	char key[KEY_SIZE];
 
 	memset(o, 0, sizeof(*o));
 	for (pst_gw_json_open(j, '{'); pst_gw_json_more(j, '}');) {
-		pst_gw_json_key(j, key, sizeof(key));
+		read_key(j, key, &seen);
 		if (strcmp(key, "name") == 0)
 			pst_gw_json_string(j, o->name, sizeof(o->name));
 		else if (strcmp(key, "parameters") == 0)
@@ -142,12 +179,13 @@ static void read_output(struct pst_gw_json *j, struct pst_gw_output *o)
 static void read_parameters(struct pst_gw_json *j, struct pst_gw_call *c)
 {
 	struct pst_gw_span number;
+	unsigned int seen = 0;
 	char key[KEY_SIZE];
 
 	if (pst_gw_json_null(j))
 		return;
 	for (pst_gw_json_open(j, '{'); pst_gw_json_more(j, '}');) {
-		pst_gw_json_key(j, key, sizeof(key));
+		read_key(j, key, &seen);
 		if (strcmp(key, "binary_data_output") == 0) {
 			c->binary_output = pst_gw_json_bool(j);
 		} else if (strcmp(key, "transa") == 0) {
@@ -166,8 +204,6 @@ static void read_parameters(struct pst_gw_json *j, struct pst_gw_call *c)
 
 static void read_inputs(struct pst_gw_json *j, struct pst_gw_call *c)
 {
-	if (c->n_in)
-		pst_gw_json_fail(j, "inputs are there twice");
 	for (pst_gw_json_open(j, '['); pst_gw_json_more(j, ']');) {
 		if (c->n_in == PST_GW_MAX_IO)
 			pst_gw_json_fail(j, "there are more than 64 inputs");
@@ -180,8 +216,6 @@ static void read_outputs(struct pst_gw_json *j, struct pst_gw_call *c)
 {
 	if (pst_gw_json_null(j))
 		return;
-	if (c->n_out)
-		pst_gw_json_fail(j, "outputs are there twice");
 	for (pst_gw_json_open(j, '['); pst_gw_json_more(j, ']');) {
 		if (c->n_out == PST_GW_MAX_IO)
 			pst_gw_json_fail(j, "there are more than 64 outputs");
@@ -222,10 +256,11 @@ static int add_up(struct pst_gw_call *c, uint32_t i, struct pst_error *err)
 static void read_call(struct pst_gw_json *j, struct pst_gw_call *c)
 {
 	bool has_inputs = false;
+	unsigned int seen = 0;
 	char key[KEY_SIZE];
 
 	for (pst_gw_json_open(j, '{'); pst_gw_json_more(j, '}');) {
-		pst_gw_json_key(j, key, sizeof(key));
+		read_key(j, key, &seen);
 		if (strcmp(key, "id") == 0) {
 			if (!pst_gw_json_null(j))
 				c->has_id = pst_gw_json_string(j, c->id,

@@ -151,6 +151,19 @@ START_TEST(what_does_not_fit_together_is_refused)
 	refused("{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP64\",\"shape\":"
 		"[9223372036854775808],\"data\":[1]}]}",
 		"too large");
+	refused("{\"inputs\":[" X ",\"data\":[1,2],\"name\":\"y\"}]}",
+		"a key is there twice");
+	refused("{\"inputs\":[" X ",\"\\u0073hape\":[1],\"data\":[1]}]}",
+		"a key is there twice");
+	refused("{\"inputs\":[" X ",\"parameters\":{\"binary_data_size\":8,"
+		"\"binary_data_size\":8}}]}",
+		"a key is there twice");
+	refused("{\"inputs\":[],\"inputs\":[]}", "a key is there twice");
+	refused("{\"inputs\":[],\"outputs\":[{\"name\":\"o\",\"name\":"
+		"\"o\"}]}",
+		"a key is there twice");
+	refused("{\"inputs\":[],\"parameters\":{\"alpha\":1,\"alpha\":2}}",
+		"a key is there twice");
 	memset(deep + 5, '[', 200);
 	refused(deep, "too deeply");
 }
