@@ -128,6 +128,9 @@ class Named(unittest.TestCase):
         def session(path=self.path, **more):
             return penstock.InferenceSession(path, connection=self.c, **more)
         options = penstock.SessionOptions()
+        options.graph_optimization_level = \
+            penstock.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.execution_mode = penstock.ExecutionMode.ORT_SEQUENTIAL
         options.intra_op_num_threads = 2
         options.add_session_config_entry("key", "value")
         self.assertEqual(options.intra_op_num_threads, 2)

@@ -60,14 +60,16 @@ from .errors import (BusyError, DeniedError, EndedError, Error, ForkedError,
                      InvalidError, NoRoomError, NotFoundError, RefusedError,
                      ResetError, StaleError, TimedOutError, UnsupportedError)
 from .model import Model
-from .named import (InferenceSession, NamedModel, RunOptions, SessionOptions,
+from .named import (ExecutionMode, GraphOptimizationLevel, InferenceSession,
+                    NamedModel, RunOptions, SessionOptions,
                     get_available_providers)
 from .tensor import Tensor
 
 __all__ = ["Array", "BusyError", "Connection", "DeniedError", "EndedError",
-           "Error", "ForkedError", "InferenceSession", "InvalidError", "Model",
-           "NamedModel", "NoRoomError", "NotFoundError", "RefusedError",
-           "ResetError", "RunOptions", "SessionOptions", "StaleError", "Tensor",
+           "Error", "ExecutionMode", "ForkedError", "GraphOptimizationLevel",
+           "InferenceSession", "InvalidError", "Model", "NamedModel",
+           "NoRoomError", "NotFoundError", "RefusedError", "ResetError",
+           "RunOptions", "SessionOptions", "StaleError", "Tensor",
            "TimedOutError", "UnsupportedError", "__version__",
            "get_available_providers", "open"]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Types of what users see of the package.
+import enum
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, Union
@@ -93,6 +94,17 @@ class NamedModel:
             timeout: float | None = None) -> dict[str, _NDArray]: ...
 
 def get_available_providers() -> list[str]: ...
+
+class GraphOptimizationLevel(enum.IntEnum):
+    ORT_DISABLE_ALL = 0
+    ORT_ENABLE_BASIC = 1
+    ORT_ENABLE_EXTENDED = 2
+    ORT_ENABLE_LAYOUT = 3
+    ORT_ENABLE_ALL = 99
+
+class ExecutionMode(enum.IntEnum):
+    ORT_SEQUENTIAL = 0
+    ORT_PARALLEL = 1
 
 class SessionOptions:
     def add_session_config_entry(self, key: str, value: str) -> None: ...

@@ -3,6 +3,7 @@
 the shape of onnxruntime's InferenceSession."""
 
 import ctypes
+import enum
 import errno
 import os
 
@@ -180,6 +181,21 @@ class NamedModel:
 def get_available_providers():
     """What can be asked for. Whether an agent has it, its loads say."""
     return [_PROVIDERS["cuda"], _PROVIDERS["cpu"]]
+
+
+class GraphOptimizationLevel(enum.IntEnum):
+    """onnxruntime's names and numbers; without effect, as SessionOptions."""
+    ORT_DISABLE_ALL = 0
+    ORT_ENABLE_BASIC = 1
+    ORT_ENABLE_EXTENDED = 2
+    ORT_ENABLE_LAYOUT = 3
+    ORT_ENABLE_ALL = 99
+
+
+class ExecutionMode(enum.IntEnum):
+    """As GraphOptimizationLevel."""
+    ORT_SEQUENTIAL = 0
+    ORT_PARALLEL = 1
 
 
 class SessionOptions:
