@@ -100,7 +100,9 @@ class Stubs(unittest.TestCase):
                 self.assertLessEqual(public, {
                     getattr(m, "name", "") for m in node.body} | {
                     m.target.id for m in node.body
-                    if isinstance(m, ast.AnnAssign)}, name)
+                    if isinstance(m, ast.AnnAssign)} | {
+                    m.targets[0].id for m in node.body
+                    if isinstance(m, ast.Assign)}, name)
             imported = {a.asname or a.name for node in tree.body
                         if isinstance(node, ast.ImportFrom) and node.level
                         for a in node.names}
