@@ -220,6 +220,102 @@ if ! "$penstock" blas why true 2>&1 | grep -q libelf; then
 		"$penstock" blas why "$tmp/script"
 fi
 
+# f2py holds Python's lock in a call: who ends the agent then is another process.
+# ctypes.PyDLL holds it, too.
+cat >"$tmp/locked.py" <<'END'
+import ctypes, os, sys
+
+product = ctypes.PyDLL(sys.argv[1]).product
+n = wrong = 0
+while not os.path.exists(sys.argv[2] + "/stop"):
+    wrong += product() != 0
+    n += 1
+    if n in (20, 40):
+        open(f"{sys.argv[2]}/after{n}", "w").close()
+    while n == 20 and not os.path.exists(sys.argv[2] + "/gone"):
+        wrong += product() != 0
+print(n, "products", wrong, "wrong")
+sys.exit(wrong != 0)
+END
+# wait_for FILE
+wait_for() {
+	n=0
+	while [ ! -e "$1" ] && [ "$((n += 1))" -lt 600 ]; do
+		sleep 0.05
+	done
+	[ -e "$1" ]
+}
+if python3 -c 'import ctypes' 2>/dev/null; then
+	"$agent" --region memfd:128M --listen "unix:$tmp/locked" 2>>"$tmp/agent.log" &
+	victim=$!
+	wait_for "$tmp/locked"
+	rm -f "$tmp/log"
+	LD_PRELOAD=$library PENSTOCK_ENDPOINT=unix://$tmp/locked PENSTOCK_BLAS=force \
+		PENSTOCK_BLAS_MIN=1 PENSTOCK_BLAS_STATS=1 PENSTOCK_BLAS_LOG=$tmp/log \
+		python3 "$tmp/locked.py" "$one" "$tmp" >"$tmp/locked.out" &
+	reader=$!
+	pids="$pids $victim $reader"
+	check "a program that holds a lock in each call computes" \
+		wait_for "$tmp/after20"
+	kill -KILL "$victim"
+	wait "$victim" 2>/dev/null
+	: >"$tmp/gone"
+	check "it goes on without its agent" wait_for "$tmp/after40"
+	: >"$tmp/stop"
+	wait "$reader"
+	check "with Python's lock held nothing is wrong" [ $? -eq 0 ]
+	pids=${pids%" $victim $reader"}
+	check "its products were offloaded, and then not" \
+		grep -qE ' [1-9][0-9]* products offloaded.* [1-9][0-9]* failed' \
+		"$tmp/log"
+else
+	echo "# SKIP a lock in each call: no python3"
+fi
+
+# The first call measures this machine's copies: that is nobody's business.
+first() {
+	LD_PRELOAD=$library PENSTOCK_ENDPOINT=spawn: PENSTOCK_BLAS=force \
+		PENSTOCK_BLAS_MIN=1 "$tmp/host" local once 1 "$one" \
+		>"$tmp/said" 2>&1
+}
+check "the first call is right" first
+check "the first call says nothing" [ ! -s "$tmp/said" ]
+
+# The same product has the same bits, if all of them are the agent's.
+cat >"$tmp/bits.c" <<'END'
+#include <stdint.h>
+#include <stdio.h>
+
+void GEMM(int order, int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha,
+	  const double *a, int64_t lda, const double *b, int64_t ldb, double beta,
+	  double *c, int64_t ldc);
+
+int product(void)
+{
+	static double a[150 * 150], b[150 * 150], c[150 * 150];
+	int i, n;
+
+	for (i = 0; i < 150 * 150; i++) {
+		a[i] = 1.0 / (1 + i % 1237);
+		b[i] = 1.0 / (3 + i % 977);
+	}
+	for (n = 10; n <= 150; n += 35) {
+		GEMM(102, 111, 112, n, n, n, 1.0 / 3, a, 150, b, 150, 0, c, 150);
+		for (i = 0; i < n; i++)
+			printf("%a\n", c[151 * i]);
+	}
+	return 0;
+}
+END
+$PST_CC -w -shared -fPIC -DGEMM=cblas_dgemm64_ -o "$tmp/bits.so" "$tmp/bits.c" \
+	"$tmp/libwheel-cblas_dgemm64_.so" -Wl,-rpath,"$tmp" || exit 99
+forced spawn: local once 1 "$tmp/bits.so" >"$tmp/bits1"
+check "sizes on both sides of the threshold are offloaded by force" all 5
+forced spawn: local once 1 "$tmp/bits.so" >"$tmp/bits2"
+check "with force the bits of a product are the same each time" \
+	cmp "$tmp/bits1" "$tmp/bits2"
+check "and there are some" [ "$(wc -l <"$tmp/bits1")" -gt 300 ]
+
 # The table of traps names tests that are there.
 sed -n 's/^| .* | `\([^`]*\)`: "\([^"]*\)" |$/\1 \2/p' \
 	"$PST_TOP_SRCDIR/host-client/blas/README.md" >"$tmp/table"
