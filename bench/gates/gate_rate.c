@@ -7,6 +7,7 @@
 
 #include "bench/clock.h"
 #include "bench/gates/gate.h"
+#include "bench/gates/peerproc.h"
 #include "bench/ring.h"
 #include "bench/sqpoll.h"
 #include "bench/stats.h"
@@ -372,6 +373,20 @@ static int pair_uring(struct pst_bench_gate *g, void *arg,
 	return r;
 }
 
+/* ---- Beside UCX --------------------------------------------------------- */
+
+/* Its messages go one way and have no answer. */
+static int pair_ucx(struct pst_bench_gate *g, void *arg,
+		    struct pst_bench_sample *ret)
+{
+	struct uring *s = arg;
+	int r = run(g, &s->c, 1, depths[1], NULL, &ret[0].value);
+
+	return r ? r
+		 : pst_bench_peer_run(g, "ucx", "rate", depths[1],
+				      &ret[0].reference);
+}
+
 /* ---- A NOP beside long products ----------------------------------------- */
 
 #define LONG_N      1500U
@@ -510,6 +525,14 @@ const struct pst_bench_gate_group pst_bench_gate_rate[] = {
 	   "ns",
 	   {INFINITY, false}},
 	  {"200 NOPs outstanding / of io_uring by SQPOLL",
+	   "ns",
+	   {INFINITY, false}}}},
+	{"ucx-rate",
+	 ROUNDS,
+	 open_uring,
+	 pair_ucx,
+	 close_uring,
+	 {{"64 NOPs outstanding / of ucx_perftest's messages",
 	   "ns",
 	   {INFINITY, false}}}},
 	{"queues",

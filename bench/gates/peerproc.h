@@ -10,7 +10,8 @@
 /*
  * Runs "$PENSTOCK_PEERS PEER TEST SIZE CPU CPU": bench/peers/run. The last
  * line that it prints begins with the figure: microseconds of a round trip
- * (latency, SIZE bytes) or call (gemm, SIZE x SIZE), or GB/s (bandwidth).
+ * (latency, SIZE bytes) or call (gemm, SIZE x SIZE), GB/s (bandwidth), or
+ * nanoseconds a message (rate, SIZE outstanding).
  * Returns 0, or -ENODEV (not installed), -EIO, and a sentence.
  */
 int pst_bench_peer_run(struct pst_bench_gate *g, const char *peer,
